@@ -1,0 +1,264 @@
+"""Keep the translations: read the marked sentences out of the source, fill them in, compile, and check them.
+
+    python tools/catalogue.py extract      bring translations/ja up to date with the source
+    python tools/catalogue.py add FILE     the same, and fill in {"English": "日本語", ...} ("-": stdin)
+    python tools/catalogue.py check        name the untranslated, fuzzy, unused, and differing placeholders
+    python tools/catalogue.py prune        drop what the source does not use any more
+
+Marked are `_("...")`, `N_("...")` and `say(language, "...")` in python, `_("...")` and `{% trans %}` blocks
+in templates; of a condition inside the brackets both ends count.
+An entry without a file name is one that the source does not use (yet). Nothing is ever matched by likeness.
+"""
+
+import argparse
+import ast
+import contextlib
+import fcntl
+import json
+import os
+import re
+import sys
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+
+from babel.messages.catalog import Catalog, Message
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po, write_po
+from jinja2 import Environment, TemplateSyntaxError, nodes
+
+ROOT = Path(__file__).resolve().parent.parent
+LANGUAGE = "ja"
+MARKS = {"_": 0, "N_": 0, "gettext": 0, "say": 1}
+ELSEWHERE = {"tests", "tools", "benchmarks", "migrations", "data", "docs", "static", "deploy", "translations"}
+PLACEHOLDER = re.compile(r"%\((\w+)\)")
+
+Sentences = dict[str, set[str]]
+
+
+class Calm(Catalog):
+    """A catalogue whose header holds no dates and no program versions, so equal words give equal files."""
+
+    header_comment = "# Japanese words of Kairan, kept by tools/catalogue.py"
+
+    @property
+    def mime_headers(self) -> list[tuple[str, str]]:
+        """Give the header lines that gettext needs, and no others."""
+        return [
+            ("Language", LANGUAGE),
+            ("MIME-Version", "1.0"),
+            ("Content-Type", "text/plain; charset=utf-8"),
+            ("Content-Transfer-Encoding", "8bit"),
+            ("Plural-Forms", "nplurals=1; plural=0;"),
+        ]
+
+
+def folder(root: Path) -> Path:
+    """Name the folder of the one translated language."""
+    return root / "translations" / LANGUAGE / "LC_MESSAGES"
+
+
+@contextlib.contextmanager
+def locked(root: Path) -> Iterator[None]:
+    """Let one process at a time rewrite the catalogue; others wait."""
+    folder(root).mkdir(parents=True, exist_ok=True)
+    with (root / "translations" / ".lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def sources(root: Path) -> Iterator[Path]:
+    """Walk the python files and templates whose words people see."""
+    for folder_name, folders, files in os.walk(root):
+        here = Path(folder_name)
+        top = here == root
+        folders[:] = sorted(f for f in folders if f[0] not in "._" and not (top and f in ELSEWHERE))
+        inside = here.relative_to(root).parts
+        for name in sorted(files):
+            if name.endswith(".py") or (inside[:1] == ("templates",) and name.endswith((".html", ".txt"))):
+                yield here / name
+
+
+def literals(node: ast.expr) -> Iterator[str]:
+    """Give the sentences of one argument: a string, or the strings that a condition chooses from."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+    elif isinstance(node, ast.IfExp):
+        yield from literals(node.body)
+        yield from literals(node.orelse)
+
+
+def from_python(text: str) -> Iterator[str]:
+    """Give every marked sentence of one python file."""
+    for call in ast.walk(ast.parse(text)):
+        if not isinstance(call, ast.Call):
+            continue
+        name = call.func.id if isinstance(call.func, ast.Name) else getattr(call.func, "attr", "")
+        place = MARKS.get(name, len(call.args))
+        if place < len(call.args):
+            yield from literals(call.args[place])
+
+
+def from_template(text: str) -> Iterator[str]:
+    """Give every marked sentence of one template; `{% trans %}` blocks lose their line breaks."""
+    environment = Environment(
+        extensions=["jinja2.ext.i18n", "jinja2.ext.do", "jinja2.ext.loopcontrols"], autoescape=True
+    )
+    environment.policies["ext.i18n.trimmed"] = True
+    for call in environment.parse(text).find_all(nodes.Call):
+        place = MARKS.get(getattr(call.node, "name", ""), len(call.args))
+        for argument in call.args[place : place + 1]:
+            chosen = [argument.expr1, argument.expr2] if isinstance(argument, nodes.CondExpr) else [argument]
+            yield from (c.value for c in chosen if isinstance(c, nodes.Const) and isinstance(c.value, str))
+
+
+def marked(root: Path) -> tuple[Sentences, list[str]]:
+    """Give {sentence: {file names}} of the whole source, and a line for each file that cannot be read."""
+    found: Sentences = {}
+    faults: list[str] = []
+    for path in sources(root):
+        name = path.relative_to(root).as_posix()
+        read = from_python if path.suffix == ".py" else from_template
+        try:
+            for sentence in read(path.read_text(encoding="utf-8")):
+                found.setdefault(sentence, set()).add(name)
+        except (SyntaxError, TemplateSyntaxError) as fault:
+            faults.append(f"{name}:{fault.lineno}: {fault}")
+    found.pop("", None)
+    return found, faults
+
+
+def load(root: Path) -> Catalog:
+    """Read the .po file; an empty catalogue if there is none."""
+    path = folder(root) / "messages.po"
+    if not path.exists():
+        return Calm(locale=LANGUAGE, fuzzy=False)
+    with path.open("rb") as handle:
+        return read_po(handle, locale=LANGUAGE)
+
+
+def merge(old: Catalog, found: Sentences, given: dict[str, str]) -> Calm:
+    """Make the new catalogue: the source's sentences, their words so far, and the given ones over them.
+
+    Sentences that the source does not hold stay, without a file name, as long as they have a translation.
+    """
+    new = Calm(locale=LANGUAGE, fuzzy=False)
+    former = {m.id: m for m in [*old, *old.obsolete.values()] if m.id}
+    for sentence in sorted({*found, *former, *given}):
+        before = former.get(sentence) or Message(sentence)
+        words = given.get(sentence, before.string)
+        if sentence in found or words:
+            flags = set(before.flags) - ({"fuzzy"} if sentence in given else set())
+            places = [(name, 1) for name in sorted(found.get(sentence, ()))]
+            new.add(sentence, words, locations=places, flags=flags, auto_comments=before.auto_comments)
+    return new
+
+
+def save(root: Path, catalogue: Calm) -> None:
+    """Write .po and .mo, each put in place whole, and only if it changed."""
+    po, mo = BytesIO(), BytesIO()
+    write_po(po, catalogue, width=0, sort_output=True, include_lineno=False)
+    write_mo(mo, catalogue)
+    for name, data in (("messages.po", po.getvalue()), ("messages.mo", mo.getvalue())):
+        path = folder(root) / name
+        if path.exists() and path.read_bytes() == data:
+            continue
+        scratch = path.with_suffix(path.suffix + ".new")
+        scratch.write_bytes(data)
+        scratch.replace(path)
+
+
+def quarrel(sentence: str, words: str) -> str:
+    """Say what is wrong between the placeholders of a sentence and its translation; "" if nothing is."""
+    ours, theirs = set(PLACEHOLDER.findall(sentence)), set(PLACEHOLDER.findall(words))
+    if ours != theirs:
+        return f"placeholders {sorted(ours)} became {sorted(theirs)}"
+    if ours:
+        for text in (sentence, words):
+            try:
+                text % dict.fromkeys(ours, 1)
+            except (TypeError, ValueError) as fault:
+                return f"cannot be filled in ({fault}): {text}"
+    return ""
+
+
+def faults_of(root: Path) -> list[str]:
+    """List everything that keeps the catalogue from being whole, one line each."""
+    found, faults = marked(root)
+    known = {m.id: m for m in load(root) if m.id}
+    for sentence in sorted(found):
+        message = known.get(sentence)
+        if message is None or not message.string:
+            faults.append(f"untranslated: {sentence}   ({', '.join(sorted(found[sentence]))})")
+        elif message.fuzzy:
+            faults.append(f"fuzzy: {sentence}")
+        elif trouble := quarrel(sentence, message.string):
+            faults.append(f"{trouble}: {sentence}")
+    faults += [f"not in the source: {sentence}" for sentence in sorted(known) if sentence not in found]
+    return faults + stale(root)
+
+
+def stale(root: Path) -> list[str]:
+    """Say if the compiled file is not the one that the .po file gives."""
+    mo, fresh = folder(root) / "messages.mo", BytesIO()
+    write_mo(fresh, merge(load(root), {}, {}))
+    same = mo.exists() and mo.read_bytes() == fresh.getvalue()
+    return [] if same else ["messages.mo is not compiled from messages.po: run `tools/catalogue.py extract`"]
+
+
+def read_given(name: str) -> dict[str, str]:
+    """Read {"English": "日本語"}; end the program if it is anything else or its placeholders differ."""
+    text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
+    given = json.loads(text)
+    if not isinstance(given, dict) or not all(isinstance(v, str) and v and k for k, v in given.items()):
+        sys.exit(f'{name}: not {{"English": "日本語", ...}}')
+    bad = [f"{trouble}: {k}" for k, v in given.items() if (trouble := quarrel(k, v))]
+    if bad:
+        sys.exit("\n".join([f"{name}: nothing was added", *bad]))
+    return given
+
+
+def renew(root: Path, given: dict[str, str], prune: bool = False) -> tuple[Sentences, list[str]]:
+    """Rewrite the catalogue under the lock; give the source's sentences and its unreadable files."""
+    with locked(root):
+        found, faults = marked(root)
+        if prune and faults:
+            return found, faults
+        catalogue = merge(load(root), found, given)
+        if prune:
+            for sentence in [m.id for m in catalogue if m.id and m.id not in found]:
+                catalogue.delete(sentence)
+        save(root, catalogue)
+    return found, faults
+
+
+def tell(root: Path, found: Sentences, faults: list[str]) -> None:
+    """Print what could not be read and how many sentences wait for words."""
+    for line in faults:
+        print(f"skipped, {line}", file=sys.stderr)
+    words = {m.id for m in load(root) if m.id and m.string}
+    missing, unused = found.keys() - words, words - found.keys()
+    print(f"{len(found)} sentences, {len(missing)} without Japanese, {len(unused)} unused")
+
+
+def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
+    """Run one command; 0 if it did its work, 1 if `check` found faults or `prune` an unreadable file."""
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name in ("extract", "check", "prune"):
+        commands.add_parser(name)
+    commands.add_parser("add").add_argument("file")
+    options = parser.parse_args(arguments)
+    if options.command == "check":
+        faults = faults_of(root)
+        print("\n".join(faults) if faults else "every sentence has its Japanese words")
+        return 1 if faults else 0
+    given = read_given(options.file) if options.command == "add" else {}
+    found, faults = renew(root, given, prune=options.command == "prune")
+    tell(root, found, faults)
+    return 1 if faults and options.command == "prune" else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
