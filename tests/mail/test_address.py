@@ -1,0 +1,144 @@
+"""Addresses as people type them and carriers issued them; marks of letters."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mail import address
+
+SECRET = b"a secret of thirty-two bytes ..."
+
+
+@pytest.mark.parametrize(
+    ("typed", "stored"),
+    [
+        ("ｋｉｔａ＠ｅｘａｍｐｌｅ．ｃｏｍ", "kita@example.com"),
+        ("  taro@example.com\u3000", "taro@example.com"),
+        ("taro@example.com\u200b", "taro@example.com"),
+        ("\ufefftaro@example.com", "taro@example.com"),
+        ("taro@example。com", "taro@example.com"),
+        ("taro@example｡com", "taro@example.com"),
+        ("Taro.Yamada@EXAMPLE.Com", "Taro.Yamada@example.com"),
+        ("mailto:taro@example.com?subject=x", "taro@example.com"),
+        ("山田 太郎 <taro@example.com>", "taro@example.com"),
+        ("<taro@example.com>", "taro@example.com"),
+        ("taro@日本語.jp", "taro@xn--wgv71a119e.jp"),
+        ("ta..ro.@docomo.ne.jp", "ta..ro.@docomo.ne.jp"),
+        ('"ta..ro."@docomo.ne.jp', "ta..ro.@docomo.ne.jp"),
+        (".a@ezweb.ne.jp", ".a@ezweb.ne.jp"),
+        ("-x@ezweb.ne.jp", "-x@ezweb.ne.jp"),
+        ("a/b?c@docomo.ne.jp", "a/b?c@docomo.ne.jp"),
+        ("taro@home.test", "taro@home.test"),
+        ("taro@mail.kaedehara.example", "taro@mail.kaedehara.example"),
+        ("taro@home.invalid", "taro@home.invalid"),
+    ],
+)
+def test_it_reads_what_people_type(typed, stored):
+    assert address.clean(typed) == stored
+    assert address.clean(stored) == stored
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        *("", "  ", "taro", "@example.com", "taro@", "山田@example.jp", "a@b@example.com", "a b@example.com"),
+        *("taro@localhost", "taro@192.0.2.1", "taro@[192.0.2.1]", "taro@example..com", "taro@-a.example"),
+        *("a\r\nBcc: b@example.com", "a@example.com\r\nBcc: b@example.com", "a@example.com,b@example.com"),
+        *("x" * 65 + "@example.com", "x@" + "y" * 60 + ".y" * 120 + ".example", '"a b"@example.com'),
+    ],
+)
+def test_it_refuses_what_no_letter_can_reach(typed):
+    with pytest.raises(address.BadAddress) as caught:
+        address.clean(typed)
+    assert caught.value.message.endswith(".")
+
+
+@given(st.text(max_size=80))
+def test_clean_returns_a_safe_address_or_refuses(typed):
+    try:
+        found = address.clean(typed)
+    except address.BadAddress:
+        return
+    assert found.isascii() and found.isprintable() and " " not in found and found.count("@") == 1
+    assert address.clean(address.quoted(found)) == found
+
+
+@pytest.mark.parametrize(
+    ("stored", "written", "broken"),
+    [
+        ("a..b@docomo.ne.jp", '"a..b"@docomo.ne.jp', True),
+        ("taro.@ezweb.ne.jp", '"taro."@ezweb.ne.jp', True),
+        (".x@ezweb.ne.jp", '".x"@ezweb.ne.jp', True),
+        ("-x@ezweb.ne.jp", "-x@ezweb.ne.jp", False),
+        ("a.b+c@example.com", "a.b+c@example.com", False),
+    ],
+)
+def test_carrier_addresses_are_quoted_in_headers_and_commands(stored, written, broken):
+    assert address.quoted(stored) == written
+    assert address.quoted(written) == written
+    assert address.violates_rfc(stored) is broken
+
+
+def test_equal_addresses_have_one_key():
+    assert address.key('"A..b"@DoCoMo.ne.jp') == address.key("a..B@docomo.ne.jp") == "a..b@docomo.ne.jp"
+    assert address.key("a.b@docomo.ne.jp") != address.key("a..b@docomo.ne.jp")
+
+
+def test_parts_for_pages():
+    assert address.domain("Taro@EXAMPLE.com") == "example.com"
+    assert address.hidden("hanako@example.com") == "h***@example.com"
+
+
+@given(st.integers(0, 2**40 - 1))
+def test_a_mark_is_read_back_whatever_its_case(number):
+    made = address.mark(number, SECRET)
+    assert len(made) == 24 and made == made.lower() and made.isalnum()
+    assert address.read_mark(made.upper(), SECRET) == number
+
+
+@given(st.integers(0, 2**40 - 1), st.integers(0, 23), st.sampled_from("abcdefghijklmnopqrstuvwxyz234567"))
+def test_a_changed_mark_is_nobodys(number, place, letter):
+    made = address.mark(number, SECRET)
+    forged = made[:place] + letter + made[place + 1 :]
+    assert (address.read_mark(forged, SECRET) == number) is (forged == made)
+
+
+@given(st.text(max_size=30) | st.binary(max_size=30).map(lambda raw: raw.decode("latin-1")))
+def test_other_text_is_no_mark(text):
+    assert address.read_mark(text, SECRET) is None
+
+
+def test_another_secret_opens_nothing():
+    assert address.read_mark(address.mark(17, SECRET), b"another") is None
+
+
+def test_addresses_of_one_letter():
+    made = address.mark(17, SECRET)
+    assert address.return_path(17, SECRET, "mail.example") == f"b-{made}@mail.example"
+    assert address.reply_address(17, SECRET, "mail.example") == f"r-{made}@mail.example"
+    assert address.message_id(17, SECRET, "mail.example") == f"<{made}@mail.example>"
+    assert len(f"b-{made}") <= 64
+
+
+@pytest.mark.parametrize(
+    "local",
+    [
+        *("b-abc", "r-abc", "1nen1kumi-join", "1nen-join-7kq2", "1nen-leave", "1nen-request", "Postmaster"),
+        *("abuse", "webmaster", "hostmaster", "mailer-daemon", "root", "info", "security"),
+    ],
+)
+def test_names_that_no_list_may_take(local):
+    assert address.reserved(local)
+
+
+@pytest.mark.parametrize("local", ["1nen1kumi", "band", "rugby", "pta", "join", "leaves"])
+def test_names_that_a_list_may_take(local):
+    assert not address.reserved(local)
+    assert address.valid_local(local)
+
+
+@pytest.mark.parametrize(
+    "local", ["", "1年1組", "Pta", ".pta", "pta.", "-pta", "p..ta", "a" * 41, "a b", "pta\n", "a@b"]
+)
+def test_shapes_that_no_list_may_take(local):
+    assert not address.valid_local(local)
