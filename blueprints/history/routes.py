@@ -1,0 +1,9 @@
+from flask import Blueprint
+
+
+bp = Blueprint("history", __name__)
+
+
+@bp.get("/history")
+def index():
+    return ""

@@ -1,0 +1,9 @@
+from flask import Blueprint
+
+
+bp = Blueprint("users", __name__, url_prefix="/users")
+
+
+@bp.get("/")
+def index():
+    return ""

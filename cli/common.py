@@ -1,0 +1,62 @@
+"""What the commands share: opening the house, finding a list, saying things on the right stream."""
+
+import json
+import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, NoReturn
+
+import click
+
+import clock
+import config as ground
+from core import organization
+from models import MailingList
+
+
+def fail(sentence: str) -> NoReturn:
+    """End with one clear line on stderr and exit code 1."""
+    click.echo(sentence, err=True)
+    sys.exit(1)
+
+
+def note(sentence: str) -> None:
+    """Say something that is not the result."""
+    click.echo(sentence, err=True)
+
+
+def result(value: object) -> None:
+    """Print the one JSON document of `--json`."""
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def in_the_house(command: Callable) -> Callable:
+    """Decorate a command that needs the data folder: settings read, clock set, tables open (made if missing)."""
+
+    @wraps(command)
+    def prepared(*args: Any, **kwargs: Any) -> Any:
+        try:
+            config = ground.use(ground.load())
+        except ground.BadConfig as wrong:
+            fail(str(wrong))
+        clock.set_offset(config.clock_offset_s)
+        try:
+            organization.prepare(config)
+        except PermissionError as wrong:
+            fail(f"No right to write in {wrong.filename}. Run this as the user who owns the folder.")
+        return command(*args, **kwargs)
+
+    return prepared
+
+
+def the_list(wanted: str) -> MailingList:
+    """Return a list by local part, number or exact name; exit 1 with a sentence if there is none."""
+    by_name = (MailingList.address == wanted.lower()) | (MailingList.name == wanted)
+    if wanted.isdigit():
+        by_name |= MailingList.id == int(wanted)
+    found = list(MailingList.select().where(by_name).limit(2))
+    if not found:
+        fail(f"There is no list {wanted!r}. `flask list show` names them all.")
+    if len(found) > 1:
+        fail(f"{wanted!r} fits more than one list; give its address or number.")
+    return found[0]

@@ -1,0 +1,135 @@
+"""What a restart may change: paths, ports, keys, the mail route. One frozen dataclass.
+
+Read from `data/kairan.toml`, then from the environment (`KAIRAN_*`, which wins). What an organizer sets on a page
+is the Organization row instead (`core.organization.settings` puts the two together).
+"""
+
+import os
+import tomllib
+from dataclasses import dataclass, field, fields, replace
+from ipaddress import ip_address
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from words import N_
+
+HERE = Path(__file__).parent
+
+
+class BadConfig(Exception):
+    """A setting cannot be used; the message says which one and what to write instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Settings of one installation; an empty string or None means "not set here"."""
+
+    data: Path = field(default=HERE / "data", metadata={"help": N_("folder of everything Kairan keeps")})
+    http: str = field(default="127.0.0.1:8000", metadata={"help": N_("host:port where the pages are served")})
+    base_url: str = field(default="", metadata={"help": N_("address of the pages as readers see it, https://…")})
+    mail_domain: str = field(default="", metadata={"help": N_("domain of all list addresses")})
+    smtp: str = field(default="", metadata={"help": N_("mail server for letters; empty: the practice outbox")})
+    inlet: str = field(default="", metadata={"help": N_("where incoming mail is taken, smtp:// or lmtp://")})
+    rate: int | None = field(default=None, metadata={"help": N_("letters a minute in all; 0: no limit")})
+    domain_rate: int | None = field(default=None, metadata={"help": N_("letters a minute to one domain; 0: no limit")})
+    hold_s: int | None = field(
+        default=None, metadata={"help": N_("seconds in which a confirmed notice can be cancelled")}
+    )
+    dns: str = field(default="", metadata={"help": N_("host:port of a DNS resolver; empty: the system's")})
+    clock_offset_s: float = field(default=0.0, metadata={"help": N_("moves the clock; only with letters to loopback")})
+    dkim_selector: str = field(default="kairan", metadata={"help": N_("DKIM selector of the published key")})
+
+    @property
+    def database(self) -> Path:
+        return self.data / "kairan.db"
+
+    @property
+    def host(self) -> str:
+        return self.http.rpartition(":")[0].strip("[]") or "127.0.0.1"
+
+    @property
+    def port(self) -> int:
+        return int(self.http.rpartition(":")[2])
+
+    def key(self, name: str) -> bytes:
+        """Return a key file of `data/keys/`; made by `core.organization.prepare`."""
+        return (self.data / "keys" / name).read_bytes()
+
+
+def load(environ: dict[str, str] | None = None) -> Config:
+    """Read `kairan.toml` and the environment. Raise BadConfig with one clear sentence."""
+    environ = dict(os.environ if environ is None else environ)
+    data = Path(environ.get("KAIRAN_DATA") or HERE / "data").expanduser().resolve()
+    given: dict[str, object] = _file(data / "kairan.toml")
+    for one in fields(Config):
+        name = f"KAIRAN_{one.name.upper()}"
+        if environ.get(name, "").strip():
+            given[one.name] = environ[name].strip()
+    return check(replace(Config(), **{**_typed(given), "data": data}))
+
+
+def _file(path: Path) -> dict[str, object]:
+    if not path.exists():
+        return {}
+    try:
+        found = tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as wrong:
+        raise BadConfig(f"kairan.toml cannot be read: {wrong}") from wrong
+    unknown = sorted(set(found) - {one.name for one in fields(Config)})
+    if unknown:
+        raise BadConfig(f"kairan.toml has a setting that does not exist: {', '.join(unknown)}")
+    return found
+
+
+def _typed(given: dict[str, object]) -> dict[str, object]:
+    kinds = {"rate": int, "domain_rate": int, "hold_s": int, "clock_offset_s": float}
+    typed: dict[str, object] = {}
+    for name, value in given.items():
+        try:
+            typed[name] = kinds.get(name, str)(value)  # type: ignore[operator]
+        except ValueError as wrong:
+            raise BadConfig(f"KAIRAN_{name.upper()} must be a number, not {value!r}") from wrong
+    return typed
+
+
+def check(config: Config) -> Config:
+    """Return the settings if they fit together; raise BadConfig if not."""
+    host, colon, port = config.http.rpartition(":")
+    if not (colon and port.isdigit() and 0 < int(port) < 65536 and host):
+        raise BadConfig(f"KAIRAN_HTTP must be host:port such as 127.0.0.1:8000, not {config.http!r}")
+    for name in ("rate", "domain_rate", "hold_s"):
+        if (getattr(config, name) or 0) < 0:
+            raise BadConfig(f"KAIRAN_{name.upper()} cannot be negative")
+    if config.clock_offset_s and config.smtp and not is_loopback(config.smtp):
+        raise BadConfig("KAIRAN_CLOCK_OFFSET_S works only while letters go to this machine (loopback)")
+    return replace(config, base_url=config.base_url.rstrip("/"), mail_domain=config.mail_domain.lower())
+
+
+def is_loopback(url: str) -> bool:
+    """Say whether a mail route leads to this machine itself."""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+_current: Config | None = None
+
+
+def current() -> Config:
+    """Return the settings in force in this process."""
+    global _current
+    if _current is None:
+        use(load())
+    assert _current is not None  # noqa: S101
+    return _current
+
+
+def use(config: Config) -> Config:
+    """Put settings in force in this process (tests, and `create_app`)."""
+    global _current
+    _current = config
+    return config

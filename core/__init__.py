@@ -1,0 +1,1 @@
+"""What Kairan does: one file per noun, verbs inside. No Flask and no huey here."""

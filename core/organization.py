@@ -1,0 +1,143 @@
+"""The organization and its installation: folder, keys, tables, and the settings in force."""
+
+import os
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from mail.deliver import Route
+from mail.sign import make_key
+
+import clock
+import config as ground
+import models
+from core import history
+from models import Organization, User
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What is in force now: the environment and `kairan.toml` win over the Organization row.
+
+    `rate` and `domain_rate` are letters a minute (0: no limit), `hold_s`, `hold_urgent_s`, `late_s` seconds.
+    `route` is None while letters go to the outbox (practice). `fixed` names what a restart alone can change.
+    """
+
+    name: str
+    postal: str
+    contact: str
+    language: str
+    mail_domain: str
+    base_url: str
+    route: Route | None
+    rate: int
+    domain_rate: int
+    hold_s: int
+    hold_urgent_s: int
+    late_s: int
+    secret: bytes
+    fixed: frozenset[str]
+
+    @property
+    def practice(self) -> bool:
+        """Say whether nothing leaves this machine."""
+        return self.route is None
+
+
+def settings() -> Settings:
+    """Put the environment, the file and the Organization row together. Read anew for each notice."""
+    config, row = ground.current(), Organization.the()
+    fixed = {
+        name for name in ("mail_domain", "base_url", "smtp", "rate", "domain_rate", "hold_s") if _given(config, name)
+    }
+    smtp = config.smtp or row.smtp
+    return Settings(
+        name=row.name,
+        postal=row.postal,
+        contact=row.contact,
+        language=row.language,
+        mail_domain=config.mail_domain or row.mail_domain or "kairan.invalid",
+        base_url=config.base_url or row.base_url or f"http://{config.http}",
+        route=Route.parse(smtp) if smtp else None,
+        rate=row.rate if config.rate is None else config.rate,
+        domain_rate=row.domain_rate if config.domain_rate is None else config.domain_rate,
+        hold_s=row.hold_s if config.hold_s is None else config.hold_s,
+        hold_urgent_s=row.hold_urgent_s if config.hold_s is None else min(config.hold_s, row.hold_urgent_s),
+        late_s=row.late_s,
+        secret=config.key("secret"),
+        fixed=frozenset(fixed),
+    )
+
+
+def _given(config: ground.Config, name: str) -> bool:
+    value = getattr(config, name)
+    return value is not None and value != ""
+
+
+def prepare(config: ground.Config) -> None:
+    """Make the data folder (0700), keys (0600) and tables. Safe to repeat; nothing is overwritten."""
+    for folder in (config.data, config.data / "keys", config.data / "run", config.data / "outbox"):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make_once(config.data / "keys" / "secret", lambda: secrets.token_bytes(32))
+    _make_once(config.data / "keys" / "session", lambda: secrets.token_urlsafe(48).encode())
+    _make_once(config.data / "keys" / "dkim.pem", make_key)
+    open_tables(config)
+
+
+def open_tables(config: ground.Config) -> None:
+    """Open the database and bring its tables up to date."""
+    models.open_database(config.database)
+    models.db.create_tables(models.TABLES)
+    os.chmod(config.database, 0o600)
+
+
+def _make_once(path: Path, make) -> None:
+    if not path.exists():
+        fresh = path.with_suffix(".new")
+        fresh.touch(mode=0o600)
+        fresh.write_bytes(make())
+        os.replace(fresh, path)
+
+
+# ── first set-up ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def setup_token(config: ground.Config) -> str | None:
+    """Return the one-time set-up token (made on first call, file 0600); None once set-up is done."""
+    if Organization.the().ready_at:
+        return None
+    path = config.data / "setup-token"
+    _make_once(path, lambda: secrets.token_urlsafe(24).encode())
+    return path.read_text()
+
+
+def is_setup_token(config: ground.Config, token: str) -> bool:
+    """Say whether this is the token of an installation that still waits for its set-up."""
+    held = setup_token(config)
+    return held is not None and secrets.compare_digest(held.encode(), token.encode())
+
+
+def finish_setup(config: ground.Config, by: User, now: datetime) -> None:
+    """Close the set-up for ever: the token is dead and its file gone."""
+    Organization.update(ready_at=now).where(Organization.id == 1, Organization.ready_at.is_null()).execute()
+    (config.data / "setup-token").unlink(missing_ok=True)
+    history.log(by, "organization.set_up")
+
+
+def change(by: User | None, **fields: object) -> None:
+    """Change what administrators set (name, postal, contact, language, mail_domain, base_url, smtp, rates, hold_s)."""
+    Organization.the()
+    Organization.update(**fields).where(Organization.id == 1).execute()
+    history.log(by, "organization.changed", detail={"fields": sorted(fields)})
+
+
+def is_ready() -> bool:
+    """Say whether set-up is done."""
+    return Organization.the().ready_at is not None
+
+
+def mark_ready(now: datetime | None = None) -> None:
+    """Note an installation made on the terminal as set up."""
+    Organization.the()
+    Organization.update(ready_at=now or clock.now()).where(Organization.ready_at.is_null()).execute()

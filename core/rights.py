@@ -1,0 +1,88 @@
+"""Who may do what in which list: the one place that decides (T-33, D-08).
+
+A role in a list, or in the whole organization (list 0), until the end of its last day. Needs, each including the
+next: `manage` (members, senders), `send` (write and send notices), `view` (read boards and rosters).
+"""
+
+from dataclasses import dataclass
+from datetime import date
+
+import clock
+from models import MailingList, ModelSelect, Notice, Role, Target, User
+
+STRENGTH = {"viewer": 1, "sender": 2, "manager": 3, "admin": 4}
+NEEDS = {"view": 1, "send": 2, "manage": 3, "admin": 4}
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What one user may do today: list number → strength; 0 stands for every list."""
+
+    user_id: int
+    by_list: dict[int, int]
+
+    @property
+    def is_admin(self) -> bool:
+        return self.by_list.get(0, 0) >= STRENGTH["admin"]
+
+    def may(self, need: str, list_id: int | None = None) -> bool:
+        """Say whether the user may `view`, `send`, `manage` or `admin` a list (None: any list at all)."""
+        enough = NEEDS[need]
+        if list_id is None:
+            return any(strength >= enough for strength in self.by_list.values())
+        return max(self.by_list.get(0, 0), self.by_list.get(list_id, 0)) >= enough
+
+    def lists(self, need: str = "view") -> ModelSelect:
+        """Return the open lists that the user may view, send to or manage; the own practice list last."""
+        order = (MailingList.practice_of.is_null(False), MailingList.whole.desc(), MailingList.name, MailingList.id)
+        mine = MailingList.practice_of == self.user_id
+        if self.by_list.get(0, 0) >= NEEDS[need]:
+            allowed = MailingList.practice_of.is_null() | mine
+        else:
+            numbers = [number for number, strength in self.by_list.items() if strength >= NEEDS[need]]
+            allowed = MailingList.id.in_(numbers) | mine
+        return MailingList.select().where(MailingList.closed_at.is_null(), allowed).order_by(*order)
+
+    def may_list(self, need: str, mailing_list: MailingList) -> bool:
+        """Say the same of a list row: a practice list belongs to its user alone."""
+        if mailing_list.practice_of_id:
+            return mailing_list.practice_of_id == self.user_id
+        return self.may(need, mailing_list.id)
+
+    def may_notice(self, need: str, notice: Notice) -> bool:
+        """Say whether the user may see (`view`) or steer (`send`) a notice.
+
+        The writer may with any role left. Others: see it if one of its lists is theirs to view, steer it only if
+        all of its lists are theirs to send to. A draft without recipients belongs to its writer and administrators.
+        """
+        if self.is_admin and not self._practice_of_another(notice):
+            return True
+        if notice.by_id == self.user_id and self.by_list:
+            return True
+        lists = target_lists(notice)
+        asked = [self.may_list(need, one) for one in lists]
+        return bool(asked) and (any(asked) if need == "view" else all(asked))
+
+    def _practice_of_another(self, notice: Notice) -> bool:
+        return notice.by_id != self.user_id and any(
+            one.practice_of_id not in (None, self.user_id) for one in target_lists(notice)
+        )
+
+
+def target_lists(notice: Notice) -> list[MailingList]:
+    """Return the lists that a notice is sent to, in the order they were chosen."""
+    return list(
+        MailingList.select()
+        .join(Target, on=(Target.number == MailingList.id))
+        .where(Target.notice == notice, Target.kind == "list", Target.include == True)  # noqa: E712
+        .order_by(Target.id)
+    )
+
+
+def rights_of(user: User, today: date | None = None) -> Rights:
+    """Return what a user may do today; nothing for a disabled one."""
+    day = today or clock.today()
+    if not user.is_active:
+        return Rights(user.id, {})
+    rows = Role.select().where(Role.user == user, Role.until.is_null() | (Role.until >= day))
+    return Rights(user.id, {row.list_id: STRENGTH[row.kind] for row in rows})

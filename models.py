@@ -1,0 +1,606 @@
+"""The tables of Kairan, in six sections, with one-row questions and named queries that return a Select.
+
+Tables know no mail and no web. Moments are aware UTC in Python and whole milliseconds since 1970 in the database,
+on every engine alike. Only `open_database`, `claim` and `record` know which engine it is.
+"""
+
+import functools
+import json
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from peewee import (
+    SQL,
+    AutoField,
+    BigIntegerField,
+    BooleanField,
+    CharField,
+    Check,
+    DatabaseProxy,
+    DateField,
+    ForeignKeyField,
+    IntegerField,
+    JSONField,
+    Model,
+    ModelSelect,
+    SqliteDatabase,
+    TextField,
+    fn,
+)
+
+import clock
+
+db = DatabaseProxy()
+
+# Japanese keys must stay readable inside the JSON, or comparisons on them find nothing.
+_as_json = functools.partial(json.dumps, ensure_ascii=False)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def Json(**options: Any) -> JSONField:
+    """A JSON column that keeps Japanese keys as they are."""
+    return JSONField(dumps=_as_json, **options)
+
+
+class Moment(BigIntegerField):
+    """An aware UTC datetime, kept as whole milliseconds since 1970: sorts and compares as a number."""
+
+    def db_value(self, value: datetime | int | None) -> int | None:
+        return millis(value) if isinstance(value, datetime) else value
+
+    def python_value(self, value: int | None) -> datetime | None:
+        return None if value is None else EPOCH + timedelta(milliseconds=value)
+
+
+def millis(moment: datetime) -> int:
+    """Return whole milliseconds since 1970 of an aware datetime."""
+    return (moment - EPOCH) // timedelta(milliseconds=1)
+
+
+def open_database(path: Path | str) -> SqliteDatabase:
+    """Bind the tables to an SQLite file. Write transactions begin IMMEDIATE, so that they queue instead of failing."""
+    database = SqliteDatabase(
+        str(path),
+        lock_type="IMMEDIATE",
+        timeout=15,
+        pragmas={"journal_mode": "wal", "foreign_keys": 1, "synchronous": "normal", "cache_size": -16000},
+    )
+    db.initialize(database)
+    return database
+
+
+class Table(Model):
+    """What every table shares."""
+
+    id = AutoField()
+
+    class Meta:
+        database = db
+        legacy_table_names = False
+
+
+# ── 1 House ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Organization(Table):
+    """The one school or club of this installation (row 1), and what its administrators set on pages."""
+
+    name = CharField(default="")
+    postal = CharField(default="")
+    contact = CharField(default="")
+    language = CharField(default="ja")
+    mail_domain = CharField(default="")
+    base_url = CharField(default="")
+    smtp = CharField(default="")
+    rate = IntegerField(default=300)
+    domain_rate = IntegerField(default=120)
+    hold_s = IntegerField(default=180)
+    hold_urgent_s = IntegerField(default=20)
+    late_s = IntegerField(default=1800)
+    ready_at = Moment(null=True)
+
+    @classmethod
+    def the(cls) -> "Organization":
+        """Return the one row, made on first use."""
+        found, _ = cls.get_or_create(id=1)
+        return found
+
+
+class User(Table):
+    """An organizer who logs in. `name` is typed at login and shown as who did something."""
+
+    name = CharField()
+    name_key = CharField(unique=True)
+    email = CharField(null=True)
+    email_key = CharField(null=True, unique=True)
+    password = CharField(null=True)
+    language = CharField(default="ja")
+    signature = TextField(default="")
+    link_serial = IntegerField(default=0)
+    created_at = Moment(default=clock.now)
+    seen_at = Moment(null=True)
+    disabled_at = Moment(null=True)
+    wrong_tries = IntegerField(default=0)
+    wait_until = Moment(null=True)
+
+    # Flask-Login asks these four; the session in use is put here by `core.accounts.user_of_session`.
+    session: "Session | None" = None
+    is_authenticated = True
+    is_anonymous = False
+
+    @property
+    def is_active(self) -> bool:
+        return self.disabled_at is None
+
+    def get_id(self) -> str:
+        """Return the token of the session in use (never the number of the user)."""
+        return self.session.token if self.session else ""
+
+
+class Session(Table):
+    """One login on one device; revoked on logout, so that an old cookie opens nothing (T-12)."""
+
+    user = ForeignKeyField(User, backref="sessions", on_delete="CASCADE")
+    digest = CharField(unique=True)
+    created_at = Moment(default=clock.now)
+    seen_at = Moment(default=clock.now)
+    expires_at = Moment()
+    revoked_at = Moment(null=True)
+    remembered = BooleanField(default=False)
+    device = CharField(default="")
+
+    token: str = ""  # known only while a request or a login holds it; the table keeps its digest
+
+
+class Role(Table):
+    """What a user may do in a list; `list_id` 0 is the whole organization. Ends at the end of day `until`."""
+
+    KINDS = ("admin", "manager", "sender", "viewer")
+
+    user = ForeignKeyField(User, backref="roles", on_delete="CASCADE")
+    list_id = IntegerField(default=0)
+    kind = CharField(constraints=[Check("kind IN ('admin','manager','sender','viewer')")])
+    until = DateField(null=True)
+
+    class Meta:
+        indexes = ((("user", "list_id"), True),)
+
+
+class Log(Table):
+    """Who did what and when, by numbers; no address, name or text of a person stands here."""
+
+    at = Moment(default=clock.now, index=True)
+    user = ForeignKeyField(User, null=True, on_delete="SET NULL")
+    action = CharField()
+    kind = CharField(default="")
+    number = IntegerField(null=True)
+    detail = Json(default=dict)
+
+
+# ── 2 Lists ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class MailingList(Table):
+    """A list with its own address. `whole` marks 「全校」; `practice_of` makes it the user's practice list."""
+
+    name = CharField()
+    address = CharField(unique=True)  # local part, lower case
+    whole = BooleanField(default=False)
+    purpose = TextField(default="")
+    practice_of = ForeignKeyField(User, null=True, unique=True, on_delete="CASCADE")
+    closed_at = Moment(null=True)
+    created_at = Moment(default=clock.now)
+
+    @classmethod
+    def open_ones(cls) -> ModelSelect:
+        """Lists in use, the whole organization first, practice lists left out."""
+        return (
+            cls.select()
+            .where(cls.closed_at.is_null(), cls.practice_of.is_null())
+            .order_by(cls.whole.desc(), cls.name, cls.id)
+        )
+
+
+class Person(Table):
+    """Somebody who gets letters, or a family reached by telephone (`address` is then null).
+
+    `address` is as typed, unquoted; `address_key` is its form for comparison. `bare`: the server took the
+    RFC-violating local part unquoted. `address_state`: fine, refusing (filter), bounced, complained.
+    """
+
+    name = CharField(default="")
+    kana = CharField(default="", index=True)
+    address = CharField(null=True)
+    address_key = CharField(null=True, unique=True)
+    violates_rfc = BooleanField(default=False)
+    bare = BooleanField(default=False)
+    phone = CharField(default="")
+    language = CharField(default="ja")
+    household = CharField(default="", index=True)
+    address_state = CharField(
+        default="fine", constraints=[Check("address_state IN ('fine','refusing','bounced','complained')")]
+    )
+    address_reason = CharField(default="")
+    address_state_at = Moment(null=True)
+    created_at = Moment(default=clock.now)
+
+    @property
+    def reachable(self) -> bool:
+        """Say whether letters are sent to this person's address."""
+        return bool(self.address) and self.address_state in ("fine", "refusing")
+
+
+class Child(Table):
+    """A child, one row for the whole organization; guardians are found through memberships."""
+
+    name = CharField()
+    kana = CharField(default="")
+    grade = CharField(default="")
+    class_name = CharField(default="")
+    household = CharField(default="", index=True)
+    attributes = Json(default=dict)
+    created_at = Moment(default=clock.now)
+
+    @property
+    def room(self) -> str:
+        """Return grade and class in short, for sorting and chips: 「3-2」, 「4」, or empty."""
+        return "-".join(part for part in (self.grade, self.class_name) if part)
+
+    @property
+    def given_name(self) -> str:
+        """Return what stands behind the family name: 「海斗」 of 「鈴木 海斗」."""
+        return self.name.replace("\u3000", " ").partition(" ")[2] or self.name
+
+
+class Membership(Table):
+    """A person in a list, because of a child or not, with the consent record (joined how, when, by which words)."""
+
+    person = ForeignKeyField(Person, backref="memberships", on_delete="CASCADE")
+    list = ForeignKeyField(MailingList, backref="memberships", on_delete="CASCADE")
+    child = ForeignKeyField(Child, null=True, backref="memberships", on_delete="CASCADE")
+    relation = CharField(default="")
+    attributes = Json(default=dict)
+    state = CharField(
+        default="active",
+        constraints=[Check("state IN ('unconfirmed','pending','active','stopped','left')")],
+    )
+    stopped_by = CharField(default="")  # reader, manager
+    in_charge = ForeignKeyField(User, null=True, on_delete="SET NULL")
+    joined_at = Moment(default=clock.now)
+    joined_route = CharField(default="manager")  # manager, file, blank mail, link, move, copy
+    stopped_at = Moment(null=True)
+    left_at = Moment(null=True)
+
+    class Meta:
+        indexes = (
+            (("list", "state"), False),
+            SQL(
+                'CREATE UNIQUE INDEX IF NOT EXISTS "membership_once" ON "membership"'
+                ' ("person_id", "list_id", COALESCE("child_id", 0))'
+            ),
+        )
+
+
+class Sender(Table):
+    """An address that may post to a list by mail; several for one person."""
+
+    list = ForeignKeyField(MailingList, backref="senders", on_delete="CASCADE")
+    address = CharField()
+    address_key = CharField()
+    name = CharField(default="")
+    created_at = Moment(default=clock.now)
+
+    class Meta:
+        indexes = ((("list", "address_key"), True),)
+
+
+# ── 3 Notices ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Notice(Table):
+    """One notice from draft to history. `state` moves only by `core.notices` and `core.delivery`.
+
+    `form_key` makes a second submit of the same form find the first one. `fingerprint` and `expected` freeze what
+    the check page showed. `serial` grows with every change, so that a poll can answer "nothing new".
+    """
+
+    STATES = (
+        "draft", "held", "scheduled", "sending", "paused", "sent", "stopped", "withdrawn", "dropped",
+    )  # fmt: skip
+
+    state = CharField(default="draft", index=True)
+    by = ForeignKeyField(User, null=True, on_delete="SET NULL")
+    by_name = CharField(default="")
+    route = CharField(default="web")  # web, terminal, mail
+    form_key = CharField(null=True, unique=True)
+    step = IntegerField(default=1)  # the compose screen that was open last
+    urgent = BooleanField(default=False)
+    read_confirmation = BooleanField(default=True)
+    footer = BooleanField(default=True)
+    reply_to_own = BooleanField(default=False)
+    useful_s = IntegerField(default=48 * 3600)
+    practice = BooleanField(default=False)
+    corrects = ForeignKeyField("self", null=True, on_delete="SET NULL")
+    created_at = Moment(default=clock.now)
+    updated_at = Moment(default=clock.now)
+    confirmed_at = Moment(null=True)
+    fingerprint = CharField(default="")
+    expected = IntegerField(default=0)
+    begin_at = Moment(null=True, index=True)  # end of the hold window, or the booked time
+    booked = BooleanField(default=False)
+    held_why = CharField(default="")  # window, late, changed
+    started_at = Moment(null=True)
+    finished_at = Moment(null=True)
+    stopped_at = Moment(null=True)
+    withdrawn_at = Moment(null=True)
+    paused_why = CharField(default="")  # connection, login
+    paused_at = Moment(null=True)
+    rounds = IntegerField(default=0)
+    serial = IntegerField(default=0)
+
+    @property
+    def wording(self) -> "Wording":
+        """Return the words in the organization's own language (the first row)."""
+        return self.wordings.order_by(Wording.id).get()
+
+    @classmethod
+    def latest(cls) -> ModelSelect:
+        """Everything that is no draft, newest first (T-40)."""
+        return (
+            cls.select().where(cls.state.not_in(("draft", "dropped"))).order_by(cls.confirmed_at.desc(), cls.id.desc())
+        )
+
+
+class Wording(Table):
+    """Subject and text of a notice in one language; may hold {{fields}}."""
+
+    notice = ForeignKeyField(Notice, backref="wordings", on_delete="CASCADE")
+    language = CharField(default="ja")
+    subject = CharField(default="")
+    text = TextField(default="")
+
+    class Meta:
+        indexes = ((("notice", "language"), True),)
+
+
+class Target(Table):
+    """A list or person that a notice is sent to, or is kept from (`include` false); exclusion wins (D-13)."""
+
+    notice = ForeignKeyField(Notice, backref="targets", on_delete="CASCADE")
+    include = BooleanField(default=True)
+    kind = CharField(constraints=[Check("kind IN ('list','group','person')")])
+    number = IntegerField()
+
+    class Meta:
+        indexes = ((("notice", "kind", "number"), True),)
+
+
+# ── 4 Letters ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Delivery(Table):
+    """One reader of one notice, frozen when sending began. `reason` empty: gets letters; else why not.
+
+    Reasons: no_address, stopped, left, pending, bounced, complained, excluded. `token` opens the reader's pages.
+    """
+
+    notice = ForeignKeyField(Notice, backref="deliveries", on_delete="CASCADE")
+    person = ForeignKeyField(Person, null=True, backref="deliveries", on_delete="SET NULL")
+    child = ForeignKeyField(Child, null=True, on_delete="SET NULL")
+    token = CharField(unique=True)
+    reason = CharField(default="")
+    list = ForeignKeyField(MailingList, null=True, on_delete="SET NULL")
+    name = CharField(default="")
+    kana = CharField(default="")
+    language = CharField(default="ja")
+    values = Json(default=dict)
+    read_at = Moment(null=True)
+    read_how = CharField(default="")  # press, touch
+    told_at = Moment(null=True)
+    told_by = ForeignKeyField(User, null=True, on_delete="SET NULL")
+    replied_at = Moment(null=True)
+    strange_at = Moment(null=True)  # "not meant for me" was pressed
+
+    class Meta:
+        indexes = (
+            (("notice", "read_at"), False),
+            SQL(
+                'CREATE UNIQUE INDEX IF NOT EXISTS "delivery_once" ON "delivery"'
+                ' ("notice_id", "person_id", COALESCE("child_id", 0))'
+            ),
+        )
+
+
+class Cover(Table):
+    """A membership that a delivery answers for, with household and class as they were: one cell of the board."""
+
+    delivery = ForeignKeyField(Delivery, backref="covers", on_delete="CASCADE")
+    membership = ForeignKeyField(Membership, null=True, on_delete="SET NULL")
+    list = ForeignKeyField(MailingList, null=True, on_delete="SET NULL")
+    household = CharField(default="")
+    child_name = CharField(default="")
+    child_kana = CharField(default="")
+    grade = CharField(default="")
+    class_name = CharField(default="")
+
+
+class Letter(Table):
+    """One mail of one SMTP transaction: round n of a delivery, or a service letter without one.
+
+    States and their moves: `core.delivery.MOVES`. `handed_at` is set before the content goes to the server; a letter
+    whose sender died with it empty was surely not sent. `newest` is false once a later round exists.
+    """
+
+    notice = ForeignKeyField(Notice, null=True, backref="letters", on_delete="CASCADE")
+    delivery = ForeignKeyField(Delivery, null=True, backref="letters", on_delete="CASCADE")
+    round = IntegerField(default=1)
+    newest = BooleanField(default=True)
+    kind = CharField(default="notice")  # notice, own, test, invitation, login, password, resume, release …
+    person = ForeignKeyField(Person, null=True, on_delete="SET NULL")
+    address = CharField()
+    domain = CharField()
+    urgent = BooleanField(default=False)
+    language = CharField(default="ja")
+    payload = Json(default=dict)  # words of a service letter; secrets are cleared once it is accepted
+    state = CharField(default="waiting")
+    made_at = Moment(default=clock.now)
+    next_at = Moment(default=clock.now)
+    useful_until = Moment()
+    owner = CharField(default="")
+    boot = CharField(default="")
+    handed_at = Moment(null=True)
+    attempts = IntegerField(default=0)
+    done_at = Moment(null=True)
+    code = IntegerField(null=True)
+    enhanced = CharField(default="")
+    text = CharField(default="")
+    reason = CharField(default="")  # skipped or refused why: stopped, left, bounced, unknown_user, filtered, full …
+    again = BooleanField(default=False)  # sent a second time by itself, because the first outcome was unknown
+
+    class Meta:
+        indexes = (
+            (("notice", "newest", "state"), False),
+            (("delivery", "round"), True),
+            SQL(
+                'CREATE INDEX IF NOT EXISTS "letter_due" ON "letter" ("urgent" DESC, "next_at", "id")'
+                " WHERE state IN ('waiting','deferred')"
+            ),
+            SQL('CREATE INDEX IF NOT EXISTS "letter_owned" ON "letter" ("owner") WHERE state = \'sending\''),
+        )
+
+
+class Visit(Table):
+    """A page opened by a letter's token, kept 90 days: it changes nobody's state, but tells robots from readers."""
+
+    delivery = ForeignKeyField(Delivery, backref="visits", on_delete="CASCADE")
+    at = Moment(default=clock.now)
+    page = CharField()  # r, u
+    inside = BooleanField(default=False)  # followed from a page of ours
+    agent = CharField(default="")
+    automatic = BooleanField(default=False)  # the agent is a known scanner or preview robot
+
+
+# ── 5 Automation ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Job(Table):
+    """Long work with progress that survives a reload (an import, for one). `state`: ready, done, undone."""
+
+    kind = CharField()
+    user = ForeignKeyField(User, null=True, on_delete="SET NULL")
+    list = ForeignKeyField(MailingList, null=True, on_delete="CASCADE")
+    state = CharField(default="ready")
+    made_at = Moment(default=clock.now)
+    done = IntegerField(default=0)
+    total = IntegerField(default=0)
+    detail = Json(default=dict)
+
+
+# ── 6 Record ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Bucket(Table):
+    """Pacing of one road: `all`, or a recipient domain. `tokens` letters may go now; nothing before `paused_until`."""
+
+    name = CharField(unique=True)
+    tokens = IntegerField(default=0)  # thousandths of a letter
+    at = Moment(default=clock.now)
+    paused_until = Moment(null=True)
+    why = CharField(default="")
+
+
+TABLES: tuple[type[Table], ...] = (
+    Organization, User, Session, Role, Log,
+    MailingList, Person, Child, Membership, Sender,
+    Notice, Wording, Target,
+    Delivery, Cover, Letter, Visit,
+    Job, Bucket,
+)  # fmt: skip
+
+
+# ── Claiming and recording: the only statements that know the engine ─────────────────────────────────────────────
+
+_DUE = """
+SELECT l.id, l.domain FROM letter AS l LEFT JOIN notice AS n ON n.id = l.notice_id
+WHERE l.state IN ('waiting','deferred') AND l.next_at <= ? AND (l.notice_id IS NULL OR n.state = 'sending')
+{without} ORDER BY l.urgent DESC, l.next_at, l.id LIMIT ?"""
+
+
+def due(now: datetime, limit: int, without: Sequence[str] = ()) -> list[tuple[int, str]]:
+    """Return (number, domain) of letters that may go now, urgent first, then oldest; not those to some domains."""
+    blocked = f"AND l.domain NOT IN ({','.join('?' * len(without))})" if without else ""
+    found = db.execute_sql(_DUE.format(without=blocked), (millis(now), *without, limit))
+    return list(found.fetchall())
+
+
+def claim(numbers: Iterable[int], owner: str, boot: str, now: datetime) -> int:
+    """Take letters for a sender process; return how many were really still free. Call inside a transaction."""
+    marks = [int(one) for one in numbers]
+    if not marks:
+        return 0
+    return db.execute_sql(
+        "UPDATE letter SET state = 'sending', owner = ?, boot = ?, handed_at = NULL"  # noqa: S608
+        f" WHERE id IN ({','.join('?' * len(marks))}) AND state IN ('waiting','deferred')",
+        (owner, boot, *marks),
+    ).rowcount
+
+
+_RECORD = """
+UPDATE letter SET state = ?, code = ?, enhanced = ?, text = ?, reason = ?, next_at = ?, attempts = attempts + ?,
+ done_at = ?, owner = CASE WHEN ? IN ('waiting','deferred') THEN '' ELSE owner END
+WHERE id = ? AND owner = ? AND state = 'sending'"""
+
+
+def record(
+    number: int,
+    owner: str,
+    state: str,
+    *,
+    now: datetime,
+    next_at: datetime,
+    code: int | None = None,
+    enhanced: str = "",
+    text: str = "",
+    reason: str = "",
+    counted: bool = True,
+) -> bool:
+    """Write the outcome of a claimed letter; False if it was no longer this owner's. The hot path: plain SQL."""
+    return bool(
+        db.execute_sql(
+            _RECORD,
+            (
+                state,
+                code,
+                enhanced,
+                text[:500],
+                reason,
+                millis(next_at),
+                int(counted),
+                millis(now),
+                state,
+                number,
+                owner,
+            ),  # fmt: skip
+        ).rowcount
+    )
+
+
+def hand(number: int, owner: str, now: datetime) -> None:
+    """Note that the content of a letter is about to be handed to the server (crash rules)."""
+    db.execute_sql(
+        "UPDATE letter SET handed_at = ? WHERE id = ? AND owner = ? AND state = 'sending'",
+        (millis(now), number, owner),
+    )
+
+
+def count_letters(notice: int) -> dict[str, int]:
+    """Return how many of a notice's newest letters stand in each state."""
+    found = (
+        Letter.select(Letter.state, fn.COUNT(Letter.id))
+        .where(Letter.notice == notice, Letter.newest == True)  # noqa: E712
+        .group_by(Letter.state)
+        .tuples()
+    )
+    return dict(found)

@@ -1,0 +1,80 @@
+"""What every test stands on: a fresh installation in a temporary folder, and the small school of `cast`."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import clock
+import config as ground
+import models
+from core import organization
+from tests import cast
+
+
+@pytest.fixture(scope="session")
+def key_box(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One set of keys for the whole run: making an RSA key for each test would take minutes."""
+    folder = tmp_path_factory.mktemp("keys")
+    organization.prepare(ground.Config(data=folder))
+    models.db.close()
+    return folder / "keys"
+
+
+@pytest.fixture
+def config(tmp_path: Path, key_box: Path) -> Iterator[ground.Config]:
+    """An installation of its own: data folder, keys, empty tables; letters go nowhere."""
+    data = tmp_path / "data"
+    data.mkdir(mode=0o700)
+    (data / "keys").symlink_to(key_box)
+    made = ground.Config(data=data, mail_domain="mail.school.example", base_url="http://kairan.test")
+    ground.use(made)
+    organization.prepare(made)
+    yield made
+    clock.set_offset(0)
+    models.db.close()
+
+
+@pytest.fixture
+def school(config: ground.Config) -> cast.School:
+    """The organization with its users, lists and families, and noise that no query may catch."""
+    return cast.build()
+
+
+@pytest.fixture
+def app(school: cast.School, config: ground.Config):
+    """The web application of the school, forms without CSRF tokens (one test checks these)."""
+    from app import create_app
+
+    made = create_app(config)
+    made.config.update(TESTING=True, WTF_CSRF_ENABLED=False)
+    return made
+
+
+@pytest.fixture
+def client(app):
+    """A browser that has not logged in."""
+    return app.test_client()
+
+
+@pytest.fixture
+def as_(app):
+    """Log in as one of the cast: `as_("花子").get("/")`."""
+
+    def login(name: str):
+        browser = app.test_client()
+        answer = browser.post("/login", data={"name": name, "password": cast.PASSWORD})
+        assert answer.status_code == 303, answer.status_code
+        return browser
+
+    return login
+
+
+def needs_part(found: bool, what: str) -> None:
+    """Skip a test whose real part is not installed, saying what to install; in CI that is a failure."""
+    if found:
+        return
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"this test needs {what}; .ci/run must install it")
+    pytest.skip(f"install {what} to run this test")

@@ -1,0 +1,184 @@
+"""What the areas share: form base, htmx answers, fetch-or-404 through the current user, paging, filters."""
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import wraps
+from typing import Any, TypeVar
+
+from flask import Flask, Response, abort, current_app, flash, g, redirect, render_template, request, url_for
+from flask_login import current_user
+from flask_wtf import FlaskForm
+from markupsafe import Markup, escape
+from peewee import ModelSelect
+
+import clock
+import words
+from core import organization
+from core.rights import Rights, rights_of
+from models import MailingList, Notice
+
+Row = TypeVar("Row")
+
+
+def language() -> str:
+    """Return the language of this page: the user's, else the reader's wish, else the organization's."""
+    if "language" not in g:
+        g.language = _choose()
+    return g.language
+
+
+def _choose() -> str:
+    if current_user and current_user.is_authenticated:
+        return current_user.language
+    asked = request.accept_languages.best_match(list(words.LANGUAGES))
+    return asked or organization.Organization.the().language or words.DEFAULT
+
+
+def _(message: str, /, **values: object) -> str:
+    """Return a source string in the language of this page."""
+    return words.say(language(), message, **values)
+
+
+class Form(FlaskForm):
+    """A form whose built-in messages speak the page's language."""
+
+    class Meta(FlaskForm.Meta):
+        @property
+        def locales(self) -> list[str]:
+            return [language()]
+
+        def get_translations(self, form: Any) -> Any:
+            from wtforms.i18n import get_translations
+
+            return get_translations(self.locales) if language() != "en" else None
+
+
+# ── who asks, and for what ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def rights() -> Rights:
+    """Return what the current user may do."""
+    if "rights" not in g:
+        g.rights = rights_of(current_user)
+    return g.rights
+
+
+def own_list(number: int, need: str = "view") -> MailingList:
+    """Return a list that the current user may `view`, `send` to or `manage`; anybody else's is 404 (T-33)."""
+    found = MailingList.get_or_none(MailingList.id == number)
+    if found is None or not rights().may_list("view", found):
+        abort(404)
+    if not rights().may_list(need, found):
+        abort(403)
+    return found
+
+
+def own_notice(number: int, need: str = "view") -> Notice:
+    """Return a notice that the current user may `view` or steer (`send`); anybody else's is 404."""
+    found = Notice.get_or_none(Notice.id == number)
+    if found is None or not rights().may_notice("view", found):
+        abort(404)
+    if not rights().may_notice(need, found):
+        abort(403)
+    return found
+
+
+def public(view: Callable) -> Callable:
+    """Mark a route of an organizers' area as open without a login (login page, set-up, links from letters)."""
+    view.is_public = True  # type: ignore[attr-defined]
+    return view
+
+
+def needs(need: str) -> Callable:
+    """Decorate a route that wants a right somewhere: `admin`, `manage`, `send` (no list named)."""
+
+    def decorate(view: Callable) -> Callable:
+        @wraps(view)
+        def guarded(*args: Any, **kwargs: Any) -> Any:
+            if not rights().may(need):
+                abort(403)
+            return view(*args, **kwargs)
+
+        return guarded
+
+    return decorate
+
+
+# ── answers ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def is_htmx() -> bool:
+    """Say whether htmx asks for a fragment."""
+    return request.headers.get("HX-Request") == "true" and not request.headers.get("HX-History-Restore-Request")
+
+
+def go(endpoint: str, **values: Any) -> Response:
+    """Answer a POST with the way to the next page (303, or HX-Redirect for htmx)."""
+    target = url_for(endpoint, **values)
+    if is_htmx():
+        return Response(status=204, headers={"HX-Redirect": target})
+    return redirect(target, code=303)  # type: ignore[return-value]
+
+
+def told(message: str, /, kind: str = "note", **values: object) -> None:
+    """Show a sentence on the next page: kind `note` or `wrong`."""
+    flash(_(message, **values), kind)
+
+
+def answer(page: str, partial: str | None = None, status: int = 200, **context: Any) -> tuple[str, int]:
+    """Render the page, or for htmx only its partial."""
+    return render_template(partial if partial and is_htmx() else page, **context), status
+
+
+def unchanged(serial: object) -> Response | None:
+    """Answer a poll with 204 if `?seen=` already names this serial."""
+    if request.args.get("seen") == str(serial):
+        return Response(status=204)
+    return None
+
+
+class Page:
+    """One page of a query: rows, number, whether there is one before or after, and the total."""
+
+    def __init__(self, query: ModelSelect, number: int, size: int = 50) -> None:
+        self.total = query.count()
+        self.last = max(1, -(-self.total // size))
+        self.number = min(max(1, number), self.last)
+        self.rows = list(query.paginate(self.number, size))
+        self.first_row = (self.number - 1) * size + 1 if self.total else 0
+        self.last_row = min(self.number * size, self.total)
+
+
+def page_of(query: ModelSelect, size: int = 50) -> Page:
+    """Return the page that `?page=` asks for."""
+    return Page(query, request.args.get("page", 1, type=int), size)
+
+
+# ── templates ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def icon(name: str) -> Markup:
+    """Draw one of our icons; it never stands without a word."""
+    href = current_app.jinja_env.globals["asset"]("icons.svg")
+    return Markup('<svg class="i" aria-hidden="true"><use href="{}#{}"></use></svg>').format(href, escape(name))
+
+
+def install(app: Flask) -> None:
+    """Give every template its words, filters and helpers."""
+    app.jinja_env.filters.update(
+        when=lambda moment: words.when(language(), moment),
+        day=lambda moment: words.day(language(), moment),
+        clock=words.time_of_day,
+        iso=lambda moment: clock.local(moment).isoformat(timespec="seconds"),
+        number=lambda value: f"{value:,}",
+    )
+    app.jinja_env.globals.update(_=_, icon=icon, language=language, rights=rights, is_htmx=is_htmx, now=clock.now)
+    app.jinja_env.globals.update(house=organization.Organization.the, practice=lambda: organization.settings().practice)
+
+
+def wanted_time(text: str) -> datetime | None:
+    """Read the value of a datetime-local field (the school's time); None if it cannot be read."""
+    try:
+        return clock.from_local(datetime.fromisoformat(text))
+    except ValueError:
+        return None

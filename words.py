@@ -1,0 +1,58 @@
+"""The words of Kairan in the languages of its people: gettext catalogues and dates by Babel, without Flask.
+
+Source strings are English; `translations/ja` is complete (a house test says so). `N_` marks a string where it
+stands in a constant; `say` translates it where it is shown.
+"""
+
+from datetime import date, datetime
+from functools import cache
+from pathlib import Path
+
+from babel.dates import format_date
+from babel.support import NullTranslations, Translations
+
+import clock
+
+LANGUAGES = {"ja": "日本語", "en": "English"}
+DEFAULT = "ja"
+FOLDER = Path(__file__).parent / "translations"
+
+
+def N_(message: str) -> str:
+    """Mark a string for the catalogue; it is translated later by `say`."""
+    return message
+
+
+@cache
+def catalogue(language: str) -> NullTranslations:
+    """Return the gettext catalogue of a language; English and unknown languages are the source strings."""
+    return Translations.load(FOLDER, [language]) if language in LANGUAGES else NullTranslations()
+
+
+def say(language: str, message: str, /, **values: object) -> str:
+    """Return a source string in a language, its `%(name)s` places filled."""
+    text = catalogue(language).gettext(message) if message else ""
+    return text % values if values else text
+
+
+def day(language: str, moment: datetime | date) -> str:
+    """Return a date as people write it: 「10月14日(火)」, "Tue 14 Oct"."""
+    on = clock.local(moment).date() if isinstance(moment, datetime) else moment
+    if language == "ja":
+        return f"{on.month}月{on.day}日({format_date(on, 'EEE', locale='ja')})"
+    return format_date(on, "EEE d MMM", locale="en")
+
+
+def time_of_day(moment: datetime) -> str:
+    """Return the school's wall-clock time: 「6:12」."""
+    at = clock.local(moment)
+    return f"{at.hour}:{at.minute:02d}"
+
+
+def when(language: str, moment: datetime) -> str:
+    """Return date and time: 「10月14日(火) 6:12」, "Tue 14 Oct 6:12"; with the year if it is not this one."""
+    year = clock.local(moment).year
+    shown = f"{day(language, moment)} {time_of_day(moment)}"
+    if year == clock.today().year:
+        return shown
+    return f"{year}年{shown}" if language == "ja" else f"{shown}, {year}"
