@@ -1,0 +1,269 @@
+"""Letters: what is the same for all readers of a notice is made once, what differs per letter.
+
+RFC 5322 (message), 2045/2046 (MIME), 2047 (encoded words), 2919 (List-Id), 2369 (List-Post,
+List-Unsubscribe), 8058 (one-click), 3834 (Auto-Submitted). Order of the text (T-43, D-26): what the
+organizer wrote, the read confirmation, the footer. Each web address stands alone on its line and has
+its label on the line before, since phones make everything up to the next space part of a link.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from email.utils import format_datetime
+from functools import lru_cache
+
+from mail import address, encode, merge
+from words import say
+
+_RULE = "─" * 20
+_TOKEN = "\0"  # noqa: S105  (stands for the reader's token in texts that are made once)
+_JAPAN = timezone(timedelta(hours=9))  # Asia/Tokyo has no summer time (RFC 5322 3.3 wants the offset alone)
+_IN_HEADER = re.compile(r"[!-~]+")
+_TO = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9.-]{1,253}")
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What all letters of one notice in one list and language share; or one service letter.
+
+    subject, text: as written, may hold `{{fields}}`. from_name: display name. from_address: the list's
+    own address, `postmaster@` for service letters. base_url: without slash at its end. secret: for
+    marks. list_name, list_id: "" for service letters, which then have no List headers and no leave
+    link. leave_address: the list's `-leave` address, offered beside one-click if given. reply_to: an
+    own address that its owner ticked; None = the letter's own `r-` address. automatic: nobody pressed
+    "send" for it (RFC 3834).
+    """
+
+    language: str
+    subject: str
+    text: str
+    organization: str
+    contact: str
+    postal: str
+    from_name: str
+    from_address: str
+    mail_domain: str
+    base_url: str
+    secret: bytes
+    list_name: str = ""
+    list_id: str = ""
+    leave_address: str = ""
+    read_confirmation: bool = False
+    footer: bool = True
+    reply_to: str | None = None
+    urgent: bool = False
+    automatic: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """What differs from letter to letter.
+
+    number: of the letter, below 2**40. address: as `address.clean` gives it. bare: the mail server
+    wants a local part that breaks RFC 5322 unquoted. token: of the delivery, for web addresses.
+    values: every known field, "" where this reader has none; other names stay as written. child:
+    given name, when the letter is about one child. at: for the Date header, aware UTC.
+    """
+
+    number: int
+    address: str
+    bare: bool
+    name: str
+    token: str
+    values: Mapping[str, str]
+    child: str = ""
+    at: datetime = field(kw_only=True)
+
+
+def prepare(form: Form) -> "Prepared":
+    """Make everything that all letters of a form share. Raises ValueError if a header value holds a break."""
+    return Prepared(form)
+
+
+class Prepared:
+    """The letters of one form: `letter` gives the bytes, `subject` and `text` the words for a page."""
+
+    def __init__(self, form: Form) -> None:
+        self._form = form
+        self._zone: tzinfo = _JAPAN if form.language == "ja" else UTC
+        self._subject = merge.pieces(merge.one_line(form.subject))
+        self._fixed_subject = _fixed_subject(self._subject)
+        self._start, self._text = _start(merge.pieces(merge.plain(form.text).rstrip("\n") + "\n"))
+        self._opening = encode.opening(self._start)
+        self._tail = _tail(form).split(_TOKEN)
+        self._from = _from(form)
+        self._list = _list_headers(form).split(_TOKEN)
+        self._rest = _rest(form)
+
+    def letter(self, reader: Reader) -> bytes:
+        """Return the whole mail, lines ended by CRLF, ready to be signed. Raises BadAddress."""
+        return self._head(reader).encode("ascii") + encode.body(self._after_start(reader), self._opening)
+
+    def subject(self, reader: Reader) -> str:
+        """Return the subject as the reader sees it, without line breaks whatever the values hold."""
+        filled = merge.one_line(_filled(self._subject, reader.values))
+        if not reader.child:
+            return filled
+        child = merge.one_line(reader.child)
+        return say(self._form.language, "%(subject)s (%(child)s)", subject=filled, child=child)
+
+    def text(self, reader: Reader) -> str:
+        """Return the text as the reader sees it, with read confirmation and footer; lines end with \\n."""
+        return self._start + self._after_start(reader)
+
+    def _after_start(self, reader: Reader) -> str:
+        return _filled(self._text, reader.values) + _token(reader).join(self._tail)
+
+    def _head(self, reader: Reader) -> str:
+        form = self._form
+        mark = address.mark(reader.number, form.secret)
+        reply_to = self._reply_to(mark)
+        return (
+            f"{self._from}\r\n"
+            f"To: {encode.mailbox(merge.one_line(reader.name), _recipient(reader), 4)}\r\n"
+            f"Reply-To: {reply_to}\r\n"
+            f"{self._subject_header(reader)}\r\n"
+            f"Date: {_date(reader.at.replace(microsecond=0), self._zone)}\r\n"
+            f"Message-ID: <{mark}@{form.mail_domain}>\r\n"
+            f"{_token(reader).join(self._list)}"
+            f"{self._rest}\r\n"
+        )
+
+    def _subject_header(self, reader: Reader) -> str:
+        if self._fixed_subject and not reader.child:
+            return self._fixed_subject
+        return encode.header("Subject", self.subject(reader))
+
+    def _reply_to(self, mark: str) -> str:
+        own = self._form.reply_to
+        return address.quoted(own) if own else f"r-{mark}@{self._form.mail_domain}"
+
+
+def _fixed_subject(cut: list[merge.Piece]) -> str:
+    """Return the Subject header if it is the same for every reader, else ""."""
+    if any(piece.field for piece in cut):
+        return ""
+    return encode.header("Subject", "".join(piece.text for piece in cut))
+
+
+def _start(cut: list[merge.Piece]) -> tuple[str, list[merge.Piece]]:
+    """Cut a text into the beginning that is the same for every reader, and what comes after."""
+    return ("", cut) if cut[0].field else (cut[0].text, cut[1:])
+
+
+def _filled(cut: list[merge.Piece], values: Mapping[str, str]) -> str:
+    """Return a text with the values that it asks for, each made fit for a letter."""
+    asked = {name: merge.plain(values[name]) for _, name in cut if name and name in values}
+    return merge.join(cut, asked, asked)
+
+
+def _token(reader: Reader) -> str:
+    if not (reader.token.isascii() and reader.token.isalnum()):
+        raise ValueError(f"letter {reader.number}: its token cannot stand in a web address")
+    return reader.token
+
+
+def _recipient(reader: Reader) -> str:
+    """Return the To address; one that could not come from `address.clean` is refused, not repaired."""
+    if not _TO.fullmatch(reader.address):
+        raise address.BadAddress("This e-mail address holds a character that cannot stand in one.")
+    return reader.address if reader.bare else address.quoted(reader.address)
+
+
+@lru_cache(maxsize=16)
+def _date(at: datetime, zone: tzinfo) -> str:
+    """Return the Date header's value; many letters share a second."""
+    if at.tzinfo is None:
+        raise ValueError("the time of a letter needs a zone")
+    return format_datetime(at.astimezone(zone))
+
+
+def _safe(value: str) -> str:
+    """Return a value that goes into a header as it is; one with a space or break is a fault of ours."""
+    if not _IN_HEADER.fullmatch(value):
+        raise ValueError(f"cannot stand in a header: {value!r}")
+    return value
+
+
+def _from(form: Form) -> str:
+    own = address.quoted(_safe(form.from_address))
+    return "From: " + encode.mailbox(merge.one_line(form.from_name), own, len("From: "))
+
+
+def _list_headers(form: Form) -> str:
+    """Return the List headers, the token's place marked; readers do not post to the list (RFC 2369 3.4)."""
+    loop = f"X-Kairan-Loop: {_safe(form.list_id or form.mail_domain)}\r\n"
+    if not form.list_id:
+        return loop
+    mailto = f",\r\n <mailto:{_safe(form.leave_address)}>" if form.leave_address else ""
+    list_id = encode.mailbox(merge.one_line(form.list_name), form.list_id, len("List-Id: "))
+    return (
+        f"List-Id: {list_id if form.list_name else f'<{form.list_id}>'}\r\n"
+        f"List-Unsubscribe: <{_safe(form.base_url)}/u/{_TOKEN}/one-click>{mailto}\r\n"
+        "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
+        f"List-Post: NO\r\n{loop}"
+    )
+
+
+def _rest(form: Form) -> str:
+    """Return the headers that are the same in every letter of a form."""
+    _safe(form.mail_domain)
+    lines = ["X-Auto-Response-Suppress: OOF, AutoReply"]
+    if form.automatic:
+        lines += ["Auto-Submitted: auto-generated", "Precedence: bulk"]
+    if form.urgent:
+        lines += ["Importance: high", "Priority: urgent"]
+    if form.reply_to:
+        _safe(form.reply_to)
+    lines += ["MIME-Version: 1.0", "Content-Type: text/plain; charset=utf-8", "Content-Transfer-Encoding: base64"]
+    return "".join(f"{line}\r\n" for line in lines)
+
+
+def _tail(form: Form) -> str:
+    """Return what stands below the organizer's words, the token's place marked."""
+    blocks = [list(_confirmation(form)) if form.read_confirmation else [], list(_footer(form)) if form.footer else []]
+    shown = "".join("\n".join([_RULE, *lines]) + "\n" for lines in blocks if lines)
+    return f"\n{shown}" if shown else ""
+
+
+def _confirmation(form: Form) -> Iterator[str]:
+    language = form.language
+    yield say(language, "[Read confirmation]")
+    yield say(language, "When you have read this, open the link and press “I have read this”.")
+    yield f"{form.base_url}/r/{_TOKEN}"
+    yield ""
+    yield say(
+        language, "The link is different for every family. If somebody else presses it, it counts as your answer."
+    )
+
+
+def _footer(form: Form) -> Iterator[str]:
+    language = form.language
+    if form.list_id:
+        yield say(language, "This letter goes to those registered with “%(list)s”.", list=_line(form.list_name))
+        yield say(language, "Change address, stop, or not for you:")
+        yield f"{form.base_url}/u/{_TOKEN}"
+        yield _about_replies(form)
+    if form.contact:
+        yield say(language, "Contact: %(contact)s", contact=_line(form.contact))
+    yield from _sender(form)
+
+
+def _about_replies(form: Form) -> str:
+    if form.reply_to:
+        return say(form.language, "Replies go to the sender.")
+    return say(form.language, "Replies are read by the person in charge (they are not counted as answers).")
+
+
+def _sender(form: Form) -> Iterator[str]:
+    """Return who sends and from where, the name once only."""
+    organization, postal = _line(form.organization), _line(form.postal)
+    if organization and postal and organization not in postal:
+        yield say(form.language, "%(organization)s, %(postal)s", organization=organization, postal=postal)
+    elif organization or postal:
+        yield postal or organization
+
+
+def _line(text: str) -> str:
+    return merge.one_line(text)

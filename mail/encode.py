@@ -1,0 +1,98 @@
+"""The encodings of a letter: header text and names as encoded words, the body as base64.
+
+RFC 2047 (encoded words: at most 75 characters each, never a part of a character), RFC 5322 2.2.3
+(folding), RFC 2045 6.8 (base64 of text whose lines end in CRLF). Lines stay below 76 characters.
+"""
+
+from binascii import b2a_base64
+from typing import NamedTuple
+
+LONGEST_LINE = 75
+"""Characters of a header line that holds an encoded word; RFC 2047 2 allows 76."""
+
+_FRAME = len("=?utf-8?b??=")
+_LINE = 72
+_LINE_OCTETS = _LINE // 4 * 3
+
+
+def header(name: str, text: str) -> str:
+    """Return `Name: text` as one folded header without its end; text must be one line (`merge.one_line`)."""
+    used = len(name) + 2
+    return f"{name}: {text if _stands_bare(text, LONGEST_LINE - used) else encoded(text, used)}"
+
+
+def mailbox(name: str, addr_spec: str, used: int) -> str:
+    """Return `"name" <address>` (RFC 5322 3.4) for a line with `used` columns taken; no name, no brackets."""
+    if not name:
+        return addr_spec
+    shown = phrase(name, used)
+    column = len(shown) - shown.rfind("\n") if "\n" in shown else used + len(shown)
+    fold = " " if column + len(addr_spec) + 3 <= LONGEST_LINE else "\r\n "
+    return f"{shown}{fold}<{addr_spec}>"
+
+
+def phrase(text: str, used: int) -> str:
+    """Return a display name: a quoted string, or encoded words where that does not do."""
+    if not _stands_bare(text, LONGEST_LINE - used - 2):
+        return encoded(text, used)
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _stands_bare(text: str, room: int) -> bool:
+    return len(text) <= room and text.isascii() and text.isprintable() and "=?" not in text
+
+
+def encoded(text: str, used: int) -> str:
+    """Return text as folded encoded words, the first line having `used` columns taken already."""
+    raw = text.encode("utf-8")
+    words = []
+    start, room = 0, _octets(LONGEST_LINE - used)
+    while start < len(raw):
+        end = _end_of_character(raw, start + room)
+        words.append(f"=?utf-8?b?{b2a_base64(raw[start:end], newline=False).decode('ascii')}?=")
+        start, room = end, _octets(LONGEST_LINE - 1)
+    return "\r\n ".join(words)
+
+
+def _octets(columns: int) -> int:
+    """Return how many octets an encoded word of so many columns carries; at least one character's."""
+    return max(4, (columns - _FRAME) // 4 * 3)
+
+
+def _end_of_character(raw: bytes, end: int) -> int:
+    """Move an end back to where a UTF-8 character ends (RFC 3629 3)."""
+    while end < len(raw) and raw[end] & 0xC0 == 0x80:
+        end -= 1
+    return min(end, len(raw))
+
+
+class Opening(NamedTuple):
+    """The beginning that many bodies share: whole lines of base64, and the octets that fill none."""
+
+    lines: bytes
+    left: bytes
+
+
+NOTHING = Opening(b"", b"")
+
+
+def opening(text: str) -> Opening:
+    """Encode the beginning that many bodies share once."""
+    raw = _octets_of(text)
+    whole = len(raw) - len(raw) % _LINE_OCTETS
+    return Opening(_lines(raw[:whole]), raw[whole:])
+
+
+def body(text: str, after: Opening = NOTHING) -> bytes:
+    """Return a text, behind the opening it continues, as base64 in short lines, its line ends made CRLF."""
+    return after.lines + _lines(after.left + _octets_of(text))
+
+
+def _octets_of(text: str) -> bytes:
+    return text.replace("\n", "\r\n").encode("utf-8")
+
+
+def _lines(raw: bytes) -> bytes:
+    whole = b2a_base64(raw, newline=False)
+    lines = [whole[at : at + _LINE] for at in range(0, len(whole), _LINE)]
+    return b"\r\n".join([*lines, b""])
