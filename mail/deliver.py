@@ -1,0 +1,365 @@
+"""Hand letters to a mail server, one letter and one recipient in each transaction.
+
+RFC 5321 (SMTP), 3207 (STARTTLS), 8314 3.3 (implicit TLS), 4954 (AUTH), 3463 and 2034 (enhanced codes).
+What the caller must know exactly is whether the server may have the letter: before the end of its
+content is handed over it surely has not (`Unreachable`), once it answered it is settled (`Reply`), and
+in between nobody knows (`Vanished`).
+"""
+
+import ipaddress
+import re
+import smtplib
+import ssl
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Literal
+from urllib.parse import unquote, urlsplit
+
+from mail import address, merge
+from words import N_
+
+Security = Literal["none", "starttls", "tls"]
+Phase = Literal["mail", "rcpt", "data", "end"]
+
+LONGEST_TEXT = 500
+"""Characters of a server's reply that are kept."""
+
+_SCHEMES: dict[str, tuple[Security, int]] = {
+    "smtp": ("none", 25),
+    "smtp+starttls": ("starttls", 587),
+    "smtps": ("tls", 465),
+}
+_PATH = re.compile(r"[!-;=?-~]*")
+_ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?:\s|$)")
+
+
+class BadRoute(ValueError):
+    """This does not say how to reach a mail server; `message` says why, in English, for `say`."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class Unreachable(ConnectionError):
+    """The server could not be used and has nothing of this letter: it is safe to try again.
+
+    reason: a word for code ("connect", "tls", "greeting", "login", "broken"). message: a sentence for
+    organizers, in English, for `say`. detail: what the server or the system said, without password.
+    """
+
+    def __init__(self, message: str, reason: str, detail: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.reason = reason
+        self.detail = detail[:LONGEST_TEXT]
+
+
+class Vanished(ConnectionError):
+    """The connection broke after the whole letter was handed over: the server may have it or not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where letters go: a server of our own, of the provider, or the outbox on loopback."""
+
+    host: str
+    port: int
+    security: Security = "none"
+    user: str = ""
+    password: str = field(default="", repr=False)
+
+    @classmethod
+    def parse(cls, url: str) -> "Route":
+        """Read `smtp://host:port`, `smtp+starttls://user:password@host` or `smtps://…`. Raises BadRoute.
+
+        Ports default to 25, 587 and 465. User and password are percent-decoded.
+        """
+        try:
+            parts = urlsplit(url.strip())
+            port = parts.port
+        except ValueError:
+            raise BadRoute(N_("The port of the mail server must be a number.")) from None
+        if parts.scheme not in _SCHEMES:
+            raise BadRoute(N_("A mail server begins with smtp://, smtp+starttls:// or smtps://."))
+        if not parts.hostname or parts.path not in ("", "/") or parts.query or parts.fragment:
+            raise BadRoute(N_("Give the mail server as smtp://host:port."))
+        security, usual = _SCHEMES[parts.scheme]
+        user, password = unquote(parts.username or ""), unquote(parts.password or "")
+        if bool(user) != bool(password):
+            raise BadRoute(N_("A mail server that wants a login needs both user and password."))
+        if user and security == "none" and not _is_loopback(parts.hostname):
+            raise BadRoute(N_("A password must not travel in the open: use smtp+starttls:// or smtps://."))
+        return cls(parts.hostname, port or usual, security, user, password)
+
+    def shown(self) -> str:
+        """Return the route for pages and logs, without password."""
+        scheme = next(name for name, (security, _) in _SCHEMES.items() if security == self.security)
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{scheme}://{f'{self.user}@' if self.user else ''}{host}:{self.port}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Tell whether letters stay on this machine, as far as the route goes."""
+        return _is_loopback(self.host)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A server's answer about one letter (RFC 5321 4.2; enhanced code RFC 3463, "" if none)."""
+
+    code: int
+    enhanced: str
+    text: str
+    phase: Phase
+
+    @property
+    def accepted(self) -> bool:
+        """Tell whether the server took the whole letter."""
+        return self.phase == "end" and 200 <= self.code < 300
+
+    @property
+    def refused(self) -> bool:
+        """Tell whether trying again the same way is useless."""
+        return 500 <= self.code < 600
+
+    @property
+    def deferred(self) -> bool:
+        """Tell whether to try again later; an answer that makes no sense counts as that, too."""
+        return not self.accepted and not self.refused
+
+
+def rcpt_form(recipient: str, bare: bool) -> str:
+    """Return the address for RCPT: quoted if it breaks RFC 5322, unless the server wants it bare."""
+    return recipient if bare else address.quoted(recipient)
+
+
+def dotted(raw: bytes) -> bytes:
+    """Return a mail as DATA wants it: CRLF line ends, leading dots doubled, the end mark (RFC 5321 4.5.2)."""
+    if not raw.count(b"\r\n") == raw.count(b"\n") == raw.count(b"\r"):
+        raw = re.sub(rb"\r\n|\r|\n", b"\r\n", raw)
+    if raw.startswith(b".") or b"\n." in raw:
+        raw = re.sub(rb"(?m)^\.", b"..", raw)
+    return raw + (b".\r\n" if raw.endswith(b"\r\n") else b"\r\n.\r\n")
+
+
+class Connection:
+    """One connection to a server, used for letter after letter. Not for several threads."""
+
+    def __init__(self, route: Route, hello: str, timeout: float = 30) -> None:
+        """Take the route, the name to say in EHLO and the seconds to wait for any one answer."""
+        self._route = route
+        self._hello = hello
+        self._timeout = timeout
+        self._smtp: smtplib.SMTP | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether there is a connection that was in order when last used."""
+        return self._smtp is not None and self._smtp.sock is not None
+
+    def open(self) -> None:
+        """Connect, greet, secure and log in, unless open already. Raises Unreachable."""
+        if not self.is_open:
+            self._smtp = _opened(self._route, self._hello, self._timeout)
+
+    def close(self) -> None:
+        """Say goodbye if anybody listens, and hang up. Repeating is harmless."""
+        if self._smtp is not None and self._smtp.sock is not None:
+            self._smtp.sock.settimeout(min(self._timeout, 3))
+            with suppress(OSError, smtplib.SMTPException):
+                self._smtp.quit()
+        self._hang_up()
+
+    def send(self, mail_from: str, rcpt: str, raw: bytes) -> Reply:
+        """Hand over one letter and return the answer that settles it; open the connection if needed.
+
+        mail_from: "" for the null sender. rcpt: as `rcpt_form` gives it. raw: the whole mail.
+        Raises Unreachable (the server has nothing of it) and Vanished (nobody knows). After a refusal
+        the connection is ready for the next letter; after 421 it is closed.
+        """
+        commands = _commands(mail_from, rcpt)
+        reply = self._begin_again(commands) if self.is_open else self._begin(commands)
+        return reply or self._content(raw)
+
+    def _begin_again(self, commands: "Commands") -> Reply | None:
+        """Begin on a connection that was used before; servers close those at will, so try once more."""
+        try:
+            reply = self._begin(commands)
+        except Unreachable:
+            return self._begin(commands)
+        stale = reply is not None and reply.code == 421 and reply.phase == "mail"
+        return self._begin(commands) if stale else reply
+
+    def _begin(self, commands: "Commands") -> Reply | None:
+        """Say MAIL, RCPT and DATA; return the answer that refuses, or None when content may come."""
+        self.open()
+        for phase, command, wanted in commands:
+            reply = self._ask(command, phase)
+            if reply.code // 100 != wanted:
+                return self._refused(reply)
+        return None
+
+    def _ask(self, command: str, phase: Phase) -> Reply:
+        smtp = self._in_use()
+        try:
+            return _reply(*smtp.docmd(command), phase)
+        except (OSError, smtplib.SMTPException) as fault:
+            self._hang_up()
+            raise _broken(fault) from fault
+
+    def _content(self, raw: bytes) -> Reply:
+        """Send the content and its end mark, then read the answer. Raises Unreachable, Vanished."""
+        smtp = self._in_use()
+        try:
+            smtp.send(dotted(raw))
+        except (OSError, smtplib.SMTPException) as fault:
+            # Not all of it left this machine, so the end mark did not: the server must drop the rest.
+            self._hang_up()
+            raise _broken(fault) from fault
+        try:
+            reply = _reply(*smtp.getreply(), "end")
+        except (OSError, smtplib.SMTPException) as fault:
+            self._hang_up()
+            raise Vanished(type(fault).__name__) from fault
+        return reply if reply.accepted else self._refused(reply)
+
+    def _refused(self, reply: Reply) -> Reply:
+        """Make the connection ready for the next letter, or hang up when the server is about to."""
+        if reply.code == 421:
+            self._hang_up()
+            return reply
+        try:
+            code, _ = self._in_use().rset()
+        except (OSError, smtplib.SMTPException):
+            code = -1
+        if code // 100 != 2:
+            self._hang_up()
+        return reply
+
+    def _in_use(self) -> smtplib.SMTP:
+        if self._smtp is None or self._smtp.sock is None:
+            raise _broken(ConnectionError("closed"))
+        return self._smtp
+
+    def _hang_up(self) -> None:
+        if self._smtp is not None:
+            self._smtp.close()
+        self._smtp = None
+
+
+Commands = tuple[tuple[Phase, str, int], ...]
+
+
+def _commands(mail_from: str, rcpt: str) -> Commands:
+    """Return phase, command and wanted class of answer for an envelope. Raises ValueError for odd addresses."""
+    if not all(_PATH.fullmatch(path) for path in (mail_from, rcpt)) or not rcpt:
+        raise ValueError("an envelope address holds a character that cannot stand in a command")
+    return ("mail", f"MAIL FROM:<{mail_from}>", 2), ("rcpt", f"RCPT TO:<{rcpt}>", 2), ("data", "DATA", 3)
+
+
+def _reply(code: int, text: bytes, phase: Phase) -> Reply:
+    """Return a server's answer as a value; what is no answer at all raises SMTPServerDisconnected."""
+    if not 200 <= code < 600:
+        raise smtplib.SMTPServerDisconnected("the answer is no SMTP")
+    shown = merge.one_line(text.decode("utf-8", "replace"))[:LONGEST_TEXT]
+    found = _ENHANCED.match(shown)
+    return Reply(code, found[1] if found else "", shown, phase)
+
+
+def _broken(fault: Exception) -> Unreachable:
+    return Unreachable(N_("The connection to the mail server broke."), "broken", type(fault).__name__)
+
+
+def _opened(route: Route, hello: str, timeout: float) -> smtplib.SMTP:
+    """Return a connection that is greeted, secured and logged in. Raises Unreachable."""
+    smtp = _connected(route, hello, timeout)
+    try:
+        _greet(smtp)
+        if route.security == "starttls":
+            _start_tls(smtp, route)
+        if route.user:
+            _log_in(smtp, route)
+    except Unreachable:
+        smtp.close()
+        raise
+    return smtp
+
+
+def _connected(route: Route, hello: str, timeout: float) -> smtplib.SMTP:
+    """Connect and hear the greeting."""
+    try:
+        if route.security == "tls":
+            secure = _context(route)
+            return smtplib.SMTP_SSL(route.host, route.port, hello, timeout=timeout, context=secure)
+        return smtplib.SMTP(route.host, route.port, hello, timeout=timeout)
+    except ssl.SSLError as fault:
+        raise _insecure(fault) from fault
+    except smtplib.SMTPException as fault:
+        raise _unwilling(fault) from fault
+    except (OSError, UnicodeError) as fault:
+        message = N_("The mail server cannot be reached. Please check its name and port.")
+        raise Unreachable(message, "connect", str(fault)) from fault
+
+
+def _context(route: Route) -> ssl.SSLContext:
+    """Return TLS settings: certificates are checked, but on this machine itself."""
+    context = ssl.create_default_context()
+    if route.is_loopback:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _greet(smtp: smtplib.SMTP) -> None:
+    try:
+        smtp.ehlo_or_helo_if_needed()
+    except (OSError, smtplib.SMTPException) as fault:
+        raise _unwilling(fault) from fault
+
+
+def _start_tls(smtp: smtplib.SMTP, route: Route) -> None:
+    try:
+        smtp.starttls(context=_context(route))
+    except (OSError, smtplib.SMTPException) as fault:  # ssl.SSLError is an OSError
+        raise _insecure(fault) from fault
+    _greet(smtp)
+
+
+def _log_in(smtp: smtplib.SMTP, route: Route) -> None:
+    try:
+        smtp.login(route.user, route.password)
+    except (OSError, smtplib.SMTPException, UnicodeError) as fault:
+        message = N_("The mail server refused the login. Please check user and password.")
+        raise Unreachable(message, "login", _said(fault)) from fault
+
+
+def _unwilling(fault: Exception) -> Unreachable:
+    return Unreachable(N_("The mail server does not take letters now."), "greeting", _said(fault))
+
+
+def _insecure(fault: Exception) -> Unreachable:
+    if isinstance(fault, ssl.SSLCertVerificationError):
+        message = N_("The mail server's certificate is not valid for its name.")
+    else:
+        message = N_("No secure connection to the mail server is possible.")
+    return Unreachable(message, "tls", _said(fault))
+
+
+def _said(fault: Exception) -> str:
+    """Return what went wrong, for the administrator; encoding faults are not quoted, they hold the password."""
+    if isinstance(fault, UnicodeError):
+        return type(fault).__name__
+    if isinstance(fault, smtplib.SMTPResponseException):
+        text = fault.smtp_error
+        return f"{fault.smtp_code} {text.decode('utf-8', 'replace') if isinstance(text, bytes) else text}"
+    return str(fault)
