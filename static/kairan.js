@@ -1,0 +1,117 @@
+// Small helps on top of pages that work without them. No framework; every listener hangs on the document, so that
+// what htmx brings in later is served too. htmx itself keeps the focus when an element with the same id comes back.
+"use strict";
+
+document.documentElement.classList.add("js");
+
+// A page that "back" takes out of the browser's memory may show what is no longer so, also after logging out (T-12).
+window.addEventListener("pageshow", (event) => {
+  if (event.persisted) location.reload();
+});
+
+// <select data-submit>, <input data-submit>: the form goes as soon as something is chosen.
+document.addEventListener("change", (event) => {
+  const field = event.target.closest("select[data-submit], input[data-submit]");
+  if (field && field.form) field.form.requestSubmit();
+});
+
+// <form data-once>, <button data-busy="Sending…">: a second press of the same button does nothing. The button stays
+// focusable and keeps its name and value; if the request fails without a new page, it can be pressed again.
+const underway = new WeakMap();
+
+function hold(form, button) {
+  underway.set(form, button && { button, label: [...button.childNodes] });
+  if (!button) return;
+  button.setAttribute("aria-disabled", "true");
+  if (button.dataset.busy) button.replaceChildren(button.dataset.busy);
+}
+
+function release(form) {
+  const held = underway.get(form);
+  underway.delete(form);
+  if (!held) return;
+  held.button.removeAttribute("aria-disabled");
+  held.button.replaceChildren(...held.label);
+}
+
+document.addEventListener("submit", (event) => {
+  const form = event.target.closest("form[data-once]");
+  if (!form) return;
+  if (underway.has(form)) {
+    event.preventDefault();
+    event.stopImmediatePropagation();
+  } else {
+    hold(form, event.submitter || form.querySelector("button:not([type=button])"));
+  }
+}, true);
+
+document.addEventListener("htmx:afterRequest", (event) => {
+  const form = event.detail.elt.closest("form[data-once]");
+  if (form && underway.has(form)) release(form);
+});
+
+// <span data-until="2026-10-14T05:52:20Z" data-now="2026-10-14T05:52:00Z">: counts down. data-now is the server's clock
+// when the page was made: a phone that is minutes off must not show minutes that nobody has.
+const lateness = new WeakMap();
+
+function left(element) {
+  if (!lateness.has(element)) {
+    const now = Date.parse(element.dataset.now);
+    lateness.set(element, Number.isNaN(now) ? 0 : now - Date.now());
+  }
+  const ms = Date.parse(element.dataset.until) - Date.now() - lateness.get(element);
+  return Math.max(0, Math.ceil(ms / 1000));
+}
+
+function countDown() {
+  for (const element of document.querySelectorAll("[data-until]")) {
+    const seconds = left(element);
+    if (Number.isNaN(seconds)) continue;
+    const [m, s] = [Math.floor(seconds / 60), String(seconds % 60).padStart(2, "0")];
+    const english = element.closest("[lang]")?.lang.startsWith("en");
+    const text = english ? `${m} min ${s} s` : `${m}分${s}秒`;
+    if (element.textContent !== text) element.textContent = text;
+  }
+}
+
+document.addEventListener("DOMContentLoaded", countDown);
+document.addEventListener("htmx:afterSettle", countDown);
+setInterval(countDown, 500);
+
+// <button data-copy="text"> or <button data-copy="#id">, with data-done="Copied" as the answer.
+// Browsers give navigator.clipboard to https and localhost only; elsewhere the old way is the only one.
+async function copy(text) {
+  if (navigator.clipboard) {
+    await navigator.clipboard.writeText(text);
+    return;
+  }
+  const field = document.createElement("textarea");
+  field.className = "vh";
+  field.value = text;
+  document.body.append(field);
+  field.select();
+  document.execCommand("copy");
+  field.remove();
+}
+
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (!button || button.dataset.copying) return;
+  const wanted = button.dataset.copy;
+  const source = wanted.startsWith("#") && document.getElementById(wanted.slice(1));
+  await copy(source ? source.value ?? source.textContent : wanted);
+  button.focus();
+  if (!button.dataset.done) return;
+  const label = [...button.childNodes];
+  button.dataset.copying = "1";
+  button.replaceChildren(button.dataset.done);
+  setTimeout(() => {
+    button.replaceChildren(...label);
+    delete button.dataset.copying;
+  }, 2000);
+});
+
+// <button data-print>
+document.addEventListener("click", (event) => {
+  if (event.target.closest("button[data-print]")) window.print();
+});
