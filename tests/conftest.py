@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
 
 import clock
 import config as ground
 import models
-from core import organization
+from core import organization, passwords
 from tests import cast
 
 
@@ -20,6 +21,12 @@ def key_box(tmp_path_factory: pytest.TempPathFactory) -> Path:
     organization.prepare(ground.Config(data=folder))
     models.db.close()
     return folder / "keys"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_passwords() -> None:
+    """Hash the cast's passwords cheaply: with the real parameters each test would spend half a second on them."""
+    passwords.hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 
 @pytest.fixture

@@ -1,17 +1,49 @@
-from flask import Blueprint
+"""The doors of the house: log in, log out, and one's own account."""
 
-from web import public
+from flask import Blueprint, request
+from flask_login import current_user
+
+import clock
+from blueprints.account import doors
+from blueprints.account.forms import Login
+from core import logins, sessions
+from web import _, answer, public
 
 bp = Blueprint("account", __name__)
 
 
-@bp.get("/login")
+@bp.route("/login", methods=["GET", "POST"])
 @public
 def login():
-    return ""
+    """Show the login page; take name (or e-mail) and password (T-11)."""
+    form = Login()
+    if request.method == "GET":
+        form.next.data = request.args.get("next", "")
+        return (
+            doors.next_page(form.next.data)
+            if current_user.is_authenticated
+            else answer("account/login.html", form=form)
+        )
+    if not form.validate():
+        return answer("account/login.html", status=422, form=form)
+    try:
+        user = logins.log_in(
+            form.name.data, form.password.data, doors.visitor(), now=clock.now(), remember=form.remember.data
+        )
+    except logins.WrongLogin as wrong:
+        return answer("account/login.html", status=422, form=form, sorry=_(wrong.message))
+    except logins.TooMany as many:
+        return answer("account/login.html", status=429, form=form, sorry=_(many.message, **many.values))
+    return doors.let_in(user, doors.next_page(form.next.data))
+
+
+@bp.post("/logout")
+def logout():
+    """End this session on the server; the cookie alone would not do (T-12)."""
+    sessions.end(current_user.session, clock.now())
+    return doors.let_out()
 
 
 @bp.get("/account")
-@public
 def index():
     return ""
