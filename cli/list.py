@@ -1,0 +1,45 @@
+"""`flask list`: add a list, count its members."""
+
+import click
+from flask.cli import AppGroup
+
+import clock
+from cli.common import fail, in_the_house, note, result, the_list
+from core import lists, organization
+from models import MailingList
+from words import say
+
+list_group = AppGroup("list", help="Lists of people who get notices.")
+COMMANDS = (list_group,)
+
+
+@list_group.command("add")
+@click.argument("name")
+@click.option("--address", required=True, metavar="LOCALPART", help="what stands before the @ of the list's address")
+@click.option("--whole", is_flag=True, help="this list is the whole school or club")
+@click.option("--purpose", default="", help="what the addresses are used for; shown to who joins")
+@in_the_house
+def add(name: str, address: str, whole: bool, purpose: str) -> None:
+    """Add a list; print its number."""
+    try:
+        made = lists.add(None, name, address, whole=whole, purpose=purpose, now=clock.now())
+    except lists.Refused as refused:
+        fail(say("en", refused.message, **refused.values))
+    note(f"{made.name}: {made.address}@{organization.settings().mail_domain}")
+    click.echo(made.id)
+
+
+@list_group.command("show")
+@click.argument("wanted", metavar="LIST", required=False)
+@click.option("--json", "as_json", is_flag=True, help="one JSON document")
+@in_the_house
+def show(wanted: str | None, as_json: bool) -> None:
+    """Count the members of LIST (local part, number or exact name); without LIST, of all lists."""
+    chosen = [the_list(wanted)] if wanted else list(MailingList.open_ones())
+    counted = lists.counts_of(one.id for one in chosen)
+    shown = [{"number": one.id, "name": one.name, "address": one.address, **counted[one.id]} for one in chosen]
+    if as_json:
+        result(shown[0] if wanted else shown)
+        return
+    for one in shown:
+        click.echo("  ".join(f"{key} {value}" for key, value in one.items()))
