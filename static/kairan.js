@@ -115,3 +115,17 @@ document.addEventListener("click", async (event) => {
 document.addEventListener("click", (event) => {
   if (event.target.closest("button[data-print]")) window.print();
 });
+
+// Folded classes of the board are printed too; browsers leave a closed <details> out.
+window.addEventListener("beforeprint", () => {
+  for (const fold of document.querySelectorAll("details.class:not([open])")) {
+    fold.open = true;
+    fold.dataset.folded = "1";
+  }
+});
+window.addEventListener("afterprint", () => {
+  for (const fold of document.querySelectorAll("details[data-folded]")) {
+    fold.open = false;
+    delete fold.dataset.folded;
+  }
+});
