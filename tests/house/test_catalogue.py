@@ -8,9 +8,7 @@ import pytest
 
 from tools import catalogue
 
-PYTHON = (
-    'a = say(user.language, "Hello %(name)s", name=1)\nb = _("Yes" if a else "No")\nc = N_("long "\n "one")\n'
-)
+PYTHON = 'a = say(user.language, "Hello %(name)s", name=1)\nb = _("Yes" if a else "No")\nc = N_("long "\n "one")\n'
 TEMPLATE = '<p>{{ _("Sign in") }}</p>{% trans n=3 %}\n{{ n }} letters\n wait{% endtrans %}'
 
 
@@ -114,9 +112,7 @@ def test_broken_placeholder_is_refused(source):
 def test_check_finds_placeholders_changed_by_hand(source, capsys):
     add(source, ALL)
     path = catalogue.folder(source) / "messages.po"
-    path.write_text(
-        path.read_text(encoding="utf-8").replace("こんにちは、%(name)s", "こんにちは、%(nam)s"), "utf-8"
-    )
+    path.write_text(path.read_text(encoding="utf-8").replace("こんにちは、%(name)s", "こんにちは、%(nam)s"), "utf-8")
     assert run(source, "check") == 1
     out = capsys.readouterr().out
     assert "placeholders ['name'] became ['nam']" in out
