@@ -16,7 +16,7 @@ document.addEventListener("change", (event) => {
 });
 
 // <form data-once>, <button data-busy="Sending…">: a second press of the same button does nothing. The button stays
-// focusable and keeps its name and value; if the request fails without a new page, it can be pressed again.
+// focusable and keeps its name and value. When no new page came (htmx, or loading was stopped), it can be pressed again.
 const underway = new WeakMap();
 
 function hold(form, button) {
@@ -42,6 +42,7 @@ document.addEventListener("submit", (event) => {
     event.stopImmediatePropagation();
   } else {
     hold(form, event.submitter || form.querySelector("button:not([type=button])"));
+    setTimeout(release, 20_000, form);
   }
 }, true);
 

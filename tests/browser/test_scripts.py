@@ -219,6 +219,7 @@ def test_countdown_follows_the_servers_clock(page, site):
 
 def test_second_press_of_a_once_button_sends_nothing(page, site):
     site.status = 204
+    page.clock.install()
     show(
         page,
         site,
@@ -231,6 +232,8 @@ def test_second_press_of_a_once_button_sends_nothing(page, site):
     assert page.get_attribute("button", "aria-disabled") == "true"
     settled(page)
     assert [fields for fields, _ in site.posts] == [{"go": ["1"]}]
+    page.clock.run_for(21_000)
+    assert page.text_content("button") == "送信する"
 
 
 def test_once_button_can_be_pressed_again_after_an_htmx_answer(page, site):
