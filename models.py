@@ -224,6 +224,7 @@ class Person(Table):
     )
     address_reason = CharField(default="")
     address_state_at = Moment(null=True)
+    address_state_by = IntegerField(null=True)  # number of the notice whose letter brought it
     created_at = Moment(default=clock.now)
 
     @property
@@ -327,7 +328,7 @@ class Notice(Table):
     updated_at = Moment(default=clock.now)
     confirmed_at = Moment(null=True)
     fingerprint = CharField(default="")
-    expected = IntegerField(default=0)
+    expected = Json(default=list)  # numbers of the people who were to receive it when it was confirmed
     begin_at = Moment(null=True, index=True)  # end of the hold window, or the booked time
     booked = BooleanField(default=False)
     held_why = CharField(default="")  # window, late, changed
@@ -599,7 +600,7 @@ def count_letters(notice: int) -> dict[str, int]:
     """Return how many of a notice's newest letters stand in each state."""
     found = (
         Letter.select(Letter.state, fn.COUNT(Letter.id))
-        .where(Letter.notice == notice, Letter.newest == True)  # noqa: E712
+        .where(Letter.notice == notice, Letter.newest == True)
         .group_by(Letter.state)
         .tuples()
     )

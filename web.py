@@ -125,6 +125,12 @@ def told(message: str, /, kind: str = "note", **values: object) -> None:
     flash(_(message, **values), kind)
 
 
+def blame(form: FlaskForm, field: str, message: str, /, **values: object) -> None:
+    """Put the sentence of a verb's refusal on the field that it is about (on the first field if it has none)."""
+    one = form[field] if field in form else next(iter(form))
+    one.errors = [*one.errors, _(message, **values)]
+
+
 def answer(page: str, partial: str | None = None, status: int = 200, **context: Any) -> tuple[str, int]:
     """Render the page, or for htmx only its partial."""
     return render_template(partial if partial and is_htmx() else page, **context), status

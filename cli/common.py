@@ -1,7 +1,10 @@
 """What the commands share: opening the house, finding a list, saying things on the right stream."""
 
 import json
+import os
+import signal
 import sys
+import threading
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, NoReturn
@@ -60,3 +63,19 @@ def the_list(wanted: str) -> MailingList:
     if len(found) > 1:
         fail(f"{wanted!r} fits more than one list; give its address or number.")
     return found[0]
+
+
+PARENT_PIPE = "KAIRAN_PARENT_PIPE"
+
+
+def end_with_the_parent() -> None:
+    """End this part (as by SIGTERM) when the supervisor is gone, however it died: its end of a pipe then closes."""
+    pipe = os.environ.get(PARENT_PIPE)
+    if pipe is None:
+        return
+
+    def watch() -> None:
+        os.read(int(pipe), 1)  # returns only at the end of the file
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True, name="parent").start()

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from mail.deliver import Route
-from mail.sign import make_key
-
 import clock
 import config as ground
 import models
 from core import history
+from mail.deliver import Route
+from mail.sign import make_key
 from models import Organization, User
 
 

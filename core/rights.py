@@ -74,7 +74,7 @@ def target_lists(notice: Notice) -> list[MailingList]:
     return list(
         MailingList.select()
         .join(Target, on=(Target.number == MailingList.id))
-        .where(Target.notice == notice, Target.kind == "list", Target.include == True)  # noqa: E712
+        .where(Target.notice == notice, Target.kind == "list", Target.include == True)
         .order_by(Target.id)
     )
 

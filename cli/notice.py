@@ -1,0 +1,121 @@
+"""`flask notice send` and `flask notice show`. A command is the check: it prints counts and asks nothing."""
+
+import sys
+from datetime import datetime
+
+import click
+
+import clock
+import tasks
+import web
+import words
+from cli import common
+from core import notices, pacing, progress, warnings
+from core.audience import REASONS, Audience, resolve
+from core.organization import settings
+from core.rights import rights_of
+from models import MailingList, Notice, User
+
+
+@click.group()
+def notice() -> None:
+    """Send notices, and look at what became of them."""
+
+
+@notice.command()
+@click.option("--list", "lists", multiple=True, required=True, metavar="LIST", help="to this list; may be repeated")
+@click.option("--subject", required=True)
+@click.option("--body-file", required=True, type=click.File("r", encoding="utf-8"), help="the text, UTF-8; - for stdin")
+@click.option("--read-confirmation", is_flag=True, help="ask the readers to press 「見ました」")
+@click.option("--urgent", is_flag=True, help="ahead of everything; useful for six hours")
+@click.option("--at", metavar="TIME", help="send at this time, 2026-11-22T07:00 (the school's time)")
+@click.option("--hold", is_flag=True, help="wait the usual window in which it can be cancelled")
+@click.option("--by", required=True, metavar="USER", help="the organizer in whose name it goes")
+@common.in_the_house
+def send(lists, subject, body_file, read_confirmation, urgent, at, hold, by) -> None:
+    """Send a notice to one or several lists; print its number."""
+    now = clock.now()
+    user = _user(by)
+    chosen = [common.the_list(one) for one in lists]
+    _may_send(user, chosen)
+    moment = _moment(at)
+    made = notices.draft(user, now=now, urgent=urgent, route="terminal")
+    notices.save(made, now=now, subject=subject, text=body_file.read(), read_confirmation=read_confirmation)
+    notices.choose(made, now=now, lists=[one.id for one in chosen])
+    audience = resolve(made)
+    _say_who(made, audience, moment, now)
+    try:
+        notices.confirm(
+            made, by=user, fingerprint=audience.fingerprint, now=now, at=moment,
+            typed=str(audience.letters), hold_s=None if hold else 0,
+        )  # fmt: skip
+    except notices.Refused as refusal:
+        notices.throw_away(made, user)
+        for sentence in getattr(refusal, "fields", {}).values():
+            common.note(sentence)
+        common.fail(refusal.message % refusal.values if refusal.values else refusal.message)
+    tasks.ring(made.begin_at)
+    click.echo(made.id)
+
+
+def _user(name: str) -> User:
+    found = User.get_or_none(User.name_key == name.strip().casefold())
+    if found is None or not found.is_active:
+        common.fail(f"There is no user {name!r} who may log in. `flask user add` makes one.")
+    return found
+
+
+def _may_send(user: User, lists: list[MailingList]) -> None:
+    rights = rights_of(user)
+    for one in lists:
+        if not rights.may_list("send", one):
+            common.fail(f"{user.name} may not send to {one.name}.")
+
+
+def _moment(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    moment = web.wanted_time(text)
+    if moment is None:
+        click.echo(f"--at {text!r} is no time; write it like 2026-11-22T07:00.", err=True)
+        sys.exit(2)
+    return moment
+
+
+def _say_who(made: Notice, audience: Audience, at: datetime | None, now: datetime) -> None:
+    """Print what the check page would show: counts, who is left out and why, warnings."""
+    force = settings()
+    common.note(f"{audience.letters} letters to {', '.join(one.name for one in audience.lists)}")
+    for reason, sentence in REASONS.items():
+        count = sum(one.reason == reason for one in audience.left_out)
+        if count:
+            common.note(f"{count} without a letter: {sentence}")
+    for one in warnings.of(made, audience, force, now, at):
+        common.note(words.say("en", one.message, **one.values))
+    minutes = pacing.estimate(audience.letters, force).total_seconds() / 60
+    common.note(f"about {max(1, round(minutes))} min at the set rate")
+
+
+@notice.command()
+@click.argument("number", type=int)
+@click.option("--json", "as_json", is_flag=True, help="one JSON document on stdout")
+@click.option("--deliveries", is_flag=True, help="with every delivery, by its newest letter")
+@common.in_the_house
+def show(number: int, as_json: bool, deliveries: bool) -> None:
+    """Show what became of a notice."""
+    found = Notice.get_or_none(Notice.id == number)
+    if found is None:
+        common.fail(f"There is no notice {number}.")
+    document = progress.as_document(found, settings(), clock.now(), deliveries=deliveries)
+    if as_json:
+        common.result(document)
+        return
+    click.echo(f"{document['number']}  {document['state']}  read by {document['reads']}")
+    for state, count in document["counts"].items():
+        if count:
+            click.echo(f"  {state:10} {count}")
+    for row in document.get("deliveries", ()):
+        click.echo(f"  {row['address'] or '-'}  {row['state']}  {row['reason'] or ''}  {row['read_at'] or ''}")
+
+
+COMMANDS = (notice,)

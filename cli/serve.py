@@ -1,0 +1,110 @@
+"""`flask up` (what `./kairan up` ends in), `flask serve`, and the part that serves the pages."""
+
+import logging
+import os
+import socket
+import sys
+
+import click
+from gunicorn.app.base import BaseApplication
+
+from cli import common
+from cli.demo import fill_demo
+from cli.supervisor import PARTS, Supervisor
+from config import Config, current
+from core import organization
+from models import Organization
+
+
+@click.command()
+@click.option("--demo", is_flag=True, help="with the sample school (nothing leaves this machine)")
+@common.in_the_house
+def up(demo: bool) -> None:
+    """Make what is missing, print the address, and serve."""
+    config = current()
+    _port_must_be_free(config)
+    if demo:
+        fill_demo()
+    _welcome(config)
+    raise SystemExit(Supervisor(config, PARTS["web"] + PARTS["worker"]).run())
+
+
+@click.command()
+@click.option("--only", type=click.Choice(list(PARTS)), help="one part alone")
+@common.in_the_house
+def serve(only: str | None) -> None:
+    """Serve the pages and send the letters."""
+    config = current()
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
+    if only != "worker":
+        _port_must_be_free(config)
+    raise SystemExit(Supervisor(config, PARTS[only] if only else PARTS["web"] + PARTS["worker"]).run())
+
+
+@click.command(hidden=True)
+@common.in_the_house
+def pages() -> None:
+    """The web server; started and watched by the supervisor."""
+    from app import create_app
+
+    common.end_with_the_parent()
+    app = create_app(current())
+    _Pages(app, {"bind": current().http, "workers": 2, "threads": 4, "worker_class": "gthread"}).run()
+
+
+class _Pages(BaseApplication):
+    """gunicorn with our settings: two processes of four threads (measured: libraries of this kind of page)."""
+
+    def __init__(self, app: object, options: dict[str, object]) -> None:
+        self._app, self._options = app, options
+        super().__init__()
+
+    def load_config(self) -> None:
+        quiet = {
+            "loglevel": "warning",
+            "accesslog": None,
+            "graceful_timeout": 20,
+            "timeout": 60,
+            "control_socket_disable": True,
+        }
+        for name, value in {**quiet, **self._options}.items():
+            if name in self.cfg.settings:
+                self.cfg.set(name, value)
+
+    def load(self) -> object:
+        return self._app
+
+
+def _port_must_be_free(config: Config) -> None:
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((config.host, config.port))
+        except OSError as taken:
+            common.fail(
+                f"{config.http} cannot be used ({taken.strerror}). Is Kairan running already? "
+                f"Else choose another port: KAIRAN_HTTP={config.host}:{config.port + 1} ./kairan up"
+            )
+
+
+def _welcome(config: Config) -> None:
+    """Print the address, the one-time set-up link, and over SSH the tunnel line too."""
+    base = organization.settings().base_url
+    token = organization.setup_token(config)
+    if token:
+        common.note("\nKairan is ready to be set up. Open this link (it works once):\n")
+        click.echo(f"  {base}/setup/{token}")
+    else:
+        name = Organization.the().name
+        common.note(f"\nKairan{f' of {name}' if name else ''} is running:\n")
+        click.echo(f"  {base}/")
+    if os.environ.get("SSH_CONNECTION") and config.host in ("127.0.0.1", "localhost"):
+        server = os.environ["SSH_CONNECTION"].split()[2]
+        user = os.environ.get("USER", "you")
+        common.note(f"\nOn your own computer, first run:\n\n  ssh -L {config.port}:{config.http} {user}@{server}\n")
+    common.note("\nCtrl-C stops it; ./kairan up starts it again.")
+    sys.stdout.flush()
+
+
+COMMANDS = (up, serve, pages)

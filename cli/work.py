@@ -1,0 +1,50 @@
+"""`flask work`: the worker alone, or one pass over whatever is due (`--drain`)."""
+
+import signal
+
+import click
+
+import tasks
+from cli import common
+from cli.supervisor import PARTS, Supervisor
+from config import current
+from core.sending import open_sender
+
+
+@click.command()
+@click.option("--drain", is_flag=True, help="send until nothing is due now, then end")
+@common.in_the_house
+def work(drain: bool) -> None:
+    """Send letters: the clock and two sender processes, until stopped."""
+    if not drain:
+        raise SystemExit(Supervisor(current(), PARTS["worker"]).run())
+    sender = open_sender()
+    try:
+        reached = sender.drain()
+    finally:
+        sender.close()
+    if not reached:
+        common.fail(f"The mail server cannot be used ({sender.trouble}). The letters wait; nothing is lost.")
+
+
+@click.command(hidden=True)
+@common.in_the_house
+def sender() -> None:
+    """One sender process; started and watched by the supervisor."""
+    stopping: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, frame: stopping.append(number))
+    common.end_with_the_parent()
+    open_sender().run(lambda: bool(stopping))
+
+
+@click.command(hidden=True)
+@common.in_the_house
+def bell() -> None:
+    """The clock: huey's consumer with one thread; started and watched by the supervisor."""
+    common.end_with_the_parent()
+    tasks.bell(current().data).create_consumer(
+        workers=1, max_delay=1.0, graceful_signal="TERM", shutdown_timeout=30, check_worker_health=True
+    ).run()
+
+
+COMMANDS = (work, sender, bell)

@@ -1,0 +1,176 @@
+"""Who receives a notice and who does not, each with the reason (D-01, D-06, D-11 to D-13).
+
+Resolved anew from the targets whenever it is asked; the fingerprint says whether it changed since the check page.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from peewee import JOIN
+
+from models import Child, MailingList, Membership, Notice, Person, Target
+from words import N_
+
+REASONS: dict[str, str] = {
+    "no_address": N_("No address: to be told by telephone"),
+    "stopped": N_("Has stopped the mail"),
+    "pending": N_("Waits for approval"),
+    "unconfirmed": N_("Has not confirmed the registration yet"),
+    "left": N_("Has left the list"),
+    "bounced": N_("The address does not exist any more"),
+    "complained": N_("Reported our mail as spam"),
+    "excluded": N_("Left out for this notice"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """One reader: a person, because of one or several memberships. `reason` empty: receives a letter."""
+
+    person_id: int
+    child_id: int | None
+    list_id: int | None
+    name: str
+    kana: str
+    address: str | None
+    language: str
+    reason: str
+    covers: tuple[int, ...]
+    rooms: str = ""
+    child_name: str = ""
+    household: str = ""
+    phone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """Everybody a notice is about, by kana."""
+
+    receiving: tuple[Recipient, ...]
+    left_out: tuple[Recipient, ...]
+    lists: tuple[MailingList, ...]
+    whole: bool
+    fingerprint: str = field(default="")
+
+    @property
+    def letters(self) -> int:
+        """Return how many letters will leave (通)."""
+        return len(self.receiving)
+
+    @property
+    def households(self) -> int:
+        """Return how many households receive a letter (世帯)."""
+        return len({one.household or f"p{one.person_id}" for one in self.receiving})
+
+
+@dataclass(slots=True)
+class _Gathered:
+    """A person while the memberships are being gathered."""
+
+    person: Person
+    memberships: list[Membership] = field(default_factory=list)
+    alone: bool = False  # chosen as a single person
+
+
+def resolve(notice: Notice) -> Audience:
+    """Work out the audience of a notice from its targets. Four queries, whatever the number of people."""
+    targets = list(Target.select().where(Target.notice == notice).order_by(Target.id))
+    lists = _lists(targets)
+    order = {one.id: place for place, one in enumerate(lists)}
+    people = _gather(targets, order)
+    excluded = {one.number for one in targets if one.kind == "person" and not one.include}
+    excluded |= _members_of(one.number for one in targets if one.kind == "list" and not one.include)
+    found = [_recipient(one, order, excluded) for one in people.values()]
+    found.sort(key=lambda one: (one.kana or one.name, one.person_id))
+    receiving = tuple(one for one in found if not one.reason)
+    return Audience(
+        receiving=receiving,
+        left_out=tuple(one for one in found if one.reason),
+        lists=tuple(lists),
+        whole=any(one.whole for one in lists),
+        fingerprint=fingerprint_of(receiving),
+    )
+
+
+def fingerprint_of(receiving: Iterable[Recipient]) -> str:
+    """Return a short mark of who receives at which address; equal marks mean the same letters."""
+    mark = hashlib.sha256()
+    for person, child, address in sorted((one.person_id, one.child_id or 0, one.address or "") for one in receiving):
+        mark.update(f"{person}:{child}:{address}\n".encode())
+    return mark.hexdigest()[:24]
+
+
+def _lists(targets: list[Target]) -> list[MailingList]:
+    numbers = [one.number for one in targets if one.kind == "list" and one.include]
+    found = {one.id: one for one in MailingList.select().where(MailingList.id.in_(numbers))}
+    return [found[number] for number in numbers if number in found]
+
+
+def _gather(targets: list[Target], order: dict[int, int]) -> dict[int, _Gathered]:
+    """Collect everybody named by a list or alone, with the memberships that count for this notice."""
+    alone = {one.number for one in targets if one.kind == "person" and one.include}
+    people: dict[int, _Gathered] = {}
+    rows = (
+        Membership.select(Membership, Person, Child)
+        .join(Person)
+        .switch(Membership)
+        .join(Child, JOIN.LEFT_OUTER)
+        .where(Membership.list.in_(list(order)) | Membership.person.in_(alone), Membership.state != "left")
+        .order_by(Membership.id)
+    )
+    for row in rows:
+        if row.list_id in order or row.person_id in alone:
+            gathered = people.setdefault(row.person_id, _Gathered(row.person))
+            gathered.memberships.append(row)
+    for person in Person.select().where(Person.id.in_(alone)):
+        people.setdefault(person.id, _Gathered(person)).alone = True
+    return people
+
+
+def _members_of(lists: Iterable[int]) -> set[int]:
+    numbers = list(lists)
+    if not numbers:
+        return set()
+    rows = Membership.select(Membership.person).where(Membership.list.in_(numbers), Membership.state == "active")
+    return {row.person_id for row in rows}
+
+
+def _recipient(one: _Gathered, order: dict[int, int], excluded: set[int]) -> Recipient:
+    person = one.person
+    named = [row for row in one.memberships if row.list_id in order]
+    active = [row for row in (named or one.memberships) if row.state == "active"]
+    active.sort(key=lambda row: (order.get(row.list_id, len(order)), row.id))
+    covers = active or named or one.memberships
+    children = {row.child_id: row.child for row in covers if row.child_id}
+    return Recipient(
+        person_id=person.id,
+        child_id=None,
+        list_id=covers[0].list_id if covers else None,
+        name=person.name,
+        kana=person.kana,
+        address=person.address,
+        language=person.language,
+        reason=_reason(one, active, excluded),
+        covers=tuple(row.id for row in covers),
+        rooms=", ".join(dict.fromkeys(child.room for child in children.values() if child.room)),
+        child_name=", ".join(child.name for child in children.values()),
+        household=person.household,
+        phone=person.phone,
+    )
+
+
+def _reason(one: _Gathered, active: list[Membership], excluded: set[int]) -> str:
+    """Say why somebody gets no letter; the first that is true, what the organizer decided before all."""
+    person = one.person
+    if person.id in excluded:
+        return "excluded"
+    if not active:
+        states = {row.state for row in one.memberships}
+        for state in ("stopped", "pending", "unconfirmed"):
+            if state in states:
+                return state
+        return "left"
+    if not person.address:
+        return "no_address"
+    return "" if person.reachable else person.address_state

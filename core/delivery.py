@@ -1,0 +1,370 @@
+"""From a confirmed notice to recorded outcomes: start, fill, claim, settle, record, finish.
+
+`MOVES` is the one table of what a letter may become. Crash rules: a claim is committed durably with owner and boot
+before anything leaves; `handed_at` is committed before the content of a letter goes over the network. Whoever can
+take the lock of a dead owner settles its letters.
+"""
+
+import secrets
+from base64 import b32encode
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+
+from peewee import JOIN, fn
+
+from core import history, pacing
+from core.audience import Audience, Recipient, resolve
+from core.organization import Settings, settings
+from mail import address as addresses
+from models import Child, Cover, Delivery, Letter, Membership, Notice, Person, claim, db, due
+from words import N_
+
+MOVES: dict[str, frozenset[str]] = {
+    "waiting": frozenset({"sending", "skipped", "cancelled", "expired"}),
+    "deferred": frozenset({"sending", "skipped", "cancelled", "expired"}),
+    "sending": frozenset({"accepted", "refused", "deferred", "skipped", "expired", "waiting", "unknown"}),
+    "unknown": frozenset({"waiting", "accepted", "bounced"}),
+    "accepted": frozenset({"bounced"}),
+    "refused": frozenset({"deferred"}),  # only when the carrier guard takes a whole run back
+    "skipped": frozenset(),
+    "bounced": frozenset(),
+    "expired": frozenset(),
+    "cancelled": frozenset(),
+}
+OPEN = ("waiting", "sending", "deferred")
+STATES: dict[str, str] = {
+    "waiting": N_("Waiting"),
+    "sending": N_("Being handed over"),
+    "accepted": N_("Sent (whether it was read shows by the stamp)"),
+    "deferred": N_("Will be tried again"),
+    "refused": N_("Refused"),
+    "bounced": N_("Came back"),
+    "skipped": N_("Not sent"),
+    "unknown": N_("Not known whether it arrived"),
+    "expired": N_("Given up, too late to be useful"),
+    "cancelled": N_("Stopped before it left"),
+}
+LETTER_REASONS: dict[str, str] = {
+    "unknown_user": N_("This address does not exist (any more)."),
+    "filtered": N_("Probably refused by the phone's mail filter."),
+    "full": N_("The mailbox is full; only its owner can make room."),
+    "policy": N_("The receiving server does not trust our mail server: the fault is ours."),
+    "temporary": N_("The receiving server is busy."),
+    "other": N_("The receiving server refused it."),
+    "stopped": N_("Stopped the mail in the meantime."),
+    "bounced": N_("The address does not exist any more."),
+    "complained": N_("Reported our mail as spam."),
+}
+RETRY_MIN = (1, 5, 15, 60, 240)
+BATCH = 50
+
+
+# ── starting ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def start_due(now: datetime) -> list[int]:
+    """Begin every held or booked notice whose time has come; return their numbers (T-01, T-02, D-39).
+
+    More than `late_s` late (the server was down): held and asked, never fired (decision 8).
+    """
+    force = settings()
+    ready = Notice.select().where(
+        Notice.begin_at <= now,
+        (Notice.state == "scheduled") | ((Notice.state == "held") & (Notice.held_why == "window")),
+    )
+    started = []
+    for notice in list(ready.order_by(Notice.urgent.desc(), Notice.begin_at)):
+        if now - notice.begin_at > timedelta(seconds=force.late_s):
+            _hold(notice, "late", now)
+        elif fill(notice, now, force):
+            started.append(notice.id)
+    return started
+
+
+def _hold(notice: Notice, why: str, now: datetime) -> bool:
+    """Hold a notice for a person's decision."""
+    held = (
+        Notice.update(state="held", held_why=why, updated_at=now, serial=Notice.serial + 1)
+        .where(Notice.id == notice.id, Notice.state == notice.state)
+        .execute()
+    )
+    if held:
+        history.log(None, f"notice.held_{why}", notice.id)
+    return bool(held)
+
+
+def fill(notice: Notice, now: datetime, force: Settings) -> bool:
+    """Freeze one row per reader and make the letters, in one transaction. False if it was cancelled meanwhile.
+
+    Held instead if the number of letters differs from what was confirmed by more than a tenth and more than five.
+    """
+    with db.atomic():
+        audience = resolve(notice)
+        before, after = set(notice.expected), {one.person_id for one in audience.receiving}
+        if abs(len(after) - len(before)) > max(5, len(before) / 10):
+            _hold(notice, "changed", now)
+            return False
+        taken = (
+            Notice.update(
+                state="sending", held_why="", started_at=now, updated_at=now, rounds=1,
+                practice=force.practice, serial=Notice.serial + 1,
+            )
+            .where(Notice.id == notice.id, Notice.state.in_(("held", "scheduled")), Notice.begin_at <= now)
+            .execute()
+        )  # fmt: skip
+        if not taken:
+            return False
+        _write_rows(notice, audience, now)
+        history.log(
+            None,
+            "notice.started",
+            notice.id,
+            detail={"letters": audience.letters, "joined": sorted(after - before), "gone": sorted(before - after)},
+        )
+    return True
+
+
+def _write_rows(notice: Notice, audience: Audience, now: datetime) -> None:
+    everybody = (*audience.receiving, *audience.left_out)
+    _insert(Delivery, (_delivery_row(notice, one) for one in everybody))
+    ids = dict(Delivery.select(Delivery.person, Delivery.id).where(Delivery.notice == notice).tuples())
+    _insert(Cover, _cover_rows(everybody, ids))
+    until = now + timedelta(seconds=notice.useful_s)
+    _insert(Letter, (_letter_row(notice, ids[one.person_id], one, now, until) for one in audience.receiving))
+
+
+def _insert(table: type, rows: Iterable[dict]) -> None:
+    for chunk in _chunks(rows, 500):
+        table.insert_many(chunk).execute()
+
+
+def token() -> str:
+    """Return a reader's token: 128 random bits, lower-case base32."""
+    return b32encode(secrets.token_bytes(16)).decode().rstrip("=").lower()
+
+
+def _delivery_row(notice: Notice, one: Recipient) -> dict:
+    return {
+        "notice": notice.id,
+        "person": one.person_id,
+        "token": token(),
+        "reason": one.reason,
+        "list": one.list_id,
+        "name": one.name,
+        "kana": one.kana,
+        "language": one.language,
+    }
+
+
+def _cover_rows(everybody: tuple[Recipient, ...], ids: dict[int, int]) -> Iterable[dict]:
+    owner = {number: ids[one.person_id] for one in everybody for number in one.covers}
+    bare = [one for one in everybody if not one.covers]
+    for numbers in _chunks(list(owner), 500):
+        rows = (
+            Membership.select(Membership, Child, Person.household.alias("of_person"))
+            .join(Child, JOIN.LEFT_OUTER)
+            .switch(Membership)
+            .join(Person)
+            .where(Membership.id.in_(numbers))
+        )
+        for row in rows:
+            yield _cover_row(owner[row.id], row, row.child if row.child_id else None, row.person.of_person)
+    for one in bare:
+        yield _cover_row(ids[one.person_id], None, None, one.household)
+
+
+def _cover_row(delivery: int, row: Membership | None, child: Child | None, household: str) -> dict:
+    return {
+        "delivery": delivery,
+        "membership": row.id if row else None,
+        "list": row.list_id if row else None,
+        "household": (child.household if child else "") or household,
+        "child_name": child.name if child else "",
+        "child_kana": child.kana if child else "",
+        "grade": child.grade if child else "",
+        "class_name": child.class_name if child else "",
+    }
+
+
+def _letter_row(notice: Notice, delivery: int, one: Recipient, now: datetime, until: datetime) -> dict:
+    return {
+        "notice": notice.id,
+        "delivery": delivery,
+        "person": one.person_id,
+        "address": one.address,
+        "domain": addresses.domain(one.address or ""),
+        "urgent": notice.urgent,
+        "language": one.language,
+        "made_at": now,
+        "next_at": now,
+        "useful_until": until,
+    }
+
+
+def _chunks(rows: Iterable, size: int) -> Iterable[list]:
+    chunk: list = []
+    for row in rows:
+        chunk.append(row)
+        if len(chunk) == size:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+# ── claiming ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def claim_batch(owner: str, boot: str, force: Settings, now: datetime, limit: int = BATCH) -> list[int]:
+    """Take up to `limit` letters that may go now, with their tokens; return their numbers in sending order.
+
+    Committed durably (synchronous=FULL): after a power cut no letter may have left that no row knows of.
+    """
+    if not due(now, 1):
+        return []
+    db.execute_sql("PRAGMA synchronous = FULL")
+    try:
+        with db.atomic():
+            numbers = pacing.take(due(now, limit, pacing.exhausted(force, now)), force, now)
+            return numbers if claim(numbers, owner, boot, now) else []
+    finally:
+        db.execute_sql("PRAGMA synchronous = NORMAL")
+
+
+def look_again(numbers: list[int], now: datetime) -> dict[int, str]:
+    """Return the claimed letters that must not go after all, with the reason: each claim looks anew.
+
+    Somebody may have stopped, left, bounced or corrected the address since the letter was made; a corrected
+    address is taken over here.
+    """
+    rows = (
+        Letter.select(Letter.id, Letter.address, Letter.useful_until, Letter.delivery, Person)
+        .join(Person, JOIN.LEFT_OUTER)
+        .where(Letter.id.in_(numbers))
+    )
+    gone = _without_active_membership(numbers)
+    kept_back: dict[int, str] = {}
+    for row in rows:
+        person = row.person if row.person_id else None
+        if row.useful_until < now:
+            kept_back[row.id] = "expired"
+        elif row.delivery_id and row.delivery_id in gone:
+            kept_back[row.id] = "stopped"
+        elif row.delivery_id and person and not person.reachable:
+            kept_back[row.id] = person.address_state if person.address else "stopped"
+        elif row.delivery_id and person and person.address != row.address:
+            _take_over(row.id, person.address)
+    return kept_back
+
+
+def _take_over(number: int, address: str) -> None:
+    Letter.update(address=address, domain=addresses.domain(address)).where(Letter.id == number).execute()
+
+
+def _without_active_membership(numbers: list[int]) -> set[int]:
+    """Return deliveries all of whose memberships have been stopped or left since they were made."""
+    rows = (
+        Cover.select(Cover.delivery, fn.SUM((Membership.state == "active").cast("integer")))
+        .join(Membership)
+        .join(Letter, on=(Letter.delivery == Cover.delivery))
+        .where(Letter.id.in_(numbers))
+        .group_by(Cover.delivery)
+        .tuples()
+    )
+    return {delivery for delivery, active in rows if not active}
+
+
+def retry_at(attempts: int, now: datetime) -> datetime:
+    """Return when a letter is tried again after its n-th failed attempt (1, 5, 15, 60 min, 4 h …)."""
+    return now + timedelta(minutes=RETRY_MIN[min(attempts, len(RETRY_MIN) - 1)])
+
+
+# ── settling and finishing ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def settle(is_dead: Callable[[str], bool], boot: str, now: datetime) -> int:
+    """Settle what dead sender processes left: not yet handed over → waiting, else → unknown. Return how many."""
+    settled = 0
+    owners = [row.owner for row in Letter.select(Letter.owner).where(Letter.state == "sending").distinct()]
+    for owner in owners:
+        if not is_dead(owner):
+            continue
+        with db.atomic():
+            left = (Letter.owner == owner) & (Letter.state == "sending")
+            surely_here = left & Letter.handed_at.is_null() & (Letter.boot == boot)
+            settled += Letter.update(state="waiting", owner="", next_at=now).where(surely_here).execute()
+            settled += Letter.update(state="unknown", done_at=now).where(left).execute()
+            _urgent_ones_again(now)
+    return settled
+
+
+def _urgent_ones_again(now: datetime) -> None:
+    """Send an urgent letter of unknown outcome once more by itself, once; it says so on the page."""
+    Letter.update(state="waiting", again=True, owner="", next_at=now).where(
+        Letter.state == "unknown",
+        Letter.urgent == True,
+        Letter.again == False,
+        Letter.useful_until > now,
+    ).execute()
+
+
+def mark_unknown(number: int, owner: str, now: datetime) -> None:
+    """Record that the connection broke after the content was handed over: nobody knows."""
+    with db.atomic():
+        Letter.update(state="unknown", done_at=now).where(
+            Letter.id == number, Letter.owner == owner, Letter.state == "sending"
+        ).execute()
+        _urgent_ones_again(now)
+
+
+def settle_by_read(delivery: Delivery, now: datetime) -> None:
+    """A read shows that the letter arrived: unknown → accepted."""
+    Letter.update(state="accepted", done_at=now).where(Letter.delivery == delivery, Letter.state == "unknown").execute()
+
+
+def expire(now: datetime) -> int:
+    """Give up letters that are no longer useful; return how many."""
+    return (
+        Letter.update(state="expired", done_at=now)
+        .where(Letter.state.in_(("waiting", "deferred")), Letter.useful_until < now)
+        .execute()
+    )
+
+
+def finish(now: datetime) -> int:
+    """Mark notices as sent of which no letter is waiting, sending or deferred (law 5); return how many."""
+    still = Letter.select(Letter.notice).where(
+        Letter.state.in_(OPEN), Letter.notice.is_null(False), Letter.delivery.is_null(False)
+    )
+    return (
+        Notice.update(state="sent", finished_at=now, updated_at=now, serial=Notice.serial + 1)
+        .where(Notice.state == "sending", Notice.id.not_in(still))
+        .execute()
+    )
+
+
+# ── trouble on the road ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def pause_all(why: str, now: datetime) -> None:
+    """Pause every notice being sent: the mail server cannot be reached or does not let us in."""
+    Notice.update(state="paused", paused_why=why, paused_at=now, serial=Notice.serial + 1).where(
+        Notice.state == "sending"
+    ).execute()
+
+
+def resume_all(now: datetime, late_s: int) -> None:
+    """Go on after trouble; what stood still for too long is held and asked instead."""
+    too_long = now - timedelta(seconds=late_s)
+    with db.atomic():
+        Notice.update(state="held", held_why="late", serial=Notice.serial + 1).where(
+            Notice.state == "paused", Notice.paused_at < too_long
+        ).execute()
+        Notice.update(state="sending", paused_why="", paused_at=None, serial=Notice.serial + 1).where(
+            Notice.state == "paused"
+        ).execute()
+
+
+def any_paused() -> bool:
+    """Say whether a notice stands still because of trouble on the road."""
+    return Notice.select().where(Notice.state == "paused").exists()

@@ -1,0 +1,152 @@
+"""From rows to the words of a letter: the form of a notice or service letter, and its readers.
+
+The same words serve the mail, the check page and the test letter, so that none shows what another does not.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import words
+from core import service
+from core.audience import Recipient
+from core.organization import Settings
+from mail.compose import Form, Prepared, Reader, prepare
+from models import Delivery, Letter, MailingList, Notice, Person, User
+
+SAMPLE_TOKEN = "2" * 26  # opens nothing; stands where a reader's own token will
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """A letter as one reader will see it."""
+
+    to_name: str
+    subject: str
+    text: str
+
+
+def notice_form(notice: Notice, list_: MailingList | None, language: str, force: Settings) -> Form:
+    """Return what all letters of a notice to one list in one language share (decisions 4 and 10)."""
+    wording = notice.wording
+    local = list_.address if list_ else "postmaster"
+    return Form(
+        language=language,
+        subject=wording.subject,
+        text=wording.text,
+        organization=force.name,
+        contact=force.contact,
+        postal=force.postal,
+        from_name=from_name(force.name, notice.by_name, language),
+        from_address=f"{local}@{force.mail_domain}",
+        mail_domain=force.mail_domain,
+        base_url=force.base_url,
+        secret=force.secret,
+        list_name=list_.name if list_ else "",
+        list_id=f"{local}.{force.mail_domain}" if list_ else "",
+        read_confirmation=notice.read_confirmation,
+        footer=notice.footer,
+        reply_to=_own_reply_to(notice),
+        urgent=notice.urgent,
+    )
+
+
+def from_name(organization: str, sender: str, language: str) -> str:
+    """Return the display name of From: the organization, and who writes for it (D-03, D-07)."""
+    if not sender:
+        return organization
+    return f"{organization}（{sender}）" if language == "ja" else f"{organization} ({sender})"
+
+
+def _own_reply_to(notice: Notice) -> str | None:
+    return notice.by.email if notice.reply_to_own and notice.by and notice.by.email else None
+
+
+def service_form(letter: Letter, force: Settings) -> Form:
+    """Return the form of a service letter: from the organization, no list, marked as automatic."""
+    subject, text = service.words_of(letter, force.name)
+    return Form(
+        language=letter.language,
+        subject=subject,
+        text=text,
+        organization=force.name,
+        contact=force.contact,
+        postal=force.postal,
+        from_name=force.name or "Kairan",
+        from_address=f"postmaster@{force.mail_domain}",
+        mail_domain=force.mail_domain,
+        base_url=force.base_url,
+        secret=force.secret,
+        footer=service.KINDS[letter.kind].footer,
+        automatic=True,
+    )
+
+
+def reader_of(letter: Letter, delivery: Delivery | None, person: Person | None, now: datetime) -> Reader:
+    """Return what differs in this one letter."""
+    return Reader(
+        number=letter.id,
+        address=letter.address,
+        bare=bool(person and person.bare),
+        name=delivery.name if delivery else letter.payload.get("to_name", ""),
+        token=delivery.token if delivery else SAMPLE_TOKEN,
+        values=delivery.values if delivery else {},
+        at=now,
+    )
+
+
+def preview(notice: Notice, recipient: Recipient, force: Settings, now: datetime) -> Preview:
+    """Return the letter exactly as this reader will get it, but for the token in its links."""
+    list_ = MailingList.get_or_none(MailingList.id == recipient.list_id)
+    made = prepare(notice_form(notice, list_, recipient.language, force))
+    reader = Reader(
+        number=0, address=recipient.address or "a@example.com", bare=False, name=recipient.name,
+        token=SAMPLE_TOKEN, values={}, at=now,
+    )  # fmt: skip
+    return Preview(recipient.name, made.subject(reader), made.text(reader))
+
+
+class Desk:
+    """Forms prepared once for all letters that share them; emptied when a batch of settings ends."""
+
+    def __init__(self, force: Settings) -> None:
+        self.force = force
+        self._prepared: dict[tuple[int, int, str], Prepared] = {}
+        self._notices: dict[int, Notice] = {}
+
+    def letter(self, letter: Letter, delivery: Delivery | None, person: Person | None, now: datetime) -> bytes:
+        """Return the bytes of one letter, ready to be signed."""
+        return self._form_of(letter, delivery).letter(reader_of(letter, delivery, person, now))
+
+    def _form_of(self, letter: Letter, delivery: Delivery | None) -> Prepared:
+        if delivery is None:
+            return prepare(service_form(letter, self.force))
+        key = (letter.notice_id, delivery.list_id or 0, delivery.language)
+        if key not in self._prepared:
+            notice = self._notices.get(letter.notice_id) or Notice.get_by_id(letter.notice_id)
+            self._notices[letter.notice_id] = notice
+            list_ = MailingList.get_or_none(MailingList.id == delivery.list_id)
+            self._prepared[key] = prepare(notice_form(notice, list_, delivery.language, self.force))
+        return self._prepared[key]
+
+
+def as_sent(notice: Notice, force: Settings, now: datetime) -> Preview:
+    """Return subject and full text as sent (T-41), with the sample token instead of a reader's."""
+    delivery = Delivery.select().where(Delivery.notice == notice, Delivery.reason == "").order_by(Delivery.id).first()
+    list_ = delivery.list if delivery else None
+    made = prepare(notice_form(notice, list_, force.language, force))
+    reader = Reader(number=0, address="a@example.com", bare=False, name="", token=SAMPLE_TOKEN, values={}, at=now)
+    return Preview("", made.subject(reader), made.text(reader))
+
+
+def words_for_own_copy(notice: Notice, by: User, force: Settings, now: datetime) -> Preview:
+    """Return the notice as its writer would get it, for the own copy and the test letter."""
+    made = prepare(notice_form(notice, None, by.language, force))
+    reader = Reader(
+        number=0, address=by.email or "a@example.com", bare=False, name=by.name, token=SAMPLE_TOKEN, values={}, at=now
+    )
+    return Preview(by.name, made.subject(reader), made.text(reader))
+
+
+def day_and_time(language: str, moment: datetime) -> str:
+    """Return a moment in words, in the language of a letter."""
+    return words.when(language, moment)

@@ -1,0 +1,368 @@
+"""A notice from draft to history: write, choose, confirm, hold, book, cancel, stop, withdraw, correct.
+
+Every change of state is one conditional UPDATE whose count is looked at; whoever comes second is refused with a
+sentence. What sending does with it: `core.delivery`.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from peewee import fn
+
+import clock
+from core import history
+from core.audience import Audience, resolve
+from core.organization import settings
+from core.own_copy import send_own_copy
+from core.refusals import (
+    AlreadySent,
+    AudienceChanged,
+    Incomplete,
+    NotNow,
+    PastTime,
+    Refused,
+    TooLate,
+    WrongNumber,
+)
+from mail import merge
+from models import Delivery, Letter, Notice, Target, User, Wording, db
+from words import N_
+
+__all__ = ["AlreadySent", "AudienceChanged", "Incomplete", "NotNow", "PastTime", "Refused", "TooLate", "WrongNumber"]
+
+STATES: dict[str, str] = {
+    "draft": N_("Draft"),
+    "held": N_("Waiting to be sent"),
+    "scheduled": N_("Booked"),
+    "sending": N_("Being sent"),
+    "paused": N_("Interrupted"),
+    "sent": N_("Sent"),
+    "stopped": N_("Stopped"),
+    "withdrawn": N_("Withdrawn"),
+    "dropped": N_("Not sent"),
+}
+URGENT_USEFUL = 6 * 3600
+USEFUL = 48 * 3600
+
+
+# ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def draft(
+    by: User | None, *, now: datetime, form_key: str | None = None, urgent: bool = False, route: str = "web"
+) -> Notice:
+    """Begin a notice. The same `form_key` returns the same draft, so that a double tap begins one."""
+    with db.atomic():
+        if form_key and (found := Notice.get_or_none(Notice.form_key == form_key)):
+            return found
+        notice = Notice.create(
+            by=by,
+            by_name=by.name if by else "",
+            form_key=form_key,
+            urgent=urgent,
+            route=route,
+            useful_s=URGENT_USEFUL if urgent else USEFUL,
+            created_at=now,
+            updated_at=now,
+        )
+        Wording.create(notice=notice, language=settings().language)
+    return notice
+
+
+def save(notice: Notice, *, now: datetime, **fields: Any) -> None:
+    """Save words and options of a draft. Raise NotNow if it is no draft any more (D-46)."""
+    wording = {name: fields.pop(name) for name in ("subject", "text") if name in fields}
+    if "subject" in wording:
+        wording["subject"] = merge.one_line(wording["subject"]).strip()
+    if fields.get("urgent") is not None and "useful_s" not in fields and fields["urgent"] != notice.urgent:
+        fields["useful_s"] = URGENT_USEFUL if fields["urgent"] else USEFUL
+    with db.atomic():
+        _only_a_draft(notice, updated_at=now, **fields)
+        if wording:
+            Wording.update(**wording).where(Wording.id == notice.wording.id).execute()
+    notice.__data__.update(Notice.get_by_id(notice.id).__data__)
+
+
+def choose(
+    notice: Notice,
+    *,
+    now: datetime,
+    lists: Iterable[int] = (),
+    without: Iterable[int] = (),
+    persons: Iterable[int] = (),
+    without_persons: Iterable[int] = (),
+) -> None:
+    """Replace the recipients of a draft: lists and single persons in, lists and persons out (D-11 to D-13)."""
+    groups = (
+        ("list", True, lists),
+        ("list", False, without),
+        ("person", True, persons),
+        ("person", False, without_persons),
+    )
+    chosen: dict[tuple[str, int], bool] = {}
+    for kind, include, numbers in groups:
+        for number in numbers:
+            chosen[kind, int(number)] = include  # what is left out comes later and wins
+    with db.atomic():
+        _only_a_draft(notice, updated_at=now)
+        Target.delete().where(Target.notice == notice).execute()
+        for (kind, number), include in chosen.items():
+            Target.create(notice=notice, kind=kind, number=number, include=include)
+
+
+def _only_a_draft(notice: Notice, **fields: Any) -> None:
+    changed = Notice.update(**fields).where(Notice.id == notice.id, Notice.state == "draft").execute()
+    if not changed:
+        raise NotNow()
+
+
+def throw_away(notice: Notice, by: User | None) -> None:
+    """Delete a draft for good."""
+    if not Notice.delete().where(Notice.id == notice.id, Notice.state == "draft").execute():
+        raise NotNow()
+    history.log(by, "notice.thrown_away", notice.id)
+
+
+# ── confirming ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def gaps(notice: Notice, audience: Audience) -> dict[str, str]:
+    """Return what is still missing, by field: recipients (D-06), subject and text (D-09)."""
+    wording, missing = notice.wording, {}
+    if not Target.select().where(Target.notice == notice, Target.include == True).exists():
+        missing["targets"] = N_("Choose the recipients.")
+    elif not audience.receiving:
+        missing["targets"] = N_("Nobody of the chosen recipients can receive mail.")
+    if not wording.subject.strip():
+        missing["subject"] = N_("Write a subject.")
+    if not wording.text.strip():
+        missing["text"] = N_("Write the text.")
+    elif merge.fields(wording.text) or merge.fields(wording.subject):
+        missing["text"] = N_("Places in double braces cannot be filled in yet. Please write the words themselves.")
+    return missing
+
+
+def confirm(
+    notice: Notice,
+    *,
+    by: User | None,
+    fingerprint: str,
+    now: datetime,
+    at: datetime | None = None,
+    typed: str | None = None,
+    hold_s: int | None = None,
+) -> Notice:
+    """Let a checked notice go: into the hold window, or booked for a time `at`.
+
+    Raises Incomplete (gaps), WrongNumber (a whole list needs its number of letters typed), PastTime,
+    AudienceChanged (since the check page), AlreadySent (double tap, reload, second tab: T-01, field 5.3.3).
+    """
+    if notice.state != "draft":
+        raise AlreadySent(notice)
+    audience = resolve(notice)
+    if missing := gaps(notice, audience):
+        raise Incomplete(missing)
+    if audience.fingerprint != fingerprint:
+        raise AudienceChanged()
+    if audience.whole and (typed or "").strip() != str(audience.letters):
+        raise WrongNumber(number=audience.letters)
+    if at is not None and at <= now:
+        raise PastTime()
+    force = settings()
+    window = hold_s if hold_s is not None else (force.hold_urgent_s if notice.urgent else force.hold_s)
+    with db.atomic():
+        _move(
+            notice,
+            ("draft",),
+            AlreadySent(notice),
+            state="scheduled" if at else "held",
+            held_why="" if at else "window",
+            booked=at is not None,
+            begin_at=at or now + timedelta(seconds=window),
+            confirmed_at=now,
+            updated_at=now,
+            by=by,
+            by_name=by.name if by else notice.by_name,
+            fingerprint=fingerprint,
+            expected=[one.person_id for one in audience.receiving],
+            practice=force.practice,
+        )
+        history.log(by, "notice.booked" if at else "notice.confirmed", notice.id, detail={"letters": audience.letters})
+        if window or at:
+            send_own_copy(notice, by, now)
+    return notice
+
+
+def cancel(notice: Notice, by: User | None, now: datetime) -> None:
+    """Take a held or booked notice back into the drafts, everything kept (T-07, D-43, D-46).
+
+    Raises TooLate once sending has begun (D-44).
+    """
+    with db.atomic():
+        _move(
+            notice, ("held", "scheduled"), TooLate(),
+            state="draft", held_why="", begin_at=None, confirmed_at=None, booked=False, updated_at=now, step=2,
+        )  # fmt: skip
+        Letter.update(state="cancelled", done_at=now).where(
+            Letter.notice == notice, Letter.kind == "own", Letter.state.in_(("waiting", "deferred"))
+        ).execute()
+        history.log(by, "notice.cancelled", notice.id)
+
+
+def retime(notice: Notice, at: datetime, by: User | None, now: datetime) -> None:
+    """Change the time of a booked notice in place (T-06). Raises PastTime, TooLate."""
+    if at <= now:
+        raise PastTime()
+    with db.atomic():
+        _move(notice, ("scheduled",), TooLate(), begin_at=at, updated_at=now)
+        history.log(by, "notice.retimed", notice.id, detail={"at": at.isoformat(timespec="minutes")})
+
+
+def release(notice: Notice, by: User | None, now: datetime) -> None:
+    """Send a notice after all that was held because it was late or its recipients changed.
+
+    One whose sending had begun goes on with the letters that are left; they become useful anew.
+    """
+    with db.atomic():
+        if notice.started_at:
+            change: dict[str, Any] = {"state": "sending", "held_why": "", "paused_why": "", "paused_at": None}
+            until = now + timedelta(seconds=notice.useful_s)
+            Letter.update(useful_until=until).where(
+                Letter.notice == notice, Letter.state.in_(("waiting", "deferred"))
+            ).execute()
+        else:
+            change = {
+                "held_why": "window",
+                "begin_at": now,
+                "expected": [r.person_id for r in resolve(notice).receiving],
+            }
+        _move(notice, ("held",), TooLate(), Notice.held_why.in_(("late", "changed")), updated_at=now, **change)
+        history.log(by, "notice.released", notice.id)
+
+
+def drop(notice: Notice, by: User | None, now: datetime) -> None:
+    """Give up a notice that was held because it was late or its recipients changed."""
+    with db.atomic():
+        _move(
+            notice, ("held",), TooLate(), Notice.held_why.in_(("late", "changed")),
+            state="stopped" if notice.started_at else "dropped", updated_at=now, finished_at=now,
+        )  # fmt: skip
+        _cancel_letters(notice, now)
+        history.log(by, "notice.dropped", notice.id)
+
+
+# ── while and after sending ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def stop(notice: Notice, by: User | None, now: datetime) -> int:
+    """Stop the rest: letters not yet handed over are cancelled. Return how many."""
+    with db.atomic():
+        _move(
+            notice, ("sending", "paused"), TooLate(), state="stopped", stopped_at=now, finished_at=now, updated_at=now
+        )
+        cancelled = _cancel_letters(notice, now)
+        history.log(by, "notice.stopped", notice.id, detail={"letters": cancelled})
+    return cancelled
+
+
+def withdraw(notice: Notice, by: User | None, now: datetime) -> int:
+    """Withdraw a notice: what has not left stays here, its page closes (decision 13). Return the letters cancelled."""
+    with db.atomic():
+        _move(
+            notice, ("sending", "paused", "sent", "stopped"), TooLate(),
+            state="withdrawn", withdrawn_at=now, updated_at=now, finished_at=fn.COALESCE(Notice.finished_at, now),
+        )  # fmt: skip
+        cancelled = _cancel_letters(notice, now)
+        history.log(by, "notice.withdrawn", notice.id, detail={"letters": cancelled})
+    return cancelled
+
+
+def _cancel_letters(notice: Notice, now: datetime) -> int:
+    return (
+        Letter.update(state="cancelled", done_at=now)
+        .where(Letter.notice == notice, Letter.delivery.is_null(False), Letter.state.in_(("waiting", "deferred")))
+        .execute()
+    )
+
+
+def correct(notice: Notice, by: User | None, now: datetime) -> Notice:
+    """Begin the correction of a notice: a draft with the same recipients and options, marked 【訂正】."""
+    with db.atomic():
+        fresh = draft(by, now=now, urgent=notice.urgent)
+        options = ("read_confirmation", "footer", "reply_to_own", "useful_s")
+        Notice.update(corrects=notice, step=2, **{name: getattr(notice, name) for name in options}).where(
+            Notice.id == fresh.id
+        ).execute()
+        for one in Target.select().where(Target.notice == notice).order_by(Target.id):
+            Target.create(notice=fresh, kind=one.kind, number=one.number, include=one.include)
+        subject = "【訂正】" + notice.wording.subject.removeprefix("【訂正】")
+        Wording.update(subject=subject, text=notice.wording.text).where(Wording.notice == fresh).execute()
+    return Notice.get_by_id(fresh.id)
+
+
+def send_unknown_again(notice: Notice, by: User | None, now: datetime) -> int:
+    """Send the letters whose outcome is unknown once more, knowing that some may arrive twice. Return how many."""
+    with db.atomic():
+        count = (
+            Letter.update(
+                state="waiting", again=True, owner="", next_at=now,
+                useful_until=now + timedelta(seconds=notice.useful_s),
+            )
+            .where(Letter.notice == notice, Letter.newest == True, Letter.state == "unknown")
+            .execute()
+        )  # fmt: skip
+        if count:
+            Notice.update(state="sending", finished_at=None, updated_at=now).where(
+                Notice.id == notice.id, Notice.state.in_(("sent", "stopped"))
+            ).execute()
+            history.log(by, "notice.unknown_sent_again", notice.id, detail={"letters": count})
+    return count
+
+
+def _move(notice: Notice, before: tuple[str, ...], refusal: Refused, *where: Any, **fields: Any) -> None:
+    """Change a notice that stands in one of some states; raise the refusal if somebody was faster."""
+    fields["serial"] = Notice.serial + 1
+    if not Notice.update(**fields).where(Notice.id == notice.id, Notice.state.in_(before), *where).execute():
+        raise refusal
+    notice.__data__.update(Notice.get_by_id(notice.id).__data__)
+
+
+# ── looking ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def latest_to_same_list(notice: Notice) -> Notice | None:
+    """Return the last notice that was sent to the first list of this one, for the check page (X-09)."""
+    first = Target.select(Target.number).where(
+        Target.notice == notice, Target.kind == "list", Target.include == True
+    ).order_by(Target.id).limit(1)  # fmt: skip
+    others = Target.alias()
+    return (
+        Notice.latest()
+        .join(others, on=(others.notice == Notice.id))
+        .where(
+            others.kind == "list", others.include == True, others.number.in_(first),
+            Notice.id != notice.id, Notice.started_at.is_null(False),
+        )
+        .first()
+    )  # fmt: skip
+
+
+def newer_exists(notice: Notice) -> bool:
+    """Say whether a later notice of one of the same lists has begun to be sent (its page then says so)."""
+    mine, others = Target.alias(), Target.alias()
+    numbers = mine.select(mine.number).where(mine.notice == notice, mine.kind == "list", mine.include == True)
+    return (
+        Notice.select()
+        .join(others, on=(others.notice == Notice.id))
+        .where(
+            others.kind == "list", others.number.in_(numbers), Notice.id != notice.id,
+            Notice.started_at.is_null(False), Notice.started_at > (notice.started_at or clock.now()),
+        )
+        .exists()
+    )  # fmt: skip
+
+
+def reached(notice: Notice) -> int:
+    """Return how many people the notice was sent to (frozen when sending began)."""
+    return Delivery.select().where(Delivery.notice == notice, Delivery.reason == "").count()

@@ -1,0 +1,118 @@
+"""How fast letters leave: token buckets for all letters and for each recipient domain (N-10, field 3.4).
+
+A bucket refills by its rate and holds at most two seconds' worth, so that a busy minute is not followed by a burst.
+A bucket may be paused: after connection trouble (`all`), or when a carrier refuses too many (its domain).
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from core.organization import Settings
+from models import Bucket, millis
+
+ALL = "all"
+FULL_S = 2.0
+
+# Start values for the Japanese carriers, letters a minute; they ask senders to be slow (field 3.4).
+CARRIERS: dict[str, int] = {
+    "docomo.ne.jp": 60,
+    "ezweb.ne.jp": 30,
+    "au.com": 30,
+    "uqmobile.jp": 30,
+    "softbank.ne.jp": 60,
+    "i.softbank.jp": 60,
+    "vodafone.ne.jp": 60,
+    "ymobile.ne.jp": 60,
+    "yahoo.ne.jp": 60,
+    "ymobile1.ne.jp": 60,
+    "rakumail.jp": 60,
+}
+
+
+def carrier_of(domain: str) -> str | None:
+    """Return the carrier's domain that an address's domain belongs to (`x.vodafone.ne.jp` → `vodafone.ne.jp`)."""
+    for carrier in CARRIERS:
+        if domain == carrier or domain.endswith("." + carrier):
+            return carrier
+    return None
+
+
+def rate_for(domain: str, force: Settings) -> int:
+    """Return the letters a minute for a domain (0: no limit): the carrier's own start value, else the setting."""
+    if force.practice or force.domain_rate == 0:
+        return 0
+    carrier = carrier_of(domain)
+    return min(CARRIERS[carrier], force.domain_rate) if carrier else force.domain_rate
+
+
+def take(wanted: Sequence[tuple[int, str]], force: Settings, now: datetime) -> list[int]:
+    """Take tokens for letters (number, domain), in order; return the numbers that may go now.
+
+    Call inside the claiming transaction: the tokens are spent exactly if the letters are claimed.
+    """
+    overall = 0 if force.practice else force.rate
+    names = [ALL, *sorted({domain for _, domain in wanted})]
+    limits = {name: overall if name == ALL else rate_for(name, force) for name in names}
+    limited = [name for name in names if limits[name]]
+    held = _refilled(limited, limits, now)
+    going = []
+    for number, domain in wanted:
+        if all(held[name] >= 1000 for name in (ALL, domain) if name in held):
+            for name in (ALL, domain):
+                if name in held:
+                    held[name] -= 1000
+            going.append(number)
+    for name, tokens in held.items():
+        Bucket.update(tokens=tokens, at=now).where(Bucket.name == name).execute()
+    return going
+
+
+def _refilled(names: list[str], limits: dict[str, int], now: datetime) -> dict[str, int]:
+    """Return the tokens (thousandths) of each bucket as of now; a new bucket starts full."""
+    rows = {row.name: row for row in Bucket.select().where(Bucket.name.in_(names))}
+    held = {}
+    for name in names:
+        cap = max(1000, int(limits[name] * 1000 * FULL_S / 60))
+        row = rows.get(name)
+        if row is None:
+            Bucket.create(name=name, tokens=cap, at=now)
+            held[name] = cap
+        else:
+            since = max(0, millis(now) - millis(row.at))
+            held[name] = min(cap, row.tokens + since * limits[name] // 60)
+    return held
+
+
+def exhausted(force: Settings, now: datetime) -> list[str]:
+    """Return the domains to which nothing may go at this moment: paused, or without a token."""
+    blocked = []
+    for row in Bucket.select().where(Bucket.name != ALL):
+        limit = rate_for(row.name, force)
+        since = max(0, millis(now) - millis(row.at))
+        if (row.paused_until and row.paused_until > now) or (limit and row.tokens + since * limit // 60 < 1000):
+            blocked.append(row.name)
+    return blocked
+
+
+def pause(name: str, until: datetime, why: str, now: datetime) -> None:
+    """Let nothing go along a road until a moment."""
+    Bucket.insert(name=name, at=now, tokens=0, paused_until=until, why=why).on_conflict(
+        conflict_target=[Bucket.name], update={Bucket.paused_until: until, Bucket.why: why}
+    ).execute()
+
+
+def paused(name: str, now: datetime) -> str | None:
+    """Return why a road is paused now, or None."""
+    row = Bucket.get_or_none(Bucket.name == name)
+    return (row.why or "paused") if row and row.paused_until and row.paused_until > now else None
+
+
+def resume(name: str) -> None:
+    """Open a road again."""
+    Bucket.update(paused_until=None, why="").where(Bucket.name == name).execute()
+
+
+def estimate(letters: int, force: Settings) -> timedelta:
+    """Return how long so many letters will take at the set rate (X-09); practice and no limit: seconds."""
+    a_minute = 0 if force.practice else force.rate
+    return timedelta(minutes=letters / a_minute) if a_minute else timedelta(seconds=letters / 200)

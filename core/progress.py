@@ -1,0 +1,139 @@
+"""How far a notice has come: counts by state, names by state, the end in sight (N-17, X-09, X-12)."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from peewee import JOIN, ModelSelect, fn
+
+from core import pacing
+from core.organization import Settings
+from models import Delivery, Letter, Log, Notice, Person, count_letters
+
+STATES = (
+    "waiting", "sending", "accepted", "deferred", "refused", "bounced", "skipped", "unknown", "expired", "cancelled",
+)  # fmt: skip
+OPEN = ("waiting", "sending", "deferred")
+TROUBLE = ("refused", "bounced", "unknown", "expired", "deferred")
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Letters of a notice by state; `skipped` counts readers without a letter too."""
+
+    counts: dict[str, int]
+    total: int
+    ends_at: datetime | None
+    serial: str
+
+    @property
+    def done(self) -> int:
+        """Return how many letters have their outcome."""
+        return self.total - self.left
+
+    @property
+    def left(self) -> int:
+        """Return how many letters can still be stopped or are on their way."""
+        return sum(self.counts[state] for state in OPEN)
+
+    @property
+    def stoppable(self) -> int:
+        """Return how many letters "stop the rest" would keep here."""
+        return self.counts["waiting"] + self.counts["deferred"]
+
+    @property
+    def percent(self) -> int:
+        return 100 * self.done // self.total if self.total else 100
+
+
+def of(notice: Notice, force: Settings, now: datetime) -> Progress:
+    """Count the newest letters of a notice and those left out, and estimate the end."""
+    counts = dict.fromkeys(STATES, 0) | count_letters(notice.id)
+    letters = sum(counts.values())
+    counts["skipped"] += Delivery.select().where(Delivery.notice == notice, Delivery.reason != "").count()
+    going = counts["waiting"] + counts["sending"]
+    ends_at = now + _remaining(notice, letters - going, going, force, now) if going else None
+    serial = "-".join(str(counts[state]) for state in STATES) + f"-{notice.serial}"
+    return Progress(counts, letters, ends_at, serial)
+
+
+def _remaining(notice: Notice, done: int, going: int, force: Settings, now: datetime) -> timedelta:
+    """Return the time for the rest: at the pace so far once there is one, else at the set rate."""
+    if done >= 10 and notice.started_at and now > notice.started_at:
+        return (now - notice.started_at) / done * going
+    return pacing.estimate(going, force)
+
+
+def by_name(notice: Notice, states: tuple[str, ...]) -> ModelSelect:
+    """Return letters (with delivery and person) of the given states, by kana."""
+    return (
+        Letter.select(Letter, Delivery, Person)
+        .join(Delivery)
+        .switch(Letter)
+        .join(Person, JOIN.LEFT_OUTER, on=(Letter.person == Person.id))
+        .where(Letter.notice == notice, Letter.newest == True, Letter.state.in_(states))
+        .order_by(Delivery.kana, Delivery.id)
+    )
+
+
+def left_out(notice: Notice) -> ModelSelect:
+    """Return the deliveries without a letter, with the reason, by kana."""
+    return (
+        Delivery.select(Delivery, Person)
+        .join(Person, JOIN.LEFT_OUTER)
+        .where(Delivery.notice == notice, Delivery.reason != "")
+        .order_by(Delivery.kana, Delivery.id)
+    )
+
+
+def changed_at_start(notice: Notice) -> tuple[list[Person], list[Person]]:
+    """Return who joined and who was gone between confirming and sending; both are named on the page."""
+    row = Log.select().where(Log.action == "notice.started", Log.number == notice.id).order_by(Log.id.desc()).first()
+    if row is None:
+        return [], []
+    named = [row.detail.get("joined", []), row.detail.get("gone", [])]
+    people = {one.id: one for one in Person.select().where(Person.id.in_(named[0] + named[1]))}
+    return tuple([people[number] for number in part if number in people] for part in named)  # type: ignore[return-value]
+
+
+def as_document(notice: Notice, force: Settings, now: datetime, *, deliveries: bool) -> dict:
+    """Return the JSON document of `flask notice show`: every key present, zeros included, null when none."""
+    progress = of(notice, force, now)
+    reads = Delivery.select(fn.COUNT(Delivery.id)).where(Delivery.notice == notice, Delivery.read_at.is_null(False))
+    document: dict = {
+        "number": notice.id,
+        "state": notice.state,
+        "counts": progress.counts,
+        "reads": reads.scalar(),
+        "answers": 0,
+    }
+    if deliveries:
+        document["deliveries"] = [_delivery(row) for row in _newest(notice)]
+    return document
+
+
+def _newest(notice: Notice) -> list[Delivery]:
+    """Return each delivery once, with its newest letter if it has one."""
+    newest = (Letter.delivery == Delivery.id) & (Letter.newest == True)
+    return list(
+        Delivery.select(Delivery, Letter, Person.address.alias("address_now"))
+        .join(Letter, JOIN.LEFT_OUTER, on=newest, attr="newest_letter")
+        .switch(Delivery)
+        .join(Person, JOIN.LEFT_OUTER, attr="reader")
+        .where(Delivery.notice == notice)
+        .order_by(Delivery.id)
+    )
+
+
+def _delivery(row: Delivery) -> dict:
+    letter = getattr(row, "newest_letter", None)
+    letter = letter if letter is not None and letter.id else None
+    reader = getattr(row, "reader", None)
+    return {
+        "address": letter.address if letter else getattr(reader, "address_now", None),
+        "state": letter.state if letter else "skipped",
+        "code": letter.code if letter else None,
+        "reason": (letter.reason if letter else row.reason) or None,
+        "read_at": row.read_at.isoformat(timespec="seconds") if row.read_at else None,
+        "read_how": row.read_how or None,
+        "answers": [],
+    }

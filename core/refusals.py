@@ -1,0 +1,64 @@
+"""Why a verb about notices refuses, each with its sentence for the organizer."""
+
+from models import Notice
+from words import N_
+
+
+class Refused(Exception):
+    """A verb was not carried out; `message` is a source string, `values` fill its places."""
+
+    message = N_("This cannot be done.")
+
+    def __init__(self, **values: object) -> None:
+        super().__init__(self.message)
+        self.values = values
+
+
+class NotNow(Refused):
+    """The notice is no draft any more."""
+
+    message = N_("This notice is no draft any more, so it cannot be changed.")
+
+
+class Incomplete(Refused):
+    """Something required is missing; `fields` names what, by field."""
+
+    message = N_("Something is still missing.")
+
+    def __init__(self, fields: dict[str, str]) -> None:
+        super().__init__()
+        self.fields = fields
+
+
+class AudienceChanged(Refused):
+    """Who receives is no longer what the check page showed."""
+
+    message = N_("The recipients have changed since this page was shown. Please check them once more.")
+
+
+class WrongNumber(Refused):
+    """The number of letters was not typed, or not rightly."""
+
+    message = N_("This goes to everybody. If that is right, type %(number)s.")
+
+
+class PastTime(Refused):
+    """The chosen time has passed."""
+
+    message = N_("This time has already passed.")
+
+
+class TooLate(Refused):
+    """Sending has begun, or somebody else was faster."""
+
+    message = N_("Sending has already begun, so it cannot be cancelled.")
+
+
+class AlreadySent(Refused):
+    """The notice was confirmed before (double tap, reload, second tab)."""
+
+    message = N_("This notice has already been sent (%(at)s).")
+
+    def __init__(self, notice: Notice) -> None:
+        super().__init__()
+        self.notice = notice

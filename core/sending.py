@@ -1,0 +1,297 @@
+"""A sender process: claim, compose, sign, send, record, until told to stop.
+
+One commit a letter: it records the answer to letter n and notes that letter n+1 is about to be handed over. So a
+kill at any moment loses no letter and leaves at most one of unknown outcome per connection.
+"""
+
+import fcntl
+import logging
+import os
+import secrets
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from peewee import JOIN
+
+import clock
+import models
+from config import Config, current
+from core import delivery, outcomes, pacing, service
+from core.letters import Desk
+from core.organization import Settings, settings
+from mail import address as addresses
+from mail.deliver import Connection, Reply, Route, Unreachable, Vanished, rcpt_form
+from mail.outbox import Catcher
+from mail.sign import Signer
+from models import Delivery, Letter, Person, db, hand, record
+
+log = logging.getLogger("kairan.sending")
+
+PAUSES_S = (5, 10, 20, 40, 60)
+IDLE_S = 0.2
+HOUSEKEEPING_S = 5.0
+
+
+class Owner:
+    """The name of a sender process and the lock that shows it lives: `data/run/<name>`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.name = f"sender-{os.getpid()}-{secrets.token_hex(4)}"
+        self._folder = folder
+        self._held = (folder / self.name).open("w")
+        fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def is_dead(self, other: str) -> bool:
+        """Say whether another sender's lock can be taken: then its process is gone."""
+        if other == self.name:
+            return False
+        path = self._folder / other
+        if not path.exists():
+            return True
+        with path.open("r+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            path.unlink(missing_ok=True)
+        return True
+
+    def leave(self) -> None:
+        """Give the lock back at the end of an orderly life."""
+        (self._folder / self.name).unlink(missing_ok=True)
+        self._held.close()
+
+
+def boot_id() -> str:
+    """Return the mark of this boot of the machine; another one means that there was a power cut or restart."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return "unknown boot"
+
+
+class Sender:
+    """One sender process: its connection, its keys, and the letters it has claimed."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self.owner = Owner(config.data / "run")
+        self.boot = boot_id()
+        self._catcher: Catcher | None = None
+        self._connection: Connection | None = None
+        self._route: Route | None = None
+        self._signer: Signer | None = None
+        self._signs_for = ""
+        self._failures = 0
+        self._swept = 0.0
+        self.trouble = ""
+
+    # ── the two ways to run ──
+
+    def run(self, stopped: Callable[[], bool]) -> None:
+        """Send whatever is due until `stopped()`; the letter in hand is finished first."""
+        changes = -1
+        while not stopped():
+            self._keep_house()
+            version = db.execute_sql("PRAGMA data_version").fetchone()[0]
+            if self.step(stopped) or version != changes:
+                changes = version
+                continue
+            time.sleep(IDLE_S)
+        self.close()
+
+    def drain(self) -> bool:
+        """Send until nothing is due now. False if the mail server could not be used."""
+        pacing.resume(pacing.ALL)  # somebody asks for it now
+        self._retry_road()
+        while not self.trouble:
+            now = clock.now()
+            delivery.start_due(now)
+            self._sweep(now)
+            if self.step(lambda: False):
+                continue
+            if not self.trouble and not models.due(clock.now(), 1):
+                self._sweep(clock.now())
+                return not self.trouble
+            time.sleep(0.05)  # only pacing keeps the rest back
+        return False
+
+    def close(self) -> None:
+        """Hang up, stop the outbox, give the lock back."""
+        if self._connection:
+            self._connection.close()
+        if self._catcher:
+            self._catcher.stop()
+        self.owner.leave()
+
+    # ── one step ──
+
+    def step(self, stopped: Callable[[], bool]) -> int:
+        """Claim and send one batch; return how many letters were claimed."""
+        now, force = clock.now(), settings()
+        if pacing.paused(pacing.ALL, now):
+            return 0
+        numbers = delivery.claim_batch(self.owner.name, self.boot, force, now)
+        if numbers:
+            self._send_batch(numbers, force, stopped)
+        return len(numbers)
+
+    def _send_batch(self, numbers: list[int], force: Settings, stopped: Callable[[], bool]) -> None:
+        desk = Desk(force)
+        kept_back = delivery.look_again(numbers, clock.now())
+        for number, reason in kept_back.items():
+            self._record(number, "expired" if reason == "expired" else "skipped", reason=reason)
+        waiting = [row for row in self._rows(numbers) if row.id not in kept_back]
+        handed: int | None = None
+        for place, letter in enumerate(waiting):
+            if stopped():
+                self._give_back(waiting[place:])
+                return
+            try:
+                if handed != letter.id:
+                    hand(letter.id, self.owner.name, clock.now())
+                follower = waiting[place + 1] if place + 1 < len(waiting) else None
+                self._send_one(letter, desk, follower)
+                handed = follower.id if follower else None
+            except Unreachable as trouble:
+                self._give_back(waiting[place:])
+                self._road_is_closed(trouble, force)
+                return
+
+    def _rows(self, numbers: list[int]) -> list[Letter]:
+        rows = (
+            Letter.select(Letter, Delivery, Person)
+            .join(Delivery, JOIN.LEFT_OUTER)
+            .switch(Letter)
+            .join(Person, JOIN.LEFT_OUTER, on=(Letter.person == Person.id))
+            .where(Letter.id.in_(numbers), Letter.owner == self.owner.name, Letter.state == "sending")
+        )
+        found = {row.id: row for row in rows}
+        return [found[number] for number in numbers if number in found]
+
+    def _send_one(self, letter: Letter, desk: Desk, follower: Letter | None) -> None:
+        """Send one letter and commit its outcome together with the handing over of the next."""
+        person = letter.person if letter.person_id else None
+        bare = bool(person and person.bare)
+        connection = self._road(desk.force)
+        try:
+            reply = self._send_bytes(connection, letter, desk, person, bare)
+            if reply.code in (501, 553) and addresses.violates_rfc(letter.address):
+                bare = not bare
+                reply = self._send_bytes(connection, letter, desk, person, bare)
+        except Vanished:
+            delivery.mark_unknown(letter.id, self.owner.name, clock.now())
+            if follower:
+                hand(follower.id, self.owner.name, clock.now())
+            return
+        self._failures = 0
+        self._note(letter, reply, follower, bare)
+
+    def _send_bytes(
+        self, connection: Connection, letter: Letter, desk: Desk, person: Person | None, bare: bool
+    ) -> Reply:
+        if person:
+            person.bare = bare
+        row = letter.delivery if letter.delivery_id else None
+        raw = self._sign(desk.letter(letter, row, person, clock.now()), desk.force)
+        sender = addresses.return_path(letter.id, desk.force.secret, desk.force.mail_domain)
+        return connection.send(sender, rcpt_form(letter.address, bare), raw)
+
+    def _note(self, letter: Letter, reply: Reply, follower: Letter | None, bare: bool) -> None:
+        now = clock.now()
+        outcome = outcomes.of_reply(reply, letter.domain)
+        later = delivery.retry_at(letter.attempts, now) if outcome.state == "deferred" else now
+        with db.atomic():
+            record(
+                letter.id, self.owner.name, outcome.state, now=now, next_at=later,
+                code=reply.code, enhanced=reply.enhanced, text=reply.text, reason=outcome.reason,
+            )  # fmt: skip
+            if follower:
+                hand(follower.id, self.owner.name, now)
+        if outcome.state == "accepted":
+            if letter.delivery_id is None:
+                service.forget_secrets(letter.id)
+            if addresses.violates_rfc(letter.address) and letter.person_id:
+                outcomes.note_accepted(letter, bare)
+        elif outcome.state == "refused":
+            outcomes.note_on_person(letter, outcome, now)
+
+    def _record(self, number: int, state: str, *, reason: str = "", counted: bool = True) -> None:
+        now = clock.now()
+        record(number, self.owner.name, state, now=now, next_at=now, reason=reason, counted=counted)
+
+    def _give_back(self, letters: list[Letter]) -> None:
+        """Put letters back that were surely not handed over; no attempt is counted."""
+        with db.atomic():
+            for letter in letters:
+                self._record(letter.id, "waiting", counted=False)
+
+    # ── the road and the seal ──
+
+    def _road(self, force: Settings) -> Connection:
+        route = force.route or self._outbox()
+        if self._connection is None or route != self._route:
+            if self._connection:
+                self._connection.close()
+            self._connection, self._route = Connection(route, force.mail_domain), route
+        self._connection.open()
+        return self._connection
+
+    def _outbox(self) -> Route:
+        if self._catcher is None:
+            self._catcher = Catcher(self._config.data / "outbox")
+            self._catcher_route = self._catcher.start()
+        return self._catcher_route
+
+    def _sign(self, raw: bytes, force: Settings) -> bytes:
+        if self._signer is None or self._signs_for != force.mail_domain:
+            self._signer = Signer(self._config.dkim_selector, force.mail_domain, self._config.key("dkim.pem"))
+            self._signs_for = force.mail_domain
+        return self._signer.sign(raw)
+
+    def _road_is_closed(self, trouble: Unreachable, force: Settings) -> None:
+        """Pause everything for a while, growing; the pages turn red and offer the text and the telephone list."""
+        now = clock.now()
+        self.trouble = trouble.reason
+        pause = PAUSES_S[min(self._failures, len(PAUSES_S) - 1)]
+        self._failures += 1
+        log.warning("mail server cannot be used (%s); trying again in %s s", trouble.reason, pause)
+        pacing.pause(pacing.ALL, now + timedelta(seconds=pause), trouble.reason, now)
+        delivery.pause_all(trouble.reason, now)
+
+    def _retry_road(self) -> None:
+        """Try the road again where notices are paused; go on if it is open."""
+        now, force = clock.now(), settings()
+        if not delivery.any_paused() or pacing.paused(pacing.ALL, now):
+            return
+        try:
+            self._road(force)
+        except Unreachable as trouble:
+            self._road_is_closed(trouble, force)
+            return
+        self.trouble, self._failures = "", 0
+        pacing.resume(pacing.ALL)
+        delivery.resume_all(now, force.late_s)
+
+    # ── keeping house ──
+
+    def _keep_house(self) -> None:
+        if time.monotonic() - self._swept >= HOUSEKEEPING_S:
+            self._sweep(clock.now())
+        elif time.monotonic() - self._swept >= 1:
+            delivery.finish(clock.now())
+            self._retry_road()
+
+    def _sweep(self, now: datetime) -> None:
+        self._swept = time.monotonic()
+        delivery.settle(self.owner.is_dead, self.boot, now)
+        delivery.expire(now)
+        delivery.finish(now)
+        self._retry_road()
+
+
+def open_sender() -> Sender:
+    """Return a sender for the installation in force."""
+    return Sender(current())

@@ -1,0 +1,124 @@
+"""Letters of Kairan itself: invitations, log-in links, tests, resume links. One Letter row, the same engine.
+
+Each kind has its words here; `values` fill the `%(name)s` places when the letter is composed. Values named in
+`secret` are cleared from the row once the letter is accepted.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import words
+from mail import address as addresses
+from models import Letter, Person
+from words import N_
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """The words of one kind of service letter, and which of its values are secret."""
+
+    subject: str
+    text: str
+    secret: tuple[str, ...] = ()
+    footer: bool = True
+
+
+KINDS: dict[str, Kind] = {
+    "test": Kind(
+        N_("Test letter from %(organization)s"),
+        N_(
+            "This is a test letter. If you can read it, mail from %(organization)s reaches you.\n"
+            "There is nothing to do.\n"
+        ),
+    ),
+    "login": Kind(
+        N_("Log in to %(organization)s"),
+        N_(
+            "Open this page within 15 minutes and press the button to log in. No password is needed.\n"
+            "%(url)s\n\n"
+            "Not you? Throw this mail away.\n"
+        ),
+        secret=("url",),
+    ),
+    "password": Kind(
+        N_("A new password for %(organization)s"),
+        N_(
+            "%(name)s\n\n"
+            "Open this page within one hour to choose a new password.\n"
+            "%(url)s\n\n"
+            "Not you? Throw this mail away: your password stays as it is.\n"
+        ),
+        secret=("url",),
+    ),
+    "invitation": Kind(
+        N_("Invitation to the notices of %(organization)s"),
+        N_(
+            "%(name)s\n\n"
+            "%(by)s invites you to help with the notices of %(organization)s.\n"
+            "Open this page within three days and choose a password.\n"
+            "%(url)s\n\n"
+            "Your user name: %(name)s\n\n"
+            "Not you? Throw this mail away.\n"
+        ),
+        secret=("url",),
+    ),
+    "resume": Kind(
+        N_("Mail from “%(list)s” is stopped"),
+        N_("Mail from “%(list)s” is stopped.\nPressed by mistake? Turn it on again here:\n%(url)s\n"),
+    ),
+}
+
+
+def send(
+    kind: str,
+    *,
+    address: str,
+    language: str,
+    values: Mapping[str, object],
+    now: datetime,
+    person: Person | None = None,
+    urgent: bool = True,
+    useful_s: int = 3600,
+) -> Letter:
+    """Put a service letter in the queue; it leaves with the next claim. Raises KeyError for an unknown kind.
+
+    Service letters go ahead of ordinary notices: somebody is waiting in front of a screen for them.
+    """
+    KINDS[kind]
+    return Letter.create(
+        kind=kind,
+        person=person,
+        address=address,
+        domain=addresses.domain(address),
+        urgent=urgent,
+        language=language,
+        payload={key: str(value) for key, value in values.items()},
+        made_at=now,
+        next_at=now,
+        useful_until=now + timedelta(seconds=useful_s),
+    )
+
+
+def words_of(letter: Letter, organization: str) -> tuple[str, str]:
+    """Return subject and text of a service letter in its language."""
+    kind = KINDS[letter.kind]
+    values = {"organization": organization, **letter.payload}
+    return (
+        words.say(letter.language, kind.subject, **values),
+        words.say(letter.language, kind.text, **values),
+    )
+
+
+def forget_secrets(letter_id: int) -> None:
+    """Clear the secret values of an accepted service letter, so that no row keeps a working link."""
+    letter = Letter.get_by_id(letter_id)
+    secret = KINDS[letter.kind].secret if letter.kind in KINDS else ()
+    if secret:
+        kept = {key: ("" if key in secret else value) for key, value in letter.payload.items()}
+        Letter.update(payload=kept).where(Letter.id == letter_id).execute()
+
+
+def holds_secrets(kind: str) -> bool:
+    """Say whether the text of this kind of letter must not be shown to others (the outbox)."""
+    return kind in KINDS and bool(KINDS[kind].secret)
