@@ -8,9 +8,9 @@ import asyncio
 import os
 import re
 import secrets
-import socket
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -100,32 +100,44 @@ class Catcher:
         self._folder = folder
         self._days = days
         self._now = now
+        self._sessions: weakref.WeakSet[SMTP] = weakref.WeakSet()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._server: asyncio.Server | None = None
         self._thread: threading.Thread | None = None
 
     def start(self) -> Route:
         """Begin to catch; return the route to it. Drops what is too old first."""
         sweep(self._folder, self._now(), self._days)
-        listener = socket.create_server(("127.0.0.1", 0))
         self._loop = asyncio.new_event_loop()
-        server = self._loop.create_server(self._session, sock=listener)
-        self._loop.run_until_complete(server)
+        self._server = self._loop.run_until_complete(self._loop.create_server(self._session, "127.0.0.1", 0))
         self._thread = threading.Thread(target=self._loop.run_forever, name="outbox", daemon=True)
         self._thread.start()
-        return Route("127.0.0.1", listener.getsockname()[1])
+        return Route("127.0.0.1", self._server.sockets[0].getsockname()[1])
 
     def stop(self) -> None:
         """Stop catching; open connections are cut. Repeating is harmless."""
         if self._loop is None or self._thread is None:
             return
-        asyncio.run_coroutine_threadsafe(_cancel_all(), self._loop).result()
+        asyncio.run_coroutine_threadsafe(self._cut(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
         self._loop = self._thread = None
 
+    async def _cut(self) -> None:
+        """Close the door and every open connection."""
+        if self._server is not None:
+            self._server.close()
+        for session in self._sessions:
+            if session.transport is not None:
+                session.transport.close()
+        others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        await asyncio.gather(*others, return_exceptions=True)
+
     def _session(self) -> SMTP:
-        return SMTP(self, hostname="localhost", ident="Kairan outbox", loop=self._loop)
+        session = SMTP(self, hostname="localhost", ident="Kairan outbox", loop=self._loop)
+        self._sessions.add(session)
+        return session
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
         """Keep one letter (the name is aiosmtpd's)."""
@@ -135,11 +147,3 @@ class Catcher:
         except OSError:
             return "452 4.3.1 the outbox cannot be written"
         return "250 2.0.0 kept in the outbox"
-
-
-async def _cancel_all() -> None:
-    """End every open session of this loop."""
-    others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
