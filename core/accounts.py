@@ -8,10 +8,11 @@ from peewee import IntegrityError
 
 import clock
 import models
+import words
 from core import history, passwords, sessions
 from core.sessions import user_of_session
 from mail import address
-from models import Organization, User
+from models import MailingList, Membership, Organization, Person, Session, User
 from words import N_
 
 __all__ = ["Refused", "add_user", "named", "user_of_session"]
@@ -101,12 +102,69 @@ def named(typed: str) -> User | None:
     return User.get_or_none(User.name_key == name_key(typed))
 
 
-def set_password(user: User, password: str, now: datetime, *, keep: models.Session | None = None) -> None:
-    """Give a new password; every other session ends and every link in a letter is dead."""
+def set_password(user: User, password: str, now: datetime, *, keep: Session | None = None) -> None:
+    """Give a new password; every other session ends and every link in a letter is dead. Raises Refused."""
     check_password(password, user.name, user.email)
+    put_password(user, passwords.hashed(password), now, keep=keep)
+
+
+def put_password(user: User, kept: str, now: datetime, *, keep: Session | None = None) -> None:
+    """Write the hash of a new password, with what `set_password` promises."""
     with models.db.atomic():
-        User.update(password=passwords.hashed(password), link_serial=User.link_serial + 1).where(
-            User.id == user.id
-        ).execute()
+        User.update(password=kept, link_serial=User.link_serial + 1).where(User.id == user.id).execute()
         sessions.end_all(user, now, but=keep)
         history.log(user, "password.changed", user.id, kind="user")
+
+
+def change(user: User, *, now: datetime, **fields: str | None) -> None:
+    """Change name, email, language or signature of an account. Raises Refused.
+
+    A new address makes the links in older letters dead and moves the practice list to it.
+    """
+    new: dict[str, object] = dict(fields)
+    if "name" in fields:
+        new["name"] = clean_name(fields["name"] or "")
+        new["name_key"] = name_key(str(new["name"]))
+    if "email" in fields:
+        mail = clean_email(fields["email"])
+        new |= {"email": mail, "email_key": address.key(mail) if mail else None, "link_serial": User.link_serial + 1}
+    try:
+        with models.db.atomic():
+            User.update(**new).where(User.id == user.id).execute()
+            history.log(user, "user.changed", user.id, detail={"fields": sorted(fields)})
+    except IntegrityError as taken:
+        raise _taken(taken) from taken
+    practice_list(User.get_by_id(user.id), now)
+
+
+# ── the practice list ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def practice_list(user: User, now: datetime) -> MailingList | None:
+    """Return the list of only this user, to try everything out; None without an e-mail address. Safe to repeat."""
+    if not user.email:
+        return None
+    with models.db.atomic():
+        name = words.say(user.language, N_("Practice (reaches only you)"))
+        mine, _ = MailingList.get_or_create(
+            practice_of=user, defaults={"name": name, "address": f"practice-{user.id}", "created_at": now}
+        )
+        person = _person_of(user, now)
+        Membership.delete().where(Membership.list == mine, Membership.person != person).execute()
+        Membership.get_or_create(person=person, list=mine, defaults={"joined_at": now})
+    return mine
+
+
+def _person_of(user: User, now: datetime) -> Person:
+    """Return the reader with the user's address; a new one if no family has it."""
+    found, _ = Person.get_or_create(
+        address_key=user.email_key,
+        defaults={
+            "name": user.name,
+            "address": user.email,
+            "violates_rfc": address.violates_rfc(user.email or ""),
+            "language": user.language,
+            "created_at": now,
+        },
+    )
+    return found

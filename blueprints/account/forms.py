@@ -1,6 +1,6 @@
 """Forms of login and of one's own account: checks of shape only."""
 
-from wtforms import BooleanField, EmailField, HiddenField, PasswordField, RadioField, StringField, TextAreaField
+from wtforms import BooleanField, HiddenField, PasswordField, RadioField, StringField, TextAreaField
 from wtforms.validators import InputRequired, Length
 
 from web import Form
@@ -16,3 +16,43 @@ class Login(Form):
     password = PasswordField(N_("Password"), [NEEDED])
     remember = BooleanField(N_("Stay logged in on this device for 90 days"))
     next = HiddenField()
+
+
+class Ask(Form):
+    """Whose account a link is to be mailed for."""
+
+    name = StringField(N_("User name or e-mail address"), [NEEDED, Length(max=254)])
+
+
+class Enter(Form):
+    """The button of a log-in link."""
+
+    remember = BooleanField(N_("Stay logged in on this device for 90 days"))
+
+
+class NewPassword(Form):
+    """A password chosen through a link."""
+
+    password = PasswordField(N_("New password"), [NEEDED])
+
+
+class Profile(Form):
+    """One's own name, language and signature."""
+
+    name = StringField(N_("User name"), [NEEDED, Length(max=60)])
+    language = RadioField(N_("Language of the pages"), choices=list(LANGUAGES.items()))
+    signature = TextAreaField(N_("Signature"), [Length(max=1000)])
+
+
+class Email(Form):
+    """One's own address, with the password."""
+
+    email = StringField(N_("E-mail address"), [Length(max=254)])
+    password = PasswordField(N_("Your password"), [NEEDED])
+
+
+class ChangePassword(Form):
+    """The old and the new password."""
+
+    old = PasswordField(N_("Your password until now"), [NEEDED])
+    password = PasswordField(N_("New password"), [NEEDED])

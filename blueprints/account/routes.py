@@ -47,3 +47,6 @@ def logout():
 @bp.get("/account")
 def index():
     return ""
+
+
+from blueprints.account import letters  # noqa: E402, F401  its routes hang on `bp`

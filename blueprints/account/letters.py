@@ -1,0 +1,95 @@
+"""The pages behind links in letters to organizers: log in, a new password, an invitation.
+
+GET shows a page with a button, POST acts: mail scanners open every link (design, law 3).
+"""
+
+from flask import Response
+
+import clock
+from blueprints.account import doors
+from blueprints.account.forms import Ask, Enter, NewPassword
+from blueprints.account.routes import bp
+from core import accounts, invitations, mailed_links, sessions
+from core.logins import TooMany
+from web import _, answer, blame, public
+
+Answer = Response | tuple[str, int]
+
+
+@bp.route("/login/letter", methods=["GET", "POST"])
+@public
+def ask_to_enter() -> Answer:
+    """Mail a log-in link, without saying whether there is such an account."""
+    return _ask("login")
+
+
+@bp.route("/password", methods=["GET", "POST"])
+@public
+def forgotten() -> Answer:
+    """Mail a link for a new password, without saying whether there is such an account."""
+    return _ask("password")
+
+
+def _ask(purpose: str) -> Answer:
+    form = Ask()
+    if not form.validate_on_submit():
+        return answer("account/ask.html", status=422 if form.errors else 200, form=form, purpose=purpose)
+    try:
+        mailed_links.ask(purpose, form.name.data, doors.visitor().address, clock.now())
+    except TooMany as many:
+        blame(form, "name", many.message, **many.values)
+        return answer("account/ask.html", status=429, form=form, purpose=purpose)
+    return answer("account/asked.html", purpose=purpose)
+
+
+@bp.route("/login/letter/<mark>", methods=["GET", "POST"])
+@public
+def enter(mark: str) -> Answer:
+    """Log in by the link of a letter: one button, no password."""
+    form, now = Enter(), clock.now()
+    try:
+        if not form.validate_on_submit():
+            return answer("account/enter.html", form=form, user=mailed_links.holder(mark, "login", now))
+        user = mailed_links.use(mark, "login", now)
+    except mailed_links.DeadLink:
+        return _dead("login")
+    sessions.start(user, now=now, remember=form.remember.data, device=doors.visitor().agent)
+    return doors.let_in(user, doors.next_page(None))
+
+
+@bp.route("/password/<mark>", methods=["GET", "POST"])
+@public
+def new_password(mark: str) -> Answer:
+    """Choose a new password by the link of a letter."""
+    return _choose(mark, "password")
+
+
+@bp.route("/invitation/<mark>", methods=["GET", "POST"])
+@public
+def accept(mark: str) -> Answer:
+    """Take up an invitation: choose a password and be in."""
+    return _choose(mark, "invitation")
+
+
+def _choose(mark: str, purpose: str) -> Answer:
+    form, now = NewPassword(), clock.now()
+    try:
+        user = mailed_links.holder(mark, purpose, now)
+        if not form.validate_on_submit():
+            return _choosing(form, user, purpose, 422 if form.errors else 200)
+        user = invitations.choose_password(mark, purpose, form.password.data, now)
+    except mailed_links.DeadLink:
+        return _dead(purpose)
+    except accounts.Refused as refused:
+        blame(form, refused.field, refused.message, **refused.values)
+        return _choosing(form, user, purpose, 422)
+    sessions.start(user, now=now, device=doors.visitor().agent)
+    return doors.let_in(user, doors.next_page(None))
+
+
+def _choosing(form: NewPassword, user: accounts.User, purpose: str, status: int) -> Answer:
+    return answer("account/choose.html", status=status, form=form, user=user, purpose=purpose)
+
+
+def _dead(purpose: str) -> Answer:
+    return answer("account/dead.html", status=404, purpose=purpose, sentence=_(mailed_links.DeadLink.message))
