@@ -1,6 +1,7 @@
 """Forms of login and of one's own account: checks of shape only."""
 
 from wtforms import BooleanField, HiddenField, PasswordField, RadioField, StringField, TextAreaField
+from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Length
 
 from web import Form
@@ -40,7 +41,7 @@ class Profile(Form):
     """One's own name, language and signature."""
 
     name = StringField(N_("User name"), [NEEDED, Length(max=60)])
-    language = RadioField(N_("Language of the pages"), choices=list(LANGUAGES.items()))
+    language = RadioField(N_("Language of the pages"), choices=[SelectChoice(*pair) for pair in LANGUAGES.items()])
     signature = TextAreaField(N_("Signature"), [Length(max=1000)])
 
 

@@ -1,0 +1,1 @@
+"""The first set-up of an installation, behind a one-time link."""
