@@ -12,6 +12,7 @@ from typing import NamedTuple
 _FIELD = re.compile(r"(?:\{\{|｛｛)([^{}｛｝\r\n]{1,80})(?:\}\}|｝｝)")
 _BREAKS = re.compile("\r\n?|[\u0085\u2028\u2029]")
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_GAPS = re.compile("[ \n\t]+")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
@@ -70,7 +71,8 @@ def plain(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """Return a text fit for a header: every line break or tab is one space, no control characters."""
-    if text.isprintable():
-        return text.strip()
-    return plain(text).replace("\n", " ").replace("\t", " ").strip()
+    """Return a text fit for a header: no control characters; breaks, tabs and spaces in a row are one space.
+
+    The ideographic space between the two parts of a Japanese name stays.
+    """
+    return _GAPS.sub(" ", plain(text)).strip()

@@ -61,3 +61,4 @@ def test_a_subject_is_one_line(text):
 def test_ordinary_text_is_kept():
     assert merge.plain("一行\r\n二行\r三行\tx 👨‍👩‍👧 髙﨑𠮷") == "一行\n二行\n三行\tx 👨‍👩‍👧 髙﨑𠮷"
     assert merge.one_line("件名\r\nBcc: x@example.com") == "件名 Bcc: x@example.com"
+    assert merge.one_line(" 鈴木　花子\t \n 様  ") == "鈴木　花子 様"

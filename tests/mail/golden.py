@@ -1,0 +1,70 @@
+"""The letters whose every octet is kept in `samples/`, to be looked at whenever one changes.
+
+    python -m tests.mail.golden        write them anew, then read the difference before committing it
+
+Each is kept twice: `.eml` as it goes to the mail server, `.txt` as people read it.
+"""
+
+from dataclasses import replace
+from email import message_from_bytes, policy
+from pathlib import Path
+
+from mail.compose import Form, Reader, prepare
+from tests.mail.cast import HANAKO, NOTICE, SERVICE
+
+FOLDER = Path(__file__).parent / "samples"
+
+ENGLISH = replace(
+    NOTICE,
+    language="en",
+    subject="Open day on 14 November",
+    text="Dear {{氏名}},\n\nOur open day is on Saturday 14 November.\nPlease bring indoor shoes.",
+    organization="Kaedehara PTA",
+    contact="Kaedehara School, phone 000-0000-0000",
+    postal="1-2-3 Kaedehara, Reiji",
+    from_name="Kaedehara School, class 3-2",
+    list_name="Class 3-2",
+)
+BARE_WORDS = {"read_confirmation": False, "footer": False}
+LONG = "【緊急】台風19号の接近にともなう明日の臨時休校と、髙橋先生・山﨑先生・𠮷田先生の学級の引き渡しについて🌀☂👨‍👩‍👧"
+CARRIER = replace(HANAKO, address="ta..ro.@docomo.ne.jp", name="髙﨑 𠮷郎", values={"氏名": "髙﨑 𠮷郎"})
+
+LETTERS: dict[str, tuple[Form, Reader]] = {
+    "ja": (NOTICE, HANAKO),
+    "ja-no-confirmation": (replace(NOTICE, read_confirmation=False), HANAKO),
+    "ja-no-footer": (replace(NOTICE, footer=False), HANAKO),
+    "ja-words-alone": (replace(NOTICE, **BARE_WORDS), HANAKO),
+    "ja-reply-to-sender": (replace(NOTICE, reply_to="tanaka@school.example"), HANAKO),
+    "ja-one-child": (NOTICE, replace(HANAKO, child="海斗")),
+    "ja-urgent-long-subject": (replace(NOTICE, subject=LONG, urgent=True), HANAKO),
+    "ja-carrier-address": (NOTICE, CARRIER),
+    "ja-carrier-address-bare": (NOTICE, replace(CARRIER, bare=True)),
+    "ja-service": (SERVICE, HANAKO),
+    "en": (ENGLISH, replace(HANAKO, name="Hanako Suzuki", values={"氏名": "Ms. Suzuki"})),
+    "en-words-alone": (replace(ENGLISH, **BARE_WORDS), replace(HANAKO, name="")),
+    "en-service": (
+        replace(SERVICE, language="en", subject="Mail from class 3-2 is stopped", text="Pressed by mistake?"),
+        HANAKO,
+    ),
+}
+
+
+def made(name: str) -> tuple[bytes, str]:
+    """Return a letter as octets, and as people read it."""
+    form, reader = LETTERS[name]
+    raw = prepare(form).letter(reader)
+    mail = message_from_bytes(raw, policy=policy.default)
+    head = "".join(f"{header}: {mail[header]}\n" for header in ("From", "To", "Reply-To", "Subject", "Date"))
+    return raw, head + "\n" + mail.get_content().replace("\r\n", "\n")
+
+
+def main() -> None:
+    """Write all samples anew."""
+    for name in LETTERS:
+        raw, text = made(name)
+        (FOLDER / f"{name}.eml").write_bytes(raw)
+        (FOLDER / f"{name}.txt").write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
