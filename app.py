@@ -1,5 +1,7 @@
 """Assemble the web application: settings, guards, areas. Only cli and tests import this."""
 
+import os
+import sys
 from datetime import timedelta
 from functools import cache
 from hashlib import sha256
@@ -26,13 +28,16 @@ POLICY = (
 
 
 def create_app(config: ground.Config | None = None) -> Flask:
-    """Make the application for one installation (default: `kairan.toml` and `KAIRAN_*`)."""
-    config = ground.use(config or ground.load())
-    clock.set_offset(config.clock_offset_s)
+    """Make the application for one installation (default: `kairan.toml` and `KAIRAN_*`).
+
+    For a terminal command only the commands are hung on it: they open the installation themselves.
+    """
     app = Flask(__name__)
     cli.register(app)
-    if not config.database.exists():
-        return app  # a terminal command will make it; no page can be served yet
+    if config is None and _is_for_a_command():
+        return app
+    config = ground.use(config or ground.load())
+    clock.set_offset(config.clock_offset_s)
     organization.prepare(config)
     app.config.update(
         SECRET_KEY=config.key("session").decode(),
@@ -47,19 +52,25 @@ def create_app(config: ground.Config | None = None) -> Flask:
         MAX_FORM_PARTS=12_000,
         SEND_FILE_MAX_AGE_DEFAULT=timedelta(days=365),
     )
-    app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1, x_host=1)  # type: ignore[method-assign]
+    if ground.is_loopback(f"//{config.http}"):  # only a proxy on this machine may say who asks
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1, x_host=1)  # type: ignore[method-assign]
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     web.install(app)
     _guard(app)
     for name in AREAS:
         app.register_blueprint(import_module(f"blueprints.{name}.routes").bp)
+    app.extensions["csrf"].exempt(app.blueprints["public"])  # there the token in the address is the authority
     return app
+
+
+def _is_for_a_command() -> bool:
+    """Say whether `flask` was called for one of our commands, not for a development server or the routes."""
+    return os.environ.get("FLASK_RUN_FROM_CLI") == "true" and not {"run", "routes", "shell"} & set(sys.argv)
 
 
 def _guard(app: Flask) -> None:
     """Put the doors in: login for all but the public areas (T-10), CSRF, headers, kind error pages."""
-    csrf = CSRFProtect(app)
-    csrf.exempt("blueprints.public.routes")
+    CSRFProtect(app)
     login = LoginManager(app)
     login.user_loader(accounts.user_of_session)
     login.session_protection = None

@@ -588,11 +588,13 @@ def record(
     )
 
 
-def hand(number: int, owner: str, now: datetime) -> None:
-    """Note that the content of a letter is about to be handed to the server (crash rules)."""
-    db.execute_sql(
-        "UPDATE letter SET handed_at = ? WHERE id = ? AND owner = ? AND state = 'sending'",
-        (millis(now), number, owner),
+def hand(number: int, owner: str, now: datetime) -> bool:
+    """Note that a letter is about to be handed to the server (crash rules). False: it was stopped since the claim."""
+    return bool(
+        db.execute_sql(
+            "UPDATE letter SET handed_at = ? WHERE id = ? AND owner = ? AND state = 'sending'",
+            (millis(now), number, owner),
+        ).rowcount
     )
 
 

@@ -22,7 +22,7 @@ from words import N_
 MOVES: dict[str, frozenset[str]] = {
     "waiting": frozenset({"sending", "skipped", "cancelled", "expired"}),
     "deferred": frozenset({"sending", "skipped", "cancelled", "expired"}),
-    "sending": frozenset({"accepted", "refused", "deferred", "skipped", "expired", "waiting", "unknown"}),
+    "sending": frozenset({"accepted", "refused", "deferred", "skipped", "expired", "waiting", "unknown", "cancelled"}),
     "unknown": frozenset({"waiting", "accepted", "bounced"}),
     "accepted": frozenset({"bounced"}),
     "refused": frozenset({"deferred"}),  # only when the carrier guard takes a whole run back

@@ -279,9 +279,11 @@ def withdraw(notice: Notice, by: User | None, now: datetime) -> int:
 
 
 def _cancel_letters(notice: Notice, now: datetime) -> int:
+    """Cancel what no server has: waiting, to be tried again, or claimed and not yet handed over."""
+    here = Letter.state.in_(("waiting", "deferred")) | ((Letter.state == "sending") & Letter.handed_at.is_null())
     return (
         Letter.update(state="cancelled", done_at=now)
-        .where(Letter.notice == notice, Letter.delivery.is_null(False), Letter.state.in_(("waiting", "deferred")))
+        .where(Letter.notice == notice, Letter.delivery.is_null(False), here)
         .execute()
     )
 

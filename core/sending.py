@@ -85,21 +85,17 @@ class Sender:
         self._signer: Signer | None = None
         self._signs_for = ""
         self._failures = 0
-        self._swept = 0.0
+        self._swept = self._finished = 0.0
         self.trouble = ""
 
     # ── the two ways to run ──
 
     def run(self, stopped: Callable[[], bool]) -> None:
         """Send whatever is due until `stopped()`; the letter in hand is finished first."""
-        changes = -1
         while not stopped():
             self._keep_house()
-            version = db.execute_sql("PRAGMA data_version").fetchone()[0]
-            if self.step(stopped) or version != changes:
-                changes = version
-                continue
-            time.sleep(IDLE_S)
+            if not self.step(stopped):
+                time.sleep(IDLE_S)
         self.close()
 
     def drain(self) -> bool:
@@ -144,17 +140,17 @@ class Sender:
         for number, reason in kept_back.items():
             self._record(number, "expired" if reason == "expired" else "skipped", reason=reason)
         waiting = [row for row in self._rows(numbers) if row.id not in kept_back]
-        handed: int | None = None
+        handed = False
         for place, letter in enumerate(waiting):
             if stopped():
                 self._give_back(waiting[place:])
                 return
+            # A letter that cannot be handed over was stopped or withdrawn after the claim.
+            if not handed and not hand(letter.id, self.owner.name, clock.now()):
+                continue
             try:
-                if handed != letter.id:
-                    hand(letter.id, self.owner.name, clock.now())
                 follower = waiting[place + 1] if place + 1 < len(waiting) else None
-                self._send_one(letter, desk, follower)
-                handed = follower.id if follower else None
+                handed = self._send_one(letter, desk, follower)
             except Unreachable as trouble:
                 self._give_back(waiting[place:])
                 self._road_is_closed(trouble, force)
@@ -171,8 +167,8 @@ class Sender:
         found = {row.id: row for row in rows}
         return [found[number] for number in numbers if number in found]
 
-    def _send_one(self, letter: Letter, desk: Desk, follower: Letter | None) -> None:
-        """Send one letter and commit its outcome together with the handing over of the next."""
+    def _send_one(self, letter: Letter, desk: Desk, follower: Letter | None) -> bool:
+        """Send one letter; commit its outcome and the handing over of the next. Say whether that may go."""
         person = letter.person if letter.person_id else None
         bare = bool(person and person.bare)
         connection = self._road(desk.force)
@@ -183,11 +179,9 @@ class Sender:
                 reply = self._send_bytes(connection, letter, desk, person, bare)
         except Vanished:
             delivery.mark_unknown(letter.id, self.owner.name, clock.now())
-            if follower:
-                hand(follower.id, self.owner.name, clock.now())
-            return
+            return False
         self._failures = 0
-        self._note(letter, reply, follower, bare)
+        return self._note(letter, reply, follower, bare)
 
     def _send_bytes(
         self, connection: Connection, letter: Letter, desk: Desk, person: Person | None, bare: bool
@@ -199,7 +193,7 @@ class Sender:
         sender = addresses.return_path(letter.id, desk.force.secret, desk.force.mail_domain)
         return connection.send(sender, rcpt_form(letter.address, bare), raw)
 
-    def _note(self, letter: Letter, reply: Reply, follower: Letter | None, bare: bool) -> None:
+    def _note(self, letter: Letter, reply: Reply, follower: Letter | None, bare: bool) -> bool:
         now = clock.now()
         outcome = outcomes.of_reply(reply, letter.domain)
         later = delivery.retry_at(letter.attempts, now) if outcome.state == "deferred" else now
@@ -208,8 +202,7 @@ class Sender:
                 letter.id, self.owner.name, outcome.state, now=now, next_at=later,
                 code=reply.code, enhanced=reply.enhanced, text=reply.text, reason=outcome.reason,
             )  # fmt: skip
-            if follower:
-                hand(follower.id, self.owner.name, now)
+            handed = follower is not None and hand(follower.id, self.owner.name, now)
         if outcome.state == "accepted":
             if letter.delivery_id is None:
                 service.forget_secrets(letter.id)
@@ -217,6 +210,7 @@ class Sender:
                 outcomes.note_accepted(letter, bare)
         elif outcome.state == "refused":
             outcomes.note_on_person(letter, outcome, now)
+        return handed
 
     def _record(self, number: int, state: str, *, reason: str = "", counted: bool = True) -> None:
         now = clock.now()
@@ -278,11 +272,16 @@ class Sender:
     # ── keeping house ──
 
     def _keep_house(self) -> None:
-        if time.monotonic() - self._swept >= HOUSEKEEPING_S:
+        """Once a second look what is finished; every few seconds settle what dead senders left."""
+        passed = time.monotonic()
+        if passed - self._swept >= HOUSEKEEPING_S:
             self._sweep(clock.now())
-        elif time.monotonic() - self._swept >= 1:
+        elif passed - self._finished >= 1:
             delivery.finish(clock.now())
             self._retry_road()
+        else:
+            return
+        self._finished = passed
 
     def _sweep(self, now: datetime) -> None:
         self._swept = time.monotonic()

@@ -1,0 +1,176 @@
+"""A real Kairan and a real browser: the whole installation is started as its users start it, in a temporary folder."""
+
+import email
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from email.policy import default as policy
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import pytest
+
+import config as ground
+import models
+from core import organization
+from tests import cast
+from tests.conftest import needs_part
+
+CHROMIUM = os.environ.get("KAIRAN_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome") or ""
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+PHONE = {"viewport": {"width": 360, "height": 740}, "device_scale_factor": 2, "has_touch": True, "is_mobile": True}
+DESKTOP = {"viewport": {"width": 1280, "height": 900}}
+
+
+class House:
+    """A running installation: its address, its outbox, and the commands of its terminal."""
+
+    def __init__(self, data: Path, **settings: str) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.data = data
+        self.environ = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("KAIRAN_")},
+            "KAIRAN_DATA": str(data), "KAIRAN_HTTP": f"127.0.0.1:{self.port}", "KAIRAN_HOLD_S": "1",
+            "KAIRAN_MAIL_DOMAIN": "mail.school.example", **settings,
+        }  # fmt: skip
+        self.process: subprocess.Popen | None = None
+
+    def start(self) -> "House":
+        """Start every part and wait until the pages answer."""
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "cli", "serve"], cwd=ground.HERE, env=self.environ, stderr=subprocess.DEVNULL
+        )
+        wait_for(self._answers, 30, "the pages to answer")
+        return self
+
+    def _answers(self) -> bool:
+        try:
+            return urlopen(f"{self.url}/healthz", timeout=2).status == 200  # noqa: S310
+        except (URLError, ConnectionError, TimeoutError):
+            return False
+
+    def stop(self) -> None:
+        """End it as Ctrl-C or systemd would."""
+        if self.process:
+            self.process.terminate()
+            self.process.wait(40)
+
+    def run(self, *words: str, stdin: str | None = None) -> str:
+        """Run a command of the terminal; return its stdout."""
+        done = subprocess.run(
+            [sys.executable, "-m", "cli", *words],
+            cwd=ground.HERE, env=self.environ, input=stdin, capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def letters(self, to: str = "", subject: str = "") -> list[email.message.EmailMessage]:
+        """Return the letters in the outbox, oldest first, as a mail program reads them."""
+        found = []
+        for path in sorted((self.data / "outbox").glob("*.eml")):
+            letter = email.message_from_bytes(path.read_bytes(), policy=policy)
+            if to in str(letter["To"]) and subject in str(letter["Subject"]):
+                found.append(letter)
+        return found
+
+    def wait_letters(self, count: int, to: str = "", subject: str = "") -> list[email.message.EmailMessage]:
+        """Wait until so many letters have arrived."""
+        wait_for(lambda: len(self.letters(to, subject)) >= count, 30, f"{count} letters")
+        return self.letters(to, subject)
+
+
+def wait_for(happened, seconds: float, what: str) -> None:
+    """Poll until something has happened outside this process; fail with its name if it does not."""
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
+        time.sleep(0.1)
+
+
+def links(letter: email.message.EmailMessage) -> list[str]:
+    """Return the web addresses that stand in a letter's text."""
+    return re.findall(r"https?://[!-~]+", letter.get_body(("plain",)).get_content())
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator:
+    """Chromium as Debian ships it."""
+    needs_part(bool(CHROMIUM), "chromium (apt install chromium fonts-noto-cjk)")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as play:
+        started = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory, key_box: Path) -> Iterator[House]:
+    """The school of the cast, running."""
+    data = tmp_path_factory.mktemp("house") / "data"
+    data.mkdir(mode=0o700)
+    shutil.copytree(key_box, data / "keys")
+    ground.use(ground.Config(data=data))
+    organization.prepare(ground.current())
+    cast.build()
+    models.db.close()
+    running = House(data).start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def visit(browser, house: House) -> Iterator:
+    """Open pages in a fresh browser profile: `visit(PHONE).goto("/")`; afterwards the console must have been silent."""
+    contexts, noises = [], []
+
+    def opened(device: dict, **options):
+        context = browser.new_context(base_url=house.url, locale="ja-JP", timezone_id="Asia/Tokyo", **device, **options)
+        page = context.new_page()
+        page.set_default_timeout(10_000)
+        page.on("console", lambda message: noises.append(message.text) if message.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: noises.append(str(error)))
+        contexts.append(context)
+        return page
+
+    opened.noises = noises  # type: ignore[attr-defined]
+    yield opened
+    for context in contexts:
+        context.close()
+    assert noises == []
+
+
+def log_in(page, name: str) -> None:
+    """Log in as one of the cast, with the form that everybody uses."""
+    page.goto("/login")
+    page.fill("[name=name]", name)
+    page.fill("[name=password]", cast.PASSWORD)
+    page.click("main button[type=submit], main form button")
+    page.wait_for_url(re.compile(r"/(\?.*)?$"))
+
+
+def has_no_axe_faults(page) -> None:
+    """Check a page with axe-core; any violation is named."""
+    page.evaluate((ground.HERE / "tests" / "vendor" / "axe.min.js").read_text("utf-8"))
+    tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+    found = page.evaluate("tags => axe.run(document, {runOnly: tags})", tags)["violations"]
+    shown = [(one["id"], [node["html"][:160] for node in one["nodes"][:3]]) for one in found]
+    assert shown == [], f"{page.url}: {shown}"
+
+
+def fits_the_width(page) -> None:
+    """Check that nothing makes the page scroll sideways."""
+    wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert wide <= 0, f"{page.url} is {wide} px too wide"
