@@ -10,8 +10,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from mail.compose import prepare
+from mail.deliver import Connection
 from mail.sign import SEALED, SIGNED, Signer, UnfitKey, UnfitLibrary, install, make_key, record
 from tests.mail.cast import HANAKO, NOTICE, SERVICE
+from tests.mail.servers import sink
 
 DOMAIN = "mail.kaedehara.example"
 
@@ -58,6 +60,15 @@ def test_a_changed_letter_is_not_verified(pem, published, old, new):
     changed = (b"From: " + body).replace(old, new, 1)
     assert changed != b"From: " + body
     assert not dkim.verify(head + b"\r\n" + changed, dnsfunc=published)
+
+
+def test_a_signed_letter_arrives_as_it_was_signed(pem, published):
+    signed = Signer("k1", DOMAIN, pem).sign(prepare(NOTICE).letter(HANAKO))
+    with sink() as (taken, route):
+        line = Connection(route, DOMAIN, 5)
+        assert line.send("", HANAKO.address, signed).accepted
+        line.close()
+    assert taken.mails[0][2] == signed and dkim.verify(taken.mails[0][2], dnsfunc=published)
 
 
 def test_white_space_changed_on_the_way_does_no_harm(pem, published):
