@@ -62,6 +62,12 @@ class Site(BaseHTTPRequestHandler):
         """Keep the test's output clean."""
 
 
+class Server(ThreadingHTTPServer):
+    """With room for a browser that opens many connections at once, on a busy machine too."""
+
+    request_queue_size = 128
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as play:
@@ -73,7 +79,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def site() -> Iterator[type[Site]]:
     one = type("One", (Site,), {"posts": []})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), one)
+    server = Server(("127.0.0.1", 0), one)
     one.address = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -84,8 +90,8 @@ def site() -> Iterator[type[Site]]:
 
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """Give a page that must not complain: no policy violation, no error in a script."""
+def page(browser: Browser, site: type[Site]) -> Iterator[Page]:
+    """Give a page that must not complain: no policy violation, no error in a script. It is closed before its site."""
     context = browser.new_context(permissions=["clipboard-read", "clipboard-write"])
     page = context.new_page()
     complaints: list[str] = []
