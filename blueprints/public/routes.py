@@ -1,4 +1,179 @@
-from flask import Blueprint
+"""The readers' pages, opened by the token of a letter: no login, no cookie, no script needed (T-18, T-44).
 
+GET never acts but for counting the visit, HEAD and OPTIONS never run (law 3). The token is the authority.
+"""
+
+from flask import Blueprint, Response, g, redirect, render_template, request, url_for
+
+import clock
+import models
+import tasks
+from blueprints.public.moments import Answered
+from core import leaving, limits, organization, responses
+from core.stamps import stamp
+from models import Delivery
 
 bp = Blueprint("public", __name__)
+# The token in the address is the authority; there is no session that a foreign page could abuse (RFC 8058 3.1).
+bp.record_once(lambda setup: setup.app.extensions["csrf"].exempt(bp))
+
+UNKNOWN_PER_NETWORK = 60
+UNKNOWN_WINDOW_S = 600
+BY_TOKEN = {"public.read", "public.leave", "public.one_click"}
+
+
+@bp.before_request
+def _no_act_without_a_person() -> Response | None:
+    """Answer what scanners send ahead of a GET without running the page."""
+    if request.endpoint in BY_TOKEN and request.method in ("HEAD", "OPTIONS"):
+        return Response(status=204)
+    return None
+
+
+# ── the notice ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@bp.route("/r/<token>", methods=["GET", "POST"], strict_slashes=False)
+def read(token: str):
+    """Show the notice; take the press of 「見ました」, or the touch that the script reports."""
+    delivery = _delivery(token)
+    if delivery is None:
+        return _unknown()
+    if request.method == "POST":
+        return _confirm(delivery)
+    responses.visit(delivery, "r", agent=_agent(), inside=_is_inside(), now=clock.now())
+    if responses.is_closed(delivery):
+        return render_template("public/withdrawn.html", delivery=delivery), 410
+    return render_template(
+        "public/read.html",
+        notice=delivery.notice,
+        words=responses.words_for(delivery),
+        newer=responses.newer_exists(delivery),
+        **_seal(delivery, landed=request.args.get("done") == "1"),
+    )
+
+
+def _confirm(delivery: Delivery):
+    now = clock.now()
+    if request.form.get("how") == "touch":
+        if not responses.touch(delivery, agent=_agent(), now=now):
+            return Response(status=204)
+        return _stamped(delivery, first=True)
+    first = responses.press(delivery, agent=_agent(), now=now)
+    if request.headers.get("HX-Request") == "true":
+        return _stamped(delivery, first)
+    again = {"done": 1} if first else {}
+    return redirect(url_for("public.read", token=delivery.token, p=1, **again), code=303)
+
+
+def _stamped(delivery: Delivery, first: bool) -> str:
+    fresh = responses.find(delivery.token)
+    return render_template("public/_seal.html", **_seal(fresh or delivery, landed=first))
+
+
+def _seal(delivery: Delivery, landed: bool) -> dict:
+    """Return what the place of the stamp shows."""
+    read = delivery.read_at is not None
+    asks = responses.may_confirm(delivery)
+    return {
+        "delivery": delivery,
+        "asks": asks,
+        "stamp": stamp(delivery.name),
+        "landed": landed and read,
+        "answered": Answered(delivery.language, delivery.read_at) if delivery.read_at else None,
+        "family": asks and not read and responses.family_has_read(delivery),
+        "touch_from": responses.touch_from(delivery) if asks and not read else None,
+    }
+
+
+# ── leaving ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@bp.route("/u/<token>", methods=["GET", "POST"], strict_slashes=False)
+def leave(token: str):
+    """Show which mail can be stopped or resumed here; act only on a press (decision 2)."""
+    delivery = _delivery(token)
+    if delivery is None:
+        return _unknown()
+    if request.method == "POST":
+        return _act(delivery)
+    return _leave_page(delivery)
+
+
+def _leave_page(delivery: Delivery) -> str:
+    responses.visit(delivery, "u", agent=_agent(), inside=_is_inside(), now=clock.now())
+    found = leaving.choices(delivery)
+    return render_template(
+        "public/leave.html",
+        delivery=delivery,
+        active=[one for one in found if one.state == "active"],
+        stopped=[one for one in found if one.state == "stopped"],
+        over=[one for one in found if one.state == "over"],
+    )
+
+
+def _act(delivery: Delivery) -> Response:
+    now, lists = clock.now(), request.form.getlist("list", type=int)
+    match None if responses.is_robot(_agent()) else request.form.get("do"):
+        case "stop":
+            leaving.stop(delivery, lists, now)
+        case "resume":
+            leaving.resume(delivery, lists, now)
+        case "strange":
+            leaving.strange(delivery, now)
+    return redirect(url_for("public.leave", token=delivery.token, p=1), code=303)  # type: ignore[return-value]
+
+
+@bp.route("/u/<token>/one-click", methods=["GET", "POST"])
+def one_click(token: str):
+    """Stop the letter's lists for a mail program's button (RFC 8058): 200 whatever the body, no cookie, repeatable."""
+    delivery = _delivery(token)
+    if delivery is None:
+        return _unknown()
+    if request.method == "GET":
+        return _leave_page(delivery)
+    here = url_for("public.leave", token=delivery.token)
+    if leaving.one_click(delivery, organization.settings().base_url + here, clock.now()):
+        tasks.ring()
+    return Response("ok\n", mimetype="text/plain")
+
+
+# ── who knocks ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _delivery(token: str) -> Delivery | None:
+    found = responses.find(token)
+    if found is not None:
+        g.language = found.language
+    return found
+
+
+def _unknown() -> tuple[str, int]:
+    """Say kindly that the page does not open; guessing is slowed by network, a valid token never is (T-44)."""
+    network = limits.network(request.remote_addr)
+    tries = limits.hit(f"unknown token {network}", clock.now(), UNKNOWN_WINDOW_S)
+    return render_template("public/unknown.html"), 404 if tries <= UNKNOWN_PER_NETWORK else 429
+
+
+def _agent() -> str:
+    return request.headers.get("User-Agent", "")
+
+
+def _is_inside() -> bool:
+    return request.args.get("p") == "1" or request.headers.get("Sec-Fetch-Site") == "same-origin"
+
+
+# ── for machines ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@bp.get("/healthz")
+def healthz() -> Response:
+    """Say that pages and database answer, and no more."""
+    models.db.execute_sql("SELECT 1").fetchone()
+    return Response("ok\n", mimetype="text/plain")
+
+
+@bp.get("/robots.txt")
+def robots() -> Response:
+    """Keep search engines out of everything."""
+    return Response("User-agent: *\nDisallow: /\n", mimetype="text/plain")

@@ -1,0 +1,221 @@
+"""What readers do on the pages of their letters: open and confirm them (T-44, T-45; design decision 1).
+
+Opening records a visit and changes nobody's state. A press of the button confirms; a script presses it for a reader
+who touched the page, but not before the mail scanners' usual hour is over, and what it recorded is taken back if
+another link of the same letter is fetched within a minute: people do not open every link of a letter, robots do.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from peewee import fn
+
+import words
+from core import delivery as letters
+from core import notices
+from mail import merge
+from models import Child, Cover, Delivery, Letter, Notice, Visit, Wording, db, millis
+from words import N_
+
+TOUCH_AFTER = timedelta(seconds=180)
+PROVISIONAL = timedelta(seconds=60)
+AGENT_LENGTH = 200
+
+_TOKEN = re.compile(r"\s*([a-z2-7]{26})(?![a-z0-9])", re.IGNORECASE)
+_URL = re.compile(r"https?://[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+", re.IGNORECASE)
+_ROBOT = re.compile(
+    r"(?<!cu)bot\b|(?<!cu)bot[/_-]|crawl|spider|slurp|preview|unfurl|facebookexternalhit|line-poker|whatsapp/"
+    r"|barracuda|proofpoint|mimecast|zscaler|fireeye|trellix|symantec|messagelabs|sophos|trend ?micro|forcepoint"
+    r"|safelinks|urldefense|url-?scan|link-?check|virustotal|ironport|fortigate|fortimail|googleimageproxy"
+    r"|google-safety|google-read-aloud|google-inspection|feedfetcher|yahoomailproxy|yahoo! ?slurp|ms-?office"
+    r"|microsoft office|mediapartners|scanner",
+    re.IGNORECASE,
+)
+
+
+def find(raw: str) -> Delivery | None:
+    """Return the delivery of a token as it stands in an address, however a phone cut the link (T-44).
+
+    Capitals, spaces around it and punctuation behind it do no harm: 「…です。」 often becomes part of a link.
+    """
+    cut = _TOKEN.match(raw)
+    if cut is None:
+        return None
+    return Delivery.select(Delivery, Notice).join(Notice).where(Delivery.token == cut[1].lower()).first()
+
+
+def is_robot(agent: str) -> bool:
+    """Say whether a browser's name is that of a known mail scanner or link preview, or is missing."""
+    return not agent or bool(_ROBOT.search(agent))
+
+
+# ── opening ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def visit(delivery: Delivery, page: str, *, agent: str, inside: bool, now: datetime) -> None:
+    """Record that page `r` or `u` of a letter was fetched; `inside`: from a page of ours.
+
+    If a touch was recorded within the last minute and this is another link, or another agent, it becomes a visit.
+    """
+    agent = agent[:AGENT_LENGTH]
+    with db.atomic():
+        if not inside and delivery.read_how == "touch" and not (page == "r" and _touched_by(delivery) == agent):
+            _take_back(delivery, now)
+        Visit.create(
+            delivery=delivery, at=now, page=page, inside=inside, agent=agent, automatic=is_robot(agent)
+        )  # fmt: skip
+
+
+def _touched_by(delivery: Delivery) -> str | None:
+    found = Visit.select().where(Visit.delivery == delivery, Visit.page == "touch").order_by(Visit.id.desc()).first()
+    return found.agent if found else None
+
+
+def _take_back(delivery: Delivery, now: datetime) -> bool:
+    """Make a provisional read a visit again; a press is never taken back."""
+    provisional = (Delivery.read_how == "touch") & (Delivery.read_at >= now - PROVISIONAL)
+    done = Delivery.update(read_at=None, read_how="").where(Delivery.id == delivery.id, provisional).execute()
+    if done:
+        delivery.read_at, delivery.read_how = None, ""
+    return bool(done)
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A notice as its reader got it. `pieces` are stretches of text, each with its web address if it is one."""
+
+    subject: str
+    pieces: tuple[tuple[str, str | None], ...]
+
+
+def words_for(delivery: Delivery) -> Words:
+    """Return subject and text as they stand in this reader's letter, merge fields filled, addresses found."""
+    mine = (Wording.language == delivery.language).desc()
+    wording = Wording.select().where(Wording.notice == delivery.notice_id).order_by(mine, Wording.id).get()
+    subject = merge.one_line(merge.fill(wording.subject, delivery.values))
+    if delivery.child_id:
+        child = Child.get_by_id(delivery.child_id).given_name
+        subject = words.say(delivery.language, N_("%(subject)s (%(child)s)"), subject=subject, child=child)
+    return Words(subject, tuple(linked(merge.plain(merge.fill(wording.text, delivery.values)).strip("\n"))))
+
+
+def linked(text: str) -> list[tuple[str, str | None]]:
+    """Cut a text at its web addresses; joined again, the pieces are the text.
+
+    Only ASCII belongs to an address, so 「。」, 「、」 and 「）」 end it; so do a full stop and an unpaired bracket.
+    """
+    found: list[tuple[str, str | None]] = []
+    end = 0
+    for match in _URL.finditer(text):
+        url = _trimmed(match[0])
+        found += [(text[end : match.start()], None), (url, url)]
+        end = match.start() + len(url)
+    found.append((text[end:], None))
+    return [piece for piece in found if piece[0]]
+
+
+def _trimmed(url: str) -> str:
+    while url[-1] in ".,;:!?'*" or (url[-1] in ")]" and url.count(url[-1]) > url.count("(["[")]".index(url[-1])])):
+        url = url[:-1]
+    return url
+
+
+def is_closed(delivery: Delivery) -> bool:
+    """Say whether the page of this letter is closed, because the notice was withdrawn (decision 13)."""
+    return delivery.notice.state == "withdrawn"
+
+
+def newer_exists(delivery: Delivery) -> bool:
+    """Say whether a newer notice went to one of the same lists."""
+    return notices.newer_exists(delivery.notice)
+
+
+def family_has_read(delivery: Delivery) -> bool:
+    """Say whether another letter of this notice to the same household was confirmed; by whom and when, nobody says."""
+    mine = Cover.select(Cover.household).where(Cover.delivery == delivery, Cover.household != "")
+    return (
+        Cover.select()
+        .join(Delivery)
+        .where(
+            Delivery.notice == delivery.notice_id,
+            Delivery.id != delivery.id,
+            Delivery.read_at.is_null(False),
+            Cover.household.in_(mine),
+        )
+        .exists()
+    )
+
+
+# ── confirming ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def may_confirm(delivery: Delivery) -> bool:
+    """Say whether this letter asks for a confirmation and still takes one (T-42)."""
+    return delivery.notice.read_confirmation and not is_closed(delivery)
+
+
+def press(delivery: Delivery, *, agent: str, now: datetime) -> bool:
+    """Record that the reader pressed the button. Return whether this was the first time, which is kept (T-45).
+
+    A provisional touch becomes a press, with the time of the touch.
+    """
+    if is_robot(agent) or not may_confirm(delivery):
+        return False
+    with db.atomic():
+        done = (
+            Delivery.update(read_at=fn.COALESCE(Delivery.read_at, millis(now)), read_how="press")
+            .where(Delivery.id == delivery.id, Delivery.read_at.is_null() | (Delivery.read_how == "touch"))
+            .execute()
+        )
+        first = bool(done) and delivery.read_at is None
+        if first:
+            letters.settle_by_read(delivery, now)
+    return first
+
+
+def touch(delivery: Delivery, *, agent: str, now: datetime) -> bool:
+    """Record that the page's script pressed the button for a reader who touched the page (decision 1).
+
+    Only later than 180 s after the letter was accepted, and if no other link of it was fetched within a minute.
+    """
+    agent = agent[:AGENT_LENGTH]
+    begins = touch_from(delivery)
+    if is_robot(agent) or not may_confirm(delivery) or begins is None or now < begins:
+        return False
+    with db.atomic():
+        if _fetched_elsewhere(delivery, agent, now):
+            return False
+        done = (
+            Delivery.update(read_at=now, read_how="touch")
+            .where(Delivery.id == delivery.id, Delivery.read_at.is_null())
+            .execute()
+        )
+        if done:
+            Visit.create(delivery=delivery, at=now, page="touch", inside=True, agent=agent)
+    return bool(done)
+
+
+def touch_from(delivery: Delivery) -> datetime | None:
+    """Return from when on a touch counts: 180 s after the newest accepted letter was taken; None if there is none."""
+    newest = (
+        Letter.select(Letter.done_at)
+        .where(Letter.delivery == delivery, Letter.state == "accepted", Letter.done_at.is_null(False))
+        .order_by(Letter.round.desc())
+        .first()
+    )
+    return newest.done_at + TOUCH_AFTER if newest else None
+
+
+def _fetched_elsewhere(delivery: Delivery, agent: str, now: datetime) -> bool:
+    """Say whether another link of this letter, or the same by another agent, was fetched within the last minute."""
+    return (
+        Visit.select()
+        .where(
+            Visit.delivery == delivery,
+            Visit.at >= now - PROVISIONAL,
+            Visit.inside == False,
+            (Visit.page == "u") | (Visit.agent != agent),
+        )
+        .exists()
+    )
