@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from urllib.parse import urlsplit
 
 import config as ground
 import models
@@ -32,19 +33,12 @@ class Details:
 
 def set_up(config: ground.Config, token: str, details: Details, now: datetime) -> User:
     """Write the organization and its first administrator. Raises AlreadyDone, accounts.Refused."""
-    domain = clean_domain(details.mail_domain)
+    fields = ("organization", "postal", "contact", "mail_domain", "base_url", "language")
+    kept = cleaned({name: getattr(details, name) for name in fields})
     with models.db.atomic():
         if not organization.is_setup_token(config, token):
             raise AlreadyDone
-        organization.change(
-            None,
-            name=" ".join(details.organization.split()),
-            postal=" ".join(details.postal.split()),
-            contact=" ".join(details.contact.split()),
-            language=details.language,
-            mail_domain=domain,
-            base_url=details.base_url,
-        )
+        organization.change(None, name=kept.pop("organization"), **kept)
         user = accounts.add_user(
             details.name, email=details.email, password=details.password, language=details.language, now=now
         )
@@ -52,6 +46,23 @@ def set_up(config: ground.Config, token: str, details: Details, now: datetime) -
         accounts.practice_list(user, now)
         organization.finish_setup(config, user, now)
     return user
+
+
+def cleaned(fields: dict[str, str]) -> dict[str, str]:
+    """Return settings of the organization as they are kept; raise accounts.Refused naming the field."""
+    kept = {name: " ".join(value.split()) for name, value in fields.items()}
+    if "mail_domain" in kept:
+        kept["mail_domain"] = clean_domain(kept["mail_domain"])
+    if "base_url" in kept:
+        kept["base_url"] = _clean_url(kept["base_url"])
+    return kept
+
+
+def _clean_url(raw: str) -> str:
+    parts = urlsplit(raw)
+    if raw and (parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment):
+        raise accounts.Refused("base_url", N_("This is not a web address. It looks like https://kairan.example.jp"))
+    return raw.rstrip("/")
 
 
 def clean_domain(raw: str) -> str:

@@ -1,0 +1,20 @@
+"""`flask init`: make the data folder."""
+
+import click
+
+import config as ground
+from cli.common import in_the_house, note
+from core import organization
+
+
+@click.command("init")
+@in_the_house
+def init() -> None:
+    """Make data folder, keys and tables; print the set-up link while one is open. Safe to repeat."""
+    config = ground.current()
+    note(f"Data folder: {config.data}")
+    if token := organization.setup_token(config):
+        click.echo(f"{organization.settings().base_url}/setup/{token}")
+
+
+COMMANDS = (init,)

@@ -1,0 +1,72 @@
+"""`flask user`: organizers."""
+
+import sys
+from datetime import datetime
+
+import click
+
+import clock
+import config as ground
+import models
+from cli.common import fail, in_the_house, note, the_list
+from core import accounts, history, mailed_links, organization, roles
+from models import Organization, Role, User
+from words import LANGUAGES, say
+
+
+@click.group("user", help="Organizers who log in.")
+def user() -> None:
+    """Hold the commands of the users."""
+
+
+@user.command("add")
+@click.argument("name")
+@click.option("--role", required=True, type=click.Choice(Role.KINDS))
+@click.option("--list", "wanted", metavar="LIST", help="the role counts in this list only (local part, number or name)")
+@click.option("--email", metavar="ADDRESS", help="for links, own copies and the practice list")
+@click.option("--language", type=click.Choice(list(LANGUAGES)), help="default: the organization's")
+@click.option("--password-stdin", is_flag=True, help="read the password from stdin, one line")
+@in_the_house
+def add(
+    name: str, role: str, wanted: str | None, email: str | None, language: str | None, password_stdin: bool
+) -> None:
+    """Add an organizer and print the number; without a password, show a one-time link that works for three days."""
+    now = clock.now()
+    list_id = the_list(wanted).id if wanted else 0
+    password = sys.stdin.readline().rstrip("\r\n") if password_stdin else None
+    try:
+        with models.db.atomic():
+            made = accounts.add_user(
+                name, email=email, password=password, language=language or Organization.the().language, now=now
+            )
+            roles.give(made, role, list_id, by=None)
+            accounts.practice_list(made, now)
+    except (accounts.Refused, roles.BadRole) as refused:
+        fail(say("en", refused.message, **refused.values))
+    _close_setup(made, role, now)
+    if password is None:
+        note(f"Choose the password here within three days: {mailed_links.url(made, 'invitation', now)}")
+    click.echo(made.id)
+
+
+def _close_setup(made: User, role: str, now: datetime) -> None:
+    """An administrator made here is the first one: the set-up link must open nothing any more."""
+    if role == "admin" and not organization.is_ready():
+        organization.finish_setup(ground.current(), made, now)
+
+
+@user.command("reset")
+@click.argument("name")
+@in_the_house
+def reset(name: str) -> None:
+    """Print a link that works once within an hour and sets a new password."""
+    found = accounts.named(name)
+    if found is None:
+        fail(f"There is no user {name!r}.")
+    if not found.is_active:
+        fail(f"{found.name} is disabled. An administrator can enable the account on the users page.")
+    history.log(None, "password.link_made", found.id, kind="user")
+    click.echo(mailed_links.url(found, "password", clock.now()))
+
+
+COMMANDS = (user,)

@@ -1,0 +1,99 @@
+"""`flask init`, `flask org`, `flask user` (design 4)."""
+
+import pytest
+from click.testing import CliRunner
+
+import models
+from cli.init import init
+from cli.org import org
+from cli.user import user
+from core import organization, passwords
+from models import Organization, Role, User
+from tests.cast import PASSWORD
+
+
+@pytest.fixture
+def run(config, monkeypatch):
+    """Run one command on the installation of this test."""
+    monkeypatch.setenv("KAIRAN_DATA", str(config.data))
+    monkeypatch.setenv("KAIRAN_BASE_URL", "http://kairan.test")
+
+    def command(what, *words, typed=None):
+        return CliRunner().invoke(what, words, input=typed)
+
+    yield command
+    models.db.close()
+
+
+def test_init_is_repeatable_and_prints_the_link(run, config):
+    first, again = run(init), run(init)
+    assert first.exit_code == again.exit_code == 0
+    assert first.stdout == again.stdout == f"http://kairan.test/setup/{organization.setup_token(config)}\n"
+
+
+def test_org_set_changes_only_what_is_given(run):
+    assert run(org, "set", "--name", "もみじ小学校", "--language", "en").exit_code == 0
+    assert run(org, "set", "--postal", "〒000-0000 例示市").exit_code == 0
+    house = Organization.the()
+    assert (house.name, house.language, house.postal) == ("もみじ小学校", "en", "〒000-0000 例示市")
+
+
+@pytest.mark.parametrize("option", [["--mail-domain", "no domain"], ["--base-url", "kairan"]])
+def test_org_set_refuses_what_cannot_be(run, option):
+    answer = run(org, "set", *option)
+    assert (answer.exit_code, answer.stdout) == (1, "")
+    assert answer.stderr.count("\n") == 1
+
+
+def test_org_set_without_options_is_wrong_usage(run):
+    assert run(org, "set").exit_code == 2
+
+
+def test_environment_wins_and_the_command_says_so(run):
+    answer = run(org, "set", "--base-url", "https://other.example")
+    assert answer.exit_code == 0
+    assert "KAIRAN_BASE_URL" in answer.stderr
+
+
+def test_first_administrator_closes_the_set_up(run, config):
+    answer = run(
+        user, "add", "守", "--role", "admin", "--email", "m@school.example", "--password-stdin", typed=PASSWORD + "\n"
+    )
+    made = User.get()
+    assert (answer.exit_code, answer.stdout) == (0, f"{made.id}\n")
+    assert passwords.fits(made.password, PASSWORD)
+    assert organization.setup_token(config) is None
+
+
+def test_role_in_one_list(run, school):
+    answer = run(user, "add", "新しい人", "--role", "sender", "--list", "1nen1kumi")
+    role = Role.get(Role.user == int(answer.stdout))
+    assert (role.kind, role.list_id) == ("sender", school.lists["1-1"].id)
+    assert "http://kairan.test/invitation/" in answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "typed", "code"),
+    [
+        (["add", "花子", "--role", "viewer"], None, 1),
+        (["add", "新しい人", "--role", "viewer", "--password-stdin"], "short\n", 1),
+        (["add", "新しい人", "--role", "admin", "--list", "1nen1kumi"], None, 1),
+        (["add", "新しい人", "--role", "viewer", "--list", "no-such"], None, 1),
+        (["add", "新しい人", "--role", "king"], None, 2),
+        (["add", "新しい人"], None, 2),
+        (["reset", "いない人"], None, 1),
+    ],
+)
+def test_wrong_wishes_change_nothing(run, school, words, typed, code):
+    before = User.select().count()
+    answer = run(user, *words, typed=typed)
+    assert (answer.exit_code, answer.stdout) == (code, "")
+    assert answer.stderr
+    assert User.select().count() == before
+
+
+def test_reset_prints_a_link_that_works_once(run, school, client):
+    link = run(user, "reset", "花子").stdout.strip().removeprefix("http://kairan.test")
+    new = {"password": "umi-no-mieru-oka-no-ue"}
+    assert client.post(link, data=new).status_code == 303
+    assert client.post(link, data=new).status_code == 404
