@@ -45,6 +45,7 @@ STATES: dict[str, str] = {
     "cancelled": N_("Stopped before it left"),
 }
 LETTER_REASONS: dict[str, str] = {
+    "address": N_("This address cannot be written to; please correct it."),
     "unknown_user": N_("This address does not exist (any more)."),
     "filtered": N_("Probably refused by the phone's mail filter."),
     "full": N_("The mailbox is full; only its owner can make room."),

@@ -180,6 +180,9 @@ class Sender:
         except Vanished:
             delivery.mark_unknown(letter.id, self.owner.name, clock.now())
             return False
+        except (addresses.BadAddress, ValueError):
+            self._record(letter.id, "refused", reason="address")
+            return False
         self._failures = 0
         return self._note(letter, reply, follower, bare)
 
@@ -235,7 +238,7 @@ class Sender:
 
     def _outbox(self) -> Route:
         if self._catcher is None:
-            self._catcher = Catcher(self._config.data / "outbox")
+            self._catcher = Catcher(self._config.data / "outbox", now=clock.now)
             self._catcher_route = self._catcher.start()
         return self._catcher_route
 

@@ -234,7 +234,7 @@ def _confirmation(form: Form) -> Iterator[str]:
     yield f"{form.base_url}/r/{_TOKEN}"
     yield ""
     yield say(
-        language, "The link is different for every family. If somebody else presses it, it counts as your answer."
+        language, "The link is different for every family. If somebody else presses it, it counts as yours."
     )
 
 
