@@ -85,6 +85,7 @@ def _take_back(delivery: Delivery, now: datetime) -> bool:
 class Words:
     """A notice as its reader got it. `pieces` are stretches of text, each with its web address if it is one."""
 
+    language: str
     subject: str
     pieces: tuple[tuple[str, str | None], ...]
 
@@ -97,7 +98,7 @@ def words_for(delivery: Delivery) -> Words:
     if delivery.child_id:
         child = Child.get_by_id(delivery.child_id).given_name
         subject = words.say(delivery.language, N_("%(subject)s (%(child)s)"), subject=subject, child=child)
-    return Words(subject, tuple(linked(merge.plain(merge.fill(wording.text, delivery.values)).strip("\n"))))
+    return Words(wording.language, subject, tuple(linked(merge.plain(merge.fill(wording.text, delivery.values)).strip("\n"))))
 
 
 def linked(text: str) -> list[tuple[str, str | None]]:
