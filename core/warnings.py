@@ -34,7 +34,9 @@ class Warning:
     values: dict[str, object] = field(default_factory=dict)
 
 
-def of(notice: Notice, audience: Audience, now: datetime, at: datetime | None = None, language: str = "ja") -> list[Warning]:
+def of(
+    notice: Notice, audience: Audience, now: datetime, at: datetime | None = None, language: str = "ja"
+) -> list[Warning]:
     """Return what to look at again before this notice goes out at a time (None: now)."""
     force, begins = settings(), at or now
     wording = notice.wording
@@ -66,7 +68,9 @@ def _of_day_words(text: str, begins: datetime, at: datetime | None, language: st
         if word in text and not (word == "明日" and "明後日" in text.replace("明日", "")):
             read_as = clock.local(begins).date() + timedelta(days=days)
             values = {"word": word, "day": words.day(language, begins), "read": words.day(language, read_as)}
-            yield Warning("day", N_("The text says “%(word)s” but goes out on %(day)s; readers will take it as %(read)s."), values)
+            yield Warning(
+                "day", N_("The text says “%(word)s” but goes out on %(day)s; readers will take it as %(read)s."), values
+            )
 
 
 def _of_weekdays(text: str, today: date, language: str) -> Iterator[Warning]:
@@ -75,7 +79,11 @@ def _of_weekdays(text: str, today: date, language: str) -> Iterator[Warning]:
         named = _nearest(int(month), int(day or other_day), today)
         if named and _WEEK[named.weekday()] != weekday:
             written = f"{month}月{day}日({weekday})" if day else f"{month}/{other_day}({weekday})"
-            yield Warning("weekday", N_("“%(written)s”: that day is %(day)s."), {"written": written, "day": words.day(language, named)})
+            yield Warning(
+                "weekday",
+                N_("“%(written)s”: that day is %(day)s."),
+                {"written": written, "day": words.day(language, named)},
+            )
 
 
 def _nearest(month: int, day: int, today: date) -> date | None:

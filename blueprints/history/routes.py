@@ -1,9 +1,89 @@
-from flask import Blueprint
+"""What was sent: when, who, what, to whom, with what outcome; searchable, and never altered (T-40, T-41, T-03)."""
 
+from datetime import datetime
+from itertools import groupby
+
+from flask import Blueprint, abort, render_template, request
+
+import clock
+import web
+from core import archive, delivery, letters, notices, progress
+from core.audience import REASONS
+from core.organization import settings
+from core.rights import target_lists
+from words import N_
 
 bp = Blueprint("history", __name__)
 
+PAGE = 30
+ROUTES = {"web": N_("from the pages"), "terminal": N_("from the terminal"), "mail": N_("by mail")}
+ACTIONS = {
+    "notice.confirmed": N_("Sent off"),
+    "notice.booked": N_("Booked"),
+    "notice.retimed": N_("Time changed"),
+    "notice.cancelled": N_("Cancelled, back to the drafts"),
+    "notice.held_late": N_("Held: it was late"),
+    "notice.held_changed": N_("Held: the recipients had changed"),
+    "notice.released": N_("Sent after all"),
+    "notice.dropped": N_("Given up"),
+    "notice.started": N_("Sending began"),
+    "notice.stopped": N_("The rest was stopped"),
+    "notice.withdrawn": N_("Withdrawn"),
+    "notice.unknown_sent_again": N_("Letters of unknown outcome sent again"),
+}
+
 
 @bp.get("/history")
-def index():
-    return ""
+def index() -> str:
+    """List what was sent, newest first, by month; search subject and text, or one list."""
+    text, list_id = request.args.get("q", "").strip()[:200], request.args.get("list", type=int)
+    page = web.page_of(archive.search(web.rights(), text, list_id), PAGE)
+    months = [
+        (month, list(rows))
+        for month, rows in groupby(archive.rows(page.rows), lambda row: _month(row.notice.started_at or clock.now()))
+    ]
+    return render_template(
+        "history/index.html",
+        page=page,
+        months=months,
+        text=text,
+        list_id=list_id,
+        lists=list(web.rights().lists("view")),
+        routes=ROUTES,
+        states=notices.STATES,
+    )
+
+
+def _month(moment: datetime) -> str:
+    local = clock.local(moment)
+    return web._("%(month)s/%(year)s", month=local.month, year=local.year)
+
+
+@bp.get("/history/<int:number>")
+def show(number: int) -> str:
+    """Show one notice as it was sent, its figures, who got it and who not, and what was done to it."""
+    notice = web.own_notice(number)
+    if notice.started_at is None:
+        abort(404)
+    force, now = settings(), clock.now()
+    page = web.page_of(archive.readers_of(notice), 100)
+    row = archive.rows([notice])[0]
+    return render_template(
+        "history/show.html",
+        notice=notice,
+        row=row,
+        seen=progress.of(notice, force, now),
+        states=notices.STATES,
+        letter_states=delivery.STATES,
+        reasons=REASONS,
+        routes=ROUTES,
+        actions=ACTIONS,
+        log=[one for one in archive.log_of(notice) if one.action in ACTIONS],
+        corrections=archive.rows(archive.corrections_of(notice)),
+        corrected=archive.rows([notice.corrects])[0] if notice.corrects_id else None,
+        shown_letter=letters.as_sent(notice, force, now),
+        lists=target_lists(notice),
+        page=page,
+        letters=archive.newest_letters([one.id for one in page.rows]),
+        may_send=web.rights().may_notice("send", notice),
+    )

@@ -1,9 +1,76 @@
-from flask import Blueprint
+"""The front page of notices: what waits, what asks, drafts, latest; beginning and throwing away a draft."""
+
+import uuid
+
+from flask import Response, render_template, request
+from flask_login import current_user
+
+import clock
+import web
+from blueprints.notices import asked, bp, check, compose, own_copy, steer
+from blueprints.notices.drafts import own_draft
+from blueprints.notices.forms import NewForm
+from core import archive, notices
+from words import N_
+
+__all__ = ["asked", "bp", "check", "compose", "own_copy", "steer"]
+
+LATEST = 10
 
 
-bp = Blueprint("notices", __name__, url_prefix="/notices")
+@bp.get("")
+def index() -> str:
+    """Show what waits or asks to be decided, the drafts, and the latest notices."""
+    rights = web.rights()
+    waiting = archive.rows(archive.booked(rights))
+    return render_template(
+        "notices/index.html",
+        asking=[row for row in waiting if row.notice.held_why in ("late", "changed")],
+        waiting=[row for row in waiting if row.notice.held_why not in ("late", "changed")],
+        running=archive.rows(archive.running(rights)),
+        drafts=archive.rows(archive.drafts(rights).limit(50)),
+        latest=archive.rows(archive.finished(rights).limit(LATEST)),
+        form_key=uuid.uuid4().hex,
+    )
 
 
-@bp.get("/")
-def index():
-    return ""
+@bp.get("/booked")
+def booked() -> str:
+    """List every booking with its content, its time to change, and its way back into the drafts (T-04 to T-07)."""
+    return render_template(
+        "notices/booked.html", rows=archive.rows(archive.booked(web.rights())), form_key=uuid.uuid4().hex
+    )
+
+
+@bp.post("/new")
+@web.needs("send")
+def new() -> Response:
+    """Begin a notice; a double tap finds the same draft again."""
+    form = NewForm()
+    notice = notices.draft(
+        current_user, form_key=form.form_key.data or None, urgent=bool(form.urgent.data), now=clock.now()
+    )
+    web.own_notice(notice.id, "send")
+    return web.go("notices.recipients", number=notice.id)
+
+
+@bp.route("/<int:number>/delete", methods=["GET", "POST"])
+@web.needs("send")
+def delete(number: int) -> str | Response:
+    """Ask, then delete a draft for good."""
+    notice = own_draft(number)
+    if request.method == "GET":
+        return asked.page(
+            notice,
+            title=N_("Delete this draft?"),
+            sentences=[web._("The draft is deleted for good. Nothing has been sent from it.")],
+            button=web._("Delete the draft"),
+            way_back="notices.index",
+        )
+    try:
+        notices.throw_away(notice, current_user)
+    except notices.NotNow as refusal:
+        web.told(refusal.message, kind="wrong", **refusal.values)
+        return web.go("notices.show", number=number)
+    web.told(N_("The draft was deleted."))
+    return web.go("notices.index")

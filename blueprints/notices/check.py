@@ -1,0 +1,250 @@
+"""The third screen: everything once more, the time, and the one button that sends (X-04, X-06, D-36, D-41)."""
+
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from typing import Any
+
+from flask import Response, abort, redirect, request, url_for
+from flask_login import current_user
+
+import clock
+import tasks
+import web
+import words
+from blueprints.notices import bp
+from blueprints.notices.compose import NAMES_FIRST, NAMES_LAST, worth_saying
+from blueprints.notices.drafts import is_stale, mark_of, own_draft, told_sent
+from blueprints.notices.forms import CheckForm
+from core import audience as audiences
+from core import choosing, letters, notices, own_copy, pacing, warnings
+from core.audience import Audience
+from core.organization import Settings, settings
+from models import EPOCH, Notice, millis
+from words import N_
+
+HOURS = (7, 17)
+SOON = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    """When a notice is to go: `at` None is now. `typed`: what stood in the field; `wrong`: what is wrong with it."""
+
+    at: datetime | None = None
+    typed: str = ""
+    wrong: str = ""
+
+    @property
+    def value(self) -> str:
+        """Return the moment for a datetime-local field."""
+        return clock.local(self.at).strftime("%Y-%m-%dT%H:%M") if self.at else self.typed
+
+
+@bp.get("/<int:number>/check")
+@web.needs("send")
+def check(number: int) -> Any:
+    """Show everything once more; `?at=` chooses the time, `?as=` whose letter is shown."""
+    notice = own_draft(number)
+    audience = audiences.resolve(notice)
+    if missing := notices.gaps(notice, audience):
+        return _back_to_gap(notice, missing)
+    part = {"letter": "notices/_letter.html", "send": "notices/_send.html"}.get(request.args.get("part", ""))
+    return web.answer("notices/check.html", part, **_everything(notice, audience, _when(request.args.get("at", ""))))
+
+
+@bp.post("/<int:number>/check", endpoint="confirm")
+@web.needs("send")
+def confirm(number: int) -> Any:
+    """Send off or book what the page showed; refuse if anything is no longer so, and show what."""
+    notice, form = own_draft(number), CheckForm()
+    if not choosing.still_allowed(web.rights(), notice):
+        abort(403)
+    when = _when(form.at.data or "")
+    if is_stale(notice, form.seen.data):
+        return _again(notice, form, when, told=_CHANGED)
+    if when.wrong:
+        return _again(notice, form, when)
+    try:
+        notices.confirm(
+            notice, by=current_user, fingerprint=form.fingerprint.data or "", now=clock.now(),
+            at=when.at, typed=words_to_digits(form.typed.data or ""),
+        )  # fmt: skip
+    except notices.Refused as refusal:
+        return _refused(notice, form, when, refusal)
+    tasks.ring()  # the own copy leaves at once
+    tasks.ring(notice.begin_at)
+    return web.go("notices.show", number=number)
+
+
+_CHANGED = N_("The words were changed in another window since this page was shown. Please check them once more.")
+
+
+def words_to_digits(typed: str) -> str:
+    """Return a typed number in plain digits: ４１２ and "412通" are 412."""
+    plain = typed.translate({0xFF10 + digit: str(digit) for digit in range(10)})
+    return plain.strip().removesuffix("通").replace(",", "").strip()
+
+
+def _back_to_gap(notice: Notice, missing: dict[str, str]) -> Response:
+    web.told(next(iter(missing.values())), kind="wrong")
+    step = "recipients" if "targets" in missing else "words"
+    return redirect(url_for(f"notices.{step}", number=notice.id))
+
+
+def _refused(notice: Notice, form: CheckForm, when: When, refusal: notices.Refused) -> Any:
+    if isinstance(refusal, notices.AlreadySent):
+        told_sent(notice)
+        return web.go("notices.show", number=notice.id)
+    if isinstance(refusal, notices.Incomplete):
+        return _back_to_gap(notice, refusal.fields)
+    if isinstance(refusal, notices.WrongNumber):
+        form.typed.errors = [web._(refusal.message, **refusal.values)]
+        return _again(notice, form, when)
+    if isinstance(refusal, notices.PastTime):
+        return _again(notice, form, When(when.at, when.value, refusal.message))
+    names = _who_changed(notice, form.shown.data or "")
+    return _again(notice, form, when, told=refusal.message, before=form.typed.data or "", names=names)
+
+
+def _again(notice: Notice, form: CheckForm, when: When, told: str = "", **more: Any) -> Any:
+    """Show the page again as things are now, with what was chosen and typed."""
+    notice = Notice.get_by_id(notice.id)
+    audience = audiences.resolve(notice)
+    if missing := notices.gaps(notice, audience):
+        return _back_to_gap(notice, missing)
+    page = _everything(notice, audience, when, form)
+    return web.answer("notices/check.html", **{**page, "again": told, **more}, status=422)
+
+
+def _who_changed(notice: Notice, shown: str) -> list[str]:
+    """Return the names of those who came, left, stopped or got another address since the page was shown."""
+    if not shown.isdecimal() or len(shown) > 15:
+        return []
+    return [person.name for person in choosing.changed_since(notice, EPOCH + timedelta(milliseconds=int(shown)))]
+
+
+# ── what the page shows ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _when(typed: str) -> When:
+    typed = typed.strip()
+    if not typed:
+        return When()
+    at = web.wanted_time(typed)
+    if at is None:
+        return When(None, typed, N_("Write the date and the time."))
+    if at <= clock.now():
+        return When(at, typed, notices.PastTime.message)
+    return When(at, typed)
+
+
+def _everything(notice: Notice, audience: Audience, when: When, form: CheckForm | None = None) -> dict[str, Any]:
+    force, now = settings(), clock.now()
+    left_out = worth_saying(audience)
+    return {
+        "notice": notice,
+        "audience": audience,
+        "first": audience.receiving[:NAMES_FIRST],
+        "last": audience.receiving[NAMES_FIRST:][-NAMES_LAST:],
+        "left_out": left_out,
+        "reasons": audiences.REASONS,
+        "previous": _previous(notice, audience),
+        "sender": letters.from_name(force.name, current_user.name, web.language()),
+        "warnings": warnings.of(notice, audience, now, when.at, web.language()),
+        "form": form or CheckForm(formdata=None),
+        "mark": mark_of(notice),
+        "shown": millis(now),
+        "when": when,
+        "suggestions": suggestions(now),
+        "force": force,
+        **_pace(notice, audience, when, force, now),
+        **_as_one_reader(notice, audience, force, now),
+    }
+
+
+def _previous(notice: Notice, audience: Audience) -> dict[str, Any] | None:
+    """Compare with the last notice to the same list, if this one goes to a single list."""
+    if len(audience.lists) != 1:
+        return None
+    last = notices.latest_to_same_list(notice)
+    if last is None:
+        return None
+    count = notices.reached(last)
+    return {"at": last.started_at, "count": count, "more": audience.letters - count}
+
+
+def _pace(notice: Notice, audience: Audience, when: When, force: Settings, now: datetime) -> dict[str, Any]:
+    """Return when sending begins, how long it takes, and when the last letter leaves (X-09)."""
+    hold_s = force.hold_urgent_s if notice.urgent else force.hold_s
+    begins = when.at or now + timedelta(seconds=hold_s)
+    takes = pacing.estimate(audience.letters, force)
+    return {"hold_s": hold_s, "begins": begins, "takes_min": -(-takes // timedelta(minutes=1)), "ends": begins + takes}
+
+
+def _as_one_reader(notice: Notice, audience: Audience, force: Settings, now: datetime) -> dict[str, Any]:
+    place = request.args.get("as", 0, type=int) % len(audience.receiving)
+    reader = audience.receiving[place]
+    notice.by, notice.by_name = current_user, current_user.name  # as it will be sent
+    shown = letters.preview(notice, reader, force, now)
+    return {
+        "reader": reader,
+        "shown_letter": shown,
+        "place": place,
+        "next_place": (place + 1) % len(audience.receiving),
+    }
+
+
+def suggestions(now: datetime) -> list[datetime]:
+    """Return times to book with one tap: today's that are still far enough away, and tomorrow at seven."""
+    today = clock.local(now).date()
+    moments = [clock.from_local(datetime.combine(today, time(hour))) for hour in HOURS]
+    moments.append(clock.from_local(datetime.combine(today + timedelta(days=1), time(HOURS[0]))))
+    return [moment for moment in moments if moment > now + SOON]
+
+
+@bp.post("/<int:number>/test")
+@web.needs("send")
+def test(number: int) -> Response:
+    """Send the writer the letter as a test; nobody else gets it."""
+    notice = own_draft(number)
+    letter = own_copy.test_letter(notice, current_user, clock.now())
+    if letter is None:
+        web.told(
+            N_("Your account has no e-mail address, so no test can be sent. Enter one under your name first."), "wrong"
+        )
+    else:
+        tasks.ring()
+        web.told(N_("A test has been sent to %(address)s."), address=letter.address)
+    return redirect(url_for("notices.check", number=number, **request.args.to_dict()) + "#as", 303)
+
+
+def minimum() -> str:
+    """Return the earliest time a datetime-local field offers."""
+    return clock.local(clock.now() + timedelta(minutes=1)).strftime("%Y-%m-%dT%H:%M")
+
+
+def say_when(language: str, at: datetime) -> str:
+    """Return a time to book as people say it: 「あす 7:00」."""
+    days = (clock.local(at).date() - clock.today()).days
+    names = {0: N_("Today %(time)s"), 1: N_("Tomorrow %(time)s")}
+    if days not in names:
+        return words.when(language, at)
+    return words.say(language, names[days], time=words.time_of_day(at))
+
+
+@bp.app_template_filter("soon")
+def soon(at: datetime) -> str:
+    """Return a near time in the words of this page's language."""
+    return say_when(web.language(), at)
+
+
+@bp.app_template_global("earliest")
+def earliest() -> str:
+    """Give templates the `min` of a datetime-local field."""
+    return minimum()
+
+
+@bp.app_template_filter("field_time")
+def field_time(at: datetime) -> str:
+    """Return a moment as the value of a datetime-local field."""
+    return clock.local(at).strftime("%Y-%m-%dT%H:%M")

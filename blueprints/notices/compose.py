@@ -1,0 +1,301 @@
+"""The first two screens: who receives it, and what it says. Everything is saved as it is typed."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Response, abort, redirect, render_template, request, url_for
+from flask_login import current_user
+from wtforms import SelectChoice
+
+import clock
+import web
+from blueprints.notices import bp
+from blueprints.notices.drafts import is_stale, mark_of, own_draft, told_sent
+from blueprints.notices.forms import HOURS, RecipientsForm, WordsForm
+from core import audience as audiences
+from core import choosing, notices
+from core.organization import settings
+from models import MailingList, Notice
+from words import N_, time_of_day
+
+NAMES_FIRST, NAMES_LAST, NAMES_OUT = 5, 2, 30
+OPTIONS = ("urgent", "read_confirmation", "footer", "reply_to_own", "useful_s")
+
+
+# ── ① recipients ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a recipients form says: numbers of lists and persons, in and out."""
+
+    lists: list[int]
+    without: list[int]
+    persons: list[int]
+    without_persons: list[int]
+
+
+@bp.get("/<int:number>/recipients")
+@web.needs("send")
+def recipients(number: int) -> str:
+    """Show the lists of the user and the persons chosen so far."""
+    return _recipients_page(own_draft(number))
+
+
+@bp.post("/<int:number>/recipients", endpoint="choose")
+@web.needs("send")
+def choose(number: int) -> Any:
+    """Save the choice; count, search, or go on to the words. A list that is not the user's is 404 (T-33)."""
+    notice, form = own_draft(number), RecipientsForm()
+    if not form.validate():
+        return _not_chosen(notice, N_("This choice could not be read. Please choose again."))
+    choice = _choice(form)
+    chosen = [*choice.lists, *choice.without], [*choice.persons, *choice.without_persons]
+    if not choosing.allowed(web.rights(), *chosen):
+        abort(404)
+    if is_stale(notice, form.seen.data) and request.form.get("act") != "mine":
+        if web.is_htmx():
+            web.told(_ELSEWHERE, "wrong")
+            return web.go("notices.recipients", number=number)
+        return _not_chosen(notice, _ELSEWHERE)
+    try:
+        notices.choose(
+            notice, lists=choice.lists, without=choice.without, persons=choice.persons,
+            without_persons=choice.without_persons, now=clock.now(),
+        )  # fmt: skip
+    except notices.NotNow:
+        told_sent(notice)
+        return web.go("notices.show", number=number)
+    return _after_choice(Notice.get_by_id(number))
+
+
+_ELSEWHERE = N_(
+    "The recipients were changed in another window. This page now shows what is set there; please look once more."
+)
+
+
+def _choice(form: RecipientsForm) -> Choice:
+    said = {
+        int(name[7:]): value
+        for name, value in request.form.items()
+        if name.startswith("person-") and name[7:].isdecimal() and len(name) < 20
+    }
+    return Choice(
+        lists=form.lists.data or [],
+        without=[one for one in form.without.data or [] if one not in (form.lists.data or [])],
+        persons=[one for one, value in said.items() if value == "in"],
+        without_persons=[one for one, value in said.items() if value == "out"],
+    )
+
+
+def _after_choice(notice: Notice) -> Any:
+    act = request.form.get("act", "count")
+    if act == "next":
+        missing = notices.gaps(notice, audiences.resolve(notice)).get("targets")
+        if missing is None:
+            return web.go("notices.words", number=notice.id)
+        return _not_chosen(notice, missing)
+    if web.is_htmx():
+        return render_template("notices/_counted.html", notice=notice, **_audience(notice))
+    if act == "find":
+        return redirect(
+            url_for("notices.recipients", number=notice.id, find=request.form.get("find", ""), _anchor="find"), 303
+        )
+    return redirect(url_for("notices.recipients", number=notice.id, _anchor="recipients-now"), 303)
+
+
+def _not_chosen(notice: Notice, wrong: str) -> tuple[str, int]:
+    """Answer a choice that cannot be taken: the sentence stands above the button."""
+    if web.is_htmx():
+        return render_template("notices/_counted.html", notice=notice, wrong=wrong, **_audience(notice)), 422
+    return _recipients_page(notice, wrong, 422)
+
+
+def _recipients_page(notice: Notice, wrong: str = "", status: int = 200) -> tuple[str, int]:
+    lists = list(web.rights().lists("send"))
+    chosen = choosing.chosen(notice)
+    singles = chosen.get(("person", True), set()) | chosen.get(("person", False), set())
+    searched = request.args.get("find", "").strip()
+    found = choosing.people(web.rights(), searched) if searched else []
+    return web.answer(
+        "notices/recipients.html",
+        notice=notice,
+        status=status,
+        wrong=wrong,
+        groups=_grouped(lists),
+        sizes=choosing.sizes(lists),
+        chosen=chosen,
+        persons=choosing.people(web.rights(), numbers=singles) if singles else [],
+        searched=searched,
+        found=[one for one in found if one.id not in singles],
+        **_audience(notice),
+    )
+
+
+def _grouped(lists: list[MailingList]) -> dict[str, list[MailingList]]:
+    return {
+        "classes": [one for one in lists if not one.whole and not one.practice_of_id],
+        "practice": [one for one in lists if one.practice_of_id],
+        "whole": [one for one in lists if one.whole],
+    }
+
+
+def _audience(notice: Notice) -> dict[str, Any]:
+    """Return what the count and the names under it need."""
+    audience = audiences.resolve(notice)
+    left_out = worth_saying(audience)
+    return {
+        "audience": audience,
+        "first": audience.receiving[:NAMES_FIRST],
+        "last": audience.receiving[NAMES_FIRST:][-NAMES_LAST:],
+        "left_out": left_out[:NAMES_OUT],
+        "left_out_count": len(left_out),
+        "reasons": audiences.REASONS,
+        "mark": mark_of(notice),
+    }
+
+
+def worth_saying(audience: audiences.Audience) -> list[audiences.Recipient]:
+    """Return who gets no letter, but for those who left the list long ago: nobody expects them."""
+    return [one for one in audience.left_out if one.reason != "left"]
+
+
+@bp.get("/<int:number>/recipients/find")
+@web.needs("send")
+def find(number: int) -> str | Response:
+    """Return the people that a piece of a name finds, with 送信する and 送信しない for each (D-11)."""
+    notice = own_draft(number)
+    searched = request.args.get("find", "").strip()
+    if not web.is_htmx():
+        return redirect(url_for("notices.recipients", number=number, find=searched, _anchor="find"))
+    chosen = choosing.chosen(notice)
+    singles = chosen.get(("person", True), set()) | chosen.get(("person", False), set())
+    found = [one for one in choosing.people(web.rights(), searched) if one.id not in singles]
+    return render_template("notices/_found.html", searched=searched, found=found)
+
+
+@bp.get("/<int:number>/recipients/all")
+def who(number: int) -> str | Response:
+    """List everybody who receives the notice, and everybody who does not with the reason (D-12)."""
+    notice = web.own_notice(number)
+    audience = audiences.resolve(notice)
+    return render_template(
+        "notices/who.html",
+        notice=notice,
+        subject=notice.wording.subject,
+        audience=audience,
+        left_out=worth_saying(audience),
+        reasons=audiences.REASONS,
+    )
+
+
+# ── ② words ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@bp.get("/<int:number>/words")
+@web.needs("send")
+def words(number: int) -> Any:
+    """Show subject, text and the folded options."""
+    notice = own_draft(number)
+    return _words_page(notice, _filled(notice))
+
+
+@bp.post("/<int:number>/words", endpoint="write")
+@web.needs("send")
+def write(number: int) -> Any:
+    """Save what was typed, by itself or by "next"; a newer version from another window is never overwritten unasked."""
+    notice, form = own_draft(number), _words_form(WordsForm())
+    if not form.validate():
+        return _not_saved(notice, form)
+    if request.form.get("act") != "mine" and is_stale(notice, form.seen.data) and _differs(notice, form):
+        return _not_saved(notice, form, elsewhere=True)
+    try:
+        notices.save(notice, now=clock.now(), step=2, **_values(form))
+    except notices.NotNow:
+        told_sent(notice)
+        return web.go("notices.show", number=number)
+    return _after_words(Notice.get_by_id(number), form)
+
+
+def _words_form(form: WordsForm) -> WordsForm:
+    usual = web._("as usual: %(n)s hours", n=notices.USEFUL // 3600)
+    urgent = web._("if urgent: %(n)s hours", n=notices.URGENT_USEFUL // 3600)
+    form.useful_s.choices = [SelectChoice(0, f"{usual} ({urgent})")]
+    for hours in HOURS:
+        shown = web._("%(n)s hours", n=hours) if hours < 72 else web._("%(n)s days", n=hours // 24)
+        form.useful_s.choices.append(SelectChoice(hours * 3600, shown))
+    return form
+
+
+def _usual(urgent: bool) -> int:
+    return notices.URGENT_USEFUL if urgent else notices.USEFUL
+
+
+def _filled(notice: Notice) -> WordsForm:
+    wording = notice.wording
+    values = {"subject": wording.subject, "text": wording.text}
+    for name in OPTIONS:
+        values[name] = getattr(notice, name)
+    values["useful_s"] = 0 if notice.useful_s == _usual(notice.urgent) else notice.useful_s
+    return _words_form(WordsForm(formdata=None, data=values))
+
+
+def _values(form: WordsForm) -> dict[str, Any]:
+    """Return what is to be saved. Line breaks become \\n, as the database and the letters keep them."""
+    return {
+        "subject": (form.subject.data or "").strip(),
+        "text": (form.text.data or "").replace("\r\n", "\n"),
+        "urgent": form.urgent.data,
+        "read_confirmation": form.read_confirmation.data,
+        "footer": form.footer.data,
+        "reply_to_own": form.reply_to_own.data and bool(current_user.email),
+        "useful_s": form.useful_s.data or _usual(form.urgent.data),
+    }
+
+
+def _differs(notice: Notice, form: WordsForm) -> bool:
+    wording, values = notice.wording, _values(form)
+    return (wording.subject, wording.text) != (values["subject"], values["text"]) or any(
+        getattr(notice, name) != values[name] for name in OPTIONS
+    )
+
+
+def _after_words(notice: Notice, form: WordsForm) -> Any:
+    if request.form.get("act") == "next":
+        missing = notices.gaps(notice, audiences.resolve(notice))
+        for name in ("subject", "text"):
+            if name in missing:
+                form[name].errors = [*form[name].errors, missing[name]]
+        if "subject" in missing or "text" in missing:
+            return _words_page(notice, form, status=422)
+        return web.go("notices.check" if "targets" not in missing else "notices.recipients", number=notice.id)
+    if web.is_htmx():
+        return render_template("notices/_saved.html", notice=notice, mark=mark_of(notice), elsewhere=False)
+    web.told(N_("Draft saved at %(time)s."), time=time_of_day(notice.updated_at))
+    return web.go("notices.words", number=notice.id)
+
+
+def _not_saved(notice: Notice, form: WordsForm, elsewhere: bool = False) -> Any:
+    """Answer what could not be saved with everything that was typed."""
+    if web.is_htmx() and elsewhere:
+        mark = form.seen.data
+        return render_template("notices/_saved.html", notice=notice, mark=mark, elsewhere=True), 422
+    return _words_page(notice, form, elsewhere=elsewhere, status=422)
+
+
+def _words_page(notice: Notice, form: WordsForm, elsewhere: bool = False, status: int = 200) -> Any:
+    page = web.answer(
+        "notices/words.html",
+        "notices/_words.html",
+        notice=notice,
+        form=form,
+        elsewhere=elsewhere,
+        other=notice.wording if elsewhere else None,
+        mark=form.seen.data if elsewhere else mark_of(notice),
+        audience=audiences.resolve(notice),
+        force=settings(),
+        status=status,
+    )
+    if not web.is_htmx():
+        return page
+    return Response(page[0], status=status, headers={"HX-Retarget": "#words", "HX-Reswap": "outerHTML"})

@@ -1,0 +1,46 @@
+"""Fetching a draft through its owner, and seeing whether another window was faster."""
+
+from flask import abort, request
+
+import web
+import words
+from core import notices
+from models import Notice, millis
+from words import N_
+
+
+def own_draft(number: int) -> Notice:
+    """Return a draft that the current user may write; anything that has gone further is answered by its own page."""
+    notice = web.own_notice(number, "send")
+    if notice.state != "draft":
+        if request.method == "POST":
+            told_sent(notice)
+        abort(web.go("notices.show", number=number))
+    return notice
+
+
+def told_sent(notice: Notice) -> None:
+    """Say on the next page when this notice was confirmed: the second tap of two (field 5.3.3)."""
+    fresh = Notice.get_by_id(notice.id)
+    if fresh.confirmed_at is None:
+        web.told(notices.NotNow.message, kind="wrong")
+    elif fresh.state == "held":
+        web.told(N_("You have already sent this notice off (%(at)s). It goes out once."), at=_at(fresh))
+    elif fresh.state == "scheduled":
+        web.told(N_("You have already booked this notice (%(at)s). It goes out once."), at=_at(fresh))
+    else:
+        web.told(notices.AlreadySent.message, at=_at(fresh))
+
+
+def _at(notice: Notice) -> str:
+    return words.time_of_day(notice.confirmed_at)
+
+
+def mark_of(notice: Notice) -> str:
+    """Return the version of a draft that a page carries along: when it was last changed, in milliseconds."""
+    return str(millis(notice.updated_at))
+
+
+def is_stale(notice: Notice, seen: str | None) -> bool:
+    """Say whether a draft was changed after the page that now posts was made. A page without a mark is taken as new."""
+    return bool(seen) and seen != mark_of(notice)

@@ -1,0 +1,68 @@
+"""The forms of writing and sending: checks of shape only; what the world has against it, the verbs say."""
+
+from wtforms import (
+    BooleanField,
+    HiddenField,
+    IntegerField,
+    SelectField,
+    SelectMultipleField,
+    StringField,
+    TextAreaField,
+)
+from wtforms.validators import Length, Optional
+
+from web import Form
+from words import N_
+
+HOURS = (6, 12, 24, 48, 72, 168)
+
+
+class NewForm(Form):
+    """Beginning a notice: the key that makes a double tap harmless, and whether it is urgent."""
+
+    form_key = HiddenField()
+    urgent = BooleanField(false_values=("", "0", "false"))
+
+
+class RecipientsForm(Form):
+    """Lists in and out; single persons come as `person-<number>` = in, out or nothing."""
+
+    seen = HiddenField()
+    lists = SelectMultipleField(coerce=int, validate_choice=False)
+    without = SelectMultipleField(coerce=int, validate_choice=False)
+
+
+class WordsForm(Form):
+    """Subject, text and options."""
+
+    seen = HiddenField()
+    subject = StringField(N_("Subject"), [Length(max=200, message=N_("The subject is longer than 200 characters."))])
+    text = TextAreaField(N_("Text"), [Length(max=50_000, message=N_("The text is longer than 50,000 characters."))])
+    urgent = BooleanField(N_("This is urgent"))
+    read_confirmation = BooleanField(N_("Ask the readers to confirm that they have read it"))
+    footer = BooleanField(N_("Put the way to stop the mail and the address of the school under the text"))
+    reply_to_own = BooleanField(N_("Send replies to my own address"))
+    useful_s = SelectField(N_("Do not send it any more after"), coerce=int, choices=[])
+
+
+class CheckForm(Form):
+    """Sending off: what the check page showed, when it is to go, and the number typed for a whole list."""
+
+    seen = HiddenField()
+    shown = HiddenField()
+    fingerprint = HiddenField()
+    at = HiddenField()
+    typed = StringField(N_("Number of letters"), [Length(max=20)])
+
+
+class TimeForm(Form):
+    """A time of the school's clock."""
+
+    at = StringField(N_("Date and time"))
+
+
+class FindForm(Form):
+    """A search of the history."""
+
+    q = StringField(N_("Subject or text"), [Length(max=200)])
+    list = IntegerField(N_("List"), [Optional()])

@@ -1,0 +1,219 @@
+"""One notice after the send button: held, booked, asked about, on its way, done. And what may be done with it."""
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Response, abort, redirect, request, url_for
+from flask_login import current_user
+
+import clock
+import tasks
+import web
+from blueprints.notices import asked, bp
+from blueprints.notices.forms import TimeForm
+from core import audience as audiences
+from core import delivery, letters, notices, progress
+from core.organization import settings
+from core.rights import target_lists
+from models import Notice
+from words import N_
+
+
+@bp.get("/<int:number>")
+def show(number: int) -> Any:
+    """Show a notice by its state; as a poll, only if something changed (204), and no more once it is done."""
+    notice = web.own_notice(number)
+    if notice.state == "draft":
+        return redirect(url_for(f"notices.{'words' if notice.step > 1 else 'recipients'}", number=number))
+    seen = _seen(notice)
+    if web.is_htmx() and (same := web.unchanged(seen.serial)):
+        return same
+    return web.answer("notices/show.html", "notices/_state.html", **_state(notice, seen))
+
+
+def _seen(notice: Notice) -> progress.Progress:
+    return progress.of(notice, settings(), clock.now())
+
+
+def _state(notice: Notice, seen: progress.Progress) -> dict[str, Any]:
+    wording, now = notice.wording, clock.now()
+    begun = notice.started_at is not None
+    joined, gone = progress.changed_at_start(notice) if begun else ([], [])
+    left_out = list(progress.left_out(notice)) if begun else []
+    return {
+        "notice": notice,
+        "wording": wording,
+        "lists": target_lists(notice),
+        "seen": seen,
+        "states": notices.STATES,
+        "letter_states": delivery.STATES,
+        "letter_reasons": delivery.LETTER_REASONS,
+        "reasons": audiences.REASONS,
+        "trouble": _trouble(notice, seen) if begun else {},
+        "left_out": [one for one in left_out if one.reason != "left"],
+        "calls": sum(one.reason in ("no_address", "bounced") for one in left_out),
+        "joined": joined,
+        "gone": gone,
+        "audience": None if begun else audiences.resolve(notice),
+        "own_copy": bool(notice.by and notice.by.email),
+        "may_send": web.rights().may_notice("send", notice),
+        "shown_letter": letters.as_sent(notice, settings(), now),
+        "form": TimeForm(formdata=None),
+    }
+
+
+def _trouble(notice: Notice, seen: progress.Progress) -> dict[str, list]:
+    """Return the letters that need somebody's eye, by state and name."""
+    return {state: list(progress.by_name(notice, (state,))) for state in progress.TROUBLE if seen.counts[state]}
+
+
+# ── while it waits ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _do(notice: Notice, verb: Callable[[], Any], done: str, endpoint: str = "notices.show") -> Response:
+    """Carry out a verb and say what happened, or why not."""
+    try:
+        result = verb()
+    except notices.Refused as refusal:
+        web.told(refusal.message, kind="wrong", **refusal.values)
+        return web.go("notices.show", number=notice.id)
+    web.told(done, **({"n": result} if isinstance(result, int) else {}))
+    tasks.ring()
+    return web.go(endpoint, number=notice.id)
+
+
+@bp.post("/<int:number>/cancel")
+@web.needs("send")
+def cancel(number: int) -> Response:
+    """Take a held or booked notice back into the drafts (T-07, D-43 to D-46)."""
+    notice = web.own_notice(number, "send")
+    done = N_("Cancelled. Nothing was sent; the notice is a draft again.")
+    return _do(notice, lambda: notices.cancel(notice, current_user, clock.now()), done, "notices.words")
+
+
+@bp.post("/<int:number>/retime")
+@web.needs("send")
+def retime(number: int) -> Any:
+    """Change the time of a booking in place (T-06)."""
+    notice, form = web.own_notice(number, "send"), TimeForm()
+    at = web.wanted_time(form.at.data or "")
+    if at is None:
+        return _wrong_time(notice, form, N_("Write the date and the time."))
+    try:
+        notices.retime(notice, at, current_user, clock.now())
+    except notices.PastTime as refusal:
+        return _wrong_time(notice, form, refusal.message)
+    except notices.Refused as refusal:
+        web.told(refusal.message, kind="wrong", **refusal.values)
+        return web.go("notices.show", number=number)
+    tasks.ring(at)
+    web.told(N_("The time was changed: it goes out on %(at)s."), at=web.words.when(web.language(), at))
+    return web.go("notices.show", number=number)
+
+
+def _wrong_time(notice: Notice, form: TimeForm, sentence: str) -> Any:
+    form.at.errors = [sentence]
+    if notice.state != "scheduled":
+        web.told(notices.TooLate.message, kind="wrong")
+        return web.go("notices.show", number=notice.id)
+    return web.answer("notices/show.html", status=422, **{**_state(notice, _seen(notice)), "form": form})
+
+
+@bp.post("/<int:number>/release")
+@web.needs("send")
+def release(number: int) -> Response:
+    """Send after all what was held because it was late or its recipients changed (decision 8)."""
+    notice = web.own_notice(number, "send")
+    return _do(notice, lambda: notices.release(notice, current_user, clock.now()), N_("It is being sent now."))
+
+
+@bp.route("/<int:number>/drop", methods=["GET", "POST"])
+@web.needs("send")
+def drop(number: int) -> str | Response:
+    """Ask, then give up what was held."""
+    notice = web.own_notice(number, "send")
+    if request.method == "POST":
+        done = N_("It will not be sent.")
+        return _do(notice, lambda: notices.drop(notice, current_user, clock.now()), done)
+    return asked.page(
+        notice,
+        title=web._("Do not send this notice?"),
+        sentences=[web._("Nobody else receives it. The text stays here to be copied.")],
+        button=web._("Do not send it"),
+    )
+
+
+# ── while and after it goes ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@bp.route("/<int:number>/stop", methods=["GET", "POST"])
+@web.needs("send")
+def stop(number: int) -> str | Response:
+    """Say what stopping does, then stop the letters that have not left."""
+    notice = web.own_notice(number, "send")
+    if request.method == "POST":
+        done = N_("Stopped: %(n)s letters did not leave.")
+        return _do(notice, lambda: notices.stop(notice, current_user, clock.now()), done)
+    if notice.state not in ("sending", "paused"):
+        return redirect(url_for("notices.show", number=number))  # type: ignore[return-value]
+    seen = _seen(notice)
+    return asked.page(
+        notice,
+        title=web._("Stop the rest?"),
+        sentences=[
+            web._("%(n)s letters have not left yet; they will not be sent.", n=seen.stoppable),
+            web._("%(n)s letters have left and will arrive.", n=seen.counts["accepted"]),
+        ],
+        button=web._("Stop %(n)s letters", n=seen.stoppable),
+    )
+
+
+@bp.route("/<int:number>/withdraw", methods=["GET", "POST"])
+@web.needs("send")
+def withdraw(number: int) -> str | Response:
+    """Say what withdrawing does, then withdraw (decision 13)."""
+    notice = web.own_notice(number, "send")
+    if request.method == "POST":
+        done = N_("Withdrawn. If families should know what is right, send a correction.")
+        return _do(notice, lambda: notices.withdraw(notice, current_user, clock.now()), done)
+    return asked.page(
+        notice,
+        title=web._("Withdraw this notice?"),
+        sentences=[
+            web._("Letters that have not left are stopped, and the page behind the link is closed."),
+            web._("Letters that have arrived stay in the mailboxes. This cannot be undone."),
+        ],
+        button=web._("Withdraw the notice"),
+    )
+
+
+@bp.route("/<int:number>/correct", methods=["GET", "POST"])
+@web.needs("send")
+def correct(number: int) -> str | Response:
+    """Say what a correction is, then begin one: a draft to the same recipients, marked 【訂正】."""
+    notice = web.own_notice(number, "send")
+    if notice.started_at is None:
+        abort(404)
+    if request.method == "POST":
+        fresh = notices.correct(notice, current_user, clock.now())
+        web.told(N_("A draft of the correction was made. Nothing has been sent yet."))
+        return web.go("notices.words", number=fresh.id)
+    return asked.page(
+        notice,
+        title=web._("Send a correction?"),
+        sentences=[
+            web._("A new draft is made with the same recipients and text, marked as a correction in its subject."),
+            web._("You correct the text and check it as always; nothing is sent yet."),
+        ],
+        button=web._("Make the correction"),
+        red=False,
+    )
+
+
+@bp.post("/<int:number>/again")
+@web.needs("send")
+def again(number: int) -> Response:
+    """Send the letters once more of which nobody knows whether they arrived."""
+    notice = web.own_notice(number, "send")
+    done = N_("%(n)s letters are being sent once more.")
+    return _do(notice, lambda: notices.send_unknown_again(notice, current_user, clock.now()), done)

@@ -1,0 +1,152 @@
+"""What may be looked up of notices, with what stands beside each in a list (T-04, T-40, T-41)."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from peewee import JOIN, ModelSelect, fn
+
+from core.rights import Rights
+from models import Delivery, Letter, Log, MailingList, Notice, Target, User, Wording
+
+WAITING = ("held", "scheduled")
+GONE_OUT = ("sending", "paused", "sent", "stopped", "withdrawn")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One notice as a line of a list. `readers` and `read` count people who were sent a letter, after filling."""
+
+    notice: Notice
+    subject: str
+    lists: str
+    readers: int
+    read: int
+
+
+def visible(rights: Rights) -> ModelSelect:
+    """Return the notices that a user may see: the own ones, and those of the lists in view; newest last."""
+    own = Notice.by == rights.user_id
+    lists = rights.lists("view").select(MailingList.id).order_by()
+    if rights.is_admin:
+        others = MailingList.select(MailingList.id).where(
+            MailingList.practice_of.is_null(False), MailingList.practice_of != rights.user_id
+        )
+        hidden = _aimed_at(others)
+        return Notice.select().where(own | Notice.id.not_in(hidden))
+    return Notice.select().where(own | Notice.id.in_(_aimed_at(lists)))
+
+
+def drafts(rights: Rights) -> ModelSelect:
+    """Return the drafts a user may see, the one touched last first."""
+    return visible(rights).where(Notice.state == "draft").order_by(Notice.updated_at.desc(), Notice.id.desc())
+
+
+def booked(rights: Rights) -> ModelSelect:
+    """Return what waits to go out, the next first; what asks to be decided before all (T-04, D-42)."""
+    return visible(rights).where(Notice.state.in_(WAITING)).order_by(Notice.begin_at, Notice.id)
+
+
+def gone_out(rights: Rights) -> ModelSelect:
+    """Return what was sent or is being sent, newest first (T-40)."""
+    return (
+        visible(rights)
+        .where(Notice.state.in_(GONE_OUT))
+        .order_by(fn.COALESCE(Notice.started_at, Notice.confirmed_at).desc(), Notice.id.desc())
+    )
+
+
+def running(rights: Rights) -> ModelSelect:
+    """Return what is being sent now, or stands still for our own reasons."""
+    return gone_out(rights).where(Notice.state.in_(("sending", "paused")))
+
+
+def finished(rights: Rights) -> ModelSelect:
+    """Return what was sent, newest first."""
+    return gone_out(rights).where(Notice.state.in_(("sent", "stopped", "withdrawn")))
+
+
+def search(rights: Rights, text: str = "", list_id: int | None = None) -> ModelSelect:
+    """Return the history that holds a piece of text in subject or text, or went to a list."""
+    query = gone_out(rights)
+    if text:
+        found = Wording.select(Wording.notice).where(Wording.subject.contains(text) | Wording.text.contains(text))
+        query = query.where(Notice.id.in_(found))
+    if list_id:
+        query = query.where(Notice.id.in_(_aimed_at([list_id])))
+    return query
+
+
+def rows(notices: Iterable[Notice]) -> list[Row]:
+    """Return notices as lines of a list; four queries, however many there are."""
+    found = list(notices)
+    numbers = [one.id for one in found]
+    subjects, lists, counts = _subjects(numbers), _list_names(numbers), _reads(numbers)
+    return [
+        Row(one, subjects.get(one.id, ""), "、".join(lists.get(one.id, ())), *counts.get(one.id, (0, 0)))
+        for one in found
+    ]
+
+
+def log_of(notice: Notice) -> list[Log]:
+    """Return what was done to a notice, by whom and when, oldest first."""
+    return list(
+        Log.select(Log, User)
+        .join(User, JOIN.LEFT_OUTER)
+        .where(Log.kind == "notice", Log.number == notice.id)
+        .order_by(Log.at, Log.id)
+    )
+
+
+def corrections_of(notice: Notice) -> list[Notice]:
+    """Return the corrections that were made of a notice and are no drafts any more."""
+    return list(Notice.select().where(Notice.corrects == notice, Notice.state.in_(GONE_OUT)).order_by(Notice.id))
+
+
+def readers_of(notice: Notice) -> ModelSelect:
+    """Return everybody the notice was meant for, by kana; not those who had left a list long before."""
+    return (
+        Delivery.select()
+        .where(Delivery.notice == notice, Delivery.reason != "left")
+        .order_by(Delivery.kana, Delivery.id)
+    )
+
+
+def newest_letters(deliveries: Iterable[int]) -> dict[int, Letter]:
+    """Return the newest letter of each delivery that has one."""
+    newest = Letter.newest == True  # noqa: E712
+    return {one.delivery_id: one for one in Letter.select().where(Letter.delivery.in_(list(deliveries)), newest)}
+
+
+def _aimed_at(lists) -> ModelSelect:
+    return Target.select(Target.notice).where(Target.kind == "list", Target.include == True, Target.number.in_(lists))
+
+
+def _subjects(numbers: list[int]) -> dict[int, str]:
+    query = (
+        Wording.select(Wording.notice, Wording.subject).where(Wording.notice.in_(numbers)).order_by(Wording.id.desc())
+    )
+    return dict(query.tuples())
+
+
+def _list_names(numbers: list[int]) -> dict[int, list[str]]:
+    query = (
+        Target.select(Target.notice, MailingList.name)
+        .join(MailingList, on=(Target.number == MailingList.id))
+        .where(Target.notice.in_(numbers), Target.kind == "list", Target.include == True)
+        .order_by(Target.id)
+        .tuples()
+    )
+    names: dict[int, list[str]] = {}
+    for notice, name in query:
+        names.setdefault(notice, []).append(name)
+    return names
+
+
+def _reads(numbers: list[int]) -> dict[int, tuple[int, int]]:
+    query = (
+        Delivery.select(Delivery.notice, fn.COUNT(Delivery.id), fn.COUNT(Delivery.read_at))
+        .where(Delivery.notice.in_(numbers), Delivery.reason == "")
+        .group_by(Delivery.notice)
+        .tuples()
+    )
+    return {notice: (readers, read) for notice, readers, read in query}

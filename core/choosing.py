@@ -1,0 +1,132 @@
+"""What an organizer chooses recipients from: lists with their sizes, people by name (D-01, D-10 to D-13, X-04)."""
+
+import unicodedata
+from collections.abc import Iterable
+from datetime import datetime
+
+from peewee import JOIN, fn
+
+from core.rights import Rights
+from models import Child, MailingList, Membership, Notice, Person, Target
+
+_KATAKANA = {code: code + 0x60 for code in range(0x3041, 0x3097)}
+
+
+def sizes(lists: Iterable[MailingList]) -> dict[int, int]:
+    """Return how many people each list reaches by mail today, in one query. Lists without anybody are absent."""
+    rows = (
+        Membership.select(Membership.list, fn.COUNT(fn.DISTINCT(Membership.person)))
+        .join(Person)
+        .where(
+            Membership.list.in_([one.id for one in lists]),
+            Membership.state == "active",
+            Person.address.is_null(False),
+            Person.address_state.in_(("fine", "refusing")),
+        )
+        .group_by(Membership.list)
+        .tuples()
+    )
+    return dict(rows)
+
+
+def people(rights: Rights, text: str = "", *, numbers: Iterable[int] | None = None, limit: int = 20) -> list[Person]:
+    """Return people of the lists that may be sent to: by number, or by a piece of a name, reading or child's name.
+
+    Each has `.children_text` for display: 「青山 陽菜 1-1、…」. Who has left every such list is not found.
+    """
+    query = _reachable(rights)
+    if numbers is not None:
+        query = query.where(Person.id.in_(list(numbers)))
+    else:
+        query = query.where(_called(text)).limit(limit)
+    found = list(query.order_by(Person.kana, Person.id))
+    children = _children(found)
+    for person in found:
+        person.children_text = "、".join(children.get(person.id, ()))
+    return found
+
+
+def allowed(rights: Rights, lists: Iterable[int], persons: Iterable[int]) -> bool:
+    """Say whether every list and person chosen is the user's to send to: a forged form must not pass (T-33)."""
+    wanted = set(persons)
+    mine = {one.id for one in rights.lists("send")}
+    if not set(lists) <= mine:
+        return False
+    known = {one.id for one in _reachable(rights).where(Person.id.in_(wanted))} if wanted else set()
+    return wanted <= known
+
+
+def still_allowed(rights: Rights, notice: Notice) -> bool:
+    """Say whether the targets of a draft are still the user's to send to: roles end, drafts stay."""
+    rows = list(Target.select().where(Target.notice == notice, Target.include == True))
+    return allowed(
+        rights,
+        [row.number for row in rows if row.kind == "list"],
+        [row.number for row in rows if row.kind == "person"],
+    )
+
+
+def chosen(notice: Notice) -> dict[tuple[str, bool], set[int]]:
+    """Return the numbers of a notice's targets by (kind, include)."""
+    numbers: dict[tuple[str, bool], set[int]] = {}
+    for row in Target.select().where(Target.notice == notice):
+        numbers.setdefault((row.kind, row.include), set()).add(row.number)
+    return numbers
+
+
+def changed_since(notice: Notice, moment: datetime) -> list[Person]:
+    """Return whose coming, leaving, stopping or new address changed the audience since a moment, by kana."""
+    numbers = chosen(notice)
+    lists, alone = numbers.get(("list", True), set()), numbers.get(("person", True), set())
+    moved = Membership.select(Membership.person).where(
+        Membership.list.in_(lists) | Membership.person.in_(alone),
+        (Membership.joined_at >= moment) | (Membership.stopped_at >= moment) | (Membership.left_at >= moment),
+    )
+    bounced = Membership.select(Membership.person).where(
+        Membership.list.in_(lists) | Membership.person.in_(alone), Membership.state == "active"
+    )
+    return list(
+        Person.select()
+        .where(Person.id.in_(moved) | ((Person.address_state_at >= moment) & Person.id.in_(bounced)))
+        .order_by(Person.kana, Person.id)
+    )
+
+
+def _reachable(rights: Rights):
+    lists = rights.lists("send").select(MailingList.id).order_by()
+    member = Membership.select(Membership.person).where(Membership.list.in_(lists), Membership.state != "left")
+    return Person.select().where(Person.id.in_(member))
+
+
+def _called(text: str):
+    """Match a piece of a name or reading, the child's too; hiragana finds katakana, spaces do not matter."""
+    wanted = unicodedata.normalize("NFKC", text).replace(" ", "")
+    reading = wanted.translate(_KATAKANA)
+    child = (
+        Membership.select(Membership.person)
+        .join(Child, JOIN.INNER)
+        .where(_squeezed(Child.name).contains(wanted) | _squeezed(Child.kana).contains(reading))
+    )
+    return (
+        _squeezed(Person.name).contains(wanted) | _squeezed(Person.kana).contains(reading) | Person.id.in_(child)
+        if wanted
+        else Person.id.is_null()
+    )
+
+
+def _squeezed(column):
+    return fn.REPLACE(fn.REPLACE(column, " ", ""), "\u3000", "")
+
+
+def _children(found: list[Person]) -> dict[int, list[str]]:
+    rows = (
+        Membership.select(Membership.person, Child)
+        .join(Child)
+        .where(Membership.person.in_([one.id for one in found]), Membership.state != "left")
+        .order_by(Child.id)
+    )
+    names: dict[int, dict[int, str]] = {}
+    for row in rows:
+        shown = f"{row.child.name} {row.child.room}".strip()
+        names.setdefault(row.person_id, {})[row.child.id] = shown
+    return {person: list(by_child.values()) for person, by_child in names.items()}
