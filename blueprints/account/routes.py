@@ -44,9 +44,4 @@ def logout():
     return doors.let_out()
 
 
-@bp.get("/account")
-def index():
-    return ""
-
-
-from blueprints.account import letters  # noqa: E402, F401  its routes hang on `bp`
+from blueprints.account import letters, own  # noqa: E402, F401  their routes hang on `bp`

@@ -1,0 +1,117 @@
+"""One's own account: name, address, language, signature, password, devices."""
+
+from flask import Response, abort, g
+from flask_login import current_user
+
+import clock
+from blueprints.account import devices, doors
+from blueprints.account.forms import ChangePassword, Email, Profile
+from blueprints.account.routes import bp
+from core import accounts, logins, sessions
+from models import Session
+from web import answer, blame, go, told
+from words import N_
+
+Answer = Response | tuple[str, int]
+
+
+@bp.get("/account")
+def index() -> Answer:
+    """Show one's own account."""
+    return _page()
+
+
+def _page(status: int = 200, **filled: Profile | Email | ChangePassword) -> Answer:
+    """Show the page with its three forms; one of them perhaps as it was filled in."""
+    forms = {
+        "profile": Profile(None, obj=current_user),
+        "email": Email(None, email=current_user.email or ""),
+        "password": ChangePassword(None),
+    }
+    return answer(
+        "account/index.html",
+        status=status,
+        sessions=list(sessions.open_ones(current_user, clock.now())),
+        device=devices.named,
+        **{**forms, **filled},
+    )
+
+
+@bp.post("/account")
+def change() -> Answer:
+    """Change name, language and signature."""
+    form = Profile()
+    if not form.validate():
+        return _page(422, profile=form)
+    try:
+        accounts.change(
+            current_user,
+            now=clock.now(),
+            name=form.name.data,
+            language=form.language.data,
+            signature=form.signature.data.strip(),
+        )
+    except accounts.Refused as refused:
+        blame(form, refused.field, refused.message, **refused.values)
+        return _page(422, profile=form)
+    g.language = form.language.data
+    told(N_("Saved."))
+    return go("account.index")
+
+
+@bp.post("/account/email")
+def change_email() -> Answer:
+    """Change the address, with the password: whoever finds an open session must not take the account over."""
+    form = Email()
+    try:
+        if not form.validate():
+            return _page(422, email=form)
+        accounts.clean_email(form.email.data)
+        logins.confirm_password(current_user, form.password.data, doors.visitor(), now=clock.now())
+        accounts.change(current_user, now=clock.now(), email=form.email.data)
+    except (accounts.Refused, logins.WrongLogin, logins.TooMany) as refused:
+        return _page(_blamed(form, "password", refused), email=form)
+    told(N_("Saved."))
+    return go("account.index")
+
+
+@bp.post("/account/password")
+def change_password() -> Answer:
+    """Change the password, with the old one; every other device is logged out."""
+    form = ChangePassword()
+    try:
+        if not form.validate():
+            return _page(422, password=form)
+        accounts.check_password(form.password.data, current_user.name, current_user.email)
+        logins.confirm_password(current_user, form.old.data, doors.visitor(), now=clock.now())
+        accounts.set_password(current_user, form.password.data, clock.now(), keep=current_user.session)
+    except (accounts.Refused, logins.WrongLogin, logins.TooMany) as refused:
+        return _page(_blamed(form, "old", refused), password=form)
+    told(N_("The password is changed. All other devices are logged out."))
+    return go("account.index")
+
+
+def _blamed(form: Email | ChangePassword, secret: str, refused: Exception) -> int:
+    """Put a refusal on its field; return the status of the answer."""
+    if isinstance(refused, accounts.Refused):
+        blame(form, refused.field, refused.message, **refused.values)
+    elif isinstance(refused, logins.TooMany):
+        blame(form, secret, refused.message, **refused.values)
+        return 429
+    else:
+        blame(form, secret, N_("This is not your password."))
+    return 422
+
+
+@bp.post("/account/sessions/<int:number>/end")
+def end_session(number: int) -> Answer:
+    """Log one of one's own devices out."""
+    session = Session.get_or_none(Session.id == number, Session.user == current_user)
+    if session is None:
+        abort(404)
+    if session.id == current_user.session.id:
+        sessions.end(session, clock.now())
+        return doors.let_out()
+    sessions.end(session, clock.now())
+    told(N_("That device is logged out."))
+    return go("account.index")

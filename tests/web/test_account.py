@@ -1,0 +1,108 @@
+"""One's own account: name, address, password, devices."""
+
+import re
+
+import pytest
+
+import clock
+from core import passwords
+from models import MailingList, Membership, Session, User
+from tests.cast import PASSWORD
+
+NEW = "mizuumi-no-asa-no-kiri"
+PATHS = ("/account", "/account/email", "/account/password", "/account/sessions/1/end")
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_strangers_are_sent_away(client, path):
+    assert client.post(path).location.startswith("/login")
+
+
+def test_page_shows_ones_own_account(as_):
+    answer = as_("花子").get("/account")
+    assert answer.status_code == 200
+    assert 'value="花子"' in answer.text and "user1@school.example" in answer.text
+
+
+def test_name_language_and_signature_are_changed(as_):
+    browser = as_("花子")
+    given = {"name": "山田 花子", "language": "en", "signature": "1年1組 担任　山田"}
+    assert browser.post("/account", data=given).status_code == 303
+    assert "Saved." in browser.get("/account").text
+    hanako = User.get(User.name == "山田 花子")
+    assert (hanako.language, hanako.signature) == ("en", "1年1組 担任　山田")
+
+
+@pytest.mark.parametrize(("name", "language"), [("太郎", "ja"), ("", "ja"), ("花子", "xx")])
+def test_bad_names_and_languages_are_refused(as_, name, language):
+    assert as_("花子").post("/account", data={"name": name, "language": language, "signature": ""}).status_code == 422
+    assert User.select().where(User.name == "花子", User.language == "ja").count() == 1
+
+
+def test_address_wants_the_password(as_):
+    browser = as_("花子")
+    answer = browser.post("/account/email", data={"email": "new@school.example", "password": "wrong"})
+    assert (answer.status_code, "あなたのパスワードと違います。" in answer.text) == (422, True)
+    assert User.get(User.name == "花子").email == "user1@school.example"
+
+
+def test_new_address_gets_a_practice_list(as_):
+    browser = as_("花子")
+    given = {"email": "new@school.example", "password": PASSWORD}
+    assert browser.post("/account/email", data=given).status_code == 303
+    hanako = User.get(User.name == "花子")
+    assert hanako.email == "new@school.example"
+    practice = MailingList.get(MailingList.practice_of == hanako)
+    assert [row.person.address for row in Membership.select().where(Membership.list == practice)] == [hanako.email]
+
+
+@pytest.mark.parametrize("email", ["user0@school.example", "x@"])
+def test_taken_or_broken_address_is_refused(as_, email):
+    assert as_("花子").post("/account/email", data={"email": email, "password": PASSWORD}).status_code == 422
+
+
+def test_new_password_logs_the_other_devices_out(as_):
+    here, there = as_("花子"), as_("花子")
+    assert here.post("/account/password", data={"old": PASSWORD, "password": NEW}).status_code == 303
+    assert passwords.fits(User.get(User.name == "花子").password, NEW)
+    assert here.get("/account").status_code == 200
+    assert there.get("/account").status_code == 302
+
+
+@pytest.mark.parametrize(("old", "new"), [("wrong", NEW), (PASSWORD, "short"), ("", NEW)])
+def test_password_is_not_changed_without_the_old_one_or_to_a_weak_one(as_, old, new):
+    assert as_("花子").post("/account/password", data={"old": old, "password": new}).status_code == 422
+    assert passwords.fits(User.get(User.name == "花子").password, PASSWORD)
+
+
+def test_guessing_the_password_inside_is_slowed_down_too(as_):
+    browser = as_("花子")
+    given = {"old": "wrong", "password": NEW}
+    assert [browser.post("/account/password", data=given).status_code for _ in range(6)] == [422] * 5 + [429]
+
+
+def test_another_device_is_logged_out_from_here(as_):
+    here, there = as_("花子"), as_("花子")
+    number = re.search(r"/account/sessions/(\d+)/end", here.get("/account").text)[1]
+    assert here.post(f"/account/sessions/{number}/end").status_code == 303
+    assert there.get("/account").status_code == 302
+    assert here.get("/account").status_code == 200
+
+
+def test_sessions_of_others_are_not_there(as_):
+    as_("太郎")
+    taros = Session.get().id
+    assert as_("花子").post(f"/account/sessions/{taros}/end").status_code == 404
+    assert Session.get_by_id(taros).revoked_at is None
+
+
+def test_ending_this_device_is_logging_out(as_):
+    browser = as_("花子")
+    assert browser.post(f"/account/sessions/{Session.get().id}/end").location == "/login"
+    assert browser.get("/account").status_code == 302
+
+
+def test_expired_sessions_are_not_listed(as_):
+    as_("花子")
+    clock.set_offset(13 * 3600)
+    assert as_("花子").get("/account").text.count("/end") == 0
