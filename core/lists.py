@@ -76,7 +76,7 @@ def _free_name(typed: str, but: int = 0) -> str:
 
 
 def _only_whole(whole: bool, but: int = 0) -> None:
-    found = MailingList.open_ones().where(MailingList.whole == True, MailingList.id != but).first()  # noqa: E712
+    found = MailingList.open_ones().where(MailingList.whole == True, MailingList.id != but).first()
     if whole and found:
         raise Refused("whole", N_("“%(name)s” is already marked as the whole organization."), name=found.name)
 

@@ -1,0 +1,54 @@
+"""`flask member`: read a roster into a list, write a list as CSV."""
+
+from pathlib import Path
+
+import click
+from flask.cli import AppGroup
+
+import clock
+from cli.common import fail, in_the_house, note, the_list
+from core import history, roster
+from words import say
+
+member_group = AppGroup("member", help="Members of a list, in and out.")
+COMMANDS = (member_group,)
+
+
+@member_group.command("import")
+@click.argument("wanted", metavar="LIST")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--dry-run", is_flag=True, help="say what would happen, write nothing")
+@in_the_house
+def import_(wanted: str, file: Path, dry_run: bool) -> None:
+    """Read FILE (CSV in any Japanese encoding, tab-separated text, .xlsx, .xls) into LIST.
+
+    Good lines are written, the others are named on stderr. Columns that Kairan does not know become items.
+    """
+    chosen = the_list(wanted)
+    try:
+        sheet = roster.read(file.read_bytes(), file.name)
+    except roster.Unreadable as wrong:
+        fail(say("en", wrong.message, **wrong.values))
+    mapping = roster.guess_mapping(sheet)
+    if dry_run:
+        made = roster.plan(chosen, sheet, mapping, clock.now())
+    else:
+        made = roster.write(chosen, sheet, mapping, None, clock.now())
+    for line in made.lines:
+        if line.outcome == "wrong":
+            note(f"line {line.number}: {' '.join(roster.tell('en', one) for one in line.notes)}")
+    counts = made.counts
+    note(("Nothing written. " if dry_run else "") + ", ".join(f"{number} {name}" for name, number in counts.items()))
+    if counts["wrong"] == len(made.lines):
+        fail("No line could be read.")
+
+
+@member_group.command("export")
+@click.argument("wanted", metavar="LIST")
+@click.option("--language", type=click.Choice(["ja", "en"]), default="ja", help="language of the header")
+@in_the_house
+def export(wanted: str, language: str) -> None:
+    """Write the members of LIST to stdout as CSV (UTF-8 with BOM); `member import` reads it back unchanged."""
+    chosen = the_list(wanted)
+    click.get_binary_stream("stdout").write(roster.export(chosen, language))
+    history.log(None, "roster.exported", chosen.id)
