@@ -23,7 +23,7 @@ GRACE_S = 30
 STEADY_S = 60
 PARTS: dict[str, tuple[str, ...]] = {
     "web": ("pages",),
-    "worker": ("bell", "sender", "sender"),
+    "worker": ("bell", "send-letters", "send-letters"),
 }
 
 

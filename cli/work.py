@@ -27,7 +27,7 @@ def work(drain: bool) -> None:
         common.fail(f"The mail server cannot be used ({sender.trouble}). The letters wait; nothing is lost.")
 
 
-@click.command(hidden=True)
+@click.command("send-letters", hidden=True)  # `flask sender` is about who may post to a list
 @common.in_the_house
 def sender() -> None:
     """One sender process; started and watched by the supervisor."""
