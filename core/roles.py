@@ -32,6 +32,7 @@ class LastManager(Exception):
 
     def __init__(self, lists: list[MailingList]) -> None:
         super().__init__(self.message)
+        self.lists = lists
         self.values = {"lists": ", ".join(one.name for one in lists)}
 
 

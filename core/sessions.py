@@ -91,5 +91,5 @@ def end(session: Session, now: datetime) -> bool:
 
 def end_all(user: User, now: datetime, *, but: Session | None = None) -> int:
     """Revoke every session of a user, but perhaps the one in use; return how many."""
-    ended = Session.user == user, Session.revoked_at.is_null(), Session.id != (but.id if but else 0)
-    return Session.update(revoked_at=now).where(*ended).execute()
+    in_force = Session.user == user, Session.revoked_at.is_null(), Session.expires_at > now
+    return Session.update(revoked_at=now).where(*in_force, Session.id != (but.id if but else 0)).execute()

@@ -1,0 +1,1 @@
+"""Who organizes: invitations, roles, disabled accounts. For administrators."""

@@ -1,0 +1,40 @@
+"""Forms about organizers and their roles."""
+
+from wtforms import BooleanField, DateField, RadioField, SelectField, StringField
+from wtforms.fields.choices import SelectChoice
+from wtforms.validators import InputRequired, Length, Optional
+
+from core import roles
+from models import MailingList
+from web import Form, _
+from words import LANGUAGES, N_
+
+NEEDED = InputRequired(N_("Please fill in this field."))
+
+
+class Duty(Form):
+    """A role, where it counts, and until when."""
+
+    kind = SelectField(N_("Role"), default="sender")
+    place = SelectField(N_("Where it counts"), coerce=int)
+    until = DateField(N_("Last day (empty: without end)"), [Optional()])
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)
+        self.kind.choices = [SelectChoice(kind, _(roles.WORDS[kind])) for kind in reversed(roles.WORDS)]
+        places = [SelectChoice(0, _("The whole organization"))]
+        self.place.choices = places + [SelectChoice(one.id, one.name) for one in MailingList.open_ones()]
+
+
+class Invite(Duty):
+    """A colleague with the first role."""
+
+    name = StringField(N_("User name"), [NEEDED, Length(max=60)])
+    email = StringField(N_("E-mail address"), [NEEDED, Length(max=254)])
+    language = RadioField(N_("Language of the pages"), choices=[SelectChoice(*pair) for pair in LANGUAGES.items()])
+
+
+class Anyway(Form):
+    """Disable although a list loses its only manager."""
+
+    anyway = BooleanField()
