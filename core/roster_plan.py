@@ -148,14 +148,14 @@ class _Memberships:
             line.changed(True, N_("stopped"))
         line.outcome = "changed" if line.changes else "already"
         if not line.changes:
-            line.notes.insert(0, Note(_already(found, line)))
+            line.notes.insert(0, Note(already(found, line)))
 
 
 def _pair(line: Line) -> tuple[int, int]:
     return id(line.person), id(line.child) if line.child is not None else 0
 
 
-def _already(found: Membership, line: Line) -> str:
+def already(found: Membership, line: Line) -> str:
     """Return the sentence for somebody who is in the list, with the state that explains missing letters."""
     if found.state == "stopped":
         return N_("Already registered (stopped).")
