@@ -1,9 +1,26 @@
-from flask import Blueprint
+"""The first page: two large buttons, what needs somebody now, what goes out next, how the latest notices stand."""
 
+import uuid
+
+from flask import Blueprint, Response
+from flask_login import current_user
+
+import clock
+from core import today
+from web import answer, rights
 
 bp = Blueprint("home", __name__)
 
+Answer = Response | tuple[str, int]
+
 
 @bp.get("/")
-def index():
-    return ""
+def index() -> Answer:
+    """Show the first page, or only the part that moves while something is being sent."""
+    return answer(
+        "home/index.html",
+        "home/_needs.html",
+        today=today.of(rights(), clock.now()),
+        steps=today.steps(current_user, rights()),
+        form_key=uuid.uuid4().hex,
+    )

@@ -1,0 +1,190 @@
+"""What an organizer finds on the first page: what needs somebody now, what goes out next, how the latest ones stand.
+
+Every figure is one query whatever the number of notices or people; only what the user's rights allow is counted.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from peewee import JOIN, Case, ModelSelect, fn
+
+from core import archive, progress
+from core.archive import Row
+from core.board_rows import NOT_ASKED
+from core.organization import settings
+from core.progress import Progress
+from core.rights import Rights
+from models import Child, Cover, Delivery, MailingList, Membership, Notice, Person, User
+
+SHOWN = 5
+UNREAD_FOR = timedelta(days=7)
+"""How long a notice that was not read by all stays among what needs somebody."""
+UNREAD_AFTER = timedelta(hours=12)
+"""Ordinary notices are given this time before anybody is troubled; urgent ones none."""
+REFUSING = ("bounced", "complained", "refusing")
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many households a notice went to, and how many have confirmed or were told by telephone."""
+
+    households: int = 0
+    done: int = 0
+
+    @property
+    def left(self) -> int:
+        return self.households - self.done
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A notice in a list with its households."""
+
+    row: Row
+    count: Count
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """The first three steps of a new house: which are done."""
+
+    roster: bool
+    written: bool
+    colleague: bool
+
+    @property
+    def open(self) -> bool:
+        return not (self.roster and self.written and self.colleague)
+
+
+@dataclass(frozen=True, slots=True)
+class Today:
+    """The whole first page. `troubled`: how many people cannot be reached by mail, and the first names."""
+
+    asking: list[Row]
+    running: list[tuple[Row, Progress]]
+    unread: list[Line]
+    pending: int
+    troubled: tuple[int, list[Person]]
+    nameless: int
+    waiting: list[Row]
+    drafts: list[Row]
+    latest: list[Line]
+
+    @property
+    def matters(self) -> int:
+        """Return how many matters need somebody now."""
+        one_each = (self.pending, self.troubled[0], self.nameless)
+        return len(self.asking) + len(self.running) + len(self.unread) + sum(bool(one) for one in one_each)
+
+
+def of(rights: Rights, now: datetime) -> Today:
+    """Gather the first page of one user."""
+    booked = archive.rows(archive.booked(rights).limit(4 * SHOWN))
+    asking = [row for row in booked if row.notice.held_why in ("late", "changed")]
+    latest = archive.rows(archive.finished(rights).limit(SHOWN))
+    unread = archive.rows(_maybe_unread(rights, now))
+    counts = households([row.notice.id for row in (*latest, *unread)], seen_lists(rights))
+    return Today(
+        asking=asking,
+        running=running(rights, now),
+        unread=[line for line in _lines(unread, counts) if line.count.left][:SHOWN],
+        pending=_people(rights, "manage").where(Membership.state == "pending").count(),
+        troubled=_troubled(rights),
+        nameless=_nameless(rights),
+        waiting=[row for row in booked if row not in asking][:SHOWN],
+        drafts=archive.rows(archive.drafts(rights).limit(SHOWN)),
+        latest=_lines(latest, counts),
+    )
+
+
+def _lines(rows: list[Row], counts: dict[int, Count]) -> list[Line]:
+    return [Line(row, counts.get(row.notice.id, Count())) for row in rows]
+
+
+def running(rights: Rights, now: datetime) -> list[tuple[Row, Progress]]:
+    """Return what is being sent now, or stands still, with how far it has come."""
+    force = settings()
+    rows = archive.rows(archive.running(rights).limit(SHOWN))
+    return [(row, progress.of(row.notice, force, now)) for row in rows]
+
+
+def _maybe_unread(rights: Rights, now: datetime) -> ModelSelect:
+    """Return the notices of the last days that ask for confirmation and have had their time."""
+    sent = archive.finished(rights).where(
+        Notice.state != "withdrawn",
+        Notice.read_confirmation == True,  # noqa: E712
+        Notice.practice == False,  # noqa: E712
+        Notice.started_at > now - UNREAD_FOR,
+        (Notice.urgent == True) | (Notice.started_at < now - UNREAD_AFTER),  # noqa: E712
+    )
+    return sent.limit(4 * SHOWN)
+
+
+def seen_lists(rights: Rights) -> set[int] | None:
+    """Return the lists whose households this user may count; None for everybody's."""
+    if rights.may("view", 0):
+        return None
+    return {one.id for one in rights.lists("view")}
+
+
+def households(notices: Collection[int], lists: Collection[int] | None) -> dict[int, Count]:
+    """Count households of notices as the board does: read by one guardian is read by the household."""
+    mine = Cover.list.in_(list(lists)) if lists is not None else Delivery.id.is_null(False)
+    confirmed = Delivery.read_at.is_null(False) | Delivery.told_at.is_null(False)
+    household = fn.COALESCE(Cover.household, "")
+    alone = Case(None, [(household == "", Delivery.id)], 0)
+    units = (
+        Delivery.select(Delivery.notice, fn.MAX(Case(None, [(confirmed, 1)], 0)).alias("done"))
+        .join(Cover, JOIN.LEFT_OUTER)
+        .where(Delivery.notice.in_(list(notices)), Delivery.reason.not_in(NOT_ASKED), mine)
+        .group_by(Delivery.notice, household, alone)
+        .alias("units")
+    )
+    found = (
+        Delivery.select(units.c.notice_id, fn.COUNT(units.c.done), fn.SUM(units.c.done))
+        .from_(units)
+        .group_by(units.c.notice_id)
+        .tuples()
+    )
+    return {notice: Count(total, done) for notice, total, done in found}
+
+
+# ── people ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _people(rights: Rights, need: str) -> ModelSelect:
+    """Return the memberships of lists that the user may view or manage; no practice lists."""
+    mine = rights.lists(need).where(MailingList.practice_of.is_null()).select(MailingList.id).order_by()
+    return Membership.select(Membership.id).where(Membership.list.in_(mine))
+
+
+def _troubled(rights: Rights) -> tuple[int, list[Person]]:
+    """Return how many active members our letters do not reach, and the first three."""
+    members = _people(rights, "view").where(Membership.state == "active").select(Membership.person)
+    found = Person.select().where(Person.address_state.in_(REFUSING), Person.id.in_(members))
+    return found.count(), list(found.order_by(Person.kana, Person.id).limit(3))
+
+
+def _nameless(rights: Rights) -> int:
+    """Count active members without a name, or whose child has no class."""
+    no_class = Membership.child.is_null(False) & (Child.grade == "") & (Child.class_name == "")
+    found = _people(rights, "manage").join(Person).switch(Membership).join(Child, JOIN.LEFT_OUTER)
+    people = found.where(Membership.state == "active", (Person.name == "") | no_class)
+    return people.select(Membership.person).distinct().count()
+
+
+# ── the beginning ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def steps(user: User, rights: Rights) -> Steps | None:
+    """Return the first three steps while a new house still needs them; None once it runs, or for who cannot write."""
+    if not rights.may("send") or archive.gone_out(rights).where(Notice.practice == False).exists():  # noqa: E712
+        return None
+    found = Steps(
+        roster=not rights.may("manage") or _people(rights, "manage").exists(),
+        written=Notice.select().where(Notice.by == user, Notice.confirmed_at.is_null(False)).exists(),
+        colleague=not rights.is_admin or User.select().count() > 1,
+    )
+    return found if found.open else None
