@@ -74,7 +74,7 @@ class _Gathered:
 
 
 def resolve(notice: Notice) -> Audience:
-    """Work out the audience of a notice from its targets. Four queries, whatever the number of people."""
+    """Work out the audience of a notice from its targets. Five queries, whatever the number of people."""
     targets = list(Target.select().where(Target.notice == notice).order_by(Target.id))
     lists = _lists(targets)
     order = {one.id: place for place, one in enumerate(lists)}
@@ -103,7 +103,8 @@ def fingerprint_of(receiving: Iterable[Recipient]) -> str:
 
 def _lists(targets: list[Target]) -> list[MailingList]:
     numbers = [one.number for one in targets if one.kind == "list" and one.include]
-    found = {one.id: one for one in MailingList.select().where(MailingList.id.in_(numbers))}
+    open_ones = MailingList.select().where(MailingList.id.in_(numbers), MailingList.closed_at.is_null())
+    found = {one.id: one for one in open_ones}
     return [found[number] for number in numbers if number in found]
 
 
@@ -111,18 +112,21 @@ def _gather(targets: list[Target], order: dict[int, int]) -> dict[int, _Gathered
     """Collect everybody named by a list or alone, with the memberships that count for this notice."""
     alone = {one.number for one in targets if one.kind == "person" and one.include}
     people: dict[int, _Gathered] = {}
+    closed = MailingList.select(MailingList.id).where(MailingList.closed_at.is_null(False))
     rows = (
         Membership.select(Membership, Person, Child)
         .join(Person)
         .switch(Membership)
         .join(Child, JOIN.LEFT_OUTER)
-        .where(Membership.list.in_(list(order)) | Membership.person.in_(alone), Membership.state != "left")
+        .where(
+            Membership.list.in_(list(order)) | Membership.person.in_(alone),
+            Membership.list.not_in(closed),
+            Membership.state != "left",
+        )
         .order_by(Membership.id)
     )
     for row in rows:
-        if row.list_id in order or row.person_id in alone:
-            gathered = people.setdefault(row.person_id, _Gathered(row.person))
-            gathered.memberships.append(row)
+        people.setdefault(row.person_id, _Gathered(row.person)).memberships.append(row)
     for person in Person.select().where(Person.id.in_(alone)):
         people.setdefault(person.id, _Gathered(person)).alone = True
     return people
@@ -132,14 +136,14 @@ def _members_of(lists: Iterable[int]) -> set[int]:
     numbers = list(lists)
     if not numbers:
         return set()
-    rows = Membership.select(Membership.person).where(Membership.list.in_(numbers), Membership.state == "active")
+    rows = Membership.select(Membership.person).where(Membership.list.in_(numbers), Membership.state != "left")
     return {row.person_id for row in rows}
 
 
 def _recipient(one: _Gathered, order: dict[int, int], excluded: set[int]) -> Recipient:
     person = one.person
     named = [row for row in one.memberships if row.list_id in order]
-    active = [row for row in (named or one.memberships) if row.state == "active"]
+    active = _active(named) or (_active(one.memberships) if one.alone else [])
     active.sort(key=lambda row: (order.get(row.list_id, len(order)), row.id))
     covers = active or named or one.memberships
     children = {row.child_id: row.child for row in covers if row.child_id}
@@ -158,6 +162,10 @@ def _recipient(one: _Gathered, order: dict[int, int], excluded: set[int]) -> Rec
         household=person.household,
         phone=person.phone,
     )
+
+
+def _active(memberships: list[Membership]) -> list[Membership]:
+    return [row for row in memberships if row.state == "active"]
 
 
 def _reason(one: _Gathered, active: list[Membership], excluded: set[int]) -> str:
