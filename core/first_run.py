@@ -31,12 +31,23 @@ class Details:
     password: str
 
 
-def set_up(config: ground.Config, token: str, details: Details, now: datetime) -> User:
+def is_open(token: str) -> bool:
+    """Say whether this is the token of an installation that waits for its set-up."""
+    return organization.is_setup_token(ground.current(), token)
+
+
+def public_root(url_root: str) -> str:
+    """Return the address of the pages as a browser reached them; empty if it is only this machine's own."""
+    host = urlsplit(url_root).hostname or ""
+    return "" if host == "localhost" or ground.is_loopback(f"smtp://{host}") else url_root.rstrip("/")
+
+
+def set_up(token: str, details: Details, now: datetime) -> User:
     """Write the organization and its first administrator. Raises AlreadyDone, accounts.Refused."""
     fields = ("organization", "postal", "contact", "mail_domain", "base_url", "language")
     kept = cleaned({name: getattr(details, name) for name in fields})
     with models.db.atomic():
-        if not organization.is_setup_token(config, token):
+        if not is_open(token):
             raise AlreadyDone
         organization.change(None, name=kept.pop("organization"), **kept)
         user = accounts.add_user(
@@ -44,7 +55,7 @@ def set_up(config: ground.Config, token: str, details: Details, now: datetime) -
         )
         Role.create(user=user, list_id=0, kind="admin")
         accounts.practice_list(user, now)
-        organization.finish_setup(config, user, now)
+        organization.finish_setup(ground.current(), user, now)
     return user
 
 

@@ -1,12 +1,9 @@
 """The first set-up: one page, one link, once."""
 
-from urllib.parse import urlsplit
-
 from flask import Blueprint, Response, redirect, request, session, url_for
 from flask_login import login_user
 
 import clock
-import config as ground
 from blueprints.setup.forms import Setup
 from core import accounts, first_run, organization, sessions
 from web import answer, blame, language, public
@@ -29,7 +26,7 @@ def welcome() -> Answer:
 @public
 def begin(token: str) -> Answer:
     """Ask the five things, write them, and log the first administrator in. A dead link is a kind 404."""
-    if not organization.is_setup_token(ground.current(), token):
+    if not first_run.is_open(token):
         return answer("setup/dead.html", status=404, ready=organization.is_ready())
     form = Setup()
     if request.method == "GET":
@@ -37,7 +34,7 @@ def begin(token: str) -> Answer:
     if not form.validate_on_submit():
         return answer("setup/begin.html", status=422 if form.errors else 200, form=form)
     try:
-        user = first_run.set_up(ground.current(), token, _details(form), clock.now())
+        user = first_run.set_up(token, _details(form), clock.now())
     except accounts.Refused as refused:
         blame(form, refused.field, refused.message, **refused.values)
         return answer("setup/begin.html", status=422, form=form)
@@ -50,10 +47,4 @@ def begin(token: str) -> Answer:
 
 def _details(form: Setup) -> first_run.Details:
     typed = {name: value for name, value in form.data.items() if name != "csrf_token"}
-    return first_run.Details(**typed, base_url=_reached_by())
-
-
-def _reached_by() -> str:
-    """Return the address of the pages as this browser sees them; empty if it is only this machine's own."""
-    host = urlsplit(request.url_root).hostname or ""
-    return "" if host == "localhost" or ground.is_loopback(f"smtp://{host}") else request.url_root.rstrip("/")
+    return first_run.Details(**typed, base_url=first_run.public_root(request.url_root))

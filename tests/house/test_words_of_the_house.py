@@ -1,0 +1,181 @@
+"""What may not be written anywhere in the repository, and how partials and source strings look."""
+
+import ast
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tools import catalogue
+
+HERE = Path(__file__).parents[2]
+TEXT = {".py", ".html", ".js", ".css", ".md", ".toml", ".sh", ".service", ".json", ".csv", ".txt", ".yml", ".cfg", ""}
+THIS = Path(__file__).name
+PRODUCT = ("app.py", "web.py", "models.py", "tasks.py", "config.py", "clock.py", "words.py", "core", "mail", "cli")
+WORKER_LOOPS = {"core/sending.py"}
+"""The only places where any exception is caught: they record it, put the work off and go on."""
+
+
+def tracked() -> list[Path]:
+    """Return the text files that git keeps, vendored ones left out."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=HERE, capture_output=True, check=True).stdout.decode()
+    paths = [HERE / name for name in listed.split("\0") if name and "vendor/" not in name]
+    return [path for path in paths if path.suffix in TEXT and path.name != THIS and path.is_file()]
+
+
+def python_files() -> list[Path]:
+    folders = [*PRODUCT, "blueprints"]
+    return [path for path in tracked() if path.suffix == ".py" and path.relative_to(HERE).parts[0] in folders]
+
+
+def name(path: Path) -> str:
+    return str(path.relative_to(HERE))
+
+
+FORBIDDEN = {
+    "a path of somebody's machine": r"(?<![\w.])/(?:home|Users|work|root|tmp)/\w",
+    "a note of unfinished work": r"\b(?:TODO|FIXME|XXX|HACK)\b",
+    "a stamp of who or what wrote it": r"Co-Authored-By|Generated (?:with|by) \w+ (?:Code|AI)|\bChatGPT\b|\bClaude\b",
+    "a private key": r"-----BEGIN (?:RSA |EC )?PRIVATE KEY",
+}
+EXCUSED = {("kairan", "/root/"), (".ci/run", "/root/"), (".ci/run", "/tmp/")}
+
+
+@pytest.mark.parametrize("what", FORBIDDEN)
+def test_no_file_holds(what):
+    pattern = re.compile(FORBIDDEN[what])
+    found = [
+        (name(path), hit[0])
+        for path in tracked()
+        for hit in pattern.finditer(path.read_text("utf-8", errors="replace"))
+        if not any(name(path) == file and hit[0].startswith(text) for file, text in EXCUSED)
+    ]
+    assert found == []
+
+
+def test_every_text_is_utf_8_with_unix_lines():
+    wrong = []
+    for path in tracked():
+        content = path.read_bytes()
+        if path.name.endswith(("_sjis.csv",)):
+            continue
+        try:
+            content.decode("utf-8")
+        except UnicodeDecodeError:
+            wrong.append(name(path))
+        if b"\r\n" in content and path.suffix != ".csv":
+            wrong.append(name(path))
+    assert wrong == []
+
+
+# ── python ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def broad_excepts(source: str) -> list[int]:
+    """Return the lines that catch everything."""
+    return [
+        node.lineno
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.ExceptHandler)
+        and (node.type is None or (isinstance(node.type, ast.Name) and node.type.id in ("Exception", "BaseException")))
+    ]
+
+
+def test_only_the_worker_loop_catches_everything():
+    found = {name(path): broad_excepts(path.read_text("utf-8")) for path in python_files()}
+    assert {file: lines for file, lines in found.items() if lines and file not in WORKER_LOOPS} == {}
+
+
+PERSONAL = re.compile(r"address|email|mail$|subject|text$|body|phone|token|password|\.name$|kana|payload")
+
+
+def personal_in_logs(source: str) -> list[str]:
+    """Return what a log call is handed that sounds like an address, a name, a text or a key."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+            continue
+        owner = node.func.value
+        if not (isinstance(owner, ast.Name) and owner.id in ("log", "logger", "logging")):
+            continue
+        for argument in [*node.args, *(one.value for one in node.keywords)]:
+            parts = [argument] if not isinstance(argument, ast.JoinedStr) else argument.values
+            found += [
+                ast.unparse(one)
+                for part in parts
+                for one in ast.walk(part)
+                if isinstance(one, ast.Name | ast.Attribute) and PERSONAL.search(ast.unparse(one))
+            ]
+    return found
+
+
+def test_no_log_line_names_anybody():
+    found = {name(path): personal_in_logs(path.read_text("utf-8")) for path in python_files()}
+    assert {file: hits for file, hits in found.items() if hits} == {}
+
+
+@pytest.mark.parametrize(
+    "line", ['log.info("to %s", letter.address)', 'log.warning(f"{person.name} left")', 'log.info("%s", token)']
+)
+def test_the_rule_for_logs_sees_a_breach(line):
+    assert personal_in_logs(line)
+
+
+def test_the_rule_for_logs_lets_numbers_pass():
+    assert personal_in_logs('log.info("letter %s of %s: %s", letter.id, notice.id, type(wrong).__name__)') == []
+
+
+def now_of_the_machine(source: str) -> list[str]:
+    """Return calls that read the machine's clock instead of `clock.now()`."""
+    calls = [ast.unparse(node.func) for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    return [one for one in calls if re.search(r"(?:datetime|date)\.(?:now|utcnow|today)$", one)]
+
+
+def test_one_clock_for_all():
+    found = {name(path): now_of_the_machine(path.read_text("utf-8")) for path in python_files()}
+    assert {file for file, calls in found.items() if calls} <= {"clock.py"}
+
+
+def test_the_tables_know_no_clock_of_their_own():
+    sql = re.compile(
+        r"CURRENT_TIMESTAMP|datetime\('now'|julianday\(|fn\.(?:strftime|datetime|date|unixepoch|now)\b", re.IGNORECASE
+    )
+    assert [name(path) for path in python_files() if sql.search(path.read_text("utf-8"))] == []
+
+
+# ── words and templates ──────────────────────────────────────────────────────────────────────────────────────────
+
+JAPANESE = re.compile(r"[\u3041-\u3096\u30a1-\u30fa\u4e00-\u9fff]")
+NAMES_OF_THINGS = re.compile(r"「[^」]*」|\([^)]*\)")
+
+
+def test_source_strings_are_english():
+    """A Japanese word may be quoted in 「」 or brackets, as the name of what stands on a page or of a law."""
+    found, _ = catalogue.marked(catalogue.ROOT)
+    assert [sentence for sentence in found if JAPANESE.search(NAMES_OF_THINGS.sub("", sentence))] == []
+
+
+def partials() -> list[Path]:
+    return sorted((HERE / "templates").rglob("_*.html"))
+
+
+def outermost(text: str) -> str | None:
+    """Return the first tag of a template; None if it holds macros only."""
+    plain = re.sub(r"\{#.*?#\}", "", text, flags=re.DOTALL)
+    if re.match(r"\s*(?:\{%-? *(?:from|import|set)\b.*?%\}\s*)*\{%-? *macro\b", plain, flags=re.DOTALL):
+        return None
+    first = re.search(r"<(?![!/])(?:\{\{.*?\}\}|[^>])*>", plain)
+    return first[0] if first else None
+
+
+@pytest.mark.parametrize("path", partials(), ids=name)
+def test_a_partial_can_be_replaced_by_its_id(path):
+    """htmx swaps a partial for itself, so it needs an id, or names the ids that it is swapped for."""
+    tag = outermost(path.read_text("utf-8"))
+    assert tag is None or re.search(r"\sid=|\shx-swap-oob=\"outerHTML:#", tag), f"{name(path)}: {tag}"
+
+
+def test_the_rule_for_partials_sees_the_first_tag():
+    assert outermost('{# a <p> #}\n<section class="a" id="{{ x }}"><p>') == '<section class="a" id="{{ x }}">'
+    assert outermost("{% macro row(one) %}<li>{% endmacro %}") is None
