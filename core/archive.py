@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from peewee import JOIN, ModelSelect, fn
 
 from core.rights import Rights
-from models import Delivery, Letter, Log, MailingList, Notice, Target, User, Wording
+from models import Cover, Delivery, Letter, Log, MailingList, Notice, Target, User, Wording
 
 WAITING = ("held", "scheduled")
 GONE_OUT = ("sending", "paused", "sent", "stopped", "withdrawn")
@@ -14,13 +14,11 @@ GONE_OUT = ("sending", "paused", "sent", "stopped", "withdrawn")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One notice as a line of a list. `readers` and `read` count people who were sent a letter, after filling."""
+    """One notice as a line of a list."""
 
     notice: Notice
     subject: str
     lists: str
-    readers: int
-    read: int
 
 
 def visible(rights: Rights) -> ModelSelect:
@@ -77,14 +75,11 @@ def search(rights: Rights, text: str = "", list_id: int | None = None) -> ModelS
 
 
 def rows(notices: Iterable[Notice]) -> list[Row]:
-    """Return notices as lines of a list; four queries, however many there are."""
+    """Return notices as lines of a list; two queries, however many there are."""
     found = list(notices)
     numbers = [one.id for one in found]
-    subjects, lists, counts = _subjects(numbers), _list_names(numbers), _reads(numbers)
-    return [
-        Row(one, subjects.get(one.id, ""), "、".join(lists.get(one.id, ())), *counts.get(one.id, (0, 0)))
-        for one in found
-    ]
+    subjects, lists = _subjects(numbers), _list_names(numbers)
+    return [Row(one, subjects.get(one.id, ""), "、".join(lists.get(one.id, ()))) for one in found]
 
 
 def log_of(notice: Notice) -> list[Log]:
@@ -117,6 +112,21 @@ def newest_letters(deliveries: Iterable[int]) -> dict[int, Letter]:
     return {one.delivery_id: one for one in Letter.select().where(Letter.delivery.in_(list(deliveries)), newest)}
 
 
+def children_of(deliveries: Iterable[int]) -> dict[int, str]:
+    """Return the children of each reader with their class, as they were: 「5年1組 藤井 澪」 in short."""
+    rows = (
+        Cover.select(Cover.delivery, Cover.grade, Cover.class_name, Cover.child_name)
+        .where(Cover.delivery.in_(list(deliveries)), Cover.child_name != "")
+        .order_by(Cover.id)
+        .tuples()
+    )
+    names: dict[int, dict[str, None]] = {}
+    for delivery, grade, class_name, child in rows:
+        room = "-".join(part for part in (grade, class_name) if part)
+        names.setdefault(delivery, {})[f"{room} {child}".strip()] = None
+    return {delivery: "、".join(children) for delivery, children in names.items()}
+
+
 def _aimed_at(lists) -> ModelSelect:
     return Target.select(Target.notice).where(Target.kind == "list", Target.include == True, Target.number.in_(lists))
 
@@ -140,13 +150,3 @@ def _list_names(numbers: list[int]) -> dict[int, list[str]]:
     for notice, name in query:
         names.setdefault(notice, []).append(name)
     return names
-
-
-def _reads(numbers: list[int]) -> dict[int, tuple[int, int]]:
-    query = (
-        Delivery.select(Delivery.notice, fn.COUNT(Delivery.id), fn.COUNT(Delivery.read_at))
-        .where(Delivery.notice.in_(numbers), Delivery.reason == "")
-        .group_by(Delivery.notice)
-        .tuples()
-    )
-    return {notice: (readers, read) for notice, readers, read in query}

@@ -29,7 +29,7 @@ def sizes(lists: Iterable[MailingList]) -> dict[int, int]:
     return dict(rows)
 
 
-def people(rights: Rights, text: str = "", *, numbers: Iterable[int] | None = None, limit: int = 20) -> list[Person]:
+def people(rights: Rights, text: str = "", *, numbers: Iterable[int] | None = None, limit: int = 12) -> list[Person]:
     """Return people of the lists that may be sent to: by number, or by a piece of a name, reading or child's name.
 
     Each has `.children_text` for display: 「青山 陽菜 1-1、…」. Who has left every such list is not found.

@@ -21,7 +21,8 @@ FOOTER_OFF = N_(
 )
 NIGHT = (22, 6)
 _DATE = re.compile(r"(?<!\d)(\d{1,2})(?:月(\d{1,2})日|/(\d{1,2}))[（(]([月火水木金土日])[）)]")
-_DAYS = {"今日": 0, "本日": 0, "きょう": 0, "明日": 1, "あす": 1, "あした": 1, "明後日": 2, "あさって": 2}
+_DAYS = {"今日": 0, "本日": 0, "きょう": 0, "明日": 1, "あした": 1, "あす": 1, "明後日": 2, "あさって": 2}
+_DAY_WORD = re.compile(r"今日|本日|きょう|明日|あした|明後日|あさって|(?<![ぁ-ん])あす(?=[、はのにも\s])")
 _WEEK = "月火水木金土日"
 
 
@@ -64,13 +65,11 @@ def _of_day_words(text: str, begins: datetime, at: datetime | None, language: st
     """Say which day "tomorrow" will be for the reader of a letter that goes out on another day."""
     if at is None or clock.local(at).date() == clock.today():
         return
-    for word, days in _DAYS.items():
-        if word in text and not (word == "明日" and "明後日" in text.replace("明日", "")):
-            read_as = clock.local(begins).date() + timedelta(days=days)
-            values = {"word": word, "day": words.day(language, begins), "read": words.day(language, read_as)}
-            yield Warning(
-                "day", N_("The text says “%(word)s” but goes out on %(day)s; readers will take it as %(read)s."), values
-            )
+    sentence = N_("The text says “%(word)s” but goes out on %(day)s; readers will take it as %(read)s.")
+    for word in dict.fromkeys(_DAY_WORD.findall(text)):
+        read_as = clock.local(begins).date() + timedelta(days=_DAYS[word])
+        values = {"word": word, "day": words.day(language, begins), "read": words.day(language, read_as)}
+        yield Warning("day", sentence, values)
 
 
 def _of_weekdays(text: str, today: date, language: str) -> Iterator[Warning]:

@@ -7,7 +7,7 @@ from flask import Blueprint, abort, render_template, request
 
 import clock
 import web
-from core import archive, delivery, letters, notices, progress
+from core import archive, delivery, letters, notices, progress, today
 from core.audience import REASONS
 from core.organization import settings
 from core.rights import target_lists
@@ -38,14 +38,13 @@ def index() -> str:
     """List what was sent, newest first, by month; search subject and text, or one list."""
     text, list_id = request.args.get("q", "").strip()[:200], request.args.get("list", type=int)
     page = web.page_of(archive.search(web.rights(), text, list_id), PAGE)
-    months = [
-        (month, list(rows))
-        for month, rows in groupby(archive.rows(page.rows), lambda row: _month(row.notice.started_at or clock.now()))
-    ]
+    rows = archive.rows(page.rows)
+    months = [(month, list(some)) for month, some in groupby(rows, lambda row: _month(row.notice.started_at))]
     return render_template(
         "history/index.html",
         page=page,
         months=months,
+        counts=today.households([row.notice.id for row in rows], today.seen_lists(web.rights())),
         text=text,
         list_id=list_id,
         lists=list(web.rights().lists("view")),
@@ -72,6 +71,7 @@ def show(number: int) -> str:
         "history/show.html",
         notice=notice,
         row=row,
+        count=today.households([number], today.seen_lists(web.rights())).get(number),
         seen=progress.of(notice, force, now),
         states=notices.STATES,
         letter_states=delivery.STATES,

@@ -76,6 +76,7 @@ def confirm(number: int) -> Any:
     return web.go("notices.show", number=number)
 
 
+_WRONG_NUMBER = N_("That is not the number. If everybody is right, type %(number)s.")
 _CHANGED = N_("The words were changed in another window since this page was shown. Please check them once more.")
 
 
@@ -98,7 +99,7 @@ def _refused(notice: Notice, form: CheckForm, when: When, refusal: notices.Refus
     if isinstance(refusal, notices.Incomplete):
         return _back_to_gap(notice, refusal.fields)
     if isinstance(refusal, notices.WrongNumber):
-        form.typed.errors = [web._(refusal.message, **refusal.values)]
+        form.typed.errors = [web._(_WRONG_NUMBER, **refusal.values)]
         return _again(notice, form, when)
     if isinstance(refusal, notices.PastTime):
         return _again(notice, form, When(when.at, when.value, refusal.message))

@@ -10,7 +10,7 @@ import web
 from blueprints.notices import asked, bp, check, compose, own_copy, steer
 from blueprints.notices.drafts import own_draft
 from blueprints.notices.forms import NewForm
-from core import archive, notices
+from core import archive, notices, today
 from words import N_
 
 __all__ = ["asked", "bp", "check", "compose", "own_copy", "steer"]
@@ -23,13 +23,15 @@ def index() -> str:
     """Show what waits or asks to be decided, the drafts, and the latest notices."""
     rights = web.rights()
     waiting = archive.rows(archive.booked(rights))
+    latest = archive.rows(archive.finished(rights).limit(LATEST))
     return render_template(
         "notices/index.html",
         asking=[row for row in waiting if row.notice.held_why in ("late", "changed")],
         waiting=[row for row in waiting if row.notice.held_why not in ("late", "changed")],
         running=archive.rows(archive.running(rights)),
         drafts=archive.rows(archive.drafts(rights).limit(50)),
-        latest=archive.rows(archive.finished(rights).limit(LATEST)),
+        latest=latest,
+        counts=today.households([row.notice.id for row in latest], today.seen_lists(rights)),
         form_key=uuid.uuid4().hex,
     )
 

@@ -11,8 +11,8 @@ import tasks
 import web
 from blueprints.notices import asked, bp
 from blueprints.notices.forms import TimeForm
+from core import archive, delivery, letters, notices, progress
 from core import audience as audiences
-from core import delivery, letters, notices, progress
 from core.organization import settings
 from core.rights import target_lists
 from models import Notice
@@ -40,6 +40,7 @@ def _state(notice: Notice, seen: progress.Progress) -> dict[str, Any]:
     begun = notice.started_at is not None
     joined, gone = progress.changed_at_start(notice) if begun else ([], [])
     left_out = list(progress.left_out(notice)) if begun else []
+    trouble = _trouble(notice, seen) if begun else {}
     return {
         "notice": notice,
         "wording": wording,
@@ -49,8 +50,9 @@ def _state(notice: Notice, seen: progress.Progress) -> dict[str, Any]:
         "letter_states": delivery.STATES,
         "letter_reasons": delivery.LETTER_REASONS,
         "reasons": audiences.REASONS,
-        "trouble": _trouble(notice, seen) if begun else {},
-        "left_out": [one for one in left_out if one.reason != "left"],
+        "trouble": trouble,
+        "children": archive.children_of(_numbers(trouble, left_out)),
+        "left_out": left_out,
         "calls": sum(one.reason in ("no_address", "bounced") for one in left_out),
         "joined": joined,
         "gone": gone,
@@ -65,6 +67,10 @@ def _state(notice: Notice, seen: progress.Progress) -> dict[str, Any]:
 def _trouble(notice: Notice, seen: progress.Progress) -> dict[str, list]:
     """Return the letters that need somebody's eye, by state and name."""
     return {state: list(progress.by_name(notice, (state,))) for state in progress.TROUBLE if seen.counts[state]}
+
+
+def _numbers(trouble: dict[str, list], left_out: list) -> list[int]:
+    return [one.delivery_id for rows in trouble.values() for one in rows] + [one.id for one in left_out]
 
 
 # ── while it waits ───────────────────────────────────────────────────────────────────────────────────────────────

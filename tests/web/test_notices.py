@@ -7,7 +7,7 @@ import pytest
 import clock
 from core import audience as audiences
 from core import notices
-from models import Letter, Membership, Notice, Target, User, millis
+from models import Notice, Target, millis
 
 CLASS, OTHER = "1-1", "2-1"
 

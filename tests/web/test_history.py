@@ -1,0 +1,144 @@
+"""The history: when, who, what, by which route, to whom, with what outcome (T-03, T-40, T-41)."""
+
+import html
+from datetime import timedelta
+
+import pytest
+
+import clock
+from core import audience as audiences
+from core import delivery, notices
+from models import Delivery, Notice
+
+CLASS, OTHER = "1-1", "2-1"
+
+
+def sent(school, subject, name="花子", key=CLASS, route="web", at=None, text="本文です。"):
+    """Make a notice that has begun to be sent."""
+    now = clock.now()
+    made = notices.draft(school.users[name], now=now, route=route)
+    notices.choose(made, lists=[school.lists[key].id], now=now)
+    notices.save(made, subject=subject, text=text, now=now)
+    mark, booked = audiences.resolve(made), now + timedelta(seconds=1) if at else None
+    typed = str(mark.letters)
+    notices.confirm(made, by=school.users[name], fingerprint=mark.fingerprint, now=now, at=booked, typed=typed)
+    Notice.update(begin_at=now).where(Notice.id == made.id).execute()
+    delivery.start_due(now)
+    return Notice.get_by_id(made.id)
+
+
+def page(browser, address, status=200):
+    answer = browser.get(address)
+    assert answer.status_code == status, (address, answer.status_code)
+    return html.unescape(answer.get_data(as_text=True))
+
+
+@pytest.fixture
+def hanako(as_):
+    return as_("花子")
+
+
+def test_every_route_leaves_the_same_record(hanako, school):
+    """T-40, T-03: pages, terminal, mail, booked or not: when, who and what stand there."""
+    sent(school, "画面のもの")
+    sent(school, "コマンドのもの", route="terminal")
+    sent(school, "メールのもの", route="mail")
+    sent(school, "予約したもの", at=True)
+    text = page(hanako, "/history")
+    for subject in ("画面のもの", "コマンドのもの", "メールのもの", "予約したもの"):
+        assert subject in text
+    assert "コマンドから" in text
+    assert "メールから" in text
+    assert text.count("花子") >= 4
+
+
+def test_the_full_text_is_kept_as_sent(hanako, school):
+    """T-41."""
+    made = sent(school, "遠足のお知らせ", text="一行目\n二行目")
+    text = page(hanako, f"/history/{made.id}")
+    assert "一行目\n二行目" in text
+    assert "お読みになったら" in text
+    assert "花子、画面から" in text
+    assert "送信を始めた" in text
+    for name in ("青山 健太", "和田 幸子"):
+        assert name in text
+
+
+def test_reads_are_counted_in_households(hanako, school):
+    made = sent(school, "遠足のお知らせ")
+    Delivery.update(read_at=clock.now()).where(Delivery.notice == made, Delivery.name == "青山 健太").execute()
+    assert "1／6世帯" in page(hanako, "/history")
+    assert "1／6世帯" in page(hanako, f"/history/{made.id}")
+
+
+@pytest.mark.parametrize(("asked", "found"), [("遠足", True), ("ぞうり", True), ("運動会", False)])
+def test_subject_and_text_are_searched(hanako, school, asked, found):
+    sent(school, "遠足のお知らせ", text="持ち物：ぞうり")
+    text = page(hanako, f"/history?q={asked}")
+    assert ("遠足のお知らせ" in text) is found
+    assert f'value="{asked}"' in text
+
+
+def test_one_list_is_picked_out(as_, school):
+    sent(school, "一組のもの", name="守")
+    sent(school, "二組のもの", name="守", key=OTHER)
+    text = page(as_("守"), f"/history?list={school.lists[OTHER].id}")
+    assert "二組のもの" in text
+    assert "一組のもの" not in text
+
+
+def test_the_history_is_paged(hanako, school, monkeypatch):
+    monkeypatch.setattr("blueprints.history.routes.PAGE", 2)
+    for number in range(3):
+        sent(school, f"お知らせ{number}号")
+    text = page(hanako, "/history?q=お知らせ")
+    assert "お知らせ2号" in text
+    assert "お知らせ0号" not in text
+    assert "1～2件目（全3件）" in text
+    assert "お知らせ0号" in page(hanako, "/history?q=お知らせ&page=2")
+
+
+@pytest.mark.parametrize("query", ["?page=x", "?list=x", "?page=-3", "?page=999", "?q=%25%27"])
+def test_odd_questions_get_a_page(hanako, school, query):
+    sent(school, "遠足のお知らせ")
+    page(hanako, f"/history{query}")
+
+
+def test_nobody_sees_the_history_of_other_lists(as_, school):
+    """T-33."""
+    made = sent(school, "遠足のお知らせ")
+    taro = as_("太郎")
+    assert "遠足のお知らせ" not in page(taro, "/history")
+    assert "遠足のお知らせ" not in page(taro, f"/history?list={school.lists[CLASS].id}")
+    assert taro.get(f"/history/{made.id}").status_code == 404
+
+
+def test_a_viewer_reads_but_has_no_buttons(as_, school):
+    made = sent(school, "遠足のお知らせ")
+    text = page(as_("見る子"), f"/history/{made.id}")
+    assert "本文です。" in text
+    assert "訂正を送る" not in text
+
+
+def test_a_draft_is_no_history(hanako, school):
+    made = notices.draft(school.users["花子"], now=clock.now())
+    assert hanako.get(f"/history/{made.id}").status_code == 404
+    assert hanako.post("/history").status_code == 405
+
+
+def test_without_a_login_there_is_no_history(client, school):
+    made = sent(school, "遠足のお知らせ")
+    for address in ("/history", f"/history/{made.id}"):
+        assert "/login" in client.get(address).location
+
+
+def test_corrections_are_linked_both_ways(hanako, school):
+    """Decision 13."""
+    first = sent(school, "遠足のお知らせ")
+    fresh = notices.correct(first, first.by, clock.now())
+    mark = audiences.resolve(fresh).fingerprint
+    notices.confirm(fresh, by=first.by, fingerprint=mark, now=clock.now())
+    Notice.update(begin_at=clock.now()).where(Notice.id == fresh.id).execute()
+    delivery.start_due(clock.now())
+    assert "訂正を送っています" in page(hanako, f"/history/{first.id}")
+    assert f"/history/{first.id}" in page(hanako, f"/history/{fresh.id}")
