@@ -15,7 +15,7 @@ from core.board_rows import NOT_ASKED
 from core.organization import settings
 from core.progress import Progress
 from core.rights import Rights
-from models import Child, Cover, Delivery, MailingList, Membership, Notice, Person, User
+from models import Child, Cover, Delivery, MailingList, Membership, Notice, Person, Target, User
 
 SHOWN = 5
 UNREAD_FOR = timedelta(days=7)
@@ -90,7 +90,11 @@ def of(rights: Rights, now: datetime) -> Today:
         asking=asking,
         running=running(rights, now),
         unread=[line for line in _lines(unread, counts) if line.count.left][:SHOWN],
-        pending=_people(rights, "manage").where(Membership.state == "pending").count(),
+        pending=_people(rights, "manage")
+        .where(Membership.state == "pending")
+        .select(Membership.person)
+        .distinct()
+        .count(),
         troubled=_troubled(rights),
         nameless=_nameless(rights),
         waiting=[row for row in booked if row not in asking][:SHOWN],
@@ -115,11 +119,17 @@ def _maybe_unread(rights: Rights, now: datetime) -> ModelSelect:
     sent = archive.finished(rights).where(
         Notice.state != "withdrawn",
         Notice.read_confirmation == True,  # noqa: E712
-        Notice.practice == False,  # noqa: E712
+        Notice.id.not_in(_to_practice_lists()),
         Notice.started_at > now - UNREAD_FOR,
         (Notice.urgent == True) | (Notice.started_at < now - UNREAD_AFTER),  # noqa: E712
     )
     return sent.limit(4 * SHOWN)
+
+
+def _to_practice_lists() -> ModelSelect:
+    """Return the notices that went to somebody's practice list: nobody but their writers waits for these."""
+    lists = MailingList.select(MailingList.id).where(MailingList.practice_of.is_null(False))
+    return Target.select(Target.notice).where(Target.kind == "list", Target.number.in_(lists))
 
 
 def seen_lists(rights: Rights) -> set[int] | None:
@@ -180,7 +190,7 @@ def _nameless(rights: Rights) -> int:
 
 def steps(user: User, rights: Rights) -> Steps | None:
     """Return the first three steps while a new house still needs them; None once it runs, or for who cannot write."""
-    if not rights.may("send") or archive.gone_out(rights).where(Notice.practice == False).exists():  # noqa: E712
+    if not rights.may("send") or archive.gone_out(rights).where(Notice.id.not_in(_to_practice_lists())).exists():
         return None
     found = Steps(
         roster=not rights.may("manage") or _people(rights, "manage").exists(),
