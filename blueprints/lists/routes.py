@@ -1,9 +1,194 @@
-from flask import Blueprint
+"""The lists, the members of one list, what is done to several of them, and the list's settings."""
+
+from flask import Response, abort, render_template, request, url_for
+from flask_login import current_user
+
+import clock
+from blueprints.lists import bp, imports
+from blueprints.lists.forms import ListForm
+from core import directory, history, lists, members, organization, roster
+from models import MailingList, Person
+from web import _, answer, blame, go, language, needs, own_list, page_of, rights, told
+from words import N_
+
+__all__ = ["bp", "imports"]
+
+Answer = Response | tuple[str, int]
+ACTIONS = ("stop", "resume", "approve", "remove")
 
 
-bp = Blueprint("lists", __name__, url_prefix="/lists")
+@bp.get("")
+def index() -> Answer:
+    """Show the lists that the user may see, the own practice list last."""
+    found = list(rights().lists("view"))
+    return answer("lists/index.html", lists=found, counts=lists.counts_of(one.id for one in found), domain=_domain())
 
 
-@bp.get("/")
-def index():
-    return ""
+def _domain() -> str:
+    return organization.settings().mail_domain
+
+
+@bp.route("/new", methods=["GET", "POST"])
+@needs("admin")
+def new() -> Answer:
+    """Add a list."""
+    form = ListForm()
+    if form.validate_on_submit():
+        try:
+            made = lists.add(
+                current_user,
+                form.name.data,
+                form.address.data,
+                whole=form.whole.data,
+                purpose=form.purpose.data or "",
+                now=clock.now(),
+            )
+        except lists.Refused as refused:
+            blame(form, refused.field, refused.message, **refused.values)
+        else:
+            told(N_("The list is there. Now its members can come in."))
+            return go("lists.show", number=made.id)
+    return answer("lists/new.html", status=422 if form.errors else 200, form=form, domain=_domain())
+
+
+@bp.get("/<int:number>")
+def show(number: int) -> Answer:
+    """Show the members of a list: searched, filtered, sorted, fifty a page (T-32)."""
+    mailing_list = own_list(number)
+    wish = directory.Wish(
+        text=request.args.get("q", "")[:100],
+        row=request.args.get("row", ""),
+        state=request.args.get("state", ""),
+        sort=request.args.get("sort", "kana"),
+        addresses=rights().may_list("send", mailing_list),
+    )
+    page = page_of(directory.people(mailing_list, wish))
+    return answer(
+        "lists/show.html",
+        "lists/_members.html",
+        list=mailing_list,
+        domain=_domain(),
+        wish=wish,
+        found=page,
+        rows=directory.rows(mailing_list, page.rows),
+        counts=directory.state_counts(mailing_list),
+        directory=directory,
+        may_manage=rights().may_list("manage", mailing_list),
+        with_=_with,
+        room=lambda child: directory.room(language(), child),
+    )
+
+
+def _with(**changes: object) -> str:
+    """Return this page's address with some of its questions changed; a change of the filter begins on page 1."""
+    asked = {key: request.args[key] for key in ("q", "row", "state", "sort", "page", "all") if request.args.get(key)}
+    if "page" not in changes:
+        asked.pop("page", None)
+    if "all" not in changes:
+        asked.pop("all", None)
+    wanted = {key: value for key, value in {**asked, **changes}.items() if value}
+    return url_for("lists.show", number=request.view_args["number"] if request.view_args else 0, **wanted)
+
+
+@bp.post("/<int:number>/members")
+def act(number: int) -> Answer:
+    """Stop, resume, approve or remove the chosen members; removing and unwished resuming ask first (T-24)."""
+    mailing_list = own_list(number, "manage")
+    action = request.form.get("action", "")
+    chosen = request.form.getlist("m", type=int)
+    if action not in ACTIONS:
+        abort(400)
+    if not chosen:
+        told(N_("Please choose somebody first."), "wrong")
+        return go("lists.show", number=number)
+    if action == "remove" and not request.form.get("sure"):
+        return _ask("remove", mailing_list, chosen)
+    try:
+        _carry_out(action, mailing_list, chosen)
+    except members.OwnWish as refused:
+        return _ask("resume", mailing_list, chosen, refused.people)
+    return go("lists.show", number=number)
+
+
+def _carry_out(action: str, mailing_list: MailingList, chosen: list[int]) -> None:
+    now, by = clock.now(), current_user
+    if action == "stop":
+        told(N_("The mail is stopped for %(number)s people."), number=members.stop(mailing_list, chosen, by, now))
+    elif action == "approve":
+        told(N_("%(number)s people are members now."), number=members.approve(mailing_list, chosen, by))
+    elif action == "remove":
+        told(N_("%(number)s people are removed."), number=members.leave(mailing_list, chosen, by, now))
+    else:
+        wished = bool(request.form.get("wished"))
+        resumed = members.resume(mailing_list, chosen, by, now, wished=wished)
+        told(N_("The mail is on again for %(number)s people."), number=resumed)
+
+
+def _ask(action: str, mailing_list: MailingList, chosen: list[int], own: int = 0) -> Answer:
+    """Ask before something that is not simply undone, naming who is meant."""
+    fits = directory.people(mailing_list, directory.Wish())
+    people = list(fits.where(Person.id.in_(chosen)))
+    return answer("lists/ask.html", list=mailing_list, action=action, people=people, own=own)
+
+
+@bp.route("/<int:number>/settings", methods=["GET", "POST"])
+def settings(number: int) -> Answer:
+    """Change name and purpose (managers), address and the mark for the whole (administrators)."""
+    mailing_list = own_list(number, "manage")
+    form = ListForm(obj=mailing_list)
+    if not rights().is_admin:
+        form.address.data, form.whole.data = mailing_list.address, mailing_list.whole
+    if form.validate_on_submit():
+        try:
+            lists.change(
+                mailing_list,
+                current_user,
+                name=form.name.data,
+                address=form.address.data,
+                purpose=form.purpose.data or "",
+                whole=form.whole.data,
+            )
+        except lists.Refused as refused:
+            blame(form, refused.field, refused.message, **refused.values)
+        else:
+            told(N_("Saved."))
+            return go("lists.show", number=number)
+    return answer(
+        "lists/settings.html", status=422 if form.errors else 200, form=form, list=mailing_list, domain=_domain()
+    )
+
+
+@bp.route("/<int:number>/close", methods=["GET", "POST"])
+@needs("admin")
+def close(number: int) -> Answer:
+    """Ask, then close a list."""
+    mailing_list = own_list(number, "manage")
+    if request.method == "GET":
+        return answer("lists/close.html", list=mailing_list, counts=lists.counts(mailing_list))
+    try:
+        lists.close(mailing_list, current_user, clock.now())
+    except lists.Refused as refused:
+        told(refused.message, "wrong", **refused.values)
+        return go("lists.settings", number=number)
+    told(N_("“%(name)s” is closed. Its history stays."), name=mailing_list.name)
+    return go("lists.index")
+
+
+@bp.post("/<int:number>/export")
+def export(number: int) -> Response:
+    """Hand out the roster as a file; that is written down (field.md 3.2)."""
+    mailing_list = own_list(number, "manage")
+    content = roster.export(mailing_list, language())
+    history.log(current_user, "roster.exported", mailing_list.id)
+    name = f"{mailing_list.address}-{clock.today():%Y%m%d}.csv"
+    return Response(
+        content,
+        mimetype="text/csv",
+        headers={"Content-Disposition": f'attachment; filename="{name}"', "X-Content-Type-Options": "nosniff"},
+    )
+
+
+@bp.get("/<int:number>/export")
+def before_export(number: int) -> str:
+    """Say what an export means before it is made."""
+    return render_template("lists/export.html", list=own_list(number, "manage"), title=_("Write the roster as a file"))

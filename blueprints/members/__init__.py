@@ -1,0 +1,5 @@
+"""One member: the page, editing, the address, the states."""
+
+from flask import Blueprint
+
+bp = Blueprint("members", __name__)

@@ -1,4 +1,237 @@
-from flask import Blueprint
+"""The page of one member, and everything that is done to one."""
+
+from flask import Response, abort, request
+from flask_login import current_user
+
+import clock
+import tasks
+from blueprints.members import bp
+from blueprints.members.forms import AddressForm, NewForm, PersonForm, PlaceForm, as_lines, items_of
+from core import audience, delivery, directory, guidance, members, organization, own_copy
+from mail.address import hidden
+from models import MailingList, Membership, Person
+from web import _, answer, blame, go, language, own_list, page_of, rights, told
+from words import N_
+
+Answer = Response | tuple[str, int]
+PER_PAGE = 20
 
 
-bp = Blueprint("members", __name__)
+def own_person(number: int, need: str = "view") -> Person:
+    """Return a member of a list that the user may view (or `manage`); anybody else is 404 (T-33)."""
+    person = Person.get_or_none(Person.id == number)
+    if person is None or not directory.places(person, rights(), "view"):
+        abort(404)
+    if need != "view" and not directory.places(person, rights(), need):
+        abort(403)
+    return person
+
+
+def _own_place(person: Person, number: int) -> Membership:
+    found = [one for one in directory.places(person, rights(), "manage") if one.id == number]
+    return found[0] if found else abort(404)
+
+
+@bp.get("/members/<int:number>")
+def show(number: int) -> Answer:
+    """Show a member: lists and children, household, telephone, state of the address, the fate of every letter."""
+    person = own_person(number)
+    places = directory.places(person, rights())
+    managed = {one.list_id for one in directory.places(person, rights(), "manage")}
+    addresses = bool(directory.places(person, rights(), "send"))
+    page = page_of(directory.deliveries(person), PER_PAGE)
+    return answer(
+        "members/show.html",
+        person=person,
+        places=places,
+        managed=managed,
+        address=(person.address if addresses else hidden(person.address)) if person.address else "",
+        household=directory.household_of(person, rights()),
+        found=page,
+        fates=directory.fates(page.rows, rights()),
+        services=directory.service_letters(person) if managed else [],
+        state=person.address_state if person.address else "none",
+        guidance=guidance,
+        delivery=delivery,
+        reasons=audience.REASONS,
+        as_tag=directory.TAGS,
+        room=lambda child: directory.room(language(), child),
+    )
+
+
+@bp.get("/members/<int:number>/guidance")
+def advice(number: int) -> Answer:
+    """Show the words for the parent, to read out or to print (field.md 4.4 no. 18)."""
+    person = own_person(number)
+    found = guidance.for_address(person.address or "")
+    return answer(
+        "members/guidance.html",
+        person=person,
+        found=found,
+        domain=organization.settings().mail_domain,
+        house=organization.settings(),
+    )
+
+
+@bp.route("/lists/<int:number>/members/new", methods=["GET", "POST"])
+def new(number: int) -> Answer:
+    """Register one member by hand (T-36)."""
+    mailing_list = own_list(number, "manage")
+    form = NewForm(language=organization.settings().language)
+    there: Person | None = None
+    if form.validate_on_submit():
+        try:
+            made = _add(mailing_list, form)
+        except members.AlreadyThere as refused:
+            there = refused.person
+            blame(form, "address", refused.message)
+        except members.Refused as refused:
+            blame(form, refused.field, refused.message, **refused.values)
+        else:
+            told(N_("Registered."))
+            if request.form.get("next"):
+                return go("members.new", number=number)
+            return go("members.show", number=made.person_id)
+    return answer("members/new.html", status=422 if form.errors else 200, form=form, list=mailing_list, there=there)
+
+
+def _add(mailing_list: MailingList, form: NewForm) -> Membership:
+    said = {name: form[name].data or "" for name in form.data if name not in ("items", "csrf_token")}
+    items = items_of(form.items.data or "")
+    return members.add(mailing_list, by=current_user, now=clock.now(), attributes=items, **said)
+
+
+@bp.route("/members/<int:number>/edit", methods=["GET", "POST"])
+def edit(number: int) -> Answer:
+    """Change what belongs to the person."""
+    person = own_person(number, "manage")
+    form = PersonForm(obj=person)
+    if form.validate_on_submit():
+        try:
+            members.edit(
+                person,
+                current_user,
+                name=form.name.data or "",
+                kana_=form.kana.data or "",
+                phone_=form.phone.data or "",
+                language=form.language.data,
+            )
+        except members.Refused as refused:
+            blame(form, refused.field, refused.message, **refused.values)
+        else:
+            told(N_("Saved."))
+            return go("members.show", number=number)
+    return answer("members/edit.html", status=422 if form.errors else 200, form=form, person=person)
+
+
+@bp.route("/members/<int:number>/places/<int:place_id>", methods=["GET", "POST"])
+def place(number: int, place_id: int) -> Answer:
+    """Change the child, the relation and the free items of a place in one list."""
+    person = own_person(number, "manage")
+    found = _own_place(person, place_id)
+    form = PlaceForm(data=_said(found))
+    if form.validate_on_submit():
+        names = ("name", "kana", "grade", "class_name")
+        fields = (form.child_name, form.child_kana, form.grade, form.class_name)
+        child = {name: field.data or "" for name, field in zip(names, fields, strict=True)}
+        items = items_of(form.items.data or "")
+        try:
+            members.edit_place(found, current_user, relation=form.relation.data or "", items=items, child=child)
+        except members.Refused as refused:
+            blame(form, refused.field, refused.message, **refused.values)
+        else:
+            told(N_("Saved."))
+            return go("members.show", number=number)
+    return answer("members/place.html", status=422 if form.errors else 200, form=form, person=person, place=found)
+
+
+def _said(found: Membership) -> dict[str, str]:
+    child = found.child
+    items = {**(child.attributes if child else {}), **found.attributes}
+    held = {"relation": found.relation, "items": as_lines(items)}
+    if child:
+        held |= {"child_name": child.name, "child_kana": child.kana, "grade": child.grade}
+        held["class_name"] = child.class_name
+    return held
+
+
+@bp.route("/members/<int:number>/address", methods=["GET", "POST"])
+def address(number: int) -> Answer:
+    """Correct the address; memberships, household and history stay."""
+    person = own_person(number, "manage")
+    form = AddressForm(address=person.address or "")
+    other: Person | None = None
+    if form.validate_on_submit():
+        try:
+            members.change_address(person, form.address.data or "", current_user, clock.now())
+        except members.AddressTaken as taken:
+            other = taken.person if directory.places(taken.person, rights()) else None
+            blame(form, "address", taken.message)
+        except members.Refused as refused:
+            blame(form, refused.field, refused.message, **refused.values)
+        else:
+            told(N_("The new address is saved. Open letters go there."))
+            return go("members.show", number=number)
+    return answer("members/address.html", status=422 if form.errors else 200, form=form, person=person, other=other)
+
+
+@bp.post("/members/<int:number>/release")
+def release(number: int) -> Answer:
+    """Take a bounced or refusing address back (E-09)."""
+    if members.release(own_person(number, "manage"), current_user, clock.now()):
+        told(N_("Letters go to this address again."))
+    return go("members.show", number=number)
+
+
+@bp.post("/members/<int:number>/test")
+def test(number: int) -> Answer:
+    """Send this person the short test letter."""
+    person = own_person(number, "send")
+    if not person.reachable:
+        told(N_("No letter can be sent to this person now."), "wrong")
+    elif own_copy.test_to_person(person, clock.now()):
+        tasks.ring()
+        told(N_("A test letter is on its way. Its fate shows below in a moment."))
+    return go("members.show", number=number)
+
+
+@bp.post("/members/<int:number>/household/split")
+def split(number: int) -> Answer:
+    """Give this person a household of their own."""
+    members.split_household(own_person(number, "manage"), current_user)
+    told(N_("This person is a household of their own now."))
+    return go("members.show", number=number)
+
+
+@bp.post("/members/<int:number>/lists/<int:list_id>")
+def act(number: int, list_id: int) -> Answer:
+    """Stop, resume or approve somebody in one list; resuming against an own stop asks for the wish (T-24)."""
+    person, mailing_list = own_person(number, "manage"), own_list(list_id, "manage")
+    action, now = request.form.get("action", ""), clock.now()
+    if action == "stop":
+        members.stop(mailing_list, [person.id], current_user, now)
+        told(N_("The mail of “%(name)s” is stopped for this person."), name=mailing_list.name)
+    elif action == "approve":
+        members.approve(mailing_list, [person.id], current_user)
+        told(N_("Approved. The next notice goes to this person as well."))
+    elif action == "resume":
+        try:
+            members.resume(mailing_list, [person.id], current_user, now, wished=bool(request.form.get("wished")))
+        except members.OwnWish:
+            return answer("members/wish.html", person=person, list=mailing_list)
+        told(N_("The mail of “%(name)s” is on again for this person."), name=mailing_list.name)
+    else:
+        abort(400)
+    return go("members.show", number=number)
+
+
+@bp.route("/members/<int:number>/lists/<int:list_id>/remove", methods=["GET", "POST"])
+def remove(number: int, list_id: int) -> Answer:
+    """Ask, saying what is lost, then take somebody out of one list."""
+    person, mailing_list = own_person(number, "manage"), own_list(list_id, "manage")
+    if request.method == "GET":
+        others = [one for one in directory.places(person, rights()) if one.list_id != list_id]
+        return answer("members/remove.html", person=person, list=mailing_list, others=others)
+    members.leave(mailing_list, [person.id], current_user, clock.now())
+    told(N_("%(name)s is removed from “%(list)s”."), name=person.name or _("This person"), list=mailing_list.name)
+    return go("lists.show", number=list_id)

@@ -1,0 +1,138 @@
+"""Bringing a roster in: choose, look, confirm, see the result, take it back."""
+
+from flask import Response, abort, request
+from flask_login import current_user
+
+import clock
+from blueprints.lists import bp
+from core import roster
+from models import Job, MailingList
+from web import _, answer, go, language, own_list, told
+from words import N_
+
+Answer = Response | tuple[str, int]
+SHOWN = 200  # lines of each kind that a page names; a class has 40, a school 800
+SAMPLE = 3
+
+
+@bp.route("/<int:number>/import", methods=["GET", "POST"])
+def bring(number: int) -> Answer:
+    """Take a file or pasted lines; nothing is registered yet."""
+    mailing_list = own_list(number, "manage")
+    wrong, text = "", request.form.get("text", "")
+    if request.method == "POST":
+        held = request.files.get("file")
+        content = held.read() if held else b""
+        if not content and not text.strip():
+            wrong = _("Please choose a file or paste some lines.")
+        else:
+            try:
+                job = roster.begin(
+                    mailing_list,
+                    current_user,
+                    content=content,
+                    text="" if content else text,
+                    filename=(held.filename or "") if held and content else "",
+                    now=clock.now(),
+                )
+                return go("lists.look", number=number, job_id=job.id)
+            except roster.Unreadable as refused:
+                wrong = _(refused.message, **refused.values)
+    return answer("lists/import.html", status=422 if wrong else 200, list=mailing_list, wrong=wrong, text=text)
+
+
+def _job(mailing_list: MailingList, job_id: int) -> Job:
+    """Return an import of this list; another list's is 404."""
+    return Job.get_or_none(Job.id == job_id, Job.list == mailing_list, Job.kind == "import") or abort(404)
+
+
+@bp.get("/<int:number>/import/<int:job_id>")
+def look(number: int, job_id: int) -> Answer:
+    """Show what an import would do, or what it did."""
+    mailing_list = own_list(number, "manage")
+    job = _job(mailing_list, job_id)
+    if job.state == "ready":
+        return _preview(mailing_list, job)
+    if job.state == "working":
+        return answer("lists/import_working.html", "lists/_import_progress.html", list=mailing_list, job=job)
+    return answer("lists/import_done.html", list=mailing_list, job=job, told_lines=_told_lines(job))
+
+
+def _preview(mailing_list: MailingList, job: Job) -> Answer:
+    wrong = ""
+    try:
+        sheet, plan = roster.preview(job, clock.now())
+    except roster.Refused as gone:
+        told(gone.message, "wrong", **gone.values)
+        return go("lists.bring", number=mailing_list.id)
+    except roster.Unreadable as unreadable:
+        wrong = _(unreadable.message, **unreadable.values)
+        return answer("lists/import.html", status=422, list=mailing_list, wrong=wrong, text="")
+    return answer(
+        "lists/import_look.html",
+        list=mailing_list,
+        job=job,
+        sheet=sheet,
+        plan=plan,
+        sample=sheet.rows[:SAMPLE],
+        noted=[line for line in plan.lines if line.outcome == "wrong"] + _remarkable(plan),
+        plain=[line for line in plan.lines if line.outcome == "added" and not line.notes],
+        shown=SHOWN,
+        roster=roster,
+        tell=lambda note: roster.tell(language(), note),
+    )
+
+
+def _remarkable(plan: roster.Plan) -> list[roster.Line]:
+    return [line for line in plan.lines if line.outcome != "wrong" and line.notes]
+
+
+def _told_lines(job: Job) -> list[tuple[int, str, str]]:
+    """Return (line, name, why) of the lines that were not registered."""
+    found = []
+    for line in job.detail.get("wrong", ()):
+        notes = [roster.Note(message, values) for message, values in line["notes"]]
+        found.append((line["number"], line["name"], " ".join(roster.tell(language(), one) for one in notes)))
+    return found
+
+
+@bp.post("/<int:number>/import/<int:job_id>/read")
+def read_again(number: int, job_id: int) -> Answer:
+    """Read the waiting file with another encoding or other columns."""
+    job = _job(own_list(number, "manage"), job_id)
+    mapping = tuple(request.form.getlist("column"))
+    try:
+        roster.choose(job, encoding=request.form.get("encoding"), mapping=mapping or None)
+    except (roster.Refused, roster.Unreadable) as refused:
+        told(refused.message, "wrong", **refused.values)
+    return go("lists.look", number=number, job_id=job_id)
+
+
+@bp.post("/<int:number>/import/<int:job_id>/run")
+def run(number: int, job_id: int) -> Answer:
+    """Carry out a waiting import."""
+    job = _job(own_list(number, "manage"), job_id)
+    try:
+        roster.run(job, current_user, fingerprint=request.form.get("fingerprint", ""), now=clock.now())
+    except (roster.Refused, roster.Unreadable) as refused:
+        told(refused.message, "wrong", **refused.values)
+    return go("lists.look", number=number, job_id=job_id)
+
+
+@bp.post("/<int:number>/import/<int:job_id>/undo")
+def undo(number: int, job_id: int) -> Answer:
+    """Take an import back."""
+    job = _job(own_list(number, "manage"), job_id)
+    try:
+        back, kept = roster.undo(job, current_user, clock.now())
+    except roster.Refused as refused:
+        told(refused.message, "wrong", **refused.values)
+    else:
+        if kept:
+            told(
+                N_("Taken back. %(number)s entries stay as they are, because something happened to them since."),
+                number=kept,
+            )
+        else:
+            told(N_("The import is taken back. The list is as it was before."))
+    return go("lists.look", number=number, job_id=job_id)

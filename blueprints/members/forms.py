@@ -1,0 +1,59 @@
+"""Forms about one member. Free items are lines 「項目＝値」."""
+
+import re
+
+from wtforms import RadioField, StringField, TextAreaField
+from wtforms.fields.choices import SelectChoice
+from wtforms.validators import Length
+
+from web import Form
+from words import LANGUAGES, N_
+
+_LINE = re.compile(r"\s*([^=＝:：\n]{1,60})\s*[=＝:：]\s*(.*)")
+
+
+def items_of(text: str) -> dict[str, str]:
+    """Return {item: value} of lines 「項目＝値」; lines without a sign between are left out."""
+    found = (_LINE.fullmatch(line) for line in text.splitlines())
+    return {match[1].strip(): match[2].strip() for match in found if match}
+
+
+def as_lines(items: dict[str, str]) -> str:
+    """Return free items as the lines that `items_of` reads."""
+    return "\n".join(f"{key}＝{' '.join(str(text).split())}" for key, text in items.items())
+
+
+class PersonForm(Form):
+    """What belongs to the person in every list."""
+
+    name = StringField(N_("Name"), [Length(max=200)])
+    kana = StringField(N_("Reading (kana)"), [Length(max=200)])
+    phone = StringField(N_("Telephone"), [Length(max=40)])
+    language = RadioField(
+        N_("Language of the letters"),
+        choices=[SelectChoice(*pair) for pair in LANGUAGES.items()],
+        default="ja",
+    )
+
+
+class PlaceForm(Form):
+    """What belongs to the place in one list: the child, the relation, free items."""
+
+    child_name = StringField(N_("Child’s name"), [Length(max=200)])
+    child_kana = StringField(N_("Child’s reading (kana)"), [Length(max=200)])
+    grade = StringField(N_("Grade"), [Length(max=40)])
+    class_name = StringField(N_("Class"), [Length(max=40)])
+    relation = StringField(N_("Relation"), [Length(max=40)])
+    items = TextAreaField(N_("Items"), [Length(max=5000)])
+
+
+class NewForm(PersonForm, PlaceForm):
+    """A new member: person, address and place."""
+
+    address = StringField(N_("E-mail address"), [Length(max=300)])
+
+
+class AddressForm(Form):
+    """A corrected address."""
+
+    address = StringField(N_("New e-mail address"), [Length(max=300)])
