@@ -1,0 +1,1 @@
+"""「その他」: the organization's settings, the outbox, the record."""

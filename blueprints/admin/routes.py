@@ -1,14 +1,18 @@
-from flask import Blueprint
+"""「その他」: the way to everything that is not for every day."""
+
+from flask import Blueprint, Response
+
+from web import answer
+
+bp = Blueprint("admin", __name__)
+
+Answer = Response | tuple[str, int]
 
 
-bp = Blueprint("admin", __name__, url_prefix="/admin")
+@bp.get("/admin")
+def index() -> Answer:
+    """Show the links that the user may follow."""
+    return answer("admin/index.html")
 
 
-@bp.get("/")
-def index():
-    return ""
-
-
-@bp.get("/outbox")
-def outbox():
-    return ""
+from blueprints.admin import caught, record, settings  # noqa: E402, F401  their routes hang on `bp`

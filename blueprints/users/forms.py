@@ -17,7 +17,7 @@ class Duty(Form):
 
     kind = SelectField(N_("Role"), default="sender")
     place = SelectField(N_("Where it counts"), coerce=int)
-    until = DateField(N_("Last day (empty: without end)"), [Optional()])
+    until = DateField(N_("Last day"), [Optional()])
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)

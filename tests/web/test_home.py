@@ -52,9 +52,15 @@ def test_urgent_notice_needs_somebody_at_once(as_, school):
     assert len(today.of(rights.rights_of(school.users["花子"]), clock.now()).unread) == 1
 
 
-@pytest.mark.parametrize("options", [{"practice": True}, {"read_confirmation": False}, {"state": "withdrawn"}])
+@pytest.mark.parametrize("options", [{"read_confirmation": False}, {"state": "withdrawn"}])
 def test_some_notices_never_ask_for_reading(school, options):
     cast_notices.send([school.lists["1-1"]], at=day_old(), **options)
+    assert today.of(rights.rights_of(school.users["守"]), clock.now()).unread == []
+
+
+def test_own_practice_never_asks_for_reading(school):
+    mine = accounts.practice_list(school.users["守"], clock.now())
+    cast_notices.send([mine], at=day_old(), by=school.users["守"], practice=True)
     assert today.of(rights.rights_of(school.users["守"]), clock.now()).unread == []
 
 

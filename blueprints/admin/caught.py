@@ -1,0 +1,69 @@
+"""The outbox page: letters that did not leave this machine, with links that work."""
+
+from flask import Response, abort, make_response, request
+
+from blueprints.admin.routes import Answer, bp
+from core import outbox
+from mail.outbox import DAYS, Kept, NoSuchLetter, listing
+from web import answer, needs
+
+SIZE = 30
+LETTER_POLICY = (
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'self'; form-action 'none'; "
+    "base-uri 'none'; sandbox allow-popups allow-popups-to-escape-sandbox"
+)
+NEW_WINDOW = '<base target="_blank">'
+
+
+@bp.get("/outbox", endpoint="outbox")
+@needs("admin")
+def all_letters() -> Answer:
+    """List the caught letters, newest first."""
+    kept = listing(outbox.folder())
+    last = max(1, -(-len(kept) // SIZE))
+    number = min(max(1, request.args.get("page", 1, type=int)), last)
+    return answer(
+        "admin/outbox.html",
+        letters=_read(kept[(number - 1) * SIZE : number * SIZE]),
+        total=len(kept),
+        number=number,
+        last=last,
+        days=DAYS,
+    )
+
+
+def _read(kept: list[Kept]) -> list[outbox.Caught]:
+    """Return the letters that are still there."""
+    found = []
+    for one in kept:
+        try:
+            found.append(outbox.read(one))
+        except NoSuchLetter:
+            continue
+    return found
+
+
+def _letter(name: str) -> outbox.Caught:
+    try:
+        return outbox.find(name)
+    except NoSuchLetter:
+        abort(404)
+
+
+@bp.get("/outbox/<name>")
+@needs("admin")
+def letter(name: str) -> Answer:
+    """Show one letter: text, HTML in a sandbox, source."""
+    return answer("admin/letter.html", letter=_letter(name))
+
+
+@bp.get("/outbox/<name>/html")
+@needs("admin")
+def html(name: str) -> Response:
+    """Give the HTML part alone, under a policy of its own: no script, nothing loaded, links in a new window."""
+    found = _letter(name)
+    if not found.html:
+        abort(404)
+    page = make_response(NEW_WINDOW + found.html)
+    page.headers["Content-Security-Policy"] = LETTER_POLICY
+    return page

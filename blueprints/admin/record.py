@@ -1,0 +1,100 @@
+"""The record: who did what and when (E-05, T-12)."""
+
+from flask import request
+from peewee import JOIN
+
+from blueprints.admin.routes import Answer, bp
+from models import Log, MailingList, User
+from web import answer, needs, page_of
+from words import N_
+
+ACTIONS = {
+    "access.refused": N_("Unauthorized access: a cookie from before the logout was used"),
+    "board.exported": N_("Board written to a file"),
+    "carrier.paused": N_("Sending to one carrier paused: it refused too much"),
+    "delivery.strange": N_("A reader said: not meant for me"),
+    "delivery.strange_taken_back": N_("“Not meant for me” taken back"),
+    "delivery.told": N_("Told by telephone"),
+    "delivery.told_taken_back": N_("“Told by telephone” taken back"),
+    "demo.filled": N_("Sample school put in"),
+    "household.joined": N_("Households joined"),
+    "household.split": N_("Household divided"),
+    "invitation.sent": N_("Invitation sent"),
+    "invitation.used": N_("Invitation taken up"),
+    "list.added": N_("List added"),
+    "list.changed": N_("List changed"),
+    "list.closed": N_("List closed"),
+    "list.reopened": N_("List opened again"),
+    "login.refused": N_("Login refused: many wrong tries"),
+    "login.sent": N_("Log-in link sent"),
+    "login.used": N_("Logged in by a link"),
+    "member.added": N_("Member added"),
+    "member.address_changed": N_("Member's address changed"),
+    "member.address_released": N_("Member's address released"),
+    "member.approved": N_("Member approved"),
+    "member.changed": N_("Member changed"),
+    "member.copied": N_("Members copied"),
+    "member.left": N_("Member removed"),
+    "member.moved": N_("Members moved"),
+    "member.refused": N_("Member not approved"),
+    "member.resumed": N_("Mail to a member resumed"),
+    "member.stopped": N_("Mail to a member stopped"),
+    "notice.booked": N_("Notice booked"),
+    "notice.cancelled": N_("Notice cancelled, back to the drafts"),
+    "notice.confirmed": N_("Notice sent off"),
+    "notice.dropped": N_("Notice given up"),
+    "notice.held_changed": N_("Notice held: the recipients had changed"),
+    "notice.held_late": N_("Notice held: it was late"),
+    "notice.released": N_("Held notice sent after all"),
+    "notice.retimed": N_("Time of a booking changed"),
+    "notice.started": N_("Sending began"),
+    "notice.stopped": N_("The rest of a notice was stopped"),
+    "notice.thrown_away": N_("Draft deleted"),
+    "notice.unknown_sent_again": N_("Letters of unknown outcome sent again"),
+    "notice.withdrawn": N_("Notice withdrawn"),
+    "organization.changed": N_("Settings changed"),
+    "organization.set_up": N_("First set-up"),
+    "organization.tested": N_("Test letter sent"),
+    "password.changed": N_("Password changed"),
+    "password.link_made": N_("Link for a new password made on the terminal"),
+    "password.sent": N_("Link for a new password sent"),
+    "password.used": N_("Link for a new password used"),
+    "role.given": N_("Role given"),
+    "role.taken": N_("Role removed"),
+    "roster.exported": N_("Roster written to a file"),
+    "roster.import_undone": N_("Import of a roster taken back"),
+    "roster.imported": N_("Roster loaded"),
+    "sender.added": N_("Sender by mail added"),
+    "sender.removed": N_("Sender by mail removed"),
+    "session.ended": N_("Logged out"),
+    "session.started": N_("Logged in"),
+    "user.changed": N_("Account changed"),
+    "user.disabled": N_("Account disabled"),
+    "user.enabled": N_("Account opened again"),
+    "user.invited": N_("Colleague invited"),
+}
+KINDS = {
+    "notice": N_("Notices"),
+    "session": N_("Logins"),
+    "user": N_("Users"),
+    "list": N_("Lists"),
+    "member": N_("Members"),
+}
+
+
+@bp.get("/admin/record")
+@needs("admin")
+def log() -> Answer:
+    """Show the record, newest first; `?kind=` limits it to one noun."""
+    kind = request.args.get("kind", "")
+    query = Log.select(Log, User).join(User, JOIN.LEFT_OUTER).order_by(Log.id.desc())
+    found = page_of(query.where(Log.kind == kind) if kind in KINDS else query)
+    return answer("admin/record.html", found=found, actions=ACTIONS, kinds=KINDS, kind=kind, names=_names(found.rows))
+
+
+def _names(rows: list[Log]) -> dict[tuple[str, int], str]:
+    """Return the present names of the users and lists that the lines are about."""
+    wanted = {kind: {row.number for row in rows if row.kind == kind} for kind in ("user", "list")}
+    users = User.select(User.id, User.name).where(User.id.in_(wanted["user"])).tuples()
+    lists = MailingList.select(MailingList.id, MailingList.name).where(MailingList.id.in_(wanted["list"])).tuples()
+    return {("user", number): name for number, name in users} | {("list", number): name for number, name in lists}

@@ -1,0 +1,77 @@
+"""Letters in the outbox as administrators see them: what an organizer may read of each, and never a secret."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from email import policy
+from email.message import EmailMessage
+from email.parser import BytesParser
+from pathlib import Path
+
+import config as ground
+from core import service
+from mail import address, outbox
+from models import Letter
+
+
+@dataclass(frozen=True, slots=True)
+class Caught:
+    """One caught letter. `secret`: it holds a link that logs somebody in, so its words are not shown."""
+
+    name: str
+    at: datetime
+    to: str
+    sender: str
+    subject: str
+    text: str
+    html: str
+    source: str
+    secret: bool
+
+
+def folder() -> Path:
+    """Return where the outbox keeps its letters."""
+    return ground.current().data / "outbox"
+
+
+def read(kept: outbox.Kept) -> Caught:
+    """Return one letter for a page. Raises mail.outbox.NoSuchLetter if it was swept meanwhile."""
+    raw = outbox.read(folder(), kept.name)
+    message = BytesParser(policy=policy.default).parsebytes(raw)
+    secret = _is_secret(message)
+    return Caught(
+        name=kept.name,
+        at=kept.at,
+        to=str(message.get("To", message.get("X-Kairan-Envelope-To", ""))),
+        sender=str(message.get("From", "")),
+        subject=str(message.get("Subject", "")),
+        text="" if secret else _body(message, "plain"),
+        html="" if secret else _body(message, "html"),
+        source="" if secret else raw.decode("utf-8", "replace"),
+        secret=secret,
+    )
+
+
+def find(name: str) -> Caught:
+    """Return the letter of this name. Raises mail.outbox.NoSuchLetter, also for names that are none of ours."""
+    kept = next((one for one in outbox.listing(folder()) if one.name == name), None)
+    if kept is None:
+        raise outbox.NoSuchLetter(name)
+    return read(kept)
+
+
+def _is_secret(message: EmailMessage) -> bool:
+    """Say whether the words must not be shown: of a secret kind, or a letter that no row explains."""
+    local = str(message.get("Message-ID", "")).strip().strip("<>").partition("@")[0]
+    number = address.read_mark(local, ground.current().key("secret"))
+    letter = Letter.get_or_none(Letter.id == number) if number else None
+    return letter is None or service.holds_secrets(letter.kind)
+
+
+def _body(message: EmailMessage, kind: str) -> str:
+    part = message.get_body((kind,))
+    if part is None:
+        return ""
+    try:
+        return part.get_content()
+    except LookupError:  # a charset that Python does not know
+        return part.get_payload(decode=True).decode("utf-8", "replace")
