@@ -73,41 +73,49 @@ def _deliver(sent: Sent, lists: list[MailingList], at: datetime) -> None:
     people: dict[int, list[Membership]] = {}
     for row in rows:
         people.setdefault(row.person_id, []).append(row)
-    for held in people.values():
-        _deliver_one(sent, held, at)
+    _insert(Delivery, [_delivery(sent.notice, held) for held in people.values()])
+    made = {one.person_id: one for one in Delivery.select().where(Delivery.notice == sent.notice)}
+    _insert(Cover, [_cover(made[row.person_id], row) for held in people.values() for row in held])
+    _insert(Letter, [_letter(made[held[0].person_id], held[0].person, at) for held in people.values()
+                     if not made[held[0].person_id].reason])  # fmt: skip
+    sent.deliveries.update((one.name, one) for one in made.values())
 
 
-def _deliver_one(sent: Sent, held: list[Membership], at: datetime) -> None:
+def _insert(table: type, rows: list[dict]) -> None:
+    for start in range(0, len(rows), 500):
+        table.insert_many(rows[start : start + 500]).execute()
+
+
+def _delivery(notice: Notice, held: list[Membership]) -> dict:
     person = held[0].person
-    active = any(row.state == "active" for row in held)
-    reason = (
-        "stopped"
-        if not active
-        else ""
-        if person.reachable
-        else person.address_state
-        if person.address
-        else "no_address"
-    )  # noqa: E501
-    made = Delivery.create(
-        notice=sent.notice, person=person, token=token(), reason=reason, list=held[0].list_id,
-        name=person.name, kana=person.kana, language=person.language,
-    )  # fmt: skip
-    sent.deliveries[person.name] = made
-    for row in held:
-        child = row.child if row.child_id else None
-        Cover.create(
-            delivery=made, membership=row, list=row.list_id,
-            household=(child.household if child else "") or person.household,
-            child_name=child.name if child else "", child_kana=child.kana if child else "",
-            grade=child.grade if child else "", class_name=child.class_name if child else "",
-        )  # fmt: skip
-    if not reason:
-        Letter.create(
-            notice=sent.notice, delivery=made, person=person, address=person.address,
-            domain=person.address.rpartition("@")[2], state="accepted", made_at=at, next_at=at, done_at=at,
-            useful_until=at + timedelta(hours=6),
-        )  # fmt: skip
+    if all(row.state == "stopped" for row in held):
+        reason = "stopped"
+    elif not person.address:
+        reason = "no_address"
+    else:
+        reason = "" if person.reachable else person.address_state
+    return {
+        "notice": notice, "person": person, "token": token(), "reason": reason, "list": held[0].list_id,
+        "name": person.name, "kana": person.kana, "language": person.language,
+    }  # fmt: skip
+
+
+def _cover(delivery: Delivery, row: Membership) -> dict:
+    child = row.child if row.child_id else None
+    return {
+        "delivery": delivery, "membership": row, "list": row.list_id,
+        "household": (child.household if child else "") or row.person.household,
+        "child_name": child.name if child else "", "child_kana": child.kana if child else "",
+        "grade": child.grade if child else "", "class_name": child.class_name if child else "",
+    }  # fmt: skip
+
+
+def _letter(delivery: Delivery, person: Person, at: datetime) -> dict:
+    return {
+        "notice": delivery.notice_id, "delivery": delivery, "person": person, "address": person.address,
+        "domain": person.address.rpartition("@")[2], "state": "accepted", "made_at": at, "next_at": at, "done_at": at,
+        "useful_until": at + timedelta(hours=6),
+    }  # fmt: skip
 
 
 def outcome(delivery: Delivery, state: str, reason: str = "", done_at: datetime | None = None) -> None:

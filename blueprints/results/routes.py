@@ -1,4 +1,116 @@
-from flask import Blueprint
+"""The board: who has confirmed a notice, who has not, and whom to telephone (T-45, N-17)."""
 
+from flask import Blueprint, Response, abort, make_response, render_template, request
+from flask_login import current_user
+
+import clock
+from blueprints.results import export, views
+from core import board as boards
+from core import history, telephone
+from core.board_rows import ADVICE, LETTERS, STATES, names_of
+from core.rights import target_lists
+from models import Notice
+from web import go, is_htmx, own_notice, told, unchanged
+from words import N_
 
 bp = Blueprint("results", __name__)
+
+PAGES = {
+    "sheet": "results/board.html",
+    "table": "results/table.html",
+    "phone": "results/phone.html",
+    "print": "results/print.html",
+}
+TABLE_PAGE = 200
+
+
+@bp.get("/notices/<int:number>/board")
+def board(number: int):
+    """Show the circulation sheet, or bring a poll what has changed in it since."""
+    notice = _sent_notice(number)
+    pulse = boards.pulse(notice, clock.now())
+    if is_htmx() and (same := unchanged(pulse.serial)):
+        return same
+    look = views.look_of(notice)
+    drawn = boards.draw(notice, lists=views.lists_for("view", notice), by=look.by)
+    rooms = views.rooms_of(drawn, look)
+    context = _context(notice, look, drawn, rooms) | {"pulse": pulse}
+    return _changes(context) if is_htmx() else render_template(PAGES[_page(notice, look)], **context)
+
+
+def _sent_notice(number: int) -> Notice:
+    """Return a notice that has begun to be sent; before that there is no board."""
+    notice = own_notice(number)
+    if notice.started_at is None:
+        abort(404)
+    return notice
+
+
+def _page(notice: Notice, look: views.Look) -> str:
+    """Return which page shows this look; without read confirmation there are no stamps, but states."""
+    return "table" if look.view == "sheet" and not notice.read_confirmation else look.view
+
+
+def _context(notice: Notice, look: views.Look, drawn: boards.Board, rooms: list[boards.Room]) -> dict:
+    parts = views.digests(drawn, rooms)
+    may_tell = views.lists_for("send", notice)
+    return {
+        "notice": notice,
+        "subject": notice.wording.subject,
+        "lists": target_lists(notice),
+        "look": look,
+        "board": drawn,
+        "rooms": rooms,
+        "side": views.side_of(drawn, look),
+        "parts": parts,
+        "was": "".join(parts.values()),
+        "may_tell": may_tell is None or bool(may_tell),
+        "tellers": names_of({one.told_by for one in drawn.readers if one.told_by}),
+        "glance": views.AT_A_GLANCE,
+        "title_of": lambda room: views.title_of(room, drawn),
+        "so_many": lambda number: views.so_many(number, look),
+        "moment_of": lambda at: views.moment_of(at, notice),
+        "ADVICE": ADVICE,
+        "STATES": STATES,
+        "LETTERS": LETTERS,
+        "page": max(1, request.args.get("page", 1, type=int)),
+        "page_size": TABLE_PAGE,
+    }
+
+
+def _changes(context: dict) -> Response:
+    """Answer a poll: the count, and only those parts whose digest is no longer what the page has."""
+    was, parts = request.args.get("was", ""), context["parts"]
+    if len(was) != len(context["was"]):
+        return Response(status=204, headers={"HX-Refresh": "true"})
+    changed = {name for place, name in enumerate(parts) if was[place * 5 : place * 5 + 5] != parts[name]}
+    return make_response(render_template("results/_changes.html", changed=changed, **context))
+
+
+@bp.post("/notices/<int:number>/board/told")
+def tell(number: int):
+    """Mark families as told by telephone, or take the mark back."""
+    notice = _sent_notice(number)
+    lists = views.lists_for("send", notice)
+    if lists is not None and not lists:
+        abort(403)
+    undo = "undo" in request.form
+    numbers = [int(one) for one in request.form["undo" if undo else "tell"].split(",")[:50] if one.isdecimal()]
+    if undo:
+        done = telephone.take_back(notice, numbers, by=current_user, lists=lists)
+    else:
+        done = telephone.tell(notice, numbers, by=current_user, lists=lists, now=clock.now())
+    if done:
+        told(N_("The mark was taken back.") if undo else N_("Marked as told by telephone."))
+    return go("results.board", number=number, **views.look_of(notice).asked, _anchor="side")
+
+
+@bp.get("/notices/<int:number>/board.csv")
+def as_csv(number: int) -> Response:
+    """Hand out the board as a file; the record says that it was."""
+    notice = _sent_notice(number)
+    drawn = boards.draw(notice, lists=views.lists_for("view", notice))
+    history.log(current_user, "board.exported", notice.id, detail={"lines": len(drawn.readers)})
+    answer = Response(export.as_csv(drawn.readers), mimetype="text/csv")
+    answer.headers["Content-Disposition"] = f'attachment; filename="kairan-{notice.id}.csv"'
+    return answer

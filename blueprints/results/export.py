@@ -1,0 +1,59 @@
+"""The board as a file for a spreadsheet: one line for each person, those who have not confirmed included (T-45)."""
+
+import csv
+from datetime import datetime
+from io import StringIO
+
+import clock
+from core.board_rows import ADVICE, STATES, Reader
+from web import _
+
+
+def as_csv(readers: tuple[Reader, ...]) -> bytes:
+    """Return UTF-8 with a byte order mark, as spreadsheets want it."""
+    out = StringIO(newline="")
+    sheet = csv.writer(out)
+    sheet.writerow(_headings())
+    for one in sorted(readers, key=_by_class):
+        sheet.writerow([_harmless(cell) for cell in _line(one)])
+    return out.getvalue().encode("utf-8-sig")
+
+
+def _headings() -> list[str]:
+    return [
+        _("Class"), _("Child"), _("Guardian"), _("State"), _("Confirmed at"),
+        _("Told by telephone at"), _("Reply"), _("Why not delivered"), _("Phone"),
+    ]  # fmt: skip
+
+
+def _by_class(one: Reader) -> tuple:
+    first = one.cells[0]
+    return first.grade.zfill(3), first.class_name.zfill(3), first.child_kana or one.kana, one.number
+
+
+def _line(one: Reader) -> list[str]:
+    rooms = dict.fromkeys("-".join(part for part in (cell.grade, cell.class_name) if part) for cell in one.cells)
+    return [
+        _joined(rooms),
+        _joined(dict.fromkeys(cell.child_name for cell in one.cells)),
+        one.name,
+        _(STATES[one.state]),
+        _moment(one.read_at),
+        _moment(one.told_at),
+        _("Replied") if one.replied_at else "",
+        _(ADVICE[one.trouble]) if one.trouble else "",
+        one.phone,
+    ]
+
+
+def _joined(names: dict[str, None]) -> str:
+    return "、".join(name for name in names if name)
+
+
+def _moment(at: datetime | None) -> str:
+    return clock.local(at).strftime("%Y-%m-%d %H:%M") if at else ""
+
+
+def _harmless(cell: str) -> str:
+    """Keep a spreadsheet from taking a name for a formula."""
+    return f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell

@@ -1,0 +1,145 @@
+"""How the board is looked at: by household or person, all or one class, and what a poll must bring."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from flask import request, url_for
+
+import clock
+from core import board as boards
+from core.board import Board, Room, Unit
+from models import Notice
+from web import _, rights
+from words import time_of_day
+
+VIEWS = ("sheet", "table", "phone", "print")
+SHOWS = ("all", "yet", "trouble")
+AT_A_GLANCE = 60  # so many cells or rows stand beside the sheet; more have a page of their own
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One way to look at the board of a notice, as its address says."""
+
+    number: int
+    view: str = "sheet"
+    by: str = "household"
+    show: str = "all"
+    room: str = ""
+
+    def to(self, **changes: object) -> str:
+        """Return the address of the same board with something else about it."""
+        other = replace(self, **changes)  # type: ignore[arg-type]
+        return url_for("results.board", number=self.number, **other.asked)
+
+    @property
+    def asked(self) -> dict[str, str]:
+        """Return what the address must say; what is ordinary it leaves out."""
+        plain = Look(self.number)
+        given = {name: getattr(self, name) for name in ("view", "by", "show", "room")}
+        return {name: value for name, value in given.items() if value != getattr(plain, name)}
+
+    @property
+    def households(self) -> bool:
+        return self.by == "household"
+
+
+def look_of(notice: Notice) -> Look:
+    """Read the look from the address; anything unknown is the ordinary one."""
+    view, by, show = (request.args.get(name, "") for name in ("view", "by", "show"))
+    return Look(
+        notice.id,
+        view=view if view in VIEWS else "sheet",
+        by="person" if by == "person" else "household",
+        show=show if show in SHOWS else "all",
+        room=request.args.get("room", "")[:80],
+    )
+
+
+def lists_for(need: str, notice: Notice) -> list[int] | None:
+    """Return the lists whose cells the user may `view` or act for (`send`); None: all of them."""
+    mine = rights()
+    if mine.may(need, 0) or notice.by_id == mine.user_id:
+        return None
+    return [number for number in mine.by_list if number and mine.may(need, number)]
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What stands beside the sheet: the units to telephone, those that have not confirmed, those that were told."""
+
+    troubled: list[Unit]
+    waiting: list[Unit]
+    told: list[Unit]
+    resting: list[Unit]
+
+
+def side_of(board: Board, look: Look) -> Side:
+    """Return what stands beside the sheet; of one class only, if the look is at one."""
+    room = board.room(look.room) if look.room else None
+
+    def of_room(units: Iterable[Unit]) -> list[Unit]:
+        return [one for one in units if room is None or room.key in one.rooms]
+
+    return Side(of_room(board.troubled), of_room(board.waiting), of_room(board.told), of_room(board.resting))
+
+
+def rooms_of(board: Board, look: Look) -> list[Room]:
+    """Return the rooms that the look shows, with the cells that it shows."""
+    wanted = {"all": None, "yet": ("sent", "going", "trouble"), "trouble": ("trouble",)}[look.show]
+    found = []
+    for room in board.rooms:
+        if look.room and room.mark != look.room:
+            continue
+        if wanted:
+            kept = [place for place in room.places if place.state in wanted]
+            room = replace(room, places=kept)
+        if room.places:
+            found.append(room)
+    return found
+
+
+def digests(board: Board, rooms: list[Room]) -> dict[str, str]:
+    """Return the digest of each part of the page that may change, in the order of the page."""
+    parts = {"side": boards.digest(_side(board)), "chips": boards.digest(_chips(board))}
+    return parts | {room.mark: boards.room_digest(room.places) for room in rooms}
+
+
+def _side(board: Board) -> tuple:
+    open_units = (*board.troubled, *board.waiting, *board.told, *board.resting)
+    return (
+        tuple((one.key, one.state, one.trouble, one.numbers) for one in open_units),
+        board.stopped,
+        tuple(one.number for one in board.strange),
+    )
+
+
+def _chips(board: Board) -> tuple:
+    return len(board.units), board.left, len(board.troubled), tuple((one.short, one.left) for one in board.rooms)
+
+
+# ── words ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def title_of(room: Room, board: Board) -> str:
+    """Return the name of a class as people say it: 「3年2組」; grades that are no number as they stand."""
+    grade, name = room.grade, room.class_name
+    if not grade and not name:
+        alone = all(one.list_name for one in board.rooms)
+        return room.list_name if alone and room.list_name else _("%(list)s, without a class", list=room.list_name)
+    if not grade.isdecimal():
+        return " ".join(part for part in (grade, name) if part)
+    return _("Class %(grade)s-%(name)s", grade=grade, name=name) if name else _("Year %(grade)s", grade=grade)
+
+
+def so_many(number: int, look: Look) -> str:
+    """Return a count with its unit: one number per page, and the board counts households (世帯)."""
+    return _("%(n)s households", n=f"{number:,}") if look.households else _("%(n)s persons", n=f"{number:,}")
+
+
+def moment_of(at: datetime, notice: Notice) -> str:
+    """Return the time of day, or the day if it was not the day of the notice."""
+    day = clock.local(at).date()
+    begun = clock.local(notice.started_at).date() if notice.started_at else day
+    return time_of_day(at) if day == begun else f"{day.month}/{day.day}"

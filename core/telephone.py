@@ -1,0 +1,35 @@
+"""Families who were told by telephone: marked at their place in the sheet, and the mark can be taken back."""
+
+from collections.abc import Collection
+from datetime import datetime
+
+from core import history
+from models import Cover, Delivery, Notice, User, db
+
+
+def tell(notice: Notice, numbers: Collection[int], *, by: User, lists: Collection[int] | None, now: datetime) -> int:
+    """Note that somebody telephoned; `lists`: those the caller may act for (None: all). Return how many. Repeatable."""
+    return _mark(
+        notice, numbers, by, lists, "delivery.told", Delivery.told_at.is_null(), told_at=now, told_by=by
+    )  # fmt: skip
+
+
+def take_back(notice: Notice, numbers: Collection[int], *, by: User, lists: Collection[int] | None) -> int:
+    """Take the mark back. Return how many. Repeatable."""
+    return _mark(
+        notice, numbers, by, lists, "delivery.told_taken_back", Delivery.told_at.is_null(False),
+        told_at=None, told_by=None,
+    )  # fmt: skip
+
+
+def _mark(
+    notice: Notice, numbers: Collection[int], by: User, lists: Collection[int] | None, action: str, where, **fields
+) -> int:
+    chosen = Delivery.id.in_(list(numbers))
+    if lists is not None:
+        chosen &= Delivery.id.in_(Cover.select(Cover.delivery).where(Cover.list.in_(list(lists))))
+    with db.atomic():
+        done = Delivery.update(**fields).where(Delivery.notice == notice, chosen, where).execute()
+        if done:
+            history.log(by, action, notice.id, detail={"deliveries": sorted(numbers)})
+    return done
