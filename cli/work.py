@@ -18,9 +18,10 @@ def work(drain: bool) -> None:
     """Send letters: the clock and two sender processes, until stopped."""
     if not drain:
         raise SystemExit(Supervisor(current(), PARTS["worker"]).run())
+    stopping = _stopped_by(signal.SIGTERM, signal.SIGINT)
     sender = open_sender()
     try:
-        reached = sender.drain()
+        reached = sender.drain(lambda: bool(stopping))
     finally:
         sender.close()
     if not reached:
@@ -31,10 +32,17 @@ def work(drain: bool) -> None:
 @common.in_the_house
 def sender() -> None:
     """One sender process; started and watched by the supervisor."""
-    stopping: list[int] = []
-    signal.signal(signal.SIGTERM, lambda number, frame: stopping.append(number))
+    stopping = _stopped_by(signal.SIGTERM)
     common.end_with_the_parent()
     open_sender().run(lambda: bool(stopping))
+
+
+def _stopped_by(*signals: int) -> list[int]:
+    """Let signals end this process between two letters; the list returned holds those that came."""
+    came: list[int] = []
+    for number in signals:
+        signal.signal(number, lambda number, frame: came.append(number))
+    return came
 
 
 @click.command(hidden=True)

@@ -10,9 +10,9 @@ from base64 import b32encode
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
-from peewee import JOIN, fn
+from peewee import JOIN, SQL, ModelSelect, fn
 
-from core import history, pacing
+from core import history, pacing, service
 from core.audience import Audience, Recipient, resolve
 from core.organization import Settings, settings
 from mail import address as addresses
@@ -53,9 +53,14 @@ LETTER_REASONS: dict[str, str] = {
     "temporary": N_("The receiving server is busy."),
     "other": N_("The receiving server refused it."),
     "stopped": N_("Stopped the mail in the meantime."),
+    "left": N_("Has left the list in the meantime."),
+    "no_address": N_("Has no address any more."),
+    "expired": N_("It came too late to be useful."),
     "bounced": N_("The address does not exist any more."),
     "complained": N_("Reported our mail as spam."),
 }
+# Written out, since SQLite does not take the small index of the queue for a condition with placeholders.
+_IN_THE_QUEUE = SQL("(state IN ('waiting','deferred'))")
 RETRY_MIN = (1, 5, 15, 60, 240)
 BATCH = 50
 
@@ -69,59 +74,58 @@ def start_due(now: datetime) -> list[int]:
     More than `late_s` late (the server was down): held and asked, never fired (decision 8).
     """
     force = settings()
-    ready = Notice.select().where(
-        Notice.begin_at <= now,
-        (Notice.state == "scheduled") | ((Notice.state == "held") & (Notice.held_why == "window")),
-    )
-    started = []
-    for notice in list(ready.order_by(Notice.urgent.desc(), Notice.begin_at)):
-        if now - notice.begin_at > timedelta(seconds=force.late_s):
-            _hold(notice, "late", now)
-        elif fill(notice, now, force):
-            started.append(notice.id)
-    return started
+    ready = _ready(now).order_by(Notice.urgent.desc(), Notice.begin_at, Notice.id)
+    return [notice.id for notice in list(ready) if fill(notice, now, force)]
 
 
-def _hold(notice: Notice, why: str, now: datetime) -> bool:
-    """Hold a notice for a person's decision."""
-    held = (
-        Notice.update(state="held", held_why=why, updated_at=now, serial=Notice.serial + 1)
-        .where(Notice.id == notice.id, Notice.state == notice.state)
-        .execute()
-    )
-    if held:
-        history.log(None, f"notice.held_{why}", notice.id)
-    return bool(held)
+def _ready(now: datetime) -> ModelSelect:
+    """Return the notices whose time has come."""
+    waits = (Notice.state == "scheduled") | ((Notice.state == "held") & (Notice.held_why == "window"))
+    return Notice.select().where(waits, Notice.begin_at <= now)
 
 
 def fill(notice: Notice, now: datetime, force: Settings) -> bool:
-    """Freeze one row per reader and make the letters, in one transaction. False if it was cancelled meanwhile.
+    """Begin a notice that is due, or hold it and ask. False also if it was cancelled or moved meanwhile (D-44)."""
+    with db.atomic():
+        fresh = _ready(now).where(Notice.id == notice.id).first()
+        if fresh is None:
+            return False
+        if now - fresh.begin_at > timedelta(seconds=force.late_s):
+            return hold(fresh, "late", now)
+        return _freeze(fresh, now, force)
+
+
+def hold(notice: Notice, why: str, now: datetime) -> bool:
+    """Hold a notice for a person's decision; return False, since it does not begin."""
+    waits = Notice.state.in_(("held", "scheduled", "paused"))
+    change = {"state": "held", "held_why": why, "updated_at": now, "serial": Notice.serial + 1}
+    if Notice.update(**change).where(Notice.id == notice.id, waits).execute():
+        history.log(None, f"notice.held_{why}", notice.id)
+    return False
+
+
+def _freeze(notice: Notice, now: datetime, force: Settings) -> bool:
+    """Freeze one row per reader and make the letters. Call inside a transaction.
 
     Held instead if the number of letters differs from what was confirmed by more than a tenth and more than five.
     """
-    with db.atomic():
-        audience = resolve(notice)
-        before, after = set(notice.expected), {one.person_id for one in audience.receiving}
-        if abs(len(after) - len(before)) > max(5, len(before) / 10):
-            _hold(notice, "changed", now)
-            return False
-        taken = (
-            Notice.update(
-                state="sending", held_why="", started_at=now, updated_at=now, rounds=1,
-                practice=force.practice, serial=Notice.serial + 1,
-            )
-            .where(Notice.id == notice.id, Notice.state.in_(("held", "scheduled")), Notice.begin_at <= now)
-            .execute()
-        )  # fmt: skip
-        if not taken:
-            return False
-        _write_rows(notice, audience, now)
-        history.log(
-            None,
-            "notice.started",
-            notice.id,
-            detail={"letters": audience.letters, "joined": sorted(after - before), "gone": sorted(before - after)},
+    audience = resolve(notice)
+    before, after = set(notice.expected), {one.person_id for one in audience.receiving}
+    if abs(len(after) - len(before)) > max(5, len(before) / 10):
+        return hold(notice, "changed", now)
+    taken = (
+        Notice.update(
+            state="sending", held_why="", started_at=now, updated_at=now, rounds=1,
+            practice=force.practice, serial=Notice.serial + 1,
         )
+        .where(Notice.id == notice.id, Notice.state.in_(("held", "scheduled")))
+        .execute()
+    )  # fmt: skip
+    if not taken:
+        return False
+    _write_rows(notice, audience, now)
+    changed = {"letters": audience.letters, "joined": sorted(after - before), "gone": sorted(before - after)}
+    history.log(None, "notice.started", notice.id, detail=changed)
     return True
 
 
@@ -221,12 +225,13 @@ def claim_batch(owner: str, boot: str, force: Settings, now: datetime, limit: in
 
     Committed durably (synchronous=FULL): after a power cut no letter may have left that no row knows of.
     """
-    if not due(now, 1):
+    blocked = pacing.exhausted(force, now)
+    if pacing.ALL in blocked or not due(now, 1, blocked):
         return []
     db.execute_sql("PRAGMA synchronous = FULL")
     try:
         with db.atomic():
-            numbers = pacing.take(due(now, limit, pacing.exhausted(force, now)), force, now)
+            numbers = pacing.take(due(now, limit, blocked), force, now)
             return numbers if claim(numbers, owner, boot, now) else []
     finally:
         db.execute_sql("PRAGMA synchronous = NORMAL")
@@ -239,40 +244,55 @@ def look_again(numbers: list[int], now: datetime) -> dict[int, str]:
     address is taken over here.
     """
     rows = (
-        Letter.select(Letter.id, Letter.address, Letter.useful_until, Letter.delivery, Person)
+        Letter.select(Letter.id, Letter.address, Letter.domain, Letter.useful_until, Letter.delivery, Person)
         .join(Person, JOIN.LEFT_OUTER)
         .where(Letter.id.in_(numbers))
     )
     gone = _without_active_membership(numbers)
     kept_back: dict[int, str] = {}
+    moved: list[Letter] = []
     for row in rows:
         person = row.person if row.person_id else None
-        if row.useful_until < now:
-            kept_back[row.id] = "expired"
-        elif row.delivery_id and row.delivery_id in gone:
-            kept_back[row.id] = "stopped"
-        elif row.delivery_id and person and not person.reachable:
-            kept_back[row.id] = person.address_state if person.address else "stopped"
+        if why := _why_not(row, person, gone, now):
+            kept_back[row.id] = why
         elif row.delivery_id and person and person.address != row.address:
-            _take_over(row.id, person.address)
+            row.address, row.domain = person.address, addresses.domain(person.address)
+            moved.append(row)
+    if moved:
+        Letter.bulk_update(moved, [Letter.address, Letter.domain])
     return kept_back
 
 
-def _take_over(number: int, address: str) -> None:
-    Letter.update(address=address, domain=addresses.domain(address)).where(Letter.id == number).execute()
+def _why_not(row: Letter, person: Person | None, gone: dict[int, str], now: datetime) -> str:
+    """Say why a claimed letter must stay here, or nothing. Service letters go to an address, not to a person."""
+    if row.useful_until < now:
+        return "expired"
+    if not row.delivery_id:
+        return ""
+    if person is None:
+        return "left"
+    if row.delivery_id in gone:
+        return gone[row.delivery_id]
+    if not person.address:
+        return "no_address"
+    return "" if person.reachable else person.address_state
 
 
-def _without_active_membership(numbers: list[int]) -> set[int]:
-    """Return deliveries all of whose memberships have been stopped or left since they were made."""
+def _without_active_membership(numbers: list[int]) -> dict[int, str]:
+    """Return the deliveries all of whose memberships have been stopped or left since they were made, with which."""
     rows = (
-        Cover.select(Cover.delivery, fn.SUM((Membership.state == "active").cast("integer")))
-        .join(Membership)
+        Cover.select(
+            Cover.delivery,
+            fn.COALESCE(fn.SUM((Membership.state == "active").cast("integer")), 0),
+            fn.COALESCE(fn.SUM((Membership.state == "stopped").cast("integer")), 0),
+        )
+        .join(Membership, JOIN.LEFT_OUTER)
         .join(Letter, on=(Letter.delivery == Cover.delivery))
         .where(Letter.id.in_(numbers))
         .group_by(Cover.delivery)
         .tuples()
     )
-    return {delivery for delivery, active in rows if not active}
+    return {delivery: "stopped" if stopped else "left" for delivery, active, stopped in rows if not active}
 
 
 def retry_at(attempts: int, now: datetime) -> datetime:
@@ -301,11 +321,13 @@ def settle(is_dead: Callable[[str], bool], boot: str, now: datetime) -> int:
 
 def _urgent_ones_again(now: datetime) -> None:
     """Send an urgent letter of unknown outcome once more by itself, once; it says so on the page."""
+    still = Notice.select(Notice.id).where(Notice.state.in_(("sending", "paused")))
     Letter.update(state="waiting", again=True, owner="", next_at=now).where(
         Letter.state == "unknown",
         Letter.urgent == True,
         Letter.again == False,
         Letter.useful_until > now,
+        Letter.notice.in_(still) | Letter.notice.is_null(),
     ).execute()
 
 
@@ -324,48 +346,35 @@ def settle_by_read(delivery: Delivery, now: datetime) -> None:
 
 
 def expire(now: datetime) -> int:
-    """Give up letters that are no longer useful; return how many."""
-    return (
-        Letter.update(state="expired", done_at=now)
-        .where(Letter.state.in_(("waiting", "deferred")), Letter.useful_until < now)
-        .execute()
-    )
+    """Give up letters that are no longer useful; return how many. Their secret links go with them."""
+    late = _IN_THE_QUEUE & (Letter.useful_until < now)
+    if not Letter.select(Letter.id).where(late).exists():
+        return 0
+    with db.atomic():
+        Letter.update(payload={}).where(late, Letter.kind.in_(service.secret_kinds())).execute()
+        return Letter.update(state="expired", reason="expired", done_at=now).where(late).execute()
 
 
 def finish(now: datetime) -> int:
     """Mark notices as sent of which no letter is waiting, sending or deferred (law 5); return how many."""
-    still = Letter.select(Letter.notice).where(
-        Letter.state.in_(OPEN), Letter.notice.is_null(False), Letter.delivery.is_null(False)
+    still = Letter.select(Letter.id).where(
+        Letter.notice == Notice.id, Letter.newest == True, Letter.state.in_(OPEN), Letter.delivery.is_null(False)
     )
+    if not (done := [one.id for one in Notice.select(Notice.id).where(Notice.state == "sending", ~fn.EXISTS(still))]):
+        return 0
     return (
         Notice.update(state="sent", finished_at=now, updated_at=now, serial=Notice.serial + 1)
-        .where(Notice.state == "sending", Notice.id.not_in(still))
+        .where(Notice.id.in_(done), Notice.state == "sending", ~fn.EXISTS(still))
         .execute()
     )
 
 
-# ── trouble on the road ──────────────────────────────────────────────────────────────────────────────────────────
-
-
-def pause_all(why: str, now: datetime) -> None:
-    """Pause every notice being sent: the mail server cannot be reached or does not let us in."""
-    Notice.update(state="paused", paused_why=why, paused_at=now, serial=Notice.serial + 1).where(
-        Notice.state == "sending"
-    ).execute()
-
-
-def resume_all(now: datetime, late_s: int) -> None:
-    """Go on after trouble; what stood still for too long is held and asked instead."""
-    too_long = now - timedelta(seconds=late_s)
-    with db.atomic():
-        Notice.update(state="held", held_why="late", serial=Notice.serial + 1).where(
-            Notice.state == "paused", Notice.paused_at < too_long
-        ).execute()
-        Notice.update(state="sending", paused_why="", paused_at=None, serial=Notice.serial + 1).where(
-            Notice.state == "paused"
-        ).execute()
-
-
-def any_paused() -> bool:
-    """Say whether a notice stands still because of trouble on the road."""
-    return Notice.select().where(Notice.state == "paused").exists()
+def cancel_leftovers(now: datetime) -> int:
+    """Cancel what a sender gave back after its notice had been stopped or withdrawn; return how many."""
+    over = Notice.select(Notice.id).where(Notice.state.in_(("stopped", "withdrawn")))
+    of_these = (Letter.notice_id + 0).in_(over)  # the sum keeps SQLite from going through all letters of these notices
+    left = Letter.select(Letter.id).where(_IN_THE_QUEUE, of_these, Letter.delivery.is_null(False))
+    if not (numbers := [one.id for one in left]):
+        return 0
+    still = Letter.id.in_(numbers) & Letter.state.in_(("waiting", "deferred")) & Letter.notice.in_(over)
+    return Letter.update(state="cancelled", done_at=now).where(still).execute()

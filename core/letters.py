@@ -11,7 +11,7 @@ from core import service
 from core.audience import Recipient
 from core.organization import Settings
 from mail.compose import Form, Prepared, Reader, prepare
-from models import Delivery, Letter, MailingList, Notice, Person, User
+from models import Delivery, Letter, MailingList, Notice, User
 
 SAMPLE_TOKEN = "2" * 26  # opens nothing; stands where a reader's own token will
 
@@ -81,12 +81,12 @@ def service_form(letter: Letter, force: Settings) -> Form:
     )
 
 
-def reader_of(letter: Letter, delivery: Delivery | None, person: Person | None, now: datetime) -> Reader:
-    """Return what differs in this one letter."""
+def reader_of(letter: Letter, delivery: Delivery | None, bare: bool, now: datetime) -> Reader:
+    """Return what differs in this one letter. bare: the server wants an RFC-violating address unquoted."""
     return Reader(
         number=letter.id,
         address=letter.address,
-        bare=bool(person and person.bare),
+        bare=bare,
         name=delivery.name if delivery else letter.payload.get("to_name", ""),
         token=delivery.token if delivery else SAMPLE_TOKEN,
         values=delivery.values if delivery else {},
@@ -113,9 +113,10 @@ class Desk:
         self._prepared: dict[tuple[int, int, str], Prepared] = {}
         self._notices: dict[int, Notice] = {}
 
-    def letter(self, letter: Letter, delivery: Delivery | None, person: Person | None, now: datetime) -> bytes:
-        """Return the bytes of one letter, ready to be signed."""
-        return self._form_of(letter, delivery).letter(reader_of(letter, delivery, person, now))
+    def letter(self, letter: Letter, bare: bool, now: datetime) -> bytes:
+        """Return the bytes of one letter, ready to be signed. Raises BadAddress."""
+        delivery = letter.delivery if letter.delivery_id else None
+        return self._form_of(letter, delivery).letter(reader_of(letter, delivery, bare, now))
 
     def _form_of(self, letter: Letter, delivery: Delivery | None) -> Prepared:
         if delivery is None:

@@ -14,7 +14,7 @@ import clock
 from core import history
 from core.audience import Audience, resolve
 from core.organization import settings
-from core.own_copy import send_own_copy
+from core.own_copy import cancel_own_copies, send_own_copy
 from core.refusals import (
     AlreadySent,
     AudienceChanged,
@@ -26,7 +26,7 @@ from core.refusals import (
     WrongNumber,
 )
 from mail import merge
-from models import Delivery, Letter, Notice, Target, User, Wording, db
+from models import Delivery, Letter, Notice, Target, User, Wording, db, millis
 from words import N_
 
 __all__ = ["AlreadySent", "AudienceChanged", "Incomplete", "NotNow", "PastTime", "Refused", "TooLate", "WrongNumber"]
@@ -107,8 +107,15 @@ def choose(
     with db.atomic():
         _only_a_draft(notice, updated_at=now)
         Target.delete().where(Target.notice == notice).execute()
-        for (kind, number), include in chosen.items():
-            Target.create(notice=notice, kind=kind, number=number, include=include)
+        rows = [(notice.id, kind, number, include) for (kind, number), include in chosen.items()]
+        _write_targets(rows)
+
+
+def _write_targets(rows: list[tuple[int, str, int, bool]]) -> None:
+    """Write rows of notice, kind, number, include, keeping their order."""
+    fields = [Target.notice, Target.kind, Target.number, Target.include]
+    for start in range(0, len(rows), 500):
+        Target.insert_many(rows[start : start + 500], fields=fields).execute()
 
 
 def _only_a_draft(notice: Notice, **fields: Any) -> None:
@@ -197,16 +204,14 @@ def confirm(
 def cancel(notice: Notice, by: User | None, now: datetime) -> None:
     """Take a held or booked notice back into the drafts, everything kept (T-07, D-43, D-46).
 
-    Raises TooLate once sending has begun (D-44).
+    Raises TooLate once sending has begun (D-44), also if it stood still since and now waits for a decision.
     """
     with db.atomic():
         _move(
-            notice, ("held", "scheduled"), TooLate(),
+            notice, ("held", "scheduled"), TooLate(), Notice.started_at.is_null(),
             state="draft", held_why="", begin_at=None, confirmed_at=None, booked=False, updated_at=now, step=2,
         )  # fmt: skip
-        Letter.update(state="cancelled", done_at=now).where(
-            Letter.notice == notice, Letter.kind == "own", Letter.state.in_(("waiting", "deferred"))
-        ).execute()
+        cancel_own_copies(notice, now)
         history.log(by, "notice.cancelled", notice.id)
 
 
@@ -237,7 +242,7 @@ def release(notice: Notice, by: User | None, now: datetime) -> None:
                 "begin_at": now,
                 "expected": [r.person_id for r in resolve(notice).receiving],
             }
-        _move(notice, ("held",), TooLate(), Notice.held_why.in_(("late", "changed")), updated_at=now, **change)
+        _move(notice, ("held",), TooLate(), Notice.held_why.in_(("late", "changed", "proof")), updated_at=now, **change)
         history.log(by, "notice.released", notice.id)
 
 
@@ -245,7 +250,7 @@ def drop(notice: Notice, by: User | None, now: datetime) -> None:
     """Give up a notice that was held because it was late or its recipients changed."""
     with db.atomic():
         _move(
-            notice, ("held",), TooLate(), Notice.held_why.in_(("late", "changed")),
+            notice, ("held",), TooLate(), Notice.held_why.in_(("late", "changed", "proof")),
             state="stopped" if notice.started_at else "dropped", updated_at=now, finished_at=now,
         )  # fmt: skip
         _cancel_letters(notice, now)
@@ -271,7 +276,8 @@ def withdraw(notice: Notice, by: User | None, now: datetime) -> int:
     with db.atomic():
         _move(
             notice, ("sending", "paused", "sent", "stopped"), TooLate(),
-            state="withdrawn", withdrawn_at=now, updated_at=now, finished_at=fn.COALESCE(Notice.finished_at, now),
+            state="withdrawn", withdrawn_at=now, updated_at=now,
+            finished_at=fn.COALESCE(Notice.finished_at, millis(now)),
         )  # fmt: skip
         cancelled = _cancel_letters(notice, now)
         history.log(by, "notice.withdrawn", notice.id, detail={"letters": cancelled})
@@ -296,16 +302,20 @@ def correct(notice: Notice, by: User | None, now: datetime) -> Notice:
         Notice.update(corrects=notice, step=2, **{name: getattr(notice, name) for name in options}).where(
             Notice.id == fresh.id
         ).execute()
-        for one in Target.select().where(Target.notice == notice).order_by(Target.id):
-            Target.create(notice=fresh, kind=one.kind, number=one.number, include=one.include)
+        targets = Target.select().where(Target.notice == notice).order_by(Target.id)
+        _write_targets([(fresh.id, one.kind, one.number, one.include) for one in targets])
         subject = "【訂正】" + notice.wording.subject.removeprefix("【訂正】")
         Wording.update(subject=subject, text=notice.wording.text).where(Wording.notice == fresh).execute()
     return Notice.get_by_id(fresh.id)
 
 
 def send_unknown_again(notice: Notice, by: User | None, now: datetime) -> int:
-    """Send the letters whose outcome is unknown once more, knowing that some may arrive twice. Return how many."""
+    """Send the letters whose outcome is unknown once more, knowing that some may arrive twice. Return how many.
+
+    Raises NotNow if the notice has been withdrawn or held meanwhile.
+    """
     with db.atomic():
+        _move(notice, ("sending", "paused", "sent", "stopped"), NotNow(), updated_at=now)
         count = (
             Letter.update(
                 state="waiting", again=True, owner="", next_at=now,
@@ -315,7 +325,7 @@ def send_unknown_again(notice: Notice, by: User | None, now: datetime) -> int:
             .execute()
         )  # fmt: skip
         if count:
-            Notice.update(state="sending", finished_at=None, updated_at=now).where(
+            Notice.update(state="sending", finished_at=None).where(
                 Notice.id == notice.id, Notice.state.in_(("sent", "stopped"))
             ).execute()
             history.log(by, "notice.unknown_sent_again", notice.id, detail={"letters": count})

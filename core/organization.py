@@ -60,13 +60,20 @@ def settings() -> Settings:
         base_url=config.base_url or row.base_url or f"http://{config.http}",
         route=Route.parse(smtp) if smtp else None,
         rate=row.rate if config.rate is None else config.rate,
-        domain_rate=row.domain_rate if config.domain_rate is None else config.domain_rate,
+        domain_rate=_domain_rate(config, row),
         hold_s=row.hold_s if config.hold_s is None else config.hold_s,
         hold_urgent_s=row.hold_urgent_s if config.hold_s is None else min(config.hold_s, row.hold_urgent_s),
         late_s=row.late_s,
         secret=config.key("secret"),
         fixed=frozenset(fixed),
     )
+
+
+def _domain_rate(config: ground.Config, row: Organization) -> int:
+    """Return the letters a minute to one domain; KAIRAN_RATE=0 alone ("as fast as the server takes them") lifts it."""
+    if config.domain_rate is not None:
+        return config.domain_rate
+    return 0 if config.rate == 0 else row.domain_rate
 
 
 def _given(config: ground.Config, name: str) -> bool:

@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 
 from peewee import fn
 
-from core import history, pacing
+from core import history, pacing, standing
 from mail.bounce import verdict
 from mail.deliver import Reply
-from models import Letter, Person, db
+from models import Letter, Person
 
 GUARD_SHARE = 5  # a fifth
 GUARD_LEAST = 5
@@ -32,51 +32,47 @@ def of_reply(reply: Reply, domain: str) -> Outcome:
     if reply.accepted:
         return Outcome("accepted")
     found = verdict(reply, domain)
-    if reply.deferred:
+    if reply.deferred or found.kind == "full":
         return Outcome("deferred", found.kind)
     return Outcome("refused", found.kind)
 
 
-def note_on_person(letter: Letter, outcome: Outcome, now: datetime) -> None:
-    """Note at the person what a refusal says about the address, if it is still that address."""
-    if letter.person_id is None or outcome.state != "refused":
+def note_refusal(letter: Letter, outcome: Outcome, now: datetime) -> bool:
+    """Note what a refusal says, already recorded at the letter; call inside the transaction that recorded it.
+
+    True if the carrier refuses so many that it must be blocking us: then it is paused and nobody is registered.
+    """
+    if carrier_blocks(letter, now):
+        take_run_back(letter, now)
+        return True
+    standing.note(letter, outcome.reason, now)
+    return False
+
+
+def note_accepted(letter: Letter, person: Person | None, bare: bool, now: datetime) -> None:
+    """Remember which spelling of an RFC-violating address the server takes, and that a filter is open again."""
+    if person is None:
         return
-    state = {"unknown_user": "bounced", "filtered": "refusing"}.get(outcome.reason)
-    if state is None:
-        return
-    with db.atomic():
-        if _carrier_blocks(letter):
-            _take_run_back(letter, now)
-            return
-        changed = (
-            Person.update(
-                address_state=state,
-                address_reason=outcome.reason,
-                address_state_at=now,
-                address_state_by=letter.notice_id,
-            )
-            .where(Person.id == letter.person_id, Person.address == letter.address, Person.address_state == "fine")
-            .execute()
-        )
-        if changed:
-            history.log(None, f"person.{state}", letter.person_id, detail={"letter": letter.id})
+    if person.bare != bare:
+        Person.update(bare=bare).where(Person.id == person.id).execute()
+    if person.address_state == "refusing":
+        Person.update(address_state="fine", address_reason="", address_state_at=now, address_state_by=None).where(
+            Person.id == person.id, Person.address == letter.address, Person.address_state == "refusing"
+        ).execute()
 
 
-def note_accepted(letter: Letter, bare: bool) -> None:
-    """Remember which spelling of an RFC-violating address the server takes."""
-    Person.update(bare=bare).where(Person.id == letter.person_id, Person.bare != bare).execute()
-
-
-def _carrier_blocks(letter: Letter) -> bool:
-    """Say whether a carrier has refused more than a fifth (and five) of a notice's letters to it."""
+def carrier_blocks(letter: Letter, now: datetime) -> bool:
+    """Say whether a carrier has refused more than a fifth (and five) of a notice's letters to it, or is paused so."""
     if letter.notice_id is None or pacing.carrier_of(letter.domain) is None:
         return False
-    refused = fn.SUM((Letter.state == "refused").cast("integer"))
+    if pacing.paused(letter.domain, now) == "carrier":
+        return True
+    refused = fn.SUM(Letter.state.in_(("refused", "bounced")).cast("integer"))
     done, no = (
         Letter.select(fn.COUNT(Letter.id), refused)
         .where(
             Letter.notice == letter.notice_id, Letter.newest == True, Letter.domain == letter.domain,
-            Letter.state.in_(("accepted", "refused")),
+            Letter.state.in_(("accepted", "refused", "bounced")),
         )
         .tuples()
         .get()
@@ -84,12 +80,13 @@ def _carrier_blocks(letter: Letter) -> bool:
     return (no or 0) >= GUARD_LEAST and (no or 0) * GUARD_SHARE > done
 
 
-def _take_run_back(letter: Letter, now: datetime) -> None:
+def take_run_back(letter: Letter, now: datetime) -> None:
     """Pause the carrier, release whom this notice registered there, and try the refused letters later."""
     until = now + GUARD_PAUSE
     pacing.pause(letter.domain, until, "carrier", now)
-    same = (Letter.notice == letter.notice_id) & (Letter.domain == letter.domain) & (Letter.state == "refused")
-    people = Letter.select(Letter.person).where(same)
+    there = (Letter.notice == letter.notice_id) & (Letter.domain == letter.domain)
+    same = there & (Letter.state == "refused")  # what came back after it was taken stays back
+    people = Letter.select(Letter.person).where(there & Letter.state.in_(("refused", "bounced")))
     Person.update(address_state="fine", address_reason="", address_state_at=None, address_state_by=None).where(
         Person.id.in_(people), Person.address_state_by == letter.notice_id
     ).execute()

@@ -53,9 +53,17 @@ def send_own_copy(notice: Notice, by: User | None, now: datetime) -> Letter | No
             "text": shown.text,
             "when": say(by.language, begins, at=day_and_time(by.language, notice.begin_at)),
             "url": f"{force.base_url}/notices/cancel/{cancel_mark(notice, force)}",
+            "notice": notice.id,
         },
     )
     return letter
+
+
+def cancel_own_copies(notice: Notice, now: datetime) -> None:
+    """Keep back the copies of a notice that have not left: what they say is no longer true."""
+    Letter.update(state="cancelled", done_at=now).where(
+        Letter.kind == "own", Letter.state.in_(("waiting", "deferred")), Letter.payload["notice"] == str(notice.id)
+    ).execute()
 
 
 def cancel_mark(notice: Notice, force: Settings) -> str:

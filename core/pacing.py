@@ -45,14 +45,20 @@ def rate_for(domain: str, force: Settings) -> int:
     return min(CARRIERS[carrier], force.domain_rate) if carrier else force.domain_rate
 
 
+def _limit(name: str, force: Settings) -> int:
+    """Return the letters a minute of a road (0: no limit)."""
+    if name == ALL:
+        return 0 if force.practice else force.rate
+    return rate_for(name, force)
+
+
 def take(wanted: Sequence[tuple[int, str]], force: Settings, now: datetime) -> list[int]:
     """Take tokens for letters (number, domain), in order; return the numbers that may go now.
 
     Call inside the claiming transaction: the tokens are spent exactly if the letters are claimed.
     """
-    overall = 0 if force.practice else force.rate
     names = [ALL, *sorted({domain for _, domain in wanted})]
-    limits = {name: overall if name == ALL else rate_for(name, force) for name in names}
+    limits = {name: _limit(name, force) for name in names}
     limited = [name for name in names if limits[name]]
     held = _refilled(limited, limits, now)
     going = []
@@ -62,7 +68,7 @@ def take(wanted: Sequence[tuple[int, str]], force: Settings, now: datetime) -> l
                 if name in held:
                     held[name] -= 1000
             going.append(number)
-    for name, tokens in held.items():
+    for name, tokens in held.items() if going else ():
         Bucket.update(tokens=tokens, at=now).where(Bucket.name == name).execute()
     return going
 
@@ -84,14 +90,23 @@ def _refilled(names: list[str], limits: dict[str, int], now: datetime) -> dict[s
 
 
 def exhausted(force: Settings, now: datetime) -> list[str]:
-    """Return the domains to which nothing may go at this moment: paused, or without a token."""
+    """Return the roads (domains, `all`) along which nothing may go at this moment: paused, or without a token."""
     blocked = []
-    for row in Bucket.select().where(Bucket.name != ALL):
-        limit = rate_for(row.name, force)
+    for row in Bucket.select():
+        limit = _limit(row.name, force)
         since = max(0, millis(now) - millis(row.at))
-        if (row.paused_until and row.paused_until > now) or (limit and row.tokens + since * limit // 60 < 1000):
+        if _is_paused(row, now) or (limit and row.tokens + since * limit // 60 < 1000):
             blocked.append(row.name)
     return blocked
+
+
+def _is_paused(row: Bucket, now: datetime) -> bool:
+    return row.paused_until is not None and row.paused_until > now
+
+
+def closed(now: datetime) -> list[str]:
+    """Return the roads that are paused, which tokens coming in do not open."""
+    return [row.name for row in Bucket.select().where(Bucket.paused_until > now)]
 
 
 def pause(name: str, until: datetime, why: str, now: datetime) -> None:
@@ -104,7 +119,7 @@ def pause(name: str, until: datetime, why: str, now: datetime) -> None:
 def paused(name: str, now: datetime) -> str | None:
     """Return why a road is paused now, or None."""
     row = Bucket.get_or_none(Bucket.name == name)
-    return (row.why or "paused") if row and row.paused_until and row.paused_until > now else None
+    return (row.why or "paused") if row and _is_paused(row, now) else None
 
 
 def resume(name: str) -> None:
@@ -114,5 +129,5 @@ def resume(name: str) -> None:
 
 def estimate(letters: int, force: Settings) -> timedelta:
     """Return how long so many letters will take at the set rate (X-09); practice and no limit: seconds."""
-    a_minute = 0 if force.practice else force.rate
+    a_minute = _limit(ALL, force)
     return timedelta(minutes=letters / a_minute) if a_minute else timedelta(seconds=letters / 200)

@@ -19,6 +19,7 @@ import clock
 import models
 from config import Config, current
 from core import delivery, outcomes, pacing, service
+from core import trouble as road
 from core.letters import Desk
 from core.organization import Settings, settings
 from mail import address as addresses
@@ -31,6 +32,10 @@ log = logging.getLogger("kairan.sending")
 
 PAUSES_S = (5, 10, 20, 40, 60)
 IDLE_S = 0.2
+GLANCE_S = 0.02
+HANG_UP_S = 10.0  # carriers ask that connections are not held without need (field 3.4)
+LAST_S = 60.0  # until a letter at which the connection broke is tried again
+LATER_S = 900.0  # until a letter is tried again that could not be written by a fault of ours
 HOUSEKEEPING_S = 5.0
 
 
@@ -72,6 +77,15 @@ def boot_id() -> str:
         return "unknown boot"
 
 
+def _version() -> int:
+    """Return a number that changes when another connection has changed the tables."""
+    return db.execute_sql("PRAGMA data_version").fetchone()[0]
+
+
+class _Unwritten(Exception):
+    """A letter could not be composed or signed."""
+
+
 class Sender:
     """One sender process: its connection, its keys, and the letters it has claimed."""
 
@@ -85,7 +99,8 @@ class Sender:
         self._signer: Signer | None = None
         self._signs_for = ""
         self._failures = 0
-        self._swept = self._finished = 0.0
+        self._swept = self._finished = self._worked = 0.0
+        self._blocking: set[str] = set()
         self.trouble = ""
 
     # ── the two ways to run ──
@@ -94,25 +109,36 @@ class Sender:
         """Send whatever is due until `stopped()`; the letter in hand is finished first."""
         while not stopped():
             self._keep_house()
-            if not self.step(stopped):
-                time.sleep(IDLE_S)
+            seen = _version()
+            if self.step(stopped):
+                self._worked = time.monotonic()
+            else:
+                self._rest(seen, stopped)
         self.close()
 
-    def drain(self) -> bool:
-        """Send until nothing is due now. False if the mail server could not be used."""
+    def _rest(self, seen: int, stopped: Callable[[], bool]) -> None:
+        """Wait until somebody else changes the tables, at most IDLE_S; hang up after some idle seconds."""
+        until = time.monotonic() + IDLE_S
+        if self._connection and until - self._worked > HANG_UP_S:
+            self._connection.close()
+        while time.monotonic() < until and _version() == seen and not stopped():
+            time.sleep(GLANCE_S)
+
+    def drain(self, stopped: Callable[[], bool] = lambda: False) -> bool:
+        """Settle what dead senders left, then send until nothing is due now. False if the server cannot be used."""
         pacing.resume(pacing.ALL)  # somebody asks for it now
-        self._retry_road()
-        while not self.trouble:
-            now = clock.now()
-            delivery.start_due(now)
-            self._sweep(now)
-            if self.step(lambda: False):
+        self._sweep(clock.now())
+        while not self.trouble and not stopped():
+            delivery.start_due(clock.now())
+            self._keep_house()
+            if self.step(stopped):
                 continue
-            if not self.trouble and not models.due(clock.now(), 1):
-                self._sweep(clock.now())
+            now = clock.now()
+            if not self.trouble and not models.due(now, 1, pacing.closed(now)):
+                self._sweep(now)
                 return not self.trouble
-            time.sleep(0.05)  # only pacing keeps the rest back
-        return False
+            time.sleep(GLANCE_S)  # only pacing keeps the rest back
+        return not self.trouble
 
     def close(self) -> None:
         """Hang up, stop the outbox, give the lock back."""
@@ -136,15 +162,17 @@ class Sender:
 
     def _send_batch(self, numbers: list[int], force: Settings, stopped: Callable[[], bool]) -> None:
         desk = Desk(force)
-        kept_back = delivery.look_again(numbers, clock.now())
-        for number, reason in kept_back.items():
-            self._record(number, "expired" if reason == "expired" else "skipped", reason=reason)
-        waiting = [row for row in self._rows(numbers) if row.id not in kept_back]
+        waiting = self._those_that_may_go(numbers)
         handed = False
+        self._blocking = set()
         for place, letter in enumerate(waiting):
             if stopped():
                 self._give_back(waiting[place:])
                 return
+            if letter.domain in self._blocking:
+                self._give_back([letter])
+                handed = False
+                continue
             # A letter that cannot be handed over was stopped or withdrawn after the claim.
             if not handed and not hand(letter.id, self.owner.name, clock.now()):
                 continue
@@ -152,9 +180,20 @@ class Sender:
                 follower = waiting[place + 1] if place + 1 < len(waiting) else None
                 handed = self._send_one(letter, desk, follower)
             except Unreachable as trouble:
-                self._give_back(waiting[place:])
+                # Maybe this very letter made the server hang up: the others go first when the road is open again.
+                self._give_back([letter], LAST_S if trouble.reason == "broken" else 0)
+                self._give_back(waiting[place + 1 :])
                 self._road_is_closed(trouble, force)
                 return
+
+    def _those_that_may_go(self, numbers: list[int]) -> list[Letter]:
+        """Record what must not go after all; return the rest of the claimed letters, in their order."""
+        kept_back = delivery.look_again(numbers, clock.now())
+        with db.atomic():
+            for number, reason in kept_back.items():
+                state = "expired" if reason == "expired" else "skipped"
+                self._record(number, state, reason=reason, counted=False)
+        return [row for row in self._rows(numbers) if row.id not in kept_back]
 
     def _rows(self, numbers: list[int]) -> list[Letter]:
         rows = (
@@ -169,34 +208,42 @@ class Sender:
 
     def _send_one(self, letter: Letter, desk: Desk, follower: Letter | None) -> bool:
         """Send one letter; commit its outcome and the handing over of the next. Say whether that may go."""
-        person = letter.person if letter.person_id else None
-        bare = bool(person and person.bare)
+        bare = bool(letter.person_id and letter.person.bare)
         connection = self._road(desk.force)
         try:
-            reply = self._send_bytes(connection, letter, desk, person, bare)
+            reply = self._send_bytes(connection, letter, desk, bare)
             if reply.code in (501, 553) and addresses.violates_rfc(letter.address):
                 bare = not bare
-                reply = self._send_bytes(connection, letter, desk, person, bare)
+                reply = self._send_bytes(connection, letter, desk, bare)
         except Vanished:
             delivery.mark_unknown(letter.id, self.owner.name, clock.now())
             return False
-        except (addresses.BadAddress, ValueError):
+        except addresses.BadAddress:
             self._record(letter.id, "refused", reason="address")
             return False
-        self._failures = 0
+        except _Unwritten:
+            self._record(letter.id, "deferred", reason="other", wait_s=LATER_S)
+            return False
+        self._road_is_good()
         return self._note(letter, reply, follower, bare)
 
-    def _send_bytes(
-        self, connection: Connection, letter: Letter, desk: Desk, person: Person | None, bare: bool
-    ) -> Reply:
-        if person:
-            person.bare = bare
-        row = letter.delivery if letter.delivery_id else None
-        raw = self._sign(desk.letter(letter, row, person, clock.now()), desk.force)
+    def _send_bytes(self, connection: Connection, letter: Letter, desk: Desk, bare: bool) -> Reply:
+        raw = self._written(letter, desk, bare)
         sender = addresses.return_path(letter.id, desk.force.secret, desk.force.mail_domain)
         return connection.send(sender, rcpt_form(letter.address, bare), raw)
 
+    def _written(self, letter: Letter, desk: Desk, bare: bool) -> bytes:
+        """Return the signed letter. Raises BadAddress, and _Unwritten for a fault of ours: others must go on."""
+        try:
+            return self._sign(desk.letter(letter, bare, clock.now()), desk.force)
+        except addresses.BadAddress:
+            raise
+        except Exception as fault:
+            log.error("letter %s cannot be written (%s); trying again later", letter.id, type(fault).__name__)
+            raise _Unwritten from fault
+
     def _note(self, letter: Letter, reply: Reply, follower: Letter | None, bare: bool) -> bool:
+        """Commit what the server said, all that follows from it, and the handing over of the next letter."""
         now = clock.now()
         outcome = outcomes.of_reply(reply, letter.domain)
         later = delivery.retry_at(letter.attempts, now) if outcome.state == "deferred" else now
@@ -205,25 +252,24 @@ class Sender:
                 letter.id, self.owner.name, outcome.state, now=now, next_at=later,
                 code=reply.code, enhanced=reply.enhanced, text=reply.text, reason=outcome.reason,
             )  # fmt: skip
-            handed = follower is not None and hand(follower.id, self.owner.name, now)
-        if outcome.state == "accepted":
-            if letter.delivery_id is None:
+            if outcome.state == "accepted":
+                outcomes.note_accepted(letter, letter.person if letter.person_id else None, bare, now)
+            elif outcome.state == "refused" and outcomes.note_refusal(letter, outcome, now):
+                self._blocking.add(letter.domain)
+            if letter.delivery_id is None and outcome.state != "deferred":
                 service.forget_secrets(letter.id)
-            if addresses.violates_rfc(letter.address) and letter.person_id:
-                outcomes.note_accepted(letter, bare)
-        elif outcome.state == "refused":
-            outcomes.note_on_person(letter, outcome, now)
-        return handed
+            return follower is not None and hand(follower.id, self.owner.name, now)
 
-    def _record(self, number: int, state: str, *, reason: str = "", counted: bool = True) -> None:
+    def _record(self, number: int, state: str, *, reason: str = "", counted: bool = True, wait_s: float = 0) -> None:
         now = clock.now()
-        record(number, self.owner.name, state, now=now, next_at=now, reason=reason, counted=counted)
+        later = now + timedelta(seconds=wait_s)
+        record(number, self.owner.name, state, now=now, next_at=later, reason=reason, counted=counted)
 
-    def _give_back(self, letters: list[Letter]) -> None:
-        """Put letters back that were surely not handed over; no attempt is counted."""
+    def _give_back(self, letters: list[Letter], wait_s: float = 0) -> None:
+        """Put letters back that no server has; no attempt is counted."""
         with db.atomic():
             for letter in letters:
-                self._record(letter.id, "waiting", counted=False)
+                self._record(letter.id, "waiting", counted=False, wait_s=wait_s)
 
     # ── the road and the seal ──
 
@@ -256,21 +302,27 @@ class Sender:
         self._failures += 1
         log.warning("mail server cannot be used (%s); trying again in %s s", trouble.reason, pause)
         pacing.pause(pacing.ALL, now + timedelta(seconds=pause), trouble.reason, now)
-        delivery.pause_all(trouble.reason, now)
+        road.pause_all(trouble.reason, now)
+
+    def _road_is_good(self) -> None:
+        """Forget the trouble once a letter has got its answer."""
+        if self._failures:
+            self._failures = 0
+            road.forget_trouble()
 
     def _retry_road(self) -> None:
         """Try the road again where notices are paused; go on if it is open."""
         now, force = clock.now(), settings()
-        if not delivery.any_paused() or pacing.paused(pacing.ALL, now):
+        if not road.any_paused() or pacing.paused(pacing.ALL, now):
             return
         try:
             self._road(force)
         except Unreachable as trouble:
             self._road_is_closed(trouble, force)
             return
-        self.trouble, self._failures = "", 0
+        self.trouble, self._failures = "", max(1, self._failures)
         pacing.resume(pacing.ALL)
-        delivery.resume_all(now, force.late_s)
+        road.resume_all(now, force.late_s)
 
     # ── keeping house ──
 
@@ -290,7 +342,9 @@ class Sender:
         self._swept = time.monotonic()
         delivery.settle(self.owner.is_dead, self.boot, now)
         delivery.expire(now)
+        delivery.cancel_leftovers(now)
         delivery.finish(now)
+        road.hold_what_stood_still(now, settings().late_s)
         self._retry_road()
 
 

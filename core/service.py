@@ -119,6 +119,11 @@ def forget_secrets(letter_id: int) -> None:
         Letter.update(payload=kept).where(Letter.id == letter_id).execute()
 
 
+def secret_kinds() -> list[str]:
+    """Return the kinds of letters that hold secrets."""
+    return [kind for kind in KINDS if holds_secrets(kind)]
+
+
 def holds_secrets(kind: str) -> bool:
     """Say whether the text of this kind of letter must not be shown to others (the outbox)."""
     return kind in KINDS and bool(KINDS[kind].secret)

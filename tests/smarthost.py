@@ -1,6 +1,7 @@
 """A real mail server on loopback that answers by recipient as told, and the steps from a draft to its letters."""
 
 import socket
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -8,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, syntax
 
 import clock
 import config as ground
@@ -32,7 +34,6 @@ class Smarthost:
     rules: dict[str, object] = field(default_factory=dict)
     mails: list[tuple[str, list[str], bytes, int]] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
-    commands: list[str] = field(default_factory=list)
 
     def to(self) -> list[str]:
         """Return who has a letter, one entry a letter, without quotes."""
@@ -49,6 +50,7 @@ class Smarthost:
         return str(found)
 
     async def handle_RCPT(self, server, session, envelope, address, options):  # noqa: N802
+        address = server.path  # with its quotes, which aiosmtpd takes off
         self.asked.append(address)
         session.rule = self._rule(address)
         if session.rule == "cut":
@@ -67,6 +69,22 @@ class Smarthost:
         return "250 2.0.0 taken"
 
 
+class _Server(SMTP):
+    """aiosmtpd's server, keeping the path of RCPT as it came."""
+
+    path = ""
+
+    @syntax("RCPT TO: <address>")
+    async def smtp_RCPT(self, arg):  # noqa: N802
+        self.path = arg.partition("<")[2].rpartition(">")[0]
+        await super().smtp_RCPT(arg)
+
+
+class _Controller(Controller):
+    def factory(self) -> SMTP:
+        return _Server(self.handler, **self.SMTP_kwargs)
+
+
 def message_id(raw: bytes) -> str:
     """Return the Message-ID of a mail."""
     return next(line for line in raw.decode().splitlines() if line.lower().startswith("message-id:"))
@@ -76,7 +94,7 @@ def message_id(raw: bytes) -> str:
 def running(port: int = 0, **rules: object) -> Iterator[tuple[Smarthost, int]]:
     """Run a smarthost; give it and its port."""
     host = Smarthost(dict(rules))
-    controller = Controller(host, hostname="127.0.0.1", port=port or free_port(), ident="smarthost")
+    controller = _Controller(host, hostname="127.0.0.1", port=port or free_port(), ident="smarthost")
     controller.start()
     try:
         yield host, controller.port
@@ -184,6 +202,38 @@ def _all(addresses_: list[str]) -> list[Person]:
     for at in range(0, len(addresses_), 500):
         found += Person.select(Person.id).where(Person.address_key.in_(addresses_[at : at + 500]))
     return found
+
+
+def put(notice: Notice, **fields: object) -> Notice:
+    """Set a notice aside in some state."""
+    Notice.update(**fields).where(Notice.id == notice.id).execute()
+    return fresh(notice)
+
+
+def book(notice: Notice, by: User, **ahead: float) -> Notice:
+    """Confirm a draft for a time so far ahead."""
+    return confirmed(notice, by, hold_s=None, at=clock.now() + timedelta(**ahead))
+
+
+def at_once(*verbs: Callable[[], object]) -> list:
+    """Carry out verbs at the same moment; return what they returned, or the name of their refusal."""
+    outcomes, ready = [], threading.Barrier(len(verbs))
+
+    def carry_out(verb):
+        ready.wait()
+        try:
+            outcomes.append(verb())
+        except notices.Refused as refusal:
+            outcomes.append(type(refusal).__name__)
+        finally:
+            db.close()
+
+    threads = [threading.Thread(target=carry_out, args=(verb,)) for verb in verbs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    return outcomes
 
 
 @contextmanager

@@ -1,0 +1,131 @@
+"""How fast letters leave: all letters, each domain, the carriers (N-10, X-09, field 3.4)."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from core import pacing
+from core.organization import settings
+from mail.deliver import Route
+from models import Bucket
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def force(school):
+    return replace(settings(), route=Route("127.0.0.1", 25), rate=300, domain_rate=120)
+
+
+def letters(count, domain="example.com"):
+    return [(number, domain) for number in range(count)]
+
+
+def gone_in(seconds, force, wanted):
+    """Return how many letters go in so many seconds when somebody takes all he can, ten times a second."""
+    left, gone = list(wanted), 0
+    for tenth in range(int(seconds * 10) + 1):
+        now = NOON + timedelta(seconds=tenth / 10)
+        going = set(pacing.take(left[:50], force, now))
+        left = [one for one in left if one[0] not in going]
+        gone += len(going)
+    return gone
+
+
+def test_all_letters_together_keep_the_rate_after_a_short_start(force):
+    wanted = [(number, f"d{number}.example") for number in range(2000)]
+    assert gone_in(60, force, wanted) == pytest.approx(300 + 10, abs=2)
+
+
+def test_one_domain_keeps_its_own_rate(force):
+    assert gone_in(60, force, letters(500)) == pytest.approx(120 + 4, abs=2)
+
+
+@pytest.mark.parametrize(
+    ("domain", "a_minute"),
+    [("docomo.ne.jp", 60), ("ezweb.ne.jp", 30), ("au.com", 30), ("i.softbank.jp", 60), ("t.vodafone.ne.jp", 60)],
+)
+def test_carriers_are_served_as_slowly_as_they_ask(force, domain, a_minute):
+    assert pacing.rate_for(domain, force) == a_minute
+    assert pacing.rate_for(domain, replace(force, domain_rate=20)) == 20
+    assert gone_in(60, force, letters(200, domain)) == pytest.approx(a_minute + a_minute / 30, abs=1)
+
+
+def test_a_slow_domain_does_not_hold_up_the_others(force):
+    wanted = [*letters(40, "ezweb.ne.jp"), (99, "example.com"), (100, "example.com")]
+    assert pacing.take(wanted, force, NOON)[-2:] == [99, 100]
+
+
+def test_a_quiet_hour_is_not_followed_by_a_flood(force):
+    pacing.take(letters(1), force, NOON)
+    assert len(pacing.take(letters(200), force, NOON + timedelta(hours=1))) == 4
+
+
+def test_a_rate_of_nothing_means_no_limit(force):
+    """KAIRAN_RATE=0: as fast as the server takes them."""
+    free = replace(force, rate=0, domain_rate=0)
+    assert len(pacing.take(letters(5000, "docomo.ne.jp"), free, NOON)) == 5000
+    assert pacing.exhausted(free, NOON) == []
+
+
+def test_practice_has_no_limits(force):
+    assert len(pacing.take(letters(500, "docomo.ne.jp"), replace(force, route=None), NOON)) == 500
+
+
+def test_a_minute_may_hold_less_than_one_letter(force):
+    slow = replace(force, rate=1)
+    assert pacing.take([(1, "a.example"), (2, "b.example")], slow, NOON) == [1]
+    assert pacing.take([(2, "b.example")], slow, NOON + timedelta(seconds=59)) == []
+    assert pacing.take([(2, "b.example")], slow, NOON + timedelta(seconds=61)) == [2]
+
+
+def test_looking_without_taking_changes_nothing(force):
+    slow = replace(force, rate=1)
+    pacing.take([(1, "a.example")], slow, NOON)
+    before = list(Bucket.select().order_by(Bucket.id).tuples())
+    assert pacing.take([(2, "a.example")], slow, NOON + timedelta(seconds=1)) == []
+    assert list(Bucket.select().order_by(Bucket.id).tuples()) == before
+
+
+def test_a_clock_that_went_back_gives_no_tokens(force):
+    assert len(pacing.take(letters(9), force, NOON)) == 4
+    assert pacing.take(letters(9), force, NOON - timedelta(hours=1)) == []
+
+
+def test_exhausted_and_paused_roads_are_named(force):
+    pacing.take(letters(10), force, NOON)
+    assert pacing.exhausted(force, NOON) == ["example.com"]
+    assert pacing.exhausted(force, NOON + timedelta(seconds=1)) == []
+    pacing.pause("docomo.ne.jp", NOON + timedelta(hours=1), "carrier", NOON)
+    assert pacing.exhausted(force, NOON + timedelta(minutes=59)) == ["docomo.ne.jp"]
+    assert pacing.closed(NOON) == ["docomo.ne.jp"]
+    assert pacing.closed(NOON + timedelta(hours=1)) == []
+
+
+def test_a_pause_of_all_roads_says_why_and_ends(force):
+    pacing.pause(pacing.ALL, NOON + timedelta(seconds=5), "login", NOON)
+    assert pacing.paused(pacing.ALL, NOON) == "login"
+    assert pacing.ALL in pacing.exhausted(force, NOON)
+    assert pacing.paused(pacing.ALL, NOON + timedelta(seconds=5)) is None
+    pacing.pause(pacing.ALL, NOON + timedelta(hours=5), "connect", NOON)
+    pacing.resume(pacing.ALL)
+    assert pacing.paused(pacing.ALL, NOON) is None
+
+
+def test_the_time_is_estimated_from_the_rate(force):
+    """X-09: 500 letters, about two minutes."""
+    assert pacing.estimate(500, force) == timedelta(seconds=100)
+    assert pacing.estimate(500, replace(force, rate=0)) < timedelta(seconds=10)
+    assert pacing.estimate(500, replace(force, route=None)) < timedelta(seconds=10)
+
+
+@pytest.mark.parametrize(
+    ("domain", "carrier"),
+    [
+        ("docomo.ne.jp", "docomo.ne.jp"), ("d.vodafone.ne.jp", "vodafone.ne.jp"), ("example.com", None),
+        ("notdocomo.ne.jp", None), ("docomo.ne.jp.example.com", None),
+    ],
+)  # fmt: skip
+def test_carriers_are_known_by_their_domain(domain, carrier):
+    assert pacing.carrier_of(domain) == carrier

@@ -1,0 +1,105 @@
+"""A notice while and after it is sent: stop, withdraw, correct, send again (decision 13, X-09, N14)."""
+
+import pytest
+
+import clock
+import models
+from core import delivery, notices
+from core.audience import resolve
+from core.notices import (
+    NotNow,
+    TooLate,
+)
+from core.organization import settings
+from models import Letter
+from tests import smarthost
+from tests.smarthost import begun, fresh, later, put, states, written
+
+
+@pytest.fixture
+def hanako(school):
+    return school.users["花子"]
+
+
+@pytest.fixture
+def draft(school, hanako):
+    return written(hanako, [school.lists["1-1"]])
+
+
+# while and after sending
+
+
+def test_stopping_keeps_here_what_has_not_left(school, hanako):
+    notice = begun(hanako, [school.lists["1-1"]])
+    first = Letter.select().where(Letter.notice == notice).order_by(Letter.id).first()
+    Letter.update(state="accepted").where(Letter.id == first.id).execute()
+    assert notices.stop(notice, hanako, clock.now()) == 3
+    assert states(notice) == {"accepted": 1, "cancelled": 3}
+    assert fresh(notice).state == "stopped" and fresh(notice).finished_at
+    with pytest.raises(TooLate):
+        notices.stop(notice, hanako, clock.now())
+
+
+def test_what_was_claimed_but_not_handed_over_is_stopped_too(school, hanako):
+    notice = begun(hanako, [school.lists["1-1"]])
+    numbers = delivery.claim_batch("o", "b", settings(), clock.now())
+    models.hand(numbers[0], "o", clock.now())
+    assert notices.stop(notice, hanako, clock.now()) == 3
+    assert states(notice) == {"sending": 1, "cancelled": 3}
+
+
+@pytest.mark.parametrize("state", ["sending", "paused", "sent", "stopped"])
+def test_withdrawing_stops_what_is_left(school, hanako, state):
+    """Decision 13."""
+    notice = put(begun(hanako, [school.lists["1-1"]]), state=state)
+    assert notices.withdraw(notice, hanako, clock.now()) == 4
+    assert fresh(notice).state == "withdrawn" and fresh(notice).withdrawn_at
+
+
+@pytest.mark.parametrize("state", ["draft", "held", "scheduled", "withdrawn", "dropped"])
+def test_what_was_not_sent_cannot_be_withdrawn(draft, hanako, state):
+    put(draft, state=state)
+    with pytest.raises(TooLate):
+        notices.withdraw(draft, hanako, clock.now())
+
+
+def test_a_correction_is_a_draft_with_the_same_recipients_and_options(school, hanako):
+    notice = begun(hanako, [school.lists["1-1"], school.lists["2-1"]], read_confirmation=False, footer=False)
+    again = notices.correct(notice, hanako, clock.now())
+    assert (again.state, again.corrects, again.by, again.footer) == ("draft", notice, hanako, False)
+    assert (again.wording.subject, again.wording.text) == ("【訂正】水筒", smarthost.TEXT)
+    assert resolve(again).fingerprint == resolve(notice).fingerprint
+    assert notices.correct(again, hanako, clock.now()).wording.subject == "【訂正】水筒"
+
+
+def test_unknown_letters_are_sent_again_when_somebody_asks(school, hanako):
+    notice = put(begun(hanako, [school.lists["1-1"]]), state="sent")
+    Letter.update(state="accepted").where(Letter.notice == notice).execute()
+    lost = smarthost.letter_to(notice, "naoki@example.jp")
+    Letter.update(state="unknown").where(Letter.id == lost.id).execute()
+    assert notices.send_unknown_again(notice, hanako, clock.now()) == 1
+    assert (fresh(notice).state, fresh(notice).finished_at) == ("sending", None)
+    assert (fresh(lost).state, fresh(lost).again) == ("waiting", True)
+    assert notices.send_unknown_again(notice, hanako, clock.now()) == 0
+
+
+@pytest.mark.parametrize("state", ["withdrawn", "held", "draft", "dropped"])
+def test_nothing_of_a_withdrawn_notice_is_sent_again(school, hanako, state):
+    notice = put(begun(hanako, [school.lists["1-1"]]), state=state)
+    Letter.update(state="unknown").where(Letter.notice == notice).execute()
+    with pytest.raises(NotNow):
+        notices.send_unknown_again(notice, hanako, clock.now())
+    assert states(notice) == {"unknown": 4}
+
+
+def test_the_last_notice_to_the_same_list_is_found(school, hanako):
+    """X-09: the check page shows when this list last got a notice."""
+    earlier = begun(hanako, [school.lists["1-1"]])
+    later(minutes=5)
+    begun(school.users["太郎"], [school.lists["2-1"]])
+    draft = written(hanako, [school.lists["1-1"]])
+    assert notices.latest_to_same_list(draft) == earlier
+    assert not notices.newer_exists(fresh(earlier))
+    later(minutes=5)
+    begun(hanako, [school.lists["1-1"]])
+    assert notices.newer_exists(fresh(earlier))
