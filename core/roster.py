@@ -155,6 +155,8 @@ def undo(job: Job, by: User, now: datetime) -> tuple[int, int]:
 
     Raises Refused if it is taken back already, or too old.
     """
+    if job.state == "undone":
+        raise Refused(N_("This import has already been taken back."))
     if now - job.made_at > UNDO_WITHIN or "written" not in job.detail:
         raise Refused(N_("This import is too old to be taken back."))
     with db.atomic():

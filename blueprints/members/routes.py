@@ -69,7 +69,7 @@ def advice(number: int) -> Answer:
         person=person,
         found=found,
         domain=organization.settings().mail_domain,
-        house=organization.settings(),
+        school=organization.settings(),
     )
 
 

@@ -1,0 +1,141 @@
+"""Bringing a roster in on the pages: upload, paste, preview, confirm, undo (T-36; scripts are not needed)."""
+
+import io
+import re
+
+import pytest
+
+from models import Job, Membership, Person
+
+SHEET = "氏名,メールアドレス,組\r\n山田 花子,hanako@example.jp,1組\r\n林,bad,\r\n青山 健太,aoyama.k@example.com,\r\n"
+
+
+@pytest.fixture
+def one(school):
+    return school.lists["1-1"]
+
+
+@pytest.fixture
+def begin(as_, one):
+    """Upload a file as 花子; return the browser and the address of the preview."""
+
+    def upload():
+        browser = as_("花子")
+        answer = browser.post(f"/lists/{one.id}/import", data={"file": (io.BytesIO(SHEET.encode("cp932")), "名簿.csv")})
+        assert answer.status_code == 303, answer.get_data(as_text=True)
+        return browser, answer.location
+
+    return upload
+
+
+def text(answer):
+    return answer.get_data(as_text=True)
+
+
+def confirm(browser, where):
+    mark = re.search(r'name="fingerprint" value="(\w+)"', text(browser.get(where)))[1]
+    return browser.post(f"{where}/run", data={"fingerprint": mark})
+
+
+def test_the_preview_says_what_will_happen_and_writes_nothing(begin):
+    before = Person.select().count()
+    browser, where = begin()
+    shown = text(browser.get(where))
+    for word in ("Shift_JIS", "名簿.csv", "まだ何も登録していません", "登録済みです", "1人を取り込む", "エラー1行"):
+        assert word in shown
+    assert re.search(r'<td class="n">3</td><td>林</td><td><b class="shu">エラー</b>', shown)
+    assert Person.select().count() == before
+
+
+def test_confirming_registers_and_names_the_wrong_lines(begin, one):
+    browser, where = begin()
+    assert confirm(browser, where).location == where
+    shown = text(browser.get(where))
+    assert "名簿を取り込みました" in shown
+    assert '<td class="n">3</td><td>林</td>' in shown
+    row = Membership.select().join(Person).where(Person.name == "山田 花子").get()
+    assert (row.list_id, row.joined_route) == (one.id, "file")
+
+
+def test_pasted_lines_are_read_too(as_, one):
+    browser = as_("花子")
+    answer = browser.post(f"/lists/{one.id}/import", data={"text": "山田 花子 <hanako@example.jp>\nk@example.jp"})
+    assert "2人を取り込む" in text(browser.get(answer.location))
+    confirm(browser, answer.location)
+    assert Person.select().where(Person.address.in_(("hanako@example.jp", "k@example.jp"))).count() == 2
+
+
+@pytest.mark.parametrize(
+    ("data", "word"),
+    [
+        ({}, "選ぶか"),
+        ({"text": "  "}, "選ぶか"),
+        ({"file": (io.BytesIO(b"PK\x03\x04x"), "a.xlsx")}, "Excel"),
+        ({"file": (io.BytesIO(b",,\r\n"), "a.csv")}, "読める内容"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_with_a_sentence(as_, one, data, word):
+    answer = as_("花子").post(f"/lists/{one.id}/import", data=data)
+    assert answer.status_code == 422
+    assert word in text(answer)
+    assert Job.select().count() == 0
+
+
+def test_undo_gives_the_list_back(begin, one):
+    browser, where = begin()
+    confirm(browser, where)
+    answer = browser.post(f"{where}/undo", follow_redirects=True)
+    assert "元に戻しました" in text(answer)
+    assert not Person.select().where(Person.name == "山田 花子").exists()
+    assert "すでに" in text(browser.post(f"{where}/undo", follow_redirects=True))
+
+
+def test_columns_and_encoding_can_be_changed_without_script(begin):
+    browser, where = begin()
+    browser.post(f"{where}/read", data={"encoding": "utf-8"})
+    assert "読めない文字" in text(browser.get(where))
+    browser.post(f"{where}/read", data={"encoding": "cp932"})
+    columns = ["", "address", "attribute"]
+    browser.post(f"{where}/read", data={"encoding": "cp932", "column": columns})
+    confirm(browser, where)
+    person = Person.get(Person.address == "hanako@example.jp")
+    assert (person.name, person.memberships.get().attributes) == ("", {"組": "1組"})
+
+
+def test_a_double_tap_registers_once(begin):
+    browser, where = begin()
+    mark = re.search(r'name="fingerprint" value="(\w+)"', text(browser.get(where)))[1]
+    first = browser.post(f"{where}/run", data={"fingerprint": mark})
+    second = browser.post(f"{where}/run", data={"fingerprint": mark})
+    assert first.status_code == second.status_code == 303
+    assert Person.select().where(Person.name == "山田 花子").count() == 1
+
+
+def test_an_old_preview_asks_again(begin):
+    browser, where = begin()
+    answer = browser.post(f"{where}/run", data={"fingerprint": "old"}, follow_redirects=True)
+    assert "もう一度ご確認ください" in text(answer)
+    assert not Person.select().where(Person.name == "山田 花子").exists()
+
+
+def test_an_import_under_way_shows_its_progress(begin):
+    browser, where = begin()
+    Job.update(state="working", done=2, total=3).execute()
+    assert "全3行" in text(browser.get(where))
+    assert text(browser.get(where, headers={"HX-Request": "true"})).lstrip().startswith("<section")
+
+
+@pytest.mark.parametrize("path", ["", "/run", "/read", "/undo"])
+def test_another_list_or_a_looker_gets_nothing(begin, as_, school, path):
+    _, where = begin()
+    method = "get" if not path else "post"
+    assert getattr(as_("太郎"), method)(where + path).status_code == 404
+    assert getattr(as_("見る子"), method)(where + path).status_code == 403
+    other = where.replace(f"/lists/{school.lists['1-1'].id}/", f"/lists/{school.lists['2-1'].id}/")
+    assert getattr(as_("太郎"), method)(other + path).status_code == 404
+
+
+def test_wrong_methods_and_no_login(begin, client):
+    browser, where = begin()
+    assert browser.get(f"{where}/run").status_code == 405
+    assert client.post(f"{where}/run").status_code == 302
