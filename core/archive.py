@@ -14,11 +14,12 @@ GONE_OUT = ("sending", "paused", "sent", "stopped", "withdrawn")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One notice as a line of a list."""
+    """One notice as a line of a list. `retrying`: letters to be tried again, once nothing else is open."""
 
     notice: Notice
     subject: str
     lists: str
+    retrying: int = 0
 
 
 def visible(rights: Rights) -> ModelSelect:
@@ -75,11 +76,14 @@ def search(rights: Rights, text: str = "", list_id: int | None = None) -> ModelS
 
 
 def rows(notices: Iterable[Notice]) -> list[Row]:
-    """Return notices as lines of a list; two queries, however many there are."""
+    """Return notices as lines of a list; three queries, however many there are."""
     found = list(notices)
     numbers = [one.id for one in found]
     subjects, lists = _subjects(numbers), _list_names(numbers)
-    return [Row(one, subjects.get(one.id, ""), "、".join(lists.get(one.id, ()))) for one in found]
+    retrying = _retrying([one.id for one in found if one.state == "sending"])
+    return [
+        Row(one, subjects.get(one.id, ""), "、".join(lists.get(one.id, ())), retrying.get(one.id, 0)) for one in found
+    ]
 
 
 def log_of(notice: Notice) -> list[Log]:
@@ -129,6 +133,21 @@ def children_of(deliveries: Iterable[int]) -> dict[int, str]:
 
 def _aimed_at(lists) -> ModelSelect:
     return Target.select(Target.notice).where(Target.kind == "list", Target.include == True, Target.number.in_(lists))
+
+
+def _retrying(numbers: list[int]) -> dict[int, int]:
+    """Return how many letters wait for another try, of notices of which nothing else is open any more."""
+    if not numbers:
+        return {}
+    fresh = fn.SUM(Letter.state.in_(("waiting", "sending")).cast("integer"))
+    later = fn.SUM((Letter.state == "deferred").cast("integer"))
+    rows = (
+        Letter.select(Letter.notice, fresh, later)
+        .where(Letter.notice.in_(numbers), Letter.newest == True, Letter.delivery.is_null(False))  # noqa: E712
+        .group_by(Letter.notice)
+        .tuples()
+    )
+    return {notice: deferred for notice, open_ones, deferred in rows if not open_ones}
 
 
 def _subjects(numbers: list[int]) -> dict[int, str]:

@@ -20,6 +20,8 @@ ROUTES = {"web": N_("from the pages"), "terminal": N_("from the terminal"), "mai
 ACTIONS = {
     "notice.confirmed": N_("Sent off"),
     "notice.booked": N_("Booked"),
+    "notice.posted": N_("Came by mail"),
+    "notice.held_proof": N_("Held: its sender must release it"),
     "notice.retimed": N_("Time changed"),
     "notice.cancelled": N_("Cancelled, back to the drafts"),
     "notice.held_late": N_("Held: it was late"),

@@ -26,8 +26,8 @@ def index() -> str:
     latest = archive.rows(archive.finished(rights).limit(LATEST))
     return render_template(
         "notices/index.html",
-        asking=[row for row in waiting if row.notice.held_why in ("late", "changed")],
-        waiting=[row for row in waiting if row.notice.held_why not in ("late", "changed")],
+        asking=[row for row in waiting if row.notice.held_why in ("late", "changed", "proof")],
+        waiting=[row for row in waiting if row.notice.held_why not in ("late", "changed", "proof")],
         running=archive.rows(archive.running(rights)),
         drafts=archive.rows(archive.drafts(rights).limit(50)),
         latest=latest,
@@ -50,7 +50,7 @@ def new() -> Response:
     """Begin a notice; a double tap finds the same draft again."""
     form = NewForm()
     notice = notices.draft(
-        current_user, form_key=form.form_key.data or None, urgent=bool(form.urgent.data), now=clock.now()
+        current_user, form_key=(form.form_key.data or "")[:64] or None, urgent=bool(form.urgent.data), now=clock.now()
     )
     web.own_notice(notice.id, "send")
     return web.go("notices.recipients", number=notice.id)

@@ -36,14 +36,14 @@ def _seen(notice: Notice) -> progress.Progress:
 
 
 def _state(notice: Notice, seen: progress.Progress) -> dict[str, Any]:
-    wording, now = notice.wording, clock.now()
     begun = notice.started_at is not None
+    audience = None if begun else audiences.resolve(notice)
     joined, gone = progress.changed_at_start(notice) if begun else ([], [])
     left_out = list(progress.left_out(notice)) if begun else []
     trouble = _trouble(notice, seen) if begun else {}
     return {
         "notice": notice,
-        "wording": wording,
+        "wording": notice.wording,
         "lists": target_lists(notice),
         "seen": seen,
         "states": notices.STATES,
@@ -56,10 +56,10 @@ def _state(notice: Notice, seen: progress.Progress) -> dict[str, Any]:
         "calls": sum(one.reason in ("no_address", "bounced") for one in left_out),
         "joined": joined,
         "gone": gone,
-        "audience": None if begun else audiences.resolve(notice),
+        "audience": audience,
         "own_copy": bool(notice.by and notice.by.email),
         "may_send": web.rights().may_notice("send", notice),
-        "shown_letter": letters.as_sent(notice, settings(), now),
+        "shown_letter": _letter(notice, audience),
         "form": TimeForm(formdata=None),
     }
 
@@ -67,6 +67,13 @@ def _state(notice: Notice, seen: progress.Progress) -> dict[str, Any]:
 def _trouble(notice: Notice, seen: progress.Progress) -> dict[str, list]:
     """Return the letters that need somebody's eye, by state and name."""
     return {state: list(progress.by_name(notice, (state,))) for state in progress.TROUBLE if seen.counts[state]}
+
+
+def _letter(notice: Notice, audience: audiences.Audience | None) -> letters.Preview:
+    """Return the letter as it went out, or as the first reader will get it (T-05)."""
+    if audience and audience.receiving:
+        return letters.preview(notice, audience.receiving[0], settings(), clock.now())
+    return letters.as_sent(notice, settings(), clock.now())
 
 
 def _numbers(trouble: dict[str, list], left_out: list) -> list[int]:

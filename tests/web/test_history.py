@@ -59,7 +59,7 @@ def test_the_full_text_is_kept_as_sent(hanako, school):
     assert "一行目\n二行目" in text
     assert "お読みになったら" in text
     assert "花子、画面から" in text
-    assert "送信を始めた" in text
+    assert "送信を始めました" in text
     for name in ("青山 健太", "和田 幸子"):
         assert name in text
 

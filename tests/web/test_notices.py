@@ -177,7 +177,7 @@ def test_leaving_out_wins(hanako, school, draft):
     hanako.post(f"/notices/{draft.id}/recipients", data={"lists": school.lists[CLASS].id, f"person-{one}": "out"})
     text = page(hanako, f"/notices/{draft.id}/recipients")
     assert "3通" in text
-    assert "青山 健太：今回は送信しない" in text
+    assert "青山 健太</span>：今回は送信しない" in text
 
 
 def test_a_single_person_is_found_by_reading_and_child(hanako, school, draft):

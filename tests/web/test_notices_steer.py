@@ -232,6 +232,16 @@ def test_progress_counts_and_names(hanako, sending):
     assert "残りの送信を止める" in text
 
 
+def test_what_only_waits_for_another_try_counts_as_sent(hanako, sending):
+    """Words for organizers: never "being sent" for two days (design.md, States)."""
+    Letter.update(state="accepted").where(Letter.notice == sending).execute()
+    outcome(sending, "石川 直樹", state="deferred", reason="full")
+    for address in (f"/notices/{sending.id}", "/notices", "/history", f"/history/{sending.id}"):
+        text = page(hanako, address)
+        assert "送信済み（1人に再送中）" in text, address
+        assert "送信中<" not in text, address
+
+
 def test_polling_costs_nothing_while_nothing_changes(hanako, sending):
     poll = {"HX-Request": "true"}
     text = hanako.get(f"/notices/{sending.id}", headers=poll).get_data(as_text=True)
