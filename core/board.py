@@ -20,7 +20,7 @@ from models import Delivery, MailingList, Notice, count_letters, millis
 QUIET_AFTER = timedelta(minutes=10)
 
 
-@dataclass(slots=True)
+@dataclass
 class Unit:
     """What the sheet counts: a household, or one person. Its readers, and the children by room."""
 
@@ -28,7 +28,7 @@ class Unit:
     readers: list[Reader] = field(default_factory=list)
     rooms: dict[str, dict[str, str]] = field(default_factory=dict)  # room key → child's name → kana
 
-    @property
+    @cached_property
     def state(self) -> str:
         """Return the best of its readers' states: read, told, sent, going; trouble only if nothing reached anybody."""
         states = {one.state for one in self.readers}

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-from peewee import JOIN
+from peewee import JOIN, ModelSelect
 
 from core.leaving import children_with_nobody
-from models import Cover, Delivery, Letter, Membership, Notice, Person, User
+from models import Cover, Delivery, Letter, Membership, Notice, Person, User, db, millis
 from words import N_
 
 NOT_ASKED = ("excluded", "left", "pending", "unconfirmed")
@@ -126,15 +126,16 @@ def load(notice: Notice, lists: Collection[int] | None) -> Rows:
     """Read the board's rows by kana; `lists`: only what covers these lists (None: everything)."""
     readers: dict[int, Reader] = {}
     leavers: dict[int, list[tuple[int | None, str]]] = {}
-    for row in _select(notice, lists):
+    begun = millis(notice.started_at) if notice.started_at else 0
+    for row in db.execute(_select(notice, lists)).fetchall():
         reader = readers.get(row[0]) or readers.setdefault(row[0], _reader(row))
         reader.cells.append(Cell(*(value or "" for value in row[14:20])))
-        if notice.started_at and row[20] == "stopped" and row[21] == "reader" and row[22] >= notice.started_at:
+        if row[20] == "stopped" and row[21] == "reader" and row[22] >= begun:
             leavers.setdefault(row[0], []).append((row[23], row[16] or ""))
     return Rows(tuple(readers.values()), _stopped(readers, leavers))
 
 
-def _select(notice: Notice, lists: Collection[int] | None):
+def _select(notice: Notice, lists: Collection[int] | None) -> ModelSelect:
     mine = Cover.list.in_(list(lists)) if lists is not None else Delivery.id.is_null(False)
     return (
         Delivery.select(
@@ -153,14 +154,21 @@ def _select(notice: Notice, lists: Collection[int] | None):
         .join(Letter, JOIN.LEFT_OUTER, on=(Letter.delivery == Delivery.id) & (Letter.newest == True))  # noqa: E712
         .where(Delivery.notice == notice, Delivery.reason.not_in(NOT_ASKED), mine)
         .order_by(Delivery.kana, Delivery.id, Cover.id)
-        .tuples()
     )  # fmt: skip
 
 
 def _reader(row: tuple) -> Reader:
-    number, person, name, kana, phone, reason, letter, why, *moments = row[:14]
-    trouble = _trouble(reason, letter, why)
-    return Reader(number, person, name, kana, phone or "", reason == "stopped", letter or "", trouble, *moments)
+    """Make a reader from a row as the database gives it: moments are still numbers."""
+    number, person, name, kana, phone, reason, letter, why = row[:8]
+    read_at, how, told_at, told_by, replied_at, strange_at = row[8:14]
+    return Reader(
+        number, person, name, kana, phone or "", reason == "stopped", letter or "", _trouble(reason, letter, why),
+        _moment(read_at), how, _moment(told_at), told_by, _moment(replied_at), _moment(strange_at),
+    )  # fmt: skip
+
+
+def _moment(number: int | None) -> datetime | None:
+    return Delivery.read_at.python_value(number)
 
 
 def _trouble(reason: str, letter: str | None, why: str | None) -> str:

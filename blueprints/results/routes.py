@@ -69,7 +69,7 @@ def _context(notice: Notice, look: views.Look, drawn: boards.Board, rooms: list[
         "glance": views.AT_A_GLANCE,
         "title_of": lambda room: views.title_of(room, drawn),
         "so_many": lambda number: views.so_many(number, look),
-        "moment_of": lambda at: views.moment_of(at, notice),
+        "moment_of": views.moments_of(notice),
         "ADVICE": ADVICE,
         "STATES": STATES,
         "LETTERS": LETTERS,

@@ -1,6 +1,6 @@
 """How the board is looked at: by household or person, all or one class, and what a poll must bring."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -11,7 +11,6 @@ from core import board as boards
 from core.board import Board, Room, Unit
 from models import Notice
 from web import _, rights
-from words import time_of_day
 
 VIEWS = ("sheet", "table", "phone", "print")
 SHOWS = ("all", "yet", "trouble")
@@ -138,8 +137,13 @@ def so_many(number: int, look: Look) -> str:
     return _("%(n)s households", n=f"{number:,}") if look.households else _("%(n)s persons", n=f"{number:,}")
 
 
-def moment_of(at: datetime, notice: Notice) -> str:
-    """Return the time of day, or the day if it was not the day of the notice."""
-    day = clock.local(at).date()
-    begun = clock.local(notice.started_at).date() if notice.started_at else day
-    return time_of_day(at) if day == begun else f"{day.month}/{day.day}"
+def moments_of(notice: Notice) -> Callable[[datetime], str]:
+    """Return how a cell shows a moment: by its time of day, or by its day if that was not the day of the notice."""
+    begun = clock.local(notice.started_at or clock.now()).date()
+
+    def shown(at: datetime) -> str:
+        there = clock.local(at)
+        day = there.date()
+        return f"{there.hour}:{there.minute:02d}" if day == begun else f"{day.month}/{day.day}"
+
+    return shown
