@@ -131,7 +131,7 @@ def children_of(deliveries: Iterable[int]) -> dict[int, str]:
     return {delivery: "、".join(children) for delivery, children in names.items()}
 
 
-def _aimed_at(lists) -> ModelSelect:
+def _aimed_at(lists: Iterable[int] | ModelSelect) -> ModelSelect:
     return Target.select(Target.notice).where(Target.kind == "list", Target.include == True, Target.number.in_(lists))
 
 

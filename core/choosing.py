@@ -4,7 +4,7 @@ import unicodedata
 from collections.abc import Iterable
 from datetime import datetime
 
-from peewee import JOIN, fn
+from peewee import JOIN, Expression, Field, Function, ModelSelect, fn
 
 from core.rights import Rights
 from models import Child, MailingList, Membership, Notice, Person, Target
@@ -92,13 +92,13 @@ def changed_since(notice: Notice, moment: datetime) -> list[Person]:
     )
 
 
-def _reachable(rights: Rights):
+def _reachable(rights: Rights) -> ModelSelect:
     lists = rights.lists("send").select(MailingList.id).order_by()
     member = Membership.select(Membership.person).where(Membership.list.in_(lists), Membership.state != "left")
     return Person.select().where(Person.id.in_(member))
 
 
-def _called(text: str):
+def _called(text: str) -> Expression:
     """Match a piece of a name or reading, the child's too; hiragana finds katakana, spaces do not matter."""
     wanted = unicodedata.normalize("NFKC", text).replace(" ", "")
     reading = wanted.translate(_KATAKANA)
@@ -114,7 +114,7 @@ def _called(text: str):
     )
 
 
-def _squeezed(column):
+def _squeezed(column: Field) -> Function:
     return fn.REPLACE(fn.REPLACE(column, " ", ""), "\u3000", "")
 
 
