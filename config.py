@@ -30,6 +30,9 @@ class Config:
     mail_domain: str = field(default="", metadata={"help": N_("domain of all list addresses")})
     smtp: str = field(default="", metadata={"help": N_("mail server for letters; empty: the practice outbox")})
     inlet: str = field(default="", metadata={"help": N_("where incoming mail is taken, smtp:// or lmtp://")})
+    authserv_id: str = field(
+        default="", metadata={"help": N_("whose Authentication-Results are believed; empty: nobody's")}
+    )
     rate: int | None = field(default=None, metadata={"help": N_("letters a minute in all; 0: no limit")})
     domain_rate: int | None = field(default=None, metadata={"help": N_("letters a minute to one domain; 0: no limit")})
     hold_s: int | None = field(
@@ -50,6 +53,18 @@ class Config:
     @property
     def port(self) -> int:
         return int(self.http.rpartition(":")[2])
+
+    @property
+    def door(self) -> tuple[str, str, int] | None:
+        """Return protocol (`smtp` or `lmtp`), host and port of the mail door; None if there is none to be opened."""
+        try:
+            parts = urlsplit(self.inlet)
+            port = parts.port
+        except ValueError:
+            return None
+        if parts.scheme not in ("smtp", "lmtp") or not port or parts.path not in ("", "/"):
+            return None
+        return parts.scheme, parts.hostname or "127.0.0.1", port
 
     def key(self, name: str) -> bytes:
         """Return a key file of `data/keys/`; made by `core.organization.prepare`."""
@@ -97,6 +112,8 @@ def check(config: Config) -> Config:
     host, colon, port = config.http.rpartition(":")
     if not (colon and port.isdigit() and 0 < int(port) < 65536 and host):
         raise BadConfig(f"KAIRAN_HTTP must be host:port such as 127.0.0.1:8000, not {config.http!r}")
+    if config.inlet and config.door is None:
+        raise BadConfig(f"KAIRAN_INLET must be lmtp://host:port or smtp://host:port, not {config.inlet!r}")
     for name in ("rate", "domain_rate", "hold_s"):
         if (getattr(config, name) or 0) < 0:
             raise BadConfig(f"KAIRAN_{name.upper()} cannot be negative")

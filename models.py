@@ -190,6 +190,9 @@ class MailingList(Table):
     whole = BooleanField(default=False)
     purpose = TextField(default="")
     practice_of = ForeignKeyField(User, null=True, unique=True, on_delete="CASCADE")
+    join_mode = CharField(default="open")  # what a blank mail does: open (joins), confirm (by a link), approve
+    post_ask = BooleanField(default=False)  # always ask the sender before a posted mail is distributed
+    post_confirm = BooleanField(default=False)  # posted mails ask for a read confirmation (T-46: off)
     closed_at = Moment(null=True)
     created_at = Moment(default=clock.now)
 
@@ -292,6 +295,8 @@ class Sender(Table):
     address_key = CharField()
     name = CharField(default="")
     created_at = Moment(default=clock.now)
+    tried_at = Moment(null=True)  # when a mail from this address came last
+    tried_how = CharField(default="")  # what proved it: dkim, dmarc, spf; empty: nothing, each post needs a release
 
     class Meta:
         indexes = ((("list", "address_key"), True),)
@@ -331,7 +336,7 @@ class Notice(Table):
     expected = Json(default=list)  # numbers of the people who were to receive it when it was confirmed
     begin_at = Moment(null=True, index=True)  # end of the hold window, or the booked time
     booked = BooleanField(default=False)
-    held_why = CharField(default="")  # window, late, changed
+    held_why = CharField(default="")  # window, late, changed, proof (a posted mail that its sender must release)
     started_at = Moment(null=True)
     finished_at = Moment(null=True)
     stopped_at = Moment(null=True)
@@ -472,6 +477,18 @@ class Letter(Table):
         )
 
 
+class Bounce(Table):
+    """One report that a letter did not arrive, or only later; what it means for the person: `core.bounces`."""
+
+    letter = ForeignKeyField(Letter, backref="bounces", on_delete="CASCADE")
+    person = ForeignKeyField(Person, null=True, backref="bounces", on_delete="CASCADE")
+    at = Moment(default=clock.now)
+    kind = CharField()  # unknown_user, filtered, full, policy, temporary, other, delayed, complaint
+    permanent = BooleanField(default=False)
+    status = CharField(default="")
+    text = CharField(default="")
+
+
 class Visit(Table):
     """A page opened by a letter's token, kept 90 days: it changes nobody's state, but tells robots from readers."""
 
@@ -502,6 +519,34 @@ class Job(Table):
 # ── 6 Record ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+class Incoming(Table):
+    """One mail that came to one recipient, and what became of it. The same bytes to the same recipient come once.
+
+    `recipient` is the local part. `outcome`: done, held, silent, dropped, failed (will be tried again), quarantined;
+    `reason` says why. `file`: the name of the raw mail under `data/inbox/kept`, while it is kept.
+    """
+
+    digest = CharField()  # SHA-256 of the raw mail, in hex
+    recipient = CharField()
+    at = Moment(default=clock.now, index=True)
+    envelope_sender = CharField(default="")
+    address = CharField(default="")  # the single From mailbox
+    kind = CharField(default="")  # post, join, leave, bounce, complaint, reply, house, automatic, loop, machine, stray
+    outcome = CharField(default="failed")
+    reason = CharField(default="")
+    list = ForeignKeyField(MailingList, null=True, on_delete="SET NULL")
+    person = ForeignKeyField(Person, null=True, on_delete="SET NULL")
+    letter = ForeignKeyField(Letter, null=True, on_delete="SET NULL")
+    notice = ForeignKeyField(Notice, null=True, on_delete="SET NULL")
+    subject = CharField(default="")
+    text = TextField(default="")
+    attempts = IntegerField(default=0)
+    file = CharField(default="")
+
+    class Meta:
+        indexes = ((("digest", "recipient"), True), (("kind", "outcome"), False))
+
+
 class Bucket(Table):
     """Pacing of one road: `all`, or a recipient domain. `tokens` letters may go now; nothing before `paused_until`."""
 
@@ -516,8 +561,8 @@ TABLES: tuple[type[Table], ...] = (
     Organization, User, Session, Role, Log,
     MailingList, Person, Child, Membership, Sender,
     Notice, Wording, Target,
-    Delivery, Cover, Letter, Visit,
-    Job, Bucket,
+    Delivery, Cover, Letter, Bounce, Visit,
+    Job, Incoming, Bucket,
 )  # fmt: skip
 
 
