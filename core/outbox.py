@@ -60,11 +60,13 @@ def find(name: str) -> Caught:
 
 
 def _is_secret(message: EmailMessage) -> bool:
-    """Say whether the words must not be shown: of a secret kind, or a letter that no row explains."""
+    """Say whether the words must not be shown: of a secret or unknown kind, or a letter that no row explains."""
     local = str(message.get("Message-ID", "")).strip().strip("<>").partition("@")[0]
     number = address.read_mark(local, ground.current().key("secret"))
     letter = Letter.get_or_none(Letter.id == number) if number else None
-    return letter is None or service.holds_secrets(letter.kind)
+    if letter is None or letter.notice_id:
+        return letter is None
+    return letter.kind not in service.KINDS or service.holds_secrets(letter.kind)
 
 
 def _body(message: EmailMessage, kind: str) -> str:

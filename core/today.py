@@ -11,7 +11,7 @@ from peewee import JOIN, Case, ModelSelect, fn
 
 from core import archive, progress
 from core.archive import Row
-from core.board_rows import NOT_ASKED
+from core.board_rows import NOT_COUNTED
 from core.organization import settings
 from core.progress import Progress
 from core.rights import Rights
@@ -59,15 +59,23 @@ class Steps:
 
 
 @dataclass(frozen=True, slots=True)
+class Members:
+    """How many people something is the matter with, and a list in which to begin (None if nobody)."""
+
+    count: int
+    list_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Today:
     """The whole first page. `troubled`: how many people cannot be reached by mail, and the first names."""
 
     asking: list[Row]
     running: list[tuple[Row, Progress]]
     unread: list[Line]
-    pending: int
+    pending: Members
     troubled: tuple[int, list[Person]]
-    nameless: int
+    nameless: Members
     waiting: list[Row]
     drafts: list[Row]
     latest: list[Line]
@@ -75,14 +83,14 @@ class Today:
     @property
     def matters(self) -> int:
         """Return how many matters need somebody now."""
-        one_each = (self.pending, self.troubled[0], self.nameless)
+        one_each = (self.pending.count, self.troubled[0], self.nameless.count)
         return len(self.asking) + len(self.running) + len(self.unread) + sum(bool(one) for one in one_each)
 
 
 def of(rights: Rights, now: datetime) -> Today:
     """Gather the first page of one user."""
     booked = archive.rows(archive.booked(rights).limit(4 * SHOWN))
-    asking = [row for row in booked if row.notice.held_why in ("late", "changed")]
+    asking = [row for row in booked if row.notice.held_why in ("late", "changed", "proof")]
     latest = archive.rows(archive.finished(rights).limit(SHOWN))
     unread = archive.rows(_maybe_unread(rights, now))
     counts = households([row.notice.id for row in (*latest, *unread)], seen_lists(rights))
@@ -90,11 +98,7 @@ def of(rights: Rights, now: datetime) -> Today:
         asking=asking,
         running=running(rights, now),
         unread=[line for line in _lines(unread, counts) if line.count.left][:SHOWN],
-        pending=_people(rights, "manage")
-        .where(Membership.state == "pending")
-        .select(Membership.person)
-        .distinct()
-        .count(),
+        pending=_in_lists(_people(rights, "manage").where(Membership.state == "pending")),
         troubled=_troubled(rights),
         nameless=_nameless(rights),
         waiting=[row for row in booked if row not in asking][:SHOWN],
@@ -148,7 +152,7 @@ def households(notices: Collection[int], lists: Collection[int] | None) -> dict[
     units = (
         Delivery.select(Delivery.notice, fn.MAX(Case(None, [(confirmed, 1)], 0)).alias("done"))
         .join(Cover, JOIN.LEFT_OUTER)
-        .where(Delivery.notice.in_(list(notices)), Delivery.reason.not_in(NOT_ASKED), mine)
+        .where(Delivery.notice.in_(list(notices)), Delivery.reason.not_in(NOT_COUNTED), mine)
         .group_by(Delivery.notice, household, alone)
         .alias("units")
     )
@@ -177,12 +181,16 @@ def _troubled(rights: Rights) -> tuple[int, list[Person]]:
     return found.count(), list(found.order_by(Person.kana, Person.id).limit(3))
 
 
-def _nameless(rights: Rights) -> int:
+def _in_lists(members: ModelSelect) -> Members:
+    """Count the people of some memberships, and name the last of their lists: a class, rather than the whole school."""
+    return Members(*members.select(fn.COUNT(Membership.person.distinct()), fn.MAX(Membership.list)).tuples().get())
+
+
+def _nameless(rights: Rights) -> Members:
     """Count active members without a name, or whose child has no class."""
     no_class = Membership.child.is_null(False) & (Child.grade == "") & (Child.class_name == "")
     found = _people(rights, "manage").join(Person).switch(Membership).join(Child, JOIN.LEFT_OUTER)
-    people = found.where(Membership.state == "active", (Person.name == "") | no_class)
-    return people.select(Membership.person).distinct().count()
+    return _in_lists(found.where(Membership.state == "active", (Person.name == "") | no_class))
 
 
 # ── the beginning ────────────────────────────────────────────────────────────────────────────────────────────────

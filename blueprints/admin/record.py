@@ -12,6 +12,7 @@ ACTIONS = {
     "access.refused": N_("Unauthorized access: a cookie from before the logout was used"),
     "board.exported": N_("Board written to a file"),
     "carrier.paused": N_("Sending to one carrier paused: it refused too much"),
+    "delivery.replied": N_("A reader replied by mail"),
     "delivery.strange": N_("A reader said: not meant for me"),
     "delivery.strange_taken_back": N_("“Not meant for me” taken back"),
     "delivery.told": N_("Told by telephone"),
@@ -28,14 +29,16 @@ ACTIONS = {
     "login.refused": N_("Login refused: many wrong tries"),
     "login.sent": N_("Log-in link sent"),
     "login.used": N_("Logged in by a link"),
+    "mail.policy_alarm": N_("Our mail is refused as not trusted: the fault is ours"),
     "member.added": N_("Member added"),
     "member.address_changed": N_("Member's address changed"),
     "member.address_released": N_("Member's address released"),
     "member.approved": N_("Member approved"),
     "member.changed": N_("Member changed"),
     "member.copied": N_("Members copied"),
-    "member.left": N_("Member removed"),
+    "member.joined": N_("Somebody joined by mail"),
     "member.moved": N_("Members moved"),
+    "member.removed": N_("Member removed"),
     "member.refused": N_("Member not approved"),
     "member.resumed": N_("Mail to a member resumed"),
     "member.stopped": N_("Mail to a member stopped"),
@@ -59,12 +62,17 @@ ACTIONS = {
     "password.link_made": N_("Link for a new password made on the terminal"),
     "password.sent": N_("Link for a new password sent"),
     "password.used": N_("Link for a new password used"),
+    "person.bounced": N_("Address noted as not existing"),
+    "person.complained": N_("Our mail was reported as spam"),
+    "person.fine": N_("Address works again"),
+    "person.refusing": N_("A phone's filter refuses our mail"),
     "role.given": N_("Role given"),
     "role.taken": N_("Role removed"),
     "roster.exported": N_("Roster written to a file"),
     "roster.import_undone": N_("Import of a roster taken back"),
     "roster.imported": N_("Roster loaded"),
     "sender.added": N_("Sender by mail added"),
+    "sender.changed": N_("Sender by mail changed"),
     "sender.removed": N_("Sender by mail removed"),
     "session.ended": N_("Logged out"),
     "session.started": N_("Logged in"),
@@ -87,7 +95,7 @@ KINDS = {
 def log() -> Answer:
     """Show the record, newest first; `?kind=` limits it to one noun."""
     kind = request.args.get("kind", "")
-    query = Log.select(Log, User).join(User, JOIN.LEFT_OUTER).order_by(Log.id.desc())
+    query = Log.select(Log, User).join(User, JOIN.LEFT_OUTER).order_by(Log.at.desc(), Log.id.desc())
     found = page_of(query.where(Log.kind == kind) if kind in KINDS else query)
     return answer("admin/record.html", found=found, actions=ACTIONS, kinds=KINDS, kind=kind, names=_names(found.rows))
 

@@ -96,7 +96,7 @@ def test_members_without_name_or_class_are_counted_for_managers(school):
     person = Person.create(address="x@example.net", address_key="x@example.net")
     Membership.create(person=person, list=school.lists["1-1"])
     counted = {
-        name: today.of(rights.rights_of(school.users[name]), clock.now()).nameless
+        name: today.of(rights.rights_of(school.users[name]), clock.now()).nameless.count
         for name in ("花子", "太郎", "見る子")
     }
     assert counted == {"花子": 1, "太郎": 0, "見る子": 0}
@@ -104,8 +104,9 @@ def test_members_without_name_or_class_are_counted_for_managers(school):
 
 def test_people_to_approve_are_counted(as_, school):
     Membership.create(person=school.people["加藤 誠"], list=school.lists["1-1"], state="pending")
-    assert today.of(rights.rights_of(school.users["花子"]), clock.now()).pending == 1
-    assert "承認待ち 1人" in as_("花子").get("/").text
+    assert today.of(rights.rights_of(school.users["花子"]), clock.now()).pending.count == 1
+    text = as_("花子").get("/").text
+    assert "承認待ち 1人" in text and f"/lists/{school.lists['1-1'].id}?state=pending" in text
 
 
 def test_running_notice_shows_how_far_it_is_and_is_asked_again(as_, school):
