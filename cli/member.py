@@ -50,5 +50,5 @@ def import_(wanted: str, file: Path, dry_run: bool) -> None:
 def export(wanted: str, language: str) -> None:
     """Write the members of LIST to stdout as CSV (UTF-8 with BOM); `member import` reads it back unchanged."""
     chosen = the_list(wanted)
-    click.get_binary_stream("stdout").write(roster.export(chosen, language))
+    click.echo(roster.export(chosen, language), nl=False)
     history.log(None, "roster.exported", chosen.id)

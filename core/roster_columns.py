@@ -222,6 +222,7 @@ class Row:
     attributes: dict[str, str] = field(default_factory=dict)
     child_attributes: dict[str, str] = field(default_factory=dict)
     phone_mended: bool = False
+    damaged: bool = False  # a cell holds what the encoding cannot say
 
 
 def read_rows(sheet: Sheet, mapping: tuple[str, ...]) -> list[Row]:
@@ -237,7 +238,9 @@ def _row(number: int, cells: tuple[str, ...], columns: tuple[str, ...], mapping:
             items[column or str(place)] = cell[:500]
         elif cell and name:
             held[name] = cell
-    return normal(number, held, items)
+    row = normal(number, held, items)
+    row.damaged = any("\ufffd" in cell for cell in cells)
+    return row
 
 
 def normal(number: int, held: dict[str, str], items: dict[str, str]) -> Row:

@@ -33,7 +33,7 @@ class Judge:
         return True
 
     def _wrong(self, row: Row) -> Note | None:
-        if "\ufffd" in row.name + row.child_name + row.address + row.kana:
+        if row.damaged:
             return Note(N_("Some characters cannot be read. Please choose another encoding."))
         if row.state and not roster_words.state_of(row.state):
             return Note(N_("The state “%(state)s” is not known."), {"state": row.state})

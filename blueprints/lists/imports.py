@@ -74,6 +74,7 @@ def _preview(mailing_list: MailingList, job: Job) -> Answer:
         job=job,
         sheet=sheet,
         plan=plan,
+        columns=list(zip(sheet.columns, job.detail["mapping"], strict=True)),
         sample=sheet.rows[:SAMPLE],
         noted=[line for line in plan.lines if line.outcome == "wrong"] + _remarkable(plan),
         plain=[line for line in plan.lines if line.outcome == "added" and not line.notes],

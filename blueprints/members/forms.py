@@ -27,7 +27,7 @@ class PersonForm(Form):
     """What belongs to the person in every list."""
 
     name = StringField(N_("Name"), [Length(max=200)])
-    kana = StringField(N_("Reading (kana)"), [Length(max=200)])
+    kana = StringField(N_("Reading of the name"), [Length(max=200)])
     phone = StringField(N_("Telephone"), [Length(max=40)])
     language = RadioField(
         N_("Language of the letters"),
@@ -39,8 +39,8 @@ class PersonForm(Form):
 class PlaceForm(Form):
     """What belongs to the place in one list: the child, the relation, free items."""
 
-    child_name = StringField(N_("Child’s name"), [Length(max=200)])
-    child_kana = StringField(N_("Child’s reading (kana)"), [Length(max=200)])
+    child_name = StringField(N_("Name of the child"), [Length(max=200)])
+    child_kana = StringField(N_("Reading of the child’s name"), [Length(max=200)])
     grade = StringField(N_("Grade"), [Length(max=40)])
     class_name = StringField(N_("Class"), [Length(max=40)])
     relation = StringField(N_("Relation"), [Length(max=40)])

@@ -1,0 +1,104 @@
+"""`flask list`, `flask member`, `flask sender` (design 4)."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import models
+from cli.list import list_group
+from cli.member import member_group
+from cli.sender import sender_group
+from models import Log, Membership, Person, Sender
+
+DEMO = Path(__file__).parents[2] / "demo"
+
+
+@pytest.fixture
+def run(config, monkeypatch):
+    """Run one command on the installation of this test."""
+    monkeypatch.setenv("KAIRAN_DATA", str(config.data))
+    monkeypatch.setenv("KAIRAN_MAIL_DOMAIN", config.mail_domain)
+
+    def command(what, *words):
+        return CliRunner().invoke(what, words)
+
+    yield command
+    models.db.close()
+
+
+@pytest.fixture
+def zenko(run):
+    assert run(list_group, "add", "全校", "--address", "zenko", "--whole").exit_code == 0
+
+
+def test_a_list_is_added_and_shown_with_all_keys(run):
+    assert run(list_group, "add", "3年2組", "--address", "3nen2kumi").stdout == "1\n"
+    shown = {"number": 1, "name": "3年2組", "address": "3nen2kumi"}
+    counts = {"members": 0, "active": 0, "stopped": 0, "bounced": 0, "pending": 0}
+    for wanted in ("3nen2kumi", "1", "3年2組"):
+        assert json.loads(run(list_group, "show", wanted, "--json").stdout) == {**shown, **counts}
+
+
+@pytest.mark.parametrize("address", ["postmaster", "3年2組", "zenko"])
+def test_a_bad_address_fails_with_one_line(run, zenko, address):
+    failed = run(list_group, "add", "別", "--address", address)
+    assert (failed.exit_code, failed.stdout) == (1, "")
+    assert len(failed.stderr.strip().splitlines()) == 1
+
+
+def test_wrong_usage_is_2(run):
+    assert run(list_group, "add", "別").exit_code == 2
+    assert run(member_group, "import", "zenko", "/no/such/file").exit_code == 2
+
+
+def test_both_demo_files_give_the_same_people(run, zenko):
+    for name in ("demo_members.csv", "demo_members_sjis.csv"):
+        assert run(member_group, "import", "zenko", str(DEMO / name)).exit_code == 0
+    counted = json.loads(run(list_group, "show", "zenko", "--json").stdout)
+    assert {key: counted[key] for key in ("members", "active", "stopped", "bounced", "pending")} == {
+        "members": 39, "active": 36, "stopped": 1, "bounced": 1, "pending": 1,
+    }  # fmt: skip
+
+
+def test_a_dry_run_writes_nothing(run, zenko):
+    done = run(member_group, "import", "zenko", str(DEMO / "demo_members.csv"), "--dry-run")
+    assert done.exit_code == 0
+    assert "40 added" in done.stderr
+    assert Person.select().count() == 0
+
+
+def test_wrong_lines_are_named_and_the_good_ones_written(run, zenko, tmp_path):
+    file = tmp_path / "x.csv"
+    file.write_text("氏名,メール\n山田,bad\n林,h@example.jp\n", "utf-8")
+    done = run(member_group, "import", "zenko", str(file))
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert "line 2:" in done.stderr
+    assert "山田" not in done.stderr
+    assert Membership.select().count() == 1
+
+
+@pytest.mark.parametrize("content", ["", "氏名,メール\n山田,bad\n"])
+def test_no_line_read_is_a_failure(run, zenko, tmp_path, content):
+    file = tmp_path / "x.csv"
+    file.write_text(content, "utf-8")
+    assert run(member_group, "import", "zenko", str(file)).exit_code == 1
+
+
+def test_the_export_is_the_result_alone_and_comes_back(run, zenko, tmp_path):
+    run(member_group, "import", "zenko", str(DEMO / "demo_members.csv"))
+    out = run(member_group, "export", "zenko")
+    assert out.stdout_bytes.startswith(b"\xef\xbb\xbf")
+    file = tmp_path / "out.csv"
+    file.write_bytes(out.stdout_bytes)
+    assert "0 added, 0 changed, 40 already" in run(member_group, "import", "zenko", str(file)).stderr
+    assert Log.select().where(Log.action == "roster.exported").exists()
+
+
+def test_a_sender_is_added_with_an_old_carrier_address(run, zenko):
+    done = run(sender_group, "add", "zenko", "a..b@docomo.ne.jp", "--name", "小川")
+    assert (done.exit_code, done.stdout) == (0, "1\n")
+    assert Sender.get().address == "a..b@docomo.ne.jp"
+    assert run(sender_group, "add", "zenko", "nobody").exit_code == 1
+    assert run(sender_group, "add", "nowhere", "a@example.jp").exit_code == 1
