@@ -52,7 +52,11 @@ class House:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "cli", "serve"], cwd=ground.HERE, env=self.environ, stderr=subprocess.DEVNULL
         )
-        wait_for(self._answers, 30, "the pages to answer")
+        try:
+            wait_for(self._answers, 30, "the pages to answer")
+        except AssertionError:
+            self.stop()
+            raise
         return self
 
     def _answers(self) -> bool:
@@ -104,9 +108,9 @@ def links(letter: email.message.EmailMessage) -> list[str]:
     return re.findall(r"https?://[!-~]+", letter.get_body(("plain",)).get_content())
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator:
-    """Chromium as Debian ships it."""
+    """Chromium as Debian ships it. Not for the session: while Playwright runs, no other test may run an event loop."""
     needs_part(bool(CHROMIUM), "chromium (apt install chromium fonts-noto-cjk)")
     from playwright.sync_api import sync_playwright
 
