@@ -13,7 +13,7 @@ from peewee import fn
 
 import clock
 import config
-from core import delivery, notices, outcomes
+from core import delivery, notices, standing
 from core.audience import resolve
 from core.demo_dates import dated, day_of, moment
 from core.organization import settings
@@ -169,7 +169,7 @@ def _trouble(notice: Notice, at: datetime) -> None:
         Letter.update(state=state, reason=reason, code=code, enhanced=enhanced, text=f"{enhanced} {text}").where(
             Letter.id == letter.id
         ).execute()
-        outcomes.note_on_person(letter, outcomes.Outcome(state, reason), at + timedelta(minutes=1))
+        standing.note(letter, reason, at + timedelta(minutes=1))
 
 
 def _letter_to(notice: Notice, surname: str) -> Letter | None:

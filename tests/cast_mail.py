@@ -1,0 +1,53 @@
+"""Mails for the tests: plain ones, signed ones, bounces of our own letters; a DNS that answers from a dict."""
+
+from base64 import b64encode
+from functools import cache
+
+from mail import domains
+from mail.sign import Signer, make_key, record
+
+DOMAIN = "mail.school.example"
+
+
+def mail(sender: str, to: str, subject: str = "", text: str = "", **headers: str) -> bytes:
+    """Return a mail as people write it, UTF-8. Headers by name with _ for -; lines end in LF."""
+    given = {
+        "From": sender,
+        "To": to,
+        "Subject": _word(subject),
+        "Date": "Sun, 22 Nov 2026 09:00:00 +0900",
+        "Message-ID": f"<{abs(hash((sender, to, subject, text)))}@client.example>",
+        "MIME-Version": "1.0",
+        "Content-Type": "text/plain; charset=utf-8",
+        "Content-Transfer-Encoding": "8bit",
+        **{name.replace("_", "-"): value for name, value in headers.items()},
+    }
+    return ("".join(f"{name}: {value}\n" for name, value in given.items()) + "\n" + text).encode()
+
+
+def _word(text: str) -> str:
+    return text if text.isascii() else f"=?utf-8?b?{b64encode(text.encode()).decode()}?="
+
+
+@cache
+def key(domain: str) -> bytes:
+    """Return the DKIM key of a domain of the tests, one for the whole run."""
+    return make_key()
+
+
+def signed(raw: bytes, domain: str) -> bytes:
+    """Return a mail with the DKIM signature of a domain, as its provider would send it (CRLF)."""
+    return Signer("s1", domain, key(domain)).sign(raw.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n"))
+
+
+def dns(*signing: str, silent: bool = False, **texts: str) -> domains.Lookup:
+    """Return a DNS in which these domains publish their key; texts by name with _ for dots (two for one _)."""
+    known = {f"s1._domainkey.{domain}": [record(key(domain))] for domain in signing}
+    known |= {name.replace("__", "\0").replace("_", ".").replace("\0", "_"): [text] for name, text in texts.items()}
+
+    def lookup(name: str) -> list[str]:
+        if silent:
+            raise domains.Trouble("silent")
+        return known.get(name.lower(), [])
+
+    return lookup

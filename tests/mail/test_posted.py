@@ -1,0 +1,77 @@
+"""What of a posted mail members may read (T-15, N-07, decision 6)."""
+
+import pytest
+
+from mail.posted import looks_like_reply, words
+
+BASE = "https://kairan.example.jp"
+
+
+@pytest.mark.parametrize(
+    ("subject", "text", "expected"),
+    [
+        ("練習中止", "", ("練習中止", "練習中止")),
+        ("", "雨のため中止です。\nまた連絡します。", ("雨のため中止です。", "雨のため中止です。\nまた連絡します。")),
+        ("", "", ("", "")),
+        ("  二行の\r\n 件名 ", "本文", ("二行の 件名", "本文")),
+    ],
+)
+def test_an_empty_half_is_filled_from_the_other(subject, text, expected):
+    assert words(subject, text, BASE) == expected
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "https://kairan.example.jp/r/abcdefghijklmnopqrstuvwxyz",
+        "https://kairan.example.jp/a/abcdefghijklmnopqrstuvwxyz/2",
+        "HTTPS://Kairan.Example.jp/u/abcdefghijklmnopqrstuvwxyz",
+        "kairan.example.jp/r/abcdefghijklmnopqrstuvwxyz",
+        "https://kairan.example.jp/notices/cancel/WzEsMl0.abc",
+        "https://kairan.example.jp/mail/release/WzEsMl0.abc-_",
+    ],
+)
+def test_links_with_a_token_never_pass(link):
+    """Whoever pressed one would answer in another family's name, or release another's mail."""
+    subject, text = words(f"見て {link}", f"前\n{link}\n後", BASE)
+    assert "kairan.example.jp" not in (subject + text).lower()
+    assert text.split() == ["前", "後"]
+
+
+def test_other_links_pass():
+    text = "申込 https://kairan.example.jp/j/1nen1kumi と https://example.com/r/x"
+    assert words("x", text, BASE)[1] == text
+
+
+@pytest.mark.parametrize(
+    "quoted",
+    [
+        "> 秘密の前文 mother@example.com",
+        "＞ 秘密の前文 mother@example.com",
+        "On Mon, 5 Oct 2026 at 9:00, Hanako <mother@example.com> wrote:\n> x",
+        "2026年10月5日(月) 9:00 花子 <mother@example.com>:\n> x",
+        "----- Original Message -----\nFrom: mother@example.com\nTo: father@example.com\nSubject: x",
+        "差出人: 花子 <mother@example.com>\n宛先: father@example.com\nCc: other@example.com\n件名: x",
+    ],
+)
+def test_addresses_of_quoted_letters_never_pass(quoted):
+    """N-07: whoever was in Cc, or is quoted, stays unknown to the members."""
+    text = words("x", f"お知らせです。\n\n{quoted}\n", BASE)[1]
+    assert "@example.com" not in text
+    assert text.startswith("お知らせです。")
+
+
+def test_what_the_writer_means_stays():
+    text = "日時：10月5日\n場所：体育館\n宛先：1年生の保護者\n\n--\n花子 hanako@school.example\n5 > 3 です。"
+    assert words("x", text, BASE)[1] == text
+
+
+@pytest.mark.parametrize("subject", ["Re: 臨時休校", "RE:臨時休校", "Ｒｅ： 臨時休校", "返信: x", "Re[2]: x", "Aw: x"])
+def test_what_looks_like_a_reply(subject):
+    assert looks_like_reply(subject, False)
+
+
+@pytest.mark.parametrize("subject", ["臨時休校", "Recital", "返信用封筒について", "Fwd: x", ""])
+def test_what_does_not(subject):
+    assert not looks_like_reply(subject, False)
+    assert looks_like_reply(subject, True), "but a mail that refers to a letter of ours does"
