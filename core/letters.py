@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import words
-from core import service
+from core import letter_kinds, service
 from core.audience import Recipient
 from core.organization import Settings
 from mail.compose import Form, Prepared, Reader, prepare
@@ -76,7 +76,7 @@ def service_form(letter: Letter, force: Settings) -> Form:
         mail_domain=force.mail_domain,
         base_url=force.base_url,
         secret=force.secret,
-        footer=service.KINDS[letter.kind].footer,
+        footer=letter_kinds.KINDS[letter.kind].footer,
         automatic=True,
     )
 

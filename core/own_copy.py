@@ -11,28 +11,8 @@ from itsdangerous import BadSignature, URLSafeSerializer
 from core import service
 from core.letters import day_and_time, words_for_own_copy
 from core.organization import Settings, settings
-from core.service import KINDS, Kind
 from models import Letter, Notice, Person, User, millis
 from words import N_, say
-
-KINDS["own"] = Kind(
-    N_("[Your copy] %(subject)s"),
-    N_(
-        "%(when)s\n"
-        "This is your own copy; families get the letter below.\n"
-        "To look at it once more or to cancel it:\n"
-        "%(url)s\n"
-        "\n"
-        "────────────────────\n"
-        "%(text)s\n"
-    ),
-    footer=False,
-)
-KINDS["trial"] = Kind(
-    N_("[Test] %(subject)s"),
-    N_("This is a test letter: only you have received it.\n\n────────────────────\n%(text)s\n"),
-    footer=False,
-)
 
 
 def send_own_copy(notice: Notice, by: User | None, now: datetime) -> Letter | None:

@@ -1,0 +1,202 @@
+"""The words of the letters that answer mails, and of the copies that go ahead of a notice.
+
+They stand in one file that whoever sends letters loads: a process that sends alone must know every kind.
+"""
+
+from core.service import KINDS, Kind
+from words import N_
+
+# ── before a notice goes ────────────────────────────────────────────────────────────────────────────────────────────
+
+KINDS["own"] = Kind(
+    N_("[Your copy] %(subject)s"),
+    N_(
+        "%(when)s\n"
+        "This is your own copy; families get the letter below.\n"
+        "To look at it once more or to cancel it:\n"
+        "%(url)s\n"
+        "\n"
+        "────────────────────\n"
+        "%(text)s\n"
+    ),
+    footer=False,
+)
+KINDS["trial"] = Kind(
+    N_("[Test] %(subject)s"),
+    N_("This is a test letter: only you have received it.\n\n────────────────────\n%(text)s\n"),
+    footer=False,
+)
+
+# ── posts ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+KINDS["posted"] = Kind(
+    N_("“%(subject)s” goes to %(letters)s people at %(at)s"),
+    N_(
+        "Your mail to “%(list)s” has been received. %(letters)s letters go out at %(at)s.\n"
+        "%(attachments)s"
+        "To look at it once more or to cancel it:\n"
+        "%(url)s\n"
+        "\n"
+        "────────────────────\n"
+        "%(subject)s\n"
+        "\n"
+        "%(text)s\n"
+    ),
+    footer=False,
+)
+KINDS["release"] = Kind(
+    N_("[NOT SENT YET] “%(subject)s”"),
+    N_(
+        "Your mail to “%(list)s” has not been sent to anybody yet.\n"
+        "%(why)s\n"
+        "\n"
+        "To send it to %(letters)s people, open this page and press the button there (within 24 hours).\n"
+        "%(url)s\n"
+        "\n"
+        "Not you? Do nothing.\n"
+        "%(attachments)s"
+        "\n"
+        "────────────────────\n"
+        "%(subject)s\n"
+        "\n"
+        "%(text)s\n"
+    ),
+    secret=("url",),
+    footer=False,
+)
+KINDS["nobody"] = Kind(
+    N_("“%(subject)s” was not sent: nobody can receive it"),
+    N_("Nobody in “%(list)s” can receive mail now, so your mail was not sent.\n"),
+    footer=False,
+)
+KINDS["forged"] = Kind(
+    N_("Somebody wrote to “%(list)s” in your name"),
+    N_(
+        "A mail to “%(list)s” bore your address, but did not come from your mail provider. It was not distributed.\n"
+        "If it was you: send it by the provider of your address, or write the notice on the pages.\n"
+    ),
+    footer=False,
+)
+
+# ── senders and strangers ───────────────────────────────────────────────────────────────────────────────────────────
+
+KINDS["sender"] = Kind(
+    N_("You may now post to “%(list)s”"),
+    N_(
+        "Mails from this address to %(address)s go to the members of “%(list)s”.\n"
+        "\n"
+        "Please answer this letter once, without writing anything. Kairan then tells you whether your mails go out by "
+        "themselves, or whether each needs a press on a link that you get by mail.\n"
+        "\n"
+        "Whoever answers a notice does not write to the members: a new mail to the address above does.\n"
+    ),
+    footer=False,
+)
+KINDS["sender-passes"] = Kind(
+    N_("Posts to “%(list)s” go out by themselves"),
+    N_("Your mail provider proves that mails are yours. What you post to %(address)s goes out after a few minutes.\n"),
+    footer=False,
+)
+KINDS["sender-asks"] = Kind(
+    N_("Posts to “%(list)s” need a press of yours"),
+    N_(
+        "Your mail provider does not prove that mails are yours, so anybody could write in your name. Each time you "
+        "post to %(address)s, you get a letter with a link at this address: press it, and the mail goes out.\n"
+    ),
+    footer=False,
+)
+KINDS["stranger"] = Kind(
+    N_("A mail to “%(list)s” was not distributed"),
+    N_(
+        "A mail to “%(list)s” came from an address that may not post there. Nobody has received it.\n"
+        "\n"
+        "From: %(from)s\n"
+        "Subject: %(subject)s\n"
+        "\n"
+        "If this person is to post, add the address here:\n"
+        "%(url)s\n"
+    ),
+    footer=False,
+)
+KINDS["house"] = Kind(
+    N_("A mail to %(to)s"),
+    N_("Somebody wrote to %(to)s.\n\nFrom: %(from)s\nSubject: %(subject)s\n\nTo read it:\n%(url)s\n"),
+    footer=False,
+)
+KINDS["not-a-sender"] = Kind(
+    N_("Your mail to “%(list)s” was not distributed"),
+    N_(
+        "Only registered senders can post to “%(list)s”, so your mail has reached nobody.\n"
+        "To write to the school, answer one of its letters, or use the contact below.\n"
+    ),
+)
+
+# ── joining ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+KINDS["welcome"] = Kind(
+    N_("[One more step] Please tell us the name for “%(list)s”"),
+    N_(
+        "We have received your address for “%(list)s”. The registration is complete with your child's name:\n"
+        "%(url)s\n"
+        "\n"
+        "Notices will come from: %(from)s\n"
+        "Since this letter has reached you, your mail filter is set rightly.\n"
+        "The address is used for notices of %(organization)s only.\n"
+        "\n"
+        "Not you, or to stop:\n"
+        "%(leave)s\n"
+    ),
+    secret=("url",),
+    footer=False,
+)
+KINDS["join"] = Kind(
+    N_("Please confirm: notices of “%(list)s”"),
+    N_(
+        "Somebody, probably you, asked for the notices of “%(list)s” at this address.\n"
+        "Open this page and press the button (within three days):\n"
+        "%(url)s\n"
+        "\n"
+        "Not you? Do nothing: no notice will come.\n"
+    ),
+    secret=("url",),
+    footer=False,
+)
+KINDS["already"] = Kind(
+    N_("You are already registered for “%(list)s”"),
+    N_("This address already gets the notices of “%(list)s”. There is nothing to do.\n\nTo stop:\n%(leave)s\n"),
+    footer=False,
+)
+KINDS["approval"] = Kind(
+    N_("Your registration for “%(list)s” waits for approval"),
+    N_("We have received your address for “%(list)s”. Notices begin when a manager has approved it.\n"),
+    footer=False,
+)
+
+# ── leaving ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+KINDS["leave"] = Kind(
+    N_("Stop the mail from “%(list)s”?"),
+    N_(
+        "Somebody, probably you, asked to stop the mail from “%(list)s” to this address.\n"
+        "Emergency notices will stop too. Open this page and press the button:\n"
+        "%(url)s\n"
+        "\n"
+        "Not you? Do nothing: everything stays as it is.\n"
+    ),
+    footer=False,
+)
+
+# ── replies ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+KINDS["reply"] = Kind(
+    N_("[Reply] %(name)s: %(subject)s"),
+    N_(
+        "%(name)s answered the letter “%(notice)s”.\n"
+        "Nobody else has received this. It is no answer to a question and no confirmation.\n"
+        "%(url)s\n"
+        "\n"
+        "────────────────────\n"
+        "%(text)s\n"
+    ),
+    footer=False,
+)
