@@ -4,6 +4,7 @@ Losing the queue's file loses nothing: the sweep finds every notice whose row sa
 """
 
 import logging
+import sqlite3
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -35,11 +36,12 @@ def _start_due() -> None:
 
 def ring(at: datetime | None = None) -> None:
     """Wake the worker now, or at a moment (aware). A bell that cannot be rung is no harm: the sweep comes."""
-    huey = bell(config.current().data)
+    wait = (at - clock.now()).total_seconds() if at else 0
     try:
-        if at is None:
+        huey = bell(config.current().data)
+        if wait <= 0:
             huey.kairan_ring()
         else:
-            huey.kairan_ring.schedule(eta=at)
-    except OSError as silent:
+            huey.kairan_ring.schedule(delay=wait)
+    except (OSError, sqlite3.Error) as silent:
         log.warning("the bell could not be rung (%s)", type(silent).__name__)

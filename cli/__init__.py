@@ -6,9 +6,12 @@ stdout is the result alone, everything else goes to stderr; exit 0 done, 2 wrong
 from collections.abc import Iterator
 from importlib import import_module
 from pkgutil import iter_modules
+from typing import TYPE_CHECKING
 
 import click
-from flask import Flask
+
+if TYPE_CHECKING:
+    from flask import Flask
 
 
 def commands() -> Iterator[click.Command]:
@@ -18,7 +21,7 @@ def commands() -> Iterator[click.Command]:
             yield from getattr(import_module(f"cli.{found.name}"), "COMMANDS", ())
 
 
-def register(app: Flask) -> None:
+def register(app: "Flask") -> None:
     """Hang every command on the `flask` command."""
     for command in commands():
         app.cli.add_command(command)
