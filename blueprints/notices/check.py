@@ -88,8 +88,8 @@ def words_to_digits(typed: str) -> str:
 
 def _back_to_gap(notice: Notice, missing: dict[str, str]) -> Response:
     web.told(next(iter(missing.values())), kind="wrong")
-    step = "recipients" if "targets" in missing else "words"
-    return redirect(url_for(f"notices.{step}", number=notice.id))
+    screen = "notices.recipients" if "targets" in missing else "notices.words"
+    return web.go(screen, number=notice.id) if web.is_htmx() else redirect(url_for(screen, number=notice.id))
 
 
 def _refused(notice: Notice, form: CheckForm, when: When, refusal: notices.Refused) -> Any:

@@ -24,11 +24,17 @@ def show(number: int) -> Any:
     """Show a notice by its state; as a poll, only if something changed (204), and no more once it is done."""
     notice = web.own_notice(number)
     if notice.state == "draft":
-        return redirect(url_for(f"notices.{'words' if notice.step > 1 else 'recipients'}", number=number))
+        return _to_the_draft(notice)
     seen = _seen(notice)
     if web.is_htmx() and (same := web.unchanged(seen.serial)):
         return same
     return web.answer("notices/show.html", "notices/_state.html", **_state(notice, seen))
+
+
+def _to_the_draft(notice: Notice) -> Any:
+    """Lead to the screen that was open last; a poll must take the whole page along."""
+    screen = "notices.words" if notice.step > 1 else "notices.recipients"
+    return web.go(screen, number=notice.id) if web.is_htmx() else redirect(url_for(screen, number=notice.id))
 
 
 def _seen(notice: Notice) -> progress.Progress:

@@ -7,7 +7,7 @@ import pytest
 
 import clock
 from core import audience as audiences
-from core import delivery, notices
+from core import delivery, notices, today
 from models import Delivery, Notice
 
 CLASS, OTHER = "1-1", "2-1"
@@ -67,8 +67,11 @@ def test_the_full_text_is_kept_as_sent(hanako, school):
 def test_reads_are_counted_in_households(hanako, school):
     made = sent(school, "遠足のお知らせ")
     Delivery.update(read_at=clock.now()).where(Delivery.notice == made, Delivery.name == "青山 健太").execute()
-    assert "1／6世帯" in page(hanako, "/history")
-    assert "1／6世帯" in page(hanako, f"/history/{made.id}")
+    Notice.update(state="sent", finished_at=clock.now()).where(Notice.id == made.id).execute()
+    count = today.households([made.id], None)[made.id]
+    assert count.done == 1
+    for address in ("/history", f"/history/{made.id}", "/notices"):
+        assert f"1／{count.households}世帯" in page(hanako, address)
 
 
 @pytest.mark.parametrize(("asked", "found"), [("遠足", True), ("ぞうり", True), ("運動会", False)])

@@ -7,35 +7,14 @@ from datetime import timedelta
 import pytest
 
 import clock
-from core import audience as audiences
-from core import delivery, notices, own_copy
-from core.organization import settings
+from core import delivery, notices
 from models import Delivery, Letter, Notice, Target
-
-CLASS, OTHER = "1-1", "2-1"
+from tests.web.making import begun, confirmed, local, page, state
 
 
 @pytest.fixture
 def hanako(as_):
     return as_("花子")
-
-
-def confirmed(school, name="花子", key=CLASS, at=None, **fields):
-    """Make a notice and press the button."""
-    now = clock.now()
-    made = notices.draft(school.users[name], now=now)
-    notices.choose(made, lists=[school.lists[key].id], now=now)
-    notices.save(made, **{"subject": "遠足のお知らせ", "text": "遠足に行きます。", **fields}, now=now)
-    mark = audiences.resolve(made).fingerprint
-    return notices.confirm(made, by=school.users[name], fingerprint=mark, now=now, at=at)
-
-
-def begun(school, **fields):
-    """Make a notice whose letters wait to be claimed."""
-    made = confirmed(school, **fields)
-    Notice.update(begin_at=clock.now()).where(Notice.id == made.id).execute()
-    delivery.start_due(clock.now())
-    return Notice.get_by_id(made.id)
 
 
 @pytest.fixture
@@ -51,20 +30,6 @@ def booked(school):
 @pytest.fixture
 def sending(school):
     return begun(school)
-
-
-def page(browser, address, status=200):
-    answer = browser.get(address)
-    assert answer.status_code == status, (address, answer.status_code)
-    return html.unescape(answer.get_data(as_text=True))
-
-
-def state(notice):
-    return Notice.get_by_id(notice.id).state
-
-
-def local(moment):
-    return clock.local(moment).strftime("%Y-%m-%dT%H:%M")
 
 
 # ── rights ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -252,6 +217,14 @@ def test_polling_costs_nothing_while_nothing_changes(hanako, sending):
     assert hanako.get(f"/notices/{sending.id}?seen={seen}", headers=poll).status_code == 200
 
 
+def test_a_poll_of_what_was_cancelled_elsewhere_leads_to_the_draft(hanako, held):
+    """The own copy's link may cancel while the page is open: the whole page goes along, not a piece of it."""
+    notices.cancel(held, None, clock.now())
+    answer = hanako.get(f"/notices/{held.id}?seen=x", headers={"HX-Request": "true"})
+    assert answer.status_code == 204
+    assert answer.headers["HX-Redirect"].endswith(f"/notices/{held.id}/words")
+
+
 def test_polling_ends_with_the_sending(hanako, sending):
     Letter.update(state="accepted").where(Letter.notice == sending).execute()
     delivery.finish(clock.now())
@@ -319,65 +292,6 @@ def test_a_correction_is_a_marked_draft_to_the_same_people(hanako, sending):
 
 def test_a_draft_cannot_be_corrected(hanako, held):
     assert hanako.get(f"/notices/{held.id}/correct").status_code == 404
-
-
-# ── the own copy's link ──────────────────────────────────────────────────────────────────────────────────────────
-
-
-def link(notice):
-    return f"/notices/cancel/{own_copy.cancel_mark(Notice.get_by_id(notice.id), settings())}"
-
-
-def test_the_link_shows_and_its_button_cancels_without_a_login(client, held):
-    """Journey a: from the phone's mail; opening the link cancels nothing (law 3)."""
-    text = page(client, link(held))
-    assert "送信を取り消す" in text
-    assert state(held) == "held"
-    address = link(held)
-    answer = client.post(address)
-    assert answer.status_code == 200
-    assert "取り消しました" in answer.get_data(as_text=True)
-    assert state(held) == "draft"
-    assert client.post(address).status_code == 404
-
-
-def test_the_link_needs_no_form_token(app, held):
-    """A phone's mail program has no cookie of ours: the mark is the authority."""
-    app.config["WTF_CSRF_ENABLED"] = True
-    assert app.test_client().post(link(held)).status_code == 200
-    assert app.test_client().post(f"/notices/{held.id}/cancel").status_code in (302, 403)
-    assert state(held) == "draft"
-
-
-def test_the_link_survives_a_changed_time(client, hanako, booked):
-    address = link(booked)
-    hanako.post(f"/notices/{booked.id}/retime", data={"at": local(clock.now() + timedelta(days=2))})
-    assert "送信を取り消す" in page(client, address)
-
-
-def test_an_old_link_does_not_cancel_a_new_confirmation(client, held):
-    address = link(held)
-    notices.cancel(held, held.by, clock.now())
-    later = clock.now() + timedelta(minutes=1)
-    notices.confirm(held, by=held.by, fingerprint=audiences.resolve(held).fingerprint, now=later)
-    assert client.post(address).status_code == 404
-    assert state(held) == "held"
-
-
-def test_too_late_for_the_link(client, held):
-    address = link(held)
-    Notice.update(begin_at=clock.now()).where(Notice.id == held.id).execute()
-    delivery.start_due(clock.now())
-    assert "取り消しに間に合いませんでした" in page(client, address)
-    assert "取り消しに間に合いませんでした" in client.post(address).get_data(as_text=True)
-    assert state(held) == "sending"
-
-
-@pytest.mark.parametrize("mark", ["x", "WzEsMF0.abc", "%00"])
-def test_a_forged_mark_opens_nothing(client, held, mark):
-    assert client.get(f"/notices/cancel/{mark}").status_code == 404
-    assert client.post(f"/notices/cancel/{mark}").status_code == 404
-    assert state(held) == "held"
 
 
 # ── the front page ───────────────────────────────────────────────────────────────────────────────────────────────

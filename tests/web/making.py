@@ -1,0 +1,49 @@
+"""Notices of the cast in the states that the web tests want, and how a page is read."""
+
+import html
+from datetime import datetime
+from typing import Any
+
+import clock
+from core import audience as audiences
+from core import delivery, notices
+from models import Notice
+from tests.cast import School
+
+CLASS = "1-1"
+
+
+def confirmed(
+    school: School, name: str = "花子", key: str = CLASS, at: datetime | None = None, **fields: Any
+) -> Notice:
+    """Make a notice and press the button."""
+    now = clock.now()
+    made = notices.draft(school.users[name], now=now)
+    notices.choose(made, lists=[school.lists[key].id], now=now)
+    notices.save(made, **{"subject": "遠足のお知らせ", "text": "遠足に行きます。", **fields}, now=now)
+    mark = audiences.resolve(made).fingerprint
+    return notices.confirm(made, by=school.users[name], fingerprint=mark, now=now, at=at)
+
+
+def begun(school: School, **fields: Any) -> Notice:
+    """Make a notice whose letters wait to be claimed."""
+    made = confirmed(school, **fields)
+    Notice.update(begin_at=clock.now()).where(Notice.id == made.id).execute()
+    delivery.start_due(clock.now())
+    return Notice.get_by_id(made.id)
+
+
+def page(browser: Any, address: str, status: int = 200) -> str:
+    """Return a page as people read it."""
+    answer = browser.get(address)
+    assert answer.status_code == status, (address, answer.status_code)
+    return html.unescape(answer.get_data(as_text=True))
+
+
+def state(notice: Notice) -> str:
+    return Notice.get_by_id(notice.id).state
+
+
+def local(moment: datetime) -> str:
+    """Return a moment as a datetime-local field sends it."""
+    return clock.local(moment).strftime("%Y-%m-%dT%H:%M")
