@@ -2,6 +2,7 @@
 
 import sys
 from datetime import datetime
+from typing import BinaryIO
 
 import click
 
@@ -25,7 +26,7 @@ def notice() -> None:
 @notice.command()
 @click.option("--list", "lists", multiple=True, required=True, metavar="LIST", help="to this list; may be repeated")
 @click.option("--subject", required=True)
-@click.option("--body-file", required=True, type=click.File("r", encoding="utf-8"), help="the text, UTF-8; - for stdin")
+@click.option("--body-file", required=True, type=click.File("rb"), help="the text, UTF-8; - for stdin")
 @click.option("--read-confirmation", is_flag=True, help="ask the readers to press 「見ました」")
 @click.option("--urgent", is_flag=True, help="ahead of everything; useful for six hours")
 @click.option("--at", metavar="TIME", help="send at this time, 2026-11-22T07:00 (the school's time)")
@@ -38,9 +39,9 @@ def send(lists, subject, body_file, read_confirmation, urgent, at, hold, by) -> 
     user = _user(by)
     chosen = [common.the_list(one) for one in lists]
     _may_send(user, chosen)
-    moment = _moment(at)
+    moment, text = _moment(at), _text(body_file)
     made = notices.draft(user, now=now, urgent=urgent, route="terminal")
-    notices.save(made, now=now, subject=subject, text=body_file.read(), read_confirmation=read_confirmation)
+    notices.save(made, now=now, subject=subject, text=text, read_confirmation=read_confirmation)
     notices.choose(made, now=now, lists=[one.id for one in chosen])
     audience = resolve(made)
     _say_who(made, audience, moment, now)
@@ -80,6 +81,13 @@ def _moment(text: str | None) -> datetime | None:
         click.echo(f"--at {text!r} is no time; write it like 2026-11-22T07:00.", err=True)
         sys.exit(2)
     return moment
+
+
+def _text(file: BinaryIO) -> str:
+    try:
+        return file.read().decode("utf-8-sig")
+    except UnicodeDecodeError:
+        common.fail(f"{file.name} is not written in UTF-8. Save it again with that encoding.")
 
 
 def _say_who(made: Notice, audience: Audience, at: datetime | None, now: datetime) -> None:

@@ -1,0 +1,170 @@
+"""`flask notice send`, `flask notice show`, `flask work --drain` (design 4)."""
+
+import json
+import signal
+from datetime import timedelta
+
+import pytest
+from click.testing import CliRunner
+
+import clock
+import models
+from cli.notice import notice
+from cli.work import work
+from models import Delivery, Letter, Log, Notice
+from tests import smarthost
+
+
+@pytest.fixture
+def run(school, config, monkeypatch, tmp_path):
+    """Run one command on the installation of this test."""
+    monkeypatch.setenv("KAIRAN_DATA", str(config.data))
+    monkeypatch.setenv("KAIRAN_MAIL_DOMAIN", config.mail_domain)
+    monkeypatch.setenv("KAIRAN_RATE", "0")
+    (tmp_path / "body.txt").write_text("保護者の皆様\n\n明日は水筒をお持ちください。\n", "utf-8")
+    monkeypatch.chdir(tmp_path)
+
+    def command(what, *words, typed=None):
+        return CliRunner().invoke(what, words, input=typed)
+
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield command
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+    models.db.close()
+
+
+def send(run, *more, to="1nen1kumi", subject="水筒", body="body.txt", by="花子", typed=None):
+    words = ("--list", to, "--subject", subject, "--body-file", body, "--by", by, *more)
+    return run(notice, "send", *words, typed=typed)
+
+
+def test_the_number_alone_stands_on_stdout_the_counts_on_stderr(run):
+    answer = send(run)
+    assert answer.exit_code == 0, answer.output
+    made = Notice.get()
+    assert answer.stdout == f"{made.id}\n"
+    assert "4 letters to 1年1組" in answer.stderr
+    assert "1 without a letter: No address: to be told by telephone" in answer.stderr
+    assert (made.state, made.route, made.by_name, made.read_confirmation) == ("held", "terminal", "花子", False)
+    assert made.begin_at <= clock.now() and not Letter.select().exists()
+
+
+def test_options_reach_the_notice(run):
+    send(run, "--urgent", "--read-confirmation")
+    made = Notice.get()
+    assert (made.urgent, made.read_confirmation, made.useful_s) == (True, True, 6 * 3600)
+    assert made.wording.text == "保護者の皆様\n\n明日は水筒をお持ちください。\n"
+
+
+def test_the_text_may_come_from_standard_input(run):
+    assert send(run, body="-", typed="こんにちは\n").exit_code == 0
+    assert Notice.get().wording.text == "こんにちは\n"
+
+
+def test_the_text_may_come_from_windows(run, tmp_path):
+    (tmp_path / "bom.txt").write_bytes("\ufeffこんにちは\r\n".encode())
+    assert send(run, body="bom.txt").exit_code == 0
+    assert Notice.get().wording.text.startswith("こんにちは")
+    (tmp_path / "cp932.txt").write_bytes("こんにちは".encode("cp932"))
+    answer = send(run, body="cp932.txt")
+    assert (answer.exit_code, answer.stdout) == (1, "") and "cp932.txt is not written in UTF-8" in answer.stderr
+    assert Notice.select().count() == 1
+
+
+@pytest.mark.parametrize("wanted", ["1nen1kumi", "1年1組", "2"])
+def test_a_list_is_named_by_address_name_or_number(run, wanted):
+    assert send(run, to=wanted).exit_code == 0
+    assert [one.number for one in Notice.get().targets] == [2]
+
+
+def test_several_lists_and_the_whole_school_need_no_typed_number_here(run):
+    answer = send(run, "--list", "2nen1kumi", "--list", "zenko", by="守")
+    assert answer.exit_code == 0 and "6 letters to 1年1組, 2年1組, 全校" in answer.stderr
+
+
+def test_with_hold_it_can_be_cancelled_for_the_usual_time(run):
+    send(run, "--hold")
+    assert Notice.get().begin_at > clock.now() + timedelta(seconds=170)
+
+
+def test_a_time_books_it_in_the_schools_zone(run):
+    answer = send(run, "--at", "2099-04-01T07:00")
+    assert answer.exit_code == 0
+    made = Notice.get()
+    assert (made.state, made.begin_at.isoformat()) == ("scheduled", "2099-03-31T22:00:00+00:00")
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        ({"to": "nirgends"}, 1, "There is no list 'nirgends'"),
+        ({"by": "誰か"}, 1, "There is no user '誰か'"),
+        ({"by": "太郎"}, 1, "太郎 may not send to 1年1組"),
+        ({"by": "見る子"}, 1, "見る子 may not send to 1年1組"),
+        ({"subject": " "}, 1, "Write a subject"),
+        ({"body": "nichts.txt"}, 2, "nichts.txt"),
+        ({"body": "-", "typed": "\n"}, 1, "Write the text"),
+    ],
+)
+def test_what_cannot_be_sent_is_one_clear_refusal(run, options, code, said):
+    answer = send(run, **options)
+    assert (answer.exit_code, answer.stdout) == (code, "")
+    assert said in answer.stderr and "Traceback" not in answer.stderr
+    assert not Notice.select().exists()
+
+
+@pytest.mark.parametrize(("at", "code"), [("2020-01-01T07:00", 1), ("morgen", 2), ("2099-13-01T07:00", 2)])
+def test_a_time_that_is_none_or_has_passed_sends_nothing(run, at, code):
+    answer = send(run, "--at", at)
+    assert (answer.exit_code, answer.stdout) == (code, "")
+    assert not Notice.select().where(Notice.state != "draft").exists()
+
+
+def test_missing_options_are_wrong_usage(run):
+    assert run(notice, "send", "--list", "1nen1kumi").exit_code == 2
+
+
+# work --drain and show
+
+
+def test_draining_sends_and_show_tells_it(run, monkeypatch):
+    with smarthost.running() as (host, port):
+        monkeypatch.setenv("KAIRAN_SMTP", f"smtp://127.0.0.1:{port}")
+        host.rules["naoki@"] = "550 5.1.1 User unknown"
+        number = send(run).stdout.strip()
+        drained = run(work, "--drain")
+        assert (drained.exit_code, drained.stdout) == (0, ""), drained.stderr
+    assert sorted(host.to()) == ["aoyama.k@example.com", "misaki@mobile.example.jp", "suzuki@example.com"]
+    document = json.loads(run(notice, "show", number, "--json", "--deliveries").stdout)
+    assert (document["number"], document["state"]) == (int(number), "sent")
+    counts = {state: count for state, count in document["counts"].items() if count}
+    assert counts == {"accepted": 3, "refused": 1, "skipped": 3}
+    assert len(document["deliveries"]) == Delivery.select().count() == 7
+    assert "deliveries" not in json.loads(run(notice, "show", number, "--json").stdout)
+    shown = run(notice, "show", number, "--deliveries")
+    assert "accepted   3" in shown.stdout and "naoki@example.jp  refused  unknown_user" in shown.stdout
+
+
+def test_a_server_that_is_away_is_one_clear_line_and_nothing_is_lost(run, monkeypatch):
+    monkeypatch.setenv("KAIRAN_SMTP", f"smtp://127.0.0.1:{smarthost.closed_port()}")
+    send(run)
+    drained = run(work, "--drain")
+    assert (drained.exit_code, drained.stdout) == (1, "")
+    assert drained.stderr.strip().splitlines()[-1].startswith("The mail server cannot be used (connect)")
+    assert Notice.get().state == "paused"
+    with smarthost.running() as (host, port):
+        monkeypatch.setenv("KAIRAN_SMTP", f"smtp://127.0.0.1:{port}")
+        assert run(work, "--drain").exit_code == 0
+    assert len(host.mails) == 4 and Notice.get().state == "sent"
+
+
+def test_draining_with_nothing_due_ends_at_once(run):
+    assert run(work, "--drain").exit_code == 0
+    assert not Log.select().where(Log.action == "notice.started").exists()
+
+
+@pytest.mark.parametrize("words", [["show", "99"], ["show", "99", "--json"]])
+def test_an_unknown_notice_is_a_clear_failure(run, words):
+    answer = run(notice, *words)
+    assert (answer.exit_code, answer.stdout, answer.stderr) == (1, "", "There is no notice 99.\n")
