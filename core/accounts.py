@@ -87,10 +87,10 @@ def clean_email(raw: str | None) -> str | None:
         raise Refused("email", wrong.message) from wrong
 
 
-def check_password(password: str, name: str, email: str | None) -> None:
+def check_password(password: str, name: str, email: str | None, organization: str | None = None) -> None:
     """Raise Refused unless the password keeps the rule of `core.passwords`."""
     try:
-        passwords.check(password, name, email or "", Organization.the().name)
+        passwords.check(password, name, email or "", organization or Organization.the().name)
     except passwords.WeakPassword as weak:
         raise Refused("password", weak.message, **weak.values) from weak
 

@@ -1,5 +1,6 @@
 """The first set-up of an installation: the organization and its first administrator, once."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlsplit
@@ -57,6 +58,24 @@ def set_up(token: str, details: Details, now: datetime) -> User:
         accounts.practice_list(user, now)
         organization.finish_setup(ground.current(), user, now)
     return user
+
+
+def mistakes(details: Details) -> list[accounts.Refused]:
+    """Return everything that is wrong about what was typed, so that one page can name it all."""
+    own = (details.name, details.email, details.organization)
+    checks: tuple[Callable[[], object], ...] = (
+        lambda: clean_domain(details.mail_domain),
+        lambda: accounts.clean_name(details.name),
+        lambda: accounts.clean_email(details.email),
+        lambda: accounts.check_password(details.password, *own),
+    )
+    found = []
+    for check in checks:
+        try:
+            check()
+        except accounts.Refused as refused:
+            found.append(refused)
+    return found
 
 
 def cleaned(fields: dict[str, str]) -> dict[str, str]:

@@ -10,7 +10,10 @@ from pathlib import Path
 import config as ground
 from core import service
 from mail import address, outbox
+from mail.outbox import DAYS, Kept, NoSuchLetter
 from models import Letter
+
+__all__ = ["DAYS", "Caught", "Kept", "NoSuchLetter", "find", "folder", "listing", "read"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +36,13 @@ def folder() -> Path:
     return ground.current().data / "outbox"
 
 
-def read(kept: outbox.Kept) -> Caught:
-    """Return one letter for a page. Raises mail.outbox.NoSuchLetter if it was swept meanwhile."""
+def listing() -> list[Kept]:
+    """Return the letters that are there, the newest first."""
+    return outbox.listing(folder())
+
+
+def read(kept: Kept) -> Caught:
+    """Return one letter for a page. Raises NoSuchLetter if it was swept meanwhile."""
     raw = outbox.read(folder(), kept.name)
     message = BytesParser(policy=policy.default).parsebytes(raw)
     secret = _is_secret(message)
@@ -52,10 +60,10 @@ def read(kept: outbox.Kept) -> Caught:
 
 
 def find(name: str) -> Caught:
-    """Return the letter of this name. Raises mail.outbox.NoSuchLetter, also for names that are none of ours."""
-    kept = next((one for one in outbox.listing(folder()) if one.name == name), None)
+    """Return the letter of this name. Raises NoSuchLetter, also for names that are none of ours."""
+    kept = next((one for one in listing() if one.name == name), None)
     if kept is None:
-        raise outbox.NoSuchLetter(name)
+        raise NoSuchLetter(name)
     return read(kept)
 
 

@@ -4,7 +4,6 @@ from flask import Response, abort, make_response, request
 
 from blueprints.admin.routes import Answer, bp
 from core import outbox
-from mail.outbox import DAYS, Kept, NoSuchLetter, listing
 from web import answer, needs
 
 SIZE = 30
@@ -19,7 +18,7 @@ NEW_WINDOW = '<base target="_blank">'
 @needs("admin")
 def all_letters() -> Answer:
     """List the caught letters, newest first."""
-    kept = listing(outbox.folder())
+    kept = outbox.listing()
     last = max(1, -(-len(kept) // SIZE))
     number = min(max(1, request.args.get("page", 1, type=int)), last)
     return answer(
@@ -28,17 +27,17 @@ def all_letters() -> Answer:
         total=len(kept),
         number=number,
         last=last,
-        days=DAYS,
+        days=outbox.DAYS,
     )
 
 
-def _read(kept: list[Kept]) -> list[outbox.Caught]:
+def _read(kept: list[outbox.Kept]) -> list[outbox.Caught]:
     """Return the letters that are still there."""
     found = []
     for one in kept:
         try:
             found.append(outbox.read(one))
-        except NoSuchLetter:
+        except outbox.NoSuchLetter:
             continue
     return found
 
@@ -46,7 +45,7 @@ def _read(kept: list[Kept]) -> list[outbox.Caught]:
 def _letter(name: str) -> outbox.Caught:
     try:
         return outbox.find(name)
-    except NoSuchLetter:
+    except outbox.NoSuchLetter:
         abort(404)
 
 

@@ -1,22 +1,14 @@
 """Forms of the organization's settings."""
 
-from urllib.parse import quote
-
 from wtforms import IntegerField, PasswordField, RadioField, SelectField, StringField
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Length, NumberRange, Optional
 
-from mail.deliver import Route
+from core.mail_server import SECURITY
 from web import Form, _
 from words import LANGUAGES, N_
 
 NEEDED = InputRequired(N_("Please fill in this field."))
-SECURITY = {
-    "starttls": N_("STARTTLS (usual, port 587)"),
-    "tls": N_("TLS from the start (port 465)"),
-    "none": N_("Not encrypted (only inside your own network)"),
-}
-_SCHEMES = {"starttls": "smtp+starttls", "tls": "smtps", "none": "smtp"}
 _OUT_OF_RANGE = N_("Please enter a number within the bounds that are named.")
 
 
@@ -43,17 +35,6 @@ class Server(Form):
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
         self.security.choices = [SelectChoice(name, _(words)) for name, words in SECURITY.items()]
-
-    def url(self, kept: Route | None) -> str:
-        """Return the route as one address, empty for the outbox; an empty password field keeps the password."""
-        host, user = (self.host.data or "").strip(), (self.user.data or "").strip()
-        if not host:
-            return ""
-        password = self.password.data or (kept.password if kept and kept.user == user and kept.host == host else "")
-        login = f"{quote(user, safe='')}:{quote(password, safe='')}@" if user or password else ""
-        name = f"[{host}]" if ":" in host else host
-        port = f":{self.port.data}" if self.port.data else ""
-        return f"{_SCHEMES[self.security.data]}://{login}{name}{port}"
 
 
 class Pace(Form):

@@ -7,8 +7,7 @@ from flask_wtf import FlaskForm
 import clock
 from blueprints.admin.forms import House, Pace, Server
 from blueprints.admin.routes import Answer, bp
-from core import accounts, delivery, first_run, history, organization, service
-from mail.deliver import BadRoute, Route
+from core import accounts, delivery, first_run, history, mail_server, organization, service
 from models import Letter, Organization
 from web import answer, blame, go, needs, told
 from words import N_
@@ -25,7 +24,7 @@ def _page(status: int = 200, **filled: FlaskForm) -> Answer:
     force = organization.settings()
     forms = {
         "families": _open(House(None, obj=Organization.the())),
-        "server": _server(force.route),
+        "server": _server(),
         "pace": _open(Pace(None, obj=force)),
     }
     return answer(
@@ -45,7 +44,8 @@ def _open(form: House | Pace) -> House | Pace:
     return form
 
 
-def _server(route: Route | None) -> Server:
+def _server() -> Server:
+    route = organization.settings().route
     if route is None:
         return Server(None)
     return Server(None, host=route.host, port=route.port, security=route.security, user=route.user)
@@ -76,19 +76,23 @@ def change_house() -> Answer:
 @needs("admin")
 def change_server() -> Answer:
     """Change the mail server; without one, letters stay in the outbox."""
-    form, force = Server(), organization.settings()
-    if "smtp" in force.fixed:
+    form = Server()
+    if "smtp" in organization.settings().fixed:
         abort(403)
     if not form.validate():
         return _page(422, server=form)
-    url = form.url(force.route)
     try:
-        if url:
-            Route.parse(url)
-    except BadRoute as wrong:
-        blame(form, "password" if "password" in str(wrong) else "host", wrong.message)
+        mail_server.change(
+            current_user,
+            host=form.host.data or "",
+            port=form.port.data,
+            security=form.security.data,
+            user=form.user.data or "",
+            password=form.password.data or "",
+        )
+    except mail_server.Refused as refused:
+        blame(form, refused.field, refused.message)
         return _page(422, server=form)
-    organization.change(current_user, smtp=url)
     return _saved()
 
 

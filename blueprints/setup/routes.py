@@ -33,16 +33,24 @@ def begin(token: str) -> Answer:
         form.language.data = language()
     if not form.validate_on_submit():
         return answer("setup/begin.html", status=422 if form.errors else 200, form=form)
+    details = _details(form)
+    if wrong := first_run.mistakes(details):
+        return _again(form, wrong)
     try:
-        user = first_run.set_up(token, _details(form), clock.now())
+        user = first_run.set_up(token, details, clock.now())
     except accounts.Refused as refused:
-        blame(form, refused.field, refused.message, **refused.values)
-        return answer("setup/begin.html", status=422, form=form)
+        return _again(form, [refused])
     except first_run.AlreadyDone:
         return answer("setup/dead.html", status=404, ready=True)
     session.clear()
     login_user(sessions.start(user, now=clock.now(), device=request.user_agent.string))
     return redirect(url_for("home.index"), code=303)  # type: ignore[return-value]
+
+
+def _again(form: Setup, wrong: list[accounts.Refused]) -> Answer:
+    for refused in wrong:
+        blame(form, refused.field, refused.message, **refused.values)
+    return answer("setup/begin.html", status=422, form=form)
 
 
 def _details(form: Setup) -> first_run.Details:

@@ -92,6 +92,12 @@ def test_mistake_is_named_and_everything_typed_is_kept(fresh, field, value, sent
     assert Organization.the().name == ""
 
 
+def test_all_mistakes_are_named_at_once(fresh):
+    browser, link = fresh
+    text = browser.post(link, data={**GIVEN, "mail_domain": "x", "email": "x@", "password": "short"}).text
+    assert text.count('class="wrong"') == 4, "three fields and the sentence above the form"
+
+
 def test_without_mail_address_there_is_no_practice_list(fresh):
     browser, link = fresh
     assert browser.post(link, data={**GIVEN, "email": "", "mail_domain": "", "postal": ""}).status_code == 303

@@ -1,0 +1,46 @@
+"""The mail server as an administrator sets it: field by field, kept as one address in the Organization row."""
+
+from urllib.parse import quote
+
+from core import organization
+from mail.deliver import BadRoute, Route
+from models import User
+from words import N_
+
+SECURITY = {
+    "starttls": N_("STARTTLS (usual, port 587)"),
+    "tls": N_("TLS from the start (port 465)"),
+    "none": N_("Not encrypted (only inside your own network)"),
+}
+_SCHEMES = {"starttls": "smtp+starttls", "tls": "smtps", "none": "smtp"}
+
+
+class Refused(Exception):
+    """Letters cannot be sent by such a server; `message` says why for `say`, `field` names the field."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field, self.message = field, message
+
+
+def change(by: User, *, host: str, port: int | None, security: str, user: str, password: str) -> None:
+    """Keep the route to the mail server; without a host, letters stay in the outbox. Raises Refused.
+
+    An empty password keeps the old one, for the same host and user only: it must not be sent to another server.
+    """
+    url = _url(host.strip(), port, security, user.strip(), password) if host.strip() else ""
+    try:
+        if url:
+            Route.parse(url)
+    except BadRoute as wrong:
+        raise Refused("password" if "password" in wrong.message else "host", wrong.message) from wrong
+    organization.change(by, smtp=url)
+
+
+def _url(host: str, port: int | None, security: str, user: str, password: str) -> str:
+    kept = organization.settings().route
+    if not password and kept and (kept.host, kept.user) == (host, user):
+        password = kept.password
+    login = f"{quote(user, safe='')}:{quote(password, safe='')}@" if user or password else ""
+    name = f"[{host}]" if ":" in host else host
+    return f"{_SCHEMES[security]}://{login}{name}{f':{port}' if port else ''}"
