@@ -10,6 +10,7 @@ from peewee import JOIN, Case, Expression, ModelSelect, fn
 from core.lists import standing
 from core.rights import Rights
 from core.roster_columns import kana, one_line
+from mail import address as addresses
 from models import Child, Delivery, Letter, MailingList, Membership, Notice, Person, Target, Wording
 from words import N_
 
@@ -196,6 +197,13 @@ def places(person: Person, rights: Rights, need: str = "view") -> list[Membershi
 
 def _numbers(rights: Rights, need: str = "view") -> list[int]:
     return [one.id for one in rights.lists(need)]
+
+
+def address_for(person: Person, whole: bool) -> str:
+    """Return a person's address for a page: whole, or shortened (`a***@example.com`) for who may only look."""
+    if not person.address:
+        return ""
+    return person.address if whole else addresses.hidden(person.address)
 
 
 def household_of(person: Person, rights: Rights) -> list[Person]:

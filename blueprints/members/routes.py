@@ -8,7 +8,6 @@ import tasks
 from blueprints.members import bp
 from blueprints.members.forms import AddressForm, NewForm, PersonForm, PlaceForm, as_lines, items_of
 from core import audience, delivery, directory, guidance, members, organization, own_copy
-from mail.address import hidden
 from models import MailingList, Membership, Person
 from web import _, answer, blame, go, language, own_list, page_of, rights, told
 from words import N_
@@ -45,7 +44,7 @@ def show(number: int) -> Answer:
         person=person,
         places=places,
         managed=managed,
-        address=(person.address if addresses else hidden(person.address)) if person.address else "",
+        address=directory.address_for(person, addresses),
         household=directory.household_of(person, rights()),
         found=page,
         fates=directory.fates(page.rows, rights()),

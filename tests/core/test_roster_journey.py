@@ -1,0 +1,219 @@
+"""Rosters out and in again, an import in steps, its undo, and the same few queries."""
+
+import csv
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import clock
+import models
+from core import lists, organization, roster, roster_apply
+from core.roster_columns import read_rows
+from core.roster_export import guarded
+from core.roster_plan import plan_rows
+from core.roster_read import clean
+from models import Child, Cover, Delivery, Log, Membership, Notice, Person, User
+from tests.core.rosters import DEMO, FAMILY, bring, sheet_of
+
+
+@pytest.fixture
+def zenko(config):
+    organization.settings()  # makes the Organization row, which is not what the tests of queries count
+    return lists.add(None, "全校", "zenko", whole=True, now=clock.now())
+
+
+@pytest.fixture
+def by(config):
+    return User.create(name="花子", name_key="花子")
+
+
+# ── out and in again ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def cells(content):
+    return list(csv.reader(io.StringIO(content.decode("utf-8-sig"))))
+
+
+@pytest.mark.parametrize("language", ["ja", "en"])
+def test_an_export_comes_back_unchanged(zenko, language):
+    bring(zenko, (DEMO / "demo_members.csv").read_bytes())
+    bring(
+        zenko,
+        "氏名,メール,電話,項目\r\n=cmd|' /C calc'!A0,e@example.jp,+81-90-0000,-1\r\n"
+        '\'-x,f@example.jp,@x,"=1\r\n+2"\r\n',
+    )
+    out = roster.export(zenko, language)
+    assert out.startswith(b"\xef\xbb\xbf")
+    made = bring(zenko, out)
+    assert made.counts == {"added": 0, "changed": 0, "already": 42, "wrong": 0}
+    assert roster.export(zenko, language) == out
+
+
+def test_an_export_makes_the_same_list_elsewhere(zenko):
+    bring(zenko, (DEMO / "demo_members.csv").read_bytes())
+    out = roster.export(zenko)
+    for table in (Membership, Child, Person):
+        table.delete().execute()
+    bring(zenko, out)
+    assert roster.export(zenko) == out
+    assert lists.counts(zenko)["bounced"] == 1
+
+
+def test_no_cell_of_an_export_is_a_formula(zenko):
+    bring(zenko, '氏名,メール,項目\r\n=1+1,e@example.jp,"\t=2"\r\n西田,-chihiro-@example.jp,@SUM\r\n')
+    for row in cells(roster.export(zenko)):
+        assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r")) for cell in row)
+
+
+@given(st.text())
+def test_the_guard_comes_off_again(text):
+    trimmed = clean(text)
+    assert clean(guarded(clean(trimmed))) == clean(trimmed)
+
+
+def test_who_left_is_not_in_the_export(zenko):
+    bring(zenko, "氏名,メール\r\n山田,y@example.jp\r\n")
+    Membership.update(state="left").execute()
+    assert len(cells(roster.export(zenko))) == 1
+
+
+# ── in steps, and back ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def start(zenko, by, text="氏名,メール\r\n山田,y@example.jp\r\n林,bad\r\n"):
+    return roster.begin(zenko, by, content=text.encode(), filename="名簿.csv", now=clock.now())
+
+
+def carry_out(job, by):
+    _, made = roster.preview(job, clock.now())
+    return roster.run(job, by, fingerprint=made.fingerprint, now=clock.now())
+
+
+def test_nothing_is_written_before_it_is_confirmed(zenko, by):
+    job = start(zenko, by)
+    roster.preview(job, clock.now())
+    assert Person.select().count() == 0
+    assert carry_out(job, by)["added"] == 1
+    assert models.Job.get_by_id(job.id).state == "done"
+    assert Log.select().where(Log.action == "roster.imported").get().detail["wrong"] == 1
+
+
+def test_the_file_is_gone_afterwards(zenko, by, config):
+    carry_out(start(zenko, by), by)
+    assert list((config.data / "imports").iterdir()) == []
+
+
+def test_a_second_press_does_nothing(zenko, by):
+    job = start(zenko, by)
+    _, made = roster.preview(job, clock.now())
+    roster.run(job, by, fingerprint=made.fingerprint, now=clock.now())
+    with pytest.raises(roster.Refused):
+        roster.run(job, by, fingerprint=made.fingerprint, now=clock.now())
+    assert Person.select().count() == 1
+
+
+def test_a_list_that_changed_since_the_preview_asks_again(zenko, by):
+    job = start(zenko, by)
+    _, made = roster.preview(job, clock.now())
+    bring(zenko, "氏名,メール\r\n山田,y@example.jp\r\n")
+    with pytest.raises(roster.Refused, match="changed"):
+        roster.run(job, by, fingerprint=made.fingerprint, now=clock.now())
+
+
+def test_undo_takes_everything_back(zenko, by):
+    bring(zenko, FAMILY.format("3,2", "1日"))
+    before = roster.export(zenko)
+    job = start(zenko, by, FAMILY.format("4,1", "2日") + "林 一,林 葵,ハヤシ アオイ,1,1,h@example.jp,\r\n")
+    carry_out(job, by)
+    assert roster.export(zenko) != before
+    job = models.Job.get_by_id(job.id)
+    back, kept = roster.undo(job, by, clock.now())
+    assert (back, kept) == (5, 0)
+    assert roster.export(zenko) == before
+    assert (Person.select().count(), Child.select().count()) == (1, 1)
+    with pytest.raises(roster.Refused):
+        roster.undo(job, by, clock.now())
+
+
+def test_undo_leaves_what_something_happened_to(zenko, by):
+    job = start(zenko, by, "氏名,メール\r\n山田,y@example.jp\r\n林,h@example.jp\r\n森,m@example.jp\r\n")
+    carry_out(job, by)
+    yamada, hayashi = (Person.get(Person.name == name) for name in ("山田", "林"))
+    Membership.update(state="stopped", stopped_by="reader").where(Membership.person == yamada).execute()
+    delivery = Delivery.create(notice=Notice.create(), person=hayashi, token="t")
+    Cover.create(delivery=delivery, membership=hayashi.memberships.get())
+    back, kept = roster.undo(models.Job.get_by_id(job.id), by, clock.now())
+    assert (back, kept) == (2, 4)
+    assert {one.name for one in Person.select()} == {"山田", "林"}
+
+
+def test_undo_puts_a_rejoined_member_back_to_left(zenko, by):
+    bring(zenko, "氏名,メール\r\n山田,y@example.jp\r\n")
+    Membership.update(state="left", left_at=clock.now()).execute()
+    left_at = Membership.get().left_at
+    job = start(zenko, by)
+    carry_out(job, by)
+    roster.undo(models.Job.get_by_id(job.id), by, clock.now())
+    row = Membership.get()
+    assert (row.state, row.left_at) == ("left", left_at)
+
+
+def test_files_that_nobody_confirmed_are_deleted(zenko, by, config):
+    start(zenko, by)
+    clock.set_offset(25 * 3600)
+    roster.forget_old(clock.now())
+    assert models.Job.select().count() == 0
+    assert list((config.data / "imports").iterdir()) == []
+
+
+def test_another_encoding_and_other_columns_can_be_chosen(zenko, by):
+    job = roster.begin(zenko, by, content="氏名,メール\r\n山田,y@example.jp\r\n".encode("cp932"), now=clock.now())
+    roster.choose(job, encoding="utf-8")
+    assert roster.preview(job, clock.now())[1].counts["wrong"] > 0
+    roster.choose(job, encoding="cp932")
+    roster.choose(job, mapping=("attribute", "address", "nonsense"))
+    carry_out(job, by)
+    assert (Person.get().name, Membership.get().attributes) == ("", {"氏名": "山田"})
+
+
+# ── speed ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def roll(count, who, room="1"):
+    lines = [f"山田 {who}{n},山田 {who}{n},ヤマダ,{n % 6 + 1},{room},{who}{n}@example.jp" for n in range(count)]
+    return "保護者氏名,児童氏名,児童カナ,学年,組,メール\r\n" + "\r\n".join(lines)
+
+
+def queries(work):
+    seen = []
+    models.db.connection().set_trace_callback(seen.append)
+    try:
+        work()
+    finally:
+        models.db.connection().set_trace_callback(None)
+    return len(seen)
+
+
+def test_the_number_of_queries_does_not_grow_with_the_lines(zenko):
+    few, many = (lists.add(None, name, name, now=clock.now()) for name in ("few", "many"))
+    first = queries(lambda: bring(few, roll(10, "few")))
+    assert queries(lambda: bring(many, roll(500, "many"))) == first
+    changed = queries(lambda: bring(few, roll(10, "few", "2")))
+    assert queries(lambda: bring(many, roll(500, "many", "3"))) == changed
+
+
+def test_one_plan_reads_and_never_writes(zenko):
+    sheet = sheet_of(roll(5, "x"))
+    before = models.db.connection().total_changes
+    plan_rows(zenko, read_rows(sheet, roster.guess_mapping(sheet)), clock.now())
+    assert models.db.connection().total_changes == before
+
+
+def test_large_imports_report_their_progress(zenko, monkeypatch):
+    monkeypatch.setattr(roster_apply, "CHUNK", 4)
+    sheet, told = sheet_of(roll(10, "x")), []
+    roster_apply.apply(roster.plan(zenko, sheet, roster.guess_mapping(sheet), clock.now()), told.append)
+    assert told == [4, 8, 10]
+    assert lists.counts(zenko)["members"] == 10

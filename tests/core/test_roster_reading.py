@@ -1,0 +1,172 @@
+"""Rosters in every encoding and form, and what their columns and cells mean (T-36, defences.md 10)."""
+
+import io
+
+import openpyxl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import clock
+from core import lists, organization, roster
+from core.roster_columns import FIELDS, _meaning, arrange, class_name, grade, kana, phone, read_rows
+from core.roster_read import paste
+from core.roster_words import STATE_WORDS, state_of
+from models import Person
+from tests.core.rosters import bring, sheet_of
+from words import say
+
+
+@pytest.fixture
+def zenko(config):
+    organization.settings()  # makes the Organization row, which is not what the tests of queries count
+    return lists.add(None, "全校", "zenko", whole=True, now=clock.now())
+
+
+# ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+SHEET = "氏名,メールアドレス,学年\r\n髙橋 ①,t@example.jp,2年\r\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp932", "utf-16"])
+@pytest.mark.parametrize("mark", [",", "\t", ";"])
+def test_every_encoding_and_separator_is_read(encoding, mark):
+    sheet = roster.read(SHEET.replace(",", mark).encode(encoding))
+    assert read_rows(sheet, roster.guess_mapping(sheet))[0].name == "髙橋 ①"
+
+
+def test_iso_2022_jp_is_read_with_the_signs_that_python_does_not_know():
+    content = "氏名,アドレス\r\n髙".replace("髙", "山").encode("iso2022_jp") + b"\x1b$B\x2d\x21\x1b(B,a@example.jp\r\n"
+    sheet = roster.read(content)
+    assert sheet.encoding == "iso-2022-jp"
+    assert sheet.rows[0][1] == ("山①", "a@example.jp")
+
+
+@given(st.text(st.characters(codec="iso2022_jp", categories=("Lo", "Lu", "Ll", "Nd")), min_size=1))
+def test_iso_2022_jp_reads_what_python_writes(text):
+    sheet = roster.read(f"氏名,アドレス\n山{text},a@example.jp".encode("iso2022_jp"))
+    assert sheet.rows[0][1][0] == f"山{text}"
+
+
+def excel(rows):
+    book = openpyxl.Workbook()
+    for row in rows:
+        book.active.append(row)
+    held = io.BytesIO()
+    book.save(held)
+    return held.getvalue()
+
+
+def test_excel_is_read_with_whole_numbers_and_a_title_above(zenko):
+    content = excel(
+        [["令和7年度 名簿"], [], ["氏名", "学年", "組", "メールアドレス"], ["山田 花子", 3.0, 2, "h@example.jp"]]
+    )
+    made = bring(zenko, content, "名簿.xlsx")
+    assert made.counts["added"] == 1
+    assert made.lines[0].number == 4
+
+
+def test_a_broken_excel_file_is_refused_with_a_sentence(zenko):
+    with pytest.raises(roster.Unreadable):
+        roster.read(b"PK\x03\x04 nothing")
+    with pytest.raises(roster.Unreadable):
+        roster.read(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1 nothing")
+
+
+@pytest.mark.parametrize("content", [b"", b"\r\n\r\n", b",,,\r\n"])
+def test_nothing_is_refused_with_a_sentence(content):
+    with pytest.raises(roster.Unreadable):
+        roster.read(content)
+
+
+def test_a_file_that_is_too_large_is_refused():
+    with pytest.raises(roster.Unreadable):
+        roster.read(b"a" * (5 * 2**20))
+    with pytest.raises(roster.Unreadable):
+        roster.read(b"a\r\n" * 20_001)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("山田 花子 <h@example.jp>\nk@example.jp\n", [("山田 花子", "h@example.jp"), ("", "k@example.jp")]),
+        ("山田 花子　ｈ＠ｅｘ．ｊｐ", [("山田 花子", "ｈ＠ｅｘ．ｊｐ")]),
+        ("a@example.jp; b@example.jp", [("", "a@example.jp"), ("", "b@example.jp")]),
+    ],
+)
+def test_pasted_lines_of_names_and_addresses(text, found):
+    sheet = arrange(paste(text))
+    assert [(row.name, row.address) for row in read_rows(sheet, roster.guess_mapping(sheet))] == found
+
+
+def test_cells_pasted_from_a_sheet_without_a_header():
+    sheet = arrange(paste("山田 花子\tヤマダ ハナコ\th@example.jp\n林 一\tハヤシ ハジメ\ti@example.jp"))
+    assert roster.guess_mapping(sheet) == ("name", "kana", "address")
+
+
+def test_a_line_number_is_that_of_the_file_also_after_a_cell_of_two_lines(zenko):
+    made = bring(zenko, '氏名,メール,備考\r\n山田,y@example.jp,"一\r\n二"\r\n林,bad,\r\n')
+    assert [(line.number, line.outcome) for line in made.lines] == [(2, "added"), (4, "wrong")]
+
+
+# ── columns and cells ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("header", "mapping"),
+    [
+        ("保護者氏名,保護者カナ,お子さんの氏名,電話番号,e-mail", "name kana child_name phone address"),
+        (
+            "学年,組,出席番号,氏名,ふりがな,保護者氏名,メール",
+            "grade class_name attribute child_name child_kana name address",
+        ),
+        ("姓,名,セイ,メイ,E-Mail", "family given family_kana given_kana address"),
+        (
+            "Name,Email,Child's name,Grade,Class,Phone,Allergy",
+            "name address child_name grade class_name phone attribute",
+        ),
+        ("名前,クラス,アドレス（必須）,世帯,状態,地区", "name class_name address household state attribute"),
+    ],
+)
+def test_headers_are_known_by_their_many_names(header, mapping):
+    assert roster.guess_mapping(sheet_of(header + "\r\n" + ",".join("x" * header.count(",")) + ",y")) == tuple(
+        mapping.split()
+    )
+
+
+@pytest.mark.parametrize("language", ["ja", "en"])
+def test_every_header_and_state_that_we_write_is_read_back(language):
+    parts = {"family", "given", "family_kana", "given_kana"}
+    assert {name: _meaning(say(language, label)) for name, label in FIELDS.items() if name not in parts} == {
+        name: name for name in FIELDS if name not in parts
+    }
+    assert {key: state_of(say(language, word)) for key, word in STATE_WORDS.items()} == {
+        key: key for key in STATE_WORDS
+    }
+
+
+@pytest.mark.parametrize(
+    ("typed", "short"), [("1年", "1"), ("１", "1"), ("第3学年", "3"), ("二年生", "2"), ("年少", "年少"), ("", "")]
+)
+def test_grades(typed, short):
+    assert grade(typed) == short
+
+
+@pytest.mark.parametrize(
+    ("typed", "short"), [("1組", "1"), ("２", "2"), ("Ａ組", "A"), ("ひまわり組", "ひまわり"), ("03", "3")]
+)
+def test_classes(typed, short):
+    assert class_name(typed) == short
+
+
+def test_names_are_only_trimmed_and_kana_unified(zenko):
+    bring(zenko, "氏名,フリガナ,メール\r\n　㈱髙﨑　一 ,ﾀｶｻｷ　はじめ,t@example.jp\r\n")
+    person = Person.get()
+    assert (person.name, person.kana) == ("㈱髙﨑 一", "タカサキ ハジメ")
+    assert kana("やまだ") == kana("ﾔﾏﾀﾞ") == "ヤマダ"
+
+
+def test_the_zero_that_excel_took_comes_back():
+    assert phone("9012345678") == "09012345678"
+    assert phone("０９０－１２３４－５６７８") == "090-1234-5678"
+    assert phone("+81 90 1234") == "+81 90 1234"
