@@ -92,6 +92,7 @@ def test_is_plain_shell(shell):
     subprocess.run([shell, "-n", ROOT / "kairan"], check=True)
 
 
+# E-03
 def test_first_start_installs_then_runs_flask_with_the_same_words(place):
     result = place.run("notice", "send", "--subject", "運動会 の お知らせ", "")
     assert result.returncode == 0, result.stderr

@@ -30,6 +30,7 @@ def draft(school, hanako):
 # booking
 
 
+# N-14
 def test_a_booking_is_not_sent_before_its_time_and_sent_then_with_nobody_there(draft, hanako):
     """T-01, T-02, D-39, D-45."""
     book(draft, hanako, hours=9)

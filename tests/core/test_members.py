@@ -183,6 +183,7 @@ def test_splitting_a_household_leaves_the_shared_child(kumi):
     assert again(mother.person).household == again(own.child).household != again(father.person).household
 
 
+# T-17
 @pytest.mark.parametrize(
     ("address", "carrier"),
     [

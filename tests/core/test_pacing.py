@@ -42,6 +42,7 @@ def test_one_domain_keeps_its_own_rate(force):
     assert gone_in(60, force, letters(500)) == pytest.approx(120 + 4, abs=2)
 
 
+# E-02, E-19
 @pytest.mark.parametrize(
     ("domain", "a_minute"),
     [("docomo.ne.jp", 60), ("ezweb.ne.jp", 30), ("au.com", 30), ("i.softbank.jp", 60), ("t.vodafone.ne.jp", 60)],

@@ -52,6 +52,7 @@ def test_letters_share_a_connection(school, host, hanako):
     assert len({connection for *_, connection in host.mails}) == 1
 
 
+# N-08
 def test_no_letter_holds_the_address_of_anybody_else(school, host):
     """T-14, also when the writer is a reader too: his own address stands in his own letter alone."""
     writer = school.users["守"]

@@ -28,6 +28,7 @@ def test_an_ordinary_notice_at_noon_is_left_in_peace(school):
     assert found(school) == []
 
 
+# N-11
 @pytest.mark.parametrize(("hour", "warned"), [(5, True), (6, False), (21, False), (22, True)])
 def test_the_night_is_named(school, hour, warned):
     at = datetime(2026, 10, 14, hour, 0, tzinfo=UTC).replace(tzinfo=warnings.clock.ZONE)

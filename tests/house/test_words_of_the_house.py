@@ -12,9 +12,21 @@ from tools import catalogue
 HERE = Path(__file__).parents[2]
 TEXT = {".py", ".html", ".js", ".css", ".md", ".toml", ".sh", ".service", ".json", ".csv", ".txt", ".yml", ".cfg", ""}
 THIS = Path(__file__).name
-PRODUCT = ("app.py", "web.py", "models.py", "tasks.py", "config.py", "clock.py", "words.py", "core", "mail", "cli")
-WORKER_LOOPS = {"core/sending.py"}
-"""The only places where any exception is caught: they record it, put the work off and go on."""
+PRODUCT = (
+    "app.py",
+    "inlet.py",
+    "web.py",
+    "models.py",
+    "tasks.py",
+    "config.py",
+    "clock.py",
+    "words.py",
+    "core",
+    "mail",
+    "cli",
+)
+WORKER_LOOPS = {"core/sending.py", "inlet.py", "core/inbox.py", "cli/deliver.py", "mail/proof.py"}
+"""The worker loop and the mail door, where any exception is caught: they record it, put the work off and go on."""
 
 
 def tracked() -> list[Path]:
@@ -111,6 +123,7 @@ def personal_in_logs(source: str) -> list[str]:
 
 
 def test_no_log_line_names_anybody():
+    """X-02."""
     found = {name(path): personal_in_logs(path.read_text("utf-8")) for path in python_files()}
     assert {file: hits for file, hits in found.items() if hits} == {}
 
@@ -173,9 +186,54 @@ def outermost(text: str) -> str | None:
 def test_a_partial_can_be_replaced_by_its_id(path):
     """htmx swaps a partial for itself, so it needs an id, or names the ids that it is swapped for."""
     tag = outermost(path.read_text("utf-8"))
-    assert tag is None or re.search(r"\sid=|\shx-swap-oob=\"outerHTML:#", tag), f"{name(path)}: {tag}"
+    assert tag is None or re.search(r"\sid=|\shx-swap-oob=\"\w+:#", tag), f"{name(path)}: {tag}"
 
 
 def test_the_rule_for_partials_sees_the_first_tag():
     assert outermost('{# a <p> #}\n<section class="a" id="{{ x }}"><p>') == '<section class="a" id="{{ x }}">'
     assert outermost("{% macro row(one) %}<li>{% endmacro %}") is None
+
+
+# ── what no page has ─────────────────────────────────────────────────────────────────────────────────────────────
+
+ELSEWHERE = re.compile(
+    r"(?:src|href|action|poster|data|srcset)\s*=\s*[\"']?\s*(?:https?:)?//|url\(\s*[\"']?(?:https?:)?//|@import"
+)
+PLUG_IN = re.compile(r"<(?:object|embed|applet|iframe(?![^>]*sandbox))\b")
+ENVELOPE_FIELD = re.compile(r"name\s*=\s*[\"'](?:to|cc|bcc|rcpt)[\"']", re.IGNORECASE)
+
+
+def pages_and_styles() -> list[Path]:
+    own = [path for path in (HERE / "static").rglob("*") if path.suffix in (".css", ".js", ".svg")]
+    return [*(HERE / "templates").rglob("*.html"), *(path for path in own if "vendor" not in path.parts)]
+
+
+def test_nothing_is_fetched_from_elsewhere():
+    """E-01, E-04, T-19: whoever reaches this server needs no other one: no font, no script, no picture."""
+    assert [name(path) for path in pages_and_styles() if ELSEWHERE.search(path.read_text("utf-8"))] == []
+
+
+def test_no_page_needs_a_plug_in():
+    """T-22."""
+    assert [name(path) for path in pages_and_styles() if PLUG_IN.search(path.read_text("utf-8"))] == []
+
+
+def test_no_form_has_a_field_for_to_cc_or_bcc():
+    """N-07, E-06: what does not exist cannot be confused; recipients are lists and names, never typed addresses."""
+    forms = [*(HERE / "templates").rglob("*.html"), *(HERE / "blueprints").rglob("forms.py")]
+    assert [name(path) for path in forms if ENVELOPE_FIELD.search(path.read_text("utf-8"))] == []
+    fields = re.compile(r"^\s+(?:to|cc|bcc|rcpt)\s*=\s*\w*Field\(", re.MULTILINE)
+    assert [name(path) for path in forms if fields.search(path.read_text("utf-8"))] == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "text"),
+    [
+        (ELSEWHERE, '<script src="https://cdn.example/x.js">'),
+        (ELSEWHERE, "a { background: url(//example.com/a.png) }"),
+        (PLUG_IN, '<embed src="a.pdf">'),
+        (ENVELOPE_FIELD, '<input name="bcc">'),
+    ],
+)
+def test_the_rules_for_pages_see_a_breach(rule, text):
+    assert rule.search(text)

@@ -33,6 +33,7 @@ def published(pem):
     return look_up
 
 
+# E-13, X-08
 @pytest.mark.parametrize(
     "form", [NOTICE, SERVICE, replace(NOTICE, subject="", text="", footer=False, read_confirmation=False)]
 )

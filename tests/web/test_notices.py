@@ -93,6 +93,7 @@ def test_without_a_login_there_is_only_the_login_page(client, draft, path):
 # ── ① recipients ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+# D-10, E-07
 def test_only_the_own_lists_are_offered_and_none_is_chosen(hanako, school):
     """X-04, field 5.3.2: nothing is preselected, nothing of others is in sight."""
     notice = notices.draft(school.users["花子"], now=clock.now())

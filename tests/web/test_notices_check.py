@@ -133,6 +133,7 @@ def send(browser, notice, **more):
     return browser.post(f"/notices/{notice.id}/check", data={**fields, **more})
 
 
+# D-07
 def test_pressing_holds_the_notice_and_sends_the_own_copy(hanako, draft):
     """Journey a: the hold window begins with the organizer's own copy."""
     answer = send(hanako, draft)

@@ -64,6 +64,7 @@ def test_speaks_the_language_of_the_reader(reader, hers):
     assert '<html lang="en">' in text and "Not confirmed yet." in text and "見ました" in text
 
 
+# X-05, N-02
 def test_shows_no_more_than_the_letter_itself(reader, sent, hers):
     """Law 2: no other guardian, address, time or child."""
     responses.press(responses.find(sent.deliveries["青山 健太"].token), agent=PHONE, now=clock.now())
@@ -100,6 +101,7 @@ def test_the_first_time_is_kept_and_shown_again(reader, hers):
     assert "確認済みです。" in text and "を受け付けました" not in text
 
 
+# T-21
 def test_the_button_needs_no_script_and_the_page_no_cookie(reader, hers):
     """T-18"""
     outcome(hers, "unknown")

@@ -1,0 +1,251 @@
+"""Take the pictures of the documents: a sample school in a temporary folder, a browser, `docs/images/*.png`.
+
+Run it as `.venv/bin/python -m tools.screenshots`; with names (`board-phone check-phone`) only these are kept.
+"""
+
+import os
+import re
+import shutil
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+import clock
+
+ROOT = Path(__file__).resolve().parent.parent
+IMAGES = Path(os.environ.get("KAIRAN_IMAGES", ROOT / "docs" / "images"))
+MOST_BYTES = 250_000
+FAMILIES = "380"
+ARGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "is_mobile": True, "has_touch": True}
+DESKTOP = {"viewport": {"width": 1280, "height": 800}}
+WHO = "小川 守"
+
+
+@dataclass(frozen=True)
+class School:
+    """A running sample school."""
+
+    url: str
+    data: Path
+    password: str
+
+    def ask(self, sql: str) -> str:
+        """Return the first value that the database answers."""
+        with sqlite3.connect(self.data / "kairan.db") as db:
+            return str(db.execute(sql).fetchone()[0])
+
+    def notice(self, piece: str) -> str:
+        """Return the number of the notice whose subject holds a piece of text."""
+        return self.ask(f"SELECT notice_id FROM wording WHERE subject LIKE '%{piece}%' ORDER BY id LIMIT 1")
+
+
+@contextmanager
+def school() -> Iterator[School]:
+    """Fill a sample school, serve it on a free port, and take it down again."""
+    folder = Path(tempfile.mkdtemp(prefix="kairan-pictures-"))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environ = {
+        **os.environ,
+        "KAIRAN_DATA": str(folder),
+        "KAIRAN_HTTP": f"127.0.0.1:{port}",
+        "KAIRAN_CLOCK_OFFSET_S": str(_until_monday().total_seconds()),
+    }
+    run = [sys.executable, "-m", "cli"]
+    try:
+        said = subprocess.run(
+            [*run, "demo", "--families", FAMILIES], cwd=ROOT, env=environ, check=True, capture_output=True, text=True
+        ).stderr
+        password = re.search(rf"{WHO}  (\S+)", said)[1]
+        served = subprocess.Popen([*run, "serve"], cwd=ROOT, env=environ)
+        try:
+            yield _when_it_answers(School(f"http://127.0.0.1:{port}", folder, password))
+        finally:
+            served.terminate()
+            served.wait(60)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _until_monday() -> timedelta:
+    """Return how far it is to the coming Monday, 15:04: the hour at which a school decides about tomorrow."""
+    now = clock.local(clock.now())
+    monday = datetime.combine(now.date() + timedelta(days=7 - now.weekday()), datetime.min.time(), clock.ZONE)
+    return monday + timedelta(hours=15, minutes=4) - now
+
+
+def _when_it_answers(one: School) -> School:
+    for _ in range(600):
+        try:
+            urllib.request.urlopen(f"{one.url}/healthz", timeout=1).close()
+            return one
+        except urllib.error.HTTPError:
+            return one
+        except OSError:
+            time.sleep(0.1)
+    raise SystemExit("the sample school does not answer")
+
+
+@dataclass
+class Camera:
+    """Takes pictures of one browser window; `suffix` names the device."""
+
+    school: School
+    page: Page
+    suffix: str
+    wanted: set[str]
+
+    def go(self, path: str) -> Page:
+        self.page.goto(self.school.url + path, wait_until="networkidle")
+        return self.page
+
+    def take(self, name: str) -> None:
+        """Keep what the window shows."""
+        full = f"{name}-{self.suffix}"
+        if self.wanted and full not in self.wanted:
+            return
+        path = IMAGES / f"{full}.png"
+        self.page.screenshot(path=path, animations="disabled")
+        size = path.stat().st_size
+        print(f"{path.name}  {size / 1000:.0f} kB{'  TOO LARGE' if size > MOST_BYTES else ''}")
+
+
+@contextmanager
+def camera(browser: Browser, one: School, device: dict, suffix: str, wanted: set[str]) -> Iterator[Camera]:
+    context = browser.new_context(locale="ja-JP", timezone_id="Asia/Tokyo", **device)
+    try:
+        yield Camera(one, context.new_page(), suffix, wanted)
+    finally:
+        context.close()
+
+
+def log_in(shot: Camera) -> None:
+    page = shot.go("/login")
+    page.fill("[name=name]", WHO)
+    page.fill("[name=password]", shot.school.password)
+    page.click("main button.main, main button[type=submit]")
+    page.wait_for_url(shot.school.url + "/")
+
+
+def organizer(shot: Camera) -> None:
+    """The pages of an ordinary day."""
+    one = shot.school
+    log_in(shot)
+    shot.go("/")
+    shot.take("home")
+    page = shot.go(f"/notices/{one.notice('不審者')}/board")
+    shot.take("board")
+    page.locator("ul.cells").first.evaluate("one => window.scrollBy(0, one.getBoundingClientRect().top - 90)")
+    if shot.suffix == "phone":
+        shot.take("yet")
+        return
+    shot.go("/history")
+    shot.take("history")
+    shot.go("/lists/" + one.ask("SELECT id FROM mailing_list WHERE name = '1年1組'"))
+    shot.take("list")
+
+
+def typhoon(shot: Camera) -> None:
+    """The morning of a typhoon: a prepared notice, its words, its check, the pause in which it can be cancelled."""
+    number = shot.school.notice("臨時休校")
+    shot.go(f"/notices/{number}/recipients")
+    shot.take("recipients")
+    shot.go(f"/notices/{number}/words")
+    shot.take("words")
+    page = shot.go(f"/notices/{number}/check")
+    shot.take("check")
+    typed = page.locator("[name=typed]")
+    if typed.count():
+        typed.scroll_into_view_if_needed()
+        typed.fill(shot.school.ask(READERS))
+        shot.take("typed")
+    page.click("main form button.red, main form button.main >> nth=-1")
+    page.wait_for_url(f"**/notices/{number}")
+    shot.take("held")
+    page.get_by_text("残りの送信を止める").first.wait_for(timeout=150_000)
+    page.wait_for_timeout(8_000)
+    shot.take("sending")
+
+
+READERS = """SELECT COUNT(DISTINCT p.id) FROM membership m JOIN person p ON p.id = m.person_id
+ JOIN mailing_list l ON l.id = m.list_id WHERE l.whole AND m.state = 'active' AND p.address IS NOT NULL
+ AND p.address_state IN ('fine', 'refusing')"""
+UNREAD = """SELECT d.token FROM delivery d JOIN wording w ON w.notice_id = d.notice_id
+ JOIN letter l ON l.delivery_id = d.id
+ WHERE w.subject LIKE '%不審者%' AND l.state = 'accepted' AND d.read_at IS NULL AND d.language = 'ja'
+ AND LENGTH(d.name) = 5 AND NOT EXISTS (SELECT 1 FROM cover a JOIN cover b ON a.household = b.household
+ JOIN delivery e ON e.id = b.delivery_id
+ WHERE a.delivery_id = d.id AND e.notice_id = d.notice_id AND e.id <> d.id) ORDER BY d.id LIMIT 1"""
+
+
+def reader(shot: Camera) -> None:
+    """A parent's page before and after the stamp."""
+    page = shot.go(f"/r/{shot.school.ask(UNREAD)}")
+    shot.take("read")
+    page.click("form button.main, form button.huge")
+    page.wait_for_load_state("networkidle")
+    page.wait_for_timeout(600)
+    shot.take("read-done")
+
+
+def together(browser: Browser, one: School, wanted: set[str]) -> None:
+    """The picture of the README: the board, and the same notice on a parent's phone."""
+    if wanted and "kairan" not in wanted:
+        return
+    with camera(browser, one, {"viewport": {"width": 1280, "height": 1460}}, "", set()) as shot:
+        log_in(shot)
+        board = shot.go(f"/notices/{one.notice('不審者')}/board").screenshot()
+    with camera(browser, one, {**PHONE, "device_scale_factor": 1}, "", set()) as shot:
+        phone = shot.go(f"/r/{one.ask(UNREAD)}").screenshot()
+    left, right = (f"data:image/png;base64,{b64encode(picture).decode()}" for picture in (board, phone))
+    page = browser.new_page(viewport={"width": 1000, "height": 700})
+    page.set_content(SHEET.format(left=left, right=right))
+    page.screenshot(path=IMAGES / "kairan.png")
+    print(f"kairan.png  {(IMAGES / 'kairan.png').stat().st_size / 1000:.0f} kB")
+
+
+SHEET = """<style>
+body {{ margin: 0; background: #d9cfba; overflow: hidden }}
+img {{ position: absolute }}
+.board {{ left: 20px; top: 20px; width: 700px; border: 1px solid #857b69 }}
+.phone {{ left: 680px; top: 40px; width: 284px; border: 8px solid #24201a; border-radius: 28px }}
+</style><img class="board" src="{left}"><img class="phone" src="{right}">"""
+
+
+def main(wanted: set[str]) -> None:
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    with school() as one, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium", args=[*ARGS, "--lang=ja"], env={**os.environ, "LANGUAGE": "ja"}
+        )
+        together(browser, one, wanted)
+        with camera(browser, one, DESKTOP, "desktop", wanted) as shot:
+            organizer(shot)
+        with camera(browser, one, PHONE, "phone", wanted) as shot:
+            reader(shot)
+        with camera(browser, one, PHONE, "phone", wanted) as shot:
+            organizer(shot)
+            typhoon(shot)
+        browser.close()
+
+
+if __name__ == "__main__":
+    main(set(sys.argv[1:]))
