@@ -28,6 +28,7 @@ __all__ = [
 ]  # fmt: skip
 
 WAITS = timedelta(hours=24)
+STALLED = timedelta(minutes=10)  # an import takes seconds: after that its process has died
 UNDO_WITHIN = timedelta(days=30)
 
 
@@ -79,10 +80,15 @@ def _file(job: Job) -> Path:
     return ground.current().data / "imports" / str(job.id)
 
 
+def is_waiting(job: Job, now: datetime) -> bool:
+    """Say whether an import waits to be carried out; so does one whose process died on the way."""
+    return job.state == "ready" or (job.state == "working" and now - job.made_at > STALLED)
+
+
 def sheet_of(job: Job) -> Sheet:
     """Read the waiting file of an import again. Raises Refused if it is gone, Unreadable for a wrong encoding."""
     path = _file(job)
-    if job.state != "ready" or not path.exists():
+    if job.state not in ("ready", "working") or not path.exists():
         raise Refused(N_("This import is not waiting any more. Please choose the file once more."))
     if job.detail["pasted"]:
         return arrange(read_paste(path.read_text("utf-8")))
@@ -117,7 +123,9 @@ def run(job: Job, by: User, *, fingerprint: str, now: datetime) -> dict[str, int
     _, made = preview(job, now)
     if made.fingerprint != fingerprint:
         raise Refused(N_("The list has changed since this page was shown. Please look at it once more."))
-    if not Job.update(state="working", total=len(made.lines)).where(Job.id == job.id, Job.state == "ready").execute():
+    free = (Job.state == "ready") | ((Job.state == "working") & (Job.made_at < now - STALLED))
+    taken = Job.update(state="working", made_at=now, done=0, total=len(made.lines)).where(Job.id == job.id, free)
+    if not taken.execute():
         raise Refused(N_("This import has already been carried out."))
     try:
         written = roster_apply.apply(made, lambda done: _progress(job, done))

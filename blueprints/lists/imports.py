@@ -51,7 +51,7 @@ def look(number: int, job_id: int) -> Answer:
     """Show what an import would do, or what it did."""
     mailing_list = own_list(number, "manage")
     job = _job(mailing_list, job_id)
-    if job.state == "ready":
+    if roster.is_waiting(job, clock.now()):
         return _preview(mailing_list, job)
     if job.state == "working":
         return answer("lists/import_working.html", "lists/_import_progress.html", list=mailing_list, job=job)

@@ -114,6 +114,17 @@ def test_a_second_press_does_nothing(zenko, by):
     assert Person.select().count() == 1
 
 
+def test_an_import_whose_process_died_can_be_carried_on(zenko, by):
+    job = start(zenko, by)
+    models.Job.update(state="working", made_at=clock.now()).execute()
+    with pytest.raises(roster.Refused):
+        carry_out(models.Job.get_by_id(job.id), by)
+    clock.set_offset(11 * 60)
+    job = models.Job.get_by_id(job.id)
+    assert roster.is_waiting(job, clock.now())
+    assert carry_out(job, by)["added"] == 1
+
+
 def test_a_list_that_changed_since_the_preview_asks_again(zenko, by):
     job = start(zenko, by)
     _, made = roster.preview(job, clock.now())
