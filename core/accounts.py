@@ -9,7 +9,7 @@ from peewee import IntegrityError
 import clock
 import models
 import words
-from core import history, passwords, sessions
+from core import history, organization, passwords, sessions
 from core.sessions import user_of_session
 from mail import address
 from models import MailingList, Membership, Organization, Person, Session, User
@@ -82,15 +82,26 @@ def clean_email(raw: str | None) -> str | None:
     if not (raw or "").strip():
         return None
     try:
-        return address.clean(raw or "")
+        mail = address.clean(raw or "")
     except address.BadAddress as wrong:
         raise Refused("email", wrong.message) from wrong
+    if _is_ours(mail):
+        raise Refused("email", N_("This is an address of Kairan itself. Please enter one that a person reads."))
+    return mail
 
 
-def check_password(password: str, name: str, email: str | None, organization: str | None = None) -> None:
+def _is_ours(mail: str) -> bool:
+    """Say whether mail to this address comes back to Kairan: it would go in circles."""
+    local, _, domain = mail.lower().rpartition("@")
+    if domain != organization.settings().mail_domain:
+        return False
+    return address.reserved(local) or MailingList.select().where(MailingList.address == local).exists()
+
+
+def check_password(password: str, name: str, email: str | None, house: str | None = None) -> None:
     """Raise Refused unless the password keeps the rule of `core.passwords`."""
     try:
-        passwords.check(password, name, email or "", organization or Organization.the().name)
+        passwords.check(password, name, email or "", house or Organization.the().name)
     except passwords.WeakPassword as weak:
         raise Refused("password", weak.message, **weak.values) from weak
 

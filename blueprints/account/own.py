@@ -49,7 +49,7 @@ def change() -> Answer:
             now=clock.now(),
             name=form.name.data,
             language=form.language.data,
-            signature=form.signature.data.strip(),
+            signature=(form.signature.data or "").strip(),
         )
     except accounts.Refused as refused:
         blame(form, refused.field, refused.message, **refused.values)

@@ -63,7 +63,7 @@ def change_house() -> Answer:
     form = _open(House())
     if not form.validate():
         return _page(422, families=form)
-    typed = {name: value for name, value in form.data.items() if name != "csrf_token"}
+    typed = {name: value or "" for name, value in form.data.items() if name != "csrf_token"}
     try:
         organization.change(current_user, **first_run.cleaned(typed))
     except accounts.Refused as refused:

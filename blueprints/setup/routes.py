@@ -54,5 +54,5 @@ def _again(form: Setup, wrong: list[accounts.Refused]) -> Answer:
 
 
 def _details(form: Setup) -> first_run.Details:
-    typed = {name: value for name, value in form.data.items() if name != "csrf_token"}
+    typed = {name: value or "" for name, value in form.data.items() if name != "csrf_token"}
     return first_run.Details(**typed, base_url=first_run.public_root(request.url_root))

@@ -78,6 +78,8 @@ def test_unknown_user_costs_a_hash_too(school, monkeypatch):
         ("a@b", None, "name"),
         ("", None, "name"),
         ("ハナ", "x@", "email"),
+        ("ハナ", "1nen1kumi@mail.school.example", "email"),
+        ("ハナ", "postmaster@mail.school.example", "email"),
     ],
 )
 def test_user_that_cannot_be_added_names_the_field(school, name, email, field):

@@ -98,6 +98,12 @@ def test_all_mistakes_are_named_at_once(fresh):
     assert text.count('class="wrong"') == 4, "three fields and the sentence above the form"
 
 
+def test_fields_that_may_be_empty_may_be_missing(fresh):
+    browser, link = fresh
+    needed = {name: GIVEN[name] for name in ("language", "organization", "name", "password")}
+    assert browser.post(link, data=needed).status_code == 303
+
+
 def test_without_mail_address_there_is_no_practice_list(fresh):
     browser, link = fresh
     assert browser.post(link, data={**GIVEN, "email": "", "mail_domain": "", "postal": ""}).status_code == 303
