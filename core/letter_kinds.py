@@ -16,14 +16,14 @@ KINDS["own"] = Kind(
         "To look at it once more or to cancel it:\n"
         "%(url)s\n"
         "\n"
-        "────────────────────\n"
+        "────────────────\n"
         "%(text)s\n"
     ),
     footer=False,
 )
 KINDS["trial"] = Kind(
     N_("[Test] %(subject)s"),
-    N_("This is a test letter: only you have received it.\n\n────────────────────\n%(text)s\n"),
+    N_("This is a test letter: only you have received it.\n\n────────────────\n%(text)s\n"),
     footer=False,
 )
 
@@ -37,7 +37,7 @@ KINDS["posted"] = Kind(
         "To look at it once more or to cancel it:\n"
         "%(url)s\n"
         "\n"
-        "────────────────────\n"
+        "────────────────\n"
         "%(subject)s\n"
         "\n"
         "%(text)s\n"
@@ -56,7 +56,7 @@ KINDS["release"] = Kind(
         "Not you? Do nothing.\n"
         "%(attachments)s"
         "\n"
-        "────────────────────\n"
+        "────────────────\n"
         "%(subject)s\n"
         "\n"
         "%(text)s\n"
@@ -195,7 +195,7 @@ KINDS["reply"] = Kind(
         "Nobody else has received this. It is no answer to a question and no confirmation.\n"
         "%(url)s\n"
         "\n"
-        "────────────────────\n"
+        "────────────────\n"
         "%(text)s\n"
     ),
     footer=False,

@@ -16,7 +16,7 @@ from functools import lru_cache
 from mail import address, encode, merge
 from words import say
 
-_RULE = "─" * 20
+_RULE = "─" * 16
 _TOKEN = "\0"  # noqa: S105  (stands for the reader's token in texts that are made once)
 _JAPAN = timezone(timedelta(hours=9))  # Asia/Tokyo has no summer time (RFC 5322 3.3 wants the offset alone)
 _IN_HEADER = re.compile(r"[!-~]+")
