@@ -17,6 +17,8 @@ from words import N_
 
 NOT_ASKED = ("excluded", "left", "pending", "unconfirmed")
 """Reasons of people who were not meant to get this notice; they are no part of the board."""
+NOT_COUNTED = (*NOT_ASKED, "stopped")
+"""The same, and those who had stopped the mail before: they are named, but nobody waits for their stamp."""
 
 ADVICE: dict[str, str] = {
     "no_address": N_("This family has no e-mail address. Please telephone."),

@@ -84,7 +84,7 @@ def _changes(context: dict) -> Response:
     if len(was) != len(context["was"]):
         return Response(status=204, headers={"HX-Refresh": "true"})
     changed = {name for place, name in enumerate(parts) if was[place * 5 : place * 5 + 5] != parts[name]}
-    return make_response(render_template("results/_changes.html", changed=changed, **context))
+    return make_response(render_template("results/changes.html", changed=changed, by_poll=True, **context))
 
 
 @bp.post("/notices/<int:number>/board/told")

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 import clock
-from core import board, board_rows, leaving, responses, telephone
+from core import board, board_rows, leaving, responses, telephone, today
 from models import Delivery, Log, Membership, Notice
 from tests import cast_notices
 from tests.cast_notices import PHONE, fresh, outcome
@@ -235,3 +235,11 @@ def test_a_board_where_nothing_happens_for_ten_minutes_is_quiet(sent):
     assert board.pulse(notice, now + timedelta(minutes=11)).quiet
     read(sent, "石川 直樹", now + timedelta(minutes=12))
     assert not board.pulse(notice, now + timedelta(minutes=13)).quiet
+
+
+def test_the_first_page_counts_as_the_board_does(school, sent):
+    for one in (sent, cast_notices.send([school.lists["1-1"]])):
+        read(one, "青山 健太")
+        drawn = board.draw(one.notice)
+        count = today.households([one.notice.id], None)[one.notice.id]
+        assert (count.households, count.done) == (len(drawn.units), drawn.count("read", "told"))

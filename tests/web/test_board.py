@@ -156,9 +156,7 @@ def test_who_may_mark(as_, sent, who, status):
 
 
 def test_a_viewer_gets_no_buttons(as_, sent):
-    assert "<button" not in text(as_("見る子").get(url(sent, "?view=phone"))).replace("data-print", "").replace(
-        '<button class="btn" type="button" >', ""
-    )
+    assert "<button" not in text(as_("見る子").get(url(sent, "?view=phone")))
 
 
 @pytest.mark.parametrize("data", [{}, {"tell": "x"}, {"tell": ""}, {"tell": "99999999,-1"}])
