@@ -1,0 +1,42 @@
+"""Signed letters of many kinds, as files for the programs that judge them."""
+
+from pathlib import Path
+
+import clock
+from core import notices, own_copy, service
+from models import Letter, Person
+from tests.smarthost import begun, drained
+
+ENGLISH = "Dear parents,\n\nplease bring a water bottle tomorrow, since it will be hot.\nThank you.\n\nKaedehara School"
+JAPANESE = "保護者の皆様\n\n明日は気温が高くなる見込みです。水筒をお持ちください。\n\nかえで原小学校\n"
+
+
+def of_every_kind(school, host) -> list[bytes]:
+    """Let the engine send letters of every kind to a host; return them as they arrived, signed."""
+    by = school.users["花子"]
+    Person.update(language="en").where(Person.name == "石川 直樹").execute()
+    for read in (True, False):
+        begun(by, [school.lists["1-1"]], subject="明日の水筒について", text=JAPANESE, read_confirmation=read)
+        begun(by, [school.lists["1-1"]], subject="Bring water tomorrow", text=ENGLISH, read_confirmation=read)
+    begun(by, [school.lists["1-1"]], subject="【緊急】" + "臨時休校 " * 12, text="一\n.\n..二\nFrom 三\n", urgent=True)
+    begun(school.users["太郎"], [school.lists["2-1"]], subject="x" * 150, text="y" * 3000, footer=False)
+    test = notices.draft(by, now=clock.now())
+    notices.save(test, now=clock.now(), subject="試し", text="本文")
+    own_copy.test_letter(test, by, clock.now())
+    own_copy.test_to_person(Person.get(Person.name == "青山 健太"), clock.now())
+    for kind in ("login", "password", "invitation"):
+        values = {"name": "花子", "by": "守", "url": "http://kairan.test/x/" + "a" * 43}
+        service.send(kind, address="hanako@example.com", language="ja", values=values, now=clock.now())
+    assert drained()
+    assert not Letter.select().where(Letter.state != "accepted").exists()
+    return [raw for _, _, raw, _ in host.mails]
+
+
+def as_files(mails: list[bytes], folder: Path) -> list[Path]:
+    """Write mails with the line ends that these programs expect on standard input."""
+    folder.mkdir()
+    made = []
+    for number, raw in enumerate(mails):
+        made.append(folder / f"{number:02d}.eml")
+        made[-1].write_bytes(raw.replace(b"\r\n", b"\n"))
+    return made
