@@ -49,7 +49,7 @@ class Email(Form):
     """One's own address, with the password."""
 
     email = StringField(N_("E-mail address"), [Length(max=254)])
-    password = PasswordField(N_("Your password"), [NEEDED])
+    password = PasswordField(N_("Your password"), [NEEDED], id="email-password")
 
 
 class ChangePassword(Form):

@@ -106,3 +106,11 @@ def test_expired_sessions_are_not_listed(as_):
     as_("花子")
     clock.set_offset(13 * 3600)
     assert as_("花子").get("/account").text.count("/end") == 0
+
+
+@pytest.mark.parametrize("path", ["/account", "/admin/organization", "/users/1", "/users/invite", "/"])
+def test_no_two_elements_have_the_same_id(app, as_, path):
+    browser = as_("守")
+    app.config["WTF_CSRF_ENABLED"] = True
+    ids = re.findall(r'\bid="([^"]+)"', browser.get(path).text)
+    assert len(ids) == len(set(ids)), sorted(one for one in ids if ids.count(one) > 1)
