@@ -1,0 +1,138 @@
+"""A reader's phone and an organizer's board in a real browser: press, touch, live sheet, no barriers (axe)."""
+
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from werkzeug.serving import make_server
+
+import clock
+from core import responses
+from tests import cast, cast_notices
+from tests.cast_notices import PHONE, fresh, outcome
+
+CHROMIUM = os.environ.get("KAIRAN_CHROMIUM", "/usr/bin/chromium")
+QUIET = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
+AXE = Path(__file__).resolve().parent.parent / "vendor" / "axe.min.js"
+SMALL = {"width": 360, "height": 780}
+
+pytestmark = [
+    pytest.mark.skipif(shutil.which(CHROMIUM) is None and os.environ.get("CI") != "true", reason="Chromium is missing"),
+    pytest.mark.xdist_group("browser"),
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as play:
+        opened = play.chromium.launch(executable_path=CHROMIUM, args=QUIET.split())
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def site(app) -> Iterator[str]:
+    """Serve the school's pages on a free port."""
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def sent(school):
+    return cast_notices.send([school.lists["1-1"]], by=school.users["花子"])
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A small screen that complains about everything the content policy would not let pass."""
+    context = browser.new_context(viewport=SMALL, locale="ja-JP")  # type: ignore[arg-type]
+    opened = context.new_page()
+    complaints: list[str] = []
+    opened.on("console", lambda message: message.type == "error" and complaints.append(message.text))
+    opened.on("pageerror", lambda fault: complaints.append(str(fault)))
+    yield opened
+    context.close()
+    assert complaints == []
+
+
+def login(page: Page, site: str) -> None:
+    page.goto(f"{site}/login")
+    page.fill("[name=name]", "花子")
+    page.fill("[name=password]", cast.PASSWORD)
+    page.click("main form button")
+    page.wait_for_url(lambda url: "/login" not in url)
+
+
+def barriers(page: Page) -> list[str]:
+    page.evaluate(AXE.read_text("utf-8"))
+    found = page.evaluate("axe.run().then(result => result.violations)")
+    return [f"{one['id']}: {one['nodes'][0]['html'][:120]}" for one in found]
+
+
+def test_a_press_without_script_lands_the_stamp(browser, site, sent):
+    """T-18, T-44"""
+    one = sent.deliveries["青山 美咲"]
+    context = browser.new_context(viewport=SMALL, java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"{site}/r/{one.token}")
+    page.click("#read button")
+    expect(page.locator("#seal")).to_contain_text("「見ました」を受け付けました")
+    assert context.cookies() == []
+    context.close()
+    assert fresh(one).read_how == "press"
+
+
+def test_a_hand_on_the_page_counts_and_a_script_that_scrolls_does_not(page, site, sent):
+    """Decision 1"""
+    one = sent.deliveries["青山 美咲"]
+    page.goto(f"{site}/r/{one.token}")
+    page.evaluate("scrollTo(0, 400); dispatchEvent(new Event('wheel')); document.body.click()")
+    expect(page.locator("#seal")).to_contain_text("まだ「見ました」になっていません。")
+    page.mouse.move(100, 300)
+    page.mouse.wheel(0, 200)
+    expect(page.locator("#seal")).to_contain_text("「見ました」を受け付けました")
+    expect(page.locator("#read")).to_be_hidden()
+    assert fresh(one).read_how == "touch"
+
+
+def test_the_board_lives_and_leaves_scroll_and_focus_alone(page, site, sent):
+    login(page, site)
+    page.goto(f"{site}/notices/{sent.notice.id}/board")
+    expect(page.locator("#count .count b")).to_have_text("0")
+    page.locator("details.class summary").first.focus()
+    page.evaluate("scrollTo(0, document.querySelector('#chips').offsetTop)")
+    before = page.evaluate("[scrollY, document.activeElement.id]")
+    responses.press(responses.find(sent.deliveries["青山 美咲"].token), agent=PHONE, now=clock.now())
+    expect(page.locator("#count .count b")).to_have_text("1", timeout=20_000)
+    expect(page.locator(".cells .stamp:not(.none)").first).to_have_attribute("data-s", "青山")
+    assert page.evaluate("[scrollY, document.activeElement.id]") == before
+    assert page.locator("#side").count() == page.locator("#chips").count() == 1
+
+
+@pytest.mark.parametrize("look", ["", "?view=table", "?view=phone", "?view=print"])
+def test_the_board_has_no_barriers_and_fits_a_phone(page, site, sent, look):
+    responses.press(responses.find(sent.deliveries["青山 美咲"].token), agent=PHONE, now=clock.now())
+    outcome(sent.deliveries["石川 直樹"], "refused", "filtered")
+    login(page, site)
+    page.goto(f"{site}/notices/{sent.notice.id}/board{look}")
+    assert barriers(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= SMALL["width"]
+
+
+@pytest.mark.parametrize("path", ["/r/{}", "/r/{}?p=1&done=1", "/u/{}"])
+def test_the_readers_pages_have_no_barriers_and_fit_a_phone(page, site, sent, path):
+    one = sent.deliveries["青山 美咲"]
+    if "done" in path:
+        responses.press(responses.find(one.token), agent=PHONE, now=clock.now())
+    page.goto(site + path.format(one.token))
+    assert barriers(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= SMALL["width"]
