@@ -36,8 +36,14 @@ def visible(rights: Rights) -> ModelSelect:
 
 
 def drafts(rights: Rights) -> ModelSelect:
-    """Return the drafts a user may see, the one touched last first."""
-    return visible(rights).where(Notice.state == "draft").order_by(Notice.updated_at.desc(), Notice.id.desc())
+    """Return the drafts a user may write on, the one touched last first; who may only look sees none."""
+    found = visible(rights).where(Notice.state == "draft")
+    if not rights.is_admin:
+        mine = rights.lists("send").select(MailingList.id).order_by()
+        others = _aimed_at(MailingList.select(MailingList.id).where(MailingList.id.not_in(mine)))
+        shared = Notice.id.in_(_aimed_at(mine)) & Notice.id.not_in(others)
+        found = found.where((Notice.by == rights.user_id) | shared)
+    return found.order_by(Notice.updated_at.desc(), Notice.id.desc())
 
 
 def booked(rights: Rights) -> ModelSelect:

@@ -1,5 +1,6 @@
 """The sample school: true to its dates, complete, filled once, never beside real letters or people (E-20)."""
 
+import html
 import json
 import re
 import unicodedata
@@ -230,3 +231,38 @@ def test_a_fill_that_fails_leaves_nothing(config, monkeypatch):
     with pytest.raises(RuntimeError):
         school.fill(NOW)
     assert not MailingList.select().exists() and not User.select().exists() and not organization.is_ready()
+
+
+# ── its pages ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def crawl(browser, start: str, most: int) -> dict[str, int]:
+    """Follow the links of the pages from one address; return {address: status}."""
+    seen: dict[str, int] = {}
+    queue = [start]
+    while queue and len(seen) < most:
+        url = queue.pop(0)
+        if url in seen:
+            continue
+        got = browser.get(url)
+        seen[url] = got.status_code
+        if got.mimetype == "text/html":
+            found = re.findall(r'href="(/[^"#]*)', got.get_data(as_text=True))
+            queue += [html.unescape(one) for one in found if not one.startswith("/static/")]
+    return seen
+
+
+@pytest.mark.parametrize("who", ["小川 守", "長谷川 小百合", "森 雄一", "北村 光代"])
+def test_no_link_of_the_sample_school_is_broken(config, who):
+    from app import create_app
+
+    passwords_of = dict(school.fill(clock.now()))
+    app = create_app(config)
+    app.config.update(TESTING=True, WTF_CSRF_ENABLED=False)
+    browser = app.test_client()
+    assert browser.post("/login", data={"name": who, "password": passwords_of[who]}).status_code == 303
+    seen = crawl(browser, "/", 150)
+    assert {url: status for url, status in seen.items() if status not in (200, 302, 303)} == {}
+    assert len(seen) > 12
+    front = browser.get("/").get_data(as_text=True)
+    assert "かえで原小学校" in front and "練習" in front
