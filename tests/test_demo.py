@@ -261,7 +261,7 @@ def test_no_link_of_the_sample_school_is_broken(config, who):
     app.config.update(TESTING=True, WTF_CSRF_ENABLED=False)
     browser = app.test_client()
     assert browser.post("/login", data={"name": who, "password": passwords_of[who]}).status_code == 303
-    seen = crawl(browser, "/", 150)
+    seen = crawl(browser, "/", 90)
     assert {url: status for url, status in seen.items() if status not in (200, 302, 303)} == {}
     assert len(seen) > 12
     front = browser.get("/").get_data(as_text=True)

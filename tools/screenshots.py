@@ -159,6 +159,7 @@ def organizer(shot: Camera) -> None:
         return
     shot.go("/history")
     shot.take("history")
+    page.set_viewport_size({"width": 1280, "height": 1150})
     shot.go("/lists/" + one.ask("SELECT id FROM mailing_list WHERE name = '1年1組'"))
     shot.take("list")
 
@@ -233,9 +234,7 @@ img {{ position: absolute }}
 def main(wanted: set[str]) -> None:
     IMAGES.mkdir(parents=True, exist_ok=True)
     with school() as one, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=[*ARGS, "--lang=ja"], env={**os.environ, "LANGUAGE": "ja"}
-        )
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGS)
         together(browser, one, wanted)
         with camera(browser, one, DESKTOP, "desktop", wanted) as shot:
             organizer(shot)
