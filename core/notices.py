@@ -370,6 +370,7 @@ def newer_exists(notice: Notice) -> bool:
         .where(
             others.kind == "list", others.number.in_(numbers), Notice.id != notice.id,
             Notice.started_at.is_null(False), Notice.started_at > (notice.started_at or clock.now()),
+            Notice.state != "withdrawn",
         )
         .exists()
     )  # fmt: skip

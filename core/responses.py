@@ -47,7 +47,12 @@ def find(raw: str) -> Delivery | None:
 
 def is_robot(agent: str) -> bool:
     """Say whether a browser's name is that of a known mail scanner or link preview, or is missing."""
-    return not agent or bool(_ROBOT.search(agent))
+    return not agent or is_known_robot(agent)
+
+
+def is_known_robot(agent: str) -> bool:
+    """Say whether a name is that of a known scanner: then not even a press counts. Some people's browsers say none."""
+    return bool(_ROBOT.search(agent))
 
 
 # ── opening ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -98,7 +103,9 @@ def words_for(delivery: Delivery) -> Words:
     if delivery.child_id:
         child = Child.get_by_id(delivery.child_id).given_name
         subject = words.say(delivery.language, N_("%(subject)s (%(child)s)"), subject=subject, child=child)
-    return Words(wording.language, subject, tuple(linked(merge.plain(merge.fill(wording.text, delivery.values)).strip("\n"))))
+    return Words(
+        wording.language, subject, tuple(linked(merge.plain(merge.fill(wording.text, delivery.values)).strip("\n")))
+    )
 
 
 def linked(text: str) -> list[tuple[str, str | None]]:
@@ -161,7 +168,7 @@ def press(delivery: Delivery, *, agent: str, now: datetime) -> bool:
 
     A provisional touch becomes a press, with the time of the touch.
     """
-    if is_robot(agent) or not may_confirm(delivery):
+    if is_known_robot(agent) or not may_confirm(delivery):
         return False
     with db.atomic():
         done = (

@@ -114,7 +114,7 @@ def _leave_page(delivery: Delivery) -> str:
 
 def _act(delivery: Delivery) -> Response:
     now, lists = clock.now(), request.form.getlist("list", type=int)
-    match None if responses.is_robot(_agent()) else request.form.get("do"):
+    match None if responses.is_known_robot(_agent()) else request.form.get("do"):
         case "stop":
             leaving.stop(delivery, lists, now)
         case "resume":

@@ -344,3 +344,28 @@ def test_healthz_and_robots(client):
     assert client.get("/healthz").get_data() == b"ok\n" and client.head("/healthz").status_code == 200
     assert "Disallow: /" in page(client.get("/robots.txt"))
     assert client.post("/healthz").status_code == 405
+
+
+def test_a_person_whose_browser_says_no_name_can_press(app, hers):
+    """T-20, T-44: some browsers hide what they are; a touch reported without a name does not count, a press does."""
+    nameless = app.test_client()
+    nameless.environ_base["HTTP_USER_AGENT"] = ""
+    nameless.post(f"/r/{hers.token}", data={"how": "touch"})
+    assert fresh(hers).read_at is None
+    assert nameless.post(f"/r/{hers.token}").status_code == 303
+    assert fresh(hers).read_how == "press"
+
+
+def test_a_wrong_method_sets_no_cookie_either(reader, hers):
+    answer = reader.put(f"/r/{hers.token}")
+    assert answer.status_code == 405 and "Set-Cookie" not in answer.headers
+
+
+def test_a_withdrawn_notice_is_not_announced_as_newer(reader, hers, school):
+    """Decision 13"""
+    later = cast_notices.send([school.lists["1-1"]], by=school.users["花子"])
+    Notice.update(started_at=clock.now() + timedelta(seconds=5)).where(Notice.id == later.notice.id).execute()
+    before = page(reader.get(f"/r/{hers.token}"))
+    Notice.update(state="withdrawn").where(Notice.id == later.notice.id).execute()
+    after = page(reader.get(f"/r/{hers.token}"))
+    assert before.count('class="fusen"') == after.count('class="fusen"') + 1
