@@ -182,7 +182,8 @@ def typhoon(shot: Camera) -> None:
     page.wait_for_url(f"**/notices/{number}")
     shot.take("held")
     page.get_by_text("残りの送信を止める").first.wait_for(timeout=150_000)
-    page.wait_for_timeout(8_000)
+    page.wait_for_timeout(1_000)
+    page.reload(wait_until="domcontentloaded")
     shot.take("sending")
 
 
