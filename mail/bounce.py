@@ -1,4 +1,4 @@
-"""What a mail server's refusal says about a reader's address.
+"""What a mail server's refusal says about a reader's address, in the session or in returned mail.
 
 RFC 5321 4.2 (reply codes), RFC 3463 (enhanced codes). Both lie: of refusals with 5.x.x more than half
 are temporary by their text, and Japanese carriers say "user unknown" for a reader's own filter, which
@@ -10,13 +10,25 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from mail.bounce_words import ORDER
 from mail.deliver import Reply
 
-Kind = Literal["unknown_user", "filtered", "full", "policy", "temporary", "other"]
+Kind = Literal[
+    "unknown_user", "unknown_host", "moved", "closed",
+    "full", "too_large", "filtered", "suspended", "policy", "temporary", "other",
+]  # fmt: skip
+"""Why a letter was refused. The first row means that the address is dead; closed: its system takes no mail at all.
+
+filtered: refused by the reader's own settings. suspended: the account sleeps. policy: the server does not want
+mail from us (our fault). full, too_large, temporary, other: try again, count.
+"""
+
+DEAD = frozenset(("unknown_user", "unknown_host", "moved", "closed"))
 
 CARRIERS = (
     *("docomo.ne.jp", "ezweb.ne.jp", "au.com", "uqmobile.jp"),
     *("softbank.ne.jp", "vodafone.ne.jp", "i.softbank.jp", "ymobile.ne.jp", "ymobile1.ne.jp"),
+    *("disney.ne.jp", "willcom.com", "pdx.ne.jp", "emnet.ne.jp", "wcm.ne.jp", "y-mobile.ne.jp"),
     "rakumail.jp",
 )
 """Domains of telephone companies, whose answers mean something else than they say."""
@@ -26,35 +38,77 @@ _AU = ("ezweb.ne.jp", "au.com", "uqmobile.jp")
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a refusal means; permanent: the address is dead, exclude it at once (decision 3).
-
-    filtered: refused by the reader's own settings. policy: the server does not want mail from us (our
-    fault, nobody is excluded). full, temporary, other: try again, count.
-    """
+    """What a refusal means; permanent: the address is dead, exclude it at once (decision 3)."""
 
     kind: Kind
     permanent: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A refusal as far as it is known. code: 0 if unknown; enhanced: "" if none; domain: the reader's, lower case.
+
+    phase: after which command ("mail", "rcpt", "data", "end"), "" if unknown.
+    """
+
+    text: str
+    code: int = 0
+    enhanced: str = ""
+    phase: str = ""
+    domain: str = ""
+
+    @property
+    def is_temporary(self) -> bool:
+        """Tell whether the codes say "try again later"; the reply code is asked first."""
+        return self.code // 100 == 4 or (not self.code and self.enhanced.startswith("4."))
+
+
 def verdict(reply: Reply, domain: str) -> Verdict:
-    """Say what a server's refusal means for an address in this domain (lower case)."""
-    words = _words(reply.text)
-    full = _says(_FULL, words) or reply.enhanced[1:] == ".2.2"
+    """Say what a server's refusal in a session means for an address in this domain (lower case).
+
+    The kinds are unknown_user, filtered, full, policy, temporary and other. An unknown host is only believed
+    when the code says so too: here it may be our own resolver that is at fault.
+    """
+    found = judge(Refusal(reply.text, reply.code, reply.enhanced, reply.phase, domain))
     if reply.deferred:
-        return Verdict("full" if full else "temporary")
-    if _is_about_us(reply):
-        return Verdict("policy")
-    if full:
-        return Verdict("full")
-    if _says(_POLICY, words):
-        return Verdict("policy")
-    if _says(_NOT_THE_ADDRESS, words):
+        return Verdict("full" if found.kind == "full" else "temporary")
+    if found.kind == "unknown_host" and reply.enhanced not in _DEAD_CODES:
         return Verdict("other")
-    if reply.code == 552:
+    if found.permanent:
+        return Verdict("unknown_user", permanent=True)
+    return found if found.kind in ("filtered", "full", "policy") else Verdict("other")
+
+
+def judge(refusal: Refusal) -> Verdict:
+    """Say what a refusal means: by its words, which lie least, then by its codes; in doubt "other"."""
+    said = by_words(refusal.text)
+    if refusal.is_temporary:
+        return Verdict(said if said and said not in DEAD else "temporary")
+    if _is_about_us(refusal, said):
+        return Verdict("policy")
+    if refusal.enhanced[1:] == ".2.2" and said not in ("policy", "filtered"):
         return Verdict("full")
-    if is_carrier(domain) and _is_filter(reply, domain, words):
+    if said and said not in DEAD:
+        return Verdict(said)
+    if refusal.code == 552:
+        return Verdict("full")
+    if is_carrier(refusal.domain) and _is_filter(refusal):
         return Verdict("filtered")
-    return Verdict("unknown_user", permanent=True) if _is_unknown(reply, words) else Verdict("other")
+    if said and (refusal.phase not in ("data", "end") or refusal.enhanced in _DEAD_CODES or _names_it(refusal)):
+        return Verdict(said, permanent=True)
+    return by_code(refusal.enhanced)
+
+
+def by_words(text: str) -> Kind | Literal[""]:
+    """Return the class that the words of a text speak of, "" if they say nothing."""
+    words = plain(text)
+    return next((kind for kind, pattern in ORDER if pattern.search(words)), "")
+
+
+def by_code(enhanced: str) -> Verdict:
+    """Say what an enhanced code (RFC 3463 3) means by itself."""
+    kind = _BY_CODE.get(enhanced) or _BY_CODE.get(enhanced[:4]) or "other"
+    return Verdict(kind, permanent=kind in DEAD)
 
 
 def is_carrier(domain: str) -> bool:
@@ -66,67 +120,52 @@ def _within(domain: str, parents: tuple[str, ...]) -> bool:
     return any(domain == parent or domain.endswith(f".{parent}") for parent in parents)
 
 
-def _words(text: str) -> str:
-    """Return the text without addresses and links, whose parts are nobody's words."""
-    return re.sub(r"\S*(?:@|://)\S*", " ", text).lower()
+def plain(text: str) -> str:
+    """Return the words of a text: lower case, single blanks, without addresses and links, which are nobody's words."""
+    bare = re.sub(r"\S*(?:@|://)\S*", " ", text.lower().replace("’", "'").replace("´", "'"))
+    return " ".join(re.sub(r"[\"<>\[\]|*]+", " ", bare).split())
 
 
-def _says(pattern: re.Pattern[str], words: str) -> bool:
-    return pattern.search(words) is not None
-
-
-_FULL = re.compile(
-    r"over ?-?quota|quota (?:is )?exceed|exceed\w* (?:\w+ )*(?:quota|storage)|mailbox (?:\w+ )*full|full mailbox"
-    r"|(?:out of|insufficient|not enough) (?:\w+ )*(?:storage|space)|too much mail data|inbox is full"
-    r"|容量|一杯|いっぱい"
-)
-_NOT_THE_ADDRESS = re.compile(
-    r"disabled|suspended|inactive|not active|frozen|temporarily (?:limited|unavailable|locked)"
-    r"|too (?:large|big|long)|size limit|maximum size|host (?:not found|unknown)|routing loop"
-)
-_POLICY = re.compile(
-    r"\b(?:spam|dmarc|dkim|spf|rbl|dnsbl|ptr|tls)\b|spamhaus|black ?-?list|block ?-?list|deny ?-?list|reputation"
-    r"|relay|reverse dns|blocked (?:using|by)|\bpolicy\b|banned|content (?:reject|filter)|virus|authenticat"
-    r"|too many (?:connections|recipients|messages|unknown)|sender (?:address )?(?:rejected|denied|refused)"
-    r"|(?:access|permission) denied"
-)
-_UNKNOWN = re.compile(
-    r"(?:user|recipient|address|mailbox|account|alias) (?:is )?(?:unknown|not found|not known|invalid)"
-    r"|(?:unknown|invalid|bad|no such|nonexistent|non-existent) (?:local )?"
-    r"(?:user|recipient|address|mailbox|account|person|part)"
-    r"|(?:does not|doesn't|did not|no longer) exist|not a (?:valid|known) (?:user|recipient|mailbox|address)"
-    r"|no mailbox|mailbox unavailable|(?:account|user|mailbox) (?:has been |was )?(?:deleted|closed|removed)"
-    r"|not our customer|宛先不明|存在しません|見つかりません"
-)
-_DEAD = {"5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10"}
+_BY_CODE: dict[str, Kind] = {
+    **dict.fromkeys(("5.1.1", "5.1.3", "5.1.10"), "unknown_user"),
+    "5.1.2": "unknown_host",
+    "5.1.6": "moved",
+    **dict.fromkeys(("5.2.2", "5.3.1"), "full"),
+    **dict.fromkeys(("5.2.3", "5.3.4"), "too_large"),
+    "5.2.1": "suspended",
+    **dict.fromkeys(("5.1.7", "5.1.8", "5.4.5", "5.7."), "policy"),
+    **dict.fromkeys(("5.4.1", "5.4.2", "5.4.3", "5.4.6", "5.4.7"), "temporary"),
+    "5.4.4": "unknown_host",
+}
+_DEAD_CODES = frozenset(code for code, kind in _BY_CODE.items() if kind in DEAD) - {"5.4.4"}
 _OURS = {"5.1.7", "5.1.8", "5.4.5"}
 _OUR_LOGIN = {530, 534, 535, 538}
 
 
-def _is_about_us(reply: Reply) -> bool:
+def _is_about_us(refusal: Refusal, said: str) -> bool:
     """Tell by phase and code whether the server refuses us, not the reader."""
-    ours = reply.enhanced.startswith("5.7.") or reply.enhanced in _OURS
-    return ours or reply.phase == "mail" or reply.code in _OUR_LOGIN
+    if refusal.phase == "mail" or refusal.code in _OUR_LOGIN or refusal.enhanced in _OURS:
+        return True
+    return refusal.enhanced.startswith("5.7.") and said not in ("unknown_user", "full", "too_large", "suspended")
 
 
-def _is_filter(reply: Reply, domain: str, words: str) -> bool:
+def _is_filter(refusal: Refusal) -> bool:
     """Tell whether a telephone company means the reader's own settings (domain-designated reception).
 
     They refuse after the content; but au names the address then if it really is unknown, and at RCPT
     leaves it out if it is not.
     """
-    if reply.enhanced == "5.2.0":
+    if refusal.enhanced == "5.2.0":
         return True
-    after_content = reply.phase in ("data", "end") and reply.code == 550
-    if not _within(domain, _AU):
+    after_content = refusal.phase in ("data", "end") and refusal.code in (0, 550)
+    if not _within(refusal.domain, _AU):
         return after_content
-    return "@" not in reply.text and (after_content or _AU_FILTER.match(words) is not None)
+    return "@" not in refusal.text and (after_content or _AU_FILTER.match(plain(refusal.text)) is not None)
 
 
-_AU_FILTER = re.compile(r"(?:5\.\d+\.\d+ )?: ?user unknown")
+_AU_FILTER = re.compile(r"(?:550 )?(?:#?5\.\d+\.\d+ )?: ?user unknown")
 
 
-def _is_unknown(reply: Reply, words: str) -> bool:
-    """Tell whether the address is dead: by its code, or by words where the code says little."""
-    vague = reply.enhanced in ("", "5.0.0", "5.2.1", "5.5.0")
-    return reply.enhanced in _DEAD or (vague and reply.phase != "data" and _says(_UNKNOWN, words))
+def _names_it(refusal: Refusal) -> bool:
+    """Tell whether a refusal after the content names one address, so that it cannot mean the content."""
+    return "@" in refusal.text and refusal.phase == "end"

@@ -1,0 +1,79 @@
+"""`flask explain`: what Kairan makes of mails, one line each, changing nothing and needing no data folder."""
+
+import json
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import click
+
+from mail import receive, reports
+
+COLUMNS = ("kind", "permanent", "status", "reason", "failed", "from", "subject", "text")
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="one JSON document a line and mail")
+@click.argument("files", nargs=-1, type=click.Path(exists=True, path_type=Path), metavar="[FILE …]")
+def explain(as_json: bool, files: tuple[Path, ...]) -> None:
+    """Say what Kairan makes of mails: bounce, delay, complaint, automatic answer, or ordinary.
+
+    FILE: a mail, a mailbox (mbox) or a folder of mails; without FILE, standard input.
+    """
+    out = click.get_text_stream("stdout", encoding="utf-8", errors="replace")
+    for raw in _mails(files):
+        shown = explained(raw)
+        out.write(json.dumps(shown, ensure_ascii=False) + "\n" if as_json else _readable(shown))
+    out.flush()
+
+
+def explained(raw: bytes) -> dict[str, object]:
+    """Return what a mail is, under the keys that scripts rely on (design 4)."""
+    arrival = receive.read(raw)
+    found = reports.explain(arrival)
+    values = (
+        found.kind, found.permanent, found.status, found.reason, list(found.failed),
+        arrival.from_addresses[0] if arrival.from_addresses else "", arrival.subject, arrival.text,
+    )  # fmt: skip
+    return dict(zip(COLUMNS, values, strict=True))
+
+
+def _mails(files: Iterable[Path]) -> Iterator[bytes]:
+    """Go through all mails of the files named, folders sorted by name; standard input if none is named."""
+    paths = list(files)
+    if not paths:
+        yield from split(sys.stdin.buffer.read())
+    for path in paths:
+        for file in sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]:
+            yield from split(file.read_bytes())
+
+
+_NEXT = re.compile(rb"(?:\A|\n\r?\n)From [^\r\n]{1,200} \d\d:\d\d(?::\d\d)?[^\r\n]{0,60}\r?\n(?=[!-9;-~]{1,80}:)")
+
+
+def split(raw: bytes) -> Iterator[bytes]:
+    """Cut a mailbox (RFC 4155) into its mails; a single mail stays whole. An empty file holds one empty mail."""
+    if not re.match(rb"From [^\r\n]{1,200}\r?\n", raw):
+        yield raw
+        return
+    starts = [found.start() for found in _NEXT.finditer(raw)] or [0]
+    for start, end in zip([0, *starts[1:]], [*starts[1:], len(raw)], strict=True):
+        yield re.sub(rb"(?m)^>(>*From )", rb"\1", raw[start:end].lstrip(b"\r\n"))
+
+
+def _readable(shown: dict[str, object]) -> str:
+    """Return the finding for people: a line with what it is, one with who, one with why."""
+    reason = str(shown["reason"])
+    verdict = {True: "permanent", False: "temporary", None: ""}[shown["permanent"]]  # type: ignore[index]
+    facts = [str(shown["kind"]), verdict, str(shown["status"]), reports.REASONS.get(reason, reason)]
+    lines = [
+        " · ".join(fact for fact in facts if fact),
+        f"  from     {shown['from']}",
+        f"  subject  {shown['subject']}",
+    ]
+    lines += [f"  failed   {address}" for address in shown["failed"]]  # type: ignore[attr-defined]
+    return "\n".join(lines) + "\n\n"
+
+
+COMMANDS = (explain,)

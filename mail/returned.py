@@ -1,0 +1,105 @@
+"""Returned mail has two halves: what the server says, and the mail that came back. This finds the border.
+
+RFC 6522 (multipart/report), RFC 3462 (text/rfc822-headers). Half of all bounces have no parts at all: there the
+border is a sentence. Words of our own notice behind it would decide the verdict otherwise.
+"""
+
+import re
+from dataclasses import dataclass
+
+from mail import charsets, dsn, mailboxes, mime
+from mail.receive import Arrival
+
+LONGEST = 16_000
+"""Characters of what a server says that are looked at."""
+
+# Each entry is one kind of line between what a server says and the mail that it returns.
+_BORDER = re.compile(
+    "|".join(
+        (
+            r"^[ \t>]{0,4}[-=_*#+~]{2,60}[^\n]{0,60}(?:original (?:message|mail|headers?)|copy of (?:the|your|my)"
+            r"|returned (?:message|mail)|below this line|unsent message|undelivered message"
+            r"|(?:message|mail) (?:text |headers? |contents? |body )?follows|transmitted (?:message|headers)"
+            r"|message headers?|headers? (?:of|from|follow)|your (?:original )?(?:message|mail)\b"
+            r"|元の(?:メール|メッセージ)|オリジナル|原文|本文)[^\n]{0,80}$",
+            r"^[ \t]{0,4}(?:the )?(?:(?:text|contents?|header|body) of )?(?:your |the |this )?"
+            r"(?:original |returned |undelivered |rejected |unsent )?(?:message|mail|e-mail)"
+            r"(?: headers?| text| contents?| body)?(?: is)? (?:follows?|below|attached below)[.: ]{0,4}$",
+            r"^[ \t]{0,4}(?:your |the )?original (?:message|mail|e-mail)"
+            r"(?: (?:headers?|text|details))? ?[:.]? ?-{0,40}$",
+            r"^[ \t]{0,4}(?:included|below|here|enclosed|attached|this|following) is "
+            r"(?:a copy|the (?:header|text|original|beginning))[^\n]{0,80}$",
+            r"^(?:received: \S|return-path: |x-original-to:|delivered-to: |dkim-signature: "
+            r"|message-id: ?<|mime-version: )",
+            r"^[ \t-]{0,10}(?:以下は?、?.{0,30}(?:元の|返送|送信された|送られた).{0,20}(?:メール|メッセージ)"
+            r"|元のメッセージ|返送されたメール|元のメール)[^\n]{0,40}$",
+        )
+    ),
+    re.IGNORECASE | re.MULTILINE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """What a bounce shows of the mail that came back; empty if it shows nothing."""
+
+    message_id: str = ""
+    to: tuple[str, ...] = ()
+    unsubscribe: str = ""
+    from_: str = ""
+
+
+def human(arrival: Arrival) -> str:
+    """Return what a server says in words, without the mail that it returns."""
+    text = arrival.text[:LONGEST]
+    found = _BORDER.search(text)
+    return text[: found.start()] if found else text
+
+
+def has_original(arrival: Arrival) -> bool:
+    """Tell whether a mail came back with this one."""
+    return bool(_returned_part(arrival)) or _BORDER.search(arrival.text[:LONGEST]) is not None
+
+
+def original(arrival: Arrival) -> Original:
+    """Return what is known of the mail that came back."""
+    part = _returned_part(arrival) or _in_the_text(arrival.text)
+    if part is None:
+        return Original()
+    given = re.search(r"<([^<>\s]{1,500})>", charsets.line((part.raw("message-id") or b"")[:2000]))
+    return Original(
+        message_id=given[1] if given else "",
+        to=tuple(box.address for box in mailboxes.read(part.raw("to") or b"")),
+        unsubscribe=part.field("list-unsubscribe")[:2000],
+        from_=next((box.address for box in mailboxes.read(part.raw("from") or b"")), ""),
+    )
+
+
+def _returned_part(arrival: Arrival) -> mime.Part | None:
+    """Return the returned mail as a part with fields, if it came as one."""
+    for part in dsn.parts(arrival.root, *_RETURNED):
+        if part.children:
+            return part.children[0]
+        inner = mime.read(part.content()[: mime.HEADER_OCTETS])
+        if inner.fields:
+            return inner
+    return None
+
+
+_RETURNED = ("message/rfc822", "message/global", "text/rfc822-headers", "message/rfc822-headers", "message/partial")
+
+
+def _in_the_text(text: str) -> mime.Part | None:
+    """Return the returned mail that follows a border in the words."""
+    found = _BORDER.search(text[:LONGEST])
+    if not found:
+        return None
+    begins = _FIRST_FIELD.search(text, found.start())
+    if not begins:
+        return None
+    return mime.read(text[begins.start() : begins.start() + mime.HEADER_OCTETS].encode("utf-8", "replace"))
+
+
+_FIRST_FIELD = re.compile(
+    r"(?im)^(?:received|return-path|from|to|subject|date|message-id|x-[a-z-]{1,40}|mime-version):[ \t]?\S"
+)
