@@ -1,0 +1,41 @@
+"""`flask doctor`: what the installation needs from DNS, mail server and machine, and what is found."""
+
+import click
+
+import clock
+import words
+from cli import common
+from config import current
+from core import doctor as examination
+from core.organization import settings
+
+MARKS = {True: "ok", False: "!!", None: "--"}
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="one JSON document on stdout")
+@common.in_the_house
+def doctor(as_json: bool) -> None:
+    """Examine DNS, mail server, clock, disk and queue; print the DNS records to publish."""
+    found = examination.examine(current(), settings(), clock.now())
+    if as_json:
+        common.result(found)
+        return
+    click.echo(f"Mail domain: {found['mail_domain']}\n\nDNS records to publish:")
+    for one in found["records"]:
+        click.echo(f"\n[{MARKS[one['ok']]}] {one['kind']}\n  {one['name']}  {one['type']}\n  {one['value']}")
+        for text in one["found"] or ():
+            click.echo(f"  found: {text}")
+        _advise(one["advice"])
+    click.echo("\nThis machine:")
+    for one in found["checks"]:
+        click.echo(f"[{MARKS[one['ok']]}] {one['kind']}: {one['found']}")
+        _advise(one["advice"])
+
+
+def _advise(sentence: str) -> None:
+    if sentence:
+        click.echo(f"  → {words.say('en', sentence)}")
+
+
+COMMANDS = (doctor,)
