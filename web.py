@@ -1,7 +1,7 @@
 """What the areas share: form base, htmx answers, fetch-or-404 through the current user, paging, filters."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -10,6 +10,7 @@ from flask_login import current_user
 from flask_wtf import FlaskForm
 from markupsafe import Markup, escape
 from peewee import ModelSelect
+from werkzeug.routing import IntegerConverter
 
 import clock
 import words
@@ -80,6 +81,25 @@ def own_notice(number: int, need: str = "view") -> Notice:
         abort(404)
     if not rights().may_notice(need, found):
         abort(403)
+    return found
+
+
+LARGEST = 2**63 - 1
+"""The largest number that a row can have."""
+
+
+class RowNumber(IntegerConverter):
+    """`<int:…>` in our addresses: what no row can have is not found, before the database chokes on it."""
+
+    def __init__(self, map: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(map, *args, **{"max": LARGEST, **kwargs})
+
+
+def row_number(text: str) -> int:
+    """Read the number of a row in a form or a query. Raises ValueError for one that no row can have."""
+    found = int(text)
+    if not 0 <= found <= LARGEST:
+        raise ValueError(text)
     return found
 
 
@@ -171,6 +191,7 @@ def icon(name: str) -> Markup:
 
 def install(app: Flask) -> None:
     """Give every template its words, filters and helpers."""
+    app.url_map.converters["int"] = RowNumber
     app.jinja_env.filters.update(
         when=lambda moment: words.when(language(), moment),
         day=lambda moment: words.day(language(), moment),
@@ -183,8 +204,14 @@ def install(app: Flask) -> None:
 
 
 def wanted_time(text: str) -> datetime | None:
-    """Read the value of a datetime-local field (the school's time); None if it cannot be read."""
+    """Read the value of a datetime-local field (the school's time); None if it cannot be read.
+
+    A time that names its own zone is taken at its word. Years in which nobody plans are misprints.
+    """
     try:
-        return clock.from_local(datetime.fromisoformat(text))
+        found = datetime.fromisoformat(text)
     except ValueError:
         return None
+    if not 2000 <= found.year < 2100:
+        return None
+    return found.astimezone(UTC) if found.tzinfo else clock.from_local(found)

@@ -38,7 +38,7 @@ ACTIONS = {
 @bp.get("/history")
 def index() -> str:
     """List what was sent, newest first, by month; search subject and text, or one list."""
-    text, list_id = request.args.get("q", "").strip()[:200], request.args.get("list", type=int)
+    text, list_id = request.args.get("q", "").strip()[:200], request.args.get("list", type=web.row_number)
     page = web.page_of(archive.search(web.rights(), text, list_id), PAGE)
     rows = archive.rows(page.rows)
     months = [(month, list(some)) for month, some in groupby(rows, lambda row: _month(row.notice.started_at))]

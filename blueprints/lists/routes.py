@@ -8,7 +8,7 @@ from blueprints.lists import bp, imports
 from blueprints.lists.forms import ListForm
 from core import directory, history, lists, members, organization, roster
 from models import MailingList, Person
-from web import _, answer, blame, go, language, needs, own_list, page_of, rights, told
+from web import _, answer, blame, go, language, needs, own_list, page_of, rights, row_number, told
 from words import N_
 
 __all__ = ["bp", "imports"]
@@ -95,7 +95,7 @@ def act(number: int) -> Answer:
     """Stop, resume, approve or remove the chosen members; removing and unwished resuming ask first (T-24)."""
     mailing_list = own_list(number, "manage")
     action = request.form.get("action", "")
-    chosen = request.form.getlist("m", type=int)
+    chosen = request.form.getlist("m", type=row_number)
     if action not in ACTIONS:
         abort(400)
     if not chosen:

@@ -216,7 +216,8 @@ def test(number: int) -> Response:
     else:
         tasks.ring()
         web.told(N_("A test has been sent to %(address)s."), address=letter.address)
-    return redirect(url_for("notices.check", number=number, **request.args.to_dict()) + "#as", 303)
+    shown = {name: request.args[name] for name in ("at", "as") if name in request.args}
+    return redirect(url_for("notices.check", number=number, _anchor="as", _method="GET", **shown), 303)
 
 
 def minimum() -> str:

@@ -12,6 +12,7 @@ from blueprints.public.moments import Answered
 from core import leaving, limits, organization, responses
 from core.stamps import stamp
 from models import Delivery
+from web import row_number
 
 bp = Blueprint("public", __name__)
 # The token in the address is the authority; there is no session that a foreign page could abuse (RFC 8058 3.1).
@@ -113,7 +114,7 @@ def _leave_page(delivery: Delivery) -> str:
 
 
 def _act(delivery: Delivery) -> Response:
-    now, lists = clock.now(), request.form.getlist("list", type=int)
+    now, lists = clock.now(), request.form.getlist("list", type=row_number)
     match None if responses.is_known_robot(_agent()) else request.form.get("do"):
         case "stop":
             leaving.stop(delivery, lists, now)

@@ -10,7 +10,7 @@ from core import history, telephone
 from core.board_rows import ADVICE, LETTERS, STATES, names_of
 from core.rights import target_lists
 from models import Notice
-from web import go, is_htmx, own_notice, told, unchanged
+from web import go, is_htmx, own_notice, row_number, told, unchanged
 from words import N_
 
 bp = Blueprint("results", __name__)
@@ -95,7 +95,7 @@ def tell(number: int):
     if lists is not None and not lists:
         abort(403)
     undo = "undo" in request.form
-    numbers = [int(one) for one in request.form["undo" if undo else "tell"].split(",")[:50] if one.isdecimal()]
+    numbers = _numbers(request.form["undo" if undo else "tell"])
     if undo:
         done = telephone.take_back(notice, numbers, by=current_user, lists=lists)
     else:
@@ -103,6 +103,10 @@ def tell(number: int):
     if done:
         told(N_("The mark was taken back.") if undo else N_("Marked as told by telephone."))
     return go("results.board", number=number, **views.look_of(notice).asked, _anchor="side")
+
+
+def _numbers(text: str) -> list[int]:
+    return [row_number(one) for one in text.split(",")[:50] if one.isdecimal() and len(one) < 19]
 
 
 @bp.get("/notices/<int:number>/board.csv")
