@@ -221,4 +221,4 @@ def _telephone(notice: Notice, at: datetime, past: Past) -> None:
     )
     if first is not None:
         told_at = min(at + timedelta(minutes=35), past.now)
-        Delivery.update(told_at=told_at, told_by=notice.by_id).where(Delivery.id == first.id).execute()
+        Delivery.update(told_at=told_at, told_by=notice.by).where(Delivery.id == first.id).execute()

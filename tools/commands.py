@@ -61,7 +61,7 @@ def section(name: str, command: click.Command) -> str:
 
 def _shown(argument: click.Argument) -> str:
     name = argument.metavar or (argument.name or "").upper()
-    return name if argument.required else f"[{name}]"
+    return name if argument.required or name.startswith("[") else f"[{name}]"
 
 
 def _row(option: click.Option) -> str:
