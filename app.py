@@ -20,7 +20,10 @@ import models
 import web
 from core import accounts, organization
 
-AREAS = ("home", "account", "setup", "users", "lists", "members", "notices", "history", "results", "admin", "public")
+AREAS = (
+    *("home", "account", "setup", "users", "lists", "members", "senders", "notices", "history", "results"),
+    *("admin", "incoming", "public"),
+)
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "font-src 'self'; form-action 'self'; frame-src 'self'; frame-ancestors 'none'; base-uri 'none'"

@@ -8,7 +8,7 @@ import click
 import cli
 
 # A part loads its own module alone: it starts in half the time, and a fault elsewhere does not keep letters here.
-PARTS = {"send-letters": "cli.work", "bell": "cli.work", "pages": "cli.serve"}
+PARTS = {"send-letters": "cli.work", "bell": "cli.work", "pages": "cli.serve", "mail-door": "cli.deliver"}
 
 
 @click.group()

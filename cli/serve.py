@@ -8,6 +8,7 @@ import sys
 import click
 from gunicorn.app.base import BaseApplication
 
+import models
 from cli import common
 from cli.demo import fill_demo
 from cli.supervisor import PARTS, Supervisor
@@ -26,7 +27,7 @@ def up(demo: bool) -> None:
     if demo:
         fill_demo()
     _welcome(config)
-    raise SystemExit(Supervisor(config, PARTS["web"] + PARTS["worker"]).run())
+    raise SystemExit(Supervisor(config, _all_parts(config)).run())
 
 
 @click.command()
@@ -36,9 +37,11 @@ def serve(only: str | None) -> None:
     """Serve the pages and send the letters."""
     config = current()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
-    if only != "worker":
+    if only == "inlet" and not config.door:
+        common.fail("The mail door needs a place: set KAIRAN_INLET=lmtp://127.0.0.1:8024, for example.")
+    if only in (None, "web"):
         _port_must_be_free(config)
-    raise SystemExit(Supervisor(config, PARTS[only] if only else PARTS["web"] + PARTS["worker"]).run())
+    raise SystemExit(Supervisor(config, PARTS[only] if only else _all_parts(config)).run())
 
 
 @click.command(hidden=True)
@@ -49,6 +52,7 @@ def pages() -> None:
 
     common.end_with_the_parent()
     app = create_app(current())
+    models.db.close()  # SQLite's connections must not be carried into the processes that gunicorn forks
     _Pages(app, {"bind": current().http, "workers": 2, "threads": 4, "worker_class": "gthread"}).run()
 
 
@@ -73,6 +77,11 @@ class _Pages(BaseApplication):
 
     def load(self) -> object:
         return self._app
+
+
+def _all_parts(config: Config) -> tuple[str, ...]:
+    """Return the parts of a whole Kairan; the mail door only if the settings give it a place."""
+    return PARTS["web"] + PARTS["worker"] + (PARTS["inlet"] if config.door else ())
 
 
 def _port_must_be_free(config: Config) -> None:

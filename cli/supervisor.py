@@ -24,6 +24,7 @@ STEADY_S = 60
 PARTS: dict[str, tuple[str, ...]] = {
     "web": ("pages",),
     "worker": ("bell", "send-letters", "send-letters"),
+    "inlet": ("mail-door",),
 }
 
 

@@ -15,10 +15,13 @@ from models import Bounce, Delivery, Letter, Membership, Person, Visit
 
 AT_ONCE: dict[str, tuple[str, tuple[str, ...]]] = {
     "unknown_user": ("bounced", ("fine", "refusing")),
+    "moved": ("bounced", ("fine", "refusing")),
     "filtered": ("refusing", ("fine",)),
     "complaint": ("complained", ("fine", "refusing", "bounced")),
 }
-COUNTED = ("full", "temporary", "other")
+COUNTED = ("full", "suspended", "temporary", "other")
+SECOND_TIME = ("unknown_host", "closed")
+"""Failures of a whole mail system, which may be out of order for a day: they exclude at the second notice."""
 LETTERS, DAYS, WINDOW = 5, 3, timedelta(days=30)
 ALARM_AGAIN_S = 3600
 
@@ -33,7 +36,8 @@ def note(letter: Letter, kind: str, now: datetime) -> str:
     if letter.person_id is None:
         return ""
     state, before = AT_ONCE.get(kind, ("", ()))
-    if kind in COUNTED and is_worn_out(letter.person_id, letter.address, now):
+    worn_out = kind in COUNTED and is_worn_out(letter.person_id, letter.address, now)
+    if worn_out or (kind in SECOND_TIME and _again(letter, now)):
         state, before = "bounced", ("fine", "refusing")
     if not state or not _move(letter, kind, state, before, now):
         return ""
@@ -68,6 +72,13 @@ def alarm(letter: Letter, now: datetime) -> None:
 
 
 # ── failures that are counted ────────────────────────────────────────────────────────────────────────────────────
+
+
+def _again(letter: Letter, now: datetime) -> bool:
+    """Say whether another letter to this address failed in the same way within 30 days."""
+    same = (Bounce.person == letter.person_id) & Bounce.kind.in_(SECOND_TIME) & (Bounce.letter != letter)
+    lately = (Bounce.at > now - WINDOW) & (Letter.address == letter.address)
+    return Bounce.select().join(Letter).where(same, lately).exists()
 
 
 def is_worn_out(person: int, address: str, now: datetime) -> bool:

@@ -36,7 +36,7 @@ class Proof:
 def prove(raw: bytes, from_domain: str, lookup: Lookup, authserv_id: str = "") -> Proof:
     """Say what proves that a mail, as received, comes from the domain of its From (lower case)."""
     fields = _fields(raw)
-    if not fields or any(_count(fields, name) > 1 for name in _ONCE):
+    if _count(fields, b"from") != 1 or any(_count(fields, name) > 1 for name in _ONCE):
         return Proof()  # a second Subject or Content-Type would stand unsigned in front of the signed one
     try:
         published = domains.policy(from_domain, lookup)

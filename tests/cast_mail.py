@@ -51,3 +51,11 @@ def dns(*signing: str, silent: bool = False, **texts: str) -> domains.Lookup:
         return known.get(name.lower(), [])
 
     return lookup
+
+
+def body(raw: bytes) -> str:
+    """Return the decoded text of a letter of ours."""
+    import email
+    import email.policy
+
+    return email.message_from_bytes(raw, policy=email.policy.default).get_body().get_content()

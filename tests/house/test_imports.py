@@ -8,7 +8,7 @@ import pytest
 
 HERE = Path(__file__).parents[2]
 GROUND = {"config", "clock", "words"}
-PARTS = GROUND | {"mail", "models", "core", "tasks", "web", "blueprints", "cli", "app"}
+PARTS = GROUND | {"mail", "models", "core", "tasks", "web", "blueprints", "inlet", "cli", "app"}
 MAY = {
     "config": {"words"},
     "clock": set(),
@@ -19,6 +19,7 @@ MAY = {
     "tasks": GROUND | {"core", "models"},
     "web": GROUND | {"core", "models"},
     "blueprints": {"web", "tasks", "core", "models", "clock", "words"},
+    "inlet": GROUND | {"tasks", "core", "models"},
     "cli": PARTS - {"blueprints"},
     "app": PARTS,
 }

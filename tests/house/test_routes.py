@@ -15,6 +15,13 @@ OPEN_TO_ALL = {
     "account.forgotten",
     "account.login",
     "account.new_password",
+    "incoming.join",
+    "incoming.join_now",
+    "incoming.leave",
+    "incoming.leave_now",
+    "incoming.name",
+    "incoming.release",
+    "incoming.release_now",
     "notices.cancel_by_mail",
     "notices.cancel_now",
     "setup.begin",
@@ -22,7 +29,13 @@ OPEN_TO_ALL = {
 }
 """Pages of the organizers' areas that need no login; a new one is added here on purpose or not at all."""
 
-WITHOUT_TOKEN = {"notices.cancel_now"}
+WITHOUT_TOKEN = {
+    "notices.cancel_now",
+    "incoming.join_now",
+    "incoming.leave_now",
+    "incoming.name",
+    "incoming.release_now",
+}
 """The mark in its address, mailed to the writer alone, is the authority, as on the readers' pages."""
 
 HTMX = {"HX-Request": "true"}

@@ -1,0 +1,155 @@
+"""Pages behind links in letters: release a posted mail, confirm a registration, say a name, stop and resume.
+
+Opened on a phone without a login; the signed mark is the authority. GET never acts (law 3).
+"""
+
+from collections.abc import Callable
+
+from flask import Response, redirect, render_template, request, url_for
+from flask.blueprints import BlueprintSetupState
+
+import clock
+import tasks
+import web
+from blueprints.incoming.forms import NameForm
+from blueprints.incoming.routes import bp
+from core import joining, leaving_by_mail, members, naming, posting
+from core.audience import resolve
+from core.refusals import Refused
+from models import Notice
+
+Answer = Response | tuple[str, int] | str
+
+
+def _dead() -> Answer:
+    return render_template("incoming/dead.html"), 404
+
+
+# ── a posted mail ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@bp.get("/mail/release/<mark>")
+@web.public
+def release(mark: str) -> Answer:
+    """Show a held mail as members would get it; opening it sends nothing."""
+    notice = posting.notice_of_mark(mark, clock.now())
+    return _release_page(notice) if notice else _dead()
+
+
+@bp.post("/mail/release/<mark>")
+@web.public
+def release_now(mark: str) -> Answer:
+    """Let it go; pressing twice sends nothing twice."""
+    notice = posting.notice_of_mark(mark, clock.now())
+    if notice is None:
+        return _dead()
+    try:
+        posting.release(notice, clock.now(), request.form.get("typed", ""))
+    except Refused as refused:
+        fresh = Notice.get_by_id(notice.id)
+        wrong = web._(refused.message, **refused.values) if posting.waits(fresh) else ""
+        return _release_page(fresh, wrong, 422 if wrong else 200)
+    tasks.ring()
+    return redirect(url_for("incoming.release", mark=mark), code=303)  # type: ignore[return-value]
+
+
+def _release_page(notice: Notice, wrong: str = "", status: int = 200) -> Answer:
+    audience = resolve(notice)
+    page = render_template(
+        "incoming/release.html",
+        notice=notice,
+        wording=notice.wording,
+        waits=posting.waits(notice),
+        why=posting.why_held(notice),
+        sentences=posting.WHY,
+        letters=audience.letters,
+        whole=audience.whole,
+        lists=audience.lists,
+        wrong=wrong,
+    )
+    return page, status
+
+
+# ── joining ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@bp.get("/mail/join/<mark>")
+@web.public
+def join(mark: str) -> Answer:
+    """Ask once more before an address becomes a member."""
+    found = joining.asked(mark, clock.now())
+    return render_template("incoming/join.html", list=found[0], address=found[1]) if found else _dead()
+
+
+@bp.post("/mail/join/<mark>")
+@web.public
+def join_now(mark: str) -> Answer:
+    """Make the address a member and go on to the name."""
+    found = joining.asked(mark, clock.now())
+    if found is None:
+        return _dead()
+    person, state = joining.confirm(*found, clock.now())
+    if state != "active":
+        return render_template("incoming/waiting.html", list=found[0])
+    return _to("incoming.name", joining.own_mark(person, found[0]))
+
+
+def _to(endpoint: str, mark: str, **values: str) -> Answer:
+    return redirect(url_for(endpoint, mark=mark, **values), code=303)  # type: ignore[return-value]
+
+
+@bp.route("/mail/name/<mark>", methods=["GET", "POST"])
+@web.public
+def name(mark: str) -> Answer:
+    """Ask a new member for the names of guardian and child; once they are known, only say so."""
+    found = joining.place_of(mark)
+    if found is None:
+        return _dead()
+    person, mailing_list = found
+    form = NameForm()
+    place = naming.open_place(person, mailing_list)
+    if place and request.method == "POST" and form.validate():
+        try:
+            naming.name(place, **form.said())
+            return _to("incoming.name", mark)
+        except members.Refused as refused:
+            web.blame(form, refused.field, refused.message, **refused.values)
+    status = 422 if form.errors else 200
+    return render_template("incoming/name.html", form=form, place=place, list=mailing_list, person=person), status
+
+
+# ── leaving ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@bp.get("/mail/leave/<mark>")
+@web.public
+def leave(mark: str) -> Answer:
+    """Show how the member stands in the list, with one button."""
+    found = joining.place_of(mark)
+    if found is None:
+        return _dead()
+    return render_template("incoming/leave.html", list=found[1], state=leaving_by_mail.state_of(*found))
+
+
+@bp.post("/mail/leave/<mark>")
+@web.public
+def leave_now(mark: str) -> Answer:
+    """Stop or resume; both are repeatable and reversible."""
+    found = joining.place_of(mark)
+    if found is None:
+        return _dead()
+    verbs: dict[str, Callable[[], bool]] = {
+        "stop": lambda: leaving_by_mail.stop(*found, clock.now()),
+        "resume": lambda: leaving_by_mail.resume(*found),
+    }
+    verbs.get(request.form.get("act", ""), lambda: False)()
+    return _to("incoming.leave", mark)
+
+
+def _let_the_phone_in(state: BlueprintSetupState) -> None:
+    """Exempt these POSTs from the CSRF token: nobody is logged in, and who knows the mark may act."""
+    for view in (release_now, join_now, name, leave_now):
+        state.app.extensions["csrf"].exempt(view)
+
+
+bp.record_once(_let_the_phone_in)

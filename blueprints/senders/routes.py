@@ -1,0 +1,108 @@
+"""The page of a list's mail: who may post, who manages, how mails are taken (T-26, T-37 to T-39)."""
+
+from flask import Blueprint, Response, abort
+from flask_login import current_user
+
+import clock
+from blueprints.senders.forms import DoorForm, SenderForm
+from core import organization, senders
+from models import MailingList, Sender
+from web import answer, blame, go, own_list, told
+from words import N_
+
+bp = Blueprint("senders", __name__, url_prefix="/lists/<int:number>/senders")
+
+Answer = Response | tuple[str, int]
+
+
+def _sender(number: int, which: int) -> tuple[MailingList, Sender]:
+    mailing_list = own_list(number, "manage")
+    return mailing_list, Sender.get_or_none(Sender.id == which, Sender.list == mailing_list) or abort(404)
+
+
+@bp.get("")
+def index(number: int) -> Answer:
+    """Show who may post to a list by mail, and its addresses."""
+    mailing_list = own_list(number, "manage")
+    return _page(mailing_list, SenderForm(None), DoorForm(None, obj=mailing_list))
+
+
+def _page(mailing_list: MailingList, form: SenderForm, door: DoorForm, status: int = 200) -> Answer:
+    return answer(
+        "senders/index.html",
+        status=status,
+        list=mailing_list,
+        senders=senders.of(mailing_list),
+        managers=senders.managers_of(mailing_list),
+        form=form,
+        door=door,
+        domain=organization.settings().mail_domain,
+    )
+
+
+@bp.post("")
+def add(number: int) -> Answer:
+    """Register an address; it gets a trial letter."""
+    mailing_list, form = own_list(number, "manage"), SenderForm()
+    door = DoorForm(None, obj=mailing_list)
+    if not form.validate():
+        return _page(mailing_list, form, door, 422)
+    try:
+        sender = senders.add(mailing_list, current_user, form.address.data, form.name.data, clock.now())
+    except senders.Refused as refused:
+        blame(form, refused.field, refused.message, **refused.values)
+        return _page(mailing_list, form, door, 422)
+    told(N_("%(address)s may post now. A trial letter is on its way there."), address=sender.address)
+    return go("senders.index", number=number)
+
+
+@bp.post("/door")
+def door(number: int) -> Answer:
+    """Save how the list takes posts and blank mails."""
+    mailing_list, form = own_list(number, "manage"), DoorForm()
+    if not form.validate():
+        return _page(mailing_list, SenderForm(None), form, 422)
+    senders.take_mail(
+        mailing_list, current_user,
+        post_ask=form.post_ask.data, post_confirm=form.post_confirm.data, join_mode=form.join_mode.data,
+    )  # fmt: skip
+    told(N_("Saved."))
+    return go("senders.index", number=number)
+
+
+@bp.route("/<int:which>", methods=["GET", "POST"])
+def edit(number: int, which: int) -> Answer:
+    """Change an address or its name; a new address gets its own trial letter."""
+    mailing_list, sender = _sender(number, which)
+    form = SenderForm(obj=sender)
+    if form.validate_on_submit():
+        try:
+            senders.change(sender, current_user, form.address.data, form.name.data, clock.now())
+        except senders.Refused as refused:
+            blame(form, refused.field, refused.message, **refused.values)
+        else:
+            told(N_("Saved."))
+            return go("senders.index", number=number)
+    status = 422 if form.errors else 200
+    return answer("senders/edit.html", status=status, list=mailing_list, sender=sender, form=form)
+
+
+@bp.post("/<int:which>/trial")
+def trial(number: int, which: int) -> Answer:
+    """Send the trial letter once more."""
+    _, sender = _sender(number, which)
+    senders.trial(sender, clock.now())
+    told(N_("A trial letter is on its way to %(address)s."), address=sender.address)
+    return go("senders.index", number=number)
+
+
+@bp.post("/<int:which>/remove")
+def remove(number: int, which: int) -> Answer:
+    """Take the right to post away; the last one stays (T-38)."""
+    _, sender = _sender(number, which)
+    try:
+        senders.remove(sender, current_user)
+        told(N_("%(address)s cannot post any more."), address=sender.address)
+    except senders.LastSender as refused:
+        told(refused.message, "wrong")
+    return go("senders.index", number=number)

@@ -1,0 +1,52 @@
+"""`flask deliver`: one incoming mail from a mail server's pipe; and the mail door that the supervisor starts."""
+
+import os
+import signal
+import sys
+
+import click
+
+import clock
+import inlet
+import tasks
+from cli import common
+from core import inbox
+
+HANDLED, NO_SUCH_ADDRESS, TRY_LATER = os.EX_OK, os.EX_NOUSER, os.EX_TEMPFAIL
+
+
+@click.command()
+@click.option("--recipient", required=True, help="the address that the mail came for (envelope)")
+@click.option("--sender", default="", help="the envelope sender; empty or <> for machines")
+@common.in_the_house
+def deliver(recipient: str, sender: str) -> None:
+    """Take one mail on standard input. Exit 0: handled, 67: no such address, 75: try again later."""
+    if inbox.find(recipient) is None:
+        common.note("There is no such address here.")
+        sys.exit(NO_SUCH_ADDRESS)
+    raw = sys.stdin.buffer.read(inlet.LARGEST + 1)
+    if len(raw) > inlet.LARGEST:
+        common.note("This mail is too large.")
+        sys.exit(os.EX_DATAERR)
+    try:
+        row = inbox.handle(raw, "" if sender == "<>" else sender, recipient, clock.now())
+    except Exception as fault:  # whatever the mail holds, the mail server must keep it and come again
+        common.note(f"The mail could not be handled now ({type(fault).__name__}).")
+        sys.exit(TRY_LATER)
+    if row and row.notice and row.notice.begin_at:
+        tasks.ring(row.notice.begin_at)
+    sys.exit(HANDLED)
+
+
+@click.command("mail-door", hidden=True)
+@common.in_the_house
+def mail_door() -> None:
+    """The mail door; started and watched by the supervisor."""
+    came: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, frame: came.append(number))
+    common.end_with_the_parent()
+    inlet.run(lambda: bool(came))
+
+
+COMMANDS = (deliver, mail_door)

@@ -1,0 +1,72 @@
+"""An incoming mail as the verbs see it: who says what, who is at the door, which letter of ours it is about."""
+
+import re
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from core.organization import Settings
+from mail import address as addresses
+from mail import gate, mailboxes
+from mail.receive import Arrival, read
+from mail.reports import Explanation, explain
+
+SEARCHED = 1 << 20
+"""Octets of a machine's mail in which our own mark is looked for."""
+
+
+@dataclass(frozen=True)
+class Mail:
+    """A mail that came. `address`: the single From, "" if there is not exactly one.
+
+    visitor, sign: who is at the door and what showed it (`mail.gate`). about: number of the letter of ours that it
+    answers or reports on. named: addresses in To and Cc, for comparison.
+    """
+
+    raw: bytes = field(repr=False)
+    envelope: str
+    arrival: Arrival
+    visitor: str
+    sign: str
+    about: int | None
+
+    @property
+    def address(self) -> str:
+        return self.arrival.sole_from
+
+    @property
+    def subject(self) -> str:
+        return self.arrival.subject
+
+    @property
+    def text(self) -> str:
+        return self.arrival.text
+
+    @property
+    def attachments(self) -> int:
+        return len(self.arrival.attachments)
+
+    @cached_property
+    def named(self) -> frozenset[str]:
+        fields = [value for name, value in self.arrival.root.fields if name in ("to", "cc")]
+        return frozenset(addresses.key(box.address) for value in fields[:5] for box in mailboxes.read(value))
+
+    def explained(self, recipient: str) -> Explanation:
+        """Return what a report says about a letter to this recipient ("" if unknown)."""
+        return explain(self.arrival, recipient)
+
+
+def look(raw: bytes, envelope: str, force: Settings) -> Mail:
+    """Read a mail. envelope: its sender, "" for machines."""
+    arrival = read(raw)
+    found = gate.look(arrival, envelope, gate.House(force.mail_domain))
+    about = _mark(" ".join((*arrival.in_reply_to, *arrival.references)), force)
+    if about is None and found.visitor == "machine":
+        about = _mark(f"{raw[:SEARCHED].decode('latin-1')} {arrival.text}", force)
+    return Mail(raw, envelope, arrival, found.visitor, found.sign, about)
+
+
+def _mark(text: str, force: Settings) -> int | None:
+    """Return the number of the first letter of ours whose mark stands in a text, as in Message-ID or return path."""
+    ours = re.compile(rf"(?<![a-z2-7])([a-z2-7]{{24}})@{re.escape(force.mail_domain)}", re.IGNORECASE)
+    numbers = (addresses.read_mark(found, force.secret) for found in ours.findall(text))
+    return next((number for number in numbers if number is not None), None)

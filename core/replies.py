@@ -1,0 +1,85 @@
+"""Mails to the Reply-To of a letter (T-18): shown at the letter, told to who sent the notice, never distributed.
+
+A reply is no answer to a question and no confirmation; it marks the cell 「返信あり」 on the board.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from core import history, limits, service
+from core.filing import Result
+from core.organization import settings
+from mail import address as addresses
+from models import Delivery, Incoming, Letter, Notice, Sender
+
+LETTERS_A_DAY = 50
+SHOWN_IN_LETTER = 4000
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A reply as the letter's page shows it. `other`: it came from another address than the letter went to."""
+
+    name: str
+    at: datetime
+    subject: str
+    text: str
+    delivery: int
+    other: bool
+
+
+def take(letter: Letter, subject: str, text: str, now: datetime) -> Result:
+    """Mark the reader's cell and tell who sent the notice. Call inside the transaction that records the mail."""
+    delivery = letter.delivery if letter.delivery_id else None
+    if delivery is None:
+        return Result("house", "held", "reply to a letter of Kairan", letter=letter, show=True)
+    Delivery.update(replied_at=now).where(Delivery.id == delivery.id, Delivery.replied_at.is_null()).execute()
+    Notice.update(serial=Notice.serial + 1).where(Notice.id == delivery.notice_id).execute()
+    history.log(None, "delivery.replied", delivery.id, detail={"notice": delivery.notice_id})
+    _tell(delivery, subject, text, now)
+    return Result("reply", "done", "", delivery.list, letter.person_id, letter, delivery.notice_id, show=True)
+
+
+def _tell(delivery: Delivery, subject: str, text: str, now: datetime) -> None:
+    """Write to who sent the notice; a flood of replies stays on the page alone."""
+    notice = delivery.notice
+    address, language = _sender_of(notice)
+    if not address or limits.hit(f"replies:{notice.id}", now, 86400) > LETTERS_A_DAY:
+        return
+    values = {
+        "name": delivery.name,
+        "subject": subject or notice.wording.subject,
+        "notice": notice.wording.subject,
+        "text": text[:SHOWN_IN_LETTER],
+        "url": f"{settings().base_url}/notices/{notice.id}/board",
+    }
+    service.send("reply", address=address, language=language, values=values, now=now, urgent=False, useful_s=86400)
+
+
+def _sender_of(notice: Notice) -> tuple[str, str]:
+    """Return address and language of whoever sent the notice; ("", "") if there is no address."""
+    if notice.by and notice.by.email and notice.by.is_active:
+        return notice.by.email, notice.by.language
+    row = Incoming.select().where(Incoming.notice == notice, Incoming.kind == "post").first()
+    known = Sender.select().where(Sender.address_key == addresses.key(row.address)).first() if row else None
+    return (known.address, settings().language) if known else ("", "")
+
+
+def replies_of(notice: Notice, delivery: Delivery | None = None) -> list[Reply]:
+    """Return the replies to a notice, or to one of its letters, the newest first. Their text is to be escaped."""
+    rows = (
+        Incoming.select(Incoming, Letter, Delivery)
+        .join(Letter)
+        .join(Delivery)
+        .where(Incoming.kind == "reply", Delivery.notice == notice)
+        .order_by(Incoming.id.desc())
+    )
+    if delivery is not None:
+        rows = rows.where(Letter.delivery == delivery)
+    return [_shown(row) for row in rows.limit(200)]
+
+
+def _shown(row: Incoming) -> Reply:
+    letter = row.letter
+    other = bool(row.address) and addresses.key(row.address) != addresses.key(letter.address)
+    return Reply(letter.delivery.name, row.at, row.subject, row.text, letter.delivery_id, other)

@@ -1,0 +1,231 @@
+"""The mail door: takes incoming mail by LMTP or SMTP from the mail server of this machine (design 2c).
+
+RFC 5321, RFC 2033 (one answer for each recipient). Unknown recipients are refused at RCPT, so nothing is bounced
+after it was accepted. What is accepted lies on the disk, safe against a power cut, before the 250; it is read by
+another thread, so that no mail, however broken, can close the door.
+"""
+
+import asyncio
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+
+from aiosmtpd.lmtp import LMTP
+from aiosmtpd.smtp import SMTP, Envelope, Session
+from peewee import PeeweeException
+
+import clock
+import config as ground
+import models
+import tasks
+from core import inbox, organization, spool
+
+log = logging.getLogger("kairan.inlet")
+
+LARGEST = 25 * 2**20
+"""Octets of a mail that is taken; the mail server in front should refuse more by itself (message_size_limit)."""
+LONGEST_LINE = 2**20
+MOST_RECIPIENTS = 50
+PER_MINUTE = 200
+"""Recipients a minute that anybody may ask for; the mail server's own question (address verification) counts too.
+Return paths and replies carry a mark and are not counted."""
+IDLE_S = 0.5
+AGAIN_S = (5.0, 60.0, 300.0)
+SWEEP_S = 3600.0
+
+
+class Smtp(SMTP):
+    """The door by SMTP. Long lines pass: real mails hold them, and cutting them breaks a signature."""
+
+    line_length_limit = LONGEST_LINE
+
+
+class Lmtp(LMTP):
+    """The door by LMTP: every answer to the content is given once for each recipient (RFC 2033 4.2)."""
+
+    line_length_limit = LONGEST_LINE
+    _answers = 1
+
+    async def smtp_DATA(self, arg: str) -> None:  # noqa: N802 (the name is aiosmtpd's)
+        """Take the content; whatever is said about it, also a refusal of its size, is said for each recipient."""
+        self._answers = max(1, len(self.envelope.rcpt_tos)) if self.envelope else 1
+        try:
+            await super().smtp_DATA(arg)
+        finally:
+            self._answers = 1
+
+    async def push(self, status: str | bytes) -> None:
+        """Send an answer line; the invitation to send the content is no answer to it."""
+        if isinstance(status, str) and self._answers > 1 and not status.startswith("354"):
+            status = "\r\n".join([status] * self._answers)
+        await super().push(status)
+
+
+class Door:
+    """What the server asks us: may this recipient be written to, and will you keep this mail?"""
+
+    def __init__(self, now: Callable = clock.now) -> None:
+        self._now = now
+        self._lately: deque[float] = deque()
+
+    async def handle_RCPT(  # noqa: N802
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        """Take a recipient that is ours; refuse every other one now, so that nothing is bounced later."""
+        if len(envelope.rcpt_tos) >= MOST_RECIPIENTS:
+            return "452 4.5.3 too many recipients at once"
+        try:
+            place = inbox.find(address)
+        except PeeweeException:
+            log.error("the tables could not be asked; mail is put off")
+            return "451 4.3.0 please try again later"
+        if place is None:
+            return "550 5.1.1 no such address here"
+        if not place.marked and self._too_many():
+            return "452 4.3.2 too much mail at once, please try again later"
+        envelope.rcpt_tos.append(address)
+        return "250 2.1.5 OK"
+
+    def _too_many(self) -> bool:
+        passed = time.monotonic()
+        while self._lately and self._lately[0] < passed - 60:
+            self._lately.popleft()
+        if len(self._lately) >= PER_MINUTE:
+            return True
+        self._lately.append(passed)
+        return False
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+        """Write the mail down; only then say that it was taken."""
+        raw = envelope.original_content or b""
+        sender = "" if envelope.mail_from in (None, "<>") else envelope.mail_from  # of machines: aiosmtpd says "<>"
+        try:
+            await asyncio.to_thread(spool.put, sender, envelope.rcpt_tos, raw, self._now())
+        except OSError as full:
+            log.error("incoming mail could not be written down (%s)", type(full).__name__)
+            return "452 4.3.1 no room, please try again later"
+        return "250 2.0.0 taken"
+
+
+class Inlet:
+    """The open door in a thread of its own, and the worker that reads what lies in the folder."""
+
+    def __init__(self, protocol: str, host: str, port: int) -> None:
+        """Take `smtp` or `lmtp` and where to listen; port 0: any free one."""
+        self._kind = Lmtp if protocol == "lmtp" else Smtp
+        self._where = host, port
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="door", daemon=True)
+        self._server: asyncio.Server | None = None
+        self._hostname = organization.settings().mail_domain
+        self._door = Door()
+
+    def open(self) -> int:
+        """Begin to listen; return the port. Raises OSError if the place is taken."""
+        self._server = self._loop.run_until_complete(self._loop.create_server(self._session, *self._where))
+        self._thread.start()
+        return self._server.sockets[0].getsockname()[1]
+
+    def _session(self) -> SMTP:
+        return self._kind(
+            self._door, hostname=self._hostname, ident="Kairan", loop=self._loop, data_size_limit=LARGEST,
+            enable_SMTPUTF8=True, timeout=120, auth_exclude_mechanism=("LOGIN", "PLAIN"),
+        )  # fmt: skip
+
+    def close(self) -> None:
+        """Stop listening; a mail in transfer is cut and will be sent again by its server."""
+        asyncio.run_coroutine_threadsafe(self._cut(), self._loop).result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+
+    async def _cut(self) -> None:
+        if self._server:
+            self._server.close()
+        others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+
+# ── reading what was written down ────────────────────────────────────────────────────────────────────────────────
+
+
+class Reader:
+    """Picks the mails up, the oldest first. One that failed is tried again later, others go ahead meanwhile."""
+
+    def __init__(self) -> None:
+        self._not_before: dict[str, float] = {}
+        self._tries: dict[str, int] = {}
+        self._swept = 0.0
+
+    def run(self, stopped: Callable[[], bool]) -> None:
+        """Read until `stopped()`."""
+        while not stopped():
+            if not self.step(stopped):
+                time.sleep(IDLE_S)
+        models.db.close()
+
+    def step(self, stopped: Callable[[], bool] = lambda: False) -> int:
+        """Handle every mail that waits and may be tried now; return how many were tried."""
+        passed, tried = time.monotonic(), 0
+        for name in spool.waiting():
+            if stopped() or self._not_before.get(name, 0.0) > passed:
+                continue
+            tried += 1
+            self._one(name)
+        if passed - self._swept > SWEEP_S or not self._swept:
+            self._swept = passed
+            inbox.forget(clock.now())
+        return tried
+
+    def _one(self, name: str) -> None:
+        try:
+            self._handle(name)
+        except inbox.Later:
+            self._put_off(name, AGAIN_S[1])
+        except Exception as fault:  # the door stays open, whatever a mail holds: it is tried again, then quarantined
+            tries = self._tries.get(name, 0)
+            self._tries[name] = tries + 1
+            log.error("incoming mail could not be handled (%s); trying again", type(fault).__name__)
+            self._put_off(name, AGAIN_S[min(tries, len(AGAIN_S) - 1)])
+        else:
+            spool.done(name)
+            self._not_before.pop(name, None)
+            self._tries.pop(name, None)
+
+    def _put_off(self, name: str, seconds: float) -> None:
+        self._not_before[name] = time.monotonic() + seconds
+
+    def _handle(self, name: str) -> None:
+        """Handle a mail for each of its recipients; those that are through already change nothing the second time."""
+        models.db.connect(reuse_if_open=True)
+        held = spool.take(name)
+        later: inbox.Later | None = None
+        for recipient in held.recipients:
+            try:
+                row = inbox.handle(held.raw, held.sender, recipient, clock.now())
+            except inbox.Later as wait:
+                later = wait
+                continue
+            if row and row.notice and row.notice.begin_at:
+                tasks.ring(row.notice.begin_at)
+        if later:
+            raise later
+
+
+def run(stopped: Callable[[], bool]) -> None:
+    """Open the door of the settings in force and read until `stopped()`."""
+    config = ground.current()
+    assert config.door is not None  # noqa: S101
+    protocol, host, port = config.door
+    if not ground.is_loopback(f"smtp://{host}"):
+        log.warning("the mail door listens on %s: let a mail server stand in front of it", host)
+    door = Inlet(protocol, host, port)
+    log.info("taking mail by %s on %s:%s", protocol, host, door.open())
+    try:
+        Reader().run(stopped)
+    finally:
+        door.close()

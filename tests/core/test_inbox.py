@@ -1,0 +1,322 @@
+"""Where incoming mail goes: roads, gate, one row for each mail and recipient (design 2c, 3; inbound 1)."""
+
+from datetime import timedelta
+
+import pytest
+
+import clock
+from core import inbox, replies, spool
+from core.organization import settings
+from mail.address import mark, message_id, reply_address, return_path
+from models import Delivery, Incoming, Letter, Log, Notice, Person
+from tests import cast_notices
+from tests.cast_mail import DOMAIN, dns, mail
+
+LIST = f"1nen1kumi@{DOMAIN}"
+
+
+@pytest.fixture(autouse=True)
+def no_dns(monkeypatch):
+    """Every test has a DNS that knows nobody, so no question leaves the machine."""
+    monkeypatch.setattr(inbox, "lookup", dns())
+
+
+@pytest.fixture
+def sent(school):
+    return cast_notices.send([school.lists["1-1"]], by=school.users["花子"], subject="運動会")
+
+
+def letter_of(sent, name: str = "青山 健太") -> Letter:
+    return Letter.get(Letter.delivery == sent.deliveries[name])
+
+
+def come(raw: bytes, to: str, envelope: str = "x@example.jp") -> Incoming:
+    return inbox.handle(raw, envelope, to, clock.now())
+
+
+def dsn(letter: Letter, status: str = "5.1.1", action: str = "failed", said: str = "550 5.1.1 User unknown") -> bytes:
+    """A report as Postfix writes it."""
+    ours = message_id(letter.id, settings().secret, DOMAIN)
+    return f"""From: MAILER-DAEMON@mx.example.com (Mail Delivery System)
+To: {return_path(letter.id, settings().secret, DOMAIN)}
+Subject: Undelivered Mail Returned to Sender
+Auto-Submitted: auto-replied
+MIME-Version: 1.0
+Content-Type: multipart/report; report-type=delivery-status; boundary="B"
+
+--B
+Content-Type: text/plain; charset=us-ascii
+
+I'm sorry to have to inform you that your message could not
+be delivered to one or more recipients.
+
+<{letter.address}>: host mx.example.com said: {said} (in reply to RCPT TO command)
+
+--B
+Content-Type: message/delivery-status
+
+Reporting-MTA: dns; mx.school.example
+
+Final-Recipient: rfc822; {letter.address}
+Action: {action}
+Status: {status}
+Remote-MTA: dns; mx.example.com
+Diagnostic-Code: smtp; {said}
+
+--B
+Content-Type: message/rfc822
+
+From: 1nen1kumi@{DOMAIN}
+To: {letter.address}
+Subject: x
+Message-ID: {ours}
+
+text
+--B--
+""".encode()
+
+
+# ── roads ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("local", "kind"),
+    [
+        ("1nen1kumi", "post"),
+        ("1NEN1KUMI", "post"),
+        ("1nen1kumi-join", "join"),
+        ("1nen1kumi-leave", "leave"),
+        ("postmaster", "house"),
+        ("Abuse", "house"),
+        ("1nen1kumi-join-aaaa", None),
+        ("nobody", None),
+        ("nobody-join", None),
+        ("kyonen", None),
+        ("kyonen-join", None),
+        ("b-" + "a" * 24, None),
+        ("r-" + "a" * 24, None),
+        ("", None),
+    ],
+)
+def test_the_roads(school, local, kind):
+    """T-26: every list has its own addresses; a closed list has none."""
+    place = inbox.find(f"{local}@{DOMAIN}")
+    assert (place and place.kind) == kind
+
+
+def test_marks_lead_to_their_letter_whatever_their_case(school):
+    secret = settings().secret
+    for kind, address in (("return", return_path(7, secret, DOMAIN)), ("reply", reply_address(7, secret, DOMAIN))):
+        for written in (address, address.upper()):
+            place = inbox.find(written)
+            assert (place.kind, place.letter, place.marked) == (kind, 7, True)
+    forged = mark(7, b"another key")
+    assert inbox.find(f"b-{forged}@{DOMAIN}") is None
+
+
+def test_practice_lists_take_no_mail(school):
+    from core import accounts
+
+    made = accounts.practice_list(school.users["花子"], clock.now())
+    assert inbox.find(f"{made.address}@{DOMAIN}") is None
+
+
+# ── once and only once ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_same_bytes_to_the_same_recipient_change_nothing(sent):
+    """Design 2c."""
+    letter = letter_of(sent)
+    to = reply_address(letter.id, settings().secret, DOMAIN)
+    raw = mail("aoyama.k@example.com", to, "Re: 運動会", "行きます")
+    first = come(raw, to)
+    before = Letter.select().count()
+    assert come(raw, to).id == first.id
+    assert (Incoming.select().count(), Letter.select().count()) == (1, before)
+
+
+def test_the_effect_and_the_row_are_one(sent, monkeypatch):
+    """A fault after the effect takes the effect back: the next try does it once."""
+    letter = letter_of(sent)
+    to = reply_address(letter.id, settings().secret, DOMAIN)
+    raw = mail("aoyama.k@example.com", to, "Re: 運動会", "行きます")
+    sane = inbox._file
+
+    def broken(*args):
+        raise OSError("no room")
+
+    monkeypatch.setattr(inbox, "_file", broken)
+    before = Letter.select().count()
+    with pytest.raises(OSError, match="no room"):
+        come(raw, to)
+    assert Delivery.get_by_id(letter.delivery_id).replied_at is None
+    assert Letter.select().count() == before
+    monkeypatch.setattr(inbox, "_file", sane)
+    assert come(raw, to).outcome == "done"
+    assert Delivery.get_by_id(letter.delivery_id).replied_at is not None
+
+
+def test_quarantined_mail_can_be_tried_again(school, monkeypatch):
+    raw, sane = mail("x@example.jp", LIST, "a", "b"), inbox.look
+    monkeypatch.setattr(inbox, "look", lambda *args: 1 / 0)
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            come(raw, LIST)
+    row = come(raw, LIST)
+    assert (row.outcome, row.reason) == ("quarantined", "ZeroDivisionError")
+    assert not inbox.again(row, clock.now())
+    assert Incoming.get_by_id(row.id).outcome == "quarantined"
+    monkeypatch.setattr(inbox, "look", sane)
+    assert inbox.again(Incoming.get_by_id(row.id), clock.now())
+    assert Incoming.get_by_id(row.id).kind == "stray"
+
+
+# ── the gate ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_bounce_by_its_return_path(sent):
+    letter = letter_of(sent)
+    row = come(dsn(letter), return_path(letter.id, settings().secret, DOMAIN), "")
+    assert (row.kind, row.outcome, row.reason, row.letter_id) == ("bounce", "done", "unknown_user", letter.id)
+    assert Person.get_by_id(letter.person_id).address_state == "bounced"
+    assert row.text == "", "the returned letter is not kept"
+
+
+def test_a_delay_by_its_return_path_is_noted_only(sent):
+    letter = letter_of(sent)
+    raw = dsn(letter, "4.2.2", "delayed", "452 4.2.2 Mailbox full")
+    come(raw, return_path(letter.id, settings().secret, DOMAIN), "")
+    assert letter_of(sent).state == "accepted"
+    assert Person.get_by_id(letter.person_id).address_state == "fine"
+
+
+def test_a_bounce_to_the_list_is_matched_by_our_message_id(sent):
+    """Inbound 3: broken servers answer From; it counts only with the mark of a letter of ours."""
+    letter = letter_of(sent)
+    come(dsn(letter), LIST, "")
+    assert Person.get_by_id(letter.person_id).address_state == "bounced"
+
+
+def test_a_forged_bounce_excludes_nobody(sent):
+    """Without a mark anybody could stop a member."""
+    letter = letter_of(sent)
+    forged = dsn(letter).replace(mark(letter.id, settings().secret).encode(), mark(letter.id, b"guess").encode())
+    row = come(forged, LIST, "")
+    assert row.outcome == "dropped"
+    assert Person.get_by_id(letter.person_id).address_state == "fine"
+
+
+def test_a_machine_is_never_answered_distributed_or_joined(sent):
+    letters, people = Letter.select().count(), Person.select().count()
+    for to in (LIST, f"1nen1kumi-join@{DOMAIN}", f"1nen1kumi-leave@{DOMAIN}", f"postmaster@{DOMAIN}"):
+        come(mail("MAILER-DAEMON@mx.example.com", to, "Undelivered Mail", "x"), to, "")
+    assert Letter.select().count() == letters
+    assert Person.select().count() == people
+    assert Notice.select().count() == 1
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"Auto_Submitted": "auto-replied"},
+        {"Precedence": "bulk"},
+        {"X_Autoreply": "yes"},
+        {"List_Id": "<other.list.example>"},
+        {"Subject": "Out of office: away"},
+        {"Subject": "=?utf-8?b?6Ieq5YuV6L+U5L+h?="},  # 自動返信
+    ],
+)
+@pytest.mark.parametrize("road", ["-join", "", "-leave"])
+def test_automatic_mail_joins_posts_and_leaves_nothing(sent, school, header, road):
+    from core import lists
+
+    lists.add_sender(school.lists["1-1"], None, "hanako@example.jp", now=clock.now())
+    to = f"1nen1kumi{road}@{DOMAIN}"
+    letters = Letter.select().count()
+    row = come(mail("hanako@example.jp", to, **{"subject": "s", "text": "t", **header}), to, "hanako@example.jp")
+    assert row.kind == "automatic"
+    assert (Letter.select().count(), Notice.select().count()) == (letters, 1)
+
+
+@pytest.mark.parametrize("header", [{"List_Id": f"<1nen1kumi.{DOMAIN}>"}, {"X_Kairan_Loop": "1nen1kumi"}])
+def test_our_own_mail_is_dropped_and_a_loop_alarms(sent, header):
+    for number in range(6):
+        row = come(mail("x@example.jp", LIST, str(number), "t", **header), LIST)
+        assert (row.kind, row.outcome) == ("loop", "dropped")
+    assert Log.select().where(Log.action == "mail.loop_alarm").count() == 1
+
+
+def test_a_list_address_as_envelope_sender_is_a_loop(sent):
+    assert come(mail("x@example.jp", LIST, "s", "t"), LIST, f"2nen1kumi@{DOMAIN}").kind == "loop"
+
+
+def test_an_absence_note_is_no_bounce_and_no_reading(sent):
+    """A third of real bounces carry Auto-Submitted, and most absence notes none (inbound 1)."""
+    letter = letter_of(sent)
+    to = reply_address(letter.id, settings().secret, DOMAIN)
+    row = come(mail("aoyama.k@example.com", to, "不在: 運動会", "休暇中です", Auto_Submitted="auto-replied"), to)
+    assert (row.kind, row.reason, row.letter_id) == ("automatic", "auto-reply", letter.id)
+    fresh = Delivery.get_by_id(letter.delivery_id)
+    assert (fresh.read_at, fresh.replied_at) == (None, None)
+    assert letter_of(sent).state == "accepted"
+
+
+# ── replies ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_reply_is_shown_told_and_never_distributed(sent):
+    """T-18: no answer, no confirmation; the cell is marked, the writer of the notice is told."""
+    letter = letter_of(sent)
+    to = reply_address(letter.id, settings().secret, DOMAIN)
+    before = Letter.select().count()
+    row = come(mail("aoyama.k@example.com", to, "Re: 運動会", "<b>欠席</b>します %(url)s"), to)
+    assert (row.kind, row.notice_id, row.person_id) == ("reply", sent.notice.id, letter.person_id)
+    delivery = Delivery.get_by_id(letter.delivery_id)
+    assert delivery.replied_at is not None and delivery.read_at is None
+    assert Letter.select().count() == before + 1
+    told = Letter.select().order_by(Letter.id.desc()).get()
+    assert (told.kind, told.address) == ("reply", "user1@school.example")
+    shown = replies.replies_of(sent.notice)
+    assert [(one.name, one.text, one.other) for one in shown] == [("青山 健太", "<b>欠席</b>します %(url)s", False)]
+
+
+def test_a_reply_from_another_address_says_so(sent):
+    letter = letter_of(sent)
+    to = reply_address(letter.id, settings().secret, DOMAIN)
+    come(mail("someone@example.net", to, "Re: 運動会", "x"), to, "someone@example.net")
+    assert replies.replies_of(sent.notice)[0].other
+
+
+def test_a_flood_of_replies_does_not_flood_the_organizer(sent, monkeypatch):
+    monkeypatch.setattr(replies, "LETTERS_A_DAY", 2)
+    to = reply_address(letter_of(sent).id, settings().secret, DOMAIN)
+    for number in range(5):
+        come(mail("aoyama.k@example.com", to, "Re", str(number)), to)
+    assert Letter.select().where(Letter.kind == "reply").count() == 2
+    assert len(replies.replies_of(sent.notice)) == 5
+
+
+def test_a_reply_to_an_old_letter_is_kept(school):
+    to = reply_address(4711, settings().secret, DOMAIN)
+    assert come(mail("x@example.jp", to, "Re", "x"), to).reason == "old letter"
+
+
+def test_a_mail_to_postmaster_reaches_the_administrators(school):
+    """RFC 2142."""
+    row = come(mail("x@example.jp", f"postmaster@{DOMAIN}", "迷惑です", "苦情の本文"), f"postmaster@{DOMAIN}")
+    assert (row.kind, row.subject, row.text) == ("house", "迷惑です", "苦情の本文")
+    assert [one.address for one in Letter.select().where(Letter.kind == "house")] == ["user0@school.example"]
+
+
+# ── afterwards ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_words_of_strangers_are_forgotten_after_thirty_days(school):
+    row = come(mail("x@example.jp", LIST, "件名", "本文"), LIST)
+    assert (row.subject, row.text) == ("件名", "本文")
+    assert inbox.forget(clock.now() + timedelta(days=29)) == 0
+    assert inbox.forget(clock.now() + timedelta(days=31)) == 1
+    again = Incoming.get_by_id(row.id)
+    assert (again.subject, again.text, again.address, again.file) == ("", "", "", "")
+    assert spool.kept(row.file) is None
+    assert come(mail("x@example.jp", LIST, "件名", "本文"), LIST).id == row.id, "but the mail is still known"

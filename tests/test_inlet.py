@@ -1,0 +1,221 @@
+"""The mail door: what is taken, what is refused, and that nothing taken is lost (design 2c, defences 2)."""
+
+import smtplib
+import socket
+import threading
+from contextlib import contextmanager
+
+import pytest
+
+import clock
+import inlet
+import models
+from core import inbox, spool
+from inlet import Inlet, Reader
+from models import Incoming
+from tests.cast_mail import mail
+
+LIST = "1nen1kumi@mail.school.example"
+OTHER = "2nen1kumi@mail.school.example"
+
+
+@contextmanager
+def door(protocol: str):
+    opened = Inlet(protocol, "127.0.0.1", 0)
+    port = opened.open()
+    try:
+        with (smtplib.LMTP if protocol == "lmtp" else smtplib.SMTP)("127.0.0.1", port, timeout=10) as client:
+            yield client
+    finally:
+        opened.close()
+
+
+@pytest.mark.parametrize("protocol", ["smtp", "lmtp"])
+def test_what_is_taken_lies_on_the_disk_before_the_answer(school, protocol):
+    raw = mail("hanako@example.jp", LIST, "練習", "本文\n").replace(b"\n", b"\r\n")
+    with door(protocol) as client:
+        assert client.sendmail("hanako@example.jp", [LIST], raw) == {}
+        assert len(spool.waiting()) == 1
+    held = spool.take(spool.waiting()[0])
+    assert (held.sender, held.recipients) == ("hanako@example.jp", (LIST,))
+    assert held.raw == raw, "byte for byte: a signature stands on it"
+
+
+@pytest.mark.parametrize("protocol", ["smtp", "lmtp"])
+def test_unknown_addresses_are_refused_before_the_content(school, protocol):
+    """Never bounce after accepting (defences 2)."""
+    with door(protocol) as client:
+        client.ehlo("client.example")
+        client.mail("x@example.jp")
+        for wrong in ("nobody@mail.school.example", "1nen1kumi@other.example", "b-aaaa@mail.school.example",
+                      f"b-{'a' * 24}@mail.school.example", "kyonen@mail.school.example", "1nen1kumi"):  # fmt: skip
+            code, text = client.rcpt(wrong)
+            assert (code, text[:5]) == (550, b"5.1.1"), wrong
+        assert client.rcpt(LIST)[0] == 250
+        assert client.rcpt("1NEN1KUMI@MAIL.School.Example")[0] == 250, "without regard to case"
+    assert spool.waiting() == []
+
+
+def test_lmtp_answers_once_for_each_recipient(school):
+    """RFC 2033 4.2; aiosmtpd alone would answer once."""
+    with door("lmtp") as client:
+        client.ehlo("mx.example")
+        client.mail("x@example.jp")
+        client.rcpt(LIST), client.rcpt(OTHER)
+        assert client.docmd("DATA")[0] == 354
+        client.send(mail("x@example.jp", LIST, "a", "b").replace(b"\n", b"\r\n") + b"\r\n.\r\n")
+        assert [client.getreply()[0] for _ in range(2)] == [250, 250]
+        assert client.noop()[0] == 250, "and the conversation goes on in step"
+    assert spool.take(spool.waiting()[0]).recipients == (LIST, OTHER)
+
+
+def test_lmtp_says_once_for_each_that_a_mail_is_too_large(school, monkeypatch):
+    monkeypatch.setattr(inlet, "LARGEST", 2000)
+    with door("lmtp") as client:
+        client.ehlo("mx.example")
+        assert client.esmtp_features["size"] == "2000"
+        client.mail("x@example.jp")
+        client.rcpt(LIST), client.rcpt(OTHER)
+        client.docmd("DATA")
+        client.send(b"Subject: x\r\n\r\n" + b"y" * 70 * 1 + b"\r\n" + (b"z" * 70 + b"\r\n") * 60 + b".\r\n")
+        assert [client.getreply()[0] for _ in range(2)] == [552, 552]
+        assert client.noop()[0] == 250
+    assert spool.waiting() == []
+
+
+def test_long_lines_pass(school):
+    """T-15: HTML of one line of many kilobytes is usual; cut, its signature would break."""
+    raw = b"From: x@example.jp\r\nSubject: s\r\n\r\n" + b"a" * 200_000 + b"\r\n"
+    with door("smtp") as client:
+        assert client.sendmail("x@example.jp", [LIST], raw) == {}
+    assert spool.take(spool.waiting()[0]).raw == raw
+
+
+def test_the_sender_of_machines_is_the_empty_one(school):
+    with door("smtp") as client:
+        client.sendmail("<>", [LIST], b"Subject: x\r\n\r\ny\r\n")
+    assert spool.take(spool.waiting()[0]).sender == ""
+
+
+def test_a_full_disk_puts_the_mail_off(school, monkeypatch):
+    def full(*args):
+        raise OSError("no room")
+
+    monkeypatch.setattr(spool, "put", full)
+    with door("smtp") as client, pytest.raises(smtplib.SMTPDataError) as refused:
+        client.sendmail("x@example.jp", [LIST], b"Subject: x\r\n\r\ny\r\n")
+    assert refused.value.smtp_code == 452
+
+
+def test_a_flood_is_put_off_but_not_bounces(school, monkeypatch):
+    """Defences 2: more than so many a minute are put off; who answers a letter of ours is not counted."""
+    from mail.address import return_path
+
+    monkeypatch.setattr(inlet, "PER_MINUTE", 2)
+    ours = return_path(7, inbox.settings().secret, "mail.school.example")
+    with door("smtp") as client:
+        client.ehlo("client.example")
+        client.mail("x@example.jp")
+        assert [client.rcpt(LIST)[0] for _ in range(3)] == [250, 250, 452]
+        assert client.rcpt(ours)[0] == 250
+
+
+def test_the_door_greets_with_the_mail_domain(school):
+    opened = Inlet("smtp", "127.0.0.1", 0)
+    port = opened.open()
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as raw:
+            assert b"220 mail.school.example" in raw.recv(200)
+    finally:
+        opened.close()
+
+
+# ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def put(raw: bytes = b"From: x@example.jp\n\nhello", *recipients: str) -> str:
+    return spool.put("x@example.jp", recipients or (LIST,), raw, clock.now())
+
+
+def test_the_reader_handles_each_recipient_and_forgets_the_file(school):
+    put(mail("x@example.jp", LIST, "a", "b"), LIST, OTHER)
+    assert Reader().step() == 1
+    assert spool.waiting() == []
+    assert {row.recipient for row in Incoming.select()} == {"1nen1kumi", "2nen1kumi"}
+
+
+def test_a_poison_mail_is_quarantined_after_three_tries_and_others_go_ahead(school, monkeypatch):
+    """Law 6."""
+    tries = []
+
+    def explode(raw, *rest):
+        if b"poison" in raw:
+            tries.append(1)
+            raise RecursionError
+        return sane(raw, *rest)
+
+    sane = inbox.look
+    monkeypatch.setattr(inbox, "look", explode)
+    monkeypatch.setattr(inlet, "AGAIN_S", (0.0, 0.0, 0.0))
+    put(b"From: x@example.jp\n\npoison")
+    put(mail("y@example.jp", LIST, "fine", "b"))
+    reader = Reader()
+    for _ in range(4):
+        reader.step()
+    assert len(tries) == 3
+    assert spool.waiting() == []
+    outcomes = {row.outcome: row for row in Incoming.select()}
+    assert set(outcomes) == {"quarantined", "held"}
+    assert outcomes["quarantined"].reason == "RecursionError"
+    assert spool.kept(outcomes["quarantined"].file) == b"From: x@example.jp\n\npoison"
+
+
+def test_a_mail_that_kills_the_process_is_quarantined_too(school, monkeypatch):
+    def die(*args):
+        raise SystemExit  # as a kill would: nothing of ours runs any more
+
+    monkeypatch.setattr(inbox, "look", die)
+    raw = b"From: x@example.jp\n\nboom"
+    for _ in range(3):
+        with pytest.raises(SystemExit):
+            inbox.handle(raw, "x@example.jp", LIST, clock.now())
+    assert inbox.handle(raw, "x@example.jp", LIST, clock.now()).outcome == "quarantined"
+
+
+def test_a_mail_that_must_wait_stays_in_its_order(school, monkeypatch):
+    def later(*args):
+        raise inbox.Later
+
+    monkeypatch.setattr(inbox, "handle", later)
+    name = put()
+    reader = Reader()
+    assert reader.step() == 1
+    assert reader.step() == 0, "not tried again at once"
+    assert spool.waiting() == [name]
+
+
+def test_the_door_and_the_reader_work_together(school, config):
+    """A mail from the wire to its row, while the door goes on."""
+    stop = threading.Event()
+    worker = threading.Thread(target=Reader().run, args=(stop.is_set,))
+    with door("lmtp") as client:
+        worker.start()
+        client.sendmail("x@example.jp", [LIST], mail("x@example.jp", LIST, "a", "b").replace(b"\n", b"\r\n"))
+        for _ in range(200):
+            if Incoming.select().where(Incoming.outcome == "held").exists():
+                break
+            stop.wait(0.05)
+        stop.set()
+        worker.join(10)
+    assert Incoming.get().kind == "stray"
+    models.db.close()
+
+
+def test_kept_mails_go_after_thirty_days(school):
+    from datetime import timedelta
+
+    name = spool.keep(b"raw")
+    assert spool.sweep(clock.now() + timedelta(days=29)) == 0
+    assert spool.sweep(clock.now() + timedelta(days=31)) == 1
+    assert spool.kept(name) is None
+    assert spool.kept("../../keys/secret") is None
