@@ -1,0 +1,341 @@
+"""Mails to a list's own address (T-15, T-23, T-28 to T-31, T-39, T-40, T-46, N-07; decision 6)."""
+
+import re
+from datetime import timedelta
+
+import pytest
+
+import clock
+from core import delivery, inbox, notices, posting
+from core.letters import Desk
+from core.organization import settings
+from core.refusals import TooLate, WrongNumber
+from models import Delivery, Incoming, Letter, MailingList, Notice, Person, Sender
+from tests import cast_notices
+from tests.cast_mail import DOMAIN, body, dns, mail, signed
+
+LIST = f"1nen1kumi@{DOMAIN}"
+HANAKO = "user1@school.example"
+TEXT = "雨のため、10月3日(土)の練習は中止します。\n"
+
+
+@pytest.fixture(autouse=True)
+def known_dns(monkeypatch):
+    """A DNS in which two providers publish their keys."""
+    monkeypatch.setattr(inbox, "lookup", dns("school.example", "example.jp", "evil.com"))
+
+
+@pytest.fixture
+def door(school):
+    """花子 may post to 1年1組 from two addresses, somebody else to 2年1組 and to everybody."""
+    for key, address, name in (
+        ("1-1", HANAKO, "花子"),
+        ("1-1", "hanako@docomo.ne.jp", "花子（携帯）"),
+        ("2-1", "taro@example.jp", "太郎"),
+        ("whole", HANAKO, "花子"),
+    ):
+        Sender.create(list=school.lists[key], address=address, address_key=address, name=name)
+    return school
+
+
+def come(raw: bytes, to: str = LIST, envelope: str = HANAKO) -> Incoming:
+    return inbox.handle(raw, envelope, to, clock.now())
+
+
+def genuine(subject: str = "練習中止", text: str = TEXT, to: str = LIST, **headers: str) -> bytes:
+    return signed(mail(HANAKO, to, subject, text, **headers), "school.example")
+
+
+def letters(kind: str) -> list[Letter]:
+    return list(Letter.select().where(Letter.kind == kind).order_by(Letter.id))
+
+
+# ── proven ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_proven_post_waits_the_usual_window_and_goes_to_every_active_member(door):
+    """T-23, T-40: same engine and history as from the pages, with its route."""
+    row = come(genuine())
+    notice = row.notice
+    assert (row.kind, row.outcome, row.reason) == ("post", "done", "dkim")
+    assert (notice.state, notice.held_why, notice.route) == ("held", "window", "mail")
+    assert (notice.wording.subject, notice.wording.text) == ("練習中止", TEXT.strip())
+    assert notice.by_name == "花子" and notice.by_id == door.users["花子"].id
+    later = notice.begin_at + timedelta(seconds=1)
+    assert delivery.start_due(later) == [notice.id]
+    went = {one.address for one in Letter.select().where(Letter.kind == "notice")}
+    active = {"aoyama.k@example.com", "misaki@mobile.example.jp", "naoki@example.jp", "suzuki@example.com"}
+    assert went == active
+    assert notice.id in {one.id for one in Notice.latest()}
+
+
+def test_the_receipt_names_the_number_the_time_and_how_to_cancel(door):
+    """T-23: within a minute, since service letters go ahead."""
+    notice = come(genuine()).notice
+    (receipt,) = letters("posted")
+    assert (receipt.address, receipt.urgent, receipt.payload["letters"]) == (HANAKO, True, "4")
+    mark = receipt.payload["url"].rpartition("/")[2]
+    from core.own_copy import notice_of_cancel_mark
+
+    assert notice_of_cancel_mark(mark).id == notice.id
+    notices.cancel(notice, None, clock.now())
+    assert Notice.get_by_id(notice.id).state == "draft"
+
+
+def test_no_read_confirmation_unless_the_list_says_so(door):
+    """T-46."""
+    assert come(genuine()).notice.read_confirmation is False
+    MailingList.update(post_confirm=True).execute()
+    assert come(genuine("別の件")).notice.read_confirmation is True
+
+
+def test_which_address_was_used_is_known(door):
+    """T-39: one person with two addresses; the history shows which."""
+    raw = mail("hanako@docomo.ne.jp", LIST, "携帯から", TEXT)
+    row = come(raw, envelope="hanako@docomo.ne.jp")
+    assert posting.posted_from(row.notice) == "hanako@docomo.ne.jp"
+    assert row.notice.by_name == "花子（携帯）"
+
+
+# ── not proven ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_forged_sender_reaches_nobody_and_the_registered_address_is_asked(door):
+    """T-31, decision 6: From is typed by whoever sends."""
+    row = come(mail(HANAKO, LIST, "偽の連絡", TEXT, Reply_To="evil@evil.com"), envelope="evil@evil.com")
+    assert (row.outcome, row.reason) == ("held", "unproven")
+    assert (row.notice.state, row.notice.held_why) == ("held", "proof")
+    assert delivery.start_due(clock.now() + timedelta(days=2)) == []
+    (asked,) = letters("release")
+    assert asked.address == HANAKO, "never Reply-To"
+    assert Letter.select().where(Letter.address == "evil@evil.com").count() == 0
+
+
+def test_somebody_elses_valid_signature_is_no_proof(door):
+    assert come(signed(mail(HANAKO, LIST, "x", TEXT), "evil.com")).reason == "unproven"
+
+
+def test_the_release_letter_says_not_sent_yet(door):
+    """Field 4.4 no. 19."""
+    come(mail(HANAKO, LIST, "練習中止", TEXT))
+    (asked,) = letters("release")
+    raw = Desk(settings()).letter(asked, False, clock.now())
+    text = body(raw)
+    assert "まだ" in text and "4" in text
+    assert re.search(r"http://kairan\.test/mail/release/\S+", text)
+    import email
+    import email.policy
+
+    subject = email.message_from_bytes(raw, policy=email.policy.default)["Subject"]
+    assert subject.startswith("【まだ送られていません】「練習中止」")
+
+
+def mark_of(letter: Letter) -> str:
+    return letter.payload["url"].rpartition("/")[2]
+
+
+def test_the_link_releases_once_within_a_day(door):
+    now = clock.now()
+    notice = come(mail(HANAKO, LIST, "練習中止", TEXT)).notice
+    mark = mark_of(letters("release")[0])
+    assert posting.notice_of_mark(mark, now).id == notice.id
+    assert posting.waits(notice)
+    assert posting.release(notice, now) == 4
+    with pytest.raises(TooLate):
+        posting.release(notice, now)
+    assert delivery.start_due(clock.now()) == [notice.id]
+    assert posting.notice_of_mark(mark, now + timedelta(hours=24, seconds=5)) is None
+    assert posting.notice_of_mark(mark[:-1] + "x", now) is None
+
+
+def test_an_organizer_may_release_or_drop_it_on_the_pages(door):
+    notice = come(mail(HANAKO, LIST, "練習中止", TEXT)).notice
+    notices.drop(notice, door.users["花子"], clock.now())
+    assert Notice.get_by_id(notice.id).state == "dropped"
+    other = come(mail(HANAKO, LIST, "別の件", TEXT)).notice
+    notices.release(other, door.users["花子"], clock.now())
+    assert delivery.start_due(clock.now()) == [other.id]
+
+
+def test_after_ten_held_posts_a_day_there_is_silence(door):
+    for number in range(12):
+        row = come(mail(HANAKO, LIST, f"件名{number}", TEXT))
+    assert (row.outcome, row.reason, row.notice_id) == ("silent", "too many", None)
+    assert len(letters("release")) == 10
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"subject": "Re: 運動会"}, "reply"),
+        ({"to": f"somebody@{DOMAIN}"}, "bcc"),
+        ({"post_ask": True}, "ask"),
+    ],
+)
+def test_even_a_proven_mail_is_asked_about(door, change, why):
+    """Decision 6; a signed mail to somebody else, sent on to the list, must not be distributed."""
+    if change.pop("post_ask", False):
+        MailingList.update(post_ask=True).execute()
+    assert come(genuine(**change)).reason == why
+
+
+def test_an_answer_to_a_letter_of_ours_is_asked_about(door):
+    """An officer who answers a letter must not post to the school."""
+    sent = cast_notices.send([door.lists["1-1"]])
+    letter = Letter.get(Letter.delivery == sent.deliveries["青山 健太"])
+    from mail.address import message_id
+
+    ours = message_id(letter.id, settings().secret, DOMAIN)
+    assert come(genuine("運動会の件", In_Reply_To=ours)).reason == "reply"
+    assert come(genuine("運動会の件2", References=f"<a@b.example> {ours}")).reason == "reply"
+    assert come(genuine("運動会の件3", In_Reply_To="<other@example.jp>")).reason == "dkim"
+
+
+def test_the_same_words_twice_are_asked_about(door):
+    """A signed mail may be caught and sent again; it also comes twice by two roads."""
+    assert come(genuine()).outcome == "done"
+    again = b"Received: from evil by mx; now\r\n" + genuine()
+    row = come(again)
+    assert (row.outcome, row.reason) == ("held", "again")
+
+
+def test_everybody_is_always_asked_about_and_typed(door):
+    """Decision 7: 全校 goes only by typing the number."""
+    to = f"zenko@{DOMAIN}"
+    row = come(genuine(to=to), to)
+    assert row.reason == "whole"
+    with pytest.raises(WrongNumber):
+        posting.release(row.notice, clock.now(), "")
+    assert posting.release(row.notice, clock.now(), " 6 ") == 6
+
+
+def test_a_silent_dns_holds(door, monkeypatch):
+    monkeypatch.setattr(inbox, "lookup", dns(silent=True))
+    assert come(genuine()).reason == "unproven"
+    assert Sender.get(Sender.address == HANAKO).tried_at is None, "and says nothing about the sender"
+
+
+# ── who may not ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("author", "to"),
+    [
+        ("stranger@example.net", LIST),
+        ("taro@example.jp", LIST),
+        (HANAKO, f"2nen1kumi@{DOMAIN}"),
+        ("aoyama.k@example.com", LIST),
+    ],
+)
+def test_only_registered_senders_of_this_list_post(door, author, to):
+    """T-30: a sender of list A cannot post to list B."""
+    raw = signed(mail(author, to, "宣伝", "買ってください"), author.rpartition("@")[2])
+    row = come(raw, to, author)
+    assert (row.kind, row.outcome, row.reason) == ("stray", "held", "stranger")
+    assert Notice.select().count() == 0
+    assert row.text == "買ってください", "the managers may look"
+
+
+def test_strangers_get_no_answer_and_the_managers_are_told(door):
+    """T-31: no content goes to a forged address."""
+    come(mail("victim@example.net", LIST, "宣伝", "買ってください"), envelope="victim@example.net")
+    assert [(one.kind, one.address) for one in Letter.select()] == [("stranger", HANAKO)]
+    assert "買って" not in str(Letter.get().payload)
+
+
+def test_a_member_whose_mail_is_proven_hears_of_it_once(door):
+    Person.update(address="a@example.jp", address_key="a@example.jp").where(Person.name == "青山 健太").execute()
+    for number in range(2):
+        come(signed(mail("a@example.jp", LIST, f"質問{number}", "本文"), "example.jp"), envelope="a@example.jp")
+    assert [one.address for one in letters("not-a-sender")] == ["a@example.jp"]
+    come(mail("misaki@mobile.example.jp", LIST, "質問", "本文"), envelope="misaki@mobile.example.jp")
+    assert len(letters("not-a-sender")) == 1, "an unproven one gets nothing"
+
+
+def test_a_flood_of_strangers_does_not_flood_the_managers(door):
+    for number in range(13):
+        come(mail(f"s{number}@example.net", LIST, "x", str(number)))
+    assert len(letters("stranger")) == 10
+
+
+@pytest.mark.parametrize("author", [f"{HANAKO}, evil@evil.com", "", "花子"])
+def test_a_mail_without_exactly_one_author_is_dropped(door, author):
+    row = come(mail(author, LIST, "x", TEXT))
+    assert (row.outcome, row.reason) == ("dropped", "two senders")
+
+
+def test_two_from_fields_are_dropped(door):
+    raw = b"From: evil@evil.com\r\n" + genuine()
+    assert come(raw).reason == "two senders"
+
+
+def test_the_sender_header_and_the_name_count_nothing(door):
+    raw = mail(f'"{HANAKO}" <evil@evil.com>', LIST, "x", TEXT, Sender=HANAKO, Reply_To=HANAKO)
+    assert come(raw).reason == "stranger"
+
+
+# ── what members see ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_nobody_else_who_got_the_mail_is_passed_on(door):
+    """N-07: people in Cc, hidden headers and our own links never reach members."""
+    secret_link = "http://kairan.test/r/abcdefghijklmnopqrstuvwxyz"
+    raw = genuine(
+        text=f"お知らせです。\n{secret_link}\n\n> 差出人: mother@example.com\n",
+        to=f"{LIST}, grandma@example.com",
+        Cc="father@example.com, uncle@example.net",
+        X_Secret="hidden@example.com",
+    )
+    notice = come(raw).notice
+    delivery.start_due(notice.begin_at)
+    rows = Letter.select(Letter, Delivery).join(Delivery).where(Letter.kind == "notice")
+    for letter in rows:
+        made = Desk(settings()).letter(letter, False, clock.now())
+        for never in ("father@", "uncle@", "grandma@", "hidden@", "mother@", "abcdefghijklmnop"):
+            assert never not in made.decode("ascii") and never not in body(made), never
+        assert letter.address.encode() in made
+
+
+@pytest.mark.parametrize(
+    ("subject", "text", "shown"),
+    [
+        ("", "本文だけです。\n二行目", ("本文だけです。", "本文だけです。\n二行目")),
+        ("件名だけ", "", ("件名だけ", "件名だけ")),
+    ],
+)
+def test_an_empty_half_is_filled(door, subject, text, shown):
+    """T-15."""
+    wording = come(genuine(subject, text)).notice.wording
+    assert (wording.subject, wording.text) == shown
+
+
+def test_an_empty_mail_is_no_notice(door):
+    assert come(genuine("", "")).reason == "empty"
+
+
+def test_attachments_are_told_of(door):
+    raw = signed(
+        (
+            f"From: {HANAKO}\nTo: {LIST}\nSubject: plan\nMIME-Version: 1.0\n"
+            'Content-Type: multipart/mixed; boundary="B"\n\n--B\nContent-Type: text/plain\n\nsee the file\n'
+            '--B\nContent-Type: application/pdf\nContent-Disposition: attachment; filename="a.pdf"\n\nx\n--B--\n'
+        ).encode(),
+        "school.example",
+    )
+    assert come(raw).outcome == "done"
+    assert "添付" in letters("posted")[0].payload["attachments"]
+
+
+def test_a_list_without_readers_says_so(door):
+    Person.update(address_state="bounced").execute()
+    row = come(genuine())
+    assert (row.outcome, row.reason, row.notice.state) == ("dropped", "nobody", "dropped")
+    assert len(letters("nobody")) == 1
+
+
+def test_a_post_in_an_old_japanese_encoding_is_read(door):
+    """T-15, T-29."""
+    head = f"From: {HANAKO}\nTo: {LIST}\nSubject: =?iso-2022-jp?b?GyRCTnM9LBsoQg==?=\n".encode()
+    kind = b"Content-Type: text/plain; charset=iso-2022-jp\nContent-Transfer-Encoding: 7bit\n\n"
+    raw = signed(head + kind + "雨で中止。\n".encode("iso-2022-jp"), "school.example")
+    assert come(raw).notice.wording.text == "雨で中止。"

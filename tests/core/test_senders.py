@@ -1,0 +1,298 @@
+"""Who may post to a list by mail (T-37, T-38, T-39), and joining and leaving by mail (T-26, T-27, T-36)."""
+
+from datetime import timedelta
+
+import pytest
+
+import clock
+from core import inbox, joining, leaving_by_mail, naming, senders
+from core.organization import settings
+from mail.address import message_id, reply_address
+from models import Incoming, Letter, MailingList, Membership, Person, Sender
+from tests import cast_notices
+from tests.cast_mail import DOMAIN, dns, mail, signed
+
+JOIN = f"1nen1kumi-join@{DOMAIN}"
+LEAVE = f"1nen1kumi-leave@{DOMAIN}"
+
+
+@pytest.fixture(autouse=True)
+def known_dns(monkeypatch):
+    monkeypatch.setattr(inbox, "lookup", dns("example.jp", "example.com"))
+
+
+@pytest.fixture
+def the_list(school) -> MailingList:
+    return school.lists["1-1"]
+
+
+def come(raw: bytes, to: str, envelope: str) -> Incoming:
+    return inbox.handle(raw, envelope, to, clock.now())
+
+
+def blank(address: str, to: str = JOIN, proven: bool = True, text: str = "") -> Incoming:
+    """A blank mail as a phone sends it; each with its own Message-ID."""
+    blank.count += 1
+    raw = mail(address, to, "", text, Message_ID=f"<{blank.count}@client.example>")
+    return come(signed(raw, address.rpartition("@")[2]) if proven else raw, to, address)
+
+
+blank.count = 0
+
+
+def letters(*kinds: str) -> list[Letter]:
+    return list(Letter.select().where(Letter.kind.in_(kinds)).order_by(Letter.id))
+
+
+# ── senders ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_last_sender_stays(the_list, school):
+    """T-38."""
+    first = senders.add(the_list, school.users["花子"], "a@example.jp", "A", clock.now())
+    with pytest.raises(senders.LastSender):
+        senders.remove(first, school.users["花子"])
+    second = senders.add(the_list, school.users["花子"], "b@example.jp", "B", clock.now())
+    senders.remove(first, school.users["花子"])
+    assert [one.id for one in senders.of(the_list)] == [second.id]
+
+
+def test_managers_are_those_of_today(the_list, school):
+    assert [user.name for user in senders.managers_of(the_list)] == ["花子"]
+
+
+@pytest.mark.parametrize("wrong", ["", "not an address", f"list@{DOMAIN}", "A@Example.jp"])
+def test_what_cannot_be_a_sender(the_list, school, wrong):
+    senders.add(the_list, None, "a@example.jp", "", clock.now())
+    with pytest.raises(senders.Refused):
+        senders.add(the_list, None, wrong, "", clock.now())
+    assert len(senders.of(the_list)) == 1
+
+
+def test_a_changed_address_is_tried_anew(the_list, school):
+    sender = senders.add(the_list, None, "a@example.jp", "A", clock.now())
+    Sender.update(tried_at=clock.now(), tried_how="dkim").execute()
+    assert senders.change(sender, None, "a@example.jp", "新しい名", clock.now()).tried_how == "dkim"
+    fresh = senders.change(sender, None, "c@example.jp", "A", clock.now())
+    assert (fresh.address, fresh.tried_at) == ("c@example.jp", None)
+    assert [one.address for one in letters("sender")] == ["a@example.jp", "c@example.jp"]
+
+
+@pytest.mark.parametrize(("proven", "kind", "how"), [(True, "sender-passes", "dkim"), (False, "sender-asks", "")])
+def test_who_answers_the_trial_letter_learns_how_posts_will_go(the_list, school, proven, kind, how):
+    sender = senders.add(the_list, None, "a@example.jp", "A", clock.now())
+    to = reply_address(letters("sender")[0].id, settings().secret, DOMAIN)
+    raw = mail("a@example.jp", to, "Re: 送信者に登録されました", "")
+    come(signed(raw, "example.jp") if proven else raw, to, "a@example.jp")
+    assert [one.kind for one in letters("sender-passes", "sender-asks")] == [kind]
+    fresh = Sender.get_by_id(sender.id)
+    assert (fresh.tried_how, fresh.tried_at is not None) == (how, True)
+
+
+def test_another_address_cannot_answer_the_trial_letter(the_list, school):
+    senders.add(the_list, None, "a@example.jp", "A", clock.now())
+    to = reply_address(letters("sender")[0].id, settings().secret, DOMAIN)
+    come(signed(mail("b@example.jp", to, "Re", ""), "example.jp"), to, "b@example.jp")
+    assert letters("sender-passes", "sender-asks") == []
+
+
+# ── joining ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_proven_blank_mail_joins_this_list_and_only_this(the_list):
+    """T-27: empty subject and body."""
+    row = blank("new@example.jp")
+    person = Person.get(Person.address_key == "new@example.jp")
+    assert (row.kind, row.outcome, row.person_id) == ("join", "done", person.id)
+    held = list(Membership.select().where(Membership.person == person))
+    assert [(one.list_id, one.state, one.joined_route) for one in held] == [(the_list.id, "active", "blank mail")]
+    assert [one.address for one in letters("welcome")] == ["new@example.jp"]
+
+
+def test_whatever_the_mail_holds_is_ignored(the_list):
+    """T-27: a "blank" mail has a signature, an image, an advertisement."""
+    blank("new@example.jp", text="iPhoneから送信\n" * 50)
+    person = Person.get(Person.address_key == "new@example.jp")
+    assert person.name == ""
+    assert "iPhone" not in str([one.payload for one in Letter.select()])
+
+
+def test_joining_twice_makes_no_second_member(the_list):
+    """T-27."""
+    for _ in range(4):
+        blank("new@example.jp")
+    assert Person.select().where(Person.address_key == "new@example.jp").count() == 1
+    assert Membership.select().join(Person).where(Person.address_key == "new@example.jp").count() == 1
+    assert len(letters("already")) == 1, "at most one a day"
+
+
+def test_an_address_that_breaks_the_rules_joins(the_list, monkeypatch):
+    monkeypatch.setattr(inbox, "lookup", dns("docomo.ne.jp"))
+    raw = signed(mail('"taro..x."@docomo.ne.jp', JOIN), "docomo.ne.jp")
+    come(raw, JOIN, '"taro..x."@docomo.ne.jp')
+    assert Person.get(Person.address_key == "taro..x.@docomo.ne.jp").violates_rfc
+
+
+def test_an_unproven_blank_mail_gets_one_letter_with_a_link(the_list):
+    """Decision 5: nobody is made a member by a forged From."""
+    row = blank("new@example.jp", proven=False)
+    assert (row.outcome, row.reason) == ("held", "asked to confirm")
+    assert Person.get_or_none(Person.address_key == "new@example.jp") is None
+    (asked,) = letters("join")
+    found, address = joining.asked(asked.payload["url"].rpartition("/")[2], clock.now())
+    person, state = joining.confirm(found, address, clock.now())
+    assert (state, person.address, found.id) == ("active", "new@example.jp", the_list.id)
+    assert joining.confirm(found, address, clock.now())[0].id == person.id
+    assert Membership.select().where(Membership.person == person).count() == 1
+
+
+@pytest.mark.parametrize(("envelope", "text"), [("other@example.jp", ""), ("new@example.jp", "x" * 101)])
+def test_else_there_is_silence(the_list, envelope, text):
+    """Subscription bombing: a forged mail must not make Kairan write to a third person."""
+    row = come(mail("new@example.jp", JOIN, "", text), JOIN, envelope)
+    assert (row.outcome, row.reason) == ("silent", "unproven")
+    assert Letter.select().count() == 0
+
+
+def test_a_confirmation_link_ends_after_three_days(the_list):
+    blank("new@example.jp", proven=False)
+    mark = letters("join")[0].payload["url"].rpartition("/")[2]
+    assert joining.asked(mark, clock.now() + timedelta(days=3)) is None
+    assert joining.asked(mark + "x", clock.now()) is None
+
+
+def test_one_address_is_answered_once_in_ten_minutes_and_three_times_a_day(the_list):
+    for _ in range(3):
+        blank("new@example.jp", proven=False)
+    assert len(letters("join")) == 1
+    for hours in (1, 2, 3, 4):
+        clock.set_offset(hours * 3600)
+        blank("new@example.jp", proven=False)
+    assert len(letters("join")) == 3
+
+
+def test_the_hourly_limit_of_a_list_drops_the_unproven_and_puts_off_the_proven(the_list, monkeypatch):
+    """Decision 5: proven joins wait in order, never drop."""
+    monkeypatch.setattr(joining, "PER_LIST_HOUR", 2)
+    for number in range(2):
+        blank(f"n{number}@example.jp")
+    assert blank("forged@example.jp", proven=False).reason == "too many joins"
+    raw = signed(mail("late@example.jp", JOIN), "example.jp")
+    for _ in range(5):
+        with pytest.raises(inbox.Later):
+            come(raw, JOIN, "late@example.jp")
+    clock.set_offset(3700)
+    assert come(raw, JOIN, "late@example.jp").outcome == "done", "and waiting is no failure"
+
+
+@pytest.mark.parametrize(("mode", "proven", "state"), [("approve", True, "pending"), ("open", True, "active")])
+def test_a_list_may_approve(the_list, mode, proven, state):
+    MailingList.update(join_mode=mode).execute()
+    blank("new@example.jp", proven=proven)
+    assert Membership.select().join(Person).where(Person.address_key == "new@example.jp").get().state == state
+    assert len(letters("approval")) == (mode == "approve")
+
+
+def test_a_list_may_always_ask(the_list):
+    MailingList.update(join_mode="confirm").execute()
+    blank("new@example.jp")
+    assert Person.get_or_none(Person.address_key == "new@example.jp") is None
+    assert len(letters("join")) == 1
+
+
+@pytest.mark.parametrize("state", ["bounced", "complained", "refusing"])
+def test_a_known_address_is_fine_again_when_its_owner_writes(the_list, state):
+    """States: bounced → fine by proven mail from it, complained → fine by own rejoin only."""
+    Person.update(address="a@example.jp", address_key="a@example.jp", address_state=state).where(
+        Person.name == "石川 直樹"
+    ).execute()
+    blank("a@example.jp", proven=False)
+    assert Person.get(Person.name == "石川 直樹").address_state == state
+    clock.set_offset(700)
+    blank("a@example.jp")
+    if state != "refusing":  # a refusing address still gets letters, so there is nothing to join
+        assert Person.get(Person.name == "石川 直樹").address_state == "fine"
+
+
+def test_whom_a_manager_stopped_waits_for_a_manager(the_list):
+    person = Person.get(Person.name == "石川 直樹")
+    Person.update(address="a@example.jp", address_key="a@example.jp").where(Person.id == person.id).execute()
+    mine = (Membership.person == person) & (Membership.list == the_list)
+    Membership.update(state="stopped", stopped_by="manager").where(mine).execute()
+    blank("a@example.jp")
+    assert Membership.get(mine).state == "pending"
+    Membership.update(state="stopped", stopped_by="reader").where(mine).execute()
+    clock.set_offset(700)
+    blank("a@example.jp")
+    assert Membership.get(mine).state == "active"
+
+
+def test_our_own_addresses_never_join(the_list):
+    row = come(mail(f"2nen1kumi@{DOMAIN}", JOIN), JOIN, "x@example.jp")
+    assert row.outcome == "dropped"
+
+
+def test_the_new_member_is_asked_for_the_name_once(the_list):
+    """Decision 5."""
+    blank("new@example.jp")
+    person, found = joining.place_of(letters("welcome")[0].payload["url"].rpartition("/")[2])
+    place = naming.open_place(person, found)
+    naming.name(
+        place, name="山田 花", kana="やまだ はな", child_name="山田 空", child_kana="", grade="1", class_name="1"
+    )
+    fresh = Person.get_by_id(person.id)
+    assert (fresh.name, fresh.kana) == ("山田 花", "ヤマダ ハナ")
+    assert Membership.get(Membership.person == person).child.room == "1-1"
+    assert naming.open_place(fresh, found) is None
+
+
+# ── leaving ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def member(the_list) -> Person:
+    Person.update(address="a@example.jp", address_key="a@example.jp").where(Person.name == "石川 直樹").execute()
+    return Person.get(Person.name == "石川 直樹")
+
+
+def state(person: Person, the_list: MailingList) -> str:
+    return Membership.get(Membership.person == person, Membership.list == the_list).state
+
+
+def test_a_proven_mail_leaves_at_once_and_can_come_back(member, the_list):
+    blank("a@example.jp", LEAVE)
+    assert state(member, the_list) == "stopped"
+    others = Membership.select().where(Membership.person == member, Membership.list != the_list)
+    assert {one.state for one in others} == {"active"}
+    (told,) = letters("resume")
+    found = joining.place_of(told.payload["url"].rpartition("/")[2])
+    assert leaving_by_mail.resume(*found)
+    assert state(member, the_list) == "active"
+
+
+def test_an_unproven_mail_gets_a_link_at_the_members_own_address(member, the_list):
+    come(mail("a@example.jp", LEAVE), LEAVE, "evil@evil.com")
+    assert state(member, the_list) == "active"
+    assert [(one.kind, one.address) for one in Letter.select()] == [("leave", "a@example.jp")]
+
+
+def test_a_stranger_who_leaves_gets_silence(the_list):
+    row = blank("nobody@example.jp", LEAVE)
+    assert (row.outcome, row.reason) == ("silent", "no member")
+    assert Letter.select().count() == 0
+
+
+def test_the_mark_of_a_letter_leaves_at_once(member, the_list):
+    sent = cast_notices.send([the_list])
+    letter = Letter.get(Letter.delivery == sent.deliveries["石川 直樹"])
+    ours = message_id(letter.id, settings().secret, DOMAIN)
+    come(mail("other@example.net", LEAVE, In_Reply_To=ours), LEAVE, "other@example.net")
+    assert state(member, the_list) == "stopped"
+
+
+def test_who_waits_for_approval_does_not_become_a_member_by_leaving_and_coming_back(member, the_list):
+    mine = (Membership.person == member) & (Membership.list == the_list)
+    Membership.update(state="pending").where(mine).execute()
+    assert leaving_by_mail.stop(member, the_list, clock.now())
+    assert not leaving_by_mail.resume(member, the_list)
+    assert Membership.get(mine).state == "left"
