@@ -102,8 +102,11 @@ postlog unix-dgram n - n - 1 postlogd
 
 
 @contextmanager
-def postfix(home: Path, port: int, sink: int) -> Iterator[None]:
-    """Run a Postfix of its own (own configuration, queue and log) that hands everything on to a port."""
+def postfix(home: Path, port: int, sink: int, more_main: str = "", more_master: str = "") -> Iterator[None]:
+    """Run a Postfix of its own (own configuration, queue and log) that hands everything on to a port.
+
+    more_main, more_master: further settings and services; the later one of two wins.
+    """
     command = program("postfix", "postfix")
     needs_part(os.geteuid() == 0, "postfix and the rights of root")
     for name in ("etc", "spool", "data"):
@@ -111,8 +114,8 @@ def postfix(home: Path, port: int, sink: int) -> Iterator[None]:
     for folder in (home, *list(home.parents)[:4]):
         folder.chmod(folder.stat().st_mode | 0o055)
     os.chown(home / "data", pwd.getpwnam("postfix").pw_uid, -1)
-    (home / "etc" / "main.cf").write_text(MAIN.format(home=home, sink=sink))
-    (home / "etc" / "master.cf").write_text(MASTER.format(port=port))
+    (home / "etc" / "main.cf").write_text(MAIN.format(home=home, sink=sink) + more_main)
+    (home / "etc" / "master.cf").write_text(MASTER.format(port=port) + more_master)
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "timeout": 60, "text": True}
     began = subprocess.run([command, "-c", str(home / "etc"), "start"], **quiet)
     try:
