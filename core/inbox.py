@@ -153,7 +153,7 @@ def _act(row: Incoming, place: Place, envelope: str, raw: bytes, now: datetime) 
     mail = look(raw, envelope, settings())
     handler = _handler(place, mail)
     proof = _proof(place, mail, handler)
-    with db.atomic():
+    with limits.taken_back_on_failure(), db.atomic():
         taken = Incoming.update(outcome="done").where(Incoming.id == row.id, Incoming.outcome == "failed").execute()
         if taken:
             _file(row, handler(place, mail, proof, now), mail, raw)

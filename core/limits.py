@@ -7,6 +7,7 @@ import hmac
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from contextvars import ContextVar
 from datetime import datetime, timedelta
 from ipaddress import ip_address, ip_network
 
@@ -46,9 +47,30 @@ def _hidden(name: str) -> str:
     return hmac.digest(ground.current().key("secret"), b"kairan limit " + name.encode(), "sha256")[:16].hex()
 
 
+_counted: ContextVar[list[str] | None] = ContextVar("counted", default=None)
+
+
+@contextmanager
+def taken_back_on_failure() -> Iterator[None]:
+    """Take back what was counted inside if it fails, as a transaction does: the next try is the first one again."""
+    names: list[str] = []
+    token = _counted.set(names)
+    try:
+        yield
+    except BaseException:
+        with _opened() as file:
+            for name in names:
+                file.execute("UPDATE hit SET count = count - 1 WHERE name = ? AND count > 0", (_hidden(name),))
+        raise
+    finally:
+        _counted.reset(token)
+
+
 def hit(name: str, now: datetime, window_s: float = 600) -> int:
     """Count one event and return how many there were in the window that began with the first of them (seconds)."""
     moment = now.timestamp()
+    if (names := _counted.get()) is not None:
+        names.append(name)
     with _opened() as file:
         file.execute("DELETE FROM hit WHERE over <= ? AND until <= ?", (moment, moment))
         return file.execute(_COUNT, (_hidden(name), moment + window_s, moment, moment)).fetchone()[0]

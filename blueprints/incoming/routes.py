@@ -4,13 +4,14 @@ from flask import Blueprint, Response, abort, request
 
 import clock
 import tasks
-from core import inbox
+from core import inbox, posting, replies
 from core.arrivals import KINDS, OUTCOMES, REASONS, VIEWS, listed, raw_of
 from models import Incoming
 from web import answer, go, needs, page_of, told
 from words import N_
 
 bp = Blueprint("incoming", __name__)
+bp.app_context_processor(lambda: {"replies_of": replies.replies_of, "posted_from": posting.posted_from})
 
 Answer = Response | tuple[str, int]
 

@@ -156,6 +156,22 @@ def test_the_effect_and_the_row_are_one(sent, monkeypatch):
     assert Delivery.get_by_id(letter.delivery_id).replied_at is not None
 
 
+def test_what_failed_is_not_counted_against_the_next_try(school, monkeypatch):
+    """A blank mail is answered once in ten minutes: a try that came to nothing must not silence the next one."""
+    to, sane = f"1nen1kumi-join@{DOMAIN}", inbox._file
+    raw = mail("new@example.jp", to)
+
+    def broken(*args):
+        raise OSError("no room")
+
+    monkeypatch.setattr(inbox, "_file", broken)
+    with pytest.raises(OSError, match="no room"):
+        come(raw, to, "new@example.jp")
+    monkeypatch.setattr(inbox, "_file", sane)
+    assert come(raw, to, "new@example.jp").reason == "asked to confirm"
+    assert Letter.select().where(Letter.kind == "join").count() == 1
+
+
 def test_quarantined_mail_can_be_tried_again(school, monkeypatch):
     raw, sane = mail("x@example.jp", LIST, "a", "b"), inbox.look
     monkeypatch.setattr(inbox, "look", lambda *args: 1 / 0)
