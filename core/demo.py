@@ -13,7 +13,7 @@ import config
 from core import accounts, demo_families, history, organization, roles, roster
 from core.demo_dates import moved
 from core.demo_past import Past, live
-from core.lists import add
+from core.lists import add, add_sender
 from core.roster_apply import apply
 from core.roster_columns import Row, read_rows
 from core.roster_plan import plan_rows
@@ -64,6 +64,8 @@ def fill(now: datetime, families: int = FAMILIES) -> list[tuple[str, str]]:
         lists = _lists(began)
         _members(lists, families, began, clock.local(now).date())
         users, passwords = _users(lists, began)
+        for list_name, user in (("全校", users["小川 守"]), ("かえで原FC", users["森 雄一"])):
+            add_sender(lists[list_name], None, user.email or "", user.name, now=began)
         live(Past(users, lists, now, Random(57)))  # noqa: S311 - the same school each time
         organization.finish_setup(config.current(), users["小川 守"], now)
         history.log(None, _FILLED, detail={"families": families})

@@ -15,7 +15,20 @@ import config as ground
 from cli.demo import demo
 from core import demo as school
 from core import demo_dates, demo_families, demo_past, organization, passwords
-from models import Child, Delivery, Letter, Log, MailingList, Membership, Notice, Organization, Person, Role, User
+from models import (
+    Child,
+    Delivery,
+    Letter,
+    Log,
+    MailingList,
+    Membership,
+    Notice,
+    Organization,
+    Person,
+    Role,
+    Sender,
+    User,
+)
 
 NOW = datetime(2027, 2, 24, 0, 30, tzinfo=UTC)  # 9:30 at school
 DAYS = [date(2026, 12, 25) + timedelta(days=one) for one in range(0, 80, 3)]
@@ -102,6 +115,7 @@ def test_the_school_has_its_lists_members_and_organizers(filled):
         ("小川 守", "admin"), ("長谷川 小百合", "manager"), ("森 雄一", "manager"), ("北村 光代", "viewer"),
     }  # fmt: skip
     assert MailingList.select().where(MailingList.practice_of.is_null(False)).count() == 3
+    assert {(one.list.name, one.name) for one in Sender.select()} == {("全校", "小川 守"), ("かえで原FC", "森 雄一")}
 
 
 def test_a_family_stands_in_the_list_of_its_class_as_in_the_whole_school(filled):

@@ -100,7 +100,7 @@ def test_another_address_cannot_answer_the_trial_letter(the_list, school):
 
 
 def test_a_proven_blank_mail_joins_this_list_and_only_this(the_list):
-    """T-27: empty subject and body."""
+    """T-27, N-16: empty subject and body; a greeting comes back."""
     row = blank("new@example.jp")
     person = Person.get(Person.address_key == "new@example.jp")
     assert (row.kind, row.outcome, row.person_id) == ("join", "done", person.id)
