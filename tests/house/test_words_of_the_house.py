@@ -85,13 +85,19 @@ def test_every_text_is_utf_8_with_unix_lines():
 
 
 def broad_excepts(source: str) -> list[int]:
-    """Return the lines that catch everything."""
+    """Return the lines that catch everything and do not raise it again."""
     return [
         node.lineno
         for node in ast.walk(ast.parse(source))
         if isinstance(node, ast.ExceptHandler)
+        and not (isinstance(node.body[-1], ast.Raise) and node.body[-1].exc is None)
         and (node.type is None or (isinstance(node.type, ast.Name) and node.type.id in ("Exception", "BaseException")))
     ]
+
+
+def test_the_rule_for_excepts_sees_a_breach_and_lets_a_clean_up_pass():
+    assert broad_excepts("try:\n    f()\nexcept Exception:\n    pass") == [3]
+    assert broad_excepts("try:\n    f()\nexcept BaseException:\n    undo()\n    raise") == []
 
 
 def test_only_the_worker_loop_catches_everything():
