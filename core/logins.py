@@ -42,7 +42,7 @@ class TooMany(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Who knocks: the remote address, the device mark of an earlier login (or None), and what the browser calls itself."""
+    """Who knocks: the remote address, the device mark of an earlier login (or None), the name of the browser."""
 
     address: str | None
     mark: str | None = None

@@ -233,9 +233,7 @@ def _confirmation(form: Form) -> Iterator[str]:
     yield say(language, "When you have read this, open the link and press “I have read this”.")
     yield f"{form.base_url}/r/{_TOKEN}"
     yield ""
-    yield say(
-        language, "The link is different for every family. If somebody else presses it, it counts as yours."
-    )
+    yield say(language, "The link is different for every family. If somebody else presses it, it counts as yours.")
 
 
 def _footer(form: Form) -> Iterator[str]:
