@@ -108,13 +108,20 @@ def _lists(targets: list[Target]) -> list[MailingList]:
     return [found[number] for number in numbers if number in found]
 
 
+_ASKED = (
+    Membership.id, Membership.person, Membership.list, Membership.child, Membership.state,
+    Person.id, Person.name, Person.kana, Person.address, Person.address_state, Person.language, Person.household,
+    Person.phone, Child.id, Child.name, Child.grade, Child.class_name,
+)  # fmt: skip
+
+
 def _gather(targets: list[Target], order: dict[int, int]) -> dict[int, _Gathered]:
     """Collect everybody named by a list or alone, with the memberships that count for this notice."""
     alone = {one.number for one in targets if one.kind == "person" and one.include}
     people: dict[int, _Gathered] = {}
     closed = MailingList.select(MailingList.id).where(MailingList.closed_at.is_null(False))
     rows = (
-        Membership.select(Membership, Person, Child)
+        Membership.select(*_ASKED)
         .join(Person)
         .switch(Membership)
         .join(Child, JOIN.LEFT_OUTER)

@@ -1,4 +1,4 @@
-"""From a confirmed notice to recorded outcomes: start, fill, claim, settle, record, finish.
+"""From a confirmed notice to recorded outcomes: start, fill, settle, finish. Claiming: `core.claiming`.
 
 `MOVES` is the one table of what a letter may become. Crash rules: a claim is committed durably with owner and boot
 before anything leaves; `handed_at` is committed before the content of a letter goes over the network. Whoever can
@@ -12,11 +12,21 @@ from datetime import datetime, timedelta
 
 from peewee import JOIN, SQL, ModelSelect, fn
 
-from core import history, pacing, service
+from core import history, service
 from core.audience import Audience, Recipient, resolve
 from core.organization import Settings, settings
 from mail import address as addresses
-from models import Child, Cover, Delivery, Letter, Membership, Notice, Person, claim, db, due
+from models import (
+    Child,
+    Cover,
+    Delivery,
+    Letter,
+    Membership,
+    Notice,
+    Person,
+    db,
+    insert_rows,
+)
 from words import N_
 
 MOVES: dict[str, frozenset[str]] = {
@@ -61,8 +71,6 @@ LETTER_REASONS: dict[str, str] = {
 }
 # Written out, since SQLite does not take the small index of the queue for a condition with placeholders.
 _IN_THE_QUEUE = SQL("(state IN ('waiting','deferred'))")
-RETRY_MIN = (1, 5, 15, 60, 240)
-BATCH = 50
 
 
 # ── starting ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -131,16 +139,11 @@ def _freeze(notice: Notice, now: datetime, force: Settings) -> bool:
 
 def _write_rows(notice: Notice, audience: Audience, now: datetime) -> None:
     everybody = (*audience.receiving, *audience.left_out)
-    _insert(Delivery, (_delivery_row(notice, one) for one in everybody))
-    ids = dict(Delivery.select(Delivery.person, Delivery.id).where(Delivery.notice == notice).tuples())
-    _insert(Cover, _cover_rows(everybody, ids))
+    insert_rows(Delivery, (_delivery_row(notice, one) for one in everybody))
+    ids = dict(Delivery.select(Delivery.person_id, Delivery.id).where(Delivery.notice == notice).tuples())
+    insert_rows(Cover, _cover_rows(everybody, ids))
     until = now + timedelta(seconds=notice.useful_s)
-    _insert(Letter, (_letter_row(notice, ids[one.person_id], one, now, until) for one in audience.receiving))
-
-
-def _insert(table: type, rows: Iterable[dict]) -> None:
-    for chunk in _chunks(rows, 500):
-        table.insert_many(chunk).execute()
+    insert_rows(Letter, (_letter_row(notice, ids[one.person_id], one, now, until) for one in audience.receiving))
 
 
 def token() -> str:
@@ -166,29 +169,22 @@ def _cover_rows(everybody: tuple[Recipient, ...], ids: dict[int, int]) -> Iterab
     bare = [one for one in everybody if not one.covers]
     for numbers in _chunks(list(owner), 500):
         rows = (
-            Membership.select(Membership, Child, Person.household.alias("of_person"))
+            Membership.select(
+                Membership.id.alias("membership"), Membership.list,
+                fn.COALESCE(fn.NULLIF(Child.household, ""), Person.household).alias("household"),
+                Child.name.alias("child_name"), Child.kana.alias("child_kana"), Child.grade, Child.class_name,
+            )
             .join(Child, JOIN.LEFT_OUTER)
             .switch(Membership)
             .join(Person)
             .where(Membership.id.in_(numbers))
-        )
+            .dicts()
+        )  # fmt: skip
         for row in rows:
-            yield _cover_row(owner[row.id], row, row.child if row.child_id else None, row.person.of_person)
+            known = {name: value for name, value in row.items() if value is not None}
+            yield {"delivery": owner[row["membership"]], **known}
     for one in bare:
-        yield _cover_row(ids[one.person_id], None, None, one.household)
-
-
-def _cover_row(delivery: int, row: Membership | None, child: Child | None, household: str) -> dict:
-    return {
-        "delivery": delivery,
-        "membership": row.id if row else None,
-        "list": row.list_id if row else None,
-        "household": (child.household if child else "") or household,
-        "child_name": child.name if child else "",
-        "child_kana": child.kana if child else "",
-        "grade": child.grade if child else "",
-        "class_name": child.class_name if child else "",
-    }
+        yield {"delivery": ids[one.person_id], "household": one.household}
 
 
 def _letter_row(notice: Notice, delivery: int, one: Recipient, now: datetime, until: datetime) -> dict:
@@ -215,89 +211,6 @@ def _chunks(rows: Iterable, size: int) -> Iterable[list]:
             chunk = []
     if chunk:
         yield chunk
-
-
-# ── claiming ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def claim_batch(owner: str, boot: str, force: Settings, now: datetime, limit: int = BATCH) -> list[int]:
-    """Take up to `limit` letters that may go now, with their tokens; return their numbers in sending order.
-
-    Committed durably (synchronous=FULL): after a power cut no letter may have left that no row knows of.
-    """
-    blocked = pacing.exhausted(force, now)
-    if pacing.ALL in blocked or not due(now, 1, blocked):
-        return []
-    db.execute_sql("PRAGMA synchronous = FULL")
-    try:
-        with db.atomic():
-            numbers = pacing.take(due(now, limit, blocked), force, now)
-            return numbers if claim(numbers, owner, boot, now) else []
-    finally:
-        db.execute_sql("PRAGMA synchronous = NORMAL")
-
-
-def look_again(numbers: list[int], now: datetime) -> dict[int, str]:
-    """Return the claimed letters that must not go after all, with the reason: each claim looks anew.
-
-    Somebody may have stopped, left, bounced or corrected the address since the letter was made; a corrected
-    address is taken over here.
-    """
-    rows = (
-        Letter.select(Letter.id, Letter.address, Letter.domain, Letter.useful_until, Letter.delivery, Person)
-        .join(Person, JOIN.LEFT_OUTER)
-        .where(Letter.id.in_(numbers))
-    )
-    gone = _without_active_membership(numbers)
-    kept_back: dict[int, str] = {}
-    moved: list[Letter] = []
-    for row in rows:
-        person = row.person if row.person_id else None
-        if why := _why_not(row, person, gone, now):
-            kept_back[row.id] = why
-        elif row.delivery_id and person and person.address != row.address:
-            row.address, row.domain = person.address, addresses.domain(person.address)
-            moved.append(row)
-    if moved:
-        Letter.bulk_update(moved, [Letter.address, Letter.domain])
-    return kept_back
-
-
-def _why_not(row: Letter, person: Person | None, gone: dict[int, str], now: datetime) -> str:
-    """Say why a claimed letter must stay here, or nothing. Service letters go to an address, not to a person."""
-    if row.useful_until < now:
-        return "expired"
-    if not row.delivery_id:
-        return ""
-    if person is None:
-        return "left"
-    if row.delivery_id in gone:
-        return gone[row.delivery_id]
-    if not person.address:
-        return "no_address"
-    return "" if person.reachable else person.address_state
-
-
-def _without_active_membership(numbers: list[int]) -> dict[int, str]:
-    """Return the deliveries all of whose memberships have been stopped or left since they were made, with which."""
-    rows = (
-        Cover.select(
-            Cover.delivery,
-            fn.COALESCE(fn.SUM((Membership.state == "active").cast("integer")), 0),
-            fn.COALESCE(fn.SUM((Membership.state == "stopped").cast("integer")), 0),
-        )
-        .join(Membership, JOIN.LEFT_OUTER)
-        .join(Letter, on=(Letter.delivery == Cover.delivery))
-        .where(Letter.id.in_(numbers))
-        .group_by(Cover.delivery)
-        .tuples()
-    )
-    return {delivery: "stopped" if stopped else "left" for delivery, active, stopped in rows if not active}
-
-
-def retry_at(attempts: int, now: datetime) -> datetime:
-    """Return when a letter is tried again after its n-th failed attempt (1, 5, 15, 60 min, 4 h …)."""
-    return now + timedelta(minutes=RETRY_MIN[min(attempts, len(RETRY_MIN) - 1)])
 
 
 # ── settling and finishing ───────────────────────────────────────────────────────────────────────────────────────

@@ -9,6 +9,7 @@ from datetime import datetime
 import words
 from core import letter_kinds, service
 from core.audience import Recipient
+from core.claiming import Claimed, of_row
 from core.organization import Settings
 from mail.compose import Form, Prepared, Reader, prepare
 from models import Delivery, Letter, MailingList, Notice, User
@@ -61,7 +62,7 @@ def _own_reply_to(notice: Notice) -> str | None:
     return notice.by.email if notice.reply_to_own and notice.by and notice.by.email else None
 
 
-def service_form(letter: Letter, force: Settings) -> Form:
+def service_form(letter: Claimed | Letter, force: Settings) -> Form:
     """Return the form of a service letter: from the organization, no list, marked as automatic."""
     subject, text = service.words_of(letter, force.name)
     return Form(
@@ -81,15 +82,15 @@ def service_form(letter: Letter, force: Settings) -> Form:
     )
 
 
-def reader_of(letter: Letter, delivery: Delivery | None, bare: bool, now: datetime) -> Reader:
+def reader_of(letter: Claimed, bare: bool, now: datetime) -> Reader:
     """Return what differs in this one letter. bare: the server wants an RFC-violating address unquoted."""
     return Reader(
         number=letter.id,
         address=letter.address,
         bare=bare,
-        name=delivery.name if delivery else letter.payload.get("to_name", ""),
-        token=delivery.token if delivery else SAMPLE_TOKEN,
-        values=delivery.values if delivery else {},
+        name=letter.payload.get("to_name", "") if letter.name is None else letter.name,
+        token=letter.token or SAMPLE_TOKEN,
+        values=letter.values or {},
         at=now,
     )
 
@@ -113,20 +114,20 @@ class Desk:
         self._prepared: dict[tuple[int, int, str], Prepared] = {}
         self._notices: dict[int, Notice] = {}
 
-    def letter(self, letter: Letter, bare: bool, now: datetime) -> bytes:
+    def letter(self, letter: Claimed | Letter, bare: bool, now: datetime) -> bytes:
         """Return the bytes of one letter, ready to be signed. Raises BadAddress."""
-        delivery = letter.delivery if letter.delivery_id else None
-        return self._form_of(letter, delivery).letter(reader_of(letter, delivery, bare, now))
+        letter = of_row(letter) if isinstance(letter, Letter) else letter
+        return self._form_of(letter).letter(reader_of(letter, bare, now))
 
-    def _form_of(self, letter: Letter, delivery: Delivery | None) -> Prepared:
-        if delivery is None:
+    def _form_of(self, letter: Claimed) -> Prepared:
+        if letter.notice_id is None or letter.reader_language is None:
             return prepare(service_form(letter, self.force))
-        key = (letter.notice_id, delivery.list_id or 0, delivery.language)
+        key = (letter.notice_id, letter.list_id or 0, letter.reader_language)
         if key not in self._prepared:
             notice = self._notices.get(letter.notice_id) or Notice.get_by_id(letter.notice_id)
             self._notices[letter.notice_id] = notice
-            list_ = MailingList.get_or_none(MailingList.id == delivery.list_id)
-            self._prepared[key] = prepare(notice_form(notice, list_, delivery.language, self.force))
+            list_ = MailingList.get_or_none(MailingList.id == letter.list_id)
+            self._prepared[key] = prepare(notice_form(notice, list_, letter.reader_language, self.force))
         return self._prepared[key]
 
 

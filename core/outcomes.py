@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from peewee import fn
 
 from core import history, pacing, standing
+from core.claiming import Claimed
 from mail.bounce import verdict
 from mail.deliver import Reply
 from models import Letter, Person
@@ -49,15 +50,15 @@ def note_refusal(letter: Letter, outcome: Outcome, now: datetime) -> bool:
     return False
 
 
-def note_accepted(letter: Letter, person: Person | None, bare: bool, now: datetime) -> None:
+def note_accepted(letter: Claimed, bare: bool, now: datetime) -> None:
     """Remember which spelling of an RFC-violating address the server takes, and that a filter is open again."""
-    if person is None:
+    if letter.person_id is None:
         return
-    if person.bare != bare:
-        Person.update(bare=bare).where(Person.id == person.id).execute()
-    if person.address_state == "refusing":
+    if letter.bare != bare:
+        Person.update(bare=bare).where(Person.id == letter.person_id).execute()
+    if letter.address_state == "refusing":
         Person.update(address_state="fine", address_reason="", address_state_at=now, address_state_by=None).where(
-            Person.id == person.id, Person.address == letter.address, Person.address_state == "refusing"
+            Person.id == letter.person_id, Person.address == letter.address, Person.address_state == "refusing"
         ).execute()
 
 

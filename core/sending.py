@@ -13,26 +13,25 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from peewee import JOIN
-
 import clock
 import models
 from config import Config, current
-from core import delivery, outcomes, pacing, service
+from core import claiming, delivery, outcomes, pacing, service
 from core import trouble as road
+from core.claiming import Claimed
 from core.letters import Desk
 from core.organization import Settings, settings
 from mail import address as addresses
 from mail.deliver import Connection, Reply, Route, Unreachable, Vanished, rcpt_form
 from mail.outbox import Catcher
 from mail.sign import Signer
-from models import Delivery, Letter, Person, db, hand, record
+from models import Letter, db, hand, record
 
 log = logging.getLogger("kairan.sending")
 
 PAUSES_S = (5, 10, 20, 40, 60)
 IDLE_S = 0.2
-GLANCE_S = 0.02
+GLANCE_S = 0.1
 HANG_UP_S = 10.0  # carriers ask that connections are not held without need (field 3.4)
 LAST_S = 60.0  # until a letter at which the connection broke is tried again
 LATER_S = 900.0  # until a letter is tried again that could not be written by a fault of ours
@@ -99,8 +98,9 @@ class Sender:
         self._signer: Signer | None = None
         self._signs_for = ""
         self._failures = 0
-        self._swept = self._finished = self._worked = 0.0
+        self._swept = self._finished = self._worked = self._looked = 0.0
         self._blocking: set[str] = set()
+        self._desk: Desk | None = None
         self.trouble = ""
 
     # ── the two ways to run ──
@@ -118,6 +118,7 @@ class Sender:
 
     def _rest(self, seen: int, stopped: Callable[[], bool]) -> None:
         """Wait until somebody else changes the tables, at most IDLE_S; hang up after some idle seconds."""
+        self._desk = None
         until = time.monotonic() + IDLE_S
         if self._connection and until - self._worked > HANG_UP_S:
             self._connection.close()
@@ -155,18 +156,19 @@ class Sender:
         now, force = clock.now(), settings()
         if pacing.paused(pacing.ALL, now):
             return 0
-        numbers = delivery.claim_batch(self.owner.name, self.boot, force, now)
+        numbers = claiming.claim_batch(self.owner.name, self.boot, force, now)
         if numbers:
             self._send_batch(numbers, force, stopped)
         return len(numbers)
 
     def _send_batch(self, numbers: list[int], force: Settings, stopped: Callable[[], bool]) -> None:
-        desk = Desk(force)
+        desk = self._desk = self._desk if self._desk and self._desk.force == force else Desk(force)
         waiting = self._those_that_may_go(numbers)
         handed = False
         self._blocking = set()
+        self._looked = time.monotonic()
         for place, letter in enumerate(waiting):
-            if stopped():
+            if stopped() or self._urgent_comes_first(letter, force):
                 self._give_back(waiting[place:])
                 return
             if letter.domain in self._blocking:
@@ -186,29 +188,25 @@ class Sender:
                 self._road_is_closed(trouble, force)
                 return
 
-    def _those_that_may_go(self, numbers: list[int]) -> list[Letter]:
+    def _urgent_comes_first(self, letter: Claimed, force: Settings) -> bool:
+        """Look once a second whether something urgent waits behind this ordinary letter (field 5.3.9)."""
+        if letter.urgent or time.monotonic() - self._looked < 1:
+            return False
+        self._looked = time.monotonic()
+        return claiming.urgent_waits(force, clock.now())
+
+    def _those_that_may_go(self, numbers: list[int]) -> list[Claimed]:
         """Record what must not go after all; return the rest of the claimed letters, in their order."""
-        kept_back = delivery.look_again(numbers, clock.now())
+        kept_back = claiming.look_again(numbers, clock.now())
         with db.atomic():
             for number, reason in kept_back.items():
                 state = "expired" if reason == "expired" else "skipped"
                 self._record(number, state, reason=reason, counted=False)
-        return [row for row in self._rows(numbers) if row.id not in kept_back]
+        return [one for one in claiming.claimed(numbers, self.owner.name) if one.id not in kept_back]
 
-    def _rows(self, numbers: list[int]) -> list[Letter]:
-        rows = (
-            Letter.select(Letter, Delivery, Person)
-            .join(Delivery, JOIN.LEFT_OUTER)
-            .switch(Letter)
-            .join(Person, JOIN.LEFT_OUTER, on=(Letter.person == Person.id))
-            .where(Letter.id.in_(numbers), Letter.owner == self.owner.name, Letter.state == "sending")
-        )
-        found = {row.id: row for row in rows}
-        return [found[number] for number in numbers if number in found]
-
-    def _send_one(self, letter: Letter, desk: Desk, follower: Letter | None) -> bool:
+    def _send_one(self, letter: Claimed, desk: Desk, follower: Claimed | None) -> bool:
         """Send one letter; commit its outcome and the handing over of the next. Say whether that may go."""
-        bare = bool(letter.person_id and letter.person.bare)
+        bare = bool(letter.bare)
         connection = self._road(desk.force)
         try:
             reply = self._send_bytes(connection, letter, desk, bare)
@@ -227,12 +225,12 @@ class Sender:
         self._road_is_good()
         return self._note(letter, reply, follower, bare)
 
-    def _send_bytes(self, connection: Connection, letter: Letter, desk: Desk, bare: bool) -> Reply:
+    def _send_bytes(self, connection: Connection, letter: Claimed, desk: Desk, bare: bool) -> Reply:
         raw = self._written(letter, desk, bare)
         sender = addresses.return_path(letter.id, desk.force.secret, desk.force.mail_domain)
         return connection.send(sender, rcpt_form(letter.address, bare), raw)
 
-    def _written(self, letter: Letter, desk: Desk, bare: bool) -> bytes:
+    def _written(self, letter: Claimed, desk: Desk, bare: bool) -> bytes:
         """Return the signed letter. Raises BadAddress, and _Unwritten for a fault of ours: others must go on."""
         try:
             return self._sign(desk.letter(letter, bare, clock.now()), desk.force)
@@ -242,19 +240,19 @@ class Sender:
             log.error("letter %s cannot be written (%s); trying again later", letter.id, type(fault).__name__)
             raise _Unwritten from fault
 
-    def _note(self, letter: Letter, reply: Reply, follower: Letter | None, bare: bool) -> bool:
+    def _note(self, letter: Claimed, reply: Reply, follower: Claimed | None, bare: bool) -> bool:
         """Commit what the server said, all that follows from it, and the handing over of the next letter."""
         now = clock.now()
         outcome = outcomes.of_reply(reply, letter.domain)
-        later = delivery.retry_at(letter.attempts, now) if outcome.state == "deferred" else now
+        later = claiming.retry_at(letter.attempts, now) if outcome.state == "deferred" else now
         with db.atomic():
             record(
                 letter.id, self.owner.name, outcome.state, now=now, next_at=later,
                 code=reply.code, enhanced=reply.enhanced, text=reply.text, reason=outcome.reason,
             )  # fmt: skip
             if outcome.state == "accepted":
-                outcomes.note_accepted(letter, letter.person if letter.person_id else None, bare, now)
-            elif outcome.state == "refused" and outcomes.note_refusal(letter, outcome, now):
+                outcomes.note_accepted(letter, bare, now)
+            elif outcome.state == "refused" and outcomes.note_refusal(Letter.get_by_id(letter.id), outcome, now):
                 self._blocking.add(letter.domain)
             if letter.delivery_id is None and outcome.state != "deferred":
                 service.forget_secrets(letter.id)
@@ -265,7 +263,7 @@ class Sender:
         later = now + timedelta(seconds=wait_s)
         record(number, self.owner.name, state, now=now, next_at=later, reason=reason, counted=counted)
 
-    def _give_back(self, letters: list[Letter], wait_s: float = 0) -> None:
+    def _give_back(self, letters: list[Claimed], wait_s: float = 0) -> None:
         """Put letters back that no server has; no attempt is counted."""
         with db.atomic():
             for letter in letters:

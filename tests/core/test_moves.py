@@ -6,7 +6,7 @@ from contextlib import suppress
 import pytest
 
 import clock
-from core import delivery, notices
+from core import claiming, delivery, notices
 from core.organization import settings
 from models import Membership, Notice, db
 from tests import smarthost
@@ -52,7 +52,7 @@ def test_every_change_of_state_in_a_random_life_stands_in_the_table(school, host
             later(seconds=dice.choice((6, 70, 400)))
             heart._sweep(clock.now())
         if dice.random() < 0.3:
-            delivery.claim_batch("dead", heart.boot, settings(), clock.now(), 7)
+            claiming.claim_batch("dead", heart.boot, settings(), clock.now(), 7)
         heart.close()
     seen = set(db.execute_sql("SELECT DISTINCT before, after FROM moves").fetchall())
     wrong = {move for move in seen if move[1] not in delivery.MOVES[move[0]]}

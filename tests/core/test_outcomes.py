@@ -3,7 +3,7 @@
 import pytest
 
 import clock
-from core import outcomes, pacing
+from core import claiming, outcomes, pacing
 from core.audience import resolve
 from mail.deliver import Reply
 from models import Letter, Log, Person
@@ -69,7 +69,8 @@ def test_a_filter_is_marked_and_tried_again_until_it_opens(school, hanako):
     letter, naoki = letter_to(notice, "naoki@example.jp"), school.people["石川 直樹"]
     refuse(letter, "filtered")
     assert fresh(naoki).address_state == "refusing" and fresh(naoki).reachable
-    outcomes.note_accepted(letter, fresh(naoki), False, clock.now())
+    Letter.update(state="sending", owner="one").where(Letter.id == letter.id).execute()
+    outcomes.note_accepted(claiming.claimed([letter.id], "one")[0], False, clock.now())
     assert (fresh(naoki).address_state, fresh(naoki).address_reason) == ("fine", "")
     refuse(letter, "filtered")
     refuse(letter, "unknown_user")

@@ -4,7 +4,7 @@ import pytest
 
 import clock
 import models
-from core import delivery, notices
+from core import claiming, notices
 from core.audience import resolve
 from core.notices import (
     NotNow,
@@ -42,7 +42,7 @@ def test_stopping_keeps_here_what_has_not_left(school, hanako):
 
 def test_what_was_claimed_but_not_handed_over_is_stopped_too(school, hanako):
     notice = begun(hanako, [school.lists["1-1"]])
-    numbers = delivery.claim_batch("o", "b", settings(), clock.now())
+    numbers = claiming.claim_batch("o", "b", settings(), clock.now())
     models.hand(numbers[0], "o", clock.now())
     assert notices.stop(notice, hanako, clock.now()) == 3
     assert states(notice) == {"sending": 1, "cancelled": 3}

@@ -7,7 +7,7 @@ import pytest
 
 import clock
 import models
-from core import delivery, notices, pacing, trouble
+from core import claiming, notices, pacing, trouble
 from core.organization import settings
 from models import Letter, Log, Person
 from tests import smarthost
@@ -188,7 +188,7 @@ def test_two_senders_at_a_blocking_carrier_register_nobody(school, host, hanako)
     host.rules["p00"] = "550 Unknown user"
     begun(hanako, [school.lists["1-1"]])
     first, second = sender(), sender()
-    rest = delivery.claim_batch(second.owner.name, second.boot, settings(), clock.now(), 20)
+    rest = claiming.claim_batch(second.owner.name, second.boot, settings(), clock.now(), 20)
     first.step(never)
     second._send_batch(rest, settings(), never)
     first.close()
