@@ -37,7 +37,7 @@ class WordsForm(Form):
 
     seen = HiddenField()
     subject = StringField(N_("Subject"), [Length(max=200, message=N_("The subject is longer than 200 characters."))])
-    text = TextAreaField(N_("Text"), [Length(max=50_000, message=N_("The text is longer than 50,000 characters."))])
+    text = TextAreaField(N_("Body"), [Length(max=50_000, message=N_("The text is longer than 50,000 characters."))])
     urgent = BooleanField(N_("This is urgent"))
     read_confirmation = BooleanField(N_("Ask the readers to confirm that they have read it"))
     footer = BooleanField(N_("Put the way to stop the mail and the address of the school under the text"))
