@@ -40,7 +40,7 @@ def people(rights: Rights, text: str = "", *, numbers: Iterable[int] | None = No
     else:
         query = query.where(_called(text)).limit(limit)
     found = list(query.order_by(Person.kana, Person.id))
-    children = _children(found)
+    children = _children(found, rights)
     for person in found:
         person.children_text = "、".join(children.get(person.id, ()))
     return found
@@ -118,11 +118,13 @@ def _squeezed(column: Field) -> Function:
     return fn.REPLACE(fn.REPLACE(column, " ", ""), "\u3000", "")
 
 
-def _children(found: list[Person]) -> dict[int, list[str]]:
+def _children(found: list[Person], rights: Rights) -> dict[int, list[str]]:
+    """Return each one's children in the lists that may be sent to: of other lists' children nobody learns here."""
+    lists = rights.lists("send").select(MailingList.id).order_by()
     rows = (
         Membership.select(Membership.person, Child)
         .join(Child)
-        .where(Membership.person.in_([one.id for one in found]), Membership.state != "left")
+        .where(Membership.person.in_([one.id for one in found]), Membership.list.in_(lists), Membership.state != "left")
         .order_by(Child.id)
     )
     names: dict[int, dict[int, str]] = {}

@@ -196,7 +196,8 @@ def places(person: Person, rights: Rights, need: str = "view") -> list[Membershi
 
 
 def _numbers(rights: Rights, need: str = "view") -> list[int]:
-    return [one.id for one in rights.lists(need)]
+    """Return the lists in which somebody may look at people; whoever enters an address as the own one sees nobody."""
+    return [one.id for one in rights.lists(need) if not one.practice_of_id]
 
 
 def address_for(person: Person, whole: bool) -> str:

@@ -7,11 +7,14 @@ next: `manage` (members, senders), `send` (write and send notices), `view` (read
 from dataclasses import dataclass
 from datetime import date
 
+from peewee import Value
+
 import clock
 from models import MailingList, ModelSelect, Notice, Role, Target, User
 
 STRENGTH = {"viewer": 1, "sender": 2, "manager": 3, "admin": 4}
 NEEDS = {"view": 1, "send": 2, "manage": 3, "admin": 4}
+OF_PRACTICE = ("view", "send")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +36,12 @@ class Rights:
         return max(self.by_list.get(0, 0), self.by_list.get(list_id, 0)) >= enough
 
     def lists(self, need: str = "view") -> ModelSelect:
-        """Return the open lists that the user may view, send to or manage; the own practice list last."""
+        """Return the open lists that the user may view, send to or manage; the own practice list last.
+
+        Nobody manages a practice list: it reaches its user and takes no members.
+        """
         order = (MailingList.practice_of.is_null(False), MailingList.whole.desc(), MailingList.name, MailingList.id)
-        mine = MailingList.practice_of == self.user_id
+        mine = (MailingList.practice_of == self.user_id) & Value(need in OF_PRACTICE)
         if self.by_list.get(0, 0) >= NEEDS[need]:
             allowed = MailingList.practice_of.is_null() | mine
         else:
@@ -46,19 +52,22 @@ class Rights:
     def may_list(self, need: str, mailing_list: MailingList) -> bool:
         """Say the same of a list row: a practice list belongs to its user alone."""
         if mailing_list.practice_of_id:
-            return mailing_list.practice_of_id == self.user_id
+            return mailing_list.practice_of_id == self.user_id and need in OF_PRACTICE
         return self.may(need, mailing_list.id)
 
     def may_notice(self, need: str, notice: Notice) -> bool:
         """Say whether the user may see (`view`) or steer (`send`) a notice.
 
         The writer may with any role left. Others: see it if one of its lists is theirs to view, steer it only if
-        all of its lists are theirs to send to. A draft without recipients belongs to its writer and administrators.
+        all of its lists are theirs to send to; a draft is seen by who may steer it. Without recipients it belongs to
+        its writer and administrators.
         """
         if self.is_admin and not self._practice_of_another(notice):
             return True
         if notice.by_id == self.user_id and self.by_list:
             return True
+        if notice.state == "draft":
+            need = "send"
         lists = target_lists(notice)
         asked = [self.may_list(need, one) for one in lists]
         return bool(asked) and (any(asked) if need == "view" else all(asked))

@@ -42,6 +42,12 @@ def test_children_stand_beside_the_name(hanako):
     assert found.children_text == "石川 蓮 1-1"
 
 
+def test_children_of_other_lists_are_not_shown(hanako):
+    """T-33: 鈴木 大輔 has a child in each class; 花子 manages one of them."""
+    (found,) = choosing.people(hanako, "鈴木")
+    assert "美月" in found.children_text and "海斗" not in found.children_text
+
+
 @pytest.mark.parametrize("piece", ["加藤", "雑音 二", "", " ", "%", "_"])
 def test_others_are_not_found(hanako, piece):
     """T-33: other lists, those who left; signs of SQL are signs."""

@@ -56,6 +56,31 @@ def test_new_address_gets_a_practice_list(as_):
     assert [row.person.address for row in Membership.select().where(Membership.list == practice)] == [hanako.email]
 
 
+def test_address_of_a_family_as_ones_own_opens_nothing_of_that_family(as_, school):
+    """T-33: whoever knows a parent's address must not get at the parent by way of the practice list."""
+    browser, victim = as_("見る子"), school.people["加藤 誠"]
+    given = {"email": victim.address, "password": PASSWORD}
+    assert browser.post("/account/email", data=given).status_code == 303
+    for path in ("", "/edit", "/address", "/guidance"):
+        assert browser.get(f"/members/{victim.id}{path}").status_code == 404
+    new = {"address": "elsewhere@example.net"}
+    assert browser.post(f"/members/{victim.id}/address", data=new).status_code == 404
+    practice = MailingList.get(MailingList.practice_of == school.users["見る子"])
+    assert f"/members/{victim.id}" not in browser.get(f"/lists/{practice.id}").text
+
+
+@pytest.mark.parametrize("path", ["/members/new", "/import", "/settings", "/export"])
+def test_practice_list_takes_no_members(as_, path):
+    """T-33: it reaches its user and nobody else."""
+    browser = as_("花子")
+    browser.post("/account/email", data={"email": "new@school.example", "password": PASSWORD})
+    practice = MailingList.get(MailingList.practice_of == User.get(User.name == "花子"))
+    assert browser.get(f"/lists/{practice.id}").status_code == 200
+    given = {"name": "他人", "address": "other@example.net", "text": "他人 <other@example.net>", "action": "stop"}
+    assert browser.post(f"/lists/{practice.id}{path}", data=given).status_code == 403
+    assert browser.get(f"/lists/{practice.id}{path}").status_code == 403
+
+
 @pytest.mark.parametrize("email", ["user0@school.example", "x@"])
 def test_taken_or_broken_address_is_refused(as_, email):
     assert as_("花子").post("/account/email", data={"email": email, "password": PASSWORD}).status_code == 422

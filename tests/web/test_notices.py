@@ -75,6 +75,7 @@ def test_a_viewer_may_not_write(as_, draft):
     for path in ("recipients", "words", "check"):
         assert viewer.get(f"/notices/{draft.id}/{path}").status_code == 403
     assert 'action="/notices/new"' not in page(viewer, "/notices")
+    assert viewer.get(f"/notices/{draft.id}/recipients/all").status_code == 404
 
 
 @pytest.mark.parametrize("path", ["recipients", "words", "check", "recipients/all", "delete", ""])
