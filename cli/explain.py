@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from cli.common import fail
 from mail import receive, reports
 
 COLUMNS = ("kind", "permanent", "status", "reason", "failed", "from", "subject", "text")
@@ -21,11 +22,10 @@ def explain(as_json: bool, files: tuple[Path, ...]) -> None:
 
     FILE: a mail, a mailbox (mbox) or a folder of mails; without FILE, standard input.
     """
-    out = click.get_text_stream("stdout", encoding="utf-8", errors="replace")
     for raw in _mails(files):
         shown = explained(raw)
-        out.write(json.dumps(shown, ensure_ascii=False) + "\n" if as_json else _readable(shown))
-    out.flush()
+        line = json.dumps(shown, ensure_ascii=False) if as_json else _readable(shown)
+        click.echo(line.encode("utf-8", "replace"))  # whatever the terminal's charset is
 
 
 def explained(raw: bytes) -> dict[str, object]:
@@ -46,7 +46,14 @@ def _mails(files: Iterable[Path]) -> Iterator[bytes]:
         yield from split(sys.stdin.buffer.read())
     for path in paths:
         for file in sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]:
-            yield from split(file.read_bytes())
+            yield from split(_content(file))
+
+
+def _content(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as fault:
+        fail(f"{file} cannot be read: {fault.strerror}.")
 
 
 _NEXT = re.compile(rb"(?:\A|\n\r?\n)From [^\r\n]{1,200} \d\d:\d\d(?::\d\d)?[^\r\n]{0,60}\r?\n(?=[!-9;-~]{1,80}:)")
@@ -73,7 +80,7 @@ def _readable(shown: dict[str, object]) -> str:
         f"  subject  {shown['subject']}",
     ]
     lines += [f"  failed   {address}" for address in shown["failed"]]  # type: ignore[attr-defined]
-    return "\n".join(lines) + "\n\n"
+    return "\n".join(lines) + "\n"
 
 
 COMMANDS = (explain,)

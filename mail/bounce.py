@@ -10,20 +10,10 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from mail.bounce_words import ORDER
+from mail.bounce_words import ORDER, Kind
 from mail.deliver import Reply
 
-Kind = Literal[
-    "unknown_user", "unknown_host", "moved", "closed",
-    "full", "too_large", "filtered", "suspended", "policy", "temporary", "other",
-]  # fmt: skip
-"""Why a letter was refused. The first row means that the address is dead; closed: its system takes no mail at all.
-
-filtered: refused by the reader's own settings. suspended: the account sleeps. policy: the server does not want
-mail from us (our fault). full, too_large, temporary, other: try again, count.
-"""
-
-DEAD = frozenset(("unknown_user", "unknown_host", "moved", "closed"))
+DEAD: frozenset[Kind] = frozenset(("unknown_user", "unknown_host", "moved", "closed"))
 
 CARRIERS = (
     *("docomo.ne.jp", "ezweb.ne.jp", "au.com", "uqmobile.jp"),
@@ -101,8 +91,11 @@ def judge(refusal: Refusal) -> Verdict:
 
 def by_words(text: str) -> Kind | Literal[""]:
     """Return the class that the words of a text speak of, "" if they say nothing."""
-    words = plain(text)
+    words = plain(text[:_LONGEST])
     return next((kind for kind, pattern in ORDER if pattern.search(words)), "")
+
+
+_LONGEST = 4000
 
 
 def by_code(enhanced: str) -> Verdict:
@@ -122,7 +115,7 @@ def _within(domain: str, parents: tuple[str, ...]) -> bool:
 
 def plain(text: str) -> str:
     """Return the words of a text: lower case, single blanks, without addresses and links, which are nobody's words."""
-    bare = re.sub(r"\S*(?:@|://)\S*", " ", text.lower().replace("’", "'").replace("´", "'"))
+    bare = re.sub(r"(?<![!-~])[!-~]*(?:@|://)[!-~]*", " ", text.lower().replace("’", "'").replace("´", "'"))
     return " ".join(re.sub(r"[\"<>\[\]|*]+", " ", bare).split())
 
 

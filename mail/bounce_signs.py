@@ -8,7 +8,7 @@ import re
 
 DAEMON = re.compile(
     r"(?:mailer-?daemon|mail-?daemon|maildaemon|mdaemon|postmaster\S*|post_?master\S*|microsoftexchange\S*"
-    r"|mail-?system|mailsystem|mail-?delivery\S*|(?:mail-?)?bounces?|daemon|delivery-?\S{0,20}|mta|smtpd?"
+    r"|mail-?system|mailsystem|mail-?delivery\S*|(?:mail-?)?bounces?|daemon|mta|smtpd?"
     r"|mailserver|mail-?error|mmsc?-?\S{0,10})@\S*",
     re.IGNORECASE,
 )
@@ -40,9 +40,10 @@ BOUNCE_SUBJECT = re.compile(
     r"|delayed mail|(?:mail|message|delivery) (?:is |was |has been )?delay|could not send|unable to deliver"
     r"|rejected (?:mail|message)|mail(?:box)? (?:is )?full|address (?:not found|unknown)|user unknown"
     r"|unknown (?:user|recipient|address)|error (?:mail|report|sending)"
-    r"|bounced? ?(?:mail|message|action|notification)|notice: mail delivery|unzustellbar|nicht zustell"
-    r"|zustell\w* (?:der|ihrer|fehl)|nicht zugestellt|zustellungsfehler|unzustellbare|fehler bei|non[ -]remis"
-    r"|non[ -]distribu|échec|remise|no se (?:ha )?(?:puede|pudo|podido)|devuelto|devolvid|no entreg"
+    r"|bounced? ?(?:mail|message|action|notification)|notice: mail delivery"
+    r"|message (?:you sent )?(?:was )?(?:blocked|returned)|you sent blocked|not been delivered|unzustellbar"
+    r"|nicht zustell|zustell\w* (?:der|ihrer|fehl)|nicht zugestellt|zustellungsfehler|unzustellbare|fehler bei"
+    r"|non[ -]remis|non[ -]distribu|échec|remise|no se (?:ha )?(?:puede|pudo|podido)|devuelto|devolvid|no entreg"
     r"|mancata consegna|non recapit|impossibile|não entreg|falha|недоставлен|не доставлен|не удалось|невозможн"
     r"|niedostarcz|onbestelbaar|olevererbart|ikke lever|kan inte|未達|未配信|未送達|不達"
     r"|配信(?:でき|不能|不可|エラー|失敗|状況|遅延|状態)|送信(?:エラー|失敗|でき|不能|遅延)"
@@ -67,7 +68,7 @@ DELAY_WORDS = re.compile(
 FINAL_WORDS = re.compile(
     r"giv(?:en|ing) up|given up|no longer try|will not (?:be )?(?:re-?tr|try|attempt)"
     r"|permanent (?:fatal )?(?:error|failure)|failed permanently|not going to try"
-    r"|has been removed from the (?:mail )?queue|will be deleted from queue|could not be delivered for"
+    r"|has been removed from the (?:mail )?queue|will be deleted from queue"
     r"|returned to sender|undeliverable|あきらめ|断念|中止しました",
     re.IGNORECASE,
 )

@@ -6,6 +6,17 @@ Gaps between words are short and counted: these patterns meet hostile texts, too
 """
 
 import re
+from typing import Literal
+
+Kind = Literal[
+    "unknown_user", "unknown_host", "moved", "closed",
+    "full", "too_large", "filtered", "suspended", "policy", "temporary", "other",
+]  # fmt: skip
+"""Why a letter was refused. The first row means that the address is dead; closed: its system takes no mail at all.
+
+filtered: refused by the reader's own settings. suspended: the account sleeps. policy: the server does not want
+mail from us (our fault). full, too_large, temporary, other: try again, count.
+"""
 
 # Who is meant by "… unknown", "no such …".
 _WHO = (
@@ -61,30 +72,34 @@ _POLICY = (
     r"|virus\w*|malware|infected|trojan|spoof\w*)\b|spamhaus|spamcop|barracuda|proofpoint|cloudmark|sorbs"
     r"|black ?-?list|block ?-?list|deny ?-?list|blocklisted|reputation|grey ?-?list|gray ?-?list|junk|unsolicited"
     r"|bulk ?(?:e-?)?mail|\bbanned\b|prohibit\w*|forbidden"
-    r"|(?:blocked|refused|rejected|denied|restricted) (?:using|by|for|due|because|on|from|as)\b|has been blocked"
-    r"|is blocked|was blocked|message blocked|blocked$|blocked\b(?! account)"
     r"|relay(?:ing)? (?:access |mail |is |attempt |to \S{1,60} |for \S{1,60} )?(?:denied|not|prohibited|refused"
     r"|disallowed|forbidden|error|rejected)|(?:unable|not permitted|cannot|can't|refus\w*|not allowed|permission"
     r"|don't|do not|does not|not able|no|denied|not|without|authorized|unauthorized|illegal|open) (?:to )?relay"
-    r"|rcpthosts|not (?:a |an )?(?:allowed|permitted|authorized|authorised|accepted) (?:to|for|by|in|at)"
-    r"|not local; please try|norelay|\bpolic(?:y|ies)\b|administrative\w* (?:\S{1,20} )?(?:prohib|denied|reject)"
-    r"|(?:access|permission|authorization) (?:is |was )?(?:denied|rejected|restricted)|do not have permission"
-    r"|not have (?:\S{1,20} )?permission|content (?:\S{1,20} ){0,2}?(?:reject|filter|not allowed|denied|violat)"
-    r"|message (?:content )?(?:\S{1,20} )?(?:rejected|refused|blocked|denied|filtered)"
-    r"|mail (?:content )?(?:rejected|refused|blocked|denied)|rejected (?:message|mail|after data)"
-    r"|prohibited (?:attachment|content)|attachment (?:\S{1,20} ){0,3}?(?:not allowed|blocked|prohibited|type)"
-    r"|authenticat|authori[sz]ation (?:required|failed)|not rfc|rfc ?\d{3,4}|rate ?limit|throttl"
+    r"|rcpthosts|norelay|\bpolic(?:y|ies)\b|administrative\w* (?:\S{1,20} )?(?:prohib|denied|reject)"
+    r"|do not have permission|not have (?:\S{1,20} )?permission"
+    r"|content (?:\S{1,20} ){0,2}?(?:reject|filter|not allowed|denied|violat)|prohibited (?:attachment|content)"
+    r"|attachment (?:\S{1,20} ){0,3}?(?:not allowed|blocked|prohibited|type)|authenticat"
+    r"|authori[sz]ation (?:required|failed)|not rfc|rfc ?\d{3,4}|rate ?limit|throttl"
     r"|too many (?:\S{1,20} )?(?:connections|recipients|messages|mails|unknown|errors|concurrent|sessions|invalid)"
     r"|limit (?:\S{1,20} )?exceed|exceeded (?:\S{1,20} ){0,3}?limit|daily (?:\S{1,20} ){0,2}?(?:limit|quota)"
-    r"|suppression list|suppressed|security|cyren|suspicious|abuse|blacklisted|unacceptable|complaint"
-    r"|closed mailing list|restricted|not in (?:\S{1,20} ){0,3}?(?:allowed|permitted|safe|white)"
-    r"|mailing list (?:\S{1,20} ){0,3}?member|only (?:\S{1,20} ){0,4}?(?:members|senders|subscribers)|challenge"
-    r"|迷惑メール|スパム|ウイルス|拒否|受信(?:でき|制限)|許可され|ポリシー|制限|abgelehnt wegen|gesperrt|blockiert"
-    r"|refusé (?:pour|par)|bloqué|rechazado por|bloqueado|спам|заблокирован|отклонен|垃圾|拒收|黑名单|被拦截"
+    r"|suppression list|suppressed|cyren|abuse|blacklisted|complaint|closed mailing list"
+    r"|not in (?:\S{1,20} ){0,3}?(?:allowed|permitted|safe|white)|mailing list (?:\S{1,20} ){0,3}?member"
+    r"|only (?:\S{1,20} ){0,4}?(?:members|senders|subscribers)|challenge|迷惑メール|スパム|ウイルス|ポリシー"
+    r"|abgelehnt wegen|gesperrt|blockiert|refusé (?:pour|par)|bloqué|rechazado por|bloqueado|спам|заблокирован"
+    r"|отклонен|垃圾|拒收|黑名单|被拦截"
+)
+_REFUSED = (
+    r"(?:blocked|refused|rejected|denied|restricted) (?:using|by|for|due|because|on|from|as)\b|has been blocked"
+    r"|is blocked|was blocked|message blocked|blocked$|blocked\b(?! account)"
+    r"|not (?:a |an )?(?:allowed|permitted|authorized|authorised|accepted) (?:to|for|by|in|at)"
+    r"|(?:access|permission|authorization) (?:is |was )?(?:denied|rejected|restricted)"
+    r"|message (?:content )?(?:\S{1,20} )?(?:rejected|refused|blocked|denied|filtered)"
+    r"|mail (?:content )?(?:rejected|refused|blocked|denied)|rejected (?:message|mail|after data)|security"
+    r"|suspicious|unacceptable|restricted|拒否|受信(?:でき|制限)|許可され|制限"
 )
 _NETWORK = (
     r"connection (?:\S{1,20} ){0,2}?(?:timed|refused|reset|lost|closed|dropped|died|failed|error|broken|attempt)"
-    r"|connect(?:ion)? to |time[ds]? ?-?out|timeout|no route to"
+    r"|connect(?:ion)? to |time[ds]? ?-?out|timeout|not reachable|not responding|no route to"
     r"|(?:network|host|server|destination) (?:is |was )?unreachable|lost connection|\bloops?\b|looping|mail ?loop"
     r"|hop count|too many (?:hops|received)|retry (?:time|limit|timeout)|(?:queue|system) (?:for )?too long"
     r"|been in the queue|expired|time limit|(?:not|n't) (?:\S{1,20} ){0,3}?be delivered (?:for|within|in|after"
@@ -109,7 +124,7 @@ _SUSPENDED = (
     r"disabled|suspend|inactiv|not (?:been )?activ|deactivat|\bfrozen\b|\blocked\b|account (?:\S{1,20} )?expired"
     r"|expired account|temporarily (?:\S{1,20} )?(?:limited|unavailable|locked|closed|blocked|inaccessible"
     r"|disabled)|user is terminated|terminated|archived"
-    r"|no longer (?:accept|activ|in use|receiv|used|being|monitor|on server)|not activated|on hold|discontinued"
+    r"|no longer (?:accept|activ|in use|receiv|used|being|monitor)|not activated|on hold|discontinued"
     r"|dormant|unavailable or access denied|account (?:\S{1,20} )?(?:unavailable|closed for|restricted|on hold)"
     r"|not (?:currently )?accepting (?:\S{1,20} ){0,2}?(?:mails?|messages?|e-?mails?)|not being accepted"
     r"|mailbox (?:cannot|can't|could not) be accessed|停止中|利用停止|休止|凍結|無効(?:化|にな)|一時停止"
@@ -127,7 +142,7 @@ _RECIPIENT_FILTER = (
     r"|受信を拒否|お客様の設定|filtered"
 )
 _MOVED = (
-    r"(?:has|have) moved|address (?:\S{1,20} )?changed|moved to (?:a )?(?:new|another)"
+    r"(?:has|have) moved|not local; please try|address (?:\S{1,20} )?changed|moved to (?:a )?(?:new|another)"
     r"|new (?:e-?mail )?address(?: is|:)|(?:has been|was) (?:replaced by|changed to)|no longer at this"
     r"|user has moved|mailbox (?:has )?moved|please (?:update|use) (?:\S{1,20} ){0,4}?new (?:e-?mail )?address"
     r"|アドレスが?変更(?:され|にな|し)"
@@ -142,10 +157,10 @@ _CLOSED = (
     r"|recipient domain (?:\S{1,20} )?does not accept"
 )
 _UNKNOWN_HOST = (
-    r"host (?:is )?unknown|unknown host|host (?:or domain name )?(?:is |was |name )?(?:not found|not known"
-    r"|not exist|cannot be found)|no such (?:host|domain)"
-    r"|domain (?:names? )?(?:\S{1,60} ){0,2}?(?:is |was |could |can)?(?:not (?:be )?found|not exist|unknown"
-    r"|invalid|is not valid|not valid|n't exist|nonexistent|not resolv)|unknown domain"
+    r"host (?:\S{1,80} )?(?:is )?(?:unknown|not found)|(?:computer|system) (?:was )?not found|unknown host"
+    r"|host (?:or domain name )?(?:is |was |name )?(?:not found|not known|not exist|cannot be found)"
+    r"|no such (?:host|domain)|domain (?:names? )?(?:\S{1,60} ){0,2}?(?:is |was |could |can)?(?:not (?:be )?found"
+    r"|not exist|unknown|invalid|is not valid|not valid|n't exist|nonexistent|not resolv)|unknown domain"
     r"|(?:invalid|illegal|bad|nonexistent|non-existent|unresolvable|unrouteable|unroutable"
     r"|undefined) (?:\S{1,20} )?(?:domain|host|hosts|system|address)?\b(?=.{0,40}(?:domain|host|system|route))"
     r"|nxdomain|name or service not known|(?:couldn't|could not|cannot|can't|unable to|failed to|not) (?:find"
@@ -162,7 +177,7 @@ _NOT = (
     r"|not (?:\S{1,15} )?exist\w*|n't (?:\S{1,15} )?exist|no longer exists?|unrecogni[sz]ed|not recogni[sz]ed"
     r"|not registered|undefined|not defined|(?:is |was |could |can|'t )?(?:not|n't) (?:be )?(?:found|located"
     r"|identified|matched)|not (?:a )?valid|isn't valid|not present"
-    r"|no longer (?:valid|available|with|works|employed)"
+    r"|no longer (?:valid|available|with|works|employed|on server)"
     r"|not in (?:the |our |local |my )?(?:\S{1,20} ){0,3}?(?:table|list|directory|database|server|system|book"
     r"|domain)|not (?:available|here|there)\b|unavailable|not local|not delivered to|does not have"
     r"|has been (?:deleted|removed|cancel+ed|closed)|(?:was|been) (?:deleted|removed|closed|cancel+ed)|deleted"
@@ -185,11 +200,12 @@ _UNKNOWN = (
     r"|adr\.\w{0,20}notfound|rcp-p1|cuda_nsu|illegal alias|undeliverable address|address not found"
     r"|(?:e-?mail )?address couldn't be found|wasn't found at|(?:does not|doesn't|did not|no longer) exist"
     r"|(?:does not|doesn't) exist|not known (?:here|at)|addressee unknown|user:? \S{1,64} unknown"
-    r"|deleted (?:user|account|mailbox)|宛先不明|あて先不明|宛て先不明|存在しま(?:せん|せんでした)|存在しない"
-    r"|見つかりません|見つからない|見つかりませんでした|(?:ユーザー?|宛先|アドレス)が?不明"
-    r"|使われて(?:おりません|いません)|無効な(?:メール)?(?:アドレス|宛先)|該当する(?:ユーザー?|アドレス)"
-    r"|登録されて(?:いません|おりません)|unbekannt|existiert nicht|nicht (?:existent|vorhanden|bekannt|gefunden)"
-    r"|inconnu|n'existe pas|n existe pas|destinataire invalide"
+    r"|deleted (?:user|account|mailbox)|#?5\.1\.0:? address rejected|badly formed (?:\S{1,20} )?address"
+    r"|recipients? (?:cannot|can't|could not) be verified|宛先不明|あて先不明|宛て先不明"
+    r"|存在しま(?:せん|せんでした)|存在しない|見つかりません|見つからない|見つかりませんでした"
+    r"|(?:ユーザー?|宛先|アドレス)が?不明|使われて(?:おりません|いません)|無効な(?:メール)?(?:アドレス|宛先)"
+    r"|該当する(?:ユーザー?|アドレス)|登録されて(?:いません|おりません)|unbekannt|existiert nicht"
+    r"|nicht (?:existent|vorhanden|bekannt|gefunden)|inconnu|n'existe pas|n existe pas|destinataire invalide"
     r"|adresse (?:\S{1,20} ){0,3}?(?:invalide|inexistante|introuvable)|introuvable|no existe|desconocid"
     r"|inexistente|no (?:se )?encontr|sconosciut|non esiste|desconhecid|não existe|nao existe|não encontrad"
     r"|nie istnieje|nieznany|не существует|неизвест|нет такого|не найден|не зарегистрирован|用户不存在"
@@ -198,10 +214,16 @@ _UNKNOWN = (
     r"|bulunamadı|yok\b"
 )  # fmt: skip
 
+_SURELY_UNKNOWN = (
+    r"(?:user|recipient|addressee|mailbox|recipient address) (?:is )?(?:unknown|not found|not known)"
+    r"|unknown (?:user|recipient|addressee|mailbox)\b|no such (?:user|recipient|mailbox|person|account)\b"
+    r"|(?:user|recipient|mailbox|account) (?:does not|doesn't) exist|宛先不明|存在しません|存在しない"
+)
+
 # Microsoft's edge says "access denied" for recipients that its directory does not know.
 _MISLEADING = r"recipient address(?:es)? rejected ?: ?access denied"
 
-ORDER: tuple[tuple[str, re.Pattern[str]], ...] = (
+ORDER: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     ("unknown_user", re.compile(_MISLEADING)),
     ("full", re.compile(_FULL)),
     ("too_large", re.compile(_TOO_LARGE)),
@@ -212,6 +234,8 @@ ORDER: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("policy", re.compile(_POLICY)),
     ("moved", re.compile(_MOVED)),
     ("closed", re.compile(_CLOSED)),
+    ("unknown_user", re.compile(_SURELY_UNKNOWN)),
+    ("policy", re.compile(_REFUSED)),
     ("unknown_host", re.compile(_UNKNOWN_HOST)),
     ("unknown_user", re.compile(_UNKNOWN)),
 )

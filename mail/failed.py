@@ -10,8 +10,9 @@ import re
 from mail import mailboxes
 from mail.receive import Arrival
 
-_ADDRESS = r"[^\s\"<>,;:()@\[\]\\']{1,128}@[^\s\"<>,;:()@\\'\]]{2,255}"
-_QUOTED = r"\"[^\"\\\s]{1,64}\"@[^\s\"<>,;:()@\\'\]]{2,255}"
+_DOMAIN = r"[A-Za-z0-9_.-]{2,255}"
+_ADDRESS = rf"[A-Za-z0-9!#$%&*+/=?^_`{{|}}~.-]{{1,128}}@{_DOMAIN}"
+_QUOTED = rf"\"[!#-\[\]-~]{{1,64}}\"@{_DOMAIN}"
 _ONE = rf"(?:{_QUOTED}|{_ADDRESS})"
 _ALONE = re.compile(
     rf"(?m)^[ \t*>-]{{0,20}}(?:\S{{0,20}}[ \t])?[<(\[\"']?({_ONE})[>)\]\"']?[ \t]*(?:[:;,.]|\.\.\.|$|\()"

@@ -30,7 +30,7 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 _QUOTED_LOCAL = r"\"(?:[^\"\\\s]|\\.){1,64}\""
-_ADDRESS = re.compile(rf"(?:{_QUOTED_LOCAL}|[^\s\"<>,;:()@\[\]\\]{{1,128}})@[^\s\"<>,;:()@\\]{{1,255}}")
+_ADDRESS = re.compile(rf"(?:{_QUOTED_LOCAL}|[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~.-]{{1,128}})@[A-Za-z0-9_.\[\]-]{{1,255}}")
 
 
 def read(raw: bytes) -> list[Mailbox]:

@@ -1,0 +1,126 @@
+"""What decides the verdict on returned mail: the server's own words, where they stand in a report, and its codes.
+
+RFC 3464 2.3 (fields), RFC 3463 (codes). Code inside Diagnostic-Code before Status before text; words before codes;
+the sentences around them only where the exact ones say nothing.
+"""
+
+import re
+from dataclasses import dataclass
+
+from mail import bounce_signs as signs
+from mail import dsn
+from mail.bounce import Refusal, Verdict, by_words, is_carrier, judge
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a report says about one recipient. text: the server's words, one line; phase, remote: "" if unknown."""
+
+    verdict: Verdict
+    status: str
+    text: str
+    phase: str
+    remote: str
+
+
+def finding(human: str, behind: str, block: dsn.Block, domain: str) -> Finding:
+    """Judge one recipient: the server's own words first, then the sentences around them, then the codes alone.
+
+    human: what the server says in words; behind: the rest of the text, looked at only if all else is silent.
+    """
+    own = block.recipients[0].rpartition("@")[2] if block.recipients else domain
+    carrier = next((name for name in _CARRIER_REMOTES if name in block.remote), own)
+    phase = phase_of(f"{block.diagnostic}\n{human}")
+    texts = _texts(human, block, carrier)
+    if behind and not block.status and not any(by_words(text) for text in texts):
+        texts += [text for text in _paragraphs(behind, "") if _CODE.match(text)]
+    code, status = _codes(texts, block.status)
+    for text in texts:
+        if by_words(text):
+            own_code, own_status = _codes([text], block.status)
+            refusal = Refusal(text, own_code or code, own_status or status, phase, carrier)
+            return Finding(judge(refusal), own_status or status, _line(text), phase, block.remote)
+    found = judge(Refusal(block.diagnostic, code, status, phase, carrier))
+    return Finding(found, status, _line(texts[0] if texts else ""), phase, block.remote)
+
+
+def _texts(human: str, block: dsn.Block, domain: str) -> list[str]:
+    """Return the texts to judge by, the most exact first. Carriers say the truth beside the server's reply."""
+    whole = human[:4000]
+    near = [whole] if is_carrier(domain) and not block.diagnostic else _paragraphs(human, domain)
+    return [text for text in (block.diagnostic, *near, whole) if text.strip()]
+
+
+_CARRIER_REMOTES = ("docomo.ne.jp", "ezweb.ne.jp", "au.com", "softbank.ne.jp", "vodafone.ne.jp")
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
+
+
+_CODE = re.compile(
+    r"(?:^|[:;>(=\"'][ \t]*|said:?\s|returned:?\s|error:?\s|code:?\s|smtp\s|reply:?\s|was:?\s|<<<\s"
+    r"|\s)([45]\d\d)(?=[ -]#?[45]\.\d\.\d|[ -][A-Za-z<\"(\[:#]|[:,]\s|$)",
+    re.MULTILINE,
+)
+_ENHANCED = re.compile(
+    r"(?im)(?:[45]\d\d[ -]|#|status:?\s{0,3}|[(<\[]|smtp;\s?|error:?\s|^|said:\s)#?([45]\.[0-7]\.\d{1,3})(?![\d.])"
+)
+
+
+def _codes(texts: list[str], status: str) -> tuple[int, str]:
+    """Return reply code and enhanced code: those in the server's words before the Status field."""
+    code = next((int(found[1]) for text in texts if (found := _CODE.search(text[:2000]))), 0)
+    codes = [found[1] for text in texts for found in _ENHANCED.finditer(text[:2000])]
+    codes.append(status)
+    exact = next((one for one in codes if one and not one.endswith(".0.0")), "")
+    return code, exact or next((one for one in codes if one), "")
+
+
+def _paragraphs(human: str, domain: str) -> list[str]:
+    """Return the stretches with facts in them: what servers replied, then what stands beside an address."""
+    cut = [part[:800] for part in re.split(r"\n[ \t]*\n", human) if part.strip()][:60]
+    replies = [part for part in cut if signs.REPLY_LINE.search(part)]
+    replied = [part[found.start(1) :] for part in replies if (found := _CODE.search(part))]
+    beside = [part for part in cut if domain and f"@{domain}" in part.lower()]
+    return list(dict.fromkeys([*replied, *replies, *beside]))[:16]
+
+
+_PHASES: tuple[tuple[str, re.Pattern[str]], ...] = (
+    ("in reply", re.compile(r"(?i)in\s+reply\s+to\s+(?:the\s+)?(end of data|data|rcpt|mail|ehlo|helo|connect)")),
+    (
+        "exim",
+        re.compile(
+            r"(?i)(?:after|before|during|at) (?:the )?(end of data|data\b|rcpt|mail from|ehlo|helo|initial connection)"
+        ),
+    ),
+    ("sendmail", re.compile(r"(?i)>>> ?(\.|data|rcpt|mail|ehlo|helo)[^\n]*\n(?:<<< ?[45]\d\d|[^\n]*<<< ?[45]\d\d)")),
+    (
+        "while",
+        re.compile(
+            r"(?i)(?:while (?:sending|talking)|response to|issuing|command:?"
+            r"|error (?:in|on)) (?:the )?(end of data|message body|data\b|rcpt|mail from)"
+        ),
+    ),
+    ("received", re.compile(r"(?i)sent <<< (data|rcpt|mail|\.)")),
+    ("qmail", re.compile(r"(?i)(failed after i sent the message|does not like recipient|but sender was rejected)")),
+    ("google", re.compile(r"\(state (\d{1,2})\)")),
+)
+_PHASE_NAMES = {
+    **dict.fromkeys(
+        ("end of data", ".", "message body", "failed after i sent the message", "15", "16", "17", "18"), "end"
+    ),
+    **dict.fromkeys(("rcpt", "does not like recipient", "14"), "rcpt"),
+    **dict.fromkeys(
+        ("mail", "mail from", "ehlo", "helo", "but sender was rejected", "connect", "initial connection"), "mail"
+    ),
+    "data": "data",
+}
+
+
+def phase_of(text: str) -> str:
+    """Return the SMTP command after which a server refused: "mail", "rcpt", "data", "end", "" if it does not show."""
+    for _, pattern in _PHASES:
+        if found := pattern.search(text):
+            return _PHASE_NAMES.get(found[1].lower(), "")
+    return ""

@@ -1,0 +1,142 @@
+"""Which kind of mail a report is: returned, late, complained about, a receipt, an automatic answer.
+
+RFC 3464 and 6522 (delivery status), RFC 5965 (complaints), RFC 8098 (read receipts), RFC 3834 (automatic answers).
+"""
+
+import re
+
+from mail import bounce_signs as signs
+from mail import dsn, failed, returned
+from mail.bounce import by_words
+from mail.receive import Arrival
+
+
+def _report_type(arrival: Arrival) -> str:
+    is_report = arrival.root.kind == "multipart/report"
+    return arrival.root.parameters.get("report-type", "").lower() if is_report else ""
+
+
+def is_complaint(arrival: Arrival) -> bool:
+    """Tell whether a provider reports that somebody took our mail for spam (RFC 5965; Hotmail's plain form)."""
+    if _report_type(arrival) == "feedback-report" or any(dsn.parts(arrival.root, "message/feedback-report")):
+        return True
+    return bool(_PLAIN_COMPLAINT.match(arrival.subject)) and returned.has_original(arrival)
+
+
+_PLAIN_COMPLAINT = re.compile(r"\s*complaint about message from\b", re.IGNORECASE)
+
+
+def is_receipt(arrival: Arrival) -> bool:
+    receipt = any(
+        dsn.parts(arrival.root, "message/disposition-notification", "message/global-disposition-notification")
+    )
+    return receipt or _report_type(arrival) == "disposition-notification"
+
+
+def is_refusal_in_a_receipt(arrival: Arrival, human: str) -> bool:
+    """Tell whether a receipt says that a filter or a quota refused the mail (RFC 5429 2.1.2; older Dovecots)."""
+    said = " ".join(part.text()[:4000] for part in dsn.parts(arrival.root, "message/disposition-notification"))
+    refused = re.search(r"(?i)automatic-action.{0,60};\s*(?:deleted|failed|denied)", said)
+    return bool(refused) and bool(_REFUSED.search(human[:1000]))
+
+
+_REFUSED = re.compile(r"(?i)(?:automatically|was|been) (?:rejected|refused|returned)|(?:not|n't) (?:be )?delivered")
+
+
+def is_report(arrival: Arrival) -> bool:
+    """Tell whether a delivery-status part is what this mail is, not something that a person sent along."""
+    forwarded = signs.REPLY_OR_FORWARD.match(arrival.subject) and not from_daemon(arrival)
+    return arrival.root.kind == "multipart/report" or (
+        not forwarded and (from_daemon(arrival) or has_null_path(arrival))
+    )
+
+
+def from_daemon(arrival: Arrival) -> bool:
+    if any(signs.DAEMON.match(address) for address in arrival.from_addresses):
+        return True
+    named = arrival.from_name or ("" if arrival.from_addresses else arrival.header("from")).strip()
+    if named == "<>":
+        return True
+    signed = has_null_path(arrival) or not arrival.headers("return-path")
+    return signed and bool(signs.DAEMON_NAME.search(named))
+
+
+def has_null_path(arrival: Arrival) -> bool:
+    """Tell whether the envelope sender was empty, as far as the mail still shows it (RFC 5321 4.5.5)."""
+    path = arrival.header("return-path").strip()
+    return path == "<>" or bool(re.match(r"<?mailer-daemon\b", path, re.IGNORECASE))
+
+
+def is_bounce(arrival: Arrival, human: str) -> bool:
+    """Tell whether a mail without a machine-readable part is returned mail. human: its words, cut at the original.
+
+    It needs a sender or an envelope as mail systems have them, a subject or an opening that says so, and a fact:
+    a server's reply, the mail that came back, or the address that failed. From anybody else all of these.
+    """
+    if arrival.headers("x-failed-recipients"):
+        return True
+    start = _unquoted(human)[:3000]
+    says_so = bool(signs.BOUNCE_SUBJECT.search(arrival.subject))
+    opens_so = bool(signs.OPENING.search(start))
+    if not (says_so or opens_so):
+        return False
+    replies = bool(signs.REPLY_LINE.search(start))
+    came_back = returned.has_original(arrival)
+    if from_daemon(arrival):
+        return replies or came_back or bool(failed.named(arrival, start))
+    if has_null_path(arrival):
+        facts = replies or came_back or (says_so and bool(failed.named(arrival, start)))
+        return facts and not signs.AUTO_SUBJECT.match(arrival.subject)
+    if signs.REPLY_OR_FORWARD.match(arrival.subject) or _is_conversation(arrival):
+        return False
+    return says_so and opens_so and came_back and (replies or bool(by_words(start[:2000])))
+
+
+def _is_conversation(arrival: Arrival) -> bool:
+    return bool(arrival.header("x-mailer") or arrival.header("user-agent")) or len(arrival.references) > 1
+
+
+def _unquoted(text: str) -> str:
+    return re.sub(r"(?m)^[ \t]{0,3}[>＞|].*$", "", text)
+
+
+def is_success(arrival: Arrival, human: str) -> bool:
+    """Tell whether a mail system reports in words alone that a letter arrived."""
+    says_so = re.search(
+        r"success|\brelayed\b|^delivered:|return receipt|delivery receipt|配信完了|送信完了",
+        arrival.subject,
+        re.IGNORECASE,
+    )
+    return bool(says_so) and from_daemon(arrival)
+
+
+def is_automatic_answer(arrival: Arrival) -> bool:
+    """Tell whether a program answered: absence, acknowledgement, challenge (RFC 3834 and what came before it)."""
+    submitted = arrival.header("auto-submitted").lower()
+    if submitted.startswith(("auto-replied", "auto-notified")) or any(arrival.headers(name) for name in _ANSWER_FIELDS):
+        return True
+    told = arrival.header("precedence").lower() in ("auto_reply", "auto-reply", "autoreply")
+    told = told or "autoresponder" in arrival.header("x-post-messageclass").lower()
+    if told or signs.AUTO_SUBJECT.match(arrival.subject[:300]):
+        return True
+    answers = bool(arrival.in_reply_to or arrival.references) or bool(signs.REPLY_OR_FORWARD.match(arrival.subject))
+    if has_null_path(arrival) and not from_daemon(arrival) and (answers or submitted.startswith("auto-")):
+        return True
+    machine = has_null_path(arrival) or submitted.startswith("auto-") or bool(arrival.header("precedence"))
+    return machine and bool(signs.CHALLENGE.search(arrival.subject + "\n" + arrival.text[:1500]))
+
+
+_ANSWER_FIELDS = (
+    "x-autoreply",
+    "x-autorespond",
+    "x-autoresponder",
+    "x-auto-reply",
+    "x-autoreply-from",
+    "x-mail-autoreply",
+)
+
+
+def is_delay(arrival: Arrival, human: str) -> bool:
+    if signs.DELAY_WORDS.search(arrival.subject):
+        return True
+    return bool(signs.DELAY_WORDS.search(human[:3000])) and not signs.FINAL_WORDS.search(human[:3000])

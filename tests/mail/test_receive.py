@@ -1,0 +1,207 @@
+"""Reading incoming mail: who, what, which files; and that no bytes make it raise (defences 2 "Poison message")."""
+
+import base64
+from datetime import UTC, datetime
+
+import pytest
+
+from mail import html_text, mailboxes, mime, receive
+
+LETTER = """\
+Received: from a.example by b.example; Sun, 8 Nov 2026 07:00:00 +0900
+From: "=?iso-2022-jp?B?GyRCTmtMWhsoQg==?=" <taro..suzuki.@docomo.ne.jp>
+To: 3nen2kumi@mail.kaedehara.example
+Subject: =?utf-8?B?44GK55+l44KJ44Gb?=
+Message-ID: <1@docomo.ne.jp>
+In-Reply-To: <first@mail.kaedehara.example>
+References: <zero@mail.kaedehara.example>
+ <first@mail.kaedehara.example>
+Date: Sun, 8 Nov 2026 07:00:00 +0900
+"""
+
+
+def letter(content: str, head: str = LETTER) -> receive.Arrival:
+    return receive.read((head + content).encode())
+
+
+def test_a_letter_of_a_telephone():
+    mail = letter("\nおはようございます。\n")
+    assert mail.sole_from == "taro..suzuki.@docomo.ne.jp"
+    assert (mail.from_name, mail.subject, mail.text) == ("鈴木", "お知らせ", "おはようございます。")
+    assert (mail.message_id, mail.in_reply_to) == ("1@docomo.ne.jp", ("first@mail.kaedehara.example",))
+    assert mail.references == ("zero@mail.kaedehara.example", "first@mail.kaedehara.example")
+    assert (mail.date, mail.received) == (datetime(2026, 11, 7, 22, 0, tzinfo=UTC), 1)
+    assert not (mail.has_html or mail.attachments or mail.cut)
+    assert mail.header("Subject") == "お知らせ" and mail.headers("X-None") == []
+
+
+@pytest.mark.parametrize(
+    ("header", "found"),
+    [
+        ('"a@good.example" <evil@bad.example>', ["evil@bad.example"]),
+        ("a@good.example <evil@bad.example>", ["evil@bad.example"]),
+        ("a@x.example, b@y.example", ["a@x.example", "b@y.example"]),
+        ("<a@x.example> b@y.example", ["a@x.example", "b@y.example"]),
+        ("a@x.example b@y.example", ["a@x.example", "b@y.example"]),
+        ('"a..b"@docomo.ne.jp', ["a..b@docomo.ne.jp"]),
+        (".a.@ezweb.ne.jp (comment, with <b@y.example>)", [".a.@ezweb.ne.jp"]),
+        ("山田, 太郎 <t@x.example>", ["t@x.example"]),
+        ("=?utf-8?Q?evil=40bad.example=2C?= <t@x.example>", ["t@x.example"]),
+        ("friends: a@x.example, b@y.example;", ["a@x.example", "b@y.example"]),
+        ("<@relay.example:a@x.example>", ["a@x.example"]),
+        ("A@X.Example.", ["A@x.example"]),
+        ("Undisclosed:;", []),
+        ('"', []),
+        ("<", []),
+        ("nobody", []),
+    ],
+)
+def test_mailboxes_are_counted_with_suspicion(header, found):
+    assert [box.address for box in mailboxes.read(header.encode())] == found
+
+
+def test_two_from_fields_are_from_nobody():
+    mail = receive.read(b"From: a@x.example\nFrom: a@x.example\n\nx")
+    assert (mail.from_fields, len(mail.from_addresses), mail.sole_from) == (2, 2, "")
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"", b"\n", b"\r", b"\xff" * 300, b"From: \"\nTo: \"\n\nx", b"From: <\n\n", b"Message-ID: <\n\n",
+        b"Content-Type: text/plain; charset=x-unknown\n\n\xff\xfe", b"From: a:b@c,<d\n\n", b"Date: Mon, 99 Foo\n\n",
+        b"Content-Type: multipart/mixed\n\nx", b"Content-Type: ;;;\n\nx", b"Subject", b":\n:\n", b"From x\nFrom y\n",
+        b"Content-Type: multipart/mixed; boundary=\"\"\n\n--\n\nx", b"Date: Thu, 1 Jan 0001 00:00:00 +2359\n\n",
+        b"Content-Transfer-Encoding: base64\n\n!!!=", b"Content-Transfer-Encoding: uu\n\nbegin\n!!\n",
+    ],
+)  # fmt: skip
+def test_bytes_that_break_other_readers(raw):
+    """Among them those that make Python's own `email` package raise."""
+    mail = receive.read(raw)
+    assert isinstance(mail.text, str) and mail.sole_from == ""
+
+
+BOTH = """MIME-Version: 1.0
+Content-Type: multipart/mixed; boundary="m"
+
+--m
+Content-Type: multipart/alternative; boundary="a"
+
+--a
+Content-Type: text/plain; charset=utf-8
+
+言葉
+--a
+Content-Type: text/html; charset=utf-8
+
+<p>飾り</p>
+--a--
+--m
+Content-Type: application/pdf
+Content-Transfer-Encoding: base64
+Content-Disposition: attachment; filename*0*=iso-2022-jp''%1B%24B%46%7C%4B%5C; filename*1*=%1B%28B;
+ filename*2=".pdf"
+
+AAEC
+--m
+Content-Type: text/plain; name="=?utf-8?B?5ZCN57C/LnR4dA==?="
+
+not the words
+--m
+Content-Type: text/plain
+
+the footer
+--m--
+"""
+
+
+def test_the_plain_part_is_the_text_and_files_are_files():
+    mail = letter(BOTH)
+    assert (mail.text, mail.has_html) == ("言葉\nthe footer", True)
+    assert [(file.name, file.kind, file.size) for file in mail.attachments] == [
+        ("日本.pdf", "application/pdf", 3),
+        ("名簿.txt", "text/plain", 13),
+    ]
+    assert mail.attachments[0].content() == b"\x00\x01\x02"
+
+
+def test_html_alone_is_turned_into_words():
+    page = (
+        '<head><title>x</title><style>p{}</style></head><div style="display:none">preview</div><p>朝<br>昼 &amp; 夜</p>'
+    )
+    page += '<ul><li>一<li>二</ul><a href="https://a.example/?x=1&amp;y=2">ここ</a><script>alert("<p>")</script>'
+    mail = letter("Content-Type: text/html; charset=utf-8\n\n" + page)
+    assert mail.text == "朝\n昼 & 夜\n\n- 一\n- 二\n\nここ <https://a.example/?x=1&y=2>"
+
+
+def test_an_empty_plain_part_does_not_hide_the_html():
+    content = (
+        'Content-Type: multipart/alternative; boundary="a"\n\n--a\n\n \n--a\nContent-Type: text/html\n\n<b>here</b>\n'
+    )
+    assert letter(content).text == "here"
+
+
+def test_a_link_whose_words_are_its_address_is_written_once():
+    assert html_text.convert(
+        '<a href="https://a.example/">a.example</a> <a href="mailto:x@a.example">x@a.example</a>'
+    ) == ("a.example x@a.example")
+    assert html_text.convert('<a href="javascript:alert(1)">x</a><!-- <b>no</b> --> y') == "x y"
+
+
+def test_a_mail_inside_a_mail_keeps_its_words_to_itself():
+    inner = "From: b@y.example\nSubject: in\nContent-Type: text/plain\n\nsecret"
+    head = 'Content-Type: multipart/mixed; boundary="m"\n\n--m\n\nouter\n--m\n'
+    mail = letter(f"{head}Content-Type: message/rfc822\n\n{inner}\n--m--\n")
+    assert (mail.text, [file.kind for file in mail.attachments]) == ("outer", ["message/rfc822"])
+
+
+def test_broken_headers_are_mended():
+    """A folded line that lost its blank, a body that lost the empty line before it, lines of a mailbox."""
+    mail = receive.read(b"\n>From x\nFrom a 2026\nSubject: a long\nsubject line\nFrom: a@x.example\n\nbody")
+    assert (mail.subject, mail.sole_from, mail.text) == ("a long subject line", "a@x.example", "body")
+    mail = receive.read(b"From: a@x.example\nHello, no empty line here.\nYours\n")
+    assert (mail.sole_from, mail.text) == ("a@x.example", "Hello, no empty line here.\nYours\n".rstrip())
+
+
+def test_limits_are_told():
+    """64 KiB of header, 200 parts, 20 levels, the size of the mail (inbound rules, summary)."""
+    assert receive.read(b"X: " + b"y" * 70_000 + b"\n\nx").cut
+    parts = b"Content-Type: multipart/mixed; boundary=b\n\n" + b"--b\n\nx\n" * 300
+    assert receive.read(parts).cut and len(list(mime.read(parts).walk())) == mime.PARTS
+    deep = b"".join(b"Content-Type: multipart/mixed; boundary=%d\n\n--%d\n" % (level, level) for level in range(40))
+    assert receive.read(deep).cut
+    assert receive.read(b"From: a@x.example\n\n" + b"x" * 100, limit=50).cut
+    assert not receive.read(b"From: a@x.example\n\n" + b"x" * 100).cut
+
+
+def test_text_of_any_length_is_cut_not_refused():
+    raw = b"Content-Transfer-Encoding: base64\n\n" + base64.encodebytes(b"a" * 2_000_000)
+    assert len(receive.read(raw).text) == receive.LONGEST_TEXT
+
+
+@pytest.mark.parametrize(
+    ("text", "own"),
+    [
+        ("出席します。\n\n2026年11月3日(火) 10:00 学校 <a@b.example>:\n> 出欠を\n> お知らせください\n", "出席します。"),
+        ("OK\n\nOn Sun, 8 Nov 2026 school wrote:\n> x\n", "OK"),
+        ("OK\n\n-----Original Message-----\nFrom: x\nno quote marks", "OK"),
+        ("了解です\n-- \n山田 太郎\nTEL 000", "了解です"),
+        ("了解です\n──────────\n山田 太郎", "了解です"),
+        ("了解です\n\niPhoneから送信\n", "了解です"),
+        ("了解です\n\nSent from my iPhone", "了解です"),
+        ("一\n---\n" + "長い話\n" * 20, ("一\n---\n" + "長い話\n" * 20).rstrip()),
+        ("\n\n-- \n山田\n", ""),
+    ],
+)
+def test_what_the_writer_added(text, own):
+    assert receive.own_words(text) == own
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["\n", "\n \n\n", "\n\n-- \n山田\n", "\n\niPhoneから送信\n", "Content-Type: text/html\n\n<div><br></div>"],
+)
+def test_a_blank_mail_is_blank(content):
+    """T-26: a blank mail has a signature, or HTML without words."""
+    assert letter(content).is_blank
+    assert not letter("\n参加します\n").is_blank

@@ -1,0 +1,97 @@
+"""What reports are taken for: a folder of samples written for this, and the sentences of many servers (D-37, N-08).
+
+`inbound/expected.tsv` says of each sample kind, permanence, reason ("*": any) and the addresses that failed.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from mail import receive
+from mail.bounce import Refusal, judge
+from mail.reports import REASONS, explain
+
+SAMPLES = Path(__file__).parent / "inbound"
+SAID = {True: "permanent", False: "temporary", None: "-"}
+
+
+def rows() -> list[list[str]]:
+    lines = (SAMPLES / "expected.tsv").read_text(encoding="utf-8").splitlines()
+    return [line.split("\t") for line in lines if not line.startswith("#")]
+
+
+def sample(name: str) -> receive.Arrival:
+    return receive.read((SAMPLES / f"{name}.eml").read_bytes())
+
+
+@pytest.mark.parametrize(("name", "kind", "permanent", "reason", "failed"), rows(), ids=lambda row: row)
+def test_a_sample_is_understood(name, kind, permanent, reason, failed):
+    found = explain(sample(name))
+    assert (found.kind, SAID[found.permanent], " ".join(found.failed) or "-") == (kind, permanent, failed)
+    assert reason in ("*", found.reason or "-")
+    if kind in ("bounce", "delayed"):
+        assert found.reason in REASONS
+
+
+def test_every_sample_has_its_row_and_every_row_its_sample():
+    assert {row[0] for row in rows()} == {path.stem for path in SAMPLES.glob("*.eml")}
+    assert sum(row[1] == "bounce" for row in rows()) >= 80
+
+
+def lines(name: str) -> list[str]:
+    return [line for line in (SAMPLES / name).read_text(encoding="utf-8").splitlines() if line]
+
+
+def judged(line: str) -> bool:
+    """Judge one line of a server, refused at RCPT."""
+    code, _, rest = line.partition(" ") if line[3] == " " else (line[:3], "", line[4:])
+    first = rest.split(" ")[0].lstrip("#")
+    enhanced = first if first[:2] in ("4.", "5.") and first[2:].replace(".", "").isdigit() else ""
+    return judge(Refusal(line, int(code), enhanced, "rcpt", "parents.example")).permanent
+
+
+@pytest.mark.parametrize("line", lines("permanent.txt"))
+def test_these_sentences_mean_that_the_address_is_dead(line):
+    assert judged(line)
+
+
+@pytest.mark.parametrize("line", lines("temporary.txt"))
+def test_these_sentences_exclude_nobody(line):
+    assert not judged(line)
+
+
+def test_several_recipients_only_ours_counts():
+    mail = sample("dsn-two-one-soft")
+    assert explain(mail, "Hanako@parents.example").permanent is True
+    full = explain(mail, "taro@parents.example")
+    assert (full.permanent, full.reason, full.failed) == (False, "full", ("taro@parents.example",))
+    assert explain(mail, "nobody@parents.example").permanent is False
+
+
+def test_the_letter_that_came_back_is_known():
+    for name in ("postfix-user-unknown", "qmail-no-mailbox", "powermta", "exim-mailbox-full", "arf-redacted"):
+        assert explain(sample(name)).original.message_id == "aaaaaaaqgezdgnbvgy3tqojq@mail.kaedehara.example"
+
+
+def test_the_words_of_the_server_are_kept_short():
+    found = explain(sample("postfix-user-unknown"))
+    assert found.text.startswith("550 5.1.1 <hanako@parents.example>: Recipient address rejected")
+    assert found.phase == "rcpt"
+    long = (
+        b"From: MAILER-DAEMON@x.example\nSubject: failure notice\n\n<a@b.example>:\nuser unknown 550 " + b"so " * 5000
+    )
+    assert len(explain(receive.read(long)).text) <= 500
+
+
+def test_a_machine_that_reports_forgery_is_no_reader_who_complains():
+    assert explain(sample("arf-abuse")).is_about_a_reader
+    assert not explain(sample("arf-auth-failure")).is_about_a_reader
+    assert not explain(sample("ordinary-reply")).is_about_a_reader
+
+
+def test_words_of_our_own_letter_decide_nothing():
+    """Behind the border stands what we wrote ourselves: it may well speak of full mailboxes."""
+    raw = (SAMPLES / "qmail-no-mailbox.eml").read_bytes()
+    raw = raw.replace(b"Content-Transfer-Encoding: base64", b"X: y") + b"Your mailbox is full. Quota exceeded.\n"
+    found = explain(receive.read(raw))
+    assert (found.reason, found.permanent) == ("unknown_user", True)
