@@ -5,6 +5,7 @@ is the Organization row instead (`core.organization.settings` puts the two toget
 """
 
 import os
+import re
 import tomllib
 from dataclasses import dataclass, field, fields, replace
 from ipaddress import ip_address
@@ -14,6 +15,9 @@ from urllib.parse import urlsplit
 from words import N_
 
 HERE = Path(__file__).parent
+LONGEST_OFFSET_S = 20 * 366 * 86400
+_WEB_ROOT = re.compile(r"https?://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?(?:/[a-z0-9._~/-]*)?", re.IGNORECASE)
+_DOMAIN = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)*", re.IGNORECASE)
 
 
 class BadConfig(Exception):
@@ -84,11 +88,11 @@ def load(environ: dict[str, str] | None = None) -> Config:
 
 
 def _file(path: Path) -> dict[str, object]:
-    if not path.exists():
-        return {}
     try:
         found = tomllib.loads(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as wrong:
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as wrong:
         raise BadConfig(f"kairan.toml cannot be read: {wrong}") from wrong
     unknown = sorted(set(found) - {one.name for one in fields(Config)})
     if unknown:
@@ -102,7 +106,7 @@ def _typed(given: dict[str, object]) -> dict[str, object]:
     for name, value in given.items():
         try:
             typed[name] = kinds.get(name, str)(value)  # type: ignore[operator]
-        except ValueError as wrong:
+        except (TypeError, ValueError, OverflowError) as wrong:
             raise BadConfig(f"KAIRAN_{name.upper()} must be a number, not {value!r}") from wrong
     return typed
 
@@ -112,11 +116,17 @@ def check(config: Config) -> Config:
     host, colon, port = config.http.rpartition(":")
     if not (colon and port.isdigit() and 0 < int(port) < 65536 and host):
         raise BadConfig(f"KAIRAN_HTTP must be host:port such as 127.0.0.1:8000, not {config.http!r}")
+    if config.base_url and not is_web_root(config.base_url):
+        raise BadConfig(f"KAIRAN_BASE_URL must be like https://kairan.example.jp, not {config.base_url!r}")
+    if config.mail_domain and not _DOMAIN.fullmatch(config.mail_domain):
+        raise BadConfig(f"KAIRAN_MAIL_DOMAIN must be like mail.example.jp, not {config.mail_domain!r}")
     if config.inlet and config.door is None:
         raise BadConfig(f"KAIRAN_INLET must be lmtp://host:port or smtp://host:port, not {config.inlet!r}")
     for name in ("rate", "domain_rate", "hold_s"):
         if (getattr(config, name) or 0) < 0:
             raise BadConfig(f"KAIRAN_{name.upper()} cannot be negative")
+    if not abs(config.clock_offset_s) <= LONGEST_OFFSET_S:  # nan is no distance either
+        raise BadConfig("KAIRAN_CLOCK_OFFSET_S moves the clock by 20 years at most")
     if config.clock_offset_s and config.smtp and not is_loopback(config.smtp):
         raise BadConfig("KAIRAN_CLOCK_OFFSET_S works only while letters go to this machine (loopback)")
     return replace(config, base_url=config.base_url.rstrip("/"), mail_domain=config.mail_domain.lower())
@@ -124,11 +134,17 @@ def check(config: Config) -> Config:
 
 def is_loopback(url: str) -> bool:
     """Say whether a mail route leads to this machine itself."""
-    host = urlsplit(url).hostname or ""
-    if host == "localhost":
-        return True
     try:
-        return ip_address(host).is_loopback
+        host = urlsplit(url).hostname or ""
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def is_web_root(url: str) -> bool:
+    """Say whether this is a web address to which paths can be added, and which may stand in the header of a letter."""
+    try:
+        return bool(_WEB_ROOT.fullmatch(url)) and bool(urlsplit(url).hostname) and urlsplit(url).port != 0
     except ValueError:
         return False
 

@@ -89,8 +89,7 @@ def cleaned(fields: dict[str, str]) -> dict[str, str]:
 
 
 def _clean_url(raw: str) -> str:
-    parts = urlsplit(raw)
-    if raw and (parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment):
+    if raw and not ground.is_web_root(raw):
         raise accounts.Refused("base_url", N_("This is not a web address. It looks like https://kairan.example.jp"))
     return raw.rstrip("/")
 
