@@ -13,6 +13,11 @@ from typing import Literal
 from mail.bounce_words import ORDER, Kind
 from mail.deliver import Reply
 
+# The one thing that a link says: that a list of bad senders is behind the refusal.
+_LISTS = re.compile(
+    r"(?i)(?<![!-~])[!-~]{0,40}://[!-~]{0,60}(?:openspf|spamhaus|spamcop|sorbs|senderbase|barracudacentral)[!-~]*"
+)
+
 DEAD: frozenset[Kind] = frozenset(("unknown_user", "unknown_host", "moved", "closed"))
 
 CARRIERS = (
@@ -115,6 +120,7 @@ def _within(domain: str, parents: tuple[str, ...]) -> bool:
 
 def plain(text: str) -> str:
     """Return the words of a text: lower case, single blanks, without addresses and links, which are nobody's words."""
+    text = _LISTS.sub(" blocklist ", text)
     bare = re.sub(r"(?<![!-~])[!-~]*(?:@|://)[!-~]*", " ", text.lower().replace("’", "'").replace("´", "'"))
     return " ".join(re.sub(r"[\"<>\[\]|*]+", " ", bare).split())
 

@@ -14,9 +14,7 @@ _DOMAIN = r"[A-Za-z0-9_.-]{2,255}"
 _ADDRESS = rf"[A-Za-z0-9!#$%&*+/=?^_`{{|}}~.-]{{1,128}}@{_DOMAIN}"
 _QUOTED = rf"\"[!#-\[\]-~]{{1,64}}\"@{_DOMAIN}"
 _ONE = rf"(?:{_QUOTED}|{_ADDRESS})"
-_ALONE = re.compile(
-    rf"(?m)^[ \t*>-]{{0,20}}(?:\S{{0,20}}[ \t])?[<(\[\"']?({_ONE})[>)\]\"']?[ \t]*(?:[:;,.]|\.\.\.|$|\()"
-)
+_ALONE = re.compile(rf"(?m)^[ \t*>-]{{0,20}}(?:\S{{0,20}}[ \t])?[<(\[\"']?({_ONE})[>)\]\"']?[ \t]*(?:[:;,.<(]|$)")
 _BEHIND_WORDS = re.compile(
     r"(?i)(?:rcpt to|recipients?(?: address(?:es)?)?|addressee|unknown user|user unknown|no such user"
     r"|undeliverable to|delivered to|deliver(?:ed|y)? (?:the |your |a )?(?:message |mail |e-?mail |failed )?(?:to"

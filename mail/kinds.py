@@ -119,11 +119,21 @@ def is_automatic_answer(arrival: Arrival) -> bool:
     told = told or "autoresponder" in arrival.header("x-post-messageclass").lower()
     if told or signs.AUTO_SUBJECT.match(arrival.subject[:300]):
         return True
-    answers = bool(arrival.in_reply_to or arrival.references) or bool(signs.REPLY_OR_FORWARD.match(arrival.subject))
-    if has_null_path(arrival) and not from_daemon(arrival) and (answers or submitted.startswith("auto-")):
+    if from_daemon(arrival):
+        return False
+    machine = _has_automatic_signs(arrival)
+    if machine and (arrival.in_reply_to or arrival.references or signs.REPLY_OR_FORWARD.match(arrival.subject)):
         return True
-    machine = has_null_path(arrival) or submitted.startswith("auto-") or bool(arrival.header("precedence"))
-    return machine and bool(signs.CHALLENGE.search(arrival.subject + "\n" + arrival.text[:1500]))
+    return machine and bool(signs.CHALLENGE.search(f"{arrival.subject}\n{arrival.text[:1500]}"))
+
+
+def _has_automatic_signs(arrival: Arrival) -> bool:
+    """Tell whether a program sent this, and no mailing list, whose letters are answers of people."""
+    if arrival.headers("list-id") or arrival.headers("list-post"):
+        return False
+    fields = f"{arrival.header('x-auto-response-suppress')} {arrival.header('precedence')}".lower()
+    submitted = arrival.header("auto-submitted").lower().startswith("auto-")
+    return submitted or has_null_path(arrival) or bool(re.search(r"\b(?:oof|autoreply|all|bulk|junk)\b", fields))
 
 
 _ANSWER_FIELDS = (

@@ -30,7 +30,10 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 _QUOTED_LOCAL = r"\"(?:[^\"\\\s]|\\.){1,64}\""
-_ADDRESS = re.compile(rf"(?:{_QUOTED_LOCAL}|[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~.-]{{1,128}})@[A-Za-z0-9_.\[\]-]{{1,255}}")
+# In a header whatever is no delimiter belongs to the address: half an address would be somebody else's.
+_IN_HEADER = re.compile(rf"(?:{_QUOTED_LOCAL}|[^\s\"<>,;:()@\[\]\\]{{1,128}})@[^\s\"<>,;:()@\\]{{1,255}}")
+# In sentences, Japanese ones above all, words stand right beside it.
+_IN_TEXT = re.compile(rf"(?:{_QUOTED_LOCAL}|[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~.-]{{1,128}})@[A-Za-z0-9_.\[\]-]{{1,255}}")
 
 
 def read(raw: bytes) -> list[Mailbox]:
@@ -45,7 +48,12 @@ def read(raw: bytes) -> list[Mailbox]:
 
 def addresses(text: str) -> list[str]:
     """Return every address in a stretch of text, each once, in its order."""
-    return list(dict.fromkeys(_shaped(found[0]) for found in _ADDRESS.finditer(text[:LONGEST]) if _fits(found[0])))
+    found = (match[0] for match in _IN_TEXT.finditer(text[:LONGEST]))
+    return list(dict.fromkeys(_shaped(one) for one in found if _fits(one) and "." in one.rpartition("@")[2].strip(".")))
+
+
+def _in_header(text: str) -> list[str]:
+    return list(dict.fromkeys(_shaped(match[0]) for match in _IN_HEADER.finditer(text) if _fits(match[0])))
 
 
 @dataclass(slots=True)
@@ -87,11 +95,11 @@ def _entries(text: str) -> list[_Entry]:
 def _mailboxes(entry: _Entry) -> list[Mailbox]:
     """Read one entry. With brackets the address is in them, and what stands before is a name, which may hold an @."""
     inside = entry.inside.strip()
-    found = addresses(inside.rpartition(":")[2] if inside.startswith("@") else inside)
+    found = _in_header(inside.rpartition(":")[2] if inside.startswith("@") else inside)
     if found:
         name = _name(entry.before or entry.comment)
-        return [Mailbox(name, one) for one in [*found, *addresses(entry.behind)]]
-    return [Mailbox(_name(entry.comment), one) for one in addresses(f"{entry.before} {entry.behind}")]
+        return [Mailbox(name, one) for one in [*found, *_in_header(entry.behind)]]
+    return [Mailbox(_name(entry.comment), one) for one in _in_header(f"{entry.before} {entry.behind}")]
 
 
 def _name(text: str) -> str:
@@ -101,7 +109,7 @@ def _name(text: str) -> str:
 
 
 def _fits(text: str) -> bool:
-    return len(text) <= address.LONGEST + 2 and "." in text.rpartition("@")[2].strip(".") or text.endswith("@localhost")
+    return len(text) <= address.LONGEST + 2 and text.rpartition("@")[2].strip(".") != ""
 
 
 def _shaped(text: str) -> str:

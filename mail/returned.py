@@ -12,6 +12,8 @@ from mail.receive import Arrival
 
 LONGEST = 16_000
 """Characters of what a server says that are looked at."""
+LEAST = 20
+"""With fewer before the border, what the server says must stand behind it."""
 
 # Each entry is one kind of line between what a server says and the mail that it returns.
 _BORDER = re.compile(
@@ -20,7 +22,8 @@ _BORDER = re.compile(
             r"^[ \t>]{0,4}[-=_*#+~]{2,60}[^\n]{0,60}(?:original (?:message|mail|headers?)|copy of (?:the|your|my)"
             r"|returned (?:message|mail)|below this line|unsent message|undelivered message"
             r"|(?:message|mail) (?:text |headers? |contents? |body )?follows|transmitted (?:message|headers)"
-            r"|message headers?|headers? (?:of|from|follow)|your (?:original )?(?:message|mail)\b"
+            r"|message headers?|headers? (?:of|from|follow)"
+            r"|your (?:original )?(?:message|mail) (?:follows|is|below)"
             r"|元の(?:メール|メッセージ)|オリジナル|原文|本文)[^\n]{0,80}$",
             r"^[ \t]{0,4}(?:the )?(?:(?:text|contents?|header|body) of )?(?:your |the |this )?"
             r"(?:original |returned |undelivered |rejected |unsent )?(?:message|mail|e-mail)"
@@ -53,7 +56,8 @@ def human(arrival: Arrival) -> str:
     """Return what a server says in words, without the mail that it returns."""
     text = arrival.text[:LONGEST]
     found = _BORDER.search(text)
-    return text[: found.start()] if found else text
+    before = text[: found.start()] if found else text
+    return before if len(before.strip()) >= LEAST else text
 
 
 def has_original(arrival: Arrival) -> bool:

@@ -78,7 +78,7 @@ def test_two_from_fields_are_from_nobody():
 def test_bytes_that_break_other_readers(raw):
     """Among them those that make Python's own `email` package raise."""
     mail = receive.read(raw)
-    assert isinstance(mail.text, str) and mail.sole_from == ""
+    assert isinstance(mail.text, str) and "." not in mail.sole_from
 
 
 BOTH = """MIME-Version: 1.0
