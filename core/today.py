@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from peewee import JOIN, Case, ModelSelect, fn
+from peewee import JOIN, Alias, Case, Field, ModelSelect, fn
 
 from core import archive, progress
 from core.archive import Row
@@ -20,6 +20,8 @@ from models import Child, Cover, Delivery, MailingList, Membership, Notice, Pers
 SHOWN = 5
 UNREAD_FOR = timedelta(days=7)
 """How long a notice that was not read by all stays among what needs somebody."""
+STRANGE_FOR = timedelta(days=30)
+"""How long a letter that was meant for another family stays among what needs somebody."""
 UNREAD_AFTER = timedelta(hours=12)
 """Ordinary notices are given this time before anybody is troubled; urgent ones none."""
 REFUSING = ("bounced", "complained", "refusing")
@@ -27,14 +29,15 @@ REFUSING = ("bounced", "complained", "refusing")
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """How many households a notice went to, and how many have confirmed or were told by telephone."""
+    """How many households a notice went to, how many have confirmed, and how many others were told by telephone."""
 
     households: int = 0
-    done: int = 0
+    read: int = 0
+    told: int = 0
 
     @property
     def left(self) -> int:
-        return self.households - self.done
+        return self.households - self.read - self.told
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +71,14 @@ class Members:
 
 @dataclass(frozen=True, slots=True)
 class Today:
-    """The whole first page. `troubled`: how many people cannot be reached by mail, and the first names."""
+    """The whole first page. `strange`: said to be meant for another family; `troubled`: how many people cannot be
+    reached by mail, and the first names.
+    """
 
     asking: list[Row]
     running: list[tuple[Row, Progress]]
     unread: list[Line]
+    strange: list[Delivery]
     pending: Members
     troubled: tuple[int, list[Person]]
     nameless: Members
@@ -84,7 +90,7 @@ class Today:
     def matters(self) -> int:
         """Return how many matters need somebody now."""
         one_each = (self.pending.count, self.troubled[0], self.nameless.count)
-        return len(self.asking) + len(self.running) + len(self.unread) + sum(bool(one) for one in one_each)
+        return len((*self.asking, *self.running, *self.unread, *self.strange)) + sum(bool(one) for one in one_each)
 
 
 def of(rights: Rights, now: datetime) -> Today:
@@ -98,6 +104,7 @@ def of(rights: Rights, now: datetime) -> Today:
         asking=asking,
         running=running(rights, now),
         unread=[line for line in _lines(unread, counts) if line.count.left][:SHOWN],
+        strange=_strange(rights, now),
         pending=_in_lists(_people(rights, "manage").where(Membership.state == "pending")),
         troubled=_troubled(rights),
         nameless=_nameless(rights),
@@ -146,23 +153,29 @@ def seen_lists(rights: Rights) -> set[int] | None:
 def households(notices: Collection[int], lists: Collection[int] | None) -> dict[int, Count]:
     """Count households of notices as the board does: read by one guardian is read by the household."""
     mine = Cover.list.in_(list(lists)) if lists is not None else Delivery.id.is_null(False)
-    confirmed = Delivery.read_at.is_null(False) | Delivery.told_at.is_null(False)
     household = fn.COALESCE(Cover.household, "")
     alone = Case(None, [(household == "", Delivery.id)], 0)
     units = (
-        Delivery.select(Delivery.notice, fn.MAX(Case(None, [(confirmed, 1)], 0)).alias("done"))
+        Delivery.select(Delivery.notice, _any(Delivery.read_at, "read"), _any(Delivery.told_at, "told"))
         .join(Cover, JOIN.LEFT_OUTER)
         .where(Delivery.notice.in_(list(notices)), Delivery.reason.not_in(NOT_COUNTED), mine)
         .group_by(Delivery.notice, household, alone)
         .alias("units")
     )
     found = (
-        Delivery.select(units.c.notice_id, fn.COUNT(units.c.done), fn.SUM(units.c.done))
+        Delivery.select(
+            units.c.notice_id, fn.COUNT(units.c.read), fn.SUM(units.c.read), fn.SUM(units.c.told * (1 - units.c.read))
+        )
         .from_(units)
         .group_by(units.c.notice_id)
         .tuples()
     )
-    return {notice: Count(total, done) for notice, total, done in found}
+    return {notice: Count(*counted) for notice, *counted in found}
+
+
+def _any(moment: Field, name: str) -> Alias:
+    """Return 1 for a household of which one reader has this moment, else 0."""
+    return fn.MAX(Case(None, [(moment.is_null(False), 1)], 0)).alias(name)
 
 
 # ── people ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -172,6 +185,15 @@ def _people(rights: Rights, need: str) -> ModelSelect:
     """Return the memberships of lists that the user may view or manage; no practice lists."""
     mine = rights.lists(need).where(MailingList.practice_of.is_null()).select(MailingList.id).order_by()
     return Membership.select(Membership.id).where(Membership.list.in_(mine))
+
+
+def _strange(rights: Rights, now: datetime) -> list[Delivery]:
+    """Return the letters that a reader said were meant for another family, while the mail to that address stands."""
+    stopped = _people(rights, "view").where(Membership.state == "stopped", Membership.stopped_by == "reader")
+    said = Delivery.select().where(
+        Delivery.strange_at > now - STRANGE_FOR, Delivery.person.in_(stopped.select(Membership.person))
+    )
+    return list(said.order_by(Delivery.strange_at.desc()).limit(SHOWN))
 
 
 def _troubled(rights: Rights) -> tuple[int, list[Person]]:

@@ -69,9 +69,16 @@ def test_reads_are_counted_in_households(hanako, school):
     Delivery.update(read_at=clock.now()).where(Delivery.notice == made, Delivery.name == "青山 健太").execute()
     Notice.update(state="sent", finished_at=clock.now()).where(Notice.id == made.id).execute()
     count = today.households([made.id], None)[made.id]
-    assert count.done == 1
+    assert (count.read, count.told) == (1, 0)
     for address in ("/history", f"/history/{made.id}", "/notices"):
         assert f"1／{count.households}世帯" in page(hanako, address)
+
+
+def test_told_by_telephone_is_not_confirmed(hanako, school):
+    made = sent(school, "遠足のお知らせ")
+    Delivery.update(told_at=clock.now()).where(Delivery.notice == made, Delivery.name == "青山 健太").execute()
+    text = page(hanako, f"/history/{made.id}")
+    assert "0／" in text and "電話で伝えた 1世帯" in text
 
 
 @pytest.mark.parametrize(("asked", "found"), [("遠足", True), ("ぞうり", True), ("運動会", False)])

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 import clock
-from core import accounts, board, rights, today
+from core import accounts, board, leaving, responses, rights, today
 from models import Letter, MailingList, Membership, Notice, Person, Role, User, Wording
 from tests import cast_notices
 from tests.counting import queries
@@ -75,8 +75,8 @@ def test_households_are_counted_as_on_the_board(school):
     for lists in (None, [school.lists["1-1"].id], [school.lists["2-1"].id]):
         drawn = board.draw(sent.notice, lists=lists)
         counted = today.households([sent.notice.id], lists)
-        expected = {sent.notice.id: today.Count(len(drawn.units), len(drawn.units) - drawn.left)} if drawn.units else {}
-        assert counted == expected
+        expected = today.Count(len(drawn.units), drawn.count("read"), drawn.count("told"))
+        assert counted == ({sent.notice.id: expected} if drawn.units else {})
 
 
 def test_other_lists_are_not_counted_or_named(as_, school):
@@ -175,3 +175,14 @@ def test_administrator_alone_is_asked_to_invite(school):
     mamoru = school.users["守"]
     User.delete().where(User.id != mamoru.id).execute()
     assert today.steps(mamoru, rights.rights_of(mamoru)) == today.Steps(True, False, False)
+
+
+def test_a_letter_for_another_family_needs_somebody(as_, school):
+    """Decision 2."""
+    sent = cast_notices.send([school.lists["1-1"]], by=school.users["花子"])
+    leaving.strange(sent.deliveries["石川 直樹"], clock.now())
+    text = as_("花子").get("/").text
+    assert "別のご家庭あて" in text and f"/members/{school.people['石川 直樹'].id}" in text
+    assert today.of(rights.rights_of(school.users["太郎"]), clock.now()).strange == []
+    leaving.resume(responses.find(sent.deliveries["石川 直樹"].token), [school.lists["1-1"].id], clock.now())
+    assert today.of(rights.rights_of(school.users["花子"]), clock.now()).strange == []
