@@ -48,7 +48,7 @@ def check(number: int) -> Any:
     audience = audiences.resolve(notice)
     if missing := notices.gaps(notice, audience):
         return _back_to_gap(notice, missing)
-    part = {"letter": "notices/_letter.html", "send": "notices/_send.html"}.get(request.args.get("part", ""))
+    part = {"letter": "notices/_letter.html", "send": "notices/_send_again.html"}.get(request.args.get("part", ""))
     return web.answer("notices/check.html", part, **_everything(notice, audience, _when(request.args.get("at", ""))))
 
 

@@ -84,6 +84,14 @@ def test_htmx_gets_one_part(hanako, draft):
         assert "<html" not in body(answer)
 
 
+def test_the_last_letter_leaves_after_the_chosen_time(hanako, draft):
+    """X-09"""
+    tomorrow = clock.local(clock.now()).date() + timedelta(days=1)
+    address = f"/notices/{draft.id}/check?part=send&at={tomorrow}T07:00"
+    text = body(hanako.get(address, headers={"HX-Request": "true"}))
+    assert re.search(r'<dd id="pace" hx-swap-oob="true">.*あす 7:0\d', text)
+
+
 def test_rate_and_end_are_shown(hanako, draft):
     """X-09."""
     assert "全部で1分以内" in page(hanako, f"/notices/{draft.id}/check")
