@@ -5,6 +5,7 @@ from datetime import datetime
 from io import StringIO
 
 import clock
+from blueprints.results.views import class_title
 from core.board_rows import ADVICE, STATES, Reader
 from web import _
 
@@ -32,7 +33,7 @@ def _by_class(one: Reader) -> tuple:
 
 
 def _line(one: Reader) -> list[str]:
-    rooms = dict.fromkeys("-".join(part for part in (cell.grade, cell.class_name) if part) for cell in one.cells)
+    rooms = dict.fromkeys(class_title(cell.grade, cell.class_name) for cell in one.cells)
     return [
         _joined(rooms),
         _joined(dict.fromkeys(cell.child_name for cell in one.cells)),

@@ -127,6 +127,11 @@ def title_of(room: Room, board: Board) -> str:
     if not grade and not name:
         alone = all(one.list_name for one in board.rooms)
         return room.list_name if alone and room.list_name else _("%(list)s, without a class", list=room.list_name)
+    return class_title(grade, name)
+
+
+def class_title(grade: str, name: str) -> str:
+    """Return 「3年2組」, which no spreadsheet takes for the second of March."""
     if not grade.isdecimal():
         return " ".join(part for part in (grade, name) if part)
     return _("Class %(grade)s-%(name)s", grade=grade, name=name) if name else _("Year %(grade)s", grade=grade)

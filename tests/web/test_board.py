@@ -235,6 +235,7 @@ def test_the_file_holds_everybody_and_no_formula(as_, school, sent):
     by_name = {one["保護者"]: one for one in lines}
     assert by_name["石川 直樹"]["状態"] == "確認済み" and by_name["石川 直樹"]["確認した日時"]
     assert by_name["和田 幸子"]["電話"] == "000-0000-0001"
+    assert by_name["石川 直樹"]["組"] == "1年1組"  # 1-1 would become the first of January
     assert "'=HYPERLINK(1)" in by_name
     assert "@" not in answer.data.decode("utf-8-sig")
     assert Log.select().where(Log.action == "board.exported", Log.number == sent.notice.id).count() == 1
