@@ -10,6 +10,7 @@ import models
 import tasks
 from blueprints.public.moments import Answered
 from core import leaving, limits, organization, responses
+from core.letters import SAMPLE_TOKEN
 from core.stamps import stamp
 from models import Delivery
 from web import row_number
@@ -39,7 +40,7 @@ def read(token: str):
     """Show the notice; take the press of 「見ました」, or the touch that the script reports."""
     delivery = _delivery(token)
     if delivery is None:
-        return _unknown()
+        return _unknown(token)
     if request.method == "POST":
         return _confirm(delivery)
     responses.visit(delivery, "r", agent=_agent(), inside=_is_inside(), now=clock.now())
@@ -95,7 +96,7 @@ def leave(token: str):
     """Show which mail can be stopped or resumed here; act only on a press (decision 2)."""
     delivery = _delivery(token)
     if delivery is None:
-        return _unknown()
+        return _unknown(token)
     if request.method == "POST":
         return _act(delivery)
     return _leave_page(delivery)
@@ -130,7 +131,7 @@ def one_click(token: str):
     """Stop the letter's lists for a mail program's button (RFC 8058): 200 whatever the body, no cookie, repeatable."""
     delivery = _delivery(token)
     if delivery is None:
-        return _unknown()
+        return _unknown(token)
     if request.method == "GET":
         return _leave_page(delivery)
     here = url_for("public.leave", token=delivery.token)
@@ -149,8 +150,10 @@ def _delivery(token: str) -> Delivery | None:
     return found
 
 
-def _unknown() -> tuple[str, int]:
+def _unknown(token: str) -> tuple[str, int]:
     """Say kindly that the page does not open; guessing is slowed by network, a valid token never is (T-44)."""
+    if token == SAMPLE_TOKEN:  # pressed in an own copy or a preview
+        return render_template("public/unknown.html", sample=True), 404
     network = limits.network(request.remote_addr)
     tries = limits.hit(f"unknown token {network}", clock.now(), UNKNOWN_WINDOW_S)
     return render_template("public/unknown.html"), 404 if tries <= UNKNOWN_PER_NETWORK else 429

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 import clock
-from core import responses
+from core import letters, responses
 from models import Delivery, Letter, Log, Membership, Notice, Person, Visit
 from tests import cast_notices
 from tests.cast_notices import OTHER_PHONE, PHONE, SCANNER, fresh, outcome
@@ -369,3 +369,9 @@ def test_a_withdrawn_notice_is_not_announced_as_newer(reader, hers, school):
     Notice.update(state="withdrawn").where(Notice.id == later.notice.id).execute()
     after = page(reader.get(f"/r/{hers.token}"))
     assert before.count('class="fusen"') == after.count('class="fusen"') + 1
+
+
+@pytest.mark.parametrize("path", ["/r/", "/u/"])
+def test_the_link_of_a_preview_says_that_it_is_a_sample(reader, school, path):
+    answer = reader.get(path + letters.SAMPLE_TOKEN)
+    assert answer.status_code == 404 and "見本" in answer.get_data(as_text=True)
