@@ -18,10 +18,11 @@ HOURS = (6, 12, 24, 48, 72, 168)
 
 
 class NewForm(Form):
-    """Beginning a notice: the key that makes a double tap harmless, and whether it is urgent."""
+    """Beginning a notice: the key that makes a double tap harmless, whether it is urgent, or only practice."""
 
     form_key = HiddenField()
     urgent = BooleanField(false_values=("", "0", "false"))
+    practice = BooleanField(false_values=("", "0", "false"))
 
 
 class RecipientsForm(Form):

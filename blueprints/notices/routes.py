@@ -10,7 +10,7 @@ import web
 from blueprints.notices import asked, bp, check, compose, own_copy, steer
 from blueprints.notices.drafts import own_draft
 from blueprints.notices.forms import NewForm
-from core import archive, notices, today
+from core import accounts, archive, choosing, notices, today
 from words import N_
 
 __all__ = ["asked", "bp", "check", "compose", "own_copy", "steer"]
@@ -47,12 +47,14 @@ def booked() -> str:
 @bp.post("/new")
 @web.needs("send")
 def new() -> Response:
-    """Begin a notice; a double tap finds the same draft again."""
-    form = NewForm()
+    """Begin a notice; a double tap finds the same draft again. Practice goes to the writer's own list."""
+    form, now = NewForm(), clock.now()
     notice = notices.draft(
-        current_user, form_key=(form.form_key.data or "")[:64] or None, urgent=bool(form.urgent.data), now=clock.now()
+        current_user, form_key=(form.form_key.data or "")[:64] or None, urgent=bool(form.urgent.data), now=now
     )
     web.own_notice(notice.id, "send")
+    if form.practice.data and not choosing.chosen(notice) and (mine := accounts.practice_list(current_user, now)):
+        notices.choose(notice, lists=[mine.id], now=now)
     return web.go("notices.recipients", number=notice.id)
 
 

@@ -7,7 +7,7 @@ import pytest
 import clock
 from core import audience as audiences
 from core import notices
-from models import Notice, Target, millis
+from models import MailingList, Notice, Target, millis
 
 CLASS, OTHER = "1-1", "2-1"
 
@@ -58,6 +58,14 @@ def test_an_urgent_notice_begins_urgent(hanako):
     hanako.post("/notices/new", data={"form_key": "k1", "urgent": "1"})
     assert Notice.get().urgent
     assert Notice.get().useful_s == 6 * 3600
+
+
+def test_practice_begins_with_the_own_list(hanako, school):
+    school.users["花子"].email = school.users["花子"].email or "hanako@example.org"
+    school.users["花子"].save()
+    hanako.post("/notices/new", data={"form_key": "k-self", "practice": "1"})
+    target = Target.get(Target.notice == Notice.get(Notice.form_key == "k-self"))
+    assert (target.kind, target.number) == ("list", MailingList.get(MailingList.practice_of == school.users["花子"]).id)
 
 
 def test_beginning_is_no_get(hanako):
