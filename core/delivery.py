@@ -26,6 +26,7 @@ from models import (
     Person,
     db,
     insert_rows,
+    millis,
 )
 from words import N_
 
@@ -255,7 +256,11 @@ def mark_unknown(number: int, owner: str, now: datetime) -> None:
 
 def settle_by_read(delivery: Delivery, now: datetime) -> None:
     """A read shows that the letter arrived: unknown → accepted."""
-    Letter.update(state="accepted", done_at=now).where(Letter.delivery == delivery, Letter.state == "unknown").execute()
+    # Every press comes by here: plain SQL costs a tenth of what building the statement does.
+    db.execute_sql(
+        "UPDATE letter SET state = 'accepted', done_at = ? WHERE delivery_id = ? AND state = 'unknown'",
+        (millis(now), delivery.id),
+    )
 
 
 def expire(now: datetime) -> int:

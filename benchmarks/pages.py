@@ -1,0 +1,142 @@
+"""How fast a reader's press is answered, beside a page that does nothing, under the same server.
+
+    python -m benchmarks.pages [SECONDS]
+
+Each press writes. Goals (design, the send engine): at least half of the bare page's rate at 16 connections, p99 at
+most 50 ms there, no error at 64, also while a notice is going out.
+"""
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count, cycle
+from statistics import median, quantiles
+
+import config as ground
+from benchmarks import house
+from models import Delivery
+
+READERS = 4000
+
+
+@dataclass
+class Run:
+    """What came of some seconds of load: seconds for each answer, and what was no good answer."""
+
+    times: list[float] = field(default_factory=list)
+    errors: int = 0
+    seconds: float = 0.0
+
+    @property
+    def rate(self) -> float:
+        return len(self.times) / self.seconds
+
+    @property
+    def p99_ms(self) -> float:
+        return quantiles(self.times, n=100)[98] * 1000
+
+
+def load(port: int, paths: Iterator[str], connections: int, seconds: float) -> Run:
+    """Post to one path after the other over so many connections that are kept open."""
+    run = Run()
+    began = time.monotonic()
+
+    async def everybody() -> None:
+        await asyncio.gather(*[_somebody(port, paths, began + seconds, run) for _ in range(connections)])
+
+    asyncio.run(everybody())
+    run.seconds = time.monotonic() - began
+    return run
+
+
+async def _somebody(port: int, paths: Iterator[str], end: float, run: Run) -> None:
+    stream = None
+    while time.monotonic() < end:
+        asked = time.perf_counter()
+        try:
+            stream = stream or await asyncio.open_connection("127.0.0.1", port)
+            status, kept = await asyncio.wait_for(_post(*stream, next(paths)), 30)
+        except (OSError, asyncio.IncompleteReadError, TimeoutError):
+            status, kept = 0, False
+        if status in (200, 303):
+            run.times.append(time.perf_counter() - asked)
+        else:
+            run.errors += 1
+        if not kept and stream:
+            stream[1].close()
+            stream = None
+    if stream:
+        stream[1].close()
+
+
+async def _post(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str) -> tuple[int, bool]:
+    writer.write(f"POST {path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: bench\r\nContent-Length: 0\r\n\r\n".encode())
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
+    length = int(head.partition("content-length:")[2].split("\r\n")[0] or 0)
+    await reader.readexactly(length)
+    return int(head.split()[1]), "connection: close" not in head
+
+
+@contextmanager
+def serving(*command: str, port: int, **environ: str) -> Iterator[None]:
+    """Run a web server until the end."""
+    running = subprocess.Popen([sys.executable, "-m", *command], cwd=ground.HERE, env={**os.environ, **environ})
+    try:
+        house.until(lambda: house.answers(port), 30)
+        time.sleep(1)
+        yield
+    finally:
+        running.terminate()
+        running.wait(40)
+
+
+def main(seconds: float = 3.0) -> None:
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {seconds:.0f} s a run, medians of {house.ROUNDS}\n")
+    port, bare = house.free_port(), house.free_port()
+    with house.sink() as sink, house.installation(READERS, sink, http=f"127.0.0.1:{port}") as config:
+        notice = house.begun()
+        paths = cycle([f"/r/{one.token}" for one in Delivery.select(Delivery.token).where(Delivery.notice == notice)])
+        own = {"KAIRAN_DATA": str(config.data), "KAIRAN_HTTP": config.http, "KAIRAN_SMTP": config.smtp}
+        with (
+            serving("cli", "pages", port=port, **own),
+            serving("benchmarks.hello", f"127.0.0.1:{bare}", port=bare),
+        ):
+            found: dict[str, list[Run]] = {}
+            for _ in range(house.ROUNDS):
+                for connections in (16, 64):
+                    hello = load(bare, ("/hello" for _ in count()), connections, seconds)
+                    found.setdefault(f"hello {connections}", []).append(hello)
+                    found.setdefault(f"press {connections}", []).append(load(port, paths, connections, seconds))
+            _table(found)
+            with house.senders(config, 2):
+                run = load(port, paths, 64, max(seconds, 5))
+            house.row("press while a notice goes out, 64 connections", f"{run.rate:,.0f}/s")
+            house.row("  p99", f"{run.p99_ms:.0f} ms")
+            house.row("  errors", str(run.errors), "goal 0", run.errors == 0)
+            house.row("  letters sent meanwhile", f"{house.accepted(notice):,}")
+
+
+def _table(found: dict[str, list[Run]]) -> None:
+    for connections in (16, 64):
+        hello, press = found[f"hello {connections}"], found[f"press {connections}"]
+        rate, bare = median(one.rate for one in press), median(one.rate for one in hello)
+        p99, errors = median(one.p99_ms for one in press), sum(one.errors for one in press)
+        house.row(f"bare page, {connections} connections", f"{bare:,.0f}/s")
+        house.row(f"press, {connections} connections", f"{rate:,.0f}/s")
+        at_16 = connections == 16
+        _goal("  to the bare page", f"{rate / bare:.2f}", "goal ≥ 0.5", rate / bare >= 0.5, at_16)
+        _goal("  p99", f"{p99:.0f} ms", "goal ≤ 50 ms", p99 <= 50, at_16)
+        house.row("  errors", str(errors), "goal 0", errors == 0)
+
+
+def _goal(what: str, figure: str, goal: str, reached: bool, counts: bool) -> None:
+    house.row(what, figure, goal if counts else "", reached if counts else None)
+
+
+if __name__ == "__main__":
+    main(*map(float, sys.argv[1:2]))

@@ -1,0 +1,180 @@
+"""How fast letters leave, beside the simplest thing that could send them.
+
+    python -m benchmarks.send [LETTERS]
+
+Absolute figures swing with the machine; the ratios are taken in the same run, round about, and hold (medians of
+five). Goals: the send engine's part of the design.
+"""
+
+import os
+import re
+import smtplib
+import subprocess
+import sys
+import time
+from statistics import median
+
+import clock
+from benchmarks import house
+from core import claiming
+from core.letters import Desk
+from core.organization import settings
+from core.sending import Sender
+from mail.sign import Signer
+from models import Letter
+
+LETTERS = 2000
+MANY = 20_000
+
+
+class Unsigned(Sender):
+    """The engine without the arithmetic of signatures, to see what the rest costs."""
+
+    def _sign(self, raw: bytes, force: object) -> bytes:
+        return raw
+
+
+def main(letters: int = LETTERS) -> None:
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {letters} letters, medians of {house.ROUNDS}\n")
+    with house.sink() as port, house.installation(letters, port) as config:
+        compose_us, raw = _compose()
+        rounds = []
+        for _ in range(house.ROUNDS):
+            rounds.append((_bare(port, raw, letters), _rsa(), _unsigned(config, letters), *_signed(config, letters)))
+    bare, rsa, unsigned, signed, seconds = (median(column) for column in zip(*rounds, strict=True))
+    small, large = (_memory(count) for count in (LETTERS, MANY))
+    house.row("bare smtplib loop, bytes ready, one connection", f"{bare:,.0f}/s")
+    house.row("OpenSSL RSA-2048 on two cores", f"{rsa:,.0f}/s")
+    house.row("compose one letter", f"{compose_us:.0f} µs", "goal ≤ 60 µs", compose_us <= 60)
+    house.row("unsigned, one process", f"{unsigned:,.0f}/s")
+    _ratio("  to the bare loop", unsigned / bare, 1.2)
+    house.row("signed, two processes", f"{signed:,.0f}/s")
+    _ratio("  to the bare loop", signed / bare, 0.20, 0.30)
+    _ratio("  to OpenSSL", signed / rsa, 0.45, 0.55)
+    house.row(
+        f"{letters} signed letters, confirm to the sink", f"{seconds:.1f} s", "goal ≤ 5 s, then 3 s", seconds <= 5
+    )
+    house.row(f"peak memory of a sender, {LETTERS:,} letters", f"{small:.0f} MB")
+    house.row(f"peak memory of a sender, {MANY:,} letters", f"{large:.0f} MB", "goal ≤ 120 MB, flat", large <= 120)
+
+
+def _ratio(what: str, ratio: float, goal: float, then: float | None = None) -> None:
+    house.row(what, f"{ratio:.2f}", f"goal ≥ {goal}" + (f", then {then}" if then else ""), ratio >= goal)
+
+
+def _compose() -> tuple[float, bytes]:
+    """Return microseconds for making one letter of a running notice, and the bytes of one, signed."""
+    notice = house.begun()
+    numbers = [one.id for one in Letter.select(Letter.id).where(Letter.notice == notice).limit(500)]
+    rows = [claiming.of_row(Letter.get_by_id(number)) for number in numbers]
+    desk, now = Desk(settings()), clock.now()
+    raw = desk.letter(rows[0], False, now)
+
+    def once() -> float:
+        began = time.perf_counter()
+        for row in rows:
+            desk.letter(row, False, now)
+        return (time.perf_counter() - began) / len(rows) * 1e6
+
+    Letter.update(state="cancelled").where(Letter.notice == notice).execute()
+    return house.middle(once), Signer("kairan", "mail.school.example", _key()).sign(raw)
+
+
+def _key() -> bytes:
+    import config
+
+    return config.current().key("dkim.pem")
+
+
+def _bare(port: int, raw: bytes, letters: int) -> float:
+    """Return letters a second of a loop that has every byte ready."""
+    from mail.deliver import dotted
+
+    ready = dotted(raw)
+    with smtplib.SMTP("127.0.0.1", port) as smtp:
+        smtp.ehlo()
+        began = time.perf_counter()
+        for number in range(letters):
+            smtp.docmd("MAIL", f"FROM:<b-{number}@mail.school.example>")
+            smtp.docmd("RCPT", f"TO:<reader{number}@parents.example>")
+            smtp.docmd("DATA")
+            smtp.send(ready)
+            smtp.getreply()
+        return letters / (time.perf_counter() - began)
+
+
+def _rsa() -> float:
+    """Return the signatures a second that OpenSSL makes on two cores."""
+    said = subprocess.run(
+        ["openssl", "speed", "-seconds", "1", "-multi", "2", "rsa2048"], capture_output=True, text=True, check=True
+    ).stdout
+    return float(re.search(r"rsa\s+2048 bits\s+\S+\s+\S+\s+([\d.]+)", said)[1])
+
+
+def _unsigned(config: object, letters: int) -> float:
+    house.begun()
+    heart = Unsigned(config)
+    began = time.perf_counter()
+    while heart.step(lambda: False):
+        pass
+    passed = time.perf_counter() - began
+    heart.close()
+    return letters / passed
+
+
+def _signed(config: object, letters: int) -> tuple[float, float]:
+    """Return letters a second of two real sender processes, and the seconds from confirming to the last letter."""
+    with house.senders(config, 2):
+        began = time.perf_counter()
+        notice = house.begun()
+        filled = time.perf_counter()
+        house.until(lambda: house.accepted(notice) == letters, 300)
+        ended = time.perf_counter()
+    return letters / (ended - filled), ended - began
+
+
+def _memory(letters: int) -> float:
+    """Return the peak memory in MB of a process that sends so many letters."""
+    said = subprocess.run(
+        [sys.executable, "-m", "benchmarks.send", "--memory", str(letters)], capture_output=True, text=True, check=True
+    )
+    return float(said.stdout)
+
+
+def _send_and_tell_memory(letters: int) -> None:
+    with house.sink() as port, house.installation(0, port) as config:
+        made = subprocess.run(
+            [sys.executable, "-m", "benchmarks.send", "--fill", str(config.data), str(port), str(letters)], check=True
+        )
+        assert made.returncode == 0
+        heart = Unsigned(config)
+        heart.drain()
+        heart.close()
+        print(house.peak_mb())
+
+
+def _fill(folder: str, port: str, letters: int) -> None:
+    """Make letters in the installation of another process, so that its memory shows the sending alone."""
+    from pathlib import Path
+
+    import config as ground
+    from core import organization
+
+    config = ground.Config(
+        data=Path(folder), smtp=f"smtp://127.0.0.1:{port}", rate=0, domain_rate=0, mail_domain="mail.school.example"
+    )
+    organization.open_tables(ground.use(config))
+    house.add_readers(letters)
+    house.begun()
+
+
+if __name__ == "__main__":
+    match sys.argv[1:]:
+        case ["--memory", count]:
+            _send_and_tell_memory(int(count))
+        case ["--fill", folder, port, count]:
+            _fill(folder, port, int(count))
+        case [count]:
+            main(int(count))
+        case _:
+            main()
