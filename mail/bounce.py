@@ -87,6 +87,8 @@ def judge(refusal: Refusal) -> Verdict:
         return Verdict(said)
     if refusal.code == 552:
         return Verdict("full")
+    if refusal.code in _SYNTAX:
+        return Verdict("other")
     if is_carrier(refusal.domain) and _is_filter(refusal):
         return Verdict("filtered")
     if said and (refusal.phase not in ("data", "end") or refusal.enhanced in _DEAD_CODES or _names_it(refusal)):
@@ -138,6 +140,7 @@ _BY_CODE: dict[str, Kind] = {
 }
 _DEAD_CODES = frozenset(code for code, kind in _BY_CODE.items() if kind in DEAD) - {"5.4.4"}
 _OURS = {"5.1.7", "5.1.8", "5.4.5"}
+_SYNTAX = {500, 502, 503, 504}
 _OUR_LOGIN = {530, 534, 535, 538}
 
 

@@ -53,10 +53,11 @@ _TOO_LARGE = (
     r"|demasiado grande|troppo grande|слишком большо|过大|過大"
 )
 _OUR_SENDER = (
-    r"sender (?:\S{1,20} ){0,2}?(?:rejected|denied|refused|verif\w*|unverified|callout"
+    r"sender(?:'s)? (?:\S{1,20} ){0,2}?(?:rejected|denied|refused|verif\w*|unverified|callout"
     r"|not (?:found|exist|allowed|auth\w*|valid|verified)|does not|is not|invalid|blocked|unknown|undefined|has no"
-    r"|is on|bad|domain|id|address|reputation|policy)"
-    r"|(?:verify\w*|verification|callback|callout) (?:\S{1,20} ){0,4}?(?:sender|failed)"
+    r"|is on|bad|domain|id|address|reputation|policy)|sender's|(?:from|invalid|missing|bad|message|mail) header"
+    r"|header (?:field|address|line)|your (?:e-?mail |mail )?address (?:is|was|has|does)|送信元|差出人"
+    r"|送信者(?:の|が)|(?:verify\w*|verification|callback|callout) (?:\S{1,20} ){0,4}?(?:sender|failed)"
     r"|(?:invalid|unknown|bad|unresolvable|no such|bogus) (?:\S{1,20} )?sender"
     r"|(?:access denied|bad outbound|unauthenticated|unauthorized|spoofed|fake|forged) sender"
     r"|not (?:\S{1,20} )?authenticated|\bhelo\b|\behlo\b"
@@ -99,15 +100,15 @@ _REFUSED = (
 )
 _NETWORK = (
     r"connection (?:\S{1,20} ){0,2}?(?:timed|refused|reset|lost|closed|dropped|died|failed|error|broken|attempt)"
-    r"|connect(?:ion)? to |time[ds]? ?-?out|timeout|not reachable|not responding|no route to"
-    r"|(?:network|host|server|destination) (?:is |was )?unreachable|lost connection|\bloops?\b|looping|mail ?loop"
-    r"|hop count|too many (?:hops|received)|retry (?:time|limit|timeout)|(?:queue|system) (?:for )?too long"
-    r"|been in the queue|expired|time limit|(?:not|n't) (?:\S{1,20} ){0,3}?be delivered (?:for|within|in|after"
-    r"|during)|could not be delivered for|(?:server|system|service|host|mail ?server) (?:\S{1,20} )?(?:busy"
-    r"|temporarily|too busy|not responding|not available|not respond|down\b|unavailable|shutting)"
-    r"|try(?:ing)? again later|temporar(?:y|ily) (?:\S{1,20} )?(?:fail|error|problem|unavail|reject|defer|suspend"
-    r"|system|local|lookup|dns|server|resource)"
-    r"|(?:delivery|lookup|dns|resolution|system|transient|failed|failure)(?: \S{1,20})? temporar"
+    r"|connect(?:ion)? to |time[ds]? ?-?out|timeout|badprimary|mailbox server (?:was )?not"
+    r"|not reachable|not responding|no route to|(?:network|host|server|destination) (?:is |was )?unreachable"
+    r"|lost connection|\bloops?\b|looping|mail ?loop|hop count|too many (?:hops|received)"
+    r"|retry (?:time|limit|timeout)|(?:queue|system) (?:for )?too long|been in the queue|expired|time limit"
+    r"|(?:not|n't) (?:\S{1,20} ){0,3}?be delivered (?:for|within|in|after|during)|could not be delivered for"
+    r"|(?:server|system|service|host|mail ?server) (?:\S{1,20} )?(?:busy|temporarily|too busy|not responding"
+    r"|not available|not respond|down\b|unavailable|shutting)|try(?:ing)? again later"
+    r"|temporar(?:y|ily) (?:\S{1,20} )?(?:fail|error|problem|unavail|reject|defer|suspend|system|local|lookup|dns"
+    r"|server|resource)|(?:delivery|lookup|dns|resolution|system|transient|failed|failure)(?: \S{1,20})? temporar"
     r"|delivery temporarily suspended|deferred|host name lookup failure|name server timeout"
     r"|dns (?:lookup )?(?:timeout|timed|temporar|server failure|servfail)|servfail|transient"
     r"|(?:wasn't|was not|not) able to establish|establish an smtp"
@@ -150,7 +151,8 @@ _MOVED = (
 _CLOSED = (
     r"(?:host|domain|system|server|site|destination|address|machine"
     r"|recipient domain) (?:\S{1,40} ){0,2}?(?:does not|doesn't|do not|don't|will not|never) (?:accept|receive"
-    r"|support|handle) (?:any )?(?:e-?|inbound |smtp |network )?(?:mail|messages)|null ?mx"
+    r"|support|handle) (?:any )?(?:e-?|inbound |smtp |network )?(?:mail|messages)"
+    r"|does not (?:accept|receive) (?:any )?(?:e-?)?mail$|null ?mx"
     r"|no (?:e-?)?mail (?:is )?(?:service|accepted) (?:here|at|for)"
     r"|not accept(?:ing)? (?:any )?(?:network )?(?:e-?mail|messages)(?: at all)"
     r"|(?:we|i) (?:do not|don't) accept (?:e-?)?mail\b(?! from)|do(?:es)? not accept mail \(|send-only"
@@ -165,7 +167,7 @@ _UNKNOWN_HOST = (
     r"|undefined) (?:\S{1,20} )?(?:domain|host|hosts|system|address)?\b(?=.{0,40}(?:domain|host|system|route))"
     r"|nxdomain|name or service not known|(?:couldn't|could not|cannot|can't|unable to|failed to|not) (?:find"
     r"|locate|resolve|be resolved|route)(?: \S{1,40}){0,3}? (?:hosts?|domain|mx|mail exchanger|mail server"
-    r"|address)|unrout[e]?able|unresolvable|non-?existent ?(?:domain|hosts?)|nonexistentdomain|no mx\b"
+    r"|address)|unrout[e]?able|unresolvable|non-?existent ?(?:domain|hosts?)|nonexistentdomain|no mx\b|no mail hosts?"
     r"|no mail exchanger|no valid (?:hosts?|mx|mail exchang\w*|ip)|no (?:ip )?address (?:record|found for host)"
     r"|lookups? failed permanently|illegal host/domain|bad destination (?:system|host)|bad-?domain"
     r"|infodomainnonexistent|does not exist in dns|isn't (?:a )?valid domain"
@@ -189,13 +191,13 @@ _UNKNOWN = (
     rf"|wrong|unable to (?:find|locate|identify)"
     rf"|(?:cannot|can't|could not|couldn't|did not|didn't) (?:find|locate)|no local"
     rf"|isn't a(?: valid)?) (?:\S{{1,30}} ){{0,2}}?\b{_WHO}\b"
-    r"|no (?:mail ?box|such (?:person|one|local)|one (?:here|by|at)|account (?:by|with|for|here)"
+    r"|no (?:mail ?box|user\b|such (?:person|one|local)|one (?:here|by|at)|account (?:by|with|for|here)"
     r"|user (?:by|here|with)|(?:\S{1,20} )?recipients? (?:found|by))"
     r"|(?:nobody|no one|no-one) (?:here )?(?:by|with|of) that"
     r"|there is no (?:\S{1,30} ){0,3}?(?:user|one|person|account|mailbox|recipient)"
     r"|(?:we|i) (?:have no|don't have|do not have) (?:\S{1,30} ){0,3}?(?:user|account|mailbox|recipient|customer)"
     r"|(?:doesn't|does not) have (?:an?|any) (?:\S{1,40} )?(?:account|mailbox|user)"
-    r"|not (?:our|a) (?:customer|member|subscriber|user)|this user (?:doesn't|does not|is not)"
+    r"|not (?:our|a) (?:customer|subscriber|user)|this user (?:doesn't|does not|is not)"
     r"|recip(?:ient)?notfound|nosuchuser|no_such_user|user_?unknown|unknown_?user|bad[-_]mailbox"
     r"|adr\.\w{0,20}notfound|rcp-p1|cuda_nsu|illegal alias|undeliverable address|address not found"
     r"|(?:e-?mail )?address couldn't be found|wasn't found at|(?:does not|doesn't|did not|no longer) exist"
@@ -230,6 +232,7 @@ ORDER: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     ("policy", re.compile(_OUR_SENDER)),
     ("temporary", re.compile(_NETWORK)),
     ("suspended", re.compile(_SUSPENDED)),
+    ("temporary", re.compile("temporarily")),
     ("filtered", re.compile(_RECIPIENT_FILTER)),
     ("policy", re.compile(_POLICY)),
     ("moved", re.compile(_MOVED)),
