@@ -103,8 +103,9 @@ def choose(job: Job, *, encoding: str | None = None, mapping: tuple[str, ...] | 
         job.detail = detail
         detail["mapping"] = list(guess_mapping(sheet_of(job)))
     elif mapping is not None:
-        allowed = {*FIELDS, ATTRIBUTE, ""}
-        detail["mapping"] = [name if name in allowed else "" for name in mapping]
+        allowed, columns = {*FIELDS, ATTRIBUTE, ""}, len(detail["mapping"])
+        wanted = [name if name in allowed else "" for name in mapping[:columns]]
+        detail["mapping"] = wanted + [""] * (columns - len(wanted))
     job.detail = detail
     Job.update(detail=detail).where(Job.id == job.id, Job.state == "ready").execute()
 

@@ -8,22 +8,20 @@ and only up to a limit (defences.md, archive bombs).
 import csv
 import io
 import re
-import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from python_calamine import CalamineError, load_workbook
-
+from core import roster_excel
 from words import N_
 
 MOST_BYTES = 4 * 2**20
 MOST_ROWS = 20_000
 MOST_COLUMNS = 200
-MOST_UNPACKED = 100 * 2**20
 LONGEST_LONE = 300
 
 ENCODINGS = {"utf-8": "UTF-8", "cp932": "Shift_JIS", "iso-2022-jp": "ISO-2022-JP", "utf-16": "UTF-16"}
 _ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_NO_SIGN = b"\x85\x40"  # stands for nothing in CP932, so it becomes U+FFFD
 _GUARDED = re.compile(r"'+[=+\-@\t\r＝＋－＠]")
 _LONE = re.compile(r"^(?P<name>[^<]*?)[\s　,、;:：]*<?(?P<address>[^\s　<>,、;]+[@＠][^\s　<>,、;]+)>?[\s　,、;]*$")
 
@@ -109,6 +107,9 @@ def _pairs(part: bytes) -> bytes:
             made.append(high)
             continue
         low = next(rest, 0x21)
+        if high > 0x7E or not 0x21 <= low <= 0x7E:
+            made += _NO_SIGN
+            continue
         first = (high - 0x21) // 2 + (0x81 if high < 0x5F else 0xC1)
         second = low + (0x7E if high % 2 == 0 else (0x20 if low > 0x5F else 0x1F))
         made += bytes((first, second))
@@ -180,28 +181,7 @@ def _pieces(line: str) -> list[str]:
 def _excel(content: bytes) -> Iterator[tuple[int, list[str]]]:
     """Give (row number, cells) of the first sheet that holds anything."""
     try:
-        if content.startswith(_ZIP):
-            _no_bomb(content)
-        with load_workbook(io.BytesIO(content)) as book:
-            for name in book.sheet_names:
-                rows = book.get_sheet_by_name(name).to_python(skip_empty_area=False, nrows=MOST_ROWS + 2)
-                if any(any(cell != "" for cell in row) for row in rows):
-                    yield from ((number, [_as_text(cell) for cell in row]) for number, row in enumerate(rows, 1))
-                    return
-    except (CalamineError, zipfile.BadZipFile) as wrong:
+        rows = roster_excel.rows_of(content, MOST_ROWS + 2, MOST_COLUMNS)
+    except roster_excel.Unread as wrong:
         raise Unreadable(N_("This Excel file cannot be read. Save it again as .xlsx, or as CSV.")) from wrong
-
-
-def _no_bomb(content: bytes) -> None:
-    with zipfile.ZipFile(io.BytesIO(content)) as packed:
-        if sum(one.file_size for one in packed.infolist()) > MOST_UNPACKED:
-            raise Unreadable(N_("This Excel file cannot be read. Save it again as .xlsx, or as CSV."))
-
-
-def _as_text(cell: object) -> str:
-    """Print a cell as people see it: whole floats without their point, dates without a midnight."""
-    if isinstance(cell, bool) or cell is None:
-        return "" if cell is None else str(cell)
-    if isinstance(cell, float) and cell.is_integer():
-        return str(int(cell))
-    return str(cell).removesuffix(" 00:00:00")
+    yield from enumerate(rows, 1)

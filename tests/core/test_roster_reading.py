@@ -73,6 +73,26 @@ def test_a_broken_excel_file_is_refused_with_a_sentence(zenko):
         roster.read(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1 nothing")
 
 
+def test_a_tiny_excel_file_cannot_ask_for_the_memory_of_the_machine(zenko):
+    """Archive bombs: one cell in the farthest corner means 17,000,000,000 of them for the reader."""
+    book = openpyxl.Workbook()
+    book.active["A1"], book.active["XFD1048576"] = "氏名", "x"
+    held = io.BytesIO()
+    book.save(held)
+    with pytest.raises(roster.Unreadable):
+        roster.read(held.getvalue(), "名簿.xlsx")
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_after_an_escape_of_iso_2022_jp_are_read_or_refused(content):
+    """Law 6: what is no pair of JIS X 0208 becomes U+FFFD, which the plan refuses line by line."""
+    try:
+        sheet = roster.read(b"x\x1b$B" + content)
+    except roster.Unreadable:
+        return
+    assert sheet.rows
+
+
 @pytest.mark.parametrize("content", [b"", b"\r\n\r\n", b",,,\r\n"])
 def test_nothing_is_refused_with_a_sentence(content):
     with pytest.raises(roster.Unreadable):

@@ -100,7 +100,8 @@ def test_what_families_see_is_changed_and_recorded(as_, free):
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("name", ""), ("mail_domain", "x y"), ("base_url", "kairan"), ("base_url", "http://["), ("language", "xx")]
+    ("field", "value"),
+    [("name", ""), ("mail_domain", "x y"), ("base_url", "kairan"), ("base_url", "http://["), ("language", "xx")],
 )
 def test_bad_value_keeps_what_was_typed_and_changes_nothing(as_, free, field, value):
     answer = as_("守").post("/admin/organization", data={**HOUSE, field: value})

@@ -81,6 +81,14 @@ def test_what_cannot_be_read_is_refused_with_a_sentence(as_, one, data, word):
     assert Job.select().count() == 0
 
 
+@pytest.mark.parametrize("columns", [["name"], ["name"] * 50, ["", "address", "no such column"]])
+def test_more_or_fewer_columns_than_the_file_has_change_nothing_about_it(begin, columns):
+    """Law 6: a forged form."""
+    browser, where = begin()
+    browser.post(f"{where}/read", data={"column": columns})
+    assert browser.get(where).status_code == 200
+
+
 def test_undo_gives_the_list_back(begin, one):
     browser, where = begin()
     confirm(browser, where)
