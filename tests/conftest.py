@@ -1,11 +1,13 @@
 """What every test stands on: a fresh installation in a temporary folder, and the small school of `cast`."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from argon2 import PasswordHasher
+from flask import Flask
 
 import clock
 import config as ground
@@ -15,12 +17,28 @@ from tests import cast
 
 
 @pytest.fixture(scope="session")
-def key_box(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One set of keys for the whole run: making an RSA key for each test would take minutes."""
-    folder = tmp_path_factory.mktemp("keys")
+def mould(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One fresh installation for the whole run, to be copied: making keys and tables for each test takes minutes."""
+    folder = tmp_path_factory.mktemp("mould")
     organization.prepare(ground.Config(data=folder))
     models.db.close()
-    return folder / "keys"
+    return folder
+
+
+@pytest.fixture(scope="session")
+def key_box(mould: Path) -> Path:
+    """The keys that all tests share."""
+    return mould / "keys"
+
+
+@pytest.fixture(scope="session")
+def one_app(mould: Path) -> Flask:
+    """One web application for the whole run: making its routes and templates takes longer than most tests."""
+    from app import create_app
+
+    made = create_app(ground.Config(data=mould))
+    models.db.close()
+    return made
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -30,11 +48,12 @@ def quick_passwords() -> None:
 
 
 @pytest.fixture
-def config(tmp_path: Path, key_box: Path) -> Iterator[ground.Config]:
+def config(tmp_path: Path, mould: Path) -> Iterator[ground.Config]:
     """An installation of its own: data folder, keys, empty tables; letters go nowhere."""
     data = tmp_path / "data"
     data.mkdir(mode=0o700)
-    (data / "keys").symlink_to(key_box)
+    (data / "keys").symlink_to(mould / "keys")
+    shutil.copy(mould / "kairan.db", data / "kairan.db")
     made = ground.Config(data=data, mail_domain="mail.school.example", base_url="http://kairan.test")
     ground.use(made)
     organization.prepare(made)
@@ -46,17 +65,18 @@ def config(tmp_path: Path, key_box: Path) -> Iterator[ground.Config]:
 @pytest.fixture
 def school(config: ground.Config) -> cast.School:
     """The organization with its users, lists and families, and noise that no query may catch."""
-    return cast.build()
+    with models.db.atomic():
+        return cast.build()
 
 
 @pytest.fixture
-def app(school: cast.School, config: ground.Config):
+def app(one_app: Flask, school: cast.School) -> Iterator[Flask]:
     """The web application of the school, forms without CSRF tokens (one test checks these)."""
-    from app import create_app
-
-    made = create_app(config)
-    made.config.update(TESTING=True, WTF_CSRF_ENABLED=False)
-    return made
+    kept = dict(one_app.config)
+    one_app.config.update(TESTING=True, WTF_CSRF_ENABLED=False)
+    yield one_app
+    one_app.config.clear()
+    one_app.config.update(kept)
 
 
 @pytest.fixture
