@@ -47,6 +47,8 @@ def in_the_house(command: Callable) -> Callable:
             organization.prepare(config)
         except PermissionError as wrong:
             fail(f"No right to write in {wrong.filename}. Run this as the user who owns the folder.")
+        except OSError as wrong:
+            fail(f"The data folder cannot be made: {wrong.strerror} ({wrong.filename}). Choose another with KAIRAN_DATA.")
         return command(*args, **kwargs)
 
     return prepared

@@ -31,6 +31,13 @@ def test_init_is_repeatable_and_prints_the_link(run, config):
     assert first.stdout == again.stdout == f"http://kairan.test/setup/{organization.setup_token(config)}\n"
 
 
+def test_a_data_folder_that_cannot_be_made_is_one_clear_line(run, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("KAIRAN_DATA", str(tmp_path / "file" / "data"))
+    ended = run(init)
+    assert ended.exit_code == 1 and "KAIRAN_DATA" in ended.output and "Traceback" not in ended.output
+
+
 def test_org_set_changes_only_what_is_given(run):
     assert run(org, "set", "--name", "もみじ小学校", "--language", "en").exit_code == 0
     assert run(org, "set", "--postal", "〒000-0000 例示市").exit_code == 0
