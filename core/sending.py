@@ -32,8 +32,10 @@ log = logging.getLogger("kairan.sending")
 PAUSES_S = (5, 10, 20, 40, 60)
 IDLE_S = 0.2
 GLANCE_S = 0.1
+TIDY_S = 3600.0
 HANG_UP_S = 10.0  # carriers ask that connections are not held without need (field 3.4)
 LAST_S = 60.0  # until a letter at which the connection broke is tried again
+VANISHED_MOST = 2  # letters in a row of which nobody knows; then it is the server that hangs, and all wait
 LATER_S = 900.0  # until a letter is tried again that could not be written by a fault of ours
 HOUSEKEEPING_S = 5.0
 
@@ -61,6 +63,12 @@ class Owner:
                 return False
             path.unlink(missing_ok=True)
         return True
+
+    def tidy(self, now: float) -> None:
+        """Remove the locks of senders that died without letters in hand. Young ones may only be about to be taken."""
+        for path in self._folder.glob("sender-*"):
+            if path.exists() and now - path.stat().st_mtime > TIDY_S:
+                self.is_dead(path.name)
 
     def leave(self) -> None:
         """Give the lock back at the end of an orderly life."""
@@ -91,13 +99,14 @@ class Sender:
     def __init__(self, config: Config) -> None:
         self._config = config
         self.owner = Owner(config.data / "run")
+        self.owner.tidy(time.time())
         self.boot = boot_id()
         self._catcher: Catcher | None = None
         self._connection: Connection | None = None
         self._route: Route | None = None
         self._signer: Signer | None = None
         self._signs_for = ""
-        self._failures = 0
+        self._failures = self._vanished = 0
         self._swept = self._finished = self._worked = self._looked = 0.0
         self._blocking: set[str] = set()
         self._desk: Desk | None = None
@@ -213,8 +222,11 @@ class Sender:
             if reply.code in (501, 553) and addresses.violates_rfc(letter.address):
                 bare = not bare
                 reply = self._send_bytes(connection, letter, desk, bare)
-        except Vanished:
+        except Vanished as gone:
             delivery.mark_unknown(letter.id, self.owner.name, clock.now())
+            self._vanished += 1
+            if self._vanished >= VANISHED_MOST:
+                raise Unreachable("", "broken") from gone
             return False
         except addresses.BadAddress:
             self._record(letter.id, "refused", reason="address")
@@ -222,6 +234,7 @@ class Sender:
         except _Unwritten:
             self._record(letter.id, "deferred", reason="other", wait_s=LATER_S)
             return False
+        self._vanished = 0
         self._road_is_good()
         return self._note(letter, reply, follower, bare)
 

@@ -36,7 +36,8 @@ def kill_while_sending(school, config, *, letters, kills, urgent=False):
         assert until(lambda: fresh(notice).state == "sent", 60), (states(notice), house.said())
         for one in senders:
             one.send_signal(signal.SIGTERM)
-        assert [one.wait(20) for one in senders] == [0, 0]
+        # one that was still starting knows no orderly end yet, and has claimed nothing
+        assert {one.wait(20) for one in senders} <= {0, -signal.SIGTERM}
         assert "Traceback" not in house.said()
         return notice, host, port
 

@@ -42,7 +42,7 @@ def test_every_change_of_state_in_a_random_life_stands_in_the_table(school, host
     smarthost.families(school.lists["1-1"], 25, "docomo.ne.jp")
     smarthost.families(school.lists["1-1"], 30, start=100)
     rules = ["", "", "", "451 4.7.1 x", "550 5.1.1 User unknown", "data 550 5.7.1 spam", "vanish", "421 x", "cut"]
-    for _ in range(40):
+    for _ in range(24):
         host.rules = {f"p{number:05d}": dice.choice(rules) for number in range(130)}
         _something_happens(dice, school, hanako)
         heart = sender()

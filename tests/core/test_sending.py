@@ -1,5 +1,6 @@
 """The engine against a real server that accepts, defers, refuses, drops (design 5, T-13, T-14, D-37, D-38)."""
 
+import os
 import re
 from collections import Counter
 from datetime import timedelta
@@ -335,3 +336,16 @@ def test_a_sender_lives_until_its_lock_can_be_taken(config):
     first.owner._held.close()  # as the kernel does when a process dies
     assert second.owner.is_dead(first.owner.name)
     second.close()
+
+
+def test_locks_of_the_long_dead_are_cleared_away_and_nobody_elses(config):
+    folder = config.data / "run"
+    living, dead, young = sender(), folder / "sender-1-old", folder / "sender-2-young"
+    for path in (dead, young):
+        path.touch()
+    for path in (dead, folder / living.owner.name):
+        os.utime(path, (1, 1))
+    another = sender()
+    assert {path.name for path in folder.iterdir()} == {living.owner.name, another.owner.name, young.name}
+    living.close()
+    another.close()

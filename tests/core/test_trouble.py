@@ -97,6 +97,14 @@ def test_a_server_that_takes_the_call_and_hangs_up_again_and_again_counts_as_awa
     assert {(one.state, one.attempts) for one in Letter.select().where(Letter.notice == notice)} == {("waiting", 0)}
 
 
+def test_a_server_that_hangs_after_the_content_does_not_make_letter_after_letter_unknown(school, host, hanako):
+    host.rules[""] = "vanish"
+    notice = begun(hanako, [school.lists["1-1"]])
+    assert not drained()
+    assert states(notice) == {"unknown": 2, "waiting": 2}
+    assert (fresh(notice).state, fresh(notice).paused_why) == ("paused", "broken")
+
+
 def test_one_letter_at_which_the_server_hangs_up_does_not_keep_the_others(school, host, hanako):
     host.rules["aoyama"] = "cut"
     notice = begun(hanako, [school.lists["1-1"]])
