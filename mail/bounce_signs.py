@@ -105,24 +105,26 @@ REPLY_LINE = re.compile(
 
 AUTO_SUBJECT = re.compile(
     r"\s*(?:\[[^\]]{0,40}\]\s*)?(?:(?:re|aw|sv)\s*:\s*)?[\[【(（「]?\s*(?:auto(?:matic|mated|matisk|matisch\w*"
-    r"|matique)?[ :-]{0,3}(?:reply|response|respond|antwort|svar|antwoord|réponse)|auto:|autosvar|autoreply"
-    r"|automatische antwort|automatisch antwoord|réponse automatique|respuesta autom[aá]tica|risposta automatica"
-    r"|resposta autom[aá]tica|automaattinen vastaus|automatiskt svar|odpowiedź automatyczna|automatická odpov"
-    r"|автоматический ответ|автоответ|자동 회신|自动(?:答复|回复)|自動(?:回覆|応答|返信|回答)"
-    r"|不在(?:通知|連絡|応答|のお知らせ|メール|中|設定|です|にして|$|[:：])|休暇(?:通知|のお知らせ|中)"
-    r"|out[ -]of[ -](?:the[ -])?office|ooo\b|out of town|abwesenheit|abwesend|absence|absent du bureau"
-    r"|fuera de (?:la )?oficina|fuori sede|afwezig|frånvar|away (?:from|until|message|notice)"
-    r"|(?:i am|i'm|on) (?:\S{1,10} )?(?:away|vacation|leave|holiday|out of)"
-    r"|vacation (?:reply|message|notice|response|:|$)|on vacation|vacation$|away$|holiday (?:notice|message|reply)"
-    r"|your (?:message|mail|e-?mail) (?:has been|was) received"
-    r"|thank you for (?:contacting|your (?:e-?mail|message|inquiry|enquiry)))"
-    r"|.{0,80}(?:\((?:automatic|auto)[ -](?:reply|response)\)|自動返信(?:メール)?(?:です)?[】\])）]?\s*$"
-    r"|自動応答(?:メール)?[】\])）]?\s*$|is (?:out of (?:the )?office|away from|on vacation)\b)",
+    r"|matique)?[ :-]{0,3}(?:reply|response|respond|antwort|svar|antwoord|réponse)"
+    r"|automatically generated (?:response|reply)|auto:|autosvar|autoreply|réponse automatique"
+    r"|respuesta autom[aá]tica|risposta automatica|resposta automática|automaattinen vastaus|automatiskt svar"
+    r"|odpowiedź automatyczna|automatická odpov|автоматический ответ|автоответ|자동 회신|自动(?:答复|回复)"
+    r"|自動(?:回覆|応答|返信|回答)|不在(?:通知|連絡|応答|のお知らせ|メール|中|設定|です|にして|$|[:：])"
+    r"|休暇(?:通知|中です)|out[ -]of[ -](?:the[ -])?office|ooo\b|out of town|abwesenheit|abwesend\b"
+    r"|absence du bureau|absent du bureau|fuera de (?:la )?oficina|fuori sede|afwezig|frånvar"
+    r"|away (?:from (?:my|the)|until|message|notice)|away$"
+    r"|(?:i am|i'm) (?:\S{1,10} )?(?:away|on vacation|on leave|on holiday|out of)"
+    r"|vacation(?: (?:reply|message|response)|:|$)|your (?:message|mail|e-?mail) (?:has been|was) received"
+    r"|thank you for contacting|unverified e-?mail to)"
+    r"|.{0,80}(?:\((?:automatic|auto)[ -](?:reply|response)\)|\bauto-?(?:reply|response|responder)\b"
+    r"|自動返信(?:メール)?(?:です)?[】\])）]?\s*$|自動応答(?:メール)?[】\])）]?\s*$"
+    r"|is (?:out of (?:the )?office|away from|on vacation)\b)",
     re.IGNORECASE,
 )
+"""Subjects of programs that answer. "Absence" and "Holiday notice" are what families and teachers write."""
 
 CHALLENGE = re.compile(
-    r"(?:confirm|verify|authenticate) (?:that you|your (?:message|e-?mail|identity)|you are)"
+    r"requires? verification|(?:confirm|verify|authenticate) (?:that you|your (?:message|e-?mail|identity)|you are)"
     r"|(?:held|waiting|quarantined|pending) (?:\S{1,20} ){0,6}?(?:confirm|verif|approv|reply)|challenge.?response"
     r"|to (?:complete|ensure) (?:the )?delivery|spam ?arrest|boxbe|one-time (?:confirmation|verification)"
     r"|prove (?:that )?you are",

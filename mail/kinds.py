@@ -121,21 +121,32 @@ def is_automatic_answer(arrival: Arrival) -> bool:
         return True
     if from_daemon(arrival):
         return False
+    if any(arrival.headers(name) for name in _LIST_FIELDS):
+        return False
+    if has_null_path(arrival) and len(arrival.text) < LONGEST_ANSWER:
+        return True
     machine = _has_automatic_signs(arrival)
     if machine and (arrival.in_reply_to or arrival.references or signs.REPLY_OR_FORWARD.match(arrival.subject)):
         return True
     return machine and bool(signs.CHALLENGE.search(f"{arrival.subject}\n{arrival.text[:1500]}"))
 
 
+LONGEST_ANSWER = 3000
+"""Characters; what is longer and came with an empty envelope sender is a newsletter gone wrong."""
+
+
 def _has_automatic_signs(arrival: Arrival) -> bool:
-    """Tell whether a program sent this, and no mailing list, whose letters are answers of people."""
-    if arrival.headers("list-id") or arrival.headers("list-post"):
-        return False
-    fields = f"{arrival.header('x-auto-response-suppress')} {arrival.header('precedence')}".lower()
-    submitted = arrival.header("auto-submitted").lower().startswith("auto-")
-    return submitted or has_null_path(arrival) or bool(re.search(r"\b(?:oof|autoreply|all|bulk|junk)\b", fields))
+    """Tell whether a program sent this. Old mailing lists say "Precedence: bulk" of letters that people wrote."""
+    suppressed = arrival.header("x-auto-response-suppress").lower()
+    if arrival.header("auto-submitted").lower().startswith("auto-") or re.search(
+        r"\b(?:oof|autoreply|all)\b", suppressed
+    ):
+        return True
+    written = any(arrival.headers(name) for name in ("sender", "user-agent", "x-mailer", "x-loop"))
+    return arrival.header("precedence").lower() in ("bulk", "junk") and not written
 
 
+_LIST_FIELDS = ("list-id", "list-post", "list-unsubscribe", "mailing-list")
 _ANSWER_FIELDS = (
     "x-autoreply",
     "x-autorespond",
