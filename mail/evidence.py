@@ -58,11 +58,7 @@ def _line(text: str) -> str:
     return " ".join(text.split())
 
 
-_CODE = re.compile(
-    r"(?:^|[:;>(=\"'][ \t]*|said:?\s|returned:?\s|error:?\s|code:?\s|smtp\s|reply:?\s|was:?\s|<<<\s"
-    r"|\s)([45]\d\d)(?=[ -]#?[45]\.\d\.\d|[ -][A-Za-z<\"(\[:#]|[:,]\s|$)",
-    re.MULTILINE,
-)
+_CODE = re.compile(r"(?:^|[\s:;>(=\"'])([45]\d\d)(?=[ -]#?[45]\.\d\.\d|[ -][A-Za-z<\"(\[:#]|[:,]\s|$)", re.MULTILINE)
 _ENHANCED = re.compile(
     r"(?im)(?:[45]\d\d[ -]|#|status:?\s{0,3}|[(<\[]|smtp;\s?|error:?\s|^|said:\s)#?([45]\.[0-7]\.\d{1,3})(?![\d.])"
 )
@@ -86,41 +82,33 @@ def _paragraphs(human: str, domain: str) -> list[str]:
     return list(dict.fromkeys([*replied, *replies, *beside]))[:16]
 
 
-_PHASES: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("in reply", re.compile(r"(?i)in\s+reply\s+to\s+(?:the\s+)?(end of data|data|rcpt|mail|ehlo|helo|connect)")),
-    (
-        "exim",
-        re.compile(
-            r"(?i)(?:after|before|during|at) (?:the )?(end of data|data\b|rcpt|mail from|ehlo|helo|initial connection)"
-        ),
-    ),
-    ("sendmail", re.compile(r"(?i)>>> ?(\.|data|rcpt|mail|ehlo|helo)[^\n]*\n(?:<<< ?[45]\d\d|[^\n]*<<< ?[45]\d\d)")),
-    (
-        "while",
-        re.compile(
-            r"(?i)(?:while (?:sending|talking)|response to|issuing|command:?"
-            r"|error (?:in|on)) (?:the )?(end of data|message body|data\b|rcpt|mail from)"
-        ),
-    ),
-    ("received", re.compile(r"(?i)sent <<< (data|rcpt|mail|\.)")),
-    ("qmail", re.compile(r"(?i)(failed after i sent the message|does not like recipient|but sender was rejected)")),
-    ("google", re.compile(r"\(state (\d{1,2})\)")),
+# Postfix, Exim, Sendmail, several gateways, InterScan, qmail, and the states that Gmail numbered.
+_PHASES = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        r"in\s+reply\s+to\s+(?:the\s+)?(end of data|data|rcpt|mail|ehlo|helo|connect)",
+        r"(?:after|before|during|at) (?:the )?(end of data|data\b|rcpt|mail from|ehlo|helo|initial connection)",
+        r">>> ?(\.|data|rcpt|mail|ehlo|helo)[^\n]*\n[^\n]{0,80}<<< ?[45]\d\d",
+        r"(?:while sending|response to|issuing|command:?|error (?:in|on)) (?:the )?"
+        r"(end of data|message body|data\b|rcpt|mail from)",
+        r"sent <<< (data|rcpt|mail|\.)",
+        r"(failed after i sent the message|does not like recipient|but sender was rejected)",
+        r"\(state (\d{1,2})\)",
+    )
 )
+_END = ("end of data", ".", "message body", "failed after i sent the message", "15", "16", "17", "18")
+_MAIL = ("mail", "mail from", "ehlo", "helo", "but sender was rejected", "connect", "initial connection")
 _PHASE_NAMES = {
-    **dict.fromkeys(
-        ("end of data", ".", "message body", "failed after i sent the message", "15", "16", "17", "18"), "end"
-    ),
+    **dict.fromkeys(_END, "end"),
+    **dict.fromkeys(_MAIL, "mail"),
     **dict.fromkeys(("rcpt", "does not like recipient", "14"), "rcpt"),
-    **dict.fromkeys(
-        ("mail", "mail from", "ehlo", "helo", "but sender was rejected", "connect", "initial connection"), "mail"
-    ),
     "data": "data",
 }
 
 
 def phase_of(text: str) -> str:
     """Return the SMTP command after which a server refused: "mail", "rcpt", "data", "end", "" if it does not show."""
-    for _, pattern in _PHASES:
+    for pattern in _PHASES:
         if found := pattern.search(text):
             return _PHASE_NAMES.get(found[1].lower(), "")
     return ""
