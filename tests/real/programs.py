@@ -3,6 +3,7 @@
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -111,10 +112,9 @@ def postfix(home: Path, port: int, sink: int, more_main: str = "", more_master: 
     needs_part(os.geteuid() == 0, "postfix and the rights of root")
     for name in ("etc", "spool", "data"):
         (home / name).mkdir(parents=True)
-    for folder in (home, *list(home.parents)[:4]):
-        folder.chmod(folder.stat().st_mode | 0o055)
+    home.chmod(0o755)
     os.chown(home / "data", pwd.getpwnam("postfix").pw_uid, -1)
-    (home / "etc" / "main.cf").write_text(MAIN.format(home=home, sink=sink) + more_main)
+    (home / "etc" / "main.cf").write_text(_each_once(MAIN.format(home=home, sink=sink) + more_main))
     (home / "etc" / "master.cf").write_text(MASTER.format(port=port) + more_master)
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "timeout": 60, "text": True}
     began = subprocess.run([command, "-c", str(home / "etc"), "start"], **quiet)
@@ -122,4 +122,22 @@ def postfix(home: Path, port: int, sink: int, more_main: str = "", more_master: 
         assert until(lambda: answers(port), 20), began.stderr + (home / "mail.log").read_text()
         yield
     finally:
-        subprocess.run([command, "-c", str(home / "etc"), "stop"], **quiet)
+        try:
+            subprocess.run([command, "-c", str(home / "etc"), "stop"], **quiet)
+        except subprocess.TimeoutExpired:
+            os.kill(int((home / "spool" / "pid" / "master.pid").read_text()), signal.SIGKILL)
+            raise
+
+
+def _each_once(settings: str) -> str:
+    """Return settings of which the later one of two wins, without the earlier one.
+
+    Postfix warns of every repeated setting in every process; ten such lines before its log process has started fill
+    the socket to it, and then all of Postfix waits for ever.
+    """
+    found: dict[str, str] = {}
+    for line in settings.splitlines():
+        name, equals, value = line.partition("=")
+        if equals and not line.startswith(("#", " ")):
+            found[name.strip()] = value.strip()
+    return "".join(f"{name} = {value}\n" for name, value in found.items())
