@@ -48,7 +48,7 @@ def in_the_house(command: Callable) -> Callable:
         except PermissionError as wrong:
             fail(f"No right to write in {wrong.filename}. Run this as the user who owns the folder.")
         except OSError as wrong:
-            fail(f"The data folder cannot be made: {wrong.strerror} ({wrong.filename}). Choose another with KAIRAN_DATA.")
+            fail(f"The data folder {wrong.filename} cannot be made ({wrong.strerror}); KAIRAN_DATA names another.")
         return command(*args, **kwargs)
 
     return prepared
