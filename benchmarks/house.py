@@ -129,7 +129,7 @@ def until(happened: Callable[[], object], seconds: float) -> None:
     while not happened():
         if time.monotonic() > end:
             raise TimeoutError(f"not within {seconds} s")
-        time.sleep(0.01)
+        time.sleep(0.05)
 
 
 def peak_mb(process: int | str = "self") -> float:
