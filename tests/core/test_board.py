@@ -242,4 +242,8 @@ def test_the_first_page_counts_as_the_board_does(school, sent):
         read(one, "青山 健太")
         drawn = board.draw(one.notice)
         count = today.households([one.notice.id], None)[one.notice.id]
-        assert (count.households, count.read, count.told) == (len(drawn.units), drawn.count("read"), drawn.count("told"))
+        assert (count.households, count.read, count.told) == (
+            len(drawn.units),
+            drawn.count("read"),
+            drawn.count("told"),
+        )
