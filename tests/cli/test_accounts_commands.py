@@ -32,7 +32,8 @@ def test_init_is_repeatable_and_prints_the_link(run, config):
 
 
 def test_a_data_folder_that_cannot_be_made_is_one_clear_line(run, monkeypatch, tmp_path):
-    (tmp_path / "disk").symlink_to(tmp_path / "unplugged" / "disk")
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "disk" / "keys").write_text("no folder")
     monkeypatch.setenv("KAIRAN_DATA", str(tmp_path / "disk"))
     ended = run(init)
     assert ended.exit_code == 1 and "KAIRAN_DATA" in ended.output and "Traceback" not in ended.output
