@@ -90,7 +90,7 @@ def load(environ: dict[str, str] | None = None) -> Config:
 def _file(path: Path) -> dict[str, object]:
     try:
         found = tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as wrong:
         raise BadConfig(f"kairan.toml cannot be read: {wrong}") from wrong

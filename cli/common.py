@@ -1,19 +1,24 @@
 """What the commands share: opening the house, finding a list, saying things on the right stream."""
 
+import errno
 import json
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any, NoReturn
 
 import click
+from peewee import DatabaseError
 
 import clock
 import config as ground
 from core import organization
+from mail.deliver import BadRoute
+from mail.sign import UnfitKey
 from models import MailingList
 
 
@@ -38,26 +43,48 @@ def in_the_house(command: Callable) -> Callable:
 
     @wraps(command)
     def prepared(*args: Any, **kwargs: Any) -> Any:
-        try:
-            config = ground.use(ground.load())
-        except ground.BadConfig as wrong:
-            fail(str(wrong))
-        clock.set_offset(config.clock_offset_s)
-        try:
-            organization.prepare(config)
-        except PermissionError as wrong:
-            fail(f"No right to write in {wrong.filename}. Run this as the user who owns the folder.")
-        except OSError as wrong:
-            fail(f"The data folder {wrong.filename} cannot be made ({wrong.strerror}); KAIRAN_DATA names another.")
-        return command(*args, **kwargs)
+        os.umask(0o077)  # journals and locks beside the database are for nobody else either
+        with _in_one_line():
+            _open()
+            return command(*args, **kwargs)
 
     return prepared
+
+
+def _open() -> None:
+    config = ground.use(ground.load())
+    clock.set_offset(config.clock_offset_s)
+    try:
+        organization.prepare(config)
+    except PermissionError as wrong:
+        fail(f"No right to write in {wrong.filename}. Run this as the user who owns the folder.")
+    except OSError as wrong:
+        fail(f"The data folder {wrong.filename} cannot be made ({wrong.strerror}); KAIRAN_DATA names another.")
+
+
+@contextmanager
+def _in_one_line() -> Iterator[None]:
+    """Turn what is wrong with this machine, not with the program, into one line and exit code 1."""
+    try:
+        yield
+    except ground.BadConfig as wrong:
+        fail(str(wrong))
+    except BadRoute as wrong:
+        fail(f"The mail server (KAIRAN_SMTP, or set on the page) cannot be used: {wrong.message}")
+    except UnfitKey as wrong:
+        fail(f"data/keys/dkim.pem cannot be used: {wrong}")
+    except DatabaseError as wrong:
+        fail(f"The database {ground.current().database} cannot be used: {wrong}")
+    except OSError as wrong:
+        if wrong.errno != errno.ENOSPC:
+            raise
+        fail("There is no space left on the disk.")
 
 
 def the_list(wanted: str) -> MailingList:
     """Return a list by local part, number or exact name; exit 1 with a sentence if there is none."""
     by_name = (MailingList.address == wanted.lower()) | (MailingList.name == wanted)
-    if wanted.isdigit():
+    if wanted.isdecimal() and len(wanted) < 19:
         by_name |= MailingList.id == int(wanted)
     found = list(MailingList.select().where(by_name).limit(2))
     if not found:

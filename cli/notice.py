@@ -11,7 +11,7 @@ import tasks
 import web
 import words
 from cli import common
-from core import notices, pacing, progress, warnings
+from core import accounts, notices, pacing, progress, warnings
 from core.audience import REASONS, Audience, resolve
 from core.organization import settings
 from core.rights import rights_of
@@ -60,7 +60,7 @@ def send(lists, subject, body_file, read_confirmation, urgent, at, hold, by) -> 
 
 
 def _user(name: str) -> User:
-    found = User.get_or_none(User.name_key == name.strip().casefold())
+    found = accounts.named(name)
     if found is None or not found.is_active:
         common.fail(f"There is no user {name!r} who may log in. `flask user add` makes one.")
     return found
@@ -105,7 +105,7 @@ def _say_who(made: Notice, audience: Audience, at: datetime | None, now: datetim
 
 
 @notice.command()
-@click.argument("number", type=int)
+@click.argument("number", type=click.IntRange(1, 2**63 - 1))
 @click.option("--json", "as_json", is_flag=True, help="one JSON document on stdout")
 @click.option("--deliveries", is_flag=True, help="with every delivery, by its newest letter")
 @common.in_the_house

@@ -50,6 +50,13 @@ def test_the_number_alone_stands_on_stdout_the_counts_on_stderr(run):
     assert made.begin_at <= clock.now() and not Letter.select().exists()
 
 
+def test_a_user_is_found_by_a_name_of_two_words_and_by_the_address(run, school):
+    for by in ("送る子", "送る 子", "user3@school.example"):
+        answer = send(run, by=by)
+        assert answer.exit_code == 0, answer.output
+    assert {made.by_name for made in Notice.select()} == {"送る子"}
+
+
 def test_options_reach_the_notice(run):
     send(run, "--urgent", "--read-confirmation")
     made = Notice.get()
