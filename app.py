@@ -7,6 +7,7 @@ from functools import cache
 from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from flask import Flask, Response, current_app, redirect, render_template, request, url_for
 from flask_login import LoginManager, current_user
@@ -30,12 +31,20 @@ POLICY = (
 )
 
 
+class Kairan(Flask):
+    """Flask, but that its log names the page and not the address: that may hold a reader's token or a log-in link."""
+
+    def log_exception(self, exc_info: Any) -> None:
+        """Log a fault with its traceback, without the path of the request."""
+        self.logger.error("fault in %s [%s]", request.endpoint, request.method, exc_info=exc_info)
+
+
 def create_app(config: ground.Config | None = None) -> Flask:
     """Make the application for one installation (default: `kairan.toml` and `KAIRAN_*`).
 
     For a terminal command only the commands are hung on it: they open the installation themselves.
     """
-    app = Flask(__name__)
+    app = Kairan(__name__)
     cli.register(app)
     if config is None and _is_for_a_command():
         return app
