@@ -17,7 +17,7 @@ from words import N_
 
 __all__ = ["Refused", "add_user", "named", "user_of_session"]
 
-_NAME = re.compile(r"[^\x00-\x1f\x7f@]{1,60}")
+_NAME = re.compile(r"[^\x00-\x1f\x7f@\u202a-\u202e\u2066-\u2069]{1,60}")
 
 
 class Refused(Exception):

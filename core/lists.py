@@ -7,6 +7,7 @@ from peewee import Case, IntegrityError, Value, fn
 
 import models
 from core import history
+from core.roster_columns import one_line
 from mail import address as addresses
 from models import MailingList, Membership, Notice, Person, Sender, Target, User
 from words import N_
@@ -67,7 +68,7 @@ def _taken() -> Refused:
 
 
 def _free_name(typed: str, but: int = 0) -> str:
-    name = " ".join(typed.split())
+    name = one_line(typed)
     if not name or len(name) > LONGEST_NAME:
         raise Refused("name", N_("Please enter a name of at most %(number)s characters."), number=LONGEST_NAME)
     if MailingList.open_ones().where(MailingList.name == name, MailingList.id != but).exists():

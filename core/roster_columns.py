@@ -276,6 +276,7 @@ def normal(number: int, held: dict[str, str], items: dict[str, str]) -> Row:
     )
 
 
+_UNSEEN = re.compile("[\x00-\x08\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
 _ROOM = re.compile(r"([0-9一二三四五六]+)\s*(?:年生?|[-‐−ー.・/])\s*([^\s]+?)\s*組?")
 _KANJI = str.maketrans("一二三四五六七八九", "123456789")
 _LANGUAGES = {_fold(word): code for word, code in (
@@ -284,8 +285,8 @@ _LANGUAGES = {_fold(word): code for word, code in (
 
 
 def one_line(text: str) -> str:
-    """Trim a name and unify its spaces (U+3000 as well); nothing else is touched."""
-    return " ".join(text.split())[:200]
+    """Trim a name, unify its spaces (U+3000 as well), drop control signs and those that turn the text around them."""
+    return " ".join(_UNSEEN.sub("", text).split())[:200]
 
 
 def kana(text: str) -> str:

@@ -76,6 +76,7 @@ def test_unknown_user_costs_a_hash_too(school, monkeypatch):
         ("花子", None, "name"),
         ("ハナ", "USER1@school.example", "email"),
         ("a@b", None, "name"),
+        ("ハ\u202eナ", None, "name"),
         ("", None, "name"),
         ("ハナ", "x@", "email"),
         ("ハナ", "1nen1kumi@mail.school.example", "email"),

@@ -39,6 +39,14 @@ def test_a_member_is_added_with_child_and_items(kumi):
     assert Log.get(Log.action == "member.added").detail == {"list": kumi.id}
 
 
+def test_signs_that_turn_or_hide_text_do_not_get_into_names(kumi):
+    """Law 6: a name that turns its neighbours around, or speaks to the terminal of who reads an export."""
+    row = add(kumi, name="鈴\u202e木\x1b[31m \x00大輔", child_name="鈴木\u2066 海斗")
+    assert (row.person.name, row.child.name) == ("鈴木[31m 大輔", "鈴木 海斗")
+    made = lists.add(None, "4年\u202e1組\x1b", "4nen1kumi", now=clock.now())
+    assert made.name == "4年1組"
+
+
 def test_a_second_child_of_the_same_address_is_the_same_person(kumi):
     first = add(kumi, child_name="鈴木 海斗", grade="3")
     second = add(kumi, child_name="鈴木 美月", grade="6")
