@@ -47,6 +47,14 @@ def quick_passwords() -> None:
     passwords.hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 
+@pytest.fixture(autouse=True)
+def umask_as_it_was() -> Iterator[None]:
+    """Give the process its umask back: commands close it for everybody else, and servers of later tests need it."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
 @pytest.fixture
 def config(tmp_path: Path, mould: Path) -> Iterator[ground.Config]:
     """An installation of its own: data folder, keys, empty tables; letters go nowhere."""
