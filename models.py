@@ -332,7 +332,7 @@ class Notice(Table):
     updated_at = Moment(default=clock.now)
     confirmed_at = Moment(null=True)
     fingerprint = CharField(default="")
-    expected = Json(default=list)  # numbers of the people who were to receive it when it was confirmed
+    expected = Json(default=list)  # [person, child or 0] of each letter that was to leave when it was confirmed
     begin_at = Moment(null=True, index=True)  # end of the hold window, or the booked time
     booked = BooleanField(default=False)
     held_why = CharField(default="")  # window, late, changed, proof (a posted mail that its sender must release)
@@ -389,11 +389,16 @@ class Delivery(Table):
     """One reader of one notice, frozen when sending began. `reason` empty: gets letters; else why not.
 
     Reasons: no_address, stopped, left, pending, bounced, complained, excluded. `token` opens the reader's pages.
+    Where the letter differs by child: `child_name` and `child_room` as they were, `siblings` if the same reader got
+    letters about other children too (the subject then ends with this child's given name).
     """
 
     notice = ForeignKeyField(Notice, backref="deliveries", on_delete="CASCADE")
     person = ForeignKeyField(Person, null=True, backref="deliveries", on_delete="SET NULL")
     child = ForeignKeyField(Child, null=True, on_delete="SET NULL")
+    child_name = CharField(default="")
+    child_room = CharField(default="")
+    siblings = BooleanField(default=False)
     token = CharField(unique=True)
     reason = CharField(default="")
     list = ForeignKeyField(MailingList, null=True, on_delete="SET NULL")

@@ -4,11 +4,13 @@ Resolved anew from the targets whenever it is asked; the fingerprint says whethe
 """
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 
 from peewee import JOIN
 
+from core.by_child import differs_by_child, room_in_words
 from models import Child, MailingList, Membership, Notice, Person, Target
 from words import N_
 
@@ -26,7 +28,11 @@ REASONS: dict[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """One reader: a person, because of one or several memberships. `reason` empty: receives a letter."""
+    """One reader: a person, because of one or several memberships. `reason` empty: receives a letter.
+
+    child_id, child_room: set where the letter differs by child and is about this one alone. siblings: the same
+    person gets a letter about another child too.
+    """
 
     person_id: int
     child_id: int | None
@@ -41,6 +47,13 @@ class Recipient:
     child_name: str = ""
     household: str = ""
     phone: str = ""
+    child_room: str = ""
+    siblings: bool = False
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """Return what is unique in an audience: person, and child or 0."""
+        return self.person_id, self.child_id or 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +72,11 @@ class Audience:
         return len(self.receiving)
 
     @property
+    def expected(self) -> list[list[int]]:
+        """Return person and child (or 0) of each letter, as a notice keeps them when it is confirmed."""
+        return [list(one.key) for one in self.receiving]
+
+    @property
     def households(self) -> int:
         """Return how many households receive a letter (世帯)."""
         return len({one.household or f"p{one.person_id}" for one in self.receiving})
@@ -71,6 +89,7 @@ class _Gathered:
     person: Person
     memberships: list[Membership] = field(default_factory=list)
     alone: bool = False  # chosen as a single person
+    child: Child | None = None  # the letter is about this child alone
 
 
 def resolve(notice: Notice) -> Audience:
@@ -81,9 +100,12 @@ def resolve(notice: Notice) -> Audience:
     people = _gather(targets, order)
     excluded = {one.number for one in targets if one.kind == "person" and not one.include}
     excluded |= _members_of(one.number for one in targets if one.kind == "list" and not one.include)
-    found = [_recipient(one, order, excluded) for one in people.values()]
-    found.sort(key=lambda one: (one.kana or one.name, one.person_id))
-    receiving = tuple(one for one in found if not one.reason)
+    gathered: Iterable[_Gathered] = people.values()
+    if differs_by_child(notice):
+        gathered = (part for one in people.values() for part in _by_child(one, order))
+    found = [_recipient(one, order, excluded) for one in gathered]
+    found.sort(key=lambda one: (one.kana or one.name, *one.key))
+    receiving = _with_siblings([one for one in found if not one.reason])
     return Audience(
         receiving=receiving,
         left_out=tuple(one for one in found if one.reason),
@@ -96,7 +118,7 @@ def resolve(notice: Notice) -> Audience:
 def fingerprint_of(receiving: Iterable[Recipient]) -> str:
     """Return a short mark of who receives at which address; equal marks mean the same letters."""
     mark = hashlib.sha256()
-    for person, child, address in sorted((one.person_id, one.child_id or 0, one.address or "") for one in receiving):
+    for person, child, address in sorted((*one.key, one.address or "") for one in receiving):
         mark.update(f"{person}:{child}:{address}\n".encode())
     return mark.hexdigest()[:24]
 
@@ -147,6 +169,26 @@ def _members_of(lists: Iterable[int]) -> set[int]:
     return {row.person_id for row in rows}
 
 
+def _by_child(one: _Gathered, order: dict[int, int]) -> Iterator[_Gathered]:
+    """Cut a person into one for each child of the lists chosen; places without a child go with the first child."""
+    named = [row for row in one.memberships if row.list_id in order]
+    counts = named if _active(named) or not one.alone else one.memberships
+    children = {row.child_id: row.child for row in counts if row.child_id}
+    if not children:
+        yield one
+        return
+    first = next((row.child_id for row in _active(counts) if row.child_id), next(iter(children)))
+    for number, child in children.items():
+        rows = [row for row in counts if (row.child_id or first) == number]
+        yield _Gathered(one.person, rows, one.alone, child)
+
+
+def _with_siblings(receiving: list[Recipient]) -> tuple[Recipient, ...]:
+    """Mark the letters of those who get several."""
+    letters = Counter(one.person_id for one in receiving)
+    return tuple(replace(one, siblings=True) if letters[one.person_id] > 1 else one for one in receiving)
+
+
 def _recipient(one: _Gathered, order: dict[int, int], excluded: set[int]) -> Recipient:
     person = one.person
     named = [row for row in one.memberships if row.list_id in order]
@@ -156,7 +198,7 @@ def _recipient(one: _Gathered, order: dict[int, int], excluded: set[int]) -> Rec
     children = {row.child_id: row.child for row in covers if row.child_id}
     return Recipient(
         person_id=person.id,
-        child_id=None,
+        child_id=one.child.id if one.child else None,
         list_id=covers[0].list_id if covers else None,
         name=person.name,
         kana=person.kana,
@@ -168,7 +210,12 @@ def _recipient(one: _Gathered, order: dict[int, int], excluded: set[int]) -> Rec
         child_name=", ".join(child.name for child in children.values()),
         household=person.household,
         phone=person.phone,
+        child_room=_room(person, one.child) if one.child else "",
     )
+
+
+def _room(person: Person, child: Child) -> str:
+    return room_in_words(person.language, child.grade, child.class_name)
 
 
 def _active(memberships: list[Membership]) -> list[Membership]:

@@ -1,6 +1,7 @@
 """The circulation sheet: who has confirmed a notice, class by class, and who still has to hear of it (T-45, N-17).
 
-A household is what shares a household key; what one guardian read the household has read. Families without an
+A household is what shares a household key; what one guardian read the household has read; where the letters differ
+by child, each child of a household has its own stamp. Families without an
 address stand in the sheet too, and a call by telephone is marked in it, but a call is no stamp.
 """
 
@@ -152,6 +153,11 @@ class Board:
         return [one for one in self.units if one.state == "told"]
 
     @property
+    def by_child(self) -> bool:
+        """Say whether the letters differ by child: then each child has a stamp of its own."""
+        return any(one.child for one in self.readers)
+
+    @property
     def strange(self) -> list[Reader]:
         """Return the readers who said that the letter was meant for another family."""
         return [one for one in self.readers if one.strange_at]
@@ -185,7 +191,7 @@ def draw(notice: Notice, *, lists: Collection[int] | None = None, by: str = "hou
 def _enter(
     units: dict[str, Unit], rooms: dict[str, Room], reader: Reader, cell: Cell, names: dict[int, str], by: str
 ) -> None:
-    key = cell.household if by == "household" and cell.household else f"d{reader.number}"
+    key = f"{cell.household}\t{reader.child}" if by == "household" and cell.household else f"d{reader.number}"
     unit = units.setdefault(key, Unit(key))
     if not unit.readers or unit.readers[-1] is not reader:
         unit.readers.append(reader)

@@ -87,6 +87,7 @@ class Reader:
     told_by: int | None
     replied_at: datetime | None
     strange_at: datetime | None
+    child: str = ""  # the letter is about this child alone
     cells: list[Cell] = field(default_factory=list)
 
     @property
@@ -131,9 +132,9 @@ def load(notice: Notice, lists: Collection[int] | None) -> Rows:
     begun = millis(notice.started_at) if notice.started_at else 0
     for row in db.execute(_select(notice, lists)).fetchall():
         reader = readers.get(row[0]) or readers.setdefault(row[0], _reader(row))
-        reader.cells.append(Cell(*(value or "" for value in row[14:20])))
-        if row[20] == "stopped" and row[21] == "reader" and row[22] >= begun:
-            leavers.setdefault(row[0], []).append((row[23], row[16] or ""))
+        reader.cells.append(Cell(*(value or "" for value in row[15:21])))
+        if row[21] == "stopped" and row[22] == "reader" and row[23] >= begun:
+            leavers.setdefault(row[0], []).append((row[24], row[17] or ""))
     return Rows(tuple(readers.values()), _stopped(readers, leavers))
 
 
@@ -144,7 +145,7 @@ def _select(notice: Notice, lists: Collection[int] | None) -> ModelSelect:
             Delivery.id, Delivery.person, Delivery.name, Delivery.kana, Person.phone,
             Delivery.reason, Letter.state, Letter.reason,
             Delivery.read_at, Delivery.read_how, Delivery.told_at, Delivery.told_by,
-            Delivery.replied_at, Delivery.strange_at,
+            Delivery.replied_at, Delivery.strange_at, Delivery.child_name,
             Cover.household, Cover.list, Cover.child_name, Cover.child_kana, Cover.grade, Cover.class_name,
             Membership.state, Membership.stopped_by, Membership.stopped_at, Membership.child,
         )
@@ -162,10 +163,10 @@ def _select(notice: Notice, lists: Collection[int] | None) -> ModelSelect:
 def _reader(row: tuple) -> Reader:
     """Make a reader from a row as the database gives it: moments are still numbers."""
     number, person, name, kana, phone, reason, letter, why = row[:8]
-    read_at, how, told_at, told_by, replied_at, strange_at = row[8:14]
+    read_at, how, told_at, told_by, replied_at, strange_at, child = row[8:15]
     return Reader(
         number, person, name, kana, phone or "", reason == "stopped", letter or "", _trouble(reason, letter, why),
-        _moment(read_at), how, _moment(told_at), told_by, _moment(replied_at), _moment(strange_at),
+        _moment(read_at), how, _moment(told_at), told_by, _moment(replied_at), _moment(strange_at), child,
     )  # fmt: skip
 
 

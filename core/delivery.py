@@ -119,7 +119,7 @@ def _freeze(notice: Notice, now: datetime, force: Settings) -> bool:
     Held instead if the number of letters differs from what was confirmed by more than a tenth and more than five.
     """
     audience = resolve(notice)
-    before, after = set(notice.expected), {one.person_id for one in audience.receiving}
+    before, after = ({(person, child) for person, child in part} for part in (notice.expected, audience.expected))
     if abs(len(after) - len(before)) > max(5, len(before) / 10):
         return hold(notice, "changed", now)
     taken = (
@@ -133,18 +133,29 @@ def _freeze(notice: Notice, now: datetime, force: Settings) -> bool:
     if not taken:
         return False
     _write_rows(notice, audience, now)
-    changed = {"letters": audience.letters, "joined": sorted(after - before), "gone": sorted(before - after)}
+    changed = {"letters": audience.letters, "joined": _people(after - before), "gone": _people(before - after)}
     history.log(None, "notice.started", notice.id, detail=changed)
     return True
+
+
+def _people(letters: set[tuple[int, int]]) -> list[int]:
+    """Return the numbers of the people of some letters, each once."""
+    return sorted({person for person, _ in letters})
 
 
 def _write_rows(notice: Notice, audience: Audience, now: datetime) -> None:
     everybody = (*audience.receiving, *audience.left_out)
     insert_rows(Delivery, (_delivery_row(notice, one) for one in everybody))
-    ids = dict(Delivery.select(Delivery.person_id, Delivery.id).where(Delivery.notice == notice).tuples())
+    ids = _deliveries(notice)
     insert_rows(Cover, _cover_rows(everybody, ids))
     until = now + timedelta(seconds=notice.useful_s)
-    insert_rows(Letter, (_letter_row(notice, ids[one.person_id], one, now, until) for one in audience.receiving))
+    insert_rows(Letter, (_letter_row(notice, ids[one.key], one, now, until) for one in audience.receiving))
+
+
+def _deliveries(notice: Notice) -> dict[tuple[int, int], int]:
+    """Return the number of each delivery by person and child (or 0)."""
+    rows = Delivery.select(Delivery.person_id, Delivery.child_id, Delivery.id).where(Delivery.notice == notice)
+    return {(person, child or 0): number for person, child, number in rows.tuples()}
 
 
 def token() -> str:
@@ -156,6 +167,10 @@ def _delivery_row(notice: Notice, one: Recipient) -> dict:
     return {
         "notice": notice.id,
         "person": one.person_id,
+        "child": one.child_id,
+        "child_name": one.child_name if one.child_id else "",
+        "child_room": one.child_room,
+        "siblings": one.siblings,
         "token": token(),
         "reason": one.reason,
         "list": one.list_id,
@@ -165,8 +180,8 @@ def _delivery_row(notice: Notice, one: Recipient) -> dict:
     }
 
 
-def _cover_rows(everybody: tuple[Recipient, ...], ids: dict[int, int]) -> Iterable[dict]:
-    owner = {number: ids[one.person_id] for one in everybody for number in one.covers}
+def _cover_rows(everybody: tuple[Recipient, ...], ids: dict[tuple[int, int], int]) -> Iterable[dict]:
+    owner = {number: ids[one.key] for one in everybody for number in one.covers}
     bare = [one for one in everybody if not one.covers]
     for numbers in _chunks(list(owner), 500):
         rows = (
@@ -185,7 +200,7 @@ def _cover_rows(everybody: tuple[Recipient, ...], ids: dict[int, int]) -> Iterab
             known = {name: value for name, value in row.items() if value is not None}
             yield {"delivery": owner[row["membership"]], **known}
     for one in bare:
-        yield {"delivery": ids[one.person_id], "household": one.household}
+        yield {"delivery": ids[one.key], "household": one.household}
 
 
 def _letter_row(notice: Notice, delivery: int, one: Recipient, now: datetime, until: datetime) -> dict:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import words
-from core import letter_kinds, service
+from core import by_child, letter_kinds, service
 from core.audience import Recipient
 from core.claiming import Claimed, of_row
 from core.organization import Settings
+from core.stamps import given_name
 from mail.compose import Form, Prepared, Reader, prepare
 from models import Delivery, Letter, MailingList, Notice, User
 
@@ -92,7 +93,13 @@ def reader_of(letter: Claimed, bare: bool, now: datetime) -> Reader:
         token=letter.token or SAMPLE_TOKEN,
         values=letter.values or {},
         at=now,
+        **_child(letter.siblings, letter.reader_language or "", letter.child_name or "", letter.child_room or ""),
     )
+
+
+def _child(siblings: bool | None, language: str, name: str, room: str) -> dict[str, str]:
+    """Return what a letter that has sisters says of its child."""
+    return {"child": given_name(name), "about": by_child.about(language, name, room)} if siblings else {}
 
 
 def preview(notice: Notice, recipient: Recipient, force: Settings, now: datetime) -> Preview:
@@ -102,6 +109,7 @@ def preview(notice: Notice, recipient: Recipient, force: Settings, now: datetime
     reader = Reader(
         number=0, address=recipient.address or "a@example.com", bare=False, name=recipient.name,
         token=SAMPLE_TOKEN, values={}, at=now,
+        **_child(recipient.siblings, recipient.language, recipient.child_name, recipient.child_room),
     )  # fmt: skip
     return Preview(recipient.name, made.subject(reader), made.text(reader))
 

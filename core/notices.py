@@ -192,7 +192,7 @@ def confirm(
             by=by,
             by_name=by.name if by else notice.by_name,
             fingerprint=fingerprint,
-            expected=[one.person_id for one in audience.receiving],
+            expected=audience.expected,
             practice=force.practice,
         )
         history.log(by, "notice.booked" if at else "notice.confirmed", notice.id, detail={"letters": audience.letters})
@@ -240,7 +240,7 @@ def release(notice: Notice, by: User | None, now: datetime) -> None:
             change = {
                 "held_why": "window",
                 "begin_at": now,
-                "expected": [r.person_id for r in resolve(notice).receiving],
+                "expected": resolve(notice).expected,
             }
         _move(notice, ("held",), TooLate(), Notice.held_why.in_(("late", "changed", "proof")), updated_at=now, **change)
         history.log(by, "notice.released", notice.id)

@@ -130,7 +130,7 @@ def _write(
     Wording.create(notice=notice, language=force.language, subject=subject, text=text)
     Target.create(notice=notice, kind="list", number=mailing_list.id)
     audience = resolve(notice)
-    notice.expected, notice.fingerprint = [one.person_id for one in audience.receiving], audience.fingerprint
+    notice.expected, notice.fingerprint = audience.expected, audience.fingerprint
     notice.save(only=[Notice.expected, Notice.fingerprint])
     detail = {"letters": audience.letters, "list": mailing_list.id, "sender": sender.id}
     history.log(user, f"notice.{'held_proof' if why else 'posted'}", notice.id, detail=detail)
@@ -229,7 +229,7 @@ def release(notice: Notice, now: datetime, typed: str = "") -> int:
         changed = (
             Notice.update(
                 held_why="window", begin_at=now, updated_at=now, serial=Notice.serial + 1,
-                expected=[one.person_id for one in audience.receiving], fingerprint=audience.fingerprint,
+                expected=audience.expected, fingerprint=audience.fingerprint,
             )
             .where(Notice.id == notice.id, Notice.state == "held", Notice.held_why == "proof")
             .execute()

@@ -11,12 +11,10 @@ from datetime import datetime, timedelta
 
 from peewee import fn
 
-import words
+from core import by_child, notices
 from core import delivery as letters
-from core import notices
 from mail import merge
-from models import Child, Cover, Delivery, Letter, Notice, Visit, Wording, db, millis
-from words import N_
+from models import Cover, Delivery, Letter, Notice, Visit, Wording, db, millis
 
 TOUCH_AFTER = timedelta(seconds=180)
 PROVISIONAL = timedelta(seconds=60)
@@ -88,10 +86,14 @@ def _take_back(delivery: Delivery, now: datetime) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """A notice as its reader got it. `pieces` are stretches of text, each with its web address if it is one."""
+    """A notice as its reader got it. `about`: whose letter it is, where there is one for each child.
+
+    `pieces` are stretches of text, each with its web address if it is one.
+    """
 
     language: str
     subject: str
+    about: str
     pieces: tuple[tuple[str, str | None], ...]
 
 
@@ -100,12 +102,12 @@ def words_for(delivery: Delivery) -> Words:
     mine = (Wording.language == delivery.language).desc()
     wording = Wording.select().where(Wording.notice == delivery.notice_id).order_by(mine, Wording.id).get()
     subject = merge.one_line(merge.fill(wording.subject, delivery.values))
-    if delivery.child_id:
-        child = Child.get_by_id(delivery.child_id).given_name
-        subject = words.say(delivery.language, N_("%(subject)s (%(child)s)"), subject=subject, child=child)
-    return Words(
-        wording.language, subject, tuple(linked(merge.plain(merge.fill(wording.text, delivery.values)).strip("\n")))
-    )
+    about = ""
+    if delivery.siblings:
+        subject = by_child.with_child(delivery.language, subject, delivery.child_name)
+        about = by_child.about(delivery.language, delivery.child_name, delivery.child_room)
+    text = merge.plain(merge.fill(wording.text, delivery.values)).strip("\n")
+    return Words(wording.language, subject, about, tuple(linked(text)))
 
 
 def linked(text: str) -> list[tuple[str, str | None]]:
@@ -140,7 +142,10 @@ def newer_exists(delivery: Delivery) -> bool:
 
 
 def family_has_read(delivery: Delivery) -> bool:
-    """Say whether another letter of this notice to the same household was confirmed; by whom and when, nobody says."""
+    """Say whether another letter of this notice to the same household was confirmed; by whom and when, nobody says.
+
+    Where the letters differ by child, only those about the same child count.
+    """
     mine = Cover.select(Cover.household).where(Cover.delivery == delivery, Cover.household != "")
     return (
         Cover.select()
@@ -148,6 +153,7 @@ def family_has_read(delivery: Delivery) -> bool:
         .where(
             Delivery.notice == delivery.notice_id,
             Delivery.id != delivery.id,
+            Delivery.child_name == delivery.child_name,
             Delivery.read_at.is_null(False),
             Cover.household.in_(mine),
         )

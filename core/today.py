@@ -151,7 +151,10 @@ def seen_lists(rights: Rights) -> set[int] | None:
 
 
 def households(notices: Collection[int], lists: Collection[int] | None) -> dict[int, Count]:
-    """Count households of notices as the board does: read by one guardian is read by the household."""
+    """Count households of notices as the board does: read by one guardian is read by the household.
+
+    Where the letters differ by child, each child of a household counts.
+    """
     mine = Cover.list.in_(list(lists)) if lists is not None else Delivery.id.is_null(False)
     household = fn.COALESCE(Cover.household, "")
     alone = Case(None, [(household == "", Delivery.id)], 0)
@@ -159,7 +162,7 @@ def households(notices: Collection[int], lists: Collection[int] | None) -> dict[
         Delivery.select(Delivery.notice, _any(Delivery.read_at, "read"), _any(Delivery.told_at, "told"))
         .join(Cover, JOIN.LEFT_OUTER)
         .where(Delivery.notice.in_(list(notices)), Delivery.reason.not_in(NOT_COUNTED), mine)
-        .group_by(Delivery.notice, household, alone)
+        .group_by(Delivery.notice, household, Delivery.child_name, alone)
         .alias("units")
     )
     found = (

@@ -62,8 +62,9 @@ class Reader:
 
     number: of the letter, below 2**40. address: as `address.clean` gives it. bare: the mail server
     wants a local part that breaks RFC 5322 unquoted. token: of the delivery, for web addresses.
-    values: every known field, "" where this reader has none; other names stay as written. child:
-    given name, when the letter is about one child. at: for the Date header, aware UTC.
+    values: every known field, "" where this reader has none; other names stay as written. child: given
+    name for the end of the subject, when the reader has a letter for each child; about: the sentence above
+    the text that says so. at: for the Date header, aware UTC.
     """
 
     number: int
@@ -73,6 +74,7 @@ class Reader:
     token: str
     values: Mapping[str, str]
     child: str = ""
+    about: str = ""
     at: datetime = field(kw_only=True)
 
 
@@ -98,7 +100,10 @@ class Prepared:
 
     def letter(self, reader: Reader) -> bytes:
         """Return the whole mail, lines ended by CRLF, ready to be signed. Raises BadAddress."""
-        return self._head(reader).encode("ascii") + encode.body(self._after_start(reader), self._opening)
+        head = self._head(reader).encode("ascii")
+        if reader.about:
+            return head + encode.body(self.text(reader))
+        return head + encode.body(self._after_start(reader), self._opening)
 
     def subject(self, reader: Reader) -> str:
         """Return the subject as the reader sees it, without line breaks whatever the values hold."""
@@ -110,7 +115,8 @@ class Prepared:
 
     def text(self, reader: Reader) -> str:
         """Return the text as the reader sees it, with read confirmation and footer; lines end with \\n."""
-        return self._start + self._after_start(reader)
+        about = f"{merge.one_line(reader.about)}\n\n" if reader.about else ""
+        return about + self._start + self._after_start(reader)
 
     def _after_start(self, reader: Reader) -> str:
         return _filled(self._text, reader.values) + _token(reader).join(self._tail)

@@ -68,7 +68,7 @@ def _context(notice: Notice, look: views.Look, drawn: boards.Board, rooms: list[
         "tellers": names_of({one.told_by for one in drawn.readers if one.told_by}),
         "glance": views.AT_A_GLANCE,
         "title_of": lambda room: views.title_of(room, drawn),
-        "so_many": lambda number: views.so_many(number, look),
+        "so_many": lambda number: views.so_many(number, look, drawn.by_child),
         "moment_of": views.moments_of(notice),
         "ADVICE": ADVICE,
         "STATES": STATES,

@@ -9,8 +9,9 @@ from flask import request, url_for
 import clock
 from core import board as boards
 from core.board import Board, Room, Unit
+from core.by_child import room_in_words
 from models import Notice
-from web import _, rights
+from web import _, language, rights
 
 VIEWS = ("sheet", "table", "phone", "print")
 SHOWS = ("all", "yet", "trouble")
@@ -132,13 +133,13 @@ def title_of(room: Room, board: Board) -> str:
 
 def class_title(grade: str, name: str) -> str:
     """Return 「3年2組」, which no spreadsheet takes for the second of March."""
-    if not grade.isdecimal():
-        return " ".join(part for part in (grade, name) if part)
-    return _("Class %(grade)s-%(name)s", grade=grade, name=name) if name else _("Year %(grade)s", grade=grade)
+    return room_in_words(language(), grade, name)
 
 
-def so_many(number: int, look: Look) -> str:
-    """Return a count with its unit: one number per page, and the board counts households (世帯)."""
+def so_many(number: int, look: Look, by_child: bool) -> str:
+    """Return a count with its unit: one number per page; the board counts households (世帯), or children."""
+    if look.households and by_child:
+        return _("%(n)s children", n=f"{number:,}")
     return _("%(n)s households", n=f"{number:,}") if look.households else _("%(n)s persons", n=f"{number:,}")
 
 

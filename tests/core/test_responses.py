@@ -72,7 +72,8 @@ def test_merge_fields_are_filled_and_the_childs_name_ends_the_subject(school):
     sent = cast_notices.send([school.lists["1-1"]], subject="{{組}}のお知らせ", text="{{氏名}} 様 {{nothing}}")
     one = sent.deliveries["青山 健太"]
     values = {"氏名": "青山 健太 {{組}}", "組": "1年1組"}
-    Delivery.update(values=values, child=Child.get(name="青山 陽菜")).where(Delivery.id == one.id).execute()
+    about = {"child_name": "青山 陽菜", "child_room": "1年1組", "siblings": True}
+    Delivery.update(values=values, child=Child.get(name="青山 陽菜"), **about).where(Delivery.id == one.id).execute()
     words = responses.words_for(responses.find(one.token))
     assert words.subject == "1年1組のお知らせ（陽菜さん）"
     assert words.pieces == (("青山 健太 {{組}} 様 {{nothing}}", None),)

@@ -1,0 +1,45 @@
+"""One letter for each reader, or one for each child where the letter differs by child (design.md, Nouns; D-01).
+
+A notice whose letters differ by child: each condition is one function in `_WHY`. Everything else (recipients, rows,
+subjects, cells of the board) follows from `differs_by_child` alone.
+"""
+
+from collections.abc import Callable
+
+import words
+from core.stamps import given_name
+from models import Notice
+from words import N_
+
+
+def differs_by_child(notice: Notice) -> bool:
+    """Say whether a reader with two children gets two letters of this notice."""
+    return any(asks(notice) for asks in _WHY)
+
+
+_WHY: tuple[Callable[[Notice], bool], ...] = ()
+
+
+def about(language: str, name: str, room: str) -> str:
+    """Return the sentence above a letter that has sisters: whose it is, and that the others come by themselves."""
+    if room:
+        return words.say(language, _WITH_ROOM, name=name, room=room)
+    return words.say(language, _WITHOUT_ROOM, name=name)
+
+
+_WITH_ROOM = N_("This letter is about %(name)s (%(room)s). Brothers and sisters have a letter of their own.")
+_WITHOUT_ROOM = N_("This letter is about %(name)s. Brothers and sisters have a letter of their own.")
+
+
+def with_child(language: str, subject: str, name: str) -> str:
+    """Return a subject that ends with the given name of the child whom the letter is about."""
+    return words.say(language, N_("%(subject)s (%(child)s)"), subject=subject, child=given_name(name))
+
+
+def room_in_words(language: str, grade: str, name: str) -> str:
+    """Return a class as people say it: 「3年2組」; grades that are no number as they stand."""
+    if not grade.isdecimal():
+        return " ".join(part for part in (grade, name) if part)
+    if not name:
+        return words.say(language, "Year %(grade)s", grade=grade)
+    return words.say(language, "Class %(grade)s-%(name)s", grade=grade, name=name)
