@@ -318,6 +318,8 @@ class Notice(Table):
     state = CharField(default="draft", index=True)
     by = ForeignKeyField(User, null=True, on_delete="SET NULL")
     by_name = CharField(default="")
+    sends_as = ForeignKeyField(User, null=True, backref="sent_for", on_delete="SET NULL")
+    sender_name = CharField(default="")  # in whose name it goes out; empty: of whoever sends it
     route = CharField(default="web")  # web, terminal, mail
     form_key = CharField(null=True, unique=True)
     step = IntegerField(default=1)  # the compose screen that was open last
@@ -344,6 +346,11 @@ class Notice(Table):
     paused_at = Moment(null=True)
     rounds = IntegerField(default=0)
     serial = IntegerField(default=0)
+
+    @property
+    def signed(self) -> str:
+        """Return the name that stands as the sender's."""
+        return self.sender_name or self.by_name
 
     @property
     def wording(self) -> "Wording":
@@ -405,6 +412,7 @@ class Delivery(Table):
     name = CharField(default="")
     kana = CharField(default="")
     language = CharField(default="ja")
+    sender_name = CharField(default="")  # as it stood in From; empty: the notice's
     values = Json(default=dict)
     read_at = Moment(null=True)
     read_how = CharField(default="")  # press, touch

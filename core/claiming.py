@@ -54,6 +54,7 @@ class Claimed:
     list_id: int | None
     reader_language: str | None
     name: str | None
+    sender_name: str | None
     child_name: str | None
     child_room: str | None
     siblings: bool | None
@@ -78,8 +79,8 @@ def _with_all(*which: Any) -> list[Claimed]:
         Letter.select(
             Letter.id, Letter.notice_id, Letter.delivery_id, Letter.person_id, Letter.kind, Letter.address,
             Letter.domain, Letter.language, Letter.payload, Letter.attempts, Letter.urgent, Delivery.token,
-            Delivery.list_id, Delivery.language, Delivery.name, Delivery.child_name, Delivery.child_room,
-            Delivery.siblings, Delivery.values, Person.address_state, Person.bare,
+            Delivery.list_id, Delivery.language, Delivery.name, Delivery.sender_name, Delivery.child_name,
+            Delivery.child_room, Delivery.siblings, Delivery.values, Person.address_state, Person.bare,
         )
         .join(Delivery, JOIN.LEFT_OUTER)
         .switch(Letter)

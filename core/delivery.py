@@ -177,6 +177,7 @@ def _delivery_row(notice: Notice, one: Recipient) -> dict:
         "name": one.name,
         "kana": one.kana,
         "language": one.language,
+        "sender_name": notice.signed,
     }
 
 

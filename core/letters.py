@@ -27,8 +27,10 @@ class Preview:
     text: str
 
 
-def notice_form(notice: Notice, list_: MailingList | None, language: str, force: Settings) -> Form:
-    """Return what all letters of a notice to one list in one language share (decisions 4 and 10)."""
+def notice_form(
+    notice: Notice, list_: MailingList | None, language: str, force: Settings, sender_name: str = ""
+) -> Form:
+    """Return what all letters of a notice to one list in one language and one sender's name share (decisions 4, 10)."""
     wording = notice.wording
     local = list_.address if list_ else "postmaster"
     return Form(
@@ -38,7 +40,7 @@ def notice_form(notice: Notice, list_: MailingList | None, language: str, force:
         organization=force.name,
         contact=force.contact,
         postal=force.postal,
-        from_name=from_name(force.name, notice.by_name, language),
+        from_name=from_name(force.name, sender_name or notice.signed, language),
         from_address=f"{local}@{force.mail_domain}",
         mail_domain=force.mail_domain,
         base_url=force.base_url,
@@ -119,7 +121,7 @@ class Desk:
 
     def __init__(self, force: Settings) -> None:
         self.force = force
-        self._prepared: dict[tuple[int, int, str], Prepared] = {}
+        self._prepared: dict[tuple[int, int, str, str], Prepared] = {}
         self._notices: dict[int, Notice] = {}
 
     def letter(self, letter: Claimed | Letter, bare: bool, now: datetime) -> bytes:
@@ -130,12 +132,12 @@ class Desk:
     def _form_of(self, letter: Claimed) -> Prepared:
         if letter.notice_id is None or letter.reader_language is None:
             return prepare(service_form(letter, self.force))
-        key = (letter.notice_id, letter.list_id or 0, letter.reader_language)
+        key = (letter.notice_id, letter.list_id or 0, letter.reader_language, letter.sender_name or "")
         if key not in self._prepared:
             notice = self._notices.get(letter.notice_id) or Notice.get_by_id(letter.notice_id)
             self._notices[letter.notice_id] = notice
             list_ = MailingList.get_or_none(MailingList.id == letter.list_id)
-            self._prepared[key] = prepare(notice_form(notice, list_, letter.reader_language, self.force))
+            self._prepared[key] = prepare(notice_form(notice, list_, key[2], self.force, key[3]))
         return self._prepared[key]
 
 

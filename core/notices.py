@@ -11,7 +11,7 @@ from typing import Any
 from peewee import fn
 
 import clock
-from core import history
+from core import history, sender_names
 from core.audience import Audience, resolve
 from core.organization import settings
 from core.own_copy import cancel_own_copies, send_own_copy
@@ -163,7 +163,8 @@ def confirm(
     """Let a checked notice go: into the hold window, or booked for a time `at`.
 
     Raises Incomplete (gaps), WrongNumber (a whole list needs its number of letters typed), PastTime,
-    AudienceChanged (since the check page), AlreadySent (double tap, reload, second tab: T-01, field 5.3.3).
+    AudienceChanged (since the check page), AlreadySent (double tap, reload, second tab: T-01, field 5.3.3), and what
+    `sender_names.settle` has against the name.
     """
     if notice.state != "draft":
         raise AlreadySent(notice)
@@ -176,6 +177,7 @@ def confirm(
         raise WrongNumber(number=audience.letters)
     if at is not None and at <= now:
         raise PastTime()
+    sender_names.settle(notice, by)
     force = settings()
     window = hold_s if hold_s is not None else (force.hold_urgent_s if notice.urgent else force.hold_s)
     with db.atomic():
@@ -298,7 +300,7 @@ def correct(notice: Notice, by: User | None, now: datetime) -> Notice:
     """Begin the correction of a notice: a draft with the same recipients and options, marked 【訂正】."""
     with db.atomic():
         fresh = draft(by, now=now, urgent=notice.urgent)
-        options = ("read_confirmation", "footer", "reply_to_own", "useful_s")
+        options = ("read_confirmation", "footer", "reply_to_own", "useful_s", "sends_as", "sender_name")
         Notice.update(corrects=notice, step=2, **{name: getattr(notice, name) for name in options}).where(
             Notice.id == fresh.id
         ).execute()

@@ -1,4 +1,4 @@
-"""Mails to the Reply-To of a letter (T-18): shown at the letter, told to who sent the notice, never distributed.
+"""Mails to the Reply-To of a letter (T-18): shown at the letter, told to whom it was answered, never distributed.
 
 A reply is no answer to a question and no confirmation; it marks the cell 「返信あり」 on the board.
 """
@@ -9,6 +9,7 @@ from datetime import datetime
 from core import history, limits, service
 from core.filing import Result
 from core.organization import settings
+from core.sender_names import who_is_told
 from mail import address as addresses
 from models import Delivery, Incoming, Letter, Notice, Sender
 
@@ -41,9 +42,10 @@ def take(letter: Letter, subject: str, text: str, now: datetime) -> Result:
 
 
 def _tell(delivery: Delivery, subject: str, text: str, now: datetime) -> None:
-    """Write to who sent the notice; a flood of replies stays on the page alone."""
+    """Write to the one in whose name the letter went (D-20); a flood of replies stays on the page alone."""
     notice = delivery.notice
-    address, language = _sender_of(notice)
+    told = who_is_told(delivery)
+    address, language = (told.email or "", told.language) if told else _registered_sender_of(notice)
     if not address or limits.hit(f"replies:{notice.id}", now, 86400) > LETTERS_A_DAY:
         return
     values = {
@@ -56,10 +58,8 @@ def _tell(delivery: Delivery, subject: str, text: str, now: datetime) -> None:
     service.send("reply", address=address, language=language, values=values, now=now, urgent=False, useful_s=86400)
 
 
-def _sender_of(notice: Notice) -> tuple[str, str]:
-    """Return address and language of whoever sent the notice; ("", "") if there is no address."""
-    if notice.by and notice.by.email and notice.by.is_active:
-        return notice.by.email, notice.by.language
+def _registered_sender_of(notice: Notice) -> tuple[str, str]:
+    """Return address and language of the sender who posted the notice by mail; ("", "") if there is none."""
     row = Incoming.select().where(Incoming.notice == notice, Incoming.kind == "post").first()
     known = Sender.select().where(Sender.address_key == addresses.key(row.address)).first() if row else None
     return (known.address, settings().language) if known else ("", "")

@@ -72,6 +72,11 @@ class Rights:
         asked = [self.may_list(need, one) for one in lists]
         return bool(asked) and (any(asked) if need == "view" else all(asked))
 
+    def may_steer_all(self, need: str, notice: Notice) -> bool:
+        """Say whether the user holds a right in every list that a notice goes to; the own practice list is free."""
+        lists = [one for one in target_lists(notice) if one.practice_of_id != self.user_id]
+        return self.is_admin or (self.may(need) and all(self.may_list(need, one) for one in lists))
+
     def _practice_of_another(self, notice: Notice) -> bool:
         return notice.by_id != self.user_id and any(
             one.practice_of_id not in (None, self.user_id) for one in target_lists(notice)

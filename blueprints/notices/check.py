@@ -16,7 +16,7 @@ from blueprints.notices.compose import NAMES_FIRST, NAMES_LAST, worth_saying
 from blueprints.notices.drafts import is_stale, mark_of, own_draft, told_sent
 from blueprints.notices.forms import CheckForm
 from core import audience as audiences
-from core import choosing, letters, notices, own_copy, pacing, warnings
+from core import choosing, letters, notices, own_copy, pacing, sender_names, warnings
 from core.audience import Audience
 from core.organization import Settings, settings
 from models import EPOCH, Notice, millis
@@ -103,6 +103,8 @@ def _refused(notice: Notice, form: CheckForm, when: When, refusal: notices.Refus
         return _again(notice, form, when)
     if isinstance(refusal, notices.PastTime):
         return _again(notice, form, When(when.at, when.value, refusal.message))
+    if isinstance(refusal, sender_names.NotYours | sender_names.NotOffered):
+        return _again(notice, form, when, told=web._(refusal.message, **refusal.values))
     names = _who_changed(notice, form.shown.data or "")
     return _again(notice, form, when, told=refusal.message, before=form.typed.data or "", names=names)
 
@@ -150,7 +152,6 @@ def _everything(notice: Notice, audience: Audience, when: When, form: CheckForm 
         "left_out": left_out,
         "reasons": audiences.REASONS,
         "previous": _previous(notice, audience),
-        "sender": letters.from_name(force.name, current_user.name, web.language()),
         "warnings": warnings.of(notice, audience, now, when.at, web.language()),
         "form": form or CheckForm(formdata=None),
         "mark": mark_of(notice),

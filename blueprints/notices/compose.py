@@ -261,6 +261,8 @@ def _differs(notice: Notice, form: WordsForm) -> bool:
 
 
 def _after_words(notice: Notice, form: WordsForm) -> Any:
+    if request.form.get("act") == "name":
+        return web.go("notices.name", number=notice.id)
     if request.form.get("act") == "next":
         missing = notices.gaps(notice, audiences.resolve(notice))
         for name in ("subject", "text"):

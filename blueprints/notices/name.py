@@ -1,0 +1,91 @@
+"""In whose name a draft goes out: chosen on a page of its own by managers (D-08, D-19, D-21, D-23)."""
+
+from typing import Any
+
+from flask import abort, request
+from flask_login import current_user
+
+import clock
+import web
+from blueprints.notices import bp
+from blueprints.notices.drafts import own_draft, told_sent
+from core import letters, notices, sender_names
+from core.organization import settings
+from models import Notice
+from words import N_
+
+OWN = "me"
+
+
+@bp.get("/<int:number>/name")
+@web.needs("send")
+def name(number: int) -> Any:
+    """Show the names in which the notice may go out; below manager: 403."""
+    notice = own_draft(number)
+    if not sender_names.may_choose(web.rights(), notice):
+        abort(403)
+    return _page(notice)
+
+
+@bp.post("/<int:number>/name", endpoint="choose_name")
+@web.needs("send")
+def choose_name(number: int) -> Any:
+    """Set the name. Back to the own name everybody may; another one, below manager, is 403 however it was sent."""
+    notice = own_draft(number)
+    kind, _, value = request.form.get("as", OWN).partition(":")
+    chosen = {"user": {"user": _number(value), "name": value}, "name": {"name": value}}.get(kind, {})
+    try:
+        sender_names.choose(notice, web.rights(), clock.now(), **chosen)
+    except sender_names.NotYours:
+        abort(403)
+    except sender_names.NotOffered as refused:
+        return _page(notice, web._(refused.message, name=notice.sender_name or value), 422)
+    except notices.NotNow:
+        told_sent(notice)
+        return web.go("notices.show", number=number)
+    web.told(N_("The sender's name is “%(name)s” now."), name=shown_name(notice))
+    return web.go("notices.check" if request.form.get("back") == "check" else "notices.words", number=number)
+
+
+def _number(text: str) -> int:
+    try:
+        return web.row_number(text)
+    except ValueError:
+        return web.LARGEST  # nobody's: refused as not offered
+
+
+def _page(notice: Notice, wrong: str = "", status: int = 200) -> Any:
+    offer = sender_names.choices(web.rights())
+    return web.answer(
+        "notices/name.html",
+        notice=notice,
+        offer=offer,
+        own=current_user,
+        chosen=_chosen(notice),
+        organization=settings().name,
+        from_name=lambda name: letters.from_name(settings().name, name, web.language()),
+        back=request.values.get("back", ""),
+        wrong=wrong,
+        status=status,
+    )
+
+
+def _chosen(notice: Notice) -> str:
+    if notice.sends_as_id:
+        return f"user:{notice.sends_as_id}"
+    return f"name:{notice.sender_name}" if notice.sender_name else OWN
+
+
+def shown_name(notice: Notice) -> str:
+    """Return the display name of From as it will be when the current user sends the notice (D-07, D-23)."""
+    return letters.from_name(settings().name, notice.sender_name or current_user.name, web.language())
+
+
+@bp.app_template_global("sender_of")
+def sender_of(notice: Notice) -> dict[str, Any]:
+    """Give templates what they say of a draft's sender: the name, and whether it is another's and may be changed."""
+    return {
+        "name": shown_name(notice),
+        "anothers": sender_names.is_anothers(notice, current_user),
+        "may_choose": sender_names.may_choose(web.rights(), notice),
+    }

@@ -1,0 +1,64 @@
+"""The page of the sender's name: shown on writing and check, absent and refused below manager (D-08, D-21, D-23)."""
+
+import clock
+from core import notices
+from models import Notice, Sender
+from tests.web.making import page
+
+
+def draft(school, name="花子"):
+    made = notices.draft(school.users[name], now=clock.now())
+    notices.choose(made, lists=[school.lists["1-1"].id], now=clock.now())
+    notices.save(made, subject="遠足", text="行きます。", now=clock.now())
+    return made
+
+
+def test_the_chosen_name_stands_on_writing_and_check(school, as_):
+    """D-07, D-19, D-23."""
+    Sender.create(list=school.lists["1-1"], address="k@example.jp", address_key="k@example.jp", name="教頭 小川")
+    notice, browser = draft(school), as_("花子")
+    assert "かえで原小学校（花子）" in page(browser, f"/notices/{notice.id}/words")
+    assert "教頭 小川" in page(browser, f"/notices/{notice.id}/name")
+    browser.post(f"/notices/{notice.id}/name", data={"as": "name:教頭 小川", "back": "check"})
+    for where in ("words", "check"):
+        assert "かえで原小学校（教頭 小川）" in page(browser, f"/notices/{notice.id}/{where}")
+    other = school.users["送る子"]
+    assert browser.post(f"/notices/{notice.id}/name", data={"as": f"user:{other.id}"}).status_code == 303
+    assert "かえで原小学校（送る子）" in page(browser, f"/notices/{notice.id}/check")
+    assert browser.post(f"/notices/{notice.id}/name", data={"as": "user:999999"}).status_code == 422
+    assert browser.post(f"/notices/{notice.id}/name", data={"as": "user:x"}).status_code == 422
+
+
+def test_typed_words_are_kept_on_the_way_to_the_name(school, as_):
+    notice, browser = draft(school), as_("花子")
+    answer = browser.post(
+        f"/notices/{notice.id}/words", data={"subject": "新しい件名", "text": "x", "useful_s": "0", "act": "name"}
+    )
+    assert answer.headers["Location"].endswith(f"/notices/{notice.id}/name")
+    assert Notice.get_by_id(notice.id).wording.subject == "新しい件名"
+
+
+def test_below_manager_the_control_is_absent_and_a_forged_request_refused(school, as_):
+    """D-08, D-21."""
+    notice, browser = draft(school, "送る子"), as_("送る子")
+    assert f"/notices/{notice.id}/name" not in page(browser, f"/notices/{notice.id}/check")
+    assert 'value="name"' not in page(browser, f"/notices/{notice.id}/words")
+    page(browser, f"/notices/{notice.id}/name", 403)
+    for forged in (f"user:{school.users['花子'].id}", "name:校長"):
+        assert browser.post(f"/notices/{notice.id}/name", data={"as": forged}).status_code == 403
+    assert Notice.get_by_id(notice.id).sender_name == ""
+
+
+def test_a_colleagues_draft_in_another_name_is_not_sent_by_a_sender(school, as_):
+    """D-21: the page says why and offers the own name."""
+    Sender.create(list=school.lists["1-1"], address="k@example.jp", address_key="k@example.jp", name="教頭 小川")
+    notice = draft(school)
+    as_("花子").post(f"/notices/{notice.id}/name", data={"as": "name:教頭 小川"})
+    browser = as_("送る子")
+    shown = page(browser, f"/notices/{notice.id}/check")
+    mark = shown.partition('name="fingerprint" value="')[2].partition('"')[0]
+    assert browser.post(f"/notices/{notice.id}/check", data={"fingerprint": mark}).status_code == 422
+    assert Notice.get_by_id(notice.id).state == "draft"
+    browser.post(f"/notices/{notice.id}/name", data={"as": "me", "back": "check"})
+    assert browser.post(f"/notices/{notice.id}/check", data={"fingerprint": mark}).status_code == 303
+    assert Notice.get_by_id(notice.id).signed == "送る子"
