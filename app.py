@@ -3,31 +3,17 @@
 import os
 import sys
 from datetime import timedelta
-from functools import cache
-from hashlib import sha256
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
-from flask import Flask, Response, current_app, redirect, render_template, request, url_for
-from flask_login import LoginManager, current_user
-from flask_wtf.csrf import CSRFError, CSRFProtect
-from werkzeug.middleware.proxy_fix import ProxyFix
+from flask import Flask, request
 
 import cli
-import clock
 import config as ground
-import models
-import web
-from core import accounts, organization
 
 AREAS = (
     *("home", "account", "setup", "users", "lists", "members", "senders", "notices", "history", "results"),
     *("admin", "incoming", "public"),
-)
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    "font-src 'self'; form-action 'self'; frame-src 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
 
 
@@ -45,10 +31,21 @@ def create_app(config: ground.Config | None = None) -> Flask:
     For a terminal command only the commands are hung on it: they open the installation themselves.
     """
     app = Kairan(__name__)
-    cli.register(app)
+    app.cli = cli.Commands(app.name)  # type: ignore[assignment]
     if config is None and _is_for_a_command():
         return app
-    config = ground.use(config or ground.load())
+    return _with_pages(app, config or ground.load())
+
+
+def _with_pages(app: Flask, config: ground.Config) -> Flask:
+    from werkzeug.middleware.proxy_fix import ProxyFix
+
+    import clock
+    import guards
+    import web
+    from core import organization
+
+    ground.use(config)
     clock.set_offset(config.clock_offset_s)
     organization.prepare(config)
     app.config.update(
@@ -68,7 +65,7 @@ def create_app(config: ground.Config | None = None) -> Flask:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1, x_host=1)  # type: ignore[method-assign]
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     web.install(app)
-    _guard(app)
+    guards.install(app)
     for name in AREAS:
         app.register_blueprint(import_module(f"blueprints.{name}.routes").bp)
     app.extensions["csrf"].exempt(app.blueprints["public"])  # there the token in the address is the authority
@@ -78,75 +75,3 @@ def create_app(config: ground.Config | None = None) -> Flask:
 def _is_for_a_command() -> bool:
     """Say whether `flask` was called for one of our commands, not for a development server or the routes."""
     return os.environ.get("FLASK_RUN_FROM_CLI") == "true" and not {"run", "routes", "shell"} & set(sys.argv)
-
-
-def _guard(app: Flask) -> None:
-    """Put the doors in: login for all but the public areas (T-10), CSRF, headers, kind error pages."""
-    CSRFProtect(app)
-    login = LoginManager(app)
-    login.user_loader(accounts.user_of_session)
-    login.session_protection = None
-    app.before_request(_connect)
-    app.before_request(_only_members_of_the_house)
-    app.after_request(_headers)
-    app.register_error_handler(CSRFError, lambda error: _sorry(403, "form"))
-    for code in (400, 403, 404, 405, 413, 429, 500):
-        app.register_error_handler(code, lambda error, code=code: _sorry(code))
-    app.jinja_env.globals["asset"] = _asset
-
-
-def _connect() -> None:
-    models.db.connect(reuse_if_open=True)
-
-
-def _only_members_of_the_house() -> Response | None:
-    """Send everybody without a login to the login page; only areas and pages marked public are open."""
-    if request.endpoint is None or request.endpoint == "static" or _is_public():
-        return None
-    if current_user.is_authenticated:
-        return None
-    if not organization.is_ready():
-        return redirect(url_for("setup.welcome"))  # type: ignore[return-value]
-    target = url_for("account.login", next=_way_back())
-    if web.is_htmx():
-        return Response(status=401, headers={"HX-Redirect": target})
-    return redirect(target)  # type: ignore[return-value]
-
-
-def _is_public() -> bool:
-    view = current_app.view_functions.get(request.endpoint or "")
-    return request.blueprint == "public" or bool(getattr(view, "is_public", False))
-
-
-def _way_back() -> str | None:
-    return request.full_path.rstrip("?") if request.method == "GET" and request.path != "/" else None
-
-
-def _headers(response: Response) -> Response:
-    headers = response.headers
-    headers.setdefault("Content-Security-Policy", POLICY)
-    headers.setdefault("X-Content-Type-Options", "nosniff")
-    headers.setdefault("Referrer-Policy", "same-origin" if request.blueprint != "public" else "no-referrer")
-    headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
-    headers.setdefault("Permissions-Policy", "camera=(), microphone=(), geolocation=()")
-    if request.endpoint != "static":
-        headers.setdefault("Cache-Control", "no-store")
-        response.vary.add("HX-Request")
-    if request.is_secure:
-        headers.setdefault("Strict-Transport-Security", "max-age=31536000")
-    return response
-
-
-def _sorry(code: int, why: str = "") -> tuple[str, int]:
-    reader = request.blueprint == "public"
-    return render_template("error.html", code=code, why=why, reader=reader), code
-
-
-def _asset(filename: str) -> str:
-    """Return the address of a static file with its version, so that it may be cached for a year."""
-    return url_for("static", filename=filename, v=_version(f"{current_app.static_folder}/{filename}"))
-
-
-@cache
-def _version(path: str) -> str:
-    return sha256(Path(path).read_bytes()).hexdigest()[:10]

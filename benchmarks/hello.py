@@ -4,7 +4,7 @@ import sys
 
 from flask import Flask
 
-from cli.serve import _Pages
+from cli.pages import _Pages
 
 app = Flask(__name__)
 

@@ -1,4 +1,4 @@
-"""`flask up` (what `./kairan up` ends in), `flask serve`, and the part that serves the pages."""
+"""`flask up` (what `./kairan up` ends in) and `flask serve`."""
 
 import logging
 import os
@@ -6,11 +6,8 @@ import socket
 import sys
 
 import click
-from gunicorn.app.base import BaseApplication
 
-import models
 from cli import common
-from cli.demo import fill_demo
 from cli.supervisor import PARTS, Supervisor
 from config import Config, current
 from core import organization
@@ -25,6 +22,8 @@ def up(demo: bool) -> None:
     config = current()
     _port_must_be_free(config)
     if demo:
+        from cli.demo import fill_demo
+
         fill_demo()
     _welcome(config)
     raise SystemExit(Supervisor(config, _all_parts(config)).run())
@@ -42,41 +41,6 @@ def serve(only: str | None) -> None:
     if only in (None, "web"):
         _port_must_be_free(config)
     raise SystemExit(Supervisor(config, PARTS[only] if only else _all_parts(config)).run())
-
-
-@click.command(hidden=True)
-@common.in_the_house
-def pages() -> None:
-    """The web server; started and watched by the supervisor."""
-    from app import create_app
-
-    common.end_with_the_parent()
-    app = create_app(current())
-    models.db.close()  # SQLite's connections must not be carried into the processes that gunicorn forks
-    _Pages(app, {"bind": current().http, "workers": 2, "threads": 4, "worker_class": "gthread"}).run()
-
-
-class _Pages(BaseApplication):
-    """gunicorn with our settings: two processes of four threads (measured: libraries of this kind of page)."""
-
-    def __init__(self, app: object, options: dict[str, object]) -> None:
-        self._app, self._options = app, options
-        super().__init__()
-
-    def load_config(self) -> None:
-        quiet = {
-            "loglevel": "warning",
-            "accesslog": None,
-            "graceful_timeout": 20,
-            "timeout": 60,
-            "control_socket_disable": True,
-        }
-        for name, value in {**quiet, **self._options}.items():
-            if name in self.cfg.settings:
-                self.cfg.set(name, value)
-
-    def load(self) -> object:
-        return self._app
 
 
 def _all_parts(config: Config) -> tuple[str, ...]:
@@ -116,4 +80,4 @@ def _welcome(config: Config) -> None:
     sys.stdout.flush()
 
 
-COMMANDS = (up, serve, pages)
+COMMANDS = (up, serve)

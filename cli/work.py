@@ -4,7 +4,6 @@ import signal
 
 import click
 
-import tasks
 from cli import common
 from cli.supervisor import PARTS, Supervisor
 from config import current
@@ -45,14 +44,4 @@ def _stopped_by(*signals: int) -> list[int]:
     return came
 
 
-@click.command(hidden=True)
-@common.in_the_house
-def bell() -> None:
-    """The clock: huey's consumer with one thread; started and watched by the supervisor."""
-    common.end_with_the_parent()
-    tasks.bell(current().data).create_consumer(
-        workers=1, max_delay=1.0, graceful_signal="TERM", shutdown_timeout=30, check_worker_health=True
-    ).run()
-
-
-COMMANDS = (work, sender, bell)
+COMMANDS = (work, sender)

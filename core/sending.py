@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import clock
 import models
@@ -23,9 +24,11 @@ from core.letters import Desk
 from core.organization import Settings, settings
 from mail import address as addresses
 from mail.deliver import Connection, Reply, Route, Unreachable, Vanished, rcpt_form
-from mail.outbox import Catcher
 from mail.sign import Signer
 from models import Letter, db, hand, record
+
+if TYPE_CHECKING:
+    from mail.catcher import Catcher
 
 log = logging.getLogger("kairan.sending")
 
@@ -295,6 +298,8 @@ class Sender:
 
     def _outbox(self) -> Route:
         if self._catcher is None:
+            from mail.catcher import Catcher  # a server that only practice needs
+
             self._catcher = Catcher(self._config.data / "outbox", now=clock.now)
             self._catcher_route = self._catcher.start()
         return self._catcher_route

@@ -12,8 +12,6 @@ import hmac
 import re
 import unicodedata
 
-from email_validator import EmailNotValidError, validate_email
-
 from words import N_
 
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
@@ -84,6 +82,8 @@ def _halves(text: str) -> tuple[str, str]:
 
 def _clean_domain(text: str) -> str:
     """Return a domain in lower-case ASCII (RFC 5891 for Japanese ones), reserved ones too."""
+    from email_validator import EmailNotValidError, validate_email  # slow to load, wanted where somebody types
+
     # The checker refuses *.invalid, but samples and trials live in reserved domains, so it is shown *.test.
     seen = re.sub(r"(?i)(^|\.)invalid$", r"\1test", text)
     try:

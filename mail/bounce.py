@@ -10,8 +10,17 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from mail.bounce_words import ORDER, Kind
 from mail.deliver import Reply
+
+Kind = Literal[
+    "unknown_user", "unknown_host", "moved", "closed",
+    "full", "too_large", "filtered", "suspended", "policy", "temporary", "other",
+]  # fmt: skip
+"""Why a letter was refused. The first row means that the address is dead; closed: its system takes no mail at all.
+
+filtered: refused by the reader's own settings. suspended: the account sleeps. policy: the server does not want
+mail from us (our fault). full, too_large, temporary, other: try again, count.
+"""
 
 # The one thing that a link says: that a list of bad senders is behind the refusal.
 _LISTS = re.compile(
@@ -98,6 +107,8 @@ def judge(refusal: Refusal) -> Verdict:
 
 def by_words(text: str) -> Kind | Literal[""]:
     """Return the class that the words of a text speak of, "" if they say nothing."""
+    from mail.bounce_words import ORDER  # large patterns: made when a server refuses for the first time
+
     words = plain(text[:_LONGEST])
     return next((kind for kind, pattern in ORDER if pattern.search(words)), "")
 

@@ -6,17 +6,8 @@ Gaps between words are short and counted: these patterns meet hostile texts, too
 """
 
 import re
-from typing import Literal
 
-Kind = Literal[
-    "unknown_user", "unknown_host", "moved", "closed",
-    "full", "too_large", "filtered", "suspended", "policy", "temporary", "other",
-]  # fmt: skip
-"""Why a letter was refused. The first row means that the address is dead; closed: its system takes no mail at all.
-
-filtered: refused by the reader's own settings. suspended: the account sleeps. policy: the server does not want
-mail from us (our fault). full, too_large, temporary, other: try again, count.
-"""
+from mail.bounce import Kind
 
 # Who is meant by "… unknown", "no such …".
 _WHO = (

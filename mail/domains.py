@@ -7,10 +7,10 @@ suffix under which strangers register. That is stricter than DMARC: neighbours b
 
 import re
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-import dns.exception
-import dns.name
-import dns.resolver
+if TYPE_CHECKING:
+    from dns.resolver import Resolver
 
 Lookup = Callable[[str], list[str]]
 """The TXT records of a name, each joined; empty if there are none. Raises Trouble if nobody answered in time."""
@@ -40,6 +40,9 @@ class Trouble(Exception):
 
 def resolver(server: str = "", timeout_s: float = TIMEOUT_S) -> Lookup:
     """Return how to ask a resolver at host:port; "": the system's."""
+    import dns.exception  # a large library, and most processes never ask
+    import dns.name
+    import dns.resolver
 
     def lookup(name: str) -> list[str]:
         try:
@@ -53,8 +56,10 @@ def resolver(server: str = "", timeout_s: float = TIMEOUT_S) -> Lookup:
     return lookup
 
 
-def _asked(server: str, timeout_s: float) -> dns.resolver.Resolver:
+def _asked(server: str, timeout_s: float) -> "Resolver":
     """Return a resolver for host:port, made anew since its settings may change."""
+    import dns.resolver
+
     asked = dns.resolver.Resolver(configure=not server)
     if server:
         host, _, port = server.rpartition(":")

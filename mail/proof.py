@@ -7,8 +7,6 @@ nothing is distributed because of it alone (design decision 6). Everything that 
 import re
 from dataclasses import dataclass
 
-import dkim
-
 from mail import domains
 from mail.domains import Lookup, Trouble, aligned
 
@@ -104,6 +102,8 @@ def _tags(value: bytes) -> dict[str, str]:
 
 def _verified(raw: bytes, place: int, lookup: Lookup) -> bool:
     """Check one signature. Whatever cannot be read is not proven; only a silent DNS raises Trouble."""
+
+    import dkim  # with its resolver slow to load; only for mail that comes in
 
     def txt(name: bytes, timeout: int = 5) -> bytes | None:
         found = lookup(name.decode("ascii", "replace").rstrip("."))

@@ -10,12 +10,16 @@ library see no change. Should a later dkimpy not have these names any more, sign
 import base64
 import re
 from collections.abc import Callable
+from importlib import import_module
 from types import ModuleType
+from typing import TYPE_CHECKING
 
-import dkim
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+
+if TYPE_CHECKING:
+    import dkim
 
 SIGNED = (
     *(b"from", b"to", b"reply-to", b"subject", b"date", b"message-id"),
@@ -67,14 +71,14 @@ class Signer:
     """Sign letters of one domain with one key. Raises UnfitKey, UnfitLibrary."""
 
     def __init__(self, selector: str, domain: str, pem: bytes) -> None:
-        install()
+        self._library = install()
         self._key = _Key(_load(pem))
         self._selector = selector.encode("ascii")
         self._domain = domain.encode("idna")
 
     def sign(self, raw: bytes) -> bytes:
         """Return the mail with its DKIM-Signature in front; raw has CRLF line ends."""
-        letter = dkim.DKIM(raw)
+        letter = self._library.DKIM(raw)
         header = letter.sign(
             self._selector,
             self._domain,
@@ -103,8 +107,13 @@ def _signed(raw: bytes) -> list[bytes]:
     return [name for name in present if name in SIGNED] + [name for name in SEALED]
 
 
-def install(library: ModuleType = dkim) -> None:
-    """Let dkimpy use loaded keys. Repeating is harmless. Raises UnfitLibrary."""
+def install(library: ModuleType | None = None) -> ModuleType:
+    """Let dkimpy (the one given, by default the installed one) use loaded keys, and return it.
+
+    Loaded only now: with its resolver it is a quarter of what a process has to read at its start.
+    Repeating is harmless. Raises UnfitLibrary.
+    """
+    library = library or import_module("dkim")
     missing = [name for name in _REPLACED if not callable(getattr(library, name, None))]
     if missing:
         raise UnfitLibrary(f"dkimpy has no {' and no '.join(missing)}: install the locked version of dkimpy")
@@ -112,6 +121,7 @@ def install(library: ModuleType = dkim) -> None:
     if not hasattr(arithmetic, "by_openssl"):
         for name, ours in zip(_REPLACED, (_parser(parse), _arithmetic(arithmetic)), strict=True):
             setattr(library, name, ours)
+    return library
 
 
 def _parser(theirs: Callable) -> Callable:
@@ -126,7 +136,7 @@ def _parser(theirs: Callable) -> Callable:
 def _arithmetic(theirs: Callable) -> Callable:
     """Sign with a loaded key by OpenSSL, with any other as dkimpy does."""
 
-    def sign(digest: dkim.HashThrough, key: object) -> bytes:
+    def sign(digest: "dkim.HashThrough", key: object) -> bytes:
         if isinstance(key, _Key):
             return key.loaded.sign(digest.digest(), padding.PKCS1v15(), _SHA256)
         return theirs(digest, key)

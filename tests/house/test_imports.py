@@ -8,7 +8,7 @@ import pytest
 
 HERE = Path(__file__).parents[2]
 GROUND = {"config", "clock", "words"}
-PARTS = GROUND | {"mail", "models", "core", "tasks", "web", "blueprints", "inlet", "cli", "app"}
+PARTS = GROUND | {"mail", "models", "core", "tasks", "web", "blueprints", "guards", "inlet", "cli", "app"}
 MAY = {
     "config": {"words"},
     "clock": set(),
@@ -18,9 +18,10 @@ MAY = {
     "core": GROUND | {"mail", "models", "core"},
     "tasks": GROUND | {"core", "models"},
     "web": GROUND | {"core", "models"},
+    "guards": {"web", "core", "models"},
     "blueprints": {"web", "tasks", "core", "models", "clock", "words"},
     "inlet": GROUND | {"tasks", "core", "models"},
-    "cli": PARTS - {"blueprints"},
+    "cli": PARTS - {"blueprints", "guards"},
     "app": PARTS,
 }
 WITHOUT_WEB_AND_QUEUE = GROUND | {"mail", "models", "core"}

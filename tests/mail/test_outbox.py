@@ -5,7 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from mail import catcher as catcher_module
 from mail import outbox
+from mail.catcher import Catcher
 from mail.deliver import Connection
 
 NOW = datetime(2026, 11, 7, 21, 12, 3, 456789, tzinfo=UTC)
@@ -14,7 +16,7 @@ LETTER = b"From: a@school.example\r\nSubject: x\r\n\r\n.hello\r\n"
 
 @pytest.fixture
 def catcher(tmp_path):
-    made = outbox.Catcher(tmp_path / "outbox", now=lambda: NOW)
+    made = Catcher(tmp_path / "outbox", now=lambda: NOW)
     yield made
     made.stop()
 
@@ -40,7 +42,7 @@ def test_a_full_disk_defers(catcher, tmp_path, monkeypatch):
     def no_room(*_: object) -> str:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(outbox, "keep", no_room)
+    monkeypatch.setattr(catcher_module, "keep", no_room)
     line = Connection(catcher.start(), "mail.school.example", 5)
     assert line.send("", "hanako@parents.example", LETTER).deferred
     line.close()

@@ -1,0 +1,76 @@
+"""How long `up` takes until the pages answer, beside an interpreter that loads Flask: `python -m benchmarks.start`.
+
+The second start of an installation that is there: everything is made, only processes have to come up. Processor time
+counts all parts from start to end (the pages' own, the clock, two sender processes).
+"""
+
+import os
+import resource
+import subprocess
+import sys
+import time
+import urllib.request
+from statistics import median
+
+from benchmarks.house import ROUNDS, free_port, installation
+from config import HERE
+
+FLASK = [sys.executable, "-P", str(HERE / ".venv" / "bin" / "flask"), "up"]  # what `./kairan up` ends in
+BARE = [sys.executable, "-c", "import flask"]
+LONGEST_S = 60.0
+
+
+def spent() -> float:
+    """Return the processor seconds of all processes below that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def bare() -> tuple[float, float]:
+    """Return seconds and processor seconds of the bare interpreter with Flask."""
+    before, began = spent(), time.monotonic()
+    subprocess.run(BARE, check=True)  # noqa: S603
+    return time.monotonic() - began, spent() - before
+
+
+def started(environ: dict[str, str]) -> tuple[float, float]:
+    """Return seconds until /healthz answers, and processor seconds of all parts until they have ended."""
+    before, began = spent(), time.monotonic()
+    process = subprocess.Popen(  # noqa: S603
+        FLASK, cwd=HERE, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        while not answers(environ["KAIRAN_HTTP"]):
+            if time.monotonic() - began > LONGEST_S or process.poll() is not None:
+                raise SystemExit("the pages do not answer")
+            time.sleep(0.01)
+        took = time.monotonic() - began
+    finally:
+        process.terminate()
+        process.wait()
+    return took, spent() - before
+
+
+def answers(http: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://{http}/healthz", timeout=2) as page:  # noqa: S310
+            return page.status == 200
+    except OSError:
+        return False
+
+
+def main() -> None:
+    """Print medians and ratios."""
+    with installation(500) as config:
+        port = free_port()
+        environ = {**os.environ, "KAIRAN_DATA": str(config.data), "KAIRAN_HTTP": f"127.0.0.1:{port}"}
+        environ |= {"FLASK_APP": str(HERE / "app.py")}
+        pairs = [(bare(), started(environ)) for _ in range(ROUNDS)]
+    bare_s, bare_cpu = (median(one[0][i] for one in pairs) for i in (0, 1))
+    up_s, up_cpu = (median(one[1][i] for one in pairs) for i in (0, 1))
+    print(f"start: {up_s:.2f} s until the pages answer, {up_s / bare_s:.1f} times an interpreter with Flask")
+    print(f"start: {up_cpu:.2f} s of processor for all parts, {up_cpu / bare_cpu:.1f} times the same")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,20 @@
+"""The part that rings: huey wakes the worker early and once a minute (law 1)."""
+
+import click
+
+import tasks
+from cli import common
+from config import current
+
+
+@click.command(hidden=True)
+@common.in_the_house
+def bell() -> None:
+    """The clock: huey's consumer with one thread; started and watched by the supervisor."""
+    common.end_with_the_parent()
+    tasks.bell(current().data).create_consumer(
+        workers=1, max_delay=1.0, graceful_signal="TERM", shutdown_timeout=30, check_worker_health=True
+    ).run()
+
+
+COMMANDS = (bell,)

@@ -1,0 +1,45 @@
+"""The part that serves the pages: gunicorn around the application."""
+
+import click
+from gunicorn.app.base import BaseApplication
+
+import models
+from app import create_app
+from cli import common
+from config import current
+
+
+@click.command(hidden=True)
+@common.in_the_house
+def pages() -> None:
+    """The web server; started and watched by the supervisor."""
+    common.end_with_the_parent()
+    app = create_app(current())
+    models.db.close()  # SQLite's connections must not be carried into the processes that gunicorn forks
+    _Pages(app, {"bind": current().http, "workers": 2, "threads": 4, "worker_class": "gthread"}).run()
+
+
+class _Pages(BaseApplication):
+    """gunicorn with our settings: two processes of four threads (measured: libraries of this kind of page)."""
+
+    def __init__(self, app: object, options: dict[str, object]) -> None:
+        self._app, self._options = app, options
+        super().__init__()
+
+    def load_config(self) -> None:
+        quiet = {
+            "loglevel": "warning",
+            "accesslog": None,
+            "graceful_timeout": 20,
+            "timeout": 60,
+            "control_socket_disable": True,
+        }
+        for name, value in {**quiet, **self._options}.items():
+            if name in self.cfg.settings:
+                self.cfg.set(name, value)
+
+    def load(self) -> object:
+        return self._app
+
+
+COMMANDS = (pages,)

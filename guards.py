@@ -1,0 +1,90 @@
+"""What stands before every page: login for all but the public areas, CSRF, headers, kind error pages."""
+
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+
+from flask import Flask, Response, current_app, redirect, render_template, request, url_for
+from flask_login import LoginManager, current_user
+from flask_wtf.csrf import CSRFError, CSRFProtect
+
+import models
+import web
+from core import accounts, organization
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "font-src 'self'; form-action 'self'; frame-src 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+
+
+def install(app: Flask) -> None:
+    """Put the guards up: login for all but the public areas (T-10), CSRF, headers, kind error pages."""
+    CSRFProtect(app)
+    login = LoginManager(app)
+    login.user_loader(accounts.user_of_session)
+    login.session_protection = None
+    app.before_request(_connect)
+    app.before_request(_only_members_of_the_house)
+    app.after_request(_headers)
+    app.register_error_handler(CSRFError, lambda error: _sorry(403, "form"))
+    for code in (400, 403, 404, 405, 413, 429, 500):
+        app.register_error_handler(code, lambda error, code=code: _sorry(code))
+    app.jinja_env.globals["asset"] = _asset
+
+
+def _connect() -> None:
+    models.db.connect(reuse_if_open=True)
+
+
+def _only_members_of_the_house() -> Response | None:
+    """Send everybody without a login to the login page; only areas and pages marked public are open."""
+    if request.endpoint is None or request.endpoint == "static" or _is_public():
+        return None
+    if current_user.is_authenticated:
+        return None
+    if not organization.is_ready():
+        return redirect(url_for("setup.welcome"))  # type: ignore[return-value]
+    target = url_for("account.login", next=_way_back())
+    if web.is_htmx():
+        return Response(status=401, headers={"HX-Redirect": target})
+    return redirect(target)  # type: ignore[return-value]
+
+
+def _is_public() -> bool:
+    view = current_app.view_functions.get(request.endpoint or "")
+    return request.blueprint == "public" or bool(getattr(view, "is_public", False))
+
+
+def _way_back() -> str | None:
+    return request.full_path.rstrip("?") if request.method == "GET" and request.path != "/" else None
+
+
+def _headers(response: Response) -> Response:
+    headers = response.headers
+    headers.setdefault("Content-Security-Policy", POLICY)
+    headers.setdefault("X-Content-Type-Options", "nosniff")
+    headers.setdefault("Referrer-Policy", "same-origin" if request.blueprint != "public" else "no-referrer")
+    headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
+    headers.setdefault("Permissions-Policy", "camera=(), microphone=(), geolocation=()")
+    if request.endpoint != "static":
+        headers.setdefault("Cache-Control", "no-store")
+        response.vary.add("HX-Request")
+    if request.is_secure:
+        headers.setdefault("Strict-Transport-Security", "max-age=31536000")
+    return response
+
+
+def _sorry(code: int, why: str = "") -> tuple[str, int]:
+    reader = request.blueprint == "public"
+    return render_template("error.html", code=code, why=why, reader=reader), code
+
+
+def _asset(filename: str) -> str:
+    """Return the address of a static file with its version, so that it may be cached for a year."""
+    return url_for("static", filename=filename, v=_version(f"{current_app.static_folder}/{filename}"))
+
+
+@cache
+def _version(path: str) -> str:
+    return sha256(Path(path).read_bytes()).hexdigest()[:10]
