@@ -345,6 +345,8 @@ class Notice(Table):
     paused_why = CharField(default="")  # connection, login
     paused_at = Moment(null=True)
     rounds = IntegerField(default=0)
+    remind_every_s = IntegerField(default=0)  # send it again by itself after so many seconds to who has not read it
+    remind_times = IntegerField(default=1)
     serial = IntegerField(default=0)
 
     @property
@@ -387,6 +389,41 @@ class Target(Table):
 
     class Meta:
         indexes = ((("notice", "kind", "number"), True),)
+
+
+class Reminder(Table):
+    """A round of a notice after the first, to those who have not confirmed; its row says when it begins (law 1).
+
+    `kind`: asked (a person pressed the button), timed (by itself, so many minutes after the last one). `wants`: what
+    its readers still owe: read. `state`: waiting, begun, nobody (none was left to remind), called_off, missed (Kairan
+    did not run at its time, so nothing was sent). `place`: which one of those that go by themselves.
+    """
+
+    STATES = ("waiting", "begun", "nobody", "called_off", "missed")
+
+    notice = ForeignKeyField(Notice, backref="reminders", on_delete="CASCADE")
+    kind = CharField(constraints=[Check("kind IN ('asked','timed')")])
+    wants = CharField(default="read")
+    state = CharField(
+        default="waiting", constraints=[Check("state IN ('waiting','begun','nobody','called_off','missed')")]
+    )
+    place = IntegerField(default=1)
+    by = ForeignKeyField(User, null=True, on_delete="SET NULL")
+    made_at = Moment(default=clock.now)
+    begin_at = Moment()
+    done_at = Moment(null=True)
+    round = IntegerField(default=0)  # of the letters, once it has begun
+    letters = IntegerField(default=0)
+
+    class Meta:
+        indexes = (
+            (("notice", "round"), False),
+            SQL(
+                'CREATE UNIQUE INDEX IF NOT EXISTS "reminder_once" ON "reminder" ("notice_id", "kind")'
+                " WHERE state = 'waiting'"
+            ),
+            SQL('CREATE INDEX IF NOT EXISTS "reminder_due" ON "reminder" ("begin_at") WHERE state = \'waiting\''),
+        )
 
 
 # ── 4 Letters ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -486,6 +523,10 @@ class Letter(Table):
                 " WHERE state IN ('waiting','deferred')"
             ),
             SQL('CREATE INDEX IF NOT EXISTS "letter_owned" ON "letter" ("owner") WHERE state = \'sending\''),
+            SQL(
+                'CREATE INDEX IF NOT EXISTS "letter_gave_way" ON "letter" ("delivery_id")'
+                " WHERE newest AND round > 1 AND state IN ('cancelled','skipped','expired')"
+            ),
         )
 
 
@@ -572,7 +613,7 @@ class Bucket(Table):
 TABLES: tuple[type[Table], ...] = (
     Organization, User, Session, Role, Log,
     MailingList, Person, Child, Membership, Sender,
-    Notice, Wording, Target,
+    Notice, Wording, Target, Reminder,
     Delivery, Cover, Letter, Bounce, Visit,
     Job, Incoming, Bucket,
 )  # fmt: skip

@@ -14,7 +14,7 @@ from huey import SqliteHuey, crontab
 import clock
 import config
 import models
-from core import delivery
+from core import delivery, reminders
 
 log = logging.getLogger("kairan.tasks")
 
@@ -32,6 +32,7 @@ def _start_due() -> None:
     """Begin what is due; the sender processes see the letters by themselves."""
     models.db.connect(reuse_if_open=True)
     delivery.start_due(clock.now())
+    reminders.begin_due(clock.now())
 
 
 def ring(at: datetime | None = None) -> None:

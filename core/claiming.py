@@ -9,7 +9,7 @@ from typing import Any
 
 from peewee import JOIN, fn
 
-from core import pacing
+from core import pacing, reminding
 from core.organization import Settings
 from mail import address as addresses
 from models import REACHABLE, Cover, Delivery, Letter, Membership, Person, claim, db, due
@@ -48,6 +48,7 @@ class Claimed:
     domain: str
     language: str
     payload: dict
+    round: int
     attempts: int
     urgent: bool
     token: str | None
@@ -78,9 +79,10 @@ def _with_all(*which: Any) -> list[Claimed]:
     rows = (
         Letter.select(
             Letter.id, Letter.notice_id, Letter.delivery_id, Letter.person_id, Letter.kind, Letter.address,
-            Letter.domain, Letter.language, Letter.payload, Letter.attempts, Letter.urgent, Delivery.token,
-            Delivery.list_id, Delivery.language, Delivery.name, Delivery.sender_name, Delivery.child_name,
-            Delivery.child_room, Delivery.siblings, Delivery.values, Person.address_state, Person.bare,
+            Letter.domain, Letter.language, Letter.payload, Letter.round, Letter.attempts, Letter.urgent,
+            Delivery.token, Delivery.list_id, Delivery.language, Delivery.name, Delivery.sender_name,
+            Delivery.child_name, Delivery.child_room, Delivery.siblings, Delivery.values,
+            Person.address_state, Person.bare,
         )
         .join(Delivery, JOIN.LEFT_OUTER)
         .switch(Letter)
@@ -101,11 +103,11 @@ def look_again(numbers: list[int], now: datetime) -> dict[int, str]:
     """Return the claimed letters that must not go after all, with the reason: each claim looks anew.
 
     Somebody may have stopped, left, bounced or corrected the address since the letter was made; a corrected
-    address is taken over here.
+    address is taken over here. Whoever has confirmed needs no reminder.
     """
     rows = (
         Letter.select(
-            Letter.id, Letter.address, Letter.useful_until, Letter.delivery_id, Person.id, Person.address,
+            Letter.id, Letter.address, Letter.useful_until, Letter.delivery_id, Letter.round, Person.id, Person.address,
             Person.address_state,
         )
         .join(Person, JOIN.LEFT_OUTER)
@@ -115,7 +117,10 @@ def look_again(numbers: list[int], now: datetime) -> dict[int, str]:
     gone = _without_active_membership(numbers)
     kept_back: dict[int, str] = {}
     moved: list[Letter] = []
-    for number, address, useful_until, delivery, person, address_now, state in rows:
+    reminders: list[int] = []
+    for number, address, useful_until, delivery, round_, person, address_now, state in rows:
+        if round_ > 1:
+            reminders.append(number)
         if useful_until < now:
             kept_back[number] = "expired"
         elif delivery is None:
@@ -126,7 +131,7 @@ def look_again(numbers: list[int], now: datetime) -> dict[int, str]:
             moved.append(Letter(id=number, address=address_now, domain=addresses.domain(address_now)))
     if moved:
         Letter.bulk_update(moved, [Letter.address, Letter.domain])
-    return kept_back
+    return {**(reminding.unneeded(reminders) if reminders else {}), **kept_back}
 
 
 def _why_not(person: int | None, address: str | None, state: str | None) -> str:

@@ -10,9 +10,9 @@ from base64 import b32encode
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
-from peewee import JOIN, SQL, ModelSelect, fn
+from peewee import JOIN, SQL, Case, ModelSelect, fn
 
-from core import history, service
+from core import history, reminders, service
 from core.audience import Audience, Recipient, resolve
 from core.organization import Settings, settings
 from mail import address as addresses
@@ -43,6 +43,7 @@ MOVES: dict[str, frozenset[str]] = {
     "cancelled": frozenset(),
 }
 OPEN = ("waiting", "sending", "deferred")
+NEVER_LEFT = ("cancelled", "skipped", "expired")
 STATES: dict[str, str] = {
     "waiting": N_("Waiting"),
     "sending": N_("Being handed over"),
@@ -69,9 +70,11 @@ LETTER_REASONS: dict[str, str] = {
     "expired": N_("It came too late to be useful."),
     "bounced": N_("The address does not exist any more."),
     "complained": N_("Reported our mail as spam."),
+    "read": N_("Has confirmed in the meantime."),
 }
-# Written out, since SQLite does not take the small index of the queue for a condition with placeholders.
+# Written out, since SQLite does not take the small indexes of the queue for a condition with placeholders.
 _IN_THE_QUEUE = SQL("(state IN ('waiting','deferred'))")
+_GAVE_WAY = SQL("(newest AND round > 1 AND state IN ('cancelled','skipped','expired'))")
 
 
 # ── starting ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -133,6 +136,9 @@ def _freeze(notice: Notice, now: datetime, force: Settings) -> bool:
     if not taken:
         return False
     _write_rows(notice, audience, now)
+    reminders.plan(notice, now)
+    if notice.corrects_id:
+        reminders.call_off_all(notice.corrects, now)
     changed = {"letters": audience.letters, "joined": _people(after - before), "gone": _people(before - after)}
     history.log(None, "notice.started", notice.id, detail=changed)
     return True
@@ -254,6 +260,7 @@ def _urgent_ones_again(now: datetime) -> None:
     still = Notice.select(Notice.id).where(Notice.state.in_(("sending", "paused")))
     Letter.update(state="waiting", again=True, owner="", next_at=now).where(
         Letter.state == "unknown",
+        Letter.newest == True,
         Letter.urgent == True,
         Letter.again == False,
         Letter.useful_until > now,
@@ -296,19 +303,44 @@ def finish(now: datetime) -> int:
     )
     if not (done := [one.id for one in Notice.select(Notice.id).where(Notice.state == "sending", ~fn.EXISTS(still))]):
         return 0
+    stopped = Case(None, [(Notice.stopped_at.is_null(), "sent")], "stopped")  # a reminder brings no stopped letter back
+    ended = fn.COALESCE(Notice.finished_at, millis(now))
     return (
-        Notice.update(state="sent", finished_at=now, updated_at=now, serial=Notice.serial + 1)
+        Notice.update(state=stopped, finished_at=ended, updated_at=now, serial=Notice.serial + 1)
         .where(Notice.id.in_(done), Notice.state == "sending", ~fn.EXISTS(still))
         .execute()
     )
 
 
 def cancel_leftovers(now: datetime) -> int:
-    """Cancel what a sender gave back after its notice had been stopped or withdrawn; return how many."""
-    over = Notice.select(Notice.id).where(Notice.state.in_(("stopped", "withdrawn")))
+    """Cancel what a sender gave back after its notice (or its reminder) was stopped or withdrawn; return how many."""
+    over = Notice.select(Notice.id).where(Notice.state.in_(("stopped", "withdrawn", "sent")))
     of_these = (Letter.notice_id + 0).in_(over)  # the sum keeps SQLite from going through all letters of these notices
     left = Letter.select(Letter.id).where(_IN_THE_QUEUE, of_these, Letter.delivery.is_null(False))
     if not (numbers := [one.id for one in left]):
         return 0
     still = Letter.id.in_(numbers) & Letter.state.in_(("waiting", "deferred")) & Letter.notice.in_(over)
     return Letter.update(state="cancelled", done_at=now).where(still).execute()
+
+
+def give_way() -> int:
+    """Let reminders that never left stand back: the letter before each is again the one that its reader has.
+
+    Return how many. Whoever confirmed while the reminder waited counts as "sent to" as before.
+    """
+    gone = list(Letter.select(Letter.id, Letter.delivery, Letter.round).where(_GAVE_WAY))
+    for one in gone:
+        with db.atomic():
+            if Letter.update(newest=False).where(Letter.id == one.id, Letter.newest == True).execute():
+                _stand_in_for(one)
+    return len(gone)
+
+
+def _stand_in_for(gone: Letter) -> None:
+    """Make the last letter that left before this one (or the first) the newest of its delivery."""
+    earlier = Letter.alias()
+    left = earlier.state.not_in(NEVER_LEFT) | (earlier.round == 1)
+    last = earlier.select(fn.MAX(earlier.round)).where(
+        earlier.delivery == gone.delivery_id, earlier.round < gone.round, left
+    )
+    Letter.update(newest=True).where(Letter.delivery == gone.delivery_id, Letter.round == last).execute()

@@ -14,7 +14,9 @@ from core.organization import Settings
 from core.stamps import given_name
 from mail.compose import Form, Prepared, Reader, prepare
 from models import Delivery, Letter, MailingList, Notice, User
+from words import N_
 
+AGAIN = N_("[Sent again] %(subject)s")
 SAMPLE_TOKEN = "2" * 26  # opens nothing; stands where a reader's own token will
 
 
@@ -28,14 +30,22 @@ class Preview:
 
 
 def notice_form(
-    notice: Notice, list_: MailingList | None, language: str, force: Settings, sender_name: str = ""
+    notice: Notice,
+    list_: MailingList | None,
+    language: str,
+    force: Settings,
+    sender_name: str = "",
+    again: bool = False,
 ) -> Form:
-    """Return what all letters of a notice to one list in one language and one sender's name share (decisions 4, 10)."""
+    """Return what all letters of a notice to one list in one language and one sender's name share (decisions 4, 10).
+
+    again: a reminder, whose subject says so once; all else is as it was.
+    """
     wording = notice.wording
     local = list_.address if list_ else "postmaster"
     return Form(
         language=language,
-        subject=wording.subject,
+        subject=subject_again(wording.subject, language) if again else wording.subject,
         text=wording.text,
         organization=force.name,
         contact=force.contact,
@@ -52,6 +62,14 @@ def notice_form(
         reply_to=_own_reply_to(notice),
         urgent=notice.urgent,
     )
+
+
+def subject_again(subject: str, language: str) -> str:
+    """Return the subject of a reminder, marked 【再送】 once however often it is sent (field 2.3)."""
+    marks = [words.say(one, AGAIN, subject="") for one in words.LANGUAGES]
+    if subject.startswith(tuple(marks)):
+        return subject
+    return words.say(language, AGAIN, subject=subject)
 
 
 def from_name(organization: str, sender: str, language: str) -> str:
@@ -121,7 +139,7 @@ class Desk:
 
     def __init__(self, force: Settings) -> None:
         self.force = force
-        self._prepared: dict[tuple[int, int, str, str], Prepared] = {}
+        self._prepared: dict[tuple[int, int, str, str, bool], Prepared] = {}
         self._notices: dict[int, Notice] = {}
 
     def letter(self, letter: Claimed | Letter, bare: bool, now: datetime) -> bytes:
@@ -132,12 +150,14 @@ class Desk:
     def _form_of(self, letter: Claimed) -> Prepared:
         if letter.notice_id is None or letter.reader_language is None:
             return prepare(service_form(letter, self.force))
-        key = (letter.notice_id, letter.list_id or 0, letter.reader_language, letter.sender_name or "")
+        key = (
+            letter.notice_id, letter.list_id or 0, letter.reader_language, letter.sender_name or "", letter.round > 1
+        )  # fmt: skip
         if key not in self._prepared:
             notice = self._notices.get(letter.notice_id) or Notice.get_by_id(letter.notice_id)
             self._notices[letter.notice_id] = notice
             list_ = MailingList.get_or_none(MailingList.id == letter.list_id)
-            self._prepared[key] = prepare(notice_form(notice, list_, key[2], self.force, key[3]))
+            self._prepared[key] = prepare(notice_form(notice, list_, key[2], self.force, key[3], key[4]))
         return self._prepared[key]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from peewee import fn
 
 import clock
-from core import history, sender_names
+from core import delivery, history, reminders, sender_names
 from core.audience import Audience, resolve
 from core.organization import settings
 from core.own_copy import cancel_own_copies, send_own_copy
@@ -253,8 +253,9 @@ def drop(notice: Notice, by: User | None, now: datetime) -> None:
     with db.atomic():
         _move(
             notice, ("held",), TooLate(), Notice.held_why.in_(("late", "changed", "proof")),
-            state="stopped" if notice.started_at else "dropped", updated_at=now, finished_at=now,
+            updated_at=now, **_stopped(notice, now, "dropped"),
         )  # fmt: skip
+        reminders.call_off_all(notice, now)
         _cancel_letters(notice, now)
         history.log(by, "notice.dropped", notice.id)
 
@@ -265,12 +266,20 @@ def drop(notice: Notice, by: User | None, now: datetime) -> None:
 def stop(notice: Notice, by: User | None, now: datetime) -> int:
     """Stop the rest: letters not yet handed over are cancelled. Return how many."""
     with db.atomic():
-        _move(
-            notice, ("sending", "paused"), TooLate(), state="stopped", stopped_at=now, finished_at=now, updated_at=now
-        )
+        _move(notice, ("sending", "paused"), TooLate(), updated_at=now, **_stopped(notice, now))
+        reminders.call_off_all(notice, now)
         cancelled = _cancel_letters(notice, now)
         history.log(by, "notice.stopped", notice.id, detail={"letters": cancelled})
     return cancelled
+
+
+def _stopped(notice: Notice, now: datetime, never_begun: str = "") -> dict[str, Any]:
+    """Return what changes when the rest is stopped. A stopped reminder leaves the notice as sent as it was."""
+    if never_begun and not notice.started_at:
+        return {"state": never_begun, "finished_at": now}
+    if notice.rounds > 1 and notice.finished_at and not notice.stopped_at:
+        return {"state": "sent"}
+    return {"state": "stopped", "stopped_at": now, "finished_at": fn.COALESCE(Notice.finished_at, millis(now))}
 
 
 def withdraw(notice: Notice, by: User | None, now: datetime) -> int:
@@ -281,6 +290,7 @@ def withdraw(notice: Notice, by: User | None, now: datetime) -> int:
             state="withdrawn", withdrawn_at=now, updated_at=now,
             finished_at=fn.COALESCE(Notice.finished_at, millis(now)),
         )  # fmt: skip
+        reminders.call_off_all(notice, now)
         cancelled = _cancel_letters(notice, now)
         history.log(by, "notice.withdrawn", notice.id, detail={"letters": cancelled})
     return cancelled
@@ -289,18 +299,23 @@ def withdraw(notice: Notice, by: User | None, now: datetime) -> int:
 def _cancel_letters(notice: Notice, now: datetime) -> int:
     """Cancel what no server has: waiting, to be tried again, or claimed and not yet handed over."""
     here = Letter.state.in_(("waiting", "deferred")) | ((Letter.state == "sending") & Letter.handed_at.is_null())
-    return (
+    cancelled = (
         Letter.update(state="cancelled", done_at=now)
         .where(Letter.notice == notice, Letter.delivery.is_null(False), here)
         .execute()
     )
+    delivery.give_way()
+    return cancelled
 
 
 def correct(notice: Notice, by: User | None, now: datetime) -> Notice:
     """Begin the correction of a notice: a draft with the same recipients and options, marked 【訂正】."""
     with db.atomic():
         fresh = draft(by, now=now, urgent=notice.urgent)
-        options = ("read_confirmation", "footer", "reply_to_own", "useful_s", "sends_as", "sender_name")
+        options = (
+            "read_confirmation", "footer", "reply_to_own", "useful_s", "sends_as", "sender_name", "remind_every_s",
+            "remind_times",
+        )  # fmt: skip
         Notice.update(corrects=notice, step=2, **{name: getattr(notice, name) for name in options}).where(
             Notice.id == fresh.id
         ).execute()

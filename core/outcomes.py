@@ -86,7 +86,7 @@ def take_run_back(letter: Letter, now: datetime) -> None:
     until = now + GUARD_PAUSE
     pacing.pause(letter.domain, until, "carrier", now)
     there = (Letter.notice == letter.notice_id) & (Letter.domain == letter.domain)
-    same = there & (Letter.state == "refused")  # what came back after it was taken stays back
+    same = there & (Letter.state == "refused") & (Letter.newest == True)  # what came back after it was taken stays back
     people = Letter.select(Letter.person).where(there & Letter.state.in_(("refused", "bounced")))
     Person.update(address_state="fine", address_reason="", address_state_at=None, address_state_by=None).where(
         Person.id.in_(people), Person.address_state_by == letter.notice_id

@@ -57,8 +57,8 @@ def of(notice: Notice, force: Settings, now: datetime) -> Progress:
 
 
 def _remaining(notice: Notice, done: int, going: int, force: Settings, now: datetime) -> timedelta:
-    """Return the time for the rest: at the pace so far once there is one, else at the set rate."""
-    if done >= 10 and notice.started_at and now > notice.started_at:
+    """Return the time for the rest: at the pace so far once there is one (not in a reminder), else at the set rate."""
+    if done >= 10 and notice.rounds == 1 and notice.started_at and now > notice.started_at:
         return (now - notice.started_at) / done * going
     return pacing.estimate(going, force)
 

@@ -62,3 +62,15 @@ class AlreadySent(Refused):
     def __init__(self, notice: Notice) -> None:
         super().__init__()
         self.notice = notice
+
+
+class NobodyLeft(Refused):
+    """A reminder would reach nobody."""
+
+    message = N_("There is nobody left to be reminded by mail.")
+
+
+class AlreadyAsked(Refused):
+    """A reminder of this notice already waits to be sent."""
+
+    message = N_("A reminder is already about to be sent. It goes out once.")

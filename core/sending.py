@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import clock
 import models
 from config import Config, current
-from core import claiming, delivery, outcomes, pacing, service
+from core import claiming, delivery, outcomes, pacing, reminders, service
 from core import trouble as road
 from core.claiming import Claimed
 from core.letters import Desk
@@ -143,6 +143,7 @@ class Sender:
         self._sweep(clock.now())
         while not self.trouble and not stopped():
             delivery.start_due(clock.now())
+            reminders.begin_due(clock.now())
             self._keep_house()
             if self.step(stopped):
                 continue
@@ -359,6 +360,7 @@ class Sender:
         delivery.settle(self.owner.is_dead, self.boot, now)
         delivery.expire(now)
         delivery.cancel_leftovers(now)
+        delivery.give_way()
         delivery.finish(now)
         road.hold_what_stood_still(now, settings().late_s)
         self._retry_road()

@@ -13,13 +13,13 @@ from blueprints.notices import bp
 from blueprints.notices.drafts import is_stale, mark_of, own_draft, told_sent
 from blueprints.notices.forms import HOURS, RecipientsForm, WordsForm
 from core import audience as audiences
-from core import choosing, notices
+from core import choosing, notices, reminders
 from core.organization import settings
 from models import MailingList, Notice
 from words import N_, time_of_day
 
 NAMES_FIRST, NAMES_LAST, NAMES_OUT = 5, 2, 30
-OPTIONS = ("urgent", "read_confirmation", "footer", "reply_to_own", "useful_s")
+OPTIONS = ("urgent", "read_confirmation", "footer", "reply_to_own", "useful_s", "remind_every_s", "remind_times")
 
 
 # ── ① recipients ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -224,7 +224,22 @@ def _words_form(form: WordsForm) -> WordsForm:
     for hours in HOURS:
         shown = web._("%(n)s hours", n=hours) if hours < 72 else web._("%(n)s days", n=hours // 24)
         form.useful_s.choices.append(SelectChoice(hours * 3600, shown))
+    form.remind.choices = _reminders()
     return form
+
+
+def _reminders() -> list[SelectChoice]:
+    """Return none, and 15, 30, 60 minutes by one to three times (field 2.3)."""
+    found = [SelectChoice("0x1", web._("no"))]
+    for minutes in reminders.MINUTES[1:]:
+        for times in reminders.TIMES:
+            shown = (
+                web._("once, after %(n)s minutes", n=minutes)
+                if times == 1
+                else web._("%(times)s times, every %(n)s minutes", n=minutes, times=times)
+            )
+            found.append(SelectChoice(f"{minutes * 60}x{times}", shown))
+    return found
 
 
 def _usual(urgent: bool) -> int:
@@ -236,13 +251,17 @@ def _filled(notice: Notice) -> WordsForm:
     values = {"subject": wording.subject, "text": wording.text}
     for name in OPTIONS:
         values[name] = getattr(notice, name)
+    values["remind"] = f"{notice.remind_every_s}x{notice.remind_times if notice.remind_every_s else 1}"
     values["useful_s"] = 0 if notice.useful_s == _usual(notice.urgent) else notice.useful_s
     return _words_form(WordsForm(formdata=None, data=values))
 
 
 def _values(form: WordsForm) -> dict[str, Any]:
     """Return what is to be saved. Line breaks become \\n, as the database and the letters keep them."""
+    every_s, times = (form.remind.data or "0x1").split("x")
     return {
+        "remind_every_s": int(every_s),
+        "remind_times": int(times),
         "subject": (form.subject.data or "").strip(),
         "text": (form.text.data or "").replace("\r\n", "\n"),
         "urgent": form.urgent.data,

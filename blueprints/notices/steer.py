@@ -11,7 +11,7 @@ import tasks
 import web
 from blueprints.notices import asked, bp
 from blueprints.notices.forms import TimeForm
-from core import archive, delivery, letters, notices, progress
+from core import archive, delivery, letters, notices, progress, reminders
 from core import audience as audiences
 from core.organization import settings
 from core.rights import target_lists
@@ -67,6 +67,8 @@ def _state(notice: Notice, seen: progress.Progress) -> dict[str, Any]:
         "may_send": web.rights().may_notice("send", notice),
         "shown_letter": _letter(notice, audience),
         "form": TimeForm(formdata=None),
+        "reminders": reminders.of(notice),
+        "reminder_states": reminders.STATES,
     }
 
 
@@ -89,7 +91,7 @@ def _numbers(trouble: dict[str, list], left_out: list) -> list[int]:
 # ── while it waits ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _do(notice: Notice, verb: Callable[[], Any], done: str, endpoint: str = "notices.show") -> Response:
+def carry_out(notice: Notice, verb: Callable[[], Any], done: str, endpoint: str = "notices.show") -> Response:
     """Carry out a verb and say what happened, or why not."""
     try:
         result = verb()
@@ -107,7 +109,7 @@ def cancel(number: int) -> Response:
     """Take a held or booked notice back into the drafts (T-07, D-43 to D-46)."""
     notice = web.own_notice(number, "send")
     done = N_("Cancelled. Nothing was sent; the notice is a draft again.")
-    return _do(notice, lambda: notices.cancel(notice, current_user, clock.now()), done, "notices.words")
+    return carry_out(notice, lambda: notices.cancel(notice, current_user, clock.now()), done, "notices.words")
 
 
 @bp.post("/<int:number>/retime")
@@ -143,7 +145,7 @@ def _wrong_time(notice: Notice, form: TimeForm, sentence: str) -> Any:
 def release(number: int) -> Response:
     """Send after all what was held because it was late or its recipients changed (decision 8)."""
     notice = web.own_notice(number, "send")
-    return _do(notice, lambda: notices.release(notice, current_user, clock.now()), N_("It is being sent now."))
+    return carry_out(notice, lambda: notices.release(notice, current_user, clock.now()), N_("It is being sent now."))
 
 
 @bp.route("/<int:number>/drop", methods=["GET", "POST"])
@@ -153,7 +155,7 @@ def drop(number: int) -> str | Response:
     notice = web.own_notice(number, "send")
     if request.method == "POST":
         done = N_("It will not be sent.")
-        return _do(notice, lambda: notices.drop(notice, current_user, clock.now()), done)
+        return carry_out(notice, lambda: notices.drop(notice, current_user, clock.now()), done)
     return asked.page(
         notice,
         title=web._("Do not send this notice?"),
@@ -172,7 +174,7 @@ def stop(number: int) -> str | Response:
     notice = web.own_notice(number, "send")
     if request.method == "POST":
         done = N_("Stopped: %(n)s letters did not leave.")
-        return _do(notice, lambda: notices.stop(notice, current_user, clock.now()), done)
+        return carry_out(notice, lambda: notices.stop(notice, current_user, clock.now()), done)
     if notice.state not in ("sending", "paused"):
         return redirect(url_for("notices.show", number=number))  # type: ignore[return-value]
     seen = _seen(notice)
@@ -194,7 +196,7 @@ def withdraw(number: int) -> str | Response:
     notice = web.own_notice(number, "send")
     if request.method == "POST":
         done = N_("Withdrawn. If families should know what is right, send a correction.")
-        return _do(notice, lambda: notices.withdraw(notice, current_user, clock.now()), done)
+        return carry_out(notice, lambda: notices.withdraw(notice, current_user, clock.now()), done)
     return asked.page(
         notice,
         title=web._("Withdraw this notice?"),
@@ -235,4 +237,4 @@ def again(number: int) -> Response:
     """Send the letters once more of which nobody knows whether they arrived."""
     notice = web.own_notice(number, "send")
     done = N_("%(n)s letters are being sent once more.")
-    return _do(notice, lambda: notices.send_unknown_again(notice, current_user, clock.now()), done)
+    return carry_out(notice, lambda: notices.send_unknown_again(notice, current_user, clock.now()), done)

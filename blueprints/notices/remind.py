@@ -1,0 +1,84 @@
+"""「未確認の方に再送する」: who would get the notice once more, one button, and calling it off again (field 2.3)."""
+
+from datetime import datetime
+from typing import Any
+
+from flask import Response, abort, redirect, request, url_for
+from flask_login import current_user
+
+import clock
+import tasks
+import web
+from blueprints.notices import bp
+from blueprints.notices.steer import carry_out
+from core import archive, letters, reminders
+from core.organization import settings
+from core.reminding import to_remind
+from models import Notice, Reminder
+from words import N_
+
+
+@bp.get("/<int:number>/remind")
+@web.needs("send")
+def remind(number: int) -> Any:
+    """Say how many letters go to whom, and who gets none (field 5.4); nothing is sent by looking."""
+    notice = web.own_notice(number, "send")
+    if not reminders.may_ask(notice):
+        return redirect(url_for("notices.show", number=number))
+    readers, force, now = to_remind(notice), settings(), clock.now()
+    return web.answer(
+        "notices/remind.html",
+        notice=notice,
+        readers=readers,
+        children=archive.children_of(one.delivery_id for one in readers),
+        subject=letters.subject_again(notice.wording.subject, force.language),
+        hold_s=force.hold_urgent_s if notice.urgent else force.hold_s,
+        morning=morning(now),
+        earlier=reminders.of(notice),
+        states=reminders.STATES,
+        corrections=archive.rows(archive.corrections_of(notice)),
+        newer=reminders.is_overtaken(notice),
+    )
+
+
+def morning(now: datetime) -> datetime | None:
+    """Return seven o'clock if it is night now, when phones lie beside beds (field 4.3 no. 8)."""
+    later = reminders.not_at_night(now)
+    return later if later > now else None
+
+
+@bp.post("/<int:number>/remind", endpoint="remind_now")
+@web.needs("send")
+def remind_now(number: int) -> Response:
+    """Let the reminder go, after the usual window or at seven in the morning."""
+    notice, now = web.own_notice(number, "send"), clock.now()
+    at = morning(now) if request.form.get("at") == "morning" else None
+
+    def verb() -> None:
+        tasks.ring(reminders.ask(notice, current_user, now, at).begin_at)
+
+    return carry_out(notice, verb, N_("The reminder goes out in a moment; you can call it off until then."))
+
+
+@bp.post("/<int:number>/remind/<int:reminder>/off")
+@web.needs("send")
+def remind_off(number: int, reminder: int) -> Response:
+    """Call off a reminder that has not begun."""
+    notice = web.own_notice(number, "send")
+    found = Reminder.get_or_none(Reminder.id == reminder, Reminder.notice == notice)
+    if found is None:
+        abort(404)
+    done = N_("Called off: no reminder is sent.")
+    return carry_out(notice, lambda: reminders.call_off(found, current_user, clock.now()), done)
+
+
+@bp.app_template_global("reminders_of")
+def reminders_of(notice: Notice) -> list[Reminder]:
+    """Give templates the reminders of a notice, the last one first."""
+    return reminders.of(notice)
+
+
+@bp.app_template_global("may_remind")
+def may_remind(notice: Notice) -> bool:
+    """Say to templates whether the button makes sense, and may be pressed by this user."""
+    return web.rights().may_notice("send", notice) and reminders.may_ask(notice)
