@@ -12,7 +12,7 @@ import cli
 import config as ground
 
 AREAS = (
-    *("home", "account", "setup", "users", "lists", "members", "senders", "notices", "history", "results"),
+    *("home", "account", "setup", "users", "lists", "members", "joining", "senders", "notices", "history", "results"),
     *("admin", "incoming", "public"),
 )
 

@@ -6,6 +6,7 @@ on every engine alike. Only `open_database`, `claim` and `record` know which eng
 
 import functools
 import json
+import secrets
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -58,6 +59,17 @@ class Moment(BigIntegerField):
 def millis(moment: datetime) -> int:
     """Return whole milliseconds since 1970 of an aware datetime."""
     return (moment - EPOCH) // timedelta(milliseconds=1)
+
+
+CODE_SIGNS = "acdefghjkmnpqrtwxy34679"
+"""Signs of a join code: none that looks like another on paper (0 o, 1 l i, 2 z, 5 s, 8 b, u v)."""
+CODE_LENGTH = 10
+"""Signs of a join code: 45 bits, which nobody guesses through a door that counts (decision 0019)."""
+
+
+def new_code() -> str:
+    """Return a fresh join code."""
+    return "".join(secrets.choice(CODE_SIGNS) for _ in range(CODE_LENGTH))
 
 
 def open_database(path: Path | str) -> SqliteDatabase:
@@ -189,7 +201,10 @@ class MailingList(Table):
     whole = BooleanField(default=False)
     purpose = TextField(default="")
     practice_of = ForeignKeyField(User, null=True, unique=True, on_delete="CASCADE")
-    join_mode = CharField(default="open")  # what a blank mail does: open (joins), confirm (by a link), approve
+    join_mode = CharField(default="open")  # who joins by himself: open, code, confirm, approve, closed
+    join_code = CharField(default=new_code, unique=True)
+    join_day_until = Moment(null=True)  # registration day: until then no caps
+    greeting = TextField(default="")  # the list's own words in the letter to who has joined
     post_ask = BooleanField(default=False)  # always ask the sender before a posted mail is distributed
     post_confirm = BooleanField(default=False)  # posted mails ask for a read confirmation (T-46: off)
     closed_at = Moment(null=True)
@@ -244,6 +259,7 @@ class Child(Table):
     class_name = CharField(default="")
     household = CharField(default="", index=True)
     attributes = Json(default=dict)
+    join_code = CharField(default=new_code, unique=True)  # on the slip: joins a guardian and settles whose child
     created_at = Moment(default=clock.now)
 
     @property
@@ -273,6 +289,7 @@ class Membership(Table):
     in_charge = ForeignKeyField(User, null=True, on_delete="SET NULL")
     joined_at = Moment(default=clock.now)
     joined_route = CharField(default="manager")  # manager, file, blank mail, link, move, copy
+    consent = Json(default=dict)  # how it was wished: keys in `core.consent`
     stopped_at = Moment(null=True)
     left_at = Moment(null=True)
 
@@ -282,6 +299,41 @@ class Membership(Table):
             SQL(
                 'CREATE UNIQUE INDEX IF NOT EXISTS "membership_once" ON "membership"'
                 ' ("person_id", "list_id", COALESCE("child_id", 0))'
+            ),
+        )
+
+
+class Terms(Table):
+    """The words that somebody agreed to by joining: what a list sends and what addresses are used for.
+
+    Kept word for word, since the law asks for the text by which a consent was given (field.md 3.1).
+    """
+
+    list = ForeignKeyField(MailingList, backref="terms", on_delete="CASCADE")
+    text = TextField()
+    since = Moment(default=clock.now)
+
+
+class Applicant(Table):
+    """A registration above the caps: it waits in its order and is never dropped (design decision 5).
+
+    `sure`: the address is proven and joins; else it gets the letter with the link to confirm.
+    """
+
+    list = ForeignKeyField(MailingList, backref="applicants", on_delete="CASCADE")
+    child = ForeignKeyField(Child, null=True, on_delete="CASCADE")
+    address = CharField()
+    address_key = CharField()
+    sure = BooleanField(default=False)
+    route = CharField(default="blank mail")
+    consent = Json(default=dict)
+    at = Moment(default=clock.now)
+
+    class Meta:
+        indexes = (
+            SQL(
+                'CREATE UNIQUE INDEX IF NOT EXISTS "applicant_once" ON "applicant"'
+                ' ("list_id", "address_key", COALESCE("child_id", 0))'
             ),
         )
 
@@ -612,7 +664,7 @@ class Bucket(Table):
 
 TABLES: tuple[type[Table], ...] = (
     Organization, User, Session, Role, Log,
-    MailingList, Person, Child, Membership, Sender,
+    MailingList, Person, Child, Membership, Terms, Applicant, Sender,
     Notice, Wording, Target, Reminder,
     Delivery, Cover, Letter, Bounce, Visit,
     Job, Incoming, Bucket,

@@ -14,7 +14,7 @@ from huey import SqliteHuey, crontab
 import clock
 import config
 import models
-from core import delivery, reminders
+from core import delivery, joining, reminders
 
 log = logging.getLogger("kairan.tasks")
 
@@ -33,6 +33,7 @@ def _start_due() -> None:
     models.db.connect(reuse_if_open=True)
     delivery.start_due(clock.now())
     reminders.begin_due(clock.now())
+    joining.admit(clock.now())
 
 
 def ring(at: datetime | None = None) -> None:

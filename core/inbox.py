@@ -238,7 +238,12 @@ def _join(place: Place, mail: Mail, proof: Proof, now: datetime) -> Result:
     if not mail.address:
         return Result("join", "dropped", "two senders", place.list, keep=True)
     signs = len(mail.subject.strip()) + len(mail.text.strip())
-    return joining.take(place.list, mail.address, mail.envelope, signs, proof, now)
+    if f"{place.local}@{settings().mail_domain}" not in mail.named:
+        proof = Proof(forged=proof.forged)  # a genuine mail to somebody else, sent here by whoever got it
+    return joining.take(
+        place.list, mail.address, mail.envelope, signs, proof, now, code=place.code,
+        message_id=mail.arrival.message_id,
+    )  # fmt: skip
 
 
 def _leave(place: Place, mail: Mail, proof: Proof, now: datetime) -> Result:

@@ -8,8 +8,8 @@ from datetime import datetime
 
 from core import history, limits, service
 from core.filing import Result
-from core.joining import place_mark
 from core.organization import settings
+from core.reader_marks import place_mark
 from mail import address as addresses
 from mail.proof import Proof
 from models import Letter, MailingList, Membership, Person, db

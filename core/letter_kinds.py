@@ -136,12 +136,14 @@ KINDS["not-a-sender"] = Kind(
 KINDS["welcome"] = Kind(
     N_("[One more step] Please tell us the name for “%(list)s”"),
     N_(
+        "%(greeting)s"
         "We have received your address for “%(list)s”. The registration is complete with your child's name:\n"
         "%(url)s\n"
         "\n"
         "Notices will come from: %(from)s\n"
         "Since this letter has reached you, your mail filter is set rightly.\n"
-        "The address is used for notices of %(organization)s only.\n"
+        "\n"
+        "%(terms)s\n"
         "\n"
         "Not you, or to stop:\n"
         "%(leave)s\n"
@@ -165,6 +167,13 @@ KINDS["already"] = Kind(
     N_("You are already registered for “%(list)s”"),
     N_("This address already gets the notices of “%(list)s”. There is nothing to do.\n\nTo stop:\n%(leave)s\n"),
     footer=False,
+)
+KINDS["refused"] = Kind(
+    N_("Your registration for “%(list)s”"),
+    N_(
+        "Your registration for “%(list)s” was not taken. No notices come to this address.\n"
+        "If this is a mistake, please ask the school.\n"
+    ),
 )
 KINDS["approval"] = Kind(
     N_("Your registration for “%(list)s” waits for approval"),

@@ -107,12 +107,10 @@ def remove(sender: Sender, by: User | None) -> None:
             history.log(by, "sender.removed", sender.id, detail={"list": sender.list_id})
 
 
-def take_mail(
-    mailing_list: MailingList, by: User | None, *, post_ask: bool, post_confirm: bool, join_mode: str
-) -> None:
-    """Set how a list takes posts and blank mails (T-46: posts ask for no read confirmation unless this says so)."""
+def take_mail(mailing_list: MailingList, by: User | None, *, post_ask: bool, post_confirm: bool) -> None:
+    """Set how a list takes posts (T-46: posts ask for no read confirmation unless this says so)."""
     with db.atomic():
-        MailingList.update(post_ask=post_ask, post_confirm=post_confirm, join_mode=join_mode).where(
+        MailingList.update(post_ask=post_ask, post_confirm=post_confirm).where(
             MailingList.id == mailing_list.id
         ).execute()
         history.log(by, "list.mail_changed", mailing_list.id)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from peewee import JOIN, Alias, Case, Field, ModelSelect, fn
 
-from core import archive, progress
+from core import approvals, archive, progress
 from core.archive import Row
 from core.board_rows import NOT_COUNTED
 from core.organization import settings
@@ -80,6 +80,7 @@ class Today:
     unread: list[Line]
     strange: list[Delivery]
     pending: Members
+    queues: list[tuple[MailingList, int]]
     troubled: tuple[int, list[Person]]
     nameless: Members
     waiting: list[Row]
@@ -90,7 +91,9 @@ class Today:
     def matters(self) -> int:
         """Return how many matters need somebody now."""
         one_each = (self.pending.count, self.troubled[0], self.nameless.count)
-        return len((*self.asking, *self.running, *self.unread, *self.strange)) + sum(bool(one) for one in one_each)
+        return len((*self.asking, *self.running, *self.unread, *self.strange, *self.queues)) + sum(
+            bool(one) for one in one_each
+        )
 
 
 def of(rights: Rights, now: datetime) -> Today:
@@ -106,6 +109,7 @@ def of(rights: Rights, now: datetime) -> Today:
         unread=[line for line in _lines(unread, counts) if line.count.left][:SHOWN],
         strange=_strange(rights, now),
         pending=_in_lists(_people(rights, "manage").where(Membership.state == "pending")),
+        queues=approvals.queues(rights),
         troubled=_troubled(rights),
         nameless=_nameless(rights),
         waiting=[row for row in booked if row not in asking][:SHOWN],

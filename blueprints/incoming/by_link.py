@@ -13,7 +13,7 @@ import tasks
 import web
 from blueprints.incoming.forms import NameForm
 from blueprints.incoming.routes import bp
-from core import joining, leaving_by_mail, members, naming, posting
+from core import consent, join_letters, joining, leaving_by_mail, members, naming, posting, reader_marks
 from core.audience import resolve
 from core.refusals import Refused
 from models import Notice
@@ -77,21 +77,24 @@ def _release_page(notice: Notice, wrong: str = "", status: int = 200) -> Answer:
 @web.public
 def join(mark: str) -> Answer:
     """Ask once more before an address becomes a member."""
-    found = joining.asked(mark, clock.now())
-    return render_template("incoming/join.html", list=found[0], address=found[1]) if found else _dead()
+    wish = join_letters.asked(mark, clock.now())
+    if wish is None:
+        return _dead()
+    return render_template("incoming/join.html", wish=wish, terms=consent.text(wish.list, web.language()))
 
 
 @bp.post("/mail/join/<mark>")
 @web.public
 def join_now(mark: str) -> Answer:
     """Make the address a member and go on to the name."""
-    found = joining.asked(mark, clock.now())
-    if found is None:
+    wish = join_letters.asked(mark, clock.now())
+    if wish is None:
         return _dead()
-    person, state = joining.confirm(*found, clock.now())
+    person, state = joining.confirm(wish, clock.now())
+    tasks.ring()
     if state != "active":
-        return render_template("incoming/waiting.html", list=found[0])
-    return _to("incoming.name", joining.own_mark(person, found[0]))
+        return render_template("incoming/waiting.html", list=wish.list)
+    return _to("incoming.name", reader_marks.place_mark(person, wish.list))
 
 
 def _to(endpoint: str, mark: str, **values: str) -> Answer:
@@ -102,7 +105,7 @@ def _to(endpoint: str, mark: str, **values: str) -> Answer:
 @web.public
 def name(mark: str) -> Answer:
     """Ask a new member for the names of guardian and child; once they are known, only say so."""
-    found = joining.place_of(mark)
+    found = reader_marks.place_of(mark)
     if found is None:
         return _dead()
     person, mailing_list = found
@@ -125,7 +128,7 @@ def name(mark: str) -> Answer:
 @web.public
 def leave(mark: str) -> Answer:
     """Show how the member stands in the list, with one button."""
-    found = joining.place_of(mark)
+    found = reader_marks.place_of(mark)
     if found is None:
         return _dead()
     return render_template("incoming/leave.html", list=found[1], state=leaving_by_mail.state_of(*found))
@@ -135,7 +138,7 @@ def leave(mark: str) -> Answer:
 @web.public
 def leave_now(mark: str) -> Answer:
     """Stop or resume; both are repeatable and reversible."""
-    found = joining.place_of(mark)
+    found = reader_marks.place_of(mark)
     if found is None:
         return _dead()
     verbs: dict[str, Callable[[], bool]] = {

@@ -6,7 +6,7 @@ from flask_login import current_user
 import clock
 from blueprints.lists import bp, imports
 from blueprints.lists.forms import ListForm
-from core import directory, history, lists, members, organization, roster
+from core import approvals, directory, history, lists, members, organization, roster
 from models import MailingList, Person
 from web import _, answer, blame, go, language, needs, own_list, page_of, rights, row_number, told
 from words import N_
@@ -115,7 +115,7 @@ def _carry_out(action: str, mailing_list: MailingList, chosen: list[int]) -> Non
     if action == "stop":
         told(N_("The mail is stopped for %(number)s people."), number=members.stop(mailing_list, chosen, by, now))
     elif action == "approve":
-        told(N_("%(number)s people are members now."), number=members.approve(mailing_list, chosen, by))
+        told(N_("%(number)s people are members now."), number=approvals.approve(mailing_list, chosen, by, now))
     elif action == "remove":
         told(N_("%(number)s people are removed."), number=members.leave(mailing_list, chosen, by, now))
     else:

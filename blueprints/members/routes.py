@@ -7,7 +7,7 @@ import clock
 import tasks
 from blueprints.members import bp
 from blueprints.members.forms import AddressForm, NewForm, PersonForm, PlaceForm, as_lines, items_of
-from core import audience, delivery, directory, guidance, members, organization, own_copy
+from core import approvals, audience, delivery, directory, guidance, members, organization, own_copy
 from models import MailingList, Membership, Person
 from web import _, answer, blame, go, language, own_list, page_of, rights, told
 from words import N_
@@ -211,7 +211,8 @@ def act(number: int, list_id: int) -> Answer:
         members.stop(mailing_list, [person.id], current_user, now)
         told(N_("The mail of “%(name)s” is stopped for this person."), name=mailing_list.name)
     elif action == "approve":
-        members.approve(mailing_list, [person.id], current_user)
+        approvals.approve(mailing_list, [person.id], current_user, now)
+        tasks.ring()
         told(N_("Approved. The next notice goes to this person as well."))
     elif action == "resume":
         try:

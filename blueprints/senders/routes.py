@@ -58,14 +58,11 @@ def add(number: int) -> Answer:
 
 @bp.post("/door")
 def door(number: int) -> Answer:
-    """Save how the list takes posts and blank mails."""
+    """Save how the list takes posts."""
     mailing_list, form = own_list(number, "manage"), DoorForm()
     if not form.validate():
         return _page(mailing_list, SenderForm(None), form, 422)
-    senders.take_mail(
-        mailing_list, current_user,
-        post_ask=form.post_ask.data, post_confirm=form.post_confirm.data, join_mode=form.join_mode.data,
-    )  # fmt: skip
+    senders.take_mail(mailing_list, current_user, post_ask=form.post_ask.data, post_confirm=form.post_confirm.data)
     told(N_("Saved."))
     return go("senders.index", number=number)
 

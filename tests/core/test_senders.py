@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 import clock
-from core import inbox, joining, leaving_by_mail, naming, senders
+from core import inbox, join_letters, joining, leaving_by_mail, naming, reader_marks, senders
 from core.organization import settings
 from mail.address import message_id, reply_address
 from models import Incoming, Letter, MailingList, Membership, Person, Sender
@@ -139,10 +139,10 @@ def test_an_unproven_blank_mail_gets_one_letter_with_a_link(the_list):
     assert (row.outcome, row.reason) == ("held", "asked to confirm")
     assert Person.get_or_none(Person.address_key == "new@example.jp") is None
     (asked,) = letters("join")
-    found, address = joining.asked(asked.payload["url"].rpartition("/")[2], clock.now())
-    person, state = joining.confirm(found, address, clock.now())
-    assert (state, person.address, found.id) == ("active", "new@example.jp", the_list.id)
-    assert joining.confirm(found, address, clock.now())[0].id == person.id
+    wish = join_letters.asked(asked.payload["url"].rpartition("/")[2], clock.now())
+    person, state = joining.confirm(wish, clock.now())
+    assert (state, person.address, wish.list.id) == ("active", "new@example.jp", the_list.id)
+    assert joining.confirm(wish, clock.now())[0].id == person.id
     assert Membership.select().where(Membership.person == person).count() == 1
 
 
@@ -157,8 +157,8 @@ def test_else_there_is_silence(the_list, envelope, text):
 def test_a_confirmation_link_ends_after_three_days(the_list):
     blank("new@example.jp", proven=False)
     mark = letters("join")[0].payload["url"].rpartition("/")[2]
-    assert joining.asked(mark, clock.now() + timedelta(days=3)) is None
-    assert joining.asked(mark + "x", clock.now()) is None
+    assert join_letters.asked(mark, clock.now() + timedelta(days=3)) is None
+    assert join_letters.asked(mark + "x", clock.now()) is None
 
 
 def test_one_address_is_answered_once_in_ten_minutes_and_three_times_a_day(the_list):
@@ -169,20 +169,6 @@ def test_one_address_is_answered_once_in_ten_minutes_and_three_times_a_day(the_l
         clock.set_offset(hours * 3600)
         blank("new@example.jp", proven=False)
     assert len(letters("join")) == 3
-
-
-def test_the_hourly_limit_of_a_list_drops_the_unproven_and_puts_off_the_proven(the_list, monkeypatch):
-    """Decision 5: proven joins wait in order, never drop."""
-    monkeypatch.setattr(joining, "PER_LIST_HOUR", 2)
-    for number in range(2):
-        blank(f"n{number}@example.jp")
-    assert blank("forged@example.jp", proven=False).reason == "too many joins"
-    raw = signed(mail("late@example.jp", JOIN), "example.jp")
-    for _ in range(5):
-        with pytest.raises(inbox.Later):
-            come(raw, JOIN, "late@example.jp")
-    clock.set_offset(3700)
-    assert come(raw, JOIN, "late@example.jp").outcome == "done", "and waiting is no failure"
 
 
 @pytest.mark.parametrize(("mode", "proven", "state"), [("approve", True, "pending"), ("open", True, "active")])
@@ -235,7 +221,7 @@ def test_our_own_addresses_never_join(the_list):
 def test_the_new_member_is_asked_for_the_name_once(the_list):
     """Decision 5."""
     blank("new@example.jp")
-    person, found = joining.place_of(letters("welcome")[0].payload["url"].rpartition("/")[2])
+    person, found = reader_marks.place_of(letters("welcome")[0].payload["url"].rpartition("/")[2])
     place = naming.open_place(person, found)
     naming.name(
         place, name="山田 花", kana="やまだ はな", child_name="山田 空", child_kana="", grade="1", class_name="1"
@@ -265,7 +251,7 @@ def test_a_proven_mail_leaves_at_once_and_can_come_back(member, the_list):
     others = Membership.select().where(Membership.person == member, Membership.list != the_list)
     assert {one.state for one in others} == {"active"}
     (told,) = letters("resume")
-    found = joining.place_of(told.payload["url"].rpartition("/")[2])
+    found = reader_marks.place_of(told.payload["url"].rpartition("/")[2])
     assert leaving_by_mail.resume(*found)
     assert state(member, the_list) == "active"
 

@@ -3,7 +3,7 @@
 import pytest
 
 import clock
-from core import inbox, joining
+from core import inbox, reader_marks
 from core.organization import settings
 from mail.address import reply_address
 from models import Incoming, Letter, MailingList, Membership, Notice, Person, Sender
@@ -193,7 +193,7 @@ def test_the_name_is_asked_for_once(client, school):
 
 def test_leaving_and_coming_back(client, school):
     person, the_list = school.people["石川 直樹"], school.lists["1-1"]
-    url = f"/mail/leave/{joining.place_mark(person, the_list, settings())}"
+    url = f"/mail/leave/{reader_marks.place_mark(person, the_list)}"
     mine = (Membership.person == person) & (Membership.list == the_list)
     assert "止めますか" in client.get(url).get_data(as_text=True)
     assert Membership.get(mine).state == "active"

@@ -74,12 +74,10 @@ def test_how_mails_are_taken(as_, page, school):
     """T-46: no read confirmation for posted mails unless the list says so."""
     browser = as_("花子")
     fresh = MailingList.get_by_id(school.lists["1-1"].id)
-    assert (fresh.post_ask, fresh.post_confirm, fresh.join_mode) == (False, False, "open")
-    browser.post(f"{page}/door", data={"post_ask": "y", "post_confirm": "y", "join_mode": "approve"})
+    assert (fresh.post_ask, fresh.post_confirm) == (False, False)
+    browser.post(f"{page}/door", data={"post_ask": "y", "post_confirm": "y"})
     fresh = MailingList.get_by_id(fresh.id)
-    assert (fresh.post_ask, fresh.post_confirm, fresh.join_mode) == (True, True, "approve")
-    assert browser.post(f"{page}/door", data={"join_mode": "nonsense"}).status_code == 422
-    assert MailingList.get_by_id(fresh.id).join_mode == "approve"
+    assert (fresh.post_ask, fresh.post_confirm) == (True, True)
 
 
 @pytest.mark.parametrize(("who", "code"), [("太郎", 404), ("送る子", 403), ("見る子", 403), ("守", 200)])

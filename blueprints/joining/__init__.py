@@ -1,0 +1,1 @@
+"""How people join a list by themselves: codes, registration day, who waits for approval."""

@@ -1,0 +1,125 @@
+"""The pages about joining for organizers: a list's codes and words, registration day, the approval queue."""
+
+from flask import Blueprint, Response, abort, request
+from flask_login import current_user
+
+import clock
+import tasks
+from blueprints.joining.forms import DoorForm
+from core import approvals, join_caps, join_codes, join_letters, joining, organization
+from models import MailingList
+from web import answer, go, needs, own_list, rights, row_number, told
+from words import N_
+
+bp = Blueprint("joining", __name__)
+
+Answer = Response | tuple[str, int]
+
+
+@bp.get("/lists/<int:number>/joining")
+def index(number: int) -> Answer:
+    """Show how people join this list, with its addresses, and what waits."""
+    mailing_list = own_list(number, "manage")
+    return _page(mailing_list, DoorForm(None, obj=mailing_list))
+
+
+def _page(mailing_list: MailingList, form: DoorForm, status: int = 200) -> Answer:
+    force, code = organization.settings(), mailing_list.join_code
+    return answer(
+        "joining/index.html",
+        status=status,
+        list=mailing_list,
+        form=form,
+        address=join_codes.address(mailing_list, "", force.mail_domain),
+        coded=join_codes.address(mailing_list, code, force.mail_domain),
+        link=join_codes.link(mailing_list, "", force.base_url),
+        code=join_codes.shown(code),
+        day=join_caps.is_day(mailing_list, clock.now()),
+        waiting=join_caps.waiting(mailing_list),
+        last=join_caps.last(mailing_list),
+        per_hour=join_caps.PER_LIST_HOUR,
+        children=len(join_codes.children_of(mailing_list)),
+        preview=join_letters.preview(mailing_list),
+    )
+
+
+@bp.post("/lists/<int:number>/joining")
+def save(number: int) -> Answer:
+    """Save who may join and the words."""
+    mailing_list, form = own_list(number, "manage"), DoorForm()
+    if not form.validate():
+        return _page(mailing_list, form, 422)
+    joining.set_door(
+        mailing_list, current_user, mode=form.join_mode.data, greeting=form.greeting.data or "",
+        purpose=form.purpose.data or "",
+    )  # fmt: skip
+    told(N_("Saved."))
+    return go("joining.index", number=number)
+
+
+@bp.post("/lists/<int:number>/joining/code")
+def rotate(number: int) -> Answer:
+    """Make a new code of the list, or new codes of its children."""
+    mailing_list = own_list(number, "manage")
+    if request.form.get("of") == "children":
+        changed = join_codes.rotate_children(mailing_list, current_user)
+        told(N_("%(number)s children have new codes. Please print their slips again."), number=changed)
+    else:
+        join_codes.rotate(mailing_list, current_user)
+        told(N_("The list has a new code. Hand-outs with the old one do not work any more."))
+    return go("joining.index", number=number)
+
+
+@bp.post("/lists/<int:number>/joining/day")
+def day(number: int) -> Answer:
+    """Open or end a registration day; whoever waits comes in at once."""
+    mailing_list = own_list(number, "manage")
+    if request.form.get("do") == "close":
+        join_caps.close_day(mailing_list, current_user)
+        told(N_("The registration day is over. The usual limits hold again."))
+    else:
+        join_caps.open_day(mailing_list, current_user, clock.now())
+        joining.admit(clock.now())
+        tasks.ring()
+        told(N_("Registration day: for 24 hours everybody with a code comes in at once."))
+    return go("joining.index", number=number)
+
+
+@bp.post("/lists/<int:number>/joining/drop")
+def drop(number: int) -> Answer:
+    """Drop the registrations that wait, as the page showed them."""
+    mailing_list = own_list(number, "manage")
+    gone = join_caps.discard(mailing_list, current_user, request.form.get("until", 0, type=row_number))
+    told(N_("%(number)s waiting registrations are dropped."), number=gone)
+    return go("joining.index", number=number)
+
+
+# ── approval ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@bp.get("/waiting")
+@needs("manage")
+def waiting() -> Answer:
+    """Show who waits for approval in all lists of this manager, and where registrations wait above the caps."""
+    return answer(
+        "joining/waiting.html", "joining/_waiting.html",
+        asked=approvals.pending(rights()), queues=approvals.queues(rights()),
+    )  # fmt: skip
+
+
+@bp.post("/lists/<int:number>/joining/decide")
+def decide(number: int) -> Answer:
+    """Approve or refuse one person with one press."""
+    mailing_list = own_list(number, "manage")
+    person = request.form.get("person", 0, type=row_number)
+    match request.form.get("do"):
+        case "approve":
+            done = approvals.approve(mailing_list, [person], current_user, clock.now())
+            told(N_("Approved, and greeted by a letter.") if done else N_("Nobody waited there any more."))
+        case "refuse":
+            done = approvals.refuse(mailing_list, [person], current_user, clock.now())
+            told(N_("Refused. The person gets a short letter.") if done else N_("Nobody waited there any more."))
+        case _:
+            abort(400)
+    tasks.ring()
+    return go("joining.waiting")

@@ -1,0 +1,114 @@
+"""The consent record of a membership: who wished it, when, by which way, and the words it was given to (field.md 3.1).
+
+`Membership.consent` holds: `terms` (number of the words), `message` (Message-ID of the mail) or `network` (of the
+page, /24 or /48), `proof` (what proved the address), `code` (list or child), `asked` and `confirmed` (moments, ms).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import words
+from core.organization import settings
+from models import EPOCH, MailingList, Membership, Terms
+from words import N_
+
+ROUTES: dict[str, str] = {
+    "manager": N_("entered by an organizer"),
+    "file": N_("from a roster file"),
+    "blank mail": N_("by a blank mail"),
+    "link": N_("on the page for joining"),
+    "move": N_("moved from another list"),
+    "copy": N_("copied from another list"),
+}
+PROOFS: dict[str, str] = {
+    "dkim": N_("the mail was signed by its provider (DKIM)"),
+    "dmarc": N_("the mail server found it genuine (DMARC)"),
+    "spf": N_("it came from a server of its provider (SPF)"),
+    "letter": N_("a link in a letter to the address was pressed"),
+    "code": N_("the mail went to an address with a valid code"),
+}
+CODES: dict[str, str] = {"list": N_("code of the list"), "child": N_("code of the child’s slip")}
+
+
+def text(mailing_list: MailingList, language: str) -> str:
+    """Return what somebody agrees to by joining a list, as the page and the letter say it."""
+    force = settings()
+    lines = [
+        words.say(
+            language, N_("%(organization)s sends the notices of “%(list)s” to this address by e-mail."),
+            organization=force.name or "Kairan", list=mailing_list.name,
+        ),
+        mailing_list.purpose
+        or words.say(language, N_("The address and the names are used for notices of the school only.")),
+        words.say(
+            language, N_("Other families see nothing of it. Every letter has a link by which it can be stopped.")
+        ),
+    ]  # fmt: skip
+    return "\n".join(line for line in lines if line)
+
+
+def terms(mailing_list: MailingList, now: datetime) -> Terms:
+    """Return the row that keeps the words in force; a new one is made when they have changed."""
+    said = text(mailing_list, settings().language)
+    last = Terms.select().where(Terms.list == mailing_list).order_by(Terms.id.desc()).first()
+    return last if last and last.text == said else Terms.create(list=mailing_list, text=said, since=now)
+
+
+def record(mailing_list: MailingList, evidence: Mapping[str, object], now: datetime) -> dict[str, object]:
+    """Return what a new membership keeps of its consent."""
+    return {"terms": terms(mailing_list, now).id, **evidence}
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A consent record as a page or a file says it."""
+
+    at: datetime
+    route: str
+    proof: str
+    code: str
+    source: str
+    confirmed: datetime | None
+    words: str
+    since: datetime | None
+
+
+def shown(place: Membership, known: Mapping[int, Terms]) -> Shown:
+    """Return the record of one membership; `known`: terms by number (`terms_of`). Words are source strings."""
+    held = place.consent or {}
+    agreed = known.get(int(held.get("terms", 0)))
+    return Shown(
+        at=place.joined_at,
+        route=ROUTES.get(place.joined_route, place.joined_route),
+        proof=PROOFS.get(str(held.get("proof", "")), ""),
+        code=CODES.get(str(held.get("code", "")), ""),
+        source=str(held.get("message") or held.get("network") or ""),
+        confirmed=_moment(held.get("confirmed")),
+        words=agreed.text if agreed else "",
+        since=agreed.since if agreed else None,
+    )
+
+
+def _moment(held: object) -> datetime | None:
+    return EPOCH + timedelta(milliseconds=held) if isinstance(held, int) else None
+
+
+def terms_of(places: list[Membership]) -> dict[int, Terms]:
+    """Return the words that some memberships were given to, by number; one query."""
+    numbers = {int(one.consent.get("terms", 0)) for one in places if one.consent}
+    return {one.id: one for one in Terms.select().where(Terms.id.in_(numbers))}
+
+
+def line(place: Membership, known: Mapping[int, Terms], language: str) -> str:
+    """Return a record in one line, for the roster file."""
+    record_ = shown(place, known)
+    parts = [
+        words.when(language, record_.at),
+        words.say(language, record_.route),
+        words.say(language, record_.code) if record_.code else "",
+        words.say(language, record_.proof) if record_.proof else "",
+        record_.source,
+        f"No. {place.consent['terms']}" if record_.words else "",
+    ]
+    return " / ".join(part for part in parts if part)

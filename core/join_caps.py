@@ -1,0 +1,141 @@
+"""How many registrations a list takes, and those above it that wait in their order (decision 5, defences 2).
+
+Every registration makes Kairan write a letter, so all are counted: for an address, a list and the house. What is
+proven or carries a valid code waits above the caps and is never dropped; the rest is. On a registration day (24 h,
+opened by a manager) there are no caps for it but a ceiling on what a public code alone lets in.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from peewee import fn
+
+from core import history, limits
+from mail import address as addresses
+from models import Applicant, Child, MailingList, User, db
+
+PER_ADDRESS = ((600, 1), (86400, 3))
+"""(seconds, registrations) of one address for one list and child."""
+ANYWHERE_A_DAY = 12
+PER_LIST_HOUR, ALL_DAY = 60, 200
+UNPROVEN_ON_THE_DAY = 2000
+"""Registrations of a list on its day that prove nothing but knowledge of a code; who comes later waits."""
+DAY = timedelta(hours=24)
+HOUR_S, DAY_S = 3600, 86400
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Somebody wants the notices of a list. `address` is clean; `proof` says what proves it, `code` what was shown."""
+
+    list: MailingList
+    address: str
+    route: str = "blank mail"
+    code: str = ""  # list, child
+    child: Child | None = None
+    proof: str = ""
+    evidence: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        return addresses.key(self.address)
+
+    @property
+    def strong(self) -> bool:
+        """Say whether it waits above the caps instead of being dropped."""
+        return bool(self.proof or self.code)
+
+
+def exceeded(wish: Wish, now: datetime) -> str:
+    """Count a registration; return "" to go on, else "too often", "waits" or "too many joins"."""
+    if full(wish, now) or (wish.strong and not is_day(wish.list, now) and waiting(wish.list)):
+        return "waits" if wish.strong else "too many joins"
+    of_child = f":{wish.child.id}" if wish.child else ""
+    for window, most in PER_ADDRESS:
+        if limits.hit(f"join:{window}:{wish.list.id}{of_child}:{wish.key}", now, window) > most:
+            return "too often"
+    if limits.hit(f"join:anywhere:{wish.key}", now, DAY_S) > ANYWHERE_A_DAY:
+        return "too often"
+    count(wish, now)
+    return ""
+
+
+def full(wish: Wish, now: datetime) -> bool:
+    """Say whether the caps in force leave no room for this one."""
+    return any(limits.count(name, now) >= most for name, _, most in _caps(wish, now))
+
+
+def count(wish: Wish, now: datetime) -> None:
+    """Note that one was let in."""
+    for name, window, _ in _caps(wish, now):
+        limits.hit(name, now, window)
+
+
+def _caps(wish: Wish, now: datetime) -> Iterator[tuple[str, float, int]]:
+    if wish.strong and is_day(wish.list, now):
+        if not wish.proof:
+            yield f"joins on the day:{wish.list.id}", DAY_S, UNPROVEN_ON_THE_DAY
+        return
+    yield f"joins:{wish.list.id}", HOUR_S, PER_LIST_HOUR
+    yield "joins", DAY_S, ALL_DAY
+
+
+# ── the queue ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def queue(wish: Wish, sure: bool, now: datetime) -> None:
+    """Let a registration wait for its turn; the same one waits once."""
+    Applicant.insert(
+        list=wish.list, child=wish.child, address=wish.address, address_key=wish.key, sure=sure, route=wish.route,
+        consent={**wish.evidence, "code": wish.code, "proof": wish.proof}, at=now,
+    ).on_conflict_ignore().execute()  # fmt: skip
+
+
+def waiting(mailing_list: MailingList) -> int:
+    """Return how many registrations of a list wait."""
+    return Applicant.select().where(Applicant.list == mailing_list).count()
+
+
+def last(mailing_list: MailingList) -> int:
+    """Return the number of the newest registration that waits; 0 if none does."""
+    return Applicant.select(fn.MAX(Applicant.id)).where(Applicant.list == mailing_list).scalar() or 0
+
+
+def wish_of(row: Applicant) -> Wish:
+    """Return what a waiting row asks for."""
+    held = dict(row.consent)
+    code, proof = str(held.pop("code", "")), str(held.pop("proof", ""))
+    return Wish(row.list, row.address, row.route, code, row.child, proof, held)
+
+
+def discard(mailing_list: MailingList, by: User | None, until: int) -> int:
+    """Drop what waits, by a manager's decision, up to the number that the page showed; return how many."""
+    with db.atomic():
+        gone = Applicant.delete().where(Applicant.list == mailing_list, Applicant.id <= until).execute()
+        if gone:
+            history.log(by, "list.applicants_dropped", mailing_list.id, detail={"people": gone})
+    return gone
+
+
+# ── registration day ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def is_day(mailing_list: MailingList, now: datetime) -> bool:
+    """Say whether it is this list's registration day."""
+    return mailing_list.join_day_until is not None and mailing_list.join_day_until > now
+
+
+def open_day(mailing_list: MailingList, by: User | None, now: datetime) -> None:
+    """Open a registration day: 24 hours from now without caps."""
+    with db.atomic():
+        MailingList.update(join_day_until=now + DAY).where(MailingList.id == mailing_list.id).execute()
+        history.log(by, "list.day_opened", mailing_list.id)
+
+
+def close_day(mailing_list: MailingList, by: User | None) -> None:
+    """End a registration day before its time."""
+    with db.atomic():
+        open_ = (MailingList.id == mailing_list.id) & MailingList.join_day_until.is_null(False)
+        if MailingList.update(join_day_until=None).where(open_).execute():
+            history.log(by, "list.day_closed", mailing_list.id)

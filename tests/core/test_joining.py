@@ -1,0 +1,273 @@
+"""Joining by codes, above the caps, on a registration day, and with a manager's approval (T-26, T-27, T-36)."""
+
+import re
+
+import pytest
+
+import clock
+from core import approvals, inbox, join_caps, join_codes, join_letters, joining, rights
+from core.join_caps import Wish
+from models import Applicant, Child, Incoming, Letter, MailingList, Membership, Person, Terms
+from tests.cast_mail import DOMAIN, dns, mail, signed
+
+
+@pytest.fixture(autouse=True)
+def known_dns(monkeypatch):
+    monkeypatch.setattr(inbox, "lookup", dns("example.jp"))
+
+
+@pytest.fixture
+def the_list(school) -> MailingList:
+    return school.lists["1-1"]
+
+
+def address(the_list: MailingList, code: str) -> str:
+    return join_codes.address(the_list, code, DOMAIN)
+
+
+def blank(sender: str, to: str, *, proven: bool = False, envelope: str = "", text: str = "") -> Incoming:
+    raw = mail(sender, to, "", text)
+    return inbox.handle(signed(raw, "example.jp") if proven else raw, envelope or sender, to, clock.now())
+
+
+def letters(kind: str) -> list[Letter]:
+    return list(Letter.select().where(Letter.kind == kind).order_by(Letter.id))
+
+
+def person(address: str) -> Person | None:
+    return Person.get_or_none(Person.address_key == address)
+
+
+def places(who: Person, the_list: MailingList) -> list[Membership]:
+    return list(Membership.select().where(Membership.person == who, Membership.list == the_list))
+
+
+# ── codes ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_every_list_and_child_has_a_code_that_nobody_guesses_or_misreads(school):
+    """T-26: no look-alike signs; compared without case, hyphens and spaces."""
+    codes = [one.join_code for one in (*MailingList.select(), *Child.select())]
+    assert len(set(codes)) == len(codes) >= 10
+    assert all(re.fullmatch("[acdefghjkmnpqrtwxy34679]{10}", one) for one in codes)
+    the_list = school.lists["1-1"]
+    for typed in (the_list.join_code.upper(), join_codes.shown(the_list.join_code), f" {the_list.join_code} "):
+        assert join_codes.find(the_list, typed).kind == "list"
+    assert join_codes.find(the_list, school.children["石川 蓮"].join_code).child.name == "石川 蓮"
+
+
+def test_the_door_takes_valid_codes_only(school, the_list):
+    """Unknown recipients are refused before anything is accepted; a code opens its own list only."""
+    other, child = school.lists["2-1"], school.children["石川 蓮"]
+    assert inbox.find(address(the_list, the_list.join_code).upper()).kind == "join"
+    assert inbox.find(address(the_list, child.join_code)).kind == "join"
+    for wrong in (other.join_code, school.children["加藤 悠斗"].join_code, "acdefghjkm", "-", "'"):
+        assert inbox.find(address(the_list, wrong)) is None
+
+
+def test_a_code_joins_at_once_without_any_proof(the_list):
+    """Decision 5: a valid code is the proof."""
+    row = blank("new@example.net", address(the_list, the_list.join_code), envelope="other@example.net")
+    assert (row.outcome, row.reason) == ("done", "code")
+    (place,) = places(person("new@example.net"), the_list)
+    assert (place.state, place.joined_route, place.child_id) == ("active", "blank mail", None)
+    assert [one.address for one in letters("welcome")] == ["new@example.net"]
+
+
+def test_a_childs_code_settles_name_class_and_household(school, the_list):
+    child = school.children["石川 蓮"]
+    blank("haha@example.net", address(the_list, child.join_code))
+    (place,) = places(mother := person("haha@example.net"), the_list)
+    assert (place.child.name, place.child.room, mother.household) == ("石川 蓮", "1-1", "ishikawa")
+    assert Membership.select().where(Membership.person == mother).count() == 1, "this list and no other (T-27)"
+
+
+def test_a_family_of_the_telephone_list_gets_its_address(school, the_list):
+    """The roster names the guardian; the slip brings the address, and no second person is made."""
+    child = school.children["和田 慎"]
+    blank("wada@example.net", address(the_list, child.join_code))
+    mother = person("wada@example.net")
+    assert (mother.id, mother.name, mother.phone) == (school.people["和田 幸子"].id, "和田 幸子", "000-0000-0001")
+    assert [one.state for one in places(mother, the_list)] == ["active"]
+
+
+def test_two_slips_of_one_family_are_both_taken(school):
+    """Brothers and sisters: the second slip is no repetition."""
+    whole = school.lists["whole"]
+    for name in ("石川 蓮", "加藤 悠斗"):
+        row = blank("oba@example.jp", address(whole, school.children[name].join_code), proven=True)
+        assert row.outcome == "done"
+    found = places(aunt := person("oba@example.jp"), whole)
+    assert sorted(one.child.name for one in found) == ["加藤 悠斗", "石川 蓮"]
+    households = {one.child.household for one in found} | {aunt.household}
+    assert len(households) == 1
+
+
+def test_a_forged_mail_with_a_code_changes_nothing_for_somebody_known(school, the_list):
+    """Forged join: From is typed by whoever writes, and a code stands on paper."""
+    code = school.children["石川 蓮"].join_code
+    row = blank("kato@example.org", address(the_list, code), envelope="evil@evil.com")
+    assert (row.outcome, row.reason) == ("held", "asked to confirm")
+    victim = school.people["加藤 誠"]
+    assert places(victim, the_list) == [] and Person.get_by_id(victim.id).household == "kato"
+    (asked,) = letters("join")
+    wish = join_letters.asked(asked.payload["url"].rpartition("/")[2], clock.now())
+    joining.confirm(wish, clock.now())
+    assert [one.child.name for one in places(victim, the_list)] == ["石川 蓮"]
+
+
+def test_a_genuine_mail_to_somebody_else_joins_nobody(the_list):
+    """A signed mail sent on by whoever received it proves nothing here."""
+    raw = signed(mail("victim@example.jp", "friend@example.net", "こんにちは", "元気ですか"), "example.jp")
+    row = inbox.handle(raw, "evil@evil.com", address(the_list, ""), clock.now())
+    assert (row.outcome, row.reason) == ("silent", "unproven")
+
+
+def test_a_new_code_makes_the_old_one_useless(school, the_list):
+    old, child = the_list.join_code, school.children["石川 蓮"]
+    join_codes.rotate(the_list, school.users["花子"])
+    assert inbox.find(address(the_list, old)) is None
+    assert join_codes.rotate_children(the_list, school.users["花子"]) == 4
+    assert inbox.find(address(the_list, child.join_code)) is None
+    assert inbox.find(address(the_list, Child.get_by_id(child.id).join_code))
+    assert Child.get(Child.name == "加藤 悠斗").join_code == school.children["加藤 悠斗"].join_code
+
+
+def test_a_seventh_guardian_waits_for_a_manager(school, the_list):
+    code = school.children["石川 蓮"].join_code
+    for number in range(joining.MOST_GUARDIANS):
+        blank(f"n{number}@example.net", address(the_list, code))
+    states = [one.state for one in Membership.select().where(Membership.child == school.children["石川 蓮"])]
+    assert states.count("pending") == 1
+
+
+def test_who_left_with_another_child_comes_back_with_this_one_only(school, the_list):
+    father = school.people["石川 直樹"]
+    old = Child.create(name="石川 姉", grade="6", class_name="1", household="ishikawa")
+    Membership.create(person=father, list=the_list, child=old, state="left")
+    Membership.update(state="left").where(Membership.person == father).execute()
+    wish = Wish(the_list, "naoki@example.jp", code="child", child=school.children["石川 蓮"], proof="letter")
+    joining.join(wish, clock.now())
+    found = {one.child.name: one.state for one in places(father, the_list)}
+    assert found == {"石川 姉": "left", "石川 蓮": "active"}
+
+
+@pytest.mark.parametrize(
+    ("mode", "code", "state"),
+    [("open", True, "active"), ("code", True, "active"), ("code", False, "pending"), ("approve", True, "pending")],
+)
+def test_the_modes_of_a_list(the_list, mode, code, state):
+    MailingList.update(join_mode=mode).execute()
+    blank("new@example.jp", address(the_list, the_list.join_code if code else ""), proven=True)
+    assert [one.state for one in places(person("new@example.jp"), the_list)] == [state]
+
+
+def test_a_list_may_always_ask_and_may_be_closed(the_list):
+    MailingList.update(join_mode="confirm").execute()
+    blank("new@example.jp", address(the_list, the_list.join_code), proven=True)
+    assert person("new@example.jp") is None and len(letters("join")) == 1
+    link = letters("join")[0].payload["url"].rpartition("/")[2]
+    MailingList.update(join_mode="closed").execute()
+    assert inbox.find(address(the_list, the_list.join_code)) is None
+    assert join_letters.asked(link, clock.now()) is None
+
+
+def test_the_consent_is_kept_with_its_words(the_list):
+    """field.md 3.1: route, when, the wording, the Message-ID; new words get a number of their own."""
+    blank("a1@example.jp", address(the_list, the_list.join_code), proven=True)
+    MailingList.update(purpose="新しい使いみち").execute()
+    blank("a2@example.jp", address(the_list, the_list.join_code), proven=True)
+    first, second = (places(person(f"a{number}@example.jp"), the_list)[0].consent for number in (1, 2))
+    assert (first["proof"], first["code"]) == ("dkim", "list") and first["message"].endswith("@client.example")
+    assert "学校からのお知らせ" in Terms.get_by_id(first["terms"]).text
+    assert "新しい使いみち" in Terms.get_by_id(second["terms"]).text
+
+
+def test_the_greeting_stands_in_the_welcome_letter(the_list):
+    """N-16: the list's own words; a per cent sign or a field in them is taken as written."""
+    joining.set_door(the_list, None, mode="open", greeting="ようこそ 100% %(url)s", purpose="連絡")
+    from core import service
+
+    blank("new@example.net", address(the_list, the_list.join_code))
+    subject, text = service.words_of(letters("welcome")[0], "かえで原小学校")
+    assert text.startswith("ようこそ 100% %(url)s\n\n") and "1年1組" in subject and "連絡" in text
+
+
+# ── above the caps ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_above_the_caps_the_strong_wait_in_their_order_and_nobody_is_lost(the_list, monkeypatch):
+    """Decision 5: proven joins wait in order, never drop; what proves nothing is dropped."""
+    monkeypatch.setattr(join_caps, "PER_LIST_HOUR", 2)
+    coded = address(the_list, the_list.join_code)
+    for number in range(5):
+        blank(f"n{number}@example.net", coded)
+    assert blank("forged@example.net", address(the_list, "")).reason == "too many joins"
+    assert [one.address for one in Applicant.select().order_by(Applicant.id)] == [
+        f"n{n}@example.net" for n in (2, 3, 4)
+    ]
+    assert joining.admit(clock.now()) == 0
+    clock.set_offset(3700)
+    assert blank("n5@example.net", coded).reason == "waits", "nobody overtakes"
+    assert joining.admit(clock.now()) == 2
+    assert person("n3@example.net") and not person("n4@example.net")
+    clock.set_offset(2 * 3700)
+    joining.admit(clock.now())
+    assert Applicant.select().count() == 0 and person("n5@example.net")
+
+
+def test_a_registration_day_has_no_caps_and_ends(the_list, school, monkeypatch):
+    monkeypatch.setattr(join_caps, "PER_LIST_HOUR", 1)
+    monkeypatch.setattr(join_caps, "UNPROVEN_ON_THE_DAY", 6)
+    coded = address(the_list, the_list.join_code)
+    for number in range(3):
+        blank(f"n{number}@example.net", coded)
+    join_caps.open_day(the_list, school.users["花子"], clock.now())
+    assert joining.admit(clock.now()) == 2
+    for number in range(3, 9):
+        blank(f"n{number}@example.net", coded)
+    assert person("n6@example.net") and not person("n7@example.net"), "a public code alone has a ceiling even then"
+    assert blank("p@example.jp", coded, proven=True).outcome == "done"
+    clock.set_offset(24 * 3600)
+    assert not join_caps.is_day(MailingList.get_by_id(the_list.id), clock.now())
+
+
+def test_what_waits_can_be_dropped_up_to_what_was_seen(the_list, school, monkeypatch):
+    monkeypatch.setattr(join_caps, "PER_LIST_HOUR", 0)
+    coded = address(the_list, the_list.join_code)
+    blank("n1@example.net", coded)
+    seen = join_caps.last(the_list)
+    blank("n2@example.net", coded)
+    assert join_caps.discard(the_list, school.users["花子"], seen) == 1
+    assert [one.address for one in Applicant.select()] == ["n2@example.net"]
+
+
+def test_one_address_cannot_be_bombed_over_many_lists(school, monkeypatch):
+    """Subscription bombing: whatever codes somebody holds, one address gets a dozen letters a day."""
+    monkeypatch.setattr(join_caps, "ANYWHERE_A_DAY", 2)
+    for key in ("whole", "1-1", "2-1"):
+        blank("victim@example.net", address(school.lists[key], ""), envelope="victim@example.net")
+    assert len(Letter.select()) == 2
+
+
+# ── approval ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_one_press_lets_in_or_refuses_and_a_letter_says_so(the_list, school):
+    MailingList.update(join_mode="approve").execute()
+    for number in (1, 2):
+        blank(f"n{number}@example.net", address(the_list, the_list.join_code))
+    mine = rights.rights_of(school.users["花子"])
+    waiting = [one.place.person for one in approvals.pending(mine)]
+    assert len(waiting) == 2 and approvals.pending(rights.rights_of(school.users["太郎"])) == []
+    assert approvals.approve(the_list, [waiting[0].id], school.users["花子"], clock.now()) == 1
+    assert approvals.refuse(the_list, [waiting[1].id], school.users["花子"], clock.now()) == 1
+    assert approvals.refuse(the_list, [waiting[0].id], school.users["花子"], clock.now()) == 0
+    assert [one.address for one in letters("welcome")] == ["n1@example.net"]
+    assert [one.address for one in letters("refused")] == ["n2@example.net"]
+    MailingList.update(join_mode="open").execute()
+    clock.set_offset(700)
+    blank("n2@example.net", address(the_list, the_list.join_code), text="もう一度")
+    link = letters("join")[0].payload["url"].rpartition("/")[2]
+    _, state = joining.confirm(join_letters.asked(link, clock.now()), clock.now())
+    assert state == "pending", "whom a manager refused waits for a manager again"
