@@ -372,6 +372,7 @@ class Notice(Table):
     by_name = CharField(default="")
     sends_as = ForeignKeyField(User, null=True, backref="sent_for", on_delete="SET NULL")
     sender_name = CharField(default="")  # in whose name it goes out; empty: of whoever sends it
+    in_charge = BooleanField(default=False)  # who has a person in charge gets it in that person's name (D-16)
     route = CharField(default="web")  # web, terminal, mail
     form_key = CharField(null=True, unique=True)
     step = IntegerField(default=1)  # the compose screen that was open last
@@ -502,11 +503,12 @@ class Delivery(Table):
     kana = CharField(default="")
     language = CharField(default="ja")
     sender_name = CharField(default="")  # as it stood in From; empty: the notice's
+    in_charge = ForeignKeyField(User, null=True, backref="charges", on_delete="SET NULL")  # whose name that is
     values = Json(default=dict)
     read_at = Moment(null=True)
     read_how = CharField(default="")  # press, touch
     told_at = Moment(null=True)
-    told_by = ForeignKeyField(User, null=True, on_delete="SET NULL")
+    told_by = ForeignKeyField(User, null=True, backref="told", on_delete="SET NULL")
     replied_at = Moment(null=True)
     strange_at = Moment(null=True)  # "not meant for me" was pressed
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from peewee import JOIN
 
+from core import in_charge
 from core.by_child import differs_by_child, room_in_words
 from models import Child, MailingList, Membership, Notice, Person, Target
 from words import N_
@@ -31,7 +32,8 @@ class Recipient:
     """One reader: a person, because of one or several memberships. `reason` empty: receives a letter.
 
     child_id, child_room: set where the letter differs by child and is about this one alone. siblings: the same
-    person gets a letter about another child too.
+    person gets a letter about another child too. in_charge_id, signed: the person in charge, if the letter goes in
+    that person's name.
     """
 
     person_id: int
@@ -49,6 +51,8 @@ class Recipient:
     phone: str = ""
     child_room: str = ""
     siblings: bool = False
+    in_charge_id: int | None = None
+    signed: str = ""
 
     @property
     def key(self) -> tuple[int, int]:
@@ -103,7 +107,8 @@ def resolve(notice: Notice) -> Audience:
     gathered: Iterable[_Gathered] = people.values()
     if differs_by_child(notice):
         gathered = (part for one in people.values() for part in _by_child(one, order))
-    found = [_recipient(one, order, excluded) for one in gathered]
+    charges = in_charge.charges(notice)
+    found = [_recipient(one, order, excluded, charges) for one in gathered]
     found.sort(key=lambda one: (one.kana or one.name, *one.key))
     receiving = _with_siblings([one for one in found if not one.reason])
     return Audience(
@@ -116,10 +121,10 @@ def resolve(notice: Notice) -> Audience:
 
 
 def fingerprint_of(receiving: Iterable[Recipient]) -> str:
-    """Return a short mark of who receives at which address; equal marks mean the same letters."""
+    """Return a short mark of who receives at which address in whose name; equal marks mean the same letters."""
     mark = hashlib.sha256()
-    for person, child, address in sorted((*one.key, one.address or "") for one in receiving):
-        mark.update(f"{person}:{child}:{address}\n".encode())
+    for one in sorted((*one.key, one.address or "", one.signed) for one in receiving):
+        mark.update("{}:{}:{}:{}\n".format(*one).encode())
     return mark.hexdigest()[:24]
 
 
@@ -189,13 +194,14 @@ def _with_siblings(receiving: list[Recipient]) -> tuple[Recipient, ...]:
     return tuple(replace(one, siblings=True) if letters[one.person_id] > 1 else one for one in receiving)
 
 
-def _recipient(one: _Gathered, order: dict[int, int], excluded: set[int]) -> Recipient:
+def _recipient(one: _Gathered, order: dict[int, int], excluded: set[int], charges: in_charge.Charges) -> Recipient:
     person = one.person
     named = [row for row in one.memberships if row.list_id in order]
     active = _active(named) or (_active(one.memberships) if one.alone else [])
     active.sort(key=lambda row: (order.get(row.list_id, len(order)), row.id))
     covers = active or named or one.memberships
     children = {row.child_id: row.child for row in covers if row.child_id}
+    user, signed = in_charge.of(charges, person.id, children or (None,), order)
     return Recipient(
         person_id=person.id,
         child_id=one.child.id if one.child else None,
@@ -211,6 +217,8 @@ def _recipient(one: _Gathered, order: dict[int, int], excluded: set[int]) -> Rec
         household=person.household,
         phone=person.phone,
         child_room=_room(person, one.child) if one.child else "",
+        in_charge_id=user,
+        signed=signed,
     )
 
 

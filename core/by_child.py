@@ -17,7 +17,12 @@ def differs_by_child(notice: Notice) -> bool:
     return any(asks(notice) for asks in _WHY)
 
 
-_WHY: tuple[Callable[[Notice], bool], ...] = ()
+def _in_charge(notice: Notice) -> bool:
+    """Brothers and sisters have different class teachers, in whose names the letters go (D-15)."""
+    return notice.in_charge
+
+
+_WHY: tuple[Callable[[Notice], bool], ...] = (_in_charge,)
 
 
 def about(language: str, name: str, room: str) -> str:

@@ -183,7 +183,8 @@ def _delivery_row(notice: Notice, one: Recipient) -> dict:
         "name": one.name,
         "kana": one.kana,
         "language": one.language,
-        "sender_name": notice.signed,
+        "sender_name": one.signed or notice.signed,
+        "in_charge": one.in_charge_id,
     }
 
 

@@ -10,7 +10,7 @@ from random import Random
 
 import clock
 import config
-from core import accounts, demo_families, history, organization, roles, roster
+from core import accounts, demo_families, history, in_charge, organization, roles, roster
 from core.demo_dates import moved
 from core.demo_past import Past, live
 from core.lists import add, add_sender
@@ -64,6 +64,7 @@ def fill(now: datetime, families: int = FAMILIES) -> list[tuple[str, str]]:
         lists = _lists(began)
         _members(lists, families, began, clock.local(now).date())
         users, passwords = _users(lists, began)
+        _class_teacher(lists["6年1組"], users["長谷川 小百合"])
         for list_name, user in (("全校", users["小川 守"]), ("かえで原FC", users["森 雄一"])):
             add_sender(lists[list_name], None, user.email or "", user.name, now=began)
         live(Past(users, lists, now, Random(57)))  # noqa: S311 - the same school each time
@@ -151,6 +152,13 @@ def _users(lists: dict[str, MailingList], now: datetime) -> tuple[dict[str, User
         accounts.practice_list(users[name], now)
         passwords.append((name, password))
     return users, passwords
+
+
+def _class_teacher(mailing_list: MailingList, user: User) -> None:
+    """Put a user in charge of everybody in a class."""
+    in_charge.assign(
+        mailing_list, {(room.grade, room.class_name): user.id for room in in_charge.rooms(mailing_list)}, None
+    )
 
 
 def _password() -> str:

@@ -125,7 +125,7 @@ def _child(siblings: bool | None, language: str, name: str, room: str) -> dict[s
 def preview(notice: Notice, recipient: Recipient, force: Settings, now: datetime) -> Preview:
     """Return the letter exactly as this reader will get it, but for the token in its links."""
     list_ = MailingList.get_or_none(MailingList.id == recipient.list_id)
-    made = prepare(notice_form(notice, list_, recipient.language, force))
+    made = prepare(notice_form(notice, list_, recipient.language, force, recipient.signed))
     reader = Reader(
         number=0, address=recipient.address or "a@example.com", bare=False, name=recipient.name,
         token=SAMPLE_TOKEN, values={}, at=now,

@@ -313,8 +313,8 @@ def correct(notice: Notice, by: User | None, now: datetime) -> Notice:
     with db.atomic():
         fresh = draft(by, now=now, urgent=notice.urgent)
         options = (
-            "read_confirmation", "footer", "reply_to_own", "useful_s", "sends_as", "sender_name", "remind_every_s",
-            "remind_times",
+            "read_confirmation", "footer", "reply_to_own", "useful_s", "sends_as", "sender_name", "in_charge",
+            "remind_every_s", "remind_times",
         )  # fmt: skip
         Notice.update(corrects=notice, step=2, **{name: getattr(notice, name) for name in options}).where(
             Notice.id == fresh.id

@@ -28,6 +28,7 @@ FIELDS: dict[str, str] = {
     "household": N_("Household"),
     "state": N_("State"),
     "language": N_("Language"),
+    "in_charge": N_("Person in charge"),
     "family": N_("Family name"),
     "given": N_("Given name"),
     "family_kana": N_("Family name (kana)"),
@@ -65,6 +66,10 @@ _WORDS: dict[str, tuple[str, ...]] = {
     "household": ("世帯", "世帯番号", "世帯id", "家庭番号", "household", "householdid"),
     "state": ("状態", "配信状態", "登録状態", "state"),
     "language": ("言語", "使用言語", "language"),
+    "in_charge": (
+        "担任", "担任・担当者", "担任名", "担任氏名", "担任の先生", "担当", "担当者", "担当者名", "担当者氏名",
+        "personincharge", "teacher", "classteacher", "homeroomteacher",
+    ),
     "family": ("姓", "名字", "苗字", "保護者姓", "lastname", "familyname", "surname"),
     "given": ("firstname", "givenname"),
     "family_kana": ("セイ", "姓カナ", "姓フリガナ", "保護者セイ"),
@@ -219,6 +224,7 @@ class Row:
     household: str = ""
     state: str = ""
     language: str = ""
+    in_charge: str = ""
     attributes: dict[str, str] = field(default_factory=dict)
     child_attributes: dict[str, str] = field(default_factory=dict)
     phone_mended: bool = False
@@ -270,6 +276,7 @@ def normal(number: int, held: dict[str, str], items: dict[str, str]) -> Row:
         household=one_line(get("household", "")),
         state=one_line(get("state", "")),
         language=_LANGUAGES.get(_fold(get("language", "")), ""),
+        in_charge=one_line(get("in_charge", "")),
         attributes={key: text for key, text in items.items() if not (has_child and key.lower() in OF_THE_CHILD)},
         child_attributes={key: text for key, text in items.items() if has_child and key.lower() in OF_THE_CHILD},
         phone_mended=telephone != phone(get("phone", ""), mend=False),

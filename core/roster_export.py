@@ -8,23 +8,25 @@ from peewee import JOIN
 
 from core import roster_words
 from core.roster_columns import FIELDS, OF_THE_CHILD
-from models import Child, MailingList, Membership, Person
+from models import Child, MailingList, Membership, Person, User
 from words import say
 
 _DANGEROUS = re.compile(r"'*[=+\-@\t\r＝＋－＠]")
 _COLUMNS = (
     "name", "kana", "relation", "child_name", "child_kana", "grade", "class_name", "address", "phone", "household",
-    "language", "state",
+    "language", "state", "in_charge",
 )  # fmt: skip
 
 
 def export(mailing_list: MailingList, language: str = "ja") -> bytes:
     """Return the members who have not left as CSV (UTF-8 with BOM, CRLF), one line for each membership, by kana."""
     rows = list(
-        Membership.select(Membership, Person, Child)
+        Membership.select(Membership, Person, Child, User)
         .join(Person)
         .switch(Membership)
         .join(Child, JOIN.LEFT_OUTER)
+        .switch(Membership)
+        .join(User, JOIN.LEFT_OUTER, on=(Membership.in_charge == User.id))
         .where(Membership.list == mailing_list, Membership.state != "left")
         .order_by(Person.kana, Person.id, Membership.id)
     )
@@ -72,6 +74,7 @@ def _cells(row: Membership, language: str) -> tuple[str, ...]:
         child.household if child else person.household,
         person.language,
         say(language, roster_words.STATE_WORDS[state_word(row)]),
+        row.in_charge.name if row.in_charge_id else "",
     )
 
 

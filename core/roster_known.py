@@ -7,8 +7,9 @@ from typing import Any
 
 from peewee import Expression, Field
 
+from core import in_charge
 from core.roster_columns import Row
-from models import Child, MailingList, Membership, Person
+from models import Child, MailingList, Membership, Person, User
 
 _AT_ONCE = 10_000  # values in one IN (…); SQLite takes 32,766
 
@@ -22,6 +23,7 @@ class Known:
     children: dict[str, list[Child]] = field(default_factory=lambda: defaultdict(list))
     of_person: dict[int, list[Child]] = field(default_factory=lambda: defaultdict(list))
     here: dict[int, list[Membership]] = field(default_factory=lambda: defaultdict(list))  # by person, in this list
+    teachers: dict[str, User] = field(default_factory=dict)  # who may be put in charge here, by name
 
 
 def load(mailing_list: MailingList, rows: list[Row], keys: Iterable[str]) -> Known:
@@ -37,6 +39,8 @@ def load(mailing_list: MailingList, rows: list[Row], keys: Iterable[str]) -> Kno
     for child in _where(Child, Child.name, {row.child_name for row in rows if row.child_name}):
         known.children[child.name].append(children.setdefault(child.id, child))
     _memberships(known, mailing_list, people, children)
+    if any(row.in_charge for row in rows):
+        known.teachers = in_charge.named(mailing_list)
     return known
 
 

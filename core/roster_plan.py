@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from core import households, organization, roster_words
+from core import households, in_charge, organization, roster_words
 from core.roster_columns import Row, Sheet, read_rows
 from core.roster_draft import Draft, Line, Plan
 from core.roster_known import Known, load
@@ -17,6 +17,8 @@ from core.roster_people import Children, Judge, Lines, People
 from core.roster_words import Note
 from models import MailingList, Membership
 from words import N_
+
+_NOBODY = N_("No user of this list is called “%(name)s”, so nobody was put in charge.")
 
 
 def plan(mailing_list: MailingList, sheet: Sheet, mapping: tuple[str, ...], now: datetime) -> Plan:
@@ -111,7 +113,17 @@ class _Memberships:
             "stopped_at": self.now if state == "stopped" else None,
             "joined_at": self.now,
             "joined_route": self.route,
+            "in_charge": self._teacher(line, row),
         }
+
+    def _teacher(self, line: Line, row: Row) -> int | None:
+        """Return the user whom the line puts in charge; a name that is nobody's is said on the line."""
+        if not row.in_charge:
+            return None
+        found = self.known.teachers.get(in_charge.key_of(row.in_charge))
+        if found is None:
+            line.notes.append(Note(_NOBODY, {"name": row.in_charge}))
+        return found.id if found else None
 
     def _rejoin(self, line: Line, row: Row, draft: Draft) -> None:
         """Take somebody back who had left: a new join, on the row that is there."""
@@ -137,6 +149,10 @@ class _Memberships:
             line.changed(True, N_("child"))
         if row.relation:
             line.changed(draft.change("relation", row.relation), N_("relation"))
+        teacher = self._teacher(line, row)
+        if teacher and found.in_charge_id != teacher:
+            draft.fields["in_charge"] = teacher
+            line.changed(True, N_("person in charge"))
         line.changed(draft.change("attributes", {**found.attributes, **row.attributes}), N_("items"))
         said = roster_words.state_of(row.state)
         if said in ("stopped", "stopped by manager") and found.state == "active":

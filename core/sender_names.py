@@ -1,5 +1,5 @@
-"""In whose name a notice goes out: the one who sends it, another user, a registered sender's name (D-07, D-08, D-19 to
-D-23).
+"""In whose name a notice goes out: the one who sends it, another user, a registered sender's name (D-07, D-08, D-15
+to D-23).
 
 Only the display name changes: From stays the list's address, since a foreign one fails DMARC (decision 4). Who may
 choose: managers of all lists that the notice goes to. `Notice.sender_name` empty: whoever presses "send".
@@ -52,7 +52,9 @@ def choices(rights: Rights) -> Choices:
     places = _in_force(None if rights.is_admin else [0, *lists])
     users = User.select().where(User.id.in_(places), User.disabled_at.is_null(), User.id != rights.user_id)
     names = Sender.select(Sender.name).where(Sender.list.in_(lists), Sender.name != "").distinct()
-    return Choices(tuple(users.order_by(User.name)), tuple(sorted({row.name for row in names})))
+    offered = tuple(users.order_by(User.name))
+    known = {user.name for user in (*offered, User.get_by_id(rights.user_id))}
+    return Choices(offered, tuple(sorted({row.name for row in names} - known)))
 
 
 def _in_force(lists: Iterable[int] | None) -> ModelSelect:
@@ -61,15 +63,20 @@ def _in_force(lists: Iterable[int] | None) -> ModelSelect:
     return roles if lists is None else roles.where(Role.list_id.in_(list(lists)))
 
 
-def choose(notice: Notice, rights: Rights, now: datetime, *, user: int | None = None, name: str = "") -> None:
-    """Set in whose name a draft goes out; neither: whoever presses. Raises NotYours, NotOffered, NotNow."""
+def choose(
+    notice: Notice, rights: Rights, now: datetime, *, user: int | None = None, name: str = "", in_charge: bool = False
+) -> None:
+    """Set in whose name a draft goes out; neither `user` nor `name`: whoever presses.
+
+    `in_charge`: members with a person in charge get it in that person's name. Raises NotYours, NotOffered, NotNow.
+    """
     fields: dict[str, object] = {"sends_as": None, "sender_name": ""}
+    if (user or name or in_charge) and not may_choose(rights, notice):
+        raise NotYours()
     if user or name:
-        if not may_choose(rights, notice):
-            raise NotYours()
         fields = _offered(choices(rights), user, name)
     draft = (Notice.id == notice.id) & (Notice.state == "draft")
-    if not Notice.update(**fields, updated_at=now).where(draft).execute():
+    if not Notice.update(**fields, in_charge=in_charge, updated_at=now).where(draft).execute():
         raise NotNow()
     notice.__data__.update(Notice.get_by_id(notice.id).__data__)
 
@@ -95,24 +102,27 @@ def settle(notice: Notice, by: User | None) -> None:
     rights = rights_of(by)
     if not may_choose(rights, notice):
         raise NotYours()
+    if not notice.sender_name:
+        return
     offer = choices(rights)
-    known = notice.sends_as_id in {one.id for one in offer.users} if notice.sends_as_id else False
+    known = notice.sends_as_id in {by.id, *(one.id for one in offer.users)} if notice.sends_as_id else False
     if not known and notice.sender_name not in offer.names:
         raise NotOffered(name=notice.sender_name)
 
 
 def is_anothers(notice: Notice, by: User | None) -> bool:
     """Say whether the notice goes out in another name than that of who presses."""
-    return bool(notice.sender_name) and (by is None or notice.sends_as_id != by.id)
+    return notice.in_charge or (bool(notice.sender_name) and (by is None or notice.sends_as_id != by.id))
 
 
 def who_is_told(delivery: Delivery) -> User | None:
-    """Return who is told what comes back of a letter, replies and reads: the one in whose name it went (D-20).
+    """Return who is told what comes back of a letter, replies and reads: the one in whose name it went.
 
-    A registered sender's name has no account: then it is who pressed "send".
+    D-18: the person in charge, each for the own members; D-20: the user who was chosen. A registered sender's name
+    has no account: then it is who pressed "send".
     """
     notice = delivery.notice
-    for user in (notice.sends_as, notice.by):
+    for user in (delivery.in_charge, notice.sends_as, notice.by):
         if user is not None and user.is_active and user.email:
             return user
     return None

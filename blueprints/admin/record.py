@@ -26,6 +26,7 @@ ACTIONS = {
     "list.added": N_("List added"),
     "list.changed": N_("List changed"),
     "list.closed": N_("List closed"),
+    "list.in_charge_set": N_("Persons in charge set"),
     "list.mail_changed": N_("How a list takes mail was changed"),
     "list.reopened": N_("List opened again"),
     "login.refused": N_("Login refused: many wrong tries"),

@@ -4,14 +4,14 @@ from flask import Response, abort, render_template, request, url_for
 from flask_login import current_user
 
 import clock
-from blueprints.lists import bp, imports
+from blueprints.lists import bp, charge, imports
 from blueprints.lists.forms import ListForm
 from core import approvals, directory, history, lists, members, organization, roster
 from models import MailingList, Person
 from web import _, answer, blame, go, language, needs, own_list, page_of, rights, row_number, told
 from words import N_
 
-__all__ = ["bp", "imports"]
+__all__ = ["bp", "charge", "imports"]
 
 Answer = Response | tuple[str, int]
 ACTIONS = ("stop", "resume", "approve", "remove")

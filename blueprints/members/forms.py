@@ -2,7 +2,7 @@
 
 import re
 
-from wtforms import RadioField, StringField, TextAreaField
+from wtforms import RadioField, SelectField, StringField, TextAreaField
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import Length
 
@@ -44,6 +44,7 @@ class PlaceForm(Form):
     grade = StringField(N_("Grade"), [Length(max=40)])
     class_name = StringField(N_("Class"), [Length(max=40)])
     relation = StringField(N_("Relation"), [Length(max=40)])
+    in_charge = SelectField(N_("Person in charge"), coerce=int, choices=[], validate_choice=False, default=0)
     items = TextAreaField(N_("Items"), [Length(max=5000)])
 
 

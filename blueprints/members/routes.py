@@ -1,13 +1,16 @@
 """The page of one member, and everything that is done to one."""
 
+from typing import Any
+
 from flask import Response, abort, request
 from flask_login import current_user
+from wtforms.fields.choices import SelectChoice
 
 import clock
 import tasks
 from blueprints.members import bp
 from blueprints.members.forms import AddressForm, NewForm, PersonForm, PlaceForm, as_lines, items_of
-from core import approvals, audience, delivery, directory, guidance, members, organization, own_copy
+from core import approvals, audience, delivery, directory, guidance, in_charge, members, organization, own_copy
 from models import MailingList, Membership, Person
 from web import _, answer, blame, go, language, own_list, page_of, rights, told
 from words import N_
@@ -76,7 +79,7 @@ def advice(number: int) -> Answer:
 def new(number: int) -> Answer:
     """Register one member by hand (T-36)."""
     mailing_list = own_list(number, "manage")
-    form = NewForm(language=organization.settings().language)
+    form = _with_teachers(NewForm(language=organization.settings().language), mailing_list)
     there: Person | None = None
     if form.validate_on_submit():
         try:
@@ -95,9 +98,18 @@ def new(number: int) -> Answer:
 
 
 def _add(mailing_list: MailingList, form: NewForm) -> Membership:
-    said = {name: form[name].data or "" for name in form.data if name not in ("items", "csrf_token")}
+    said = {name: form[name].data or "" for name in form.data if name not in ("items", "csrf_token", "in_charge")}
     items = items_of(form.items.data or "")
-    return members.add(mailing_list, by=current_user, now=clock.now(), attributes=items, **said)
+    made = members.add(mailing_list, by=current_user, now=clock.now(), attributes=items, **said)
+    in_charge.set_one(made, form.in_charge.data or 0, current_user)
+    return made
+
+
+def _with_teachers(form: PlaceForm, mailing_list: MailingList) -> PlaceForm:
+    """Offer the users who may be put in charge in this list."""
+    teachers = [SelectChoice(user.id, user.name) for user in in_charge.candidates(mailing_list)]
+    form.in_charge.choices = [SelectChoice(0, _("nobody")), *teachers]
+    return form
 
 
 @bp.route("/members/<int:number>/edit", methods=["GET", "POST"])
@@ -128,7 +140,7 @@ def place(number: int, place_id: int) -> Answer:
     """Change the child, the relation and the free items of a place in one list."""
     person = own_person(number, "manage")
     found = _own_place(person, place_id)
-    form = PlaceForm(data=_said(found))
+    form = _with_teachers(PlaceForm(data=_said(found)), found.list)
     if form.validate_on_submit():
         names = ("name", "kana", "grade", "class_name")
         fields = (form.child_name, form.child_kana, form.grade, form.class_name)
@@ -136,6 +148,7 @@ def place(number: int, place_id: int) -> Answer:
         items = items_of(form.items.data or "")
         try:
             members.edit_place(found, current_user, relation=form.relation.data or "", items=items, child=child)
+            in_charge.set_one(found, form.in_charge.data or 0, current_user)
         except members.Refused as refused:
             blame(form, refused.field, refused.message, **refused.values)
         else:
@@ -144,10 +157,10 @@ def place(number: int, place_id: int) -> Answer:
     return answer("members/place.html", status=422 if form.errors else 200, form=form, person=person, place=found)
 
 
-def _said(found: Membership) -> dict[str, str]:
+def _said(found: Membership) -> dict[str, Any]:
     child = found.child
     items = {**(child.attributes if child else {}), **found.attributes}
-    held = {"relation": found.relation, "items": as_lines(items)}
+    held = {"relation": found.relation, "items": as_lines(items), "in_charge": found.in_charge_id or 0}
     if child:
         held |= {"child_name": child.name, "child_kana": child.kana, "grade": child.grade}
         held["class_name"] = child.class_name

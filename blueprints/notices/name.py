@@ -1,5 +1,6 @@
 """In whose name a draft goes out: chosen on a page of its own by managers (D-08, D-19, D-21, D-23)."""
 
+from collections import Counter
 from typing import Any
 
 from flask import abort, request
@@ -9,12 +10,14 @@ import clock
 import web
 from blueprints.notices import bp
 from blueprints.notices.drafts import own_draft, told_sent
-from core import letters, notices, sender_names
+from core import in_charge, letters, notices, sender_names
+from core.audience import Audience
 from core.organization import settings
 from models import Notice
 from words import N_
 
 OWN = "me"
+_IN_CHARGE = N_("It goes out in the names of the persons in charge; where there is none, in that of “%(name)s”.")
 
 
 @bp.get("/<int:number>/name")
@@ -35,7 +38,8 @@ def choose_name(number: int) -> Any:
     kind, _, value = request.form.get("as", OWN).partition(":")
     chosen = {"user": {"user": _number(value), "name": value}, "name": {"name": value}}.get(kind, {})
     try:
-        sender_names.choose(notice, web.rights(), clock.now(), **chosen)
+        wanted = bool(request.form.get("in_charge"))
+        sender_names.choose(notice, web.rights(), clock.now(), in_charge=wanted, **chosen)
     except sender_names.NotYours:
         abort(403)
     except sender_names.NotOffered as refused:
@@ -43,7 +47,8 @@ def choose_name(number: int) -> Any:
     except notices.NotNow:
         told_sent(notice)
         return web.go("notices.show", number=number)
-    web.told(N_("The sender's name is “%(name)s” now."), name=shown_name(notice))
+    told = _IN_CHARGE if notice.in_charge else N_("The sender's name is “%(name)s” now.")
+    web.told(told, name=shown_name(notice))
     return web.go("notices.check" if request.form.get("back") == "check" else "notices.words", number=number)
 
 
@@ -62,6 +67,7 @@ def _page(notice: Notice, wrong: str = "", status: int = 200) -> Any:
         offer=offer,
         own=current_user,
         chosen=_chosen(notice),
+        has_charges=in_charge.are_there(),
         organization=settings().name,
         from_name=lambda name: letters.from_name(settings().name, name, web.language()),
         back=request.values.get("back", ""),
@@ -86,6 +92,14 @@ def sender_of(notice: Notice) -> dict[str, Any]:
     """Give templates what they say of a draft's sender: the name, and whether it is another's and may be changed."""
     return {
         "name": shown_name(notice),
+        "in_charge": notice.in_charge,
         "anothers": sender_names.is_anothers(notice, current_user),
         "may_choose": sender_names.may_choose(web.rights(), notice),
     }
+
+
+@bp.app_template_global("signed_by")
+def signed_by(audience: Audience) -> list[tuple[str, int]]:
+    """Give templates how many letters go in whose name; empty: the normal sender, who comes last."""
+    counts = Counter(one.signed for one in audience.receiving)
+    return sorted(counts.items(), key=lambda pair: (not pair[0], -pair[1], pair[0]))

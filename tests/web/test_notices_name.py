@@ -62,3 +62,32 @@ def test_a_colleagues_draft_in_another_name_is_not_sent_by_a_sender(school, as_)
     browser.post(f"/notices/{notice.id}/name", data={"as": "me", "back": "check"})
     assert browser.post(f"/notices/{notice.id}/check", data={"fingerprint": mark}).status_code == 303
     assert Notice.get_by_id(notice.id).signed == "送る子"
+
+
+def test_letters_in_the_names_of_the_persons_in_charge(school, as_):
+    """D-16, D-17, D-23: the tick, then writing and check say so, with how many letters in whose name."""
+    notice, browser = draft(school), as_("花子")
+    teacher = school.users["見る子"]
+    shown = page(browser, f"/lists/{school.lists['1-1'].id}/in-charge")
+    assert "1年1組" in shown and teacher.name in shown and "太郎" not in shown
+    form = {"class-0": "1\t1", "user-0": str(teacher.id), "class-1": "9\t9", "user-1": str(teacher.id)}
+    browser.post(f"/lists/{school.lists['1-1'].id}/in-charge", data=form)
+    assert "決まっていない方には" in page(browser, f"/notices/{notice.id}/name")
+    browser.post(f"/notices/{notice.id}/name", data={"as": "me", "in_charge": "y", "back": "check"})
+    assert "担任・担当者の名前" in page(browser, f"/notices/{notice.id}/words")
+    check = page(browser, f"/notices/{notice.id}/check")
+    assert "担任・担当者の名前" in check and '見る子 <span class="nb">4通' in check
+    page(as_("太郎"), f"/lists/{school.lists['1-1'].id}/in-charge", 404)
+
+
+def test_the_person_in_charge_stands_on_the_members_page(school, as_):
+    """D-03: set for one place by hand."""
+    browser, person = as_("花子"), school.people["石川 直樹"]
+    place = next(row for row in person.memberships if row.list_id == school.lists["1-1"].id)
+    address = f"/members/{person.id}/places/{place.id}"
+    assert "見る子" in page(browser, address)
+    form = {"child_name": "石川 蓮", "grade": "1", "class_name": "1", "in_charge": str(school.users["見る子"].id)}
+    assert browser.post(address, data=form).status_code == 303
+    assert "担任・担当者：見る子" in page(browser, f"/members/{person.id}")
+    browser.post(address, data={**form, "in_charge": str(school.users["太郎"].id)})
+    assert "担任・担当者：見る子" in page(browser, f"/members/{person.id}")

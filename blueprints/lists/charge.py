@@ -1,0 +1,46 @@
+"""Who is in charge of which class of a list: set for a whole class at once (D-03)."""
+
+from flask import Response, request
+from flask_login import current_user
+
+from blueprints.lists import bp
+from core import by_child, in_charge
+from web import answer, go, language, own_list, row_number, told
+from words import N_
+
+KEEP = ""
+
+
+@bp.get("/<int:number>/in-charge")
+def in_charge_of(number: int) -> tuple[str, int]:
+    """Show the classes of a list, each with a choice of users."""
+    mailing_list = own_list(number, "manage")
+    return answer(
+        "lists/in_charge.html",
+        list=mailing_list,
+        rooms=in_charge.rooms(mailing_list),
+        users=list(in_charge.candidates(mailing_list)),
+        room=lambda one: by_child.room_in_words(language(), one.grade, one.class_name),
+    )
+
+
+@bp.post("/<int:number>/in-charge", endpoint="set_in_charge")
+def set_in_charge(number: int) -> Response:
+    """Put the chosen users in charge; classes left alone stay as they are."""
+    mailing_list = own_list(number, "manage")
+    wanted = {}
+    for place, room in enumerate(in_charge.rooms(mailing_list)):
+        same_class = request.form.get(f"class-{place}") == f"{room.grade}\t{room.class_name}"
+        chosen = request.form.get(f"user-{place}", KEEP)
+        if same_class and chosen != KEEP:
+            wanted[room.grade, room.class_name] = _number(chosen)
+    changed = in_charge.assign(mailing_list, wanted, current_user)
+    told(N_("Saved. The person in charge changed in %(number)s places."), number=changed)
+    return go("lists.show", number=number)
+
+
+def _number(text: str) -> int:
+    try:
+        return row_number(text)
+    except ValueError:
+        return -1  # nobody's: changes nothing

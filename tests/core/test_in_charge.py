@@ -1,0 +1,155 @@
+"""The person in charge: set by hand, by class and by roster; letters in that name, told each for the own members."""
+
+from datetime import timedelta
+from email import message_from_bytes, policy
+
+import pytest
+
+import clock
+from core import audience, delivery, in_charge, letters, notices, roster, sender_names
+from core.organization import settings
+from core.refusals import AudienceChanged
+from core.rights import rights_of
+from models import Delivery, Letter, Log, Membership, Notice, User
+from tests.core.test_sender_names import begin, confirm, draft
+
+
+@pytest.fixture
+def teachers(school):
+    """見る子 teaches 1年1組, 送る子 cares for the family Aoyama alone."""
+    first = school.lists["1-1"]
+    in_charge.assign(first, {("1", "1"): school.users["見る子"].id}, school.users["花子"])
+    mine = Membership.get(Membership.list == first, Membership.person == school.people["青山 健太"])
+    in_charge.set_one(mine, school.users["送る子"].id, school.users["花子"])
+    return school
+
+
+def names_by_reader(notice: Notice) -> dict[str, set[str]]:
+    """Return in whose names each reader got letters, by the bytes of the mails."""
+    desk, found = letters.Desk(settings()), {}
+    for letter in Letter.select().where(Letter.notice == notice):
+        sender = message_from_bytes(desk.letter(letter, False, clock.now()), policy=policy.default)["From"].addresses[0]
+        assert sender.domain == "mail.school.example"  # decision 4
+        found.setdefault(letter.delivery.name, set()).add(sender.display_name)
+    return found
+
+
+def wish(notice: Notice, by: User, **what: object) -> None:
+    sender_names.choose(notice, rights_of(by), clock.now(), in_charge=True, **what)
+
+
+def test_letters_go_in_the_name_of_the_person_in_charge(teachers):
+    """D-03, D-15, D-16: who has nobody in charge keeps the normal sender."""
+    first, hanako = teachers.lists["1-1"], teachers.users["花子"]
+    nobody = Membership.get(Membership.list == first, Membership.person == teachers.people["石川 直樹"])
+    in_charge.set_one(nobody, 0, hanako)
+    notice = draft(teachers)
+    wish(notice, hanako)
+    begin(notice, hanako)
+    assert names_by_reader(notice) == {
+        "青山 健太": {"かえで原小学校（送る子）"},
+        "青山 美咲": {"かえで原小学校（見る子）"},
+        "石川 直樹": {"かえで原小学校（花子）"},
+        "鈴木 大輔": {"かえで原小学校（見る子）"},
+    }
+
+
+def test_each_is_told_of_the_own_members_alone(teachers):
+    """D-18, D-20."""
+    notice, hanako = draft(teachers), teachers.users["花子"]
+    wish(notice, hanako)
+    begin(notice, hanako)
+    told = {one.name: sender_names.who_is_told(one).name for one in Delivery.select().where(Delivery.notice == notice)}
+    assert told["青山 健太"] == "送る子"
+    assert told["青山 美咲"] == "見る子"
+
+
+def test_brothers_and_sisters_of_two_teachers_get_a_letter_each(teachers):
+    """D-15 and one letter for each child: to the whole school too, through the places in the classes."""
+    second = teachers.lists["2-1"]
+    in_charge.assign(second, {("2", "1"): teachers.users["太郎"].id}, None)
+    notice, admin = draft(teachers, "守", "whole"), teachers.users["守"]
+    wish(notice, admin)
+    found = audience.resolve(notice)
+    notices.confirm(notice, by=admin, fingerprint=found.fingerprint, typed=str(found.letters), now=clock.now())
+    delivery.start_due(clock.now() + timedelta(minutes=5))
+    assert names_by_reader(notice)["鈴木 大輔"] == {"かえで原小学校（見る子）", "かえで原小学校（太郎）"}
+    rows = Delivery.select().where(Delivery.notice == notice, Delivery.name == "鈴木 大輔")
+    assert {(one.child_name, one.sender_name) for one in rows} == {("鈴木 海斗", "太郎"), ("鈴木 美月", "見る子")}
+
+
+def test_below_manager_no_letters_in_the_names_of_others(teachers):
+    """D-08, D-21."""
+    notice, sender = draft(teachers, "送る子"), teachers.users["送る子"]
+    with pytest.raises(sender_names.NotYours):
+        wish(notice, sender)
+    shared = draft(teachers)
+    wish(shared, teachers.users["花子"])
+    with pytest.raises(sender_names.NotYours):
+        confirm(shared, sender)
+
+
+def test_an_account_that_is_closed_is_in_charge_no_more(teachers):
+    User.update(disabled_at=clock.now()).where(User.name == "見る子").execute()
+    notice, hanako = draft(teachers), teachers.users["花子"]
+    wish(notice, hanako)
+    begin(notice, hanako)
+    assert names_by_reader(notice)["青山 美咲"] == {"かえで原小学校（花子）"}
+
+
+def test_a_change_of_teacher_after_the_check_page_asks_again(teachers):
+    notice, hanako = draft(teachers), teachers.users["花子"]
+    wish(notice, hanako)
+    seen = audience.resolve(notice).fingerprint
+    in_charge.assign(teachers.lists["1-1"], {("1", "1"): hanako.id}, hanako)
+    with pytest.raises(AudienceChanged):
+        notices.confirm(notice, by=hanako, fingerprint=seen, now=clock.now())
+
+
+def test_only_who_has_a_role_for_the_list_can_be_put_in_charge(school):
+    """T-33."""
+    first, hanako = school.lists["1-1"], school.users["花子"]
+    assert "太郎" not in {user.name for user in in_charge.candidates(first)}
+    assert in_charge.assign(first, {("1", "1"): school.users["太郎"].id}, hanako) == 0
+    assert in_charge.assign(first, {("1", "1"): hanako.id}, hanako) == 5
+    assert in_charge.assign(first, {("1", "1"): hanako.id}, hanako) == 0
+    assert in_charge.assign(first, {("", ""): hanako.id}, hanako) == 2  # without a child, not those who left
+    assert [(room.grade, room.places, room.user) for room in in_charge.rooms(first)] == [
+        ("1", 5, hanako.id),
+        ("", 2, hanako.id),
+    ]
+    assert Log.select().where(Log.action == "list.in_charge_set").count() == 2
+
+
+ROSTER = """保護者氏名,児童氏名,学年,組,メールアドレス,担任
+青山 健太,青山 陽菜,1,1,aoyama.k@example.com,見る子先生
+新井 恵,新井 空,1,1,arai@example.jp,花子
+森 一,森 海,1,1,mori@example.jp,知らない人
+"""
+
+
+def test_a_column_of_the_roster_sets_it_and_the_export_writes_it(school):
+    """D-03: 「担任」 is read, an unknown name is said and changes nothing, undo takes it back."""
+    first, hanako = school.lists["1-1"], school.users["花子"]
+    job = roster.begin(first, hanako, content=ROSTER.encode(), filename="r.csv", now=clock.now())
+    _, plan = roster.preview(job, clock.now())
+    assert [note.values for line in plan.lines for note in line.notes if note.values.get("name")] == [
+        {"name": "知らない人"}
+    ]
+    roster.run(job, hanako, fingerprint=plan.fingerprint, now=clock.now())
+    held = {row.person.name: row.in_charge and row.in_charge.name for row in first.memberships}
+    assert (held["青山 健太"], held["新井 恵"], held["森 一"]) == ("見る子", "花子", None)
+    assert "担任・担当者" in roster.export(first).decode("utf-8-sig").splitlines()[0]
+    assert "見る子" in roster.export(first).decode("utf-8-sig")
+    roster.undo(type(job).get_by_id(job.id), hanako, clock.now())
+    assert Membership.select().where(Membership.in_charge.is_null(False)).count() == 0
+
+
+def test_the_export_can_be_brought_in_again(teachers):
+    first, hanako = teachers.lists["1-1"], teachers.users["花子"]
+    written = roster.export(first)
+    Membership.update(in_charge=None).execute()
+    job = roster.begin(first, hanako, content=written, filename="r.csv", now=clock.now())
+    _, plan = roster.preview(job, clock.now())
+    roster.run(job, hanako, fingerprint=plan.fingerprint, now=clock.now())
+    assert Membership.select().where(Membership.in_charge.is_null(False)).count() == 5
