@@ -207,6 +207,7 @@ class MailingList(Table):
     greeting = TextField(default="")  # the list's own words in the letter to who has joined
     post_ask = BooleanField(default=False)  # always ask the sender before a posted mail is distributed
     post_confirm = BooleanField(default=False)  # posted mails ask for a read confirmation (T-46: off)
+    answer_on_open = BooleanField(default=False)  # opening a choice may answer, as T-50 has it, behind our guards
     closed_at = Moment(null=True)
     created_at = Moment(default=clock.now)
 
@@ -479,6 +480,37 @@ class Reminder(Table):
         )
 
 
+class Question(Table):
+    """One question of a notice. `unit`: who answers it once; `deadline`: the last moment for readers (None: none).
+
+    `kind`: own, or the ready-made one it came from. Questions of kind `days` that follow each other under the same
+    `heading` are one block: days for each of which yes, maybe or no is said.
+    """
+
+    notice = ForeignKeyField(Notice, backref="questions", on_delete="CASCADE")
+    place = IntegerField()
+    kind = CharField(default="own")
+    heading = CharField(default="")
+    text = CharField(default="")
+    unit = CharField(default="household", constraints=[Check("unit IN ('child','household','person')")])
+    deadline = Moment(null=True)
+    comment = BooleanField(default=False)  # a line of free text is offered beside the choices
+
+    class Meta:
+        indexes = ((("notice", "place"), True),)
+
+
+class Choice(Table):
+    """One choice of a question; `number` counts through all questions of the notice and stands in web addresses."""
+
+    question = ForeignKeyField(Question, backref="choices", on_delete="CASCADE")
+    number = IntegerField()
+    text = CharField()
+
+    class Meta:
+        indexes = ((("question", "number"), True),)
+
+
 # ── 4 Letters ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -506,7 +538,7 @@ class Delivery(Table):
     in_charge = ForeignKeyField(User, null=True, backref="charges", on_delete="SET NULL")  # whose name that is
     values = Json(default=dict)
     read_at = Moment(null=True)
-    read_how = CharField(default="")  # press, touch
+    read_how = CharField(default="")  # press, touch, answer
     told_at = Moment(null=True)
     told_by = ForeignKeyField(User, null=True, backref="told", on_delete="SET NULL")
     replied_at = Moment(null=True)
@@ -584,6 +616,31 @@ class Letter(Table):
         )
 
 
+class Answer(Table):
+    """What one unit answered to one question. The last one counts; those before it are kept, superseded (T-51).
+
+    `unit` is the child, household or person as frozen (`core.answers.units_of`), `delivery` whose letter it came by.
+    """
+
+    question = ForeignKeyField(Question, backref="answers", on_delete="CASCADE")
+    unit = CharField()
+    delivery = ForeignKeyField(Delivery, backref="answers", on_delete="CASCADE")
+    choice = ForeignKeyField(Choice, on_delete="CASCADE")
+    comment = TextField(default="")
+    at = Moment(default=clock.now)
+    how = CharField(default="press")  # press, touch, organizer
+    by = ForeignKeyField(User, null=True, on_delete="SET NULL")  # the organizer who entered it
+    superseded_at = Moment(null=True)
+
+    class Meta:
+        indexes = (
+            SQL(
+                'CREATE UNIQUE INDEX IF NOT EXISTS "answer_once" ON "answer" ("question_id", "unit")'
+                ' WHERE "superseded_at" IS NULL'
+            ),
+        )
+
+
 class Bounce(Table):
     """One report that a letter did not arrive, or only later; what it means for the person: `core.bounces`."""
 
@@ -601,7 +658,7 @@ class Visit(Table):
 
     delivery = ForeignKeyField(Delivery, backref="visits", on_delete="CASCADE")
     at = Moment(default=clock.now)
-    page = CharField()  # r, u
+    page = CharField()  # r, u, a<number of the choice>; touch, touch a<number>: the script pressed for the reader
     inside = BooleanField(default=False)  # followed from a page of ours
     agent = CharField(default="")
     automatic = BooleanField(default=False)  # the agent is a known scanner or preview robot
@@ -667,8 +724,8 @@ class Bucket(Table):
 TABLES: tuple[type[Table], ...] = (
     Organization, User, Session, Role, Log,
     MailingList, Person, Child, Membership, Terms, Applicant, Sender,
-    Notice, Wording, Target, Reminder,
-    Delivery, Cover, Letter, Bounce, Visit,
+    Notice, Wording, Target, Reminder, Question, Choice,
+    Delivery, Cover, Letter, Answer, Bounce, Visit,
     Job, Incoming, Bucket,
 )  # fmt: skip
 

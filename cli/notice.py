@@ -1,8 +1,8 @@
 """`flask notice send` and `flask notice show`. A command is the check: it prints counts and asks nothing."""
 
 import sys
-from datetime import datetime
-from typing import BinaryIO
+from datetime import date, datetime
+from typing import BinaryIO, NoReturn
 
 import click
 
@@ -11,7 +11,7 @@ import tasks
 import web
 import words
 from cli import common
-from core import accounts, notices, pacing, progress, warnings
+from core import accounts, notices, pacing, progress, questions, warnings
 from core.audience import REASONS, Audience, resolve
 from core.organization import settings
 from core.rights import rights_of
@@ -28,20 +28,40 @@ def notice() -> None:
 @click.option("--subject", required=True)
 @click.option("--body-file", required=True, type=click.File("rb"), help="the text, UTF-8; - for stdin")
 @click.option("--read-confirmation", is_flag=True, help="ask the readers to press 「見ました」")
+@click.option("--question", metavar="Q", help="ask this; needs at least two --choice")
+@click.option("--choice", "choices", multiple=True, metavar="A", help="a choice of the question, in this order")
+@click.option("--deadline", metavar="TIME", help="answers are taken until then, 2026-11-22T21:00 or 2026-11-22")
+@click.option("--unit", type=click.Choice(list(questions.UNITS)), default="household", help="who answers once")
+@click.option("--questions-file", type=click.File("rb"), help="several questions as JSON (docs/administrator.md)")
 @click.option("--urgent", is_flag=True, help="ahead of everything; useful for six hours")
 @click.option("--at", metavar="TIME", help="send at this time, 2026-11-22T07:00 (the school's time)")
 @click.option("--hold", is_flag=True, help="wait the usual window in which it can be cancelled")
 @click.option("--by", required=True, metavar="USER", help="the organizer in whose name it goes")
 @common.in_the_house
-def send(lists, subject, body_file, read_confirmation, urgent, at, hold, by) -> None:
+def send(
+    lists,
+    subject,
+    body_file,
+    read_confirmation,
+    question,
+    choices,
+    deadline,
+    unit,
+    questions_file,
+    urgent,
+    at,
+    hold,
+    by,
+) -> None:
     """Send a notice to one or several lists; print its number."""
     now = clock.now()
     user = _user(by)
     chosen = [common.the_list(one) for one in lists]
     _may_send(user, chosen)
-    moment, text = _moment(at), _text(body_file)
+    moment, text = _moment("--at", at), _text(body_file)
+    asks = _asks(question, choices, deadline, unit, questions_file)
     made = notices.draft(user, now=now, urgent=urgent, route="terminal")
-    notices.save(made, now=now, subject=subject, text=text, read_confirmation=read_confirmation)
+    notices.save(made, now=now, subject=subject, text=text, read_confirmation=read_confirmation, questions=asks)
     notices.choose(made, now=now, lists=[one.id for one in chosen])
     audience = resolve(made)
     _say_who(made, audience, moment, now)
@@ -73,14 +93,47 @@ def _may_send(user: User, lists: list[MailingList]) -> None:
             common.fail(f"{user.name} may not send to {one.name}.")
 
 
-def _moment(text: str | None) -> datetime | None:
+def _moment(option: str, text: str | None) -> datetime | None:
     if text is None:
         return None
     moment = web.wanted_time(text)
     if moment is None:
-        click.echo(f"--at {text!r} is no time; write it like 2026-11-22T07:00.", err=True)
-        sys.exit(2)
+        _wrong(f"{option} {text!r} is no time; write it like 2026-11-22T07:00.")
     return moment
+
+
+def _wrong(sentence: str) -> NoReturn:
+    click.echo(sentence, err=True)
+    sys.exit(2)
+
+
+def _deadline(text: str) -> datetime | None:
+    """Read a deadline: a day alone includes that day."""
+    try:
+        return questions.end_of(date.fromisoformat(text))
+    except ValueError:
+        return web.wanted_time(text)
+
+
+def _asks(
+    question: str | None, choices: tuple[str, ...], deadline: str | None, unit: str, file: BinaryIO | None
+) -> list[questions.Ask]:
+    """Return the questions that the options say: one, those of a file, or none."""
+    if file is not None:
+        if question or choices or deadline:
+            _wrong("--questions-file says everything; --question, --choice and --deadline cannot stand beside it.")
+        try:
+            return questions.from_json(_text(file), _deadline)
+        except questions.BadFile as fault:
+            common.fail(f"{file.name}: {fault}.")
+    if not question:
+        if choices or deadline:
+            _wrong("--choice and --deadline need a --question.")
+        return []
+    moment = _deadline(deadline) if deadline else None
+    if deadline and moment is None:
+        _wrong(f"--deadline {deadline!r} is no time; write it like 2026-11-22T21:00 or 2026-11-22.")
+    return [questions.Ask(question, choices, unit=unit, deadline=moment)]
 
 
 def _text(file: BinaryIO) -> str:
@@ -119,6 +172,10 @@ def show(number: int, as_json: bool, deliveries: bool) -> None:
         common.result(document)
         return
     click.echo(f"{document['number']}  {document['state']}  read by {document['reads']}")
+    for asked in document["questions"]:
+        click.echo(f"  {asked['text']}  {asked['answered']} of {asked['asked']}")
+        for choice in asked["choices"]:
+            click.echo(f"    {choice['number']}. {choice['text']}  {choice['count']}")
     for state, count in document["counts"].items():
         if count:
             click.echo(f"  {state:10} {count}")

@@ -202,10 +202,11 @@ def _enter(
 
 
 def _by_class(room: Room) -> tuple:
-    return bool(room.list_name), _natural(room.grade), _natural(room.class_name), room.list_name
+    return bool(room.list_name), natural(room.grade), natural(room.class_name), room.list_name
 
 
-def _natural(text: str) -> tuple[int, int, str]:
+def natural(text: str) -> tuple[int, int, str]:
+    """Return a key by which 2 comes before 10, and numbers before words."""
     return (0, int(text), "") if text.isdecimal() else (1, 0, text)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import words
 from core.stamps import given_name
-from models import Notice
+from models import Notice, Question
 from words import N_
 
 
@@ -22,7 +22,11 @@ def _in_charge(notice: Notice) -> bool:
     return notice.in_charge
 
 
-_WHY: tuple[Callable[[Notice], bool], ...] = (_in_charge,)
+def _is_asked_for_each_child(notice: Notice) -> bool:
+    return Question.select().where(Question.notice == notice, Question.unit == "child").exists()
+
+
+_WHY: tuple[Callable[[Notice], bool], ...] = (_in_charge, _is_asked_for_each_child)
 
 
 def about(language: str, name: str, room: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import words
-from core import by_child, letter_kinds, service
+from core import by_child, letter_kinds, questions, service
 from core.audience import Recipient
 from core.claiming import Claimed, of_row
 from core.organization import Settings
@@ -58,6 +58,7 @@ def notice_form(
         list_name=list_.name if list_ else "",
         list_id=f"{local}.{force.mail_domain}" if list_ else "",
         read_confirmation=notice.read_confirmation,
+        asks=questions.in_letter(notice, language),
         footer=notice.footer,
         reply_to=_own_reply_to(notice),
         urgent=notice.urgent,

@@ -11,9 +11,10 @@ from typing import Any
 from peewee import fn
 
 import clock
-from core import delivery, history, reminders, sender_names
+from core import delivery, history, questions, reminders, sender_names
 from core.audience import Audience, resolve
 from core.organization import settings
+from core.other_notices import latest_to_same_list, newer_exists, reached
 from core.own_copy import cancel_own_copies, send_own_copy
 from core.refusals import (
     AlreadySent,
@@ -26,10 +27,13 @@ from core.refusals import (
     WrongNumber,
 )
 from mail import merge
-from models import Delivery, Letter, Notice, Target, User, Wording, db, millis
+from models import Letter, Notice, Target, User, Wording, db, millis
 from words import N_
 
-__all__ = ["AlreadySent", "AudienceChanged", "Incomplete", "NotNow", "PastTime", "Refused", "TooLate", "WrongNumber"]
+__all__ = [
+    "AlreadySent", "AudienceChanged", "Incomplete", "NotNow", "PastTime", "Refused", "TooLate", "WrongNumber",
+    "latest_to_same_list", "newer_exists", "reached",
+]  # fmt: skip
 
 STATES: dict[str, str] = {
     "draft": N_("Draft"),
@@ -71,8 +75,9 @@ def draft(
 
 
 def save(notice: Notice, *, now: datetime, **fields: Any) -> None:
-    """Save words and options of a draft. Raise NotNow if it is no draft any more (D-46)."""
+    """Save words, `questions` and options of a draft. Raise NotNow if it is no draft any more (D-46)."""
     wording = {name: fields.pop(name) for name in ("subject", "text") if name in fields}
+    asks = fields.pop("questions", None)
     if "subject" in wording:
         wording["subject"] = merge.one_line(wording["subject"]).strip()
     if fields.get("urgent") is not None and "useful_s" not in fields and fields["urgent"] != notice.urgent:
@@ -81,6 +86,8 @@ def save(notice: Notice, *, now: datetime, **fields: Any) -> None:
         _only_a_draft(notice, updated_at=now, **fields)
         if wording:
             Wording.update(**wording).where(Wording.id == notice.wording.id).execute()
+        if asks is not None:
+            questions.write(notice, asks)
     notice.__data__.update(Notice.get_by_id(notice.id).__data__)
 
 
@@ -134,8 +141,8 @@ def throw_away(notice: Notice, by: User | None) -> None:
 # ── confirming ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def gaps(notice: Notice, audience: Audience) -> dict[str, str]:
-    """Return what is still missing, by field: recipients (D-06), subject and text (D-09)."""
+def gaps(notice: Notice, audience: Audience, begins: datetime | None = None) -> dict[str, str]:
+    """Return what is still missing, by field: recipients (D-06), subject and text (D-09), questions (T-49)."""
     wording, missing = notice.wording, {}
     if not Target.select().where(Target.notice == notice, Target.include == True).exists():
         missing["targets"] = N_("Choose the recipients.")
@@ -147,6 +154,8 @@ def gaps(notice: Notice, audience: Audience) -> dict[str, str]:
         missing["text"] = N_("Write the text.")
     elif merge.fields(wording.text) or merge.fields(wording.subject):
         missing["text"] = N_("Places in double braces cannot be filled in yet. Please write the words themselves.")
+    if wrong := questions.gaps(notice, begins or clock.now()):
+        missing["questions"] = wrong
     return missing
 
 
@@ -169,7 +178,7 @@ def confirm(
     if notice.state != "draft":
         raise AlreadySent(notice)
     audience = resolve(notice)
-    if missing := gaps(notice, audience):
+    if missing := gaps(notice, audience, at or now):
         raise Incomplete(missing)
     if audience.fingerprint != fingerprint:
         raise AudienceChanged()
@@ -323,6 +332,7 @@ def correct(notice: Notice, by: User | None, now: datetime) -> Notice:
         _write_targets([(fresh.id, one.kind, one.number, one.include) for one in targets])
         subject = "【訂正】" + notice.wording.subject.removeprefix("【訂正】")
         Wording.update(subject=subject, text=notice.wording.text).where(Wording.notice == fresh).execute()
+        questions.copy(notice, fresh, now)
     return Notice.get_by_id(fresh.id)
 
 
@@ -355,44 +365,3 @@ def _move(notice: Notice, before: tuple[str, ...], refusal: Refused, *where: Any
     if not Notice.update(**fields).where(Notice.id == notice.id, Notice.state.in_(before), *where).execute():
         raise refusal
     notice.__data__.update(Notice.get_by_id(notice.id).__data__)
-
-
-# ── looking ──────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def latest_to_same_list(notice: Notice) -> Notice | None:
-    """Return the last notice that was sent to the first list of this one, for the check page (X-09)."""
-    first = Target.select(Target.number).where(
-        Target.notice == notice, Target.kind == "list", Target.include == True
-    ).order_by(Target.id).limit(1)  # fmt: skip
-    others = Target.alias()
-    return (
-        Notice.latest()
-        .join(others, on=(others.notice == Notice.id))
-        .where(
-            others.kind == "list", others.include == True, others.number.in_(first),
-            Notice.id != notice.id, Notice.started_at.is_null(False),
-        )
-        .first()
-    )  # fmt: skip
-
-
-def newer_exists(notice: Notice) -> bool:
-    """Say whether a later notice of one of the same lists has begun to be sent (its page then says so)."""
-    mine, others = Target.alias(), Target.alias()
-    numbers = mine.select(mine.number).where(mine.notice == notice, mine.kind == "list", mine.include == True)
-    return (
-        Notice.select()
-        .join(others, on=(others.notice == Notice.id))
-        .where(
-            others.kind == "list", others.number.in_(numbers), Notice.id != notice.id,
-            Notice.started_at.is_null(False), Notice.started_at > (notice.started_at or clock.now()),
-            Notice.state != "withdrawn",
-        )
-        .exists()
-    )  # fmt: skip
-
-
-def reached(notice: Notice) -> int:
-    """Return how many people the notice was sent to (frozen when sending began)."""
-    return Delivery.select().where(Delivery.notice == notice, Delivery.reason == "").count()

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from peewee import JOIN, ModelSelect, fn
 
-from core import pacing
+from core import answers, pacing, tally
 from core.organization import Settings
 from models import Delivery, Letter, Log, Notice, Person, count_letters
 
@@ -104,10 +104,11 @@ def as_document(notice: Notice, force: Settings, now: datetime, *, deliveries: b
         "state": notice.state,
         "counts": progress.counts,
         "reads": reads.scalar(),
-        "answers": 0,
+        **tally.as_document(notice),
     }
     if deliveries:
-        document["deliveries"] = [_delivery(row) for row in _newest(notice)]
+        said = answers.by_delivery(notice)
+        document["deliveries"] = [_delivery(row, said.get(row.id, [])) for row in _newest(notice)]
     return document
 
 
@@ -124,7 +125,7 @@ def _newest(notice: Notice) -> list[Delivery]:
     )
 
 
-def _delivery(row: Delivery) -> dict:
+def _delivery(row: Delivery, said: list[dict]) -> dict:
     letter = getattr(row, "newest_letter", None)
     letter = letter if letter is not None and letter.id else None
     reader = getattr(row, "reader", None)
@@ -135,5 +136,5 @@ def _delivery(row: Delivery) -> dict:
         "reason": (letter.reason if letter else row.reason) or None,
         "read_at": row.read_at.isoformat(timespec="seconds") if row.read_at else None,
         "read_how": row.read_how or None,
-        "answers": [],
+        "answers": said,
     }

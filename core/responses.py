@@ -13,15 +13,14 @@ from peewee import fn
 
 from core import by_child, notices
 from core import delivery as letters
-from mail import merge
-from models import Cover, Delivery, Letter, Notice, Visit, Wording, db, millis
+from mail import links, merge
+from models import Answer, Cover, Delivery, Letter, Notice, Visit, Wording, db, millis
 
 TOUCH_AFTER = timedelta(seconds=180)
 PROVISIONAL = timedelta(seconds=60)
 AGENT_LENGTH = 200
 
 _TOKEN = re.compile(r"\s*([a-z2-7]{26})(?![a-z0-9])", re.IGNORECASE)
-_URL = re.compile(r"https?://[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+", re.IGNORECASE)
 _ROBOT = re.compile(
     r"(?<!cu)bot\b|(?<!cu)bot[/_-]|crawl|spider|slurp|preview|unfurl|facebookexternalhit|line-poker|whatsapp/"
     r"|barracuda|proofpoint|mimecast|zscaler|fireeye|trellix|symantec|messagelabs|sophos|trend ?micro|forcepoint"
@@ -57,26 +56,30 @@ def is_known_robot(agent: str) -> bool:
 
 
 def visit(delivery: Delivery, page: str, *, agent: str, inside: bool, now: datetime) -> None:
-    """Record that page `r` or `u` of a letter was fetched; `inside`: from a page of ours.
+    """Record that page `r`, `u` or `a3` (choice 3) of a letter was fetched; `inside`: from a page of ours.
 
     If a touch was recorded within the last minute and this is another link, or another agent, it becomes a visit.
     """
     agent = agent[:AGENT_LENGTH]
     with db.atomic():
-        if not inside and delivery.read_how == "touch" and not (page == "r" and _touched_by(delivery) == agent):
+        if not inside and (touched := _last_touch(delivery, now)) and touched != (page, agent):
             _take_back(delivery, now)
         Visit.create(
             delivery=delivery, at=now, page=page, inside=inside, agent=agent, automatic=is_robot(agent)
         )  # fmt: skip
 
 
-def _touched_by(delivery: Delivery) -> str | None:
-    found = Visit.select().where(Visit.delivery == delivery, Visit.page == "touch").order_by(Visit.id.desc()).first()
-    return found.agent if found else None
+def _last_touch(delivery: Delivery, now: datetime) -> tuple[str, str] | None:
+    """Return link and agent of a touch of the last minute, if there was one."""
+    touched = Visit.page.startswith("touch") & (Visit.at >= now - PROVISIONAL)
+    found = Visit.select().where(Visit.delivery == delivery, touched).order_by(Visit.id.desc()).first()
+    return (found.page.partition(" ")[2] or "r", found.agent) if found else None
 
 
 def _take_back(delivery: Delivery, now: datetime) -> bool:
-    """Make a provisional read a visit again; a press is never taken back."""
+    """Make a provisional read or answer a visit again; a press is never taken back."""
+    fresh = (Answer.delivery == delivery) & (Answer.how == "touch") & (Answer.at >= now - PROVISIONAL)
+    Answer.update(superseded_at=now).where(fresh, Answer.superseded_at.is_null()).execute()
     provisional = (Delivery.read_how == "touch") & (Delivery.read_at >= now - PROVISIONAL)
     done = Delivery.update(read_at=None, read_how="").where(Delivery.id == delivery.id, provisional).execute()
     if done:
@@ -107,28 +110,7 @@ def words_for(delivery: Delivery) -> Words:
         subject = by_child.with_child(delivery.language, subject, delivery.child_name)
         about = by_child.about(delivery.language, delivery.child_name, delivery.child_room)
     text = merge.plain(merge.fill(wording.text, delivery.values)).strip("\n")
-    return Words(wording.language, subject, about, tuple(linked(text)))
-
-
-def linked(text: str) -> list[tuple[str, str | None]]:
-    """Cut a text at its web addresses; joined again, the pieces are the text.
-
-    Only ASCII belongs to an address, so 「。」, 「、」 and 「）」 end it; so do a full stop and an unpaired bracket.
-    """
-    found: list[tuple[str, str | None]] = []
-    end = 0
-    for match in _URL.finditer(text):
-        url = _trimmed(match[0])
-        found += [(text[end : match.start()], None), (url, url)]
-        end = match.start() + len(url)
-    found.append((text[end:], None))
-    return [piece for piece in found if piece[0]]
-
-
-def _trimmed(url: str) -> str:
-    while url[-1] in ".,;:!?'*" or (url[-1] in ")]" and url.count(url[-1]) > url.count("(["[")]".index(url[-1])])):
-        url = url[:-1]
-    return url
+    return Words(wording.language, subject, about, tuple(links.cut(text)))
 
 
 def is_closed(delivery: Delivery) -> bool:
@@ -193,12 +175,10 @@ def touch(delivery: Delivery, *, agent: str, now: datetime) -> bool:
 
     Only later than 180 s after the letter was accepted, and if no other link of it was fetched within a minute.
     """
-    agent = agent[:AGENT_LENGTH]
-    begins = touch_from(delivery)
-    if is_robot(agent) or not may_confirm(delivery) or begins is None or now < begins:
+    if not may_confirm(delivery):
         return False
     with db.atomic():
-        if _fetched_elsewhere(delivery, agent, now):
+        if not touch_counts(delivery, "r", agent=agent, now=now):
             return False
         done = (
             Delivery.update(read_at=now, read_how="touch")
@@ -206,8 +186,24 @@ def touch(delivery: Delivery, *, agent: str, now: datetime) -> bool:
             .execute()
         )
         if done:
-            Visit.create(delivery=delivery, at=now, page="touch", inside=True, agent=agent)
+            note_touch(delivery, "r", agent=agent, now=now)
     return bool(done)
+
+
+def touch_counts(delivery: Delivery, link: str, *, agent: str, now: datetime) -> bool:
+    """Say whether a touch on the page of a link may be a person's: late enough, and no other link was fetched.
+
+    Call inside the transaction that records it, so that no visit comes between.
+    """
+    begins = touch_from(delivery)
+    late = begins is not None and now >= begins
+    return late and not is_robot(agent) and not _fetched_elsewhere(delivery, link, agent[:AGENT_LENGTH], now)
+
+
+def note_touch(delivery: Delivery, link: str, *, agent: str, now: datetime) -> None:
+    """Keep by which link and agent a touch was recorded: for a minute others take it back."""
+    page = "touch" if link == "r" else f"touch {link}"
+    Visit.create(delivery=delivery, at=now, page=page, inside=True, agent=agent[:AGENT_LENGTH])
 
 
 def touch_from(delivery: Delivery) -> datetime | None:
@@ -221,7 +217,7 @@ def touch_from(delivery: Delivery) -> datetime | None:
     return newest.done_at + TOUCH_AFTER if newest else None
 
 
-def _fetched_elsewhere(delivery: Delivery, agent: str, now: datetime) -> bool:
+def _fetched_elsewhere(delivery: Delivery, link: str, agent: str, now: datetime) -> bool:
     """Say whether another link of this letter, or the same by another agent, was fetched within the last minute."""
     return (
         Visit.select()
@@ -229,7 +225,7 @@ def _fetched_elsewhere(delivery: Delivery, agent: str, now: datetime) -> bool:
             Visit.delivery == delivery,
             Visit.at >= now - PROVISIONAL,
             Visit.inside == False,
-            (Visit.page == "u") | (Visit.agent != agent),
+            (Visit.page != link) | (Visit.agent != agent),
         )
         .exists()
     )

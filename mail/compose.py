@@ -1,8 +1,8 @@
 """Letters: what is the same for all readers of a notice is made once, what differs per letter.
 
 RFC 5322 (message), 2045/2046 (MIME), 2047 (encoded words), 2919 (List-Id), 2369 (List-Post,
-List-Unsubscribe), 8058 (one-click), 3834 (Auto-Submitted). Order of the text (T-43, D-26): what the
-organizer wrote, the read confirmation, the footer. Each web address stands alone on its line and has
+List-Unsubscribe), 8058 (one-click), 3834 (Auto-Submitted). Order of the text (T-43, T-49, D-26): what the
+organizer wrote, the read confirmation, the questions, the footer. Each web address stands alone on its line and has
 its label on the line before, since phones make everything up to the next space part of a link.
 """
 
@@ -13,14 +13,27 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from email.utils import format_datetime
 from functools import lru_cache
 
-from mail import address, encode, merge
+from mail import address, encode, html_part, merge
 from words import say
 
 _RULE = "─" * 16
-_TOKEN = "\0"  # noqa: S105  (stands for the reader's token in texts that are made once)
+_TOKEN = html_part.TOKEN
 _JAPAN = timezone(timedelta(hours=9))  # Asia/Tokyo has no summer time (RFC 5322 3.3 wants the offset alone)
 _IN_HEADER = re.compile(r"[!-~]+")
 _TO = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9.-]{1,253}")
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A question in a letter. choices: number (as it stands in the web address) and words.
+
+    until: the deadline in words, "" if there is none. days: a date finding, answered by one link.
+    """
+
+    title: str
+    until: str
+    choices: tuple[tuple[int, str], ...]
+    days: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +45,7 @@ class Form:
     marks. list_name, list_id: "" for service letters, which then have no List headers and no leave
     link. leave_address: the list's `-leave` address, offered beside one-click if given. reply_to: an
     own address that its owner ticked; None = the letter's own `r-` address. automatic: nobody pressed
-    "send" for it (RFC 3834).
+    "send" for it (RFC 3834). asks: questions; with any, an HTML part of the same words is made (decision 10).
     """
 
     language: str
@@ -50,6 +63,7 @@ class Form:
     list_id: str = ""
     leave_address: str = ""
     read_confirmation: bool = False
+    asks: tuple[Ask, ...] = ()
     footer: bool = True
     reply_to: str | None = None
     urgent: bool = False
@@ -97,13 +111,20 @@ class Prepared:
         self._from = _from(form)
         self._list = _list_headers(form).split(_TOKEN)
         self._rest = _rest(form)
+        self._html = html_part.Page(form.language, form.text, _shown(form)) if form.asks else None
 
     def letter(self, reader: Reader) -> bytes:
         """Return the whole mail, lines ended by CRLF, ready to be signed. Raises BadAddress."""
-        head = self._head(reader).encode("ascii")
-        if reader.about:
-            return head + encode.body(self.text(reader))
-        return head + encode.body(self._after_start(reader), self._opening)
+        text = encode.body(self.text(reader)) if reader.about else encode.body(self._after_start(reader), self._opening)
+        if self._html is None:
+            return f"{self._head(reader)}{encode.PLAIN}\r\n".encode("ascii") + text
+        both = encode.alternative(text, encode.body(self.html(reader)))
+        return f"{self._head(reader)}{encode.ALTERNATIVE}\r\n".encode("ascii") + both
+
+    def html(self, reader: Reader) -> str:
+        """Return the HTML part; "" for a letter that is text alone (decision 10)."""
+        values = {name: merge.plain(value) for name, value in reader.values.items()}
+        return self._html.filled(values, _token(reader), merge.one_line(reader.about)) if self._html else ""
 
     def subject(self, reader: Reader) -> str:
         """Return the subject as the reader sees it, without line breaks whatever the values hold."""
@@ -133,7 +154,7 @@ class Prepared:
             f"Date: {_date(reader.at.replace(microsecond=0), self._zone)}\r\n"
             f"Message-ID: <{mark}@{form.mail_domain}>\r\n"
             f"{_token(reader).join(self._list)}"
-            f"{self._rest}\r\n"
+            f"{self._rest}"
         )
 
     def _subject_header(self, reader: Reader) -> str:
@@ -222,24 +243,103 @@ def _rest(form: Form) -> str:
         lines += ["Importance: high", "Priority: urgent"]
     if form.reply_to:
         _safe(form.reply_to)
-    lines += ["MIME-Version: 1.0", "Content-Type: text/plain; charset=utf-8", "Content-Transfer-Encoding: base64"]
+    lines.append("MIME-Version: 1.0")
     return "".join(f"{line}\r\n" for line in lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What stands below the organizer's words, as lines, the token's place marked."""
+
+    confirmation: tuple[str, ...]
+    asks: tuple[tuple[str, ...], ...]
+    caution: str
+    footer: tuple[str, ...]
+
+
+def _parts(form: Form) -> Parts:
+    return Parts(
+        tuple(_confirmation(form)) if form.read_confirmation else (),
+        tuple(tuple(_question(form, ask)) for ask in form.asks),
+        _caution(form),
+        tuple(_footer(form)) if form.footer else (),
+    )
+
+
+def _caution(form: Form) -> str:
+    """Say why the link is not to be passed on (field 4.3 no. 6)."""
+    language = form.language
+    if form.asks:
+        return say(
+            language, "The link is different for every family. If somebody else presses it, the answer is yours."
+        )
+    if form.read_confirmation:
+        return say(language, "The link is different for every family. If somebody else presses it, it counts as yours.")
+    return ""
 
 
 def _tail(form: Form) -> str:
     """Return what stands below the organizer's words, the token's place marked."""
-    blocks = [list(_confirmation(form)) if form.read_confirmation else [], list(_footer(form)) if form.footer else []]
-    shown = "".join("\n".join([_RULE, *lines]) + "\n" for lines in blocks if lines)
+    parts = _parts(form)
+    above = "\n\n".join("\n".join(lines) for lines in (parts.confirmation, *parts.asks, (parts.caution,)) if any(lines))
+    blocks = [above, "\n".join(parts.footer)]
+    shown = "".join(f"{_RULE}\n{block}\n" for block in blocks if block)
     return f"\n{shown}" if shown else ""
 
 
 def _confirmation(form: Form) -> Iterator[str]:
-    language = form.language
-    yield say(language, "[Read confirmation]")
-    yield say(language, "When you have read this, open the link and press “I have read this”.")
+    yield say(form.language, "[Read confirmation]")
+    yield say(form.language, "When you have read this, open the link and press “I have read this”.")
     yield f"{form.base_url}/r/{_TOKEN}"
+
+
+def _question(form: Form, ask: Ask) -> Iterator[str]:
+    """Return a question, how it is answered, and each choice with its own web address (T-49)."""
+    language = form.language
+    yield say(language, "[Question] %(question)s", question=_line(ask.title))
+    yield from _how_to_answer(language, ask)
     yield ""
-    yield say(language, "The link is different for every family. If somebody else presses it, it counts as yours.")
+    if ask.days:
+        yield from (f"{'・' if language == 'ja' else '- '}{_line(day)}" for day in ask.days)
+        yield f"{form.base_url}/a/{_TOKEN}"
+        return
+    for number, text in ask.choices:
+        yield f"{number}. {_line(text)}"
+        yield f"{form.base_url}/a/{_TOKEN}/{number}"
+
+
+def _how_to_answer(language: str, ask: Ask) -> Iterator[str]:
+    """Return how a question is answered and until when."""
+    if ask.days:
+        yield say(language, "Open the link, choose for each day, and press the button there.")
+    else:
+        yield say(language, "Open the link that is right, and press the button there.")
+    yield from _until(language, ask)
+
+
+def _until(language: str, ask: Ask) -> Iterator[str]:
+    if ask.until:
+        yield say(language, "Until %(day)s; you can change your answer until then.", day=ask.until)
+
+
+def _shown(form: Form) -> Iterator[html_part.Piece]:
+    """Return the same words as pieces of an HTML page: real buttons instead of bare addresses (decision 10)."""
+    parts, language = _parts(form), form.language
+    if parts.confirmation:
+        button = (say(language, "I have read this"), parts.confirmation[-1])
+        yield html_part.Piece(parts.confirmation[0], parts.confirmation[1:-1], (button,))
+    for ask in form.asks:
+        yield html_part.Piece(_line(ask.title), tuple(_until(language, ask)), tuple(_buttons(form, ask)), ask.days)
+    yield html_part.Piece("", (parts.caution,))
+    yield html_part.Piece("", parts.footer, small=True)
+
+
+def _buttons(form: Form, ask: Ask) -> Iterator[tuple[str, str]]:
+    if ask.days:
+        yield say(form.language, "Answer on one page"), f"{form.base_url}/a/{_TOKEN}"
+        return
+    for number, text in ask.choices:
+        yield _line(text), f"{form.base_url}/a/{_TOKEN}/{number}"
 
 
 def _footer(form: Form) -> Iterator[str]:

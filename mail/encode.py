@@ -10,6 +10,13 @@ from typing import NamedTuple
 LONGEST_LINE = 75
 """Characters of a header line that holds an encoded word; RFC 2047 2 allows 76."""
 
+PLAIN = "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n"
+_HTML = PLAIN.replace("plain", "html")
+_BETWEEN = (
+    "=_kairan"  # base64 holds no underscore, so that no part can hold the line between the parts (RFC 2046 5.1.1)
+)
+ALTERNATIVE = f'Content-Type: multipart/alternative; boundary="{_BETWEEN}"\r\n'
+
 _FRAME = len("=?utf-8?b??=")
 _LINE = 72
 _LINE_OCTETS = _LINE // 4 * 3
@@ -86,6 +93,15 @@ def opening(text: str) -> Opening:
 def body(text: str, after: Opening = NOTHING) -> bytes:
     """Return a text, behind the opening it continues, as base64 in short lines, its line ends made CRLF."""
     return after.lines + _lines(after.left + _octets_of(text))
+
+
+def alternative(text: bytes, html: bytes) -> bytes:
+    """Return a text and the same words in HTML as the body of `ALTERNATIVE`; both as `body` gives them."""
+    return (
+        f"--{_BETWEEN}\r\n{PLAIN}\r\n".encode() + text
+        + f"\r\n--{_BETWEEN}\r\n{_HTML}\r\n".encode() + html
+        + f"\r\n--{_BETWEEN}--\r\n".encode()
+    )  # fmt: skip
 
 
 def _octets_of(text: str) -> bytes:

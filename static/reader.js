@@ -1,11 +1,12 @@
 // Presses "I have read this" for the reader, once (docs: "What counts as read"):
 //   <form id="read" method="post" data-press-after="2026-10-14T05:51:00Z" data-now="..."> ... <section id="seal">
+// The same for an opened choice, where a list records answers on opening too; that form stays (data-stays).
 // Only when the time has come, the page is visible, and a hand was on it: mail scanners open links too, some run
 // scripts on a page that calls itself visible, and can scroll it; so a scroll counts by its wheel or touch only.
 "use strict";
 
 (() => {
-  const form = document.getElementById("read");
+  const form = document.querySelector("form[data-press-after]");
   if (!form || !form.dataset.pressAfter) return;
 
   // data-now is the server's clock when the page was made; this machine's own may be minutes off.
@@ -52,7 +53,7 @@
     const kept = seal.contains(document.activeElement) && document.activeElement.id;
     seal.replaceWith(fresh);
     if (kept) document.getElementById(kept)?.focus({ preventScroll: true });
-    if (form.isConnected && !form.contains(document.activeElement)) form.hidden = true;
+    if (form.isConnected && !("stays" in form.dataset) && !form.contains(document.activeElement)) form.hidden = true;
   }
 
   function touch(event) {

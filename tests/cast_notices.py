@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from peewee import JOIN
 
 import clock
+from core import questions
 from core.delivery import token
 from models import (
     Child,
@@ -26,6 +27,9 @@ PHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.
 OTHER_PHONE = "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 Chrome/130.0 Mobile Safari/537.36"
 SCANNER = "Mozilla/5.0 (compatible; Barracuda Sentinel (EE))"
 TEXT = "保護者の皆様\n\n10月14日(火)は臨時休校とします。\nくわしくは https://school.example/oshirase?id=7。\n"
+
+
+ATTENDANCE = ("出席する", "欠席する", "まだ分からない")
 
 
 @dataclass
@@ -127,3 +131,10 @@ def outcome(delivery: Delivery, state: str, reason: str = "", done_at: datetime 
 def fresh(delivery: Delivery) -> Delivery:
     """Return a delivery as the table has it now."""
     return Delivery.get_by_id(delivery.id)
+
+
+def ask(sent: Sent, *asks: questions.Ask) -> tuple[questions.Asked, ...]:
+    """Give a sent notice its questions (default: attendance with three choices); return them."""
+    with db.atomic():
+        questions.write(sent.notice, asks or [questions.Ask("授業参観に出席されますか。", ATTENDANCE)])
+    return questions.of(sent.notice)

@@ -9,7 +9,7 @@ import clock
 import models
 import tasks
 from blueprints.public.moments import Answered
-from core import leaving, limits, organization, responses
+from core import answers, leaving, limits, organization, responses
 from core.letters import SAMPLE_TOKEN
 from core.stamps import stamp
 from models import Delivery
@@ -21,7 +21,7 @@ bp.record_once(lambda setup: setup.app.extensions["csrf"].exempt(bp))
 
 UNKNOWN_PER_NETWORK = 60
 UNKNOWN_WINDOW_S = 600
-BY_TOKEN = {"public.read", "public.leave", "public.one_click"}
+BY_TOKEN = {"public.read", "public.answer", "public.leave", "public.one_click"}
 
 
 @bp.before_request
@@ -38,12 +38,12 @@ def _no_act_without_a_person() -> Response | None:
 @bp.route("/r/<token>", methods=["GET", "POST"], strict_slashes=False)
 def read(token: str):
     """Show the notice; take the press of 「見ました」, or the touch that the script reports."""
-    delivery = _delivery(token)
+    delivery = delivery_of(token)
     if delivery is None:
-        return _unknown(token)
+        return unknown(token)
     if request.method == "POST":
         return _confirm(delivery)
-    responses.visit(delivery, "r", agent=_agent(), inside=_is_inside(), now=clock.now())
+    responses.visit(delivery, "r", agent=agent(), inside=is_inside(), now=clock.now())
     if responses.is_closed(delivery):
         return render_template("public/withdrawn.html", delivery=delivery), 410
     return render_template(
@@ -51,6 +51,7 @@ def read(token: str):
         notice=delivery.notice,
         words=responses.words_for(delivery),
         newer=responses.newer_exists(delivery),
+        standings=answers.standing(delivery),
         **_seal(delivery, landed=request.args.get("done") == "1"),
     )
 
@@ -58,10 +59,10 @@ def read(token: str):
 def _confirm(delivery: Delivery):
     now = clock.now()
     if request.form.get("how") == "touch":
-        if not responses.touch(delivery, agent=_agent(), now=now):
+        if not responses.touch(delivery, agent=agent(), now=now):
             return Response(status=204)
         return _stamped(delivery, first=True)
-    first = responses.press(delivery, agent=_agent(), now=now)
+    first = responses.press(delivery, agent=agent(), now=now)
     if request.headers.get("HX-Request") == "true":
         return _stamped(delivery, first)
     again = {"done": 1} if first else {}
@@ -94,16 +95,16 @@ def _seal(delivery: Delivery, landed: bool) -> dict:
 @bp.route("/u/<token>", methods=["GET", "POST"], strict_slashes=False)
 def leave(token: str):
     """Show which mail can be stopped or resumed here; act only on a press (decision 2)."""
-    delivery = _delivery(token)
+    delivery = delivery_of(token)
     if delivery is None:
-        return _unknown(token)
+        return unknown(token)
     if request.method == "POST":
         return _act(delivery)
     return _leave_page(delivery)
 
 
 def _leave_page(delivery: Delivery) -> str:
-    responses.visit(delivery, "u", agent=_agent(), inside=_is_inside(), now=clock.now())
+    responses.visit(delivery, "u", agent=agent(), inside=is_inside(), now=clock.now())
     found = leaving.choices(delivery)
     return render_template(
         "public/leave.html",
@@ -116,7 +117,7 @@ def _leave_page(delivery: Delivery) -> str:
 
 def _act(delivery: Delivery) -> Response:
     now, lists = clock.now(), request.form.getlist("list", type=row_number)
-    match None if responses.is_known_robot(_agent()) else request.form.get("do"):
+    match None if responses.is_known_robot(agent()) else request.form.get("do"):
         case "stop":
             leaving.stop(delivery, lists, now)
         case "resume":
@@ -129,9 +130,9 @@ def _act(delivery: Delivery) -> Response:
 @bp.route("/u/<token>/one-click", methods=["GET", "POST"])
 def one_click(token: str):
     """Stop the letter's lists for a mail program's button (RFC 8058): 200 whatever the body, no cookie, repeatable."""
-    delivery = _delivery(token)
+    delivery = delivery_of(token)
     if delivery is None:
-        return _unknown(token)
+        return unknown(token)
     if request.method == "GET":
         return _leave_page(delivery)
     here = url_for("public.leave", token=delivery.token)
@@ -143,14 +144,15 @@ def one_click(token: str):
 # ── who knocks ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _delivery(token: str) -> Delivery | None:
+def delivery_of(token: str) -> Delivery | None:
+    """Return the delivery of a token, and speak its reader's language from here on."""
     found = responses.find(token)
     if found is not None:
         g.language = found.language
     return found
 
 
-def _unknown(token: str) -> tuple[str, int]:
+def unknown(token: str) -> tuple[str, int]:
     """Say kindly that the page does not open; guessing is slowed by network, a valid token never is (T-44)."""
     if token == SAMPLE_TOKEN:  # pressed in an own copy or a preview
         return render_template("public/unknown.html", sample=True), 404
@@ -159,11 +161,13 @@ def _unknown(token: str) -> tuple[str, int]:
     return render_template("public/unknown.html"), 404 if tries <= UNKNOWN_PER_NETWORK else 429
 
 
-def _agent() -> str:
+def agent() -> str:
+    """Return what the browser calls itself."""
     return request.headers.get("User-Agent", "")
 
 
-def _is_inside() -> bool:
+def is_inside() -> bool:
+    """Say whether the page was reached from a page of ours."""
     return request.args.get("p") == "1" or request.headers.get("Sec-Fetch-Site") == "same-origin"
 
 
@@ -181,3 +185,6 @@ def healthz() -> Response:
 def robots() -> Response:
     """Keep search engines out of everything."""
     return Response("User-agent: *\nDisallow: /\n", mimetype="text/plain")
+
+
+from blueprints.public import answer  # noqa: E402, F401

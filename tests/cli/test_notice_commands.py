@@ -11,8 +11,11 @@ import clock
 import models
 from cli.notice import notice
 from cli.work import work
+from core import answers, delivery, questions, responses
+from core.answers import Given
 from models import Delivery, Letter, Log, Notice
 from tests import smarthost
+from tests.cast_notices import PHONE
 
 
 @pytest.fixture
@@ -130,6 +133,77 @@ def test_a_time_that_is_none_or_has_passed_sends_nothing(run, at, code):
 
 def test_missing_options_are_wrong_usage(run):
     assert run(notice, "send", "--list", "1nen1kumi").exit_code == 2
+
+
+# questions
+
+
+def test_a_question_goes_along_and_show_counts_its_answers(run, school):
+    """T-49, T-52"""
+    answer = send(
+        run, "--question", "出席しますか", "--choice", "はい", "--choice", "いいえ", "--deadline", "2099-01-31"
+    )
+    assert answer.exit_code == 0, answer.output
+    made = Notice.get()
+    asked = questions.of(made)[0]
+    assert questions.until("ja", asked.deadline) == "1月31日(土)"
+    delivery.start_due(clock.now())
+    first, other = Delivery.select().where(Delivery.reason == "").order_by(Delivery.id)[:2]
+    answers.press(responses.find(first.token), {asked.id: Given(2)}, agent=PHONE, now=clock.now())
+    document = json.loads(run(notice, "show", str(made.id), "--json", "--deliveries").stdout)
+    assert document["answers"] == 1
+    assert [(one["number"], one["count"]) for one in document["questions"][0]["choices"]] == [(1, 0), (2, 1)]
+    rows = {row["address"]: row["answers"] for row in document["deliveries"]}
+    assert [(one["choice"], one["text"]) for said in rows.values() for one in said] == [(2, "いいえ")]
+    assert "2. いいえ  1" in run(notice, "show", str(made.id)).stdout
+
+
+def test_several_questions_come_from_a_file(run, tmp_path):
+    entries = [
+        {
+            "text": "出席",
+            "choices": ["はい", "いいえ"],
+            "unit": "person",
+            "comment": True,
+            "deadline": "2099-01-31T21:00",
+        },
+        {"text": "お弁当", "choices": ["要る", "要らない"]},
+    ]
+    (tmp_path / "q.json").write_text(json.dumps(entries), "utf-8")
+    assert send(run, "--questions-file", "q.json").exit_code == 0
+    made = questions.of(Notice.get())
+    assert [(one.text, one.unit, one.comment) for one in made] == [
+        ("出席", "person", True),
+        ("お弁当", "household", False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("{", "it is no JSON"),
+        ("[]", "it must hold a list of questions"),
+        ('[{"text": "q"}]', "question 1 needs a text and a list of choices"),
+        ('[{"text": "q", "choices": ["a", 2]}]', "question 1 needs a text and a list of choices"),
+        ('[{"text": "q", "choices": ["a", "b"], "deadline": "soon"}]', "deadline 'soon' is no time"),
+        ('[{"text": "q", "choices": ["a", "b"], "unit": "class"}]', "unit is one of"),
+        ('[{"text": "q", "choices": ["a", "b"], "colour": 1}]', "question 1 must have only"),
+        ('[{"text": "q", "choices": ["a"]}]', "A question needs at least two choices."),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_told_and_nothing_is_sent(run, tmp_path, content, sentence):
+    (tmp_path / "q.json").write_text(content, "utf-8")
+    answer = send(run, "--questions-file", "q.json")
+    assert answer.exit_code == 1 and sentence in answer.stderr
+    assert not Notice.select().exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("--choice", "a"), ("--deadline", "2099-01-01"), ("--question", "q", "--choice", "a", "--deadline", "soon")],
+)
+def test_options_that_do_not_fit_together_are_wrong_usage(run, words):
+    assert send(run, *words).exit_code == 2
 
 
 # work --drain and show

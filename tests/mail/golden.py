@@ -9,7 +9,7 @@ from dataclasses import replace
 from email import message_from_bytes, policy
 from pathlib import Path
 
-from mail.compose import Form, Reader, prepare
+from mail.compose import Ask, Form, Reader, prepare
 from tests.mail.cast import HANAKO, NOTICE, SERVICE
 
 FOLDER = Path(__file__).parent / "samples"
@@ -29,6 +29,18 @@ BARE_WORDS = {"read_confirmation": False, "footer": False}
 LONG = "【緊急】台風19号の接近にともなう明日の臨時休校と、髙橋先生・山﨑先生・𠮷田先生の学級の引き渡しについて🌀☂👨‍👩‍👧"
 CARRIER = replace(HANAKO, address="ta..ro.@docomo.ne.jp", name="髙﨑 𠮷郎", values={"氏名": "髙﨑 𠮷郎"})
 
+PARENTS_DAY = Ask(
+    "授業参観・学級懇談会に出席されますか。",
+    "11月7日(土)",
+    ((1, "両方に出席する"), (2, "授業参観のみ出席する"), (3, "懇談会のみ出席する"), (4, "欠席する")),
+)
+LIFT = Ask("お子さんを連れて来られる方は、人数をお知らせください。", "11月7日(土)", ((5, "1人"), (6, "2人以上")))
+DAYS = Ask(
+    "面談のご都合をお知らせください。", "11月7日(土) 21:00", ((1, "○ 来られる"), (2, "△ たぶん"), (3, "× 来られない")),
+    ("11月16日(月) 15:00～", "11月17日(火) 15:00～", "11月18日(水) 9:00～"),
+)  # fmt: skip
+BRING = Ask("Will you come to the open day?", "Sat 7 Nov", ((1, "Yes, we come"), (2, "No, sorry")))
+
 LETTERS: dict[str, tuple[Form, Reader]] = {
     "ja": (NOTICE, HANAKO),
     "ja-no-confirmation": (replace(NOTICE, read_confirmation=False), HANAKO),
@@ -39,8 +51,15 @@ LETTERS: dict[str, tuple[Form, Reader]] = {
     "ja-urgent-long-subject": (replace(NOTICE, subject=LONG, urgent=True), HANAKO),
     "ja-carrier-address": (NOTICE, CARRIER),
     "ja-carrier-address-bare": (NOTICE, replace(CARRIER, bare=True)),
+    "ja-question": (replace(NOTICE, asks=(PARENTS_DAY,), read_confirmation=False), HANAKO),
+    "ja-two-questions-and-confirmation": (replace(NOTICE, asks=(PARENTS_DAY, LIFT)), HANAKO),
+    "ja-days": (replace(NOTICE, asks=(DAYS,), read_confirmation=False), HANAKO),
     "ja-service": (SERVICE, HANAKO),
     "en": (ENGLISH, replace(HANAKO, name="Hanako Suzuki", values={"氏名": "Ms. Suzuki"})),
+    "en-question": (
+        replace(ENGLISH, asks=(BRING,), read_confirmation=False),
+        replace(HANAKO, name="Hanako Suzuki", values={"氏名": "Ms. Suzuki"}),
+    ),
     "en-words-alone": (replace(ENGLISH, **BARE_WORDS), replace(HANAKO, name="")),
     "en-service": (
         replace(SERVICE, language="en", subject="Mail from class 3-2 is stopped", text="Pressed by mistake?"),
@@ -55,7 +74,10 @@ def made(name: str) -> tuple[bytes, str]:
     raw = prepare(form).letter(reader)
     mail = message_from_bytes(raw, policy=policy.default)
     head = "".join(f"{header}: {mail[header]}\n" for header in ("From", "To", "Reply-To", "Subject", "Date"))
-    return raw, head + "\n" + mail.get_content().replace("\r\n", "\n")
+    text = mail.get_body(("plain",)).get_content()
+    page = mail.get_body(("html",))
+    shown = f"\n──── HTML ────\n{page.get_content()}" if mail.is_multipart() and page else ""
+    return raw, (f"{head}\n{text}{shown}").replace("\r\n", "\n")
 
 
 def main() -> None:

@@ -1,0 +1,139 @@
+"""The page behind the choices of a letter: what was opened is preselected, a press answers (T-49 to T-51).
+
+Opening it records a visit and nothing else; HEAD and OPTIONS never run. Everything works without script.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from flask import Response, redirect, render_template, request, url_for
+
+import clock
+from blueprints.public.routes import agent, bp, delivery_of, is_inside, unknown
+from core import answers, questions, responses
+from core.answers import Given, Standing
+from core.questions import Block
+from core.stamps import stamp
+from models import Delivery
+
+_NUMBER = re.compile(r"\s*0*(\d{1,4})(?!\d)")
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What is asked together, as it stands for this reader."""
+
+    block: Block
+    standings: tuple[Standing, ...]
+    open: bool
+
+    @property
+    def answered(self) -> bool:
+        return all(one.answer for one in self.standings)
+
+
+@bp.route("/a/<token>", methods=["GET", "POST"], strict_slashes=False)
+@bp.route("/a/<token>/<choice>", methods=["GET", "POST"], strict_slashes=False)
+def answer(token: str, choice: str = ""):
+    """Show the questions of a letter with a choice preselected; take what the reader sends."""
+    delivery = delivery_of(token)
+    if delivery is None:
+        return unknown(token)
+    if request.method == "POST":
+        return _take(delivery, _number(choice))
+    number = _number(choice)
+    link = f"a{number or ''}"
+    responses.visit(delivery, link, agent=agent(), inside=is_inside(), now=clock.now())
+    return _page(delivery, number)
+
+
+def _number(text: str) -> int | None:
+    """Read the number of a choice however a phone cut the link: 「2。」 is 2."""
+    found = _NUMBER.match(text)
+    return int(found[1]) if found else None
+
+
+def _page(delivery: Delivery, opened: int | None, given: Mapping[int, Given] | None = None, status: int = 200):
+    if responses.is_closed(delivery):
+        return render_template("public/withdrawn.html", delivery=delivery), 410
+    found = answers.standing(delivery)
+    if not found:
+        return redirect(url_for("public.read", token=delivery.token, p=1), 303)
+    page = render_template(
+        "public/answer.html",
+        notice=delivery.notice,
+        words=responses.words_for(delivery),
+        newer=responses.newer_exists(delivery),
+        given=given or {},
+        missing=status == 422,
+        touch_from=_touch_from(delivery, opened, found),
+        **_state(delivery, opened, found),
+    )
+    return page, status
+
+
+def _state(delivery: Delivery, opened: int | None, found: list[Standing]) -> dict:
+    now = clock.now()
+    by_question = {one.question.id: one for one in found}
+    shown = [
+        Shown(block, tuple(by_question[one.id] for one in block.questions), block.questions[0].is_open(now))
+        for block in questions.blocks(one.question for one in found)
+    ]
+    return {
+        "delivery": delivery,
+        "shown": shown,
+        "opened": _opened(found, opened),
+        "alone": found[0] if len(found) == 1 else None,
+        "answered": all(one.answer for one in found),
+        "any_open": any(one.open for one in shown),
+        "stamp": stamp(delivery.name),
+        "landed": request.args.get("done") == "1",
+        "until": questions.until,
+    }
+
+
+def _opened(found: list[Standing], number: int | None) -> questions.Option | None:
+    """Return the choice whose link was opened, if there is one with this number."""
+    return next((option for one in found if (option := one.question.option(number))), None)
+
+
+def _touch_from(delivery: Delivery, opened: int | None, found: list[Standing]):
+    """Return from when on the script may press: only where the list is set so, for a choice not yet answered."""
+    standing = next((one for one in found if one.question.option(opened)), None)
+    if standing is None or standing.answer or not standing.question.is_open(clock.now()):
+        return None
+    return responses.touch_from(delivery) if answers.on_open(delivery) else None
+
+
+def _take(delivery: Delivery, opened: int | None):
+    now, found = clock.now(), answers.standing(delivery)
+    given = _given(found)
+    if request.form.get("how") == "touch":
+        return _touched(delivery, opened, given)
+    if not given or not answers.may_answer(delivery, now):
+        return _page(delivery, opened, given, 422 if not given and answers.may_answer(delivery, now) else 409)
+    answers.press(delivery, given, agent=agent(), now=now)
+    return redirect(url_for("public.answer", token=delivery.token, p=1, done=1), 303)
+
+
+def _touched(delivery: Delivery, opened: int | None, given: Mapping[int, Given]):
+    """Take what the script pressed; nothing if the reader has chosen something else meanwhile."""
+    said = {one.number for one in given.values()}
+    if opened is None or opened not in said or not answers.touch(delivery, opened, agent=agent(), now=clock.now()):
+        return Response(status=204)
+    fresh = responses.find(delivery.token) or delivery
+    return render_template(
+        "public/_answered.html", **{**_state(fresh, opened, answers.standing(fresh)), "landed": True}
+    )
+
+
+def _given(found: list[Standing]) -> dict[int, Given]:
+    """Return what the form says, by the row of the question; only choices that there are."""
+    given = {}
+    for one in found:
+        number = _number(request.form.get(f"q{one.question.place}", ""))
+        if one.question.option(number):
+            comment = request.form.get(f"c{one.question.place}", "")
+            given[one.question.id] = Given(number or 0, comment[: answers.LONGEST_COMMENT])
+    return given

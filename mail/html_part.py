@@ -1,0 +1,98 @@
+"""The HTML part of a letter with questions: the same words as its text part, with real buttons (decision 10).
+
+Styles stand in the elements, since mail programs drop style sheets; the one in the head is for the dark alone. No
+picture, no script, nothing from elsewhere (RFC 2110 4.1). Words of people are escaped, values of merge fields too.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from html import escape
+
+from mail import links, merge
+
+TOKEN = "\0"  # noqa: S105  (stands for the reader's token in texts that are made once)
+
+_MAIL = (
+    "max-width:36em;margin:0 auto;padding:16px;font-family:sans-serif;font-size:17px;line-height:1.8;"
+    "color:#24201a;background:#fffdf7"
+)
+_BUTTON = (
+    "display:block;padding:12px 16px;border:2px solid #24201a;border-radius:4px;color:#24201a;font-weight:bold;"
+    "text-decoration:none"
+)
+_ASK = "border-top:3px solid #24201a;padding-top:16px"
+_SMALL = "border-top:1px solid #857b69;padding-top:16px;font-size:16px;color:#5c5446"
+_DARK = (
+    "@media (prefers-color-scheme:dark){.mail{background:#201d19!important}"
+    ".mail,.choice{color:#eee8db!important}.choice,.ask{border-color:#eee8db!important}"
+    ".small,.small a{color:#b9b09f!important}}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What stands below the words: a heading, lines, points of a list, and buttons (words, web address)."""
+
+    title: str
+    lines: tuple[str, ...] = ()
+    buttons: tuple[tuple[str, str], ...] = ()
+    points: tuple[str, ...] = ()
+    small: bool = False
+
+
+class Page:
+    """The HTML of all letters of one form; `filled` gives one reader's."""
+
+    def __init__(self, language: str, text: str, pieces: Iterable[Piece]) -> None:
+        self._words = merge.pieces(merge.plain(text).strip("\n"))
+        self._head = (
+            f'<!DOCTYPE html>\n<html lang="{language}">\n<head>\n<meta charset="utf-8">\n'
+            '<meta name="color-scheme" content="light dark">\n'
+            f"<style>{_DARK}</style>\n</head>\n"
+            f'<body style="margin:0">\n<div class="mail" style="{_MAIL}">\n'
+        )
+        below = "".join(_shown(piece) for piece in pieces)
+        self._tail = f"{below}</div>\n</body>\n</html>\n".split(TOKEN)
+
+    def filled(self, values: Mapping[str, str], token: str, about: str = "") -> str:
+        """Return the page with a reader's values and token; about: the sentence above the words."""
+        words = (f"{about}\n\n" if about else "") + merge.join(self._words, values, values)
+        return f'{self._head}<p style="margin:0 0 16px">{_html(words)}</p>\n{token.join(self._tail)}'
+
+
+def _shown(piece: Piece) -> str:
+    if not any((piece.title, piece.buttons, *piece.lines)):
+        return ""
+    kind, style = ("small", _SMALL) if piece.small else ("ask", _ASK) if piece.title else ("note", "")
+    title = f'<h2 style="font-size:20px;line-height:1.5;margin:0 0 16px">{escape(piece.title)}</h2>\n'
+    lines = "<br>\n".join(_link(line) for line in piece.lines if line)
+    points = "".join(f"<li>{escape(point)}</li>\n" for point in piece.points)
+    return (
+        f'<div class="{kind}" style="{style}">\n'
+        + (title if piece.title else "")
+        + (f'<p style="margin:0 0 16px">{lines}</p>\n' if lines else "")
+        + (f'<ul style="margin:0 0 16px;padding-left:1.2em">\n{points}</ul>\n' if points else "")
+        + "".join(_button(words, url) for words, url in piece.buttons)
+        + "</div>\n"
+    )
+
+
+def _button(words: str, url: str) -> str:
+    return (
+        f'<p style="margin:0 0 16px"><a class="choice" href="{escape(url)}" style="{_BUTTON}">{escape(words)}</a></p>\n'
+    )
+
+
+def _link(line: str) -> str:
+    """Return a line of ours; one that is an address is a link."""
+    shown = escape(line)
+    return f'<a href="{shown}" style="color:#5c5446">{shown}</a>' if line.startswith(("https://", "http://")) else shown
+
+
+def _html(words: str) -> str:
+    """Return people's words with their line breaks, indents and web addresses."""
+    shown = (
+        f'<a href="{escape(url)}" style="color:inherit">{escape(text)}</a>' if url else escape(text)
+        for text, url in links.cut(words)
+    )  # fmt: skip
+    return "".join(shown).replace("  ", "&nbsp; ").replace("\n", "<br>\n")
