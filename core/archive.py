@@ -1,10 +1,11 @@
 """What may be looked up of notices, with what stands beside each in a list (T-04, T-40, T-41)."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from peewee import JOIN, ModelSelect, fn
 
+from core import sight
 from core.rights import Rights
 from models import Cover, Delivery, Letter, Log, MailingList, Notice, Target, User, Wording
 
@@ -23,7 +24,7 @@ class Row:
 
 
 def visible(rights: Rights) -> ModelSelect:
-    """Return the notices that a user may see: the own ones, and those of the lists in view; newest last."""
+    """Return the notices that a user may see: the own ones, those of the lists in view, and what went to 全校."""
     own = Notice.by == rights.user_id
     lists = rights.lists("view").select(MailingList.id).order_by()
     if rights.is_admin:
@@ -32,7 +33,11 @@ def visible(rights: Rights) -> ModelSelect:
         )
         hidden = _aimed_at(others)
         return Notice.select().where(own | Notice.id.not_in(hidden))
-    return Notice.select().where(own | Notice.id.in_(_aimed_at(lists)))
+    found = own | Notice.id.in_(_aimed_at(lists))
+    if rights.lists("view").where(MailingList.practice_of.is_null()).exists():
+        whole = MailingList.select(MailingList.id).where(MailingList.whole == True)  # noqa: E712
+        found |= Notice.started_at.is_null(False) & Notice.id.in_(_aimed_at(whole))
+    return Notice.select().where(found)
 
 
 def drafts(rights: Rights) -> ModelSelect:
@@ -107,13 +112,12 @@ def corrections_of(notice: Notice) -> list[Notice]:
     return list(Notice.select().where(Notice.corrects == notice, Notice.state.in_(GONE_OUT)).order_by(Notice.id))
 
 
-def readers_of(notice: Notice) -> ModelSelect:
+def readers_of(notice: Notice, lists: Collection[int] | None = None) -> ModelSelect:
     """Return everybody the notice was meant for, by kana; not those who had left a list long before."""
-    return (
-        Delivery.select()
-        .where(Delivery.notice == notice, Delivery.reason != "left")
-        .order_by(Delivery.kana, Delivery.id)
-    )
+    found = Delivery.select().where(Delivery.notice == notice, Delivery.reason != "left")
+    if lists is not None:
+        found = found.where(Delivery.id.in_(sight.deliveries(lists)))
+    return found.order_by(Delivery.kana, Delivery.id)
 
 
 def newest_letters(deliveries: Iterable[int]) -> dict[int, Letter]:
@@ -122,11 +126,12 @@ def newest_letters(deliveries: Iterable[int]) -> dict[int, Letter]:
     return {one.delivery_id: one for one in Letter.select().where(Letter.delivery.in_(list(deliveries)), newest)}
 
 
-def children_of(deliveries: Iterable[int]) -> dict[int, str]:
+def children_of(deliveries: Iterable[int], lists: Collection[int] | None = None) -> dict[int, str]:
     """Return the children of each reader with their class, as they were: 「5年1組 藤井 澪」 in short."""
+    seen = [] if lists is None else [sight.named(lists)]
     rows = (
         Cover.select(Cover.delivery, Cover.grade, Cover.class_name, Cover.child_name)
-        .where(Cover.delivery.in_(list(deliveries)), Cover.child_name != "")
+        .where(Cover.delivery.in_(list(deliveries)), Cover.child_name != "", *seen)
         .order_by(Cover.id)
         .tuples()
     )

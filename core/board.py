@@ -173,7 +173,7 @@ class Board:
 
 
 def draw(notice: Notice, *, lists: Collection[int] | None = None, by: str = "household") -> Board:
-    """Draw the sheet of a notice; by `household` or by `person`. `lists` limits it to what covers these lists."""
+    """Draw the sheet of a notice; by `household` or by `person`. `lists`: as they are for `core.sight`."""
     rows = board_rows.load(notice, lists)
     names = dict(MailingList.select(MailingList.id, MailingList.name).tuples())
     units: dict[str, Unit] = {}

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from peewee import JOIN, ModelSelect
 
+from core import sight
 from core.leaving import children_with_nobody
 from models import Cover, Delivery, Letter, Membership, Notice, Person, User, db, millis
 from words import N_
@@ -126,7 +127,7 @@ class Rows:
 
 
 def load(notice: Notice, lists: Collection[int] | None) -> Rows:
-    """Read the board's rows by kana; `lists`: only what covers these lists (None: everything)."""
+    """Read the board's rows by kana; `lists`: only what those may see who look at these lists (None: everything)."""
     readers: dict[int, Reader] = {}
     leavers: dict[int, list[tuple[int | None, str]]] = {}
     begun = millis(notice.started_at) if notice.started_at else 0
@@ -139,14 +140,14 @@ def load(notice: Notice, lists: Collection[int] | None) -> Rows:
 
 
 def _select(notice: Notice, lists: Collection[int] | None) -> ModelSelect:
-    mine = Cover.list.in_(list(lists)) if lists is not None else Delivery.id.is_null(False)
+    child = (Cover.child_name, Cover.child_kana, Cover.grade, Cover.class_name)
     return (
         Delivery.select(
             Delivery.id, Delivery.person, Delivery.name, Delivery.kana, Person.phone,
             Delivery.reason, Letter.state, Letter.reason,
             Delivery.read_at, Delivery.read_how, Delivery.told_at, Delivery.told_by,
             Delivery.replied_at, Delivery.strange_at, Delivery.child_name,
-            Cover.household, Cover.list, Cover.child_name, Cover.child_kana, Cover.grade, Cover.class_name,
+            Cover.household, Cover.list, *(sight.of_child(one, lists) for one in child),
             Membership.state, Membership.stopped_by, Membership.stopped_at, Membership.child,
         )
         .join(Cover, JOIN.LEFT_OUTER)
@@ -155,7 +156,7 @@ def _select(notice: Notice, lists: Collection[int] | None) -> ModelSelect:
         .join(Person, JOIN.LEFT_OUTER)
         .switch(Delivery)
         .join(Letter, JOIN.LEFT_OUTER, on=(Letter.delivery == Delivery.id) & (Letter.newest == True))  # noqa: E712
-        .where(Delivery.notice == notice, Delivery.reason.not_in(NOT_ASKED), mine)
+        .where(Delivery.notice == notice, Delivery.reason.not_in(NOT_ASKED), sight.cells(lists))
         .order_by(Delivery.kana, Delivery.id, Cover.id)
     )  # fmt: skip
 

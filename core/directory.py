@@ -7,11 +7,12 @@ from datetime import datetime
 
 from peewee import JOIN, Case, Expression, ModelSelect, fn
 
+from core import archive
 from core.lists import standing
 from core.rights import Rights
 from core.roster_columns import kana, one_line
 from mail import address as addresses
-from models import Child, Delivery, Letter, MailingList, Membership, Notice, Person, Target, Wording
+from models import Child, Delivery, Letter, MailingList, Membership, Notice, Person, Wording
 from words import N_
 
 KANA_ROWS: dict[str, str] = {
@@ -252,15 +253,8 @@ def fates(found: list[Delivery], rights: Rights) -> list[Fate]:
 
 
 def _visible(notices: set[int], rights: Rights) -> set[int]:
-    """Return the notices of one page that somebody may see: own ones, and those to a list of theirs."""
-    own = {row.id for row in Notice.select(Notice.id).where(Notice.id.in_(notices), Notice.by == rights.user_id)}
-    targets = Target.select(Target.notice).where(
-        Target.notice.in_(notices),
-        Target.kind == "list",
-        Target.include == True,
-        Target.number.in_(_numbers(rights)),
-    )
-    return own | {row.notice_id for row in targets}
+    """Return the notices of one page that somebody may see."""
+    return {row.id for row in archive.visible(rights).where(Notice.id.in_(notices)).select(Notice.id)}
 
 
 def service_letters(person: Person, limit: int = 10) -> list[Letter]:

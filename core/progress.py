@@ -1,11 +1,12 @@
 """How far a notice has come: counts by state, names by state, the end in sight (N-17, X-09, X-12)."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from peewee import JOIN, ModelSelect, fn
+from peewee import JOIN, Expression, ModelSelect, fn
 
-from core import answers, pacing, tally
+from core import answers, pacing, sight, tally
 from core.organization import Settings
 from models import Delivery, Letter, Log, Notice, Person, count_letters
 
@@ -45,15 +46,28 @@ class Progress:
         return 100 * self.done // self.total if self.total else 100
 
 
-def of(notice: Notice, force: Settings, now: datetime) -> Progress:
-    """Count the newest letters of a notice and those left out, and estimate the end."""
-    counts = dict.fromkeys(STATES, 0) | count_letters(notice.id)
+def of(notice: Notice, force: Settings, now: datetime, lists: Collection[int] | None = None) -> Progress:
+    """Count the newest letters of a notice and those left out, and estimate the end; `lists` as for `core.sight`."""
+    counts = dict.fromkeys(STATES, 0) | (count_letters(notice.id) if lists is None else _count(notice, lists))
     letters = sum(counts.values())
-    counts["skipped"] += Delivery.select().where(Delivery.notice == notice, Delivery.reason != "").count()
+    counts["skipped"] += left_out(notice, lists).count()
     going = counts["waiting"] + counts["sending"]
     ends_at = now + _remaining(notice, letters - going, going, force, now) if going else None
     serial = "-".join(str(counts[state]) for state in STATES) + f"-{notice.serial}"
     return Progress(counts, letters, ends_at, serial)
+
+
+def _count(notice: Notice, lists: Collection[int]) -> dict[str, int]:
+    return dict(
+        Letter.select(Letter.state, fn.COUNT(Letter.id))
+        .where(Letter.notice == notice, Letter.newest == True, _seen(lists))  # noqa: E712
+        .group_by(Letter.state)
+        .tuples()
+    )
+
+
+def _seen(lists: Collection[int] | None) -> Expression:
+    return Letter.delivery.is_null(False) if lists is None else Letter.delivery.in_(sight.deliveries(lists))
 
 
 def _remaining(notice: Notice, done: int, going: int, force: Settings, now: datetime) -> timedelta:
@@ -63,24 +77,25 @@ def _remaining(notice: Notice, done: int, going: int, force: Settings, now: date
     return pacing.estimate(going, force)
 
 
-def by_name(notice: Notice, states: tuple[str, ...]) -> ModelSelect:
+def by_name(notice: Notice, states: tuple[str, ...], lists: Collection[int] | None = None) -> ModelSelect:
     """Return letters (with delivery and person) of the given states, by kana."""
     return (
         Letter.select(Letter, Delivery, Person)
         .join(Delivery)
         .switch(Letter)
         .join(Person, JOIN.LEFT_OUTER, on=(Letter.person == Person.id))
-        .where(Letter.notice == notice, Letter.newest == True, Letter.state.in_(states))
+        .where(Letter.notice == notice, Letter.newest == True, Letter.state.in_(states), _seen(lists))
         .order_by(Delivery.kana, Delivery.id)
     )
 
 
-def left_out(notice: Notice) -> ModelSelect:
+def left_out(notice: Notice, lists: Collection[int] | None = None) -> ModelSelect:
     """Return the deliveries without a letter, with the reason, by kana."""
+    seen = [] if lists is None else [Delivery.id.in_(sight.deliveries(lists))]
     return (
         Delivery.select(Delivery, Person)
         .join(Person, JOIN.LEFT_OUTER)
-        .where(Delivery.notice == notice, Delivery.reason != "")
+        .where(Delivery.notice == notice, Delivery.reason != "", *seen)
         .order_by(Delivery.kana, Delivery.id)
     )
 

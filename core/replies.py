@@ -3,10 +3,11 @@
 A reply is no answer to a question and no confirmation; it marks the cell 「返信あり」 on the board.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from core import history, limits, service
+from core import history, limits, service, sight
 from core.filing import Result
 from core.organization import settings
 from core.sender_names import who_is_told
@@ -65,8 +66,11 @@ def _registered_sender_of(notice: Notice) -> tuple[str, str]:
     return (known.address, settings().language) if known else ("", "")
 
 
-def replies_of(notice: Notice, delivery: Delivery | None = None) -> list[Reply]:
-    """Return the replies to a notice, or to one of its letters, the newest first. Their text is to be escaped."""
+def replies_of(notice: Notice, delivery: Delivery | None = None, lists: Collection[int] | None = None) -> list[Reply]:
+    """Return the replies to a notice, or to one of its letters, the newest first. Their text is to be escaped.
+
+    `lists`: as for `core.sight`.
+    """
     rows = (
         Incoming.select(Incoming, Letter, Delivery)
         .join(Letter)
@@ -76,6 +80,8 @@ def replies_of(notice: Notice, delivery: Delivery | None = None) -> list[Reply]:
     )
     if delivery is not None:
         rows = rows.where(Letter.delivery == delivery)
+    if lists is not None:
+        rows = rows.where(Delivery.id.in_(sight.deliveries(lists)))
     return [_shown(row) for row in rows.limit(200)]
 
 

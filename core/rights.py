@@ -58,9 +58,9 @@ class Rights:
     def may_notice(self, need: str, notice: Notice) -> bool:
         """Say whether the user may see (`view`) or steer (`send`) a notice.
 
-        The writer may with any role left. Others: see it if one of its lists is theirs to view, steer it only if
-        all of its lists are theirs to send to; a draft is seen by who may steer it. Without recipients it belongs to
-        its writer and administrators.
+        The writer may with any role left. Others: see it if one of its lists is theirs to view, or once it goes to
+        全校 and so to their families; steer it only if all of its lists are theirs to send to; a draft is seen by who
+        may steer it. Without recipients it belongs to its writer and administrators. How much they see: `seen`.
         """
         if self.is_admin and not self._practice_of_another(notice):
             return True
@@ -70,7 +70,24 @@ class Rights:
             need = "send"
         lists = target_lists(notice)
         asked = [self.may_list(need, one) for one in lists]
-        return bool(asked) and (any(asked) if need == "view" else all(asked))
+        if need == "view":
+            return any(asked) or (self._has_families and notice.started_at is not None and any(o.whole for o in lists))
+        return bool(asked) and all(asked)
+
+    @property
+    def _has_families(self) -> bool:
+        return self.lists("view").where(MailingList.practice_of.is_null()).exists()
+
+    def seen(self, notice: Notice, need: str = "view") -> list[int] | None:
+        """Return the lists of whose families the user may see (or with `send`: mark) what a notice did; None: all.
+
+        Whoever steers the notice sees all of it; everybody else their own lists (`core.sight`).
+        """
+        if self.may(need, 0) or notice.by_id == self.user_id:
+            return None
+        if need == "view" and self.may_notice("send", notice):
+            return None
+        return [number for number in self.by_list if number and self.may(need, number)]
 
     def may_steer_all(self, need: str, notice: Notice) -> bool:
         """Say whether the user holds a right in every list that a notice goes to; the own practice list is free."""

@@ -3,8 +3,8 @@
 from collections.abc import Collection
 from datetime import datetime
 
-from core import history
-from models import Cover, Delivery, Notice, User, db
+from core import history, sight
+from models import Delivery, Notice, User, db
 
 
 def tell(notice: Notice, numbers: Collection[int], *, by: User, lists: Collection[int] | None, now: datetime) -> int:
@@ -27,7 +27,7 @@ def _mark(
 ) -> int:
     chosen = Delivery.id.in_(list(numbers))
     if lists is not None:
-        chosen &= Delivery.id.in_(Cover.select(Cover.delivery).where(Cover.list.in_(list(lists))))
+        chosen &= Delivery.id.in_(sight.deliveries(lists))
     with db.atomic():
         done = Delivery.update(**fields).where(Delivery.notice == notice, chosen, where).execute()
         if done:

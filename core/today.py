@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from peewee import JOIN, Alias, Case, Field, ModelSelect, fn
 
-from core import approvals, archive, progress
+from core import approvals, archive, progress, sight
 from core.archive import Row
 from core.board_rows import NOT_COUNTED
 from core.organization import settings
@@ -126,7 +126,7 @@ def running(rights: Rights, now: datetime) -> list[tuple[Row, Progress]]:
     """Return what is being sent now, or stands still, with how far it has come."""
     force = settings()
     rows = archive.rows(archive.running(rights).limit(SHOWN))
-    return [(row, progress.of(row.notice, force, now)) for row in rows]
+    return [(row, progress.of(row.notice, force, now, rights.seen(row.notice))) for row in rows]
 
 
 def _maybe_unread(rights: Rights, now: datetime) -> ModelSelect:
@@ -159,13 +159,12 @@ def households(notices: Collection[int], lists: Collection[int] | None) -> dict[
 
     Where the letters differ by child, each child of a household counts.
     """
-    mine = Cover.list.in_(list(lists)) if lists is not None else Delivery.id.is_null(False)
     household = fn.COALESCE(Cover.household, "")
     alone = Case(None, [(household == "", Delivery.id)], 0)
     units = (
         Delivery.select(Delivery.notice, _any(Delivery.read_at, "read"), _any(Delivery.told_at, "told"))
         .join(Cover, JOIN.LEFT_OUTER)
-        .where(Delivery.notice.in_(list(notices)), Delivery.reason.not_in(NOT_COUNTED), mine)
+        .where(Delivery.notice.in_(list(notices)), Delivery.reason.not_in(NOT_COUNTED), sight.cells(lists))
         .group_by(Delivery.notice, household, Delivery.child_name, alone)
         .alias("units")
     )

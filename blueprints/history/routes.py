@@ -71,14 +71,15 @@ def show(number: int) -> str:
     if notice.started_at is None:
         abort(404)
     force, now = settings(), clock.now()
-    page = web.page_of(archive.readers_of(notice), 100)
+    lists = web.rights().seen(notice)
+    page = web.page_of(archive.readers_of(notice, lists), 100)
     row = archive.rows([notice])[0]
     return render_template(
         "history/show.html",
         notice=notice,
         row=row,
-        count=today.households([number], today.seen_lists(web.rights())).get(number),
-        seen=progress.of(notice, force, now),
+        count=today.households([number], lists).get(number),
+        seen=progress.of(notice, force, now, lists),
         states=notices.STATES,
         letter_states=delivery.STATES,
         reasons=REASONS,

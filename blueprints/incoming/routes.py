@@ -6,14 +6,17 @@ import clock
 import tasks
 from core import inbox, posting, replies
 from core.arrivals import KINDS, OUTCOMES, REASONS, VIEWS, listed, raw_of
-from models import Incoming
-from web import answer, go, needs, page_of, told
+from models import Incoming, Notice
+from web import answer, go, needs, page_of, rights, told
 from words import N_
 
 bp = Blueprint("incoming", __name__)
-bp.app_context_processor(lambda: {"replies_of": replies.replies_of, "posted_from": posting.posted_from})
-
 Answer = Response | tuple[str, int]
+bp.app_context_processor(lambda: {"replies_of": _replies_of, "posted_from": posting.posted_from})
+
+
+def _replies_of(notice: Notice) -> list[replies.Reply]:
+    return replies.replies_of(notice, lists=rights().seen(notice))
 
 
 def _row(number: int) -> Incoming:

@@ -178,6 +178,8 @@ def find(number: int) -> str | Response:
 def who(number: int) -> str | Response:
     """List everybody who receives the notice, and everybody who does not with the reason (D-12)."""
     notice = web.own_notice(number)
+    if web.rights().seen(notice) is not None:
+        abort(404)  # names of other lists stand in it
     audience = audiences.resolve(notice)
     return render_template(
         "notices/who.html",

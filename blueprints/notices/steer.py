@@ -38,15 +38,16 @@ def _to_the_draft(notice: Notice) -> Any:
 
 
 def _seen(notice: Notice) -> progress.Progress:
-    return progress.of(notice, settings(), clock.now())
+    return progress.of(notice, settings(), clock.now(), web.rights().seen(notice))
 
 
 def _state(notice: Notice, seen: progress.Progress) -> dict[str, Any]:
     begun = notice.started_at is not None
     audience = None if begun else audiences.resolve(notice)
-    joined, gone = progress.changed_at_start(notice) if begun else ([], [])
-    left_out = list(progress.left_out(notice)) if begun else []
-    trouble = _trouble(notice, seen) if begun else {}
+    lists = web.rights().seen(notice)
+    joined, gone = progress.changed_at_start(notice) if begun and lists is None else ([], [])
+    left_out = list(progress.left_out(notice, lists)) if begun else []
+    trouble = _trouble(notice, seen, lists) if begun else {}
     return {
         "notice": notice,
         "wording": notice.wording,
@@ -57,24 +58,25 @@ def _state(notice: Notice, seen: progress.Progress) -> dict[str, Any]:
         "letter_reasons": delivery.LETTER_REASONS,
         "reasons": audiences.REASONS,
         "trouble": trouble,
-        "children": archive.children_of(_numbers(trouble, left_out)),
+        "children": archive.children_of(_numbers(trouble, left_out), lists),
         "left_out": left_out,
         "calls": sum(one.reason in ("no_address", "bounced") for one in left_out),
         "joined": joined,
         "gone": gone,
         "audience": audience,
+        "sees_all": lists is None,
         "own_copy": bool(notice.by and notice.by.email),
         "may_send": web.rights().may_notice("send", notice),
-        "shown_letter": _letter(notice, audience),
+        "shown_letter": _letter(notice, audience if lists is None else None),
         "form": TimeForm(formdata=None),
         "reminders": reminders.of(notice),
         "reminder_states": reminders.STATES,
     }
 
 
-def _trouble(notice: Notice, seen: progress.Progress) -> dict[str, list]:
+def _trouble(notice: Notice, seen: progress.Progress, lists: list[int] | None) -> dict[str, list]:
     """Return the letters that need somebody's eye, by state and name."""
-    return {state: list(progress.by_name(notice, (state,))) for state in progress.TROUBLE if seen.counts[state]}
+    return {state: list(progress.by_name(notice, (state,), lists)) for state in progress.TROUBLE if seen.counts[state]}
 
 
 def _letter(notice: Notice, audience: audiences.Audience | None) -> letters.Preview:

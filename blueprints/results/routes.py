@@ -10,7 +10,7 @@ from core import history, telephone
 from core.board_rows import ADVICE, LETTERS, STATES, names_of
 from core.rights import target_lists
 from models import Notice
-from web import go, is_htmx, own_notice, row_number, told, unchanged
+from web import go, is_htmx, own_notice, rights, row_number, told, unchanged
 from words import N_
 
 bp = Blueprint("results", __name__)
@@ -32,7 +32,7 @@ def board(number: int):
     if is_htmx() and (same := unchanged(pulse.serial)):
         return same
     look = views.look_of(notice)
-    drawn = boards.draw(notice, lists=views.lists_for("view", notice), by=look.by)
+    drawn = boards.draw(notice, lists=rights().seen(notice), by=look.by)
     rooms = views.rooms_of(drawn, look)
     context = _context(notice, look, drawn, rooms) | {"pulse": pulse}
     return _changes(context) if is_htmx() else render_template(PAGES[_page(notice, look)], **context)
@@ -53,7 +53,7 @@ def _page(notice: Notice, look: views.Look) -> str:
 
 def _context(notice: Notice, look: views.Look, drawn: boards.Board, rooms: list[boards.Room]) -> dict:
     parts = views.digests(drawn, rooms)
-    may_tell = views.lists_for("send", notice)
+    may_tell = rights().seen(notice, "send")
     return {
         "notice": notice,
         "subject": notice.wording.subject,
@@ -91,7 +91,7 @@ def _changes(context: dict) -> Response:
 def tell(number: int):
     """Mark families as told by telephone, or take the mark back."""
     notice = _sent_notice(number)
-    lists = views.lists_for("send", notice)
+    lists = rights().seen(notice, "send")
     if lists is not None and not lists:
         abort(403)
     undo = "undo" in request.form
@@ -113,7 +113,7 @@ def _numbers(text: str) -> list[int]:
 def as_csv(number: int) -> Response:
     """Hand out the board as a file; the record says that it was."""
     notice = _sent_notice(number)
-    drawn = boards.draw(notice, lists=views.lists_for("view", notice))
+    drawn = boards.draw(notice, lists=rights().seen(notice))
     history.log(current_user, "board.exported", notice.id, detail={"lines": len(drawn.readers)})
     answer = Response(export.as_csv(drawn.readers), mimetype="text/csv")
     answer.headers["Content-Disposition"] = f'attachment; filename="kairan-{notice.id}.csv"'

@@ -11,7 +11,7 @@ from core import board as boards
 from core.board import Board, Room, Unit
 from core.by_child import room_in_words
 from models import Notice
-from web import _, language, rights
+from web import _, language
 
 VIEWS = ("sheet", "table", "phone", "print")
 SHOWS = ("all", "yet", "trouble")
@@ -55,14 +55,6 @@ def look_of(notice: Notice) -> Look:
         show=show if show in SHOWS else "all",
         room=request.args.get("room", "")[:80],
     )
-
-
-def lists_for(need: str, notice: Notice) -> list[int] | None:
-    """Return the lists whose cells the user may `view` or act for (`send`); None: all of them."""
-    mine = rights()
-    if mine.may(need, 0) or notice.by_id == mine.user_id:
-        return None
-    return [number for number in mine.by_list if number and mine.may(need, number)]
 
 
 @dataclass(frozen=True, slots=True)
