@@ -21,6 +21,7 @@ from peewee import (
     Check,
     DatabaseProxy,
     DateField,
+    DeferredForeignKey,
     ForeignKeyField,
     IntegerField,
     JSONField,
@@ -365,9 +366,11 @@ class Notice(Table):
     """
 
     STATES = (
-        "draft", "held", "scheduled", "sending", "paused", "sent", "stopped", "withdrawn", "dropped",
+        "draft", "held", "scheduled", "sending", "paused", "sent", "stopped", "withdrawn", "dropped", "standing",
     )  # fmt: skip
 
+    kind = CharField(default="notice")  # notice, step
+    of_step = DeferredForeignKey("Step", null=True, backref="notices", on_delete="SET NULL")
     state = CharField(default="draft", index=True)
     by = ForeignKeyField(User, null=True, on_delete="SET NULL")
     by_name = CharField(default="")
@@ -667,6 +670,23 @@ class Visit(Table):
 # ── 5 Automation ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+class Step(Table):
+    """A letter that follows joining by itself: `days` after it, at `minute` of the school's day (N-12).
+
+    Its words stand in the notice of kind step whose state is standing; earlier words stay as notices of their own.
+    Who joined before `since` is passed over. `paused_why`: hand, many (more people at once than by themselves).
+    """
+
+    list = ForeignKeyField(MailingList, backref="steps", on_delete="CASCADE")
+    days = IntegerField(default=0)
+    minute = IntegerField(default=18 * 60)
+    since = Moment(default=clock.now)
+    paused_at = Moment(null=True)
+    paused_why = CharField(default="")
+    ended_at = Moment(null=True)
+    created_at = Moment(default=clock.now)
+
+
 class Job(Table):
     """Long work with progress that survives a reload (an import, for one). `state`: ready, done, undone."""
 
@@ -726,7 +746,7 @@ TABLES: tuple[type[Table], ...] = (
     MailingList, Person, Child, Membership, Terms, Applicant, Sender,
     Notice, Wording, Target, Reminder, Question, Choice,
     Delivery, Cover, Letter, Answer, Bounce, Visit,
-    Job, Incoming, Bucket,
+    Step, Job, Incoming, Bucket,
 )  # fmt: skip
 
 
@@ -755,7 +775,8 @@ def _written(field: Any, value: Any) -> Any:
 
 _DUE = """
 SELECT l.id, l.domain FROM letter AS l LEFT JOIN notice AS n ON n.id = l.notice_id
-WHERE l.state IN ('waiting','deferred') AND l.next_at <= ? AND (l.notice_id IS NULL OR n.state = 'sending')
+WHERE l.state IN ('waiting','deferred') AND l.next_at <= ?
+ AND (l.notice_id IS NULL OR n.state IN ('sending','standing'))
 {without} ORDER BY l.urgent DESC, l.next_at, l.id LIMIT ?"""
 
 

@@ -14,7 +14,7 @@ from huey import SqliteHuey, crontab
 import clock
 import config
 import models
-from core import delivery, joining, reminders
+from core import due
 
 log = logging.getLogger("kairan.tasks")
 
@@ -29,11 +29,9 @@ def bell(folder: Path) -> SqliteHuey:
 
 
 def _start_due() -> None:
-    """Begin what is due; the sender processes see the letters by themselves."""
+    """Begin what is due, and the letters that follow joining; the sender processes see the letters by themselves."""
     models.db.connect(reuse_if_open=True)
-    delivery.start_due(clock.now())
-    reminders.begin_due(clock.now())
-    joining.admit(clock.now())
+    due.begin(clock.now())
 
 
 def ring(at: datetime | None = None) -> None:

@@ -10,7 +10,7 @@ from core.rights import Rights
 from models import Cover, Delivery, Letter, Log, MailingList, Notice, Target, User, Wording
 
 WAITING = ("held", "scheduled")
-GONE_OUT = ("sending", "paused", "sent", "stopped", "withdrawn")
+GONE_OUT = ("sending", "paused", "sent", "stopped", "withdrawn", "standing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +71,8 @@ def running(rights: Rights) -> ModelSelect:
 
 
 def finished(rights: Rights) -> ModelSelect:
-    """Return what was sent, newest first."""
-    return gone_out(rights).where(Notice.state.in_(("sent", "stopped", "withdrawn")))
+    """Return what organizers sent, newest first; not what follows joining by itself."""
+    return gone_out(rights).where(Notice.state.in_(("sent", "stopped", "withdrawn")), Notice.kind != "step")
 
 
 def search(rights: Rights, text: str = "", list_id: int | None = None) -> ModelSelect:

@@ -135,7 +135,7 @@ def _freeze(notice: Notice, now: datetime, force: Settings) -> bool:
     )  # fmt: skip
     if not taken:
         return False
-    _write_rows(notice, audience, now)
+    write_rows(notice, audience, now)
     reminders.plan(notice, now)
     if notice.corrects_id:
         reminders.call_off_all(notice.corrects, now)
@@ -149,7 +149,8 @@ def _people(letters: set[tuple[int, int]]) -> list[int]:
     return sorted({person for person, _ in letters})
 
 
-def _write_rows(notice: Notice, audience: Audience, now: datetime) -> None:
+def write_rows(notice: Notice, audience: Audience, now: datetime) -> None:
+    """Write a row for each reader of an audience, and the letters of those who receive one. Inside a transaction."""
     everybody = (*audience.receiving, *audience.left_out)
     insert_rows(Delivery, (_delivery_row(notice, one) for one in everybody))
     ids = _deliveries(notice)

@@ -15,7 +15,7 @@ def latest_to_same_list(notice: Notice) -> Notice | None:
         .join(others, on=(others.notice == Notice.id))
         .where(
             others.kind == "list", others.include == True, others.number.in_(first),
-            Notice.id != notice.id, Notice.started_at.is_null(False),
+            Notice.id != notice.id, Notice.started_at.is_null(False), Notice.kind == "notice",
         )
         .first()
     )  # fmt: skip
@@ -31,7 +31,7 @@ def newer_exists(notice: Notice) -> bool:
         .where(
             others.kind == "list", others.number.in_(numbers), Notice.id != notice.id,
             Notice.started_at.is_null(False), Notice.started_at > (notice.started_at or clock.now()),
-            Notice.state != "withdrawn",
+            Notice.state != "withdrawn", Notice.kind == "notice",
         )
         .exists()
     )  # fmt: skip

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import clock
 import models
 from config import Config, current
-from core import claiming, delivery, outcomes, pacing, reminders, service
+from core import claiming, delivery, due, outcomes, pacing, service
 from core import trouble as road
 from core.claiming import Claimed
 from core.letters import Desk
@@ -142,8 +142,7 @@ class Sender:
         pacing.resume(pacing.ALL)  # somebody asks for it now
         self._sweep(clock.now())
         while not self.trouble and not stopped():
-            delivery.start_due(clock.now())
-            reminders.begin_due(clock.now())
+            due.begin(clock.now())
             self._keep_house()
             if self.step(stopped):
                 continue

@@ -10,12 +10,13 @@ from datetime import datetime, timedelta
 from peewee import JOIN, Alias, Case, Field, ModelSelect, fn
 
 from core import approvals, archive, progress, sight
+from core import steps as steps_after
 from core.archive import Row
 from core.board_rows import NOT_COUNTED
 from core.organization import settings
 from core.progress import Progress
 from core.rights import Rights
-from models import Child, Cover, Delivery, MailingList, Membership, Notice, Person, Target, User
+from models import Child, Cover, Delivery, MailingList, Membership, Notice, Person, Step, Target, User
 
 SHOWN = 5
 UNREAD_FOR = timedelta(days=7)
@@ -72,7 +73,7 @@ class Members:
 @dataclass(frozen=True, slots=True)
 class Today:
     """The whole first page. `strange`: said to be meant for another family; `troubled`: how many people cannot be
-    reached by mail, and the first names.
+    reached by mail, and the first names; `following`: letters after joining that wait for somebody's word.
     """
 
     asking: list[Row]
@@ -83,6 +84,7 @@ class Today:
     queues: list[tuple[MailingList, int]]
     troubled: tuple[int, list[Person]]
     nameless: Members
+    following: list[Step]
     waiting: list[Row]
     drafts: list[Row]
     latest: list[Line]
@@ -91,9 +93,8 @@ class Today:
     def matters(self) -> int:
         """Return how many matters need somebody now."""
         one_each = (self.pending.count, self.troubled[0], self.nameless.count)
-        return len((*self.asking, *self.running, *self.unread, *self.strange, *self.queues)) + sum(
-            bool(one) for one in one_each
-        )
+        each = (*self.asking, *self.running, *self.unread, *self.strange, *self.queues, *self.following)
+        return len(each) + sum(bool(one) for one in one_each)
 
 
 def of(rights: Rights, now: datetime) -> Today:
@@ -112,6 +113,7 @@ def of(rights: Rights, now: datetime) -> Today:
         queues=approvals.queues(rights),
         troubled=_troubled(rights),
         nameless=_nameless(rights),
+        following=steps_after.asking(rights.lists("manage").select(MailingList.id).order_by()),
         waiting=[row for row in booked if row not in asking][:SHOWN],
         drafts=archive.rows(archive.drafts(rights).limit(SHOWN)),
         latest=_lines(latest, counts),

@@ -1,0 +1,1 @@
+"""Letters that follow joining by themselves."""

@@ -1,0 +1,48 @@
+"""The form of a letter that follows joining."""
+
+from datetime import time
+
+from wtforms import BooleanField, IntegerField, StringField, TextAreaField, TimeField
+from wtforms.validators import InputRequired, Length, NumberRange
+
+from core import steps
+from web import Form
+from words import N_
+
+EVENING = time(18, 0)
+WHOLE = N_("Write a number of days from 0 to 366.")
+
+
+class StepForm(Form):
+    """When the letter goes out, and what it says."""
+
+    days = IntegerField(
+        N_("Days after joining"),
+        [InputRequired(WHOLE), NumberRange(0, steps.MOST_DAYS, WHOLE)],
+        default=0,
+    )
+    at = TimeField(N_("Time of day"), [InputRequired(N_("Write a time, for example 18:00."))], default=EVENING)
+    subject = StringField(N_("Subject"), [Length(max=200)])
+    text = TextAreaField(N_("Body"), [Length(max=50_000, message=N_("The text is longer than 50,000 characters."))])
+    read_confirmation = BooleanField(N_("Ask for “I have read this”"))
+
+    def words(self) -> steps.Words:
+        """Return what was typed as the verbs want it."""
+        at = self.at.data or EVENING
+        return steps.Words(
+            days=self.days.data or 0,
+            minute=at.hour * 60 + at.minute,
+            subject=(self.subject.data or "").strip(),
+            text=(self.text.data or "").replace("\r\n", "\n"),
+            read_confirmation=bool(self.read_confirmation.data),
+        )
+
+
+def filled(said: steps.Words) -> StepForm:
+    """Return the form with the present words of a step."""
+    return StepForm(
+        data={
+            "days": said.days, "at": time(said.minute // 60, said.minute % 60), "subject": said.subject,
+            "text": said.text, "read_confirmation": said.read_confirmation,
+        }
+    )  # fmt: skip

@@ -1,0 +1,147 @@
+"""The letters that follow joining a list, one after the other: write, look, pause, end (N-12)."""
+
+from flask import Blueprint, Response, abort, request
+from flask_login import current_user
+
+import clock
+import tasks
+from blueprints.steps.forms import StepForm, filled
+from core import audience, letters, own_copy, steps
+from core.organization import settings
+from models import MailingList, Step
+from web import answer, blame, go, own_list, told
+from words import N_
+
+bp = Blueprint("steps", __name__, url_prefix="/lists/<int:number>/steps")
+
+Answer = Response | tuple[str, int]
+SHOWN = 20
+
+
+def _step(number: int, which: int) -> tuple[MailingList, Step]:
+    mailing_list = own_list(number, "manage")
+    mine = (Step.id == which) & (Step.list == mailing_list) & Step.ended_at.is_null()
+    return mailing_list, Step.get_or_none(mine) or abort(404)
+
+
+@bp.get("")
+def index(number: int) -> Answer:
+    """Show the letters of a list in the order in which a new member gets them."""
+    mailing_list = own_list(number, "manage")
+    found = steps.of(mailing_list)
+    return answer(
+        "steps/index.html",
+        list=mailing_list,
+        steps=found,
+        words={one.id: steps.words_of(one) for one in found},
+        figures=steps.figures(found),
+        waiting={one.id: len(steps.waiting(one, clock.now())) for one in found if one.paused_at},
+        WHY=steps.WHY,
+    )
+
+
+@bp.route("/new", methods=["GET", "POST"])
+def new(number: int) -> Answer:
+    """Write a letter that follows joining."""
+    mailing_list, form = own_list(number, "manage"), StepForm()
+    if form.validate_on_submit():
+        try:
+            made = steps.add(mailing_list, current_user, form.words(), clock.now())
+        except steps.Incomplete as missing:
+            _blame(form, missing)
+        else:
+            told(N_("Saved. Whoever joins from now on gets this letter."))
+            return go("steps.show", number=number, which=made.id)
+    return answer("steps/edit.html", status=422 if form.errors else 200, list=mailing_list, step=None, form=form)
+
+
+@bp.route("/<int:which>/edit", methods=["GET", "POST"])
+def edit(number: int, which: int) -> Answer:
+    """Change words and time; who has had the letter does not get it again."""
+    mailing_list, step = _step(number, which)
+    form = StepForm() if request.method == "POST" else filled(steps.words_of(step))
+    if form.validate_on_submit():
+        try:
+            steps.change(step, current_user, form.words(), clock.now())
+        except steps.Incomplete as missing:
+            _blame(form, missing)
+        else:
+            told(N_("Saved. Who has already had this letter does not get it again."))
+            return go("steps.show", number=number, which=which)
+    return answer("steps/edit.html", status=422 if form.errors else 200, list=mailing_list, step=step, form=form)
+
+
+def _blame(form: StepForm, missing: steps.Incomplete) -> None:
+    for field, sentence in missing.fields.items():
+        blame(form, field, sentence)
+
+
+@bp.get("/<int:which>")
+def show(number: int, which: int) -> Answer:
+    """Show one letter with its figures, who gets it next, and how one real member will see it."""
+    mailing_list, step = _step(number, which)
+    notice, now = steps.standing(step) or abort(404), clock.now()
+    readers = audience.resolve(notice).receiving
+    coming = steps.coming(step, now)
+    return answer(
+        "steps/show.html",
+        list=mailing_list,
+        step=step,
+        notice=notice,
+        said=steps.words_of(step),
+        figures=steps.figures([step]).get(step.id, steps.Figures()),
+        waiting=sum(one.at <= now for one in coming),
+        coming=coming[:SHOWN],
+        more=max(0, len(coming) - SHOWN),
+        shown_letter=letters.preview(notice, readers[0], settings(), now) if readers else None,
+        WHY=steps.WHY,
+    )
+
+
+@bp.post("/<int:which>/test")
+def test(number: int, which: int) -> Answer:
+    """Send the letter to whoever asks, and to nobody else."""
+    _, step = _step(number, which)
+    letter = own_copy.test_letter(steps.standing(step) or abort(404), current_user, clock.now())
+    if letter is None:
+        told(
+            N_("Your account has no e-mail address, so no test can be sent. Enter one under your name first."), "wrong"
+        )
+    else:
+        tasks.ring()
+        told(N_("A test has been sent to %(address)s."), address=letter.address)
+    return go("steps.show", number=number, which=which)
+
+
+@bp.post("/<int:which>/pause")
+def pause(number: int, which: int) -> Answer:
+    """Let the letter rest."""
+    _, step = _step(number, which)
+    steps.pause(step, current_user, clock.now())
+    told(N_("Paused. Nobody gets this letter until you let it go on."))
+    return go("steps.show", number=number, which=which)
+
+
+@bp.post("/<int:which>/go-on", endpoint="go_on")
+@bp.post("/<int:which>/skip", endpoint="skip")
+def go_on(number: int, which: int) -> Answer:
+    """Let it go on, with those who waited or (skip) without them."""
+    _, step = _step(number, which)
+    made = steps.go_on(step, current_user, clock.now(), skip=request.endpoint == "steps.skip")
+    if made:
+        tasks.ring()
+        told(N_("It goes on. %(n)s letters leave now."), n=made)
+    else:
+        told(N_("It goes on with whoever becomes due from now on."))
+    return go("steps.show", number=number, which=which)
+
+
+@bp.route("/<int:which>/end", methods=["GET", "POST"])
+def end(number: int, which: int) -> Answer:
+    """Ask, then end the letter for good."""
+    mailing_list, step = _step(number, which)
+    if request.method == "POST":
+        steps.end(step, current_user, clock.now())
+        told(N_("Ended. What it sent stays in the history."))
+        return go("steps.index", number=number)
+    return answer("steps/end.html", list=mailing_list, step=step, said=steps.words_of(step))

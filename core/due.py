@@ -1,0 +1,13 @@
+"""Whatever the clock brings: the one list of what becomes due by itself, for the bell and for `flask work --drain`."""
+
+from datetime import datetime
+
+from core import delivery, joining, reminders, steps
+
+
+def begin(now: datetime) -> None:
+    """Begin everything whose time has come. Safe to repeat, and from several processes: the rows decide (law 1)."""
+    delivery.start_due(now)
+    reminders.begin_due(now)
+    joining.admit(now)
+    steps.sweep(now)
