@@ -17,6 +17,8 @@ from words import N_
 HERE = Path(__file__).parent
 LONGEST_OFFSET_S = 20 * 366 * 86400
 _WEB_ROOT = re.compile(r"https?://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?(?:/[a-z0-9._~/-]*)?", re.IGNORECASE)
+ROADS = ("", "own", "relay", "collected", "mailbox")
+_MAILBOX = re.compile(r"[A-Za-z0-9._-]{1,37}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
 _DOMAIN = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)*", re.IGNORECASE)
 
 
@@ -34,11 +36,25 @@ class Config:
     mail_domain: str = field(default="", metadata={"help": N_("domain of all list addresses")})
     smtp: str = field(default="", metadata={"help": N_("mail server for letters; empty: the practice outbox")})
     inlet: str = field(default="", metadata={"help": N_("where incoming mail is taken, smtp:// or lmtp://")})
+    road: str = field(
+        default="", metadata={"help": N_("how mail comes back: own, relay (both by the inlet), collected or mailbox")}
+    )
+    imap: str = field(
+        default="", metadata={"help": N_("mailbox that is read for incoming mail, imaps://user:pass@host")}
+    )
+    mailbox: str = field(default="", metadata={"help": N_("address of that mailbox")})
+    plus: str = field(default="", metadata={"help": N_("yes, if mail to name+anything@ reaches the mailbox")})
+    recipient_header: str = field(
+        default="", metadata={"help": N_("header in which the mailbox names the recipient; empty: found by itself")}
+    )
     authserv_id: str = field(
         default="", metadata={"help": N_("whose Authentication-Results are believed; empty: nobody's")}
     )
     rate: int | None = field(default=None, metadata={"help": N_("letters a minute in all; 0: no limit")})
     domain_rate: int | None = field(default=None, metadata={"help": N_("letters a minute to one domain; 0: no limit")})
+    hour_rate: int | None = field(
+        default=None, metadata={"help": N_("letters an hour that the mail provider allows; 0: no limit")}
+    )
     hold_s: int | None = field(
         default=None, metadata={"help": N_("seconds in which a confirmed notice can be cancelled")}
     )
@@ -101,7 +117,7 @@ def _file(path: Path) -> dict[str, object]:
 
 
 def _typed(given: dict[str, object]) -> dict[str, object]:
-    kinds = {"rate": int, "domain_rate": int, "hold_s": int, "clock_offset_s": float}
+    kinds = {"rate": int, "domain_rate": int, "hour_rate": int, "hold_s": int, "clock_offset_s": float}
     typed: dict[str, object] = {}
     for name, value in given.items():
         try:
@@ -122,14 +138,26 @@ def check(config: Config) -> Config:
         raise BadConfig(f"KAIRAN_MAIL_DOMAIN must be like mail.example.jp, not {config.mail_domain!r}")
     if config.inlet and config.door is None:
         raise BadConfig(f"KAIRAN_INLET must be lmtp://host:port or smtp://host:port, not {config.inlet!r}")
-    for name in ("rate", "domain_rate", "hold_s"):
+    if config.road not in ROADS:
+        raise BadConfig(f"KAIRAN_ROAD must be own, relay, collected or mailbox, not {config.road!r}")
+    if config.plus.lower() not in ("", "yes", "no"):
+        raise BadConfig(f"KAIRAN_PLUS must be yes or no, not {config.plus!r}")
+    if config.mailbox and not _MAILBOX.fullmatch(config.mailbox):
+        raise BadConfig(f"KAIRAN_MAILBOX must be one address such as school@example.jp, not {config.mailbox!r}")
+    for name in ("rate", "domain_rate", "hour_rate", "hold_s"):
         if (getattr(config, name) or 0) < 0:
             raise BadConfig(f"KAIRAN_{name.upper()} cannot be negative")
     if not abs(config.clock_offset_s) <= LONGEST_OFFSET_S:  # nan is no distance either
         raise BadConfig("KAIRAN_CLOCK_OFFSET_S moves the clock by 20 years at most")
     if config.clock_offset_s and config.smtp and not is_loopback(config.smtp):
         raise BadConfig("KAIRAN_CLOCK_OFFSET_S works only while letters go to this machine (loopback)")
-    return replace(config, base_url=config.base_url.rstrip("/"), mail_domain=config.mail_domain.lower())
+    return replace(
+        config,
+        base_url=config.base_url.rstrip("/"),
+        mail_domain=config.mail_domain.lower(),
+        mailbox=config.mailbox.lower(),
+        plus=config.plus.lower(),
+    )
 
 
 def is_loopback(url: str) -> bool:

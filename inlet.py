@@ -20,11 +20,11 @@ import clock
 import config as ground
 import models
 import tasks
-from core import inbox, organization, spool
+from core import collecting, inbox, organization, spool
 
 log = logging.getLogger("kairan.inlet")
 
-LARGEST = 25 * 2**20
+LARGEST = collecting.LARGEST
 """Octets of a mail that is taken; the mail server in front should refuse more by itself (message_size_limit)."""
 LONGEST_LINE = 2**20
 MOST_RECIPIENTS = 50
@@ -216,6 +216,14 @@ class Reader:
             raise later
 
 
+def collect(stopped: Callable[[], bool]) -> None:
+    """Read the mailbox, if the settings name one, and what was written down, until `stopped()`."""
+    reading = threading.Thread(target=Reader().run, args=(stopped,), name="reader", daemon=True)
+    reading.start()
+    collecting.Collector().run(stopped)
+    reading.join(30)
+
+
 def run(stopped: Callable[[], bool]) -> None:
     """Open the door of the settings in force and read until `stopped()`."""
     config = ground.current()
@@ -226,6 +234,6 @@ def run(stopped: Callable[[], bool]) -> None:
     door = Inlet(protocol, host, port)
     log.info("taking mail by %s on %s:%s", protocol, host, door.open())
     try:
-        Reader().run(stopped)
+        collect(stopped)
     finally:
         door.close()

@@ -108,6 +108,12 @@ class Organization(Table):
     mail_domain = CharField(default="")
     base_url = CharField(default="")
     smtp = CharField(default="")
+    road = CharField(default="")  # how mail comes back: own, relay, collected, mailbox (`core.roads`)
+    imap = CharField(default="")
+    mailbox = CharField(default="")
+    plus = BooleanField(default=False)
+    recipient_header = CharField(default="")
+    hour_rate = IntegerField(default=0)
     rate = IntegerField(default=300)
     domain_rate = IntegerField(default=120)
     hold_s = IntegerField(default=180)
@@ -731,6 +737,24 @@ class Incoming(Table):
         indexes = ((("digest", "recipient"), True), (("kind", "outcome"), False))
 
 
+class Collection(Table):
+    """How the mailbox was last read (row 1). `reason` is "" while all is well; `message` is a sentence for `say`."""
+
+    at = Moment(null=True)
+    well_at = Moment(null=True)
+    reason = CharField(default="")
+    message = CharField(default="")
+    detail = CharField(default="")
+    taken = IntegerField(default=0)
+    others = IntegerField(default=0)  # mails that were for no address of ours
+
+    @classmethod
+    def the(cls) -> "Collection":
+        """Return the one row, made on first use."""
+        found, _ = cls.get_or_create(id=1)
+        return found
+
+
 class Bucket(Table):
     """Pacing of one road: `all`, or a recipient domain. `tokens` letters may go now; nothing before `paused_until`."""
 
@@ -746,7 +770,7 @@ TABLES: tuple[type[Table], ...] = (
     MailingList, Person, Child, Membership, Terms, Applicant, Sender,
     Notice, Wording, Target, Reminder, Question, Choice,
     Delivery, Cover, Letter, Answer, Bounce, Visit,
-    Step, Job, Incoming, Bucket,
+    Step, Job, Incoming, Collection, Bucket,
 )  # fmt: skip
 
 

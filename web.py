@@ -201,6 +201,7 @@ def install(app: Flask) -> None:
     )
     app.jinja_env.globals.update(_=_, icon=icon, language=language, rights=rights, is_htmx=is_htmx, now=clock.now)
     app.jinja_env.globals.update(house=organization.Organization.the, practice=lambda: organization.settings().practice)
+    app.jinja_env.globals.update(own=lambda: organization.settings().own, mail_in=organization.mail_comes_in)
 
 
 def wanted_time(text: str) -> datetime | None:

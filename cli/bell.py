@@ -1,5 +1,7 @@
 """The part that rings: huey wakes the worker early and once a minute (law 1)."""
 
+import threading
+
 import click
 
 import tasks
@@ -12,9 +14,17 @@ from config import current
 def bell() -> None:
     """The clock: huey's consumer with one thread; started and watched by the supervisor."""
     common.end_with_the_parent()
+    if current().door is None:  # else the mail door does it
+        threading.Thread(target=_collect, name="collector", daemon=True).start()
     tasks.bell(current().data).create_consumer(
         workers=1, max_delay=1.0, graceful_signal="TERM", shutdown_timeout=30, check_worker_health=True
     ).run()
+
+
+def _collect() -> None:
+    import inlet  # the mail door is not needed to start with
+
+    inlet.collect(lambda: False)
 
 
 COMMANDS = (bell,)

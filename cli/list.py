@@ -25,7 +25,7 @@ def add(name: str, address: str, whole: bool, purpose: str) -> None:
         made = lists.add(None, name, address, whole=whole, purpose=purpose, now=clock.now())
     except lists.Refused as refused:
         fail(say("en", refused.message, **refused.values))
-    note(f"{made.name}: {made.address}@{organization.settings().mail_domain}")
+    note(f"{made.name}: {organization.settings().own.address(made.address)}")
     click.echo(made.id)
 
 

@@ -92,9 +92,9 @@ def clean_email(raw: str | None) -> str | None:
 
 def _is_ours(mail: str) -> bool:
     """Say whether mail to this address comes back to Kairan: it would go in circles."""
-    local, _, domain = mail.lower().rpartition("@")
-    if domain != organization.settings().mail_domain:
-        return False
+    local = organization.settings().own.local(mail)
+    if not local:
+        return local is not None  # the mailbox itself; anybody else's
     return address.reserved(local) or MailingList.select().where(MailingList.address == local).exists()
 
 

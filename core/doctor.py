@@ -19,7 +19,7 @@ from config import Config
 from core.organization import Settings
 from mail import sign
 from mail.deliver import Connection, Unreachable
-from models import Letter
+from models import Collection, Letter
 from words import N_
 
 TIMEOUT_S = 3.0
@@ -65,7 +65,12 @@ def examine(config: Config, force: Settings, now: datetime) -> dict:
 
 
 def records(config: Config, force: Settings, ask: Ask) -> Iterator[Record]:
-    """Return the records to publish for the mail domain, each compared with what is found."""
+    """Return the records to publish for the mail domain, each compared with what is found.
+
+    With one mailbox at a provider there are none: the domain, and the signature, are the provider's.
+    """
+    if force.own.mailbox:
+        return
     domain, host = force.mail_domain, _host(force)
     key = sign.record(config.key("dkim.pem"))
     yield _txt(ask, "dkim", f"{config.dkim_selector}._domainkey.{domain}", key, lambda found: _same_key(found, key))
@@ -139,6 +144,7 @@ def _text(answer: object, kind: str) -> str:
 def checks(config: Config, force: Settings, now: datetime) -> Iterator[Check]:
     """Examine mail server, clock, disk, queue and addresses."""
     yield _server(force)
+    yield _incoming(force)
     free = shutil.disk_usage(config.data).free
     advice = "" if free > LOW_DISK else N_("Make room: less than 500 MB are free.")
     yield Check("disk", free > LOW_DISK, f"{free // 2**20} MB", advice)
@@ -161,6 +167,18 @@ def _server(force: Settings) -> Check:
     finally:
         road.close()
     return Check("smtp", True, force.route.shown(), "")
+
+
+def _incoming(force: Settings) -> Check:
+    """Say how mail comes in: by the mail door, out of a mailbox, or not at all."""
+    if force.box is None:
+        advice = "" if force.door else N_("Mail does not come in: bounces, replies and posts are not seen.")
+        return Check("incoming", force.door or None, "inlet" if force.door else "", advice)
+    state = Collection.the()
+    if state.reason:
+        found = f"{force.box.shown()}: {state.detail}" if state.detail else force.box.shown()
+        return Check("incoming", False, found, state.message)
+    return Check("incoming", True if state.well_at else None, force.box.shown(), "")
 
 
 def _queue(now: datetime) -> Check:

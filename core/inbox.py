@@ -8,11 +8,11 @@ bytes to the same recipient change nothing the second time. What fails three tim
 import logging
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import config as ground
-from core import bounces, history, joining, leaving_by_mail, limits, posting, replies, senders, spool
+from core import bounces, history, joining, leaving_by_mail, limits, organization, posting, replies, senders, spool
 from core.filing import Later, Result
 from core.organization import Settings, settings
 from core.posting import Post
@@ -41,13 +41,17 @@ lookup: domains.Lookup | None = None
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One of our addresses: its road, the local part, and of which list or letter; `code` of a joining address."""
+    """One of our addresses: its road, the local part, and of which list or letter; `code` of a joining address.
+
+    `guessed`: taken from To or Cc, since nothing says for whom the mail really came.
+    """
 
     kind: str
     local: str
     list: MailingList | None = None
     letter: int | None = None
     code: str = ""
+    guessed: bool = False
 
     @property
     def marked(self) -> bool:
@@ -58,9 +62,11 @@ class Place:
 def find(recipient: str) -> Place | None:
     """Return which of our addresses this is; None if there is no such address (it is refused at the door)."""
     force = settings()
-    local, _, domain = recipient.strip().strip("<>").lower().rpartition("@")
-    if domain != force.mail_domain or not local:
+    local = force.own.local(recipient)
+    if local is None:
         return None
+    if not local or addresses.key(recipient.strip("<> ")) == organization.collecting_address(force):
+        return Place("mailbox", local)
     for kind, road in _ROADS:
         if (match := road.fullmatch(local)) and (place := _FINDERS[kind](kind, local, match, force)):
             return place
@@ -98,6 +104,19 @@ _FINDERS: dict[str, Callable[[str, str, re.Match[str], Settings], Place | None]]
     "leave": _list_place,
     "post": _list_place,
 }
+
+
+def _really(place: Place, mail: Mail) -> Place:
+    """Return where a mail to the mailbox itself belongs: to the letter that it answers, or to the one address named.
+
+    The mailbox's server did not say for whom it came. To and Cc are only a guess, so what is posted by it is held.
+    """
+    if place.kind != "mailbox":
+        return place
+    if mail.about is not None and mail.visitor == "person":
+        return Place("reply", place.local, letter=mail.about)
+    named = [found for one in sorted(mail.named) if (found := find(one)) and found.kind != "mailbox"]
+    return replace(named[0], guessed=True) if len(named) == 1 else place
 
 
 # ── one mail ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -151,6 +170,7 @@ def _quarantine(row: Incoming, raw: bytes, why: str) -> Incoming:
 def _act(row: Incoming, place: Place, envelope: str, raw: bytes, now: datetime) -> Incoming:
     """Read, prove, then act and file in one transaction."""
     mail = look(raw, envelope, settings())
+    place = _really(place, mail)
     handler = _handler(place, mail)
     proof = _proof(place, mail, handler)
     with limits.taken_back_on_failure(), db.atomic():
@@ -229,7 +249,7 @@ def _reply(place: Place, mail: Mail, proof: Proof, now: datetime) -> Result:
 
 
 def _house(place: Place, mail: Mail, proof: Proof, now: datetime) -> Result:
-    senders.tell_administrators(place.local, mail.address, mail.subject, now)
+    senders.tell_administrators(settings().own.address(place.local), mail.address, mail.subject, now)
     return Result("house", "held", "", show=True, keep=True)
 
 
@@ -238,12 +258,17 @@ def _join(place: Place, mail: Mail, proof: Proof, now: datetime) -> Result:
     if not mail.address:
         return Result("join", "dropped", "two senders", place.list, keep=True)
     signs = len(mail.subject.strip()) + len(mail.text.strip())
-    if f"{place.local}@{settings().mail_domain}" not in mail.named:
+    if not _names(place, mail):
         proof = Proof(forged=proof.forged)  # a genuine mail to somebody else, sent here by whoever got it
     return joining.take(
         place.list, mail.address, mail.envelope, signs, proof, now, code=place.code,
         message_id=mail.arrival.message_id,
     )  # fmt: skip
+
+
+def _names(place: Place, mail: Mail) -> bool:
+    """Say whether a mail itself names the address to which it came, so that its signature speaks for this place."""
+    return addresses.key(settings().own.address(place.local)) in mail.named
 
 
 def _leave(place: Place, mail: Mail, proof: Proof, now: datetime) -> Result:
@@ -261,7 +286,7 @@ def _post(place: Place, mail: Mail, proof: Proof, now: datetime) -> Result:
         return senders.stranger(place.list, mail.address, mail.subject, proof, now)
     if not proof.unsure:
         senders.saw(sender, proof, now)
-    named = f"{place.local}@{settings().mail_domain}" in mail.named
+    named = _names(place, mail) and not place.guessed
     post = Post(mail.address, mail.subject, mail.text, mail.about is not None, named, mail.attachments)
     return posting.take(place.list, sender, post, proof, now)
 
@@ -270,6 +295,7 @@ _OTHERS: dict[str, Handler] = {"machine": _report, "loop": _loop, "automatic": _
 _PEOPLE: dict[str, Handler] = {
     "reply": _reply,
     "house": _house,
+    "mailbox": _house,
     "join": _join,
     "leave": _leave,
     "post": _post,
@@ -288,8 +314,13 @@ def again(row: Incoming, now: datetime) -> bool:
     change = {"outcome": "failed", "attempts": TRIES - 1}
     if not Incoming.update(**change).where(Incoming.id == row.id, Incoming.outcome == "quarantined").execute():
         return False
-    done = handle(raw, row.envelope_sender, f"{row.recipient}@{settings().mail_domain}", now)
+    done = handle(raw, row.envelope_sender, _address(row.recipient), now)
     return done is not None and done.outcome != "quarantined"
+
+
+def _address(local: str) -> str:
+    own = settings().own
+    return own.address(local) if local else own.mailbox
 
 
 def forget(now: datetime) -> int:

@@ -54,7 +54,12 @@ def is_in(child: int, mailing_list: MailingList) -> bool:
 
 def address(mailing_list: MailingList, code: str, domain: str) -> str:
     """Return the address for a blank mail; without a code the list's plain one."""
-    return f"{mailing_list.address}-join{'-' if code else ''}{code}@{domain}"
+    return f"{local(mailing_list, code)}@{domain}"
+
+
+def local(mailing_list: MailingList, code: str) -> str:
+    """Return the local part of the address for a blank mail."""
+    return f"{mailing_list.address}-join{'-' if code else ''}{code}"
 
 
 def link(mailing_list: MailingList, code: str, base_url: str) -> str:

@@ -31,7 +31,7 @@ def preview(mailing_list: MailingList) -> tuple[str, str]:
     force = settings()
     values = {
         "list": mailing_list.name,
-        "from": f"{mailing_list.address}@{force.mail_domain}",
+        "from": force.own.sender(mailing_list.address),
         "greeting": f"{mailing_list.greeting.strip()}\n\n" if mailing_list.greeting.strip() else "",
         "terms": consent.text(mailing_list, force.language),
         "url": f"{force.base_url}/p/…",
@@ -62,7 +62,7 @@ def _values(mailing_list: MailingList, person: Person) -> dict[str, str]:
     force = settings()
     return {
         "list": mailing_list.name,
-        "from": f"{mailing_list.address}@{force.mail_domain}",
+        "from": force.own.sender(mailing_list.address),
         "to_name": person.name,
         "leave": f"{force.base_url}/mail/leave/{reader_marks.place_mark(person, mailing_list, force)}",
     }
@@ -81,7 +81,7 @@ def _send(kind: str, person: Person, values: dict[str, str], now: datetime) -> N
 def ask(wish: Wish, language: str, now: datetime) -> None:
     """Send the letter with the link. The link names the letter, so that no address stands in it."""
     force = settings()
-    values = {"list": wish.list.name, "from": f"{wish.list.address}@{force.mail_domain}", "to_name": ""}
+    values = {"list": wish.list.name, "from": force.own.sender(wish.list.address), "to_name": ""}
     letter = service.send(
         "join", address=wish.address, language=language, values=values, now=now, urgent=False, useful_s=USEFUL_S
     )

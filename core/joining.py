@@ -60,7 +60,7 @@ def take(
         clean = addresses.clean(address)
     except addresses.BadAddress:
         return Result("join", "dropped", "address", mailing_list)
-    if addresses.domain(clean) == settings().mail_domain:
+    if settings().own.has(clean):
         return Result("join", "dropped", "our own address", mailing_list)
     if proof.forged:
         return Result("join", "silent", "forged", mailing_list, show=True)

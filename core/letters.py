@@ -12,7 +12,7 @@ from core.audience import Recipient
 from core.claiming import Claimed, of_row
 from core.organization import Settings
 from core.stamps import given_name
-from mail.compose import Form, Prepared, Reader, prepare
+from mail.compose import MARK, Form, Prepared, Reader, prepare
 from models import Delivery, Letter, MailingList, Notice, User
 from words import N_
 
@@ -51,7 +51,8 @@ def notice_form(
         contact=force.contact,
         postal=force.postal,
         from_name=from_name(force.name, sender_name or notice.signed, language),
-        from_address=f"{local}@{force.mail_domain}",
+        from_address=force.own.sender(local),
+        reply_base=reply_base(force),
         mail_domain=force.mail_domain,
         base_url=force.base_url,
         secret=force.secret,
@@ -71,6 +72,11 @@ def subject_again(subject: str, language: str) -> str:
     if subject.startswith(tuple(marks)):
         return subject
     return words.say(language, AGAIN, subject=subject)
+
+
+def reply_base(force: Settings) -> str:
+    """Return the address of replies with a place for the letter's mark; the plain mailbox where there is no other."""
+    return force.own.address(f"r-{MARK}")
 
 
 def from_name(organization: str, sender: str, language: str) -> str:
@@ -95,7 +101,8 @@ def service_form(letter: Claimed | Letter, force: Settings) -> Form:
         contact=force.contact,
         postal=force.postal,
         from_name=force.name or "Kairan",
-        from_address=f"postmaster@{force.mail_domain}",
+        from_address=force.own.sender("postmaster"),
+        reply_base=reply_base(force),
         mail_domain=force.mail_domain,
         base_url=force.base_url,
         secret=force.secret,

@@ -261,7 +261,7 @@ def _usable(typed: str) -> str:
         clean = addresses.clean(typed)
     except addresses.BadAddress as wrong:
         raise Refused("address", wrong.message) from wrong
-    if addresses.domain(clean) == organization.settings().mail_domain:
+    if organization.settings().own.has(clean):
         raise Refused("address", N_("This is an address of Kairan itself, so it cannot be a member."))
     return clean
 

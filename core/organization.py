@@ -5,6 +5,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from playhouse import migrations
 
@@ -12,7 +13,9 @@ import clock
 import config as ground
 import models
 from core import history
+from mail.box import Box
 from mail.deliver import Route
+from mail.own import Own, id_domain
 from mail.sign import make_key
 from models import Organization, User
 
@@ -21,8 +24,10 @@ from models import Organization, User
 class Settings:
     """What is in force now: the environment and `kairan.toml` win over the Organization row.
 
-    `rate` and `domain_rate` are letters a minute (0: no limit), `hold_s`, `hold_urgent_s`, `late_s` seconds.
-    `route` is None while letters go to the outbox (practice). `fixed` names what a restart alone can change.
+    `rate` and `domain_rate`: letters a minute, `hour_rate`: an hour (0: no limit); `hold_s`, `hold_urgent_s`, `late_s`:
+    seconds. `route` is None while letters go to the outbox (practice). `own`: our addresses; `mail_domain`: of our
+    Message-IDs, and of all addresses unless there is one mailbox only. `road`: how mail comes back; `box`: the mailbox
+    that is read, None if none; `door`: whether the mail door is open. `fixed` names what a restart alone can change.
     """
 
     name: str
@@ -32,13 +37,24 @@ class Settings:
     mail_domain: str
     base_url: str
     route: Route | None
+    road: str
+    own: Own
+    box: Box | None
+    recipient_header: str
+    door: bool
     rate: int
     domain_rate: int
+    hour_rate: int
     hold_s: int
     hold_urgent_s: int
     late_s: int
     secret: bytes
     fixed: frozenset[str]
+
+    @property
+    def takes_mail(self) -> bool:
+        """Say whether mail to our addresses reaches us; while practising everything is shown as it will be."""
+        return self.practice or (self.box is not None if self.road in ("collected", "mailbox") else self.door)
 
     @property
     def practice(self) -> bool:
@@ -49,26 +65,69 @@ class Settings:
 def settings() -> Settings:
     """Put the environment, the file and the Organization row together. Read anew for each notice."""
     config, row = ground.current(), Organization.the()
-    fixed = {
-        name for name in ("mail_domain", "base_url", "smtp", "rate", "domain_rate", "hold_s") if _given(config, name)
-    }
-    smtp = config.smtp or row.smtp
+    smtp, imap, road = config.smtp or row.smtp, config.imap or row.imap, config.road or row.road
+    reads_box = road in ("collected", "mailbox")
+    own = _own(config, row, road)
     return Settings(
         name=row.name,
         postal=row.postal,
         contact=row.contact,
         language=row.language,
-        mail_domain=config.mail_domain or row.mail_domain or "kairan.invalid",
+        mail_domain=own.id_domain,
         base_url=config.base_url or row.base_url or f"http://{config.http}",
         route=Route.parse(smtp) if smtp else None,
+        road=road or "own",
+        own=own,
+        box=Box.parse(imap) if imap and reads_box else None,
+        recipient_header=config.recipient_header or row.recipient_header,
+        door=config.door is not None,
         rate=row.rate if config.rate is None else config.rate,
         domain_rate=_domain_rate(config, row),
+        hour_rate=_hour_rate(config, row),
         hold_s=row.hold_s if config.hold_s is None else config.hold_s,
         hold_urgent_s=row.hold_urgent_s if config.hold_s is None else min(config.hold_s, row.hold_urgent_s),
         late_s=row.late_s,
         secret=config.key("secret"),
-        fixed=frozenset(fixed),
+        fixed=frozenset(name for name in _FIXABLE if _given(config, name)),
     )
+
+
+_FIXABLE = (
+    *("mail_domain", "base_url", "smtp", "rate", "domain_rate", "hour_rate", "hold_s"),
+    *("road", "imap", "mailbox", "plus", "recipient_header"),
+)
+
+
+def _own(config: ground.Config, row: Organization, road: str) -> Own:
+    """Return our addresses: of a whole domain, or with one mailbox only what stands behind its plus."""
+    mailbox = config.mailbox or row.mailbox
+    if road == "mailbox" and mailbox:
+        host = urlsplit(config.base_url or row.base_url).hostname or ""
+        plus = config.plus == "yes" if config.plus else row.plus
+        return Own(mailbox.rpartition("@")[2], id_domain(mailbox, host), mailbox, plus)
+    domain = config.mail_domain or row.mail_domain or "kairan.invalid"
+    return Own(domain, domain)
+
+
+def mail_comes_in() -> bool:
+    """Say whether people can post, join and leave by mail as this installation is set."""
+    force = settings()
+    return force.takes_mail and force.own.many
+
+
+def collecting_address(force: Settings) -> str:
+    """Return the address of the mailbox that is read, "" if there is none or it is not known."""
+    if force.box is None:
+        return ""
+    user = force.box.user.lower() if "@" in force.box.user else ""
+    return ground.current().mailbox or Organization.the().mailbox or user
+
+
+def _hour_rate(config: ground.Config, row: Organization) -> int:
+    """Return the letters an hour (0: no limit); KAIRAN_RATE=0 alone lifts it, as it does the domains' limit."""
+    if config.hour_rate is not None:
+        return config.hour_rate
+    return 0 if config.rate == 0 else row.hour_rate
 
 
 def _domain_rate(config: ground.Config, row: Organization) -> int:

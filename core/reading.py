@@ -58,7 +58,7 @@ class Mail:
 def look(raw: bytes, envelope: str, force: Settings) -> Mail:
     """Read a mail. envelope: its sender, "" for machines."""
     arrival = read(raw)
-    found = gate.look(arrival, envelope, gate.House(force.mail_domain))
+    found = gate.look(arrival, envelope, gate.House(force.mail_domain, mailbox=force.own.mailbox))
     about = _mark(" ".join((*arrival.in_reply_to, *arrival.references)), force)
     if about is None and found.visitor == "machine":
         about = _mark(f"{raw[:SEARCHED].decode('latin-1')} {arrival.text}", force)

@@ -9,6 +9,7 @@ from core.roster_draft import Draft, Line
 from core.roster_known import Known
 from core.roster_words import Note, lossy, same_name
 from mail import address as addresses
+from mail.own import Own
 from models import Child, Person
 from words import N_
 
@@ -19,7 +20,7 @@ Lines = list[tuple[Line, Row]]
 class Judge:
     """Say which lines cannot be read at all; keep the key of the clean address of the others by line."""
 
-    own_domain: str
+    own: Own
     keys: dict[int, str] = field(default_factory=dict)
 
     def passes(self, line: Line, row: Row) -> bool:
@@ -43,7 +44,7 @@ class Judge:
             row.address = addresses.clean(row.address)
         except addresses.BadAddress as wrong:
             return Note(wrong.message)
-        if addresses.domain(row.address) == self.own_domain:
+        if self.own.has(row.address):
             return Note(N_("This is an address of Kairan itself, so it cannot be a member."))
         self.keys[row.number] = addresses.key(row.address)
         return None

@@ -29,7 +29,7 @@ def plan(mailing_list: MailingList, sheet: Sheet, mapping: tuple[str, ...], now:
 def plan_rows(mailing_list: MailingList, rows: list[Row], now: datetime, route: str = "file") -> Plan:
     """Work out what registering these rows in a list would do."""
     made = Plan(mailing_list.id, now, [Line(row.number, row.name, row.child_name) for row in rows])
-    judge = Judge(organization.settings().mail_domain)
+    judge = Judge(organization.settings().own)
     good = [(line, row) for line, row in zip(made.lines, rows, strict=True) if judge.passes(line, row)]
     known = load(mailing_list, [row for _, row in good], judge.keys.values())
     People(known, judge.keys).find(good)

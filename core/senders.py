@@ -69,7 +69,7 @@ def _usable(mailing_list: MailingList, typed: str, but: int = 0) -> str:
         clean = addresses.clean(typed)
     except addresses.BadAddress as wrong:
         raise Refused("address", wrong.message) from wrong
-    if addresses.domain(clean) == settings().mail_domain:
+    if settings().own.has(clean):
         raise Refused("address", N_("This is an address of Kairan itself, so it cannot post."))
     same = (Sender.list == mailing_list) & (Sender.address_key == addresses.key(clean)) & (Sender.id != but)
     if Sender.select().where(same).exists():
@@ -129,7 +129,7 @@ def _to(sender: Sender, kind: str, now: datetime) -> None:
     values = {
         "to_name": sender.name,
         "list": mailing_list.name,
-        "address": f"{mailing_list.address}@{force.mail_domain}",
+        "address": force.own.address(mailing_list.address),
         "sender": sender.id,
     }
     service.send(

@@ -243,7 +243,7 @@ class Sender:
 
     def _send_bytes(self, connection: Connection, letter: Claimed, desk: Desk, bare: bool) -> Reply:
         raw = self._written(letter, desk, bare)
-        sender = addresses.return_path(letter.id, desk.force.secret, desk.force.mail_domain)
+        sender = desk.force.own.return_path(letter.id, desk.force.secret)
         return connection.send(sender, rcpt_form(letter.address, bare), raw)
 
     def _written(self, letter: Claimed, desk: Desk, bare: bool) -> bytes:
@@ -305,6 +305,8 @@ class Sender:
         return self._catcher_route
 
     def _sign(self, raw: bytes, force: Settings) -> bytes:
+        if force.own.mailbox:
+            return raw  # the domain is the provider's, and so is its signature
         if self._signer is None or self._signs_for != force.mail_domain:
             self._signer = Signer(self._config.dkim_selector, force.mail_domain, self._config.key("dkim.pem"))
             self._signs_for = force.mail_domain

@@ -18,6 +18,8 @@ from words import say
 
 _RULE = "─" * 16
 _TOKEN = html_part.TOKEN
+MARK = "{mark}"
+"""Stands for a letter's mark in its reply address."""
 _JAPAN = timezone(timedelta(hours=9))  # Asia/Tokyo has no summer time (RFC 5322 3.3 wants the offset alone)
 _IN_HEADER = re.compile(r"[!-~]+")
 _TO = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9.-]{1,253}")
@@ -44,8 +46,9 @@ class Form:
     own address, `postmaster@` for service letters. base_url: without slash at its end. secret: for
     marks. list_name, list_id: "" for service letters, which then have no List headers and no leave
     link. leave_address: the list's `-leave` address, offered beside one-click if given. reply_to: an
-    own address that its owner ticked; None = the letter's own `r-` address. automatic: nobody pressed
-    "send" for it (RFC 3834). asks: questions; with any, an HTML part of the same words is made (decision 10).
+    own address that its owner ticked; None = the letter's own `r-` address, which `reply_base` names with MARK
+    for the letter's mark ("": at the mail domain). automatic: nobody pressed "send" for it (RFC 3834). asks:
+    questions; with any, an HTML part of the same words is made (decision 10).
     """
 
     language: str
@@ -66,6 +69,7 @@ class Form:
     asks: tuple[Ask, ...] = ()
     footer: bool = True
     reply_to: str | None = None
+    reply_base: str = ""
     urgent: bool = False
     automatic: bool = False
 
@@ -112,6 +116,7 @@ class Prepared:
         self._list = _list_headers(form).split(_TOKEN)
         self._rest = _rest(form)
         self._html = html_part.Page(form.language, form.text, _shown(form)) if form.asks else None
+        self._reply_base = _safe(form.reply_base or f"r-{MARK}@{form.mail_domain}")
 
     def letter(self, reader: Reader) -> bytes:
         """Return the whole mail, lines ended by CRLF, ready to be signed. Raises BadAddress."""
@@ -164,7 +169,7 @@ class Prepared:
 
     def _reply_to(self, mark: str) -> str:
         own = self._form.reply_to
-        return address.quoted(own) if own else f"r-{mark}@{self._form.mail_domain}"
+        return address.quoted(own) if own else self._reply_base.replace(MARK, mark)
 
 
 def _fixed_subject(cut: list[merge.Piece]) -> str:

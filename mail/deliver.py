@@ -88,7 +88,7 @@ class Route:
         user, password = unquote(parts.username or ""), unquote(parts.password or "")
         if bool(user) != bool(password):
             raise BadRoute(N_("A mail server that wants a login needs both user and password."))
-        if user and security == "none" and not _is_loopback(parts.hostname):
+        if user and security == "none" and not is_loopback(parts.hostname):
             raise BadRoute(N_("A password must not travel in the open: use smtp+starttls:// or smtps://."))
         return cls(parts.hostname, port or usual, security, user, password)
 
@@ -101,10 +101,11 @@ class Route:
     @property
     def is_loopback(self) -> bool:
         """Tell whether letters stay on this machine, as far as the route goes."""
-        return _is_loopback(self.host)
+        return is_loopback(self.host)
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Tell whether a host is this machine itself."""
     if host == "localhost":
         return True
     try:
@@ -299,7 +300,7 @@ def _connected(route: Route, hello: str, timeout: float) -> smtplib.SMTP:
     """Connect and hear the greeting."""
     try:
         if route.security == "tls":
-            secure = _context(route)
+            secure = tls(route.host)
             return smtplib.SMTP_SSL(route.host, route.port, hello, timeout=timeout, context=secure)
         return smtplib.SMTP(route.host, route.port, hello, timeout=timeout)
     except ssl.SSLError as fault:
@@ -311,10 +312,10 @@ def _connected(route: Route, hello: str, timeout: float) -> smtplib.SMTP:
         raise Unreachable(message, "connect", str(fault)) from fault
 
 
-def _context(route: Route) -> ssl.SSLContext:
+def tls(host: str) -> ssl.SSLContext:
     """Return TLS settings: certificates are checked, but on this machine itself."""
     context = ssl.create_default_context()
-    if route.is_loopback:
+    if is_loopback(host):
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
@@ -329,7 +330,7 @@ def _greet(smtp: smtplib.SMTP) -> None:
 
 def _start_tls(smtp: smtplib.SMTP, route: Route) -> None:
     try:
-        smtp.starttls(context=_context(route))
+        smtp.starttls(context=tls(route.host))
     except (OSError, smtplib.SMTPException) as fault:  # ssl.SSLError is an OSError
         raise _insecure(fault) from fault
     _greet(smtp)

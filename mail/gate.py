@@ -19,10 +19,14 @@ MOST_HOPS = 25
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """What our own mails show. domain: of all our addresses; list_ids: of our lists, as in List-Id, lower case."""
+    """What our own mails show. domain: of all our addresses; list_ids: of our lists, as in List-Id, lower case.
+
+    mailbox: the one address from which all our mails come, if there is one, "" else.
+    """
 
     domain: str
     list_ids: frozenset[str] = frozenset()
+    mailbox: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +65,15 @@ def _loop(arrival: Arrival, sender: str, house: House) -> str:
         return "list-id"
     if _within(arrival.message_id.rpartition("@")[2].lower(), ours):
         return "message-id"
-    if _within(sender.rpartition("@")[2].lower(), ours):
+    if _within(sender.rpartition("@")[2].lower(), ours) or _is_mailbox(sender, house.mailbox):
         return "own-sender"
     return "hops" if arrival.received >= MOST_HOPS else ""
+
+
+def _is_mailbox(sender: str, mailbox: str) -> bool:
+    """Tell whether an address is our one mailbox, or stands behind its plus."""
+    name, _, domain = sender.lower().rpartition("@")
+    return bool(mailbox) and f"{name.partition('+')[0]}@{domain}" == mailbox.lower()
 
 
 def _list_id(value: str) -> str:

@@ -6,7 +6,7 @@ from flask_login import current_user
 import clock
 from blueprints.lists import bp, charge, imports
 from blueprints.lists.forms import ListForm
-from core import approvals, directory, history, lists, members, organization, roster
+from core import approvals, directory, history, lists, members, roster
 from models import MailingList, Person
 from web import _, answer, blame, go, language, needs, own_list, page_of, rights, row_number, told
 from words import N_
@@ -21,11 +21,7 @@ ACTIONS = ("stop", "resume", "approve", "remove")
 def index() -> Answer:
     """Show the lists that the user may see, the own practice list last."""
     found = list(rights().lists("view"))
-    return answer("lists/index.html", lists=found, counts=lists.counts_of(one.id for one in found), domain=_domain())
-
-
-def _domain() -> str:
-    return organization.settings().mail_domain
+    return answer("lists/index.html", lists=found, counts=lists.counts_of(one.id for one in found))
 
 
 @bp.route("/new", methods=["GET", "POST"])
@@ -48,7 +44,7 @@ def new() -> Answer:
         else:
             told(N_("The list is there. Now its members can come in."))
             return go("lists.show", number=made.id)
-    return answer("lists/new.html", status=422 if form.errors else 200, form=form, domain=_domain())
+    return answer("lists/new.html", status=422 if form.errors else 200, form=form)
 
 
 @bp.get("/<int:number>")
@@ -67,7 +63,6 @@ def show(number: int) -> Answer:
         "lists/show.html",
         "lists/_members.html",
         list=mailing_list,
-        domain=_domain(),
         wish=wish,
         found=page,
         rows=directory.rows(mailing_list, page.rows),
@@ -153,9 +148,7 @@ def settings(number: int) -> Answer:
         else:
             told(N_("Saved."))
             return go("lists.show", number=number)
-    return answer(
-        "lists/settings.html", status=422 if form.errors else 200, form=form, list=mailing_list, domain=_domain()
-    )
+    return answer("lists/settings.html", status=422 if form.errors else 200, form=form, list=mailing_list)
 
 
 @bp.route("/<int:number>/close", methods=["GET", "POST"])

@@ -70,7 +70,7 @@ def advice(number: int) -> Answer:
         "members/guidance.html",
         person=person,
         found=found,
-        domain=organization.settings().mail_domain,
+        domain=organization.settings().own.shown,
         school=organization.settings(),
     )
 

@@ -5,7 +5,7 @@ from flask_login import current_user
 
 import clock
 from blueprints.senders.forms import DoorForm, SenderForm
-from core import organization, senders
+from core import senders
 from models import MailingList, Sender
 from web import answer, blame, go, own_list, told
 from words import N_
@@ -36,7 +36,6 @@ def _page(mailing_list: MailingList, form: SenderForm, door: DoorForm, status: i
         managers=senders.managers_of(mailing_list),
         form=form,
         door=door,
-        domain=organization.settings().mail_domain,
     )
 
 

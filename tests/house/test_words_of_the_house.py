@@ -25,7 +25,7 @@ PRODUCT = (
     "mail",
     "cli",
 )
-WORKER_LOOPS = {"core/sending.py", "inlet.py", "core/inbox.py", "cli/deliver.py", "mail/proof.py"}
+WORKER_LOOPS = {"core/collecting.py", "core/sending.py", "inlet.py", "core/inbox.py", "cli/deliver.py", "mail/proof.py"}
 """The worker loop and the mail door, where any exception is caught: they record it, put the work off and go on."""
 
 

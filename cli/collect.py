@@ -1,0 +1,29 @@
+"""`flask collect`: read the mailbox once, now, and handle what came."""
+
+import click
+
+import clock
+import inlet
+from cli import common
+from core import collecting, organization
+from mail.imap import Closed
+
+
+@click.command()
+@common.in_the_house
+def collect() -> None:
+    """Take what lies in the mailbox (KAIRAN_IMAP) and handle it; print how many mails there were."""
+    box = organization.settings().box
+    if box is None:
+        common.fail("There is no mailbox to read: set one under More → How mail goes and comes, or KAIRAN_IMAP.")
+    try:
+        number = collecting.look_once(box, clock.now())
+    except collecting.Busy:
+        common.fail("Kairan is running and reads the mailbox by itself.")
+    except Closed as trouble:
+        common.fail(f"{trouble.message} ({trouble.detail})" if trouble.detail else trouble.message)
+    inlet.Reader().step()
+    click.echo(number)
+
+
+COMMANDS = (collect,)

@@ -1,0 +1,217 @@
+"""Mail read from a real Dovecot mailbox: the roads of the mail door (T-15, T-27, T-30, D-37; design 2c)."""
+
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import clock
+import config as ground
+from core import collecting, doctor, inbox, organization, spool
+from core.organization import settings
+from inlet import Reader
+from mail.address import message_id
+from mail.box import Box
+from mail.imap import ASIDE, NOT_OURS, Closed, Reading
+from models import Collection, Incoming, Letter, Membership, Notice, Organization, Person, Sender, db
+from tests import cast_notices
+from tests.cast_mail import DOMAIN, dns, mail, signed
+from tests.core.test_inbox import dsn
+from tests.mail.servers import certificate
+from tests.parts import until
+from tests.real.mailbox import dovecot
+
+pytestmark = [pytest.mark.xdist_group("real"), pytest.mark.timeout(120)]
+
+LIST = f"1nen1kumi@{DOMAIN}"
+JOIN = f"1nen1kumi-join@{DOMAIN}"
+
+
+def came(raw: bytes, to: str, envelope: str = "x@example.jp") -> bytes:
+    """Return a mail as Postfix lays it into a catch-all mailbox."""
+    head = f"Return-Path: <{envelope}>\r\nX-Original-To: {to}\r\nDelivered-To: kairan@{DOMAIN}\r\n"
+    return head.encode() + b"Received: from a\r\n\tby mx; Sun, 22 Nov 2026 09:00:00 +0900\r\n" + raw
+
+
+@pytest.fixture
+def box(tmp_path, school, monkeypatch):
+    """A mailbox that collects the whole domain."""
+    monkeypatch.setattr(inbox, "lookup", dns("example.jp"))
+    with dovecot(tmp_path / "imap") as made:
+        ground.use(replace(ground.current(), road="collected", imap=made.url, mailbox=f"kairan@{DOMAIN}"))
+        yield made
+
+
+def read() -> int:
+    """Take what lies there and handle it."""
+    number = collecting.look_once(settings().box, clock.now())
+    Reader().step()
+    return number
+
+
+def test_posts_joins_and_bounces_come_by_the_mailbox(school, box):
+    """T-30, T-27, D-37: byte for byte, so that signatures hold; handled mail is moved into a folder."""
+    Sender.create(list=school.lists["1-1"], address="hanako@example.jp", address_key="hanako@example.jp", name="花子")
+    sent = cast_notices.send([school.lists["1-1"]], by=school.users["花子"], subject="運動会")
+    letter = Letter.get(Letter.delivery == sent.deliveries["青山 健太"])
+    report = dsn(letter)
+    path = settings().own.return_path(letter.id, settings().secret)
+    box.put(came(signed(mail("hanako@example.jp", LIST, "練習中止", "雨です。\n"), "example.jp"), LIST), "1.a")
+    box.put(came(signed(mail("new@example.jp", JOIN), "example.jp"), JOIN, "new@example.jp"), "2.b")
+    box.put(came(report, path, ""), "3.c")
+    box.put(came(mail("x@example.jp", "n", "a", "b"), f"nobody@{DOMAIN}"), "4.d")
+    assert read() == 4
+    assert {row.kind: row.outcome for row in Incoming.select()} == {"post": "done", "join": "done", "bounce": "done"}
+    assert Incoming.get(Incoming.kind == "post").reason == "dkim"
+    assert Membership.select().join(Person).where(Person.address == "new@example.jp").get().state == "active"
+    assert Person.get_by_id(letter.person_id).address_state == "bounced"
+    assert (box.lying(), box.lying(ASIDE), box.lying(NOT_OURS)) == (0, 3, 1)
+    state = Collection.the()
+    assert (state.reason, state.taken, state.others) == ("", 3, 1)
+    assert read() == 0
+
+
+def test_the_same_mail_seen_twice_changes_nothing(school, box, monkeypatch):
+    """The connection broke between writing down and moving aside."""
+    Sender.create(list=school.lists["1-1"], address="hanako@example.jp", address_key="hanako@example.jp")
+    box.put(came(signed(mail("hanako@example.jp", LIST, "練習", "本文\n"), "example.jp"), LIST), "1.a")
+
+    def cut(self, uid, folder):
+        raise Closed("cut", "broken")
+
+    with monkeypatch.context() as once, pytest.raises(Closed):
+        once.setattr(Reading, "aside", cut)
+        read()
+    Reader().step()
+    assert Collection.the().reason == "broken" and box.lying() == 1
+    assert read() == 1 and Notice.select().where(Notice.route == "mail").count() == 1
+    assert Collection.the().reason == ""
+
+
+def test_a_mail_that_is_too_large_is_not_fetched(school, box, monkeypatch):
+    monkeypatch.setattr(collecting, "LARGEST", 1000)
+    box.put(came(mail("x@example.jp", LIST, "a", "b" * 2000), LIST), "1.a")
+    assert read() == 1 and box.lying(NOT_OURS) == 1 and not spool.waiting()
+
+
+def test_with_one_mailbox_replies_and_bounces_are_known_by_the_letter(school, box):
+    """T-18, D-37: no address of our own but the mailbox; a reply names our Message-ID, a report returns it."""
+    ground.use(
+        replace(ground.current(), road="mailbox", mailbox=f"kairan@{DOMAIN}", base_url="https://pages.school.example")
+    )
+    own = settings().own
+    assert own.return_path(1, b"") == own.address("r-x") == f"kairan@{DOMAIN}"
+    sent = cast_notices.send([school.lists["1-1"]], by=school.users["花子"], subject="運動会")
+    letter = Letter.get(Letter.delivery == sent.deliveries["青山 健太"])
+    ours = message_id(letter.id, settings().secret, settings().mail_domain)
+    assert ours.endswith("@pages.school.example>")
+    head = b"Return-Path: <p@example.jp>\r\nReceived: from a\r\n\tby mx; Sun\r\n"
+    box.put(head + mail("p@example.jp", f"kairan@{DOMAIN}", "Re: 運動会", "行きます", In_Reply_To=ours), "1.a")
+    report = dsn(letter).replace(message_id(letter.id, settings().secret, DOMAIN).encode(), ours.encode())
+    box.put(head.replace(b"<p@example.jp>", b"<>") + report, "2.b")
+    box.put(head + mail("q@example.jp", f"kairan@{DOMAIN}", "質問", "行事はいつですか"), "3.c")
+    assert read() == 3
+    assert {row.kind: row.outcome for row in Incoming.select()} == {"reply": "done", "bounce": "done", "house": "held"}
+    assert Person.get_by_id(letter.person_id).address_state == "bounced"
+
+
+def test_a_recipient_that_is_only_guessed_posts_nothing_by_itself(school, box):
+    """T-30, N-07: no header says for whom it came; To names the list, so its sender is asked first."""
+    ground.use(replace(ground.current(), road="mailbox", mailbox="kaede@gmail.example", plus="yes"))
+    Sender.create(list=school.lists["1-1"], address="hanako@example.jp", address_key="hanako@example.jp")
+    list_ = "kaede+1nen1kumi@gmail.example"
+    head = b"Received: from a\r\n\tby mx; Sun\r\n"
+    box.put(head + signed(mail("hanako@example.jp", list_, "練習", "本文\n"), "example.jp"), "1.a")
+    both = mail("hanako@example.jp", f"{list_}, kaede+2nen1kumi@gmail.example", "両方", "本文\n")
+    box.put(head + signed(both, "example.jp"), "2.b")
+    assert read() == 2
+    rows = {row.subject: row for row in Incoming.select()}
+    assert (rows["練習"].kind, rows["練習"].outcome, rows["練習"].reason) == ("post", "held", "bcc")
+    assert rows["両方"].kind == "house"
+    assert Notice.get(Notice.route == "mail").held_why == "proof"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"password": "wrong"}, "login"),
+        ({"port": 1}, "connect"),
+        ({"folder": "Missing"}, "folder"),
+        ({"security": "starttls"}, "tls"),
+        ({"security": "tls"}, "tls"),
+    ],
+)
+def test_what_is_wrong_is_said_in_plain_words_and_tried_less_and_less(school, box, change, reason):
+    """Never a crash, never a busy loop: the next tries come later and later."""
+    wrong = replace(settings().box, **change)
+    Organization.update(imap="").execute()
+    with pytest.raises(Closed) as told:
+        collecting.look_once(wrong, clock.now())
+    assert (told.value.reason, Collection.the().reason) == (reason, reason)
+    assert settings().box.password not in told.value.detail + Collection.the().detail
+    assert told.value.message == Collection.the().message != ""
+    ground.use(replace(ground.current(), imap=box.url))
+    check = next(one for one in doctor.checks(ground.current(), settings(), clock.now()) if one.kind == "incoming")
+    assert (check.ok, check.advice) == (False, told.value.message)
+
+
+def test_the_collector_rests_after_trouble_and_forgets_it_with_new_settings(school, box, monkeypatch):
+    good = ground.current()
+    ground.use(replace(good, imap=box.url.replace("geheim", "falsch")))
+    collector = collecting.Collector()
+    assert not collector.step() and Collection.the().reason == "login"
+    Collection.update(reason="").execute()
+    assert not collector.step() and Collection.the().reason == "", "not tried again at once"
+    ground.use(good)
+    box.put(came(mail("x@example.jp", LIST, "a", "b"), LIST), "1.a")
+    assert collector.step() and box.lying() == 0
+    collector._hang_up()
+
+
+def test_a_mail_that_arrives_while_waiting_is_taken_at_once(school, box):
+    """IDLE: a post need not wait for the next round; a second process keeps out meanwhile."""
+    stop = threading.Event()
+
+    def run():
+        collecting.Collector().run(stop.is_set)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        assert until(lambda: Collection.select().where(Collection.well_at.is_null(False)).exists(), 10)
+        box.put(came(mail("x@example.jp", LIST, "a", "b"), LIST), "1.a")
+        assert until(lambda: box.lying(ASIDE) == 1, 10), box.said()
+        with pytest.raises(collecting.Busy):
+            collecting.look_once(settings().box, clock.now())
+    finally:
+        stop.set()
+        thread.join(20)
+        db.close()
+    assert not thread.is_alive() and len(spool.waiting()) == 1
+
+
+def test_tls_is_required_off_this_machine_and_its_certificate_checked(school, tmp_path, monkeypatch):
+    home = tmp_path / "tls"
+    home.mkdir()
+    certificate(home)
+    with dovecot(tmp_path / "imap", tls=(home / "both.pem", home / "both.pem")) as made:
+        there = Box.parse(made.url.replace("imap://", "imap+starttls://"))
+        Reading(there).close()
+        monkeypatch.setattr("mail.deliver.is_loopback", lambda host: False)
+        with pytest.raises(Closed) as told:
+            Reading(there)
+        assert told.value.reason == "certificate"
+
+
+def test_the_command_reads_once(school, box, monkeypatch):
+    from click.testing import CliRunner
+
+    from cli.collect import collect
+
+    monkeypatch.setattr("cli.common._open", lambda: None)
+    box.put(came(mail("x@example.jp", LIST, "a", "b"), LIST), "1.a")
+    done = CliRunner().invoke(collect)
+    assert (done.exit_code, done.stdout) == (0, "1\n"), done.output
+    assert Incoming.get().kind == "stray"
+    assert organization.settings().box and Path(ground.current().data).exists()
