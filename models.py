@@ -390,6 +390,7 @@ class Notice(Table):
     read_confirmation = BooleanField(default=True)
     footer = BooleanField(default=True)
     reply_to_own = BooleanField(default=False)
+    skip_missing = BooleanField(default=True)  # no letter to whom a merge field of the words is empty for (D-24)
     useful_s = IntegerField(default=48 * 3600)
     practice = BooleanField(default=False)
     corrects = ForeignKeyField("self", null=True, on_delete="SET NULL")
@@ -526,7 +527,8 @@ class Choice(Table):
 class Delivery(Table):
     """One reader of one notice, frozen when sending began. `reason` empty: gets letters; else why not.
 
-    Reasons: no_address, stopped, left, pending, bounced, complained, excluded. `token` opens the reader's pages.
+    Reasons: no_address, stopped, left, pending, bounced, complained, excluded, missing (a merge field is empty).
+    `token` opens the reader's pages. `values`: the merge fields, by their names as the words have them.
     Where the letter differs by child: `child_name` and `child_room` as they were, `siblings` if the same reader got
     letters about other children too (the subject then ends with this child's given name).
     """

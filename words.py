@@ -23,6 +23,17 @@ def N_(message: str) -> str:
     return message
 
 
+class Sentence(str):
+    """A source string that brings the values of its places along, to be said later in the language of who reads it."""
+
+    values: dict[str, object]
+
+    def __new__(cls, message: str, **values: object) -> "Sentence":
+        made = super().__new__(cls, message)
+        made.values = values
+        return made
+
+
 @cache
 def catalogue(language: str) -> NullTranslations:
     """Return the gettext catalogue of a language; English and unknown languages are the source strings."""
@@ -32,6 +43,8 @@ def catalogue(language: str) -> NullTranslations:
 def say(language: str, message: str, /, **values: object) -> str:
     """Return a source string in a language, its `%(name)s` places filled."""
     text = catalogue(language).gettext(message) if message else ""
+    if isinstance(message, Sentence):
+        values = message.values | values
     return text % values if values else text
 
 

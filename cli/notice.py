@@ -36,6 +36,7 @@ def notice() -> None:
 @click.option("--urgent", is_flag=True, help="ahead of everything; useful for six hours")
 @click.option("--at", metavar="TIME", help="send at this time, 2026-11-22T07:00 (the school's time)")
 @click.option("--hold", is_flag=True, help="wait the usual window in which it can be cancelled")
+@click.option("--fields-may-be-empty", is_flag=True, help="send also to those for whom a merge field is empty")
 @click.option("--by", required=True, metavar="USER", help="the organizer in whose name it goes")
 @common.in_the_house
 def send(
@@ -51,6 +52,7 @@ def send(
     urgent,
     at,
     hold,
+    fields_may_be_empty,
     by,
 ) -> None:
     """Send a notice to one or several lists; print its number."""
@@ -61,9 +63,12 @@ def send(
     moment, text = _moment("--at", at), _text(body_file)
     asks = _asks(question, choices, deadline, unit, questions_file)
     made = notices.draft(user, now=now, urgent=urgent, route="terminal")
-    notices.save(made, now=now, subject=subject, text=text, read_confirmation=read_confirmation, questions=asks)
+    notices.save(
+        made, now=now, subject=subject, text=text, read_confirmation=read_confirmation, questions=asks,
+        skip_missing=not fields_may_be_empty,
+    )  # fmt: skip
     notices.choose(made, now=now, lists=[one.id for one in chosen])
-    audience = resolve(made)
+    audience = resolve(made, moment)
     _say_who(made, audience, moment, now)
     try:
         notices.confirm(
@@ -73,7 +78,7 @@ def send(
     except notices.Refused as refusal:
         notices.throw_away(made, user)
         for sentence in getattr(refusal, "fields", {}).values():
-            common.note(sentence)
+            common.note(words.say("en", sentence))
         common.fail(refusal.message % refusal.values if refusal.values else refusal.message)
     tasks.ring(made.begin_at)
     click.echo(made.id)
@@ -151,7 +156,9 @@ def _say_who(made: Notice, audience: Audience, at: datetime | None, now: datetim
         count = sum(one.reason == reason for one in audience.left_out)
         if count:
             common.note(f"{count} without a letter: {sentence}")
-    for one in warnings.of(made, audience, force, now, at):
+    for name, count in audience.missing.items():
+        common.note(f"  {count} of them because “{name}” is empty")
+    for one in warnings.of(made, audience, now, at, "en"):
         common.note(words.say("en", one.message, **one.values))
     minutes = pacing.estimate(audience.letters, force).total_seconds() / 60
     common.note(f"about {max(1, round(minutes))} min at the set rate")

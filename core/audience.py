@@ -5,15 +5,18 @@ Resolved anew from the targets whenever it is asked; the fingerprint says whethe
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
-from peewee import JOIN
+from peewee import JOIN, ModelSelect
 
-from core import in_charge
-from core.by_child import differs_by_child, room_in_words
-from models import Child, MailingList, Membership, Notice, Person, Target
-from words import N_
+import clock
+from core import fields, in_charge, rooms
+from core.by_child import differs_by_child
+from core.organization import settings
+from models import Child, MailingList, Membership, Notice, Person, Target, User
+from words import N_, Sentence
 
 REASONS: dict[str, str] = {
     "no_address": N_("No address: to be told by telephone"),
@@ -24,6 +27,7 @@ REASONS: dict[str, str] = {
     "bounced": N_("The address does not exist any more"),
     "complained": N_("Reported our mail as spam"),
     "excluded": N_("Left out for this notice"),
+    "missing": N_("A merge field is empty"),
 }
 
 
@@ -33,7 +37,8 @@ class Recipient:
 
     child_id, child_room: set where the letter differs by child and is about this one alone. siblings: the same
     person gets a letter about another child too. in_charge_id, signed: the person in charge, if the letter goes in
-    that person's name.
+    that person's name. values: of the merge fields, by the names in the text; missing: the names of those that are
+    empty, if that is why there is no letter.
     """
 
     person_id: int
@@ -53,6 +58,15 @@ class Recipient:
     siblings: bool = False
     in_charge_id: int | None = None
     signed: str = ""
+    values: dict[str, str] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
+
+    @property
+    def why(self) -> str:
+        """Say why there is no letter, a merge field by its name (D-24)."""
+        if self.missing:
+            return Sentence(N_("“%(fields)s” is empty"), fields="」「".join(self.missing))
+        return REASONS[self.reason]
 
     @property
     def key(self) -> tuple[int, int]:
@@ -81,6 +95,11 @@ class Audience:
         return [list(one.key) for one in self.receiving]
 
     @property
+    def missing(self) -> dict[str, int]:
+        """Return how many letters are not sent because of each empty merge field (D-24)."""
+        return dict(Counter(name for one in self.left_out for name in one.missing))
+
+    @property
     def households(self) -> int:
         """Return how many households receive a letter (世帯)."""
         return len({one.household or f"p{one.person_id}" for one in self.receiving})
@@ -96,19 +115,24 @@ class _Gathered:
     child: Child | None = None  # the letter is about this child alone
 
 
-def resolve(notice: Notice) -> Audience:
-    """Work out the audience of a notice from its targets. Five queries, whatever the number of people."""
+def resolve(notice: Notice, at: datetime | None = None) -> Audience:
+    """Work out the audience of a notice from its targets; merge fields as they are at a moment (None: now).
+
+    A handful of queries, whatever the number of people.
+    """
     targets = list(Target.select().where(Target.notice == notice).order_by(Target.id))
     lists = _lists(targets)
     order = {one.id: place for place, one in enumerate(lists)}
-    people = _gather(targets, order)
+    names = fields.written(notice)
+    people = _gather(targets, order, bool(names))
     excluded = {one.number for one in targets if one.kind == "person" and not one.include}
     excluded |= _members_of(one.number for one in targets if one.kind == "list" and not one.include)
     gathered: Iterable[_Gathered] = people.values()
     if differs_by_child(notice):
         gathered = (part for one in people.values() for part in _by_child(one, order))
     charges = in_charge.charges(notice)
-    found = [_recipient(one, order, excluded, charges) for one in gathered]
+    read = _reader_of_fields(notice, names, people.values(), at or clock.now()) if names else None
+    found = [_recipient(one, order, excluded, charges, read) for one in gathered]
     found.sort(key=lambda one: (one.kana or one.name, *one.key))
     receiving = _with_siblings([one for one in found if not one.reason])
     return Audience(
@@ -140,30 +164,32 @@ _ASKED = (
     Person.id, Person.name, Person.kana, Person.address, Person.address_state, Person.language, Person.household,
     Person.phone, Child.id, Child.name, Child.grade, Child.class_name,
 )  # fmt: skip
+_FOR_FIELDS = (
+    Membership.attributes, Membership.relation, Membership.in_charge, Child.kana, Child.attributes, User.id, User.name,
+)  # fmt: skip
 
 
-def _gather(targets: list[Target], order: dict[int, int]) -> dict[int, _Gathered]:
+def _gather(targets: list[Target], order: dict[int, int], with_fields: bool) -> dict[int, _Gathered]:
     """Collect everybody named by a list or alone, with the memberships that count for this notice."""
     alone = {one.number for one in targets if one.kind == "person" and one.include}
     people: dict[int, _Gathered] = {}
     closed = MailingList.select(MailingList.id).where(MailingList.closed_at.is_null(False))
-    rows = (
-        Membership.select(*_ASKED)
-        .join(Person)
-        .switch(Membership)
-        .join(Child, JOIN.LEFT_OUTER)
-        .where(
-            Membership.list.in_(list(order)) | Membership.person.in_(alone),
-            Membership.list.not_in(closed),
-            Membership.state != "left",
-        )
-        .order_by(Membership.id)
-    )
-    for row in rows:
+    wanted = Membership.list.in_(list(order)) | Membership.person.in_(alone)
+    rows = _places(with_fields).where(wanted, Membership.list.not_in(closed), Membership.state != "left")
+    for row in rows.order_by(Membership.id):
         people.setdefault(row.person_id, _Gathered(row.person)).memberships.append(row)
     for person in Person.select().where(Person.id.in_(alone)):
         people.setdefault(person.id, _Gathered(person)).alone = True
     return people
+
+
+def _places(with_fields: bool) -> ModelSelect:
+    """Return places in lists with person and child; with all that merge fields may ask for, if they do."""
+    more = _FOR_FIELDS if with_fields else ()
+    rows = Membership.select(*_ASKED, *more).join(Person).switch(Membership).join(Child, JOIN.LEFT_OUTER)
+    if with_fields:
+        rows = rows.switch(Membership).join(User, JOIN.LEFT_OUTER, on=Membership.in_charge)
+    return rows
 
 
 def _members_of(lists: Iterable[int]) -> set[int]:
@@ -194,7 +220,31 @@ def _with_siblings(receiving: list[Recipient]) -> tuple[Recipient, ...]:
     return tuple(replace(one, siblings=True) if letters[one.person_id] > 1 else one for one in receiving)
 
 
-def _recipient(one: _Gathered, order: dict[int, int], excluded: set[int], charges: in_charge.Charges) -> Recipient:
+_Read = Callable[[_Gathered, tuple[Membership, ...], str], tuple[dict[str, str], tuple[str, ...]]]
+"""Gives the values of the merge fields for somebody's places in lists, and the names of those that are missing."""
+
+
+def _reader_of_fields(notice: Notice, names: list[str], people: Collection[_Gathered], at: datetime) -> _Read:
+    """Return what reads the merge fields of a notice."""
+    reading = fields.Reading.of(names, (row for one in people for row in one.memberships))
+    force, list_names = settings(), _list_names(people)
+
+    def read(one: _Gathered, rows: tuple[Membership, ...], signed: str) -> tuple[dict[str, str], tuple[str, ...]]:
+        list_name = list_names.get(rows[0].list_id, "") if rows else ""
+        values = reading.values(fields.Source(one.person, one.child, rows, list_name, signed, notice, force, at))
+        return values, reading.missing(values) if notice.skip_missing else ()
+
+    return read
+
+
+def _list_names(people: Collection[_Gathered]) -> dict[int, str]:
+    numbers = {row.list_id for one in people for row in one.memberships}
+    return dict(MailingList.select(MailingList.id, MailingList.name).where(MailingList.id.in_(numbers)).tuples())
+
+
+def _recipient(
+    one: _Gathered, order: dict[int, int], excluded: set[int], charges: in_charge.Charges, read: _Read | None
+) -> Recipient:
     person = one.person
     named = [row for row in one.memberships if row.list_id in order]
     active = _active(named) or (_active(one.memberships) if one.alone else [])
@@ -202,6 +252,8 @@ def _recipient(one: _Gathered, order: dict[int, int], excluded: set[int], charge
     covers = active or named or one.memberships
     children = {row.child_id: row.child for row in covers if row.child_id}
     user, signed = in_charge.of(charges, person.id, children or (None,), order)
+    values, missing = read(one, tuple(covers), signed) if read else ({}, ())
+    reason = _reason(one, active, excluded)
     return Recipient(
         person_id=person.id,
         child_id=one.child.id if one.child else None,
@@ -210,7 +262,7 @@ def _recipient(one: _Gathered, order: dict[int, int], excluded: set[int], charge
         kana=person.kana,
         address=person.address,
         language=person.language,
-        reason=_reason(one, active, excluded),
+        reason=reason or ("missing" if missing else ""),
         covers=tuple(row.id for row in covers),
         rooms=", ".join(dict.fromkeys(child.room for child in children.values() if child.room)),
         child_name=", ".join(child.name for child in children.values()),
@@ -219,11 +271,13 @@ def _recipient(one: _Gathered, order: dict[int, int], excluded: set[int], charge
         child_room=_room(person, one.child) if one.child else "",
         in_charge_id=user,
         signed=signed,
+        values=values,
+        missing=() if reason else missing,
     )
 
 
 def _room(person: Person, child: Child) -> str:
-    return room_in_words(person.language, child.grade, child.class_name)
+    return rooms.in_words(person.language, child.grade, child.class_name)
 
 
 def _active(memberships: list[Membership]) -> list[Membership]:

@@ -16,7 +16,7 @@ from core.leaving import children_with_nobody
 from models import Cover, Delivery, Letter, Membership, Notice, Person, User, db, millis
 from words import N_
 
-NOT_ASKED = ("excluded", "left", "pending", "unconfirmed")
+NOT_ASKED = ("excluded", "left", "pending", "unconfirmed", "missing")
 """Reasons of people who were not meant to get this notice; they are no part of the board."""
 NOT_COUNTED = (*NOT_ASKED, "stopped")
 """The same, and those who had stopped the mail before: they are named, but nobody waits for their stamp."""

@@ -7,6 +7,7 @@ subjects, cells of the board) follows from `differs_by_child` alone.
 from collections.abc import Callable
 
 import words
+from core import fields
 from core.stamps import given_name
 from models import Notice, Question
 from words import N_
@@ -26,7 +27,14 @@ def _is_asked_for_each_child(notice: Notice) -> bool:
     return Question.select().where(Question.notice == notice, Question.unit == "child").exists()
 
 
-_WHY: tuple[Callable[[Notice], bool], ...] = (_in_charge, _is_asked_for_each_child)
+def _words_name_a_child(notice: Notice) -> bool:
+    """Say whether subject or text hold a field of the child, or of a place in a list, which a child has."""
+    names = fields.written(notice)
+    free = fields.free_names(fields.lists_of(notice)) if any(fields.named(name) is None for name in names) else ()
+    return any(fields.is_by_child(name, free) for name in names)
+
+
+_WHY: tuple[Callable[[Notice], bool], ...] = (_in_charge, _is_asked_for_each_child, _words_name_a_child)
 
 
 def about(language: str, name: str, room: str) -> str:
@@ -43,12 +51,3 @@ _WITHOUT_ROOM = N_("This letter is about %(name)s. Brothers and sisters have a l
 def with_child(language: str, subject: str, name: str) -> str:
     """Return a subject that ends with the given name of the child whom the letter is about."""
     return words.say(language, N_("%(subject)s (%(child)s)"), subject=subject, child=given_name(name))
-
-
-def room_in_words(language: str, grade: str, name: str) -> str:
-    """Return a class as people say it: 「3年2組」; grades that are no number as they stand."""
-    if not grade.isdecimal():
-        return " ".join(part for part in (grade, name) if part)
-    if not name:
-        return words.say(language, "Year %(grade)s", grade=grade)
-    return words.say(language, "Class %(grade)s-%(name)s", grade=grade, name=name)

@@ -121,7 +121,7 @@ def _freeze(notice: Notice, now: datetime, force: Settings) -> bool:
 
     Held instead if the number of letters differs from what was confirmed by more than a tenth and more than five.
     """
-    audience = resolve(notice)
+    audience = resolve(notice, now)
     before, after = ({(person, child) for person, child in part} for part in (notice.expected, audience.expected))
     if abs(len(after) - len(before)) > max(5, len(before) / 10):
         return hold(notice, "changed", now)
@@ -186,6 +186,7 @@ def _delivery_row(notice: Notice, one: Recipient) -> dict:
         "language": one.language,
         "sender_name": one.signed or notice.signed,
         "in_charge": one.in_charge_id,
+        "values": one.values,
     }
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import words
-from core import by_child, letter_kinds, questions, service
+from core import by_child, fields, letter_kinds, questions, service
 from core.audience import Recipient
 from core.claiming import Claimed, of_row
 from core.organization import Settings
@@ -136,7 +136,7 @@ def preview(notice: Notice, recipient: Recipient, force: Settings, now: datetime
     made = prepare(notice_form(notice, list_, recipient.language, force, recipient.signed))
     reader = Reader(
         number=0, address=recipient.address or "a@example.com", bare=False, name=recipient.name,
-        token=SAMPLE_TOKEN, values={}, at=now,
+        token=SAMPLE_TOKEN, values=recipient.values, at=now,
         **_child(recipient.siblings, recipient.language, recipient.child_name, recipient.child_room),
     )  # fmt: skip
     return Preview(recipient.name, made.subject(reader), made.text(reader))
@@ -170,20 +170,28 @@ class Desk:
 
 
 def as_sent(notice: Notice, force: Settings, now: datetime) -> Preview:
-    """Return subject and full text as sent (T-41), with the sample token instead of a reader's."""
+    """Return subject and full text as sent (T-41), with the sample token and placeholders instead of a reader's."""
     delivery = Delivery.select().where(Delivery.notice == notice, Delivery.reason == "").order_by(Delivery.id).first()
     list_ = delivery.list if delivery else None
     made = prepare(notice_form(notice, list_, force.language, force))
-    reader = Reader(number=0, address="a@example.com", bare=False, name="", token=SAMPLE_TOKEN, values={}, at=now)
+    values = fields.house_values(fields.written(notice), notice, force, notice.started_at or now)
+    reader = Reader(number=0, address="a@example.com", bare=False, name="", token=SAMPLE_TOKEN, values=values, at=now)
     return Preview("", made.subject(reader), made.text(reader))
 
 
-def words_for_own_copy(notice: Notice, by: User, force: Settings, now: datetime) -> Preview:
-    """Return the notice as its writer would get it, for the own copy and the test letter."""
+def words_for_own_copy(
+    notice: Notice, by: User, force: Settings, now: datetime, like: Recipient | None = None
+) -> Preview:
+    """Return the notice as its writer would get it, for the own copy and the test letter.
+
+    like: the reader whose merge fields it shows; without one 〔児童氏名〕 stands where each reader's own value will.
+    """
     made = prepare(notice_form(notice, None, by.language, force))
+    values = like.values if like else fields.house_values(fields.written(notice), notice, force, now)
     reader = Reader(
-        number=0, address=by.email or "a@example.com", bare=False, name=by.name, token=SAMPLE_TOKEN, values={}, at=now
-    )
+        number=0, address=by.email or "a@example.com", bare=False, name=by.name, token=SAMPLE_TOKEN, values=values,
+        at=now,
+    )  # fmt: skip
     return Preview(by.name, made.subject(reader), made.text(reader))
 
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from peewee import fn
 
-import clock
 from core import delivery, history, questions, reminders, sender_names
-from core.audience import Audience, resolve
+from core.audience import resolve
+from core.gaps import SIGNATURE_EMPTY, gaps
 from core.organization import settings
 from core.other_notices import latest_to_same_list, newer_exists, reached
 from core.own_copy import cancel_own_copies, send_own_copy
@@ -31,8 +31,8 @@ from models import Letter, Notice, Target, User, Wording, db, millis
 from words import N_
 
 __all__ = [
-    "AlreadySent", "AudienceChanged", "Incomplete", "NotNow", "PastTime", "Refused", "TooLate", "WrongNumber",
-    "latest_to_same_list", "newer_exists", "reached",
+    "SIGNATURE_EMPTY", "AlreadySent", "AudienceChanged", "Incomplete", "NotNow", "PastTime", "Refused", "TooLate",
+    "WrongNumber", "gaps", "latest_to_same_list", "newer_exists", "reached",
 ]  # fmt: skip
 
 STATES: dict[str, str] = {
@@ -141,24 +141,6 @@ def throw_away(notice: Notice, by: User | None) -> None:
 # ── confirming ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def gaps(notice: Notice, audience: Audience, begins: datetime | None = None) -> dict[str, str]:
-    """Return what is still missing, by field: recipients (D-06), subject and text (D-09), questions (T-49)."""
-    wording, missing = notice.wording, {}
-    if not Target.select().where(Target.notice == notice, Target.include == True).exists():
-        missing["targets"] = N_("Choose the recipients.")
-    elif not audience.receiving:
-        missing["targets"] = N_("Nobody of the chosen recipients can receive mail.")
-    if not wording.subject.strip():
-        missing["subject"] = N_("Write a subject.")
-    if not wording.text.strip():
-        missing["text"] = N_("Write the text.")
-    elif merge.fields(wording.text) or merge.fields(wording.subject):
-        missing["text"] = N_("Places in double braces cannot be filled in yet. Please write the words themselves.")
-    if wrong := questions.gaps(notice, begins or clock.now()):
-        missing["questions"] = wrong
-    return missing
-
-
 def confirm(
     notice: Notice,
     *,
@@ -178,7 +160,7 @@ def confirm(
     if notice.state != "draft":
         raise AlreadySent(notice)
     audience = resolve(notice)
-    if missing := gaps(notice, audience, at or now):
+    if missing := gaps(notice, audience, by, at or now):
         raise Incomplete(missing)
     if audience.fingerprint != fingerprint:
         raise AudienceChanged()
@@ -323,7 +305,7 @@ def correct(notice: Notice, by: User | None, now: datetime) -> Notice:
         fresh = draft(by, now=now, urgent=notice.urgent)
         options = (
             "read_confirmation", "footer", "reply_to_own", "useful_s", "sends_as", "sender_name", "in_charge",
-            "remind_every_s", "remind_times",
+            "remind_every_s", "remind_times", "skip_missing",
         )  # fmt: skip
         Notice.update(corrects=notice, step=2, **{name: getattr(notice, name) for name in options}).where(
             Notice.id == fresh.id

@@ -9,6 +9,7 @@ from datetime import datetime
 from itsdangerous import BadSignature, URLSafeSerializer
 
 from core import service
+from core.audience import Recipient
 from core.letters import day_and_time, words_for_own_copy
 from core.organization import Settings, settings
 from models import Letter, Notice, Person, User, millis
@@ -64,11 +65,14 @@ def _signer(force: Settings) -> URLSafeSerializer:
     return URLSafeSerializer(force.secret, salt="cancel a notice")
 
 
-def test_letter(notice: Notice, by: User, now: datetime) -> Letter | None:
-    """Send a draft to its writer alone, as a test; None if the writer has no e-mail address."""
+def test_letter(notice: Notice, by: User, now: datetime, like: Recipient | None = None) -> Letter | None:
+    """Send a draft to its writer alone, as a test; None if the writer has no e-mail address.
+
+    like: the reader whose merge fields it shows.
+    """
     if not by.email:
         return None
-    shown = words_for_own_copy(notice, by, settings(), now)
+    shown = words_for_own_copy(notice, by, settings(), now, like)
     values = {"to_name": by.name, "subject": shown.subject, "text": shown.text}
     return service.send("trial", address=by.email, language=by.language, values=values, now=now)
 

@@ -130,3 +130,20 @@ window.addEventListener("afterprint", () => {
     delete fold.dataset.folded;
   }
 });
+
+// <button data-insert="…" data-into="text">: puts a merge field where the writer was last, in the subject or the text.
+let wroteIn = null;
+
+document.addEventListener("focusin", (event) => {
+  if (event.target.matches("#subject, textarea")) wroteIn = event.target;
+});
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-insert]");
+  if (!button) return;
+  const here = wroteIn?.isConnected ? wroteIn : document.getElementById(button.dataset.into);
+  if (!here) return;
+  here.setRangeText(button.dataset.insert, here.selectionStart, here.selectionEnd, "end");
+  here.focus();
+  here.dispatchEvent(new Event("input", { bubbles: true }));
+});

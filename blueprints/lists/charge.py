@@ -4,7 +4,7 @@ from flask import Response, request
 from flask_login import current_user
 
 from blueprints.lists import bp
-from core import by_child, in_charge
+from core import in_charge, rooms
 from web import answer, go, language, own_list, row_number, told
 from words import N_
 
@@ -20,7 +20,7 @@ def in_charge_of(number: int) -> tuple[str, int]:
         list=mailing_list,
         rooms=in_charge.rooms(mailing_list),
         users=list(in_charge.candidates(mailing_list)),
-        room=lambda one: by_child.room_in_words(language(), one.grade, one.class_name),
+        room=lambda one: rooms.in_words(language(), one.grade, one.class_name),
     )
 
 

@@ -44,12 +44,18 @@ class When:
 @web.needs("send")
 def check(number: int) -> Any:
     """Show everything once more; `?at=` chooses the time, `?as=` whose letter is shown."""
-    notice = own_draft(number)
-    audience = audiences.resolve(notice)
-    if missing := notices.gaps(notice, audience):
+    notice, when = own_draft(number), _when(request.args.get("at", ""))
+    audience = _audience(notice, when)
+    if missing := notices.gaps(notice, audience, current_user):
         return _back_to_gap(notice, missing)
     part = {"letter": "notices/_letter.html", "send": "notices/_send_again.html"}.get(request.args.get("part", ""))
-    return web.answer("notices/check.html", part, **_everything(notice, audience, _when(request.args.get("at", ""))))
+    return web.answer("notices/check.html", part, **_everything(notice, audience, when))
+
+
+def _audience(notice: Notice, when: When) -> Audience:
+    """Resolve the audience as it will be when the current user sends the notice at the chosen time."""
+    notice.by, notice.by_name = current_user, current_user.name
+    return audiences.resolve(notice, when.at)
 
 
 @bp.post("/<int:number>/check", endpoint="confirm")
@@ -112,8 +118,8 @@ def _refused(notice: Notice, form: CheckForm, when: When, refusal: notices.Refus
 def _again(notice: Notice, form: CheckForm, when: When, told: str = "", **more: Any) -> Any:
     """Show the page again as things are now, with what was chosen and typed."""
     notice = Notice.get_by_id(notice.id)
-    audience = audiences.resolve(notice)
-    if missing := notices.gaps(notice, audience):
+    audience = _audience(notice, when)
+    if missing := notices.gaps(notice, audience, current_user):
         return _back_to_gap(notice, missing)
     page = _everything(notice, audience, when, form)
     return web.answer("notices/check.html", **{**page, "again": told, **more}, status=422)
@@ -186,12 +192,12 @@ def _pace(notice: Notice, audience: Audience, when: When, force: Settings, now: 
 def _as_one_reader(notice: Notice, audience: Audience, force: Settings, now: datetime) -> dict[str, Any]:
     place = request.args.get("as", 0, type=int) % len(audience.receiving)
     reader = audience.receiving[place]
-    notice.by, notice.by_name = current_user, current_user.name  # as it will be sent
     shown = letters.preview(notice, reader, force, now)
     return {
         "reader": reader,
         "shown_letter": shown,
         "place": place,
+        "previous_place": (place - 1) % len(audience.receiving),
         "next_place": (place + 1) % len(audience.receiving),
     }
 
@@ -209,7 +215,9 @@ def suggestions(now: datetime) -> list[datetime]:
 def test(number: int) -> Response:
     """Send the writer the letter as a test; nobody else gets it."""
     notice = own_draft(number)
-    letter = own_copy.test_letter(notice, current_user, clock.now())
+    audience = _audience(notice, _when(request.args.get("at", "")))
+    like = audience.receiving[request.args.get("as", 0, type=int) % audience.letters] if audience.letters else None
+    letter = own_copy.test_letter(notice, current_user, clock.now(), like)
     if letter is None:
         web.told(
             N_("Your account has no e-mail address, so no test can be sent. Enter one under your name first."), "wrong"

@@ -13,13 +13,16 @@ from blueprints.notices import bp
 from blueprints.notices.drafts import is_stale, mark_of, own_draft, told_sent
 from blueprints.notices.forms import HOURS, RecipientsForm, WordsForm
 from core import audience as audiences
-from core import choosing, notices, reminders
+from core import choosing, fields, notices, reminders
 from core.organization import settings
 from models import MailingList, Notice
 from words import N_, time_of_day
 
 NAMES_FIRST, NAMES_LAST, NAMES_OUT = 5, 2, 30
-OPTIONS = ("urgent", "read_confirmation", "footer", "reply_to_own", "useful_s", "remind_every_s", "remind_times")
+OPTIONS = (
+    "urgent", "read_confirmation", "footer", "reply_to_own", "skip_missing", "useful_s", "remind_every_s",
+    "remind_times",
+)  # fmt: skip
 
 
 # ── ① recipients ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -269,6 +272,7 @@ def _values(form: WordsForm) -> dict[str, Any]:
         "urgent": form.urgent.data,
         "read_confirmation": form.read_confirmation.data,
         "footer": form.footer.data,
+        "skip_missing": form.skip_missing.data,
         "reply_to_own": form.reply_to_own.data and bool(current_user.email),
         "useful_s": form.useful_s.data or _usual(form.urgent.data),
     }
@@ -285,7 +289,7 @@ def _after_words(notice: Notice, form: WordsForm) -> Any:
     if request.form.get("act") == "name":
         return web.go("notices.name", number=notice.id)
     if request.form.get("act") == "next":
-        missing = notices.gaps(notice, audiences.resolve(notice))
+        missing = notices.gaps(notice, audiences.resolve(notice), current_user)
         for name in ("subject", "text"):
             if name in missing:
                 form[name].errors = [*form[name].errors, missing[name]]
@@ -306,6 +310,11 @@ def _not_saved(notice: Notice, form: WordsForm, elsewhere: bool = False) -> Any:
     return _words_page(notice, form, elsewhere=elsewhere, status=422)
 
 
+def _my_lists() -> list[int]:
+    """Return the lists whose items are offered while none is chosen."""
+    return [one.id for one in web.rights().lists("send")]
+
+
 def _words_page(notice: Notice, form: WordsForm, elsewhere: bool = False, status: int = 200) -> Any:
     page = web.answer(
         "notices/words.html",
@@ -316,6 +325,9 @@ def _words_page(notice: Notice, form: WordsForm, elsewhere: bool = False, status
         other=notice.wording if elsewhere else None,
         mark=form.seen.data if elsewhere else mark_of(notice),
         audience=audiences.resolve(notice),
+        offered=fields.offered(fields.lists_of(notice) or _my_lists(), web.language()),
+        lacks_signature=fields.lacks_signature(current_user, form.subject.data, form.text.data),
+        uses_fields=fields.has_any(form.subject.data, form.text.data),
         force=settings(),
         status=status,
     )

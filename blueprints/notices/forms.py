@@ -44,6 +44,7 @@ class WordsForm(Form):
     footer = BooleanField(N_("Put the way to stop the mail and the address of the school under the text"))
     reply_to_own = BooleanField(N_("Send replies to my own address"))
     remind = SelectField(N_("Send it again by itself to those who have not confirmed"), default="0x1", choices=[])
+    skip_missing = BooleanField(N_("Send nothing to those for whom a merge field is empty"))
     useful_s = SelectField(N_("Do not send it any more after"), coerce=int, choices=[])
 
 

@@ -8,8 +8,8 @@ from flask import request, url_for
 
 import clock
 from core import board as boards
+from core import rooms as classes
 from core.board import Board, Room, Unit
-from core.by_child import room_in_words
 from models import Notice
 from web import _, language
 
@@ -125,7 +125,7 @@ def title_of(room: Room, board: Board) -> str:
 
 def class_title(grade: str, name: str) -> str:
     """Return 「3年2組」, which no spreadsheet takes for the second of March."""
-    return room_in_words(language(), grade, name)
+    return classes.in_words(language(), grade, name)
 
 
 def so_many(number: int, look: Look, by_child: bool) -> str:

@@ -13,7 +13,7 @@ from cli.notice import notice
 from cli.work import work
 from core import answers, delivery, questions, responses
 from core.answers import Given
-from models import Delivery, Letter, Log, Notice
+from models import Delivery, Letter, Log, Membership, Notice
 from tests import smarthost
 from tests.cast_notices import PHONE
 
@@ -249,3 +249,17 @@ def test_draining_with_nothing_due_ends_at_once(run):
 def test_an_unknown_notice_is_a_clear_failure(run, words):
     answer = run(notice, *words)
     assert (answer.exit_code, answer.stdout, answer.stderr) == (1, "", "There is no notice 99.\n")
+
+
+def test_merge_fields_follow_the_rules_of_the_pages(run, tmp_path, school):
+    """N-13, D-22, D-24, D-25 on the terminal: refused, skipped and named, or left empty."""
+    of_naoki = Membership.person == school.people["石川 直樹"]
+    Membership.update(attributes={"当番日": "10月20日"}).where(of_naoki).execute()
+    for text, told in (("{{当番}}", "Did you mean “当番日”"), ("{{送信者の署名}}", "Your signature is not entered")):
+        (tmp_path / "body.txt").write_text(text, "utf-8")
+        refused = send(run)
+        assert refused.exit_code == 1 and told in refused.stderr and not Notice.select().exists()
+    (tmp_path / "body.txt").write_text("{{当番日}}", "utf-8")
+    skipped, kept = send(run), send(run, "--fields-may-be-empty")
+    assert "1 letters to 1年1組" in skipped.stderr and "3 of them because “当番日” is empty" in skipped.stderr
+    assert "4 letters to 1年1組" in kept.stderr

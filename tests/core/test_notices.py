@@ -97,8 +97,8 @@ def test_a_draft_is_thrown_away_with_everything(draft, hanako):
         ({"subject": ""}, "subject"),
         ({"subject": " \u3000 "}, "subject"),
         ({"text": "\n \n"}, "text"),
-        ({"text": "{{氏名}} 様"}, "text"),
-        ({"subject": "{{氏名}} 様"}, "text"),
+        ({"text": "{{氏命}} 様"}, "text"),
+        ({"subject": "{{氏命}} 様"}, "subject"),
     ],
 )
 def test_what_is_missing_is_named_by_field(draft, hanako, change, field):

@@ -1,0 +1,258 @@
+"""Merge fields: which names may stand in double braces, and what they are for one letter (N-13, D-22 to D-25).
+
+A list of known names, Japanese and English, and the free items of the roster (当番日 …). Width, capitals, spaces and
+underscores of a name do not matter. What the text is filled with: `mail.merge`; user text is never a template.
+"""
+
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from difflib import get_close_matches
+from functools import cache
+
+import clock
+import words
+from core import rooms
+from core.organization import Settings
+from core.stamps import given_name
+from mail import merge
+from models import Child, Membership, Notice, Person, Target, User, Wording
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What the values of one letter are taken from; `rows` are its places in lists, in the order of the check page."""
+
+    person: Person
+    child: Child | None
+    rows: tuple[Membership, ...]
+    list_name: str
+    signed: str  # the person in charge, if the letter goes in that person's name
+    notice: Notice
+    force: Settings
+    at: datetime
+
+    @property
+    def language(self) -> str:
+        return self.person.language
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field by its names. `of`: child, person, place (in a list), house, sender, day."""
+
+    ja: str
+    en: str
+    of: str
+    get: Callable[[Source], str]
+    other: tuple[str, ...] = ()
+
+    def name(self, language: str) -> str:
+        """Return the name that is offered on a page."""
+        return self.ja if language == "ja" else self.en
+
+
+def _room(one: Source) -> str:
+    return rooms.in_words(one.language, one.child.grade, one.child.class_name) if one.child else ""
+
+
+def _of_child(name: str) -> Callable[[Source], str]:
+    return lambda one: getattr(one.child, name) if one.child else ""
+
+
+def _in_charge(one: Source) -> str:
+    return next((row.in_charge.name for row in one.rows if row.in_charge_id), "")
+
+
+def _short_day(one: Source) -> str:
+    at = clock.local(one.at)
+    return f"{at.month}/{at.day}({words.day('ja', at)[-2]})" if one.language == "ja" else words.day("en", at)
+
+
+FIELDS: tuple[Field, ...] = (
+    Field("保護者氏名", "guardian name", "person", lambda one: one.person.name, ("氏名", "名前", "お名前", "name")),
+    Field("保護者カナ", "guardian kana", "person", lambda one: one.person.kana, ("氏名カナ", "フリガナ", "kana")),
+    Field("児童氏名", "child name", "child", _of_child("name"),
+          ("児童名", "お子さんの氏名", "お子さんの名前", "子の氏名", "生徒氏名", "園児氏名", "部員氏名")),
+    Field("児童の名", "child given name", "child", lambda one: given_name(one.child.name) if one.child else "",
+          ("お子さんの名", "given name")),
+    Field("児童カナ", "child kana", "child", _of_child("kana"), ("児童フリガナ", "お子さんのフリガナ")),
+    Field("学年", "grade", "child", _of_child("grade"), ("年生",)),
+    Field("組", "class", "child", _of_child("class_name"), ("クラス", "class name")),
+    Field("学年組", "grade and class", "child", _room, ("学年・組", "年組", "room")),
+    Field("続柄", "relation", "place", lambda one: next((row.relation for row in one.rows if row.relation), "")),
+    Field("リスト名", "list name", "person", lambda one: one.list_name, ("list",)),
+    Field("担当者", "person in charge", "place", _in_charge, ("担任", "担当")),
+    Field("今日の日付", "today", "day", lambda one: words.day(one.language, one.at), ("本日の日付", "日付", "date")),
+    Field("今日の日付（短）", "today in short", "day", _short_day, ("短い日付",)),
+    Field("差出人の名前", "sender name", "sender", lambda one: one.signed or one.notice.signed, ("送信者名", "差出人")),
+    Field("送信者の署名", "signature", "sender", lambda one: one.notice.by.signature if one.notice.by_id else "",
+          ("署名", "sender signature")),
+    Field("学校名", "organization", "house", lambda one: one.force.name, ("組織名", "団体名", "school")),
+    Field("学校の連絡先", "contact", "house", lambda one: one.force.contact, ("連絡先", "問い合わせ先")),
+    Field("学校の住所", "postal address", "house", lambda one: one.force.postal, ()),
+)  # fmt: skip
+"""The known fields, in the order in which pages offer them. `差出人の名前` is who writes, as From shows it."""
+
+SIGNATURE = "送信者の署名"
+_BY_CHILD = ("child", "place")
+MOST_SUGGESTED = 1
+
+
+def plain(name: str) -> str:
+    """Return a name in the form in which names are compared."""
+    folded = unicodedata.normalize("NFKC", name).casefold()
+    return "".join(folded.replace("_", " ").split())
+
+
+@cache
+def _known() -> dict[str, Field]:
+    names = {}
+    for field in FIELDS:
+        for name in (field.ja, field.en, *field.other):
+            names.setdefault(plain(name), field)
+    return names
+
+
+def named(name: str) -> Field | None:
+    """Return the known field that a name means."""
+    return _known().get(plain(name))
+
+
+# ── in a notice ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def written(notice: Notice) -> list[str]:
+    """Return the names in the subject and text of a notice, in every language, each once, as they are written."""
+    texts = Wording.select(Wording.subject, Wording.text).where(Wording.notice == notice).order_by(Wording.id).tuples()
+    return merge.fields("\n".join(text for row in texts for text in row))
+
+
+def has_any(*texts: str | None) -> bool:
+    """Say whether some text holds a merge field."""
+    return any(merge.fields(text) for text in texts if text)
+
+
+def free_names(lists: Iterable[int]) -> list[str]:
+    """Return the names of the free items that members of some lists, or their children, have."""
+    numbers = list(lists)
+    own = Membership.select(Membership.attributes).where(Membership.list.in_(numbers)).distinct()
+    children = Child.select(Child.attributes).join(Membership).where(Membership.list.in_(numbers)).distinct()
+    found = {name: None for query in (children, own) for (items,) in query.tuples() for name in items or ()}
+    return [name for name in found if named(name) is None]
+
+
+def is_by_child(name: str, free: Iterable[str] = ()) -> bool:
+    """Say whether a field may differ between a reader's children: then each child has a letter of its own."""
+    field = named(name)
+    if field:
+        return field.of in _BY_CHILD
+    return plain(name) in {plain(one) for one in free}
+
+
+def unknown(names: Iterable[str], free: Iterable[str]) -> list[tuple[str, str]]:
+    """Return (name, likeliest known name or "") of each name that is no field."""
+    mine = {plain(name): name for name in free}
+    mine |= {plain(name): name for field in FIELDS for name in (field.en, field.ja)}
+    wrong = [name for name in names if named(name) is None and plain(name) not in mine]
+    return [(name, _likeliest(plain(name), mine)) for name in wrong]
+
+
+def _likeliest(name: str, known: Mapping[str, str]) -> str:
+    inside = [full for full in known if name in full or full in name] if len(name) > 1 else []
+    found = get_close_matches(name, known, MOST_SUGGESTED, 0.5) or inside
+    return known[found[0]] if found else ""
+
+
+# ── values ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How the names written in a notice are read; made once, used for every letter."""
+
+    known: tuple[tuple[str, Field], ...]
+    free: tuple[tuple[str, frozenset[str]], ...]  # the written name, and the items that it means
+
+    @classmethod
+    def of(cls, names: Iterable[str], rows: Iterable[Membership]) -> "Reading":
+        """Read the names of a text for the members given; a name that nobody's items have stays as it is written."""
+        items: dict[str, set[str]] = {}
+        for row in rows:
+            for name in (*row.attributes, *(row.child.attributes if row.child_id else ())):
+                items.setdefault(plain(name), set()).add(name)
+        known = [(name, named(name)) for name in names]
+        return cls(
+            tuple((name, field) for name, field in known if field),
+            tuple((name, frozenset(items[plain(name)])) for name, field in known if not field and plain(name) in items),
+        )
+
+    def values(self, one: Source) -> dict[str, str]:
+        """Return the value of each written name for one letter, "" where there is none. Nothing is expanded again."""
+        found = {name: field.get(one).strip() for name, field in self.known}
+        return found | {name: _item(one, meant) for name, meant in self.free}
+
+    def missing(self, values: Mapping[str, str]) -> tuple[str, ...]:
+        """Return the written names of reader's fields that are empty (D-24); what the house lacks is not theirs."""
+        own = [name for name, field in self.known if field.of in ("child", "place", "person")]
+        return tuple(name for name in (*own, *(name for name, _ in self.free)) if not values[name])
+
+
+def _item(one: Source, names: frozenset[str]) -> str:
+    """Return a free item: the child's, else that of the first place that has it."""
+    held = [one.child.attributes] if one.child else []
+    for items in (*held, *(row.attributes for row in one.rows)):
+        for name in names:
+            if text := str(items.get(name, "")).strip():
+                return text
+    return ""
+
+
+def placeholders(names: Iterable[str]) -> dict[str, str]:
+    """Return values for a copy that is nobody's: 〔児童氏名〕 stands where each reader's own value will."""
+    return {name: f"〔{name}〕" for name in names}
+
+
+def house_values(names: Iterable[str], notice: Notice, force: Settings, at: datetime) -> dict[str, str]:
+    """Return the values that are the same for every letter; those of readers as placeholders."""
+    nobody = Source(Person(language=force.language), None, (), "", "", notice, force, at)
+    found = [(name, named(name)) for name in names]
+    same = {name: field.get(nobody) for name, field in found if field and field.of in ("house", "sender", "day")}
+    return placeholders(names) | same
+
+
+def lacking_of_house(names: Iterable[str], force: Settings) -> str:
+    """Return the first name whose value the house lacks: its contact, address or name; "" if none."""
+    nobody = Source(Person(), None, (), "", "", Notice(), force, clock.now())
+    asked = [(name, field) for name in names if (field := named(name)) and field.of == "house"]
+    return next((name for name, field in asked if not field.get(nobody)), "")
+
+
+def asks_for_signature(names: Iterable[str]) -> bool:
+    """Say whether a text wants the writer's signature (D-22)."""
+    signature = named(SIGNATURE)
+    return any(named(name) is signature for name in names)
+
+
+def lacks_signature(user: User, *texts: str | None) -> bool:
+    """Say whether texts want the signature of a user who has none yet (D-22)."""
+    return not user.signature.strip() and any(asks_for_signature(merge.fields(text)) for text in texts if text)
+
+
+def offered(list_ids: Iterable[int], language: str) -> dict[str, list[str]]:
+    """Return the names that a page offers to tap in, by what they belong to."""
+    groups: dict[str, list[str]] = {"reader": [], "free": free_names(list_ids), "house": []}
+    for field in FIELDS:
+        kind = "house" if field.of in ("house", "sender", "day") else "reader"
+        groups[kind].append(field.name(language))
+    return groups
+
+
+def lists_of(notice: Notice) -> list[int]:
+    """Return the lists whose free items a notice may name: those chosen, and those of the persons chosen."""
+    chosen = Target.select(Target.number).where(Target.notice == notice, Target.include == True)
+    persons = chosen.where(Target.kind == "person")
+    theirs = Membership.select(Membership.list).where(Membership.person.in_(persons), Membership.state != "left")
+    lists = chosen.where(Target.kind == "list")
+    return [number for (number,) in (lists | theirs).tuples()]
