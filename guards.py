@@ -29,7 +29,7 @@ def install(app: Flask) -> None:
     app.after_request(_headers)
     app.register_error_handler(CSRFError, lambda error: _sorry(403, "form"))
     for code in (400, 403, 404, 405, 413, 429, 500):
-        app.register_error_handler(code, lambda error, code=code: _sorry(code))
+        app.register_error_handler(code, lambda error, code=code: _sorry(code, error=error))
     app.jinja_env.globals["asset"] = _asset
 
 
@@ -75,9 +75,10 @@ def _headers(response: Response) -> Response:
     return response
 
 
-def _sorry(code: int, why: str = "") -> tuple[str, int]:
+def _sorry(code: int, why: str = "", error: Exception | None = None) -> tuple[str, int]:
     reader = request.blueprint == "public"
-    return render_template("error.html", code=code, why=why, reader=reader), code
+    who = error.holders.sentence(web.language()) if isinstance(error, web.NotYours) else ""
+    return render_template("error.html", code=code, why=why, reader=reader, who=who), code
 
 
 def _asset(filename: str) -> str:

@@ -1,20 +1,21 @@
 """What the areas share: form base, htmx answers, fetch-or-404 through the current user, paging, filters."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from functools import wraps
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from flask import Flask, Response, abort, current_app, flash, g, redirect, render_template, request, url_for
 from flask_login import current_user
 from flask_wtf import FlaskForm
 from markupsafe import Markup, escape
 from peewee import ModelSelect
+from werkzeug.exceptions import Forbidden
 from werkzeug.routing import IntegerConverter
 
 import clock
 import words
-from core import organization
+from core import holders, organization
 from core.rights import Rights, rights_of
 from models import MailingList, Notice
 
@@ -70,7 +71,7 @@ def own_list(number: int, need: str = "view") -> MailingList:
     if found is None or not rights().may_list("view", found):
         abort(404)
     if not rights().may_list(need, found):
-        abort(403)
+        refuse(need, [found.id])
     return found
 
 
@@ -80,8 +81,31 @@ def own_notice(number: int, need: str = "view") -> Notice:
     if found is None or not rights().may_notice("view", found):
         abort(404)
     if not rights().may_notice(need, found):
-        abort(403)
+        raise NotYours(holders.of_notice(found))
     return found
+
+
+class NotYours(Forbidden):
+    """The right is missing; `holders` says whom to ask."""
+
+    def __init__(self, found: holders.Holders) -> None:
+        super().__init__()
+        self.holders = found
+
+
+def refuse(need: str, lists: Collection[int] = ()) -> NoReturn:
+    """Answer with 403, naming who may do it: in all of these lists, or who can give the right."""
+    raise NotYours(holders.of_lists(need, lists))
+
+
+def who_may(need: str, *lists: MailingList) -> str:
+    """Return the sentence that names who may do what the user may not, for the place of the missing button."""
+    return holders.of_lists(need, [one.id for one in lists]).sentence(language())
+
+
+def who_may_steer(notice: Notice) -> str:
+    """Return the same sentence for a notice."""
+    return holders.of_notice(notice).sentence(language())
 
 
 LARGEST = 2**63 - 1
@@ -116,7 +140,7 @@ def needs(need: str) -> Callable:
         @wraps(view)
         def guarded(*args: Any, **kwargs: Any) -> Any:
             if not rights().may(need):
-                abort(403)
+                refuse(need)
             return view(*args, **kwargs)
 
         return guarded
@@ -199,7 +223,16 @@ def install(app: Flask) -> None:
         iso=lambda moment: clock.local(moment).isoformat(timespec="seconds"),
         number=lambda value: f"{value:,}",
     )
-    app.jinja_env.globals.update(_=_, icon=icon, language=language, rights=rights, is_htmx=is_htmx, now=clock.now)
+    app.jinja_env.globals.update(
+        _=_,
+        icon=icon,
+        language=language,
+        who_may=who_may,
+        who_may_steer=who_may_steer,
+        rights=rights,
+        is_htmx=is_htmx,
+        now=clock.now,
+    )
     app.jinja_env.globals.update(house=organization.Organization.the, practice=lambda: organization.settings().practice)
     app.jinja_env.globals.update(own=lambda: organization.settings().own, mail_in=organization.mail_comes_in)
 

@@ -12,7 +12,7 @@ from blueprints.members import bp
 from blueprints.members.forms import AddressForm, NewForm, PersonForm, PlaceForm, as_lines, items_of
 from core import approvals, audience, delivery, directory, guidance, in_charge, members, organization, own_copy
 from models import MailingList, Membership, Person
-from web import _, answer, blame, go, language, own_list, page_of, rights, told
+from web import _, answer, blame, go, language, own_list, page_of, refuse, rights, told
 from words import N_
 
 Answer = Response | tuple[str, int]
@@ -25,7 +25,7 @@ def own_person(number: int, need: str = "view") -> Person:
     if person is None or not directory.places(person, rights(), "view"):
         abort(404)
     if need != "view" and not directory.places(person, rights(), need):
-        abort(403)
+        refuse(need, [directory.places(person, rights(), "view")[-1].list_id])
     return person
 
 

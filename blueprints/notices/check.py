@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from typing import Any
 
-from flask import Response, abort, redirect, request, url_for
+from flask import Response, redirect, request, url_for
 from flask_login import current_user
 
 import clock
@@ -19,6 +19,7 @@ from core import audience as audiences
 from core import choosing, letters, notices, own_copy, pacing, sender_names, warnings
 from core.audience import Audience
 from core.organization import Settings, settings
+from core.rights import target_lists
 from models import EPOCH, Notice, millis
 from words import N_
 
@@ -64,7 +65,7 @@ def confirm(number: int) -> Any:
     """Send off or book what the page showed; refuse if anything is no longer so, and show what."""
     notice, form = own_draft(number), CheckForm()
     if not choosing.still_allowed(web.rights(), notice):
-        abort(403)
+        web.refuse("send", [one.id for one in target_lists(notice)])
     when = _when(form.at.data or "")
     if is_stale(notice, form.seen.data):
         return _again(notice, form, when, told=_CHANGED)

@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import Any
 
-from flask import abort, request
+from flask import request
 from flask_login import current_user
 
 import clock
@@ -13,6 +13,7 @@ from blueprints.notices.drafts import own_draft, told_sent
 from core import in_charge, letters, notices, sender_names
 from core.audience import Audience
 from core.organization import settings
+from core.rights import target_lists
 from models import Notice
 from words import N_
 
@@ -26,7 +27,7 @@ def name(number: int) -> Any:
     """Show the names in which the notice may go out; below manager: 403."""
     notice = own_draft(number)
     if not sender_names.may_choose(web.rights(), notice):
-        abort(403)
+        web.refuse("manage", [one.id for one in target_lists(notice)])
     return _page(notice)
 
 
@@ -41,7 +42,7 @@ def choose_name(number: int) -> Any:
         wanted = bool(request.form.get("in_charge"))
         sender_names.choose(notice, web.rights(), clock.now(), in_charge=wanted, **chosen)
     except sender_names.NotYours:
-        abort(403)
+        web.refuse("manage", [one.id for one in target_lists(notice)])
     except sender_names.NotOffered as refused:
         return _page(notice, web._(refused.message, name=notice.sender_name or value), 422)
     except notices.NotNow:

@@ -10,7 +10,7 @@ from core import history, telephone
 from core.board_rows import ADVICE, LETTERS, STATES, names_of
 from core.rights import target_lists
 from models import Notice
-from web import go, is_htmx, own_notice, rights, row_number, told, unchanged
+from web import go, is_htmx, own_notice, refuse, rights, row_number, told, unchanged
 from words import N_
 
 bp = Blueprint("results", __name__)
@@ -93,7 +93,7 @@ def tell(number: int):
     notice = _sent_notice(number)
     lists = rights().seen(notice, "send")
     if lists is not None and not lists:
-        abort(403)
+        refuse("send", [one.id for one in target_lists(notice)])
     undo = "undo" in request.form
     numbers = _numbers(request.form["undo" if undo else "tell"])
     if undo:
