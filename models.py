@@ -394,6 +394,7 @@ class Notice(Table):
     useful_s = IntegerField(default=48 * 3600)
     practice = BooleanField(default=False)
     corrects = ForeignKeyField("self", null=True, on_delete="SET NULL")
+    follows = ForeignKeyField("self", null=True, on_delete="SET NULL")  # the earlier one that it brings up to date
     created_at = Moment(default=clock.now)
     updated_at = Moment(default=clock.now)
     confirmed_at = Moment(null=True)

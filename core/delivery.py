@@ -137,8 +137,8 @@ def _freeze(notice: Notice, now: datetime, force: Settings) -> bool:
         return False
     write_rows(notice, audience, now)
     reminders.plan(notice, now)
-    if notice.corrects_id:
-        reminders.call_off_all(notice.corrects, now)
+    for number in filter(None, (notice.corrects_id, notice.follows_id)):
+        reminders.call_off_all(number, now)
     changed = {"letters": audience.letters, "joined": _people(after - before), "gone": _people(before - after)}
     history.log(None, "notice.started", notice.id, detail=changed)
     return True

@@ -13,7 +13,7 @@ from peewee import fn
 
 import clock
 import config
-from core import delivery, notices, standing
+from core import delivery, notices, standing, successors
 from core.audience import resolve
 from core.demo_dates import dated, day_of, moment
 from core.organization import settings
@@ -113,7 +113,7 @@ def _correct(entry: dict, past: Past, made: dict[str, Notice]) -> Notice:
     """Correct an earlier notice of the file, to the same readers."""
     at = _written(entry, past.today)
     wrong = made[entry["use"]["of"]]
-    notice = notices.correct(wrong, past.users[entry["use"]["by"]], at - timedelta(minutes=4))
+    notice = successors.correct(wrong, past.users[entry["use"]["by"]], at - timedelta(minutes=4))
     notices.save(notice, now=at, subject=entry["subject"], text=entry["body"], read_confirmation=entry["read"])
     _go_out(notice, entry, past, at)
     return notice

@@ -1,4 +1,4 @@
-"""A notice from draft to history: write, choose, confirm, hold, book, cancel, stop, withdraw, correct.
+"""A notice from draft to history: write, choose, confirm, hold, book, cancel, stop, withdraw.
 
 Every change of state is one conditional UPDATE whose count is looked at; whoever comes second is refused with a
 sentence. What sending does with it: `core.delivery`.
@@ -115,10 +115,10 @@ def choose(
         _only_a_draft(notice, updated_at=now)
         Target.delete().where(Target.notice == notice).execute()
         rows = [(notice.id, kind, number, include) for (kind, number), include in chosen.items()]
-        _write_targets(rows)
+        write_targets(rows)
 
 
-def _write_targets(rows: list[tuple[int, str, int, bool]]) -> None:
+def write_targets(rows: list[tuple[int, str, int, bool]]) -> None:
     """Write rows of notice, kind, number, include, keeping their order."""
     fields = [Target.notice, Target.kind, Target.number, Target.include]
     for start in range(0, len(rows), 500):
@@ -297,25 +297,6 @@ def _cancel_letters(notice: Notice, now: datetime) -> int:
     )
     delivery.give_way()
     return cancelled
-
-
-def correct(notice: Notice, by: User | None, now: datetime) -> Notice:
-    """Begin the correction of a notice: a draft with the same recipients and options, marked 【訂正】."""
-    with db.atomic():
-        fresh = draft(by, now=now, urgent=notice.urgent)
-        options = (
-            "read_confirmation", "footer", "reply_to_own", "useful_s", "sends_as", "sender_name", "in_charge",
-            "remind_every_s", "remind_times", "skip_missing",
-        )  # fmt: skip
-        Notice.update(corrects=notice, step=2, **{name: getattr(notice, name) for name in options}).where(
-            Notice.id == fresh.id
-        ).execute()
-        targets = Target.select().where(Target.notice == notice).order_by(Target.id)
-        _write_targets([(fresh.id, one.kind, one.number, one.include) for one in targets])
-        subject = "【訂正】" + notice.wording.subject.removeprefix("【訂正】")
-        Wording.update(subject=subject, text=notice.wording.text).where(Wording.notice == fresh).execute()
-        questions.copy(notice, fresh, now)
-    return Notice.get_by_id(fresh.id)
 
 
 def send_unknown_again(notice: Notice, by: User | None, now: datetime) -> int:

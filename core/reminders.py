@@ -80,8 +80,8 @@ def call_off(reminder: Reminder, by: User | None, now: datetime) -> None:
         history.log(by, "notice.reminder_called_off", reminder.notice_id)
 
 
-def call_off_all(notice: Notice, now: datetime) -> None:
-    """Call off whatever waits: the notice was stopped, withdrawn or corrected. Call inside a transaction."""
+def call_off_all(notice: Notice | int, now: datetime) -> None:
+    """Call off whatever waits: the notice was stopped, withdrawn, corrected, brought up to date. In a transaction."""
     Reminder.update(state="called_off", done_at=now).where(Reminder.notice == notice, WAITING).execute()
 
 

@@ -11,7 +11,7 @@ import tasks
 import web
 from blueprints.notices import asked, bp
 from blueprints.notices.forms import TimeForm
-from core import archive, delivery, letters, notices, progress, reminders
+from core import archive, delivery, letters, notices, progress, reminders, successors
 from core import audience as audiences
 from core.organization import settings
 from core.rights import target_lists
@@ -218,7 +218,7 @@ def correct(number: int) -> str | Response:
     if notice.started_at is None:
         abort(404)
     if request.method == "POST":
-        fresh = notices.correct(notice, current_user, clock.now())
+        fresh = successors.correct(notice, current_user, clock.now())
         web.told(N_("A draft of the correction was made. Nothing has been sent yet."))
         return web.go("notices.words", number=fresh.id)
     return asked.page(
@@ -229,6 +229,31 @@ def correct(number: int) -> str | Response:
             web._("You correct the text and check it as always; nothing is sent yet."),
         ],
         button=web._("Make the correction"),
+        red=False,
+    )
+
+
+@bp.route("/<int:number>/update", methods=["GET", "POST"])
+@web.needs("send")
+def update(number: int) -> str | Response:
+    """Say what an update is, then begin one: a draft to the same recipients with the time in its subject."""
+    notice = web.own_notice(number, "send")
+    if notice.started_at is None:
+        abort(404)
+    if request.method == "POST":
+        fresh = successors.follow_up(notice, current_user, clock.now())
+        web.told(N_("A draft of the update was made. Nothing has been sent yet."))
+        return web.go("notices.words", number=fresh.id)
+    return asked.page(
+        notice,
+        title=web._("Send the latest news?"),
+        sentences=[
+            web._("A new draft is made to the same recipients; the time stands before its subject."),
+            web._(
+                "The page of the earlier notice says that there is a newer one; it is no longer sent again by itself."
+            ),
+        ],
+        button=web._("Write the latest news"),
         red=False,
     )
 

@@ -7,7 +7,7 @@ import pytest
 
 import clock
 import models
-from core import answers, audience, notices, questions, responses, tally
+from core import answers, audience, notices, questions, responses, successors, tally
 from core.answers import Given
 from core.questions import Ask
 from models import Answer, Delivery, Letter, MailingList, Visit
@@ -53,7 +53,7 @@ def test_questions_are_written_with_the_draft_and_freeze_with_it(school):
     notices.save(draft, now=now, subject="s", text="t", questions=asks)
     assert questions.as_written(draft) == asks
     later = now + timedelta(days=9)
-    fresh_one = notices.correct(draft, school.users["花子"], later)
+    fresh_one = successors.correct(draft, school.users["花子"], later)
     assert [(one.text, one.choices, one.deadline) for one in questions.as_written(fresh_one)] == [
         ("出席", ("はい", "いいえ"), None)
     ]

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 
 import clock
-from core import delivery, letters, notices, reminders, responses, telephone
+from core import delivery, letters, notices, reminders, responses, successors, telephone
 from core.notices import NotNow, TooLate
 from core.organization import settings
 from core.refusals import AlreadyAsked, NobodyLeft
@@ -323,9 +323,10 @@ def test_stops_with_the_notice(school, hanako, verb):
     assert reminders.of(notice)[0].state == "called_off"
 
 
-def test_a_correction_calls_off_reminders_of_what_was_wrong(school, hanako):
+@pytest.mark.parametrize("verb", [successors.correct, successors.follow_up])
+def test_a_correction_or_newer_news_calls_off_reminders_of_what_was_wrong(school, hanako, verb):
     notice = by_itself(school, hanako)
-    better = notices.correct(notice, hanako, clock.now())
+    better = verb(notice, hanako, clock.now())
     assert reminders.of(notice)[0].state == "waiting"
     smarthost.confirmed(better, hanako)
     delivery.start_due(clock.now())

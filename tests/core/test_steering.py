@@ -1,10 +1,12 @@
 """A notice while and after it is sent: stop, withdraw, correct, send again (decision 13, X-09, N14)."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 import clock
 import models
-from core import claiming, notices
+from core import claiming, notices, successors
 from core.audience import resolve
 from core.notices import (
     NotNow,
@@ -65,11 +67,21 @@ def test_what_was_not_sent_cannot_be_withdrawn(draft, hanako, state):
 
 def test_a_correction_is_a_draft_with_the_same_recipients_and_options(school, hanako):
     notice = begun(hanako, [school.lists["1-1"], school.lists["2-1"]], read_confirmation=False, footer=False)
-    again = notices.correct(notice, hanako, clock.now())
+    again = successors.correct(notice, hanako, clock.now())
     assert (again.state, again.corrects, again.by, again.footer) == ("draft", notice, hanako, False)
     assert (again.wording.subject, again.wording.text) == ("【訂正】水筒", smarthost.TEXT)
     assert resolve(again).fingerprint == resolve(notice).fingerprint
-    assert notices.correct(again, hanako, clock.now()).wording.subject == "【訂正】水筒"
+    assert successors.correct(again, hanako, clock.now()).wording.subject == "【訂正】水筒"
+
+
+def test_the_latest_news_carries_its_time_before_the_subject(school, hanako):
+    """Field 5.2.7: not to be confused with the first; the mark of the earlier news goes."""
+    notice = begun(hanako, [school.lists["1-1"]], urgent=True)
+    news = successors.follow_up(notice, hanako, datetime(2026, 10, 13, 21, 10, tzinfo=UTC))
+    assert (news.state, news.follows, news.corrects, news.urgent) == ("draft", notice, None, True)
+    assert news.wording.subject == "【6:10 更新】水筒" and resolve(news).fingerprint == resolve(notice).fingerprint
+    second = successors.follow_up(news, hanako, datetime(2026, 10, 13, 22, 5, tzinfo=UTC))
+    assert second.wording.subject == "【7:05 更新】水筒"
 
 
 def test_unknown_letters_are_sent_again_when_somebody_asks(school, hanako):

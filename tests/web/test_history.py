@@ -7,7 +7,7 @@ import pytest
 
 import clock
 from core import audience as audiences
-from core import delivery, notices, today
+from core import delivery, notices, successors, today
 from models import Delivery, Notice
 
 CLASS, OTHER = "1-1", "2-1"
@@ -145,7 +145,7 @@ def test_without_a_login_there_is_no_history(client, school):
 def test_corrections_are_linked_both_ways(hanako, school):
     """Decision 13."""
     first = sent(school, "遠足のお知らせ")
-    fresh = notices.correct(first, first.by, clock.now())
+    fresh = successors.correct(first, first.by, clock.now())
     mark = audiences.resolve(fresh).fingerprint
     notices.confirm(fresh, by=first.by, fingerprint=mark, now=clock.now())
     Notice.update(begin_at=clock.now()).where(Notice.id == fresh.id).execute()

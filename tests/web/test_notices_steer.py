@@ -34,7 +34,10 @@ def sending(school):
 
 # ── rights ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-POSTS = ("cancel", "retime", "release", "drop", "stop", "withdraw", "correct", "again", "delete", "test", "check")
+POSTS = (
+    "cancel", "retime", "release", "drop", "stop", "withdraw", "correct", "update", "remind", "again", "delete", "test",
+    "check",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("verb", POSTS)

@@ -1,0 +1,87 @@
+"""Who has confirmed none of the last three notices of a list: the people a school should hear from before the typhoon.
+
+What one guardian read the household has read, as on the board (field 2.3, 5.1).
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from peewee import JOIN, ModelSelect, fn
+
+from models import Child, Cover, Delivery, MailingList, Membership, Notice, Person, Target
+
+NOTICES = 3
+SETTLED = timedelta(hours=12)
+"""A notice that is younger says nothing yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Silent:
+    """One person who has confirmed none of them, with the children's classes."""
+
+    person: Person
+    children: tuple[str, ...]
+
+
+def last_notices(mailing_list: MailingList, now: datetime) -> list[Notice]:
+    """Return the last three notices of a list that asked for a confirmation and have had time for it, newest first."""
+    return list(
+        Notice.select()
+        .join(Target, on=(Target.notice == Notice.id))
+        .where(
+            Target.kind == "list", Target.include == True, Target.number == mailing_list.id,
+            Notice.read_confirmation == True, Notice.state.in_(("sending", "paused", "sent", "stopped")),
+            Notice.started_at < now - SETTLED,
+        )
+        .order_by(Notice.started_at.desc(), Notice.id.desc())
+        .limit(NOTICES)
+    )  # fmt: skip
+
+
+def silent(mailing_list: MailingList, notices: list[Notice]) -> list[Silent]:
+    """Return who got all of these notices and has confirmed none, nor anybody of the household; by kana."""
+    if len(notices) < NOTICES:
+        return []
+    numbers = [one.id for one in notices]
+    people = [person for (person,) in _never(mailing_list, numbers).tuples()]
+    found = Person.select().where(Person.id.in_(people)).order_by(Person.kana, Person.name, Person.id)
+    children = _children(mailing_list, people)
+    return [Silent(one, tuple(children.get(one.id, ()))) for one in found]
+
+
+def _never(mailing_list: MailingList, numbers: list[int]) -> ModelSelect:
+    here = Cover.select(Cover.delivery).where(Cover.list == mailing_list)
+    still = Membership.select(Membership.person).where(Membership.list == mailing_list, Membership.state == "active")
+    heard = (
+        Cover.select(Cover.household)
+        .join(Delivery)
+        .where(Delivery.notice.in_(numbers), Delivery.read_at.is_null(False), Cover.household != "")
+    )
+    theirs = Cover.alias()
+    read_at_home = theirs.select(theirs.delivery).where(theirs.household.in_(heard))
+    got = (Delivery.notice.in_(numbers)) & (Delivery.reason == "") & Delivery.id.in_(here)
+    return (
+        Delivery.select(Delivery.person)
+        .where(got, Delivery.person.in_(still))
+        .group_by(Delivery.person)
+        .having(
+            fn.COUNT(Delivery.notice.distinct()) == len(numbers),
+            fn.COUNT(Delivery.read_at) == 0,
+            fn.SUM(Delivery.id.in_(read_at_home).cast("integer")) == 0,
+        )
+    )
+
+
+def _children(mailing_list: MailingList, people: list[int]) -> dict[int, list[str]]:
+    """Return the children of people in a list with their class: 「3-2 鈴木 海斗」."""
+    rows = (
+        Membership.select(Membership, Child)
+        .join(Child, JOIN.LEFT_OUTER)
+        .where(Membership.list == mailing_list, Membership.person.in_(people), Membership.state == "active")
+        .order_by(Membership.id)
+    )
+    found: dict[int, list[str]] = {}
+    for row in rows:
+        if row.child_id:
+            found.setdefault(row.person_id, []).append(f"{row.child.room} {row.child.name}".strip())
+    return found
