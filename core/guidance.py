@@ -34,6 +34,9 @@ GMAIL = Guidance(N_("Gmail"), (_NOT_SPAM, _CONTACT))
 ICLOUD = Guidance(N_("iCloud"), (_NOT_SPAM, _CONTACT))
 OTHERS = Guidance("", (_NOT_SPAM, N_("Open the spam settings of the mail service."), _ALLOW))
 
+CARRIERS = (DOCOMO, AU, SOFTBANK, YMOBILE, RAKUTEN, GMAIL, ICLOUD)
+"""Those that the page for joining and the hand-out name, in the order of their customers."""
+
 _BY_DOMAIN = {
     "docomo.ne.jp": DOCOMO,
     "ezweb.ne.jp": AU,

@@ -36,6 +36,7 @@ class Wish:
     child: Child | None = None
     proof: str = ""
     evidence: dict[str, object] = field(default_factory=dict)
+    language: str = ""  # of the page; "": the house's
 
     @property
     def key(self) -> str:

@@ -106,7 +106,9 @@ def asked(text: str, now: datetime) -> Wish | None:
     if child and not join_codes.is_in(child.id, found):
         child = None
     route, code = str(said.pop("route", "blank mail")), str(said.pop("code", ""))
-    return Wish(found, letter.address, route, code if child or code == "list" else "", child, "letter", said)
+    return Wish(
+        found, letter.address, route, code if child or code == "list" else "", child, "letter", said, letter.language
+    )
 
 
 def is_there(wish: Wish, person: Person | None, state: str = "active") -> bool:

@@ -149,16 +149,17 @@ def apply(wish: Wish, language: str, now: datetime) -> str:
 
     Return "" or "too many joins", which does not depend on the address. Raises BadAddress.
     """
+    why = join_caps.exceeded(wish, now)
+    if why == "too many joins":
+        return why
     person = _known(wish.address)
     if person and join_letters.is_there(wish, person):
         join_letters.already(wish.list, person, now)
-        return ""
-    why = join_caps.exceeded(wish, now)
-    if why == "waits":
+    elif why == "waits":
         join_caps.queue(wish, False, now)
     elif not why:
         join_letters.ask(wish, language, now)
-    return "too many joins" if why == "too many joins" else ""
+    return ""
 
 
 def confirm(wish: Wish, now: datetime) -> tuple[Person, str]:
@@ -201,7 +202,7 @@ def _person(wish: Wish, now: datetime) -> Person:
         free = (Person.id == guardian.id) & Person.address.is_null()
         if Person.update(**fields).where(free).execute():
             return Person.get_by_id(guardian.id)
-    return Person.create(**fields, language=settings().language, created_at=now)
+    return Person.create(**fields, language=wish.language or settings().language, created_at=now)
 
 
 def _guardian_without_address(mailing_list: MailingList, child: Child) -> Person | None:

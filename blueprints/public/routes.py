@@ -156,6 +156,11 @@ def unknown(token: str) -> tuple[str, int]:
     """Say kindly that the page does not open; guessing is slowed by network, a valid token never is (T-44)."""
     if token == SAMPLE_TOKEN:  # pressed in an own copy or a preview
         return render_template("public/unknown.html", sample=True), 404
+    return unknown_page()
+
+
+def unknown_page() -> tuple[str, int]:
+    """Answer an address that opens nothing, and count it for the network."""
     network = limits.network(request.remote_addr)
     tries = limits.hit(f"unknown token {network}", clock.now(), UNKNOWN_WINDOW_S)
     return render_template("public/unknown.html"), 404 if tries <= UNKNOWN_PER_NETWORK else 429
@@ -187,4 +192,4 @@ def robots() -> Response:
     return Response("User-agent: *\nDisallow: /\n", mimetype="text/plain")
 
 
-from blueprints.public import answer  # noqa: E402, F401
+from blueprints.public import answer, joining  # noqa: E402, F401 (register their pages)

@@ -97,9 +97,13 @@ def test_the_readers_pages_too(visit, house) -> None:
         tokens = [
             row[0] for row in tables.execute("SELECT max(token) FROM delivery WHERE reason = '' GROUP BY notice_id")
         ]
+        slip = tables.execute(
+            "SELECT join_code FROM child, membership WHERE child.id = child_id AND list_id = 1"
+        ).fetchone()
+    doors = ["/j/zenko", "/j/zenko?lang=en", "/j/zenko?sent=1", f"/j/zenko/{slip[0]}"]
     for scheme in ("light", "dark"):
         page = visit(PHONE, color_scheme=scheme)
-        for path in [f"/{area}/{token}" for token in tokens for area in ("r", "u")]:
+        for path in [f"/{area}/{token}" for token in tokens for area in ("r", "u")] + doors:
             if page.goto(house.url + path).status == 200:
                 fits_the_width(page)
                 has_no_axe_faults(page)

@@ -1,0 +1,122 @@
+"""The page on which somebody joins a list: no login, no session, no script; the same answer whether known or not.
+
+`/j/<list>` and `/j/<list>/<code>` (T-26, T-36, T-17; defences 2). The address that is typed gets a letter of fixed
+words; nothing is registered before its link is pressed. Looking changes nothing (law 3).
+"""
+
+from dataclasses import dataclass
+
+from flask import Response, g, redirect, render_template, request, url_for
+
+import clock
+import tasks
+import words
+from blueprints.public.routes import bp, unknown_page
+from core import consent, guidance, join_codes, join_page, joining, organization
+from core.join_caps import Wish
+from core.join_codes import Key
+from models import MailingList
+from web import _, language
+from words import N_
+
+Answer = Response | tuple[str, int] | str
+WRONG_CODE = N_("This code does not fit. It may be an old one: please ask the school, or leave the field empty.")
+AGAIN = N_("Please press the button once more.")
+MANY = N_("Many people are registering just now. Please try again in an hour, or send the blank mail.")
+NETWORK = N_("Many registrations came from your network just now. Please send the blank mail, or try again later.")
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """The list and the code in the address of the page."""
+
+    list: MailingList
+    key: Key | None = None
+    code: str = ""
+
+
+@bp.route("/j/<address>", methods=["GET", "POST"], strict_slashes=False)
+@bp.route("/j/<address>/<code>", methods=["GET", "POST"], strict_slashes=False)
+def join(address: str, code: str = "") -> Answer:
+    """Show how to join; take an address."""
+    _speak()
+    mailing_list = join_page.open_list(address)
+    if mailing_list is None:
+        return unknown_page()
+    key = join_codes.find(mailing_list, code) if code else None
+    if code and key is None:
+        if join_page.guesses(request.remote_addr, clock.now()):
+            return unknown_page()
+        return _page(Door(mailing_list), wrong_code=_(WRONG_CODE), status=404)
+    door = Door(mailing_list, key, join_codes.plain(code))
+    return _take(door) if request.method == "POST" else _page(door)
+
+
+def _speak() -> None:
+    """Let a reader choose the language by `?lang=`, which a printed link can carry."""
+    if (wanted := request.values.get("lang")) in words.LANGUAGES:
+        g.language = wanted
+
+
+def _page(door: Door, *, typed: str = "", wrong: str = "", wrong_code: str = "", status: int = 200) -> Answer:
+    force = organization.settings()
+    page = render_template(
+        "public/join.html",
+        list=door.list,
+        child=door.key and door.key.child,
+        code=door.code,
+        here=_here(door),
+        sent=request.method == "GET" and request.args.get("sent") == "1",
+        typed=typed,
+        wrong=wrong,
+        wrong_code=wrong_code,
+        address=join_codes.address(door.list, door.code, force.mail_domain),
+        mailto=join_codes.mailto(door.list, door.code, force.mail_domain),
+        terms=consent.text(door.list, language()),
+        carriers=guidance.CARRIERS,
+        domain=force.mail_domain,
+        made=join_page.stamp(door.list, clock.now()),
+    )
+    return page, status
+
+
+def _here(door: Door, **more: object) -> str:
+    code = {"code": door.code} if door.code else {}
+    lang = {"lang": request.values["lang"]} if request.values.get("lang") in words.LANGUAGES else {}
+    return url_for("public.join", address=door.list.address, **code, **lang, **more)
+
+
+def _take(door: Door) -> Answer:
+    """Take what was typed; what is missing or strange is asked for once more, with nothing lost."""
+    typed, now = request.form.get("mail", "")[:320], clock.now()
+    if request.form.get("website"):  # a field that no person sees
+        return redirect(_here(door, sent=1), code=303)  # type: ignore[return-value]
+    if not door.key and (shown := request.form.get("code", "").strip()):
+        return _with_typed_code(door, shown, typed)
+    try:
+        clean = join_page.usable(typed)
+    except join_page.BadAddress as wrong:
+        return _page(door, typed=typed, wrong=_(wrong.message), status=422)
+    if not join_page.is_fresh(request.form.get("made", ""), door.list, now):
+        return _page(door, typed=typed, wrong=_(AGAIN), status=422)
+    if join_page.too_many(request.remote_addr, bool(door.key), now):
+        return _page(door, typed=typed, wrong=_(NETWORK), status=429)
+    if joining.apply(_wish(door, clean), language(), now):
+        return _page(door, typed=typed, wrong=_(MANY), status=429)
+    tasks.ring()
+    return redirect(_here(door, sent=1), code=303)  # type: ignore[return-value]
+
+
+def _wish(door: Door, clean: str) -> Wish:
+    evidence: dict[str, object] = {"network": join_page.network(request.remote_addr)}
+    kind, child = (door.key.kind, door.key.child) if door.key else ("", None)
+    return Wish(door.list, clean, "link", kind, child, evidence=evidence)
+
+
+def _with_typed_code(door: Door, shown: str, typed: str) -> Answer:
+    """Go on with a code that was typed from paper, as if it had stood in the address."""
+    key = join_codes.find(door.list, shown)
+    if key is None:
+        refused = join_page.guesses(request.remote_addr, clock.now())
+        return _page(door, typed=typed, wrong_code=_(WRONG_CODE), status=429 if refused else 422)
+    return _take(Door(door.list, key, join_codes.plain(shown)))

@@ -1,0 +1,57 @@
+"""What stands between the public page for joining and those who would fill letter boxes with it (defences 2).
+
+A form that is sent back within two seconds, or after a day, is asked for once more; each network has its share,
+larger with a valid code, since a whole school may register behind one address. Guessed codes are counted.
+"""
+
+from datetime import datetime
+
+from core import limits, reader_marks
+from core.organization import settings
+from mail import address as addresses
+from models import MailingList, millis
+from words import N_
+
+SOONEST_MS, LATEST_MS = 2_000, 24 * 3_600_000
+WINDOW_S = 600
+PER_NETWORK, PER_NETWORK_WITH_CODE = 30, 300
+GUESSES = 60
+
+network = limits.network
+BadAddress = addresses.BadAddress
+
+
+def open_list(address: str) -> MailingList | None:
+    """Return the list with this local part, if people may join it by themselves."""
+    found = MailingList.get_or_none(MailingList.address == address.lower(), MailingList.closed_at.is_null())
+    return found if found and not found.practice_of_id and found.join_mode != "closed" else None
+
+
+def usable(typed: str) -> str:
+    """Return a clean address. Raises BadAddress."""
+    clean = addresses.clean(typed)
+    if addresses.domain(clean) == settings().mail_domain:
+        raise addresses.BadAddress(N_("This is an address of Kairan itself, so it cannot be a member."))
+    return clean
+
+
+def stamp(mailing_list: MailingList, now: datetime) -> str:
+    """Return the signed moment at which a form was made."""
+    return reader_marks.signer(settings(), "form").dumps([mailing_list.id, millis(now)])
+
+
+def is_fresh(text: str, mailing_list: MailingList, now: datetime) -> bool:
+    """Say whether a form was made by us for this list, and a person's time ago."""
+    held = reader_marks.read(text, "form")
+    return bool(held) and held[0] == mailing_list.id and SOONEST_MS <= millis(now) - held[1] <= LATEST_MS
+
+
+def too_many(address: str | None, coded: bool, now: datetime) -> bool:
+    """Count a registration of a network; say whether it has had its share."""
+    most = PER_NETWORK_WITH_CODE if coded else PER_NETWORK
+    return limits.hit(f"join page {coded} {network(address)}", now, WINDOW_S) > most
+
+
+def guesses(address: str | None, now: datetime) -> bool:
+    """Count a wrong code of a network; say whether it has guessed too often."""
+    return limits.hit(f"join code {network(address)}", now, WINDOW_S) > GUESSES

@@ -1,0 +1,172 @@
+"""Joining on a page: no session, no script, the same answer for everybody, within limits (T-26, T-36, T-17)."""
+
+import re
+
+import pytest
+
+import clock
+from core import join_caps, join_letters, join_page
+from models import Applicant, Letter, MailingList, Membership, Person
+
+EVIL = "<script>alert(1)</script>"
+
+
+@pytest.fixture
+def the_list(school) -> MailingList:
+    return school.lists["1-1"]
+
+
+def fill(client, url: str, mail: str, *, wait: int = 5, **more: str):
+    """Open the page, take a person's time, and send it."""
+    page = client.get(url).get_data(as_text=True)
+    found = re.search(r'name="made" value="([^"]*)"', page)
+    clock.set_offset(wait)
+    return client.post(url, data={"mail": mail, "made": found[1] if found else "", **more})
+
+
+def press(client, letter: Letter):
+    return client.post(letter.payload["url"].removeprefix("http://kairan.test"))
+
+
+def test_the_page_says_what_comes_to_whom_and_how_to_let_it_in(client, the_list):
+    """T-17, T-26: purpose of use, blank mail, the domain to allow for each carrier; without a session."""
+    got = client.get(f"/j/{the_list.address}")
+    text = got.get_data(as_text=True)
+    assert got.status_code == 200 and "Set-Cookie" not in got.headers
+    assert "mailto:1nen1kumi-join@mail.school.example" in text and "学校からのお知らせ" in text
+    assert "ドコモ" in text and "mail.school.example" in text and "<script" not in text
+    english = client.get(f"/j/{the_list.address}?lang=en").get_data(as_text=True)
+    assert "No app and no password" in english and 'lang="en"' in english
+
+
+def test_an_address_gets_a_letter_and_joins_by_its_link(client, the_list):
+    """T-36: nobody joins before the link is pressed; opening it does nothing (law 3)."""
+    url = f"/j/{the_list.address}"
+    got = fill(client, url, "new@example.net")
+    assert got.status_code == 303 and "new" not in got.headers["Location"]
+    assert "届いたメールをご確認ください" in client.get(got.headers["Location"]).get_data(as_text=True)
+    (letter,) = Letter.select()
+    assert (letter.kind, letter.address) == ("join", "new@example.net")
+    client.get(letter.payload["url"].removeprefix("http://kairan.test"))
+    assert Person.get_or_none(Person.address_key == "new@example.net") is None
+    assert press(client, letter).status_code == 303
+    place = Membership.select().join(Person).where(Person.address_key == "new@example.net").get()
+    assert (place.state, place.joined_route) == ("active", "link")
+    assert place.consent["network"] == "127.0.0.0/24" and place.consent["proof"] == "letter"
+    assert place.consent["confirmed"] and place.consent["terms"]
+
+
+def test_a_childs_link_settles_name_class_and_household(client, school, the_list):
+    child = school.children["石川 蓮"]
+    url = f"/j/{the_list.address}/{child.join_code}"
+    assert "石川 蓮" in client.get(url).get_data(as_text=True)
+    fill(client, url, "haha@example.net")
+    press(client, Letter.get())
+    place = Membership.select().join(Person).where(Person.address_key == "haha@example.net").get()
+    assert (place.child_id, place.person.household, place.consent["code"]) == (child.id, "ishikawa", "child")
+
+
+def test_a_code_may_be_typed_from_the_slip(client, school, the_list):
+    code = school.children["石川 蓮"].join_code
+    got = fill(client, f"/j/{the_list.address}", "haha@example.net", code=f"{code[:5].upper()} - {code[5:]}")
+    assert got.status_code == 303
+    press(client, Letter.get())
+    assert Membership.get(Membership.joined_route == "link").child.name == "石川 蓮"
+
+
+@pytest.mark.parametrize("state", ["active", "stopped", "left", "unknown"])
+def test_the_answer_is_the_same_whether_known_or_not(client, school, the_list, state):
+    """Enumeration: text, status and place to go tell nothing."""
+    who = {"active": "naoki@example.jp", "stopped": "noise1@example.net", "left": "noise2@example.net"}
+    url = f"/j/{the_list.address}"
+    got = fill(client, url, who.get(state, "nobody@example.net"))
+    assert (got.status_code, got.headers["Location"]) == (303, f"{url}?sent=1")
+    assert len(Letter.select()) == 1
+
+
+def test_a_full_list_tells_nothing_about_an_address(client, the_list, monkeypatch):
+    monkeypatch.setattr(join_caps, "PER_LIST_HOUR", 0)
+    url = f"/j/{the_list.address}"
+    first = fill(client, url, "naoki@example.jp")
+    second = fill(client, url, "nobody@example.net", wait=10)
+    assert first.status_code == second.status_code == 429
+    assert "1時間ほど" in first.get_data(as_text=True) and "1時間ほど" in second.get_data(as_text=True)
+
+
+def test_with_a_code_it_waits_instead(client, the_list, monkeypatch):
+    monkeypatch.setattr(join_caps, "PER_LIST_HOUR", 0)
+    assert fill(client, f"/j/{the_list.address}/{the_list.join_code}", "new@example.net").status_code == 303
+    assert [one.address for one in Applicant.select()] == ["new@example.net"] and not Letter.select().exists()
+
+
+def test_one_address_gets_few_letters_whatever_is_pressed(client, the_list):
+    """Subscription bombing of one letter box."""
+    for number in range(8):
+        clock.set_offset(number * 10)
+        fill(client, f"/j/{the_list.address}", "victim@example.net", wait=number * 10 + 5)
+    assert Letter.select().count() == 1
+
+
+def test_one_network_has_its_share(client, the_list, monkeypatch):
+    monkeypatch.setattr(join_page, "PER_NETWORK", 2)
+    url = f"/j/{the_list.address}"
+    codes = []
+    for number in range(4):
+        clock.set_offset(number * 10)
+        codes.append(fill(client, url, f"n{number}@example.net", wait=number * 10 + 5).status_code)
+    assert codes == [303, 303, 429, 429]
+    assert fill(client, f"{url}/{the_list.join_code}", "n9@example.net", wait=60).status_code == 303
+
+
+@pytest.mark.parametrize("made", ["", "nonsense", "soon"])
+def test_what_no_person_can_do_is_asked_for_again_and_nothing_is_lost(client, the_list, made):
+    url = f"/j/{the_list.address}"
+    data = {"mail": "new@example.net", "made": join_page.stamp(the_list, clock.now()) if made == "soon" else made}
+    got = client.post(url, data=data)
+    assert got.status_code == 422 and "new@example.net" in got.get_data(as_text=True)
+    assert not Letter.select().exists()
+
+
+def test_the_field_that_nobody_sees_catches_robots(client, the_list):
+    got = fill(client, f"/j/{the_list.address}", "new@example.net", website="https://spam.example")
+    assert got.status_code == 303 and not Letter.select().exists()
+
+
+@pytest.mark.parametrize("typed", ["", "nonsense", "a@b@", f"{EVIL}@example.jp", "x@mail.school.example", "a" * 400])
+def test_a_wrong_address_is_said_kindly_and_escaped(client, the_list, typed):
+    got = fill(client, f"/j/{the_list.address}", typed)
+    assert got.status_code == 422 and EVIL not in got.get_data(as_text=True)
+    assert not Letter.select().exists()
+
+
+@pytest.mark.parametrize("address", ["nobody", "kyonen", "1nen1kumi-join", "%00", "../login"])
+def test_there_is_no_page_for_other_lists(client, school, address):
+    assert client.get(f"/j/{address}").status_code in (404, 308, 302)
+
+
+def test_a_closed_list_has_no_page(client, the_list):
+    MailingList.update(join_mode="closed").execute()
+    assert client.get(f"/j/{the_list.address}").status_code == 404
+
+
+def test_codes_cannot_be_guessed_by_the_dozen(client, school, the_list, monkeypatch):
+    """A wrong code shows the page without it; whoever guesses on gets nothing more."""
+    monkeypatch.setattr(join_page, "GUESSES", 3)
+    other = school.children["加藤 悠斗"].join_code
+    first = client.get(f"/j/{the_list.address}/{other}")
+    assert first.status_code == 404 and "この登録コードは使えません" in first.get_data(as_text=True)
+    assert "加藤" not in first.get_data(as_text=True), "the code of a child opens its own lists only"
+    assert fill(client, f"/j/{the_list.address}", "new@example.net", code=EVIL).status_code == 422
+    for _ in range(3):
+        last = client.get(f"/j/{the_list.address}/{other}")
+    assert "この登録コード" not in last.get_data(as_text=True)
+    assert client.get(f"/j/{the_list.address}/{the_list.join_code}").status_code == 200, "a valid one is never limited"
+
+
+def test_a_confirmation_after_the_child_has_left_joins_without_it(client, school, the_list):
+    child = school.children["石川 蓮"]
+    fill(client, f"/j/{the_list.address}/{child.join_code}", "haha@example.net")
+    Membership.update(state="left").where(Membership.child == child).execute()
+    mark = Letter.get().payload["url"].rpartition("/")[2]
+    wish = join_letters.asked(mark, clock.now())
+    assert (wish.child, wish.code) == (None, "")
