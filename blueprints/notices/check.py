@@ -16,7 +16,7 @@ from blueprints.notices.compose import NAMES_FIRST, NAMES_LAST, worth_saying
 from blueprints.notices.drafts import is_stale, mark_of, own_draft, told_sent
 from blueprints.notices.forms import CheckForm
 from core import audience as audiences
-from core import choosing, letters, notices, own_copy, pacing, sender_names, warnings
+from core import choosing, letters, notices, own_copy, pacing, questions, sender_names, warnings
 from core.audience import Audience
 from core.organization import Settings, settings
 from core.rights import target_lists
@@ -158,6 +158,7 @@ def _everything(notice: Notice, audience: Audience, when: When, form: CheckForm 
         "last": audience.receiving[NAMES_FIRST:][-NAMES_LAST:],
         "left_out": left_out,
         "reasons": audiences.REASONS,
+        "units": questions.UNITS,
         "previous": _previous(notice, audience),
         "warnings": warnings.of(notice, audience, now, when.at, web.language()),
         "form": form or CheckForm(formdata=None),

@@ -9,7 +9,7 @@ from wtforms import SelectChoice
 
 import clock
 import web
-from blueprints.notices import bp
+from blueprints.notices import asking, bp
 from blueprints.notices.drafts import is_stale, mark_of, own_draft, told_sent
 from blueprints.notices.forms import HOURS, RecipientsForm, WordsForm
 from core import audience as audiences
@@ -210,7 +210,8 @@ def words(number: int) -> Any:
 def write(number: int) -> Any:
     """Save what was typed, by itself or by "next"; a newer version from another window is never overwritten unasked."""
     notice, form = own_draft(number), _words_form(WordsForm())
-    if not form.validate():
+    form.sheets = asking.posted(form)
+    if not form.validate() or asking.blame(form):
         return _not_saved(notice, form)
     if request.form.get("act") != "mine" and is_stale(notice, form.seen.data) and _differs(notice, form):
         return _not_saved(notice, form, elsewhere=True)
@@ -230,7 +231,7 @@ def _words_form(form: WordsForm) -> WordsForm:
         shown = web._("%(n)s hours", n=hours) if hours < 72 else web._("%(n)s days", n=hours // 24)
         form.useful_s.choices.append(SelectChoice(hours * 3600, shown))
     form.remind.choices = _reminders()
-    return form
+    return asking.with_units(form)
 
 
 def _reminders() -> list[SelectChoice]:
@@ -257,6 +258,7 @@ def _filled(notice: Notice) -> WordsForm:
     for name in OPTIONS:
         values[name] = getattr(notice, name)
     values["remind"] = f"{notice.remind_every_s}x{notice.remind_times if notice.remind_every_s else 1}"
+    values |= asking.shared_of(notice)
     values["useful_s"] = 0 if notice.useful_s == _usual(notice.urgent) else notice.useful_s
     return _words_form(WordsForm(formdata=None, data=values))
 
@@ -275,14 +277,14 @@ def _values(form: WordsForm) -> dict[str, Any]:
         "skip_missing": form.skip_missing.data,
         "reply_to_own": form.reply_to_own.data and bool(current_user.email),
         "useful_s": form.useful_s.data or _usual(form.urgent.data),
+        **asking.values(form),
     }
 
 
 def _differs(notice: Notice, form: WordsForm) -> bool:
     wording, values = notice.wording, _values(form)
-    return (wording.subject, wording.text) != (values["subject"], values["text"]) or any(
-        getattr(notice, name) != values[name] for name in OPTIONS
-    )
+    words = (wording.subject, wording.text) != (values["subject"], values["text"])
+    return words or asking.differs(notice, form) or any(getattr(notice, name) != values[name] for name in OPTIONS)
 
 
 def _after_words(notice: Notice, form: WordsForm) -> Any:
@@ -293,9 +295,12 @@ def _after_words(notice: Notice, form: WordsForm) -> Any:
         for name in ("subject", "text"):
             if name in missing:
                 form[name].errors = [*form[name].errors, missing[name]]
-        if "subject" in missing or "text" in missing:
+        form.asks_wrong = missing.get("questions", "")
+        if missing.keys() & {"subject", "text", "questions"}:
             return _words_page(notice, form, status=422)
         return web.go("notices.check" if "targets" not in missing else "notices.recipients", number=notice.id)
+    if asking.is_act():
+        return asking.again(notice, form, mark_of(notice))
     if web.is_htmx():
         return render_template("notices/_saved.html", notice=notice, mark=mark_of(notice), elsewhere=False)
     web.told(N_("Draft saved at %(time)s."), time=time_of_day(notice.updated_at))
@@ -329,6 +334,7 @@ def _words_page(notice: Notice, form: WordsForm, elsewhere: bool = False, status
         lacks_signature=fields.lacks_signature(current_user, form.subject.data, form.text.data),
         uses_fields=fields.has_any(form.subject.data, form.text.data),
         force=settings(),
+        **asking.shown(notice, form),
         status=status,
     )
     if not web.is_htmx():

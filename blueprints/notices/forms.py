@@ -46,6 +46,13 @@ class WordsForm(Form):
     remind = SelectField(N_("Send it again by itself to those who have not confirmed"), default="0x1", choices=[])
     skip_missing = BooleanField(N_("Send nothing to those for whom a merge field is empty"))
     useful_s = SelectField(N_("Do not send it any more after"), coerce=int, choices=[])
+    deadline_day = StringField(N_("Answers until"), [Length(max=20)])
+    deadline_time = StringField(N_("Time (else the whole day)"), [Length(max=10)])
+    unit = SelectField(N_("Who answers"), default="household", choices=[], validate_choice=False)
+    comment = BooleanField(N_("Offer a line for remarks"))
+
+    sheets: list | None = None  # the questions, as `asking` reads them; None: the form carries none
+    asks_wrong = ""
 
 
 class CheckForm(Form):

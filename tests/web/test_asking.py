@@ -1,0 +1,191 @@
+"""Questions on the compose page: ready-made ones, choices added and removed by form posts, kept in the draft (T-48)."""
+
+import html
+import re
+from datetime import timedelta
+
+import pytest
+
+import clock
+from core import notices, questions, ready_made
+from core.questions import Ask
+from models import Notice, millis
+
+HTMX = {"HX-Request": "true"}
+
+
+@pytest.fixture
+def hanako(as_):
+    return as_("花子")
+
+
+@pytest.fixture
+def draft(school):
+    made = notices.draft(school.users["花子"], now=clock.now())
+    notices.choose(made, lists=[school.lists["1-1"].id], now=clock.now())
+    notices.save(made, subject="授業参観", text="授業参観を行います。", now=clock.now())
+    return made
+
+
+def post(browser, draft, act="save", headers=None, **fields):
+    """Post the words form as its page would, with a section of questions."""
+    words = {
+        "subject": "授業参観",
+        "text": "授業参観です。",
+        "footer": "y",
+        "useful_s": "0",
+        "remind": "0x1",
+        "asks": "1",
+    }
+    data = {**words, "act": act, "unit": "household", **fields}
+    return browser.post(f"/notices/{draft.id}/words", data=data, headers=headers)
+
+
+def page(answer) -> str:
+    return html.unescape(answer.get_data(as_text=True))
+
+
+def written(draft) -> list[Ask]:
+    return questions.as_written(draft)
+
+
+def fields_of(text: str) -> dict[str, list[str]]:
+    """Return the fields of the questions as the page's form would send them."""
+    found: dict[str, list[str]] = {}
+    for tag in re.findall(r"<input[^>]*>", text):
+        name, value = re.search(r'name="([^"]*)"', tag), re.search(r'value="([^"]*)"', tag)
+        if name and name[1].startswith("q"):
+            found.setdefault(name[1], []).append(value[1] if value else "")
+    return found
+
+
+@pytest.mark.parametrize("kind", list(ready_made.KINDS))
+def test_a_ready_made_question_is_one_press(hanako, draft, kind):
+    """T-48: attendance, majority, finding a day, proxy vote, safety check, or one of one's own."""
+    answer = post(hanako, draft, f"ask:{kind}")
+    assert answer.status_code == 303 and answer.location.endswith("#questions")
+    kept = written(draft)[0]
+    assert (kept.kind, kept.unit) == (kind, ready_made.KINDS[kind].unit)
+    assert len(kept.choices) == len(ready_made.KINDS[kind].choices)
+    text = page(hanako.get(f"/notices/{draft.id}/words"))
+    assert 'name="asks"' in text and fields_of(text)["q1-kind"] == [kind]
+    if kind == "attendance":
+        assert (kept.text, kept.choices) == ("出席されますか。", ("出席する", "欠席する", "まだ分からない"))
+
+
+def test_choices_come_and_go_by_form_posts(hanako, draft):
+    """T-49: without script; what is typed is never lost."""
+    one = {"q1-kind": "own", "q1-text": "お弁当", "q1-choice": ["要る", "要らない"]}
+    post(hanako, draft, "choice:1", **one)
+    sent = fields_of(page(hanako.get(f"/notices/{draft.id}/words")))
+    assert sent["q1-choice"] == ["要る", "要らない", ""]
+    sent["q1-choice"][2] = "半分"
+    post(hanako, draft, "choice:1", **sent)
+    assert written(draft)[0].choices == ("要る", "要らない", "半分")
+    post(hanako, draft, "drop:1:0", **fields_of(page(hanako.get(f"/notices/{draft.id}/words"))))
+    assert written(draft)[0].choices == ("要らない", "半分")
+    post(hanako, draft, "drop:1", **fields_of(page(hanako.get(f"/notices/{draft.id}/words"))))
+    assert written(draft) == []
+
+
+def test_several_questions_share_deadline_unit_and_remarks(hanako, draft):
+    day = clock.today() + timedelta(days=5)
+    post(
+        hanako, draft, unit="person", comment="y", deadline_day=day.isoformat(), deadline_time="21:00",
+        **{"q1-kind": "own", "q1-text": "出席", "q1-choice": ["はい", "いいえ"],
+           "q4-kind": "own", "q4-text": "お弁当", "q4-choice": ["要る", "要らない"]},
+    )  # fmt: skip
+    first, second = written(draft)
+    assert (first.text, second.text, first.unit, first.comment, second.comment) == (
+        "出席",
+        "お弁当",
+        "person",
+        False,
+        True,
+    )
+    assert first.deadline == second.deadline and clock.local(first.deadline).hour == 21
+    text = page(hanako.get(f"/notices/{draft.id}/words"))
+    assert f'value="{day.isoformat()}"' in text and 'value="21:00"' in text
+
+
+def test_the_days_of_a_date_finding_are_lines(hanako, draft):
+    post(
+        hanako, draft, comment="y",
+        **{"q1-kind": "days", "q1-text": "面談", "q1-choice": ["○", "△", "×"], "q1-days": "16日\r\n\r\n 17日\r\n18日"},
+    )  # fmt: skip
+    kept = written(draft)
+    assert [(one.heading, one.text, one.choices) for one in kept] == [
+        ("面談", day, ("○", "△", "×")) for day in ("16日", "17日", "18日")
+    ]
+    assert [one.comment for one in kept] == [False, False, True]
+    assert "16日\n17日\n18日" in page(hanako.get(f"/notices/{draft.id}/words"))
+
+
+def test_the_draft_saves_itself_with_its_questions(hanako, draft):
+    """N-05: a closed tab loses no question."""
+    one = {"q1-kind": "attendance", "q1-text": "出席", "q1-choice": ["はい"]}
+    answer = post(hanako, draft, "", headers=HTMX, **one)
+    assert answer.status_code == 200 and 'id="saved"' in page(answer)
+    assert written(draft)[0].choices == ("はい",)
+
+
+def test_a_button_brings_its_section_with_the_new_mark(hanako, draft):
+    answer = post(hanako, draft, "ask:majority", headers=HTMX)
+    text = page(answer)
+    assert answer.headers["HX-Retarget"] == "#questions" and 'id="q1-text"' in text
+    assert f'name="seen" value="{millis(Notice.get_by_id(draft.id).updated_at)}"' in text and "hx-swap-oob" in text
+
+
+def test_a_form_without_the_section_leaves_the_questions_alone(hanako, draft):
+    notices.save(draft, now=clock.now(), questions=[Ask("出席", ("はい", "いいえ"))])
+    words = {"subject": "新しい件名", "text": "本文", "act": "save", "useful_s": "0", "remind": "0x1"}
+    hanako.post(f"/notices/{draft.id}/words", data=words)
+    assert notices.Notice.get_by_id(draft.id).wording.subject == "新しい件名" and len(written(draft)) == 1
+
+
+def test_an_older_window_does_not_overwrite_questions(hanako, draft):
+    seen = millis(draft.updated_at)
+    clock.set_offset(5)
+    notices.save(draft, now=clock.now(), questions=[Ask("出席", ("はい", "いいえ"))])
+    answer = post(hanako, draft, seen=str(seen), **{"q1-kind": "own", "q1-text": "別の質問", "q1-choice": ["a", "b"]})
+    assert answer.status_code == 422 and "別の質問" in page(answer)
+    assert written(draft)[0].text == "出席"
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"q1-text": "", "q1-choice": ["a", "b"]}, "質問を入力してください。"),
+        ({"q1-text": "出席", "q1-choice": ["はい"]}, "選択肢は2つ以上必要です。"),
+        ({"q1-text": "出席", "q1-choice": ["はい", "いいえ"], "deadline_day": "2020-01-01"}, "送信より前"),
+        ({"q1-text": "出席", "q1-choice": ["はい", "いいえ"], "deadline_day": "soon"}, "2026-11-07 のように"),
+        ({"q1-text": "出席", "q1-choice": ["はい", "いいえ"], "deadline_time": "21:00"}, "期限の日も"),
+    ],
+)
+def test_what_is_unfinished_is_named_before_the_check(hanako, draft, fields, sentence):
+    answer = post(hanako, draft, "next", **{"q1-kind": "own", **fields})
+    text = page(answer)
+    assert answer.status_code == 422 and sentence in text
+    assert all(value in text for name, value in fields.items() if isinstance(value, str))
+
+
+def test_the_check_page_shows_the_letter_with_its_question(hanako, draft):
+    """T-49, X-06: exactly what a family gets."""
+    answer = post(hanako, draft, "next", **{"q1-kind": "own", "q1-text": "お弁当", "q1-choice": ["要る", "要らない"]})
+    assert answer.location.endswith("/check")
+    text = page(hanako.get(answer.location))
+    assert "【アンケート】お弁当" in text and "1. 要る" in text and "/a/" in text
+
+
+@pytest.mark.parametrize(
+    "act", ["ask:", "ask:nothing", "drop:9", "drop:x", "drop:1:99", "choice:", "drop::", "ask:own:1"]
+)
+def test_a_strange_button_changes_nothing(hanako, draft, act):
+    one = {"q1-kind": "own", "q1-text": "お弁当", "q1-choice": ["要る", "要らない"], "q1000-kind": "own"}
+    assert post(hanako, draft, act, **one).status_code == 303
+    assert written(draft) == [Ask("お弁当", ("要る", "要らない"))]
+
+
+def test_a_foreign_draft_is_not_found(as_, draft):
+    """T-33"""
+    assert post(as_("太郎"), draft, "ask:own").status_code == 404 and written(draft) == []
