@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from core import history, service
+from core import alarms, history, service
 from models import Cover, Delivery, Letter, MailingList, Membership, Notice, Person, db
 
 RESUME_LETTER_AGAIN = timedelta(days=1)
@@ -63,17 +63,31 @@ def stop(delivery: Delivery, lists: Collection[int], now: datetime) -> int:
 
 
 def resume(delivery: Delivery, lists: Collection[int], now: datetime) -> int:
-    """Undo what the reader stopped; a manager's stop stays. Return how many memberships; repeatable."""
+    """Undo what the reader stopped; a manager's stop stays. Return how many memberships; repeatable.
+
+    Where the letter was said to be another family's, everything that this stopped comes back with it.
+    """
     done = _turn(
         delivery, lists, "member.resumed", now,
         where=(Membership.state == "stopped", Membership.stopped_by == "reader"),
         state="active", stopped_by="", stopped_at=None,
     )  # fmt: skip
-    if done and Delivery.update(strange_at=None).where(
-        Delivery.id == delivery.id, Delivery.strange_at.is_null(False)
-    ).execute():  # fmt: skip
-        history.log(None, "delivery.strange_taken_back", delivery.id, detail={"notice": delivery.notice_id})
+    if done:
+        _not_strange_after_all(delivery)
     return done
+
+
+def _not_strange_after_all(delivery: Delivery) -> None:
+    row = Delivery.select(Delivery.strange_at).where(Delivery.id == delivery.id, Delivery.strange_at.is_null(False))
+    said = row.scalar()
+    if said and Delivery.update(strange_at=None).where(Delivery.id == delivery.id).execute():
+        Membership.update(state="active", stopped_by="", stopped_at=None).where(
+            Membership.person == delivery.person_id,
+            Membership.state == "stopped",
+            Membership.stopped_by == "reader",
+            Membership.stopped_at == said,
+        ).execute()
+        history.log(None, "delivery.strange_taken_back", delivery.id, detail={"notice": delivery.notice_id})
 
 
 def _turn(
@@ -155,8 +169,27 @@ def _told_lately(person: Person, now: datetime) -> bool:
 def strange(delivery: Delivery, now: datetime) -> None:
     """Believe the reader that the letter was meant for another family: stop this address at once, tell the managers."""
     with db.atomic():
-        stop(delivery, list(_standings(delivery)), now)
+        stopped = _stop_everywhere(delivery, now)
         first = Delivery.update(strange_at=now).where(Delivery.id == delivery.id, Delivery.strange_at.is_null())
         if first.execute():
             history.log(None, "delivery.strange", delivery.id, detail={"notice": delivery.notice_id})
             Notice.update(serial=Notice.serial + 1).where(Notice.id == delivery.notice_id).execute()
+            if delivery.person_id:
+                alarms.strange(delivery, stopped or list(_standings(delivery)), _left_alone(delivery), now)
+
+
+def _stop_everywhere(delivery: Delivery, now: datetime) -> list[int]:
+    """Stop all mail to the person behind the letter, of lists that it does not cover too; return the lists."""
+    mine = (Membership.person == delivery.person_id) & (Membership.state == "active")
+    lists = [number for (number,) in Membership.select(Membership.list).where(mine).distinct().tuples()]
+    Membership.update(state="stopped", stopped_by="reader", stopped_at=now).where(mine).execute()
+    if lists:
+        history.log(None, "member.stopped", delivery.person_id, detail={"lists": lists, "delivery": delivery.id})
+    return lists
+
+
+def _left_alone(delivery: Delivery) -> set[int]:
+    rows = Membership.select(Membership.child).where(
+        Membership.person == delivery.person_id, Membership.child.is_null(False), Membership.state != "left"
+    )
+    return children_with_nobody({child for (child,) in rows.tuples()})

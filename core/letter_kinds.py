@@ -209,3 +209,18 @@ KINDS["reply"] = Kind(
     ),
     footer=False,
 )
+
+# ── alarms ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+KINDS["strange"] = Kind(
+    N_("A letter reached another family"),
+    N_(
+        "Whoever reads mail at the address registered for %(reader)s says that “%(notice)s” is meant for another "
+        "family.\n"
+        "All mail to this address is stopped.%(alone)s\n"
+        "\n"
+        "Please ask the family for the right address, and tell them by telephone until then.\n"
+        "%(url)s\n"
+    ),
+    footer=False,
+)

@@ -124,6 +124,7 @@ def _act(delivery: Delivery) -> Response:
             leaving.resume(delivery, lists, now)
         case "strange":
             leaving.strange(delivery, now)
+            tasks.ring()
     return redirect(url_for("public.leave", token=delivery.token, p=1), code=303)  # type: ignore[return-value]
 
 

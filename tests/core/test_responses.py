@@ -279,3 +279,29 @@ def test_a_person_who_is_gone_has_nothing_to_stop(hers):
     assert leaving.choices(gone) == []
     leaving.strange(gone, clock.now())
     assert leaving.stop(gone, [gone.list_id], clock.now()) == 0
+
+
+def test_another_familys_letter_stops_all_mail_there_and_tells_the_managers(hers, school):
+    """Decision 2: also lists that the letter does not cover; by name, without the address, once a day."""
+    now = clock.now()
+    leaving.strange(hers, now)
+    leaving.strange(again(hers), now)
+    places = Membership.select().where(Membership.person == hers.person_id)
+    assert {one.state for one in places} == {"stopped"} and len({one.list_id for one in places}) == 2
+    sent = list(Letter.select().where(Letter.kind == "strange").order_by(Letter.address))
+    told = {school.users[name].email for name in ("花子", "守")}  # 1年1組 has a manager, 全校 only the administrator
+    assert {one.address for one in sent} == told and len(sent) == 2
+    assert sent[0].payload["reader"] == "青山 美咲" and sent[0].payload["url"].endswith(f"/members/{hers.person_id}")
+    assert "@" not in str(sent[0].payload)
+    leaving.resume(again(hers), [hers.list_id], now)
+    assert {one.state for one in places.clone()} == {"active"}
+    leaving.strange(again(hers), now)
+    assert Letter.select().where(Letter.kind == "strange").count() == 2
+
+
+def test_the_alarm_says_when_a_child_has_nobody_else(school):
+    sent = cast_notices.send([school.lists["1-1"]], by=school.users["花子"])
+    leaving.strange(responses.find(sent.deliveries["石川 直樹"].token), clock.now())
+    assert "石川 蓮" in Letter.get(Letter.kind == "strange").payload["alone"]
+    leaving.strange(responses.find(sent.deliveries["青山 美咲"].token), clock.now())
+    assert Letter.select().where(Letter.kind == "strange").order_by(Letter.id.desc()).get().payload["alone"] == ""
