@@ -56,7 +56,7 @@ def _with_pages(app: Flask, config: ground.Config) -> Flask:
         SESSION_COOKIE_SECURE=organization.settings().base_url.startswith("https://"),
         PERMANENT_SESSION_LIFETIME=timedelta(days=90),
         WTF_CSRF_TIME_LIMIT=None,
-        MAX_CONTENT_LENGTH=16 * 2**20,
+        MAX_CONTENT_LENGTH=24 * 2**20,
         MAX_FORM_MEMORY_SIZE=8 * 2**20,
         MAX_FORM_PARTS=12_000,
         SEND_FILE_MAX_AGE_DEFAULT=timedelta(days=365),

@@ -393,6 +393,7 @@ class Notice(Table):
     skip_missing = BooleanField(default=True)  # no letter to whom a merge field of the words is empty for (D-24)
     useful_s = IntegerField(default=48 * 3600)
     practice = BooleanField(default=False)
+    files_inside = BooleanField(default=False)  # attachments go in the letters themselves, up to 3 MB
     corrects = ForeignKeyField("self", null=True, on_delete="SET NULL")
     follows = ForeignKeyField("self", null=True, on_delete="SET NULL")  # the earlier one that it brings up to date
     created_at = Moment(default=clock.now)
@@ -454,6 +455,26 @@ class Target(Table):
 
     class Meta:
         indexes = ((("notice", "kind", "number"), True),)
+
+
+class Attachment(Table):
+    """A file that goes with a notice, kept as `file` (a random name) under `data/attachments`.
+
+    `name` and `kind` are ours, found by content; `cleaned`: what a photo told beside its picture was taken out.
+    Withdrawn ones keep their file for the record; `gone_at`: the file was deleted after the school year.
+    """
+
+    notice = ForeignKeyField(Notice, backref="attachments", on_delete="CASCADE")
+    name = CharField()
+    kind = CharField()
+    size = IntegerField()
+    digest = CharField()
+    file = CharField(unique=True)
+    cleaned = BooleanField(default=False)
+    added_at = Moment(default=clock.now)
+    added_by = ForeignKeyField(User, null=True, on_delete="SET NULL")
+    withdrawn_at = Moment(null=True)
+    gone_at = Moment(null=True)
 
 
 class Reminder(Table):
@@ -676,6 +697,23 @@ class Visit(Table):
     automatic = BooleanField(default=False)  # the agent is a known scanner or preview robot
 
 
+class Opened(Table):
+    """An attachment opened by a button: by a reader, or by an organizer who looked at it before it went (X-01)."""
+
+    attachment = ForeignKeyField(Attachment, backref="opened", on_delete="CASCADE")
+    delivery = ForeignKeyField(Delivery, null=True, backref="opened", on_delete="CASCADE")
+    user = ForeignKeyField(User, null=True, on_delete="CASCADE")
+    at = Moment(default=clock.now)
+
+    class Meta:
+        indexes = (
+            SQL(
+                'CREATE UNIQUE INDEX IF NOT EXISTS "opened_once" ON "opened"'
+                ' ("attachment_id", COALESCE("delivery_id", 0), COALESCE("user_id", 0))'
+            ),
+        )
+
+
 # ── 5 Automation ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -771,8 +809,8 @@ class Bucket(Table):
 TABLES: tuple[type[Table], ...] = (
     Organization, User, Session, Role, Log,
     MailingList, Person, Child, Membership, Terms, Applicant, Sender,
-    Notice, Wording, Target, Reminder, Question, Choice,
-    Delivery, Cover, Letter, Answer, Bounce, Visit,
+    Notice, Wording, Target, Attachment, Reminder, Question, Choice,
+    Delivery, Cover, Letter, Answer, Bounce, Visit, Opened,
     Step, Job, Incoming, Collection, Bucket,
 )  # fmt: skip
 

@@ -14,7 +14,7 @@ from huey import SqliteHuey, crontab
 import clock
 import config
 import models
-from core import due
+from core import attachments, due
 
 log = logging.getLogger("kairan.tasks")
 
@@ -25,6 +25,7 @@ def bell(folder: Path) -> SqliteHuey:
     huey = SqliteHuey("kairan", filename=str(folder / "huey.db"), fsync=True, results=False)
     huey.kairan_ring = huey.task(name="ring")(_start_due)
     huey.periodic_task(crontab(minute="*"), name="sweep")(_start_due)
+    huey.periodic_task(crontab(minute="17"), name="tidy files")(_tidy_files)
     return huey
 
 
@@ -32,6 +33,12 @@ def _start_due() -> None:
     """Begin what is due, and the letters that follow joining; the sender processes see the letters by themselves."""
     models.db.connect(reuse_if_open=True)
     due.begin(clock.now())
+
+
+def _tidy_files() -> None:
+    """Delete the files of deleted drafts, and of notices whose school year is over."""
+    models.db.connect(reuse_if_open=True)
+    attachments.sweep(clock.now())
 
 
 def ring(at: datetime | None = None) -> None:

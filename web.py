@@ -3,9 +3,10 @@
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from functools import wraps
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-from flask import Flask, Response, abort, current_app, flash, g, redirect, render_template, request, url_for
+from flask import Flask, Response, abort, current_app, flash, g, redirect, render_template, request, send_file, url_for
 from flask_login import current_user
 from flask_wtf import FlaskForm
 from markupsafe import Markup, escape
@@ -178,6 +179,19 @@ def blame(form: FlaskForm, field: str, message: str, /, **values: object) -> Non
 def answer(page: str, partial: str | None = None, status: int = 200, **context: Any) -> tuple[str, int]:
     """Render the page, or for htmx only its partial."""
     return render_template(partial if partial and is_htmx() else page, **context), status
+
+
+FILE_POLICY = "default-src 'none'; frame-ancestors 'none'; sandbox"
+
+
+def streamed(path: Path | None, name: str, kind: str, inline: bool = False) -> Response:
+    """Send a file as what it is and never as a page of ours (defences: XSS by uploads); 404 if it is gone."""
+    if path is None:
+        abort(404)
+    answer = send_file(path, mimetype=kind, as_attachment=not inline, download_name=name, max_age=0)
+    answer.headers["Content-Security-Policy"] = FILE_POLICY
+    answer.headers["Cache-Control"] = "no-store"
+    return answer
 
 
 def unchanged(serial: object) -> Response | None:

@@ -2,6 +2,7 @@
 
 import sys
 from datetime import date, datetime
+from pathlib import Path
 from typing import BinaryIO, NoReturn
 
 import click
@@ -11,7 +12,7 @@ import tasks
 import web
 import words
 from cli import common
-from core import accounts, notices, pacing, progress, questions, warnings
+from core import accounts, attachments, notices, pacing, progress, questions, warnings
 from core.audience import REASONS, Audience, resolve
 from core.organization import settings
 from core.rights import rights_of
@@ -33,6 +34,7 @@ def notice() -> None:
 @click.option("--deadline", metavar="TIME", help="answers are taken until then, 2026-11-22T21:00 or 2026-11-22")
 @click.option("--unit", type=click.Choice(list(questions.UNITS)), default="household", help="who answers once")
 @click.option("--questions-file", type=click.File("rb"), help="several questions as JSON (docs/administrator.md)")
+@click.option("--attach", "attached", multiple=True, type=click.File("rb"), help="a file that goes with it")
 @click.option("--urgent", is_flag=True, help="ahead of everything; useful for six hours")
 @click.option("--at", metavar="TIME", help="send at this time, 2026-11-22T07:00 (the school's time)")
 @click.option("--hold", is_flag=True, help="wait the usual window in which it can be cancelled")
@@ -49,6 +51,7 @@ def send(
     deadline,
     unit,
     questions_file,
+    attached,
     urgent,
     at,
     hold,
@@ -68,6 +71,7 @@ def send(
         skip_missing=not fields_may_be_empty,
     )  # fmt: skip
     notices.choose(made, now=now, lists=[one.id for one in chosen])
+    _attach(made, attached, user, now)
     audience = resolve(made, moment)
     _say_who(made, audience, moment, now)
     try:
@@ -146,6 +150,16 @@ def _text(file: BinaryIO) -> str:
         return file.read().decode("utf-8-sig")
     except UnicodeDecodeError:
         common.fail(f"{file.name} is not written in UTF-8. Save it again with that encoding.")
+
+
+def _attach(made: Notice, attached: tuple[BinaryIO, ...], user: User, now: datetime) -> None:
+    """Add files to the draft; the first that is not taken ends it all."""
+    for file in attached:
+        try:
+            attachments.add(made, Path(file.name).name, file.read(attachments.MOST_FILE + 1), user, now)
+        except attachments.UnfitFile as unfit:
+            notices.throw_away(made, user)
+            common.fail(words.say("en", unfit.message, **unfit.values))
 
 
 def _say_who(made: Notice, audience: Audience, at: datetime | None, now: datetime) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import words
-from core import by_child, fields, letter_kinds, questions, service
+from core import attachments, by_child, fields, letter_kinds, questions, service
 from core.audience import Recipient
 from core.claiming import Claimed, of_row
 from core.organization import Settings
@@ -60,6 +60,7 @@ def notice_form(
         list_id=f"{local}.{force.mail_domain}" if list_ else "",
         read_confirmation=notice.read_confirmation,
         asks=questions.in_letter(notice, language),
+        files=_files(notice),
         footer=notice.footer,
         reply_to=_own_reply_to(notice),
         urgent=notice.urgent,
@@ -84,6 +85,11 @@ def from_name(organization: str, sender: str, language: str) -> str:
     if not sender:
         return organization
     return f"{organization}（{sender}）" if language == "ja" else f"{organization} ({sender})"
+
+
+def _files(notice: Notice) -> tuple[str, ...]:
+    """Return the files of a notice as lines of its letters."""
+    return tuple(f"{one.name} ({attachments.in_words(one.size)})" for one in attachments.of(notice))
 
 
 def _own_reply_to(notice: Notice) -> str | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from peewee import fn
 
-from core import delivery, history, questions, reminders, sender_names
+from core import attachments, delivery, history, questions, reminders, sender_names
 from core.audience import resolve
 from core.gaps import SIGNATURE_EMPTY, gaps
 from core.organization import settings
@@ -20,6 +20,7 @@ from core.refusals import (
     AlreadySent,
     AudienceChanged,
     Incomplete,
+    NotLooked,
     NotNow,
     PastTime,
     Refused,
@@ -31,8 +32,8 @@ from models import Letter, Notice, Target, User, Wording, db, millis
 from words import N_
 
 __all__ = [
-    "SIGNATURE_EMPTY", "AlreadySent", "AudienceChanged", "Incomplete", "NotNow", "PastTime", "Refused", "TooLate",
-    "WrongNumber", "gaps", "latest_to_same_list", "newer_exists", "reached",
+    "SIGNATURE_EMPTY", "AlreadySent", "AudienceChanged", "Incomplete", "NotLooked", "NotNow", "PastTime", "Refused",
+    "TooLate", "WrongNumber", "gaps", "latest_to_same_list", "newer_exists", "reached",
 ]  # fmt: skip
 
 STATES: dict[str, str] = {
@@ -156,6 +157,7 @@ def confirm(
     Raises Incomplete (gaps), WrongNumber (a whole list needs its number of letters typed), PastTime,
     AudienceChanged (since the check page), AlreadySent (double tap, reload, second tab: T-01, field 5.3.3), and what
     `sender_names.settle` has against the name.
+    NotLooked: a file was not opened; an urgent notice never waits for that (law 7), nor does one from the terminal.
     """
     if notice.state != "draft":
         raise AlreadySent(notice)
@@ -168,6 +170,8 @@ def confirm(
         raise WrongNumber(number=audience.letters)
     if at is not None and at <= now:
         raise PastTime()
+    if by and notice.route == "web" and not notice.urgent and (unseen := attachments.not_looked_at(notice, by)):
+        raise NotLooked(names=", ".join(one.name for one in unseen))
     sender_names.settle(notice, by)
     force = settings()
     window = hold_s if hold_s is not None else (force.hold_urgent_s if notice.urgent else force.hold_s)

@@ -74,3 +74,9 @@ class AlreadyAsked(Refused):
     """A reminder of this notice already waits to be sent."""
 
     message = N_("A reminder is already about to be sent. It goes out once.")
+
+
+class NotLooked(Refused):
+    """A file was not opened on the check page before sending; `names` says which (X-01)."""
+
+    message = N_("Please open each file once and look whether it is the right one: %(names)s")

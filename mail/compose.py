@@ -48,7 +48,8 @@ class Form:
     link. leave_address: the list's `-leave` address, offered beside one-click if given. reply_to: an
     own address that its owner ticked; None = the letter's own `r-` address, which `reply_base` names with MARK
     for the letter's mark ("": at the mail domain). automatic: nobody pressed "send" for it (RFC 3834). asks:
-    questions; with any, an HTML part of the same words is made (decision 10).
+    questions; with any, an HTML part of the same words is made (decision 10). files: names and sizes of what stands
+    on the notice's page.
     """
 
     language: str
@@ -67,6 +68,7 @@ class Form:
     leave_address: str = ""
     read_confirmation: bool = False
     asks: tuple[Ask, ...] = ()
+    files: tuple[str, ...] = ()
     footer: bool = True
     reply_to: str | None = None
     reply_base: str = ""
@@ -256,6 +258,7 @@ def _rest(form: Form) -> str:
 class Parts:
     """What stands below the organizer's words, as lines, the token's place marked."""
 
+    files: tuple[str, ...]
     confirmation: tuple[str, ...]
     asks: tuple[tuple[str, ...], ...]
     caution: str
@@ -264,6 +267,7 @@ class Parts:
 
 def _parts(form: Form) -> Parts:
     return Parts(
+        tuple(_files(form)) if form.files else (),
         tuple(_confirmation(form)) if form.read_confirmation else (),
         tuple(tuple(_question(form, ask)) for ask in form.asks),
         _caution(form),
@@ -286,10 +290,25 @@ def _caution(form: Form) -> str:
 def _tail(form: Form) -> str:
     """Return what stands below the organizer's words, the token's place marked."""
     parts = _parts(form)
-    above = "\n\n".join("\n".join(lines) for lines in (parts.confirmation, *parts.asks, (parts.caution,)) if any(lines))
+    above = "\n\n".join("\n".join(lines) for lines in _above(parts) if any(lines))
     blocks = [above, "\n".join(parts.footer)]
     shown = "".join(f"{_RULE}\n{block}\n" for block in blocks if block)
     return f"\n{shown}" if shown else ""
+
+
+def _above(parts: Parts) -> Iterator[tuple[str, ...]]:
+    yield from (parts.files, parts.confirmation, *parts.asks, (parts.caution,))
+
+
+def _files(form: Form) -> Iterator[str]:
+    """List the files that stand behind the link; it is written once, with the read confirmation if there is one."""
+    yield say(form.language, "[Files]")
+    yield from (f"- {_line(one)}" for one in form.files)
+    if form.read_confirmation:
+        yield say(form.language, "They are on the page behind the link below.")
+        return
+    yield say(form.language, "Open them on this page:")
+    yield f"{form.base_url}/r/{_TOKEN}"
 
 
 def _confirmation(form: Form) -> Iterator[str]:
@@ -330,6 +349,8 @@ def _until(language: str, ask: Ask) -> Iterator[str]:
 def _shown(form: Form) -> Iterator[html_part.Piece]:
     """Return the same words as pieces of an HTML page: real buttons instead of bare addresses (decision 10)."""
     parts, language = _parts(form), form.language
+    if parts.files:
+        yield html_part.Piece(parts.files[0], parts.files[1:])
     if parts.confirmation:
         button = (say(language, "I have read this"), parts.confirmation[-1])
         yield html_part.Piece(parts.confirmation[0], parts.confirmation[1:-1], (button,))

@@ -15,6 +15,39 @@ document.addEventListener("change", (event) => {
   if (field && field.form) field.form.requestSubmit();
 });
 
+// <input type="file" data-upload>, sent by htmx as soon as it is chosen: the bar beside it grows, and a press on
+// "next" waits until the file has arrived, so that none is lost on the way. Stands before data-once, which must not
+// take the waiting press for one that is underway.
+let uploading = null;
+
+document.addEventListener("htmx:beforeSend", (event) => {
+  const input = event.detail.elt;
+  if (!input.matches("[data-upload]")) return;
+  uploading = { form: input.form, bar: input.parentElement.querySelector("progress"), button: null };
+  uploading.bar.classList.remove("vh");
+});
+
+document.addEventListener("htmx:xhr:progress", (event) => {
+  if (uploading && event.detail.lengthComputable) uploading.bar.value = (100 * event.detail.loaded) / event.detail.total;
+});
+
+document.addEventListener("submit", (event) => {
+  if (!uploading || event.target !== uploading.form) return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+  uploading.button = event.submitter;
+}, true);
+
+document.addEventListener("htmx:afterRequest", (event) => {
+  // The answer has taken the field's place, so the event names what is around it.
+  if (!uploading || !event.detail.requestConfig.elt.matches("[data-upload]")) return;
+  const { form, bar, button } = uploading;
+  uploading = null;
+  bar.classList.add("vh");
+  if (!button || !event.detail.successful || !form.isConnected || form.querySelector("#files .wrong")) return;
+  setTimeout(() => form.requestSubmit(button), 50);
+});
+
 // <form data-once>, <button data-busy="Sending…">: a second press of the same button does nothing. The button stays
 // focusable and keeps its name and value. When no new page came (htmx, or loading was stopped), it can be pressed again.
 const underway = new WeakMap();

@@ -11,7 +11,7 @@ import clock
 import tasks
 import web
 import words
-from blueprints.notices import bp
+from blueprints.notices import bp, files
 from blueprints.notices.compose import NAMES_FIRST, NAMES_LAST, worth_saying
 from blueprints.notices.drafts import is_stale, mark_of, own_draft, told_sent
 from blueprints.notices.forms import CheckForm
@@ -49,7 +49,14 @@ def check(number: int) -> Any:
     audience = _audience(notice, when)
     if missing := notices.gaps(notice, audience, current_user):
         return _back_to_gap(notice, missing)
-    part = {"letter": "notices/_letter.html", "send": "notices/_send_again.html"}.get(request.args.get("part", ""))
+    wanted = request.args.get("part", "")
+    if wanted == "files" and (same := web.unchanged(len(files.looked_at(notice)))):
+        return same
+    part = {
+        "letter": "notices/_letter.html",
+        "send": "notices/_send_again.html",
+        "files": "notices/_files_check.html",
+    }.get(wanted)
     return web.answer("notices/check.html", part, **_everything(notice, audience, when))
 
 

@@ -1,5 +1,6 @@
 """The first two screens: who receives it, and what it says. Everything is saved as it is typed."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ from wtforms import SelectChoice
 
 import clock
 import web
-from blueprints.notices import asking, bp
+from blueprints.notices import asking, bp, files
 from blueprints.notices.drafts import is_stale, mark_of, own_draft, told_sent
 from blueprints.notices.forms import HOURS, RecipientsForm, WordsForm
 from core import audience as audiences
@@ -217,10 +218,10 @@ def write(number: int) -> Any:
         return _not_saved(notice, form, elsewhere=True)
     try:
         notices.save(notice, now=clock.now(), step=2, **_values(form))
+        return _after_words(Notice.get_by_id(number), form)
     except notices.NotNow:
         told_sent(notice)
         return web.go("notices.show", number=number)
-    return _after_words(Notice.get_by_id(number), form)
 
 
 def _words_form(form: WordsForm) -> WordsForm:
@@ -288,6 +289,8 @@ def _differs(notice: Notice, form: WordsForm) -> bool:
 
 
 def _after_words(notice: Notice, form: WordsForm) -> Any:
+    if (answer := _files(notice, form)) is not None:
+        return answer
     if request.form.get("act") == "name":
         return web.go("notices.name", number=notice.id)
     if request.form.get("act") == "next":
@@ -307,6 +310,20 @@ def _after_words(notice: Notice, form: WordsForm) -> Any:
     return web.go("notices.words", number=notice.id)
 
 
+def _files(notice: Notice, form: WordsForm) -> Any:
+    """Take or drop files where no script does it: they come with the words, so that nothing typed is lost."""
+    act = request.form.get("act", "")
+    if web.is_htmx():
+        return None
+    if act.startswith("remove-") and act[7:].isdecimal() and len(act) < 20:
+        files.drop(notice, int(act[7:]))
+    elif wrong := files.take(notice, request.files.getlist("file")):
+        return _words_page(Notice.get_by_id(notice.id), form, status=422, wrong=wrong)
+    elif act != "attach":
+        return None
+    return web.go("notices.words", number=notice.id, _anchor="files")
+
+
 def _not_saved(notice: Notice, form: WordsForm, elsewhere: bool = False) -> Any:
     """Answer what could not be saved with everything that was typed."""
     if web.is_htmx() and elsewhere:
@@ -320,7 +337,9 @@ def _my_lists() -> list[int]:
     return [one.id for one in web.rights().lists("send")]
 
 
-def _words_page(notice: Notice, form: WordsForm, elsewhere: bool = False, status: int = 200) -> Any:
+def _words_page(
+    notice: Notice, form: WordsForm, elsewhere: bool = False, status: int = 200, wrong: Sequence[str] = ()
+) -> Any:
     page = web.answer(
         "notices/words.html",
         "notices/_words.html",
@@ -335,6 +354,7 @@ def _words_page(notice: Notice, form: WordsForm, elsewhere: bool = False, status
         uses_fields=fields.has_any(form.subject.data, form.text.data),
         force=settings(),
         **asking.shown(notice, form),
+        wrong=wrong,
         status=status,
     )
     if not web.is_htmx():

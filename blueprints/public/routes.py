@@ -9,7 +9,7 @@ import clock
 import models
 import tasks
 from blueprints.public.moments import Answered
-from core import answers, leaving, limits, organization, responses
+from core import answers, attachments, leaving, limits, organization, responses
 from core.letters import SAMPLE_TOKEN
 from core.stamps import stamp
 from models import Delivery
@@ -52,6 +52,7 @@ def read(token: str):
         words=responses.words_for(delivery),
         newer=responses.newer_exists(delivery),
         standings=answers.standing(delivery),
+        files=attachments.for_readers(delivery.notice, clock.now()),
         **_seal(delivery, landed=request.args.get("done") == "1"),
     )
 
@@ -193,4 +194,4 @@ def robots() -> Response:
     return Response("User-agent: *\nDisallow: /\n", mimetype="text/plain")
 
 
-from blueprints.public import answer, joining  # noqa: E402, F401 (register their pages)
+from blueprints.public import answer, files, joining  # noqa: E402, F401 (register their pages)

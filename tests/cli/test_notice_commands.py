@@ -13,8 +13,8 @@ from cli.notice import notice
 from cli.work import work
 from core import answers, delivery, questions, responses
 from core.answers import Given
-from models import Delivery, Letter, Log, Membership, Notice
-from tests import smarthost
+from models import Attachment, Delivery, Letter, Log, Membership, Notice
+from tests import files, smarthost
 from tests.cast_notices import PHONE
 
 
@@ -58,6 +58,17 @@ def test_a_user_is_found_by_a_name_of_two_words_and_by_the_address(run, school):
         answer = send(run, by=by)
         assert answer.exit_code == 0, answer.output
     assert {made.by_name for made in Notice.select()} == {"送る子"}
+
+
+def test_files_go_with_it_or_nothing_goes(run, tmp_path):
+    """Decision 12; a command is the check, so no file waits to be opened."""
+    (tmp_path / "しおり.pdf").write_bytes(files.PDF)
+    (tmp_path / "page.pdf").write_bytes(b"<html>")
+    assert send(run, "--attach", "しおり.pdf").exit_code == 0
+    assert [one.name for one in Attachment.select()] == ["しおり.pdf"]
+    answer = send(run, "--attach", "しおり.pdf", "--attach", "page.pdf")
+    assert answer.exit_code == 1 and "page.pdf" in answer.stderr
+    assert (Notice.select().count(), Attachment.select().count()) == (1, 1)
 
 
 def test_options_reach_the_notice(run):

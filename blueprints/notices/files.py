@@ -1,0 +1,178 @@
+"""Files of a notice: added and removed on the words screen, opened on the check page, withdrawn after sending (X-01).
+
+Opening is a press: the POST notes who looked, the GET behind it only gives the bytes.
+"""
+
+from typing import Any
+
+from flask import Response, abort, render_template, request
+from flask_login import current_user
+from werkzeug.datastructures import FileStorage
+
+import clock
+import web
+from blueprints.notices import asked, bp
+from blueprints.notices.drafts import is_stale, mark_of, own_draft, told_sent
+from core import attachments, notices
+from models import Attachment, Notice
+from words import N_
+
+TOO_MUCH = N_("That is too much at once. Each file may have %(most)s; please add them one after the other.")
+SHOWN_INLINE = ("image/jpeg", "image/png", "image/webp")
+
+
+@bp.post("/<int:number>/files")
+@web.needs("send")
+def add_files(number: int) -> Any:
+    """Take the files chosen on the words screen, each as soon as it is chosen."""
+    notice = own_draft(number)
+    current = not is_stale(notice, request.form.get("seen"))
+    try:
+        wrong = take(notice, request.files.getlist("file"))
+    except notices.NotNow:
+        return _sent_meanwhile(notice)
+    return _after(notice, wrong, current)
+
+
+def _sent_meanwhile(notice: Notice) -> Response:
+    told_sent(notice)
+    return web.go("notices.show", number=notice.id)
+
+
+def take(notice: Notice, chosen: list[FileStorage]) -> list[str]:
+    """Keep files with a draft; return a sentence for each that was not taken."""
+    wrong = []
+    for one in chosen:
+        if not one.filename:
+            continue
+        try:
+            content = one.stream.read(attachments.MOST_FILE + 1)
+            attachments.add(notice, one.filename, content, current_user, clock.now())
+        except attachments.UnfitFile as unfit:
+            wrong.append(web._(unfit.message, **unfit.values))
+    return wrong
+
+
+@bp.post("/<int:number>/files/<int:file>/remove")
+@web.needs("send")
+def remove_file(number: int, file: int) -> Any:
+    """Take a file off a draft."""
+    notice = own_draft(number)
+    current = not is_stale(notice, request.form.get("seen"))
+    try:
+        drop(notice, file)
+    except notices.NotNow:
+        return _sent_meanwhile(notice)
+    return _after(notice, [], current)
+
+
+def drop(notice: Notice, file: int) -> None:
+    """Take a file off a draft; one that is gone already is no fault."""
+    if found := attachments.find(notice, file):
+        attachments.remove(found, clock.now())
+
+
+def _after(notice: Notice, wrong: list[str], current: bool) -> Any:
+    """Show the files as they are now. The mark of the page moves along, unless another window was faster before."""
+    if not web.is_htmx():
+        for sentence in wrong:
+            web.told(sentence, "wrong")
+        return web.go("notices.words", number=notice.id, _anchor="files")
+    fresh = Notice.get_by_id(notice.id)
+    mark = mark_of(fresh) if current else request.form.get("seen", "")
+    return render_template("notices/_files_changed.html", notice=fresh, wrong=wrong, mark=mark, elsewhere=False)
+
+
+@bp.errorhandler(413)
+def _too_much(error: Exception) -> Any:
+    """Say beside the files that they are too large together; a page of its own would take the words away."""
+    if request.endpoint != "notices.add_files" or not web.is_htmx():
+        return error
+    notice = own_draft((request.view_args or {})["number"])
+    sentence = web._(TOO_MUCH, most=attachments.in_words(attachments.MOST_FILE))
+    return render_template("notices/_files.html", notice=notice, wrong=[sentence]), 422
+
+
+# ── looking ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@bp.post("/<int:number>/files/<int:file>/open")
+def look_at_file(number: int, file: int) -> Response:
+    """Note that this organizer looks at a file, and give it."""
+    found = _own_file(web.own_notice(number), file)
+    attachments.look(found, current_user, clock.now())
+    shown = {"show": 1} if found.kind in SHOWN_INLINE else {}
+    return web.go("notices.file", number=number, file=file, **shown)
+
+
+@bp.get("/<int:number>/files/<int:file>")
+def file(number: int, file: int) -> Response:
+    """Give a file of a notice to who may see it; photos also as a picture for the check page (`?show=1`)."""
+    found = _own_file(web.own_notice(number), file)
+    inline = request.args.get("show") == "1" and found.kind in SHOWN_INLINE
+    return web.streamed(attachments.path_of(found), found.name, found.kind, inline)
+
+
+def _own_file(notice: Notice, number: int) -> Attachment:
+    found = attachments.find(notice, number)
+    if found is None:
+        abort(404)
+    return found
+
+
+# ── after sending ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@bp.route("/<int:number>/files/<int:file>/withdraw", methods=["GET", "POST"])
+@web.needs("send")
+def withdraw_file(number: int, file: int) -> Any:
+    """Say what withdrawing a file does, then close it for all readers (X-03)."""
+    notice = web.own_notice(number, "send")
+    found = _own_file(notice, file)
+    if notice.started_at is None:
+        abort(404)
+    if request.method == "GET":
+        return asked.page(
+            notice, title=N_("Withdraw this file?"), sentences=_what_it_does(notice, found),
+            button=web._("Withdraw the file"),
+        )  # fmt: skip
+    try:
+        attachments.withdraw(found, current_user, clock.now())
+    except attachments.Withdrawn as refusal:
+        web.told(refusal.message, "wrong")
+    else:
+        web.told(N_("“%(name)s” is withdrawn: nobody can open it any more."), name=found.name)
+    return web.go("notices.show", number=number)
+
+
+def _what_it_does(notice: Notice, found: Attachment) -> list[str]:
+    opened = attachments.counts(notice).get(found.id, 0)
+    first = web._("“%(name)s” can then not be opened any more from the readers' pages.", name=found.name)
+    if notice.files_inside:
+        return [first, web._("It also went inside the letters themselves; from there it cannot be taken back.")]
+    return [first, web._("%(n)s readers have opened it until now; what they have saved stays with them.", n=opened)]
+
+
+# ── templates ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@bp.app_template_global("files_of")
+def files_of(notice: Notice) -> list[Attachment]:
+    """Give templates the files of a notice."""
+    return list(attachments.of(notice))
+
+
+@bp.app_template_global("looked_at")
+def looked_at(notice: Notice) -> set[int]:
+    """Give templates the numbers of the files that the user has opened."""
+    unseen = {one.id for one in attachments.not_looked_at(notice, current_user)}
+    return {one.id for one in attachments.of(notice)} - unseen
+
+
+@bp.app_template_global("times_opened")
+def times_opened(notice: Notice) -> dict[int, int]:
+    """Give templates how many readers opened each file."""
+    return attachments.counts(notice)
+
+
+bp.add_app_template_filter(attachments.in_words, "size")

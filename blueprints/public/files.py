@@ -1,0 +1,36 @@
+"""The files of a notice on the reader's page: a press counts who opened what, a GET only gives the bytes (law 3)."""
+
+from typing import Any
+
+from flask import redirect, render_template, request, url_for
+
+import clock
+import web
+from blueprints.public.routes import BY_TOKEN, agent, bp, delivery_of, unknown
+from core import attachments, responses
+from models import Attachment, Delivery
+
+BY_TOKEN.add("public.file")
+
+
+@bp.route("/r/<token>/file/<int:number>", methods=["GET", "POST"])
+def file(token: str, number: int) -> Any:
+    """Count a press and lead on to the file; give it to a GET, by whomever, without counting anybody."""
+    delivery = delivery_of(token)
+    if delivery is None:
+        return unknown(token)
+    found = _open_file(delivery, number)
+    if found is None:
+        return render_template("public/file_gone.html", delivery=delivery), 410
+    if request.method == "POST":
+        if not responses.is_known_robot(agent()):
+            attachments.open_by(delivery, found, clock.now())
+        return redirect(url_for("public.file", token=delivery.token, number=number, p=1), code=303)
+    return web.streamed(attachments.path_of(found), found.name, found.kind)
+
+
+def _open_file(delivery: Delivery, number: int) -> Attachment | None:
+    """Return a file that stands on this reader's page now."""
+    if responses.is_closed(delivery):
+        return None
+    return next((one for one in attachments.for_readers(delivery.notice, clock.now()) if one.id == number), None)

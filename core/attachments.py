@@ -1,0 +1,258 @@
+"""Files that go with a notice: taken in, looked at before sending, opened by readers, withdrawn (decision 12).
+
+X-01, X-03, X-05: each file is opened once more before it goes, stands behind the reader's own link, and can be
+withdrawn after sending. The bytes lie under `data/attachments`, 0600, by random names that nobody can guess.
+"""
+
+import hashlib
+import os
+import secrets
+import time
+from collections.abc import Iterable, Iterator
+from datetime import date, datetime, timedelta
+from datetime import time as time_of_day
+from pathlib import Path
+
+from peewee import IntegrityError, ModelSelect, fn
+
+import clock
+import config as ground
+from core import history
+from core.refusals import NotNow, Refused
+from mail import filekinds
+from mail.filekinds import UnfitFile
+from models import Attachment, Delivery, Notice, Opened, User, db
+from words import N_
+
+MEGA = 2**20
+MOST_FILE = 10 * MEGA
+MOST_NOTICE = 20 * MEGA
+MOST_COUNT = 10
+MOST_INSIDE = 3 * MEGA
+"""Octets of files that may go inside the letters themselves (decision 12)."""
+AT_LEAST = timedelta(days=30)
+KEPT = timedelta(days=30)
+YOUNG_S = 3600
+
+__all__ = ["UnfitFile"]
+
+
+class Withdrawn(Refused):
+    """The file was withdrawn before, or its notice was."""
+
+    message = N_("This file has already been withdrawn.")
+
+
+# ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def add(notice: Notice, name: str, content: bytes, by: User | None, now: datetime) -> Attachment:
+    """Keep a file with a draft. The same content again is the same file. Raises UnfitFile, NotNow."""
+    if len(content) > MOST_FILE:
+        values = {"name": filekinds.safe_name(name), "most": in_words(MOST_FILE)}
+        raise UnfitFile(N_("“%(name)s” is larger than %(most)s. Please make it smaller, a PDF for one."), **values)
+    fit = filekinds.examined(name, content)
+    digest = hashlib.sha256(fit.content).hexdigest()
+    file = _keep(fit.content)
+    try:
+        with db.atomic():
+            _touch_draft(notice, now)
+            if found := of(notice).where(Attachment.digest == digest).first():
+                _path(file).unlink()
+                return found
+            _has_room(notice, fit)
+            return Attachment.create(
+                notice=notice, name=_name_of_its_own(notice, fit.name), kind=fit.kind, size=len(fit.content),
+                digest=digest, file=file, cleaned=fit.cleaned, added_at=now, added_by=by,
+            )  # fmt: skip
+    except (UnfitFile, NotNow):
+        _path(file).unlink(missing_ok=True)
+        raise
+
+
+def _touch_draft(notice: Notice, now: datetime) -> None:
+    """Note that the draft is another one now: an open check page is then out of date."""
+    if not Notice.update(updated_at=now).where(Notice.id == notice.id, Notice.state == "draft").execute():
+        raise NotNow()
+    notice.updated_at = now
+
+
+def _has_room(notice: Notice, fit: filekinds.Fit) -> None:
+    count, total = of(notice).select(fn.COUNT(Attachment.id), fn.COALESCE(fn.SUM(Attachment.size), 0)).tuples().get()
+    if count >= MOST_COUNT:
+        raise UnfitFile(N_("A notice can have %(n)s files at most."), n=MOST_COUNT)
+    if total + len(fit.content) > MOST_NOTICE:
+        values = {"name": fit.name, "most": in_words(MOST_NOTICE)}
+        raise UnfitFile(N_("With “%(name)s” the files would be larger than %(most)s together."), **values)
+
+
+def _name_of_its_own(notice: Notice, name: str) -> str:
+    """Return a name that no other file of the notice has: two photos of one phone are often called the same."""
+    taken = {one.name for one in of(notice)}
+    stem, _, ending = name.rpartition(".")
+    tries = (name, *(f"{stem} ({number}).{ending}" for number in range(2, MOST_COUNT + 2)))
+    return next(one for one in tries if one not in taken)
+
+
+def remove(attachment: Attachment, now: datetime) -> None:
+    """Take a file off a draft and delete it. Raises NotNow."""
+    with db.atomic():
+        _touch_draft(attachment.notice, now)
+        attachment.delete_instance()
+    _path(attachment.file).unlink(missing_ok=True)
+
+
+def of(notice: Notice | int) -> ModelSelect:
+    """Return the files of a notice in the order they were added."""
+    return Attachment.select().where(Attachment.notice == notice).order_by(Attachment.id)
+
+
+def find(notice: Notice | int, number: int) -> Attachment | None:
+    """Return a file by its number, if it belongs to this notice."""
+    return of(notice).where(Attachment.id == number).first()
+
+
+def total(files: Iterable[Attachment]) -> int:
+    """Return how many octets files have together."""
+    return sum(one.size for one in files)
+
+
+def in_words(octets: int) -> str:
+    """Return a size as people read it: 「120 KB」, 「2.4 MB」."""
+    if octets < MEGA:
+        return f"{max(1, round(octets / 1024))} KB"
+    return f"{octets / MEGA:.1f}".removesuffix(".0") + " MB"
+
+
+# ── looking before it goes ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def look(attachment: Attachment, user: User, now: datetime) -> None:
+    """Note that an organizer opened a file to see what goes out (X-01). Repeating is harmless."""
+    _note(attachment, now, user=user)
+
+
+def not_looked_at(notice: Notice, user: User) -> list[Attachment]:
+    """Return the files that this organizer has not opened yet."""
+    seen = Opened.select(Opened.attachment).where(Opened.user == user)
+    return list(of(notice).where(Attachment.id.not_in(seen)))
+
+
+def _note(attachment: Attachment, now: datetime, **who: User | Delivery) -> bool:
+    try:
+        with db.atomic():
+            Opened.create(attachment=attachment, at=now, **who)
+    except IntegrityError:  # opened before: the first time stays
+        return False
+    return True
+
+
+# ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def for_readers(notice: Notice, now: datetime) -> list[Attachment]:
+    """Return the files that stand on the readers' pages now: not withdrawn, and until the school year's end."""
+    if now >= closes_at(notice):
+        return []
+    return list(of(notice).where(Attachment.withdrawn_at.is_null(), Attachment.gone_at.is_null()))
+
+
+def open_by(delivery: Delivery, attachment: Attachment, now: datetime) -> bool:
+    """Count that a reader opened a file by its button; return whether it was the first time."""
+    return _note(attachment, now, delivery=delivery)
+
+
+def closes_at(notice: Notice) -> datetime:
+    """Return when the files of a notice close: at the school year's end, thirty days after it was sent at least."""
+    begun = notice.started_at or clock.now()
+    april = date(clock.school_year(clock.local(begun).date()) + 1, 4, 1)
+    return max(clock.from_local(datetime.combine(april, time_of_day())), begun + AT_LEAST)
+
+
+def counts(notice: Notice | int) -> dict[int, int]:
+    """Return how many readers have opened each file of a notice."""
+    rows = (
+        Opened.select(Opened.attachment, fn.COUNT(Opened.id))
+        .join(Attachment)
+        .where(Attachment.notice == notice, Opened.delivery.is_null(False))
+        .group_by(Opened.attachment)
+        .tuples()
+    )
+    return dict(rows)
+
+
+def opened_by(deliveries: Iterable[int]) -> dict[int, list[Opened]]:
+    """Return what each reader has opened, with the file."""
+    found: dict[int, list[Opened]] = {}
+    rows = Opened.select(Opened, Attachment).join(Attachment).where(Opened.delivery.in_(list(deliveries)))
+    for row in rows.order_by(Opened.at):
+        found.setdefault(row.delivery_id, []).append(row)
+    return found
+
+
+def withdraw(attachment: Attachment, by: User | None, now: datetime) -> None:
+    """Close one file for all readers; the notice stays (X-03). Raises Withdrawn if it was before."""
+    open_still = Attachment.withdrawn_at.is_null()
+    with db.atomic():
+        if not Attachment.update(withdrawn_at=now).where(Attachment.id == attachment.id, open_still).execute():
+            raise Withdrawn()
+        Notice.update(serial=Notice.serial + 1).where(Notice.id == attachment.notice_id).execute()
+        history.log(by, "notice.file_withdrawn", attachment.notice_id, detail={"file": attachment.id})
+
+
+# ── bytes ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def folder() -> Path:
+    """Return where the files lie; nobody but Kairan's own user may look in."""
+    found = ground.current().data / "attachments"
+    found.mkdir(mode=0o700, exist_ok=True)
+    return found
+
+
+def _path(file: str) -> Path:
+    return folder() / file
+
+
+def path_of(attachment: Attachment) -> Path | None:
+    """Return the file on the disk, None if it was deleted after its time."""
+    found = _path(attachment.file)
+    return found if found.is_file() else None
+
+
+def _keep(content: bytes) -> str:
+    """Write a file whole and flushed under a random name; return the name."""
+    name = secrets.token_hex(16)
+    descriptor = os.open(_path(name), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as written:
+        written.write(content)
+        written.flush()
+        os.fsync(written.fileno())
+    return name
+
+
+def sweep(now: datetime) -> int:
+    """Delete what no notice has any more, and what closed a month ago; return how many files."""
+    _let_go(now)
+    known = {one.file for one in Attachment.select(Attachment.file).where(Attachment.gone_at.is_null())}
+    return sum(_delete(path) for path in _old_files() if path.name not in known)
+
+
+def _let_go(now: datetime) -> None:
+    """Mark the files whose notices closed long ago."""
+    here = Attachment.gone_at.is_null() & (Notice.started_at < now - AT_LEAST - KEPT)
+    old = list(Attachment.select(Attachment, Notice).join(Notice).where(here))
+    over = [one.id for one in old if closes_at(one.notice) + KEPT < now]
+    Attachment.update(gone_at=now).where(Attachment.id.in_(over)).execute()
+
+
+def _old_files() -> Iterator[Path]:
+    """Give the files that are no upload of this moment. Their age is the disk's, not the moved clock's."""
+    for path in folder().iterdir():
+        if time.time() - path.stat().st_mtime > YOUNG_S:
+            yield path
+
+
+def _delete(path: Path) -> bool:
+    path.unlink(missing_ok=True)
+    return True

@@ -1,0 +1,167 @@
+"""Files of a notice: kept, looked at, opened, withdrawn, closed (decision 12; X-01, X-03, X-05)."""
+
+import os
+import stat
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+import clock
+from core import attachments, audience, letters, notices, organization, responses
+from models import Attachment, Notice, Opened
+from tests import cast_notices, files
+
+NOW = datetime(2026, 10, 14, 6, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def draft(school):
+    made = notices.draft(school.users["花子"], now=NOW)
+    notices.choose(made, lists=[school.lists["1-1"].id], now=NOW)
+    notices.save(made, subject="遠足", text="遠足に行きます。添付をご覧ください。", now=NOW)
+    return made
+
+
+def add(notice, name="しおり.pdf", content=files.PDF, by=None, now=NOW):
+    return attachments.add(notice, name, content, by, now)
+
+
+def test_a_file_lies_alone_under_a_name_nobody_guesses(draft):
+    made = add(draft)
+    path = attachments.path_of(made)
+    assert path.read_bytes() == files.PDF and made.name not in path.name and len(path.name) == 32
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+def test_the_same_file_twice_is_one_and_two_of_one_name_are_told_apart(draft):
+    """A double tap on a slow line sends the same file again."""
+    first, again = add(draft), add(draft)
+    other = add(draft, content=files.PDF + b"%")
+    assert first.id == again.id and other.name == "しおり (2).pdf"
+    assert len(os.listdir(attachments.folder())) == 2
+
+
+def test_sizes_and_numbers_are_capped_with_a_sentence(draft, monkeypatch):
+    monkeypatch.setattr(attachments, "MOST_FILE", 100)
+    with pytest.raises(attachments.UnfitFile, match="larger than"):
+        add(draft, content=files.PDF + bytes(200))
+    monkeypatch.setattr(attachments, "MOST_NOTICE", 2 * len(files.PDF))
+    add(draft)
+    with pytest.raises(attachments.UnfitFile, match="together"):
+        add(draft, content=files.PDF + b"%%")
+    monkeypatch.setattr(attachments, "MOST_COUNT", 1)
+    with pytest.raises(attachments.UnfitFile, match="at most"):
+        add(draft, content=files.PDF + b"%")
+    assert len(os.listdir(attachments.folder())) == 1
+
+
+def test_a_confirmed_notice_takes_and_loses_no_file(draft, school):
+    made = add(draft, by=school.users["花子"])
+    Notice.update(state="held").where(Notice.id == draft.id).execute()
+    for act in (lambda: add(draft, content=files.PDF + b"%"), lambda: attachments.remove(made, NOW)):
+        with pytest.raises(notices.NotNow):
+            act()
+    assert attachments.of(draft).count() == 1 and len(os.listdir(attachments.folder())) == 1
+
+
+def confirm(draft, by):
+    mark = audience.resolve(draft).fingerprint
+    return notices.confirm(draft, by=by, fingerprint=mark, now=NOW)
+
+
+def test_each_file_is_opened_by_who_sends_before_it_goes(draft, school):
+    """X-01, field 5.3 no. 2: the wrong file was attached although somebody had approved."""
+    hanako, made = school.users["花子"], add(draft)
+    attachments.look(made, school.users["送る子"], NOW)
+    with pytest.raises(notices.NotLooked) as refused:
+        confirm(draft, hanako)
+    assert refused.value.values == {"names": "しおり.pdf"}
+    attachments.look(made, hanako, NOW)
+    attachments.look(made, hanako, NOW)
+    assert confirm(draft, hanako).state == "held"
+
+
+def test_an_urgent_notice_waits_for_nobody_to_look(draft, school):
+    """Law 7."""
+    add(draft)
+    notices.save(draft, urgent=True, now=NOW)
+    assert confirm(draft, school.users["花子"]).state == "held"
+
+
+def test_a_file_looked_at_and_changed_is_looked_at_again(draft, school):
+    hanako, made = school.users["花子"], add(draft)
+    attachments.look(made, hanako, NOW)
+    attachments.remove(made, NOW)
+    add(draft, content=files.PDF + b"%")
+    assert [one.name for one in attachments.not_looked_at(draft, hanako)] == ["しおり.pdf"]
+
+
+@pytest.mark.parametrize("asks", [True, False])
+def test_the_letter_names_the_files_and_leads_to_them_once(draft, asks):
+    add(draft)
+    notices.save(draft, read_confirmation=asks, now=NOW)
+    reader = audience.resolve(draft).receiving[0]
+    text = letters.preview(draft, reader, organization.settings(), NOW).text
+    assert "【添付ファイル】\n- しおり.pdf (1 KB)\n" in text
+    assert text.count("/r/") == 1
+
+
+# ── after it was sent ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def sent(school):
+    made = cast_notices.send([school.lists["1-1"]], by=school.users["花子"], at=NOW)
+    Notice.update(state="draft").where(Notice.id == made.notice.id).execute()
+    add(made.notice)
+    Notice.update(state="sent").where(Notice.id == made.notice.id).execute()
+    return made
+
+
+def test_openings_are_counted_once_for_each_reader(sent):
+    (made,) = attachments.of(sent.notice)
+    kenta, misaki = sent.deliveries["青山 健太"], sent.deliveries["青山 美咲"]
+    assert attachments.open_by(kenta, made, NOW) and not attachments.open_by(kenta, made, NOW)
+    attachments.open_by(misaki, made, NOW)
+    assert attachments.counts(sent.notice) == {made.id: 2}
+    assert [one.attachment.name for one in attachments.opened_by([kenta.id])[kenta.id]] == ["しおり.pdf"]
+
+
+def test_a_withdrawn_file_is_closed_and_the_notice_stays(sent, school):
+    """X-03."""
+    (made,) = attachments.of(sent.notice)
+    attachments.withdraw(made, school.users["花子"], NOW)
+    assert attachments.for_readers(sent.notice, NOW) == []
+    assert not responses.is_closed(sent.deliveries["青山 健太"])
+    assert attachments.path_of(attachments.of(sent.notice).get()) is not None
+    with pytest.raises(attachments.Withdrawn):
+        attachments.withdraw(made, school.users["花子"], NOW)
+
+
+@pytest.mark.parametrize(
+    ("begun", "closes"),
+    [
+        (datetime(2026, 10, 14, tzinfo=UTC), datetime(2027, 3, 31, 15, tzinfo=UTC)),
+        (datetime(2027, 3, 30, tzinfo=UTC), datetime(2027, 4, 29, tzinfo=UTC)),
+        (datetime(2027, 3, 31, 16, tzinfo=UTC), datetime(2028, 3, 31, 15, tzinfo=UTC)),
+    ],
+)
+def test_files_close_with_the_school_year(sent, begun, closes):
+    """Decision 12; what was sent in the last days of March stays open for thirty days."""
+    sent.notice.started_at = begun
+    assert attachments.closes_at(sent.notice) == closes
+    assert len(attachments.for_readers(sent.notice, closes - timedelta(seconds=1))) == 1
+    assert attachments.for_readers(sent.notice, closes) == []
+
+
+def test_what_nobody_needs_is_deleted_and_nothing_else(sent, draft, school):
+    kept, dropped = attachments.of(sent.notice).get(), add(draft, content=files.PDF + b"%")
+    notices.throw_away(draft, school.users["花子"])
+    assert attachments.sweep(clock.now()) == 0, "it may be an upload of this moment"
+    for path in attachments.folder().iterdir():
+        os.utime(path, (0, 0))
+    assert attachments.sweep(clock.now()) == 1
+    assert attachments.path_of(kept) and attachments.path_of(dropped) is None
+    assert attachments.sweep(attachments.closes_at(sent.notice) + attachments.KEPT + timedelta(days=1)) == 1
+    assert Attachment.get_by_id(kept.id).gone_at and Opened.select().count() == 0
