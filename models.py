@@ -413,6 +413,7 @@ class Notice(Table):
     rounds = IntegerField(default=0)
     remind_every_s = IntegerField(default=0)  # send it again by itself after so many seconds to who has not read it
     remind_times = IntegerField(default=1)
+    remind_before = BooleanField(default=False)  # and a day before the deadline to who has not answered
     serial = IntegerField(default=0)
 
     @property
@@ -480,15 +481,16 @@ class Attachment(Table):
 class Reminder(Table):
     """A round of a notice after the first, to those who have not confirmed; its row says when it begins (law 1).
 
-    `kind`: asked (a person pressed the button), timed (by itself, so many minutes after the last one). `wants`: what
-    its readers still owe: read. `state`: waiting, begun, nobody (none was left to remind), called_off, missed (Kairan
-    did not run at its time, so nothing was sent). `place`: which one of those that go by themselves.
+    `kind`: asked (a person pressed the button), timed (by itself, so many minutes after the last one), deadline (by
+    itself, a day before it). `wants`: what its readers still owe: read or answer. `state`: waiting, begun, nobody
+    (none was left to remind), called_off, missed (Kairan did not run at its time, so nothing was sent). `place`: which
+    one of those that go by themselves.
     """
 
     STATES = ("waiting", "begun", "nobody", "called_off", "missed")
 
     notice = ForeignKeyField(Notice, backref="reminders", on_delete="CASCADE")
-    kind = CharField(constraints=[Check("kind IN ('asked','timed')")])
+    kind = CharField(constraints=[Check("kind IN ('asked','timed','deadline')")])
     wants = CharField(default="read")
     state = CharField(
         default="waiting", constraints=[Check("state IN ('waiting','begun','nobody','called_off','missed')")]

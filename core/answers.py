@@ -13,7 +13,7 @@ from peewee import JOIN, fn
 
 from core import delivery as letters
 from core import history, questions, responses
-from core.questions import Asked, Option
+from core.questions import Asked, Option, keys
 from models import Answer, Choice, Cover, Delivery, MailingList, Notice, User, db, millis
 
 LONGEST_COMMENT = 500
@@ -51,11 +51,6 @@ def units_of(delivery: Delivery) -> dict[str, str]:
     row = Cover.select(Cover.household).where(Cover.delivery == delivery, Cover.household != "").order_by(Cover.id)
     household = next((f"h{one.household}" for one in row.limit(1)), person)
     return keys(person, household, delivery.child_id)
-
-
-def keys(person: str, household: str, child: int | None) -> dict[str, str]:
-    """Return the keys of a reader by unit."""
-    return {"person": person, "household": household, "child": f"c{child}" if child else household}
 
 
 def standing(delivery: Delivery, asked: Iterable[Asked] | None = None) -> list[Standing]:

@@ -131,7 +131,7 @@ def look_again(numbers: list[int], now: datetime) -> dict[int, str]:
             moved.append(Letter(id=number, address=address_now, domain=addresses.domain(address_now)))
     if moved:
         Letter.bulk_update(moved, [Letter.address, Letter.domain])
-    return {**(reminding.unneeded(reminders) if reminders else {}), **kept_back}
+    return {**(reminding.unneeded(reminders, now) if reminders else {}), **kept_back}
 
 
 def _why_not(person: int | None, address: str | None, state: str | None) -> str:

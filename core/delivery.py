@@ -71,6 +71,7 @@ LETTER_REASONS: dict[str, str] = {
     "bounced": N_("The address does not exist any more."),
     "complained": N_("Reported our mail as spam."),
     "read": N_("Has confirmed in the meantime."),
+    "answer": N_("Has answered in the meantime."),
 }
 # Written out, since SQLite does not take the small indexes of the queue for a condition with placeholders.
 _IN_THE_QUEUE = SQL("(state IN ('waiting','deferred'))")
@@ -137,6 +138,7 @@ def _freeze(notice: Notice, now: datetime, force: Settings) -> bool:
         return False
     write_rows(notice, audience, now)
     reminders.plan(notice, now)
+    reminders.plan_before_deadline(notice, now)
     for number in filter(None, (notice.corrects_id, notice.follows_id)):
         reminders.call_off_all(number, now)
     changed = {"letters": audience.letters, "joined": _people(after - before), "gone": _people(before - after)}

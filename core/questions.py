@@ -97,6 +97,11 @@ class Block:
         return next((one for one in self.questions if one.comment), None)
 
 
+def keys(person: str, household: str, child: int | None) -> dict[str, str]:
+    """Return the keys under which a reader answers, by the question's unit."""
+    return {"person": person, "household": household, "child": f"c{child}" if child else household}
+
+
 # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -11,10 +11,10 @@ from datetime import datetime, time, timedelta
 from peewee import IntegrityError, fn
 
 import clock
-from core import history
+from core import history, questions
 from core.organization import Settings, settings
 from core.refusals import AlreadyAsked, NobodyLeft, NotNow, TooLate
-from core.reminding import Reader, to_remind
+from core.reminding import Reader, to_remind, wanted
 from mail import address as addresses
 from models import Letter, Notice, Reminder, Target, User, db, insert_rows, millis
 from words import N_
@@ -23,13 +23,16 @@ MINUTES = (0, 15, 30, 60)
 TIMES = (1, 2, 3)
 QUIET = (22, 7)
 """From this hour to that one nothing goes by itself, unless it is urgent."""
+EVENING = 18
+LEAST = timedelta(hours=1)
+"""A deadline reminder less than this after the notice itself would only be in the way."""
 WAITING = Reminder.state == "waiting"
-FROM = {"asked": ("sending", "sent", "stopped"), "timed": ("sending", "sent")}
+FROM = {"asked": ("sending", "sent", "stopped"), "timed": ("sending", "sent"), "deadline": ("sending", "sent")}
 """States of a notice in which a reminder may begin: nothing goes by itself after somebody stopped the rest."""
 STATES: dict[str, str] = {
     "waiting": N_("Waiting to be sent"),
     "begun": N_("Sent"),
-    "nobody": N_("Not needed: everybody has confirmed"),
+    "nobody": N_("Not needed: nobody was left"),
     "called_off": N_("Called off"),
     "missed": N_("Not sent: Kairan was not running at that time"),
 }
@@ -38,12 +41,14 @@ STATES: dict[str, str] = {
 # ── asking and calling off ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def may_ask(notice: Notice) -> bool:
-    """Say whether a reminder makes sense now: no letter of the notice is on its way for the first time."""
-    if notice.state not in FROM["asked"] or not notice.read_confirmation:
-        return False
+def may_ask(notice: Notice, now: datetime) -> str:
+    """Return what a reminder sent now asks for, `read` or `answer`; nothing while the first letters are under way."""
+    wants = wanted(notice, now) if notice.state in FROM["asked"] else ""
+    if not wants:
+        return ""
     fresh = Letter.state.in_(("waiting", "sending"))
-    return not Letter.select().where(Letter.notice == notice, Letter.newest == True, fresh).exists()
+    waits = Letter.select().where(Letter.notice == notice, Letter.newest == True, fresh).exists()
+    return "" if waits else wants
 
 
 def ask(notice: Notice, by: User | None, now: datetime, at: datetime | None = None) -> Reminder:
@@ -51,9 +56,9 @@ def ask(notice: Notice, by: User | None, now: datetime, at: datetime | None = No
 
     Raises NotNow (nothing to remind of), NobodyLeft, AlreadyAsked (double tap, or somebody else was faster).
     """
-    if not may_ask(notice):
+    if not (wants := may_ask(notice, now)):
         raise NotNow()
-    readers = to_remind(notice)
+    readers = to_remind(notice, now)
     if not readers:
         raise NobodyLeft()
     force = settings()
@@ -61,8 +66,8 @@ def ask(notice: Notice, by: User | None, now: datetime, at: datetime | None = No
     try:
         with db.atomic():
             made = Reminder.create(
-                notice=notice, kind="asked", by=by, made_at=now, begin_at=at or now + timedelta(seconds=window),
-                letters=len(readers),
+                notice=notice, kind="asked", wants=wants, by=by, made_at=now, letters=len(readers),
+                begin_at=at or now + timedelta(seconds=window),
             )  # fmt: skip
             _touch(notice, now)
             history.log(by, "notice.reminder_asked", notice.id, detail={"letters": len(readers)})
@@ -104,11 +109,27 @@ def _close(reminder: Reminder, state: str, now: datetime, **fields: object) -> b
 
 def plan(notice: Notice, now: datetime, place: int = 1) -> None:
     """Plan the first (or next) reminder that goes by itself, if the notice wants one. Call inside a transaction."""
-    if not notice.remind_every_s or not notice.read_confirmation or place > notice.remind_times:
+    if not notice.remind_every_s or not wanted(notice, now) or place > notice.remind_times:
         return
     at = now + timedelta(seconds=notice.remind_every_s)
     at = at if notice.urgent else not_at_night(at)
     Reminder.create(notice=notice, kind="timed", place=place, made_at=now, begin_at=at)
+
+
+def plan_before_deadline(notice: Notice, now: datetime) -> None:
+    """Plan the one that goes a day before the last deadline, if the notice wants it. Call inside a transaction.
+
+    A deadline late in the evening is told at six the evening before, when families sit together.
+    """
+    last = max((one.deadline for one in questions.of(notice.id) if one.deadline), default=None)
+    if not notice.remind_before or last is None:
+        return
+    at = last - timedelta(days=1)
+    local = clock.local(at)
+    if local.hour >= QUIET[0] or local.hour < QUIET[1]:
+        at = clock.from_local(datetime.combine(local.date(), time(EVENING if local.hour >= QUIET[0] else QUIET[1])))
+    if at > now + LEAST:
+        Reminder.create(notice=notice, kind="deadline", wants="answer", made_at=now, begin_at=at)
 
 
 def not_at_night(at: datetime) -> datetime:
@@ -158,7 +179,8 @@ def _begin(number: int, now: datetime, force: Settings) -> int:
         )
         if one is None or not _may_begin(one, now, force):
             return 0
-        readers = to_remind(one.notice, one.wants)
+        one.wants = wanted(one.notice, now)
+        readers = to_remind(one.notice, now)
         if not readers:
             _close(one, "nobody", now)
             _touch(one.notice, now)
@@ -206,7 +228,7 @@ def _make_letters(one: Reminder, readers: list[Reader], now: datetime) -> bool:
         some = [each.delivery_id for each in readers[start : start + 500]]
         Letter.update(newest=False).where(Letter.delivery.in_(some)).execute()
     insert_rows(Letter, _rows(notice, number, readers, now))
-    _close(one, "begun", now, round=number, letters=len(readers))
+    _close(one, "begun", now, wants=one.wants, round=number, letters=len(readers))
     detail = {"letters": len(readers), "round": number, "kind": one.kind}
     history.log(one.by, "notice.reminded", notice.id, detail=detail)
     return True
@@ -226,6 +248,7 @@ def _plan_what_follows(one: Reminder, now: datetime) -> None:
     """Plan the next one that goes by itself; one that a person sent puts it off."""
     if one.kind == "timed":
         plan(one.notice, now, one.place + 1)
+    if one.kind != "asked":
         return
     at = now + timedelta(seconds=one.notice.remind_every_s)
     at = at if one.notice.urgent else not_at_night(at)

@@ -35,7 +35,7 @@ def _draft_like(notice: Notice, by: User | None, now: datetime, subject: str, **
         fresh = draft(by, now=now, urgent=notice.urgent)
         options = (
             "read_confirmation", "footer", "reply_to_own", "useful_s", "sends_as", "sender_name", "in_charge",
-            "remind_every_s", "remind_times", "skip_missing",
+            "remind_every_s", "remind_times", "remind_before", "skip_missing",
         )  # fmt: skip
         Notice.update(step=2, **link, **{name: getattr(notice, name) for name in options}).where(
             Notice.id == fresh.id

@@ -22,7 +22,7 @@ from words import N_, time_of_day
 NAMES_FIRST, NAMES_LAST, NAMES_OUT = 5, 2, 30
 OPTIONS = (
     "urgent", "read_confirmation", "footer", "reply_to_own", "skip_missing", "useful_s", "remind_every_s",
-    "remind_times",
+    "remind_times", "remind_before",
 )  # fmt: skip
 
 

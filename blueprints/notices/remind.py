@@ -17,19 +17,27 @@ from core.reminding import to_remind
 from models import Notice, Reminder
 from words import N_
 
+OFFERS = {
+    "read": N_("Send it again to those who have not confirmed"),
+    "answer": N_("Send it again to those who have not answered"),
+}
+
 
 @bp.get("/<int:number>/remind")
 @web.needs("send")
 def remind(number: int) -> Any:
     """Say how many letters go to whom, and who gets none (field 5.4); nothing is sent by looking."""
     notice = web.own_notice(number, "send")
-    if not reminders.may_ask(notice):
+    force, now = settings(), clock.now()
+    if not (wants := reminders.may_ask(notice, now)):
         return redirect(url_for("notices.show", number=number))
-    readers, force, now = to_remind(notice), settings(), clock.now()
+    readers = to_remind(notice, now)
     return web.answer(
         "notices/remind.html",
         notice=notice,
         readers=readers,
+        wants=wants,
+        offers=OFFERS,
         children=archive.children_of(one.delivery_id for one in readers),
         subject=letters.subject_again(notice.wording.subject, force.language),
         hold_s=force.hold_urgent_s if notice.urgent else force.hold_s,
@@ -79,6 +87,7 @@ def reminders_of(notice: Notice) -> list[Reminder]:
 
 
 @bp.app_template_global("may_remind")
-def may_remind(notice: Notice) -> bool:
-    """Say to templates whether the button makes sense, and may be pressed by this user."""
-    return web.rights().may_notice("send", notice) and reminders.may_ask(notice)
+def may_remind(notice: Notice) -> str:
+    """Return to templates the words of the button, if it makes sense and this user may press it."""
+    wants = reminders.may_ask(notice, clock.now()) if web.rights().may_notice("send", notice) else ""
+    return web._(OFFERS[wants]) if wants else ""

@@ -51,7 +51,7 @@ def read(notice: Notice, name: str) -> None:
 
 
 def names(notice: Notice) -> list[str]:
-    return sorted(one.name for one in to_remind(notice))
+    return sorted(one.name for one in to_remind(notice, clock.now()))
 
 
 def second_round(notice: Notice) -> list[Letter]:

@@ -6,7 +6,7 @@ import pytest
 
 import clock
 from core import reminders, responses
-from models import Letter, Notice, Reminder
+from models import Choice, Letter, Notice, Question, Reminder
 from tests import cast_notices
 from tests.cast_notices import PHONE
 from tests.web.making import page
@@ -105,7 +105,7 @@ def test_the_record_tells_it(hanako, sent):
     assert "未確認の方への再送を受け付け" in text and "未確認の方に再送 4通" in text
     assert Letter.select().where(Letter.round == 2).count() == 4
     shown = page(hanako, f"/notices/{sent.notice.id}")
-    assert "未確認の4人に再送しています" in shown
+    assert "4人に再送しています" in shown
 
 
 def test_sending_again_by_itself_is_an_option_of_a_notice(hanako, school):
@@ -121,3 +121,13 @@ def test_sending_again_by_itself_is_an_option_of_a_notice(hanako, school):
     answer = hanako.post(f"/notices/{draft.id}/words", data={**data, "text": "長い本文", "remind": "1x99"})
     assert answer.status_code == 422 and "長い本文" in answer.get_data(as_text=True)
     assert Notice.get_by_id(draft.id).remind_every_s == 1800
+
+
+def test_a_question_makes_it_a_reminder_to_those_who_have_not_answered(hanako, school, sent):
+    row = Question.create(notice=sent.notice, place=1, text="懇談会に")
+    Choice.create(question=row, number=1, text="出席する")
+    assert "未回答の方に再送する" in page(hanako, f"/notices/{sent.notice.id}")
+    text = page(hanako, url(sent))
+    assert '<h1 class="title rule">未回答の方に再送する' in text and "通を、未回答の方に送ります" in text
+    hanako.post(url(sent), data={"at": ""})
+    assert Reminder.get().wants == "answer"
