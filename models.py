@@ -120,6 +120,10 @@ class Organization(Table):
     hold_urgent_s = IntegerField(default=20)
     late_s = IntegerField(default=1800)
     ready_at = Moment(null=True)
+    domain_until = DateField(null=True)  # when the domain's registration runs out
+    server_until = DateField(null=True)  # when the rent of the server runs out
+    renewal_told = CharField(default="")  # which reminders of these dates have been sent
+    well_told = CharField(default="")  # the month of the last 「元気です」 letter, YYYY-MM
 
     @classmethod
     def the(cls) -> "Organization":

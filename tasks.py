@@ -14,18 +14,18 @@ from huey import SqliteHuey, crontab
 import clock
 import config
 import models
-from core import attachments, due
+from core import attachments, due, wellbeing
 
 log = logging.getLogger("kairan.tasks")
 
 
 @cache
 def bell(folder: Path) -> SqliteHuey:
-    """Return the huey instance of a data folder, its two tasks registered."""
+    """Return the huey instance of a data folder, its three tasks registered."""
     huey = SqliteHuey("kairan", filename=str(folder / "huey.db"), fsync=True, results=False)
     huey.kairan_ring = huey.task(name="ring")(_start_due)
     huey.periodic_task(crontab(minute="*"), name="sweep")(_start_due)
-    huey.periodic_task(crontab(minute="17"), name="tidy files")(_tidy_files)
+    huey.periodic_task(crontab(minute="7"), name="hourly")(_keep_house)
     return huey
 
 
@@ -35,10 +35,11 @@ def _start_due() -> None:
     due.begin(clock.now())
 
 
-def _tidy_files() -> None:
-    """Delete the files of deleted drafts, and of notices whose school year is over."""
+def _keep_house() -> None:
+    """Delete files that nobody may open any more; write to the administrators when their day has come."""
     models.db.connect(reuse_if_open=True)
     attachments.sweep(clock.now())
+    wellbeing.look_after(clock.now())
 
 
 def ring(at: datetime | None = None) -> None:

@@ -5,9 +5,11 @@ answer is a finding like any other and never an error (E-02, X-08, field 3.3).
 """
 
 import shutil
+import socket
+import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 import dns.exception
@@ -25,6 +27,7 @@ from words import N_
 TIMEOUT_S = 3.0
 LOW_DISK = 500 * 2**20
 WAITING_MIN = 30
+CERTIFICATE_LEFT = timedelta(days=14)
 Ask = Callable[[str, str], list[str] | None]
 
 
@@ -153,6 +156,8 @@ def checks(config: Config, force: Settings, now: datetime) -> Iterator[Check]:
     https = force.base_url.startswith("https://")
     advice = "" if https else N_("Readers need an https address: put Caddy or nginx in front and set the base URL.")
     yield Check("base_url", https, force.base_url, advice)
+    if https:
+        yield _certificate(force.base_url, now)
 
 
 def _server(force: Settings) -> Check:
@@ -179,6 +184,26 @@ def _incoming(force: Settings) -> Check:
         found = f"{force.box.shown()}: {state.detail}" if state.detail else force.box.shown()
         return Check("incoming", False, found, state.message)
     return Check("incoming", True if state.well_at else None, force.box.shown(), "")
+
+
+def _certificate(base_url: str, now: datetime) -> Check:
+    """Ask the pages' own address for its certificate: readers' phones refuse one that is over or not trusted."""
+    place = urlsplit(base_url)
+    host, port = place.hostname or "", place.port or 443
+    try:
+        with (
+            socket.create_connection((host, port), TIMEOUT_S) as road,
+            ssl.create_default_context().wrap_socket(road, server_hostname=host) as safe,
+        ):
+            until = datetime.fromtimestamp(ssl.cert_time_to_seconds(safe.getpeercert()["notAfter"]), UTC)
+    except ssl.SSLCertVerificationError as wrong:
+        advice = N_("Phones do not trust this certificate. Let Caddy or certbot fetch a new one.")
+        return Check("certificate", False, wrong.verify_message, advice)
+    except OSError:
+        return Check("certificate", None, host, N_("The pages could not be reached from here to look at it."))
+    fine = until - now > CERTIFICATE_LEFT
+    advice = "" if fine else N_("It runs out soon and has not been renewed by itself: look at Caddy or certbot.")
+    return Check("certificate", fine, until.date().isoformat(), advice)
 
 
 def _queue(now: datetime) -> Check:

@@ -224,3 +224,39 @@ KINDS["strange"] = Kind(
     ),
     footer=False,
 )
+
+# ── the house itself ────────────────────────────────────────────────────────────────────────────────────────────────
+
+KINDS["well"] = Kind(
+    N_("[Monthly] Kairan is well"),
+    N_(
+        "Kairan looks at itself once a month. Everything that could be examined is in order.\n"
+        "That this letter reached you shows that letters leave. If it does not come one month, please look.\n"
+        "\n"
+        "%(lines)s\n"
+        "\n"
+        "%(url)s\n"
+    ),
+    footer=False,
+)
+KINDS["unwell"] = Kind(
+    N_("[Monthly] Kairan needs you: %(wrong)s matters"),
+    N_(
+        "Kairan looks at itself once a month. %(wrong)s matters are not in order; what to do stands below each.\n"
+        "\n"
+        "%(lines)s\n"
+        "\n"
+        "%(url)s\n"
+    ),
+    footer=False,
+)
+KINDS["renewal"] = Kind(
+    N_("Please renew %(what)s by %(day)s"),
+    N_(
+        "%(what)s is paid until %(day)s; that is in %(days)s days. When it runs out, no notice can be sent and no "
+        "link in a letter opens.\n"
+        "When you have renewed it, please enter the new date here:\n"
+        "%(url)s\n"
+    ),
+    footer=False,
+)

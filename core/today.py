@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from peewee import JOIN, Alias, Case, Field, ModelSelect, fn
 
+import clock
 from core import approvals, archive, progress, sight
 from core import steps as steps_after
 from core.archive import Row
@@ -16,6 +17,7 @@ from core.board_rows import NOT_COUNTED
 from core.organization import settings
 from core.progress import Progress
 from core.rights import Rights
+from core.wellbeing import Renewal, near
 from models import Child, Cover, Delivery, MailingList, Membership, Notice, Person, Step, Target, User
 
 SHOWN = 5
@@ -85,6 +87,7 @@ class Today:
     troubled: tuple[int, list[Person]]
     nameless: Members
     following: list[Step]
+    renewals: list[Renewal]
     waiting: list[Row]
     drafts: list[Row]
     latest: list[Line]
@@ -93,7 +96,7 @@ class Today:
     def matters(self) -> int:
         """Return how many matters need somebody now."""
         one_each = (self.pending.count, self.troubled[0], self.nameless.count)
-        each = (*self.asking, *self.running, *self.unread, *self.strange, *self.queues, *self.following)
+        each = (*self.asking, *self.running, *self.unread, *self.strange, *self.queues, *self.following, *self.renewals)
         return len(each) + sum(bool(one) for one in one_each)
 
 
@@ -114,6 +117,7 @@ def of(rights: Rights, now: datetime) -> Today:
         troubled=_troubled(rights),
         nameless=_nameless(rights),
         following=steps_after.asking(rights.lists("manage").select(MailingList.id).order_by()),
+        renewals=near(clock.local(now).date()) if rights.is_admin else [],
         waiting=[row for row in booked if row not in asking][:SHOWN],
         drafts=archive.rows(archive.drafts(rights).limit(SHOWN)),
         latest=_lines(latest, counts),

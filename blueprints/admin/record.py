@@ -82,6 +82,8 @@ ACTIONS = {
     "roster.exported": N_("Roster written to a file"),
     "roster.import_undone": N_("Import of a roster taken back"),
     "roster.imported": N_("Roster loaded"),
+    "organization.well": N_("Monthly letter about the machine sent"),
+    "organization.renewal": N_("Reminder of a renewal date sent"),
     "step.added": N_("Letter after joining added"),
     "step.changed": N_("Letter after joining changed"),
     "step.paused": N_("Letter after joining paused"),

@@ -1,0 +1,68 @@
+"""Whether all is well: what the doctor finds, and when domain and server must be renewed."""
+
+from flask import request
+from flask_login import current_user
+from wtforms import DateField
+from wtforms.validators import Optional
+
+import clock
+import tasks
+from blueprints.admin.routes import Answer, bp
+from core import organization, wellbeing
+from models import Organization
+from web import Form, answer, go, is_htmx, needs, told
+from words import N_
+
+
+class Renewals(Form):
+    """Until when domain and server are paid."""
+
+    domain_until = DateField(N_("The domain is paid until"), [Optional()])
+    server_until = DateField(N_("The server is paid until"), [Optional()])
+
+
+@bp.get("/admin/health")
+@needs("admin")
+def health() -> Answer:
+    """Show the page at once; what asks the network comes into it when it is known (htmx), or with `?look=1`."""
+    look = is_htmx() or request.args.get("look") == "1"
+    found = wellbeing.findings(clock.now()) if look else None
+    return _page(Renewals(None, obj=Organization.the()), found)
+
+
+def _page(form: Renewals, found: list[wellbeing.Finding] | None, status: int = 200) -> Answer:
+    return answer(
+        "admin/health.html",
+        "admin/_findings.html",
+        status=status,
+        form=form,
+        found=found,
+        MARKS=wellbeing.MARKS,
+        RENEWALS=wellbeing.RENEWALS,
+        renewals=wellbeing.near(clock.today(), 60),
+    )
+
+
+@bp.post("/admin/health/renewals")
+@needs("admin")
+def renewals() -> Answer:
+    """Save until when domain and server are paid."""
+    form = Renewals()
+    if not form.validate():
+        return _page(form, None, 422)
+    organization.change(current_user, domain_until=form.domain_until.data, server_until=form.server_until.data)
+    told(N_("Saved. You are reminded by mail 60, 30, 14 and 7 days before, and the day before."))
+    return go("admin.health")
+
+
+@bp.post("/admin/health/letter")
+@needs("admin")
+def send_health() -> Answer:
+    """Send the monthly letter now, to whoever asks."""
+    if not current_user.email:
+        told(N_("Please enter your own e-mail address first: the test letter goes there."), "wrong")
+        return go("account.index")
+    wellbeing.write_well([current_user], wellbeing.findings(clock.now()), clock.now())
+    tasks.ring()
+    told(N_("The letter is on its way to you."))
+    return go("admin.health")

@@ -1,0 +1,57 @@
+"""The page that says whether all is well, and the dates of renewal."""
+
+from datetime import timedelta
+
+import pytest
+
+import clock
+from core import wellbeing
+from core.wellbeing import Finding
+from models import Letter, Organization
+
+FOUND = [
+    Finding("smtp", False, "smtp://127.0.0.1:25", "The mail server cannot be reached."),
+    Finding("disk", True, "9 MB", ""),
+]
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch) -> None:
+    monkeypatch.setattr(wellbeing, "findings", lambda now: FOUND)
+
+
+def test_the_page_comes_at_once_and_the_findings_into_it(as_):
+    browser = as_("守")
+    page = browser.get("/admin/health").get_data(as_text=True)
+    assert "問い合わせています" in page and "smtp://" not in page
+    part = browser.get("/admin/health", headers={"HX-Request": "true"}).get_data(as_text=True)
+    assert part.lstrip().startswith("<section") and "確認してください" in part and "異常なし" in part
+    assert "smtp://127.0.0.1:25" in browser.get("/admin/health?look=1").get_data(as_text=True)  # without script
+
+
+def test_dates_are_saved_and_shown_on_the_first_page_when_near(as_):
+    browser = as_("守")
+    near = clock.today() + timedelta(days=20)
+    data = {"domain_until": near.isoformat(), "server_until": ""}
+    assert browser.post("/admin/health/renewals", data=data).status_code == 303
+    assert Organization.the().domain_until == near
+    assert "ドメインの期限は" in browser.get("/").get_data(as_text=True)
+    assert "ドメインの期限は" not in as_("花子").get("/").get_data(as_text=True)
+
+
+def test_what_is_no_date_is_said_at_the_field(as_):
+    answer = as_("守").post("/admin/health/renewals", data={"domain_until": "来年", "server_until": ""})
+    assert answer.status_code == 422
+    assert "aria-invalid" in answer.get_data(as_text=True)
+
+
+def test_the_letter_comes_to_whoever_asks(as_):
+    assert as_("守").post("/admin/health/letter").status_code == 303
+    assert [(one.kind, one.address) for one in Letter.select()] == [("unwell", "user0@school.example")]
+
+
+@pytest.mark.parametrize("name", ["花子", "見る子"])
+def test_administrators_only(as_, name):
+    browser = as_(name)
+    assert browser.get("/admin/health").status_code == 403
+    assert browser.post("/admin/health/letter").status_code == 403
