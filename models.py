@@ -219,6 +219,10 @@ class MailingList(Table):
     post_ask = BooleanField(default=False)  # always ask the sender before a posted mail is distributed
     post_confirm = BooleanField(default=False)  # posted mails ask for a read confirmation (T-46: off)
     answer_on_open = BooleanField(default=False)  # opening a choice may answer, as T-50 has it, behind our guards
+    test_day = IntegerField(null=True)  # day of the month of the reception test, 1 to 28
+    test_minute = IntegerField(default=12 * 60 + 30)
+    test_by = ForeignKeyField(User, null=True, backref="tested_lists", on_delete="SET NULL")
+    test_booked = CharField(default="")  # the month whose test was booked last, YYYY-MM
     closed_at = Moment(null=True)
     created_at = Moment(default=clock.now)
 
@@ -387,7 +391,7 @@ class Notice(Table):
     sends_as = ForeignKeyField(User, null=True, backref="sent_for", on_delete="SET NULL")
     sender_name = CharField(default="")  # in whose name it goes out; empty: of whoever sends it
     in_charge = BooleanField(default=False)  # who has a person in charge gets it in that person's name (D-16)
-    route = CharField(default="web")  # web, terminal, mail
+    route = CharField(default="web")  # web, terminal, mail, monthly
     form_key = CharField(null=True, unique=True)
     step = IntegerField(default=1)  # the compose screen that was open last
     urgent = BooleanField(default=False)

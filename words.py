@@ -56,6 +56,11 @@ def day(language: str, moment: datetime | date) -> str:
     return format_date(on, "EEE d MMM", locale="en")
 
 
+def month(language: str, on: date) -> str:
+    """Return the month of a date: 「12月」, "December"."""
+    return f"{on.month}月" if language == "ja" else format_date(on, "MMMM", locale="en")
+
+
 def time_of_day(moment: datetime) -> str:
     """Return the school's wall-clock time: 「6:12」."""
     at = clock.local(moment)

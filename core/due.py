@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from core import delivery, joining, reminders, steps
+from core import delivery, joining, reception, reminders, steps
 
 
 def begin(now: datetime) -> None:
@@ -11,3 +11,4 @@ def begin(now: datetime) -> None:
     reminders.begin_due(now)
     joining.admit(now)
     steps.sweep(now)
+    reception.book_due(now)

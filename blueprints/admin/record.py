@@ -84,6 +84,7 @@ ACTIONS = {
     "roster.imported": N_("Roster loaded"),
     "organization.well": N_("Monthly letter about the machine sent"),
     "organization.renewal": N_("Reminder of a renewal date sent"),
+    "list.reception": N_("Monthly reception test set"),
     "step.added": N_("Letter after joining added"),
     "step.changed": N_("Letter after joining changed"),
     "step.paused": N_("Letter after joining paused"),

@@ -16,7 +16,12 @@ from words import N_
 bp = Blueprint("history", __name__)
 
 PAGE = 30
-ROUTES = {"web": N_("from the pages"), "terminal": N_("from the terminal"), "mail": N_("by mail")}
+ROUTES = {
+    "web": N_("from the pages"),
+    "terminal": N_("from the terminal"),
+    "mail": N_("by mail"),
+    "monthly": N_("monthly test"),
+}
 ACTIONS = {
     "notice.confirmed": N_("Sent off"),
     "notice.booked": N_("Booked"),

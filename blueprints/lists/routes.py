@@ -4,14 +4,14 @@ from flask import Response, abort, render_template, request, url_for
 from flask_login import current_user
 
 import clock
-from blueprints.lists import bp, charge, imports
+from blueprints.lists import bp, charge, heard, imports
 from blueprints.lists.forms import ListForm
-from core import approvals, directory, guidance, history, lists, members, roster, silent
+from core import approvals, directory, history, lists, members, roster
 from models import MailingList, Person
 from web import _, answer, blame, go, language, needs, own_list, page_of, rights, row_number, told
 from words import N_
 
-__all__ = ["bp", "charge", "imports"]
+__all__ = ["bp", "charge", "heard", "imports"]
 
 Answer = Response | tuple[str, int]
 ACTIONS = ("stop", "resume", "approve", "remove")
@@ -45,21 +45,6 @@ def new() -> Answer:
             told(N_("The list is there. Now its members can come in."))
             return go("lists.show", number=made.id)
     return answer("lists/new.html", status=422 if form.errors else 200, form=form)
-
-
-@bp.get("/<int:number>/silent")
-def silent_ones(number: int) -> Answer:
-    """Show who has confirmed none of the last three notices, with telephone and a test letter (field 5.1)."""
-    mailing_list = own_list(number)
-    notices = silent.last_notices(mailing_list, clock.now())
-    return answer(
-        "lists/silent.html",
-        list=mailing_list,
-        notices=notices,
-        found=silent.silent(mailing_list, notices),
-        states=guidance.STATES,
-        may_send=rights().may_list("send", mailing_list),
-    )
 
 
 @bp.get("/<int:number>")

@@ -1,0 +1,67 @@
+"""Who never confirms, and the monthly test that finds it out (N-09, field 5.1)."""
+
+from datetime import time
+
+from flask import Response
+from flask_login import current_user
+from wtforms import SelectField, TimeField
+from wtforms.fields.choices import SelectChoice
+from wtforms.validators import InputRequired
+
+import clock
+from blueprints.lists import bp
+from core import guidance, reception, silent
+from models import MailingList
+from web import Form, _, answer, go, own_list, rights, told
+from words import N_
+
+NOON = time(12, 30)
+
+
+class ReceptionForm(Form):
+    """On which day of the month, and when."""
+
+    day = SelectField(N_("Day of the month"), coerce=int)
+    at = TimeField(N_("Time of day"), [InputRequired(N_("Write a time, for example 18:00."))], default=NOON)
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)
+        days = [SelectChoice(day, _("on day %(n)s", n=day)) for day in range(1, reception.LAST_DAY + 1)]
+        self.day.choices = [SelectChoice(0, _("no test")), *days]
+
+
+@bp.get("/<int:number>/silent")
+def silent_ones(number: int) -> Response | tuple[str, int]:
+    """Show who has confirmed none of the last three notices, with telephone and a test letter."""
+    mailing_list = own_list(number)
+    minutes = mailing_list.test_minute
+    form = ReceptionForm(None, day=mailing_list.test_day or 0, at=time(minutes // 60, minutes % 60))
+    return _page(mailing_list, form)
+
+
+def _page(mailing_list: MailingList, form: ReceptionForm, status: int = 200) -> tuple[str, int]:
+    notices = silent.last_notices(mailing_list, clock.now())
+    may_test = rights().may_list("manage", mailing_list)
+    return answer(
+        "lists/silent.html",
+        status=status,
+        list=mailing_list,
+        notices=notices,
+        found=silent.silent(mailing_list, notices),
+        states=guidance.STATES,
+        may_send=rights().may_list("send", mailing_list),
+        form=form if may_test else None,
+        next_at=reception.next_at(mailing_list, clock.now()),
+    )
+
+
+@bp.post("/<int:number>/reception")
+def set_reception(number: int) -> Response | tuple[str, int]:
+    """Set the monthly test, or end it."""
+    mailing_list, form = own_list(number, "manage"), ReceptionForm()
+    if not form.validate():
+        return _page(mailing_list, form, 422)
+    at = form.at.data or NOON
+    reception.set_day(mailing_list, current_user, form.day.data or None, at.hour * 60 + at.minute)
+    told(N_("Saved."))
+    return go("lists.silent_ones", number=number)
