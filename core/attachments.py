@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime, timedelta
 from datetime import time as time_of_day
+from functools import lru_cache
 from pathlib import Path
 
 from peewee import IntegrityError, ModelSelect, fn
@@ -19,7 +20,7 @@ import clock
 import config as ground
 from core import history
 from core.refusals import NotNow, Refused
-from mail import filekinds
+from mail import enclose, filekinds
 from mail.filekinds import UnfitFile
 from models import Attachment, Delivery, Notice, Opened, User, db
 from words import N_
@@ -155,6 +156,25 @@ def for_readers(notice: Notice, now: datetime) -> list[Attachment]:
     if now >= closes_at(notice):
         return []
     return list(of(notice).where(Attachment.withdrawn_at.is_null(), Attachment.gone_at.is_null()))
+
+
+def inside(notice: Notice, now: datetime) -> list[Attachment]:
+    """Return the files that go inside the letters themselves: chosen for this notice, and together small enough."""
+    if not notice.files_inside:
+        return []
+    mine = for_readers(notice, now)
+    return mine if total(mine) <= MOST_INSIDE and all(path_of(one) for one in mine) else []
+
+
+@lru_cache(maxsize=2)
+def _encoded(files: tuple[tuple[str, str, Path], ...]) -> bytes:
+    return enclose.parts((name, kind, path.read_bytes()) for name, kind, path in files)
+
+
+def enclosed(notice: Notice, now: datetime) -> bytes:
+    """Return the files inside the letters, encoded once for all letters of the notice; nothing if there are none."""
+    files = tuple((one.name, one.kind, _path(one.file)) for one in inside(notice, now))
+    return _encoded(files) if files else b""
 
 
 def open_by(delivery: Delivery, attachment: Attachment, now: datetime) -> bool:

@@ -6,6 +6,7 @@ The same words serve the mail, the check page and the test letter, so that none 
 from dataclasses import dataclass
 from datetime import datetime
 
+import clock
 import words
 from core import attachments, by_child, fields, letter_kinds, questions, service
 from core.audience import Recipient
@@ -61,6 +62,7 @@ def notice_form(
         read_confirmation=notice.read_confirmation,
         asks=questions.in_letter(notice, language),
         files=_files(notice),
+        enclosed=attachments.enclosed(notice, clock.now()),
         footer=notice.footer,
         reply_to=_own_reply_to(notice),
         urgent=notice.urgent,
@@ -89,7 +91,9 @@ def from_name(organization: str, sender: str, language: str) -> str:
 
 def _files(notice: Notice) -> tuple[str, ...]:
     """Return the files of a notice as lines of its letters."""
-    return tuple(f"{one.name} ({attachments.in_words(one.size)})" for one in attachments.of(notice))
+    return tuple(
+        f"{one.name} ({attachments.in_words(one.size)})" for one in attachments.for_readers(notice, clock.now())
+    )
 
 
 def _own_reply_to(notice: Notice) -> str | None:
@@ -155,6 +159,12 @@ class Desk:
         self.force = force
         self._prepared: dict[tuple[int, int, str, str, bool], Prepared] = {}
         self._notices: dict[int, Notice] = {}
+
+    def look_again(self) -> None:
+        """Forget notices with files inside their letters: one of these may have been withdrawn."""
+        fresh = {number for number, one in self._notices.items() if not one.files_inside}
+        self._notices = {number: self._notices[number] for number in fresh}
+        self._prepared = {key: made for key, made in self._prepared.items() if key[0] in fresh}
 
     def letter(self, letter: Claimed | Letter, bare: bool, now: datetime) -> bytes:
         """Return the bytes of one letter, ready to be signed. Raises BadAddress."""

@@ -175,6 +175,7 @@ class Sender:
 
     def _send_batch(self, numbers: list[int], force: Settings, stopped: Callable[[], bool]) -> None:
         desk = self._desk = self._desk if self._desk and self._desk.force == force else Desk(force)
+        desk.look_again()
         waiting = self._those_that_may_go(numbers)
         handed = False
         self._blocking = set()

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from email.utils import format_datetime
 from functools import lru_cache
 
-from mail import address, encode, html_part, merge
+from mail import address, enclose, encode, footer, html_part, merge
 from words import say
 
 _RULE = "─" * 16
@@ -49,7 +49,7 @@ class Form:
     own address that its owner ticked; None = the letter's own `r-` address, which `reply_base` names with MARK
     for the letter's mark ("": at the mail domain). automatic: nobody pressed "send" for it (RFC 3834). asks:
     questions; with any, an HTML part of the same words is made (decision 10). files: names and sizes of what stands
-    on the notice's page.
+    on the notice's page. enclosed: the same files inside the letter, as `enclose.parts` gives them.
     """
 
     language: str
@@ -69,6 +69,7 @@ class Form:
     read_confirmation: bool = False
     asks: tuple[Ask, ...] = ()
     files: tuple[str, ...] = ()
+    enclosed: bytes = field(default=b"", repr=False)
     footer: bool = True
     reply_to: str | None = None
     reply_base: str = ""
@@ -123,10 +124,11 @@ class Prepared:
     def letter(self, reader: Reader) -> bytes:
         """Return the whole mail, lines ended by CRLF, ready to be signed. Raises BadAddress."""
         text = encode.body(self.text(reader)) if reader.about else encode.body(self._after_start(reader), self._opening)
-        if self._html is None:
-            return f"{self._head(reader)}{encode.PLAIN}\r\n".encode("ascii") + text
-        both = encode.alternative(text, encode.body(self.html(reader)))
-        return f"{self._head(reader)}{encode.ALTERNATIVE}\r\n".encode("ascii") + both
+        kind = encode.PLAIN if self._html is None else encode.ALTERNATIVE
+        body = text if self._html is None else encode.alternative(text, encode.body(self.html(reader)))
+        if self._form.enclosed:
+            kind, body = enclose.MIXED, enclose.mixed(kind, body, self._form.enclosed)
+        return f"{self._head(reader)}{kind}\r\n".encode("ascii") + body
 
     def html(self, reader: Reader) -> str:
         """Return the HTML part; "" for a letter that is text alone (decision 10)."""
@@ -271,7 +273,7 @@ def _parts(form: Form) -> Parts:
         tuple(_confirmation(form)) if form.read_confirmation else (),
         tuple(tuple(_question(form, ask)) for ask in form.asks),
         _caution(form),
-        tuple(_footer(form)) if form.footer else (),
+        tuple(footer.lines(form)) if form.footer else (),
     )
 
 
@@ -304,11 +306,13 @@ def _files(form: Form) -> Iterator[str]:
     """List the files that stand behind the link; it is written once, with the read confirmation if there is one."""
     yield say(form.language, "[Files]")
     yield from (f"- {_line(one)}" for one in form.files)
-    if form.read_confirmation:
+    if form.enclosed:
+        yield say(form.language, "They are attached to this letter.")
+    elif form.read_confirmation:
         yield say(form.language, "They are on the page behind the link below.")
-        return
-    yield say(form.language, "Open them on this page:")
-    yield f"{form.base_url}/r/{_TOKEN}"
+    else:
+        yield say(form.language, "Open them on this page:")
+        yield f"{form.base_url}/r/{_TOKEN}"
 
 
 def _confirmation(form: Form) -> Iterator[str]:
@@ -366,33 +370,6 @@ def _buttons(form: Form, ask: Ask) -> Iterator[tuple[str, str]]:
         return
     for number, text in ask.choices:
         yield _line(text), f"{form.base_url}/a/{_TOKEN}/{number}"
-
-
-def _footer(form: Form) -> Iterator[str]:
-    language = form.language
-    if form.list_id:
-        yield say(language, "This letter goes to those registered with “%(list)s”.", list=_line(form.list_name))
-        yield say(language, "Change address, stop, or not for you:")
-        yield f"{form.base_url}/u/{_TOKEN}"
-        yield _about_replies(form)
-    if form.contact:
-        yield say(language, "Contact: %(contact)s", contact=_line(form.contact))
-    yield from _sender(form)
-
-
-def _about_replies(form: Form) -> str:
-    if form.reply_to:
-        return say(form.language, "Replies go to the sender.")
-    return say(form.language, "Replies are read by the person in charge (they are not counted as answers).")
-
-
-def _sender(form: Form) -> Iterator[str]:
-    """Return who sends and from where, the name once only."""
-    organization, postal = _line(form.organization), _line(form.postal)
-    if organization and postal and organization not in postal:
-        yield say(form.language, "%(organization)s, %(postal)s", organization=organization, postal=postal)
-    elif organization or postal:
-        yield postal or organization
 
 
 def _line(text: str) -> str:

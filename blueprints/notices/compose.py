@@ -21,8 +21,8 @@ from words import N_, time_of_day
 
 NAMES_FIRST, NAMES_LAST, NAMES_OUT = 5, 2, 30
 OPTIONS = (
-    "urgent", "read_confirmation", "footer", "reply_to_own", "skip_missing", "useful_s", "remind_every_s",
-    "remind_times", "remind_before",
+    "urgent", "read_confirmation", "footer", "files_inside", "reply_to_own", "skip_missing", "useful_s",
+    "remind_every_s", "remind_times", "remind_before",
 )  # fmt: skip
 
 
@@ -275,6 +275,7 @@ def _values(form: WordsForm) -> dict[str, Any]:
         "urgent": form.urgent.data,
         "read_confirmation": form.read_confirmation.data,
         "footer": form.footer.data,
+        "files_inside": form.files_inside.data,
         "skip_missing": form.skip_missing.data,
         "reply_to_own": form.reply_to_own.data and bool(current_user.email),
         "useful_s": form.useful_s.data or _usual(form.urgent.data),

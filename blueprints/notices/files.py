@@ -162,6 +162,12 @@ def files_of(notice: Notice) -> list[Attachment]:
     return list(attachments.of(notice))
 
 
+@bp.app_template_global("may_go_inside")
+def may_go_inside(files: list[Attachment]) -> bool:
+    """Say whether files are small enough to go inside the letters."""
+    return attachments.total(files) <= attachments.MOST_INSIDE
+
+
 @bp.app_template_global("looked_at")
 def looked_at(notice: Notice) -> set[int]:
     """Give templates the numbers of the files that the user has opened."""

@@ -41,6 +41,7 @@ class WordsForm(Form):
     text = TextAreaField(N_("Body"), [Length(max=50_000, message=N_("The text is longer than 50,000 characters."))])
     urgent = BooleanField(N_("This is urgent"))
     read_confirmation = BooleanField(N_("Ask the readers to confirm that they have read it"))
+    files_inside = BooleanField(N_("Also put the files inside the letters (up to 3 MB together)"))
     footer = BooleanField(N_("Put the way to stop the mail and the address of the school under the text"))
     reply_to_own = BooleanField(N_("Send replies to my own address"))
     remind = SelectField(N_("Send it again by itself to those who have not confirmed"), default="0x1", choices=[])

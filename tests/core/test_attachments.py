@@ -165,3 +165,19 @@ def test_what_nobody_needs_is_deleted_and_nothing_else(sent, draft, school):
     assert attachments.path_of(kept) and attachments.path_of(dropped) is None
     assert attachments.sweep(attachments.closes_at(sent.notice) + attachments.KEPT + timedelta(days=1)) == 1
     assert Attachment.get_by_id(kept.id).gone_at and Opened.select().count() == 0
+
+
+def test_files_go_inside_the_letters_if_they_are_small_and_still_open(sent, school, monkeypatch):
+    """Decision 12. A sender that has prepared the letters looks again at each batch."""
+    Notice.update(files_inside=True).where(Notice.id == sent.notice.id).execute()
+    desk, letter = letters.Desk(organization.settings()), sent.deliveries["青山 健太"].letters.get()
+    assert b"filename*0*=" in desk.letter(letter, False, NOW)
+    (made,) = attachments.of(sent.notice)
+    attachments.withdraw(made, school.users["花子"], NOW)
+    desk.look_again()
+    assert b"filename" not in desk.letter(letter, False, NOW)
+    Attachment.update(withdrawn_at=None).execute()
+    monkeypatch.setattr(attachments, "MOST_INSIDE", 10)
+    desk.look_again()
+    raw = desk.letter(letter, False, NOW)
+    assert b"filename" not in raw and b"multipart" not in raw

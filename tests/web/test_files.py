@@ -126,6 +126,17 @@ def test_files_are_sent_as_what_they_are(hanako, draft, name, content, inline):
     assert plain.headers["Content-Disposition"].startswith("attachment")
 
 
+def test_small_files_may_go_inside_the_letters(hanako, draft, monkeypatch):
+    attachments.add(draft, "しおり.pdf", files.PDF, None, clock.now())
+    assert 'name="files_inside"' in page(hanako, f"/notices/{draft.id}/words")
+    hanako.post(f"/notices/{draft.id}/words", data={**NEW, "files_inside": "y"})
+    assert Notice.get_by_id(draft.id).files_inside
+    assert "届いたあとは取り下げられません" in page(hanako, f"/notices/{draft.id}/check")
+    assert "このメールに付いています" in page(hanako, f"/notices/{draft.id}/check")
+    monkeypatch.setattr(attachments, "MOST_INSIDE", 10)
+    assert 'name="files_inside"' not in page(hanako, f"/notices/{draft.id}/words")
+
+
 # ── the reader's page ────────────────────────────────────────────────────────────────────────────────────────────
 
 
