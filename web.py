@@ -16,7 +16,7 @@ from werkzeug.routing import IntegerConverter
 
 import clock
 import words
-from core import holders, organization
+from core import holders, organization, qr
 from core.rights import Rights, rights_of
 from models import MailingList, Notice
 
@@ -227,6 +227,15 @@ def icon(name: str) -> Markup:
     return Markup('<svg class="i" aria-hidden="true"><use href="{}#{}"></use></svg>').format(href, escape(name))
 
 
+def qr_code(text: str, label: str) -> Markup:
+    """Draw a QR code that a phone reads also in the dark; `label` says what it is."""
+    made = qr.drawing(text)
+    return Markup(
+        '<svg class="qr" role="img" aria-label="{0}" viewBox="0 0 {1} {1}"><path fill="#fff" d="M0 0h{1}v{1}H0z"/>'
+        '<path stroke="#000" d="{2}"/></svg>'
+    ).format(label, made.size, made.path)
+
+
 def install(app: Flask) -> None:
     """Give every template its words, filters and helpers."""
     app.url_map.converters["int"] = RowNumber
@@ -240,6 +249,7 @@ def install(app: Flask) -> None:
     app.jinja_env.globals.update(
         _=_,
         icon=icon,
+        qr=qr_code,
         language=language,
         who_may=who_may,
         who_may_steer=who_may_steer,

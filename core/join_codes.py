@@ -9,6 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from core import history
+from core.organization import settings
 from models import Child, MailingList, Membership, User, db, new_code
 
 
@@ -52,14 +53,9 @@ def is_in(child: int, mailing_list: MailingList) -> bool:
     return Membership.select().where(here).exists()
 
 
-def address(mailing_list: MailingList, code: str, domain: str) -> str:
+def address(mailing_list: MailingList, code: str = "") -> str:
     """Return the address for a blank mail; without a code the list's plain one."""
-    return f"{local(mailing_list, code)}@{domain}"
-
-
-def local(mailing_list: MailingList, code: str) -> str:
-    """Return the local part of the address for a blank mail."""
-    return f"{mailing_list.address}-join{'-' if code else ''}{code}"
+    return settings().own.address(f"{mailing_list.address}-join{'-' if code else ''}{code}")
 
 
 def link(mailing_list: MailingList, code: str, base_url: str) -> str:
@@ -67,9 +63,9 @@ def link(mailing_list: MailingList, code: str, base_url: str) -> str:
     return f"{base_url}/j/{mailing_list.address}" + (f"/{code}" if code else "")
 
 
-def mailto(mailing_list: MailingList, code: str, domain: str) -> str:
+def mailto(mailing_list: MailingList, code: str = "") -> str:
     """Return what a QR code or a button holds to open an empty mail (RFC 6068)."""
-    return f"mailto:{address(mailing_list, code, domain)}"
+    return f"mailto:{address(mailing_list, code)}"
 
 
 # ── new codes ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -30,7 +30,7 @@ def open_list(address: str) -> MailingList | None:
 def usable(typed: str) -> str:
     """Return a clean address. Raises BadAddress."""
     clean = addresses.clean(typed)
-    if addresses.domain(clean) == settings().mail_domain:
+    if settings().own.has(clean):
         raise addresses.BadAddress(N_("This is an address of Kairan itself, so it cannot be a member."))
     return clean
 

@@ -30,8 +30,8 @@ def _page(mailing_list: MailingList, form: DoorForm, status: int = 200) -> Answe
         status=status,
         list=mailing_list,
         form=form,
-        address=force.own.address(join_codes.local(mailing_list, "")),
-        coded=force.own.address(join_codes.local(mailing_list, code)),
+        address=join_codes.address(mailing_list),
+        coded=join_codes.address(mailing_list, code),
         link=join_codes.link(mailing_list, "", force.base_url),
         code=join_codes.shown(code),
         day=join_caps.is_day(mailing_list, clock.now()),
@@ -123,3 +123,6 @@ def decide(number: int) -> Answer:
             abort(400)
     tasks.ring()
     return go("joining.waiting")
+
+
+from blueprints.joining import paper  # noqa: E402, F401 (registers hand-out and slips)

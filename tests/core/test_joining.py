@@ -8,7 +8,7 @@ import clock
 from core import approvals, inbox, join_caps, join_codes, join_letters, joining, rights
 from core.join_caps import Wish
 from models import Applicant, Child, Incoming, Letter, MailingList, Membership, Person, Terms
-from tests.cast_mail import DOMAIN, dns, mail, signed
+from tests.cast_mail import dns, mail, signed
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +22,7 @@ def the_list(school) -> MailingList:
 
 
 def address(the_list: MailingList, code: str) -> str:
-    return join_codes.address(the_list, code, DOMAIN)
+    return join_codes.address(the_list, code)
 
 
 def blank(sender: str, to: str, *, proven: bool = False, envelope: str = "", text: str = "") -> Incoming:

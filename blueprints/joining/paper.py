@@ -1,0 +1,84 @@
+"""The hand-out and the slips of a list, to be printed or shared as PDF, and their QR codes as pictures."""
+
+from flask import Response, abort, g, render_template, request
+
+import clock
+import words
+from blueprints.joining.routes import bp
+from core import consent, directory, guidance, join_paper, organization, qr
+from models import Child, MailingList
+from web import language, own_list, row_number
+
+MOST_AT_ONCE = 60
+"""Slips of a page that shows all classes; larger lists begin with their first class."""
+
+
+def _own(number: int) -> MailingList:
+    """Return a list that takes registrations; closed ones have no paper."""
+    mailing_list = own_list(number, "manage")
+    return abort(404) if mailing_list.join_mode == "closed" else mailing_list
+
+
+def _speak() -> None:
+    if (wanted := request.args.get("lang")) in words.LANGUAGES:
+        g.language = wanted
+
+
+@bp.get("/lists/<int:number>/handout")
+def handout(number: int) -> str:
+    """Show the A4 sheet for the parents of a list: both ways to join, and what to allow on the phone first."""
+    mailing_list = _own(number)
+    _speak()
+    return render_template(
+        "joining/handout.html",
+        list=mailing_list,
+        ways=join_paper.ways(mailing_list, mailing_list.join_code),
+        carriers=guidance.CARRIERS,
+        domain=organization.settings().mail_domain,
+        terms=consent.text(mailing_list, language()),
+        today=join_paper.printed_on(language(), clock.today()),
+    )
+
+
+@bp.get("/lists/<int:number>/slips")
+def slips(number: int) -> str:
+    """Show one slip for each child, by class; with ?missing=1 for the families that no letter reaches yet."""
+    mailing_list = _own(number)
+    _speak()
+    missing = request.args.get("missing") == "1"
+    found = join_paper.children(mailing_list, missing=missing)
+    rooms = join_paper.rooms(found)
+    chosen = request.args.get("room")
+    if chosen is None and len(found) > MOST_AT_ONCE:
+        chosen = rooms[0].key
+    shown = [one for one in found if chosen in (None, "all") or one.room == chosen]
+    return render_template(
+        "joining/slips.html",
+        list=mailing_list,
+        slips=join_paper.slips(mailing_list, shown),
+        rooms=rooms,
+        chosen=chosen or "all",
+        missing=missing,
+        total=len(found),
+        room=lambda child: directory.room(language(), child),
+    )
+
+
+@bp.get("/lists/<int:number>/joining/<way>.png")
+def picture(number: int, way: str) -> Response:
+    """Hand out the QR code of the list, or of one of its children, as PNG."""
+    mailing_list = _own(number)
+    if way not in ("mail", "page"):
+        abort(404)
+    code, name = mailing_list.join_code, mailing_list.address
+    if "child" in request.args:
+        child = _child(mailing_list, request.args.get("child", 0, type=row_number))
+        code, name = child.join_code, f"{name}-{child.id}"
+    ways = join_paper.ways(mailing_list, code)
+    headers = {"Content-Disposition": f'inline; filename="{name}-{way}.png"'}
+    return Response(qr.png(ways.mailto if way == "mail" else ways.link), mimetype="image/png", headers=headers)
+
+
+def _child(mailing_list: MailingList, number: int) -> Child:
+    found = [one for one in join_paper.children(mailing_list) if one.id == number]
+    return found[0] if found else abort(404)

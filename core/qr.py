@@ -1,0 +1,42 @@
+"""QR codes for paper and screens (ISO/IEC 18004), made by segno: a path for a page, PNG for a hand-out of one's own."""
+
+import io
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+QUIET = 4
+"""Modules of white around the code, as the standard wants it."""
+DOTS = 12
+"""Pixels of a module in a PNG: sharp on paper at six centimetres."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A code as the page draws it: `size` modules in both directions, quiet zone included, and the black path."""
+
+    size: int
+    path: str
+
+
+@lru_cache(maxsize=2000)
+def drawing(text: str) -> Drawing:
+    """Return the code of a web address or mailto: for a page."""
+    made = _make(text)
+    drawn = made.svg_inline(border=QUIET, omitsize=True)
+    found = re.search(r'<path[^>]* d="([^"]+)"', drawn)
+    assert found  # noqa: S101
+    return Drawing(made.symbol_size(border=QUIET)[0], found[1])
+
+
+def png(text: str) -> bytes:
+    """Return the code as a PNG file."""
+    out = io.BytesIO()
+    _make(text).save(out, kind="png", scale=DOTS, border=QUIET)
+    return out.getvalue()
+
+
+def _make(text: str):  # type: ignore[no-untyped-def]
+    import segno  # rarely wanted, so not read at every start
+
+    return segno.make(text, error="m", micro=False)
