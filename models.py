@@ -662,7 +662,7 @@ class Letter(Table):
 class Answer(Table):
     """What one unit answered to one question. The last one counts; those before it are kept, superseded (T-51).
 
-    `unit` is the child, household or person as frozen (`core.answers.units_of`), `delivery` whose letter it came by.
+    `unit` is the child, household or person as frozen (`core.questions.keys`), `delivery` whose letter it came by.
     """
 
     question = ForeignKeyField(Question, backref="answers", on_delete="CASCADE")

@@ -128,7 +128,7 @@ def enter(delivery: Delivery, given: Mapping[int, Given], *, by: User, now: date
         Delivery.update(told_at=now, told_by=by).where(
             Delivery.id == delivery.id, Delivery.told_at.is_null(), Delivery.read_at.is_null()
         ).execute()
-        history.log(by, "answer.entered", delivery.notice_id, detail={"answers": done})
+        history.log(by, "notice.answer_entered", delivery.notice_id, detail={"answers": done})
     return done
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from peewee import JOIN, ModelSelect, fn
 
-from core import sight
+from core import sight, tally
 from core.rights import Rights
 from models import Cover, Delivery, Letter, Log, MailingList, Notice, Target, User, Wording
 
@@ -15,12 +15,16 @@ GONE_OUT = ("sending", "paused", "sent", "stopped", "withdrawn", "standing")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One notice as a line of a list. `retrying`: letters to be tried again, once nothing else is open."""
+    """One notice as a line of a list. `retrying`: letters to be tried again, once nothing else is open.
+
+    `answered`: how many have answered; None if nothing was asked.
+    """
 
     notice: Notice
     subject: str
     lists: str
     retrying: int = 0
+    answered: int | None = None
 
 
 def visible(rights: Rights) -> ModelSelect:
@@ -87,14 +91,19 @@ def search(rights: Rights, text: str = "", list_id: int | None = None) -> ModelS
 
 
 def rows(notices: Iterable[Notice]) -> list[Row]:
-    """Return notices as lines of a list; three queries, however many there are."""
+    """Return notices as lines of a list; a few queries, however many there are."""
     found = list(notices)
     numbers = [one.id for one in found]
     subjects, lists = _subjects(numbers), _list_names(numbers)
     retrying = _retrying([one.id for one in found if one.state == "sending"])
+    answered = tally.answered(numbers) if numbers else {}
     return [
-        Row(one, subjects.get(one.id, ""), "、".join(lists.get(one.id, ())), retrying.get(one.id, 0)) for one in found
-    ]
+        Row(
+            one, subjects.get(one.id, ""), "、".join(lists.get(one.id, ())), retrying.get(one.id, 0),
+            answered.get(one.id),
+        )
+        for one in found
+    ]  # fmt: skip
 
 
 def log_of(notice: Notice) -> list[Log]:

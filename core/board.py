@@ -13,8 +13,8 @@ from zlib import crc32
 
 from peewee import fn
 
-from core import board_rows
-from core.board_rows import Cell, Reader, Stopped
+from core import board_rows, tally
+from core.board_rows import Cell, Reader, Stopped, natural
 from core.stamps import Stamp, empty_place, given_name, stamp
 from models import Delivery, MailingList, Notice, count_letters, millis
 
@@ -89,6 +89,7 @@ class Place:
     replied: bool
     at: datetime | None
     trouble: str
+    said: str = ""  # what was answered to the first question
 
 
 @dataclass(slots=True)
@@ -183,7 +184,7 @@ def draw(notice: Notice, *, lists: Collection[int] | None = None, by: str = "hou
             _enter(units, rooms, reader, cell, names, by)
     asked = tuple(one for one in units.values() if not one.resting)
     resting = tuple(one for one in units.values() if one.resting)
-    _fill(rooms, asked)
+    _fill(rooms, asked, tally.in_cells(notice))
     ordered = tuple(sorted((one for one in rooms.values() if one.places), key=_by_class))
     return Board(asked, resting, ordered, rows.readers, rows.stopped, rows.letters)
 
@@ -205,22 +206,17 @@ def _by_class(room: Room) -> tuple:
     return bool(room.list_name), natural(room.grade), natural(room.class_name), room.list_name
 
 
-def natural(text: str) -> tuple[int, int, str]:
-    """Return a key by which 2 comes before 10, and numbers before words."""
-    return (0, int(text), "") if text.isdecimal() else (1, 0, text)
-
-
-def _fill(rooms: dict[str, Room], units: Iterable[Unit]) -> None:
+def _fill(rooms: dict[str, Room], units: Iterable[Unit], said: dict[int, str]) -> None:
     """Put every unit into its rooms; who has not confirmed comes first, then by kana."""
     for unit in units:
         state, read_at = unit.state, unit.read_at
         for key, children in unit.rooms.items():
-            rooms[key].places.append(_place(unit, children, state, read_at))
+            rooms[key].places.append(_place(unit, children, state, read_at, said))
     for room in rooms.values():
         room.places.sort(key=lambda place: (place.state in ("read", "told"), place.kana))
 
 
-def _place(unit: Unit, children: dict[str, str], state: str, read_at: datetime | None) -> Place:
+def _place(unit: Unit, children: dict[str, str], state: str, read_at: datetime | None, said: dict[int, str]) -> Place:
     names = [name for name in children if name] or unit.names[:1]
     cut = stamp(names[0]) if state == "read" else empty_place(names[0])
     told = unit.told
@@ -234,6 +230,7 @@ def _place(unit: Unit, children: dict[str, str], state: str, read_at: datetime |
         replied=unit.replied,
         at=read_at or (told.told_at if told else None),
         trouble=unit.trouble,
+        said=next((said[one.number] for one in unit.readers if one.number in said), ""),
     )
 
 
@@ -260,7 +257,7 @@ def pulse(notice: Notice, now: datetime) -> Pulse:
     latest = [_in_millis(one) for one in (*row[4:], notice.started_at, notice.updated_at)]
     quiet = max(latest) < millis(now - QUIET_AFTER)
     letters = sorted(count_letters(notice.id).items())
-    seen = f"{row} {letters} {notice.state} {notice.serial} {quiet}"
+    seen = f"{row} {letters} {notice.state} {notice.serial} {quiet} {tally.pulse(notice)}"
     return Pulse(f"{crc32(seen.encode()):08x}", quiet)
 
 
@@ -275,4 +272,4 @@ def digest(*values: object) -> str:
 
 def room_digest(places: Iterable[Place]) -> str:
     """Return the digest of the cells of a room."""
-    return digest(*((one.full_name, one.state, one.at, one.replied, one.trouble) for one in places))
+    return digest(*((one.full_name, one.state, one.at, one.replied, one.trouble, one.said) for one in places))

@@ -198,3 +198,8 @@ def _stopped(readers: dict[int, Reader], leavers: dict[int, list[tuple[int | Non
 def names_of(users: Collection[int]) -> dict[int, str]:
     """Return the names of organizers by number."""
     return dict(User.select(User.id, User.name).where(User.id.in_(list(users))).tuples()) if users else {}
+
+
+def natural(text: str) -> tuple[int, int, str]:
+    """Return a key by which 2 comes before 10, and numbers before words."""
+    return (0, int(text), "") if text.isdecimal() else (1, 0, text)

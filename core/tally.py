@@ -12,11 +12,10 @@ from zlib import crc32
 
 from peewee import JOIN, fn
 
-from core import answers, board_rows, questions
-from core.board import natural
-from core.board_rows import Reader
+from core import board_rows, questions
+from core.board_rows import Reader, natural
 from core.questions import Asked, Option
-from models import Answer, Delivery, Notice, User
+from models import Answer, Cover, Delivery, Notice, Question, User
 
 BY = ("household", "person", "child")
 
@@ -170,16 +169,28 @@ def of(notice: Notice, lists: Collection[int] | None = None) -> Tally:
     """Return the tally of a notice; `lists` limits it to what covers these lists. Four queries."""
     asked = questions.of(notice)
     readers = board_rows.load(notice, lists).readers
-    children = dict(Delivery.select(Delivery.id, Delivery.child).where(Delivery.notice == notice).tuples())
+    units = _units(notice)
     said = _said(asked)
-    voices = [_voice(one, children.get(one.number), asked, said) for one in readers]
+    voices = [_voice(one, units[one.number], asked, said) for one in readers]
     return Tally(asked, tuple(one for one in voices if one.said or not one.reader.resting))
 
 
-def _voice(reader: Reader, child: int | None, asked: Iterable[Asked], said: dict[tuple[int, str], Said]) -> Voice:
-    person = f"p{reader.person_id}" if reader.person_id else f"d{reader.number}"
-    household = next((f"h{cell.household}" for cell in reader.cells if cell.household), person)
-    units = answers.keys(person, household, child)
+def _units(notice: Notice) -> dict[int, dict[str, str]]:
+    """Return the keys of every reader by unit, whatever of it may be seen."""
+    mine = Delivery.notice == notice
+    covers = Cover.select(Cover.delivery, Cover.household).join(Delivery).where(mine, Cover.household != "")
+    households: dict[int, str] = {}
+    for number, household in covers.order_by(Cover.id).tuples():
+        households.setdefault(number, f"h{household}")
+    rows = Delivery.select(Delivery.id, Delivery.person, Delivery.child).where(mine).tuples()
+    found = {}
+    for number, person, child in rows:
+        alone = f"p{person}" if person else f"d{number}"
+        found[number] = questions.keys(alone, households.get(number, alone), child)
+    return found
+
+
+def _voice(reader: Reader, units: dict[str, str], asked: Iterable[Asked], said: dict[tuple[int, str], Said]) -> Voice:
     mine = {one.id: said[one.id, units[one.unit]] for one in asked if (one.id, units[one.unit]) in said}
     return Voice(reader, units, mine)
 
@@ -209,6 +220,28 @@ def pulse(notice: Notice) -> str:
     )
     moments = Delivery.select(fn.COUNT(Delivery.read_at), fn.COUNT(Delivery.told_at)).where(Delivery.notice == notice)
     return f"{crc32(repr((row.tuples().get(), moments.tuples().get(), notice.state)).encode()):08x}"
+
+
+def in_cells(notice: Notice) -> dict[int, str]:
+    """Return what each reader's unit said to the first question, for the cells of the board; empty: nothing asked."""
+    asked = questions.of(notice)[:1]
+    if not asked:
+        return {}
+    said, unit = _said(asked), asked[0].unit
+    found = ((number, said.get((asked[0].id, keys[unit]))) for number, keys in _units(notice).items())
+    return {number: one.option.text for number, one in found if one}
+
+
+def answered(notices: Collection[int]) -> dict[int, int]:
+    """Return how many have answered the first question of each of some notices; one query."""
+    rows = (
+        Answer.select(Question.notice, fn.COUNT(Answer.unit.distinct()))
+        .join(Question)
+        .where(Question.notice.in_(list(notices)), Question.place == 1, Answer.superseded_at.is_null())
+        .group_by(Question.notice)
+    )
+    asked = Question.select(Question.notice).where(Question.notice.in_(list(notices)), Question.place == 1)
+    return dict.fromkeys((number for (number,) in asked.tuples()), 0) | dict(rows.tuples())
 
 
 def as_document(notice: Notice) -> dict:

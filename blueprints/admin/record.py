@@ -57,6 +57,8 @@ ACTIONS = {
     "notice.posted": N_("Notice came by mail"),
     "notice.released": N_("Held notice sent after all"),
     "notice.reminded": N_("Sent again to those who had not confirmed"),
+    "notice.answer_entered": N_("Answer entered for somebody"),
+    "notice.answers_exported": N_("Answers written to a file"),
     "notice.reminder_asked": N_("To be sent again to those who had not confirmed"),
     "notice.reminder_called_off": N_("Sending again was called off"),
     "notice.reminder_missed": N_("Not sent again: Kairan was not running at that time"),

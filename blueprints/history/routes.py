@@ -37,6 +37,8 @@ ACTIONS = {
     "notice.stopped": N_("The rest was stopped"),
     "notice.withdrawn": N_("Withdrawn"),
     "notice.file_withdrawn": N_("A file was withdrawn"),
+    "notice.answer_entered": N_("Answer entered for somebody"),
+    "notice.answers_exported": N_("Answers written to a file"),
     "notice.reminder_asked": N_("To be sent again to those who had not confirmed"),
     "notice.reminder_called_off": N_("Sending again was called off"),
     "notice.reminder_missed": N_("Not sent again: Kairan was not running at that time"),

@@ -16,7 +16,7 @@ def as_csv(readers: tuple[Reader, ...]) -> bytes:
     sheet = csv.writer(out)
     sheet.writerow(_headings())
     for one in sorted(readers, key=_by_class):
-        sheet.writerow([_harmless(cell) for cell in _line(one)])
+        sheet.writerow([harmless(cell) for cell in _line(one)])
     return out.getvalue().encode("utf-8-sig")
 
 
@@ -39,8 +39,8 @@ def _line(one: Reader) -> list[str]:
         _joined(dict.fromkeys(cell.child_name for cell in one.cells)),
         one.name,
         _(STATES[one.state]),
-        _moment(one.read_at),
-        _moment(one.told_at),
+        shown_moment(one.read_at),
+        shown_moment(one.told_at),
         _("Replied") if one.replied_at else "",
         _(ADVICE[one.trouble]) if one.trouble else "",
         one.phone,
@@ -51,10 +51,10 @@ def _joined(names: dict[str, None]) -> str:
     return "、".join(name for name in names if name)
 
 
-def _moment(at: datetime | None) -> str:
+def shown_moment(at: datetime | None) -> str:
     return clock.local(at).strftime("%Y-%m-%d %H:%M") if at else ""
 
 
-def _harmless(cell: str) -> str:
+def harmless(cell: str) -> str:
     """Keep a spreadsheet from taking a name for a formula."""
     return f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell

@@ -6,7 +6,7 @@ from flask_login import current_user
 import clock
 from blueprints.results import export, views
 from core import board as boards
-from core import history, telephone
+from core import history, questions, telephone
 from core.board_rows import ADVICE, LETTERS, STATES, names_of
 from core.rights import target_lists
 from models import Notice
@@ -27,7 +27,7 @@ TABLE_PAGE = 200
 @bp.get("/notices/<int:number>/board")
 def board(number: int):
     """Show the circulation sheet, or bring a poll what has changed in it since."""
-    notice = _sent_notice(number)
+    notice = sent_notice(number)
     pulse = boards.pulse(notice, clock.now())
     if is_htmx() and (same := unchanged(pulse.serial)):
         return same
@@ -38,7 +38,7 @@ def board(number: int):
     return _changes(context) if is_htmx() else render_template(PAGES[_page(notice, look)], **context)
 
 
-def _sent_notice(number: int) -> Notice:
+def sent_notice(number: int) -> Notice:
     """Return a notice that has begun to be sent; before that there is no board."""
     notice = own_notice(number)
     if notice.started_at is None:
@@ -47,8 +47,13 @@ def _sent_notice(number: int) -> Notice:
 
 
 def _page(notice: Notice, look: views.Look) -> str:
-    """Return which page shows this look; without read confirmation there are no stamps, but states."""
-    return "table" if look.view == "sheet" and not notice.read_confirmation else look.view
+    """Return which page shows this look; where nothing is asked of the readers there are no stamps, but states."""
+    return "table" if look.view == "sheet" and not _has_stamps(notice) else look.view
+
+
+def _has_stamps(notice: Notice) -> bool:
+    """Say whether readers confirm or answer: an answer is also a read."""
+    return notice.read_confirmation or questions.exist(notice)
 
 
 def _context(notice: Notice, look: views.Look, drawn: boards.Board, rooms: list[boards.Room]) -> dict:
@@ -59,6 +64,7 @@ def _context(notice: Notice, look: views.Look, drawn: boards.Board, rooms: list[
         "subject": notice.wording.subject,
         "lists": target_lists(notice),
         "look": look,
+        "stamps": _has_stamps(notice),
         "board": drawn,
         "rooms": rooms,
         "side": views.side_of(drawn, look),
@@ -90,7 +96,7 @@ def _changes(context: dict) -> Response:
 @bp.post("/notices/<int:number>/board/told")
 def tell(number: int):
     """Mark families as told by telephone, or take the mark back."""
-    notice = _sent_notice(number)
+    notice = sent_notice(number)
     lists = rights().seen(notice, "send")
     if lists is not None and not lists:
         refuse("send", [one.id for one in target_lists(notice)])
@@ -112,9 +118,12 @@ def _numbers(text: str) -> list[int]:
 @bp.get("/notices/<int:number>/board.csv")
 def as_csv(number: int) -> Response:
     """Hand out the board as a file; the record says that it was."""
-    notice = _sent_notice(number)
+    notice = sent_notice(number)
     drawn = boards.draw(notice, lists=rights().seen(notice))
     history.log(current_user, "board.exported", notice.id, detail={"lines": len(drawn.readers)})
     answer = Response(export.as_csv(drawn.readers), mimetype="text/csv")
     answer.headers["Content-Disposition"] = f'attachment; filename="kairan-{notice.id}.csv"'
     return answer
+
+
+from blueprints.results import answers  # noqa: E402, F401

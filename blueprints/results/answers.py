@@ -1,0 +1,245 @@
+"""The answers: bars with their table, who answered what and who has not, by class, and what was telephoned (T-52)."""
+
+import csv
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from io import StringIO
+from typing import Any
+
+from flask import Response, abort, render_template, request, url_for
+from flask_login import current_user
+
+import clock
+from blueprints.results.export import harmless, shown_moment
+from blueprints.results.routes import bp, sent_notice
+from blueprints.results.views import class_title
+from core import answers, history, questions, sight, tally
+from core.answers import Given
+from core.board_rows import ADVICE
+from core.rights import target_lists
+from core.tally import Line, Tally
+from models import Delivery, Notice
+from web import _, answer, go, is_htmx, refuse, rights, told, unchanged
+from words import N_
+
+SHOWS = ("left", "said")
+LINES = 100
+HOW: dict[str, str] = {
+    "press": N_("by the reader"),
+    "touch": N_("by opening the link"),
+    "organizer": N_("entered by %(name)s"),
+}
+COUNTED: dict[str, str] = {"household": N_("Households"), "person": N_("Persons"), "child": N_("Children")}
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One way to look at the answers, as its address says."""
+
+    number: int
+    by: str
+    unit: str
+    show: str = "left"
+    room: str = ""
+    view: str = ""
+
+    def to(self, **changes: Any) -> str:
+        """Return the address of the same answers with something else about it; what is ordinary it leaves out."""
+        other = replace(self, **changes)
+        plain = Look(self.number, self.unit, self.unit)
+        given = {name: getattr(other, name) for name in ("by", "show", "room", "view")}
+        asked = {name: value for name, value in given.items() if value != getattr(plain, name)}
+        return url_for("results.answers", number=self.number, **asked)
+
+
+@bp.get("/notices/<int:number>/answers", endpoint="answers")
+def results(number: int) -> Any:
+    """Show the answers, or bring a poll what has changed; 204 if nothing has."""
+    notice = sent_notice(number)
+    pulse = tally.pulse(notice)
+    if is_htmx() and (same := unchanged(pulse)):
+        return same
+    found = tally.of(notice, rights().seen(notice))
+    if not found.questions:
+        abort(404)
+    look = _look(notice, found)
+    page = "results/answers_print.html" if look.view == "print" else "results/answers.html"
+    return answer(page, "results/_answers.html", **_context(notice, found, look), pulse=pulse)
+
+
+def _look(notice: Notice, found: Tally) -> Look:
+    by, show = request.args.get("by", ""), request.args.get("show", "")
+    return Look(
+        notice.id,
+        by if by in tally.BY else found.unit,
+        found.unit,
+        show if show in SHOWS else "left",
+        request.args.get("room", "")[:80],
+        "print" if request.args.get("view") == "print" else "",
+    )
+
+
+def _context(notice: Notice, found: Tally, look: Look) -> dict[str, Any]:
+    lines = found.lines(look.by)
+    left = [line for line in lines if found.missing(line)]
+    said = [line for line in lines if line.last]
+    shown = _in_room(said if look.show == "said" else left, look.room)
+    page = max(1, request.args.get("page", 1, type=int))
+    may_enter = rights().seen(notice, "send")
+    return {
+        "notice": notice,
+        "subject": notice.wording.subject,
+        "lists": target_lists(notice),
+        "look": look,
+        "tally": found,
+        "blocks": _blocks(found, lines),
+        "asked": len(lines),
+        "left": left,
+        "said": said,
+        "shown": shown if look.view == "print" else shown[(page - 1) * LINES : page * LINES],
+        "rooms": _rooms(said if look.show == "said" else left),
+        "here": page,
+        "pages": max(1, -(-len(shown) // LINES)),
+        "may_enter": (may_enter is None or bool(may_enter)) and notice.state != "withdrawn",
+        "so_many": lambda number: so_many(number, look.by),
+        "room_title": class_title,
+        "how": how,
+        "until": questions.until,
+        "ADVICE": ADVICE,
+        "COUNTED": COUNTED,
+    }
+
+
+def _blocks(found: Tally, lines: list[Line]) -> list[tuple[questions.Block, list[tally.Result]]]:
+    """Return the results of what is asked together."""
+    results = {one.question.id: one for one in found.results(lines)}
+    return [(block, [results[one.id] for one in block.questions]) for block in questions.blocks(found.questions)]
+
+
+def room_mark(room: tuple[str, str]) -> str:
+    """Return how an address names a class."""
+    return "-".join(room)
+
+
+def _in_room(lines: list[Line], mark: str) -> list[Line]:
+    return [line for line in lines if not mark or mark in map(room_mark, line.rooms)]
+
+
+def _rooms(lines: Iterable[Line]) -> dict[tuple[str, str], int]:
+    """Return the classes with how many of the lines they hold, in order."""
+    counted: dict[tuple[str, str], int] = {}
+    for line in lines:
+        for room in line.rooms:
+            counted[room] = counted.get(room, 0) + 1
+    return counted
+
+
+def so_many(number: int, by: str) -> str:
+    """Return a count with its unit."""
+    counted = {
+        "household": N_("%(n)s households"), "person": N_("%(n)s persons"), "child": N_("%(n)s children"),
+    }  # fmt: skip
+    return _(counted[by], n=f"{number:,}")
+
+
+def how(said: tally.Said) -> str:
+    """Return how an answer came, in words; who telephoned is never known, who entered it is."""
+    return _(HOW[said.how], name=said.by or _("somebody")) if said.how == "organizer" else _(HOW[said.how])
+
+
+# ── what was telephoned ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+@bp.route("/notices/<int:number>/answers/<int:delivery>", methods=["GET", "POST"], endpoint="enter")
+def enter(number: int, delivery: int) -> Any:
+    """Enter what somebody said on the telephone, also after the deadline; it is marked so."""
+    notice = sent_notice(number)
+    reader = _reader(notice, delivery)
+    standings = answers.standing(reader)
+    if not standings or notice.state == "withdrawn":
+        abort(404)
+    if request.method == "POST":
+        given = _given(standings)
+        if given:
+            answers.enter(reader, given, by=current_user, now=clock.now())
+            told(N_("The answer was entered."))
+            return go("results.answers", number=number, _anchor="who")
+    status = 422 if request.method == "POST" else 200
+    page = render_template(
+        "results/enter.html", notice=notice, subject=notice.wording.subject, reader=reader, standings=standings,
+        missing=status == 422, how=_how_entered,
+    )  # fmt: skip
+    return page, status
+
+
+def _reader(notice: Notice, number: int) -> Delivery:
+    """Return a reader of the notice for whom the user may act; anybody else's is 404."""
+    lists = rights().seen(notice, "send")
+    if lists is not None and not lists:
+        refuse("send", [one.id for one in target_lists(notice)])
+    mine = Delivery.id.in_(sight.deliveries(lists)) if lists is not None else Delivery.id == number
+    found = Delivery.select().where(Delivery.id == number, Delivery.notice == notice, mine).first()
+    if found is None:
+        abort(404)
+    return found
+
+
+def _given(standings: list[answers.Standing]) -> dict[int, Given]:
+    """Return what the form says; what it leaves as it stands is not entered anew."""
+    given = {}
+    for one in standings:
+        number = request.form.get(f"q{one.question.place}", 0, type=int)
+        comment = request.form.get(f"c{one.question.place}", "").strip()
+        before = (one.chosen.number, one.answer.comment) if one.chosen and one.answer else None
+        if one.question.option(number) and (number, comment) != before:
+            given[one.question.id] = Given(number, comment)
+    return given
+
+
+def _how_entered(standing: answers.Standing) -> str:
+    row = standing.answer
+    return "" if row is None else _(HOW[row.how], name=row.by.name if row.by else _("somebody"))
+
+
+# ── as a file ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@bp.get("/notices/<int:number>/answers.csv")
+def answers_csv(number: int) -> Response:
+    """Hand out the answers as a file for a spreadsheet; the record says that it was."""
+    notice = sent_notice(number)
+    found = tally.of(notice, rights().seen(notice))
+    if not found.questions:
+        abort(404)
+    look = _look(notice, found)
+    lines = found.lines(look.by)
+    history.log(current_user, "notice.answers_exported", notice.id, detail={"lines": len(lines)})
+    made = Response(_file(found, lines), mimetype="text/csv")
+    made.headers["Content-Disposition"] = f'attachment; filename="kairan-{notice.id}-answers.csv"'
+    return made
+
+
+def _file(found: Tally, lines: list[Line]) -> bytes:
+    """Return UTF-8 with a byte order mark; no cell is taken for a formula."""
+    out = StringIO(newline="")
+    sheet = csv.writer(out)
+    titles = [f"{one.heading} {one.text}".strip() for one in found.questions]
+    head = [_("Class"), _("Child"), _("Guardian"), *titles, _("Remarks"), _("Answered at"), _("How"), _("Phone")]
+    for row in (head, *(_row(found, line) for line in lines)):
+        sheet.writerow([harmless(cell) for cell in row])
+    return out.getvalue().encode("utf-8-sig")
+
+
+def _row(found: Tally, line: Line) -> list[str]:
+    said = [line.said(one) for one in found.questions]
+    last = line.last
+    return [
+        "、".join(class_title(*room) for room in line.rooms),
+        "、".join(line.children),
+        "、".join(line.names),
+        *(one.option.text if one else "" for one in said),
+        "、".join(one.comment for one in said if one and one.comment),
+        shown_moment(last.at) if last else "",
+        how(last) if last else "",
+        "、".join(dict.fromkeys(voice.reader.phone for voice in line.voices if voice.reader.phone)),
+    ]
