@@ -42,6 +42,7 @@ def _with_pages(app: Flask, config: ground.Config) -> Flask:
 
     import clock
     import guards
+    import packing
     import web
     from core import organization
 
@@ -66,6 +67,7 @@ def _with_pages(app: Flask, config: ground.Config) -> Flask:
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     web.install(app)
     guards.install(app)
+    packing.install(app)
     for name in AREAS:
         app.register_blueprint(import_module(f"blueprints.{name}.routes").bp)
     app.extensions["csrf"].exempt(app.blueprints["public"])  # there the token in the address is the authority

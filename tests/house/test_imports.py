@@ -8,7 +8,7 @@ import pytest
 
 HERE = Path(__file__).parents[2]
 GROUND = {"config", "clock", "words"}
-PARTS = GROUND | {"mail", "models", "core", "tasks", "web", "blueprints", "guards", "inlet", "cli", "app"}
+PARTS = GROUND | {"mail", "models", "core", "tasks", "web", "blueprints", "guards", "packing", "inlet", "cli", "app"}
 MAY = {
     "config": {"words"},
     "clock": set(),
@@ -19,9 +19,10 @@ MAY = {
     "tasks": GROUND | {"core", "models"},
     "web": GROUND | {"core", "models"},
     "guards": {"web", "core", "models"},
+    "packing": set(),
     "blueprints": {"web", "tasks", "core", "models", "clock", "words"},
     "inlet": GROUND | {"tasks", "core", "models"},
-    "cli": PARTS - {"blueprints", "guards"},
+    "cli": PARTS - {"blueprints", "guards", "packing"},
     "app": PARTS,
 }
 WITHOUT_WEB_AND_QUEUE = GROUND | {"mail", "models", "core"}

@@ -1,0 +1,52 @@
+"""Pages and static files go packed (gzip) over the line: in a storm a page must open on 400 kbit/s (field 5.2).
+
+Packed is what is text, of some length, and wanted so; never a file that a reader downloads. Why that gives no secret
+away (BREACH): `docs/decisions/0040`.
+"""
+
+import gzip
+from functools import lru_cache
+from pathlib import Path
+
+from flask import Flask, Response, current_app, request
+
+TEXT = {"text/html", "text/css", "text/javascript", "application/javascript", "image/svg+xml", "text/csv"}
+LEAST = 1000
+"""Shorter answers (polls, fragments) gain nothing."""
+LEVEL = 5
+
+
+def install(app: Flask) -> None:
+    """Pack the answers of an application."""
+    app.after_request(pack)
+
+
+def pack(response: Response) -> Response:
+    """Pack one answer if the browser takes it."""
+    static = request.endpoint == "static"
+    if response.mimetype not in TEXT or (response.direct_passthrough and not static):
+        return response
+    response.vary.add("Accept-Encoding")
+    if response.status_code != 200 or request.method == "HEAD" or not request.accept_encodings["gzip"]:
+        return response
+    raw = _packed_file(f"{current_app.static_folder}/{request.view_args['filename']}") if static else _packed(response)
+    if raw:
+        response.close()  # the file behind it
+        response.direct_passthrough = False
+        response.set_data(raw)
+        response.headers["Content-Encoding"] = "gzip"
+        if etag := response.get_etag()[0]:
+            response.set_etag(etag, weak=True)
+    return response
+
+
+def _packed(response: Response) -> bytes:
+    data = response.get_data()
+    return gzip.compress(data, LEVEL, mtime=0) if len(data) >= LEAST else b""
+
+
+@lru_cache(maxsize=64)
+def _packed_file(path: str) -> bytes:
+    """Return a static file packed; kept, since these files never change while the program runs."""
+    data = Path(path).read_bytes()
+    return gzip.compress(data, 9, mtime=0) if len(data) >= LEAST else b""
