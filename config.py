@@ -142,7 +142,7 @@ def check(config: Config) -> Config:
         raise BadConfig(f"KAIRAN_ROAD must be own, relay, collected or mailbox, not {config.road!r}")
     if config.plus.lower() not in ("", "yes", "no"):
         raise BadConfig(f"KAIRAN_PLUS must be yes or no, not {config.plus!r}")
-    if config.mailbox and not _MAILBOX.fullmatch(config.mailbox):
+    if config.mailbox and not is_mailbox(config.mailbox):
         raise BadConfig(f"KAIRAN_MAILBOX must be one address such as school@example.jp, not {config.mailbox!r}")
     for name in ("rate", "domain_rate", "hour_rate", "hold_s"):
         if (getattr(config, name) or 0) < 0:
@@ -167,6 +167,11 @@ def is_loopback(url: str) -> bool:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def is_mailbox(address: str) -> bool:
+    """Say whether an address can be the one mailbox: our own parts must fit behind its plus."""
+    return bool(_MAILBOX.fullmatch(address))
 
 
 def is_web_root(url: str) -> bool:

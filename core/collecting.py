@@ -31,6 +31,7 @@ EVERY_S = 30.0
 GLANCE_S = 2.0
 PAUSES_S = (30.0, 60.0, 120.0, 300.0, 600.0)
 """Seconds until the next try after trouble: a wrong password must not be tried every minute for ever."""
+TRY_S = 10.0
 NO_ROOM = "disk"
 
 
@@ -113,6 +114,21 @@ def look_once(box: Box, now: datetime) -> int:
         except Closed as trouble:
             note(trouble, now)
             raise
+
+
+def try_out(box: Box, now: datetime) -> Closed | None:
+    """Open the mailbox and make the folder for handled mail, taking nothing out; return what is wrong."""
+    try:
+        reading = Reading(box, TRY_S)
+        try:
+            reading.ready(ASIDE)
+        finally:
+            reading.close()
+    except Closed as trouble:
+        note(trouble, now)
+        return trouble
+    _well(now, 0, 0)
+    return None
 
 
 # ── all the time ─────────────────────────────────────────────────────────────────────────────────────────────────

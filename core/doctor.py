@@ -162,7 +162,7 @@ def checks(config: Config, force: Settings, now: datetime) -> Iterator[Check]:
 
 def _server(force: Settings) -> Check:
     if force.route is None:
-        advice = N_("No mail server is set, so nothing leaves this machine. Set one under More → Organization.")
+        advice = N_("No mail server is set: nothing leaves this machine. Set one under More → How mail goes and comes.")
         return Check("smtp", None, "outbox", advice)
     road = Connection(force.route, force.mail_domain, TIMEOUT_S)
     try:

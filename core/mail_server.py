@@ -23,8 +23,19 @@ class Refused(Exception):
         self.field, self.message = field, message
 
 
-def change(by: User, *, host: str, port: int | None, security: str, user: str, password: str) -> None:
+def change(
+    by: User,
+    *,
+    host: str,
+    port: int | None,
+    security: str,
+    user: str,
+    password: str,
+    hour_rate: int | None = None,
+) -> None:
     """Keep the route to the mail server; without a host, letters stay in the outbox. Raises Refused.
+
+    hour_rate: letters an hour that it allows (0: no limit); None keeps what is set.
 
     An empty password keeps the old one, for the same host and user only: it must not be sent to another server.
     """
@@ -34,7 +45,8 @@ def change(by: User, *, host: str, port: int | None, security: str, user: str, p
             Route.parse(url)
     except BadRoute as wrong:
         raise Refused("password" if "password" in wrong.message else "host", wrong.message) from wrong
-    organization.change(by, smtp=url)
+    more = {} if hour_rate is None else {"hour_rate": hour_rate}
+    organization.change(by, smtp=url, **more)
 
 
 def _url(host: str, port: int | None, security: str, user: str, password: str) -> str:

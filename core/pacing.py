@@ -5,7 +5,9 @@ A bucket may be paused: after connection trouble (`all`), or when a carrier refu
 """
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+
+from peewee import fn
 
 from core.organization import Settings
 from models import Bucket, millis
@@ -61,8 +63,9 @@ def take(wanted: Sequence[tuple[int, str]], force: Settings, now: datetime) -> l
     limits = {name: _limit(name, force) for name in names}
     limited = [name for name in names if limits[name]]
     held = _refilled(limited, limits, now)
-    going = []
-    for number, domain in wanted:
+    going: list[int] = []
+    room = room_this_hour(force, now)
+    for number, domain in wanted[:room]:
         if all(held[name] >= 1000 for name in (ALL, domain) if name in held):
             for name in (ALL, domain):
                 if name in held:
@@ -70,7 +73,35 @@ def take(wanted: Sequence[tuple[int, str]], force: Settings, now: datetime) -> l
             going.append(number)
     for name, tokens in held.items() if going else ():
         Bucket.update(tokens=tokens, at=now).where(Bucket.name == name).execute()
+    if going and force.hour_rate:
+        _count_in_hour(len(going), now)
     return going
+
+
+# ── what a provider allows in an hour ────────────────────────────────────────────────────────────────────────────
+
+HOUR = "hour:"
+SLOT_S, SLOTS = 300, 14
+"""Letters are counted in slots of five minutes; fourteen of them hold an hour and the slots that it cuts."""
+
+
+def room_this_hour(force: Settings, now: datetime) -> int | None:
+    """Return how many letters may go now so that no hour holds more than its limit; None: no limit."""
+    if force.practice or not force.hour_rate:
+        return None
+    since = now - timedelta(seconds=3600 + SLOT_S)
+    sent = Bucket.select(fn.SUM(Bucket.tokens)).where(Bucket.name.startswith(HOUR), Bucket.at > since).scalar()
+    return max(0, force.hour_rate - (sent or 0))
+
+
+def _count_in_hour(letters: int, now: datetime) -> None:
+    started = int(now.timestamp()) // SLOT_S * SLOT_S
+    name, at = f"{HOUR}{started // SLOT_S % SLOTS}", datetime.fromtimestamp(started, UTC)
+    if Bucket.update(tokens=Bucket.tokens + letters).where(Bucket.name == name, Bucket.at == at).execute():
+        return
+    Bucket.insert(name=name, at=at, tokens=letters).on_conflict(
+        conflict_target=[Bucket.name], update={Bucket.tokens: letters, Bucket.at: at}
+    ).execute()
 
 
 def _refilled(names: list[str], limits: dict[str, int], now: datetime) -> dict[str, int]:
@@ -91,8 +122,8 @@ def _refilled(names: list[str], limits: dict[str, int], now: datetime) -> dict[s
 
 def exhausted(force: Settings, now: datetime) -> list[str]:
     """Return the roads (domains, `all`) along which nothing may go at this moment: paused, or without a token."""
-    blocked = []
-    for row in Bucket.select():
+    blocked = [ALL] if room_this_hour(force, now) == 0 else []
+    for row in Bucket.select().where(~Bucket.name.startswith(HOUR)):
         limit = _limit(row.name, force)
         since = max(0, millis(now) - millis(row.at))
         if _is_paused(row, now) or (limit and row.tokens + since * limit // 60 < 1000):
@@ -130,4 +161,6 @@ def resume(name: str) -> None:
 def estimate(letters: int, force: Settings) -> timedelta:
     """Return how long so many letters will take at the set rate (X-09); practice and no limit: seconds."""
     a_minute = _limit(ALL, force)
-    return timedelta(minutes=letters / a_minute) if a_minute else timedelta(seconds=letters / 200)
+    quick = timedelta(minutes=letters / a_minute) if a_minute else timedelta(seconds=letters / 200)
+    hourly = 0 if force.practice else force.hour_rate
+    return max(quick, timedelta(hours=letters / hourly)) if 0 < hourly < letters else quick

@@ -10,6 +10,7 @@ import ipaddress
 import re
 import smtplib
 import ssl
+from base64 import b64encode
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal
@@ -338,10 +339,27 @@ def _start_tls(smtp: smtplib.SMTP, route: Route) -> None:
 
 def _log_in(smtp: smtplib.SMTP, route: Route) -> None:
     try:
-        smtp.login(route.user, route.password)
+        if (route.user + route.password).isascii():
+            smtp.login(route.user, route.password)
+        else:
+            _log_in_with_utf8(smtp, route)
+    except smtplib.SMTPNotSupportedError as fault:
+        message = N_("The mail server offers no login in this way. Please check encryption and port.")
+        raise Unreachable(message, "login", _said(fault)) from fault
     except (OSError, smtplib.SMTPException, UnicodeError) as fault:
         message = N_("The mail server refused the login. Please check user and password.")
         raise Unreachable(message, "login", _said(fault)) from fault
+
+
+def _log_in_with_utf8(smtp: smtplib.SMTP, route: Route) -> None:
+    """Log in by PLAIN in UTF-8 (RFC 4616), which smtplib cannot: it takes ASCII passwords only."""
+    smtp.ehlo_or_helo_if_needed()
+    if "PLAIN" not in smtp.esmtp_features.get("auth", "").upper().split():
+        raise smtplib.SMTPNotSupportedError("the server offers no AUTH PLAIN")
+    secret = b64encode(f"\0{route.user}\0{route.password}".encode()).decode("ascii")
+    code, text = smtp.docmd("AUTH", f"PLAIN {secret}")
+    if code != 235:
+        raise smtplib.SMTPAuthenticationError(code, text)
 
 
 def _unwilling(fault: Exception) -> Unreachable:
@@ -351,6 +369,10 @@ def _unwilling(fault: Exception) -> Unreachable:
 def _insecure(fault: Exception) -> Unreachable:
     if isinstance(fault, ssl.SSLCertVerificationError):
         message = N_("The mail server's certificate is not valid for its name.")
+    elif isinstance(fault, smtplib.SMTPNotSupportedError):
+        message = N_("The mail server offers no encryption by STARTTLS here. Please check the port.")
+    elif getattr(fault, "reason", "") == "WRONG_VERSION_NUMBER":
+        message = N_("The mail server does not speak TLS from the start on this port. Please try STARTTLS.")
     else:
         message = N_("No secure connection to the mail server is possible.")
     return Unreachable(message, "tls", _said(fault))

@@ -81,8 +81,15 @@ class Reading:
     def aside(self, uid: str, folder: str) -> None:
         """Move a mail into a folder, which is made if missing. Raises Closed; then this mail is not given again."""
         self._said_no.add(uid)
+        self._folded(lambda: self._mail.move(uid, self._made(folder)))
+
+    def ready(self, folder: str) -> None:
+        """Make a folder if it is missing. Raises Closed."""
+        self._folded(lambda: self._made(folder))
+
+    def _folded(self, act: Callable) -> None:
         try:
-            self._mail.move(uid, self._made(folder))
+            act()
         except (ImapToolsError, imaplib.IMAP4.error) as fault:
             if isinstance(fault, imaplib.IMAP4.abort):
                 raise _broken(fault) from fault

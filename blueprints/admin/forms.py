@@ -1,10 +1,12 @@
 """Forms of the organization's settings."""
 
-from wtforms import IntegerField, PasswordField, RadioField, SelectField, StringField
+from wtforms import BooleanField, IntegerField, PasswordField, RadioField, SelectField, StringField
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Length, NumberRange, Optional
 
+from core import mail_box
 from core.mail_server import SECURITY
+from core.roads import ROADS
 from web import Form, _
 from words import LANGUAGES, N_
 
@@ -31,10 +33,36 @@ class Server(Form):
     security = SelectField(N_("Encryption"), default="starttls")
     user = StringField(N_("User name at the mail server"), [Length(max=200)])
     password = PasswordField(N_("Password at the mail server"), [Length(max=200)])
+    hour_rate = IntegerField(
+        N_("Letters an hour that it allows"), [Optional(), NumberRange(0, 1_000_000, _OUT_OF_RANGE)]
+    )
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
         self.security.choices = [SelectChoice(name, _(words)) for name, words in SECURITY.items()]
+
+
+class Road(Form):
+    """Which of the four situations this school is in."""
+
+    road = RadioField(N_("Which one is yours?"), choices=[SelectChoice(name, name) for name in ROADS])
+
+
+class Mailbox(Form):
+    """The mailbox that is read for incoming mail."""
+
+    mailbox = StringField(N_("Address of the mailbox"), [NEEDED, Length(max=200)])
+    host = StringField(N_("Server for reading (IMAP)"), [NEEDED, Length(max=200)])
+    port = IntegerField(N_("Port"), [Optional(), NumberRange(1, 65535, _OUT_OF_RANGE)], id="box-port")
+    security = SelectField(N_("Encryption"), default="tls", id="box-security")
+    user = StringField(N_("User name at the mailbox"), [NEEDED, Length(max=200)], id="box-user")
+    password = PasswordField(N_("Password at the mailbox"), [Length(max=200)], id="box-password")
+    plus = BooleanField(N_("Mail to this address with a plus in it arrives, too"))
+    header = StringField(N_("Header that names the recipient"), [Length(max=60)])
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)
+        self.security.choices = [SelectChoice(name, _(words)) for name, words in mail_box.SECURITY.items()]
 
 
 class Pace(Form):

@@ -130,3 +130,29 @@ def test_the_time_is_estimated_from_the_rate(force):
 )  # fmt: skip
 def test_carriers_are_known_by_their_domain(domain, carrier):
     assert pacing.carrier_of(domain) == carrier
+
+
+# ── what a provider allows in an hour ────────────────────────────────────────────────────────────────────────────
+
+
+def test_no_hour_holds_more_letters_than_the_provider_allows(config):
+    """N-10: counted over a sliding hour; what does not fit waits, also across the border of two clock hours."""
+    force = replace(settings(), route=Route("127.0.0.1", 2525), rate=0, domain_rate=0, hour_rate=10)
+    start = datetime(2026, 11, 22, 8, 58, tzinfo=UTC)
+    sent = []
+    for minute in range(150):
+        now = start + timedelta(minutes=minute)
+        sent += [now] * len(pacing.take([(one, "example.jp") for one in range(3)], force, now))
+    assert sent[:10] == [start] * 3 + [start + timedelta(minutes=1)] * 3 + [start + timedelta(minutes=2)] * 3 + [
+        start + timedelta(minutes=3)
+    ]
+    windows = [sum(at <= one < at + timedelta(hours=1) for one in sent) for at in sent]
+    assert max(windows) == 10 and len(sent) > 18
+    assert pacing.exhausted(force, start + timedelta(minutes=4)) == [pacing.ALL]
+    assert pacing.room_this_hour(force, start + timedelta(hours=9)) == 10
+
+
+def test_the_check_page_knows_how_long_an_hourly_limit_takes(config):
+    force = replace(settings(), route=Route("127.0.0.1", 2525), rate=300, hour_rate=500)
+    assert pacing.estimate(500, force) == timedelta(minutes=500 / 300)
+    assert pacing.estimate(1500, force) == timedelta(hours=3)

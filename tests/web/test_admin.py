@@ -22,16 +22,9 @@ HOUSE = {
     "base_url": "https://kairan.momiji.example",
     "mail_domain": "mail.momiji.example",
 }
-SERVER = {
-    "host": "smtp.momiji.example",
-    "port": "",
-    "security": "starttls",
-    "user": "school@momiji",
-    "password": "p@ss:/w",
-}
 PACE = {"rate": "100", "domain_rate": "50", "hold_s": "60", "hold_urgent_s": "15"}
 PAGES = ("/admin/organization", "/outbox", "/outbox/x", "/outbox/x/html", "/admin/record")
-POSTS = ("/admin/organization", "/admin/organization/server", "/admin/organization/pace", "/admin/organization/test")
+POSTS = ("/admin/organization", "/admin/organization/pace")
 HTML = '<p>こんにちは <a href="https://x.example/r/abc">見る</a></p><script>alert(1)</script>'
 
 
@@ -119,50 +112,6 @@ def test_what_the_environment_fixes_is_named_and_cannot_be_posted(as_):
     assert Organization.the().base_url == ""
 
 
-def test_mail_server_is_kept_as_one_route_and_its_password_is_never_shown(as_, free):
-    browser = as_("守")
-    assert browser.post("/admin/organization/server", data=SERVER).status_code == 303
-    route = organization.settings().route
-    assert (route.host, route.port, route.security, route.user, route.password) == (
-        "smtp.momiji.example", 587, "starttls", "school@momiji", "p@ss:/w",
-    )  # fmt: skip
-    text = browser.get("/admin/organization").text
-    assert "smtp.momiji.example" in text
-    assert "p@ss" not in text and "p%40ss" not in text
-
-
-def test_empty_password_keeps_the_old_one_for_the_same_server_only(as_, free):
-    browser = as_("守")
-    browser.post("/admin/organization/server", data=SERVER)
-    browser.post("/admin/organization/server", data={**SERVER, "port": "2525", "password": ""})
-    assert (organization.settings().route.port, organization.settings().route.password) == (2525, "p@ss:/w")
-    other = {**SERVER, "host": "thief.example", "password": ""}
-    assert browser.post("/admin/organization/server", data=other).status_code == 422
-    assert organization.settings().route.host == "smtp.momiji.example"
-
-
-def test_without_server_letters_stay_in_the_outbox(as_, free):
-    browser = as_("守")
-    browser.post("/admin/organization/server", data=SERVER)
-    browser.post("/admin/organization/server", data={**SERVER, "host": ""})
-    assert organization.settings().practice
-
-
-@pytest.mark.parametrize(
-    ("field", "value"), [("port", "99999"), ("security", "none"), ("security", "x"), ("host", "a b/c"), ("user", "")]
-)
-def test_server_that_cannot_be_used_is_refused(as_, free, field, value):
-    assert as_("守").post("/admin/organization/server", data={**SERVER, field: value}).status_code == 422
-    assert organization.settings().practice
-
-
-def test_server_of_the_environment_cannot_be_changed(as_, config):
-    ground.use(replace(config, smtp="smtp://127.0.0.1:2525"))
-    browser = as_("守")
-    assert "KAIRAN_SMTP" in browser.get("/admin/organization").text
-    assert browser.post("/admin/organization/server", data=SERVER).status_code == 403
-
-
 def test_pace_is_changed(as_):
     assert as_("守").post("/admin/organization/pace", data=PACE).status_code == 303
     force = organization.settings()
@@ -174,13 +123,6 @@ def test_time_to_cancel_is_never_switched_off(as_, field, value):
     """N-06"""
     assert as_("守").post("/admin/organization/pace", data={**PACE, field: value}).status_code == 422
     assert Organization.the().hold_s == 180
-
-
-def test_test_letter_goes_to_the_administrator(as_):
-    browser = as_("守")
-    assert browser.post("/admin/organization/test").status_code == 303
-    assert [(one.kind, one.address) for one in Letter.select()] == [("test", "user0@school.example")]
-    assert "最後のテスト" in browser.get("/admin/organization").text
 
 
 # ── the outbox ───────────────────────────────────────────────────────────────────────────────────────────────────

@@ -1,0 +1,164 @@
+"""How mail goes and comes: the situation of this school, the server that sends, the mailbox that is read."""
+
+from flask import abort
+from flask_login import current_user
+from flask_wtf import FlaskForm
+
+import clock
+from blueprints.admin.forms import Mailbox, Road, Server
+from blueprints.admin.routes import Answer, bp
+from core import collecting, delivery, mail_box, mail_server, organization, roads, service, trying
+from models import Collection, Letter, Organization
+from web import answer, blame, go, needs, told
+from words import N_
+
+
+@bp.get("/admin/mail")
+@needs("admin")
+def mail_page() -> Answer:
+    """Show the situation, the forms that belong to it, and what works."""
+    return _page()
+
+
+def _page(status: int = 200, **filled: FlaskForm) -> Answer:
+    force = organization.settings()
+    forms = {"road": Road(None, road=force.road), "server": _server(force), "box": _box()}
+    return answer(
+        "admin/mail.html",
+        status=status,
+        force=force,
+        roads=roads.ROADS,
+        features=list(roads.features(force)),
+        state=Collection.the(),
+        test=_last_test(),
+        letter_states=delivery.STATES,
+        **{**forms, **filled},
+    )
+
+
+def _server(force: organization.Settings) -> Server:
+    route = force.route
+    if route is None:
+        return Server(None, hour_rate=force.hour_rate)
+    return Server(
+        None, host=route.host, port=route.port, security=route.security, user=route.user, hour_rate=force.hour_rate
+    )
+
+
+def _box() -> Mailbox:
+    box, row = mail_box.shown(), Organization.the()
+    given = {"mailbox": roads.mailbox_address(), "plus": row.plus, "header": row.recipient_header}
+    if box is None:
+        return Mailbox(None, **given)
+    return Mailbox(None, host=box.host, port=box.port, security=box.security, user=box.user, **given)
+
+
+def _last_test() -> Letter | None:
+    tests = Letter.select().where(Letter.kind == "test", Letter.notice.is_null(), Letter.person.is_null())
+    return tests.order_by(Letter.id.desc()).first()
+
+
+@bp.post("/admin/mail/road")
+@needs("admin")
+def change_road() -> Answer:
+    """Keep which of the four situations this is."""
+    form = Road()
+    if "road" in organization.settings().fixed:
+        abort(403)
+    if not form.validate():
+        return _page(422, road=form)
+    roads.choose(current_user, form.road.data)
+    told(N_("Saved."))
+    return go("admin.mail_page")
+
+
+@bp.post("/admin/mail/server")
+@needs("admin")
+def change_server() -> Answer:
+    """Change the mail server; without one, letters stay in the outbox."""
+    form, fixed = Server(), organization.settings().fixed
+    if "smtp" in fixed:
+        abort(403)
+    if not form.validate():
+        return _page(422, server=form)
+    try:
+        mail_server.change(
+            current_user,
+            host=form.host.data or "",
+            port=form.port.data,
+            security=form.security.data,
+            user=form.user.data or "",
+            password=form.password.data or "",
+            hour_rate=None if "hour_rate" in fixed else form.hour_rate.data or 0,
+        )
+    except mail_server.Refused as refused:
+        blame(form, refused.field, refused.message)
+        return _page(422, server=form)
+    told(N_("Saved. Now send a test letter."))
+    return go("admin.mail_page")
+
+
+@bp.post("/admin/mail/test")
+@needs("admin")
+def send_test() -> Answer:
+    """Send a test letter to the administrator who asks for it, and say at once how it went."""
+    if not current_user.email:
+        told(N_("Please enter your own e-mail address first: the test letter goes there."), "wrong")
+        return go("account.index")
+    force = organization.settings()
+    if force.practice:
+        service.send(
+            "test", address=current_user.email, language=current_user.language,
+            values={"organization": force.name}, now=clock.now(),
+        )  # fmt: skip
+        told(N_("The test letter is on its way to the outbox."))
+        return go("admin.mail_page")
+    found = trying.send(current_user, clock.now())
+    told(found.message, "note" if found.well else "wrong", sender=force.own.sender("postmaster"))
+    return go("admin.mail_page")
+
+
+@bp.post("/admin/mail/box")
+@needs("admin")
+def change_box() -> Answer:
+    """Change the mailbox that is read, and look into it once."""
+    form = Mailbox()
+    if "imap" in organization.settings().fixed:
+        abort(403)
+    if not form.validate():
+        return _page(422, box=form)
+    try:
+        mail_box.change(current_user, _wish(form))
+    except roads.Refused as refused:
+        blame(form, refused.field, refused.message)
+        return _page(422, box=form)
+    return look()
+
+
+def _wish(form: Mailbox) -> mail_box.Wish:
+    return mail_box.Wish(
+        host=form.host.data or "",
+        port=form.port.data,
+        security=form.security.data,
+        user=form.user.data or "",
+        password=form.password.data or "",
+        mailbox=form.mailbox.data or "",
+        plus=form.plus.data,
+        header=(form.header.data or "").strip(),
+    )
+
+
+@bp.post("/admin/mail/look")
+@needs("admin")
+def look() -> Answer:
+    """Try the mailbox now, without taking anything out, and say how it went."""
+    box = organization.settings().box
+    if box is None:
+        told(N_("Saved. It is read once “one mailbox” or “all mail in one mailbox” is chosen above."))
+        return go("admin.mail_page")
+    found = collecting.try_out(box, clock.now())
+    if found is None:
+        told(N_("The mailbox is open to Kairan, and handled mail can be put aside."))
+    else:
+        told(found.message, "wrong")
+    return go("admin.mail_page")

@@ -1,0 +1,98 @@
+"""How mail goes and comes at this school: four situations, and what works in each of them (N-07, X-08).
+
+Whatever cannot work is not offered: pages ask `organization.mail_comes_in`, letters `mail.own`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from core import organization
+from core.organization import Settings
+from models import MailingList, Organization, User
+from words import N_
+
+
+@dataclass(frozen=True, slots=True)
+class Road:
+    """A situation in a secretary's words: its name, and how one knows that it is one's own."""
+
+    name: str
+    about: str
+
+
+ROADS: dict[str, Road] = {
+    "own": Road(
+        N_("Our own mail server stands on this machine"),
+        N_("Somebody has set up Postfix here. It sends the letters and takes mail for our domain."),
+    ),
+    "relay": Road(
+        N_("A provider sends for us; mail for our domain comes to this machine"),
+        N_("We have a user name and a password for sending. The MX record of our domain names this machine."),
+    ),
+    "collected": Road(
+        N_("A provider does our mail; all mail for our domain lies in one mailbox"),
+        N_("The provider calls it catch-all. Kairan sends by the provider and reads that mailbox."),
+    ),
+    "mailbox": Road(
+        N_("We have one mail address at a provider, and nothing else"),
+        N_("Such as school@… of Gmail or of an internet provider. Every letter comes from this one address."),
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """Something that works or not, and why not."""
+
+    name: str
+    works: bool
+    why: str = ""
+
+
+_NO_WAY_IN = N_("Mail does not come in yet: see “Receiving” on this page.")
+_NO_ADDRESS = N_("For this the lists need addresses of their own: a mail domain, or a provider with plus addresses.")
+_MOST = N_("Four reports in five are recognised; the others are shown under “Incoming mail”.")
+
+
+def features(force: Settings) -> Iterator[Feature]:
+    """Say what works as this school is set, in the order in which people ask."""
+    comes, many = force.takes_mail, force.own.many
+    known = (_MOST if force.own.mailbox else "") if comes else _NO_WAY_IN
+    why = "" if comes and many else _NO_ADDRESS if comes else _NO_WAY_IN
+    yield Feature(N_("Notices to every family, with read confirmation and answers"), True)
+    yield Feature(N_("Joining and leaving by a link"), True)
+    yield Feature(N_("Addresses that do not exist are noticed"), comes, known)
+    yield Feature(N_("Replies of families stand at the notice"), comes, "" if comes else _NO_WAY_IN)
+    yield Feature(N_("Sending notices from a mail program"), comes and many, why)
+    yield Feature(N_("Joining and leaving by a blank mail"), comes and many, why)
+
+
+# ── choosing ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Refused(Exception):
+    """Mail cannot be set so; `field` names the field, `message` says why for `say`."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field, self.message = field, message
+
+
+def choose(by: User, road: str) -> None:
+    """Keep which situation this school is in. Raises Refused for a word that is none of them."""
+    if road not in ROADS:
+        raise Refused("road", N_("Please choose one."))
+    if "road" not in organization.settings().fixed and road != organization.settings().road:
+        organization.change(by, road=road)
+
+
+def is_a_lists_own(address: str) -> bool:
+    """Say whether an address is that of a list, so that it cannot be the mailbox that all mail lies in."""
+    domain = organization.settings().own.domain
+    local, _, behind = address.rpartition("@")
+    return behind == domain and MailingList.select().where(MailingList.address == local).exists()
+
+
+def mailbox_address() -> str:
+    """Return the address of the mailbox as it is set, also before it is read."""
+    return organization.collecting_address(organization.settings()) or Organization.the().mailbox

@@ -1,0 +1,85 @@
+"""A real Postfix as a provider's server: STARTTLS and a login by Dovecot (E-02, N-10); its words in ours."""
+
+from dataclasses import replace
+
+import pytest
+
+import clock
+import config as ground
+from core import trying
+from models import Letter
+from tests import smarthost
+from tests.mail.servers import certificate, free_port
+from tests.real.mailbox import PASSWORD, SASL, USER, dovecot
+from tests.real.programs import postfix
+from tests.smarthost import begun, drained, states
+
+pytestmark = [pytest.mark.xdist_group("real"), pytest.mark.timeout(180)]
+
+MASTER = """127.0.0.1:{port} inet n - n - - smtpd
+  -o syslog_name=kairantest/submission
+  -o mynetworks=127.255.255.255/32
+  -o smtpd_tls_security_level=encrypt
+  -o smtpd_tls_auth_only=yes
+  -o smtpd_sasl_auth_enable=yes
+  -o smtpd_sasl_type=dovecot
+  -o smtpd_sasl_path=inet:127.0.0.1:{sasl}
+  -o smtpd_sender_login_maps=regexp:{home}/logins
+  -o smtpd_sender_restrictions=reject_sender_login_mismatch
+  -o smtpd_relay_restrictions=permit_sasl_authenticated,reject
+"""
+
+
+@pytest.fixture
+def provider(school, tmp_path):
+    """Run the provider's servers; give the port for letters and the parents' server."""
+    key = tmp_path / "tls"
+    key.mkdir()
+    certificate(key)
+    (key / "logins").write_text(f"/@mail\\.school\\.example$/ {USER}\n/^/ somebody-else\n")
+    main = f"smtpd_tls_cert_file = {key}/both.pem\nsmtpd_tls_key_file = {key}/both.pem\n"
+    port = free_port()
+    with dovecot(tmp_path / "sasl", SASL) as logins, smarthost.running() as (host, sink):
+        more = MASTER.format(port=port, sasl=logins.port, home=key)
+        with postfix(tmp_path / "pf", free_port(), sink, main, more):
+            yield port, host
+
+
+def said(port: int, to, login: str = "", scheme: str = "smtp+starttls") -> trying.Finding:
+    ground.use(replace(ground.current(), smtp=f"{scheme}://{login}127.0.0.1:{port}", rate=0))
+    return trying.send(to, clock.now())
+
+
+def test_letters_go_by_starttls_and_login_and_every_mistake_has_its_words(provider, school, tmp_path, monkeypatch):
+    port, host = provider
+    to, right = school.users["守"], f"{USER}:{PASSWORD.replace(' ', '%20')}@"
+    good = said(port, to, right)
+    assert good.well and good.said.startswith("250 2.0.0"), (good, (tmp_path / "pf" / "mail.log").read_text())
+    wrong = said(port, to, f"{USER}:falsch@")
+    assert "refused the login" in wrong.message and wrong.said.startswith("535 5.7.8")
+    bare = said(port, to, scheme="smtp")
+    assert "encryption or a login first" in bare.message and bare.said.startswith("530 5.7.0")
+    nobody = said(port, to)
+    assert not nobody.well and "login" in nobody.message, nobody
+    early = said(port, to, right, scheme="smtps")
+    assert "TLS from the start" in early.message
+    with monkeypatch.context() as outside:
+        outside.setattr("mail.deliver.is_loopback", lambda host: False)
+        strange = said(port, to, right)
+        assert "certificate" in strange.message and "self" in strange.said
+    ground.use(replace(ground.current(), mail_domain="other.example"))
+    other = said(port, to, right)
+    assert "does not let this login send as" in other.message and other.said.startswith("553 5.7.1")
+    assert PASSWORD not in "".join(str(one) for one in (good, wrong, bare, nobody, early, strange, other))
+    assert [one.state for one in Letter.select().order_by(Letter.id)] == [
+        "accepted", "cancelled", "refused", "refused", "cancelled", "cancelled", "refused",
+    ]  # fmt: skip
+
+
+def test_a_notice_goes_by_the_provider(provider, school):
+    port, host = provider
+    login = f"{USER}:{PASSWORD.replace(' ', '%20')}@"
+    ground.use(replace(ground.current(), smtp=f"smtp+starttls://{login}127.0.0.1:{port}", rate=0, domain_rate=0))
+    notice = begun(school.users["花子"], [school.lists["1-1"]])
+    assert drained()
+    assert set(states(notice)) == {"accepted"}
