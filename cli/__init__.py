@@ -11,7 +11,7 @@ from pkgutil import iter_modules
 
 import click
 
-FILES = {"up": "serve", "send-letters": "work", "mail-door": "deliver"}
+FILES = {"up": "serve", "send-letters": "work", "mail-door": "deliver", "restore": "backup"}
 """Where a command stands that is not in the file of its own name."""
 
 

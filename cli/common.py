@@ -16,7 +16,7 @@ from peewee import DatabaseError
 
 import clock
 import config as ground
-from core import organization
+from core import occupied, organization
 from mail.deliver import BadRoute
 from mail.sign import UnfitKey
 from models import MailingList
@@ -44,7 +44,7 @@ def in_the_house(command: Callable) -> Callable:
     @wraps(command)
     def prepared(*args: Any, **kwargs: Any) -> Any:
         os.umask(0o077)  # journals and locks beside the database are for nobody else either
-        with _in_one_line():
+        with in_one_line():
             _open()
             return command(*args, **kwargs)
 
@@ -63,12 +63,16 @@ def _open() -> None:
 
 
 @contextmanager
-def _in_one_line() -> Iterator[None]:
+def in_one_line() -> Iterator[None]:
     """Turn what is wrong with this machine, not with the program, into one line and exit code 1."""
     try:
         yield
     except ground.BadConfig as wrong:
         fail(str(wrong))
+    except occupied.Occupied:
+        fail("A backup is just being restored into this data folder.")
+    except organization.HalfRestored as wrong:
+        fail(f"A restore into {wrong} was cut off. Run it again: flask restore FILE")
     except BadRoute as wrong:
         fail(f"The mail server (KAIRAN_SMTP, or set on the page) cannot be used: {wrong.message}")
     except UnfitKey as wrong:

@@ -18,6 +18,7 @@ import dns.resolver
 import dns.reversename
 
 from config import Config
+from core import backup
 from core.organization import Settings
 from mail import sign
 from mail.deliver import Connection, Unreachable
@@ -28,6 +29,7 @@ TIMEOUT_S = 3.0
 LOW_DISK = 500 * 2**20
 WAITING_MIN = 30
 CERTIFICATE_LEFT = timedelta(days=14)
+LAST_BACKUP = timedelta(days=8)
 Ask = Callable[[str, str], list[str] | None]
 
 
@@ -153,11 +155,19 @@ def checks(config: Config, force: Settings, now: datetime) -> Iterator[Check]:
     yield Check("disk", free > LOW_DISK, f"{free // 2**20} MB", advice)
     yield Check("clock", abs(config.clock_offset_s) < 1, now.isoformat(timespec="seconds"), "")
     yield _queue(now)
+    yield _backup(now)
     https = force.base_url.startswith("https://")
     advice = "" if https else N_("Readers need an https address: put Caddy or nginx in front and set the base URL.")
     yield Check("base_url", https, force.base_url, advice)
     if https:
         yield _certificate(force.base_url, now)
+
+
+def _backup(now: datetime) -> Check:
+    age = backup.latest(now)
+    fresh = None if age is None else age < LAST_BACKUP
+    advice = "" if fresh else N_("Write a backup every night: ./kairan backup FOLDER (docs/administrator.md, 7).")
+    return Check("backup", fresh, "never" if age is None else f"{age.days} days ago", advice)
 
 
 def _server(force: Settings) -> Check:

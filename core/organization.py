@@ -12,7 +12,7 @@ from playhouse import migrations
 import clock
 import config as ground
 import models
-from core import history
+from core import history, occupied, snapshot
 from mail.box import Box
 from mail.deliver import Route
 from mail.own import Own, id_domain
@@ -142,10 +142,20 @@ def _given(config: ground.Config, name: str) -> bool:
     return value is not None and value != ""
 
 
+class HalfRestored(Exception):
+    """A restore was cut off in the middle; the message is the data folder."""
+
+
 def prepare(config: ground.Config) -> None:
-    """Make the data folder (0700), keys (0600) and tables. Safe to repeat; nothing is overwritten."""
+    """Make the data folder (0700), keys (0600) and tables. Safe to repeat; nothing is overwritten.
+
+    Raises HalfRestored, and occupied.Occupied while a restore goes on.
+    """
+    if (config.data / "restoring").exists() and not config.database.exists():
+        raise HalfRestored(str(config.data))
     for folder in (config.data, config.data / "keys", config.data / "run", config.data / "outbox"):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    occupied.share(config.data)
     _make_once(config.data / "keys" / "secret", lambda: secrets.token_bytes(32))
     _make_once(config.data / "keys" / "session", lambda: secrets.token_urlsafe(48).encode())
     _make_once(config.data / "keys" / "dkim.pem", make_key)
@@ -153,8 +163,14 @@ def prepare(config: ground.Config) -> None:
 
 
 def open_tables(config: ground.Config) -> None:
-    """Open the database and bring its tables up to date."""
-    migrations.run(models.open_database(config.database), str(ground.HERE / "migrations"))
+    """Open the database and bring its tables up to date; a copy from before a change is kept in `backups/`."""
+    runner = migrations.Runner(models.open_database(config.database), str(ground.HERE / "migrations"))
+    steps = [one for one in runner.status() if one.path is not None]
+    new = [one for one in steps if not one.applied]
+    if new and len(new) < len(steps):
+        snapshot.before(config.database, new[0].name, clock.now())
+    if new:
+        runner.up()
     os.chmod(config.database, 0o600)
 
 

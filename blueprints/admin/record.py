@@ -19,6 +19,8 @@ ACTIONS = {
     "delivery.told": N_("Told by telephone"),
     "delivery.told_taken_back": N_("“Told by telephone” taken back"),
     "demo.filled": N_("Sample school put in"),
+    "house.backed_up": N_("Backup written"),
+    "house.restored": N_("Backup restored"),
     "household.joined": N_("Households joined"),
     "household.split": N_("Household divided"),
     "incoming.quarantined": N_("An incoming mail could not be read and was put aside"),

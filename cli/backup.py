@@ -1,0 +1,66 @@
+"""`flask backup` and `flask restore`: everything as one file, and back."""
+
+import os
+from pathlib import Path
+
+import click
+
+import clock
+import config as ground
+from cli import common
+from core import backup as backups
+from core import occupied, snapshot
+from models import Notice, Person
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@common.in_the_house
+def backup(file: Path) -> None:
+    """Write everything into FILE (0600; a folder: under the name of the day), also while Kairan runs.
+
+    stdout: the name of the file. It holds addresses and keys: encrypt it before it leaves this machine.
+    """
+    try:
+        made = backups.make(ground.current(), file.absolute(), clock.now())
+    except snapshot.Damaged as wrong:
+        common.fail(f"The database is damaged, nothing was written: {wrong}")
+    except OSError as wrong:
+        common.fail(f"{file} cannot be written ({wrong.strerror}).")
+    common.note(f"{made.files} files, {max(1, made.octets // 1024):,} kB, checked.")
+    click.echo(str(made.path))
+
+
+@click.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def restore(file: Path) -> None:
+    """Put a backup in place of what is here; that is kept aside. Refuses while Kairan runs.
+
+    Takes what `backup` wrote, or a copy of the database from the folder `backups` of the data folder.
+    """
+    os.umask(0o077)
+    with common.in_one_line():
+        config = ground.use(ground.load())
+        clock.set_offset(config.clock_offset_s)
+        try:
+            done = backups.restore(config, file.absolute(), clock.now())
+        except backups.Unusable as wrong:
+            common.fail(f"{wrong} Nothing was changed.")
+        except occupied.Occupied:
+            common.fail("Kairan is running with this data folder. Stop it first (sudo systemctl stop kairan).")
+        except PermissionError as wrong:
+            common.fail(f"No right to write in {wrong.filename}. Run this as the user who owns the folder.")
+    _say(done)
+
+
+def _say(done: backups.Restored) -> None:
+    people, notices = Person.select().count(), Notice.select().count()
+    common.note(f"This is the state of {done.made_at}: {people} people, {notices} notices.")
+    if done.kept:
+        common.note(f"What was here before lies in {done.kept}. Delete it when all is well.")
+    if done.asking:
+        common.note(f"{done.asking} notices were on their way then. They wait and ask; look at them before sending.")
+    common.note("Everybody logs in anew. Look at the users: a role or account ended since then is back.")
+
+
+COMMANDS = (backup, restore)
