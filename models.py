@@ -185,6 +185,7 @@ class Role(Table):
     list_id = IntegerField(default=0)
     kind = CharField(constraints=[Check("kind IN ('admin','manager','sender','viewer')")])
     until = DateField(null=True)
+    told_until = DateField(null=True)  # the end about which its holder and the administrators have been told
 
     class Meta:
         indexes = ((("user", "list_id"), True),)
@@ -223,6 +224,7 @@ class MailingList(Table):
     test_minute = IntegerField(default=12 * 60 + 30)
     test_by = ForeignKeyField(User, null=True, backref="tested_lists", on_delete="SET NULL")
     test_booked = CharField(default="")  # the month whose test was booked last, YYYY-MM
+    waits_since = Moment(null=True)  # emptied at the year's end: takes no notice until its new roster is in
     closed_at = Moment(null=True)
     created_at = Moment(default=clock.now)
 
@@ -757,6 +759,23 @@ class Job(Table):
     detail = Json(default=dict)
 
 
+class Rollover(Table):
+    """The change of the school year in two steps: the year's end, then the new roster. One is open at a time.
+
+    `state`: planned, ended (classes empty and waiting), done, undone. `plan`: {grades that leave, lists of classes};
+    `roster`: the lines of the new roster and what was decided of them by hand; `undo`: what each step changed.
+    """
+
+    by = ForeignKeyField(User, null=True, on_delete="SET NULL")
+    state = CharField(default="planned")
+    made_at = Moment(default=clock.now)
+    ended_at = Moment(null=True)
+    done_at = Moment(null=True)
+    plan = Json(default=dict)
+    roster = Json(default=dict)
+    undo = Json(default=dict)
+
+
 # ── 6 Record ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -821,7 +840,7 @@ TABLES: tuple[type[Table], ...] = (
     MailingList, Person, Child, Membership, Terms, Applicant, Sender,
     Notice, Wording, Target, Attachment, Reminder, Question, Choice,
     Delivery, Cover, Letter, Answer, Bounce, Visit, Opened,
-    Step, Job, Incoming, Collection, Bucket,
+    Step, Job, Rollover, Incoming, Collection, Bucket,
 )  # fmt: skip
 
 

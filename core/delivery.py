@@ -124,7 +124,8 @@ def _freeze(notice: Notice, now: datetime, force: Settings) -> bool:
     """
     audience = resolve(notice, now)
     before, after = ({(person, child) for person, child in part} for part in (notice.expected, audience.expected))
-    if abs(len(after) - len(before)) > max(5, len(before) / 10):
+    waits = any(one.waits_since for one in audience.lists)  # a class without its roster (年度更新)
+    if waits or abs(len(after) - len(before)) > max(5, len(before) / 10):
         return hold(notice, "changed", now)
     taken = (
         Notice.update(

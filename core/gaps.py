@@ -19,6 +19,8 @@ def gaps(notice: Notice, audience: Audience, by: User | None = None, begins: dat
     wording, missing = notice.wording, {}
     if not Target.select().where(Target.notice == notice, Target.include == True).exists():
         missing["targets"] = N_("Choose the recipients.")
+    elif waiting := [one.name for one in audience.lists if one.waits_since]:
+        missing["targets"] = Sentence(_WAITS, lists=", ".join(waiting))
     elif not audience.receiving and not any(one.missing for one in audience.left_out):
         missing["targets"] = N_("Nobody of the chosen recipients can receive mail.")
     if not wording.subject.strip():
@@ -65,6 +67,7 @@ def _wrong_field(names: list[str], free: list[str], force: Settings, by: User | 
     return ""
 
 
+_WAITS = N_("%(lists)s: waits for the roster of the new year, so no notice can go there yet.")
 _NO_FIELD = N_("There is no merge field “%(name)s”. Please choose one of those below the text.")
 _DID_YOU_MEAN = N_("There is no merge field “%(name)s”. Did you mean “%(likely)s”?")
 SIGNATURE_EMPTY = N_("Your signature is not entered yet, so the notice cannot be sent. Enter it under your name.")

@@ -69,6 +69,14 @@ KINDS["nobody"] = Kind(
     N_("Nobody in “%(list)s” can receive mail now, so your mail was not sent.\n"),
     footer=False,
 )
+KINDS["waits"] = Kind(
+    N_("“%(subject)s” was not sent: the list waits for its new roster"),
+    N_(
+        "The school year of “%(list)s” has ended, and its new roster is not in yet, so your mail was not sent.\n"
+        "When an administrator has brought the roster in, please send it again.\n"
+    ),
+    footer=False,
+)
 KINDS["forged"] = Kind(
     N_("Somebody wrote to “%(list)s” in your name"),
     N_(

@@ -67,9 +67,11 @@ def take(mailing_list: MailingList, sender: Sender, post: Post, proof: Proof, no
     if why and limits.hit(f"held post:{sender.id}", now, 86400) > HELD_A_DAY:
         return Result("post", "silent", "too many", mailing_list, show=True)
     notice, audience = _write(mailing_list, sender, subject, text, why, force, now)
-    if not audience.receiving:
+    if mailing_list.waits_since or not audience.receiving:
         Notice.update(state="dropped", finished_at=now).where(Notice.id == notice.id).execute()
-        _letter("nobody", notice, mailing_list, sender, audience, post, now, "", "")
+        _letter(
+            "waits" if mailing_list.waits_since else "nobody", notice, mailing_list, sender, audience, post, now, "", ""
+        )
         return Result("post", "dropped", "nobody", mailing_list, notice=notice)
     if why:
         url = f"{force.base_url}/mail/release/{mark(notice, force)}"

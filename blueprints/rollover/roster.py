@@ -1,0 +1,131 @@
+"""The second step: bring the new roster in, decide what is doubtful, carry it out."""
+
+from flask import Response, request
+from flask_login import current_user
+
+import clock
+from blueprints.rollover import bp
+from core import rollover, rollover_roster, rooms
+from core.refusals import Refused
+from core.rollover_match import WHY
+from core.roster_read import Unreadable
+from models import Child, Membership, Person, Rollover
+from web import _, answer, go, language, needs, row_number, told
+from words import N_
+
+Answer = Response | tuple[str, int]
+SHOWN = 200
+
+
+def page(found: Rollover, wrong: str = "", text: str = "", status: int = 200) -> Answer:
+    """Show the form for the new roster, or what the roster that was brought in will do."""
+    if wrong or not found.roster:
+        may_undo = rollover.may_undo(found)
+        lists = [(one, rollover.people_of(one)) for one in rollover.waiting()]
+        return answer(
+            "rollover/bring.html", rollover=found, wrong=wrong, text=text, may_undo=may_undo, waiting=lists,
+            status=status,
+        )  # fmt: skip
+    shown = rollover_roster.look(found)
+    doubtful = shown.of("doubtful")
+
+    def room(grade: str, class_name: str) -> str:
+        return rooms.in_words(language(), grade, class_name)
+
+    return answer(
+        "rollover/look.html",
+        rollover=found,
+        shown=shown,
+        guardians=_guardians([one for line in doubtful for one in line.candidates]),
+        most=SHOWN,
+        why=WHY,
+        room=room,
+        classes_without_list=_(", ").join(room(*one) for one in shown.without_list),
+        status=status,
+    )
+
+
+def _guardians(children: list[Child]) -> dict[int, str]:
+    """Return the names of each child's guardians, to tell two of one name apart."""
+    rows = (
+        Membership.select(Membership.child, Person.name)
+        .join(Person)
+        .where(Membership.child.in_([one.id for one in children]))
+        .distinct()
+        .tuples()
+    )
+    names: dict[int, list[str]] = {}
+    for child, name in rows:
+        names.setdefault(child, []).append(name)
+    return {child: "、".join(found) for child, found in names.items()}
+
+
+def _ended() -> Rollover | None:
+    found = rollover.current()
+    if found is not None and found.state == "ended":
+        return found
+    told(rollover.NotNow.message, "wrong")
+    return None
+
+
+@bp.post("/roster")
+@needs("admin")
+def bring() -> Answer:
+    """Take the file or the pasted lines; nothing is changed yet."""
+    found = _ended()
+    if found is None:
+        return go("rollover.index")
+    held, text = request.files.get("file"), request.form.get("text", "")
+    content = held.read() if held else b""
+    if not content and not text.strip():
+        return page(found, _("Please choose a file or paste some lines."), text, 422)
+    try:
+        filename = (held.filename or "") if held and content else ""
+        rollover_roster.bring(found, content=content, text="" if content else text, filename=filename)
+    except (Unreadable, Refused) as refused:
+        return page(found, _(refused.message, **refused.values), text, 422)
+    return go("rollover.index")
+
+
+@bp.post("/roster/forget")
+@needs("admin")
+def forget() -> Response:
+    """Drop the lines, to bring in another roster."""
+    if (found := _ended()) is not None:
+        rollover_roster.forget(found)
+    return go("rollover.index")
+
+
+@bp.post("/roster/decide")
+@needs("admin")
+def decide() -> Answer:
+    """Keep the decisions; with act=run carry the roster out as the page then shows it."""
+    found = _ended()
+    if found is None or not found.roster:
+        return go("rollover.index")
+    decided = {name[5:]: value for name, value in request.form.items() if name.startswith("line-")}
+    leaving = request.form.getlist("leaving", type=row_number)
+    rollover_roster.decide(found, decided, leaving)
+    if request.form.get("act") != "run":
+        told(N_("Kept. You can leave this page and go on later."))
+        return go("rollover.index")
+    return _carry_out(found)
+
+
+def _carry_out(found: Rollover) -> Response:
+    """Carry out what the page showed, with what was decided on it."""
+    now_ = rollover_roster.look(found)
+    try:
+        if request.form.get("seen") != now_.base:
+            raise rollover.Changed()
+        shown = rollover_roster.carry_out(found, current_user, clock.now(), fingerprint=now_.fingerprint)
+    except Refused as refused:
+        told(refused.message, "wrong", **refused.values)
+        return go("rollover.index")
+    told(N_("The new roster is in: %(number)s children are in their classes."), number=len(shown.lines))
+    return go("rollover.index")
+
+
+def undo(found: Rollover) -> None:
+    """Take the new roster back."""
+    rollover_roster.undo(found, current_user)

@@ -1,0 +1,132 @@
+"""The rollover, one page for each step; it can be left and taken up again (field.md 5.1)."""
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Response, abort, request
+from flask_login import current_user
+
+import clock
+from blueprints.rollover import bp, roster
+from core import rollover, rooms
+from core.refusals import Refused
+from models import MailingList, Rollover
+from web import answer, go, language, needs, row_number, told
+from words import N_
+
+__all__ = ["bp", "roster"]
+
+Answer = Response | tuple[str, int]
+
+
+def in_state(*states: str) -> Rollover:
+    """Return the open rollover if it is in one of these steps; else the page shows how things stand."""
+    found = rollover.current()
+    if found is None or found.state not in states:
+        told(rollover.NotNow.message, "wrong")
+        abort(go("rollover.index"))
+    return found
+
+
+def tried(act: Callable[[], Any], sentence: str, **values: object) -> Response:
+    """Do something and say so, or say why it was refused; back to the page of the step."""
+    try:
+        act()
+    except Refused as refused:
+        told(refused.message, "wrong", **refused.values)
+    else:
+        told(sentence, **values)
+    return go("rollover.index")
+
+
+@bp.get("")
+@needs("admin")
+def index() -> Answer:
+    """Show the step that is due."""
+    found = rollover.current()
+    if found is None or found.state not in rollover.OPEN:
+        may_undo = bool(found and found.state == "done" and rollover.may_undo(found))
+        return answer("rollover/index.html", last=found, may_undo=may_undo, waiting=_waiting())
+    if found.state == "planned":
+        return _plan(found)
+    return roster.page(found)
+
+
+def _waiting() -> list[tuple[MailingList, int]]:
+    return [(one, rollover.people_of(one)) for one in rollover.waiting()]
+
+
+def _plan(found: Rollover) -> Answer:
+    return answer(
+        "rollover/plan.html",
+        rollover=found,
+        shown=rollover.preview(found),
+        grades=rollover.grades(),
+        lists=rollover.candidates(),
+        room=room,
+    )
+
+
+def room(grade: str, class_name: str) -> str:
+    """Return a class in the words of this page."""
+    return rooms.in_words(language(), grade, class_name)
+
+
+@bp.post("/begin")
+@needs("admin")
+def begin() -> Response:
+    """Begin to plan; nothing changes yet."""
+    rollover.begin(current_user, clock.now())
+    return go("rollover.index")
+
+
+@bp.post("/plan")
+@needs("admin")
+def choose() -> Response:
+    """Set which grades leave and which lists are classes."""
+    found = in_state("planned")
+    lists = request.form.getlist("lists", type=row_number)
+    return tried(
+        lambda: rollover.choose(found, request.form.getlist("grades"), lists),
+        N_("This page now shows what will happen so."),
+    )
+
+
+@bp.post("/drop")
+@needs("admin")
+def drop() -> Response:
+    """Give the plan up; nothing has been done."""
+    found = in_state("planned")
+    return tried(lambda: rollover.give_up(found, current_user), N_("Nothing has been changed."))
+
+
+@bp.post("/end")
+@needs("admin")
+def end() -> Response:
+    """Carry the year's end out as the page showed it."""
+    found = in_state("planned")
+    mark = request.form.get("fingerprint", "")
+    return tried(
+        lambda: rollover.end(found, current_user, clock.now(), fingerprint=mark),
+        N_("The year has ended. The classes are empty and wait for their new roster."),
+    )
+
+
+@bp.post("/undo")
+@needs("admin")
+def undo() -> Response:
+    """Take the last step back: the new roster, or the year's end."""
+    found = in_state("ended", "done")
+    if found.state == "done":
+        return tried(lambda: roster.undo(found), N_("The new roster is taken back. The classes wait again."))
+    return tried(lambda: rollover.undo_end(found, current_user), N_("Taken back. Everybody is where they were before."))
+
+
+@bp.post("/lists/<int:number>/open")
+@needs("admin")
+def open_again(number: int) -> Response:
+    """Let a list take notices without waiting for a roster."""
+    found = MailingList.get_or_none(MailingList.id == number) or abort(404)
+    if rollover.open_again(found, current_user):
+        told(N_("“%(name)s” takes notices again."), name=found.name)
+    return go("rollover.index")

@@ -1,0 +1,299 @@
+"""The change of the school year in two dates (field.md 5.1): shown before, backed up, taken back, left and resumed."""
+
+from datetime import timedelta
+from stat import S_IMODE
+
+import pytest
+
+import clock
+import config as ground
+from core import audience, board, delivery, notices, rollover, rollover_roster
+from models import Child, Cover, Letter, Log, MailingList, Membership, Notice, Person, Rollover
+from tests import cast_notices
+
+ROSTER = """児童氏名,ふりがな,学年,組,担任
+青山 陽菜,あおやま はるな,2,1,花子
+石川 蓮,いしかわ れん,2,1,
+和田 慎,わだ しん,2,1,
+鈴木 美月,すずき みつき,2,1,
+新井 空,あらい そら,1,1,
+"""
+
+
+@pytest.fixture
+def admin(school):
+    return school.users["守"]
+
+
+@pytest.fixture
+def ended(school, admin) -> Rollover:
+    found = rollover.begin(admin, clock.now())
+    rollover.end(found, admin, clock.now(), fingerprint=rollover.preview(found).fingerprint)
+    return rollover.current()
+
+
+def names_in(mailing_list: MailingList) -> set[tuple[str, str, str]]:
+    """Return (person, child, state) of the places of a list that have not ended."""
+    rows = Membership.select().where(Membership.list == mailing_list, Membership.state != "left")
+    return {(row.person.name, row.child.name if row.child else "", row.state) for row in rows}
+
+
+def everything() -> list[tuple]:
+    """Return what an undo must bring back."""
+    places = Membership.select(Membership.id, Membership.state, Membership.left_at, Membership.in_charge).tuples()
+    children = Child.select(Child.id, Child.name, Child.grade, Child.class_name).tuples()
+    lists = MailingList.select(MailingList.id, MailingList.waits_since, MailingList.join_code).tuples()
+    return [sorted(one, key=str) for one in (places, children, lists)] + [[Person.select().count()]]
+
+
+def bring(found: Rollover, text: str = ROSTER) -> rollover_roster.Look:
+    rollover_roster.bring(found, content=text.encode(), filename="r.csv")
+    return rollover_roster.look(found)
+
+
+# the year's end
+
+
+def test_the_plan_guesses_the_highest_grade_and_the_classes_and_changes_nothing(school, admin):
+    before = everything()
+    found = rollover.begin(admin, clock.now())
+    shown = rollover.preview(found)
+    assert {child.name for child in shown.graduates} == {"加藤 悠斗", "木村 凛", "鈴木 海斗"}
+    assert [(one.list.name, one.grade, one.class_name) for one in shown.lists] == [
+        ("1年1組", "1", "1"),
+        ("2年1組", "2", "1"),
+    ]
+    assert [(one.name, people) for one, people in shown.others] == [("全校", 3)]
+    assert shown.gone == 2 + 2  # 加藤 and 木村 with the graduates; two of the noise have no child and no other list
+    assert everything() == before
+    assert rollover.begin(admin, clock.now()) == found  # an idle one is taken up again, not doubled
+
+
+def test_the_years_end_empties_the_classes_and_takes_graduates_out_everywhere(school, admin, ended):
+    assert names_in(school.lists["1-1"]) == names_in(school.lists["2-1"]) == set()
+    left = {child for _, child, _ in names_in(school.lists["whole"])}
+    assert left == {"青山 陽菜", "石川 蓮", "和田 慎", "鈴木 美月"}
+    assert {one.name for one in rollover.waiting()} == {"1年1組", "2年1組"}
+    with pytest.raises(rollover.NotNow):  # the second tap of two
+        rollover.end(Rollover.get_by_id(ended.id), admin, clock.now(), fingerprint=rollover.preview(ended).fingerprint)
+
+
+def test_a_copy_of_everything_is_made_before(school, ended):
+    """Readable by nobody else, and whole."""
+    import sqlite3
+
+    copies = list((ground.current().data / "backups").glob("before-rollover-*.db"))
+    assert len(copies) == 1
+    assert S_IMODE(copies[0].stat().st_mode) == 0o600
+    held = sqlite3.connect(copies[0])
+    assert held.execute("SELECT count(*) FROM membership WHERE state = 'active'").fetchone()[0] > 10
+    held.close()
+
+
+def test_what_changed_since_the_page_was_shown_is_asked_again(school, admin):
+    found = rollover.begin(admin, clock.now())
+    mark = rollover.preview(found).fingerprint
+    Membership.create(person=school.people["加藤 誠"], list=school.lists["1-1"])
+    with pytest.raises(rollover.Changed):
+        rollover.end(found, admin, clock.now(), fingerprint=mark)
+    assert rollover.current().state == "planned"
+
+
+def test_a_class_takes_no_notice_until_its_roster_is_in(school, admin, ended):
+    """The reason is said on the pages, to booked notices, and to who posts by mail."""
+    made = notices.draft(admin, now=clock.now())
+    notices.choose(made, lists=[school.lists["1-1"].id, school.lists["whole"].id], now=clock.now())
+    notices.save(made, subject="x", text="x", now=clock.now())
+    found = audience.resolve(made)
+    assert "名簿" in _ja(notices.gaps(made, found)["targets"])
+    with pytest.raises(notices.Incomplete):
+        notices.confirm(made, by=admin, fingerprint=found.fingerprint, typed=str(found.letters), now=clock.now())
+
+
+def _ja(message: str) -> str:
+    import words
+
+    return words.say("ja", message)
+
+
+def test_what_was_booked_for_a_class_is_held(school, admin):
+    made = notices.draft(admin, now=clock.now())
+    notices.choose(made, lists=[school.lists["1-1"].id], now=clock.now())
+    notices.save(made, subject="x", text="x", now=clock.now())
+    at = clock.now() + timedelta(hours=1)
+    notices.confirm(made, by=admin, fingerprint=audience.resolve(made).fingerprint, at=at, now=clock.now())
+    found = rollover.begin(admin, clock.now())
+    shown = rollover.preview(found)
+    assert [one.id for one in shown.booked] == [made.id]
+    rollover.end(found, admin, clock.now(), fingerprint=shown.fingerprint)
+    delivery.start_due(at + timedelta(seconds=1))
+    kept = Notice.get_by_id(made.id)
+    assert (kept.state, kept.held_why) == ("held", "changed")
+    assert Letter.select().where(Letter.notice == made, Letter.kind == "notice").count() == 0
+
+
+def test_the_years_end_is_taken_back_until_the_first_notice(school, admin):
+    before = everything()
+    found = rollover.begin(admin, clock.now())
+    rollover.end(found, admin, clock.now(), fingerprint=rollover.preview(found).fingerprint)
+    assert everything() != before
+    rollover.undo_end(rollover.current(), admin)
+    assert everything() == before
+    again = rollover.begin(admin, clock.now())
+    rollover.end(again, admin, clock.now(), fingerprint=rollover.preview(again).fingerprint)
+    cast_notices.send([school.lists["whole"]], at=clock.now() + timedelta(seconds=1))
+    with pytest.raises(rollover.TooLate):
+        rollover.undo_end(rollover.current(), admin)
+
+
+def test_old_history_is_readable_under_the_old_classes(school, admin):
+    """T-41: covers are frozen."""
+    sent = cast_notices.send([school.lists["1-1"]], by=admin)
+    found = rollover.begin(admin, clock.now())
+    rollover.end(found, admin, clock.now(), fingerprint=rollover.preview(found).fingerprint)
+    bring(rollover.current())
+    carry_out(admin)
+    assert Child.get(Child.name == "青山 陽菜").grade == "2"
+    covers = Cover.select().join(delivery.Delivery).where(delivery.Delivery.notice == sent.notice)
+    assert {(one.grade, one.class_name) for one in covers if one.child_name} == {("1", "1")}
+    assert board.draw(sent.notice).rooms[0].short == "1-1"
+
+
+# the new roster
+
+
+def carry_out(admin) -> rollover_roster.Look:
+    found = rollover.current()
+    mark = rollover_roster.look(found).fingerprint
+    return rollover_roster.carry_out(found, admin, clock.now(), fingerprint=mark)
+
+
+def test_guardians_follow_their_children_into_the_new_classes(school, admin, ended):
+    shown = bring(ended)
+    assert [len(shown.of(kind)) for kind in ("sure", "doubtful", "new")] == [4, 0, 1]
+    assert not shown.missing and not shown.without_list
+    carry_out(admin)
+    assert names_in(school.lists["2-1"]) == {
+        ("青山 健太", "青山 陽菜", "active"),
+        ("青山 美咲", "青山 陽菜", "active"),
+        ("石川 直樹", "石川 蓮", "active"),
+        ("和田 幸子", "和田 慎", "active"),
+        ("鈴木 大輔", "鈴木 美月", "active"),
+    }
+    assert names_in(school.lists["1-1"]) == {("新井 空さんの保護者", "新井 空", "active")}
+    assert ("新井 空さんの保護者", "新井 空", "active") in names_in(school.lists["whole"])
+    assert rollover.waiting() == []
+    teachers = {row.in_charge.name for row in school.lists["2-1"].memberships if row.in_charge}
+    assert teachers == set()  # 花子 has no role for 2年1組: only who has one can be in charge
+    assert Log.select().where(Log.action == "rollover.roster_in").count() == 1
+
+
+def test_who_had_stopped_the_mail_stays_stopped_in_the_new_class(school, admin):
+    """field.md 3.1: nobody is mailed against a refusal."""
+    Membership.update(state="stopped", stopped_by="reader").where(
+        Membership.person == school.people["石川 直樹"], Membership.list == school.lists["1-1"]
+    ).execute()
+    found = rollover.begin(admin, clock.now())
+    rollover.end(found, admin, clock.now(), fingerprint=rollover.preview(found).fingerprint)
+    bring(rollover.current())
+    carry_out(admin)
+    row = Membership.get(Membership.person == school.people["石川 直樹"], Membership.list == school.lists["2-1"])
+    assert (row.state, row.stopped_by) == ("stopped", "reader")
+
+
+DOUBTFUL = """氏名,フリガナ,学年,組
+青山 春菜,アオヤマ ハルナ,2,1
+佐藤 蓮,サトウ レン,2,1
+和田 慎,ワダ マコト,2,1
+鈴木 美月,スズキ ミツキ,3,1
+"""
+
+
+def test_doubtful_lines_are_decided_by_hand_and_kept(school, admin, ended):
+    """Left idle and taken up again; undecided lines let nothing happen."""
+    Child.update(kana="アオヤマ ハルナ").where(Child.name == "青山 陽菜").execute()
+    Child.update(kana="ワダ シン").where(Child.name == "和田 慎").execute()
+    shown = bring(ended, DOUBTFUL)
+    assert [(line.row.child_name, line.why) for line in shown.of("doubtful")] == [
+        ("青山 春菜", "spelling"),
+        ("佐藤 蓮", "family"),
+        ("和田 慎", "reading"),
+        ("鈴木 美月", "grade"),
+    ]
+    with pytest.raises(rollover_roster.Undecided):
+        carry_out(admin)
+    ids = {child.name: str(child.id) for child in Child.select()}
+    numbers = [str(line.number) for line in shown.lines]
+    first, second, third, fourth = numbers
+    foreign = ids["加藤 悠斗"]  # a graduate is none of the candidates: not taken
+    rollover_roster.decide(ended, {first: ids["青山 陽菜"], second: "new", third: foreign, fourth: "skip"}, [])
+    again = rollover_roster.look(rollover.current())
+    assert [line.decided for line in again.lines] == [ids["青山 陽菜"], "new", "", "skip"]
+    rollover_roster.decide(
+        ended, {first: ids["青山 陽菜"], second: "new", third: ids["和田 慎"], fourth: "skip"}, [int(ids["石川 蓮"])]
+    )
+    carry_out(admin)
+    assert {child for _, child, _ in names_in(school.lists["2-1"])} == {"青山 春菜", "佐藤 蓮", "和田 慎"}
+    assert Child.get_by_id(int(ids["青山 陽菜"])).name == "青山 春菜"
+    gone = {child for _, child, _ in names_in(school.lists["whole"])}
+    assert "石川 蓮" not in gone and "鈴木 美月" in gone
+
+
+def test_twins_and_children_of_one_name_are_not_mixed_up(school, admin, ended):
+    """Two of one name in one grade: doubtful; in two grades the grade tells."""
+    other = Child.create(name="石川 蓮", kana="イシカワ レン", grade="1", class_name="1", household="z")
+    Child.update(kana="イシカワ レン").where(Child.name == "石川 蓮").execute()
+    Membership.create(person=school.people["加藤 誠"], list=school.lists["whole"], child=other)
+    line = next(one for one in bring(ended).lines if one.row.child_name == "石川 蓮")
+    assert (line.kind, line.why, len(line.candidates)) == ("doubtful", "twice", 2)
+    Child.update(grade="4").where(Child.id == other.id).execute()
+    line = next(one for one in rollover_roster.look(ended).lines if one.row.child_name == "石川 蓮")
+    assert (line.kind, line.child.id == other.id) == ("sure", False)
+
+
+def test_two_lines_for_one_child_are_doubtful(school, ended):
+    shown = bring(ended, ROSTER + "石川 蓮,いしかわ れん,2,1,\n")
+    assert [line.why for line in shown.of("doubtful")] == ["shared", "shared"]
+
+
+def test_the_new_roster_is_taken_back_and_brought_in_again(school, admin, ended):
+    before = everything()
+    bring(ended)
+    carry_out(admin)
+    rollover_roster.undo(rollover.current(), admin)
+    assert everything() == before
+    assert {one.name for one in rollover.waiting()} == {"1年1組", "2年1組"}
+    bring(rollover.current())
+    carry_out(admin)
+    cast_notices.send([school.lists["whole"]], at=clock.now() + timedelta(seconds=1))
+    with pytest.raises(rollover.TooLate):
+        rollover_roster.undo(rollover.current(), admin)
+
+
+def test_both_steps_are_taken_back_one_after_the_other(school, admin):
+    before = everything()
+    found = rollover.begin(admin, clock.now())
+    rollover.end(found, admin, clock.now(), fingerprint=rollover.preview(found).fingerprint)
+    bring(rollover.current())
+    carry_out(admin)
+    rollover_roster.undo(rollover.current(), admin)
+    rollover.undo_end(rollover.current(), admin)
+    assert everything() == before
+
+
+def test_a_roster_without_children_says_so(school, ended):
+    with pytest.raises(rollover_roster.NoChildren):
+        bring(ended, "氏名,メールアドレス\n山田,a@example.jp\n")
+
+
+def test_a_class_without_a_list_is_named_and_a_list_added_since_is_known(school, admin, ended):
+    text = ROSTER + "森 海,もり うみ,1,2,\n"
+    assert bring(ended, text).without_list == (("1", "2"),)
+    MailingList.create(name="1年2組", address="1nen2kumi")
+    assert rollover_roster.look(ended).without_list == ()
+
+
+def test_a_list_may_be_opened_without_a_roster(school, admin, ended):
+    assert rollover.open_again(MailingList.get_by_id(school.lists["1-1"].id), admin)
+    assert not rollover.open_again(MailingList.get_by_id(school.lists["1-1"].id), admin)
+    assert {one.name for one in rollover.waiting()} == {"2年1組"}
