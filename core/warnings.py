@@ -1,38 +1,29 @@
-"""What an organizer should look at again before sending: each a sentence, none of them forbids anything.
+"""What an organizer should look at again before sending: each a sentence, none of them forbids anything (law 7).
 
-D-28 and D-29 (footer and postal address), field 4.3 no. 8 (night), 4.4 no. 16 (day words), X-04.
+D-28 and D-29 (footer and postal address), field 4.3 no. 8 (night), 4.4 no. 16 and 17, 5.3 no. 2 and 3, X-04, X-06.
 """
 
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import datetime, time, timedelta
 
 import clock
 import words
+from core import attachments, comparing
+from core import warnings_text as of_text
 from core.audience import Audience
 from core.organization import Settings, settings
+from core.warnings_text import Warning
 from models import Notice
 from words import N_
+
+__all__ = ["FOOTER_OFF", "Warning", "of"]
 
 FOOTER_OFF = N_(
     "The way to stop the mail and the school's address are required by law (特定電子メール法) in mail that advertises."
     " We do not recommend leaving them out."
 )
 NIGHT = (22, 6)
-_DATE = re.compile(r"(?<!\d)(\d{1,2})(?:月(\d{1,2})日|/(\d{1,2}))[（(]([月火水木金土日])[）)]")
-_DAYS = {"今日": 0, "本日": 0, "きょう": 0, "明日": 1, "あした": 1, "あす": 1, "明後日": 2, "あさって": 2}
-_DAY_WORD = re.compile(r"今日|本日|きょう|明日|あした|明後日|あさって|(?<![ぁ-ん])あす(?=[、はのにも\s])")
-_WEEK = "月火水木金土日"
-
-
-@dataclass(frozen=True, slots=True)
-class Warning:
-    """A sentence with its values; `kind` names it for pages that offer a way out (`night`: book for the morning)."""
-
-    kind: str
-    message: str
-    values: dict[str, object] = field(default_factory=dict)
+MORNING = time(7)
 
 
 def of(
@@ -42,10 +33,19 @@ def of(
     force, begins = settings(), at or now
     wording = notice.wording
     text = f"{wording.subject}\n{wording.text}"
+    day = clock.local(begins).date()
+    files = [one.name for one in attachments.of(notice)]
     return [
         *_of_the_night(begins, now, at),
-        *_of_day_words(text, begins, at, language),
-        *_of_weekdays(text, clock.local(begins).date(), language),
+        *of_text.of_other_classes(text, audience),
+        *of_text.of_files(wording.text, len(files)),
+        *of_text.of_file_names(files),
+        *of_text.of_day_words(text, begins, at, language),
+        *of_text.of_the_subject(wording.subject, begins, language),
+        *of_text.of_weekdays(text, day, language),
+        *of_text.of_past_dates(text, day, language),
+        *comparing.of_size(notice, audience),
+        *comparing.of_the_same_again(notice, audience, now, language),
         *_of_the_footer(notice, force),
     ]
 
@@ -58,42 +58,14 @@ def _of_the_night(begins: datetime, now: datetime, at: datetime | None) -> Itera
             if at
             else N_("It is %(time)s now. The sound of the phone may wake somebody.")
         )
-        yield Warning("night", sentence, {"time": words.time_of_day(begins)})
+        yield Warning("night", sentence, {"time": words.time_of_day(begins)}, at=_next_morning(begins))
 
 
-def _of_day_words(text: str, begins: datetime, at: datetime | None, language: str) -> Iterator[Warning]:
-    """Say which day "tomorrow" will be for the reader of a letter that goes out on another day."""
-    if at is None or clock.local(at).date() == clock.today():
-        return
-    sentence = N_("The text says “%(word)s” but goes out on %(day)s; readers will take it as %(read)s.")
-    for word in dict.fromkeys(_DAY_WORD.findall(text)):
-        read_as = clock.local(begins).date() + timedelta(days=_DAYS[word])
-        values = {"word": word, "day": words.day(language, begins), "read": words.day(language, read_as)}
-        yield Warning("day", sentence, values)
-
-
-def _of_weekdays(text: str, today: date, language: str) -> Iterator[Warning]:
-    """Say which date stands beside the wrong day of the week."""
-    for month, day, other_day, weekday in dict.fromkeys(_DATE.findall(text)):
-        named = _nearest(int(month), int(day or other_day), today)
-        if named and _WEEK[named.weekday()] != weekday:
-            written = f"{month}月{day}日({weekday})" if day else f"{month}/{other_day}({weekday})"
-            yield Warning(
-                "weekday",
-                N_("“%(written)s”: that day is %(day)s."),
-                {"written": written, "day": words.day(language, named)},
-            )
-
-
-def _nearest(month: int, day: int, today: date) -> date | None:
-    """Return the date nearest to today with this month and day."""
-    found = []
-    for year in (today.year - 1, today.year, today.year + 1):
-        try:
-            found.append(date(year, month, day))
-        except ValueError:
-            continue
-    return min(found, key=lambda one: abs(one - today), default=None)
+def _next_morning(begins: datetime) -> datetime:
+    """Return the first seven o'clock after a moment of the night."""
+    local = clock.local(begins)
+    day = local.date() + timedelta(days=local.time() >= MORNING)
+    return clock.from_local(datetime.combine(day, MORNING))
 
 
 def _of_the_footer(notice: Notice, force: Settings) -> Iterator[Warning]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from typing import Any
 
-from flask import Response, redirect, request, url_for
+from flask import Response, redirect, render_template, request, url_for
 from flask_login import current_user
 
 import clock
@@ -16,7 +16,19 @@ from blueprints.notices.compose import NAMES_FIRST, NAMES_LAST, worth_saying
 from blueprints.notices.drafts import is_stale, mark_of, own_draft, told_sent
 from blueprints.notices.forms import CheckForm
 from core import audience as audiences
-from core import choosing, letters, notices, own_copy, pacing, questions, sender_names, warnings
+from core import (
+    choosing,
+    comparing,
+    letters,
+    limits,
+    link_check,
+    notices,
+    own_copy,
+    pacing,
+    questions,
+    sender_names,
+    warnings,
+)
 from core.audience import Audience
 from core.organization import Settings, settings
 from core.rights import target_lists
@@ -52,6 +64,8 @@ def check(number: int) -> Any:
     wanted = request.args.get("part", "")
     if wanted == "files" and (same := web.unchanged(len(files.looked_at(notice)))):
         return same
+    if wanted == "links":
+        return render_template("notices/_links.html", notice=notice, silent=_silent(notice))
     part = {
         "letter": "notices/_letter.html",
         "send": "notices/_send_again.html",
@@ -166,7 +180,8 @@ def _everything(notice: Notice, audience: Audience, when: When, form: CheckForm 
         "left_out": left_out,
         "reasons": audiences.REASONS,
         "units": questions.UNITS,
-        "previous": _previous(notice, audience),
+        "previous": comparing.with_the_last(notice, audience),
+        "linked": link_check.named_in(notice),
         "warnings": warnings.of(notice, audience, now, when.at, web.language()),
         "form": form or CheckForm(formdata=None),
         "mark": mark_of(notice),
@@ -177,17 +192,6 @@ def _everything(notice: Notice, audience: Audience, when: When, form: CheckForm 
         **_pace(notice, audience, when, force, now),
         **_as_one_reader(notice, audience, force, now),
     }
-
-
-def _previous(notice: Notice, audience: Audience) -> dict[str, Any] | None:
-    """Compare with the last notice to the same list, if this one goes to a single list."""
-    if len(audience.lists) != 1:
-        return None
-    last = notices.latest_to_same_list(notice)
-    if last is None:
-        return None
-    count = notices.reached(last)
-    return {"at": last.started_at, "count": count, "more": audience.letters - count}
 
 
 def _pace(notice: Notice, audience: Audience, when: When, force: Settings, now: datetime) -> dict[str, Any]:
@@ -209,6 +213,17 @@ def _as_one_reader(notice: Notice, audience: Audience, force: Settings, now: dat
         "previous_place": (place - 1) % len(audience.receiving),
         "next_place": (place + 1) % len(audience.receiving),
     }
+
+
+LINK_CHECKS = 30
+"""How often one organizer's pages may ask other machines within ten minutes."""
+
+
+def _silent(notice: Notice) -> list[str]:
+    """Return the addresses that do not answer; nothing while somebody asks too often."""
+    if limits.hit(f"links:{current_user.id}", clock.now(), 600) > LINK_CHECKS:
+        return []
+    return link_check.silent(link_check.named_in(notice))
 
 
 def suggestions(now: datetime) -> list[datetime]:

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 import clock
+from blueprints.notices import check
 from core import notices
 from models import Letter, Membership, Notice, Person, User
 
@@ -260,3 +261,28 @@ def test_a_test_without_an_address_says_what_to_do(hanako, draft):
     hanako.post(f"/notices/{draft.id}/test")
     assert "テスト送信ができません" in page(hanako, f"/notices/{draft.id}/check")
     assert not Letter.select().exists()
+
+
+# ── links ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_links_are_asked_beside_the_page_and_never_keep_it_waiting(hanako, school, monkeypatch):
+    """Our own addresses are left out; who reloads for ever is not served for ever."""
+    made = draft_of(school, "花子", CLASS, text="くわしくは https://school.example/x 、回答は http://kairan.test/r/a")
+    asked = []
+    monkeypatch.setattr(check.link_check, "silent", lambda urls: asked.append(list(urls)) or list(urls))
+    assert "part=links" in page(hanako, f"/notices/{made.id}/check") and asked == []
+    part = f"/notices/{made.id}/check?part=links"
+    assert "このURLは開けませんでした：https://school.example/x" in page(hanako, part)
+    assert asked == [["https://school.example/x"]]
+    monkeypatch.setattr(check, "LINK_CHECKS", 1)
+    assert "開けませんでした" not in page(hanako, part) and len(asked) == 1
+
+
+def test_warnings_never_keep_a_notice_back(hanako, school):
+    """Law 7: a protection may slow a notice, never stop it."""
+    made = draft_of(school, "花子", CLASS, text="2年1組の名簿を添付します。10月1日(月)は明日です。", urgent=True)
+    address = f"/notices/{made.id}/check"
+    text = page(hanako, address)
+    assert "本文に「2年1組」とあります" in text and "ファイルが付いていません" in text
+    assert hanako.post(address, data={**hidden(text), "at": ""}).status_code == 303

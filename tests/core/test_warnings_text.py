@@ -1,0 +1,148 @@
+"""What the words themselves give away before sending (field 4.4 no. 16 and 17, 5.3 no. 2 to 4; N-05, X-04, X-06)."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import time_machine
+
+import clock
+from core import attachments, audience, comparing, notices, warnings
+from tests import cast_notices, files
+
+NOON = datetime(2026, 10, 13, 3, 0, tzinfo=UTC)  # Tuesday 12:00 in Tokyo
+
+
+@pytest.fixture(autouse=True)
+def noon():
+    with time_machine.travel(NOON, tick=False):
+        yield
+
+
+def draft(school, text="遠足です。", subject="お知らせ", lists=("1-1",), by="花子"):
+    made = notices.draft(school.users[by], now=NOON)
+    notices.choose(made, lists=[school.lists[key].id for key in lists], now=NOON)
+    notices.save(made, subject=subject, text=text, now=NOON)
+    return made
+
+
+def kinds(made, at=None):
+    return [one.kind for one in warnings.of(made, audience.resolve(made), NOON, at)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "しおりを添付します。10月14日(水)です。",
+        "PDFをご覧ください。雨の日は中止です。",
+        "See the attachment of 14 Oct.",
+    ],
+)
+def test_a_file_that_is_named_and_missing_is_pointed_out(school, text):
+    made = draft(school, text)
+    assert kinds(made) == ["no_file"]
+    attachments.add(made, "a.pdf", files.PDF, None, NOON)
+    assert kinds(made) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "warned"),
+    [
+        ("保護者の皆様\n\nいつもお世話になっております。\n添付をご覧ください。よろしくお願いいたします。", True),
+        ("詳細は添付ファイルのとおりです。", True),
+        ("10月14日(水)の遠足のしおりを添付します。", False),
+        ("添付のとおり、雨の日は遠足を中止して、通常どおりの授業を行いますのでお弁当をお持ちください。", False),
+        ("しおりを添付します。\n持ち物は水筒とお弁当、雨具と敷物とごみ袋、帽子とタオルです。", False),
+    ],
+)
+def test_words_that_leave_everything_to_the_file_are_pointed_out(school, text, warned):
+    """field 4.4 no. 17."""
+    made = draft(school, text)
+    attachments.add(made, "a.pdf", files.PDF, None, NOON)
+    assert ("only_file" in kinds(made)) is warned
+
+
+@pytest.mark.parametrize(
+    ("name", "warned"), [("1年1組名簿.pdf", True), ("緊急連絡網.pdf", True), ("しおり.pdf", False)]
+)
+def test_a_file_named_like_a_roster_is_pointed_out(school, name, warned):
+    """field 5.3 no. 2: 84 children's names went out although a manager had approved."""
+    made = draft(school, "10月14日(水)のしおりを添付します。")
+    attachments.add(made, name, files.PDF, None, NOON)
+    assert ("private_file" in kinds(made)) is warned
+
+
+@pytest.mark.parametrize(
+    ("lists", "text", "warned"),
+    [
+        (("1-1",), "２年１組の皆様へ", True),
+        (("1-1",), "3年2組の懇談会", True),
+        (("1-1",), "1年1組の懇談会", False),
+        (("1-1",), "１年 １組の懇談会", False),
+        (("1-1", "2-1"), "1年1組と2年1組", False),
+        (("whole",), "2年1組は休みです", False),
+        (("1-1",), "21年11組ではない", True),
+    ],
+)
+def test_another_class_in_the_words_is_pointed_out(school, lists, text, warned):
+    """field 5.3 no. 2: a notice goes to the wrong class."""
+    assert ("class" in kinds(draft(school, text, lists=lists, by="守"))) is warned
+
+
+@pytest.mark.parametrize(
+    ("text", "days"),
+    [("10月12日(月)に集まります", "10月12日(月)"), ("9月30日と10/1(木)", "9月30日(水), 10月1日(木)"),
+     ("10月13日(火)です", ""), ("来年の1月8日(金)", ""), ("3/4の方が", ""), ("13月40日", "")],
+)  # fmt: skip
+def test_days_that_have_passed_are_named(school, text, days):
+    found = [
+        one
+        for one in warnings.of(draft(school, text), audience.resolve(draft(school, text)), NOON)
+        if one.kind == "past"
+    ]
+    assert (found[0].values["days"].replace("、", ", ") if found else "") == days
+
+
+def test_a_day_word_in_the_subject_is_pointed_out_even_today(school):
+    """field 4.3: 「本日」 in a subject → 「10/14(火)」."""
+    made = draft(school, subject="明日は休校です")
+    (one,) = warnings.of(made, audience.resolve(made), NOON)
+    assert (one.kind, one.values["day"]) == ("subject_day", "10月14日(水)")
+
+
+@pytest.mark.parametrize(("hour", "morning"), [(23, "10月15日(木) 7:00"), (2, "10月14日(水) 7:00")])
+def test_the_night_offers_the_next_morning(school, hour, morning):
+    """N-11, field 4.3 no. 8."""
+    at = datetime(2026, 10, 14, hour, tzinfo=clock.ZONE)
+    made = draft(school)
+    (one,) = warnings.of(made, audience.resolve(made), NOON, at)
+    assert one.kind == "night" and warnings.words.when("ja", one.at) == morning
+
+
+# ── beside the others ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_who_is_new_and_who_is_gone_since_the_last_one(school):
+    """X-04, X-06."""
+    sent = cast_notices.send([school.lists["1-1"]], by=school.users["花子"], at=NOON - timedelta(days=1))
+    gone, new = sent.deliveries["青山 健太"], sent.deliveries["石川 直樹"]
+    made = draft(school)
+    notices.choose(made, lists=[school.lists["1-1"].id], without_persons=[gone.person_id], now=NOON)
+    new.delete_instance()
+    found = comparing.with_the_last(made, audience.resolve(made))
+    assert (found.new, found.gone, found.count, found.more) == (("石川 直樹",), ("青山 健太",), 3, 0)
+
+
+def test_the_same_words_twice_are_pointed_out(school):
+    """field 5.3 no. 3."""
+    cast_notices.send([school.lists["1-1"]], subject="お知らせ", text="遠足です。", at=NOON - timedelta(days=2))
+    assert kinds(draft(school)) == ["again"]
+    assert kinds(draft(school, "ちがう文面です。")) == []
+
+
+def test_an_unusual_size_is_pointed_out(school, monkeypatch):
+    """X-06, field 5.3 no. 2: to 228 addresses instead of one family."""
+    monkeypatch.setattr(comparing, "UNUSUAL", 5)
+    cast_notices.send([school.lists["1-1"]], by=school.users["守"], at=NOON - timedelta(days=9), text="前の文")
+    assert kinds(draft(school, lists=("1-1",), by="守")) == []
+    monkeypatch.setattr(comparing, "_most_until_now", lambda notice: 3)
+    assert kinds(draft(school, lists=("whole",), by="守")) == ["size"]
