@@ -356,6 +356,32 @@ class Applicant(Table):
         )
 
 
+class Group(Table):
+    """Some of the members of a list: whom a condition fits, looked up anew each time, or fixed ones (GroupMember).
+
+    `condition`: blocks of rules, any block with all its rules (`core.conditions`); empty: the members are fixed.
+    """
+
+    list = ForeignKeyField(MailingList, backref="groups", on_delete="CASCADE")
+    name = CharField()
+    condition = Json(default=list)
+    created_at = Moment(default=clock.now)
+    closed_at = Moment(null=True)
+
+    class Meta:
+        table_name = "member_group"  # "group" is a word of SQL
+
+
+class GroupMember(Table):
+    """A place in a list that stands in a group with fixed members."""
+
+    group = ForeignKeyField(Group, backref="members", on_delete="CASCADE")
+    membership = ForeignKeyField(Membership, on_delete="CASCADE")
+
+    class Meta:
+        indexes = ((("group", "membership"), True),)
+
+
 class Sender(Table):
     """An address that may post to a list by mail; several for one person."""
 
@@ -457,7 +483,7 @@ class Wording(Table):
 
 
 class Target(Table):
-    """A list or person that a notice is sent to, or is kept from (`include` false); exclusion wins (D-13)."""
+    """A list, group or person that a notice is sent to, or is kept from (`include` false); exclusion wins (D-13)."""
 
     notice = ForeignKeyField(Notice, backref="targets", on_delete="CASCADE")
     include = BooleanField(default=True)
@@ -837,7 +863,7 @@ class Bucket(Table):
 
 TABLES: tuple[type[Table], ...] = (
     Organization, User, Session, Role, Log,
-    MailingList, Person, Child, Membership, Terms, Applicant, Sender,
+    MailingList, Person, Child, Membership, Group, GroupMember, Terms, Applicant, Sender,
     Notice, Wording, Target, Attachment, Reminder, Question, Choice,
     Delivery, Cover, Letter, Answer, Bounce, Visit, Opened,
     Step, Job, Rollover, Incoming, Collection, Bucket,

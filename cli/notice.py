@@ -12,11 +12,12 @@ import tasks
 import web
 import words
 from cli import common
+from cli.group import the_group
 from core import accounts, attachments, notices, pacing, progress, questions, warnings
 from core.audience import REASONS, Audience, resolve
 from core.organization import settings
 from core.rights import rights_of
-from models import MailingList, Notice, User
+from models import Group, MailingList, Notice, User
 
 
 @click.group()
@@ -25,7 +26,9 @@ def notice() -> None:
 
 
 @notice.command()
-@click.option("--list", "lists", multiple=True, required=True, metavar="LIST", help="to this list; may be repeated")
+@click.option("--list", "lists", multiple=True, metavar="LIST", help="to this list; may be repeated")
+@click.option("--group", "named", multiple=True, metavar="GROUP", help="to this group (number, LIST/NAME); repeatable")
+@click.option("--not-group", "left_out", multiple=True, metavar="GROUP", help="to nobody of this group; repeatable")
 @click.option("--subject", required=True)
 @click.option("--body-file", required=True, type=click.File("rb"), help="the text, UTF-8; - for stdin")
 @click.option("--read-confirmation", is_flag=True, help="ask the readers to press 「見ました」")
@@ -43,6 +46,8 @@ def notice() -> None:
 @common.in_the_house
 def send(
     lists,
+    named,
+    left_out,
     subject,
     body_file,
     read_confirmation,
@@ -58,11 +63,14 @@ def send(
     fields_may_be_empty,
     by,
 ) -> None:
-    """Send a notice to one or several lists; print its number."""
+    """Send a notice to lists and groups; print its number."""
     now = clock.now()
     user = _user(by)
     chosen = [common.the_list(one) for one in lists]
-    _may_send(user, chosen)
+    to, without = [the_group(one) for one in named], [the_group(one) for one in left_out]
+    if not chosen and not to:
+        _wrong("To whom? Give at least one --list or --group.")
+    _may_send(user, [*chosen, *(one.list for one in to + without)])
     moment, text = _moment("--at", at), _text(body_file)
     asks = _asks(question, choices, deadline, unit, questions_file)
     made = notices.draft(user, now=now, urgent=urgent, route="terminal")
@@ -70,7 +78,7 @@ def send(
         made, now=now, subject=subject, text=text, read_confirmation=read_confirmation, questions=asks,
         skip_missing=not fields_may_be_empty,
     )  # fmt: skip
-    notices.choose(made, now=now, lists=[one.id for one in chosen])
+    _choose(made, user, now, chosen, to, without)
     _attach(made, attached, user, now)
     audience = resolve(made, moment)
     _say_who(made, audience, moment, now)
@@ -86,6 +94,17 @@ def send(
         common.fail(refusal.message % refusal.values if refusal.values else refusal.message)
     tasks.ring(made.begin_at)
     click.echo(made.id)
+
+
+def _choose(
+    made: Notice, user: User, now: datetime, lists: list[MailingList], to: list[Group], without: list[Group]
+) -> None:
+    numbers = [[one.id for one in part] for part in (lists, to, without)]
+    try:
+        notices.choose(made, now=now, lists=numbers[0], groups=numbers[1], without_groups=numbers[2])
+    except notices.TooManyGroups as refused:
+        notices.throw_away(made, user)
+        common.fail(refused.message % refused.values)
 
 
 def _user(name: str) -> User:
@@ -165,7 +184,7 @@ def _attach(made: Notice, attached: tuple[BinaryIO, ...], user: User, now: datet
 def _say_who(made: Notice, audience: Audience, at: datetime | None, now: datetime) -> None:
     """Print what the check page would show: counts, who is left out and why, warnings."""
     force = settings()
-    common.note(f"{audience.letters} letters to {', '.join(one.name for one in audience.lists)}")
+    common.note(f"{audience.letters} letters to {', '.join(audience.titles)}")
     for reason, sentence in REASONS.items():
         count = sum(one.reason == reason for one in audience.left_out)
         if count:

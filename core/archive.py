@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from peewee import JOIN, ModelSelect, fn
 
 from core import sight, tally
-from core.rights import Rights
-from models import Cover, Delivery, Letter, Log, MailingList, Notice, Target, User, Wording
+from core.rights import Rights, aimed_at
+from models import Cover, Delivery, Group, Letter, Log, MailingList, Notice, Target, User, Wording
 
 WAITING = ("held", "scheduled")
 GONE_OUT = ("sending", "paused", "sent", "stopped", "withdrawn", "standing")
@@ -35,12 +35,12 @@ def visible(rights: Rights) -> ModelSelect:
         others = MailingList.select(MailingList.id).where(
             MailingList.practice_of.is_null(False), MailingList.practice_of != rights.user_id
         )
-        hidden = _aimed_at(others)
+        hidden = aimed_at(others)
         return Notice.select().where(own | Notice.id.not_in(hidden))
-    found = own | Notice.id.in_(_aimed_at(lists))
+    found = own | Notice.id.in_(aimed_at(lists))
     if rights.lists("view").where(MailingList.practice_of.is_null()).exists():
         whole = MailingList.select(MailingList.id).where(MailingList.whole == True)  # noqa: E712
-        found |= Notice.started_at.is_null(False) & Notice.id.in_(_aimed_at(whole))
+        found |= Notice.started_at.is_null(False) & Notice.id.in_(aimed_at(whole))
     return Notice.select().where(found)
 
 
@@ -49,8 +49,8 @@ def drafts(rights: Rights) -> ModelSelect:
     found = visible(rights).where(Notice.state == "draft")
     if not rights.is_admin:
         mine = rights.lists("send").select(MailingList.id).order_by()
-        others = _aimed_at(MailingList.select(MailingList.id).where(MailingList.id.not_in(mine)))
-        shared = Notice.id.in_(_aimed_at(mine)) & Notice.id.not_in(others)
+        others = aimed_at(MailingList.select(MailingList.id).where(MailingList.id.not_in(mine)))
+        shared = Notice.id.in_(aimed_at(mine)) & Notice.id.not_in(others)
         found = found.where((Notice.by == rights.user_id) | shared)
     return found.order_by(Notice.updated_at.desc(), Notice.id.desc())
 
@@ -86,7 +86,7 @@ def search(rights: Rights, text: str = "", list_id: int | None = None) -> ModelS
         found = Wording.select(Wording.notice).where(Wording.subject.contains(text) | Wording.text.contains(text))
         query = query.where(Notice.id.in_(found))
     if list_id:
-        query = query.where(Notice.id.in_(_aimed_at([list_id])))
+        query = query.where(Notice.id.in_(aimed_at([list_id])))
     return query
 
 
@@ -151,10 +151,6 @@ def children_of(deliveries: Iterable[int], lists: Collection[int] | None = None)
     return {delivery: "、".join(children) for delivery, children in names.items()}
 
 
-def _aimed_at(lists: Iterable[int] | ModelSelect) -> ModelSelect:
-    return Target.select(Target.notice).where(Target.kind == "list", Target.include == True, Target.number.in_(lists))
-
-
 def _retrying(numbers: list[int]) -> dict[int, int]:
     """Return how many letters wait for another try, of notices of which nothing else is open any more."""
     if not numbers:
@@ -178,14 +174,18 @@ def _subjects(numbers: list[int]) -> dict[int, str]:
 
 
 def _list_names(numbers: list[int]) -> dict[int, list[str]]:
+    """Return the names of the lists and groups of each notice."""
     query = (
-        Target.select(Target.notice, MailingList.name)
-        .join(MailingList, on=(Target.number == MailingList.id))
-        .where(Target.notice.in_(numbers), Target.kind == "list", Target.include == True)
+        Target.select(Target.notice, fn.COALESCE(MailingList.name, Group.name))
+        .join(MailingList, JOIN.LEFT_OUTER, on=(Target.kind == "list") & (Target.number == MailingList.id))
+        .switch(Target)
+        .join(Group, JOIN.LEFT_OUTER, on=(Target.kind == "group") & (Target.number == Group.id))
+        .where(Target.notice.in_(numbers), Target.kind.in_(("list", "group")), Target.include == True)
         .order_by(Target.id)
         .tuples()
     )
     names: dict[int, list[str]] = {}
     for notice, name in query:
-        names.setdefault(notice, []).append(name)
+        if name:
+            names.setdefault(notice, []).append(name)
     return names

@@ -12,10 +12,11 @@ from datetime import datetime
 from peewee import JOIN, ModelSelect
 
 import clock
-from core import fields, in_charge, rooms
+from core import fields, in_charge, rooms, targets
 from core.by_child import differs_by_child
 from core.organization import settings
-from models import Child, MailingList, Membership, Notice, Person, Target, User
+from core.targets import Chosen
+from models import Child, Group, MailingList, Membership, Notice, Person, User
 from words import N_, Sentence
 
 REASONS: dict[str, str] = {
@@ -83,6 +84,12 @@ class Audience:
     lists: tuple[MailingList, ...]
     whole: bool
     fingerprint: str = field(default="")
+    groups: tuple[Group, ...] = ()
+
+    @property
+    def titles(self) -> list[str]:
+        """Return the names of the lists and groups chosen, for a heading; none for single persons alone."""
+        return [one.name for one in (*self.lists, *self.groups)]
 
     @property
     def letters(self) -> int:
@@ -120,26 +127,23 @@ def resolve(notice: Notice, at: datetime | None = None) -> Audience:
 
     A handful of queries, whatever the number of people.
     """
-    targets = list(Target.select().where(Target.notice == notice).order_by(Target.id))
-    lists = _lists(targets)
-    order = {one.id: place for place, one in enumerate(lists)}
+    chosen = targets.of(notice)
     names = fields.written(notice)
-    people = _gather(targets, order, bool(names))
-    excluded = {one.number for one in targets if one.kind == "person" and not one.include}
-    excluded |= _members_of(one.number for one in targets if one.kind == "list" and not one.include)
+    people = _gather(chosen, bool(names))
     gathered: Iterable[_Gathered] = people.values()
     if differs_by_child(notice):
-        gathered = (part for one in people.values() for part in _by_child(one, order))
+        gathered = (part for one in people.values() for part in _by_child(one, chosen))
     charges = in_charge.charges(notice)
     read = _reader_of_fields(notice, names, people.values(), at or clock.now()) if names else None
-    found = [_recipient(one, order, excluded, charges, read) for one in gathered]
+    found = [_recipient(one, chosen, charges, read) for one in gathered]
     found.sort(key=lambda one: (one.kana or one.name, *one.key))
     receiving = _with_siblings([one for one in found if not one.reason])
     return Audience(
         receiving=receiving,
         left_out=tuple(one for one in found if one.reason),
-        lists=tuple(lists),
-        whole=any(one.whole for one in lists),
+        lists=chosen.lists,
+        groups=chosen.groups,
+        whole=any(one.whole for one in chosen.lists),
         fingerprint=fingerprint_of(receiving),
     )
 
@@ -152,13 +156,6 @@ def fingerprint_of(receiving: Iterable[Recipient]) -> str:
     return mark.hexdigest()[:24]
 
 
-def _lists(targets: list[Target]) -> list[MailingList]:
-    numbers = [one.number for one in targets if one.kind == "list" and one.include]
-    open_ones = MailingList.select().where(MailingList.id.in_(numbers), MailingList.closed_at.is_null())
-    found = {one.id: one for one in open_ones}
-    return [found[number] for number in numbers if number in found]
-
-
 _ASKED = (
     Membership.id, Membership.person, Membership.list, Membership.child, Membership.state,
     Person.id, Person.name, Person.kana, Person.address, Person.address_state, Person.language, Person.household,
@@ -169,16 +166,14 @@ _FOR_FIELDS = (
 )  # fmt: skip
 
 
-def _gather(targets: list[Target], order: dict[int, int], with_fields: bool) -> dict[int, _Gathered]:
-    """Collect everybody named by a list or alone, with the memberships that count for this notice."""
-    alone = {one.number for one in targets if one.kind == "person" and one.include}
+def _gather(chosen: Chosen, with_fields: bool) -> dict[int, _Gathered]:
+    """Collect everybody named by a list, by a group or alone, with the memberships that count for this notice."""
     people: dict[int, _Gathered] = {}
     closed = MailingList.select(MailingList.id).where(MailingList.closed_at.is_null(False))
-    wanted = Membership.list.in_(list(order)) | Membership.person.in_(alone)
-    rows = _places(with_fields).where(wanted, Membership.list.not_in(closed), Membership.state != "left")
+    rows = _places(with_fields).where(chosen.wanted, Membership.list.not_in(closed), Membership.state != "left")
     for row in rows.order_by(Membership.id):
         people.setdefault(row.person_id, _Gathered(row.person)).memberships.append(row)
-    for person in Person.select().where(Person.id.in_(alone)):
+    for person in Person.select().where(Person.id.in_(chosen.alone)):
         people.setdefault(person.id, _Gathered(person)).alone = True
     return people
 
@@ -192,17 +187,9 @@ def _places(with_fields: bool) -> ModelSelect:
     return rows
 
 
-def _members_of(lists: Iterable[int]) -> set[int]:
-    numbers = list(lists)
-    if not numbers:
-        return set()
-    rows = Membership.select(Membership.person).where(Membership.list.in_(numbers), Membership.state != "left")
-    return {row.person_id for row in rows}
-
-
-def _by_child(one: _Gathered, order: dict[int, int]) -> Iterator[_Gathered]:
+def _by_child(one: _Gathered, chosen: Chosen) -> Iterator[_Gathered]:
     """Cut a person into one for each child of the lists chosen; places without a child go with the first child."""
-    named = [row for row in one.memberships if row.list_id in order]
+    named = [row for row in one.memberships if chosen.names(row)]
     counts = named if _active(named) or not one.alone else one.memberships
     children = {row.child_id: row.child for row in counts if row.child_id}
     if not children:
@@ -242,18 +229,16 @@ def _list_names(people: Collection[_Gathered]) -> dict[int, str]:
     return dict(MailingList.select(MailingList.id, MailingList.name).where(MailingList.id.in_(numbers)).tuples())
 
 
-def _recipient(
-    one: _Gathered, order: dict[int, int], excluded: set[int], charges: in_charge.Charges, read: _Read | None
-) -> Recipient:
+def _recipient(one: _Gathered, chosen: Chosen, charges: in_charge.Charges, read: _Read | None) -> Recipient:
     person = one.person
-    named = [row for row in one.memberships if row.list_id in order]
+    order, named = chosen.order, [row for row in one.memberships if chosen.names(row)]
     active = _active(named) or (_active(one.memberships) if one.alone else [])
     active.sort(key=lambda row: (order.get(row.list_id, len(order)), row.id))
     covers = active or named or one.memberships
     children = {row.child_id: row.child for row in covers if row.child_id}
     user, signed = in_charge.of(charges, person.id, children or (None,), order)
     values, missing = read(one, tuple(covers), signed) if read else ({}, ())
-    reason = _reason(one, active, excluded)
+    reason = _reason(one, active, chosen.excluded)
     return Recipient(
         person_id=person.id,
         child_id=one.child.id if one.child else None,
@@ -284,7 +269,7 @@ def _active(memberships: list[Membership]) -> list[Membership]:
     return [row for row in memberships if row.state == "active"]
 
 
-def _reason(one: _Gathered, active: list[Membership], excluded: set[int]) -> str:
+def _reason(one: _Gathered, active: list[Membership], excluded: frozenset[int]) -> str:
     """Say why somebody gets no letter; the first that is true, what the organizer decided before all."""
     person = one.person
     if person.id in excluded:

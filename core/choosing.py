@@ -7,7 +7,7 @@ from datetime import datetime
 from peewee import JOIN, Expression, Field, Function, ModelSelect, fn
 
 from core.rights import Rights
-from models import Child, MailingList, Membership, Notice, Person, Target
+from models import Child, Group, MailingList, Membership, Notice, Person, Target
 
 _KATAKANA = {code: code + 0x60 for code in range(0x3041, 0x3097)}
 
@@ -46,11 +46,14 @@ def people(rights: Rights, text: str = "", *, numbers: Iterable[int] | None = No
     return found
 
 
-def allowed(rights: Rights, lists: Iterable[int], persons: Iterable[int]) -> bool:
-    """Say whether every list and person chosen is the user's to send to: a forged form must not pass (T-33)."""
-    wanted = set(persons)
+def allowed(rights: Rights, lists: Iterable[int], persons: Iterable[int], groups: Iterable[int] = ()) -> bool:
+    """Say whether every list, person and group chosen is the user's to send to: a forged form must not pass (T-33)."""
+    wanted, named = set(persons), set(groups)
     mine = {one.id for one in rights.lists("send")}
     if not set(lists) <= mine:
+        return False
+    theirs = Group.select().where(Group.id.in_(named), Group.list.in_(mine))
+    if named and theirs.count() < len(named):
         return False
     known = {one.id for one in _reachable(rights).where(Person.id.in_(wanted))} if wanted else set()
     return wanted <= known
@@ -63,6 +66,7 @@ def still_allowed(rights: Rights, notice: Notice) -> bool:
         rights,
         [row.number for row in rows if row.kind == "list"],
         [row.number for row in rows if row.kind == "person"],
+        [row.number for row in rows if row.kind == "group"],
     )
 
 
@@ -78,6 +82,8 @@ def changed_since(notice: Notice, moment: datetime) -> list[Person]:
     """Return whose coming, leaving, stopping or new address changed the audience since a moment, by kana."""
     numbers = chosen(notice)
     lists, alone = numbers.get(("list", True), set()), numbers.get(("person", True), set())
+    of_groups = Group.select(Group.list).where(Group.id.in_(numbers.get(("group", True), set())))
+    lists |= {one.list_id for one in of_groups}
     moved = Membership.select(Membership.person).where(
         Membership.list.in_(lists) | Membership.person.in_(alone),
         (Membership.joined_at >= moment) | (Membership.stopped_at >= moment) | (Membership.left_at >= moment),

@@ -10,7 +10,8 @@ from random import Random
 
 import clock
 import config
-from core import accounts, demo_families, history, in_charge, organization, roles, roster
+from core import accounts, conditions, demo_families, groups, history, in_charge, organization, roles, roster
+from core.conditions import Rule
 from core.demo_dates import moved
 from core.demo_past import Past, live
 from core.lists import add, add_sender
@@ -63,6 +64,7 @@ def fill(now: datetime, families: int = FAMILIES) -> list[tuple[str, str]]:
         )
         lists = _lists(began)
         _members(lists, families, began, clock.local(now).date())
+        _groups(lists["全校"], began)
         users, passwords = _users(lists, began)
         _class_teacher(lists["6年1組"], users["長谷川 小百合"])
         for list_name, user in (("全校", users["小川 守"]), ("かえで原FC", users["森 雄一"])):
@@ -94,6 +96,17 @@ def _lists(now: datetime) -> dict[str, MailingList]:
     for name, (local, _) in _GROUPS.items():
         made[name] = add(None, name, local, purpose=_PURPOSE, now=now)
     return made
+
+
+def _groups(whole: MailingList, now: datetime) -> None:
+    """Make the groups that a school sends to: a grade, a district, and who has a duty."""
+    wanted = (
+        ("3年", "grade", "is", "3"),
+        ("本町地区", "item:地区", "is", "本町"),
+        ("旗当番のある方", "item:当番日", "not_empty", ""),
+    )
+    for name, field, op, value in wanted:
+        groups.add(whole, name, None, now, conditions.blocks([("and", Rule(field, op, value))]))
 
 
 def _members(lists: dict[str, MailingList], families: int, now: datetime, today: date) -> None:

@@ -17,7 +17,7 @@ from core import rooms
 from core.organization import Settings
 from core.stamps import given_name
 from mail import merge
-from models import Child, Membership, Notice, Person, Target, User, Wording
+from models import Child, Group, Membership, Notice, Person, Target, User, Wording
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,9 +250,10 @@ def offered(list_ids: Iterable[int], language: str) -> dict[str, list[str]]:
 
 
 def lists_of(notice: Notice) -> list[int]:
-    """Return the lists whose free items a notice may name: those chosen, and those of the persons chosen."""
+    """Return the lists whose free items a notice may name: those chosen, and those of the groups and persons chosen."""
     chosen = Target.select(Target.number).where(Target.notice == notice, Target.include == True)
     persons = chosen.where(Target.kind == "person")
     theirs = Membership.select(Membership.list).where(Membership.person.in_(persons), Membership.state != "left")
+    of_groups = Group.select(Group.list).where(Group.id.in_(chosen.where(Target.kind == "group")))
     lists = chosen.where(Target.kind == "list")
-    return [number for (number,) in (lists | theirs).tuples()]
+    return [number for (number,) in (lists | of_groups | theirs).tuples()]

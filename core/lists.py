@@ -7,9 +7,10 @@ from peewee import Case, IntegrityError, Value, fn
 
 import models
 from core import history
+from core.rights import aimed_at
 from core.roster_columns import one_line
 from mail import address as addresses
-from models import MailingList, Membership, Notice, Person, Sender, Target, User
+from models import MailingList, Membership, Notice, Person, Sender, User
 from words import N_
 
 COUNTED = ("members", "active", "stopped", "bounced", "pending")
@@ -117,16 +118,8 @@ def close(mailing_list: MailingList, by: User | None, now: datetime) -> None:
 
 
 def _under_way(mailing_list: MailingList) -> bool:
-    return (
-        Notice.select()
-        .join(Target, on=(Target.notice == Notice.id))
-        .where(
-            Target.kind == "list",
-            Target.number == mailing_list.id,
-            Notice.state.in_(("held", "scheduled", "sending", "paused")),
-        )
-        .exists()
-    )
+    open_ones = ("held", "scheduled", "sending", "paused")
+    return Notice.select().where(Notice.id.in_(aimed_at([mailing_list.id])), Notice.state.in_(open_ones)).exists()
 
 
 # ── counting ─────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -13,6 +13,7 @@ from peewee import fn
 from core import attachments, delivery, history, questions, reminders, sender_names
 from core.audience import resolve
 from core.gaps import SIGNATURE_EMPTY, gaps
+from core.groups import MOST as MOST_GROUPS
 from core.organization import settings
 from core.other_notices import latest_to_same_list, newer_exists, reached
 from core.own_copy import cancel_own_copies, send_own_copy
@@ -25,15 +26,16 @@ from core.refusals import (
     PastTime,
     Refused,
     TooLate,
+    TooManyGroups,
     WrongNumber,
 )
 from mail import merge
-from models import Letter, Notice, Target, User, Wording, db, millis
+from models import Group, Letter, Notice, Target, User, Wording, db, millis
 from words import N_
 
 __all__ = [
     "SIGNATURE_EMPTY", "AlreadySent", "AudienceChanged", "Incomplete", "NotLooked", "NotNow", "PastTime", "Refused",
-    "TooLate", "WrongNumber", "gaps", "latest_to_same_list", "newer_exists", "reached",
+    "TooLate", "TooManyGroups", "WrongNumber", "gaps", "latest_to_same_list", "newer_exists", "reached",
 ]  # fmt: skip
 
 STATES: dict[str, str] = {
@@ -100,23 +102,44 @@ def choose(
     without: Iterable[int] = (),
     persons: Iterable[int] = (),
     without_persons: Iterable[int] = (),
+    groups: Iterable[int] = (),
+    without_groups: Iterable[int] = (),
 ) -> None:
-    """Replace the recipients of a draft: lists and single persons in, lists and persons out (D-11 to D-13)."""
-    groups = (
+    """Replace the recipients of a draft: lists, groups and single persons, in and out (D-11 to D-13).
+
+    Raises TooManyGroups for more than 15, those in and those out counted together (D-14).
+    """
+    kinds = (
         ("list", True, lists),
+        ("group", True, groups),
         ("list", False, without),
+        ("group", False, without_groups),
         ("person", True, persons),
         ("person", False, without_persons),
     )
     chosen: dict[tuple[str, int], bool] = {}
-    for kind, include, numbers in groups:
+    for kind, include, numbers in kinds:
         for number in numbers:
             chosen[kind, int(number)] = include  # what is left out comes later and wins
+    named = sum(kind == "group" for kind, _ in chosen)
+    if named > MOST_GROUPS:
+        raise TooManyGroups(count=named)
     with db.atomic():
         _only_a_draft(notice, updated_at=now)
         Target.delete().where(Target.notice == notice).execute()
         rows = [(notice.id, kind, number, include) for (kind, number), include in chosen.items()]
         write_targets(rows)
+
+
+def also(notice: Notice, group: Group, now: datetime) -> None:
+    """Add a group to those that a draft is sent to. Raises TooManyGroups, NotNow; repeatable."""
+    named = Target.select().where(Target.notice == notice, Target.kind == "group", Target.number != group.id).count()
+    if named >= MOST_GROUPS:
+        raise TooManyGroups(count=named + 1)
+    with db.atomic():
+        _only_a_draft(notice, updated_at=now)
+        Target.delete().where(Target.notice == notice, Target.kind == "group", Target.number == group.id).execute()
+        write_targets([(notice.id, "group", group.id, True)])
 
 
 def write_targets(rows: list[tuple[int, str, int, bool]]) -> None:

@@ -36,6 +36,14 @@ class AudienceChanged(Refused):
     message = N_("The recipients have changed since this page was shown. Please check them once more.")
 
 
+class TooManyGroups(Refused):
+    """More groups were named than the mail server's pace and a human eye can check (D-14)."""
+
+    message = N_(
+        "At most 15 groups can be named (now %(count)s). Those to send to and those to leave out are counted together."
+    )
+
+
 class WrongNumber(Refused):
     """The number of letters was not typed, or not rightly."""
 

@@ -4,13 +4,14 @@ A role in a list, or in the whole organization (list 0), until the end of its la
 next: `manage` (members, senders), `send` (write and send notices), `view` (read boards and rosters).
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 
-from peewee import Value
+from peewee import JOIN, Value, fn
 
 import clock
-from models import MailingList, ModelSelect, Notice, Role, Target, User
+from models import Group, MailingList, ModelSelect, Notice, Role, Target, User
 
 STRENGTH = {"viewer": 1, "sender": 2, "manager": 3, "admin": 4}
 NEEDS = {"view": 1, "send": 2, "manage": 3, "admin": 4}
@@ -101,13 +102,25 @@ class Rights:
 
 
 def target_lists(notice: Notice) -> list[MailingList]:
-    """Return the lists that a notice is sent to, in the order they were chosen."""
-    return list(
-        MailingList.select()
-        .join(Target, on=(Target.number == MailingList.id))
-        .where(Target.notice == notice, Target.kind == "list", Target.include == True)
+    """Return the lists that a notice is sent to, or to a group of, in the order they were chosen."""
+    rows = (
+        Target.select(fn.COALESCE(Group.list, Target.number))
+        .join(Group, JOIN.LEFT_OUTER, on=(Target.kind == "group") & (Target.number == Group.id))
+        .where(Target.notice == notice, Target.include == True, Target.kind.in_(("list", "group")))
         .order_by(Target.id)
+        .tuples()
     )
+    numbers = list(dict.fromkeys(number for (number,) in rows))
+    found = {one.id: one for one in MailingList.select().where(MailingList.id.in_(numbers))}
+    return [found[number] for number in numbers if number in found]
+
+
+def aimed_at(lists: Iterable[int] | ModelSelect) -> ModelSelect:
+    """Return the numbers of the notices that are sent to some lists, or to a group of one, as a query."""
+    groups = Group.select(Group.id).where(Group.list.in_(lists))
+    to_list = (Target.kind == "list") & Target.number.in_(lists)
+    to_group = (Target.kind == "group") & Target.number.in_(groups)
+    return Target.select(Target.notice).where(Target.include == True, to_list | to_group)
 
 
 def rights_of(user: User, today: date | None = None) -> Rights:

@@ -10,7 +10,7 @@ import web
 from core import archive, delivery, letters, notices, progress, today
 from core.audience import REASONS
 from core.organization import settings
-from core.rights import target_lists
+from core.targets import titled
 from words import N_
 
 bp = Blueprint("history", __name__)
@@ -97,7 +97,7 @@ def show(number: int) -> str:
         corrections=archive.rows(archive.corrections_of(notice)),
         corrected=archive.rows([notice.corrects])[0] if notice.corrects_id else None,
         shown_letter=letters.as_sent(notice, force, now),
-        lists=target_lists(notice),
+        lists=titled(notice),
         page=page,
         letters=archive.newest_letters([one.id for one in page.rows]),
         may_send=web.rights().may_notice("send", notice),

@@ -4,17 +4,18 @@ from flask import Response, abort, render_template, request, url_for
 from flask_login import current_user
 
 import clock
-from blueprints.lists import bp, charge, heard, imports
+from blueprints.lists import bp, charge, groups, heard, imports
 from blueprints.lists.forms import ListForm
 from core import approvals, directory, history, lists, members, roster
+from core.groups import of_lists
 from models import MailingList, Person
 from web import _, answer, blame, go, language, needs, own_list, page_of, rights, row_number, told
 from words import N_
 
-__all__ = ["bp", "charge", "heard", "imports"]
+__all__ = ["bp", "charge", "groups", "heard", "imports"]
 
 Answer = Response | tuple[str, int]
-ACTIONS = ("stop", "resume", "approve", "remove")
+ACTIONS = ("stop", "resume", "approve", "remove", "group")
 
 
 @bp.get("")
@@ -96,6 +97,8 @@ def act(number: int) -> Answer:
     if not chosen:
         told(N_("Please choose somebody first."), "wrong")
         return go("lists.show", number=number)
+    if action == "group":
+        return _ask_which_group(mailing_list, chosen)
     if action == "remove" and not request.form.get("sure"):
         return _ask("remove", mailing_list, chosen)
     try:
@@ -117,6 +120,13 @@ def _carry_out(action: str, mailing_list: MailingList, chosen: list[int]) -> Non
         wished = bool(request.form.get("wished"))
         resumed = members.resume(mailing_list, chosen, by, now, wished=wished)
         told(N_("The mail is on again for %(number)s people."), number=resumed)
+
+
+def _ask_which_group(mailing_list: MailingList, chosen: list[int]) -> Answer:
+    """Ask into which group the chosen people are to be put."""
+    people = list(directory.people(mailing_list, directory.Wish()).where(Person.id.in_(chosen)))
+    by_hand = [one for one in of_lists([mailing_list.id]) if not one.condition]
+    return answer("lists/put.html", list=mailing_list, people=people, groups=by_hand)
 
 
 def _ask(action: str, mailing_list: MailingList, chosen: list[int], own: int = 0) -> Answer:

@@ -15,6 +15,7 @@ from blueprints.notices.drafts import is_stale, mark_of, own_draft, told_sent
 from blueprints.notices.forms import HOURS, RecipientsForm, WordsForm
 from core import audience as audiences
 from core import choosing, fields, notices, reminders
+from core import groups as groups_of
 from core.organization import settings
 from models import MailingList, Notice
 from words import N_, time_of_day
@@ -37,6 +38,8 @@ class Choice:
     without: list[int]
     persons: list[int]
     without_persons: list[int]
+    groups: list[int]
+    without_groups: list[int]
 
 
 @bp.get("/<int:number>/recipients")
@@ -55,7 +58,7 @@ def choose(number: int) -> Any:
         return _not_chosen(notice, N_("This choice could not be read. Please choose again."))
     choice = _choice(form)
     chosen = [*choice.lists, *choice.without], [*choice.persons, *choice.without_persons]
-    if not choosing.allowed(web.rights(), *chosen):
+    if not choosing.allowed(web.rights(), *chosen, [*choice.groups, *choice.without_groups]):
         abort(404)
     if is_stale(notice, form.seen.data) and request.form.get("act") != "mine":
         if web.is_htmx():
@@ -65,8 +68,11 @@ def choose(number: int) -> Any:
     try:
         notices.choose(
             notice, lists=choice.lists, without=choice.without, persons=choice.persons,
-            without_persons=choice.without_persons, now=clock.now(),
+            without_persons=choice.without_persons, groups=choice.groups, without_groups=choice.without_groups,
+            now=clock.now(),
         )  # fmt: skip
+    except notices.TooManyGroups as refused:
+        return _not_chosen(notice, web._(refused.message, **refused.values), choice)
     except notices.NotNow:
         told_sent(notice)
         return web.go("notices.show", number=number)
@@ -79,21 +85,27 @@ _ELSEWHERE = N_(
 
 
 def _choice(form: RecipientsForm) -> Choice:
-    said = {
-        int(name[7:]): value
-        for name, value in request.form.items()
-        if name.startswith("person-") and name[7:].isdecimal() and len(name) < 20
-    }
+    persons, groups = _said("person-"), _said("group-")
     return Choice(
         lists=form.lists.data or [],
         without=[one for one in form.without.data or [] if one not in (form.lists.data or [])],
-        persons=[one for one, value in said.items() if value == "in"],
-        without_persons=[one for one, value in said.items() if value == "out"],
+        persons=[one for one, value in persons.items() if value == "in"],
+        without_persons=[one for one, value in persons.items() if value == "out"],
+        groups=[one for one, value in groups.items() if value == "in"],
+        without_groups=[one for one, value in groups.items() if value == "out"],
     )
+
+
+def _said(prefix: str) -> dict[int, str]:
+    """Return what the form says of each person or group: `in`, `out`, or nothing."""
+    found = {name.removeprefix(prefix): value for name, value in request.form.items() if name.startswith(prefix)}
+    return {int(number): value for number, value in found.items() if number.isdecimal() and len(number) < 13}
 
 
 def _after_choice(notice: Notice) -> Any:
     act = request.form.get("act", "count")
+    if act == "groups":
+        return web.go("lists.groups", number=request.form.get("of", 0, type=web.row_number), notice=notice.id)
     if act == "next":
         missing = notices.gaps(notice, audiences.resolve(notice)).get("targets")
         if missing is None:
@@ -108,16 +120,28 @@ def _after_choice(notice: Notice) -> Any:
     return redirect(url_for("notices.recipients", number=notice.id, _anchor="recipients-now"), 303)
 
 
-def _not_chosen(notice: Notice, wrong: str) -> tuple[str, int]:
+def _not_chosen(notice: Notice, wrong: str, typed: Choice | None = None) -> tuple[str, int]:
     """Answer a choice that cannot be taken: the sentence stands above the button."""
     if web.is_htmx():
         return render_template("notices/_counted.html", notice=notice, wrong=wrong, **_audience(notice)), 422
-    return _recipients_page(notice, wrong, 422)
+    return _recipients_page(notice, wrong, 422, typed)
 
 
-def _recipients_page(notice: Notice, wrong: str = "", status: int = 200) -> tuple[str, int]:
+def _as_chosen(choice: Choice) -> dict[tuple[str, bool], set[int]]:
+    """Return a choice that was not saved as the page shows it, so that nothing ticked is lost."""
+    return {
+        ("list", True): set(choice.lists), ("list", False): set(choice.without),
+        ("group", True): set(choice.groups), ("group", False): set(choice.without_groups),
+        ("person", True): set(choice.persons), ("person", False): set(choice.without_persons),
+    }  # fmt: skip
+
+
+def _recipients_page(
+    notice: Notice, wrong: str = "", status: int = 200, typed: Choice | None = None
+) -> tuple[str, int]:
     lists = list(web.rights().lists("send"))
-    chosen = choosing.chosen(notice)
+    chosen = _as_chosen(typed) if typed else choosing.chosen(notice)
+    groups = groups_of.of_lists(one.id for one in lists)
     singles = chosen.get(("person", True), set()) | chosen.get(("person", False), set())
     searched = request.args.get("find", "").strip()
     found = choosing.people(web.rights(), searched) if searched else []
@@ -127,6 +151,9 @@ def _recipients_page(notice: Notice, wrong: str = "", status: int = 200) -> tupl
         status=status,
         wrong=wrong,
         groups=_grouped(lists),
+        audience_groups=groups,
+        group_sizes={one.id: groups_of.size(one) for one in groups},
+        group_lists=[one for one in lists if not one.practice_of_id],
         sizes=choosing.sizes(lists),
         chosen=chosen,
         persons=choosing.people(web.rights(), numbers=singles) if singles else [],

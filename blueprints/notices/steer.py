@@ -14,7 +14,7 @@ from blueprints.notices.forms import TimeForm
 from core import archive, delivery, letters, notices, progress, reminders, successors
 from core import audience as audiences
 from core.organization import settings
-from core.rights import target_lists
+from core.targets import titled
 from models import Notice
 from words import N_
 
@@ -51,7 +51,7 @@ def _state(notice: Notice, seen: progress.Progress) -> dict[str, Any]:
     return {
         "notice": notice,
         "wording": notice.wording,
-        "lists": target_lists(notice),
+        "lists": titled(notice),
         "seen": seen,
         "states": notices.STATES,
         "letter_states": delivery.STATES,

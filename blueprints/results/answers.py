@@ -18,6 +18,7 @@ from core.answers import Given
 from core.board_rows import ADVICE
 from core.rights import target_lists
 from core.tally import Line, Tally
+from core.targets import titled
 from models import Delivery, Notice
 from web import _, answer, go, is_htmx, refuse, rights, told, unchanged
 from words import N_
@@ -89,7 +90,7 @@ def _context(notice: Notice, found: Tally, look: Look) -> dict[str, Any]:
     return {
         "notice": notice,
         "subject": notice.wording.subject,
-        "lists": target_lists(notice),
+        "lists": titled(notice),
         "look": look,
         "tally": found,
         "blocks": _blocks(found, lines),

@@ -9,6 +9,7 @@ from core import board as boards
 from core import history, questions, telephone
 from core.board_rows import ADVICE, LETTERS, STATES, names_of
 from core.rights import target_lists
+from core.targets import titled
 from models import Notice
 from web import go, is_htmx, own_notice, refuse, rights, row_number, told, unchanged
 from words import N_
@@ -62,7 +63,7 @@ def _context(notice: Notice, look: views.Look, drawn: boards.Board, rooms: list[
     return {
         "notice": notice,
         "subject": notice.wording.subject,
-        "lists": target_lists(notice),
+        "lists": titled(notice),
         "look": look,
         "stamps": _has_stamps(notice),
         "board": drawn,

@@ -1,0 +1,244 @@
+"""Groups of a list: who is in them, by a condition or chosen by hand (E-15, D-10, D-12)."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Response, abort, request
+from flask_login import current_user
+
+import clock
+from blueprints.lists import bp
+from core import conditions, groups, notices
+from core.conditions import BadCondition, Blocks, Rule
+from models import Group, MailingList
+from web import _, answer, go, is_htmx, language, own_list, own_notice, row_number, told
+from words import N_
+
+Answer = Response | tuple[str, int]
+SHOWN = 12
+
+
+@bp.get("/<int:number>/groups", endpoint="groups")
+def index(number: int) -> Answer:
+    """Show the groups of a list, each with its condition in words and how many people it reaches."""
+    mailing_list = own_list(number, "send")
+    found = groups.of_lists([number])
+    return answer(
+        "lists/groups.html",
+        list=mailing_list,
+        groups=[(one, _in_words(one), groups.look(groups.places(one), 0)) for one in found],
+        notice=_notice(),
+    )
+
+
+def _in_words(group: Group) -> str:
+    if not group.condition:
+        return _("Chosen by hand")
+    return conditions.in_words(language(), conditions.of_rows(group.condition))
+
+
+def _notice() -> Any:
+    """Return the draft whose recipients are being chosen, if the way came from there."""
+    number = request.values.get("notice", 0, type=row_number)
+    return own_notice(number, "send") if number else None
+
+
+# ── by a condition ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """A condition as it was typed: (word before it, rule) of each line, and what is wrong with one of them."""
+
+    name: str
+    lines: list[tuple[str, Rule]]
+
+    @property
+    def blocks(self) -> Blocks:
+        """Return the condition. Raises BadCondition."""
+        return conditions.blocks(self.lines)
+
+
+def _typed() -> Typed:
+    lines = []
+    for place in range(conditions.MOST_RULES + 1):
+        field = request.form.get(f"field-{place}", "")
+        if field:
+            rule = Rule(field, request.form.get(f"op-{place}", ""), request.form.get(f"value-{place}", "").strip())
+            lines.append((request.form.get(f"word-{place}", "and"), rule))
+    return Typed(request.form.get("name", ""), lines)
+
+
+def _lines_of(group: Group) -> list[tuple[str, Rule]]:
+    """Return the rules of a group with the word before each."""
+    return [
+        ("or" if block_place and not place else "and", rule)
+        for block_place, block in enumerate(conditions.of_rows(group.condition))
+        for place, rule in enumerate(block)
+    ]
+
+
+@bp.route("/<int:number>/groups/new", methods=["GET", "POST"])
+def new_group(number: int) -> Answer:
+    """Make a group by a condition; what it finds is shown before it is saved."""
+    mailing_list = own_list(number, "send")
+    if request.method == "GET":
+        return _form(mailing_list, None, Typed("", []))
+    return _looked_or_saved(mailing_list, None)
+
+
+@bp.route("/<int:number>/groups/<int:group>", methods=["GET", "POST"])
+def group(number: int, group: int) -> Answer:
+    """Show and change one group of the list; another list's is 404."""
+    mailing_list = own_list(number, "send")
+    found = _own(mailing_list, group)
+    if request.method == "GET":
+        return _page(mailing_list, found, Typed(found.name, _lines_of(found)))
+    return _looked_or_saved(mailing_list, found)
+
+
+def _own(mailing_list: MailingList, number: int) -> Group:
+    found = Group.get_or_none(Group.id == number, Group.list == mailing_list, Group.closed_at.is_null())
+    return found or abort(404)
+
+
+def _page(mailing_list: MailingList, group: Group, typed: Typed, **more: Any) -> Answer:
+    if group.condition:
+        return _form(mailing_list, group, typed, **more)
+    looked = groups.look(groups.places(group), 500)
+    return answer(
+        "lists/group_fixed.html", list=mailing_list, group=group, found=looked, typed=typed, notice=_notice(), **more
+    )
+
+
+def _looked_or_saved(mailing_list: MailingList, group: Group | None) -> Answer:
+    """Answer a form: look whom it finds, offer one more rule, or save."""
+    typed, act = _typed(), request.form.get("act", "look")
+    try:
+        if act == "save":
+            return _save(mailing_list, group, typed)
+        if act == "look":
+            typed.blocks  # noqa: B018 (says what is wrong)
+    except BadCondition as wrong:
+        return _refused(mailing_list, group, typed, wrong=wrong)
+    except groups.Refused as refused:
+        return _refused(mailing_list, group, typed, name_wrong=_(refused.message))
+    return _form(mailing_list, group, typed, looked_at=act == "look")
+
+
+def _refused(mailing_list: MailingList, group: Group | None, typed: Typed, **wrong: Any) -> Answer:
+    if group and not group.condition:
+        return _page(mailing_list, group, typed, status=422, **wrong)
+    return _form(mailing_list, group, typed, status=422, **wrong)
+
+
+def _save(mailing_list: MailingList, group: Group | None, typed: Typed) -> Answer:
+    if group and not group.condition:
+        groups.change(group, typed.name, current_user)
+    elif group:
+        groups.change(group, typed.name, current_user, typed.blocks)
+    else:
+        group = groups.add(mailing_list, typed.name, current_user, clock.now(), typed.blocks)
+        if notice := _notice():
+            return _back_to(notice, group)
+    told(N_("“%(name)s” is saved."), name=typed.name.strip())
+    return go("lists.groups", number=mailing_list.id, **_carried())
+
+
+def _back_to(notice: Any, group: Group) -> Answer:
+    """Put a new group among the recipients that it was made for, and go on there."""
+    try:
+        notices.also(notice, group, clock.now())
+        told(N_("“%(name)s” is saved and among the recipients."), name=group.name)
+    except notices.Refused as refused:
+        told(refused.message, "wrong", **refused.values)
+    return go("notices.recipients", number=notice.id, _anchor="groups")
+
+
+def _carried() -> dict[str, int]:
+    number = request.values.get("notice", 0, type=row_number)
+    return {"notice": number} if number else {}
+
+
+def _form(
+    mailing_list: MailingList,
+    group: Group | None,
+    typed: Typed,
+    *,
+    status: int = 200,
+    wrong: BadCondition | None = None,
+    name_wrong: str = "",
+    looked_at: bool = True,
+) -> Answer:
+    """Show the form with one empty line more than there are rules, and whom the condition finds."""
+    condition = typed.blocks if typed.lines and wrong is None and looked_at else ()
+    partial = "lists/_group_found.html" if is_htmx() and request.form.get("act", "look") == "look" else None
+    return answer(
+        "lists/group.html",
+        partial,
+        list=mailing_list,
+        group=group,
+        typed=typed,
+        lines=[*typed.lines, ("and", Rule("", "is"))][: conditions.MOST_RULES],
+        fields=groups.fields(mailing_list.id),
+        field_name=lambda field: conditions.name_of(language(), field),
+        operators=conditions.OPERATORS,
+        values=groups.suggestions(mailing_list.id),
+        found=groups.look(groups.fitting(mailing_list.id, condition), SHOWN) if condition else None,
+        in_words=conditions.in_words(language(), condition) if condition else "",
+        wrong=wrong,
+        name_wrong=name_wrong,
+        notice=_notice(),
+        status=status,
+    )
+
+
+# ── chosen by hand ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@bp.post("/<int:number>/groups/<int:group>/fix")
+def fix_group(number: int, group: int) -> Answer:
+    """Keep those whom the condition finds today, whatever the roster says later."""
+    found = _own(own_list(number, "send"), group)
+    groups.fix(found, current_user)
+    told(N_("The members are fixed now. Who joins later is not among them."))
+    return go("lists.group", number=number, group=group, **_carried())
+
+
+@bp.post("/<int:number>/groups/put")
+def put_in_group(number: int) -> Answer:
+    """Put members who were ticked in the roster into a group, a new one if a name was typed."""
+    mailing_list = own_list(number, "send")
+    chosen, name = request.form.getlist("m", type=row_number), request.form.get("name", "").strip()
+    known = request.form.get("group", 0, type=row_number)
+    try:
+        new = bool(name) or not known
+        into = groups.add(mailing_list, name, current_user, clock.now()) if new else _own(mailing_list, known)
+    except groups.Refused as refused:
+        told(refused.message, "wrong")
+        return go("lists.show", number=number)
+    if into.condition:
+        abort(404)
+    told(N_("%(n)s people were put into “%(name)s”."), n=groups.put(into, chosen, current_user), name=into.name)
+    return go("lists.group", number=number, group=into.id)
+
+
+@bp.post("/<int:number>/groups/<int:group>/out")
+def out_of_group(number: int, group: int) -> Answer:
+    """Take one person out of a group; the registration in the list stays."""
+    found = _own(own_list(number, "send"), group)
+    groups.take_out(found, request.form.getlist("m", type=row_number), current_user)
+    return go("lists.group", number=number, group=group)
+
+
+@bp.post("/<int:number>/groups/<int:group>/close")
+def close_group(number: int, group: int) -> Answer:
+    """Remove a group; its members stay where they are."""
+    found = _own(own_list(number, "send"), group)
+    try:
+        groups.close(found, current_user, clock.now())
+    except groups.Refused as refused:
+        told(refused.message, "wrong")
+        return go("lists.group", number=number, group=group)
+    told(N_("The group “%(name)s” is removed. Its members stay in the list."), name=found.name)
+    return go("lists.groups", number=number, **_carried())
