@@ -201,6 +201,18 @@ def unchanged(serial: object) -> Response | None:
     return None
 
 
+LETTER_POLICY = (
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'self'; form-action 'none'; "
+    "base-uri 'none'; sandbox allow-popups allow-popups-to-escape-sandbox"
+)
+NEW_WINDOW = '<base target="_blank">'
+
+
+def letter_page(html: str) -> Response:
+    """Give the HTML of a letter alone, under a policy of its own: no script, nothing loaded, links in a new window."""
+    return Response(NEW_WINDOW + html, headers={"Content-Security-Policy": LETTER_POLICY})
+
+
 class Page:
     """One page of a query: rows, number, whether there is one before or after, and the total."""
 

@@ -13,7 +13,7 @@ from peewee import fn
 
 import clock
 import config
-from core import delivery, notices, standing, successors
+from core import delivery, demo_polls, notices, standing, successors
 from core.audience import resolve
 from core.demo_dates import dated, day_of, moment
 from core.organization import settings
@@ -74,7 +74,8 @@ def _write(entry: dict, past: Past, now: datetime) -> Notice:
     use, day = entry["use"], clock.local(_written(entry, past.today)).date()
     notice = notices.draft(past.users[use["by"]], now=now, urgent=use.get("urgent", False))
     words = {"subject": dated(entry["subject"], day), "text": dated(entry["body"], day)}
-    notices.save(notice, now=now, read_confirmation=entry["read"], **words)
+    asks = demo_polls.asks(entry, day)
+    notices.save(notice, now=now, read_confirmation=entry["read"], questions=asks, **words)
     if entry["target"]:
         notices.choose(notice, now=now, lists=[past.lists[entry["target"]].id])
     return notice
@@ -138,6 +139,7 @@ def _go_out(notice: Notice, entry: dict, past: Past, at: datetime, until: dateti
     delivery.finish(at + timedelta(minutes=3))
     notice.__data__.update(Notice.get_by_id(notice.id).__data__)
     _read(notice, entry["use"]["reads"], at, until or past.now, past.lots)
+    demo_polls.answer(notice, past.lots, past.now)
     if entry["use"].get("troubles"):
         _telephone(notice, at, past)
 

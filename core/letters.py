@@ -23,11 +23,12 @@ SAMPLE_TOKEN = "2" * 26  # opens nothing; stands where a reader's own token will
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """A letter as one reader will see it."""
+    """A letter as one reader will see it; `html` only where it has buttons (decision 10)."""
 
     to_name: str
     subject: str
     text: str
+    html: str = ""
 
 
 def notice_form(
@@ -149,7 +150,7 @@ def preview(notice: Notice, recipient: Recipient, force: Settings, now: datetime
         token=SAMPLE_TOKEN, values=recipient.values, at=now,
         **_child(recipient.siblings, recipient.language, recipient.child_name, recipient.child_room),
     )  # fmt: skip
-    return Preview(recipient.name, made.subject(reader), made.text(reader))
+    return Preview(recipient.name, made.subject(reader), made.text(reader), made.html(reader))
 
 
 class Desk:

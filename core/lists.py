@@ -91,13 +91,18 @@ def change(
     address: str,
     purpose: str,
     whole: bool,
+    answer_on_open: bool | None = None,
 ) -> None:
-    """Change name, representative address, purpose of use and the mark for the whole. Raises Refused."""
+    """Change name, representative address, purpose of use and the mark for the whole. Raises Refused.
+
+    answer_on_open: whether opening a choice answers (T-50); None: as it is.
+    """
     local = free_local(address, mailing_list.id)
     with models.db.atomic():
         shown = _free_name(name, mailing_list.id)
         _only_whole(whole, mailing_list.id)
-        MailingList.update(name=shown, address=local, purpose=purpose.strip(), whole=whole).where(
+        opening = {} if answer_on_open is None else {"answer_on_open": answer_on_open}
+        MailingList.update(name=shown, address=local, purpose=purpose.strip(), whole=whole, **opening).where(
             MailingList.id == mailing_list.id
         ).execute()
         history.log(by, "list.changed", mailing_list.id)

@@ -169,13 +169,13 @@ def of(notice: Notice, lists: Collection[int] | None = None) -> Tally:
     """Return the tally of a notice; `lists` limits it to what covers these lists. Four queries."""
     asked = questions.of(notice)
     readers = board_rows.load(notice, lists).readers
-    units = _units(notice)
+    known = units(notice)
     said = _said(asked)
-    voices = [_voice(one, units[one.number], asked, said) for one in readers]
+    voices = [_voice(one, known[one.number], asked, said) for one in readers]
     return Tally(asked, tuple(one for one in voices if one.said or not one.reader.resting))
 
 
-def _units(notice: Notice) -> dict[int, dict[str, str]]:
+def units(notice: Notice) -> dict[int, dict[str, str]]:
     """Return the keys of every reader by unit, whatever of it may be seen."""
     mine = Delivery.notice == notice
     covers = Cover.select(Cover.delivery, Cover.household).join(Delivery).where(mine, Cover.household != "")
@@ -228,7 +228,7 @@ def in_cells(notice: Notice) -> dict[int, str]:
     if not asked:
         return {}
     said, unit = _said(asked), asked[0].unit
-    found = ((number, said.get((asked[0].id, keys[unit]))) for number, keys in _units(notice).items())
+    found = ((number, said.get((asked[0].id, keys[unit]))) for number, keys in units(notice).items())
     return {number: one.option.text for number, one in found if one}
 
 

@@ -1,17 +1,12 @@
 """The outbox page: letters that did not leave this machine, with links that work."""
 
-from flask import Response, abort, make_response, request
+from flask import Response, abort, request
 
 from blueprints.admin.routes import Answer, bp
 from core import outbox
-from web import answer, needs
+from web import answer, letter_page, needs
 
 SIZE = 30
-LETTER_POLICY = (
-    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'self'; form-action 'none'; "
-    "base-uri 'none'; sandbox allow-popups allow-popups-to-escape-sandbox"
-)
-NEW_WINDOW = '<base target="_blank">'
 
 
 @bp.get("/outbox", endpoint="outbox")
@@ -63,6 +58,4 @@ def html(name: str) -> Response:
     found = _letter(name)
     if not found.html:
         abort(404)
-    page = make_response(NEW_WINDOW + found.html)
-    page.headers["Content-Security-Policy"] = LETTER_POLICY
-    return page
+    return letter_page(found.html)

@@ -16,3 +16,4 @@ class ListForm(Form):
     address = StringField(N_("Representative address (before the @)"), [NEEDED, Length(max=40)])
     purpose = TextAreaField(N_("What the addresses are used for"), [Length(max=1000)])
     whole = BooleanField(N_("This list is the whole school or club"))
+    answer_on_open = BooleanField(N_("Take an opened choice as the answer"))

@@ -152,6 +152,7 @@ def settings(number: int) -> Answer:
                 address=form.address.data,
                 purpose=form.purpose.data or "",
                 whole=form.whole.data,
+                answer_on_open=form.answer_on_open.data,
             )
         except lists.Refused as refused:
             blame(form, refused.field, refused.message, **refused.values)

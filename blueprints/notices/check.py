@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from typing import Any
 
-from flask import Response, redirect, render_template, request, url_for
+from flask import Response, abort, redirect, render_template, request, url_for
 from flask_login import current_user
 
 import clock
@@ -224,6 +224,20 @@ def _silent(notice: Notice) -> list[str]:
     if limits.hit(f"links:{current_user.id}", clock.now(), 600) > LINK_CHECKS:
         return []
     return link_check.silent(link_check.named_in(notice))
+
+
+@bp.get("/<int:number>/check/buttons")
+@web.needs("send")
+def buttons(number: int) -> Response:
+    """Give the HTML part of a letter with questions, as one reader gets it, for a frame of its own."""
+    notice = own_draft(number)
+    audience = audiences.resolve(notice)
+    if not audience.receiving:
+        abort(404)
+    shown = _as_one_reader(notice, audience, settings(), clock.now())["shown_letter"]
+    if not shown.html:
+        abort(404)
+    return web.letter_page(shown.html)
 
 
 def suggestions(now: datetime) -> list[datetime]:

@@ -9,7 +9,7 @@ import pytest
 import clock
 from core import notices, questions, ready_made
 from core.questions import Ask
-from models import Notice, millis
+from models import MailingList, Notice, millis
 
 HTMX = {"HX-Request": "true"}
 
@@ -189,3 +189,26 @@ def test_a_strange_button_changes_nothing(hanako, draft, act):
 def test_a_foreign_draft_is_not_found(as_, draft):
     """T-33"""
     assert post(as_("太郎"), draft, "ask:own").status_code == 404 and written(draft) == []
+
+
+def test_the_check_page_shows_the_buttons_in_a_frame_of_their_own(hanako, draft):
+    """Decision 10: the HTML part as one reader gets it, under a policy that runs and loads nothing."""
+    notices.save(draft, now=clock.now(), questions=[Ask("お弁当", ("要る", "<b>要らない</b>"))])
+    assert f"/notices/{draft.id}/check/buttons" in page(hanako.get(f"/notices/{draft.id}/check"))
+    answer = hanako.get(f"/notices/{draft.id}/check/buttons?as=1")
+    text = answer.get_data(as_text=True)
+    assert 'class="choice"' in text and "&lt;b&gt;要らない" in text and "<script" not in text
+    assert "sandbox" in answer.headers["Content-Security-Policy"]
+    notices.save(draft, now=clock.now(), questions=[])
+    assert hanako.get(f"/notices/{draft.id}/check/buttons").status_code == 404
+
+
+def test_a_list_may_take_an_opened_choice_as_the_answer(as_, school):
+    """T-50: off by default, switched on by who manages the list."""
+    one = school.lists["1-1"]
+    form = {"name": one.name, "purpose": one.purpose, "address": one.address}
+    assert not MailingList.get_by_id(one.id).answer_on_open
+    assert as_("花子").post(f"/lists/{one.id}/settings", data={**form, "answer_on_open": "y"}).status_code == 303
+    assert MailingList.get_by_id(one.id).answer_on_open
+    text = page(as_("花子").get(f"/lists/{one.id}/settings"))
+    assert "checked" in re.search(r'<input[^>]*name="answer_on_open"[^>]*>', text)[0]
