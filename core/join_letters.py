@@ -5,7 +5,7 @@ Nothing that a mail or a form said stands in them: a letter may reach somebody w
 
 from datetime import datetime, timedelta
 
-from core import consent, join_codes, limits, reader_marks, service
+from core import consent, join_codes, limits, own_page, reader_marks, service
 from core.join_caps import Wish
 from core.organization import settings
 from models import Child, Letter, MailingList, Membership, Person
@@ -16,10 +16,9 @@ USEFUL_S = 86400
 
 def welcome(mailing_list: MailingList, person: Person, state: str, now: datetime) -> None:
     """Greet a new member, or say that a manager approves first."""
-    force = settings()
     values = {
         **_values(mailing_list, person),
-        "url": f"{force.base_url}/mail/name/{reader_marks.place_mark(person, mailing_list, force)}",
+        "url": own_page.url(person, now, own_page.GOOD_FOR_WELCOME),
         "greeting": f"{mailing_list.greeting.strip()}\n\n" if mailing_list.greeting.strip() else "",
         "terms": consent.text(mailing_list, person.language),
     }

@@ -19,6 +19,7 @@ GUESSES = 60
 
 network = limits.network
 BadAddress = addresses.BadAddress
+AGAIN = N_("Please press the button once more.")
 
 
 def open_list(address: str) -> MailingList | None:
@@ -35,15 +36,16 @@ def usable(typed: str) -> str:
     return clean
 
 
-def stamp(mailing_list: MailingList, now: datetime) -> str:
-    """Return the signed moment at which a form was made."""
-    return reader_marks.signer(settings(), "form").dumps([mailing_list.id, millis(now)])
+def stamp(mailing_list: MailingList | None, now: datetime) -> str:
+    """Return the signed moment at which a form was made, for a list or for none."""
+    return reader_marks.signer(settings(), "form").dumps([mailing_list.id if mailing_list else 0, millis(now)])
 
 
-def is_fresh(text: str, mailing_list: MailingList, now: datetime) -> bool:
+def is_fresh(text: str, mailing_list: MailingList | None, now: datetime) -> bool:
     """Say whether a form was made by us for this list, and a person's time ago."""
     held = reader_marks.read(text, "form")
-    return bool(held) and held[0] == mailing_list.id and SOONEST_MS <= millis(now) - held[1] <= LATEST_MS
+    wanted = mailing_list.id if mailing_list else 0
+    return bool(held) and held[0] == wanted and SOONEST_MS <= millis(now) - held[1] <= LATEST_MS
 
 
 def too_many(address: str | None, coded: bool, now: datetime) -> bool:

@@ -182,27 +182,31 @@ def join(wish: Wish, now: datetime) -> tuple[Person, str]:
     address that bounced or complained is fine again: its owner wrote.
     """
     with db.atomic():
-        person = _person(wish, now)
+        person, named = _person(wish, now)
         _alive(person, now)
         if wish.child:
             _one_household(person, wish.child)
         state = _places(wish, person, now)
+        if named:
+            mine = (Membership.person == person) & (Membership.list == wish.list) & (Membership.state == "active")
+            Membership.update(joined_route=wish.route, consent=_record(wish, now)).where(mine).execute()
         history.log(None, "member.joined", person.id, detail={"list": wish.list.id, "route": wish.route})
         fresh = Person.get_by_id(person.id)
         join_letters.welcome(wish.list, fresh, state, now)
     return fresh, state
 
 
-def _person(wish: Wish, now: datetime) -> Person:
+def _person(wish: Wish, now: datetime) -> tuple[Person, bool]:
+    """Return whose address this is, and whether the roster's guardian has just got it."""
     found = _known(wish.address)
     if found:
-        return found
+        return found, False
     fields = address_fields(wish.address)
     if wish.child and (guardian := _guardian_without_address(wish.list, wish.child)):
         free = (Person.id == guardian.id) & Person.address.is_null()
         if Person.update(**fields).where(free).execute():
-            return Person.get_by_id(guardian.id)
-    return Person.create(**fields, language=wish.language or settings().language, created_at=now)
+            return Person.get_by_id(guardian.id), True
+    return Person.create(**fields, language=wish.language or settings().language, created_at=now), False
 
 
 def _guardian_without_address(mailing_list: MailingList, child: Child) -> Person | None:

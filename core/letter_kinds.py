@@ -189,6 +189,35 @@ KINDS["approval"] = Kind(
     footer=False,
 )
 
+KINDS["page"] = Kind(
+    N_("Your registration with %(organization)s"),
+    N_(
+        "On this page you can correct names, give a new address, and stop or resume each list (within 24 hours):\n"
+        "%(url)s\n"
+        "\n"
+        "Not you? Throw this mail away: everything stays as it is.\n"
+    ),
+    secret=("url",),
+)
+KINDS["new-address"] = Kind(
+    N_("Please confirm your new address"),
+    N_(
+        "Somebody, probably you, wants the notices of %(organization)s at this address from now on.\n"
+        "Open this page and press the button (within 24 hours):\n"
+        "%(url)s\n"
+        "\n"
+        "Not you? Do nothing: everything stays as it is.\n"
+    ),
+    secret=("url",),
+)
+KINDS["moved"] = Kind(
+    N_("Notices no longer come to this address"),
+    N_(
+        "The notices of %(organization)s go to another address from now on.\n"
+        "Was it not you? Please tell the school at once.\n"
+    ),
+)
+
 # ── leaving ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 KINDS["leave"] = Kind(

@@ -10,7 +10,7 @@ from typing import Any
 
 from peewee import IntegrityError
 
-from core import history, households, organization, roster_apply
+from core import history, households, organization, roster_apply, service
 from core.roster_columns import OF_THE_CHILD, class_name, grade, kana, normal, one_line, phone
 from core.roster_draft import Line
 from core.roster_people import address_fields
@@ -20,6 +20,8 @@ from models import Child, MailingList, Membership, Person, User, db
 from words import N_
 
 LONGEST_ITEM = 500
+NO_NAME = N_("Please enter a name.")
+NO_CHILD_NAME = N_("Please enter the child’s name.")
 
 
 class Refused(Exception):
@@ -104,7 +106,7 @@ def edit(person: Person, by: User | None, *, name: str, kana_: str, phone_: str,
     """Change what belongs to the person. A person without an address needs a name."""
     shown = one_line(name)
     if not shown and not person.address:
-        raise Refused("name", N_("Please enter a name."))
+        raise Refused("name", NO_NAME)
     with db.atomic():
         Person.update(name=shown, kana=kana(kana_), phone=phone(phone_), language=language).where(
             Person.id == person.id
@@ -148,7 +150,7 @@ def _write_child(membership: Membership, child: Mapping[str, str], items: dict[s
     }
     if membership.child_id:
         if not name:
-            raise Refused("child_name", N_("Please enter the child’s name."))
+            raise Refused("child_name", NO_CHILD_NAME)
         Child.update(**fields).where(Child.id == membership.child_id).execute()
         return membership.child_id
     return Child.create(**fields, household=membership.person.household).id if name else None
@@ -244,7 +246,7 @@ def change_address(person: Person, typed: str, by: User | None, now: datetime) -
 
     Whoever reported our mail as spam stays unmailed. Raises Refused for an unusable address, AddressTaken.
     """
-    clean = _usable(typed)
+    clean = usable(typed)
     fields = {**address_fields(clean), "bare": False}
     if person.address_state in ("bounced", "refusing"):
         fields |= _fine(now)
@@ -253,10 +255,21 @@ def change_address(person: Person, typed: str, by: User | None, now: datetime) -
         if other is not None:
             raise AddressTaken(other)
         Person.update(**fields).where(Person.id == person.id).execute()
+        _tell_the_old_one(person, fields["address_key"], now)
         history.log(by, "member.address_changed", person.id)
 
 
-def _usable(typed: str) -> str:
+def _tell_the_old_one(person: Person, new_key: str, now: datetime) -> None:
+    """Write to the address that was taken off, so that nobody is moved without a word; not if it is dead."""
+    if person.reachable and person.address_key != new_key:
+        service.send(
+            "moved", address=person.address or "", language=person.language, values={"to_name": ""}, now=now,
+            person=person, urgent=False, useful_s=86400,
+        )  # fmt: skip
+
+
+def usable(typed: str) -> str:
+    """Return a clean address that a member may have. Raises Refused."""
     try:
         clean = addresses.clean(typed)
     except addresses.BadAddress as wrong:

@@ -1,7 +1,6 @@
-"""The names of somebody who joined by a blank mail (decision 5): asked once, behind the link of the welcome letter."""
+"""The names of somebody who joined by a blank mail (decision 5): asked once, on the own page."""
 
-from core import members
-from models import MailingList, Membership, Person, db
+from models import MailingList, Membership, Person
 
 
 def open_place(person: Person, mailing_list: MailingList) -> Membership | None:
@@ -14,14 +13,3 @@ def open_place(person: Person, mailing_list: MailingList) -> Membership | None:
         Membership.child.is_null(),
         Membership.state.in_(("active", "pending", "unconfirmed")),
     )
-
-
-def name(
-    place: Membership, *, name: str, kana: str, child_name: str, child_kana: str, grade: str, class_name: str
-) -> None:
-    """Write the names down as the member typed them. Raises members.Refused with the field."""
-    person = place.person
-    child = {"name": child_name, "kana": child_kana, "grade": grade, "class_name": class_name}
-    with db.atomic():
-        members.edit(person, None, name=name, kana_=kana, phone_=person.phone, language=person.language)
-        members.edit_place(place, None, relation=place.relation, items=place.attributes, child=child)

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from peewee import JOIN, Alias, Case, Field, ModelSelect, fn
 
 import clock
-from core import approvals, archive, progress, sight
+from core import approvals, archive, departures, progress, sight
 from core import steps as steps_after
 from core.archive import Row
 from core.board_rows import NOT_COUNTED
@@ -84,6 +84,7 @@ class Today:
     strange: list[Delivery]
     pending: Members
     queues: list[tuple[MailingList, int]]
+    gone: list[departures.Gone]
     troubled: tuple[int, list[Person]]
     nameless: Members
     following: list[Step]
@@ -96,7 +97,16 @@ class Today:
     def matters(self) -> int:
         """Return how many matters need somebody now."""
         one_each = (self.pending.count, self.troubled[0], self.nameless.count)
-        each = (*self.asking, *self.running, *self.unread, *self.strange, *self.queues, *self.following, *self.renewals)
+        each = (
+            *self.asking,
+            *self.running,
+            *self.unread,
+            *self.strange,
+            *self.gone,
+            *self.queues,
+            *self.following,
+            *self.renewals,
+        )
         return len(each) + sum(bool(one) for one in one_each)
 
 
@@ -114,6 +124,7 @@ def of(rights: Rights, now: datetime) -> Today:
         strange=_strange(rights, now),
         pending=_in_lists(_people(rights, "manage").where(Membership.state == "pending")),
         queues=approvals.queues(rights),
+        gone=departures.lately(rights, now),
         troubled=_troubled(rights),
         nameless=_nameless(rights),
         following=steps_after.asking(rights.lists("manage").select(MailingList.id).order_by()),

@@ -1,4 +1,4 @@
-"""Pages behind links in letters: release a posted mail, confirm a registration, say a name, stop and resume.
+"""Pages behind links in letters: release a posted mail, confirm a registration, stop and resume.
 
 Opened on a phone without a login; the signed mark is the authority. GET never acts (law 3).
 """
@@ -11,9 +11,8 @@ from flask.blueprints import BlueprintSetupState
 import clock
 import tasks
 import web
-from blueprints.incoming.forms import NameForm
 from blueprints.incoming.routes import bp
-from core import consent, join_letters, joining, leaving_by_mail, members, naming, posting, reader_marks
+from core import consent, join_letters, joining, leaving_by_mail, own_page, posting, reader_marks
 from core.audience import resolve
 from core.refusals import Refused
 from models import Notice
@@ -86,7 +85,7 @@ def join(mark: str) -> Answer:
 @bp.post("/mail/join/<mark>")
 @web.public
 def join_now(mark: str) -> Answer:
-    """Make the address a member and go on to the name."""
+    """Make the address a member and go on to the own page, which asks for the name."""
     wish = join_letters.asked(mark, clock.now())
     if wish is None:
         return _dead()
@@ -94,31 +93,12 @@ def join_now(mark: str) -> Answer:
     tasks.ring()
     if state != "active":
         return render_template("incoming/waiting.html", list=wish.list)
-    return _to("incoming.name", reader_marks.place_mark(person, wish.list))
+    mark = own_page.mark(person, clock.now() + own_page.GOOD_FOR_WELCOME)
+    return _to("public.own", mark)
 
 
 def _to(endpoint: str, mark: str, **values: str) -> Answer:
     return redirect(url_for(endpoint, mark=mark, **values), code=303)  # type: ignore[return-value]
-
-
-@bp.route("/mail/name/<mark>", methods=["GET", "POST"])
-@web.public
-def name(mark: str) -> Answer:
-    """Ask a new member for the names of guardian and child; once they are known, only say so."""
-    found = reader_marks.place_of(mark)
-    if found is None:
-        return _dead()
-    person, mailing_list = found
-    form = NameForm()
-    place = naming.open_place(person, mailing_list)
-    if place and request.method == "POST" and form.validate():
-        try:
-            naming.name(place, **form.said())
-            return _to("incoming.name", mark)
-        except members.Refused as refused:
-            web.blame(form, refused.field, refused.message, **refused.values)
-    status = 422 if form.errors else 200
-    return render_template("incoming/name.html", form=form, place=place, list=mailing_list, person=person), status
 
 
 # ── leaving ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -151,7 +131,7 @@ def leave_now(mark: str) -> Answer:
 
 def _let_the_phone_in(state: BlueprintSetupState) -> None:
     """Exempt these POSTs from the CSRF token: nobody is logged in, and who knows the mark may act."""
-    for view in (release_now, join_now, name, leave_now):
+    for view in (release_now, join_now, leave_now):
         state.app.extensions["csrf"].exempt(view)
 
 

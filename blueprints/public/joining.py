@@ -21,7 +21,6 @@ from words import N_
 
 Answer = Response | tuple[str, int] | str
 WRONG_CODE = N_("This code does not fit. It may be an old one: please ask the school, or leave the field empty.")
-AGAIN = N_("Please press the button once more.")
 MANY = N_("Many people are registering just now. Please try again in an hour, or send the blank mail.")
 NETWORK = N_("Many registrations came from your network just now. Please send the blank mail, or try again later.")
 
@@ -98,7 +97,7 @@ def _take(door: Door) -> Answer:
     except join_page.BadAddress as wrong:
         return _page(door, typed=typed, wrong=_(wrong.message), status=422)
     if not join_page.is_fresh(request.form.get("made", ""), door.list, now):
-        return _page(door, typed=typed, wrong=_(AGAIN), status=422)
+        return _page(door, typed=typed, wrong=_(join_page.AGAIN), status=422)
     if join_page.too_many(request.remote_addr, bool(door.key), now):
         return _page(door, typed=typed, wrong=_(NETWORK), status=429)
     if joining.apply(_wish(door, clean), language(), now):

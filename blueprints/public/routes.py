@@ -194,4 +194,4 @@ def robots() -> Response:
     return Response("User-agent: *\nDisallow: /\n", mimetype="text/plain")
 
 
-from blueprints.public import answer, files, joining  # noqa: E402, F401 (register their pages)
+from blueprints.public import answer, files, joining, own_page  # noqa: E402, F401 (register their pages)

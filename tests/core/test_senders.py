@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 import clock
-from core import inbox, join_letters, joining, leaving_by_mail, naming, reader_marks, senders
+from core import inbox, join_letters, joining, leaving_by_mail, naming, own_page, reader_marks, senders
 from core.organization import settings
 from mail.address import message_id, reply_address
 from models import Incoming, Letter, MailingList, Membership, Person, Sender
@@ -221,15 +221,13 @@ def test_our_own_addresses_never_join(the_list):
 def test_the_new_member_is_asked_for_the_name_once(the_list):
     """Decision 5."""
     blank("new@example.jp")
-    person, found = reader_marks.place_of(letters("welcome")[0].payload["url"].rpartition("/")[2])
-    place = naming.open_place(person, found)
-    naming.name(
-        place, name="山田 花", kana="やまだ はな", child_name="山田 空", child_kana="", grade="1", class_name="1"
-    )
+    person = own_page.holder(letters("welcome")[0].payload["url"].rpartition("/")[2], clock.now())
+    child = {"name": "山田 空", "kana": "", "grade": "1", "class_name": "1"}
+    own_page.correct(person, own_page.Said("山田 花", "やまだ はな", "", "ja", {}, {}, child))
     fresh = Person.get_by_id(person.id)
     assert (fresh.name, fresh.kana) == ("山田 花", "ヤマダ ハナ")
     assert Membership.get(Membership.person == person).child.room == "1-1"
-    assert naming.open_place(fresh, found) is None
+    assert naming.open_place(fresh, the_list) is None
 
 
 # ── leaving ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -100,7 +100,7 @@ def test_the_readers_pages_too(visit, house) -> None:
         slip = tables.execute(
             "SELECT join_code FROM child, membership WHERE child.id = child_id AND list_id = 1"
         ).fetchone()
-    doors = ["/j/zenko", "/j/zenko?lang=en", "/j/zenko?sent=1", f"/j/zenko/{slip[0]}"]
+    doors = ["/j/zenko", "/j/zenko?lang=en", "/j/zenko?sent=1", "/p", "/p?sent=1", f"/j/zenko/{slip[0]}"]
     for scheme in ("light", "dark"):
         page = visit(PHONE, color_scheme=scheme)
         for path in [f"/{area}/{token}" for token in tokens for area in ("r", "u")] + doors:

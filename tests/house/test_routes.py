@@ -19,7 +19,6 @@ OPEN_TO_ALL = {
     "incoming.join_now",
     "incoming.leave",
     "incoming.leave_now",
-    "incoming.name",
     "incoming.release",
     "incoming.release_now",
     "notices.cancel_by_mail",
@@ -33,7 +32,6 @@ WITHOUT_TOKEN = {
     "notices.cancel_now",
     "incoming.join_now",
     "incoming.leave_now",
-    "incoming.name",
     "incoming.release_now",
 }
 """The mark in its address, mailed to the writer alone, is the authority, as on the readers' pages."""

@@ -169,7 +169,7 @@ def test_an_unproven_address_joins_by_a_press_only(client, school):
     assert "new@example.jp" in client.get(url).get_data(as_text=True)
     assert Person.get_or_none(Person.address == "new@example.jp") is None
     got = client.post(url)
-    assert got.status_code == 303 and "/mail/name/" in got.headers["Location"]
+    assert got.status_code == 303 and "/p/" in got.headers["Location"]
     assert Membership.select().join(Person).where(Person.address == "new@example.jp").get().state == "active"
 
 
@@ -177,18 +177,6 @@ def test_a_list_that_approves_says_so(client, school):
     MailingList.update(join_mode="approve").execute()
     blank(f"1nen1kumi-join@{DOMAIN}", proven=False)
     assert "承認" in client.post(path(Letter.get(Letter.kind == "join"))).get_data(as_text=True)
-
-
-def test_the_name_is_asked_for_once(client, school):
-    blank(f"1nen1kumi-join@{DOMAIN}", proven=True)
-    url = path(Letter.get(Letter.kind == "welcome"))
-    assert "お名前" in client.get(url).get_data(as_text=True)
-    assert client.post(url, data={"name": ""}).status_code == 422
-    assert client.post(url, data={"name": "山田 花", "child_name": "山田 空", "grade": "1"}).status_code == 303
-    shown = client.get(url).get_data(as_text=True)
-    assert "登録されています" in shown and "山田" not in shown, "the page shows no name to whoever has the link"
-    client.post(url, data={"name": "別の名"})
-    assert Person.get(Person.address == "new@example.jp").name == "山田 花"
 
 
 def test_leaving_and_coming_back(client, school):

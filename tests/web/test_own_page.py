@@ -1,0 +1,274 @@
+"""The reader's own page: names, items, lists, a new address, farewell (N-16, T-17, T-24, T-36)."""
+
+import re
+
+import pytest
+
+import clock
+from core import join_page, own_page
+from models import Child, Letter, Log, MailingList, Membership, Person
+
+EVIL = "<script>alert(1)</script>"
+
+
+@pytest.fixture
+def father(school) -> Person:
+    return school.people["石川 直樹"]
+
+
+@pytest.fixture
+def page(father) -> str:
+    return f"/p/{own_page.mark(father, clock.now() + own_page.GOOD_FOR)}"
+
+
+def fresh(person: Person) -> Person:
+    return Person.get_by_id(person.id)
+
+
+def ask(client, mail: str, *, at: int = 5):
+    made = join_page.stamp(None, clock.now())
+    clock.set_offset(at)
+    return client.post("/p", data={"mail": mail, "made": made})
+
+
+def path(letter: Letter) -> str:
+    return letter.payload["url"].removeprefix("http://kairan.test")
+
+
+def text(got) -> str:
+    return got.get_data(as_text=True)
+
+
+# ── the link ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("address", "letters"),
+    [("NAOKI@example.jp", 1), ("nobody@example.net", 0), ("noise2@example.net", 0), ("noise3@example.net", 0)],
+    ids=["member", "stranger", "left", "dead"],
+)
+def test_the_link_comes_by_mail_and_the_page_tells_nothing(client, school, address, letters):
+    """Enumeration: the same answer for a member, a stranger, one who left, and a dead address."""
+    got = ask(client, address)
+    assert (got.status_code, got.headers["Location"]) == (303, "/p?sent=1")
+    assert "登録されていれば" in text(client.get("/p?sent=1"))
+    assert Letter.select().where(Letter.kind == "page").count() == letters
+
+
+def test_one_letter_box_cannot_be_filled(client, father):
+    for number in range(6):
+        clock.set_offset(number * 10)
+        ask(client, "naoki@example.jp", at=number * 10 + 5)
+    assert Letter.select().count() == 1
+
+
+def test_forms_that_no_person_sends_are_asked_for_again(client, father):
+    got = client.post("/p", data={"mail": "naoki@example.jp", "made": join_page.stamp(None, clock.now())})
+    assert got.status_code == 422 and "naoki@example.jp" in text(got) and not Letter.select().exists()
+    assert ask(client, EVIL).status_code == 422
+
+
+def test_the_link_opens_the_page_for_a_day_and_dies_with_the_address(client, father, page):
+    assert client.get(page).status_code == 200
+    clock.set_offset(24 * 3600)
+    assert client.get(page).status_code == 404
+    clock.set_offset(0)
+    Person.update(address="other@example.jp", address_key="other@example.jp").where(Person.id == father.id).execute()
+    got = client.get(page)
+    assert got.status_code == 404 and "石川" not in text(got) and 'name="mail"' in text(got)
+
+
+def test_guessing_is_counted_and_a_mark_of_another_purpose_opens_nothing(client, school, father, page):
+    from core import reader_marks
+
+    assert client.get(f"/p/{reader_marks.place_mark(father, school.lists['1-1'])}").status_code == 404
+    codes = [client.get(f"{page}x").status_code for _ in range(62)]
+    assert codes[0] == 404 and codes[-1] == 429 and client.get(page).status_code == 200
+
+
+# ── what it shows and corrects ───────────────────────────────────────────────────────────────────────────────────
+
+
+def test_it_shows_the_own_data_and_nobody_elses(client, school):
+    """No other guardian's data, no telephone number, no history, no remark of an organizer."""
+    mine = school.people["青山 健太"]
+    place = Membership.get(Membership.person == mine, Membership.list == school.lists["1-1"])
+    Membership.update(attributes={"係": "旗当番", "備考": "要注意"}).where(Membership.id == place.id).execute()
+    Person.update(phone="000-1111-2222").where(Person.id == mine.id).execute()
+    got = client.get(f"/p/{own_page.mark(mine, clock.now() + own_page.GOOD_FOR)}")
+    shown = text(got)
+    for held in ("青山 健太", "青山 陽菜", "1年1組", "旗当番", "aoyama.k@example.com"):
+        assert held in shown
+    for other in ("青山 美咲", "misaki", "要注意", "000-1111", "石川", "<script"):
+        assert other not in shown
+    assert "Set-Cookie" not in got.headers and got.headers["Referrer-Policy"] == "no-referrer"
+
+
+def test_names_and_items_are_corrected(client, school, father, page):
+    """Purpose of N-16: who has joined names himself and the child. Class stays the school's."""
+    child = school.children["石川 蓮"]
+    place = Membership.get(Membership.person == father, Membership.list == school.lists["1-1"])
+    Membership.update(attributes={"係": "なし", "備考": "x"}).where(Membership.id == place.id).execute()
+    data = {
+        "name": "石川 直輝", "kana": "いしかわ なおき", "phone": "000-2222-3333", "language": "en",
+        f"child{child.id}-name": "石川 廉", f"child{child.id}-kana": "いしかわ れん",
+        f"child{child.id}-grade": "6", f"item{place.id}-0": "図書", f"item{place.id}-1": "y",
+    }  # fmt: skip
+    assert client.post(page, data=data).status_code == 303
+    now = fresh(father)
+    assert (now.name, now.kana, now.phone, now.language) == ("石川 直輝", "イシカワ ナオキ", "000-2222-3333", "en")
+    changed = Child.get_by_id(child.id)
+    assert (changed.name, changed.kana, changed.grade) == ("石川 廉", "イシカワ レン", "1")
+    assert Membership.get_by_id(place.id).attributes == {"係": "図書", "備考": "x"}
+    assert Log.select().where(Log.action == "member.changed_self").exists()
+    assert "Saved. Thank you." in text(client.get(f"{page}?told=saved"))
+
+
+def test_other_peoples_numbers_in_the_form_change_nothing(client, school, page):
+    other = school.children["加藤 悠斗"]
+    client.post(page, data={"name": "x", "language": "ja", f"child{other.id}-name": "盗まれた", "item1-0": "y"})
+    assert Child.get_by_id(other.id).name == "加藤 悠斗"
+
+
+def test_a_wrong_entry_is_said_at_its_field_and_nothing_is_lost(client, school, father, page):
+    child = school.children["石川 蓮"]
+    got = client.post(page, data={"name": "新しい名", "language": "ja", f"child{child.id}-name": " "})
+    assert got.status_code == 422 and "新しい名" in text(got) and fresh(father).name == "石川 直樹"
+    assert client.post(page, data={"name": "x" * 61, "language": "ja"}).status_code == 422
+    assert client.post(page, data={"name": EVIL, "language": "fr"}).status_code == 422
+
+
+def test_who_has_no_name_is_asked_for_it_first(client, school):
+    """Decision 5: the welcome letter leads here."""
+    who = Person.create(address="new@example.net", address_key="new@example.net")
+    Membership.create(person=who, list=school.lists["1-1"])
+    url = f"/p/{own_page.mark(who, clock.now() + own_page.GOOD_FOR_WELCOME)}"
+    assert "あと1つ" in text(client.get(url))
+    assert client.post(url, data={"name": "", "language": "ja"}).status_code == 422
+    data = {"name": "山田 花", "language": "ja", "new-name": "山田 空", "new-grade": "1", "new-class_name": "1"}
+    assert client.post(url, data=data).status_code == 303
+    assert Membership.get(Membership.person == who).child.room == "1-1" and "あと1つ" not in text(client.get(url))
+
+
+# ── lists ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_each_list_is_stopped_and_resumed_alone(client, school, father, page):
+    """T-24: GET does nothing; both are repeatable."""
+    the_list = school.lists["1-1"]
+    mine = (Membership.person == father) & (Membership.list == the_list)
+    client.get(f"{page}/list?list={the_list.id}&do=stop")
+    assert Membership.get(mine).state == "active"
+    for _ in range(2):
+        client.post(f"{page}/list", data={"list": the_list.id, "do": "stop"})
+    assert (Membership.get(mine).state, Membership.get(mine).stopped_by) == ("stopped", "reader")
+    assert Membership.get(Membership.person == father, Membership.list == school.lists["whole"]).state == "active"
+    client.post(f"{page}/list", data={"list": the_list.id, "do": "resume"})
+    assert Membership.get(mine).state == "active"
+
+
+def test_what_a_manager_stopped_stays_and_foreign_lists_are_nothing(client, school, father, page):
+    mine = (Membership.person == father) & (Membership.list == school.lists["1-1"])
+    Membership.update(state="stopped", stopped_by="manager").where(mine).execute()
+    for number in (school.lists["1-1"].id, school.lists["2-1"].id, 999, 2**70):
+        client.post(f"{page}/list", data={"list": number, "do": "resume"})
+        client.post(f"{page}/list", data={"list": number, "do": "join"})
+    assert Membership.get(mine).state == "stopped"
+    assert not Membership.select().where(Membership.person == father, Membership.list == school.lists["2-1"]).exists()
+
+
+def test_the_other_lists_of_the_child_are_one_press_away(client, school):
+    mother = Person.create(name="石川 母", address="haha@example.jp", address_key="haha@example.jp")
+    Membership.create(person=mother, list=school.lists["1-1"], child=school.children["石川 蓮"])
+    url = f"/p/{own_page.mark(mother, clock.now() + own_page.GOOD_FOR)}"
+    assert "全校" in text(client.get(url))
+    client.post(f"{url}/list", data={"list": school.lists["whole"].id, "do": "join"})
+    place = Membership.get(Membership.person == mother, Membership.list == school.lists["whole"])
+    assert (place.state, place.child.name) == ("active", "石川 蓮")
+
+
+def test_a_test_letter_now_and_then(client, page):
+    """T-17: a member can try whether mail arrives."""
+    for _ in range(5):
+        client.post(f"{page}/test")
+    assert Letter.select().where(Letter.kind == "test").count() == own_page.TESTS_A_DAY
+
+
+# ── a new address ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_new_address_counts_after_a_press_there_and_the_old_one_is_told(client, father, page):
+    assert client.post(f"{page}/address", data={"address": "new@example.net"}).status_code == 303
+    letter = Letter.get(Letter.kind == "new-address")
+    assert letter.address == "new@example.net" and fresh(father).address == "naoki@example.jp"
+    assert "new@example.net" in text(client.get(path(letter))) and fresh(father).address == "naoki@example.jp"
+    client.post(path(letter))
+    assert fresh(father).address == "new@example.net"
+    assert Letter.get(Letter.kind == "moved").address == "naoki@example.jp"
+    assert client.post(path(letter)).status_code == 404, "used once"
+    assert client.get(page).status_code == 404, "the link that was sent to the old address is dead"
+
+
+def test_an_address_of_somebody_else_is_found_out_only_by_its_owner(client, school, father, page):
+    """Enumeration: asking looks the same; the press, by who reads that letter box, is refused with a sentence."""
+    got = client.post(f"{page}/address", data={"address": "kato@example.org"})
+    assert got.status_code == 303 and got.headers["Location"].endswith("told=address")
+    letter = Letter.get(Letter.kind == "new-address")
+    assert client.post(path(letter)).status_code == 422
+    assert (fresh(father).address, fresh(school.people["加藤 誠"]).address) == ("naoki@example.jp", "kato@example.org")
+
+
+@pytest.mark.parametrize("typed", ["", "nonsense", "naoki@example.jp", "zenko@mail.school.example", EVIL])
+def test_an_address_that_cannot_be_is_said(client, page, typed):
+    got = client.post(f"{page}/address", data={"address": typed})
+    assert got.status_code == 422 and EVIL not in text(got) and not Letter.select().exists()
+
+
+def test_nobody_is_bombed_through_a_new_address(client, page):
+    for number in range(6):
+        client.post(f"{page}/address", data={"address": f"victim{number}@example.net"})
+    assert Letter.select().count() == 3
+
+
+# ── farewell ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_deleting_says_what_is_lost_and_managers_see_who_left(client, as_, school, father, page):
+    assert "元に戻せません" in text(client.get(f"{page}/delete"))
+    assert Membership.select().where(Membership.person == father, Membership.state == "active").count() == 2
+    assert "登録を削除しました" in text(client.post(f"{page}/delete"))
+    gone = fresh(father)
+    assert (gone.name, gone.address, gone.address_key, gone.phone) == ("石川 直樹", None, None, "")
+    assert {one.state for one in Membership.select().where(Membership.person == father)} == {"left"}
+    assert client.get(page).status_code == 404
+    home = text(as_("花子").get("/"))
+    assert "石川 直樹" in home and "石川 蓮" in home, "and that the child has nobody now"
+    assert "石川 直樹" not in text(as_("太郎").get("/"))
+
+
+def test_who_was_deleted_may_come_back_as_a_new_person(client, school, father, page):
+    from core import joining
+    from core.join_caps import Wish
+
+    client.post(f"{page}/delete")
+    again, state = joining.join(Wish(school.lists["1-1"], "naoki@example.jp", proof="letter"), clock.now())
+    assert again.id != father.id and state == "active"
+
+
+def test_a_notice_never_links_to_it(school):
+    """Design 3: it opens more than the letter, so only the welcome letter and `/p` lead there."""
+    from tests import cast_notices
+
+    sent = cast_notices.send([school.lists["1-1"]])
+    from core.letters import as_sent
+    from core.organization import settings
+
+    assert not re.search(r"/p(/|\s|$)", as_sent(sent.notice, settings(), clock.now()).text)
+
+
+def test_a_scanner_that_presses_changes_nothing(client, school, father, page):
+    agent = {"User-Agent": "Mozilla/5.0 (compatible; Googlebot/2.1)"}
+    client.post(f"{page}/delete", headers=agent)
+    client.post(f"{page}/list", data={"list": school.lists["1-1"].id, "do": "stop"}, headers=agent)
+    assert Membership.select().where(Membership.person == father, Membership.state == "active").count() == 2
+    assert MailingList.get_by_id(school.lists["1-1"].id)
