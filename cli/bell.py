@@ -12,12 +12,15 @@ from config import current
 @click.command(hidden=True)
 @common.in_the_house
 def bell() -> None:
-    """The clock: huey's consumer with one thread; started and watched by the supervisor."""
+    """The clock: huey's consumer; started and watched by the supervisor.
+
+    Two threads, so that a large import does not keep a notice waiting.
+    """
     common.end_with_the_parent()
     if current().door is None:  # else the mail door does it
         threading.Thread(target=_collect, name="collector", daemon=True).start()
     tasks.bell(current().data).create_consumer(
-        workers=1, max_delay=1.0, graceful_signal="TERM", shutdown_timeout=30, check_worker_health=True
+        workers=2, max_delay=1.0, graceful_signal="TERM", shutdown_timeout=30, check_worker_health=True
     ).run()
 
 

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from core import delivery, joining, reception, reminders, steps
+from core import delivery, joining, reception, reminders, roster_work, steps
 
 
 def begin(now: datetime) -> None:
@@ -12,3 +12,4 @@ def begin(now: datetime) -> None:
     joining.admit(now)
     steps.sweep(now)
     reception.book_due(now)
+    roster_work.work(now)  # the longest comes last

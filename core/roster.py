@@ -5,9 +5,6 @@ A file waits as `data/imports/<number of the job>` until it is confirmed, a day 
 
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
-
-from peewee import IntegrityError
 
 import config as ground
 from core import history, roster_apply
@@ -69,26 +66,32 @@ def begin(
         "mapping": list(guess_mapping(sheet)),
     }
     job = Job.create(kind="import", user=by, list=mailing_list, made_at=now, total=len(sheet.rows), detail=detail)
-    path = _file(job)
+    path = file_of(job)
     path.parent.mkdir(mode=0o700, exist_ok=True)
     path.touch(mode=0o600)
     path.write_bytes(text.encode() if text.strip() else content)
     return job
 
 
-def _file(job: Job) -> Path:
+def file_of(job: Job) -> Path:
+    """Return where the file of an import waits."""
     return ground.current().data / "imports" / str(job.id)
 
 
 def is_waiting(job: Job, now: datetime) -> bool:
-    """Say whether an import waits to be carried out; so does one whose process died on the way."""
-    return job.state == "ready" or (job.state == "working" and now - job.made_at > STALLED)
+    """Say whether an import waits to be confirmed; so does one whose page died on the way."""
+    return job.state == "ready" or (job.state == "working" and not is_workers(job) and now - job.made_at > STALLED)
+
+
+def is_workers(job: Job) -> bool:
+    """Say whether an import was given to the worker, which carries it to its end whatever dies."""
+    return "by" in job.detail
 
 
 def sheet_of(job: Job) -> Sheet:
     """Read the waiting file of an import again. Raises Refused if it is gone, Unreadable for a wrong encoding."""
-    path = _file(job)
-    if job.state not in ("ready", "working") or not path.exists():
+    path = file_of(job)
+    if job.state not in ("ready", "asked", "working") or not path.exists():
         raise Refused(N_("This import is not waiting any more. Please choose the file once more."))
     if job.detail["pasted"]:
         return arrange(read_paste(path.read_text("utf-8")))
@@ -116,49 +119,6 @@ def preview(job: Job, now: datetime) -> tuple[Sheet, Plan]:
     return sheet, plan(job.list, sheet, tuple(job.detail["mapping"]), now)
 
 
-def run(job: Job, by: User, *, fingerprint: str, now: datetime) -> dict[str, int]:
-    """Carry out a waiting import; return its counts. Safe against a double tap: only the first does it.
-
-    Raises Refused if the job is not waiting or if the list changed since the preview.
-    """
-    _, made = preview(job, now)
-    if made.fingerprint != fingerprint:
-        raise Refused(N_("The list has changed since this page was shown. Please look at it once more."))
-    free = (Job.state == "ready") | ((Job.state == "working") & (Job.made_at < now - STALLED))
-    taken = Job.update(state="working", made_at=now, done=0, total=len(made.lines)).where(Job.id == job.id, free)
-    if not taken.execute():
-        raise Refused(N_("This import has already been carried out."))
-    try:
-        written = roster_apply.apply(made, lambda done: _progress(job, done))
-    except IntegrityError as raced:
-        Job.update(state="ready").where(Job.id == job.id).execute()
-        raise Refused(N_("The list has changed since this page was shown. Please look at it once more.")) from raced
-    _finish(job, by, made, written, now)
-    return made.counts
-
-
-def _progress(job: Job, done: int) -> None:
-    Job.update(done=done).where(Job.id == job.id).execute()
-
-
-def _finish(job: Job, by: User, made: Plan, written: roster_apply.Written, now: datetime) -> None:
-    detail: dict[str, Any] = {
-        "filename": job.detail["filename"],
-        "counts": made.counts,
-        "people": made.people,
-        "wrong": [
-            {"number": line.number, "name": line.name, "notes": [[one.message, one.values] for one in line.notes]}
-            for line in made.lines
-            if line.outcome == "wrong"
-        ],
-        "written": written.as_json(),
-    }
-    with db.atomic():
-        Job.update(state="done", detail=detail, done=len(made.lines), made_at=now).where(Job.id == job.id).execute()
-        history.log(by, "roster.imported", job.list_id, detail=made.counts)
-    _file(job).unlink(missing_ok=True)
-
-
 def undo(job: Job, by: User, now: datetime) -> tuple[int, int]:
     """Take an import back; return (rows taken back, rows left because something happened to them since).
 
@@ -180,7 +140,7 @@ def undo(job: Job, by: User, now: datetime) -> tuple[int, int]:
 def forget_old(now: datetime) -> None:
     """Delete files that nobody confirmed within a day, and what is kept for undo after 30 days."""
     for job in Job.select().where(Job.kind == "import", Job.state == "ready", Job.made_at < now - WAITS):
-        _file(job).unlink(missing_ok=True)
+        file_of(job).unlink(missing_ok=True)
         job.delete_instance()
     for job in Job.select().where(Job.kind == "import", Job.state == "done", Job.made_at < now - UNDO_WITHIN):
         Job.update(detail={"counts": job.detail.get("counts", {})}).where(Job.id == job.id).execute()

@@ -15,7 +15,7 @@ from core import households
 from core.roster_draft import Draft, Line, Plan
 from models import Child, Cover, Delivery, Letter, Membership, Person, Table, db
 
-CHUNK = 1000  # lines of one transaction: some tens of milliseconds
+CHUNK = 500  # lines of one transaction: some tens of milliseconds
 
 TABLES: dict[str, type[Table]] = {"person": Person, "child": Child, "membership": Membership}
 # What makes a row "the one that the import left": if one of these differs later, undo leaves it alone.
@@ -37,21 +37,31 @@ class Written:
         """Return it for the detail of a Job."""
         return {"made": self.made, "changed": self.changed}
 
+    @classmethod
+    def from_json(cls, kept: dict[str, Any] | None) -> "Written":
+        """Read it back, to go on with an import that broke off."""
+        if kept is None:
+            return cls()
+        return cls(*({name: {int(n): mark for n, mark in rows.items()} for name, rows in kept[part].items()}
+                     for part in ("made", "changed")))  # fmt: skip
 
-def apply(plan: Plan, progress: Callable[[int], None] = lambda done: None) -> Written:
-    """Write a plan. Raises peewee.IntegrityError if somebody else registered one of its addresses meanwhile.
 
-    Chunks before that stay written; a new plan then finds them "already there".
+def apply(plan: Plan, note: Callable[[int], None] = lambda done: None, written: Written | None = None) -> Written:
+    """Write a plan; `note` is called with the number of lines done, inside the transaction of each chunk.
+
+    `written`: what an earlier try left, to be added to. Raises peewee.IntegrityError if somebody else registered one
+    of its addresses meanwhile. Chunks before that stay written; a new plan then finds them "already there".
     """
-    written = Written()
+    written = Written() if written is None else written
     with db.atomic():
         _join_households(plan, written)
+        note(0)
     lines = [line for line in plan.lines if line.outcome != "wrong"]
     for start in range(0, len(lines), CHUNK):
         chunk = lines[start : start + CHUNK]
         with db.atomic():
             _write(plan, chunk, written)
-        progress(start + len(chunk))
+            note(start + len(chunk))
     return written
 
 

@@ -4,8 +4,9 @@ from flask import Response, abort, request
 from flask_login import current_user
 
 import clock
+import tasks
 from blueprints.lists import bp
-from core import roster
+from core import roster, roster_work
 from models import Job, MailingList
 from web import _, answer, go, language, own_list, told
 from words import N_
@@ -53,8 +54,9 @@ def look(number: int, job_id: int) -> Answer:
     job = _job(mailing_list, job_id)
     if roster.is_waiting(job, clock.now()):
         return _preview(mailing_list, job)
-    if job.state == "working":
-        return answer("lists/import_working.html", "lists/_import_progress.html", list=mailing_list, job=job)
+    if job.state in ("asked", "working"):
+        left = roster_work.left(job, clock.now())
+        return answer("lists/import_working.html", "lists/_import_progress.html", list=mailing_list, job=job, left=left)
     return answer("lists/import_done.html", list=mailing_list, job=job, told_lines=_told_lines(job))
 
 
@@ -78,6 +80,8 @@ def _preview(mailing_list: MailingList, job: Job) -> Answer:
         sample=sheet.rows[:SAMPLE],
         noted=[line for line in plan.lines if line.outcome == "wrong"] + _remarkable(plan),
         plain=[line for line in plan.lines if line.outcome == "added" and not line.notes],
+        already=[line for line in plan.lines if _as_before(line)],
+        back=roster_work.why_back(job),
         shown=SHOWN,
         roster=roster,
         tell=lambda note: roster.tell(language(), note),
@@ -85,7 +89,13 @@ def _preview(mailing_list: MailingList, job: Job) -> Answer:
 
 
 def _remarkable(plan: roster.Plan) -> list[roster.Line]:
-    return [line for line in plan.lines if line.outcome != "wrong" and line.notes]
+    return [line for line in plan.lines if line.outcome != "wrong" and line.notes and not _as_before(line)]
+
+
+def _as_before(line: roster.Line) -> bool:
+    """Say whether a line is registered already just so, and there is nothing else to say of it."""
+    known = line.membership is not None and line.membership.row is not None
+    return known and line.outcome == "already" and len(line.notes) < 2
 
 
 def _told_lines(job: Job) -> list[tuple[int, str, str]]:
@@ -111,10 +121,11 @@ def read_again(number: int, job_id: int) -> Answer:
 
 @bp.post("/<int:number>/import/<int:job_id>/run")
 def run(number: int, job_id: int) -> Answer:
-    """Carry out a waiting import."""
+    """Carry out a waiting import; a large one goes on by itself."""
     job = _job(own_list(number, "manage"), job_id)
     try:
-        roster.run(job, current_user, fingerprint=request.form.get("fingerprint", ""), now=clock.now())
+        if not roster_work.ask(job, current_user, fingerprint=request.form.get("fingerprint", ""), now=clock.now()):
+            tasks.ring()
     except (roster.Refused, roster.Unreadable) as refused:
         told(refused.message, "wrong", **refused.values)
     return go("lists.look", number=number, job_id=job_id)

@@ -6,7 +6,7 @@ from email import message_from_bytes, policy
 import pytest
 
 import clock
-from core import audience, delivery, in_charge, letters, notices, roster, sender_names
+from core import audience, delivery, in_charge, letters, notices, roster, roster_work, sender_names
 from core.organization import settings
 from core.refusals import AudienceChanged
 from core.rights import rights_of
@@ -136,7 +136,7 @@ def test_a_column_of_the_roster_sets_it_and_the_export_writes_it(school):
     assert [note.values for line in plan.lines for note in line.notes if note.values.get("name")] == [
         {"name": "知らない人"}
     ]
-    roster.run(job, hanako, fingerprint=plan.fingerprint, now=clock.now())
+    roster_work.run(job, hanako, fingerprint=plan.fingerprint, now=clock.now())
     held = {row.person.name: row.in_charge and row.in_charge.name for row in first.memberships}
     assert (held["青山 健太"], held["新井 恵"], held["森 一"]) == ("見る子", "花子", None)
     assert "担任・担当者" in roster.export(first).decode("utf-8-sig").splitlines()[0]
@@ -151,5 +151,5 @@ def test_the_export_can_be_brought_in_again(teachers):
     Membership.update(in_charge=None).execute()
     job = roster.begin(first, hanako, content=written, filename="r.csv", now=clock.now())
     _, plan = roster.preview(job, clock.now())
-    roster.run(job, hanako, fingerprint=plan.fingerprint, now=clock.now())
+    roster_work.run(job, hanako, fingerprint=plan.fingerprint, now=clock.now())
     assert Membership.select().where(Membership.in_charge.is_null(False)).count() == 5

@@ -25,7 +25,15 @@ PRODUCT = (
     "mail",
     "cli",
 )
-WORKER_LOOPS = {"core/collecting.py", "core/sending.py", "inlet.py", "core/inbox.py", "cli/deliver.py", "mail/proof.py"}
+WORKER_LOOPS = {
+    "core/collecting.py",
+    "core/sending.py",
+    "inlet.py",
+    "core/inbox.py",
+    "cli/deliver.py",
+    "mail/proof.py",
+    "core/roster_work.py",
+}
 """The worker loop and the mail door, where any exception is caught: they record it, put the work off and go on."""
 
 
