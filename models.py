@@ -430,6 +430,10 @@ class Notice(Table):
     useful_s = IntegerField(default=48 * 3600)
     practice = BooleanField(default=False)
     files_inside = BooleanField(default=False)  # attachments go in the letters themselves, up to 3 MB
+    track_opens = BooleanField(default=False)  # a picture in the HTML part counts openings (D-31)
+    track_clicks = BooleanField(default=False)  # links of the HTML part lead by our counter (D-31)
+    tracked = Json(null=True)  # the sums of openings and clicks once these are deleted
+    tells = Json(default=dict)  # how often the sender is told what came back, by kind; missing: daily (D-32)
     corrects = ForeignKeyField("self", null=True, on_delete="SET NULL")
     follows = ForeignKeyField("self", null=True, on_delete="SET NULL")  # the earlier one that it brings up to date
     created_at = Moment(default=clock.now)
@@ -729,10 +733,21 @@ class Visit(Table):
 
     delivery = ForeignKeyField(Delivery, backref="visits", on_delete="CASCADE")
     at = Moment(default=clock.now)
-    page = CharField()  # r, u, a<number of the choice>; touch, touch a<number>: the script pressed for the reader
+    page = CharField()  # r, u, o (picture), c<link>, a<choice>; touch, touch a<choice>: the script pressed
     inside = BooleanField(default=False)  # followed from a page of ours
     agent = CharField(default="")
     automatic = BooleanField(default=False)  # the agent is a known scanner or preview robot
+
+
+class Link(Table):
+    """A web address of a notice's words, kept when sending began: its counter leads there and nowhere else (D-31)."""
+
+    notice = ForeignKeyField(Notice, backref="links", on_delete="CASCADE")
+    number = IntegerField()
+    url = TextField()
+
+    class Meta:
+        indexes = ((("notice", "number"), True),)
 
 
 class Opened(Table):
@@ -770,6 +785,19 @@ class Step(Table):
     paused_why = CharField(default="")
     ended_at = Moment(null=True)
     created_at = Moment(default=clock.now)
+
+
+class Digest(Table):
+    """What one user is told of one notice by mail: which kind of matter, how often, and until when it has been told."""
+
+    notice = ForeignKeyField(Notice, backref="digests", on_delete="CASCADE")
+    user = ForeignKeyField(User, backref="digests", on_delete="CASCADE")
+    kind = CharField()  # open, reopen, click, read, answer
+    timing = CharField()  # hourly, daily, weekly, monthly
+    told_until = Moment()
+
+    class Meta:
+        indexes = ((("notice", "user", "kind"), True),)
 
 
 class Job(Table):
@@ -865,8 +893,8 @@ TABLES: tuple[type[Table], ...] = (
     Organization, User, Session, Role, Log,
     MailingList, Person, Child, Membership, Group, GroupMember, Terms, Applicant, Sender,
     Notice, Wording, Target, Attachment, Reminder, Question, Choice,
-    Delivery, Cover, Letter, Answer, Bounce, Visit, Opened,
-    Step, Job, Rollover, Incoming, Collection, Bucket,
+    Delivery, Cover, Letter, Answer, Bounce, Visit, Link, Opened,
+    Step, Digest, Job, Rollover, Incoming, Collection, Bucket,
 )  # fmt: skip
 
 

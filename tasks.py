@@ -14,7 +14,7 @@ from huey import SqliteHuey, crontab
 import clock
 import config
 import models
-from core import attachments, due, wellbeing
+from core import attachments, digests, due, tracking, wellbeing
 
 log = logging.getLogger("kairan.tasks")
 
@@ -36,10 +36,12 @@ def _start_due() -> None:
 
 
 def _keep_house() -> None:
-    """Delete files that nobody may open any more; write to the administrators when their day has come."""
+    """Once an hour: delete files that nobody may open any more, and write the letters whose day or hour has come."""
     models.db.connect(reuse_if_open=True)
     attachments.sweep(clock.now())
     wellbeing.look_after(clock.now())
+    digests.tell(clock.now())
+    tracking.forget(clock.now())
 
 
 def ring(at: datetime | None = None) -> None:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from peewee import JOIN, SQL, Case, ModelSelect, fn
 
-from core import history, reminders, service
+from core import digests, history, reminders, service, tracking
 from core.audience import Audience, Recipient, resolve
 from core.organization import Settings, settings
 from mail import address as addresses
@@ -138,6 +138,8 @@ def _freeze(notice: Notice, now: datetime, force: Settings) -> bool:
     if not taken:
         return False
     write_rows(notice, audience, now)
+    tracking.keep_links(notice)
+    digests.begin(notice, now)
     reminders.plan(notice, now)
     reminders.plan_before_deadline(notice, now)
     for number in filter(None, (notice.corrects_id, notice.follows_id)):

@@ -297,3 +297,8 @@ KINDS["renewal"] = Kind(
     ),
     footer=False,
 )
+KINDS["digest"] = Kind(
+    N_("%(title)s"),
+    N_("%(lines)s\n\nHow often you are told is set with each notice, under its options.\n"),
+    footer=False,
+)

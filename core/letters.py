@@ -8,7 +8,7 @@ from datetime import datetime
 
 import clock
 import words
-from core import attachments, by_child, fields, letter_kinds, questions, service
+from core import attachments, by_child, fields, letter_kinds, questions, service, tracking
 from core.audience import Recipient
 from core.claiming import Claimed, of_row
 from core.organization import Settings
@@ -63,6 +63,8 @@ def notice_form(
         read_confirmation=notice.read_confirmation,
         asks=questions.in_letter(notice, language),
         files=_files(notice),
+        image=notice.track_opens,
+        counted=tracking.counted(notice),
         enclosed=attachments.enclosed(notice, clock.now()),
         footer=notice.footer,
         reply_to=_own_reply_to(notice),

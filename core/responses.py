@@ -69,6 +69,12 @@ def visit(delivery: Delivery, page: str, *, agent: str, inside: bool, now: datet
         )  # fmt: skip
 
 
+def picture(delivery: Delivery, *, agent: str, now: datetime) -> None:
+    """Note that the picture of a letter was fetched (D-31). It tells nothing about the other links of the letter."""
+    agent = agent[:AGENT_LENGTH]
+    Visit.create(delivery=delivery, at=now, page="o", agent=agent, automatic=is_robot(agent))
+
+
 def _last_touch(delivery: Delivery, now: datetime) -> tuple[str, str] | None:
     """Return link and agent of a touch of the last minute, if there was one."""
     touched = Visit.page.startswith("touch") & (Visit.at >= now - PROVISIONAL)
@@ -225,6 +231,7 @@ def _fetched_elsewhere(delivery: Delivery, link: str, agent: str, now: datetime)
             Visit.delivery == delivery,
             Visit.at >= now - PROVISIONAL,
             Visit.inside == False,
+            Visit.page != "o",  # people's mail programs fetch the picture themselves
             (Visit.page != link) | (Visit.agent != agent),
         )
         .exists()

@@ -48,8 +48,9 @@ class Form:
     link. leave_address: the list's `-leave` address, offered beside one-click if given. reply_to: an
     own address that its owner ticked; None = the letter's own `r-` address, which `reply_base` names with MARK
     for the letter's mark ("": at the mail domain). automatic: nobody pressed "send" for it (RFC 3834). asks:
-    questions; with any, an HTML part of the same words is made (decision 10). files: names and sizes of what stands
-    on the notice's page. enclosed: the same files inside the letter, as `enclose.parts` gives them.
+    questions; with any, an HTML part of the same words is made (decision 10). image, counted: that part holds a picture
+    that counts openings, and these web addresses of the text lead by our counter there (D-31). files: names and sizes
+    of what stands on the notice's page. enclosed: the same files inside the letter, as `enclose.parts` gives them.
     """
 
     language: str
@@ -70,6 +71,8 @@ class Form:
     asks: tuple[Ask, ...] = ()
     files: tuple[str, ...] = ()
     enclosed: bytes = field(default=b"", repr=False)
+    image: bool = False
+    counted: tuple[str, ...] = ()
     footer: bool = True
     reply_to: str | None = None
     reply_base: str = ""
@@ -118,7 +121,7 @@ class Prepared:
         self._from = _from(form)
         self._list = _list_headers(form).split(_TOKEN)
         self._rest = _rest(form)
-        self._html = html_part.Page(form.language, form.text, _shown(form)) if form.asks else None
+        self._html = _page(form) if form.asks or form.image or form.counted else None
         self._reply_base = _safe(form.reply_base or f"r-{MARK}@{form.mail_domain}")
 
     def letter(self, reader: Reader) -> bytes:
@@ -174,6 +177,20 @@ class Prepared:
     def _reply_to(self, mark: str) -> str:
         own = self._form.reply_to
         return address.quoted(own) if own else self._reply_base.replace(MARK, mark)
+
+
+def _page(form: Form) -> html_part.Page:
+    """Return the HTML part of a form."""
+    ways = {}
+    for number, url in enumerate(form.counted, 1):
+        shown = say(form.language, "Open the link") if len(form.counted) == 1 else _numbered(form.language, number)
+        ways[url] = html_part.Counted(f"{form.base_url}/c/{_TOKEN}/{number}", shown)
+    image = f"{form.base_url}/o/{_TOKEN}.gif" if form.image else ""
+    return html_part.Page(form.language, form.text, _shown(form), ways, image)
+
+
+def _numbered(language: str, number: int) -> str:
+    return say(language, "Open link %(number)s", number=number)
 
 
 def _fixed_subject(cut: list[merge.Piece]) -> str:

@@ -1,7 +1,8 @@
 """The HTML part of a letter with questions: the same words as its text part, with real buttons (decision 10).
 
 Styles stand in the elements, since mail programs drop style sheets; the one in the head is for the dark alone. No
-picture, no script, nothing from elsewhere (RFC 2110 4.1). Words of people are escaped, values of merge fields too.
+script, nothing from elsewhere (RFC 2110 4.1), and no picture but the one that counts openings where an organizer asked
+for it (D-31). Words of people are escaped, values of merge fields too.
 """
 
 from collections.abc import Iterable, Mapping
@@ -40,10 +41,23 @@ class Piece:
     small: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Where a link of the text leads (may hold TOKEN), and the words that are shown for it."""
+
+    href: str
+    words: str
+
+
 class Page:
     """The HTML of all letters of one form; `filled` gives one reader's."""
 
-    def __init__(self, language: str, text: str, pieces: Iterable[Piece]) -> None:
+    def __init__(
+        self, language: str, text: str, pieces: Iterable[Piece], counted: Mapping[str, Counted] | None = None,
+        image: str = "",
+    ) -> None:  # fmt: skip
+        """counted: web addresses of the text that lead by our counter. image: the counting picture, "" for none."""
+        self._counted = counted or {}
         self._words = merge.pieces(merge.plain(text).strip("\n"))
         self._head = (
             f'<!DOCTYPE html>\n<html lang="{language}">\n<head>\n<meta charset="utf-8">\n'
@@ -52,12 +66,14 @@ class Page:
             f'<body style="margin:0">\n<div class="mail" style="{_MAIL}">\n'
         )
         below = "".join(_shown(piece) for piece in pieces)
-        self._tail = f"{below}</div>\n</body>\n</html>\n".split(TOKEN)
+        shown = f'<img src="{escape(image)}" width="1" height="1" alt="">\n' if image else ""
+        self._tail = f"{below}</div>\n{shown}</body>\n</html>\n".split(TOKEN)
 
     def filled(self, values: Mapping[str, str], token: str, about: str = "") -> str:
         """Return the page with a reader's values and token; about: the sentence above the words."""
         words = (f"{about}\n\n" if about else "") + merge.join(self._words, values, values)
-        return f'{self._head}<p style="margin:0 0 16px">{_html(words)}</p>\n{token.join(self._tail)}'
+        shown = _html(words, self._counted).replace(TOKEN, token)
+        return f'{self._head}<p style="margin:0 0 16px">{shown}</p>\n{token.join(self._tail)}'
 
 
 def _shown(piece: Piece) -> str:
@@ -89,10 +105,15 @@ def _link(line: str) -> str:
     return f'<a href="{shown}" style="color:#5c5446">{shown}</a>' if line.startswith(("https://", "http://")) else shown
 
 
-def _html(words: str) -> str:
-    """Return people's words with their line breaks, indents and web addresses."""
+def _html(words: str, counted: Mapping[str, Counted]) -> str:
+    """Return people's words with their line breaks, indents and web addresses.
+
+    A counted address is shown by words, never by itself: what is shown and where it leads must not be two hosts.
+    """
     shown = (
-        f'<a href="{escape(url)}" style="color:inherit">{escape(text)}</a>' if url else escape(text)
+        f'<a href="{escape(way.href)}" style="color:inherit">{escape(way.words)}</a>'
+        if url and (way := counted.get(url, Counted(url, text)))
+        else escape(text)
         for text, url in links.cut(words)
-    )  # fmt: skip
+    )
     return "".join(shown).replace("  ", "&nbsp; ").replace("\n", "<br>\n")

@@ -7,7 +7,7 @@ from flask import Blueprint, abort, render_template, request
 
 import clock
 import web
-from core import archive, delivery, letters, notices, progress, today
+from core import archive, delivery, letters, notices, progress, today, tracking
 from core.audience import REASONS
 from core.organization import settings
 from core.targets import titled
@@ -98,6 +98,7 @@ def show(number: int) -> str:
         corrected=archive.rows([notice.corrects])[0] if notice.corrects_id else None,
         shown_letter=letters.as_sent(notice, force, now),
         lists=titled(notice),
+        tracked=tracking.of(notice) if notice.track_opens or notice.track_clicks else None,
         page=page,
         letters=archive.newest_letters([one.id for one in page.rows]),
         may_send=web.rights().may_notice("send", notice),

@@ -319,8 +319,8 @@ def _differs(notice: Notice, form: WordsForm) -> bool:
 def _after_words(notice: Notice, form: WordsForm) -> Any:
     if (answer := _files(notice, form)) is not None:
         return answer
-    if request.form.get("act") == "name":
-        return web.go("notices.name", number=notice.id)
+    if request.form.get("act") in ("name", "measure"):
+        return web.go(f"notices.{request.form['act']}", number=notice.id)
     if request.form.get("act") == "next":
         missing = notices.gaps(notice, audiences.resolve(notice), current_user)
         for name in ("subject", "text"):

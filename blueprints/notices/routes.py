@@ -7,13 +7,13 @@ from flask_login import current_user
 
 import clock
 import web
-from blueprints.notices import asked, bp, check, compose, files, name, own_copy, remind, steer
+from blueprints.notices import asked, bp, check, compose, files, measure, name, own_copy, remind, steer
 from blueprints.notices.drafts import own_draft
 from blueprints.notices.forms import NewForm
 from core import accounts, archive, choosing, notices, today
 from words import N_
 
-__all__ = ["asked", "bp", "check", "compose", "files", "name", "own_copy", "remind", "steer"]
+__all__ = ["asked", "bp", "check", "compose", "files", "measure", "name", "own_copy", "remind", "steer"]
 
 LATEST = 10
 

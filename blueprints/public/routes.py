@@ -21,7 +21,7 @@ bp.record_once(lambda setup: setup.app.extensions["csrf"].exempt(bp))
 
 UNKNOWN_PER_NETWORK = 60
 UNKNOWN_WINDOW_S = 600
-BY_TOKEN = {"public.read", "public.answer", "public.leave", "public.one_click"}
+BY_TOKEN = {"public.read", "public.answer", "public.leave", "public.one_click", "public.picture", "public.click"}
 
 
 @bp.before_request
@@ -194,4 +194,4 @@ def robots() -> Response:
     return Response("User-agent: *\nDisallow: /\n", mimetype="text/plain")
 
 
-from blueprints.public import answer, files, joining, own_page  # noqa: E402, F401 (register their pages)
+from blueprints.public import answer, counters, files, joining, own_page  # noqa: E402, F401 (register their pages)

@@ -1,0 +1,65 @@
+"""What is counted of a draft beyond the read confirmation, and how often its sender is told (D-31 to D-34).
+
+A page of its own, off the ordinary way: the read confirmation is enough for nearly all notices (decision 9).
+"""
+
+from typing import Any
+
+from wtforms import BooleanField, SelectField
+from wtforms.fields.choices import SelectChoice
+
+import clock
+import web
+from blueprints.notices import bp
+from blueprints.notices.drafts import own_draft, told_sent
+from core import digests, notices
+from models import Notice
+from words import N_
+
+
+class MeasureForm(web.Form):
+    """Two switches, both off, and five timings, all daily (D-32, D-33)."""
+
+    track_opens = BooleanField(N_("Count openings"))
+    track_clicks = BooleanField(N_("Count opened links"))
+    read = SelectField(digests.KINDS["read"])
+    answer = SelectField(digests.KINDS["answer"])
+    open = SelectField(digests.KINDS["open"])
+    reopen = SelectField(digests.KINDS["reopen"])
+    click = SelectField(digests.KINDS["click"])
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)
+        for kind in digests.KINDS:
+            self[kind].choices = [SelectChoice(name, web._(shown)) for name, shown in digests.TIMINGS.items()]
+
+
+@bp.get("/<int:number>/measure")
+@web.needs("send")
+def measure(number: int) -> Any:
+    """Show the switches and the timings of a draft."""
+    notice = own_draft(number)
+    filled = {"track_opens": notice.track_opens, "track_clicks": notice.track_clicks, **digests.chosen(notice)}
+    return _page(notice, MeasureForm(None, data=filled))
+
+
+def _page(notice: Notice, form: MeasureForm, status: int = 200) -> Any:
+    return web.answer("notices/measure.html", status=status, notice=notice, form=form, KINDS=digests.KINDS)
+
+
+@bp.post("/<int:number>/measure", endpoint="set_measure")
+@web.needs("send")
+def set_measure(number: int) -> Any:
+    """Save them; what is daily is not written down."""
+    notice, form = own_draft(number), MeasureForm()
+    if not form.validate():
+        return _page(notice, form, 422)
+    tells = {kind: form[kind].data for kind in digests.KINDS if form[kind].data != digests.USUAL}
+    opens, clicks = form.track_opens.data, form.track_clicks.data
+    try:
+        notices.save(notice, now=clock.now(), track_opens=opens, track_clicks=clicks, tells=tells)
+    except notices.NotNow:
+        told_sent(notice)
+        return web.go("notices.show", number=number)
+    web.told(N_("Saved."))
+    return web.go("notices.words", number=number)

@@ -1,0 +1,37 @@
+"""The picture that counts openings and the links that count clicks (D-31).
+
+They change nobody's state. A link leads to the address kept for it when the notice was sent, and nowhere else.
+"""
+
+from flask import Response, redirect, render_template
+
+import clock
+from blueprints.public.routes import agent, bp, delivery_of, unknown
+from core import responses, tracking
+
+PIXEL = bytes.fromhex("47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002024401003b")
+"""A transparent GIF of one pixel."""
+
+
+@bp.get("/o/<token>.gif")
+def picture(token: str) -> Response:
+    """Give the picture, known or not; note that a letter with counted openings was opened."""
+    delivery = delivery_of(token)
+    if delivery is not None and delivery.notice.track_opens:
+        responses.picture(delivery, agent=agent(), now=clock.now())
+    return Response(PIXEL, mimetype="image/gif")
+
+
+@bp.get("/c/<token>/<int:number>")
+def click(token: str, number: int):
+    """Lead to the kept address of a link and note the click; a withdrawn notice leads nowhere."""
+    delivery = delivery_of(token)
+    if delivery is None:
+        return unknown(token)
+    if responses.is_closed(delivery):
+        return render_template("public/withdrawn.html", delivery=delivery), 410
+    url = tracking.address_of(delivery.notice_id, number)
+    if url is None:
+        return unknown(token)
+    responses.visit(delivery, f"c{number}", agent=agent(), inside=False, now=clock.now())
+    return redirect(url, 302)

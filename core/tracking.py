@@ -1,0 +1,170 @@
+"""Openings and clicks of one notice, where an organizer asked for them (D-31, X-10, N-15; design decision 9).
+
+Off by default: the read confirmation is the truth, these are estimates. Openings are fetches of a picture, which mail
+programs leave out, load ahead, or load by their provider's proxy; so what a machine did stands apart.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+
+from peewee import fn
+
+from mail import links, merge
+from models import Delivery, Letter, Link, Notice, Visit, insert_rows
+
+MOST_LINKS = 50
+KEPT = timedelta(days=90)
+SCANNER_HOUR = timedelta(seconds=60)
+"""What comes sooner after a server took the letter is a scanner, most of the time (defences 2)."""
+BURST = timedelta(seconds=5)
+_PROXY = re.compile(r"googleimageproxy|yahoomailproxy|ymailnorrisproxy", re.IGNORECASE)
+
+
+# ── counting ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def counted(notice: Notice) -> tuple[str, ...]:
+    """Return the web addresses of a notice that lead by the counter, by number; () if it counts none."""
+    if not notice.track_clicks:
+        return ()
+    kept = tuple(row.url for row in Link.select().where(Link.notice == notice).order_by(Link.number))
+    return kept or found_in(notice.wording.text)
+
+
+def found_in(text: str) -> tuple[str, ...]:
+    """Return the web addresses of a text, each once; those made of a merge field are a reader's own and not counted."""
+    whole = "".join("\n" if field else words for words, field in merge.pieces(merge.plain(text)))
+    urls = dict.fromkeys(url for _, url in links.cut(whole) if url)
+    return tuple(urls)[:MOST_LINKS]
+
+
+def keep_links(notice: Notice) -> None:
+    """Keep the counted addresses as sending begins: the counter leads to these and nowhere else."""
+    if not notice.track_clicks:
+        return
+    Link.delete().where(Link.notice == notice).execute()
+    rows = enumerate(found_in(notice.wording.text), 1)
+    insert_rows(Link, ({"notice": notice.id, "number": number, "url": url} for number, url in rows))
+
+
+def address_of(notice: Notice | int, number: int) -> str | None:
+    """Return the address kept for a link; None for a number that the notice does not have."""
+    link = Link.get_or_none(Link.notice == notice, Link.number == number)
+    return link.url if link else None
+
+
+# ── reading it ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Clicks:
+    """One link: its address, by how many readers it was opened, and by how many machines only."""
+
+    url: str
+    readers: int
+    machines: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tracked:
+    """What was counted of a notice, by letters accepted. `opened`: letters opened by readers, estimated; `proxied`:
+    by a provider's proxy alone, which mostly means that somebody opened it; `machines`: by scanners alone.
+    """
+
+    letters: int
+    opened: int
+    proxied: int
+    machines: int
+    clicked: int
+    links: tuple[Clicks, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One fetch of the picture or of a counted link, with who it probably was: reader, proxy, machine."""
+
+    delivery: int
+    page: str
+    at: datetime
+    by: str
+
+
+def events(notices: Iterable[int], since: datetime | None = None) -> dict[int, list[Event]]:
+    """Return the fetches of pictures and links by notice, in order of time."""
+    taken = (
+        Letter.select(Letter.delivery, fn.MIN(Letter.done_at).alias("at"))
+        .where(Letter.state == "accepted", Letter.notice.in_(list(notices)))
+        .group_by(Letter.delivery)
+        .alias("taken")
+    )
+    tracked = (Visit.page == "o") | Visit.page.startswith("c")
+    rows = (
+        Visit.select(Delivery.notice, Visit.delivery, Visit.page, Visit.at, Visit.agent, Visit.automatic, taken.c.at)
+        .join(Delivery)
+        .switch(Visit)
+        .left_outer_join(taken, on=(taken.c.delivery_id == Visit.delivery))
+        .where(Delivery.notice.in_(list(notices)), tracked, *([Visit.at > since] if since else []))
+        .order_by(Visit.at, Visit.id)
+        .tuples()
+    )
+    found: dict[int, list[Event]] = defaultdict(list)
+    raw = [(*row[:6], Visit.at.python_value(row[6]) if isinstance(row[6], int) else row[6]) for row in rows]
+    bursts = _bursts(raw)
+    for notice, delivery, page, at, agent, automatic, accepted in raw:
+        soon = accepted is not None and at < accepted + SCANNER_HOUR
+        machine = automatic or soon or (delivery, at) in bursts
+        by = "proxy" if _PROXY.search(agent) else "machine" if machine else "reader"
+        found[notice].append(Event(delivery, page, at, by))
+    return found
+
+
+def _bursts(rows: list[tuple]) -> set[tuple[int, datetime]]:
+    """Return the moments at which two different links of a letter were fetched within seconds: nobody reads so."""
+    last: dict[int, tuple[str, datetime]] = {}
+    found = set()
+    for _, delivery, page, at, *_rest in rows:
+        if page == "o":
+            continue
+        before = last.get(delivery)
+        if before and before[0] != page and at - before[1] <= BURST:
+            found |= {(delivery, before[1]), (delivery, at)}
+        last[delivery] = (page, at)
+    return found
+
+
+def of(notice: Notice) -> Tracked:
+    """Count the openings and clicks of a notice by letters, machines apart; of an old one what was kept of it."""
+    if notice.tracked:
+        return Tracked(**{**notice.tracked, "links": tuple(Clicks(**one) for one in notice.tracked["links"])})
+    seen: dict[str, dict[int, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for event in events([notice.id]).get(notice.id, []):
+        seen[event.page][event.delivery].add(event.by)
+    pictures = list(seen.pop("o", {}).values())
+    urls = counted(notice)
+    clicks = tuple(_clicks(url, seen.get(f"c{number}", {})) for number, url in enumerate(urls, 1))
+    people = {one for page in seen.values() for one, by in page.items() if "reader" in by}
+    taken = (Letter.notice == notice) & (Letter.newest == True) & (Letter.state == "accepted")
+    return Tracked(
+        letters=Letter.select().where(taken, Letter.delivery.is_null(False)).count(),
+        opened=sum("reader" in by for by in pictures),
+        proxied=sum("proxy" in by and "reader" not in by for by in pictures),
+        machines=sum(by == {"machine"} for by in pictures),
+        clicked=len(people),
+        links=clicks,
+    )
+
+
+def forget(now: datetime) -> int:
+    """Delete visits, openings and clicks after 90 days (decision 15), keeping their sums. Return how many."""
+    counts = (Notice.track_opens == True) | (Notice.track_clicks == True)
+    for notice in list(Notice.select().where(Notice.started_at < now - KEPT, counts, Notice.tracked.is_null())):
+        Notice.update(tracked=asdict(of(notice))).where(Notice.id == notice.id).execute()
+    return Visit.delete().where(Visit.at < now - KEPT).execute()
+
+
+def _clicks(url: str, by_delivery: dict[int, set[str]]) -> Clicks:
+    readers = sum("reader" in by for by in by_delivery.values())
+    return Clicks(url, readers, len(by_delivery) - readers)
