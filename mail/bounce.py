@@ -94,7 +94,7 @@ def judge(refusal: Refusal) -> Verdict:
         return Verdict("full")
     if said and said not in DEAD:
         return Verdict(said)
-    if refusal.code == 552:
+    if refusal.code == 552 and not said:
         return Verdict("full")
     if refusal.code in _SYNTAX:
         return Verdict("other")

@@ -48,7 +48,8 @@ _OUR_SENDER = (
     r"|not (?:found|exist|allowed|auth\w*|valid|verified)|does not|is not|invalid|blocked|unknown|undefined|has no"
     r"|is on|bad|domain|id|address|reputation|policy)|sender's|(?:from|invalid|missing|bad|message|mail) header"
     r"|header (?:field|address|line)|your (?:e-?mail |mail )?address (?:is|was|has|does)|送信元|差出人"
-    r"|送信者(?:の|が)|(?:verify\w*|verification|callback|callout) (?:\S{1,20} ){0,4}?(?:sender|failed)"
+    r"|送信者(?:の|が)|(?<!recipient )(?<!address )(?:verify\w*|verification|callback|callout)"
+    r"(?!.{0,60}(?:unrout|unknown user|no such user)) (?:\S{1,20} ){0,4}?(?:sender|failed)"
     r"|(?:invalid|unknown|bad|unresolvable|no such|bogus) (?:\S{1,20} )?sender"
     r"|(?:access denied|bad outbound|unauthenticated|unauthorized|spoofed|fake|forged) sender"
     r"|not (?:\S{1,20} )?authenticated|\bhelo\b|\behlo\b"
@@ -166,7 +167,7 @@ _UNKNOWN_HOST = (
     r"|domain .{0,40}existiert nicht|domaine (?:inconnu|inexistant)|домен не|域名不存在|域名错误"
 )
 _NOT = (
-    r"(?:unknown|not ?found|not known|invalid|nonexistent|non-existent|inexistent|not listed"
+    r"(?:unknown|not ?found|not known|invalid|non[ -]?existent|inexistent|not listed"
     r"|not (?:\S{1,15} )?exist\w*|n't (?:\S{1,15} )?exist|no longer exists?|unrecogni[sz]ed|not recogni[sz]ed"
     r"|not registered|undefined|not defined|(?:is |was |could |can|'t )?(?:not|n't) (?:be )?(?:found|located"
     r"|identified|matched)|not (?:a )?valid|isn't valid|not present"
@@ -177,8 +178,8 @@ _NOT = (
     r"|have (?:a|an) \S{1,40} account|is (?:bad|wrong|incorrect|not correct))"
 )
 _UNKNOWN = (
-    rf"\b{_WHO}:? (?:\S{{1,64}} ){{0,4}}?{_NOT}|(?:unknown|invalid|bad|no such|nonexistent|non-existent|inexistent"
-    rf"|illegal|undefined|unrecogni[sz]ed|no valid|not a valid|not (?:a|an) (?:known|existing|active)|incorrect"
+    rf"\b{_WHO}:? (?:\S{{1,64}} ){{0,4}}?{_NOT}|(?:unknown|invalid|bad|no such|non[ -]?existent|inexistent"
+    rf"|illegal|undefined|unrecogni[sz]ed|no valid|not a valid|not (?:a|an) (?:known|existing|active|local)|incorrect"
     rf"|wrong|unable to (?:find|locate|identify)"
     rf"|(?:cannot|can't|could not|couldn't|did not|didn't) (?:find|locate)|no local"
     rf"|isn't a(?: valid)?) (?:\S{{1,30}} ){{0,2}}?\b{_WHO}\b"
@@ -193,7 +194,8 @@ _UNKNOWN = (
     r"|adr\.\w{0,20}notfound|rcp-p1|cuda_nsu|illegal alias|undeliverable address|address not found"
     r"|(?:e-?mail )?address couldn't be found|wasn't found at|(?:does not|doesn't|did not|no longer) exist"
     r"|(?:does not|doesn't) exist|not known (?:here|at)|addressee unknown|user:? \S{1,64} unknown"
-    r"|deleted (?:user|account|mailbox)|#?5\.1\.0:? address rejected|badly formed (?:\S{1,20} )?address"
+    r"|deleted (?:user|account|mailbox)"
+    r"|account (?:is )?closed\b(?! for)|#?5\.1\.0:? address rejected|badly formed (?:\S{1,20} )?address"
     r"|recipients? (?:cannot|can't|could not) be verified|宛先不明|あて先不明|宛て先不明"
     r"|存在しま(?:せん|せんでした)|存在しない|見つかりません|見つからない|見つかりませんでした"
     r"|(?:ユーザー?|宛先|アドレス)が?不明|使われて(?:おりません|いません)|無効な(?:メール)?(?:アドレス|宛先)"
@@ -208,7 +210,7 @@ _UNKNOWN = (
 )  # fmt: skip
 
 _SURELY_UNKNOWN = (
-    r"(?:user|recipient|addressee|mailbox|recipient address) (?:is )?(?:unknown|not found|not known)"
+    r"(?:user|recipient|addressee|mailbox|recipient address) (?:is |was )?(?:unknown|not found|not known)"
     r"|unknown (?:user|recipient|addressee|mailbox)\b|no such (?:user|recipient|mailbox|person|account)\b"
     r"|(?:user|recipient|mailbox|account) (?:does not|doesn't) exist|宛先不明|存在しません|存在しない"
 )

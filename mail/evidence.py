@@ -32,13 +32,15 @@ def finding(human: str, behind: str, block: dsn.Block, domain: str) -> Finding:
     carrier = next((name for name in _CARRIER_REMOTES if name in block.remote), own)
     phase = phase_of(f"{block.diagnostic}\n{human}")
     texts = _texts(human, block, carrier)
-    if behind and not block.status and not any(by_words(text) for text in texts):
-        texts += [text for text in _paragraphs(behind, "") if _CODE.match(text)]
     code, status = _codes(texts, block.status)
+    if behind and not status and not any(by_words(_judged(text)) for text in texts):
+        texts += [text for text in _paragraphs(behind, "") if _CODE.match(text)]
+        code, status = _codes(texts, block.status)
     for text in texts:
-        if by_words(text):
+        judged = text if text is block.diagnostic else _judged(text)
+        if by_words(judged):
             own_code, own_status = _codes([text], block.status)
-            refusal = Refusal(text, own_code or code, own_status or status, phase, carrier)
+            refusal = Refusal(judged, own_code or code, own_status or status, phase, carrier)
             return Finding(judge(refusal), own_status or status, _line(text), phase, block.remote)
     found = judge(Refusal(block.diagnostic, code, status, phase, carrier))
     return Finding(found, status, _line(texts[0] if texts else ""), phase, block.remote)
@@ -46,10 +48,26 @@ def finding(human: str, behind: str, block: dsn.Block, domain: str) -> Finding:
 
 def _texts(human: str, block: dsn.Block, domain: str) -> list[str]:
     """Return the texts to judge by, the most exact first. Carriers say the truth beside the server's reply."""
+    human = _COMMAND.sub("", human)
     whole = human[:4000]
     near = [whole] if is_carrier(domain) and not block.diagnostic else _paragraphs(human, domain)
     return [text for text in (block.diagnostic, *near, whole) if text.strip()]
 
+
+def _judged(text: str) -> str:
+    """Return a server's reply as it is; of other stretches what stands around the replies in them.
+
+    Words on both sides of such a border make no sentence.
+    """
+    if _CODE.match(text):
+        return text
+    return "\n".join(line[: found.start(1)] if (found := _CODE.search(line)) else line for line in text.split("\n"))
+
+
+# In a transcript: what the reporting server said itself, which is no evidence ("EHLO …" looks like a complaint).
+_COMMAND = re.compile(
+    r"(?im)^[ \t]{0,12}(?:[<>]{1,3} ?|[CS]: ?)?(?:EHLO|HELO|QUIT|RSET|DATA|BDAT [^\n]{0,40})(?: [!-~]{1,255})?$"
+)
 
 _CARRIER_REMOTES = ("docomo.ne.jp", "ezweb.ne.jp", "au.com", "softbank.ne.jp", "vodafone.ne.jp")
 
@@ -58,7 +76,9 @@ def _line(text: str) -> str:
     return " ".join(text.split())
 
 
-_CODE = re.compile(r"(?:^|[\s:;>(=\"'])([45]\d\d)(?=[ -]#?[45]\.\d\.\d|[ -][A-Za-z<\"(\[:#]|[:,]\s|$)", re.MULTILINE)
+_CODE = re.compile(
+    r"(?:^|[\s:;>(=\"'])([45]\d\d)(?=[ -]#?[45]\.\d\.\d|[ -][A-Za-z<\"(\[:#\u3040-\u9fff]|[:,]\s|$)", re.MULTILINE
+)
 _ENHANCED = re.compile(
     r"(?im)(?:[45]\d\d[ -]|#|status:?\s{0,3}|[(<\[]|smtp;\s?|error:?\s|^|said:\s)#?([45]\.[0-7]\.\d{1,3})(?![\d.])"
 )

@@ -3,6 +3,7 @@
 `inbound/expected.tsv` says of each sample kind, permanence, reason ("*": any) and the addresses that failed.
 """
 
+import re
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from mail.bounce import Refusal, judge
 from mail.reports import REASONS, explain
 
 SAMPLES = Path(__file__).parent / "inbound"
+FORMS = sorted((Path(__file__).parent / "forms").glob("*.eml"))
+"""Reports as fourteen mail systems write them around a server's line; words of our own notice follow."""
 SAID = {True: "permanent", False: "temporary", None: "-"}
 
 
@@ -58,6 +61,26 @@ def test_these_sentences_mean_that_the_address_is_dead(line):
 @pytest.mark.parametrize("line", lines("temporary.txt"))
 def test_these_sentences_exclude_nobody(line):
     assert not judged(line)
+
+
+def report(form: Path, line: str) -> receive.Arrival:
+    """Put a server's line into a system's report."""
+    found = re.match(r"\d{3}[ -]#?([45]\.\d+\.\d+)", line)
+    status = found[1] if found else f"{line[0]}.0.0"
+    return receive.read(form.read_text("utf-8").replace("@LINE@", line).replace("@STATUS@", status).encode())
+
+
+@pytest.mark.parametrize(("name", "permanent"), [("permanent.txt", True), ("temporary.txt", False)])
+def test_a_sentence_means_the_same_in_every_system_s_report(name, permanent):
+    """D-37: each line goes through three of the systems."""
+    wrong = []
+    for number, line in enumerate(lines(name)):
+        for form in (FORMS[(number + step) % len(FORMS)] for step in (0, 5, 9)):
+            found = explain(report(form, line))
+            assert found.kind in ("bounce", "delayed"), (form.stem, line)
+            if found.permanent is not permanent:
+                wrong.append((form.stem, line, found.reason))
+    assert len(FORMS) == 14 and not wrong
 
 
 def test_several_recipients_only_ours_counts():
