@@ -26,6 +26,7 @@ NAMES = {
     "mx": N_("DNS: where mail comes in (MX)"),
     "ptr": N_("DNS: the reverse name (PTR)"),
     "smtp": N_("Mail server"),
+    "incoming": N_("Incoming mail"),
     "disk": N_("Free disk space"),
     "clock": N_("Clock"),
     "queue": N_("Letters that wait"),
