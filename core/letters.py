@@ -60,6 +60,7 @@ def notice_form(
         secret=force.secret,
         list_name=list_.name if list_ else "",
         list_id=f"{local}.{force.mail_domain}" if list_ else "",
+        leave_address=force.own.address(f"{local}-leave") if list_ and force.takes_mail and force.own.many else "",
         read_confirmation=notice.read_confirmation,
         asks=questions.in_letter(notice, language),
         files=_files(notice),

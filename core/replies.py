@@ -10,9 +10,10 @@ from datetime import datetime
 from core import history, limits, service, sight
 from core.filing import Result
 from core.organization import settings
+from core.rights import Rights
 from core.sender_names import who_is_told
 from mail import address as addresses
-from models import Delivery, Incoming, Letter, Notice, Sender
+from models import Delivery, Incoming, Letter, Notice, Person, Sender
 
 LETTERS_A_DAY = 50
 SHOWN_IN_LETTER = 4000
@@ -83,6 +84,21 @@ def replies_of(notice: Notice, delivery: Delivery | None = None, lists: Collecti
     if lists is not None:
         rows = rows.where(Delivery.id.in_(sight.deliveries(lists)))
     return [_shown(row) for row in rows.limit(200)]
+
+
+def replies_of_person(person: Person, rights: Rights, limit: int = 20) -> list[tuple[Notice, Reply]]:
+    """Return what somebody answered by mail to letters of notices that an organizer may see, the newest first."""
+    rows = (
+        Incoming.select(Incoming, Letter, Delivery, Notice)
+        .join(Letter)
+        .join(Delivery)
+        .join(Notice)
+        .where(Incoming.kind == "reply", Delivery.person == person)
+        .order_by(Incoming.id.desc())
+        .limit(limit)
+    )
+    found = ((row.letter.delivery.notice, _shown(row)) for row in rows)
+    return [(notice, reply) for notice, reply in found if rights.may_notice("view", notice)]
 
 
 def _shown(row: Incoming) -> Reply:

@@ -35,6 +35,10 @@ FIELDS: dict[str, str] = {
     "given_kana": N_("Given name (kana)"),
 }
 
+CONSENT = N_("Consent record")
+_NOT_READ = ("Consent record", "登録の記録")
+"""Columns of our own export that are for people to read: a file cannot say that somebody consented."""
+
 # Items that belong to the child and not to the guardian's place in one list.
 OF_THE_CHILD = frozenset(("地区", "登校班", "通学班", "出席番号", "district", "walking group"))
 
@@ -180,7 +184,7 @@ def _by_header(columns: tuple[str, ...]) -> tuple[str, ...]:
             last = meaning
         fresh = bool(meaning) and meaning not in used
         used.add(meaning)
-        made.append(meaning if fresh else ATTRIBUTE if column else "")
+        made.append("" if column in _NOT_READ else meaning if fresh else ATTRIBUTE if column else "")
     return tuple(made)
 
 

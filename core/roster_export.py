@@ -6,8 +6,8 @@ import re
 
 from peewee import JOIN
 
-from core import roster_words
-from core.roster_columns import FIELDS, OF_THE_CHILD
+from core import consent, roster_words
+from core.roster_columns import CONSENT, FIELDS, OF_THE_CHILD
 from models import Child, MailingList, Membership, Person, User
 from words import say
 
@@ -33,9 +33,12 @@ def export(mailing_list: MailingList, language: str = "ja") -> bytes:
     items = _items(rows)
     sheet = io.StringIO(newline="")
     writer = csv.writer(sheet)
-    writer.writerow([guarded(one) for one in (*(say(language, FIELDS[name]) for name in _COLUMNS), *items)])
+    known = consent.terms_of(rows)
+    head = (*(say(language, FIELDS[name]) for name in _COLUMNS), *items, say(language, CONSENT))
+    writer.writerow([guarded(one) for one in head])
     for row in rows:
-        writer.writerow([guarded(cell) for cell in (*_cells(row, language), *(_item(row, name) for name in items))])
+        cells = (*_cells(row, language), *(_item(row, name) for name in items), consent.line(row, known, language))
+        writer.writerow([guarded(cell) for cell in cells])
     return sheet.getvalue().encode("utf-8-sig")
 
 

@@ -10,7 +10,19 @@ import clock
 import tasks
 from blueprints.members import bp
 from blueprints.members.forms import AddressForm, NewForm, PersonForm, PlaceForm, as_lines, items_of
-from core import approvals, audience, delivery, directory, guidance, in_charge, members, organization, own_copy
+from core import (
+    approvals,
+    audience,
+    consent,
+    delivery,
+    directory,
+    guidance,
+    in_charge,
+    members,
+    organization,
+    own_copy,
+    replies,
+)
 from models import MailingList, Membership, Person
 from web import _, answer, blame, go, language, own_list, page_of, refuse, rights, told
 from words import N_
@@ -42,6 +54,7 @@ def show(number: int) -> Answer:
     managed = {one.list_id for one in directory.places(person, rights(), "manage")}
     addresses = bool(directory.places(person, rights(), "send"))
     page = page_of(directory.deliveries(person), PER_PAGE)
+    known = consent.terms_of(places)
     return answer(
         "members/show.html",
         person=person,
@@ -52,6 +65,8 @@ def show(number: int) -> Answer:
         found=page,
         fates=directory.fates(page.rows, rights()),
         services=directory.service_letters(person) if managed else [],
+        replies=replies.replies_of_person(person, rights()),
+        records=[(place, consent.shown(place, known)) for place in places if place.list_id in managed],
         state=person.address_state if person.address else "none",
         guidance=guidance,
         delivery=delivery,
