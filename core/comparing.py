@@ -32,7 +32,7 @@ class Before:
 
 def with_the_last(notice: Notice, audience: Audience) -> Before | None:
     """Compare with the last notice to the same list, if this one goes to a single list (X-04, X-06)."""
-    last = latest_to_same_list(notice) if len(audience.lists) == 1 else None
+    last = latest_to_same_list(notice) if len(audience.lists) == 1 and not audience.groups else None
     if last is None or last.started_at is None:
         return None
     got = {person: name for person, name in _receivers(last)}

@@ -2,6 +2,7 @@
 
 `Membership.consent` holds: `terms` (number of the words), `message` (Message-ID of the mail) or `network` (of the
 page, /24 or /48), `proof` (what proved the address), `code` (list or child), `asked` and `confirmed` (moments, ms).
+`from_list`: the list from which it was moved or copied.
 """
 
 from collections.abc import Mapping

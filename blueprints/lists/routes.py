@@ -4,7 +4,7 @@ from flask import Response, abort, render_template, request, url_for
 from flask_login import current_user
 
 import clock
-from blueprints.lists import bp, charge, groups, heard, imports
+from blueprints.lists import bp, charge, groups, heard, imports, transfer
 from blueprints.lists.forms import ListForm
 from core import approvals, directory, history, lists, members, roster, roster_work
 from core.groups import of_lists
@@ -12,7 +12,7 @@ from models import MailingList, Person
 from web import _, answer, blame, go, language, needs, own_list, page_of, rights, row_number, told
 from words import N_
 
-__all__ = ["bp", "charge", "groups", "heard", "imports"]
+__all__ = ["bp", "charge", "groups", "heard", "imports", "transfer"]
 
 Answer = Response | tuple[str, int]
 ACTIONS = ("stop", "resume", "approve", "remove", "group")

@@ -1,0 +1,75 @@
+"""Moving and copying members between lists: a page of its own, for administrators alone (T-35)."""
+
+from flask import Response, request
+from flask_login import current_user
+
+import clock
+from blueprints.lists import bp
+from core import directory, transfer
+from models import MailingList, Person
+from web import answer, go, needs, own_list, rights, row_number, told
+from words import N_
+
+Answer = Response | tuple[str, int]
+
+
+@bp.route("/<int:number>/transfer", methods=["GET", "POST"])
+@needs("admin")
+def transfer_members(number: int) -> Answer:
+    """Choose people and the other list; say what will happen; do it."""
+    source = own_list(number, "manage")
+    chosen = request.form.getlist("m", type=row_number)
+    target = _target(source)
+    kind = request.form.get("kind", "move")
+    if request.method == "GET" or request.form.get("act") == "choose":
+        return _page(source, chosen)
+    if not chosen:
+        return _page(source, chosen, N_("Please choose somebody first."))
+    if target is None or kind not in transfer.KINDS:
+        return _page(source, chosen, N_("Choose the list into which they are to go."))
+    if not request.form.get("sure"):
+        return _ask(source, target, kind, chosen)
+    done = transfer.carry_out(kind, source, target, chosen, current_user, clock.now())
+    sentence = (
+        N_("%(new)s people were moved into “%(list)s”, %(there)s were there already.")
+        if kind == "move"
+        else N_("%(new)s people were copied into “%(list)s”, %(there)s were there already.")
+    )
+    told(sentence, new=done.new, there=done.there, list=target.name)
+    return go("lists.show", number=target.id)
+
+
+def _target(source: MailingList) -> MailingList | None:
+    number = request.form.get("into", 0, type=row_number)
+    return next((one for one in _others(source) if one.id == number), None)
+
+
+def _others(source: MailingList) -> list[MailingList]:
+    return [one for one in rights().lists("manage") if one.id != source.id and not one.practice_of_id]
+
+
+def _page(source: MailingList, chosen: list[int], wrong: str = "") -> Answer:
+    people = list(directory.people(source, directory.Wish()))
+    return answer(
+        "lists/transfer.html",
+        list=source,
+        people=directory.rows(source, people),
+        chosen=set(chosen),
+        others=_others(source),
+        into=request.form.get("into", 0, type=row_number),
+        kind=request.form.get("kind", "move"),
+        wrong=wrong,
+        status=422 if wrong else 200,
+    )
+
+
+def _ask(source: MailingList, target: MailingList, kind: str, chosen: list[int]) -> Answer:
+    fits = directory.people(source, directory.Wish())
+    return answer(
+        "lists/transfer_ask.html",
+        list=source,
+        target=target,
+        kind=kind,
+        people=list(fits.where(Person.id.in_(chosen))),
+        look=transfer.look(source, target, chosen),
+    )
