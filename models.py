@@ -118,6 +118,8 @@ class Organization(Table):
     domain_rate = IntegerField(default=120)
     hold_s = IntegerField(default=180)
     hold_urgent_s = IntegerField(default=20)
+    second_person = BooleanField(default=False)  # every notice is looked at by a second person; urgent ones never
+    public_urgent = BooleanField(default=False)  # the current urgent text stands on a page for everybody
     late_s = IntegerField(default=1800)
     ready_at = Moment(null=True)
     domain_until = DateField(null=True)  # when the domain's registration runs out
@@ -225,6 +227,7 @@ class MailingList(Table):
     test_by = ForeignKeyField(User, null=True, backref="tested_lists", on_delete="SET NULL")
     test_booked = CharField(default="")  # the month whose test was booked last, YYYY-MM
     waits_since = Moment(null=True)  # emptied at the year's end: takes no notice until its new roster is in
+    second_person = BooleanField(default=False)  # notices to this list are looked at by a second person
     closed_at = Moment(null=True)
     created_at = Moment(default=clock.now)
 
@@ -408,7 +411,8 @@ class Notice(Table):
     """
 
     STATES = (
-        "draft", "held", "scheduled", "sending", "paused", "sent", "stopped", "withdrawn", "dropped", "standing",
+        "draft", "asked", "held", "scheduled", "sending", "paused", "sent", "stopped", "withdrawn", "dropped",
+        "standing",
     )  # fmt: skip
 
     kind = CharField(default="notice")  # notice, step
@@ -429,6 +433,12 @@ class Notice(Table):
     skip_missing = BooleanField(default=True)  # no letter to whom a merge field of the words is empty for (D-24)
     useful_s = IntegerField(default=48 * 3600)
     practice = BooleanField(default=False)
+    asked = ForeignKeyField(User, null=True, backref="+", on_delete="SET NULL")  # who is to look before it goes
+    asked_at = Moment(null=True)
+    asked_mark = CharField(default="")  # of words, files and audience as they were then
+    approved_by = ForeignKeyField(User, null=True, backref="+", on_delete="SET NULL")
+    word = TextField(default="")  # why it was sent back
+    word_by = CharField(default="")
     files_inside = BooleanField(default=False)  # attachments go in the letters themselves, up to 3 MB
     track_opens = BooleanField(default=False)  # a picture in the HTML part counts openings (D-31)
     track_clicks = BooleanField(default=False)  # links of the HTML part lead by our counter (D-31)

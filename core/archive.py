@@ -60,6 +60,13 @@ def booked(rights: Rights) -> ModelSelect:
     return visible(rights).where(Notice.state.in_(WAITING)).order_by(Notice.begin_at, Notice.id)
 
 
+def asked(rights: Rights) -> ModelSelect:
+    """Return what waits for a second person, the oldest first: of those the user may send, and the own ones."""
+    found = visible(rights).where(Notice.state == "asked").order_by(Notice.asked_at, Notice.id)
+    mine = [one.id for one in found if rights.may_notice("send", one)]
+    return found.where(Notice.id.in_(mine))
+
+
 def gone_out(rights: Rights) -> ModelSelect:
     """Return what was sent or is being sent, newest first (T-40)."""
     return (

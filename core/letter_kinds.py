@@ -302,3 +302,20 @@ KINDS["digest"] = Kind(
     N_("%(lines)s\n\nHow often you are told is set with each notice, under its options.\n"),
     footer=False,
 )
+
+# ── a second person ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+KINDS["second"] = Kind(
+    N_("[Please look] %(by)s asks you about “%(subject)s”"),
+    N_(
+        "%(by)s asks you to look at a notice before it goes out: recipients, words and files.\n"
+        "It waits for you. Open this page, look, and let it go or send it back:\n"
+        "%(url)s\n"
+    ),
+    footer=False,
+)
+KINDS["sent-back"] = Kind(
+    N_("[Sent back] “%(subject)s”"),
+    N_("%(by)s has looked at your notice and sends it back:\n\n%(word)s\n\nIt is a draft again:\n%(url)s\n"),
+    footer=False,
+)

@@ -10,8 +10,8 @@ from typing import Any
 
 from peewee import fn
 
-from core import attachments, delivery, history, questions, reminders, sender_names
-from core.audience import resolve
+from core import attachments, delivery, history, questions, reminders, second_person, sender_names
+from core.audience import Audience, resolve
 from core.gaps import SIGNATURE_EMPTY, gaps
 from core.groups import MOST as MOST_GROUPS
 from core.organization import settings
@@ -21,6 +21,7 @@ from core.refusals import (
     AlreadySent,
     AudienceChanged,
     Incomplete,
+    NeedsSecond,
     NotLooked,
     NotNow,
     PastTime,
@@ -34,12 +35,13 @@ from models import Group, Letter, Notice, Target, User, Wording, db, millis
 from words import N_
 
 __all__ = [
-    "SIGNATURE_EMPTY", "AlreadySent", "AudienceChanged", "Incomplete", "NotLooked", "NotNow", "PastTime", "Refused",
-    "TooLate", "TooManyGroups", "WrongNumber", "gaps", "latest_to_same_list", "newer_exists", "reached",
+    "SIGNATURE_EMPTY", "AlreadySent", "AudienceChanged", "Incomplete", "NeedsSecond", "NotLooked", "NotNow", "PastTime",
+    "Refused", "TooLate", "TooManyGroups", "WrongNumber", "gaps", "latest_to_same_list", "newer_exists", "reached",
 ]  # fmt: skip
 
 STATES: dict[str, str] = {
     "draft": N_("Draft"),
+    "asked": N_("Waits for a second person"),
     "held": N_("Waiting to be sent"),
     "scheduled": N_("Booked"),
     "sending": N_("Being sent"),
@@ -177,10 +179,23 @@ def confirm(
 ) -> Notice:
     """Let a checked notice go: into the hold window, or booked for a time `at`.
 
+    Raises what `examined` has against it, and NeedsSecond if a second person must look first (never if urgent).
+    """
+    audience = examined(notice, by=by, fingerprint=fingerprint, now=now, at=at, typed=typed)
+    if second_person.needed(notice, by):
+        raise NeedsSecond()
+    sender_names.settle(notice, by)
+    return let_go(notice, audience, by=by, now=now, at=at, hold_s=hold_s)
+
+
+def examined(
+    notice: Notice, *, by: User | None, fingerprint: str, now: datetime, at: datetime | None, typed: str | None
+) -> Audience:
+    """Return the audience of a draft that may go as the check page showed it.
+
     Raises Incomplete (gaps), WrongNumber (a whole list needs its number of letters typed), PastTime,
-    AudienceChanged (since the check page), AlreadySent (double tap, reload, second tab: T-01, field 5.3.3), and what
-    `sender_names.settle` has against the name.
-    NotLooked: a file was not opened; an urgent notice never waits for that (law 7), nor does one from the terminal.
+    AudienceChanged (since the check page), AlreadySent (double tap, reload, second tab: T-01, field 5.3.3), NotLooked
+    (a file was not opened; an urgent notice never waits for that (law 7), nor does one from the terminal).
     """
     if notice.state != "draft":
         raise AlreadySent(notice)
@@ -193,15 +208,34 @@ def confirm(
         raise WrongNumber(number=audience.letters)
     if at is not None and at <= now:
         raise PastTime()
-    if by and notice.route == "web" and not notice.urgent and (unseen := attachments.not_looked_at(notice, by)):
+    if by and notice.route == "web" and not notice.urgent:
+        all_looked_at(notice, by)
+    return audience
+
+
+def all_looked_at(notice: Notice, by: User) -> None:
+    """Raise NotLooked if there is a file that this organizer has not opened (X-01)."""
+    if unseen := attachments.not_looked_at(notice, by):
         raise NotLooked(names=", ".join(one.name for one in unseen))
-    sender_names.settle(notice, by)
+
+
+def let_go(
+    notice: Notice,
+    audience: Audience,
+    *,
+    by: User | None,
+    now: datetime,
+    at: datetime | None,
+    hold_s: int | None = None,
+    second: User | None = None,
+) -> Notice:
+    """Put an examined notice into the hold window or the bookings; `second`: who approved it for its writer."""
     force = settings()
     window = hold_s if hold_s is not None else (force.hold_urgent_s if notice.urgent else force.hold_s)
     with db.atomic():
-        _move(
+        move(
             notice,
-            ("draft",),
+            ("asked",) if second else ("draft",),
             AlreadySent(notice),
             state="scheduled" if at else "held",
             held_why="" if at else "window",
@@ -211,11 +245,13 @@ def confirm(
             updated_at=now,
             by=by,
             by_name=by.name if by else notice.by_name,
-            fingerprint=fingerprint,
+            approved_by=second,
+            fingerprint=audience.fingerprint,
             expected=audience.expected,
             practice=force.practice,
         )
-        history.log(by, "notice.booked" if at else "notice.confirmed", notice.id, detail={"letters": audience.letters})
+        detail = {"letters": audience.letters}
+        history.log(second or by, "notice.booked" if at else "notice.confirmed", notice.id, detail=detail)
         if window or at:
             send_own_copy(notice, by, now)
     return notice
@@ -227,7 +263,7 @@ def cancel(notice: Notice, by: User | None, now: datetime) -> None:
     Raises TooLate once sending has begun (D-44), also if it stood still since and now waits for a decision.
     """
     with db.atomic():
-        _move(
+        move(
             notice, ("held", "scheduled"), TooLate(), Notice.started_at.is_null(),
             state="draft", held_why="", begin_at=None, confirmed_at=None, booked=False, updated_at=now, step=2,
         )  # fmt: skip
@@ -240,7 +276,7 @@ def retime(notice: Notice, at: datetime, by: User | None, now: datetime) -> None
     if at <= now:
         raise PastTime()
     with db.atomic():
-        _move(notice, ("scheduled",), TooLate(), begin_at=at, updated_at=now)
+        move(notice, ("scheduled",), TooLate(), begin_at=at, updated_at=now)
         history.log(by, "notice.retimed", notice.id, detail={"at": at.isoformat(timespec="minutes")})
 
 
@@ -262,14 +298,14 @@ def release(notice: Notice, by: User | None, now: datetime) -> None:
                 "begin_at": now,
                 "expected": resolve(notice).expected,
             }
-        _move(notice, ("held",), TooLate(), Notice.held_why.in_(("late", "changed", "proof")), updated_at=now, **change)
+        move(notice, ("held",), TooLate(), Notice.held_why.in_(("late", "changed", "proof")), updated_at=now, **change)
         history.log(by, "notice.released", notice.id)
 
 
 def drop(notice: Notice, by: User | None, now: datetime) -> None:
     """Give up a notice that was held because it was late or its recipients changed."""
     with db.atomic():
-        _move(
+        move(
             notice, ("held",), TooLate(), Notice.held_why.in_(("late", "changed", "proof")),
             updated_at=now, **_stopped(notice, now, "dropped"),
         )  # fmt: skip
@@ -284,7 +320,7 @@ def drop(notice: Notice, by: User | None, now: datetime) -> None:
 def stop(notice: Notice, by: User | None, now: datetime) -> int:
     """Stop the rest: letters not yet handed over are cancelled. Return how many."""
     with db.atomic():
-        _move(notice, ("sending", "paused"), TooLate(), updated_at=now, **_stopped(notice, now))
+        move(notice, ("sending", "paused"), TooLate(), updated_at=now, **_stopped(notice, now))
         reminders.call_off_all(notice, now)
         cancelled = _cancel_letters(notice, now)
         history.log(by, "notice.stopped", notice.id, detail={"letters": cancelled})
@@ -303,7 +339,7 @@ def _stopped(notice: Notice, now: datetime, never_begun: str = "") -> dict[str, 
 def withdraw(notice: Notice, by: User | None, now: datetime) -> int:
     """Withdraw a notice: what has not left stays here, its page closes (decision 13). Return the letters cancelled."""
     with db.atomic():
-        _move(
+        move(
             notice, ("sending", "paused", "sent", "stopped"), TooLate(),
             state="withdrawn", withdrawn_at=now, updated_at=now,
             finished_at=fn.COALESCE(Notice.finished_at, millis(now)),
@@ -332,7 +368,7 @@ def send_unknown_again(notice: Notice, by: User | None, now: datetime) -> int:
     Raises NotNow if the notice has been withdrawn or held meanwhile.
     """
     with db.atomic():
-        _move(notice, ("sending", "paused", "sent", "stopped"), NotNow(), updated_at=now)
+        move(notice, ("sending", "paused", "sent", "stopped"), NotNow(), updated_at=now)
         count = (
             Letter.update(
                 state="waiting", again=True, owner="", next_at=now,
@@ -349,7 +385,7 @@ def send_unknown_again(notice: Notice, by: User | None, now: datetime) -> int:
     return count
 
 
-def _move(notice: Notice, before: tuple[str, ...], refusal: Refused, *where: Any, **fields: Any) -> None:
+def move(notice: Notice, before: tuple[str, ...], refusal: Refused, *where: Any, **fields: Any) -> None:
     """Change a notice that stands in one of some states; raise the refusal if somebody was faster."""
     fields["serial"] = Notice.serial + 1
     if not Notice.update(**fields).where(Notice.id == notice.id, Notice.state.in_(before), *where).execute():

@@ -88,3 +88,9 @@ class NotLooked(Refused):
     """A file was not opened on the check page before sending; `names` says which (X-01)."""
 
     message = N_("Please open each file once and look whether it is the right one: %(names)s")
+
+
+class NeedsSecond(Refused):
+    """A second person must look at this notice before it goes."""
+
+    message = N_("A second person looks at this notice before it goes. Please ask a colleague.")

@@ -67,7 +67,7 @@ class Rights:
             return True
         if notice.by_id == self.user_id and self.by_list:
             return True
-        if notice.state == "draft":
+        if notice.state in ("draft", "asked"):
             need = "send"
         lists = target_lists(notice)
         asked = [self.may_list(need, one) for one in lists]

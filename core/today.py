@@ -79,6 +79,7 @@ class Today:
     """
 
     asking: list[Row]
+    second: list[Row]
     running: list[tuple[Row, Progress]]
     unread: list[Line]
     strange: list[Delivery]
@@ -99,6 +100,7 @@ class Today:
         one_each = (self.pending.count, self.troubled[0], self.nameless.count)
         each = (
             *self.asking,
+            *self.second,
             *self.running,
             *self.unread,
             *self.strange,
@@ -119,6 +121,7 @@ def of(rights: Rights, now: datetime) -> Today:
     counts = households([row.notice.id for row in (*latest, *unread)], seen_lists(rights))
     return Today(
         asking=asking,
+        second=archive.rows(archive.asked(rights).where(Notice.by != rights.user_id).limit(SHOWN)),
         running=running(rights, now),
         unread=[line for line in _lines(unread, counts) if line.count.left][:SHOWN],
         strange=_strange(rights, now),

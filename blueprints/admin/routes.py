@@ -15,4 +15,4 @@ def index() -> Answer:
     return answer("admin/index.html")
 
 
-from blueprints.admin import caught, health, mail, record, settings  # noqa: E402, F401  their routes hang on `bp`
+from blueprints.admin import caught, health, mail, record, safety, settings  # noqa: E402, F401  their routes hang on `bp`

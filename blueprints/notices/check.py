@@ -15,8 +15,8 @@ from blueprints.notices import bp, files
 from blueprints.notices.compose import NAMES_FIRST, NAMES_LAST, worth_saying
 from blueprints.notices.drafts import is_stale, mark_of, own_draft, told_sent
 from blueprints.notices.forms import CheckForm
-from core import audience as audiences
 from core import (
+    approving,
     choosing,
     comparing,
     letters,
@@ -26,13 +26,15 @@ from core import (
     own_copy,
     pacing,
     questions,
+    second_person,
     sender_names,
     warnings,
 )
+from core import audience as audiences
 from core.audience import Audience
 from core.organization import Settings, settings
 from core.rights import target_lists
-from models import EPOCH, Notice, millis
+from models import EPOCH, Notice, User, millis
 from words import N_
 
 HOURS = (7, 17)
@@ -93,15 +95,26 @@ def confirm(number: int) -> Any:
     if when.wrong:
         return _again(notice, form, when)
     try:
-        notices.confirm(
-            notice, by=current_user, fingerprint=form.fingerprint.data or "", now=clock.now(),
-            at=when.at, typed=words_to_digits(form.typed.data or ""),
-        )  # fmt: skip
+        _send_off(notice, form, when)
     except notices.Refused as refusal:
         return _refused(notice, form, when, refusal)
-    tasks.ring()  # the own copy leaves at once
-    tasks.ring(notice.begin_at)
     return web.go("notices.show", number=number)
+
+
+def _send_off(notice: Notice, form: CheckForm, when: When) -> None:
+    """Confirm the notice, or ask the chosen colleague to look at it first."""
+    seen = {
+        "fingerprint": form.fingerprint.data or "",
+        "now": clock.now(),
+        "at": when.at,
+        "typed": words_to_digits(form.typed.data or ""),
+    }
+    if second_person.needed(notice, current_user):
+        approving.ask(notice, current_user, User.get_or_none(User.id == form.colleague.data), **seen)
+    else:
+        notices.confirm(notice, by=current_user, **seen)
+        tasks.ring(notice.begin_at)
+    tasks.ring()  # the own copy, or the letter to the colleague, leaves at once
 
 
 _WRONG_NUMBER = N_("That is not the number. If everybody is right, type %(number)s.")
@@ -131,7 +144,7 @@ def _refused(notice: Notice, form: CheckForm, when: When, refusal: notices.Refus
         return _again(notice, form, when)
     if isinstance(refusal, notices.PastTime):
         return _again(notice, form, When(when.at, when.value, refusal.message))
-    if isinstance(refusal, sender_names.NotYours | sender_names.NotOffered):
+    if isinstance(refusal, sender_names.NotYours | sender_names.NotOffered | notices.NotLooked | approving.NoColleague):
         return _again(notice, form, when, told=web._(refusal.message, **refusal.values))
     names = _who_changed(notice, form.shown.data or "")
     return _again(notice, form, when, told=refusal.message, before=form.typed.data or "", names=names)
@@ -188,10 +201,16 @@ def _everything(notice: Notice, audience: Audience, when: When, form: CheckForm 
         "shown": millis(now),
         "when": when,
         "suggestions": suggestions(now),
+        "colleagues": _colleagues(notice),
         "force": force,
         **_pace(notice, audience, when, force, now),
         **_as_one_reader(notice, audience, force, now),
     }
+
+
+def _colleagues(notice: Notice) -> list[User]:
+    """Return who may be asked to look before it goes; nobody if it goes without."""
+    return second_person.colleagues(notice, current_user) if second_person.needed(notice, current_user) else []
 
 
 def _pace(notice: Notice, audience: Audience, when: When, force: Settings, now: datetime) -> dict[str, Any]:

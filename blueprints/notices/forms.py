@@ -65,6 +65,14 @@ class CheckForm(Form):
     fingerprint = HiddenField()
     at = HiddenField()
     typed = StringField(N_("Number of letters"), [Length(max=20)])
+    colleague = IntegerField(N_("Who looks at it"), [Optional()])
+
+
+class SecondForm(Form):
+    """What the second person says: the mark of what was shown, and a word if it goes back."""
+
+    mark = HiddenField()
+    word = TextAreaField(N_("A word to the writer"), [Length(max=1000)])
 
 
 class TimeForm(Form):

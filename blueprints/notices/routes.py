@@ -7,13 +7,13 @@ from flask_login import current_user
 
 import clock
 import web
-from blueprints.notices import asked, bp, check, compose, files, measure, name, own_copy, remind, steer
+from blueprints.notices import asked, bp, check, compose, files, measure, name, own_copy, remind, second, steer
 from blueprints.notices.drafts import own_draft
 from blueprints.notices.forms import NewForm
 from core import accounts, archive, choosing, notices, today
 from words import N_
 
-__all__ = ["asked", "bp", "check", "compose", "files", "measure", "name", "own_copy", "remind", "steer"]
+__all__ = ["asked", "bp", "check", "compose", "files", "measure", "name", "own_copy", "remind", "second", "steer"]
 
 LATEST = 10
 
@@ -28,6 +28,7 @@ def index() -> str:
         "notices/index.html",
         asking=[row for row in waiting if row.notice.held_why in ("late", "changed", "proof")],
         waiting=[row for row in waiting if row.notice.held_why not in ("late", "changed", "proof")],
+        asked=archive.rows(archive.asked(rights)),
         running=archive.rows(archive.running(rights)),
         drafts=archive.rows(archive.drafts(rights).limit(50)),
         latest=latest,

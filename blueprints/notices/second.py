@@ -1,0 +1,102 @@
+"""The second person: sees exactly what goes out, opens the files, and lets it go or sends it back (field 5.4)."""
+
+from typing import Any
+
+from flask import Response, request
+from flask_login import current_user
+
+import clock
+import tasks
+import web
+from blueprints.notices import bp, files
+from blueprints.notices.compose import NAMES_FIRST, NAMES_LAST, worth_saying
+from blueprints.notices.forms import SecondForm
+from core import approving, comparing, letters, notices, second_person, warnings
+from core import audience as audiences
+from core.organization import settings
+from models import Notice
+from words import N_
+
+
+@bp.get("/<int:number>/second")
+@web.needs("send")
+def second(number: int) -> Any:
+    """Show everything that goes out to the colleague who was asked, or to anybody else who may send it."""
+    notice = web.own_notice(number, "send")
+    if notice.state != "asked":
+        return web.go("notices.show", number=number)
+    if request.args.get("part") == "files" and (same := web.unchanged(len(files.looked_at(notice)))):
+        return same
+    return _page(notice, SecondForm(formdata=None))
+
+
+def _page(notice: Notice, form: SecondForm, told: str = "", status: int = 200) -> Any:
+    now, force = clock.now(), settings()
+    audience = audiences.resolve(notice)
+    part = "notices/_files_check.html" if request.args.get("part") == "files" else None
+    return web.answer(
+        "notices/second.html", part, status=status,
+        notice=notice, audience=audience, form=form, again=told, reasons=audiences.REASONS,
+        first=audience.receiving[:NAMES_FIRST], last=audience.receiving[NAMES_FIRST:][-NAMES_LAST:],
+        left_out=worth_saying(audience), previous=comparing.with_the_last(notice, audience),
+        sender=letters.from_name(force.name, notice.signed, web.language()),
+        shown_letter=letters.preview(notice, audience.receiving[0], force, now) if audience.receiving else None,
+        warnings=warnings.of(notice, audience, now, notice.begin_at, web.language()),
+        poll_page="notices.second", mark=second_person.mark(notice, audience), own=notice.by_id == current_user.id,
+    )  # fmt: skip
+
+
+@bp.post("/<int:number>/approve")
+@web.needs("send")
+def approve(number: int) -> Any:
+    """Let it go as it was shown; refuse if anything changed since, or a file was not opened."""
+    notice, form = web.own_notice(number, "send"), SecondForm()
+    try:
+        approving.approve(notice, current_user, form.mark.data or "", clock.now())
+    except approving.NotAsked as refusal:
+        web.told(refusal.message, "wrong")
+        return web.go("notices.show", number=number)
+    except notices.Incomplete as refusal:
+        return _page(notice, form, web._(next(iter(refusal.fields.values()))), 422)
+    except notices.Refused as refusal:
+        return _page(Notice.get_by_id(number), form, web._(refusal.message, **refusal.values), 422)
+    tasks.ring()
+    tasks.ring(notice.begin_at)
+    web.told(N_("You have approved it. It goes out as shown."))
+    return web.go("notices.show", number=number)
+
+
+@bp.post("/<int:number>/send-back")
+@web.needs("send")
+def send_back(number: int) -> Any:
+    """Give it back to its writer with a word."""
+    notice, form = web.own_notice(number, "send"), SecondForm()
+    if not form.validate() or not (form.word.data or "").strip():
+        form.word.errors = [*form.word.errors, N_("Write in a few words what should be changed.")]
+        return _page(notice, form, status=422)
+    return _draft_again(
+        notice, lambda: approving.send_back(notice, current_user, form.word.data or "", clock.now()),
+        N_("Sent back. The writer gets your word and finds the notice among the drafts."), "notices.index",
+    )  # fmt: skip
+
+
+@bp.post("/<int:number>/take-back")
+@web.needs("send")
+def take_back(number: int) -> Response:
+    """Take the own question back: a draft again."""
+    notice = web.own_notice(number, "send")
+    return _draft_again(
+        notice, lambda: approving.take_back(notice, current_user, clock.now()),
+        N_("Cancelled. Nothing was sent; the notice is a draft again."), "notices.words",
+    )  # fmt: skip
+
+
+def _draft_again(notice: Notice, verb: Any, done: str, endpoint: str) -> Response:
+    try:
+        verb()
+    except approving.NotAsked as refusal:
+        web.told(refusal.message, "wrong")
+        return web.go("notices.show", number=notice.id)
+    tasks.ring()
+    web.told(done)
+    return web.go(endpoint) if endpoint == "notices.index" else web.go(endpoint, number=notice.id)

@@ -1,0 +1,15 @@
+"""What administrators set against mis-sending: where a second person looks, and whether a public page exists."""
+
+from collections.abc import Iterable
+
+from core import organization
+from models import MailingList, User, db
+
+
+def change(by: User | None, *, everywhere: bool, lists: Iterable[int], public_urgent: bool) -> None:
+    """Set where a second person looks (everywhere, or in some lists), and the public page of the urgent text."""
+    chosen = list(lists)
+    with db.atomic():
+        organization.change(by, second_person=everywhere, public_urgent=public_urgent)
+        MailingList.update(second_person=False).where(MailingList.id.not_in(chosen)).execute()
+        MailingList.update(second_person=True).where(MailingList.id.in_(chosen)).execute()

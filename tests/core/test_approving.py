@@ -1,0 +1,150 @@
+"""A second person before a notice goes (field 5.4, 5.3 no. 2; decision 11, law 7)."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from core import approving, attachments, audience, notices, protection, second_person
+from models import Attachment, Letter, Log, MailingList, Notice, Person, Role, Wording
+from tests import files
+
+NOW = datetime(2026, 10, 14, 6, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def wanted(school):
+    """1年1組 wants a second person; 守, 花子 and 送る子 may send there."""
+    protection.change(None, everywhere=False, lists=[school.lists["1-1"].id], public_urgent=False)
+    return school
+
+
+def draft(school, **fields):
+    made = notices.draft(school.users["花子"], now=NOW)
+    notices.choose(made, lists=[school.lists["1-1"].id], now=NOW)
+    notices.save(made, **{"subject": "遠足", "text": "遠足に行きます。", **fields}, now=NOW)
+    return made
+
+
+def ask(school, made, who="守", at=None, by="花子"):
+    mark = audience.resolve(made).fingerprint
+    approving.ask(made, school.users[by], school.users[who], fingerprint=mark, now=NOW, at=at)
+    return made
+
+
+def approve(school, made, who="守", now=NOW, mark=None):
+    fresh = Notice.get_by_id(made.id)
+    shown = mark or second_person.mark(fresh, audience.resolve(fresh))
+    return approving.approve(fresh, school.users[who], shown, now)
+
+
+def test_it_is_wanted_for_ordinary_notices_of_the_list_alone(wanted, school):
+    """Law 7: never for an urgent one."""
+    hanako = school.users["花子"]
+    assert second_person.needed(draft(school), hanako)
+    assert not second_person.needed(draft(school, urgent=True), hanako)
+    other = notices.draft(school.users["太郎"], now=NOW)
+    notices.choose(other, lists=[school.lists["2-1"].id], now=NOW)
+    assert not second_person.needed(other, school.users["太郎"])
+    protection.change(None, everywhere=True, lists=[], public_urgent=False)
+    assert second_person.needed(other, school.users["太郎"]) and not MailingList.get_by_id(1).second_person
+
+
+def test_nobody_is_waited_for_who_is_not_there(wanted, school):
+    Role.delete().where(Role.user != school.users["花子"]).execute()
+    assert not second_person.needed(draft(school), school.users["花子"])
+
+
+def test_without_the_colleague_it_does_not_go(wanted, school):
+    made = draft(school)
+    with pytest.raises(notices.NeedsSecond):
+        notices.confirm(made, by=school.users["花子"], fingerprint=audience.resolve(made).fingerprint, now=NOW)
+    for who in ("花子", "太郎", "見る子"):
+        with pytest.raises(approving.NoColleague):
+            ask(school, made, who)
+    assert Notice.get_by_id(made.id).state == "draft"
+
+
+def test_asked_it_waits_and_the_colleague_gets_a_letter(wanted, school):
+    made = ask(school, draft(school))
+    assert made.state == "asked"
+    letter = Letter.get(Letter.kind == "second")
+    assert letter.address == school.users["守"].email
+    assert letter.payload["url"].endswith(f"/notices/{made.id}/second")
+    with pytest.raises(notices.NotNow):
+        notices.save(made, subject="別の件名", now=NOW)
+
+
+def test_approved_it_goes_in_the_name_of_its_writer(wanted, school):
+    made = approve(school, ask(school, draft(school)))
+    assert (made.state, made.held_why, made.by_name) == ("held", "window", "花子")
+    assert made.approved_by == school.users["守"]
+    assert [one.action for one in Log.select().where(Log.kind == "notice").order_by(Log.id)][-3:] == [
+        "notice.asked", "notice.approved", "notice.confirmed",
+    ]  # fmt: skip
+    with pytest.raises(approving.NotAsked):
+        approve(school, made)
+
+
+def test_a_booked_one_keeps_its_time_and_no_past_one_goes(wanted, school):
+    at = NOW + timedelta(hours=2)
+    made = ask(school, draft(school), at=at)
+    with pytest.raises(notices.PastTime):
+        approve(school, made, now=at + timedelta(minutes=1))
+    made = approve(school, made)
+    assert (made.state, made.begin_at) == ("scheduled", at)
+
+
+def test_nobody_approves_the_own_notice(wanted, school):
+    made = ask(school, draft(school))
+    with pytest.raises(approving.OwnNotice):
+        approve(school, made, "花子")
+
+
+@pytest.mark.parametrize("what", ["words", "file", "audience", "option"])
+def test_only_what_was_shown_goes(wanted, school, what):
+    """field 5.3 no. 2: the wrong file went out although a manager had approved."""
+    made = draft(school)
+    file = attachments.add(made, "しおり.pdf", files.PDF, None, NOW)
+    attachments.look(file, school.users["花子"], NOW)
+    attachments.look(file, school.users["守"], NOW)
+    ask(school, made)
+    shown = second_person.mark(made, audience.resolve(made))
+    {
+        "words": lambda: Wording.update(text="別の文").where(Wording.notice == made).execute(),
+        "file": lambda: Attachment.update(digest="x").execute(),
+        "audience": lambda: Person.update(address="new@example.jp").where(Person.name == "青山 健太").execute(),
+        "option": lambda: Notice.update(footer=False).where(Notice.id == made.id).execute(),
+    }[what]()
+    for mark in (shown, None):
+        with pytest.raises(notices.AudienceChanged):
+            approve(school, made, mark=mark)
+    assert Notice.get_by_id(made.id).state == "asked"
+
+
+def test_the_second_person_opens_the_files_too(wanted, school):
+    """X-01."""
+    made = draft(school)
+    file = attachments.add(made, "しおり.pdf", files.PDF, None, NOW)
+    attachments.look(file, school.users["花子"], NOW)
+    ask(school, made)
+    with pytest.raises(notices.NotLooked):
+        approve(school, made)
+    attachments.look(file, school.users["守"], NOW)
+    assert approve(school, made).state == "held"
+
+
+def test_sent_back_with_a_word_it_is_a_draft_again(wanted, school):
+    made = ask(school, draft(school))
+    approving.send_back(made, school.users["守"], "日付を直してください。", NOW)
+    fresh = Notice.get_by_id(made.id)
+    assert (fresh.state, fresh.word, fresh.word_by, fresh.asked) == ("draft", "日付を直してください。", "守", None)
+    assert Letter.get(Letter.kind == "sent-back").address == school.users["花子"].email
+    with pytest.raises(approving.NotAsked):
+        approving.send_back(fresh, school.users["守"], "もう一度", NOW)
+
+
+def test_who_asked_may_take_it_back(wanted, school):
+    made = ask(school, draft(school))
+    approving.take_back(made, school.users["花子"], NOW)
+    assert Notice.get_by_id(made.id).state == "draft"
+    assert ask(school, Notice.get_by_id(made.id)).state == "asked"
