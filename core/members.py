@@ -16,7 +16,7 @@ from core.roster_draft import Line
 from core.roster_people import address_fields
 from core.roster_plan import already, plan_rows
 from mail import address as addresses
-from models import Child, MailingList, Membership, Person, User, db
+from models import Child, Delivery, MailingList, Membership, Person, User, db
 from words import N_
 
 LONGEST_ITEM = 500
@@ -172,6 +172,17 @@ def split_household(person: Person, by: User | None) -> None:
         history.log(by, "household.split", person.id)
 
 
+def join_household(person: Person, other: Person, by: User | None) -> None:
+    """Make one household of two, with everybody in them and their children. Safe to repeat."""
+    with db.atomic():
+        key = person.household or other.household or households.fresh_key()
+        households.join({old: key for old in (person.household, other.household) if old and old != key})
+        Person.update(household=key).where(Person.id.in_([person.id, other.id])).execute()
+        theirs = Membership.person.in_([person.id, other.id]) & (Membership.state != "left")
+        Child.update(household=key).where(Child.id.in_(Membership.select(Membership.child).where(theirs))).execute()
+        history.log(by, "household.joined", person.id)
+
+
 # ── stop, resume, approve, leave ─────────────────────────────────────────────────────────────────────────────────
 
 
@@ -260,8 +271,12 @@ def change_address(person: Person, typed: str, by: User | None, now: datetime) -
 
 
 def _tell_the_old_one(person: Person, new_key: str, now: datetime) -> None:
-    """Write to the address that was taken off, so that nobody is moved without a word; not if it is dead."""
-    if person.reachable and person.address_key != new_key:
+    """Write to the address that was taken off, so that nobody is moved without a word.
+
+    Not if it is dead, nor to another family that said that our letters are not meant for them (decision 2).
+    """
+    strange = Delivery.select().where(Delivery.person == person, Delivery.strange_at.is_null(False)).exists()
+    if person.reachable and person.address_key != new_key and not strange:
         service.send(
             "moved", address=person.address or "", language=person.language, values={"to_name": ""}, now=now,
             person=person, urgent=False, useful_s=86400,

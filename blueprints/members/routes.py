@@ -222,14 +222,6 @@ def test(number: int) -> Answer:
     return go("members.show", number=number)
 
 
-@bp.post("/members/<int:number>/household/split")
-def split(number: int) -> Answer:
-    """Give this person a household of their own."""
-    members.split_household(own_person(number, "manage"), current_user)
-    told(N_("This person is a household of their own now."))
-    return go("members.show", number=number)
-
-
 @bp.post("/members/<int:number>/lists/<int:list_id>")
 def act(number: int, list_id: int) -> Answer:
     """Stop, resume or approve somebody in one list; resuming against an own stop asks for the wish (T-24)."""
@@ -263,3 +255,6 @@ def remove(number: int, list_id: int) -> Answer:
     members.leave(mailing_list, [person.id], current_user, clock.now())
     told(N_("%(name)s is removed from “%(list)s”."), name=person.name or _("This person"), list=mailing_list.name)
     return go("lists.show", number=list_id)
+
+
+from blueprints.members import household  # noqa: E402, F401  its routes hang on `bp`

@@ -3,7 +3,9 @@
 import pytest
 
 import clock
+from core import leaving
 from models import Child, Delivery, Letter, Log, Membership, Notice, Person, Target, Wording
+from tests import cast_notices
 from tests.counting import queries
 
 
@@ -296,3 +298,37 @@ def test_removing_asks_and_says_what_stays(as_, aoyama, one, school):
 def test_a_household_is_split(as_, aoyama, school):
     as_("花子").post(url(aoyama, "/household/split"))
     assert again(aoyama).household != again(school.people["青山 美咲"]).household
+
+
+def test_two_households_become_one(as_, aoyama, school):
+    """T-45: what a guardian of another name has read counts for the family; separating takes it back."""
+    other = school.people["石川 直樹"]
+    browser = as_("花子")
+    page = browser.get(url(aoyama, "/household?q=石川")).text
+    assert "石川 直樹" in page and f'value="{other.id}"' in page
+    assert browser.post(url(aoyama, "/household"), data={"other": other.id}).status_code == 303
+    assert len({again(one).household for one in (aoyama, other, school.people["青山 美咲"])}) == 1
+    children = Child.select().where(Child.name.in_(["青山 陽菜", "石川 蓮"]))
+    assert {one.household for one in children} == {again(aoyama).household}
+    browser.post(url(other, "/household/split"))
+    assert again(other).household != again(aoyama).household == again(school.people["青山 美咲"]).household
+
+
+def test_people_of_other_lists_are_no_household_to_choose(as_, aoyama, school):
+    """T-33"""
+    other = school.people["加藤 誠"]
+    browser = as_("花子")
+    assert "加藤 誠" not in browser.get(url(aoyama, "/household?q=加藤")).text
+    assert browser.post(url(aoyama, "/household"), data={"other": other.id}).status_code == 404
+    assert browser.post(url(aoyama, "/household"), data={"other": ""}).status_code == 404
+    assert as_("見る子").get(url(aoyama, "/household")).status_code == 403
+
+
+def test_another_family_that_stopped_our_mail_is_not_written_to(as_, school):
+    """Decision 2: the old address is told when it changes, unless it said that our letters are not meant for it."""
+    sent = cast_notices.send([school.lists["1-1"]], by=school.users["花子"])
+    leaving.strange(sent.deliveries["石川 直樹"], clock.now())
+    for name, mail in (("石川 直樹", "right@example.jp"), ("青山 健太", "newer@example.jp")):
+        as_("花子").post(url(school.people[name], "/address"), data={"address": mail})
+    assert [one.address for one in Letter.select().where(Letter.kind == "moved")] == ["aoyama.k@example.com"]
+    assert "newer@" not in str(Letter.get(Letter.kind == "moved").payload)

@@ -1,0 +1,53 @@
+"""Which people are one household: what one guardian has read, the household has read."""
+
+from flask import Response, request
+from flask_login import current_user
+
+from blueprints.members import bp
+from blueprints.members.routes import own_person
+from core import choosing, directory, members
+from models import Person
+from web import answer, go, rights, told
+from words import N_
+
+Answer = Response | tuple[str, int]
+
+
+@bp.route("/members/<int:number>/household", methods=["GET", "POST"])
+def household(number: int) -> Answer:
+    """Find the person who belongs to the same household, and put the two together."""
+    person = own_person(number, "manage")
+    if request.method == "POST":
+        other = own_person(request.form.get("other", 0, type=int), "manage")
+        members.join_household(person, other, current_user)
+        told(N_("%(name)s and %(other)s are one household now."), name=person.name, other=other.name)
+        return go("members.show", number=number)
+    wanted = request.args.get("q", "").strip()[:100]
+    return answer(
+        "members/household.html",
+        "members/_same_household.html",
+        person=person,
+        wanted=wanted,
+        household=directory.household_of(person, rights()),
+        found=_others(person, wanted),
+    )
+
+
+def _others(person: Person, wanted: str) -> list[Person]:
+    """Return who may be meant: people of the lists that the user manages, not of this household."""
+    found = choosing.people(rights(), wanted) if wanted else []
+    return [
+        one
+        for one in found
+        if one.id != person.id
+        and not (one.household and one.household == person.household)
+        and directory.places(one, rights(), "manage")
+    ]
+
+
+@bp.post("/members/<int:number>/household/split")
+def split(number: int) -> Answer:
+    """Give this person a household of their own."""
+    members.split_household(own_person(number, "manage"), current_user)
+    told(N_("This person is a household of their own now."))
+    return go("members.show", number=number)
