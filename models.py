@@ -141,6 +141,7 @@ class User(Table):
     name_key = CharField(unique=True)
     email = CharField(null=True)
     email_key = CharField(null=True, unique=True)
+    email_wanted = CharField(null=True)  # a new address that its letter has not confirmed yet
     password = CharField(null=True)
     language = CharField(default="ja")
     signature = TextField(default="")

@@ -32,6 +32,7 @@ PURPOSES = {
     "login": Purpose(timedelta(minutes=15), "/login/letter/"),
     "password": Purpose(timedelta(hours=1), "/password/"),
     "invitation": Purpose(timedelta(hours=72), "/invitation/"),
+    "email": Purpose(timedelta(hours=72), "/account/email/"),
 }
 
 

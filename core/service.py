@@ -63,6 +63,24 @@ KINDS: dict[str, Kind] = {
         ),
         secret=("url",),
     ),
+    "email": Kind(
+        N_("Confirm your new address for %(organization)s"),
+        N_(
+            "%(name)s\n\n"
+            "Open this page within three days and press the button: from then on your letters come here.\n"
+            "%(url)s\n\n"
+            "Not you? Throw this mail away: everything stays as it is.\n"
+        ),
+        secret=("url",),
+    ),
+    "email-changed": Kind(
+        N_("Your address for %(organization)s has been changed"),
+        N_(
+            "%(name)s\n\n"
+            "Letters of %(organization)s to you no longer come to this address.\n"
+            "Was it not you? Please tell an administrator at once: %(administrators)s\n"
+        ),
+    ),
     "resume": Kind(
         N_("Mail from “%(list)s” is stopped"),
         N_("Mail from “%(list)s” is stopped.\nPressed by mistake? Turn it on again here:\n%(url)s\n"),

@@ -31,6 +31,10 @@ class Enter(Form):
     remember = BooleanField(N_("Stay logged in on this device for 90 days"))
 
 
+class Confirm(Form):
+    """The button that confirms a new address."""
+
+
 class NewPassword(Form):
     """A password chosen through a link."""
 

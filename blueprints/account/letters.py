@@ -6,10 +6,11 @@ GET shows a page with a button, POST acts: mail scanners open every link (design
 from flask import Response
 
 import clock
+import tasks
 from blueprints.account import doors
-from blueprints.account.forms import Ask, Enter, NewPassword
+from blueprints.account.forms import Ask, Confirm, Enter, NewPassword
 from blueprints.account.routes import bp
-from core import accounts, invitations, mailed_links, sessions
+from core import accounts, invitations, mailed_links, new_email, sessions
 from core.logins import TooMany
 from web import _, answer, blame, public
 
@@ -89,6 +90,24 @@ def _choose(mark: str, purpose: str) -> Answer:
 
 def _choosing(form: NewPassword, user: accounts.User, purpose: str, status: int) -> Answer:
     return answer("account/choose.html", status=status, form=form, user=user, purpose=purpose)
+
+
+@bp.route("/account/email/<mark>", methods=["GET", "POST"])
+@public
+def confirm_email(mark: str) -> Answer:
+    """Take a new address over by the link of the letter that went there: one button."""
+    form, now = Confirm(), clock.now()
+    try:
+        user = mailed_links.holder(mark, new_email.PURPOSE, now)
+        if not form.validate_on_submit():
+            return answer("account/confirm_email.html", form=form, user=user)
+        user = new_email.confirm(mark, now)
+    except mailed_links.DeadLink:
+        return _dead(new_email.PURPOSE)
+    except accounts.Refused as refused:
+        return answer("account/dead.html", status=422, purpose=new_email.PURPOSE, sentence=_(refused.message))
+    tasks.ring()
+    return answer("account/confirmed_email.html", user=user)
 
 
 def _dead(purpose: str) -> Answer:

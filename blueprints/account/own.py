@@ -1,18 +1,20 @@
 """One's own account: name, address, language, signature, password, devices."""
 
-from flask import Response, abort, g
+from flask import Response, abort, g, request
 from flask_login import current_user
 
 import clock
+import tasks
 from blueprints.account import devices, doors
 from blueprints.account.forms import ChangePassword, Email, Profile
 from blueprints.account.routes import bp
-from core import accounts, logins, sessions
+from core import accounts, limits, logins, new_email, sessions
 from models import Session
 from web import answer, blame, go, told
 from words import N_
 
 Answer = Response | tuple[str, int]
+PER_HOUR = 5
 
 
 @bp.get("/account")
@@ -68,10 +70,25 @@ def change_email() -> Answer:
             return _page(422, email=form)
         accounts.clean_email(form.email.data)
         logins.confirm_password(current_user, form.password.data, doors.visitor(), now=clock.now())
-        accounts.change(current_user, now=clock.now(), email=form.email.data)
+        asked = new_email.ask(current_user, form.email.data, clock.now())
     except (accounts.Refused, logins.WrongLogin, logins.TooMany) as refused:
         return _page(_blamed(form, "password", refused), email=form)
-    told(N_("Saved."))
+    tasks.ring()
+    told(N_("A letter is on its way to the new address. It counts once you press the button behind the link in it.")
+         if asked else N_("Saved."))  # fmt: skip
+    return go("account.index")
+
+
+@bp.post("/account/email/wanted")
+def wanted_email() -> Answer:
+    """Send the letter to the new address once more, or forget that address."""
+    if "forget" in request.form:
+        new_email.give_up(current_user)
+        told(N_("Your address stays as it was."))
+    elif current_user.email_wanted and limits.hit(f"email:{current_user.id}", clock.now(), 3600) <= PER_HOUR:
+        new_email.again(current_user, clock.now())
+        tasks.ring()
+        told(N_("The letter is on its way once more."))
     return go("account.index")
 
 

@@ -120,6 +120,8 @@ ACTIONS = {
     "step.ended": N_("Letter after joining ended"),
     "step.paused": N_("Letter after joining paused"),
     "step.resumed": N_("Letter after joining goes on"),
+    "user.email_asked": N_("New address of an organizer to be confirmed"),
+    "email.used": N_("New address of an organizer confirmed"),
     "user.changed": N_("Account changed"),
     "user.disabled": N_("Account disabled"),
     "user.enabled": N_("Account opened again"),

@@ -9,6 +9,7 @@ from werkzeug.routing import Rule
 from tests import cast, cast_notices
 
 OPEN_TO_ALL = {
+    "account.confirm_email",
     "account.accept",
     "account.ask_to_enter",
     "account.enter",

@@ -5,8 +5,8 @@ import re
 import pytest
 
 import clock
-from core import passwords
-from models import MailingList, Membership, Session, User
+from core import accounts, passwords
+from models import Letter, Log, MailingList, Membership, Session, User
 from tests.cast import PASSWORD
 
 NEW = "mizuumi-no-asa-no-kiri"
@@ -46,21 +46,80 @@ def test_address_wants_the_password(as_):
     assert User.get(User.name == "花子").email == "user1@school.example"
 
 
-def test_new_address_gets_a_practice_list(as_):
+def moved(as_, client, name="花子", mail="new@school.example"):
+    """Change an address as its user does: ask with the password, open the letter, press."""
+    browser = as_(name)
+    assert browser.post("/account/email", data={"email": mail, "password": PASSWORD}).status_code == 303
+    assert client.post(link()).status_code == 200
+    return browser
+
+
+def link():
+    """Return the path behind the link of the latest letter to a new address."""
+    letter = Letter.select().where(Letter.kind == "email").order_by(Letter.id.desc()).get()
+    return "/account" + letter.payload["url"].partition("/account")[2]
+
+
+def test_a_new_address_counts_once_its_letter_was_answered(as_, client):
+    """T-11: links for a new password go there, so a misprint must not hand the account to a stranger."""
     browser = as_("花子")
-    given = {"email": "new@school.example", "password": PASSWORD}
-    assert browser.post("/account/email", data=given).status_code == 303
+    browser.post("/account/email", data={"email": "new@school.example", "password": PASSWORD})
+    hanako = User.get(User.name == "花子")
+    assert (hanako.email, hanako.email_wanted) == ("user1@school.example", "new@school.example")
+    assert "new@school.example はまだ確認されていません" in browser.get("/account").text
+    assert accounts.named("new@school.example") is None
+    opened = client.get(link())
+    assert opened.status_code == 200 and User.get(User.name == "花子").email == "user1@school.example"  # GET never acts
+    assert client.post(link()).status_code == 200
+    hanako = User.get(User.name == "花子")
+    assert (hanako.email, hanako.email_wanted) == ("new@school.example", None)
+    assert client.post(link()).status_code == 404
+    told = Letter.get(Letter.kind == "email-changed")
+    assert told.address == "user1@school.example" and "new@" not in str(told.payload) and "守" in str(told.payload)
+    assert Log.select().where(Log.action == "email.used").exists()
+
+
+def test_the_letter_goes_out_again_and_the_new_address_can_be_forgotten(as_, client):
+    browser = as_("花子")
+    browser.post("/account/email", data={"email": "new@school.example", "password": PASSWORD})
+    first = link()
+    browser.post("/account/email/wanted")
+    assert Letter.select().where(Letter.kind == "email").count() == 2
+    browser.post("/account/email", data={"email": "third@school.example", "password": PASSWORD})
+    assert client.post(first).status_code == 404  # it was for another address
+    last = link()
+    browser.post("/account/email/wanted", data={"forget": "1"})
+    assert client.post(last).status_code == 404
+    assert User.get(User.name == "花子").email == "user1@school.example"
+    assert "まだ確認されていません" not in browser.get("/account").text
+
+
+def test_an_address_taken_meanwhile_is_said(as_, client, school):
+    as_("花子").post("/account/email", data={"email": "new@school.example", "password": PASSWORD})
+    accounts.change(school.users["太郎"], now=clock.now(), email="new@school.example")
+    answer = client.post(link())
+    assert answer.status_code == 422 and "ほかのユーザー" in answer.text
+    assert User.get(User.name == "花子").email == "user1@school.example"
+
+
+def test_no_address_counts_at_once_and_the_old_one_is_told(as_):
+    as_("花子").post("/account/email", data={"email": "", "password": PASSWORD})
+    assert User.get(User.name == "花子").email is None
+    assert [(one.kind, one.address) for one in Letter.select()] == [("email-changed", "user1@school.example")]
+
+
+def test_new_address_gets_a_practice_list(as_, client):
+    moved(as_, client)
     hanako = User.get(User.name == "花子")
     assert hanako.email == "new@school.example"
     practice = MailingList.get(MailingList.practice_of == hanako)
     assert [row.person.address for row in Membership.select().where(Membership.list == practice)] == [hanako.email]
 
 
-def test_address_of_a_family_as_ones_own_opens_nothing_of_that_family(as_, school):
+def test_address_of_a_family_as_ones_own_opens_nothing_of_that_family(as_, client, school):
     """T-33: whoever knows a parent's address must not get at the parent by way of the practice list."""
-    browser, victim = as_("見る子"), school.people["加藤 誠"]
-    given = {"email": victim.address, "password": PASSWORD}
-    assert browser.post("/account/email", data=given).status_code == 303
+    victim = school.people["加藤 誠"]
+    browser = moved(as_, client, "見る子", victim.address)
     for path in ("", "/edit", "/address", "/guidance"):
         assert browser.get(f"/members/{victim.id}{path}").status_code == 404
     new = {"address": "elsewhere@example.net"}
@@ -70,10 +129,9 @@ def test_address_of_a_family_as_ones_own_opens_nothing_of_that_family(as_, schoo
 
 
 @pytest.mark.parametrize("path", ["/members/new", "/import", "/settings", "/export"])
-def test_practice_list_takes_no_members(as_, path):
+def test_practice_list_takes_no_members(as_, client, path):
     """T-33: it reaches its user and nobody else."""
-    browser = as_("花子")
-    browser.post("/account/email", data={"email": "new@school.example", "password": PASSWORD})
+    browser = moved(as_, client)
     practice = MailingList.get(MailingList.practice_of == User.get(User.name == "花子"))
     assert browser.get(f"/lists/{practice.id}").status_code == 200
     given = {"name": "他人", "address": "other@example.net", "text": "他人 <other@example.net>", "action": "stop"}
