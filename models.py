@@ -416,7 +416,7 @@ class Notice(Table):
         "standing",
     )  # fmt: skip
 
-    kind = CharField(default="notice")  # notice, step
+    kind = CharField(default="notice")  # notice, step, individual (a letter to one person)
     of_step = DeferredForeignKey("Step", null=True, backref="notices", on_delete="SET NULL")
     state = CharField(default="draft", index=True)
     by = ForeignKeyField(User, null=True, on_delete="SET NULL")

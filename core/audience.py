@@ -135,7 +135,7 @@ def resolve(notice: Notice, at: datetime | None = None) -> Audience:
         gathered = (part for one in people.values() for part in _by_child(one, chosen))
     charges = in_charge.charges(notice)
     read = _reader_of_fields(notice, names, people.values(), at or clock.now()) if names else None
-    found = [_recipient(one, chosen, charges, read) for one in gathered]
+    found = [_recipient(one, chosen, charges, read, notice.kind == "individual") for one in gathered]
     found.sort(key=lambda one: (one.kana or one.name, *one.key))
     receiving = _with_siblings([one for one in found if not one.reason])
     return Audience(
@@ -229,7 +229,9 @@ def _list_names(people: Collection[_Gathered]) -> dict[int, str]:
     return dict(MailingList.select(MailingList.id, MailingList.name).where(MailingList.id.in_(numbers)).tuples())
 
 
-def _recipient(one: _Gathered, chosen: Chosen, charges: in_charge.Charges, read: _Read | None) -> Recipient:
+def _recipient(
+    one: _Gathered, chosen: Chosen, charges: in_charge.Charges, read: _Read | None, individual: bool
+) -> Recipient:
     person = one.person
     order, named = chosen.order, [row for row in one.memberships if chosen.names(row)]
     active = _active(named) or (_active(one.memberships) if one.alone else [])
@@ -238,7 +240,7 @@ def _recipient(one: _Gathered, chosen: Chosen, charges: in_charge.Charges, read:
     children = {row.child_id: row.child for row in covers if row.child_id}
     user, signed = in_charge.of(charges, person.id, children or (None,), order)
     values, missing = read(one, tuple(covers), signed) if read else ({}, ())
-    reason = _reason(one, active, chosen.excluded)
+    reason = _reason(one, active, chosen.excluded, individual)
     return Recipient(
         person_id=person.id,
         child_id=one.child.id if one.child else None,
@@ -269,12 +271,15 @@ def _active(memberships: list[Membership]) -> list[Membership]:
     return [row for row in memberships if row.state == "active"]
 
 
-def _reason(one: _Gathered, active: list[Membership], excluded: frozenset[int]) -> str:
-    """Say why somebody gets no letter; the first that is true, what the organizer decided before all."""
+def _reason(one: _Gathered, active: list[Membership], excluded: frozenset[int], individual: bool) -> str:
+    """Say why somebody gets no letter; the first that is true, what the organizer decided before all.
+
+    individual: the letter is to this person alone, who may have stopped the mail of all lists (D-30).
+    """
     person = one.person
     if person.id in excluded:
         return "excluded"
-    if not active:
+    if not active and not (individual and any(row.state == "stopped" for row in one.memberships)):
         states = {row.state for row in one.memberships}
         for state in ("stopped", "pending", "unconfirmed"):
             if state in states:

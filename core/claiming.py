@@ -12,7 +12,7 @@ from peewee import JOIN, fn
 from core import pacing, reminding
 from core.organization import Settings
 from mail import address as addresses
-from models import REACHABLE, Cover, Delivery, Letter, Membership, Person, claim, db, due
+from models import REACHABLE, Cover, Delivery, Letter, Membership, Notice, Person, claim, db, due
 
 RETRY_MIN = (1, 5, 15, 60, 240)
 BATCH = 100
@@ -157,7 +157,18 @@ def _without_active_membership(numbers: list[int]) -> dict[int, str]:
         .group_by(Cover.delivery)
         .tuples()
     )
-    return {delivery: "stopped" if stopped else "left" for delivery, active, stopped in rows if not active}
+    gone = {delivery: "stopped" if stopped else "left" for delivery, active, stopped in rows if not active}
+    return _but_individual_ones(gone)
+
+
+def _but_individual_ones(gone: dict[int, str]) -> dict[int, str]:
+    """Leave letters to one person out of what is stopped: these may be written to somebody who has stopped (D-30)."""
+    stopped = [delivery for delivery, why in gone.items() if why == "stopped"]
+    if not stopped:
+        return gone
+    alone = Delivery.select(Delivery.id).join(Notice).where(Delivery.id.in_(stopped), Notice.kind == "individual")
+    individual = {one.id for one in alone}
+    return {delivery: why for delivery, why in gone.items() if delivery not in individual}
 
 
 def retry_at(attempts: int, now: datetime) -> datetime:

@@ -44,7 +44,7 @@ def notice_form(
     again: a reminder, whose subject says so once; all else is as it was.
     """
     wording = notice.wording
-    local = list_.address if list_ else "postmaster"
+    local, alone = list_.address if list_ else "postmaster", notice.kind == "individual"
     return Form(
         language=language,
         subject=subject_again(wording.subject, language) if again else wording.subject,
@@ -58,8 +58,9 @@ def notice_form(
         mail_domain=force.mail_domain,
         base_url=force.base_url,
         secret=force.secret,
-        list_name=list_.name if list_ else "",
-        list_id=f"{local}.{force.mail_domain}" if list_ else "",
+        list_name=list_.name if list_ and not alone else "",
+        list_id=f"{local}.{force.mail_domain}" if list_ and not alone else "",
+        personal=alone,
         leave_address=force.own.address(f"{local}-leave") if list_ and force.takes_mail and force.own.many else "",
         read_confirmation=notice.read_confirmation,
         asks=questions.in_letter(notice, language),

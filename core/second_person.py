@@ -21,7 +21,7 @@ def needed(notice: Notice, by: User | None) -> bool:
 def is_asked_for(notice: Notice) -> bool:
     """Say whether the organization or one of the lists wants a second person."""
     lists = target_lists(notice)
-    if lists and all(one.practice_of_id for one in lists):
+    if notice.kind == "individual" or lists and all(one.practice_of_id for one in lists):
         return False
     return Organization.the().second_person or any(one.second_person for one in lists)
 

@@ -50,7 +50,8 @@ class Form:
     for the letter's mark ("": at the mail domain). automatic: nobody pressed "send" for it (RFC 3834). asks:
     questions; with any, an HTML part of the same words is made (decision 10). image, counted: that part holds a picture
     that counts openings, and these web addresses of the text lead by our counter there (D-31). files: names and sizes
-    of what stands on the notice's page. enclosed: the same files inside the letter, as `enclose.parts` gives them.
+    of what stands on the notice's page. enclosed: the same files inside the
+    letter, as `enclose.parts` gives them. personal: to one person alone.
     """
 
     language: str
@@ -70,6 +71,7 @@ class Form:
     read_confirmation: bool = False
     asks: tuple[Ask, ...] = ()
     files: tuple[str, ...] = ()
+    personal: bool = False
     enclosed: bytes = field(default=b"", repr=False)
     image: bool = False
     counted: tuple[str, ...] = ()

@@ -20,6 +20,9 @@ def lines(form: "Form") -> Iterator[str]:
         yield say(language, "Change address, stop, or not for you:")
         yield f"{form.base_url}/u/{html_part.TOKEN}"
         yield _about_replies(form)
+    elif form.personal:
+        yield say(language, "This letter goes to you alone.")
+        yield _about_replies(form)
     if form.contact:
         yield say(language, "Contact: %(contact)s", contact=merge.one_line(form.contact))
     yield from _sender(form)

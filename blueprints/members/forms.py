@@ -2,9 +2,9 @@
 
 import re
 
-from wtforms import RadioField, SelectField, StringField, TextAreaField
+from wtforms import BooleanField, HiddenField, RadioField, SelectField, StringField, TextAreaField
 from wtforms.fields.choices import SelectChoice
-from wtforms.validators import Length
+from wtforms.validators import InputRequired, Length
 
 from web import Form
 from words import LANGUAGES, N_
@@ -58,3 +58,24 @@ class AddressForm(Form):
     """A corrected address."""
 
     address = StringField(N_("New e-mail address"), [Length(max=300)])
+
+
+class AloneForm(Form):
+    """A letter to one person; `key` makes a double tap one letter."""
+
+    key = HiddenField()
+    subject = StringField(
+        N_("Subject"),
+        [
+            InputRequired(N_("Write a subject.")),
+            Length(max=200, message=N_("The subject is longer than 200 characters.")),
+        ],
+    )
+    text = TextAreaField(
+        N_("Body"),
+        [
+            InputRequired(N_("Write the text.")),
+            Length(max=50_000, message=N_("The text is longer than 50,000 characters.")),
+        ],
+    )
+    read_confirmation = BooleanField(N_("Ask the readers to confirm that they have read it"))

@@ -61,6 +61,7 @@ def show(number: int) -> Answer:
         places=places,
         managed=managed,
         address=directory.address_for(person, addresses),
+        may_write=addresses,
         household=directory.household_of(person, rights()),
         found=page,
         fates=directory.fates(page.rows, rights()),
@@ -257,4 +258,4 @@ def remove(number: int, list_id: int) -> Answer:
     return go("lists.show", number=list_id)
 
 
-from blueprints.members import household  # noqa: E402, F401  its routes hang on `bp`
+from blueprints.members import alone, household  # noqa: E402, F401  its routes hang on `bp`

@@ -4,9 +4,12 @@ from flask import abort, request
 
 import web
 import words
-from core import notices
+from core import individual, notices
 from models import Notice, millis
 from words import N_
+
+DELETE = "notices.delete"
+"""A draft of any kind is thrown away here."""
 
 
 def own_draft(number: int) -> Notice:
@@ -16,6 +19,8 @@ def own_draft(number: int) -> Notice:
         if request.method == "POST":
             told_sent(notice)
         abort(web.go("notices.show", number=number))
+    if notice.kind == individual.KIND and (person := individual.reader_of(notice)) and request.endpoint != DELETE:
+        abort(web.go("members.letter_check", number=person.id, notice=number))
     return notice
 
 

@@ -1,0 +1,82 @@
+"""Writing to one person (D-30): a page and a colour of its own, so that nobody takes it for a notice to a list."""
+
+import uuid
+from typing import Any
+
+from flask import abort, request
+from flask_login import current_user
+
+import clock
+import tasks
+import web
+from blueprints.members import bp
+from blueprints.members.forms import AloneForm
+from blueprints.members.routes import own_person
+from core import audience, individual, letters, notices, warnings
+from core.organization import settings
+from models import Notice, Person
+
+
+@bp.route("/members/<int:number>/letter", methods=["GET", "POST"])
+@web.needs("send")
+def letter(number: int) -> Any:
+    """Write a letter to this person alone; `?of=` goes on with one that was begun."""
+    person = own_person(number, "send")
+    begun = _begun(person, request.args.get("of", type=int))
+    form = AloneForm(obj=begun.wording if begun else None)
+    if begun and request.method == "GET":
+        form.key.data, form.read_confirmation.data = begun.form_key, begun.read_confirmation
+    form.key.data = form.key.data or uuid.uuid4().hex
+    if request.method == "GET" or not form.validate():
+        return _write_page(person, form, 422 if form.errors else 200)
+    try:
+        made = individual.write(
+            person, current_user, subject=form.subject.data or "", text=(form.text.data or "").replace("\r\n", "\n"),
+            read_confirmation=form.read_confirmation.data, now=clock.now(), form_key=form.key.data[:64],
+        )  # fmt: skip
+    except notices.Refused as refusal:
+        web.blame(form, "text", refusal.message, **refusal.values)
+        return _write_page(person, form, 422)
+    return web.go("members.letter_check", number=number, notice=made.id)
+
+
+def _begun(person: Person, number: int | None) -> Notice | None:
+    if number is None:
+        return None
+    found = web.own_notice(number, "send")
+    return found if found.state == "draft" and individual.reader_of(found) == person else abort(404)
+
+
+def _write_page(person: Person, form: AloneForm, status: int) -> Any:
+    refused = individual.refusal(person)
+    warned = [] if refused else individual.warnings_about(person)
+    return web.answer("members/letter.html", person=person, form=form, refused=refused, warnings=warned, status=status)
+
+
+@bp.route("/members/<int:number>/letter/<int:notice>", methods=["GET", "POST"])
+@web.needs("send")
+def letter_check(number: int, notice: int) -> Any:
+    """Show the letter as it arrives, then send it; the window to cancel is the usual one."""
+    person, made = own_person(number, "send"), web.own_notice(notice, "send")
+    if made.kind != individual.KIND or individual.reader_of(made) != person:
+        abort(404)
+    if made.state != "draft":
+        return web.go("notices.show", number=notice)
+    found = audience.resolve(made)
+    if not found.receiving or notices.gaps(made, found, current_user):
+        return web.go("members.letter", number=number, of=notice)
+    wrong = ""
+    if request.method == "POST":
+        try:
+            notices.confirm(made, by=current_user, fingerprint=request.form.get("fingerprint", ""), now=clock.now())
+        except notices.Refused as refusal:
+            wrong = web._(refusal.message, **refusal.values)
+        else:
+            tasks.ring()
+            tasks.ring(made.begin_at)
+            return web.go("notices.show", number=notice)
+    return web.answer(
+        "members/letter_check.html", status=422 if wrong else 200, person=person, notice=made, wrong=wrong,
+        audience=found, shown_letter=letters.preview(made, found.receiving[0], settings(), clock.now()),
+        warnings=[*individual.warnings_about(person), *warnings.of(made, found, clock.now(), None, web.language())],
+    )  # fmt: skip

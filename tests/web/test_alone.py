@@ -1,0 +1,76 @@
+"""The page of a letter to one person (D-30): another page, another colour."""
+
+import re
+
+import pytest
+
+from models import Notice, Person
+from tests.web.making import page, state
+
+
+@pytest.fixture
+def hanako(as_):
+    return as_("花子")
+
+
+def begin(browser, person, **fields):
+    text = page(browser, f"/members/{person.id}/letter")
+    key = re.search(r'name="key" value="(\w+)"', text)[1]
+    data = {"key": key, "subject": "お電話の件", "text": "お電話ください。", "read_confirmation": "y", **fields}
+    return browser.post(f"/members/{person.id}/letter", data=data), data
+
+
+def test_from_the_members_page_to_the_window(hanako, school):
+    person = school.people["石川 直樹"]
+    assert f"/members/{person.id}/letter" in page(hanako, f"/members/{person.id}")
+    answer, data = begin(hanako, person)
+    made = Notice.get()
+    assert answer.location.endswith(f"/members/{person.id}/letter/{made.id}")
+    text = page(hanako, answer.location)
+    assert "石川 直樹さんだけに送ります" in text and "naoki@example.jp" in text and "お電話ください。" in text
+    mark = re.search(r'name="fingerprint" value="(\w+)"', text)[1]
+    assert hanako.post(answer.location, data={"fingerprint": "x"}).status_code == 422 and state(made) == "draft"
+    assert hanako.post(answer.location, data={"fingerprint": mark}).location.endswith(f"/notices/{made.id}")
+    assert state(made) == "held" and "お一人へのメール" in page(hanako, f"/notices/{made.id}")
+    assert hanako.post(f"/members/{person.id}/letter", data=data).status_code == 422, "sent once"
+
+
+def test_what_is_missing_is_said_and_nothing_typed_is_lost(hanako, school):
+    answer, _ = begin(hanako, school.people["石川 直樹"], subject="")
+    text = answer.get_data(as_text=True)
+    assert answer.status_code == 422 and "件名を入力してください" in text and "お電話ください。" in text
+    assert Notice.select().count() == 0
+
+
+def test_a_begun_one_never_becomes_a_notice_to_a_list(hanako, school):
+    """field 5.3 no. 2."""
+    person = school.people["石川 直樹"]
+    begin(hanako, person)
+    made = Notice.get()
+    for screen in ("recipients", "words", "check"):
+        assert hanako.get(f"/notices/{made.id}/{screen}").location.endswith(f"/members/{person.id}/letter/{made.id}")
+    assert hanako.post(f"/notices/{made.id}/recipients", data={"lists": [1], "act": "next"}).status_code == 303
+    assert "お電話の件" in page(hanako, f"/members/{person.id}/letter?of={made.id}")
+    assert hanako.post(f"/notices/{made.id}/delete").status_code == 303 and Notice.select().count() == 0
+
+
+def test_refused_and_marked(hanako, school):
+    stopped, dead = school.people["雑音 一"], school.people["雑音 三"]
+    assert "配信停止中の方です" in page(hanako, f"/members/{stopped.id}/letter")
+    text = page(hanako, f"/members/{dead.id}/letter")
+    assert "もう使われていない" in text and "<textarea" not in text
+    Person.update(address_state="refusing").where(Person.id == stopped.id).execute()
+    assert "受信拒否" in page(hanako, f"/members/{stopped.id}/letter")
+
+
+def test_only_who_may_send_to_a_list_of_the_person(as_, school):
+    person = school.people["石川 直樹"]
+    begin(as_("花子"), person)
+    made = Notice.get()
+    assert as_("太郎").get(f"/members/{person.id}/letter").status_code == 404
+    assert as_("見る子").get(f"/members/{person.id}/letter").status_code == 403
+    sender = as_("送る子")
+    assert sender.get(f"/members/{person.id}/letter").status_code == 200
+    assert sender.get(f"/members/{person.id}/letter/{made.id}").status_code == 404, "another's letter"
+    other = school.people["青山 健太"]
+    assert as_("花子").get(f"/members/{other.id}/letter/{made.id}").status_code == 404
