@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from core import consent, join_codes, limits, own_page, reader_marks, service
 from core.join_caps import Wish
 from core.organization import settings
-from models import Child, Letter, MailingList, Membership, Person
+from models import Child, Letter, MailingList, Membership, Person, db
 
 GOOD_FOR = timedelta(days=3)
 USEFUL_S = 86400
@@ -78,17 +78,20 @@ def _send(kind: str, person: Person, values: dict[str, str], now: datetime) -> N
 
 
 def ask(wish: Wish, language: str, now: datetime) -> None:
-    """Send the letter with the link. The link names the letter, so that no address stands in it."""
+    """Send the letter with the link. The link names the letter, so that no address stands in it.
+
+    In one transaction: a sender process must not take the letter before its link stands in it.
+    """
     force = settings()
     values = {"list": wish.list.name, "from": force.own.sender(wish.list.address), "to_name": ""}
-    letter = service.send(
-        "join", address=wish.address, language=language, values=values, now=now, urgent=False, useful_s=USEFUL_S
-    )
-    mark = reader_marks.signer(force, "join").dumps([letter.id, wish.list.id])
     asked = {"route": wish.route, "code": wish.code, "child": wish.child.id if wish.child else 0, **wish.evidence}
-    Letter.update(payload={**letter.payload, "url": f"{force.base_url}/mail/join/{mark}", "asked": asked}).where(
-        Letter.id == letter.id
-    ).execute()
+    with db.atomic():
+        letter = service.send(
+            "join", address=wish.address, language=language, values=values, now=now, urgent=False, useful_s=USEFUL_S
+        )
+        mark = reader_marks.signer(force, "join").dumps([letter.id, wish.list.id])
+        payload = {**letter.payload, "url": f"{force.base_url}/mail/join/{mark}", "asked": asked}
+        Letter.update(payload=payload).where(Letter.id == letter.id).execute()
 
 
 def asked(text: str, now: datetime) -> Wish | None:

@@ -25,13 +25,14 @@ def ask(person: Person, typed: str, now: datetime) -> None:
     too_often = limits.hit(f"new address:{person.id}", now, 86400) > PER_PERSON_A_DAY
     if too_often or limits.hit(f"new address at:{addresses.key(clean)}", now, 86400) > PER_ADDRESS_A_DAY:
         raise members.Refused("address", TOO_OFTEN)
-    letter = service.send(
-        "new-address", address=clean, language=person.language, values={"to_name": ""}, now=now, urgent=False,
-        useful_s=86400,
-    )  # fmt: skip
-    text = reader_marks.signer(settings(), PURPOSE).dumps([person.id, own_page.tag(person), letter.id])
-    link = {"url": f"{settings().base_url}/p/new/{text}"}
-    Letter.update(payload={**letter.payload, **link}).where(Letter.id == letter.id).execute()
+    with db.atomic():  # a sender process must not take the letter before its link stands in it
+        letter = service.send(
+            "new-address", address=clean, language=person.language, values={"to_name": ""}, now=now, urgent=False,
+            useful_s=86400,
+        )  # fmt: skip
+        text = reader_marks.signer(settings(), PURPOSE).dumps([person.id, own_page.tag(person), letter.id])
+        link = {"url": f"{settings().base_url}/p/new/{text}"}
+        Letter.update(payload={**letter.payload, **link}).where(Letter.id == letter.id).execute()
 
 
 def _usable(person: Person, typed: str) -> str:

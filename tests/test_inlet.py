@@ -219,3 +219,27 @@ def test_kept_mails_go_after_thirty_days(school):
     assert spool.sweep(clock.now() + timedelta(days=31)) == 1
     assert spool.kept(name) is None
     assert spool.kept("../../keys/secret") is None
+
+
+# ── joining through the door ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_blank_mail_with_a_childs_code_joins_through_the_door(school):
+    """T-26, T-27: from the phone's mail program to a greeting, child, class and household settled."""
+    from core import join_codes
+    from models import Letter, Membership
+
+    the_list, child = school.lists["1-1"], school.children["石川 蓮"]
+    to = join_codes.address(the_list, child.join_code)
+    with door("smtp") as client:
+        client.sendmail("haha@example.net", [to.upper()], mail("haha@example.net", to))
+        with pytest.raises(smtplib.SMTPRecipientsRefused):
+            client.sendmail("haha@example.net", [join_codes.address(the_list, "acdefghjkm")], b"x")
+    Reader().step()
+    place = Membership.select().where(Membership.joined_route == "blank mail").get()
+    assert (place.child_id, place.person.address, place.person.household) == (child.id, "haha@example.net", "ishikawa")
+    assert place.consent["code"] == "child" and place.consent["message"]
+    assert [(one.kind, one.address) for one in Letter.select()] == [("welcome", "haha@example.net")]
+    join_codes.rotate_children(the_list, school.users["花子"], [child.id])
+    with door("smtp") as client, pytest.raises(smtplib.SMTPRecipientsRefused):
+        client.sendmail("haha@example.net", [to], mail("haha@example.net", to))

@@ -271,3 +271,23 @@ def test_one_press_lets_in_or_refuses_and_a_letter_says_so(the_list, school):
     link = letters("join")[0].payload["url"].rpartition("/")[2]
     _, state = joining.confirm(join_letters.asked(link, clock.now()), clock.now())
     assert state == "pending", "whom a manager refused waits for a manager again"
+
+
+def test_a_letter_with_a_link_is_never_seen_without_it(the_list, monkeypatch):
+    """A sender process may take a letter at any moment: letter and link are one transaction."""
+    from core import service
+    from models import db
+
+    sane = service.send
+
+    def watched(*args, **values):
+        assert db.in_transaction(), "the letter could be sent before its link stands in it"
+        return sane(*args, **values)
+
+    monkeypatch.setattr(join_letters.service, "send", watched)
+    joining.apply(Wish(the_list, "new@example.net", "link"), "ja", clock.now())
+    joining.confirm(Wish(the_list, "new@example.net", "link", proof="letter"), clock.now())
+    from core import new_address
+
+    new_address.ask(person("new@example.net"), "other@example.net", clock.now())
+    assert {one.kind for one in Letter.select()} == {"join", "welcome", "new-address"}
