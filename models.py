@@ -264,6 +264,7 @@ class Person(Table):
     address_reason = CharField(default="")
     address_state_at = Moment(null=True)
     address_state_by = IntegerField(null=True)  # number of the notice whose letter brought it
+    told_state = CharField(default="fine")  # the state of the address of which the managers have been told
     created_at = Moment(default=clock.now)
 
     @property

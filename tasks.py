@@ -14,7 +14,7 @@ from huey import SqliteHuey, crontab
 import clock
 import config
 import models
-from core import attachments, digests, due, tracking, wellbeing
+from core import attachments, digests, due, tracking, unreached, wellbeing
 
 log = logging.getLogger("kairan.tasks")
 
@@ -39,6 +39,7 @@ def _keep_house() -> None:
     """Once an hour: delete files that nobody may open any more, and write the letters whose day or hour has come."""
     models.db.connect(reuse_if_open=True)
     attachments.sweep(clock.now())
+    unreached.tell(clock.now())
     wellbeing.look_after(clock.now())
     digests.tell(clock.now())
     tracking.forget(clock.now())

@@ -287,6 +287,43 @@ KINDS["unwell"] = Kind(
     ),
     footer=False,
 )
+KINDS["distrust"] = Kind(
+    N_("Our mail is refused by %(domain)s"),
+    N_(
+        "A server of %(domain)s refuses our mail because it does not trust the sender. The fault is ours, not the "
+        "families': nobody has been excluded, but letters to %(domain)s do not arrive.\n"
+        "\n"
+        "It says: %(said)s\n"
+        "\n"
+        "Usually a DNS record (SPF, DKIM, DMARC, reverse name) is missing, or the server is on a list of bad senders. "
+        "What is found, and what to do:\n"
+        "%(url)s\n"
+    ),
+    footer=False,
+)
+KINDS["blocked"] = Kind(
+    N_("%(domain)s refuses many letters of “%(notice)s”"),
+    N_(
+        "%(domain)s has refused more than a fifth of the letters of “%(notice)s”. It probably takes us for a sender of "
+        "spam for now. Sending there rests for an hour and then goes on by itself; nobody has been excluded.\n"
+        "\n"
+        "To see whom it concerns, to telephone, or to try again at once:\n"
+        "%(url)s\n"
+    ),
+    footer=False,
+)
+KINDS["unreached"] = Kind(
+    N_("%(number)s families of “%(list)s” are not reached"),
+    N_(
+        "Letters to these families of “%(list)s” do not arrive:\n"
+        "\n"
+        "%(names)s\n"
+        "\n"
+        "They stay registered. Slips for the child's bag, and how to release an address that works again:\n"
+        "%(url)s\n"
+    ),
+    footer=False,
+)
 KINDS["renewal"] = Kind(
     N_("Please renew %(what)s by %(day)s"),
     N_(

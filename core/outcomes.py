@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from peewee import fn
 
-from core import history, pacing, standing
+from core import faults, history, pacing, standing
 from core.claiming import Claimed
 from mail.bounce import verdict
 from mail.deliver import Reply
@@ -66,7 +66,7 @@ def carrier_blocks(letter: Letter, now: datetime) -> bool:
     """Say whether a carrier has refused more than a fifth (and five) of a notice's letters to it, or is paused so."""
     if letter.notice_id is None or pacing.carrier_of(letter.domain) is None:
         return False
-    if pacing.paused(letter.domain, now) == "carrier":
+    if pacing.paused(letter.domain, now) == faults.CARRIER:
         return True
     refused = fn.SUM(Letter.state.in_(("refused", "bounced")).cast("integer"))
     done, no = (
@@ -84,7 +84,7 @@ def carrier_blocks(letter: Letter, now: datetime) -> bool:
 def take_run_back(letter: Letter, now: datetime) -> None:
     """Pause the carrier, release whom this notice registered there, and try the refused letters later."""
     until = now + GUARD_PAUSE
-    pacing.pause(letter.domain, until, "carrier", now)
+    pacing.pause(letter.domain, until, faults.CARRIER, now)
     there = (Letter.notice == letter.notice_id) & (Letter.domain == letter.domain)
     same = there & (Letter.state == "refused") & (Letter.newest == True)  # what came back after it was taken stays back
     people = Letter.select(Letter.person).where(there & Letter.state.in_(("refused", "bounced")))
@@ -93,3 +93,4 @@ def take_run_back(letter: Letter, now: datetime) -> None:
     ).execute()
     Letter.update(state="deferred", next_at=until, reason="temporary", owner="").where(same).execute()
     history.log(None, "carrier.paused", letter.notice_id)
+    faults.tell_blocked(letter, until, now)

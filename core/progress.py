@@ -42,6 +42,21 @@ class Progress:
         return self.counts["waiting"] + self.counts["deferred"]
 
     @property
+    def sent(self) -> int:
+        """Return how many letters went to a mail server and have its answer; who was left out is not among them."""
+        return self.counts["accepted"] + self.errors
+
+    @property
+    def errors(self) -> int:
+        """Return how many of them a server refused or sent back."""
+        return self.counts["refused"] + self.counts["bounced"]
+
+    @property
+    def arrival(self) -> str:
+        """Return (1 - errors / sent) × 100 as E-10 wants it; a dash while nothing was sent. Only no error is 100 %."""
+        return f"{1000 * (self.sent - self.errors) // self.sent / 10:.1f} %" if self.sent else "―"
+
+    @property
     def percent(self) -> int:
         return 100 * self.done // self.total if self.total else 100
 

@@ -10,7 +10,7 @@ from datetime import date, datetime, timedelta
 from peewee import fn
 
 import clock
-from core import history, limits
+from core import faults, history, limits
 from models import Bounce, Delivery, Letter, Membership, Person, Visit
 
 AT_ONCE: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -67,6 +67,7 @@ def _stop_everything(person: int, now: datetime) -> None:
 
 def alarm(letter: Letter, now: datetime) -> None:
     """Record that a server does not want mail from us: the fault is ours. Once an hour for each domain."""
+    faults.alarm(letter, now)
     if limits.hit(f"policy:{letter.domain}", now, ALARM_AGAIN_S) == 1:
         history.log(None, "mail.policy_alarm", letter.notice_id, detail={"letter": letter.id})
 

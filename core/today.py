@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from peewee import JOIN, Alias, Case, Field, ModelSelect, fn
 
 import clock
-from core import approvals, archive, departures, progress, sight
+from core import approvals, archive, departures, faults, progress, sight
 from core import steps as steps_after
 from core.archive import Row
 from core.board_rows import NOT_COUNTED
@@ -86,6 +86,8 @@ class Today:
     pending: Members
     queues: list[tuple[MailingList, int]]
     gone: list[departures.Gone]
+    distrusted: list[faults.Distrust]
+    blocked: list[faults.Blocked]
     troubled: tuple[int, list[Person]]
     nameless: Members
     following: list[Step]
@@ -105,6 +107,8 @@ class Today:
             *self.unread,
             *self.strange,
             *self.gone,
+            *self.distrusted,
+            *self.blocked,
             *self.queues,
             *self.following,
             *self.renewals,
@@ -128,6 +132,8 @@ def of(rights: Rights, now: datetime) -> Today:
         pending=_in_lists(_people(rights, "manage").where(Membership.state == "pending")),
         queues=approvals.queues(rights),
         gone=departures.lately(rights, now),
+        distrusted=faults.distrusted(now) if rights.is_admin else [],
+        blocked=faults.blocked(now) if rights.may("send") else [],
         troubled=_troubled(rights),
         nameless=_nameless(rights),
         following=steps_after.asking(rights.lists("manage").select(MailingList.id).order_by()),

@@ -13,6 +13,7 @@ ACTIONS = {
     "answer.entered": N_("Answer entered by an organizer"),
     "board.exported": N_("Board written to a file"),
     "carrier.paused": N_("Sending to one carrier paused: it refused too much"),
+    "carrier.resumed": N_("Sending to a paused carrier tried again"),
     "delivery.replied": N_("A reader replied by mail"),
     "delivery.strange": N_("A reader said: not meant for me"),
     "delivery.strange_taken_back": N_("“Not meant for me” taken back"),

@@ -258,4 +258,4 @@ def remove(number: int, list_id: int) -> Answer:
     return go("lists.show", number=list_id)
 
 
-from blueprints.members import alone, household  # noqa: E402, F401  its routes hang on `bp`
+from blueprints.members import alone, household, slips  # noqa: E402, F401  its routes hang on `bp`

@@ -11,7 +11,7 @@ import tasks
 import web
 from blueprints.notices import asked, bp
 from blueprints.notices.forms import TimeForm
-from core import archive, delivery, letters, notices, progress, reminders, successors
+from core import archive, delivery, faults, letters, notices, progress, reminders, successors
 from core import audience as audiences
 from core.organization import settings
 from core.targets import titled
@@ -69,6 +69,7 @@ def _state(notice: Notice, seen: progress.Progress) -> dict[str, Any]:
         "may_send": web.rights().may_notice("send", notice),
         "shown_letter": _letter(notice, audience if lists is None else None),
         "form": TimeForm(formdata=None),
+        "blocked": faults.blocked(clock.now(), notice) if notice.state in ("sending", "paused") else [],
         "reminders": reminders.of(notice),
         "reminder_states": reminders.STATES,
     }
@@ -103,6 +104,20 @@ def carry_out(notice: Notice, verb: Callable[[], Any], done: str, endpoint: str 
     web.told(done, **({"n": result} if isinstance(result, int) else {}))
     tasks.ring()
     return web.go(endpoint, number=notice.id)
+
+
+@bp.post("/carrier")
+@web.needs("send")
+def try_carrier() -> Response:
+    """Send again at once to a carrier that refused too much."""
+    going = faults.try_again(request.form.get("domain", ""), current_user, clock.now())
+    if going:
+        web.told(N_("%(n)s letters are being tried again."), n=going)
+        tasks.ring()
+    else:
+        web.told(N_("Nothing waits there any more."))
+    number = request.form.get("notice", 0, type=web.row_number)
+    return web.go("notices.show", number=number) if number else web.go("home.index")
 
 
 @bp.post("/<int:number>/cancel")

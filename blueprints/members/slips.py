@@ -1,0 +1,27 @@
+"""Slips for the children's bags: the family's address does not work, and how to register a new one."""
+
+from flask import abort, request
+
+from blueprints.members import bp
+from blueprints.members.routes import Answer, own_person
+from core import directory, organization, unreached
+from web import answer, language, own_list, row_number
+
+
+@bp.get("/lists/<int:number>/bag-slips")
+def slips(number: int) -> Answer:
+    """Show one slip for each family of a list that is not reached; with ?person= for one of them."""
+    mailing_list = own_list(number, "manage")
+    person = own_person(request.args.get("person", type=row_number), "manage") if "person" in request.args else None
+    found = unreached.slips(mailing_list, person)
+    if person and not found:
+        abort(404)
+    return answer(
+        "members/slips.html",
+        list=mailing_list,
+        person=person,
+        slips=found,
+        domain=organization.settings().own.shown,
+        school=organization.settings(),
+        room=lambda child: directory.room(language(), child),
+    )

@@ -1,0 +1,125 @@
+"""Families that are not reached, and faults that are ours: who is told, by name, gathered (E-09, E-12, D-37)."""
+
+from datetime import timedelta
+
+import pytest
+
+import clock
+from core import faults, pacing, standing, unreached
+from core.progress import Progress
+from models import Bounce, Letter, Log, Membership, Person
+from tests import cast_notices
+
+SOON = timedelta(hours=1)
+
+
+@pytest.fixture
+def sent(school):
+    return cast_notices.send([school.lists["1-1"]], by=school.users["花子"], subject="運動会")
+
+
+def letter_of(sent, name: str = "青山 健太") -> Letter:
+    return Letter.get(Letter.delivery == sent.deliveries[name])
+
+
+def dead(*names: str, state: str = "bounced") -> None:
+    Person.update(address_state=state, address_state_at=clock.now()).where(Person.name.in_(names)).execute()
+
+
+def told(kind: str) -> list[Letter]:
+    return list(Letter.select().where(Letter.kind == kind).order_by(Letter.id))
+
+
+# ── to the managers ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_managers_hear_of_the_names_in_one_letter_and_once(school):
+    """E-09: who died, by name and child; no address; not a letter for each bounce."""
+    dead("青山 健太", "加藤 誠")
+    assert unreached.tell(clock.now()) == 0, "they are still gathered"
+    assert unreached.tell(clock.now() + SOON) >= 1
+    texts = [one.payload for one in told("unreached")]
+    names = [one for text in texts for one in text["names"].split("\n")]
+    assert any("青山 健太" in one and "アドレスが使われていません" in one for one in names)
+    assert not any("@" in text["names"] for text in texts)
+    assert unreached.tell(clock.now() + 2 * SOON) == 0
+    dead("青山 健太", state="fine")
+    assert unreached.tell(clock.now() + 3 * SOON) == 0
+    dead("青山 健太", state="refusing")
+    assert unreached.tell(clock.now() + 4 * SOON) >= 1
+
+
+def test_nobody_else_hears_and_stopped_members_are_not_named(school):
+    dead("青山 健太")
+    person = Person.get(Person.name == "青山 健太")
+    Membership.update(state="stopped").where(Membership.person == person).execute()
+    assert unreached.tell(clock.now() + SOON) == 0 and told("unreached") == []
+
+
+def test_the_slip_is_about_one_family_and_shows_no_whole_address(school):
+    Person.update(address_state="fine").execute()
+    dead("青山 健太")
+    person = Person.get(Person.name == "青山 健太")
+    found = unreached.slips(school.lists["1-1"])
+    assert [one.person.id for one in found] == [person.id]
+    assert found[0].gone and person.address not in repr(found[0].address) and "***@" in found[0].address
+    assert found[0].child and found[0].ways.link.endswith(found[0].child.join_code)
+    assert unreached.slips(school.lists["2-1"]) == []
+
+
+# ── our own faults ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_distrust_is_told_to_the_administrators_once_a_day_and_excludes_nobody(school, sent):
+    """Decision 3: 5.7.x is our fault."""
+    letter = letter_of(sent)
+    Letter.update(state="refused", reason="policy", done_at=clock.now(), text="550 5.7.26 not authenticated").where(
+        Letter.id == letter.id
+    ).execute()
+    for _ in range(3):
+        assert standing.note(letter, "policy", clock.now()) == ""
+    (alarm,) = told("distrust")
+    assert alarm.address == "user0@school.example" and "5.7.26" in alarm.payload["said"]
+    (shown,) = faults.distrusted(clock.now())
+    assert (shown.domain, shown.letters) == (letter.domain, 1) and "5.7.26" in shown.said
+    Bounce.create(letter=letter, person=letter.person, kind="policy", at=clock.now())
+    assert faults.distrusted(clock.now())[0].letters == 1, "one letter, told in two ways"
+    assert faults.distrusted(clock.now() + timedelta(days=2)) == []
+    assert Person.get_by_id(letter.person_id).address_state == "fine"
+
+
+def test_a_carrier_that_blocks_is_told_and_tried_again_with_one_press(school, sent):
+    """Field 3.4: pause, register nobody, one click."""
+    now, letter = clock.now(), letter_of(sent)
+    Letter.update(state="deferred", domain="docomo.ne.jp", next_at=now + SOON).where(Letter.id == letter.id).execute()
+    pacing.pause("docomo.ne.jp", now + SOON, faults.CARRIER, now)
+    faults.tell_blocked(Letter.get_by_id(letter.id), now + SOON, now)
+    faults.tell_blocked(Letter.get_by_id(letter.id), now + SOON, now)
+    assert {one.address for one in told("blocked")} == {"user0@school.example", school.users["花子"].email}
+    (shown,) = faults.blocked(now)
+    assert (shown.domain, shown.letters) == ("docomo.ne.jp", 1)
+    assert [one.letters for one in faults.blocked(now, sent.notice)] == [1]
+    assert faults.try_again("docomo.ne.jp", school.users["花子"], now) == 1
+    assert Letter.get_by_id(letter.id).next_at <= now and not pacing.paused("docomo.ne.jp", now)
+    assert faults.try_again("docomo.ne.jp", school.users["花子"], now) == 0
+    assert Log.select().where(Log.action == "carrier.resumed").count() == 1
+
+
+def test_what_rests_for_another_reason_is_not_opened(school):
+    now = clock.now()
+    pacing.pause(pacing.ALL, now + SOON, "login", now)
+    assert faults.blocked(now) == [] and faults.try_again(pacing.ALL, school.users["守"], now) == 0
+    assert pacing.paused(pacing.ALL, now) == "login"
+
+
+# ── the rate ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("accepted", "refused", "bounced", "rate"),
+    [(197, 1, 2, "98.5 %"), (0, 0, 0, "―"), (200, 0, 0, "100.0 %"), (0, 3, 0, "0.0 %"), (1999, 1, 0, "99.9 %")],
+)
+def test_the_delivery_rate_is_the_share_without_errors(accepted, refused, bounced, rate):
+    """E-10: {1 - (errors / sent)} × 100; who was left out is not among the sent; a dash for none."""
+    counts = {"accepted": accepted, "refused": refused, "bounced": bounced, "skipped": 40, "waiting": 7}
+    assert Progress(counts, 0, None, "").arrival == rate
