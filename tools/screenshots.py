@@ -162,6 +162,8 @@ def organizer(shot: Camera) -> None:
     page.set_viewport_size({"width": 1280, "height": 1150})
     shot.go("/lists/" + one.ask("SELECT id FROM mailing_list WHERE name = '1年1組'"))
     shot.take("list")
+    shot.go("/lists/" + one.ask("SELECT id FROM mailing_list WHERE name = '1年1組'") + "/handout")
+    shot.take("handout")
 
 
 def typhoon(shot: Camera) -> None:
@@ -199,7 +201,9 @@ UNREAD = """SELECT d.token FROM delivery d JOIN wording w ON w.notice_id = d.not
 
 
 def reader(shot: Camera) -> None:
-    """A parent's page before and after the stamp."""
+    """The page for joining; a parent's page before and after the stamp."""
+    shot.go("/j/1nen1kumi")
+    shot.take("join")
     page = shot.go(f"/r/{shot.school.ask(UNREAD)}")
     shot.take("read")
     page.click("form button.main, form button.huge")
