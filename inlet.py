@@ -31,6 +31,8 @@ MOST_RECIPIENTS = 50
 PER_MINUTE = 200
 """Recipients a minute that anybody may ask for; the mail server's own question (address verification) counts too.
 Return paths and replies carry a mark and are not counted."""
+WRONG_CODES = 60
+"""Join codes that were wrong, in a minute; the next ones are put off, right or wrong."""
 IDLE_S = 0.5
 AGAIN_S = (5.0, 60.0, 300.0)
 SWEEP_S = 3600.0
@@ -69,6 +71,7 @@ class Door:
     def __init__(self, now: Callable = clock.now) -> None:
         self._now = now
         self._lately: deque[float] = deque()
+        self._guesses: deque[float] = deque()
 
     async def handle_RCPT(  # noqa: N802
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
@@ -76,17 +79,28 @@ class Door:
         """Take a recipient that is ours; refuse every other one now, so that nothing is bounced later."""
         if len(envelope.rcpt_tos) >= MOST_RECIPIENTS:
             return "452 4.5.3 too many recipients at once"
+        coded = "-join-" in address.lower()
+        if coded and self._is_guessing():
+            return "452 4.7.1 too many wrong codes, please try again later"
         try:
             place = inbox.find(address)
         except PeeweeException:
             log.error("the tables could not be asked; mail is put off")
             return "451 4.3.0 please try again later"
         if place is None:
+            self._guesses += [time.monotonic()] if coded else []
             return "550 5.1.1 no such address here"
         if not place.marked and self._too_many():
             return "452 4.3.2 too much mail at once, please try again later"
         envelope.rcpt_tos.append(address)
         return "250 2.1.5 OK"
+
+    def _is_guessing(self) -> bool:
+        """Say whether wrong join codes came in a row: then right ones must wait too, or the answer would tell them."""
+        passed = time.monotonic()
+        while self._guesses and self._guesses[0] < passed - 60:
+            self._guesses.popleft()
+        return len(self._guesses) >= WRONG_CODES
 
     def _too_many(self) -> bool:
         passed = time.monotonic()

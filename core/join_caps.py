@@ -78,8 +78,9 @@ def _caps(wish: Wish, now: datetime) -> Iterator[tuple[str, float, int]]:
         if not wish.proof:
             yield f"joins on the day:{wish.list.id}", DAY_S, UNPROVEN_ON_THE_DAY
         return
-    yield f"joins:{wish.list.id}", HOUR_S, PER_LIST_HOUR
-    yield "joins", DAY_S, ALL_DAY
+    kind = "joins" if wish.strong else "weak joins"  # counted apart: forged mails must not make families wait
+    yield f"{kind}:{wish.list.id}", HOUR_S, PER_LIST_HOUR
+    yield kind, DAY_S, ALL_DAY
 
 
 # ── the queue ────────────────────────────────────────────────────────────────────────────────────────────────────

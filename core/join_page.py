@@ -15,7 +15,8 @@ from words import N_
 SOONEST_MS, LATEST_MS = 2_000, 24 * 3_600_000
 WINDOW_S = 600
 PER_NETWORK, PER_NETWORK_WITH_CODE = 30, 300
-GUESSES = 60
+GUESSES = 300
+"""Wrong codes of a network in the window; then codes are not looked at, so that a right one shows nothing either."""
 
 network = limits.network
 BadAddress = addresses.BadAddress
@@ -54,6 +55,11 @@ def too_many(address: str | None, coded: bool, now: datetime) -> bool:
     return limits.hit(f"join page {coded} {network(address)}", now, WINDOW_S) > most
 
 
+def guessed(address: str | None, now: datetime) -> None:
+    """Count a wrong code of a network."""
+    limits.hit(f"join code {network(address)}", now, WINDOW_S)
+
+
 def guesses(address: str | None, now: datetime) -> bool:
-    """Count a wrong code of a network; say whether it has guessed too often."""
-    return limits.hit(f"join code {network(address)}", now, WINDOW_S) > GUESSES
+    """Say whether a network has guessed codes too often."""
+    return limits.count(f"join code {network(address)}", now) >= GUESSES

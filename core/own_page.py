@@ -101,13 +101,13 @@ class Page:
 def page(person: Person) -> Page:
     """Gather a reader's own page."""
     places = _places(person)
-    children = {one.child_id: one.child for one in places if one.child_id}
+    children = {one.child_id: one.child for one in places if one.child_id and _is_taken(one)}
     lists = {one.list_id: one.list for one in places}
     return Page(
         person=person,
         lines=[_line(lists[number], [one for one in places if one.list_id == number]) for number in lists],
         children=list(children.values()),
-        items={one.id: shown for one in places if (shown := shown_items(one.attributes))},
+        items={one.id: shown for one in places if _is_taken(one) and (shown := shown_items(one.attributes))},
         labels={one.id: " ".join((one.list.name, one.child.name if one.child_id else "")).strip() for one in places},
         unnamed=next((found for one in lists.values() if (found := naming.open_place(person, one))), None),
         more=_more(person, children, set(lists)),
@@ -126,6 +126,11 @@ def _places(person: Person) -> list[Membership]:
         )
         .order_by(MailingList.whole.desc(), MailingList.name, Membership.id)
     )  # fmt: skip
+
+
+def _is_taken(place: Membership) -> bool:
+    """Say whether the school takes the reader at his word: not while a manager must still approve, or has stopped."""
+    return place.state in ("active", "unconfirmed") or (place.state == "stopped" and place.stopped_by == "reader")
 
 
 def _line(mailing_list: MailingList, places: list[Membership]) -> Line:
@@ -244,16 +249,19 @@ def try_out(person: Person, now: datetime) -> bool:
 def forget(person: Person, now: datetime) -> set[int]:
     """Take somebody out of every list, and delete address, telephone and items, on the own wish.
 
-    The name stays until the retention of what was sent is over, so that managers see who has gone. Return the
-    children who have nobody left.
+    The name stays until the retention of what was sent is over, so that managers see who has gone. Where a manager
+    has stopped somebody, that and the address stay, or deleting would lift it. Return the children who have nobody.
     """
+    barred = (Membership.person == person) & (Membership.stopped_by == "manager")
     with db.atomic():
-        held = Membership.select().where(Membership.person == person, Membership.state != "left")
+        held = list(Membership.select().where(Membership.person == person, Membership.state != "left", ~barred))
         children = {one.child_id for one in held if one.child_id}
         lists = sorted({one.list_id for one in held})
         left = {"state": "left", "stopped_by": "reader", "left_at": now, "attributes": {}}
-        Membership.update(**left).where(Membership.person == person, Membership.state != "left").execute()
-        gone = {"address": None, "address_key": None, "phone": "", "violates_rfc": False, "bare": False}
+        Membership.update(**left).where(Membership.id.in_([one.id for one in held])).execute()
+        gone: dict[str, object] = {"phone": ""}
+        if not Membership.select().where(barred).exists():
+            gone |= {"address": None, "address_key": None, "violates_rfc": False, "bare": False}
         Person.update(**gone).where(Person.id == person.id).execute()
         alone = leaving.children_with_nobody(children)
         if lists:

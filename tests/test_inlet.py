@@ -243,3 +243,17 @@ def test_a_blank_mail_with_a_childs_code_joins_through_the_door(school):
     join_codes.rotate_children(the_list, school.users["花子"], [child.id])
     with door("smtp") as client, pytest.raises(smtplib.SMTPRecipientsRefused):
         client.sendmail("haha@example.net", [to], mail("haha@example.net", to))
+
+
+def test_codes_cannot_be_guessed_at_the_door(school, monkeypatch):
+    """Forged joins: after many wrong codes a right one is put off too, so the answers tell nothing."""
+    from core import join_codes
+
+    monkeypatch.setattr(inlet, "WRONG_CODES", 3)
+    right = join_codes.address(school.lists["1-1"], school.lists["1-1"].join_code)
+    with door("smtp") as client:
+        client.ehlo("client.example")
+        client.mail("x@example.jp")
+        wrong = [client.rcpt(f"1nen1kumi-join-acdefghjk{sign}@mail.school.example")[0] for sign in "acdef"]
+        assert wrong == [550, 550, 550, 452, 452] and client.rcpt(right)[0] == 452
+        assert client.rcpt(LIST)[0] == 250 and client.rcpt("1nen1kumi-join@mail.school.example")[0] == 250

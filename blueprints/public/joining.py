@@ -42,10 +42,11 @@ def join(address: str, code: str = "") -> Answer:
     mailing_list = join_page.open_list(address)
     if mailing_list is None:
         return unknown_page()
+    if code and join_page.guesses(request.remote_addr, clock.now()):
+        return _page(Door(mailing_list), wrong_code=_(NETWORK), status=429)
     key = join_codes.find(mailing_list, code) if code else None
     if code and key is None:
-        if join_page.guesses(request.remote_addr, clock.now()):
-            return unknown_page()
+        join_page.guessed(request.remote_addr, clock.now())
         return _page(Door(mailing_list), wrong_code=_(WRONG_CODE), status=404)
     door = Door(mailing_list, key, join_codes.plain(code))
     return _take(door) if request.method == "POST" else _page(door)
@@ -114,8 +115,10 @@ def _wish(door: Door, clean: str) -> Wish:
 
 def _with_typed_code(door: Door, shown: str, typed: str) -> Answer:
     """Go on with a code that was typed from paper, as if it had stood in the address."""
+    if join_page.guesses(request.remote_addr, clock.now()):
+        return _page(door, typed=typed, wrong_code=_(NETWORK), status=429)
     key = join_codes.find(door.list, shown)
     if key is None:
-        refused = join_page.guesses(request.remote_addr, clock.now())
-        return _page(door, typed=typed, wrong_code=_(WRONG_CODE), status=429 if refused else 422)
+        join_page.guessed(request.remote_addr, clock.now())
+        return _page(door, typed=typed, wrong_code=_(WRONG_CODE), status=422)
     return _take(Door(door.list, key, join_codes.plain(shown)))

@@ -272,3 +272,31 @@ def test_a_scanner_that_presses_changes_nothing(client, school, father, page):
     client.post(f"{page}/list", data={"list": school.lists["1-1"].id, "do": "stop"}, headers=agent)
     assert Membership.select().where(Membership.person == father, Membership.state == "active").count() == 2
     assert MailingList.get_by_id(school.lists["1-1"].id)
+
+
+# ── who waits, and whom a manager has stopped ────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("state", "by"), [("pending", ""), ("stopped", "manager")])
+def test_who_is_not_taken_for_a_guardian_changes_no_child(client, school, state, by):
+    who = Person.create(name="だれか", address="who@example.net", address_key="who@example.net")
+    child = school.children["石川 蓮"]
+    Membership.create(person=who, list=school.lists["1-1"], child=child, state=state, stopped_by=by)
+    url = f"/p/{own_page.mark(who, clock.now() + own_page.GOOD_FOR)}"
+    client.post(url, data={"name": "だれか", "language": "ja", f"child{child.id}-name": "いたずら"})
+    client.post(f"{url}/list", data={"list": school.lists["whole"].id, "do": "join"})
+    assert Child.get_by_id(child.id).name == "石川 蓮"
+    assert Membership.select().where(Membership.person == who).count() == 1
+
+
+def test_deleting_oneself_does_not_lift_what_a_manager_stopped(client, school, father, page):
+    from core import joining
+    from core.join_caps import Wish
+
+    mine = (Membership.person == father) & (Membership.list == school.lists["1-1"])
+    Membership.update(state="stopped", stopped_by="manager").where(mine).execute()
+    client.post(f"{page}/delete")
+    assert Membership.get(mine).state == "stopped"
+    assert Membership.get(Membership.person == father, Membership.list == school.lists["whole"]).state == "left"
+    again, state = joining.join(Wish(school.lists["1-1"], "naoki@example.jp", proof="letter"), clock.now())
+    assert (again.id, state) == (father.id, "pending")
