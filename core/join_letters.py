@@ -22,7 +22,8 @@ def welcome(mailing_list: MailingList, person: Person, state: str, now: datetime
         "greeting": f"{mailing_list.greeting.strip()}\n\n" if mailing_list.greeting.strip() else "",
         "terms": consent.text(mailing_list, person.language),
     }
-    _send("welcome" if state == "active" else "approval", person, values, now)
+    known = "registered" if person.name else "welcome"  # without a name the letter asks for it first of all
+    _send(known if state == "active" else "approval", person, values, now)
 
 
 def preview(mailing_list: MailingList) -> tuple[str, str]:

@@ -145,11 +145,30 @@ KINDS["welcome"] = Kind(
     N_("[One more step] Please tell us the name for “%(list)s”"),
     N_(
         "%(greeting)s"
-        "We have received your address for “%(list)s”. The registration is complete with your child's name:\n"
+        "We have received your address for “%(list)s”. The registration is complete with your name:\n"
         "%(url)s\n"
         "\n"
         "Notices will come from: %(from)s\n"
         "Since this letter has reached you, your mail filter is set rightly.\n"
+        "\n"
+        "%(terms)s\n"
+        "\n"
+        "Not you, or to stop:\n"
+        "%(leave)s\n"
+    ),
+    secret=("url",),
+    footer=False,
+)
+KINDS["registered"] = Kind(
+    N_("[Registered] Notices of “%(list)s”"),
+    N_(
+        "%(greeting)s"
+        "You get the notices of “%(list)s” from now on.\n"
+        "Notices will come from: %(from)s\n"
+        "Since this letter has reached you, your mail filter is set rightly.\n"
+        "\n"
+        "To look at the names that are registered, or to correct them (within a week):\n"
+        "%(url)s\n"
         "\n"
         "%(terms)s\n"
         "\n"

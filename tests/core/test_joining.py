@@ -292,3 +292,11 @@ def test_a_letter_with_a_link_is_never_seen_without_it(the_list, monkeypatch):
 
     new_address.ask(person("new@example.net"), "other@example.net", clock.now())
     assert {one.kind for one in Letter.select()} == {"join", "welcome", "new-address"}
+
+
+def test_who_is_known_by_name_is_not_asked_for_it(school, the_list):
+    """The guardian whom the roster names has registered with that; somebody new has one more step."""
+    blank("wada@example.net", address(the_list, school.children["和田 慎"].join_code))
+    blank("shin@example.net", address(the_list, school.children["石川 蓮"].join_code))
+    assert [one.address for one in letters("registered")] == ["wada@example.net"]
+    assert [one.address for one in letters("welcome")] == ["shin@example.net"]
