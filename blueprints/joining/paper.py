@@ -34,7 +34,7 @@ def handout(number: int) -> str:
         list=mailing_list,
         ways=join_paper.ways(mailing_list, mailing_list.join_code),
         carriers=guidance.CARRIERS,
-        domain=organization.settings().mail_domain,
+        domain=organization.settings().own.shown,
         terms=consent.text(mailing_list, language()),
         today=join_paper.printed_on(language(), clock.today()),
     )

@@ -74,7 +74,7 @@ def _page(door: Door, *, typed: str = "", wrong: str = "", wrong_code: str = "",
         mailto=join_codes.mailto(door.list, door.code),
         terms=consent.text(door.list, language()),
         carriers=guidance.CARRIERS,
-        domain=force.mail_domain,
+        domain=force.own.shown,
         made=join_page.stamp(door.list, clock.now()),
     )
     return page, status

@@ -1,5 +1,7 @@
 """Mail read from a real Dovecot mailbox: the roads of the mail door (T-15, T-27, T-30, D-37; design 2c)."""
 
+import os
+import smtplib
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -15,12 +17,13 @@ from mail.address import message_id
 from mail.box import Box
 from mail.imap import ASIDE, NOT_OURS, Closed, Reading
 from models import Collection, Incoming, Letter, Membership, Notice, Organization, Person, Sender, db
-from tests import cast_notices
+from tests import cast_notices, smarthost
 from tests.cast_mail import DOMAIN, dns, mail, signed
 from tests.core.test_inbox import dsn
-from tests.mail.servers import certificate
+from tests.mail.servers import certificate, free_port
 from tests.parts import until
 from tests.real.mailbox import dovecot
+from tests.real.programs import postfix
 
 pytestmark = [pytest.mark.xdist_group("real"), pytest.mark.timeout(120)]
 
@@ -215,3 +218,51 @@ def test_the_command_reads_once(school, box, monkeypatch):
     assert (done.exit_code, done.stdout) == (0, "1\n"), done.output
     assert Incoming.get().kind == "stray"
     assert organization.settings().box and Path(ground.current().data).exists()
+
+
+# ── a provider's own Postfix in front of the mailbox ─────────────────────────────────────────────────────────────
+
+CATCH_ALL = """
+virtual_mailbox_domains = {domain}
+virtual_mailbox_base = {home}
+virtual_mailbox_maps = static:Maildir/
+virtual_transport = virtual
+virtual_uid_maps = static:{uid}
+virtual_gid_maps = static:{gid}
+virtual_minimum_uid = 1
+recipient_delimiter =
+queue_run_delay = 2s
+minimal_backoff_time = 2s
+maximal_backoff_time = 3s
+default_destination_concurrency_failed_cohort_limit = 0
+"""
+
+
+def test_a_real_catch_all_brings_posts_and_bounces_by_imap(school, box, tmp_path):
+    """D-37, T-30: Kairan → provider's Postfix → 550 → report into the mailbox → IMAP → the person is excluded."""
+    list_, dead = school.lists["1-1"], "aoyama.k@example.com"
+    Sender.create(list=list_, address="hanako@example.jp", address_key="hanako@example.jp", name="花子")
+    owner = os.stat(box.home / "Maildir")
+    main = CATCH_ALL.format(domain=DOMAIN, home=box.home, uid=owner.st_uid, gid=owner.st_gid)
+    port = free_port()
+    with (
+        smarthost.running(**{dead: f"550 5.1.1 <{dead}>: User unknown"}) as (_, sink),
+        postfix(tmp_path / "pf", port, sink, main, "virtual unix - n n - - virtual\n"),
+    ):
+        smarthost.send_by(port)
+        notice = smarthost.begun(school.users["花子"], [list_])
+        assert smarthost.drained()
+        post = signed(mail("hanako@example.jp", LIST, "練習中止", "雨です。\n"), "example.jp")
+        with smtplib.SMTP("127.0.0.1", port, timeout=20) as outside:
+            outside.sendmail("hanako@example.jp", [LIST], post)
+        log = lambda: (tmp_path / "pf" / "mail.log").read_text("utf-8", "replace")  # noqa: E731
+        assert until(lambda: box.lying() == 2, 30), log()
+        assert read() == 2
+    letter = smarthost.letter_to(notice, dead)
+    assert (letter.state, letter.reason) == ("bounced", "unknown_user")
+    assert Person.get_by_id(letter.person_id).address_state == "bounced"
+    rows = {row.kind: row for row in Incoming.select()}
+    assert rows["bounce"].envelope_sender == "" and rows["bounce"].recipient.startswith("b-")
+    assert (rows["post"].envelope_sender, rows["post"].outcome, rows["post"].reason) == (
+        "hanako@example.jp", "done", "dkim",
+    )  # fmt: skip

@@ -10,6 +10,7 @@ from core import trying
 from models import Letter
 from tests import smarthost
 from tests.mail.servers import certificate, free_port
+from tests.parts import until
 from tests.real.mailbox import PASSWORD, SASL, USER, dovecot
 from tests.real.programs import postfix
 from tests.smarthost import begun, drained, states
@@ -83,3 +84,27 @@ def test_a_notice_goes_by_the_provider(provider, school):
     notice = begun(school.users["花子"], [school.lists["1-1"]])
     assert drained()
     assert set(states(notice)) == {"accepted"}
+
+
+def test_postfix_hands_letters_on_with_the_settings_for_a_provider(provider, school, tmp_path):
+    """deploy/postfix/smarthost.cf: Kairan → our Postfix → STARTTLS and login at the provider → the parents' server."""
+    port, host = provider
+    passwords = tmp_path / "passwords"
+    passwords.write_text(f"[127.0.0.1]:{port} {USER}:{PASSWORD}\n", "utf-8")
+    text = (ground.HERE / "deploy" / "postfix" / "smarthost.cf").read_text("utf-8")
+    assert "smtp_tls_security_level = secure" in text
+    for there, here in (
+        ("[smtp.example.net]:587", f"[127.0.0.1]:{port}"),
+        ("/etc/postfix/kairan-smarthost", str(passwords)),
+        ("smtp_tls_security_level = secure", "smtp_tls_security_level = encrypt"),  # nobody signed the test's
+        ("smtp_tls_CAfile = /etc/ssl/certs/ca-certificates.crt", ""),
+    ):
+        text = text.replace(there, here)
+    own = free_port()
+    with postfix(tmp_path / "own", own, port, text):
+        smarthost.send_by(own)
+        notice = begun(school.users["花子"], [school.lists["1-1"]])
+        assert drained() and set(states(notice)) == {"accepted"}
+        log = lambda: (tmp_path / "own" / "mail.log").read_text("utf-8", "replace")  # noqa: E731
+        assert until(lambda: len(host.mails) == states(notice)["accepted"], 30), log()
+    assert all(sender.startswith("b-") for sender, *_ in host.mails), "the return path passes both servers"
