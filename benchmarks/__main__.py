@@ -1,6 +1,6 @@
 """All measurements, one after the other: `python -m benchmarks`."""
 
-from benchmarks import pages, send, start
+from benchmarks import answers, pages, send, start
 
 if __name__ == "__main__":
     start.main()
@@ -8,3 +8,5 @@ if __name__ == "__main__":
     send.main()
     print()
     pages.main()
+    print()
+    answers.main()

@@ -60,7 +60,7 @@ async def _somebody(port: int, paths: Iterator[str], end: float, run: Run) -> No
         asked = time.perf_counter()
         try:
             stream = stream or await asyncio.open_connection("127.0.0.1", port)
-            status, kept = await asyncio.wait_for(_post(*stream, next(paths)), 30)
+            status, kept = await asyncio.wait_for(ask(*stream, "POST", next(paths)), 30)
         except (OSError, asyncio.IncompleteReadError, TimeoutError):
             status, kept = 0, False
         if status in (200, 303):
@@ -74,8 +74,15 @@ async def _somebody(port: int, paths: Iterator[str], end: float, run: Run) -> No
         stream[1].close()
 
 
-async def _post(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str) -> tuple[int, bool]:
-    writer.write(f"POST {path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: bench\r\nContent-Length: 0\r\n\r\n".encode())
+async def ask(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, method: str, path: str, form: str = ""
+) -> tuple[int, bool]:
+    """Send one request; return the status, and whether the connection stays open."""
+    kind = "Content-Type: application/x-www-form-urlencoded\r\n" if form else ""
+    writer.write(
+        f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: bench\r\n{kind}"
+        f"Content-Length: {len(form)}\r\n\r\n{form}".encode()
+    )
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
     length = int(head.partition("content-length:")[2].split("\r\n")[0] or 0)
     await reader.readexactly(length)

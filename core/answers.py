@@ -9,12 +9,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from peewee import JOIN, fn
+from peewee import JOIN
 
 from core import delivery as letters
 from core import history, questions, responses
 from core.questions import Asked, Option, keys
-from models import Answer, Choice, Cover, Delivery, MailingList, Notice, User, db, millis
+from models import Answer, Choice, Delivery, MailingList, Notice, User, db, millis
 
 LONGEST_COMMENT = 500
 
@@ -48,9 +48,10 @@ def units_of(delivery: Delivery) -> dict[str, str]:
     Where there is no such thing (no child, no household), the next larger one that there is stands for it.
     """
     person = f"p{delivery.person_id}" if delivery.person_id else f"d{delivery.id}"
-    row = Cover.select(Cover.household).where(Cover.delivery == delivery, Cover.household != "").order_by(Cover.id)
-    household = next((f"h{one.household}" for one in row.limit(1)), person)
-    return keys(person, household, delivery.child_id)
+    found = db.execute_sql(
+        "SELECT household FROM cover WHERE delivery_id = ? AND household <> '' ORDER BY id LIMIT 1", (delivery.id,)
+    ).fetchone()
+    return keys(person, f"h{found[0]}" if found else person, delivery.child_id)
 
 
 def standing(delivery: Delivery, asked: Iterable[Asked] | None = None) -> list[Standing]:
@@ -75,20 +76,22 @@ def _standing(question: Asked, answer: Answer | None, delivery: Delivery) -> Sta
 # ── answering ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def may_answer(delivery: Delivery, now: datetime) -> bool:
-    """Say whether any question of this letter still takes an answer."""
-    open_ones = any(one.is_open(now) for one in questions.of(delivery.notice_id))
-    return open_ones and not responses.is_closed(delivery)
-
-
-def press(delivery: Delivery, given: Mapping[int, Given], *, agent: str, now: datetime) -> int:
+def press(
+    delivery: Delivery,
+    given: Mapping[int, Given],
+    *,
+    agent: str,
+    now: datetime,
+    asked: Iterable[Asked] | None = None,
+) -> int:
     """Record what the reader sent, by the question's row number. Return how many answers are new or changed.
 
     A known scanner's press counts as little as its opening. Closed questions and foreign choices are passed over.
     """
     if responses.is_known_robot(agent):
         return 0
-    open_ones = [one for one in questions.of(delivery.notice_id) if one.is_open(now)]
+    asked = questions.of(delivery.notice_id) if asked is None else asked
+    open_ones = [one for one in asked if one.is_open(now)]
     return _record(delivery, open_ones, given, "press", None, now)
 
 
@@ -142,12 +145,23 @@ def _record(
         return 0
     units = units_of(delivery)
     with db.atomic():
-        if Notice.select().where(Notice.id == delivery.notice_id, Notice.state == "withdrawn").exists():
+        if db.execute_sql(_WITHDRAWN, (delivery.notice_id,)).fetchone():
             return 0
         changed = sum(_put(one, units[one.unit], option, said, delivery, how, by, now) for one, option, said in wanted)
         if how != "organizer":
             _read_too(delivery, how, now)
     return changed
+
+
+# Every press comes by here, two thousand in a minute: plain SQL costs a tenth of what building the statements does.
+_WITHDRAWN = "SELECT 1 FROM notice WHERE id = ? AND state = 'withdrawn'"
+_CURRENT = "SELECT id, choice_id, comment, how FROM answer WHERE question_id = ? AND unit = ? AND superseded_at IS NULL"
+_SUPERSEDE = "UPDATE answer SET superseded_at = ? WHERE id = ?"
+_ANSWER = (
+    "INSERT INTO answer (question_id, unit, delivery_id, choice_id, comment, at, how, by_id)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_READ = "UPDATE delivery SET read_at = COALESCE(read_at, ?), read_how = ? WHERE id = ? AND (read_at IS NULL{touched})"
 
 
 def _put(
@@ -156,26 +170,21 @@ def _put(
 ) -> bool:  # fmt: skip
     """Make an answer the one that counts; False if it counts already, however often it is sent (T-51)."""
     comment = said.comment.strip()[:LONGEST_COMMENT] if question.comment else ""
-    current = (Answer.question == question.id) & (Answer.unit == unit) & Answer.superseded_at.is_null()
-    before = Answer.get_or_none(current)
-    if before and (before.choice_id, before.comment) == (option.id, comment) and before.how != "touch":
+    before = db.execute_sql(_CURRENT, (question.id, unit)).fetchone()
+    if before and before[1:3] == (option.id, comment) and before[3] != "touch":
         return False
-    Answer.update(superseded_at=now).where(current).execute()
-    Answer.create(
-        question=question.id, unit=unit, delivery=delivery, choice=option.id, comment=comment, at=now, how=how, by=by
-    )
+    at = millis(now)
+    if before:
+        db.execute_sql(_SUPERSEDE, (at, before[0]))
+    db.execute_sql(_ANSWER, (question.id, unit, delivery.id, option.id, comment, at, how, by.id if by else None))
     return True
 
 
 def _read_too(delivery: Delivery, how: str, now: datetime) -> None:
     """An answer is also a read; a touch's read stays provisional, as its answer does."""
+    touched = "" if how == "touch" else " OR read_how = 'touch'"
     as_read = "touch" if how == "touch" else "answer"
-    open_ = (
-        Delivery.read_at.is_null() if how == "touch" else Delivery.read_at.is_null() | (Delivery.read_how == "touch")
-    )
-    Delivery.update(read_at=fn.COALESCE(Delivery.read_at, millis(now)), read_how=as_read).where(
-        Delivery.id == delivery.id, open_
-    ).execute()
+    db.execute_sql(_READ.format(touched=touched), (millis(now), as_read, delivery.id))
     letters.settle_by_read(delivery, now)
 
 

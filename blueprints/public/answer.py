@@ -4,7 +4,7 @@ Opening it records a visit and nothing else; HEAD and OPTIONS never run. Everyth
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from flask import Response, redirect, render_template, request, url_for
@@ -107,13 +107,15 @@ def _touch_from(delivery: Delivery, opened: int | None, found: list[Standing]):
 
 
 def _take(delivery: Delivery, opened: int | None):
-    now, found = clock.now(), answers.standing(delivery)
-    given = _given(found)
+    now, asked = clock.now(), questions.of(delivery.notice_id)
+    given = _given(asked)
     if request.form.get("how") == "touch":
         return _touched(delivery, opened, given)
-    if not given or not answers.may_answer(delivery, now):
-        return _page(delivery, opened, given, 422 if not given and answers.may_answer(delivery, now) else 409)
-    answers.press(delivery, given, agent=agent(), now=now)
+    if responses.is_closed(delivery) or not any(one.is_open(now) for one in asked):
+        return _page(delivery, opened, status=409)
+    if not given:
+        return _page(delivery, opened, given, 422)
+    answers.press(delivery, given, agent=agent(), now=now, asked=asked)
     return redirect(url_for("public.answer", token=delivery.token, p=1, done=1), 303)
 
 
@@ -128,12 +130,12 @@ def _touched(delivery: Delivery, opened: int | None, given: Mapping[int, Given])
     )
 
 
-def _given(found: list[Standing]) -> dict[int, Given]:
+def _given(asked: Iterable[questions.Asked]) -> dict[int, Given]:
     """Return what the form says, by the row of the question; only choices that there are."""
     given = {}
-    for one in found:
-        number = _number(request.form.get(f"q{one.question.place}", ""))
-        if one.question.option(number):
-            comment = request.form.get(f"c{one.question.place}", "")
-            given[one.question.id] = Given(number or 0, comment[: answers.LONGEST_COMMENT])
+    for one in asked:
+        number = _number(request.form.get(f"q{one.place}", ""))
+        if one.option(number):
+            comment = request.form.get(f"c{one.place}", "")
+            given[one.id] = Given(number or 0, comment[: answers.LONGEST_COMMENT])
     return given

@@ -1,0 +1,144 @@
+"""Two thousand readers answer within a minute while a notice goes out: is any answer lost, and how long does one take?
+
+    python -m benchmarks.answers [SECONDS]
+
+Readers come by a clock of their own, whether the pages keep up or not: each opens a choice and presses, every fourth
+then opens another and presses again. The same crowd then asks a bare page under the same server, in the same run and
+with letters leaving too. Goals: every reader's last answer counts, no error, p99 of a press below 1 s.
+"""
+
+import asyncio
+import os
+import sys
+import time
+from dataclasses import dataclass, field
+from statistics import median, quantiles
+
+from benchmarks import house
+from benchmarks.pages import ask, serving
+from core import questions
+from core.questions import Ask
+from models import Answer, Delivery, Letter, Notice, db
+
+READERS = 2000
+CHANGES = 4  # every fourth reader changes the answer
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """One reader: when he comes, in parts of the whole time, and what he asks for, one after the other."""
+
+    due: float
+    steps: tuple[tuple[str, str, str], ...]  # method, path, form
+
+
+@dataclass
+class Crowd:
+    """What came of everybody: seconds for each opening and each press, and what was no good answer."""
+
+    opened: list[float] = field(default_factory=list)
+    pressed: list[float] = field(default_factory=list)
+    errors: int = 0
+
+    @property
+    def p99_ms(self) -> float:
+        return quantiles(self.pressed, n=100)[98] * 1000
+
+
+def come(readers: list[Reader], port: int, seconds: float) -> Crowd:
+    """Let every reader come at his time, each request on a connection of its own, as from phones."""
+    crowd = Crowd()
+    began = time.monotonic()
+
+    async def everybody() -> None:
+        await asyncio.gather(*[_one(reader, port, began + reader.due * seconds, crowd) for reader in readers])
+
+    asyncio.run(everybody())
+    return crowd
+
+
+async def _one(reader: Reader, port: int, due: float, crowd: Crowd) -> None:
+    await asyncio.sleep(max(0.0, due - time.monotonic()))
+    for method, path, form in reader.steps:
+        began = time.perf_counter()
+        try:
+            stream = await asyncio.open_connection("127.0.0.1", port)
+            status, _ = await asyncio.wait_for(ask(*stream, method, path, form), 60)
+            stream[1].close()
+        except (OSError, asyncio.IncompleteReadError, TimeoutError):
+            status = 0
+        if status in (200, 303):
+            (crowd.pressed if method == "POST" else crowd.opened).append(time.perf_counter() - began)
+        else:
+            crowd.errors += 1
+
+
+def asked_notice() -> tuple[Notice, list[str]]:
+    """Begin a notice with a question; return it with the tokens of its readers. Its letters have left already."""
+    notice = house.begun()
+    with db.atomic():
+        questions.write(notice, [Ask("出席されますか。", ("出席する", "欠席する"), unit="person")])
+        Letter.update(state="accepted").where(Letter.notice == notice).execute()
+    rows = Delivery.select(Delivery.token).where(Delivery.notice == notice).order_by(Delivery.id)
+    return notice, [one.token for one in rows]
+
+
+def changes(place: int) -> bool:
+    return place % CHANGES == 0
+
+
+def readers(tokens: list[str], bare: bool = False) -> list[Reader]:
+    """Return everybody, evenly over the time."""
+    found = []
+    for place, token in enumerate(tokens):
+        steps = []
+        for choice in (1, 2) if changes(place) else (1,):
+            page = f"/a/{token}/{choice}"
+            steps += [] if bare else [("GET", page, "")]
+            steps.append(("POST", "/hello" if bare else page, f"q1={choice}"))
+        found.append(Reader(place / len(tokens), tuple(steps)))
+    return found
+
+
+def lost(notice: Notice, tokens: list[str]) -> int:
+    """Return how many readers' last answer is not the one that counts."""
+    first, second = questions.of(notice)[0].options
+    rows = Answer.select(Delivery.token, Answer.choice).join(Delivery).where(Answer.superseded_at.is_null())
+    counted = dict(rows.tuples())
+    wanted = {token: second.id if changes(place) else first.id for place, token in enumerate(tokens)}
+    return sum(counted.get(token) != choice for token, choice in wanted.items())
+
+
+def main(seconds: float = 60.0) -> None:
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {READERS} readers in {seconds:.0f} s\n")
+    port, bare = house.free_port(), house.free_port()
+    with house.sink() as sink, house.installation(READERS, sink, http=f"127.0.0.1:{port}") as config:
+        notice, tokens = asked_notice()
+        own = {"KAIRAN_DATA": str(config.data), "KAIRAN_HTTP": config.http, "KAIRAN_SMTP": config.smtp}
+        with (
+            serving("cli", "pages", port=port, **own),
+            serving("benchmarks.hello", f"127.0.0.1:{bare}", port=bare),
+            house.senders(config, 2),
+        ):
+            going_out = house.begun()
+            crowd = come(readers(tokens), port, seconds)
+            sent = house.accepted(going_out)
+            house.begun()
+            hello = come(readers(tokens, bare=True), bare, seconds)
+        _table(crowd, hello, lost(notice, tokens), sent)
+
+
+def _table(crowd: Crowd, hello: Crowd, missing: int, sent: int) -> None:
+    house.row("presses", f"{len(crowd.pressed):,}")
+    house.row("  last answers lost", str(missing), "goal 0", missing == 0)
+    house.row("  errors", str(crowd.errors), "goal 0", crowd.errors == 0)
+    house.row("  median of a press", f"{median(crowd.pressed) * 1000:.0f} ms")
+    house.row("  p99 of a press", f"{crowd.p99_ms:.0f} ms", "goal < 1000 ms", crowd.p99_ms < 1000)
+    house.row("  p99 of an opening", f"{quantiles(crowd.opened, n=100)[98] * 1000:.0f} ms")
+    house.row("  letters sent meanwhile", f"{sent:,}")
+    house.row("bare page, the same crowd, p99", f"{hello.p99_ms:.0f} ms")
+    house.row("  p99 of a press to that of the bare page", f"{crowd.p99_ms / hello.p99_ms:.1f}")
+
+
+if __name__ == "__main__":
+    main(*map(float, sys.argv[1:2]))
