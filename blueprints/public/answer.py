@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from flask import Response, redirect, render_template, request, url_for
 
 import clock
-from blueprints.public.routes import agent, bp, delivery_of, is_inside, unknown
+from blueprints.public.routes import agent, bp, by_script, delivery_of, is_inside, unknown
 from core import answers, questions, responses
 from core.answers import Given, Standing
 from core.questions import Block
@@ -115,6 +115,8 @@ def _take(delivery: Delivery, opened: int | None):
         return _page(delivery, opened, status=409)
     if not given:
         return _page(delivery, opened, given, 422)
+    if by_script():
+        return _page(delivery, opened, given)
     answers.press(delivery, given, agent=agent(), now=now, asked=asked)
     return redirect(url_for("public.answer", token=delivery.token, p=1, done=1), 303)
 

@@ -103,7 +103,7 @@ def test_the_readers_pages_too(visit, house) -> None:
     doors = ["/j/zenko", "/j/zenko?lang=en", "/j/zenko?sent=1", "/p", "/p?sent=1", f"/j/zenko/{slip[0]}"]
     for scheme in ("light", "dark"):
         page = visit(PHONE, color_scheme=scheme)
-        for path in [f"/{area}/{token}" for token in tokens for area in ("r", "u")] + doors:
+        for path in [f"/{area}/{token}" for token in tokens for area in ("r", "u", "a")] + doors:
             if page.goto(house.url + path).status == 200:
                 fits_the_width(page)
                 has_no_axe_faults(page)

@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from mail.compose import prepare
+from mail.compose import Ask, prepare
 from mail.deliver import Connection
 from mail.sign import SEALED, SIGNED, Signer, UnfitKey, UnfitLibrary, install, make_key, record
 from tests.mail.cast import HANAKO, NOTICE, SERVICE
@@ -35,7 +35,13 @@ def published(pem):
 
 # E-13, X-08
 @pytest.mark.parametrize(
-    "form", [NOTICE, SERVICE, replace(NOTICE, subject="", text="", footer=False, read_confirmation=False)]
+    "form",
+    [
+        NOTICE,
+        SERVICE,
+        replace(NOTICE, subject="", text="", footer=False, read_confirmation=False),
+        replace(NOTICE, asks=(Ask("出席", "", ((1, "はい"), (2, "いいえ"))),)),
+    ],
 )
 def test_a_signed_letter_is_verified_by_dkimpy(pem, published, form):
     raw = prepare(form).letter(HANAKO)

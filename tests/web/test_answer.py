@@ -182,3 +182,11 @@ def test_no_cookie_is_set_and_nothing_is_kept(reader, hers):
     """T-18"""
     for answer in (reader.get(f"/a/{hers.token}/2"), reader.post(f"/a/{hers.token}/2", data={"q1": "2"})):
         assert "Set-Cookie" not in answer.headers and "no-store" in answer.headers["Cache-Control"]
+
+
+def test_a_press_that_only_a_script_made_is_no_answer(reader, sent, hers):
+    """Decision 1"""
+    answer = reader.post(f"/a/{hers.token}/2", data={"q1": "2", "hand": "0"})
+    assert answer.status_code == 200 and counts(sent) == [0, 0, 0] and fresh(hers).read_at is None
+    reader.post(f"/a/{hers.token}/2", data={"q1": "2", "hand": "1"})
+    assert counts(sent) == [0, 1, 0]

@@ -1,5 +1,6 @@
 """The readers' pages: no login, no cookie, no script, and robots that open everything (T-18, T-44, T-45, law 2, 3)."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -118,7 +119,8 @@ def test_the_button_needs_no_script_and_the_page_no_cookie(reader, hers):
         assert "Set-Cookie" not in answer.headers
         assert answer.headers["Referrer-Policy"] == "no-referrer"
         assert answer.headers["Cache-Control"] == "no-store"
-        assert "<script" not in page(answer) and "//fonts" not in page(answer) and "csrf" not in page(answer)
+        scripts = [one for one in re.findall(r"<script[^>]*>", page(answer)) if "/static/hand.js" not in one]
+        assert scripts == [] and "//fonts" not in page(answer) and "csrf" not in page(answer)
 
 
 def test_readers_forms_are_exempt_from_csrf_and_nothing_else_is(app, reader, hers):
@@ -375,3 +377,11 @@ def test_a_withdrawn_notice_is_not_announced_as_newer(reader, hers, school):
 def test_the_link_of_a_preview_says_that_it_is_a_sample(reader, school, path):
     answer = reader.get(path + letters.SAMPLE_TOKEN)
     assert answer.status_code == 404 and "見本" in answer.get_data(as_text=True)
+
+
+def test_a_press_that_only_a_script_made_is_none(reader, hers):
+    """Decision 1: the page's own script saw no hand; without scripts a press counts as ever."""
+    assert reader.post(f"/r/{hers.token}", data={"hand": "0"}).status_code == 303
+    assert fresh(hers).read_at is None
+    reader.post(f"/r/{hers.token}", data={"hand": "1"})
+    assert fresh(hers).read_how == "press"
