@@ -125,6 +125,7 @@ class Organization(Table):
     domain_until = DateField(null=True)  # when the domain's registration runs out
     server_until = DateField(null=True)  # when the rent of the server runs out
     renewal_told = CharField(default="")  # which reminders of these dates have been sent
+    handover = TextField(default="")  # what whoever comes next must know, in the administrators' own words
     well_told = CharField(default="")  # the month of the last 「元気です」 letter, YYYY-MM
 
     @classmethod

@@ -14,7 +14,7 @@ from huey import SqliteHuey, crontab
 import clock
 import config
 import models
-from core import attachments, digests, due, tracking, unreached, wellbeing
+from core import attachments, digests, due, role_ends, tracking, unreached, wellbeing
 
 log = logging.getLogger("kairan.tasks")
 
@@ -43,6 +43,7 @@ def _keep_house() -> None:
     wellbeing.look_after(clock.now())
     digests.tell(clock.now())
     tracking.forget(clock.now())
+    role_ends.remind(clock.now())
 
 
 def ring(at: datetime | None = None) -> None:

@@ -375,3 +375,24 @@ KINDS["sent-back"] = Kind(
     N_("%(by)s has looked at your notice and sends it back:\n\n%(word)s\n\nIt is a draft again:\n%(url)s\n"),
     footer=False,
 )
+
+# ── roles ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+KINDS["role-ends"] = Kind(
+    N_("Your role ends soon"),
+    N_(
+        "Your role in the notices of %(organization)s ends:\n%(lines)s\n\n"
+        "Is it known who comes next? Please tell an administrator: an invitation takes a minute.\n"
+        "If you go on, an administrator can give the role a later day.\n"
+    ),
+    footer=False,
+)
+KINDS["roles-end"] = Kind(
+    N_("Roles that end soon"),
+    N_(
+        "These roles end within fourteen days:\n%(lines)s\n\n"
+        "To invite whoever comes next, or to give a later day:\n"
+        "%(url)s\n"
+    ),
+    footer=False,
+)

@@ -1,28 +1,28 @@
-"""A copy of the database before something that touches everybody: online, whole, readable by nobody else."""
+"""A backup by itself before something that touches everybody: `flask restore` takes it like any other."""
 
-import os
-import sqlite3
 from datetime import datetime
 from pathlib import Path
 
 import clock
 import config as ground
-import models
 
-KEPT = 5  # copies of one kind; the oldest go
+KEPT = 5  # backups of one kind; the oldest go
 
 
 def copy_before(what: str, now: datetime) -> Path:
-    """Write `data/backups/before-<what>-<time>.db` by SQLite's own online backup (0600) and return its path."""
+    """Write `data/backups/before-<what>-<time>.tar.gz` and return it. Raises OSError, snapshot.Damaged."""
+    from core import backup  # once a year: pages do not load it for every process
+
     folder = ground.current().data / "backups"
     folder.mkdir(mode=0o700, exist_ok=True)
-    path = folder / f"before-{what}-{clock.local(now):%Y%m%d-%H%M%S}.db"
-    os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
-    target = sqlite3.connect(path)
-    try:
-        models.db.connection().backup(target)
-    finally:
-        target.close()
-    for old in sorted(folder.glob(f"before-{what}-*.db"))[:-KEPT]:
+    path = folder / f"before-{what}-{clock.local(now):%Y%m%d-%H%M%S}.tar.gz"
+    backup.make(ground.current(), path, now)
+    for old in sorted(folder.glob(f"before-{what}-*.tar.gz"))[:-KEPT]:
         old.unlink()
     return path
+
+
+def newest() -> Path | None:
+    """Return the backup that was made last by itself, for whoever looks where it is."""
+    made = (ground.current().data / "backups").glob("*.tar.gz")
+    return max(made, key=lambda one: one.stat().st_mtime, default=None)

@@ -106,6 +106,7 @@ ACTIONS = {
     "rollover.roster_in": N_("New school year: the new roster brought in"),
     "rollover.roster_undone": N_("New school year: the new roster taken back"),
     "rollover.undone": N_("New school year: the year's end taken back"),
+    "role.end_told": N_("Told whose role ends soon"),
     "role.given": N_("Role given"),
     "role.taken": N_("Role removed"),
     "roster.exported": N_("Roster written to a file"),

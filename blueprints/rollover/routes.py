@@ -7,14 +7,14 @@ from flask import Response, abort, request
 from flask_login import current_user
 
 import clock
-from blueprints.rollover import bp, roster
+from blueprints.rollover import bp, handover, roster
 from core import rollover, rooms
 from core.refusals import Refused
 from models import MailingList, Rollover
 from web import answer, go, language, needs, row_number, told
 from words import N_
 
-__all__ = ["bp", "roster"]
+__all__ = ["bp", "handover", "roster"]
 
 Answer = Response | tuple[str, int]
 

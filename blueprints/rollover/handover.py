@@ -1,0 +1,27 @@
+"""The hand-over sheet: printed, signed, handed over."""
+
+from flask import Response, request
+from flask_login import current_user
+
+import clock
+from blueprints.rollover import bp
+from core import handover
+from core.roles import WORDS
+from web import answer, go, needs, told
+from words import N_
+
+
+@bp.get("/hand-over")
+@needs("admin")
+def hand_over() -> tuple[str, int]:
+    """Show the sheet, ready to be printed on A4."""
+    return answer("rollover/hand_over.html", sheet=handover.sheet(clock.now()), kinds=WORDS)
+
+
+@bp.post("/hand-over", endpoint="note")
+@needs("admin")
+def note() -> Response:
+    """Keep the words that stand on the sheet."""
+    handover.note(request.form.get("note", ""), current_user)
+    told(N_("Saved."))
+    return go("rollover.hand_over")
