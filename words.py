@@ -4,6 +4,7 @@ Source strings are English; `translations/ja` is complete (a house test says so)
 stands in a constant; `say` translates it where it is shown.
 """
 
+import re
 from datetime import date, datetime
 from functools import cache
 from pathlib import Path
@@ -45,7 +46,33 @@ def say(language: str, message: str, /, **values: object) -> str:
     text = catalogue(language).gettext(message) if message else ""
     if isinstance(message, Sentence):
         values = message.values | values
-    return text % values if values else text
+    if not values:
+        return text
+    return (text if language == "ja" else _in_singular(text, values)) % values
+
+
+_COUNTED = re.compile(
+    r"(%\((\w+)\)s) (people|persons|letters|households|children|members|lines|devices|days|hours|minutes|seconds|slips"
+    r"|readers|registrations|changes|files|places|entries|mails|matters|things)\b"
+    r"(?: (are|were|have|do|go|wait|need|leave|stay)\b)?"
+)
+_SINGULAR = {
+    "people": "person", "children": "child", "entries": "entry", "are": "is", "were": "was", "have": "has",
+    "do": "does", "go": "goes",
+}  # fmt: skip
+
+
+def _in_singular(text: str, values: dict[str, object]) -> str:
+    """Return an English sentence for what is there once: "1 letter goes out", not "1 letters go out"."""
+
+    def singular(found: re.Match[str]) -> str:
+        if str(values.get(found[2])) != "1":
+            return found[0]
+        noun = _SINGULAR.get(found[3], found[3].removesuffix("s"))
+        verb = found[4] and _SINGULAR.get(found[4], f"{found[4]}s")
+        return f"{found[1]} {noun} {verb}" if verb else f"{found[1]} {noun}"
+
+    return _COUNTED.sub(singular, text)
 
 
 def day(language: str, moment: datetime | date) -> str:

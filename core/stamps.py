@@ -15,13 +15,38 @@ DONE = Stamp("済", 1)
 
 
 def surname(name: str) -> str:
-    """Return what stands before the first space of a name, or all of it."""
-    return name.replace("\u3000", " ").strip().partition(" ")[0]
+    """Return what stands before the first space of a name, or all of it; a title in front is none (教頭 小川 守)."""
+    return _without_title(name).partition(" ")[0]
+
+
+_TITLES = frozenset(
+    [
+        "校長",
+        "副校長",
+        "教頭",
+        "園長",
+        "主任",
+        "担任",
+        "教諭",
+        "先生",
+        "会長",
+        "副会長",
+        "書記",
+        "会計",
+        "監督",
+        "コーチ",
+    ]
+)
+
+
+def _without_title(name: str) -> str:
+    parts = name.split()
+    return " ".join(parts[1:] if len(parts) > 1 and parts[0] in _TITLES else parts)
 
 
 def given_name(name: str) -> str:
     """Return what stands behind the surname, or all of it."""
-    return name.replace("\u3000", " ").strip().partition(" ")[2].strip() or name.strip()
+    return _without_title(name).partition(" ")[2] or name.strip()
 
 
 def stamp(name: str) -> Stamp:
