@@ -28,7 +28,7 @@ class _Pages(BaseApplication):
 
     def load_config(self) -> None:
         quiet = {
-            "loglevel": "warning",
+            "loglevel": "error",  # its warnings quote the first line of broken requests, where a token may stand
             "accesslog": None,
             "graceful_timeout": 20,
             "timeout": 60,
