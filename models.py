@@ -741,6 +741,30 @@ class Bounce(Table):
     text = CharField(default="")
 
 
+class Sums(Table):
+    """What came of a notice, counted; kept, so that years can be compared without going through all letters.
+
+    `fixed`: it will not change any more. Letters: `sent` left or were refused, `failed` of them came to nothing.
+    Households: `asked` to confirm, `read`, `told` by telephone, `read_1h` within an hour; `half_s` seconds until half
+    of them had confirmed (null: not yet). Questions: `could_answer`, `answered`. `hours`: first confirmations by hour
+    of the school's day.
+    """
+
+    notice = ForeignKeyField(Notice, unique=True, backref="sums", on_delete="CASCADE")
+    at = Moment(default=clock.now)
+    fixed = BooleanField(default=False)
+    sent = IntegerField(default=0)
+    failed = IntegerField(default=0)
+    asked = IntegerField(default=0)
+    read = IntegerField(default=0)
+    told = IntegerField(default=0)
+    read_1h = IntegerField(default=0)
+    half_s = IntegerField(null=True)
+    could_answer = IntegerField(default=0)
+    answered = IntegerField(default=0)
+    hours = Json(default=list)
+
+
 class Visit(Table):
     """A page opened by a letter's token, kept 90 days: it changes nobody's state, but tells robots from readers."""
 
@@ -906,7 +930,7 @@ TABLES: tuple[type[Table], ...] = (
     Organization, User, Session, Role, Log,
     MailingList, Person, Child, Membership, Group, GroupMember, Terms, Applicant, Sender,
     Notice, Wording, Target, Attachment, Reminder, Question, Choice,
-    Delivery, Cover, Letter, Answer, Bounce, Visit, Link, Opened,
+    Delivery, Cover, Letter, Sums, Answer, Bounce, Visit, Link, Opened,
     Step, Digest, Job, Rollover, Incoming, Collection, Bucket,
 )  # fmt: skip
 

@@ -14,7 +14,7 @@ from huey import SqliteHuey, crontab
 import clock
 import config
 import models
-from core import attachments, digests, due, role_ends, tracking, unreached, wellbeing
+from core import attachments, digests, due, figures, role_ends, tracking, unreached, wellbeing
 
 log = logging.getLogger("kairan.tasks")
 
@@ -41,6 +41,7 @@ def _keep_house() -> None:
     attachments.sweep(clock.now())
     unreached.tell(clock.now())
     wellbeing.look_after(clock.now())
+    figures.fix_those_that_are_over(clock.now())
     digests.tell(clock.now())
     tracking.forget(clock.now())
     role_ends.remind(clock.now())

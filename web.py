@@ -1,8 +1,10 @@
 """What the areas share: form base, htmx answers, fetch-or-404 through the current user, paging, filters."""
 
-from collections.abc import Callable, Collection
+import csv
+from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime
 from functools import wraps
+from io import StringIO
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -18,6 +20,7 @@ import clock
 import words
 from core import holders, organization, qr
 from core.rights import Rights, rights_of
+from core.roster_export import guarded
 from models import MailingList, Notice
 
 Row = TypeVar("Row")
@@ -228,6 +231,15 @@ class Page:
 def page_of(query: ModelSelect, size: int = 50) -> Page:
     """Return the page that `?page=` asks for."""
     return Page(query, request.args.get("page", 1, type=int), size)
+
+
+def csv_file(rows: Iterable[Iterable[object]], name: str) -> Response:
+    """Answer with a file for a spreadsheet (UTF-8 with byte order mark); no cell is taken for a formula."""
+    out = StringIO(newline="")
+    csv.writer(out).writerows([guarded(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
+    answer = Response(out.getvalue().encode("utf-8-sig"), mimetype="text/csv")
+    answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return answer
 
 
 # ── templates ────────────────────────────────────────────────────────────────────────────────────────────────────

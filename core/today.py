@@ -6,6 +6,7 @@ Every figure is one query whatever the number of notices or people; only what th
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from peewee import JOIN, Alias, Case, Field, ModelSelect, fn
 
@@ -160,14 +161,14 @@ def _maybe_unread(rights: Rights, now: datetime) -> ModelSelect:
     sent = archive.finished(rights).where(
         Notice.state != "withdrawn",
         Notice.read_confirmation == True,  # noqa: E712
-        Notice.id.not_in(_to_practice_lists()),
+        Notice.id.not_in(to_practice_lists()),
         Notice.started_at > now - UNREAD_FOR,
         (Notice.urgent == True) | (Notice.started_at < now - UNREAD_AFTER),  # noqa: E712
     )
     return sent.limit(4 * SHOWN)
 
 
-def _to_practice_lists() -> ModelSelect:
+def to_practice_lists() -> ModelSelect:
     """Return the notices that went to somebody's practice list: nobody but their writers waits for these."""
     lists = MailingList.select(MailingList.id).where(MailingList.practice_of.is_null(False))
     return Target.select(Target.notice).where(Target.kind == "list", Target.number.in_(lists))
@@ -185,13 +186,11 @@ def households(notices: Collection[int], lists: Collection[int] | None) -> dict[
 
     Where the letters differ by child, each child of a household counts.
     """
-    household = fn.COALESCE(Cover.household, "")
-    alone = Case(None, [(household == "", Delivery.id)], 0)
     units = (
         Delivery.select(Delivery.notice, _any(Delivery.read_at, "read"), _any(Delivery.told_at, "told"))
         .join(Cover, JOIN.LEFT_OUTER)
         .where(Delivery.notice.in_(list(notices)), Delivery.reason.not_in(NOT_COUNTED), sight.cells(lists))
-        .group_by(Delivery.notice, household, Delivery.child_name, alone)
+        .group_by(Delivery.notice, *unit_keys())
         .alias("units")
     )
     found = (
@@ -203,6 +202,12 @@ def households(notices: Collection[int], lists: Collection[int] | None) -> dict[
         .tuples()
     )
     return {notice: Count(*counted) for notice, *counted in found}
+
+
+def unit_keys() -> tuple[Any, ...]:
+    """Return by what the cells of a notice are grouped into households; who has none stands alone."""
+    household = fn.COALESCE(Cover.household, "")
+    return household, Delivery.child_name, Case(None, [(household == "", Delivery.id)], 0)
 
 
 def _any(moment: Field, name: str) -> Alias:
@@ -252,7 +257,7 @@ def _nameless(rights: Rights) -> Members:
 
 def steps(user: User, rights: Rights) -> Steps | None:
     """Return the first three steps while a new house still needs them; None once it runs, or for who cannot write."""
-    if not rights.may("send") or archive.gone_out(rights).where(Notice.id.not_in(_to_practice_lists())).exists():
+    if not rights.may("send") or archive.gone_out(rights).where(Notice.id.not_in(to_practice_lists())).exists():
         return None
     found = Steps(
         roster=not rights.may("manage") or _people(rights, "manage").exists(),

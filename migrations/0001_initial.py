@@ -135,6 +135,8 @@ STATEMENTS = (
     'CREATE UNIQUE INDEX "session_digest" ON "session" ("digest")',
     'CREATE TABLE "step" ("id" INTEGER NOT NULL PRIMARY KEY, "list_id" INTEGER NOT NULL, "days" INTEGER NOT NULL, "minute" INTEGER NOT NULL, "since" INTEGER NOT NULL, "paused_at" INTEGER, "paused_why" VARCHAR(255) NOT NULL, "ended_at" INTEGER, "created_at" INTEGER NOT NULL, FOREIGN KEY ("list_id") REFERENCES "mailing_list" ("id") ON DELETE CASCADE)',
     'CREATE INDEX "step_list_id" ON "step" ("list_id")',
+    'CREATE TABLE "sums" ("id" INTEGER NOT NULL PRIMARY KEY, "notice_id" INTEGER NOT NULL, "at" INTEGER NOT NULL, "fixed" INTEGER NOT NULL, "sent" INTEGER NOT NULL, "failed" INTEGER NOT NULL, "asked" INTEGER NOT NULL, "read" INTEGER NOT NULL, "told" INTEGER NOT NULL, "read_1h" INTEGER NOT NULL, "half_s" INTEGER, "could_answer" INTEGER NOT NULL, "answered" INTEGER NOT NULL, "hours" TEXT NOT NULL, FOREIGN KEY ("notice_id") REFERENCES "notice" ("id") ON DELETE CASCADE)',
+    'CREATE UNIQUE INDEX "sums_notice_id" ON "sums" ("notice_id")',
     'CREATE TABLE "target" ("id" INTEGER NOT NULL PRIMARY KEY, "notice_id" INTEGER NOT NULL, "include" INTEGER NOT NULL, "kind" VARCHAR(255) NOT NULL CHECK (kind IN (\'list\',\'group\',\'person\')), "number" INTEGER NOT NULL, FOREIGN KEY ("notice_id") REFERENCES "notice" ("id") ON DELETE CASCADE)',
     'CREATE INDEX "target_notice_id" ON "target" ("notice_id")',
     'CREATE UNIQUE INDEX "target_notice_id_kind_number" ON "target" ("notice_id", "kind", "number")',

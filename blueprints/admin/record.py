@@ -20,6 +20,7 @@ ACTIONS = {
     "delivery.told": N_("Told by telephone"),
     "delivery.told_taken_back": N_("“Told by telephone” taken back"),
     "demo.filled": N_("Sample school put in"),
+    "figures.exported": N_("Figures written to a file"),
     "group.added": N_("Group made"),
     "group.changed": N_("Group changed"),
     "group.fixed": N_("Members of a group fixed"),

@@ -1,0 +1,130 @@
+"""How long the pages of figures take at 10,000 members and five years of notices.
+
+    python -m benchmarks.figures [READERS] [NOTICES_A_YEAR]
+
+Five years lie in fixed sums; of the last thirty days (one notice in each two days) every delivery and letter is there,
+and half of the readers have confirmed. Goal: each page within half a second once the sums are fresh.
+"""
+
+import sys
+import time
+from datetime import timedelta
+from random import Random
+
+import clock
+from app import create_app
+from benchmarks import house
+from core import accounts, figures
+from core.delivery import token
+from models import (
+    Cover,
+    Delivery,
+    Letter,
+    MailingList,
+    Membership,
+    Notice,
+    Role,
+    Sums,
+    Target,
+    Wording,
+    db,
+    insert_rows,
+)
+
+READERS, A_YEAR, YEARS, YOUNG = 10_000, 150, 5, 15
+PASSWORD = "kumo-no-ue-no-hasi-7"
+
+
+def main() -> None:
+    """Print the times."""
+    readers = int(sys.argv[1]) if len(sys.argv) > 1 else READERS
+    a_year = int(sys.argv[2]) if len(sys.argv) > 2 else A_YEAR
+    with house.installation(readers, port=house.free_port()) as config:
+        fill(readers, a_year)
+        user = accounts.add_user("守", email=None, password=PASSWORD)
+        Role.create(user=user, list_id=0, kind="admin")
+        app = create_app(config)
+        app.config.update(WTF_CSRF_ENABLED=False)
+        browser = app.test_client()
+        browser.post("/login", data={"name": "守", "password": PASSWORD})
+        newest = Notice.select().order_by(Notice.id.desc()).first()
+        began = time.perf_counter()
+        figures.count(newest, clock.now())
+        house.row(f"count one notice of {readers:,} readers", f"{(time.perf_counter() - began) * 1000:.0f} ms")
+        house.row("this year, every young notice counted anew", f"{look(browser, '/figures'):.0f} ms")
+        for what, path in pages(newest):
+            taken = house.middle(lambda path=path: look(browser, path))
+            house.row(what, f"{taken:.0f} ms", "<= 500 ms", taken <= 500)
+        house.row("peak memory", f"{house.peak_mb():.0f} MB")
+
+
+def pages(newest: Notice) -> list[tuple[str, str]]:
+    """Return what is measured, with its address."""
+    year = clock.school_year(clock.today())
+    return [
+        ("figures of this school year", "/figures"),
+        ("figures of an earlier school year", f"/figures?year={year - 2}"),
+        ("the same, fastest first, as a file", f"/figures/figures.csv?year={year - 2}&sort=fast"),
+        ("figures of one notice, beside the others of its year", f"/figures/{newest.id}"),
+    ]
+
+
+def look(browser, path: str) -> float:
+    """Return how long a page takes, in milliseconds."""
+    began = time.perf_counter()
+    answer = browser.get(path)
+    if answer.status_code != 200:
+        raise SystemExit(f"{path}: {answer.status_code}")
+    return (time.perf_counter() - began) * 1000
+
+
+def fill(readers: int, a_year: int) -> None:
+    """Write five years of notices; the letters of the young ones too."""
+    chance, everybody, now = Random(57), MailingList.get(), clock.now()  # noqa: S311
+    people = list(Membership.select(Membership.person, Membership.id).tuples())
+    old = [timedelta(days=31 + 365 * n / a_year) for n in range(a_year * YEARS)]
+    young = [timedelta(days=2 * n, hours=3) for n in range(YOUNG)]
+    with db.atomic():
+        for ago in (*old, *young[::-1]):
+            at = now - ago
+            notice = Notice.create(state="sent", started_at=at, confirmed_at=at, finished_at=at, rounds=1)
+            Wording.create(notice=notice, subject="授業参観・学級懇談会のお知らせ", text=house.TEXT)
+            Target.create(notice=notice, kind="list", number=everybody.id)
+            if ago in young:
+                deliver(notice, people, chance)
+            else:
+                Sums.create(
+                    notice=notice, at=at, fixed=True, sent=readers, failed=chance.randrange(50), asked=readers,
+                    read=chance.randrange(readers), half_s=chance.randrange(90_000), hours=[readers // 30] * 24,
+                )  # fmt: skip
+
+
+def deliver(notice: Notice, people: list[tuple[int, int]], chance: Random) -> None:
+    """Write deliveries, cells and letters of a notice; half of the readers have confirmed."""
+    at = notice.started_at
+    insert_rows(
+        Delivery,
+        (
+            {
+                "notice": notice.id, "person": person, "token": token(), "list": 1,
+                "read_at": at + timedelta(seconds=chance.randrange(100_000)) if chance.random() < 0.5 else None,
+            }
+            for person, _ in people
+        ),
+    )  # fmt: skip
+    made = dict(Delivery.select(Delivery.person, Delivery.id).where(Delivery.notice == notice).tuples())
+    insert_rows(Cover, ({"delivery": made[p], "membership": m, "list": 1, "household": f"h{p}"} for p, m in people))
+    insert_rows(
+        Letter,
+        (
+            {
+                "notice": notice.id, "delivery": made[p], "person": p, "address": f"r{p}@parents.example",
+                "domain": "parents.example", "state": "accepted", "done_at": at, "useful_until": at,
+            }
+            for p, _ in people
+        ),
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,5 @@
+"""What came of notices in figures, over time and one by one."""
+
+from flask import Blueprint
+
+bp = Blueprint("figures", __name__, url_prefix="/figures")

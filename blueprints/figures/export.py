@@ -1,0 +1,27 @@
+"""The figures as lines of a file for a spreadsheet: numbers as numbers, a share never without its whole."""
+
+from collections.abc import Iterable, Iterator
+
+import clock
+from core.figures import Line
+from web import _
+
+
+def of_notices(lines: Iterable[Line]) -> Iterator[list[object]]:
+    """Give the headings and one line for each notice."""
+    yield [
+        _("Sent at"), _("Subject"), _("Letters sent"), _("Did not arrive"), _("Delivered, percent"),
+        _("Households asked"), _("Confirmed"), _("Confirmed, percent"), _("Confirmed within an hour"),
+        _("Minutes until half had confirmed"), _("Could answer"), _("Answered"), _("Answered, percent"),
+    ]  # fmt: skip
+    for one in lines:
+        sums = one.sums
+        yield [
+            clock.local(one.notice.started_at).strftime("%Y-%m-%d %H:%M"), one.subject, sums.sent, sums.failed,
+            _rate(one.delivered), sums.asked, sums.read, _rate(one.read), sums.read_1h,
+            "" if sums.half_s is None else sums.half_s // 60, sums.could_answer, sums.answered, _rate(one.answered),
+        ]  # fmt: skip
+
+
+def _rate(rate: float | None) -> object:
+    return "" if rate is None else round(rate, 1)

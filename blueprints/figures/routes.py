@@ -1,0 +1,126 @@
+"""Figures over time and of one notice, each picture with its table; print and CSV (E-10, E-16, E-17, X-13)."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Response, abort, redirect, render_template, request, url_for
+from flask_login import current_user
+
+import clock
+import web
+from blueprints.figures import bp, export
+from core import figures, history
+from core.figures import Line
+from core.rights import target_lists
+from words import N_
+
+PAGE = 50
+CHART = 24
+SORTS = {"new": N_("Newest first"), "fast": N_("Confirmed fastest")}
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Which notices are looked at: of one list or all, of one school year, in which order."""
+
+    list_id: int | None
+    year: int
+    sort: str
+
+    def to(self, **changes: Any) -> str:
+        """Return the address of the same figures with something else about them."""
+        return url_for("figures.index", **{"list": self.list_id, "year": self.year, "sort": self.sort, **changes})
+
+
+def _wish(years: list[int]) -> Wish:
+    year, sort = request.args.get("year", type=web.row_number), request.args.get("sort", "")
+    return Wish(
+        request.args.get("list", type=web.row_number),
+        year if year in years else years[0],
+        sort if sort in SORTS else "new",
+    )
+
+
+def _lines(wish: Wish) -> list[Line]:
+    found = figures.lines(figures.visible(web.rights(), wish.list_id, wish.year), clock.now())
+    return figures.fastest(found) if wish.sort == "fast" else found
+
+
+@bp.get("")
+def index() -> str:
+    """Show the figures of a school year: in all, notice by notice, by hour of the day, by list."""
+    years = figures.years(web.rights(), clock.now())
+    wish = _wish(years)
+    found = _lines(wish)
+    page = max(1, min(request.args.get("page", 1, type=int), -(-len(found) // PAGE) or 1))
+    newest = sorted(found, key=lambda one: one.notice.started_at)[-CHART:]
+    return render_template(
+        "figures/index.html",
+        wish=wish,
+        years=years,
+        sorts=SORTS,
+        lists=list(web.rights().lists("view")),
+        total=figures.total("", found),
+        lines=found[(page - 1) * PAGE : page * PAGE],
+        page=page,
+        pages=-(-len(found) // PAGE),
+        chart=[one for one in newest if one.read is not None],
+        hours=figures.hours_of(found),
+        by_list=figures.by_list(found),
+    )
+
+
+@bp.get("/figures.csv")
+def as_csv() -> Response:
+    """Hand out the same figures as a file; the record says that it was."""
+    wish = _wish(figures.years(web.rights(), clock.now()))
+    history.log(current_user, "figures.exported", detail={"year": wish.year})
+    return web.csv_file(export.of_notices(_lines(wish)), f"kairan-{wish.year}.csv")
+
+
+@bp.get("/<int:number>")
+def show(number: int) -> Any:
+    """Show one notice: delivered, confirmed, answered, how fast, and beside the others to the same list."""
+    notice = web.own_notice(number)
+    if notice.started_at is None:
+        abort(404)
+    if web.rights().seen(notice) is not None:
+        return redirect(url_for("results.board", number=number))
+    line, lists = figures.of(notice, clock.now()), target_lists(notice)
+    others = _others(line, lists[0].id if len(lists) == 1 else None)
+    return render_template(
+        "figures/show.html", line=line, notice=notice, lists=lists, others=others, curve=figures.curve(notice)
+    )
+
+
+def _others(line: Line, list_id: int | None) -> figures.Total | None:
+    """Return what the other notices of the same school year to the same list came to, if it went to one."""
+    if list_id is None:
+        return None
+    year = clock.school_year(clock.local(line.notice.started_at).date())
+    found = figures.lines(figures.visible(web.rights(), list_id, year), clock.now())
+    others = [one for one in found if one.notice.id != line.notice.id]
+    return figures.total("", others) if others else None
+
+
+@bp.app_template_filter("percent")
+def percent(rate: float | None) -> str:
+    """Return a share as people write it: 98.5%, 100%, or ― where it has no meaning (E-10)."""
+    if rate is None:
+        return "―"
+    shown = int(rate * 10 + 1e-9) / 10 if 99 < rate < 100 else round(rate, 1)  # 99.97 is not "all"
+    return f"{shown:g}%"
+
+
+@bp.app_template_filter("lasting")
+def lasting(seconds: int | None) -> str:
+    """Return a length of time in the two largest units: 3 h 20 min."""
+    if seconds is None:
+        return "―"
+    minutes = seconds // 60
+    if minutes < 60:
+        return web._("%(n)s min", n=minutes)
+    hours, minutes = divmod(minutes, 60)
+    if hours >= 48:
+        return web._("%(n)s days", n=hours // 24)
+    return web._("%(h)s h %(m)s min", h=hours, m=minutes) if minutes else web._("%(n)s hours", n=hours)

@@ -1,0 +1,69 @@
+"""The pages of figures: three rates with their wholes, each picture with its table (E-10, E-16, E-17, X-13)."""
+
+import csv
+from datetime import timedelta
+from io import StringIO
+
+import pytest
+
+import clock
+from models import Delivery, Log
+from tests import cast_notices, smarthost
+from tests.cast_notices import outcome
+from tests.web.making import page
+
+
+@pytest.fixture
+def sent(school):
+    smarthost.send_by(1)
+    at = clock.now() - timedelta(hours=5)
+    made = cast_notices.send([school.lists["1-1"]], by=school.users["花子"], at=at, subject="=休校のお知らせ")
+    outcome(made.deliveries["鈴木 大輔"], "bounced")
+    read_at = at + timedelta(minutes=7)
+    Delivery.update(read_at=read_at).where(Delivery.id == made.deliveries["石川 直樹"].id).execute()
+    return made
+
+
+def test_one_page_holds_the_three_rates_with_what_they_are_a_share_of(as_, sent):
+    """E-16: 3 of 4 letters; 1 of 5 households, those without an address that works included; nothing asked."""
+    text = page(as_("花子"), f"/figures/{sent.notice.id}")
+    assert "<b>75%</b>" in text and "4通のうち3" in text
+    assert "5世帯のうち1" in text and "<b>20%</b>" in text
+    assert "<b>―</b>" in text and "対象がありません" in text
+    assert text.count('<svg class="chart"') == 2 and text.count("<table") >= 2
+    assert "style=" not in text
+
+
+def test_over_time_by_notice_hour_and_list(as_, sent, school):
+    """E-17, X-13."""
+    hanako = as_("花子")
+    text = page(hanako, "/figures")
+    assert "お知らせ1件" in text and f"/figures/{sent.notice.id}" in text
+    hour = clock.local(sent.notice.started_at + timedelta(minutes=7)).hour
+    assert f"{hour}時台" in text and "1年1組" in text
+    assert "半数が確認するまで" in text
+    assert page(hanako, "/figures?sort=fast&list=99&year=1") and page(hanako, "/figures?page=99")
+    assert "/figures" in page(hanako, "/history")
+
+
+def test_as_a_file_with_numbers_as_numbers_and_no_formula(as_, sent):
+    answer = as_("花子").get("/figures/figures.csv")
+    rows = list(csv.DictReader(StringIO(answer.get_data().decode("utf-8-sig"))))
+    assert rows[0]["件名"] == "'=休校のお知らせ" and rows[0]["送信通数"] == "4" and rows[0]["届いた割合（%）"] == "75.0"
+    assert rows[0]["回答の割合（%）"] == "" and rows[0]["半数が確認するまでの分"] == ""
+    assert Log.select().where(Log.action == "figures.exported").count() == 1
+
+
+def test_who_looks_at_one_class_sees_the_board_instead_of_the_whole_school(as_, school, sent):
+    """T-33."""
+    whole = cast_notices.send([school.lists["whole"]], by=school.users["守"])
+    viewer = as_("見る子")
+    answer = viewer.get(f"/figures/{whole.notice.id}")
+    assert answer.status_code in (302, 404)
+    assert "休校のお知らせ" in page(viewer, "/figures")
+    assert as_("太郎").get(f"/figures/{sent.notice.id}").status_code == 404
+    assert "休校のお知らせ" not in page(as_("太郎"), "/figures")
+
+
+def test_before_anything_was_sent_it_says_so(as_):
+    assert "この年度に送ったお知らせはありません" in page(as_("守"), "/figures")
