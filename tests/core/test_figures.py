@@ -1,4 +1,4 @@
-"""Figures, each recomputed by plain SQL that knows nothing of the code under test (E-10, E-16, E-17, X-13)."""
+"""Figures, each recomputed by plain SQL that knows nothing of the code under test (E-10, E-16, E-17, X-07, X-13)."""
 
 from datetime import timedelta
 

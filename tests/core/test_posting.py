@@ -69,6 +69,13 @@ def test_a_proven_post_waits_the_usual_window_and_goes_to_every_active_member(do
     assert notice.id in {one.id for one in Notice.latest()}
 
 
+def test_a_post_carries_no_question_whatever_stands_in_it(door):
+    """T-53: questions are written on the pages; a mail that looks like one is words."""
+    notice = come(genuine(text="【アンケート】出席されますか。\n1. 出席する\n2. 欠席する\n")).notice
+    assert notice.questions.count() == 0
+    assert "1. 出席する" in notice.wording.text
+
+
 def test_the_receipt_names_the_number_the_time_and_how_to_cancel(door):
     """T-23: within a minute, since service letters go ahead."""
     notice = come(genuine()).notice

@@ -178,5 +178,6 @@ def has_no_axe_faults(page) -> None:
 
 def fits_the_width(page) -> None:
     """Check that nothing makes the page scroll sideways."""
+    page.wait_for_load_state()
     wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     assert wide <= 0, f"{page.url} is {wide} px too wide"

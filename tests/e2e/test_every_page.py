@@ -49,7 +49,9 @@ def shape(url: str) -> str:
 
 def is_a_page(url: str, house: House) -> bool:
     """Say whether a link leads to a page of ours that only shows something."""
-    return url.startswith(house.url) and not re.search(r"\.(csv|eml|gif|txt)$|/source|/export|\.csv\?|/static/", url)
+    return url.startswith(house.url) and not re.search(
+        r"\.(csv|eml|gif|png|txt)$|/source|/export|\.csv\?|/static/", url
+    )
 
 
 def pages_of(page, house: House) -> Iterator[str]:

@@ -59,7 +59,7 @@ def test_a_parent_joins_by_the_slip_and_keeps_the_own_page_right(visit, house, s
     page.get_by_text("新しいアドレスにメールをお送りしました").wait_for()
     open_letter(page, house, moved, "/p/new/")
     see(page)
-    page.get_by_role("button", name="このアドレスにする").click()
+    page.get_by_role("button", name="このアドレスに変更する").click()
     page.get_by_text("アドレスを変更しました").wait_for()
     assert "別のアドレス" in house.wait_letters(1, to=mail, subject="届かなくなります")[-1].get_body().get_content()
 

@@ -8,13 +8,27 @@ import pytest
 
 HERE = Path(__file__).parents[2]
 GROUND = {"config", "clock", "words"}
-PARTS = GROUND | {"mail", "models", "core", "tasks", "web", "blueprints", "guards", "packing", "inlet", "cli", "app"}
+PARTS = GROUND | {
+    "mail",
+    "database",
+    "models",
+    "core",
+    "tasks",
+    "web",
+    "blueprints",
+    "guards",
+    "packing",
+    "inlet",
+    "cli",
+    "app",
+}
 MAY = {
     "config": {"words"},
     "clock": set(),
     "words": {"clock"},
     "mail": {"config", "words", "mail"},
-    "models": {"clock"},
+    "database": set(),
+    "models": {"clock", "database"},
     "core": GROUND | {"mail", "models", "core"},
     "tasks": GROUND | {"core", "models"},
     "web": GROUND | {"core", "models"},

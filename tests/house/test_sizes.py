@@ -9,7 +9,7 @@ import pytest
 HERE = Path(__file__).parents[2]
 LONGEST_FUNCTION = 60
 LONGEST_FILE = 400
-LONGEST = {"models.py": 1100}
+LONGEST = {"models.py": 900}
 OUTSIDE = {".venv", "data", "migrations", "node_modules"}
 
 
