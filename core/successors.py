@@ -6,7 +6,7 @@ from datetime import datetime
 import words
 from core import questions
 from core.notices import draft, write_targets
-from models import Notice, Target, User, Wording, db
+from models import Notice, Question, Target, User, Wording, db
 from words import N_
 
 UPDATE = N_("[Update %(time)s] %(subject)s")
@@ -17,6 +17,30 @@ def correct(notice: Notice, by: User | None, now: datetime) -> Notice:
     """Begin the correction of a notice: a draft with the same recipients and options, marked 【訂正】."""
     subject = "【訂正】" + notice.wording.subject.removeprefix("【訂正】")
     return _draft_like(notice, by, now, subject, corrects=notice)
+
+
+def apologise(notice: Notice, by: User | None, now: datetime) -> Notice:
+    """Begin a correction that does not repeat what was wrong: no old words, no questions, no files (field 4.3 no. 14).
+
+    The old subject is left out, too: it is the first thing that the wrong family sees.
+    """
+    with db.atomic():
+        fresh = _draft_like(notice, by, now, "", corrects=notice)
+        language = fresh.wording.language
+        at = words.time_of_day(notice.started_at or now)
+        Question.delete().where(Question.notice == fresh).execute()
+        Wording.update(subject=words.say(language, WRONG_SUBJECT), text=words.say(language, WRONG_TEXT, time=at)).where(
+            Wording.notice == fresh
+        ).execute()
+        Notice.update(read_confirmation=True).where(Notice.id == fresh.id).execute()
+    return Notice.get_by_id(fresh.id)
+
+
+WRONG_SUBJECT = N_("[Correction] An earlier letter was sent by mistake")
+WRONG_TEXT = N_(
+    "The letter of about %(time)s was sent to you by mistake. We are very sorry. Please delete it.\n"
+    "If you have read it, please do not pass its contents on.\n"
+)
 
 
 def follow_up(notice: Notice, by: User | None, now: datetime) -> Notice:

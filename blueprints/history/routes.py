@@ -40,6 +40,8 @@ ACTIONS = {
     "notice.approved": N_("Approved by a second person"),
     "notice.sent_back": N_("Sent back by the second person"),
     "notice.file_withdrawn": N_("A file was withdrawn"),
+    "notice.incident_viewed": N_("Looked at as a possible leak"),
+    "notice.incident_exported": N_("Who got it written to a file, as a possible leak"),
     "notice.answer_entered": N_("Answer entered for somebody"),
     "notice.answers_exported": N_("Answers written to a file"),
     "notice.reminder_asked": N_("To be sent again to those who had not confirmed"),
@@ -106,3 +108,6 @@ def show(number: int) -> str:
         letters=archive.newest_letters([one.id for one in page.rows]),
         may_send=web.rights().may_notice("send", notice),
     )
+
+
+from blueprints.history import incident  # noqa: E402, F401  its pages hang on `bp`

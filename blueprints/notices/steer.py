@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from flask import Response, abort, redirect, request, url_for
+from flask import Response, abort, redirect, render_template, request, url_for
 from flask_login import current_user
 
 import clock
@@ -233,19 +233,25 @@ def correct(number: int) -> str | Response:
     if notice.started_at is None:
         abort(404)
     if request.method == "POST":
-        fresh = successors.correct(notice, current_user, clock.now())
-        web.told(N_("A draft of the correction was made. Nothing has been sent yet."))
-        return web.go("notices.words", number=fresh.id)
-    return asked.page(
-        notice,
-        title=web._("Send a correction?"),
-        sentences=[
-            web._("A new draft is made with the same recipients and text, marked as a correction in its subject."),
-            web._("You correct the text and check it as always; nothing is sent yet."),
-        ],
-        button=web._("Make the correction"),
-        red=False,
-    )
+        return _correction(notice)
+    return render_template("notices/correct.html", notice=notice)
+
+
+def _correction(notice: Notice) -> Response:
+    """Make the draft; the one that repeats nothing withdraws the notice first, as its button says."""
+    now, make = clock.now(), successors.correct
+    if request.form.get("what") == "neutral":
+        make = successors.apologise
+        if notice.state != "withdrawn":
+            try:
+                notices.withdraw(notice, current_user, now)
+            except notices.Refused as refusal:
+                web.told(refusal.message, kind="wrong", **refusal.values)
+                return web.go("notices.show", number=notice.id)
+            tasks.ring()
+    fresh = make(notice, current_user, now)
+    web.told(N_("A draft of the correction was made. Nothing has been sent yet."))
+    return web.go("notices.words", number=fresh.id)
 
 
 @bp.route("/<int:number>/update", methods=["GET", "POST"])

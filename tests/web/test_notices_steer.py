@@ -293,6 +293,25 @@ def test_a_correction_is_a_marked_draft_to_the_same_people(hanako, sending):
     ]
 
 
+def test_the_apology_withdraws_and_repeats_nothing(hanako, sending):
+    """field 4.3 no. 14: the neutral text stands first; the old subject, words and questions stay where they are."""
+    text = page(hanako, f"/notices/{sending.id}/correct")
+    assert text.index("取り下げて、おわびを書く") < text.index("訂正の下書きを作る")
+    hanako.post(f"/notices/{sending.id}/correct", data={"what": "neutral"})
+    assert state(sending) == "withdrawn"
+    fresh = Notice.get(Notice.state == "draft")
+    assert fresh.corrects_id == sending.id
+    assert fresh.wording.subject == "【訂正】先ほどのメールは誤ってお送りしたものです"
+    assert "削除してください" in fresh.wording.text and sending.wording.text.strip() not in fresh.wording.text
+
+
+def test_the_apology_can_follow_a_withdrawal(hanako, sending):
+    hanako.post(f"/notices/{sending.id}/withdraw")
+    assert "取り下げて、おわびを書く" not in page(hanako, f"/notices/{sending.id}/correct")
+    assert "/words" in hanako.post(f"/notices/{sending.id}/correct", data={"what": "neutral"}).location
+    assert Notice.select().where(Notice.state == "draft").count() == 1
+
+
 def test_a_draft_cannot_be_corrected(hanako, held):
     assert hanako.get(f"/notices/{held.id}/correct").status_code == 404
 

@@ -1,0 +1,104 @@
+"""An incident out of the record: who has a letter, what proves that it was seen, and the days of the law (X-02)."""
+
+import csv
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+
+import pytest
+
+from core import attachments, incident, notices, questions, successors
+from models import Attachment, Delivery, Notice, Question, Visit
+from tests import cast_notices, files
+
+NOW = datetime(2026, 10, 14, 6, 0, tzinfo=UTC)
+LEFT = NOW - timedelta(minutes=10)
+
+
+@pytest.fixture
+def sent(school):
+    made = cast_notices.send([school.lists["1-1"]], by=school.users["花子"], at=LEFT, subject="個人面談の日程")
+    Notice.update(state="draft").where(Notice.id == made.notice.id).execute()
+    attachments.add(Notice.get_by_id(made.notice.id), "面談.pdf", files.PDF, None, LEFT)
+    Notice.update(state="sent").where(Notice.id == made.notice.id).execute()
+    made.notice = Notice.get_by_id(made.notice.id)
+    return made
+
+
+def reader(sent, name, now=NOW):
+    return next(one for one in incident.of(sent.notice, now).readers if one.name == name)
+
+
+def test_who_has_the_letter_and_who_not(sent):
+    """Unknown counts as there, and so does what came back after a server took it; no address and refused do not."""
+    before = incident.of(sent.notice, NOW).sums
+    cast_notices.outcome(sent.deliveries["青山 健太"], "unknown")
+    cast_notices.outcome(sent.deliveries["青山 美咲"], "bounced")
+    assert incident.of(sent.notice, NOW).sums == before
+    assert reader(sent, "青山 健太").maybe
+    assert reader(sent, "青山 美咲").left == LEFT
+    assert not reader(sent, "和田 幸子").has
+    cast_notices.outcome(sent.deliveries["石川 直樹"], "refused")
+    after = incident.of(sent.notice, NOW).sums
+    assert (after["sent"], after["kept"]) == (before["sent"] - 1, before["kept"] + 1)
+
+
+def test_a_page_that_a_machine_fetched_is_not_opened(sent):
+    """field 5.3 no. 10: a scanner proves nothing, an opened page little, a picture is no page."""
+    kenta, misaki, naoki = (sent.deliveries[name] for name in ("青山 健太", "青山 美咲", "石川 直樹"))
+    Visit.create(delivery=kenta, at=NOW, page="r", automatic=True)
+    Visit.create(delivery=misaki, at=NOW, page="r")
+    Visit.create(delivery=naoki, at=NOW, page="o")
+    sums = incident.of(sent.notice, NOW).sums
+    assert (sums["page"], sums["seen"]) == (1, 0)
+    assert (reader(sent, "青山 健太").page, reader(sent, "青山 健太").machine) == (None, NOW)
+    assert reader(sent, "石川 直樹").page is None
+
+
+def test_a_press_and_an_opened_file_prove_that_it_was_seen(sent):
+    (made,) = attachments.of(sent.notice)
+    attachments.open_by(sent.deliveries["青山 健太"], made, NOW)
+    Delivery.update(read_at=NOW).where(Delivery.id == sent.deliveries["青山 美咲"].id).execute()
+    Delivery.update(strange_at=NOW).where(Delivery.id == sent.deliveries["石川 直樹"].id).execute()
+    sums = incident.of(sent.notice, NOW).sums
+    assert (sums["seen"], sums["files"], sums["strange"]) == (3, 1, 1)
+    assert reader(sent, "青山 健太").files == (("面談.pdf", NOW),)
+    assert [one.name for one in incident.alarms([sent.notice.id])] == ["石川 直樹"]
+
+
+def test_the_days_of_the_law_count_from_the_withdrawal(sent, school):
+    """field 3.2: a first report within three to five days, the final one within 30, or 60."""
+    notices.withdraw(sent.notice, school.users["花子"], NOW)
+    report = incident.of(Notice.get_by_id(sent.notice.id), NOW + timedelta(days=2))
+    assert report.first_report == (NOW + timedelta(days=3), NOW + timedelta(days=5))
+    assert report.final_report == NOW + timedelta(days=30)
+    assert report.final_if_malicious == NOW + timedelta(days=60)
+    assert "notice.withdrawn" in [one.action for one in report.log]
+
+
+@pytest.mark.parametrize(("most", "many"), [(3, True), (4, False)])
+def test_more_than_so_many_persons_is_said(sent, monkeypatch, most, many):
+    """The threshold is passed by more than it, not by as many."""
+    monkeypatch.setattr(incident, "MANY", most)
+    assert incident.of(sent.notice, NOW).sums["sent"] == 4
+    assert incident.of(sent.notice, NOW).many is many
+
+
+def test_the_file_is_guarded_against_formulas(sent):
+    Delivery.update(name="=1+1").where(Delivery.id == sent.deliveries["青山 健太"].id).execute()
+    content = incident.as_csv(incident.of(sent.notice, NOW), ["保護者"], {"accepted": "送信済み"}).decode("utf-8-sig")
+    rows = list(csv.reader(StringIO(content)))
+    assert rows[0] == ["保護者"]
+    names = [row[0] for row in rows[1:]]
+    assert "=1+1" not in names and any(name.endswith("=1+1") for name in names)
+    assert ["送信済み", "2026-10-14 14:50:00"] in [row[2:4] for row in rows[1:]]
+
+
+def test_the_apology_repeats_nothing(sent, school):
+    """field 4.3 no. 14."""
+    cast_notices.ask(sent)
+    fresh = successors.apologise(sent.notice, school.users["花子"], NOW)
+    assert fresh.corrects_id == sent.notice.id and fresh.state == "draft"
+    assert questions.of(fresh) == () and not Attachment.select().where(Attachment.notice == fresh).exists()
+    assert Question.select().where(Question.notice == sent.notice).exists()
+    assert "個人面談" not in fresh.wording.subject + fresh.wording.text
+    assert "14:50" in fresh.wording.text
