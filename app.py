@@ -13,7 +13,7 @@ import config as ground
 
 AREAS = (
     *("home", "account", "setup", "users", "lists", "members", "joining", "senders", "notices", "history", "results"),
-    *("admin", "figures", "incoming", "steps", "rollover", "public"),
+    *("admin", "figures", "incoming", "steps", "samples", "rollover", "public"),
 )
 
 

@@ -766,6 +766,18 @@ class Step(Table):
     created_at = Moment(default=clock.now)
 
 
+class Sample(Table):
+    """Words for a notice, kept to be begun from (N-04). No list: for all. `key`: stands for a shipped one, hidden."""
+
+    name = CharField(default="")
+    subject = CharField(default="")
+    text = TextField(default="")
+    urgent = BooleanField(default=False)
+    read_confirmation = BooleanField(default=True)
+    list = ForeignKeyField(MailingList, null=True, backref="samples", on_delete="CASCADE")
+    key = CharField(null=True, unique=True)
+
+
 class Digest(Table):
     """What one user is told of one notice by mail: which kind of matter, how often, and until when it has been told."""
 
@@ -873,7 +885,7 @@ TABLES: tuple[type[Table], ...] = (
     MailingList, Person, Child, Membership, Group, GroupMember, Terms, Applicant, Sender,
     Notice, Wording, Target, Attachment, Reminder, Question, Choice,
     Delivery, Cover, Letter, Sums, Answer, Bounce, Visit, Link, Opened,
-    Step, Digest, Job, Rollover, Incoming, Collection, Bucket,
+    Step, Sample, Digest, Job, Rollover, Incoming, Collection, Bucket,
 )  # fmt: skip
 
 

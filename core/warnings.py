@@ -8,7 +8,7 @@ from datetime import datetime, time, timedelta
 
 import clock
 import words
-from core import attachments, comparing
+from core import attachments, comparing, questions
 from core import warnings_text as of_text
 from core.audience import Audience
 from core.organization import Settings, settings
@@ -37,6 +37,7 @@ def of(
     files = [one.name for one in attachments.of(notice)]
     return [
         *_of_the_night(begins, now, at),
+        *of_text.of_blanks("\n".join([text, *(line for ask in questions.as_written(notice) for line in ask.choices)])),
         *of_text.of_other_classes(text, audience),
         *of_text.of_files(wording.text, len(files)),
         *of_text.of_file_names(files),

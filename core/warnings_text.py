@@ -29,6 +29,7 @@ _PAST = timedelta(days=90)
 _FILE = re.compile(r"添付|別添|PDF|ピーディーエフ|attach", re.IGNORECASE)
 _POLITE = re.compile(r"保護者|皆様|皆さま|各位|お世話|日頃|平素|いつも|よろしく|ご理解|ご協力|ありがとう|ご覧|確認")
 _CLASS = re.compile(r"(\d{1,2})年(\d{1,2})組")
+_BLANK = re.compile(r"〔[^〔〕\n]*〕")
 _GRADE = re.compile(r"(\d{1,2})年")
 
 
@@ -40,6 +41,14 @@ class Warning:
     message: str
     values: dict[str, object] = field(default_factory=dict)
     at: datetime | None = None
+
+
+def of_blanks(text: str) -> Iterator[Warning]:
+    """Say which places of a sample are still to be filled in (N-04)."""
+    if left := list(dict.fromkeys(_BLANK.findall(text))):
+        yield Warning(
+            "blank", N_("Still as in the sample: %(places)s. Please fill in."), {"places": " ".join(left[:5])}
+        )
 
 
 def of_day_words(text: str, begins: datetime, at: datetime | None, language: str) -> Iterator[Warning]:

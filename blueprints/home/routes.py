@@ -6,7 +6,7 @@ from flask import Blueprint, Response
 from flask_login import current_user
 
 import clock
-from core import today
+from core import samples, today
 from web import answer, rights
 
 bp = Blueprint("home", __name__)
@@ -22,5 +22,6 @@ def index() -> Answer:
         "home/_needs.html",
         today=today.of(rights(), clock.now()),
         steps=today.steps(current_user, rights()),
+        urgent_samples=samples.at_hand(rights()),
         form_key=uuid.uuid4().hex,
     )

@@ -1,0 +1,1 @@
+"""Samples: words to begin a notice from."""

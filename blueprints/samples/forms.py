@@ -1,0 +1,35 @@
+"""The form of a sample."""
+
+from wtforms import BooleanField, SelectField, StringField, TextAreaField
+from wtforms.validators import InputRequired, Length
+
+from core.samples import Words
+from web import Form
+from words import N_
+
+
+class SampleForm(Form):
+    """What a sample says, and for which list it is."""
+
+    name = StringField(N_("Name of the sample"), [InputRequired(N_("Enter a name.")), Length(max=100)])
+    list = SelectField(N_("For"), coerce=int)
+    subject = StringField(N_("Subject"), [InputRequired(N_("Enter a subject.")), Length(max=200)])
+    text = TextAreaField(
+        N_("Body"),
+        [
+            InputRequired(N_("Enter the text.")),
+            Length(max=50_000, message=N_("The text is longer than 50,000 characters.")),
+        ],
+    )
+    urgent = BooleanField(N_("Urgent"))
+    read_confirmation = BooleanField(N_("Ask for “I have read this”"))
+
+    def words(self) -> Words:
+        """Return what was typed as the verbs want it."""
+        return Words(
+            (self.name.data or "").strip(),
+            (self.subject.data or "").strip(),
+            (self.text.data or "").replace("\r\n", "\n"),
+            bool(self.urgent.data),
+            bool(self.read_confirmation.data),
+        )

@@ -1,0 +1,67 @@
+"""Samples: shipped and own ones, for whom, and what a notice begun from one holds (N-04)."""
+
+import pytest
+
+import clock
+from core import questions, samples, warnings, warnings_text
+from core.audience import resolve
+from core.rights import rights_of
+from models import Log, Notice, Sample
+
+SAID = samples.Words("遠足", "遠足について", "〔10月1日〕に行きます。", read_confirmation=False)
+
+
+def test_the_usual_emergencies_are_shipped(school):
+    """N-04: strangers, the administration, disasters and crime, in both languages."""
+    shipped = {one.code for one in samples.of(rights_of(school.users["送る子"]))}
+    assert {"stranger", "office", "evacuation", "crime", "closed", "wait"} <= shipped
+    for one in samples._file():
+        assert all(one[language][part] for language in ("ja", "en") for part in ("name", "subject", "text"))
+
+
+def test_a_notice_begun_has_the_words_and_the_question_but_no_recipients(school):
+    """N-04, field 5.2 and 5.3 no. 2."""
+    user = school.users["送る子"]
+    pickup = samples.find(rights_of(user), "pickup")
+    notice = samples.begin(pickup, user, clock.now(), "once")
+    assert (notice.urgent, notice.read_confirmation) == (True, False)
+    assert notice.wording.text.startswith("保護者の皆様")
+    assert [ask.unit for ask in questions.as_written(notice)] == ["child"]
+    assert resolve(notice).letters == 0
+    assert samples.begin(pickup, user, clock.now(), "once").id == notice.id
+    assert Notice.select().count() == 1
+    assert "blank" in {one.kind for one in warnings.of(notice, resolve(notice), clock.now())}
+
+
+def test_a_blank_is_named_and_a_filled_one_is_not():
+    assert "〔6時〕" in next(warnings_text.of_blanks("けさ〔6時〕現在")).values["places"]
+    assert not list(warnings_text.of_blanks("けさ6時現在"))
+
+
+def test_an_own_one_is_seen_by_its_list_alone(school):
+    """Written, changed, removed, each in the record."""
+    by, room = school.users["花子"], school.lists["1-1"]
+    row = samples.add(by, SAID, room)
+    code = f"own-{row.id}"
+    assert samples.find(rights_of(school.users["送る子"]), code).words == SAID
+    assert samples.find(rights_of(school.users["太郎"]), code) is None
+    samples.change(row, by, samples.Words("海", "海へ", "行く"), None)
+    ready = samples.find(rights_of(school.users["太郎"]), code)
+    assert ready.words.name == "海"
+    samples.remove(ready, by)
+    assert not Sample.select().exists()
+    actions = [one.action for one in Log.select().where(Log.action.startswith("sample.")).order_by(Log.id)]
+    assert actions == ["sample.added", "sample.changed", "sample.removed"]
+
+
+@pytest.mark.parametrize(("name", "most"), [("送る子", 4), ("見る子", 0)])
+def test_four_urgent_ones_are_at_hand(school, name, most):
+    assert len(samples.at_hand(rights_of(school.users[name]))) == most
+
+
+def test_a_shipped_one_can_be_hidden(school):
+    admin = school.users["守"]
+    for _ in range(2):
+        samples.remove(next(one for one in samples._shipped() if one.code != "wait"), admin)
+    assert samples.find(rights_of(admin), "closed") is None
+    assert samples.find(rights_of(admin), "wait")
