@@ -199,4 +199,4 @@ def robots() -> Response:
     return Response("User-agent: *\nDisallow: /\n", mimetype="text/plain")
 
 
-from blueprints.public import answer, counters, files, joining, own_page  # noqa: E402, F401 (register their pages)
+from blueprints.public import answer, counters, everybody, files, joining, own_page  # noqa: E402, F401 (their pages)

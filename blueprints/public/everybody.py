@@ -1,0 +1,18 @@
+"""One page for everybody: the current urgent text, without names and without any link to a family's page."""
+
+from flask import abort, render_template
+
+import clock
+from blueprints.public.routes import bp
+from core import public_page
+
+
+@bp.get("/now")
+def now():
+    """Show the urgent text that holds now, or that there is none; 404 while the page is switched off."""
+    if not public_page.is_on():
+        abort(404)
+    notice = public_page.current(clock.now())
+    wording = notice.wording if notice else None
+    pieces = public_page.pieces(notice) if notice else ()
+    return render_template("public/now.html", notice=notice, wording=wording, pieces=pieces)

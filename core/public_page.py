@@ -1,0 +1,41 @@
+"""The current urgent text for everybody, without names: for the day on which mail does not come (field 5.2 no. 10).
+
+Off unless an administrator switches it on. Only what went to the whole school, as long as it is useful; words with
+merge fields speak to one reader and never stand there.
+"""
+
+from datetime import datetime, timedelta
+
+from core.organization import settings
+from mail import links, merge
+from models import MailingList, Notice, Organization, Target
+
+LATEST = 12 * 3600
+"""Seconds after which no urgent text is current any more, however long its letters are useful."""
+
+
+def is_on() -> bool:
+    """Say whether the page exists."""
+    return Organization.the().public_urgent
+
+
+def current(now: datetime) -> Notice | None:
+    """Return the newest urgent notice to the whole school that still holds; None if there is none."""
+    whole = MailingList.select(MailingList.id).where(MailingList.whole == True)
+    aimed = Target.select(Target.notice).where(
+        Target.kind == "list", Target.include == True, Target.number.in_(whole)
+    )  # fmt: skip
+    found = Notice.select().where(
+        Notice.urgent == True, Notice.kind == "notice", Notice.state.in_(("sending", "paused", "sent", "stopped")),
+        Notice.started_at > now - timedelta(seconds=LATEST), Notice.practice == settings().practice,
+        Notice.id.in_(aimed),
+    ).order_by(Notice.started_at.desc(), Notice.id.desc())  # fmt: skip
+    newest = found.first()
+    if newest is None or merge.fields(newest.wording.subject) or merge.fields(newest.wording.text):
+        return None
+    return newest
+
+
+def pieces(notice: Notice) -> list[tuple[str, str | None]]:
+    """Return the text in stretches, each with its web address if it is one."""
+    return links.cut(merge.plain(notice.wording.text).strip("\n"))
