@@ -148,6 +148,17 @@ def _fields(said: Words) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def hidden() -> int:
+    """Return how many shipped ones are hidden."""
+    return Sample.select().where(Sample.key.is_null(False)).count()
+
+
+def show_again(by: User) -> None:
+    """Show every hidden shipped one again."""
+    if Sample.delete().where(Sample.key.is_null(False)).execute():
+        history.log(by, "sample.shown")
+
+
 def remove(sample: Ready, by: User) -> None:
     """Remove an own sample, or hide a shipped one; repeatable."""
     if sample.row:

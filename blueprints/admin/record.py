@@ -125,6 +125,7 @@ ACTIONS = {
     "sample.changed": N_("Sample changed"),
     "sample.hidden": N_("Shipped sample hidden"),
     "sample.removed": N_("Sample removed"),
+    "sample.shown": N_("Shipped samples shown again"),
     "sender.added": N_("Sender by mail added"),
     "sender.changed": N_("Sender by mail changed"),
     "sender.removed": N_("Sender by mail removed"),

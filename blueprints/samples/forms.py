@@ -22,7 +22,7 @@ class SampleForm(Form):
         ],
     )
     urgent = BooleanField(N_("Urgent"))
-    read_confirmation = BooleanField(N_("Ask for “I have read this”"))
+    read_confirmation = BooleanField(N_("Ask for “I have read this”"), default=True)
 
     def words(self) -> Words:
         """Return what was typed as the verbs want it."""

@@ -38,6 +38,7 @@ def index() -> Answer:
         "samples/index.html",
         samples=samples.of(rights()),
         may_change=lambda row: samples.may_change(rights(), row),
+        hidden=samples.hidden() if rights().is_admin else 0,
         form_key=uuid.uuid4().hex,
     )
 
@@ -105,3 +106,11 @@ def remove(code: str) -> Answer:
         told(N_("The sample was removed."))
         return go("samples.index")
     return answer("samples/remove.html", sample=sample)
+
+
+@bp.post("/show-again")
+@needs("admin")
+def show_again() -> Answer:
+    """Show the hidden shipped samples again."""
+    samples.show_again(current_user)
+    return go("samples.index")

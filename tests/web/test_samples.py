@@ -61,3 +61,13 @@ def test_the_words_of_a_notice_are_kept(as_, school):
     browser.post("/samples/stranger/begin")
     page = browser.get(f"/samples/new?notice={Notice.get().id}").get_data(as_text=True)
     assert "不審者情報" in page
+
+
+def test_a_hidden_shipped_one_comes_back(as_):
+    browser = as_("守")
+    browser.post("/samples/closed/remove")
+    assert "/samples/closed/begin" not in browser.get("/samples").get_data(as_text=True)
+    assert as_("花子").post("/samples/show-again").status_code == 403
+    browser = as_("守")
+    browser.post("/samples/show-again")
+    assert "/samples/closed/begin" in browser.get("/samples").get_data(as_text=True)
