@@ -9,6 +9,7 @@ import clock
 from core import audience as audiences
 from core import delivery, notices, successors, today
 from models import Delivery, Notice
+from tests import cast_notices
 
 CLASS, OTHER = "1-1", "2-1"
 
@@ -152,3 +153,13 @@ def test_corrections_are_linked_both_ways(hanako, school):
     delivery.start_due(clock.now())
     assert "訂正を送っています" in page(hanako, f"/history/{first.id}")
     assert f"/history/{first.id}" in page(hanako, f"/history/{fresh.id}")
+
+
+def test_a_withdrawn_notice_waits_for_nobody(as_, school):
+    """Nobody is asked to read it any more: no open circle with a number, here and on the first page."""
+    cast_notices.send([school.lists["1-1"]], by=school.users["花子"], state="withdrawn", subject="取り下げた件")
+    browser = as_("花子")
+    for path in ("/history", "/"):
+        page = browser.get(path).get_data(as_text=True)
+        row = page[: page.index("取り下げた件")].rpartition("<li>")[2]
+        assert "取り下げ" in row and "世帯" not in row
