@@ -2,7 +2,7 @@
 BIN := .venv/bin
 LOCK := $(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
 
-.PHONY: check lint format types lock vendor words bench test
+.PHONY: check lint format types lock vendor words bench test hours
 
 check: lint test
 
@@ -37,3 +37,11 @@ words:
 
 bench:
 	$(BIN)/python -m benchmarks
+
+# The quick tests as if it were four in the morning, just before midnight, the end of the year and of the school year.
+hours:
+	for moment in "04:00" "23:58" "Dec 31 22:30" "Mar 31 23:50" "Apr 1 00:05" "Feb 28 12:00"; do \
+	  now=$$(date +%s); then=$$(TZ=Asia/Tokyo date -d "$$moment" +%s); \
+	  [ $$then -gt $$now ] || case "$$moment" in *" "*) then=$$(TZ=Asia/Tokyo date -d "$$moment next year" +%s);; *) then=$$((then + 86400));; esac; \
+	  echo "== $$moment"; KAIRAN_TEST_OFFSET_S=$$((then - now)) $(BIN)/python -m pytest -n 2 --dist loadgroup tests/core tests/mail tests/web ; \
+	done

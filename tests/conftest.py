@@ -55,6 +55,18 @@ def umask_as_it_was() -> Iterator[None]:
     os.umask(before)
 
 
+# `make hours` runs the tests at other hours of the day and in other seasons than the present ones.
+OFFSET_S = float(os.environ.get("KAIRAN_TEST_OFFSET_S", "0"))
+
+
+@pytest.fixture(autouse=True)
+def hour() -> Iterator[None]:
+    """The hour at which a test begins; whatever it did with the clock ends with it."""
+    clock.set_offset(OFFSET_S)
+    yield
+    clock.set_offset(0)
+
+
 @pytest.fixture
 def config(tmp_path: Path, mould: Path) -> Iterator[ground.Config]:
     """An installation of its own: data folder, keys, empty tables; letters go nowhere."""
@@ -62,11 +74,10 @@ def config(tmp_path: Path, mould: Path) -> Iterator[ground.Config]:
     data.mkdir(mode=0o700)
     (data / "keys").symlink_to(mould / "keys")
     shutil.copy(mould / "kairan.db", data / "kairan.db")
-    made = ground.Config(data=data, mail_domain="mail.school.example", base_url="http://kairan.test")
+    made = ground.Config(data=data, mail_domain="mail.school.example", base_url="http://kairan.test", clock_offset_s=OFFSET_S)
     ground.use(made)
     organization.prepare(made)
     yield made
-    clock.set_offset(0)
     models.db.close()
 
 

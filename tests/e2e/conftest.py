@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from email.policy import default as policy
 from pathlib import Path
 from urllib.error import URLError
@@ -16,6 +17,7 @@ from urllib.request import urlopen
 
 import pytest
 
+import clock
 import config as ground
 import models
 from core import organization
@@ -103,6 +105,15 @@ def wait_for(happened, seconds: float, what: str) -> None:
         time.sleep(0.1)
 
 
+def by_day() -> str:
+    """Return the clock's offset that makes it ten in the morning at school: what a test sees must not hang on the hour
+    at which it runs. Always forward, so that nothing which stands in the tables lies in the future.
+    """
+    local = clock.local(clock.now())
+    ten = local.replace(hour=10, minute=0, second=0) + timedelta(days=local.hour >= 10)
+    return str(round((ten - local).total_seconds()))
+
+
 def links(letter: email.message.EmailMessage) -> list[str]:
     """Return the web addresses that stand in a letter's text."""
     return re.findall(r"https?://[!-~]+", letter.get_body(("plain",)).get_content())
@@ -121,8 +132,8 @@ def browser() -> Iterator:
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory, key_box: Path) -> Iterator[House]:
-    """The school of the cast, running."""
+def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, key_box: Path) -> Iterator[House]:
+    """The school of the cast, running, with the settings of the module (`SETTINGS`) if it has any."""
     data = tmp_path_factory.mktemp("house") / "data"
     data.mkdir(mode=0o700)
     shutil.copytree(key_box, data / "keys")
@@ -130,7 +141,7 @@ def house(tmp_path_factory: pytest.TempPathFactory, key_box: Path) -> Iterator[H
     organization.prepare(ground.current())
     cast.build()
     models.db.close()
-    running = House(data).start()
+    running = House(data, **getattr(request.module, "SETTINGS", {})).start()
     yield running
     running.stop()
 

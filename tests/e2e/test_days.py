@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.e2e.conftest import PHONE, House, links, log_in, wait_for
+from tests.e2e.conftest import PHONE, House, by_day, links, log_in, wait_for
 
 pytestmark = pytest.mark.xdist_group("journeys")
 
+SETTINGS = {"KAIRAN_CLOCK_OFFSET_S": by_day()}
 BYTES_A_SECOND = 400_000 / 8
 TAP_S, LETTER_S = 3.0, 1 / 3
 HEAVIEST = 50_000

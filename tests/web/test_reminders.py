@@ -62,12 +62,15 @@ def test_one_button_sends_it_after_the_window_and_it_can_be_called_off(hanako, s
     assert "取り消せません" in late
 
 
-def test_at_night_it_offers_seven_in_the_morning_first(as_, sent):
-    """Field 4.3 no. 8."""
+@pytest.mark.parametrize(("urgent", "first"), [(False, "7:00 に4通を再送する"), (True, "いま4通を送信する")])
+def test_at_night_it_offers_seven_in_the_morning_first_unless_it_is_urgent(as_, sent, urgent, first):
+    """Field 4.3 no. 8; field 5.2: at half past five on the morning of a typhoon nobody waits until seven."""
+    Notice.update(urgent=urgent).where(Notice.id == sent.notice.id).execute()
     clock.set_offset(clock._offset.total_seconds() + 12.5 * 3600)
     hanako = as_("花子")
     text = page(hanako, url(sent))
-    assert "7:00 に4通を再送する" in text and "22:30" in text
+    assert "7:00 に4通を再送する" in text and "いま4通を送信する" in text and "22:30" in text
+    assert first in text[text.index("btn main huge") :].split("</button>")[0]
     hanako.post(url(sent), data={"at": "morning"})
     at = clock.local(Reminder.get().begin_at)
     assert (at.hour, at.minute) == (7, 0)
