@@ -10,7 +10,8 @@ from flask_wtf.csrf import CSRFError, CSRFProtect
 
 import models
 import web
-from core import accounts, organization
+from core import organization
+from core.organizers import accounts
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "

@@ -20,7 +20,8 @@ import clock
 import config as ground
 import models
 import tasks
-from core import collecting, inbox, organization, spool
+from core import organization
+from core.door import collecting, inbox, spool
 
 log = logging.getLogger("kairan.inlet")
 

@@ -50,7 +50,7 @@ class Organization(Table):
     mail_domain = CharField(default="")
     base_url = CharField(default="")
     smtp = CharField(default="")
-    road = CharField(default="")  # how mail comes back: own, relay, collected, mailbox (`core.roads`)
+    road = CharField(default="")  # how mail comes back: own, relay, collected, mailbox (`core.house.roads`)
     imap = CharField(default="")
     mailbox = CharField(default="")
     plus = BooleanField(default=False)
@@ -93,7 +93,7 @@ class User(Table):
     seen_at = Moment(null=True)
     disabled_at = Moment(null=True)
 
-    # Flask-Login asks these four; the session in use is put here by `core.accounts.user_of_session`.
+    # Flask-Login asks these four; the session in use is put here by `core.organizers.accounts.user_of_session`.
     session: "Session | None" = None
     is_authenticated = True
     is_anonymous = False
@@ -255,7 +255,7 @@ class Membership(Table):
     in_charge = ForeignKeyField(User, null=True, on_delete="SET NULL")
     joined_at = Moment(default=clock.now)
     joined_route = CharField(default="manager")  # manager, file, blank mail, link, move, copy
-    consent = Json(default=dict)  # how it was wished: keys in `core.consent`
+    consent = Json(default=dict)  # how it was wished: keys in `core.entry.consent`
     stopped_at = Moment(null=True)
     left_at = Moment(null=True)
 
@@ -307,7 +307,7 @@ class Applicant(Table):
 class Group(Table):
     """Some of the members of a list: whom a condition fits, looked up anew each time, or fixed ones (GroupMember).
 
-    `condition`: blocks of rules, any block with all its rules (`core.conditions`); empty: the members are fixed.
+    `condition`: blocks of rules, any block with all its rules (`core.people.conditions`); empty: the members are fixed.
     """
 
     list = ForeignKeyField(MailingList, backref="groups", on_delete="CASCADE")
@@ -349,7 +349,7 @@ class Sender(Table):
 
 
 class Notice(Table):
-    """One notice from draft to history. `state` moves only by `core.notices` and `core.delivery`.
+    """One notice from draft to history. `state` moves only by `core.writing.notices` and `core.road.delivery`.
 
     `form_key` makes a second submit of the same form find the first one. `fingerprint` and `expected` freeze what
     the check page showed. `serial` grows with every change, so that a poll can answer "nothing new".
@@ -600,8 +600,8 @@ class Cover(Table):
 class Letter(Table):
     """One mail of one SMTP transaction: round n of a delivery, or a service letter without one.
 
-    States and their moves: `core.delivery.MOVES`. `handed_at` is set before the content goes to the server; a letter
-    whose sender died with it empty was surely not sent. `newest` is false once a later round exists.
+    States and their moves: `core.road.delivery.MOVES`. `handed_at` is set before the content goes to the server; a
+    letter whose sender died with it empty was surely not sent. `newest` is false once a later round exists.
     """
 
     notice = ForeignKeyField(Notice, null=True, backref="letters", on_delete="CASCADE")
@@ -649,7 +649,8 @@ class Letter(Table):
 class Answer(Table):
     """What one unit answered to one question. The last one counts; those before it are kept, superseded (T-51).
 
-    `unit` is the child, household or person as frozen (`core.questions.keys`), `delivery` whose letter it came by.
+    `unit` is the child, household or person as frozen (`core.writing.questions.keys`), `delivery` whose letter
+    it came by.
     """
 
     question = ForeignKeyField(Question, backref="answers", on_delete="CASCADE")
@@ -672,7 +673,7 @@ class Answer(Table):
 
 
 class Bounce(Table):
-    """One report that a letter did not arrive, or only later; what it means for the person: `core.bounces`."""
+    """One report that a letter did not arrive, or only later; what it means for the person: `core.door.bounces`."""
 
     letter = ForeignKeyField(Letter, backref="bounces", on_delete="CASCADE")
     person = ForeignKeyField(Person, null=True, backref="bounces", on_delete="CASCADE")

@@ -14,7 +14,12 @@ from huey import SqliteHuey, crontab
 import clock
 import config
 import models
-from core import attachments, digests, due, figures, role_ends, tracking, unreached, wellbeing
+from core import due
+from core.house import wellbeing
+from core.organizers import role_ends
+from core.people import unreached
+from core.results import digests, figures, tracking
+from core.writing import attachments
 
 log = logging.getLogger("kairan.tasks")
 

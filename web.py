@@ -18,9 +18,11 @@ from werkzeug.routing import IntegerConverter
 
 import clock
 import words
-from core import holders, organization, qr
+from core import organization
+from core.entry import qr
+from core.organizers import holders
 from core.rights import Rights, rights_of
-from core.roster_export import guarded
+from core.roster.export import guarded
 from models import MailingList, Notice
 
 Row = TypeVar("Row")

@@ -16,8 +16,8 @@ from statistics import median, quantiles
 
 from benchmarks import house
 from benchmarks.pages import ask, serving
-from core import questions
-from core.questions import Ask
+from core.writing import questions
+from core.writing.questions import Ask
 from models import Answer, Delivery, Letter, Notice, db
 
 READERS = 2000

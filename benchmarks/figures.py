@@ -14,8 +14,9 @@ from random import Random
 import clock
 from app import create_app
 from benchmarks import house
-from core import accounts, figures
-from core.delivery import token
+from core.organizers import accounts
+from core.results import figures
+from core.road.delivery import token
 from models import (
     Cover,
     Delivery,

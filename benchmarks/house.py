@@ -14,8 +14,10 @@ from statistics import median
 
 import clock
 import config as ground
-from core import delivery, notices, organization
-from core.audience import resolve
+from core import organization
+from core.road import delivery
+from core.writing import notices
+from core.writing.audience import resolve
 from models import Letter, MailingList, Membership, Notice, Person, db, insert_rows
 
 ROUNDS = 5

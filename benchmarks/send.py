@@ -16,10 +16,10 @@ from statistics import median
 
 import clock
 from benchmarks import house
-from core import claiming
-from core.letters import Desk
 from core.organization import settings
-from core.sending import Sender
+from core.road import claiming
+from core.road.letters import Desk
+from core.road.sending import Sender
 from mail.sign import Signer
 from models import Letter
 

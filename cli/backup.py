@@ -8,8 +8,8 @@ import click
 import clock
 import config as ground
 from cli import common
-from core import backup as backups
-from core import occupied, snapshot
+from core.house import backup as backups
+from core.house import occupied, snapshot
 from models import Notice, Person
 
 

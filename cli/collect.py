@@ -5,7 +5,8 @@ import click
 import clock
 import inlet
 from cli import common
-from core import collecting, organization
+from core import organization
+from core.door import collecting
 from mail.imap import Closed
 
 

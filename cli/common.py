@@ -16,7 +16,8 @@ from peewee import DatabaseError
 
 import clock
 import config as ground
-from core import occupied, organization
+from core import organization
+from core.house import occupied
 from mail.deliver import BadRoute
 from mail.sign import UnfitKey
 from models import MailingList

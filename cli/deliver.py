@@ -10,7 +10,7 @@ import clock
 import inlet
 import tasks
 from cli import common
-from core import inbox
+from core.door import inbox
 
 HANDLED, NO_SUCH_ADDRESS, TRY_LATER = os.EX_OK, os.EX_NOUSER, os.EX_TEMPFAIL
 

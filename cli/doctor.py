@@ -6,7 +6,7 @@ import clock
 import words
 from cli import common
 from config import current
-from core import doctor as examination
+from core.house import doctor as examination
 from core.organization import settings
 
 MARKS = {True: "ok", False: "!!", None: "--"}

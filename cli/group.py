@@ -8,8 +8,8 @@ from flask.cli import AppGroup
 
 import clock
 from cli.common import fail, in_the_house, note, result, the_list
-from core import conditions, groups
-from core.conditions import BadCondition, Rule
+from core.people import conditions, groups
+from core.people.conditions import BadCondition, Rule
 from models import Group, MailingList
 from words import say
 

@@ -5,7 +5,8 @@ from flask.cli import AppGroup
 
 import clock
 from cli.common import fail, in_the_house, note, result, the_list
-from core import lists, organization
+from core import organization
+from core.people import lists
 from models import MailingList
 from words import say
 

@@ -13,10 +13,12 @@ import web
 import words
 from cli import common
 from cli.group import the_group
-from core import accounts, attachments, notices, pacing, progress, questions, warnings
-from core.audience import REASONS, Audience, resolve
 from core.organization import settings
+from core.organizers import accounts
 from core.rights import rights_of
+from core.road import pacing, progress
+from core.writing import attachments, notices, questions, warnings
+from core.writing.audience import REASONS, Audience, resolve
 from models import Group, MailingList, Notice, User
 
 

@@ -3,7 +3,9 @@
 import click
 
 from cli.common import fail, in_the_house, note
-from core import accounts, first_run, organization
+from core import organization
+from core.house import first_run
+from core.organizers import accounts
 from words import LANGUAGES, say
 
 

@@ -5,7 +5,7 @@ from flask.cli import AppGroup
 
 import clock
 from cli.common import fail, in_the_house, note, the_list
-from core import lists
+from core.people import lists
 from words import say
 
 sender_group = AppGroup("sender", help="Addresses that may post to a list by mail.")

@@ -9,7 +9,8 @@ import clock
 import config as ground
 import models
 from cli.common import fail, in_the_house, note, the_list
-from core import accounts, history, mailed_links, organization, roles
+from core import history, organization
+from core.organizers import accounts, mailed_links, roles
 from models import Organization, Role, User
 from words import LANGUAGES, say
 

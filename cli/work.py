@@ -7,7 +7,7 @@ import click
 from cli import common
 from cli.supervisor import PARTS, Supervisor
 from config import current
-from core.sending import open_sender
+from core.road.sending import open_sender
 
 
 @click.command()

@@ -2,7 +2,10 @@
 
 from datetime import datetime
 
-from core import delivery, joining, reception, reminders, roster_work, steps
+from core.entry import joining
+from core.road import delivery
+from core.roster import work
+from core.writing import reception, reminders, steps
 
 
 def begin(now: datetime) -> None:
@@ -12,4 +15,4 @@ def begin(now: datetime) -> None:
     joining.admit(now)
     steps.sweep(now)
     reception.book_due(now)
-    roster_work.work(now)  # the longest comes last
+    work.work(now)  # the longest comes last

@@ -12,7 +12,8 @@ from playhouse import migrations
 import clock
 import config as ground
 import models
-from core import history, occupied, snapshot
+from core import history
+from core.house import occupied, snapshot
 from mail.box import Box
 from mail.deliver import Route
 from mail.own import Own, id_domain

@@ -6,7 +6,8 @@
 from dataclasses import dataclass, field
 
 import clock
-from core import accounts, organization
+from core import organization
+from core.organizers import accounts
 from mail import address
 from models import Child, MailingList, Membership, Person, Role, User
 

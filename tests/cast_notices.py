@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from peewee import JOIN
 
 import clock
-from core import questions
-from core.delivery import token
+from core.road.delivery import token
+from core.writing import questions
 from models import (
     Child,
     Cover,

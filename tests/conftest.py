@@ -12,7 +12,8 @@ from flask import Flask
 import clock
 import config as ground
 import models
-from core import organization, passwords
+from core import organization
+from core.organizers import passwords
 from tests import cast
 
 
@@ -74,7 +75,9 @@ def config(tmp_path: Path, mould: Path) -> Iterator[ground.Config]:
     data.mkdir(mode=0o700)
     (data / "keys").symlink_to(mould / "keys")
     shutil.copy(mould / "kairan.db", data / "kairan.db")
-    made = ground.Config(data=data, mail_domain="mail.school.example", base_url="http://kairan.test", clock_offset_s=OFFSET_S)
+    made = ground.Config(
+        data=data, mail_domain="mail.school.example", base_url="http://kairan.test", clock_offset_s=OFFSET_S
+    )
     ground.use(made)
     organization.prepare(made)
     yield made

@@ -14,9 +14,10 @@ from peewee import fn
 
 import clock
 import config as ground
-from core import delivery, notices
-from core.audience import resolve
-from core.sending import Sender
+from core.road import delivery
+from core.road.sending import Sender
+from core.writing import notices
+from core.writing.audience import resolve
 from mail import address as addresses
 from models import Letter, MailingList, Membership, Notice, Person, User, db
 from tests.mail.servers import free_port

@@ -6,7 +6,9 @@ import signal
 import pytest
 
 import clock
-from core import delivery, notices, service
+from core import service
+from core.road import delivery
+from core.writing import notices
 from models import Letter, Notice
 from tests import smarthost
 from tests.parts import parts, until

@@ -14,7 +14,12 @@ import clock
 import config as ground
 from cli.demo import demo
 from core import demo as school
-from core import demo_dates, demo_families, demo_past, organization, passwords, ready_made, tally
+from core import organization
+from core.demo import dates, families
+from core.demo import past as demo_past
+from core.organizers import passwords
+from core.results import tally
+from core.writing import ready_made
 from models import (
     Answer,
     Child,
@@ -63,8 +68,8 @@ def dates_in(text: str, near: date):
 def test_no_weekday_is_wrong_and_every_date_is_near(today):
     seen = 0
     for entry in entries():
-        written = demo_dates.day_of(entry["written"]["on"], entry["use"]["weeks"], today)
-        text = demo_dates.dated(entry["subject"] + "\n" + entry["body"], written)
+        written = dates.day_of(entry["written"]["on"], entry["use"]["weeks"], today)
+        text = dates.dated(entry["subject"] + "\n" + entry["body"], written)
         for day, weekday in dates_in(text, written):
             assert "月火水木金土日"[day.weekday()] == weekday, (entry["id"], day, weekday)
             assert -1 <= (day - written).days <= 31, (entry["id"], day)
@@ -76,22 +81,22 @@ def test_no_weekday_is_wrong_and_every_date_is_near(today):
 def test_no_text_holds_a_date_of_its_own(entry):
     text = json.dumps([entry["subject"], entry["body"], entry.get("poll")], ensure_ascii=False)
     assert not re.search(r"20\d\d|令和\d|\d月|\d/\d+\(|\d日\(", text)
-    written = demo_dates.day_of(entry["written"]["on"], 0, DAYS[0])
-    assert not re.search(r"\{[+>-]", demo_dates.dated(text, written))
+    written = dates.day_of(entry["written"]["on"], 0, DAYS[0])
+    assert not re.search(r"\{[+>-]", dates.dated(text, written))
 
 
 @pytest.mark.parametrize(
     ("weeks", "day"), [(-2, "2027-02-12"), (-1, "2027-02-19"), (0, "2027-02-26"), (1, "2027-02-26"), (2, "2027-03-05")]
 )
 def test_a_weekday_is_found_around_today(weeks, day):
-    assert demo_dates.day_of("金", weeks, date(2027, 2, 24)) == date.fromisoformat(day)
+    assert dates.day_of("金", weeks, date(2027, 2, 24)) == date.fromisoformat(day)
 
 
 def test_today_counts_as_the_next_such_day_but_not_as_tomorrow():
     wednesday = date(2027, 2, 24)
-    assert demo_dates.day_of("水", 0, wednesday) == wednesday
-    assert demo_dates.day_of("水", 1, wednesday) == wednesday + timedelta(days=7)
-    assert demo_dates.day_of("水", -1, wednesday) == wednesday - timedelta(days=7)
+    assert dates.day_of("水", 0, wednesday) == wednesday
+    assert dates.day_of("水", 1, wednesday) == wednesday + timedelta(days=7)
+    assert dates.day_of("水", -1, wednesday) == wednesday - timedelta(days=7)
 
 
 def test_duty_days_move_to_the_coming_weeks_with_their_weekdays():
@@ -179,7 +184,7 @@ def test_the_record_is_told_in_the_order_of_time(filled):
 
 
 def test_every_address_lies_in_a_reserved_domain():
-    rows = school.roster_rows(NOW.date()) + demo_families.rows(300)
+    rows = school.roster_rows(NOW.date()) + families.rows(300)
     typed = [unicodedata.normalize("NFKC", row.address).lower() for row in rows if row.address]
     domains = {one.rpartition("@")[2] for one in typed} - {"ｓｃｈｏｏｌ．ｅｘａｍｐｌｅ．ｊｐ"}
     reserved = re.compile(r"(.+\.)?example(\.(com|net|org|jp))?$")
@@ -190,8 +195,8 @@ def test_every_address_lies_in_a_reserved_domain():
 
 
 def test_a_larger_school_is_the_same_each_time():
-    assert demo_families.rows(40) == demo_families.rows(40)
-    rows = demo_families.rows(344)
+    assert families.rows(40) == families.rows(40)
+    rows = families.rows(344)
     assert len({(row.child_name, row.grade, row.class_name) for row in rows}) == len({row.child_name for row in rows})
     sizes = [sum((row.grade, row.class_name) == (str(g), str(c)) for row in rows) for g in range(1, 7) for c in (1, 2)]
     assert min(sizes) > 25, sizes

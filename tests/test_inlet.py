@@ -10,7 +10,7 @@ import pytest
 import clock
 import inlet
 import models
-from core import inbox, spool
+from core.door import inbox, spool
 from inlet import Inlet, Reader
 from models import Incoming
 from tests.cast_mail import mail
@@ -226,7 +226,7 @@ def test_kept_mails_go_after_thirty_days(school):
 
 def test_a_blank_mail_with_a_childs_code_joins_through_the_door(school):
     """T-26, T-27: from the phone's mail program to a greeting, child, class and household settled."""
-    from core import join_codes
+    from core.entry import join_codes
     from models import Letter, Membership
 
     the_list, child = school.lists["1-1"], school.children["石川 蓮"]
@@ -247,7 +247,7 @@ def test_a_blank_mail_with_a_childs_code_joins_through_the_door(school):
 
 def test_codes_cannot_be_guessed_at_the_door(school, monkeypatch):
     """Forged joins: after many wrong codes a right one is put off too, so the answers tell nothing."""
-    from core import join_codes
+    from core.entry import join_codes
 
     monkeypatch.setattr(inlet, "WRONG_CODES", 3)
     right = join_codes.address(school.lists["1-1"], school.lists["1-1"].join_code)

@@ -5,7 +5,7 @@ from datetime import timedelta
 from flask import Response, current_app, redirect, request, session, url_for
 from flask_login import login_user
 
-from core import logins
+from core.organizers import logins
 from models import User
 from web import go
 

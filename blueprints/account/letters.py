@@ -10,8 +10,8 @@ import tasks
 from blueprints.account import doors
 from blueprints.account.forms import Ask, Confirm, Enter, NewPassword
 from blueprints.account.routes import bp
-from core import accounts, invitations, mailed_links, new_email, sessions
-from core.logins import TooMany
+from core.organizers import accounts, invitations, mailed_links, new_email, sessions
+from core.organizers.logins import TooMany
 from web import _, answer, blame, public
 
 Answer = Response | tuple[str, int]

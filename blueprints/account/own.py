@@ -8,7 +8,8 @@ import tasks
 from blueprints.account import devices, doors
 from blueprints.account.forms import ChangePassword, Email, Profile
 from blueprints.account.routes import bp
-from core import accounts, limits, logins, new_email, sessions
+from core import limits
+from core.organizers import accounts, logins, new_email, sessions
 from models import Session
 from web import answer, blame, go, told
 from words import N_

@@ -6,7 +6,7 @@ from flask_login import current_user
 import clock
 from blueprints.account import doors
 from blueprints.account.forms import Login
-from core import logins, sessions
+from core.organizers import logins, sessions
 from web import _, answer, public
 
 bp = Blueprint("account", __name__)

@@ -3,7 +3,7 @@
 from flask import Response, abort, request
 
 from blueprints.admin.routes import Answer, bp
-from core import outbox
+from core.road import outbox
 from web import answer, letter_page, needs
 
 SIZE = 30

@@ -4,9 +4,9 @@ from wtforms import BooleanField, IntegerField, PasswordField, RadioField, Selec
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Length, NumberRange, Optional
 
-from core import mail_box
-from core.mail_server import SECURITY
-from core.roads import ROADS
+from core.door import mail_box
+from core.house.mail_server import SECURITY
+from core.house.roads import ROADS
 from web import Form, _
 from words import LANGUAGES, N_
 

@@ -8,7 +8,8 @@ from wtforms.validators import Optional
 import clock
 import tasks
 from blueprints.admin.routes import Answer, bp
-from core import organization, wellbeing
+from core import organization
+from core.house import wellbeing
 from models import Organization
 from web import Form, answer, go, is_htmx, needs, told
 from words import N_

@@ -7,7 +7,10 @@ from flask_wtf import FlaskForm
 import clock
 from blueprints.admin.forms import Mailbox, Road, Server
 from blueprints.admin.routes import Answer, bp
-from core import collecting, delivery, mail_box, mail_server, organization, roads, service, trying
+from core import organization, service
+from core.door import collecting, mail_box
+from core.house import mail_server, roads, trying
+from core.road import delivery
 from models import Collection, Letter, Organization
 from web import answer, blame, go, needs, told
 from words import N_

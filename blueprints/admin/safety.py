@@ -4,7 +4,8 @@ from flask import Response, request
 from flask_login import current_user
 
 from blueprints.admin.routes import Answer, bp
-from core import organization, protection
+from core import organization
+from core.house import protection
 from models import MailingList, Organization
 from web import answer, go, needs, row_number, told
 from words import N_

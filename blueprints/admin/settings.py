@@ -6,7 +6,9 @@ from flask_wtf import FlaskForm
 
 from blueprints.admin.forms import House, Pace
 from blueprints.admin.routes import Answer, bp
-from core import accounts, first_run, organization
+from core import organization
+from core.house import first_run
+from core.organizers import accounts
 from models import Organization
 from web import answer, blame, go, needs, told
 from words import N_

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 import clock
-from core.figures import Line
+from core.results.figures import Line
 from web import _
 
 

@@ -9,8 +9,9 @@ from flask_login import current_user
 import clock
 import web
 from blueprints.figures import bp, export
-from core import figures, history
-from core.figures import Line
+from core import history
+from core.results import figures
+from core.results.figures import Line
 from core.rights import target_lists
 from words import N_
 

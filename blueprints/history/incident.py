@@ -6,8 +6,10 @@ from flask_login import current_user
 import clock
 import web
 from blueprints.history.routes import ACTIONS, bp
-from core import archive, delivery, history, incident
-from core.audience import REASONS
+from core import history
+from core.results import archive, incident
+from core.road import delivery
+from core.writing.audience import REASONS
 from words import N_
 
 LATEST, SEARCHED = 15, 100

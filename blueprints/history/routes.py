@@ -7,10 +7,12 @@ from flask import Blueprint, abort, render_template, request
 
 import clock
 import web
-from core import archive, delivery, letters, notices, progress, today, tracking
-from core.audience import REASONS
 from core.organization import settings
-from core.targets import titled
+from core.results import archive, today, tracking
+from core.road import delivery, letters, progress
+from core.writing import notices
+from core.writing.audience import REASONS
+from core.writing.targets import titled
 from words import N_
 
 bp = Blueprint("history", __name__)

@@ -6,7 +6,8 @@ from flask import Blueprint, Response
 from flask_login import current_user
 
 import clock
-from core import samples, today
+from core.results import today
+from core.writing import samples
 from web import answer, rights
 
 bp = Blueprint("home", __name__)

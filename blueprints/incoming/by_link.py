@@ -12,9 +12,11 @@ import clock
 import tasks
 import web
 from blueprints.incoming.routes import bp
-from core import consent, join_letters, joining, leaving_by_mail, own_page, posting, reader_marks
-from core.audience import resolve
+from core.door import posting
+from core.entry import consent, join_letters, joining
+from core.people import leaving_by_mail, own_page, reader_marks
 from core.refusals import Refused
+from core.writing.audience import resolve
 from models import Notice
 
 Answer = Response | tuple[str, int] | str

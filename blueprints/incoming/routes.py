@@ -4,8 +4,8 @@ from flask import Blueprint, Response, abort, request
 
 import clock
 import tasks
-from core import inbox, posting, replies
-from core.arrivals import KINDS, OUTCOMES, REASONS, VIEWS, listed, raw_of
+from core.door import inbox, posting, replies
+from core.door.arrivals import KINDS, OUTCOMES, REASONS, VIEWS, listed, raw_of
 from models import Incoming, Notice
 from web import answer, go, needs, page_of, rights, told
 from words import N_

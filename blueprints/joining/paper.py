@@ -5,7 +5,9 @@ from flask import Response, abort, g, render_template, request
 import clock
 import words
 from blueprints.joining.routes import bp
-from core import consent, directory, guidance, join_paper, organization, qr
+from core import organization
+from core.entry import consent, guidance, join_paper, qr
+from core.people import directory
 from models import Child, MailingList
 from web import language, own_list, row_number
 

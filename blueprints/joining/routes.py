@@ -6,7 +6,8 @@ from flask_login import current_user
 import clock
 import tasks
 from blueprints.joining.forms import DoorForm
-from core import approvals, join_caps, join_codes, join_letters, joining, organization
+from core import organization
+from core.entry import approvals, join_caps, join_codes, join_letters, joining
 from models import MailingList
 from web import answer, go, needs, own_list, rights, row_number, told
 from words import N_

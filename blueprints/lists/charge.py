@@ -4,7 +4,8 @@ from flask import Response, request
 from flask_login import current_user
 
 from blueprints.lists import bp
-from core import in_charge, rooms
+from core import rooms
+from core.organizers import in_charge
 from web import answer, go, language, own_list, row_number, told
 from words import N_
 

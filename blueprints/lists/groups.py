@@ -8,8 +8,9 @@ from flask_login import current_user
 
 import clock
 from blueprints.lists import bp
-from core import conditions, groups, notices
-from core.conditions import BadCondition, Blocks, Rule
+from core.people import conditions, groups
+from core.people.conditions import BadCondition, Blocks, Rule
+from core.writing import notices
 from models import Group, MailingList
 from web import _, answer, go, is_htmx, language, own_list, own_notice, row_number, told
 from words import N_

@@ -10,7 +10,9 @@ from wtforms.validators import InputRequired
 
 import clock
 from blueprints.lists import bp
-from core import guidance, reception, silent
+from core.entry import guidance
+from core.results import silent
+from core.writing import reception
 from models import MailingList
 from web import Form, _, answer, go, own_list, rights, told
 from words import N_

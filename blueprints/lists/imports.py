@@ -6,7 +6,8 @@ from flask_login import current_user
 import clock
 import tasks
 from blueprints.lists import bp
-from core import roster, roster_work
+from core import roster
+from core.roster import work
 from models import Job, MailingList
 from web import _, answer, go, language, own_list, told
 from words import N_
@@ -55,7 +56,7 @@ def look(number: int, job_id: int) -> Answer:
     if roster.is_waiting(job, clock.now()):
         return _preview(mailing_list, job)
     if job.state in ("asked", "working"):
-        left = roster_work.left(job, clock.now())
+        left = work.left(job, clock.now())
         return answer("lists/import_working.html", "lists/_import_progress.html", list=mailing_list, job=job, left=left)
     return answer("lists/import_done.html", list=mailing_list, job=job, told_lines=_told_lines(job))
 
@@ -81,7 +82,7 @@ def _preview(mailing_list: MailingList, job: Job) -> Answer:
         noted=[line for line in plan.lines if line.outcome == "wrong"] + _remarkable(plan),
         plain=[line for line in plan.lines if line.outcome == "added" and not line.notes],
         already=[line for line in plan.lines if _as_before(line)],
-        back=roster_work.why_back(job),
+        back=work.why_back(job),
         shown=SHOWN,
         roster=roster,
         tell=lambda note: roster.tell(language(), note),
@@ -124,7 +125,7 @@ def run(number: int, job_id: int) -> Answer:
     """Carry out a waiting import; a large one goes on by itself."""
     job = _job(own_list(number, "manage"), job_id)
     try:
-        if not roster_work.ask(job, current_user, fingerprint=request.form.get("fingerprint", ""), now=clock.now()):
+        if not work.ask(job, current_user, fingerprint=request.form.get("fingerprint", ""), now=clock.now()):
             tasks.ring()
     except (roster.Refused, roster.Unreadable) as refused:
         told(refused.message, "wrong", **refused.values)

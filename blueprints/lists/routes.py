@@ -6,8 +6,11 @@ from flask_login import current_user
 import clock
 from blueprints.lists import bp, charge, groups, heard, imports, transfer
 from blueprints.lists.forms import ListForm
-from core import approvals, directory, history, lists, members, roster, roster_work
-from core.groups import of_lists
+from core import history, roster
+from core.entry import approvals
+from core.people import directory, lists, members
+from core.people.groups import of_lists
+from core.roster import work
 from models import MailingList, Person
 from web import _, answer, blame, go, language, needs, own_list, page_of, rights, row_number, told
 from words import N_
@@ -64,7 +67,7 @@ def show(number: int) -> Answer:
         "lists/show.html",
         "lists/_members.html",
         list=mailing_list,
-        going_on=roster_work.going_on(mailing_list),
+        going_on=work.going_on(mailing_list),
         wish=wish,
         found=page,
         rows=directory.rows(mailing_list, page.rows),

@@ -5,7 +5,7 @@ from flask_login import current_user
 
 import clock
 from blueprints.lists import bp
-from core import directory, transfer
+from core.people import directory, transfer
 from models import MailingList, Person
 from web import answer, go, needs, own_list, rights, row_number, told
 from words import N_

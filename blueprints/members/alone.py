@@ -12,8 +12,9 @@ import web
 from blueprints.members import bp
 from blueprints.members.forms import AloneForm
 from blueprints.members.routes import own_person
-from core import audience, individual, letters, notices, warnings
 from core.organization import settings
+from core.road import letters
+from core.writing import audience, individual, notices, warnings
 from models import Notice, Person
 
 

@@ -5,7 +5,8 @@ from flask_login import current_user
 
 from blueprints.members import bp
 from blueprints.members.routes import own_person
-from core import choosing, directory, members
+from core.people import directory, members
+from core.writing import choosing
 from models import Person
 from web import answer, go, rights, told
 from words import N_

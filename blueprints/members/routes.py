@@ -10,19 +10,13 @@ import clock
 import tasks
 from blueprints.members import bp
 from blueprints.members.forms import AddressForm, NewForm, PersonForm, PlaceForm, as_lines, items_of
-from core import (
-    approvals,
-    audience,
-    consent,
-    delivery,
-    directory,
-    guidance,
-    in_charge,
-    members,
-    organization,
-    own_copy,
-    replies,
-)
+from core import organization
+from core.door import replies
+from core.entry import approvals, consent, guidance
+from core.organizers import in_charge
+from core.people import directory, members
+from core.road import delivery
+from core.writing import audience, own_copy
 from models import MailingList, Membership, Person
 from web import _, answer, blame, go, language, own_list, page_of, refuse, rights, told
 from words import N_

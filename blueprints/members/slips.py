@@ -4,7 +4,8 @@ from flask import abort, request
 
 from blueprints.members import bp
 from blueprints.members.routes import Answer, own_person
-from core import directory, organization, unreached
+from core import organization
+from core.people import directory, unreached
 from web import answer, language, own_list, row_number
 
 

@@ -16,9 +16,9 @@ import clock
 import web
 from blueprints.notices import bp
 from blueprints.notices.forms import WordsForm
-from core import questions, ready_made
 from core.organization import settings
-from core.questions import Ask
+from core.writing import questions, ready_made
+from core.writing.questions import Ask
 from models import Notice
 from words import N_
 

@@ -15,25 +15,24 @@ from blueprints.notices import bp, files
 from blueprints.notices.compose import NAMES_FIRST, NAMES_LAST, worth_saying
 from blueprints.notices.drafts import is_stale, mark_of, own_draft, told_sent
 from blueprints.notices.forms import CheckForm
-from core import (
+from core import limits
+from core.organization import Settings, settings
+from core.organizers import sender_names
+from core.rights import target_lists
+from core.road import letters, pacing
+from core.writing import (
     approving,
     choosing,
     comparing,
-    letters,
-    limits,
     link_check,
     notices,
     own_copy,
-    pacing,
     questions,
     second_person,
-    sender_names,
     warnings,
 )
-from core import audience as audiences
-from core.audience import Audience
-from core.organization import Settings, settings
-from core.rights import target_lists
+from core.writing import audience as audiences
+from core.writing.audience import Audience
 from models import EPOCH, Notice, User, millis
 from words import N_
 

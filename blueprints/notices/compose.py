@@ -13,10 +13,10 @@ import web
 from blueprints.notices import asking, bp, files
 from blueprints.notices.drafts import is_stale, mark_of, own_draft, told_sent
 from blueprints.notices.forms import HOURS, RecipientsForm, WordsForm
-from core import audience as audiences
-from core import choosing, fields, notices, reminders
-from core import groups as groups_of
 from core.organization import settings
+from core.people import groups as groups_of
+from core.writing import audience as audiences
+from core.writing import choosing, fields, notices, reminders
 from models import MailingList, Notice
 from words import N_, time_of_day
 

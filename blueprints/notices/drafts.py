@@ -4,7 +4,7 @@ from flask import abort, request
 
 import web
 import words
-from core import individual, notices
+from core.writing import individual, notices
 from models import Notice, millis
 from words import N_
 

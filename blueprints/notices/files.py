@@ -13,7 +13,7 @@ import clock
 import web
 from blueprints.notices import asked, bp
 from blueprints.notices.drafts import is_stale, mark_of, own_draft, told_sent
-from core import attachments, notices
+from core.writing import attachments, notices
 from models import Attachment, Notice
 from words import N_
 

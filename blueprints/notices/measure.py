@@ -12,7 +12,8 @@ import clock
 import web
 from blueprints.notices import bp
 from blueprints.notices.drafts import own_draft, told_sent
-from core import digests, notices
+from core.results import digests
+from core.writing import notices
 from models import Notice
 from words import N_
 

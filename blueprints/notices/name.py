@@ -10,10 +10,12 @@ import clock
 import web
 from blueprints.notices import bp
 from blueprints.notices.drafts import own_draft, told_sent
-from core import in_charge, letters, notices, sender_names
-from core.audience import Audience
 from core.organization import settings
+from core.organizers import in_charge, sender_names
 from core.rights import target_lists
+from core.road import letters
+from core.writing import notices
+from core.writing.audience import Audience
 from models import Notice
 from words import N_
 

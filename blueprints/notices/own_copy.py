@@ -9,7 +9,7 @@ import clock
 import tasks
 import web
 from blueprints.notices import bp
-from core import notices, own_copy
+from core.writing import notices, own_copy
 from models import Notice
 
 

@@ -11,9 +11,11 @@ import tasks
 import web
 from blueprints.notices import bp
 from blueprints.notices.steer import carry_out
-from core import archive, letters, reminders
 from core.organization import settings
-from core.reminding import to_remind
+from core.results import archive
+from core.road import letters
+from core.writing import reminders
+from core.writing.reminding import to_remind
 from models import Notice, Reminder
 from words import N_
 

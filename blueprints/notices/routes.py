@@ -10,7 +10,9 @@ import web
 from blueprints.notices import asked, bp, check, compose, files, measure, name, own_copy, remind, second, steer
 from blueprints.notices.drafts import own_draft
 from blueprints.notices.forms import NewForm
-from core import accounts, archive, choosing, notices, today
+from core.organizers import accounts
+from core.results import archive, today
+from core.writing import choosing, notices
 from words import N_
 
 __all__ = ["asked", "bp", "check", "compose", "files", "measure", "name", "own_copy", "remind", "second", "steer"]

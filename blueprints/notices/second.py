@@ -11,9 +11,10 @@ import web
 from blueprints.notices import bp, files
 from blueprints.notices.compose import NAMES_FIRST, NAMES_LAST, worth_saying
 from blueprints.notices.forms import SecondForm
-from core import approving, comparing, letters, notices, second_person, warnings
-from core import audience as audiences
 from core.organization import settings
+from core.road import letters
+from core.writing import approving, comparing, notices, second_person, warnings
+from core.writing import audience as audiences
 from models import Notice
 from words import N_
 

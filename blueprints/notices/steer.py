@@ -11,10 +11,12 @@ import tasks
 import web
 from blueprints.notices import asked, bp
 from blueprints.notices.forms import TimeForm
-from core import archive, delivery, faults, letters, notices, progress, reminders, successors
-from core import audience as audiences
 from core.organization import settings
-from core.targets import titled
+from core.results import archive
+from core.road import delivery, faults, letters, progress
+from core.writing import audience as audiences
+from core.writing import notices, reminders, successors
+from core.writing.targets import titled
 from models import Notice
 from words import N_
 

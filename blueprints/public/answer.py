@@ -11,10 +11,11 @@ from flask import Response, redirect, render_template, request, url_for
 
 import clock
 from blueprints.public.routes import agent, bp, by_script, delivery_of, is_inside, unknown
-from core import answers, questions, responses
-from core.answers import Given, Standing
-from core.questions import Block
+from core.results import answers, responses
+from core.results.answers import Given, Standing
 from core.stamps import stamp
+from core.writing import questions
+from core.writing.questions import Block
 from models import Delivery
 
 _NUMBER = re.compile(r"\s*0*(\d{1,4})(?!\d)")

@@ -7,7 +7,7 @@ from flask import Response, redirect, render_template
 
 import clock
 from blueprints.public.routes import agent, bp, delivery_of, unknown
-from core import responses, tracking
+from core.results import responses, tracking
 
 PIXEL = bytes.fromhex("47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002024401003b")
 """A transparent GIF of one pixel."""

@@ -4,7 +4,7 @@ from flask import abort, render_template
 
 import clock
 from blueprints.public.routes import bp
-from core import public_page
+from core.house import public_page
 
 
 @bp.get("/now")

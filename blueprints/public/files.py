@@ -7,7 +7,8 @@ from flask import redirect, render_template, request, url_for
 import clock
 import web
 from blueprints.public.routes import BY_TOKEN, agent, bp, delivery_of, unknown
-from core import attachments, responses
+from core.results import responses
+from core.writing import attachments
 from models import Attachment, Delivery
 
 BY_TOKEN.add("public.file")

@@ -12,9 +12,10 @@ import clock
 import tasks
 import words
 from blueprints.public.routes import bp, unknown_page
-from core import consent, guidance, join_codes, join_page, joining, organization
-from core.join_caps import Wish
-from core.join_codes import Key
+from core import organization
+from core.entry import consent, guidance, join_codes, join_page, joining
+from core.entry.join_caps import Wish
+from core.entry.join_codes import Key
 from models import MailingList
 from web import _, language
 from words import N_

@@ -12,8 +12,11 @@ import clock
 import tasks
 from blueprints.public.forms import AddressForm, ChildForm, OwnForm, items_typed
 from blueprints.public.routes import bp
-from core import join_page, limits, members, new_address, own_page, responses
-from core.own_page import Page, Said
+from core import limits
+from core.entry import join_page
+from core.people import members, new_address, own_page
+from core.people.own_page import Page, Said
+from core.results import responses
 from models import Person
 from web import _, blame, row_number
 from words import N_

@@ -9,9 +9,12 @@ import clock
 import models
 import tasks
 from blueprints.public.moments import Answered
-from core import answers, attachments, leaving, limits, organization, responses
-from core.letters import SAMPLE_TOKEN
+from core import limits, organization
+from core.people import leaving
+from core.results import answers, responses
+from core.road.letters import SAMPLE_TOKEN
 from core.stamps import stamp
+from core.writing import attachments
 from models import Delivery
 from web import row_number
 

@@ -13,12 +13,14 @@ import clock
 from blueprints.results.export import harmless, shown_moment
 from blueprints.results.routes import bp, sent_notice
 from blueprints.results.views import class_title
-from core import answers, history, questions, sight, tally
-from core.answers import Given
-from core.board_rows import ADVICE
+from core import history, sight
+from core.results import answers, tally
+from core.results.answers import Given
+from core.results.board_rows import ADVICE
+from core.results.tally import Line, Tally
 from core.rights import target_lists
-from core.tally import Line, Tally
-from core.targets import titled
+from core.writing import questions
+from core.writing.targets import titled
 from models import Delivery, Notice
 from web import _, answer, go, is_htmx, refuse, rights, told, unchanged
 from words import N_

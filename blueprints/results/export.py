@@ -6,7 +6,7 @@ from io import StringIO
 
 import clock
 from blueprints.results.views import class_title
-from core.board_rows import ADVICE, STATES, Reader
+from core.results.board_rows import ADVICE, STATES, Reader
 from web import _
 
 

@@ -5,11 +5,13 @@ from flask_login import current_user
 
 import clock
 from blueprints.results import export, views
-from core import board as boards
-from core import history, questions, telephone
-from core.board_rows import ADVICE, LETTERS, STATES, names_of
+from core import history
+from core.results import board as boards
+from core.results import telephone
+from core.results.board_rows import ADVICE, LETTERS, STATES, names_of
 from core.rights import target_lists
-from core.targets import titled
+from core.writing import questions
+from core.writing.targets import titled
 from models import Notice
 from web import go, is_htmx, own_notice, refuse, rights, row_number, told, unchanged
 from words import N_

@@ -7,9 +7,9 @@ from datetime import datetime
 from flask import request, url_for
 
 import clock
-from core import board as boards
 from core import rooms as classes
-from core.board import Board, Room, Unit
+from core.results import board as boards
+from core.results.board import Board, Room, Unit
 from models import Notice
 from web import _, language
 

@@ -5,8 +5,8 @@ from flask_login import current_user
 
 import clock
 from blueprints.rollover import bp
-from core import handover
-from core.roles import WORDS
+from core.house import handover
+from core.organizers.roles import WORDS
 from web import answer, go, needs, told
 from words import N_
 

@@ -5,10 +5,11 @@ from flask_login import current_user
 
 import clock
 from blueprints.rollover import bp
-from core import rollover, rollover_roster, rooms
+from core import rooms
 from core.refusals import Refused
-from core.rollover_match import WHY
-from core.roster_read import Unreadable
+from core.roster import rollover, rollover_roster
+from core.roster.read import Unreadable
+from core.roster.rollover_match import WHY
 from models import Child, Membership, Person, Rollover
 from web import _, answer, go, language, needs, row_number, told
 from words import N_

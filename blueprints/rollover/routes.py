@@ -8,8 +8,9 @@ from flask_login import current_user
 
 import clock
 from blueprints.rollover import bp, handover, roster
-from core import rollover, rooms
+from core import rooms
 from core.refusals import Refused
+from core.roster import rollover
 from models import MailingList, Rollover
 from web import answer, go, language, needs, row_number, told
 from words import N_

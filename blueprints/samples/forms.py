@@ -3,7 +3,7 @@
 from wtforms import BooleanField, SelectField, StringField, TextAreaField
 from wtforms.validators import InputRequired, Length
 
-from core.samples import Words
+from core.writing.samples import Words
 from web import Form
 from words import N_
 

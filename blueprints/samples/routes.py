@@ -9,7 +9,7 @@ from flask_login import current_user
 import clock
 import web
 from blueprints.samples.forms import SampleForm
-from core import samples
+from core.writing import samples
 from models import MailingList, Sample
 from web import answer, go, needs, own_list, own_notice, rights, told
 from words import N_

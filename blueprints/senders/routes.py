@@ -5,7 +5,7 @@ from flask_login import current_user
 
 import clock
 from blueprints.senders.forms import DoorForm, SenderForm
-from core import senders
+from core.door import senders
 from models import MailingList, Sender
 from web import answer, blame, go, own_list, told
 from words import N_

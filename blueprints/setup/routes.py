@@ -5,7 +5,9 @@ from flask_login import login_user
 
 import clock
 from blueprints.setup.forms import Setup
-from core import accounts, first_run, organization, sessions
+from core import organization
+from core.house import first_run
+from core.organizers import accounts, sessions
 from web import answer, blame, language, public
 
 bp = Blueprint("setup", __name__)

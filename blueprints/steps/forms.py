@@ -5,7 +5,7 @@ from datetime import time
 from wtforms import BooleanField, IntegerField, StringField, TextAreaField, TimeField
 from wtforms.validators import InputRequired, Length, NumberRange
 
-from core import steps
+from core.writing import steps
 from web import Form
 from words import N_
 

@@ -6,8 +6,9 @@ from flask_login import current_user
 import clock
 import tasks
 from blueprints.steps.forms import StepForm, filled
-from core import audience, letters, own_copy, steps
 from core.organization import settings
+from core.road import letters
+from core.writing import audience, own_copy, steps
 from models import MailingList, Step
 from web import answer, blame, go, own_list, told
 from words import N_

@@ -4,7 +4,7 @@ from wtforms import BooleanField, DateField, RadioField, SelectField, StringFiel
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Length, Optional
 
-from core import roles
+from core.organizers import roles
 from models import MailingList
 from web import Form, _
 from words import LANGUAGES, N_

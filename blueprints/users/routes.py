@@ -5,7 +5,8 @@ from flask_login import current_user
 
 import clock
 from blueprints.users.forms import Anyway, Duty, Invite
-from core import accounts, invitations, mailed_links, organization, roles, sessions
+from core import organization
+from core.organizers import accounts, invitations, mailed_links, roles, sessions
 from models import MailingList, Role, User
 from web import _, answer, blame, go, needs, page_of, told
 from words import N_

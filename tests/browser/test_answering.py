@@ -6,8 +6,8 @@ import pytest
 from playwright.sync_api import expect
 
 import clock
-from core import questions
-from core.questions import Ask
+from core.writing import questions
+from core.writing.questions import Ask
 from models import Answer, Letter, MailingList
 from tests import cast_notices
 from tests.browser.test_reading import SMALL, barriers, browser, login, page, site  # noqa: F401

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from werkzeug.serving import make_server
 
 import clock
-from core import responses
+from core.results import responses
 from tests import cast, cast_notices
 from tests.cast_notices import PHONE, fresh, outcome
 

@@ -7,7 +7,8 @@ import models
 from cli.init import init
 from cli.org import org
 from cli.user import user
-from core import organization, passwords
+from core import organization
+from core.organizers import passwords
 from models import Organization, Role, User
 from tests.cast import PASSWORD
 

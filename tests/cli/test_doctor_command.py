@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 import config as ground
 from cli.doctor import doctor
-from core import doctor as examination
+from core.house import doctor as examination
 
 
 def test_prints_the_dkim_record_as_json(school, config, monkeypatch):

@@ -11,8 +11,10 @@ import clock
 import models
 from cli.notice import notice
 from cli.work import work
-from core import answers, delivery, questions, responses
-from core.answers import Given
+from core.results import answers, responses
+from core.results.answers import Given
+from core.road import delivery
+from core.writing import questions
 from models import Attachment, Delivery, Letter, Log, Membership, Notice
 from tests import files, smarthost
 from tests.cast_notices import PHONE

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import clock
 from core import roster
-from core.roster_draft import Plan
+from core.roster.draft import Plan
 from models import MailingList
 
 DEMO = Path(__file__).parents[2] / "demo"

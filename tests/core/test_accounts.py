@@ -8,7 +8,8 @@ import pytest
 from argon2 import PasswordHasher
 
 import clock
-from core import accounts, limits, logins, passwords, sessions
+from core import limits
+from core.organizers import accounts, logins, passwords, sessions
 from models import Letter, Log, Membership, Session, User
 from tests.cast import PASSWORD
 

@@ -7,9 +7,10 @@ import pytest
 
 import clock
 import models
-from core import answers, audience, notices, questions, responses, successors, tally
-from core.answers import Given
-from core.questions import Ask
+from core.results import answers, responses, tally
+from core.results.answers import Given
+from core.writing import audience, notices, questions, successors
+from core.writing.questions import Ask
 from models import Answer, Delivery, Letter, MailingList, Visit
 from tests import cast_notices
 from tests.cast_notices import ATTENDANCE, OTHER_PHONE, PHONE, SCANNER, ask, fresh

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import clock
 import config as ground
-from core import inbox
+from core.door import inbox
 from core.organization import settings as in_force
 from mail import posted
 from mail.proof import prove

@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from core import approving, attachments, audience, notices, protection, second_person
+from core.house import protection
+from core.writing import approving, attachments, audience, notices, second_person
 from models import Attachment, Letter, Log, MailingList, Notice, Person, Role, Wording
 from tests import files
 

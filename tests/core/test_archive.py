@@ -1,8 +1,9 @@
 """What is listed to whom: drafts only to who may write on them (T-33)."""
 
 import clock
-from core import archive, notices
+from core.results import archive
 from core.rights import rights_of
+from core.writing import notices
 
 
 def drafts_of(school, name: str) -> set[int]:

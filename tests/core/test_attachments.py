@@ -7,7 +7,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 import clock
-from core import attachments, audience, letters, notices, organization, responses
+from core import organization
+from core.results import responses
+from core.road import letters
+from core.writing import attachments, audience, notices
 from models import Attachment, Notice, Opened
 from tests import cast_notices, files
 

@@ -3,8 +3,8 @@
 import pytest
 
 import clock
-from core import notices
-from core.audience import REASONS, resolve
+from core.writing import notices
+from core.writing.audience import REASONS, resolve
 from models import MailingList, Membership, Person
 from tests import smarthost
 

@@ -13,7 +13,9 @@ import pytest
 
 import clock
 import models
-from core import backup, occupied, organization, sessions, snapshot
+from core import organization
+from core.house import backup, occupied, snapshot
+from core.organizers import sessions
 from models import Letter, Log, Notice, Person, Session
 from tests import cast_notices
 

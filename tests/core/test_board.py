@@ -5,7 +5,8 @@ from datetime import timedelta
 import pytest
 
 import clock
-from core import board, board_rows, leaving, responses, telephone, today
+from core.people import leaving
+from core.results import board, board_rows, responses, telephone, today
 from models import Delivery, Log, Membership, Notice
 from tests import cast_notices
 from tests.cast_notices import PHONE, fresh, outcome

@@ -7,8 +7,9 @@ import pytest
 import clock
 import config as ground
 import models
-from core import delivery, notices, progress
-from core.notices import (
+from core.road import delivery, progress
+from core.writing import notices
+from core.writing.notices import (
     PastTime,
     TooLate,
 )

@@ -5,7 +5,9 @@ from datetime import timedelta
 import pytest
 
 import clock
-from core import bounces, members, standing
+from core.door import bounces
+from core.people import members
+from core.road import standing
 from mail.reports import Explanation
 from models import Bounce, Delivery, Letter, Log, Membership, Notice, Person, Visit
 from tests import cast_notices

@@ -6,9 +6,11 @@ import email.policy
 import pytest
 
 import clock
-from core import board, by_child, claiming, delivery, letters, notices, responses, today
-from core.audience import resolve
 from core.organization import settings
+from core.results import board, responses, today
+from core.road import claiming, delivery, letters
+from core.writing import by_child, notices
+from core.writing.audience import resolve
 from models import Child, Delivery, Letter, MailingList, Membership, Notice, Person
 from tests import smarthost
 from tests.cast_notices import PHONE
@@ -193,7 +195,7 @@ def test_the_pages_count_children(as_, school, twins, differs):
 
 
 def test_who_joined_is_named_once(school, twins, differs):
-    from core import progress
+    from core.road import progress
 
     notice = smarthost.confirmed(chosen(school, "1-1"), school.users["守"])
     late = Person.create(name="遅刻 望", address="late@example.jp", address_key="late@example.jp", household="late")

@@ -3,8 +3,8 @@
 import pytest
 
 import clock
-from core import choosing, notices
 from core.rights import rights_of
+from core.writing import choosing, notices
 from models import Membership, Person, db
 
 

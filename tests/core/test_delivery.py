@@ -6,8 +6,9 @@ import pytest
 
 import clock
 import models
-from core import claiming, delivery, notices
 from core.organization import settings
+from core.road import claiming, delivery
+from core.writing import notices
 from models import Cover, Delivery, Letter, Membership, Notice, Person, db
 from tests import smarthost
 from tests.smarthost import begun, fresh, later, letter_to, states

@@ -12,7 +12,8 @@ import pytest
 
 import clock
 import config as ground
-from core import doctor, organization
+from core import organization
+from core.house import doctor
 from mail import sign
 
 

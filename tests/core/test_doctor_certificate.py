@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 import clock
-from core import doctor
+from core.house import doctor
 
 DAYS = 40
 

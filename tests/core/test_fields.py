@@ -7,10 +7,12 @@ from datetime import UTC, datetime
 import pytest
 
 import clock
-from core import claiming, delivery, fields, letters, notices, own_copy, responses
-from core.audience import resolve
-from core.notices import Incomplete
 from core.organization import settings
+from core.results import responses
+from core.road import claiming, delivery, letters
+from core.writing import fields, notices, own_copy
+from core.writing.audience import resolve
+from core.writing.notices import Incomplete
 from models import Child, Delivery, Letter, Membership, Notice, Person, User, Wording
 from tests import smarthost
 from tests.cast_mail import body

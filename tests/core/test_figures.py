@@ -5,9 +5,10 @@ from datetime import timedelta
 import pytest
 
 import clock
-from core import answers, figures, questions, telephone
-from core.answers import Given
+from core.results import answers, figures, telephone
+from core.results.answers import Given
 from core.rights import rights_of
+from core.writing import questions
 from models import Choice, Delivery, Letter, MailingList, Notice, Question, Sums, Target, db
 from tests import cast_notices, smarthost
 from tests.cast_notices import PHONE, outcome

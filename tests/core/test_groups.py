@@ -6,10 +6,12 @@ import pytest
 from peewee import fn
 
 import clock
-from core import archive, choosing, conditions, groups, notices
-from core.audience import resolve
-from core.conditions import BadCondition, Rule
+from core.people import conditions, groups
+from core.people.conditions import BadCondition, Rule
+from core.results import archive
 from core.rights import rights_of, target_lists
+from core.writing import choosing, notices
+from core.writing.audience import resolve
 from models import Child, Group, GroupMember, Log, Membership, Notice, Person, Target, db, insert_rows
 from tests import smarthost
 

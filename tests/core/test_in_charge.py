@@ -6,10 +6,14 @@ from email import message_from_bytes, policy
 import pytest
 
 import clock
-from core import audience, delivery, in_charge, letters, notices, roster, roster_work, sender_names
+from core import roster
 from core.organization import settings
+from core.organizers import in_charge, sender_names
 from core.refusals import AudienceChanged
 from core.rights import rights_of
+from core.road import delivery, letters
+from core.roster import work
+from core.writing import audience, notices
 from models import Delivery, Letter, Log, Membership, Notice, User
 from tests.core.test_sender_names import begin, confirm, draft
 
@@ -136,7 +140,7 @@ def test_a_column_of_the_roster_sets_it_and_the_export_writes_it(school):
     assert [note.values for line in plan.lines for note in line.notes if note.values.get("name")] == [
         {"name": "知らない人"}
     ]
-    roster_work.run(job, hanako, fingerprint=plan.fingerprint, now=clock.now())
+    work.run(job, hanako, fingerprint=plan.fingerprint, now=clock.now())
     held = {row.person.name: row.in_charge and row.in_charge.name for row in first.memberships}
     assert (held["青山 健太"], held["新井 恵"], held["森 一"]) == ("見る子", "花子", None)
     assert "担任・担当者" in roster.export(first).decode("utf-8-sig").splitlines()[0]
@@ -151,5 +155,5 @@ def test_the_export_can_be_brought_in_again(teachers):
     Membership.update(in_charge=None).execute()
     job = roster.begin(first, hanako, content=written, filename="r.csv", now=clock.now())
     _, plan = roster.preview(job, clock.now())
-    roster_work.run(job, hanako, fingerprint=plan.fingerprint, now=clock.now())
+    work.run(job, hanako, fingerprint=plan.fingerprint, now=clock.now())
     assert Membership.select().where(Membership.in_charge.is_null(False)).count() == 5

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 import clock
-from core import inbox, replies, spool
+from core.door import inbox, replies, spool
 from core.organization import settings
 from mail.address import mark, message_id, reply_address, return_path
 from models import Delivery, Incoming, Letter, Log, Notice, Person
@@ -115,7 +115,7 @@ def test_marks_lead_to_their_letter_whatever_their_case(school):
 
 
 def test_practice_lists_take_no_mail(school):
-    from core import accounts
+    from core.organizers import accounts
 
     made = accounts.practice_list(school.users["花子"], clock.now())
     assert inbox.find(f"{made.address}@{DOMAIN}") is None
@@ -244,7 +244,7 @@ def test_a_machine_is_never_answered_distributed_or_joined(sent):
 )
 @pytest.mark.parametrize("road", ["-join", "", "-leave"])
 def test_automatic_mail_joins_posts_and_leaves_nothing(sent, school, header, road):
-    from core import lists
+    from core.people import lists
 
     lists.add_sender(school.lists["1-1"], None, "hanako@example.jp", now=clock.now())
     to = f"1nen1kumi{road}@{DOMAIN}"

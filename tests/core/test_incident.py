@@ -6,7 +6,8 @@ from io import StringIO
 
 import pytest
 
-from core import attachments, incident, notices, questions, successors
+from core.results import incident
+from core.writing import attachments, notices, questions, successors
 from models import Attachment, Delivery, Notice, Question, Visit
 from tests import cast_notices, files
 

@@ -5,7 +5,10 @@ from datetime import timedelta
 import pytest
 
 import clock
-from core import audience, claiming, delivery, individual, letters, notices, organization, protection, second_person
+from core import organization
+from core.house import protection
+from core.road import claiming, delivery, letters
+from core.writing import audience, individual, notices, second_person
 from models import Delivery, Letter, Membership, Notice, Person
 from tests import cast_notices
 

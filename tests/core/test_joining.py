@@ -5,8 +5,10 @@ import re
 import pytest
 
 import clock
-from core import approvals, inbox, join_caps, join_codes, join_letters, joining, rights
-from core.join_caps import Wish
+from core import rights
+from core.door import inbox
+from core.entry import approvals, join_caps, join_codes, join_letters, joining
+from core.entry.join_caps import Wish
 from models import Applicant, Child, Incoming, Letter, MailingList, Membership, Person, Terms
 from tests.cast_mail import dns, mail, signed
 
@@ -288,7 +290,7 @@ def test_a_letter_with_a_link_is_never_seen_without_it(the_list, monkeypatch):
     monkeypatch.setattr(join_letters.service, "send", watched)
     joining.apply(Wish(the_list, "new@example.net", "link"), "ja", clock.now())
     joining.confirm(Wish(the_list, "new@example.net", "link", proof="letter"), clock.now())
-    from core import new_address
+    from core.people import new_address
 
     new_address.ask(person("new@example.net"), "other@example.net", clock.now())
     assert {one.kind for one in Letter.select()} == {"join", "welcome", "new-address"}

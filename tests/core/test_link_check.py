@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from core import link_check
+from core.writing import link_check
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import pytest
 
 import clock
-from core import lists
+from core.people import lists
 from models import Child, Log, MailingList, Membership, Notice, Person, Sender, Target
 
 

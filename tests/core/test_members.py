@@ -3,7 +3,8 @@
 import pytest
 
 import clock
-from core import guidance, lists, members
+from core.entry import guidance
+from core.people import lists, members
 from models import Child, Log, Membership, Person
 
 

@@ -6,8 +6,9 @@ from contextlib import suppress
 import pytest
 
 import clock
-from core import claiming, delivery, notices
 from core.organization import settings
+from core.road import claiming, delivery
+from core.writing import notices
 from models import Membership, Notice, db
 from tests import smarthost
 from tests.smarthost import begun, later, sender

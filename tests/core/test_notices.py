@@ -3,9 +3,10 @@
 import pytest
 
 import clock
-from core import delivery, notices, own_copy
-from core.audience import resolve
-from core.notices import (
+from core.road import delivery
+from core.writing import notices, own_copy
+from core.writing.audience import resolve
+from core.writing.notices import (
     AlreadySent,
     AudienceChanged,
     Incomplete,

@@ -3,8 +3,8 @@
 import pytest
 
 import clock
-from core import claiming, outcomes, pacing
-from core.audience import resolve
+from core.road import claiming, outcomes, pacing
+from core.writing.audience import resolve
 from mail.deliver import Reply
 from models import Letter, Log, Person
 from tests import smarthost

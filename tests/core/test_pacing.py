@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from core import pacing
 from core.organization import settings
+from core.road import pacing
 from mail.deliver import Route
 from models import Bucket
 

@@ -6,10 +6,12 @@ from datetime import timedelta
 import pytest
 
 import clock
-from core import delivery, inbox, notices, posting
-from core.letters import Desk
+from core.door import inbox, posting
 from core.organization import settings
 from core.refusals import TooLate, WrongNumber
+from core.road import delivery
+from core.road.letters import Desk
+from core.writing import notices
 from models import Delivery, Incoming, Letter, MailingList, Notice, Person, Sender
 from tests import cast_notices
 from tests.cast_mail import DOMAIN, body, dns, mail, signed
@@ -82,7 +84,7 @@ def test_the_receipt_names_the_number_the_time_and_how_to_cancel(door):
     (receipt,) = letters("posted")
     assert (receipt.address, receipt.urgent, receipt.payload["letters"]) == (HANAKO, True, "4")
     mark = receipt.payload["url"].rpartition("/")[2]
-    from core.own_copy import notice_of_cancel_mark
+    from core.writing.own_copy import notice_of_cancel_mark
 
     assert notice_of_cancel_mark(mark).id == notice.id
     notices.cancel(notice, None, clock.now())

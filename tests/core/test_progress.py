@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 
 import clock
-from core import progress
 from core.organization import settings
+from core.road import progress
 from models import Delivery, Letter, Person
 from tests import smarthost
 from tests.smarthost import begun, fresh, later, letter_to
@@ -50,7 +50,7 @@ def test_the_mark_for_polling_changes_with_every_count_and_with_the_notice(notic
     marks = {seen(notice).serial}
     put(notice, "naoki@example.jp", state="accepted")
     marks.add(seen(notice).serial)
-    from core import notices
+    from core.writing import notices
 
     notices.stop(notice, school.users["花子"], clock.now())
     marks.add(seen(notice).serial)

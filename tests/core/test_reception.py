@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 import clock
-from core import notices, reception
+from core.writing import notices, reception
 from models import Letter, MailingList, Membership, Notice, User
 
 NOW = datetime(2026, 11, 20, 0, 0, tzinfo=UTC)

@@ -5,11 +5,13 @@ from datetime import datetime, timedelta
 import pytest
 
 import clock
-from core import delivery, letters, notices, reminders, responses, successors, telephone
-from core.notices import NotNow, TooLate
 from core.organization import settings
 from core.refusals import AlreadyAsked, NobodyLeft
-from core.reminding import to_remind
+from core.results import responses, telephone
+from core.road import delivery, letters
+from core.writing import notices, reminders, successors
+from core.writing.notices import NotNow, TooLate
+from core.writing.reminding import to_remind
 from models import Delivery, Letter, Log, Membership, Notice, Person, Reminder, db
 from tests import smarthost
 from tests.cast_notices import PHONE

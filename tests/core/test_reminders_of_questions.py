@@ -5,9 +5,11 @@ from datetime import timedelta
 import pytest
 
 import clock
-from core import answers, delivery, questions, reminders, telephone
-from core.answers import Given
-from core.questions import Ask
+from core.results import answers, telephone
+from core.results.answers import Given
+from core.road import delivery
+from core.writing import questions, reminders
+from core.writing.questions import Ask
 from models import Letter, Notice
 from tests import smarthost
 from tests.cast_notices import PHONE

@@ -5,7 +5,8 @@ from datetime import timedelta
 import pytest
 
 import clock
-from core import leaving, responses
+from core.people import leaving
+from core.results import responses
 from mail import links
 from models import Child, Delivery, Letter, Log, Membership, Notice, Visit
 from tests import cast_notices

@@ -5,10 +5,10 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 import tasks
-from core import role_ends, roles
-from core.letters import service_form
 from core.organization import settings
+from core.organizers import role_ends, roles
 from core.rights import rights_of
+from core.road.letters import service_form
 from models import Letter, Role, User
 
 MARCH_17 = datetime(2026, 3, 17, 0, 0, tzinfo=UTC)  # 9:00 at the school, fourteen days before the end

@@ -10,7 +10,10 @@ import pytest
 
 import clock
 import config as ground
-from core import audience, board, delivery, notices, rollover, rollover_roster
+from core.results import board
+from core.road import delivery
+from core.roster import rollover, rollover_roster
+from core.writing import audience, notices
 from models import Child, Cover, Letter, Log, MailingList, Membership, Notice, Person, Rollover
 from tests import cast_notices
 

@@ -3,7 +3,8 @@
 import pytest
 
 import clock
-from core import lists, organization, roster
+from core import organization, roster
+from core.people import lists
 from models import Child, Membership, Person
 from tests.core.rosters import DEMO, FAMILY, bring
 

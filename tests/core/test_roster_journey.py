@@ -9,11 +9,14 @@ from hypothesis import strategies as st
 
 import clock
 import models
-from core import lists, organization, roster, roster_apply, roster_work
-from core.roster_columns import read_rows
-from core.roster_export import guarded
-from core.roster_plan import plan_rows
-from core.roster_read import clean
+from core import organization, roster
+from core.people import lists
+from core.roster import apply
+from core.roster import work as roster_work
+from core.roster.columns import read_rows
+from core.roster.export import guarded
+from core.roster.plan import plan_rows
+from core.roster.read import clean
 from models import Child, Cover, Delivery, Log, Membership, Notice, Person, User
 from tests.core.rosters import DEMO, FAMILY, bring, sheet_of
 
@@ -223,8 +226,8 @@ def test_one_plan_reads_and_never_writes(zenko):
 
 
 def test_large_imports_report_their_progress(zenko, monkeypatch):
-    monkeypatch.setattr(roster_apply, "CHUNK", 4)
+    monkeypatch.setattr(apply, "CHUNK", 4)
     sheet, told = sheet_of(roll(10, "x")), []
-    roster_apply.apply(roster.plan(zenko, sheet, roster.guess_mapping(sheet), clock.now()), told.append)
+    apply.apply(roster.plan(zenko, sheet, roster.guess_mapping(sheet), clock.now()), told.append)
     assert told == [0, 4, 8, 10]
     assert lists.counts(zenko)["members"] == 10

@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import clock
-from core import lists, organization, roster
-from core.roster_columns import FIELDS, _meaning, arrange, class_name, grade, kana, phone, read_rows
-from core.roster_read import paste
-from core.roster_words import STATE_WORDS, state_of
+from core import organization, roster
+from core.people import lists
+from core.roster.columns import FIELDS, _meaning, arrange, class_name, grade, kana, phone, read_rows
+from core.roster.read import paste
+from core.roster.words import STATE_WORDS, state_of
 from models import Person
 from tests.core.rosters import bring, sheet_of
 from words import say

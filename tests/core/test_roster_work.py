@@ -6,10 +6,11 @@ from datetime import timedelta
 import pytest
 
 import clock
-from core import due, roster, roster_apply, roster_work
+from core import due, roster
+from core.roster import apply, work
 from models import Child, Job, Membership, Person
 
-LINES = roster_work.LARGE + 100
+LINES = work.LARGE + 100
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def job(one, by):
 
 def asked(job, by):
     _, made = roster.preview(job, clock.now())
-    return roster_work.ask(job, by, fingerprint=made.fingerprint, now=clock.now())
+    return work.ask(job, by, fingerprint=made.fingerprint, now=clock.now())
 
 
 def again(job):
@@ -50,37 +51,37 @@ def test_a_large_one_is_left_to_the_worker(job, one, by):
     """T-36: nothing is written inside the request; whatever is due finds the row, with the bell or without."""
     assert not asked(job, by) and again(job).state == "asked"
     assert Person.select().where(Person.name.startswith("保護者")).count() == 0
-    assert roster_work.going_on(one).id == job.id and roster_work.left(again(job), clock.now()) is None
+    assert work.going_on(one).id == job.id and work.left(again(job), clock.now()) is None
     due.begin(clock.now())
     done = again(job)
     assert (done.state, done.done, done.detail["counts"]["added"]) == ("done", LINES, LINES)
     assert Person.select().where(Person.name.startswith("保護者")).count() == LINES
-    assert roster_work.going_on(one) is None and not roster.file_of(job).exists()
+    assert work.going_on(one) is None and not roster.file_of(job).exists()
 
 
 def test_a_second_press_asks_for_nothing_more(job, by):
     asked(job, by)
     with pytest.raises(roster.Refused):
         asked(again(job), by)
-    roster_work.work(clock.now())
-    assert roster_work.work(clock.now()) == 0
+    work.work(clock.now())
+    assert work.work(clock.now()) == 0
 
 
 def test_after_a_kill_it_goes_on_where_it_was_and_undo_knows_everything(job, by, monkeypatch):
     asked(job, by)
     chunks = []
 
-    def killed(plan, chunk, written, write=roster_apply._write):
+    def killed(plan, chunk, written, write=apply._write):
         if chunks:
             raise SystemExit  # as a kill: nothing after this runs
         chunks.append(len(chunk))
         write(plan, chunk, written)
 
-    monkeypatch.setattr(roster_apply, "_write", killed)
+    monkeypatch.setattr(apply, "_write", killed)
     with pytest.raises(SystemExit):
-        roster_work.work(clock.now())
+        work.work(clock.now())
     half = again(job)
-    assert (half.state, half.done) == ("working", roster_apply.CHUNK)
+    assert (half.state, half.done) == ("working", apply.CHUNK)
     assert (
         Membership.select()
         .where(Membership.person.in_(Person.select().where(Person.name.startswith("保護者"))))
@@ -88,9 +89,9 @@ def test_after_a_kill_it_goes_on_where_it_was_and_undo_knows_everything(job, by,
         == half.done
     )
     later = half.made_at + timedelta(seconds=5)
-    assert timedelta(0) < roster_work.left(half, later) < timedelta(seconds=5)
+    assert timedelta(0) < work.left(half, later) < timedelta(seconds=5)
     monkeypatch.undo()
-    assert roster_work.work(clock.now()) == 1
+    assert work.work(clock.now()) == 1
     done = again(job)
     assert done.state == "done" and done.detail["counts"]["added"] == LINES
     assert roster.undo(done, by, clock.now()) == (3 * LINES, 0)
@@ -102,7 +103,7 @@ def test_only_one_process_writes(job, by, config):
     asked(job, by)
     with (config.data / "run" / "import").open("w") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
-        assert roster_work.work(clock.now()) == 0
+        assert work.work(clock.now()) == 0
     assert again(job).state == "asked"
 
 
@@ -110,10 +111,10 @@ def test_what_cannot_be_written_goes_back_to_its_preview_and_says_why(job, one, 
     asked(job, by)
     small = roster.begin(one, by, text=text(3), now=clock.now())
     asked(small, by)
-    assert roster_work.work(clock.now()) == 0
+    assert work.work(clock.now()) == 0
     back = again(job)
-    assert roster.is_waiting(back, clock.now()) and "changed" in roster_work.why_back(back).message
-    assert not asked(back, by) and roster_work.why_back(again(job)) is None
-    monkeypatch.setattr(roster_work, "_apply", lambda job, made: 1 / 0)
-    roster_work.work(clock.now())
-    assert "broke off" in roster_work.why_back(again(job)).message
+    assert roster.is_waiting(back, clock.now()) and "changed" in work.why_back(back).message
+    assert not asked(back, by) and work.why_back(again(job)) is None
+    monkeypatch.setattr(work, "_apply", lambda job, made: 1 / 0)
+    work.work(clock.now())
+    assert "broke off" in work.why_back(again(job)).message

@@ -3,9 +3,9 @@
 import pytest
 
 import clock
-from core import questions, samples, warnings, warnings_text
-from core.audience import resolve
 from core.rights import rights_of
+from core.writing import questions, samples, warnings, warnings_text
+from core.writing.audience import resolve
 from models import Log, Notice, Sample
 
 SAID = samples.Words("遠足", "遠足について", "〔10月1日〕に行きます。", read_confirmation=False)

@@ -6,9 +6,11 @@ from email import message_from_bytes, policy
 import pytest
 
 import clock
-from core import audience, delivery, letters, notices, sender_names
 from core.organization import settings
+from core.organizers import sender_names
 from core.rights import rights_of
+from core.road import delivery, letters
+from core.writing import audience, notices
 from models import Delivery, Letter, Notice, Role, Sender, User
 
 

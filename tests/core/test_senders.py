@@ -5,8 +5,10 @@ from datetime import timedelta
 import pytest
 
 import clock
-from core import inbox, join_letters, joining, leaving_by_mail, naming, own_page, reader_marks, senders
+from core.door import inbox, senders
+from core.entry import join_letters, joining
 from core.organization import settings
+from core.people import leaving_by_mail, naming, own_page, reader_marks
 from mail.address import message_id, reply_address
 from models import Incoming, Letter, MailingList, Membership, Person, Sender
 from tests import cast_notices

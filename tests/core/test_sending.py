@@ -10,7 +10,8 @@ import pytest
 import clock
 import config as ground
 import models
-from core import notices, service
+from core import service
+from core.writing import notices
 from models import Letter, Membership, Person
 from tests import smarthost
 from tests.smarthost import begun, confirmed, drained, fresh, later, letter_to, sender, states, written

@@ -6,13 +6,14 @@ import pytest
 
 import clock
 import models
-from core import claiming, notices, successors
-from core.audience import resolve
-from core.notices import (
+from core.organization import settings
+from core.road import claiming
+from core.writing import notices, successors
+from core.writing.audience import resolve
+from core.writing.notices import (
     NotNow,
     TooLate,
 )
-from core.organization import settings
 from models import Letter
 from tests import smarthost
 from tests.smarthost import begun, fresh, later, put, states, written

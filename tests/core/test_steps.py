@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from core import steps
-from core.steps import Words
+from core.writing import steps
+from core.writing.steps import Words
 from models import Delivery, Letter, MailingList, Membership, Notice, Person, Step
 
 MONDAY = datetime(2026, 4, 6, 0, 0, tzinfo=UTC)  # 9:00 at the school

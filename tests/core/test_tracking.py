@@ -5,11 +5,13 @@ from datetime import timedelta
 import pytest
 
 import clock
-from core import letters, notices, tracking
-from core.audience import resolve
-from core.delivery import start_due
 from core.organization import settings
-from core.sending import open_sender
+from core.results import tracking
+from core.road import letters
+from core.road.delivery import start_due
+from core.road.sending import open_sender
+from core.writing import notices
+from core.writing.audience import resolve
 from mail.compose import Reader, prepare
 from models import Letter, Link, Notice, Visit
 from tests import cast_notices

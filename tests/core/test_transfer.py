@@ -3,7 +3,8 @@
 import pytest
 
 import clock
-from core import board, transfer
+from core.people import transfer
+from core.results import board
 from models import Log, Membership
 from tests import cast_notices
 

@@ -7,8 +7,9 @@ import pytest
 
 import clock
 import models
-from core import claiming, notices, pacing, trouble
 from core.organization import settings
+from core.road import claiming, pacing, trouble
+from core.writing import notices
 from models import Letter, Log, Person
 from tests import smarthost
 from tests.smarthost import begun, drained, fresh, later, letter_to, never, sender, states

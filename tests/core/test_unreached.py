@@ -5,8 +5,9 @@ from datetime import timedelta
 import pytest
 
 import clock
-from core import faults, pacing, standing, unreached
-from core.progress import Progress
+from core.people import unreached
+from core.road import faults, pacing, standing
+from core.road.progress import Progress
 from models import Bounce, Letter, Log, Membership, Person
 from tests import cast_notices
 

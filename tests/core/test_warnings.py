@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 import pytest
 import time_machine
 
-from core import audience, notices, organization, warnings
+from core import organization
+from core.writing import audience, notices, warnings
 
 NOON = datetime(2026, 10, 13, 3, 0, tzinfo=UTC)  # Tuesday 12:00 in Tokyo
 

@@ -6,7 +6,7 @@ import pytest
 import time_machine
 
 import clock
-from core import attachments, audience, comparing, notices, warnings
+from core.writing import attachments, audience, comparing, notices, warnings
 from tests import cast_notices, files
 
 NOON = datetime(2026, 10, 13, 3, 0, tzinfo=UTC)  # Tuesday 12:00 in Tokyo

@@ -5,10 +5,10 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 import clock
-from core import wellbeing
-from core.letters import service_form
+from core.house import wellbeing
+from core.house.wellbeing import Finding
 from core.organization import settings
-from core.wellbeing import Finding
+from core.road.letters import service_form
 from models import Letter, Organization, User
 
 READY = datetime(2026, 4, 2, 0, 0, tzinfo=UTC)

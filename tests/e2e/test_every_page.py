@@ -13,7 +13,8 @@ import pytest
 import clock
 import config as ground
 import models
-from core import accounts, demo, organization
+from core import demo, organization
+from core.organizers import accounts
 from models import User
 from tests import cast
 from tests.e2e.conftest import DESKTOP, PHONE, House, fits_the_width, has_no_axe_faults, log_in

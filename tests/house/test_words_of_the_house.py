@@ -26,13 +26,13 @@ PRODUCT = (
     "cli",
 )
 WORKER_LOOPS = {
-    "core/collecting.py",
-    "core/sending.py",
+    "core/door/collecting.py",
+    "core/road/sending.py",
     "inlet.py",
-    "core/inbox.py",
+    "core/door/inbox.py",
     "cli/deliver.py",
     "mail/proof.py",
-    "core/roster_work.py",
+    "core/roster/work.py",
 }
 """The worker loop and the mail door, where any exception is caught: they record it, put the work off and go on."""
 

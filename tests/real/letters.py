@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import clock
-from core import notices, own_copy, service
+from core import service
+from core.writing import notices, own_copy
 from models import Letter, Person
 from tests.smarthost import begun, drained
 

@@ -10,7 +10,9 @@ import pytest
 
 import clock
 import config as ground
-from core import collecting, doctor, inbox, organization, spool
+from core import organization
+from core.door import collecting, inbox, spool
+from core.house import doctor
 from core.organization import settings
 from inlet import Reader
 from mail.address import message_id

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import pytest
 
 import config as ground
-from core import inbox
+from core.door import inbox
 from inlet import Inlet, Reader
 from models import Incoming, Letter, Membership, Notice, Person, Sender
 from tests import smarthost

@@ -6,7 +6,7 @@ import pytest
 
 import clock
 import config as ground
-from core import trying
+from core.house import trying
 from models import Letter
 from tests import smarthost
 from tests.mail.servers import certificate, free_port

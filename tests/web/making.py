@@ -5,8 +5,9 @@ from datetime import datetime
 from typing import Any
 
 import clock
-from core import audience as audiences
-from core import delivery, notices
+from core.road import delivery
+from core.writing import audience as audiences
+from core.writing import notices
 from models import Notice
 from tests.cast import School
 

@@ -5,7 +5,7 @@ import re
 import pytest
 
 import clock
-from core import accounts, passwords
+from core.organizers import accounts, passwords
 from models import Letter, Log, MailingList, Membership, Session, User
 from tests.cast import PASSWORD
 

@@ -8,7 +8,8 @@ import pytest
 import clock
 import config as ground
 from blueprints.admin.record import ACTIONS
-from core import organization, outbox, service
+from core import organization, service
+from core.road import outbox
 from mail import address
 from mail.outbox import keep
 from models import Letter, Log, Notice, Organization
@@ -206,7 +207,7 @@ def written_actions() -> set[str]:
     """Find every action that the source writes into the record as a plain string."""
     found = set()
     for path in [
-        *(ground.HERE / "core").glob("*.py"),
+        *(ground.HERE / "core").rglob("*.py"),
         *ground.HERE.glob("blueprints/*/*.py"),
         *ground.HERE.glob("cli/*.py"),
     ]:

@@ -6,8 +6,10 @@ from datetime import timedelta
 import pytest
 
 import clock
-from core import letters, notices, questions, tally
-from core.questions import Ask
+from core.results import tally
+from core.road import letters
+from core.writing import notices, questions
+from core.writing.questions import Ask
 from models import Answer, Delivery, MailingList, Visit
 from tests import cast_notices
 from tests.cast_notices import ATTENDANCE, PHONE, SCANNER, ask, fresh

@@ -9,9 +9,10 @@ from io import StringIO
 import pytest
 
 import clock
-from core import answers, notices, questions, responses
-from core.answers import Given
-from core.questions import Ask
+from core.results import answers, responses
+from core.results.answers import Given
+from core.writing import notices, questions
+from core.writing.questions import Ask
 from models import Answer, Log, MailingList
 from tests import cast_notices
 from tests.cast_notices import ATTENDANCE, PHONE, ask

@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 import clock
-from core import notices, questions, ready_made
-from core.questions import Ask
+from core.writing import notices, questions, ready_made
+from core.writing.questions import Ask
 from models import MailingList, Notice, millis
 
 HTMX = {"HX-Request": "true"}

@@ -11,7 +11,8 @@ import pytest
 
 import clock
 import models
-from core import leaving, responses
+from core.people import leaving
+from core.results import responses
 from models import Child, Delivery, Log, MailingList, Membership, Notice, Person, User
 from tests import cast_notices
 from tests.cast_notices import PHONE, fresh, outcome

@@ -2,7 +2,7 @@
 
 import pytest
 
-from core import responses
+from core.results import responses
 from tests import cast_notices
 
 

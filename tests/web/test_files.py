@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 import clock
-from core import attachments
+from core.writing import attachments
 from models import Attachment, Notice, Opened
 from tests import cast_notices, files
 from tests.web.making import page

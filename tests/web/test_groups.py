@@ -3,8 +3,9 @@
 import pytest
 
 import clock
-from core import conditions, groups, notices
-from core.conditions import Rule
+from core.people import conditions, groups
+from core.people.conditions import Rule
+from core.writing import notices
 from models import Child, Group, Notice, Target
 from tests.web.making import page
 

@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 
 import clock
-from core import wellbeing
-from core.wellbeing import Finding
+from core.house import wellbeing
+from core.house.wellbeing import Finding
 from models import Letter, Organization
 
 FOUND = [

@@ -6,8 +6,10 @@ from datetime import timedelta
 import pytest
 
 import clock
-from core import audience as audiences
-from core import delivery, notices, successors, today
+from core.results import today
+from core.road import delivery
+from core.writing import audience as audiences
+from core.writing import notices, successors
 from models import Delivery, Notice
 from tests import cast_notices
 

@@ -5,7 +5,10 @@ from datetime import timedelta
 import pytest
 
 import clock
-from core import accounts, board, leaving, responses, rights, today
+from core import rights
+from core.organizers import accounts
+from core.people import leaving
+from core.results import board, responses, today
 from models import Letter, MailingList, Membership, Notice, Person, Role, User, Wording
 from tests import cast_notices
 from tests.counting import queries

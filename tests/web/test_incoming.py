@@ -3,8 +3,9 @@
 import pytest
 
 import clock
-from core import inbox, reader_marks
+from core.door import inbox
 from core.organization import settings
+from core.people import reader_marks
 from mail.address import reply_address
 from models import Incoming, Letter, MailingList, Membership, Notice, Person, Sender
 from tests import cast_notices
@@ -197,7 +198,7 @@ def test_leaving_and_coming_back(client, school):
 def test_replies_are_shown_escaped(app, school):
     from flask import render_template
 
-    from core import replies
+    from core.door import replies
 
     sent = cast_notices.send([school.lists["1-1"]], by=school.users["花子"])
     letter = Letter.get(Letter.delivery == sent.deliveries["青山 健太"])

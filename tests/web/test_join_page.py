@@ -5,7 +5,7 @@ import re
 import pytest
 
 import clock
-from core import join_caps, join_letters, join_page
+from core.entry import join_caps, join_letters, join_page
 from models import Applicant, Letter, MailingList, Membership, Person
 
 EVIL = "<script>alert(1)</script>"

@@ -4,7 +4,7 @@ import struct
 
 import pytest
 
-from core import join_codes, join_paper, qr
+from core.entry import join_codes, join_paper, qr
 from models import Child, MailingList, Membership, Person, db
 
 

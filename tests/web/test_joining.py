@@ -3,8 +3,8 @@
 import pytest
 
 import clock
-from core import join_caps, join_codes
-from core.join_caps import Wish
+from core.entry import join_caps, join_codes
+from core.entry.join_caps import Wish
 from models import Applicant, Letter, MailingList, Membership, Person
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 import clock
-from core import directory, lists
+from core.people import directory, lists
 from models import Child, Log, MailingList, Membership, Notice, Person, Target
 from tests.counting import queries
 

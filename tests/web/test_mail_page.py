@@ -7,7 +7,9 @@ from dataclasses import replace
 import pytest
 
 import config as ground
-from core import collecting, organization, trying
+from core import organization
+from core.door import collecting
+from core.house import trying
 from core.organization import settings
 from mail.deliver import Reply
 from mail.imap import Closed

@@ -6,8 +6,10 @@ import io
 import pytest
 
 import clock
-from core import inbox, joining, roster
-from core.join_caps import Wish
+from core import roster
+from core.door import inbox
+from core.entry import joining
+from core.entry.join_caps import Wish
 from core.organization import settings
 from mail.address import reply_address
 from models import Letter, Membership, Person
@@ -64,7 +66,7 @@ def test_the_leave_address_stands_in_the_letter_where_mail_comes_in(school, monk
     """Design 3: leaving by mail beside one click (RFC 2369); not offered where no mail can be taken."""
     from dataclasses import replace
 
-    from core.letters import notice_form
+    from core.road.letters import notice_form
 
     sent = cast_notices.send([school.lists["1-1"]], by=school.users["花子"])
     force = settings()

@@ -3,7 +3,7 @@
 import pytest
 
 import clock
-from core import leaving
+from core.people import leaving
 from models import Child, Delivery, Letter, Log, Membership, Notice, Person, Target, Wording
 from tests import cast_notices
 from tests.counting import queries

@@ -5,8 +5,8 @@ import re
 import pytest
 
 import clock
-from core import audience as audiences
-from core import notices
+from core.writing import audience as audiences
+from core.writing import notices
 from models import MailingList, Notice, Target, millis
 
 CLASS, OTHER = "1-1", "2-1"

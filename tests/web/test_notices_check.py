@@ -8,7 +8,7 @@ import pytest
 
 import clock
 from blueprints.notices import check
-from core import notices
+from core.writing import notices
 from models import Letter, Membership, Notice, Person, User
 
 CLASS, OTHER = "1-1", "2-1"

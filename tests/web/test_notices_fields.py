@@ -3,7 +3,7 @@
 import pytest
 
 import clock
-from core import notices
+from core.writing import notices
 from models import Letter, Membership, Notice, User
 from tests.web.making import page
 

@@ -1,7 +1,7 @@
 """The page of the sender's name: shown on writing and check, absent and refused below manager (D-08, D-21, D-23)."""
 
 import clock
-from core import notices
+from core.writing import notices
 from models import Notice, Sender
 from tests.web.making import page
 

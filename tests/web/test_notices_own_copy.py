@@ -5,9 +5,10 @@ from datetime import timedelta
 import pytest
 
 import clock
-from core import audience as audiences
-from core import delivery, notices, own_copy
 from core.organization import settings
+from core.road import delivery
+from core.writing import audience as audiences
+from core.writing import notices, own_copy
 from models import Notice
 from tests.web.making import confirmed, local, page, state
 

@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 
 import clock
-from core import delivery, notices
+from core.road import delivery
+from core.writing import notices
 from models import Delivery, Letter, Notice, Target
 from tests.web.making import begun, confirmed, local, page, state
 

@@ -5,7 +5,9 @@ import re
 import pytest
 
 import clock
-from core import replies, responses, rights, sight, today
+from core import rights, sight
+from core.door import replies
+from core.results import responses, today
 from models import Delivery, Incoming, Letter, Membership, Notice, Person
 from tests import cast_notices
 from tests.cast_notices import PHONE, fresh, outcome

@@ -5,7 +5,8 @@ import re
 import pytest
 
 import clock
-from core import join_page, own_page
+from core.entry import join_page
+from core.people import own_page
 from models import Child, Letter, Log, MailingList, Membership, Person
 
 EVIL = "<script>alert(1)</script>"
@@ -79,7 +80,7 @@ def test_the_link_opens_the_page_for_a_day_and_dies_with_the_address(client, fat
 
 
 def test_guessing_is_counted_and_a_mark_of_another_purpose_opens_nothing(client, school, father, page):
-    from core import reader_marks
+    from core.people import reader_marks
 
     assert client.get(f"/p/{reader_marks.place_mark(father, school.lists['1-1'])}").status_code == 404
     codes = [client.get(f"{page}x").status_code for _ in range(62)]
@@ -247,8 +248,8 @@ def test_deleting_says_what_is_lost_and_managers_see_who_left(client, as_, schoo
 
 
 def test_who_was_deleted_may_come_back_as_a_new_person(client, school, father, page):
-    from core import joining
-    from core.join_caps import Wish
+    from core.entry import joining
+    from core.entry.join_caps import Wish
 
     client.post(f"{page}/delete")
     again, state = joining.join(Wish(school.lists["1-1"], "naoki@example.jp", proof="letter"), clock.now())
@@ -260,8 +261,8 @@ def test_a_notice_never_links_to_it(school):
     from tests import cast_notices
 
     sent = cast_notices.send([school.lists["1-1"]])
-    from core.letters import as_sent
     from core.organization import settings
+    from core.road.letters import as_sent
 
     assert not re.search(r"/p(/|\s|$)", as_sent(sent.notice, settings(), clock.now()).text)
 
@@ -290,8 +291,8 @@ def test_who_is_not_taken_for_a_guardian_changes_no_child(client, school, state,
 
 
 def test_deleting_oneself_does_not_lift_what_a_manager_stopped(client, school, father, page):
-    from core import joining
-    from core.join_caps import Wish
+    from core.entry import joining
+    from core.entry.join_caps import Wish
 
     mine = (Membership.person == father) & (Membership.list == school.lists["1-1"])
     Membership.update(state="stopped", stopped_by="manager").where(mine).execute()

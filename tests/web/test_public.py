@@ -6,7 +6,8 @@ from datetime import timedelta
 import pytest
 
 import clock
-from core import letters, responses
+from core.results import responses
+from core.road import letters
 from models import Delivery, Letter, Log, Membership, Notice, Person, Visit
 from tests import cast_notices
 from tests.cast_notices import OTHER_PHONE, PHONE, SCANNER, fresh, outcome

@@ -2,7 +2,7 @@
 
 import pytest
 
-from core import accounts, holders, roles
+from core.organizers import accounts, holders, roles
 from models import Notice, Role, User
 from tests import cast_notices
 

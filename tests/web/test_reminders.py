@@ -5,7 +5,8 @@ import re
 import pytest
 
 import clock
-from core import reminders, responses
+from core.results import responses
+from core.writing import reminders
 from models import Choice, Letter, Notice, Question, Reminder
 from tests import cast_notices
 from tests.cast_notices import PHONE

@@ -3,7 +3,7 @@
 import io
 import re
 
-from core import rollover
+from core.roster import rollover
 from models import Membership, Rollover
 from tests.core.test_rollover import DOUBTFUL, ROSTER
 from tests.web.making import page

@@ -3,7 +3,7 @@
 import pytest
 
 import clock
-from core import notices, samples
+from core.writing import notices, samples
 from models import Notice, Sample
 
 TYPED = {"name": "遠足", "subject": "遠足", "text": "〔1日〕に行きます", "read_confirmation": "y"}

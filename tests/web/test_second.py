@@ -5,7 +5,8 @@ import re
 import pytest
 
 import clock
-from core import attachments, protection
+from core.house import protection
+from core.writing import attachments
 from models import MailingList, Notice, Organization
 from tests import files
 from tests.web.making import page, state

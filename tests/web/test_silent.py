@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 import clock
-from core import responses, silent
+from core.results import responses, silent
 from models import Letter, Membership, Notice, Person
 from tests import cast_notices
 from tests.cast_notices import PHONE

@@ -5,8 +5,9 @@ from datetime import timedelta
 import pytest
 
 import clock
-from core import delivery, steps
-from core.sending import open_sender
+from core.road import delivery
+from core.road.sending import open_sender
+from core.writing import steps
 from models import Letter, Log, Membership, Notice, Person, Step
 
 WRITTEN = {

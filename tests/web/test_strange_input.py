@@ -5,7 +5,7 @@ import re
 import pytest
 
 import clock
-from core import notices
+from core.writing import notices
 from models import Notice
 from tests import cast_notices
 

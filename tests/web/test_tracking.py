@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 import clock
-from core import responses, tracking
+from core.results import responses, tracking
 from models import Delivery, Notice, Visit
 from tests import cast_notices
 from tests.cast_notices import PHONE, SCANNER

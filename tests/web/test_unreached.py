@@ -4,7 +4,7 @@ import html
 from datetime import timedelta
 
 import clock
-from core import faults, pacing
+from core.road import faults, pacing
 from models import Letter, Notice, Person
 from tests.web import making
 

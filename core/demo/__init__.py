@@ -1,0 +1,182 @@
+"""The sample school かえで原小学校: its house, lists, members and users, and some weeks behind it (E-20).
+
+Everything goes through the verbs that organizers use; the roster is imported from `demo/demo_members.csv`.
+"""
+
+import secrets
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from random import Random
+
+import clock
+import config
+from core import history, organization, roster
+from core.demo import families as demo_families
+from core.demo.dates import moved
+from core.demo.past import Past, live
+from core.organizers import accounts, in_charge, roles
+from core.people import conditions, groups
+from core.people.conditions import Rule
+from core.people.lists import add, add_sender
+from core.roster.apply import apply
+from core.roster.columns import Row, read_rows
+from core.roster.plan import plan_rows
+from models import Log, MailingList, Organization, User, db
+
+NAME = "かえで原小学校"
+DOMAIN = "mail.kaedehara.example.jp"
+ROSTER = config.HERE / "demo" / "demo_members.csv"
+FAMILIES = 36
+"""Households in the roster file."""
+
+_FILLED = "demo.filled"
+_PURPOSE = "学校とPTAからのお知らせをお送りするためだけに使います。"
+_GROUPS = {
+    "PTA役員": ("pta", (1, 3, 10, 21, 28, 34, 35)),
+    "かえで原FC": ("fc", (17, 19, 21, 23, 25, 28, 30, 32, 34, 35, 36, 37)),
+}
+"""Lists of some families: local part, and the lines of the roster file."""
+
+_LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
+
+
+class Refused(Exception):
+    """The sample school cannot be put into this installation; the message says why."""
+
+
+def is_filled() -> bool:
+    """Say whether the sample school is here already."""
+    return Log.select().where(Log.action == _FILLED).exists()
+
+
+def fill(now: datetime, families: int = FAMILIES) -> list[tuple[str, str]]:
+    """Put the sample school into an empty installation; return (user name, password) of its organizers.
+
+    All of it or nothing, in one transaction. Raises Refused where real letters or real people could be touched.
+    """
+    _only_in_an_empty_house()
+    with db.atomic():
+        began = now - timedelta(weeks=10)
+        organization.change(
+            None,
+            name=NAME,
+            postal="〒000-0000 例示県例示市かえで原1-2-3",
+            contact="電話 000-0000-0000",
+            mail_domain=DOMAIN,
+            language="ja",
+        )
+        lists = _lists(began)
+        _members(lists, families, began, clock.local(now).date())
+        _groups(lists["全校"], began)
+        users, passwords = _users(lists, began)
+        _class_teacher(lists["6年1組"], users["長谷川 小百合"])
+        for list_name, user in (("全校", users["小川 守"]), ("かえで原FC", users["森 雄一"])):
+            add_sender(lists[list_name], None, user.email or "", user.name, now=began)
+        live(Past(users, lists, now, Random(57)))  # noqa: S311 - the same school each time
+        organization.finish_setup(config.current(), users["小川 守"], now)
+        history.log(None, _FILLED, detail={"families": families})
+    return passwords
+
+
+def _only_in_an_empty_house() -> None:
+    """Refuse beside an outside mail server or real data; sample letters must never reach anybody."""
+    for smtp in (config.current().smtp, Organization.the().smtp):
+        if smtp and not config.is_loopback(smtp):
+            raise Refused("A mail server is set, so the sample school is refused: its letters must not leave.")
+    if Organization.the().ready_at or MailingList.select().exists() or User.select().exists():
+        raise Refused("This installation is in use. For the sample school choose another folder: KAIRAN_DATA=…")
+
+
+# ── lists and members ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _lists(now: datetime) -> dict[str, MailingList]:
+    made = {"全校": add(None, "全校", "zenko", whole=True, purpose=_PURPOSE, now=now)}
+    for grade in range(1, demo_families.GRADES + 1):
+        for room in range(1, demo_families.CLASSES + 1):
+            name = f"{grade}年{room}組"
+            made[name] = add(None, name, f"{grade}nen{room}kumi", purpose=_PURPOSE, now=now)
+    for name, (local, _) in _GROUPS.items():
+        made[name] = add(None, name, local, purpose=_PURPOSE, now=now)
+    return made
+
+
+def _groups(whole: MailingList, now: datetime) -> None:
+    """Make the groups that a school sends to: a grade, a district, and who has a duty."""
+    wanted = (
+        ("3年", "grade", "is", "3"),
+        ("本町地区", "item:地区", "is", "本町"),
+        ("旗当番のある方", "item:当番日", "not_empty", ""),
+    )
+    for name, field, op, value in wanted:
+        groups.add(whole, name, None, now, conditions.blocks([("and", Rule(field, op, value))]))
+
+
+def _members(lists: dict[str, MailingList], families: int, now: datetime, today: date) -> None:
+    """Import the roster into the whole school, then copy each family into the lists of its classes and groups."""
+    rows = roster_rows(today) + demo_families.rows(max(0, families - FAMILIES))
+    _register(lists["全校"], rows, now, "file")
+    by_list: dict[str, list[Row]] = {}
+    for row in rows:
+        if row.grade and row.class_name:
+            by_list.setdefault(f"{row.grade}年{row.class_name}組", []).append(row)
+    for name, (_, numbers) in _GROUPS.items():
+        by_list[name] = [row for row in rows if row.number - 1 in numbers]
+    for name, members in by_list.items():
+        _register(lists[name], members, now, "copy")
+
+
+def _register(mailing_list: MailingList, rows: list[Row], now: datetime, route: str) -> None:
+    apply(plan_rows(mailing_list, [replace(row) for row in rows], now, route))
+
+
+def roster_rows(today: date) -> list[Row]:
+    """Return the lines of the roster file, its duty days moved to the coming weeks, without its remarks for testers.
+
+    A family without an address gets a telephone number, as schools keep one.
+    """
+    sheet = roster.read(ROSTER.read_bytes(), ROSTER.name)
+    mapping = tuple(
+        "" if column in ("番号", "試験の狙い") else meaning
+        for column, meaning in zip(sheet.columns, roster.guess_mapping(sheet), strict=True)
+    )
+    rows = read_rows(sheet, mapping)
+    for row, day in zip(rows, moved([row.attributes.get("当番日", "") for row in rows], today), strict=True):
+        if day:
+            row.attributes["当番日"] = day
+        if not row.address:
+            row.phone = row.phone or "000-0000-0038"
+    return rows
+
+
+# ── users ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _users(lists: dict[str, MailingList], now: datetime) -> tuple[dict[str, User], list[tuple[str, str]]]:
+    """Add the organizers with their roles and practice lists; return them by name, and their passwords."""
+    wanted = (
+        ("小川 守", "ogawa@school.example.jp", "admin", ""),
+        ("長谷川 小百合", "sayuri.hasegawa@example.jp", "manager", "6年1組"),
+        ("森 雄一", "yuichi.mori@example.com", "manager", "かえで原FC"),
+        ("北村 光代", None, "viewer", "全校"),
+    )
+    users, passwords = {}, []
+    for name, email, role, list_name in wanted:
+        password = _password()
+        users[name] = accounts.add_user(name, email=email, password=password, now=now)
+        roles.give(users[name], role, lists[list_name].id if list_name else 0, by=None)
+        accounts.practice_list(users[name], now)
+        passwords.append((name, password))
+    return users, passwords
+
+
+def _class_teacher(mailing_list: MailingList, user: User) -> None:
+    """Put a user in charge of everybody in a class."""
+    in_charge.assign(
+        mailing_list, {(room.grade, room.class_name): user.id for room in in_charge.rooms(mailing_list)}, None
+    )
+
+
+def _password() -> str:
+    """Return a random password that can be read aloud: three groups of five, 74 bits."""
+    return "-".join("".join(secrets.choice(_LETTERS) for _ in range(5)) for _ in range(3))

@@ -1,0 +1,228 @@
+"""The past weeks of the sample school, lived through the real verbs: written, sent, accepted, read, withdrawn.
+
+Only the outcomes that a mail server and readers would have brought are written by hand, marked as practice.
+"""
+
+import json
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from random import Random
+from typing import Any
+
+from peewee import fn
+
+import clock
+import config
+from core.demo import polls
+from core.demo.dates import dated, day_of, moment
+from core.organization import settings
+from core.road import delivery, standing
+from core.writing import notices, successors
+from core.writing.audience import resolve
+from models import Delivery, Letter, Log, MailingList, Notice, Person, User, millis
+
+FILE = config.HERE / "demo" / "demo_notices.json"
+MS_A_LETTER = 200
+
+
+@dataclass(slots=True)
+class Past:
+    """What the verbs of the sample school need: users and lists by name, the present, and lots for the readers."""
+
+    users: dict[str, User]
+    lists: dict[str, MailingList]
+    now: datetime
+    lots: Random
+
+    @property
+    def today(self) -> date:
+        return clock.local(self.now).date()
+
+
+def texts() -> list[dict[str, Any]]:
+    """Return the notices of the sample school as they stand in the file."""
+    return json.loads(FILE.read_text("utf-8"))
+
+
+def live(past: Past) -> None:
+    """Send, withdraw, correct, book and leave in draft what the file says, in the order of time."""
+    plans = {"sent": _send, "withdrawn": _send_and_withdraw, "correction": _correct, "booked": _book, "draft": _draft}
+    used = [entry for entry in texts() if "use" in entry]
+    made: dict[str, Notice] = {}
+    for entry in sorted(used, key=lambda entry: _written(entry, past.today)):
+        use = entry["use"]
+        before = Log.select().count()
+        made[entry["id"]] = plans[use["as"]](entry, past, made)
+        _date_log(before, _written(entry, past.today), past.now)
+
+
+def _written(entry: dict, today: date) -> datetime:
+    """Return the moment at which a notice of the file was, or will be, written."""
+    written = entry["written"]
+    return moment(day_of(written["on"], entry["use"]["weeks"], today), written["at"])
+
+
+def _date_log(before: int, at: datetime, now: datetime) -> None:
+    """Put what the verbs logged at the moment at which it is meant to have happened, never later than now."""
+    fresh = Log.select(Log.id).order_by(Log.id).offset(before).limit(-1)
+    Log.update(at=min(at, now)).where(Log.id.in_(fresh)).execute()
+
+
+# ── one notice ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _write(entry: dict, past: Past, now: datetime) -> Notice:
+    """Write a notice of the file as a draft, its dates filled in."""
+    use, day = entry["use"], clock.local(_written(entry, past.today)).date()
+    notice = notices.draft(past.users[use["by"]], now=now, urgent=use.get("urgent", False))
+    words = {"subject": dated(entry["subject"], day), "text": dated(entry["body"], day)}
+    asks = polls.asks(entry, day)
+    notices.save(notice, now=now, read_confirmation=entry["read"], questions=asks, **words)
+    if entry["target"]:
+        notices.choose(notice, now=now, lists=[past.lists[entry["target"]].id])
+    return notice
+
+
+def _draft(entry: dict, past: Past, made: dict[str, Notice]) -> Notice:
+    at = min(_written(entry, past.today), past.now - timedelta(hours=1))
+    notice = _write(entry, past, at)
+    notices.save(notice, now=at, step=3 if entry["target"] == "全校" else 2)
+    return notice
+
+
+def _book(entry: dict, past: Past, made: dict[str, Notice]) -> Notice:
+    notice = _write(entry, past, past.now)
+    _confirm(notice, past, past.now, at=_written(entry, past.today))
+    return notice
+
+
+def _send(entry: dict, past: Past, made: dict[str, Notice]) -> Notice:
+    at = _written(entry, past.today)
+    notice = _write(entry, past, at - timedelta(minutes=8))
+    _go_out(notice, entry, past, at)
+    return notice
+
+
+def _send_and_withdraw(entry: dict, past: Past, made: dict[str, Notice]) -> Notice:
+    """Send to the wrong class, and withdraw it some minutes later."""
+    at = _written(entry, past.today) + timedelta(minutes=entry["use"]["after_min"])
+    notice = _write(entry, past, at - timedelta(minutes=20))
+    _go_out(notice, entry, past, _written(entry, past.today), until=at)
+    notices.withdraw(notice, notice.by, at)
+    return notice
+
+
+def _correct(entry: dict, past: Past, made: dict[str, Notice]) -> Notice:
+    """Correct an earlier notice of the file, to the same readers."""
+    at = _written(entry, past.today)
+    wrong = made[entry["use"]["of"]]
+    notice = successors.correct(wrong, past.users[entry["use"]["by"]], at - timedelta(minutes=4))
+    notices.save(notice, now=at, subject=entry["subject"], text=entry["body"], read_confirmation=entry["read"])
+    _go_out(notice, entry, past, at)
+    return notice
+
+
+def _confirm(notice: Notice, past: Past, now: datetime, at: datetime | None = None) -> None:
+    audience = resolve(notice)
+    typed = str(audience.letters)
+    notices.confirm(
+        notice, by=notice.by, fingerprint=audience.fingerprint, now=now, at=at, typed=typed, hold_s=None if at else 0
+    )
+
+
+def _go_out(notice: Notice, entry: dict, past: Past, at: datetime, until: datetime | None = None) -> None:
+    """Confirm and fill a notice at a moment, and write what server and readers made of it until a moment."""
+    _confirm(notice, past, at)
+    delivery.fill(notice, at, settings())
+    Notice.update(practice=True).where(Notice.id == notice.id).execute()
+    _hand_over(notice, at)
+    if entry["use"].get("troubles"):
+        _trouble(notice, at)
+    delivery.finish(at + timedelta(minutes=3))
+    notice.__data__.update(Notice.get_by_id(notice.id).__data__)
+    _read(notice, entry["use"]["reads"], at, until or past.now, past.lots)
+    polls.answer(notice, past.lots, past.now)
+    if entry["use"].get("troubles"):
+        _telephone(notice, at, past)
+
+
+# ── what server and readers did ──────────────────────────────────────────────────────────────────────────────────
+
+
+def _hand_over(notice: Notice, at: datetime) -> None:
+    """Let the server take every letter, some each second."""
+    letters = (Letter.notice == notice) & Letter.delivery.is_null(False)
+    first = Letter.select(fn.MIN(Letter.id)).where(letters).scalar() or 0
+    done_at = millis(at) + 2000 + (Letter.id - first) * MS_A_LETTER
+    Letter.update(
+        state="accepted", code=250, enhanced="2.0.0", text="2.0.0 Ok", attempts=1, handed_at=done_at, done_at=done_at
+    ).where(letters).execute()
+
+
+def _trouble(notice: Notice, at: datetime) -> None:
+    """Let one address turn out dead, one phone refuse us, and one mailbox stay full until it was too late."""
+    told = (
+        ("江口", "refused", "unknown_user", 550, "5.1.1", "User unknown"),
+        ("藤井", "refused", "filtered", 550, "5.7.1", "Rejected by the receiver's filter"),
+        ("前田", "expired", "full", 452, "4.2.2", "Mailbox full"),
+    )
+    for surname, state, reason, code, enhanced, text in told:
+        letter = _letter_to(notice, surname)
+        if letter is None:
+            continue
+        Letter.update(state=state, reason=reason, code=code, enhanced=enhanced, text=f"{enhanced} {text}").where(
+            Letter.id == letter.id
+        ).execute()
+        standing.note(letter, reason, at + timedelta(minutes=1))
+
+
+def _letter_to(notice: Notice, surname: str) -> Letter | None:
+    return (
+        Letter.select()
+        .join(Person)
+        .where(Letter.notice == notice, Person.name.startswith(f"{surname} "))
+        .order_by(Letter.id)
+        .first()
+    )
+
+
+def _read(notice: Notice, share: float, at: datetime, until: datetime, lots: Random) -> None:
+    """Let a share of the readers press the button, most within the hour, nobody in the night."""
+    taken = Letter.select(Letter.delivery).where(Letter.notice == notice, Letter.state == "accepted")
+    readers = []
+    for reader in Delivery.select().where(Delivery.id.in_(taken)).order_by(Delivery.id):
+        read_at = _awake(at + timedelta(minutes=_minutes(lots)), lots)
+        if lots.random() < share and read_at < until:
+            reader.read_at, reader.read_how = read_at, "press"
+            readers.append(reader)
+    if readers:
+        Delivery.bulk_update(readers, [Delivery.read_at, Delivery.read_how], batch_size=500)
+
+
+def _minutes(lots: Random) -> float:
+    """Draw after how many minutes somebody reads: many at once, most within three hours, some the next day."""
+    kind = lots.random()
+    low, high = (1, 15) if kind < 0.4 else (15, 180) if kind < 0.85 else (180, 1200)
+    return low + (high - low) * lots.random() ** 2
+
+
+def _awake(moment_of_reading: datetime, lots: Random) -> datetime:
+    """Move a moment between 23:00 and 6:00 to the next morning."""
+    local = clock.local(moment_of_reading)
+    if 6 <= local.hour < 23:
+        return moment_of_reading
+    day = local.date() + timedelta(days=local.hour >= 23)
+    return moment(day, f"6:{30 + int(lots.random() * 29)}") + timedelta(seconds=int(lots.random() * 59))
+
+
+def _telephone(notice: Notice, at: datetime, past: Past) -> None:
+    """Let somebody telephone the first family that has no address."""
+    first = (
+        Delivery.select()
+        .where(Delivery.notice == notice, Delivery.reason == "no_address")
+        .order_by(Delivery.kana.desc())
+        .first()
+    )
+    if first is not None:
+        told_at = min(at + timedelta(minutes=35), past.now)
+        Delivery.update(told_at=told_at, told_by=notice.by).where(Delivery.id == first.id).execute()

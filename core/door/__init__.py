@@ -1,0 +1,1 @@
+"""What arrives by mail, and where it goes."""

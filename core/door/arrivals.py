@@ -1,0 +1,75 @@
+"""Incoming mail as the administrators see it: words for what came and what became of it, and the views of the page."""
+
+from peewee import ModelSelect
+
+from core.door import spool
+from core.door.posting import WHY
+from models import Incoming
+from words import N_
+
+KINDS: dict[str, str] = {
+    "post": N_("To all members"),
+    "stray": N_("From somebody who may not post"),
+    "join": N_("To join"),
+    "leave": N_("To leave"),
+    "reply": N_("Reply to a letter"),
+    "bounce": N_("Report of a mail server"),
+    "complaint": N_("Reported as spam"),
+    "automatic": N_("Automatic answer"),
+    "machine": N_("From a machine"),
+    "loop": N_("Our own mail, come back"),
+    "house": N_("To the administrators"),
+    "": N_("Not read yet"),
+}
+OUTCOMES: dict[str, str] = {
+    "done": N_("Done"),
+    "held": N_("Waits for somebody"),
+    "silent": N_("Not answered"),
+    "dropped": N_("Nothing done"),
+    "failed": N_("Will be read again"),
+    "quarantined": N_("Could not be read"),
+}
+REASONS: dict[str, str] = {
+    **WHY,
+    "stranger": N_("The address may not post to this list. The managers have been told."),
+    "forged": N_("The mail bears a sender's address, but does not come from that mail provider."),
+    "two senders": N_("The mail does not name exactly one sender."),
+    "unproven": N_("Nothing proves that the mail is from this address, so nothing was answered."),
+    "waits": N_("More registrations than usual: it waits for its turn."),
+    "too many joins": N_("More registrations than usual, and nothing proves this one: nothing was done."),
+    "pending": N_("A manager must approve it."),
+    "already": N_("The address is registered already."),
+    "code": N_("It carried a valid code."),
+    "asked to confirm": N_("A link to confirm has been sent."),
+    "too often": N_("The address asked too often."),
+    "too many": N_("Too many mails from this address waited already."),
+    "no member": N_("The address is in no list."),
+    "old letter": N_("It answers a letter that is no longer here."),
+    "empty": N_("The mail holds no words."),
+}
+VIEWS: dict[str, str] = {
+    "look": N_("To be looked at"),
+    "people": N_("From people"),
+    "machines": N_("From machines"),
+    "all": N_("All"),
+}
+_MACHINES = ("bounce", "complaint", "automatic", "machine", "loop")
+
+
+def listed(view: str) -> ModelSelect:
+    """Return the mails of a view, the newest first."""
+    rows = Incoming.select().order_by(Incoming.id.desc())
+    if view == "look":
+        return rows.where(
+            Incoming.outcome.in_(("quarantined", "failed"))
+            | (Incoming.kind.in_(("stray", "house")) & (Incoming.outcome == "held"))
+            | (Incoming.kind.in_(("post", "join")) & Incoming.outcome.in_(("silent", "dropped")))
+        )
+    if view == "people":
+        return rows.where(Incoming.kind.in_(("post", "stray", "join", "leave", "reply", "house")))
+    return rows.where(Incoming.kind.in_(_MACHINES)) if view == "machines" else rows
+
+
+def raw_of(row: Incoming) -> bytes | None:
+    """Return the raw mail of a row, while it is kept."""
+    return spool.kept(row.file) if row.file else None

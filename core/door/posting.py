@@ -1,0 +1,248 @@
+"""Mails that people post to a list's own address (T-15, T-23, T-28 to T-31, T-40, N-07; design decision 6).
+
+Only a registered sender of this list posts, and From can be forged: a proven mail waits the usual window, anything
+else is held until its sender releases it by a link that goes to the registered address alone.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from itsdangerous import BadSignature, URLSafeSerializer
+
+import words
+from core import history, limits, service
+from core.door.filing import Result
+from core.organization import Settings, settings
+from core.refusals import Incomplete, TooLate, WrongNumber
+from core.writing.audience import Audience, resolve
+from core.writing.notices import USEFUL
+from core.writing.own_copy import cancel_mark
+from mail import posted
+from mail.proof import Proof
+from models import Incoming, MailingList, Notice, Sender, Target, User, Wording, db, millis
+from words import N_
+
+HELD_A_DAY = 10
+GOOD_FOR = timedelta(hours=24)
+FORGED_AGAIN_S = 3600
+SAME_AGAIN = timedelta(days=1)
+
+WHY: dict[str, str] = {
+    "unproven": N_("It is not proven that this mail really came from you: anybody can write any sender into a mail."),
+    "reply": N_("This looks like an answer to a letter, not like a new notice."),
+    "whole": N_("This goes to everybody."),
+    "ask": N_("This list always asks before it distributes."),
+    "again": N_("The same words were posted here within a day."),
+    "bcc": N_("The address of the list does not stand in the mail itself."),
+    "many": N_("More than ten mails were posted from this address within a day."),
+}
+"""Why a posted mail waits for its sender, in sentences for the letter and the page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """A mail as its sender wrote it: `address` is the single From; `refers`: it answers a letter of ours.
+
+    `named`: the list's address stands in To or Cc, so a signature speaks for this list and not for another reader.
+    """
+
+    address: str
+    subject: str
+    text: str
+    refers: bool = False
+    named: bool = True
+    attachments: int = 0
+
+
+def take(mailing_list: MailingList, sender: Sender, post: Post, proof: Proof, now: datetime) -> Result:
+    """Make a notice of a registered sender's mail, or refuse it. Call inside the transaction that records the mail."""
+    force = settings()
+    subject, text = posted.words(post.subject, post.text, force.base_url)
+    if proof.forged:
+        _warn(mailing_list, sender, now)
+        return Result("post", "dropped", "forged", mailing_list, show=True, keep=True)
+    if not text:
+        return Result("post", "dropped", "empty", mailing_list)
+    why = _why_held(mailing_list, sender, post, proof, (subject, text), now)
+    if why and limits.hit(f"held post:{sender.id}", now, 86400) > HELD_A_DAY:
+        return Result("post", "silent", "too many", mailing_list, show=True)
+    notice, audience = _write(mailing_list, sender, subject, text, why, force, now)
+    if mailing_list.waits_since or not audience.receiving:
+        Notice.update(state="dropped", finished_at=now).where(Notice.id == notice.id).execute()
+        _letter(
+            "waits" if mailing_list.waits_since else "nobody", notice, mailing_list, sender, audience, post, now, "", ""
+        )
+        return Result("post", "dropped", "nobody", mailing_list, notice=notice)
+    if why:
+        url = f"{force.base_url}/mail/release/{mark(notice, force)}"
+        _letter("release", notice, mailing_list, sender, audience, post, now, url, why)
+        return Result("post", "held", why, mailing_list, notice=notice)
+    url = f"{force.base_url}/notices/cancel/{cancel_mark(notice, force)}"
+    _letter("posted", notice, mailing_list, sender, audience, post, now, url, "")
+    return Result("post", "done", proof.how, mailing_list, notice=notice)
+
+
+def _why_held(
+    mailing_list: MailingList, sender: Sender, post: Post, proof: Proof, words_: tuple[str, str], now: datetime
+) -> str:
+    """Say why a mail waits for its sender's release; "" if it goes out by itself."""
+    if not proof:
+        return "unproven"
+    if posted.looks_like_reply(post.subject, post.refers):
+        return "reply"
+    if mailing_list.whole:
+        return "whole"
+    if mailing_list.post_ask:
+        return "ask"
+    if not post.named:
+        return "bcc"
+    if _posted_lately(mailing_list, words_, now):
+        return "again"
+    return "many" if limits.hit(f"post:{sender.id}", now, 86400) > HELD_A_DAY else ""
+
+
+def _posted_lately(mailing_list: MailingList, words_: tuple[str, str], now: datetime) -> bool:
+    """Say whether the same words were posted to this list within a day: mails come by two roads, or are replayed."""
+    return (
+        Notice.select()
+        .join(Wording)
+        .switch(Notice)
+        .join(Target)
+        .where(
+            Notice.route == "mail", Notice.created_at > now - SAME_AGAIN,
+            Wording.subject == words_[0], Wording.text == words_[1],
+            Target.kind == "list", Target.number == mailing_list.id,
+        )
+        .exists()
+    )  # fmt: skip
+
+
+def _write(
+    mailing_list: MailingList, sender: Sender, subject: str, text: str, why: str, force: Settings, now: datetime
+) -> tuple[Notice, Audience]:
+    """Write the notice in the state in which it waits: the usual window, or for its sender."""
+    user = User.get_or_none(User.email_key == sender.address_key, User.disabled_at.is_null())
+    name = sender.name or (user.name if user else "")
+    notice = Notice.create(
+        state="held", held_why="proof" if why else "window", route="mail", by=user, by_name=name,
+        read_confirmation=mailing_list.post_confirm, useful_s=USEFUL, practice=force.practice, step=3,
+        created_at=now, updated_at=now, confirmed_at=now,
+        begin_at=now if why else now + timedelta(seconds=force.hold_s),
+    )  # fmt: skip
+    Wording.create(notice=notice, language=force.language, subject=subject, text=text)
+    Target.create(notice=notice, kind="list", number=mailing_list.id)
+    audience = resolve(notice)
+    notice.expected, notice.fingerprint = audience.expected, audience.fingerprint
+    notice.save(only=[Notice.expected, Notice.fingerprint])
+    detail = {"letters": audience.letters, "list": mailing_list.id, "sender": sender.id}
+    history.log(user, f"notice.{'held_proof' if why else 'posted'}", notice.id, detail=detail)
+    return notice, audience
+
+
+# ── letters to the registered address ────────────────────────────────────────────────────────────────────────────
+
+
+def _letter(
+    kind: str, notice: Notice, mailing_list: MailingList, sender: Sender, audience: Audience,
+    post: Post, now: datetime, url: str, why: str,
+) -> None:  # fmt: skip
+    language = language_of(sender)
+    wording = notice.wording
+    service.send(
+        kind,
+        address=sender.address,
+        language=language,
+        values={
+            "to_name": sender.name,
+            "list": mailing_list.name,
+            "subject": wording.subject,
+            "text": wording.text,
+            "letters": audience.letters,
+            "at": words.time_of_day(notice.begin_at),
+            "url": url,
+            "why": words.say(language, WHY[why]) if why else "",
+            "attachments": words.say(language, _ATTACHMENTS) + "\n" if post.attachments else "",
+        },
+        now=now,
+        useful_s=int(GOOD_FOR.total_seconds()) if kind == "release" else 3600,
+    )
+
+
+_ATTACHMENTS = N_("Attachments are not distributed by mail.")
+
+
+def _warn(mailing_list: MailingList, sender: Sender, now: datetime) -> None:
+    """Tell the registered address that somebody wrote in its name, at most once an hour."""
+    if limits.hit(f"forged post:{sender.id}", now, FORGED_AGAIN_S) == 1:
+        values = {"to_name": sender.name, "list": mailing_list.name}
+        service.send("forged", address=sender.address, language=language_of(sender), values=values, now=now)
+
+
+def language_of(sender: Sender) -> str:
+    """Return the language of a sender: the user's with this address, else the organization's."""
+    user = User.get_or_none(User.email_key == sender.address_key)
+    return user.language if user else settings().language
+
+
+# ── the release link ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def mark(notice: Notice, force: Settings) -> str:
+    """Return the signed mark that releases this posted mail and no other."""
+    return _signer(force).dumps([notice.id, millis(notice.confirmed_at)])
+
+
+def notice_of_mark(text: str, now: datetime) -> Notice | None:
+    """Return the notice that a mark names, also after its release; None if it is wrong or older than 24 hours."""
+    try:
+        number, confirmed = _signer(settings()).loads(text)
+    except (BadSignature, ValueError, TypeError):
+        return None
+    found = Notice.get_or_none(Notice.id == number, Notice.confirmed_at == confirmed, Notice.route == "mail")
+    return found if found and now - found.confirmed_at < GOOD_FOR else None
+
+
+def _signer(force: Settings) -> URLSafeSerializer:
+    return URLSafeSerializer(force.secret, salt="release a posted mail")
+
+
+def waits(notice: Notice) -> bool:
+    """Say whether a posted mail still waits for its sender."""
+    return notice.state == "held" and notice.held_why == "proof"
+
+
+def why_held(notice: Notice) -> str:
+    """Return why a posted mail was held, a key of WHY; "" if it was not."""
+    row = Incoming.select().where(Incoming.notice == notice, Incoming.kind == "post").first()
+    return row.reason if row and row.reason in WHY else ""
+
+
+def release(notice: Notice, now: datetime, typed: str = "") -> int:
+    """Let a held mail go out now; return how many letters. Works once.
+
+    Raises WrongNumber (everybody: the number of letters must be typed, decision 7), Incomplete, TooLate.
+    """
+    audience = resolve(notice)
+    if not audience.receiving:
+        raise Incomplete({"targets": N_("Nobody of the chosen recipients can receive mail.")})
+    if audience.whole and typed.strip() != str(audience.letters):
+        raise WrongNumber(number=audience.letters)
+    with db.atomic():
+        changed = (
+            Notice.update(
+                held_why="window", begin_at=now, updated_at=now, serial=Notice.serial + 1,
+                expected=audience.expected, fingerprint=audience.fingerprint,
+            )
+            .where(Notice.id == notice.id, Notice.state == "held", Notice.held_why == "proof")
+            .execute()
+        )  # fmt: skip
+        if not changed:
+            raise TooLate()
+        history.log(notice.by, "notice.released", notice.id, detail={"letters": audience.letters, "by": "mail"})
+    return audience.letters
+
+
+def posted_from(notice: Notice) -> str:
+    """Return the address from which a notice was posted (T-39); "" if it was written elsewhere."""
+    row = Incoming.select().where(Incoming.notice == notice, Incoming.kind == "post").first()
+    return row.address if row else ""

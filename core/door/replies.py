@@ -1,0 +1,107 @@
+"""Mails to the Reply-To of a letter (T-18): shown at the letter, told to whom it was answered, never distributed.
+
+A reply is no answer to a question and no confirmation; it marks the cell 「返信あり」 on the board.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from core import history, limits, service, sight
+from core.door.filing import Result
+from core.organization import settings
+from core.organizers.sender_names import who_is_told
+from core.rights import Rights
+from mail import address as addresses
+from models import Delivery, Incoming, Letter, Notice, Person, Sender
+
+LETTERS_A_DAY = 50
+SHOWN_IN_LETTER = 4000
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A reply as the letter's page shows it. `other`: it came from another address than the letter went to."""
+
+    name: str
+    at: datetime
+    subject: str
+    text: str
+    delivery: int
+    other: bool
+
+
+def take(letter: Letter, subject: str, text: str, now: datetime) -> Result:
+    """Mark the reader's cell and tell who sent the notice. Call inside the transaction that records the mail."""
+    delivery = letter.delivery if letter.delivery_id else None
+    if delivery is None:
+        return Result("house", "held", "reply to a letter of Kairan", letter=letter, show=True)
+    Delivery.update(replied_at=now).where(Delivery.id == delivery.id, Delivery.replied_at.is_null()).execute()
+    Notice.update(serial=Notice.serial + 1).where(Notice.id == delivery.notice_id).execute()
+    history.log(None, "delivery.replied", delivery.id, detail={"notice": delivery.notice_id})
+    _tell(delivery, subject, text, now)
+    return Result("reply", "done", "", delivery.list, letter.person_id, letter, delivery.notice_id, show=True)
+
+
+def _tell(delivery: Delivery, subject: str, text: str, now: datetime) -> None:
+    """Write to the one in whose name the letter went (D-20); a flood of replies stays on the page alone."""
+    notice = delivery.notice
+    told = who_is_told(delivery)
+    address, language = (told.email or "", told.language) if told else _registered_sender_of(notice)
+    if not address or limits.hit(f"replies:{notice.id}", now, 86400) > LETTERS_A_DAY:
+        return
+    values = {
+        "name": delivery.name,
+        "subject": subject or notice.wording.subject,
+        "notice": notice.wording.subject,
+        "text": text[:SHOWN_IN_LETTER],
+        "url": f"{settings().base_url}/notices/{notice.id}/board",
+    }
+    service.send("reply", address=address, language=language, values=values, now=now, urgent=False, useful_s=86400)
+
+
+def _registered_sender_of(notice: Notice) -> tuple[str, str]:
+    """Return address and language of the sender who posted the notice by mail; ("", "") if there is none."""
+    row = Incoming.select().where(Incoming.notice == notice, Incoming.kind == "post").first()
+    known = Sender.select().where(Sender.address_key == addresses.key(row.address)).first() if row else None
+    return (known.address, settings().language) if known else ("", "")
+
+
+def replies_of(notice: Notice, delivery: Delivery | None = None, lists: Collection[int] | None = None) -> list[Reply]:
+    """Return the replies to a notice, or to one of its letters, the newest first. Their text is to be escaped.
+
+    `lists`: as for `core.sight`.
+    """
+    rows = (
+        Incoming.select(Incoming, Letter, Delivery)
+        .join(Letter)
+        .join(Delivery)
+        .where(Incoming.kind == "reply", Delivery.notice == notice)
+        .order_by(Incoming.id.desc())
+    )
+    if delivery is not None:
+        rows = rows.where(Letter.delivery == delivery)
+    if lists is not None:
+        rows = rows.where(Delivery.id.in_(sight.deliveries(lists)))
+    return [_shown(row) for row in rows.limit(200)]
+
+
+def replies_of_person(person: Person, rights: Rights, limit: int = 20) -> list[tuple[Notice, Reply]]:
+    """Return what somebody answered by mail to letters of notices that an organizer may see, the newest first."""
+    rows = (
+        Incoming.select(Incoming, Letter, Delivery, Notice)
+        .join(Letter)
+        .join(Delivery)
+        .join(Notice)
+        .where(Incoming.kind == "reply", Delivery.person == person)
+        .order_by(Incoming.id.desc())
+        .limit(limit)
+    )
+    found = ((row.letter.delivery.notice, _shown(row)) for row in rows)
+    return [(notice, reply) for notice, reply in found if rights.may_notice("view", notice)]
+
+
+def _shown(row: Incoming) -> Reply:
+    letter = row.letter
+    other = bool(row.address) and addresses.key(row.address) != addresses.key(letter.address)
+    return Reply(letter.delivery.name, row.at, row.subject, row.text, letter.delivery_id, other)

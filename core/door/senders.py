@@ -1,0 +1,206 @@
+"""Who may post to a list by mail, and mails of those who may not (T-30, T-31, T-37 to T-39).
+
+A new address gets a trial letter: whoever answers it learns whether posts from there go out by themselves or each
+need a release. Posts of strangers are never distributed and never answered; the managers are told.
+"""
+
+from datetime import datetime
+
+from peewee import IntegrityError
+
+import clock
+from core import history, limits, service
+from core.door.filing import Result
+from core.door.posting import language_of
+from core.organization import settings
+from core.organizers import roles
+from core.people import lists
+from mail import address as addresses
+from mail.proof import Proof
+from models import Letter, MailingList, Person, Role, Sender, User, db
+from words import N_
+
+Refused = lists.Refused
+STRANGERS_A_DAY = 10
+
+
+class LastSender(Exception):
+    """The last address that may post to a list cannot go (T-38)."""
+
+    message = N_("A list needs at least one sender. Please add another one first.")
+    values: dict[str, object] = {}
+
+
+# ── the page's verbs ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def of(mailing_list: MailingList) -> list[Sender]:
+    """Return the addresses that may post to a list, by name."""
+    return list(Sender.select().where(Sender.list == mailing_list).order_by(Sender.name, Sender.address_key))
+
+
+def managers_of(mailing_list: MailingList) -> list[User]:
+    """Return who manages a list today, administrators left out."""
+    manages = (Role.kind == "manager") & Role.list_id.in_((0, mailing_list.id))
+    numbers = [row.user_id for row in roles.in_force(clock.today()).where(manages)]
+    return list(User.select().where(User.id.in_(numbers)).order_by(User.name_key))
+
+
+def administrators() -> list[User]:
+    """Return who administers the house today."""
+    held = roles.in_force(clock.today()).where(Role.kind == "admin", Role.list_id == 0)
+    return list(User.select().where(User.id.in_([row.user_id for row in held])).order_by(User.name_key))
+
+
+def find(mailing_list: MailingList, address: str) -> Sender | None:
+    """Return the registered sender of this list with this address."""
+    return Sender.get_or_none(Sender.list == mailing_list, Sender.address_key == addresses.key(address))
+
+
+def add(mailing_list: MailingList, by: User | None, address: str, name: str, now: datetime) -> Sender:
+    """Register an address and send the trial letter. Raises Refused with the field."""
+    _usable(mailing_list, address)
+    with db.atomic():
+        sender = lists.add_sender(mailing_list, by, address, name, now=now)
+        trial(sender, now)
+    return sender
+
+
+def _usable(mailing_list: MailingList, typed: str, but: int = 0) -> str:
+    try:
+        clean = addresses.clean(typed)
+    except addresses.BadAddress as wrong:
+        raise Refused("address", wrong.message) from wrong
+    if settings().own.has(clean):
+        raise Refused("address", N_("This is an address of Kairan itself, so it cannot post."))
+    same = (Sender.list == mailing_list) & (Sender.address_key == addresses.key(clean)) & (Sender.id != but)
+    if Sender.select().where(same).exists():
+        raise Refused("address", N_("This address may post already."))
+    return clean
+
+
+def change(sender: Sender, by: User | None, address: str, name: str, now: datetime) -> Sender:
+    """Change address or name; a new address gets its own trial letter. Raises Refused."""
+    clean = _usable(sender.list, address, but=sender.id)
+    key = addresses.key(clean)
+    moved = key != sender.address_key
+    fields: dict[str, object] = {"address": clean, "address_key": key, "name": " ".join(name.split())}
+    if moved:
+        fields |= {"tried_at": None, "tried_how": ""}
+    try:
+        with db.atomic():
+            Sender.update(**fields).where(Sender.id == sender.id).execute()
+            history.log(by, "sender.changed", sender.id, detail={"list": sender.list_id})
+            fresh = Sender.get_by_id(sender.id)
+            if moved:
+                trial(fresh, now)
+    except IntegrityError as taken:
+        raise Refused("address", N_("This address may post already.")) from taken
+    return fresh
+
+
+def remove(sender: Sender, by: User | None) -> None:
+    """Take the right to post away. Raises LastSender (T-38)."""
+    with db.atomic():
+        others = Sender.select().where(Sender.list == sender.list_id, Sender.id != sender.id)
+        if not others.exists():
+            raise LastSender(LastSender.message)
+        if Sender.delete().where(Sender.id == sender.id).execute():
+            history.log(by, "sender.removed", sender.id, detail={"list": sender.list_id})
+
+
+def take_mail(mailing_list: MailingList, by: User | None, *, post_ask: bool, post_confirm: bool) -> None:
+    """Set how a list takes posts (T-46: posts ask for no read confirmation unless this says so)."""
+    with db.atomic():
+        MailingList.update(post_ask=post_ask, post_confirm=post_confirm).where(
+            MailingList.id == mailing_list.id
+        ).execute()
+        history.log(by, "list.mail_changed", mailing_list.id)
+
+
+# ── the trial letter ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def trial(sender: Sender, now: datetime) -> None:
+    """Send the letter that asks to be answered."""
+    _to(sender, "sender", now)
+
+
+def _to(sender: Sender, kind: str, now: datetime) -> None:
+    force, mailing_list = settings(), sender.list
+    values = {
+        "to_name": sender.name,
+        "list": mailing_list.name,
+        "address": force.own.address(mailing_list.address),
+        "sender": sender.id,
+    }
+    service.send(
+        kind, address=sender.address, language=language_of(sender), values=values, now=now, urgent=False,
+        useful_s=3 * 86400,
+    )  # fmt: skip
+
+
+def of_trial(letter: Letter) -> Sender | None:
+    """Return whose trial letter this is; None if it is another letter, or the sender is gone."""
+    number = letter.payload.get("sender", "") if letter.kind == "sender" else ""
+    return Sender.get_or_none(Sender.id == int(number)) if number else None
+
+
+def tried(sender: Sender, address: str, proof: Proof, letter: Letter, now: datetime) -> Result:
+    """Note what the answer to a trial letter proves and say so. Call inside the transaction that records the mail."""
+    if addresses.key(address) != sender.address_key:
+        return Result("reply", "silent", "other address", sender.list, letter=letter)
+    saw(sender, proof, now)
+    if limits.hit(f"trial:{sender.id}", now, 86400) <= 3:
+        _to(sender, "sender-passes" if proof else "sender-asks", now)
+    return Result("reply", "done", proof.how or "unproven", sender.list, letter=letter)
+
+
+def saw(sender: Sender, proof: Proof, now: datetime) -> None:
+    """Remember what the latest mail from an address proved, for the senders page."""
+    Sender.update(tried_at=now, tried_how=proof.how).where(Sender.id == sender.id).execute()
+
+
+# ── strangers ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def stranger(mailing_list: MailingList, address: str, subject: str, proof: Proof, now: datetime) -> Result:
+    """Keep a stranger's post from everybody and tell the managers; a known member whose mail is proven, too (T-31)."""
+    person = Person.get_or_none(Person.address_key == addresses.key(address)) if "@" in address else None
+    if limits.hit(f"strangers:{mailing_list.id}", now, 86400) <= STRANGERS_A_DAY:
+        _tell_managers(mailing_list, address, subject, now)
+    if person and proof and person.reachable and limits.hit(f"not a sender:{person.id}", now, 86400) == 1:
+        values = {"to_name": person.name, "list": mailing_list.name}
+        service.send(
+            "not-a-sender",
+            address=person.address or "",
+            language=person.language,
+            values=values,
+            now=now,
+            person=person,
+        )
+    return Result("stray", "held", "stranger", mailing_list, person, show=True, keep=True)
+
+
+def _tell_managers(mailing_list: MailingList, address: str, subject: str, now: datetime) -> None:
+    url = f"{settings().base_url}/lists/{mailing_list.id}/senders"
+    values = {"list": mailing_list.name, "from": address, "subject": subject, "url": url}
+    for user in managers_of(mailing_list) or administrators():
+        if user.email:
+            service.send(
+                "stranger", address=user.email, language=user.language, values={**values, "to_name": user.name},
+                now=now, urgent=False, useful_s=86400,
+            )  # fmt: skip
+
+
+def tell_administrators(local: str, address: str, subject: str, now: datetime) -> None:
+    """Tell the administrators that somebody wrote to postmaster@ or abuse@ (RFC 2142); a flood stays on the page."""
+    if limits.hit("house", now, 86400) > STRANGERS_A_DAY:
+        return
+    values = {"to": local, "from": address, "subject": subject, "url": f"{settings().base_url}/incoming"}
+    for user in administrators():
+        if user.email:
+            service.send(
+                "house", address=user.email, language=user.language, values={**values, "to_name": user.name},
+                now=now, urgent=False, useful_s=86400,
+            )  # fmt: skip

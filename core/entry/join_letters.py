@@ -1,0 +1,126 @@
+"""The letters to who joins, and the link that confirms a registration (N-16, decision 5). Fixed words only.
+
+Nothing that a mail or a form said stands in them: a letter may reach somebody who never asked for it.
+"""
+
+from datetime import datetime, timedelta
+
+from core import limits, service
+from core.entry import consent, join_codes
+from core.entry.join_caps import Wish
+from core.organization import settings
+from core.people import own_page, reader_marks
+from models import Child, Letter, MailingList, Membership, Person, db
+
+GOOD_FOR = timedelta(days=3)
+USEFUL_S = 86400
+
+
+def welcome(mailing_list: MailingList, person: Person, state: str, now: datetime) -> None:
+    """Greet a new member, or say that a manager approves first."""
+    values = {
+        **_values(mailing_list, person),
+        "url": own_page.url(person, now, own_page.GOOD_FOR_WELCOME),
+        "greeting": f"{mailing_list.greeting.strip()}\n\n" if mailing_list.greeting.strip() else "",
+        "terms": consent.text(mailing_list, person.language),
+    }
+    known = "registered" if person.name else "welcome"  # without a name the letter asks for it first of all
+    _send(known if state == "active" else "approval", person, values, now)
+
+
+def preview(mailing_list: MailingList) -> tuple[str, str]:
+    """Return subject and text of the welcome letter as a new member gets it, with links that open nothing."""
+    force = settings()
+    values = {
+        "list": mailing_list.name,
+        "from": force.own.sender(mailing_list.address),
+        "greeting": f"{mailing_list.greeting.strip()}\n\n" if mailing_list.greeting.strip() else "",
+        "terms": consent.text(mailing_list, force.language),
+        "url": f"{force.base_url}/p/…",
+        "leave": f"{force.base_url}/mail/leave/…",
+    }
+    return service.words_of(Letter(kind="welcome", language=force.language, payload=values), force.name)
+
+
+def approved(mailing_list: MailingList, person: Person, now: datetime) -> None:
+    """Greet whom a manager has let in."""
+    if person.reachable:
+        welcome(mailing_list, person, "active", now)
+
+
+def refused(mailing_list: MailingList, person: Person, now: datetime) -> None:
+    """Say kindly that the registration was not taken."""
+    if person.reachable:
+        _send("refused", person, _values(mailing_list, person), now)
+
+
+def already(mailing_list: MailingList, person: Person, now: datetime) -> None:
+    """Say that there is nothing to do, at most once a day."""
+    if limits.hit(f"already:{mailing_list.id}:{person.id}", now, 86400) == 1:
+        _send("already", person, _values(mailing_list, person), now)
+
+
+def _values(mailing_list: MailingList, person: Person) -> dict[str, str]:
+    force = settings()
+    return {
+        "list": mailing_list.name,
+        "from": force.own.sender(mailing_list.address),
+        "to_name": person.name,
+        "leave": f"{force.base_url}/mail/leave/{reader_marks.place_mark(person, mailing_list, force)}",
+    }
+
+
+def _send(kind: str, person: Person, values: dict[str, str], now: datetime) -> None:
+    service.send(
+        kind, address=person.address or "", language=person.language, values=values, now=now, person=person,
+        urgent=False, useful_s=USEFUL_S,
+    )  # fmt: skip
+
+
+# ── the link that confirms ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def ask(wish: Wish, language: str, now: datetime) -> None:
+    """Send the letter with the link. The link names the letter, so that no address stands in it.
+
+    In one transaction: a sender process must not take the letter before its link stands in it.
+    """
+    force = settings()
+    values = {"list": wish.list.name, "from": force.own.sender(wish.list.address), "to_name": ""}
+    asked = {"route": wish.route, "code": wish.code, "child": wish.child.id if wish.child else 0, **wish.evidence}
+    with db.atomic():
+        letter = service.send(
+            "join", address=wish.address, language=language, values=values, now=now, urgent=False, useful_s=USEFUL_S
+        )
+        mark = reader_marks.signer(force, "join").dumps([letter.id, wish.list.id])
+        payload = {**letter.payload, "url": f"{force.base_url}/mail/join/{mark}", "asked": asked}
+        Letter.update(payload=payload).where(Letter.id == letter.id).execute()
+
+
+def asked(text: str, now: datetime) -> Wish | None:
+    """Return what a confirmation link asks for; None if it is wrong or older than three days."""
+    held = reader_marks.read(text, "join")
+    if held is None:
+        return None
+    letter = Letter.get_or_none(Letter.id == held[0], Letter.kind == "join", Letter.made_at > now - GOOD_FOR)
+    found = MailingList.get_or_none(MailingList.id == held[1], MailingList.closed_at.is_null())
+    if letter is None or found is None or found.join_mode == "closed":
+        return None
+    said = dict(letter.payload.get("asked") or {})
+    child = Child.get_or_none(Child.id == said.pop("child", 0))
+    if child and not join_codes.is_in(child.id, found):
+        child = None
+    route, code = str(said.pop("route", "blank mail")), str(said.pop("code", ""))
+    return Wish(
+        found, letter.address, route, code if child or code == "list" else "", child, "letter", said, letter.language
+    )
+
+
+def is_there(wish: Wish, person: Person | None, state: str = "active") -> bool:
+    """Say whether somebody already gets (or waits for) what is wished: the list, and for this child."""
+    if person is None or not person.reachable:
+        return False
+    here = (Membership.list == wish.list) & (Membership.person == person) & (Membership.state == state)
+    if wish.child:
+        here &= Membership.child == wish.child
+    return Membership.select().where(here).exists()

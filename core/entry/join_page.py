@@ -1,0 +1,66 @@
+"""What stands between the public page for joining and those who would fill letter boxes with it (defences 2).
+
+A form that is sent back within two seconds, or after a day, is asked for once more; each network has its share,
+larger with a valid code, since a whole school may register behind one address. Guessed codes are counted.
+"""
+
+from datetime import datetime
+
+from core import limits
+from core.organization import settings
+from core.people import reader_marks
+from mail import address as addresses
+from models import MailingList, millis
+from words import N_
+
+SOONEST_MS, LATEST_MS = 2_000, 24 * 3_600_000
+WINDOW_S = 600
+PER_NETWORK, PER_NETWORK_WITH_CODE = 30, 300
+GUESSES = 300
+"""Wrong codes of a network in the window; then codes are not looked at, so that a right one shows nothing either."""
+
+network = limits.network
+BadAddress = addresses.BadAddress
+AGAIN = N_("Please press the button once more.")
+
+
+def open_list(address: str) -> MailingList | None:
+    """Return the list with this local part, if people may join it by themselves."""
+    found = MailingList.get_or_none(MailingList.address == address.lower(), MailingList.closed_at.is_null())
+    return found if found and not found.practice_of_id and found.join_mode != "closed" else None
+
+
+def usable(typed: str) -> str:
+    """Return a clean address. Raises BadAddress."""
+    clean = addresses.clean(typed)
+    if settings().own.has(clean):
+        raise addresses.BadAddress(N_("This is an address of Kairan itself, so it cannot be a member."))
+    return clean
+
+
+def stamp(mailing_list: MailingList | None, now: datetime) -> str:
+    """Return the signed moment at which a form was made, for a list or for none."""
+    return reader_marks.signer(settings(), "form").dumps([mailing_list.id if mailing_list else 0, millis(now)])
+
+
+def is_fresh(text: str, mailing_list: MailingList | None, now: datetime) -> bool:
+    """Say whether a form was made by us for this list, and a person's time ago."""
+    held = reader_marks.read(text, "form")
+    wanted = mailing_list.id if mailing_list else 0
+    return bool(held) and held[0] == wanted and SOONEST_MS <= millis(now) - held[1] <= LATEST_MS
+
+
+def too_many(address: str | None, coded: bool, now: datetime) -> bool:
+    """Count a registration of a network; say whether it has had its share."""
+    most = PER_NETWORK_WITH_CODE if coded else PER_NETWORK
+    return limits.hit(f"join page {coded} {network(address)}", now, WINDOW_S) > most
+
+
+def guessed(address: str | None, now: datetime) -> None:
+    """Count a wrong code of a network."""
+    limits.hit(f"join code {network(address)}", now, WINDOW_S)
+
+
+def guesses(address: str | None, now: datetime) -> bool:
+    """Say whether a network has guessed codes too often."""
+    return limits.count(f"join code {network(address)}", now) >= GUESSES

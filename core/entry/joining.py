@@ -1,0 +1,284 @@
+"""Joining a list by a blank mail or by a link (T-26, T-27, T-36; design decision 5, defences 2).
+
+A proven mail, or one that carries a valid code and whose address Kairan does not know yet, joins at once. Everything
+else that looks like a person gets a single letter of fixed words with a link; what does not gets silence and is shown
+to the managers. Subject and text are never used. Above the caps the strong wait in their order
+(`core.entry.join_caps`).
+"""
+
+from datetime import datetime
+from typing import Any
+
+from core import history
+from core.door.filing import Result
+from core.entry import consent, join_caps, join_codes, join_letters
+from core.entry.join_caps import Wish
+from core.organization import settings
+from core.people import households
+from core.roster.people import address_fields
+from mail import address as addresses
+from mail.proof import Proof
+from models import Applicant, Child, MailingList, Membership, Person, User, db, millis
+
+BLANK = 100
+"""Signs that a "blank" mail may hold: phones add a signature of their own."""
+MOST_GUARDIANS = 6
+"""People that one child's code lets in by itself; more wait for a manager."""
+
+
+def knows(mailing_list: MailingList, code: str) -> bool:
+    """Say whether a joining address with this code is one of the list's."""
+    if mailing_list.join_mode == "closed":
+        return False
+    return not code or join_codes.find(mailing_list, code) is not None
+
+
+def set_door(mailing_list: MailingList, by: User | None, *, mode: str, greeting: str, purpose: str) -> None:
+    """Set who joins by himself, the greeting, and what the addresses are used for (N-16)."""
+    fields = {"join_mode": mode, "greeting": greeting.strip(), "purpose": purpose.strip()}
+    with db.atomic():
+        MailingList.update(**fields).where(MailingList.id == mailing_list.id).execute()
+        history.log(by, "list.joining_changed", mailing_list.id)
+
+
+# ── by mail ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def take(
+    mailing_list: MailingList,
+    address: str,
+    envelope: str,
+    signs: int,
+    proof: Proof,
+    now: datetime,
+    *,
+    code: str = "",
+    message_id: str = "",
+) -> Result:
+    """Do what a mail to a joining address asks for. Call inside the transaction that records the mail.
+
+    envelope: the envelope sender. signs: how many the mail holds in subject and text. code: of the address.
+    """
+    try:
+        clean = addresses.clean(address)
+    except addresses.BadAddress:
+        return Result("join", "dropped", "address", mailing_list)
+    if settings().own.has(clean):
+        return Result("join", "dropped", "our own address", mailing_list)
+    if proof.forged:
+        return Result("join", "silent", "forged", mailing_list, show=True)
+    wish = _wish(mailing_list, clean, code, proof, message_id)
+    person = _known(clean)
+    if person and join_letters.is_there(wish, person):
+        join_letters.already(mailing_list, person, now)
+        return Result("join", "done", "already", mailing_list, person)
+    if not wish.strong and (addresses.key(envelope or "@") != wish.key or signs > BLANK):
+        return Result("join", "silent", "unproven", mailing_list, show=True)
+    return _within_the_caps(wish, person, now)
+
+
+def _wish(mailing_list: MailingList, clean: str, code: str, proof: Proof, message_id: str) -> Wish:
+    key = join_codes.find(mailing_list, code) if code else None
+    evidence: dict[str, object] = {"message": message_id[:300]} if message_id else {}
+    return Wish(mailing_list, clean, "blank mail", key.kind if key else "", key and key.child, proof.how, evidence)
+
+
+def _known(address: str) -> Person | None:
+    return Person.get_or_none(Person.address_key == addresses.key(address))
+
+
+def _within_the_caps(wish: Wish, person: Person | None, now: datetime) -> Result:
+    sure = _is_sure(wish, person)
+    why = join_caps.exceeded(wish, now)
+    if why == "waits":
+        join_caps.queue(wish, sure, now)
+        return Result("join", "held", "waits", wish.list, person)
+    if why:
+        return Result("join", "silent", why, wish.list)
+    return _go(wish, sure, now)
+
+
+def _is_sure(wish: Wish, person: Person | None) -> bool:
+    """Say whether a wish joins without a question: proven, or a code and an address that means nobody here yet.
+
+    From can be forged, so that a code alone must not change anything for somebody whom Kairan knows.
+    """
+    if wish.proof:
+        return True
+    known = person is not None and Membership.select().where(Membership.person == person).exists()
+    return bool(wish.code) and not known
+
+
+def _go(wish: Wish, sure: bool, now: datetime) -> Result:
+    if not sure or wish.list.join_mode == "confirm":
+        join_letters.ask(wish, settings().language, now)
+        return Result("join", "held", "asked to confirm", wish.list)
+    person, state = join(wish, now)
+    return Result("join", "done", (wish.proof or "code") if state == "active" else "pending", wish.list, person)
+
+
+def admit(now: datetime) -> int:
+    """Let those in who wait above the caps, the oldest first, as far as there is room now; return how many."""
+    done = 0
+    for (number,) in list(Applicant.select(Applicant.list).distinct().tuples()):
+        mailing_list = MailingList.get_by_id(number)
+        while (row := _first(mailing_list)) and not join_caps.full(join_caps.wish_of(row), now):
+            done += _admit(row, now)
+    return done
+
+
+def _first(mailing_list: MailingList) -> Applicant | None:
+    return Applicant.select().where(Applicant.list == mailing_list).order_by(Applicant.id).first()
+
+
+def _admit(row: Applicant, now: datetime) -> bool:
+    wish = join_caps.wish_of(row)
+    with db.atomic():
+        if not Applicant.delete().where(Applicant.id == row.id).execute():
+            return False
+        gone = wish.list.closed_at is not None or wish.list.join_mode == "closed"
+        if gone or join_letters.is_there(wish, person := _known(wish.address)):
+            return False
+        join_caps.count(wish, now)
+        _go(wish, row.sure and _is_sure(wish, person), now)
+    return True
+
+
+# ── by link ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def apply(wish: Wish, language: str, now: datetime) -> str:
+    """Take an address that was typed on the page: it gets a letter, and nobody learns whether it is known.
+
+    Return "" or "too many joins", which does not depend on the address. Raises BadAddress.
+    """
+    why = join_caps.exceeded(wish, now)
+    if why == "too many joins":
+        return why
+    person = _known(wish.address)
+    if person and join_letters.is_there(wish, person):
+        join_letters.already(wish.list, person, now)
+    elif why == "waits":
+        join_caps.queue(wish, False, now)
+    elif not why:
+        join_letters.ask(wish, language, now)
+    return ""
+
+
+def confirm(wish: Wish, now: datetime) -> tuple[Person, str]:
+    """Join after the link was pressed: the address has shown that it can be read. Pressing twice changes nothing."""
+    person = _known(wish.address)
+    for state in ("active", "pending"):
+        if person and join_letters.is_there(wish, person, state):
+            return person, state
+    wish.evidence["confirmed"] = millis(now)
+    return join(wish, now)
+
+
+# ── becoming a member ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def join(wish: Wish, now: datetime) -> tuple[Person, str]:
+    """Make the owner of an address a member and greet; return who, and active or pending.
+
+    A child's code settles child, class and household. Whom a manager stopped or refused waits for a manager. An
+    address that bounced or complained is fine again: its owner wrote.
+    """
+    with db.atomic():
+        person, named = _person(wish, now)
+        _alive(person, now)
+        if wish.child:
+            _one_household(person, wish.child)
+        state = _places(wish, person, now)
+        if named:
+            mine = (Membership.person == person) & (Membership.list == wish.list) & (Membership.state == "active")
+            Membership.update(joined_route=wish.route, consent=_record(wish, now)).where(mine).execute()
+        history.log(None, "member.joined", person.id, detail={"list": wish.list.id, "route": wish.route})
+        fresh = Person.get_by_id(person.id)
+        join_letters.welcome(wish.list, fresh, state, now)
+    return fresh, state
+
+
+def _person(wish: Wish, now: datetime) -> tuple[Person, bool]:
+    """Return whose address this is, and whether the roster's guardian has just got it."""
+    found = _known(wish.address)
+    if found:
+        return found, False
+    fields = address_fields(wish.address)
+    if wish.child and (guardian := _guardian_without_address(wish.list, wish.child)):
+        free = (Person.id == guardian.id) & Person.address.is_null()
+        if Person.update(**fields).where(free).execute():
+            return Person.get_by_id(guardian.id), True
+    return Person.create(**fields, language=wish.language or settings().language, created_at=now), False
+
+
+def _guardian_without_address(mailing_list: MailingList, child: Child) -> Person | None:
+    """Return the one guardian whom the roster names and who had no address; None if there is none, or a choice."""
+    rows = Membership.select(Membership.person).where(
+        Membership.child == child, Membership.list == mailing_list, Membership.state != "left"
+    )
+    found = list(Person.select().where(Person.id.in_(rows), Person.address.is_null()).limit(2))
+    return found[0] if len(found) == 1 else None
+
+
+def _alive(person: Person, now: datetime) -> None:
+    Person.update(address_state="fine", address_reason="", address_state_at=now, address_state_by=None).where(
+        Person.id == person.id, Person.address_state != "fine"
+    ).execute()
+
+
+def _one_household(person: Person, child: Child) -> None:
+    """Put guardian and child into one household, as a roster does."""
+    key = child.household or person.household or households.fresh_key()
+    if person.household and person.household != key:
+        households.join({person.household: key})
+    Person.update(household=key).where(Person.id == person.id, Person.household != key).execute()
+    Child.update(household=key).where(Child.id == child.id, Child.household != key).execute()
+
+
+def _places(wish: Wish, person: Person, now: datetime) -> str:
+    """Open the person's places in a list again, and make the one that is missing; return the state."""
+    held = list(Membership.select().where(Membership.list == wish.list, Membership.person == person))
+    again = [row for row in held if row.state != "active" and _opens_again(row, wish)]
+    state = "pending" if _is_for_a_manager(wish, held) else "active"
+    fields: dict[str, Any] = {
+        "state": state, "stopped_by": "", "stopped_at": None, "left_at": None, "joined_at": now,
+        "joined_route": wish.route, "consent": _record(wish, now),
+    }  # fmt: skip
+    numbers = [row.id for row in again]
+    Membership.update(**fields).where(Membership.id.in_(numbers), Membership.state != "active").execute()
+    here = [row for row in held if row.state == "active" or row in again]
+    mine = [row for row in here if wish.child is None or row.child_id == wish.child.id]
+    if mine:
+        return "active" if any(row.state == "active" for row in mine) else state
+    childless = next((row for row in here if row.child_id is None), None)
+    if childless:
+        Membership.update(child=wish.child).where(Membership.id == childless.id, Membership.child.is_null()).execute()
+        return "active" if childless.state == "active" else state
+    Membership.create(person=person, list=wish.list, child=wish.child, **fields)
+    return state
+
+
+def _opens_again(row: Membership, wish: Wish) -> bool:
+    """Say whether a shut place is meant: one that was left because of another child (a school ago) stays shut."""
+    wanted = wish.child.id if wish.child else None
+    return row.state != "left" or row.stopped_by == "reader" or row.child_id == wanted
+
+
+def _is_for_a_manager(wish: Wish, held: list[Membership]) -> bool:
+    if any(row.stopped_by == "manager" for row in held):
+        return True
+    if wish.list.join_mode == "approve" or (wish.list.join_mode == "code" and not wish.code):
+        return True
+    return wish.child is not None and _guardians(wish.child) >= MOST_GUARDIANS
+
+
+def _guardians(child: Child) -> int:
+    rows = Membership.select(Membership.person).where(Membership.child == child, Membership.state != "left")
+    return rows.distinct().count()
+
+
+def _record(wish: Wish, now: datetime) -> dict[str, object]:
+    proof = wish.proof or ("code" if wish.code else "")
+    said = {**wish.evidence, "proof": proof, "code": wish.code}
+    return consent.record(wish.list, {key: value for key, value in said.items() if value}, now)

@@ -1,0 +1,52 @@
+"""What managers learn by mail at once, because it cannot wait until they look at a page (decision 2)."""
+
+from collections.abc import Collection
+from datetime import datetime
+
+import words
+from core import limits, service
+from core.door import senders
+from core.organization import settings
+from models import Child, Delivery, MailingList, User
+from words import N_
+
+A_DAY = 86400
+
+
+def strange(delivery: Delivery, lists: Collection[int], alone: Collection[int], now: datetime) -> None:
+    """Tell who manages these lists that a letter reached another family; `alone`: children whom nobody is left to hear.
+
+    Once a day for each person, however often the button is pressed.
+    """
+    if limits.hit(f"strange:{delivery.person_id}", now, A_DAY) > 1:
+        return
+    children = [one.name for one in Child.select().where(Child.id.in_(list(alone))).order_by(Child.id)]
+    for user in _in_charge(delivery, lists):
+        values = {
+            "to_name": user.name,
+            "reader": delivery.name,
+            "notice": delivery.notice.wording.subject,
+            "alone": _alone(user.language, children),
+            "url": f"{settings().base_url}/members/{delivery.person_id}",
+        }
+        service.send(
+            "strange", address=user.email or "", language=user.language, values=values, now=now, useful_s=A_DAY
+        )  # fmt: skip
+
+
+def _in_charge(delivery: Delivery, lists: Collection[int]) -> list[User]:
+    """Return the managers of the lists and the writer of the notice, each once; administrators where there is none."""
+    found: dict[int, User] = {}
+    for one in MailingList.select().where(MailingList.id.in_(list(lists))):
+        found.update((user.id, user) for user in senders.managers_of(one) or senders.administrators())
+    writer = delivery.notice.by
+    if writer and writer.is_active:
+        found[writer.id] = writer
+    return [user for user in found.values() if user.email]
+
+
+def _alone(language: str, children: list[str]) -> str:
+    if not children:
+        return ""
+    named = words.say(language, N_(", ")).join(children)
+    return "\n" + words.say(language, N_("Nobody else gets mail for %(children)s."), children=named)

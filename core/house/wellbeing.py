@@ -1,0 +1,184 @@
+"""Kairan looks after itself: the monthly 「元気です」 letter, and reminders before domain or server run out.
+
+Nobody logs in to look at a server that works; a letter that fails to come is the alarm (field 5.3 no. 12).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+import clock
+import words
+from config import current
+from core import history, service
+from core.door import senders
+from core.organization import settings
+from models import Organization, User
+from words import N_
+
+FIRST_AFTER = timedelta(days=7)
+"""So long after the set-up begins the month that gets its first letter: a new house has been looked at anyway."""
+HOUR = 9
+DAYS_BEFORE = (60, 30, 14, 7, 1)
+NAMES = {
+    "dkim": N_("DNS: the key of the signature (DKIM)"),
+    "spf": N_("DNS: who may send (SPF)"),
+    "dmarc": N_("DNS: what others do with forgeries (DMARC)"),
+    "mx": N_("DNS: where mail comes in (MX)"),
+    "ptr": N_("DNS: the reverse name (PTR)"),
+    "smtp": N_("Mail server"),
+    "incoming": N_("Incoming mail"),
+    "disk": N_("Free disk space"),
+    "clock": N_("Clock"),
+    "queue": N_("Letters that wait"),
+    "base_url": N_("Address of the pages"),
+    "certificate": N_("Certificate of the pages"),
+    "backup": N_("Backup"),
+}
+MARKS = {True: "○", False: "×", None: "－"}
+RENEWALS = {"domain": N_("the domain"), "server": N_("the server")}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One matter: its name, fine or not (None: could not be asked), what was found, what to do (source strings)."""
+
+    kind: str
+    ok: bool | None
+    found: str
+    advice: str
+
+    @property
+    def name(self) -> str:
+        return NAMES.get(self.kind, self.kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """Something that must be paid again: domain or server, until which day, in how many days."""
+
+    kind: str
+    until: date
+    days: int
+
+
+def findings(now: datetime) -> list[Finding]:
+    """Examine DNS, mail server, disk, clock, queue and certificate, what is wrong first. Asks the network."""
+    from core.house import doctor  # once a month: the clock's process does not keep a resolver in memory for it
+
+    report = doctor.examine(current(), settings(), now)
+    records = [
+        Finding(one["kind"], one["ok"], "、".join(one["found"] or []) or one["name"], one["advice"])
+        for one in report["records"]
+    ]
+    checks = [Finding(one["kind"], one["ok"], one["found"], one["advice"]) for one in report["checks"]]
+    return sorted([*checks, *records], key=lambda one: one.ok is not False)
+
+
+def renewals(today: date) -> list[Renewal]:
+    """Return what must be renewed, the nearest first; nothing for dates that nobody has entered."""
+    house = Organization.the()
+    dates = (("domain", house.domain_until), ("server", house.server_until))
+    return sorted(
+        (Renewal(kind, until, (until - today).days) for kind, until in dates if until), key=lambda one: one.until
+    )
+
+
+def near(today: date, within: int = 30) -> list[Renewal]:
+    """Return what must be renewed within so many days, or should have been."""
+    return [one for one in renewals(today) if one.days <= within]
+
+
+# ── by itself ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def look_after(now: datetime) -> None:
+    """Send the letters whose day has come, each once. Asks the network at most once a month."""
+    remind(now)
+    if is_due(now):
+        send_well(now)
+
+
+def is_due(now: datetime) -> bool:
+    """Say whether this month's letter has not been sent: from 9:00 on its first day, a week after the set-up."""
+    house, local = Organization.the(), clock.local(now)
+    first = clock.from_local(datetime(local.year, local.month, 1, HOUR))  # noqa: DTZ001  made aware at once
+    settled = house.ready_at is not None and house.ready_at + FIRST_AFTER < first
+    return settled and first <= now and house.well_told != _month(now)
+
+
+def _month(now: datetime) -> str:
+    return clock.local(now).strftime("%Y-%m")
+
+
+def send_well(now: datetime) -> int:
+    """Examine everything and write to the administrators; return to how many. Once a month, whoever comes second."""
+    taken = Organization.update(well_told=_month(now)).where(Organization.well_told != _month(now)).execute()
+    return write_well(senders.administrators(), findings(now), now) if taken else 0
+
+
+def write_well(users: list[User], found: list[Finding], now: datetime) -> int:
+    """Send the letter to some users, whatever the month; return how many letters."""
+    wrong = sum(one.ok is False for one in found)
+    written = 0
+    for user in users:
+        if not user.email:
+            continue
+        values = {
+            "to_name": user.name, "wrong": wrong, "url": f"{settings().base_url}/admin/health",
+            "lines": "\n".join(_lines(user.language, found, clock.local(now).date())),
+        }  # fmt: skip
+        kind = "unwell" if wrong else "well"
+        service.send(kind, address=user.email, language=user.language, values=values, now=now, urgent=False,
+                     useful_s=7 * 86400)  # fmt: skip
+        written += 1
+    history.log(None, "organization.well", detail={"letters": written, "wrong": wrong})
+    return written
+
+
+def _lines(language: str, found: list[Finding], today: date) -> Iterator[str]:
+    for one in found:
+        yield f"{MARKS[one.ok]} {words.say(language, one.name)}: {one.found}"
+        if one.advice and one.ok is False:
+            yield f"   → {words.say(language, one.advice)}"
+    for one in renewals(today):
+        yield words.say(
+            language, N_("%(what)s: paid until %(day)s"),
+            what=words.say(language, RENEWALS[one.kind]), day=words.day(language, one.until),
+        )  # fmt: skip
+
+
+def remind(now: datetime) -> int:
+    """Remind the administrators 60, 30, 14, 7 days and a day before a renewal date; return how many letters."""
+    house, today = Organization.the(), clock.local(now).date()
+    reached = {mark: one for one in renewals(today) if (mark := _mark(one))}
+    told = set(house.renewal_told.split())
+    fresh = [one for mark, one in reached.items() if mark not in told]
+    if reached.keys() == told:
+        return 0
+    before = Organization.renewal_told == house.renewal_told
+    if not Organization.update(renewal_told=" ".join(sorted(reached))).where(before).execute():
+        return 0
+    return sum(_write_reminder(one, now) for one in fresh)
+
+
+def _mark(one: Renewal) -> str:
+    """Return a mark of the nearest reminder that is due, so that each is sent once for each date; "" if none is."""
+    step = min((days for days in DAYS_BEFORE if one.days <= days), default=None)
+    return f"{one.kind}:{one.until.isoformat()}:{step}" if step is not None and one.days >= 0 else ""
+
+
+def _write_reminder(one: Renewal, now: datetime) -> int:
+    written = 0
+    for user in senders.administrators():
+        if not user.email:
+            continue
+        values = {
+            "to_name": user.name, "what": words.say(user.language, RENEWALS[one.kind]), "days": one.days,
+            "day": words.day(user.language, one.until), "url": f"{settings().base_url}/admin/health",
+        }  # fmt: skip
+        service.send("renewal", address=user.email, language=user.language, values=values, now=now, urgent=False,
+                     useful_s=7 * 86400)  # fmt: skip
+        written += 1
+    history.log(None, "organization.renewal", detail={"what": one.kind, "days": one.days})
+    return written

@@ -1,0 +1,182 @@
+"""Organizers' accounts: names, addresses, passwords, who is disabled, and everybody's own practice list."""
+
+import re
+import unicodedata
+from datetime import datetime
+
+from peewee import IntegrityError
+
+import clock
+import models
+import words
+from core import history, organization
+from core.organizers import passwords, sessions
+from core.organizers.sessions import user_of_session
+from mail import address
+from models import MailingList, Membership, Organization, Person, Session, User
+from words import N_
+
+__all__ = ["Refused", "add_user", "named", "user_of_session"]
+
+_NAME = re.compile(r"[^\x00-\x1f\x7f@\u202a-\u202e\u2066-\u2069]{1,60}")
+
+
+class Refused(Exception):
+    """An account cannot be made or changed so; `message` says why for `say`, `field` names the field."""
+
+    def __init__(self, field: str, message: str, **values: object) -> None:
+        super().__init__(message)
+        self.field, self.message, self.values = field, message, values
+
+
+def name_key(name: str) -> str:
+    """Return the form in which two user names are compared: width, case and spaces do not count."""
+    return re.sub(r"\s+", "", unicodedata.normalize("NFKC", name)).casefold()
+
+
+def add_user(
+    name: str,
+    *,
+    email: str | None = None,
+    password: str | None = None,
+    language: str = "ja",
+    now: datetime | None = None,
+) -> User:
+    """Add an organizer who may do nothing yet. Without a password only a link from a letter opens the account.
+
+    Raises Refused if the name or the address is taken or unusable, or the password too easy.
+    """
+    shown, mail = clean_name(name), clean_email(email)
+    if password is not None:
+        check_password(password, shown, mail)
+    try:
+        with models.db.atomic():
+            return User.create(
+                name=shown,
+                name_key=name_key(shown),
+                email=mail,
+                email_key=address.key(mail) if mail else None,
+                password=passwords.hashed(password) if password else None,
+                language=language,
+                created_at=now or clock.now(),
+            )
+    except IntegrityError as taken:
+        raise _taken(taken) from taken
+
+
+def _taken(error: IntegrityError) -> Refused:
+    if "email_key" in str(error):
+        return Refused("email", N_("Another account already has this e-mail address."))
+    return Refused("name", N_("Another account already has this user name."))
+
+
+def clean_name(raw: str) -> str:
+    """Return a user name as it is shown; raise Refused if it cannot be one (an @ would read as an address)."""
+    shown = " ".join(unicodedata.normalize("NFC", raw).split())
+    if not _NAME.fullmatch(shown):
+        raise Refused("name", N_("Please enter a user name: 1 to 60 characters, without @."))
+    return shown
+
+
+def clean_email(raw: str | None) -> str | None:
+    """Return the address in a field that may be empty; raise Refused if it is none."""
+    if not (raw or "").strip():
+        return None
+    try:
+        mail = address.clean(raw or "")
+    except address.BadAddress as wrong:
+        raise Refused("email", wrong.message) from wrong
+    if _is_ours(mail):
+        raise Refused("email", N_("This is an address of Kairan itself. Please enter one that a person reads."))
+    return mail
+
+
+def _is_ours(mail: str) -> bool:
+    """Say whether mail to this address comes back to Kairan: it would go in circles."""
+    local = organization.settings().own.local(mail)
+    if not local:
+        return local is not None  # the mailbox itself; anybody else's
+    return address.reserved(local) or MailingList.select().where(MailingList.address == local).exists()
+
+
+def check_password(password: str, name: str, email: str | None, house: str | None = None) -> None:
+    """Raise Refused unless the password keeps the rule of `core.organizers.passwords`."""
+    try:
+        passwords.check(password, name, email or "", house or Organization.the().name)
+    except passwords.WeakPassword as weak:
+        raise Refused("password", weak.message, **weak.values) from weak
+
+
+def named(typed: str) -> User | None:
+    """Return the user with this user name or e-mail address; None if there is none."""
+    if "@" in typed:
+        return User.get_or_none(User.email_key == address.key(unicodedata.normalize("NFKC", typed)))
+    return User.get_or_none(User.name_key == name_key(typed))
+
+
+def set_password(user: User, password: str, now: datetime, *, keep: Session | None = None) -> None:
+    """Give a new password; every other session ends and every link in a letter is dead. Raises Refused."""
+    check_password(password, user.name, user.email)
+    put_password(user, passwords.hashed(password), now, keep=keep)
+
+
+def put_password(user: User, kept: str, now: datetime, *, keep: Session | None = None) -> None:
+    """Write the hash of a new password, with what `set_password` promises."""
+    with models.db.atomic():
+        User.update(password=kept, link_serial=User.link_serial + 1).where(User.id == user.id).execute()
+        sessions.end_all(user, now, but=keep)
+        history.log(user, "password.changed", user.id, kind="user")
+
+
+def change(user: User, *, now: datetime, **fields: str | None) -> None:
+    """Change name, email, language or signature of an account. Raises Refused.
+
+    A new address makes the links in older letters dead and moves the practice list to it.
+    """
+    new: dict[str, object] = dict(fields)
+    if "name" in fields:
+        new["name"] = clean_name(fields["name"] or "")
+        new["name_key"] = name_key(str(new["name"]))
+    if "email" in fields:
+        mail = clean_email(fields["email"])
+        new |= {"email": mail, "email_key": address.key(mail) if mail else None, "link_serial": User.link_serial + 1}
+    try:
+        with models.db.atomic():
+            User.update(**new).where(User.id == user.id).execute()
+            history.log(user, "user.changed", user.id, detail={"fields": sorted(fields)})
+    except IntegrityError as taken:
+        raise _taken(taken) from taken
+    practice_list(User.get_by_id(user.id), now)
+
+
+# ── the practice list ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def practice_list(user: User, now: datetime) -> MailingList | None:
+    """Return the list of only this user, to try everything out; None without an e-mail address. Safe to repeat."""
+    if not user.email:
+        return None
+    with models.db.atomic():
+        name = words.say(user.language, N_("Practice (reaches only you)"))
+        mine, _ = MailingList.get_or_create(
+            practice_of=user, defaults={"name": name, "address": f"practice-{user.id}", "created_at": now}
+        )
+        person = _person_of(user, now)
+        Membership.delete().where(Membership.list == mine, Membership.person != person).execute()
+        Membership.get_or_create(person=person, list=mine, defaults={"joined_at": now})
+    return mine
+
+
+def _person_of(user: User, now: datetime) -> Person:
+    """Return the reader with the user's address; a new one if no family has it."""
+    found, _ = Person.get_or_create(
+        address_key=user.email_key,
+        defaults={
+            "name": user.name,
+            "address": user.email,
+            "violates_rfc": address.violates_rfc(user.email or ""),
+            "language": user.language,
+            "created_at": now,
+        },
+    )
+    return found

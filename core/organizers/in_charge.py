@@ -1,0 +1,147 @@
+"""The person in charge of a member (担任): one user for each place in a list (D-03, D-15 to D-18).
+
+A notice may go out in the names of those in charge; who has nobody in charge keeps the normal sender. The place in a
+list of the notice counts first; a notice to the whole school finds the class teacher through the child's other places.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from peewee import JOIN, ModelSelect, fn
+
+import clock
+from core import history
+from core.organizers.accounts import name_key
+from models import Child, MailingList, Membership, Notice, Role, User, db
+
+CHILDLESS = ("", "")
+
+
+@dataclass(slots=True)
+class Room:
+    """One class of a list: how many places it has, and who is in charge of how many of them (0: nobody)."""
+
+    grade: str
+    class_name: str
+    places: int = 0
+    held: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def user(self) -> int | None:
+        """Return who is in charge of all of them, 0 for nobody, None where they differ."""
+        return next(iter(self.held)) if len(self.held) == 1 else None
+
+
+def candidates(mailing_list: MailingList) -> ModelSelect:
+    """Return the users who may be put in charge in a list: any role there or in the whole organization, today."""
+    in_force = Role.until.is_null() | (Role.until >= clock.today())
+    roles = Role.select(Role.user).where(Role.list_id.in_([0, mailing_list.id]), in_force)
+    return User.select().where(User.id.in_(roles), User.disabled_at.is_null()).order_by(User.name)
+
+
+def named(mailing_list: MailingList) -> dict[str, User]:
+    """Return the candidates by the form in which names are compared, with and without 「先生」 at the end."""
+    found = {name_key(user.name): user for user in candidates(mailing_list)}
+    return {**{name.removesuffix("先生"): user for name, user in found.items()}, **found}
+
+
+def key_of(typed: str) -> str:
+    """Return a typed name of a teacher in the form in which `named` finds it."""
+    return name_key(typed).removesuffix("先生")
+
+
+def rooms(mailing_list: MailingList) -> list[Room]:
+    """Return the classes of a list with who is in charge; places without a child last."""
+    number = fn.COALESCE(Membership.in_charge, 0)
+    rows = (
+        Membership.select(Child.grade, Child.class_name, number, fn.COUNT(Membership.id))
+        .join(Child, JOIN.LEFT_OUTER)
+        .where(Membership.list == mailing_list, Membership.state != "left")
+        .group_by(Child.grade, Child.class_name, number)
+        .tuples()
+    )
+    found: dict[tuple[str, str], Room] = {}
+    for grade, class_name, user, places in rows:
+        room = found.setdefault((grade or "", class_name or ""), Room(grade or "", class_name or ""))
+        room.places += places
+        room.held[user] = places
+    return sorted(found.values(), key=lambda one: (not one.grade, one.grade.zfill(3), one.class_name.zfill(3)))
+
+
+def assign(mailing_list: MailingList, wanted: dict[tuple[str, str], int], by: User | None) -> int:
+    """Put users in charge of whole classes: {(grade, class): number of the user, 0 for nobody}; return the places.
+
+    Numbers that are no candidate's change nothing.
+    """
+    allowed = {0, *(user.id for user in candidates(mailing_list))}
+    changed = 0
+    with db.atomic():
+        for (grade, class_name), user in wanted.items():
+            if user in allowed:
+                changed += _put(mailing_list, grade, class_name, user)
+        if changed:
+            history.log(by, "list.in_charge_set", mailing_list.id, detail={"places": changed})
+    return changed
+
+
+def _put(mailing_list: MailingList, grade: str, class_name: str, user: int) -> int:
+    """Change the places of one class that have somebody else; return how many."""
+    if (grade, class_name) == CHILDLESS:
+        bare = Child.select(Child.id).where(Child.grade == "", Child.class_name == "")
+        here = Membership.child.is_null() | Membership.child.in_(bare)
+    else:
+        here = Membership.child.in_(Child.select(Child.id).where(Child.grade == grade, Child.class_name == class_name))
+    others = fn.COALESCE(Membership.in_charge, 0) != user
+    return (
+        Membership.update(in_charge=user or None)
+        .where(Membership.list == mailing_list, Membership.state != "left", here, others)
+        .execute()
+    )
+
+
+def set_one(membership: Membership, user: int, by: User | None) -> None:
+    """Put a user (0: nobody) in charge of one place; a number that is no candidate's changes nothing."""
+    if user == (membership.in_charge_id or 0):
+        return
+    if user and user not in {one.id for one in candidates(membership.list)}:
+        return
+    with db.atomic():
+        Membership.update(in_charge=user or None).where(Membership.id == membership.id).execute()
+        history.log(by, "member.changed", membership.person_id, detail={"list": membership.list_id})
+
+
+def are_there() -> bool:
+    """Say whether anybody is in charge of anybody."""
+    return Membership.select().where(Membership.in_charge.is_null(False)).exists()
+
+
+# ── whose letters go in whose name ───────────────────────────────────────────────────────────────────────────────
+
+Charges = dict[tuple[int, int], list[tuple[int, int, str]]]
+
+
+def charges(notice: Notice) -> Charges:
+    """Return {(person, child or 0): [(list, user, name)]} for a notice that goes in their names; else nothing."""
+    if not notice.in_charge:
+        return {}
+    rows = (
+        Membership.select(Membership.person, Membership.child, Membership.list, User.id, User.name)
+        .join(User, on=(Membership.in_charge == User.id))
+        .where(Membership.state == "active", User.disabled_at.is_null())
+        .order_by(Membership.list)
+        .tuples()
+    )
+    found: Charges = defaultdict(list)
+    for person, child, list_id, user, name in rows:
+        found[person, child or 0].append((list_id, user, name))
+    return dict(found)
+
+
+def of(places: Charges, person: int, children: Iterable[int | None], order: dict[int, int]) -> tuple[int | None, str]:
+    """Return who is in charge of a reader because of some children: the first list of the notice counts."""
+    held = [one for child in children for one in places.get((person, child or 0), ())]
+    if not held:
+        return None, ""
+    _, user, name = min(held, key=lambda one: (order.get(one[0], len(order)), one[0]))
+    return user, name

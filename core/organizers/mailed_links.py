@@ -1,0 +1,117 @@
+"""Links that letters carry to organizers: log in, a new password, an invitation. Signed, short-lived, used once.
+
+The link names the user's `link_serial`, which grows with every use and every new password: one use kills them all.
+Mail scanners open links, so nothing happens before a button on the page is pressed (design, law 3).
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from itsdangerous import BadSignature, URLSafeSerializer
+
+import config as ground
+from core import history, limits, service
+from core.organization import settings
+from core.organizers import accounts
+from core.organizers.logins import NETWORK_WINDOW_S, TooMany
+from models import User, millis
+from words import N_
+
+PER_ACCOUNT = 3
+PER_NETWORK = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Purpose:
+    """How long a link of this kind works, and the path of its page."""
+
+    good_for: timedelta
+    path: str
+
+
+PURPOSES = {
+    "login": Purpose(timedelta(minutes=15), "/login/letter/"),
+    "password": Purpose(timedelta(hours=1), "/password/"),
+    "invitation": Purpose(timedelta(hours=72), "/invitation/"),
+    "email": Purpose(timedelta(hours=72), "/account/email/"),
+}
+
+
+class DeadLink(Exception):
+    """The link was used, is too old, or was never ours."""
+
+    message = N_("This link does not work any more. Each link works once and for a limited time.")
+
+
+def mark(user: User, purpose: str, now: datetime) -> str:
+    """Return the signed text of a link for one user and one purpose."""
+    ends = now + PURPOSES[purpose].good_for
+    return _signer(purpose).dumps([user.id, user.link_serial, millis(ends)])
+
+
+def url(user: User, purpose: str, now: datetime) -> str:
+    """Return the whole address of the link's page."""
+    return f"{settings().base_url}{PURPOSES[purpose].path}{mark(user, purpose, now)}"
+
+
+def holder(text: str, purpose: str, now: datetime) -> User:
+    """Return whose link this is, changing nothing. Raises DeadLink."""
+    try:
+        number, serial, ends = _signer(purpose).loads(text)
+    except (BadSignature, ValueError, TypeError) as wrong:
+        raise DeadLink(DeadLink.message) from wrong
+    user = User.get_or_none(User.id == number, User.link_serial == serial, User.disabled_at.is_null())
+    if user is None or ends <= millis(now):
+        raise DeadLink(DeadLink.message)
+    return user
+
+
+def use(text: str, purpose: str, now: datetime) -> User:
+    """Return whose link this is and make it dead, exactly once even when pressed twice. Raises DeadLink."""
+    user = holder(text, purpose, now)
+    serial = user.link_serial
+    changed = (
+        User.update(link_serial=serial + 1)
+        .where(User.id == user.id, User.link_serial == serial, User.disabled_at.is_null())
+        .execute()
+    )
+    if not changed:
+        raise DeadLink(DeadLink.message)
+    history.log(user, f"{purpose}.used", user.id, kind="user")
+    return User.get_by_id(user.id)
+
+
+def _signer(purpose: str) -> URLSafeSerializer:
+    return URLSafeSerializer(ground.current().key("secret"), salt=f"kairan.{purpose}")
+
+
+# ── letters ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def ask(purpose: str, typed: str, address: str | None, now: datetime) -> None:
+    """Send a link to the account named by user name or e-mail, if there is one; nobody learns whether.
+
+    `address` is the remote one. Raises TooMany when its network asked too often, known names or not.
+    """
+    network = f"{purpose}:{limits.network(address)}"
+    if limits.hit(network, now, NETWORK_WINDOW_S) > PER_NETWORK:
+        raise TooMany(timedelta(seconds=NETWORK_WINDOW_S))
+    user = accounts.named(typed)
+    if user is None or not user.email or not user.is_active:
+        return
+    if limits.hit(f"{purpose}:{user.id}", now, PURPOSES[purpose].good_for.total_seconds()) <= PER_ACCOUNT:
+        send(user, purpose, now)
+
+
+def send(user: User, purpose: str, now: datetime, **values: str) -> None:
+    """Put the letter with the link in the queue. The user must have an e-mail address."""
+    assert user.email  # noqa: S101
+    service.send(
+        purpose,
+        address=user.email,
+        language=user.language,
+        values={"name": user.name, "url": url(user, purpose, now), **values},
+        now=now,
+        useful_s=int(PURPOSES[purpose].good_for.total_seconds()),
+    )
+    history.log(None, f"{purpose}.sent", user.id, kind="user")

@@ -1,0 +1,267 @@
+"""The members of a list as pages show them: a row a person, found by name, kana, address or child; letters' fates."""
+
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from peewee import JOIN, Case, Expression, ModelSelect, fn
+
+from core.people.lists import standing
+from core.results import archive
+from core.rights import Rights
+from core.roster.columns import kana, one_line
+from mail import address as addresses
+from models import Child, Delivery, Letter, MailingList, Membership, Notice, Person, Wording
+from words import N_
+
+KANA_ROWS: dict[str, str] = {
+    "あ": "アイウエオァィゥェォヴ",
+    "か": "カキクケコガギグゲゴ",
+    "さ": "サシスセソザジズゼゾ",
+    "た": "タチツテトダヂヅデドッ",
+    "な": "ナニヌネノ",
+    "は": "ハヒフヘホバビブベボパピプペポ",
+    "ま": "マミムメモ",
+    "や": "ヤユヨャュョ",
+    "ら": "ラリルレロ",
+    "わ": "ワヰヱヲン",
+}
+STATES: dict[str, str] = {
+    "pending": N_("Waiting for approval"),
+    "undelivered": N_("Not arriving"),
+    "stopped": N_("Mail stopped"),
+    "telephone": N_("Families without e-mail"),
+}
+SORTS: dict[str, str] = {"kana": N_("By reading"), "class": N_("By class"), "joined": N_("Newest first")}
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a page of members asks for. `addresses`: whether the asker may see (and search) e-mail addresses."""
+
+    text: str = ""
+    row: str = ""
+    state: str = ""
+    sort: str = "kana"
+    addresses: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MemberRow:
+    """One person in a list: the standing there (active, stopped, bounced, pending) and the places."""
+
+    person: Person
+    standing: str
+    places: list[Membership] = field(default_factory=list)
+
+    @property
+    def tag(self) -> str:
+        """Return what explains that no letter arrives, else 'active'; a key of TAGS."""
+        if self.standing in ("stopped", "pending"):
+            return "complained" if self.person.address_state == "complained" else self.standing
+        if self.person.address is None:
+            return "telephone"
+        return self.person.address_state if self.person.address_state != "fine" else "active"
+
+
+TAGS: dict[str, tuple[str, str]] = {  # words and class of the tag
+    "active": (N_("Getting mail"), "hide-s"),
+    "stopped": (N_("Mail stopped"), ""),
+    "pending": (N_("Waiting for approval"), "now"),
+    "bounced": (N_("Stopped: address dead"), "bad"),
+    "refusing": (N_("Perhaps refused by a filter"), "bad"),
+    "complained": (N_("Reported as spam"), "bad"),
+    "telephone": (N_("Families without e-mail"), ""),
+}
+
+
+def people(mailing_list: MailingList, wish: Wish) -> ModelSelect:
+    """Return the people of a list who fit a wish, sorted; each row has `.standing` besides."""
+    here = _standings(mailing_list)
+    query = Person.select(Person, here.c.standing).join(here, on=(here.c.person_id == Person.id))
+    for fits in _conditions(mailing_list, wish, here.c.standing):
+        query = query.where(fits)
+    by_kana = (Case(None, [(Person.kana == "", 1)], 0), Person.kana, Person.name, Person.id)
+    orders = {"class": (here.c.room == "", here.c.room, *by_kana), "joined": (here.c.joined.desc(), *by_kana)}
+    return query.order_by(*orders.get(wish.sort, by_kana)).objects()
+
+
+def _standings(mailing_list: MailingList) -> ModelSelect:
+    room = fn.MIN(Child.grade.concat("-").concat(Child.class_name))
+    return (
+        Membership.select(
+            Membership.person_id.alias("person_id"),
+            standing().alias("standing"),
+            fn.COALESCE(room, "").alias("room"),
+            fn.MAX(Membership.joined_at).alias("joined"),
+        )
+        .join(Person)
+        .switch(Membership)
+        .join(Child, JOIN.LEFT_OUTER)
+        .where(Membership.list == mailing_list, Membership.state != "left")
+        .group_by(Membership.person_id, Person.address_state)
+    )
+
+
+def _conditions(mailing_list: MailingList, wish: Wish, stands: Expression) -> Iterable[Expression]:
+    if wish.row in KANA_ROWS:
+        yield fn.SUBSTR(Person.kana, 1, 1).in_(list(KANA_ROWS[wish.row]))
+    if wish.state in ("pending", "stopped"):
+        yield stands == wish.state
+    elif wish.state == "undelivered":
+        yield stands.in_(("active", "bounced")) & Person.address_state.in_(("bounced", "refusing"))
+    elif wish.state == "telephone":
+        yield (stands == "active") & Person.address.is_null()
+    if wish.text.strip():
+        yield _fits(mailing_list, wish)
+
+
+def _fits(mailing_list: MailingList, wish: Wish) -> Expression:
+    """Match a name (spaces aside), a reading in any script, an address, or the name of a child in this list."""
+    name, reading = one_line(wish.text).replace(" ", ""), kana(wish.text).replace(" ", "")
+    children = (
+        Membership.select(Membership.person)
+        .join(Child)
+        .where(
+            Membership.list == mailing_list,
+            fn.REPLACE(Child.name, " ", "").contains(name) | fn.REPLACE(Child.kana, " ", "").contains(reading),
+        )
+    )
+    found = (
+        fn.REPLACE(Person.name, " ", "").contains(name)
+        | fn.REPLACE(Person.kana, " ", "").contains(reading)
+        | Person.id.in_(children)
+    )
+    typed = unicodedata.normalize("NFKC", wish.text).strip().lower()
+    return found | Person.address_key.contains(typed) if wish.addresses else found
+
+
+def rows(mailing_list: MailingList, found: list[Person]) -> list[MemberRow]:
+    """Return the rows of a page with everybody's places in the list; one query."""
+    made = {one.id: MemberRow(one, one.standing) for one in found}
+    places = (
+        Membership.select(Membership, Child)
+        .join(Child, JOIN.LEFT_OUTER)
+        .where(Membership.list == mailing_list, Membership.person.in_(list(made)), Membership.state != "left")
+        .order_by(Membership.id)
+    )
+    for place in places:
+        made[place.person_id].places.append(place)
+    return list(made.values())
+
+
+def state_counts(mailing_list: MailingList) -> dict[str, int]:
+    """Return how many people each state chip will show, and `all`; one query."""
+    here = _standings(mailing_list)
+    counted = (
+        Person.select(here.c.standing, Person.address_state, Person.address.is_null(), fn.COUNT(Person.id))
+        .join(here, on=(here.c.person_id == Person.id))
+        .group_by(here.c.standing, Person.address_state, Person.address.is_null())
+        .tuples()
+    )
+    made = dict.fromkeys(("all", *STATES), 0)
+    for stands, address_state, nowhere, people_ in counted:
+        made["all"] += people_
+        if stands in ("pending", "stopped"):
+            made[stands] += people_
+        elif address_state in ("bounced", "refusing"):
+            made["undelivered"] += people_
+        if stands == "active" and nowhere:
+            made["telephone"] += people_
+    return made
+
+
+def room(language: str, child: Child) -> str:
+    """Return grade and class as people say them: 「3年2組」, "3-2"; what is not a figure stays as it is."""
+    if language != "ja":
+        return child.room
+    year = f"{child.grade}年" if child.grade.isdigit() else child.grade
+    group = f"{child.class_name}組" if child.class_name else ""
+    return f"{year} {group}".strip() if year and not year.endswith("年") else f"{year}{group}"
+
+
+# ── one person ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def places(person: Person, rights: Rights, need: str = "view") -> list[Membership]:
+    """Return a person's places in the lists that somebody may view (or `need`), whole list first; nobody else's."""
+    return list(
+        Membership.select(Membership, MailingList, Child)
+        .join(MailingList)
+        .switch(Membership)
+        .join(Child, JOIN.LEFT_OUTER)
+        .where(Membership.person == person, Membership.state != "left", Membership.list.in_(_numbers(rights, need)))
+        .order_by(MailingList.whole.desc(), MailingList.name, Membership.id)
+    )
+
+
+def _numbers(rights: Rights, need: str = "view") -> list[int]:
+    """Return the lists in which somebody may look at people; whoever enters an address as the own one sees nobody."""
+    return [one.id for one in rights.lists(need) if not one.practice_of_id]
+
+
+def address_for(person: Person, whole: bool) -> str:
+    """Return a person's address for a page: whole, or shortened (`a***@example.com`) for who may only look."""
+    if not person.address:
+        return ""
+    return person.address if whole else addresses.hidden(person.address)
+
+
+def household_of(person: Person, rights: Rights) -> list[Person]:
+    """Return the others of a person's household whom somebody may see."""
+    if not person.household:
+        return []
+    seen = Membership.select(Membership.person).where(Membership.state != "left", Membership.list.in_(_numbers(rights)))
+    return list(
+        Person.select()
+        .where(Person.household == person.household, Person.id != person.id, Person.id.in_(seen))
+        .order_by(Person.kana, Person.id)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What became of one notice for one person. `subject` is '' for a notice that the asker may not see."""
+
+    at: datetime
+    notice: Notice
+    subject: str
+    delivery: Delivery
+    letter: Letter | None
+
+
+def deliveries(person: Person) -> ModelSelect:
+    """Return what was sent to a person, or not sent and why, newest first."""
+    return Delivery.select(Delivery, Notice).join(Notice).where(Delivery.person == person).order_by(Delivery.id.desc())
+
+
+def fates(found: list[Delivery], rights: Rights) -> list[Fate]:
+    """Return the fates of some deliveries with the subjects that somebody may see; three queries."""
+    newest = {one.delivery_id: one for one in Letter.select().where(Letter.delivery.in_(found), Letter.newest == True)}
+    notices = {one.notice_id for one in found}
+    visible = _visible(notices, rights)
+    subjects: dict[int, str] = {}
+    for wording in Wording.select().where(Wording.notice.in_(visible)).order_by(Wording.id.desc()):
+        subjects[wording.notice_id] = wording.subject
+    made = []
+    for one in found:
+        letter = newest.get(one.id)
+        at = (letter.done_at or letter.made_at) if letter else (one.notice.started_at or one.notice.created_at)
+        made.append(Fate(at, one.notice, subjects.get(one.notice_id, ""), one, letter))
+    return made
+
+
+def _visible(notices: set[int], rights: Rights) -> set[int]:
+    """Return the notices of one page that somebody may see."""
+    return {row.id for row in archive.visible(rights).where(Notice.id.in_(notices)).select(Notice.id)}
+
+
+def service_letters(person: Person, limit: int = 10) -> list[Letter]:
+    """Return the latest letters of Kairan itself (tests, links) to a person, newest first."""
+    return list(
+        Letter.select()
+        .where(Letter.person == person, Letter.delivery.is_null())
+        .order_by(Letter.id.desc())
+        .limit(limit)
+    )

@@ -1,0 +1,82 @@
+"""Leaving a list by a mail to its -leave address, and coming back by the link that answers it (design decision 2).
+
+A mail that is proven, or carries the mark of a letter, stops at once; anything else gets a link, sent to the member's
+own address only. Strangers get silence. Everything is reversible on the same page.
+"""
+
+from datetime import datetime
+
+from core import history, limits, service
+from core.door.filing import Result
+from core.organization import settings
+from core.people.reader_marks import place_mark
+from mail import address as addresses
+from mail.proof import Proof
+from models import Letter, MailingList, Membership, Person, db
+
+
+def take(mailing_list: MailingList, address: str, letter: Letter | None, proof: Proof, now: datetime) -> Result:
+    """Do what a mail to the leave address asks for. `letter`: of ours, whose mark the mail carries."""
+    person = letter.person if letter and letter.person_id else _member(address)
+    if person is None or not state_of(person, mailing_list):
+        return Result("leave", "silent", "no member", mailing_list, show=True)
+    force = settings()
+    url = f"{force.base_url}/mail/leave/{place_mark(person, mailing_list, force)}"
+    if letter is not None or proof:
+        if stop(person, mailing_list, now):
+            _tell("resume", person, mailing_list, url, now)
+        return Result("leave", "done", "letter" if letter else proof.how, mailing_list, person)
+    _tell("leave", person, mailing_list, url, now)
+    return Result("leave", "held", "asked to confirm", mailing_list, person)
+
+
+def _member(address: str) -> Person | None:
+    return Person.get_or_none(Person.address_key == addresses.key(address)) if "@" in address else None
+
+
+def _tell(kind: str, person: Person, mailing_list: MailingList, url: str, now: datetime) -> None:
+    """Write to the member's own address, at most once a day for each list."""
+    if not person.reachable or limits.hit(f"{kind}:{mailing_list.id}:{person.id}", now, 86400) > 1:
+        return
+    values = {"list": mailing_list.name, "url": url, "to_name": person.name}
+    service.send(
+        kind, address=person.address or "", language=person.language, values=values, now=now, person=person,
+        useful_s=86400,
+    )  # fmt: skip
+
+
+def state_of(person: Person, mailing_list: MailingList) -> str:
+    """Return how somebody stands in a list: active, stopped (by the reader), over (by a manager), or ""."""
+    rows = Membership.select().where(Membership.person == person, Membership.list == mailing_list)
+    standing = {(row.state, row.stopped_by) for row in rows if row.state != "left"}
+    if any(state in ("active", "unconfirmed", "pending") for state, _ in standing):
+        return "active"
+    if ("stopped", "reader") in standing:
+        return "stopped"
+    return "over" if standing else ""
+
+
+def stop(person: Person, mailing_list: MailingList, now: datetime) -> bool:
+    """Stop a list for a reader who wishes it; who still waits for approval leaves. Repeatable."""
+    stopped = {"state": "stopped", "stopped_by": "reader", "stopped_at": now}
+    done = _turn(person, mailing_list, "member.stopped", Membership.state.in_(("active", "unconfirmed")), **stopped)
+    gone = _turn(person, mailing_list, "member.left", Membership.state == "pending", state="left", left_at=now)
+    return done or gone
+
+
+def resume(person: Person, mailing_list: MailingList) -> bool:
+    """Undo what the reader stopped; a manager's stop stays. Repeatable."""
+    own = (Membership.state == "stopped") & (Membership.stopped_by == "reader")
+    return _turn(person, mailing_list, "member.resumed", own, state="active", stopped_by="", stopped_at=None)
+
+
+def _turn(person: Person, mailing_list: MailingList, action: str, where: object, **fields: object) -> bool:
+    with db.atomic():
+        done = (
+            Membership.update(**fields)
+            .where(Membership.person == person, Membership.list == mailing_list, where)
+            .execute()
+        )
+        if done:
+            history.log(None, action, person.id, detail={"lists": [mailing_list.id], "by": "mail"})
+    return bool(done)

@@ -1,0 +1,201 @@
+"""Lists: add, rename, describe, mark as the whole school, close, and count who is in them (T-26, T-34)."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from peewee import Case, IntegrityError, Value, fn
+
+import models
+from core import history
+from core.rights import aimed_at
+from core.roster.columns import one_line
+from mail import address as addresses
+from models import MailingList, Membership, Notice, Person, Sender, User
+from words import N_
+
+COUNTED = ("members", "active", "stopped", "bounced", "pending")
+LONGEST_NAME = 60
+
+
+class Refused(Exception):
+    """A list cannot be made or changed so; `field` names the field, `message` says why for `say`."""
+
+    def __init__(self, field: str, message: str, **values: object) -> None:
+        super().__init__(message)
+        self.field, self.message, self.values = field, message, values
+
+
+def add(
+    by: User | None, name: str, address: str, *, whole: bool = False, purpose: str = "", now: datetime
+) -> MailingList:
+    """Add a list with its own representative address (a local part). Raises Refused with the field and the reason."""
+    local = free_local(address)
+    with models.db.atomic():
+        shown = _free_name(name)
+        _only_whole(whole)
+        try:
+            made = MailingList.create(name=shown, address=local, whole=whole, purpose=purpose.strip(), created_at=now)
+        except IntegrityError as taken:
+            raise _taken() from taken
+        history.log(by, "list.added", made.id)
+    return made
+
+
+def free_local(typed: str, but: int = 0) -> str:
+    """Return a local part that a list may have: valid, not reserved, not another list's (but list number `but`)."""
+    local = typed.strip().lower()
+    if not addresses.valid_local(local):
+        raise Refused(
+            "address",
+            N_("Use 1 to 40 small letters, digits, dots, hyphens or underscores, with a letter or digit at both ends."),
+        )
+    if addresses.reserved(local):
+        raise Refused("address", _why_reserved(local), name=local)
+    if MailingList.select().where(MailingList.address == local, MailingList.id != but).exists():
+        raise _taken()
+    return local
+
+
+def _why_reserved(local: str) -> str:
+    if local.startswith(("b-", "r-")):
+        return N_("“%(name)s” cannot be used: addresses beginning with b- or r- take bounces and replies.")
+    if local.endswith(("-leave", "-request")) or "-join" in local:
+        return N_("“%(name)s” cannot be used: addresses of this form are made by Kairan for joining and leaving.")
+    return N_("“%(name)s” cannot be used: this address belongs to the administrators of the domain.")
+
+
+def _taken() -> Refused:
+    return Refused("address", N_("Another list already has this address."))
+
+
+def _free_name(typed: str, but: int = 0) -> str:
+    name = one_line(typed)
+    if not name or len(name) > LONGEST_NAME:
+        raise Refused("name", N_("Please enter a name of at most %(number)s characters."), number=LONGEST_NAME)
+    if MailingList.open_ones().where(MailingList.name == name, MailingList.id != but).exists():
+        raise Refused("name", N_("Another list already has this name."))
+    return name
+
+
+def _only_whole(whole: bool, but: int = 0) -> None:
+    found = MailingList.open_ones().where(MailingList.whole == True, MailingList.id != but).first()
+    if whole and found:
+        raise Refused("whole", N_("“%(name)s” is already marked as the whole organization."), name=found.name)
+
+
+def change(
+    mailing_list: MailingList,
+    by: User | None,
+    *,
+    name: str,
+    address: str,
+    purpose: str,
+    whole: bool,
+    answer_on_open: bool | None = None,
+) -> None:
+    """Change name, representative address, purpose of use and the mark for the whole. Raises Refused.
+
+    answer_on_open: whether opening a choice answers (T-50); None: as it is.
+    """
+    local = free_local(address, mailing_list.id)
+    with models.db.atomic():
+        shown = _free_name(name, mailing_list.id)
+        _only_whole(whole, mailing_list.id)
+        opening = {} if answer_on_open is None else {"answer_on_open": answer_on_open}
+        MailingList.update(name=shown, address=local, purpose=purpose.strip(), whole=whole, **opening).where(
+            MailingList.id == mailing_list.id
+        ).execute()
+        history.log(by, "list.changed", mailing_list.id)
+
+
+def close(mailing_list: MailingList, by: User | None, now: datetime) -> None:
+    """Close a list: nobody reaches it any more, its history stays. Raises Refused while a notice is under way."""
+    with models.db.atomic():
+        if _under_way(mailing_list):
+            raise Refused("", N_("A notice to this list is booked or being sent. Cancel it or wait until it is sent."))
+        closed = (
+            MailingList.update(closed_at=now)
+            .where(MailingList.id == mailing_list.id, MailingList.closed_at.is_null())
+            .execute()
+        )
+        if closed:
+            history.log(by, "list.closed", mailing_list.id)
+
+
+def _under_way(mailing_list: MailingList) -> bool:
+    open_ones = ("held", "scheduled", "sending", "paused")
+    return Notice.select().where(Notice.id.in_(aimed_at([mailing_list.id])), Notice.state.in_(open_ones)).exists()
+
+
+# ── counting ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def counts(mailing_list: MailingList) -> dict[str, int]:
+    """Return {members, active, stopped, bounced, pending} of a list: PEOPLE, each counted once per list.
+
+    A parent with two children in the list is one member. `members` are all who have not left, and the sum of the
+    other four; each person counts in one of them: `active` (gets notices by mail or telephone), else `bounced`
+    (address dead), else `stopped` (stopped, or reported our mail as spam), else `pending` (approval or confirmation
+    awaited).
+    """
+    return counts_of([mailing_list.id])[mailing_list.id]
+
+
+def counts_of(numbers: Iterable[int]) -> dict[int, dict[str, int]]:
+    """Return the counts of several lists by number, zeros included; one query."""
+    wanted = list(numbers)
+    found = {number: dict.fromkeys(COUNTED, 0) for number in wanted}
+    per_person = (
+        Membership.select(Membership.list_id.alias("list_id"), standing().alias("standing"))
+        .join(Person)
+        .where(Membership.list.in_(wanted), Membership.state != "left")
+        .group_by(Membership.list_id, Membership.person_id, Person.address_state)
+    )
+    rows = (
+        Membership.select(per_person.c.list_id, per_person.c.standing, fn.COUNT(Value(1)))
+        .from_(per_person)
+        .group_by(per_person.c.list_id, per_person.c.standing)
+        .tuples()
+    )
+    for number, state, people in rows:
+        found[number][state] = people
+        found[number]["members"] += people
+    return found
+
+
+def standing() -> Case:
+    """Return the SQL for one person's standing in one list, over the group of this person's memberships there."""
+    active = fn.MAX(Case(None, [(Membership.state == "active", 1)], 0)) == 1
+    stopped = fn.MAX(Case(None, [(Membership.state == "stopped", 1)], 0)) == 1
+    return Case(
+        None,
+        [
+            (active & (Person.address_state == "bounced"), "bounced"),
+            (active & (Person.address_state == "complained"), "stopped"),
+            (active, "active"),
+            (stopped, "stopped"),
+        ],
+        "pending",
+    )
+
+
+# ── who may post by mail ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def add_sender(mailing_list: MailingList, by: User | None, address: str, name: str = "", *, now: datetime) -> Sender:
+    """Register an address that may post to a list by mail (T-37). Raises Refused; adding twice changes the name."""
+    try:
+        clean = addresses.clean(address)
+    except addresses.BadAddress as wrong:
+        raise Refused("address", wrong.message) from wrong
+    key = addresses.key(clean)
+    with models.db.atomic():
+        sender, fresh = Sender.get_or_create(
+            list=mailing_list,
+            address_key=key,
+            defaults={"address": clean, "name": name.strip(), "created_at": now},
+        )
+        if not fresh and name.strip():
+            Sender.update(name=name.strip()).where(Sender.id == sender.id).execute()
+        history.log(by, "sender.added", sender.id, detail={"list": mailing_list.id})
+    return sender

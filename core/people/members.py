@@ -1,0 +1,313 @@
+"""Members of a list: add, edit, stop, resume, leave, correct an address, release one, approve (T-24, T-32, T-36).
+
+A person stands in one list once for each child. The verbs of a list act on all of somebody's places in it; whoever
+stopped the mail himself is made active again only on his own wish. Registering by hand follows the rules of a roster.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from peewee import IntegrityError
+
+from core import history, organization, service
+from core.people import households
+from core.roster import apply
+from core.roster.columns import OF_THE_CHILD, class_name, grade, kana, normal, one_line, phone
+from core.roster.draft import Line
+from core.roster.people import address_fields
+from core.roster.plan import already, plan_rows
+from mail import address as addresses
+from models import Child, Delivery, MailingList, Membership, Person, User, db
+from words import N_
+
+LONGEST_ITEM = 500
+NO_NAME = N_("Please enter a name.")
+NO_CHILD_NAME = N_("Please enter the child’s name.")
+
+
+class Refused(Exception):
+    """A member cannot be added or changed so; `field` names the field, `message` says why for `say`."""
+
+    def __init__(self, field: str, message: str, **values: object) -> None:
+        super().__init__(message)
+        self.field, self.message, self.values = field, message, values
+
+
+class AlreadyThere(Refused):
+    """The person is in the list already; `person` is who."""
+
+    def __init__(self, message: str, person: Person) -> None:
+        super().__init__("address", message)
+        self.person = person
+
+
+class AddressTaken(Refused):
+    """Another person has this address; `person` is who (to be named only to somebody who may see that person)."""
+
+    def __init__(self, person: Person) -> None:
+        super().__init__("address", N_("Another member already has this address."))
+        self.person = person
+
+
+class OwnWish(Refused):
+    """Some of them stopped the mail themselves; `people` says how many."""
+
+    def __init__(self, people: int) -> None:
+        super().__init__("", N_("%(number)s of them stopped the mail themselves."), number=people)
+        self.people = people
+
+
+# ── adding ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def add(
+    mailing_list: MailingList,
+    *,
+    by: User | None,
+    now: datetime,
+    attributes: Mapping[str, str] | None = None,
+    **said: str,
+) -> Membership:
+    """Register one person in a list; no address: a family reached by telephone.
+
+    `said`: name, kana, address, phone, language, relation, child_name, child_kana, grade, class_name. Raises Refused
+    with the field, AlreadyThere if nothing would be added.
+    """
+    held = {key: text.strip() for key, text in said.items() if text and text.strip()}
+    row = normal(1, held, dict(attributes or {}))
+    for last in (False, True):
+        plan = plan_rows(mailing_list, [row], now, route="manager")
+        line = plan.lines[0]
+        _refuse_if_not_new(line)
+        try:
+            apply.apply(plan)
+        except IntegrityError:  # somebody registered this address at the same moment: look again, once
+            if last:
+                raise
+            continue
+        break
+    membership = line.membership.row if line.membership else None
+    history.log(by, "member.added", membership.person_id, detail={"list": mailing_list.id})
+    return membership
+
+
+def _refuse_if_not_new(line: Line) -> None:
+    note = line.notes[0] if line.notes else None
+    if line.outcome == "wrong" and note:
+        field = "name" if note.message == N_("There is neither an e-mail address nor a name.") else "address"
+        raise Refused(field, note.message, **note.values)
+    if line.outcome in ("already", "changed") and line.person and line.membership:
+        raise AlreadyThere(already(line.membership.row, line), line.person.row)
+
+
+# ── editing ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def edit(person: Person, by: User | None, *, name: str, kana_: str, phone_: str, language: str) -> None:
+    """Change what belongs to the person. A person without an address needs a name."""
+    shown = one_line(name)
+    if not shown and not person.address:
+        raise Refused("name", NO_NAME)
+    with db.atomic():
+        Person.update(name=shown, kana=kana(kana_), phone=phone(phone_), language=language).where(
+            Person.id == person.id
+        ).execute()
+        history.log(by, "member.changed", person.id)
+
+
+def edit_place(
+    membership: Membership, by: User | None, *, relation: str, items: Mapping[str, str], child: Mapping[str, str]
+) -> None:
+    """Change what belongs to a place in a list: relation, free items, and the child (name, kana, grade, class).
+
+    Items of the child (district, number in class …) are the child's in every list. A place without a child gets one if
+    a name is given.
+    """
+    own, of_child = _parted(items, bool(membership.child_id or one_line(child.get("name", ""))))
+    with db.atomic():
+        number = _write_child(membership, child, of_child)
+        Membership.update(relation=one_line(relation), attributes=own, child=number).where(
+            Membership.id == membership.id
+        ).execute()
+        history.log(by, "member.changed", membership.person_id, detail={"list": membership.list_id})
+
+
+def _parted(items: Mapping[str, str], has_child: bool) -> tuple[dict[str, str], dict[str, str]]:
+    clean = {
+        one_line(key): text.strip()[:LONGEST_ITEM] for key, text in items.items() if one_line(key) and text.strip()
+    }
+    of_child = {key: text for key, text in clean.items() if has_child and key.lower() in OF_THE_CHILD}
+    return {key: text for key, text in clean.items() if key not in of_child}, of_child
+
+
+def _write_child(membership: Membership, child: Mapping[str, str], items: dict[str, str]) -> int | None:
+    name = one_line(child.get("name", ""))
+    fields = {
+        "name": name,
+        "kana": kana(child.get("kana", "")),
+        "grade": grade(child.get("grade", "")),
+        "class_name": class_name(child.get("class_name", "")),
+        "attributes": items,
+    }
+    if membership.child_id:
+        if not name:
+            raise Refused("child_name", NO_CHILD_NAME)
+        Child.update(**fields).where(Child.id == membership.child_id).execute()
+        return membership.child_id
+    return Child.create(**fields, household=membership.person.household).id if name else None
+
+
+def split_household(person: Person, by: User | None) -> None:
+    """Give a person, and the children only this person cares for, a household of their own."""
+    with db.atomic():
+        mine = {row.child_id for row in person.memberships if row.child_id and row.state != "left"}
+        shared = {
+            row.child_id
+            for row in Membership.select().where(
+                Membership.child.in_(mine), Membership.person != person, Membership.state != "left"
+            )
+        }
+        key = households.fresh_key()
+        Person.update(household=key).where(Person.id == person.id).execute()
+        Child.update(household=key).where(Child.id.in_(mine - shared)).execute()
+        history.log(by, "household.split", person.id)
+
+
+def join_household(person: Person, other: Person, by: User | None) -> None:
+    """Make one household of two, with everybody in them and their children. Safe to repeat."""
+    with db.atomic():
+        key = person.household or other.household or households.fresh_key()
+        households.join({old: key for old in (person.household, other.household) if old and old != key})
+        Person.update(household=key).where(Person.id.in_([person.id, other.id])).execute()
+        theirs = Membership.person.in_([person.id, other.id]) & (Membership.state != "left")
+        Child.update(household=key).where(Child.id.in_(Membership.select(Membership.child).where(theirs))).execute()
+        history.log(by, "household.joined", person.id)
+
+
+# ── stop, resume, approve, leave ─────────────────────────────────────────────────────────────────────────────────
+
+
+def stop(mailing_list: MailingList, people: Iterable[int], by: User | None, now: datetime) -> int:
+    """Stop the mail of a list to these people (by a manager); return how many people that changed."""
+    fields = {"state": "stopped", "stopped_by": "manager", "stopped_at": now}
+    return _move(mailing_list, people, ("active", "unconfirmed", "pending"), fields, by, "member.stopped")
+
+
+def resume(
+    mailing_list: MailingList, people: Iterable[int], by: User | None, now: datetime, *, wished: bool = False
+) -> int:
+    """Resume the mail of a list to these people; return how many people that changed.
+
+    Raises OwnWish, changing nothing, if some of them stopped it themselves, unless they `wished` it back (the law lets
+    nobody be mailed against a refusal; field.md 3.1).
+    """
+    numbers = list(people)
+    refused = _places(mailing_list, numbers).where(Membership.state == "stopped", Membership.stopped_by != "manager")
+    own = {row.person_id for row in refused}
+    if own and not wished:
+        raise OwnWish(len(own))
+    fields = {"state": "active", "stopped_by": "", "stopped_at": None}
+    return _move(mailing_list, numbers, ("stopped",), fields, by, "member.resumed")
+
+
+def approve(mailing_list: MailingList, people: Iterable[int], by: User | None) -> int:
+    """Let people who wait for approval into a list; return how many people that changed."""
+    return _move(mailing_list, people, ("pending",), {"state": "active"}, by, "member.approved")
+
+
+def leave(mailing_list: MailingList, people: Iterable[int], by: User | None, now: datetime) -> int:
+    """Take people out of a list; their history stays until the school year's end. Return how many that changed."""
+    states = ("unconfirmed", "pending", "active", "stopped")
+    return _move(mailing_list, people, states, {"state": "left", "left_at": now}, by, "member.removed")
+
+
+def _places(mailing_list: MailingList, people: list[int]) -> Any:
+    return Membership.select().where(Membership.list == mailing_list, Membership.person.in_(people))
+
+
+def _move(
+    mailing_list: MailingList,
+    people: Iterable[int],
+    before: tuple[str, ...],
+    fields: dict[str, Any],
+    by: User | None,
+    action: str,
+) -> int:
+    """Move all places of these people in a list that are in one of the states before; log and return the people."""
+    with db.atomic():
+        rows = list(_places(mailing_list, list(people)).where(Membership.state.in_(before)))
+        moved = {row.person_id for row in rows}
+        changed = (
+            Membership.update(**fields)
+            .where(Membership.id.in_([row.id for row in rows]), Membership.state.in_(before))
+            .execute()
+        )
+        if changed and len(moved) == 1:
+            history.log(by, action, moved.pop(), detail={"list": mailing_list.id})
+            return 1
+        if changed:
+            history.log(by, action, mailing_list.id, kind="list", detail={"people": len(moved)})
+    return len(moved)
+
+
+# ── the address ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def change_address(person: Person, typed: str, by: User | None, now: datetime) -> None:
+    """Correct an address. Memberships, household and history stay; a bounced or refusing state is over.
+
+    Whoever reported our mail as spam stays unmailed. Raises Refused for an unusable address, AddressTaken.
+    """
+    clean = usable(typed)
+    fields = {**address_fields(clean), "bare": False}
+    if person.address_state in ("bounced", "refusing"):
+        fields |= _fine(now)
+    with db.atomic():
+        other = Person.get_or_none(Person.address_key == fields["address_key"], Person.id != person.id)
+        if other is not None:
+            raise AddressTaken(other)
+        Person.update(**fields).where(Person.id == person.id).execute()
+        _tell_the_old_one(person, fields["address_key"], now)
+        history.log(by, "member.address_changed", person.id)
+
+
+def _tell_the_old_one(person: Person, new_key: str, now: datetime) -> None:
+    """Write to the address that was taken off, so that nobody is moved without a word.
+
+    Not if it is dead, nor to another family that said that our letters are not meant for them (decision 2).
+    """
+    strange = Delivery.select().where(Delivery.person == person, Delivery.strange_at.is_null(False)).exists()
+    if person.reachable and person.address_key != new_key and not strange:
+        service.send(
+            "moved", address=person.address or "", language=person.language, values={"to_name": ""}, now=now,
+            person=person, urgent=False, useful_s=86400,
+        )  # fmt: skip
+
+
+def usable(typed: str) -> str:
+    """Return a clean address that a member may have. Raises Refused."""
+    try:
+        clean = addresses.clean(typed)
+    except addresses.BadAddress as wrong:
+        raise Refused("address", wrong.message) from wrong
+    if organization.settings().own.has(clean):
+        raise Refused("address", N_("This is an address of Kairan itself, so it cannot be a member."))
+    return clean
+
+
+def _fine(now: datetime) -> dict[str, Any]:
+    return {"address_state": "fine", "address_reason": "", "address_state_at": now, "address_state_by": None}
+
+
+def release(person: Person, by: User | None, now: datetime) -> bool:
+    """Take an address back that bounced or refused (E-09, D-38); False if there was nothing to release."""
+    with db.atomic():
+        changed = (
+            Person.update(**_fine(now))
+            .where(Person.id == person.id, Person.address_state.in_(("bounced", "refusing")))
+            .execute()
+        )
+        if changed:
+            history.log(by, "member.address_released", person.id)
+    return bool(changed)

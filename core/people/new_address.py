@@ -1,0 +1,62 @@
+"""A reader's new address: it counts once a letter to it was answered by a press; the old one is told (T-17, 5.1).
+
+The letter to the new address is the same whether Kairan knows it or not.
+"""
+
+from datetime import datetime, timedelta
+
+from core import history, limits, service
+from core.organization import settings
+from core.people import members, own_page, reader_marks
+from mail import address as addresses
+from models import Letter, Person, db
+from words import N_
+
+GOOD_FOR = timedelta(hours=24)
+PER_PERSON_A_DAY = 3
+PER_ADDRESS_A_DAY = 3
+PURPOSE = "new address"
+TOO_OFTEN = N_("A letter went there already. Please look for it, or try again tomorrow.")
+SAME = N_("This is the address that we write to already.")
+
+
+def ask(person: Person, typed: str, now: datetime) -> None:
+    """Send the letter with the link to the new address. Raises members.Refused for one that cannot be."""
+    clean = _usable(person, typed)
+    too_often = limits.hit(f"new address:{person.id}", now, 86400) > PER_PERSON_A_DAY
+    if too_often or limits.hit(f"new address at:{addresses.key(clean)}", now, 86400) > PER_ADDRESS_A_DAY:
+        raise members.Refused("address", TOO_OFTEN)
+    with db.atomic():  # a sender process must not take the letter before its link stands in it
+        letter = service.send(
+            "new-address", address=clean, language=person.language, values={"to_name": ""}, now=now, urgent=False,
+            useful_s=86400,
+        )  # fmt: skip
+        text = reader_marks.signer(settings(), PURPOSE).dumps([person.id, own_page.tag(person), letter.id])
+        link = {"url": f"{settings().base_url}/p/new/{text}"}
+        Letter.update(payload={**letter.payload, **link}).where(Letter.id == letter.id).execute()
+
+
+def _usable(person: Person, typed: str) -> str:
+    clean = members.usable(typed)
+    if addresses.key(clean) == person.address_key:
+        raise members.Refused("address", SAME)
+    return clean
+
+
+def asked(text: str, now: datetime) -> tuple[Person, str] | None:
+    """Return who wants which address; None if the link is wrong, too old, or was used."""
+    held = reader_marks.read(text, PURPOSE)
+    if not held:
+        return None
+    person = Person.get_or_none(Person.id == held[0])
+    letter = Letter.get_or_none(Letter.id == held[2], Letter.kind == "new-address", Letter.made_at > now - GOOD_FOR)
+    if person is None or letter is None or not person.address or held[1] != own_page.tag(person):
+        return None
+    return person, letter.address
+
+
+def confirm(person: Person, clean: str, now: datetime) -> None:
+    """Take the new address over and tell the old one. Raises members.AddressTaken."""
+    with db.atomic():
+        members.change_address(person, clean, None, now)
+        history.log(None, "member.address_changed_self", person.id)

@@ -1,0 +1,270 @@
+"""The reader's own page: names, items, address, each list, and farewell (N-16, decision 2, field.md 3.2).
+
+Behind a signed link that ends: the welcome letter carries one for a week, `/p` mails one for a day. A new address
+makes every older link useless. It shows what the reader gave and gets, nobody else's data, and no history.
+"""
+
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from peewee import JOIN
+
+from core import history, limits, service
+from core.entry.join_caps import Wish
+from core.organization import settings
+from core.people import leaving, leaving_by_mail, members, naming, reader_marks
+from core.roster.columns import one_line
+from mail import address as addresses
+from models import Child, MailingList, Membership, Person, db, millis
+
+GOOD_FOR, GOOD_FOR_WELCOME = timedelta(hours=24), timedelta(days=7)
+PER_ADDRESS = ((600, 1), (86400, 3))
+ALL_DAY = 500
+TESTS_A_DAY = 3
+NOT_SHOWN = ("備考", "メモ", "注意", "所見", "note", "remark", "memo")
+"""Items that an organizer wrote for organizers: columns of a roster with these words in their name."""
+
+
+# ── the link ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def mark(person: Person, ends: datetime) -> str:
+    """Return the signed text of a link that opens this person's page until a moment, and at this address only."""
+    return reader_marks.signer(settings(), "own page").dumps([person.id, tag(person), millis(ends)])
+
+
+def tag(person: Person) -> str:
+    """Return what ties a link to the address that the person has now."""
+    return hmac.digest(settings().secret, f"at {person.address_key}".encode(), "sha256")[:6].hex()
+
+
+def url(person: Person, now: datetime, good_for: timedelta = GOOD_FOR) -> str:
+    """Return the whole web address of the page."""
+    return f"{settings().base_url}/p/{mark(person, now + good_for)}"
+
+
+def holder(text: str, now: datetime) -> Person | None:
+    """Return whose page this link opens; None if it is wrong, too old, or the address has changed since."""
+    held = reader_marks.read(text, "own page")
+    if not held or held[2] <= millis(now):
+        return None
+    person = Person.get_or_none(Person.id == held[0])
+    return person if person and person.address and hmac.compare_digest(held[1], tag(person)) else None
+
+
+def ask(typed: str, now: datetime) -> None:
+    """Mail the link to a member's own address; nobody learns whether there is one. Raises BadAddress."""
+    key = addresses.key(addresses.clean(typed))
+    person = Person.get_or_none(Person.address_key == key)
+    if any(limits.hit(f"own page:{window}:{key}", now, window) > most for window, most in PER_ADDRESS):
+        return
+    if person is None or not person.reachable or not _places(person):
+        return
+    if limits.hit("own pages", now, 86400) <= ALL_DAY:
+        values = {"url": url(person, now), "to_name": person.name}
+        _send("page", person, person.address or "", values, now)
+
+
+def _send(kind: str, person: Person, address: str, values: dict[str, str], now: datetime) -> None:
+    service.send(
+        kind, address=address, language=person.language, values=values, now=now, person=person, urgent=False,
+        useful_s=86400,
+    )  # fmt: skip
+
+
+# ── what it shows ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A list of the reader. `state`: active, stopped (the reader may resume), pending, over (only a manager may)."""
+
+    list: MailingList
+    state: str
+    children: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What the page shows: `unnamed`, a place without names; `items` and `labels` by place; `more`, lists to join."""
+
+    person: Person
+    lines: list[Line]
+    children: list[Child]
+    items: dict[int, dict[str, str]]
+    labels: dict[int, str]
+    unnamed: Membership | None
+    more: list[tuple[MailingList, Child]]
+
+
+def page(person: Person) -> Page:
+    """Gather a reader's own page."""
+    places = _places(person)
+    children = {one.child_id: one.child for one in places if one.child_id and _is_taken(one)}
+    lists = {one.list_id: one.list for one in places}
+    return Page(
+        person=person,
+        lines=[_line(lists[number], [one for one in places if one.list_id == number]) for number in lists],
+        children=list(children.values()),
+        items={one.id: shown for one in places if _is_taken(one) and (shown := shown_items(one.attributes))},
+        labels={one.id: " ".join((one.list.name, one.child.name if one.child_id else "")).strip() for one in places},
+        unnamed=next((found for one in lists.values() if (found := naming.open_place(person, one))), None),
+        more=_more(person, children, set(lists)),
+    )
+
+
+def _places(person: Person) -> list[Membership]:
+    return list(
+        Membership.select(Membership, MailingList, Child)
+        .join(MailingList)
+        .switch(Membership)
+        .join(Child, JOIN.LEFT_OUTER)
+        .where(
+            Membership.person == person, Membership.state != "left", MailingList.closed_at.is_null(),
+            MailingList.practice_of.is_null(),
+        )
+        .order_by(MailingList.whole.desc(), MailingList.name, Membership.id)
+    )  # fmt: skip
+
+
+def _is_taken(place: Membership) -> bool:
+    """Say whether the school takes the reader at his word: not while a manager must still approve, or has stopped."""
+    return place.state in ("active", "unconfirmed") or (place.state == "stopped" and place.stopped_by == "reader")
+
+
+def _line(mailing_list: MailingList, places: list[Membership]) -> Line:
+    states = {one.state for one in places}
+    own_stop = any(one.state == "stopped" and one.stopped_by == "reader" for one in places)
+    if states & {"active", "unconfirmed"}:
+        state = "active"
+    else:
+        state = "pending" if "pending" in states else "stopped" if own_stop else "over"
+    return Line(mailing_list, state, tuple(one.child.name for one in places if one.child_id))
+
+
+def shown_items(items: Mapping[str, str]) -> dict[str, str]:
+    """Return the items that a reader may see and correct."""
+    return {key: str(text) for key, text in items.items() if not any(word in key.lower() for word in NOT_SHOWN)}
+
+
+def _more(person: Person, children: Mapping[int, Child], known: set[int]) -> list[tuple[MailingList, Child]]:
+    """Return the other lists in which a child of the reader is registered, and that people may join."""
+    rows = (
+        Membership.select(Membership.list, Membership.child)
+        .join(MailingList)
+        .where(
+            Membership.child.in_(list(children)), Membership.state == "active", Membership.list.not_in(list(known)),
+            MailingList.closed_at.is_null(), MailingList.practice_of.is_null(), MailingList.join_mode != "closed",
+        )
+        .distinct()
+        .tuples()
+    )  # fmt: skip
+    return [(MailingList.get_by_id(number), children[child]) for number, child in rows]
+
+
+# ── what it does ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a reader typed: own fields, and by number the names of children and the items of places."""
+
+    name: str
+    kana: str
+    phone: str
+    language: str
+    children: Mapping[int, Mapping[str, str]]
+    items: Mapping[int, Mapping[str, str]]
+    new_child: Mapping[str, str]
+
+
+def correct(person: Person, said: Said) -> None:
+    """Write down what a reader corrected about the family. Raises members.Refused with the field.
+
+    Class and school year are the school's once they are known; the reader fills in only what is empty. Items are
+    corrected, none is added.
+    """
+    seen = page(person)
+    if seen.unnamed and not one_line(said.name):
+        raise members.Refused("name", members.NO_NAME)
+    with db.atomic():
+        members.edit(person, None, name=said.name, kana_=said.kana, phone_=said.phone, language=said.language)
+        for child in seen.children:
+            _correct_child(child, said.children.get(child.id, {}))
+        for number, shown in seen.items.items():
+            _correct_items(number, shown, said.items.get(number, {}))
+        if seen.unnamed and one_line(said.new_child.get("name", "")):
+            place = Membership.get_by_id(seen.unnamed.id)
+            members.edit_place(place, None, relation=place.relation, items=place.attributes, child=said.new_child)
+        history.log(None, "member.changed_self", person.id)
+
+
+def _correct_child(child: Child, typed: Mapping[str, str]) -> None:
+    name = one_line(typed.get("name", child.name))
+    if not name:
+        raise members.Refused(f"child{child.id}-name", members.NO_CHILD_NAME)
+    fields = {"name": name, "kana": members.kana(typed.get("kana", child.kana))}
+    if not child.grade:
+        fields["grade"] = members.grade(typed.get("grade", ""))
+    if not child.class_name:
+        fields["class_name"] = members.class_name(typed.get("class_name", ""))
+    Child.update(**fields).where(Child.id == child.id).execute()
+
+
+def _correct_items(number: int, shown: Mapping[str, str], typed: Mapping[str, str]) -> None:
+    place = Membership.get_by_id(number)
+    changed = {key: typed[key].strip()[: members.LONGEST_ITEM] for key in shown if key in typed}
+    Membership.update(attributes={**place.attributes, **changed}).where(Membership.id == number).execute()
+
+
+def join_more(person: Person, list_id: int, now: datetime) -> bool:
+    """Join another list in which a child of the reader is registered; False if there is none such."""
+    from core.entry import joining  # it sends the link to this page, so it stands above us
+
+    found = [(one, child) for one, child in page(person).more if one.id == list_id]
+    for mailing_list, child in found:
+        joining.join(Wish(mailing_list, person.address or "", "link", "child", child, "letter"), now)
+    return bool(found)
+
+
+def turn(person: Person, list_id: int, do: str, now: datetime) -> bool:
+    """Stop or resume one list of the reader; repeatable. False if nothing changed."""
+    mailing_list = next((line.list for line in page(person).lines if line.list.id == list_id), None)
+    if mailing_list is None:
+        return False
+    if do == "stop":
+        return leaving_by_mail.stop(person, mailing_list, now)
+    return do == "resume" and leaving_by_mail.resume(person, mailing_list)
+
+
+def try_out(person: Person, now: datetime) -> bool:
+    """Send the short test letter to the reader (T-17); False after some in a day."""
+    if not person.reachable or limits.hit(f"own test:{person.id}", now, 86400) > TESTS_A_DAY:
+        return False
+    _send("test", person, person.address or "", {"to_name": person.name}, now)
+    return True
+
+
+def forget(person: Person, now: datetime) -> set[int]:
+    """Take somebody out of every list, and delete address, telephone and items, on the own wish.
+
+    The name stays until the retention of what was sent is over, so that managers see who has gone. Where a manager
+    has stopped somebody, that and the address stay, or deleting would lift it. Return the children who have nobody.
+    """
+    barred = (Membership.person == person) & (Membership.stopped_by == "manager")
+    with db.atomic():
+        held = list(Membership.select().where(Membership.person == person, Membership.state != "left", ~barred))
+        children = {one.child_id for one in held if one.child_id}
+        lists = sorted({one.list_id for one in held})
+        left = {"state": "left", "stopped_by": "reader", "left_at": now, "attributes": {}}
+        Membership.update(**left).where(Membership.id.in_([one.id for one in held])).execute()
+        gone: dict[str, object] = {"phone": ""}
+        if not Membership.select().where(barred).exists():
+            gone |= {"address": None, "address_key": None, "violates_rfc": False, "bare": False}
+        Person.update(**gone).where(Person.id == person.id).execute()
+        alone = leaving.children_with_nobody(children)
+        if lists:
+            history.log(None, "member.deleted_self", person.id, detail={"lists": lists, "alone": len(alone)})
+    return alone

@@ -1,0 +1,143 @@
+"""Families whom our letters do not reach: told to the managers by name, and on paper to the family (E-09, E-12).
+
+An address that died is excluded, never deleted. The managers ask for the new one by a slip in the child's bag, on which
+nobody's address stands but the family's own, half hidden.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import words
+from core import service
+from core.door import senders
+from core.entry import guidance, join_paper
+from core.organization import settings
+from mail import address as addresses
+from models import Child, MailingList, Membership, Person, User
+from words import N_
+
+GATHERED_FOR = timedelta(minutes=20)
+"""So long after the latest of them the names are gathered before the managers hear of them."""
+NAMED = 60
+"""Names in one letter."""
+GONE = ("bounced", "refusing")
+WHY: dict[str, str] = {
+    "bounced": N_("the address does not exist (any more)"),
+    "refusing": N_("a filter of the phone refuses our mail"),
+    "complained": N_("our mail was reported as spam"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Slip:
+    """What stands on one slip: the child, whose address it is about, and how to register a new one."""
+
+    person: Person
+    child: Child | None
+    address: str
+    gone: bool
+    ways: join_paper.Ways
+    help: guidance.Guidance
+
+
+def slips(mailing_list: MailingList, person: Person | None = None) -> list[Slip]:
+    """Return a slip for each family of a list (or one person) whose address does not work, by class."""
+    return [_slip(row) for row in _rows(mailing_list, person)]
+
+
+def _rows(mailing_list: MailingList, person: Person | None) -> list[Membership]:
+    rows = (
+        Membership.select(Membership, Person, Child)
+        .join(Person)
+        .switch(Membership)
+        .join(Child, join_type="LEFT OUTER JOIN")
+        .where(Membership.list == mailing_list, Membership.state == "active", Person.address_state.in_(GONE))
+        .order_by(Child.grade, Child.class_name, Child.kana, Person.kana, Person.id)
+    )
+    return list(rows.where(Membership.person == person) if person else rows)
+
+
+def _slip(row: Membership) -> Slip:
+    code = row.child.join_code if row.child_id else row.list.join_code
+    address = row.person.address or ""
+    return Slip(
+        row.person, row.child if row.child_id else None, addresses.hidden(address),
+        row.person.address_state == "bounced", join_paper.ways(row.list, code), guidance.for_address(address),
+    )  # fmt: skip
+
+
+# ── to the managers ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def tell(now: datetime) -> int:
+    """Write to the managers who is not reached since they last heard; return how many letters. Safe to repeat."""
+    Person.update(told_state="fine").where(Person.address_state == "fine", Person.told_state != "fine").execute()
+    fresh = list(
+        Person.select().where(
+            Person.address_state != "fine",
+            Person.address_state_at.is_null(False),
+            Person.told_state != Person.address_state,
+        )
+    )
+    if not fresh or max(one.address_state_at for one in fresh) > now - GATHERED_FOR:
+        return 0
+    written = 0
+    for mailing_list, rows in _by_list(fresh).items():
+        for user in senders.managers_of(mailing_list) or senders.administrators():
+            written += _write(user, mailing_list, rows, now)
+    for one in fresh:
+        Person.update(told_state=one.address_state).where(Person.id == one.id).execute()
+    return written
+
+
+def _by_list(people: list[Person]) -> dict[MailingList, list[Membership]]:
+    """Return the active places of some people by list; who is in a class, too, is told in the class."""
+    rows = (
+        Membership.select(Membership, Person, Child, MailingList)
+        .join(Person)
+        .switch(Membership)
+        .join(Child, join_type="LEFT OUTER JOIN")
+        .switch(Membership)
+        .join(MailingList)
+        .where(
+            Membership.person.in_(people), Membership.state == "active",
+            MailingList.closed_at.is_null(), MailingList.practice_of.is_null(),
+        )
+        .order_by(MailingList.whole, MailingList.id, Child.grade, Child.class_name, Person.kana)
+    )  # fmt: skip
+    found: dict[MailingList, list[Membership]] = {}
+    seen: set[int] = set()
+    for row in rows:
+        if not row.list.whole or row.person_id not in seen:
+            found.setdefault(row.list, []).append(row)
+            seen.add(row.person_id)
+    return found
+
+
+def _write(user: User, mailing_list: MailingList, rows: list[Membership], now: datetime) -> bool:
+    if not user.email:
+        return False
+    values = {
+        "to_name": user.name,
+        "list": mailing_list.name,
+        "number": len({row.person_id for row in rows}),
+        "names": "\n".join(_lines(user.language, rows)),
+        "url": f"{settings().base_url}/lists/{mailing_list.id}?state=undelivered",
+    }
+    service.send(
+        "unreached", address=user.email, language=user.language, values=values, now=now, urgent=False,
+        useful_s=3 * 86400,
+    )  # fmt: skip
+    return True
+
+
+def _lines(language: str, rows: Iterable[Membership]) -> list[str]:
+    """Return a line for each person: child, name, why; no address."""
+    lines = []
+    for row in list(rows)[:NAMED]:
+        name = row.person.name or words.say(language, "(no name)")
+        child = f"{row.child.name}　" if row.child_id else ""
+        why = words.say(language, WHY.get(row.person.address_state, ""))
+        lines.append(f"{child}{name}: {why}")
+    return list(dict.fromkeys(lines))

@@ -1,0 +1,1 @@
+"""What came of it: the board, answers, figures, digests, the first page."""

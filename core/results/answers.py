@@ -1,0 +1,230 @@
+"""What readers answer, and what an organizer enters for them (T-49 to T-52; design decision 1).
+
+Opening a choice records a visit and preselects it; a press answers. The last answer of a unit wins until the deadline,
+the earlier ones stay, superseded; after the deadline only an organizer enters answers, marked so. A list may be set
+to record answers on opening too: then the page's script presses, behind the guards of `core.results.responses`.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from peewee import JOIN
+
+from core import history
+from core.results import responses
+from core.road import delivery as letters
+from core.writing import questions
+from core.writing.questions import Asked, Option, keys
+from models import Answer, Choice, Delivery, MailingList, Notice, User, db, millis
+
+LONGEST_COMMENT = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What somebody says to one question: a number of its choices, and a comment."""
+
+    number: int
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One question as it stands for one reader. `mine`: given by this reader's own letter, or entered for it."""
+
+    question: Asked
+    answer: Answer | None
+    chosen: Option | None
+    mine: bool
+
+    @property
+    def entered(self) -> bool:
+        """Say whether an organizer entered it."""
+        return self.answer is not None and self.answer.how == "organizer"
+
+
+def units_of(delivery: Delivery) -> dict[str, str]:
+    """Return the keys under which a reader answers, by the question's unit, as frozen when sending began.
+
+    Where there is no such thing (no child, no household), the next larger one that there is stands for it.
+    """
+    person = f"p{delivery.person_id}" if delivery.person_id else f"d{delivery.id}"
+    found = db.execute_sql(
+        "SELECT household FROM cover WHERE delivery_id = ? AND household <> '' ORDER BY id LIMIT 1", (delivery.id,)
+    ).fetchone()
+    return keys(person, f"h{found[0]}" if found else person, delivery.child_id)
+
+
+def standing(delivery: Delivery, asked: Iterable[Asked] | None = None) -> list[Standing]:
+    """Return every question of the reader's notice with the answer that counts for the reader's unit."""
+    asked = list(questions.of(delivery.notice_id) if asked is None else asked)
+    if not asked:
+        return []
+    units = units_of(delivery)
+    pairs = {one.id: units[one.unit] for one in asked}
+    rows = Answer.select().where(
+        Answer.question.in_(list(pairs)), Answer.unit.in_(list(set(pairs.values()))), Answer.superseded_at.is_null()
+    )
+    found = {row.question_id: row for row in rows if row.unit == pairs[row.question_id]}
+    return [_standing(one, found.get(one.id), delivery) for one in asked]
+
+
+def _standing(question: Asked, answer: Answer | None, delivery: Delivery) -> Standing:
+    chosen = next((one for one in question.options if answer and one.id == answer.choice_id), None)
+    return Standing(question, answer, chosen, answer is not None and answer.delivery_id == delivery.id)
+
+
+# ── answering ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def press(
+    delivery: Delivery,
+    given: Mapping[int, Given],
+    *,
+    agent: str,
+    now: datetime,
+    asked: Iterable[Asked] | None = None,
+) -> int:
+    """Record what the reader sent, by the question's row number. Return how many answers are new or changed.
+
+    A known scanner's press counts as little as its opening. Closed questions and foreign choices are passed over.
+    """
+    if responses.is_known_robot(agent):
+        return 0
+    asked = questions.of(delivery.notice_id) if asked is None else asked
+    open_ones = [one for one in asked if one.is_open(now)]
+    return _record(delivery, open_ones, given, "press", None, now)
+
+
+def touch(delivery: Delivery, number: int, *, agent: str, now: datetime) -> bool:
+    """Record the opened choice for a reader who touched the page, if the list is set so (T-50 to the letter).
+
+    Guards: 180 s after acceptance, no other link of the letter fetched within a minute, and nothing answered before:
+    what was pressed is only changed by a press.
+    """
+    link = f"a{number}"
+    if not on_open(delivery):
+        return False
+    with db.atomic():
+        if not responses.touch_counts(delivery, link, agent=agent, now=now):
+            return False
+        found = [one for one in standing(delivery) if one.question.option(number) and one.question.is_open(now)]
+        if not found or found[0].answer is not None:
+            return False
+        given = {found[0].question.id: Given(number)}
+        done = _record(delivery, [found[0].question], given, "touch", None, now)
+        if done:
+            responses.note_touch(delivery, link, agent=agent, now=now)
+    return bool(done)
+
+
+def on_open(delivery: Delivery) -> bool:
+    """Say whether the list of this letter records answers on opening too."""
+    row = MailingList.get_or_none(MailingList.id == delivery.list_id)
+    return row is not None and row.answer_on_open
+
+
+def enter(delivery: Delivery, given: Mapping[int, Given], *, by: User, now: datetime) -> int:
+    """Enter answers for a reader who telephoned, also after the deadline; marked so. Return how many are new."""
+    asked = questions.of(delivery.notice_id)
+    done = _record(delivery, asked, given, "organizer", by, now)
+    if done:
+        Delivery.update(told_at=now, told_by=by).where(
+            Delivery.id == delivery.id, Delivery.told_at.is_null(), Delivery.read_at.is_null()
+        ).execute()
+        history.log(by, "notice.answer_entered", delivery.notice_id, detail={"answers": done})
+    return done
+
+
+def _record(
+    delivery: Delivery, asked: Iterable[Asked], given: Mapping[int, Given], how: str, by: User | None, now: datetime
+) -> int:
+    """Write answers in one short transaction. Writers queue (BEGIN IMMEDIATE), so that none overwrites unseen."""
+    wanted = [(one, option, given[one.id]) for one in asked if one.id in given
+              and (option := one.option(given[one.id].number))]  # fmt: skip
+    if not wanted:
+        return 0
+    units = units_of(delivery)
+    with db.atomic():
+        if db.execute_sql(_WITHDRAWN, (delivery.notice_id,)).fetchone():
+            return 0
+        changed = sum(_put(one, units[one.unit], option, said, delivery, how, by, now) for one, option, said in wanted)
+        if how != "organizer":
+            _read_too(delivery, how, now)
+    return changed
+
+
+# Every press comes by here, two thousand in a minute: plain SQL costs a tenth of what building the statements does.
+_WITHDRAWN = "SELECT 1 FROM notice WHERE id = ? AND state = 'withdrawn'"
+_CURRENT = "SELECT id, choice_id, comment, how FROM answer WHERE question_id = ? AND unit = ? AND superseded_at IS NULL"
+_SUPERSEDE = "UPDATE answer SET superseded_at = ? WHERE id = ?"
+_ANSWER = (
+    "INSERT INTO answer (question_id, unit, delivery_id, choice_id, comment, at, how, by_id)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_READ = "UPDATE delivery SET read_at = COALESCE(read_at, ?), read_how = ? WHERE id = ? AND (read_at IS NULL{touched})"
+
+
+def _put(
+    question: Asked, unit: str, option: Option, said: Given, delivery: Delivery, how: str, by: User | None,
+    now: datetime,
+) -> bool:  # fmt: skip
+    """Make an answer the one that counts; False if it counts already, however often it is sent (T-51)."""
+    comment = said.comment.strip()[:LONGEST_COMMENT] if question.comment else ""
+    before = db.execute_sql(_CURRENT, (question.id, unit)).fetchone()
+    if before and before[1:3] == (option.id, comment) and before[3] != "touch":
+        return False
+    at = millis(now)
+    if before:
+        db.execute_sql(_SUPERSEDE, (at, before[0]))
+    db.execute_sql(_ANSWER, (question.id, unit, delivery.id, option.id, comment, at, how, by.id if by else None))
+    return True
+
+
+def _read_too(delivery: Delivery, how: str, now: datetime) -> None:
+    """An answer is also a read; a touch's read stays provisional, as its answer does."""
+    touched = "" if how == "touch" else " OR read_how = 'touch'"
+    as_read = "touch" if how == "touch" else "answer"
+    db.execute_sql(_READ.format(touched=touched), (millis(now), as_read, delivery.id))
+    letters.settle_by_read(delivery, now)
+
+
+# ── looking ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def by_delivery(notice: Notice) -> dict[int, list[dict]]:
+    """Return the answers that count by the delivery that they came by, for the JSON document."""
+    places = {one.id: one.place for one in questions.of(notice)}
+    rows = (
+        Answer.select(
+            Answer.delivery,
+            Answer.question,
+            Choice.number,
+            Choice.text,
+            Answer.comment,
+            Answer.at,
+            Answer.how,
+            User.name,
+        )
+        .join(Choice)
+        .switch(Answer)
+        .join(User, JOIN.LEFT_OUTER)
+        .where(Answer.question.in_(list(places)), Answer.superseded_at.is_null())
+        .order_by(Answer.question, Answer.id)
+        .tuples()
+    )
+    found: dict[int, list[dict]] = {}
+    for delivery, question, number, text, comment, at, how, by in rows:
+        found.setdefault(delivery, []).append(
+            {
+                "question": places[question],
+                "choice": number,
+                "text": text,
+                "comment": comment or None,
+                "at": at.isoformat(timespec="seconds"),
+                "how": how,
+                "by": by,
+            }
+        )
+    return found

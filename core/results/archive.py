@@ -1,0 +1,199 @@
+"""What may be looked up of notices, with what stands beside each in a list (T-04, T-40, T-41)."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from peewee import JOIN, ModelSelect, fn
+
+from core import sight
+from core.results import tally
+from core.rights import Rights, aimed_at
+from models import Cover, Delivery, Group, Letter, Log, MailingList, Notice, Target, User, Wording
+
+WAITING = ("held", "scheduled")
+GONE_OUT = ("sending", "paused", "sent", "stopped", "withdrawn", "standing")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One notice as a line of a list. `retrying`: letters to be tried again, once nothing else is open.
+
+    `answered`: how many have answered; None if nothing was asked.
+    """
+
+    notice: Notice
+    subject: str
+    lists: str
+    retrying: int = 0
+    answered: int | None = None
+
+
+def visible(rights: Rights) -> ModelSelect:
+    """Return the notices that a user may see: the own ones, those of the lists in view, and what went to 全校."""
+    own = Notice.by == rights.user_id
+    lists = rights.lists("view").select(MailingList.id).order_by()
+    if rights.is_admin:
+        others = MailingList.select(MailingList.id).where(
+            MailingList.practice_of.is_null(False), MailingList.practice_of != rights.user_id
+        )
+        hidden = aimed_at(others)
+        return Notice.select().where(own | Notice.id.not_in(hidden))
+    found = own | Notice.id.in_(aimed_at(lists))
+    if rights.lists("view").where(MailingList.practice_of.is_null()).exists():
+        whole = MailingList.select(MailingList.id).where(MailingList.whole == True)  # noqa: E712
+        found |= Notice.started_at.is_null(False) & Notice.id.in_(aimed_at(whole))
+    return Notice.select().where(found)
+
+
+def drafts(rights: Rights) -> ModelSelect:
+    """Return the drafts a user may write on, the one touched last first; who may only look sees none."""
+    found = visible(rights).where(Notice.state == "draft")
+    if not rights.is_admin:
+        mine = rights.lists("send").select(MailingList.id).order_by()
+        others = aimed_at(MailingList.select(MailingList.id).where(MailingList.id.not_in(mine)))
+        shared = Notice.id.in_(aimed_at(mine)) & Notice.id.not_in(others)
+        found = found.where((Notice.by == rights.user_id) | shared)
+    return found.order_by(Notice.updated_at.desc(), Notice.id.desc())
+
+
+def booked(rights: Rights) -> ModelSelect:
+    """Return what waits to go out, the next first; what asks to be decided before all (T-04, D-42)."""
+    return visible(rights).where(Notice.state.in_(WAITING)).order_by(Notice.begin_at, Notice.id)
+
+
+def asked(rights: Rights) -> ModelSelect:
+    """Return what waits for a second person, the oldest first: of those the user may send, and the own ones."""
+    found = visible(rights).where(Notice.state == "asked").order_by(Notice.asked_at, Notice.id)
+    mine = [one.id for one in found if rights.may_notice("send", one)]
+    return found.where(Notice.id.in_(mine))
+
+
+def gone_out(rights: Rights) -> ModelSelect:
+    """Return what was sent or is being sent, newest first (T-40)."""
+    return (
+        visible(rights)
+        .where(Notice.state.in_(GONE_OUT))
+        .order_by(fn.COALESCE(Notice.started_at, Notice.confirmed_at).desc(), Notice.id.desc())
+    )
+
+
+def running(rights: Rights) -> ModelSelect:
+    """Return what is being sent now, or stands still for our own reasons."""
+    return gone_out(rights).where(Notice.state.in_(("sending", "paused")))
+
+
+def finished(rights: Rights) -> ModelSelect:
+    """Return what organizers sent, newest first; not what follows joining by itself."""
+    return gone_out(rights).where(Notice.state.in_(("sent", "stopped", "withdrawn")), Notice.kind != "step")
+
+
+def search(rights: Rights, text: str = "", list_id: int | None = None) -> ModelSelect:
+    """Return the history that holds a piece of text in subject or text, or went to a list."""
+    query = gone_out(rights)
+    if text:
+        found = Wording.select(Wording.notice).where(Wording.subject.contains(text) | Wording.text.contains(text))
+        query = query.where(Notice.id.in_(found))
+    if list_id:
+        query = query.where(Notice.id.in_(aimed_at([list_id])))
+    return query
+
+
+def rows(notices: Iterable[Notice]) -> list[Row]:
+    """Return notices as lines of a list; a few queries, however many there are."""
+    found = list(notices)
+    numbers = [one.id for one in found]
+    subjects, lists = _subjects(numbers), _list_names(numbers)
+    retrying = _retrying([one.id for one in found if one.state == "sending"])
+    answered = tally.answered(numbers) if numbers else {}
+    return [
+        Row(
+            one, subjects.get(one.id, ""), "、".join(lists.get(one.id, ())), retrying.get(one.id, 0),
+            answered.get(one.id),
+        )
+        for one in found
+    ]  # fmt: skip
+
+
+def log_of(notice: Notice) -> list[Log]:
+    """Return what was done to a notice, by whom and when, oldest first."""
+    return list(
+        Log.select(Log, User)
+        .join(User, JOIN.LEFT_OUTER)
+        .where(Log.kind == "notice", Log.number == notice.id)
+        .order_by(Log.at, Log.id)
+    )
+
+
+def corrections_of(notice: Notice) -> list[Notice]:
+    """Return the corrections that were made of a notice and are no drafts any more."""
+    return list(Notice.select().where(Notice.corrects == notice, Notice.state.in_(GONE_OUT)).order_by(Notice.id))
+
+
+def readers_of(notice: Notice, lists: Collection[int] | None = None) -> ModelSelect:
+    """Return everybody the notice was meant for, by kana; not those who had left a list long before."""
+    found = Delivery.select().where(Delivery.notice == notice, Delivery.reason != "left")
+    if lists is not None:
+        found = found.where(Delivery.id.in_(sight.deliveries(lists)))
+    return found.order_by(Delivery.kana, Delivery.id)
+
+
+def newest_letters(deliveries: Iterable[int]) -> dict[int, Letter]:
+    """Return the newest letter of each delivery that has one."""
+    newest = Letter.newest == True  # noqa: E712
+    return {one.delivery_id: one for one in Letter.select().where(Letter.delivery.in_(list(deliveries)), newest)}
+
+
+def children_of(deliveries: Iterable[int], lists: Collection[int] | None = None) -> dict[int, str]:
+    """Return the children of each reader with their class, as they were: 「5年1組 藤井 澪」 in short."""
+    seen = [] if lists is None else [sight.named(lists)]
+    rows = (
+        Cover.select(Cover.delivery, Cover.grade, Cover.class_name, Cover.child_name)
+        .where(Cover.delivery.in_(list(deliveries)), Cover.child_name != "", *seen)
+        .order_by(Cover.id)
+        .tuples()
+    )
+    names: dict[int, dict[str, None]] = {}
+    for delivery, grade, class_name, child in rows:
+        room = "-".join(part for part in (grade, class_name) if part)
+        names.setdefault(delivery, {})[f"{room} {child}".strip()] = None
+    return {delivery: "、".join(children) for delivery, children in names.items()}
+
+
+def _retrying(numbers: list[int]) -> dict[int, int]:
+    """Return how many letters wait for another try, of notices of which nothing else is open any more."""
+    if not numbers:
+        return {}
+    fresh = fn.SUM(Letter.state.in_(("waiting", "sending")).cast("integer"))
+    later = fn.SUM((Letter.state == "deferred").cast("integer"))
+    rows = (
+        Letter.select(Letter.notice, fresh, later)
+        .where(Letter.notice.in_(numbers), Letter.newest == True, Letter.delivery.is_null(False))  # noqa: E712
+        .group_by(Letter.notice)
+        .tuples()
+    )
+    return {notice: deferred for notice, open_ones, deferred in rows if not open_ones}
+
+
+def _subjects(numbers: list[int]) -> dict[int, str]:
+    query = (
+        Wording.select(Wording.notice, Wording.subject).where(Wording.notice.in_(numbers)).order_by(Wording.id.desc())
+    )
+    return dict(query.tuples())
+
+
+def _list_names(numbers: list[int]) -> dict[int, list[str]]:
+    """Return the names of the lists and groups of each notice."""
+    query = (
+        Target.select(Target.notice, fn.COALESCE(MailingList.name, Group.name))
+        .join(MailingList, JOIN.LEFT_OUTER, on=(Target.kind == "list") & (Target.number == MailingList.id))
+        .switch(Target)
+        .join(Group, JOIN.LEFT_OUTER, on=(Target.kind == "group") & (Target.number == Group.id))
+        .where(Target.notice.in_(numbers), Target.kind.in_(("list", "group")), Target.include == True)
+        .order_by(Target.id)
+        .tuples()
+    )
+    names: dict[int, list[str]] = {}
+    for notice, name in query:
+        if name:
+            names.setdefault(notice, []).append(name)
+    return names

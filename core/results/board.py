@@ -1,0 +1,275 @@
+"""The circulation sheet: who has confirmed a notice, class by class, and who still has to hear of it (T-45, N-17).
+
+A household is what shares a household key; what one guardian read the household has read; where the letters differ
+by child, each child of a household has its own stamp. Families without an
+address stand in the sheet too, and a call by telephone is marked in it, but a call is no stamp.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cached_property
+from zlib import crc32
+
+from peewee import fn
+
+from core.results import board_rows, tally
+from core.results.board_rows import Cell, Reader, Stopped, natural
+from core.stamps import Stamp, empty_place, given_name, stamp
+from models import Delivery, MailingList, Notice, count_letters, millis
+
+QUIET_AFTER = timedelta(minutes=10)
+
+
+@dataclass
+class Unit:
+    """What the sheet counts: a household, or one person. Its readers, and the children by room."""
+
+    key: str
+    readers: list[Reader] = field(default_factory=list)
+    rooms: dict[str, dict[str, str]] = field(default_factory=dict)  # room key → child's name → kana
+
+    @cached_property
+    def state(self) -> str:
+        """Return the best of its readers' states: read, told, sent, going; trouble only if nothing reached anybody."""
+        states = {one.state for one in self.readers}
+        return next(state for state in ("read", "told", "sent", "going", "trouble") if state in states)
+
+    @property
+    def read_at(self) -> datetime | None:
+        return min((one.read_at for one in self.readers if one.read_at), default=None)
+
+    @property
+    def told(self) -> Reader | None:
+        return next((one for one in self.readers if one.told_at), None)
+
+    @property
+    def replied(self) -> bool:
+        return any(one.replied_at for one in self.readers)
+
+    @property
+    def trouble(self) -> str:
+        """Return why nothing has arrived here, a key of ADVICE; empty if something has."""
+        return self.readers[0].trouble if self.state == "trouble" else ""
+
+    @property
+    def resting(self) -> bool:
+        """Say whether the whole household had stopped the mail before this notice."""
+        return all(one.resting for one in self.readers)
+
+    @property
+    def names(self) -> list[str]:
+        return list(dict.fromkeys(one.name for one in self.readers))
+
+    @property
+    def children(self) -> list[str]:
+        return list(dict.fromkeys(name for held in self.rooms.values() for name in held if name))
+
+    @property
+    def phones(self) -> list[tuple[str, str]]:
+        return [(one.name, one.phone) for one in self.readers if one.phone]
+
+    @property
+    def numbers(self) -> str:
+        """Return the deliveries to mark when somebody was told, or all that were marked, for the form."""
+        marked = [one.number for one in self.readers if one.told_at]
+        return ",".join(str(number) for number in marked or [self.readers[0].number])
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One cell of the sheet: a unit in one room."""
+
+    unit: Unit
+    stamp: Stamp
+    name: str
+    full_name: str
+    kana: str
+    state: str
+    replied: bool
+    at: datetime | None
+    trouble: str
+    said: str = ""  # what was answered to the first question
+
+
+@dataclass(slots=True)
+class Room:
+    """A class, or a list where nobody has one. `short` is what the chips show."""
+
+    key: str
+    grade: str
+    class_name: str
+    list_name: str
+    places: list[Place] = field(default_factory=list)
+
+    @property
+    def short(self) -> str:
+        return "-".join(part for part in (self.grade, self.class_name) if part) or self.list_name
+
+    @property
+    def mark(self) -> str:
+        """Return a name of ASCII letters, for the address and for the ids of the room's elements."""
+        return f"c{crc32(self.key.encode()):x}"
+
+    def count(self, *states: str) -> int:
+        return sum(place.state in states for place in self.places)
+
+    @property
+    def left(self) -> int:
+        return len(self.places) - self.count("read", "told")
+
+
+@dataclass(frozen=True)
+class Board:
+    """The sheet of one notice as one viewer may see it."""
+
+    units: tuple[Unit, ...]
+    resting: tuple[Unit, ...]  # had stopped the mail before: they are named, not counted
+    rooms: tuple[Room, ...]
+    readers: tuple[Reader, ...]
+    stopped: tuple[Stopped, ...]
+    letters: dict[str, int]
+
+    def count(self, *states: str) -> int:
+        """Return how many units stand in some states."""
+        return sum(one.state in states for one in self.units)
+
+    @property
+    def left(self) -> int:
+        return len(self.units) - self.count("read", "told")
+
+    @cached_property
+    def troubled(self) -> list[Unit]:
+        """Return the units that nothing has reached; those that Kairan still tries by itself come last."""
+        found = [one for one in self.units if one.state == "trouble"]
+        return sorted(found, key=lambda one: one.trouble == "deferred")
+
+    @cached_property
+    def waiting(self) -> list[Unit]:
+        """Return the units that got it and have not confirmed."""
+        return [one for one in self.units if one.state in ("sent", "going")]
+
+    @cached_property
+    def told(self) -> list[Unit]:
+        return [one for one in self.units if one.state == "told"]
+
+    @property
+    def by_child(self) -> bool:
+        """Say whether the letters differ by child: then each child has a stamp of its own."""
+        return any(one.child for one in self.readers)
+
+    @property
+    def strange(self) -> list[Reader]:
+        """Return the readers who said that the letter was meant for another family."""
+        return [one for one in self.readers if one.strange_at]
+
+    @property
+    def persons(self) -> tuple[int, int]:
+        """Return how many persons have confirmed, of how many."""
+        asked = [one for one in self.readers if not one.resting]
+        return sum(one.read_at is not None for one in asked), len(asked)
+
+    def room(self, mark: str) -> Room | None:
+        return next((one for one in self.rooms if one.mark == mark), None)
+
+
+def draw(notice: Notice, *, lists: Collection[int] | None = None, by: str = "household") -> Board:
+    """Draw the sheet of a notice; by `household` or by `person`. `lists`: as they are for `core.sight`."""
+    rows = board_rows.load(notice, lists)
+    names = dict(MailingList.select(MailingList.id, MailingList.name).tuples())
+    units: dict[str, Unit] = {}
+    rooms: dict[str, Room] = {}
+    for reader in rows.readers:
+        for cell in reader.cells:
+            _enter(units, rooms, reader, cell, names, by)
+    asked = tuple(one for one in units.values() if not one.resting)
+    resting = tuple(one for one in units.values() if one.resting)
+    _fill(rooms, asked, tally.in_cells(notice))
+    ordered = tuple(sorted((one for one in rooms.values() if one.places), key=_by_class))
+    return Board(asked, resting, ordered, rows.readers, rows.stopped, rows.letters)
+
+
+def _enter(
+    units: dict[str, Unit], rooms: dict[str, Room], reader: Reader, cell: Cell, names: dict[int, str], by: str
+) -> None:
+    key = f"{cell.household}\t{reader.child}" if by == "household" and cell.household else f"d{reader.number}"
+    unit = units.setdefault(key, Unit(key))
+    if not unit.readers or unit.readers[-1] is not reader:
+        unit.readers.append(reader)
+    in_list = "" if cell.grade or cell.class_name else names.get(cell.list_id or 0, "")
+    room = "\t".join((cell.grade, cell.class_name, in_list))
+    rooms.setdefault(room, Room(room, cell.grade, cell.class_name, in_list))
+    unit.rooms.setdefault(room, {})[cell.child_name] = cell.child_kana
+
+
+def _by_class(room: Room) -> tuple:
+    return bool(room.list_name), natural(room.grade), natural(room.class_name), room.list_name
+
+
+def _fill(rooms: dict[str, Room], units: Iterable[Unit], said: dict[int, str]) -> None:
+    """Put every unit into its rooms; who has not confirmed comes first, then by kana."""
+    for unit in units:
+        state, read_at = unit.state, unit.read_at
+        for key, children in unit.rooms.items():
+            rooms[key].places.append(_place(unit, children, state, read_at, said))
+    for room in rooms.values():
+        room.places.sort(key=lambda place: (place.state in ("read", "told"), place.kana))
+
+
+def _place(unit: Unit, children: dict[str, str], state: str, read_at: datetime | None, said: dict[int, str]) -> Place:
+    names = [name for name in children if name] or unit.names[:1]
+    cut = stamp(names[0]) if state == "read" else empty_place(names[0])
+    told = unit.told
+    return Place(
+        unit=unit,
+        stamp=cut,
+        name="・".join(given_name(name) for name in names),
+        full_name="・".join(names),
+        kana=next((kana for kana in children.values() if kana), unit.readers[0].kana) or names[0],
+        state=state,
+        replied=unit.replied,
+        at=read_at or (told.told_at if told else None),
+        trouble=unit.trouble,
+        said=next((said[one.number] for one in unit.readers if one.number in said), ""),
+    )
+
+
+# ── polling ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """A mark that changes with the board, from two small queries. `quiet`: nothing has happened for ten minutes."""
+
+    serial: str
+    quiet: bool
+
+
+def pulse(notice: Notice, now: datetime) -> Pulse:
+    """Return the pulse of a notice's board; equal serials mean that nothing changed."""
+    moments = (Delivery.read_at, Delivery.told_at, Delivery.replied_at, Delivery.strange_at)
+    row = (
+        Delivery.select(*(fn.COUNT(one) for one in moments), *(fn.MAX(one) for one in moments))
+        .where(Delivery.notice == notice)
+        .tuples()
+        .get()
+    )
+    latest = [_in_millis(one) for one in (*row[4:], notice.started_at, notice.updated_at)]
+    quiet = max(latest) < millis(now - QUIET_AFTER)
+    letters = sorted(count_letters(notice.id).items())
+    seen = f"{row} {letters} {notice.state} {notice.serial} {quiet} {tally.pulse(notice)}"
+    return Pulse(f"{crc32(seen.encode()):08x}", quiet)
+
+
+def _in_millis(moment: datetime | int | None) -> int:
+    return millis(moment) if isinstance(moment, datetime) else moment or 0
+
+
+def digest(*values: object) -> str:
+    """Return five characters that change with what a part of the page shows."""
+    return f"{crc32(repr(values).encode()) & 0xFFFFF:05x}"
+
+
+def room_digest(places: Iterable[Place]) -> str:
+    """Return the digest of the cells of a room."""
+    return digest(*((one.full_name, one.state, one.at, one.replied, one.trouble, one.said) for one in places))

@@ -1,0 +1,205 @@
+"""The rows behind the board: who got the notice, for which child of which class, and how it went.
+
+One query whatever the number of people; what a viewer may not see is left out in the database.
+"""
+
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
+
+from peewee import JOIN, ModelSelect
+
+from core import sight
+from core.people.leaving import children_with_nobody
+from models import Cover, Delivery, Letter, Membership, Notice, Person, User, db, millis
+from words import N_
+
+NOT_ASKED = ("excluded", "left", "pending", "unconfirmed", "missing")
+"""Reasons of people who were not meant to get this notice; they are no part of the board."""
+NOT_COUNTED = (*NOT_ASKED, "stopped")
+"""The same, and those who had stopped the mail before: they are named, but nobody waits for their stamp."""
+
+ADVICE: dict[str, str] = {
+    "no_address": N_("This family has no e-mail address. Please telephone."),
+    "unknown_user": N_("This address does not exist any more. Please telephone, ask for the new one and enter it."),
+    "bounced": N_("This address does not exist any more. Please telephone, ask for the new one and enter it."),
+    "filtered": N_("Probably refused by the phone's mail filter. Please telephone and ask to let our domain through."),
+    "full": N_("The mailbox is full; only its owner can make room. Please telephone."),
+    "policy": N_("The receiving server does not trust our mail server. Please telephone, and tell an administrator."),
+    "complained": N_("Our mail was reported as spam from this address, so nothing is sent there. Please telephone."),
+    "stopped": N_("This family has stopped the mail. Please telephone if it matters."),
+    "expired": N_("It could not be delivered in time. Please telephone."),
+    "unknown": N_("Sending broke off, nobody knows whether it arrived. Send it again from the notice, or telephone."),
+    "cancelled": N_("Sending was stopped before this letter left."),
+    "deferred": N_("The receiving server is busy. Kairan keeps trying by itself."),
+    "other": N_("The receiving server refused the letter. Please telephone."),
+}
+STATES: dict[str, str] = {
+    "read": N_("Confirmed"),
+    "told": N_("Told by telephone"),
+    "sent": N_("Not yet"),
+    "going": N_("Being sent"),
+    "trouble": N_("Not delivered"),
+}
+
+
+LETTERS: dict[str, str] = {
+    "accepted": N_("sent"),
+    "waiting": N_("waiting"),
+    "sending": N_("being sent"),
+    "deferred": N_("being tried again"),
+    "refused": N_("refused"),
+    "bounced": N_("came back"),
+    "unknown": N_("outcome unknown"),
+    "expired": N_("given up"),
+    "skipped": N_("not sent"),
+    "cancelled": N_("sending stopped"),
+}
+
+
+class Cell(NamedTuple):
+    """Household, list, child and class of one covered membership, as they were."""
+
+    household: str
+    list_id: int | None
+    child_name: str
+    child_kana: str
+    grade: str
+    class_name: str
+
+
+@dataclass(slots=True)
+class Reader:
+    """One delivery with everything that it covers. `trouble`: why nothing arrived, a key of ADVICE, or empty."""
+
+    number: int
+    person_id: int | None
+    name: str
+    kana: str
+    phone: str
+    resting: bool  # had stopped the mail before this notice
+    letter: str  # state of the newest letter; empty: there is none
+    trouble: str
+    read_at: datetime | None
+    read_how: str
+    told_at: datetime | None
+    told_by: int | None
+    replied_at: datetime | None
+    strange_at: datetime | None
+    child: str = ""  # the letter is about this child alone
+    cells: list[Cell] = field(default_factory=list)
+
+    @property
+    def state(self) -> str:
+        """Return how far it is with this reader: a key of STATES."""
+        if self.read_at:
+            return "read"
+        if self.told_at:
+            return "told"
+        if self.trouble:
+            return "trouble"
+        return "going" if self.letter in ("waiting", "sending") else "sent"
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """Somebody who stopped the mail after this notice. `alone`: children for whom nobody is left."""
+
+    person_id: int | None
+    name: str
+    children: tuple[str, ...]
+    alone: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Everything the board is drawn from."""
+
+    readers: tuple[Reader, ...]
+    stopped: tuple[Stopped, ...]
+
+    @property
+    def letters(self) -> dict[str, int]:
+        """Return how many newest letters stand in each state."""
+        return dict(Counter(one.letter for one in self.readers if one.letter))
+
+
+def load(notice: Notice, lists: Collection[int] | None) -> Rows:
+    """Read the board's rows by kana; `lists`: only what those may see who look at these lists (None: everything)."""
+    readers: dict[int, Reader] = {}
+    leavers: dict[int, list[tuple[int | None, str]]] = {}
+    begun = millis(notice.started_at) if notice.started_at else 0
+    for row in db.execute(_select(notice, lists)).fetchall():
+        reader = readers.get(row[0]) or readers.setdefault(row[0], _reader(row))
+        reader.cells.append(Cell(*(value or "" for value in row[15:21])))
+        if row[21] == "stopped" and row[22] == "reader" and row[23] >= begun:
+            leavers.setdefault(row[0], []).append((row[24], row[17] or ""))
+    return Rows(tuple(readers.values()), _stopped(readers, leavers))
+
+
+def _select(notice: Notice, lists: Collection[int] | None) -> ModelSelect:
+    child = (Cover.child_name, Cover.child_kana, Cover.grade, Cover.class_name)
+    return (
+        Delivery.select(
+            Delivery.id, Delivery.person, Delivery.name, Delivery.kana, Person.phone,
+            Delivery.reason, Letter.state, Letter.reason,
+            Delivery.read_at, Delivery.read_how, Delivery.told_at, Delivery.told_by,
+            Delivery.replied_at, Delivery.strange_at, Delivery.child_name,
+            Cover.household, Cover.list, *(sight.of_child(one, lists) for one in child),
+            Membership.state, Membership.stopped_by, Membership.stopped_at, Membership.child,
+        )
+        .join(Cover, JOIN.LEFT_OUTER)
+        .join(Membership, JOIN.LEFT_OUTER)
+        .switch(Delivery)
+        .join(Person, JOIN.LEFT_OUTER)
+        .switch(Delivery)
+        .join(Letter, JOIN.LEFT_OUTER, on=(Letter.delivery == Delivery.id) & (Letter.newest == True))  # noqa: E712
+        .where(Delivery.notice == notice, Delivery.reason.not_in(NOT_ASKED), sight.cells(lists))
+        .order_by(Delivery.kana, Delivery.id, Cover.id)
+    )  # fmt: skip
+
+
+def _reader(row: tuple) -> Reader:
+    """Make a reader from a row as the database gives it: moments are still numbers."""
+    number, person, name, kana, phone, reason, letter, why = row[:8]
+    read_at, how, told_at, told_by, replied_at, strange_at, child = row[8:15]
+    return Reader(
+        number, person, name, kana, phone or "", reason == "stopped", letter or "", _trouble(reason, letter, why),
+        _moment(read_at), how, _moment(told_at), told_by, _moment(replied_at), _moment(strange_at), child,
+    )  # fmt: skip
+
+
+def _moment(number: int | None) -> datetime | None:
+    return Delivery.read_at.python_value(number)
+
+
+def _trouble(reason: str, letter: str | None, why: str | None) -> str:
+    """Return the key of the advice for somebody whom the letter has not reached."""
+    found = reason
+    if not reason and letter in ("refused", "bounced", "skipped"):
+        found = why or "other"
+    elif not reason and letter in ("expired", "unknown", "cancelled", "deferred"):
+        found = letter
+    return found if not found or found in ADVICE else "other"
+
+
+def _stopped(readers: dict[int, Reader], leavers: dict[int, list[tuple[int | None, str]]]) -> tuple[Stopped, ...]:
+    nobody = children_with_nobody({child for held in leavers.values() for child, _ in held if child})
+    found = []
+    for number, held in leavers.items():
+        children = tuple(dict.fromkeys(name for child, name in held if child))
+        alone = tuple(dict.fromkeys(name for child, name in held if child in nobody))
+        found.append(Stopped(readers[number].person_id, readers[number].name, children, alone))
+    return tuple(found)
+
+
+def names_of(users: Collection[int]) -> dict[int, str]:
+    """Return the names of organizers by number."""
+    return dict(User.select(User.id, User.name).where(User.id.in_(list(users))).tuples()) if users else {}
+
+
+def natural(text: str) -> tuple[int, int, str]:
+    """Return a key by which 2 comes before 10, and numbers before words."""
+    return (0, int(text), "") if text.isdecimal() else (1, 0, text)

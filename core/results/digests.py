@@ -1,0 +1,202 @@
+"""What came back of the notices, told by mail at set times and never at once (D-18, D-20, D-32 to D-35).
+
+Five kinds, five timings; what nobody chose is daily. Told is whoever a letter went out in the name of: the sender, the
+user who was chosen, or each person in charge for the own members. One letter gathers all notices of a user and a
+timing; where there is nothing to tell there is no letter. A letter names nobody: the page behind its link does.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+
+from peewee import JOIN
+
+import clock
+import words
+from core import service
+from core.organization import settings
+from core.organizers import sender_names
+from core.results import reading_events
+from core.results.reading_events import Fact
+from models import Delivery, Digest, Notice, User, db, insert_rows
+from words import N_
+
+KINDS: dict[str, str] = {
+    "read": N_("“I have read this”"),
+    "answer": N_("Answers"),
+    "open": N_("First openings"),
+    "reopen": N_("Openings once more"),
+    "click": N_("Links opened"),
+}
+TIMINGS: dict[str, str] = {
+    "none": N_("not told"),
+    "hourly": N_("every hour"),
+    "daily": N_("every day"),
+    "weekly": N_("every week"),
+    "monthly": N_("every month"),
+}
+USUAL = "daily"
+HOUR = 8
+"""Of the morning at which daily, weekly (Monday) and monthly (the first) letters go."""
+KEPT = timedelta(days=100)
+"""Older notices are not looked at any more; openings and clicks are deleted after 90 days anyway."""
+TITLES = {
+    "hourly": N_("[Hourly] What came back, %(when)s"),
+    "daily": N_("[Daily] What came back, %(when)s"),
+    "weekly": N_("[Weekly] What came back, %(when)s"),
+    "monthly": N_("[Monthly] What came back, %(when)s"),
+}
+LINES = {
+    "read": N_("confirmed: %(n)s more"),
+    "answer": N_("answered: %(n)s more"),
+    "open": N_("opened for the first time: about %(n)s"),
+    "reopen": N_("opened once more: about %(n)s"),
+    "click": N_("links opened: %(n)s times"),
+}
+
+
+def chosen(notice: Notice) -> dict[str, str]:
+    """Return how often each kind is told of a notice; what was not chosen is daily (D-32)."""
+    return {kind: notice.tells.get(kind, USUAL) for kind in KINDS}
+
+
+def begin(notice: Notice, now: datetime) -> None:
+    """Write down who is told what, as sending begins. Call inside the transaction."""
+    wanted = {kind: timing for kind, timing in _of_use(notice).items() if timing != "none"}
+    rows = [
+        {"notice": notice.id, "user": user, "kind": kind, "timing": timing, "told_until": now}
+        for user in _told_of(notice)
+        for kind, timing in wanted.items()
+    ]
+    insert_rows(Digest, rows)
+
+
+def _of_use(notice: Notice) -> dict[str, str]:
+    """Leave out the kinds that cannot come back of this notice."""
+    possible = {
+        "read": notice.read_confirmation, "open": notice.track_opens, "reopen": notice.track_opens,
+        "click": notice.track_clicks, "answer": notice.questions.exists(),
+    }  # fmt: skip
+    return {kind: timing for kind, timing in chosen(notice).items() if possible[kind]}
+
+
+def _told_of(notice: Notice) -> list[int]:
+    """Return the users who are told of some letter of a notice."""
+    in_charge = Delivery.select(Delivery.in_charge).where(Delivery.notice == notice, Delivery.in_charge.is_null(False))
+    numbers = {row.in_charge_id for row in in_charge.distinct()}
+    own = sender_names.who_is_told(Delivery(notice=notice))
+    return sorted(numbers | ({own.id} if own else set()))
+
+
+# ── times ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def boundary(timing: str, now: datetime) -> datetime:
+    """Return the last moment at which a letter of this timing went out, or goes out now."""
+    local = clock.local(now)
+    if timing == "hourly":
+        return clock.from_local(local.replace(minute=0, second=0, microsecond=0, tzinfo=None))
+    morning = local.replace(hour=HOUR, minute=0, second=0, microsecond=0, tzinfo=None)
+    if timing == "weekly":
+        morning -= timedelta(days=morning.weekday())
+    elif timing == "monthly":
+        morning = morning.replace(day=1)
+    if clock.from_local(morning) > now:
+        morning = _before(timing, morning)
+    return clock.from_local(morning)
+
+
+def _before(timing: str, morning: datetime) -> datetime:
+    if timing == "monthly":
+        return (morning - timedelta(days=1)).replace(day=1)
+    return morning - timedelta(days=7 if timing == "weekly" else 1)
+
+
+# ── telling ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def tell(now: datetime) -> int:
+    """Send every letter that is due; return how many. Safe to repeat: what was told is taken down with the letter."""
+    due: dict[tuple[int, str], list[Digest]] = defaultdict(list)
+    for row in _open_rows(now):
+        if row.told_until < boundary(row.timing, now):
+            due[row.user_id, row.timing].append(row)
+    if not due:
+        return 0
+    facts = reading_events.of({row.notice_id for rows in due.values() for row in rows})
+    return sum(_tell(rows, facts, boundary(timing, now), now) for (_, timing), rows in sorted(due.items()))
+
+
+def _open_rows(now: datetime) -> Iterable[Digest]:
+    return (
+        Digest.select(Digest, Notice, User)
+        .join(Notice)
+        .switch(Digest)
+        .join(User)
+        .where(Notice.started_at > now - KEPT, User.disabled_at.is_null(), User.email.is_null(False))
+        .order_by(Digest.notice.desc(), Digest.id)
+    )
+
+
+def _tell(rows: list[Digest], facts: dict[int, list[Fact]], until: datetime, now: datetime) -> int:
+    """Take one user's matters down as told, and write the letter if there is any. Return how many letters."""
+    with db.atomic():
+        fresh = [row for row in rows if _take(row, until)]
+        user = rows[0].user
+        lines = [line for notice, some in _by_notice(fresh) for line in _lines(notice, some, facts, until, user)]
+        if not lines:
+            return 0
+        title = words.say(user.language, TITLES[rows[0].timing], when=words.day(user.language, until))
+        values = {"to_name": user.name, "title": title, "lines": "\n".join(lines).strip("\n")}
+        service.send(
+            "digest", address=user.email, language=user.language, values=values, now=now, urgent=False, useful_s=86400
+        )
+    return 1
+
+
+def _take(row: Digest, until: datetime) -> bool:
+    mine = (Digest.id == row.id) & (Digest.told_until == row.told_until)
+    return bool(Digest.update(told_until=until).where(mine).execute())
+
+
+def _by_notice(rows: list[Digest]) -> Iterator[tuple[Notice, list[Digest]]]:
+    found: dict[int, list[Digest]] = defaultdict(list)
+    for row in rows:
+        found[row.notice_id].append(row)
+    for some in found.values():
+        yield some[0].notice, some
+
+
+def _lines(
+    notice: Notice, rows: list[Digest], facts: dict[int, list[Fact]], until: datetime, user: User
+) -> Iterator[str]:
+    """Return what there is to tell of one notice: nothing, or its subject, the news, and where to look."""
+    mine = _mine(notice, user)
+    news = []
+    for row in rows:
+        count = sum(
+            one.kind == row.kind and row.told_until < one.at <= until and one.delivery in mine
+            for one in facts.get(notice.id, ())
+        )
+        if count:
+            news.append("  " + words.say(user.language, LINES[row.kind], n=count))
+    if news:
+        yield from (notice.wording.subject, *news)
+        yield f"{settings().base_url}/notices/{notice.id}/board"
+        yield ""
+
+
+def _mine(notice: Notice, user: User) -> set[int]:
+    """Return the letters of a notice of which this user is told (D-18)."""
+    rows = (
+        Delivery.select(Delivery, User)
+        .join(User, JOIN.LEFT_OUTER, on=(Delivery.in_charge == User.id))
+        .where(Delivery.notice == notice)
+    )
+    found = set()
+    for row in rows:
+        row.notice = notice
+        told = sender_names.who_is_told(row)
+        if told is not None and told.id == user.id:
+            found.add(row.id)
+    return found

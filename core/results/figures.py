@@ -1,0 +1,279 @@
+"""What came of notices, in figures: delivered, confirmed, answered, and how fast (E-10, E-16, E-17, X-13).
+
+Each figure stands with what it is a share of. Sums are kept in a row per notice (`Sums`), counted anew while a notice
+is young and fixed after thirty days; so five years are compared without going through millions of letters.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from math import ceil
+
+from peewee import ModelSelect, fn
+
+import clock
+from core.organization import settings
+from core.results import archive, tally
+from core.results.board_rows import NOT_COUNTED
+from core.results.today import households, to_practice_lists, unit_keys
+from core.rights import Rights, aimed_at
+from core.road import progress
+from core.writing import questions
+from models import EPOCH, Cover, Delivery, MailingList, Notice, Sums, Target, Wording, count_letters, millis
+
+YOUNG = timedelta(days=2)
+FIXED_AFTER = timedelta(days=30)
+AGAIN_YOUNG, AGAIN_OLD = timedelta(minutes=1), timedelta(hours=1)
+HOUR_MS = 3_600_000
+
+
+def share(part: int, whole: int) -> float | None:
+    """Return a share in percent; None where there is nothing to be a share of (shown as ―)."""
+    return 100 * part / whole if whole else None
+
+
+def delivery_rate(sent: int, failed: int) -> float | None:
+    """Return (1 - failed / sent) x 100 (E-10): 200 sent, 3 came back: 98.5; None if nothing was sent."""
+    return share(sent - failed, sent)
+
+
+def sent_and_failed(letters: dict[str, int]) -> tuple[int, int]:
+    """Return how many letters left or were refused, and how many of them failed: as the notice's own page counts."""
+    seen = progress.Progress(dict.fromkeys(progress.STATES, 0) | letters, 0, None, "")
+    return seen.sent, seen.errors
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One notice with its figures. A rate is None where it has no meaning."""
+
+    notice: Notice
+    subject: str
+    sums: Sums
+
+    @property
+    def delivered(self) -> float | None:
+        return delivery_rate(self.sums.sent, self.sums.failed)
+
+    @property
+    def read(self) -> float | None:
+        return share(self.sums.read, self.sums.asked)
+
+    @property
+    def answered(self) -> float | None:
+        return share(self.sums.answered, self.sums.could_answer)
+
+
+# ── counting ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def lines(notices: Iterable[Notice], now: datetime) -> list[Line]:
+    """Return notices with their figures, in the order given; what is stale is counted anew."""
+    found = list(notices)
+    numbers = [one.id for one in found]
+    kept = {row.notice_id: row for row in Sums.select().where(Sums.notice.in_(numbers))}
+    subjects = dict(
+        Wording.select(Wording.notice, Wording.subject)
+        .where(Wording.notice.in_(numbers))
+        .order_by(Wording.id.desc())
+        .tuples()
+    )
+    return [Line(one, subjects.get(one.id, ""), _fresh(one, kept.get(one.id), now)) for one in found]
+
+
+def of(notice: Notice, now: datetime) -> Line:
+    """Return the figures of one notice, counted now."""
+    return Line(notice, notice.wording.subject, count(notice, now))
+
+
+def _fresh(notice: Notice, kept: Sums | None, now: datetime) -> Sums:
+    if kept is None:
+        return count(notice, now)
+    again = AGAIN_YOUNG if now - (notice.started_at or now) < YOUNG else AGAIN_OLD
+    return kept if kept.fixed or now - kept.at < again else count(notice, now)
+
+
+def count(notice: Notice, now: datetime) -> Sums:
+    """Count a notice and keep what was found; a fixed one stays as it is."""
+    kept = Sums.get_or_none(Sums.notice == notice)
+    if kept and kept.fixed:
+        return kept
+    sent, failed = sent_and_failed(count_letters(notice.id))
+    values = {
+        "at": now, "fixed": _is_over(notice, now), "sent": sent, "failed": failed,
+        **_reads(notice), **_answers(notice),
+    }  # fmt: skip
+    Sums.insert(notice=notice, **values).on_conflict(conflict_target=[Sums.notice], update=values).execute()
+    return Sums.get(Sums.notice == notice)
+
+
+def _is_over(notice: Notice, now: datetime) -> bool:
+    ended = notice.state in ("sent", "stopped", "withdrawn")
+    return ended and notice.started_at is not None and notice.started_at < now - FIXED_AFTER
+
+
+def _reads(notice: Notice) -> dict[str, object]:
+    """Count households as the board does; who they are and by whom they confirmed nobody learns from a sum."""
+    if not notice.read_confirmation or notice.started_at is None:
+        return {"asked": 0, "read": 0, "told": 0, "read_1h": 0, "half_s": None, "hours": []}
+    counted = households([notice.id], None).get(notice.id)
+    if counted is None:
+        return {"asked": 0, "read": 0, "told": 0, "read_1h": 0, "half_s": None, "hours": []}
+    moments, begun = first_reads(notice), millis(notice.started_at)
+    half = ceil(counted.households / 2)
+    return {
+        "asked": counted.households, "read": counted.read, "told": counted.told,
+        "read_1h": sum(at - begun <= HOUR_MS for at in moments),
+        "half_s": max(0, moments[half - 1] - begun) // 1000 if 0 < half <= len(moments) else None,
+        "hours": by_hour(moments),
+    }  # fmt: skip
+
+
+def first_reads(notice: Notice) -> list[int]:
+    """Return when each household first confirmed, in milliseconds, in order."""
+    first = fn.MIN(Delivery.read_at)
+    rows = (
+        Delivery.select(first)
+        .join(Cover, "LEFT OUTER JOIN")
+        .where(Delivery.notice == notice, Delivery.reason.not_in(NOT_COUNTED))
+        .group_by(*unit_keys())
+        .having(first.is_null(False))
+        .tuples()
+    )
+    return sorted(at if isinstance(at, int) else millis(at) for (at,) in rows)
+
+
+def by_hour(moments: Iterable[int]) -> list[int]:
+    """Return how many of some moments lie in each hour of the school's day."""
+    found = [0] * 24
+    for at in moments:
+        found[clock.local(EPOCH + timedelta(milliseconds=at)).hour] += 1
+    return found
+
+
+def _answers(notice: Notice) -> dict[str, int]:
+    if not questions.exist(notice):
+        return {"could_answer": 0, "answered": 0}
+    found = tally.of(notice)
+    units = found.lines(found.unit)
+    return {"could_answer": len(units), "answered": sum(one.last is not None for one in units)}
+
+
+def fix_those_that_are_over(now: datetime, most: int = 20) -> int:
+    """Count for good what was sent more than thirty days ago; return how many. Repeatable; the hourly task does it."""
+    kept = Sums.select(Sums.notice).where(Sums.fixed == True)
+    found = (
+        Notice.select()
+        .where(
+            Notice.started_at < now - FIXED_AFTER, Notice.state.in_(("sent", "stopped", "withdrawn")),
+            Notice.id.not_in(kept),
+        )
+        .order_by(Notice.started_at)
+        .limit(most)
+    )  # fmt: skip
+    return sum(count(one, now).fixed for one in list(found))
+
+
+# ── over time ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """Sums of several notices."""
+
+    name: str
+    notices: int = 0
+    sent: int = 0
+    failed: int = 0
+    asked: int = 0
+    read: int = 0
+    could_answer: int = 0
+    answered: int = 0
+
+    @property
+    def delivered_rate(self) -> float | None:
+        return delivery_rate(self.sent, self.failed)
+
+    @property
+    def read_rate(self) -> float | None:
+        return share(self.read, self.asked)
+
+    @property
+    def answered_rate(self) -> float | None:
+        return share(self.answered, self.could_answer)
+
+
+def visible(rights: Rights, list_id: int | None = None, year: int | None = None) -> ModelSelect:
+    """Return the notices whose whole figures a user may see, newest first: of one list, of one school year.
+
+    Whoever looks at some lists only sees the notices that went to these alone. Practice and steps are left out.
+    """
+    found = archive.gone_out(rights).where(
+        Notice.kind != "step", Notice.practice == settings().practice, Notice.id.not_in(to_practice_lists()),
+        Notice.started_at.is_null(False),
+    )  # fmt: skip
+    if not rights.may("view", 0):
+        mine = rights.lists("view").select(MailingList.id).order_by()
+        others = MailingList.select(MailingList.id).where(MailingList.id.not_in(mine))
+        found = found.where(Notice.id.not_in(aimed_at(others)))
+    if list_id:
+        found = found.where(Notice.id.in_(aimed_at([list_id])))
+    if year:
+        begin, end = (clock.from_local(datetime(one, 4, 1)) for one in (year, year + 1))  # noqa: DTZ001
+        found = found.where(Notice.started_at >= begin, Notice.started_at < end)
+    return found
+
+
+def years(rights: Rights, now: datetime) -> list[int]:
+    """Return the school years in which something was sent, the present one first."""
+    first = visible(rights).order_by(Notice.started_at).select(Notice.started_at).first()
+    present = clock.school_year(clock.local(now).date())
+    begun = clock.school_year(clock.local(first.started_at).date()) if first else present
+    return list(range(present, begun - 1, -1))
+
+
+def by_list(some: Collection[Line]) -> list[Total]:
+    """Return the totals by list, by name; a notice to two lists counts in both."""
+    held = {one.notice.id: one for one in some}
+    rows = (
+        Target.select(MailingList.name, Target.notice)
+        .join(MailingList, on=(Target.number == MailingList.id))
+        .where(Target.kind == "list", Target.include == True, Target.notice.in_(list(held)))
+        .order_by(MailingList.whole.desc(), MailingList.name)
+        .tuples()
+    )
+    groups: dict[str, list[Line]] = {}
+    for name, notice in rows:
+        groups.setdefault(name, []).append(held[notice])
+    return [total(name, group) for name, group in groups.items()]
+
+
+STEPS_MIN = (10, 30, 60, 180, 720, 1440, 2880)
+
+
+def curve(notice: Notice) -> list[tuple[int, int]]:
+    """Return how many households had confirmed so many minutes after the sending began."""
+    begun, moments = millis(notice.started_at), first_reads(notice)
+    return [(minutes, sum(at - begun <= minutes * 60_000 for at in moments)) for minutes in STEPS_MIN]
+
+
+_SUMMED = ("sent", "failed", "asked", "read", "could_answer", "answered")
+
+
+def total(name: str, some: Collection[Line]) -> Total:
+    """Add up the figures of some notices."""
+    return Total(name, len(some), **{key: sum(getattr(one.sums, key) for one in some) for key in _SUMMED})
+
+
+def hours_of(some: Iterable[Line]) -> list[int]:
+    """Return the first confirmations of some notices by hour of the day (X-13)."""
+    found = [0] * 24
+    for one in some:
+        for hour, number in enumerate(one.sums.hours):
+            found[hour] += number
+    return found
+
+
+def fastest(some: Iterable[Line]) -> list[Line]:
+    """Return the notices that half of the households had confirmed soonest, the fastest first (E-17)."""
+    return sorted((one for one in some if one.sums.half_s is not None), key=lambda one: one.sums.half_s)

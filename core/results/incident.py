@@ -1,0 +1,192 @@
+"""「漏えいかもしれない時」: who got a notice, who has seen what of it, what was closed when; out of the record.
+
+What the law asks is in `field.md` 3.2 (個人情報保護法: a first report within 3 to 5 days, the final one within 30).
+Each figure names its kind of evidence: a press is a person's, an opened page may be a machine's.
+"""
+
+import csv
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from io import StringIO
+
+from peewee import fn
+
+import clock
+from core.results import archive
+from core.roster.export import guarded
+from core.writing import attachments
+from models import Answer, Attachment, Delivery, Letter, Log, Notice, Visit
+
+FIRST_REPORT = (timedelta(days=3), timedelta(days=5))
+FINAL_REPORT = timedelta(days=30)
+FINAL_IF_MALICIOUS = timedelta(days=60)
+MANY = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """What the record knows of one reader. None: it did not happen, or nobody knows.
+
+    left: when the letter left for the reader's server; maybe: nobody knows whether it did. page: when the page was
+    first opened by what looks like a person; machine: by a mail scanner. files: names and moments, by a press.
+    """
+
+    name: str
+    children: str
+    state: str
+    left: datetime | None
+    maybe: bool
+    page: datetime | None
+    machine: datetime | None
+    read: datetime | None
+    read_how: str
+    files: tuple[tuple[str, datetime], ...]
+    answered: datetime | None
+    replied: datetime | None
+    strange: datetime | None
+
+    @property
+    def has(self) -> bool:
+        """Say whether the letter is, or may be, with this reader."""
+        return self.left is not None or self.maybe
+
+    @property
+    def seen(self) -> bool:
+        """Say whether a person surely saw the notice: pressed, answered, wrote back, or opened a file."""
+        return bool(self.read or self.answered or self.replied or self.strange or self.files)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One notice as an incident: its readers, its files, and what was done when."""
+
+    notice: Notice
+    readers: tuple[Reader, ...]
+    files: tuple[Attachment, ...]
+    log: tuple[Log, ...]
+    known_at: datetime
+
+    @property
+    def sums(self) -> dict[str, int]:
+        """Return how many got it, surely saw it, opened its page, a file, or said it was not meant for them."""
+        have = [one for one in self.readers if one.has]
+        return {
+            "sent": len(have),
+            "seen": sum(one.seen for one in have),
+            "page": sum(one.page is not None for one in have),
+            "files": sum(bool(one.files) for one in have),
+            "strange": sum(one.strange is not None for one in self.readers),
+            "kept": sum(not one.has for one in self.readers),
+        }
+
+    @property
+    def first_report(self) -> tuple[datetime, datetime]:
+        """Return between which days a first report to the commission is due."""
+        return self.known_at + FIRST_REPORT[0], self.known_at + FIRST_REPORT[1]
+
+    @property
+    def final_report(self) -> datetime:
+        return self.known_at + FINAL_REPORT
+
+    @property
+    def final_if_malicious(self) -> datetime:
+        return self.known_at + FINAL_IF_MALICIOUS
+
+    @property
+    def many(self) -> bool:
+        """Say whether more than a thousand persons are affected, which alone makes it reportable."""
+        return self.sums["sent"] > MANY
+
+
+def of(notice: Notice, now: datetime) -> Report:
+    """Gather everything about one notice. A handful of queries, whatever the number of readers."""
+    rows = list(archive.readers_of(notice))
+    numbers = [one.id for one in rows]
+    letters, children = archive.newest_letters(numbers), archive.children_of(numbers)
+    visits, machines = _visits(notice, automatic=False), _visits(notice, automatic=True)
+    opened, answers = attachments.opened_by(numbers), _answers(notice)
+    first = _first_left(notice)
+    return Report(
+        notice,
+        tuple(
+            Reader(
+                name=one.name, children=children.get(one.id, ""), state=_state(letters.get(one.id), one),
+                left=first.get(one.id), maybe=_is(letters.get(one.id), "unknown"),
+                page=visits.get(one.id), machine=machines.get(one.id), read=one.read_at, read_how=one.read_how,
+                files=tuple((row.attachment.name, row.at) for row in opened.get(one.id, ())),
+                answered=answers.get(one.id), replied=one.replied_at, strange=one.strange_at,
+            )
+            for one in rows
+        ),
+        tuple(attachments.of(notice)),
+        tuple(archive.log_of(notice)),
+        notice.withdrawn_at or notice.stopped_at or now,
+    )  # fmt: skip
+
+
+def _state(letter: Letter | None, delivery: Delivery) -> str:
+    return letter.state if letter else delivery.reason
+
+
+def _is(letter: Letter | None, state: str) -> bool:
+    return letter is not None and letter.state == state
+
+
+def _first_left(notice: Notice) -> dict[int, datetime]:
+    """Return when the first letter of each reader was taken by a server."""
+    rows = Letter.select(Letter.delivery, Letter.done_at).where(
+        Letter.notice == notice, Letter.delivery.is_null(False), Letter.state.in_(("accepted", "bounced"))
+    )
+    return dict(rows.order_by(Letter.round.desc()).tuples())
+
+
+def _visits(notice: Notice, *, automatic: bool) -> dict[int, datetime]:
+    """Return when each reader's page was first fetched, by what looks like a person or by a machine; no pictures."""
+    first = fn.MIN(Visit.at).alias("first")
+    rows = (
+        Visit.select(Visit.delivery, first)
+        .join(Delivery)
+        .where(
+            Delivery.notice == notice, Visit.automatic == automatic, (Visit.page == "r") | Visit.page.startswith("a")
+        )
+        .group_by(Visit.delivery)
+    )
+    return {row.delivery_id: row.first for row in rows}
+
+
+def _answers(notice: Notice) -> dict[int, datetime]:
+    rows = (
+        Answer.select(Answer.delivery, fn.MIN(Answer.at).alias("first"))
+        .join(Delivery)
+        .where(Delivery.notice == notice, Answer.by.is_null())
+        .group_by(Answer.delivery)
+    )
+    return {row.delivery_id: row.first for row in rows}
+
+
+def alarms(notices: Iterable[int]) -> list[Delivery]:
+    """Return the readers who said that a letter was meant for another family, newest first."""
+    said = Delivery.strange_at.is_null(False) & Delivery.notice.in_(list(notices))
+    return list(
+        Delivery.select(Delivery, Notice).join(Notice).where(said).order_by(Delivery.strange_at.desc()).limit(50)
+    )
+
+
+def as_csv(report: Report, headings: list[str], states: dict[str, str]) -> bytes:
+    """Return one line for each reader, for a spreadsheet; moments in the school's time."""
+    out = StringIO(newline="")
+    sheet = csv.writer(out)
+    sheet.writerow(headings)
+    for one in report.readers:
+        files = "、".join(f"{name} {_shown(at)}" for name, at in one.files)
+        line = (
+            one.name, one.children, states.get(one.state, ""), _shown(one.left), _shown(one.page), _shown(one.machine),
+            _shown(one.read), _shown(one.answered), _shown(one.replied), _shown(one.strange), files,
+        )  # fmt: skip
+        sheet.writerow([guarded(cell) for cell in line])
+    return out.getvalue().encode("utf-8-sig")
+
+
+def _shown(at: datetime | None) -> str:
+    return clock.local(at).strftime("%Y-%m-%d %H:%M:%S") if at else ""

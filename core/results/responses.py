@@ -1,0 +1,238 @@
+"""What readers do on the pages of their letters: open and confirm them (T-44, T-45; design decision 1).
+
+Opening records a visit and changes nobody's state. A press of the button confirms; a script presses it for a reader
+who touched the page, but not before the mail scanners' usual hour is over, and what it recorded is taken back if
+another link of the same letter is fetched within a minute: people do not open every link of a letter, robots do.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from peewee import fn
+
+from core.road import delivery as letters
+from core.writing import by_child, notices
+from mail import links, merge
+from models import Answer, Cover, Delivery, Letter, Notice, Visit, Wording, db, millis
+
+TOUCH_AFTER = timedelta(seconds=180)
+PROVISIONAL = timedelta(seconds=60)
+AGENT_LENGTH = 200
+
+_TOKEN = re.compile(r"\s*([a-z2-7]{26})(?![a-z0-9])", re.IGNORECASE)
+_ROBOT = re.compile(
+    r"(?<!cu)bot\b|(?<!cu)bot[/_-]|crawl|spider|slurp|preview|unfurl|facebookexternalhit|line-poker|whatsapp/"
+    r"|barracuda|proofpoint|mimecast|zscaler|fireeye|trellix|symantec|messagelabs|sophos|trend ?micro|forcepoint"
+    r"|safelinks|urldefense|url-?scan|link-?check|virustotal|ironport|fortigate|fortimail|googleimageproxy"
+    r"|google-safety|google-read-aloud|google-inspection|feedfetcher|yahoomailproxy|yahoo! ?slurp|ms-?office"
+    r"|microsoft office|mediapartners|scanner",
+    re.IGNORECASE,
+)
+
+
+def find(raw: str) -> Delivery | None:
+    """Return the delivery of a token as it stands in an address, however a phone cut the link (T-44).
+
+    Capitals, spaces around it and punctuation behind it do no harm: 「…です。」 often becomes part of a link.
+    """
+    cut = _TOKEN.match(raw)
+    if cut is None:
+        return None
+    return Delivery.select(Delivery, Notice).join(Notice).where(Delivery.token == cut[1].lower()).first()
+
+
+def is_robot(agent: str) -> bool:
+    """Say whether a browser's name is that of a known mail scanner or link preview, or is missing."""
+    return not agent or is_known_robot(agent)
+
+
+def is_known_robot(agent: str) -> bool:
+    """Say whether a name is that of a known scanner: then not even a press counts. Some people's browsers say none."""
+    return bool(_ROBOT.search(agent))
+
+
+# ── opening ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def visit(delivery: Delivery, page: str, *, agent: str, inside: bool, now: datetime) -> None:
+    """Record that page `r`, `u` or `a3` (choice 3) of a letter was fetched; `inside`: from a page of ours.
+
+    If a touch was recorded within the last minute and this is another link, or another agent, it becomes a visit.
+    """
+    agent = agent[:AGENT_LENGTH]
+    with db.atomic():
+        if not inside and (touched := _last_touch(delivery, now)) and touched != (page, agent):
+            _take_back(delivery, now)
+        Visit.create(
+            delivery=delivery, at=now, page=page, inside=inside, agent=agent, automatic=is_robot(agent)
+        )  # fmt: skip
+
+
+def picture(delivery: Delivery, *, agent: str, now: datetime) -> None:
+    """Note that the picture of a letter was fetched (D-31). It tells nothing about the other links of the letter."""
+    agent = agent[:AGENT_LENGTH]
+    Visit.create(delivery=delivery, at=now, page="o", agent=agent, automatic=is_robot(agent))
+
+
+def _last_touch(delivery: Delivery, now: datetime) -> tuple[str, str] | None:
+    """Return link and agent of a touch of the last minute, if there was one."""
+    touched = Visit.page.startswith("touch") & (Visit.at >= now - PROVISIONAL)
+    found = Visit.select().where(Visit.delivery == delivery, touched).order_by(Visit.id.desc()).first()
+    return (found.page.partition(" ")[2] or "r", found.agent) if found else None
+
+
+def _take_back(delivery: Delivery, now: datetime) -> bool:
+    """Make a provisional read or answer a visit again; a press is never taken back."""
+    fresh = (Answer.delivery == delivery) & (Answer.how == "touch") & (Answer.at >= now - PROVISIONAL)
+    Answer.update(superseded_at=now).where(fresh, Answer.superseded_at.is_null()).execute()
+    provisional = (Delivery.read_how == "touch") & (Delivery.read_at >= now - PROVISIONAL)
+    done = Delivery.update(read_at=None, read_how="").where(Delivery.id == delivery.id, provisional).execute()
+    if done:
+        delivery.read_at, delivery.read_how = None, ""
+    return bool(done)
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A notice as its reader got it. `about`: whose letter it is, where there is one for each child.
+
+    `pieces` are stretches of text, each with its web address if it is one.
+    """
+
+    language: str
+    subject: str
+    about: str
+    pieces: tuple[tuple[str, str | None], ...]
+
+
+def words_for(delivery: Delivery) -> Words:
+    """Return subject and text as they stand in this reader's letter, merge fields filled, addresses found."""
+    mine = (Wording.language == delivery.language).desc()
+    wording = Wording.select().where(Wording.notice == delivery.notice_id).order_by(mine, Wording.id).get()
+    subject = merge.one_line(merge.fill(wording.subject, delivery.values))
+    about = ""
+    if delivery.siblings:
+        subject = by_child.with_child(delivery.language, subject, delivery.child_name)
+        about = by_child.about(delivery.language, delivery.child_name, delivery.child_room)
+    text = merge.plain(merge.fill(wording.text, delivery.values)).strip("\n")
+    return Words(wording.language, subject, about, tuple(links.cut(text)))
+
+
+def is_closed(delivery: Delivery) -> bool:
+    """Say whether the page of this letter is closed, because the notice was withdrawn (decision 13)."""
+    return delivery.notice.state == "withdrawn"
+
+
+def newer_exists(delivery: Delivery) -> bool:
+    """Say whether a newer notice went to one of the same lists."""
+    return notices.newer_exists(delivery.notice)
+
+
+def family_has_read(delivery: Delivery) -> bool:
+    """Say whether another letter of this notice to the same household was confirmed; by whom and when, nobody says.
+
+    Where the letters differ by child, only those about the same child count.
+    """
+    mine = Cover.select(Cover.household).where(Cover.delivery == delivery, Cover.household != "")
+    return (
+        Cover.select()
+        .join(Delivery)
+        .where(
+            Delivery.notice == delivery.notice_id,
+            Delivery.id != delivery.id,
+            Delivery.child_name == delivery.child_name,
+            Delivery.read_at.is_null(False),
+            Cover.household.in_(mine),
+        )
+        .exists()
+    )
+
+
+# ── confirming ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def may_confirm(delivery: Delivery) -> bool:
+    """Say whether this letter asks for a confirmation and still takes one (T-42)."""
+    return delivery.notice.read_confirmation and not is_closed(delivery)
+
+
+def press(delivery: Delivery, *, agent: str, now: datetime) -> bool:
+    """Record that the reader pressed the button. Return whether this was the first time, which is kept (T-45).
+
+    A provisional touch becomes a press, with the time of the touch.
+    """
+    if is_known_robot(agent) or not may_confirm(delivery):
+        return False
+    with db.atomic():
+        done = (
+            Delivery.update(read_at=fn.COALESCE(Delivery.read_at, millis(now)), read_how="press")
+            .where(Delivery.id == delivery.id, Delivery.read_at.is_null() | (Delivery.read_how == "touch"))
+            .execute()
+        )
+        first = bool(done) and delivery.read_at is None
+        if first:
+            letters.settle_by_read(delivery, now)
+    return first
+
+
+def touch(delivery: Delivery, *, agent: str, now: datetime) -> bool:
+    """Record that the page's script pressed the button for a reader who touched the page (decision 1).
+
+    Only later than 180 s after the letter was accepted, and if no other link of it was fetched within a minute.
+    """
+    if not may_confirm(delivery):
+        return False
+    with db.atomic():
+        if not touch_counts(delivery, "r", agent=agent, now=now):
+            return False
+        done = (
+            Delivery.update(read_at=now, read_how="touch")
+            .where(Delivery.id == delivery.id, Delivery.read_at.is_null())
+            .execute()
+        )
+        if done:
+            note_touch(delivery, "r", agent=agent, now=now)
+    return bool(done)
+
+
+def touch_counts(delivery: Delivery, link: str, *, agent: str, now: datetime) -> bool:
+    """Say whether a touch on the page of a link may be a person's: late enough, and no other link was fetched.
+
+    Call inside the transaction that records it, so that no visit comes between.
+    """
+    begins = touch_from(delivery)
+    late = begins is not None and now >= begins
+    return late and not is_robot(agent) and not _fetched_elsewhere(delivery, link, agent[:AGENT_LENGTH], now)
+
+
+def note_touch(delivery: Delivery, link: str, *, agent: str, now: datetime) -> None:
+    """Keep by which link and agent a touch was recorded: for a minute others take it back."""
+    page = "touch" if link == "r" else f"touch {link}"
+    Visit.create(delivery=delivery, at=now, page=page, inside=True, agent=agent[:AGENT_LENGTH])
+
+
+def touch_from(delivery: Delivery) -> datetime | None:
+    """Return from when on a touch counts: 180 s after the newest accepted letter was taken; None if there is none."""
+    newest = (
+        Letter.select(Letter.done_at)
+        .where(Letter.delivery == delivery, Letter.state == "accepted", Letter.done_at.is_null(False))
+        .order_by(Letter.round.desc())
+        .first()
+    )
+    return newest.done_at + TOUCH_AFTER if newest else None
+
+
+def _fetched_elsewhere(delivery: Delivery, link: str, agent: str, now: datetime) -> bool:
+    """Say whether another link of this letter, or the same by another agent, was fetched within the last minute."""
+    return (
+        Visit.select()
+        .where(
+            Visit.delivery == delivery,
+            Visit.at >= now - PROVISIONAL,
+            Visit.inside == False,
+            Visit.page != "o",  # people's mail programs fetch the picture themselves
+            (Visit.page != link) | (Visit.agent != agent),
+        )
+        .exists()
+    )

@@ -1,0 +1,274 @@
+"""What came of the questions of a notice: counted by household, person or child, and by name (T-52).
+
+Every reader of the board stands in it, those without an address too. A question is answered once per unit; counted by
+something else, the latest answer of its readers stands for it.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from zlib import crc32
+
+from peewee import JOIN, fn
+
+from core.results import board_rows
+from core.results.board_rows import Reader, natural
+from core.writing import questions
+from core.writing.questions import Asked, Option
+from models import Answer, Cover, Delivery, Notice, Question, User
+
+BY = ("household", "person", "child")
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """An answer that counts. `by`: the organizer who entered it."""
+
+    option: Option
+    comment: str
+    at: datetime
+    how: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """One reader with the answers of the units that it belongs to, by question."""
+
+    reader: Reader
+    units: dict[str, str]
+    said: dict[int, Said]
+
+    def keys(self, by: str) -> list[str]:
+        """Return what this reader counts for, by household, person or child."""
+        if by == "person":
+            return [self.units["person"]]
+        cells = self.reader.cells
+        if by == "household":
+            return list(dict.fromkeys(f"h{cell.household}" for cell in cells if cell.household)) or [
+                self.units["person"]
+            ]
+        children = (f"c{cell.household}\t{cell.child_name}" for cell in cells if cell.child_name)
+        return list(dict.fromkeys(children)) or [self.units["person"]]
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A choice and how many chose it."""
+
+    option: Option
+    count: int
+    percent: int
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One question with its bars. `asked`: how many could answer."""
+
+    question: Asked
+    bars: tuple[Bar, ...]
+    answered: int
+    asked: int
+
+    @property
+    def left(self) -> int:
+        return self.asked - self.answered
+
+
+@dataclass
+class Line:
+    """Whoever answers once, by name: the readers and children behind one unit, and what was said."""
+
+    key: str
+    voices: list[Voice] = field(default_factory=list)
+
+    @property
+    def first(self) -> Voice:
+        return self.voices[0]
+
+    @property
+    def names(self) -> list[str]:
+        return list(dict.fromkeys(voice.reader.name for voice in self.voices))
+
+    @property
+    def children(self) -> list[str]:
+        found = (cell.child_name for voice in self.voices for cell in voice.reader.cells if cell.child_name)
+        return list(dict.fromkeys(found))
+
+    @property
+    def kana(self) -> str:
+        return next((cell.child_kana for cell in self.first.reader.cells if cell.child_kana), "") or self.names[0]
+
+    @property
+    def rooms(self) -> list[tuple[str, str]]:
+        """Return grade and class of the children, in order."""
+        found = ((cell.grade, cell.class_name) for voice in self.voices for cell in voice.reader.cells)
+        return sorted({room for room in found if any(room)}, key=lambda room: (natural(room[0]), natural(room[1])))
+
+    @property
+    def read_at(self) -> datetime | None:
+        return min((one.reader.read_at for one in self.voices if one.reader.read_at), default=None)
+
+    def said(self, question: Asked) -> Said | None:
+        """Return the latest answer of this line to a question."""
+        found = [voice.said[question.id] for voice in self.voices if question.id in voice.said]
+        return max(found, key=lambda one: one.at, default=None)
+
+    @property
+    def last(self) -> Said | None:
+        """Return the latest answer to any question."""
+        found = [said for voice in self.voices for said in voice.said.values()]
+        return max(found, key=lambda one: one.at, default=None)
+
+
+@dataclass(frozen=True)
+class Tally:
+    """The answers of one notice as one viewer may see them."""
+
+    questions: tuple[Asked, ...]
+    voices: tuple[Voice, ...]
+
+    @cached_property
+    def unit(self) -> str:
+        """Return by what this notice is counted if nothing else is asked for."""
+        return self.questions[0].unit
+
+    def lines(self, by: str) -> list[Line]:
+        """Return everybody who could answer, by class and reading."""
+        found: dict[str, Line] = {}
+        for voice in self.voices:
+            for key in voice.keys(by):
+                found.setdefault(key, Line(key)).voices.append(voice)
+        return sorted(found.values(), key=_by_class)
+
+    def results(self, lines: Iterable[Line]) -> list[Result]:
+        """Return each question with its bars."""
+        held = list(lines)
+        return [_result(question, held) for question in self.questions]
+
+    def missing(self, line: Line) -> list[Asked]:
+        """Return the questions that a line has not answered."""
+        return [one for one in self.questions if line.said(one) is None]
+
+
+def _by_class(line: Line) -> tuple:
+    rooms = line.rooms[:1]
+    return not rooms, [(natural(grade), natural(name)) for grade, name in rooms], line.kana, line.key
+
+
+def _result(question: Asked, lines: list[Line]) -> Result:
+    said = [found.option.number for line in lines if (found := line.said(question))]
+    bars = tuple(
+        Bar(option, said.count(option.number), round(100 * said.count(option.number) / len(said)) if said else 0)
+        for option in question.options
+    )
+    return Result(question, bars, len(said), len(lines))
+
+
+def of(notice: Notice, lists: Collection[int] | None = None) -> Tally:
+    """Return the tally of a notice; `lists` limits it to what covers these lists. Four queries."""
+    asked = questions.of(notice)
+    readers = board_rows.load(notice, lists).readers
+    known = units(notice)
+    said = _said(asked)
+    voices = [_voice(one, known[one.number], asked, said) for one in readers]
+    return Tally(asked, tuple(one for one in voices if one.said or not one.reader.resting))
+
+
+def units(notice: Notice) -> dict[int, dict[str, str]]:
+    """Return the keys of every reader by unit, whatever of it may be seen."""
+    mine = Delivery.notice == notice
+    covers = Cover.select(Cover.delivery, Cover.household).join(Delivery).where(mine, Cover.household != "")
+    households: dict[int, str] = {}
+    for number, household in covers.order_by(Cover.id).tuples():
+        households.setdefault(number, f"h{household}")
+    rows = Delivery.select(Delivery.id, Delivery.person, Delivery.child).where(mine).tuples()
+    found = {}
+    for number, person, child in rows:
+        alone = f"p{person}" if person else f"d{number}"
+        found[number] = questions.keys(alone, households.get(number, alone), child)
+    return found
+
+
+def _voice(reader: Reader, units: dict[str, str], asked: Iterable[Asked], said: dict[tuple[int, str], Said]) -> Voice:
+    mine = {one.id: said[one.id, units[one.unit]] for one in asked if (one.id, units[one.unit]) in said}
+    return Voice(reader, units, mine)
+
+
+def _said(asked: Iterable[Asked]) -> dict[tuple[int, str], Said]:
+    """Return the answers that count, by question and unit."""
+    options = {option.id: option for one in asked for option in one.options}
+    rows = (
+        Answer.select(
+            Answer.question, Answer.unit, Answer.choice, Answer.comment, Answer.at, Answer.how, User.name
+        )
+        .join(User, JOIN.LEFT_OUTER)
+        .where(Answer.question.in_([one.id for one in asked]), Answer.superseded_at.is_null())
+        .tuples()
+    )  # fmt: skip
+    return {
+        (question, unit): Said(options[choice], comment, at, how, by or "")
+        for question, unit, choice, comment, at, how, by in rows
+    }
+
+
+def pulse(notice: Notice) -> str:
+    """Return a mark that changes with the answers and reads of a notice, from two small queries."""
+    ours = [one.id for one in questions.of(notice)]
+    row = Answer.select(fn.COUNT(Answer.id), fn.MAX(Answer.id), fn.COUNT(Answer.superseded_at)).where(
+        Answer.question.in_(ours)
+    )
+    moments = Delivery.select(fn.COUNT(Delivery.read_at), fn.COUNT(Delivery.told_at)).where(Delivery.notice == notice)
+    return f"{crc32(repr((row.tuples().get(), moments.tuples().get(), notice.state)).encode()):08x}"
+
+
+def in_cells(notice: Notice) -> dict[int, str]:
+    """Return what each reader's unit said to the first question, for the cells of the board; empty: nothing asked."""
+    asked = questions.of(notice)[:1]
+    if not asked:
+        return {}
+    said, unit = _said(asked), asked[0].unit
+    found = ((number, said.get((asked[0].id, keys[unit]))) for number, keys in units(notice).items())
+    return {number: one.option.text for number, one in found if one}
+
+
+def answered(notices: Collection[int]) -> dict[int, int]:
+    """Return how many have answered the first question of each of some notices; one query."""
+    rows = (
+        Answer.select(Question.notice, fn.COUNT(Answer.unit.distinct()))
+        .join(Question)
+        .where(Question.notice.in_(list(notices)), Question.place == 1, Answer.superseded_at.is_null())
+        .group_by(Question.notice)
+    )
+    asked = Question.select(Question.notice).where(Question.notice.in_(list(notices)), Question.place == 1)
+    return dict.fromkeys((number for (number,) in asked.tuples()), 0) | dict(rows.tuples())
+
+
+def as_document(notice: Notice) -> dict:
+    """Return what `flask notice show` says of the questions: each counted by its own unit."""
+    if not questions.exist(notice):
+        return {"answers": 0, "questions": []}
+    found = of(notice)
+    entries = []
+    for question in found.questions:
+        result = _result(question, _by_unit(found, question))
+        entries.append({
+            "number": question.place, "text": question.text, "heading": question.heading or None,
+            "kind": question.kind, "unit": question.unit,
+            "deadline": question.deadline.isoformat(timespec="seconds") if question.deadline else None,
+            "asked": result.asked, "answered": result.answered,
+            "choices": [
+                {"number": bar.option.number, "text": bar.option.text, "count": bar.count} for bar in result.bars
+            ],
+        })  # fmt: skip
+    return {"answers": sum(entry["answered"] for entry in entries), "questions": entries}
+
+
+def _by_unit(found: Tally, question: Asked) -> list[Line]:
+    """Return the lines of exactly those who answer a question once."""
+    lines: dict[str, Line] = {}
+    for voice in found.voices:
+        key = voice.units[question.unit]
+        lines.setdefault(key, Line(key)).voices.append(voice)
+    return list(lines.values())

@@ -1,0 +1,356 @@
+"""From a confirmed notice to recorded outcomes: start, fill, settle, finish. Claiming: `core.road.claiming`.
+
+`MOVES` is the one table of what a letter may become. Crash rules: a claim is committed durably with owner and boot
+before anything leaves; `handed_at` is committed before the content of a letter goes over the network. Whoever can
+take the lock of a dead owner settles its letters.
+"""
+
+import secrets
+from base64 import b32encode
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+
+from peewee import JOIN, SQL, Case, ModelSelect, fn
+
+from core import history, service
+from core.organization import Settings, settings
+from core.results import digests, tracking
+from core.writing import reminders
+from core.writing.audience import Audience, Recipient, resolve
+from mail import address as addresses
+from models import (
+    Child,
+    Cover,
+    Delivery,
+    Letter,
+    Membership,
+    Notice,
+    Person,
+    db,
+    insert_rows,
+    millis,
+)
+from words import N_
+
+MOVES: dict[str, frozenset[str]] = {
+    "waiting": frozenset({"sending", "skipped", "cancelled", "expired"}),
+    "deferred": frozenset({"sending", "skipped", "cancelled", "expired"}),
+    "sending": frozenset({"accepted", "refused", "deferred", "skipped", "expired", "waiting", "unknown", "cancelled"}),
+    "unknown": frozenset({"waiting", "accepted", "bounced"}),
+    "accepted": frozenset({"bounced"}),
+    "refused": frozenset({"deferred"}),  # only when the carrier guard takes a whole run back
+    "skipped": frozenset(),
+    "bounced": frozenset(),
+    "expired": frozenset(),
+    "cancelled": frozenset(),
+}
+OPEN = ("waiting", "sending", "deferred")
+NEVER_LEFT = ("cancelled", "skipped", "expired")
+STATES: dict[str, str] = {
+    "waiting": N_("Waiting"),
+    "sending": N_("Being handed over"),
+    "accepted": N_("Sent (whether it was read shows by the stamp)"),
+    "deferred": N_("Will be tried again"),
+    "refused": N_("Refused"),
+    "bounced": N_("Came back"),
+    "skipped": N_("Not sent"),
+    "unknown": N_("Not known whether it arrived"),
+    "expired": N_("Given up, too late to be useful"),
+    "cancelled": N_("Stopped before it left"),
+}
+LETTER_REASONS: dict[str, str] = {
+    "address": N_("This address cannot be written to; please correct it."),
+    "unknown_user": N_("This address does not exist (any more)."),
+    "filtered": N_("Probably refused by the phone's mail filter."),
+    "full": N_("The mailbox is full; only its owner can make room."),
+    "policy": N_("The receiving server does not trust our mail server: the fault is ours."),
+    "temporary": N_("The receiving server is busy."),
+    "other": N_("The receiving server refused it."),
+    "stopped": N_("Stopped the mail in the meantime."),
+    "left": N_("Has left the list in the meantime."),
+    "no_address": N_("Has no address any more."),
+    "expired": N_("It came too late to be useful."),
+    "bounced": N_("The address does not exist any more."),
+    "complained": N_("Reported our mail as spam."),
+    "read": N_("Has confirmed in the meantime."),
+    "answer": N_("Has answered in the meantime."),
+}
+# Written out, since SQLite does not take the small indexes of the queue for a condition with placeholders.
+_IN_THE_QUEUE = SQL("(state IN ('waiting','deferred'))")
+_GAVE_WAY = SQL("(newest AND round > 1 AND state IN ('cancelled','skipped','expired'))")
+
+
+# ── starting ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def start_due(now: datetime) -> list[int]:
+    """Begin every held or booked notice whose time has come; return their numbers (T-01, T-02, D-39).
+
+    More than `late_s` late (the server was down): held and asked, never fired (decision 8).
+    """
+    force = settings()
+    ready = _ready(now).order_by(Notice.urgent.desc(), Notice.begin_at, Notice.id)
+    return [notice.id for notice in list(ready) if fill(notice, now, force)]
+
+
+def _ready(now: datetime) -> ModelSelect:
+    """Return the notices whose time has come."""
+    waits = (Notice.state == "scheduled") | ((Notice.state == "held") & (Notice.held_why == "window"))
+    return Notice.select().where(waits, Notice.begin_at <= now)
+
+
+def fill(notice: Notice, now: datetime, force: Settings) -> bool:
+    """Begin a notice that is due, or hold it and ask. False also if it was cancelled or moved meanwhile (D-44)."""
+    with db.atomic():
+        fresh = _ready(now).where(Notice.id == notice.id).first()
+        if fresh is None:
+            return False
+        if now - fresh.begin_at > timedelta(seconds=force.late_s):
+            return hold(fresh, "late", now)
+        return _freeze(fresh, now, force)
+
+
+def hold(notice: Notice, why: str, now: datetime) -> bool:
+    """Hold a notice for a person's decision; return False, since it does not begin."""
+    waits = Notice.state.in_(("held", "scheduled", "paused"))
+    change = {"state": "held", "held_why": why, "updated_at": now, "serial": Notice.serial + 1}
+    if Notice.update(**change).where(Notice.id == notice.id, waits).execute():
+        history.log(None, f"notice.held_{why}", notice.id)
+    return False
+
+
+def _freeze(notice: Notice, now: datetime, force: Settings) -> bool:
+    """Freeze one row per reader and make the letters. Call inside a transaction.
+
+    Held instead if the number of letters differs from what was confirmed by more than a tenth and more than five.
+    """
+    audience = resolve(notice, now)
+    before, after = ({(person, child) for person, child in part} for part in (notice.expected, audience.expected))
+    waits = any(one.waits_since for one in audience.lists)  # a class without its roster (年度更新)
+    if waits or abs(len(after) - len(before)) > max(5, len(before) / 10):
+        return hold(notice, "changed", now)
+    taken = (
+        Notice.update(
+            state="sending", held_why="", started_at=now, updated_at=now, rounds=1,
+            practice=force.practice, serial=Notice.serial + 1,
+        )
+        .where(Notice.id == notice.id, Notice.state.in_(("held", "scheduled")))
+        .execute()
+    )  # fmt: skip
+    if not taken:
+        return False
+    write_rows(notice, audience, now)
+    tracking.keep_links(notice)
+    digests.begin(notice, now)
+    reminders.plan(notice, now)
+    reminders.plan_before_deadline(notice, now)
+    for number in filter(None, (notice.corrects_id, notice.follows_id)):
+        reminders.call_off_all(number, now)
+    changed = {"letters": audience.letters, "joined": _people(after - before), "gone": _people(before - after)}
+    history.log(None, "notice.started", notice.id, detail=changed)
+    return True
+
+
+def _people(letters: set[tuple[int, int]]) -> list[int]:
+    """Return the numbers of the people of some letters, each once."""
+    return sorted({person for person, _ in letters})
+
+
+def write_rows(notice: Notice, audience: Audience, now: datetime) -> None:
+    """Write a row for each reader of an audience, and the letters of those who receive one. Inside a transaction."""
+    everybody = (*audience.receiving, *audience.left_out)
+    insert_rows(Delivery, (_delivery_row(notice, one) for one in everybody))
+    ids = _deliveries(notice)
+    insert_rows(Cover, _cover_rows(everybody, ids))
+    until = now + timedelta(seconds=notice.useful_s)
+    insert_rows(Letter, (_letter_row(notice, ids[one.key], one, now, until) for one in audience.receiving))
+
+
+def _deliveries(notice: Notice) -> dict[tuple[int, int], int]:
+    """Return the number of each delivery by person and child (or 0)."""
+    rows = Delivery.select(Delivery.person_id, Delivery.child_id, Delivery.id).where(Delivery.notice == notice)
+    return {(person, child or 0): number for person, child, number in rows.tuples()}
+
+
+def token() -> str:
+    """Return a reader's token: 128 random bits, lower-case base32."""
+    return b32encode(secrets.token_bytes(16)).decode().rstrip("=").lower()
+
+
+def _delivery_row(notice: Notice, one: Recipient) -> dict:
+    return {
+        "notice": notice.id,
+        "person": one.person_id,
+        "child": one.child_id,
+        "child_name": one.child_name if one.child_id else "",
+        "child_room": one.child_room,
+        "siblings": one.siblings,
+        "token": token(),
+        "reason": one.reason,
+        "list": one.list_id,
+        "name": one.name,
+        "kana": one.kana,
+        "language": one.language,
+        "sender_name": one.signed or notice.signed,
+        "in_charge": one.in_charge_id,
+        "values": one.values,
+    }
+
+
+def _cover_rows(everybody: tuple[Recipient, ...], ids: dict[tuple[int, int], int]) -> Iterable[dict]:
+    owner = {number: ids[one.key] for one in everybody for number in one.covers}
+    bare = [one for one in everybody if not one.covers]
+    for numbers in _chunks(list(owner), 500):
+        rows = (
+            Membership.select(
+                Membership.id.alias("membership"), Membership.list,
+                fn.COALESCE(fn.NULLIF(Child.household, ""), Person.household).alias("household"),
+                Child.name.alias("child_name"), Child.kana.alias("child_kana"), Child.grade, Child.class_name,
+            )
+            .join(Child, JOIN.LEFT_OUTER)
+            .switch(Membership)
+            .join(Person)
+            .where(Membership.id.in_(numbers))
+            .dicts()
+        )  # fmt: skip
+        for row in rows:
+            known = {name: value for name, value in row.items() if value is not None}
+            yield {"delivery": owner[row["membership"]], **known}
+    for one in bare:
+        yield {"delivery": ids[one.key], "household": one.household}
+
+
+def _letter_row(notice: Notice, delivery: int, one: Recipient, now: datetime, until: datetime) -> dict:
+    return {
+        "notice": notice.id,
+        "delivery": delivery,
+        "person": one.person_id,
+        "address": one.address,
+        "domain": addresses.domain(one.address or ""),
+        "urgent": notice.urgent,
+        "language": one.language,
+        "made_at": now,
+        "next_at": now,
+        "useful_until": until,
+    }
+
+
+def _chunks(rows: Iterable, size: int) -> Iterable[list]:
+    chunk: list = []
+    for row in rows:
+        chunk.append(row)
+        if len(chunk) == size:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+# ── settling and finishing ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def settle(is_dead: Callable[[str], bool], boot: str, now: datetime) -> int:
+    """Settle what dead sender processes left: not yet handed over → waiting, else → unknown. Return how many."""
+    settled = 0
+    owners = [row.owner for row in Letter.select(Letter.owner).where(Letter.state == "sending").distinct()]
+    for owner in owners:
+        if not is_dead(owner):
+            continue
+        with db.atomic():
+            left = (Letter.owner == owner) & (Letter.state == "sending")
+            surely_here = left & Letter.handed_at.is_null() & (Letter.boot == boot)
+            settled += Letter.update(state="waiting", owner="", next_at=now).where(surely_here).execute()
+            settled += Letter.update(state="unknown", done_at=now).where(left).execute()
+            _urgent_ones_again(now)
+    return settled
+
+
+def _urgent_ones_again(now: datetime) -> None:
+    """Send an urgent letter of unknown outcome once more by itself, once; it says so on the page."""
+    still = Notice.select(Notice.id).where(Notice.state.in_(("sending", "paused")))
+    Letter.update(state="waiting", again=True, owner="", next_at=now).where(
+        Letter.state == "unknown",
+        Letter.newest == True,
+        Letter.urgent == True,
+        Letter.again == False,
+        Letter.useful_until > now,
+        Letter.notice.in_(still) | Letter.notice.is_null(),
+    ).execute()
+
+
+def mark_unknown(number: int, owner: str, now: datetime) -> None:
+    """Record that the connection broke after the content was handed over: nobody knows."""
+    with db.atomic():
+        Letter.update(state="unknown", done_at=now).where(
+            Letter.id == number, Letter.owner == owner, Letter.state == "sending"
+        ).execute()
+        _urgent_ones_again(now)
+
+
+def settle_by_read(delivery: Delivery, now: datetime) -> None:
+    """A read shows that the letter arrived: unknown → accepted."""
+    # Every press comes by here: plain SQL costs a tenth of what building the statement does.
+    db.execute_sql(
+        "UPDATE letter SET state = 'accepted', done_at = ? WHERE delivery_id = ? AND state = 'unknown'",
+        (millis(now), delivery.id),
+    )
+
+
+def expire(now: datetime) -> int:
+    """Give up letters that are no longer useful; return how many. Their secret links go with them."""
+    late = _IN_THE_QUEUE & (Letter.useful_until < now)
+    if not Letter.select(Letter.id).where(late).exists():
+        return 0
+    with db.atomic():
+        Letter.update(payload={}).where(late, Letter.kind.in_(service.secret_kinds())).execute()
+        return Letter.update(state="expired", reason="expired", done_at=now).where(late).execute()
+
+
+def finish(now: datetime) -> int:
+    """Mark notices as sent of which no letter is waiting, sending or deferred (law 5); return how many."""
+    still = Letter.select(Letter.id).where(
+        Letter.notice == Notice.id, Letter.newest == True, Letter.state.in_(OPEN), Letter.delivery.is_null(False)
+    )
+    if not (done := [one.id for one in Notice.select(Notice.id).where(Notice.state == "sending", ~fn.EXISTS(still))]):
+        return 0
+    stopped = Case(None, [(Notice.stopped_at.is_null(), "sent")], "stopped")  # a reminder brings no stopped letter back
+    ended = fn.COALESCE(Notice.finished_at, millis(now))
+    return (
+        Notice.update(state=stopped, finished_at=ended, updated_at=now, serial=Notice.serial + 1)
+        .where(Notice.id.in_(done), Notice.state == "sending", ~fn.EXISTS(still))
+        .execute()
+    )
+
+
+def cancel_leftovers(now: datetime) -> int:
+    """Cancel what a sender gave back after its notice (or its reminder) was stopped or withdrawn; return how many."""
+    over = Notice.select(Notice.id).where(Notice.state.in_(("stopped", "withdrawn", "sent")))
+    of_these = (Letter.notice_id + 0).in_(over)  # the sum keeps SQLite from going through all letters of these notices
+    left = Letter.select(Letter.id).where(_IN_THE_QUEUE, of_these, Letter.delivery.is_null(False))
+    if not (numbers := [one.id for one in left]):
+        return 0
+    still = Letter.id.in_(numbers) & Letter.state.in_(("waiting", "deferred")) & Letter.notice.in_(over)
+    return Letter.update(state="cancelled", done_at=now).where(still).execute()
+
+
+def give_way() -> int:
+    """Let reminders that never left stand back: the letter before each is again the one that its reader has.
+
+    Return how many. Whoever confirmed while the reminder waited counts as "sent to" as before.
+    """
+    gone = list(Letter.select(Letter.id, Letter.delivery, Letter.round).where(_GAVE_WAY))
+    for one in gone:
+        with db.atomic():
+            if Letter.update(newest=False).where(Letter.id == one.id, Letter.newest == True).execute():
+                _stand_in_for(one)
+    return len(gone)
+
+
+def _stand_in_for(gone: Letter) -> None:
+    """Make the last letter that left before this one (or the first) the newest of its delivery."""
+    earlier = Letter.alias()
+    left = earlier.state.not_in(NEVER_LEFT) | (earlier.round == 1)
+    last = earlier.select(fn.MAX(earlier.round)).where(
+        earlier.delivery == gone.delivery_id, earlier.round < gone.round, left
+    )
+    Letter.update(newest=True).where(Letter.delivery == gone.delivery_id, Letter.round == last).execute()

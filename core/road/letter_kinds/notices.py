@@ -1,0 +1,42 @@
+"""The letters around a notice: the copies that go ahead of it, and a second person's word."""
+
+from core.service import KINDS, Kind
+from words import N_
+
+# ── before a notice goes ───────────────────────────────────────────────────────────────────────────────────────────
+
+KINDS["own"] = Kind(
+    N_("[Your copy] %(subject)s"),
+    N_(
+        "%(when)s\n"
+        "This is your own copy; families get the letter below.\n"
+        "To look at it once more or to cancel it:\n"
+        "%(url)s\n"
+        "\n"
+        "────────────────\n"
+        "%(text)s\n"
+    ),
+    footer=False,
+)
+KINDS["trial"] = Kind(
+    N_("[Test] %(subject)s"),
+    N_("This is a test letter: only you have received it.\n\n────────────────\n%(text)s\n"),
+    footer=False,
+)
+
+# ── a second person ────────────────────────────────────────────────────────────────────────────────────────────────
+
+KINDS["second"] = Kind(
+    N_("[Please look] %(by)s asks you about “%(subject)s”"),
+    N_(
+        "%(by)s asks you to look at a notice before it goes out: recipients, words and files.\n"
+        "It waits for you. Open this page, look, and let it go or send it back:\n"
+        "%(url)s\n"
+    ),
+    footer=False,
+)
+KINDS["sent-back"] = Kind(
+    N_("[Sent back] “%(subject)s”"),
+    N_("%(by)s has looked at your notice and sends it back:\n\n%(word)s\n\nIt is a draft again:\n%(url)s\n"),
+    footer=False,
+)

@@ -1,0 +1,224 @@
+"""From rows to the words of a letter: the form of a notice or service letter, and its readers.
+
+The same words serve the mail, the check page and the test letter, so that none shows what another does not.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import clock
+import words
+from core import service
+from core.organization import Settings
+from core.results import tracking
+from core.road import letter_kinds
+from core.road.claiming import Claimed, of_row
+from core.stamps import given_name
+from core.writing import attachments, by_child, fields, questions
+from core.writing.audience import Recipient
+from mail.compose import MARK, Form, Prepared, Reader, prepare
+from models import Delivery, Letter, MailingList, Notice, User
+from words import N_
+
+AGAIN = N_("[Sent again] %(subject)s")
+SAMPLE_TOKEN = "2" * 26  # opens nothing; stands where a reader's own token will
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """A letter as one reader will see it; `html` only where it has buttons (decision 10)."""
+
+    to_name: str
+    subject: str
+    text: str
+    html: str = ""
+
+
+def notice_form(
+    notice: Notice,
+    list_: MailingList | None,
+    language: str,
+    force: Settings,
+    sender_name: str = "",
+    again: bool = False,
+) -> Form:
+    """Return what all letters of a notice to one list in one language and one sender's name share (decisions 4, 10).
+
+    again: a reminder, whose subject says so once; all else is as it was.
+    """
+    wording = notice.wording
+    local, alone = list_.address if list_ else "postmaster", notice.kind == "individual"
+    return Form(
+        language=language,
+        subject=subject_again(wording.subject, language) if again else wording.subject,
+        text=wording.text,
+        organization=force.name,
+        contact=force.contact,
+        postal=force.postal,
+        from_name=from_name(force.name, sender_name or notice.signed, language),
+        from_address=force.own.sender(local),
+        reply_base=reply_base(force),
+        mail_domain=force.mail_domain,
+        base_url=force.base_url,
+        secret=force.secret,
+        list_name=list_.name if list_ and not alone else "",
+        list_id=f"{local}.{force.mail_domain}" if list_ and not alone else "",
+        personal=alone,
+        leave_address=force.own.address(f"{local}-leave") if list_ and force.takes_mail and force.own.many else "",
+        read_confirmation=notice.read_confirmation,
+        asks=questions.in_letter(notice, language),
+        files=_files(notice),
+        image=notice.track_opens,
+        counted=tracking.counted(notice),
+        enclosed=attachments.enclosed(notice, clock.now()),
+        footer=notice.footer,
+        reply_to=_own_reply_to(notice),
+        urgent=notice.urgent,
+    )
+
+
+def subject_again(subject: str, language: str) -> str:
+    """Return the subject of a reminder, marked 【再送】 once however often it is sent (field 2.3)."""
+    marks = [words.say(one, AGAIN, subject="") for one in words.LANGUAGES]
+    if subject.startswith(tuple(marks)):
+        return subject
+    return words.say(language, AGAIN, subject=subject)
+
+
+def reply_base(force: Settings) -> str:
+    """Return the address of replies with a place for the letter's mark; the plain mailbox where there is no other."""
+    return force.own.address(f"r-{MARK}")
+
+
+def from_name(organization: str, sender: str, language: str) -> str:
+    """Return the display name of From: the organization, and who writes for it (D-03, D-07)."""
+    if not sender:
+        return organization
+    return f"{organization}（{sender}）" if language == "ja" else f"{organization} ({sender})"
+
+
+def _files(notice: Notice) -> tuple[str, ...]:
+    """Return the files of a notice as lines of its letters."""
+    return tuple(
+        f"{one.name} ({attachments.in_words(one.size)})" for one in attachments.for_readers(notice, clock.now())
+    )
+
+
+def _own_reply_to(notice: Notice) -> str | None:
+    return notice.by.email if notice.reply_to_own and notice.by and notice.by.email else None
+
+
+def service_form(letter: Claimed | Letter, force: Settings) -> Form:
+    """Return the form of a service letter: from the organization, no list, marked as automatic."""
+    subject, text = service.words_of(letter, force.name)
+    return Form(
+        language=letter.language,
+        subject=subject,
+        text=text,
+        organization=force.name,
+        contact=force.contact,
+        postal=force.postal,
+        from_name=force.name or "Kairan",
+        from_address=force.own.sender("postmaster"),
+        reply_base=reply_base(force),
+        mail_domain=force.mail_domain,
+        base_url=force.base_url,
+        secret=force.secret,
+        footer=letter_kinds.KINDS[letter.kind].footer,
+        automatic=True,
+    )
+
+
+def reader_of(letter: Claimed, bare: bool, now: datetime) -> Reader:
+    """Return what differs in this one letter. bare: the server wants an RFC-violating address unquoted."""
+    return Reader(
+        number=letter.id,
+        address=letter.address,
+        bare=bare,
+        name=letter.payload.get("to_name", "") if letter.name is None else letter.name,
+        token=letter.token or SAMPLE_TOKEN,
+        values=letter.values or {},
+        at=now,
+        **_child(letter.siblings, letter.reader_language or "", letter.child_name or "", letter.child_room or ""),
+    )
+
+
+def _child(siblings: bool | None, language: str, name: str, room: str) -> dict[str, str]:
+    """Return what a letter that has sisters says of its child."""
+    return {"child": given_name(name), "about": by_child.about(language, name, room)} if siblings else {}
+
+
+def preview(notice: Notice, recipient: Recipient, force: Settings, now: datetime) -> Preview:
+    """Return the letter exactly as this reader will get it, but for the token in its links."""
+    list_ = MailingList.get_or_none(MailingList.id == recipient.list_id)
+    made = prepare(notice_form(notice, list_, recipient.language, force, recipient.signed))
+    reader = Reader(
+        number=0, address=recipient.address or "a@example.com", bare=False, name=recipient.name,
+        token=SAMPLE_TOKEN, values=recipient.values, at=now,
+        **_child(recipient.siblings, recipient.language, recipient.child_name, recipient.child_room),
+    )  # fmt: skip
+    return Preview(recipient.name, made.subject(reader), made.text(reader), made.html(reader))
+
+
+class Desk:
+    """Forms prepared once for all letters that share them; emptied when a batch of settings ends."""
+
+    def __init__(self, force: Settings) -> None:
+        self.force = force
+        self._prepared: dict[tuple[int, int, str, str, bool], Prepared] = {}
+        self._notices: dict[int, Notice] = {}
+
+    def look_again(self) -> None:
+        """Forget notices with files inside their letters: one of these may have been withdrawn."""
+        fresh = {number for number, one in self._notices.items() if not one.files_inside}
+        self._notices = {number: self._notices[number] for number in fresh}
+        self._prepared = {key: made for key, made in self._prepared.items() if key[0] in fresh}
+
+    def letter(self, letter: Claimed | Letter, bare: bool, now: datetime) -> bytes:
+        """Return the bytes of one letter, ready to be signed. Raises BadAddress."""
+        letter = of_row(letter) if isinstance(letter, Letter) else letter
+        return self._form_of(letter).letter(reader_of(letter, bare, now))
+
+    def _form_of(self, letter: Claimed) -> Prepared:
+        if letter.notice_id is None or letter.reader_language is None:
+            return prepare(service_form(letter, self.force))
+        key = (
+            letter.notice_id, letter.list_id or 0, letter.reader_language, letter.sender_name or "", letter.round > 1
+        )  # fmt: skip
+        if key not in self._prepared:
+            notice = self._notices.get(letter.notice_id) or Notice.get_by_id(letter.notice_id)
+            self._notices[letter.notice_id] = notice
+            list_ = MailingList.get_or_none(MailingList.id == letter.list_id)
+            self._prepared[key] = prepare(notice_form(notice, list_, key[2], self.force, key[3], key[4]))
+        return self._prepared[key]
+
+
+def as_sent(notice: Notice, force: Settings, now: datetime) -> Preview:
+    """Return subject and full text as sent (T-41), with the sample token and placeholders instead of a reader's."""
+    delivery = Delivery.select().where(Delivery.notice == notice, Delivery.reason == "").order_by(Delivery.id).first()
+    list_ = delivery.list if delivery else None
+    made = prepare(notice_form(notice, list_, force.language, force))
+    values = fields.house_values(fields.written(notice), notice, force, notice.started_at or now)
+    reader = Reader(number=0, address="a@example.com", bare=False, name="", token=SAMPLE_TOKEN, values=values, at=now)
+    return Preview("", made.subject(reader), made.text(reader))
+
+
+def words_for_own_copy(
+    notice: Notice, by: User, force: Settings, now: datetime, like: Recipient | None = None
+) -> Preview:
+    """Return the notice as its writer would get it, for the own copy and the test letter.
+
+    like: the reader whose merge fields it shows; without one 〔児童氏名〕 stands where each reader's own value will.
+    """
+    made = prepare(notice_form(notice, None, by.language, force))
+    values = like.values if like else fields.house_values(fields.written(notice), notice, force, now)
+    reader = Reader(
+        number=0, address=by.email or "a@example.com", bare=False, name=by.name, token=SAMPLE_TOKEN, values=values,
+        at=now,
+    )  # fmt: skip
+    return Preview(by.name, made.subject(reader), made.text(reader))
+
+
+def day_and_time(language: str, moment: datetime) -> str:
+    """Return a moment in words, in the language of a letter."""
+    return words.when(language, moment)

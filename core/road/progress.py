@@ -1,0 +1,172 @@
+"""How far a notice has come: counts by state, names by state, the end in sight (N-17, X-09, X-12)."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from peewee import JOIN, Expression, ModelSelect, fn
+
+from core import sight
+from core.organization import Settings
+from core.results import answers, tally
+from core.road import pacing
+from models import Delivery, Letter, Log, Notice, Person, count_letters
+
+STATES = (
+    "waiting", "sending", "accepted", "deferred", "refused", "bounced", "skipped", "unknown", "expired", "cancelled",
+)  # fmt: skip
+OPEN = ("waiting", "sending", "deferred")
+TROUBLE = ("refused", "bounced", "unknown", "expired", "deferred")
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Letters of a notice by state; `skipped` counts readers without a letter too."""
+
+    counts: dict[str, int]
+    total: int
+    ends_at: datetime | None
+    serial: str
+
+    @property
+    def done(self) -> int:
+        """Return how many letters have their outcome."""
+        return self.total - self.left
+
+    @property
+    def left(self) -> int:
+        """Return how many letters can still be stopped or are on their way."""
+        return sum(self.counts[state] for state in OPEN)
+
+    @property
+    def stoppable(self) -> int:
+        """Return how many letters "stop the rest" would keep here."""
+        return self.counts["waiting"] + self.counts["deferred"]
+
+    @property
+    def sent(self) -> int:
+        """Return how many letters went to a mail server and have its answer; who was left out is not among them."""
+        return self.counts["accepted"] + self.errors
+
+    @property
+    def errors(self) -> int:
+        """Return how many of them a server refused or sent back."""
+        return self.counts["refused"] + self.counts["bounced"]
+
+    @property
+    def arrival(self) -> str:
+        """Return (1 - errors / sent) × 100 as E-10 wants it; a dash while nothing was sent. Only no error is 100 %."""
+        return f"{1000 * (self.sent - self.errors) // self.sent / 10:.1f} %" if self.sent else "―"
+
+    @property
+    def percent(self) -> int:
+        return 100 * self.done // self.total if self.total else 100
+
+
+def of(notice: Notice, force: Settings, now: datetime, lists: Collection[int] | None = None) -> Progress:
+    """Count the newest letters of a notice and those left out, and estimate the end; `lists` as for `core.sight`."""
+    counts = dict.fromkeys(STATES, 0) | (count_letters(notice.id) if lists is None else _count(notice, lists))
+    letters = sum(counts.values())
+    counts["skipped"] += left_out(notice, lists).count()
+    going = counts["waiting"] + counts["sending"]
+    ends_at = now + _remaining(notice, letters - going, going, force, now) if going else None
+    serial = "-".join(str(counts[state]) for state in STATES) + f"-{notice.serial}"
+    return Progress(counts, letters, ends_at, serial)
+
+
+def _count(notice: Notice, lists: Collection[int]) -> dict[str, int]:
+    return dict(
+        Letter.select(Letter.state, fn.COUNT(Letter.id))
+        .where(Letter.notice == notice, Letter.newest == True, _seen(lists))  # noqa: E712
+        .group_by(Letter.state)
+        .tuples()
+    )
+
+
+def _seen(lists: Collection[int] | None) -> Expression:
+    return Letter.delivery.is_null(False) if lists is None else Letter.delivery.in_(sight.deliveries(lists))
+
+
+def _remaining(notice: Notice, done: int, going: int, force: Settings, now: datetime) -> timedelta:
+    """Return the time for the rest: at the pace so far once there is one (not in a reminder), else at the set rate."""
+    if done >= 10 and notice.rounds == 1 and notice.started_at and now > notice.started_at:
+        return (now - notice.started_at) / done * going
+    return pacing.estimate(going, force)
+
+
+def by_name(notice: Notice, states: tuple[str, ...], lists: Collection[int] | None = None) -> ModelSelect:
+    """Return letters (with delivery and person) of the given states, by kana."""
+    return (
+        Letter.select(Letter, Delivery, Person)
+        .join(Delivery)
+        .switch(Letter)
+        .join(Person, JOIN.LEFT_OUTER, on=(Letter.person == Person.id))
+        .where(Letter.notice == notice, Letter.newest == True, Letter.state.in_(states), _seen(lists))
+        .order_by(Delivery.kana, Delivery.id)
+    )
+
+
+def left_out(notice: Notice, lists: Collection[int] | None = None) -> ModelSelect:
+    """Return the deliveries without a letter, with the reason, by kana."""
+    seen = [] if lists is None else [Delivery.id.in_(sight.deliveries(lists))]
+    return (
+        Delivery.select(Delivery, Person)
+        .join(Person, JOIN.LEFT_OUTER)
+        .where(Delivery.notice == notice, Delivery.reason != "", *seen)
+        .order_by(Delivery.kana, Delivery.id)
+    )
+
+
+def changed_at_start(notice: Notice) -> tuple[list[Person], list[Person]]:
+    """Return who joined and who was gone between confirming and sending; both are named on the page."""
+    row = Log.select().where(Log.action == "notice.started", Log.number == notice.id).order_by(Log.id.desc()).first()
+    if row is None:
+        return [], []
+    named = [row.detail.get("joined", []), row.detail.get("gone", [])]
+    people = {one.id: one for one in Person.select().where(Person.id.in_(named[0] + named[1]))}
+    return tuple([people[number] for number in part if number in people] for part in named)  # type: ignore[return-value]
+
+
+def as_document(notice: Notice, force: Settings, now: datetime, *, deliveries: bool) -> dict:
+    """Return the JSON document of `flask notice show`: every key present, zeros included, null when none."""
+    progress = of(notice, force, now)
+    reads = Delivery.select(fn.COUNT(Delivery.id)).where(Delivery.notice == notice, Delivery.read_at.is_null(False))
+    document: dict = {
+        "number": notice.id,
+        "state": notice.state,
+        "counts": progress.counts,
+        "reads": reads.scalar(),
+        **tally.as_document(notice),
+    }
+    if deliveries:
+        said = answers.by_delivery(notice)
+        document["deliveries"] = [_delivery(row, said.get(row.id, [])) for row in _newest(notice)]
+    return document
+
+
+def _newest(notice: Notice) -> list[Delivery]:
+    """Return each delivery once, with its newest letter if it has one."""
+    newest = (Letter.delivery == Delivery.id) & (Letter.newest == True)
+    return list(
+        Delivery.select(Delivery, Letter, Person.address.alias("address_now"))
+        .join(Letter, JOIN.LEFT_OUTER, on=newest, attr="newest_letter")
+        .switch(Delivery)
+        .join(Person, JOIN.LEFT_OUTER, attr="reader")
+        .where(Delivery.notice == notice)
+        .order_by(Delivery.id)
+    )
+
+
+def _delivery(row: Delivery, said: list[dict]) -> dict:
+    letter = getattr(row, "newest_letter", None)
+    letter = letter if letter is not None and letter.id else None
+    reader = getattr(row, "reader", None)
+    return {
+        "address": letter.address if letter else getattr(reader, "address_now", None),
+        "state": letter.state if letter else "skipped",
+        "code": letter.code if letter else None,
+        "reason": (letter.reason if letter else row.reason) or None,
+        "read_at": row.read_at.isoformat(timespec="seconds") if row.read_at else None,
+        "read_how": row.read_how or None,
+        "answers": said,
+    }

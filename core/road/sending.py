@@ -1,0 +1,374 @@
+"""A sender process: claim, compose, sign, send, record, until told to stop.
+
+One commit a letter: it records the answer to letter n and notes that letter n+1 is about to be handed over. So a
+kill at any moment loses no letter and leaves at most one of unknown outcome per connection.
+"""
+
+import fcntl
+import logging
+import os
+import secrets
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import clock
+import models
+from config import Config, current
+from core import due, service
+from core.organization import Settings, settings
+from core.road import claiming, delivery, outcomes, pacing
+from core.road import trouble as road
+from core.road.claiming import Claimed
+from core.road.letters import Desk
+from mail import address as addresses
+from mail.deliver import Connection, Reply, Route, Unreachable, Vanished, rcpt_form
+from mail.sign import Signer
+from models import Letter, db, hand, record
+
+if TYPE_CHECKING:
+    from mail.catcher import Catcher
+
+log = logging.getLogger("kairan.sending")
+
+PAUSES_S = (5, 10, 20, 40, 60)
+IDLE_S = 0.2
+GLANCE_S = 0.1
+TIDY_S = 3600.0
+HANG_UP_S = 10.0  # carriers ask that connections are not held without need (field 3.4)
+LAST_S = 60.0  # until a letter at which the connection broke is tried again
+VANISHED_MOST = 2  # letters in a row of which nobody knows; then it is the server that hangs, and all wait
+LATER_S = 900.0  # until a letter is tried again that could not be written by a fault of ours
+HOUSEKEEPING_S = 5.0
+
+
+class Owner:
+    """The name of a sender process and the lock that shows it lives: `data/run/<name>`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.name = f"sender-{os.getpid()}-{secrets.token_hex(4)}"
+        self._folder = folder
+        self._held = (folder / self.name).open("w")
+        fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def is_dead(self, other: str) -> bool:
+        """Say whether another sender's lock can be taken: then its process is gone."""
+        if other == self.name:
+            return False
+        path = self._folder / other
+        if not path.exists():
+            return True
+        with path.open("r+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            path.unlink(missing_ok=True)
+        return True
+
+    def tidy(self, now: float) -> None:
+        """Remove the locks of senders that died without letters in hand. Young ones may only be about to be taken."""
+        for path in self._folder.glob("sender-*"):
+            if path.exists() and now - path.stat().st_mtime > TIDY_S:
+                self.is_dead(path.name)
+
+    def leave(self) -> None:
+        """Give the lock back at the end of an orderly life."""
+        (self._folder / self.name).unlink(missing_ok=True)
+        self._held.close()
+
+
+def boot_id() -> str:
+    """Return the mark of this boot of the machine; another one means that there was a power cut or restart."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return "unknown boot"
+
+
+def _version() -> int:
+    """Return a number that changes when another connection has changed the tables."""
+    return db.execute_sql("PRAGMA data_version").fetchone()[0]
+
+
+class _Unwritten(Exception):
+    """A letter could not be composed or signed."""
+
+
+class Sender:
+    """One sender process: its connection, its keys, and the letters it has claimed."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self.owner = Owner(config.data / "run")
+        self.owner.tidy(time.time())
+        self.boot = boot_id()
+        self._catcher: Catcher | None = None
+        self._connection: Connection | None = None
+        self._route: Route | None = None
+        self._signer: Signer | None = None
+        self._signs_for = ""
+        self._failures = self._vanished = 0
+        self._swept = self._finished = self._worked = self._looked = 0.0
+        self._blocking: set[str] = set()
+        self._desk: Desk | None = None
+        self.trouble = ""
+
+    # ── the two ways to run ──
+
+    def run(self, stopped: Callable[[], bool]) -> None:
+        """Send whatever is due until `stopped()`; the letter in hand is finished first."""
+        while not stopped():
+            self._keep_house()
+            seen = _version()
+            if self.step(stopped):
+                self._worked = time.monotonic()
+            else:
+                self._rest(seen, stopped)
+        self.close()
+
+    def _rest(self, seen: int, stopped: Callable[[], bool]) -> None:
+        """Wait until somebody else changes the tables, at most IDLE_S; hang up after some idle seconds."""
+        self._desk = None
+        until = time.monotonic() + IDLE_S
+        if self._connection and until - self._worked > HANG_UP_S:
+            self._connection.close()
+        while time.monotonic() < until and _version() == seen and not stopped():
+            time.sleep(GLANCE_S)
+
+    def drain(self, stopped: Callable[[], bool] = lambda: False) -> bool:
+        """Settle what dead senders left, then send until nothing is due now. False if the server cannot be used."""
+        pacing.resume(pacing.ALL)  # somebody asks for it now
+        self._sweep(clock.now())
+        while not self.trouble and not stopped():
+            due.begin(clock.now())
+            self._keep_house()
+            if self.step(stopped):
+                continue
+            now = clock.now()
+            if not self.trouble and not models.due(now, 1, pacing.closed(now)):
+                self._sweep(now)
+                return not self.trouble
+            time.sleep(GLANCE_S)  # only pacing keeps the rest back
+        return not self.trouble
+
+    def close(self) -> None:
+        """Hang up, stop the outbox, give the lock back."""
+        if self._connection:
+            self._connection.close()
+        if self._catcher:
+            self._catcher.stop()
+        self.owner.leave()
+
+    # ── one step ──
+
+    def step(self, stopped: Callable[[], bool]) -> int:
+        """Claim and send one batch; return how many letters were claimed."""
+        now, force = clock.now(), settings()
+        if pacing.paused(pacing.ALL, now):
+            return 0
+        numbers = claiming.claim_batch(self.owner.name, self.boot, force, now)
+        if numbers:
+            self._send_batch(numbers, force, stopped)
+        return len(numbers)
+
+    def _send_batch(self, numbers: list[int], force: Settings, stopped: Callable[[], bool]) -> None:
+        desk = self._desk = self._desk if self._desk and self._desk.force == force else Desk(force)
+        desk.look_again()
+        waiting = self._those_that_may_go(numbers)
+        handed = False
+        self._blocking = set()
+        self._looked = time.monotonic()
+        for place, letter in enumerate(waiting):
+            if stopped() or self._urgent_comes_first(letter, force):
+                self._give_back(waiting[place:])
+                return
+            if letter.domain in self._blocking:
+                self._give_back([letter])
+                handed = False
+                continue
+            # A letter that cannot be handed over was stopped or withdrawn after the claim.
+            if not handed and not hand(letter.id, self.owner.name, clock.now()):
+                continue
+            try:
+                follower = waiting[place + 1] if place + 1 < len(waiting) else None
+                handed = self._send_one(letter, desk, follower)
+            except Unreachable as trouble:
+                # Maybe this very letter made the server hang up: the others go first when the road is open again.
+                self._give_back([letter], LAST_S if trouble.reason == "broken" else 0)
+                self._give_back(waiting[place + 1 :])
+                self._road_is_closed(trouble, force)
+                return
+
+    def _urgent_comes_first(self, letter: Claimed, force: Settings) -> bool:
+        """Look once a second whether something urgent waits behind this ordinary letter (field 5.3.9)."""
+        if letter.urgent or time.monotonic() - self._looked < 1:
+            return False
+        self._looked = time.monotonic()
+        return claiming.urgent_waits(force, clock.now())
+
+    def _those_that_may_go(self, numbers: list[int]) -> list[Claimed]:
+        """Record what must not go after all; return the rest of the claimed letters, in their order."""
+        kept_back = claiming.look_again(numbers, clock.now())
+        with db.atomic():
+            for number, reason in kept_back.items():
+                state = "expired" if reason == "expired" else "skipped"
+                self._record(number, state, reason=reason, counted=False)
+        return [one for one in claiming.claimed(numbers, self.owner.name) if one.id not in kept_back]
+
+    def _send_one(self, letter: Claimed, desk: Desk, follower: Claimed | None) -> bool:
+        """Send one letter; commit its outcome and the handing over of the next. Say whether that may go."""
+        bare = bool(letter.bare)
+        connection = self._road(desk.force)
+        try:
+            reply = self._send_bytes(connection, letter, desk, bare)
+            if reply.code in (501, 553) and addresses.violates_rfc(letter.address):
+                bare = not bare
+                reply = self._send_bytes(connection, letter, desk, bare)
+        except Vanished as gone:
+            delivery.mark_unknown(letter.id, self.owner.name, clock.now())
+            self._vanished += 1
+            if self._vanished >= VANISHED_MOST:
+                raise Unreachable("", "broken") from gone
+            return False
+        except addresses.BadAddress:
+            self._record(letter.id, "refused", reason="address")
+            return False
+        except _Unwritten:
+            self._record(letter.id, "deferred", reason="other", wait_s=LATER_S)
+            return False
+        self._vanished = 0
+        self._road_is_good()
+        return self._note(letter, reply, follower, bare)
+
+    def _send_bytes(self, connection: Connection, letter: Claimed, desk: Desk, bare: bool) -> Reply:
+        raw = self._written(letter, desk, bare)
+        sender = desk.force.own.return_path(letter.id, desk.force.secret)
+        return connection.send(sender, rcpt_form(letter.address, bare), raw)
+
+    def _written(self, letter: Claimed, desk: Desk, bare: bool) -> bytes:
+        """Return the signed letter. Raises BadAddress, and _Unwritten for a fault of ours: others must go on."""
+        try:
+            return self._sign(desk.letter(letter, bare, clock.now()), desk.force)
+        except addresses.BadAddress:
+            raise
+        except Exception as fault:
+            log.error("letter %s cannot be written (%s); trying again later", letter.id, type(fault).__name__)
+            raise _Unwritten from fault
+
+    def _note(self, letter: Claimed, reply: Reply, follower: Claimed | None, bare: bool) -> bool:
+        """Commit what the server said, all that follows from it, and the handing over of the next letter."""
+        now = clock.now()
+        outcome = outcomes.of_reply(reply, letter.domain)
+        later = claiming.retry_at(letter.attempts, now) if outcome.state == "deferred" else now
+        with db.atomic():
+            record(
+                letter.id, self.owner.name, outcome.state, now=now, next_at=later,
+                code=reply.code, enhanced=reply.enhanced, text=reply.text, reason=outcome.reason,
+            )  # fmt: skip
+            if outcome.state == "accepted":
+                outcomes.note_accepted(letter, bare, now)
+            elif outcome.state == "refused" and outcomes.note_refusal(Letter.get_by_id(letter.id), outcome, now):
+                self._blocking.add(letter.domain)
+            if letter.delivery_id is None and outcome.state != "deferred":
+                service.forget_secrets(letter.id)
+            return follower is not None and hand(follower.id, self.owner.name, now)
+
+    def _record(self, number: int, state: str, *, reason: str = "", counted: bool = True, wait_s: float = 0) -> None:
+        now = clock.now()
+        later = now + timedelta(seconds=wait_s)
+        record(number, self.owner.name, state, now=now, next_at=later, reason=reason, counted=counted)
+
+    def _give_back(self, letters: list[Claimed], wait_s: float = 0) -> None:
+        """Put letters back that no server has; no attempt is counted."""
+        with db.atomic():
+            for letter in letters:
+                self._record(letter.id, "waiting", counted=False, wait_s=wait_s)
+
+    # ── the road and the seal ──
+
+    def _road(self, force: Settings) -> Connection:
+        route = force.route or self._outbox()
+        if self._connection is None or route != self._route:
+            if self._connection:
+                self._connection.close()
+            self._connection, self._route = Connection(route, force.mail_domain), route
+        self._connection.open()
+        return self._connection
+
+    def _outbox(self) -> Route:
+        if self._catcher is None:
+            from mail.catcher import Catcher  # a server that only practice needs
+
+            self._catcher = Catcher(self._config.data / "outbox", now=clock.now)
+            self._catcher_route = self._catcher.start()
+        return self._catcher_route
+
+    def _sign(self, raw: bytes, force: Settings) -> bytes:
+        if force.own.mailbox:
+            return raw  # the domain is the provider's, and so is its signature
+        if self._signer is None or self._signs_for != force.mail_domain:
+            self._signer = Signer(self._config.dkim_selector, force.mail_domain, self._config.key("dkim.pem"))
+            self._signs_for = force.mail_domain
+        return self._signer.sign(raw)
+
+    def _road_is_closed(self, trouble: Unreachable, force: Settings) -> None:
+        """Pause everything for a while, growing; the pages turn red and offer the text and the telephone list."""
+        now = clock.now()
+        self.trouble = trouble.reason
+        pause = PAUSES_S[min(self._failures, len(PAUSES_S) - 1)]
+        self._failures += 1
+        log.warning("mail server cannot be used (%s); trying again in %s s", trouble.reason, pause)
+        pacing.pause(pacing.ALL, now + timedelta(seconds=pause), trouble.reason, now)
+        road.pause_all(trouble.reason, now)
+
+    def _road_is_good(self) -> None:
+        """Forget the trouble once a letter has got its answer."""
+        if self._failures:
+            self._failures = 0
+            road.forget_trouble()
+
+    def _retry_road(self) -> None:
+        """Try the road again where notices are paused; go on if it is open."""
+        now, force = clock.now(), settings()
+        if not road.any_paused() or pacing.paused(pacing.ALL, now):
+            return
+        try:
+            self._road(force)
+        except Unreachable as trouble:
+            self._road_is_closed(trouble, force)
+            return
+        self.trouble, self._failures = "", max(1, self._failures)
+        pacing.resume(pacing.ALL)
+        road.resume_all(now, force.late_s)
+
+    # ── keeping house ──
+
+    def _keep_house(self) -> None:
+        """Once a second look what is finished; every few seconds settle what dead senders left."""
+        passed = time.monotonic()
+        if passed - self._swept >= HOUSEKEEPING_S:
+            self._sweep(clock.now())
+        elif passed - self._finished >= 1:
+            delivery.finish(clock.now())
+            self._retry_road()
+        else:
+            return
+        self._finished = passed
+
+    def _sweep(self, now: datetime) -> None:
+        self._swept = time.monotonic()
+        delivery.settle(self.owner.is_dead, self.boot, now)
+        delivery.expire(now)
+        delivery.cancel_leftovers(now)
+        delivery.give_way()
+        delivery.finish(now)
+        road.hold_what_stood_still(now, settings().late_s)
+        self._retry_road()
+
+
+def open_sender() -> Sender:
+    """Return a sender for the installation in force."""
+    return Sender(current())

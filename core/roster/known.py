@@ -1,0 +1,63 @@
+"""What the tables already know about the people of a roster, loaded in a few queries whatever its length."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from peewee import Expression, Field
+
+from core.organizers import in_charge
+from core.roster.columns import Row
+from models import Child, MailingList, Membership, Person, User
+
+_AT_ONCE = 10_000  # values in one IN (…); SQLite takes 32,766
+
+
+@dataclass(slots=True)
+class Known:
+    """Rows of the tables that lines of the roster may mean."""
+
+    by_key: dict[str, Person] = field(default_factory=dict)
+    by_name: dict[str, list[Person]] = field(default_factory=lambda: defaultdict(list))
+    children: dict[str, list[Child]] = field(default_factory=lambda: defaultdict(list))
+    of_person: dict[int, list[Child]] = field(default_factory=lambda: defaultdict(list))
+    here: dict[int, list[Membership]] = field(default_factory=lambda: defaultdict(list))  # by person, in this list
+    teachers: dict[str, User] = field(default_factory=dict)  # who may be put in charge here, by name
+
+
+def load(mailing_list: MailingList, rows: list[Row], keys: Iterable[str]) -> Known:
+    """Load everybody whom the rows may mean: by address, by name, by child's name, and their memberships."""
+    known = Known()
+    people: dict[int, Person] = {}
+    for person in _where(Person, Person.address_key, keys):
+        known.by_key[person.address_key] = people[person.id] = person
+    for person in _where(Person, Person.name, {row.name for row in rows if row.name}):
+        person = people.setdefault(person.id, person)
+        known.by_name[person.name].append(person)
+    children: dict[int, Child] = {}
+    for child in _where(Child, Child.name, {row.child_name for row in rows if row.child_name}):
+        known.children[child.name].append(children.setdefault(child.id, child))
+    _memberships(known, mailing_list, people, children)
+    if any(row.in_charge for row in rows):
+        known.teachers = in_charge.named(mailing_list)
+    return known
+
+
+def _memberships(
+    known: Known, mailing_list: MailingList, people: dict[int, Person], children: dict[int, Child]
+) -> None:
+    rows = list(_where(Membership, Membership.person, people))
+    missing = {row.child_id for row in rows if row.child_id} - set(children)
+    children |= {child.id: child for child in _where(Child, Child.id, missing)}
+    for row in rows:
+        if row.child_id and row.state != "left" and children[row.child_id] not in known.of_person[row.person_id]:
+            known.of_person[row.person_id].append(children[row.child_id])
+        if row.list_id == mailing_list.id:
+            known.here[row.person_id].append(row)
+
+
+def _where(table: type[Any], column: Field, values: Iterable[Any], *more: Expression) -> Iterable[Any]:
+    wanted = list(values)
+    for start in range(0, len(wanted), _AT_ONCE):
+        yield from table.select().where(column.in_(wanted[start : start + _AT_ONCE]), *more).order_by(table.id)

@@ -1,0 +1,221 @@
+"""Which person and which child a line of a roster means: a known one, one of an earlier line, or a new one."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from core import organization
+from core.roster import words
+from core.roster.columns import Row
+from core.roster.draft import Draft, Line
+from core.roster.known import Known
+from core.roster.words import Note, lossy, same_name
+from mail import address as addresses
+from mail.own import Own
+from models import Child, Person
+from words import N_
+
+Lines = list[tuple[Line, Row]]
+
+
+@dataclass(slots=True)
+class Judge:
+    """Say which lines cannot be read at all; keep the key of the clean address of the others by line."""
+
+    own: Own
+    keys: dict[int, str] = field(default_factory=dict)
+
+    def passes(self, line: Line, row: Row) -> bool:
+        """Say whether a line can be registered; put its address right and write notes on it."""
+        typed = row.address
+        wrong = self._wrong(row)
+        if wrong is not None:
+            line.outcome, line.notes = "wrong", [wrong]
+            return False
+        line.notes += [Note(message) for message in _remarks(row, typed)]
+        return True
+
+    def _wrong(self, row: Row) -> Note | None:
+        if row.damaged:
+            return Note(N_("Some characters cannot be read. Please choose another encoding."))
+        if row.state and not words.state_of(row.state):
+            return Note(N_("The state “%(state)s” is not known."), {"state": row.state})
+        if not row.address:
+            return None if row.name else Note(N_("There is neither an e-mail address nor a name."))
+        try:
+            row.address = addresses.clean(row.address)
+        except addresses.BadAddress as wrong:
+            return Note(wrong.message)
+        if self.own.has(row.address):
+            return Note(N_("This is an address of Kairan itself, so it cannot be a member."))
+        self.keys[row.number] = addresses.key(row.address)
+        return None
+
+
+def _remarks(row: Row, typed: str) -> list[str]:
+    """Return what is worth saying about a line that can be registered."""
+    found = [] if row.address else [words.no_address(bool(row.phone))]
+    if row.address.lower() != typed.lower():
+        found.append(N_("The address was put right (full-width letters, spaces or brackets)."))
+    if row.address and addresses.violates_rfc(row.address):
+        found.append(N_("An old carrier address of unusual form. Letters can be sent to it."))
+    if row.phone_mended:
+        found.append(N_("The leading 0 of the telephone number was put back."))
+    if not row.name:
+        found.append(N_("There is no name."))
+    if lossy(row.name + row.child_name):
+        found.append(N_("A “?” stands in a name: a character was lost when the file was saved."))
+    if row.child_name and row.grade and not row.class_name:
+        found.append(N_("The class is empty."))
+    return found
+
+
+@dataclass(slots=True)
+class People:
+    """Find or draft the person of each line."""
+
+    known: Known
+    keys: dict[int, str]
+    language: str = field(default_factory=lambda: organization.settings().language)
+    drafts: dict[Any, Draft] = field(default_factory=dict)  # by address key, (name, child), or number of the person
+
+    def find(self, lines: Lines) -> None:
+        """Set `line.person` of every line."""
+        for line, row in lines:
+            draft = line.person = self._draft(row)
+            if draft.line and row.address:
+                line.notes.append(Note(N_("Same address as line %(line)s: one letter for both."), {"line": draft.line}))
+            draft.line = draft.line or line.number
+            self._fill(line, row, draft)
+
+    def _draft(self, row: Row) -> Draft:
+        mark: Any = self.keys.get(row.number) or (row.name, row.phone or row.household or row.child_name)
+        if mark not in self.drafts:
+            person = self._existing(row)
+            self.drafts[mark] = self.drafts.setdefault(person.id, Draft(person)) if person else Draft()
+        return self.drafts[mark]
+
+    def _existing(self, row: Row) -> Person | None:
+        """Return the person with this address, or of this name with this child (or, without child, in this list)."""
+        if row.address and (found := self.known.by_key.get(self.keys[row.number])):
+            return found
+        for person in self.known.by_name.get(row.name, ()) if row.name else ():
+            if row.address and person.address:
+                continue  # somebody of the same name with another address is another reader
+            names = [child.name for child in self.known.of_person[person.id]]
+            same_phone = bool(row.phone) and person.phone == row.phone
+            if (
+                same_phone
+                or row.child_name in names
+                or (not row.child_name and not names and self.known.here[person.id])
+            ):
+                return person
+        return None
+
+    def _fill(self, line: Line, row: Row, draft: Draft) -> None:
+        """Write what the line knows into the draft. Another name at the same address changes nothing of the person."""
+        if draft.row is None and not draft.fields:
+            draft.fields = self._new(row)
+            return
+        name = draft.get("name")
+        if name and row.name and not same_name(name, row.name):
+            line.notes.append(Note(N_("This address is registered under another name, which is kept.")))
+            return
+        if row.name and (not name or (lossy(name) and not lossy(row.name))):
+            line.changed(draft.change("name", row.name), N_("name"))
+        for part, label in (("kana", N_("reading")), ("phone", N_("telephone")), ("language", N_("language"))):
+            if getattr(row, part):
+                line.changed(draft.change(part, getattr(row, part)), label)
+        if row.address and not draft.get("address"):
+            for part, value in address_fields(row.address).items():
+                line.changed(draft.change(part, value), N_("e-mail address"))
+
+    def _new(self, row: Row) -> dict[str, Any]:
+        state = words.state_of(row.state) if row.address else ""
+        return {
+            "name": row.name,
+            "kana": row.kana,
+            **address_fields(row.address),
+            "phone": row.phone,
+            "language": row.language or self.language,
+            "household": "",
+            "address_state": state if state in ("bounced", "complained") else "fine",
+        }
+
+
+def address_fields(address: str) -> dict[str, Any]:
+    """Return the columns of a person that follow from a clean address ('' for none)."""
+    return {
+        "address": address or None,
+        "address_key": addresses.key(address) if address else None,
+        "violates_rfc": bool(address) and addresses.violates_rfc(address),
+    }
+
+
+@dataclass(slots=True)
+class Children:
+    """Find or draft the child of each line. Call after `People`."""
+
+    known: Known
+    drafts: dict[Any, Draft] = field(default_factory=dict)  # by number of the child, or what lines say of it
+
+    def find(self, lines: Lines) -> None:
+        """Set `line.child` of every line that names one: first the children of known guardians, then the others."""
+        named = [(line, row) for line, row in lines if row.child_name]
+        for line, row in named:
+            guardian = line.person.row if line.person else None
+            for child in self.known.of_person[guardian.id] if guardian else ():
+                if same_name(child.name, row.child_name):
+                    line.child = self.drafts.setdefault(_mark(row), self._of(child))
+                    break
+        for line, row in named:
+            line.child = line.child or self._draft(row)
+            self._fill(line, row, line.child)
+
+    def _of(self, child: Child) -> Draft:
+        return self.drafts.setdefault(child.id, Draft(child))
+
+    def _draft(self, row: Row) -> Draft:
+        mark = _mark(row)
+        if mark not in self.drafts:
+            same = next((one for one in self.known.children.get(row.child_name, ()) if _is(one, row)), None)
+            self.drafts[mark] = self._of(same) if same else Draft()
+        return self.drafts[mark]
+
+    def _fill(self, line: Line, row: Row, draft: Draft) -> None:
+        if draft.row is None and not draft.fields:
+            draft.fields = {
+                "name": row.child_name,
+                "kana": row.child_kana,
+                "grade": row.grade,
+                "class_name": row.class_name,
+                "household": "",
+                "attributes": dict(row.child_attributes),
+            }
+            return
+        if lossy(draft.get("name")) and not lossy(row.child_name):
+            line.changed(draft.change("name", row.child_name), N_("child’s name"))
+        parts = (
+            ("kana", row.child_kana, N_("child’s reading")),
+            ("grade", row.grade, N_("grade")),
+            ("class_name", row.class_name, N_("class")),
+        )
+        for part, value, label in parts:
+            if value:
+                line.changed(draft.change(part, value), label)
+        items = {**draft.get("attributes"), **row.child_attributes}
+        line.changed(draft.change("attributes", items), N_("items"))
+
+
+def _mark(row: Row) -> tuple[str, ...]:
+    """Return what makes two lines mean the same child; the guardian's family name where the file says too little."""
+    family = "" if row.child_kana or row.grade else row.name.partition(" ")[0]
+    return (row.child_name, row.child_kana, row.grade, row.class_name, family)
+
+
+def _is(child: Child, row: Row) -> bool:
+    """Say whether a known child of the same name is the one of this line."""
+    if row.household and child.household == row.household:
+        return True
+    same_kana = child.kana == row.child_kana or not child.kana or not row.child_kana
+    told = bool((child.kana and row.child_kana) or row.grade)
+    return told and same_kana and (child.grade, child.class_name) == (row.grade, row.class_name)

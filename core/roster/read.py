@@ -1,0 +1,187 @@
+"""Read a roster from a file or from pasted lines into Cells: encoding, separator, cells as text.
+
+CSV as Excel writes it in Japan (CP932, UTF-8 with BOM, "Unicode text"), CSV of other programs, .xlsx and .xls,
+cells copied from Excel (tabs), and lines like `山田 花子 <hanako@example.jp>`. Nothing is unpacked but Excel's own zip,
+and only up to a limit (defences.md, archive bombs).
+"""
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from core.roster import excel
+from words import N_
+
+MOST_BYTES = 4 * 2**20
+MOST_ROWS = 20_000
+MOST_COLUMNS = 200
+LONGEST_LONE = 300
+
+ENCODINGS = {"utf-8": "UTF-8", "cp932": "Shift_JIS", "iso-2022-jp": "ISO-2022-JP", "utf-16": "UTF-16"}
+_ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_NO_SIGN = b"\x85\x40"  # stands for nothing in CP932, so it becomes U+FFFD
+_GUARDED = re.compile(r"'+[=+\-@\t\r＝＋－＠]")
+_LONE = re.compile(r"^(?P<name>[^<]*?)[\s　,、;:：]*<?(?P<address>[^\s　<>,、;]+[@＠][^\s　<>,、;]+)>?[\s　,、;]*$")
+
+
+class Unreadable(Exception):
+    """A file holds no roster; `message` says why for `say`."""
+
+    def __init__(self, message: str, **values: object) -> None:
+        super().__init__(message)
+        self.message, self.values = message, values
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """Rows of a file as text: (line number in the file, cells). `encoding` is '' for Excel and pasted text."""
+
+    rows: tuple[tuple[int, tuple[str, ...]], ...]
+    encoding: str
+    lone: bool = False  # lines of "name <address>": no columns of a sheet
+
+
+def read(content: bytes, filename: str, encoding: str = "") -> Cells:
+    """Read a file. `encoding` '' finds it out: BOM, ISO-2022-JP escape, strict UTF-8, else CP932. Raises Unreadable."""
+    if len(content) > MOST_BYTES:
+        raise Unreadable(N_("This file is larger than %(number)s MB. Please split it."), number=MOST_BYTES // 2**20)
+    if content.startswith((_ZIP, _OLE)):
+        return Cells(_limited(_excel(content)), "")
+    found = encoding if encoding in ENCODINGS else guess(content)
+    table = paste(decode(content, found))
+    return Cells(table.rows, found, table.lone)
+
+
+def paste(text: str) -> Cells:
+    """Read pasted text: cells of a sheet (tabs), CSV, or a name and an address on each line. Raises Unreadable."""
+    text = text.replace("\0", "").lstrip("\ufeff")
+    lone = _lone_lines(text)
+    if lone is not None:
+        return Cells(_limited(lone), "", True)
+    return Cells(_limited(_csv(text)), "")
+
+
+def guess(content: bytes) -> str:
+    """Return the encoding of a text file, one of ENCODINGS (libraries.md: our own ladder beats every detector)."""
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "utf-16"
+    if content.startswith(b"\xef\xbb\xbf"):
+        return "utf-8"
+    if re.search(rb"\x1b\$[@B]", content):
+        return "iso-2022-jp"
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError:
+        return "cp932"
+    return "utf-8"
+
+
+def decode(content: bytes, encoding: str) -> str:
+    """Return the text; what the encoding does not hold becomes U+FFFD, which the plan refuses line by line."""
+    if encoding == "iso-2022-jp":
+        return _from_jis(content)
+    return content.decode("utf-8-sig" if encoding == "utf-8" else encoding, "replace")
+
+
+def _from_jis(content: bytes) -> str:
+    """Decode ISO-2022-JP with NEC's row 13 (①㈱), which no codec of Python knows: by way of CP932 (field.md 3.6)."""
+    parts = re.split(rb"\x1b(\$[@B]|\([BJI])", content)
+    shown = [parts[0].decode("ascii", "replace")]
+    for mark, part in zip(parts[1::2], parts[2::2], strict=True):
+        if mark.startswith(b"$"):
+            shown.append(_pairs(part).decode("cp932", "replace"))
+        elif mark == b"(I":
+            shown.append(bytes(one | 0x80 for one in part).decode("cp932", "replace"))
+        else:
+            shown.append(part.decode("ascii", "replace"))
+    return "".join(shown)
+
+
+def _pairs(part: bytes) -> bytes:
+    """Turn JIS X 0208 pairs into Shift_JIS bytes; line ends stay."""
+    made, rest = bytearray(), iter(part)
+    for high in rest:
+        if high < 0x21:
+            made.append(high)
+            continue
+        low = next(rest, 0x21)
+        if high > 0x7E or not 0x21 <= low <= 0x7E:
+            made += _NO_SIGN
+            continue
+        first = (high - 0x21) // 2 + (0x81 if high < 0x5F else 0xC1)
+        second = low + (0x7E if high % 2 == 0 else (0x20 if low > 0x5F else 0x1F))
+        made += bytes((first, second))
+    return bytes(made)
+
+
+# ── rows ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _limited(rows: Iterable[tuple[int, list[str]]]) -> tuple[tuple[int, tuple[str, ...]], ...]:
+    """Keep rows that hold something, as trimmed text without our guard; raise Unreadable for none or too many."""
+    kept = []
+    for number, cells in rows:
+        shown = tuple(clean(cell) for cell in cells[:MOST_COLUMNS])
+        if any(shown):
+            kept.append((number, shown))
+        if len(kept) > MOST_ROWS:
+            raise Unreadable(N_("This file has more than %(number)s rows. Please split it."), number=MOST_ROWS)
+    if not kept:
+        raise Unreadable(N_("There is nothing in it that could be read as a list of members."))
+    return tuple(kept)
+
+
+def clean(cell: str) -> str:
+    """Trim a cell, drop control characters, and take off the guard that our export puts before formulas."""
+    text = re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", "", cell.replace("\r\n", "\n").replace("\r", "\n"))
+    text = text.strip().strip("\u3000").strip()
+    return text[1:].strip() if _GUARDED.match(text) else text
+
+
+def _csv(text: str) -> Iterator[tuple[int, list[str]]]:
+    """Give (number of the first line, cells) of each record."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_separator(text))
+    before = 0
+    try:
+        for cells in reader:
+            yield before + 1, cells
+            before = reader.line_num
+    except csv.Error as wrong:
+        raise Unreadable(
+            N_("Line %(number)s cannot be read. Is a quotation mark not closed?"), number=before + 1
+        ) from wrong
+
+
+def _separator(text: str) -> str:
+    """Return the separator that stands most often in the first lines, outside quotation marks."""
+    head = re.sub(r'"(?:[^"]|"")*"', "", "\n".join(text.splitlines()[:5]))
+    return max("\t,;", key=lambda mark: head.count(mark))
+
+
+def _lone_lines(text: str) -> list[tuple[int, list[str]]] | None:
+    """Return [name, address] of lines that each hold one address and a name or nothing; None if it is a sheet."""
+    found: list[tuple[int, list[str]]] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        for piece in _pieces(line):
+            match = None if "\t" in line or len(piece) > LONGEST_LONE else _LONE.match(piece)
+            if match is None or re.search(r"[,、;@＠]", match["name"]):
+                return None
+            found.append((number, [match["name"].strip().strip("\"'"), match["address"]]))
+    return found or None
+
+
+def _pieces(line: str) -> list[str]:
+    """Split a line of several recipients, as mail programs write them; a line with one address stays whole."""
+    pieces = re.split(r"[;,、]", line) if len(re.findall("[@＠]", line)) > 1 else [line]
+    return [piece.strip() for piece in pieces if piece.strip()]
+
+
+def _excel(content: bytes) -> Iterator[tuple[int, list[str]]]:
+    """Give (row number, cells) of the first sheet that holds anything."""
+    try:
+        rows = excel.rows_of(content, MOST_ROWS + 2, MOST_COLUMNS)
+    except excel.Unread as wrong:
+        raise Unreadable(N_("This Excel file cannot be read. Save it again as .xlsx, or as CSV.")) from wrong
+    yield from enumerate(rows, 1)

@@ -1,0 +1,139 @@
+"""Which child a line of the new roster means: by name and reading, one grade further; what is doubtful is said why.
+
+Nothing is written here. A line is `sure` (one child fits in every way), `doubtful` (somebody decides by hand), or
+`new` (nobody like that was here).
+"""
+
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from core.roster.columns import Row
+from core.roster.words import same_name
+from models import Child
+from words import N_
+
+NEW, SKIP = "new", "skip"
+
+_WHY = {
+    "grade": N_("The grade is not the next one."),
+    "twice": N_("Several children have this name."),
+    "shared": N_("Another line means the same child."),
+    "reading": N_("The name is the same, but the reading differs."),
+    "spelling": N_("The reading is the same, but the name is written differently."),
+    "family": N_("Given name and grade fit, but the family name differs."),
+    "half": N_("Name and grade fit, but one of the readings is missing."),
+}
+WHY = _WHY
+
+
+@dataclass(slots=True)
+class Line:
+    """One line of the new roster: the children it may mean, the best first, and why it is doubtful ('' if not)."""
+
+    number: int
+    row: Row
+    candidates: list[Child] = field(default_factory=list)
+    why: str = ""
+    decided: str = ""  # by hand: a number of a child, NEW or SKIP
+
+    @property
+    def kind(self) -> str:
+        if not self.candidates:
+            return "new"
+        return "doubtful" if self.why else "sure"
+
+    @property
+    def child(self) -> Child | None:
+        """Return the child that the line means, as far as that is settled."""
+        if self.kind == "doubtful":
+            return next((one for one in self.candidates if str(one.id) == self.decided), None)
+        return self.candidates[0] if self.candidates else None
+
+    @property
+    def is_open(self) -> bool:
+        """Say whether somebody still has to decide."""
+        return self.kind == "doubtful" and self.child is None and self.decided not in (NEW, SKIP)
+
+    @property
+    def is_new(self) -> bool:
+        return self.kind == "new" or (self.kind == "doubtful" and self.decided == NEW)
+
+
+def match(rows: Iterable[Row], children: Iterable[Child], decided: dict[str, str]) -> list[Line]:
+    """Match every line with the children who stay. `decided`: {number of the line: decision}."""
+    known = _Known(list(children))
+    lines = [_line(row, known) for row in rows]
+    taken = Counter(line.candidates[0].id for line in lines if line.kind == "sure")
+    for line in lines:
+        if line.kind == "sure" and taken[line.candidates[0].id] > 1:
+            line.why = "shared"
+        line.decided = decided.get(str(line.number), "")
+    return lines
+
+
+class _Known:
+    """The children who stay, by what a line may say of them."""
+
+    def __init__(self, children: list[Child]) -> None:
+        self.all = children
+        self.by_name: dict[str, list[Child]] = defaultdict(list)
+        self.by_kana: dict[str, list[Child]] = defaultdict(list)
+        self.by_given: dict[str, list[Child]] = defaultdict(list)
+        for child in children:
+            self.by_name[squeezed(child.name)].append(child)
+            if child.kana:
+                self.by_kana[squeezed(child.kana)].append(child)
+            self.by_given[_given(child.name)].append(child)
+
+
+def _line(row: Row, known: _Known) -> Line:
+    line = Line(row.number, row)
+    named = known.by_name.get(squeezed(row.child_name)) or _damaged(row, known)
+    exact = [one for one in named if row.child_kana and squeezed(one.kana) == squeezed(row.child_kana)]
+    half = [one for one in named if not row.child_kana or not one.kana]
+    for found, doubt in ((exact, ""), (half, "half"), (named, "reading")):
+        if found:
+            return _judged(line, found, doubt)
+    if row.child_kana and (read := known.by_kana.get(squeezed(row.child_kana))):
+        return _judged(line, read, "spelling")
+    if given := [one for one in known.by_given.get(_given(row.child_name), ()) if is_next(one.grade, row.grade)]:
+        return _judged(line, given, "family")
+    return line
+
+
+def _damaged(row: Row, known: _Known) -> list[Child]:
+    """Find a name in which a character was lost when a file was saved."""
+    if "?" not in row.child_name and not any("?" in one.name for one in known.all):
+        return []
+    return [one for one in known.all if same_name(one.name, row.child_name)]
+
+
+def _judged(line: Line, found: list[Child], doubt: str) -> Line:
+    """Take the children found; the grade tells two of one name apart."""
+    fitting = [one for one in found if is_next(one.grade, line.row.grade)]
+    line.candidates = [*fitting, *(one for one in found if one not in fitting)]
+    if len(fitting) == 1 and doubt in ("", "half"):
+        line.candidates = fitting
+        line.why = "half" if doubt and len(found) > 1 else ""
+    else:
+        line.why = doubt if doubt not in ("", "half") else "twice" if len(found) > 1 else "grade"
+    return line
+
+
+def is_next(before: str, after: str) -> bool:
+    """Say whether a grade follows another; grades that are no figures say nothing against it."""
+    if not (before.isdecimal() and after.isdecimal()):
+        return True
+    return int(after) == int(before) + 1
+
+
+def squeezed(text: str) -> str:
+    """Return a name without spaces, in one width: 髙 stays, ㈱ does not matter."""
+    return "".join(unicodedata.normalize("NFC", text).split())
+
+
+def _given(name: str) -> str:
+    """Return what stands behind the family name; of a name in one piece nothing that fits another."""
+    return name.replace("\u3000", " ").partition(" ")[2] or f"\0{name}"

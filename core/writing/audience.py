@@ -1,0 +1,292 @@
+"""Who receives a notice and who does not, each with the reason (D-01, D-06, D-11 to D-13).
+
+Resolved anew from the targets whenever it is asked; the fingerprint says whether it changed since the check page.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from peewee import JOIN, ModelSelect
+
+import clock
+from core import rooms
+from core.organization import settings
+from core.organizers import in_charge
+from core.writing import fields, targets
+from core.writing.by_child import differs_by_child
+from core.writing.targets import Chosen
+from models import Child, Group, MailingList, Membership, Notice, Person, User
+from words import N_, Sentence
+
+REASONS: dict[str, str] = {
+    "no_address": N_("No address: to be told by telephone"),
+    "stopped": N_("Has stopped the mail"),
+    "pending": N_("Waits for approval"),
+    "unconfirmed": N_("Has not confirmed the registration yet"),
+    "left": N_("Has left the list"),
+    "bounced": N_("The address does not exist any more"),
+    "complained": N_("Reported our mail as spam"),
+    "excluded": N_("Left out for this notice"),
+    "missing": N_("A merge field is empty"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """One reader: a person, because of one or several memberships. `reason` empty: receives a letter.
+
+    child_id, child_room: set where the letter differs by child and is about this one alone. siblings: the same
+    person gets a letter about another child too. in_charge_id, signed: the person in charge, if the letter goes in
+    that person's name. values: of the merge fields, by the names in the text; missing: the names of those that are
+    empty, if that is why there is no letter.
+    """
+
+    person_id: int
+    child_id: int | None
+    list_id: int | None
+    name: str
+    kana: str
+    address: str | None
+    language: str
+    reason: str
+    covers: tuple[int, ...]
+    rooms: str = ""
+    child_name: str = ""
+    household: str = ""
+    phone: str = ""
+    child_room: str = ""
+    siblings: bool = False
+    in_charge_id: int | None = None
+    signed: str = ""
+    values: dict[str, str] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
+
+    @property
+    def why(self) -> str:
+        """Say why there is no letter, a merge field by its name (D-24)."""
+        if self.missing:
+            return Sentence(N_("“%(fields)s” is empty"), fields="」「".join(self.missing))
+        return REASONS[self.reason]
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """Return what is unique in an audience: person, and child or 0."""
+        return self.person_id, self.child_id or 0
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """Everybody a notice is about, by kana."""
+
+    receiving: tuple[Recipient, ...]
+    left_out: tuple[Recipient, ...]
+    lists: tuple[MailingList, ...]
+    whole: bool
+    fingerprint: str = field(default="")
+    groups: tuple[Group, ...] = ()
+
+    @property
+    def titles(self) -> list[str]:
+        """Return the names of the lists and groups chosen, for a heading; none for single persons alone."""
+        return [one.name for one in (*self.lists, *self.groups)]
+
+    @property
+    def letters(self) -> int:
+        """Return how many letters will leave (通)."""
+        return len(self.receiving)
+
+    @property
+    def expected(self) -> list[list[int]]:
+        """Return person and child (or 0) of each letter, as a notice keeps them when it is confirmed."""
+        return [list(one.key) for one in self.receiving]
+
+    @property
+    def missing(self) -> dict[str, int]:
+        """Return how many letters are not sent because of each empty merge field (D-24)."""
+        return dict(Counter(name for one in self.left_out for name in one.missing))
+
+    @property
+    def households(self) -> int:
+        """Return how many households receive a letter (世帯)."""
+        return len({one.household or f"p{one.person_id}" for one in self.receiving})
+
+
+@dataclass(slots=True)
+class _Gathered:
+    """A person while the memberships are being gathered."""
+
+    person: Person
+    memberships: list[Membership] = field(default_factory=list)
+    alone: bool = False  # chosen as a single person
+    child: Child | None = None  # the letter is about this child alone
+
+
+def resolve(notice: Notice, at: datetime | None = None) -> Audience:
+    """Work out the audience of a notice from its targets; merge fields as they are at a moment (None: now).
+
+    A handful of queries, whatever the number of people.
+    """
+    chosen = targets.of(notice)
+    names = fields.written(notice)
+    people = _gather(chosen, bool(names))
+    gathered: Iterable[_Gathered] = people.values()
+    if differs_by_child(notice):
+        gathered = (part for one in people.values() for part in _by_child(one, chosen))
+    charges = in_charge.charges(notice)
+    read = _reader_of_fields(notice, names, people.values(), at or clock.now()) if names else None
+    found = [_recipient(one, chosen, charges, read, notice.kind == "individual") for one in gathered]
+    found.sort(key=lambda one: (one.kana or one.name, *one.key))
+    receiving = _with_siblings([one for one in found if not one.reason])
+    return Audience(
+        receiving=receiving,
+        left_out=tuple(one for one in found if one.reason),
+        lists=chosen.lists,
+        groups=chosen.groups,
+        whole=any(one.whole for one in chosen.lists),
+        fingerprint=fingerprint_of(receiving),
+    )
+
+
+def fingerprint_of(receiving: Iterable[Recipient]) -> str:
+    """Return a short mark of who receives at which address in whose name; equal marks mean the same letters."""
+    mark = hashlib.sha256()
+    for one in sorted((*one.key, one.address or "", one.signed) for one in receiving):
+        mark.update("{}:{}:{}:{}\n".format(*one).encode())
+    return mark.hexdigest()[:24]
+
+
+_ASKED = (
+    Membership.id, Membership.person, Membership.list, Membership.child, Membership.state,
+    Person.id, Person.name, Person.kana, Person.address, Person.address_state, Person.language, Person.household,
+    Person.phone, Child.id, Child.name, Child.grade, Child.class_name,
+)  # fmt: skip
+_FOR_FIELDS = (
+    Membership.attributes, Membership.relation, Membership.in_charge, Child.kana, Child.attributes, User.id, User.name,
+)  # fmt: skip
+
+
+def _gather(chosen: Chosen, with_fields: bool) -> dict[int, _Gathered]:
+    """Collect everybody named by a list, by a group or alone, with the memberships that count for this notice."""
+    people: dict[int, _Gathered] = {}
+    closed = MailingList.select(MailingList.id).where(MailingList.closed_at.is_null(False))
+    rows = _places(with_fields).where(chosen.wanted, Membership.list.not_in(closed), Membership.state != "left")
+    for row in rows.order_by(Membership.id):
+        people.setdefault(row.person_id, _Gathered(row.person)).memberships.append(row)
+    for person in Person.select().where(Person.id.in_(chosen.alone)):
+        people.setdefault(person.id, _Gathered(person)).alone = True
+    return people
+
+
+def _places(with_fields: bool) -> ModelSelect:
+    """Return places in lists with person and child; with all that merge fields may ask for, if they do."""
+    more = _FOR_FIELDS if with_fields else ()
+    rows = Membership.select(*_ASKED, *more).join(Person).switch(Membership).join(Child, JOIN.LEFT_OUTER)
+    if with_fields:
+        rows = rows.switch(Membership).join(User, JOIN.LEFT_OUTER, on=Membership.in_charge)
+    return rows
+
+
+def _by_child(one: _Gathered, chosen: Chosen) -> Iterator[_Gathered]:
+    """Cut a person into one for each child of the lists chosen; places without a child go with the first child."""
+    named = [row for row in one.memberships if chosen.names(row)]
+    counts = named if _active(named) or not one.alone else one.memberships
+    children = {row.child_id: row.child for row in counts if row.child_id}
+    if not children:
+        yield one
+        return
+    first = next((row.child_id for row in _active(counts) if row.child_id), next(iter(children)))
+    for number, child in children.items():
+        rows = [row for row in counts if (row.child_id or first) == number]
+        yield _Gathered(one.person, rows, one.alone, child)
+
+
+def _with_siblings(receiving: list[Recipient]) -> tuple[Recipient, ...]:
+    """Mark the letters of those who get several."""
+    letters = Counter(one.person_id for one in receiving)
+    return tuple(replace(one, siblings=True) if letters[one.person_id] > 1 else one for one in receiving)
+
+
+_Read = Callable[[_Gathered, tuple[Membership, ...], str], tuple[dict[str, str], tuple[str, ...]]]
+"""Gives the values of the merge fields for somebody's places in lists, and the names of those that are missing."""
+
+
+def _reader_of_fields(notice: Notice, names: list[str], people: Collection[_Gathered], at: datetime) -> _Read:
+    """Return what reads the merge fields of a notice."""
+    reading = fields.Reading.of(names, (row for one in people for row in one.memberships))
+    force, list_names = settings(), _list_names(people)
+
+    def read(one: _Gathered, rows: tuple[Membership, ...], signed: str) -> tuple[dict[str, str], tuple[str, ...]]:
+        list_name = list_names.get(rows[0].list_id, "") if rows else ""
+        values = reading.values(fields.Source(one.person, one.child, rows, list_name, signed, notice, force, at))
+        return values, reading.missing(values) if notice.skip_missing else ()
+
+    return read
+
+
+def _list_names(people: Collection[_Gathered]) -> dict[int, str]:
+    numbers = {row.list_id for one in people for row in one.memberships}
+    return dict(MailingList.select(MailingList.id, MailingList.name).where(MailingList.id.in_(numbers)).tuples())
+
+
+def _recipient(
+    one: _Gathered, chosen: Chosen, charges: in_charge.Charges, read: _Read | None, individual: bool
+) -> Recipient:
+    person = one.person
+    order, named = chosen.order, [row for row in one.memberships if chosen.names(row)]
+    active = _active(named) or (_active(one.memberships) if one.alone else [])
+    active.sort(key=lambda row: (order.get(row.list_id, len(order)), row.id))
+    covers = active or named or one.memberships
+    children = {row.child_id: row.child for row in covers if row.child_id}
+    user, signed = in_charge.of(charges, person.id, children or (None,), order)
+    values, missing = read(one, tuple(covers), signed) if read else ({}, ())
+    reason = _reason(one, active, chosen.excluded, individual)
+    return Recipient(
+        person_id=person.id,
+        child_id=one.child.id if one.child else None,
+        list_id=covers[0].list_id if covers else None,
+        name=person.name,
+        kana=person.kana,
+        address=person.address,
+        language=person.language,
+        reason=reason or ("missing" if missing else ""),
+        covers=tuple(row.id for row in covers),
+        rooms=", ".join(dict.fromkeys(child.room for child in children.values() if child.room)),
+        child_name=", ".join(child.name for child in children.values()),
+        household=person.household,
+        phone=person.phone,
+        child_room=_room(person, one.child) if one.child else "",
+        in_charge_id=user,
+        signed=signed,
+        values=values,
+        missing=() if reason else missing,
+    )
+
+
+def _room(person: Person, child: Child) -> str:
+    return rooms.in_words(person.language, child.grade, child.class_name)
+
+
+def _active(memberships: list[Membership]) -> list[Membership]:
+    return [row for row in memberships if row.state == "active"]
+
+
+def _reason(one: _Gathered, active: list[Membership], excluded: frozenset[int], individual: bool) -> str:
+    """Say why somebody gets no letter; the first that is true, what the organizer decided before all.
+
+    individual: the letter is to this person alone, who may have stopped the mail of all lists (D-30).
+    """
+    person = one.person
+    if person.id in excluded:
+        return "excluded"
+    if not active and not (individual and any(row.state == "stopped" for row in one.memberships)):
+        states = {row.state for row in one.memberships}
+        for state in ("stopped", "pending", "unconfirmed"):
+            if state in states:
+                return state
+        return "left"
+    if not person.address:
+        return "no_address"
+    return "" if person.reachable else person.address_state

@@ -1,0 +1,73 @@
+"""What is still missing before a notice can go: recipients, words, values of merge fields (D-06, D-09, D-22, D-24)."""
+
+from datetime import datetime
+
+import clock
+from core.organization import Settings, settings
+from core.writing import fields, questions
+from core.writing.audience import Audience
+from mail import merge
+from models import Notice, Target, User, Wording
+from words import N_, Sentence
+
+
+def gaps(notice: Notice, audience: Audience, by: User | None = None, begins: datetime | None = None) -> dict[str, str]:
+    """Return what is still missing, by field: recipients (D-06), words (D-09), merge fields (D-22), questions (T-49).
+
+    by: who presses "send"; begins: when it is to go (None: now).
+    """
+    wording, missing = notice.wording, {}
+    if not Target.select().where(Target.notice == notice, Target.include == True).exists():
+        missing["targets"] = N_("Choose the recipients.")
+    elif waiting := [one.name for one in audience.lists if one.waits_since]:
+        missing["targets"] = Sentence(_WAITS, lists=", ".join(waiting))
+    elif not audience.receiving and not any(one.missing for one in audience.left_out):
+        missing["targets"] = N_("Nobody of the chosen recipients can receive mail.")
+    if not wording.subject.strip():
+        missing["subject"] = N_("Write a subject.")
+    if not wording.text.strip():
+        missing["text"] = N_("Write the text.")
+    if wrong := questions.gaps(notice, begins or clock.now()):
+        missing["questions"] = wrong
+    return {**_empty_for_all(audience), **_wrong_fields(notice, wording, by), **missing}
+
+
+def _empty_for_all(audience: Audience) -> dict[str, str]:
+    """Say which merge field keeps everybody from getting a letter."""
+    empty = next((one.missing[0] for one in audience.left_out if one.missing), None)
+    if audience.receiving or empty is None:
+        return {}
+    sentence = N_("“%(field)s” is empty for everybody who is chosen, so nobody would get a letter.")
+    return {"text": Sentence(sentence, field=empty)}
+
+
+def _wrong_fields(notice: Notice, wording: Wording, by: User | None) -> dict[str, str]:
+    """Return what stands against the merge fields of the words, by where it stands."""
+    names = {part: merge.fields(getattr(wording, part)) for part in ("subject", "text")}
+    if not any(names.values()):
+        return {}
+    free, force = fields.free_names(fields.lists_of(notice)), settings()
+    chosen = Target.select().where(Target.notice == notice, Target.include == True).exists()
+    found = {part: _wrong_field(held, free, force, by, chosen) for part, held in names.items()}
+    return {part: sentence for part, sentence in found.items() if sentence}
+
+
+def _wrong_field(names: list[str], free: list[str], force: Settings, by: User | None, chosen: bool) -> str:
+    """Say what is wrong with the first bad name; while no list is chosen nobody knows which items it has."""
+    for name, likely in fields.unknown(names, free) if chosen else ():
+        if likely:
+            return Sentence(
+                N_("There is no merge field “%(name)s”. Did you mean “%(likely)s”?"), name=name, likely=likely
+            )
+        return Sentence(N_("There is no merge field “%(name)s”. Please choose one of those below the text."), name=name)
+    if by is not None and not by.signature.strip() and fields.asks_for_signature(names):
+        return SIGNATURE_EMPTY
+    if lacking := fields.lacking_of_house(names, force):
+        return Sentence(N_("“%(name)s” is not set for the school yet. An administrator can enter it."), name=lacking)
+    return ""
+
+
+_WAITS = N_("%(lists)s: waits for the roster of the new year, so no notice can go there yet.")
+_NO_FIELD = N_("There is no merge field “%(name)s”. Please choose one of those below the text.")
+_DID_YOU_MEAN = N_("There is no merge field “%(name)s”. Did you mean “%(likely)s”?")
+SIGNATURE_EMPTY = N_("Your signature is not entered yet, so the notice cannot be sent. Enter it under your name.")

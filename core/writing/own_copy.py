@@ -1,0 +1,91 @@
+"""The copies that leave before the notice does: the organizer's own with a cancel link, and test letters.
+
+The cancel link is signed and names one confirmation (by its moment): a booking may be moved, but after cancelling
+and confirming again the old link does nothing.
+"""
+
+from datetime import datetime
+
+from itsdangerous import BadSignature, URLSafeSerializer
+
+from core import service
+from core.organization import Settings, settings
+from core.road.letters import day_and_time, words_for_own_copy
+from core.writing.audience import Recipient
+from models import Letter, Notice, Person, User, millis
+from words import N_, say
+
+
+def send_own_copy(notice: Notice, by: User | None, now: datetime) -> Letter | None:
+    """Send the writer a copy with a cancel link, ahead of everything else; none without an e-mail address."""
+    if by is None or not by.email or notice.begin_at is None:
+        return None
+    force = settings()
+    shown = words_for_own_copy(notice, by, force, now)
+    begins = N_("Sending starts on %(at)s. Until then it can be cancelled.")
+    letter = service.send(
+        "own",
+        address=by.email,
+        language=by.language,
+        now=now,
+        values={
+            "to_name": by.name,
+            "subject": shown.subject,
+            "text": shown.text,
+            "when": say(by.language, begins, at=day_and_time(by.language, notice.begin_at)),
+            "url": f"{force.base_url}/notices/cancel/{cancel_mark(notice, force)}",
+            "notice": notice.id,
+        },
+    )
+    return letter
+
+
+def cancel_own_copies(notice: Notice, now: datetime) -> None:
+    """Keep back the copies of a notice that have not left: what they say is no longer true."""
+    Letter.update(state="cancelled", done_at=now).where(
+        Letter.kind == "own", Letter.state.in_(("waiting", "deferred")), Letter.payload["notice"] == str(notice.id)
+    ).execute()
+
+
+def cancel_mark(notice: Notice, force: Settings) -> str:
+    """Return the signed mark that cancels this confirmation of the notice and no other."""
+    return _signer(force).dumps([notice.id, millis(notice.confirmed_at)])
+
+
+def notice_of_cancel_mark(mark: str) -> Notice | None:
+    """Return the notice that a cancel mark still fits; None if it is wrong, or confirmed anew since."""
+    try:
+        number, confirmed = _signer(settings()).loads(mark)
+    except (BadSignature, ValueError, TypeError):
+        return None
+    return Notice.get_or_none(Notice.id == number, Notice.confirmed_at == confirmed)
+
+
+def _signer(force: Settings) -> URLSafeSerializer:
+    return URLSafeSerializer(force.secret, salt="cancel a notice")
+
+
+def test_letter(notice: Notice, by: User, now: datetime, like: Recipient | None = None) -> Letter | None:
+    """Send a draft to its writer alone, as a test; None if the writer has no e-mail address.
+
+    like: the reader whose merge fields it shows.
+    """
+    if not by.email:
+        return None
+    shown = words_for_own_copy(notice, by, settings(), now, like)
+    values = {"to_name": by.name, "subject": shown.subject, "text": shown.text}
+    return service.send("trial", address=by.email, language=by.language, values=values, now=now)
+
+
+def test_to_person(person: Person, now: datetime) -> Letter | None:
+    """Send a person the short test letter ("can you read this?"); None without an address (N-09)."""
+    if not person.address:
+        return None
+    return service.send(
+        "test",
+        address=person.address,
+        language=person.language,
+        values={"to_name": person.name},
+        now=now,
+        person=person,
+    )

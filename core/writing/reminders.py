@@ -1,0 +1,258 @@
+"""Sending a notice again to those who have not confirmed it: by a button, or by itself (field 2.3, T-45).
+
+A reminder is a row that says when it begins (law 1): `begin_due` finds it, also after a restart, and makes letters of
+the next round in the transaction that closes the row, so that it begins exactly once. The letters belong to the same
+deliveries: same links, same state. One that Kairan slept through is not sent late; the page says so.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime, time, timedelta
+
+from peewee import IntegrityError, fn
+
+import clock
+from core import history
+from core.organization import Settings, settings
+from core.refusals import AlreadyAsked, NobodyLeft, NotNow, TooLate
+from core.writing import questions
+from core.writing.reminding import Reader, to_remind, wanted
+from mail import address as addresses
+from models import Letter, Notice, Reminder, Target, User, db, insert_rows, millis
+from words import N_
+
+MINUTES = (0, 15, 30, 60)
+TIMES = (1, 2, 3)
+QUIET = (22, 7)
+"""From this hour to that one nothing goes by itself, unless it is urgent."""
+EVENING = 18
+LEAST = timedelta(hours=1)
+"""A deadline reminder less than this after the notice itself would only be in the way."""
+WAITING = Reminder.state == "waiting"
+FROM = {"asked": ("sending", "sent", "stopped"), "timed": ("sending", "sent"), "deadline": ("sending", "sent")}
+"""States of a notice in which a reminder may begin: nothing goes by itself after somebody stopped the rest."""
+STATES: dict[str, str] = {
+    "waiting": N_("Waiting to be sent"),
+    "begun": N_("Sent"),
+    "nobody": N_("Not needed: nobody was left"),
+    "called_off": N_("Called off"),
+    "missed": N_("Not sent: Kairan was not running at that time"),
+}
+
+
+# ── asking and calling off ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def may_ask(notice: Notice, now: datetime) -> str:
+    """Return what a reminder sent now asks for, `read` or `answer`; nothing while the first letters are under way."""
+    wants = wanted(notice, now) if notice.state in FROM["asked"] else ""
+    if not wants:
+        return ""
+    fresh = Letter.state.in_(("waiting", "sending"))
+    waits = Letter.select().where(Letter.notice == notice, Letter.newest == True, fresh).exists()
+    return "" if waits else wants
+
+
+def ask(notice: Notice, by: User | None, now: datetime, at: datetime | None = None) -> Reminder:
+    """Let a reminder go to whoever has not confirmed: after the hold window, or at a time `at`.
+
+    Raises NotNow (nothing to remind of), NobodyLeft, AlreadyAsked (double tap, or somebody else was faster).
+    """
+    if not (wants := may_ask(notice, now)):
+        raise NotNow()
+    readers = to_remind(notice, now)
+    if not readers:
+        raise NobodyLeft()
+    force = settings()
+    window = force.hold_urgent_s if notice.urgent else force.hold_s
+    try:
+        with db.atomic():
+            made = Reminder.create(
+                notice=notice, kind="asked", wants=wants, by=by, made_at=now, letters=len(readers),
+                begin_at=at or now + timedelta(seconds=window),
+            )  # fmt: skip
+            _touch(notice, now)
+            history.log(by, "notice.reminder_asked", notice.id, detail={"letters": len(readers)})
+    except IntegrityError as twice:
+        raise AlreadyAsked() from twice
+    return made
+
+
+def call_off(reminder: Reminder, by: User | None, now: datetime) -> None:
+    """Call off a reminder that has not begun, and with one that goes by itself those after it. Raises TooLate."""
+    with db.atomic():
+        if not _close(reminder, "called_off", now):
+            raise TooLate()
+        _touch(reminder.notice, now)
+        history.log(by, "notice.reminder_called_off", reminder.notice_id)
+
+
+def call_off_all(notice: Notice | int, now: datetime) -> None:
+    """Call off whatever waits: the notice was stopped, withdrawn, corrected, brought up to date. In a transaction."""
+    Reminder.update(state="called_off", done_at=now).where(Reminder.notice == notice, WAITING).execute()
+
+
+def of(notice: Notice) -> list[Reminder]:
+    """Return the reminders of a notice, the last one first."""
+    return list(Reminder.select().where(Reminder.notice == notice).order_by(Reminder.id.desc()))
+
+
+def _touch(notice: Notice, now: datetime) -> None:
+    Notice.update(serial=Notice.serial + 1, updated_at=now).where(Notice.id == notice.id).execute()
+
+
+def _close(reminder: Reminder, state: str, now: datetime, **fields: object) -> bool:
+    change = {"state": state, "done_at": now, **fields}
+    return bool(Reminder.update(**change).where(Reminder.id == reminder.id, WAITING).execute())
+
+
+# ── by itself ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def plan(notice: Notice, now: datetime, place: int = 1) -> None:
+    """Plan the first (or next) reminder that goes by itself, if the notice wants one. Call inside a transaction."""
+    if not notice.remind_every_s or not wanted(notice, now) or place > notice.remind_times:
+        return
+    at = now + timedelta(seconds=notice.remind_every_s)
+    at = at if notice.urgent else not_at_night(at)
+    Reminder.create(notice=notice, kind="timed", place=place, made_at=now, begin_at=at)
+
+
+def plan_before_deadline(notice: Notice, now: datetime) -> None:
+    """Plan the one that goes a day before the last deadline, if the notice wants it. Call inside a transaction.
+
+    A deadline late in the evening is told at six the evening before, when families sit together.
+    """
+    last = max((one.deadline for one in questions.of(notice.id) if one.deadline), default=None)
+    if not notice.remind_before or last is None:
+        return
+    at = last - timedelta(days=1)
+    local = clock.local(at)
+    if local.hour >= QUIET[0] or local.hour < QUIET[1]:
+        at = clock.from_local(datetime.combine(local.date(), time(EVENING if local.hour >= QUIET[0] else QUIET[1])))
+    if at > now + LEAST:
+        Reminder.create(notice=notice, kind="deadline", wants="answer", made_at=now, begin_at=at)
+
+
+def not_at_night(at: datetime) -> datetime:
+    """Return the moment itself, or seven in the morning if it lies in the quiet hours."""
+    local = clock.local(at)
+    if QUIET[1] <= local.hour < QUIET[0]:
+        return at
+    day = local.date() + timedelta(days=local.hour >= QUIET[0])
+    return clock.from_local(datetime.combine(day, time(QUIET[1])))
+
+
+def is_overtaken(notice: Notice) -> bool:
+    """Say whether an urgent notice has been followed by a newer urgent one to one of its lists: then it rests."""
+    if not notice.urgent:
+        return False
+    others = Target.alias()
+    mine = Target.select(Target.number).where(Target.notice == notice, Target.kind == "list", Target.include == True)
+    return (
+        Notice.select()
+        .join(others, on=(others.notice == Notice.id))
+        .where(
+            others.kind == "list", others.include == True, others.number.in_(mine), Notice.urgent == True,
+            Notice.started_at > notice.started_at, Notice.state != "withdrawn",
+        )
+        .exists()
+    )  # fmt: skip
+
+
+# ── beginning ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def begin_due(now: datetime) -> list[int]:
+    """Begin every reminder whose time has come; return the numbers of the notices. Repeatable."""
+    due = Reminder.select(Reminder.id).where(WAITING, Reminder.begin_at <= now).order_by(Reminder.begin_at, Reminder.id)
+    force = settings()
+    return [number for one in list(due) if (number := _begin(one.id, now, force))]
+
+
+def _begin(number: int, now: datetime, force: Settings) -> int:
+    """Begin one reminder in a transaction of its own; return the notice's number, 0 if nothing is sent."""
+    with db.atomic():
+        one = (
+            Reminder.select(Reminder, Notice)
+            .join(Notice)
+            .where(Reminder.id == number, WAITING, Reminder.begin_at <= now)
+            .first()
+        )
+        if one is None or not _may_begin(one, now, force):
+            return 0
+        one.wants = wanted(one.notice, now)
+        readers = to_remind(one.notice, now)
+        if not readers:
+            _close(one, "nobody", now)
+            _touch(one.notice, now)
+        elif not _make_letters(one, readers, now):
+            return 0
+        _plan_what_follows(one, now)
+        return one.notice_id if readers else 0
+
+
+def _may_begin(one: Reminder, now: datetime, force: Settings) -> bool:
+    """Say whether a due reminder goes now; else close it, move it to the morning, or leave it for the next look."""
+    notice = one.notice
+    by_itself = one.kind != "asked"
+    if by_itself and not notice.urgent and (later := not_at_night(now)) > now:
+        Reminder.update(begin_at=later).where(Reminder.id == one.id).execute()
+        return False
+    if now - one.begin_at > timedelta(seconds=force.late_s):
+        return _end_without(one, "missed", now)
+    if notice.state in ("paused", "held"):
+        return False  # the road is closed: it goes when it opens, unless that is too late
+    if notice.state not in FROM[one.kind] or (by_itself and is_overtaken(notice)):
+        return _end_without(one, "called_off", now)
+    return True
+
+
+def _end_without(one: Reminder, state: str, now: datetime) -> bool:
+    if _close(one, state, now):
+        _touch(one.notice, now)
+        history.log(None, f"notice.reminder_{state}", one.notice_id)
+    return False
+
+
+def _make_letters(one: Reminder, readers: list[Reader], now: datetime) -> bool:
+    """Open the next round of the notice: a new letter for each reader, of the same delivery."""
+    notice = one.notice
+    taken = (
+        Notice.update(state="sending", rounds=Notice.rounds + 1, serial=Notice.serial + 1, updated_at=now)
+        .where(Notice.id == notice.id, Notice.rounds == notice.rounds, Notice.state.in_(FROM[one.kind]))
+        .execute()
+    )
+    if not taken:
+        return False
+    number = notice.rounds + 1
+    for start in range(0, len(readers), 500):
+        some = [each.delivery_id for each in readers[start : start + 500]]
+        Letter.update(newest=False).where(Letter.delivery.in_(some)).execute()
+    insert_rows(Letter, _rows(notice, number, readers, now))
+    _close(one, "begun", now, wants=one.wants, round=number, letters=len(readers))
+    detail = {"letters": len(readers), "round": number, "kind": one.kind}
+    history.log(one.by, "notice.reminded", notice.id, detail=detail)
+    return True
+
+
+def _rows(notice: Notice, number: int, readers: list[Reader], now: datetime) -> Iterator[dict]:
+    until = now + timedelta(seconds=notice.useful_s)
+    for one in readers:
+        yield {
+            "notice": notice.id, "delivery": one.delivery_id, "person": one.person_id, "round": number,
+            "address": one.address, "domain": addresses.domain(one.address), "urgent": notice.urgent,
+            "language": one.language, "made_at": now, "next_at": now, "useful_until": until,
+        }  # fmt: skip
+
+
+def _plan_what_follows(one: Reminder, now: datetime) -> None:
+    """Plan the next one that goes by itself; one that a person sent puts it off."""
+    if one.kind == "timed":
+        plan(one.notice, now, one.place + 1)
+    if one.kind != "asked":
+        return
+    at = now + timedelta(seconds=one.notice.remind_every_s)
+    at = at if one.notice.urgent else not_at_night(at)
+    Reminder.update(begin_at=fn.MAX(Reminder.begin_at, millis(at))).where(
+        Reminder.notice == one.notice_id, Reminder.kind == "timed", WAITING
+    ).execute()

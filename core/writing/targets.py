@@ -1,0 +1,87 @@
+"""What a notice is aimed at: lists, groups and persons to send to, and those to leave out (D-01, D-11 to D-14)."""
+
+from dataclasses import dataclass
+from functools import reduce
+from operator import or_
+
+from peewee import Expression
+
+from core.people import groups
+from models import Group, MailingList, Membership, Notice, Target
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The targets of a notice, read once. Closed lists and groups are none any more.
+
+    order: the lists, and the lists of the groups, by their place on the check page. in_groups: numbers of the places
+    in lists that the groups hold. excluded: numbers of people; leaving out wins, whatever else names them (D-13).
+    """
+
+    lists: tuple[MailingList, ...]
+    groups: tuple[Group, ...]
+    order: dict[int, int]
+    alone: frozenset[int]
+    in_groups: frozenset[int]
+    excluded: frozenset[int]
+
+    def names(self, row: Membership) -> bool:
+        """Say whether a list or a group names this place in a list."""
+        return row.id in self.in_groups or any(row.list_id == one.id for one in self.lists)
+
+    @property
+    def wanted(self) -> Expression:
+        """Return the condition on places in lists that count for the notice."""
+        asked = [
+            Membership.list.in_([one.id for one in self.lists]),
+            Membership.person.in_(self.alone),
+            *(Membership.id.in_(groups.places(one)) for one in self.groups),
+        ]
+        return reduce(or_, asked)
+
+
+def of(notice: Notice) -> Chosen:
+    """Read the targets of a notice: three queries and one for each group."""
+    rows = list(Target.select().where(Target.notice == notice).order_by(Target.id))
+    by_kind = {(kind, include): [] for kind in ("list", "group", "person") for include in (True, False)}
+    for row in rows:
+        by_kind[row.kind, row.include].append(row.number)
+    lists = _lists(by_kind["list", True])
+    known = groups.by_number(by_kind["group", True] + by_kind["group", False])
+    included = [known[number] for number in by_kind["group", True] if number in known]
+    out = [known[number] for number in by_kind["group", False] if number in known]
+    return Chosen(
+        lists=tuple(lists),
+        groups=tuple(included),
+        order=_order([one.id for one in lists] + [one.list_id for one in included]),
+        alone=frozenset(by_kind["person", True]),
+        in_groups=frozenset(row.id for one in included for row in groups.places(one)),
+        excluded=frozenset(by_kind["person", False]) | _people(by_kind["list", False], out),
+    )
+
+
+def _order(numbers: list[int]) -> dict[int, int]:
+    return {number: place for place, number in enumerate(dict.fromkeys(numbers))}
+
+
+def _lists(numbers: list[int]) -> list[MailingList]:
+    open_ones = MailingList.select().where(MailingList.id.in_(numbers), MailingList.closed_at.is_null())
+    found = {one.id: one for one in open_ones}
+    return [found[number] for number in numbers if number in found]
+
+
+def _people(lists: list[int], out: list[Group]) -> frozenset[int]:
+    """Return everybody who belongs to some lists or groups in any way, but for those who left."""
+    if not lists and not out:
+        return frozenset()
+    asked = [Membership.list.in_(lists), *(Membership.id.in_(groups.places(one)) for one in out)]
+    rows = Membership.select(Membership.person).where(reduce(or_, asked), Membership.state != "left")
+    return frozenset(row.person_id for row in rows)
+
+
+def titled(notice: Notice) -> list[MailingList | Group]:
+    """Return the lists and groups that a notice is sent to, for a heading; also those that are closed by now."""
+    rows = Target.select().where(Target.notice == notice, Target.include == True).order_by(Target.id)
+    tables = {"list": MailingList, "group": Group}
+    found = [tables[row.kind].get_or_none(tables[row.kind].id == row.number) for row in rows if row.kind in tables]
+    return [one for one in found if one is not None]
