@@ -43,5 +43,5 @@ hours:
 	for moment in "04:00" "23:58" "Dec 31 22:30" "Mar 31 23:50" "Apr 1 00:05" "Feb 28 12:00"; do \
 	  now=$$(date +%s); then=$$(TZ=Asia/Tokyo date -d "$$moment" +%s); \
 	  [ $$then -gt $$now ] || case "$$moment" in *" "*) then=$$(TZ=Asia/Tokyo date -d "$$moment next year" +%s);; *) then=$$((then + 86400));; esac; \
-	  echo "== $$moment"; KAIRAN_TEST_OFFSET_S=$$((then - now)) $(BIN)/python -m pytest -n 2 --dist loadgroup tests/core tests/mail tests/web ; \
+	  echo "== $$moment"; KAIRAN_TEST_OFFSET_S=$$((then - now)) $(BIN)/python -m pytest -n 2 --dist loadgroup tests/core tests/mail tests/web || exit 1; \
 	done
