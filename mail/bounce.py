@@ -14,12 +14,13 @@ from mail.deliver import Reply
 
 Kind = Literal[
     "unknown_user", "unknown_host", "moved", "closed",
-    "full", "too_large", "filtered", "suspended", "policy", "temporary", "other",
+    "full", "too_large", "filtered", "suspended", "policy", "temporary", "doubtful", "other",
 ]  # fmt: skip
 """Why a letter was refused. The first row means that the address is dead; closed: its system takes no mail at all.
 
 filtered: refused by the reader's own settings. suspended: the account sleeps. policy: the server does not want
-mail from us (our fault). full, too_large, temporary, other: try again, count.
+mail from us (our fault). full, too_large, temporary, other: try again, count. doubtful: "user unknown" with a
+temporary code, as servers say it that cannot look the name up, or never mean to stop trying: true if it is repeated.
 """
 
 # The one thing that a link says: that a list of bad senders is behind the refusal.
@@ -87,7 +88,7 @@ def judge(refusal: Refusal) -> Verdict:
     """Say what a refusal means: by its words, which lie least, then by its codes; in doubt "other"."""
     said = by_words(refusal.text)
     if refusal.is_temporary:
-        return Verdict(said if said and said not in DEAD else "temporary")
+        return Verdict("doubtful" if said == "unknown_user" else said if said and said not in DEAD else "temporary")
     if _is_about_us(refusal, said):
         return Verdict("policy")
     if refusal.enhanced[1:] == ".2.2" and said not in ("policy", "filtered"):
@@ -133,7 +134,7 @@ def _within(domain: str, parents: tuple[str, ...]) -> bool:
 
 def plain(text: str) -> str:
     """Return the words of a text: lower case, single blanks, without addresses and links, which are nobody's words."""
-    text = _LISTS.sub(" blocklist ", text)
+    text = _LISTS.sub(" blocklist ", text).replace("...", " ")  # "550 name@host...User unknown"
     bare = re.sub(r"(?<![!-~])[!-~]*(?:@|://)[!-~]*", " ", text.lower().replace("’", "'").replace("´", "'"))
     return " ".join(re.sub(r"[\"<>\[\]|*]+", " ", bare).split())
 

@@ -9,7 +9,7 @@ import re
 DAEMON = re.compile(
     r"(?:mailer-?daemon|mail-?daemon|maildaemon|mdaemon|postmaster\S*|post_?master\S*|microsoftexchange\S*"
     r"|mail-?system|mailsystem|mail-?delivery\S*|(?:mail-?)?bounces?|daemon|mta|smtpd?"
-    r"|mailserver|mail-?error|mmsc?-?\S{0,10})@\S*",
+    r"|\S*(?:anti-?virus|virus-?wall|smtp[_-]?gateway)\S*|mailserver|mail-?error|mmsc?-?\S{0,10})@\S*",
     re.IGNORECASE,
 )
 """Addresses under which mail systems write."""
@@ -86,7 +86,7 @@ OPENING = re.compile(
     r"|mail(?: |-)?(?:system|server|delivery|daemon)|unknown (?:user|recipient|address)|user unknown"
     r"|message you sent|your (?:message|mail|e-?mail) (?:to|was|could|cannot|has)|permanent error"
     r"|address(?:es)? (?:not found|failed)|was blocked|mailbox (?:is )?full|status notification"
-    r"|does(?: not|n't) exist|no such user|qmail|remote host said|smtp error|returned from"
+    r"|does(?: not|n't) exist|no such user|qmail|remote host said|smtp error|returned (?:from|because)"
     r"|配信(?:でき|エラー|不能|され(?:ま|な)|に失敗|が遅)|送信(?:でき|エラー|され(?:ま|な)|に失敗)"
     r"|お?届け(?:でき|する?ことができ|られ)|届きませ|届かな|配達(?:でき|され)|送達でき|送付でき|到達(?:でき|しま)"
     r"|受信(?:でき|拒否)|宛先(?:不明|の|が)|あて先(?:不明|の|が)|見つかりません|存在しま|メールボックス"

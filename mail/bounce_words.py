@@ -13,7 +13,7 @@ from mail.bounce import Kind
 _WHO = (
     r"(?:users?|user ?names?|user ?ids?|recipients?|recipient(?:'s|s)? (?:e-?mail )?address(?:es)?|address(?:es)?"
     r"|mail ?box(?:es)?|mail ?drop|accounts?|alias(?:es)?|addressees?|persons?|people|customers?|subscribers?|logins?"
-    r"|e-?mails?|inbox|local ?part|destinations?|rcpt|mail account|mail address|names?|students?|lists?)"
+    r"|e-?mails?|inbox|local[ -]?part|destinations?|rcpt|mail account|mail address|names?|students?|lists?)"
 )
 
 _FULL = (
@@ -25,7 +25,7 @@ _FULL = (
     r"|account (?:is |was )?full\b|(?:user|storage) (?:is )?full\b|recipient (?:\S{1,20} ){0,3}?(?:is )?full\b"
     r"|(?:user|recipient|account|mailbox) (?:\S{1,20} ){0,3}?over (?:\S{1,10} )?limit"
     r"|(?:insufficient|not enough|no enough|no more|low|lack of) (?:\S{1,20} ){0,3}?(?:storage|space|room|quota)\b"
-    r"|no space left|no room (?:in|for)|disk (?:is |was )?full|too much mail"
+    r"|no space left|space (?:is )?not enough|no room (?:in|for)|disk (?:is |was )?full|too much mail"
     r"|too many messages (?:in|on|for) (?:this|the|your )"
     r"|exceeds? (?:the )?(?:allowed|maximum) (?:message count|number of messages|mailbox)"
     r"|(?:mailbox|account) (?:has )?reached|maildir (?:is )?over|size of (?:this|the|your) mailbox|file too large"
@@ -58,7 +58,7 @@ _OUR_SENDER = (
     r"|(?:your|sending|client|connecting) (?:\S{1,20} )?(?:server|system) (?:is|was|has|not|does|must)\b"
     r"|(?:reverse|ptr|rdns) ?(?:dns|lookup|record|host\w*|resolution|entry)|no ptr|ptr record"
     r"|from (?:address|domain|header) (?:\S{1,20} ){0,3}?(?:not|invalid|reject|does)|return[- ]path"
-    r"|envelope[- ](?:sender|from)"
+    r"|envelope[- ](?:sender|from)|sender domain|\bfrom: domain|valid from:|\bbatv\b"
 )
 _POLICY = (
     r"\b(?:u[bc]e|spam\w*|nospam|dmarc|dkim|spf|senderid|rbl|[a-z]*dnsbl|surbl|ptr|tls|ssl|starttls|phish\w*"
@@ -109,6 +109,7 @@ _NETWORK = (
     r"|command (?:died|failed)|can(?:'t|not) (?:create|open|write|update|lock|access)"
     r"|unable to (?:connect|contact|open|write|create|lock|reach)|out of memory|configuration|misconfigur"
     r"|system (?:resources?|error|failure|problem)|local (?:error|problem|configuration)"
+    r"|not found,? try again|name ?server reply"
     r"|internal (?:\S{1,20} )?error|protocol error|service unavailable|transaction failed|resources|unknown mailer"
     r"|software error|procmail|タイムアウト|一時的|混雑|接続でき|zeitüberschreitung|vorübergehend|délai|temporaire"
     r"|tiempo de espera|тайм-?аут|временн"
@@ -173,7 +174,7 @@ _NOT = (
     r"|identified|matched)|not (?:a )?valid|isn't valid|not present"
     r"|no longer (?:valid|available|with|works|employed|on server)"
     r"|not in (?:the |our |local |my )?(?:\S{1,20} ){0,3}?(?:table|list|directory|database|server|system|book"
-    r"|domain)|not (?:available|here|there)\b|unavailable|not local|not delivered to|does not have"
+    r"|domain)|not (?:available|here|there)\b|unavail?able|not local|not delivered to|does not have"
     r"|has been (?:deleted|removed|cancel+ed|closed)|(?:was|been) (?:deleted|removed|closed|cancel+ed)|deleted"
     r"|have (?:a|an) \S{1,40} account|is (?:bad|wrong|incorrect|not correct))"
 )
@@ -194,10 +195,15 @@ _UNKNOWN = (
     r"|adr\.\w{0,20}notfound|rcp-p1|cuda_nsu|illegal alias|undeliverable address|address not found"
     r"|(?:e-?mail )?address couldn't be found|wasn't found at|(?:does not|doesn't|did not|no longer) exist"
     r"|(?:does not|doesn't) exist|not known (?:here|at)|addressee unknown|user:? \S{1,64} unknown"
-    r"|deleted (?:user|account|mailbox)"
+    r"|deleted (?:user|account|mailbox)|no matches to|no \S{1,64} in (?:the )?(?:\S{1,20} )?(?:name )?directory"
+    r"|^(?:5\d\d[ -])?(?:5\.1\.\d )?not found\b|missing home directory|bad ?rcpt ?to|bad ?recipient ?to"
+    r"|(?:can't|cannot|will not|does not) accept (?:this |the )?(?:user|recipient)\b"
+    r"|rejected (?:the |all )?recipients?\b"
+    r"|recipient (?:address )?(?:is )?not (?:ok|accepted)\b|nessun utente|(?:recipient )?domain must exist"
+    r"|(?:did|does) not (?:exactly )?match (?:\S{1,20} ){0,3}?address"
     r"|account (?:is )?closed\b(?! for)|#?5\.1\.0:? address rejected|badly formed (?:\S{1,20} )?address"
     r"|recipients? (?:cannot|can't|could not) be verified|宛先不明|あて先不明|宛て先不明"
-    r"|存在しま(?:せん|せんでした)|存在しない|見つかりません|見つからない|見つかりませんでした"
+    r"|存在しま(?:せん|せんでした)|存在しない(?!か)|見つかりません|見つからない(?!か)|見つかりませんでした"
     r"|(?:ユーザー?|宛先|アドレス)が?不明|使われて(?:おりません|いません)|無効な(?:メール)?(?:アドレス|宛先)"
     r"|該当する(?:ユーザー?|アドレス)|登録されて(?:いません|おりません)|unbekannt|existiert nicht"
     r"|nicht (?:existent|vorhanden|bekannt|gefunden)|inconnu|n'existe pas|n existe pas|destinataire invalide"
@@ -212,11 +218,14 @@ _UNKNOWN = (
 _SURELY_UNKNOWN = (
     r"(?:user|recipient|addressee|mailbox|recipient address) (?:is |was )?(?:unknown|not found|not known)"
     r"|unknown (?:user|recipient|addressee|mailbox)\b|no such (?:user|recipient|mailbox|person|account)\b"
-    r"|(?:user|recipient|mailbox|account) (?:does not|doesn't) exist|宛先不明|存在しません|存在しない"
+    r"|(?:user|recipient|mailbox|account) (?:does not|doesn't) exist|宛先不明|存在しません|存在しない(?!か)"
 )
 
-# Microsoft's edge says "access denied" for recipients that its directory does not know.
-_MISLEADING = r"recipient address(?:es)? rejected ?: ?access denied"
+# Some say "access denied" or "accepts no more" of recipients that their directory does not know.
+_MISLEADING = (
+    r"recipient address(?:es)? rejected ?: ?access denied|mailbox unavailable or access denied(?![ -]{0,3}\d)"
+    r"|this (?:e-?mail )?address no longer accepts"
+)
 
 ORDER: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     ("unknown_user", re.compile(_MISLEADING)),

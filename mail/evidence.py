@@ -50,7 +50,9 @@ def _texts(human: str, block: dsn.Block, domain: str) -> list[str]:
     """Return the texts to judge by, the most exact first. Carriers say the truth beside the server's reply."""
     human = _COMMAND.sub("", human)
     whole = human[:4000]
-    near = [whole] if is_carrier(domain) and not block.diagnostic else _paragraphs(human, domain)
+    near = _paragraphs(human, domain)
+    if is_carrier(domain) and not block.diagnostic and by_words(_judged(whole)) not in ("", "policy", "unknown_user"):
+        near = [whole]
     return [text for text in (block.diagnostic, *near, whole) if text.strip()]
 
 

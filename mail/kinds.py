@@ -55,7 +55,7 @@ def from_daemon(arrival: Arrival) -> bool:
     if any(signs.DAEMON.match(address) for address in arrival.from_addresses):
         return True
     named = arrival.from_name or ("" if arrival.from_addresses else arrival.header("from")).strip()
-    if named == "<>":
+    if named.endswith("<>"):
         return True
     signed = has_null_path(arrival) or not arrival.headers("return-path")
     return signed and bool(signs.DAEMON_NAME.search(named))

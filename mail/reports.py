@@ -31,6 +31,7 @@ REASONS: dict[str, str] = {
     "suspended": N_("The account is not in use now."),
     "policy": N_("Refused by a rule of the receiving server: the sending side is not trusted."),
     "temporary": N_("The server was busy or could not be reached."),
+    "doubtful": N_("The server does not know the address, but does not say that for good."),
     "other": N_("The server gave no clear reason."),
 }
 """Sentences for the reasons of bounces and delays."""
@@ -135,7 +136,7 @@ def _told(kind: Kind, arrival: Arrival, human: str, blocks: list[dsn.Block]) -> 
     chosen = findings[0] if len(dead) in (0, len(findings)) else next(f for f in findings if not f.verdict.permanent)
     is_dead = kind == "bounce" and chosen.verdict.permanent
     reason = chosen.verdict.kind
-    if kind == "delayed" and reason in DEAD | {"other"}:
+    if kind == "delayed" and reason in DEAD | {"other", "doubtful"}:
         reason = "temporary"
     return Explanation(
         kind, is_dead, chosen.status, reason, who, chosen.text[:LONGEST_TEXT], chosen.phase, chosen.remote, came_back

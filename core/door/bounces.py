@@ -17,6 +17,7 @@ IN_SHORT: dict[str, str] = {
     **{kind: kind for kind in ("unknown_user", "filtered", "full", "policy", "temporary", "other")},
     **dict.fromkeys(("unknown_host", "moved", "closed"), "unknown_user"),
     **dict.fromkeys(("suspended", "too_large"), "other"),
+    "doubtful": "temporary",
 }
 """What a kind of failure is called at a letter (`core.road.delivery.LETTER_REASONS`)."""
 LONGEST_TEXT = 500

@@ -15,6 +15,7 @@ from peewee import JOIN, SQL, Case, ModelSelect, fn
 from core import history, service
 from core.organization import Settings, settings
 from core.results import digests, tracking
+from core.road import standing
 from core.writing import reminders
 from core.writing.audience import Audience, Recipient, resolve
 from mail import address as addresses
@@ -297,13 +298,19 @@ def settle_by_read(delivery: Delivery, now: datetime) -> None:
 
 
 def expire(now: datetime) -> int:
-    """Give up letters that are no longer useful; return how many. Their secret links go with them."""
+    """Give up letters that are no longer useful; return how many. Their secret links go with them.
+
+    What servers put off all that time counts at the reader's address.
+    """
     late = _IN_THE_QUEUE & (Letter.useful_until < now)
     if not Letter.select(Letter.id).where(late).exists():
         return 0
     with db.atomic():
+        put_off = list(Letter.select().where(late, Letter.person.is_null(False), Letter.code.between(400, 499)))
         Letter.update(payload={}).where(late, Letter.kind.in_(service.secret_kinds())).execute()
-        return Letter.update(state="expired", reason="expired", done_at=now).where(late).execute()
+        done = Letter.update(state="expired", reason="expired", done_at=now).where(late).execute()
+        standing.given_up(put_off, now)
+    return done
 
 
 def finish(now: datetime) -> int:

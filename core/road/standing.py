@@ -1,8 +1,9 @@
 """What becomes of a person's address when a letter to it fails: one rule for a server's answer and for a bounce.
 
-Decision 3, D-37, D-38: user unknown excludes at once; a filter never does; a full mailbox or another lasting trouble
-excludes after five letters on three days within 30 days without a sign of life; distrust of our own server excludes
-nobody and raises an alarm; a complaint stops the person's mail. Excluded, never deleted (E-09).
+Decision 3, D-37, D-38: user unknown excludes at once, and at the third letter where servers say it with a temporary
+code; a filter never does; a full mailbox or another lasting trouble excludes after five letters on three days within
+30 days without a sign of life; distrust of our own server excludes nobody and raises an alarm; a complaint stops the
+person's mail. Excluded, never deleted (E-09).
 """
 
 from datetime import date, datetime, timedelta
@@ -12,6 +13,7 @@ from peewee import fn
 import clock
 from core import history, limits
 from core.road import faults
+from mail.bounce import by_words
 from models import Bounce, Delivery, Letter, Membership, Person, Visit
 
 AT_ONCE: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -20,10 +22,12 @@ AT_ONCE: dict[str, tuple[str, tuple[str, ...]]] = {
     "filtered": ("refusing", ("fine",)),
     "complaint": ("complained", ("fine", "refusing", "bounced")),
 }
-COUNTED = ("full", "suspended", "temporary", "other")
+COUNTED = ("full", "suspended", "temporary", "doubtful", "other")
 SECOND_TIME = ("unknown_host", "closed")
 """Failures of a whole mail system, which may be out of order for a day: they exclude at the second notice."""
 LETTERS, DAYS, WINDOW = 5, 3, timedelta(days=30)
+DOUBTS = 3
+"""Letters of which servers said "user unknown" with a temporary code: then it is believed."""
 ALARM_AGAIN_S = 3600
 
 
@@ -38,7 +42,8 @@ def note(letter: Letter, kind: str, now: datetime) -> str:
         return ""
     state, before = AT_ONCE.get(kind, ("", ()))
     worn_out = kind in COUNTED and is_worn_out(letter.person_id, letter.address, now)
-    if worn_out or (kind in SECOND_TIME and _again(letter, now)):
+    thrice = kind == "doubtful" and is_unknown_again(letter.person_id, letter.address, now)
+    if worn_out or thrice or (kind in SECOND_TIME and _again(letter, now)):
         state, before = "bounced", ("fine", "refusing")
     if not state or not _move(letter, kind, state, before, now):
         return ""
@@ -81,6 +86,27 @@ def _again(letter: Letter, now: datetime) -> bool:
     same = (Bounce.person == letter.person_id) & Bounce.kind.in_(SECOND_TIME) & (Bounce.letter != letter)
     lately = (Bounce.at > now - WINDOW) & (Letter.address == letter.address)
     return Bounce.select().join(Letter).where(same, lately).exists()
+
+
+def given_up(letters: list[Letter], now: datetime) -> None:
+    """Note at their readers the letters that servers put off until they were no longer useful."""
+    for letter in letters:
+        note(letter, "doubtful" if _is_doubtful(letter) else "temporary", now)
+
+
+def _is_doubtful(letter: Letter) -> bool:
+    return letter.code // 100 == 4 and by_words(letter.text) == "unknown_user"
+
+
+def is_unknown_again(person: int, address: str, now: datetime) -> bool:
+    """Say whether three letters within 30 days met "user unknown" with a temporary code, and no sign of life since."""
+    since = max(now - WINDOW, last_sign_of_life(person) or now - WINDOW)
+    here = (Letter.person == person) & (Letter.address == address)
+    came_back = (
+        Bounce.select(Bounce.letter).join(Letter).where(here, Bounce.kind == "doubtful", Bounce.at > since).tuples()
+    )
+    late = Letter.select().where(here, Letter.state == "expired", Letter.code.between(400, 499), Letter.done_at > since)
+    return len({number for (number,) in came_back} | {one.id for one in late if _is_doubtful(one)}) >= DOUBTS
 
 
 def is_worn_out(person: int, address: str, now: datetime) -> bool:

@@ -7,6 +7,7 @@ import pytest
 import clock
 from core.door import bounces
 from core.people import members
+from core.road import delivery as delivery_
 from core.road import standing
 from mail.reports import Explanation
 from models import Bounce, Delivery, Letter, Log, Membership, Notice, Person, Visit
@@ -218,6 +219,37 @@ def test_answers_of_servers_and_bounces_count_together(school):
     assert person("青山 健太").address_state == "fine"
     fail(school, "青山 健太", 1)
     assert person("青山 健太").address_state == "bounced"
+
+
+def test_unknown_with_a_temporary_code_is_believed_the_third_time(school):
+    """Inbound rules 2: 4.1.1 "user unknown" may be a directory that is down; repeated at the third letter it counts."""
+    for days in (20, 9):
+        fail(school, "青山 健太", days, "doubtful")
+    assert person("青山 健太").address_state == "fine"
+    fail(school, "青山 健太", 1, "doubtful")
+    assert (person("青山 健太").address_state, person("青山 健太").address_reason) == ("bounced", "doubtful")
+
+
+def test_two_doubts_and_a_sign_of_life_are_none(school):
+    for days in (9, 8):
+        delivery = fail(school, "青山 健太", days, "doubtful")
+    Delivery.update(read_at=clock.now() - timedelta(days=5)).where(Delivery.id == delivery.id).execute()
+    fail(school, "青山 健太", 2, "doubtful")
+    assert person("青山 健太").address_state == "fine"
+
+
+@pytest.mark.parametrize(
+    ("text", "state"), [("450 4.1.1 no such user here", "bounced"), ("451 4.3.0 please come back", "fine")]
+)
+def test_letters_put_off_until_they_are_useless_count_too(school, text, state):
+    """A server that says "450 user unknown" for ever gives no report: the letters that were given up tell it."""
+    for days in (9, 5, 1):
+        at = clock.now() - timedelta(days=days)
+        made = cast_notices.send([school.lists["1-1"]], at=at)
+        late = {"state": "deferred", "code": 450, "text": text, "useful_until": at + timedelta(hours=1)}
+        Letter.update(late).where(Letter.delivery == made.deliveries["青山 健太"]).execute()
+        delivery_.expire(at + timedelta(hours=2))
+    assert person("青山 健太").address_state == state
 
 
 def test_a_carrier_that_throws_a_whole_run_back_excludes_nobody(school):
