@@ -3,7 +3,8 @@
     python -m benchmarks.pages [SECONDS]
 
 Each press writes. Goals (design, the send engine): at least half of the bare page's rate at 16 connections, p99 at
-most 50 ms there, no error at 64, also while a notice is going out.
+most 50 ms there, no error at 64, also while a notice is going out. Then the pages of figures, beside a page that counts
+nothing (`benchmarks.figures`).
 """
 
 import asyncio
@@ -18,7 +19,7 @@ from itertools import count, cycle
 from statistics import median, quantiles
 
 import config as ground
-from benchmarks import house
+from benchmarks import figures, house
 from models import Delivery
 
 READERS = 4000
@@ -126,6 +127,8 @@ def main(seconds: float = 3.0) -> None:
             house.row("  p99", f"{run.p99_ms:.0f} ms")
             house.row("  errors", str(run.errors), "goal 0", run.errors == 0)
             house.row("  letters sent meanwhile", f"{house.accepted(notice):,}")
+    print()
+    figures.main()
 
 
 def _table(found: dict[str, list[Run]]) -> None:

@@ -4,6 +4,7 @@ import os
 import shutil
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,11 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from werkzeug.serving import make_server
 
 import clock
+from core.organization import settings
 from core.results import responses
+from core.road import letters
+from mail.compose import Reader, prepare
+from models import Visit
 from tests import cast, cast_notices
 from tests.cast_notices import PHONE, fresh, outcome
 
@@ -136,3 +141,17 @@ def test_the_readers_pages_have_no_barriers_and_fit_a_phone(page, site, sent, pa
     page.goto(site + path.format(one.token))
     assert barriers(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= SMALL["width"]
+
+
+def test_a_letter_that_counts_openings_fetches_its_picture(page, site, school):
+    """D-31: the ground of an empty cell is loaded like a picture, by the engines that mail programs are made of."""
+    sent = cast_notices.send([school.lists["1-1"]], by=school.users["花子"], track_opens=True)
+    hers = sent.deliveries["青山 美咲"]
+    form = letters.notice_form(sent.notice, None, "ja", replace(settings(), base_url=site))
+    reader = Reader(
+        number=7, address="a@example.com", bare=False, name="青山", token=hers.token, values={}, at=clock.now()
+    )
+    with page.expect_response(f"{site}/o/{hers.token}.gif") as answer:
+        page.set_content(prepare(form).html(reader))
+    assert answer.value.status == 200
+    assert [one.page for one in Visit.select()] == ["o"]

@@ -2,9 +2,13 @@
 
 import re
 import subprocess
+from email import message_from_bytes
+from email.policy import default
+from pathlib import Path
 
 import pytest
 
+from models import Link
 from tests import smarthost
 from tests.real.letters import ENGLISH, JAPANESE, as_files
 from tests.real.programs import program
@@ -20,20 +24,64 @@ LETTERS = {
 }
 
 
+LINKS = JAPANESE + "くわしくは https://www.city.example.jp/bosai/index.html と\nhttps://school.example/oshirase?id=7\n"
+MOST_WORSE = 0.5
+
+
 def test_notices_score_at_most_half_a_point(school, tmp_path, capsys):
-    command = program("spamassassin", "spamassassin")
     with smarthost.running() as (host, port):
         smarthost.send_by(port, base_url="https://mail.school.example")
         for subject, text, read in LETTERS.values():
             begun(school.users["花子"], [school.lists["1-1"]], subject=subject, text=text, read_confirmation=read)
             assert drained()
     mails = host.mails[:: len(host.mails) // len(LETTERS)]
-    scores = {}
-    for name, file in zip(LETTERS, as_files([raw for _, _, raw, _ in mails], tmp_path / "mails"), strict=True):
-        judged = subprocess.run([command, "-L", "-t"], input=file.read_bytes(), capture_output=True, timeout=90)
-        said = judged.stdout.decode("utf-8", "replace")
-        scores[name] = float(re.search(r"score=(-?[\d.]+)", said)[1])
-        complaints = re.search(r"tests=([A-Z0-9_,\s]*)", said)[1].split()
-        with capsys.disabled():
-            print(f"\n  SpamAssassin -L, {name}: {scores[name]} {' '.join(complaints)}", end="")
-    assert max(scores.values()) <= 0.5, scores
+    scores = judged(dict(zip(LETTERS, as_files([raw for _, _, raw, _ in mails], tmp_path / "mails"), strict=True)))
+    with capsys.disabled():
+        _print(scores)
+    assert max(score for score, _ in scores.values()) <= 0.5, scores
+
+
+@pytest.mark.parametrize("read", [True, False], ids=["with read confirmation", "without"])
+def test_counting_openings_and_links_costs_at_most_half_a_point(school, tmp_path, capsys, read):
+    """D-31, X-08: the same notice to the same reader, with picture and counted links, and without both."""
+    ways = {"plain": {}, "picture": {"track_opens": True}, "links": {"track_clicks": True}}
+    ways["both"] = ways["picture"] | ways["links"]
+    with smarthost.running() as (host, port):
+        smarthost.send_by(port, base_url="https://mail.school.example")
+        for counts in ways.values():
+            options = {"subject": "防災訓練のお知らせ", "text": LINKS, "read_confirmation": read}
+            notice = begun(school.users["花子"], [school.lists["1-1"]], **options, **counts)
+            assert Link.select().where(Link.notice == notice).count() == (2 if "track_clicks" in counts else 0)
+            assert drained()
+    mails = [raw for _, to, raw, _ in host.mails if to == ["aoyama.k@example.com"]]
+    _are_what_they_are_meant_to_be(mails, ways)
+    scores = judged(dict(zip(ways, as_files(mails, tmp_path / "mails"), strict=True)))
+    with capsys.disabled():
+        _print(scores)
+    plain = scores["plain"][0]
+    assert all(score - plain <= MOST_WORSE for score, _ in scores.values()), scores
+
+
+def _print(scores: dict[str, tuple[float, str]]) -> None:
+    for name, (score, rules) in scores.items():
+        print(f"\n  SpamAssassin -L, {name}: {score} {rules}", end="")
+
+
+def _are_what_they_are_meant_to_be(mails: list[bytes], ways: dict[str, dict]) -> None:
+    """Check that what is judged holds the picture and the counted links, or neither."""
+    for raw, counts in zip(mails, ways.values(), strict=True):
+        html = message_from_bytes(raw, policy=default).get_body(("html",))
+        shown = html.get_content() if html else ""
+        assert (".gif" in shown) is ("track_opens" in counts)
+        assert ("/c/" in shown) is ("track_clicks" in counts)
+
+
+def judged(files: dict[str, Path]) -> dict[str, tuple[float, str]]:
+    """Return score and rules of each letter, by SpamAssassin's local tests."""
+    command, found = program("spamassassin", "spamassassin"), {}
+    for name, file in files.items():
+        run = subprocess.run([command, "-L", "-t"], input=file.read_bytes(), capture_output=True, timeout=90)
+        said = run.stdout.decode("utf-8", "replace")
+        rules = re.search(r"tests=([A-Z0-9_,\s]*)", said)[1].split()
+        found[name] = float(re.search(r"score=(-?[\d.]+)", said)[1]), " ".join(rules)
+    return found
