@@ -11,6 +11,7 @@ from peewee import (
     Check,
     DateField,
     DeferredForeignKey,
+    Expression,
     ForeignKeyField,
     IntegerField,
     Model,
@@ -18,6 +19,7 @@ from peewee import (
     TextField,
     fn,
 )
+from playhouse.hybrid import hybrid_property
 
 import clock
 from database import EPOCH, Json, Moment, claim, db, due, hand, insert_rows, millis, new_code, open_database, record
@@ -240,7 +242,12 @@ class Child(Table):
 
 
 class Membership(Table):
-    """A person in a list, because of a child or not, with the consent record (joined how, when, by which words)."""
+    """A person in a list, because of a child or not, with the consent record (joined how, when, by which words).
+
+    A place that was left or refused does not count any more; its row stays until the retention clock takes it.
+    """
+
+    GONE = ("left", "refused")
 
     person = ForeignKeyField(Person, backref="memberships", on_delete="CASCADE")
     list = ForeignKeyField(MailingList, backref="memberships", on_delete="CASCADE")
@@ -249,7 +256,7 @@ class Membership(Table):
     attributes = Json(default=dict)
     state = CharField(
         default="active",
-        constraints=[Check("state IN ('unconfirmed','pending','active','stopped','left')")],
+        constraints=[Check("state IN ('unconfirmed','pending','active','refused','stopped','left')")],
     )
     stopped_by = CharField(default="")  # reader, manager
     in_charge = ForeignKeyField(User, null=True, on_delete="SET NULL")
@@ -257,7 +264,16 @@ class Membership(Table):
     joined_route = CharField(default="manager")  # manager, file, blank mail, link, move, copy
     consent = Json(default=dict)  # how it was wished: keys in `core.entry.consent`
     stopped_at = Moment(null=True)
-    left_at = Moment(null=True)
+    left_at = Moment(null=True)  # when it was left or refused
+
+    @hybrid_property
+    def belongs(self) -> bool:
+        """Say whether the place still counts, in whatever state; asked of the class: the condition for it."""
+        return self.state not in self.GONE
+
+    @belongs.expression
+    def belongs(cls) -> Expression:  # noqa: N805 (peewee hands the class over)
+        return cls.state.not_in(cls.GONE)
 
     class Meta:
         indexes = (

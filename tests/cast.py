@@ -97,12 +97,13 @@ def _users(school: School) -> None:
 
 
 def _noise(school: School) -> None:
-    """Rows that must never show up: a stopped member, one who left, a closed list, a bounced address."""
+    """Rows that must never show up: one who stopped, left, was refused; a bounced address; a closed list."""
     gone = MailingList.create(name="去年の6年", address="kyonen", closed_at=clock.now())
     for name, mail, state, extra in (
         ("雑音 一", "noise1@example.net", "stopped", {}),
         ("雑音 二", "noise2@example.net", "left", {}),
         ("雑音 三", "noise3@example.net", "active", {"address_state": "bounced"}),
+        ("雑音 四", "noise4@example.net", "refused", {}),
     ):
         person = Person.create(name=name, kana=name, address=mail, address_key=mail, household=name, **extra)
         school.people[name] = person

@@ -105,6 +105,7 @@ def waiting() -> Answer:
     return answer(
         "joining/waiting.html", "joining/_waiting.html",
         asked=approvals.pending(rights()), queues=approvals.queues(rights()),
+        refused=approvals.lately_refused(rights(), clock.now()),
     )  # fmt: skip
 
 

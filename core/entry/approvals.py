@@ -1,10 +1,14 @@
-"""Who waits to be let in: the queue of a manager, with one press for yes and one for no (decision 5)."""
+"""Who waits to be let in: the queue of a manager, with one press for yes and one for no (decision 5).
+
+pending → active, pending → refused, refused → active (a manager thinks again). Whoever was refused may ask again, and
+waits for a manager again, whatever the list's rule.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from peewee import JOIN, fn
+from peewee import JOIN, Expression, Node, fn
 
 from core import history
 from core.entry import consent, join_letters
@@ -13,6 +17,7 @@ from core.rights import Rights
 from models import Applicant, Child, MailingList, Membership, Person, User, db
 
 MOST_SHOWN = 100
+REFUSED_SHOWN_FOR = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +30,16 @@ class Asked:
 
 def pending(rights: Rights) -> list[Asked]:
     """Return who waits for this manager, the longest waiting first."""
+    return _asked(rights, Membership.state == "pending", Membership.joined_at)
+
+
+def lately_refused(rights: Rights, now: datetime) -> list[Asked]:
+    """Return whom the managers of these lists refused in the last days, the latest first: a press may be a mistake."""
+    refused = (Membership.state == "refused") & (Membership.left_at > now - REFUSED_SHOWN_FOR)
+    return _asked(rights, refused, Membership.left_at.desc())
+
+
+def _asked(rights: Rights, which: Expression, order: Node) -> list[Asked]:
     rows = list(
         Membership.select(Membership, Person, MailingList, Child)
         .join(Person)
@@ -32,8 +47,8 @@ def pending(rights: Rights) -> list[Asked]:
         .join(MailingList)
         .switch(Membership)
         .join(Child, JOIN.LEFT_OUTER)
-        .where(Membership.state == "pending", Membership.list.in_(_managed(rights)))
-        .order_by(Membership.joined_at, Membership.id)
+        .where(which, Membership.list.in_(_managed(rights)))
+        .order_by(order, Membership.id)
         .limit(MOST_SHOWN)
     )
     known = consent.terms_of(rows)
@@ -58,11 +73,11 @@ def queues(rights: Rights) -> list[tuple[MailingList, int]]:
 
 
 def approve(mailing_list: MailingList, people: Iterable[int], by: User | None, now: datetime) -> int:
-    """Let people in who wait, and greet them; return how many that changed."""
+    """Let people in who wait or were refused, and greet them; return how many that changed."""
     with db.atomic():
-        waited = _waiting(mailing_list, people)
-        done = members.approve(mailing_list, [one.id for one in waited], by)
-        for person in waited:
+        asked = _who(mailing_list, people, ("pending", "refused"))
+        done = members.approve(mailing_list, [one.id for one in asked], by)
+        for person in asked:
             join_letters.approved(mailing_list, person, now)
     return done
 
@@ -70,8 +85,8 @@ def approve(mailing_list: MailingList, people: Iterable[int], by: User | None, n
 def refuse(mailing_list: MailingList, people: Iterable[int], by: User | None, now: datetime) -> int:
     """Refuse people who wait and tell them; whoever asks again waits for a manager again. Return how many."""
     with db.atomic():
-        waited = _waiting(mailing_list, people)
-        changed = {"state": "left", "stopped_by": "manager", "left_at": now}
+        waited = _who(mailing_list, people, ("pending",))
+        changed = {"state": "refused", "left_at": now}
         mine = Membership.person.in_([one.id for one in waited]) & (Membership.list == mailing_list)
         Membership.update(**changed).where(mine, Membership.state == "pending").execute()
         for person in waited:
@@ -80,8 +95,8 @@ def refuse(mailing_list: MailingList, people: Iterable[int], by: User | None, no
     return len(waited)
 
 
-def _waiting(mailing_list: MailingList, people: Iterable[int]) -> list[Person]:
+def _who(mailing_list: MailingList, people: Iterable[int], states: tuple[str, ...]) -> list[Person]:
     rows = Membership.select(Membership.person).where(
-        Membership.list == mailing_list, Membership.state == "pending", Membership.person.in_(list(people))
+        Membership.list == mailing_list, Membership.state.in_(states), Membership.person.in_(list(people))
     )
     return list(Person.select().where(Person.id.in_(rows)))

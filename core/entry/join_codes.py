@@ -49,7 +49,7 @@ def find(mailing_list: MailingList, typed: str) -> Key | None:
 
 def is_in(child: int, mailing_list: MailingList) -> bool:
     """Say whether a child has a place in a list."""
-    here = (Membership.child == child) & (Membership.list == mailing_list) & (Membership.state != "left")
+    here = (Membership.child == child) & (Membership.list == mailing_list) & Membership.belongs
     return Membership.select().where(here).exists()
 
 
@@ -81,7 +81,7 @@ def rotate(mailing_list: MailingList, by: User | None) -> None:
 def children_of(mailing_list: MailingList) -> list[Child]:
     """Return the children of a list by class and reading, each once."""
     here = Membership.select(Membership.child).where(
-        Membership.list == mailing_list, Membership.state != "left", Membership.child.is_null(False)
+        Membership.list == mailing_list, Membership.belongs, Membership.child.is_null(False)
     )
     rows = Child.select().where(Child.id.in_(here))
     return sorted(rows, key=lambda one: (_figures(one.grade), _figures(one.class_name), one.kana or one.name, one.id))

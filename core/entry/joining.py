@@ -215,7 +215,7 @@ def _person(wish: Wish, now: datetime) -> tuple[Person, bool]:
 def _guardian_without_address(mailing_list: MailingList, child: Child) -> Person | None:
     """Return the one guardian whom the roster names and who had no address; None if there is none, or a choice."""
     rows = Membership.select(Membership.person).where(
-        Membership.child == child, Membership.list == mailing_list, Membership.state != "left"
+        Membership.child == child, Membership.list == mailing_list, Membership.belongs
     )
     found = list(Person.select().where(Person.id.in_(rows), Person.address.is_null()).limit(2))
     return found[0] if len(found) == 1 else None
@@ -262,11 +262,11 @@ def _places(wish: Wish, person: Person, now: datetime) -> str:
 def _opens_again(row: Membership, wish: Wish) -> bool:
     """Say whether a shut place is meant: one that was left because of another child (a school ago) stays shut."""
     wanted = wish.child.id if wish.child else None
-    return row.state != "left" or row.stopped_by == "reader" or row.child_id == wanted
+    return row.belongs or row.stopped_by == "reader" or row.child_id == wanted
 
 
 def _is_for_a_manager(wish: Wish, held: list[Membership]) -> bool:
-    if any(row.stopped_by == "manager" for row in held):
+    if any(row.stopped_by == "manager" or row.state == "refused" for row in held):
         return True
     if wish.list.join_mode == "approve" or (wish.list.join_mode == "code" and not wish.code):
         return True
@@ -274,7 +274,7 @@ def _is_for_a_manager(wish: Wish, held: list[Membership]) -> bool:
 
 
 def _guardians(child: Child) -> int:
-    rows = Membership.select(Membership.person).where(Membership.child == child, Membership.state != "left")
+    rows = Membership.select(Membership.person).where(Membership.child == child, Membership.belongs)
     return rows.distinct().count()
 
 

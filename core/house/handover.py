@@ -73,7 +73,7 @@ def _lists(domain: str) -> list[ListLine]:
     numbers = [one.id for one in lists]
     people = dict(
         Membership.select(Membership.list, fn.COUNT(fn.DISTINCT(Membership.person)))
-        .where(Membership.list.in_(numbers), Membership.state != "left")
+        .where(Membership.list.in_(numbers), Membership.belongs)
         .group_by(Membership.list)
         .tuples()
     )

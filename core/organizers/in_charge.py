@@ -57,7 +57,7 @@ def rooms(mailing_list: MailingList) -> list[Room]:
     rows = (
         Membership.select(Child.grade, Child.class_name, number, fn.COUNT(Membership.id))
         .join(Child, JOIN.LEFT_OUTER)
-        .where(Membership.list == mailing_list, Membership.state != "left")
+        .where(Membership.list == mailing_list, Membership.belongs)
         .group_by(Child.grade, Child.class_name, number)
         .tuples()
     )
@@ -95,7 +95,7 @@ def _put(mailing_list: MailingList, grade: str, class_name: str, user: int) -> i
     others = fn.COALESCE(Membership.in_charge, 0) != user
     return (
         Membership.update(in_charge=user or None)
-        .where(Membership.list == mailing_list, Membership.state != "left", here, others)
+        .where(Membership.list == mailing_list, Membership.belongs, here, others)
         .execute()
     )
 

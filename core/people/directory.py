@@ -99,7 +99,7 @@ def _standings(mailing_list: MailingList) -> ModelSelect:
         .join(Person)
         .switch(Membership)
         .join(Child, JOIN.LEFT_OUTER)
-        .where(Membership.list == mailing_list, Membership.state != "left")
+        .where(Membership.list == mailing_list, Membership.belongs)
         .group_by(Membership.person_id, Person.address_state)
     )
 
@@ -143,7 +143,7 @@ def rows(mailing_list: MailingList, found: list[Person]) -> list[MemberRow]:
     places = (
         Membership.select(Membership, Child)
         .join(Child, JOIN.LEFT_OUTER)
-        .where(Membership.list == mailing_list, Membership.person.in_(list(made)), Membership.state != "left")
+        .where(Membership.list == mailing_list, Membership.person.in_(list(made)), Membership.belongs)
         .order_by(Membership.id)
     )
     for place in places:
@@ -191,7 +191,7 @@ def places(person: Person, rights: Rights, need: str = "view") -> list[Membershi
         .join(MailingList)
         .switch(Membership)
         .join(Child, JOIN.LEFT_OUTER)
-        .where(Membership.person == person, Membership.state != "left", Membership.list.in_(_numbers(rights, need)))
+        .where(Membership.person == person, Membership.belongs, Membership.list.in_(_numbers(rights, need)))
         .order_by(MailingList.whole.desc(), MailingList.name, Membership.id)
     )
 
@@ -212,7 +212,7 @@ def household_of(person: Person, rights: Rights) -> list[Person]:
     """Return the others of a person's household whom somebody may see."""
     if not person.household:
         return []
-    seen = Membership.select(Membership.person).where(Membership.state != "left", Membership.list.in_(_numbers(rights)))
+    seen = Membership.select(Membership.person).where(Membership.belongs, Membership.list.in_(_numbers(rights)))
     return list(
         Person.select()
         .where(Person.household == person.household, Person.id != person.id, Person.id.in_(seen))

@@ -54,7 +54,7 @@ def places(group: Group) -> ModelSelect:
     if group.condition:
         return fitting(group.list_id, conditions.of_rows(group.condition))
     fixed = GroupMember.select(GroupMember.membership).where(GroupMember.group == group)
-    return Membership.select(Membership.id).where(Membership.id.in_(fixed), Membership.state != "left")
+    return Membership.select(Membership.id).where(Membership.id.in_(fixed), Membership.belongs)
 
 
 def fitting(list_id: int, condition: Blocks) -> ModelSelect:
@@ -64,7 +64,7 @@ def fitting(list_id: int, condition: Blocks) -> ModelSelect:
         .join(Person)
         .switch(Membership)
         .join(Child, JOIN.LEFT_OUTER)
-        .where(Membership.list == list_id, Membership.state != "left", conditions.fits(condition))
+        .where(Membership.list == list_id, Membership.belongs, conditions.fits(condition))
     )
 
 
@@ -129,7 +129,7 @@ def by_number(numbers: Iterable[int]) -> dict[int, Group]:
 
 def suggestions(list_id: int) -> dict[str, list[str]]:
     """Return the values that members of a list have, by field: for tapping instead of typing."""
-    here = (Membership.list == list_id) & (Membership.state != "left")
+    here = (Membership.list == list_id) & Membership.belongs
     children = Child.select(Child.grade, Child.class_name, Child.attributes).join(Membership).where(here).distinct()
     own = Membership.select(Membership.relation, Membership.attributes).where(here).distinct()
     found: dict[str, dict[str, None]] = {}
@@ -203,7 +203,7 @@ def put(group: Group, people: Iterable[int], by: User | None) -> int:
         there = GroupMember.select(GroupMember.membership).where(GroupMember.group == group)
         rows = list(
             Membership.select(Membership.id, Membership.person).where(
-                Membership.list == group.list_id, Membership.person.in_(list(people)), Membership.state != "left",
+                Membership.list == group.list_id, Membership.person.in_(list(people)), Membership.belongs,
                 Membership.id.not_in(there),
             )
         )  # fmt: skip

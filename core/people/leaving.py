@@ -191,6 +191,6 @@ def _stop_everywhere(delivery: Delivery, now: datetime) -> list[int]:
 
 def _left_alone(delivery: Delivery) -> set[int]:
     rows = Membership.select(Membership.child).where(
-        Membership.person == delivery.person_id, Membership.child.is_null(False), Membership.state != "left"
+        Membership.person == delivery.person_id, Membership.child.is_null(False), Membership.belongs
     )
     return children_with_nobody({child for (child,) in rows.tuples()})

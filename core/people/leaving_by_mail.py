@@ -48,7 +48,7 @@ def _tell(kind: str, person: Person, mailing_list: MailingList, url: str, now: d
 def state_of(person: Person, mailing_list: MailingList) -> str:
     """Return how somebody stands in a list: active, stopped (by the reader), over (by a manager), or ""."""
     rows = Membership.select().where(Membership.person == person, Membership.list == mailing_list)
-    standing = {(row.state, row.stopped_by) for row in rows if row.state != "left"}
+    standing = {(row.state, row.stopped_by) for row in rows if row.belongs}
     if any(state in ("active", "unconfirmed", "pending") for state, _ in standing):
         return "active"
     if ("stopped", "reader") in standing:

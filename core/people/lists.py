@@ -148,7 +148,7 @@ def counts_of(numbers: Iterable[int]) -> dict[int, dict[str, int]]:
     per_person = (
         Membership.select(Membership.list_id.alias("list_id"), standing().alias("standing"))
         .join(Person)
-        .where(Membership.list.in_(wanted), Membership.state != "left")
+        .where(Membership.list.in_(wanted), Membership.belongs)
         .group_by(Membership.list_id, Membership.person_id, Person.address_state)
     )
     rows = (

@@ -161,11 +161,11 @@ def _write_child(membership: Membership, child: Mapping[str, str], items: dict[s
 def split_household(person: Person, by: User | None) -> None:
     """Give a person, and the children only this person cares for, a household of their own."""
     with db.atomic():
-        mine = {row.child_id for row in person.memberships if row.child_id and row.state != "left"}
+        mine = {row.child_id for row in person.memberships if row.child_id and row.belongs}
         shared = {
             row.child_id
             for row in Membership.select().where(
-                Membership.child.in_(mine), Membership.person != person, Membership.state != "left"
+                Membership.child.in_(mine), Membership.person != person, Membership.belongs
             )
         }
         key = households.fresh_key()
@@ -180,7 +180,7 @@ def join_household(person: Person, other: Person, by: User | None) -> None:
         key = person.household or other.household or households.fresh_key()
         households.join({old: key for old in (person.household, other.household) if old and old != key})
         Person.update(household=key).where(Person.id.in_([person.id, other.id])).execute()
-        theirs = Membership.person.in_([person.id, other.id]) & (Membership.state != "left")
+        theirs = Membership.person.in_([person.id, other.id]) & Membership.belongs
         Child.update(household=key).where(Child.id.in_(Membership.select(Membership.child).where(theirs))).execute()
         history.log(by, "household.joined", person.id)
 
@@ -212,8 +212,9 @@ def resume(
 
 
 def approve(mailing_list: MailingList, people: Iterable[int], by: User | None) -> int:
-    """Let people who wait for approval into a list; return how many people that changed."""
-    return _move(mailing_list, people, ("pending",), {"state": "active"}, by, "member.approved")
+    """Let people into a list who wait for approval or were refused; return how many people that changed."""
+    fields = {"state": "active", "stopped_by": "", "left_at": None}
+    return _move(mailing_list, people, ("pending", "refused"), fields, by, "member.approved")
 
 
 def leave(mailing_list: MailingList, people: Iterable[int], by: User | None, now: datetime) -> int:

@@ -122,7 +122,7 @@ def _places(person: Person) -> list[Membership]:
         .switch(Membership)
         .join(Child, JOIN.LEFT_OUTER)
         .where(
-            Membership.person == person, Membership.state != "left", MailingList.closed_at.is_null(),
+            Membership.person == person, Membership.belongs, MailingList.closed_at.is_null(),
             MailingList.practice_of.is_null(),
         )
         .order_by(MailingList.whole.desc(), MailingList.name, Membership.id)
@@ -251,11 +251,12 @@ def forget(person: Person, now: datetime) -> set[int]:
     """Take somebody out of every list, and delete address, telephone and items, on the own wish.
 
     The name stays until the retention of what was sent is over, so that managers see who has gone. Where a manager
-    has stopped somebody, that and the address stay, or deleting would lift it. Return the children who have nobody.
+    has stopped or refused somebody, that and the address stay, or deleting would lift it. Return the children who
+    have nobody.
     """
-    barred = (Membership.person == person) & (Membership.stopped_by == "manager")
+    barred = (Membership.person == person) & ((Membership.stopped_by == "manager") | (Membership.state == "refused"))
     with db.atomic():
-        held = list(Membership.select().where(Membership.person == person, Membership.state != "left", ~barred))
+        held = list(Membership.select().where(Membership.person == person, Membership.belongs, ~barred))
         children = {one.child_id for one in held if one.child_id}
         lists = sorted({one.list_id for one in held})
         left = {"state": "left", "stopped_by": "reader", "left_at": now, "attributes": {}}

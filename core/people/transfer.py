@@ -33,7 +33,7 @@ def look(source: MailingList, target: MailingList, people: Iterable[int]) -> Mov
     """Say what moving or copying would do, changing nothing."""
     rows = _places(source, people)
     known = _known(target, rows)
-    return _counted(rows, {key for key, row in known.items() if row.state != "left"})
+    return _counted(rows, {key for key, row in known.items() if row.belongs})
 
 
 def carry_out(
@@ -45,7 +45,7 @@ def carry_out(
     with db.atomic():
         rows = _places(source, people)
         known = _known(target, rows)
-        there = {key for key, row in known.items() if row.state != "left"}
+        there = {key for key, row in known.items() if row.belongs}
         arriving = [row for row in rows if _key(row) not in there]
         insert_rows(Membership, (_fresh(row, target, kind, now) for row in arriving if _key(row) not in known))
         for row in arriving:

@@ -28,7 +28,7 @@ def export(mailing_list: MailingList, language: str = "ja") -> bytes:
         .join(Child, JOIN.LEFT_OUTER)
         .switch(Membership)
         .join(User, JOIN.LEFT_OUTER, on=(Membership.in_charge == User.id))
-        .where(Membership.list == mailing_list, Membership.state != "left")
+        .where(Membership.list == mailing_list, Membership.belongs)
         .order_by(Person.kana, Person.id, Membership.id)
     )
     items = _items(rows)

@@ -51,7 +51,7 @@ def _memberships(
     missing = {row.child_id for row in rows if row.child_id} - set(children)
     children |= {child.id: child for child in _where(Child, Child.id, missing)}
     for row in rows:
-        if row.child_id and row.state != "left" and children[row.child_id] not in known.of_person[row.person_id]:
+        if row.child_id and row.belongs and children[row.child_id] not in known.of_person[row.person_id]:
             known.of_person[row.person_id].append(children[row.child_id])
         if row.list_id == mailing_list.id:
             known.here[row.person_id].append(row)

@@ -75,7 +75,7 @@ class _Memberships:
             self.used |= {found.id} if found else set()
             if found is None:
                 self._join(line, row, line.membership)
-            elif found.state == "left":
+            elif not found.belongs:
                 self._rejoin(line, row, line.membership)
             else:
                 self._stay(line, row, line.membership)
@@ -93,12 +93,12 @@ class _Memberships:
         here = self._here(line)
         child = line.child.row if line.child else None
         if line.child is None:
-            here = sorted(here, key=lambda one: (one.state == "left", one.child_id is not None))
+            here = sorted(here, key=lambda one: (not one.belongs, one.child_id is not None))
             return here[0] if here else None
         for one in here:
             if child is not None and one.child_id == child.id:
                 return one
-        bare = (one for one in here if one.child_id is None and not one.relation and one.state != "left")
+        bare = (one for one in here if one.child_id is None and not one.relation and one.belongs)
         return next((one for one in bare if one.id not in self.used), None)
 
     def _here(self, line: Line) -> list[Membership]:

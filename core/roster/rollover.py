@@ -98,7 +98,7 @@ def candidates() -> list[MailingList]:
 
 def grades() -> list[str]:
     """Return the grades of the children who are in some list, the lowest first."""
-    rows = Child.select(Child.grade).join(Membership).where(Membership.state != "left", Child.grade != "").distinct()
+    rows = Child.select(Child.grade).join(Membership).where(Membership.belongs, Child.grade != "").distinct()
     return sorted((row.grade for row in rows), key=lambda one: (not one.isdecimal(), one.zfill(3)))
 
 
@@ -144,7 +144,7 @@ def preview(rollover: Rollover) -> YearEnd:
     rows = list(
         Membership.select(Membership.id, Membership.list, Membership.person)
         .join(Child, JOIN.LEFT_OUTER)
-        .where(Membership.state != "left", Membership.list.in_(open_lists), ends)
+        .where(Membership.belongs, Membership.list.in_(open_lists), ends)
         .tuples()
     )
     people: dict[int, set[int]] = defaultdict(set)
@@ -161,7 +161,7 @@ def preview(rollover: Rollover) -> YearEnd:
 
 
 def _graduates(leaving: list[str]) -> Iterable[Child]:
-    here = Membership.select(Membership.child).where(Membership.state != "left")
+    here = Membership.select(Membership.child).where(Membership.belongs)
     return Child.select().where(Child.grade.in_(leaving), Child.id.in_(here)).order_by(Child.kana, Child.id)
 
 
@@ -183,7 +183,7 @@ def _without_a_list(people: set[int], ending: set[int]) -> int:
     rows = (
         Membership.select(Membership.id, Membership.person)
         .join(MailingList)
-        .where(Membership.state != "left", Membership.person.in_(people), MailingList.closed_at.is_null())
+        .where(Membership.belongs, Membership.person.in_(people), MailingList.closed_at.is_null())
     )
     staying = {row.person_id for row in rows if row.id not in ending}
     return len(people - staying)
@@ -309,5 +309,5 @@ def open_again(mailing_list: MailingList, by: User | None) -> bool:
 
 def people_of(mailing_list: MailingList) -> int:
     """Return how many people are in a list now."""
-    here = (Membership.list == mailing_list) & (Membership.state != "left")
+    here = (Membership.list == mailing_list) & Membership.belongs
     return Membership.select(fn.COUNT(fn.DISTINCT(Membership.person))).join(Person).where(here).scalar() or 0

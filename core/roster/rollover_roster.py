@@ -143,7 +143,7 @@ def _staying(rollover: Rollover) -> list[Child]:
     """Return the children who did not graduate and had a place when the year ended, or have got one since."""
     ended = [int(number) for number in rollover.undo["end"]["places"]]
     numbers = {row.child_id for chunk in chunks(ended) for row in _children(Membership.id.in_(chunk))}
-    numbers |= {row.child_id for row in _children(Membership.state != "left")}
+    numbers |= {row.child_id for row in _children(Membership.belongs)}
     numbers -= {None, *rollover.plan["graduates"]}
     rows = (row for chunk in chunks(numbers) for row in Child.select().where(Child.id.in_(chunk)))
     return sorted(rows, key=lambda one: (one.grade.zfill(3), one.class_name.zfill(3), one.kana or one.name, one.id))
@@ -251,7 +251,7 @@ class _Places:
                 found[row.child_id][row.person_id].append(row)
         for guardians in found.values():
             for person, places in list(guardians.items()):
-                if not any(row.state != "left" or row.id in self.before for row in places):
+                if not any(row.belongs or row.id in self.before for row in places):
                     del guardians[person]
         return found
 
@@ -269,7 +269,7 @@ class _Places:
             relation = next((row.relation for row in places if row.relation), "")
             own = {"person": person, "list": wanted.id, "child": child.id, "relation": relation}
             fresh.append({**own, **fields, "joined_at": self.now, "joined_route": "move"})
-        elif here.state == "left":
+        elif not here.belongs:
             again[here.id] = [here.state, here.stopped_by, here.left_at and millis(here.left_at)]
             Membership.update(**fields, left_at=None, joined_at=self.now).where(Membership.id == here.id).execute()
 
@@ -292,9 +292,7 @@ class _Places:
 
 def _take_out(children: frozenset[int], now: datetime) -> dict[int, str]:
     """End all places of children who have moved away; return their states."""
-    rows = Membership.select(Membership.id, Membership.state).where(
-        Membership.child.in_(children), Membership.state != "left"
-    )
+    rows = Membership.select(Membership.id, Membership.state).where(Membership.child.in_(children), Membership.belongs)
     old = dict(rows.tuples())
     Membership.update(state="left", left_at=now).where(Membership.id.in_(list(old))).execute()
     return old

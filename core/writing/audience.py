@@ -172,7 +172,7 @@ def _gather(chosen: Chosen, with_fields: bool) -> dict[int, _Gathered]:
     """Collect everybody named by a list, by a group or alone, with the memberships that count for this notice."""
     people: dict[int, _Gathered] = {}
     closed = MailingList.select(MailingList.id).where(MailingList.closed_at.is_null(False))
-    rows = _places(with_fields).where(chosen.wanted, Membership.list.not_in(closed), Membership.state != "left")
+    rows = _places(with_fields).where(chosen.wanted, Membership.list.not_in(closed), Membership.belongs)
     for row in rows.order_by(Membership.id):
         people.setdefault(row.person_id, _Gathered(row.person)).memberships.append(row)
     for person in Person.select().where(Person.id.in_(chosen.alone)):

@@ -100,7 +100,7 @@ def changed_since(notice: Notice, moment: datetime) -> list[Person]:
 
 def _reachable(rights: Rights) -> ModelSelect:
     lists = rights.lists("send").select(MailingList.id).order_by()
-    member = Membership.select(Membership.person).where(Membership.list.in_(lists), Membership.state != "left")
+    member = Membership.select(Membership.person).where(Membership.list.in_(lists), Membership.belongs)
     return Person.select().where(Person.id.in_(member))
 
 
@@ -130,7 +130,7 @@ def _children(found: list[Person], rights: Rights) -> dict[int, list[str]]:
     rows = (
         Membership.select(Membership.person, Child)
         .join(Child)
-        .where(Membership.person.in_([one.id for one in found]), Membership.list.in_(lists), Membership.state != "left")
+        .where(Membership.person.in_([one.id for one in found]), Membership.list.in_(lists), Membership.belongs)
         .order_by(Child.id)
     )
     names: dict[int, dict[int, str]] = {}

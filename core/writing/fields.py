@@ -253,7 +253,7 @@ def lists_of(notice: Notice) -> list[int]:
     """Return the lists whose free items a notice may name: those chosen, and those of the groups and persons chosen."""
     chosen = Target.select(Target.number).where(Target.notice == notice, Target.include == True)
     persons = chosen.where(Target.kind == "person")
-    theirs = Membership.select(Membership.list).where(Membership.person.in_(persons), Membership.state != "left")
+    theirs = Membership.select(Membership.list).where(Membership.person.in_(persons), Membership.belongs)
     of_groups = Group.select(Group.list).where(Group.id.in_(chosen.where(Target.kind == "group")))
     lists = chosen.where(Target.kind == "list")
     return [number for (number,) in (lists | of_groups | theirs).tuples()]

@@ -75,7 +75,7 @@ def _people(lists: list[int], out: list[Group]) -> frozenset[int]:
     if not lists and not out:
         return frozenset()
     asked = [Membership.list.in_(lists), *(Membership.id.in_(groups.places(one)) for one in out)]
-    rows = Membership.select(Membership.person).where(reduce(or_, asked), Membership.state != "left")
+    rows = Membership.select(Membership.person).where(reduce(or_, asked), Membership.belongs)
     return frozenset(row.person_id for row in rows)
 
 

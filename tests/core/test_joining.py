@@ -9,6 +9,7 @@ from core import rights
 from core.door import inbox
 from core.entry import approvals, join_caps, join_codes, join_letters, joining
 from core.entry.join_caps import Wish
+from core.people import own_page
 from models import Applicant, Child, Incoming, Letter, MailingList, Membership, Person, Terms
 from tests.cast_mail import dns, mail, signed
 
@@ -152,6 +153,27 @@ def test_who_left_with_another_child_comes_back_with_this_one_only(school, the_l
     joining.join(wish, clock.now())
     found = {one.child.name: one.state for one in places(father, the_list)}
     assert found == {"石川 姉": "left", "石川 蓮": "active"}
+
+
+@pytest.mark.parametrize("with_child", [True, False])
+def test_who_was_refused_may_ask_again_and_waits_again(school, the_list, with_child):
+    """Decision 5: refused → as a new join, which a manager decides, also where the list is open to everybody."""
+    child = school.children["石川 蓮"] if with_child else None
+    wish = Wish(the_list, "new@example.net", code="child" if with_child else "list", child=child, proof="letter")
+    who, _ = joining.join(wish, clock.now())
+    Membership.update(state="pending").where(Membership.person == who).execute()
+    approvals.refuse(the_list, [who.id], school.users["花子"], clock.now())
+    assert [one.state for one in places(who, the_list)] == ["refused"]
+    assert not join_letters.is_there(wish, who, "pending")
+    assert joining.join(wish, clock.now()) == (who, "pending")
+    assert [(one.state, one.left_at) for one in places(who, the_list)] == [("pending", None)]
+
+
+def test_deleting_oneself_does_not_lift_a_refusal(school, the_list):
+    who = Person.create(name="", address="new@example.net", address_key="new@example.net")
+    Membership.create(person=who, list=the_list, state="refused")
+    own_page.forget(who, clock.now())
+    assert joining.join(Wish(the_list, "new@example.net", proof="letter"), clock.now()) == (who, "pending")
 
 
 @pytest.mark.parametrize(

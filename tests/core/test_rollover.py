@@ -40,7 +40,7 @@ def ended(school, admin) -> Rollover:
 
 def names_in(mailing_list: MailingList) -> set[tuple[str, str, str]]:
     """Return (person, child, state) of the places of a list that have not ended."""
-    rows = Membership.select().where(Membership.list == mailing_list, Membership.state != "left")
+    rows = Membership.select().where(Membership.list == mailing_list, Membership.belongs)
     return {(row.person.name, row.child.name if row.child else "", row.state) for row in rows}
 
 

@@ -11,7 +11,7 @@ from tests import cast_notices
 
 def places(school, key, state=None):
     rows = Membership.select().where(Membership.list == school.lists[key])
-    rows = rows.where(Membership.state == state) if state else rows.where(Membership.state != "left")
+    rows = rows.where(Membership.state == state) if state else rows.where(Membership.belongs)
     return sorted((row.person.name, row.child.name if row.child_id else "") for row in rows)
 
 

@@ -76,7 +76,7 @@ def test_what_waits_is_dropped_by_a_press(as_, school, page):
     assert Applicant.select().count() == 0
 
 
-@pytest.mark.parametrize(("do", "state", "kind"), [("approve", "active", "welcome"), ("refuse", "left", "refused")])
+@pytest.mark.parametrize(("do", "state", "kind"), [("approve", "active", "welcome"), ("refuse", "refused", "refused")])
 def test_one_press_decides(as_, school, page, do, state, kind):
     """T-36: home names that somebody waits; the queue shows who and how, to the managers of the list alone."""
     who = Person.create(address="new@example.net", address_key="new@example.net")
@@ -90,6 +90,23 @@ def test_one_press_decides(as_, school, page, do, state, kind):
     assert [one.kind for one in Letter.select()] == [kind]
     browser.post(f"{page}/decide", data={"person": who.id, "do": do})
     assert Letter.select().count() == 1
+
+
+def test_a_refused_person_is_no_member_and_may_be_let_in_after_all(as_, school, page):
+    """T-36, states of a membership: refused is a state of its own; the manager sees it and can think again."""
+    who = Person.create(name="申込 三郎", address="new@example.net", address_key="new@example.net")
+    place = Membership.create(person=who, list=row(school), state="pending", joined_route="blank mail")
+    browser, others = as_("花子"), as_("太郎")
+    browser.post(f"{page}/decide", data={"person": who.id, "do": "refuse"})
+    assert "申込 三郎" not in shown(browser, f"/lists/{row(school).id}")
+    assert browser.get(f"/members/{who.id}").status_code == 404
+    assert "申込 三郎" in shown(browser, "/waiting") and "申込 三郎" not in shown(others, "/waiting")
+    assert "/waiting" not in shown(browser, "/")
+    others.post(f"{page}/decide", data={"person": who.id, "do": "approve"})
+    assert Membership.get_by_id(place.id).state == "refused"
+    browser.post(f"{page}/decide", data={"person": who.id, "do": "approve"})
+    assert Membership.get_by_id(place.id).state == "active"
+    assert [one.kind for one in Letter.select().order_by(Letter.id)] == ["refused", "registered"]
 
 
 def test_the_queue_needs_a_manager(as_, school, page):

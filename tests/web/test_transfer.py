@@ -5,7 +5,7 @@ from tests.web.making import page
 
 
 def members(school, key):
-    rows = Membership.select().where(Membership.list == school.lists[key], Membership.state != "left")
+    rows = Membership.select().where(Membership.list == school.lists[key], Membership.belongs)
     return {row.person.name for row in rows}
 
 
