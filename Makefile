@@ -4,7 +4,7 @@ LOCK := $(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-u
 
 .PHONY: check lint format types lock vendor words bench test hours
 
-check: lint test
+check: lint types test
 
 lint:
 	$(BIN)/ruff check
@@ -17,7 +17,7 @@ format:
 	$(BIN)/ruff format
 
 types:
-	$(BIN)/mypy core mail models.py
+	$(BIN)/mypy
 
 test:
 	./kairan test

@@ -7,9 +7,11 @@ is the Organization row instead (`core.organization.settings` puts the two toget
 import os
 import re
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from words import N_
@@ -100,7 +102,7 @@ def load(environ: dict[str, str] | None = None) -> Config:
         name = f"KAIRAN_{one.name.upper()}"
         if environ.get(name, "").strip():
             given[one.name] = environ[name].strip()
-    return check(replace(Config(), **{**_typed(given), "data": data}))
+    return check(replace(Config(), **_typed(given), data=data))
 
 
 def _file(path: Path) -> dict[str, object]:
@@ -116,12 +118,18 @@ def _file(path: Path) -> dict[str, object]:
     return found
 
 
-def _typed(given: dict[str, object]) -> dict[str, object]:
-    kinds = {"rate": int, "domain_rate": int, "hour_rate": int, "hold_s": int, "clock_offset_s": float}
-    typed: dict[str, object] = {}
+def _typed(given: dict[str, object]) -> dict[str, Any]:
+    kinds: dict[str, Callable[[Any], Any]] = {
+        "rate": int,
+        "domain_rate": int,
+        "hour_rate": int,
+        "hold_s": int,
+        "clock_offset_s": float,
+    }
+    typed: dict[str, Any] = {}
     for name, value in given.items():
         try:
-            typed[name] = kinds.get(name, str)(value)  # type: ignore[operator]
+            typed[name] = kinds.get(name, str)(value)
         except (TypeError, ValueError, OverflowError) as wrong:
             raise BadConfig(f"KAIRAN_{name.upper()} must be a number, not {value!r}") from wrong
     return typed

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TypeVar
 
 from imap_tools import BaseMailBox, MailBox, MailBoxUnencrypted
 from imap_tools.errors import ImapToolsError, MailboxFolderSelectError, MailboxLoginError
@@ -18,6 +19,8 @@ from imap_tools.errors import ImapToolsError, MailboxFolderSelectError, MailboxL
 from mail.box import Box
 from mail.deliver import tls
 from words import N_
+
+Answer = TypeVar("Answer")
 
 ASIDE = "Kairan"
 """Folder for mails that were taken."""
@@ -87,7 +90,7 @@ class Reading:
         """Make a folder if it is missing. Raises Closed."""
         self._folded(lambda: self._made(folder))
 
-    def _folded(self, act: Callable) -> None:
+    def _folded(self, act: Callable[[], object]) -> None:
         try:
             act()
         except (ImapToolsError, imaplib.IMAP4.error) as fault:
@@ -140,7 +143,7 @@ class Reading:
             return names[1]
         return names[0]
 
-    def _asked(self, question: Callable):
+    def _asked(self, question: Callable[[], Answer]) -> Answer:
         try:
             return question()
         except (OSError, imaplib.IMAP4.error, ImapToolsError) as fault:

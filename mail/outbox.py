@@ -38,7 +38,7 @@ def listing(folder: Path) -> list[Kept]:
     return sorted(found, key=lambda kept: kept.name, reverse=True)
 
 
-def _letters(folder: Path) -> list[os.DirEntry]:
+def _letters(folder: Path) -> list[os.DirEntry[str]]:
     with os.scandir(folder) as entries:
         return [entry for entry in entries if _NAME.fullmatch(entry.name) and entry.is_file()]
 
