@@ -102,7 +102,7 @@ def load(environ: dict[str, str] | None = None) -> Config:
         name = f"KAIRAN_{one.name.upper()}"
         if environ.get(name, "").strip():
             given[one.name] = environ[name].strip()
-    return check(replace(Config(), **_typed(given), data=data))
+    return check(replace(Config(), **{**_typed(given), "data": data}))
 
 
 def _file(path: Path) -> dict[str, object]:

@@ -2,10 +2,13 @@
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
+import time_machine
 from argon2 import PasswordHasher
 from flask import Flask
 
@@ -56,15 +59,13 @@ def umask_as_it_was() -> Iterator[None]:
     os.umask(before)
 
 
-# `make hours` runs the tests at other hours of the day and in other seasons than the present ones.
-OFFSET_S = float(os.environ.get("KAIRAN_TEST_OFFSET_S", "0"))
-
-
 @pytest.fixture(autouse=True)
 def hour() -> Iterator[None]:
-    """The hour at which a test begins; whatever it did with the clock ends with it."""
-    clock.set_offset(OFFSET_S)
-    yield
+    """The hour at which a test begins: now, or another hour and season (`make hours`); its own changes end with it."""
+    offset_s = float(os.environ.get("KAIRAN_TEST_OFFSET_S", "0"))
+    clock.set_offset(0)
+    with time_machine.travel(time.time() + offset_s) if offset_s else nullcontext():
+        yield
     clock.set_offset(0)
 
 
@@ -75,9 +76,7 @@ def config(tmp_path: Path, mould: Path) -> Iterator[ground.Config]:
     data.mkdir(mode=0o700)
     (data / "keys").symlink_to(mould / "keys")
     shutil.copy(mould / "kairan.db", data / "kairan.db")
-    made = ground.Config(
-        data=data, mail_domain="mail.school.example", base_url="http://kairan.test", clock_offset_s=OFFSET_S
-    )
+    made = ground.Config(data=data, mail_domain="mail.school.example", base_url="http://kairan.test")
     ground.use(made)
     organization.prepare(made)
     yield made
