@@ -503,10 +503,9 @@ class Reminder(Table):
     notice = ForeignKeyField(Notice, backref="reminders", on_delete="CASCADE")
     kind = CharField(constraints=[Check("kind IN ('asked','timed','deadline')")])
     wants = CharField(default="read")
-    state = CharField(
-        default="waiting", constraints=[Check("state IN ('waiting','begun','nobody','called_off','missed')")]
-    )
+    state = CharField(default="waiting", constraints=[Check(f"state IN {STATES}")])
     place = IntegerField(default=1)
+    until = Moment(null=True)  # of kind deadline: the last of those that it comes before
     by = ForeignKeyField(User, null=True, on_delete="SET NULL")
     made_at = Moment(default=clock.now)
     begin_at = Moment()

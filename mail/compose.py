@@ -13,7 +13,8 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from email.utils import format_datetime
 from functools import lru_cache
 
-from mail import address, enclose, encode, footer, html_part, merge
+from mail import address, asks, enclose, encode, footer, html_part, merge
+from mail.asks import Ask
 from words import say
 
 _RULE = "─" * 16
@@ -23,19 +24,6 @@ MARK = "{mark}"
 _JAPAN = timezone(timedelta(hours=9))  # Asia/Tokyo has no summer time (RFC 5322 3.3 wants the offset alone)
 _IN_HEADER = re.compile(r"[!-~]+")
 _TO = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9.-]{1,253}")
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """A question in a letter. choices: number (as it stands in the web address) and words.
-
-    until: the deadline in words, "" if there is none. days: a date finding, answered by one link.
-    """
-
-    title: str
-    until: str
-    choices: tuple[tuple[int, str], ...]
-    days: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,7 +278,7 @@ def _parts(form: Form) -> Parts:
     return Parts(
         tuple(_files(form)) if form.files else (),
         tuple(_confirmation(form)) if form.read_confirmation else (),
-        tuple(tuple(_question(form, ask)) for ask in form.asks),
+        tuple(tuple(asks.lines(form.language, ask, _answers(form))) for ask in form.asks),
         _caution(form),
         tuple(footer.lines(form)) if form.footer else (),
     )
@@ -340,35 +328,6 @@ def _confirmation(form: Form) -> Iterator[str]:
     yield f"{form.base_url}/r/{_TOKEN}"
 
 
-def _question(form: Form, ask: Ask) -> Iterator[str]:
-    """Return a question, how it is answered, and each choice with its own web address (T-49)."""
-    language = form.language
-    yield say(language, "[Question] %(question)s", question=_line(ask.title))
-    yield from _how_to_answer(language, ask)
-    yield ""
-    if ask.days:
-        yield from (f"{'・' if language == 'ja' else '- '}{_line(day)}" for day in ask.days)
-        yield f"{form.base_url}/a/{_TOKEN}"
-        return
-    for number, text in ask.choices:
-        yield f"{number}. {_line(text)}"
-        yield f"{form.base_url}/a/{_TOKEN}/{number}"
-
-
-def _how_to_answer(language: str, ask: Ask) -> Iterator[str]:
-    """Return how a question is answered and until when."""
-    if ask.days:
-        yield say(language, "Open the link, choose for each day, and press the button there.")
-    else:
-        yield say(language, "Open the link that is right, and press the button there.")
-    yield from _until(language, ask)
-
-
-def _until(language: str, ask: Ask) -> Iterator[str]:
-    if ask.until:
-        yield say(language, "Until %(day)s; you can change your answer until then.", day=ask.until)
-
-
 def _shown(form: Form) -> Iterator[html_part.Piece]:
     """Return the same words as pieces of an HTML page: real buttons instead of bare addresses (decision 10)."""
     parts, language = _parts(form), form.language
@@ -378,17 +337,15 @@ def _shown(form: Form) -> Iterator[html_part.Piece]:
         button = (say(language, "I have read this"), parts.confirmation[-1])
         yield html_part.Piece(parts.confirmation[0], parts.confirmation[1:-1], (button,))
     for ask in form.asks:
-        yield html_part.Piece(_line(ask.title), tuple(_until(language, ask)), tuple(_buttons(form, ask)), ask.days)
+        buttons = tuple(asks.buttons(language, ask, _answers(form)))
+        yield html_part.Piece(_line(ask.title), tuple(asks.terms(language, ask)), buttons)
     yield html_part.Piece("", (parts.caution,))
     yield html_part.Piece("", parts.footer, small=True)
 
 
-def _buttons(form: Form, ask: Ask) -> Iterator[tuple[str, str]]:
-    if ask.days:
-        yield say(form.language, "Answer on one page"), f"{form.base_url}/a/{_TOKEN}"
-        return
-    for number, text in ask.choices:
-        yield _line(text), f"{form.base_url}/a/{_TOKEN}/{number}"
+def _answers(form: Form) -> str:
+    """Return the web address under which a reader answers."""
+    return f"{form.base_url}/a/{_TOKEN}"
 
 
 def _line(text: str) -> str:

@@ -32,12 +32,11 @@ _DARK = (
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """What stands below the words: a heading, lines, points of a list, and buttons (words, web address)."""
+    """What stands below the words: a heading, lines, and buttons (words, web address)."""
 
     title: str
     lines: tuple[str, ...] = ()
     buttons: tuple[tuple[str, str], ...] = ()
-    points: tuple[str, ...] = ()
     small: bool = False
 
 
@@ -94,12 +93,10 @@ def _shown(piece: Piece) -> str:
     kind, style = ("small", _SMALL) if piece.small else ("ask", _ASK) if piece.title else ("note", "")
     title = f'<h2 style="font-size:20px;line-height:1.5;margin:0 0 16px">{escape(piece.title)}</h2>\n'
     lines = "<br>\n".join(_link(line) for line in piece.lines if line)
-    points = "".join(f"<li>{escape(point)}</li>\n" for point in piece.points)
     return (
         f'<div class="{kind}" style="{style}">\n'
         + (title if piece.title else "")
         + (f'<p style="margin:0 0 16px">{lines}</p>\n' if lines else "")
-        + (f'<ul style="margin:0 0 16px;padding-left:1.2em">\n{points}</ul>\n' if points else "")
         + "".join(_button(words, url) for words, url in piece.buttons)
         + "</div>\n"
     )

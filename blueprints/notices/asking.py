@@ -1,29 +1,26 @@
 """The questions under the words: how the form shows them, and how it is read; add and remove are form posts (T-49).
 
-One deadline, one unit and one line for remarks serve all questions of a notice written here.
+Deadline, unit and line for remarks are asked for once, and for a question alone where it differs: `terms`.
 """
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from datetime import datetime, time
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from flask import Response, render_template, request
 from wtforms import SelectChoice
 
-import clock
 import web
-from blueprints.notices import bp
+from blueprints.notices import bp, terms
 from blueprints.notices.forms import WordsForm
 from core.organization import settings
 from core.writing import questions, ready_made
 from core.writing.questions import Ask
 from models import Notice
-from words import N_
 
 _KIND = re.compile(r"q(\d{1,3})-kind")
-_TIME = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
 
 
 @dataclass
@@ -34,6 +31,7 @@ class Sheet:
     title: str
     choices: list[str] = field(default_factory=list)
     days: str = ""
+    own: terms.Own = terms.Own()
 
     @property
     def fixed(self) -> bool:
@@ -49,27 +47,19 @@ class Sheet:
 
 def sheets_of(notice: Notice) -> list[Sheet]:
     """Return the questions of a draft as the form shows them."""
-    return [_sheet(block) for block in questions.blocks(questions.of(notice))]
+    found = questions.blocks(questions.of(notice))
+    return [_sheet(block, terms.own(block, found)) for block in found]
 
 
-def _sheet(block: questions.Block) -> Sheet:
+def _sheet(block: questions.Block, own: terms.Own) -> Sheet:
     first = block.questions[0]
     days = "\n".join(one.text for one in block.questions if one.text) if block.days else ""
-    return Sheet(first.kind, block.title, [one.text for one in first.options], days)
+    return Sheet(first.kind, block.title, [one.text for one in first.options], days, own)
 
 
 def shared_of(notice: Notice) -> dict[str, Any]:
     """Return what holds for all questions of a draft, for the form."""
-    asked = questions.of(notice)
-    end = asked[0].deadline if asked else None
-    local = clock.local(end) if end else None
-    whole_day = local is not None and (local.hour, local.minute) == questions.END_OF_DAY
-    return {
-        "unit": asked[0].unit if asked else "household",
-        "comment": any(one.comment for one in asked),
-        "deadline_day": local.strftime("%Y-%m-%d") if local else "",
-        "deadline_time": local.strftime("%H:%M") if local and not whole_day else "",
-    }
+    return terms.shared(questions.blocks(questions.of(notice)))
 
 
 def with_units(form: WordsForm) -> WordsForm:
@@ -93,18 +83,26 @@ def posted(form: WordsForm) -> list[Sheet] | None:
         case ["drop", place, number] if place.isdecimal() and number.isdecimal():
             _drop_choice(sheets.get(int(place)), int(number))
         case ["ask", kind] if kind in ready_made.KINDS and len(sheets) < questions.MOST_QUESTIONS:
-            return [*sheets.values(), _fresh(kind, form, first=not sheets)]
-    for sheet in sheets.values():
-        sheet.choices = [text for text in sheet.choices if text]
-    return list(sheets.values())
+            found = _without_gaps(sheets.values())
+            return [*found, _fresh(kind, form, first=not found)]
+    return _without_gaps(sheets.values())
+
+
+def _without_gaps(sheets: Iterable[Sheet]) -> list[Sheet]:
+    """Return the questions without the empty places for another choice."""
+    return [replace(one, choices=[text for text in one.choices if text]) for one in sheets]
 
 
 def _fresh(kind: str, form: WordsForm, first: bool) -> Sheet:
-    """Return a ready-made question; the first one brings its unit and its line for remarks."""
+    """Return a ready-made question; the first one sets for all who answers, and the line for remarks."""
     ask = ready_made.ask(kind, settings().language)
+    own = terms.Own()
     if first:
         form.unit.data, form.comment.data = ask.unit, ask.comment
-    return Sheet(kind, ask.heading or ask.text, list(ask.choices))
+    else:
+        unit = ask.unit if ask.unit != form.unit.data and ask.unit != "household" else ""
+        own = terms.Own(unit, remarks="yes" if ask.comment and not form.comment.data else "")
+    return Sheet(kind, ask.heading or ask.text, list(ask.choices), own=own)
 
 
 def _read(place: int) -> Sheet:
@@ -115,6 +113,7 @@ def _read(place: int) -> Sheet:
         request.form.get(f"q{place}-text", "").strip()[: questions.LONGEST],
         [text.strip()[: questions.LONGEST] for text in texts],
         request.form.get(f"q{place}-days", "").replace("\r\n", "\n"),
+        terms.read(place),
     )
 
 
@@ -150,13 +149,30 @@ def deadline_words(deadline: datetime) -> str:
     return questions.until(web.language(), deadline)
 
 
+@bp.app_template_global("asked_lines")
+def asked_lines(notice: Notice) -> list[str]:
+    """Return to templates what is asked of whom until when: one line if that is the same for all questions."""
+    found = questions.blocks(questions.of(notice))
+    same = len({(one.deadline, one.unit) for one in found}) == 1
+    if same:
+        return [web._(", ").join([str(len(found)), *_terms_of(found[0])])]
+    return [web._(": ").join((one.title, web._(", ").join(_terms_of(one)))) for one in found]
+
+
+def _terms_of(block: questions.Block) -> tuple[str, str]:
+    end = block.deadline
+    until = web._("until %(day)s", day=deadline_words(end)) if end else web._("without a deadline")
+    return until, web._(questions.UNITS[block.unit])
+
+
 def shown(notice: Notice, form: WordsForm) -> dict[str, Any]:
     """Return what the section of the questions needs."""
-    end = deadline_of(form)
     return {
         "sheets": sheets_of(notice) if form.sheets is None else form.sheets,
         "kinds": ready_made.KINDS,
-        "until": questions.until(web.language(), end),
+        "units": questions.UNITS,
+        "remarks": terms.REMARKS,
+        "until": questions.until(web.language(), terms.deadline_of(form)),
         "most": questions.MOST_QUESTIONS,
     }
 
@@ -173,42 +189,29 @@ def again(notice: Notice, form: WordsForm, mark: str) -> Any:
 
 
 def asks_of(sheets: Iterable[Sheet], form: WordsForm) -> list[Ask]:
-    """Return the questions to be saved. The line for remarks stands under the last one."""
-    unit = form.unit.data if form.unit.data in questions.UNITS else "household"
-    shared = {"unit": unit, "deadline": deadline_of(form)}
+    """Return the questions to be saved, with their lines for remarks; that for all stands under the last one."""
     asks: list[Ask] = []
+    own, shared = set(), -1
     for sheet in sheets:
-        choices = tuple(one for one in sheet.choices if one)
-        if sheet.kind == "days":
-            days = [line.strip()[: questions.LONGEST] for line in sheet.days.split("\n") if line.strip()] or [""]
-            asks += [Ask(day, choices, "days", heading=sheet.title, **shared) for day in days]
-        else:
-            asks.append(Ask(sheet.title, choices, sheet.kind, **shared))
-    asks = asks[: questions.MOST_QUESTIONS]
-    if asks and form.comment.data:
-        last = asks[-1]
-        asks[-1] = Ask(last.text, last.choices, last.kind, last.heading, last.unit, last.deadline, comment=True)
-    return asks
+        asks = [*asks, *_asks(sheet, form)][: questions.MOST_QUESTIONS]
+        if sheet.own.remarks == "yes":
+            own.add(len(asks) - 1)
+        if sheet.own.remarks != "no":
+            shared = len(asks) - 1
+    lines = own | ({shared} if form.comment.data else set())
+    return [replace(ask, comment=place in lines) for place, ask in enumerate(asks)]
 
 
-def deadline_of(form: WordsForm) -> datetime | None:
-    """Return the deadline of the form: the end of a day, or a time of it."""
-    at = web.wanted_time(form.deadline_day.data or "")
-    if at is None:
-        return None
-    day, typed = clock.local(at).date(), _TIME.fullmatch(form.deadline_time.data or "")
-    if typed is None:
-        return questions.end_of(day)
-    return clock.from_local(datetime.combine(day, time(int(typed[1]), int(typed[2]))))
+def _asks(sheet: Sheet, form: WordsForm) -> list[Ask]:
+    choices, own = tuple(one for one in sheet.choices if one), terms.of(sheet.own, form)
+    if sheet.kind != "days":
+        return [Ask(sheet.title, choices, sheet.kind, **own)]
+    days = [line.strip()[: questions.LONGEST] for line in sheet.days.split("\n") if line.strip()] or [""]
+    return [Ask(day, choices, "days", heading=sheet.title, **own) for day in days]
 
 
 def blame(form: WordsForm) -> bool:
-    """Put a sentence on a deadline that cannot be read; say whether there is one."""
-    day, hour = (form.deadline_day.data or "").strip(), (form.deadline_time.data or "").strip()
-    if day and web.wanted_time(day) is None:
-        web.blame(form, "deadline_day", N_("Write the day like 2026-11-07."))
-    elif hour and not day:
-        web.blame(form, "deadline_day", N_("Choose the day of the deadline too."))
-    elif hour and not _TIME.fullmatch(hour):
-        web.blame(form, "deadline_time", N_("Write the time like 21:00."))
-    return bool(form.deadline_day.errors or form.deadline_time.errors)
+    """Put sentences on deadlines that cannot be read; say whether there is one."""
+    shared = terms.blame(form)
+    form.asks_wrong = next((one.own.wrong for one in form.sheets or () if one.own.wrong), "")
+    return shared or bool(form.asks_wrong)

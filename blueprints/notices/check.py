@@ -27,7 +27,6 @@ from core.writing import (
     link_check,
     notices,
     own_copy,
-    questions,
     second_person,
     warnings,
 )
@@ -191,7 +190,6 @@ def _everything(notice: Notice, audience: Audience, when: When, form: CheckForm 
         "last": audience.receiving[NAMES_FIRST:][-NAMES_LAST:],
         "left_out": left_out,
         "reasons": audiences.REASONS,
-        "units": questions.UNITS,
         "previous": comparing.with_the_last(notice, audience),
         "linked": link_check.named_in(notice),
         "warnings": warnings.of(notice, audience, now, when.at, web.language()),

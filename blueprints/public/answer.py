@@ -23,11 +23,12 @@ _NUMBER = re.compile(r"\s*0*(\d{1,4})(?!\d)")
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What is asked together, as it stands for this reader."""
+    """What is asked together, as it stands for this reader. who: a sentence on who answers once, or nothing."""
 
     block: Block
     standings: tuple[Standing, ...]
     open: bool
+    who: str = ""
 
     @property
     def answered(self) -> bool:
@@ -77,9 +78,16 @@ def _page(delivery: Delivery, opened: int | None, given: Mapping[int, Given] | N
 def _state(delivery: Delivery, opened: int | None, found: list[Standing]) -> dict:
     now = clock.now()
     by_question = {one.question.id: one for one in found}
+    blocks = questions.blocks(one.question for one in found)
+    who = questions.who(blocks)
     shown = [
-        Shown(block, tuple(by_question[one.id] for one in block.questions), block.questions[0].is_open(now))
-        for block in questions.blocks(one.question for one in found)
+        Shown(
+            block,
+            tuple(by_question[one.id] for one in block.questions),
+            block.questions[0].is_open(now),
+            who.get(block.questions[0].place, ""),
+        )
+        for block in blocks
     ]
     return {
         "delivery": delivery,
@@ -87,7 +95,9 @@ def _state(delivery: Delivery, opened: int | None, found: list[Standing]) -> dic
         "opened": _opened(found, opened),
         "alone": found[0] if len(found) == 1 else None,
         "answered": all(one.answer for one in found),
+        "still": [one.question.text for one in found if not one.answer and one.question.is_open(now)],
         "any_open": any(one.open for one in shown),
+        "ends": {one.block.deadline for one in shown if one.open},
         "stamp": stamp(delivery.name),
         "landed": request.args.get("done") == "1",
         "until": questions.until,

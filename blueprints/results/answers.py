@@ -33,6 +33,7 @@ HOW: dict[str, str] = {
     "organizer": N_("entered by %(name)s"),
 }
 COUNTED: dict[str, str] = {"household": N_("Households"), "person": N_("Persons"), "child": N_("Children")}
+AS_ASKED = N_("As each is asked")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ def _look(notice: Notice, found: Tally) -> Look:
     by, show = request.args.get("by", ""), request.args.get("show", "")
     return Look(
         notice.id,
-        by if by in tally.BY else found.unit,
+        by if by in (*tally.BY, found.unit) else found.unit,
         found.unit,
         show if show in SHOWS else "left",
         request.args.get("room", "")[:80],
@@ -95,7 +96,7 @@ def _context(notice: Notice, found: Tally, look: Look) -> dict[str, Any]:
         "lists": titled(notice),
         "look": look,
         "tally": found,
-        "blocks": _blocks(found, lines),
+        "blocks": _blocks(found, look.by, lines),
         "asked": len(lines),
         "left": left,
         "said": said,
@@ -104,19 +105,22 @@ def _context(notice: Notice, found: Tally, look: Look) -> dict[str, Any]:
         "here": page,
         "pages": max(1, -(-len(shown) // LINES)),
         "may_enter": (may_enter is None or bool(may_enter)) and notice.state != "withdrawn",
-        "so_many": lambda number: so_many(number, look.by),
+        "so_many": lambda number: so_many(number, "household" if look.by == tally.EACH else look.by),
         "room_title": class_title,
         "how": how,
         "until": questions.until,
         "ADVICE": ADVICE,
-        "COUNTED": COUNTED,
+        "COUNTED": {tally.EACH: AS_ASKED, **COUNTED} if found.unit == tally.EACH else COUNTED,
     }
 
 
-def _blocks(found: Tally, lines: list[Line]) -> list[tuple[questions.Block, list[tally.Result]]]:
-    """Return the results of what is asked together."""
-    results = {one.question.id: one for one in found.results(lines)}
-    return [(block, [results[one.id] for one in block.questions]) for block in questions.blocks(found.questions)]
+def _blocks(found: Tally, by: str, lines: list[Line]) -> list[tuple[questions.Block, list[tally.Result], str]]:
+    """Return the results of what is asked together, and what is counted."""
+    results = {one.question.id: one for one in found.results(by, lines)}
+    return [
+        (block, [results[one.id] for one in block.questions], COUNTED[block.unit if by == tally.EACH else by])
+        for block in questions.blocks(found.questions)
+    ]
 
 
 def room_mark(room: tuple[str, str]) -> str:
@@ -234,14 +238,14 @@ def _file(found: Tally, lines: list[Line]) -> bytes:
 
 
 def _row(found: Tally, line: Line) -> list[str]:
-    said = [line.said(one) for one in found.questions]
+    said = [line.each(one) for one in found.questions]
     last = line.last
     return [
         "、".join(class_title(*room) for room in line.rooms),
         "、".join(line.children),
         "、".join(line.names),
-        *(one.option.text if one else "" for one in said),
-        "、".join(one.comment for one in said if one and one.comment),
+        *("、".join(f"{name} {one.option.text}".strip() for name, one in each) for each in said),
+        "、".join(one.comment for each in said for _name, one in each if one.comment),
         shown_moment(last.at) if last else "",
         how(last) if last else "",
         "、".join(dict.fromkeys(voice.reader.phone for voice in line.voices if voice.reader.phone)),

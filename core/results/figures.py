@@ -154,9 +154,8 @@ def by_hour(moments: Iterable[int]) -> list[int]:
 def _answers(notice: Notice) -> dict[str, int]:
     if not questions.exist(notice):
         return {"could_answer": 0, "answered": 0}
-    found = tally.of(notice)
-    units = found.lines(found.unit)
-    return {"could_answer": len(units), "answered": sum(one.last is not None for one in units)}
+    answered, could = tally.of(notice).turnout()
+    return {"could_answer": could, "answered": answered}
 
 
 def fix_those_that_are_over(now: datetime, most: int = 20) -> int:

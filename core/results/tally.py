@@ -19,6 +19,8 @@ from core.writing.questions import Asked, Option
 from models import Answer, Cover, Delivery, Notice, Question, User
 
 BY = ("household", "person", "child")
+EACH = "each"
+"""Each question counted by its own unit, where they differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,11 @@ class Voice:
     reader: Reader
     units: dict[str, str]
     said: dict[int, Said]
+
+    def own_name(self, unit: str) -> str:
+        """Return the name of who answers by this letter, child or guardian."""
+        children = dict.fromkeys(cell.child_name for cell in self.reader.cells if cell.child_name)
+        return "、".join(children) if unit == "child" and children else self.reader.name
 
     def keys(self, by: str) -> list[str]:
         """Return what this reader counts for, by household, person or child."""
@@ -110,6 +117,12 @@ class Line:
     def read_at(self) -> datetime | None:
         return min((one.reader.read_at for one in self.voices if one.reader.read_at), default=None)
 
+    def each(self, question: Asked) -> list[tuple[str, Said]]:
+        """Return every answer of this line to a question, with whose it is where several answer for themselves."""
+        found = {voice.units[question.unit]: voice for voice in self.voices if question.id in voice.said}
+        several = len({voice.units[question.unit] for voice in self.voices}) > 1
+        return [(voice.own_name(question.unit) if several else "", voice.said[question.id]) for voice in found.values()]
+
     def said(self, question: Asked) -> Said | None:
         """Return the latest answer of this line to a question."""
         found = [voice.said[question.id] for voice in self.voices if question.id in voice.said]
@@ -131,25 +144,37 @@ class Tally:
 
     @cached_property
     def unit(self) -> str:
-        """Return by what this notice is counted if nothing else is asked for."""
-        return self.questions[0].unit
+        """Return by what this notice is counted if nothing else is asked for: `each` question by its own unit."""
+        units = {one.unit for one in self.questions}
+        return units.pop() if len(units) == 1 else EACH
 
     def lines(self, by: str) -> list[Line]:
-        """Return everybody who could answer, by class and reading."""
+        """Return everybody who could answer, by class and reading; where each question has its own, by household."""
+        by = "household" if by == EACH else by
         found: dict[str, Line] = {}
         for voice in self.voices:
             for key in voice.keys(by):
                 found.setdefault(key, Line(key)).voices.append(voice)
         return sorted(found.values(), key=_by_class)
 
-    def results(self, lines: Iterable[Line]) -> list[Result]:
-        """Return each question with its bars."""
+    def results(self, by: str, lines: Iterable[Line]) -> list[Result]:
+        """Return each question with its bars, counted by these lines or, for `each`, by those who answer it once."""
         held = list(lines)
-        return [_result(question, held) for question in self.questions]
+        return [_result(one, _by_unit(self, one) if by == EACH else held) for one in self.questions]
 
     def missing(self, line: Line) -> list[Asked]:
-        """Return the questions that a line has not answered."""
-        return [one for one in self.questions if line.said(one) is None]
+        """Return the questions to which an answer of this line is missing: of the household, or of one of it."""
+        return [one for one in self.questions if any(one.id not in voice.said for voice in line.voices)]
+
+    def turnout(self) -> tuple[int, int]:
+        """Return how many have answered at least one of the questions that are theirs, and how many could have."""
+        answered = could = 0
+        for unit in {one.unit for one in self.questions}:
+            mine = [one for one in self.questions if one.unit == unit]
+            lines = _by_unit(self, mine[0])
+            could += len(lines)
+            answered += sum(any(line.said(one) for one in mine) for line in lines)
+        return answered, could
 
 
 def _by_class(line: Line) -> tuple:

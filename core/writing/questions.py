@@ -13,7 +13,7 @@ from typing import Any
 
 import clock
 import words
-from mail import compose, merge
+from mail import asks, merge
 from models import Choice, Notice, Question, db
 from words import N_
 
@@ -89,6 +89,10 @@ class Block:
     @property
     def deadline(self) -> datetime | None:
         return self.questions[0].deadline
+
+    @property
+    def unit(self) -> str:
+        return self.questions[0].unit
 
     @property
     def comment(self) -> Asked | None:
@@ -189,8 +193,11 @@ def _asked(rows: list[tuple]) -> Asked:
 
 def blocks(asked: Iterable[Asked]) -> list[Block]:
     """Return what is asked together."""
-    grouped = groupby(asked, key=lambda one: (one.heading,) if one.kind == "days" else (one.id, one.text))
-    return [Block(tuple(held)) for _, held in grouped]
+    return [Block(tuple(held)) for _, held in groupby(asked, key=_together)]
+
+
+def _together(one: Asked) -> tuple:
+    return (one.heading, one.unit, one.deadline) if one.kind == "days" else (one.id,)
 
 
 def until(language: str, deadline: datetime | None) -> str:
@@ -206,16 +213,34 @@ def end_of(day: date) -> datetime:
     return clock.from_local(datetime.combine(day, time(*END_OF_DAY, 59)))
 
 
-def in_letter(notice: Notice, language: str) -> tuple[compose.Ask, ...]:
+WHO: dict[str, str] = {
+    "household": N_("One answer for the household."),
+    "person": N_("One answer from each person who gets this letter."),
+    "child": N_("One answer for each child."),
+}
+"""Who answers once, for the readers; said where it is not the household alone."""
+
+
+def who(asked: Iterable[Block]) -> dict[int, str]:
+    """Return by the place of a block who answers it; empty where every question is for the household."""
+    found = list(asked)
+    if all(one.unit == "household" for one in found):
+        return {}
+    return {one.questions[0].place: WHO[one.unit] for one in found}
+
+
+def in_letter(notice: Notice, language: str) -> tuple[asks.Ask, ...]:
     """Return the questions of a notice as its letters ask them."""
-    return tuple(_as_asked(block, language) for block in blocks(of(notice)))
+    found = blocks(of(notice))
+    said = who(found)
+    return tuple(_as_asked(one, language, said.get(one.questions[0].place, "")) for one in found)
 
 
-def _as_asked(block: Block, language: str) -> compose.Ask:
-    first = block.questions[0]
-    days = tuple(one.text for one in block.questions) if block.days else ()
-    return compose.Ask(
-        block.title, until(language, block.deadline), tuple((one.number, one.text) for one in first.options), days
+def _as_asked(block: Block, language: str, who: str) -> asks.Ask:
+    choices = tuple((one.number, one.text) for one in block.questions[0].options)
+    days = tuple((one.options[0].number, one.text) for one in block.questions if one.options) if block.days else ()
+    return asks.Ask(
+        block.title, until(language, block.deadline), choices, days, words.say(language, who) if who else ""
     )
 
 

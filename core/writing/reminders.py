@@ -7,6 +7,7 @@ deliveries: same links, same state. One that Kairan slept through is not sent la
 
 from collections.abc import Iterator
 from datetime import datetime, time, timedelta
+from itertools import groupby
 
 from peewee import IntegrityError, fn
 
@@ -117,20 +118,35 @@ def plan(notice: Notice, now: datetime, place: int = 1) -> None:
     Reminder.create(notice=notice, kind="timed", place=place, made_at=now, begin_at=at)
 
 
-def plan_before_deadline(notice: Notice, now: datetime) -> None:
-    """Plan the one that goes a day before the last deadline, if the notice wants it. Call inside a transaction.
+def plan_before_deadline(notice: Notice, now: datetime, after: datetime | None = None) -> None:
+    """Plan the one that goes a day before the next deadline (after one), if the notice wants it. In a transaction.
 
-    A deadline late in the evening is told at six the evening before, when families sit together.
+    Deadlines of one day are one matter; those of other days follow, each to whoever has not answered its questions.
     """
-    last = max((one.deadline for one in questions.of(notice.id) if one.deadline), default=None)
-    if not notice.remind_before or last is None:
+    if not notice.remind_before:
         return
-    at = last - timedelta(days=1)
+    for first, last in _deadlines(notice):
+        at = _day_before(first)
+        if at > now + LEAST and (after is None or first > after):
+            fields = {"kind": "deadline", "wants": "answer", "made_at": now, "begin_at": at, "until": last}
+            Reminder.create(notice=notice, **fields)
+            return
+
+
+def _deadlines(notice: Notice) -> list[tuple[datetime, datetime]]:
+    """Return the first and the last deadline of each day that has one."""
+    ends = sorted({one.deadline for one in questions.of(notice.id) if one.deadline})
+    days = [list(held) for _, held in groupby(ends, key=lambda end: clock.local(end).date())]
+    return [(held[0], held[-1]) for held in days]
+
+
+def _day_before(end: datetime) -> datetime:
+    """Return a day before a deadline; one late in the evening is told at six, when families sit together."""
+    at = end - timedelta(days=1)
     local = clock.local(at)
-    if local.hour >= QUIET[0] or local.hour < QUIET[1]:
-        at = clock.from_local(datetime.combine(local.date(), time(EVENING if local.hour >= QUIET[0] else QUIET[1])))
-    if at > now + LEAST:
-        Reminder.create(notice=notice, kind="deadline", wants="answer", made_at=now, begin_at=at)
+    if QUIET[1] <= local.hour < QUIET[0]:
+        return at
+    return clock.from_local(datetime.combine(local.date(), time(EVENING if local.hour >= QUIET[0] else QUIET[1])))
 
 
 def not_at_night(at: datetime) -> datetime:
@@ -181,7 +197,7 @@ def _begin(number: int, now: datetime, force: Settings) -> int:
         if one is None or not _may_begin(one, now, force):
             return 0
         one.wants = wanted(one.notice, now)
-        readers = to_remind(one.notice, now)
+        readers = to_remind(one.notice, now, one.until)
         if not readers:
             _close(one, "nobody", now)
             _touch(one.notice, now)
@@ -199,12 +215,20 @@ def _may_begin(one: Reminder, now: datetime, force: Settings) -> bool:
         Reminder.update(begin_at=later).where(Reminder.id == one.id).execute()
         return False
     if now - one.begin_at > timedelta(seconds=force.late_s):
-        return _end_without(one, "missed", now)
+        return _miss(one, now)
     if notice.state in ("paused", "held"):
         return False  # the road is closed: it goes when it opens, unless that is too late
     if notice.state not in FROM[one.kind] or (by_itself and is_overtaken(notice)):
         return _end_without(one, "called_off", now)
     return True
+
+
+def _miss(one: Reminder, now: datetime) -> bool:
+    """Name it as missed; the deadlines that come after have their own."""
+    _end_without(one, "missed", now)
+    if one.kind == "deadline":
+        plan_before_deadline(one.notice, now, one.until)
+    return False
 
 
 def _end_without(one: Reminder, state: str, now: datetime) -> bool:
@@ -249,6 +273,8 @@ def _plan_what_follows(one: Reminder, now: datetime) -> None:
     """Plan the next one that goes by itself; one that a person sent puts it off."""
     if one.kind == "timed":
         plan(one.notice, now, one.place + 1)
+    if one.kind == "deadline":
+        plan_before_deadline(one.notice, now, one.until)
     if one.kind != "asked":
         return
     at = now + timedelta(seconds=one.notice.remind_every_s)

@@ -36,12 +36,15 @@ def wanted(notice: Notice, now: datetime) -> str:
     return "read" if notice.read_confirmation else ""
 
 
-def to_remind(notice: Notice, now: datetime) -> list[Reader]:
-    """Return the readers of a reminder sent now, by kana. A few queries, whatever the number of people."""
+def to_remind(notice: Notice, now: datetime, until: datetime | None = None) -> list[Reader]:
+    """Return the readers of a reminder sent now, by kana. A few queries, whatever the number of people.
+
+    until: only for the questions whose deadline comes by then.
+    """
     wants = wanted(notice, now)
     if not wants:
         return []
-    settled = _settled(notice.id, wants, now)
+    settled = _settled(notice.id, wants, now, until=until)
     found = [Reader(*row) for row in _candidates(notice).tuples()]
     return [one for one in found if one.delivery_id not in settled]
 
@@ -70,28 +73,30 @@ def _candidates(notice: Notice) -> ModelSelect:
 def unneeded(numbers: Collection[int], now: datetime) -> dict[int, str]:
     """Return the claimed letters of reminders whose readers owe nothing any more, each with `read` or `answer`."""
     rows = (
-        Letter.select(Letter.id, Letter.notice, Letter.delivery, Reminder.wants)
+        Letter.select(Letter.id, Letter.notice, Letter.delivery, Reminder.wants, Reminder.until)
         .join(Reminder, JOIN.LEFT_OUTER, on=(Reminder.notice == Letter.notice) & (Reminder.round == Letter.round))
         .where(Letter.id.in_(list(numbers)), Letter.round > 1, Letter.delivery.is_null(False))
         .tuples()
     )
-    waiting: dict[tuple[int, str], dict[int, int]] = {}
-    for number, notice, delivery, wants in rows:
-        waiting.setdefault((notice, wants or "read"), {})[delivery] = number
+    waiting: dict[tuple[int, str, datetime | None], dict[int, int]] = {}
+    for number, notice, delivery, wants, until in rows:
+        waiting.setdefault((notice, wants or "read", until), {})[delivery] = number
     return {
         letters[delivery]: wants
-        for (notice, wants), letters in waiting.items()
-        for delivery in _settled(notice, wants, now, list(letters))
+        for (notice, wants, until), letters in waiting.items()
+        for delivery in _settled(notice, wants, now, list(letters), until)
     }
 
 
 # ── who has it ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _settled(notice: int, wants: str, now: datetime, only: list[int] | None = None) -> set[int]:
+def _settled(
+    notice: int, wants: str, now: datetime, only: list[int] | None = None, until: datetime | None = None
+) -> set[int]:
     """Return the deliveries (of `only`, if given) that need no reminder."""
     some = (Delivery.notice == notice) & (Delivery.id.in_(only) if only is not None else Delivery.id.is_null(False))
-    asked = _open_questions(notice, now) if wants == "answer" else []
+    asked = _open_questions(notice, now, until) if wants == "answer" else []
     return _answered(asked, some) if asked else _read(notice, some)
 
 
@@ -106,8 +111,9 @@ def _read(notice: int, some) -> set[int]:
     return settled | {delivery for delivery, homes in mine.items() if all(one in told for one in homes)}
 
 
-def _open_questions(notice: int, now: datetime) -> list[Asked]:
-    return [one for one in questions.of(notice) if one.is_open(now)]
+def _open_questions(notice: int, now: datetime, until: datetime | None = None) -> list[Asked]:
+    found = [one for one in questions.of(notice) if one.is_open(now)]
+    return [one for one in found if until is None or (one.deadline and one.deadline <= until)]
 
 
 def _answered(asked: list[Asked], some) -> set[int]:

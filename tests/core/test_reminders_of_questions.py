@@ -99,3 +99,26 @@ def test_a_deadline_of_today_has_no_reminder_a_day_before(school, hanako):
         school, hanako, Ask("懇談会に", YES_NO, deadline=clock.now() + timedelta(hours=20)), remind_before=True
     )  # fmt: skip
     assert reminders.of(notice) == []
+
+
+def test_each_deadline_has_its_reminder_to_those_who_owe_that_answer(school, hanako):
+    """T-52: a day before each of several deadlines, each only to those without an answer to what closes then."""
+    noon = clock.local(clock.now()).replace(hour=12, minute=0, second=0, microsecond=0)
+    soon, late = noon + timedelta(days=3), noon + timedelta(days=6)
+    notice = asking(
+        school, hanako, Ask("弁当を", ("頼む", "頼まない"), deadline=soon), Ask("懇談会に", YES_NO, deadline=late),
+        remind_before=True,
+    )  # fmt: skip
+    say(notice, "青山 健太", 1)
+    say(notice, "石川 直樹", 3)
+    planned = reminders.of(notice)
+    assert [clock.local(one.begin_at) for one in planned] == [soon - timedelta(days=1)]
+    assert begin_after((soon - timedelta(days=1) - clock.now()).total_seconds() / 60 + 1) == [notice.id]
+    assert sorted(one.delivery.name for one in second_round(notice)) == ["石川 直樹", "鈴木 大輔"]
+    arrived(fresh(notice))
+    planned = reminders.of(notice)
+    assert [clock.local(one.begin_at) for one in planned if one.state == "waiting"] == [late - timedelta(days=1)]
+    assert begin_after((late - timedelta(days=1) - clock.now()).total_seconds() / 60 + 1) == [notice.id]
+    third = Letter.select().where(Letter.notice == notice, Letter.round == 3)
+    assert sorted(one.delivery.name for one in third) == ["鈴木 大輔", "青山 健太", "青山 美咲"]
+    assert not [one for one in reminders.of(notice) if one.state == "waiting"]

@@ -9,7 +9,8 @@ from dataclasses import replace
 from email import message_from_bytes, policy
 from pathlib import Path
 
-from mail.compose import Ask, Form, Reader, prepare
+from mail.asks import Ask
+from mail.compose import Form, Reader, prepare
 from tests.mail.cast import HANAKO, NOTICE, SERVICE
 
 FOLDER = Path(__file__).parent / "samples"
@@ -37,7 +38,7 @@ PARENTS_DAY = Ask(
 LIFT = Ask("お子さんを連れて来られる方は、人数をお知らせください。", "11月7日(土)", ((5, "1人"), (6, "2人以上")))
 DAYS = Ask(
     "面談のご都合をお知らせください。", "11月7日(土) 21:00", ((1, "○ 来られる"), (2, "△ たぶん"), (3, "× 来られない")),
-    ("11月16日(月) 15:00～", "11月17日(火) 15:00～", "11月18日(水) 9:00～"),
+    ((1, "11月16日(月) 15:00～"), (4, "11月17日(火) 15:00～"), (7, "11月18日(水) 9:00～")),
 )  # fmt: skip
 BRING = Ask("Will you come to the open day?", "Sat 7 Nov", ((1, "Yes, we come"), (2, "No, sorry")))
 

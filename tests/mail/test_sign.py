@@ -9,7 +9,8 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from mail.compose import Ask, prepare
+from mail.asks import Ask
+from mail.compose import prepare
 from mail.deliver import Connection
 from mail.sign import SEALED, SIGNED, Signer, UnfitKey, UnfitLibrary, install, make_key, record
 from tests.mail.cast import HANAKO, NOTICE, SERVICE

@@ -192,3 +192,22 @@ def test_a_press_that_only_a_script_made_is_no_answer(reader, sent, hers):
     assert answer.status_code == 200 and counts(sent) == [0, 0, 0] and fresh(hers).read_at is None
     reader.post(f"/a/{hers.token}/2", data={"q1": "2", "hand": "1"})
     assert counts(sent) == [0, 1, 0]
+
+
+def test_an_answer_to_some_of_the_questions_says_what_is_still_to_come(reader, sent, hers):
+    """T-51: each question has its own deadline, and the page says so; who answers what is said where it differs."""
+    soon, late = clock.now() + timedelta(days=2), clock.now() + timedelta(days=5)
+    Answer.delete().execute()
+    questions.Question.delete().execute()
+    ask(
+        sent,
+        Ask("懇談会に", ("出席", "欠席"), deadline=late),
+        Ask("役員を", ("はい", "いいえ"), unit="person", deadline=soon),
+    )
+    text = page(reader.get(f"/a/{hers.token}/1"))
+    assert all(questions.until("ja", end) in text for end in (soon, late))
+    assert "ご家庭で1つお答えください。" in text and "このメールを受け取った方が、それぞれお答えください。" in text
+    posted = reader.post(f"/a/{hers.token}/1", data={"q1": "1"})
+    assert "ここまでの回答を受け付けました。まだの質問：役員を" in page(reader.get(posted.location))
+    posted = reader.post(f"/a/{hers.token}/1", data={"q1": "1", "q2": "3"})
+    assert "それぞれの期限までは、何度でも変えられます。" in page(reader.get(posted.location))

@@ -206,3 +206,25 @@ def test_a_notice_without_questions_has_no_answers(as_, school):
     assert as_("花子").get(of(plain)).status_code == 404
     assert "回答を見る" not in page(as_("花子"), f"/notices/{plain.notice.id}/board")
     assert MailingList.get_by_id(school.lists["1-1"].id).answer_on_open is False
+
+
+def test_questions_of_different_units_are_counted_each_by_its_own(as_, school):
+    """T-52: households for one, persons for the other; a family is done when everybody asked of it has answered."""
+    sent = cast_notices.send([school.lists["1-1"]], by=school.users["花子"], subject="懇談会と役員")
+    ask(
+        sent, Ask("懇談会に", ("出席", "欠席"), deadline=clock.now() + timedelta(days=5)),
+        Ask("役員を", ("引き受ける", "できない"), unit="person", deadline=clock.now() + timedelta(days=2)),
+    )  # fmt: skip
+    say(sent, "青山 健太", 1)
+    say(sent, "青山 健太", 4)
+    hanako = as_("花子")
+    text = page(hanako, of(sent))
+    assert "質問ごとの数え方" in text and re.findall(r"<tfoot>.*?<td class=\"n\">(\d+)", text) == ["5", "6"]
+    assert bars(text) == [1, 0, 4] and "まだの質問：役員を" in text and "5世帯" in text
+    say(sent, "青山 美咲", 3)
+    text = page(hanako, of(sent, "?show=said"))
+    assert "青山 健太 <b>できない" in text and "青山 美咲 <b>引き受ける" in text
+    assert "まだの質問" not in page(hanako, of(sent))
+    rows = list(csv.reader(StringIO(hanako.get(of(sent, ".csv")).get_data().decode("utf-8-sig"))))
+    aoyama = next(row for row in rows if "青山" in row[2])
+    assert aoyama[3:5] == ["出席", "青山 健太 できない、青山 美咲 引き受ける"]

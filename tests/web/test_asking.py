@@ -212,3 +212,71 @@ def test_a_list_may_take_an_opened_choice_as_the_answer(as_, school):
     assert MailingList.get_by_id(one.id).answer_on_open
     text = page(as_("花子").get(f"/lists/{one.id}/settings"))
     assert "checked" in re.search(r'<input[^>]*name="answer_on_open"[^>]*>', text)[0]
+
+
+# ── terms of one question ────────────────────────────────────────────────────────────────────────────────────────
+
+TWO = {
+    "q1-kind": "own", "q1-text": "出席", "q1-choice": ["はい", "いいえ"],
+    "q2-kind": "own", "q2-text": "お弁当", "q2-choice": ["要る", "要らない"],
+}  # fmt: skip
+
+
+def test_a_question_may_have_its_own_deadline_unit_and_remarks(hanako, draft):
+    """T-48, T-49: shared by default; what is filled in under a question holds for it alone."""
+    day = clock.today() + timedelta(days=9)
+    own = {"q2-day": (day - timedelta(days=4)).isoformat(), "q2-hour": "12:30", "q2-unit": "child", "q2-remarks": "no"}
+    post(hanako, draft, comment="y", deadline_day=day.isoformat(), **TWO, **own)
+    first, second = written(draft)
+    assert (first.unit, first.deadline, first.comment) == ("household", questions.end_of(day), True)
+    assert (second.unit, second.comment) == ("child", False)
+    assert clock.local(second.deadline).strftime("%m-%d %H:%M") == (day - timedelta(days=4)).strftime("%m-%d 12:30")
+    text = page(hanako.get(f"/notices/{draft.id}/words"))
+    shown = re.search(r'id="q2-own">\s*<summary>(.*?)</summary>', text, re.DOTALL)[1]
+    assert "この質問だけ変える" in shown and "12:30" in shown and "お子さんごと" in shown
+    assert 'id="q1-own"' in text and "<b>" not in re.search(r'id="q1-own">\s*<summary>(.*?)</summary>', text, re.S)[1]
+    check = page(hanako.get(f"/notices/{draft.id}/check"))
+    assert (
+        "【アンケート】お弁当" in check
+        and "お子さんごとにお答えください。" in check
+        and "ご家庭で1つお答えください。" in check
+    )
+    assert check.count("期限：") == 2
+
+
+def test_one_question_may_stay_open_without_a_deadline(hanako, draft):
+    day = clock.today() + timedelta(days=9)
+    post(hanako, draft, deadline_day=day.isoformat(), **TWO, **{"q2-endless": "1"})
+    assert [one.deadline for one in written(draft)] == [questions.end_of(day), None]
+    assert re.search(r'name="q2-endless" value="1" checked', page(hanako.get(f"/notices/{draft.id}/words")))
+
+
+def test_what_the_page_shows_again_is_what_was_written(hanako, draft):
+    """Nothing changes by saving the page as it stands."""
+    day = clock.today() + timedelta(days=9)
+    own = {"q1-day": (day - timedelta(days=2)).isoformat(), "q1-unit": "person", "q1-remarks": "yes"}
+    three = {**TWO, "q3-kind": "own", "q3-text": "靴", "q3-choice": ["上履き", "下履き"]}
+    post(hanako, draft, comment="y", deadline_day=day.isoformat(), **three, **own)
+    before = written(draft)
+    assert [one.comment for one in before] == [True, False, True]
+    text = page(hanako.get(f"/notices/{draft.id}/words"))
+    sent = fields_of(text) | {
+        select: re.findall(r'<option value="(\w*)" selected', body)
+        for select, body in re.findall(r'<select[^>]* name="(q\d-\w+)">(.*?)</select>', text)
+    }
+    sent = {name: value for name, value in sent.items() if not name.endswith("endless")}
+    post(hanako, draft, comment="y", deadline_day=day.isoformat(), **sent)
+    assert written(draft) == before
+
+
+def test_a_second_ready_made_question_brings_its_own_unit(hanako, draft):
+    """T-48: a safety check is asked for each child, also beside a question for the household."""
+    post(hanako, draft, "ask:majority")
+    post(hanako, draft, "ask:safety", **fields_of(page(hanako.get(f"/notices/{draft.id}/words"))))
+    assert [one.unit for one in written(draft)] == ["household", "child"]
+
+
+def test_a_deadline_of_one_question_that_cannot_be_read_is_named_there(hanako, draft):
+    answer = post(hanako, draft, "next", **TWO, **{"q2-hour": "21:00"})
+    text = page(answer)
+    assert answer.status_code == 422 and "期限の日も" in text and 'id="q2-own" open' in text and 'value="21:00"' in text
