@@ -22,9 +22,24 @@ from peewee import (
 from playhouse.hybrid import hybrid_property
 
 import clock
-from database import EPOCH, Json, Moment, claim, db, due, hand, insert_rows, millis, new_code, open_database, record
+from database import (
+    EPOCH,
+    Json,
+    Moment,
+    claim,
+    db,
+    due,
+    hand,
+    insert_rows,
+    millis,
+    new_code,
+    open_database,
+    record,
+    written_once,
+)
 
-__all__ = ("EPOCH", "Json", "Moment", "claim", "db", "due", "hand", "insert_rows", "millis", "open_database", "record")
+__all__ = ("EPOCH", "Json", "Moment", "claim", "db", "due", "hand", "insert_rows", "millis", "open_database", "record",
+           "written_once")  # fmt: skip
 
 REACHABLE = ("fine", "refusing")  # states of an address to which letters are sent
 
@@ -75,8 +90,13 @@ class Organization(Table):
     @classmethod
     def the(cls) -> "Organization":
         """Return the one row, made on first use."""
-        found, _ = cls.get_or_create(id=1)
-        return found
+        found = _organization()
+        return found[0] if found else cls.get_or_create(id=1)[0]
+
+
+@written_once
+def _organization() -> ModelSelect:
+    return Organization.select().where(Organization.id == 1)
 
 
 class User(Table):

@@ -9,14 +9,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from peewee import JOIN
+from peewee import JOIN, ModelSelect
 
 from core import history
 from core.results import responses
 from core.road import delivery as letters
 from core.writing import questions
 from core.writing.questions import Asked, Option, keys
-from models import Answer, Choice, Delivery, MailingList, Notice, User, db, millis
+from models import Answer, Choice, Delivery, MailingList, Notice, Question, User, db, millis, written_once
 
 LONGEST_COMMENT = 500
 
@@ -63,11 +63,15 @@ def standing(delivery: Delivery, asked: Iterable[Asked] | None = None) -> list[S
         return []
     units = units_of(delivery)
     pairs = {one.id: units[one.unit] for one in asked}
-    rows = Answer.select().where(
-        Answer.question.in_(list(pairs)), Answer.unit.in_(list(set(pairs.values()))), Answer.superseded_at.is_null()
-    )
-    found = {row.question_id: row for row in rows if row.unit == pairs[row.question_id]}
+    rows = _current(delivery.notice_id, *units.values())
+    found = {row.question_id: row for row in rows if row.unit == pairs.get(row.question_id)}
     return [_standing(one, found.get(one.id), delivery) for one in asked]
+
+
+@written_once
+def _current(notice: int, person: str, household: str, child: str) -> ModelSelect:
+    mine = Answer.unit.in_((person, household, child)) & Answer.superseded_at.is_null()
+    return Answer.select().join(Question).where(Question.notice == notice, mine)
 
 
 def _standing(question: Asked, answer: Answer | None, delivery: Delivery) -> Standing:

@@ -9,12 +9,12 @@ import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from peewee import fn
+from peewee import ModelSelect, ModelUpdate, fn
 
 from core.road import delivery as letters
 from core.writing import by_child, notices
 from mail import links, merge
-from models import Answer, Cover, Delivery, Letter, Notice, Visit, Wording, db, millis
+from models import Answer, Cover, Delivery, Letter, Notice, Visit, Wording, db, insert_rows, written_once
 
 TOUCH_AFTER = timedelta(seconds=180)
 PROVISIONAL = timedelta(seconds=60)
@@ -39,7 +39,13 @@ def find(raw: str) -> Delivery | None:
     cut = _TOKEN.match(raw)
     if cut is None:
         return None
-    return Delivery.select(Delivery, Notice).join(Notice).where(Delivery.token == cut[1].lower()).first()
+    found = _by_token(cut[1].lower())
+    return found[0] if found else None
+
+
+@written_once
+def _by_token(token: str) -> ModelSelect:
+    return Delivery.select(Delivery, Notice).join(Notice).where(Delivery.token == token)
 
 
 def is_robot(agent: str) -> bool:
@@ -64,9 +70,8 @@ def visit(delivery: Delivery, page: str, *, agent: str, inside: bool, now: datet
     with db.atomic():
         if not inside and (touched := _last_touch(delivery, now)) and touched != (page, agent):
             _take_back(delivery, now)
-        Visit.create(
-            delivery=delivery, at=now, page=page, inside=inside, agent=agent, automatic=is_robot(agent)
-        )  # fmt: skip
+        seen = {"delivery": delivery.id, "at": now, "page": page, "inside": inside, "agent": agent}
+        insert_rows(Visit, [{**seen, "automatic": is_robot(agent)}])
 
 
 def picture(delivery: Delivery, *, agent: str, now: datetime) -> None:
@@ -77,9 +82,14 @@ def picture(delivery: Delivery, *, agent: str, now: datetime) -> None:
 
 def _last_touch(delivery: Delivery, now: datetime) -> tuple[str, str] | None:
     """Return link and agent of a touch of the last minute, if there was one."""
-    touched = Visit.page.startswith("touch") & (Visit.at >= now - PROVISIONAL)
-    found = Visit.select().where(Visit.delivery == delivery, touched).order_by(Visit.id.desc()).first()
-    return (found.page.partition(" ")[2] or "r", found.agent) if found else None
+    found = _touches(delivery.id, now - PROVISIONAL)
+    return (found[0].page.partition(" ")[2] or "r", found[0].agent) if found else None
+
+
+@written_once
+def _touches(delivery: int, since: datetime) -> ModelSelect:
+    touched = Visit.page.startswith("touch") & (Visit.at >= since)
+    return Visit.select().where(Visit.delivery == delivery, touched).order_by(Visit.id.desc()).limit(1)
 
 
 def _take_back(delivery: Delivery, now: datetime) -> bool:
@@ -108,8 +118,7 @@ class Words:
 
 def words_for(delivery: Delivery) -> Words:
     """Return subject and text as they stand in this reader's letter, merge fields filled, addresses found."""
-    mine = (Wording.language == delivery.language).desc()
-    wording = Wording.select().where(Wording.notice == delivery.notice_id).order_by(mine, Wording.id).get()
+    wording = _wordings(delivery.notice_id, delivery.language)[0]
     subject = merge.one_line(merge.fill(wording.subject, delivery.values))
     about = ""
     if delivery.siblings:
@@ -117,6 +126,12 @@ def words_for(delivery: Delivery) -> Words:
         about = by_child.about(delivery.language, delivery.child_name, delivery.child_room)
     text = merge.plain(merge.fill(wording.text, delivery.values)).strip("\n")
     return Words(wording.language, subject, about, tuple(links.cut(text)))
+
+
+@written_once
+def _wordings(notice: int, language: str) -> ModelSelect:
+    mine = (Wording.language == language).desc()
+    return Wording.select().where(Wording.notice == notice).order_by(mine, Wording.id).limit(1)
 
 
 def is_closed(delivery: Delivery) -> bool:
@@ -134,18 +149,23 @@ def family_has_read(delivery: Delivery) -> bool:
 
     Where the letters differ by child, only those about the same child count.
     """
+    return bool(_read_by_family(delivery.id, delivery.notice_id, delivery.child_name))
+
+
+@written_once
+def _read_by_family(delivery: int, notice: int, child: str) -> ModelSelect:
     mine = Cover.select(Cover.household).where(Cover.delivery == delivery, Cover.household != "")
     return (
-        Cover.select()
+        Cover.select(Cover.id)
         .join(Delivery)
         .where(
-            Delivery.notice == delivery.notice_id,
-            Delivery.id != delivery.id,
-            Delivery.child_name == delivery.child_name,
+            Delivery.notice == notice,
+            Delivery.id != delivery,
+            Delivery.child_name == child,
             Delivery.read_at.is_null(False),
             Cover.household.in_(mine),
         )
-        .exists()
+        .limit(1)
     )
 
 
@@ -165,15 +185,17 @@ def press(delivery: Delivery, *, agent: str, now: datetime) -> bool:
     if is_known_robot(agent) or not may_confirm(delivery):
         return False
     with db.atomic():
-        done = (
-            Delivery.update(read_at=fn.COALESCE(Delivery.read_at, millis(now)), read_how="press")
-            .where(Delivery.id == delivery.id, Delivery.read_at.is_null() | (Delivery.read_how == "touch"))
-            .execute()
-        )
-        first = bool(done) and delivery.read_at is None
+        first = bool(_pressed(delivery.id, now)) and delivery.read_at is None
         if first:
             letters.settle_by_read(delivery, now)
     return first
+
+
+@written_once
+def _pressed(delivery: int, now: datetime) -> ModelUpdate:
+    unread = Delivery.read_at.is_null() | (Delivery.read_how == "touch")
+    first = fn.COALESCE(Delivery.read_at, now)
+    return Delivery.update(read_at=first, read_how="press").where(Delivery.id == delivery, unread)
 
 
 def touch(delivery: Delivery, *, agent: str, now: datetime) -> bool:
@@ -214,13 +236,14 @@ def note_touch(delivery: Delivery, link: str, *, agent: str, now: datetime) -> N
 
 def touch_from(delivery: Delivery) -> datetime | None:
     """Return from when on a touch counts: 180 s after the newest accepted letter was taken; None if there is none."""
-    newest = (
-        Letter.select(Letter.done_at)
-        .where(Letter.delivery == delivery, Letter.state == "accepted", Letter.done_at.is_null(False))
-        .order_by(Letter.round.desc())
-        .first()
-    )
-    return newest.done_at + TOUCH_AFTER if newest else None
+    newest = _accepted(delivery.id)
+    return newest[0].done_at + TOUCH_AFTER if newest else None
+
+
+@written_once
+def _accepted(delivery: int) -> ModelSelect:
+    taken = (Letter.delivery == delivery) & (Letter.state == "accepted") & Letter.done_at.is_null(False)
+    return Letter.select(Letter.done_at).where(taken).order_by(Letter.round.desc()).limit(1)
 
 
 def _fetched_elsewhere(delivery: Delivery, link: str, agent: str, now: datetime) -> bool:

@@ -134,6 +134,7 @@ def _freeze(notice: Notice, now: datetime, force: Settings) -> bool:
         Notice.update(
             state="sending", held_why="", started_at=now, updated_at=now, rounds=1,
             practice=force.practice, serial=Notice.serial + 1,
+            expected=[],  # every page of the notice would carry it along
         )
         .where(Notice.id == notice.id, Notice.state.in_(("held", "scheduled")))
         .execute()

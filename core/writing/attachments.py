@@ -22,7 +22,7 @@ from core import history
 from core.refusals import NotNow, Refused
 from mail import enclose, filekinds
 from mail.filekinds import UnfitFile
-from models import Attachment, Delivery, Notice, Opened, User, db
+from models import Attachment, Delivery, Notice, Opened, User, db, written_once
 from words import N_
 
 MEGA = 2**20
@@ -155,7 +155,12 @@ def for_readers(notice: Notice, now: datetime) -> list[Attachment]:
     """Return the files that stand on the readers' pages now: not withdrawn, and until the school year's end."""
     if now >= closes_at(notice):
         return []
-    return list(of(notice).where(Attachment.withdrawn_at.is_null(), Attachment.gone_at.is_null()))
+    return _open(notice.id)
+
+
+@written_once
+def _open(notice: int) -> ModelSelect:
+    return of(notice).where(Attachment.withdrawn_at.is_null(), Attachment.gone_at.is_null())
 
 
 def inside(notice: Notice, now: datetime) -> list[Attachment]:

@@ -1,7 +1,11 @@
 """A notice among the others of its lists: the one before it, whether there is a newer one, and how many it reached."""
 
+from datetime import datetime
+
+from peewee import ModelSelect
+
 import clock
-from models import Delivery, Notice, Target
+from models import Delivery, Notice, Target, written_once
 
 
 def latest_to_same_list(notice: Notice) -> Notice | None:
@@ -23,17 +27,22 @@ def latest_to_same_list(notice: Notice) -> Notice | None:
 
 def newer_exists(notice: Notice) -> bool:
     """Say whether a later notice of one of the same lists has begun to be sent (its page then says so)."""
+    return bool(_newer(notice.id, notice.started_at or clock.now()))
+
+
+@written_once
+def _newer(notice: int, since: datetime) -> ModelSelect:
     mine, others = Target.alias(), Target.alias()
     numbers = mine.select(mine.number).where(mine.notice == notice, mine.kind == "list", mine.include == True)
     return (
-        Notice.select()
+        Notice.select(Notice.id)
         .join(others, on=(others.notice == Notice.id))
         .where(
-            others.kind == "list", others.number.in_(numbers), Notice.id != notice.id,
-            Notice.started_at.is_null(False), Notice.started_at > (notice.started_at or clock.now()),
+            others.kind == "list", others.number.in_(numbers), Notice.id != notice,
+            Notice.started_at.is_null(False), Notice.started_at > since,
             Notice.state != "withdrawn", Notice.kind == "notice",
         )
-        .exists()
+        .limit(1)
     )  # fmt: skip
 
 
