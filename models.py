@@ -431,6 +431,7 @@ class Notice(Table):
     updated_at = Moment(default=clock.now)
     confirmed_at = Moment(null=True)
     fingerprint = CharField(default="")
+    within = Json(null=True)  # lists whose places count for people chosen by name, as confirmed; null: all lists
     expected = Json(default=list)  # [person, child or 0] of each letter that was to leave when it was confirmed
     begin_at = Moment(null=True, index=True)  # end of the hold window, or the booked time
     booked = BooleanField(default=False)

@@ -195,6 +195,8 @@ def _say_who(made: Notice, audience: Audience, at: datetime | None, now: datetim
         common.note(f"  {count} of them because “{name}” is empty")
     for one in warnings.of(made, audience, now, at, "en"):
         common.note(words.say("en", one.message, **one.values))
+    if audience.needs_number:
+        common.note("It goes to everybody, or to more than half of all: a page would ask for the number of letters.")
     minutes = pacing.estimate(audience.letters, force).total_seconds() / 60
     common.note(f"about {max(1, round(minutes))} min at the set rate")
 

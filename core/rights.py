@@ -50,6 +50,11 @@ class Rights:
             allowed = MailingList.id.in_(numbers) | mine
         return MailingList.select().where(MailingList.closed_at.is_null(), allowed).order_by(*order)
 
+    @property
+    def writes_to(self) -> list[int] | None:
+        """Return the lists to whose members the user may write; None: all."""
+        return None if self.may("send", 0) else [one.id for one in self.lists("send")]
+
     def may_list(self, need: str, mailing_list: MailingList) -> bool:
         """Say the same of a list row: a practice list belongs to its user alone."""
         if mailing_list.practice_of_id:
@@ -113,6 +118,22 @@ def target_lists(notice: Notice) -> list[MailingList]:
     numbers = list(dict.fromkeys(number for (number,) in rows))
     found = {one.id: one for one in MailingList.select().where(MailingList.id.in_(numbers))}
     return [found[number] for number in numbers if number in found]
+
+
+def within(notice: Notice) -> list[int] | None:
+    """Return the lists whose places count where a notice names a person and no list; None: all.
+
+    Those that its writer may send to, so that nobody reads of another list's child. They are frozen when the notice is
+    confirmed: a role that ends meanwhile takes nobody out.
+    """
+    if notice.state == "draft" and notice.by_id:
+        return scope_of(notice.by)
+    return notice.within
+
+
+def scope_of(by: User | None) -> list[int] | None:
+    """Return what a notice that this user confirms keeps as `within`; the terminal's reaches all lists."""
+    return rights_of(by).writes_to if by else None
 
 
 def aimed_at(lists: Iterable[int] | ModelSelect) -> ModelSelect:

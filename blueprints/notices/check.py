@@ -13,7 +13,7 @@ import web
 import words
 from blueprints.notices import bp, files
 from blueprints.notices.compose import NAMES_FIRST, NAMES_LAST, worth_saying
-from blueprints.notices.drafts import is_stale, mark_of, own_draft, told_sent
+from blueprints.notices.drafts import audience_of, is_stale, mark_of, own_draft, told_sent
 from blueprints.notices.forms import CheckForm
 from core import limits
 from core.organization import Settings, settings
@@ -58,7 +58,7 @@ class When:
 def check(number: int) -> Any:
     """Show everything once more; `?at=` chooses the time, `?as=` whose letter is shown."""
     notice, when = own_draft(number), _when(request.args.get("at", ""))
-    audience = _audience(notice, when)
+    audience = audience_of(notice, when.at)
     if missing := notices.gaps(notice, audience, current_user):
         return _back_to_gap(notice, missing)
     wanted = request.args.get("part", "")
@@ -72,12 +72,6 @@ def check(number: int) -> Any:
         "files": "notices/_files_check.html",
     }.get(wanted)
     return web.answer("notices/check.html", part, **_everything(notice, audience, when))
-
-
-def _audience(notice: Notice, when: When) -> Audience:
-    """Resolve the audience as it will be when the current user sends the notice at the chosen time."""
-    notice.by, notice.by_name = current_user, current_user.name
-    return audiences.resolve(notice, when.at)
 
 
 @bp.post("/<int:number>/check", endpoint="confirm")
@@ -151,7 +145,7 @@ def _refused(notice: Notice, form: CheckForm, when: When, refusal: notices.Refus
 def _again(notice: Notice, form: CheckForm, when: When, told: str = "", **more: Any) -> Any:
     """Show the page again as things are now, with what was chosen and typed."""
     notice = Notice.get_by_id(notice.id)
-    audience = _audience(notice, when)
+    audience = audience_of(notice, when.at)
     if missing := notices.gaps(notice, audience, current_user):
         return _back_to_gap(notice, missing)
     page = _everything(notice, audience, when, form)
@@ -247,7 +241,7 @@ def _silent(notice: Notice) -> list[str]:
 def buttons(number: int) -> Response:
     """Give the HTML part of a letter with questions, as one reader gets it, for a frame of its own."""
     notice = own_draft(number)
-    audience = audiences.resolve(notice)
+    audience = audience_of(notice)
     if not audience.receiving:
         abort(404)
     shown = _as_one_reader(notice, audience, settings(), clock.now())["shown_letter"]
@@ -269,7 +263,7 @@ def suggestions(now: datetime) -> list[datetime]:
 def test(number: int) -> Response:
     """Send the writer the letter as a test; nobody else gets it."""
     notice = own_draft(number)
-    audience = _audience(notice, _when(request.args.get("at", "")))
+    audience = audience_of(notice, _when(request.args.get("at", "")).at)
     like = audience.receiving[request.args.get("as", 0, type=int) % audience.letters] if audience.letters else None
     letter = own_copy.test_letter(notice, current_user, clock.now(), like)
     if letter is None:

@@ -11,7 +11,7 @@ from wtforms import SelectChoice
 import clock
 import web
 from blueprints.notices import asking, bp, files
-from blueprints.notices.drafts import is_stale, mark_of, own_draft, told_sent
+from blueprints.notices.drafts import audience_of, is_stale, mark_of, own_draft, told_sent
 from blueprints.notices.forms import HOURS, RecipientsForm, WordsForm
 from core.organization import settings
 from core.people import groups as groups_of
@@ -107,7 +107,7 @@ def _after_choice(notice: Notice) -> Any:
     if act == "groups":
         return web.go("lists.groups", number=request.form.get("of", 0, type=web.row_number), notice=notice.id)
     if act == "next":
-        missing = notices.gaps(notice, audiences.resolve(notice)).get("targets")
+        missing = notices.gaps(notice, audience_of(notice)).get("targets")
         if missing is None:
             return web.go("notices.words", number=notice.id)
         return _not_chosen(notice, missing)
@@ -173,7 +173,7 @@ def _grouped(lists: list[MailingList]) -> dict[str, list[MailingList]]:
 
 def _audience(notice: Notice) -> dict[str, Any]:
     """Return what the count and the names under it need."""
-    audience = audiences.resolve(notice)
+    audience = audience_of(notice)
     left_out = worth_saying(audience)
     return {
         "audience": audience,
@@ -211,7 +211,7 @@ def who(number: int) -> str | Response:
     notice = web.own_notice(number)
     if web.rights().seen(notice) is not None:
         abort(404)  # names of other lists stand in it
-    audience = audiences.resolve(notice)
+    audience = audience_of(notice)
     return render_template(
         "notices/who.html",
         notice=notice,
@@ -322,7 +322,7 @@ def _after_words(notice: Notice, form: WordsForm) -> Any:
     if request.form.get("act") in ("name", "measure"):
         return web.go(f"notices.{request.form['act']}", number=notice.id)
     if request.form.get("act") == "next":
-        missing = notices.gaps(notice, audiences.resolve(notice), current_user)
+        missing = notices.gaps(notice, audience_of(notice), current_user)
         for name in ("subject", "text"):
             if name in missing:
                 form[name].errors = [*form[name].errors, missing[name]]
@@ -376,7 +376,7 @@ def _words_page(
         elsewhere=elsewhere,
         other=notice.wording if elsewhere else None,
         mark=form.seen.data if elsewhere else mark_of(notice),
-        audience=audiences.resolve(notice),
+        audience=audience_of(notice),
         offered=fields.offered(fields.lists_of(notice) or _my_lists(), web.language()),
         lacks_signature=fields.lacks_signature(current_user, form.subject.data, form.text.data),
         uses_fields=fields.has_any(form.subject.data, form.text.data),

@@ -1,10 +1,14 @@
 """Fetching a draft through its owner, and seeing whether another window was faster."""
 
+from datetime import datetime
+
 from flask import abort, request
+from flask_login import current_user
 
 import web
 import words
 from core.writing import individual, notices
+from core.writing.audience import Audience, resolve, resolve_for
 from models import Notice, millis
 from words import N_
 
@@ -22,6 +26,11 @@ def own_draft(number: int) -> Notice:
     if notice.kind == individual.KIND and (person := individual.reader_of(notice)) and request.endpoint != DELETE:
         abort(web.go("members.letter_check", number=person.id, notice=number))
     return notice
+
+
+def audience_of(notice: Notice, at: datetime | None = None) -> Audience:
+    """Resolve the audience: of a draft as it will be when the current user sends it, else as it was confirmed."""
+    return resolve_for(notice, current_user, at) if notice.state == "draft" else resolve(notice, at)
 
 
 def told_sent(notice: Notice) -> None:

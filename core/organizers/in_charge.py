@@ -1,7 +1,8 @@
 """The person in charge of a member (担任): one user for each place in a list (D-03, D-15 to D-18).
 
 A notice may go out in the names of those in charge; who has nobody in charge keeps the normal sender. The place in a
-list of the notice counts first; a notice to the whole school finds the class teacher through the child's other places.
+list of the notice counts first. A notice to the whole school finds the class teacher through the child's other places,
+and so does one by somebody who may write to these lists; nobody else signs with a foreign list's teacher (T-33).
 """
 
 from collections import defaultdict
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field
 from peewee import JOIN, ModelSelect, fn
 
 import clock
-from core import history
+from core import history, rights
 from core.organizers.accounts import name_key
 from models import Child, MailingList, Membership, Notice, Role, User, db
 
@@ -125,10 +126,12 @@ def charges(notice: Notice) -> Charges:
     """Return {(person, child or 0): [(list, user, name)]} for a notice that goes in their names; else nothing."""
     if not notice.in_charge:
         return {}
+    lists = _whose_teachers(notice)
+    here = Membership.list.in_(lists) if lists is not None else Membership.id.is_null(False)
     rows = (
         Membership.select(Membership.person, Membership.child, Membership.list, User.id, User.name)
         .join(User, on=(Membership.in_charge == User.id))
-        .where(Membership.state == "active", User.disabled_at.is_null())
+        .where(here, Membership.state == "active", User.disabled_at.is_null())
         .order_by(Membership.list)
         .tuples()
     )
@@ -136,6 +139,14 @@ def charges(notice: Notice) -> Charges:
     for person, child, list_id, user, name in rows:
         found[person, child or 0].append((list_id, user, name))
     return dict(found)
+
+
+def _whose_teachers(notice: Notice) -> list[int] | None:
+    """Return the lists whose persons in charge may sign the letters of a notice; None: all."""
+    aimed, within = rights.target_lists(notice), rights.within(notice)
+    if within is None or any(one.whole for one in aimed):
+        return None
+    return [*within, *(one.id for one in aimed)]
 
 
 def of(places: Charges, person: int, children: Iterable[int | None], order: dict[int, int]) -> tuple[int | None, str]:

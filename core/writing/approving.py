@@ -10,6 +10,7 @@ from core import history, service
 from core.organization import settings
 from core.organizers import sender_names
 from core.refusals import AlreadySent, AudienceChanged, Incomplete, PastTime, Refused
+from core.rights import scope_of
 from core.writing import notices, second_person
 from core.writing.audience import Audience, resolve
 from core.writing.gaps import gaps
@@ -56,7 +57,8 @@ def ask(
     with db.atomic():
         notices.move(
             notice, ("draft",), AlreadySent(notice), state="asked", begin_at=at, booked=at is not None, by=by,
-            by_name=by.name, asked=colleague, asked_at=now, asked_mark=second_person.mark(notice, audience),
+            by_name=by.name, within=scope_of(by), asked=colleague, asked_at=now,
+            asked_mark=second_person.mark(notice, audience),
             fingerprint=audience.fingerprint, word="", word_by="", updated_at=now,
         )  # fmt: skip
         history.log(by, "notice.asked", notice.id, detail={"colleague": colleague.id})

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from peewee import JOIN, ModelSelect
+from peewee import JOIN, ModelSelect, fn
 
 import clock
 from core import rooms
@@ -18,7 +18,7 @@ from core.organizers import in_charge
 from core.writing import fields, targets
 from core.writing.by_child import differs_by_child
 from core.writing.targets import Chosen
-from models import Child, Group, MailingList, Membership, Notice, Person, User
+from models import REACHABLE, Child, Group, MailingList, Membership, Notice, Person, User
 from words import N_, Sentence
 
 REASONS: dict[str, str] = {
@@ -79,7 +79,7 @@ class Recipient:
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """Everybody a notice is about, by kana."""
+    """Everybody a notice is about, by kana. `most`: more than half of all whom mail reaches, whatever was chosen."""
 
     receiving: tuple[Recipient, ...]
     left_out: tuple[Recipient, ...]
@@ -87,6 +87,12 @@ class Audience:
     whole: bool
     fingerprint: str = field(default="")
     groups: tuple[Group, ...] = ()
+    most: bool = False
+
+    @property
+    def needs_number(self) -> bool:
+        """Say whether the number of letters is typed before it goes: to everybody, or to most of all (X-06)."""
+        return self.whole or self.most
 
     @property
     def titles(self) -> list[str]:
@@ -146,8 +152,40 @@ def resolve(notice: Notice, at: datetime | None = None) -> Audience:
         lists=chosen.lists,
         groups=chosen.groups,
         whole=any(one.whole for one in chosen.lists),
+        most=_are_most({one.person_id for one in receiving}),
         fingerprint=fingerprint_of(receiving),
     )
+
+
+def resolve_for(notice: Notice, by: User | None, at: datetime | None = None) -> Audience:
+    """Work out the audience of a draft as it is if this user sends it: within the own lists, with the own name."""
+    if by is not None:
+        notice.by, notice.by_name = by, by.name
+    return resolve(notice, at)
+
+
+MOST_FROM = 10
+"""So few people are never taken for most of the school."""
+
+
+def _are_most(people: set[int]) -> bool:
+    """Say whether so many are more than half of all whom mail reaches, in a house with more than one list (X-06).
+
+    Classes and groups put together, or a group with a wide condition, are the whole school under another name.
+    """
+    if len(people) < MOST_FROM:
+        return False
+    reached = Membership.select(fn.COUNT(fn.DISTINCT(Membership.person)), fn.COUNT(fn.DISTINCT(Membership.list)))
+    everybody, lists = (
+        reached.join(Person)
+        .where(
+            Membership.list.in_(MailingList.open_ones().select(MailingList.id).order_by()),
+            Membership.state == "active", Person.address.is_null(False), Person.address_state.in_(REACHABLE),
+        )
+        .tuples()
+        .get()
+    )  # fmt: skip
+    return lists > 1 and 2 * len(people) > everybody
 
 
 def fingerprint_of(receiving: Iterable[Recipient]) -> str:

@@ -38,7 +38,7 @@ def people(rights: Rights, text: str = "", *, numbers: Iterable[int] | None = No
     if numbers is not None:
         query = query.where(Person.id.in_(list(numbers)))
     else:
-        query = query.where(_called(text)).limit(limit)
+        query = query.where(_called(text, rights)).limit(limit)
     found = list(query.order_by(Person.kana, Person.id))
     children = _children(found, rights)
     for person in found:
@@ -99,18 +99,25 @@ def changed_since(notice: Notice, moment: datetime) -> list[Person]:
 
 
 def _reachable(rights: Rights) -> ModelSelect:
-    lists = rights.lists("send").select(MailingList.id).order_by()
-    member = Membership.select(Membership.person).where(Membership.list.in_(lists), Membership.belongs)
+    member = Membership.select(Membership.person).where(Membership.list.in_(_lists(rights)), Membership.belongs)
     return Person.select().where(Person.id.in_(member))
 
 
-def _called(text: str) -> Expression:
-    """Match a piece of a name or reading, the child's too; hiragana finds katakana, spaces do not matter."""
+def _lists(rights: Rights) -> ModelSelect:
+    return rights.lists("send").select(MailingList.id).order_by()
+
+
+def _called(text: str, rights: Rights) -> Expression:
+    """Match a piece of a name or reading, the child's too; hiragana finds katakana, spaces do not matter.
+
+    Children of other lists find nobody: that two children are brother and sister is not for everybody to learn.
+    """
     wanted = unicodedata.normalize("NFKC", text).replace(" ", "")
     reading = wanted.translate(_KATAKANA)
     child = (
         Membership.select(Membership.person)
         .join(Child, JOIN.INNER)
+        .where(Membership.list.in_(_lists(rights)), Membership.belongs)
         .where(_squeezed(Child.name).contains(wanted) | _squeezed(Child.kana).contains(reading))
     )
     return (
@@ -126,11 +133,11 @@ def _squeezed(column: Field) -> Function:
 
 def _children(found: list[Person], rights: Rights) -> dict[int, list[str]]:
     """Return each one's children in the lists that may be sent to: of other lists' children nobody learns here."""
-    lists = rights.lists("send").select(MailingList.id).order_by()
     rows = (
         Membership.select(Membership.person, Child)
         .join(Child)
-        .where(Membership.person.in_([one.id for one in found]), Membership.list.in_(lists), Membership.belongs)
+        .where(Membership.person.in_([one.id for one in found]))
+        .where(Membership.list.in_(_lists(rights)), Membership.belongs)
         .order_by(Child.id)
     )
     names: dict[int, dict[int, str]] = {}

@@ -13,7 +13,7 @@ from functools import cache
 
 import clock
 import words
-from core import rooms
+from core import rights, rooms
 from core.organization import Settings
 from core.stamps import given_name
 from mail import merge
@@ -254,6 +254,8 @@ def lists_of(notice: Notice) -> list[int]:
     chosen = Target.select(Target.number).where(Target.notice == notice, Target.include == True)
     persons = chosen.where(Target.kind == "person")
     theirs = Membership.select(Membership.list).where(Membership.person.in_(persons), Membership.belongs)
+    if (within := rights.within(notice)) is not None:
+        theirs = theirs.where(Membership.list.in_(within))
     of_groups = Group.select(Group.list).where(Group.id.in_(chosen.where(Target.kind == "group")))
     lists = chosen.where(Target.kind == "list")
     return [number for (number,) in (lists | of_groups | theirs).tuples()]

@@ -27,9 +27,10 @@ from core.refusals import (
     TooManyGroups,
     WrongNumber,
 )
+from core.rights import scope_of
 from core.road import delivery
 from core.writing import attachments, questions, reminders, second_person
-from core.writing.audience import Audience, resolve
+from core.writing.audience import Audience, resolve, resolve_for
 from core.writing.gaps import SIGNATURE_EMPTY, gaps
 from core.writing.other_notices import latest_to_same_list, newer_exists, reached
 from core.writing.own_copy import cancel_own_copies, send_own_copy
@@ -196,18 +197,18 @@ def examined(
 ) -> Audience:
     """Return the audience of a draft that may go as the check page showed it.
 
-    Raises Incomplete (gaps), WrongNumber (a whole list needs its number of letters typed), PastTime,
+    Raises Incomplete (gaps), WrongNumber (everybody, or most of all: the number of letters is typed), PastTime,
     AudienceChanged (since the check page), AlreadySent (double tap, reload, second tab: T-01, field 5.3.3), NotLooked
     (a file was not opened; an urgent notice never waits for that (law 7), nor does one from the terminal).
     """
     if notice.state != "draft":
         raise AlreadySent(notice)
-    audience = resolve(notice)
+    audience = resolve_for(notice, by)
     if missing := gaps(notice, audience, by, at or now):
         raise Incomplete(missing)
     if audience.fingerprint != fingerprint:
         raise AudienceChanged()
-    if audience.whole and (typed or "").strip() != str(audience.letters):
+    if audience.needs_number and (typed or "").strip() != str(audience.letters):
         raise WrongNumber(number=audience.letters)
     if at is not None and at <= now:
         raise PastTime()
@@ -248,6 +249,7 @@ def let_go(
             updated_at=now,
             by=by,
             by_name=by.name if by else notice.by_name,
+            within=notice.within if second else scope_of(by),
             approved_by=second,
             fingerprint=audience.fingerprint,
             expected=audience.expected,

@@ -3,9 +3,11 @@
 import hashlib
 import json
 
-from core.rights import rights_of, target_lists
+from peewee import fn
+
+from core.rights import Rights, rights_of, target_lists
 from core.writing.audience import Audience
-from models import Attachment, Choice, Notice, Organization, Question, User, Wording
+from models import Attachment, Choice, MailingList, Membership, Notice, Organization, Question, Target, User, Wording
 
 
 def needed(notice: Notice, by: User | None) -> bool:
@@ -27,9 +29,27 @@ def is_asked_for(notice: Notice) -> bool:
 
 
 def colleagues(notice: Notice, by: User) -> list[User]:
-    """Return who may approve: everybody else who may send to all of its lists."""
+    """Return who may approve: everybody else who may send to all of its lists, and to those of the people in it.
+
+    Who approves sees the letters as they go out, and so the children of everybody who was chosen by name.
+    """
+    seen = _people_by_name(notice, rights_of(by))
     others = User.select().where(User.id != by.id, User.disabled_at.is_null()).order_by(User.name)
-    return [one for one in others if rights_of(one).may_steer_all("send", notice)]
+    return [one for one in others if _may_see_all(rights_of(one), notice, seen)]
+
+
+def _may_see_all(rights: Rights, notice: Notice, seen: set[tuple[int, int]]) -> bool:
+    return rights.may_steer_all("send", notice) and seen <= _people_by_name(notice, rights)
+
+
+def _people_by_name(notice: Notice, rights: Rights) -> set[tuple[int, int]]:
+    """Return (person, child or 0) of those who were chosen by name, as far as the lists of a user show them."""
+    named = Target.select(Target.number).where(Target.notice == notice, Target.kind == "person", Target.include == True)
+    lists = rights.lists("send").where(MailingList.practice_of.is_null()).select(MailingList.id).order_by()
+    rows = Membership.select(Membership.person, fn.COALESCE(Membership.child, 0)).where(
+        Membership.person.in_(named), Membership.list.in_(lists), Membership.belongs
+    )
+    return set(rows.tuples())
 
 
 def mark(notice: Notice, audience: Audience) -> str:

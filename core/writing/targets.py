@@ -6,6 +6,7 @@ from operator import or_
 
 from peewee import Expression
 
+from core import rights
 from core.people import groups
 from models import Group, MailingList, Membership, Notice, Target
 
@@ -15,13 +16,15 @@ class Chosen:
     """The targets of a notice, read once. Closed lists and groups are none any more.
 
     order: the lists, and the lists of the groups, by their place on the check page. in_groups: numbers of the places
-    in lists that the groups hold. excluded: numbers of people; leaving out wins, whatever else names them (D-13).
+    in lists that the groups hold. within: the lists whose places count for the people chosen alone; None: all.
+    excluded: numbers of people; leaving out wins, whatever else names them (D-13).
     """
 
     lists: tuple[MailingList, ...]
     groups: tuple[Group, ...]
     order: dict[int, int]
     alone: frozenset[int]
+    within: frozenset[int] | None
     in_groups: frozenset[int]
     excluded: frozenset[int]
 
@@ -34,10 +37,15 @@ class Chosen:
         """Return the condition on places in lists that count for the notice."""
         asked = [
             Membership.list.in_([one.id for one in self.lists]),
-            Membership.person.in_(self.alone),
+            self._places_alone,
             *(Membership.id.in_(groups.places(one)) for one in self.groups),
         ]
         return reduce(or_, asked)
+
+    @property
+    def _places_alone(self) -> Expression:
+        theirs = Membership.person.in_(self.alone)
+        return theirs if self.within is None else theirs & Membership.list.in_(self.within)
 
 
 def of(notice: Notice) -> Chosen:
@@ -55,9 +63,15 @@ def of(notice: Notice) -> Chosen:
         groups=tuple(included),
         order=_order([one.id for one in lists] + [one.list_id for one in included]),
         alone=frozenset(by_kind["person", True]),
+        within=_within(notice) if by_kind["person", True] else None,
         in_groups=frozenset(row.id for one in included for row in groups.places(one)),
         excluded=frozenset(by_kind["person", False]) | _people(by_kind["list", False], out),
     )
+
+
+def _within(notice: Notice) -> frozenset[int] | None:
+    lists = rights.within(notice)
+    return None if lists is None else frozenset(lists)
 
 
 def _order(numbers: list[int]) -> dict[int, int]:

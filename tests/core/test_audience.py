@@ -167,4 +167,4 @@ def test_the_same_number_of_queries_for_ten_and_for_five_hundred(school):
     smarthost.families(school.lists["2-1"], 490, start=10)
     with smarthost.queries() as many:
         assert resolve(notice).letters == 502
-    assert len(few) == len(many) <= 8
+    assert len(few) == len(many) <= 9

@@ -33,7 +33,7 @@ def test_it_goes_to_this_person_alone(school):
     (letter,) = sent(made)
     assert (letter.address, Notice.get_by_id(made.id).state) == ("naoki@example.jp", "sending")
     raw = letters.Desk(organization.settings()).letter(letter, False, clock.now())
-    assert b"List-Id" not in raw and b"zenko@" in raw
+    assert b"List-Id" not in raw and b"1nen1kumi@" in raw  # the list by which 花子 may write to him
     text = letters.preview(made, audience.resolve(made).receiving[0], organization.settings(), clock.now()).text
     assert "お一人にお送りしています" in text and "登録された方へ" not in text
 
