@@ -16,12 +16,13 @@ from words import N_
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """The words of one kind of service letter, and which of its values are secret."""
+    """The words of one kind of service letter. secret: values to be cleared. files: those of its notice go along."""
 
     subject: str
     text: str
     secret: tuple[str, ...] = ()
     footer: bool = True
+    files: bool = False
 
 
 KINDS: dict[str, Kind] = {

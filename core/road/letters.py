@@ -125,8 +125,16 @@ def service_form(letter: Claimed | Letter, force: Settings) -> Form:
         base_url=force.base_url,
         secret=force.secret,
         footer=letter_kinds.KINDS[letter.kind].footer,
+        enclosed=_enclosed_copy(letter),
         automatic=True,
     )
+
+
+def _enclosed_copy(letter: Claimed | Letter) -> bytes:
+    """Return the files that an organizer's copy of a notice shows as they go out (X-01)."""
+    number = letter.payload.get("notice", "")
+    shows = letter_kinds.KINDS[letter.kind].files and number.isdecimal()
+    return attachments.in_copy(int(number), clock.now()) if shows else b""
 
 
 def reader_of(letter: Claimed, bare: bool, now: datetime) -> Reader:

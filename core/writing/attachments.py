@@ -167,8 +167,7 @@ def inside(notice: Notice, now: datetime) -> list[Attachment]:
     """Return the files that go inside the letters themselves: chosen for this notice, and together small enough."""
     if not notice.files_inside:
         return []
-    mine = for_readers(notice, now)
-    return mine if total(mine) <= MOST_INSIDE and all(path_of(one) for one in mine) else []
+    return _for_copy(notice, now)
 
 
 @lru_cache(maxsize=2)
@@ -180,6 +179,29 @@ def enclosed(notice: Notice, now: datetime) -> bytes:
     """Return the files inside the letters, encoded once for all letters of the notice; nothing if there are none."""
     files = tuple((one.name, one.kind, _path(one.file)) for one in inside(notice, now))
     return _encoded(files) if files else b""
+
+
+def in_copy(number: int, now: datetime) -> bytes:
+    """Return the files as the organizer's own copy and the test letter enclose them, wherever families find them."""
+    notice = Notice.get_or_none(Notice.id == number)
+    mine = _for_copy(notice, now) if notice else []
+    return _encoded(tuple((one.name, one.kind, _path(one.file)) for one in mine)) if mine else b""
+
+
+def _for_copy(notice: Notice, now: datetime) -> list[Attachment]:
+    mine = for_readers(notice, now)
+    return mine if total(mine) <= MOST_INSIDE and all(path_of(one) for one in mine) else []
+
+
+def about_copy(notice: Notice, now: datetime) -> str:
+    """Return what a copy says of its files, where families do not get them as this copy does; nothing else."""
+    if notice.files_inside or not for_readers(notice, now):
+        return ""
+    return _ENCLOSED if _for_copy(notice, now) else _TOO_LARGE
+
+
+_ENCLOSED = N_("The files are attached so that you can look at them; families open them on the page behind their link.")
+_TOO_LARGE = N_("The files are too large to be attached here. They open from the page of the notice: %(url)s")
 
 
 def open_by(delivery: Delivery, attachment: Attachment, now: datetime) -> bool:

@@ -11,6 +11,7 @@ from itsdangerous import BadSignature, URLSafeSerializer
 from core import service
 from core.organization import Settings, settings
 from core.road.letters import day_and_time, words_for_own_copy
+from core.writing import attachments
 from core.writing.audience import Recipient
 from models import Letter, Notice, Person, User, millis
 from words import N_, say
@@ -34,10 +35,17 @@ def send_own_copy(notice: Notice, by: User | None, now: datetime) -> Letter | No
             "text": shown.text,
             "when": say(by.language, begins, at=day_and_time(by.language, notice.begin_at)),
             "url": f"{force.base_url}/notices/cancel/{cancel_mark(notice, force)}",
+            "files": _about_files(notice, by, now),
             "notice": notice.id,
         },
     )
     return letter
+
+
+def _about_files(notice: Notice, by: User, now: datetime) -> str:
+    """Return a line on the files that stand behind the link; nothing if there are none."""
+    about = attachments.about_copy(notice, now)
+    return say(by.language, about, url=f"{settings().base_url}/notices/{notice.id}") + "\n" if about else ""
 
 
 def cancel_own_copies(notice: Notice, now: datetime) -> None:
@@ -73,7 +81,8 @@ def test_letter(notice: Notice, by: User, now: datetime, like: Recipient | None 
     if not by.email:
         return None
     shown = words_for_own_copy(notice, by, settings(), now, like)
-    values = {"to_name": by.name, "subject": shown.subject, "text": shown.text}
+    files = _about_files(notice, by, now)
+    values = {"to_name": by.name, "subject": shown.subject, "text": shown.text, "files": files, "notice": notice.id}
     return service.send("trial", address=by.email, language=by.language, values=values, now=now)
 
 

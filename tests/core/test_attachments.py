@@ -1,8 +1,10 @@
 """Files of a notice: kept, looked at, opened, withdrawn, closed (decision 12; X-01, X-03, X-05)."""
 
+import email
 import os
 import stat
 from datetime import UTC, datetime, timedelta
+from email import policy
 
 import pytest
 
@@ -10,7 +12,7 @@ import clock
 from core import organization
 from core.results import responses
 from core.road import letters
-from core.writing import attachments, audience, notices
+from core.writing import attachments, audience, notices, own_copy
 from models import Attachment, Notice, Opened
 from tests import cast_notices, files
 
@@ -184,3 +186,27 @@ def test_files_go_inside_the_letters_if_they_are_small_and_still_open(sent, scho
     desk.look_again()
     raw = desk.letter(letter, False, NOW)
     assert b"filename" not in raw and b"multipart" not in raw
+
+
+@pytest.mark.parametrize(("most", "says", "count"), [(10**6, "URLの先の画面で開きます", 1), (10, "/notices/", 0)])
+def test_own_copy_and_test_letter_show_the_files_as_they_go_out(draft, school, monkeypatch, most, says, count):
+    """X-01: what is wrong with a file is seen before it goes, also on the phone that wrote the notice."""
+    monkeypatch.setattr(attachments, "MOST_INSIDE", most)
+    hanako = school.users["花子"]
+    made = add(draft)
+    attachments.look(made, hanako, NOW)
+    test = own_copy.test_letter(draft, hanako, NOW)
+    own = own_copy.send_own_copy(confirm(draft, hanako), hanako, NOW)
+    for letter in (test, own):
+        raw = letters.Desk(organization.settings()).letter(letter, False, clock.now())
+        mail = email.message_from_bytes(raw, policy=policy.default)
+        assert says in mail.get_body(("plain",)).get_content()
+        found = list(mail.iter_attachments()) if mail.is_multipart() else []
+        assert [(one.get_filename(), one.get_content()) for one in found] == [("しおり.pdf", files.PDF)] * count
+
+
+def test_the_copy_of_a_draft_that_was_thrown_away_has_no_file(draft, school):
+    add(draft)
+    letter = own_copy.test_letter(draft, school.users["花子"], NOW)
+    notices.throw_away(draft, None)
+    assert b"multipart" not in letters.Desk(organization.settings()).letter(letter, False, clock.now())

@@ -12,16 +12,19 @@ KINDS["own"] = Kind(
         "This is your own copy; families get the letter below.\n"
         "To look at it once more or to cancel it:\n"
         "%(url)s\n"
+        "%(files)s"
         "\n"
         "────────────────\n"
         "%(text)s\n"
     ),
     footer=False,
+    files=True,
 )
 KINDS["trial"] = Kind(
     N_("[Test] %(subject)s"),
-    N_("This is a test letter: only you have received it.\n\n────────────────\n%(text)s\n"),
+    N_("This is a test letter: only you have received it.\n%(files)s\n────────────────\n%(text)s\n"),
     footer=False,
+    files=True,
 )
 
 # ── a second person ────────────────────────────────────────────────────────────────────────────────────────────────
