@@ -9,7 +9,7 @@ import clock
 import tasks
 from blueprints.admin.routes import Answer, bp
 from core import organization
-from core.house import wellbeing
+from core.house import safekeeping, wellbeing
 from models import Organization
 from web import Form, answer, go, is_htmx, needs, told
 from words import N_
@@ -41,6 +41,7 @@ def _page(form: Renewals, found: list[wellbeing.Finding] | None, status: int = 2
         MARKS=wellbeing.MARKS,
         RENEWALS=wellbeing.RENEWALS,
         renewals=wellbeing.near(clock.today(), 60),
+        safety=safekeeping.safety(clock.now()),
     )
 
 

@@ -2,7 +2,9 @@
 
 from flask import Blueprint, Response
 
-from web import answer
+import clock
+from core.house import safekeeping
+from web import answer, rights
 
 bp = Blueprint("admin", __name__)
 
@@ -12,7 +14,7 @@ Answer = Response | tuple[str, int]
 @bp.get("/admin")
 def index() -> Answer:
     """Show the links that the user may follow."""
-    return answer("admin/index.html")
+    return answer("admin/index.html", safety=safekeeping.safety(clock.now()) if rights().is_admin else None)
 
 
 from blueprints.admin import caught, health, mail, record, safety, settings  # noqa: E402, F401  their routes hang on `bp`

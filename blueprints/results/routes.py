@@ -12,8 +12,8 @@ from core.results.board_rows import ADVICE, LETTERS, STATES, names_of
 from core.rights import target_lists
 from core.writing import questions
 from core.writing.targets import titled
-from models import Notice
-from web import go, is_htmx, own_notice, refuse, rights, row_number, told, unchanged
+from models import MailingList, Notice
+from web import go, is_htmx, own_notice, refuse, rights, row_number, told, unchanged, who_may
 from words import N_
 
 bp = Blueprint("results", __name__)
@@ -74,6 +74,7 @@ def _context(notice: Notice, look: views.Look, drawn: boards.Board, rooms: list[
         "parts": parts,
         "was": "".join(parts.values()),
         "may_tell": may_tell is None or bool(may_tell),
+        "who_may_tell": lambda: _who_may_tell(notice),
         "tellers": names_of({one.told_by for one in drawn.readers if one.told_by}),
         "glance": views.AT_A_GLANCE,
         "title_of": lambda room: views.title_of(room, drawn),
@@ -85,6 +86,13 @@ def _context(notice: Notice, look: views.Look, drawn: boards.Board, rooms: list[
         "page": max(1, request.args.get("page", 1, type=int)),
         "page_size": TABLE_PAGE,
     }
+
+
+def _who_may_tell(notice: Notice) -> str:
+    """Return who may mark families as told where this user may only look: in the own class, or in all lists."""
+    seen = rights().seen(notice)
+    mine = target_lists(notice) if seen is None else MailingList.select().where(MailingList.id.in_(seen))
+    return who_may("send", *mine)
 
 
 def _changes(context: dict) -> Response:

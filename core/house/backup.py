@@ -16,7 +16,7 @@ import sqlite3
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path, PurePosixPath
 
 import clock
@@ -24,7 +24,7 @@ from config import HERE, Config
 from core import history, organization
 from core.house import occupied, snapshot
 from core.road import delivery
-from models import Letter, Log, Notice, Session, db
+from models import Letter, Notice, Session, db
 
 LIST = "kairan-backup.json"
 FORMAT = 1
@@ -118,12 +118,6 @@ def _put(tar: tarfile.TarFile, name: str, content: bytes, now: datetime) -> str:
     entry.size, entry.mode, entry.mtime = len(content), 0o600, int(now.timestamp())
     tar.addfile(entry, io.BytesIO(content))
     return hashlib.sha256(content).hexdigest()
-
-
-def latest(now: datetime) -> timedelta | None:
-    """Return how long ago the last backup was made; None: never."""
-    at = Log.select(Log.at).where(Log.action == "house.backed_up").order_by(Log.at.desc()).scalar()
-    return now - at if at else None
 
 
 # ── and back ─────────────────────────────────────────────────────────────────────────────────────────────────────

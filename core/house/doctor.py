@@ -18,7 +18,7 @@ import dns.resolver
 import dns.reversename
 
 from config import Config
-from core.house import backup
+from core.house import safekeeping
 from core.organization import Settings
 from mail import sign
 from mail.deliver import Connection, Unreachable
@@ -29,7 +29,6 @@ TIMEOUT_S = 3.0
 LOW_DISK = 500 * 2**20
 WAITING_MIN = 30
 CERTIFICATE_LEFT = timedelta(days=14)
-LAST_BACKUP = timedelta(days=8)
 Ask = Callable[[str, str], list[str] | None]
 
 
@@ -164,10 +163,10 @@ def checks(config: Config, force: Settings, now: datetime) -> Iterator[Check]:
 
 
 def _backup(now: datetime) -> Check:
-    age = backup.latest(now)
-    fresh = None if age is None else age < LAST_BACKUP
+    last = safekeeping.last_backup()
+    fresh = None if last is None else now - last < safekeeping.OLD
     advice = "" if fresh else N_("Write a backup every night: ./kairan backup FOLDER (docs/administrator.md, 7).")
-    return Check("backup", fresh, "never" if age is None else f"{age.days} days ago", advice)
+    return Check("backup", fresh, "never" if last is None else f"{(now - last).days} days ago", advice)
 
 
 def _server(force: Settings) -> Check:

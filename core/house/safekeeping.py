@@ -1,12 +1,45 @@
-"""A backup by itself before something that touches everybody: `flask restore` takes it like any other."""
+"""What is kept safe: when the last backup was made, and one by itself before something that touches everybody."""
 
-from datetime import datetime
+import shlex
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import clock
 import config as ground
+from models import Log, Organization
 
 KEPT = 5  # backups of one kind; the oldest go
+OLD = timedelta(days=8)
+"""A nightly or weekly backup has been missed when the last one is older."""
+
+
+@dataclass(frozen=True, slots=True)
+class Safety:
+    """When the last backup was made (None: never), whether that is too long ago, and the command that makes one."""
+
+    last: datetime | None
+    old: bool
+    command: str
+
+
+def safety(now: datetime) -> Safety:
+    """Say how safe everything is. A new house has as many days for its first backup as an old one between two."""
+    last = last_backup()
+    since = last or Organization.the().ready_at or now
+    return Safety(last, now - since > OLD, _command())
+
+
+def last_backup() -> datetime | None:
+    """Return when the last backup was made, by hand, by night or before a great change; None: never."""
+    return Log.select(Log.at).where(Log.action == "house.backed_up").order_by(Log.at.desc()).scalar()
+
+
+def _command() -> str:
+    """Return the command as it is typed on this machine, for its own data folder."""
+    data = ground.current().data
+    named = "" if data == ground.HERE / "data" else f"KAIRAN_DATA={shlex.quote(str(data))} "
+    return f"{named}{shlex.quote(str(ground.HERE / 'kairan'))} backup /var/backups/kairan/"
 
 
 def copy_before(what: str, now: datetime) -> Path:

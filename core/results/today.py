@@ -13,6 +13,8 @@ from peewee import JOIN, Alias, Case, Field, ModelSelect, fn
 import clock
 from core import sight
 from core.entry import approvals
+from core.house import safekeeping
+from core.house.safekeeping import Safety
 from core.house.wellbeing import Renewal, near
 from core.organization import settings
 from core.people import departures
@@ -97,6 +99,7 @@ class Today:
     nameless: Members
     following: list[Step]
     renewals: list[Renewal]
+    unsafe: list[Safety]
     waiting: list[Row]
     drafts: list[Row]
     latest: list[Line]
@@ -117,6 +120,7 @@ class Today:
             *self.queues,
             *self.following,
             *self.renewals,
+            *self.unsafe,
         )
         return len(each) + sum(bool(one) for one in one_each)
 
@@ -143,6 +147,7 @@ def of(rights: Rights, now: datetime) -> Today:
         nameless=_nameless(rights),
         following=steps_after.asking(rights.lists("manage").select(MailingList.id).order_by()),
         renewals=near(clock.local(now).date()) if rights.is_admin else [],
+        unsafe=[found] if rights.is_admin and (found := safekeeping.safety(now)).old else [],
         waiting=[row for row in booked if row not in asking][:SHOWN],
         drafts=archive.rows(archive.drafts(rights).limit(SHOWN)),
         latest=_lines(latest, counts),

@@ -14,7 +14,7 @@ import pytest
 import clock
 import models
 from core import organization
-from core.house import backup, occupied, snapshot
+from core.house import backup, occupied, safekeeping, snapshot
 from core.organizers import sessions
 from models import Letter, Log, Notice, Person, Session
 from tests import cast_notices
@@ -52,7 +52,7 @@ def test_a_backup_holds_what_counts_and_is_for_its_owner_alone(made, config):
     }  # fmt: skip
     assert mode(made.path) == 0o600
     assert Log.select().where(Log.action == "house.backed_up").exists()
-    assert backup.latest(clock.now()) < timedelta(minutes=1)
+    assert clock.now() - safekeeping.last_backup() < timedelta(minutes=1)
     assert not list(config.data.glob("backups/.copy-*")) and not list(made.path.parent.glob(".*part"))
 
 

@@ -47,6 +47,17 @@ def test_the_board_and_its_files_hold_the_own_class_alone(as_, sent, name, tail)
         assert re.search(r'class="count"><b>1</b><span>／4', shown)
 
 
+@pytest.mark.parametrize("tail", ["board", "board?view=phone"])
+def test_who_may_only_look_learns_who_may_mark_a_call(as_, sent, tail):
+    """N-17: the press 「電話で伝えた」 belongs to who may send to the class; a viewer is told who that is."""
+    seen = page(as_("見る子"), f"/notices/{sent.notice.id}/{tail}")
+    assert (
+        'name="tell"' not in seen and "電話で伝えたら" in seen and "花子さん、送る子さん" in seen and "太郎" not in seen
+    )
+    steered = page(as_("花子"), f"/notices/{sent.notice.id}/{tail}")
+    assert 'name="tell"' in steered and "電話で伝えたら" not in steered
+
+
 def test_record_and_first_page_count_the_own_class(as_, sent):
     viewer = as_("見る子")
     record = page(viewer, f"/history/{sent.notice.id}")
