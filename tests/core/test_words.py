@@ -27,7 +27,14 @@ def test_what_people_wrote_is_left_alone():
 
 @pytest.mark.parametrize(
     ("name", "cut"),
-    [("教頭 小川 守", "小川"), ("小川 守", "小川"), ("校長　佐藤", "佐藤"), ("会長", "会長"), ("Anna Smith", "済")],
+    [
+        ("教頭 小川 守", "小川"),
+        ("小川 守", "小川"),
+        ("校長　佐藤", "佐藤"),
+        ("会長", "会長"),
+        ("用務 北村 光代", "北村"),
+        ("Anna Smith", "済"),
+    ],
 )
 def test_a_stamp_holds_the_surname(name, cut):
     assert stamps.stamp(name).text == cut
