@@ -726,7 +726,8 @@ class Sums(Table):
     `fixed`: it will not change any more. Letters: `sent` left or were refused, `failed` of them came to nothing.
     Households: `asked` to confirm, `read`, `told` by telephone, `read_1h` within an hour; `half_s` seconds until half
     of them had confirmed (null: not yet). Questions: `could_answer`, `answered`. `hours`: first confirmations by hour
-    of the school's day.
+    of the school's day. Estimates, of letters: `opens_of` that count openings (0: none does), `opened` by readers,
+    `proxied` by a mail provider for them alone, `clicks_of` that count links, `clicked`; each with its hours.
     """
 
     notice = ForeignKeyField(Notice, unique=True, backref="sums", on_delete="CASCADE")
@@ -742,6 +743,13 @@ class Sums(Table):
     could_answer = IntegerField(default=0)
     answered = IntegerField(default=0)
     hours = Json(default=list)
+    opens_of = IntegerField(default=0)
+    opened = IntegerField(default=0)
+    proxied = IntegerField(default=0)
+    clicks_of = IntegerField(default=0)
+    clicked = IntegerField(default=0)
+    open_hours = Json(default=list)
+    click_hours = Json(default=list)
 
 
 class Visit(Table):

@@ -13,6 +13,9 @@ def of_notices(lines: Iterable[Line]) -> Iterator[list[object]]:
         _("Sent at"), _("Subject"), _("Letters sent"), _("Did not arrive"), _("Delivered, percent"),
         _("Households asked"), _("Confirmed"), _("Confirmed, percent"), _("Confirmed within an hour"),
         _("Minutes until half had confirmed"), _("Could answer"), _("Answered"), _("Answered, percent"),
+        _("Letters whose openings are counted"), _("Opened by readers (estimate)"),
+        _("Opened by their mail provider alone (estimate)"), _("Opened, percent (estimate)"),
+        _("Letters whose links are counted"), _("Links opened by (estimate)"), _("Links opened, percent (estimate)"),
     ]  # fmt: skip
     for one in lines:
         sums = one.sums
@@ -20,6 +23,8 @@ def of_notices(lines: Iterable[Line]) -> Iterator[list[object]]:
             clock.local(one.notice.started_at).strftime("%Y-%m-%d %H:%M"), one.subject, sums.sent, sums.failed,
             _rate(one.delivered), sums.asked, sums.read, _rate(one.read), sums.read_1h,
             "" if sums.half_s is None else sums.half_s // 60, sums.could_answer, sums.answered, _rate(one.answered),
+            sums.opens_of, sums.opened, sums.proxied, _rate(one.opened),
+            sums.clicks_of, sums.clicked, _rate(one.clicked),
         ]  # fmt: skip
 
 

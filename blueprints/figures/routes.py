@@ -10,14 +10,15 @@ import clock
 import web
 from blueprints.figures import bp, export
 from core import history
-from core.results import figures
+from core.results import figures, tracking
 from core.results.figures import Line
 from core.rights import target_lists
 from words import N_
 
 PAGE = 50
 CHART = 24
-SORTS = {"new": N_("Newest first"), "fast": N_("Confirmed fastest")}
+SORTS = {"new": N_("Newest first"), "fast": N_("Confirmed fastest"), "opened": N_("Opened most (estimate)")}
+IN_ORDER = {"fast": figures.fastest, "opened": figures.most_opened}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +44,11 @@ def _wish(years: list[int]) -> Wish:
 
 
 def _lines(wish: Wish) -> list[Line]:
-    found = figures.lines(figures.visible(web.rights(), wish.list_id, wish.year), clock.now())
-    return figures.fastest(found) if wish.sort == "fast" else found
+    return figures.lines(figures.visible(web.rights(), wish.list_id, wish.year), clock.now())
+
+
+def _in_order(found: list[Line], wish: Wish) -> list[Line]:
+    return IN_ORDER[wish.sort](found) if wish.sort in IN_ORDER else found
 
 
 @bp.get("")
@@ -53,20 +57,23 @@ def index() -> str:
     years = figures.years(web.rights(), clock.now())
     wish = _wish(years)
     found = _lines(wish)
-    page = max(1, min(request.args.get("page", 1, type=int), -(-len(found) // PAGE) or 1))
+    total, shown = figures.total("", found), _in_order(found, wish)
+    page = max(1, min(request.args.get("page", 1, type=int), -(-len(shown) // PAGE) or 1))
     newest = sorted(found, key=lambda one: one.notice.started_at)[-CHART:]
     return render_template(
         "figures/index.html",
         wish=wish,
         years=years,
-        sorts=SORTS,
+        sorts={name: words for name, words in SORTS.items() if name != "opened" or total.opens_of},
         lists=list(web.rights().lists("view")),
-        total=figures.total("", found),
-        lines=found[(page - 1) * PAGE : page * PAGE],
+        total=total,
+        lines=shown[(page - 1) * PAGE : page * PAGE],
         page=page,
-        pages=-(-len(found) // PAGE),
+        pages=-(-len(shown) // PAGE),
         chart=[one for one in newest if one.read is not None],
+        opened_chart=[one for one in newest if one.opened is not None],
         hours=figures.hours_of(found),
+        by_hour=figures.by_hour_of_sending(found),
         by_list=figures.by_list(found),
     )
 
@@ -76,7 +83,7 @@ def as_csv() -> Response:
     """Hand out the same figures as a file; the record says that it was."""
     wish = _wish(figures.years(web.rights(), clock.now()))
     history.log(current_user, "figures.exported", detail={"year": wish.year})
-    return web.csv_file(export.of_notices(_lines(wish)), f"kairan-{wish.year}.csv")
+    return web.csv_file(export.of_notices(_in_order(_lines(wish), wish)), f"kairan-{wish.year}.csv")
 
 
 @bp.get("/<int:number>")
@@ -90,7 +97,14 @@ def show(number: int) -> Any:
     line, lists = figures.of(notice, clock.now()), target_lists(notice)
     others = _others(line, lists[0].id if len(lists) == 1 else None)
     return render_template(
-        "figures/show.html", line=line, notice=notice, lists=lists, others=others, curve=figures.curve(notice)
+        "figures/show.html",
+        line=line,
+        notice=notice,
+        lists=lists,
+        others=others,
+        curve=figures.curve(notice),
+        hours=figures.hours_of([line]),
+        tracked=tracking.of(notice) if notice.track_opens or notice.track_clicks else None,
     )
 
 

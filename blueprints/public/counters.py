@@ -3,7 +3,7 @@
 They change nobody's state. A link leads to the address kept for it when the notice was sent, and nowhere else.
 """
 
-from flask import Response, redirect, render_template
+from flask import Response, redirect, render_template, request
 
 import clock
 from blueprints.public.routes import agent, bp, delivery_of, unknown
@@ -18,7 +18,7 @@ def picture(token: str) -> Response:
     """Give the picture, known or not; note that a letter with counted openings was opened."""
     delivery = delivery_of(token)
     if delivery is not None and delivery.notice.track_opens:
-        responses.picture(delivery, agent=agent(), now=clock.now())
+        responses.picture(delivery, agent=agent(), now=clock.now(), ahead=_ahead())
     return Response(PIXEL, mimetype="image/gif")
 
 
@@ -33,5 +33,11 @@ def click(token: str, number: int):
     url = tracking.address_of(delivery.notice_id, number)
     if url is None:
         return unknown(token)
-    responses.visit(delivery, f"c{number}", agent=agent(), inside=False, now=clock.now())
+    responses.visit(delivery, f"c{number}", agent=agent(), inside=False, now=clock.now(), ahead=_ahead())
     return redirect(url, 302)
+
+
+def _ahead() -> bool:
+    """Say whether a program says that it loads before anybody asks (Fetch standard: Sec-Purpose; older names of it)."""
+    said = (request.headers.get(name, "") for name in ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz"))
+    return any(value.lower().startswith(("prefetch", "preview")) for value in said)

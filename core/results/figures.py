@@ -13,7 +13,7 @@ from peewee import ModelSelect, fn
 
 import clock
 from core.organization import settings
-from core.results import archive, tally
+from core.results import archive, tally, tracking
 from core.results.board_rows import NOT_COUNTED
 from core.results.today import households, to_practice_lists, unit_keys
 from core.rights import Rights, aimed_at
@@ -63,6 +63,15 @@ class Line:
     def answered(self) -> float | None:
         return share(self.sums.answered, self.sums.could_answer)
 
+    @property
+    def opened(self) -> float | None:
+        """Return the estimate of X-10: letters opened by readers, or by their provider for them; machines left out."""
+        return share(self.sums.opened + self.sums.proxied, self.sums.opens_of)
+
+    @property
+    def clicked(self) -> float | None:
+        return share(self.sums.clicked, self.sums.clicks_of)
+
 
 # ── counting ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -101,7 +110,7 @@ def count(notice: Notice, now: datetime) -> Sums:
     sent, failed = sent_and_failed(count_letters(notice.id))
     values = {
         "at": now, "fixed": _is_over(notice, now), "sent": sent, "failed": failed,
-        **_reads(notice), **_answers(notice),
+        **_reads(notice), **_answers(notice), **_opens_and_clicks(notice),
     }  # fmt: skip
     Sums.insert(notice=notice, **values).on_conflict(conflict_target=[Sums.notice], update=values).execute()
     return Sums.get(Sums.notice == notice)
@@ -158,6 +167,18 @@ def _answers(notice: Notice) -> dict[str, int]:
     return {"could_answer": could, "answered": answered}
 
 
+def _opens_and_clicks(notice: Notice) -> dict[str, object]:
+    """Estimate openings and clicks, where an organizer asked for them (D-31, X-10)."""
+    if not (notice.track_opens or notice.track_clicks):
+        return {}
+    found = tracking.of(notice)
+    return {
+        "opens_of": found.letters if notice.track_opens else 0, "opened": found.opened, "proxied": found.proxied,
+        "clicks_of": found.letters if notice.track_clicks else 0, "clicked": found.clicked,
+        "open_hours": list(found.open_hours), "click_hours": list(found.click_hours),
+    }  # fmt: skip
+
+
 def fix_those_that_are_over(now: datetime, most: int = 20) -> int:
     """Count for good what was sent more than thirty days ago; return how many. Repeatable; the hourly task does it."""
     kept = Sums.select(Sums.notice).where(Sums.fixed == True)
@@ -188,6 +209,11 @@ class Total:
     read: int = 0
     could_answer: int = 0
     answered: int = 0
+    opens_of: int = 0
+    opened: int = 0
+    proxied: int = 0
+    clicks_of: int = 0
+    clicked: int = 0
 
     @property
     def delivered_rate(self) -> float | None:
@@ -200,6 +226,14 @@ class Total:
     @property
     def answered_rate(self) -> float | None:
         return share(self.answered, self.could_answer)
+
+    @property
+    def opened_rate(self) -> float | None:
+        return share(self.opened + self.proxied, self.opens_of)
+
+    @property
+    def clicked_rate(self) -> float | None:
+        return share(self.clicked, self.clicks_of)
 
 
 def visible(rights: Rights, list_id: int | None = None, year: int | None = None) -> ModelSelect:
@@ -256,7 +290,18 @@ def curve(notice: Notice) -> list[tuple[int, int]]:
     return [(minutes, sum(at - begun <= minutes * 60_000 for at in moments)) for minutes in STEPS_MIN]
 
 
-_SUMMED = ("sent", "failed", "asked", "read", "could_answer", "answered")
+def by_hour_of_sending(some: Iterable[Line]) -> list[Total]:
+    """Return the totals by the hour of the school's day at which notices began to be sent, from midnight on (X-13)."""
+    groups: dict[int, list[Line]] = {}
+    for one in some:
+        groups.setdefault(clock.local(one.notice.started_at).hour, []).append(one)
+    return [total(str(hour), groups[hour]) for hour in sorted(groups)]
+
+
+_SUMMED = (
+    "sent", "failed", "asked", "read", "could_answer", "answered", "opens_of", "opened", "proxied", "clicks_of",
+    "clicked",
+)  # fmt: skip
 
 
 def total(name: str, some: Collection[Line]) -> Total:
@@ -264,13 +309,38 @@ def total(name: str, some: Collection[Line]) -> Total:
     return Total(name, len(some), **{key: sum(getattr(one.sums, key) for one in some) for key in _SUMMED})
 
 
-def hours_of(some: Iterable[Line]) -> list[int]:
-    """Return the first confirmations of some notices by hour of the day (X-13)."""
+@dataclass(frozen=True, slots=True)
+class Hours:
+    """What happened in each hour of the school's day: first confirmations, openings, links (X-13)."""
+
+    read: list[int]
+    opened: list[int]
+    clicked: list[int]
+
+    @property
+    def rows(self) -> list[tuple[int, int, int, int]]:
+        """Return (hour, confirmations, openings, links) of each hour in which something happened."""
+        every = zip(range(24), self.read, self.opened, self.clicked, strict=True)
+        return [row for row in every if any(row[1:])]
+
+
+def hours_of(some: Iterable[Line]) -> Hours:
+    """Return the hours of the day of some notices together."""
+    sums = [one.sums for one in some]
+    return Hours(*(_added(getattr(one, name) for one in sums) for name in ("hours", "open_hours", "click_hours")))
+
+
+def _added(lists: Iterable[list[int]]) -> list[int]:
     found = [0] * 24
-    for one in some:
-        for hour, number in enumerate(one.sums.hours):
+    for one in lists:
+        for hour, number in enumerate(one):
             found[hour] += number
     return found
+
+
+def most_opened(some: Iterable[Line]) -> list[Line]:
+    """Return the notices whose openings were counted, the most opened first (X-10)."""
+    return sorted((one for one in some if one.opened is not None), key=lambda one: -(one.opened or 0))
 
 
 def fastest(some: Iterable[Line]) -> list[Line]:

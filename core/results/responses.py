@@ -61,8 +61,9 @@ def is_known_robot(agent: str) -> bool:
 # ── opening ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def visit(delivery: Delivery, page: str, *, agent: str, inside: bool, now: datetime) -> None:
-    """Record that page `r`, `u` or `a3` (choice 3) of a letter was fetched; `inside`: from a page of ours.
+def visit(delivery: Delivery, page: str, *, agent: str, inside: bool, now: datetime, ahead: bool = False) -> None:
+    """Record that page `r`, `u` or `a3` (choice 3) of a letter was fetched; `inside`: from a page of ours; `ahead`:
+    by a program that says that it loads before anybody asks.
 
     If a touch was recorded within the last minute and this is another link, or another agent, it becomes a visit.
     """
@@ -71,13 +72,13 @@ def visit(delivery: Delivery, page: str, *, agent: str, inside: bool, now: datet
         if not inside and (touched := _last_touch(delivery, now)) and touched != (page, agent):
             _take_back(delivery, now)
         seen = {"delivery": delivery.id, "at": now, "page": page, "inside": inside, "agent": agent}
-        insert_rows(Visit, [{**seen, "automatic": is_robot(agent)}])
+        insert_rows(Visit, [{**seen, "automatic": ahead or is_robot(agent)}])
 
 
-def picture(delivery: Delivery, *, agent: str, now: datetime) -> None:
+def picture(delivery: Delivery, *, agent: str, now: datetime, ahead: bool = False) -> None:
     """Note that the picture of a letter was fetched (D-31). It tells nothing about the other links of the letter."""
     agent = agent[:AGENT_LENGTH]
-    Visit.create(delivery=delivery, at=now, page="o", agent=agent, automatic=is_robot(agent))
+    Visit.create(delivery=delivery, at=now, page="o", agent=agent, automatic=ahead or is_robot(agent))
 
 
 def _last_touch(delivery: Delivery, now: datetime) -> tuple[str, str] | None:

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from peewee import fn
 
+import clock
 from mail import links, merge
 from models import Delivery, Letter, Link, Notice, Visit, insert_rows
 
@@ -21,6 +22,8 @@ SCANNER_HOUR = timedelta(seconds=60)
 """What comes sooner after a server took the letter is a scanner, most of the time (defences 2)."""
 BURST = timedelta(seconds=5)
 _PROXY = re.compile(r"googleimageproxy|yahoomailproxy|ymailnorrisproxy", re.IGNORECASE)
+_AHEAD = re.compile(r"Mozilla/5\.0\s*")
+"""All that a mail program says of itself which loads every picture ahead, whether the letter is opened or not."""
 
 
 # ── counting ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -71,7 +74,9 @@ class Clicks:
 @dataclass(frozen=True, slots=True)
 class Tracked:
     """What was counted of a notice, by letters accepted. `opened`: letters opened by readers, estimated; `proxied`:
-    by a provider's proxy alone, which mostly means that somebody opened it; `machines`: by scanners alone.
+    by a provider's proxy alone, which mostly means that somebody opened it; `machines`: by scanners and programs that
+    load ahead alone. `open_hours`, `click_hours`: the first opening (by reader or proxy) and the first link of each
+    letter by hour of the school's day.
     """
 
     letters: int
@@ -80,6 +85,8 @@ class Tracked:
     machines: int
     clicked: int
     links: tuple[Clicks, ...]
+    open_hours: tuple[int, ...] = ()
+    click_hours: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +122,7 @@ def events(notices: Iterable[int], since: datetime | None = None) -> dict[int, l
     bursts = _bursts(raw)
     for notice, delivery, page, at, agent, automatic, accepted in raw:
         soon = accepted is not None and at < accepted + SCANNER_HOUR
-        machine = automatic or soon or (delivery, at) in bursts
+        machine = automatic or soon or (delivery, at) in bursts or bool(_AHEAD.fullmatch(agent))
         by = "proxy" if _PROXY.search(agent) else "machine" if machine else "reader"
         found[notice].append(Event(delivery, page, at, by))
     return found
@@ -138,9 +145,10 @@ def _bursts(rows: list[tuple]) -> set[tuple[int, datetime]]:
 def of(notice: Notice) -> Tracked:
     """Count the openings and clicks of a notice by letters, machines apart; of an old one what was kept of it."""
     if notice.tracked:
-        return Tracked(**{**notice.tracked, "links": tuple(Clicks(**one) for one in notice.tracked["links"])})
+        return _as_kept(notice.tracked)
     seen: dict[str, dict[int, set[str]]] = defaultdict(lambda: defaultdict(set))
-    for event in events([notice.id]).get(notice.id, []):
+    happened = events([notice.id]).get(notice.id, [])
+    for event in happened:
         seen[event.page][event.delivery].add(event.by)
     pictures = list(seen.pop("o", {}).values())
     urls = counted(notice)
@@ -154,7 +162,26 @@ def of(notice: Notice) -> Tracked:
         machines=sum(by == {"machine"} for by in pictures),
         clicked=len(people),
         links=clicks,
+        open_hours=_hours(one for one in happened if one.page == "o" and one.by != "machine"),
+        click_hours=_hours(one for one in happened if one.page != "o" and one.by == "reader"),
     )
+
+
+def _as_kept(kept: dict) -> Tracked:
+    """Return what was counted as it was kept when the visits were deleted."""
+    hours = {name: tuple(kept.get(name, ())) for name in ("open_hours", "click_hours")}
+    return Tracked(**{**kept, **hours, "links": tuple(Clicks(**one) for one in kept["links"])})
+
+
+def _hours(some: Iterable[Event]) -> tuple[int, ...]:
+    """Return the first event of each letter by hour of the school's day; events come in order of time."""
+    first: dict[int, datetime] = {}
+    for event in some:
+        first.setdefault(event.delivery, event.at)
+    found = [0] * 24
+    for at in first.values():
+        found[clock.local(at).hour] += 1
+    return tuple(found)
 
 
 def forget(now: datetime) -> int:

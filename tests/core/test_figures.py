@@ -5,13 +5,13 @@ from datetime import timedelta
 import pytest
 
 import clock
-from core.results import answers, figures, telephone
+from core.results import answers, figures, telephone, tracking
 from core.results.answers import Given
 from core.rights import rights_of
 from core.writing import questions
-from models import Choice, Delivery, Letter, MailingList, Notice, Question, Sums, Target, db
+from models import Choice, Delivery, Letter, MailingList, Notice, Question, Sums, Target, Visit, db
 from tests import cast_notices, smarthost
-from tests.cast_notices import PHONE, outcome
+from tests.cast_notices import PHONE, SCANNER, outcome
 
 
 @pytest.fixture(autouse=True)
@@ -110,6 +110,76 @@ def test_answered_of_those_who_could(sent):
     assert sql("SELECT count(*) FROM answer WHERE superseded_at IS NULL") == (2,)
 
 
+COUNTED = """
+SELECT sum(o AND NOT p), sum(p), sum(c) FROM (
+ SELECT max(v.page = 'o' AND v.agent NOT LIKE '%Proxy%') o, max(v.page = 'o' AND v.agent LIKE '%Proxy%') p,
+  max(v.page LIKE 'c%') c FROM visit v JOIN delivery d ON d.id = v.delivery_id
+  JOIN letter l ON l.delivery_id = d.id AND l.state = 'accepted'
+ WHERE d.notice_id = ? AND (v.agent LIKE '%Proxy%' OR NOT v.automatic AND v.at >= l.done_at + 60000
+  AND v.agent <> 'Mozilla/5.0') GROUP BY d.id)"""
+
+
+def counted(school, **options):
+    """Send a notice of which readers, a proxy, a scanner and a program that loads ahead fetched something."""
+    at = clock.now() - timedelta(hours=5)
+    made = cast_notices.send([school.lists["whole"]], by=school.users["守"], at=at, **options)
+    tracking.keep_links(made.notice)
+    for name, page, minutes, agent in (
+        ("青山 健太", "o", 7, PHONE), ("青山 健太", "o", 90, PHONE), ("青山 健太", "c1", 8, PHONE),
+        ("青山 美咲", "o", 0.5, PHONE), ("石川 直樹", "o", 61, "Mozilla/5.0 (via ggpht.com GoogleImageProxy)"),
+        ("加藤 誠", "o", 70, "Mozilla/5.0"), ("加藤 誠", "c1", 70, SCANNER), ("木村 恵", "c1", 130, PHONE),
+    ):  # fmt: skip
+        Visit.create(
+            delivery=made.deliveries[name], page=page, at=at + timedelta(minutes=minutes), agent=agent,
+            automatic=agent == SCANNER or "Proxy" in agent,
+        )  # fmt: skip
+    return made
+
+
+def test_opened_and_links_opened_are_estimates_of_the_letters_that_count_them(school):
+    """X-10, E-16, N-15: readers and their provider's proxy of the letters accepted; scanners and prefetchers not."""
+    made = counted(school, track_opens=True, track_clicks=True)
+    outcome(made.deliveries["鈴木 大輔"], "bounced")
+    line = figures.of(made.notice, clock.now())
+    sums = line.sums
+    assert (sums.opened, sums.proxied, sums.clicked) == sql(COUNTED, made.notice.id) == (1, 1, 2)
+    accepted = sql("SELECT count(*) FROM letter WHERE newest AND state = 'accepted' AND notice_id = ?", made.notice.id)
+    assert (sums.opens_of, sums.clicks_of) == accepted * 2 == (5, 5)
+    assert (line.opened, line.clicked) == (40, 40)
+
+
+def test_a_switch_that_is_off_has_no_rate(school):
+    """D-31: two switches; what was not counted is ―, not 0 %."""
+    neither, opens = counted(school), counted(school, track_opens=True)
+    assert (figures.of(neither.notice, clock.now()).opened, figures.of(neither.notice, clock.now()).clicked) == (
+        None,
+    ) * 2
+    line = figures.of(opens.notice, clock.now())
+    assert line.opened is not None and line.clicked is None
+    both = figures.total("", figures.lines([neither.notice, opens.notice], clock.now()))
+    assert both.opens_of == 6 and both.clicks_of == 0 and both.sent == 12
+
+
+def test_openings_by_hour_of_the_day_and_by_hour_of_sending(school):
+    """X-13: the first opening of each letter; and what came of the notices that left at the same hour."""
+    made = counted(school, track_opens=True, track_clicks=True)
+    line = figures.of(made.notice, clock.now())
+    by_sql = dict(
+        db.execute_sql(
+            "SELECT h, count(*) FROM (SELECT (min(v.at) / 3600000 + 9) % 24 h FROM visit v JOIN delivery d"
+            " ON d.id = v.delivery_id WHERE v.page = 'o' AND d.notice_id = ? AND d.name IN ('青山 健太', '石川 直樹')"
+            " GROUP BY d.id) GROUP BY h",
+            (made.notice.id,),
+        ).fetchall()
+    )
+    hours = figures.hours_of([line])
+    assert {hour: n for hour, n in enumerate(hours.opened) if n} == by_sql
+    assert sum(hours.clicked) == 2 and [row[0] for row in hours.rows] == sorted(row[0] for row in hours.rows)
+    begun = clock.local(made.notice.started_at).hour
+    assert [(one.name, one.sent, one.opened) for one in figures.by_hour_of_sending([line])] == [(str(begun), 6, 1)]
+    assert figures.most_opened([line]) == [line]
+
+
 def test_a_notice_that_asked_nothing_has_no_such_rate(school):
     plain = cast_notices.send([school.lists["1-1"]], by=school.users["花子"], read_confirmation=False)
     line = figures.of(plain.notice, clock.now())
@@ -155,7 +225,7 @@ def test_over_time_is_the_sum_of_its_notices(sent, school):
     assert [one.notice.id for one in figures.fastest(found)] == [second.notice.id, sent.notice.id]
     totals = {one.name: (one.notices, one.sent, one.read) for one in figures.by_list(found)}
     assert totals == {"全校": (1, 6, 3), "1年1組": (1, 4, 3)}
-    assert sum(figures.hours_of(found)) == 6
+    assert sum(figures.hours_of(found).read) == 6
 
 
 def test_each_sees_the_figures_of_the_own_lists_alone(sent, school):

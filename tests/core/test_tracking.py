@@ -105,8 +105,9 @@ def test_openings_are_counted_by_letters_and_machines_stand_apart(sent):
     visit(his, "o", 20)
     visit(his, "o", 400, agent=SCANNER)
     visit(other, "o", 30, agent="Mozilla/5.0 (via ggpht.com GoogleImageProxy)")
+    visit(sent.deliveries["鈴木 大輔"], "o", 7200, agent="Mozilla/5.0")
     found = tracking.of(sent.notice)
-    assert (found.opened, found.machines, found.proxied) == (1, 1, 1)
+    assert (found.opened, found.machines, found.proxied) == (1, 2, 1)
     assert found.letters == 4
 
 
@@ -131,3 +132,4 @@ def test_after_ninety_days_only_the_sums_are_left(sent):
     assert tracking.forget(clock.now() + timedelta(days=91)) == 2
     assert Visit.select().count() == 0
     assert tracking.of(Notice.get_by_id(sent.notice.id)) == before
+    assert sum(before.open_hours) == sum(before.click_hours) == 1

@@ -7,9 +7,9 @@ from io import StringIO
 import pytest
 
 import clock
-from models import Delivery, Log
+from models import Delivery, Log, Visit
 from tests import cast_notices, smarthost
-from tests.cast_notices import outcome
+from tests.cast_notices import PHONE, outcome
 from tests.web.making import page
 
 
@@ -44,6 +44,25 @@ def test_over_time_by_notice_hour_and_list(as_, sent, school):
     assert "半数が確認するまで" in text
     assert page(hanako, "/figures?sort=fast&list=99&year=1") and page(hanako, "/figures?page=99")
     assert "/figures" in page(hanako, "/history")
+
+
+def test_openings_and_links_stand_only_where_they_are_counted(as_, sent, school):
+    """X-10, E-16, D-31: labelled estimates, with what they are a share of, by notice, hour and list."""
+    assert "目安" not in page(as_("花子"), "/figures").partition('id="meant"')[0]
+    made = cast_notices.send(
+        [school.lists["1-1"]], by=school.users["花子"], at=clock.now() - timedelta(hours=3), track_opens=True
+    )
+    at = made.notice.started_at + timedelta(minutes=9)
+    Visit.create(delivery=made.deliveries["石川 直樹"], page="o", at=at, agent=PHONE)
+    hanako = as_("花子")
+    text = page(hanako, "/figures")
+    assert "開封（目安）" in text and "1/4" in text and "リンクの開封（目安）" not in text.partition('id="each"')[0]
+    assert text.count("25%") >= 4  # all together, notice, list, hour of sending
+    assert f"{clock.local(at).hour}時台" in text
+    rows = list(csv.DictReader(StringIO(hanako.get("/figures/figures.csv?sort=opened").get_data().decode("utf-8-sig"))))
+    assert [row["開封の割合（%、目安）"] for row in rows] == ["25.0"]
+    alone = page(hanako, f"/figures/{made.notice.id}")
+    assert "4通のうち1" in alone and "開封とリンク（目安）" in alone
 
 
 def test_as_a_file_with_numbers_as_numbers_and_no_formula(as_, sent):

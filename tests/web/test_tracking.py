@@ -85,6 +85,18 @@ def test_a_robot_is_noted_as_one(reader, hers):
     assert Visit.get().automatic is True
 
 
+@pytest.mark.parametrize(
+    "header", [{"Sec-Purpose": "prefetch;prerender"}, {"Purpose": "prefetch"}, {"X-Moz": "prefetch"}]
+)
+def test_what_loads_ahead_is_a_machine(reader, hers, sent, header):
+    """N-15: prefetchers stand apart, and are led on all the same."""
+    assert reader.get(f"/c/{hers.token}/1", headers=header).status_code == 302
+    assert reader.get(f"/o/{hers.token}.gif", headers=header).status_code == 200
+    assert [one.automatic for one in Visit.select()] == [True, True]
+    found = tracking.of(sent.notice)
+    assert (found.clicked, found.opened, found.machines) == (0, 0, 1)
+
+
 def test_a_fetched_picture_takes_no_read_back(reader, hers):
     """A mail program loads it while its owner is on the page."""
     now = clock.now()
