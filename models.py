@@ -812,15 +812,30 @@ class Step(Table):
 
 
 class Sample(Table):
-    """Words for a notice, kept to be begun from (N-04). No list: for all. `key`: stands for a shipped one, hidden."""
+    """Words for a notice, kept to be begun from (N-04). No list: for all.
+
+    `key`: the own version of a shipped one, for all or for one list; `hidden`: it only takes the shipped one away.
+    `questions`: what is asked with it, as `core.writing.samples` writes them.
+    """
 
     name = CharField(default="")
     subject = CharField(default="")
     text = TextField(default="")
+    kind = CharField(default="other")
     urgent = BooleanField(default=False)
     read_confirmation = BooleanField(default=True)
+    questions = Json(default=list)
     list = ForeignKeyField(MailingList, null=True, backref="samples", on_delete="CASCADE")
-    key = CharField(null=True, unique=True)
+    key = CharField(null=True)
+    hidden = BooleanField(default=False)
+
+    class Meta:
+        indexes = (
+            SQL(
+                'CREATE UNIQUE INDEX IF NOT EXISTS "sample_once" ON "sample" ("key", COALESCE("list_id", 0))'
+                " WHERE key IS NOT NULL"
+            ),
+        )
 
 
 class Digest(Table):

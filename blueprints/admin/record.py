@@ -122,6 +122,7 @@ ACTIONS = {
     "roster.import_undone": N_("Import of a roster taken back"),
     "roster.imported": N_("Roster loaded"),
     "sample.added": N_("Sample added"),
+    "sample.back": N_("Shipped sample put back"),
     "sample.changed": N_("Sample changed"),
     "sample.hidden": N_("Shipped sample hidden"),
     "sample.removed": N_("Sample removed"),

@@ -8,9 +8,10 @@ from flask_login import current_user
 
 import clock
 import web
+from blueprints.samples import asking
 from blueprints.samples.forms import SampleForm
-from core.writing import samples
-from models import MailingList, Sample
+from core.writing import fields, questions, ready_made, samples
+from models import MailingList
 from web import answer, go, needs, own_list, own_notice, rights, told
 from words import N_
 
@@ -23,21 +24,27 @@ def _sample(code: str) -> samples.Ready:
     return samples.find(rights(), code) or abort(404)
 
 
-def _own(number: int) -> Sample:
-    row = _sample(f"{samples.OWN}{number}").row or abort(404)
-    if not samples.may_change(rights(), row):
-        web.refuse("manage" if row.list_id else "admin", [row.list_id] if row.list_id else [])
-    return row
+def _own(code: str) -> samples.Ready:
+    """Return a sample that the user may change; else the page says who may."""
+    found = _sample(code)
+    if not samples.may_change(rights(), found):
+        lists = [found.row.list_id] if found.row and found.row.list_id else []
+        web.refuse("manage" if lists else "admin", lists)
+    return found
 
 
 @bp.get("")
 @needs("send")
 def index() -> Answer:
-    """Show the samples, own ones first, each with a button that begins a notice."""
+    """Show the samples by what they are about, each with a button that begins a notice; `?q=` searches."""
+    text = request.args.get("q", "")[:100]
     return answer(
         "samples/index.html",
-        samples=samples.of(rights()),
-        may_change=lambda row: samples.may_change(rights(), row),
+        "samples/_found.html",
+        kinds=samples.by_kind(samples.of(rights()), text),
+        names=samples.KINDS,
+        text=text,
+        may_change=lambda one: samples.may_change(rights(), one),
         hidden=samples.hidden() if rights().is_admin else 0,
         form_key=uuid.uuid4().hex,
     )
@@ -55,37 +62,64 @@ def begin(code: str) -> Answer:
 @bp.route("/new", methods=["GET", "POST"])
 @needs("manage")
 def new() -> Answer:
-    """Write a sample, or keep the words of a notice (?notice=) as one."""
+    """Write a sample, or keep words and questions of a notice (?notice=) as one."""
     number = request.args.get("notice", type=web.row_number)
     said = samples.save_as(own_notice(number)) if number is not None else None
-    form = _form(said, None)
-    if form.validate_on_submit():
-        samples.add(current_user, form.words(), _list(form))
-        told(N_("Saved as a sample."))
-        return go("samples.index")
-    return answer("samples/edit.html", status=422 if form.errors else 200, form=form, row=None)
+    return _edit(said, None, None)
 
 
-@bp.route("/<int:number>/edit", methods=["GET", "POST"])
+@bp.route("/<code>/edit", methods=["GET", "POST"])
 @needs("manage")
-def edit(number: int) -> Answer:
-    """Change an own sample."""
-    row = _own(number)
-    form = _form(samples.words_of(row), row.list_id)
-    if form.validate_on_submit():
-        samples.change(row, current_user, form.words(), _list(form))
-        told(N_("Saved as a sample."))
-        return go("samples.index")
-    return answer("samples/edit.html", status=422 if form.errors else 200, form=form, row=row)
+def edit(code: str) -> Answer:
+    """Change an own sample, or make an own version of a shipped one."""
+    found = _own(code)
+    return _edit(found.words, found.row.list_id if found.row else None, found)
+
+
+def _edit(said: samples.Words | None, list_id: int | None, found: samples.Ready | None) -> Answer:
+    form = _form(said, list_id)
+    sheets = asking.posted() if request.method == "POST" else asking.of(said.questions if said else ())
+    wrong = ""
+    if request.method == "POST" and not asking.is_act() and form.validate():
+        typed = form.words(asking.asks_of(sheets))
+        wrong = samples.faults(typed)
+        if not wrong and (done := _save(typed, form, found)):
+            return done
+    return answer(
+        "samples/edit.html", status=422 if form.errors or wrong else 200, form=form, sample=found, sheets=sheets,
+        wrong=wrong, kinds=ready_made.KINDS, units=questions.UNITS, uses_fields=False,
+        offered=fields.offered(_offered(form), web.language()),
+    )  # fmt: skip
+
+
+def _save(typed: samples.Words, form: SampleForm, found: samples.Ready | None) -> Answer | None:
+    """Keep what was typed; None if it cannot be, and the sentence stands on the field."""
+    try:
+        if found is None:
+            samples.add(current_user, typed, _list(form))
+        else:
+            samples.change(found, current_user, typed, _list(form))
+    except samples.Taken as refusal:
+        web.blame(form, "list", refusal.message)
+        return None
+    told(N_("Saved as a sample."))
+    return go("samples.index")
 
 
 def _form(said: samples.Words | None, list_id: int | None) -> SampleForm:
     """Return the form with words that stand already, offering the lists that the user manages."""
     first = asdict(said) if said and request.method == "GET" else {}
-    form = SampleForm(data={"list": list_id or 0, **first})
+    form = SampleForm(data={"kind": "other", "list": list_id or 0, **first})
     everybody = [(0, web._("All lists"))] if rights().is_admin else []
     form.list.choices = everybody + [(one.id, one.name) for one in rights().lists("manage")]
+    form.kind.choices = [(name, web._(shown)) for name, shown in samples.KINDS.items()]
     return form
+
+
+def _offered(form: SampleForm) -> list[int]:
+    """Return the lists whose items may be tapped in: the one that is chosen, else all that the user manages."""
+    mine = [one.id for one in rights().lists("manage")]
+    return [form.list.data] if form.list.data in mine else mine
 
 
 def _list(form: SampleForm) -> MailingList | None:
@@ -95,17 +129,15 @@ def _list(form: SampleForm) -> MailingList | None:
 @bp.route("/<code>/remove", methods=["GET", "POST"])
 @needs("manage")
 def remove(code: str) -> Answer:
-    """Ask, then remove an own sample or hide a shipped one (administrators)."""
-    sample = _sample(code)
-    if sample.row:
-        _own(sample.row.id)
-    elif not rights().is_admin:
+    """Ask, then remove an own sample, go back to the shipped words, or hide a shipped one (administrators)."""
+    sample = _own(code)
+    if (sample.row is None or sample.row.list_id is None) and not rights().is_admin:
         web.refuse("admin")
     if request.method == "POST":
         samples.remove(sample, current_user)
-        told(N_("The sample was removed."))
+        told(N_("The shipped words stand here again.") if sample.is_version else N_("The sample was removed."))
         return go("samples.index")
-    return answer("samples/remove.html", sample=sample)
+    return answer("samples/remove.html", sample=sample, shipped=samples.shipped(sample.key))
 
 
 @bp.post("/show-again")

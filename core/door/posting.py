@@ -15,7 +15,6 @@ from core.door.filing import Result
 from core.organization import Settings, settings
 from core.refusals import Incomplete, TooLate, WrongNumber
 from core.writing.audience import Audience, resolve
-from core.writing.notices import USEFUL
 from core.writing.own_copy import cancel_mark
 from mail import posted
 from mail.proof import Proof
@@ -125,7 +124,7 @@ def _write(
     name = sender.name or (user.name if user else "")
     notice = Notice.create(
         state="held", held_why="proof" if why else "window", route="mail", by=user, by_name=name,
-        read_confirmation=mailing_list.post_confirm, useful_s=USEFUL, practice=force.practice, step=3,
+        read_confirmation=mailing_list.post_confirm, practice=force.practice, step=3,
         created_at=now, updated_at=now, confirmed_at=now,
         begin_at=now if why else now + timedelta(seconds=force.hold_s),
     )  # fmt: skip

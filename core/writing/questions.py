@@ -152,18 +152,25 @@ def _still_open(ask: Ask, now: datetime) -> Ask:
 def gaps(notice: Notice, begins: datetime) -> str:
     """Return what is wrong with the questions, one sentence, or nothing. `begins`: when the notice is to go."""
     for ask in as_written(notice):
-        if not ask.text:
-            return N_("Write the question, or remove it.")
-        if ask.kind == "days" and not ask.heading:
-            return N_("Write what the days are for.")
-        if len(ask.choices) < 2:
-            return N_("A question needs at least two choices.")
-        if len(set(ask.choices)) < len(ask.choices):
-            return N_("Two choices of a question are the same.")
-        if merge.fields(" ".join((ask.heading, ask.text, *ask.choices))):
-            return N_("Double braces cannot be filled in inside a question. Please write the words themselves.")
+        if wrong := fault(ask):
+            return wrong
         if ask.deadline and ask.deadline <= begins:
             return N_("The deadline of the answers is before the notice goes out.")
+    return ""
+
+
+def fault(ask: Ask) -> str:
+    """Return what is wrong with one question as it is written, or nothing."""
+    if not ask.text:
+        return N_("Write the question, or remove it.")
+    if ask.kind == "days" and not ask.heading:
+        return N_("Write what the days are for.")
+    if len(ask.choices) < 2:
+        return N_("A question needs at least two choices.")
+    if len(set(ask.choices)) < len(ask.choices):
+        return N_("Two choices of a question are the same.")
+    if merge.fields(" ".join((ask.heading, ask.text, *ask.choices))):
+        return N_("Double braces cannot be filled in inside a question. Please write the words themselves.")
     return ""
 
 

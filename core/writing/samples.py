@@ -1,49 +1,75 @@
 """Samples: words for the usual notices, shipped and own, from which a notice is begun (N-04, X-15, field 5.2).
 
 Shipped ones stand in samples.json in the organization's language; 〔…〕 marks what is to be filled in. Own ones are
-rows, for one list or for all. A sample never names recipients: these are chosen anew each time (field 5.3 no. 2).
+rows, for one list or for all. Who changes a shipped one gets an own version of it, and may go back to the shipped
+words. A sample never names recipients: these are chosen anew each time (field 5.3 no. 2).
 """
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from functools import cache
+from itertools import groupby
 from typing import Any
 
 import config
 from core import history
 from core.organization import settings
+from core.refusals import Refused
 from core.rights import Rights
-from core.writing import notices
+from core.writing import notices, questions
 from core.writing.questions import Ask
 from models import MailingList, Notice, Sample, User, db
+from words import N_
 
 FILE = config.HERE / "core" / "writing" / "samples.json"
 AT_HAND = 4
 OWN = "own-"
+KINDS: dict[str, str] = {
+    "emergency": N_("In an emergency"),
+    "disaster": N_("Disasters, and whether all are safe"),
+    "crime": N_("Suspicious persons and crime"),
+    "office": N_("From the authorities"),
+    "school": N_("School and class"),
+    "asks": N_("Asking for something"),
+    "club": N_("Club and team"),
+    "test": N_("Trials and apologies"),
+    "other": N_("Others"),
+}
+"""What samples are about, in the order in which the page shows them; the first four are those of N-04."""
 
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What a sample says."""
+    """What a sample says and asks."""
 
     name: str
     subject: str
     text: str
     urgent: bool = False
     read_confirmation: bool = True
+    kind: str = "other"
+    questions: tuple[Ask, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A sample to begin from; `code` names it in addresses, `row` is there if it is an own one."""
+    """A sample to begin from; `code` names it in addresses, `row` is there if it is an own one.
+
+    key: of the shipped one, which it is or of which it is an own version.
+    """
 
     code: str
     words: Words
     home: bool = False
-    questions: tuple[Ask, ...] = ()
     row: Sample | None = None
+    key: str = ""
+
+    @property
+    def is_version(self) -> bool:
+        """Say whether it stands for a shipped one."""
+        return self.row is not None and bool(self.key)
 
 
 @cache
@@ -51,32 +77,55 @@ def _file() -> list[dict[str, Any]]:
     return json.loads(FILE.read_text(encoding="utf-8"))
 
 
+# ── which there are ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
 def of(rights: Rights) -> list[Ready]:
     """Return the samples that a user may begin from: own ones by name, then those shipped and not hidden."""
-    return [*_own(rights), *_shipped()]
+    lists = [one.id for one in rights.lists("send") if not one.practice_of_id]
+    mine = Sample.list.is_null() | Sample.list.in_(lists)
+    rows = list(Sample.select().where(mine).order_by(Sample.name, Sample.id))
+    own = [Ready(f"{OWN}{row.id}", words_of(row), row.urgent, row) for row in rows if row.key is None]
+    return [*own, *(one for entry in _file() for one in _of_shipped(entry, rows, lists))]
 
 
-def _own(rights: Rights) -> Iterator[Ready]:
-    lists = [one.id for one in rights.lists("send")]
-    mine = Sample.key.is_null() & (Sample.list.is_null() | Sample.list.in_(lists))
-    for row in Sample.select().where(mine).order_by(Sample.name, Sample.id):
-        yield Ready(f"{OWN}{row.id}", words_of(row), row.urgent, row=row)
+def by_kind(samples: Iterable[Ready], text: str = "") -> list[tuple[str, list[Ready]]]:
+    """Return samples by what they are about; `text`: only those that hold it in name, subject or words."""
+    order = {kind: place for place, kind in enumerate(KINDS)}
+    wanted = text.casefold().strip()
+    found = [one for one in samples if wanted in f"{one.words.name}\n{one.words.subject}\n{one.words.text}".casefold()]
+    found.sort(key=lambda one: order[one.words.kind])
+    return [(kind, list(held)) for kind, held in groupby(found, key=lambda one: one.words.kind)]
 
 
-def words_of(row: Sample) -> Words:
-    """Return what an own sample says."""
-    return Words(row.name, row.subject, row.text, row.urgent, row.read_confirmation)
+def _of_shipped(entry: dict[str, Any], rows: list[Sample], lists: list[int]) -> Iterator[Ready]:
+    """Give a shipped sample as a user sees it: its version for all instead, and the versions of the own lists.
+
+    Where every list of the user has a version of its own, the common one is not needed any more.
+    """
+    versions = [row for row in rows if row.key == entry["key"]]
+    for_lists = [row for row in versions if row.list_id]
+    for_all = next((row for row in versions if not row.list_id), None)
+    for row in for_lists:
+        yield Ready(f"{OWN}{row.id}", words_of(row), entry["home"] and row.urgent, row, entry["key"])
+    if for_lists and {row.list_id for row in for_lists} >= set(lists):
+        return
+    if for_all is None:
+        yield _as_shipped(entry)
+    elif not for_all.hidden:
+        yield Ready(entry["key"], words_of(for_all), entry["home"] and for_all.urgent, for_all, entry["key"])
 
 
-def _shipped() -> Iterator[Ready]:
-    hidden = {row.key for row in Sample.select(Sample.key).where(Sample.key.is_null(False))}
+def _as_shipped(entry: dict[str, Any]) -> Ready:
     language = settings().language
-    for one in _file():
-        if one["key"] in hidden:
-            continue
-        said = one[language]
-        words = Words(said["name"], said["subject"], said["text"], one["urgent"], one["read"])
-        yield Ready(one["key"], words, one["home"], _asks(one.get("question"), language))
+    said, asks = entry[language], _asks(entry.get("question"), language)
+    words = Words(said["name"], said["subject"], said["text"], entry["urgent"], entry["read"], entry["kind"], asks)
+    return Ready(entry["key"], words, entry["home"], key=entry["key"])
+
+
+def shipped(key: str) -> Ready | None:
+    """Return a shipped sample as it was shipped."""
+    return next((_as_shipped(entry) for entry in _file() if entry["key"] == key), None)
 
 
 def _asks(question: dict[str, Any] | None, language: str) -> tuple[Ask, ...]:
@@ -87,6 +136,12 @@ def _asks(question: dict[str, Any] | None, language: str) -> tuple[Ask, ...]:
         said["text"], tuple(said["choices"]), question["kind"], unit=question["unit"], comment=question["comment"]
     )
     return (ask,)
+
+
+def words_of(row: Sample) -> Words:
+    """Return what an own sample says."""
+    asks = tuple(Ask(**{**one, "choices": tuple(one["choices"])}) for one in row.questions)
+    return Words(row.name, row.subject, row.text, row.urgent, row.read_confirmation, row.kind, asks)
 
 
 def find(rights: Rights, code: str) -> Ready | None:
@@ -110,7 +165,7 @@ def begin(sample: Ready, by: User, now: datetime, form_key: str | None = None) -
         notice = notices.draft(by, now=now, form_key=form_key, urgent=said.urgent)
         notices.save(
             notice, now=now, subject=said.subject, text=said.text, read_confirmation=said.read_confirmation,
-            questions=list(sample.questions),
+            questions=list(said.questions),
         )  # fmt: skip
     return notice
 
@@ -118,9 +173,20 @@ def begin(sample: Ready, by: User, now: datetime, form_key: str | None = None) -
 # ── own ones ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def may_change(rights: Rights, row: Sample) -> bool:
-    """Say whether a user may change an own sample: its list's managers; one for all only administrators."""
+def may_change(rights: Rights, sample: Ready) -> bool:
+    """Say whether a user may change a sample: an own one its list's managers, one for all only administrators.
+
+    Of a shipped one, or of its version for all, every manager may make a version for an own list.
+    """
+    row = sample.row
+    if row is None or (sample.key and row.list_id is None):
+        return rights.may("manage")
     return rights.is_admin if row.list_id is None else rights.may("manage", row.list_id)
+
+
+def faults(said: Words) -> str:
+    """Return what is wrong with the questions of a sample, one sentence, or nothing."""
+    return next((wrong for ask in said.questions if (wrong := questions.fault(ask))), "")
 
 
 def add(by: User, said: Words, mailing_list: MailingList | None) -> Sample:
@@ -131,39 +197,71 @@ def add(by: User, said: Words, mailing_list: MailingList | None) -> Sample:
 
 
 def save_as(notice: Notice, name: str = "") -> Words:
-    """Return the words of a notice as those of a sample, for `add`."""
+    """Return words and questions of a notice as those of a sample, for `add`; its deadlines have passed."""
     wording = notice.wording
-    return Words(name or wording.subject, wording.subject, wording.text, notice.urgent, notice.read_confirmation)
+    asks = tuple(replace(ask, deadline=None) for ask in questions.as_written(notice))
+    kind = "emergency" if notice.urgent else "other"
+    return Words(
+        name or wording.subject, wording.subject, wording.text, notice.urgent, notice.read_confirmation, kind, asks
+    )
 
 
-def change(row: Sample, by: User, said: Words, mailing_list: MailingList | None) -> None:
-    """Change words and list of an own sample."""
-    Sample.update(list=mailing_list, **_fields(said)).where(Sample.id == row.id).execute()
-    history.log(by, "sample.changed", row.id)
+class Taken(Refused):
+    """The list has own words for this sample already."""
+
+    message = N_("This list has a version of its own already. Please change that one.")
+
+
+def change(sample: Ready, by: User, said: Words, mailing_list: MailingList | None) -> None:
+    """Change words and list of an own sample; a shipped one gets an own version, for one list or for all.
+
+    A list gets its own words beside those for all. Raises Taken.
+    """
+    with db.atomic():
+        row = sample.row
+        if sample.key and (row is None or row.list_id is None and mailing_list is not None):
+            row = _version(sample.key, mailing_list)
+        elif sample.key and row and row.list_id != (mailing_list and mailing_list.id):
+            _refuse_if_taken(sample.key, mailing_list)
+        Sample.update(list=mailing_list, **_fields(said)).where(Sample.id == row.id).execute()
+        history.log(by, "sample.changed", row.id)
+
+
+def _version(key: str, mailing_list: MailingList | None) -> Sample:
+    """Make the own version of a shipped sample for a list (None: all)."""
+    _refuse_if_taken(key, mailing_list)
+    return Sample.create(key=key, list=mailing_list)
+
+
+def _refuse_if_taken(key: str, mailing_list: MailingList | None) -> None:
+    here = Sample.list.is_null() if mailing_list is None else Sample.list == mailing_list
+    if Sample.select().where(Sample.key == key, here).exists():
+        raise Taken()
 
 
 def _fields(said: Words) -> dict[str, Any]:
+    asks = [{name: value for name, value in asdict(ask).items() if name != "deadline"} for ask in said.questions]
     return {
-        "name": said.name, "subject": said.subject, "text": said.text, "urgent": said.urgent,
-        "read_confirmation": said.read_confirmation,
+        "name": said.name, "subject": said.subject, "text": said.text, "urgent": said.urgent, "kind": said.kind,
+        "read_confirmation": said.read_confirmation, "questions": asks,
     }  # fmt: skip
 
 
 def hidden() -> int:
     """Return how many shipped ones are hidden."""
-    return Sample.select().where(Sample.key.is_null(False)).count()
+    return Sample.select().where(Sample.hidden == True).count()  # noqa: E712
 
 
 def show_again(by: User) -> None:
     """Show every hidden shipped one again."""
-    if Sample.delete().where(Sample.key.is_null(False)).execute():
+    if Sample.delete().where(Sample.hidden == True).execute():  # noqa: E712
         history.log(by, "sample.shown")
 
 
 def remove(sample: Ready, by: User) -> None:
-    """Remove an own sample, or hide a shipped one; repeatable."""
+    """Remove an own sample, go from an own version back to the shipped one, or hide a shipped one; repeatable."""
     if sample.row:
         if Sample.delete().where(Sample.id == sample.row.id).execute():
-            history.log(by, "sample.removed", sample.row.id)
-    elif Sample.insert(key=sample.code).on_conflict_ignore().execute():
+            history.log(by, "sample.back" if sample.is_version else "sample.removed", sample.row.id)
+    elif Sample.insert(key=sample.code, hidden=True).on_conflict_ignore().execute():
         history.log(by, "sample.hidden")

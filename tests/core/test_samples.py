@@ -1,14 +1,17 @@
 """Samples: shipped and own ones, for whom, and what a notice begun from one holds (N-04)."""
 
+import re
+
 import pytest
 
 import clock
 from core.rights import rights_of
-from core.writing import questions, samples, warnings, warnings_text
+from core.writing import fields, questions, samples, warnings, warnings_text
 from core.writing.audience import resolve
+from mail import merge
 from models import Log, Notice, Sample
 
-SAID = samples.Words("遠足", "遠足について", "〔10月1日〕に行きます。", read_confirmation=False)
+SAID = samples.Words("遠足", "遠足について", "〔10月1日〕に行きます。", read_confirmation=False, kind="school")
 
 
 def test_the_usual_emergencies_are_shipped(school):
@@ -45,7 +48,7 @@ def test_an_own_one_is_seen_by_its_list_alone(school):
     code = f"own-{row.id}"
     assert samples.find(rights_of(school.users["送る子"]), code).words == SAID
     assert samples.find(rights_of(school.users["太郎"]), code) is None
-    samples.change(row, by, samples.Words("海", "海へ", "行く"), None)
+    samples.change(samples.find(rights_of(by), code), by, samples.Words("海", "海へ", "行く"), None)
     ready = samples.find(rights_of(school.users["太郎"]), code)
     assert ready.words.name == "海"
     samples.remove(ready, by)
@@ -62,6 +65,29 @@ def test_four_urgent_ones_are_at_hand(school, name, most):
 def test_a_shipped_one_can_be_hidden(school):
     admin = school.users["守"]
     for _ in range(2):
-        samples.remove(next(one for one in samples._shipped() if one.code != "wait"), admin)
+        samples.remove(samples.shipped("closed"), admin)
     assert samples.find(rights_of(admin), "closed") is None
     assert samples.find(rights_of(admin), "wait")
+
+
+DAY_WORDS = re.compile(
+    "今日|本日|きょう|けさ|今朝|今夜|明日|明朝|あした|昨日|きのう|昨夜|あす[、のはにも〕]|today|tonight|tomorrow|yesterday"
+)
+
+
+def test_no_shipped_sample_says_today_or_tomorrow():
+    """X-06, field 4.3: a letter is read on another day than it was written; the date stands there, filled in."""
+    for one in samples._file():
+        for language in ("ja", "en"):
+            said = re.sub(r"\{\{.*?\}\}", "", f"{one[language]['subject']} {one[language]['text']}")
+            assert not DAY_WORDS.findall(said), (one["key"], language)
+
+
+def test_every_field_of_a_shipped_sample_is_known():
+    """N-13: also the date of the day on which it goes out."""
+    for one in samples._file():
+        for language in ("ja", "en"):
+            names = merge.fields(f"{one[language]['subject']} {one[language]['text']}")
+            assert fields.unknown(names, ["当番日", "地区"]) == [], one["key"]
+    wait = samples.shipped("wait")
+    assert "今日の日付（短）" in wait.words.subject

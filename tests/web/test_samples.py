@@ -3,10 +3,10 @@
 import pytest
 
 import clock
-from core.writing import notices, samples
+from core.writing import notices, questions, samples
 from models import Notice, Sample
 
-TYPED = {"name": "遠足", "subject": "遠足", "text": "〔1日〕に行きます", "read_confirmation": "y"}
+TYPED = {"name": "遠足", "kind": "school", "subject": "遠足", "text": "〔1日〕に行きます", "read_confirmation": "y"}
 
 
 def test_two_taps_from_home_to_the_typhoon_notice(as_, school):
@@ -27,8 +27,8 @@ def test_a_manager_writes_changes_and_removes_one(as_, school):
     assert browser.post("/samples/new", data={**TYPED, "list": room.id}).status_code == 303
     row = Sample.get()
     assert "遠足" in browser.get("/samples").get_data(as_text=True)
-    assert "〔1日〕" in browser.get(f"/samples/{row.id}/edit").get_data(as_text=True)
-    browser.post(f"/samples/{row.id}/edit", data={**TYPED, "name": "海", "list": room.id})
+    assert "〔1日〕" in browser.get(f"/samples/own-{row.id}/edit").get_data(as_text=True)
+    browser.post(f"/samples/own-{row.id}/edit", data={**TYPED, "name": "海", "list": room.id})
     assert Sample.get().name == "海"
     assert "海" in browser.get(f"/samples/own-{row.id}/remove").get_data(as_text=True)
     browser.post(f"/samples/own-{row.id}/remove")
@@ -48,10 +48,10 @@ def test_a_foreign_one_is_not_found_and_one_for_all_not_changed(as_, school):
     foreign = samples.add(school.users["太郎"], said, school.lists["2-1"])
     common = samples.add(school.users["守"], said, None)
     browser = as_("花子")
-    assert browser.get(f"/samples/{foreign.id}/edit").status_code == 404
+    assert browser.get(f"/samples/own-{foreign.id}/edit").status_code == 404
     assert browser.post(f"/samples/own-{foreign.id}/begin").status_code == 404
     assert browser.post(f"/samples/own-{foreign.id}/remove").status_code == 404
-    assert browser.get(f"/samples/{common.id}/edit").status_code == 403
+    assert browser.get(f"/samples/own-{common.id}/edit").status_code == 403
     assert browser.post("/samples/closed/remove").status_code == 403
     assert as_("見る子").get("/samples").status_code == 403
 
@@ -71,3 +71,90 @@ def test_a_hidden_shipped_one_comes_back(as_):
     browser = as_("守")
     browser.post("/samples/show-again")
     assert "/samples/closed/begin" in browser.get("/samples").get_data(as_text=True)
+
+
+ASKED = {
+    "q1-kind": "own",
+    "q1-text": "来ますか。",
+    "q1-choices": "はい\r\nいいえ\r\n",
+    "q1-unit": "child",
+    "q1-comment": "y",
+}
+
+
+def test_a_question_is_written_with_the_sample_without_script(as_, school):
+    """N-04, T-48: a button adds it, nothing typed is lost, and the notice that is begun asks it."""
+    browser, room = as_("花子"), school.lists["1-1"]
+    typed = {**TYPED, "list": room.id}
+    added = browser.post("/samples/new", data={**typed, "act": "ask:attendance"})
+    shown = added.get_data(as_text=True)
+    assert added.status_code == 200 and "〔1日〕に行きます" in shown and 'name="q1-text"' in shown
+    assert not Sample.select().exists()
+    wrong = browser.post("/samples/new", data={**typed, **ASKED, "q1-choices": "はい"})
+    assert wrong.status_code == 422 and "選択肢は2つ以上" in wrong.get_data(as_text=True)
+    assert browser.post("/samples/new", data={**typed, **ASKED}).status_code == 303
+    row = Sample.get()
+    assert "来ますか。" in browser.get(f"/samples/own-{row.id}/edit").get_data(as_text=True)
+    browser.post(f"/samples/own-{row.id}/begin", data={"form_key": "a"})
+    (ask,) = questions.as_written(Notice.get())
+    assert (ask.text, ask.choices, ask.unit, ask.comment) == ("来ますか。", ("はい", "いいえ"), "child", True)
+
+
+def test_the_questions_of_a_notice_are_kept_with_its_words(as_):
+    browser = as_("花子")
+    browser.post("/samples/pickup/begin")
+    shown = browser.get(f"/samples/new?notice={Notice.get().id}").get_data(as_text=True)
+    assert "お迎えについてお知らせください。" in shown and "迎えに行けない" in shown
+
+
+def test_days_to_choose_from_come_back_as_they_were_written(as_, school):
+    browser, room = as_("花子"), school.lists["1-1"]
+    days = {"q1-kind": "days", "q1-text": "懇談", "q1-days": "10/1\n10/2", "q1-choices": "○\n×", "q1-unit": "person"}
+    browser.post("/samples/new", data={**TYPED, "list": room.id, **days})
+    shown = browser.get(f"/samples/own-{Sample.get().id}/edit").get_data(as_text=True)
+    assert "10/1\n10/2" in shown.replace("\r", "") and "懇談" in shown
+
+
+def test_a_shipped_one_is_changed_in_place_and_put_back(as_):
+    """Its address stays, so that the first page and two taps stay as they are."""
+    browser = as_("守")
+    assert "暴風警報" in browser.get("/samples/wait/edit").get_data(as_text=True)
+    own = {**TYPED, "name": "待機", "subject": "【緊急】家で待つ", "kind": "emergency", "list": 0, "urgent": "y"}
+    assert browser.post("/samples/wait/edit", data=own).status_code == 303
+    assert "待機" in browser.get("/").get_data(as_text=True)
+    shown = browser.get("/samples").get_data(as_text=True)
+    assert "変更した文例" in shown and "/samples/wait/begin" in shown and "自宅待機（朝の警報）" not in shown
+    assert "自宅待機（朝の警報）" in browser.get("/samples/wait/remove").get_data(as_text=True)
+    browser.post("/samples/wait/remove")
+    assert "自宅待機（朝の警報）" in browser.get("/samples").get_data(as_text=True)
+    assert not Sample.select().exists()
+
+
+def test_a_list_has_a_version_of_its_own(as_, school):
+    """Per list: a manager changes a shipped one for the own list; others keep the shipped words."""
+    browser, room = as_("花子"), school.lists["1-1"]
+    own = {**TYPED, "name": "1の1は待機", "list": room.id, "urgent": "y"}
+    assert browser.post("/samples/wait/edit", data={**own, "list": 0}).status_code == 422
+    assert browser.post("/samples/wait/edit", data=own).status_code == 303
+    shown = browser.get("/samples").get_data(as_text=True)
+    assert "1の1は待機" in shown and "/samples/wait/begin" not in shown
+    other = as_("太郎").get("/samples").get_data(as_text=True)
+    assert "/samples/wait/begin" in other and "1の1は待機" not in other
+    both = as_("守")
+    assert both.post("/samples/wait/edit", data=own).status_code == 422
+    assert both.post("/samples/wait/edit", data={**own, "name": "みんな待機", "list": 0}).status_code == 303
+    assert as_("太郎").post(f"/samples/own-{Sample.get(Sample.list == room).id}/remove").status_code == 404
+    assert as_("花子").post("/samples/wait/remove").status_code == 404
+    assert as_("太郎").post("/samples/wait/remove").status_code == 403
+    assert Sample.select().count() == 2
+
+
+def test_samples_stand_under_what_they_are_about_and_are_found_by_a_word(as_):
+    """N-04: one heading for each kind."""
+    browser = as_("送る子")
+    shown = browser.get("/samples").get_data(as_text=True)
+    for heading in ("緊急のとき", "災害情報・安否確認", "不審者情報・防犯情報", "行政からのお知らせ"):
+        assert f"{heading}</h2>" in shown
+    found = browser.get("/samples?q=自転車", headers={"HX-Request": "true"}).get_data(as_text=True)
+    assert "/samples/crime/begin" in found and "/samples/wait/begin" not in found and "<html" not in found
+    assert "あてはまる文例はありません" in browser.get("/samples?q=zzz").get_data(as_text=True)

@@ -1,0 +1,96 @@
+"""The questions of a sample: a form without script, whose buttons add and drop a question and save nothing (T-48)."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from flask import request
+
+from core.organization import settings
+from core.writing import questions, ready_made
+from core.writing.questions import Ask
+
+_KIND = re.compile(r"q(\d{1,3})-kind")
+
+
+@dataclass
+class Sheet:
+    """One question as the form shows it; for finding a day `days` holds one day in each line."""
+
+    kind: str
+    title: str
+    choices: list[str] = field(default_factory=list)
+    days: str = ""
+    unit: str = "household"
+    comment: bool = False
+
+    @property
+    def fixed(self) -> bool:
+        """Say whether its choices are always the same."""
+        return ready_made.KINDS[self.kind].fixed
+
+
+def of(asks: Iterable[Ask]) -> list[Sheet]:
+    """Return the questions of a sample as the form shows them; days under one heading are one."""
+    grouped = groupby(enumerate(asks), key=lambda one: one[1].heading if one[1].kind == "days" else one[0])
+    return [_sheet([ask for _, ask in held]) for _, held in grouped]
+
+
+def _sheet(asks: list[Ask]) -> Sheet:
+    first, days = asks[0], asks[0].kind == "days"
+    kind = first.kind if first.kind in ready_made.KINDS else "own"
+    lines = "\n".join(ask.text for ask in asks if ask.text) if days else ""
+    comment = any(ask.comment for ask in asks)
+    return Sheet(kind, first.heading if days else first.text, list(first.choices), lines, first.unit, comment)
+
+
+def posted() -> list[Sheet]:
+    """Return the questions that the form carries, after what its button did."""
+    places = sorted({int(found[1]) for name in request.form if (found := _KIND.fullmatch(name))})
+    sheets = {place: _read(place) for place in places[: questions.MOST_QUESTIONS]}
+    match request.form.get("act", "").split(":"):
+        case ["drop", place] if place.isdecimal():
+            sheets.pop(int(place), None)
+        case ["ask", kind] if kind in ready_made.KINDS and len(sheets) < questions.MOST_QUESTIONS:
+            return [*sheets.values(), *of([ready_made.ask(kind, settings().language)])]
+    return list(sheets.values())
+
+
+def is_act() -> bool:
+    """Say whether a button of the questions was pressed: the form comes back, nothing is saved."""
+    return request.form.get("act", "").partition(":")[0] in ("ask", "drop")
+
+
+def _read(place: int) -> Sheet:
+    kind, unit = request.form[f"q{place}-kind"], request.form.get(f"q{place}-unit", "")
+    return Sheet(
+        kind if kind in ready_made.KINDS else "own",
+        request.form.get(f"q{place}-text", "").strip()[: questions.LONGEST],
+        _lines(request.form.get(f"q{place}-choices", ""))[: questions.MOST_CHOICES],
+        "\n".join(_lines(request.form.get(f"q{place}-days", ""))),
+        unit if unit in questions.UNITS else "household",
+        bool(request.form.get(f"q{place}-comment")),
+    )
+
+
+def _lines(text: str) -> list[str]:
+    return [line.strip()[: questions.LONGEST] for line in text.splitlines() if line.strip()]
+
+
+def asks_of(sheets: Iterable[Sheet]) -> tuple[Ask, ...]:
+    """Return the questions as a sample keeps them."""
+    found = [ask for sheet in sheets for ask in _asks(sheet)]
+    return tuple(found[: questions.MOST_QUESTIONS])
+
+
+def _asks(sheet: Sheet) -> list[Ask]:
+    choices = tuple(sheet.choices)
+    if sheet.kind != "days":
+        return [Ask(sheet.title, choices, sheet.kind, unit=sheet.unit, comment=sheet.comment)]
+    days = sheet.days.splitlines() or [""]
+    last = len(days) - 1
+    return [
+        Ask(day, choices, "days", sheet.title, sheet.unit, comment=sheet.comment and place == last)
+        for place, day in enumerate(days)
+    ]
