@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
-from mail import address, merge
+from mail import address, login, merge
 from words import N_
 
 Security = Literal["none", "starttls", "tls"]
@@ -344,11 +344,12 @@ def _log_in(smtp: smtplib.SMTP, route: Route) -> None:
         else:
             _log_in_with_utf8(smtp, route)
     except smtplib.SMTPNotSupportedError as fault:
-        message = N_("The mail server offers no login in this way. Please check encryption and port.")
-        raise Unreachable(message, "login", _said(fault)) from fault
+        usual = N_("The mail server offers no login in this way. Please check encryption and port.")
+        offered = str(smtp.esmtp_features.get("auth", ""))
+        raise Unreachable(login.message(offered, usual), "login", _said(fault)) from fault
     except (OSError, smtplib.SMTPException, UnicodeError) as fault:
-        message = N_("The mail server refused the login. Please check user and password.")
-        raise Unreachable(message, "login", _said(fault)) from fault
+        usual = N_("The mail server refused the login. Please check user and password.")
+        raise Unreachable(login.message(_said(fault), usual), "login", _said(fault)) from fault
 
 
 def _log_in_with_utf8(smtp: smtplib.SMTP, route: Route) -> None:

@@ -16,6 +16,7 @@ from typing import TypeVar
 from imap_tools import BaseMailBox, MailBox, MailBoxUnencrypted
 from imap_tools.errors import ImapToolsError, MailboxFolderSelectError, MailboxLoginError
 
+from mail import login
 from mail.box import Box
 from mail.deliver import tls
 from words import N_
@@ -198,8 +199,9 @@ def _log_in(mail: BaseMailBox, box: Box) -> None:
     except (MailboxLoginError, imaplib.IMAP4.error) as fault:
         if isinstance(fault, imaplib.IMAP4.abort):
             raise _broken(fault) from fault
-        message = N_("The mailbox refused the login. Please check user and password.")
-        raise Closed(message, "login", str(fault).replace(box.password, "…")) from fault
+        usual = N_("The mailbox refused the login. Please check user and password.")
+        said = str(fault).replace(box.password, "…")
+        raise Closed(login.message(said, usual), "login", said) from fault
     except OSError as fault:
         raise _broken(fault) from fault
     try:

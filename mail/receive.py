@@ -206,7 +206,8 @@ def _size(part: Part) -> int:
 # ── what the writer added ────────────────────────────────────────────────────────────────────────────────────────
 
 _SIGNATURE = re.compile(
-    r"(?:-- ?|―{5,}|—{5,}|─{5,}|━{5,}|＿{5,}|_{10,}|-{10,}|={10,}|\*{10,}|(?:[-=*+~_]{2,4} ?){5,})$"
+    r"(?:-- ?|―{5,}|—{5,}|─{5,}|━{5,}|＿{5,}|_{10,}|-{10,}|={10,}|\*{10,}"
+    r"|(?=.{10})[-=*+~_]{2,}(?: [-=*+~_]{2,})*)$"
 )
 _PHONE_SIGNATURE = re.compile(
     r"(?:sent from (?:my|outlook|yahoo|mail)\b.*|(?:get|download) outlook for .*|iPhoneから送信|私の\w+から送信"
@@ -235,7 +236,7 @@ def without_signature(text: str) -> str:
     """Drop the signature: from the last line that marks one, if at most 12 lines follow, and the phone's own line."""
     lines = text.rstrip().split("\n")
     for number in range(max(0, len(lines) - 13), len(lines)):
-        if _SIGNATURE.fullmatch(lines[number].strip()) or lines[number].rstrip("\r") == "-- ":
+        if _SIGNATURE.fullmatch(lines[number].strip()[:200]) or lines[number].rstrip("\r") == "-- ":
             return "\n".join(lines[:number]).rstrip()
     while lines and (not lines[-1].strip() or _PHONE_SIGNATURE.fullmatch(lines[-1].strip()[:200])):
         lines.pop()

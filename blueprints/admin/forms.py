@@ -1,6 +1,6 @@
 """Forms of the organization's settings."""
 
-from wtforms import BooleanField, IntegerField, PasswordField, RadioField, SelectField, StringField
+from wtforms import BooleanField, IntegerField, PasswordField, RadioField, SelectField, StringField, TextAreaField
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Length, NumberRange, Optional
 
@@ -78,3 +78,12 @@ class Pace(Form):
     hold_urgent_s = IntegerField(
         N_("Seconds to cancel an urgent notice"), [InputRequired(), NumberRange(10, 300, _OUT_OF_RANGE)]
     )
+
+
+class Carrier(Form):
+    """The words on one carrier's mail filter; name and domains only of those that the school added."""
+
+    name = StringField(N_("Name of the carrier or mail service"), [Length(max=100)])
+    domains = StringField(N_("Its addresses end with"), [Length(max=1000)])
+    ja = TextAreaField(N_("Steps in Japanese"), [Length(max=4000)])
+    en = TextAreaField(N_("Steps in English"), [Length(max=4000)])

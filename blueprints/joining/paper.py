@@ -6,7 +6,7 @@ import clock
 import words
 from blueprints.joining.routes import bp
 from core import organization
-from core.entry import consent, guidance, join_paper, qr
+from core.entry import carriers, consent, join_paper, qr
 from core.people import directory
 from models import Child, MailingList
 from web import language, own_list, row_number
@@ -35,7 +35,7 @@ def handout(number: int) -> str:
         "joining/handout.html",
         list=mailing_list,
         ways=join_paper.ways(mailing_list, mailing_list.join_code),
-        carriers=guidance.CARRIERS,
+        carriers=carriers.shown(language()),
         domain=organization.settings().own.shown,
         terms=consent.text(mailing_list, language()),
         today=join_paper.printed_on(language(), clock.today()),

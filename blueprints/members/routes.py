@@ -12,7 +12,7 @@ from blueprints.members import bp
 from blueprints.members.forms import AddressForm, NewForm, PersonForm, PlaceForm, as_lines, items_of
 from core import organization
 from core.door import replies
-from core.entry import approvals, consent, guidance
+from core.entry import approvals, carriers, consent, guidance
 from core.organizers import in_charge
 from core.people import directory, members
 from core.road import delivery
@@ -75,7 +75,7 @@ def show(number: int) -> Answer:
 def advice(number: int) -> Answer:
     """Show the words for the parent, to read out or to print (field.md 4.4 no. 18)."""
     person = own_person(number)
-    found = guidance.for_address(person.address or "")
+    found = carriers.for_address(person.address or "", language())
     return answer(
         "members/guidance.html",
         person=person,

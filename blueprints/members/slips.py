@@ -14,7 +14,7 @@ def slips(number: int) -> Answer:
     """Show one slip for each family of a list that is not reached; with ?person= for one of them."""
     mailing_list = own_list(number, "manage")
     person = own_person(request.args.get("person", type=row_number), "manage") if "person" in request.args else None
-    found = unreached.slips(mailing_list, person)
+    found = unreached.slips(mailing_list, language(), person)
     if person and not found:
         abort(404)
     return answer(

@@ -13,7 +13,7 @@ import tasks
 import words
 from blueprints.public.routes import bp, unknown_page
 from core import organization
-from core.entry import consent, guidance, join_codes, join_page, joining
+from core.entry import carriers, consent, join_codes, join_page, joining
 from core.entry.join_caps import Wish
 from core.entry.join_codes import Key
 from models import MailingList
@@ -74,7 +74,7 @@ def _page(door: Door, *, typed: str = "", wrong: str = "", wrong_code: str = "",
         address=join_codes.address(door.list, door.code),
         mailto=join_codes.mailto(door.list, door.code),
         terms=consent.text(door.list, language()),
-        carriers=guidance.CARRIERS,
+        carriers=carriers.shown(language()),
         domain=force.own.shown,
         made=join_page.stamp(door.list, clock.now()),
     )

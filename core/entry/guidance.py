@@ -8,10 +8,14 @@ from words import N_
 
 @dataclass(frozen=True, slots=True)
 class Guidance:
-    """Steps to read out or print; `carrier` is '' for an unknown one. `%(domain)s` in a step is our mail domain."""
+    """Steps to read out or print; `carrier` is '' for an unknown one. `%(domain)s` in a step is our mail domain.
+
+    These are the shipped ones; what pages show is asked of `core.entry.carriers`, where the school's own words win.
+    """
 
     carrier: str
     steps: tuple[str, ...]
+    key: str = ""
 
 
 _ALLOW = N_("Add “%(domain)s” to the list of accepted senders.")
@@ -20,19 +24,23 @@ _CONTACT = N_("Add an address of “%(domain)s” to the contacts.")
 _NOT_SPAM = N_("Look in the spam folder. If our mail is there, mark it as “not spam”.")
 
 DOCOMO = Guidance(
-    N_("docomo"), (N_("Open My docomo → mail settings → list of accepted and refused senders."), _ALLOW, _LINKS)
+    N_("docomo"),
+    (N_("Open My docomo → mail settings → list of accepted and refused senders."), _ALLOW, _LINKS),
+    "docomo",
 )
-AU = Guidance(N_("au / UQ mobile"), (N_("Open the spam filter settings → accept list (always receive)."), _ALLOW))
+AU = Guidance(N_("au / UQ mobile"), (N_("Open the spam filter settings → accept list (always receive)."), _ALLOW), "au")
 SOFTBANK = Guidance(
-    N_("SoftBank"), (N_("Open My SoftBank → mail settings → protection against spam → accept list."), _ALLOW, _LINKS)
+    N_("SoftBank"),
+    (N_("Open My SoftBank → mail settings → protection against spam → accept list."), _ALLOW, _LINKS),
+    "softbank",
 )
 YMOBILE = Guidance(
-    N_("Y!mobile"), (N_("Open My Y!mobile → spam filter → accepted and refused senders."), _ALLOW, _LINKS)
+    N_("Y!mobile"), (N_("Open My Y!mobile → spam filter → accepted and refused senders."), _ALLOW, _LINKS), "ymobile"
 )
-RAKUTEN = Guidance(N_("Rakuten Mobile"), (N_("Open Rakuten Mail → settings → spam → accept list."), _ALLOW))
-GMAIL = Guidance(N_("Gmail"), (_NOT_SPAM, _CONTACT))
-ICLOUD = Guidance(N_("iCloud"), (_NOT_SPAM, _CONTACT))
-OTHERS = Guidance("", (_NOT_SPAM, N_("Open the spam settings of the mail service."), _ALLOW))
+RAKUTEN = Guidance(N_("Rakuten Mobile"), (N_("Open Rakuten Mail → settings → spam → accept list."), _ALLOW), "rakuten")
+GMAIL = Guidance(N_("Gmail"), (_NOT_SPAM, _CONTACT), "gmail")
+ICLOUD = Guidance(N_("iCloud"), (_NOT_SPAM, _CONTACT), "icloud")
+OTHERS = Guidance("", (_NOT_SPAM, N_("Open the spam settings of the mail service."), _ALLOW), "others")
 
 CARRIERS = (DOCOMO, AU, SOFTBANK, YMOBILE, RAKUTEN, GMAIL, ICLOUD)
 """Those that the page for joining and the hand-out name, in the order of their customers."""
@@ -58,11 +66,15 @@ _BY_DOMAIN = {
 
 
 def for_address(address: str) -> Guidance:
-    """Return the guidance for the carrier or service of an address."""
-    domain = addresses.domain(address)
-    parts = domain.split(".")
-    found = (_BY_DOMAIN.get(".".join(parts[start:])) for start in range(len(parts)))
+    """Return the shipped guidance for the carrier or service of an address."""
+    found = (_BY_DOMAIN.get(one) for one in domains_of(address))
     return next((one for one in found if one is not None), OTHERS)
+
+
+def domains_of(address: str) -> list[str]:
+    """Return the domain of an address and those above it, the longest first."""
+    parts = addresses.domain(address).split(".")
+    return [".".join(parts[start:]) for start in range(len(parts))]
 
 
 # What the state of an address means, in words for organizers (field.md 4.4 no. 18).

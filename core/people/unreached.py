@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import words
 from core import service
 from core.door import senders
-from core.entry import guidance, join_paper
+from core.entry import carriers, guidance, join_paper
 from core.organization import settings
 from mail import address as addresses
 from models import Child, MailingList, Membership, Person, User
@@ -41,9 +41,9 @@ class Slip:
     help: guidance.Guidance
 
 
-def slips(mailing_list: MailingList, person: Person | None = None) -> list[Slip]:
+def slips(mailing_list: MailingList, language: str, person: Person | None = None) -> list[Slip]:
     """Return a slip for each family of a list (or one person) whose address does not work, by class."""
-    return [_slip(row) for row in _rows(mailing_list, person)]
+    return [_slip(row, language) for row in _rows(mailing_list, person)]
 
 
 def _rows(mailing_list: MailingList, person: Person | None) -> list[Membership]:
@@ -58,12 +58,13 @@ def _rows(mailing_list: MailingList, person: Person | None) -> list[Membership]:
     return list(rows.where(Membership.person == person) if person else rows)
 
 
-def _slip(row: Membership) -> Slip:
+def _slip(row: Membership, language: str) -> Slip:
     code = row.child.join_code if row.child_id else row.list.join_code
     address = row.person.address or ""
     return Slip(
         row.person, row.child if row.child_id else None, addresses.hidden(address),
-        row.person.address_state == "bounced", join_paper.ways(row.list, code), guidance.for_address(address),
+        row.person.address_state == "bounced", join_paper.ways(row.list, code),
+        carriers.for_address(address, language),
     )  # fmt: skip
 
 

@@ -61,11 +61,11 @@ def test_the_slip_is_about_one_family_and_shows_no_whole_address(school):
     Person.update(address_state="fine").execute()
     dead("青山 健太")
     person = Person.get(Person.name == "青山 健太")
-    found = unreached.slips(school.lists["1-1"])
+    found = unreached.slips(school.lists["1-1"], "ja")
     assert [one.person.id for one in found] == [person.id]
     assert found[0].gone and person.address not in repr(found[0].address) and "***@" in found[0].address
     assert found[0].child and found[0].ways.link.endswith(found[0].child.join_code)
-    assert unreached.slips(school.lists["2-1"]) == []
+    assert unreached.slips(school.lists["2-1"], "ja") == []
 
 
 # ── our own faults ───────────────────────────────────────────────────────────────────────────────────────────────

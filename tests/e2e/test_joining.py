@@ -1,12 +1,15 @@
 """A parent's way in on a phone, and the page of one's own: slip, letter, press, names, new address, farewell."""
 
 import re
+import shutil
 import sqlite3
+import subprocess
 from contextlib import closing
 
 import pytest
 
-from tests.e2e.conftest import PHONE, fits_the_width, has_no_axe_faults, links
+from tests.conftest import needs_part
+from tests.e2e.conftest import DESKTOP, PHONE, fits_the_width, has_no_axe_faults, links, log_in
 
 pytestmark = pytest.mark.xdist_group("journeys")
 
@@ -82,3 +85,18 @@ def test_a_parent_joins_by_the_slip_and_keeps_the_own_page_right(visit, house, s
 
 def fits_nothing(page) -> None:
     """Look at nothing: axe needs the JavaScript that this browser has not."""
+
+
+def test_a_camera_reads_the_printed_slips(visit, house, tmp_path) -> None:
+    """T-26: each code on the page of slips, as it is drawn there, read by a program that is not ours."""
+    needs_part(shutil.which("zbarimg") is not None, "zbar-tools")
+    page = visit(DESKTOP)
+    log_in(page, "花子")
+    number = of(house, "SELECT id FROM mailing_list WHERE address = '1nen1kumi'")
+    page.goto(f"{house.url}/lists/{number}/slips")
+    picture = tmp_path / "slips.png"
+    page.screenshot(path=str(picture), full_page=True)
+    seen = subprocess.run(["zbarimg", "--quiet", "--raw", picture], capture_output=True, text=True, timeout=60).stdout
+    codes = of(house, "SELECT group_concat(DISTINCT join_code) FROM child JOIN membership ON child.id = child_id "
+                      f"WHERE list_id = {number} AND state != 'left'").split(",")  # fmt: skip
+    assert sorted(line.rpartition("/")[2] for line in seen.split()) == sorted(codes)

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mail import login
 from mail.deliver import BadRoute, Connection, Route, Unreachable, Vanished, dotted, rcpt_form
 from tests.mail.servers import Scripted, certificate, free_port, only_hanako, sink
 
@@ -322,3 +323,18 @@ def test_a_login_where_none_is_offered_fails_clearly():
 
 def test_smtplib_still_has_what_we_use():
     assert all(hasattr(smtplib.SMTP, name) for name in ("docmd", "getreply", "send", "rset", "quit", "close"))
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("535 5.7.139 Authentication unsuccessful, basic authentication is disabled", True),
+        ("[ALERT] Application-specific password required", True),
+        ("AUTH XOAUTH2 OAUTHBEARER", True),
+        ("535 5.7.8 Error: authentication failed", False),
+        ("[AUTHENTICATIONFAILED] Invalid credentials", False),
+    ],
+)
+def test_a_provider_that_takes_no_passwords_is_told_apart(said, told):
+    """Nobody is to type the right password ten times where only OAuth or an app password opens."""
+    assert (login.message(said, "usual") == login.NO_PASSWORDS) is told

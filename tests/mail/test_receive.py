@@ -1,6 +1,7 @@
 """Reading incoming mail: who, what, which files; and that no bytes make it raise (defences 2 "Poison message")."""
 
 import base64
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -205,3 +206,11 @@ def test_a_blank_mail_is_blank(content):
     """T-26: a blank mail has a signature, or HTML without words."""
     assert letter(content).is_blank
     assert not letter("\n参加します\n").is_blank
+
+
+@pytest.mark.parametrize("line", ["-=" * 4000 + "x", "-- " * 3000 + "x", "~" * 8000 + " x", "_-" * 30 + "."])
+def test_long_lines_of_signs_take_no_time(line):
+    """Found by fuzzing: groups of signs that end in another sign made the search for a signature take for ever."""
+    began = time.process_time()
+    assert receive.own_words(f"本文\n{line}\n").startswith("本文")
+    assert time.process_time() - began < 0.5

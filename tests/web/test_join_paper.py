@@ -1,11 +1,14 @@
 """Hand-out and slips: both ways to join with QR codes, carriers, no guardian's data (T-17, T-26)."""
 
+import shutil
 import struct
+import subprocess
 
 import pytest
 
 from core.entry import join_codes, join_paper, qr
 from models import Child, MailingList, Membership, Person, db
+from tests.conftest import needs_part
 
 
 @pytest.fixture(autouse=True)
@@ -96,6 +99,29 @@ def test_the_codes_as_pictures(as_, school, the_list):
         assert got.mimetype == "image/png" and got.data.startswith(b"\x89PNG") and width == height > 300
     foreign = school.children["加藤 悠斗"]
     assert browser.get(f"/lists/{the_list.id}/joining/page.png?child={foreign.id}").status_code == 404
+
+
+def read_by_zbar(picture, tmp_path) -> str:
+    """Return what a reader that is not ours sees in a picture."""
+    needs_part(shutil.which("zbarimg") is not None, "zbar-tools")
+    file = tmp_path / "code.png"
+    file.write_bytes(picture)
+    return subprocess.run(
+        ["zbarimg", "--quiet", "--raw", "-Sdisable", "-Sqrcode.enable", file],
+        capture_output=True,
+        text=True,
+        timeout=30,
+    ).stdout.strip()
+
+
+@pytest.mark.parametrize("way", ["mail", "page"])
+def test_another_reader_reads_the_codes(as_, school, the_list, tmp_path, way):
+    """T-26, T-27: what a phone's camera gets is exactly the link, or the address of the blank mail, of the code."""
+    browser, child = as_("花子"), school.children["石川 蓮"]
+    for code, more in ((the_list.join_code, ""), (child.join_code, f"?child={child.id}")):
+        ways = join_paper.ways(the_list, code)
+        picture = browser.get(f"/lists/{the_list.id}/joining/{way}.png{more}").data
+        assert read_by_zbar(picture, tmp_path) == (ways.mailto if way == "mail" else ways.link)
 
 
 @pytest.mark.parametrize(("who", "status"), [("太郎", 404), ("送る子", 403), ("見る子", 403)])

@@ -216,10 +216,13 @@ def test_one_mailbox_offers_its_plus_or_nothing(as_, free, school, opens):
     assert browser.post("/admin/mail/box", data=BOX).status_code == 303
     senders = f"/lists/{school.lists['1-1'].id}/senders"
     assert page(browser).count("使えません") == 2
+    for words in ("アドレス1つではできないこと", "リストごとのアドレスがない", "OAuth だけ"):
+        assert words in page(browser), words
     assert "@momiji.example" not in browser.get("/lists").text
     assert "メールを受け取れません" in browser.get(senders).text
     browser.post("/admin/mail/box", data={**BOX, "plus": "y", "password": ""})
     assert page(browser).count("使えません") == 0
+    assert "リストごとのアドレスがない" not in page(browser)
     assert "kairan+1nen1kumi-join@momiji.example" in browser.get(senders).text
     assert "kairan+1nen1kumi@momiji.example" in browser.get("/lists").text
     assert len(opens) == 2

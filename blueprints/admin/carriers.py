@@ -1,0 +1,73 @@
+"""What families set on their phones: the shipped words by carrier, corrected or added to (T-17, N-09)."""
+
+from flask import Response, abort
+from flask_login import current_user
+
+from blueprints.admin.forms import Carrier
+from blueprints.admin.routes import Answer, bp
+from core import organization
+from core.entry import carriers
+from web import answer, blame, go, needs, told
+from words import LANGUAGES, N_
+
+
+@bp.get("/admin/carriers")
+@needs("admin")
+def carriers_page() -> Answer:
+    """Show the words on every carrier."""
+    return answer("admin/carriers.html", entries=carriers.entries(), domain=organization.settings().own.shown)
+
+
+@bp.route("/admin/carriers/new", methods=["GET", "POST"])
+@needs("admin")
+def new_carrier() -> Answer:
+    """Add a carrier of the region."""
+    form = Carrier()
+    if form.validate_on_submit():
+        try:
+            carriers.add(current_user, form.name.data or "", form.domains.data or "", _texts(form))
+        except carriers.BadWords as refused:
+            blame(form, refused.field, refused.message, **refused.values)
+        else:
+            return _saved()
+    return _page(form, None)
+
+
+@bp.route("/admin/carriers/<key>", methods=["GET", "POST"])
+@needs("admin")
+def carrier(key: str) -> Answer:
+    """Correct the words on one carrier."""
+    entry = next((one for one in carriers.entries() if one.key == key), None) or abort(404)
+    form = Carrier(name=entry.name, domains=entry.domains, **entry.texts)
+    if form.validate_on_submit():
+        try:
+            carriers.change(current_user, key, _texts(form), form.name.data or "", form.domains.data or "")
+        except carriers.BadWords as refused:
+            blame(form, refused.field, refused.message, **refused.values)
+        else:
+            return _saved()
+    return _page(form, entry)
+
+
+@bp.post("/admin/carriers/<key>/back")
+@needs("admin")
+def carrier_back(key: str) -> Response:
+    """Take the shipped words again, or remove a carrier that was added."""
+    carriers.put_back(current_user, key)
+    return _saved()
+
+
+def _page(form: Carrier, entry: carriers.Entry | None) -> Answer:
+    return answer(
+        "admin/carrier.html", status=422 if form.errors else 200, form=form, entry=entry,
+        placeholder=carriers.PLACEHOLDER,
+    )  # fmt: skip
+
+
+def _texts(form: Carrier) -> dict[str, str]:
+    return {name: form[name].data or "" for name in LANGUAGES}
+
+
+def _saved() -> Response:
+    told(N_("Saved."))
+    return go("admin.carriers_page")
