@@ -1,5 +1,6 @@
 """The cancel link in the organizer's own copy: opened on the phone, without a login; the mark is the authority."""
 
+from contextlib import suppress
 from typing import Any
 
 from flask import render_template
@@ -9,8 +10,8 @@ import clock
 import tasks
 import web
 from blueprints.notices import bp
-from core.writing import notices, own_copy
-from models import Notice
+from core.writing import notices, own_copy, reminders
+from models import Notice, Reminder
 
 
 @bp.get("/cancel/<mark>")
@@ -49,9 +50,41 @@ def _page(notice: Notice | None, mark: str, cancelled: bool = False) -> Any:
     return page, 200 if notice else 404
 
 
+# ── a reminder ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@bp.get("/call-off/<mark>")
+@web.public
+def call_off_by_mail(mark: str) -> Any:
+    """Show which reminder would be called off, with one button; opening it calls off nothing."""
+    return _reminder_page(own_copy.reminder_of_mark(mark))
+
+
+@bp.post("/call-off/<mark>")
+@web.public
+def call_off_now(mark: str) -> Any:
+    """Call off the reminder that the mark names; pressing twice changes nothing more."""
+    reminder = own_copy.reminder_of_mark(mark)
+    if reminder is None or reminder.state != "waiting":
+        return _reminder_page(reminder)
+    with suppress(notices.TooLate):  # somebody or the clock was faster: the page says how it stands
+        reminders.call_off(reminder, None, clock.now())
+    tasks.ring()
+    return _reminder_page(Reminder.get_by_id(reminder.id))
+
+
+def _reminder_page(reminder: Reminder | None) -> Any:
+    page = render_template(
+        "notices/call_off_by_mail.html", reminder=reminder,
+        subject=reminder.notice.wording.subject if reminder else "",
+    )  # fmt: skip
+    return page, 200 if reminder else 404
+
+
 def _let_the_phone_in(state: BlueprintSetupState) -> None:
-    """Exempt this one POST from the CSRF token: nobody is logged in, and who knows the mark may cancel."""
-    state.app.extensions["csrf"].exempt(cancel_now)
+    """Exempt these two POSTs from the CSRF token: nobody is logged in, and who knows the mark may cancel."""
+    for view in (cancel_now, call_off_now):
+        state.app.extensions["csrf"].exempt(view)
 
 
 bp.record_once(_let_the_phone_in)

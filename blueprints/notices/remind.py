@@ -12,7 +12,9 @@ import web
 from blueprints.notices import bp
 from blueprints.notices.steer import carry_out
 from core.organization import settings
+from core.refusals import Refused, WrongNumber
 from core.results import archive
+from core.rights import target_lists
 from core.road import letters
 from core.writing import reminders
 from core.writing.reminding import to_remind
@@ -29,13 +31,20 @@ OFFERS = {
 @web.needs("send")
 def remind(number: int) -> Any:
     """Say how many letters go to whom, and who gets none (field 5.4); nothing is sent by looking."""
-    notice = web.own_notice(number, "send")
+    return _page(web.own_notice(number, "send"))
+
+
+def _page(notice: Notice, wrong: str = "") -> Any:
     force, now = settings(), clock.now()
     if not (wants := reminders.may_ask(notice, now)):
-        return redirect(url_for("notices.show", number=number))
+        return redirect(url_for("notices.show", number=notice.id))
     readers = to_remind(notice, now)
     return web.answer(
         "notices/remind.html",
+        status=422 if wrong else 200,
+        wrong=wrong,
+        typed=reminders.is_typed(notice, len(readers)),
+        whole=[one for one in target_lists(notice) if one.whole],
         notice=notice,
         readers=readers,
         wants=wants,
@@ -59,15 +68,21 @@ def morning(now: datetime) -> datetime | None:
 
 @bp.post("/<int:number>/remind", endpoint="remind_now")
 @web.needs("send")
-def remind_now(number: int) -> Response:
-    """Let the reminder go, after the usual window or at seven in the morning."""
+def remind_now(number: int) -> Any:
+    """Let the reminder go, after the usual window or at seven in the morning; a wrong number shows the page again."""
     notice, now = web.own_notice(number, "send"), clock.now()
     at = morning(now) if request.form.get("at") == "morning" else None
-
-    def verb() -> None:
-        tasks.ring(reminders.ask(notice, current_user, now, at).begin_at)
-
-    return carry_out(notice, verb, N_("The reminder goes out in a moment; you can call it off until then."))
+    try:
+        made = reminders.ask(notice, current_user, now, at, request.form.get("typed", ""))
+    except WrongNumber as refusal:
+        return _page(notice, web._(refusal.message, **refusal.values))
+    except Refused as refusal:
+        web.told(refusal.message, kind="wrong", **refusal.values)
+        return web.go("notices.show", number=number)
+    tasks.ring()
+    tasks.ring(made.begin_at)
+    web.told(N_("The reminder goes out in a moment; you can call it off until then."))
+    return web.go("notices.show", number=number)
 
 
 @bp.post("/<int:number>/remind/<int:reminder>/off")

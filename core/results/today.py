@@ -25,13 +25,16 @@ from core.rights import Rights
 from core.road import faults, progress
 from core.road.progress import Progress
 from core.writing import steps as steps_after
-from models import Child, Cover, Delivery, MailingList, Membership, Notice, Person, Step, Target, User
+from core.writing.reminding import to_remind
+from models import Child, Cover, Delivery, MailingList, Membership, Notice, Person, Reminder, Step, Target, User
 
 SHOWN = 5
 UNREAD_FOR = timedelta(days=7)
 """How long a notice that was not read by all stays among what needs somebody."""
 STRANGE_FOR = timedelta(days=30)
 """How long a letter that was meant for another family stays among what needs somebody."""
+MISSED_FOR = timedelta(days=3)
+"""How long a reminder that was missed stays among what needs somebody."""
 UNREAD_AFTER = timedelta(hours=12)
 """Ordinary notices are given this time before anybody is troubled; urgent ones none."""
 REFUSING = ("bounced", "complained", "refusing")
@@ -87,6 +90,7 @@ class Today:
 
     asking: list[Row]
     second: list[Row]
+    missed: list[tuple[Row, Reminder]]
     running: list[tuple[Row, Progress]]
     unread: list[Line]
     strange: list[Delivery]
@@ -111,6 +115,7 @@ class Today:
         each = (
             *self.asking,
             *self.second,
+            *self.missed,
             *self.running,
             *self.unread,
             *self.strange,
@@ -135,6 +140,7 @@ def of(rights: Rights, now: datetime) -> Today:
     return Today(
         asking=asking,
         second=archive.rows(archive.asked(rights).where(Notice.by != rights.user_id).limit(SHOWN)),
+        missed=_missed(rights, now),
         running=running(rights, now),
         unread=[line for line in _lines(unread, counts) if line.count.left][:SHOWN],
         strange=_strange(rights, now),
@@ -163,6 +169,16 @@ def running(rights: Rights, now: datetime) -> list[tuple[Row, Progress]]:
     force = settings()
     rows = archive.rows(archive.running(rights).limit(SHOWN))
     return [(row, progress.of(row.notice, force, now, rights.seen(row.notice))) for row in rows]
+
+
+def _missed(rights: Rights, now: datetime) -> list[tuple[Row, Reminder]]:
+    """Return the notices whose last reminder did not go, because Kairan was not running, and is still owed."""
+    newest = Reminder.select(fn.MAX(Reminder.id)).where(Reminder.state != "waiting").group_by(Reminder.notice)
+    here = (Reminder.state == "missed") & (Reminder.done_at > now - MISSED_FOR) & Reminder.id.in_(newest)
+    found = {one.notice_id: one for one in Reminder.select().where(here)}
+    mine = archive.finished(rights).where(Notice.id.in_(list(found)), Notice.state.in_(("sent", "stopped")))
+    rows = archive.rows(mine.limit(SHOWN))
+    return [(row, found[row.notice.id]) for row in rows if to_remind(row.notice, now)]
 
 
 def _maybe_unread(rights: Rights, now: datetime) -> ModelSelect:

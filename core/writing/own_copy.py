@@ -1,5 +1,7 @@
 """The copies that leave before the notice does: the organizer's own with a cancel link, and test letters.
 
+A reminder asked for has its copy too, with a link that calls it off (X-04).
+
 The cancel link is signed and names one confirmation (by its moment): a booking may be moved, but after cancelling
 and confirming again the old link does nothing.
 """
@@ -10,10 +12,10 @@ from itsdangerous import BadSignature, URLSafeSerializer
 
 from core import service
 from core.organization import Settings, settings
-from core.road.letters import day_and_time, words_for_own_copy
+from core.road.letters import day_and_time, subject_again, words_for_own_copy
 from core.writing import attachments
 from core.writing.audience import Recipient
-from models import Letter, Notice, Person, User, millis
+from models import Letter, Notice, Person, Reminder, User, millis
 from words import N_, say
 
 
@@ -53,6 +55,47 @@ def cancel_own_copies(notice: Notice, now: datetime) -> None:
     Letter.update(state="cancelled", done_at=now).where(
         Letter.kind == "own", Letter.state.in_(("waiting", "deferred")), Letter.payload["notice"] == str(notice.id)
     ).execute()
+
+
+# ── of a reminder ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def send_reminder_copy(reminder: Reminder, by: User | None, now: datetime) -> Letter | None:
+    """Send who asked for a reminder a copy with a link to call it off; none without an e-mail address."""
+    if by is None or not by.email:
+        return None
+    notice, force = reminder.notice, settings()
+    shown = words_for_own_copy(notice, by, force, now)
+    values = {
+        "to_name": by.name, "subject": subject_again(shown.subject, by.language), "text": shown.text,
+        "letters": reminder.letters, "at": day_and_time(by.language, reminder.begin_at),
+        "url": f"{force.base_url}/notices/call-off/{reminder_mark(reminder, force)}",
+        "files": _about_files(notice, by, now), "notice": notice.id, "reminder": reminder.id,
+    }  # fmt: skip
+    return service.send("own-again", address=by.email, language=by.language, values=values, now=now)
+
+
+def cancel_reminder_copies(reminder: Reminder, now: datetime) -> None:
+    """Keep back the copy of a reminder that was called off before it left."""
+    mine = (Letter.kind == "own-again") & (Letter.payload["reminder"] == str(reminder.id))
+    Letter.update(state="cancelled", done_at=now).where(mine, Letter.state.in_(("waiting", "deferred"))).execute()
+
+
+def reminder_mark(reminder: Reminder, force: Settings) -> str:
+    """Return the signed mark that calls off this reminder and no other."""
+    return _signer(force).dumps(["again", reminder.id])
+
+
+def reminder_of_mark(mark: str) -> Reminder | None:
+    """Return the reminder that a mark fits; None if it is wrong."""
+    try:
+        what, number = _signer(settings()).loads(mark)
+    except (BadSignature, ValueError, TypeError):
+        return None
+    return Reminder.get_or_none(Reminder.id == number) if what == "again" else None
+
+
+# ── marks ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def cancel_mark(notice: Notice, force: Settings) -> str:

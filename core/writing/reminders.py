@@ -14,11 +14,12 @@ from peewee import IntegrityError, fn
 import clock
 from core import history
 from core.organization import Settings, settings
-from core.refusals import AlreadyAsked, NobodyLeft, NotNow, TooLate
-from core.writing import questions
+from core.refusals import AlreadyAsked, NobodyLeft, NotNow, TooLate, WrongNumber
+from core.rights import target_lists
+from core.writing import own_copy, questions
 from core.writing.reminding import Reader, to_remind, wanted
 from mail import address as addresses
-from models import Letter, Notice, Reminder, Target, User, db, insert_rows, millis
+from models import Delivery, Letter, Notice, Reminder, Target, User, db, insert_rows, millis
 from words import N_
 
 MINUTES = (0, 15, 30, 60)
@@ -53,16 +54,29 @@ def may_ask(notice: Notice, now: datetime) -> str:
     return "" if waits else wants
 
 
-def ask(notice: Notice, by: User | None, now: datetime, at: datetime | None = None) -> Reminder:
-    """Let a reminder go to whoever has not confirmed: after the hold window, or at a time `at`.
+def is_typed(notice: Notice, readers: int) -> bool:
+    """Say whether the number is typed: a reminder to most of the whole school is as large as a notice (X-06)."""
+    if not any(one.whole for one in target_lists(notice)):
+        return False
+    letters = Delivery.select().where(Delivery.notice == notice, Delivery.reason == "").count()
+    return 2 * readers > letters
 
-    Raises NotNow (nothing to remind of), NobodyLeft, AlreadyAsked (double tap, or somebody else was faster).
+
+def ask(
+    notice: Notice, by: User | None, now: datetime, at: datetime | None = None, typed: str | None = None
+) -> Reminder:
+    """Let a reminder go to whoever has not confirmed: after the hold window, or at a time `at`. A copy goes first.
+
+    Raises NotNow (nothing to remind of), NobodyLeft, WrongNumber (most of the whole school wants its number typed),
+    AlreadyAsked (double tap, or somebody else was faster).
     """
     if not (wants := may_ask(notice, now)):
         raise NotNow()
     readers = to_remind(notice, now)
     if not readers:
         raise NobodyLeft()
+    if is_typed(notice, len(readers)) and (typed or "").strip() != str(len(readers)):
+        raise WrongNumber(number=len(readers))
     force = settings()
     window = force.hold_urgent_s if notice.urgent else force.hold_s
     try:
@@ -73,6 +87,8 @@ def ask(notice: Notice, by: User | None, now: datetime, at: datetime | None = No
             )  # fmt: skip
             _touch(notice, now)
             history.log(by, "notice.reminder_asked", notice.id, detail={"letters": len(readers)})
+            if window or at:
+                own_copy.send_reminder_copy(made, by, now)
     except IntegrityError as twice:
         raise AlreadyAsked() from twice
     return made
@@ -84,6 +100,7 @@ def call_off(reminder: Reminder, by: User | None, now: datetime) -> None:
         if not _close(reminder, "called_off", now):
             raise TooLate()
         _touch(reminder.notice, now)
+        own_copy.cancel_reminder_copies(reminder, now)
         history.log(by, "notice.reminder_called_off", reminder.notice_id)
 
 

@@ -25,6 +25,8 @@ from words import N_
 
 FILE = config.HERE / "core" / "writing" / "samples.json"
 AT_HAND = 4
+AGAIN_EVERY_S, AGAIN_TIMES = 30 * 60, 2
+"""An urgent sample is sent again by itself to those who have not confirmed or answered (field 2.3)."""
 OWN = "own-"
 KINDS: dict[str, str] = {
     "emergency": N_("In an emergency"),
@@ -157,15 +159,19 @@ def at_hand(rights: Rights) -> list[Ready]:
 
 
 def begin(sample: Ready, by: User, now: datetime, form_key: str | None = None) -> Notice:
-    """Begin a notice with the words of a sample; the same `form_key` finds the first one as it stands."""
+    """Begin a notice with the words of a sample; the same `form_key` finds the first one as it stands.
+
+    What is urgent goes again by itself, twice after half an hour each, to who has not confirmed; an option like others.
+    """
     said = sample.words
+    again = {"remind_every_s": AGAIN_EVERY_S, "remind_times": AGAIN_TIMES} if said.urgent else {}
     with db.atomic():
         if form_key and (found := Notice.get_or_none(Notice.form_key == form_key)):
             return found
         notice = notices.draft(by, now=now, form_key=form_key, urgent=said.urgent)
         notices.save(
             notice, now=now, subject=said.subject, text=said.text, read_confirmation=said.read_confirmation,
-            questions=list(said.questions),
+            questions=list(said.questions), **again,
         )  # fmt: skip
     return notice
 

@@ -28,6 +28,7 @@ def test_a_notice_begun_has_the_words_and_the_question_but_no_recipients(school)
     pickup = samples.find(rights_of(user), "pickup")
     notice = samples.begin(pickup, user, clock.now(), "once")
     assert (notice.urgent, notice.read_confirmation) == (True, False)
+    assert (notice.remind_every_s, notice.remind_times) == (1800, 2)  # field 2.3; without being asked for
     assert notice.wording.text.startswith("保護者の皆様")
     assert [ask.unit for ask in questions.as_written(notice)] == ["child"]
     assert resolve(notice).letters == 0

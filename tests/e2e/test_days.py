@@ -118,6 +118,7 @@ def test_the_typhoon_day(visit, house) -> None:
     again = Thumb(page)
     again.tap(page.get_by_role("link", name="確認のようすを見る"), "/board")
     again.tap(page.locator("#remind"), "/remind")
+    again.type("[name=typed]", str(count - 1))
     again.tap(page.get_by_role("button", name=re.compile("再送する")), r"/notices/\d+$")
     assert again.taps == 3
     reminded = families(house, f"【再送】{TYPHOON}", count - 1)

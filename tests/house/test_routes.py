@@ -22,6 +22,8 @@ OPEN_TO_ALL = {
     "incoming.leave_now",
     "incoming.release",
     "incoming.release_now",
+    "notices.call_off_by_mail",
+    "notices.call_off_now",
     "notices.cancel_by_mail",
     "notices.cancel_now",
     "setup.begin",
@@ -30,6 +32,7 @@ OPEN_TO_ALL = {
 """Pages of the organizers' areas that need no login; a new one is added here on purpose or not at all."""
 
 WITHOUT_TOKEN = {
+    "notices.call_off_now",
     "notices.cancel_now",
     "incoming.join_now",
     "incoming.leave_now",

@@ -135,3 +135,49 @@ def test_a_question_makes_it_a_reminder_to_those_who_have_not_answered(hanako, s
     assert '<h1 class="title rule">未回答の方に再送する' in text and "通を、未回答の方に送ります" in text
     hanako.post(url(sent), data={"at": ""})
     assert Reminder.get().wants == "answer"
+
+
+def test_the_link_in_the_own_copy_calls_it_off_without_a_login(client, hanako, sent):
+    """X-04, law 3: opening it does nothing, pressing twice neither."""
+    hanako.post(url(sent), data={"at": ""})
+    address = Letter.get(Letter.kind == "own-again").payload["url"].partition("/notices")[2]
+    assert "この再送を取り消しますか" in page(client, f"/notices{address}") and Reminder.get().state == "waiting"
+    for _ in range(2):
+        assert "再送はしません" in client.post(f"/notices{address}").get_data(as_text=True)
+    assert Reminder.get().state == "called_off"
+    assert client.get("/notices/call-off/x").status_code == 404
+
+
+def test_a_wrong_number_for_the_whole_school_shows_the_page_again(as_, school):
+    """X-06"""
+    sent = cast_notices.send([school.lists["whole"]], by=school.users["守"])
+    browser = as_("守")
+    text = page(browser, url(sent))
+    count = re.search(r"<b>(\d+)</b><span>通を", text)[1]
+    assert f"よろしければ {count} と入力してください" in text and 'class="whole"' in text
+    answer = browser.post(url(sent), data={"typed": "1"})
+    assert answer.status_code == 422 and "と入力してください" in answer.get_data(as_text=True)
+    assert browser.post(url(sent), data={"typed": count}).status_code == 303 and Reminder.get().letters == int(count)
+
+
+def test_one_that_was_slept_through_stands_on_the_first_page(hanako, sent):
+    """Field 2.3: not sent late, and not silently; it goes once somebody sends it, or nobody is left."""
+    made = reminders.ask(sent.notice, sent.notice.by, clock.now())
+    clock.set_offset(clock._offset.total_seconds() + 3600)
+    reminders.begin_due(clock.now())
+    assert Reminder.get_by_id(made.id).state == "missed"
+    text = page(hanako, "/")
+    assert "再送していません" in text and url(sent) in text
+    hanako.post(url(sent), data={"at": ""})
+    clock.set_offset(clock._offset.total_seconds() + 200)
+    reminders.begin_due(clock.now())
+    assert "再送していません" not in page(hanako, "/")
+
+
+def test_the_board_offers_it_while_answers_are_missing_though_all_have_read(as_, school):
+    """T-52"""
+    sent = cast_notices.send([school.lists["1-1"]], by=school.users["花子"], read_confirmation=False)
+    cast_notices.ask(sent)
+    for address in ("board", "answers"):
+        text = page(as_("花子"), f"/notices/{sent.notice.id}/{address}")
+        assert url(sent) in text and "未回答の方に再送する" in text

@@ -20,6 +20,21 @@ KINDS["own"] = Kind(
     footer=False,
     files=True,
 )
+KINDS["own-again"] = Kind(
+    N_("[Your copy] %(subject)s"),
+    N_(
+        "%(letters)s letters go out again on %(at)s, to those still missing by then.\n"
+        "This is your own copy; families get the letter below.\n"
+        "To call it off:\n"
+        "%(url)s\n"
+        "%(files)s"
+        "\n"
+        "────────────────\n"
+        "%(text)s\n"
+    ),
+    footer=False,
+    files=True,
+)
 KINDS["trial"] = Kind(
     N_("[Test] %(subject)s"),
     N_("This is a test letter: only you have received it.\n%(files)s\n────────────────\n%(text)s\n"),

@@ -1,0 +1,43 @@
+"""What guards a reminder: the number typed for most of the whole school, and the copy that goes first (X-04, X-06)."""
+
+import pytest
+
+import clock
+from core.writing import notices, own_copy, reminders
+from core.writing.reminding import to_remind
+from models import Delivery, Letter, Reminder
+from tests import cast_notices
+from tests.core.test_reminders import at_ten, hanako, sent
+from tests.smarthost import fresh
+
+__all__ = ["at_ten", "hanako", "sent"]
+
+
+def test_most_of_the_whole_school_wants_its_number_typed(school):
+    """X-06, decision 7: as large as a notice; what is left of it in the evening goes with one button (field 5.2)."""
+    mamoru = school.users["守"]
+    sent = cast_notices.send([school.lists["whole"]], by=mamoru)
+    everybody = to_remind(sent.notice, clock.now())
+    for typed in (None, "", str(len(everybody) + 1)):
+        with pytest.raises(notices.WrongNumber):
+            reminders.ask(sent.notice, mamoru, clock.now(), typed=typed)
+    assert not Reminder.select().exists() and not Letter.select().where(Letter.kind == "own-again").exists()
+    made = reminders.ask(sent.notice, mamoru, clock.now(), typed=f" {len(everybody)} ")
+    reminders.call_off(made, mamoru, clock.now())
+    for one in everybody[len(everybody) // 2 :]:
+        Delivery.update(read_at=clock.now(), read_how="press").where(Delivery.id == one.delivery_id).execute()
+    left = to_remind(sent.notice, clock.now())
+    assert 0 < 2 * len(left) <= len(everybody)
+    assert reminders.ask(fresh(sent.notice), mamoru, clock.now()).letters == len(left)
+
+
+def test_a_copy_goes_first_and_is_kept_back_if_it_is_called_off(sent, hanako):
+    """X-04: who asked sees what goes out, and may close the page."""
+    made = reminders.ask(sent, hanako, clock.now())
+    copy = Letter.get(Letter.kind == "own-again")
+    assert copy.address == hanako.email and copy.payload["subject"].startswith("【再送】")
+    assert own_copy.reminder_of_mark(copy.payload["url"].rpartition("/")[2]) == made
+    for wrong in ("", "x", copy.payload["url"].rpartition("/")[2][:-1]):
+        assert own_copy.reminder_of_mark(wrong) is None
+    reminders.call_off(made, hanako, clock.now())
+    assert Letter.get_by_id(copy.id).state == "cancelled"
