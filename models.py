@@ -411,7 +411,7 @@ class Notice(Table):
     urgent = BooleanField(default=False)
     read_confirmation = BooleanField(default=True)
     footer = BooleanField(default=True)
-    reply_to_own = BooleanField(default=False)
+    replies_to = ForeignKeyField(User, null=True, backref="+", on_delete="SET NULL")  # who ticked: to the own address
     skip_missing = BooleanField(default=True)  # no letter to whom a merge field of the words is empty for (D-24)
     useful_s = IntegerField(default=48 * 3600)
     practice = BooleanField(default=False)
@@ -453,6 +453,11 @@ class Notice(Table):
     def signed(self) -> str:
         """Return the name that stands as the sender's."""
         return self.sender_name or self.by_name
+
+    @property
+    def reply_address(self) -> str | None:
+        """Return a person's own address for replies: only if who ticked it is the one who sends (decision 4)."""
+        return self.by.email or None if self.by_id and self.by_id == self.replies_to_id else None
 
     @property
     def wording(self) -> "Wording":

@@ -10,7 +10,7 @@ import clock
 import web
 from blueprints.figures import bp, export
 from core import history
-from core.results import figures, tracking
+from core.results import figures, today, tracking
 from core.results.figures import Line
 from core.rights import target_lists
 from words import N_
@@ -104,6 +104,7 @@ def show(number: int) -> Any:
         others=others,
         curve=figures.curve(notice),
         hours=figures.hours_of([line]),
+        by_child=today.counts_children(notice),
         tracked=tracking.of(notice) if notice.track_opens or notice.track_clicks else None,
     )
 

@@ -107,6 +107,7 @@ def show(number: int) -> str:
         lists=titled(notice),
         tracked=tracking.of(notice) if notice.track_opens or notice.track_clicks else None,
         page=page,
+        signed=archive.signed(notice, lists) if notice.in_charge else [],
         letters=archive.newest_letters([one.id for one in page.rows]),
         may_send=web.rights().may_notice("send", notice),
     )

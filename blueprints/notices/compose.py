@@ -11,7 +11,7 @@ from wtforms import SelectChoice
 import clock
 import web
 from blueprints.notices import asking, bp, files
-from blueprints.notices.drafts import audience_of, is_stale, mark_of, own_draft, told_sent
+from blueprints.notices.drafts import audience_of, is_stale, mark_of, own_draft, replies_to, told_sent
 from blueprints.notices.forms import HOURS, RecipientsForm, WordsForm
 from core.organization import settings
 from core.people import groups as groups_of
@@ -22,7 +22,7 @@ from words import N_, time_of_day
 
 NAMES_FIRST, NAMES_LAST, NAMES_OUT = 5, 2, 30
 OPTIONS = (
-    "urgent", "read_confirmation", "footer", "files_inside", "reply_to_own", "skip_missing", "useful_s",
+    "urgent", "read_confirmation", "footer", "files_inside", "skip_missing", "useful_s",
     "remind_every_s", "remind_times", "remind_before",
 )  # fmt: skip
 
@@ -244,7 +244,7 @@ def write(number: int) -> Any:
     if request.form.get("act") != "mine" and is_stale(notice, form.seen.data) and _differs(notice, form):
         return _not_saved(notice, form, elsewhere=True)
     try:
-        notices.save(notice, now=clock.now(), step=2, **_values(form))
+        notices.save(notice, now=clock.now(), step=2, **_values(notice, form))
         return _after_words(Notice.get_by_id(number), form)
     except notices.NotNow:
         told_sent(notice)
@@ -285,13 +285,14 @@ def _filled(notice: Notice) -> WordsForm:
     values = {"subject": wording.subject, "text": wording.text}
     for name in OPTIONS:
         values[name] = getattr(notice, name)
+    values["reply_to_own"] = notice.replies_to_id == current_user.id
     values["remind"] = f"{notice.remind_every_s}x{notice.remind_times if notice.remind_every_s else 1}"
     values |= asking.shared_of(notice)
     values["useful_s"] = 0 if notice.useful_s == _usual(notice.urgent) else notice.useful_s
     return _words_form(WordsForm(formdata=None, data=values))
 
 
-def _values(form: WordsForm) -> dict[str, Any]:
+def _values(notice: Notice, form: WordsForm) -> dict[str, Any]:
     """Return what is to be saved. Line breaks become \\n, as the database and the letters keep them."""
     every_s, times = (form.remind.data or "0x1").split("x")
     return {
@@ -304,16 +305,20 @@ def _values(form: WordsForm) -> dict[str, Any]:
         "footer": form.footer.data,
         "files_inside": form.files_inside.data,
         "skip_missing": form.skip_missing.data,
-        "reply_to_own": form.reply_to_own.data and bool(current_user.email),
+        "replies_to_id": replies_to(notice, form.reply_to_own.data),
         "useful_s": form.useful_s.data or _usual(form.urgent.data),
         **asking.values(form),
     }
 
 
 def _differs(notice: Notice, form: WordsForm) -> bool:
-    wording, values = notice.wording, _values(form)
+    wording, values = notice.wording, _values(notice, form)
     words = (wording.subject, wording.text) != (values["subject"], values["text"])
-    return words or asking.differs(notice, form) or any(getattr(notice, name) != values[name] for name in OPTIONS)
+    return (
+        words
+        or asking.differs(notice, form)
+        or any(getattr(notice, name) != values[name] for name in (*OPTIONS, "replies_to_id"))
+    )
 
 
 def _after_words(notice: Notice, form: WordsForm) -> Any:

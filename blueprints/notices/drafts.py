@@ -33,6 +33,13 @@ def audience_of(notice: Notice, at: datetime | None = None) -> Audience:
     return resolve_for(notice, current_user, at) if notice.state == "draft" else resolve(notice, at)
 
 
+def replies_to(notice: Notice, ticked: bool) -> int | None:
+    """Return who wants the replies at the own address: nobody ticks it for a colleague, or takes the tick away."""
+    if ticked and current_user.email:
+        return current_user.id
+    return None if notice.replies_to_id == current_user.id else notice.replies_to_id
+
+
 def told_sent(notice: Notice) -> None:
     """Say on the next page when this notice was confirmed: the second tap of two (field 5.3.3)."""
     fresh = Notice.get_by_id(notice.id)

@@ -33,6 +33,11 @@ class Room:
         """Return who is in charge of all of them, 0 for nobody, None where they differ."""
         return next(iter(self.held)) if len(self.held) == 1 else None
 
+    @property
+    def teacher(self) -> int:
+        """Return who is in charge of more than half of the class: one family may have somebody else; 0 for nobody."""
+        return next((user for user, places in self.held.items() if user and 2 * places > self.places), 0)
+
 
 def candidates(mailing_list: MailingList) -> ModelSelect:
     """Return the users who may be put in charge in a list: any role there or in the whole organization, today."""
@@ -99,6 +104,22 @@ def _put(mailing_list: MailingList, grade: str, class_name: str, user: int) -> i
         .where(Membership.list == mailing_list, Membership.belongs, here, others)
         .execute()
     )
+
+
+def teachers(mailing_list: MailingList) -> dict[tuple[str, str], int]:
+    """Return who is in charge of each class of a list: {(grade, class): number of the user}."""
+    named_ = (room for room in rooms(mailing_list) if (room.grade, room.class_name) != CHILDLESS)
+    return {(room.grade, room.class_name): room.teacher for room in named_ if room.teacher}
+
+
+def welcome(mailing_list: MailingList, people: Iterable[int]) -> None:
+    """Give who is new in a list the teacher of the child's class, where nobody is in charge yet (D-03). Repeatable."""
+    here = (Membership.list == mailing_list) & Membership.person.in_(list(people)) & Membership.belongs
+    new = list(Membership.select(Membership, Child).join(Child).where(here, Membership.in_charge.is_null()))
+    known = teachers(mailing_list) if new else {}
+    for row in new:
+        if user := known.get((row.child.grade, row.child.class_name)):
+            Membership.update(in_charge=user).where(Membership.id == row.id, Membership.in_charge.is_null()).execute()
 
 
 def set_one(membership: Membership, user: int, by: User | None) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from core import history
+from core.organizers import in_charge
 from models import MailingList, Membership, User, db, insert_rows
 
 KINDS = ("move", "copy")
@@ -52,6 +53,7 @@ def carry_out(
             if _key(row) in known:
                 again = _fresh(row, target, kind, now)
                 Membership.update(**again, left_at=None).where(Membership.id == known[_key(row)].id).execute()
+        in_charge.welcome(target, {row.person_id for row in arriving})
         if kind == "move":
             _leave(source, rows, now)
         done = _counted(rows, there)
@@ -89,7 +91,7 @@ def _counted(rows: list[Membership], there: set[tuple[int, int]]) -> Moved:
 
 
 def _fresh(row: Membership, target: MailingList, kind: str, now: datetime) -> dict[str, object]:
-    """Return a place in the second list like the one in the first, consent and all; who is in charge there is open."""
+    """Return a place in the second list like the one in the first, consent and all, but for who is in charge."""
     return {
         "person": row.person_id, "list": target.id, "child": row.child_id, "relation": row.relation,
         "attributes": row.attributes, "state": row.state, "stopped_by": row.stopped_by, "stopped_at": row.stopped_at,

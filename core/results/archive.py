@@ -137,6 +137,14 @@ def readers_of(notice: Notice, lists: Collection[int] | None = None) -> ModelSel
     return found.order_by(Delivery.kana, Delivery.id)
 
 
+def signed(notice: Notice, lists: Collection[int] | None = None) -> list[tuple[str, int]]:
+    """Return in whose names letters went out, and how many in each: the persons in charge, then the rest."""
+    readers = readers_of(notice, lists).where(Delivery.reason == "").order_by()
+    names = readers.select(Delivery.sender_name, Delivery.in_charge.is_null(), fn.COUNT(Delivery.id))
+    rows = names.group_by(Delivery.sender_name, Delivery.in_charge.is_null()).tuples()
+    return [(name, count) for name, _, count in sorted(rows, key=lambda one: (one[1], -one[2], one[0]))]
+
+
 def newest_letters(deliveries: Iterable[int]) -> dict[int, Letter]:
     """Return the newest letter of each delivery that has one."""
     newest = Letter.newest == True  # noqa: E712

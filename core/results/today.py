@@ -42,11 +42,15 @@ REFUSING = ("bounced", "complained", "refusing")
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """How many households a notice went to, how many have confirmed, and how many others were told by telephone."""
+    """How many households a notice went to, how many have confirmed, and how many others were told by telephone.
+
+    by_child: the letters differed by child, so that each child counts and not the household.
+    """
 
     households: int = 0
     read: int = 0
     told: int = 0
+    by_child: bool = False
 
     @property
     def left(self) -> int:
@@ -212,7 +216,12 @@ def households(notices: Collection[int], lists: Collection[int] | None) -> dict[
     Where the letters differ by child, each child of a household counts.
     """
     units = (
-        Delivery.select(Delivery.notice, _any(Delivery.read_at, "read"), _any(Delivery.told_at, "told"))
+        Delivery.select(
+            Delivery.notice,
+            _any(Delivery.read_at, "read"),
+            _any(Delivery.told_at, "told"),
+            fn.MAX(Delivery.child_name != "").alias("named"),
+        )
         .join(Cover, JOIN.LEFT_OUTER)
         .where(Delivery.notice.in_(list(notices)), Delivery.reason.not_in(NOT_COUNTED), sight.cells(lists))
         .group_by(Delivery.notice, *unit_keys())
@@ -220,13 +229,22 @@ def households(notices: Collection[int], lists: Collection[int] | None) -> dict[
     )
     found = (
         Delivery.select(
-            units.c.notice_id, fn.COUNT(units.c.read), fn.SUM(units.c.read), fn.SUM(units.c.told * (1 - units.c.read))
+            units.c.notice_id,
+            fn.COUNT(units.c.read),
+            fn.SUM(units.c.read),
+            fn.SUM(units.c.told * (1 - units.c.read)),
+            fn.MAX(units.c.named),
         )
         .from_(units)
         .group_by(units.c.notice_id)
         .tuples()
     )
-    return {notice: Count(*counted) for notice, *counted in found}
+    return {notice: Count(*counted, by_child=bool(named)) for notice, *counted, named in found}
+
+
+def counts_children(notice: Notice) -> bool:
+    """Say whether each child counts in this notice, since the letters differed by child."""
+    return Delivery.select().where(Delivery.notice == notice, Delivery.child_name != "").exists()
 
 
 def unit_keys() -> tuple[Any, ...]:

@@ -72,7 +72,7 @@ def notice_form(
         counted=tracking.counted(notice),
         enclosed=attachments.enclosed(notice, clock.now()),
         footer=notice.footer,
-        reply_to=_own_reply_to(notice),
+        reply_to=notice.reply_address,
         urgent=notice.urgent,
     )
 
@@ -102,10 +102,6 @@ def _files(notice: Notice) -> tuple[str, ...]:
     return tuple(
         f"{one.name} ({attachments.in_words(one.size)})" for one in attachments.for_readers(notice, clock.now())
     )
-
-
-def _own_reply_to(notice: Notice) -> str | None:
-    return notice.by.email if notice.reply_to_own and notice.by and notice.by.email else None
 
 
 def service_form(letter: Claimed | Letter, force: Settings) -> Form:

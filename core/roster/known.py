@@ -24,6 +24,7 @@ class Known:
     of_person: dict[int, list[Child]] = field(default_factory=lambda: defaultdict(list))
     here: dict[int, list[Membership]] = field(default_factory=lambda: defaultdict(list))  # by person, in this list
     teachers: dict[str, User] = field(default_factory=dict)  # who may be put in charge here, by name
+    of_classes: dict[tuple[str, str], int] = field(default_factory=dict)  # who is in charge of a class here
 
 
 def load(mailing_list: MailingList, rows: list[Row], keys: Iterable[str]) -> Known:
@@ -41,6 +42,7 @@ def load(mailing_list: MailingList, rows: list[Row], keys: Iterable[str]) -> Kno
     _memberships(known, mailing_list, people, children)
     if any(row.in_charge for row in rows):
         known.teachers = in_charge.named(mailing_list)
+    known.of_classes = in_charge.teachers(mailing_list)
     return known
 
 

@@ -116,7 +116,7 @@ class _Memberships:
             "stopped_at": self.now if state == "stopped" else None,
             "joined_at": self.now,
             "joined_route": self.route,
-            "in_charge": self._teacher(line, row),
+            "in_charge": self._teacher(line, row) or self.known.of_classes.get((row.grade, row.class_name)),
         }
 
     def _teacher(self, line: Line, row: Row) -> int | None:

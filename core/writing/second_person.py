@@ -62,7 +62,7 @@ def mark(notice: Notice, audience: Audience) -> str:
             Attachment.select(Attachment.id, Attachment.name, Attachment.digest)
             .where(Attachment.notice == notice).order_by(Attachment.id).tuples()
         ),
-        "options": [notice.read_confirmation, notice.footer, notice.reply_to_own, notice.files_inside],
+        "options": [notice.read_confirmation, notice.footer, notice.replies_to_id, notice.files_inside],
         "audience": audience.fingerprint,
     }  # fmt: skip
     return hashlib.sha256(json.dumps(parts, ensure_ascii=False, default=str).encode()).hexdigest()[:32]

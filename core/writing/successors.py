@@ -58,7 +58,7 @@ def _draft_like(notice: Notice, by: User | None, now: datetime, subject: str, **
     with db.atomic():
         fresh = draft(by, now=now, urgent=notice.urgent)
         options = (
-            "read_confirmation", "footer", "reply_to_own", "useful_s", "sends_as", "sender_name", "in_charge",
+            "read_confirmation", "footer", "replies_to", "useful_s", "sends_as", "sender_name", "in_charge",
             "remind_every_s", "remind_times", "remind_before", "skip_missing",
         )  # fmt: skip
         Notice.update(step=2, **link, **{name: getattr(notice, name) for name in options}).where(

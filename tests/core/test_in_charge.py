@@ -7,14 +7,17 @@ import pytest
 
 import clock
 from core import roster
+from core.entry import joining
+from core.entry.join_caps import Wish
 from core.organization import settings
 from core.organizers import in_charge, sender_names
+from core.people import members, transfer
 from core.refusals import AudienceChanged
 from core.rights import rights_of
 from core.road import delivery, letters
 from core.roster import work
 from core.writing import audience, notices
-from models import Delivery, Letter, Log, Membership, Notice, User
+from models import Delivery, Letter, Log, Membership, Notice, Person, User
 from tests.core.test_sender_names import begin, confirm, draft
 
 
@@ -157,3 +160,48 @@ def test_the_export_can_be_brought_in_again(teachers):
     _, plan = roster.preview(job, clock.now())
     work.run(job, hanako, fingerprint=plan.fingerprint, now=clock.now())
     assert Membership.select().where(Membership.in_charge.is_null(False)).count() == 5
+
+
+# ── who is new ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def place(school, name: str, key: str = "1-1") -> Membership:
+    person = Person.get(Person.name == name) if name not in school.people else school.people[name]
+    return Membership.get(Membership.list == school.lists[key], Membership.person == person)
+
+
+def join_by_slip(school, address: str) -> Person:
+    child = school.children["石川 蓮"]
+    wish = Wish(school.lists["1-1"], address, "blank mail", "child", child, "dkim", {})
+    return joining.join(wish, clock.now())[0]
+
+
+def test_who_joins_by_a_slip_gets_the_teacher_of_the_class(teachers):
+    """D-03: the class has its teacher, one family another; the guardian of a slip gets the class's."""
+    new = join_by_slip(teachers, "mother@example.jp")
+    assert Membership.get(Membership.person == new).in_charge == teachers.users["見る子"]
+
+
+def test_a_class_without_one_teacher_gives_none(school):
+    new = join_by_slip(school, "mother@example.jp")
+    assert Membership.get(Membership.person == new).in_charge is None
+    in_charge.set_one(place(school, "青山 健太"), school.users["送る子"].id, None)  # one family is not the class
+    assert in_charge.teachers(school.lists["1-1"]) == {}
+
+
+def test_who_is_added_by_hand_named_later_or_copied_too(teachers):
+    first, hanako = teachers.lists["1-1"], teachers.users["花子"]
+    child = {"child_name": "新井 空", "grade": "1", "class_name": "1"}
+    made = members.add(first, by=hanako, now=clock.now(), name="新井 恵", address="arai@example.jp", **child)
+    assert Membership.get_by_id(made.id).in_charge == teachers.users["見る子"]
+    bare = members.add(first, by=hanako, now=clock.now(), name="森 一", address="mori@example.jp")
+    bare = Membership.get_by_id(bare.id)
+    assert bare.in_charge is None
+    said = {"name": "森 海", "grade": "1", "class_name": "1"}
+    members.edit_place(bare, None, relation="", items={}, child=said)
+    assert Membership.get_by_id(bare.id).in_charge == teachers.users["見る子"]
+    in_charge.assign(teachers.lists["2-1"], {("2", "1"): teachers.users["太郎"].id}, None)
+    Membership.delete().where(Membership.id == place(teachers, "加藤 誠", "2-1").id).execute()
+    source, people = teachers.lists["whole"], [teachers.people["加藤 誠"].id]
+    transfer.carry_out("copy", source, teachers.lists["2-1"], people, None, clock.now())
+    assert place(teachers, "加藤 誠", "2-1").in_charge == teachers.users["太郎"]

@@ -1,7 +1,14 @@
 """The page of the sender's name: shown on writing and check, absent and refused below manager (D-08, D-21, D-23)."""
 
+from datetime import timedelta
+
 import clock
+from core.organization import settings
+from core.organizers import in_charge
+from core.rights import target_lists
+from core.road import delivery, letters
 from core.writing import notices
+from core.writing.audience import resolve, resolve_for
 from models import Notice, Sender
 from tests.web.making import page
 
@@ -91,3 +98,60 @@ def test_the_person_in_charge_stands_on_the_members_page(school, as_):
     assert "担任・担当者：見る子" in page(browser, f"/members/{person.id}")
     browser.post(address, data={**form, "in_charge": str(school.users["太郎"].id)})
     assert "担任・担当者：見る子" in page(browser, f"/members/{person.id}")
+
+
+def test_the_history_names_the_teachers_and_who_sent_it(school, as_):
+    """D-20, T-41: both names, and each reader's letter by the name under which it came."""
+    notice, browser = draft(school), as_("花子")
+    teacher = school.users["見る子"]
+    in_charge.assign(school.lists["1-1"], {("1", "1"): teacher.id}, None)
+    browser.post(f"/notices/{notice.id}/name", data={"as": "me", "in_charge": "y"})
+    mark = resolve(Notice.get_by_id(notice.id)).fingerprint
+    notices.confirm(Notice.get_by_id(notice.id), by=school.users["花子"], fingerprint=mark, now=clock.now())
+    delivery.start_due(clock.now() + timedelta(minutes=5))
+    shown = page(browser, f"/history/{notice.id}")
+    assert "担任・担当者" in shown and '見る子 <span class="nb">4通' in shown and "花子" in shown
+    assert "（見る子 の名前で）" in shown
+    listed = page(browser, "/history")
+    assert "花子 （担任・担当者の名前で）" in listed and "／5人（お子さん）" in listed and "世帯" not in listed
+    Notice.update(state="sent").where(Notice.id == notice.id).execute()
+    home = page(browser, "/")
+    assert "／5人（お子さん）" in home
+
+
+# ── replies to the own address ───────────────────────────────────────────────────────────────────────────────────
+
+
+def reply_to(notice) -> str:
+    """Return Reply-To of the first letter that would leave."""
+    form = letters.notice_form(Notice.get_by_id(notice.id), school_list(notice), "ja", settings())
+    return form.reply_to or ""
+
+
+def school_list(notice):
+    return target_lists(notice)[0]
+
+
+def test_nobody_ticks_replies_to_a_colleagues_address(school, as_):
+    """Decision 4: the one who ticked was told that every family sees the address; nobody else was."""
+    notice, typed = draft(school), {"subject": "遠足", "text": "行きます。", "useful_s": "0"}
+    as_("花子").post(f"/notices/{notice.id}/words", data={**typed, "reply_to_own": "y"})
+    hanako, other = school.users["花子"], school.users["送る子"]
+    assert Notice.get_by_id(notice.id).replies_to == hanako and reply_to(notice) == hanako.email
+    browser = as_("送る子")
+    browser.post(f"/notices/{notice.id}/words", data={**typed, "text": "行きますよ。"})  # saves the rest of the page
+    assert Notice.get_by_id(notice.id).replies_to == hanako
+    check = page(browser, f"/notices/{notice.id}/check")
+    assert hanako.email not in check and other.email not in check and "花子さんが送るときだけ" in check
+    assert hanako.email in page(as_("花子"), f"/notices/{notice.id}/check")
+    found = resolve_for(Notice.get_by_id(notice.id), other)
+    sent = notices.confirm(Notice.get_by_id(notice.id), by=other, fingerprint=found.fingerprint, now=clock.now())
+    assert reply_to(sent) == ""
+
+
+def test_the_tick_is_taken_away_by_who_set_it(school, as_):
+    notice, typed = draft(school), {"subject": "遠足", "text": "行きます。", "useful_s": "0"}
+    browser = as_("花子")
+    for tick, kept in (({"reply_to_own": "y"}, school.users["花子"]), ({}, None)):
+        browser.post(f"/notices/{notice.id}/words", data={**typed, **tick})
+        assert Notice.get_by_id(notice.id).replies_to == kept
