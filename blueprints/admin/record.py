@@ -79,6 +79,7 @@ ACTIONS = {
     "notice.held_changed": N_("Notice held: the recipients had changed"),
     "notice.held_late": N_("Notice held: it was late"),
     "notice.held_proof": N_("Posted mail held: its sender must release it"),
+    "notice.incident_judged": N_("The four cases of the law were answered, as a possible leak"),
     "notice.incident_exported": N_("Who got it written to a file, as a possible leak"),
     "notice.incident_viewed": N_("Looked at as a possible leak"),
     "notice.posted": N_("Notice came by mail"),

@@ -1,13 +1,13 @@
 """「漏えいかもしれない時」: what to do first, and one notice as an incident; printable, and as CSV (X-02)."""
 
-from flask import Response, abort, render_template
+from flask import Response, abort, render_template, request
 from flask_login import current_user
 
 import clock
 import web
 from blueprints.history.routes import ACTIONS, bp
 from core import history
-from core.results import archive, incident
+from core.results import archive, duty, incident, tracking
 from core.road import delivery
 from core.writing.audience import REASONS
 from words import N_
@@ -34,9 +34,25 @@ def incident_of(number: int) -> str:
     """Show who got a notice, who has seen what of it, and what was closed when; each look is written down."""
     report = _report(number)
     history.log(current_user, "notice.incident_viewed", number)
+    now, judged = clock.now(), duty.of(report.notice)
     return render_template(
-        "history/incident.html", report=report, states=STATES, actions=ACTIONS, now=clock.now(), many=incident.MANY
-    )
+        "history/incident.html", report=report, states=STATES, actions=ACTIONS, now=now, cases=duty.CASES,
+        said=duty.SAID, judged=judged, days=judged.days(clock.local(report.known_at).date()),
+        today=clock.local(now).date(), kept_days=tracking.KEPT.days, kept_since=now - tracking.KEPT,
+    )  # fmt: skip
+
+
+@bp.post("/history/<int:number>/incident")
+@web.needs("send")
+def judge_incident(number: int) -> Response:
+    """Keep what the organizer says to the four cases of the law."""
+    report, now = _report(number), clock.now()
+    typed = request.form.get("known_on", "")
+    known = duty.day_of(typed, now)
+    if typed.strip() and known is None:
+        web.told(N_("Write the day on which it was known like 2026-11-07; it cannot lie in the future."), "wrong")
+    duty.judge(report.notice, current_user, {name: request.form.get(name, "") for name in duty.CASES}, known)
+    return web.go("history.incident_of", number=number, _anchor="law")
 
 
 @bp.get("/history/<int:number>/incident.csv")

@@ -43,6 +43,7 @@ ACTIONS = {
     "notice.sent_back": N_("Sent back by the second person"),
     "notice.file_withdrawn": N_("A file was withdrawn"),
     "notice.incident_viewed": N_("Looked at as a possible leak"),
+    "notice.incident_judged": N_("The four cases of the law were answered, as a possible leak"),
     "notice.incident_exported": N_("Who got it written to a file, as a possible leak"),
     "notice.answer_entered": N_("Answer entered for somebody"),
     "notice.answers_exported": N_("Answers written to a file"),

@@ -1,13 +1,13 @@
 """「漏えいかもしれない時」: who got a notice, who has seen what of it, what was closed when; out of the record.
 
-What the law asks is in `field.md` 3.2 (個人情報保護法: a first report within 3 to 5 days, the final one within 30).
+What the law asks, and the organizer's answers to it: `core.results.duty`.
 Each figure names its kind of evidence: a press is a person's, an opened page may be a machine's.
 """
 
 import csv
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from io import StringIO
 
 from peewee import fn
@@ -17,11 +17,6 @@ from core.results import archive
 from core.roster.export import guarded
 from core.writing import attachments
 from models import Answer, Attachment, Delivery, Letter, Log, Notice, Visit
-
-FIRST_REPORT = (timedelta(days=3), timedelta(days=5))
-FINAL_REPORT = timedelta(days=30)
-FINAL_IF_MALICIOUS = timedelta(days=60)
-MANY = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,24 +74,6 @@ class Report:
             "strange": sum(one.strange is not None for one in self.readers),
             "kept": sum(not one.has for one in self.readers),
         }
-
-    @property
-    def first_report(self) -> tuple[datetime, datetime]:
-        """Return between which days a first report to the commission is due."""
-        return self.known_at + FIRST_REPORT[0], self.known_at + FIRST_REPORT[1]
-
-    @property
-    def final_report(self) -> datetime:
-        return self.known_at + FINAL_REPORT
-
-    @property
-    def final_if_malicious(self) -> datetime:
-        return self.known_at + FINAL_IF_MALICIOUS
-
-    @property
-    def many(self) -> bool:
-        """Say whether more than a thousand persons are affected, which alone makes it reportable."""
-        return self.sums["sent"] > MANY
 
 
 def of(notice: Notice, now: datetime) -> Report:

@@ -6,7 +6,7 @@ from io import StringIO
 
 import pytest
 
-from core.results import incident
+from core.results import duty, incident
 from core.writing import attachments, notices, questions, successors
 from models import Attachment, Delivery, Notice, Question, Visit
 from tests import cast_notices, files
@@ -66,22 +66,29 @@ def test_a_press_and_an_opened_file_prove_that_it_was_seen(sent):
     assert [one.name for one in incident.alarms([sent.notice.id])] == ["石川 直樹"]
 
 
-def test_the_days_of_the_law_count_from_the_withdrawal(sent, school):
-    """field 3.2: a first report within three to five days, the final one within 30, or 60."""
+def test_until_somebody_says_otherwise_the_days_count_from_the_withdrawal(sent, school):
+    """field 3.2"""
     notices.withdraw(sent.notice, school.users["花子"], NOW)
     report = incident.of(Notice.get_by_id(sent.notice.id), NOW + timedelta(days=2))
-    assert report.first_report == (NOW + timedelta(days=3), NOW + timedelta(days=5))
-    assert report.final_report == NOW + timedelta(days=30)
-    assert report.final_if_malicious == NOW + timedelta(days=60)
-    assert "notice.withdrawn" in [one.action for one in report.log]
+    assert report.known_at == NOW and "notice.withdrawn" in [one.action for one in report.log]
+    days = duty.of(sent.notice).days(NOW.date())
+    assert [(days[name] - NOW.date()).days for name in ("known", "first", "last", "final")] == [0, 3, 5, 30]
 
 
-@pytest.mark.parametrize(("most", "many"), [(3, True), (4, False)])
-def test_more_than_so_many_persons_is_said(sent, monkeypatch, most, many):
-    """The threshold is passed by more than it, not by as many."""
-    monkeypatch.setattr(incident, "MANY", most)
-    assert incident.of(sent.notice, NOW).sums["sent"] == 4
-    assert incident.of(sent.notice, NOW).many is many
+@pytest.mark.parametrize(
+    ("said", "outcome"),
+    [
+        ({}, "open"), ({"many": "yes"}, "must"), (dict.fromkeys(duty.CASES, "no"), "free"),
+        ({**dict.fromkeys(duty.CASES, "no"), "money": "unknown"}, "open"), ({"sensitive": "x", "other": "yes"}, "open"),
+    ],
+)  # fmt: skip
+def test_a_possibility_is_not_ruled_out(sent, school, said, outcome):
+    """field 3.2: 「おそれ」 is enough; the last answers count, and who gave them is kept."""
+    assert duty.of(sent.notice).outcome == ""
+    duty.judge(sent.notice, school.users["守"], dict.fromkeys(duty.CASES, "yes"), None)
+    duty.judge(sent.notice, school.users["花子"], said, NOW.date())
+    judged = duty.of(sent.notice)
+    assert (judged.outcome, judged.by, judged.known_on) == (outcome, "花子", NOW.date())
 
 
 def test_the_file_is_guarded_against_formulas(sent):

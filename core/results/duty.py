@@ -1,0 +1,115 @@
+"""Whether a leak must be reported, and by when: the four cases of the law, each a question to the organizer (X-02).
+
+個人情報保護法 26, 規則 7 and 8 (field.md 3.2): a first report within about 3 to 5 days of knowing, the final one within
+30 (60 if somebody may have done it on purpose), and word to the persons. Kairan knows who has a letter, but not whose
+data stands in it, so people answer; what they said stands in the record, who and when included. No legal advice.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+
+import clock
+from core import history
+from models import Log, Notice, User
+from words import N_
+
+FIRST_REPORT = (timedelta(days=3), timedelta(days=5))
+FINAL_REPORT = timedelta(days=30)
+FINAL_ON_PURPOSE = timedelta(days=60)
+ACTION = "notice.incident_judged"
+SAID: dict[str, str] = {"yes": N_("Yes"), "no": N_("No"), "unknown": N_("Not known yet")}
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One of the four cases: the question, what belongs to it, and the case in a few words."""
+
+    question: str
+    hint: str
+    short: str
+
+
+CASES: dict[str, Case] = {
+    "sensitive": Case(
+        N_("Does it hold health, handicap, beliefs, a criminal record or the like (要配慮個人情報), of one person?"),
+        N_("Allergies, illnesses, special support, consultations: of one person is enough."),
+        N_("Sensitive data"),
+    ),
+    "money": Case(
+        N_("Can it be misused so that somebody loses money?"),
+        N_("Card numbers, or the user name and password of a bank or payment service: of one person is enough."),
+        N_("Loss of property"),
+    ),
+    "purpose": Case(
+        N_("May somebody have done it for a wrongful purpose?"),
+        N_("A break-in, a virus, a stolen or taken roster: one person affected is enough."),
+        N_("Wrongful purpose"),
+    ),
+    "many": Case(
+        N_("Is it about more than 1,000 persons?"),
+        N_("Not who received the letter, but whose data stands in it or in its files. For public schools: over 100."),
+        N_("More than 1,000 persons"),
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What was answered, by whom and when; `known_on`: the day on which anybody of the school first knew."""
+
+    said: Mapping[str, str] = field(default_factory=dict)
+    known_on: date | None = None
+    by: str = ""
+    at: datetime | None = None
+
+    @property
+    def met(self) -> list[Case]:
+        """Return the cases that were answered with yes."""
+        return [case for name, case in CASES.items() if self.said.get(name) == "yes"]
+
+    @property
+    def outcome(self) -> str:
+        """Return `must` (a case is met), `open` (something is not known), `free` (no case), "" (nobody answered)."""
+        if not self.said:
+            return ""
+        if self.met:
+            return "must"
+        return "free" if all(self.said.get(name) == "no" for name in CASES) else "open"
+
+    def days(self, otherwise: date) -> dict[str, date]:
+        """Return the days of the reports, counted from when it was known (else from another day)."""
+        known = self.known_on or otherwise
+        final = FINAL_ON_PURPOSE if self.said.get("purpose") == "yes" else FINAL_REPORT
+        return {
+            "known": known,
+            "first": known + FIRST_REPORT[0],
+            "last": known + FIRST_REPORT[1],
+            "final": known + final,
+        }
+
+
+def of(notice: Notice) -> Judgement:
+    """Return what was answered last."""
+    mine = (Log.action == ACTION) & (Log.number == notice.id)
+    row = Log.select().where(mine).order_by(Log.id.desc()).first()
+    if row is None:
+        return Judgement()
+    said = {name: row.detail[name] for name in CASES if row.detail.get(name) in SAID}
+    known = row.detail.get("known_on")
+    return Judgement(said, date.fromisoformat(known) if known else None, row.user.name if row.user else "", row.at)
+
+
+def judge(notice: Notice, by: User, said: Mapping[str, str], known_on: date | None) -> None:
+    """Keep the answers; what was not answered is not known yet."""
+    detail = {name: said[name] if said.get(name) in SAID else "unknown" for name in CASES}
+    history.log(by, ACTION, notice.id, detail=detail | {"known_on": known_on.isoformat() if known_on else ""})
+
+
+def day_of(typed: str, now: datetime) -> date | None:
+    """Read the day on which it was known; None for nothing, one that is no day, or one still to come."""
+    try:
+        found = date.fromisoformat(typed.strip())
+    except ValueError:
+        return None
+    return found if found <= clock.local(now).date() else None
