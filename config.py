@@ -105,11 +105,22 @@ def load(environ: dict[str, str] | None = None) -> Config:
     return check(replace(Config(), **{**_typed(given), "data": data}))
 
 
+def as_the_owner_of(folder: Path) -> str:
+    """Return the sentence for whoever runs Kairan as another user than the owner of its data folder."""
+    try:
+        who = folder.owner()
+    except (OSError, KeyError):
+        return "Run this as the user who owns the folder."
+    return f"Run this as the user who owns the folder: sudo -u {who} ./kairan …"
+
+
 def _file(path: Path) -> dict[str, object]:
     try:
         found = tomllib.loads(path.read_text("utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return {}
+    except PermissionError as wrong:
+        raise BadConfig(f"No right to read {path}. {as_the_owner_of(path.parent)}") from wrong
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as wrong:
         raise BadConfig(f"kairan.toml cannot be read: {wrong}") from wrong
     unknown = sorted(set(found) - {one.name for one in fields(Config)})

@@ -58,7 +58,7 @@ def _open() -> None:
     try:
         organization.prepare(config)
     except PermissionError as wrong:
-        fail(f"No right to write in {wrong.filename}. Run this as the user who owns the folder.")
+        fail(f"No right to write in {wrong.filename}. {ground.as_the_owner_of(config.data)}")
     except OSError as wrong:
         fail(f"The data folder {wrong.filename} cannot be made ({wrong.strerror}); KAIRAN_DATA names another.")
 
@@ -79,7 +79,9 @@ def in_one_line() -> Iterator[None]:
     except UnfitKey as wrong:
         fail(f"data/keys/dkim.pem cannot be used: {wrong}")
     except DatabaseError as wrong:
-        fail(f"The database {ground.current().database} cannot be used: {wrong}")
+        data = ground.current().data
+        help_ = f" {ground.as_the_owner_of(data)}" if "readonly" in str(wrong) or "unable to open" in str(wrong) else ""
+        fail(f"The database {ground.current().database} cannot be used: {wrong}.{help_}")
     except OSError as wrong:
         if wrong.errno != errno.ENOSPC:
             raise

@@ -1,5 +1,6 @@
 """`flask up` (what `./kairan up` ends in) and `flask serve`."""
 
+import errno
 import logging
 import os
 import socket
@@ -54,11 +55,18 @@ def _port_must_be_free(config: Config) -> None:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((config.host, config.port))
-        except OSError as taken:
-            common.fail(
-                f"{config.http} cannot be used ({taken.strerror}). Is Kairan running already? "
-                f"Else choose another port: KAIRAN_HTTP={config.host}:{config.port + 1} ./kairan up"
-            )
+        except OSError as wrong:
+            common.fail(f"{config.http} cannot be used ({wrong.strerror}). {_help_with(wrong, config)}")
+
+
+def _help_with(wrong: OSError, config: Config) -> str:
+    """Say what to do about an address that cannot be served from."""
+    if wrong.errno == errno.EADDRINUSE:
+        other = f"KAIRAN_HTTP={config.host}:{config.port + 1} ./kairan up"
+        return f"Is Kairan running already? Else choose another port: {other}"
+    if isinstance(wrong, PermissionError):
+        return "Ports below 1024 belong to root. Leave KAIRAN_HTTP at 127.0.0.1:8000 and put Caddy or nginx in front."
+    return f"This machine has no address {config.host}. Usual is KAIRAN_HTTP=127.0.0.1:{config.port} ./kairan up"
 
 
 def _welcome(config: Config) -> None:

@@ -73,3 +73,12 @@ def test_folder_in_place_of_the_file_is_one_sentence(tmp_path):
 )
 def test_loopback(url, is_here):
     assert ground.is_loopback(url) is is_here
+
+
+def test_a_file_of_somebody_else_says_who_must_run_this(tmp_path, monkeypatch):
+    def denied(self, *_):
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(ground.Path, "read_text", denied)
+    with pytest.raises(ground.BadConfig, match=r"No right to read .*kairan\.toml.*sudo -u"):
+        ground.load({"KAIRAN_DATA": str(tmp_path)})

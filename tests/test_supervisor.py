@@ -1,5 +1,6 @@
 """`serve` and `work`: parts that die come back, all end together, nobody is left behind (design 5, Processes)."""
 
+import errno
 import os
 import signal
 import socket
@@ -10,6 +11,7 @@ import pytest
 
 import clock
 import tasks
+from cli.serve import _help_with
 from models import Letter
 from tests import smarthost
 from tests.mail.servers import free_port
@@ -100,6 +102,27 @@ def test_a_taken_port_is_one_clear_line(house):
         ended = house.run("serve")
     assert (ended.returncode, ended.stdout) == (1, "")
     assert len(ended.stderr.strip().splitlines()) == 1 and house.environ["KAIRAN_HTTP"] in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("http", "said"),
+    [
+        ("203.0.113.9:8000", "This machine has no address 203.0.113.9."),
+        ("no.such.host.invalid:8000", "This machine has no address no.such.host.invalid."),
+        ("127.0.0.1:0x1f", "must be host:port"),
+    ],
+)
+def test_an_address_that_cannot_be_served_from_is_one_clear_line(config, http, said):
+    with parts(config.data, http=http) as house:
+        ended = house.run("serve")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert len(ended.stderr.strip().splitlines()) == 1 and said in ended.stderr
+
+
+def test_a_port_of_root_says_what_to_do(config):
+    """Not tried with a real port: whoever runs the tests may be root."""
+    said = _help_with(PermissionError(errno.EACCES, "Permission denied"), config)
+    assert "below 1024" in said
 
 
 def test_the_worker_alone_sends_what_is_confirmed_and_what_is_booked(school, config):
