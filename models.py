@@ -398,6 +398,9 @@ class Notice(Table):
     )  # fmt: skip
 
     kind = CharField(default="notice")  # notice, step, individual (a letter to one person)
+    out_of = ForeignKeyField(
+        MailingList, null=True, backref="+", on_delete="SET NULL"
+    )  # in whose name an individual goes
     of_step = DeferredForeignKey("Step", null=True, backref="notices", on_delete="SET NULL")
     state = CharField(default="draft", index=True)
     by = ForeignKeyField(User, null=True, on_delete="SET NULL")

@@ -27,13 +27,17 @@ def letter(number: int) -> Any:
     form = AloneForm(obj=begun.wording if begun else None)
     if begun and request.method == "GET":
         form.key.data, form.read_confirmation.data = begun.form_key, begun.read_confirmation
+        form.out_of.data = begun.out_of_id
     form.key.data = form.key.data or uuid.uuid4().hex
+    offered = individual.lists_for(person, web.rights(), request.args.get("list", type=web.row_number))
+    form.out_of.choices = [(one.id, one.name) for one in offered]
     if request.method == "GET" or not form.validate():
         return _write_page(person, form, 422 if form.errors else 200)
     try:
         made = individual.write(
             person, current_user, subject=form.subject.data or "", text=(form.text.data or "").replace("\r\n", "\n"),
             read_confirmation=form.read_confirmation.data, now=clock.now(), form_key=form.key.data[:64],
+            out_of=next((one for one in offered if one.id == form.out_of.data), offered[0] if offered else None),
         )  # fmt: skip
     except notices.Refused as refusal:
         web.blame(form, "text", refusal.message, **refusal.values)

@@ -64,6 +64,7 @@ class AloneForm(Form):
     """A letter to one person; `key` makes a double tap one letter."""
 
     key = HiddenField()
+    out_of = SelectField(N_("In the name of"), coerce=int, choices=[], validate_choice=False)
     subject = StringField(
         N_("Subject"),
         [

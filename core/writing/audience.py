@@ -276,7 +276,7 @@ def _recipient(
     order, named = chosen.order, [row for row in one.memberships if chosen.names(row)]
     active = _active(named) or (_active(one.memberships) if one.alone else [])
     active.sort(key=lambda row: (order.get(row.list_id, len(order)), row.id))
-    covers = active or named or one.memberships
+    covers = active or named or sorted(one.memberships, key=lambda row: (order.get(row.list_id, len(order)), row.id))
     children = {row.child_id: row.child for row in covers if row.child_id}
     user, signed = in_charge.of(charges, person.id, children or (None,), order)
     values, missing = read(one, tuple(covers), signed) if read else ({}, ())

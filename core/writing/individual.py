@@ -7,6 +7,7 @@ not. It goes by the same engine, with the same window to cancel, and stands in t
 from datetime import datetime
 
 from core.refusals import Refused
+from core.rights import Rights
 from core.writing import notices
 from core.writing.warnings_text import Warning
 from models import Delivery, Letter, MailingList, Membership, Notice, Person, Target, User, db
@@ -63,17 +64,36 @@ def has_confirmed(person: Person) -> bool:
     )
 
 
+def lists_for(person: Person, rights: Rights, came_from: int | None = None) -> list[MailingList]:
+    """Return in whose name somebody may write to this person, the likeliest list first.
+
+    That is the one whose page the writer came from, then those in which the person still gets mail, those that the
+    writer manages by a role in them, a class rather than the whole school.
+    """
+    mine = {one.id for one in rights.lists("send") if not one.practice_of_id}
+    rows = Membership.select(Membership, MailingList).join(MailingList).where(
+        Membership.person == person, Membership.state.in_(("active", "stopped")), Membership.list.in_(list(mine))
+    )  # fmt: skip
+
+    def likely(row: Membership) -> tuple:
+        own = rights.by_list.get(row.list_id, 0)
+        return row.list_id != came_from, row.state != "active", row.list.whole, -own, row.list.name, row.id
+
+    return list({row.list_id: row.list for row in sorted(rows, key=likely)}.values())
+
+
 def write(
-    person: Person, by: User, *, subject: str, text: str, read_confirmation: bool, now: datetime, form_key: str
-) -> Notice:
-    """Begin or change the letter of a form. Raises NotReachable, NotNow (it has been sent)."""
+    person: Person, by: User, *, subject: str, text: str, read_confirmation: bool, now: datetime, form_key: str,
+    out_of: MailingList | None = None,
+) -> Notice:  # fmt: skip
+    """Begin or change the letter of a form; `out_of`: the list in whose name it goes. Raises NotReachable, NotNow."""
     if refusal(person):
         raise NotReachable()
     with db.atomic():
         made = notices.draft(by, form_key=form_key, now=now)
         if made.by_id != by.id or (made.kind != KIND and Target.select().where(Target.notice == made).exists()):
             raise notices.NotNow()
-        Notice.update(kind=KIND).where(Notice.id == made.id).execute()
+        Notice.update(kind=KIND, out_of=out_of).where(Notice.id == made.id).execute()
         notices.choose(made, persons=[person.id], now=now)
         notices.save(made, subject=subject, text=text, read_confirmation=read_confirmation, now=now)
     return Notice.get_by_id(made.id)

@@ -61,7 +61,7 @@ def of(notice: Notice) -> Chosen:
     return Chosen(
         lists=tuple(lists),
         groups=tuple(included),
-        order=_order([one.id for one in lists] + [one.list_id for one in included]),
+        order=_order([notice.out_of_id or 0, *(one.id for one in lists), *(one.list_id for one in included)]),
         alone=frozenset(by_kind["person", True]),
         within=_within(notice) if by_kind["person", True] else None,
         in_groups=frozenset(row.id for one in included for row in groups.places(one)),

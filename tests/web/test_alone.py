@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from core.writing.audience import resolve
 from models import Notice, Person
 from tests.web.making import page, state
 
@@ -74,3 +75,37 @@ def test_only_who_may_send_to_a_list_of_the_person(as_, school):
     assert sender.get(f"/members/{person.id}/letter/{made.id}").status_code == 404, "another's letter"
     other = school.people["青山 健太"]
     assert as_("花子").get(f"/members/{other.id}/letter/{made.id}").status_code == 404
+
+
+def offered(text: str) -> list[str]:
+    """Return the lists that the page offers as sender, the chosen one first."""
+    held = re.search(r'<select[^>]*name="out_of".*?</select>', text, re.DOTALL)[0]
+    chosen = re.findall(r'<option selected value="\d+">([^<]+)', held)
+    return [*chosen, *(name for name in re.findall(r'<option value="\d+">([^<]+)', held) if name not in chosen)]
+
+
+def test_it_goes_in_the_name_of_the_list_whose_page_the_writer_came_from(as_, school):
+    """D-30: else of a class in which the person still gets mail, rather than of the whole school."""
+    person, mamoru = school.people["鈴木 大輔"], as_("守")
+    rooms = [school.lists[name] for name in ("1-1", "2-1")]
+    address = f"/members/{person.id}/letter"
+    first = offered(page(mamoru, address))[0]
+    assert first in {one.name for one in rooms}
+    for room in rooms:
+        came = page(mamoru, f"/lists/{room.id}")
+        assert f"/members/{person.id}?list={room.id}" in came
+        assert f"{address}?list={room.id}" in page(mamoru, f"/members/{person.id}?list={room.id}")
+        text = page(mamoru, f"{address}?list={room.id}")
+        assert re.search(rf'<option selected value="{room.id}"|<option value="{room.id}"', text)
+        answer, _ = begin(mamoru, person, out_of=str(room.id))
+        made = Notice.select().order_by(Notice.id.desc()).get()
+        assert made.out_of == room and resolve(made).receiving[0].list_id == room.id
+        assert room.name in page(mamoru, answer.location)
+
+
+def test_nobody_writes_in_the_name_of_a_list_that_is_not_theirs(as_, school):
+    """T-33: 太郎 has the other class only, and the form's number is no way around that."""
+    person, room = school.people["鈴木 大輔"], school.lists["2-1"]
+    answer, _ = begin(as_("太郎"), person, out_of=str(school.lists["1-1"].id))
+    assert answer.status_code == 303
+    assert Notice.get().out_of == room and resolve(Notice.get()).receiving[0].list_id == room.id
