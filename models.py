@@ -476,12 +476,18 @@ class Notice(Table):
 
 
 class Wording(Table):
-    """Subject and text of a notice in one language; may hold {{fields}}."""
+    """Subject and text of a notice in one language; may hold {{fields}}.
+
+    `decorated`: it was written with decoration, as `html` (`mail.rich`), and `text` was made from that. `html` of one
+    that is not decorated any more is what it was before, for who changes their mind.
+    """
 
     notice = ForeignKeyField(Notice, backref="wordings", on_delete="CASCADE")
     language = CharField(default="ja")
     subject = CharField(default="")
     text = TextField(default="")
+    html = TextField(default="")
+    decorated = BooleanField(default=False)
 
     class Meta:
         indexes = ((("notice", "language"), True),)
@@ -830,6 +836,8 @@ class Sample(Table):
     name = CharField(default="")
     subject = CharField(default="")
     text = TextField(default="")
+    html = TextField(default="")  # as in Wording
+    decorated = BooleanField(default=False)
     kind = CharField(default="other")
     urgent = BooleanField(default=False)
     read_confirmation = BooleanField(default=True)

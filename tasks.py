@@ -19,7 +19,7 @@ from core.house import wellbeing
 from core.organizers import role_ends
 from core.people import unreached
 from core.results import digests, figures, tracking
-from core.writing import attachments
+from core.writing import attachments, pictures
 
 log = logging.getLogger("kairan.tasks")
 
@@ -44,6 +44,7 @@ def _keep_house() -> None:
     """Once an hour: delete files that nobody may open any more, and write the letters whose day or hour has come."""
     models.db.connect(reuse_if_open=True)
     attachments.sweep(clock.now())
+    pictures.sweep(clock.now())
     unreached.tell(clock.now())
     wellbeing.look_after(clock.now())
     figures.fix_those_that_are_over(clock.now())

@@ -13,11 +13,12 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from email.utils import format_datetime
 from functools import lru_cache
 
-from mail import address, asks, enclose, encode, footer, html_part, merge
+from mail import address, asks, enclose, encode, footer, html_part, merge, pictures
 from mail.asks import Ask
 from words import say
 
 _RULE = "─" * 16
+_line = merge.one_line
 _TOKEN = html_part.TOKEN
 MARK = "{mark}"
 """Stands for a letter's mark in its reply address."""
@@ -30,16 +31,17 @@ _TO = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9.-]{1,253}")
 class Form:
     """What all letters of one notice in one list and language share; or one service letter.
 
-    subject, text: as written, may hold `{{fields}}`. from_name: display name. from_address: the list's
-    own address, `postmaster@` for service letters. base_url: without slash at its end. secret: for
-    marks. list_name, list_id: "" for service letters, which then have no List headers and no leave
-    link. leave_address: the list's `-leave` address, offered beside one-click if given. reply_to: an
-    own address that its owner ticked; None = the letter's own `r-` address, which `reply_base` names with MARK
-    for the letter's mark ("": at the mail domain). automatic: nobody pressed "send" for it (RFC 3834). asks:
-    questions; with any, an HTML part of the same words is made (decision 10). image, counted: that part holds a picture
-    that counts openings, and these web addresses of the text lead by our counter there (D-31). files: names and sizes
-    of what stands on the notice's page. enclosed: the same files inside the
-    letter, as `enclose.parts` gives them. personal: to one person alone.
+    subject, text: as written, may hold `{{fields}}`. html: the same words decorated (`mail.rich`), and `pictured`
+    their pictures as `pictures.parts` gives them. page: the HTML of another letter that this one shows below its
+    own text. from_name: display name. from_address: the list's own address, `postmaster@` for service letters.
+    base_url: without slash at its end. secret: for marks. list_name, list_id: "" for service letters, which then
+    have no List headers and no leave link. leave_address: the list's `-leave` address, offered beside one-click if
+    given. reply_to: an own address that its owner ticked; None = the letter's own `r-` address, which `reply_base`
+    names with MARK for the letter's mark ("": at the mail domain). automatic: nobody pressed "send" for it (RFC
+    3834). asks: questions; with any, an HTML part of the same words is made (decision 10). image, counted: that
+    part holds a picture that counts openings, and these web addresses of the text lead by our counter there (D-31).
+    files: names and sizes of what stands on the notice's page. enclosed: the same files inside the letter, as
+    `enclose.parts` gives them. personal: to one person alone.
     """
 
     language: str
@@ -60,6 +62,9 @@ class Form:
     asks: tuple[Ask, ...] = ()
     files: tuple[str, ...] = ()
     personal: bool = False
+    html: str = ""
+    page: str = field(default="", repr=False)
+    pictured: bytes = field(default=b"", repr=False)
     enclosed: bytes = field(default=b"", repr=False)
     image: bool = False
     counted: tuple[str, ...] = ()
@@ -111,17 +116,23 @@ class Prepared:
         self._from = _from(form)
         self._list = _list_headers(form).split(_TOKEN)
         self._rest = _rest(form)
-        self._html = _page(form) if form.asks or form.image or form.counted else None
+        self._html = _page(form)
         self._reply_base = _safe(form.reply_base or f"r-{MARK}@{form.mail_domain}")
 
     def letter(self, reader: Reader) -> bytes:
         """Return the whole mail, lines ended by CRLF, ready to be signed. Raises BadAddress."""
         text = encode.body(self.text(reader)) if reader.about else encode.body(self._after_start(reader), self._opening)
         kind = encode.PLAIN if self._html is None else encode.ALTERNATIVE
-        body = text if self._html is None else encode.alternative(text, encode.body(self.html(reader)))
+        body = text if self._html is None else encode.alternative(text, *self._html_part(reader))
         if self._form.enclosed:
             kind, body = enclose.MIXED, enclose.mixed(kind, body, self._form.enclosed)
         return f"{self._head(reader)}{kind}\r\n".encode("ascii") + body
+
+    def _html_part(self, reader: Reader) -> tuple[bytes, str]:
+        """Return the HTML part and its headers; with pictures both stand in one part of their own."""
+        html = encode.body(self.html(reader))
+        behind = self._form.pictured
+        return (pictures.related(html, behind), pictures.RELATED) if behind else (html, encode.HTML)
 
     def html(self, reader: Reader) -> str:
         """Return the HTML part; "" for a letter that is text alone (decision 10)."""
@@ -169,18 +180,21 @@ class Prepared:
         return address.quoted(own) if own else self._reply_base.replace(MARK, mark)
 
 
-def _page(form: Form) -> html_part.Page:
-    """Return the HTML part of a form."""
+def _page(form: Form) -> html_part.Page | html_part.Shown | None:
+    """Return the HTML part of a form, None for text alone (decision 10)."""
+    if form.page:
+        return html_part.Shown(form.text.partition(_RULE)[0], form.page)
+    if not (form.asks or form.image or form.counted or form.html):
+        return None
     ways = {}
     for number, url in enumerate(form.counted, 1):
-        shown = say(form.language, "Open the link") if len(form.counted) == 1 else _numbered(form.language, number)
+        shown = say(form.language, "Open link %(number)s", number=number)
+        if len(form.counted) == 1:
+            shown = say(form.language, "Open the link")
         ways[url] = html_part.Counted(f"{form.base_url}/c/{_TOKEN}/{number}", shown)
     image = f"{form.base_url}/o/{_TOKEN}.gif" if form.image else ""
-    return html_part.Page(form.language, form.text, _shown(form), ways, image)
-
-
-def _numbered(language: str, number: int) -> str:
-    return say(language, "Open link %(number)s", number=number)
+    decorated = html_part.Decorated(form.html, form.mail_domain) if form.html else None
+    return html_part.Page(form.language, form.text, _shown(form), ways, image, decorated)
 
 
 def _fixed_subject(cut: list[merge.Piece]) -> str:
@@ -346,7 +360,3 @@ def _shown(form: Form) -> Iterator[html_part.Piece]:
 def _answers(form: Form) -> str:
     """Return the web address under which a reader answers."""
     return f"{form.base_url}/a/{_TOKEN}"
-
-
-def _line(text: str) -> str:
-    return merge.one_line(text)

@@ -11,7 +11,7 @@ LONGEST_LINE = 75
 """Characters of a header line that holds an encoded word; RFC 2047 2 allows 76."""
 
 PLAIN = "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n"
-_HTML = PLAIN.replace("plain", "html")
+HTML = PLAIN.replace("plain", "html")
 _BETWEEN = (
     "=_kairan"  # base64 holds no underscore, so that no part can hold the line between the parts (RFC 2046 5.1.1)
 )
@@ -95,11 +95,14 @@ def body(text: str, after: Opening = NOTHING) -> bytes:
     return after.lines + _lines(after.left + _octets_of(text))
 
 
-def alternative(text: bytes, html: bytes) -> bytes:
-    """Return a text and the same words in HTML as the body of `ALTERNATIVE`; both as `body` gives them."""
+def alternative(text: bytes, html: bytes, kind: str = HTML) -> bytes:
+    """Return a text and the same words in HTML as the body of `ALTERNATIVE`; both as `body` gives them.
+
+    kind: the headers of the second part, if that is more than HTML alone.
+    """
     return (
         f"--{_BETWEEN}\r\n{PLAIN}\r\n".encode() + text
-        + f"\r\n--{_BETWEEN}\r\n{_HTML}\r\n".encode() + html
+        + f"\r\n--{_BETWEEN}\r\n{kind}\r\n".encode() + html
         + f"\r\n--{_BETWEEN}--\r\n".encode()
     )  # fmt: skip
 

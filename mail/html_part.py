@@ -1,15 +1,16 @@
-"""The HTML part of a letter with questions: the same words as its text part, with real buttons (decision 10).
+"""The HTML part of a letter with questions or decorated words: the words of its text part, with real buttons
+(decision 10).
 
 Styles stand in the elements, since mail programs drop style sheets; the one in the head is for the dark alone. No
-script, nothing from elsewhere (RFC 2110 4.1), and no picture but the one that counts openings where an organizer asked
-for it (D-31). Words of people are escaped, values of merge fields too.
+script, nothing from elsewhere (RFC 2110 4.1): pictures come along (`mail.pictures`), but for the one that counts
+openings where an organizer asked for it (D-31). Words of people are escaped, values of merge fields too.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from html import escape
 
-from mail import links, merge
+from mail import html_words, links, merge
 
 TOKEN = "\0"  # noqa: S105  (stands for the reader's token in texts that are made once)
 
@@ -17,6 +18,7 @@ _MAIL = (
     "max-width:36em;margin:0 auto;padding:16px;font-family:sans-serif;font-size:17px;line-height:1.8;"
     "color:#24201a;background:#fffdf7"
 )
+_OPENING = f'<body style="margin:0">\n<div class="mail" style="{_MAIL}">\n'
 _BUTTON = (
     "display:block;padding:12px 16px;border:2px solid #24201a;border-radius:4px;color:#24201a;font-weight:bold;"
     "text-decoration:none"
@@ -48,30 +50,65 @@ class Counted:
     words: str
 
 
+@dataclass(frozen=True, slots=True)
+class Decorated:
+    """Words as HTML (`mail.rich`), and the domain of the Content-IDs of their pictures."""
+
+    html: str
+    domain: str
+
+
 class Page:
     """The HTML of all letters of one form; `filled` gives one reader's."""
 
     def __init__(
         self, language: str, text: str, pieces: Iterable[Piece], counted: Mapping[str, Counted] | None = None,
-        image: str = "",
+        image: str = "", decorated: Decorated | None = None,
     ) -> None:  # fmt: skip
-        """counted: web addresses of the text that lead by our counter. image: the counting picture, "" for none."""
+        """counted: web addresses of the text that lead by our counter. image: the counting picture, "" for none.
+
+        decorated: the same words as HTML.
+        """
         self._counted = counted or {}
         self._words = merge.pieces(merge.plain(text).strip("\n"))
+        self._decorated = html_words.in_letter(decorated.html, decorated.domain, self._counted) if decorated else None
         self._head = (
             f'<!DOCTYPE html>\n<html lang="{language}">\n<head>\n<meta charset="utf-8">\n'
             '<meta name="color-scheme" content="light dark">\n'
             f"<style>{_DARK}</style>\n</head>\n"
-            f'<body style="margin:0">\n<div class="mail" style="{_MAIL}">\n'
+            f"{_OPENING}"
         )
         below = "".join(_shown(piece) for piece in pieces)
         self._tail = f"{below}</div>\n{_picture(image)}</body>\n</html>\n".split(TOKEN)
 
     def filled(self, values: Mapping[str, str], token: str, about: str = "") -> str:
         """Return the page with a reader's values and token; about: the sentence above the words."""
-        words = (f"{about}\n\n" if about else "") + merge.join(self._words, values, values)
-        shown = _html(words, self._counted).replace(TOKEN, token)
-        return f'{self._head}<p style="margin:0 0 16px">{shown}</p>\n{token.join(self._tail)}'
+        if self._decorated:
+            said = _paragraph(escape(about)) if about else ""
+            said += html_words.filled(self._decorated, values).replace(TOKEN, token) + "\n"
+        else:
+            words = (f"{about}\n\n" if about else "") + merge.join(self._words, values, values)
+            said = _paragraph(_html(words, self._counted).replace(TOKEN, token))
+        return f"{self._head}{said}{token.join(self._tail)}"
+
+
+class Shown:
+    """The HTML of one letter below the words of another: an own copy, a test (X-04)."""
+
+    def __init__(self, text: str, page: str) -> None:
+        """text: what stands above. page: as `Page.filled` gives it."""
+        above = _paragraph(_html(text.strip("\n"), {})) + f'<div style="{_ASK}">\n'
+        start, opening, rest = page.partition(_OPENING)
+        words, end, after = rest.rpartition("</div>\n")
+        self._page = f"{start}{opening}{above}{words}</div>\n{end}{after}"
+
+    def filled(self, values: Mapping[str, str], token: str, about: str = "") -> str:
+        """Return the page: it is for one reader and holds no fields any more."""
+        return self._page
+
+
+def _paragraph(html: str) -> str:
+    return f'<p style="margin:0 0 16px">{html}</p>\n'
 
 
 def _picture(url: str) -> str:
@@ -96,7 +133,7 @@ def _shown(piece: Piece) -> str:
     return (
         f'<div class="{kind}" style="{style}">\n'
         + (title if piece.title else "")
-        + (f'<p style="margin:0 0 16px">{lines}</p>\n' if lines else "")
+        + (_paragraph(lines) if lines else "")
         + "".join(_button(words, url) for words, url in piece.buttons)
         + "</div>\n"
     )

@@ -129,7 +129,7 @@ STATEMENTS = (
     'CREATE UNIQUE INDEX "role_user_id_list_id" ON "role" ("user_id", "list_id")',
     'CREATE TABLE "rollover" ("id" INTEGER NOT NULL PRIMARY KEY, "by_id" INTEGER, "state" VARCHAR(255) NOT NULL, "made_at" INTEGER NOT NULL, "ended_at" INTEGER, "done_at" INTEGER, "plan" TEXT NOT NULL, "roster" TEXT NOT NULL, "undo" TEXT NOT NULL, FOREIGN KEY ("by_id") REFERENCES "user" ("id") ON DELETE SET NULL)',
     'CREATE INDEX "rollover_by_id" ON "rollover" ("by_id")',
-    'CREATE TABLE "sample" ("id" INTEGER NOT NULL PRIMARY KEY, "name" VARCHAR(255) NOT NULL, "subject" VARCHAR(255) NOT NULL, "text" TEXT NOT NULL, "kind" VARCHAR(255) NOT NULL, "urgent" INTEGER NOT NULL, "read_confirmation" INTEGER NOT NULL, "questions" TEXT NOT NULL, "list_id" INTEGER, "key" VARCHAR(255), "hidden" INTEGER NOT NULL, FOREIGN KEY ("list_id") REFERENCES "mailing_list" ("id") ON DELETE CASCADE)',
+    'CREATE TABLE "sample" ("id" INTEGER NOT NULL PRIMARY KEY, "name" VARCHAR(255) NOT NULL, "subject" VARCHAR(255) NOT NULL, "text" TEXT NOT NULL, "html" TEXT NOT NULL, "decorated" INTEGER NOT NULL, "kind" VARCHAR(255) NOT NULL, "urgent" INTEGER NOT NULL, "read_confirmation" INTEGER NOT NULL, "questions" TEXT NOT NULL, "list_id" INTEGER, "key" VARCHAR(255), "hidden" INTEGER NOT NULL, FOREIGN KEY ("list_id") REFERENCES "mailing_list" ("id") ON DELETE CASCADE)',
     'CREATE INDEX "sample_list_id" ON "sample" ("list_id")',
     'CREATE UNIQUE INDEX "sample_once" ON "sample" ("key", COALESCE("list_id", 0)) WHERE key IS NOT NULL',
     'CREATE TABLE "sender" ("id" INTEGER NOT NULL PRIMARY KEY, "list_id" INTEGER NOT NULL, "address" VARCHAR(255) NOT NULL, "address_key" VARCHAR(255) NOT NULL, "name" VARCHAR(255) NOT NULL, "created_at" INTEGER NOT NULL, "tried_at" INTEGER, "tried_how" VARCHAR(255) NOT NULL, FOREIGN KEY ("list_id") REFERENCES "mailing_list" ("id") ON DELETE CASCADE)',
@@ -149,7 +149,7 @@ STATEMENTS = (
     'CREATE INDEX "terms_list_id" ON "terms" ("list_id")',
     'CREATE TABLE "visit" ("id" INTEGER NOT NULL PRIMARY KEY, "delivery_id" INTEGER NOT NULL, "at" INTEGER NOT NULL, "page" VARCHAR(255) NOT NULL, "inside" INTEGER NOT NULL, "agent" VARCHAR(255) NOT NULL, "automatic" INTEGER NOT NULL, FOREIGN KEY ("delivery_id") REFERENCES "delivery" ("id") ON DELETE CASCADE)',
     'CREATE INDEX "visit_delivery_id" ON "visit" ("delivery_id")',
-    'CREATE TABLE "wording" ("id" INTEGER NOT NULL PRIMARY KEY, "notice_id" INTEGER NOT NULL, "language" VARCHAR(255) NOT NULL, "subject" VARCHAR(255) NOT NULL, "text" TEXT NOT NULL, FOREIGN KEY ("notice_id") REFERENCES "notice" ("id") ON DELETE CASCADE)',
+    'CREATE TABLE "wording" ("id" INTEGER NOT NULL PRIMARY KEY, "notice_id" INTEGER NOT NULL, "language" VARCHAR(255) NOT NULL, "subject" VARCHAR(255) NOT NULL, "text" TEXT NOT NULL, "html" TEXT NOT NULL, "decorated" INTEGER NOT NULL, FOREIGN KEY ("notice_id") REFERENCES "notice" ("id") ON DELETE CASCADE)',
     'CREATE INDEX "wording_notice_id" ON "wording" ("notice_id")',
     'CREATE UNIQUE INDEX "wording_notice_id_language" ON "wording" ("notice_id", "language")',
 )

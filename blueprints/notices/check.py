@@ -11,7 +11,7 @@ import clock
 import tasks
 import web
 import words
-from blueprints.notices import bp, files
+from blueprints.notices import bp, files, letter
 from blueprints.notices.compose import NAMES_FIRST, NAMES_LAST, worth_saying
 from blueprints.notices.drafts import audience_of, is_stale, mark_of, own_draft, told_sent
 from blueprints.notices.forms import CheckForm
@@ -219,6 +219,7 @@ def _as_one_reader(notice: Notice, audience: Audience, force: Settings, now: dat
     return {
         "reader": reader,
         "shown_letter": shown,
+        **letter.seen_as(notice),
         "place": place,
         "previous_place": (place - 1) % len(audience.receiving),
         "next_place": (place + 1) % len(audience.receiving),
@@ -245,9 +246,7 @@ def buttons(number: int) -> Response:
     if not audience.receiving:
         abort(404)
     shown = _as_one_reader(notice, audience, settings(), clock.now())["shown_letter"]
-    if not shown.html:
-        abort(404)
-    return web.letter_page(shown.html)
+    return letter.framed(shown)
 
 
 def suggestions(now: datetime) -> list[datetime]:

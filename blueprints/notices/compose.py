@@ -10,7 +10,7 @@ from wtforms import SelectChoice
 
 import clock
 import web
-from blueprints.notices import asking, bp, files
+from blueprints.notices import asking, bp, decorating, files
 from blueprints.notices.drafts import audience_of, is_stale, mark_of, own_draft, replies_to, told_sent
 from blueprints.notices.forms import HOURS, RecipientsForm, WordsForm
 from core.organization import settings
@@ -239,7 +239,7 @@ def write(number: int) -> Any:
     """Save what was typed, by itself or by "next"; a newer version from another window is never overwritten unasked."""
     notice, form = own_draft(number), _words_form(WordsForm())
     form.sheets = asking.posted(form)
-    if not form.validate() or asking.blame(form):
+    if not form.validate() or decorating.blame(notice, form) or asking.blame(form):
         return _not_saved(notice, form)
     if request.form.get("act") != "mine" and is_stale(notice, form.seen.data) and _differs(notice, form):
         return _not_saved(notice, form, elsewhere=True)
@@ -282,7 +282,7 @@ def _usual(urgent: bool) -> int:
 
 def _filled(notice: Notice) -> WordsForm:
     wording = notice.wording
-    values = {"subject": wording.subject, "text": wording.text}
+    values = {"subject": wording.subject, "text": wording.text, "html": wording.html}
     for name in OPTIONS:
         values[name] = getattr(notice, name)
     values["reply_to_own"] = notice.replies_to_id == current_user.id
@@ -299,7 +299,7 @@ def _values(notice: Notice, form: WordsForm) -> dict[str, Any]:
         "remind_every_s": int(every_s),
         "remind_times": int(times),
         "subject": (form.subject.data or "").strip(),
-        "text": (form.text.data or "").replace("\r\n", "\n"),
+        **decorating.body(form),
         "urgent": form.urgent.data,
         "read_confirmation": form.read_confirmation.data,
         "footer": form.footer.data,
@@ -312,25 +312,26 @@ def _values(notice: Notice, form: WordsForm) -> dict[str, Any]:
 
 
 def _differs(notice: Notice, form: WordsForm) -> bool:
-    wording, values = notice.wording, _values(notice, form)
-    words = (wording.subject, wording.text) != (values["subject"], values["text"])
-    return (
-        words
-        or asking.differs(notice, form)
-        or any(getattr(notice, name) != values[name] for name in (*OPTIONS, "replies_to_id"))
-    )
+    values = _values(notice, form)
+    if notice.wording.subject != values["subject"] or decorating.differs(notice, form) or asking.differs(notice, form):
+        return True
+    named = [name for name in (*OPTIONS, "replies_to_id") if name in values]
+    return any(getattr(notice, name) != values[name] for name in named)
 
 
 def _after_words(notice: Notice, form: WordsForm) -> Any:
     if (answer := _files(notice, form)) is not None:
         return answer
+    if request.form.get("act") in decorating.ACTS:
+        return decorating.change(notice, form)
     if request.form.get("act") in ("name", "measure"):
         return web.go(f"notices.{request.form['act']}", number=notice.id)
     if request.form.get("act") == "next":
         missing = notices.gaps(notice, audience_of(notice), current_user)
         for name in ("subject", "text"):
             if name in missing:
-                form[name].errors = [*form[name].errors, missing[name]]
+                wrong = form[decorating.field_of(name)]
+                wrong.errors = [*wrong.errors, missing[name]]
         form.asks_wrong = missing.get("questions", "")
         if missing.keys() & {"subject", "text", "questions"}:
             return _words_page(notice, form, status=422)
@@ -380,6 +381,7 @@ def _words_page(
         form=form,
         elsewhere=elsewhere,
         other=notice.wording if elsewhere else None,
+        **decorating.shown(notice, form),
         mark=form.seen.data if elsewhere else mark_of(notice),
         audience=audience_of(notice),
         offered=fields.offered(fields.lists_of(notice) or _my_lists(), web.language()),

@@ -39,6 +39,7 @@ class WordsForm(Form):
     seen = HiddenField()
     subject = StringField(N_("Subject"), [Length(max=200, message=N_("The subject is longer than 200 characters."))])
     text = TextAreaField(N_("Body"), [Length(max=50_000, message=N_("The text is longer than 50,000 characters."))])
+    html = TextAreaField(N_("Body"))
     urgent = BooleanField(N_("This is urgent"))
     read_confirmation = BooleanField(N_("Ask the readers to confirm that they have read it"))
     files_inside = BooleanField(N_("Also put the files inside the letters (up to 3 MB together)"))

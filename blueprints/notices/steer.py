@@ -9,11 +9,11 @@ from flask_login import current_user
 import clock
 import tasks
 import web
-from blueprints.notices import asked, bp
+from blueprints.notices import asked, bp, letter
 from blueprints.notices.forms import TimeForm
 from core.organization import settings
 from core.results import archive
-from core.road import delivery, faults, letters, progress
+from core.road import delivery, faults, progress
 from core.writing import audience as audiences
 from core.writing import notices, reminders, successors
 from core.writing.targets import titled
@@ -69,7 +69,7 @@ def _state(notice: Notice, seen: progress.Progress) -> dict[str, Any]:
         "sees_all": lists is None,
         "own_copy": bool(notice.by and notice.by.email),
         "may_send": web.rights().may_notice("send", notice),
-        "shown_letter": _letter(notice, audience if lists is None else None),
+        "shown_letter": letter.first_or_as_sent(notice, audience if lists is None else None),
         "form": TimeForm(formdata=None),
         "blocked": faults.blocked(clock.now(), notice) if notice.state in ("sending", "paused") else [],
         "reminders": reminders.of(notice),
@@ -80,13 +80,6 @@ def _state(notice: Notice, seen: progress.Progress) -> dict[str, Any]:
 def _trouble(notice: Notice, seen: progress.Progress, lists: list[int] | None) -> dict[str, list]:
     """Return the letters that need somebody's eye, by state and name."""
     return {state: list(progress.by_name(notice, (state,), lists)) for state in progress.TROUBLE if seen.counts[state]}
-
-
-def _letter(notice: Notice, audience: audiences.Audience | None) -> letters.Preview:
-    """Return the letter as it went out, or as the first reader will get it (T-05)."""
-    if audience and audience.receiving:
-        return letters.preview(notice, audience.receiving[0], settings(), clock.now())
-    return letters.as_sent(notice, settings(), clock.now())
 
 
 def _numbers(trouble: dict[str, list], left_out: list) -> list[int]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from flask import Response, redirect, render_template, request, url_for
 
 import clock
+from blueprints.public import pictures
 from blueprints.public.routes import agent, bp, by_script, delivery_of, is_inside, unknown
 from core.results import answers, responses
 from core.results.answers import Given, Standing
@@ -65,7 +66,7 @@ def _page(delivery: Delivery, opened: int | None, given: Mapping[int, Given] | N
     page = render_template(
         "public/answer.html",
         notice=delivery.notice,
-        words=responses.words_for(delivery),
+        words=pictures.words_of(delivery),
         newer=responses.newer_exists(delivery),
         given=given or {},
         missing=status == 422,

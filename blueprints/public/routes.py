@@ -52,7 +52,7 @@ def read(token: str):
     return render_template(
         "public/read.html",
         notice=delivery.notice,
-        words=responses.words_for(delivery),
+        words=pictures.words_of(delivery),
         newer=responses.newer_exists(delivery),
         standings=answers.standing(delivery),
         files=attachments.for_readers(delivery.notice, clock.now()),
@@ -202,4 +202,4 @@ def robots() -> Response:
     return Response("User-agent: *\nDisallow: /\n", mimetype="text/plain")
 
 
-from blueprints.public import answer, counters, everybody, files, joining, own_page  # noqa: E402, F401 (their pages)
+from blueprints.public import answer, counters, everybody, files, joining, own_page, pictures  # noqa: E402, F401 (their pages)

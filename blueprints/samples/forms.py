@@ -1,8 +1,12 @@
 """The form of a sample."""
 
+from collections.abc import Mapping, Sequence
+
 from wtforms import BooleanField, SelectField, StringField, TextAreaField
 from wtforms.validators import InputRequired, Length
 
+from core.organization import settings
+from core.writing import decoration
 from core.writing.questions import Ask
 from core.writing.samples import Words
 from web import Form
@@ -16,15 +20,23 @@ class SampleForm(Form):
     kind = SelectField(N_("About"), choices=[])
     list = SelectField(N_("For"), coerce=int)
     subject = StringField(N_("Subject"), [InputRequired(N_("Enter a subject.")), Length(max=200)])
-    text = TextAreaField(
-        N_("Body"),
-        [
-            InputRequired(N_("Enter the text.")),
-            Length(max=50_000, message=N_("The text is longer than 50,000 characters.")),
-        ],
-    )
+    text = TextAreaField(N_("Body"), [Length(max=50_000, message=decoration.TOO_LONG)])
+    html = TextAreaField(N_("Body"))
     urgent = BooleanField(N_("Urgent"))
     read_confirmation = BooleanField(N_("Ask for “I have read this”"), default=True)
+
+    decorated = False
+
+    def validate(self, extra_validators: Mapping[str, Sequence] | None = None) -> bool:
+        """Ask for a body, too, in the field that the page shows."""
+        fits = super().validate(extra_validators)
+        body, language = self.html if self.decorated else self.text, settings().language
+        said = self.words(())
+        if not (decoration.cleaned(said.html, language)["text"] if said.html else said.text).strip():
+            body.errors = [*body.errors, N_("Enter the text.")]
+        elif said.html and decoration.too_long(said.html, language):
+            body.errors = [*body.errors, decoration.TOO_LONG]
+        return fits and not body.errors
 
     def words(self, asks: tuple[Ask, ...]) -> Words:
         """Return what was typed as the verbs want it."""
@@ -36,4 +48,5 @@ class SampleForm(Form):
             bool(self.read_confirmation.data),
             self.kind.data,
             asks,
+            (self.html.data or "") if self.decorated else "",
         )

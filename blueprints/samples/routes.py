@@ -110,6 +110,7 @@ def _form(said: samples.Words | None, list_id: int | None) -> SampleForm:
     """Return the form with words that stand already, offering the lists that the user manages."""
     first = asdict(said) if said and request.method == "GET" else {}
     form = SampleForm(data={"kind": "other", "list": list_id or 0, **first})
+    form.decorated = "html" in request.form if request.method == "POST" else bool(said and said.html)
     everybody = [(0, web._("All lists"))] if rights().is_admin else []
     form.list.choices = everybody + [(one.id, one.name) for one in rights().lists("manage")]
     form.kind.choices = [(name, web._(shown)) for name, shown in samples.KINDS.items()]

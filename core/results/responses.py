@@ -6,14 +6,15 @@ another link of the same letter is fetched within a minute: people do not open e
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from peewee import ModelSelect, ModelUpdate, fn
 
 from core.road import delivery as letters
-from core.writing import by_child, notices
-from mail import links, merge
+from core.writing import by_child, decoration, notices, pictures
+from mail import html_words, links, merge
 from models import Answer, Cover, Delivery, Letter, Notice, Visit, Wording, db, insert_rows, written_once
 
 TOUCH_AFTER = timedelta(seconds=180)
@@ -108,17 +109,22 @@ def _take_back(delivery: Delivery, now: datetime) -> bool:
 class Words:
     """A notice as its reader got it. `about`: whose letter it is, where there is one for each child.
 
-    `pieces` are stretches of text, each with its web address if it is one.
+    `pieces` are stretches of text, each with its web address if it is one; `html` stands for them where the words are
+    decorated (X-15).
     """
 
     language: str
     subject: str
     about: str
     pieces: tuple[tuple[str, str | None], ...]
+    html: str = ""
 
 
-def words_for(delivery: Delivery) -> Words:
-    """Return subject and text as they stand in this reader's letter, merge fields filled, addresses found."""
+def words_for(delivery: Delivery, picture: Callable[[str], str] = str) -> Words:
+    """Return subject and text as they stand in this reader's letter, merge fields filled, addresses found.
+
+    picture: gives the address of a picture by its mark.
+    """
     wording = _wordings(delivery.notice_id, delivery.language)[0]
     subject = merge.one_line(merge.fill(wording.subject, delivery.values))
     about = ""
@@ -126,7 +132,10 @@ def words_for(delivery: Delivery) -> Words:
         subject = by_child.with_child(delivery.language, subject, delivery.child_name)
         about = by_child.about(delivery.language, delivery.child_name, delivery.child_room)
     text = merge.plain(merge.fill(wording.text, delivery.values)).strip("\n")
-    return Words(wording.language, subject, about, tuple(links.cut(text)))
+    html = decoration.html_of(wording)
+    shown = {mark: picture(mark) for mark in pictures.there(pictures.marks(html))}
+    page = html_words.on_page(html, delivery.values, shown) if html else ""
+    return Words(wording.language, subject, about, tuple(links.cut(text)), page)
 
 
 @written_once

@@ -14,7 +14,7 @@ from core.results import tracking
 from core.road import letter_kinds
 from core.road.claiming import Claimed, of_row
 from core.stamps import given_name
-from core.writing import attachments, by_child, fields, questions
+from core.writing import attachments, by_child, decoration, fields, pictures, questions
 from core.writing.audience import Recipient
 from mail.compose import MARK, Form, Prepared, Reader, prepare
 from models import Delivery, Letter, MailingList, Notice, User
@@ -52,6 +52,8 @@ def notice_form(
         language=language,
         subject=subject_again(wording.subject, language) if again else wording.subject,
         text=wording.text,
+        html=(html := decoration.html_of(wording)),
+        pictured=pictures.inside(html, force.mail_domain),
         organization=force.name,
         contact=force.contact,
         postal=force.postal,
@@ -107,10 +109,13 @@ def _files(notice: Notice) -> tuple[str, ...]:
 def service_form(letter: Claimed | Letter, force: Settings) -> Form:
     """Return the form of a service letter: from the organization, no list, marked as automatic."""
     subject, text = service.words_of(letter, force.name)
+    page = letter.payload.get("page", "")
     return Form(
         language=letter.language,
         subject=subject,
         text=text,
+        page=page,
+        pictured=pictures.inside(page, force.mail_domain),
         organization=force.name,
         contact=force.contact,
         postal=force.postal,
@@ -201,10 +206,15 @@ def as_sent(notice: Notice, force: Settings, now: datetime) -> Preview:
     """Return subject and full text as sent (T-41), with the sample token and placeholders instead of a reader's."""
     delivery = Delivery.select().where(Delivery.notice == notice, Delivery.reason == "").order_by(Delivery.id).first()
     list_ = delivery.list if delivery else None
-    made = prepare(notice_form(notice, list_, force.language, force))
     values = fields.house_values(fields.written(notice), notice, force, notice.started_at or now)
     reader = Reader(number=0, address="a@example.com", bare=False, name="", token=SAMPLE_TOKEN, values=values, at=now)
-    return Preview("", made.subject(reader), made.text(reader))
+    return _shown(notice_form(notice, list_, force.language, force), reader)
+
+
+def _shown(form: Form, reader: Reader) -> Preview:
+    """Return a letter for a page or a copy; its HTML only where somebody wrote it."""
+    made = prepare(form)
+    return Preview(reader.name, made.subject(reader), made.text(reader), made.html(reader) if form.html else "")
 
 
 def words_for_own_copy(
@@ -214,13 +224,12 @@ def words_for_own_copy(
 
     like: the reader whose merge fields it shows; without one 〔児童氏名〕 stands where each reader's own value will.
     """
-    made = prepare(notice_form(notice, None, by.language, force))
     values = like.values if like else fields.house_values(fields.written(notice), notice, force, now)
     reader = Reader(
         number=0, address=by.email or "a@example.com", bare=False, name=by.name, token=SAMPLE_TOKEN, values=values,
         at=now,
     )  # fmt: skip
-    return Preview(by.name, made.subject(reader), made.text(reader))
+    return _shown(notice_form(notice, None, by.language, force), reader)
 
 
 def day_and_time(language: str, moment: datetime) -> str:

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import clock
 from core.organization import Settings, settings
-from core.writing import fields, questions
+from core.writing import decoration, fields, questions
 from core.writing.audience import Audience
 from mail import merge
 from models import Notice, Target, User, Wording
@@ -27,6 +27,8 @@ def gaps(notice: Notice, audience: Audience, by: User | None = None, begins: dat
         missing["subject"] = N_("Write a subject.")
     if not wording.text.strip():
         missing["text"] = N_("Write the text.")
+    elif wrong := decoration.gaps(notice, wording):
+        missing["text"] = wrong
     if wrong := questions.gaps(notice, begins or clock.now()):
         missing["questions"] = wrong
     return {**_empty_for_all(audience), **_wrong_fields(notice, wording, by), **missing}

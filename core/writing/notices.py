@@ -29,7 +29,7 @@ from core.refusals import (
 )
 from core.rights import scope_of
 from core.road import delivery
-from core.writing import attachments, questions, reminders, second_person
+from core.writing import attachments, decoration, questions, reminders, second_person
 from core.writing.audience import Audience, resolve, resolve_for
 from core.writing.gaps import SIGNATURE_EMPTY, gaps
 from core.writing.other_notices import latest_to_same_list, newer_exists, reached
@@ -85,7 +85,7 @@ def draft(
 
 def save(notice: Notice, *, now: datetime, **fields: Any) -> None:
     """Save words, `questions` and options of a draft. Raise NotNow if it is no draft any more (D-46)."""
-    wording = {name: fields.pop(name) for name in ("subject", "text") if name in fields}
+    wording = {name: fields.pop(name) for name in ("subject", "text", "html") if name in fields}
     asks = fields.pop("questions", None)
     if "subject" in wording:
         wording["subject"] = merge.one_line(wording["subject"]).strip()
@@ -94,7 +94,8 @@ def save(notice: Notice, *, now: datetime, **fields: Any) -> None:
     with db.atomic():
         _only_a_draft(notice, updated_at=now, **fields)
         if wording:
-            Wording.update(**wording).where(Wording.id == notice.wording.id).execute()
+            kept = notice.wording
+            Wording.update(**decoration.settled(wording, kept.language)).where(Wording.id == kept.id).execute()
         if asks is not None:
             questions.write(notice, asks)
     notice.__data__.update(Notice.get_by_id(notice.id).__data__)

@@ -35,6 +35,7 @@ def send_own_copy(notice: Notice, by: User | None, now: datetime) -> Letter | No
             "to_name": by.name,
             "subject": shown.subject,
             "text": shown.text,
+            "page": shown.html,
             "when": say(by.language, begins, at=day_and_time(by.language, notice.begin_at)),
             "url": f"{force.base_url}/notices/cancel/{cancel_mark(notice, force)}",
             "files": _about_files(notice, by, now),
@@ -125,7 +126,10 @@ def test_letter(notice: Notice, by: User, now: datetime, like: Recipient | None 
         return None
     shown = words_for_own_copy(notice, by, settings(), now, like)
     files = _about_files(notice, by, now)
-    values = {"to_name": by.name, "subject": shown.subject, "text": shown.text, "files": files, "notice": notice.id}
+    values = {
+        "to_name": by.name, "subject": shown.subject, "text": shown.text, "page": shown.html, "files": files,
+        "notice": notice.id,
+    }  # fmt: skip
     return service.send("trial", address=by.email, language=by.language, values=values, now=now)
 
 

@@ -18,7 +18,7 @@ from core import history
 from core.organization import settings
 from core.refusals import Refused
 from core.rights import Rights
-from core.writing import notices, questions
+from core.writing import decoration, notices, questions
 from core.writing.questions import Ask
 from models import MailingList, Notice, Sample, User, db
 from words import N_
@@ -44,7 +44,7 @@ KINDS: dict[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What a sample says and asks."""
+    """What a sample says and asks; `html` if it is decorated (its text is then made from it)."""
 
     name: str
     subject: str
@@ -53,6 +53,7 @@ class Words:
     read_confirmation: bool = True
     kind: str = "other"
     questions: tuple[Ask, ...] = ()
+    html: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +144,9 @@ def _asks(question: dict[str, Any] | None, language: str) -> tuple[Ask, ...]:
 def words_of(row: Sample) -> Words:
     """Return what an own sample says."""
     asks = tuple(Ask(**{**one, "choices": tuple(one["choices"])}) for one in row.questions)
-    return Words(row.name, row.subject, row.text, row.urgent, row.read_confirmation, row.kind, asks)
+    return Words(
+        row.name, row.subject, row.text, row.urgent, row.read_confirmation, row.kind, asks, decoration.html_of(row)
+    )
 
 
 def find(rights: Rights, code: str) -> Ready | None:
@@ -170,8 +173,8 @@ def begin(sample: Ready, by: User, now: datetime, form_key: str | None = None) -
             return found
         notice = notices.draft(by, now=now, form_key=form_key, urgent=said.urgent)
         notices.save(
-            notice, now=now, subject=said.subject, text=said.text, read_confirmation=said.read_confirmation,
-            questions=list(said.questions), **again,
+            notice, now=now, subject=said.subject, read_confirmation=said.read_confirmation,
+            questions=list(said.questions), **_body(said), **again,
         )  # fmt: skip
     return notice
 
@@ -208,8 +211,9 @@ def save_as(notice: Notice, name: str = "") -> Words:
     asks = tuple(replace(ask, deadline=None) for ask in questions.as_written(notice))
     kind = "emergency" if notice.urgent else "other"
     return Words(
-        name or wording.subject, wording.subject, wording.text, notice.urgent, notice.read_confirmation, kind, asks
-    )
+        name or wording.subject, wording.subject, wording.text, notice.urgent, notice.read_confirmation, kind, asks,
+        decoration.html_of(wording),
+    )  # fmt: skip
 
 
 class Taken(Refused):
@@ -248,9 +252,15 @@ def _refuse_if_taken(key: str, mailing_list: MailingList | None) -> None:
 def _fields(said: Words) -> dict[str, Any]:
     asks = [{name: value for name, value in asdict(ask).items() if name != "deadline"} for ask in said.questions]
     return {
-        "name": said.name, "subject": said.subject, "text": said.text, "urgent": said.urgent, "kind": said.kind,
+        "name": said.name, "subject": said.subject, "urgent": said.urgent, "kind": said.kind,
         "read_confirmation": said.read_confirmation, "questions": asks,
+        **decoration.settled(_body(said), settings().language),
     }  # fmt: skip
+
+
+def _body(said: Words) -> dict[str, str]:
+    """Return the body of a sample as `notices.save` takes it."""
+    return {"html": said.html} if said.html else {"text": said.text}
 
 
 def hidden() -> int:

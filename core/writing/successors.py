@@ -29,9 +29,9 @@ def apologise(notice: Notice, by: User | None, now: datetime) -> Notice:
         language = fresh.wording.language
         at = words.time_of_day(notice.started_at or now)
         Question.delete().where(Question.notice == fresh).execute()
-        Wording.update(subject=words.say(language, WRONG_SUBJECT), text=words.say(language, WRONG_TEXT, time=at)).where(
-            Wording.notice == fresh
-        ).execute()
+        subject, text = words.say(language, WRONG_SUBJECT), words.say(language, WRONG_TEXT, time=at)
+        said = {"subject": subject, "text": text, "html": "", "decorated": False}
+        Wording.update(**said).where(Wording.notice == fresh).execute()
         Notice.update(read_confirmation=True).where(Notice.id == fresh.id).execute()
     return Notice.get_by_id(fresh.id)
 
@@ -66,6 +66,7 @@ def _draft_like(notice: Notice, by: User | None, now: datetime, subject: str, **
         ).execute()
         targets = Target.select().where(Target.notice == notice).order_by(Target.id)
         write_targets([(fresh.id, one.kind, one.number, one.include) for one in targets])
-        Wording.update(subject=subject, text=notice.wording.text).where(Wording.notice == fresh).execute()
+        said = {name: getattr(notice.wording, name) for name in ("text", "html", "decorated")}
+        Wording.update(subject=subject, **said).where(Wording.notice == fresh).execute()
         questions.copy(notice, fresh, now)
     return Notice.get_by_id(fresh.id)

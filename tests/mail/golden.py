@@ -9,6 +9,7 @@ from dataclasses import replace
 from email import message_from_bytes, policy
 from pathlib import Path
 
+from mail import pictures, rich, rich_text
 from mail.asks import Ask
 from mail.compose import Form, Reader, prepare
 from tests.mail.cast import HANAKO, NOTICE, SERVICE
@@ -42,6 +43,36 @@ DAYS = Ask(
 )  # fmt: skip
 BRING = Ask("Will you come to the open day?", "Sat 7 Nov", ((1, "Yes, we come"), (2, "No, sorry")))
 
+SEAL = "p-" + "5" * 32
+DOT = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000001000000010804000000b51c0c020000000b4944415478da6364f80f00010501012718e366"
+    "0000000049454e44ae426082"
+)
+
+
+def decorated(form: Form, html: str) -> Form:
+    """Return a form whose words are decorated, its text part made from them."""
+    words = rich.read(html, {SEAL})
+    behind = pictures.parts([(SEAL, "image/png", DOT)], form.mail_domain) if words.pictures() else b""
+    return replace(form, html=words.html(), text=rich_text.text(words, form.language), pictured=behind)
+
+
+SPORTS_DAY = (
+    "<div>{{氏名}} 様<br><br>運動会のご案内です。<strong>雨の日は翌日</strong>に行います。<br>"
+    'くわしくは<a href="https://school.example/undokai?id=7&amp;x=1">学校のページ</a>をご覧ください。</div>'
+    "<h1>持ち物</h1><ul><li>水筒<ul><li>中身はお茶か水</li></ul></li><li>赤白帽子</li></ul>"
+    "<h1>当日の流れ</h1><ol><li>8:30 登校</li><li><del>9:00</del> 9:15 開会式</li></ol>"
+    "<blockquote>お弁当は教室でいただきます。</blockquote>"
+    f'<figure><img src="cid:{SEAL}"><figcaption>正門から運動場までの地図</figcaption></figure>'
+    '<div>地図は<a href="https://school.example/map">こちら</a>、'
+    '申込書は<a href="https://school.example/form">こちらのページ</a>にあります。</div>'
+)
+OPEN_DAY = (
+    "<div>Dear {{氏名}},<br><br>our <em>open day</em> is on <strong>14 November</strong>.</div>"
+    '<ul><li>indoor shoes</li><li><a href="https://school.example/list">everything else</a></li></ul>'
+    '<div>Questions? <a href="mailto:office@school.example">Write to us</a>.</div>'
+)
+
 LETTERS: dict[str, tuple[Form, Reader]] = {
     "ja": (NOTICE, HANAKO),
     "ja-no-confirmation": (replace(NOTICE, read_confirmation=False), HANAKO),
@@ -55,11 +86,17 @@ LETTERS: dict[str, tuple[Form, Reader]] = {
     "ja-question": (replace(NOTICE, asks=(PARENTS_DAY,), read_confirmation=False), HANAKO),
     "ja-two-questions-and-confirmation": (replace(NOTICE, asks=(PARENTS_DAY, LIFT)), HANAKO),
     "ja-days": (replace(NOTICE, asks=(DAYS,), read_confirmation=False), HANAKO),
+    "ja-html": (decorated(NOTICE, SPORTS_DAY), HANAKO),
+    "ja-html-question": (decorated(replace(NOTICE, asks=(PARENTS_DAY,)), OPEN_DAY), replace(HANAKO, child="海斗")),
     "ja-service": (SERVICE, HANAKO),
     "en": (ENGLISH, replace(HANAKO, name="Hanako Suzuki", values={"氏名": "Ms. Suzuki"})),
     "en-question": (
         replace(ENGLISH, asks=(BRING,), read_confirmation=False),
         replace(HANAKO, name="Hanako Suzuki", values={"氏名": "Ms. Suzuki"}),
+    ),
+    "en-html": (
+        decorated(ENGLISH, OPEN_DAY),
+        replace(HANAKO, name="Hanako Suzuki", values={"氏名": 'Ms. <Suzuki> & "Co"'}),
     ),
     "en-words-alone": (replace(ENGLISH, **BARE_WORDS), replace(HANAKO, name="")),
     "en-service": (

@@ -1,0 +1,113 @@
+"""The words of a notice with decoration (X-15): switched on and off on the words screen, pictures put among them."""
+
+from typing import Any
+
+from flask import Response, abort, request
+from werkzeug.datastructures import FileStorage
+
+import clock
+import web
+from blueprints.notices import bp
+from blueprints.notices.drafts import own_draft
+from blueprints.notices.forms import WordsForm
+from core.writing import decoration, notices, pictures
+from models import Notice
+from words import N_
+
+ACTS = ("decorate", "plain", "picture")
+
+
+def is_on(form: WordsForm) -> bool:
+    """Say whether a form was posted from a page with decorated words."""
+    return "html" in request.form if request.method == "POST" else False
+
+
+def body(form: WordsForm) -> dict[str, str]:
+    """Return the body as it was posted, for `notices.save`."""
+    if is_on(form):
+        return {"html": form.html.data or ""}
+    return {"text": (form.text.data or "").replace("\r\n", "\n")}
+
+
+def field_of(part: str) -> str:
+    """Return the field of the words screen where a part of the words stands."""
+    return "html" if part == "text" and "html" in request.form else part
+
+
+def blame(notice: Notice, form: WordsForm) -> bool:
+    """Say on the field that decorated words are longer than a letter may be."""
+    if not is_on(form) or not decoration.too_long(form.html.data or "", notice.wording.language):
+        return False
+    form.html.errors = [*form.html.errors, decoration.TOO_LONG]
+    return True
+
+
+def differs(notice: Notice, form: WordsForm) -> bool:
+    """Say whether the body that was posted is another one than what is saved."""
+    wording, posted = notice.wording, body(form)
+    if wording.decorated != is_on(form):
+        return True
+    if not is_on(form):
+        return wording.text != posted["text"]
+    return wording.html != decoration.cleaned(posted["html"], wording.language)["html"]
+
+
+def shown(notice: Notice, form: WordsForm) -> dict[str, Any]:
+    """Return what the words screen needs: which of the two fields, and its name among the errors."""
+    on = is_on(form) if request.method == "POST" else notice.wording.decorated
+    return {"decorated": on, "body": "html" if on else "text", "most_picture": pictures.MOST}
+
+
+def change(notice: Notice, form: WordsForm) -> Any:
+    """Switch decoration on or off, or put a picture at the end; what was typed is saved already."""
+    wording, act = notice.wording, request.form.get("act")
+    if act == "picture":
+        return _picture_at_the_end(notice)
+    if act == "decorate" and not wording.decorated:
+        notices.save(notice, now=clock.now(), html=decoration.begin(wording, wording.language))
+    elif act == "plain" and wording.decorated:
+        notices.save(notice, now=clock.now(), text=wording.text)
+        web.told(N_("Decoration and pictures are gone, the words are kept. Switched on again now, they come back."))
+    return web.go("notices.words", number=notice.id, _anchor="body")
+
+
+def _picture_at_the_end(notice: Notice) -> Any:
+    """Take a picture where no script puts it in its place."""
+    mark, wrong = _taken(request.files.get("picture"))
+    if wrong:
+        web.told(wrong, "wrong")
+    elif mark:
+        alt = request.form.get("alt", "")
+        notices.save(notice, now=clock.now(), html=decoration.with_picture(notice.wording, mark, alt))
+    return web.go("notices.words", number=notice.id, _anchor="body")
+
+
+def _taken(chosen: FileStorage | None) -> tuple[str, str]:
+    """Keep a picture; return its mark, and else the sentence that says why not."""
+    if chosen is None or not chosen.filename:
+        return "", web._(N_("Choose a picture first."))
+    try:
+        return pictures.add(chosen.filename, chosen.stream.read(pictures.MOST_READ)), ""
+    except pictures.UnfitFile as unfit:
+        return "", web._(unfit.message, **unfit.values)
+
+
+@bp.post("/<int:number>/pictures")
+@web.needs("send")
+def add_picture(number: int) -> Any:
+    """Take a picture for the words of a draft; the editor puts it where the writer is."""
+    own_draft(number)
+    mark, wrong = _taken(request.files.get("picture"))
+    if wrong:
+        return {"wrong": wrong}, 422
+    return {"mark": mark, "url": f"/notices/{number}/pictures/{mark}"}
+
+
+@bp.get("/<int:number>/pictures/<mark>")
+def picture(number: int, mark: str) -> Response:
+    """Give a picture to who may see the notice: one that stands in it, or that a writer has just put there."""
+    notice = web.own_notice(number)
+    if notice.state != "draft" and mark not in decoration.marks_of(notice):
+        abort(404)
+    path = pictures.path_of(mark)
+    return web.streamed(path, mark, pictures.kind_of(path) if path else "", inline=True)

@@ -1,0 +1,55 @@
+"""The letter of a notice in a frame of its own: on a phone, in the dark, and as a text program shows it (X-15)."""
+
+from typing import Any
+
+from flask import Response, abort, request
+
+import clock
+import web
+from blueprints.notices import bp
+from core.organization import settings
+from core.road import letters
+from core.writing import pictures
+from core.writing.audience import Audience, resolve
+from models import Notice
+from words import N_
+
+VIEWS = {"phone": N_("On a phone"), "dark": N_("In the dark"), "text": N_("As text alone")}
+_DARK = "@media (prefers-color-scheme:dark)"
+
+
+def seen_as(notice: Notice) -> dict[str, Any]:
+    """Return how the letter is looked at; only decorated words have more than one look."""
+    wanted = request.args.get("look", "phone")
+    return {
+        "looks": VIEWS if notice.wording.decorated else {},
+        "look": (wanted if wanted in VIEWS else "phone") if notice.wording.decorated else "",
+    }
+
+
+def framed(shown: letters.Preview) -> Response:
+    """Give the HTML part of a letter for a frame; `?look=dark`: as a mail program in the dark shows it."""
+    if not shown.html:
+        abort(404)
+    page = pictures.shown(shown.html)
+    if request.args.get("look") == "dark":
+        page = page.replace(_DARK, "@media all").replace('content="light dark"', 'content="dark"', 1)
+    return web.letter_page(page)
+
+
+def first_or_as_sent(notice: Notice, waiting: Audience | None) -> letters.Preview:
+    """Return the letter as it went out, or as the first reader will get it (T-05).
+
+    waiting: who is to get it, if it has not begun and the user may see everybody.
+    """
+    if waiting and waiting.receiving:
+        return letters.preview(notice, waiting.receiving[0], settings(), clock.now())
+    return letters.as_sent(notice, settings(), clock.now())
+
+
+@bp.get("/<int:number>/letter")
+def as_html(number: int) -> Response:
+    """Give the HTML of a notice as it was sent, or will be, for a frame of its own."""
+    notice = web.own_notice(number)
+    waits = notice.started_at is None and web.rights().seen(notice) is None
+    return framed(first_or_as_sent(notice, resolve(notice) if waits else None))

@@ -1,0 +1,33 @@
+"""The pictures among the words of a notice, on the reader's page (X-15): open as long as the page is."""
+
+from dataclasses import replace
+
+from flask import abort, url_for
+from markupsafe import Markup
+
+import web
+from blueprints.public.routes import BY_TOKEN, bp, delivery_of, unknown
+from core.results import responses
+from core.writing import decoration, pictures
+from models import Delivery
+
+BY_TOKEN.add("public.inside")
+
+
+@bp.get("/r/<token>/pictures/<mark>")
+def inside(token: str, mark: str):
+    """Give a picture that stands in this reader's notice; nobody is counted."""
+    delivery = delivery_of(token)
+    if delivery is None:
+        return unknown(token)
+    if responses.is_closed(delivery) or mark not in decoration.marks_of(delivery.notice):
+        abort(404)
+    path = pictures.path_of(mark)
+    return web.streamed(path, mark, pictures.kind_of(path) if path else "", inline=True)
+
+
+def words_of(delivery: Delivery) -> responses.Words:
+    """Return a reader's words with the addresses of their pictures."""
+    words = responses.words_for(delivery, lambda mark: url_for("public.inside", token=delivery.token, mark=mark))
+    # The only HTML that a page takes as it is: `mail.rich` wrote each tag, `mail.html_words` escaped each value.
+    return replace(words, html=Markup(words.html))  # noqa: S704

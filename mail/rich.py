@@ -1,0 +1,248 @@
+"""Decorated words: HTML from an editor or a clipboard made into the few things a letter may hold (X-15).
+
+Bold, emphasis, struck out, headings, lists, quotations, links and pictures of ours; all else goes, its words stay.
+nh3 reads the tag soup as browsers do (HTML living standard 13.2) and drops what could act; what is left is read into
+`Document`, and every tag that stands in a letter is written by `Document.html` itself. So nothing that somebody
+pasted is ever passed on: no attribute, no style, no address that was not looked at.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
+from functools import cache
+from html import escape
+from html.parser import HTMLParser
+
+from mail import href, merge
+from mail.rich_parts import PLAIN, Block, Cell, Marks, Picture
+from mail.rich_tidy import SOFT, has_words, tidied
+
+LONGEST = 200_000
+MOST_TAGS = 20_000
+"""Characters and tags of HTML that are read at all; what stands behind is cut off. Forms refuse it before."""
+MARK = re.compile(r"p-[0-9a-f]{32}")
+"""How a picture is named: by what it holds."""
+
+_MARKS = {"strong": "strong", "b": "strong", "em": "em", "i": "em", "del": "del", "s": "del", "strike": "del"}
+_HEADS = {"h1", "h2", "h3", "h4", "h5", "h6"}
+_BLOCKS = {
+    *("p", "div", "pre", "section", "article", "header", "footer", "main", "aside", "nav", "center", "address", "dl"),
+    *("dt", "dd", "table", "caption", "thead", "tbody", "tfoot", "tr", "figure", "figcaption", "hr", "details"),
+    *("summary", "blockquote", "ul", "ol", "li", *_HEADS),
+}
+_TAGS = {*_MARKS, *_BLOCKS, "a", "br", "img", "td", "th"}
+_GONE = {"script", "style", "title", "head", "noscript", "iframe", "template", "svg", "math", "textarea", "object"}
+_TAG = re.compile(r"<[A-Za-z/!?]")
+_DEEPEST = 4  # lists in lists
+_NESTED = 60  # whatever else in one another
+
+
+class Document:
+    """Decorated words as blocks; `html` writes them."""
+
+    def __init__(self, blocks: Iterable[Block]) -> None:
+        self.blocks = [one for one in blocks if one.cells]
+
+    def html(self) -> str:
+        """Return the words as HTML of ours: the same words always give the same."""
+        return "".join(_written(self.blocks))
+
+    def pictures(self) -> list[Picture]:
+        """Return the pictures in their order."""
+        return [what for block in self.blocks for what, _ in block.cells if isinstance(what, Picture)]
+
+
+def read(html: str, known: Collection[str] = ()) -> Document:
+    """Read HTML of anybody. known: the marks of the pictures that may stand in it; others are left out."""
+    html = merge.plain(html)[:LONGEST]
+    if html.count("<") > MOST_TAGS:
+        html = "<".join(html.split("<", MOST_TAGS)[:MOST_TAGS])
+    if not _TAG.search(html):
+        return of_text(_unescaped(html))
+    parser = _Reader(known)
+    parser.feed(_without_acts(html))
+    parser.close()
+    return Document(tidied(parser.blocks))
+
+
+def of_text(text: str) -> Document:
+    """Return a plain text as decorated words without decoration."""
+    cells: list[Cell] = [(one, PLAIN) for one in _indented(merge.plain(text).strip("\n"))]
+    return Document(tidied([Block(cells=cells)]))
+
+
+def _unescaped(text: str) -> str:
+    return text.replace("&nbsp;", "\xa0").replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+
+
+def _indented(text: str) -> str:
+    """Return a text whose spaces in a row stay as they are."""
+    return re.sub(r"(?<=[ \n])[ \t]|^[ \t]|\t", "\xa0", text)
+
+
+@cache
+def _cleaner():  # noqa: ANN202  (nh3 is loaded only where somebody writes an HTML letter)
+    import nh3
+
+    attributes = {"a": {"href"}, "img": {"src", "alt"}}
+    return nh3.Cleaner(
+        tags=_TAGS, clean_content_tags=_GONE, attributes=attributes, strip_comments=True, link_rel=None,
+        url_schemes={"http", "https", "mailto", "tel", "cid"},
+    )  # fmt: skip
+
+
+def _without_acts(html: str) -> str:
+    return _cleaner().clean(html)
+
+
+# ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class _Reader(HTMLParser):
+    """Read cleaned HTML into blocks."""
+
+    def __init__(self, known: Collection[str]) -> None:
+        super().__init__(convert_charrefs=True)
+        self._known = known
+        self.blocks: list[Block] = []
+        self._marks: list[str] = []
+        self._links: list[str] = []
+        self._open: list[str] = []
+        self._framed: Block | None = None  # the picture's own block, whose caption is still to come
+        self._caption: list[str] | None = None
+        self._first_cell = True
+        self._block()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Begin a block, or change how what follows looks."""
+        given = {name: value or "" for name, value in attrs}
+        if tag in _MARKS:
+            self._marks = [*self._marks[-_NESTED:], _MARKS[tag]]
+        elif tag == "a":
+            self._links.append(href.checked(given.get("href", "")))
+        elif tag == "br":
+            self._put("\n")
+        elif tag == "img":
+            self._picture(given)
+        elif tag in ("td", "th"):
+            self._cell_of_a_table()
+        elif tag == "figcaption" and self._framed:
+            self._caption = []
+        elif tag in _BLOCKS:
+            self._begin(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        """End a block or a look."""
+        if tag in _MARKS and self._marks:
+            self._marks.pop()
+        elif tag == "a" and self._links:
+            self._links.pop()
+        elif tag == "figcaption" and self._caption is not None:
+            self._describe()
+        elif tag in _BLOCKS and tag in self._open:
+            while self._open.pop() != tag:
+                pass
+            self._block(apart=tag == "p")
+
+    def handle_data(self, data: str) -> None:
+        """Take words; line ends of the source are none of the words, but in `pre`."""
+        if self._caption is not None:
+            self._caption.append(data)
+        elif "pre" in self._open:
+            self._put(data.replace("\r\n", "\n").replace(" ", "\xa0"))
+        else:
+            self._put(re.sub(r"[ \t]*[\r\n][ \t\r\n]*", SOFT, data).replace("\t", " "))
+
+    def _begin(self, tag: str) -> None:
+        self._open = [*self._open[-_NESTED:], tag]
+        self._first_cell = True
+        self._block(apart=tag == "p", item=tag == "li")
+
+    def _block(self, apart: bool = False, item: bool = False) -> None:
+        """Begin a block as what is open says. What stands in an item beside its first words goes on in a new line."""
+        lists = tuple(one for one in self._open if one in ("ul", "ol"))[:_DEEPEST]
+        kind = "li" if "li" in self._open and lists else "div"
+        if kind == "div":
+            lists = ()
+            kind = "quote" if "blockquote" in self._open else "h1" if _HEADS & set(self._open) else "div"
+        last = self.blocks[-1] if self.blocks else None
+        if kind == "li" and not item and last and last.kind == "li" and last.lists == lists:
+            if has_words(last):
+                last.cells.append(("\n", PLAIN))
+            return
+        self.blocks.append(Block(kind, lists, apart=apart))
+
+    def _put(self, words: str) -> None:
+        marks = Marks("strong" in self._marks, "em" in self._marks, "del" in self._marks, self._href())
+        self.blocks[-1].cells += [(one, marks) for one in words]
+
+    def _href(self) -> str:
+        return self._links[-1] if self._links else ""
+
+    def _picture(self, given: dict[str, str]) -> None:
+        found = MARK.search(given.get("src", ""))
+        if found is None or found[0] not in self._known:
+            return
+        picture = Picture(found[0], _described(given.get("alt", "")))
+        self.blocks[-1].cells.append((picture, Marks(href=self._href())))
+        self._framed = self.blocks[-1] if "figure" in self._open else None
+
+    def _describe(self) -> None:
+        """Give the last picture the words of its caption."""
+        said, block = _described("".join(self._caption or [])), self._framed
+        self._caption = self._framed = None
+        if block and said:
+            place = max(at for at, (what, _) in enumerate(block.cells) if isinstance(what, Picture))
+            picture, marks = block.cells[place]
+            block.cells[place] = (replace(picture, alt=said), marks)
+
+    def _cell_of_a_table(self) -> None:
+        if not self._first_cell:
+            self._put(" | ")
+        self._first_cell = False
+
+
+def _described(words: str) -> str:
+    """Return a description as one line that can stand in an attribute."""
+    return merge.one_line(words.replace("\xa0", " ")).replace("<", "＜").replace(">", "＞")[:300]
+
+
+# ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+_NAMES = {"h1": "h1", "quote": "blockquote", "div": "div"}
+
+
+def _written(blocks: Iterable[Block]) -> Iterator[str]:
+    lists: tuple[str, ...] = ()
+    for block in blocks:
+        yield from _between(lists, block)
+        lists = block.lists
+        inside = "".join(_run(what, marks) for what, marks in block.runs())
+        yield f"<li>{inside}" if lists else f"<{_NAMES[block.kind]}>{inside}</{_NAMES[block.kind]}>"
+    yield from _between(lists, Block())
+
+
+def _between(before: tuple[str, ...], block: Block) -> Iterator[str]:
+    """Close and open lists between two blocks; a list within a list stands in the item before it."""
+    after, shared = block.lists, 0
+    while shared < min(len(before), len(after)) and before[shared] == after[shared]:
+        shared += 1
+    for name in reversed(before[shared:]):
+        yield f"</li></{name}>"
+    if shared and shared == len(after):
+        yield "</li>"
+    for number, name in enumerate(after[shared:]):
+        yield f"<{name}>" + ("<li>" if number < len(after) - shared - 1 else "")
+
+
+def _run(what: str | Picture, marks: Marks) -> str:
+    if what == "\n":
+        return "<br>"
+    shown = _image(what) if isinstance(what, Picture) else escape(what).replace("\xa0", "&nbsp;")
+    for name, on in (("del", marks.struck), ("em", marks.em), ("strong", marks.strong)):
+        shown = f"<{name}>{shown}</{name}>" if on else shown
+    return f'<a href="{escape(marks.href)}">{shown}</a>' if marks.href else shown
+
+
+def _image(picture: Picture) -> str:
+    return f'<img src="cid:{picture.mark}" alt="{escape(picture.alt)}">'

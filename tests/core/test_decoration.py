@@ -1,0 +1,267 @@
+"""HTML letters from the draft to the bytes (X-15; decision 10): cleaned, with a complete text part, pictures inside."""
+
+import email
+import os
+import stat
+import time
+from datetime import UTC, datetime, timedelta
+from email.policy import default as policy
+
+import pytest
+
+import clock
+from core.organization import settings
+from core.results import responses, tracking
+from core.road import letters
+from core.writing import (
+    attachments,
+    audience,
+    decoration,
+    gaps,
+    notices,
+    own_copy,
+    pictures,
+    samples,
+    second_person,
+    successors,
+    warnings,
+)  # fmt: skip
+from models import Delivery, Letter, Notice, Wording
+from tests import files, smarthost
+from tests.smarthost import begun, drained
+
+NOW = datetime(2026, 10, 14, 6, 0, tzinfo=UTC)
+HTML = (
+    '<div onclick="x()">{{<b>氏</b>名}}様<br><strong>水筒</strong>をお持ちください。'
+    '<a href="https://school.example/a">くわしく</a></div><script>alert(1)</script>'
+)
+
+
+@pytest.fixture
+def draft(school):
+    made = notices.draft(school.users["花子"], now=NOW)
+    notices.choose(made, lists=[school.lists["1-1"].id], now=NOW)
+    notices.save(made, subject="遠足", html=HTML, now=NOW)
+    return made
+
+
+def decorated(notice):
+    return Wording.get(Wording.notice == notice)
+
+
+def parts(raw: bytes) -> email.message.EmailMessage:
+    return email.message_from_bytes(raw, policy=policy)
+
+
+def first_letter(notice):
+    reader = audience.resolve(notice).receiving[0]
+    return letters.preview(notice, reader, settings(), NOW)
+
+
+# ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_what_is_kept_is_clean_and_its_text_is_made_from_it(draft):
+    kept = decorated(draft)
+    assert kept.decorated and kept.html == (
+        '<div>{{氏名}}様<br><strong>水筒</strong>をお持ちください。<a href="https://school.example/a">くわしく</a></div>'
+    )
+    assert kept.text == "{{氏名}}様\n水筒をお持ちください。くわしく\nhttps://school.example/a\n"
+
+
+def test_plain_words_again_and_back(draft):
+    """Decoration that was switched off by mistake comes back, as long as the words are the same."""
+    before = decorated(draft)
+    notices.save(draft, text=before.text, now=NOW)
+    plain = decorated(draft)
+    assert not plain.decorated and plain.text == before.text and decoration.html_of(plain) == ""
+    assert decoration.begin(plain, "ja") == before.html
+    notices.save(draft, text="別の文\n2行目 <b>", now=NOW)
+    assert decoration.begin(decorated(draft), "ja") == "<div>別の文<br>2行目 &lt;b&gt;</div>"
+
+
+def test_corrections_and_latest_news_carry_it_and_an_apology_does_not(school, draft):
+    for verb in (successors.correct, successors.follow_up):
+        fresh = decorated(verb(draft, school.users["花子"], NOW))
+        assert fresh.decorated and fresh.html == decorated(draft).html and fresh.text == decorated(draft).text
+    sorry = decorated(successors.apologise(draft, school.users["花子"], NOW))
+    assert not sorry.decorated and sorry.html == ""
+
+
+def test_a_sample_keeps_it_and_begins_a_notice_with_it(school, draft):
+    row = samples.add(school.users["花子"], samples.save_as(draft, "遠足"), None)
+    said = samples.words_of(row)
+    assert said.html == decorated(draft).html and row.text == decorated(draft).text
+    fresh = samples.begin(samples.Ready("own-1", said, row=row), school.users["花子"], NOW)
+    assert decorated(fresh).decorated and decorated(fresh).html == said.html
+
+
+def test_a_change_of_looks_alone_asks_the_second_person_anew(draft):
+    found = audience.resolve(draft)
+    before = second_person.mark(draft, found)
+    notices.save(draft, html=HTML.replace("strong", "em"), now=NOW)
+    assert second_person.mark(Notice.get_by_id(draft.id), found) != before
+
+
+# ── before it goes ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_warnings_and_gaps_read_the_words_not_the_tags(school, draft):
+    notices.save(draft, html="<div>10月<b>14</b>日(金)に<i>添</i>付のとおり</div>", now=NOW)
+    kinds = {one.kind for one in warnings.of(draft, audience.resolve(draft), NOW)}
+    assert {"weekday", "no_file"} <= kinds
+    notices.save(draft, html="<div>{{名<b>札</b>}}</div>", now=NOW)
+    assert "名札" in str(gaps.gaps(draft, audience.resolve(draft))["text"].values)
+    notices.save(draft, html="<div><br></div><ul><li></li></ul>", now=NOW)
+    assert gaps.gaps(draft, audience.resolve(draft))["text"] == "Write the text."
+
+
+def test_a_picture_needs_words_unless_it_is_urgent(draft):
+    mark = pictures.add("地図.png", files.png())
+    notices.save(draft, html=f'<div>地図<img src="cid:{mark}"></div>', now=NOW)
+    found = audience.resolve(draft)
+    assert gaps.gaps(draft, found)["text"] == decoration.NO_ALT
+    notices.save(draft, urgent=True, now=NOW)
+    assert "text" not in gaps.gaps(draft, found)
+    notices.save(draft, urgent=False, html=f'<div>地図<img src="cid:{mark}" alt="校門"></div>', now=NOW)
+    assert "text" not in gaps.gaps(draft, found) and decorated(draft).text == "地図\n［画像：校門］\n"
+
+
+def test_pictures_may_not_be_too_heavy(draft, monkeypatch):
+    mark = pictures.add("地図.png", files.png())
+    notices.save(draft, html=f'<div>地図<img src="cid:{mark}" alt="校門"></div>', now=NOW)
+    monkeypatch.setattr(pictures, "MOST_TOGETHER", 10)
+    assert gaps.gaps(draft, audience.resolve(draft))["text"] == decoration.TOO_HEAVY
+    monkeypatch.setattr(pictures, "MOST", 10)
+    with pytest.raises(pictures.UnfitFile, match="a picture in a letter may have"):
+        pictures.add("別の地図.png", files.png())
+
+
+# ── pictures ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_photo_loses_where_it_was_taken_and_lies_closed(config):
+    mark = pictures.add("photo.jpg", files.jpeg(files.exif()))
+    path = pictures.path_of(mark)
+    assert files.SECRET not in path.read_bytes() and pictures.kind_of(path) == "image/jpeg"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600 and stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert pictures.add("again.jpg", files.jpeg(files.exif())) == mark
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.svg", b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>"),
+        ("a.png", b"<html><script>alert(1)</script>"),
+        ("a.webp", files.webp()),
+        ("a.pdf", files.PDF),
+        ("a.gif", b"GIF89a" + bytes(20)),
+        ("a.png", b""),
+    ],
+)
+def test_what_is_no_picture_is_not_taken(config, name, content):
+    with pytest.raises(pictures.UnfitFile):
+        pictures.add(name, content)
+    assert not list(pictures.folder().iterdir())
+
+
+@pytest.mark.parametrize("mark", ["../kairan.db", "p-" + "A" * 32, "p-" + "a" * 31, ".", ""])
+def test_a_mark_leads_nowhere_else(config, mark):
+    assert pictures.path_of(mark) is None
+
+
+def test_words_can_only_show_pictures_that_are_kept(draft):
+    notices.save(draft, html=f'<div>図<img src="cid:p-{"a" * 32}" alt="x"></div>', now=NOW)
+    assert "img" not in decorated(draft).html
+
+
+def test_pictures_go_when_no_words_hold_them(school, draft):
+    used, unused, kept = (
+        pictures.add("a.png", files.png(files.chunk(b"gAMA", bytes([0, 0, 0, n])))) for n in (1, 2, 3)
+    )
+    notices.save(draft, html=f'<div>図<img src="cid:{used}" alt="x"></div>', now=NOW)
+    samples.add(school.users["花子"], samples.Words("図", "図", "", html=f'<img src="cid:{kept}" alt="y">'), None)
+    assert pictures.sweep(NOW) == 0
+    for one in pictures.folder().iterdir():
+        os.utime(one, (time.time() - 2 * pictures.YOUNG_S,) * 2)
+    assert pictures.sweep(NOW) == 1 and pictures.path_of(used) and not pictures.path_of(unused)
+    Notice.update(started_at=NOW - timedelta(days=900)).where(Notice.id == draft.id).execute()
+    assert pictures.sweep(NOW) == 1 and not pictures.path_of(used) and pictures.path_of(kept)
+
+
+# ── the letter ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_letter_carries_both_parts_and_its_pictures(school):
+    """T-16: the text part alone says everything; the HTML loads nothing from elsewhere."""
+    mark = pictures.add("地図.png", files.png())
+    html = HTML + f'<figure><img src="/notices/1/pictures/{mark}"><figcaption>校門までの地図</figcaption></figure>'
+    with smarthost.running() as (host, port):
+        smarthost.send_by(port)
+        begun(school.users["花子"], [school.lists["1-1"]], html=html)
+        assert drained()
+    mail = parts(host.mails[0][2])
+    assert mail.get_content_type() == "multipart/alternative"
+    plain, related = mail.get_payload()
+    assert (plain.get_content_type(), related.get_content_type()) == ("text/plain", "multipart/related")
+    page, picture = related.get_payload()
+    text = plain.get_content()
+    assert "水筒をお持ちください。くわしく\nhttps://school.example/a\n" in text.replace("\r\n", "\n")
+    assert "［画像：校門までの地図］" in text and "{{" not in text + page.get_content()
+    assert picture["Content-ID"] == f"<{mark}@mail.school.example>" and picture.get_content() == files.png()
+    assert f'src="cid:{mark}@mail.school.example"' in page.get_content() and "alert" not in page.get_content()
+    assert "見ました</a>" in page.get_content() and 'style="' in page.get_content()
+    assert all(len(line) <= 76 for part in (plain, page, picture) for line in part.get_payload().splitlines())
+
+
+def test_files_inside_stand_around_it(school):
+    with smarthost.running() as (host, port):
+        smarthost.send_by(port)
+        notice = smarthost.written(school.users["花子"], [school.lists["1-1"]], html=HTML, files_inside=True)
+        made = attachments.add(notice, "しおり.pdf", files.PDF, None, clock.now())
+        attachments.look(made, school.users["花子"], clock.now())
+        smarthost.confirmed(notice, school.users["花子"])
+        Notice.update(begin_at=clock.now()).where(Notice.id == notice.id).execute()
+        assert drained()
+    kinds = [part.get_content_type() for part in parts(host.mails[0][2]).walk()]
+    assert kinds == ["multipart/mixed", "multipart/alternative", "text/plain", "text/html", "application/pdf"]
+
+
+def test_a_text_letter_stays_text_alone(school):
+    """Decision 10: text alone is the default."""
+    with smarthost.running() as (host, port):
+        smarthost.send_by(port)
+        begun(school.users["花子"], [school.lists["1-1"]])
+        assert drained()
+    assert {parts(raw).get_content_type() for _, _, raw, _ in host.mails} == {"text/plain"}
+
+
+def test_links_are_counted_by_their_words(draft):
+    notices.save(draft, track_clicks=True, now=NOW)
+    draft = Notice.get_by_id(draft.id)
+    assert tracking.counted(draft) == ("https://school.example/a",)
+    shown = first_letter(draft)
+    assert "/c/" in shown.html and ">くわしく</a>" in shown.html and "https://school.example/a" not in shown.html
+    assert "https://school.example/a" in shown.text
+
+
+def test_the_writers_copy_and_the_test_show_it_below_their_own_words(school, draft):
+    letter = own_copy.test_letter(draft, school.users["花子"], NOW)
+    raw = parts(letters.Desk(settings()).letter(Letter.get_by_id(letter.id), False, NOW))
+    page = raw.get_body(("html",)).get_content()
+    assert page.index("テスト") < page.index("水筒") and "<strong>水筒</strong>" in page and page.count("<body") == 1
+    assert "水筒をお持ちください" in raw.get_body(("plain",)).get_content()
+    notices.save(draft, text="文字だけ", now=NOW)
+    plain = own_copy.test_letter(draft, school.users["花子"], NOW)
+    again = parts(letters.Desk(settings()).letter(Letter.get_by_id(plain.id), False, NOW))
+    assert again.get_content_type() == "text/plain"
+
+
+def test_the_readers_page_has_the_same_words(school):
+    mark = pictures.add("地図.png", files.png())
+    notice = begun(
+        school.users["花子"], [school.lists["1-1"]], html=f'{HTML}<div><img src="cid:{mark}" alt="図"></div>'
+    )
+    delivery = Delivery.select().where(Delivery.notice == notice, Delivery.reason == "").first()
+    words = responses.words_for(delivery, lambda one: f"/r/x/{one}")
+    assert "<strong>水筒</strong>" in words.html and "{{" not in words.html and f'src="/r/x/{mark}"' in words.html
