@@ -28,6 +28,10 @@ log = logging.getLogger("kairan.inlet")
 LARGEST = collecting.LARGEST
 """Octets of a mail that is taken; the mail server in front should refuse more by itself (message_size_limit)."""
 LONGEST_LINE = 2**20
+MOST_CONNECTIONS = 40
+"""Conversations at a time; a mail server keeps a few open (Postfix: 20)."""
+MOST_AT_ONCE = LARGEST + 4 * 2**20
+"""Octets that a client may send without waiting for an answer: a line without an end would be collected for ever."""
 MOST_RECIPIENTS = 50
 PER_MINUTE = 200
 """Recipients a minute that anybody may ask for; the mail server's own question (address verification) counts too.
@@ -39,16 +43,59 @@ AGAIN_S = (5.0, 60.0, 300.0)
 SWEEP_S = 3600.0
 
 
-class Smtp(SMTP):
-    """The door by SMTP. Long lines pass: real mails hold them, and cutting them breaks a signature."""
+class Guarded(SMTP):
+    """What both doors share: so many conversations at a time, and so many octets until the next answer.
+
+    Long lines pass: real mails hold them, and cutting them breaks a signature.
+    """
 
     line_length_limit = LONGEST_LINE
+    _octets = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the conversation up, or put it off (RFC 5321 3.8: 421) if too many are going on."""
+        open_now = self.event_handler.conversations
+        if len(open_now) >= MOST_CONNECTIONS and isinstance(transport, asyncio.Transport):
+            transport.write(b"421 4.3.2 too many connections, please try again later\r\n")
+            transport.close()
+            self._is_taken = False
+            return
+        self._is_taken = True
+        open_now.add(self)
+        super().connection_made(transport)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.event_handler.conversations.discard(self)
+        if self._is_taken:
+            super().connection_lost(error)
+
+    def eof_received(self) -> bool | None:
+        return super().eof_received() if self._is_taken else False
+
+    def data_received(self, data: bytes) -> None:
+        """Hang up on who never ends: what was collected until then is thrown away with the conversation."""
+        self._octets += len(data)
+        if not self._is_taken or self.transport is None:
+            return
+        if self._octets > MOST_AT_ONCE:
+            self.transport.write(b"552 5.3.4 too much\r\n")
+            self.transport.abort()
+            return
+        super().data_received(data)
+
+    async def push(self, status: str | bytes) -> None:
+        """Send an answer line; the count of octets begins anew."""
+        self._octets = 0
+        await super().push(status)
 
 
-class Lmtp(LMTP):
+class Smtp(Guarded):
+    """The door by SMTP."""
+
+
+class Lmtp(Guarded, LMTP):
     """The door by LMTP: every answer to the content is given once for each recipient (RFC 2033 4.2)."""
 
-    line_length_limit = LONGEST_LINE
     _answers = 1
 
     async def smtp_DATA(self, arg: str) -> None:  # noqa: N802 (the name is aiosmtpd's)
@@ -73,6 +120,7 @@ class Door:
         self._now = now
         self._lately: deque[float] = deque()
         self._guesses: deque[float] = deque()
+        self.conversations: set[SMTP] = set()
 
     async def handle_RCPT(  # noqa: N802
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]

@@ -13,6 +13,8 @@ from cli import common
 from core.door import inbox
 
 HANDLED, NO_SUCH_ADDRESS, TRY_LATER = os.EX_OK, os.EX_NOUSER, os.EX_TEMPFAIL
+NOBODY = ("<>", "MAILER-DAEMON")
+"""What mail servers write for the empty envelope sender (Postfix's pipe: the second)."""
 
 
 @click.command()
@@ -29,7 +31,7 @@ def deliver(recipient: str, sender: str) -> None:
         common.note("This mail is too large.")
         sys.exit(os.EX_DATAERR)
     try:
-        row = inbox.handle(raw, "" if sender == "<>" else sender, recipient, clock.now())
+        row = inbox.handle(raw, "" if sender.upper() in NOBODY else sender, recipient, clock.now())
     except Exception as fault:  # whatever the mail holds, the mail server must keep it and come again
         common.note(f"The mail could not be handled now ({type(fault).__name__}).")
         sys.exit(TRY_LATER)

@@ -16,6 +16,8 @@ Lookup = Callable[[str], list[str]]
 """The TXT records of a name, each joined; empty if there are none. Raises Trouble if nobody answered in time."""
 
 TIMEOUT_S = 5.0
+MOST_ASKED = 5
+"""Names asked for one policy; a domain of a hundred labels must not mean a hundred questions (RFC 7489 asks two)."""
 _SECOND_LEVEL = frozenset(
     (
         *("co", "ne", "or", "ac", "ed", "go", "lg", "ad", "gr"),
@@ -92,7 +94,8 @@ def aligned(domain: str, with_domain: str, strict: bool = False) -> bool:
 def policy(domain: str, lookup: Lookup) -> dict[str, str]:
     """Return the tags of the DMARC record that governs a domain (its own, else that of a parent); empty: none."""
     labels = domain.lower().strip(".").split(".")
-    for start in range(len(labels) - 1):
+    starts = range(len(labels) - 1)
+    for start in (*starts[:1], *starts[1:][1 - MOST_ASKED :]):
         parent = ".".join(labels[start:])
         if start and is_public_suffix(parent):
             break

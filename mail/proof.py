@@ -36,11 +36,13 @@ def prove(raw: bytes, from_domain: str, lookup: Lookup, authserv_id: str = "") -
     fields = _fields(raw)
     if _count(fields, b"from") != 1 or any(_count(fields, name) > 1 for name in _ONCE):
         return Proof()  # a second Subject or Content-Type would stand unsigned in front of the signed one
+    trusted = _trusted(fields, authserv_id)
+    if not trusted and not any(_may_speak(value, from_domain, strict=False) for value in _signatures(fields)):
+        return Proof()  # nothing could prove it, so nobody is asked: a flood of forged mails waits for no name server
     try:
         published = domains.policy(from_domain, lookup)
     except Trouble:
         return Proof(unsure=True)
-    trusted = _trusted(fields, authserv_id)
     if how := _said(trusted, from_domain, published):
         return Proof(how)
     if trusted.get("dmarc", ("", {}))[0] == "fail" and published.get("p") in ("quarantine", "reject"):
@@ -71,8 +73,7 @@ def _with_crlf(raw: bytes) -> bytes:
 def _signed(raw: bytes, fields: list[tuple[bytes, bytes]], domain: str, lookup: Lookup, strict: bool) -> Proof:
     """Check each signature that may speak for the domain until one is right."""
     unsure = False
-    signatures = [value for name, value in fields if name == b"dkim-signature"]
-    for place, value in enumerate(signatures[:MOST_SIGNATURES]):
+    for place, value in enumerate(_signatures(fields)):
         if not _may_speak(value, domain, strict):
             continue
         try:
@@ -81,6 +82,10 @@ def _signed(raw: bytes, fields: list[tuple[bytes, bytes]], domain: str, lookup: 
         except Trouble:
             unsure = True
     return Proof(unsure=unsure)
+
+
+def _signatures(fields: list[tuple[bytes, bytes]]) -> list[bytes]:
+    return [value for name, value in fields if name == b"dkim-signature"][:MOST_SIGNATURES]
 
 
 def _may_speak(value: bytes, domain: str, strict: bool) -> bool:

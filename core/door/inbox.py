@@ -15,6 +15,7 @@ import config as ground
 from core import history, limits, organization
 from core.door import bounces, posting, replies, senders, spool
 from core.door.filing import Later, Result
+from core.door.patience import Patience
 from core.door.posting import Post
 from core.door.reading import Mail, look
 from core.entry import joining
@@ -199,8 +200,11 @@ def _proof(place: Place, mail: Mail, handler: "Handler") -> Proof:
     if handler not in _WANT_PROOF or not mail.address:
         return Proof()
     config = ground.current()
-    asked = lookup or domains.resolver(config.dns)
+    asked = _patience.of_one_mail(lookup or domains.resolver(config.dns), known=senders.is_known(mail.address))
     return prove(mail.raw, addresses.domain(mail.address), asked, config.authserv_id)
+
+
+_patience = Patience()
 
 
 # ── the gate ─────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -57,6 +57,15 @@ def find(mailing_list: MailingList, address: str) -> Sender | None:
     return Sender.get_or_none(Sender.list == mailing_list, Sender.address_key == addresses.key(address))
 
 
+def is_known(address: str) -> bool:
+    """Say whether an address is that of a registered sender or of somebody in a roster."""
+    key = addresses.key(address)
+    return (
+        Sender.select().where(Sender.address_key == key).exists()
+        or Person.select().where(Person.address_key == key).exists()
+    )
+
+
 def add(mailing_list: MailingList, by: User | None, address: str, name: str, now: datetime) -> Sender:
     """Register an address and send the trial letter. Raises Refused with the field."""
     _usable(mailing_list, address)
