@@ -16,14 +16,21 @@ class Duty(Form):
     """A role, where it counts, and until when."""
 
     kind = SelectField(N_("Role"), default="sender")
-    place = SelectField(N_("Where it counts"), coerce=int)
+    place = SelectField(
+        N_("Where it counts"), [InputRequired(N_("Please choose where it counts."))], coerce=lambda text: _number(text)
+    )
     until = DateField(N_("Last day"), [Optional()])
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
         self.kind.choices = [SelectChoice(kind, _(roles.WORDS[kind])) for kind in reversed(roles.WORDS)]
-        places = [SelectChoice(0, _("The whole organization"))]
-        self.place.choices = places + [SelectChoice(one.id, one.name) for one in MailingList.open_ones()]
+        lists = [SelectChoice(one.id, one.name) for one in MailingList.open_ones()]
+        nothing = [SelectChoice("", _("Please choose"))] if lists else []  # never the whole school by a careless press
+        self.place.choices = [*nothing, *lists, SelectChoice(0, _("The whole organization"))]
+
+
+def _number(text: object) -> int | None:
+    return int(str(text)) if str(text).isdecimal() else None
 
 
 class Invite(Duty):

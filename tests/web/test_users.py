@@ -57,6 +57,16 @@ def test_number_of_queries_does_not_grow_with_users(as_):
     assert queries(lambda: browser.get("/users")) == few
 
 
+@pytest.mark.parametrize("path", ["/users/2/roles", "/users/invite"])
+def test_where_a_role_counts_is_chosen_and_never_preset(as_, path):
+    """X-04, field 5.3 no. 2: nobody gets the whole school by a press that chose nothing."""
+    given = {"kind": "sender", "place": "", "name": "新しい人", "email": "neu@example.jp", "language": "ja"}
+    before = Role.select().count(), User.select().count()
+    answer = as_("守").post(path, data=given)
+    assert answer.status_code == 422 and "どのリストでの役割かを選んでください" in answer.text
+    assert (Role.select().count(), User.select().count()) == before
+
+
 def test_invitation_makes_account_role_and_letter(as_, school, app):
     place = school.lists["1-1"].id
     answer = as_("守").post("/users/invite", data={**GIVEN, "place": str(place), "until": "2099-03-31"})
