@@ -6,6 +6,7 @@ Tables know no mail and no web, nor which engine keeps them: that is `database`,
 from peewee import (
     SQL,
     AutoField,
+    BlobField,
     BooleanField,
     CharField,
     Check,
@@ -87,6 +88,8 @@ class Organization(Table):
     renewal_told = CharField(default="")  # which reminders of these dates have been sent
     handover = TextField(default="")  # what whoever comes next must know, in the administrators' own words
     well_told = CharField(default="")  # the month of the last 「元気です」 letter, YYYY-MM
+    forget_year = IntegerField(default=0)  # letters from before it are deleted from `forget_from` on
+    forget_from = Moment(null=True)
 
     @classmethod
     def the(cls) -> "Organization":
@@ -451,6 +454,7 @@ class Notice(Table):
     remind_times = IntegerField(default=1)
     remind_before = BooleanField(default=False)  # and a day before the deadline to who has not answered
     serial = IntegerField(default=0)
+    forgotten_at = Moment(null=True)  # its pages are closed, its letters and answers deleted; `Sums.kept` stays
 
     @property
     def signed(self) -> str:
@@ -741,8 +745,8 @@ class Sums(Table):
     `fixed`: it will not change any more. Letters: `sent` left or were refused, `failed` of them came to nothing.
     Households: `asked` to confirm, `read`, `told` by telephone, `read_1h` within an hour; `half_s` seconds until half
     of them had confirmed (null: not yet). Questions: `could_answer`, `answered`. `hours`: first confirmations by hour
-    of the school's day. Estimates, of letters: `opens_of` that count openings (0: none does), `opened` by readers,
-    `proxied` by a mail provider for them alone, `clicks_of` that count links, `clicked`; each with its hours.
+    of the school's day. Estimates, of letters: `opens_of` count openings, `opened` were by readers, `proxied` by their
+    provider alone, `clicks_of` count links, `clicked` were.
     """
 
     notice = ForeignKeyField(Notice, unique=True, backref="sums", on_delete="CASCADE")
@@ -765,6 +769,17 @@ class Sums(Table):
     clicked = IntegerField(default=0)
     open_hours = Json(default=list)
     click_hours = Json(default=list)
+    kept = Json(null=True)  # what is shown instead of the letters once they are deleted: `core.results.kept`
+
+
+class OldLink(Table):
+    """What is left of a delivery after its school year: by its token's digest this membership can be stopped."""
+
+    digest = BlobField()
+    membership = ForeignKeyField(Membership, on_delete="CASCADE")
+
+    class Meta:
+        indexes = ((("digest", "membership"), True),)
 
 
 class Visit(Table):
@@ -824,6 +839,15 @@ class Step(Table):
     paused_why = CharField(default="")
     ended_at = Moment(null=True)
     created_at = Moment(default=clock.now)
+
+
+class Had(Table):
+    """Somebody who had a step in an earlier school year, so that it is not sent again. `sent`: by a letter."""
+
+    step = ForeignKeyField(Step, backref="had", on_delete="CASCADE")
+    person = ForeignKeyField(Person, null=True, on_delete="SET NULL")
+    sent = BooleanField(default=True)
+    read = BooleanField(default=False)
 
 
 class Sample(Table):
@@ -961,17 +985,12 @@ TABLES: tuple[type[Table], ...] = (
     Organization, User, Session, Role, Log,
     MailingList, Person, Child, Membership, Group, GroupMember, Terms, Applicant, Sender,
     Notice, Wording, Target, Attachment, Reminder, Question, Choice,
-    Delivery, Cover, Letter, Sums, Answer, Bounce, Visit, Link, Opened,
-    Step, Sample, Digest, Job, Rollover, Incoming, Collection, Bucket,
+    Delivery, Cover, Letter, Sums, Answer, Bounce, OldLink, Visit, Link, Opened,
+    Step, Had, Sample, Digest, Job, Rollover, Incoming, Collection, Bucket,
 )  # fmt: skip
 
 
 def count_letters(notice: int) -> dict[str, int]:
     """Return how many of a notice's newest letters stand in each state."""
-    found = (
-        Letter.select(Letter.state, fn.COUNT(Letter.id))
-        .where(Letter.notice == notice, Letter.newest == True)
-        .group_by(Letter.state)
-        .tuples()
-    )
-    return dict(found)
+    mine = (Letter.notice == notice) & (Letter.newest == True)
+    return dict(Letter.select(Letter.state, fn.COUNT(Letter.id)).where(mine).group_by(Letter.state).tuples())

@@ -5,6 +5,7 @@ Losing the queue's file loses nothing: the sweep finds every notice whose row sa
 
 import logging
 import sqlite3
+from collections.abc import Callable
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -18,10 +19,15 @@ from core import due
 from core.house import wellbeing
 from core.organizers import role_ends
 from core.people import unreached
-from core.results import digests, figures, tracking
+from core.results import digests, figures, forgetting, tracking
 from core.writing import attachments, pictures
 
 log = logging.getLogger("kairan.tasks")
+
+HOURLY: tuple[Callable[[datetime], object], ...] = (
+    unreached.tell, wellbeing.look_after, digests.tell, role_ends.remind, forgetting.tell, attachments.sweep,
+    pictures.sweep, figures.fix_those_that_are_over, tracking.forget, forgetting.sweep,
+)  # fmt: skip
 
 
 @cache
@@ -41,16 +47,16 @@ def _start_due() -> None:
 
 
 def _keep_house() -> None:
-    """Once an hour: delete files that nobody may open any more, and write the letters whose day or hour has come."""
+    """Once an hour: write the letters whose day or hour has come, and delete what nobody may see any more.
+
+    What fails in one matter does not keep the others from their turn.
+    """
     models.db.connect(reuse_if_open=True)
-    attachments.sweep(clock.now())
-    pictures.sweep(clock.now())
-    unreached.tell(clock.now())
-    wellbeing.look_after(clock.now())
-    figures.fix_those_that_are_over(clock.now())
-    digests.tell(clock.now())
-    tracking.forget(clock.now())
-    role_ends.remind(clock.now())
+    for matter in HOURLY:
+        try:
+            matter(clock.now())
+        except Exception:
+            log.exception("hourly: %s.%s", matter.__module__, matter.__qualname__)
 
 
 def ring(at: datetime | None = None) -> None:

@@ -224,3 +224,9 @@ def mark_ready(now: datetime | None = None) -> None:
     """Note an installation made on the terminal as set up."""
     Organization.the()
     Organization.update(ready_at=now or clock.now()).where(Organization.ready_at.is_null()).execute()
+
+
+def deletes_from(now: datetime) -> datetime | None:
+    """Return from when on letters of earlier school years are deleted, while that is ahead (decision 15)."""
+    at = Organization.the().forget_from
+    return at if at and at > now else None

@@ -17,4 +17,4 @@ def index() -> Answer:
     return answer("admin/index.html", safety=safekeeping.safety(clock.now()) if rights().is_admin else None)
 
 
-from blueprints.admin import carriers, caught, health, mail, record, safety, settings  # noqa: E402, F401  their routes hang on `bp`
+from blueprints.admin import carriers, caught, health, keeping, mail, record, safety, settings  # noqa: E402, F401  their routes hang on `bp`

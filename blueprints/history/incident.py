@@ -1,6 +1,6 @@
 """「漏えいかもしれない時」: what to do first, and one notice as an incident; printable, and as CSV (X-02)."""
 
-from flask import Response, abort, render_template, request
+from flask import Response, abort, redirect, render_template, request, url_for
 from flask_login import current_user
 
 import clock
@@ -79,4 +79,6 @@ def _report(number: int) -> incident.Report:
     notice = web.own_notice(number, "send")
     if notice.started_at is None:
         abort(404)
+    if notice.forgotten_at:
+        abort(redirect(url_for("history.show", number=number, _anchor="kept")))
     return incident.of(notice, clock.now())

@@ -7,12 +7,14 @@ from flask import Blueprint, abort, render_template, request
 
 import clock
 import web
+from core import rooms
 from core.organization import settings
-from core.results import archive, today, tracking
+from core.results import archive, kept, tally, today, tracking
 from core.road import delivery, letters, progress
-from core.writing import notices
+from core.writing import notices, questions
 from core.writing.audience import REASONS
 from core.writing.targets import titled
+from models import Notice
 from words import N_
 
 bp = Blueprint("history", __name__)
@@ -42,6 +44,7 @@ ACTIONS = {
     "notice.approved": N_("Approved by a second person"),
     "notice.sent_back": N_("Sent back by the second person"),
     "notice.file_withdrawn": N_("A file was withdrawn"),
+    "notice.forgotten": N_("Letters, names and answers deleted; the sums stay"),
     "notice.incident_viewed": N_("Looked at as a possible leak"),
     "notice.incident_judged": N_("The four cases of the law were answered, as a possible leak"),
     "notice.incident_exported": N_("Who got it written to a file, as a possible leak"),
@@ -106,12 +109,23 @@ def show(number: int) -> str:
         corrected=archive.rows([notice.corrects])[0] if notice.corrects_id else None,
         shown_letter=letters.as_sent(notice, force, now),
         lists=titled(notice),
+        kept=kept.of(notice) if lists is None else None,
+        blocks=_blocks(notice),
+        until=questions.until,
+        room_in_words=rooms.in_words,
         tracked=tracking.of(notice) if notice.track_opens or notice.track_clicks else None,
         page=page,
         signed=archive.signed(notice, lists) if notice.in_charge else [],
         letters=archive.newest_letters([one.id for one in page.rows]),
         may_send=web.rights().may_notice("send", notice),
     )
+
+
+def _blocks(notice: Notice) -> list[tuple[questions.Block, list[tally.Result]]]:
+    """Return the bars of a notice whose answers are deleted, by what was asked together."""
+    results = {one.question.id: one for one in tally.results_of_sums(notice)}
+    blocks = questions.blocks([one.question for one in results.values()])
+    return [(block, [results[one.id] for one in block.questions]) for block in blocks]
 
 
 from blueprints.history import incident  # noqa: E402, F401  its pages hang on `bp`

@@ -11,7 +11,7 @@ from flask import Response, redirect, render_template, request, url_for
 
 import clock
 from blueprints.public import pictures
-from blueprints.public.routes import agent, bp, by_script, delivery_of, is_inside, unknown
+from blueprints.public.routes import agent, bp, by_script, closed, delivery_of, is_inside, unknown
 from core.results import answers, responses
 from core.results.answers import Given, Standing
 from core.stamps import stamp
@@ -59,7 +59,7 @@ def _number(text: str) -> int | None:
 
 def _page(delivery: Delivery, opened: int | None, given: Mapping[int, Given] | None = None, status: int = 200):
     if responses.is_closed(delivery):
-        return render_template("public/withdrawn.html", delivery=delivery), 410
+        return closed(delivery)
     found = answers.standing(delivery)
     if not found:
         return redirect(url_for("public.read", token=delivery.token, p=1), 303)

@@ -3,10 +3,10 @@
 They change nobody's state. A link leads to the address kept for it when the notice was sent, and nowhere else.
 """
 
-from flask import Response, redirect, render_template, request
+from flask import Response, redirect, request
 
 import clock
-from blueprints.public.routes import agent, bp, delivery_of, unknown
+from blueprints.public.routes import agent, bp, closed, delivery_of, unknown
 from core.results import responses, tracking
 
 PIXEL = bytes.fromhex("47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002024401003b")
@@ -29,7 +29,7 @@ def click(token: str, number: int):
     if delivery is None:
         return unknown(token)
     if responses.is_closed(delivery):
-        return render_template("public/withdrawn.html", delivery=delivery), 410
+        return closed(delivery)
     url = tracking.address_of(delivery.notice_id, number)
     if url is None:
         return unknown(token)

@@ -10,7 +10,7 @@ import models
 import tasks
 from blueprints.public.moments import Answered
 from core import limits, organization
-from core.people import leaving
+from core.people import leaving, old_links
 from core.results import answers, responses
 from core.road.letters import SAMPLE_TOKEN
 from core.stamps import stamp
@@ -48,7 +48,7 @@ def read(token: str):
         return _confirm(delivery)
     responses.visit(delivery, "r", agent=agent(), inside=is_inside(), now=clock.now())
     if responses.is_closed(delivery):
-        return render_template("public/withdrawn.html", delivery=delivery), 410
+        return closed(delivery)
     return render_template(
         "public/read.html",
         notice=delivery.notice,
@@ -101,7 +101,7 @@ def leave(token: str):
     """Show which mail can be stopped or resumed here; act only on a press (decision 2)."""
     delivery = delivery_of(token)
     if delivery is None:
-        return unknown(token)
+        return _old_leave(token) or unknown(token)
     if request.method == "POST":
         return _act(delivery)
     return _leave_page(delivery)
@@ -137,13 +137,34 @@ def one_click(token: str):
     """Stop the letter's lists for a mail program's button (RFC 8058): 200 whatever the body, no cookie, repeatable."""
     delivery = delivery_of(token)
     if delivery is None:
-        return unknown(token)
+        return _old_one_click(token) or unknown(token)
     if request.method == "GET":
         return _leave_page(delivery)
     here = url_for("public.leave", token=delivery.token)
     if leaving.one_click(delivery, organization.settings().base_url + here, clock.now()):
         tasks.ring()
     return Response("ok\n", mimetype="text/plain")
+
+
+def _old_leave(token: str) -> Response | str | None:
+    """Lead on to where the lists of an old letter are stopped (decision 15); None for any other token."""
+    found = old_links.places(token)
+    if not found:
+        return None
+    g.language = found[0][0].language
+    ways = old_links.ways(found)
+    if len(ways) == 1:
+        return redirect(ways[0][1])  # type: ignore[return-value]
+    return render_template("public/old_leave.html", ways=ways)
+
+
+def _old_one_click(token: str) -> Response | str | None:
+    if request.method == "GET":
+        return _old_leave(token)
+    found = old_links.places(token)
+    if found and old_links.one_click(found, organization.settings().base_url, clock.now()):
+        tasks.ring()
+    return Response("ok\n", mimetype="text/plain") if found else None
 
 
 # ── who knocks ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -157,10 +178,21 @@ def delivery_of(token: str) -> Delivery | None:
     return found
 
 
+def closed(delivery: Delivery) -> tuple[str, int]:
+    """Say why the page of a letter is closed: its notice was withdrawn, or its school year is over."""
+    if delivery.notice.forgotten_at:
+        leave = url_for("public.leave", token=delivery.token, p=1)
+        return render_template("public/year_over.html", leave=leave), 410
+    return render_template("public/withdrawn.html", delivery=delivery), 410
+
+
 def unknown(token: str) -> tuple[str, int]:
     """Say kindly that the page does not open; guessing is slowed by network, a valid token never is (T-44)."""
     if token == SAMPLE_TOKEN:  # pressed in an own copy or a preview
         return render_template("public/unknown.html", sample=True), 404
+    if found := old_links.places(token):
+        g.language = found[0][0].language
+        return render_template("public/year_over.html", leave=url_for("public.leave", token=token)), 410
     return unknown_page()
 
 

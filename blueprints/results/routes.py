@@ -1,6 +1,6 @@
 """The board: who has confirmed a notice, who has not, and whom to telephone (T-45, N-17)."""
 
-from flask import Blueprint, Response, abort, make_response, render_template, request
+from flask import Blueprint, Response, abort, make_response, redirect, render_template, request, url_for
 from flask_login import current_user
 
 import clock
@@ -46,6 +46,8 @@ def sent_notice(number: int) -> Notice:
     notice = own_notice(number)
     if notice.started_at is None:
         abort(404)
+    if notice.forgotten_at:  # its letters are deleted; the history shows the sums that stay
+        abort(redirect(url_for("history.show", number=number, _anchor="kept")))
     return notice
 
 

@@ -23,8 +23,7 @@ def take(mailing_list: MailingList, address: str, letter: Letter | None, proof: 
     force = settings()
     url = f"{force.base_url}/mail/leave/{place_mark(person, mailing_list, force)}"
     if letter is not None or proof:
-        if stop(person, mailing_list, now):
-            _tell("resume", person, mailing_list, url, now)
+        stop_and_tell(person, mailing_list, url, now)
         return Result("leave", "done", "letter" if letter else proof.how, mailing_list, person)
     _tell("leave", person, mailing_list, url, now)
     return Result("leave", "held", "asked to confirm", mailing_list, person)
@@ -62,6 +61,14 @@ def stop(person: Person, mailing_list: MailingList, now: datetime) -> bool:
     done = _turn(person, mailing_list, "member.stopped", Membership.state.in_(("active", "unconfirmed")), **stopped)
     gone = _turn(person, mailing_list, "member.left", Membership.state == "pending", state="left", left_at=now)
     return done or gone
+
+
+def stop_and_tell(person: Person, mailing_list: MailingList, url: str, now: datetime) -> bool:
+    """Stop a list and write how to undo it; say whether there was anything to stop. Repeatable."""
+    if not stop(person, mailing_list, now):
+        return False
+    _tell("resume", person, mailing_list, url, now)
+    return True
 
 
 def resume(person: Person, mailing_list: MailingList) -> bool:

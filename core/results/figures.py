@@ -13,7 +13,7 @@ from peewee import ModelSelect, fn
 
 import clock
 from core.organization import settings
-from core.results import archive, tally, tracking
+from core.results import archive, kept, tally, tracking
 from core.results.board_rows import NOT_COUNTED
 from core.results.today import households, to_practice_lists, unit_keys
 from core.rights import Rights, aimed_at
@@ -80,14 +80,14 @@ def lines(notices: Iterable[Notice], now: datetime) -> list[Line]:
     """Return notices with their figures, in the order given; what is stale is counted anew."""
     found = list(notices)
     numbers = [one.id for one in found]
-    kept = {row.notice_id: row for row in Sums.select().where(Sums.notice.in_(numbers))}
+    held = {row.notice_id: row for row in Sums.select().where(Sums.notice.in_(numbers))}
     subjects = dict(
         Wording.select(Wording.notice, Wording.subject)
         .where(Wording.notice.in_(numbers))
         .order_by(Wording.id.desc())
         .tuples()
     )
-    return [Line(one, subjects.get(one.id, ""), _fresh(one, kept.get(one.id), now)) for one in found]
+    return [Line(one, subjects.get(one.id, ""), _fresh(one, held.get(one.id), now)) for one in found]
 
 
 def of(notice: Notice, now: datetime) -> Line:
@@ -95,18 +95,18 @@ def of(notice: Notice, now: datetime) -> Line:
     return Line(notice, notice.wording.subject, count(notice, now))
 
 
-def _fresh(notice: Notice, kept: Sums | None, now: datetime) -> Sums:
-    if kept is None:
+def _fresh(notice: Notice, held: Sums | None, now: datetime) -> Sums:
+    if held is None:
         return count(notice, now)
     again = AGAIN_YOUNG if now - (notice.started_at or now) < YOUNG else AGAIN_OLD
-    return kept if kept.fixed or now - kept.at < again else count(notice, now)
+    return held if held.fixed or now - held.at < again else count(notice, now)
 
 
-def count(notice: Notice, now: datetime) -> Sums:
-    """Count a notice and keep what was found; a fixed one stays as it is."""
-    kept = Sums.get_or_none(Sums.notice == notice)
-    if kept and kept.fixed:
-        return kept
+def count(notice: Notice, now: datetime, *, again: bool = False) -> Sums:
+    """Count a notice and keep what was found; a fixed one stays as it is, unless it is counted `again`."""
+    was = Sums.get_or_none(Sums.notice == notice)
+    if was and (was.kept or (was.fixed and not again)):
+        return was
     sent, failed = sent_and_failed(count_letters(notice.id))
     values = {
         "at": now, "fixed": _is_over(notice, now), "sent": sent, "failed": failed,
@@ -181,12 +181,12 @@ def _opens_and_clicks(notice: Notice) -> dict[str, object]:
 
 def fix_those_that_are_over(now: datetime, most: int = 20) -> int:
     """Count for good what was sent more than thirty days ago; return how many. Repeatable; the hourly task does it."""
-    kept = Sums.select(Sums.notice).where(Sums.fixed == True)
+    done = Sums.select(Sums.notice).where(Sums.fixed == True)
     found = (
         Notice.select()
         .where(
             Notice.started_at < now - FIXED_AFTER, Notice.state.in_(("sent", "stopped", "withdrawn")),
-            Notice.id.not_in(kept),
+            Notice.id.not_in(done),
         )
         .order_by(Notice.started_at)
         .limit(most)
@@ -286,6 +286,8 @@ STEPS_MIN = (10, 30, 60, 180, 720, 1440, 2880)
 
 def curve(notice: Notice) -> list[tuple[int, int]]:
     """Return how many households had confirmed so many minutes after the sending began."""
+    if stayed := kept.of(notice):
+        return list(stayed.curve)
     begun, moments = millis(notice.started_at), first_reads(notice)
     return [(minutes, sum(at - begun <= minutes * 60_000 for at in moments)) for minutes in STEPS_MIN]
 

@@ -145,8 +145,8 @@ def _wordings(notice: int, language: str) -> ModelSelect:
 
 
 def is_closed(delivery: Delivery) -> bool:
-    """Say whether the page of this letter is closed, because the notice was withdrawn (decision 13)."""
-    return delivery.notice.state == "withdrawn"
+    """Say whether the page of this letter is closed: the notice was withdrawn, or its year is over (13, 15)."""
+    return delivery.notice.state == "withdrawn" or delivery.notice.forgotten_at is not None
 
 
 def newer_exists(delivery: Delivery) -> bool:

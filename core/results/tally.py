@@ -16,7 +16,7 @@ from core.results import board_rows
 from core.results.board_rows import Reader, natural
 from core.writing import questions
 from core.writing.questions import Asked, Option
-from models import Answer, Cover, Delivery, Notice, Question, User
+from models import Answer, Cover, Delivery, Notice, Question, Sums, User
 
 BY = ("household", "person", "child")
 EACH = "each"
@@ -267,17 +267,39 @@ def answered(notices: Collection[int]) -> dict[int, int]:
         .group_by(Question.notice)
     )
     asked = Question.select(Question.notice).where(Question.notice.in_(list(notices)), Question.place == 1)
-    return dict.fromkeys((number for (number,) in asked.tuples()), 0) | dict(rows.tuples())
+    stayed = {notice: one["1"][1] for notice, one in _stayed(notices).items() if "1" in one}
+    return dict.fromkeys((number for (number,) in asked.tuples()), 0) | dict(rows.tuples()) | stayed
+
+
+def _stayed(notices: Collection[int]) -> dict[int, dict]:
+    """Return (asked, answered, choices) by question of the notices whose answers are deleted (`core.results.kept`)."""
+    rows = Sums.select(Sums.notice, Sums.kept).where(Sums.notice.in_(list(notices)), Sums.kept.is_null(False))
+    return {row.notice_id: row.kept["answers"] for row in rows}
+
+
+def results_of_sums(notice: Notice) -> list[Result]:
+    """Return the bars of a notice whose answers are deleted, from its sums; [] while they are there."""
+    found = _stayed([notice.id]).get(notice.id, {}) if notice.forgotten_at else {}
+    return [_of_sums(one, *found[str(one.place)]) for one in questions.of(notice) if str(one.place) in found]
+
+
+def _of_sums(question: Asked, asked: int, answered_: int, choices: dict[str, int]) -> Result:
+    counts = {option.number: choices.get(str(option.number), 0) for option in question.options}
+    said = sum(counts.values())
+    bars = tuple(
+        Bar(option, counts[option.number], round(100 * counts[option.number] / said) if said else 0)
+        for option in question.options
+    )
+    return Result(question, bars, answered_, asked)
 
 
 def as_document(notice: Notice) -> dict:
     """Return what `flask notice show` says of the questions: each counted by its own unit."""
     if not questions.exist(notice):
         return {"answers": 0, "questions": []}
-    found = of(notice)
     entries = []
-    for question in found.questions:
-        result = _result(question, _by_unit(found, question))
+    for result in results_of_sums(notice) or of(notice).results(EACH, ()):
+        question = result.question
         entries.append({
             "number": question.place, "text": question.text, "heading": question.heading or None,
             "kind": question.kind, "unit": question.unit,

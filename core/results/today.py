@@ -11,14 +11,14 @@ from typing import Any
 from peewee import JOIN, Alias, Case, Field, ModelSelect, fn
 
 import clock
-from core import sight
+from core import organization, sight
 from core.entry import approvals
 from core.house import safekeeping
 from core.house.safekeeping import Safety
 from core.house.wellbeing import Renewal, near
 from core.organization import settings
 from core.people import departures
-from core.results import archive
+from core.results import archive, kept
 from core.results.archive import Row
 from core.results.board_rows import NOT_COUNTED
 from core.rights import Rights
@@ -107,6 +107,7 @@ class Today:
     nameless: Members
     following: list[Step]
     renewals: list[Renewal]
+    forgetting: datetime | None
     unsafe: list[Safety]
     waiting: list[Row]
     drafts: list[Row]
@@ -115,7 +116,7 @@ class Today:
     @property
     def matters(self) -> int:
         """Return how many matters need somebody now."""
-        one_each = (self.pending.count, self.troubled[0], self.nameless.count)
+        one_each = (self.pending.count, self.troubled[0], self.nameless.count, self.forgetting)
         each = (
             *self.asking,
             *self.second,
@@ -156,6 +157,7 @@ def of(rights: Rights, now: datetime) -> Today:
         troubled=_troubled(rights),
         nameless=_nameless(rights),
         following=steps_after.asking(rights.lists("manage").select(MailingList.id).order_by()),
+        forgetting=organization.deletes_from(now) if rights.is_admin else None,
         renewals=near(clock.local(now).date()) if rights.is_admin else [],
         unsafe=[found] if rights.is_admin and (found := safekeeping.safety(now)).old else [],
         waiting=[row for row in booked if row not in asking][:SHOWN],
@@ -213,7 +215,8 @@ def seen_lists(rights: Rights) -> set[int] | None:
 def households(notices: Collection[int], lists: Collection[int] | None) -> dict[int, Count]:
     """Count households of notices as the board does: read by one guardian is read by the household.
 
-    Where the letters differ by child, each child of a household counts.
+    Where the letters differ by child, each child of a household counts. Of a notice whose letters are deleted the sums
+    speak, to who may see all of it.
     """
     units = (
         Delivery.select(
@@ -239,11 +242,16 @@ def households(notices: Collection[int], lists: Collection[int] | None) -> dict[
         .group_by(units.c.notice_id)
         .tuples()
     )
-    return {notice: Count(*counted, by_child=bool(named)) for notice, *counted, named in found}
+    stayed = kept.several(notices) if lists is None else {}
+    return {notice: Count(*counted, by_child=bool(named)) for notice, *counted, named in found} | {
+        notice: Count(one.households, one.read, one.told, by_child=one.by_child) for notice, one in stayed.items()
+    }
 
 
 def counts_children(notice: Notice) -> bool:
     """Say whether each child counts in this notice, since the letters differed by child."""
+    if stays := kept.of(notice):
+        return stays.by_child
     return Delivery.select().where(Delivery.notice == notice, Delivery.child_name != "").exists()
 
 

@@ -188,8 +188,14 @@ def forget(now: datetime) -> int:
     """Delete visits, openings and clicks after 90 days (decision 15), keeping their sums. Return how many."""
     counts = (Notice.track_opens == True) | (Notice.track_clicks == True)
     for notice in list(Notice.select().where(Notice.started_at < now - KEPT, counts, Notice.tracked.is_null())):
-        Notice.update(tracked=asdict(of(notice))).where(Notice.id == notice.id).execute()
+        keep_sums(notice)
     return Visit.delete().where(Visit.at < now - KEPT).execute()
+
+
+def keep_sums(notice: Notice) -> None:
+    """Write down what was counted of a notice, before the visits go; only what counts anything, and once."""
+    if (notice.track_opens or notice.track_clicks) and not notice.tracked:
+        Notice.update(tracked=asdict(of(notice))).where(Notice.id == notice.id, Notice.tracked.is_null()).execute()
 
 
 def _clicks(url: str, by_delivery: dict[int, set[str]]) -> Clicks:

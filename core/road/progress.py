@@ -8,7 +8,7 @@ from peewee import JOIN, Expression, ModelSelect, fn
 
 from core import sight
 from core.organization import Settings
-from core.results import answers, tally
+from core.results import answers, kept, tally
 from core.road import pacing
 from models import Delivery, Letter, Log, Notice, Person, count_letters
 
@@ -65,6 +65,8 @@ class Progress:
 
 def of(notice: Notice, force: Settings, now: datetime, lists: Collection[int] | None = None) -> Progress:
     """Count the newest letters of a notice and those left out, and estimate the end; `lists` as for `core.sight`."""
+    if notice.forgotten_at and (found := kept.of(notice)):
+        return _of_sums(found if lists is None else None, notice.serial)
     counts = dict.fromkeys(STATES, 0) | (count_letters(notice.id) if lists is None else _count(notice, lists))
     letters = sum(counts.values())
     counts["skipped"] += left_out(notice, lists).count()
@@ -72,6 +74,12 @@ def of(notice: Notice, force: Settings, now: datetime, lists: Collection[int] | 
     ends_at = now + _remaining(notice, letters - going, going, force, now) if going else None
     serial = "-".join(str(counts[state]) for state in STATES) + f"-{notice.serial}"
     return Progress(counts, letters, ends_at, serial)
+
+
+def _of_sums(found: kept.Kept | None, serial: int) -> Progress:
+    """Return how far a notice had come whose letters are deleted; its sums are for who may see all of it."""
+    counts = dict.fromkeys(STATES, 0) | (found.counts if found else {})
+    return Progress(counts, sum(found.letters.values()) if found else 0, None, f"kept-{serial}")
 
 
 def _count(notice: Notice, lists: Collection[int]) -> dict[str, int]:
@@ -131,11 +139,12 @@ def as_document(notice: Notice, force: Settings, now: datetime, *, deliveries: b
     """Return the JSON document of `flask notice show`: every key present, zeros included, null when none."""
     progress = of(notice, force, now)
     reads = Delivery.select(fn.COUNT(Delivery.id)).where(Delivery.notice == notice, Delivery.read_at.is_null(False))
+    stayed = kept.of(notice)
     document: dict = {
         "number": notice.id,
         "state": notice.state,
         "counts": progress.counts,
-        "reads": reads.scalar(),
+        "reads": stayed.reads if stayed else reads.scalar(),
         **tally.as_document(notice),
     }
     if deliveries:

@@ -18,7 +18,7 @@ from core.refusals import Incomplete, Refused
 from core.road import delivery
 from core.writing import notices
 from core.writing.audience import Audience, resolve
-from models import Delivery, MailingList, Membership, Notice, Person, Step, Target, User, Wording, db
+from models import Delivery, Had, MailingList, Membership, Notice, Person, Step, Target, User, Wording, db
 from words import N_
 
 MOST_AT_ONCE = 30
@@ -193,7 +193,8 @@ def words_of(step: Step) -> Words:
 
 
 def figures(steps: Iterable[Step]) -> dict[int, Figures]:
-    """Count who got each step and who confirmed it; one query."""
+    """Count who got each step and who confirmed it; two queries."""
+    steps = list(steps)
     read = fn.SUM(Case(None, [(Delivery.read_at.is_null(False), 1)], 0))
     rows = (
         Delivery.select(Notice.of_step, fn.COUNT(Delivery.id), read)
@@ -202,7 +203,18 @@ def figures(steps: Iterable[Step]) -> dict[int, Figures]:
         .group_by(Notice.of_step)
         .tuples()
     )
-    return {step: Figures(sent, done) for step, sent, done in rows}
+    found = {step: Figures(sent, done) for step, sent, done in rows}
+    for step, sent, done in _had(steps):
+        now = found.get(step, Figures())
+        found[step] = Figures(now.sent + sent, now.read + done)
+    return found
+
+
+def _had(steps: Iterable[Step]) -> Iterable[tuple[int, int, int]]:
+    """Return how many had each step in earlier school years, and how many of them confirmed it."""
+    read = fn.SUM(Case(None, [(Had.read == True, 1)], 0))
+    mine = (Had.step.in_([one.id for one in steps])) & (Had.sent == True)
+    return Had.select(Had.step, fn.COUNT(Had.id), read).where(mine).group_by(Had.step).tuples()
 
 
 def asking(lists: ModelSelect) -> list[Step]:
@@ -239,12 +251,14 @@ def due_at(joined: datetime, step: Step) -> datetime:
 def _not_yet(step: Step, now: datetime) -> ModelSelect:
     """Return the active members who joined since the step stands and have not got it in any wording."""
     had = Delivery.select(Delivery.person).join(Notice).where(Notice.of_step == step, Delivery.person.is_null(False))
+    before = Had.select(Had.person).where(Had.step == step, Had.person.is_null(False))
     return (
         Membership.select(Membership, Person)
         .join(Person)
         .where(
             Membership.list == step.list_id, Membership.state == "active", Membership.joined_at >= step.since,
             Membership.joined_at <= now, Membership.person.not_in(had),
+            Membership.person.not_in(before),
         )
         .order_by(Membership.joined_at, Membership.id)
     )  # fmt: skip

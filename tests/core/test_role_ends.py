@@ -78,9 +78,7 @@ def test_the_role_counts_on_its_last_day_and_not_after(school, ending):
 
 def test_the_hourly_bell_rings_it(school, ending, monkeypatch):
     told = []
-    monkeypatch.setattr(tasks.role_ends, "remind", told.append)
-    monkeypatch.setattr(tasks.wellbeing, "look_after", lambda now: None)
-    monkeypatch.setattr(tasks.digests, "tell", lambda now: None)
-    monkeypatch.setattr(tasks.unreached, "tell", lambda now: None)
+    assert role_ends.remind in tasks.HOURLY
+    monkeypatch.setattr(tasks, "HOURLY", (told.append,))
     tasks._keep_house()
     assert len(told) == 1

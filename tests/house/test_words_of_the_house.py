@@ -26,6 +26,7 @@ PRODUCT = (
     "cli",
 )
 WORKER_LOOPS = {
+    "tasks.py",
     "core/door/collecting.py",
     "core/road/sending.py",
     "inlet.py",

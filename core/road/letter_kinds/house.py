@@ -90,6 +90,22 @@ KINDS["renewal"] = Kind(
     ),
     footer=False,
 )
+KINDS["forgetting"] = Kind(
+    N_("On %(day)s the letters of the last school year are deleted"),
+    N_(
+        "As every year, thirty days after the end of the school year, Kairan deletes what was sent before %(begin)s: "
+        "the letters of %(notices)s notices, the names in them, who confirmed them, and the answers.\n"
+        "Subject, text and sums stay: how many letters arrived, how many households confirmed in each class, how often "
+        "each choice was made. By old letters one can still stop the mail.\n"
+        "\n"
+        "If you need lists with names, write them to a file before %(day)s. Backups hold what they held when they were "
+        "made; delete old ones too.\n"
+        "\n"
+        "What is kept, and until when:\n"
+        "%(url)s\n"
+    ),
+    footer=False,
+)
 KINDS["digest"] = Kind(
     N_("%(title)s"),
     N_("%(lines)s\n\nHow often you are told is set with each notice, under its options.\n"),

@@ -1,0 +1,56 @@
+"""What is kept, and until when: the clock of the school year, files, visits, backups (design decision 15)."""
+
+import clock
+from blueprints.admin.routes import Answer, bp
+from core.door import spool
+from core.house import safekeeping
+from core.organization import deletes_from
+from core.results import forgetting, tracking
+from core.road import outbox
+from models import Notice
+from web import _, answer, needs
+
+
+@bp.get("/admin/keeping")
+@needs("admin")
+def keeping() -> Answer:
+    """Show it in one table, with the day on which letters are deleted next and what was deleted last."""
+    now = clock.now()
+    done = Notice.select().where(Notice.forgotten_at.is_null(False))
+    return answer(
+        "admin/keeping.html",
+        next_day=forgetting.next_day(now),
+        told=deletes_from(now),
+        running=forgetting.is_running(now),
+        waiting=forgetting.waits(clock.school_year(clock.local(now).date())).count(),
+        done=done.count(),
+        last=done.order_by(Notice.forgotten_at.desc()).first(),
+        rows=_rows(),
+        safety=safekeeping.safety(now),
+    )
+
+
+def _rows() -> list[tuple[str, str, str]]:
+    """Return what is kept, until when, and what stays of it."""
+    year_over = _("%(n)s days after the end of the school year", n=forgetting.AFTER.days)
+    nothing = _("nothing")
+    return [
+        (
+            _("Letters with the names in them, who confirmed, answers, links in letters"), year_over,
+            _("sums: letters by state, households by class and hour, choices; links to stop the mail work on"),
+        ),
+        (
+            _("Subject and text of notices, the record of who did what"), _("as long as this installation"),
+            _("everything; no family's name or address stands there"),
+        ),
+        (_("Replies and registrations by mail"), year_over, nothing),
+        (_("Raw mails that came in"), _("%(n)s days", n=spool.DAYS), nothing),
+        (
+            _("Pages visited, openings, links opened"), _("%(n)s days", n=tracking.KEPT.days),
+            _("sums, where they are counted"),
+        ),
+        (_("Attached files"), _("closed with the school year, deleted a month later"), _("name and size")),
+        (_("Families who left every list"), year_over, nothing),
+        (_("Families in a list, stopped ones too"), _("as long as they stand in it"), _("everything")),
+        (_("Practice letters in the outbox"), _("%(n)s days", n=outbox.DAYS), nothing),
+    ]  # fmt: skip

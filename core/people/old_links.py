@@ -1,0 +1,67 @@
+"""Leaving by a letter of an earlier school year: its delivery is deleted, its leave link works on (decision 15).
+
+Of the token only a digest is kept, beside each membership that the letter covered; it goes with the membership.
+"""
+
+import re
+from collections.abc import Collection
+from datetime import datetime
+from hashlib import sha256
+
+from peewee import JOIN
+
+from core.people import leaving_by_mail
+from core.people.reader_marks import place_mark
+from models import Cover, Delivery, MailingList, Membership, OldLink, Person, db, insert_rows
+
+_TOKEN = re.compile(r"\s*([a-z2-7]{26})(?![a-z0-9])", re.IGNORECASE)
+
+
+def digest(token: str) -> bytes:
+    """Return what is kept of a token of 128 random bits: nobody finds the token from it."""
+    return sha256(token.encode()).digest()[:16]
+
+
+def keep(deliveries: Collection[int]) -> None:
+    """Keep by which memberships the letters of some deliveries may be left. Call inside the transaction."""
+    rows = (
+        Delivery.select(Delivery.token, Membership.id)
+        .join(Cover, JOIN.INNER)
+        .join(Membership, JOIN.INNER)
+        .where(Delivery.id.in_(list(deliveries)), Membership.belongs)
+        .tuples()
+    )
+    found = {(digest(token), membership) for token, membership in rows}
+    insert_rows(OldLink, ({"digest": mark, "membership": membership} for mark, membership in found))
+
+
+def places(raw: str) -> list[tuple[Person, MailingList]]:
+    """Return the person and each list of an old letter by the token of its links; [] for any other token."""
+    cut = _TOKEN.match(raw)
+    if cut is None:
+        return []
+    rows = (
+        OldLink.select(OldLink, Membership, Person, MailingList)
+        .join(Membership)
+        .join(Person)
+        .switch(Membership)
+        .join(MailingList)
+        .where(OldLink.digest == digest(cut[1].lower()))
+        .order_by(MailingList.whole.desc(), MailingList.name)
+    )
+    return list({row.membership.list_id: (row.membership.person, row.membership.list) for row in rows}.values())
+
+
+def ways(found: Collection[tuple[Person, MailingList]]) -> list[tuple[str, str]]:
+    """Return name and page of each list that an old letter can stop or resume."""
+    return [(one.name, f"/mail/leave/{place_mark(person, one)}") for person, one in found]
+
+
+def one_click(found: Collection[tuple[Person, MailingList]], base_url: str, now: datetime) -> bool:
+    """Stop every list of an old letter, as RFC 8058 wants it; say whether a letter about it was made."""
+    told = False
+    with db.atomic():
+        for person, one in found:
+            url = f"{base_url}/mail/leave/{place_mark(person, one)}"
+            told |= leaving_by_mail.stop_and_tell(person, one, url, now)
+    return told
