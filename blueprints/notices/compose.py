@@ -13,6 +13,7 @@ import web
 from blueprints.notices import asking, bp, decorating, files
 from blueprints.notices.drafts import audience_of, is_stale, mark_of, own_draft, replies_to, told_sent
 from blueprints.notices.forms import HOURS, RecipientsForm, WordsForm
+from blueprints.notices.persons import said
 from core.organization import settings
 from core.people import groups as groups_of
 from core.writing import audience as audiences
@@ -85,7 +86,7 @@ _ELSEWHERE = N_(
 
 
 def _choice(form: RecipientsForm) -> Choice:
-    persons, groups = _said("person-"), _said("group-")
+    persons, groups = said("person-"), said("group-")
     return Choice(
         lists=form.lists.data or [],
         without=[one for one in form.without.data or [] if one not in (form.lists.data or [])],
@@ -94,12 +95,6 @@ def _choice(form: RecipientsForm) -> Choice:
         groups=[one for one, value in groups.items() if value == "in"],
         without_groups=[one for one, value in groups.items() if value == "out"],
     )
-
-
-def _said(prefix: str) -> dict[int, str]:
-    """Return what the form says of each person or group: `in`, `out`, or nothing."""
-    found = {name.removeprefix(prefix): value for name, value in request.form.items() if name.startswith(prefix)}
-    return {int(number): value for number, value in found.items() if number.isdecimal() and len(number) < 13}
 
 
 def _after_choice(notice: Notice) -> Any:
@@ -142,7 +137,8 @@ def _recipients_page(
     lists = list(web.rights().lists("send"))
     chosen = _as_chosen(typed) if typed else choosing.chosen(notice)
     groups = groups_of.of_lists(one.id for one in lists)
-    singles = chosen.get(("person", True), set()) | chosen.get(("person", False), set())
+    outs = chosen.get(("person", False), set())
+    singles = chosen.get(("person", True), set()) | outs
     searched = request.args.get("find", "").strip()
     found = choosing.people(web.rights(), searched) if searched else []
     return web.answer(
@@ -157,6 +153,7 @@ def _recipients_page(
         sizes=choosing.sizes(lists),
         chosen=chosen,
         persons=choosing.people(web.rights(), numbers=singles) if singles else [],
+        said={one: "out" if one in outs else "in" for one in singles},
         searched=searched,
         found=[one for one in found if one.id not in singles],
         **_audience(notice),
@@ -189,20 +186,6 @@ def _audience(notice: Notice) -> dict[str, Any]:
 def worth_saying(audience: audiences.Audience) -> list[audiences.Recipient]:
     """Return who gets no letter, but for those who left the list long ago: nobody expects them."""
     return [one for one in audience.left_out if one.reason != "left"]
-
-
-@bp.get("/<int:number>/recipients/find")
-@web.needs("send")
-def find(number: int) -> str | Response:
-    """Return the people that a piece of a name finds, with 送信する and 送信しない for each (D-11)."""
-    notice = own_draft(number)
-    searched = request.args.get("find", "").strip()
-    if not web.is_htmx():
-        return redirect(url_for("notices.recipients", number=number, find=searched, _anchor="find"))
-    chosen = choosing.chosen(notice)
-    singles = chosen.get(("person", True), set()) | chosen.get(("person", False), set())
-    found = [one for one in choosing.people(web.rights(), searched) if one.id not in singles]
-    return render_template("notices/_found.html", searched=searched, found=found)
 
 
 @bp.get("/<int:number>/recipients/all")
