@@ -33,10 +33,10 @@ def begin(token: str) -> Answer:
     form = Setup()
     if request.method == "GET":
         form.language.data = language()
-    if not form.validate_on_submit():
-        return answer("setup/begin.html", status=422 if form.errors else 200, form=form)
-    details = _details(form)
-    if wrong := first_run.mistakes(details):
+        return answer("setup/begin.html", form=form)
+    shaped, details = form.validate(), _details(form)
+    wrong = [one for one in first_run.mistakes(details) if not form[one.field].errors]
+    if wrong or not shaped:
         return _again(form, wrong)
     try:
         user = first_run.set_up(token, details, clock.now())

@@ -96,6 +96,9 @@ def test_all_mistakes_are_named_at_once(fresh):
     browser, link = fresh
     text = browser.post(link, data={**GIVEN, "mail_domain": "x", "email": "x@", "password": "short"}).text
     assert text.count('class="wrong"') == 4, "three fields and the sentence above the form"
+    given = {**GIVEN, "organization": "", "name": "", "mail_domain": "x", "email": "x@", "password": ""}
+    text = browser.post(link, data=given).text
+    assert text.count('class="wrong"') == 6, "also beside fields that are empty, and each of them once"
 
 
 def test_fields_that_may_be_empty_may_be_missing(fresh):
