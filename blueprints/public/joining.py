@@ -67,7 +67,8 @@ def _page(door: Door, *, typed: str = "", wrong: str = "", wrong_code: str = "",
         child=door.key and door.key.child,
         code=door.code,
         here=_here(door),
-        sent=request.method == "GET" and request.args.get("sent") == "1",
+        sent=request.method == "GET" and request.args.get("sent") in ("1", "waits"),
+        waits=request.args.get("sent") == "waits",
         typed=typed,
         wrong=wrong,
         wrong_code=wrong_code,
@@ -102,10 +103,11 @@ def _take(door: Door) -> Answer:
         return _page(door, typed=typed, wrong=_(join_page.AGAIN), status=422)
     if join_page.too_many(request.remote_addr, bool(door.key), now):
         return _page(door, typed=typed, wrong=_(NETWORK), status=429)
-    if joining.apply(_wish(door, clean), language(), now):
+    found = joining.apply(_wish(door, clean), language(), now)
+    if found == "too many joins":
         return _page(door, typed=typed, wrong=_(MANY), status=429)
     tasks.ring()
-    return redirect(_here(door, sent=1), code=303)  # type: ignore[return-value]
+    return redirect(_here(door, sent=found or 1), code=303)  # type: ignore[return-value]
 
 
 def _wish(door: Door, clean: str) -> Wish:

@@ -86,12 +86,14 @@ def _caps(wish: Wish, now: datetime) -> Iterator[tuple[str, float, int]]:
 # ── the queue ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def queue(wish: Wish, sure: bool, now: datetime) -> None:
-    """Let a registration wait for its turn; the same one waits once."""
+def queue(wish: Wish, sure: bool, now: datetime) -> bool:
+    """Let a registration wait for its turn; the same one waits once. Say whether it is a new one."""
+    before = waiting(wish.list)
     Applicant.insert(
         list=wish.list, child=wish.child, address=wish.address, address_key=wish.key, sure=sure, route=wish.route,
         consent={**wish.evidence, "code": wish.code, "proof": wish.proof}, at=now,
     ).on_conflict_ignore().execute()  # fmt: skip
+    return waiting(wish.list) > before
 
 
 def waiting(mailing_list: MailingList) -> int:

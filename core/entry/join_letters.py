@@ -14,6 +14,8 @@ from models import Child, Letter, MailingList, Membership, Person, db
 
 GOOD_FOR = timedelta(days=3)
 USEFUL_S = 86400
+MOST_WAIT_LETTERS = 300
+"""Letters an hour that only say that somebody waits."""
 
 
 def welcome(mailing_list: MailingList, person: Person, state: str, now: datetime) -> None:
@@ -52,6 +54,19 @@ def refused(mailing_list: MailingList, person: Person, now: datetime) -> None:
     """Say kindly that the registration was not taken."""
     if person.reachable:
         _send("refused", person, _values(mailing_list, person), now)
+
+
+def waits(wish: Wish, language: str, now: datetime) -> None:
+    """Say that a registration was received and waits for its turn: to proven addresses only, which nobody forged.
+
+    So many an hour: the letters that everybody waits for must not wait behind these.
+    """
+    if limits.hit("join waits", now, 3600) > MOST_WAIT_LETTERS:
+        return
+    values = {"list": wish.list.name, "from": settings().own.sender(wish.list.address), "to_name": ""}
+    service.send(
+        "waits-join", address=wish.address, language=language, values=values, now=now, urgent=False, useful_s=USEFUL_S
+    )
 
 
 def already(mailing_list: MailingList, person: Person, now: datetime) -> None:

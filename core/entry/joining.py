@@ -92,7 +92,8 @@ def _within_the_caps(wish: Wish, person: Person | None, now: datetime) -> Result
     sure = _is_sure(wish, person)
     why = join_caps.exceeded(wish, now)
     if why == "waits":
-        join_caps.queue(wish, sure, now)
+        if join_caps.queue(wish, sure, now) and wish.proof:
+            join_letters.waits(wish, settings().language, now)
         return Result("join", "held", "waits", wish.list, person)
     if why:
         return Result("join", "silent", why, wish.list)
@@ -151,7 +152,8 @@ def _admit(row: Applicant, now: datetime) -> bool:
 def apply(wish: Wish, language: str, now: datetime) -> str:
     """Take an address that was typed on the page: it gets a letter, and nobody learns whether it is known.
 
-    Return "" or "too many joins", which does not depend on the address. Raises BadAddress.
+    Return "" (a letter is on its way), "waits" (it comes when there is room) or "too many joins"; none of them depends
+    on the address. Raises BadAddress.
     """
     why = join_caps.exceeded(wish, now)
     if why == "too many joins":
@@ -163,7 +165,7 @@ def apply(wish: Wish, language: str, now: datetime) -> str:
         join_caps.queue(wish, False, now)
     elif not why:
         join_letters.ask(wish, language, now)
-    return ""
+    return why if why == "waits" else ""
 
 
 def confirm(wish: Wish, now: datetime) -> tuple[Person, str]:

@@ -5,7 +5,7 @@ import re
 import pytest
 
 import clock
-from core import rights
+from core import rights, service
 from core.door import inbox
 from core.entry import approvals, join_caps, join_codes, join_letters, joining
 from core.entry.join_caps import Wish
@@ -210,7 +210,6 @@ def test_the_consent_is_kept_with_its_words(the_list):
 def test_the_greeting_stands_in_the_welcome_letter(the_list):
     """N-16: the list's own words; a per cent sign or a field in them is taken as written."""
     joining.set_door(the_list, None, mode="open", greeting="ようこそ 100% %(url)s", purpose="連絡")
-    from core import service
 
     blank("new@example.net", address(the_list, the_list.join_code))
     subject, text = service.words_of(letters("welcome")[0], "かえで原小学校")
@@ -239,6 +238,20 @@ def test_above_the_caps_the_strong_wait_in_their_order_and_nobody_is_lost(the_li
     clock.set_offset(2 * 3700)
     joining.admit(clock.now())
     assert Applicant.select().count() == 0 and person("n5@example.net")
+
+
+def test_who_waits_hears_it_if_the_address_is_proven_and_once(the_list, monkeypatch):
+    """Decision 5: nobody is lost, and nobody who never wrote is written to."""
+    monkeypatch.setattr(join_caps, "PER_LIST_HOUR", 0)
+    coded = address(the_list, the_list.join_code)
+    wish = Wish(the_list, "haha@example.jp", code="list", proof="dkim")
+    for _ in range(2):
+        assert joining._within_the_caps(wish, None, clock.now()).reason == "waits"
+    blank("forged@example.net", coded)
+    assert [one.address for one in letters("waits-join")] == ["haha@example.jp"]
+    assert Applicant.select().count() == 2
+    subject, text = service.words_of(letters("waits-join")[0], "かえで原小学校")
+    assert "受け付けました" in subject and "順番" in text and "1年1組" in text
 
 
 def test_a_registration_day_has_no_caps_and_ends(the_list, school, monkeypatch):
@@ -300,7 +313,6 @@ def test_one_press_lets_in_or_refuses_and_a_letter_says_so(the_list, school):
 
 def test_a_letter_with_a_link_is_never_seen_without_it(the_list, monkeypatch):
     """A sender process may take a letter at any moment: letter and link are one transaction."""
-    from core import service
     from models import db
 
     sane = service.send

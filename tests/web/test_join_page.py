@@ -94,9 +94,14 @@ def test_a_full_list_tells_nothing_about_an_address(client, the_list, monkeypatc
 
 
 def test_with_a_code_it_waits_instead(client, the_list, monkeypatch):
+    """Decision 5: it says so, the same to a member as to a stranger."""
     monkeypatch.setattr(join_caps, "PER_LIST_HOUR", 0)
-    assert fill(client, f"/j/{the_list.address}/{the_list.join_code}", "new@example.net").status_code == 303
-    assert [one.address for one in Applicant.select()] == ["new@example.net"] and not Letter.select().exists()
+    url = f"/j/{the_list.address}/{the_list.join_code}"
+    strange, known = fill(client, url, "new@example.net"), fill(client, url, "naoki@example.jp", wait=10)
+    assert strange.status_code == known.status_code == 303 and strange.location == known.location
+    assert "登録を受け付けました" in client.get(strange.location).get_data(as_text=True)
+    assert [one.address for one in Applicant.select()] == ["new@example.net"]
+    assert [one.kind for one in Letter.select()] == ["already"]
 
 
 def test_one_address_gets_few_letters_whatever_is_pressed(client, the_list):

@@ -72,6 +72,17 @@ KINDS["approval"] = Kind(
     footer=False,
 )
 
+KINDS["waits-join"] = Kind(
+    N_("We have received your registration for “%(list)s”"),
+    N_(
+        "Many families are registering just now. Your registration for “%(list)s” is kept and will be taken in its "
+        "turn; that can take a day or two. You need not do anything: another letter tells you then.\n"
+        "\n"
+        "Not you? Throw this mail away.\n"
+    ),
+    footer=False,
+)
+
 KINDS["page"] = Kind(
     N_("Your registration with %(organization)s"),
     N_(
