@@ -948,6 +948,7 @@ class Incoming(Table):
     text = TextField(default="")
     attempts = IntegerField(default=0)
     file = CharField(default="")
+    files = Json(default=list)  # what came with a reply: [name, octets] each; the raw mail holds them
 
     class Meta:
         indexes = ((("digest", "recipient"), True), (("kind", "outcome"), False))

@@ -1,6 +1,7 @@
 """What the areas share: form base, htmx answers, fetch-or-404 through the current user, paging, filters."""
 
 import csv
+import io
 from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime
 from functools import wraps
@@ -194,6 +195,14 @@ def streamed(path: Path | None, name: str, kind: str, inline: bool = False) -> R
     if path is None:
         abort(404)
     answer = send_file(path, mimetype=kind, as_attachment=not inline, download_name=name, max_age=0)
+    answer.headers["Content-Security-Policy"] = FILE_POLICY
+    answer.headers["Cache-Control"] = "no-store"
+    return answer
+
+
+def downloaded(content: bytes, name: str, kind: str) -> Response:
+    """Send bytes as a file, as `streamed` does."""
+    answer = send_file(io.BytesIO(content), mimetype=kind, as_attachment=True, download_name=name, max_age=0)
     answer.headers["Content-Security-Policy"] = FILE_POLICY
     answer.headers["Cache-Control"] = "no-store"
     return answer

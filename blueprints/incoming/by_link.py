@@ -15,7 +15,7 @@ from blueprints.incoming.routes import bp
 from core.door import posting
 from core.entry import consent, join_letters, joining
 from core.people import leaving_by_mail, own_page, reader_marks
-from core.refusals import Refused
+from core.refusals import Incomplete, Refused
 from core.writing.audience import resolve
 from models import Notice
 
@@ -48,7 +48,8 @@ def release_now(mark: str) -> Answer:
         posting.release(notice, clock.now(), request.form.get("typed", ""))
     except Refused as refused:
         fresh = Notice.get_by_id(notice.id)
-        wrong = web._(refused.message, **refused.values) if posting.waits(fresh) else ""
+        sentence = next(iter(refused.fields.values())) if isinstance(refused, Incomplete) else refused.message
+        wrong = web._(sentence, **refused.values) if posting.waits(fresh) else ""
         return _release_page(fresh, wrong, 422 if wrong else 200)
     tasks.ring()
     return redirect(url_for("incoming.release", mark=mark), code=303)  # type: ignore[return-value]

@@ -7,7 +7,7 @@ import tasks
 from core.door import inbox, posting, replies
 from core.door.arrivals import KINDS, OUTCOMES, REASONS, VIEWS, listed, raw_of
 from models import Incoming, Notice
-from web import answer, go, needs, page_of, rights, told
+from web import answer, downloaded, go, needs, page_of, rights, told
 from words import N_
 
 bp = Blueprint("incoming", __name__)
@@ -56,6 +56,18 @@ def raw(number: int) -> Response:
         abort(404)
     headers = {"Content-Disposition": f'attachment; filename="mail-{number}.eml"'}
     return Response(content, mimetype="application/octet-stream", headers=headers)
+
+
+@bp.get("/replies/<int:number>/files/<int:place>")
+def reply_file(number: int, place: int) -> Answer:
+    """Hand out a file that came with a reply, to organizers who see the reply; only kinds that cannot act (T-18)."""
+    try:
+        found = replies.file_of(number, place, rights())
+    except replies.UnfitFile:
+        return answer("incoming/unfit.html", status=415)
+    if found is None:
+        abort(404)
+    return downloaded(found.content, found.name, found.kind)
 
 
 @bp.post("/incoming/<int:number>/again")

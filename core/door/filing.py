@@ -10,6 +10,7 @@ class Result:
     """Kind, outcome and reason (words for code: models.Incoming), and what the mail was about.
 
     `show`: subject and text are kept with the row. `keep`: the raw mail is kept for the administrators.
+    `files`: name and octets of what came with a reply.
     """
 
     kind: str
@@ -21,6 +22,7 @@ class Result:
     notice: Notice | int | None = None
     show: bool = False
     keep: bool = False
+    files: tuple[tuple[str, int], ...] = ()
 
 
 class Later(Exception):

@@ -191,7 +191,7 @@ def _file(row: Incoming, result: Result, mail: Mail, raw: bytes) -> None:
     Incoming.update(
         kind=result.kind, outcome=result.outcome, reason=result.reason, list=result.list, person=result.person,
         letter=result.letter, notice=result.notice, address=mail.address[:320],
-        file=spool.keep(raw) if result.keep else "", **shown,
+        file=spool.keep(raw) if result.keep else "", files=[list(one) for one in result.files], **shown,
     ).where(Incoming.id == row.id).execute()  # fmt: skip
 
 
@@ -252,7 +252,7 @@ def _reply(place: Place, mail: Mail, proof: Proof, now: datetime) -> Result:
         return Result("reply", "held", "old letter", show=True)
     if sender := senders.of_trial(letter):
         return senders.tried(sender, mail.address, proof, letter, now)
-    return replies.take(letter, mail.subject, mail.text, now)
+    return replies.take(letter, mail, now)
 
 
 def _house(place: Place, mail: Mail, proof: Proof, now: datetime) -> Result:

@@ -68,10 +68,9 @@ def take(mailing_list: MailingList, sender: Sender, post: Post, proof: Proof, no
     notice, audience = _write(mailing_list, sender, subject, text, why, force, now)
     if mailing_list.waits_since or not audience.receiving:
         Notice.update(state="dropped", finished_at=now).where(Notice.id == notice.id).execute()
-        _letter(
-            "waits" if mailing_list.waits_since else "nobody", notice, mailing_list, sender, audience, post, now, "", ""
-        )
-        return Result("post", "dropped", "nobody", mailing_list, notice=notice)
+        kind = "waits" if mailing_list.waits_since else "nobody"
+        _letter(kind, notice, mailing_list, sender, audience, post, now, "", "")
+        return Result("post", "dropped", "new roster" if kind == "waits" else kind, mailing_list, notice=notice)
     if why:
         url = f"{force.base_url}/mail/release/{mark(notice, force)}"
         _letter("release", notice, mailing_list, sender, audience, post, now, url, why)
@@ -222,6 +221,8 @@ def release(notice: Notice, now: datetime, typed: str = "") -> int:
     Raises WrongNumber (everybody: the number of letters must be typed, decision 7), Incomplete, TooLate.
     """
     audience = resolve(notice)
+    if any(one.waits_since for one in audience.lists):
+        raise Incomplete({"targets": N_("The list waits for its new roster, so nothing is sent to it now.")})
     if not audience.receiving:
         raise Incomplete({"targets": N_("Nobody of the chosen recipients can receive mail.")})
     if audience.whole and typed.strip() != str(audience.letters):

@@ -7,21 +7,33 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
+import words
 from core import history, limits, service, sight
+from core.door import spool
 from core.door.filing import Result
+from core.door.reading import Mail
 from core.organization import settings
 from core.organizers.sender_names import who_is_told
 from core.rights import Rights
 from mail import address as addresses
+from mail import filekinds
+from mail.receive import read
 from models import Delivery, Incoming, Letter, Notice, Person, Sender
+from words import N_
 
+UnfitFile = filekinds.UnfitFile
 LETTERS_A_DAY = 50
+MOST_FILES = 20
+_FILES = N_("With files: %(n)s. They can be saved from that page for 30 days.")
 SHOWN_IN_LETTER = 4000
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A reply as the letter's page shows it. `other`: it came from another address than the letter went to."""
+    """A reply as the letter's page shows it. `other`: it came from another address than the letter went to.
+
+    `files`: name and octets of what came with it; `kept`: they can still be saved.
+    """
 
     name: str
     at: datetime
@@ -29,21 +41,33 @@ class Reply:
     text: str
     delivery: int
     other: bool
+    number: int
+    files: tuple[tuple[str, int], ...]
+    kept: bool
 
 
-def take(letter: Letter, subject: str, text: str, now: datetime) -> Result:
-    """Mark the reader's cell and tell who sent the notice. Call inside the transaction that records the mail."""
+def take(letter: Letter, mail: Mail, now: datetime) -> Result:
+    """Mark the reader's cell and tell who sent the notice. Call inside the transaction that records the mail.
+
+    Files stay in the raw mail for 30 days: a slip that was photographed is often the whole reply.
+    """
     delivery = letter.delivery if letter.delivery_id else None
     if delivery is None:
-        return Result("house", "held", "reply to a letter of Kairan", letter=letter, show=True)
+        return Result(
+            "house", "held", "reply to a letter of Kairan", letter=letter, show=True, keep=bool(mail.attachments)
+        )
     Delivery.update(replied_at=now).where(Delivery.id == delivery.id, Delivery.replied_at.is_null()).execute()
     Notice.update(serial=Notice.serial + 1).where(Notice.id == delivery.notice_id).execute()
     history.log(None, "delivery.replied", delivery.id, detail={"notice": delivery.notice_id})
-    _tell(delivery, subject, text, now)
-    return Result("reply", "done", "", delivery.list, letter.person_id, letter, delivery.notice_id, show=True)
+    files = tuple((filekinds.safe_name(one.name), one.size) for one in mail.arrival.attachments[:MOST_FILES])
+    _tell(delivery, mail, now)
+    return Result(
+        "reply", "done", "", delivery.list, letter.person_id, letter, delivery.notice_id,
+        show=True, keep=bool(files), files=files,
+    )  # fmt: skip
 
 
-def _tell(delivery: Delivery, subject: str, text: str, now: datetime) -> None:
+def _tell(delivery: Delivery, mail: Mail, now: datetime) -> None:
     """Write to the one in whose name the letter went (D-20); a flood of replies stays on the page alone."""
     notice = delivery.notice
     told = who_is_told(delivery)
@@ -52,9 +76,10 @@ def _tell(delivery: Delivery, subject: str, text: str, now: datetime) -> None:
         return
     values = {
         "name": delivery.name,
-        "subject": subject or notice.wording.subject,
+        "subject": mail.subject or notice.wording.subject,
         "notice": notice.wording.subject,
-        "text": text[:SHOWN_IN_LETTER],
+        "text": mail.text[:SHOWN_IN_LETTER],
+        "files": f"{words.say(language, _FILES, n=mail.attachments)}\n" if mail.attachments else "",
         "url": f"{settings().base_url}/notices/{notice.id}/board",
     }
     service.send("reply", address=address, language=language, values=values, now=now, urgent=False, useful_s=86400)
@@ -104,4 +129,24 @@ def replies_of_person(person: Person, rights: Rights, limit: int = 20) -> list[t
 def _shown(row: Incoming) -> Reply:
     letter = row.letter
     other = bool(row.address) and addresses.key(row.address) != addresses.key(letter.address)
-    return Reply(letter.delivery.name, row.at, row.subject, row.text, letter.delivery_id, other)
+    files = tuple((str(name), int(size)) for name, size in row.files)
+    kept = bool(files) and spool.has(row.file)
+    return Reply(letter.delivery.name, row.at, row.subject, row.text, letter.delivery_id, other, row.id, files, kept)
+
+
+def file_of(number: int, place: int, rights: Rights) -> filekinds.Fit | None:
+    """Return a file of a reply that an organizer may see, as it may be saved; None if it is gone or not theirs.
+
+    Raises UnfitFile for what could act by itself: that is for the administrators, out of the raw mail.
+    """
+    row = Incoming.get_or_none(Incoming.id == number, Incoming.kind == "reply")
+    notice = row.letter.delivery.notice if row and row.letter_id and row.letter.delivery_id else None
+    if notice is None or not rights.may_notice("view", notice):
+        return None
+    if number not in {one.number for one in replies_of(notice, lists=rights.seen(notice))}:
+        return None
+    raw = spool.kept(row.file)
+    came = read(raw).attachments[:MOST_FILES] if raw is not None else ()
+    if not 0 <= place < min(len(came), len(row.files)):
+        return None
+    return filekinds.examined(row.files[place][0], came[place].content())

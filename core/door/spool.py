@@ -108,6 +108,11 @@ def kept(name: str) -> bytes | None:
         return None
 
 
+def has(name: str) -> bool:
+    """Say whether a raw mail is still kept."""
+    return bool(_KEPT.fullmatch(name)) and (folder() / "kept" / name).exists()
+
+
 def sweep(now: datetime) -> int:
     """Delete raw mails kept longer than 30 days, and what a power cut left half written; return how many."""
     oldest, gone = (now - timedelta(days=DAYS)).timestamp(), 0

@@ -6,9 +6,10 @@ from datetime import timedelta
 import pytest
 
 import clock
+from core import service
 from core.door import inbox, posting
 from core.organization import settings
-from core.refusals import TooLate, WrongNumber
+from core.refusals import Incomplete, TooLate, WrongNumber
 from core.road import delivery
 from core.road.letters import Desk
 from core.writing import notices
@@ -50,6 +51,31 @@ def genuine(subject: str = "練習中止", text: str = TEXT, to: str = LIST, **h
 
 def letters(kind: str) -> list[Letter]:
     return list(Letter.select().where(Letter.kind == kind).order_by(Letter.id))
+
+
+# ── a list that waits ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("proven", [True, False])
+def test_a_list_that_waits_for_its_new_roster_distributes_nothing(door, proven):
+    """The school year has ended: last year's parents get no post; the sender is told at the registered address."""
+    MailingList.update(waits_since=clock.now()).where(MailingList.address == "1nen1kumi").execute()
+    row = come(genuine() if proven else mail(HANAKO, LIST, "練習中止", TEXT))
+    assert (row.kind, row.outcome, row.reason) == ("post", "dropped", "new roster")
+    assert row.notice.state == "dropped" and not Delivery.select().exists()
+    told = Letter.select().get()
+    assert (told.kind, told.address) == ("waits", HANAKO)
+    subject, text = service.words_of(told, "かえで原小学校")
+    assert "練習中止" in subject and "名簿" in text and "URL" not in text
+
+
+def test_what_waited_for_its_release_does_not_go_to_last_years_parents(door):
+    """Held before the year ended, released after it."""
+    notice = come(mail(HANAKO, LIST, "練習中止", TEXT)).notice
+    MailingList.update(waits_since=clock.now()).where(MailingList.address == "1nen1kumi").execute()
+    with pytest.raises(Incomplete):
+        posting.release(Notice.get_by_id(notice.id), clock.now())
+    assert Notice.get_by_id(notice.id).state == "held" and not Delivery.select().exists()
 
 
 # ── proven ───────────────────────────────────────────────────────────────────────────────────────────────────────

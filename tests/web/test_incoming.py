@@ -1,15 +1,19 @@
 """Incoming mail on pages, and the pages behind links in letters (T-27, T-30, T-31; law 3, law 6)."""
 
+from email.message import EmailMessage
+
 import pytest
 
 import clock
-from core.door import inbox
+from core import service
+from core.door import inbox, spool
 from core.organization import settings
 from core.people import reader_marks
 from mail.address import reply_address
 from models import Incoming, Letter, MailingList, Membership, Notice, Person, Sender
 from tests import cast_notices
 from tests.cast_mail import DOMAIN, dns, mail, signed
+from tests.files import PDF
 
 LIST = f"1nen1kumi@{DOMAIN}"
 EVIL = "<script>alert(1)</script>"
@@ -207,3 +211,39 @@ def test_replies_are_shown_escaped(app, school):
     with app.test_request_context():
         shown = render_template("incoming/_replies.html", replies=replies.replies_of(sent.notice))
     assert "青山 健太" in shown and "&lt;script&gt;" in shown and EVIL not in shown
+
+
+def with_files(to: str, *parts: tuple[str, bytes]) -> bytes:
+    """Return a reply with files."""
+    made = EmailMessage()
+    made["From"], made["To"], made["Subject"] = "aoyama.k@example.com", to, "Re: 健康カード"
+    made.set_content("カードの写真です。\n")
+    for name, content in parts:
+        made.add_attachment(content, maintype="application", subtype="octet-stream", filename=name)
+    return made.as_bytes()
+
+
+def test_files_of_a_reply_can_be_saved_by_who_sees_the_reply(as_, school):
+    """T-18: a photographed slip; what could act is not handed out; nobody else gets it; gone after 30 days."""
+    sent = cast_notices.send([school.lists["1-1"]], by=school.users["花子"])
+    letter = Letter.get(Letter.delivery == sent.deliveries["青山 健太"])
+    to = reply_address(letter.id, settings().secret, DOMAIN)
+    raw = with_files(to, ("../連絡帳.pdf", PDF), ("面白い.pdf", b"MZ\x90\x00 a program"), ("絵.svg", b"<svg onload=x>"))
+    row = come(raw, to, "aoyama.k@example.com")
+    assert (row.kind, row.outcome) == ("reply", "done")
+    assert [name for name, _ in row.files] == ["連絡帳.pdf", "面白い.pdf", "絵.svg"]
+    hanako, url = as_("花子"), f"/replies/{row.id}/files"
+    page = hanako.get(f"/notices/{sent.notice.id}/board").get_data(as_text=True)
+    assert f"{url}/0" in page and "連絡帳.pdf" in page
+    got = hanako.get(f"{url}/0")
+    assert (got.status_code, got.data, got.mimetype) == (200, PDF, "application/pdf")
+    assert got.headers["Content-Disposition"].startswith("attachment")
+    assert got.headers["X-Content-Type-Options"] == "nosniff"
+    assert [hanako.get(f"{url}/{place}").status_code for place in (1, 2, 3)] == [415, 415, 404]
+    assert as_("太郎").get(f"{url}/0").status_code == 404
+    told = Letter.select().where(Letter.kind == "reply").get()
+    assert "添付ファイル: 3件" in service.words_of(told, "かえで原小学校")[1]
+    (spool.folder() / "kept" / row.file).unlink()
+    assert hanako.get(f"{url}/0").status_code == 404
+    page = hanako.get(f"/notices/{sent.notice.id}/board").get_data(as_text=True)
+    assert f"{url}/0" not in page and "30日間" in page

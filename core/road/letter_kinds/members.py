@@ -134,6 +134,7 @@ KINDS["reply"] = Kind(
         "%(name)s answered the letter “%(notice)s”.\n"
         "Nobody else has received this. It is no answer to a question and no confirmation.\n"
         "%(url)s\n"
+        "%(files)s"
         "\n"
         "────────────────\n"
         "%(text)s\n"
