@@ -1,6 +1,7 @@
 """Where a link of decorated words may lead: web pages, mail addresses, telephone numbers (RFC 3986, 6068, 3966)."""
 
 import re
+from collections.abc import Iterator
 from urllib.parse import quote
 
 from mail import merge
@@ -46,3 +47,44 @@ def host(url: str) -> str:
     """Return the host that an address names, "" if it names none; `www.` before it says nothing."""
     web = _WEB.fullmatch(url)
     return web[2].lower().removeprefix("www.") if web else ""
+
+
+_WIDE = {code + 0xFEE0: code for code in range(0x21, 0x7F)} | {ord(one): "." for one in "。｡"}
+_BARE = re.compile(r"(?<![@\w.-])(?:[\w-]+\.)+([a-z]{2,24})(?![\w-])", re.IGNORECASE)
+_FILES = set(
+    [
+        "pdf",
+        "doc",
+        "docx",
+        "xls",
+        "xlsx",
+        "ppt",
+        "pptx",
+        "csv",
+        "txt",
+        "jpg",
+        "jpeg",
+        "png",
+        "gif",
+        "webp",
+        "heic",
+        "zip",
+        "html",
+        "htm",
+    ]
+)
+
+
+def bare_hosts(words: str) -> Iterator[tuple[int, int, str]]:
+    """Give where words name a host without `https://`, and which: people read 「www.example.jp」 as where a link leads.
+
+    Signs of full width count as their narrow ones; the name of a file is none.
+    """
+    for found in _BARE.finditer(words.translate(_WIDE)):
+        if found[1].lower() not in _FILES:
+            yield found.start(), found.end(), found[0].lower().removeprefix("www.")
+
+
+def names_a_host(words: str) -> bool:
+    """Say whether words look like an address, whole or without its beginning."""
+    return "://" in words.translate(_WIDE) or any(bare_hosts(words))

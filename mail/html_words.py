@@ -11,7 +11,7 @@ from html import escape, unescape
 from typing import NamedTuple, Protocol
 from urllib.parse import quote
 
-from mail import links, merge
+from mail import href, links, merge
 
 _STYLES = """
 div, ul, ol, blockquote { margin: 0 0 16px }
@@ -106,7 +106,8 @@ def _counted(html: str, counted: Mapping[str, Way]) -> str:
         way = counted.get(unescape(found[2]))
         if way is None:
             return found[0]
-        shown = escape(way.words) if "://" in found[4] else found[4]
+        named = href.names_a_host(unescape(_TAGS.sub("", found[4])))
+        shown = escape(way.words) if named else found[4]
         return f"{found[1]}{escape(way.href)}{found[3]}{shown}{found[5]}"
 
     return _LINK.sub(led, html)

@@ -113,7 +113,29 @@ def _linked(cells: list[Cell]) -> list[Cell]:
         elif url and (leads := part[0][1].href) and href.host(leads) != href.host(url):
             part = [(one, part[0][1]) for one in leads]
         found += part
+    return _honest(found)
+
+
+def _honest(cells: list[Cell]) -> list[Cell]:
+    """Show where a link leads in place of another host that its words name, be it only as 「www.example.jp」."""
+    found: list[Cell] = []
+    at = 0
+    for text, url in links.cut(_said(cells)):
+        part = cells[at : at + len(text)]
+        at += len(text)
+        found += part if url else _own_hosts(text, part)
     return found
+
+
+def _own_hosts(text: str, cells: list[Cell]) -> list[Cell]:
+    found: list[Cell] = []
+    at = 0
+    for begin, end, named in href.bare_hosts(text):
+        look = cells[begin][1]
+        if href.host(look.href) not in ("", named):
+            found += cells[at:begin] + [(one, look) for one in look.href]
+            at = end
+    return found + cells[at:]
 
 
 def has_words(block: Block) -> bool:

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mail import href, html_words, rich, rich_text
+from mail.html_part import Counted
 
 SEAL = "p-" + "a" * 32
 ALLOWED = {"div", "h1", "blockquote", "ul", "ol", "li", "br", "strong", "em", "del", "a", "img"}
@@ -198,6 +199,45 @@ def test_a_field_that_is_torn_by_tags_is_made_whole():
 )
 def test_where_a_link_may_lead(raw, kept):
     assert href.checked(raw) == kept
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "www.bank.example",
+        "ここは bank.example です",
+        "ｗｗｗ．ｂａｎｋ．ｅｘａｍｐｌｅ",
+        "b<b>ank</b>.example",
+        "銀行.example",
+    ],
+)
+def test_a_link_names_no_other_host_without_its_beginning_either(words):
+    """D-31, decision 9: people read 「www.example.jp」 as where a link leads, and so do filters."""
+    clean = made(f'<div><a href="https://evil.example/x">{words}</a></div>')
+    assert "bank.example" not in clean and "銀行" not in clean and clean.count("https://evil.example/x") >= 2
+    shown = counted(clean)
+    assert "リンクを開く" in shown and "evil.example" not in shown
+
+
+@pytest.mark.parametrize("words", ["しおり.pdf", "shiori.PDF", "ver.2 のお知らせ", "11.24 の予定", "担任（3.14組）"])
+def test_what_is_no_host_stays(words):
+    clean = made(f'<div><a href="https://school.example/x">{words}</a></div>')
+    assert f">{words}</a>" in clean and f">{words}</a>" in counted(clean)
+
+
+def test_its_own_host_may_be_named_but_not_where_it_is_counted():
+    clean = made('<div><a href="https://school.example/x">www.school.example</a></div>')
+    assert ">www.school.example</a>" in clean
+    assert "school.example" not in counted(clean).replace("kairan.school.example", "")
+
+
+def counted(html: str) -> str:
+    """Return the words as a letter whose links are counted has them."""
+    ways = {
+        url: Counted("https://kairan.school.example/c/t/1", "リンクを開く")
+        for url in ("https://evil.example/x", "https://school.example/x")
+    }
+    return "".join(part.html for part in html_words.in_letter(html, "mail.example", ways))
 
 
 def test_a_link_never_shows_another_host_than_its_own():
