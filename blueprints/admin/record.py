@@ -10,6 +10,7 @@ from words import N_
 
 ACTIONS = {
     "access.refused": N_("Unauthorized access: a cookie from before the logout was used"),
+    "addresses.exported": N_("Addresses to look at written to a file"),
     "answer.entered": N_("Answer entered by an organizer"),
     "board.exported": N_("Board written to a file"),
     "carrier.paused": N_("Sending to one carrier paused: it refused too much"),

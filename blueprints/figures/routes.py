@@ -140,3 +140,6 @@ def lasting(seconds: int | None) -> str:
     if hours >= 48:
         return web._("%(n)s days", n=hours // 24)
     return web._("%(h)s h %(m)s min", h=hours, m=minutes) if minutes else web._("%(n)s hours", n=hours)
+
+
+from blueprints.figures import addresses  # noqa: E402, F401  its pages hang on `bp`

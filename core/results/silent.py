@@ -31,6 +31,7 @@ def last_notices(mailing_list: MailingList, now: datetime) -> list[Notice]:
         .where(
             Target.kind == "list", Target.include == True, Target.number == mailing_list.id,
             Notice.read_confirmation == True, Notice.state.in_(("sending", "paused", "sent", "stopped")),
+            Notice.forgotten_at.is_null(),
             Notice.started_at < now - SETTLED,
         )
         .order_by(Notice.started_at.desc(), Notice.id.desc())

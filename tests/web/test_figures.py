@@ -86,3 +86,19 @@ def test_who_looks_at_one_class_sees_the_board_instead_of_the_whole_school(as_, 
 
 def test_before_anything_was_sent_it_says_so(as_):
     assert "この年度に送ったお知らせはありません" in page(as_("守"), "/figures")
+
+
+def test_addresses_to_look_at_are_shown_printed_and_written_to_a_file(as_, school):
+    """E-12"""
+    hanako = as_("花子")
+    assert "/figures/addresses" in page(hanako, "/figures")
+    text = page(hanako, "/figures/addresses")
+    assert "雑音 三" in text and "宛先不明で停止" in text and "noise3@example.net" in text and "data-print" in text
+    assert "雑音 三" not in page(hanako, "/figures/addresses?why=stopped")
+    assert page(hanako, "/figures/addresses?why=nonsense&list=99")
+    answer = hanako.get("/figures/addresses.csv")
+    rows = list(csv.DictReader(StringIO(answer.get_data().decode("utf-8-sig"))))
+    assert [row["名前"] for row in rows] == ["雑音 三", "雑音 一"] and rows[0]["リスト"] == "1年1組"
+    assert Log.select().where(Log.action == "addresses.exported").count() == 1
+    assert "noise3@example.net" not in page(as_("見る子"), "/figures/addresses")
+    assert "どのアドレスにも届いていて" in page(as_("太郎"), "/figures/addresses")

@@ -1,0 +1,102 @@
+"""Addresses that a list had better not carry on with: dead, refusing, stopped, never confirmed (E-12).
+
+Writing to dead addresses makes carriers take the sender for one of spam. Nobody is deleted by it: the list is for a
+yearly clean-up, with the family, by telephone or on paper.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from peewee import JOIN
+
+from core.people import directory
+from core.results import silent
+from core.rights import Rights
+from models import Child, MailingList, Membership, Person
+from words import N_
+
+WHY: dict[str, str] = {
+    "bounced": N_("Stopped: address dead"),
+    "complained": N_("Reported as spam"),
+    "refusing": N_("Perhaps refused by a filter"),
+    "pending": N_("Registration not completed"),
+    "stopped": N_("Mail stopped"),
+    "silent": N_("No confirmation three times running"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """One person with one reason. `since`: None where nobody can say; `address`: as the asker may see it."""
+
+    person: Person
+    why: str
+    since: datetime | None
+    lists: tuple[str, ...]
+    children: tuple[str, ...]
+    address: str
+
+
+def rows(rights: Rights, now: datetime, list_id: int | None = None) -> list[Stale]:
+    """Return everybody in the lists that somebody may look at about whom something is stale; by reason, then kana."""
+    lists = [one for one in rights.lists("view") if not one.practice_of_id and list_id in (None, one.id)]
+    never = _silent(lists, now)
+    managed = {one.id for one in rights.lists("manage")}
+    held: dict[int, list[Membership]] = {}
+    for place in _places(lists):
+        held.setdefault(place.person_id, []).append(place)
+    found = [made for places in held.values() if (made := _stale(places, never, managed))]
+    order = list(WHY)
+    return sorted(found, key=lambda one: (order.index(one.why), one.person.kana == "", one.person.kana, one.person.id))
+
+
+def counts(some: Iterable[Stale]) -> dict[str, int]:
+    """Return how many there are of each reason, of those that occur."""
+    found = dict.fromkeys(WHY, 0)
+    for one in some:
+        found[one.why] += 1
+    return {why: number for why, number in found.items() if number}
+
+
+def _places(lists: list[MailingList]) -> Iterable[Membership]:
+    return (
+        Membership.select(Membership, Person, Child, MailingList)
+        .join(Person)
+        .switch(Membership)
+        .join(Child, JOIN.LEFT_OUTER)
+        .switch(Membership)
+        .join(MailingList)
+        .where(Membership.list.in_(lists), Membership.belongs, Person.address.is_null(False))
+        .order_by(MailingList.whole, MailingList.name, Membership.id)
+    )
+
+
+def _silent(lists: list[MailingList], now: datetime) -> set[int]:
+    """Return who has confirmed none of the last three notices of a list, nor anybody of the household."""
+    return {row.person.id for one in lists for row in silent.silent(one, silent.last_notices(one, now))}
+
+
+def _stale(places: list[Membership], never: set[int], managed: set[int]) -> Stale | None:
+    person = places[0].person
+    why, since, there = _why(person, places, never)
+    if not why:
+        return None
+    children = dict.fromkeys(f"{one.child.room} {one.child.name}".strip() for one in there if one.child_id)
+    return Stale(
+        person, why, since, tuple(dict.fromkeys(one.list.name for one in there)), tuple(children),
+        directory.address_for(person, any(one.list_id in managed for one in places)),
+    )  # fmt: skip
+
+
+def _why(person: Person, places: list[Membership], never: set[int]) -> tuple[str, datetime | None, list[Membership]]:
+    """Return the gravest reason, since when, and the places that it concerns; "" if there is none."""
+    if person.address_state != "fine":
+        return person.address_state, person.address_state_at, places
+    open_ones = [one for one in places if one.state in ("pending", "unconfirmed")]
+    if open_ones:
+        return "pending", min(one.joined_at for one in open_ones), open_ones
+    stopped = [one for one in places if one.state == "stopped"]
+    if stopped:
+        return "stopped", min((one.stopped_at for one in stopped if one.stopped_at), default=None), stopped
+    return ("silent", None, places) if person.id in never else ("", None, places)
