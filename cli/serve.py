@@ -5,6 +5,7 @@ import logging
 import os
 import socket
 import sys
+from typing import IO
 
 import click
 
@@ -12,6 +13,7 @@ from cli import common
 from cli.supervisor import PARTS, Supervisor
 from config import Config, current
 from core import organization
+from core.house import occupied
 from models import Organization
 
 
@@ -22,12 +24,14 @@ def up(demo: bool) -> None:
     """Make what is missing, print the address, and serve."""
     config = current()
     _port_must_be_free(config)
+    parts = _all_parts(config)
+    held = _not_twice(config, parts)
     if demo:
         from cli.demo import fill_demo
 
         fill_demo()
     _welcome(config)
-    raise SystemExit(Supervisor(config, _all_parts(config)).run())
+    raise SystemExit(Supervisor(config, parts, held).run())
 
 
 @click.command()
@@ -41,12 +45,20 @@ def serve(only: str | None) -> None:
         common.fail("The mail door needs a place: set KAIRAN_INLET=lmtp://127.0.0.1:8024, for example.")
     if only in (None, "web"):
         _port_must_be_free(config)
-    raise SystemExit(Supervisor(config, PARTS[only] if only else _all_parts(config)).run())
+    parts = PARTS[only] if only else _all_parts(config)
+    raise SystemExit(Supervisor(config, parts, _not_twice(config, parts)).run())
 
 
 def _all_parts(config: Config) -> tuple[str, ...]:
     """Return the parts of a whole Kairan; the mail door only if the settings give it a place."""
     return PARTS["web"] + PARTS["worker"] + (PARTS["inlet"] if config.door else ())
+
+
+def _not_twice(config: Config, parts: tuple[str, ...]) -> list[IO[str]]:
+    try:
+        return occupied.each_once(config.data, parts)
+    except occupied.Occupied:
+        common.fail(f"Kairan is running already with {config.data}. Stop it first, or name another folder: KAIRAN_DATA")
 
 
 def _port_must_be_free(config: Config) -> None:

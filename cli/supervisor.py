@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from typing import IO
 
 from cli.common import PARENT_PIPE
 from config import HERE, Config
@@ -42,7 +43,8 @@ class Part:
 class Supervisor:
     """Keeps the parts running until SIGTERM or Ctrl-C."""
 
-    def __init__(self, config: Config, commands: tuple[str, ...]) -> None:
+    def __init__(self, config: Config, commands: tuple[str, ...], locks: list[IO[str]] | None = None) -> None:
+        self._locks = locks  # kept open: they say that this supervisor is here
         self._parts = [Part(command) for command in commands]
         self._environ = {**os.environ, "KAIRAN_DATA": str(config.data), "PYTHONUNBUFFERED": "1"}
         self._reading, self._writing = os.pipe()

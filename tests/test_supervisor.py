@@ -104,6 +104,20 @@ def test_a_taken_port_is_one_clear_line(house):
     assert len(ended.stderr.strip().splitlines()) == 1 and house.environ["KAIRAN_HTTP"] in ended.stderr
 
 
+def test_the_same_house_is_not_served_twice(house):
+    """Design 4, Start: a second `up` on another port is one clear line; when the first one is killed, it starts."""
+    first = serving(house)
+    port = f"127.0.0.1:{free_port()}"
+    for command in (["serve"], ["up"], ["serve", "--only", "worker"]):
+        house.environ["KAIRAN_HTTP"] = port
+        ended = house.run(*command)
+        assert (ended.returncode, ended.stdout) == (1, "")
+        assert len(ended.stderr.strip().splitlines()) == 1 and "running already" in ended.stderr
+    first.kill()
+    first.wait(10)
+    serving(house)
+
+
 @pytest.mark.parametrize(
     ("http", "said"),
     [
