@@ -63,7 +63,7 @@ def _way_back() -> str | None:
 
 def _headers(response: Response) -> Response:
     headers = response.headers
-    headers.setdefault("Content-Security-Policy", POLICY)
+    headers.setdefault("Content-Security-Policy", web.with_styles(POLICY))
     headers.setdefault("X-Content-Type-Options", "nosniff")
     headers.setdefault("Referrer-Policy", "same-origin" if request.blueprint != "public" else "no-referrer")
     headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")

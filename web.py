@@ -2,6 +2,7 @@
 
 import csv
 import io
+import secrets
 from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime
 from functools import wraps
@@ -227,6 +228,20 @@ def letter_page(html: str) -> Response:
     return Response(NEW_WINDOW + html, headers={"Content-Security-Policy": LETTER_POLICY})
 
 
+def style_nonce() -> str:
+    """Return the word by which this one page lets the editor write its style sheets into it; asked for, it is given."""
+    if "style_nonce" not in g:
+        g.style_nonce = secrets.token_urlsafe(16)
+    return g.style_nonce
+
+
+def with_styles(policy: str) -> str:
+    """Return the policy of this page: a style sheet is taken from our own files alone, or with the page's word."""
+    if "style_nonce" not in g:
+        return policy
+    return policy.replace("style-src 'self'", f"style-src 'self' 'nonce-{g.style_nonce}'")
+
+
 class Page:
     """One page of a query: rows, number, whether there is one before or after, and the total."""
 
@@ -286,6 +301,7 @@ def install(app: Flask) -> None:
         icon=icon,
         qr=qr_code,
         language=language,
+        style_nonce=style_nonce,
         who_may=who_may,
         who_may_steer=who_may_steer,
         rights=rights,

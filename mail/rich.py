@@ -167,7 +167,7 @@ class _Reader(HTMLParser):
             kind = "quote" if "blockquote" in self._open else "h1" if _HEADS & set(self._open) else "div"
         last = self.blocks[-1] if self.blocks else None
         if kind == "li" and not item and last and last.kind == "li" and last.lists == lists:
-            if has_words(last):
+            if has_words(last) and last.cells[-1][0] != "\n":
                 last.cells.append(("\n", PLAIN))
             return
         self.blocks.append(Block(kind, lists, apart=apart))

@@ -21,7 +21,11 @@ def text(document: Document, language: str) -> str:
         numbers = _counted(numbers, last, block)
         lines += _block(block, language, numbers)
         last = block
-    return "\n".join(line.replace("\xa0", " ").rstrip(" ") for line in lines) + "\n" if lines else ""
+    return (
+        "\n".join(line.replace("\xa0", " ").rstrip(" ") if line.strip() else "" for line in lines) + "\n"
+        if lines
+        else ""
+    )
 
 
 def _counted(numbers: list[int], last: Block | None, block: Block) -> list[int]:

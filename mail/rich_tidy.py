@@ -30,6 +30,8 @@ def _neighbours(blocks: Iterable[Block]) -> list[Block]:
     ended_blank = False
     for block in blocks:
         source, block.cells = block.cells, _without_last_break(_spaced(block.cells))
+        while block.kind == "li" and block.cells and block.cells[0][0] == "\xa0":
+            block.cells = block.cells[1:]  # what stood between a point and its words in Word
         blank = not has_words(block)
         if blank and not any(what in ("\n", "\xa0") for what, _ in source):
             continue  # nothing but the layout of the source

@@ -14,7 +14,7 @@ from core.writing.audience import Audience, resolve
 from models import Notice
 from words import N_
 
-VIEWS = {"phone": N_("On a phone"), "dark": N_("In the dark"), "text": N_("As text alone")}
+VIEWS = {"phone": N_("On a phone"), "dark": N_("In the dark"), "text": N_("Text alone")}
 _DARK = "@media (prefers-color-scheme:dark)"
 
 

@@ -4,11 +4,17 @@ from pathlib import Path
 
 import clock
 from core import service
-from core.writing import notices, own_copy
+from core.writing import notices, own_copy, pictures
 from models import Letter, Person
+from tests import files
 from tests.smarthost import begun, drained
 
 ENGLISH = "Dear parents,\n\nplease bring a water bottle tomorrow, since it will be hot.\nThank you.\n\nKaedehara School"
+DECORATED = (
+    "<div>保護者の皆様<br><br>明日は気温が高くなる見込みです。<strong>水筒</strong>をお持ちください。</div><h1>持ち物</h1>"
+    '<ul><li>水筒</li><li>帽子</li></ul><div><a href="https://school.example/natsu">暑さ対策の案内</a>をご覧ください。'
+    "<br><br>かえで原小学校</div>"
+)
 JAPANESE = "保護者の皆様\n\n明日は気温が高くなる見込みです。水筒をお持ちください。\n\nかえで原小学校\n"
 
 
@@ -21,6 +27,7 @@ def of_every_kind(school, host) -> list[bytes]:
         begun(by, [school.lists["1-1"]], subject="Bring water tomorrow", text=ENGLISH, read_confirmation=read)
     begun(by, [school.lists["1-1"]], subject="【緊急】" + "臨時休校 " * 12, text="一\n.\n..二\nFrom 三\n", urgent=True)
     begun(school.users["太郎"], [school.lists["2-1"]], subject="x" * 150, text="y" * 3000, footer=False)
+    begun(by, [school.lists["1-1"]], subject="明日の水筒について", html=DECORATED + _picture())
     test = notices.draft(by, now=clock.now())
     notices.save(test, now=clock.now(), subject="試し", text="本文")
     own_copy.test_letter(test, by, clock.now())
@@ -31,6 +38,10 @@ def of_every_kind(school, host) -> list[bytes]:
     assert drained()
     assert not Letter.select().where(Letter.state != "accepted").exists()
     return [raw for _, _, raw, _ in host.mails]
+
+
+def _picture() -> str:
+    return f'<div><img src="cid:{pictures.add("a.png", files.png())}" alt="水筒の置き場所"></div>'
 
 
 def as_files(mails: list[bytes], folder: Path) -> list[Path]:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from core.writing import pictures
 from models import Link
-from tests import smarthost
-from tests.real.letters import ENGLISH, JAPANESE, as_files
+from tests import files, smarthost
+from tests.real.letters import DECORATED, ENGLISH, JAPANESE, as_files
 from tests.real.programs import program
 from tests.smarthost import begun, drained
 
@@ -39,6 +40,24 @@ def test_notices_score_at_most_half_a_point(school, tmp_path, capsys):
     with capsys.disabled():
         _print(scores)
     assert max(score for score, _ in scores.values()) <= 0.5, scores
+
+
+def test_decorated_letters_score_at_most_half_a_point(school, tmp_path, capsys):
+    """X-15, X-08. A picture looks like an advertisement to this filter (HTML_IMAGE_ONLY); five points are spam."""
+    photo = f'<div><img src="cid:{pictures.add("a.jpg", files.jpeg())}" alt="水筒の置き場所"></div>'
+    letters = {"decorated": DECORATED, "with picture": DECORATED + photo}
+    ways = {f"{name}{', read' * read}": (html, read) for name, html in letters.items() for read in (True, False)}
+    with smarthost.running() as (host, port):
+        smarthost.send_by(port, base_url="https://mail.school.example")
+        for html, read in ways.values():
+            begun(school.users["花子"], [school.lists["1-1"]], html=html, read_confirmation=read)
+            assert drained()
+    mails = [raw for _, to, raw, _ in host.mails if to == ["aoyama.k@example.com"]]
+    scores = judged(dict(zip(ways, as_files(mails, tmp_path / "mails"), strict=True)))
+    with capsys.disabled():
+        _print(scores)
+    assert max(score for name, (score, _) in scores.items() if "picture" not in name) <= 0.5, scores
+    assert max(score for score, _ in scores.values()) <= 2, scores
 
 
 @pytest.mark.parametrize("read", [True, False], ids=["with read confirmation", "without"])

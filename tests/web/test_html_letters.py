@@ -185,3 +185,16 @@ def test_a_sample_is_changed_without_losing_its_looks(as_, school):
     assert 'name="html"' in page(browser, f"/samples/own-{row.id}/edit")
     browser.post(f"/samples/own-{row.id}/edit", data={**data, "html": "<script>alert(1)</script>"})
     assert Sample.get_by_id(row.id).html == kept  # an empty body is refused
+
+
+def test_the_editor_alone_may_write_styles_and_is_loaded_where_it_is_wanted(as_, school):
+    """The strict policy stays; a word that only this page knows opens it for the editor's own style sheets."""
+    notice, browser = written(school), as_("花子")
+    answer = browser.get(f"/notices/{notice.id}/words")
+    policy, shown = answer.headers["Content-Security-Policy"], answer.get_data(as_text=True)
+    nonce = re.search(r"style-src 'self' 'nonce-([\w-]{20,})'", policy)[1]
+    assert f'content="{nonce}"' in shown and "trix.umd.min.js" in shown and "unsafe" not in policy
+    assert nonce not in browser.get(f"/notices/{notice.id}/words").headers["Content-Security-Policy"]
+    for where in ("/", f"/notices/{written(school, text='水筒').id}/words", f"/notices/{notice.id}/check"):
+        other = browser.get(where)
+        assert "nonce" not in other.headers["Content-Security-Policy"] and "trix" not in other.get_data(as_text=True)
