@@ -65,4 +65,14 @@ def gaps(notice: Notice, wording: Wording) -> str:
 
 def marks_of(notice: Notice) -> list[str]:
     """Return the marks of the pictures in a notice."""
-    return pictures.marks(html_of(notice.wording))
+    return marks_in(notice.wording)
+
+
+def marks_in(wording: Wording) -> list[str]:
+    """Return the marks of the pictures among words."""
+    return pictures.marks(html_of(wording))
+
+
+def words_beside(wording: Wording) -> int:
+    """Return how many characters decorated words have without their pictures and the descriptions of these."""
+    return len("".join(rich_text.text(rich.read(html_of(wording)), wording.language).split()))

@@ -9,11 +9,11 @@ from datetime import datetime, time, timedelta
 import clock
 import words
 from core.organization import Settings, settings
-from core.writing import attachments, comparing, questions
+from core.writing import attachments, comparing, decoration, questions
 from core.writing import warnings_text as of_text
 from core.writing.audience import Audience
 from core.writing.warnings_text import Warning
-from models import Notice
+from models import Notice, Wording
 from words import N_
 
 __all__ = ["FOOTER_OFF", "Warning", "of"]
@@ -21,6 +21,11 @@ __all__ = ["FOOTER_OFF", "Warning", "of"]
 FOOTER_OFF = N_(
     "The way to stop the mail and the school's address are required by law (特定電子メール法) in mail that advertises."
     " We do not recommend leaving them out."
+)
+FEW = 40
+PICTURE_ALONE = N_(
+    "There are hardly any words beside the picture. Some cannot see it, and filters take such letters for advertising:"
+    " please write what it is about into the text."
 )
 NIGHT = (22, 6)
 MORNING = time(7)
@@ -41,6 +46,7 @@ def of(
         *of_text.of_other_classes(text, audience),
         *of_text.of_files(wording.text, len(files)),
         *of_text.of_file_names(files),
+        *_of_a_picture_alone(wording),
         *of_text.of_day_words(text, begins, at, language),
         *of_text.of_the_subject(wording.subject, begins, language),
         *of_text.of_weekdays(text, day, language),
@@ -60,6 +66,13 @@ def _of_the_night(begins: datetime, now: datetime, at: datetime | None) -> Itera
             else N_("It is %(time)s now. The sound of the phone may wake somebody.")
         )
         yield Warning("night", sentence, {"time": words.time_of_day(begins)}, at=_next_morning(begins))
+
+
+def _of_a_picture_alone(wording: Wording) -> Iterator[Warning]:
+    """Say that a picture has hardly any words beside it: some do not see it, filters take it for advertising."""
+    shown = decoration.marks_in(wording)
+    if shown and decoration.words_beside(wording) < FEW:
+        yield Warning("picture", PICTURE_ALONE)
 
 
 def _next_morning(begins: datetime) -> datetime:

@@ -127,6 +127,18 @@ def test_a_picture_needs_words_unless_it_is_urgent(draft):
     assert "text" not in gaps.gaps(draft, found) and decorated(draft).text == "地図\n［画像：校門］\n"
 
 
+def test_a_picture_among_few_words_is_told(draft):
+    """Some do not see it, and filters take it for an advertisement (X-08)."""
+    mark = pictures.add("地図.png", files.png())
+    picture = f'<div><img src="cid:{mark}" alt="{"とても長い説明です。" * 9}"></div>'
+    for words, told in (("ご覧ください。", True), ("運動会は10月24日(土) 9:00から校庭で行います。" * 3, False)):
+        notices.save(draft, html=f"<div>{words}</div>{picture}", now=NOW)
+        kinds = {one.kind for one in warnings.of(draft, audience.resolve(draft), NOW)}
+        assert ("picture" in kinds) == told
+    notices.save(draft, html="<div>短い</div>", now=NOW)
+    assert "picture" not in {one.kind for one in warnings.of(draft, audience.resolve(draft), NOW)}
+
+
 def test_pictures_may_not_be_too_heavy(draft, monkeypatch):
     mark = pictures.add("地図.png", files.png())
     notices.save(draft, html=f'<div>地図<img src="cid:{mark}" alt="校門"></div>', now=NOW)
