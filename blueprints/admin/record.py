@@ -58,6 +58,7 @@ ACTIONS = {
     "notice.approved": N_("Approved by a second person"),
     "notice.sent_back": N_("Sent back by the second person"),
     "member.changed_self": N_("A reader corrected the own entry"),
+    "member.says_wrong": N_("A reader told the school what is wrong in the entry"),
     "member.address_changed_self": N_("A reader changed the own address"),
     "member.deleted_self": N_("A reader deleted the own entry"),
     "member.added": N_("Member added"),

@@ -33,6 +33,8 @@ SAID = {
         "A test letter is on its way. If it does not come within ten minutes, the phone's filter may hold it back."
     ),
     "no-test": N_("No more test letters today."),
+    "told": N_("The school has been told. It changes what is wrong; nothing else is needed from you."),
+    "not-told": N_("Nothing was sent: please write a few words, at most three times a day."),
     "none": N_("Nothing has changed."),
 }
 
@@ -190,6 +192,17 @@ def own_test(mark: str) -> Answer:
     sent = own_page.try_out(person, clock.now())
     tasks.ring()
     return _back(mark, "test" if sent else "no-test")
+
+
+@bp.post("/p/<mark>/wrong")
+def own_wrong(mark: str) -> Answer:
+    """Tell the school what it holds wrongly; only it can change that."""
+    person = _holder(mark)
+    if person is None:
+        return _dead()
+    done = own_page.tell_the_school(person, request.form.get("wrong", ""), clock.now())
+    tasks.ring()
+    return _back(mark, "told" if done else "not-told")
 
 
 # ── a new address ────────────────────────────────────────────────────────────────────────────────────────────────

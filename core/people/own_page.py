@@ -5,6 +5,9 @@ makes every older link useless. It shows what the reader gave and gets, nobody e
 """
 
 import hmac
+import re
+import struct
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,9 +15,10 @@ from datetime import datetime, timedelta
 from peewee import JOIN
 
 from core import history, limits, service
+from core.door import senders
 from core.entry.join_caps import Wish
 from core.organization import settings
-from core.people import leaving, leaving_by_mail, members, naming, reader_marks
+from core.people import leaving, leaving_by_mail, members, naming
 from core.roster.columns import one_line
 from mail import address as addresses
 from models import Child, MailingList, Membership, Person, db, millis
@@ -23,6 +27,8 @@ GOOD_FOR, GOOD_FOR_WELCOME = timedelta(hours=24), timedelta(days=7)
 PER_ADDRESS = ((600, 1), (86400, 3))
 ALL_DAY = 500
 TESTS_A_DAY = 3
+WISHES_A_DAY, LONGEST_WISH = 3, 500
+_MARK = re.compile(r"[A-Za-z0-9_-]{32}")
 NOT_SHOWN = ("備考", "メモ", "注意", "所見", "note", "remark", "memo")
 """Items that an organizer wrote for organizers: columns of a roster with these words in their name."""
 
@@ -31,8 +37,16 @@ NOT_SHOWN = ("備考", "メモ", "注意", "所見", "note", "remark", "memo")
 
 
 def mark(person: Person, ends: datetime) -> str:
-    """Return the signed text of a link that opens this person's page until a moment, and at this address only."""
-    return reader_marks.signer(settings(), "own page").dumps([person.id, tag(person), millis(ends)])
+    """Return the signed text of a link that opens this person's page until a moment, and at this address only.
+
+    32 signs, so that the link fits on one line of a letter: number, minute, and 128 bits over both and the address.
+    """
+    body = struct.pack(">II", person.id, millis(ends) // 60_000)
+    return urlsafe_b64encode(body + _seal(body, person)).decode()
+
+
+def _seal(body: bytes, person: Person) -> bytes:
+    return hmac.digest(settings().secret, b"own page" + body + (person.address_key or "").encode(), "sha256")[:16]
 
 
 def tag(person: Person) -> str:
@@ -47,11 +61,14 @@ def url(person: Person, now: datetime, good_for: timedelta = GOOD_FOR) -> str:
 
 def holder(text: str, now: datetime) -> Person | None:
     """Return whose page this link opens; None if it is wrong, too old, or the address has changed since."""
-    held = reader_marks.read(text, "own page")
-    if not held or held[2] <= millis(now):
+    if not _MARK.fullmatch(text):
         return None
-    person = Person.get_or_none(Person.id == held[0])
-    return person if person and person.address and hmac.compare_digest(held[1], tag(person)) else None
+    held = urlsafe_b64decode(text)
+    number, minute = struct.unpack(">II", held[:8])
+    person = Person.get_or_none(Person.id == number)
+    if person is None or not person.address or not hmac.compare_digest(held[8:], _seal(held[:8], person)):
+        return None
+    return person if minute * 60_000 > millis(now) else None
 
 
 def ask(typed: str, now: datetime) -> None:
@@ -88,12 +105,16 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What the page shows: `unnamed`, a place without names; `items` and `labels` by place; `more`, lists to join."""
+    """What the page shows: `unnamed`, a place without names; `items` and `labels` by place; `more`, lists to join.
+
+    `of_children`: items of a child, which are the school's; only what the roster or a manager gave this guardian.
+    """
 
     person: Person
     lines: list[Line]
     children: list[Child]
     items: dict[int, dict[str, str]]
+    of_children: dict[int, dict[str, str]]
     labels: dict[int, str]
     unnamed: Membership | None
     more: list[tuple[MailingList, Child]]
@@ -109,6 +130,7 @@ def page(person: Person) -> Page:
         lines=[_line(lists[number], [one for one in places if one.list_id == number]) for number in lists],
         children=list(children.values()),
         items={one.id: shown for one in places if _is_taken(one) and (shown := shown_items(one.attributes))},
+        of_children={one.child_id: shown_items(one.child.attributes) for one in places if _is_vouched_for(one)},
         labels={one.id: " ".join((one.list.name, one.child.name if one.child_id else "")).strip() for one in places},
         unnamed=next((found for one in lists.values() if (found := naming.open_place(person, one))), None),
         more=_more(person, children, set(lists)),
@@ -132,6 +154,11 @@ def _places(person: Person) -> list[Membership]:
 def _is_taken(place: Membership) -> bool:
     """Say whether the school takes the reader at his word: not while a manager must still approve, or has stopped."""
     return place.state in ("active", "unconfirmed") or (place.state == "stopped" and place.stopped_by == "reader")
+
+
+def _is_vouched_for(place: Membership) -> bool:
+    """Say whether the school itself named this guardian of the child: who found a slip must not read its items."""
+    return bool(place.child_id) and _is_taken(place) and place.joined_route not in ("blank mail", "link")
 
 
 def _line(mailing_list: MailingList, places: list[Membership]) -> Line:
@@ -217,6 +244,28 @@ def _correct_items(number: int, shown: Mapping[str, str], typed: Mapping[str, st
     place = Membership.get_by_id(number)
     changed = {key: typed[key].strip()[: members.LONGEST_ITEM] for key in shown if key in typed}
     Membership.update(attributes={**place.attributes, **changed}).where(Membership.id == number).execute()
+
+
+def tell_the_school(person: Person, text: str, now: datetime) -> bool:
+    """Tell the managers what a reader says is wrong (class, district …); they change it. False if too often or empty.
+
+    Class and items of the child decide who gets which notice, so that a link alone does not change them.
+    """
+    said = text.strip()[:LONGEST_WISH]
+    if not said or limits.hit(f"own page wish:{person.id}", now, 86400) > WISHES_A_DAY:
+        return False
+    lists = [line.list for line in page(person).lines if line.state == "active"]
+    told = {user.id: user for one in lists for user in senders.managers_of(one)}
+    values = {"name": person.name, "text": said, "url": f"{settings().base_url}/members/{person.id}"}
+    with db.atomic():
+        history.log(None, "member.says_wrong", person.id)
+        for user in list(told.values()) or senders.administrators():
+            if user.email:
+                service.send(
+                    "says-wrong", address=user.email, language=user.language, values={**values, "to_name": user.name},
+                    now=now, urgent=False, useful_s=3 * 86400,
+                )  # fmt: skip
+    return True
 
 
 def join_more(person: Person, list_id: int, now: datetime) -> bool:

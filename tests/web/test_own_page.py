@@ -1,10 +1,12 @@
 """The reader's own page: names, items, lists, a new address, farewell (N-16, T-17, T-24, T-36)."""
 
 import re
+from datetime import timedelta
 
 import pytest
 
 import clock
+from core import service
 from core.entry import join_page
 from core.people import own_page
 from models import Child, Letter, Log, MailingList, Membership, Person
@@ -123,6 +125,45 @@ def test_names_and_items_are_corrected(client, school, father, page):
     assert Membership.get_by_id(place.id).attributes == {"係": "図書", "備考": "x"}
     assert Log.select().where(Log.action == "member.changed_self").exists()
     assert "Saved. Thank you." in text(client.get(f"{page}?told=saved"))
+
+
+def test_the_link_fits_on_one_line_of_a_letter_and_is_as_strong_as_before(client, father):
+    """Mail programs cut at 76 signs; 128 bits of the address and the end stand in it."""
+    made = own_page.mark(father, clock.now() + own_page.GOOD_FOR)
+    assert len(f"https://kairan.kaedehara.example.jp/p/{made}") <= 76
+    for place in range(len(made)):
+        wrong = made[:place] + ("A" if made[place] != "A" else "B") + made[place + 1 :]
+        assert own_page.holder(wrong, clock.now()) is None
+    assert own_page.holder(made, clock.now()) == father
+    assert own_page.holder(made, clock.now() + own_page.GOOD_FOR + timedelta(minutes=1)) is None
+    Person.update(address_key="other@example.jp").where(Person.id == father.id).execute()
+    assert own_page.holder(made, clock.now()) is None
+
+
+def test_what_the_school_holds_is_shown_and_a_mistake_is_told_to_the_managers(client, school, father, page):
+    """Field 3.2, decision 0021: class and district decide who gets what, so that the managers change them."""
+    child = school.children["石川 蓮"]
+    Child.update(attributes={"地区": "東町", "備考": "内緒"}).where(Child.id == child.id).execute()
+    shown = text(client.get(page))
+    assert "東町" in shown and "内緒" not in shown and "1年1組" in shown
+    done = client.post(f"{page}/wrong", data={"wrong": "2組です <b>"})
+    assert done.status_code == 303 and "told=told" in done.location
+    told = Letter.select().where(Letter.kind == "says-wrong").get()
+    assert told.address == school.users["花子"].email
+    subject, words = service.words_of(told, "かえで原小学校")
+    assert "石川 直樹" in subject and "2組です <b>" in words and f"/members/{father.id}" in words
+    assert Child.get_by_id(child.id).class_name == "1"
+    assert "told=not-told" in client.post(f"{page}/wrong", data={"wrong": " "}).location
+    answers = [client.post(f"{page}/wrong", data={"wrong": "x"}).location[-8:] for _ in range(4)]
+    assert answers[-1] == "not-told" and Letter.select().where(Letter.kind == "says-wrong").count() == 3
+
+
+def test_who_joined_by_a_slip_does_not_read_the_items_of_the_child(client, school, father, page):
+    """A slip may have been found: only whom the school itself named as a guardian sees them."""
+    child = school.children["石川 蓮"]
+    Child.update(attributes={"地区": "東町"}).where(Child.id == child.id).execute()
+    Membership.update(joined_route="link").where(Membership.person == father).execute()
+    assert "東町" not in text(client.get(page))
 
 
 def test_other_peoples_numbers_in_the_form_change_nothing(client, school, page):

@@ -128,6 +128,18 @@ KINDS["leave"] = Kind(
 
 # ── replies ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
+KINDS["says-wrong"] = Kind(
+    N_("%(name)s: something in the registration is wrong"),
+    N_(
+        "%(name)s wrote on the page of the own registration what is right. Nothing has been changed yet; "
+        "do that here:\n"
+        "%(url)s\n"
+        "\n"
+        "────────────────\n"
+        "%(text)s\n"
+    ),
+    footer=False,
+)
 KINDS["reply"] = Kind(
     N_("[Reply] %(name)s: %(subject)s"),
     N_(
