@@ -1,118 +1,31 @@
 """Hand letters to a mail server, one letter and one recipient in each transaction.
 
-RFC 5321 (SMTP), 3207 (STARTTLS), 8314 3.3 (implicit TLS), 4954 (AUTH), 3463 and 2034 (enhanced codes).
+RFC 5321 (SMTP), 2920 (PIPELINING), 3463 and 2034 (enhanced codes); the way there is in `mail.route`.
 What the caller must know exactly is whether the server may have the letter: before the end of its
 content is handed over it surely has not (`Unreachable`), once it answered it is settled (`Reply`), and
 in between nobody knows (`Vanished`).
 """
 
-import ipaddress
 import re
 import smtplib
-import ssl
-from base64 import b64encode
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import unquote, urlsplit
 
-from mail import address, login, merge
+from mail import address, merge
+from mail.route import LONGEST_TEXT, BadRoute, Route, Unreachable, is_loopback, opened, tls
 from words import N_
 
-Security = Literal["none", "starttls", "tls"]
+__all__ = ("BadRoute", "Connection", "Reply", "Route", "Unreachable", "Vanished", "is_loopback", "rcpt_form", "tls")
+
 Phase = Literal["mail", "rcpt", "data", "end"]
 
-LONGEST_TEXT = 500
-"""Characters of a server's reply that are kept."""
-
-_SCHEMES: dict[str, tuple[Security, int]] = {
-    "smtp": ("none", 25),
-    "smtp+starttls": ("starttls", 587),
-    "smtps": ("tls", 465),
-}
 _PATH = re.compile(r"[!-;=?-~]*")
 _ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?:\s|$)")
 
 
-class BadRoute(ValueError):
-    """This does not say how to reach a mail server; `message` says why, in English, for `say`."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.message = message
-
-
-class Unreachable(ConnectionError):
-    """The server could not be used and has nothing of this letter: it is safe to try again.
-
-    reason: a word for code ("connect", "tls", "greeting", "login", "broken"). message: a sentence for
-    organizers, in English, for `say`. detail: what the server or the system said, without password.
-    """
-
-    def __init__(self, message: str, reason: str, detail: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.reason = reason
-        self.detail = detail[:LONGEST_TEXT]
-
-
 class Vanished(ConnectionError):
     """The connection broke after the whole letter was handed over: the server may have it or not."""
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """Where letters go: a server of our own, of the provider, or the outbox on loopback."""
-
-    host: str
-    port: int
-    security: Security = "none"
-    user: str = ""
-    password: str = field(default="", repr=False)
-
-    @classmethod
-    def parse(cls, url: str) -> "Route":
-        """Read `smtp://host:port`, `smtp+starttls://user:password@host` or `smtps://…`. Raises BadRoute.
-
-        Ports default to 25, 587 and 465. User and password are percent-decoded.
-        """
-        try:
-            parts = urlsplit(url.strip())
-            port = parts.port
-        except ValueError:
-            raise BadRoute(N_("The port of the mail server must be a number.")) from None
-        if parts.scheme not in _SCHEMES:
-            raise BadRoute(N_("A mail server begins with smtp://, smtp+starttls:// or smtps://."))
-        if not parts.hostname or parts.path not in ("", "/") or parts.query or parts.fragment:
-            raise BadRoute(N_("Give the mail server as smtp://host:port."))
-        security, usual = _SCHEMES[parts.scheme]
-        user, password = unquote(parts.username or ""), unquote(parts.password or "")
-        if bool(user) != bool(password):
-            raise BadRoute(N_("A mail server that wants a login needs both user and password."))
-        if user and security == "none" and not is_loopback(parts.hostname):
-            raise BadRoute(N_("A password must not travel in the open: use smtp+starttls:// or smtps://."))
-        return cls(parts.hostname, port or usual, security, user, password)
-
-    def shown(self) -> str:
-        """Return the route for pages and logs, without password."""
-        scheme = next(name for name, (security, _) in _SCHEMES.items() if security == self.security)
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{scheme}://{f'{self.user}@' if self.user else ''}{host}:{self.port}"
-
-    @property
-    def is_loopback(self) -> bool:
-        """Tell whether letters stay on this machine, as far as the route goes."""
-        return is_loopback(self.host)
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether a host is this machine itself."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +85,7 @@ class Connection:
     def open(self) -> None:
         """Connect, greet, secure and log in, unless open already. Raises Unreachable."""
         if not self.is_open:
-            self._smtp = _opened(self._route, self._hello, self._timeout)
+            self._smtp = opened(self._route, self._hello, self._timeout)
 
     def close(self) -> None:
         """Say goodbye if anybody listens, and hang up. Repeating is harmless."""
@@ -205,11 +118,31 @@ class Connection:
     def _begin(self, commands: "Commands") -> Reply | None:
         """Say MAIL, RCPT and DATA; return the answer that refuses, or None when content may come."""
         self.open()
+        if self._in_use().has_extn("pipelining"):
+            return self._begin_in_one_go(commands)
         for phase, command, wanted in commands:
             reply = self._ask(command, phase)
             if reply.code // 100 != wanted:
                 return self._refused(reply)
         return None
+
+    def _begin_in_one_go(self, commands: "Commands") -> Reply | None:
+        """Say all three, then hear all answers (RFC 2920 3.1): one journey to the server instead of three."""
+        smtp, refusal = self._in_use(), None
+        try:
+            smtp.send("".join(f"{command}\r\n" for _, command, _ in commands))
+            for phase, _, wanted in commands:
+                reply = _reply(*smtp.getreply(), phase)
+                if reply.code // 100 != wanted:
+                    refusal = refusal or reply
+                elif refusal and phase == "data":
+                    smtp.send(".\r\n")  # it waits for content although it refused: it gets none
+                    smtp.getreply()
+        except (OSError, smtplib.SMTPException) as fault:
+            self._hang_up()
+            if refusal is None:
+                raise _broken(fault) from fault
+        return self._refused(refusal) if refusal else None
 
     def _ask(self, command: str, phase: Phase) -> Reply:
         smtp = self._in_use()
@@ -280,110 +213,3 @@ def _reply(code: int, text: bytes, phase: Phase) -> Reply:
 
 def _broken(fault: Exception) -> Unreachable:
     return Unreachable(N_("The connection to the mail server broke."), "broken", type(fault).__name__)
-
-
-def _opened(route: Route, hello: str, timeout: float) -> smtplib.SMTP:
-    """Return a connection that is greeted, secured and logged in. Raises Unreachable."""
-    smtp = _connected(route, hello, timeout)
-    try:
-        _greet(smtp)
-        if route.security == "starttls":
-            _start_tls(smtp, route)
-        if route.user:
-            _log_in(smtp, route)
-    except Unreachable:
-        smtp.close()
-        raise
-    return smtp
-
-
-def _connected(route: Route, hello: str, timeout: float) -> smtplib.SMTP:
-    """Connect and hear the greeting."""
-    try:
-        if route.security == "tls":
-            secure = tls(route.host)
-            return smtplib.SMTP_SSL(route.host, route.port, hello, timeout=timeout, context=secure)
-        return smtplib.SMTP(route.host, route.port, hello, timeout=timeout)
-    except ssl.SSLError as fault:
-        raise _insecure(fault) from fault
-    except smtplib.SMTPException as fault:
-        raise _unwilling(fault) from fault
-    except (OSError, UnicodeError) as fault:
-        message = N_("The mail server cannot be reached. Please check its name and port.")
-        raise Unreachable(message, "connect", str(fault)) from fault
-
-
-def tls(host: str) -> ssl.SSLContext:
-    """Return TLS settings: certificates are checked, but on this machine itself."""
-    context = ssl.create_default_context()
-    if is_loopback(host):
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
-
-
-def _greet(smtp: smtplib.SMTP) -> None:
-    try:
-        smtp.ehlo_or_helo_if_needed()
-    except (OSError, smtplib.SMTPException) as fault:
-        raise _unwilling(fault) from fault
-
-
-def _start_tls(smtp: smtplib.SMTP, route: Route) -> None:
-    try:
-        smtp.starttls(context=tls(route.host))
-    except (OSError, smtplib.SMTPException) as fault:  # ssl.SSLError is an OSError
-        raise _insecure(fault) from fault
-    _greet(smtp)
-
-
-def _log_in(smtp: smtplib.SMTP, route: Route) -> None:
-    try:
-        if (route.user + route.password).isascii():
-            smtp.login(route.user, route.password)
-        else:
-            _log_in_with_utf8(smtp, route)
-    except smtplib.SMTPNotSupportedError as fault:
-        usual = N_("The mail server offers no login in this way. Please check encryption and port.")
-        offered = str(smtp.esmtp_features.get("auth", ""))
-        raise Unreachable(login.message(offered, usual), "login", _said(fault)) from fault
-    except (OSError, smtplib.SMTPException, UnicodeError) as fault:
-        usual = N_("The mail server refused the login. Please check user and password.")
-        raise Unreachable(login.message(_said(fault), usual), "login", _said(fault)) from fault
-
-
-def _log_in_with_utf8(smtp: smtplib.SMTP, route: Route) -> None:
-    """Log in by PLAIN in UTF-8 (RFC 4616), which smtplib cannot: it takes ASCII passwords only."""
-    smtp.ehlo_or_helo_if_needed()
-    if "PLAIN" not in smtp.esmtp_features.get("auth", "").upper().split():
-        raise smtplib.SMTPNotSupportedError("the server offers no AUTH PLAIN")
-    secret = b64encode(f"\0{route.user}\0{route.password}".encode()).decode("ascii")
-    code, text = smtp.docmd("AUTH", f"PLAIN {secret}")
-    if code != 235:
-        raise smtplib.SMTPAuthenticationError(code, text)
-
-
-def _unwilling(fault: Exception) -> Unreachable:
-    return Unreachable(N_("The mail server does not take letters now."), "greeting", _said(fault))
-
-
-def _insecure(fault: Exception) -> Unreachable:
-    if isinstance(fault, ssl.SSLCertVerificationError):
-        message = N_("The mail server's certificate is not valid for its name.")
-    elif isinstance(fault, smtplib.SMTPNotSupportedError):
-        message = N_("The mail server offers no encryption by STARTTLS here. Please check the port.")
-    elif getattr(fault, "reason", "") == "WRONG_VERSION_NUMBER":
-        message = N_("The mail server does not speak TLS from the start on this port. Please try STARTTLS.")
-    else:
-        message = N_("No secure connection to the mail server is possible.")
-    return Unreachable(message, "tls", _said(fault))
-
-
-def _said(fault: Exception) -> str:
-    """Return what went wrong, for the administrator; encoding faults are not quoted, they hold the password."""
-    if isinstance(fault, UnicodeError):
-        return type(fault).__name__
-    if isinstance(fault, smtplib.SMTPResponseException):
-        text = fault.smtp_error
-        return f"{fault.smtp_code} {text.decode('utf-8', 'replace') if isinstance(text, bytes) else text}"
-    return str(fault)

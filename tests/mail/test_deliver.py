@@ -12,6 +12,7 @@ from tests.mail.servers import Scripted, certificate, free_port, only_hanako, si
 
 LETTER = b"From: a@school.example\r\nSubject: x\r\n\r\nhello\r\n"
 TO = ("b-mark@school.example", "hanako@parents.example", LETTER)
+IN_ONE_GO = {"EHLO": "250-ok\r\n250 PIPELINING"}
 
 
 def connected(route: Route, timeout: float = 5) -> Connection:
@@ -110,6 +111,46 @@ def test_the_end_mark_stands_at_the_end_alone(raw):
     assert undone == (given_lines[:-1] if given_lines[-1] == b"" and len(given_lines) > 1 else given_lines)
 
 
+def test_commands_go_in_one_go_where_the_server_offers_it(monkeypatch):
+    """RFC 2920: no command waits for the answer before it, and the same letters arrive over one connection."""
+    said, send = [], smtplib.SMTP.send
+    monkeypatch.setattr(smtplib.SMTP, "send", lambda self, what: (said.append(what), send(self, what)))
+    server = Scripted(**IN_ONE_GO)
+    with server as route:
+        line = connected(route)
+        assert [line.send(*TO).accepted for _ in range(2)] == [True] * 2
+        line.close()
+    begin = f"MAIL FROM:<{TO[0]}>\r\nRCPT TO:<{TO[1]}>\r\nDATA\r\n"
+    assert said == ["ehlo mail.school.example\r\n", *(begin, dotted(LETTER)) * 2, "quit\r\n"]
+    assert server.connections == 1
+    assert [one.split()[0] for one in server.heard] == ["ehlo", *("MAIL", "RCPT", "DATA") * 2, "quit"]
+
+
+@pytest.mark.parametrize(
+    ("answers", "phase"),
+    [
+        ({"MAIL": "550 5.1.7 no", "RCPT": "503 5.5.1 no", "DATA": "503 5.5.1 no"}, "mail"),
+        ({"RCPT": "550 5.1.1 no", "DATA": "554 5.5.1 no"}, "rcpt"),
+        ({"RCPT": "550 5.1.1 no", "end": "554 5.5.1 nobody"}, "rcpt"),
+        ({"RCPT": "450 4.2.1 no", "DATA": "close"}, "rcpt"),
+        ({"DATA": "451 4.3.0 no"}, "data"),
+        ({"MAIL": "421 4.3.2 bye", "RCPT": "close"}, "mail"),
+        ({"RCPT": "421 4.3.2 bye", "DATA": "421 4.3.2 bye"}, "rcpt"),
+    ],
+    ids=lambda found: " ".join(found) if isinstance(found, dict) else found,
+)
+def test_a_refusal_in_one_go_is_the_first_that_was_said(answers, phase):
+    """RFC 2920 3.1: all answers are heard; content that the server waits for all the same is empty."""
+    server = Scripted(**IN_ONE_GO, **answers)
+    with server as route:
+        line = connected(route)
+        reply = line.send(*TO)
+        line.close()
+    assert (reply.phase, reply.accepted) == (phase, False)
+    assert reply.text == server.answers[phase.upper()].partition(" ")[2]
+    assert "Subject: s" not in server.heard
+
+
 @pytest.mark.parametrize("phase", ["mail", "rcpt", "end"])
 @pytest.mark.parametrize(("code", "kind"), [(450, "deferred"), (550, "refused")])
 def test_a_refusal_is_told_and_the_next_letter_goes(phase, code, kind):
@@ -155,10 +196,11 @@ def test_421_defers_and_the_connection_is_closed(verb, phase):
 # Trouble
 
 
+@pytest.mark.parametrize("offers", [{}, IN_ONE_GO], ids=["one by one", "in one go"])
 @pytest.mark.parametrize("cut", ["close", "reset"])
 @pytest.mark.parametrize("verb", ["MAIL", "RCPT", "DATA"])
-def test_a_break_before_the_content_leaves_nothing_there(verb, cut):
-    with Scripted(**{verb: cut}) as route:
+def test_a_break_before_the_content_leaves_nothing_there(verb, cut, offers):
+    with Scripted(**offers, **{verb: cut}) as route:
         line = connected(route)
         with pytest.raises(Unreachable) as caught:
             line.send(*TO)
@@ -195,10 +237,11 @@ def test_a_server_that_falls_silent_is_given_up():
         connected(route, timeout=0.3).send(*TO)
 
 
+@pytest.mark.parametrize("offers", [{}, IN_ONE_GO], ids=["one by one", "in one go"])
 @pytest.mark.parametrize("parting", ["421 4.4.2 idle too long", "close"])
-def test_a_connection_that_went_stale_is_opened_again(parting):
+def test_a_connection_that_went_stale_is_opened_again(parting, offers):
     """Servers close idle and much used connections at will; that is no trouble to tell anybody."""
-    server = Scripted(MAIL=["250 ok", parting, "250 ok"])
+    server = Scripted(**offers, MAIL=["250 ok", parting, "250 ok"])
     with server as route:
         line = connected(route)
         assert line.send(*TO).accepted
@@ -309,7 +352,7 @@ def test_tls_to_a_plain_server_fails_clearly():
 
 def test_a_strangers_certificate_is_refused_but_on_loopback(secure, monkeypatch):
     """The same server, reached as if it stood elsewhere."""
-    monkeypatch.setattr("mail.deliver.is_loopback", lambda host: False)
+    monkeypatch.setattr("mail.route.is_loopback", lambda host: False)
     with pytest.raises(Unreachable) as caught:
         connected(with_login(secure[1])).open()
     assert caught.value.reason == "tls" and "certificate" in caught.value.message

@@ -203,7 +203,7 @@ def test_tls_is_required_off_this_machine_and_its_certificate_checked(school, tm
     with dovecot(tmp_path / "imap", tls=(home / "both.pem", home / "both.pem")) as made:
         there = Box.parse(made.url.replace("imap://", "imap+starttls://"))
         Reading(there).close()
-        monkeypatch.setattr("mail.deliver.is_loopback", lambda host: False)
+        monkeypatch.setattr("mail.route.is_loopback", lambda host: False)
         with pytest.raises(Closed) as told:
             Reading(there)
         assert told.value.reason == "certificate"

@@ -1,0 +1,66 @@
+"""What letters with a large file inside cost: time and memory, beside the same letters without it.
+
+    python -m benchmarks.large [LETTERS]
+
+Each letter is 4 MB on the wire (3 MB of files, the most that goes inside). Two real sender processes, signed. Goal: the
+memory does not grow with the number of letters.
+"""
+
+import os
+import secrets
+import sys
+import time
+
+import clock
+from benchmarks import house
+from core.road import delivery
+from core.writing import attachments, notices
+from core.writing.audience import resolve
+from models import MailingList, Notice
+
+LETTERS = 2000
+OCTETS = attachments.MOST_INSIDE
+
+
+def begun_with_file() -> Notice:
+    """Begin a notice whose letters carry the largest file that goes inside."""
+    now = clock.now()
+    notice = notices.draft(None, now=now)
+    notices.save(notice, now=now, subject="しおり", text=house.TEXT, files_inside=True)
+    notices.choose(notice, now=now, lists=[MailingList.get().id])
+    head, tail = b"%PDF-1.7\n", b"\n%%EOF\n"
+    attachments.add(notice, "しおり.pdf", head + secrets.token_bytes(OCTETS - len(head + tail)) + tail, None, now)
+    notices.confirm(notice, by=None, fingerprint=resolve(notice).fingerprint, now=now, hold_s=0)
+    delivery.start_due(clock.now())
+    return notice
+
+
+def sent(config: object, begin: object, letters: int) -> tuple[float, list[float]]:
+    """Return the seconds until the last letter is recorded, and the peak memory in MB of each sender process."""
+    with house.senders(config, 2) as running:
+        notice = begin()
+        began = time.perf_counter()
+        house.until(lambda: house.accepted(notice) == letters, 1200)
+        return time.perf_counter() - began, [house.peak_mb(one.pid) for one in running]
+
+
+def main(letters: int = LETTERS) -> None:
+    """Print the table."""
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {letters} letters of 4 MB\n")
+    with house.sink() as port, house.installation(letters, port) as config:
+        plain_s, plain_mb = sent(config, house.begun, letters)
+        large_s, large_mb = sent(config, begun_with_file, letters)
+    few = max(1, letters // 10)
+    with house.sink() as port, house.installation(few, port) as config:
+        _, few_mb = sent(config, begun_with_file, few)
+    house.row(f"{letters:,} letters without a file", f"{plain_s:.1f} s")
+    house.row(f"{letters:,} letters of 4 MB, confirm to the sink", f"{large_s:.1f} s")
+    house.row("  on the wire", f"{letters * 4.1 / large_s:,.0f} MB/s")
+    house.row("peak memory of a sender, without a file", f"{max(plain_mb):.0f} MB")
+    house.row(f"  with the file, {few:,} letters", f"{max(few_mb):.0f} MB")
+    flat = max(large_mb) < max(few_mb) + 10
+    house.row(f"  with the file, {letters:,} letters", f"{max(large_mb):.0f} MB", "goal: flat", flat)
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:2]))
