@@ -3,7 +3,9 @@
 import html
 import json
 import re
+import sqlite3
 import unicodedata
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -35,6 +37,7 @@ from models import (
     Role,
     Sender,
     User,
+    db,
 )
 
 NOW = datetime(2027, 2, 24, 0, 30, tzinfo=UTC)  # 9:30 at school
@@ -42,10 +45,23 @@ DAYS = [date(2026, 12, 25) + timedelta(days=one) for one in range(0, 80, 3)]
 DATE = re.compile(r"(?:(\d{1,2})月|(\d{1,2})/)?(\d{1,2})日?\(([月火水木金土日])\)")
 
 
+@pytest.fixture(scope="module")
+def kept():
+    """The tables of the sample school, and the passwords of its organizers once they are filled."""
+    with closing(sqlite3.connect(":memory:")) as tables:
+        yield tables, []
+
+
 @pytest.fixture
-def filled(config):
-    """The sample school, filled on a Wednesday in winter."""
-    return school.fill(NOW)
+def filled(config, kept):
+    """The sample school, filled on a Wednesday in winter; filled once, and a copy for each test."""
+    tables, written = kept
+    if not written:
+        written.append(school.fill(NOW))
+        db.connection().backup(tables)
+    else:
+        tables.backup(db.connection())
+    return list(written[0])
 
 
 # ── dates ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from config import HERE
+from models import MailingList, db
 from tests.cast_mail import DOMAIN, mail
 from tests.mail.servers import free_port
 from tests.parts import Parts, parts, until
@@ -17,10 +18,11 @@ RAW = mail("x@example.jp", LIST, "宣伝", "本文")
 
 
 @pytest.fixture
-def house(tmp_path):
+def house(config):
     """An installation of its own with one list; its DNS is a port where nobody answers."""
-    with parts(tmp_path / "data", mail_domain=DOMAIN, dns=f"127.0.0.1:{free_port()}") as made:
-        assert made.run("list", "add", "名簿", "--address", "list").returncode == 0
+    MailingList.create(name="名簿", address="list")
+    db.close()
+    with parts(config.data, mail_domain=DOMAIN, dns=f"127.0.0.1:{free_port()}") as made:
         yield made
 
 

@@ -259,12 +259,12 @@ def test_conditions_are_quick_with_ten_thousand_members(school):
     _fill(school.lists["whole"], 10_000)
     made = [grouped(school, f"区{n}", rule("地区", "is", f"区{n}"), rule("委員", "not_empty", "", "or"), key="whole")
             for n in range(15)]  # fmt: skip
-    began = time.perf_counter()
+    began = time.process_time()
     assert groups.look(groups.places(made[0]), 12).people == 400
-    looked = time.perf_counter() - began
-    began = time.perf_counter()
+    looked = time.process_time() - began
+    began = time.process_time()
     audience = audience_of(school, groups=made[:12], without_groups=made[12:])
-    took = time.perf_counter() - began
+    took = time.process_time() - began
     print(f"look {looked * 1000:.0f} ms, resolve {took * 1000:.0f} ms, {audience.letters} letters")
     assert looked < 1 and took < 5
 

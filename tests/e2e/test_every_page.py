@@ -19,7 +19,7 @@ from models import User
 from tests import cast
 from tests.e2e.conftest import DESKTOP, PHONE, House, fits_the_width, has_no_axe_faults, log_in
 
-pytestmark = pytest.mark.xdist_group("journeys")
+pytestmark = pytest.mark.xdist_group("pages")
 
 NUMBERS = re.compile(r"\d+")
 MOST = 80
