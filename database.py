@@ -93,7 +93,7 @@ class Patient(SqliteDatabase):
             try:
                 return do(*given)
             except OperationalError as busy:
-                if "locked" not in str(busy):
+                if "database is locked" not in str(busy):
                     raise
                 until = until or time.monotonic() + LONGEST_WAIT_S
                 if time.monotonic() > until:
