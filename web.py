@@ -292,6 +292,7 @@ def install(app: Flask) -> None:
     app.jinja_env.filters.update(
         when=lambda moment: words.when(language(), moment),
         day=lambda moment: words.day(language(), moment),
+        dated=lambda moment: words.dated(language(), moment),
         clock=words.time_of_day,
         iso=lambda moment: clock.local(moment).isoformat(timespec="seconds"),
         number=lambda value: f"{value:,}",

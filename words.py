@@ -83,6 +83,12 @@ def day(language: str, moment: datetime | date) -> str:
     return format_date(on, "EEE d MMM", locale="en")
 
 
+def dated(language: str, moment: datetime | date) -> str:
+    """Return a date with its year, for what is kept for years: 「2026年10月14日(水)」, "Wed 14 Oct 2026"."""
+    on = clock.local(moment).date() if isinstance(moment, datetime) else moment
+    return f"{on.year}年{day(language, on)}" if language == "ja" else f"{day(language, on)} {on.year}"
+
+
 def month(language: str, on: date) -> str:
     """Return the month of a date: 「12月」, "December"."""
     return f"{on.month}月" if language == "ja" else format_date(on, "MMMM", locale="en")

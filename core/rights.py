@@ -11,7 +11,7 @@ from datetime import date
 from peewee import JOIN, Value, fn
 
 import clock
-from models import Group, MailingList, ModelSelect, Notice, Role, Target, User
+from models import Group, MailingList, Membership, ModelSelect, Notice, Role, Target, User
 
 STRENGTH = {"viewer": 1, "sender": 2, "manager": 3, "admin": 4}
 NEEDS = {"view": 1, "send": 2, "manage": 3, "admin": 4}
@@ -87,11 +87,12 @@ class Rights:
     def seen(self, notice: Notice, need: str = "view") -> list[int] | None:
         """Return the lists of whose families the user may see (or with `send`: mark) what a notice did; None: all.
 
-        Whoever steers the notice sees all of it; everybody else their own lists (`core.sight`).
+        Whoever steers the notice sees all of it, unless it names somebody whose children stand in lists of others;
+        everybody else their own lists (`core.sight`).
         """
         if self.may(need, 0) or notice.by_id == self.user_id:
             return None
-        if need == "view" and self.may_notice("send", notice):
+        if need == "view" and self.may_notice("send", notice) and self.sees_all_by_name(notice):
             return None
         return [number for number in self.by_list if number and self.may(need, number)]
 
@@ -99,6 +100,15 @@ class Rights:
         """Say whether the user holds a right in every list that a notice goes to; the own practice list is free."""
         lists = [one for one in target_lists(notice) if one.practice_of_id != self.user_id]
         return self.is_admin or (self.may(need) and all(self.may_list(need, one) for one in lists))
+
+    def sees_all_by_name(self, notice: Notice) -> bool:
+        """Say whether all who were chosen by name, with the children they bring along, stand in lists of this user."""
+        named = Target.select(Target.number).where(
+            Target.notice == notice, Target.kind == "person", Target.include == True
+        )
+        if self.writes_to is None or not named.exists():
+            return True
+        return _by_name(named, within(notice)) <= _by_name(named, self.writes_to)
 
     def _practice_of_another(self, notice: Notice) -> bool:
         return notice.by_id != self.user_id and any(
@@ -129,6 +139,14 @@ def within(notice: Notice) -> list[int] | None:
     if notice.state == "draft" and notice.by_id:
         return scope_of(notice.by)
     return notice.within
+
+
+def _by_name(named: ModelSelect, lists: list[int] | None) -> set[tuple[int, int]]:
+    """Return (person, child or 0) of people as some lists show them; None: all that are open."""
+    practice = MailingList.practice_of.is_null() & MailingList.closed_at.is_null()
+    places = Membership.select(Membership.person, fn.COALESCE(Membership.child, 0)).join(MailingList)
+    here = practice if lists is None else practice & Membership.list.in_(lists)
+    return set(places.where(here, Membership.person.in_(named), Membership.belongs).tuples())
 
 
 def scope_of(by: User | None) -> list[int] | None:

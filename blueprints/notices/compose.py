@@ -192,7 +192,7 @@ def worth_saying(audience: audiences.Audience) -> list[audiences.Recipient]:
 def who(number: int) -> str | Response:
     """List everybody who receives the notice, and everybody who does not with the reason (D-12)."""
     notice = web.own_notice(number)
-    if web.rights().seen(notice) is not None:
+    if notice.state != "draft" and web.rights().seen(notice) is not None:
         abort(404)  # names of other lists stand in it
     audience = audience_of(notice)
     return render_template(

@@ -12,6 +12,7 @@ from blueprints.notices import bp, files
 from blueprints.notices.compose import NAMES_FIRST, NAMES_LAST, worth_saying
 from blueprints.notices.forms import SecondForm
 from core.organization import settings
+from core.organizers import holders
 from core.road import letters
 from core.writing import approving, comparing, notices, second_person, warnings
 from core.writing import audience as audiences
@@ -19,11 +20,19 @@ from models import Notice
 from words import N_
 
 
+def _asked(number: int) -> Notice:
+    """Return a notice whose letters the user may see as they go out; its writer, and who may let it go."""
+    notice = web.own_notice(number, "send")
+    if notice.by_id != current_user.id and not second_person.may_approve(web.rights(), notice):
+        raise web.NotYours(holders.of_notice(notice))
+    return notice
+
+
 @bp.get("/<int:number>/second")
 @web.needs("send")
 def second(number: int) -> Any:
     """Show everything that goes out to the colleague who was asked, or to anybody else who may send it."""
-    notice = web.own_notice(number, "send")
+    notice = _asked(number)
     if notice.state != "asked":
         return web.go("notices.show", number=number)
     if request.args.get("part") == "files" and (same := web.unchanged(len(files.looked_at(notice)))):
@@ -51,7 +60,7 @@ def _page(notice: Notice, form: SecondForm, told: str = "", status: int = 200) -
 @web.needs("send")
 def approve(number: int) -> Any:
     """Let it go as it was shown; refuse if anything changed since, or a file was not opened."""
-    notice, form = web.own_notice(number, "send"), SecondForm()
+    notice, form = _asked(number), SecondForm()
     try:
         approving.approve(notice, current_user, form.mark.data or "", clock.now())
     except approving.NotAsked as refusal:
@@ -71,7 +80,7 @@ def approve(number: int) -> Any:
 @web.needs("send")
 def send_back(number: int) -> Any:
     """Give it back to its writer with a word."""
-    notice, form = web.own_notice(number, "send"), SecondForm()
+    notice, form = _asked(number), SecondForm()
     if not form.validate() or not (form.word.data or "").strip():
         form.word.errors = [*form.word.errors, N_("Write in a few words what should be changed.")]
         return _page(notice, form, status=422)

@@ -127,8 +127,7 @@ def _freeze(notice: Notice, now: datetime, force: Settings) -> bool:
     """
     audience = resolve(notice, now)
     before, after = ({(person, child) for person, child in part} for part in (notice.expected, audience.expected))
-    waits = any(one.waits_since for one in audience.lists)  # a class without its roster (年度更新)
-    if waits or abs(len(after) - len(before)) > max(5, len(before) / 10):
+    if audience.waiting or abs(len(after) - len(before)) > max(5, len(before) / 10):
         return hold(notice, "changed", now)
     taken = (
         Notice.update(

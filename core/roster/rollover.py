@@ -19,8 +19,9 @@ from core.entry.join_codes import rotate
 from core.house import safekeeping
 from core.organizers.in_charge import rooms
 from core.refusals import Refused
+from core.rights import aimed_at
 from core.roster.columns import normal
-from models import Child, MailingList, Membership, Notice, Person, Rollover, Target, User, db, millis
+from models import Child, MailingList, Membership, Notice, Person, Rollover, User, db, millis
 from words import N_
 
 OPEN = ("planned", "ended")
@@ -190,17 +191,15 @@ def _without_a_list(people: set[int], ending: set[int]) -> int:
 
 
 def _booked(lists: list[MailingList]) -> Iterable[Notice]:
-    """Return what is under way to a class: it will be held or reach nobody."""
+    """Return what is under way to a class, or to a group of one: it will be held or reach nobody."""
     return (
         Notice.select()
-        .join(Target, on=(Target.notice == Notice.id))
         .where(
-            Target.kind == "list", Target.include == True, Target.number.in_([one.id for one in lists]),  # noqa: E712
+            Notice.id.in_(aimed_at([one.id for one in lists])),
             Notice.state.in_(("held", "scheduled", "sending", "paused")),
         )
         .order_by(Notice.begin_at, Notice.id)
-        .distinct()
-    )  # fmt: skip
+    )
 
 
 def end(rollover: Rollover, by: User | None, now: datetime, *, fingerprint: str) -> YearEnd:

@@ -100,6 +100,12 @@ class Audience:
         return [one.name for one in (*self.lists, *self.groups)]
 
     @property
+    def waiting(self) -> list[str]:
+        """Return the names of the lists, chosen or by a group, that wait for the roster of the new year."""
+        lists = (*self.lists, *(one.list for one in self.groups))
+        return list(dict.fromkeys(one.name for one in lists if one.waits_since))
+
+    @property
     def letters(self) -> int:
         """Return how many letters will leave (通)."""
         return len(self.receiving)

@@ -19,7 +19,7 @@ def gaps(notice: Notice, audience: Audience, by: User | None = None, begins: dat
     wording, missing = notice.wording, {}
     if not Target.select().where(Target.notice == notice, Target.include == True).exists():
         missing["targets"] = N_("Choose the recipients.")
-    elif waiting := [one.name for one in audience.lists if one.waits_since]:
+    elif waiting := audience.waiting:
         missing["targets"] = Sentence(_WAITS, lists=", ".join(waiting))
     elif not audience.receiving and not any(one.missing for one in audience.left_out):
         missing["targets"] = N_("Nobody of the chosen recipients can receive mail.")

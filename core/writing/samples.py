@@ -135,10 +135,10 @@ def _asks(question: dict[str, Any] | None, language: str) -> tuple[Ask, ...]:
     if not question:
         return ()
     said = question[language]
-    ask = Ask(
-        said["text"], tuple(said["choices"]), question["kind"], unit=question["unit"], comment=question["comment"]
-    )
-    return (ask,)
+    shared = {"kind": question["kind"], "unit": question["unit"], "comment": question["comment"]}
+    if "days" in said:
+        return tuple(Ask(day, tuple(said["choices"]), heading=said["text"], **shared) for day in said["days"])
+    return (Ask(said["text"], tuple(said["choices"]), **shared),)
 
 
 def words_of(row: Sample) -> Words:

@@ -10,6 +10,7 @@ import pytest
 
 import clock
 import config as ground
+from core.people import conditions, groups
 from core.results import board
 from core.road import delivery
 from core.roster import rollover, rollover_roster
@@ -114,6 +115,25 @@ def test_a_class_takes_no_notice_until_its_roster_is_in(school, admin, ended):
     assert "名簿" in _ja(notices.gaps(made, found)["targets"])
     with pytest.raises(notices.Incomplete):
         notices.confirm(made, by=admin, fingerprint=found.fingerprint, typed=str(found.letters), now=clock.now())
+
+
+def test_a_group_of_a_waiting_class_waits_too(school, admin):
+    """Also what was booked for it is shown before the year ends."""
+    first = school.lists["1-1"]
+    wide = groups.add(
+        first, "みんな", None, clock.now(), conditions.blocks([("and", conditions.Rule("grade", "is", "1"))])
+    )
+    made = notices.draft(admin, now=clock.now())
+    notices.choose(made, groups=[wide.id], now=clock.now())
+    notices.save(made, subject="x", text="x", now=clock.now())
+    mark = audience.resolve(made).fingerprint
+    notices.confirm(made, by=admin, fingerprint=mark, at=clock.now() + timedelta(hours=1), now=clock.now())
+    found = rollover.begin(admin, clock.now())
+    shown = rollover.preview(found)
+    assert [one.id for one in shown.booked] == [made.id]
+    rollover.end(found, admin, clock.now(), fingerprint=shown.fingerprint)
+    Membership.create(person=school.people["加藤 誠"], list=first, child=school.children["石川 蓮"])
+    assert "1年1組" in _ja(notices.gaps(made, audience.resolve(made))["targets"])
 
 
 def _ja(message: str) -> str:

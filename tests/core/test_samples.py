@@ -89,6 +89,15 @@ def test_every_field_of_a_shipped_sample_is_known():
     for one in samples._file():
         for language in ("ja", "en"):
             names = merge.fields(f"{one[language]['subject']} {one[language]['text']}")
-            assert fields.unknown(names, ["当番日", "地区"]) == [], one["key"]
+            assert fields.unknown(names, ["当番日", "地区", "面談日時"]) == [], one["key"]
     wait = samples.shipped("wait")
     assert "今日の日付（短）" in wait.words.subject
+
+
+def test_every_shipped_question_can_be_asked(school):
+    """T-48: days to choose from too; a sample never brings a question that the check page refuses."""
+    for one in samples.of(rights_of(school.users["守"])):
+        assert samples.faults(one.words) == "", one.code
+    days = samples.begin(samples.shipped("day_finding"), school.users["守"], clock.now())
+    (block,) = questions.blocks(questions.of(days))
+    assert block.days and len(block.questions) == 2

@@ -115,6 +115,20 @@ def test_a_second_person_must_be_allowed_to_see_everybody_in_it(school, father):
     assert [one.name for one in second_person.colleagues(notice, school.users["守"])] == ["見る子"]
 
 
+def test_who_steers_a_notice_sees_no_child_of_other_lists_in_it(school, father):
+    """Written by the administrator to 1年1組 and, by name, to 鈴木 大輔 with both children."""
+    hanako = rights_of(school.users["花子"])
+    notice = draft(school, "守", persons=[father.id], groups=[_class(school).id])
+    kept = confirm(notice, school.users["守"])
+    assert hanako.may_notice("send", kept) and hanako.seen(kept) == [school.lists["1-1"].id]
+    assert rights_of(school.users["守"]).seen(kept) is None
+
+
+def _class(school):
+    rule = conditions.blocks([("and", conditions.Rule("grade", "is", "9"))])
+    return groups.add(school.lists["1-1"], "なし", None, clock.now(), rule)
+
+
 # ── in whose name ────────────────────────────────────────────────────────────────────────────────────────────────
 
 

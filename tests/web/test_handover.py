@@ -16,8 +16,8 @@ def test_everything_whoever_comes_next_must_know(school, as_):
     browser = as_("守")
     shown = page(browser, "/rollover/hand-over")
     for words in (
-        "http://kairan.test", "1nen1kumi@mail.school.example", "教頭 小川", "送る子", "3月31日", "全体管理者",
-        "smtp.provider.example:465", "3月1日", "./kairan backup",
+        "http://kairan.test", "1nen1kumi@mail.school.example", "教頭 小川", "送る子", "2030年3月31日", "全体管理者",
+        "smtp.provider.example:465", "2027年3月1日", "./kairan backup",
     ):  # fmt: skip
         assert words in shown, words
     assert "sehr-geheim" not in shown and cast.PASSWORD not in shown

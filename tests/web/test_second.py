@@ -6,8 +6,8 @@ import pytest
 
 import clock
 from core.house import protection
-from core.writing import attachments
-from models import MailingList, Notice, Organization
+from core.writing import attachments, notices
+from models import MailingList, Notice, Organization, Role
 from tests import files
 from tests.web.making import page, state
 from tests.web.test_notices_check import draft_of, hidden
@@ -96,3 +96,20 @@ def test_administrators_set_where_it_is_wanted(as_, school):
     assert Organization.the().second_person and MailingList.get_by_id(one.id).second_person
     assert "checked" in page(mamoru, "/admin/safety")
     assert as_("花子").get("/admin/safety").status_code == 403
+
+
+def test_nobody_approves_who_may_not_see_all_of_it(as_, school):
+    """T-33: 送る子 sends to the class, but the father was chosen by name for both of his children."""
+    Organization.update(second_person=True).execute()
+    draft = draft_of(school, "守", "1-1")
+    father = school.people["鈴木 大輔"]
+    Role.create(user=school.users["見る子"], list_id=school.lists["2-1"].id, kind="sender")
+    Role.update(kind="sender").where(Role.user == school.users["見る子"]).execute()
+    notices.choose(draft, lists=[school.lists["1-1"].id], persons=[father.id], now=clock.now())
+    mamoru, text = as_("守"), page(as_("守"), f"/notices/{draft.id}/check")
+    assert "見る子" in text and "送る子" not in text
+    assert asked(mamoru, draft, school, "見る子").status_code == 303
+    page(as_("送る子"), f"/notices/{draft.id}/second", 403)
+    for verb in ("approve", "send-back"):
+        assert as_("送る子").post(f"/notices/{draft.id}/{verb}", data={"mark": "x", "word": "x"}).status_code == 403
+    assert mark(page(as_("見る子"), f"/notices/{draft.id}/second")) and state(draft) == "asked"
