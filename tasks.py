@@ -35,7 +35,7 @@ def bell(folder: Path) -> SqliteHuey:
     """Return the huey instance of a data folder, its three tasks registered."""
     huey = SqliteHuey("kairan", filename=str(folder / "huey.db"), fsync=True, results=False)
     huey.kairan_ring = huey.task(name="ring")(_start_due)
-    huey.periodic_task(crontab(minute="*"), name="sweep")(_start_due)
+    huey.periodic_task(crontab(minute="*"), name="sweep")(_sweep)
     huey.periodic_task(crontab(minute="7"), name="hourly")(_keep_house)
     return huey
 
@@ -44,6 +44,13 @@ def _start_due() -> None:
     """Begin what is due, and the letters that follow joining; the sender processes see the letters by themselves."""
     models.db.connect(reuse_if_open=True)
     due.begin(clock.now())
+
+
+def _sweep() -> None:
+    """Begin what is due, and ring for what begins before the next sweep: seven o'clock is seven, whatever was lost."""
+    _start_due()
+    for moment in due.soon(clock.now()):
+        ring(moment)
 
 
 def _keep_house() -> None:

@@ -1,11 +1,12 @@
 """Whatever the clock brings: the one list of what becomes due by itself, for the bell and for `flask work --drain`."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from core.entry import joining
 from core.road import delivery
 from core.roster import work
 from core.writing import reception, reminders, steps
+from models import Notice, Reminder
 
 
 def begin(now: datetime) -> None:
@@ -16,3 +17,16 @@ def begin(now: datetime) -> None:
     steps.sweep(now)
     reception.book_due(now)
     work.work(now)  # the longest comes last
+
+
+def soon(now: datetime) -> list[datetime]:
+    """Return the moments within the next minute at which a notice or a reminder begins."""
+    until = now + timedelta(minutes=1)
+    notices = Notice.select(Notice.begin_at).where(
+        (Notice.state == "scheduled") | ((Notice.state == "held") & (Notice.held_why == "window")),
+        Notice.begin_at > now, Notice.begin_at <= until,
+    )  # fmt: skip
+    again = Reminder.select(Reminder.begin_at).where(
+        Reminder.state == "waiting", Reminder.begin_at > now, Reminder.begin_at <= until
+    )
+    return sorted({one.begin_at for one in (*notices, *again)})

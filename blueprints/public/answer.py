@@ -11,7 +11,7 @@ from flask import Response, redirect, render_template, request, url_for
 
 import clock
 from blueprints.public import pictures
-from blueprints.public.routes import agent, bp, by_script, closed, delivery_of, is_inside, unknown
+from blueprints.public.routes import agent, bp, by_script, closed, delivery_of, is_inside, number_of, unknown
 from core.results import answers, responses
 from core.results.answers import Given, Standing
 from core.stamps import stamp
@@ -57,7 +57,14 @@ def _number(text: str) -> int | None:
     return int(found[1]) if found else None
 
 
-def _page(delivery: Delivery, opened: int | None, given: Mapping[int, Given] | None = None, status: int = 200):
+def _page(
+    delivery: Delivery,
+    opened: int | None,
+    given: Mapping[int, Given] | None = None,
+    status: int = 200,
+    unsure: str = "",
+):
+    """Show the page. unsure: the number to be typed, after a press that was perhaps no person's."""
     if responses.is_closed(delivery):
         return closed(delivery)
     found = answers.standing(delivery)
@@ -70,6 +77,7 @@ def _page(delivery: Delivery, opened: int | None, given: Mapping[int, Given] | N
         newer=responses.newer_exists(delivery),
         given=given or {},
         missing=status == 422,
+        unsure=unsure,
         touch_from=_touch_from(delivery, opened, found),
         **_state(delivery, opened, found),
     )
@@ -127,8 +135,8 @@ def _take(delivery: Delivery, opened: int | None):
         return _page(delivery, opened, status=409)
     if not given:
         return _page(delivery, opened, given, 422)
-    if by_script():
-        return _page(delivery, opened, given)
+    if by_script(delivery):
+        return _page(delivery, opened, given, unsure=number_of(delivery))
     answers.press(delivery, given, agent=agent(), now=now, asked=asked)
     return redirect(url_for("public.answer", token=delivery.token, p=1, done=1), 303)
 

@@ -3,6 +3,9 @@
 GET never acts but for counting the visit, HEAD and OPTIONS never run (law 3). The token is the authority.
 """
 
+import unicodedata
+from zlib import crc32
+
 from flask import Blueprint, Response, g, redirect, render_template, request, url_for
 
 import clock
@@ -49,8 +52,14 @@ def read(token: str):
     responses.visit(delivery, "r", agent=agent(), inside=is_inside(), now=clock.now())
     if responses.is_closed(delivery):
         return closed(delivery)
+    return _read_page(delivery)
+
+
+def _read_page(delivery: Delivery, unsure: bool = False) -> str:
+    """Return the notice. unsure: the button was pressed, but perhaps not by a person; the page asks for a number."""
     return render_template(
         "public/read.html",
+        unsure=number_of(delivery) if unsure else "",
         notice=delivery.notice,
         words=pictures.words_of(delivery),
         newer=responses.newer_exists(delivery),
@@ -66,7 +75,10 @@ def _confirm(delivery: Delivery):
         if not responses.touch(delivery, agent=agent(), now=now):
             return Response(status=204)
         return _stamped(delivery, first=True)
-    first = not by_script() and responses.press(delivery, agent=agent(), now=now)
+    if by_script(delivery) and delivery.read_at is None and responses.may_confirm(delivery):
+        responses.visit(delivery, "r", agent=agent(), inside=True, now=now)
+        return _read_page(delivery, unsure=True)
+    first = not by_script(delivery) and responses.press(delivery, agent=agent(), now=now)
     if request.headers.get("HX-Request") == "true":
         return _stamped(delivery, first)
     again = {"done": 1} if first else {}
@@ -203,9 +215,19 @@ def unknown_page() -> tuple[str, int]:
     return render_template("public/unknown.html"), 404 if tries <= UNKNOWN_PER_NETWORK else 429
 
 
-def by_script() -> bool:
-    """Say whether a script pressed the button: the page's own script saw nothing that a hand does (decision 1)."""
-    return request.form.get("hand") == "0"
+def by_script(delivery: Delivery) -> bool:
+    """Say whether a script pressed the button: the page's own script saw nothing that a hand does (decision 1).
+
+    Programs that help people press so too (voice control, for one): whoever types the number that the page then shows
+    is taken for a person.
+    """
+    typed = unicodedata.normalize("NFKC", request.form.get("typed", "")).strip()
+    return request.form.get("hand") == "0" and typed != number_of(delivery)
+
+
+def number_of(delivery: Delivery) -> str:
+    """Return two digits that belong to this letter's page."""
+    return str(10 + crc32(delivery.token.encode()) % 90)
 
 
 def agent() -> str:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from email.policy import default as policy
 from pathlib import Path
 from urllib.error import URLError
@@ -48,11 +48,15 @@ class House:
             "KAIRAN_MAIL_DOMAIN": "mail.school.example", **settings,
         }  # fmt: skip
         self.process: subprocess.Popen | None = None
+        self.parts: tuple[str, ...] = ()
 
     def start(self) -> "House":
         """Start every part and wait until the pages answer."""
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "cli", "serve"], cwd=ground.HERE, env=self.environ, stderr=subprocess.DEVNULL
+            [sys.executable, "-m", "cli", "serve", *self.parts],
+            cwd=ground.HERE,
+            env=self.environ,
+            stderr=subprocess.DEVNULL,
         )
         try:
             wait_for(self._answers, 30, "the pages to answer")
@@ -72,6 +76,17 @@ class House:
         if self.process:
             self.process.terminate()
             self.process.wait(40)
+
+    def sleep_until(self, moment: datetime) -> None:
+        """Start anew with the clock at a later moment, as after a night with a restart."""
+        self.stop()
+        further = (moment - self.now()).total_seconds()
+        self.environ["KAIRAN_CLOCK_OFFSET_S"] = str(round(int(self.environ["KAIRAN_CLOCK_OFFSET_S"]) + further))
+        self.start()
+
+    def now(self) -> datetime:
+        """Return the house's time, in the school's zone."""
+        return clock.local(datetime.now(UTC) + timedelta(seconds=int(self.environ["KAIRAN_CLOCK_OFFSET_S"])))
 
     def run(self, *words: str, stdin: str | None = None) -> str:
         """Run a command of the terminal; return its stdout."""

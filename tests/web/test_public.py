@@ -1,5 +1,6 @@
 """The readers' pages: no login, no cookie, no script, and robots that open everything (T-18, T-44, T-45, law 2, 3)."""
 
+import html
 import re
 from datetime import timedelta
 
@@ -382,7 +383,17 @@ def test_the_link_of_a_preview_says_that_it_is_a_sample(reader, school, path):
 
 def test_a_press_that_only_a_script_made_is_none(reader, hers):
     """Decision 1: the page's own script saw no hand; without scripts a press counts as ever."""
-    assert reader.post(f"/r/{hers.token}", data={"hand": "0"}).status_code == 303
-    assert fresh(hers).read_at is None
+    text = html.unescape(reader.post(f"/r/{hers.token}", data={"hand": "0"}).get_data(as_text=True))
+    assert "まだ受け付けていません" in text and fresh(hers).read_at is None
     reader.post(f"/r/{hers.token}", data={"hand": "1"})
     assert fresh(hers).read_how == "press"
+
+
+@pytest.mark.parametrize(("typed", "counts"), [("{}", True), (" {} ", True), ("wide", True), ("", False), ("1", False)])
+def test_a_program_that_helps_to_press_is_believed_with_the_number(reader, hers, typed, counts):
+    """Decision 1: voice control presses as a scanner does; who says the number shown is a person."""
+    text = reader.post(f"/r/{hers.token}", data={"hand": "0"}).get_data(as_text=True)
+    number = re.search(r"(\d\d) と入力", text)[1]
+    wide = number.translate({ord(one): ord(one) + 0xFEE0 for one in "0123456789"})
+    reader.post(f"/r/{hers.token}", data={"hand": "0", "typed": wide if typed == "wide" else typed.format(number)})
+    assert (fresh(hers).read_how == "press") is counts
