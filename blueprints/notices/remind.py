@@ -43,7 +43,7 @@ def _page(notice: Notice, wrong: str = "") -> Any:
         "notices/remind.html",
         status=422 if wrong else 200,
         wrong=wrong,
-        typed=reminders.is_typed(notice, len(readers)),
+        typed=reminders.is_typed(notice, readers),
         whole=[one for one in target_lists(notice) if one.whole],
         notice=notice,
         readers=readers,

@@ -11,6 +11,7 @@ import words
 from core import service
 from core.organization import Settings
 from core.results import tracking
+from core.rights import target_lists
 from core.road import letter_kinds
 from core.road.claiming import Claimed, of_row
 from core.stamps import given_name
@@ -212,9 +213,9 @@ def as_sent(notice: Notice, force: Settings, now: datetime) -> Preview:
 
 
 def _shown(form: Form, reader: Reader) -> Preview:
-    """Return a letter for a page or a copy; its HTML only where somebody wrote it."""
+    """Return a letter for a page or a copy, with its HTML where families get one."""
     made = prepare(form)
-    return Preview(reader.name, made.subject(reader), made.text(reader), made.html(reader) if form.html else "")
+    return Preview(reader.name, made.subject(reader), made.text(reader), made.html(reader))
 
 
 def words_for_own_copy(
@@ -229,7 +230,14 @@ def words_for_own_copy(
         number=0, address=by.email or "a@example.com", bare=False, name=by.name, token=SAMPLE_TOKEN, values=values,
         at=now,
     )  # fmt: skip
-    return _shown(notice_form(notice, None, by.language, force), reader)
+    return _shown(notice_form(notice, _list_of_copy(notice, like), by.language, force), reader)
+
+
+def _list_of_copy(notice: Notice, like: Recipient | None) -> MailingList | None:
+    """Return the list whose footer a copy shows: the reader's, else the first that the notice goes to."""
+    if like:
+        return MailingList.get_or_none(MailingList.id == like.list_id)
+    return next(iter(target_lists(notice)), None)
 
 
 def day_and_time(language: str, moment: datetime) -> str:

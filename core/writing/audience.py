@@ -158,7 +158,7 @@ def resolve(notice: Notice, at: datetime | None = None) -> Audience:
         lists=chosen.lists,
         groups=chosen.groups,
         whole=any(one.whole for one in chosen.lists),
-        most=_are_most({one.person_id for one in receiving}),
+        most=are_most({one.person_id for one in receiving}),
         fingerprint=fingerprint_of(receiving),
     )
 
@@ -174,7 +174,7 @@ MOST_FROM = 10
 """So few people are never taken for most of the school."""
 
 
-def _are_most(people: set[int]) -> bool:
+def are_most(people: set[int]) -> bool:
     """Say whether so many are more than half of all whom mail reaches, in a house with more than one list (X-06).
 
     Classes and groups put together, or a group with a wide condition, are the whole school under another name.

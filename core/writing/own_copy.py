@@ -71,7 +71,7 @@ def send_reminder_copy(reminder: Reminder, by: User | None, now: datetime) -> Le
         "to_name": by.name, "subject": subject_again(shown.subject, by.language), "text": shown.text,
         "letters": reminder.letters, "at": day_and_time(by.language, reminder.begin_at),
         "url": f"{force.base_url}/notices/call-off/{reminder_mark(reminder, force)}",
-        "files": _about_files(notice, by, now), "notice": notice.id, "reminder": reminder.id,
+        "page": shown.html, "files": _about_files(notice, by, now), "notice": notice.id, "reminder": reminder.id,
     }  # fmt: skip
     return service.send("own-again", address=by.email, language=by.language, values=values, now=now)
 

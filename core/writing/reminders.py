@@ -5,7 +5,7 @@ the next round in the transaction that closes the row, so that it begins exactly
 deliveries: same links, same state. One that Kairan slept through is not sent late; the page says so.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, time, timedelta
 from itertools import groupby
 
@@ -17,6 +17,7 @@ from core.organization import Settings, settings
 from core.refusals import AlreadyAsked, NobodyLeft, NotNow, TooLate, WrongNumber
 from core.rights import target_lists
 from core.writing import own_copy, questions
+from core.writing.audience import are_most
 from core.writing.reminding import Reader, to_remind, wanted
 from mail import address as addresses
 from models import Delivery, Letter, Notice, Reminder, Target, User, db, insert_rows, millis
@@ -54,12 +55,14 @@ def may_ask(notice: Notice, now: datetime) -> str:
     return "" if waits else wants
 
 
-def is_typed(notice: Notice, readers: int) -> bool:
+def is_typed(notice: Notice, readers: Sequence[Reader]) -> bool:
     """Say whether the number is typed: a reminder to most of the whole school is as large as a notice (X-06)."""
+    if are_most({one.person_id for one in readers}):
+        return True
     if not any(one.whole for one in target_lists(notice)):
         return False
     letters = Delivery.select().where(Delivery.notice == notice, Delivery.reason == "").count()
-    return 2 * readers > letters
+    return 2 * len(readers) > letters
 
 
 def ask(
@@ -75,7 +78,7 @@ def ask(
     readers = to_remind(notice, now)
     if not readers:
         raise NobodyLeft()
-    if is_typed(notice, len(readers)) and (typed or "").strip() != str(len(readers)):
+    if is_typed(notice, readers) and (typed or "").strip() != str(len(readers)):
         raise WrongNumber(number=len(readers))
     force = settings()
     window = force.hold_urgent_s if notice.urgent else force.hold_s

@@ -1,9 +1,14 @@
 """What guards a reminder: the number typed for most of the whole school, and the copy that goes first (X-04, X-06)."""
 
+import email
+from email import policy
+
 import pytest
 
 import clock
-from core.writing import notices, own_copy, reminders
+from core.organization import settings
+from core.road import letters
+from core.writing import audience, notices, own_copy, reminders
 from core.writing.reminding import to_remind
 from models import Delivery, Letter, Reminder
 from tests import cast_notices
@@ -41,3 +46,25 @@ def test_a_copy_goes_first_and_is_kept_back_if_it_is_called_off(sent, hanako):
         assert own_copy.reminder_of_mark(wrong) is None
     reminders.call_off(made, hanako, clock.now())
     assert Letter.get_by_id(copy.id).state == "cancelled"
+
+
+def test_most_of_all_wants_its_number_though_no_list_is_the_whole_school(school, monkeypatch):
+    """X-06: classes put together are the whole school under another name."""
+    monkeypatch.setattr(audience, "MOST_FROM", 3)
+    mamoru = school.users["守"]
+    sent = cast_notices.send([school.lists["1-1"], school.lists["2-1"]], by=mamoru)
+    readers = to_remind(sent.notice, clock.now())
+    assert reminders.is_typed(sent.notice, readers) and not reminders.is_typed(sent.notice, readers[:3])
+    with pytest.raises(notices.WrongNumber):
+        reminders.ask(sent.notice, mamoru, clock.now())
+
+
+def test_the_copy_has_the_buttons_that_families_get(sent, hanako):
+    """Decision 10: what goes out, also its HTML part."""
+    cast_notices.ask(type("Sent", (), {"notice": sent})())
+    reminders.ask(sent, hanako, clock.now())
+    raw = letters.Desk(settings()).letter(Letter.get(Letter.kind == "own-again"), False, clock.now())
+    mail = email.message_from_bytes(raw, policy=policy.default)
+    text, page = (mail.get_body((kind,)).get_content() for kind in ("plain", "html"))
+    assert "再送の取り消しはこちら" in text and "再送の取り消しはこちら" in page
+    assert page.count('class="choice"') >= 3 and f"/a/{letters.SAMPLE_TOKEN}/1" in page
