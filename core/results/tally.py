@@ -166,6 +166,16 @@ class Tally:
         """Return the questions to which an answer of this line is missing: of the household, or of one of it."""
         return [one for one in self.questions if any(one.id not in voice.said for voice in line.voices)]
 
+    def still(self, line: Line) -> list[str]:
+        """Return the same for people to read; days beside other questions by their heading, once."""
+        names = (one.heading if self.mixed and one.heading else one.text for one in self.missing(line))
+        return list(dict.fromkeys(names))
+
+    @property
+    def mixed(self) -> bool:
+        """Say whether days stand beside other questions, or beside other days."""
+        return len({one.heading for one in self.questions}) > 1
+
     def turnout(self) -> tuple[int, int]:
         """Return how many have answered at least one of the questions that are theirs, and how many could have."""
         answered = could = 0

@@ -211,3 +211,16 @@ def test_an_answer_to_some_of_the_questions_says_what_is_still_to_come(reader, s
     assert "ここまでの回答を受け付けました。まだの質問：役員を" in page(reader.get(posted.location))
     posted = reader.post(f"/a/{hers.token}/1", data={"q1": "1", "q2": "3"})
     assert "それぞれの期限までは、何度でも変えられます。" in page(reader.get(posted.location))
+
+
+def test_the_notice_names_the_days_under_their_heading_beside_other_questions(reader, sent, hers):
+    """T-48: what is asked, and what was said to it, stands on the page of the notice too."""
+    days = [Ask(day, ("○", "△", "×"), "days", heading="面談のご都合") for day in ("16日", "17日")]
+    Answer.delete().execute()
+    questions.Question.delete().execute()
+    ask(sent, Ask("懇談会に", ("出席", "欠席")), *days)
+    reader.post(f"/a/{hers.token}/3", data={"q1": "1", "q2": "3"})
+    text = page(reader.get(f"/r/{hers.token}"))
+    assert text.count("面談のご都合") == 1 and "16日：<b>○</b>" in text and "17日" not in text
+    text = page(reader.get(f"/a/{hers.token}/6"))
+    assert 'value="6" checked' in text and 'value="3" checked' in text and 'value="1" checked' in text
