@@ -28,7 +28,8 @@ document.addEventListener("htmx:beforeSend", (event) => {
 });
 
 document.addEventListener("htmx:xhr:progress", (event) => {
-  if (uploading && event.detail.lengthComputable) uploading.bar.value = (100 * event.detail.loaded) / event.detail.total;
+  if (!uploading || !event.target.matches("[data-upload]")) return; // the draft saves itself meanwhile
+  if (event.detail.lengthComputable) uploading.bar.value = (100 * event.detail.loaded) / event.detail.total;
 });
 
 document.addEventListener("submit", (event) => {

@@ -15,7 +15,7 @@ from core.organization import settings
 from core.results import archive
 from core.road import delivery, faults, progress
 from core.writing import audience as audiences
-from core.writing import notices, reminders, successors
+from core.writing import fields, notices, reminders, successors
 from core.writing.targets import titled
 from models import Notice
 from words import N_
@@ -53,6 +53,7 @@ def _state(notice: Notice, seen: progress.Progress) -> dict[str, Any]:
     return {
         "notice": notice,
         "wording": notice.wording,
+        "said": fields.filled(notice, settings(), notice.started_at or clock.now()),
         "lists": titled(notice),
         "seen": seen,
         "states": notices.STATES,

@@ -14,5 +14,5 @@ def now():
         abort(404)
     notice = public_page.current(clock.now())
     wording = notice.wording if notice else None
-    pieces = public_page.pieces(notice) if notice else ()
-    return render_template("public/now.html", notice=notice, wording=wording, pieces=pieces)
+    subject, pieces = public_page.words(notice) if notice else ("", ())
+    return render_template("public/now.html", notice=notice, wording=wording, subject=subject, pieces=pieces)

@@ -1,12 +1,13 @@
 """The current urgent text for everybody, without names: for the day on which mail does not come (field 5.2 no. 10).
 
 Off unless an administrator switches it on. Only what went to the whole school, as long as it is useful; words with
-merge fields speak to one reader and never stand there.
+fields of a reader or child speak to one family and never stand there. The sender is the school, not a person.
 """
 
 from datetime import datetime, timedelta
 
 from core.organization import settings
+from core.writing import fields
 from mail import links, merge
 from models import MailingList, Notice, Organization, Target
 
@@ -31,11 +32,12 @@ def current(now: datetime) -> Notice | None:
         Notice.id.in_(aimed),
     ).order_by(Notice.started_at.desc(), Notice.id.desc())  # fmt: skip
     newest = found.first()
-    if newest is None or merge.fields(newest.wording.subject) or merge.fields(newest.wording.text):
-        return None
-    return newest
+    return None if newest is None or fields.speaks_to_one(newest) else newest
 
 
-def pieces(notice: Notice) -> list[tuple[str, str | None]]:
-    """Return the text in stretches, each with its web address if it is one."""
-    return links.cut(merge.plain(notice.wording.text).strip("\n"))
+def words(notice: Notice) -> tuple[str, list[tuple[str, str | None]]]:
+    """Return subject, and text in stretches, each with its web address if it is one; day and school filled in."""
+    force = settings()
+    notice.sender_name, notice.by = force.name, None  # for this page alone; nothing is saved
+    subject, text = fields.filled(notice, force, notice.started_at)
+    return subject, links.cut(merge.plain(text).strip("\n"))

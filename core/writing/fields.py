@@ -214,12 +214,28 @@ def placeholders(names: Iterable[str]) -> dict[str, str]:
     return {name: f"〔{name}〕" for name in names}
 
 
+OF_ALL = ("house", "sender", "day")
+"""What merge fields are of whose value stands the same in every letter."""
+
+
 def house_values(names: Iterable[str], notice: Notice, force: Settings, at: datetime) -> dict[str, str]:
     """Return the values that are the same for every letter; those of readers as placeholders."""
     nobody = Source(Person(language=force.language), None, (), "", "", notice, force, at)
     found = [(name, named(name)) for name in names]
-    same = {name: field.get(nobody) for name, field in found if field and field.of in ("house", "sender", "day")}
+    same = {name: field.get(nobody) for name, field in found if field and field.of in OF_ALL}
     return placeholders(names) | same
+
+
+def filled(notice: Notice, force: Settings, at: datetime) -> tuple[str, str]:
+    """Return subject and text for a page: what is the same for all filled in, the rest as placeholders."""
+    wording = notice.wording
+    values = house_values(written(notice), notice, force, at)
+    return merge.fill(wording.subject, values), merge.fill(wording.text, values)
+
+
+def speaks_to_one(notice: Notice) -> bool:
+    """Say whether the words hold a field whose value differs from reader to reader."""
+    return any(field is None or field.of not in OF_ALL for field in map(named, written(notice)))
 
 
 def lacking_of_house(names: Iterable[str], force: Settings) -> str:

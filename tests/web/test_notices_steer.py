@@ -9,7 +9,7 @@ import pytest
 import clock
 from core.road import delivery
 from core.writing import notices
-from models import Delivery, Letter, Notice, Target
+from models import Delivery, Letter, Notice, Target, Wording
 from tests.web.making import begun, confirmed, local, page, state
 
 
@@ -250,12 +250,14 @@ def test_the_rest_is_stopped_after_a_question(hanako, sending):
 
 
 def test_an_interruption_is_red_and_offers_another_way(hanako, sending):
+    """Field 5.2 no. 10: the text to copy is what people read, not its fields."""
+    Wording.update(subject="{{学校名}}から").where(Wording.notice == sending).execute()
     Notice.update(state="paused", paused_why="connection", paused_at=clock.now()).where(
         Notice.id == sending.id
     ).execute()
     text = page(hanako, f"/notices/{sending.id}")
     assert "メールサーバーにつながらないため、送信が止まっています" in text
-    assert 'data-copy="#copy-text"' in text
+    assert 'data-copy="#copy-text"' in text and "かえで原小学校から" in text and "{{" not in text
     assert f"/notices/{sending.id}/board" in text
 
 
