@@ -151,9 +151,9 @@ document.addEventListener("click", (event) => {
   if (event.target.closest("button[data-print]")) window.print();
 });
 
-// Folded classes of the board are printed too; browsers leave a closed <details> out.
+// Folded classes of the board and tables of pictures are printed too; browsers leave a closed <details> out.
 window.addEventListener("beforeprint", () => {
-  for (const fold of document.querySelectorAll("details.class:not([open])")) {
+  for (const fold of document.querySelectorAll("details:is(.class,[data-printed]):not([open])")) {
     fold.open = true;
     fold.dataset.folded = "1";
   }

@@ -19,7 +19,8 @@ def keeping() -> Answer:
     done = Notice.select().where(Notice.forgotten_at.is_null(False))
     return answer(
         "admin/keeping.html",
-        next_day=forgetting.next_day(now),
+        next_day=(next_day := forgetting.next_day(now)),
+        next_year=clock.local(next_day).year,
         told=deletes_from(now),
         running=forgetting.is_running(now),
         waiting=forgetting.waits(clock.school_year(clock.local(now).date())).count(),

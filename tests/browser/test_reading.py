@@ -16,8 +16,8 @@ from core.organization import settings
 from core.results import responses
 from core.road import letters
 from mail.compose import Reader, prepare
-from models import Visit
-from tests import cast, cast_notices
+from models import Delivery, Visit
+from tests import cast, cast_notices, smarthost
 from tests.cast_notices import PHONE, fresh, outcome
 
 CHROMIUM = os.environ.get("KAIRAN_CHROMIUM", "/usr/bin/chromium")
@@ -155,3 +155,17 @@ def test_a_letter_that_counts_openings_fetches_its_picture(page, site, school):
         page.set_content(prepare(form).html(reader))
     assert answer.value.status == 200
     assert [one.page for one in Visit.select()] == ["o"]
+
+
+def test_the_figures_are_printed_with_the_table_of_each_picture(page, site, sent):
+    """E-16, X-13: a closed fold would be left out."""
+    Delivery.update(read_at=clock.now()).where(Delivery.notice == sent.notice).execute()
+    smarthost.send_by(1)
+    login(page, site)
+    page.goto(f"{site}/figures/{sent.notice.id}")
+    table = page.locator("#by-hour table")
+    expect(table).to_be_hidden()
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    expect(table).to_be_visible()
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    expect(table).to_be_hidden()
