@@ -48,7 +48,16 @@ def addresses_csv() -> Response:
 
 
 def _lines(found: Iterable[Stale]) -> Iterator[list[object]]:
-    yield [_("Reason"), _("Since"), _("Name"), _("Kana"), _("Children"), _("Lists"), _("E-mail address"), _("Telephone")]
+    yield [
+        _("Reason"),
+        _("Since"),
+        _("Name"),
+        _("Kana"),
+        _("Children"),
+        _("Lists"),
+        _("E-mail address"),
+        _("Telephone"),
+    ]
     for one in found:
         since = clock.local(one.since).strftime("%Y-%m-%d") if one.since else ""
         yield [

@@ -10,7 +10,7 @@ import words
 from core.writing.audience import Audience
 from core.writing.other_notices import latest_to_same_list
 from core.writing.warnings_text import Warning
-from models import Delivery, Notice, Target, Wording
+from models import Delivery, Notice, Sums, Target, Wording
 from words import N_
 
 LOOKED_AT = 20
@@ -33,7 +33,7 @@ class Before:
 def with_the_last(notice: Notice, audience: Audience) -> Before | None:
     """Compare with the last notice to the same list, if this one goes to a single list (X-04, X-06)."""
     last = latest_to_same_list(notice) if len(audience.lists) == 1 and not audience.groups else None
-    if last is None or last.started_at is None:
+    if last is None or last.started_at is None or last.forgotten_at:  # who got it nobody knows any more
         return None
     got = {person: name for person, name in _receivers(last)}
     now = {one.person_id: one.name for one in audience.receiving}
@@ -70,7 +70,8 @@ def _most_until_now(notice: Notice) -> int:
         .where(Delivery.notice.in_(mine), Delivery.reason == "")
         .group_by(Delivery.notice)
     )
-    return max((row.n for row in counts), default=0)
+    deleted = Sums.select(fn.MAX(Sums.sent)).where(Sums.notice.in_(mine), Sums.kept.is_null(False)).scalar() or 0
+    return max((*(row.n for row in counts), deleted))
 
 
 def of_the_same_again(notice: Notice, audience: Audience, now: datetime, language: str) -> Iterator[Warning]:

@@ -12,7 +12,8 @@ from core.results import answers, archive, figures, forgetting, kept, tally, tel
 from core.results.answers import Given
 from core.rights import rights_of
 from core.road import progress
-from core.writing import notices, steps
+from core.writing import comparing, notices, steps
+from core.writing.audience import resolve
 from models import (
     Answer,
     Cover,
@@ -347,3 +348,13 @@ def test_what_fails_in_the_hour_does_not_keep_the_rest_from_its_turn(old, monkey
 def test_the_hour_deletes_after_it_has_written(old):
     assert tasks.HOURLY.index(forgetting.tell) < tasks.HOURLY.index(forgetting.sweep)
     assert tasks.HOURLY[-1] is forgetting.sweep  # the longest comes last
+
+
+def test_a_notice_of_may_is_compared_with_what_is_still_known(old, school):
+    """X-06: nobody is called new because last year's readers are deleted, and what was sent to many stays many."""
+    tell_and_sweep()
+    fresh_one = notices.draft(school.users["守"], now=MAY)
+    notices.choose(fresh_one, lists=[school.lists["whole"].id], now=MAY)
+    audience = resolve(fresh_one)
+    assert comparing.with_the_last(fresh_one, audience) is None
+    assert comparing._most_until_now(fresh_one) == 6
