@@ -26,7 +26,7 @@ log = logging.getLogger("kairan.tasks")
 
 HOURLY: tuple[Callable[[datetime], object], ...] = (
     unreached.tell, wellbeing.look_after, digests.tell, role_ends.remind, forgetting.tell, attachments.sweep,
-    pictures.sweep, figures.fix_those_that_are_over, tracking.forget, forgetting.sweep,
+    pictures.sweep, figures.count_young_ones, figures.fix_those_that_are_over, tracking.forget, forgetting.sweep,
 )  # fmt: skip
 
 

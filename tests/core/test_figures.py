@@ -206,6 +206,14 @@ def test_sums_are_counted_anew_while_young_and_fixed_after_thirty_days(sent):
     assert Sums.select().count() == 1
 
 
+def test_the_hourly_task_counts_ahead_so_that_no_page_has_to(sent, school, monkeypatch):
+    """X-12: at 10,000 members a page of the year would count for seconds, the first one in the hour."""
+    later = clock.now() + timedelta(days=3)
+    assert figures.count_young_ones(later) == 1 and figures.count_young_ones(later) == 0
+    monkeypatch.setattr(figures, "count", lambda notice, now: pytest.fail("a page counted"))
+    assert figures.lines([sent.notice], later + timedelta(minutes=70))[0].sums.sent == 6
+
+
 # ── over time ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
