@@ -42,7 +42,7 @@ def _rows() -> list[tuple[str, str, str]]:
         ),
         (
             _("Subject and text of notices, the record of who did what"), _("as long as this installation"),
-            _("everything; no family's name or address stands there"),
+            _("everything, as it was written; so name no family in a notice to many"),
         ),
         (_("Replies and registrations by mail"), year_over, nothing),
         (_("Raw mails that came in"), _("%(n)s days", n=spool.DAYS), nothing),
