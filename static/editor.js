@@ -152,7 +152,7 @@ function begin() {
   const { lang } = Trix.config;
   Object.assign(lang, { captionPlaceholder: field.dataset.caption, remove: field.dataset.remove });
   Trix.config.attachments.preview.caption = { name: false, size: false };
-  field.value = withPictures(field.value, field.dataset.pictures || "");
+  field.value = withPictures(field.value, field.dataset.shown);
   const editor = document.createElement("trix-editor");
   for (const [name, value] of Object.entries({ id: "editor", input: field.id, toolbar: toolbar.id })) {
     editor.setAttribute(name, value);

@@ -4,6 +4,7 @@ from flask import Response, abort, request
 
 from blueprints.admin.routes import Answer, bp
 from core.road import outbox
+from core.writing import pictures
 from web import answer, letter_page, needs
 
 SIZE = 30
@@ -58,4 +59,4 @@ def html(name: str) -> Response:
     found = _letter(name)
     if not found.html:
         abort(404)
-    return letter_page(found.html)
+    return letter_page(pictures.shown(found.html))

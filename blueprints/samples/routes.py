@@ -10,7 +10,7 @@ import clock
 import web
 from blueprints.samples import asking
 from blueprints.samples.forms import SampleForm
-from core.writing import fields, questions, ready_made, samples
+from core.writing import fields, pictures, questions, ready_made, samples
 from models import MailingList
 from web import answer, go, needs, own_list, own_notice, rights, told
 from words import N_
@@ -48,6 +48,16 @@ def index() -> Answer:
         hidden=samples.hidden() if rights().is_admin else 0,
         form_key=uuid.uuid4().hex,
     )
+
+
+@bp.get("/pictures/<mark>")
+@needs("send")
+def picture(mark: str) -> Response:
+    """Give a picture that stands in a sample which the user may begin from."""
+    path = pictures.path_of(mark)
+    if path is None or not any(mark in pictures.marks(one.words.html) for one in samples.of(rights())):
+        abort(404)
+    return web.streamed(path, mark, pictures.kind_of(path), inline=True)
 
 
 @bp.post("/<code>/begin")

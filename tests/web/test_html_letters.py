@@ -5,8 +5,9 @@ import re
 from datetime import timedelta
 
 import clock
+from core.road.sending import open_sender
 from core.writing import notices, pictures
-from models import Delivery, Notice, Wording
+from models import Delivery, Notice, Sample, Wording
 from tests import files
 from tests.web.making import begun, page
 
@@ -178,8 +179,6 @@ def test_a_sample_is_changed_without_losing_its_looks(as_, school):
         "kind": "other",
     }
     assert browser.post("/samples/new", data=data).status_code == 303
-    from models import Sample
-
     row = Sample.get(Sample.name == "遠足")
     assert row.decorated and row.html == kept and "水筒" in row.text
     assert 'name="html"' in page(browser, f"/samples/own-{row.id}/edit")
@@ -198,3 +197,25 @@ def test_the_editor_alone_may_write_styles_and_is_loaded_where_it_is_wanted(as_,
     for where in ("/", f"/notices/{written(school, text='水筒').id}/words", f"/notices/{notice.id}/check"):
         other = browser.get(where)
         assert "nonce" not in other.headers["Content-Security-Policy"] and "trix" not in other.get_data(as_text=True)
+
+
+def test_pictures_of_samples_are_shown_to_who_may_begin_from_them(as_, school):
+    mark = pictures.add("a.png", files.png())
+    row = Sample.create(name="図", subject="図", text="図", html=f'<img src="cid:{mark}" alt="図">', decorated=True)
+    Sample.update(list=school.lists["1-1"]).where(Sample.id == row.id).execute()
+    assert as_("花子").get(f"/samples/pictures/{mark}", buffered=True).data == files.png()
+    assert as_("太郎").get(f"/samples/pictures/{mark}").status_code == 404
+    assert as_("花子").get(f"/samples/pictures/p-{'b' * 32}").status_code == 404
+
+
+def test_a_practice_letter_shows_its_pictures_in_the_outbox(as_, school, config):
+    """A newcomer sees the whole letter on a laptop with nothing else installed (design 4)."""
+    mark = pictures.add("a.png", files.png())
+    begun(school, html=f'<div>図<img src="cid:{mark}" alt="図"></div>')
+    sender = open_sender()
+    assert sender.drain()
+    sender.close()
+    name = sorted(path.name for path in (config.data / "outbox").glob("*.eml"))[0]
+    browser = as_("守")
+    shown = browser.get(f"/outbox/{name}/html").get_data(as_text=True)
+    assert "data:image/png;base64," in shown and "cid:" not in shown
