@@ -30,8 +30,10 @@ _SOURCE = re.compile(r'src="cid:(p-[0-9a-f]{32})"')
 class Way(Protocol):
     """Where a counted link leads, and the words shown for it."""
 
-    href: str
-    words: str
+    @property
+    def href(self) -> str: ...
+    @property
+    def words(self) -> str: ...
 
 
 class Part(NamedTuple):
@@ -67,7 +69,7 @@ def on_page(html: str, values: Mapping[str, str], pictures: Mapping[str, str], s
 _IMAGE = re.compile(r'<img src="cid:(p-[0-9a-f]{32})" alt="([^"]*)">')
 
 
-def _image(found: re.Match, pictures: Mapping[str, str]) -> str:
+def _image(found: re.Match[str], pictures: Mapping[str, str]) -> str:
     address = pictures.get(found[1])
     return f'<img src="{escape(address)}" alt="{found[2]}" loading="lazy">' if address else f"[{found[2]}]"
 
@@ -102,10 +104,10 @@ def _cut(html: str) -> Iterator[Part]:
 def _counted(html: str, counted: Mapping[str, Way]) -> str:
     """Lead links by our counter. One that shows an address is shown by words: these must not be two hosts."""
 
-    def led(found: re.Match) -> str:
+    def led(found: re.Match[str]) -> str:
         way = counted.get(unescape(found[2]))
         if way is None:
-            return found[0]
+            return str(found[0])
         named = href.names_a_host(unescape(_TAGS.sub("", found[4])))
         shown = escape(way.words) if named else found[4]
         return f"{found[1]}{escape(way.href)}{found[3]}{shown}{found[5]}"

@@ -8,10 +8,10 @@ pasted is ever passed on: no attribute, no style, no address that was not looked
 
 import re
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import replace
 from functools import cache
 from html import escape
 from html.parser import HTMLParser
+from typing import Any
 
 from mail import href, merge
 from mail.rich_parts import PLAIN, Block, Cell, Marks, Picture
@@ -81,8 +81,8 @@ def _indented(text: str) -> str:
 
 
 @cache
-def _cleaner():  # noqa: ANN202  (nh3 is loaded only where somebody writes an HTML letter)
-    import nh3
+def _cleaner() -> Any:
+    import nh3  # loaded only where somebody writes an HTML letter
 
     attributes = {"a": {"href"}, "img": {"src", "alt"}}
     return nh3.Cleaner(
@@ -92,7 +92,7 @@ def _cleaner():  # noqa: ANN202  (nh3 is loaded only where somebody writes an HT
 
 
 def _without_acts(html: str) -> str:
-    return _cleaner().clean(html)
+    return str(_cleaner().clean(html))
 
 
 # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -192,9 +192,10 @@ class _Reader(HTMLParser):
         said, block = _described("".join(self._caption or [])), self._framed
         self._caption = self._framed = None
         if block and said:
-            place = max(at for at, (what, _) in enumerate(block.cells) if isinstance(what, Picture))
-            picture, marks = block.cells[place]
-            block.cells[place] = (replace(picture, alt=said), marks)
+            at, mark, marks = [
+                (at, what.mark, marks) for at, (what, marks) in enumerate(block.cells) if isinstance(what, Picture)
+            ][-1]
+            block.cells[at] = (Picture(mark, said), marks)
 
     def _cell_of_a_table(self) -> None:
         if not self._first_cell:

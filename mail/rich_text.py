@@ -6,7 +6,8 @@ says so: "14:00 15:00" would be read as both.
 
 from collections.abc import Iterator
 
-from mail.rich import PLAIN, Block, Document, Marks, Picture
+from mail.rich import Document
+from mail.rich_parts import PLAIN, Block, Marks, Picture
 from words import say
 
 
@@ -60,7 +61,8 @@ def _before(block: Block, language: str, numbers: list[int]) -> tuple[str, str]:
 
 def _lines(block: Block, language: str) -> Iterator[str]:
     """Give the lines of a block; the addresses of a line's links come behind it."""
-    line, leads, after_picture = "", {}, False
+    line, after_picture = "", False
+    leads: dict[str, str] = {}
     for what, marks in [*block.runs(), ("\n", PLAIN)]:
         if isinstance(what, Picture):
             yield from _ended(line, leads, language)
