@@ -1,6 +1,7 @@
 """Where a link of decorated words may lead: web pages, mail addresses, telephone numbers (RFC 3986, 6068, 3966)."""
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from urllib.parse import quote
 
@@ -9,6 +10,7 @@ from mail import merge
 _WEB = re.compile(r"(https?)://([^/?#\s\\]+)([/?#].*)?", re.IGNORECASE | re.DOTALL)
 _OTHER = re.compile(r"(mailto|tel):([A-Za-z0-9.!#$%&'*+/=?^_`{|}~@,;()-]{1,300})", re.IGNORECASE)
 _HOST = re.compile(r"[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]+\]")
+_MARKUP = re.compile("[<>&\"']")  # no field in an address may hold what could end the address
 _KEPT = "/?#[]@!$&'()*+,;=%:~-._"
 _LONGEST = 2000
 
@@ -40,7 +42,9 @@ def _ascii_host(authority: str) -> str:
 def _path(path: str) -> str:
     """Return what stands behind the host in ASCII, merge fields left as they are."""
     cut = merge.pieces(path)
-    return "".join(f"{{{{{name}}}}}" if name else quote(text, safe=_KEPT) for text, name in cut)
+    fields = (name if name and not _MARKUP.search(name) else None for _, name in cut)
+    whole = zip(cut, fields, strict=True)
+    return "".join(f"{{{{{name}}}}}" if name else quote(piece.text, safe=_KEPT) for piece, name in whole)
 
 
 def host(url: str) -> str:
@@ -51,6 +55,8 @@ def host(url: str) -> str:
 
 _WIDE = {code + 0xFEE0: code for code in range(0x21, 0x7F)} | {ord(one): "." for one in "。｡"}
 _BARE = re.compile(r"(?<![@\w.-])(?:[\w-]+\.)+([a-z]{2,24})(?![\w-])", re.IGNORECASE)
+_MAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@(?:[\w-]{1,63}\.){1,9}[a-z]{2,24}(?![\w-])", re.IGNORECASE)
+_JOINERS = "\u200d\u200c"
 _FILES = set(
     [
         "pdf",
@@ -85,6 +91,33 @@ def bare_hosts(words: str) -> Iterator[tuple[int, int, str]]:
             yield found.start(), found.end(), found[0].lower().removeprefix("www.")
 
 
+def bare_names(words: str) -> Iterator[tuple[int, int, str]]:
+    """Give the mail addresses (whole) and hosts that words name without `https://`, in their order."""
+    mails = ((one.start(), one.end(), one[0].lower()) for one in _MAIL.finditer(words.translate(_WIDE)))
+    return iter(sorted([*mails, *bare_hosts(words)]))
+
+
+def is_named(url: str, named: str) -> bool:
+    """Say whether the link of some words leads to the host or mail address that they name; true without a link."""
+    if url.startswith("tel:") or not url:
+        return True
+    if url.startswith("mailto:"):
+        mail = url.removeprefix("mailto:").partition("?")[0].lower()
+        return named in (mail, mail.rpartition("@")[2])
+    return host(url) == named
+
+
 def names_a_host(words: str) -> bool:
     """Say whether words look like an address, whole or without its beginning."""
     return "://" in words.translate(_WIDE) or any(bare_hosts(words))
+
+
+def without_unseen(words: str) -> str:
+    """Return the words of a link without signs that nobody sees, which hide 「www.example.jp」 from `bare_hosts`.
+
+    What joins the parts of one emoji stays.
+    """
+    return "".join(
+        one for at, one in enumerate(words)
+        if unicodedata.category(one) != "Cf" or (one in _JOINERS and at and not words[at - 1].isalnum())
+    )  # fmt: skip

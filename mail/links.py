@@ -21,6 +21,11 @@ def cut(text: str) -> list[tuple[str, str | None]]:
 
 
 def _trimmed(url: str) -> str:
-    while url[-1] in ".,;:!?'*" or (url[-1] in ")]" and url.count(url[-1]) > url.count("(["[")]".index(url[-1])])):
-        url = url[:-1]
-    return url
+    """Return an address without what only stands behind it; each sign is looked at once, however many there are."""
+    too_many = {")": url.count(")") - url.count("("), "]": url.count("]") - url.count("[")}
+    end = len(url)
+    while (last := url[end - 1]) in ".,;:!?'*" or too_many.get(last, 0) > 0:
+        end -= 1
+        if last in too_many:
+            too_many[last] -= 1
+    return url[:end]

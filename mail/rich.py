@@ -33,6 +33,7 @@ _BLOCKS = {
 _TAGS = {*_MARKS, *_BLOCKS, "a", "br", "img", "td", "th"}
 _GONE = {"script", "style", "title", "head", "noscript", "iframe", "template", "svg", "math", "textarea", "object"}
 _TAG = re.compile(r"<[A-Za-z/!?]")
+_SPACES = re.compile(r"[ \t\r\n]+")
 _DEEPEST = 4  # lists in lists
 _NESTED = 60  # whatever else in one another
 
@@ -62,13 +63,13 @@ def read(html: str, known: Collection[str] = ()) -> Document:
     parser = _Reader(known)
     parser.feed(_without_acts(html))
     parser.close()
-    return Document(tidied(parser.blocks))
+    return Document(tidied(parser.blocks, LONGEST))
 
 
 def of_text(text: str) -> Document:
     """Return a plain text as decorated words without decoration."""
     cells: list[Cell] = [(one, PLAIN) for one in _indented(merge.plain(text).strip("\n"))]
-    return Document(tidied([Block(cells=cells)]))
+    return Document(tidied([Block(cells=cells)], LONGEST))
 
 
 def _unescaped(text: str) -> str:
@@ -151,7 +152,7 @@ class _Reader(HTMLParser):
         elif "pre" in self._open:
             self._put(data.replace("\r\n", "\n").replace(" ", "\xa0"))
         else:
-            self._put(re.sub(r"[ \t]*[\r\n][ \t\r\n]*", SOFT, data).replace("\t", " "))
+            self._put(_SPACES.sub(_soft, data))
 
     def _begin(self, tag: str) -> None:
         self._open = [*self._open[-_NESTED:], tag]
@@ -174,6 +175,7 @@ class _Reader(HTMLParser):
 
     def _put(self, words: str) -> None:
         marks = Marks("strong" in self._marks, "em" in self._marks, "del" in self._marks, self._href())
+        words = href.without_unseen(words) if marks.href else words
         self.blocks[-1].cells += [(one, marks) for one in words]
 
     def _href(self) -> str:
@@ -201,6 +203,12 @@ class _Reader(HTMLParser):
         if not self._first_cell:
             self._put(" | ")
         self._first_cell = False
+
+
+def _soft(spaces: re.Match[str]) -> str:
+    """Return spaces as they count: those around a line end of the source are one."""
+    found = spaces[0]
+    return SOFT if "\n" in found or "\r" in found else found.replace("\t", " ")
 
 
 def _described(words: str) -> str:

@@ -3,7 +3,7 @@ bare addresses as links.
 """
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from mail import href, links, merge
@@ -14,13 +14,20 @@ _BREAKS_MOST = 3
 _WIDE = ("W", "F")
 
 
-def tidied(blocks: Iterable[Block]) -> list[Block]:
-    """Return blocks with tidy spaces, lines of neighbours joined, fields whole and bare addresses as links."""
+def tidied(blocks: Iterable[Block], most: int) -> list[Block]:
+    """Return blocks with tidy spaces, lines of neighbours joined, fields whole and bare addresses as links.
+
+    most: cells after which no further block is taken; addresses that are shown make words longer than they came.
+    """
     joined: list[Block] = []
+    cells = 0
     for block in _neighbours(blocks):
-        block.cells = _linked(_whole_fields(_few_breaks(block.cells)))
+        block.cells = _honest(_linked(_whole_fields(_few_breaks(block.cells))))
         if block.cells:
             joined.append(block)
+        cells += len(block.cells)
+        if cells > most:
+            break
     return joined
 
 
@@ -104,7 +111,7 @@ def _whole_fields(cells: list[Cell]) -> list[Cell]:
 
 
 def _linked(cells: list[Cell]) -> list[Cell]:
-    """Make bare web addresses links, and show where a link really leads if its words name another host."""
+    """Make bare web addresses links."""
     found: list[Cell] = []
     at = 0
     for text, url in links.cut(_said(cells)):
@@ -112,32 +119,37 @@ def _linked(cells: list[Cell]) -> list[Cell]:
         at += len(text)
         if url and all(marks.href == "" for _, marks in part) and (checked := href.checked(url)):
             part = [(what, replace(marks, href=checked)) for what, marks in part]
-        elif url and (leads := part[0][1].href) and href.host(leads) != href.host(url):
-            part = [(one, part[0][1]) for one in leads]
         found += part
-    return _honest(found)
-
-
-def _honest(cells: list[Cell]) -> list[Cell]:
-    """Show where a link leads in place of another host that its words name, be it only as 「www.example.jp」."""
-    found: list[Cell] = []
-    at = 0
-    for text, url in links.cut(_said(cells)):
-        part = cells[at : at + len(text)]
-        at += len(text)
-        found += part if url else _own_hosts(text, part)
     return found
 
 
-def _own_hosts(text: str, cells: list[Cell]) -> list[Cell]:
+def _honest(cells: list[Cell]) -> list[Cell]:
+    """Show where a link leads in place of what its words name instead, be it only as 「www.example.jp」.
+
+    Each address is shown once a block: many names in one link would else make many times its length of it.
+    """
     found: list[Cell] = []
     at = 0
-    for begin, end, named in href.bare_hosts(text):
-        look = cells[begin][1]
-        if href.host(look.href) not in ("", named):
-            found += cells[at:begin] + [(one, look) for one in look.href]
+    shown: set[str] = set()
+    for begin, end, named in _named(_said(cells)):
+        false = [look for _, look in cells[begin:end] if not href.is_named(look.href, named)]
+        if false:
+            words = "…" if false[0].href in shown else false[0].href
+            found += cells[at:begin] + [(one, false[0]) for one in words]
+            shown.add(false[0].href)
             at = end
     return found + cells[at:]
+
+
+def _named(text: str) -> Iterator[tuple[int, int, str]]:
+    """Give where words name a web address, a host or a mail address, and which."""
+    at = 0
+    for part, url in links.cut(text):
+        if url:
+            yield at, at + len(part), href.host(url)
+        else:
+            yield from ((at + begin, at + end, named) for begin, end, named in href.bare_names(part))
+        at += len(part)
 
 
 def has_words(block: Block) -> bool:

@@ -35,7 +35,10 @@ def too_long(html: str, language: str) -> bool:
     """Say whether decorated words are more than a letter may hold, or more tags than anybody writes."""
     if len(html) > rich.LONGEST or html.count("<") > rich.MOST_TAGS:
         return True
-    return len(cleaned(html, language)["text"]) > MOST_TEXT
+    kept = cleaned(html, language)
+    return (
+        len(kept["text"]) > MOST_TEXT or len(kept["html"]) > rich.LONGEST
+    )  # each stretch of a link repeats its address
 
 
 def begin(wording: Wording | Sample, language: str) -> str:

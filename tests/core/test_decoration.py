@@ -69,6 +69,13 @@ def test_what_is_kept_is_clean_and_its_text_is_made_from_it(draft):
     assert kept.text == "{{氏名}}様\n水筒をお持ちください。くわしく\nhttps://school.example/a\n"
 
 
+def test_a_short_text_may_not_make_a_huge_letter():
+    """Each change of the look writes the address of the link once more."""
+    href = f"https://a.example/{'a' * 1900}"
+    assert decoration.too_long(f'<a href="{href}">' + "x<b>y</b>" * 5000 + "</a>", "ja")
+    assert not decoration.too_long(f'<a href="{href}">' + "x<b>y</b>" * 20 + "</a>", "ja")
+
+
 def test_plain_words_again_and_back(draft):
     """Decoration that was switched off by mistake comes back, as long as the words are the same."""
     before = decorated(draft)

@@ -297,3 +297,59 @@ def test_words_for_the_page_of_a_reader():
     shown = html_words.on_page(clean, {"氏名": "<花子>"}, {SEAL: "/r/abc/pictures/1"})
     assert shown == ('<h2>題</h2><div>&lt;花子&gt;<img src="/r/abc/pictures/1" alt="図" loading="lazy"></div>')
     assert "<img" not in html_words.on_page(clean, {}, {}) and "[図]" in html_words.on_page(clean, {}, {})
+
+
+# ── an attacker's words ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "pasted",
+    [
+        'h<a href="https://evil.example/">ttps://good.jp/login</a>',  # the link begins behind the first letter
+        'goo<a href="https://evil.example/">d.jp</a>',
+        '<a href="https://evil.example/">good&#8203;.jp</a>',  # signs of no width
+        '<a href="https://evil.example/">https:&#8288;//good&shy;.jp/</a>',
+        '<a href="https://evil.example/">&#8238;pj.doog</a>',  # turned round
+        '<a href="https://evil.example/">info@good.jp</a>',
+    ],
+)
+def test_no_trick_lets_a_link_show_where_it_does_not_lead(pasted):
+    """X-15: also when only a part of the address is the link, or unseen signs stand in it."""
+    clean = made(f"<p>{pasted}</p>")
+    assert Seen(clean).words.endswith(("https://evil.example/", "https://evil.example//"))
+
+
+def test_a_link_for_mail_shows_no_other_mailbox():
+    assert "good" not in made('<p><a href="mailto:me@evil.example">info@good.jp</a></p>')
+    assert ">info@good.jp</a>" in made('<p><a href="mailto:info@good.jp?subject=x">info@good.jp</a></p>')
+
+
+def test_emoji_made_of_several_stay_whole_in_a_link():
+    assert "👨\u200d👩\u200d👧" in made('<p><a href="https://a.example/">👨\u200d👩\u200d👧</a></p>')
+
+
+def test_a_field_in_an_address_holds_nothing_that_could_end_the_address():
+    """css-inline writes `>` in attributes as it is; behind it a parent's name would be filled in as words."""
+    html = made('<p><a href="https://a.example/{{x>y}}{{氏名}}">z</a></p>')
+    value = '" onmouseover="x'
+    letter = html_words.filled(html_words.in_letter(html, "a.example", {}), {"氏名": value})
+    page = html_words.on_page(html, {"氏名": value}, {})
+    for shown in (letter, page):
+        assert [set(given) - {"style", "rel"} for tag, given in Seen(shown).found if tag == "a"] == [{"href"}]
+        assert "%22%20onmouseover%3D%22x" in shown
+
+
+@pytest.mark.parametrize(
+    "pasted",
+    [
+        "<p>" + " " * 190_000 + "</p>",
+        "<p>https://a.example/" + ")" * 190_000,
+        f'<a href="https://a.example/{"a" * 1900}">' + "b.jp " * 39_000,
+        f'<a href="https://a.example/{"a" * 1900}">' + "https://b.jp " * 15_000,
+    ],
+)
+def test_no_words_take_long_or_grow_without_end(pasted):
+    """Each took more than twenty seconds, or gigabytes, before; a slow machine gets ten seconds."""
+    began = time.process_time()
+    assert len(made(pasted)) < 2 * rich.LONGEST
+    assert time.process_time() - began < 10
