@@ -1,6 +1,8 @@
 """Who may import whom: the order of the house (design 1), read from the syntax of every file."""
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -122,3 +124,20 @@ def test_the_rule_sees_a_breach(path, source):
 )
 def test_the_rule_lets_the_right_ones_pass(path, source):
     assert wrong(HERE / path, source) == []
+
+
+FIRST = """
+import importlib, sys
+for name in sys.argv[1:]:
+    for known in [one for one in sys.modules if one.split(".")[0] == "core"]:
+        del sys.modules[known]
+    importlib.import_module(name)
+"""
+
+
+def test_each_file_of_the_verbs_can_be_the_first_one_loaded():
+    """No circle of imports that only the usual order of loading hides."""
+    paths = [path.relative_to(HERE).with_suffix("") for path in (HERE / "core").rglob("*.py")]
+    names = sorted(".".join(path.parts).removesuffix(".__init__") for path in paths)
+    done = subprocess.run([sys.executable, "-c", FIRST, *names], cwd=HERE, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-600:]
