@@ -12,6 +12,7 @@ import struct
 from collections.abc import Iterator
 
 _MARK = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")
+_NO_FRAMES = (0xC4, 0xC8, 0xCC)
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_KEPT = {
     *(b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"cICP", b"sBIT", b"bKGD"),
@@ -35,6 +36,21 @@ def without_traces(kind: str, content: bytes) -> bytes:
         return b"".join(cleaner(content))
     except (struct.error, IndexError) as short:
         raise Damaged(kind) from short
+
+
+def pixels(kind: str, content: bytes) -> int:
+    """Return how many dots a whole JPEG or PNG says that it has; 0 for one that cannot be shown."""
+    if kind == "image/png":
+        width, height = struct.unpack_from(">II", content, 16)
+        return width * height
+    place = 2
+    while found := _MARK.match(content, place):
+        mark, place = found[1][0], found.end()
+        if 0xC0 <= mark <= 0xCF and mark not in _NO_FRAMES:
+            height, width = struct.unpack_from(">HH", content, place + 3)
+            return width * height
+        place += struct.unpack_from(">H", content, place)[0]
+    return 0
 
 
 # ── JPEG ─────────────────────────────────────────────────────────────────────────────────────────────────────────

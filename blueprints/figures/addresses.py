@@ -8,6 +8,7 @@ from flask_login import current_user
 import clock
 import web
 from blueprints.figures import bp
+from blueprints.figures.routes import chosen_list
 from core import history
 from core.people import stale
 from core.people.stale import Stale
@@ -35,7 +36,7 @@ def addresses() -> str:
 
 
 def _asked() -> tuple[int | None, list[Stale]]:
-    list_id = request.args.get("list", type=web.row_number) or None
+    list_id = chosen_list()
     return list_id, stale.rows(web.rights(), clock.now(), list_id)
 
 

@@ -34,10 +34,16 @@ class Wish:
         return url_for("figures.index", **{"list": self.list_id, "year": self.year, "sort": self.sort, **changes})
 
 
+def chosen_list() -> int | None:
+    """Return the number of the list that is asked for, None for all; one that the user may not see is 404 (T-33)."""
+    number = request.args.get("list", type=web.row_number)
+    return web.own_list(number).id if number else None
+
+
 def _wish(years: list[int]) -> Wish:
     year, sort = request.args.get("year", type=web.row_number), request.args.get("sort", "")
     return Wish(
-        request.args.get("list", type=web.row_number),
+        chosen_list(),
         year if year in years else years[0],
         sort if sort in SORTS else "new",
     )

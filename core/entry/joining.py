@@ -245,8 +245,10 @@ def _places(wish: Wish, person: Person, now: datetime) -> str:
     held = list(Membership.select().where(Membership.list == wish.list, Membership.person == person))
     again = [row for row in held if row.state != "active" and _opens_again(row, wish)]
     state = "pending" if _is_for_a_manager(wish, held) else "active"
+    # Who asks again after a refusal stays marked while waiting: else going and coming once more would lift it.
+    by = "manager" if state == "pending" and _is_barred(held) else ""
     fields: dict[str, Any] = {
-        "state": state, "stopped_by": "", "stopped_at": None, "left_at": None, "joined_at": now,
+        "state": state, "stopped_by": by, "stopped_at": None, "left_at": None, "joined_at": now,
         "joined_route": wish.route, "consent": _record(wish, now),
     }  # fmt: skip
     numbers = [row.id for row in again]
@@ -270,11 +272,16 @@ def _opens_again(row: Membership, wish: Wish) -> bool:
 
 
 def _is_for_a_manager(wish: Wish, held: list[Membership]) -> bool:
-    if any(row.stopped_by == "manager" or row.state == "refused" for row in held):
+    if _is_barred(held):
         return True
     if wish.list.join_mode == "approve" or (wish.list.join_mode == "code" and not wish.code):
         return True
     return wish.child is not None and _guardians(wish.child) >= MOST_GUARDIANS
+
+
+def _is_barred(held: list[Membership]) -> bool:
+    """Say whether a manager has stopped or refused somebody here, and has not thought again since."""
+    return any(row.stopped_by == "manager" or row.state == "refused" for row in held)
 
 
 def _guardians(child: Child) -> int:

@@ -7,6 +7,7 @@ makes every older link useless. It shows what the reader gave and gets, nobody e
 import hmac
 import re
 import struct
+import unicodedata
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from core.people import leaving, leaving_by_mail, members, naming
 from core.roster.columns import one_line
 from mail import address as addresses
 from models import Child, MailingList, Membership, Person, db, millis
+from words import N_
 
 GOOD_FOR, GOOD_FOR_WELCOME = timedelta(hours=24), timedelta(days=7)
 PER_ADDRESS = ((600, 1), (86400, 3))
@@ -29,6 +31,8 @@ ALL_DAY = 500
 TESTS_A_DAY = 3
 WISHES_A_DAY, LONGEST_WISH = 3, 500
 _MARK = re.compile(r"[A-Za-z0-9_-]{32}")
+NO_WEB_ADDRESS = N_("A name cannot hold a web address.")
+_ADDRESS = re.compile(r"://|\bwww\.", re.IGNORECASE)
 NOT_SHOWN = ("備考", "メモ", "注意", "所見", "note", "remark", "memo")
 """Items that an organizer wrote for organizers: columns of a roster with these words in their name."""
 
@@ -214,6 +218,7 @@ def correct(person: Person, said: Said) -> None:
     corrected, none is added.
     """
     seen = page(person)
+    _refuse_addresses(said)
     if seen.unnamed and not one_line(said.name):
         raise members.Refused("name", members.NO_NAME)
     with db.atomic():
@@ -226,6 +231,19 @@ def correct(person: Person, said: Said) -> None:
             place = Membership.get_by_id(seen.unnamed.id)
             members.edit_place(place, None, relation=place.relation, items=place.attributes, child=said.new_child)
         history.log(None, "member.changed_self", person.id)
+
+
+def _refuse_addresses(said: Said) -> None:
+    """Refuse names that hold a web address: names stand in letters to other guardians and organizers, as links."""
+    own = [("name", said.name), ("kana", said.kana)]
+    of_children = [
+        (f"child{number}-{field}", text)
+        for number, typed in [*said.children.items(), ("new", said.new_child)]
+        for field, text in typed.items()
+    ]
+    for field, text in [*own, *of_children]:
+        if _ADDRESS.search(unicodedata.normalize("NFKC", text)):
+            raise members.Refused("name" if field.startswith("childnew") else field, NO_WEB_ADDRESS)
 
 
 def _correct_child(child: Child, typed: Mapping[str, str]) -> None:
@@ -310,6 +328,7 @@ def forget(person: Person, now: datetime) -> set[int]:
         lists = sorted({one.list_id for one in held})
         left = {"state": "left", "stopped_by": "reader", "left_at": now, "attributes": {}}
         Membership.update(**left).where(Membership.id.in_([one.id for one in held])).execute()
+        Membership.update(state="refused", left_at=now).where(barred, Membership.state == "pending").execute()
         gone: dict[str, object] = {"phone": ""}
         if not Membership.select().where(barred).exists():
             gone |= {"address": None, "address_key": None, "violates_rfc": False, "bare": False}

@@ -18,7 +18,7 @@ from pathlib import Path
 import config as ground
 from core.writing import attachments
 from core.writing.attachments import MEGA, UnfitFile, in_words
-from mail import filekinds
+from mail import filekinds, photos
 from mail import pictures as parts_of
 from models import Notice, Sample, Wording
 from words import N_
@@ -27,10 +27,13 @@ MOST = MEGA
 MOST_TOGETHER = 2 * MEGA
 """Octets of one picture, and of all of a notice: they go inside every letter, and many phones load them by air."""
 MOST_READ = 12 * MEGA
+MOST_PIXELS = 30_000_000
+"""A small file can unfold to gigabytes on every family's phone."""
 YOUNG_S = 24 * 3600
 _SOURCE = re.compile(r'src="cid:(p-[0-9a-f]{32})@[^"]*"')
 _MARK = re.compile(r"cid:(p-[0-9a-f]{32})")
 _NO_PICTURE = N_("“%(name)s” is no picture that every mail program shows. Please choose a JPEG or PNG.")
+_TOO_WIDE = N_("“%(name)s” has more dots than phones can show. Please make it smaller.")
 _TOO_LARGE = N_("“%(name)s” has %(size)s; a picture in a letter may have %(most)s. Please make it smaller.")
 
 
@@ -39,6 +42,8 @@ def add(name: str, content: bytes) -> str:
     fit = filekinds.examined(name, content)
     if fit.kind not in parts_of.ENDINGS:
         raise UnfitFile(_NO_PICTURE, name=fit.name)
+    if not 0 < photos.pixels(fit.kind, fit.content) <= MOST_PIXELS:
+        raise UnfitFile(_TOO_WIDE, name=fit.name)
     if len(fit.content) > MOST:
         raise UnfitFile(_TOO_LARGE, name=fit.name, size=in_words(len(fit.content)), most=in_words(MOST))
     mark = f"p-{hashlib.sha256(fit.content).hexdigest()[:32]}"

@@ -3,7 +3,9 @@
 import email
 import os
 import stat
+import struct
 import time
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from email.policy import default as policy
 
@@ -157,6 +159,16 @@ def test_pictures_may_not_be_too_heavy(draft, monkeypatch):
 
 
 # ── pictures ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("width", "height"), [(60_000, 60_000), (0, 0), (0x7FFFFFFF, 1)])
+def test_a_picture_does_not_unfold_to_gigabytes_on_phones(config, width, height):
+    bomb = files.png().replace(struct.pack(">II", 1, 1), struct.pack(">II", width, height), 1)
+    with pytest.raises(pictures.UnfitFile, match="dots"):
+        pictures.add("bomb.png", bomb)
+    wide = struct.pack(">HH", min(width, 60_000), min(height, 60_000))
+    with pytest.raises(pictures.UnfitFile, match="dots") if width != 0x7FFFFFFF else nullcontext():
+        pictures.add("bomb.jpg", files.jpeg().replace(b"\x08\0\1\0\1", b"\x08" + wide, 1))
 
 
 def test_a_photo_loses_where_it_was_taken_and_lies_closed(config):

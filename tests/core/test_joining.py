@@ -176,6 +176,24 @@ def test_deleting_oneself_does_not_lift_a_refusal(school, the_list):
     assert joining.join(Wish(the_list, "new@example.net", proof="letter"), clock.now()) == (who, "pending")
 
 
+@pytest.mark.parametrize("barred", [{"state": "refused"}, {"state": "stopped", "stopped_by": "manager"}])
+@pytest.mark.parametrize("go", ["leave", "delete"])
+def test_asking_going_and_asking_again_does_not_lift_a_refusal(school, the_list, barred, go):
+    """Decision 5: only a manager lifts it; whoever waits may go, and waits again after the next mail."""
+    who = Person.create(name="", address="new@example.net", address_key="new@example.net")
+    Membership.create(person=who, list=the_list, **barred)
+    wish = Wish(the_list, "new@example.net", code="list", proof="letter")
+    assert joining.join(wish, clock.now()) == (who, "pending")
+    if go == "leave":
+        assert own_page.turn(who, the_list.id, "stop", clock.now())
+    else:
+        own_page.forget(who, clock.now())
+    assert not any(row.belongs for row in places(who, the_list))
+    assert joining.join(wish, clock.now()) == (who, "pending")
+    assert approvals.approve(the_list, [who.id], school.users["花子"], clock.now()) == 1
+    assert [(row.state, row.stopped_by) for row in places(who, the_list)] == [("active", "")]
+
+
 @pytest.mark.parametrize(
     ("mode", "code", "state"),
     [("open", True, "active"), ("code", True, "active"), ("code", False, "pending"), ("approve", True, "pending")],

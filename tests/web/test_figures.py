@@ -42,7 +42,7 @@ def test_over_time_by_notice_hour_and_list(as_, sent, school):
     hour = clock.local(sent.notice.started_at + timedelta(minutes=7)).hour
     assert f"{hour}時台" in text and "1年1組" in text
     assert "半数が確認するまで" in text
-    assert page(hanako, "/figures?sort=fast&list=99&year=1") and page(hanako, "/figures?page=99")
+    assert page(hanako, "/figures?sort=fast&year=1") and page(hanako, "/figures?page=99")
     assert "/figures" in page(hanako, "/history")
 
 
@@ -95,10 +95,19 @@ def test_addresses_to_look_at_are_shown_printed_and_written_to_a_file(as_, schoo
     text = page(hanako, "/figures/addresses")
     assert "雑音 三" in text and "宛先不明で停止" in text and "noise3@example.net" in text and "data-print" in text
     assert "雑音 三" not in page(hanako, "/figures/addresses?why=stopped")
-    assert page(hanako, "/figures/addresses?why=nonsense&list=99")
+    assert page(hanako, "/figures/addresses?why=nonsense")
     answer = hanako.get("/figures/addresses.csv")
     rows = list(csv.DictReader(StringIO(answer.get_data().decode("utf-8-sig"))))
     assert [row["名前"] for row in rows] == ["雑音 三", "雑音 一"] and rows[0]["リスト"] == "1年1組"
     assert Log.select().where(Log.action == "addresses.exported").count() == 1
     assert "noise3@example.net" not in page(as_("見る子"), "/figures/addresses")
     assert "どのアドレスにも届いていて" in page(as_("太郎"), "/figures/addresses")
+
+
+@pytest.mark.parametrize("path", ["/figures", "/figures/figures.csv", "/figures/addresses", "/figures/addresses.csv"])
+def test_a_foreign_list_is_not_there_and_nothing_is_recorded(as_, school, path):
+    """T-33, N-08"""
+    for number in (school.lists["1-1"].id, 99):
+        assert as_("太郎").get(f"{path}?list={number}").status_code == 404
+    assert as_("花子").get(f"{path}?list={school.lists['1-1'].id}").status_code == 200
+    assert Log.select().where(Log.action.contains("exported"), Log.user == school.users["太郎"]).count() == 0

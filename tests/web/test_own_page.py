@@ -342,3 +342,14 @@ def test_deleting_oneself_does_not_lift_what_a_manager_stopped(client, school, f
     assert Membership.get(Membership.person == father, Membership.list == school.lists["whole"]).state == "left"
     again, state = joining.join(Wish(school.lists["1-1"], "naoki@example.jp", proof="letter"), clock.now())
     assert (again.id, state) == (father.id, "pending")
+
+
+@pytest.mark.parametrize("name", ["https://evil.example/ 様", "ｈｔｔｐｓ：／／evil.example", "www.evil.example"])
+def test_a_name_holds_no_web_address(client, school, father, page, name):
+    """Names stand in letters to the other guardians and to organizers, where a mail program would make it a link."""
+    child = school.children["石川 蓮"]
+    for field in ("name", f"child{child.id}-name"):
+        fields = {"name": "石川 直樹", "language": "ja", f"child{child.id}-name": child.name, field: name}
+        got = client.post(page, data=fields)
+        assert got.status_code == 422 and "Web" in text(got) and "evil.example" in text(got)
+    assert fresh(father).name == "石川 直樹" and Child.get_by_id(child.id).name == child.name
