@@ -25,6 +25,7 @@ from core.entry import qr
 from core.organizers import holders
 from core.rights import Rights, rights_of
 from core.roster.export import guarded
+from core.writing import fields
 from models import MailingList, Notice
 
 Row = TypeVar("Row")
@@ -296,6 +297,7 @@ def install(app: Flask) -> None:
         clock=words.time_of_day,
         iso=lambda moment: clock.local(moment).isoformat(timespec="seconds"),
         number=lambda value: f"{value:,}",
+        subject=fields.subject_of,
     )
     app.jinja_env.globals.update(
         _=_,

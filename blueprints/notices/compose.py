@@ -198,7 +198,7 @@ def who(number: int) -> str | Response:
     return render_template(
         "notices/who.html",
         notice=notice,
-        subject=notice.wording.subject,
+        subject=fields.subject_of(notice),
         audience=audience,
         left_out=worth_saying(audience),
         reasons=audiences.REASONS,

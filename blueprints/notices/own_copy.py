@@ -10,7 +10,7 @@ import clock
 import tasks
 import web
 from blueprints.notices import bp
-from core.writing import notices, own_copy, reminders
+from core.writing import fields, notices, own_copy, reminders
 from models import Notice, Reminder
 
 
@@ -41,7 +41,7 @@ def _page(notice: Notice | None, mark: str, cancelled: bool = False) -> Any:
     page = render_template(
         "notices/cancel_by_mail.html",
         notice=notice,
-        subject=notice.wording.subject if notice else "",
+        subject=fields.subject_of(notice) if notice else "",
         letters=len(notice.expected) if notice else 0,
         mark=mark,
         waits=waits,
@@ -76,7 +76,7 @@ def call_off_now(mark: str) -> Any:
 def _reminder_page(reminder: Reminder | None) -> Any:
     page = render_template(
         "notices/call_off_by_mail.html", reminder=reminder,
-        subject=reminder.notice.wording.subject if reminder else "",
+        subject=fields.subject_of(reminder.notice) if reminder else "",
     )  # fmt: skip
     return page, 200 if reminder else 404
 

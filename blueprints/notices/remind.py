@@ -16,7 +16,7 @@ from core.refusals import Refused, WrongNumber
 from core.results import archive
 from core.rights import target_lists
 from core.road import letters
-from core.writing import reminders
+from core.writing import fields, reminders
 from core.writing.reminding import to_remind
 from models import Notice, Reminder
 from words import N_
@@ -50,7 +50,7 @@ def _page(notice: Notice, wrong: str = "") -> Any:
         wants=wants,
         offers=OFFERS,
         children=archive.children_of(one.delivery_id for one in readers),
-        subject=letters.subject_again(notice.wording.subject, force.language),
+        subject=letters.subject_again(fields.subject_of(notice), force.language),
         hold_s=force.hold_urgent_s if notice.urgent else force.hold_s,
         morning=morning(now),
         earlier=reminders.of(notice),

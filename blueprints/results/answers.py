@@ -19,7 +19,7 @@ from core.results.answers import Given
 from core.results.board_rows import ADVICE
 from core.results.tally import Line, Tally
 from core.rights import target_lists
-from core.writing import questions
+from core.writing import fields, questions
 from core.writing.targets import titled
 from models import Delivery, Notice
 from web import _, answer, go, is_htmx, refuse, rights, told, unchanged
@@ -92,7 +92,7 @@ def _context(notice: Notice, found: Tally, look: Look) -> dict[str, Any]:
     may_enter = rights().seen(notice, "send")
     return {
         "notice": notice,
-        "subject": notice.wording.subject,
+        "subject": fields.subject_of(notice),
         "lists": titled(notice),
         "look": look,
         "tally": found,
@@ -173,7 +173,7 @@ def enter(number: int, delivery: int) -> Any:
             return go("results.answers", number=number, _anchor="who")
     status = 422 if request.method == "POST" else 200
     page = render_template(
-        "results/enter.html", notice=notice, subject=notice.wording.subject, reader=reader, standings=standings,
+        "results/enter.html", notice=notice, subject=fields.subject_of(notice), reader=reader, standings=standings,
         missing=status == 422, how=_how_entered,
     )  # fmt: skip
     return page, status

@@ -10,7 +10,7 @@ from core.results import board as boards
 from core.results import telephone
 from core.results.board_rows import ADVICE, LETTERS, STATES, names_of
 from core.rights import target_lists
-from core.writing import questions
+from core.writing import fields, questions
 from core.writing.targets import titled
 from models import MailingList, Notice
 from web import go, is_htmx, own_notice, refuse, rights, row_number, told, unchanged, who_may
@@ -66,7 +66,7 @@ def _context(notice: Notice, look: views.Look, drawn: boards.Board, rooms: list[
     may_tell = rights().seen(notice, "send")
     return {
         "notice": notice,
-        "subject": notice.wording.subject,
+        "subject": fields.subject_of(notice),
         "lists": titled(notice),
         "look": look,
         "stamps": _has_stamps(notice),

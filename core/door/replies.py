@@ -15,6 +15,7 @@ from core.door.reading import Mail
 from core.organization import settings
 from core.organizers.sender_names import who_is_told
 from core.rights import Rights
+from core.writing import fields
 from mail import address as addresses
 from mail import filekinds
 from mail.receive import read
@@ -76,8 +77,8 @@ def _tell(delivery: Delivery, mail: Mail, now: datetime) -> None:
         return
     values = {
         "name": delivery.name,
-        "subject": mail.subject or notice.wording.subject,
-        "notice": notice.wording.subject,
+        "subject": mail.subject or fields.subject_of(notice),
+        "notice": fields.subject_of(notice),
         "text": mail.text[:SHOWN_IN_LETTER],
         "files": f"{words.say(language, _FILES, n=mail.attachments)}\n" if mail.attachments else "",
         "url": f"{settings().base_url}/notices/{notice.id}/board",

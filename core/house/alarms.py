@@ -7,6 +7,7 @@ import words
 from core import limits, service
 from core.door import senders
 from core.organization import settings
+from core.writing import fields
 from models import Child, Delivery, MailingList, User
 from words import N_
 
@@ -25,7 +26,7 @@ def strange(delivery: Delivery, lists: Collection[int], alone: Collection[int], 
         values = {
             "to_name": user.name,
             "reader": delivery.name,
-            "notice": delivery.notice.wording.subject,
+            "notice": fields.subject_of(delivery.notice),
             "alone": _alone(user.language, children),
             "url": f"{settings().base_url}/members/{delivery.person_id}",
         }

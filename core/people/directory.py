@@ -11,6 +11,7 @@ from core.people.lists import standing
 from core.results import archive
 from core.rights import Rights
 from core.roster.columns import kana, one_line
+from core.writing import fields
 from mail import address as addresses
 from models import Child, Delivery, Letter, MailingList, Membership, Notice, Person, Wording
 from words import N_
@@ -248,7 +249,7 @@ def fates(found: list[Delivery], rights: Rights) -> list[Fate]:
     for one in found:
         letter = newest.get(one.id)
         at = (letter.done_at or letter.made_at) if letter else (one.notice.started_at or one.notice.created_at)
-        made.append(Fate(at, one.notice, subjects.get(one.notice_id, ""), one, letter))
+        made.append(Fate(at, one.notice, fields.subject_of(one.notice, subjects.get(one.notice_id, "")), one, letter))
     return made
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from peewee import JOIN, ModelSelect, fn
 
 from core import sight
-from core.organization import settings
 from core.results import tally
 from core.rights import Rights, aimed_at
 from core.writing import fields
@@ -109,8 +108,8 @@ def rows(notices: Iterable[Notice]) -> list[Row]:
     answered = tally.answered(numbers) if numbers else {}
     return [
         Row(
-            one, _said(one, subjects.get(one.id, "")), "、".join(lists.get(one.id, ())), retrying.get(one.id, 0),
-            answered.get(one.id),
+            one, fields.subject_of(one, subjects.get(one.id, "")), "、".join(lists.get(one.id, ())),
+            retrying.get(one.id, 0), answered.get(one.id),
         )
         for one in found
     ]  # fmt: skip
@@ -182,13 +181,6 @@ def _retrying(numbers: list[int]) -> dict[int, int]:
         .tuples()
     )
     return {notice: deferred for notice, open_ones, deferred in rows if not open_ones}
-
-
-def _said(notice: Notice, subject: str) -> str:
-    """Return a subject as it went out: day and school filled in; a draft's as it is written."""
-    if "{{" not in subject or notice.started_at is None:
-        return subject
-    return fields.filled(notice, settings(), notice.started_at)[0]
 
 
 def _subjects(numbers: list[int]) -> dict[int, str]:

@@ -18,6 +18,7 @@ from core.organization import settings
 from core.organizers import sender_names
 from core.results import reading_events
 from core.results.reading_events import Fact
+from core.writing import fields
 from models import Delivery, Digest, Notice, User, db, insert_rows
 from words import N_
 
@@ -181,7 +182,7 @@ def _lines(
         if count:
             news.append("  " + words.say(user.language, LINES[row.kind], n=count))
     if news:
-        yield from (notice.wording.subject, *news)
+        yield from (fields.subject_of(notice), *news)
         yield f"{settings().base_url}/notices/{notice.id}/board"
         yield ""
 

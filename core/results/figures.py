@@ -18,7 +18,7 @@ from core.results.board_rows import NOT_COUNTED
 from core.results.today import households, to_practice_lists, unit_keys
 from core.rights import Rights, aimed_at
 from core.road import progress
-from core.writing import questions
+from core.writing import fields, questions
 from models import EPOCH, Cover, Delivery, MailingList, Notice, Sums, Target, Wording, count_letters, millis
 
 YOUNG = timedelta(days=2)
@@ -88,12 +88,14 @@ def lines(notices: Iterable[Notice], now: datetime) -> list[Line]:
         .order_by(Wording.id.desc())
         .tuples()
     )
-    return [Line(one, subjects.get(one.id, ""), _fresh(one, held.get(one.id), now)) for one in found]
+    return [
+        Line(one, fields.subject_of(one, subjects.get(one.id, "")), _fresh(one, held.get(one.id), now)) for one in found
+    ]
 
 
 def of(notice: Notice, now: datetime) -> Line:
     """Return the figures of one notice, counted now."""
-    return Line(notice, notice.wording.subject, count(notice, now))
+    return Line(notice, fields.subject_of(notice), count(notice, now))
 
 
 def _fresh(notice: Notice, held: Sums | None, now: datetime) -> Sums:

@@ -14,6 +14,7 @@ from core import history, limits, service
 from core.door import senders
 from core.organization import settings
 from core.road import pacing
+from core.writing import fields
 from models import Bounce, Bucket, Letter, Notice, User, db
 
 SHOWN_FOR = timedelta(days=1)
@@ -113,7 +114,7 @@ def tell_blocked(letter: Letter, until: datetime, now: datetime) -> None:
     users = {user.id: user for user in (*writer, *senders.administrators())}
     values = {
         "domain": letter.domain,
-        "notice": notice.wording.subject,
+        "notice": fields.subject_of(notice),
         "url": f"{settings().base_url}/notices/{notice.id}",
     }
     _tell("blocked", list(users.values()), values, now)

@@ -14,7 +14,7 @@ from functools import cache
 import clock
 import words
 from core import rights, rooms
-from core.organization import Settings
+from core.organization import Settings, settings
 from core.stamps import given_name
 from mail import merge
 from models import Child, Group, Membership, Notice, Person, Target, User, Wording
@@ -231,6 +231,15 @@ def filled(notice: Notice, force: Settings, at: datetime) -> tuple[str, str]:
     wording = notice.wording
     values = house_values(written(notice), notice, force, at)
     return merge.fill(wording.subject, values), merge.fill(wording.text, values)
+
+
+def subject_of(notice: Notice, subject: str | None = None) -> str:
+    """Return a notice's subject as pages and letters name it: day and school filled in; a draft's as it is written."""
+    subject = notice.wording.subject if subject is None else subject
+    at = notice.started_at or notice.begin_at
+    if "{{" not in subject or at is None:
+        return subject
+    return filled(notice, settings(), at)[0]
 
 
 def speaks_to_one(notice: Notice) -> bool:
