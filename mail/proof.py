@@ -13,7 +13,8 @@ from mail.domains import Lookup, Trouble, aligned
 MOST_SIGNATURES = 5
 MOST_HEADER_BYTES = 65536
 _ONCE = (b"from", b"to", b"cc", b"subject", b"date", b"message-id", b"mime-version", b"content-type")
-_FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:((?:[^\r\n]|\r?\n[ \t])*)\r?\n?")
+_FIELD = re.compile(rb"(?<![^\r\n])([!-9;-~]++)[ \t]*+:((?:[^\r\n]|\r?\n[ \t])*)\r?\n?")
+"""Begins where a line does: searched for everywhere, one line of 64 kB without a colon kept the door for a minute."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,11 @@
 """Whether a mail comes from the domain of its From: signatures, the word of our own server (T-31)."""
 
+import time
+
 import dkim
 import pytest
 
-from mail import domains
+from mail import domains, proof
 from mail.proof import Proof, prove
 from tests.cast_mail import dns, key, mail, signed
 
@@ -165,3 +167,18 @@ def test_a_policy_is_found_at_a_parent_but_not_at_a_public_suffix():
     assert domains.policy("mail.example.co.jp", parent) == {"v": "dmarc1", "p": "reject"}
     assert domains.policy("example.co.jp", dns(__dmarc_co_jp="v=DMARC1; p=reject")) == {}
     assert domains.policy("example.jp", dns(__dmarc_example_jp="v=spf1 -all")) == {}
+
+
+@pytest.mark.parametrize(
+    "line", [b"a" * 60_000, b"a " * 30_000, b"a" * 20_000 + b"\r\n" + b"b" * 40_000, b"a\t" * 30_000]
+)
+def test_a_header_line_without_a_colon_takes_no_time(line):
+    """Anybody can send one: 30 kB took 14 s, and nothing else was done meanwhile."""
+    began = time.process_time()
+    assert not prove(b"From: a@example.jp\r\n" + line + b"\r\n\r\nx", "example.jp", dns("example.jp"))
+    assert time.process_time() - began < 1
+
+
+def test_words_before_a_field_on_its_line_make_none():
+    found = [name for name, _ in proof._fields(b"From: a@example.jp\r\nx Subject: y\rSubject: z\r\n\r\n")]
+    assert found == [b"from", b"subject"]  # what stands behind a bare CR may be a line to others, so it counts
