@@ -28,6 +28,7 @@ SAID = {
     "stopped": N_("The mail of this list is stopped. You can turn it on again here."),
     "resumed": N_("The mail of this list comes again."),
     "joined": N_("You get the notices of this list now."),
+    "waits": N_("You have asked for this list. A manager looks at it first."),
     "address": N_("A letter is on its way to the new address. The change counts when its link is pressed."),
     "test": N_(
         "A test letter is on its way. If it does not come within ten minutes, the phone's filter may hold it back."
@@ -176,7 +177,8 @@ def own_list_turn(mark: str) -> Answer:
     if responses.is_known_robot(request.headers.get("User-Agent", "")):
         return _back(mark, "none")
     if do == "join":
-        done, told = own_page.join_more(person, number, now), "joined"
+        done = own_page.join_more(person, number, now)
+        told = "waits" if done == "pending" else "joined"
     else:
         done, told = own_page.turn(person, number, do, now), "stopped" if do == "stop" else "resumed"
     tasks.ring()

@@ -286,14 +286,16 @@ def tell_the_school(person: Person, text: str, now: datetime) -> bool:
     return True
 
 
-def join_more(person: Person, list_id: int, now: datetime) -> bool:
-    """Join another list in which a child of the reader is registered; False if there is none such."""
+def join_more(person: Person, list_id: int, now: datetime) -> str:
+    """Join another list in which a child of the reader is registered; return active or pending, "" if none is such."""
     from core.entry import joining  # it sends the link to this page, so it stands above us
 
     found = [(one, child) for one, child in page(person).more if one.id == list_id]
-    for mailing_list, child in found:
-        joining.join(Wish(mailing_list, person.address or "", "link", "child", child, "letter"), now)
-    return bool(found)
+    states = {
+        joining.join(Wish(mailing_list, person.address or "", "link", "child", child, "letter"), now)[1]
+        for mailing_list, child in found
+    }
+    return min(states, default="")
 
 
 def turn(person: Person, list_id: int, do: str, now: datetime) -> bool:

@@ -353,3 +353,19 @@ def test_a_name_holds_no_web_address(client, school, father, page, name):
         got = client.post(page, data=fields)
         assert got.status_code == 422 and "Web" in text(got) and "evil.example" in text(got)
     assert fresh(father).name == "石川 直樹" and Child.get_by_id(child.id).name == child.name
+
+
+@pytest.mark.parametrize(
+    ("mode", "state", "said"), [("open", "active", "届くようになりました"), ("approve", "pending", "管理者")]
+)
+def test_who_joins_another_list_is_promised_no_more_than_is_so(client, school, mode, state, said):
+    """Law 5: whom a manager must let in is not told to get the notices already."""
+    mother, room = school.people["青山 美咲"], school.lists["1-1"]
+    Membership.delete().where(Membership.person == mother, Membership.list == room).execute()
+    MailingList.update(join_mode=mode).where(MailingList.id == room.id).execute()
+    mine = f"/p/{own_page.mark(mother, clock.now() + own_page.GOOD_FOR)}"
+    got = client.post(f"{mine}/list", data={"list": room.id, "do": "join"}, follow_redirects=True)
+    shown = re.search(r'role="status".*?</', text(got), re.S)
+    place = Membership.get(Membership.person == mother, Membership.list == room)
+    assert place.state == state
+    assert shown and said in shown[0]
