@@ -169,8 +169,15 @@ def go(endpoint: str, **values: Any) -> Response:
     """Answer a POST with the way to the next page (303, or HX-Redirect for htmx)."""
     target = url_for(endpoint, **values)
     if is_htmx():
-        return Response(status=204, headers={"HX-Redirect": target})
+        return Response(status=204, headers={"HX-Redirect": target, **_anew(target)})
     return redirect(target, code=303)  # type: ignore[return-value]
+
+
+def _anew(target: str) -> dict[str, str]:
+    """Have the page loaded again where it leads to a place on itself: a browser would only scroll there."""
+    here, there = urlsplit(request.headers.get("HX-Current-URL", "")), urlsplit(target)
+    same = there.fragment and (here.path, here.query) == (there.path, there.query)
+    return {"HX-Refresh": "true"} if same else {}
 
 
 def told(message: str, /, kind: str = "note", **values: object) -> None:

@@ -38,6 +38,7 @@ def of(
     force, begins = settings(), at or now
     wording = notice.wording
     text = f"{wording.subject}\n{wording.text}"
+    filled_in = of_text.without_blanks(text)  # the date of a sample is told once, as a blank
     day = clock.local(begins).date()
     files = [one.name for one in attachments.of(notice)]
     return [
@@ -49,8 +50,8 @@ def of(
         *_of_a_picture_alone(wording),
         *of_text.of_day_words(text, begins, at, language),
         *of_text.of_the_subject(wording.subject, begins, language),
-        *of_text.of_weekdays(text, day, language),
-        *of_text.of_past_dates(text, day, language),
+        *of_text.of_weekdays(filled_in, day, language),
+        *of_text.of_past_dates(filled_in, day, language),
         *comparing.of_size(notice, audience),
         *comparing.of_the_same_again(notice, audience, now, language),
         *_of_the_footer(notice, force),

@@ -51,6 +51,11 @@ def of_blanks(text: str) -> Iterator[Warning]:
         )
 
 
+def without_blanks(text: str) -> str:
+    """Return the words without the places of a sample that are still to be filled in."""
+    return _BLANK.sub("", text)
+
+
 def of_day_words(text: str, begins: datetime, at: datetime | None, language: str) -> Iterator[Warning]:
     """Say which day "tomorrow" will be for the reader of a letter that goes out on another day."""
     if at is None or clock.local(at).date() == clock.today():

@@ -102,6 +102,12 @@ def test_days_that_have_passed_are_named(school, text, days):
     assert (found[0].values["days"].replace("、", ", ") if found else "") == days
 
 
+def test_the_dates_of_a_sample_are_told_once_as_blanks(school):
+    """N-04: who has not filled in a sample yet is not told besides that its dates have passed and are no Tuesdays."""
+    assert kinds(draft(school, "〔10月12日(火)〕は、〔台風〕のため休校です。")) == ["blank"]
+    assert kinds(draft(school, "10月12日(火)は、台風のため休校です。")) == ["weekday", "past"]
+
+
 def test_a_day_word_in_the_subject_is_pointed_out_even_today(school):
     """field 4.3: 「本日」 in a subject → 「10/14(火)」."""
     made = draft(school, subject="明日は休校です")

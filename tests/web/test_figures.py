@@ -27,8 +27,8 @@ def sent(school):
 def test_one_page_holds_the_three_rates_with_what_they_are_a_share_of(as_, sent):
     """E-16: 3 of 4 letters; 1 of 5 households, those without an address that works included; nothing asked."""
     text = page(as_("花子"), f"/figures/{sent.notice.id}")
-    assert "<b>75%</b>" in text and "4通のうち3" in text
-    assert "5世帯のうち1" in text and "<b>20%</b>" in text
+    assert "<b>75%</b>" in text and "4通のうち3通" in text
+    assert "5世帯のうち1世帯" in text and "<b>20%</b>" in text
     assert "<b>―</b>" in text and "対象がありません" in text
     assert text.count('<svg class="chart"') == 2 and text.count("<table") >= 2
     assert "style=" not in text
@@ -41,7 +41,7 @@ def test_over_time_by_notice_hour_and_list(as_, sent, school):
     assert "お知らせ1件" in text and f"/figures/{sent.notice.id}" in text
     hour = clock.local(sent.notice.started_at + timedelta(minutes=7)).hour
     assert f"{hour}時台" in text and "1年1組" in text
-    assert "半数が確認するまで" in text
+    assert "半数の確認まで" in text
     assert page(hanako, "/figures?sort=fast&year=1") and page(hanako, "/figures?page=99")
     assert "/figures" in page(hanako, "/history")
 

@@ -185,7 +185,7 @@ def test_a_withdrawn_file_and_a_withdrawn_notice_are_closed(client, hanako, sent
     assert client.get(there).status_code == client.post(there).status_code == 410
     assert "しおり.pdf" not in client.get(at).get_data(as_text=True)
     assert "に取り下げ" in page(hanako, f"/notices/{sent.notice.id}")
-    assert "ファイルの取り下げ" in page(hanako, f"/history/{sent.notice.id}")
+    assert "ファイルを取り下げました" in page(hanako, f"/history/{sent.notice.id}")
     Attachment.update(withdrawn_at=None).execute()
     assert client.get(there, buffered=True).status_code == 200
     Notice.update(state="withdrawn", withdrawn_at=clock.now()).execute()

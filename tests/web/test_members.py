@@ -215,6 +215,14 @@ def test_child_and_items_are_edited_in_own_lists_only(as_, school, one):
     assert Child.get_by_id(here.child_id).name == "鈴木 美月"
 
 
+def test_a_dead_address_is_nowhere_said_to_get_mail(as_, aoyama):
+    page = as_("花子").get(url(aoyama)).get_data(as_text=True)
+    assert "配信中" in page and "宛先不明で停止" not in page
+    Person.update(address_state="bounced").where(Person.id == aoyama.id).execute()
+    page = as_("花子").get(url(aoyama)).get_data(as_text=True)
+    assert "配信中" not in page and "宛先不明で停止" in page
+
+
 def test_a_new_address_is_saved_and_the_state_released(as_, aoyama):
     Person.update(address_state="bounced").where(Person.id == aoyama.id).execute()
     answer = as_("花子").post(url(aoyama, "/address"), data={"address": "new@example.jp"})

@@ -208,7 +208,7 @@ def test_the_whole_school_wants_its_number(as_, school):
     for typed in ("", "7"):
         answer = send(admin, made, typed=typed)
         assert answer.status_code == 422
-        assert "数が違います" in body(answer)
+        assert "数が違います" in body(answer) and "autofocus" in body(answer)
     assert send(admin, made, typed=f" {letters}通 ").status_code == 303
     assert Notice.get_by_id(made.id).state == "held"
 

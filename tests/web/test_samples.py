@@ -22,6 +22,18 @@ def test_two_taps_from_home_to_the_typhoon_notice(as_, school):
     assert "文例のまま" in browser.get(f"/notices/{notice.id}/check").get_data(as_text=True)
 
 
+def test_an_urgent_notice_has_everybody_on_top_and_never_ticked(as_):
+    """Field 5: at 5:40 nobody scrolls past every class; an ordinary notice keeps everybody last (decision 11)."""
+    browser = as_("守")
+    pages = {}
+    for urgent, path in ((True, "/samples/wait/begin"), (False, "/samples/meeting/begin")):
+        place = browser.post(path, data={"form_key": path}).location
+        pages[urgent] = browser.get(place).get_data(as_text=True)
+        assert "checked" not in pages[urgent]
+    assert pages[True].index("全員に送る") < pages[True].index("1年1組")
+    assert pages[False].index("全員に送る") > pages[False].index("1年1組")
+
+
 def test_a_manager_writes_changes_and_removes_one(as_, school):
     browser, room = as_("花子"), school.lists["1-1"]
     assert browser.post("/samples/new", data={**TYPED, "list": room.id}).status_code == 303
