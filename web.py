@@ -9,6 +9,7 @@ from functools import wraps
 from io import StringIO
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
+from urllib.parse import urlsplit
 
 from flask import Flask, Response, abort, current_app, flash, g, redirect, render_template, request, send_file, url_for
 from flask_login import current_user

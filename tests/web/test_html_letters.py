@@ -45,6 +45,20 @@ def test_text_is_the_ordinary_way_and_no_editor_is_loaded(as_, school):
     assert "見出しや太字、画像を使う" in shown
 
 
+def test_the_page_is_loaded_again_although_it_leads_to_a_place_on_itself(as_, school):
+    """A browser only scrolls to `#body` of the page it is on, so htmx is told to load it again; others just go there."""
+    notice, browser = written(school, text="水筒"), as_("花子")
+    here = f"http://localhost/notices/{notice.id}/words"
+    for shown, again in ((here, "true"), (here + "#body", "true"), (here.replace("words", "check"), None)):
+        answer = browser.post(
+            f"/notices/{notice.id}/words",
+            data={"subject": "遠足", "text": "水筒", "act": "decorate"},
+            headers={"HX-Request": "true", "HX-Current-URL": shown},
+        )
+        assert answer.headers["HX-Redirect"].endswith("/words#body")
+        assert answer.headers.get("HX-Refresh") == again
+
+
 def test_decoration_is_switched_on_and_off_and_nothing_typed_is_lost(as_, school):
     notice, browser = written(school, text="古い文"), as_("花子")
     assert post(browser, notice, "decorate", text="水筒を\nお持ちください").status_code == 303
