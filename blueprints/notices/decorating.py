@@ -68,13 +68,6 @@ def change(notice: Notice, form: WordsForm) -> Any:
     elif act == "plain" and wording.decorated:
         notices.save(notice, now=clock.now(), text=wording.text)
         web.told(N_("Decoration and pictures are gone, the words are kept. Switched on again now, they come back."))
-    return _same_page(notice)
-
-
-def _same_page(notice: Notice) -> Response:
-    """Show the words screen anew; htmx would take an address with another anchor for the page that is there."""
-    if web.is_htmx():
-        return Response(status=204, headers={"HX-Refresh": "true"})
     return web.go("notices.words", number=notice.id, _anchor="body")
 
 
@@ -86,7 +79,7 @@ def _picture_at_the_end(notice: Notice) -> Any:
     elif mark:
         alt = request.form.get("alt", "")
         notices.save(notice, now=clock.now(), html=decoration.with_picture(notice.wording, mark, alt))
-    return _same_page(notice)
+    return web.go("notices.words", number=notice.id, _anchor="body")
 
 
 def _taken(chosen: FileStorage | None) -> tuple[str, str]:

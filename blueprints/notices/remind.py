@@ -78,11 +78,11 @@ def remind_now(number: int) -> Any:
         return _page(notice, web._(refusal.message, **refusal.values))
     except Refused as refusal:
         web.told(refusal.message, kind="wrong", **refusal.values)
-        return web.go("notices.show", number=number)
+        return web.go("notices.show", number=number, _anchor="reminders")
     tasks.ring()
     tasks.ring(made.begin_at)
     web.told(N_("The reminder goes out in a moment; you can call it off until then."))
-    return web.go("notices.show", number=number)
+    return web.go("notices.show", number=number, _anchor="reminders")
 
 
 @bp.post("/<int:number>/remind/<int:reminder>/off")
