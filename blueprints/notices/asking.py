@@ -155,7 +155,7 @@ def asked_lines(notice: Notice) -> list[str]:
     found = questions.blocks(questions.of(notice))
     same = len({(one.deadline, one.unit) for one in found}) == 1
     if same:
-        return [web._(", ").join([str(len(found)), *_terms_of(found[0])])]
+        return [web._(", ").join([web._("questions: %(n)s", n=len(found)), *_terms_of(found[0])])]
     return [web._(": ").join((one.title, web._(", ").join(_terms_of(one)))) for one in found]
 
 

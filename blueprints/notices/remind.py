@@ -78,7 +78,7 @@ def remind_now(number: int) -> Any:
         return _page(notice, web._(refusal.message, **refusal.values))
     except Refused as refusal:
         web.told(refusal.message, kind="wrong", **refusal.values)
-        return web.go("notices.show", number=number, _anchor="reminders")
+        return web.go("notices.show", number=number)
     tasks.ring()
     tasks.ring(made.begin_at)
     web.told(N_("The reminder goes out in a moment; you can call it off until then."))
