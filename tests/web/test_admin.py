@@ -157,6 +157,13 @@ def test_letters_with_secrets_are_not_shown(as_, config, kind):
     assert browser.get(f"/outbox/{name}/html").status_code == 404
 
 
+@pytest.mark.parametrize("kind", ["join", "welcome", "registered", "page", "new-address"])
+def test_joining_can_be_practised_to_its_end(as_, config, kind):
+    """T-26: the link to confirm an address stands in the outbox, the only place where that letter can be read."""
+    assert service.holds_secrets(kind)
+    assert "https://x.example" in as_("守").get(f"/outbox/{caught(config, kind=kind)}").text
+
+
 def test_letter_that_no_row_explains_is_not_shown(as_, config):
     name = caught(config)
     Letter.delete().execute()

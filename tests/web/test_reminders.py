@@ -106,7 +106,7 @@ def test_the_record_tells_it(hanako, sent):
     clock.set_offset(clock._offset.total_seconds() + 200)
     reminders.begin_due(clock.now())
     text = page(hanako, f"/history/{sent.notice.id}")
-    assert "未確認の方への再送を受け付け" in text and "未確認の方に再送 4通" in text
+    assert "未確認の方への再送を受け付け" in text and "未確認の方に再送しました 4通" in text
     assert Letter.select().where(Letter.round == 2).count() == 4
     shown = page(hanako, f"/notices/{sent.notice.id}")
     assert "4人に再送しています" in shown
