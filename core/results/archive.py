@@ -57,6 +57,12 @@ def drafts(rights: Rights) -> ModelSelect:
     return found.order_by(Notice.updated_at.desc(), Notice.id.desc())
 
 
+def begun(rights: Rights) -> ModelSelect:
+    """Return the drafts in which something is written; a page opened and left again is no work that waits."""
+    written = Wording.select(Wording.notice).where((Wording.subject != "") | (Wording.text != ""))
+    return drafts(rights).where(Notice.id.in_(written))
+
+
 def booked(rights: Rights) -> ModelSelect:
     """Return what waits to go out, the next first; what asks to be decided before all (T-04, D-42)."""
     return visible(rights).where(Notice.state.in_(WAITING)).order_by(Notice.begin_at, Notice.id)

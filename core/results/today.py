@@ -161,7 +161,7 @@ def of(rights: Rights, now: datetime) -> Today:
         renewals=near(clock.local(now).date()) if rights.is_admin else [],
         unsafe=[found] if rights.is_admin and (found := safekeeping.safety(now)).old else [],
         waiting=[row for row in booked if row not in asking][:SHOWN],
-        drafts=archive.rows(archive.drafts(rights).limit(SHOWN)),
+        drafts=archive.rows(archive.begun(rights).limit(SHOWN)),
         latest=_lines(latest, counts),
     )
 

@@ -148,6 +148,15 @@ def test_bookings_and_drafts_are_shown(as_, school):
     assert "書きかけの話" not in as_("太郎").get("/").text
 
 
+def test_a_draft_in_which_nothing_is_written_waits_with_the_notices_alone(as_, school):
+    """Who pressed the large button and went away again finds no empty lines on the home page."""
+    empty = Notice.create(by=school.users["花子"], by_name="花子")
+    Wording.create(notice=empty)
+    browser = as_("花子")
+    assert f"/notices/{empty.id}" not in browser.get("/").text
+    assert f"/notices/{empty.id}" in browser.get("/notices").text
+
+
 def test_number_of_queries_does_not_grow_with_notices(as_, school):
     browser = as_("守")
     for number in range(3):
