@@ -352,7 +352,7 @@ class Group(Table):
 
     list = ForeignKeyField(MailingList, backref="groups", on_delete="CASCADE")
     name = CharField()
-    condition = Json(default=list)
+    condition = Json(default=tuple)
     created_at = Moment(default=clock.now)
     closed_at = Moment(null=True)
 
@@ -948,7 +948,7 @@ class Incoming(Table):
     text = TextField(default="")
     attempts = IntegerField(default=0)
     file = CharField(default="")
-    files = Json(default=list)  # what came with a reply: [name, octets] each; the raw mail holds them
+    files = Json(default=tuple)  # what came with a reply: [name, octets] each; the raw mail holds them
 
     class Meta:
         indexes = ((("digest", "recipient"), True), (("kind", "outcome"), False))

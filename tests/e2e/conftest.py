@@ -48,12 +48,12 @@ class House:
             "KAIRAN_MAIL_DOMAIN": "mail.school.example", **settings,
         }  # fmt: skip
         self.process: subprocess.Popen | None = None
-        self.parts: tuple[str, ...] = ()
+        self.command: tuple[str, ...] = ("serve",)
 
     def start(self) -> "House":
         """Start every part and wait until the pages answer."""
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "cli", "serve", *self.parts],
+            [sys.executable, "-m", "cli", *self.command],
             cwd=ground.HERE,
             env=self.environ,
             stderr=subprocess.DEVNULL,

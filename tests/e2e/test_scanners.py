@@ -67,7 +67,7 @@ def later(house: House, sent: Sent) -> Iterator[dict[int, str]]:
     """The same house, seen so many seconds later: the addresses of its web parts."""
     doors = {after: House(house.data, KAIRAN_CLOCK_OFFSET_S=str(int(BASE) + after)) for after in AFTER}
     for door in doors.values():
-        door.parts = ("--only", "web")
+        door.command = ("pages",)
     with ThreadPoolExecutor() as pool:
         list(pool.map(House.start, doors.values()))
     yield {after: door.url for after, door in doors.items()}
