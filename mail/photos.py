@@ -41,13 +41,13 @@ def without_traces(kind: str, content: bytes) -> bytes:
 def pixels(kind: str, content: bytes) -> int:
     """Return how many dots a whole JPEG or PNG says that it has; 0 for one that cannot be shown."""
     if kind == "image/png":
-        width, height = struct.unpack_from(">II", content, 16)
+        width, height = map(int, struct.unpack_from(">II", content, 16))
         return width * height
     place = 2
     while found := _MARK.match(content, place):
         mark, place = found[1][0], found.end()
         if 0xC0 <= mark <= 0xCF and mark not in _NO_FRAMES:
-            height, width = struct.unpack_from(">HH", content, place + 3)
+            height, width = map(int, struct.unpack_from(">HH", content, place + 3))
             return width * height
         place += struct.unpack_from(">H", content, place)[0]
     return 0
