@@ -147,7 +147,7 @@ def test_the_typhoon_day(visit, house) -> None:
     again.tap(page.get_by_role("link", name="確認のようすを見る"), "/board")
     again.tap(page.locator("#remind"), "/remind")
     again.type("[name=typed]", str(count - 1))
-    again.tap(page.get_by_role("button", name=re.compile("再送する")), r"/notices/\d+$")
+    again.tap(page.get_by_role("button", name=re.compile("再送する")), r"/notices/\d+#")
     assert again.taps == 3
     reminded = families(house, f"【再送】{subject}", count - 1)
     assert len(reminded) == count - 1 and not [one for one in reminded if "naoki" in str(one["To"])]
