@@ -16,7 +16,7 @@ TOKEN = "\0"  # noqa: S105  (stands for the reader's token in texts that are mad
 
 _MAIL = (
     "max-width:36em;margin:0 auto;padding:16px;font-family:sans-serif;font-size:17px;line-height:1.8;"
-    "color:#24201a;background:#fffdf7"
+    "color:#24201a;background:#fffdf7;overflow-wrap:anywhere"
 )
 _OPENING = f'<body style="margin:0">\n<div class="mail" style="{_MAIL}">\n'
 _BUTTON = (
