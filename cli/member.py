@@ -7,7 +7,13 @@ from flask.cli import AppGroup
 
 import clock
 from cli.common import fail, in_the_house, note, the_list
-from core import history, roster
+from core import history
+from core.roster import columns
+from core.roster import export as roster_export
+from core.roster import jobs as roster
+from core.roster import plan as roster_plan
+from core.roster import read as roster_read
+from core.roster import words as line_notes
 from words import say
 
 member_group = AppGroup("member", help="Members of a list, in and out.")
@@ -27,16 +33,16 @@ def import_(wanted: str, file: Path, dry_run: bool) -> None:
     chosen = the_list(wanted)
     try:
         sheet = roster.read(file.read_bytes(), file.name)
-    except roster.Unreadable as wrong:
+    except roster_read.Unreadable as wrong:
         fail(say("en", wrong.message, **wrong.values))
-    mapping = roster.guess_mapping(sheet)
+    mapping = columns.guess_mapping(sheet)
     if dry_run:
-        made = roster.plan(chosen, sheet, mapping, clock.now())
+        made = roster_plan.plan(chosen, sheet, mapping, clock.now())
     else:
         made = roster.write(chosen, sheet, mapping, None, clock.now())
     for line in made.lines:
         if line.outcome == "wrong":
-            note(f"line {line.number}: {' '.join(roster.tell('en', one) for one in line.notes)}")
+            note(f"line {line.number}: {' '.join(line_notes.tell('en', one) for one in line.notes)}")
     counts = made.counts
     note(("Nothing written. " if dry_run else "") + ", ".join(f"{number} {name}" for name, number in counts.items()))
     if counts["wrong"] == len(made.lines):
@@ -50,5 +56,5 @@ def import_(wanted: str, file: Path, dry_run: bool) -> None:
 def export(wanted: str, language: str) -> None:
     """Write the members of LIST to stdout as CSV (UTF-8 with BOM); `member import` reads it back unchanged."""
     chosen = the_list(wanted)
-    click.echo(roster.export(chosen, language), nl=False)
+    click.echo(roster_export.export(chosen, language), nl=False)
     history.log(None, "roster.exported", chosen.id)

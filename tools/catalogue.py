@@ -7,7 +7,7 @@
 
 Marked are `_("...")`, `N_("...")` and `say(language, "...")` in python, `_("...")` and `{% trans %}` blocks
 in templates; of a condition inside the brackets both ends count.
-An entry without a file name is one that the source does not use (yet). Nothing is ever matched by likeness.
+Nothing is ever matched by likeness.
 """
 
 import argparse
@@ -140,7 +140,7 @@ def load(root: Path) -> Catalog:
 def merge(old: Catalog, found: Sentences, given: dict[str, str]) -> Calm:
     """Make the new catalogue: the source's sentences, their words so far, and the given ones over them.
 
-    Sentences that the source does not hold stay, without a file name, as long as they have a translation.
+    Sentences that the source does not hold stay as long as they have a translation.
     """
     new = Calm(locale=LANGUAGE, fuzzy=False)
     former = {m.id: m for m in [*old, *old.obsolete.values()] if m.id}
@@ -149,15 +149,14 @@ def merge(old: Catalog, found: Sentences, given: dict[str, str]) -> Calm:
         words = given.get(sentence, before.string)
         if sentence in found or words:
             flags = set(before.flags) - ({"fuzzy"} if sentence in given else set())
-            places = [(name, 1) for name in sorted(found.get(sentence, ()))]
-            new.add(sentence, words, locations=places, flags=flags, auto_comments=before.auto_comments)
+            new.add(sentence, words, flags=flags)
     return new
 
 
 def save(root: Path, catalogue: Calm) -> None:
     """Write .po and .mo, each put in place whole, and only if it changed."""
     po, mo = BytesIO(), BytesIO()
-    write_po(po, catalogue, width=0, sort_output=True, include_lineno=False)
+    write_po(po, catalogue, width=0, sort_output=True)
     write_mo(mo, catalogue)
     for name, data in (("messages.po", po.getvalue()), ("messages.mo", mo.getvalue())):
         path = folder(root) / name

@@ -6,8 +6,11 @@ from flask_login import current_user
 import clock
 import tasks
 from blueprints.lists import bp
-from core import roster
-from core.roster import work
+from core.roster import columns, work
+from core.roster import jobs as roster
+from core.roster import read as roster_read
+from core.roster import words as line_notes
+from core.roster.draft import Line, Plan
 from models import Job, MailingList
 from web import _, answer, go, language, own_list, told
 from words import N_
@@ -38,7 +41,7 @@ def bring(number: int) -> Answer:
                     now=clock.now(),
                 )
                 return go("lists.look", number=number, job_id=job.id)
-            except roster.Unreadable as refused:
+            except roster_read.Unreadable as refused:
                 wrong = _(refused.message, **refused.values)
     return answer("lists/import.html", status=422 if wrong else 200, list=mailing_list, wrong=wrong, text=text)
 
@@ -68,7 +71,7 @@ def _preview(mailing_list: MailingList, job: Job) -> Answer:
     except roster.Refused as gone:
         told(gone.message, "wrong", **gone.values)
         return go("lists.bring", number=mailing_list.id)
-    except roster.Unreadable as unreadable:
+    except roster_read.Unreadable as unreadable:
         wrong = _(unreadable.message, **unreadable.values)
         return answer("lists/import.html", status=422, list=mailing_list, wrong=wrong, text="")
     return answer(
@@ -84,16 +87,18 @@ def _preview(mailing_list: MailingList, job: Job) -> Answer:
         already=[line for line in plan.lines if _as_before(line)],
         back=work.why_back(job),
         shown=SHOWN,
-        roster=roster,
-        tell=lambda note: roster.tell(language(), note),
+        fields=columns.FIELDS,
+        encodings=roster_read.ENCODINGS,
+        outcome_words=line_notes.OUTCOME_WORDS,
+        tell=lambda note: line_notes.tell(language(), note),
     )
 
 
-def _remarkable(plan: roster.Plan) -> list[roster.Line]:
+def _remarkable(plan: Plan) -> list[Line]:
     return [line for line in plan.lines if line.outcome != "wrong" and line.notes and not _as_before(line)]
 
 
-def _as_before(line: roster.Line) -> bool:
+def _as_before(line: Line) -> bool:
     """Say whether a line is registered already just so, and there is nothing else to say of it."""
     known = line.membership is not None and line.membership.row is not None
     return known and line.outcome == "already" and len(line.notes) < 2
@@ -103,8 +108,8 @@ def _told_lines(job: Job) -> list[tuple[int, str, str]]:
     """Return (line, name, why) of the lines that were not registered."""
     found = []
     for line in job.detail.get("wrong", ()):
-        notes = [roster.Note(message, values) for message, values in line["notes"]]
-        found.append((line["number"], line["name"], " ".join(roster.tell(language(), one) for one in notes)))
+        notes = [line_notes.Note(message, values) for message, values in line["notes"]]
+        found.append((line["number"], line["name"], " ".join(line_notes.tell(language(), one) for one in notes)))
     return found
 
 
@@ -115,7 +120,7 @@ def read_again(number: int, job_id: int) -> Answer:
     mapping = tuple(request.form.getlist("column"))
     try:
         roster.choose(job, encoding=request.form.get("encoding"), mapping=mapping or None)
-    except (roster.Refused, roster.Unreadable) as refused:
+    except (roster.Refused, roster_read.Unreadable) as refused:
         told(refused.message, "wrong", **refused.values)
     return go("lists.look", number=number, job_id=job_id)
 
@@ -127,7 +132,7 @@ def run(number: int, job_id: int) -> Answer:
     try:
         if not work.ask(job, current_user, fingerprint=request.form.get("fingerprint", ""), now=clock.now()):
             tasks.ring()
-    except (roster.Refused, roster.Unreadable) as refused:
+    except (roster.Refused, roster_read.Unreadable) as refused:
         told(refused.message, "wrong", **refused.values)
     return go("lists.look", number=number, job_id=job_id)
 

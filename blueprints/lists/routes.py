@@ -6,10 +6,11 @@ from flask_login import current_user
 import clock
 from blueprints.lists import bp, charge, groups, heard, imports, transfer
 from blueprints.lists.forms import ListForm
-from core import history, roster
+from core import history
 from core.entry import approvals
 from core.people import directory, lists, members
 from core.people.groups import of_lists
+from core.roster import export as roster_export
 from core.roster import work
 from models import MailingList, Person
 from web import _, answer, blame, go, language, needs, own_list, page_of, rights, row_number, told
@@ -186,7 +187,7 @@ def close(number: int) -> Answer:
 def export(number: int) -> Response:
     """Hand out the roster as a file; that is written down (field.md 3.2)."""
     mailing_list = own_list(number, "manage")
-    content = roster.export(mailing_list, language())
+    content = roster_export.export(mailing_list, language())
     history.log(current_user, "roster.exported", mailing_list.id)
     name = f"{mailing_list.address}-{clock.today():%Y%m%d}.csv"
     return Response(

@@ -10,7 +10,7 @@ from random import Random
 
 import clock
 import config
-from core import history, organization, roster
+from core import history, organization
 from core.demo import families as demo_families
 from core.demo.dates import moved
 from core.demo.past import Past, live
@@ -18,6 +18,8 @@ from core.organizers import accounts, in_charge, roles
 from core.people import conditions, groups
 from core.people.conditions import Rule
 from core.people.lists import add, add_sender
+from core.roster import columns
+from core.roster import jobs as roster
 from core.roster.apply import apply
 from core.roster.columns import Row, read_rows
 from core.roster.plan import plan_rows
@@ -138,7 +140,7 @@ def roster_rows(today: date) -> list[Row]:
     sheet = roster.read(ROSTER.read_bytes(), ROSTER.name)
     mapping = tuple(
         "" if column in ("番号", "試験の狙い") else meaning
-        for column, meaning in zip(sheet.columns, roster.guess_mapping(sheet), strict=True)
+        for column, meaning in zip(sheet.columns, columns.guess_mapping(sheet), strict=True)
     )
     rows = read_rows(sheet, mapping)
     for row, day in zip(rows, moved([row.attributes.get("当番日", "") for row in rows], today), strict=True):

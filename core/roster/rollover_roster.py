@@ -12,12 +12,13 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from core import history, roster
+from core import history
 from core.house import safekeeping
 from core.organization import settings
 from core.organizers import in_charge
 from core.refusals import Refused
-from core.roster import apply
+from core.roster import apply, columns
+from core.roster import jobs as roster
 from core.roster.columns import Row, Sheet, read_rows
 from core.roster.plan import plan_rows
 from core.roster.read import paste
@@ -78,7 +79,7 @@ class Look:
 
 def bring(rollover: Rollover, *, content: bytes = b"", text: str = "", filename: str = "") -> int:
     """Keep the lines of a roster until they are carried out; return how many. Raises Unreadable, NoChildren, NotNow."""
-    sheet = roster.arrange(paste(text)) if text.strip() else roster.read(content, filename)
+    sheet = columns.arrange(paste(text)) if text.strip() else roster.read(content, filename)
     rows = [row for row in read_rows(sheet, _mapping(sheet)) if row.child_name]
     if not rows or not any(row.grade or row.class_name for row in rows):
         raise NoChildren()
@@ -88,7 +89,7 @@ def bring(rollover: Rollover, *, content: bytes = b"", text: str = "", filename:
 
 def _mapping(sheet: Sheet) -> tuple[str, ...]:
     """Read the columns; in a roster of children a plain 「氏名」 is the child's."""
-    found = roster.guess_mapping(sheet)
+    found = columns.guess_mapping(sheet)
     if "child_name" in found:
         return found
     return tuple({"name": "child_name", "kana": "child_kana"}.get(one, one) for one in found)

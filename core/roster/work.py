@@ -15,8 +15,10 @@ from peewee import IntegrityError
 
 import config as ground
 from core import history
-from core.roster import STALLED, Refused, Unreadable, apply, file_of, is_workers, preview
+from core.roster import apply
 from core.roster.draft import Plan
+from core.roster.jobs import STALLED, Refused, file_of, is_workers, preview
+from core.roster.read import Unreadable
 from core.roster.words import Note
 from models import Job, MailingList, User, db
 from words import N_

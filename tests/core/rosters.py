@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import clock
-from core import roster
+from core.roster import columns
+from core.roster import jobs as roster
 from core.roster.draft import Plan
 from models import MailingList
 
@@ -16,9 +17,9 @@ FAMILY = (
 def bring(mailing_list: MailingList, content: str | bytes, name: str = "x.csv") -> Plan:
     """Import at once, as the terminal does."""
     sheet = roster.read(content.encode() if isinstance(content, str) else content, name)
-    return roster.write(mailing_list, sheet, roster.guess_mapping(sheet), None, clock.now())
+    return roster.write(mailing_list, sheet, columns.guess_mapping(sheet), None, clock.now())
 
 
-def sheet_of(text: str) -> roster.Sheet:
+def sheet_of(text: str) -> columns.Sheet:
     """Return a sheet of UTF-8 CSV."""
     return roster.read(text.encode())

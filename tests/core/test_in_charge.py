@@ -6,7 +6,6 @@ from email import message_from_bytes, policy
 import pytest
 
 import clock
-from core import roster
 from core.entry import joining
 from core.entry.join_caps import Wish
 from core.organization import settings
@@ -15,6 +14,8 @@ from core.people import members, transfer
 from core.refusals import AudienceChanged
 from core.rights import rights_of
 from core.road import delivery, letters
+from core.roster import export as roster_export
+from core.roster import jobs as roster
 from core.roster import work
 from core.writing import audience, notices
 from models import Delivery, Letter, Log, Membership, Notice, Person, User
@@ -146,15 +147,15 @@ def test_a_column_of_the_roster_sets_it_and_the_export_writes_it(school):
     work.run(job, hanako, fingerprint=plan.fingerprint, now=clock.now())
     held = {row.person.name: row.in_charge and row.in_charge.name for row in first.memberships}
     assert (held["青山 健太"], held["新井 恵"], held["森 一"]) == ("見る子", "花子", None)
-    assert "担任・担当者" in roster.export(first).decode("utf-8-sig").splitlines()[0]
-    assert "見る子" in roster.export(first).decode("utf-8-sig")
+    assert "担任・担当者" in roster_export.export(first).decode("utf-8-sig").splitlines()[0]
+    assert "見る子" in roster_export.export(first).decode("utf-8-sig")
     roster.undo(type(job).get_by_id(job.id), hanako, clock.now())
     assert Membership.select().where(Membership.in_charge.is_null(False)).count() == 0
 
 
 def test_the_export_can_be_brought_in_again(teachers):
     first, hanako = teachers.lists["1-1"], teachers.users["花子"]
-    written = roster.export(first)
+    written = roster_export.export(first)
     Membership.update(in_charge=None).execute()
     job = roster.begin(first, hanako, content=written, filename="r.csv", now=clock.now())
     _, plan = roster.preview(job, clock.now())

@@ -9,9 +9,12 @@ from hypothesis import strategies as st
 
 import clock
 import models
-from core import organization, roster
+from core import organization
 from core.people import lists
-from core.roster import apply
+from core.roster import apply, columns
+from core.roster import export as roster_export
+from core.roster import jobs as roster
+from core.roster import plan as roster_plan
 from core.roster import work as roster_work
 from core.roster.columns import read_rows
 from core.roster.export import guarded
@@ -47,26 +50,26 @@ def test_an_export_comes_back_unchanged(zenko, language):
         "氏名,メール,電話,項目\r\n=cmd|' /C calc'!A0,e@example.jp,+81-90-0000,-1\r\n"
         '\'-x,f@example.jp,@x,"=1\r\n+2"\r\n',
     )
-    out = roster.export(zenko, language)
+    out = roster_export.export(zenko, language)
     assert out.startswith(b"\xef\xbb\xbf")
     made = bring(zenko, out)
     assert made.counts == {"added": 0, "changed": 0, "already": 42, "wrong": 0}
-    assert roster.export(zenko, language) == out
+    assert roster_export.export(zenko, language) == out
 
 
 def test_an_export_makes_the_same_list_elsewhere(zenko):
     bring(zenko, (DEMO / "demo_members.csv").read_bytes())
-    out = roster.export(zenko)
+    out = roster_export.export(zenko)
     for table in (Membership, Child, Person):
         table.delete().execute()
     bring(zenko, out)
-    assert roster.export(zenko) == out
+    assert roster_export.export(zenko) == out
     assert lists.counts(zenko)["bounced"] == 1
 
 
 def test_no_cell_of_an_export_is_a_formula(zenko):
     bring(zenko, '氏名,メール,項目\r\n=1+1,e@example.jp,"\t=2"\r\n西田,-chihiro-@example.jp,@SUM\r\n')
-    for row in cells(roster.export(zenko)):
+    for row in cells(roster_export.export(zenko)):
         assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r")) for cell in row)
 
 
@@ -79,7 +82,7 @@ def test_the_guard_comes_off_again(text):
 def test_who_left_is_not_in_the_export(zenko):
     bring(zenko, "氏名,メール\r\n山田,y@example.jp\r\n")
     Membership.update(state="left").execute()
-    assert len(cells(roster.export(zenko))) == 1
+    assert len(cells(roster_export.export(zenko))) == 1
 
 
 # ── in steps, and back ───────────────────────────────────────────────────────────────────────────────────────────
@@ -138,14 +141,14 @@ def test_a_list_that_changed_since_the_preview_asks_again(zenko, by):
 
 def test_undo_takes_everything_back(zenko, by):
     bring(zenko, FAMILY.format("3,2", "1日"))
-    before = roster.export(zenko)
+    before = roster_export.export(zenko)
     job = start(zenko, by, FAMILY.format("4,1", "2日") + "林 一,林 葵,ハヤシ アオイ,1,1,h@example.jp,\r\n")
     carry_out(job, by)
-    assert roster.export(zenko) != before
+    assert roster_export.export(zenko) != before
     job = models.Job.get_by_id(job.id)
     back, kept = roster.undo(job, by, clock.now())
     assert (back, kept) == (5, 0)
-    assert roster.export(zenko) == before
+    assert roster_export.export(zenko) == before
     assert (Person.select().count(), Child.select().count()) == (1, 1)
     with pytest.raises(roster.Refused):
         roster.undo(job, by, clock.now())
@@ -221,13 +224,13 @@ def test_the_number_of_queries_does_not_grow_with_the_lines(zenko):
 def test_one_plan_reads_and_never_writes(zenko):
     sheet = sheet_of(roll(5, "x"))
     before = models.db.connection().total_changes
-    plan_rows(zenko, read_rows(sheet, roster.guess_mapping(sheet)), clock.now())
+    plan_rows(zenko, read_rows(sheet, columns.guess_mapping(sheet)), clock.now())
     assert models.db.connection().total_changes == before
 
 
 def test_large_imports_report_their_progress(zenko, monkeypatch):
     monkeypatch.setattr(apply, "CHUNK", 4)
     sheet, told = sheet_of(roll(10, "x")), []
-    apply.apply(roster.plan(zenko, sheet, roster.guess_mapping(sheet), clock.now()), told.append)
+    apply.apply(roster_plan.plan(zenko, sheet, columns.guess_mapping(sheet), clock.now()), told.append)
     assert told == [0, 4, 8, 10]
     assert lists.counts(zenko)["members"] == 10

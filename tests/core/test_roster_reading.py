@@ -8,8 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import clock
-from core import organization, roster
+from core import organization
 from core.people import lists
+from core.roster import columns
+from core.roster import jobs as roster
+from core.roster import read as roster_read
 from core.roster.columns import FIELDS, _meaning, arrange, class_name, grade, kana, phone, read_rows
 from core.roster.read import paste
 from core.roster.words import STATE_WORDS, state_of
@@ -33,7 +36,7 @@ SHEET = "氏名,メールアドレス,学年\r\n髙橋 ①,t@example.jp,2年\r\n
 @pytest.mark.parametrize("mark", [",", "\t", ";"])
 def test_every_encoding_and_separator_is_read(encoding, mark):
     sheet = roster.read(SHEET.replace(",", mark).encode(encoding))
-    assert read_rows(sheet, roster.guess_mapping(sheet))[0].name == "髙橋 ①"
+    assert read_rows(sheet, columns.guess_mapping(sheet))[0].name == "髙橋 ①"
 
 
 def test_iso_2022_jp_is_read_with_the_signs_that_python_does_not_know():
@@ -68,9 +71,9 @@ def test_excel_is_read_with_whole_numbers_and_a_title_above(zenko):
 
 
 def test_a_broken_excel_file_is_refused_with_a_sentence(zenko):
-    with pytest.raises(roster.Unreadable):
+    with pytest.raises(roster_read.Unreadable):
         roster.read(b"PK\x03\x04 nothing")
-    with pytest.raises(roster.Unreadable):
+    with pytest.raises(roster_read.Unreadable):
         roster.read(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1 nothing")
 
 
@@ -80,7 +83,7 @@ def test_a_tiny_excel_file_cannot_ask_for_the_memory_of_the_machine(zenko):
     book.active["A1"], book.active["XFD1048576"] = "氏名", "x"
     held = io.BytesIO()
     book.save(held)
-    with pytest.raises(roster.Unreadable):
+    with pytest.raises(roster_read.Unreadable):
         roster.read(held.getvalue(), "名簿.xlsx")
 
 
@@ -89,21 +92,21 @@ def test_any_bytes_after_an_escape_of_iso_2022_jp_are_read_or_refused(content):
     """Law 6: what is no pair of JIS X 0208 becomes U+FFFD, which the plan refuses line by line."""
     try:
         sheet = roster.read(b"x\x1b$B" + content)
-    except roster.Unreadable:
+    except roster_read.Unreadable:
         return
     assert sheet.rows
 
 
 @pytest.mark.parametrize("content", [b"", b"\r\n\r\n", b",,,\r\n"])
 def test_nothing_is_refused_with_a_sentence(content):
-    with pytest.raises(roster.Unreadable):
+    with pytest.raises(roster_read.Unreadable):
         roster.read(content)
 
 
 def test_a_file_that_is_too_large_is_refused():
-    with pytest.raises(roster.Unreadable):
+    with pytest.raises(roster_read.Unreadable):
         roster.read(b"a" * (5 * 2**20))
-    with pytest.raises(roster.Unreadable):
+    with pytest.raises(roster_read.Unreadable):
         roster.read(b"a\r\n" * 20_001)
 
 
@@ -117,12 +120,12 @@ def test_a_file_that_is_too_large_is_refused():
 )
 def test_pasted_lines_of_names_and_addresses(text, found):
     sheet = arrange(paste(text))
-    assert [(row.name, row.address) for row in read_rows(sheet, roster.guess_mapping(sheet))] == found
+    assert [(row.name, row.address) for row in read_rows(sheet, columns.guess_mapping(sheet))] == found
 
 
 def test_cells_pasted_from_a_sheet_without_a_header():
     sheet = arrange(paste("山田 花子\tヤマダ ハナコ\th@example.jp\n林 一\tハヤシ ハジメ\ti@example.jp"))
-    assert roster.guess_mapping(sheet) == ("name", "kana", "address")
+    assert columns.guess_mapping(sheet) == ("name", "kana", "address")
 
 
 def test_a_line_number_is_that_of_the_file_also_after_a_cell_of_two_lines(zenko):
@@ -150,7 +153,7 @@ def test_a_line_number_is_that_of_the_file_also_after_a_cell_of_two_lines(zenko)
     ],
 )
 def test_headers_are_known_by_their_many_names(header, mapping):
-    assert roster.guess_mapping(sheet_of(header + "\r\n" + ",".join("x" * header.count(",")) + ",y")) == tuple(
+    assert columns.guess_mapping(sheet_of(header + "\r\n" + ",".join("x" * header.count(",")) + ",y")) == tuple(
         mapping.split()
     )
 

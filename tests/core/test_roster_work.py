@@ -6,8 +6,9 @@ from datetime import timedelta
 import pytest
 
 import clock
-from core import due, roster
+from core import due
 from core.roster import apply, work
+from core.roster import jobs as roster
 from models import Child, Job, Membership, Person
 
 LINES = work.LARGE + 100

@@ -6,11 +6,13 @@ import io
 import pytest
 
 import clock
-from core import roster
 from core.door import inbox
 from core.entry import joining
 from core.entry.join_caps import Wish
 from core.organization import settings
+from core.roster import columns
+from core.roster import export as roster_export
+from core.roster import jobs as roster
 from mail.address import reply_address
 from models import Letter, Membership, Person
 from tests import cast_notices
@@ -38,12 +40,12 @@ def test_a_manager_sees_how_somebody_consented_and_to_which_words(as_, joined):
 
 def test_the_record_is_in_the_roster_file_and_is_not_read_back(school, joined):
     """A file cannot say that somebody consented."""
-    content = roster.export(school.lists["1-1"], "ja")
+    content = roster_export.export(school.lists["1-1"], "ja")
     rows = list(csv.DictReader(io.StringIO(content.decode("utf-8-sig"))))
     (mine,) = [row for row in rows if row["メールアドレス"] == "haha@example.jp"]
     assert "192.0.2.0/24" in mine["登録の記録"] and "登録ページで登録" in mine["登録の記録"]
     sheet = roster.read(content, "roster.csv")
-    mapping = dict(zip(sheet.columns, roster.guess_mapping(sheet), strict=True))
+    mapping = dict(zip(sheet.columns, columns.guess_mapping(sheet), strict=True))
     assert mapping["登録の記録"] == "" and mapping["メールアドレス"] == "address"
 
 
