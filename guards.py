@@ -8,10 +8,10 @@ from flask import Flask, Response, current_app, redirect, render_template, reque
 from flask_login import LoginManager, current_user
 from flask_wtf.csrf import CSRFError, CSRFProtect
 
-import models
 import web
 from core import organization
-from core.organizers import accounts
+from core.organizers.sessions import user_of_session
+from database import db
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -23,7 +23,7 @@ def install(app: Flask) -> None:
     """Put the guards up: login for all but the public areas (T-10), CSRF, headers, kind error pages."""
     CSRFProtect(app)
     login = LoginManager(app)
-    login.user_loader(accounts.user_of_session)
+    login.user_loader(user_of_session)
     login.session_protection = None
     app.before_request(_connect)
     app.before_request(_only_members_of_the_house)
@@ -35,7 +35,7 @@ def install(app: Flask) -> None:
 
 
 def _connect() -> None:
-    models.db.connect(reuse_if_open=True)
+    db.connect(reuse_if_open=True)
 
 
 def _only_members_of_the_house() -> Response | None:

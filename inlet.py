@@ -18,10 +18,11 @@ from peewee import PeeweeException
 
 import clock
 import config as ground
-import models
 import tasks
 from core import organization
 from core.door import collecting, inbox, spool
+from core.door.filing import Later
+from database import db
 
 log = logging.getLogger("kairan.inlet")
 
@@ -229,7 +230,7 @@ class Reader:
         while not stopped():
             if not self.step(stopped):
                 time.sleep(IDLE_S)
-        models.db.close()
+        db.close()
 
     def step(self, stopped: Callable[[], bool] = lambda: False) -> int:
         """Handle every mail that waits and may be tried now; return how many were tried."""
@@ -247,7 +248,7 @@ class Reader:
     def _one(self, name: str) -> None:
         try:
             self._handle(name)
-        except inbox.Later:
+        except Later:
             self._put_off(name, AGAIN_S[1])
         except Exception as fault:  # the door stays open, whatever a mail holds: it is tried again, then quarantined
             tries = self._tries.get(name, 0)
@@ -264,13 +265,13 @@ class Reader:
 
     def _handle(self, name: str) -> None:
         """Handle a mail for each of its recipients; those that are through already change nothing the second time."""
-        models.db.connect(reuse_if_open=True)
+        db.connect(reuse_if_open=True)
         held = spool.take(name)
-        later: inbox.Later | None = None
+        later: Later | None = None
         for recipient in held.recipients:
             try:
                 row = inbox.handle(held.raw, held.sender, recipient, clock.now())
-            except inbox.Later as wait:
+            except Later as wait:
                 later = wait
                 continue
             if row and row.notice and row.notice.begin_at:

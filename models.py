@@ -24,23 +24,12 @@ from playhouse.hybrid import hybrid_property
 
 import clock
 from database import (
-    EPOCH,
     Json,
     Moment,
-    claim,
     db,
-    due,
-    hand,
-    insert_rows,
-    millis,
     new_code,
-    open_database,
-    record,
     written_once,
 )
-
-__all__ = ("EPOCH", "Json", "Moment", "claim", "db", "due", "hand", "insert_rows", "millis", "open_database", "record",
-           "written_once")  # fmt: skip
 
 REACHABLE = ("fine", "refusing")  # states of an address to which letters are sent
 

@@ -14,13 +14,13 @@ from huey import SqliteHuey, crontab
 
 import clock
 import config
-import models
 from core import due
 from core.house import wellbeing
 from core.organizers import role_ends
 from core.people import unreached
 from core.results import digests, figures, forgetting, tracking
 from core.writing import attachments, pictures
+from database import db
 
 log = logging.getLogger("kairan.tasks")
 
@@ -42,7 +42,7 @@ def bell(folder: Path) -> SqliteHuey:
 
 def _start_due() -> None:
     """Begin what is due, and the letters that follow joining; the sender processes see the letters by themselves."""
-    models.db.connect(reuse_if_open=True)
+    db.connect(reuse_if_open=True)
     due.begin(clock.now())
 
 
@@ -58,7 +58,7 @@ def _keep_house() -> None:
 
     What fails in one matter does not keep the others from their turn.
     """
-    models.db.connect(reuse_if_open=True)
+    db.connect(reuse_if_open=True)
     for matter in HOURLY:
         try:
             matter(clock.now())

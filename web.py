@@ -27,7 +27,7 @@ from core.organizers import holders
 from core.rights import Rights, rights_of
 from core.roster.export import guarded
 from core.writing import fields
-from models import MailingList, Notice
+from models import MailingList, Notice, Organization
 
 Row = TypeVar("Row")
 
@@ -43,7 +43,7 @@ def _choose() -> str:
     if current_user and current_user.is_authenticated:
         return current_user.language
     asked = request.accept_languages.best_match(list(words.LANGUAGES))
-    return asked or organization.Organization.the().language or words.DEFAULT
+    return asked or Organization.the().language or words.DEFAULT
 
 
 def _(message: str, /, **values: object) -> str:
@@ -319,7 +319,7 @@ def install(app: Flask) -> None:
         is_htmx=is_htmx,
         now=clock.now,
     )
-    app.jinja_env.globals.update(house=organization.Organization.the, practice=lambda: organization.settings().practice)
+    app.jinja_env.globals.update(house=Organization.the, practice=lambda: organization.settings().practice)
     app.jinja_env.globals.update(own=lambda: organization.settings().own, mail_in=organization.mail_comes_in)
 
 

@@ -18,7 +18,8 @@ from benchmarks import house
 from benchmarks.pages import ask, serving
 from core.writing import questions
 from core.writing.questions import Ask
-from models import Answer, Delivery, Letter, Notice, db
+from database import db
+from models import Answer, Delivery, Letter, Notice
 
 READERS = 2000
 CHANGES = 4  # every fourth reader changes the answer

@@ -20,20 +20,8 @@ from benchmarks import house
 from core.organizers import accounts
 from core.results import figures
 from core.road.delivery import token
-from models import (
-    Cover,
-    Delivery,
-    Letter,
-    MailingList,
-    Membership,
-    Notice,
-    Role,
-    Sums,
-    Target,
-    Wording,
-    db,
-    insert_rows,
-)
+from database import db, insert_rows
+from models import Cover, Delivery, Letter, MailingList, Membership, Notice, Role, Sums, Target, Wording
 
 READERS, A_YEAR, YEARS, YOUNG = 10_000, 150, 5, 15
 PASSWORD = "kumo-no-ue-no-hasi-7"

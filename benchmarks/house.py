@@ -18,7 +18,8 @@ from core import organization
 from core.road import delivery
 from core.writing import notices
 from core.writing.audience import resolve
-from models import Letter, MailingList, Membership, Notice, Person, db, insert_rows
+from database import db, insert_rows
+from models import Letter, MailingList, Membership, Notice, Person
 
 ROUNDS = 5
 TEXT = "保護者の皆様\n\n" + "秋も深まってまいりました。下記のとおり授業参観を行います。\n" * 20

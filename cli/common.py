@@ -18,7 +18,7 @@ import clock
 import config as ground
 from core import organization
 from core.house import occupied
-from mail.deliver import BadRoute
+from mail.route import BadRoute
 from mail.sign import UnfitKey
 from models import MailingList
 

@@ -15,10 +15,12 @@ from cli import common
 from cli.group import the_group
 from core.organization import settings
 from core.organizers import accounts
+from core.refusals import Refused, TooManyGroups
 from core.rights import rights_of
 from core.road import pacing, progress
 from core.writing import attachments, notices, questions, warnings
 from core.writing.audience import REASONS, Audience, resolve
+from mail.filekinds import UnfitFile
 from models import Group, MailingList, Notice, User
 
 
@@ -89,7 +91,7 @@ def send(
             made, by=user, fingerprint=audience.fingerprint, now=now, at=moment,
             typed=str(audience.letters), hold_s=None if hold else 0,
         )  # fmt: skip
-    except notices.Refused as refusal:
+    except Refused as refusal:
         notices.throw_away(made, user)
         for sentence in getattr(refusal, "fields", {}).values():
             common.note(words.say("en", sentence))
@@ -104,7 +106,7 @@ def _choose(
     numbers = [[one.id for one in part] for part in (lists, to, without)]
     try:
         notices.choose(made, now=now, lists=numbers[0], groups=numbers[1], without_groups=numbers[2])
-    except notices.TooManyGroups as refused:
+    except TooManyGroups as refused:
         notices.throw_away(made, user)
         common.fail(refused.message % refused.values)
 
@@ -178,7 +180,7 @@ def _attach(made: Notice, attached: tuple[BinaryIO, ...], user: User, now: datet
     for file in attached:
         try:
             attachments.add(made, Path(file.name).name, file.read(attachments.MOST_FILE + 1), user, now)
-        except attachments.UnfitFile as unfit:
+        except UnfitFile as unfit:
             notices.throw_away(made, user)
             common.fail(words.say("en", unfit.message, **unfit.values))
 

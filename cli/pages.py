@@ -3,10 +3,10 @@
 import click
 from gunicorn.app.base import BaseApplication
 
-import models
 from app import create_app
 from cli import common
 from config import current
+from database import db
 
 
 @click.command(hidden=True)
@@ -15,7 +15,7 @@ def pages() -> None:
     """The web server; started and watched by the supervisor."""
     common.end_with_the_parent()
     app = create_app(current())
-    models.db.close()  # SQLite's connections must not be carried into the processes that gunicorn forks
+    db.close()  # SQLite's connections must not be carried into the processes that gunicorn forks
     _Pages(app, {"bind": current().http, "workers": 2, "threads": 4, "worker_class": "gthread"}).run()
 
 

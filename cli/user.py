@@ -7,10 +7,10 @@ import click
 
 import clock
 import config as ground
-import models
 from cli.common import fail, in_the_house, note, the_list
 from core import history, organization
 from core.organizers import accounts, mailed_links, roles
+from database import db
 from models import Organization, Role, User
 from words import LANGUAGES, say
 
@@ -36,7 +36,7 @@ def add(
     list_id = the_list(wanted).id if wanted else 0
     password = sys.stdin.readline().rstrip("\r\n") if password_stdin else None
     try:
-        with models.db.atomic():
+        with db.atomic():
             made = accounts.add_user(
                 name, email=email, password=password, language=language or Organization.the().language, now=now
             )

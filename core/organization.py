@@ -11,12 +11,12 @@ from playhouse import migrations
 
 import clock
 import config as ground
-import models
 from core import history
 from core.house import occupied, snapshot
+from database import open_database
 from mail.box import Box
-from mail.deliver import Route
 from mail.own import Own, id_domain
+from mail.route import Route
 from mail.sign import make_key
 from models import Organization, User
 
@@ -165,7 +165,7 @@ def prepare(config: ground.Config) -> None:
 
 def open_tables(config: ground.Config) -> None:
     """Open the database and bring its tables up to date; a copy from before a change is kept in `backups/`."""
-    runner = migrations.Runner(models.open_database(config.database), str(ground.HERE / "migrations"))
+    runner = migrations.Runner(open_database(config.database), str(ground.HERE / "migrations"))
     steps = [one for one in runner.status() if one.path is not None]
     new = [one for one in steps if not one.applied]
     if new and len(new) < len(steps):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
-from mail.deliver import is_loopback
+from mail.route import is_loopback
 from words import N_
 
 Security = Literal["none", "starttls", "tls"]

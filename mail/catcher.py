@@ -13,8 +13,8 @@ from pathlib import Path
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from mail.deliver import Route
 from mail.outbox import DAYS, keep, sweep
+from mail.route import Route
 
 
 def _machine_time() -> datetime:

@@ -13,10 +13,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mail import address, merge
-from mail.route import LONGEST_TEXT, BadRoute, Route, Unreachable, is_loopback, opened, tls
+from mail.route import LONGEST_TEXT, Route, Unreachable, opened
 from words import N_
-
-__all__ = ("BadRoute", "Connection", "Reply", "Route", "Unreachable", "Vanished", "is_loopback", "rcpt_form", "tls")
 
 Phase = Literal["mail", "rcpt", "data", "end"]
 

@@ -18,7 +18,7 @@ from imap_tools.errors import ImapToolsError, MailboxFolderSelectError, MailboxL
 
 from mail import login
 from mail.box import Box
-from mail.deliver import tls
+from mail.route import tls
 from words import N_
 
 Answer = TypeVar("Answer")

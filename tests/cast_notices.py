@@ -8,20 +8,8 @@ from peewee import JOIN
 import clock
 from core.road.delivery import token
 from core.writing import questions
-from models import (
-    Child,
-    Cover,
-    Delivery,
-    Letter,
-    MailingList,
-    Membership,
-    Notice,
-    Person,
-    Target,
-    User,
-    Wording,
-    db,
-)
+from database import db
+from models import Child, Cover, Delivery, Letter, MailingList, Membership, Notice, Person, Target, User, Wording
 
 PHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 Safari/604.1"
 OTHER_PHONE = "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 Chrome/130.0 Mobile Safari/537.36"

@@ -16,9 +16,9 @@ from flask import Flask
 
 import clock
 import config as ground
-import models
 from core import organization
 from core.organizers import passwords
+from database import db
 from tests import cast
 
 
@@ -27,7 +27,7 @@ def mould(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One fresh installation for the whole run, to be copied: making keys and tables for each test takes minutes."""
     folder = tmp_path_factory.mktemp("mould")
     organization.prepare(ground.Config(data=folder))
-    models.db.close()
+    db.close()
     return folder
 
 
@@ -43,7 +43,7 @@ def one_app(mould: Path) -> Flask:
     from app import create_app
 
     made = create_app(ground.Config(data=mould))
-    models.db.close()
+    db.close()
     return made
 
 
@@ -81,9 +81,9 @@ def config(tmp_path: Path, mould: Path) -> Iterator[ground.Config]:
     made = ground.Config(data=data, mail_domain="mail.school.example", base_url="http://kairan.test")
     ground.use(made)
     organization.prepare(made)
-    models.db.execute_sql("PRAGMA synchronous = OFF")  # nobody pulls the plug of this connection
+    db.execute_sql("PRAGMA synchronous = OFF")  # nobody pulls the plug of this connection
     yield made
-    models.db.close()
+    db.close()
 
 
 @pytest.fixture(scope="session")
@@ -101,11 +101,11 @@ def school(config: ground.Config, kept_school: tuple[sqlite3.Connection, list[ca
     """
     tables, written = kept_school
     if not written:
-        with models.db.atomic():
+        with db.atomic():
             written.append(cast.build())
-        models.db.connection().backup(tables)
+        db.connection().backup(tables)
     else:
-        tables.backup(models.db.connection())
+        tables.backup(db.connection())
     return deepcopy(written[0])
 
 

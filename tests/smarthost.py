@@ -14,12 +14,14 @@ from peewee import fn
 
 import clock
 import config as ground
+from core.refusals import Refused
 from core.road import delivery
 from core.road.sending import Sender
 from core.writing import notices
 from core.writing.audience import resolve
+from database import db
 from mail import address as addresses
-from models import Letter, MailingList, Membership, Notice, Person, User, db
+from models import Letter, MailingList, Membership, Notice, Person, User
 from tests.mail.servers import free_port
 
 TEXT = "保護者の皆様\n\n明日は水筒をお持ちください。\n"
@@ -219,7 +221,7 @@ def at_once(*verbs: Callable[[], object]) -> list:
         ready.wait()
         try:
             outcomes.append(verb())
-        except notices.Refused as refusal:
+        except Refused as refusal:
             outcomes.append(type(refusal).__name__)
         finally:
             db.close()

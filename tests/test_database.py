@@ -8,8 +8,8 @@ from peewee import ModelSelect, ModelUpdate, OperationalError, fn
 
 import clock
 import database
-import models
-from models import MailingList, Membership, Person, db, written_once
+from database import db, written_once
+from models import MailingList, Membership, Person
 from tests.counting import queries
 
 
@@ -128,7 +128,7 @@ def test_a_query_written_once_serves_every_thread(school):
 
     def look() -> None:
         found.append(plain(_members(number, since)))
-        models.db.close()
+        db.close()
 
     threads = [threading.Thread(target=look) for _ in range(4)]
     for one in threads:

@@ -22,6 +22,7 @@ from core.demo import past as demo_past
 from core.organizers import passwords
 from core.results import tally
 from core.writing import ready_made
+from database import db
 from models import (
     Answer,
     Child,
@@ -37,7 +38,6 @@ from models import (
     Role,
     Sender,
     User,
-    db,
 )
 
 NOW = datetime(2027, 2, 24, 0, 30, tzinfo=UTC)  # 9:30 at school

@@ -9,8 +9,11 @@ import pytest
 
 import clock
 import inlet
-import models
 from core.door import inbox, spool
+from core.door.filing import Later
+from core.door.reading import look
+from core.organization import settings
+from database import db
 from inlet import Inlet, Reader
 from models import Incoming
 from tests.cast_mail import mail
@@ -112,7 +115,7 @@ def test_a_flood_is_put_off_but_not_bounces(school, monkeypatch):
     from mail.address import return_path
 
     monkeypatch.setattr(inlet, "PER_MINUTE", 2)
-    ours = return_path(7, inbox.settings().secret, "mail.school.example")
+    ours = return_path(7, settings().secret, "mail.school.example")
     with door("smtp") as client:
         client.ehlo("client.example")
         client.mail("x@example.jp")
@@ -154,7 +157,7 @@ def test_a_poison_mail_is_quarantined_after_three_tries_and_others_go_ahead(scho
             raise RecursionError
         return sane(raw, *rest)
 
-    sane = inbox.look
+    sane = look
     monkeypatch.setattr(inbox, "look", explode)
     monkeypatch.setattr(inlet, "AGAIN_S", (0.0, 0.0, 0.0))
     put(b"From: x@example.jp\n\npoison")
@@ -184,7 +187,7 @@ def test_a_mail_that_kills_the_process_is_quarantined_too(school, monkeypatch):
 
 def test_a_mail_that_must_wait_stays_in_its_order(school, monkeypatch):
     def later(*args):
-        raise inbox.Later
+        raise Later
 
     monkeypatch.setattr(inbox, "handle", later)
     name = put()
@@ -208,7 +211,7 @@ def test_the_door_and_the_reader_work_together(school, config):
         stop.set()
         worker.join(10)
     assert Incoming.get().kind == "stray"
-    models.db.close()
+    db.close()
 
 
 def test_kept_mails_go_after_thirty_days(school):

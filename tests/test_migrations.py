@@ -7,6 +7,7 @@ from peewee import SqliteDatabase
 
 import models
 from core import organization
+from database import db
 
 
 def shape(path) -> dict[str, str]:
@@ -20,11 +21,11 @@ def shape(path) -> dict[str, str]:
 
 def test_the_migrations_make_the_tables_of_the_models(config, tmp_path):
     made = SqliteDatabase(str(tmp_path / "models.db"))
-    kept = models.db.obj
-    models.db.initialize(made)
-    models.db.create_tables(models.TABLES)
+    kept = db.obj
+    db.initialize(made)
+    db.create_tables(models.TABLES)
     made.close()
-    models.db.initialize(kept)
+    db.initialize(kept)
     assert shape(config.database) == shape(tmp_path / "models.db")
 
 

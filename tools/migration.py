@@ -11,6 +11,7 @@ from pathlib import Path
 from peewee import SqliteDatabase
 
 import models
+from database import db
 
 PLACE = Path(__file__).parent.parent / "migrations" / "0001_initial.py"
 HEAD = '''"""The tables as they were in the first release: a frozen copy, so that later models may change freely."""
@@ -29,8 +30,8 @@ def up(migrator, db):
 def statements() -> list[str]:
     """Return what makes the present tables in an empty SQLite file, tables before their indexes."""
     database = SqliteDatabase(":memory:")
-    models.db.initialize(database)
-    models.db.create_tables(models.TABLES)
+    db.initialize(database)
+    db.create_tables(models.TABLES)
     rows = database.execute_sql("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid").fetchall()
     database.close()
     return [re.sub(r"\s+", " ", row[0]) for row in rows if "sqlite_sequence" not in row[0]]

@@ -12,6 +12,7 @@ from blueprints.account.forms import Ask, Confirm, Enter, NewPassword
 from blueprints.account.routes import bp
 from core.organizers import accounts, invitations, mailed_links, new_email, sessions
 from core.organizers.logins import TooMany
+from models import User
 from web import _, answer, blame, public
 
 Answer = Response | tuple[str, int]
@@ -88,7 +89,7 @@ def _choose(mark: str, purpose: str) -> Answer:
     return doors.let_in(user, doors.next_page(None))
 
 
-def _choosing(form: NewPassword, user: accounts.User, purpose: str, status: int) -> Answer:
+def _choosing(form: NewPassword, user: User, purpose: str, status: int) -> Answer:
     return answer("account/choose.html", status=status, form=form, user=user, purpose=purpose)
 
 

@@ -5,6 +5,7 @@ from flask import Response, abort, request
 from blueprints.admin.routes import Answer, bp
 from core.road import outbox
 from core.writing import pictures
+from mail.outbox import DAYS, Kept, NoSuchLetter
 from web import answer, letter_page, needs
 
 SIZE = 30
@@ -23,17 +24,17 @@ def all_letters() -> Answer:
         total=len(kept),
         number=number,
         last=last,
-        days=outbox.DAYS,
+        days=DAYS,
     )
 
 
-def _read(kept: list[outbox.Kept]) -> list[outbox.Caught]:
+def _read(kept: list[Kept]) -> list[outbox.Caught]:
     """Return the letters that are still there."""
     found = []
     for one in kept:
         try:
             found.append(outbox.read(one))
-        except outbox.NoSuchLetter:
+        except NoSuchLetter:
             continue
     return found
 
@@ -41,7 +42,7 @@ def _read(kept: list[outbox.Kept]) -> list[outbox.Caught]:
 def _letter(name: str) -> outbox.Caught:
     try:
         return outbox.find(name)
-    except outbox.NoSuchLetter:
+    except NoSuchLetter:
         abort(404)
 
 

@@ -6,7 +6,7 @@ from core.door import spool
 from core.house import safekeeping
 from core.organization import deletes_from
 from core.results import forgetting, tracking
-from core.road import outbox
+from mail.outbox import DAYS
 from models import Notice
 from web import _, answer, needs
 
@@ -53,5 +53,5 @@ def _rows() -> list[tuple[str, str, str]]:
         (_("Attached files"), _("closed with the school year, deleted a month later"), _("name and size")),
         (_("Families who left every list"), year_over, nothing),
         (_("Families in a list, stopped ones too"), _("as long as they stand in it"), _("everything")),
-        (_("Practice letters in the outbox"), _("%(n)s days", n=outbox.DAYS), nothing),
+        (_("Practice letters in the outbox"), _("%(n)s days", n=DAYS), nothing),
     ]  # fmt: skip

@@ -10,6 +10,7 @@ import clock
 from blueprints.lists import bp
 from core.people import conditions, groups
 from core.people.conditions import BadCondition, Blocks, Rule
+from core.refusals import Refused
 from core.writing import notices
 from models import Group, MailingList
 from web import _, answer, go, is_htmx, language, own_list, own_notice, row_number, told
@@ -151,7 +152,7 @@ def _back_to(notice: Any, group: Group) -> Answer:
     try:
         notices.also(notice, group, clock.now())
         told(N_("“%(name)s” is saved and among the recipients."), name=group.name)
-    except notices.Refused as refused:
+    except Refused as refused:
         told(refused.message, "wrong", **refused.values)
     return go("notices.recipients", number=notice.id, _anchor="groups")
 

@@ -13,8 +13,10 @@ from blueprints.members import bp
 from blueprints.members.forms import AloneForm
 from blueprints.members.routes import own_person
 from core.organization import settings
+from core.refusals import Refused
 from core.road import letters
 from core.writing import audience, individual, notices, warnings
+from core.writing.gaps import gaps
 from models import Notice, Person
 
 
@@ -39,7 +41,7 @@ def letter(number: int) -> Any:
             read_confirmation=form.read_confirmation.data, now=clock.now(), form_key=form.key.data[:64],
             out_of=next((one for one in offered if one.id == form.out_of.data), offered[0] if offered else None),
         )  # fmt: skip
-    except notices.Refused as refusal:
+    except Refused as refusal:
         web.blame(form, "text", refusal.message, **refusal.values)
         return _write_page(person, form, 422)
     return web.go("members.letter_check", number=number, notice=made.id)
@@ -68,13 +70,13 @@ def letter_check(number: int, notice: int) -> Any:
     if made.state != "draft":
         return web.go("notices.show", number=notice)
     found = audience.resolve(made)
-    if not found.receiving or notices.gaps(made, found, current_user):
+    if not found.receiving or gaps(made, found, current_user):
         return web.go("members.letter", number=number, of=notice)
     wrong = ""
     if request.method == "POST":
         try:
             notices.confirm(made, by=current_user, fingerprint=request.form.get("fingerprint", ""), now=clock.now())
-        except notices.Refused as refusal:
+        except Refused as refusal:
             wrong = web._(refusal.message, **refusal.values)
         else:
             tasks.ring()

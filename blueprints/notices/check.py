@@ -18,6 +18,7 @@ from blueprints.notices.forms import CheckForm
 from core import limits
 from core.organization import Settings, settings
 from core.organizers import sender_names
+from core.refusals import AlreadySent, Incomplete, NotLooked, PastTime, Refused, WrongNumber
 from core.rights import target_lists
 from core.road import letters, pacing
 from core.writing import (
@@ -32,7 +33,9 @@ from core.writing import (
 )
 from core.writing import audience as audiences
 from core.writing.audience import Audience
-from models import EPOCH, Notice, User, millis
+from core.writing.gaps import gaps
+from database import EPOCH, millis
+from models import Notice, User
 from words import N_
 
 HOURS = (7, 17)
@@ -59,7 +62,7 @@ def check(number: int) -> Any:
     """Show everything once more; `?at=` chooses the time, `?as=` whose letter is shown."""
     notice, when = own_draft(number), _when(request.args.get("at", ""))
     audience = audience_of(notice, when.at)
-    if missing := notices.gaps(notice, audience, current_user):
+    if missing := gaps(notice, audience, current_user):
         return _back_to_gap(notice, missing)
     wanted = request.args.get("part", "")
     if wanted == "files" and (same := web.unchanged(len(files.looked_at(notice)))):
@@ -88,7 +91,7 @@ def confirm(number: int) -> Any:
         return _again(notice, form, when)
     try:
         _send_off(notice, form, when)
-    except notices.Refused as refusal:
+    except Refused as refusal:
         return _refused(notice, form, when, refusal)
     return web.go("notices.show", number=number)
 
@@ -125,18 +128,18 @@ def _back_to_gap(notice: Notice, missing: dict[str, str]) -> Response:
     return web.go(screen, number=notice.id) if web.is_htmx() else redirect(url_for(screen, number=notice.id))
 
 
-def _refused(notice: Notice, form: CheckForm, when: When, refusal: notices.Refused) -> Any:
-    if isinstance(refusal, notices.AlreadySent):
+def _refused(notice: Notice, form: CheckForm, when: When, refusal: Refused) -> Any:
+    if isinstance(refusal, AlreadySent):
         told_sent(notice)
         return web.go("notices.show", number=notice.id)
-    if isinstance(refusal, notices.Incomplete):
+    if isinstance(refusal, Incomplete):
         return _back_to_gap(notice, refusal.fields)
-    if isinstance(refusal, notices.WrongNumber):
+    if isinstance(refusal, WrongNumber):
         form.typed.errors = [web._(_WRONG_NUMBER, **refusal.values)]
         return _again(notice, form, when)
-    if isinstance(refusal, notices.PastTime):
+    if isinstance(refusal, PastTime):
         return _again(notice, form, When(when.at, when.value, refusal.message))
-    if isinstance(refusal, sender_names.NotYours | sender_names.NotOffered | notices.NotLooked | approving.NoColleague):
+    if isinstance(refusal, sender_names.NotYours | sender_names.NotOffered | NotLooked | approving.NoColleague):
         return _again(notice, form, when, told=web._(refusal.message, **refusal.values))
     names = _who_changed(notice, form.shown.data or "")
     return _again(notice, form, when, told=refusal.message, before=form.typed.data or "", names=names)
@@ -146,7 +149,7 @@ def _again(notice: Notice, form: CheckForm, when: When, told: str = "", **more: 
     """Show the page again as things are now, with what was chosen and typed."""
     notice = Notice.get_by_id(notice.id)
     audience = audience_of(notice, when.at)
-    if missing := notices.gaps(notice, audience, current_user):
+    if missing := gaps(notice, audience, current_user):
         return _back_to_gap(notice, missing)
     page = _everything(notice, audience, when, form)
     return web.answer("notices/check.html", **{**page, "again": told, **more}, status=422)
@@ -170,7 +173,7 @@ def _when(typed: str) -> When:
     if at is None:
         return When(None, typed, N_("Write the date and the time."))
     if at <= clock.now():
-        return When(at, typed, notices.PastTime.message)
+        return When(at, typed, PastTime.message)
     return When(at, typed)
 
 

@@ -16,8 +16,10 @@ from blueprints.notices.forms import HOURS, RecipientsForm, WordsForm
 from blueprints.notices.persons import said
 from core.organization import settings
 from core.people import groups as groups_of
+from core.refusals import NotNow, TooManyGroups
 from core.writing import audience as audiences
 from core.writing import choosing, fields, notices, reminders
+from core.writing.gaps import gaps
 from models import MailingList, Notice
 from words import N_, time_of_day
 
@@ -72,9 +74,9 @@ def choose(number: int) -> Any:
             without_persons=choice.without_persons, groups=choice.groups, without_groups=choice.without_groups,
             now=clock.now(),
         )  # fmt: skip
-    except notices.TooManyGroups as refused:
+    except TooManyGroups as refused:
         return _not_chosen(notice, web._(refused.message, **refused.values), choice)
-    except notices.NotNow:
+    except NotNow:
         told_sent(notice)
         return web.go("notices.show", number=number)
     return _after_choice(Notice.get_by_id(number))
@@ -102,7 +104,7 @@ def _after_choice(notice: Notice) -> Any:
     if act == "groups":
         return web.go("lists.groups", number=request.form.get("of", 0, type=web.row_number), notice=notice.id)
     if act == "next":
-        missing = notices.gaps(notice, audience_of(notice)).get("targets")
+        missing = gaps(notice, audience_of(notice)).get("targets")
         if missing is None:
             return web.go("notices.words", number=notice.id)
         return _not_chosen(notice, missing)
@@ -229,7 +231,7 @@ def write(number: int) -> Any:
     try:
         notices.save(notice, now=clock.now(), step=2, **_values(notice, form))
         return _after_words(Notice.get_by_id(number), form)
-    except notices.NotNow:
+    except NotNow:
         told_sent(notice)
         return web.go("notices.show", number=number)
 
@@ -310,7 +312,7 @@ def _after_words(notice: Notice, form: WordsForm) -> Any:
     if request.form.get("act") in ("name", "measure"):
         return web.go(f"notices.{request.form['act']}", number=notice.id)
     if request.form.get("act") == "next":
-        missing = notices.gaps(notice, audience_of(notice), current_user)
+        missing = gaps(notice, audience_of(notice), current_user)
         for name in ("subject", "text"):
             if name in missing:
                 wrong = form[decorating.field_of(name)]

@@ -11,6 +11,7 @@ from blueprints.notices import bp
 from blueprints.notices.drafts import own_draft
 from blueprints.notices.forms import WordsForm
 from core.writing import decoration, notices, pictures
+from mail.filekinds import UnfitFile
 from models import Notice
 from words import N_
 
@@ -88,7 +89,7 @@ def _taken(chosen: FileStorage | None) -> tuple[str, str]:
         return "", web._(N_("Choose a picture first."))
     try:
         return pictures.add(chosen.filename, chosen.stream.read(pictures.MOST_READ)), ""
-    except pictures.UnfitFile as unfit:
+    except UnfitFile as unfit:
         return "", web._(unfit.message, **unfit.values)
 
 

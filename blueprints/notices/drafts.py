@@ -7,9 +7,11 @@ from flask_login import current_user
 
 import web
 import words
-from core.writing import individual, notices
+from core.refusals import AlreadySent, NotNow
+from core.writing import individual
 from core.writing.audience import Audience, resolve, resolve_for
-from models import Notice, millis
+from database import millis
+from models import Notice
 from words import N_
 
 DELETE = "notices.delete"
@@ -44,13 +46,13 @@ def told_sent(notice: Notice) -> None:
     """Say on the next page when this notice was confirmed: the second tap of two (field 5.3.3)."""
     fresh = Notice.get_by_id(notice.id)
     if fresh.confirmed_at is None:
-        web.told(notices.NotNow.message, kind="wrong")
+        web.told(NotNow.message, kind="wrong")
     elif fresh.state == "held":
         web.told(N_("You have already sent this notice off (%(at)s). It goes out once."), at=_at(fresh))
     elif fresh.state == "scheduled":
         web.told(N_("You have already booked this notice (%(at)s). It goes out once."), at=_at(fresh))
     else:
-        web.told(notices.AlreadySent.message, at=_at(fresh))
+        web.told(AlreadySent.message, at=_at(fresh))
 
 
 def _at(notice: Notice) -> str:

@@ -13,7 +13,9 @@ import clock
 import web
 from blueprints.notices import asked, bp
 from blueprints.notices.drafts import is_stale, mark_of, own_draft, told_sent
-from core.writing import attachments, notices
+from core.refusals import NotNow
+from core.writing import attachments
+from mail.filekinds import UnfitFile
 from models import Attachment, Notice
 from words import N_
 
@@ -29,7 +31,7 @@ def add_files(number: int) -> Any:
     current = not is_stale(notice, request.form.get("seen"))
     try:
         wrong = take(notice, request.files.getlist("file"))
-    except notices.NotNow:
+    except NotNow:
         return _sent_meanwhile(notice)
     return _after(notice, wrong, current)
 
@@ -48,7 +50,7 @@ def take(notice: Notice, chosen: list[FileStorage]) -> list[str]:
         try:
             content = one.stream.read(attachments.MOST_FILE + 1)
             attachments.add(notice, one.filename, content, current_user, clock.now())
-        except attachments.UnfitFile as unfit:
+        except UnfitFile as unfit:
             wrong.append(web._(unfit.message, **unfit.values))
     return wrong
 
@@ -61,7 +63,7 @@ def remove_file(number: int, file: int) -> Any:
     current = not is_stale(notice, request.form.get("seen"))
     try:
         drop(notice, file)
-    except notices.NotNow:
+    except NotNow:
         return _sent_meanwhile(notice)
     return _after(notice, [], current)
 

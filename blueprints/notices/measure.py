@@ -12,6 +12,7 @@ import clock
 import web
 from blueprints.notices import bp
 from blueprints.notices.drafts import own_draft, told_sent
+from core.refusals import NotNow
 from core.results import digests
 from core.writing import notices
 from models import Notice
@@ -59,7 +60,7 @@ def set_measure(number: int) -> Any:
     opens, clicks = form.track_opens.data, form.track_clicks.data
     try:
         notices.save(notice, now=clock.now(), track_opens=opens, track_clicks=clicks, tells=tells)
-    except notices.NotNow:
+    except NotNow:
         told_sent(notice)
         return web.go("notices.show", number=number)
     web.told(N_("Saved."))

@@ -12,9 +12,9 @@ from blueprints.notices import bp
 from blueprints.notices.drafts import own_draft, told_sent
 from core.organization import settings
 from core.organizers import in_charge, sender_names
+from core.refusals import NotNow
 from core.rights import target_lists
 from core.road import letters
-from core.writing import notices
 from core.writing.audience import Audience
 from models import Notice
 from words import N_
@@ -47,7 +47,7 @@ def choose_name(number: int) -> Any:
         web.refuse("manage", [one.id for one in target_lists(notice)])
     except sender_names.NotOffered as refused:
         return _page(notice, web._(refused.message, name=notice.sender_name or value), 422)
-    except notices.NotNow:
+    except NotNow:
         told_sent(notice)
         return web.go("notices.show", number=number)
     told = _IN_CHARGE if notice.in_charge else N_("The sender's name is “%(name)s” now.")

@@ -10,6 +10,7 @@ import clock
 import tasks
 import web
 from blueprints.notices import bp
+from core.refusals import TooLate
 from core.writing import fields, notices, own_copy, reminders
 from models import Notice, Reminder
 
@@ -30,7 +31,7 @@ def cancel_now(mark: str) -> Any:
         return _page(None, mark)
     try:
         notices.cancel(notice, None, clock.now())
-    except notices.TooLate:
+    except TooLate:
         return _page(Notice.get_by_id(notice.id), mark)
     tasks.ring()
     return _page(notice, mark, cancelled=True)
@@ -67,7 +68,7 @@ def call_off_now(mark: str) -> Any:
     reminder = own_copy.reminder_of_mark(mark)
     if reminder is None or reminder.state != "waiting":
         return _reminder_page(reminder)
-    with suppress(notices.TooLate):  # somebody or the clock was faster: the page says how it stands
+    with suppress(TooLate):  # somebody or the clock was faster: the page says how it stands
         reminders.call_off(reminder, None, clock.now())
     tasks.ring()
     return _reminder_page(Reminder.get_by_id(reminder.id))

@@ -11,6 +11,7 @@ from blueprints.notices import asked, bp, check, compose, files, measure, name, 
 from blueprints.notices.drafts import own_draft
 from blueprints.notices.forms import NewForm
 from core.organizers import accounts
+from core.refusals import NotNow
 from core.results import archive, today
 from core.writing import choosing, notices
 from words import N_
@@ -76,7 +77,7 @@ def delete(number: int) -> str | Response:
         )
     try:
         notices.throw_away(notice, current_user)
-    except notices.NotNow as refusal:
+    except NotNow as refusal:
         web.told(refusal.message, kind="wrong", **refusal.values)
         return web.go("notices.show", number=number)
     web.told(N_("The draft was deleted."))

@@ -13,8 +13,9 @@ from blueprints.notices.compose import NAMES_FIRST, NAMES_LAST, worth_saying
 from blueprints.notices.forms import SecondForm
 from core.organization import settings
 from core.organizers import holders
+from core.refusals import Incomplete, Refused
 from core.road import letters
-from core.writing import approving, comparing, notices, second_person, warnings
+from core.writing import approving, comparing, second_person, warnings
 from core.writing import audience as audiences
 from models import Notice
 from words import N_
@@ -66,9 +67,9 @@ def approve(number: int) -> Any:
     except approving.NotAsked as refusal:
         web.told(refusal.message, "wrong")
         return web.go("notices.show", number=number)
-    except notices.Incomplete as refusal:
+    except Incomplete as refusal:
         return _page(notice, form, web._(next(iter(refusal.fields.values()))), 422)
-    except notices.Refused as refusal:
+    except Refused as refusal:
         return _page(Notice.get_by_id(number), form, web._(refusal.message, **refusal.values), 422)
     tasks.ring()
     tasks.ring(notice.begin_at)

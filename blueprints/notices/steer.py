@@ -12,6 +12,7 @@ import web
 from blueprints.notices import asked, bp, letter
 from blueprints.notices.forms import TimeForm
 from core.organization import settings
+from core.refusals import PastTime, Refused, TooLate
 from core.results import archive
 from core.road import delivery, faults, progress
 from core.writing import audience as audiences
@@ -94,7 +95,7 @@ def carry_out(notice: Notice, verb: Callable[[], Any], done: str, endpoint: str 
     """Carry out a verb and say what happened, or why not."""
     try:
         result = verb()
-    except notices.Refused as refusal:
+    except Refused as refusal:
         web.told(refusal.message, kind="wrong", **refusal.values)
         return web.go("notices.show", number=notice.id)
     web.told(done, **({"n": result} if isinstance(result, int) else {}))
@@ -135,9 +136,9 @@ def retime(number: int) -> Any:
         return _wrong_time(notice, form, N_("Write the date and the time."))
     try:
         notices.retime(notice, at, current_user, clock.now())
-    except notices.PastTime as refusal:
+    except PastTime as refusal:
         return _wrong_time(notice, form, refusal.message)
-    except notices.Refused as refusal:
+    except Refused as refusal:
         web.told(refusal.message, kind="wrong", **refusal.values)
         return web.go("notices.show", number=number)
     tasks.ring(at)
@@ -148,7 +149,7 @@ def retime(number: int) -> Any:
 def _wrong_time(notice: Notice, form: TimeForm, sentence: str) -> Any:
     form.at.errors = [sentence]
     if notice.state != "scheduled":
-        web.told(notices.TooLate.message, kind="wrong")
+        web.told(TooLate.message, kind="wrong")
         return web.go("notices.show", number=notice.id)
     return web.answer("notices/show.html", status=422, **{**_state(notice, _seen(notice)), "form": form})
 
@@ -241,7 +242,7 @@ def _correction(notice: Notice) -> Response:
         if notice.state != "withdrawn":
             try:
                 notices.withdraw(notice, current_user, now)
-            except notices.Refused as refusal:
+            except Refused as refusal:
                 web.told(refusal.message, kind="wrong", **refusal.values)
                 return web.go("notices.show", number=notice.id)
             tasks.ring()

@@ -15,7 +15,7 @@ from blueprints.public.routes import agent, bp, by_script, closed, delivery_of, 
 from core.results import answers, responses
 from core.results.answers import Given, Standing
 from core.stamps import stamp
-from core.writing import questions
+from core.writing import other_notices, questions
 from core.writing.questions import Block
 from models import Delivery
 
@@ -74,7 +74,7 @@ def _page(
         "public/answer.html",
         notice=delivery.notice,
         words=pictures.words_of(delivery),
-        newer=responses.newer_exists(delivery),
+        newer=other_notices.newer_exists(delivery.notice),
         given=given or {},
         missing=status == 422,
         unsure=unsure,

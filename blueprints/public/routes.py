@@ -9,7 +9,6 @@ from zlib import crc32
 from flask import Blueprint, Response, g, redirect, render_template, request, url_for
 
 import clock
-import models
 import tasks
 from blueprints.public.moments import Answered
 from core import limits, organization
@@ -17,7 +16,8 @@ from core.people import leaving, old_links
 from core.results import answers, responses
 from core.road.letters import SAMPLE_TOKEN
 from core.stamps import stamp
-from core.writing import attachments
+from core.writing import attachments, other_notices
+from database import db
 from models import Delivery
 from web import row_number
 
@@ -62,7 +62,7 @@ def _read_page(delivery: Delivery, unsure: bool = False) -> str:
         unsure=number_of(delivery) if unsure else "",
         notice=delivery.notice,
         words=pictures.words_of(delivery),
-        newer=responses.newer_exists(delivery),
+        newer=other_notices.newer_exists(delivery.notice),
         standings=answers.standing(delivery),
         files=attachments.for_readers(delivery.notice, clock.now()),
         **_seal(delivery, landed=request.args.get("done") == "1"),
@@ -246,7 +246,7 @@ def is_inside() -> bool:
 @bp.get("/healthz")
 def healthz() -> Response:
     """Say that pages and database answer, and no more."""
-    models.db.execute_sql("SELECT 1").fetchone()
+    db.execute_sql("SELECT 1").fetchone()
     return Response("ok\n", mimetype="text/plain")
 
 

@@ -7,6 +7,7 @@ import clock
 import tasks
 from blueprints.steps.forms import StepForm, filled
 from core.organization import settings
+from core.refusals import Incomplete
 from core.road import letters
 from core.writing import audience, own_copy, steps
 from models import MailingList, Step
@@ -48,7 +49,7 @@ def new(number: int) -> Answer:
     if form.validate_on_submit():
         try:
             made = steps.add(mailing_list, current_user, form.words(), clock.now())
-        except steps.Incomplete as missing:
+        except Incomplete as missing:
             _blame(form, missing)
         else:
             told(N_("Saved. Whoever joins from now on gets this letter."))
@@ -64,7 +65,7 @@ def edit(number: int, which: int) -> Answer:
     if form.validate_on_submit():
         try:
             steps.change(step, current_user, form.words(), clock.now())
-        except steps.Incomplete as missing:
+        except Incomplete as missing:
             _blame(form, missing)
         else:
             told(N_("Saved. Who has already had this letter does not get it again."))
@@ -72,7 +73,7 @@ def edit(number: int, which: int) -> Answer:
     return answer("steps/edit.html", status=422 if form.errors else 200, list=mailing_list, step=step, form=form)
 
 
-def _blame(form: StepForm, missing: steps.Incomplete) -> None:
+def _blame(form: StepForm, missing: Incomplete) -> None:
     for field, sentence in missing.fields.items():
         blame(form, field, sentence)
 

@@ -23,7 +23,8 @@ from core.roster import jobs as roster
 from core.roster.apply import apply
 from core.roster.columns import Row, read_rows
 from core.roster.plan import plan_rows
-from models import Log, MailingList, Organization, User, db
+from database import db
+from models import Log, MailingList, Organization, User
 
 NAME = "かえで原小学校"
 DOMAIN = "mail.kaedehara.example.jp"

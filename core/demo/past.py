@@ -19,7 +19,8 @@ from core.organization import settings
 from core.road import delivery, standing
 from core.writing import notices, successors
 from core.writing.audience import resolve
-from models import Delivery, Letter, Log, MailingList, Notice, Person, User, millis
+from database import millis
+from models import Delivery, Letter, Log, MailingList, Notice, Person, User
 
 FILE = config.HERE / "demo" / "demo_notices.json"
 MS_A_LETTER = 200

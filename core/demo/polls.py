@@ -9,7 +9,8 @@ from core.results import answers, tally
 from core.results.answers import Given
 from core.writing import questions
 from core.writing.questions import Ask
-from models import Answer, Delivery, Notice, User, insert_rows
+from database import insert_rows
+from models import Answer, Delivery, Notice, User
 
 _DEADLINE = re.compile(r"\{\+(\d+)\}(?: (\d{1,2}:\d\d))?|本日(\d{1,2}:\d\d)")
 WEIGHTS = (60, 25, 15, 8)

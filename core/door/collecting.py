@@ -15,9 +15,9 @@ from datetime import datetime
 
 import clock
 import config as ground
-import models
 from core import organization
 from core.door import inbox, spool
+from database import db
 from mail import envelope
 from mail.box import Box
 from mail.imap import ASIDE, NOT_OURS, Closed, Reading
@@ -153,7 +153,7 @@ class Collector:
                     self._while_alone(stopped)
             except Busy:
                 _rest(EVERY_S, stopped)
-        models.db.close()
+        db.close()
 
     def _while_alone(self, stopped: Callable[[], bool]) -> None:
         while not stopped():

@@ -21,12 +21,11 @@ from core.door.reading import Mail, look
 from core.entry import joining
 from core.organization import Settings, settings
 from core.people import leaving_by_mail
+from database import db
 from mail import address as addresses
 from mail import domains
 from mail.proof import Proof, prove
-from models import Incoming, Letter, MailingList, db
-
-__all__ = ["Later", "Place", "find", "forget", "handle"]
+from models import Incoming, Letter, MailingList
 
 log = logging.getLogger("kairan.inbox")
 

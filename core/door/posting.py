@@ -16,9 +16,10 @@ from core.organization import Settings, settings
 from core.refusals import Incomplete, TooLate, WrongNumber
 from core.writing.audience import Audience, resolve
 from core.writing.own_copy import cancel_mark
+from database import db, millis
 from mail import posted
 from mail.proof import Proof
-from models import Incoming, MailingList, Notice, Sender, Target, User, Wording, db, millis
+from models import Incoming, MailingList, Notice, Sender, Target, User, Wording
 from words import N_
 
 HELD_A_DAY = 10

@@ -15,9 +15,10 @@ from core.door.posting import language_of
 from core.organization import settings
 from core.organizers import roles
 from core.people import lists
+from database import db
 from mail import address as addresses
 from mail.proof import Proof
-from models import Letter, MailingList, Person, Role, Sender, User, db
+from models import Letter, MailingList, Person, Role, Sender, User
 from words import N_
 
 Refused = lists.Refused

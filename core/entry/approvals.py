@@ -14,7 +14,8 @@ from core import history
 from core.entry import consent, join_letters
 from core.people import members
 from core.rights import Rights
-from models import Applicant, Child, MailingList, Membership, Person, User, db
+from database import db
+from models import Applicant, Child, MailingList, Membership, Person, User
 
 MOST_SHOWN = 100
 REFUSED_SHOWN_FOR = timedelta(days=30)

@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 
 import words
 from core.organization import settings
-from models import EPOCH, MailingList, Membership, Terms
+from database import EPOCH
+from models import MailingList, Membership, Terms
 from words import N_
 
 ROUTES: dict[str, str] = {

@@ -12,8 +12,9 @@ from datetime import datetime, timedelta
 from peewee import fn
 
 from core import history, limits
+from database import db
 from mail import address as addresses
-from models import Applicant, Child, MailingList, User, db
+from models import Applicant, Child, MailingList, User
 
 PER_ADDRESS = ((600, 1), (86400, 3))
 """(seconds, registrations) of one address for one list and child."""

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from core import history
 from core.organization import settings
-from models import Child, MailingList, Membership, User, db, new_code
+from database import db, new_code
+from models import Child, MailingList, Membership, User
 
 
 @dataclass(frozen=True, slots=True)

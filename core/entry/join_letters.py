@@ -10,7 +10,8 @@ from core.entry import consent, join_codes
 from core.entry.join_caps import Wish
 from core.organization import settings
 from core.people import own_page, reader_marks
-from models import Child, Letter, MailingList, Membership, Person, db
+from database import db
+from models import Child, Letter, MailingList, Membership, Person
 
 GOOD_FOR = timedelta(days=3)
 USEFUL_S = 86400

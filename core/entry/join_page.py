@@ -9,8 +9,9 @@ from datetime import datetime
 from core import limits
 from core.organization import settings
 from core.people import reader_marks
+from database import millis
 from mail import address as addresses
-from models import MailingList, millis
+from models import MailingList
 from words import N_
 
 SOONEST_MS, LATEST_MS = 2_000, 24 * 3_600_000

@@ -17,9 +17,10 @@ from core.organization import settings
 from core.organizers import in_charge
 from core.people import households
 from core.roster.people import address_fields
+from database import db, millis
 from mail import address as addresses
 from mail.proof import Proof
-from models import Applicant, Child, MailingList, Membership, Person, User, db, millis
+from models import Applicant, Child, MailingList, Membership, Person, User
 
 BLANK = 100
 """Signs that a "blank" mail may hold: phones add a signature of their own."""

@@ -24,7 +24,8 @@ from config import HERE, Config
 from core import history, organization
 from core.house import occupied, snapshot
 from core.road import delivery
-from models import Letter, Notice, Session, db
+from database import db
+from models import Letter, Notice, Session
 
 LIST = "kairan-backup.json"
 FORMAT = 1

@@ -21,7 +21,8 @@ from config import Config
 from core.house import safekeeping
 from core.organization import Settings
 from mail import sign
-from mail.deliver import Connection, Unreachable
+from mail.deliver import Connection
+from mail.route import Unreachable
 from models import Collection, Letter
 from words import N_
 

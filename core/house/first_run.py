@@ -6,9 +6,9 @@ from datetime import datetime
 from urllib.parse import urlsplit
 
 import config as ground
-import models
 from core import organization
 from core.organizers import accounts
+from database import db
 from mail import address
 from models import Role, User
 from words import N_
@@ -48,7 +48,7 @@ def set_up(token: str, details: Details, now: datetime) -> User:
     """Write the organization and its first administrator. Raises AlreadyDone, accounts.Refused."""
     fields = ("organization", "postal", "contact", "mail_domain", "base_url", "language")
     kept = cleaned({name: getattr(details, name) for name in fields})
-    with models.db.atomic():
+    with db.atomic():
         if not is_open(token):
             raise AlreadyDone
         organization.change(None, name=kept.pop("organization"), **kept)

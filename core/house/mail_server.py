@@ -3,7 +3,7 @@
 from urllib.parse import quote
 
 from core import organization
-from mail.deliver import BadRoute, Route
+from mail.route import BadRoute, Route
 from models import User
 from words import N_
 

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 
 from core import organization
-from models import MailingList, User, db
+from database import db
+from models import MailingList, User
 
 
 def change(by: User | None, *, everywhere: bool, lists: Iterable[int], public_urgent: bool) -> None:

@@ -10,9 +10,11 @@ import config as ground
 from core import history, service
 from core.organization import Settings, settings
 from core.road.letters import Desk
-from mail.deliver import Connection, Reply, Unreachable, Vanished
+from database import db
+from mail.deliver import Connection, Reply, Vanished
+from mail.route import Unreachable
 from mail.sign import Signer
-from models import Letter, User, db
+from models import Letter, User
 from words import N_
 
 TIMEOUT_S = 15.0

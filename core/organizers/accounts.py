@@ -7,16 +7,13 @@ from datetime import datetime
 from peewee import IntegrityError
 
 import clock
-import models
 import words
 from core import history, organization
 from core.organizers import passwords, sessions
-from core.organizers.sessions import user_of_session
+from database import db
 from mail import address
 from models import MailingList, Membership, Organization, Person, Session, User
 from words import N_
-
-__all__ = ["Refused", "add_user", "named", "user_of_session"]
 
 _NAME = re.compile(r"[^\x00-\x1f\x7f@\u202a-\u202e\u2066-\u2069]{1,60}")
 
@@ -50,7 +47,7 @@ def add_user(
     if password is not None:
         check_password(password, shown, mail)
     try:
-        with models.db.atomic():
+        with db.atomic():
             return User.create(
                 name=shown,
                 name_key=name_key(shown),
@@ -122,7 +119,7 @@ def set_password(user: User, password: str, now: datetime, *, keep: Session | No
 
 def put_password(user: User, kept: str, now: datetime, *, keep: Session | None = None) -> None:
     """Write the hash of a new password, with what `set_password` promises."""
-    with models.db.atomic():
+    with db.atomic():
         User.update(password=kept, link_serial=User.link_serial + 1).where(User.id == user.id).execute()
         sessions.end_all(user, now, but=keep)
         history.log(user, "password.changed", user.id, kind="user")
@@ -141,7 +138,7 @@ def change(user: User, *, now: datetime, **fields: str | None) -> None:
         mail = clean_email(fields["email"])
         new |= {"email": mail, "email_key": address.key(mail) if mail else None, "link_serial": User.link_serial + 1}
     try:
-        with models.db.atomic():
+        with db.atomic():
             User.update(**new).where(User.id == user.id).execute()
             history.log(user, "user.changed", user.id, detail={"fields": sorted(fields)})
     except IntegrityError as taken:
@@ -156,7 +153,7 @@ def practice_list(user: User, now: datetime) -> MailingList | None:
     """Return the list of only this user, to try everything out; None without an e-mail address. Safe to repeat."""
     if not user.email:
         return None
-    with models.db.atomic():
+    with db.atomic():
         name = words.say(user.language, N_("Practice (reaches only you)"))
         mine, _ = MailingList.get_or_create(
             practice_of=user, defaults={"name": name, "address": f"practice-{user.id}", "created_at": now}

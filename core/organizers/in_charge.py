@@ -14,7 +14,8 @@ from peewee import JOIN, ModelSelect, fn
 import clock
 from core import history, rights
 from core.organizers.accounts import name_key
-from models import Child, MailingList, Membership, Notice, Role, User, db
+from database import db
+from models import Child, MailingList, Membership, Notice, Role, User
 
 CHILDLESS = ("", "")
 

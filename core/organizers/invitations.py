@@ -2,9 +2,9 @@
 
 from datetime import date, datetime
 
-import models
 from core import history
 from core.organizers import accounts, mailed_links, passwords, roles
+from database import db
 from models import User
 from words import N_
 
@@ -15,7 +15,7 @@ def invite(
     """Add the account with its role and send the invitation. Raises accounts.Refused, roles.BadRole."""
     if accounts.clean_email(email) is None:
         raise accounts.Refused("email", N_("Please enter an e-mail address: the invitation is sent there."))
-    with models.db.atomic():
+    with db.atomic():
         user = accounts.add_user(name, email=email, language=language, now=now)
         roles.give(user, kind, list_id, until=until, by=by)
         history.log(by, "user.invited", user.id)
@@ -44,7 +44,7 @@ def choose_password(text: str, purpose: str, password: str, now: datetime) -> Us
     holder = mailed_links.holder(text, purpose, now)
     accounts.check_password(password, holder.name, holder.email)
     kept = passwords.hashed(password)
-    with models.db.atomic():
+    with db.atomic():
         user = mailed_links.use(text, purpose, now)
         accounts.put_password(user, kept, now)
         accounts.practice_list(user, now)

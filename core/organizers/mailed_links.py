@@ -14,7 +14,8 @@ from core import history, limits, service
 from core.organization import settings
 from core.organizers import accounts
 from core.organizers.logins import NETWORK_WINDOW_S, TooMany
-from models import User, millis
+from database import millis
+from models import User
 from words import N_
 
 PER_ACCOUNT = 3

@@ -14,7 +14,8 @@ from core import history, service
 from core.door import senders
 from core.organization import settings
 from core.organizers import roles
-from models import MailingList, Role, User, db
+from database import db
+from models import MailingList, Role, User
 from words import N_
 
 BEFORE = timedelta(days=14)

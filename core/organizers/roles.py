@@ -5,9 +5,9 @@ from datetime import date, datetime
 from peewee import ModelSelect
 
 import clock
-import models
 from core import history
 from core.organizers import sessions
+from database import db
 from models import MailingList, Role, User
 from words import N_
 
@@ -57,7 +57,7 @@ def give(user: User, kind: str, list_id: int, *, until: date | None = None, by: 
     Raises BadRole, LastAdministrator, LastManager.
     """
     _check(kind, list_id)
-    with models.db.atomic():
+    with db.atomic():
         held = Role.get_or_none(Role.user == user, Role.list_id == list_id)
         if held:
             _keep_somebody(held, kind, until)
@@ -82,7 +82,7 @@ def _check(kind: str, list_id: int) -> None:
 
 def take(role: Role, *, by: User | None) -> None:
     """Take a role away. Raises LastAdministrator, LastManager."""
-    with models.db.atomic():
+    with db.atomic():
         _keep_somebody(role, "", None)
         if Role.delete().where(Role.id == role.id).execute():
             history.log(by, "role.taken", role.user_id, kind="user", detail={"list": role.list_id, "role": role.kind})
@@ -126,7 +126,7 @@ def disable(user: User, *, by: User | None, now: datetime, anyway: bool = False)
 
     Raises LastAdministrator; LastManager unless `anyway`.
     """
-    with models.db.atomic():
+    with db.atomic():
         if is_last_administrator(user):
             raise LastAdministrator(LastAdministrator.message)
         if not anyway and (alone := left_alone(user)):

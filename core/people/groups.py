@@ -16,20 +16,8 @@ from core.people.conditions import Blocks
 from core.rights import Rights
 from core.roster.columns import one_line
 from core.writing.fields import free_names
-from models import (
-    REACHABLE,
-    Child,
-    Group,
-    GroupMember,
-    MailingList,
-    Membership,
-    Notice,
-    Person,
-    Target,
-    User,
-    db,
-    insert_rows,
-)
+from database import db, insert_rows
+from models import REACHABLE, Child, Group, GroupMember, MailingList, Membership, Notice, Person, Target, User
 from words import N_
 
 LONGEST_NAME = 60

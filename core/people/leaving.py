@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 
 from core import history, service
 from core.house import alarms
-from models import Cover, Delivery, Letter, MailingList, Membership, Notice, Person, db
+from database import db
+from models import Cover, Delivery, Letter, MailingList, Membership, Notice, Person
 
 RESUME_LETTER_AGAIN = timedelta(days=1)
 

@@ -10,9 +10,10 @@ from core import history, limits, service
 from core.door.filing import Result
 from core.organization import settings
 from core.people.reader_marks import place_mark
+from database import db
 from mail import address as addresses
 from mail.proof import Proof
-from models import Letter, MailingList, Membership, Person, db
+from models import Letter, MailingList, Membership, Person
 
 
 def take(mailing_list: MailingList, address: str, letter: Letter | None, proof: Proof, now: datetime) -> Result:

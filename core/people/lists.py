@@ -5,10 +5,10 @@ from datetime import datetime
 
 from peewee import Case, IntegrityError, Value, fn
 
-import models
 from core import history
 from core.rights import aimed_at
 from core.roster.columns import one_line
+from database import db
 from mail import address as addresses
 from models import MailingList, Membership, Notice, Person, Sender, User
 from words import N_
@@ -30,7 +30,7 @@ def add(
 ) -> MailingList:
     """Add a list with its own representative address (a local part). Raises Refused with the field and the reason."""
     local = free_local(address)
-    with models.db.atomic():
+    with db.atomic():
         shown = _free_name(name)
         _only_whole(whole)
         try:
@@ -98,7 +98,7 @@ def change(
     answer_on_open: whether opening a choice answers (T-50); None: as it is.
     """
     local = free_local(address, mailing_list.id)
-    with models.db.atomic():
+    with db.atomic():
         shown = _free_name(name, mailing_list.id)
         _only_whole(whole, mailing_list.id)
         opening = {} if answer_on_open is None else {"answer_on_open": answer_on_open}
@@ -110,7 +110,7 @@ def change(
 
 def close(mailing_list: MailingList, by: User | None, now: datetime) -> None:
     """Close a list: nobody reaches it any more, its history stays. Raises Refused while a notice is under way."""
-    with models.db.atomic():
+    with db.atomic():
         if _under_way(mailing_list):
             raise Refused("", N_("A notice to this list is booked or being sent. Cancel it or wait until it is sent."))
         closed = (
@@ -189,7 +189,7 @@ def add_sender(mailing_list: MailingList, by: User | None, address: str, name: s
     except addresses.BadAddress as wrong:
         raise Refused("address", wrong.message) from wrong
     key = addresses.key(clean)
-    with models.db.atomic():
+    with db.atomic():
         sender, fresh = Sender.get_or_create(
             list=mailing_list,
             address_key=key,

@@ -18,8 +18,9 @@ from core.roster.columns import OF_THE_CHILD, class_name, grade, kana, normal, o
 from core.roster.draft import Line
 from core.roster.people import address_fields
 from core.roster.plan import already, plan_rows
+from database import db
 from mail import address as addresses
-from models import Child, Delivery, MailingList, Membership, Person, User, db
+from models import Child, Delivery, MailingList, Membership, Person, User
 from words import N_
 
 LONGEST_ITEM = 500

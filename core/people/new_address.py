@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 from core import history, limits, service
 from core.organization import settings
 from core.people import members, own_page, reader_marks
+from database import db
 from mail import address as addresses
-from models import Letter, Person, db
+from models import Letter, Person
 from words import N_
 
 GOOD_FOR = timedelta(hours=24)

@@ -12,7 +12,8 @@ from peewee import JOIN
 
 from core.people import leaving_by_mail
 from core.people.reader_marks import place_mark
-from models import Cover, Delivery, MailingList, Membership, OldLink, Person, db, insert_rows
+from database import db, insert_rows
+from models import Cover, Delivery, MailingList, Membership, OldLink, Person
 
 _TOKEN = re.compile(r"\s*([a-z2-7]{26})(?![a-z0-9])", re.IGNORECASE)
 

@@ -20,9 +20,10 @@ from core.door import senders
 from core.entry.join_caps import Wish
 from core.organization import settings
 from core.people import leaving, leaving_by_mail, members, naming
-from core.roster.columns import one_line
+from core.roster.columns import class_name, grade, kana, one_line
+from database import db, millis
 from mail import address as addresses
-from models import Child, MailingList, Membership, Person, db, millis
+from models import Child, MailingList, Membership, Person
 from words import N_
 
 GOOD_FOR, GOOD_FOR_WELCOME = timedelta(hours=24), timedelta(days=7)
@@ -250,11 +251,11 @@ def _correct_child(child: Child, typed: Mapping[str, str]) -> None:
     name = one_line(typed.get("name", child.name))
     if not name:
         raise members.Refused(f"child{child.id}-name", members.NO_CHILD_NAME)
-    fields = {"name": name, "kana": members.kana(typed.get("kana", child.kana))}
+    fields = {"name": name, "kana": kana(typed.get("kana", child.kana))}
     if not child.grade:
-        fields["grade"] = members.grade(typed.get("grade", ""))
+        fields["grade"] = grade(typed.get("grade", ""))
     if not child.class_name:
-        fields["class_name"] = members.class_name(typed.get("class_name", ""))
+        fields["class_name"] = class_name(typed.get("class_name", ""))
     Child.update(**fields).where(Child.id == child.id).execute()
 
 

@@ -11,7 +11,8 @@ from datetime import datetime
 
 from core import history
 from core.organizers import in_charge
-from models import MailingList, Membership, User, db, insert_rows
+from database import db, insert_rows
+from models import MailingList, Membership, User
 
 KINDS = ("move", "copy")
 _ACTIONS = {"move": "member.moved", "copy": "member.copied"}

@@ -16,7 +16,8 @@ from core.results import responses
 from core.road import delivery as letters
 from core.writing import questions
 from core.writing.questions import Asked, Option, keys
-from models import Answer, Choice, Delivery, MailingList, Notice, Question, User, db, millis, written_once
+from database import db, millis, written_once
+from models import Answer, Choice, Delivery, MailingList, Notice, Question, User
 
 LONGEST_COMMENT = 500
 

@@ -16,7 +16,8 @@ from peewee import fn
 from core.results import board_rows, tally
 from core.results.board_rows import Cell, Reader, Stopped, natural
 from core.stamps import Stamp, empty_place, given_name, stamp
-from models import Delivery, MailingList, Notice, count_letters, millis
+from database import millis
+from models import Delivery, MailingList, Notice, count_letters
 
 QUIET_AFTER = timedelta(minutes=10)
 

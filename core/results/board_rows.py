@@ -13,7 +13,8 @@ from peewee import JOIN, ModelSelect
 
 from core import sight
 from core.people.leaving import children_with_nobody
-from models import Cover, Delivery, Letter, Membership, Notice, Person, User, db, millis
+from database import db, millis
+from models import Cover, Delivery, Letter, Membership, Notice, Person, User
 from words import N_
 
 NOT_ASKED = ("excluded", "left", "pending", "unconfirmed", "missing")

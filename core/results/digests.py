@@ -19,7 +19,8 @@ from core.organizers import sender_names
 from core.results import reading_events
 from core.results.reading_events import Fact
 from core.writing import fields
-from models import Delivery, Digest, Notice, User, db, insert_rows
+from database import db, insert_rows
+from models import Delivery, Digest, Notice, User
 from words import N_
 
 KINDS: dict[str, str] = {

@@ -19,7 +19,8 @@ from core.results.today import households, to_practice_lists, unit_keys
 from core.rights import Rights, aimed_at
 from core.road import progress
 from core.writing import fields, questions
-from models import EPOCH, Cover, Delivery, MailingList, Notice, Sums, Target, Wording, count_letters, millis
+from database import EPOCH, millis
+from models import Cover, Delivery, MailingList, Notice, Sums, Target, Wording, count_letters
 
 YOUNG = timedelta(days=2)
 FIXED_AFTER = timedelta(days=30)

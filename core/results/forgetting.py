@@ -21,6 +21,7 @@ from core.door import senders
 from core.organization import deletes_from, settings
 from core.people import old_links
 from core.results import figures, kept, tracking
+from database import db, due, insert_rows
 from models import (
     Child,
     Delivery,
@@ -36,9 +37,6 @@ from models import (
     Rollover,
     Sums,
     User,
-    db,
-    due,
-    insert_rows,
 )
 
 AFTER = timedelta(days=30)

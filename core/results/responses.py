@@ -13,9 +13,10 @@ from datetime import datetime, timedelta
 from peewee import ModelSelect, ModelUpdate, fn
 
 from core.road import delivery as letters
-from core.writing import by_child, decoration, notices, pictures
+from core.writing import by_child, decoration, pictures
+from database import db, insert_rows, written_once
 from mail import html_words, links, merge
-from models import Answer, Cover, Delivery, Letter, Notice, Visit, Wording, db, insert_rows, written_once
+from models import Answer, Cover, Delivery, Letter, Notice, Visit, Wording
 
 TOUCH_AFTER = timedelta(seconds=180)
 PROVISIONAL = timedelta(seconds=60)
@@ -147,11 +148,6 @@ def _wordings(notice: int, language: str) -> ModelSelect:
 def is_closed(delivery: Delivery) -> bool:
     """Say whether the page of this letter is closed: the notice was withdrawn, or its year is over (13, 15)."""
     return delivery.notice.state == "withdrawn" or delivery.notice.forgotten_at is not None
-
-
-def newer_exists(delivery: Delivery) -> bool:
-    """Say whether a newer notice went to one of the same lists."""
-    return notices.newer_exists(delivery.notice)
 
 
 def family_has_read(delivery: Delivery) -> bool:

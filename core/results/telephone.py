@@ -4,7 +4,8 @@ from collections.abc import Collection
 from datetime import datetime
 
 from core import history, sight
-from models import Delivery, Notice, User, db
+from database import db
+from models import Delivery, Notice, User
 
 
 def tell(notice: Notice, numbers: Collection[int], *, by: User, lists: Collection[int] | None, now: datetime) -> int:

@@ -13,8 +13,9 @@ from datetime import datetime, timedelta
 from peewee import fn
 
 import clock
+from database import insert_rows
 from mail import links, merge
-from models import Delivery, Letter, Link, Notice, Visit, insert_rows
+from models import Delivery, Letter, Link, Notice, Visit
 
 MOST_LINKS = 50
 KEPT = timedelta(days=90)

@@ -12,8 +12,9 @@ from peewee import JOIN, fn
 from core.organization import Settings
 from core.road import pacing
 from core.writing import reminding
+from database import claim, db, due
 from mail import address as addresses
-from models import REACHABLE, Cover, Delivery, Letter, Membership, Notice, Person, claim, db, due
+from models import REACHABLE, Cover, Delivery, Letter, Membership, Notice, Person
 
 RETRY_MIN = (1, 5, 15, 60, 240)
 BATCH = 100

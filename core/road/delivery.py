@@ -18,19 +18,9 @@ from core.results import digests, tracking
 from core.road import standing
 from core.writing import reminders
 from core.writing.audience import Audience, Recipient, resolve
+from database import db, insert_rows, millis
 from mail import address as addresses
-from models import (
-    Child,
-    Cover,
-    Delivery,
-    Letter,
-    Membership,
-    Notice,
-    Person,
-    db,
-    insert_rows,
-    millis,
-)
+from models import Child, Cover, Delivery, Letter, Membership, Notice, Person
 from words import N_
 
 MOVES: dict[str, frozenset[str]] = {

@@ -15,7 +15,8 @@ from core.door import senders
 from core.organization import settings
 from core.road import pacing
 from core.writing import fields
-from models import Bounce, Bucket, Letter, Notice, User, db
+from database import db
+from models import Bounce, Bucket, Letter, Notice, User
 
 SHOWN_FOR = timedelta(days=1)
 AGAIN_S = 86400

@@ -10,10 +10,8 @@ from pathlib import Path
 import config as ground
 from core import service
 from mail import address, outbox
-from mail.outbox import DAYS, Kept, NoSuchLetter
+from mail.outbox import Kept, NoSuchLetter
 from models import Letter
-
-__all__ = ["DAYS", "Caught", "Kept", "NoSuchLetter", "find", "folder", "listing", "read"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 from peewee import fn
 
 from core.organization import Settings
-from models import Bucket, millis
+from database import millis
+from models import Bucket
 
 ALL = "all"
 FULL_S = 2.0

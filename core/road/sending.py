@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import clock
-import models
 from config import Config, current
 from core import due, service
 from core.organization import Settings, settings
@@ -23,10 +22,12 @@ from core.road import claiming, delivery, outcomes, pacing
 from core.road import trouble as road
 from core.road.claiming import Claimed
 from core.road.letters import Desk
+from database import db, hand, record
 from mail import address as addresses
-from mail.deliver import Connection, Reply, Route, Unreachable, Vanished, rcpt_form
+from mail.deliver import Connection, Reply, Vanished, rcpt_form
+from mail.route import Route, Unreachable
 from mail.sign import Signer
-from models import Letter, db, hand, record
+from models import Letter
 
 if TYPE_CHECKING:
     from mail.catcher import Catcher
@@ -148,7 +149,7 @@ class Sender:
             if self.step(stopped):
                 continue
             now = clock.now()
-            if not self.trouble and not models.due(now, 1, pacing.closed(now)):
+            if not self.trouble and not claiming.due(now, 1, pacing.closed(now)):
                 self._sweep(now)
                 return not self.trouble
             time.sleep(GLANCE_S)  # only pacing keeps the rest back

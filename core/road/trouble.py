@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from peewee import fn
 
 from core.road import delivery
-from models import Notice, db, millis
+from database import db, millis
+from models import Notice
 
 
 def pause_all(why: str, now: datetime) -> None:

@@ -13,7 +13,8 @@ from peewee import fn
 
 from core.people import households
 from core.roster.draft import Draft, Line, Plan
-from models import Child, Cover, Delivery, Letter, Membership, Person, Table, db
+from database import db
+from models import Child, Cover, Delivery, Letter, Membership, Person, Table
 
 CHUNK = 500  # lines of one transaction: some tens of milliseconds
 

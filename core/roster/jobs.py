@@ -15,7 +15,8 @@ from core.roster.plan import plan
 from core.roster.read import ENCODINGS
 from core.roster.read import paste as read_paste
 from core.roster.read import read as read_cells
-from models import Job, MailingList, User, db
+from database import db
+from models import Job, MailingList, User
 from words import N_
 
 WAITS = timedelta(hours=24)

@@ -21,7 +21,8 @@ from core.organizers.in_charge import rooms
 from core.refusals import Refused
 from core.rights import aimed_at
 from core.roster.columns import normal
-from models import Child, MailingList, Membership, Notice, Person, Rollover, User, db, millis
+from database import db, millis
+from models import Child, MailingList, Membership, Notice, Person, Rollover, User
 from words import N_
 
 OPEN = ("planned", "ended")

@@ -24,10 +24,9 @@ from core.roster.plan import plan_rows
 from core.roster.read import paste
 from core.roster.rollover import Changed, NotNow, TooLate, candidates, chunks, may_undo, said_by_name
 from core.roster.rollover_match import NEW, SKIP, Line, match
-from models import Child, MailingList, Membership, Rollover, User, db, insert_rows, millis
+from database import db, insert_rows, millis
+from models import Child, MailingList, Membership, Rollover, User
 from words import N_, say
-
-__all__ = ["NEW", "SKIP", "Line", "Look", "bring", "carry_out", "decide", "look", "undo"]
 
 
 class NoChildren(Refused):

@@ -20,7 +20,8 @@ from core.roster.draft import Plan
 from core.roster.jobs import STALLED, Refused, file_of, is_workers, preview
 from core.roster.read import Unreadable
 from core.roster.words import Note
-from models import Job, MailingList, User, db
+from database import db
+from models import Job, MailingList, User
 from words import N_
 
 log = logging.getLogger("kairan.roster")

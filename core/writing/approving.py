@@ -14,7 +14,8 @@ from core.rights import scope_of
 from core.writing import notices, second_person
 from core.writing.audience import Audience, resolve
 from core.writing.gaps import gaps
-from models import Notice, User, db
+from database import db
+from models import Notice, User
 from words import N_
 
 LONGEST_WORD = 1000

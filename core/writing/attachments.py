@@ -20,9 +20,10 @@ import clock
 import config as ground
 from core import history
 from core.refusals import NotNow, Refused
+from database import db, written_once
 from mail import enclose, filekinds
 from mail.filekinds import UnfitFile
-from models import Attachment, Delivery, Notice, Opened, User, db, written_once
+from models import Attachment, Delivery, Notice, Opened, User
 from words import N_
 
 MEGA = 2**20
@@ -34,8 +35,6 @@ MOST_INSIDE = 3 * MEGA
 AT_LEAST = timedelta(days=30)
 KEPT = timedelta(days=30)
 YOUNG_S = 3600
-
-__all__ = ["UnfitFile"]
 
 
 class Withdrawn(Refused):

@@ -6,11 +6,12 @@ not. It goes by the same engine, with the same window to cancel, and stands in t
 
 from datetime import datetime
 
-from core.refusals import Refused
+from core.refusals import NotNow, Refused
 from core.rights import Rights
 from core.writing import notices
 from core.writing.warnings_text import Warning
-from models import Delivery, Letter, MailingList, Membership, Notice, Person, Target, User, db
+from database import db
+from models import Delivery, Letter, MailingList, Membership, Notice, Person, Target, User
 from words import N_
 
 KIND = "individual"
@@ -92,7 +93,7 @@ def write(
     with db.atomic():
         made = notices.draft(by, form_key=form_key, now=now)
         if made.by_id != by.id or (made.kind != KIND and Target.select().where(Target.notice == made).exists()):
-            raise notices.NotNow()
+            raise NotNow()
         Notice.update(kind=KIND, out_of=out_of).where(Notice.id == made.id).execute()
         notices.choose(made, persons=[person.id], now=now)
         notices.save(made, subject=subject, text=text, read_confirmation=read_confirmation, now=now)

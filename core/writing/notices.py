@@ -31,17 +31,12 @@ from core.rights import scope_of
 from core.road import delivery
 from core.writing import attachments, decoration, questions, reminders, second_person
 from core.writing.audience import Audience, resolve, resolve_for
-from core.writing.gaps import SIGNATURE_EMPTY, gaps
-from core.writing.other_notices import latest_to_same_list, newer_exists, reached
+from core.writing.gaps import gaps
 from core.writing.own_copy import cancel_own_copies, send_own_copy
+from database import db, millis
 from mail import merge
-from models import Group, Letter, Notice, Target, User, Wording, db, millis
+from models import Group, Letter, Notice, Target, User, Wording
 from words import N_
-
-__all__ = [
-    "SIGNATURE_EMPTY", "AlreadySent", "AudienceChanged", "Incomplete", "NeedsSecond", "NotLooked", "NotNow", "PastTime",
-    "Refused", "TooLate", "TooManyGroups", "WrongNumber", "gaps", "latest_to_same_list", "newer_exists", "reached",
-]  # fmt: skip
 
 STATES: dict[str, str] = {
     "draft": N_("Draft"),

@@ -5,7 +5,8 @@ from datetime import datetime
 from peewee import ModelSelect
 
 import clock
-from models import Delivery, Notice, Target, written_once
+from database import written_once
+from models import Delivery, Notice, Target
 
 
 def latest_to_same_list(notice: Notice) -> Notice | None:

@@ -15,7 +15,8 @@ from core.organization import Settings, settings
 from core.road.letters import day_and_time, subject_again, words_for_own_copy
 from core.writing import attachments
 from core.writing.audience import Recipient
-from models import Letter, Notice, Person, Reminder, User, millis
+from database import millis
+from models import Letter, Notice, Person, Reminder, User
 from words import N_, say
 
 

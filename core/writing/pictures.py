@@ -17,9 +17,10 @@ from pathlib import Path
 
 import config as ground
 from core.writing import attachments
-from core.writing.attachments import MEGA, UnfitFile, in_words
+from core.writing.attachments import MEGA, in_words
 from mail import filekinds, photos
 from mail import pictures as parts_of
+from mail.filekinds import UnfitFile
 from models import Notice, Sample, Wording
 from words import N_
 

@@ -13,8 +13,9 @@ from typing import Any
 
 import clock
 import words
+from database import db
 from mail import asks, merge
-from models import Choice, Notice, Question, db
+from models import Choice, Notice, Question
 from words import N_
 
 UNITS: dict[str, str] = {

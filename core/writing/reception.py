@@ -14,7 +14,8 @@ from core import history
 from core.organization import settings
 from core.writing import notices
 from core.writing.audience import resolve
-from models import MailingList, Notice, User, db
+from database import db
+from models import MailingList, Notice, User
 from words import N_
 
 AHEAD = timedelta(days=3)

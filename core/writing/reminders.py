@@ -19,8 +19,9 @@ from core.rights import target_lists
 from core.writing import own_copy, questions
 from core.writing.audience import are_most
 from core.writing.reminding import Reader, to_remind, wanted
+from database import db, insert_rows, millis
 from mail import address as addresses
-from models import Delivery, Letter, Notice, Reminder, Target, User, db, insert_rows, millis
+from models import Delivery, Letter, Notice, Reminder, Target, User
 from words import N_
 
 MINUTES = (0, 15, 30, 60)

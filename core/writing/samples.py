@@ -20,7 +20,8 @@ from core.refusals import Refused
 from core.rights import Rights
 from core.writing import decoration, notices, questions
 from core.writing.questions import Ask
-from models import MailingList, Notice, Sample, User, db
+from database import db
+from models import MailingList, Notice, Sample, User
 from words import N_
 
 FILE = config.HERE / "core" / "writing" / "samples.json"

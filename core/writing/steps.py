@@ -18,7 +18,9 @@ from core.refusals import Incomplete, Refused
 from core.road import delivery
 from core.writing import notices
 from core.writing.audience import Audience, resolve
-from models import Delivery, Had, MailingList, Membership, Notice, Person, Step, Target, User, Wording, db
+from core.writing.gaps import gaps
+from database import db
+from models import Delivery, Had, MailingList, Membership, Notice, Person, Step, Target, User, Wording
 from words import N_
 
 MOST_AT_ONCE = 30
@@ -152,7 +154,7 @@ def _retire(step: Step, now: datetime) -> None:
 
 def _check(notice: Notice) -> None:
     """Raise Incomplete for missing words; nobody to write to is no fault of a step."""
-    missing = notices.gaps(notice, resolve(notice))
+    missing = gaps(notice, resolve(notice))
     missing.pop("targets", None)
     if missing:
         raise Incomplete(missing)

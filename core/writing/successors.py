@@ -6,7 +6,8 @@ from datetime import datetime
 import words
 from core.writing import questions
 from core.writing.notices import draft, write_targets
-from models import Notice, Question, Target, User, Wording, db
+from database import db
+from models import Notice, Question, Target, User, Wording
 from words import N_
 
 UPDATE = N_("[Update %(time)s] %(subject)s")

@@ -16,8 +16,6 @@ from core.writing.warnings_text import Warning
 from models import Notice, Wording
 from words import N_
 
-__all__ = ["FOOTER_OFF", "Warning", "of"]
-
 FOOTER_OFF = N_(
     "The way to stop the mail and the school's address are required by law (特定電子メール法) in mail that advertises."
     " We do not recommend leaving them out."

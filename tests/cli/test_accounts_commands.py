@@ -3,12 +3,12 @@
 import pytest
 from click.testing import CliRunner
 
-import models
 from cli.init import init
 from cli.org import org
 from cli.user import user
 from core import organization
 from core.organizers import passwords
+from database import db
 from models import Organization, Role, User
 from tests.cast import PASSWORD
 
@@ -23,7 +23,7 @@ def run(config, monkeypatch):
         return CliRunner().invoke(what, words, input=typed)
 
     yield command
-    models.db.close()
+    db.close()
 
 
 def test_init_is_repeatable_and_prints_the_link(run, config):

@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-import models
 from config import HERE
 from core import organization
+from database import db
 from tests.parts import parts, until
 
 
@@ -22,7 +22,7 @@ def run(school, config):
             [sys.executable, "-m", "cli", *words], cwd=HERE, env=environ, capture_output=True, text=True
         )
 
-    models.db.close()
+    db.close()
     yield command
 
 

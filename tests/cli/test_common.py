@@ -5,9 +5,9 @@ import errno
 import pytest
 from click.testing import CliRunner
 
-import models
 from cli.list import list_group
 from cli.notice import notice
+from database import db
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def run(school, config, monkeypatch):
     monkeypatch.setenv("KAIRAN_DATA", str(config.data))
     monkeypatch.setenv("FLASK_RUN_FROM_CLI", "true")  # as on the terminal: no pages are put together
     yield lambda what, *words: CliRunner().invoke(what, words)
-    models.db.close()
+    db.close()
 
 
 def is_one_line(ended, word):
@@ -41,7 +41,7 @@ def test_a_mail_server_that_cannot_be_is_one_line(run, monkeypatch, route):
 
 
 def test_a_broken_database_is_one_line(run, config):
-    models.db.close()
+    db.close()
     config.database.write_bytes(b"this is no database" * 500)
     assert is_one_line(run(list_group, "show"), str(config.database))
 

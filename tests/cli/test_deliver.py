@@ -8,7 +8,8 @@ import sys
 import pytest
 
 from config import HERE
-from models import MailingList, db
+from database import db
+from models import MailingList
 from tests.cast_mail import DOMAIN, mail
 from tests.mail.servers import free_port
 from tests.parts import Parts, parts, until

@@ -5,9 +5,9 @@ import json
 import pytest
 from click.testing import CliRunner
 
-import models
 from cli.group import group
 from cli.notice import notice
+from database import db
 from models import Child, Notice
 
 
@@ -21,7 +21,7 @@ def run(school, config, monkeypatch, tmp_path):
     for child, district in (("青山 陽菜", "本町"), ("石川 蓮", "川端"), ("鈴木 美月", "本町")):
         Child.update(attributes={"地区": district}).where(Child.name == child).execute()
     yield lambda what, *words: CliRunner().invoke(what, words)
-    models.db.close()
+    db.close()
 
 
 def test_a_group_is_made_shown_and_sent_to(run):

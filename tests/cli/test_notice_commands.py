@@ -8,13 +8,13 @@ import pytest
 from click.testing import CliRunner
 
 import clock
-import models
 from cli.notice import notice
 from cli.work import work
 from core.results import answers, responses
 from core.results.answers import Given
 from core.road import delivery
 from core.writing import questions
+from database import db
 from models import Attachment, Delivery, Letter, Log, Membership, Notice
 from tests import files, smarthost
 from tests.cast_notices import PHONE
@@ -36,7 +36,7 @@ def run(school, config, monkeypatch, tmp_path):
     yield command
     for number, handler in handlers.items():
         signal.signal(number, handler)
-    models.db.close()
+    db.close()
 
 
 def send(run, *more, to="1nen1kumi", subject="水筒", body="body.txt", by="花子", typed=None):

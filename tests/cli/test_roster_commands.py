@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-import models
 from cli.list import list_group
 from cli.member import member_group
 from cli.sender import sender_group
+from database import db
 from models import Log, Membership, Person, Sender
 
 DEMO = Path(__file__).parents[2] / "demo"
@@ -25,7 +25,7 @@ def run(config, monkeypatch):
         return CliRunner().invoke(what, words)
 
     yield command
-    models.db.close()
+    db.close()
 
 
 @pytest.fixture

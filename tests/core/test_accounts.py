@@ -10,6 +10,7 @@ from argon2 import PasswordHasher
 import clock
 from core import limits
 from core.organizers import accounts, logins, passwords, sessions
+from core.organizers.sessions import user_of_session
 from models import Letter, Log, Membership, Session, User
 from tests.cast import PASSWORD
 
@@ -93,22 +94,22 @@ def test_user_that_cannot_be_added_names_the_field(school, name, email, field):
 def test_table_keeps_no_token(school):
     user = sessions.start(school.users["花子"], now=clock.now())
     assert user.session.token not in str(list(Session.select().dicts()))
-    assert accounts.user_of_session(user.session.token) == user
-    assert accounts.user_of_session("nonsense") is None
+    assert user_of_session(user.session.token) == user
+    assert user_of_session("nonsense") is None
 
 
 def test_disabled_user_has_no_session(school):
     user = sessions.start(school.users["花子"], now=clock.now())
     User.update(disabled_at=clock.now()).where(User.id == user.id).execute()
-    assert accounts.user_of_session(user.session.token) is None
+    assert user_of_session(user.session.token) is None
 
 
 def test_new_password_ends_other_sessions_and_kills_links(school):
     now, hanako = clock.now(), school.users["花子"]
     here, there = (sessions.start(User.get_by_id(hanako.id), now=now).session for _ in range(2))
     accounts.set_password(hanako, "kawa-no-nagare-no-oto", now, keep=here)
-    assert accounts.user_of_session(here.token) == hanako
-    assert accounts.user_of_session(there.token) is None
+    assert user_of_session(here.token) == hanako
+    assert user_of_session(there.token) is None
     assert User.get_by_id(hanako.id).link_serial == hanako.link_serial + 1
 
 
@@ -116,7 +117,7 @@ def test_refused_cookie_is_noted_once_a_minute(school):
     user = sessions.start(school.users["花子"], now=clock.now())
     sessions.end(user.session, clock.now())
     for _ in range(3):
-        assert accounts.user_of_session(user.session.token) is None
+        assert user_of_session(user.session.token) is None
     assert Log.select().where(Log.action == "access.refused").count() == 1
 
 

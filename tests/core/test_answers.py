@@ -6,11 +6,11 @@ from datetime import timedelta
 import pytest
 
 import clock
-import models
 from core.results import answers, responses, tally
 from core.results.answers import Given
 from core.writing import audience, notices, questions, successors
 from core.writing.questions import Ask
+from database import db
 from models import Answer, Delivery, Letter, MailingList, Visit
 from tests import cast_notices
 from tests.cast_notices import ATTENDANCE, OTHER_PHONE, PHONE, SCANNER, ask, fresh
@@ -268,7 +268,7 @@ def test_answers_that_come_at_the_same_time_are_all_kept(sent):
         except Exception as fault:  # told to the test below
             faults.append(fault)
         finally:
-            models.db.close()
+            db.close()
 
     threads = [threading.Thread(target=presses, args=(place,)) for place in range(len(readers))]
     for one in threads:

@@ -15,9 +15,10 @@ import clock
 import config as ground
 from core.door import inbox
 from core.organization import settings as in_force
+from database import db
 from mail import posted
 from mail.proof import prove
-from models import Incoming, Letter, Membership, Notice, Person, Sender, db
+from models import Incoming, Letter, Membership, Notice, Person, Sender
 from tests import cast_notices
 from tests.cast_mail import DOMAIN, dns, mail, signed
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from core.house import protection
+from core.refusals import AudienceChanged, NeedsSecond, NotLooked, NotNow, PastTime
 from core.writing import approving, attachments, audience, notices, second_person
 from models import Attachment, Letter, Log, MailingList, Notice, Person, Role, Wording
 from tests import files
@@ -57,7 +58,7 @@ def test_nobody_is_waited_for_who_is_not_there(wanted, school):
 
 def test_without_the_colleague_it_does_not_go(wanted, school):
     made = draft(school)
-    with pytest.raises(notices.NeedsSecond):
+    with pytest.raises(NeedsSecond):
         notices.confirm(made, by=school.users["花子"], fingerprint=audience.resolve(made).fingerprint, now=NOW)
     for who in ("花子", "太郎", "見る子"):
         with pytest.raises(approving.NoColleague):
@@ -71,7 +72,7 @@ def test_asked_it_waits_and_the_colleague_gets_a_letter(wanted, school):
     letter = Letter.get(Letter.kind == "second")
     assert letter.address == school.users["守"].email
     assert letter.payload["url"].endswith(f"/notices/{made.id}/second")
-    with pytest.raises(notices.NotNow):
+    with pytest.raises(NotNow):
         notices.save(made, subject="別の件名", now=NOW)
 
 
@@ -89,7 +90,7 @@ def test_approved_it_goes_in_the_name_of_its_writer(wanted, school):
 def test_a_booked_one_keeps_its_time_and_no_past_one_goes(wanted, school):
     at = NOW + timedelta(hours=2)
     made = ask(school, draft(school), at=at)
-    with pytest.raises(notices.PastTime):
+    with pytest.raises(PastTime):
         approve(school, made, now=at + timedelta(minutes=1))
     made = approve(school, made)
     assert (made.state, made.begin_at) == ("scheduled", at)
@@ -117,7 +118,7 @@ def test_only_what_was_shown_goes(wanted, school, what):
         "option": lambda: Notice.update(footer=False).where(Notice.id == made.id).execute(),
     }[what]()
     for mark in (shown, None):
-        with pytest.raises(notices.AudienceChanged):
+        with pytest.raises(AudienceChanged):
             approve(school, made, mark=mark)
     assert Notice.get_by_id(made.id).state == "asked"
 
@@ -128,7 +129,7 @@ def test_the_second_person_opens_the_files_too(wanted, school):
     file = attachments.add(made, "しおり.pdf", files.PDF, None, NOW)
     attachments.look(file, school.users["花子"], NOW)
     ask(school, made)
-    with pytest.raises(notices.NotLooked):
+    with pytest.raises(NotLooked):
         approve(school, made)
     attachments.look(file, school.users["守"], NOW)
     assert approve(school, made).state == "held"

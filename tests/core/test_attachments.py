@@ -10,9 +10,11 @@ import pytest
 
 import clock
 from core import organization
+from core.refusals import NotLooked, NotNow
 from core.results import responses
 from core.road import letters
 from core.writing import attachments, audience, notices, own_copy
+from mail.filekinds import UnfitFile
 from models import Attachment, Notice, Opened
 from tests import cast_notices, files
 
@@ -49,14 +51,14 @@ def test_the_same_file_twice_is_one_and_two_of_one_name_are_told_apart(draft):
 
 def test_sizes_and_numbers_are_capped_with_a_sentence(draft, monkeypatch):
     monkeypatch.setattr(attachments, "MOST_FILE", 100)
-    with pytest.raises(attachments.UnfitFile, match="larger than"):
+    with pytest.raises(UnfitFile, match="larger than"):
         add(draft, content=files.PDF + bytes(200))
     monkeypatch.setattr(attachments, "MOST_NOTICE", 2 * len(files.PDF))
     add(draft)
-    with pytest.raises(attachments.UnfitFile, match="together"):
+    with pytest.raises(UnfitFile, match="together"):
         add(draft, content=files.PDF + b"%%")
     monkeypatch.setattr(attachments, "MOST_COUNT", 1)
-    with pytest.raises(attachments.UnfitFile, match="at most"):
+    with pytest.raises(UnfitFile, match="at most"):
         add(draft, content=files.PDF + b"%")
     assert len(os.listdir(attachments.folder())) == 1
 
@@ -65,7 +67,7 @@ def test_a_confirmed_notice_takes_and_loses_no_file(draft, school):
     made = add(draft, by=school.users["花子"])
     Notice.update(state="held").where(Notice.id == draft.id).execute()
     for act in (lambda: add(draft, content=files.PDF + b"%"), lambda: attachments.remove(made, NOW)):
-        with pytest.raises(notices.NotNow):
+        with pytest.raises(NotNow):
             act()
     assert attachments.of(draft).count() == 1 and len(os.listdir(attachments.folder())) == 1
 
@@ -79,7 +81,7 @@ def test_each_file_is_opened_by_who_sends_before_it_goes(draft, school):
     """X-01, field 5.3 no. 2: the wrong file was attached although somebody had approved."""
     hanako, made = school.users["花子"], add(draft)
     attachments.look(made, school.users["送る子"], NOW)
-    with pytest.raises(notices.NotLooked) as refused:
+    with pytest.raises(NotLooked) as refused:
         confirm(draft, hanako)
     assert refused.value.values == {"names": "しおり.pdf"}
     attachments.look(made, hanako, NOW)

@@ -12,10 +12,10 @@ from io import BytesIO
 import pytest
 
 import clock
-import models
 from core import organization
 from core.house import backup, occupied, safekeeping, snapshot
 from core.organizers import sessions
+from database import db
 from models import Letter, Log, Notice, Person, Session
 from tests import cast_notices
 
@@ -188,7 +188,7 @@ def test_a_cut_off_backup_is_refused(made, config):
 
 
 def test_a_later_kairans_backup_is_refused(school, config, tmp_path):
-    models.db.execute_sql("INSERT INTO schema_migration (name, applied) VALUES ('0999_later', '2030-01-01')")
+    db.execute_sql("INSERT INTO schema_migration (name, applied) VALUES ('0999_later', '2030-01-01')")
     made = backup.make(config, tmp_path / "b.tar.gz", clock.now())
     with pytest.raises(backup.Unusable, match="newer Kairan"):
         backup.restore(config, made.path, clock.now())
@@ -212,7 +212,7 @@ def test_before_the_tables_change_a_copy_is_kept(school, config, tmp_path, monke
     organization.prepare(config)
     (copy,) = (config.data / "backups").iterdir()
     assert copy.name.startswith("before-0002_more-") and mode(copy) == 0o600
-    assert "more" in models.db.get_tables()
+    assert "more" in db.get_tables()
     with sqlite3.connect(copy) as before:
         assert not before.execute("SELECT 1 FROM sqlite_master WHERE name = 'more'").fetchone()
     before.close()

@@ -6,13 +6,10 @@ import pytest
 
 import clock
 import config as ground
-import models
+from core.refusals import PastTime, TooLate
 from core.road import delivery, progress
 from core.writing import notices
-from core.writing.notices import (
-    PastTime,
-    TooLate,
-)
+from database import db, open_database
 from models import Delivery, Letter, Log, Membership, Notice, Person
 from tests import smarthost
 from tests.smarthost import at_once, begun, book, confirmed, fresh, later, put, states, written
@@ -53,8 +50,8 @@ def test_a_booking_survives_a_restart_and_the_loss_of_the_queue(draft, hanako, c
     tasks.bell.cache_clear()
     for file in config.data.glob("huey.db*"):
         file.unlink()
-    models.db.close()
-    models.open_database(config.database)
+    db.close()
+    open_database(config.database)
     later(hours=1)
     assert delivery.start_due(clock.now()) == [draft.id]
 

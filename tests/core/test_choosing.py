@@ -5,7 +5,8 @@ import pytest
 import clock
 from core.rights import rights_of
 from core.writing import choosing, notices
-from models import Membership, Person, db
+from database import db
+from models import Membership, Person
 
 
 @pytest.fixture

@@ -28,6 +28,7 @@ from core.writing import (
     successors,
     warnings,
 )  # fmt: skip
+from mail.filekinds import UnfitFile
 from models import Delivery, Letter, Notice, Wording
 from tests import files, smarthost
 from tests.smarthost import begun, drained
@@ -154,7 +155,7 @@ def test_pictures_may_not_be_too_heavy(draft, monkeypatch):
     monkeypatch.setattr(pictures, "MOST_TOGETHER", 10)
     assert gaps.gaps(draft, audience.resolve(draft))["text"] == decoration.TOO_HEAVY
     monkeypatch.setattr(pictures, "MOST", 10)
-    with pytest.raises(pictures.UnfitFile, match="a picture in a letter may have"):
+    with pytest.raises(UnfitFile, match="a picture in a letter may have"):
         pictures.add("別の地図.png", files.png())
 
 
@@ -164,10 +165,10 @@ def test_pictures_may_not_be_too_heavy(draft, monkeypatch):
 @pytest.mark.parametrize(("width", "height"), [(60_000, 60_000), (0, 0), (0x7FFFFFFF, 1)])
 def test_a_picture_does_not_unfold_to_gigabytes_on_phones(config, width, height):
     bomb = files.png().replace(struct.pack(">II", 1, 1), struct.pack(">II", width, height), 1)
-    with pytest.raises(pictures.UnfitFile, match="dots"):
+    with pytest.raises(UnfitFile, match="dots"):
         pictures.add("bomb.png", bomb)
     wide = struct.pack(">HH", min(width, 60_000), min(height, 60_000))
-    with pytest.raises(pictures.UnfitFile, match="dots") if width != 0x7FFFFFFF else nullcontext():
+    with pytest.raises(UnfitFile, match="dots") if width != 0x7FFFFFFF else nullcontext():
         pictures.add("bomb.jpg", files.jpeg().replace(b"\x08\0\1\0\1", b"\x08" + wide, 1))
 
 
@@ -191,7 +192,7 @@ def test_a_photo_loses_where_it_was_taken_and_lies_closed(config):
     ],
 )
 def test_what_is_no_picture_is_not_taken(config, name, content):
-    with pytest.raises(pictures.UnfitFile):
+    with pytest.raises(UnfitFile):
         pictures.add(name, content)
     assert not list(pictures.folder().iterdir())
 

@@ -5,11 +5,11 @@ from datetime import timedelta
 import pytest
 
 import clock
-import models
 from core.organization import settings
 from core.road import claiming, delivery
 from core.writing import notices
-from models import Cover, Delivery, Letter, Membership, Notice, Person, db
+from database import db, due, hand, record
+from models import Cover, Delivery, Letter, Membership, Notice, Person
 from tests import smarthost
 from tests.smarthost import begun, fresh, later, letter_to, states
 
@@ -191,7 +191,7 @@ def test_what_a_dead_sender_had_not_handed_over_waits_again_the_rest_is_unknown(
     """Crash rules."""
     no_limits()
     one, two, three, four = claimed("dead")
-    models.hand(one, "dead", clock.now())
+    hand(one, "dead", clock.now())
     put(two, owner="alive")
     assert delivery.settle(lambda owner: owner == "dead", "boot", clock.now()) == 3
     assert [Letter.get_by_id(number).state for number in (one, two, three, four)] == [
@@ -211,7 +211,7 @@ def test_an_urgent_letter_of_unknown_outcome_is_sent_once_more_by_itself(school,
     notice = begun(hanako, [school.lists["1-1"]], urgent=True)
     for state in ("waiting", "unknown"):
         for number in claimed("dead"):
-            models.hand(number, "dead", clock.now())
+            hand(number, "dead", clock.now())
         delivery.settle(lambda owner: True, "boot", clock.now())
         assert states(notice) == {state: 4}
     assert all(one.again for one in Letter.select().where(Letter.notice == notice))
@@ -277,9 +277,9 @@ def test_an_expired_service_letter_keeps_no_working_link(school):
 def test_what_comes_back_after_stopping_is_cancelled_not_left_open(school, notice, hanako):
     no_limits()
     numbers = claimed("one")
-    models.hand(numbers[0], "one", clock.now())
+    hand(numbers[0], "one", clock.now())
     notices.stop(notice, hanako, clock.now())
-    models.record(numbers[0], "one", "deferred", now=clock.now(), next_at=clock.now(), reason="temporary")
+    record(numbers[0], "one", "deferred", now=clock.now(), next_at=clock.now(), reason="temporary")
     assert delivery.cancel_leftovers(clock.now()) == 1
     assert states(notice) == {"cancelled": 4}
     assert delivery.cancel_leftovers(clock.now()) == 0
@@ -293,7 +293,7 @@ def test_the_sweep_does_not_grow_with_history(school, notice):
         delivery.expire(clock.now())
         delivery.cancel_leftovers(clock.now())
         delivery.settle(lambda owner: False, "boot", clock.now())
-        models.due(clock.now(), 1)
+        due(clock.now(), 1)
     looked = [one for one in seen if one.lstrip().startswith("SELECT")]
     assert len(looked) == 5
     for statement in looked:

@@ -8,11 +8,12 @@ import pytest
 
 import clock
 from core.organization import settings
+from core.refusals import Incomplete
 from core.results import responses
 from core.road import claiming, delivery, letters
-from core.writing import fields, notices, own_copy
+from core.writing import fields, own_copy
 from core.writing.audience import resolve
-from core.writing.notices import Incomplete
+from core.writing.gaps import SIGNATURE_EMPTY, gaps
 from models import Child, Delivery, Letter, Membership, Notice, Person, User, Wording
 from tests import smarthost
 from tests.cast_mail import body
@@ -50,8 +51,8 @@ def text_of(notice, name, child="") -> str:
     return shown(notice, name, child).text.split("─")[0].strip()
 
 
-def gaps(notice, by=None):
-    return notices.gaps(notice, resolve(notice), by)
+def gaps_of(notice, by=None):
+    return gaps(notice, resolve(notice), by)
 
 
 # ── values ──
@@ -170,7 +171,7 @@ def test_without_skipping_the_place_stays_empty(school, hanako):
 
 def test_a_field_that_is_empty_for_all_is_named_at_the_text(school, hanako):
     give(school, "和田 幸子", "和田 慎", 当番日="10月20日")  # reached by telephone only
-    missing = gaps(drafted(school, "{{当番日}}"))
+    missing = gaps_of(drafted(school, "{{当番日}}"))
     assert set(missing) == {"text"} and missing["text"].values == {"field": "当番日"}
 
 
@@ -185,32 +186,32 @@ def test_an_unknown_field_is_refused_with_the_likeliest_name(school, written, li
     give(school, "石川 直樹", "石川 蓮", 当番日="10月20日(月)")
     for part in ("subject", "text"):
         words = {"subject": "件名", "text": "本文"} | {part: braced(written)}
-        wrong = gaps(drafted(school, words["text"], subject=words["subject"]))
+        wrong = gaps_of(drafted(school, words["text"], subject=words["subject"]))
         assert set(wrong) == {part} and wrong[part].values == {"name": written, "likely": likely}
 
 
 def test_an_item_that_no_list_chosen_has_is_unknown(school):
     Membership.update(attributes={"車": "4人"}).where(Membership.list == school.lists["2-1"]).execute()
-    assert "text" in gaps(drafted(school, "{{車}}"))
-    assert gaps(drafted(school, "{{車}}", "2-1", by="太郎")) == {}
+    assert "text" in gaps_of(drafted(school, "{{車}}"))
+    assert gaps_of(drafted(school, "{{車}}", "2-1", by="太郎")) == {}
 
 
 def test_the_writer_without_a_signature_is_refused(school, hanako):
     """D-22: the one who is logged in needs a signature, if the words ask for it."""
     notice = drafted(school, "本文\n\n{{送信者の署名}}")
-    assert gaps(notice, hanako) == {"text": notices.SIGNATURE_EMPTY}
+    assert gaps_of(notice, hanako) == {"text": SIGNATURE_EMPTY}
     with pytest.raises(Incomplete):
         smarthost.confirmed(notice, hanako)
-    assert gaps(drafted(school, "本文"), hanako) == {}
+    assert gaps_of(drafted(school, "本文"), hanako) == {}
     User.update(signature="花子").where(User.id == hanako.id).execute()
-    assert gaps(notice, User.get_by_id(hanako.id)) == {}
+    assert gaps_of(notice, User.get_by_id(hanako.id)) == {}
 
 
 def test_what_the_house_has_not_entered_is_named_to_the_writer(school, hanako):
     from core import organization
 
     organization.change(None, contact="")
-    assert gaps(drafted(school, "{{学校の連絡先}}"))["text"].values == {"name": "学校の連絡先"}
+    assert gaps_of(drafted(school, "{{学校の連絡先}}"))["text"].values == {"name": "学校の連絡先"}
 
 
 # ── what leaves ──

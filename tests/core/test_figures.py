@@ -9,7 +9,8 @@ from core.results import answers, figures, telephone, tracking
 from core.results.answers import Given
 from core.rights import rights_of
 from core.writing import questions
-from models import Choice, Delivery, Letter, MailingList, Notice, Question, Sums, Target, Visit, db
+from database import db
+from models import Choice, Delivery, Letter, MailingList, Notice, Question, Sums, Target, Visit
 from tests import cast_notices, smarthost
 from tests.cast_notices import PHONE, SCANNER, outcome
 

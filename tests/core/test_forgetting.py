@@ -14,7 +14,8 @@ from core.rights import rights_of
 from core.road import progress
 from core.writing import comparing, notices, steps
 from core.writing.audience import resolve
-from models import (
+from database import db
+from models import (  # fmt: skip
     Answer,
     Cover,
     Delivery,
@@ -30,8 +31,7 @@ from models import (
     Rollover,
     Sums,
     Visit,
-    db,
-)  # fmt: skip
+)
 from tests import cast_notices, smarthost
 from tests.cast_notices import PHONE, outcome
 

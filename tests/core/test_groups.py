@@ -8,11 +8,13 @@ from peewee import fn
 import clock
 from core.people import conditions, groups
 from core.people.conditions import BadCondition, Rule
+from core.refusals import TooManyGroups
 from core.results import archive
 from core.rights import rights_of, target_lists
 from core.writing import choosing, notices
 from core.writing.audience import resolve
-from models import Child, Group, GroupMember, Log, Membership, Notice, Person, Target, db, insert_rows
+from database import db, insert_rows
+from models import Child, Group, GroupMember, Log, Membership, Notice, Person, Target
 from tests import smarthost
 
 
@@ -174,10 +176,10 @@ def test_fifteen_groups_in_and_out_together_and_not_one_more(school):
         {"groups": [one.id for one in made]},
         {"groups": [1], "without_groups": [one.id for one in made[1:]]},
     ):
-        with pytest.raises(notices.TooManyGroups) as refused:
+        with pytest.raises(TooManyGroups) as refused:
             notices.choose(notice, now=clock.now(), **extra)
         assert refused.value.values == {"count": 16}
-    with pytest.raises(notices.TooManyGroups):
+    with pytest.raises(TooManyGroups):
         notices.also(notice, made[15], clock.now())
     assert Target.select().where(Target.notice == notice).count() == 15
     notices.choose(

@@ -6,6 +6,7 @@ import pytest
 
 import clock
 from core.door import inbox, replies, spool
+from core.door.reading import look
 from core.organization import settings
 from mail.address import mark, message_id, reply_address, return_path
 from models import Delivery, Incoming, Letter, Log, Notice, Person
@@ -173,7 +174,7 @@ def test_what_failed_is_not_counted_against_the_next_try(school, monkeypatch):
 
 
 def test_quarantined_mail_can_be_tried_again(school, monkeypatch):
-    raw, sane = mail("x@example.jp", LIST, "a", "b"), inbox.look
+    raw, sane = mail("x@example.jp", LIST, "a", "b"), look
     monkeypatch.setattr(inbox, "look", lambda *args: 1 / 0)
     for _ in range(2):
         with pytest.raises(ZeroDivisionError):

@@ -7,8 +7,10 @@ import pytest
 import clock
 from core import organization
 from core.house import protection
+from core.refusals import NotNow
 from core.road import claiming, delivery, letters
 from core.writing import audience, individual, notices, second_person
+from core.writing.other_notices import newer_exists
 from models import Delivery, Letter, Membership, Notice, Person
 from tests import cast_notices
 
@@ -88,7 +90,7 @@ def test_the_same_form_twice_is_one_letter(school):
     first, again = write(school, "石川 直樹"), write(school, "石川 直樹", text="改めました。")
     assert first.id == again.id and again.wording.text == "改めました。"
     sent(again)
-    with pytest.raises(notices.NotNow):
+    with pytest.raises(NotNow):
         write(school, "石川 直樹")
 
 
@@ -101,4 +103,4 @@ def test_it_stands_beside_no_list(school):
     """Nobody else who may see the list sees the letter, and no reader's page points to it as newer."""
     older = cast_notices.send([school.lists["1-1"]], at=clock.now() - timedelta(days=1))
     sent(write(school, "石川 直樹"))
-    assert not notices.newer_exists(older.notice)
+    assert not newer_exists(older.notice)

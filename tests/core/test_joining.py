@@ -331,7 +331,7 @@ def test_one_press_lets_in_or_refuses_and_a_letter_says_so(the_list, school):
 
 def test_a_letter_with_a_link_is_never_seen_without_it(the_list, monkeypatch):
     """A sender process may take a letter at any moment: letter and link are one transaction."""
-    from models import db
+    from database import db
 
     sane = service.send
 

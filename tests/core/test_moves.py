@@ -7,9 +7,11 @@ import pytest
 
 import clock
 from core.organization import settings
+from core.refusals import Refused
 from core.road import claiming, delivery
 from core.writing import notices
-from models import Membership, Notice, db
+from database import db
+from models import Membership, Notice
 from tests import smarthost
 from tests.smarthost import begun, later, sender
 
@@ -69,7 +71,7 @@ def _something_happens(dice, school, hanako):
         begun(hanako, [school.lists["1-1"]], urgent=kind == "urgent", useful_s=dice.choice((300, 3600)))
     elif kind in ("stop", "withdraw", "again"):
         verb = {"stop": notices.stop, "withdraw": notices.withdraw, "again": notices.send_unknown_again}[kind]
-        with suppress(notices.Refused):
+        with suppress(Refused):
             verb(notice, hanako, clock.now())
     elif kind == "leave":
         Membership.update(state="left").where(Membership.id == dice.randrange(20, 70)).execute()

@@ -3,17 +3,10 @@
 import pytest
 
 import clock
+from core.refusals import AlreadySent, AudienceChanged, Incomplete, NotNow, PastTime, WrongNumber
 from core.road import delivery
 from core.writing import notices, own_copy
 from core.writing.audience import resolve
-from core.writing.notices import (
-    AlreadySent,
-    AudienceChanged,
-    Incomplete,
-    NotNow,
-    PastTime,
-    WrongNumber,
-)
 from models import Letter, Log, Membership, Notice, Target
 from tests import smarthost
 from tests.smarthost import at_once, confirmed, fresh, later, put, states, written

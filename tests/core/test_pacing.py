@@ -7,7 +7,7 @@ import pytest
 
 from core.organization import settings
 from core.road import pacing
-from mail.deliver import Route
+from mail.route import Route
 from models import Bucket
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)

@@ -6,13 +6,13 @@ import pytest
 
 import clock
 from core.organization import settings
-from core.refusals import AlreadyAsked, NobodyLeft
+from core.refusals import AlreadyAsked, NobodyLeft, NotNow, TooLate
 from core.results import responses, telephone
 from core.road import delivery, letters
 from core.writing import notices, reminders, successors
-from core.writing.notices import NotNow, TooLate
 from core.writing.reminding import to_remind
-from models import Delivery, Letter, Log, Membership, Notice, Person, Reminder, db
+from database import db
+from models import Delivery, Letter, Log, Membership, Notice, Person, Reminder
 from tests import smarthost
 from tests.cast_notices import PHONE
 from tests.smarthost import at_once, begun, drained, fresh, later, put, states

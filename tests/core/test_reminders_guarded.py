@@ -7,8 +7,9 @@ import pytest
 
 import clock
 from core.organization import settings
+from core.refusals import WrongNumber
 from core.road import letters
-from core.writing import audience, notices, own_copy, reminders
+from core.writing import audience, own_copy, reminders
 from core.writing.reminding import to_remind
 from models import Delivery, Letter, Reminder
 from tests import cast_notices
@@ -24,7 +25,7 @@ def test_most_of_the_whole_school_wants_its_number_typed(school):
     sent = cast_notices.send([school.lists["whole"]], by=mamoru)
     everybody = to_remind(sent.notice, clock.now())
     for typed in (None, "", str(len(everybody) + 1)):
-        with pytest.raises(notices.WrongNumber):
+        with pytest.raises(WrongNumber):
             reminders.ask(sent.notice, mamoru, clock.now(), typed=typed)
     assert not Reminder.select().exists() and not Letter.select().where(Letter.kind == "own-again").exists()
     made = reminders.ask(sent.notice, mamoru, clock.now(), typed=f" {len(everybody)} ")
@@ -55,7 +56,7 @@ def test_most_of_all_wants_its_number_though_no_list_is_the_whole_school(school,
     sent = cast_notices.send([school.lists["1-1"], school.lists["2-1"]], by=mamoru)
     readers = to_remind(sent.notice, clock.now())
     assert reminders.is_typed(sent.notice, readers) and not reminders.is_typed(sent.notice, readers[:3])
-    with pytest.raises(notices.WrongNumber):
+    with pytest.raises(WrongNumber):
         reminders.ask(sent.notice, mamoru, clock.now())
 
 

@@ -11,11 +11,13 @@ import pytest
 import clock
 import config as ground
 from core.people import conditions, groups
+from core.refusals import Incomplete
 from core.results import board
 from core.road import delivery
 from core.roster import rollover, rollover_roster
 from core.writing import audience, notices
-from models import Child, Cover, Letter, Log, MailingList, Membership, Notice, Person, Rollover
+from core.writing.gaps import gaps
+from models import Child, Cover, Delivery, Letter, Log, MailingList, Membership, Notice, Person, Rollover
 from tests import cast_notices
 
 ROSTER = """児童氏名,ふりがな,学年,組,担任
@@ -112,8 +114,8 @@ def test_a_class_takes_no_notice_until_its_roster_is_in(school, admin, ended):
     notices.choose(made, lists=[school.lists["1-1"].id, school.lists["whole"].id], now=clock.now())
     notices.save(made, subject="x", text="x", now=clock.now())
     found = audience.resolve(made)
-    assert "名簿" in _ja(notices.gaps(made, found)["targets"])
-    with pytest.raises(notices.Incomplete):
+    assert "名簿" in _ja(gaps(made, found)["targets"])
+    with pytest.raises(Incomplete):
         notices.confirm(made, by=admin, fingerprint=found.fingerprint, typed=str(found.letters), now=clock.now())
 
 
@@ -133,7 +135,7 @@ def test_a_group_of_a_waiting_class_waits_too(school, admin):
     assert [one.id for one in shown.booked] == [made.id]
     rollover.end(found, admin, clock.now(), fingerprint=shown.fingerprint)
     Membership.create(person=school.people["加藤 誠"], list=first, child=school.children["石川 蓮"])
-    assert "1年1組" in _ja(notices.gaps(made, audience.resolve(made))["targets"])
+    assert "1年1組" in _ja(gaps(made, audience.resolve(made))["targets"])
 
 
 def _ja(message: str) -> str:
@@ -180,7 +182,7 @@ def test_old_history_is_readable_under_the_old_classes(school, admin):
     bring(rollover.current())
     carry_out(admin)
     assert Child.get(Child.name == "青山 陽菜").grade == "2"
-    covers = Cover.select().join(delivery.Delivery).where(delivery.Delivery.notice == sent.notice)
+    covers = Cover.select().join(Delivery).where(Delivery.notice == sent.notice)
     assert {(one.grade, one.class_name) for one in covers if one.child_name} == {("1", "1")}
     assert board.draw(sent.notice).rooms[0].short == "1-1"
 

@@ -20,6 +20,7 @@ from core.roster.columns import read_rows
 from core.roster.export import guarded
 from core.roster.plan import plan_rows
 from core.roster.read import clean
+from database import db
 from models import Child, Cover, Delivery, Log, Membership, Notice, Person, User
 from tests.core.rosters import DEMO, FAMILY, bring, sheet_of
 
@@ -205,11 +206,11 @@ def roll(count, who, room="1"):
 
 def queries(work):
     seen = []
-    models.db.connection().set_trace_callback(seen.append)
+    db.connection().set_trace_callback(seen.append)
     try:
         work()
     finally:
-        models.db.connection().set_trace_callback(None)
+        db.connection().set_trace_callback(None)
     return len(seen)
 
 
@@ -223,9 +224,9 @@ def test_the_number_of_queries_does_not_grow_with_the_lines(zenko):
 
 def test_one_plan_reads_and_never_writes(zenko):
     sheet = sheet_of(roll(5, "x"))
-    before = models.db.connection().total_changes
+    before = db.connection().total_changes
     plan_rows(zenko, read_rows(sheet, columns.guess_mapping(sheet)), clock.now())
-    assert models.db.connection().total_changes == before
+    assert db.connection().total_changes == before
 
 
 def test_large_imports_report_their_progress(zenko, monkeypatch):

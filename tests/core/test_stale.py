@@ -5,7 +5,8 @@ from datetime import timedelta
 import clock
 from core.people import stale
 from core.rights import rights_of
-from models import Delivery, Membership, Notice, Person, db
+from database import db
+from models import Delivery, Membership, Notice, Person
 from tests import cast_notices
 
 

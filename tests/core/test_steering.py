@@ -5,15 +5,13 @@ from datetime import UTC, datetime
 import pytest
 
 import clock
-import models
 from core.organization import settings
+from core.refusals import NotNow, TooLate
 from core.road import claiming
 from core.writing import notices, successors
 from core.writing.audience import resolve
-from core.writing.notices import (
-    NotNow,
-    TooLate,
-)
+from core.writing.other_notices import latest_to_same_list, newer_exists
+from database import hand
 from models import Letter
 from tests import smarthost
 from tests.smarthost import begun, fresh, later, put, states, written
@@ -46,7 +44,7 @@ def test_stopping_keeps_here_what_has_not_left(school, hanako):
 def test_what_was_claimed_but_not_handed_over_is_stopped_too(school, hanako):
     notice = begun(hanako, [school.lists["1-1"]])
     numbers = claiming.claim_batch("o", "b", settings(), clock.now())
-    models.hand(numbers[0], "o", clock.now())
+    hand(numbers[0], "o", clock.now())
     assert notices.stop(notice, hanako, clock.now()) == 3
     assert states(notice) == {"sending": 1, "cancelled": 3}
 
@@ -111,8 +109,8 @@ def test_the_last_notice_to_the_same_list_is_found(school, hanako):
     later(minutes=5)
     begun(school.users["太郎"], [school.lists["2-1"]])
     draft = written(hanako, [school.lists["1-1"]])
-    assert notices.latest_to_same_list(draft) == earlier
-    assert not notices.newer_exists(fresh(earlier))
+    assert latest_to_same_list(draft) == earlier
+    assert not newer_exists(fresh(earlier))
     later(minutes=5)
     begun(hanako, [school.lists["1-1"]])
-    assert notices.newer_exists(fresh(earlier))
+    assert newer_exists(fresh(earlier))

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from core.refusals import Incomplete
 from core.writing import steps
 from core.writing.steps import Words
 from models import Delivery, Letter, MailingList, Membership, Notice, Person, Step
@@ -162,7 +163,7 @@ def test_ended_steps_send_nothing_and_cannot_be_changed(school, room):
 
 
 def test_a_letter_without_words_is_refused(school, room):
-    with pytest.raises(steps.Incomplete) as missing:
+    with pytest.raises(Incomplete) as missing:
         step(school, room, Words(1, 0, " ", "", False))
     assert set(missing.value.fields) == {"subject", "text"}
     assert Step.select().count() == Notice.select().count() == 0

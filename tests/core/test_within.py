@@ -11,6 +11,7 @@ import clock
 from core.organization import settings
 from core.organizers import in_charge, sender_names
 from core.people import conditions, groups
+from core.refusals import WrongNumber
 from core.rights import rights_of
 from core.road import delivery, letters
 from core.writing import choosing, fields, notices, second_person
@@ -167,7 +168,7 @@ def test_classes_put_together_are_most_of_the_school(large):
     both = draft(large, "守", "お知らせ", lists=[first, second])
     found = resolve(both)
     assert found.needs_number and found.most and not found.whole
-    with pytest.raises(notices.WrongNumber):
+    with pytest.raises(WrongNumber):
         notices.confirm(both, by=large.users["守"], fingerprint=found.fingerprint, now=clock.now())
     assert confirm(both, large.users["守"]).state == "held"
 

@@ -19,8 +19,8 @@ import pytest
 
 import clock
 import config as ground
-import models
 from core import organization
+from database import db
 from tests import cast
 from tests.conftest import needs_part
 
@@ -155,7 +155,7 @@ def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     ground.use(ground.Config(data=data))
     organization.prepare(ground.current())
     cast.build()
-    models.db.close()
+    db.close()
     running = House(data, **getattr(request.module, "SETTINGS", {})).start()
     yield running
     running.stop()

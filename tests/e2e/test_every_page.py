@@ -12,9 +12,9 @@ import pytest
 
 import clock
 import config as ground
-import models
 from core import demo, organization
 from core.organizers import accounts
+from database import db
 from models import User
 from tests import cast
 from tests.e2e.conftest import DESKTOP, PHONE, House, fits_the_width, has_no_axe_faults, log_in
@@ -35,7 +35,7 @@ def house(tmp_path_factory: pytest.TempPathFactory, key_box: Path) -> Iterator[H
     organization.prepare(ground.current())
     demo.fill(clock.now())
     accounts.set_password(User.get(User.name == "小川 守"), cast.PASSWORD, now=clock.now())
-    models.db.close()
+    db.close()
     running = House(data, KAIRAN_MAIL_DOMAIN="").start()
     yield running
     running.stop()

@@ -11,9 +11,9 @@ import pytest
 
 import clock
 import config as ground
-import models
 import tasks
 from core import organization
+from database import db
 from tests.e2e.conftest import DESKTOP, PHONE, by_day, fits_the_width, links, log_in, wait_for
 
 pytestmark = pytest.mark.xdist_group("journeys")
@@ -273,4 +273,4 @@ def _the_next_morning(house) -> None:
     ground.use(ground.Config(data=house.data, mail_domain="mail.school.example"))
     organization.prepare(ground.current())
     assert tasks.digests.tell(clock.now() + timedelta(seconds=offset)) == 2
-    models.db.close()
+    db.close()

@@ -11,9 +11,9 @@ import pytest
 
 import clock
 import config as ground
-import models
 from core import demo, organization
 from core.organizers import accounts
+from database import db
 from models import User
 from tests import cast
 from tests.e2e.conftest import PHONE, House, fits_the_width, has_no_axe_faults, log_in
@@ -31,7 +31,7 @@ def house(tmp_path: Path, key_box: Path) -> Iterator[House]:
     organization.prepare(ground.current())
     demo.fill(clock.now())
     accounts.set_password(User.get(User.name == "小川 守"), cast.PASSWORD, now=clock.now())
-    models.db.close()
+    db.close()
     running = House(data, KAIRAN_MAIL_DOMAIN="").start()
     yield running
     running.stop()

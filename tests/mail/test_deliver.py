@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mail import login
-from mail.deliver import BadRoute, Connection, Route, Unreachable, Vanished, dotted, rcpt_form
+from mail.deliver import Connection, Vanished, dotted, rcpt_form
+from mail.route import BadRoute, Route, Unreachable
 from tests.mail.servers import Scripted, certificate, free_port, only_hanako, sink
 
 LETTER = b"From: a@school.example\r\nSubject: x\r\n\r\nhello\r\n"

@@ -17,6 +17,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from database import db
 from mail.address import return_path
 from tests.cast_mail import DOMAIN, mail
 from tests.mail.servers import free_port
@@ -278,7 +279,6 @@ def main() -> None:
     import tempfile
 
     import config as ground
-    import models
     from core import organization
     from tests import cast
 
@@ -289,7 +289,7 @@ def main() -> None:
         ground.use(ground.Config(data=data, mail_domain=DOMAIN))
         organization.prepare(ground.current())
         cast.build()
-        models.db.close()
+        db.close()
         with running(data) as (target, made):
             held = attack(target, size)
         print("\n".join(held.said))

@@ -14,11 +14,12 @@ from core import organization
 from core.door import collecting, inbox, spool
 from core.house import doctor
 from core.organization import settings
+from database import db
 from inlet import Reader
 from mail.address import message_id
 from mail.box import Box
 from mail.imap import ASIDE, NOT_OURS, Closed, Reading
-from models import Collection, Incoming, Letter, Membership, Notice, Organization, Person, Sender, db
+from models import Collection, Incoming, Letter, Membership, Notice, Organization, Person, Sender
 from tests import cast_notices, smarthost
 from tests.cast_mail import DOMAIN, dns, mail, signed
 from tests.core.test_inbox import dsn

@@ -10,7 +10,7 @@ from core.results import tally
 from core.road import letters
 from core.writing import notices, questions
 from core.writing.questions import Ask
-from models import Answer, Delivery, MailingList, Visit
+from models import Answer, Delivery, MailingList, Question, Visit
 from tests import cast_notices
 from tests.cast_notices import ATTENDANCE, PHONE, SCANNER, ask, fresh
 
@@ -198,7 +198,7 @@ def test_an_answer_to_some_of_the_questions_says_what_is_still_to_come(reader, s
     """T-51: each question has its own deadline, and the page says so; who answers what is said where it differs."""
     soon, late = clock.now() + timedelta(days=2), clock.now() + timedelta(days=5)
     Answer.delete().execute()
-    questions.Question.delete().execute()
+    Question.delete().execute()
     ask(
         sent,
         Ask("懇談会に", ("出席", "欠席"), deadline=late),
@@ -217,7 +217,7 @@ def test_the_notice_names_the_days_under_their_heading_beside_other_questions(re
     """T-48: what is asked, and what was said to it, stands on the page of the notice too."""
     days = [Ask(day, ("○", "△", "×"), "days", heading="面談のご都合") for day in ("16日", "17日")]
     Answer.delete().execute()
-    questions.Question.delete().execute()
+    Question.delete().execute()
     ask(sent, Ask("懇談会に", ("出席", "欠席")), *days)
     reader.post(f"/a/{hers.token}/3", data={"q1": "1", "q2": "3"})
     text = page(reader.get(f"/r/{hers.token}"))

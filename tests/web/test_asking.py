@@ -9,7 +9,8 @@ import pytest
 import clock
 from core.writing import notices, questions, ready_made
 from core.writing.questions import Ask
-from models import MailingList, Notice, millis
+from database import millis
+from models import MailingList, Notice
 
 HTMX = {"HX-Request": "true"}
 
@@ -140,7 +141,7 @@ def test_a_form_without_the_section_leaves_the_questions_alone(hanako, draft):
     notices.save(draft, now=clock.now(), questions=[Ask("出席", ("はい", "いいえ"))])
     words = {"subject": "新しい件名", "text": "本文", "act": "save", "useful_s": "0", "remind": "0x1"}
     hanako.post(f"/notices/{draft.id}/words", data=words)
-    assert notices.Notice.get_by_id(draft.id).wording.subject == "新しい件名" and len(written(draft)) == 1
+    assert Notice.get_by_id(draft.id).wording.subject == "新しい件名" and len(written(draft)) == 1
 
 
 def test_an_older_window_does_not_overwrite_questions(hanako, draft):

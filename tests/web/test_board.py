@@ -13,6 +13,7 @@ import clock
 import models
 from core.people import leaving
 from core.results import responses
+from database import db
 from models import Child, Delivery, Log, MailingList, Membership, Notice, Person, User
 from tests import cast_notices
 from tests.cast_notices import PHONE, fresh, outcome
@@ -249,14 +250,14 @@ def test_the_file_holds_everybody_and_no_formula(as_, school, sent):
 def counted(monkeypatch):
     """Count the statements that reach the database."""
     asked: list[str] = []
-    real = models.db.obj.execute_sql
+    real = db.obj.execute_sql
 
     def execute_sql(sql, *args, **kwargs):
         asked.append(sql)
         return real(sql, *args, **kwargs)
 
     with monkeypatch.context() as patch:
-        patch.setattr(models.db.obj, "execute_sql", execute_sql)
+        patch.setattr(db.obj, "execute_sql", execute_sql)
         yield asked
 
 
@@ -264,7 +265,7 @@ def big(name: str, households: int, by: User) -> cast_notices.Sent:
     """Send a notice to so many households in twelve classes."""
     made = MailingList.create(name=name, address=name)
     rows = range(households)
-    with models.db.atomic():
+    with db.atomic():
         first = (Child.select(models.fn.MAX(Child.id)).scalar() or 0) + 1
         base = (Person.select(models.fn.MAX(Person.id)).scalar() or 0) + 1
         for start in range(0, households, 500):

@@ -7,6 +7,7 @@ import pytest
 import clock
 from core import service
 from core.door import inbox, spool
+from core.door.reading import look
 from core.organization import settings
 from core.people import reader_marks
 from mail.address import reply_address
@@ -64,7 +65,7 @@ def test_the_views(as_, school):
 
 
 def test_a_quarantined_mail_is_tried_again_by_a_press(as_, school, monkeypatch):
-    sane = inbox.look
+    sane = look
     monkeypatch.setattr(inbox, "look", lambda *args: 1 / 0)
     raw = mail("evil@example.net", LIST, "x", "y")
     for _ in range(2):

@@ -7,7 +7,8 @@ import subprocess
 import pytest
 
 from core.entry import join_codes, join_paper, qr
-from models import Child, MailingList, Membership, Person, db
+from database import db
+from models import Child, MailingList, Membership, Person
 from tests.conftest import needs_part
 
 

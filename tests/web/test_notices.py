@@ -7,7 +7,8 @@ import pytest
 import clock
 from core.writing import audience as audiences
 from core.writing import notices
-from models import MailingList, Notice, Target, millis
+from database import millis
+from models import MailingList, Notice, Target
 
 CLASS, OTHER = "1-1", "2-1"
 
