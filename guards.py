@@ -10,7 +10,7 @@ from flask_wtf.csrf import CSRFError, CSRFProtect
 
 import web
 from core import organization
-from core.organizers.sessions import user_of_session
+from core.accounts.sessions import user_of_session
 from database import db
 
 POLICY = (

@@ -108,7 +108,7 @@ class User(Table):
     seen_at = Moment(null=True)
     disabled_at = Moment(null=True)
 
-    # Flask-Login asks these four; the session in use is put here by `core.organizers.accounts.user_of_session`.
+    # Flask-Login asks these four; the session in use is put here by `core.accounts.accounts.user_of_session`.
     session: "Session | None" = None
     is_authenticated = True
     is_anonymous = False

@@ -15,8 +15,8 @@ from huey import SqliteHuey, crontab
 import clock
 import config
 from core import due
+from core.accounts import role_expiry
 from core.house import wellbeing
-from core.organizers import role_ends
 from core.people import unreached
 from core.results import digests, figures, forgetting, tracking
 from core.writing import attachments, pictures
@@ -25,7 +25,7 @@ from database import db
 log = logging.getLogger("kairan.tasks")
 
 HOURLY: tuple[Callable[[datetime], object], ...] = (
-    unreached.tell, wellbeing.look_after, digests.tell, role_ends.remind, forgetting.tell, attachments.sweep,
+    unreached.tell, wellbeing.look_after, digests.tell, role_expiry.notify_expiring_roles, forgetting.tell, attachments.sweep,
     pictures.sweep, figures.count_young_ones, figures.fix_those_that_are_over, tracking.forget, forgetting.sweep,
 )  # fmt: skip
 

@@ -22,8 +22,8 @@ from werkzeug.routing import IntegerConverter
 import clock
 import words
 from core import organization
+from core.accounts import who_can
 from core.entry import qr
-from core.organizers import holders
 from core.rights import Rights, rights_of
 from core.roster.export import guarded
 from core.writing import fields
@@ -91,31 +91,31 @@ def own_notice(number: int, need: str = "view") -> Notice:
     if found is None or not rights().may_notice("view", found):
         abort(404)
     if not rights().may_notice(need, found):
-        raise NotYours(holders.of_notice(found))
+        raise NotYours(who_can.holders_for_notice(found))
     return found
 
 
 class NotYours(Forbidden):
     """The right is missing; `holders` says whom to ask."""
 
-    def __init__(self, found: holders.Holders) -> None:
+    def __init__(self, found: who_can.PermissionHolders) -> None:
         super().__init__()
         self.holders = found
 
 
 def refuse(need: str, lists: Collection[int] = ()) -> NoReturn:
     """Answer with 403, naming who may do it: in all of these lists, or who can give the right."""
-    raise NotYours(holders.of_lists(need, lists))
+    raise NotYours(who_can.holders_for_lists(need, lists))
 
 
 def who_may(need: str, *lists: MailingList) -> str:
     """Return the sentence that names who may do what the user may not, for the place of the missing button."""
-    return holders.of_lists(need, [one.id for one in lists]).sentence(language())
+    return who_can.holders_for_lists(need, [one.id for one in lists]).sentence(language())
 
 
 def who_may_steer(notice: Notice) -> str:
     """Return the same sentence for a notice."""
-    return holders.of_notice(notice).sentence(language())
+    return who_can.holders_for_notice(notice).sentence(language())
 
 
 LARGEST = 2**63 - 1

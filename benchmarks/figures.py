@@ -17,7 +17,7 @@ from statistics import median
 import clock
 from app import create_app
 from benchmarks import house
-from core.organizers import accounts
+from core.accounts import accounts
 from core.results import figures
 from core.road.delivery import token
 from database import db, insert_rows

@@ -13,8 +13,8 @@ import web
 import words
 from cli import common
 from cli.group import the_group
+from core.accounts import accounts
 from core.organization import settings
-from core.organizers import accounts
 from core.refusals import Refused, TooManyGroups
 from core.rights import rights_of
 from core.road import pacing, progress
@@ -112,7 +112,7 @@ def _choose(
 
 
 def _user(name: str) -> User:
-    found = accounts.named(name)
+    found = accounts.find_user(name)
     if found is None or not found.is_active:
         common.fail(f"There is no user {name!r} who may log in. `flask user add` makes one.")
     return found

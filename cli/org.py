@@ -4,8 +4,8 @@ import click
 
 from cli.common import fail, in_the_house, note
 from core import organization
+from core.accounts import accounts
 from core.house import first_run
-from core.organizers import accounts
 from words import LANGUAGES, say
 
 
@@ -29,7 +29,7 @@ def change(**given: str | None) -> None:
         raise click.UsageError("Give at least one of the options.")
     try:
         organization.change(None, **first_run.cleaned(fields))
-    except accounts.Refused as refused:
+    except accounts.DomainError as refused:
         fail(say("en", refused.message, **refused.values))
     for name in sorted(organization.settings().fixed & fields.keys()):
         note(f"KAIRAN_{name.upper()} is set in the environment or kairan.toml and wins.")

@@ -9,7 +9,7 @@ import clock
 import config as ground
 from cli.common import fail, in_the_house, note, the_list
 from core import history, organization
-from core.organizers import accounts, mailed_links, roles
+from core.accounts import accounts, login_links, roles
 from database import db
 from models import Organization, Role, User
 from words import LANGUAGES, say
@@ -40,13 +40,13 @@ def add(
             made = accounts.add_user(
                 name, email=email, password=password, language=language or Organization.the().language, now=now
             )
-            roles.give(made, role, list_id, by=None)
-            accounts.practice_list(made, now)
-    except (accounts.Refused, roles.BadRole) as refused:
+            roles.grant_role(made, role, list_id, by=None)
+            accounts.ensure_practice_list(made, now)
+    except (accounts.DomainError, roles.InvalidRole) as refused:
         fail(say("en", refused.message, **refused.values))
     _close_setup(made, role, now)
     if password is None:
-        note(f"Choose the password here within three days: {mailed_links.url(made, 'invitation', now)}")
+        note(f"Choose the password here within three days: {login_links.link_url(made, 'invitation', now)}")
     click.echo(made.id)
 
 
@@ -61,13 +61,13 @@ def _close_setup(made: User, role: str, now: datetime) -> None:
 @in_the_house
 def reset(name: str) -> None:
     """Print a link that works once within an hour and sets a new password."""
-    found = accounts.named(name)
+    found = accounts.find_user(name)
     if found is None:
         fail(f"There is no user {name!r}.")
     if not found.is_active:
         fail(f"{found.name} is disabled. An administrator can enable the account on the users page.")
     history.log(None, "password.link_made", found.id, kind="user")
-    click.echo(mailed_links.url(found, "password", clock.now()))
+    click.echo(login_links.link_url(found, "password", clock.now()))
 
 
 COMMANDS = (user,)

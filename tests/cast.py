@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import clock
 from core import organization
-from core.organizers import accounts
+from core.accounts import accounts
 from mail import address
 from models import Child, MailingList, Membership, Person, Role, User
 

@@ -17,7 +17,7 @@ from flask import Flask
 import clock
 import config as ground
 from core import organization
-from core.organizers import passwords
+from core.accounts import passwords
 from database import db
 from tests import cast
 

@@ -17,9 +17,9 @@ import config as ground
 from cli.demo import demo
 from core import demo as school
 from core import organization
+from core.accounts import passwords
 from core.demo import dates, families
 from core.demo import past as demo_past
-from core.organizers import passwords
 from core.results import tally
 from core.writing import ready_made
 from database import db
@@ -230,7 +230,7 @@ def test_the_command_prints_the_passwords_once_and_they_open_the_door(config):
     assert first.exit_code == 0 and first.stdout == ""
     password = re.search(r"小川 守  (\S+)", first.stderr)[1]
 
-    assert passwords.fits(User.get(User.name == "小川 守").password, password)
+    assert passwords.verify_password(User.get(User.name == "小川 守").password, password)
     count = Notice.select().count()
     second = run.invoke(demo, [])
     assert second.exit_code == 0 and "already" in second.stderr and "user reset" in second.stderr

@@ -5,7 +5,7 @@ from datetime import timedelta
 from flask import Response, current_app, redirect, request, session, url_for
 from flask_login import login_user
 
-from core.organizers import logins
+from core.accounts import logins
 from models import User
 from web import go
 
@@ -13,21 +13,21 @@ DEVICE_COOKIE = "kairan_device"
 DEVICE_AGE = timedelta(days=365)
 
 
-def visitor() -> logins.Visitor:
+def visitor() -> logins.LoginClient:
     """Return who knocks at this request."""
-    return logins.Visitor(request.remote_addr, request.cookies.get(DEVICE_COOKIE), request.user_agent.string[:200])
+    return logins.LoginClient(request.remote_addr, request.cookies.get(DEVICE_COOKIE), request.user_agent.string[:200])
 
 
 def let_in(user: User, response: Response) -> Response:
     """Put the session's token into a fresh cookie and remember the device; what stood in the old cookie is gone."""
-    known = logins.known_device(request.cookies.get(DEVICE_COOKIE), user)
+    known = logins.device_by_token(request.cookies.get(DEVICE_COOKIE), user)
     session.clear()
     session.permanent = bool(user.session and user.session.remembered)
     login_user(user)
     if not known:
         response.set_cookie(
             DEVICE_COOKIE,
-            logins.device_mark(user),
+            logins.sign_device_token(user),
             max_age=DEVICE_AGE,
             httponly=True,
             samesite="Lax",

@@ -10,8 +10,8 @@ import tasks
 from blueprints.account import doors
 from blueprints.account.forms import Ask, Confirm, Enter, NewPassword
 from blueprints.account.routes import bp
-from core.organizers import accounts, invitations, mailed_links, new_email, sessions
-from core.organizers.logins import TooMany
+from core.accounts import accounts, email_change, invitations, login_links, sessions
+from core.accounts.logins import TooManyAttempts
 from models import User
 from web import _, answer, blame, public
 
@@ -37,8 +37,8 @@ def _ask(purpose: str) -> Answer:
     if not form.validate_on_submit():
         return answer("account/ask.html", status=422 if form.errors else 200, form=form, purpose=purpose)
     try:
-        mailed_links.ask(purpose, form.name.data, doors.visitor().address, clock.now())
-    except TooMany as many:
+        login_links.request_link(purpose, form.name.data, doors.visitor().address, clock.now())
+    except TooManyAttempts as many:
         blame(form, "name", many.message, **many.values)
         return answer("account/ask.html", status=429, form=form, purpose=purpose)
     return answer("account/asked.html", purpose=purpose)
@@ -51,11 +51,11 @@ def enter(mark: str) -> Answer:
     form, now = Enter(), clock.now()
     try:
         if not form.validate_on_submit():
-            return answer("account/enter.html", form=form, user=mailed_links.holder(mark, "login", now))
-        user = mailed_links.use(mark, "login", now)
-    except mailed_links.DeadLink:
+            return answer("account/enter.html", form=form, user=login_links.user_by_token(mark, "login", now))
+        user = login_links.redeem_token(mark, "login", now)
+    except login_links.InvalidLink:
         return _dead("login")
-    sessions.start(user, now=now, remember=form.remember.data, device=doors.visitor().agent)
+    sessions.start_session(user, now=now, remember=form.remember.data, device=doors.visitor().agent)
     return doors.let_in(user, doors.next_page(None))
 
 
@@ -76,16 +76,16 @@ def accept(mark: str) -> Answer:
 def _choose(mark: str, purpose: str) -> Answer:
     form, now = NewPassword(), clock.now()
     try:
-        user = mailed_links.holder(mark, purpose, now)
+        user = login_links.user_by_token(mark, purpose, now)
         if not form.validate_on_submit():
             return _choosing(form, user, purpose, 422 if form.errors else 200)
-        user = invitations.choose_password(mark, purpose, form.password.data, now)
-    except mailed_links.DeadLink:
+        user = invitations.set_password_by_link(mark, purpose, form.password.data, now)
+    except login_links.InvalidLink:
         return _dead(purpose)
-    except accounts.Refused as refused:
+    except accounts.DomainError as refused:
         blame(form, refused.field, refused.message, **refused.values)
         return _choosing(form, user, purpose, 422)
-    sessions.start(user, now=now, device=doors.visitor().agent)
+    sessions.start_session(user, now=now, device=doors.visitor().agent)
     return doors.let_in(user, doors.next_page(None))
 
 
@@ -99,17 +99,17 @@ def confirm_email(mark: str) -> Answer:
     """Take a new address over by the link of the letter that went there: one button."""
     form, now = Confirm(), clock.now()
     try:
-        user = mailed_links.holder(mark, new_email.PURPOSE, now)
+        user = login_links.user_by_token(mark, email_change.LINK_PURPOSE, now)
         if not form.validate_on_submit():
             return answer("account/confirm_email.html", form=form, user=user)
-        user = new_email.confirm(mark, now)
-    except mailed_links.DeadLink:
-        return _dead(new_email.PURPOSE)
-    except accounts.Refused as refused:
-        return answer("account/dead.html", status=422, purpose=new_email.PURPOSE, sentence=_(refused.message))
+        user = email_change.confirm_email_change(mark, now)
+    except login_links.InvalidLink:
+        return _dead(email_change.LINK_PURPOSE)
+    except accounts.DomainError as refused:
+        return answer("account/dead.html", status=422, purpose=email_change.LINK_PURPOSE, sentence=_(refused.message))
     tasks.ring()
     return answer("account/confirmed_email.html", user=user)
 
 
 def _dead(purpose: str) -> Answer:
-    return answer("account/dead.html", status=404, purpose=purpose, sentence=_(mailed_links.DeadLink.message))
+    return answer("account/dead.html", status=404, purpose=purpose, sentence=_(login_links.InvalidLink.message))

@@ -9,7 +9,7 @@ from blueprints.account import devices, doors
 from blueprints.account.forms import ChangePassword, Email, Profile
 from blueprints.account.routes import bp
 from core import limits
-from core.organizers import accounts, logins, new_email, sessions
+from core.accounts import accounts, email_change, logins, sessions
 from models import Session
 from web import answer, blame, go, told
 from words import N_
@@ -34,7 +34,7 @@ def _page(status: int = 200, **filled: Profile | Email | ChangePassword) -> Answ
     return answer(
         "account/index.html",
         status=status,
-        sessions=list(sessions.open_ones(current_user, clock.now())),
+        sessions=list(sessions.active_sessions(current_user, clock.now())),
         device=devices.named,
         **{**forms, **filled},
     )
@@ -47,14 +47,14 @@ def change() -> Answer:
     if not form.validate():
         return _page(422, profile=form)
     try:
-        accounts.change(
+        accounts.change_account(
             current_user,
             now=clock.now(),
             name=form.name.data,
             language=form.language.data,
             signature=(form.signature.data or "").strip(),
         )
-    except accounts.Refused as refused:
+    except accounts.DomainError as refused:
         blame(form, refused.field, refused.message, **refused.values)
         return _page(422, profile=form)
     g.language = form.language.data
@@ -71,8 +71,8 @@ def change_email() -> Answer:
             return _page(422, email=form)
         accounts.clean_email(form.email.data)
         logins.confirm_password(current_user, form.password.data, doors.visitor(), now=clock.now())
-        asked = new_email.ask(current_user, form.email.data, clock.now())
-    except (accounts.Refused, logins.WrongLogin, logins.TooMany) as refused:
+        asked = email_change.request_email_change(current_user, form.email.data, clock.now())
+    except (accounts.DomainError, logins.WrongCredentials, logins.TooManyAttempts) as refused:
         return _page(_blamed(form, "password", refused), email=form)
     tasks.ring()
     told(N_("A letter is on its way to the new address. It counts once you press the button behind the link in it.")
@@ -84,10 +84,10 @@ def change_email() -> Answer:
 def wanted_email() -> Answer:
     """Send the letter to the new address once more, or forget that address."""
     if "forget" in request.form:
-        new_email.give_up(current_user)
+        email_change.cancel_email_change(current_user)
         told(N_("Your address stays as it was."))
     elif current_user.email_wanted and limits.hit(f"email:{current_user.id}", clock.now(), 3600) <= PER_HOUR:
-        new_email.again(current_user, clock.now())
+        email_change.resend_email_change(current_user, clock.now())
         tasks.ring()
         told(N_("The letter is on its way once more."))
     return go("account.index")
@@ -103,7 +103,7 @@ def change_password() -> Answer:
         accounts.check_password(form.password.data, current_user.name, current_user.email)
         logins.confirm_password(current_user, form.old.data, doors.visitor(), now=clock.now())
         accounts.set_password(current_user, form.password.data, clock.now(), keep=current_user.session)
-    except (accounts.Refused, logins.WrongLogin, logins.TooMany) as refused:
+    except (accounts.DomainError, logins.WrongCredentials, logins.TooManyAttempts) as refused:
         return _page(_blamed(form, "old", refused), password=form)
     told(N_("The password is changed. All other devices are logged out."))
     return go("account.index")
@@ -111,9 +111,9 @@ def change_password() -> Answer:
 
 def _blamed(form: Email | ChangePassword, secret: str, refused: Exception) -> int:
     """Put a refusal on its field; return the status of the answer."""
-    if isinstance(refused, accounts.Refused):
+    if isinstance(refused, accounts.DomainError):
         blame(form, refused.field, refused.message, **refused.values)
-    elif isinstance(refused, logins.TooMany):
+    elif isinstance(refused, logins.TooManyAttempts):
         blame(form, secret, refused.message, **refused.values)
         return 429
     else:
@@ -128,8 +128,8 @@ def end_session(number: int) -> Answer:
     if session is None:
         abort(404)
     if session.id == current_user.session.id:
-        sessions.end(session, clock.now())
+        sessions.revoke_session(session, clock.now())
         return doors.let_out()
-    sessions.end(session, clock.now())
+    sessions.revoke_session(session, clock.now())
     told(N_("That device is logged out."))
     return go("account.index")

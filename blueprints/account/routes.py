@@ -6,7 +6,7 @@ from flask_login import current_user
 import clock
 from blueprints.account import doors
 from blueprints.account.forms import Login
-from core.organizers import logins, sessions
+from core.accounts import logins, sessions
 from web import _, answer, public
 
 bp = Blueprint("account", __name__)
@@ -30,9 +30,9 @@ def login():
         user = logins.log_in(
             form.name.data, form.password.data, doors.visitor(), now=clock.now(), remember=form.remember.data
         )
-    except logins.WrongLogin as wrong:
+    except logins.WrongCredentials as wrong:
         return answer("account/login.html", status=422, form=form, sorry=_(wrong.message))
-    except logins.TooMany as many:
+    except logins.TooManyAttempts as many:
         return answer("account/login.html", status=429, form=form, sorry=_(many.message, **many.values))
     return doors.let_in(user, doors.next_page(form.next.data))
 
@@ -40,7 +40,7 @@ def login():
 @bp.post("/logout")
 def logout():
     """End this session on the server; the cookie alone would not do (T-12)."""
-    sessions.end(current_user.session, clock.now())
+    sessions.revoke_session(current_user.session, clock.now())
     return doors.let_out()
 
 

@@ -7,8 +7,8 @@ from flask_wtf import FlaskForm
 from blueprints.admin.forms import House, Pace
 from blueprints.admin.routes import Answer, bp
 from core import organization
+from core.accounts import accounts
 from core.house import first_run
-from core.organizers import accounts
 from models import Organization
 from web import answer, blame, go, needs, told
 from words import N_
@@ -52,7 +52,7 @@ def change_house() -> Answer:
     typed = {name: value or "" for name, value in form.data.items() if name != "csrf_token"}
     try:
         organization.change(current_user, **first_run.cleaned(typed))
-    except accounts.Refused as refused:
+    except accounts.DomainError as refused:
         blame(form, refused.field, refused.message, **refused.values)
         return _page(422, families=form)
     return _saved()

@@ -5,7 +5,7 @@ from flask_login import current_user
 
 from blueprints.lists import bp
 from core import rooms
-from core.organizers import in_charge
+from core.accounts import class_teacher
 from web import answer, go, language, own_list, row_number, told
 from words import N_
 
@@ -19,8 +19,8 @@ def in_charge_of(number: int) -> tuple[str, int]:
     return answer(
         "lists/in_charge.html",
         list=mailing_list,
-        rooms=in_charge.rooms(mailing_list),
-        users=list(in_charge.candidates(mailing_list)),
+        rooms=class_teacher.teachers_of_classes(mailing_list),
+        users=list(class_teacher.teacher_candidates(mailing_list)),
         room=lambda one: rooms.in_words(language(), one.grade, one.class_name),
     )
 
@@ -30,12 +30,12 @@ def set_in_charge(number: int) -> Response:
     """Put the chosen users in charge; classes left alone stay as they are."""
     mailing_list = own_list(number, "manage")
     wanted = {}
-    for place, room in enumerate(in_charge.rooms(mailing_list)):
+    for place, room in enumerate(class_teacher.teachers_of_classes(mailing_list)):
         same_class = request.form.get(f"class-{place}") == f"{room.grade}\t{room.class_name}"
         chosen = request.form.get(f"user-{place}", KEEP)
         if same_class and chosen != KEEP:
             wanted[room.grade, room.class_name] = _number(chosen)
-    changed = in_charge.assign(mailing_list, wanted, current_user)
+    changed = class_teacher.assign_classes(mailing_list, wanted, current_user)
     told(N_("Saved. The person in charge changed in %(number)s places."), number=changed)
     return go("lists.show", number=number)
 

@@ -11,9 +11,9 @@ import tasks
 from blueprints.members import bp
 from blueprints.members.forms import AddressForm, NewForm, PersonForm, PlaceForm, as_lines, items_of
 from core import organization
+from core.accounts import class_teacher
 from core.door import replies
 from core.entry import approvals, carriers, consent, guidance
-from core.organizers import in_charge
 from core.people import directory, members
 from core.road import delivery
 from core.writing import audience, own_copy
@@ -111,13 +111,13 @@ def _add(mailing_list: MailingList, form: NewForm) -> Membership:
     said = {name: form[name].data or "" for name in form.data if name not in ("items", "csrf_token", "in_charge")}
     items = items_of(form.items.data or "")
     made = members.add(mailing_list, by=current_user, now=clock.now(), attributes=items, **said)
-    in_charge.set_one(made, form.in_charge.data or 0, current_user)
+    class_teacher.assign_membership(made, form.in_charge.data or 0, current_user)
     return made
 
 
 def _with_teachers(form: PlaceForm, mailing_list: MailingList) -> PlaceForm:
     """Offer the users who may be put in charge in this list."""
-    teachers = [SelectChoice(user.id, user.name) for user in in_charge.candidates(mailing_list)]
+    teachers = [SelectChoice(user.id, user.name) for user in class_teacher.teacher_candidates(mailing_list)]
     form.in_charge.choices = [SelectChoice(0, _("nobody")), *teachers]
     return form
 
@@ -158,7 +158,7 @@ def place(number: int, place_id: int) -> Answer:
         items = items_of(form.items.data or "")
         try:
             members.edit_place(found, current_user, relation=form.relation.data or "", items=items, child=child)
-            in_charge.set_one(found, form.in_charge.data or 0, current_user)
+            class_teacher.assign_membership(found, form.in_charge.data or 0, current_user)
         except members.Refused as refused:
             blame(form, refused.field, refused.message, **refused.values)
         else:

@@ -10,8 +10,9 @@ import clock
 import web
 from blueprints.notices import bp
 from blueprints.notices.drafts import own_draft, told_sent
+from core.accounts import class_teacher
 from core.organization import settings
-from core.organizers import in_charge, sender_names
+from core.organizers import sender_names
 from core.refusals import NotNow
 from core.rights import target_lists
 from core.road import letters
@@ -70,7 +71,7 @@ def _page(notice: Notice, wrong: str = "", status: int = 200) -> Any:
         offer=offer,
         own=current_user,
         chosen=_chosen(notice),
-        has_charges=in_charge.are_there(),
+        has_charges=class_teacher.has_any_teacher(),
         organization=settings().name,
         from_name=lambda name: letters.from_name(settings().name, name, web.language()),
         back=request.values.get("back", ""),

@@ -10,7 +10,7 @@ import web
 from blueprints.notices import asked, bp, check, compose, files, measure, name, own_copy, remind, second, steer
 from blueprints.notices.drafts import own_draft
 from blueprints.notices.forms import NewForm
-from core.organizers import accounts
+from core.accounts import accounts
 from core.refusals import NotNow
 from core.results import archive, today
 from core.writing import choosing, notices
@@ -57,7 +57,11 @@ def new() -> Response:
         current_user, form_key=(form.form_key.data or "")[:64] or None, urgent=bool(form.urgent.data), now=now
     )
     web.own_notice(notice.id, "send")
-    if form.practice.data and not choosing.chosen(notice) and (mine := accounts.practice_list(current_user, now)):
+    if (
+        form.practice.data
+        and not choosing.chosen(notice)
+        and (mine := accounts.ensure_practice_list(current_user, now))
+    ):
         notices.choose(notice, lists=[mine.id], now=now)
     return web.go("notices.recipients", number=notice.id)
 

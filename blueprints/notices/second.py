@@ -11,8 +11,8 @@ import web
 from blueprints.notices import bp, files
 from blueprints.notices.compose import NAMES_FIRST, NAMES_LAST, worth_saying
 from blueprints.notices.forms import SecondForm
+from core.accounts import who_can
 from core.organization import settings
-from core.organizers import holders
 from core.refusals import Incomplete, Refused
 from core.road import letters
 from core.writing import approving, comparing, second_person, warnings
@@ -25,7 +25,7 @@ def _asked(number: int) -> Notice:
     """Return a notice whose letters the user may see as they go out; its writer, and who may let it go."""
     notice = web.own_notice(number, "send")
     if notice.by_id != current_user.id and not second_person.may_approve(web.rights(), notice):
-        raise web.NotYours(holders.of_notice(notice))
+        raise web.NotYours(who_can.holders_for_notice(notice))
     return notice
 
 

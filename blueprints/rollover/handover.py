@@ -5,8 +5,8 @@ from flask_login import current_user
 
 import clock
 from blueprints.rollover import bp
+from core.accounts.roles import ROLE_LABELS
 from core.house import handover
-from core.organizers.roles import WORDS
 from web import answer, go, needs, told
 from words import N_
 
@@ -15,7 +15,7 @@ from words import N_
 @needs("admin")
 def hand_over() -> tuple[str, int]:
     """Show the sheet, ready to be printed on A4."""
-    return answer("rollover/hand_over.html", sheet=handover.sheet(clock.now()), kinds=WORDS)
+    return answer("rollover/hand_over.html", sheet=handover.sheet(clock.now()), kinds=ROLE_LABELS)
 
 
 @bp.post("/hand-over", endpoint="note")

@@ -6,8 +6,8 @@ from flask_login import login_user
 import clock
 from blueprints.setup.forms import Setup
 from core import organization
+from core.accounts import accounts, sessions
 from core.house import first_run
-from core.organizers import accounts, sessions
 from web import answer, blame, language, public
 
 bp = Blueprint("setup", __name__)
@@ -40,16 +40,16 @@ def begin(token: str) -> Answer:
         return _again(form, wrong)
     try:
         user = first_run.set_up(token, details, clock.now())
-    except accounts.Refused as refused:
+    except accounts.DomainError as refused:
         return _again(form, [refused])
     except first_run.AlreadyDone:
         return answer("setup/dead.html", status=404, ready=True)
     session.clear()
-    login_user(sessions.start(user, now=clock.now(), device=request.user_agent.string))
+    login_user(sessions.start_session(user, now=clock.now(), device=request.user_agent.string))
     return redirect(url_for("home.index"), code=303)  # type: ignore[return-value]
 
 
-def _again(form: Setup, wrong: list[accounts.Refused]) -> Answer:
+def _again(form: Setup, wrong: list[accounts.DomainError]) -> Answer:
     for refused in wrong:
         blame(form, refused.field, refused.message, **refused.values)
     return answer("setup/begin.html", status=422, form=form)

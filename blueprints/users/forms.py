@@ -4,7 +4,7 @@ from wtforms import BooleanField, DateField, RadioField, SelectField, StringFiel
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Length, Optional
 
-from core.organizers import roles
+from core.accounts import roles
 from models import MailingList
 from web import Form, _
 from words import LANGUAGES, N_
@@ -23,7 +23,7 @@ class Duty(Form):
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
-        self.kind.choices = [SelectChoice(kind, _(roles.WORDS[kind])) for kind in reversed(roles.WORDS)]
+        self.kind.choices = [SelectChoice(kind, _(roles.ROLE_LABELS[kind])) for kind in reversed(roles.ROLE_LABELS)]
         lists = [SelectChoice(one.id, one.name) for one in MailingList.open_ones()]
         nothing = [SelectChoice("", _("Please choose"))] if lists else []  # never the whole school by a careless press
         self.place.choices = [*nothing, *lists, SelectChoice(0, _("The whole organization"))]

@@ -6,7 +6,7 @@ from flask_login import current_user
 import clock
 from blueprints.users.forms import Anyway, Duty, Invite
 from core import organization
-from core.organizers import accounts, invitations, mailed_links, roles, sessions
+from core.accounts import accounts, invitations, login_links, roles, sessions
 from models import MailingList, Role, User
 from web import _, answer, blame, go, needs, page_of, told
 from words import N_
@@ -25,7 +25,7 @@ def _user(number: int) -> User:
 def index() -> Answer:
     """List the users with roles, last login and state."""
     page = page_of(User.select().order_by(User.disabled_at.is_null(False), User.name_key))
-    return answer("users/index.html", found=page, held=_roles_of(page.rows), waiting=invitations.is_waiting)
+    return answer("users/index.html", found=page, held=_roles_of(page.rows), waiting=invitations.is_invitation_pending)
 
 
 def _roles_of(users: list[User]) -> dict[int, list[tuple[Role, str]]]:
@@ -47,7 +47,7 @@ def invite() -> Answer:
     if not form.validate_on_submit():
         return answer("users/invite.html", status=422 if form.errors else 200, form=form)
     try:
-        user = invitations.invite(
+        user = invitations.invite_user(
             form.name.data,
             form.email.data,
             language=form.language.data,
@@ -57,7 +57,7 @@ def invite() -> Answer:
             by=current_user,
             now=clock.now(),
         )
-    except (accounts.Refused, roles.BadRole) as refused:
+    except (accounts.DomainError, roles.InvalidRole) as refused:
         blame(form, getattr(refused, "field", "place"), refused.message, **refused.values)
         return answer("users/invite.html", status=422, form=form)
     told(N_("The invitation is on its way. Its link works for three days."))
@@ -73,7 +73,7 @@ def show(number: int) -> Answer:
 
 def _page(user: User, form: Duty, status: int = 200, alone: list[MailingList] | None = None) -> Answer:
     now = clock.now()
-    waiting = invitations.is_waiting(user)
+    waiting = invitations.is_invitation_pending(user)
     practice = organization.settings().practice
     return answer(
         "users/show.html",
@@ -81,10 +81,10 @@ def _page(user: User, form: Duty, status: int = 200, alone: list[MailingList] | 
         user=user,
         form=form,
         held=_roles_of([user])[user.id],
-        words=roles.WORDS,
+        words=roles.ROLE_LABELS,
         waiting=waiting,
-        link=mailed_links.url(user, "invitation", now) if waiting and practice else "",
-        sessions=sessions.open_ones(user, now).count(),
+        link=login_links.link_url(user, "invitation", now) if waiting and practice else "",
+        sessions=sessions.active_sessions(user, now).count(),
         alone=alone or [],
         today=clock.today(),
     )
@@ -98,8 +98,8 @@ def give(number: int) -> Answer:
     if not form.validate():
         return _page(user, form, 422)
     try:
-        roles.give(user, form.kind.data, form.place.data, until=form.until.data, by=current_user)
-    except (roles.BadRole, roles.LastAdministrator, roles.LastManager) as refused:
+        roles.grant_role(user, form.kind.data, form.place.data, until=form.until.data, by=current_user)
+    except (roles.InvalidRole, roles.LastAdministrator, roles.LastManager) as refused:
         blame(form, "place", refused.message, **refused.values)
         return _page(user, form, 422)
     told(N_("Saved."))
@@ -112,7 +112,7 @@ def take(number: int, role: int) -> Answer:
     """Take a role away; the last manager of a list and the last administrator stay (T-38)."""
     held = Role.get_or_none(Role.id == role, Role.user == _user(number)) or abort(404)
     try:
-        roles.take(held, by=current_user)
+        roles.revoke_role(held, by=current_user)
         told(N_("The role is removed."))
     except (roles.LastAdministrator, roles.LastManager) as refused:
         told(refused.message, "wrong", **refused.values)
@@ -125,7 +125,7 @@ def disable(number: int) -> Answer:
     """Close an account at once; a list that loses its only manager is named first."""
     user, form = _user(number), Anyway()
     try:
-        roles.disable(user, by=current_user, now=clock.now(), anyway=form.anyway.data)
+        roles.disable_account(user, by=current_user, now=clock.now(), anyway=form.anyway.data)
     except roles.LastManager as refused:
         return _page(user, Duty(None), 422, alone=refused.lists)
     except roles.LastAdministrator as refused:
@@ -139,7 +139,7 @@ def disable(number: int) -> Answer:
 @needs("admin")
 def enable(number: int) -> Answer:
     """Open a disabled account again."""
-    roles.enable(_user(number), by=current_user)
+    roles.enable_account(_user(number), by=current_user)
     told(N_("The account is open again."))
     return go("users.show", number=number)
 
@@ -148,7 +148,7 @@ def enable(number: int) -> Answer:
 @needs("admin")
 def invite_again(number: int) -> Answer:
     """Send the invitation once more."""
-    if invitations.again(_user(number), by=current_user, now=clock.now()):
+    if invitations.resend_invitation(_user(number), by=current_user, now=clock.now()):
         told(N_("The invitation is on its way. Its link works for three days."))
     else:
         told(N_("This invitation was taken up already."), "wrong")
@@ -160,6 +160,6 @@ def invite_again(number: int) -> Answer:
 def log_out(number: int) -> Answer:
     """End every session of a user (a lost phone)."""
     user = _user(number)
-    ended = sessions.end_all(user, clock.now(), but=current_user.session)
+    ended = sessions.revoke_all_sessions(user, clock.now(), but=current_user.session)
     told(N_("%(name)s is logged out on %(n)s devices."), name=user.name, n=ended)
     return go("users.show", number=number)

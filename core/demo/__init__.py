@@ -11,10 +11,10 @@ from random import Random
 import clock
 import config
 from core import history, organization
+from core.accounts import accounts, class_teacher, roles
 from core.demo import families as demo_families
 from core.demo.dates import moved
 from core.demo.past import Past, live
-from core.organizers import accounts, in_charge, roles
 from core.people import conditions, groups
 from core.people.conditions import Rule
 from core.people.lists import add, add_sender
@@ -167,16 +167,18 @@ def _users(lists: dict[str, MailingList], now: datetime) -> tuple[dict[str, User
     for name, email, role, list_name in wanted:
         password = _password()
         users[name] = accounts.add_user(name, email=email, password=password, now=now)
-        roles.give(users[name], role, lists[list_name].id if list_name else 0, by=None)
-        accounts.practice_list(users[name], now)
+        roles.grant_role(users[name], role, lists[list_name].id if list_name else 0, by=None)
+        accounts.ensure_practice_list(users[name], now)
         passwords.append((name, password))
     return users, passwords
 
 
 def _class_teacher(mailing_list: MailingList, user: User) -> None:
     """Put a user in charge of everybody in a class."""
-    in_charge.assign(
-        mailing_list, {(room.grade, room.class_name): user.id for room in in_charge.rooms(mailing_list)}, None
+    class_teacher.assign_classes(
+        mailing_list,
+        {(room.grade, room.class_name): user.id for room in class_teacher.teachers_of_classes(mailing_list)},
+        None,
     )
 
 

@@ -10,10 +10,10 @@ from peewee import IntegrityError
 
 import clock
 from core import history, limits, service
+from core.accounts import roles
 from core.door.filing import Result
 from core.door.posting import language_of
 from core.organization import settings
-from core.organizers import roles
 from core.people import lists
 from database import db
 from mail import address as addresses
@@ -43,13 +43,13 @@ def of(mailing_list: MailingList) -> list[Sender]:
 def managers_of(mailing_list: MailingList) -> list[User]:
     """Return who manages a list today, administrators left out."""
     manages = (Role.kind == "manager") & Role.list_id.in_((0, mailing_list.id))
-    numbers = [row.user_id for row in roles.in_force(clock.today()).where(manages)]
+    numbers = [row.user_id for row in roles.active_roles(clock.today()).where(manages)]
     return list(User.select().where(User.id.in_(numbers)).order_by(User.name_key))
 
 
 def administrators() -> list[User]:
     """Return who administers the house today."""
-    held = roles.in_force(clock.today()).where(Role.kind == "admin", Role.list_id == 0)
+    held = roles.active_roles(clock.today()).where(Role.kind == "admin", Role.list_id == 0)
     return list(User.select().where(User.id.in_([row.user_id for row in held])).order_by(User.name_key))
 
 

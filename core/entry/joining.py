@@ -10,11 +10,11 @@ from datetime import datetime
 from typing import Any
 
 from core import history
+from core.accounts import class_teacher
 from core.door.filing import Result
 from core.entry import consent, join_caps, join_codes, join_letters
 from core.entry.join_caps import Wish
 from core.organization import settings
-from core.organizers import in_charge
 from core.people import households
 from core.roster.people import address_fields
 from database import db, millis
@@ -194,7 +194,7 @@ def join(wish: Wish, now: datetime) -> tuple[Person, str]:
         if wish.child:
             _one_household(person, wish.child)
         state = _places(wish, person, now)
-        in_charge.welcome(wish.list, [person.id])
+        class_teacher.assign_new_members(wish.list, [person.id])
         if named:
             mine = (Membership.person == person) & (Membership.list == wish.list) & (Membership.state == "active")
             Membership.update(joined_route=wish.route, consent=_record(wish, now)).where(mine).execute()

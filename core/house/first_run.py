@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import config as ground
 from core import organization
-from core.organizers import accounts
+from core.accounts import accounts
 from database import db
 from mail import address
 from models import Role, User
@@ -56,12 +56,12 @@ def set_up(token: str, details: Details, now: datetime) -> User:
             details.name, email=details.email, password=details.password, language=details.language, now=now
         )
         Role.create(user=user, list_id=0, kind="admin")
-        accounts.practice_list(user, now)
+        accounts.ensure_practice_list(user, now)
         organization.finish_setup(ground.current(), user, now)
     return user
 
 
-def mistakes(details: Details) -> list[accounts.Refused]:
+def mistakes(details: Details) -> list[accounts.DomainError]:
     """Return everything that is wrong about what was typed, so that one page can name it all."""
     own = (details.name, details.email, details.organization)
     checks: tuple[Callable[[], object], ...] = (
@@ -74,7 +74,7 @@ def mistakes(details: Details) -> list[accounts.Refused]:
     for check in checks:
         try:
             check()
-        except accounts.Refused as refused:
+        except accounts.DomainError as refused:
             found.append(refused)
     return found
 
@@ -91,7 +91,7 @@ def cleaned(fields: dict[str, str]) -> dict[str, str]:
 
 def _clean_url(raw: str) -> str:
     if raw and not ground.is_web_root(raw):
-        raise accounts.Refused("base_url", N_("This is not a web address. It looks like https://kairan.example.jp"))
+        raise accounts.DomainError("base_url", N_("This is not a web address. It looks like https://kairan.example.jp"))
     return raw.rstrip("/")
 
 
@@ -104,5 +104,5 @@ def clean_domain(raw: str) -> str:
     except address.BadAddress:
         found = ""
     if "." not in found:
-        raise accounts.Refused("mail_domain", N_("This is not a domain. It looks like mail.example.jp, without @."))
+        raise accounts.DomainError("mail_domain", N_("This is not a domain. It looks like mail.example.jp, without @."))
     return found

@@ -9,9 +9,9 @@ from peewee import JOIN, fn
 import clock
 import config as ground
 from core import history
+from core.accounts import roles
 from core.house import safekeeping
 from core.organization import settings
-from core.organizers import roles
 from models import MailingList, Membership, Organization, Role, Sender, User
 
 
@@ -89,7 +89,7 @@ def _lists(domain: str) -> list[ListLine]:
 def _roles(today: date) -> list[RoleLine]:
     """Return the roles in force, administrators first, practice lists left out."""
     rows = list(
-        roles.in_force(today)
+        roles.active_roles(today)
         .select(Role, User, MailingList)
         .switch(Role)
         .join(MailingList, JOIN.LEFT_OUTER, on=(Role.list_id == MailingList.id), attr="place")

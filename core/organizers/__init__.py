@@ -1,1 +1,0 @@
-"""Those who write and send: accounts, log-in, roles, in whose name."""

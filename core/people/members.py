@@ -11,7 +11,7 @@ from typing import Any
 from peewee import IntegrityError
 
 from core import history, organization, service
-from core.organizers import in_charge
+from core.accounts import class_teacher
 from core.people import households
 from core.roster import apply
 from core.roster.columns import OF_THE_CHILD, class_name, grade, kana, normal, one_line, phone
@@ -132,7 +132,7 @@ def edit_place(
         Membership.update(relation=one_line(relation), attributes=own, child=number).where(
             Membership.id == membership.id
         ).execute()
-        in_charge.welcome(membership.list, [membership.person_id])
+        class_teacher.assign_new_members(membership.list, [membership.person_id])
         history.log(by, "member.changed", membership.person_id, detail={"list": membership.list_id})
 
 

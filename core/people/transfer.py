@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from core import history
-from core.organizers import in_charge
+from core.accounts import class_teacher
 from database import db, insert_rows
 from models import MailingList, Membership, User
 
@@ -54,7 +54,7 @@ def carry_out(
             if _key(row) in known:
                 again = _fresh(row, target, kind, now)
                 Membership.update(**again, left_at=None).where(Membership.id == known[_key(row)].id).execute()
-        in_charge.welcome(target, {row.person_id for row in arriving})
+        class_teacher.assign_new_members(target, {row.person_id for row in arriving})
         if kind == "move":
             _leave(source, rows, now)
         done = _counted(rows, there)

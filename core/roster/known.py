@@ -7,7 +7,7 @@ from typing import Any
 
 from peewee import Expression, Field
 
-from core.organizers import in_charge
+from core.accounts import class_teacher
 from core.roster.columns import Row
 from models import Child, MailingList, Membership, Person, User
 
@@ -41,8 +41,8 @@ def load(mailing_list: MailingList, rows: list[Row], keys: Iterable[str]) -> Kno
         known.children[child.name].append(children.setdefault(child.id, child))
     _memberships(known, mailing_list, people, children)
     if any(row.in_charge for row in rows):
-        known.teachers = in_charge.named(mailing_list)
-    known.of_classes = in_charge.teachers(mailing_list)
+        known.teachers = class_teacher.candidates_by_name(mailing_list)
+    known.of_classes = class_teacher.teacher_by_class(mailing_list)
     return known
 
 

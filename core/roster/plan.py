@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from core import organization
-from core.organizers import in_charge
+from core.accounts import class_teacher
 from core.people import households
 from core.roster import words
 from core.roster.columns import Row, Sheet, read_rows
@@ -123,7 +123,7 @@ class _Memberships:
         """Return the user whom the line puts in charge; a name that is nobody's is said on the line."""
         if not row.in_charge:
             return None
-        found = self.known.teachers.get(in_charge.key_of(row.in_charge))
+        found = self.known.teachers.get(class_teacher.teacher_name_key(row.in_charge))
         if found is None:
             line.notes.append(Note(_NOBODY, {"name": row.in_charge}))
         return found.id if found else None

@@ -15,9 +15,9 @@ from typing import Any
 from peewee import JOIN, Expression, fn
 
 from core import history
+from core.accounts.class_teacher import teachers_of_classes
 from core.entry.join_codes import rotate
 from core.house import safekeeping
-from core.organizers.in_charge import rooms
 from core.refusals import Refused
 from core.rights import aimed_at
 from core.roster.columns import normal
@@ -108,7 +108,7 @@ def _is_a_class(mailing_list: MailingList) -> bool:
     """Guess whether a list is one class: by its name 「3年2組」, or since all its children are of one class."""
     if all(said_by_name(mailing_list)):
         return True
-    found = [room for room in rooms(mailing_list) if room.grade or room.class_name]
+    found = [room for room in teachers_of_classes(mailing_list) if room.grade or room.class_name]
     return len(found) == 1 and bool(found[0].class_name)
 
 
@@ -170,7 +170,7 @@ def _graduates(leaving: list[str]) -> Iterable[Child]:
 def _class_list(mailing_list: MailingList, people: int) -> ClassList:
     grade, class_name = said_by_name(mailing_list)
     if not grade:
-        found = [room for room in rooms(mailing_list) if room.grade or room.class_name]
+        found = [room for room in teachers_of_classes(mailing_list) if room.grade or room.class_name]
         room = max(found, key=lambda one: one.places, default=None)
         grade, class_name = (room.grade, room.class_name) if room else ("", "")
     return ClassList(mailing_list, grade, class_name, people)

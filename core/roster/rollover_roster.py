@@ -13,9 +13,9 @@ from datetime import datetime
 from typing import Any
 
 from core import history
+from core.accounts import class_teacher
 from core.house import safekeeping
 from core.organization import settings
-from core.organizers import in_charge
 from core.refusals import Refused
 from core.roster import apply, columns
 from core.roster import jobs as roster
@@ -285,8 +285,8 @@ class _Places:
         if not line.row.in_charge:
             return None
         if wanted.id not in self.teachers:
-            self.teachers[wanted.id] = in_charge.named(wanted)
-        found = self.teachers[wanted.id].get(in_charge.key_of(line.row.in_charge))
+            self.teachers[wanted.id] = class_teacher.candidates_by_name(wanted)
+        found = self.teachers[wanted.id].get(class_teacher.teacher_name_key(line.row.in_charge))
         return found.id if found else None
 
 

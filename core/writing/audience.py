@@ -13,8 +13,8 @@ from peewee import JOIN, ModelSelect, fn
 
 import clock
 from core import rooms
+from core.accounts import class_teacher
 from core.organization import settings
-from core.organizers import in_charge
 from core.writing import fields, targets
 from core.writing.by_child import differs_by_child
 from core.writing.targets import Chosen
@@ -147,7 +147,7 @@ def resolve(notice: Notice, at: datetime | None = None) -> Audience:
     gathered: Iterable[_Gathered] = people.values()
     if differs_by_child(notice):
         gathered = (part for one in people.values() for part in _by_child(one, chosen))
-    charges = in_charge.charges(notice)
+    charges = class_teacher.teachers_by_reader(notice)
     read = _reader_of_fields(notice, names, people.values(), at or clock.now()) if names else None
     found = [_recipient(one, chosen, charges, read, notice.kind == "individual") for one in gathered]
     found.sort(key=lambda one: (one.kana or one.name, *one.key))
@@ -276,7 +276,7 @@ def _list_names(people: Collection[_Gathered]) -> dict[int, str]:
 
 
 def _recipient(
-    one: _Gathered, chosen: Chosen, charges: in_charge.Charges, read: _Read | None, individual: bool
+    one: _Gathered, chosen: Chosen, charges: class_teacher.TeachersByReader, read: _Read | None, individual: bool
 ) -> Recipient:
     person = one.person
     order, named = chosen.order, [row for row in one.memberships if chosen.names(row)]
@@ -284,7 +284,7 @@ def _recipient(
     active.sort(key=lambda row: (order.get(row.list_id, len(order)), row.id))
     covers = active or named or sorted(one.memberships, key=lambda row: (order.get(row.list_id, len(order)), row.id))
     children = {row.child_id: row.child for row in covers if row.child_id}
-    user, signed = in_charge.of(charges, person.id, children or (None,), order)
+    user, signed = class_teacher.teacher_for_reader(charges, person.id, children or (None,), order)
     values, missing = read(one, tuple(covers), signed) if read else ({}, ())
     reason = _reason(one, active, chosen.excluded, individual)
     return Recipient(

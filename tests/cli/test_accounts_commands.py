@@ -7,7 +7,7 @@ from cli.init import init
 from cli.org import org
 from cli.user import user
 from core import organization
-from core.organizers import passwords
+from core.accounts import passwords
 from database import db
 from models import Organization, Role, User
 from tests.cast import PASSWORD
@@ -70,7 +70,7 @@ def test_first_administrator_closes_the_set_up(run, config):
     )
     made = User.get()
     assert (answer.exit_code, answer.stdout) == (0, f"{made.id}\n")
-    assert passwords.fits(made.password, PASSWORD)
+    assert passwords.verify_password(made.password, PASSWORD)
     assert organization.setup_token(config) is None
 
 

@@ -9,14 +9,14 @@ from argon2 import PasswordHasher
 
 import clock
 from core import limits
-from core.organizers import accounts, logins, passwords, sessions
-from core.organizers.sessions import user_of_session
+from core.accounts import accounts, logins, passwords, sessions
+from core.accounts.sessions import user_of_session
 from models import Letter, Log, Membership, Session, User
 from tests.cast import PASSWORD
 
 
 def test_hash_has_the_parameters_that_were_decided():
-    kept = PasswordHasher(**passwords.PARAMETERS).hash("x")
+    kept = PasswordHasher(**passwords.ARGON2_PARAMETERS).hash("x")
     assert kept.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
 
 
@@ -37,7 +37,7 @@ def test_hash_has_the_parameters_that_were_decided():
 )
 def test_weak_password_is_refused(weak):
     with pytest.raises(passwords.WeakPassword):
-        passwords.check(weak, "花子", "hanako@school.example", "かえで原小学校")
+        passwords.check_password_strength(weak, "花子", "hanako@school.example", "かえで原小学校")
 
 
 @pytest.mark.parametrize(
@@ -51,24 +51,24 @@ def test_weak_password_is_refused(weak):
     ],
 )
 def test_long_words_are_enough(good):
-    passwords.check(good, "花子", "hanako@school.example", "かえで原小学校")
+    passwords.check_password_strength(good, "花子", "hanako@school.example", "かえで原小学校")
 
 
 def test_old_hash_is_renewed_at_login(school):
     hanako = school.users["花子"]
     old = PasswordHasher(time_cost=1, memory_cost=16, parallelism=1).hash(PASSWORD)
     User.update(password=old).where(User.id == hanako.id).execute()
-    logins.log_in("花子", PASSWORD, logins.Visitor("192.0.2.1"), now=clock.now())
+    logins.log_in("花子", PASSWORD, logins.LoginClient("192.0.2.1"), now=clock.now())
     assert User.get_by_id(hanako.id).password != old
-    assert passwords.fits(User.get_by_id(hanako.id).password, PASSWORD)
+    assert passwords.verify_password(User.get_by_id(hanako.id).password, PASSWORD)
 
 
 def test_unknown_user_costs_a_hash_too(school, monkeypatch):
     seen = []
-    real = passwords.fits
-    monkeypatch.setattr(passwords, "fits", lambda kept, given: seen.append(kept) or real(kept, given))
-    with pytest.raises(logins.WrongLogin):
-        logins.log_in("だれか", PASSWORD, logins.Visitor("192.0.2.1"), now=clock.now())
+    real = passwords.verify_password
+    monkeypatch.setattr(passwords, "verify_password", lambda kept, given: seen.append(kept) or real(kept, given))
+    with pytest.raises(logins.WrongCredentials):
+        logins.log_in("だれか", PASSWORD, logins.LoginClient("192.0.2.1"), now=clock.now())
     assert seen == [None]
 
 
@@ -86,27 +86,27 @@ def test_unknown_user_costs_a_hash_too(school, monkeypatch):
     ],
 )
 def test_user_that_cannot_be_added_names_the_field(school, name, email, field):
-    with pytest.raises(accounts.Refused) as refused:
+    with pytest.raises(accounts.DomainError) as refused:
         accounts.add_user(name, email=email)
     assert refused.value.field == field
 
 
 def test_table_keeps_no_token(school):
-    user = sessions.start(school.users["花子"], now=clock.now())
+    user = sessions.start_session(school.users["花子"], now=clock.now())
     assert user.session.token not in str(list(Session.select().dicts()))
     assert user_of_session(user.session.token) == user
     assert user_of_session("nonsense") is None
 
 
 def test_disabled_user_has_no_session(school):
-    user = sessions.start(school.users["花子"], now=clock.now())
+    user = sessions.start_session(school.users["花子"], now=clock.now())
     User.update(disabled_at=clock.now()).where(User.id == user.id).execute()
     assert user_of_session(user.session.token) is None
 
 
 def test_new_password_ends_other_sessions_and_kills_links(school):
     now, hanako = clock.now(), school.users["花子"]
-    here, there = (sessions.start(User.get_by_id(hanako.id), now=now).session for _ in range(2))
+    here, there = (sessions.start_session(User.get_by_id(hanako.id), now=now).session for _ in range(2))
     accounts.set_password(hanako, "kawa-no-nagare-no-oto", now, keep=here)
     assert user_of_session(here.token) == hanako
     assert user_of_session(there.token) is None
@@ -114,8 +114,8 @@ def test_new_password_ends_other_sessions_and_kills_links(school):
 
 
 def test_refused_cookie_is_noted_once_a_minute(school):
-    user = sessions.start(school.users["花子"], now=clock.now())
-    sessions.end(user.session, clock.now())
+    user = sessions.start_session(school.users["花子"], now=clock.now())
+    sessions.revoke_session(user.session, clock.now())
     for _ in range(3):
         assert user_of_session(user.session.token) is None
     assert Log.select().where(Log.action == "access.refused").count() == 1
@@ -165,17 +165,19 @@ def test_network_of_an_address(address, network):
 
 def test_practice_list_reaches_only_its_user(school):
     hanako = school.users["花子"]
-    mine = accounts.practice_list(hanako, clock.now())
-    accounts.practice_list(hanako, clock.now())
+    mine = accounts.ensure_practice_list(hanako, clock.now())
+    accounts.ensure_practice_list(hanako, clock.now())
     rows = list(Membership.select().where(Membership.list == mine))
     assert [(row.person.address, row.state) for row in rows] == [("user1@school.example", "active")]
 
 
 def test_practice_list_follows_a_new_address(school):
     hanako = school.users["花子"]
-    accounts.practice_list(hanako, clock.now())
-    accounts.change(hanako, email="aoyama.k@example.com", now=clock.now())
-    rows = Membership.select().where(Membership.list == accounts.practice_list(User.get_by_id(hanako.id), clock.now()))
+    accounts.ensure_practice_list(hanako, clock.now())
+    accounts.change_account(hanako, email="aoyama.k@example.com", now=clock.now())
+    rows = Membership.select().where(
+        Membership.list == accounts.ensure_practice_list(User.get_by_id(hanako.id), clock.now())
+    )
     assert [row.person_id for row in rows] == [school.people["青山 健太"].id]
 
 

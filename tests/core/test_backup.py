@@ -13,8 +13,8 @@ import pytest
 
 import clock
 from core import organization
+from core.accounts import sessions
 from core.house import backup, occupied, safekeeping, snapshot
-from core.organizers import sessions
 from database import db
 from models import Letter, Log, Notice, Person, Session
 from tests import cast_notices
@@ -104,7 +104,7 @@ def test_nothing_goes_out_by_itself_and_nobody_stays_logged_in(school, config, t
         ).execute()
     Letter.create(kind="login", address="a@example.com", domain="example.com", payload={"url": "x"}, made_at=now,
                   next_at=now, useful_until=now + timedelta(hours=1))  # fmt: skip
-    sessions.start(school.users["花子"], now=now)
+    sessions.start_session(school.users["花子"], now=now)
     made = backup.make(config, tmp_path / "b.tar.gz", now)
     done = backup.restore(config, made.path, now + timedelta(minutes=20))
     state = {one.id: (one.state, one.held_why) for one in Notice.select()}

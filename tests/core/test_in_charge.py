@@ -6,10 +6,11 @@ from email import message_from_bytes, policy
 import pytest
 
 import clock
+from core.accounts import class_teacher
 from core.entry import joining
 from core.entry.join_caps import Wish
 from core.organization import settings
-from core.organizers import in_charge, sender_names
+from core.organizers import sender_names
 from core.people import members, transfer
 from core.refusals import AudienceChanged
 from core.rights import rights_of
@@ -26,9 +27,9 @@ from tests.core.test_sender_names import begin, confirm, draft
 def teachers(school):
     """見る子 teaches 1年1組, 送る子 cares for the family Aoyama alone."""
     first = school.lists["1-1"]
-    in_charge.assign(first, {("1", "1"): school.users["見る子"].id}, school.users["花子"])
+    class_teacher.assign_classes(first, {("1", "1"): school.users["見る子"].id}, school.users["花子"])
     mine = Membership.get(Membership.list == first, Membership.person == school.people["青山 健太"])
-    in_charge.set_one(mine, school.users["送る子"].id, school.users["花子"])
+    class_teacher.assign_membership(mine, school.users["送る子"].id, school.users["花子"])
     return school
 
 
@@ -50,7 +51,7 @@ def test_letters_go_in_the_name_of_the_person_in_charge(teachers):
     """D-03, D-15, D-16: who has nobody in charge keeps the normal sender."""
     first, hanako = teachers.lists["1-1"], teachers.users["花子"]
     nobody = Membership.get(Membership.list == first, Membership.person == teachers.people["石川 直樹"])
-    in_charge.set_one(nobody, 0, hanako)
+    class_teacher.assign_membership(nobody, 0, hanako)
     notice = draft(teachers)
     wish(notice, hanako)
     begin(notice, hanako)
@@ -75,7 +76,7 @@ def test_each_is_told_of_the_own_members_alone(teachers):
 def test_brothers_and_sisters_of_two_teachers_get_a_letter_each(teachers):
     """D-15 and one letter for each child: to the whole school too, through the places in the classes."""
     second = teachers.lists["2-1"]
-    in_charge.assign(second, {("2", "1"): teachers.users["太郎"].id}, None)
+    class_teacher.assign_classes(second, {("2", "1"): teachers.users["太郎"].id}, None)
     notice, admin = draft(teachers, "守", "whole"), teachers.users["守"]
     wish(notice, admin)
     found = audience.resolve(notice)
@@ -109,7 +110,7 @@ def test_a_change_of_teacher_after_the_check_page_asks_again(teachers):
     notice, hanako = draft(teachers), teachers.users["花子"]
     wish(notice, hanako)
     seen = audience.resolve(notice).fingerprint
-    in_charge.assign(teachers.lists["1-1"], {("1", "1"): hanako.id}, hanako)
+    class_teacher.assign_classes(teachers.lists["1-1"], {("1", "1"): hanako.id}, hanako)
     with pytest.raises(AudienceChanged):
         notices.confirm(notice, by=hanako, fingerprint=seen, now=clock.now())
 
@@ -117,12 +118,14 @@ def test_a_change_of_teacher_after_the_check_page_asks_again(teachers):
 def test_only_who_has_a_role_for_the_list_can_be_put_in_charge(school):
     """T-33."""
     first, hanako = school.lists["1-1"], school.users["花子"]
-    assert "太郎" not in {user.name for user in in_charge.candidates(first)}
-    assert in_charge.assign(first, {("1", "1"): school.users["太郎"].id}, hanako) == 0
-    assert in_charge.assign(first, {("1", "1"): hanako.id}, hanako) == 5
-    assert in_charge.assign(first, {("1", "1"): hanako.id}, hanako) == 0
-    assert in_charge.assign(first, {("", ""): hanako.id}, hanako) == 2  # without a child, not those who left
-    assert [(room.grade, room.places, room.user) for room in in_charge.rooms(first)] == [
+    assert "太郎" not in {user.name for user in class_teacher.teacher_candidates(first)}
+    assert class_teacher.assign_classes(first, {("1", "1"): school.users["太郎"].id}, hanako) == 0
+    assert class_teacher.assign_classes(first, {("1", "1"): hanako.id}, hanako) == 5
+    assert class_teacher.assign_classes(first, {("1", "1"): hanako.id}, hanako) == 0
+    assert (
+        class_teacher.assign_classes(first, {("", ""): hanako.id}, hanako) == 2
+    )  # without a child, not those who left
+    assert [(room.grade, room.places, room.user) for room in class_teacher.teachers_of_classes(first)] == [
         ("1", 5, hanako.id),
         ("", 2, hanako.id),
     ]
@@ -186,8 +189,10 @@ def test_who_joins_by_a_slip_gets_the_teacher_of_the_class(teachers):
 def test_a_class_without_one_teacher_gives_none(school):
     new = join_by_slip(school, "mother@example.jp")
     assert Membership.get(Membership.person == new).in_charge is None
-    in_charge.set_one(place(school, "青山 健太"), school.users["送る子"].id, None)  # one family is not the class
-    assert in_charge.teachers(school.lists["1-1"]) == {}
+    class_teacher.assign_membership(
+        place(school, "青山 健太"), school.users["送る子"].id, None
+    )  # one family is not the class
+    assert class_teacher.teacher_by_class(school.lists["1-1"]) == {}
 
 
 def test_who_is_added_by_hand_named_later_or_copied_too(teachers):
@@ -201,7 +206,7 @@ def test_who_is_added_by_hand_named_later_or_copied_too(teachers):
     said = {"name": "森 海", "grade": "1", "class_name": "1"}
     members.edit_place(bare, None, relation="", items={}, child=said)
     assert Membership.get_by_id(bare.id).in_charge == teachers.users["見る子"]
-    in_charge.assign(teachers.lists["2-1"], {("2", "1"): teachers.users["太郎"].id}, None)
+    class_teacher.assign_classes(teachers.lists["2-1"], {("2", "1"): teachers.users["太郎"].id}, None)
     Membership.delete().where(Membership.id == place(teachers, "加藤 誠", "2-1").id).execute()
     source, people = teachers.lists["whole"], [teachers.people["加藤 誠"].id]
     transfer.carry_out("copy", source, teachers.lists["2-1"], people, None, clock.now())

@@ -116,9 +116,9 @@ def test_marks_lead_to_their_letter_whatever_their_case(school):
 
 
 def test_practice_lists_take_no_mail(school):
-    from core.organizers import accounts
+    from core.accounts import accounts
 
-    made = accounts.practice_list(school.users["花子"], clock.now())
+    made = accounts.ensure_practice_list(school.users["花子"], clock.now())
     assert inbox.find(f"{made.address}@{DOMAIN}") is None
 
 

@@ -5,8 +5,8 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 import tasks
+from core.accounts import role_expiry, roles
 from core.organization import settings
-from core.organizers import role_ends, roles
 from core.rights import rights_of
 from core.road.letters import service_form
 from models import Letter, Role, User
@@ -31,10 +31,10 @@ def letters() -> list[tuple[str, str, str]]:
 
 def test_the_holder_and_the_administrators_are_told_fourteen_days_before_once(school, ending):
     """T-38."""
-    assert role_ends.remind(MARCH_17 - timedelta(days=1)) == 0
-    assert role_ends.remind(MARCH_17.replace(hour=0) - timedelta(hours=3)) == 0  # not in the night
-    assert role_ends.remind(MARCH_17) == 1
-    assert role_ends.remind(MARCH_17 + timedelta(hours=1)) == 0
+    assert role_expiry.notify_expiring_roles(MARCH_17 - timedelta(days=1)) == 0
+    assert role_expiry.notify_expiring_roles(MARCH_17.replace(hour=0) - timedelta(hours=3)) == 0  # not in the night
+    assert role_expiry.notify_expiring_roles(MARCH_17) == 1
+    assert role_expiry.notify_expiring_roles(MARCH_17 + timedelta(hours=1)) == 0
     assert {(kind, address) for kind, address, _ in letters()} == {
         ("roles-end", "user0@school.example"),
         ("role-ends", "user3@school.example"),
@@ -43,9 +43,9 @@ def test_the_holder_and_the_administrators_are_told_fourteen_days_before_once(sc
 
 
 def test_another_day_is_told_anew(school, ending):
-    role_ends.remind(MARCH_17)
+    role_expiry.notify_expiring_roles(MARCH_17)
     Role.update(until=LAST_DAY + timedelta(days=7)).where(Role.user == ending).execute()
-    assert role_ends.remind(MARCH_17 + timedelta(days=7)) == 1
+    assert role_expiry.notify_expiring_roles(MARCH_17 + timedelta(days=7)) == 1
     assert len(letters()) == 4
 
 
@@ -53,22 +53,22 @@ def test_a_list_that_would_lose_its_last_manager_is_named(school, monkeypatch):
     """T-38: it is refused to begin with; where it comes to that all the same, not silently."""
     hanako = school.users["花子"]
     with pytest.raises(roles.LastManager):
-        roles.give(hanako, "manager", school.lists["1-1"].id, until=LAST_DAY, by=None)
+        roles.grant_role(hanako, "manager", school.lists["1-1"].id, until=LAST_DAY, by=None)
     Role.update(until=LAST_DAY).where(Role.user == hanako).execute()
-    role_ends.remind(MARCH_17)
+    role_expiry.notify_expiring_roles(MARCH_17)
     assert all("マネージャーがいなくなります" in text for _, _, text in letters())
     Role.update(told_until=None).execute()
     Letter.delete().execute()
     Role.create(user=school.users["見る子"], list_id=school.lists["2-1"].id, kind="manager")
     Role.create(user=school.users["太郎"], list_id=school.lists["1-1"].id, kind="manager")
-    role_ends.remind(MARCH_17)
+    role_expiry.notify_expiring_roles(MARCH_17)
     assert letters() and not any("いなくなります" in text for _, _, text in letters())
 
 
 def test_closed_accounts_and_roles_that_are_over_are_left_alone(school, ending):
     User.update(disabled_at=MARCH_17).where(User.id == ending.id).execute()
     Role.update(until=MARCH_17.date() - timedelta(days=1)).where(Role.user == school.users["花子"]).execute()
-    assert role_ends.remind(MARCH_17) == 0
+    assert role_expiry.notify_expiring_roles(MARCH_17) == 0
 
 
 def test_the_role_counts_on_its_last_day_and_not_after(school, ending):
@@ -78,7 +78,7 @@ def test_the_role_counts_on_its_last_day_and_not_after(school, ending):
 
 def test_the_hourly_bell_rings_it(school, ending, monkeypatch):
     told = []
-    assert role_ends.remind in tasks.HOURLY
+    assert role_expiry.notify_expiring_roles in tasks.HOURLY
     monkeypatch.setattr(tasks, "HOURLY", (told.append,))
     tasks._keep_house()
     assert len(told) == 1

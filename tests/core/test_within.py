@@ -8,8 +8,9 @@ from datetime import timedelta
 import pytest
 
 import clock
+from core.accounts import class_teacher
 from core.organization import settings
-from core.organizers import in_charge, sender_names
+from core.organizers import sender_names
 from core.people import conditions, groups
 from core.refusals import WrongNumber
 from core.rights import rights_of
@@ -144,7 +145,7 @@ def test_the_person_in_charge_of_a_foreign_list_signs_nothing(school, father):
     whole = draft(school, "守", "お知らせ", lists=[school.lists["whole"].id])
     sender_names.choose(whole, rights_of(school.users["守"]), clock.now(), in_charge=True)
     assert "太郎" in {one.signed for one in resolve(whole).receiving}
-    assert in_charge.charges(notice) == {}
+    assert class_teacher.teachers_by_reader(notice) == {}
 
 
 # ── most of the school ───────────────────────────────────────────────────────────────────────────────────────────

@@ -13,7 +13,7 @@ import pytest
 import clock
 import config as ground
 from core import demo, organization
-from core.organizers import accounts
+from core.accounts import accounts
 from database import db
 from models import User
 from tests import cast

@@ -5,7 +5,7 @@ import re
 import pytest
 
 import clock
-from core.organizers import accounts, passwords
+from core.accounts import accounts, passwords
 from models import Letter, Log, MailingList, Membership, Session, User
 from tests.cast import PASSWORD
 
@@ -67,7 +67,7 @@ def test_a_new_address_counts_once_its_letter_was_answered(as_, client):
     hanako = User.get(User.name == "花子")
     assert (hanako.email, hanako.email_wanted) == ("user1@school.example", "new@school.example")
     assert "new@school.example はまだ確認されていません" in browser.get("/account").text
-    assert accounts.named("new@school.example") is None
+    assert accounts.find_user("new@school.example") is None
     opened = client.get(link())
     assert opened.status_code == 200 and User.get(User.name == "花子").email == "user1@school.example"  # GET never acts
     assert client.post(link()).status_code == 200
@@ -96,7 +96,7 @@ def test_the_letter_goes_out_again_and_the_new_address_can_be_forgotten(as_, cli
 
 def test_an_address_taken_meanwhile_is_said(as_, client, school):
     as_("花子").post("/account/email", data={"email": "new@school.example", "password": PASSWORD})
-    accounts.change(school.users["太郎"], now=clock.now(), email="new@school.example")
+    accounts.change_account(school.users["太郎"], now=clock.now(), email="new@school.example")
     answer = client.post(link())
     assert answer.status_code == 422 and "ほかのユーザー" in answer.text
     assert User.get(User.name == "花子").email == "user1@school.example"
@@ -147,7 +147,7 @@ def test_taken_or_broken_address_is_refused(as_, email):
 def test_new_password_logs_the_other_devices_out(as_):
     here, there = as_("花子"), as_("花子")
     assert here.post("/account/password", data={"old": PASSWORD, "password": NEW}).status_code == 303
-    assert passwords.fits(User.get(User.name == "花子").password, NEW)
+    assert passwords.verify_password(User.get(User.name == "花子").password, NEW)
     assert here.get("/account").status_code == 200
     assert there.get("/account").status_code == 302
 
@@ -155,7 +155,7 @@ def test_new_password_logs_the_other_devices_out(as_):
 @pytest.mark.parametrize(("old", "new"), [("wrong", NEW), (PASSWORD, "short"), ("", NEW)])
 def test_password_is_not_changed_without_the_old_one_or_to_a_weak_one(as_, old, new):
     assert as_("花子").post("/account/password", data={"old": old, "password": new}).status_code == 422
-    assert passwords.fits(User.get(User.name == "花子").password, PASSWORD)
+    assert passwords.verify_password(User.get(User.name == "花子").password, PASSWORD)
 
 
 def test_guessing_the_password_inside_is_slowed_down_too(as_):

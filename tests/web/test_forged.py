@@ -8,7 +8,7 @@ from itertools import count
 import pytest
 
 import clock
-from core.organizers import in_charge
+from core.accounts import class_teacher
 from core.people import conditions, groups
 from core.writing import notices, samples
 from models import Group, Log, Membership, Notice, Role, Sample, Sender, Target
@@ -121,7 +121,7 @@ def test_the_tick_for_persons_in_charge_is_refused_below_manager(school, as_):
 def test_persons_in_charge_of_foreign_lists_stay(school, as_, foreign):
     """D-03, T-33: neither a foreign list, nor a foreign user in the own list, nor a foreign member's place."""
     taro, hanako = foreign["user"], as_("花子")
-    in_charge.assign(foreign["list"], {("2", "1"): taro.id}, None)
+    class_teacher.assign_classes(foreign["list"], {("2", "1"): taro.id}, None)
     form = {"class-0": "2\t1", "user-0": str(school.users["花子"].id)}
     assert hanako.post(f"/lists/{foreign['list'].id}/in-charge", data=form).status_code == 404
     assert as_("送る子").post(f"/lists/{school.lists['1-1'].id}/in-charge", data=form).status_code == 403

@@ -6,7 +6,7 @@ import pytest
 
 import clock
 from core import rights
-from core.organizers import accounts
+from core.accounts import accounts
 from core.people import leaving
 from core.results import board, responses, today
 from models import Letter, MailingList, Membership, Notice, Person, Role, User, Wording
@@ -63,7 +63,7 @@ def test_some_notices_never_ask_for_reading(school, options):
 
 
 def test_own_practice_never_asks_for_reading(school):
-    mine = accounts.practice_list(school.users["守"], clock.now())
+    mine = accounts.ensure_practice_list(school.users["守"], clock.now())
     cast_notices.send([mine], at=day_old(), by=school.users["守"], practice=True)
     assert today.of(rights.rights_of(school.users["守"]), clock.now()).unread == []
 
@@ -169,7 +169,7 @@ def test_number_of_queries_does_not_grow_with_notices(as_, school):
 
 def test_new_house_is_led_through_three_steps(as_, school):
     MailingList.update(closed_at=clock.now()).execute()
-    accounts.practice_list(school.users["守"], clock.now())
+    accounts.ensure_practice_list(school.users["守"], clock.now())
     text = as_("守").get("/").text
     assert "はじめの3つ" in text and "練習のお知らせを書く" in text
     assert today.steps(school.users["守"], rights.rights_of(school.users["守"])) == today.Steps(False, False, True)

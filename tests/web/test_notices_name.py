@@ -3,8 +3,8 @@
 from datetime import timedelta
 
 import clock
+from core.accounts import class_teacher
 from core.organization import settings
-from core.organizers import in_charge
 from core.rights import target_lists
 from core.road import delivery, letters
 from core.writing import notices
@@ -104,7 +104,7 @@ def test_the_history_names_the_teachers_and_who_sent_it(school, as_):
     """D-20, T-41: both names, and each reader's letter by the name under which it came."""
     notice, browser = draft(school), as_("花子")
     teacher = school.users["見る子"]
-    in_charge.assign(school.lists["1-1"], {("1", "1"): teacher.id}, None)
+    class_teacher.assign_classes(school.lists["1-1"], {("1", "1"): teacher.id}, None)
     browser.post(f"/notices/{notice.id}/name", data={"as": "me", "in_charge": "y"})
     mark = resolve(Notice.get_by_id(notice.id)).fingerprint
     notices.confirm(Notice.get_by_id(notice.id), by=school.users["花子"], fingerprint=mark, now=clock.now())

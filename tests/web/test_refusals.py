@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.organizers import accounts, holders, roles
+from core.accounts import accounts, roles, who_can
 from models import Notice, Role, User
 from tests import cast_notices
 
@@ -51,14 +51,14 @@ def test_it_speaks_english_too(as_, school):
 def test_who_is_named(school):
     """Whoever knows the list best comes first, nobody whose role has ended or who is disabled, three at most."""
     one = school.lists["1-1"].id
-    assert holders.of_lists("send", [one]).names == ("花子", "送る子")
-    both = holders.of_lists("send", [one, school.lists["2-1"].id])
+    assert who_can.holders_for_lists("send", [one]).names == ("花子", "送る子")
+    both = who_can.holders_for_lists("send", [one, school.lists["2-1"].id])
     assert (both.need, both.names) == ("admin", ("守",))
     for number in range(3):
         Role.create(user=accounts.add_user(f"係{number}"), list_id=one, kind="manager")
     User.update(disabled_at=school.users["花子"].created_at).where(User.name == "係0").execute()
-    assert "花子さん、係1さん、係2さん" in holders.of_lists("manage", [one]).sentence("ja")
+    assert "花子さん、係1さん、係2さん" in who_can.holders_for_lists("manage", [one]).sentence("ja")
     Role.create(user=accounts.add_user("係3"), list_id=one, kind="manager")
-    assert "係2さん ほか1人" in holders.of_lists("manage", [one]).sentence("ja")
-    roles.take(Role.get(Role.list_id == one, Role.user == school.users["花子"]), by=None)
-    assert "花子" not in holders.of_lists("manage", [one]).names
+    assert "係2さん ほか1人" in who_can.holders_for_lists("manage", [one]).sentence("ja")
+    roles.revoke_role(Role.get(Role.list_id == one, Role.user == school.users["花子"]), by=None)
+    assert "花子" not in who_can.holders_for_lists("manage", [one]).names

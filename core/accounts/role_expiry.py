@@ -1,6 +1,6 @@
 """Roles end by date: who holds one, and the administrators, are told fourteen days before (T-38, field.md 5.3 no. 11).
 
-No list loses its last manager silently: giving the last one an end is refused by `core.organizers.roles`; where it
+No list loses its last manager silently: giving the last one an end is refused by `core.accounts.roles`; where it
 comes to that all the same (an account was closed meanwhile), the letter names the list.
 """
 
@@ -11,21 +11,21 @@ from datetime import date, datetime, timedelta
 import clock
 import words
 from core import history, service
+from core.accounts import roles
 from core.door import senders
 from core.organization import settings
-from core.organizers import roles
 from database import db
 from models import MailingList, Role, User
 from words import N_
 
-BEFORE = timedelta(days=14)
-HOUR = 8
-USEFUL_S = 7 * 86400
-HOUSE = N_("The whole organization")
+WARN_BEFORE = timedelta(days=14)
+SEND_HOUR = 8
+EMAIL_EXPIRES_S = 7 * 86400
+WHOLE_ORGANIZATION = N_("The whole organization")
 
 
 @dataclass(frozen=True, slots=True)
-class End:
+class ExpiringRole:
     """A role that ends soon; `alone`: nobody would manage the list after it."""
 
     role: Role
@@ -35,63 +35,69 @@ class End:
 
     def line(self, language: str) -> str:
         """Return the role in one line of a letter."""
-        place = self.place or words.say(language, HOUSE)
-        values = {"name": self.user.name, "place": place, "role": words.say(language, roles.WORDS[self.role.kind])}
-        said = words.say(language, _LINE, day=words.day(language, self.role.until), **values)
-        return f"{said}\n  {words.say(language, _ALONE)}" if self.alone else said
+        place = self.place or words.say(language, WHOLE_ORGANIZATION)
+        values = {
+            "name": self.user.name,
+            "place": place,
+            "role": words.say(language, roles.ROLE_LABELS[self.role.kind]),
+        }
+        said = words.say(language, _ROLE_LINE, day=words.day(language, self.role.until), **values)
+        return f"{said}\n  {words.say(language, _LAST_MANAGER_LINE)}" if self.alone else said
 
 
-_LINE = N_("%(name)s: %(role)s (%(place)s), until %(day)s")
-_ALONE = N_("Nobody would manage this list after that. Please name somebody.")
+_ROLE_LINE = N_("%(name)s: %(role)s (%(place)s), until %(day)s")
+_LAST_MANAGER_LINE = N_("Nobody would manage this list after that. Please name somebody.")
 
 
-def soon(today: date) -> list[End]:
+def expiring_roles(today: date) -> list[ExpiringRole]:
     """Return the roles that end within fourteen days, the nearest first."""
-    rows = roles.in_force(today).where(Role.until.is_null(False), Role.until <= today + BEFORE)
+    rows = roles.active_roles(today).where(Role.until.is_null(False), Role.until <= today + WARN_BEFORE)
     found = list(rows.select(Role, User).order_by(Role.until, User.name, Role.id))
     names = {one.id: one.name for one in MailingList.select().where(MailingList.id.in_([r.list_id for r in found]))}
-    return [End(one, one.user, names.get(one.list_id, ""), _is_alone(one)) for one in found]
+    return [ExpiringRole(one, one.user, names.get(one.list_id, ""), _is_last_manager(one)) for one in found]
 
 
-def _is_alone(role: Role) -> bool:
+def _is_last_manager(role: Role) -> bool:
     """Say whether no other manager of this list is there on the day after."""
     if role.kind != "manager" or not role.list_id:
         return False
-    others = roles.in_force(role.until + timedelta(days=1)).where(Role.kind == "manager", Role.list_id == role.list_id)
+    others = roles.active_roles(role.until + timedelta(days=1)).where(
+        Role.kind == "manager", Role.list_id == role.list_id
+    )
     return not others.where(Role.user != role.user_id).exists()
 
 
-def remind(now: datetime) -> int:
+def notify_expiring_roles(now: datetime) -> int:
     """Tell whose role ends soon, and the administrators; each end once. Return how many roles."""
-    if clock.local(now).hour < HOUR:
+    if clock.local(now).hour < SEND_HOUR:
         return 0
     with db.atomic():
-        ends = [one for one in soon(clock.local(now).date()) if _taken(one.role)]
+        ends = [one for one in expiring_roles(clock.local(now).date()) if _mark_notified(one.role)]
         if not ends:
             return 0
         admins = senders.administrators()
         for admin in admins:
-            _write("roles-end", admin, ends, now)
-        _tell_each([one for one in ends if one.user not in admins], now)
+            _send_email("roles-end", admin, ends, now)
+        _notify_holders([one for one in ends if one.user not in admins], now)
         history.log(None, "role.end_told", detail={"roles": len(ends)})
     return len(ends)
 
 
-def _taken(role: Role) -> bool:
+def _mark_notified(role: Role) -> bool:
     """Note that this end has been told; False if it was before. Another date is told anew."""
     fresh = Role.told_until.is_null() | (Role.told_until != role.until)
     return bool(Role.update(told_until=role.until).where(Role.id == role.id, fresh).execute())
 
 
-def _tell_each(ends: list[End], now: datetime) -> None:
-    of_user: dict[User, list[End]] = defaultdict(list)
+def _notify_holders(ends: list[ExpiringRole], now: datetime) -> None:
+    of_user: dict[User, list[ExpiringRole]] = defaultdict(list)
     for one in ends:
         of_user[one.user].append(one)
     for user, own in of_user.items():
-        _write("role-ends", user, own, now)
+        _send_email("role-ends", user, own, now)
 
 
-def _write(kind: str, user: User, ends: list[End], now: datetime) -> None:
+def _send_email(kind: str, user: User, ends: list[ExpiringRole], now: datetime) -> None:
     if not user.email:
         return
     values = {
@@ -99,5 +105,5 @@ def _write(kind: str, user: User, ends: list[End], now: datetime) -> None:
         "url": f"{settings().base_url}/users",
     }  # fmt: skip
     service.send(
-        kind, address=user.email, language=user.language, values=values, now=now, urgent=False, useful_s=USEFUL_S
+        kind, address=user.email, language=user.language, values=values, now=now, urgent=False, useful_s=EMAIL_EXPIRES_S
     )

@@ -13,7 +13,7 @@ from itsdangerous import BadSignature, URLSafeSerializer
 
 import config as ground
 from core import history, limits
-from core.organizers import accounts, passwords, sessions
+from core.accounts import accounts, passwords, sessions
 from models import User
 from words import N_
 
@@ -21,13 +21,13 @@ PER_NETWORK = 20
 NETWORK_WINDOW_S = 600
 
 
-class WrongLogin(Exception):
+class WrongCredentials(Exception):
     """User name and password do not belong together, or the account is disabled: nobody is told which."""
 
     message = N_("The user name or the password is not right.")
 
 
-class TooMany(Exception):
+class TooManyAttempts(Exception):
     """There were too many wrong tries from here; `wait` says how long to rest."""
 
     message = N_("There were too many wrong tries. Please wait %(minutes)s min and try again.")
@@ -42,7 +42,7 @@ class TooMany(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Visitor:
+class LoginClient:
     """Who knocks: the remote address, the device mark of an earlier login (or None), the name of the browser."""
 
     address: str | None
@@ -50,62 +50,62 @@ class Visitor:
     agent: str = ""
 
 
-def log_in(name: str, password: str, visitor: Visitor, *, now: datetime, remember: bool = False) -> User:
+def log_in(name: str, password: str, visitor: LoginClient, *, now: datetime, remember: bool = False) -> User:
     """Check name (or e-mail) and password and open a session. Raises WrongLogin or TooMany, the same for all."""
-    user = accounts.named(name)
-    door, network = _door(user, name, visitor), _network(user, visitor)
-    _refuse_too_many(door, network, now)
+    user = accounts.find_user(name)
+    door, network = _attempt_key(user, name, visitor), _network_key(user, visitor)
+    _check_throttle(door, network, now)
     # Counted before it is checked, so that tries at the same moment cannot all be free.
     tries = limits.wrong(door, now)
-    if not passwords.fits(user.password if user else None, password) or user is None or not user.is_active:
-        _note_wrong(user, tries, network, now)
-        raise WrongLogin(WrongLogin.message)
+    if not passwords.verify_password(user.password if user else None, password) or user is None or not user.is_active:
+        _record_failure(user, tries, network, now)
+        raise WrongCredentials(WrongCredentials.message)
     limits.forget(door)
-    _renew(user, password)
-    return sessions.start(user, now=now, remember=remember, device=visitor.agent)
+    _rehash_if_outdated(user, password)
+    return sessions.start_session(user, now=now, remember=remember, device=visitor.agent)
 
 
-def confirm_password(user: User, password: str, visitor: Visitor, *, now: datetime) -> None:
+def confirm_password(user: User, password: str, visitor: LoginClient, *, now: datetime) -> None:
     """Check the password of somebody who is logged in, before e-mail or password change. Raises as `log_in` does."""
-    door, network = _door(user, user.name, visitor), _network(user, visitor)
-    _refuse_too_many(door, network, now)
+    door, network = _attempt_key(user, user.name, visitor), _network_key(user, visitor)
+    _check_throttle(door, network, now)
     tries = limits.wrong(door, now)
-    if not passwords.fits(user.password, password):
-        _note_wrong(user, tries, network, now)
-        raise WrongLogin(WrongLogin.message)
+    if not passwords.verify_password(user.password, password):
+        _record_failure(user, tries, network, now)
+        raise WrongCredentials(WrongCredentials.message)
     limits.forget(door)
 
 
-def _door(user: User | None, typed: str, visitor: Visitor) -> str:
+def _attempt_key(user: User | None, typed: str, visitor: LoginClient) -> str:
     """Name what wrong tries are counted on: the account from this device, else from this network."""
     who = str(user.id) if user else f"?{accounts.name_key(typed)}"
-    device = known_device(visitor.mark, user)
+    device = device_by_token(visitor.mark, user)
     return f"login:{who}:device:{device}" if device else f"login:{who}:{limits.network(visitor.address)}"
 
 
-def _network(user: User | None, visitor: Visitor) -> str | None:
+def _network_key(user: User | None, visitor: LoginClient) -> str | None:
     """Name the network to count on; None for a device that is known."""
-    return None if known_device(visitor.mark, user) else f"login:{limits.network(visitor.address)}"
+    return None if device_by_token(visitor.mark, user) else f"login:{limits.network(visitor.address)}"
 
 
-def _refuse_too_many(door: str, network: str | None, now: datetime) -> None:
+def _check_throttle(door: str, network: str | None, now: datetime) -> None:
     if rest := limits.wait(door, now):
-        raise TooMany(rest)
+        raise TooManyAttempts(rest)
     if network and limits.count(network, now) >= PER_NETWORK:
-        raise TooMany(timedelta(seconds=NETWORK_WINDOW_S))
+        raise TooManyAttempts(timedelta(seconds=NETWORK_WINDOW_S))
 
 
-def _note_wrong(user: User | None, tries: int, network: str | None, now: datetime) -> None:
+def _record_failure(user: User | None, tries: int, network: str | None, now: datetime) -> None:
     if network:
         limits.hit(network, now, NETWORK_WINDOW_S)
     if tries == limits.FREE:
         history.log(user, "login.refused", user.id if user else None, detail={"tries": tries})
 
 
-def _renew(user: User, password: str) -> None:
+def _rehash_if_outdated(user: User, password: str) -> None:
     """Make the hash anew if it is from times with other parameters."""
-    if user.password and passwords.is_dated(user.password):
-        User.update(password=passwords.hashed(password)).where(
+    if user.password and passwords.needs_rehash(user.password):
+        User.update(password=passwords.hash_password(password)).where(
             User.id == user.id, User.password == user.password
         ).execute()
 
@@ -113,12 +113,12 @@ def _renew(user: User, password: str) -> None:
 # ── known devices ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def device_mark(user: User) -> str:
+def sign_device_token(user: User) -> str:
     """Return a signed mark for a cookie: this user has logged in on this device."""
     return _signer().dumps([user.id, secrets.token_hex(8)])
 
 
-def known_device(mark: str | None, user: User | None) -> str | None:
+def device_by_token(mark: str | None, user: User | None) -> str | None:
     """Return the device in a mark if it is genuine and this user's; else None."""
     if not mark or user is None:
         return None

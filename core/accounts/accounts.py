@@ -9,7 +9,7 @@ from peewee import IntegrityError
 import clock
 import words
 from core import history, organization
-from core.organizers import passwords, sessions
+from core.accounts import passwords, sessions
 from database import db
 from mail import address
 from models import MailingList, Membership, Organization, Person, Session, User
@@ -18,7 +18,7 @@ from words import N_
 _NAME = re.compile(r"[^\x00-\x1f\x7f@\u202a-\u202e\u2066-\u2069]{1,60}")
 
 
-class Refused(Exception):
+class DomainError(Exception):
     """An account cannot be made or changed so; `message` says why for `say`, `field` names the field."""
 
     def __init__(self, field: str, message: str, **values: object) -> None:
@@ -53,25 +53,25 @@ def add_user(
                 name_key=name_key(shown),
                 email=mail,
                 email_key=address.key(mail) if mail else None,
-                password=passwords.hashed(password) if password else None,
+                password=passwords.hash_password(password) if password else None,
                 language=language,
                 created_at=now or clock.now(),
             )
     except IntegrityError as taken:
-        raise _taken(taken) from taken
+        raise _duplicate_error(taken) from taken
 
 
-def _taken(error: IntegrityError) -> Refused:
+def _duplicate_error(error: IntegrityError) -> DomainError:
     if "email_key" in str(error):
-        return Refused("email", N_("Another account already has this e-mail address."))
-    return Refused("name", N_("Another account already has this user name."))
+        return DomainError("email", N_("Another account already has this e-mail address."))
+    return DomainError("name", N_("Another account already has this user name."))
 
 
 def clean_name(raw: str) -> str:
     """Return a user name as it is shown; raise Refused if it cannot be one (an @ would read as an address)."""
     shown = " ".join(unicodedata.normalize("NFC", raw).split())
     if not _NAME.fullmatch(shown):
-        raise Refused("name", N_("Please enter a user name: 1 to 60 characters, without @."))
+        raise DomainError("name", N_("Please enter a user name: 1 to 60 characters, without @."))
     return shown
 
 
@@ -82,13 +82,13 @@ def clean_email(raw: str | None) -> str | None:
     try:
         mail = address.clean(raw or "")
     except address.BadAddress as wrong:
-        raise Refused("email", wrong.message) from wrong
-    if _is_ours(mail):
-        raise Refused("email", N_("This is an address of Kairan itself. Please enter one that a person reads."))
+        raise DomainError("email", wrong.message) from wrong
+    if _is_own_address(mail):
+        raise DomainError("email", N_("This is an address of Kairan itself. Please enter one that a person reads."))
     return mail
 
 
-def _is_ours(mail: str) -> bool:
+def _is_own_address(mail: str) -> bool:
     """Say whether mail to this address comes back to Kairan: it would go in circles."""
     local = organization.settings().own.local(mail)
     if not local:
@@ -97,14 +97,14 @@ def _is_ours(mail: str) -> bool:
 
 
 def check_password(password: str, name: str, email: str | None, house: str | None = None) -> None:
-    """Raise Refused unless the password keeps the rule of `core.organizers.passwords`."""
+    """Raise Refused unless the password keeps the rule of `core.accounts.passwords`."""
     try:
-        passwords.check(password, name, email or "", house or Organization.the().name)
+        passwords.check_password_strength(password, name, email or "", house or Organization.the().name)
     except passwords.WeakPassword as weak:
-        raise Refused("password", weak.message, **weak.values) from weak
+        raise DomainError("password", weak.message, **weak.values) from weak
 
 
-def named(typed: str) -> User | None:
+def find_user(typed: str) -> User | None:
     """Return the user with this user name or e-mail address; None if there is none."""
     if "@" in typed:
         return User.get_or_none(User.email_key == address.key(unicodedata.normalize("NFKC", typed)))
@@ -114,18 +114,18 @@ def named(typed: str) -> User | None:
 def set_password(user: User, password: str, now: datetime, *, keep: Session | None = None) -> None:
     """Give a new password; every other session ends and every link in a letter is dead. Raises Refused."""
     check_password(password, user.name, user.email)
-    put_password(user, passwords.hashed(password), now, keep=keep)
+    store_password_hash(user, passwords.hash_password(password), now, keep=keep)
 
 
-def put_password(user: User, kept: str, now: datetime, *, keep: Session | None = None) -> None:
+def store_password_hash(user: User, kept: str, now: datetime, *, keep: Session | None = None) -> None:
     """Write the hash of a new password, with what `set_password` promises."""
     with db.atomic():
         User.update(password=kept, link_serial=User.link_serial + 1).where(User.id == user.id).execute()
-        sessions.end_all(user, now, but=keep)
+        sessions.revoke_all_sessions(user, now, but=keep)
         history.log(user, "password.changed", user.id, kind="user")
 
 
-def change(user: User, *, now: datetime, **fields: str | None) -> None:
+def change_account(user: User, *, now: datetime, **fields: str | None) -> None:
     """Change name, email, language or signature of an account. Raises Refused.
 
     A new address makes the links in older letters dead and moves the practice list to it.
@@ -142,14 +142,14 @@ def change(user: User, *, now: datetime, **fields: str | None) -> None:
             User.update(**new).where(User.id == user.id).execute()
             history.log(user, "user.changed", user.id, detail={"fields": sorted(fields)})
     except IntegrityError as taken:
-        raise _taken(taken) from taken
-    practice_list(User.get_by_id(user.id), now)
+        raise _duplicate_error(taken) from taken
+    ensure_practice_list(User.get_by_id(user.id), now)
 
 
 # ── the practice list ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def practice_list(user: User, now: datetime) -> MailingList | None:
+def ensure_practice_list(user: User, now: datetime) -> MailingList | None:
     """Return the list of only this user, to try everything out; None without an e-mail address. Safe to repeat."""
     if not user.email:
         return None
@@ -158,13 +158,13 @@ def practice_list(user: User, now: datetime) -> MailingList | None:
         mine, _ = MailingList.get_or_create(
             practice_of=user, defaults={"name": name, "address": f"practice-{user.id}", "created_at": now}
         )
-        person = _person_of(user, now)
+        person = _person_for_user(user, now)
         Membership.delete().where(Membership.list == mine, Membership.person != person).execute()
         Membership.get_or_create(person=person, list=mine, defaults={"joined_at": now})
     return mine
 
 
-def _person_of(user: User, now: datetime) -> Person:
+def _person_for_user(user: User, now: datetime) -> Person:
     """Return the reader with the user's address; a new one if no family has it."""
     found, _ = Person.get_or_create(
         address_key=user.email_key,

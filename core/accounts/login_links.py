@@ -11,9 +11,9 @@ from itsdangerous import BadSignature, URLSafeSerializer
 
 import config as ground
 from core import history, limits, service
+from core.accounts import accounts
+from core.accounts.logins import NETWORK_WINDOW_S, TooManyAttempts
 from core.organization import settings
-from core.organizers import accounts
-from core.organizers.logins import NETWORK_WINDOW_S, TooMany
 from database import millis
 from models import User
 from words import N_
@@ -23,7 +23,7 @@ PER_NETWORK = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Purpose:
+class LinkPurpose:
     """How long a link of this kind works, and the path of its page."""
 
     good_for: timedelta
@@ -31,45 +31,45 @@ class Purpose:
 
 
 PURPOSES = {
-    "login": Purpose(timedelta(minutes=15), "/login/letter/"),
-    "password": Purpose(timedelta(hours=1), "/password/"),
-    "invitation": Purpose(timedelta(hours=72), "/invitation/"),
-    "email": Purpose(timedelta(hours=72), "/account/email/"),
+    "login": LinkPurpose(timedelta(minutes=15), "/login/letter/"),
+    "password": LinkPurpose(timedelta(hours=1), "/password/"),
+    "invitation": LinkPurpose(timedelta(hours=72), "/invitation/"),
+    "email": LinkPurpose(timedelta(hours=72), "/account/email/"),
 }
 
 
-class DeadLink(Exception):
+class InvalidLink(Exception):
     """The link was used, is too old, or was never ours."""
 
     message = N_("This link does not work any more. Each link works once and for a limited time.")
 
 
-def mark(user: User, purpose: str, now: datetime) -> str:
+def sign_link_token(user: User, purpose: str, now: datetime) -> str:
     """Return the signed text of a link for one user and one purpose."""
     ends = now + PURPOSES[purpose].good_for
     return _signer(purpose).dumps([user.id, user.link_serial, millis(ends)])
 
 
-def url(user: User, purpose: str, now: datetime) -> str:
+def link_url(user: User, purpose: str, now: datetime) -> str:
     """Return the whole address of the link's page."""
-    return f"{settings().base_url}{PURPOSES[purpose].path}{mark(user, purpose, now)}"
+    return f"{settings().base_url}{PURPOSES[purpose].path}{sign_link_token(user, purpose, now)}"
 
 
-def holder(text: str, purpose: str, now: datetime) -> User:
+def user_by_token(text: str, purpose: str, now: datetime) -> User:
     """Return whose link this is, changing nothing. Raises DeadLink."""
     try:
         number, serial, ends = _signer(purpose).loads(text)
     except (BadSignature, ValueError, TypeError) as wrong:
-        raise DeadLink(DeadLink.message) from wrong
+        raise InvalidLink(InvalidLink.message) from wrong
     user = User.get_or_none(User.id == number, User.link_serial == serial, User.disabled_at.is_null())
     if user is None or ends <= millis(now):
-        raise DeadLink(DeadLink.message)
+        raise InvalidLink(InvalidLink.message)
     return user
 
 
-def use(text: str, purpose: str, now: datetime) -> User:
+def redeem_token(text: str, purpose: str, now: datetime) -> User:
     """Return whose link this is and make it dead, exactly once even when pressed twice. Raises DeadLink."""
-    user = holder(text, purpose, now)
+    user = user_by_token(text, purpose, now)
     serial = user.link_serial
     changed = (
         User.update(link_serial=serial + 1)
@@ -77,7 +77,7 @@ def use(text: str, purpose: str, now: datetime) -> User:
         .execute()
     )
     if not changed:
-        raise DeadLink(DeadLink.message)
+        raise InvalidLink(InvalidLink.message)
     history.log(user, f"{purpose}.used", user.id, kind="user")
     return User.get_by_id(user.id)
 
@@ -89,29 +89,29 @@ def _signer(purpose: str) -> URLSafeSerializer:
 # ── letters ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def ask(purpose: str, typed: str, address: str | None, now: datetime) -> None:
+def request_link(purpose: str, typed: str, address: str | None, now: datetime) -> None:
     """Send a link to the account named by user name or e-mail, if there is one; nobody learns whether.
 
     `address` is the remote one. Raises TooMany when its network asked too often, known names or not.
     """
     network = f"{purpose}:{limits.network(address)}"
     if limits.hit(network, now, NETWORK_WINDOW_S) > PER_NETWORK:
-        raise TooMany(timedelta(seconds=NETWORK_WINDOW_S))
-    user = accounts.named(typed)
+        raise TooManyAttempts(timedelta(seconds=NETWORK_WINDOW_S))
+    user = accounts.find_user(typed)
     if user is None or not user.email or not user.is_active:
         return
     if limits.hit(f"{purpose}:{user.id}", now, PURPOSES[purpose].good_for.total_seconds()) <= PER_ACCOUNT:
-        send(user, purpose, now)
+        send_link(user, purpose, now)
 
 
-def send(user: User, purpose: str, now: datetime, **values: str) -> None:
+def send_link(user: User, purpose: str, now: datetime, **values: str) -> None:
     """Put the letter with the link in the queue. The user must have an e-mail address."""
     assert user.email  # noqa: S101
     service.send(
         purpose,
         address=user.email,
         language=user.language,
-        values={"name": user.name, "url": url(user, purpose, now), **values},
+        values={"name": user.name, "url": link_url(user, purpose, now), **values},
         now=now,
         useful_s=int(PURPOSES[purpose].good_for.total_seconds()),
     )

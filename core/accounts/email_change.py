@@ -6,17 +6,17 @@ Links for a new password go to this address, so a misprint would hand the accoun
 from datetime import datetime
 
 from core import history, service
+from core.accounts import accounts, login_links
+from core.accounts.who_can import holders_for_lists
 from core.organization import settings
-from core.organizers import accounts, mailed_links
-from core.organizers.holders import of_lists
 from mail import address
 from models import User
 from words import N_
 
-PURPOSE = "email"
+LINK_PURPOSE = "email"
 
 
-def ask(user: User, typed: str | None, now: datetime) -> bool:
+def request_email_change(user: User, typed: str | None, now: datetime) -> bool:
     """Send the letter with the link to a new address; True if it has to be confirmed. Raises accounts.Refused.
 
     No address at all, or the present one written otherwise, counts at once.
@@ -24,48 +24,51 @@ def ask(user: User, typed: str | None, now: datetime) -> bool:
     wanted = accounts.clean_email(typed)
     if wanted is None or address.key(wanted) == user.email_key:
         old = user.email
-        accounts.change(user, now=now, email=wanted, email_wanted=None)
-        _tell(user, old, wanted, now)
+        accounts.change_account(user, now=now, email=wanted, email_wanted=None)
+        _notify_old_address(user, old, wanted, now)
         return False
     if User.select().where(User.email_key == address.key(wanted), User.id != user.id).exists():
-        raise accounts.Refused("email", N_("Another account already has this e-mail address."))
+        raise accounts.DomainError("email", N_("Another account already has this e-mail address."))
     User.update(email_wanted=wanted, link_serial=User.link_serial + 1).where(User.id == user.id).execute()
-    again(User.get_by_id(user.id), now)
+    resend_email_change(User.get_by_id(user.id), now)
     history.log(user, "user.email_asked", user.id, kind="user")
     return True
 
 
-def again(user: User, now: datetime) -> None:
+def resend_email_change(user: User, now: datetime) -> None:
     """Send the letter to the wanted address; older links still work."""
     assert user.email_wanted  # noqa: S101
     service.send(
-        PURPOSE,
+        LINK_PURPOSE,
         address=user.email_wanted,
         language=user.language,
-        values={"name": user.name, "url": mailed_links.url(user, PURPOSE, now)},
+        values={"name": user.name, "url": login_links.link_url(user, LINK_PURPOSE, now)},
         now=now,
-        useful_s=int(mailed_links.PURPOSES[PURPOSE].good_for.total_seconds()),
+        useful_s=int(login_links.PURPOSES[LINK_PURPOSE].good_for.total_seconds()),
     )
 
 
-def give_up(user: User) -> None:
+def cancel_email_change(user: User) -> None:
     """Forget a new address that was not confirmed; its link is dead."""
     User.update(email_wanted=None, link_serial=User.link_serial + 1).where(User.id == user.id).execute()
 
 
-def confirm(mark: str, now: datetime) -> User:
+def confirm_email_change(mark: str, now: datetime) -> User:
     """Take the new address over by the link of its letter, once. Raises DeadLink, accounts.Refused."""
-    user = mailed_links.use(mark, PURPOSE, now)
+    user = login_links.redeem_token(mark, LINK_PURPOSE, now)
     if not user.email_wanted:
-        raise mailed_links.DeadLink(mailed_links.DeadLink.message)
+        raise login_links.InvalidLink(login_links.InvalidLink.message)
     old, wanted = user.email, user.email_wanted
-    accounts.change(user, now=now, email=wanted, email_wanted=None)
-    _tell(user, old, wanted, now)
+    accounts.change_account(user, now=now, email=wanted, email_wanted=None)
+    _notify_old_address(user, old, wanted, now)
     return User.get_by_id(user.id)
 
 
-def _tell(user: User, old: str | None, new: str | None, now: datetime) -> None:
+def _notify_old_address(user: User, old: str | None, new: str | None, now: datetime) -> None:
     """Write to the address that was taken off, without naming the new one."""
     if old and (new is None or address.key(old) != address.key(new)):
-        values = {"name": user.name, "administrators": ", ".join(of_lists("admin", ()).names) or settings().contact}
+        values = {
+            "name": user.name,
+            "administrators": ", ".join(holders_for_lists("admin", ()).names) or settings().contact,
+        }
         service.send("email-changed", address=old, language=user.language, values=values, now=now, useful_s=86400)

@@ -8,13 +8,13 @@ import clock
 from core import history, limits
 from models import ModelSelect, Session, User
 
-IDLE = timedelta(hours=12)
-REMEMBERED = timedelta(days=90)
-NOTED_EVERY = timedelta(minutes=5)
+IDLE_LIFETIME = timedelta(hours=12)
+REMEMBERED_LIFETIME = timedelta(days=90)
+TOUCH_INTERVAL = timedelta(minutes=5)
 """How often use of a session is written down; the end moves with it."""
 
 
-def start(user: User, *, now: datetime, remember: bool = False, device: str = "") -> User:
+def start_session(user: User, *, now: datetime, remember: bool = False, device: str = "") -> User:
     """Open a session and return the user who holds it: the token stands in `user.session.token` and nowhere else."""
     token = secrets.token_urlsafe(32)
     session = Session.create(
@@ -22,7 +22,7 @@ def start(user: User, *, now: datetime, remember: bool = False, device: str = ""
         digest=_digest(token),
         created_at=now,
         seen_at=now,
-        expires_at=now + _span(remember),
+        expires_at=now + _lifetime(remember),
         remembered=remember,
         device=device[:200],
     )
@@ -37,8 +37,8 @@ def _digest(token: str) -> str:
     return sha256(token.encode()).hexdigest()
 
 
-def _span(remembered: bool) -> timedelta:
-    return REMEMBERED if remembered else IDLE
+def _lifetime(remembered: bool) -> timedelta:
+    return REMEMBERED_LIFETIME if remembered else IDLE_LIFETIME
 
 
 def user_of_session(token: str) -> User | None:
@@ -48,31 +48,31 @@ def user_of_session(token: str) -> User | None:
         return None
     now = clock.now()
     if session.revoked_at is not None:
-        _note_refusal(session, now)
+        _log_revoked_use(session, now)
         return None
     if session.expires_at <= now or not session.user.is_active:
         return None
     session.token = token
     session.user.session = session
-    _keep_alive(session, now)
+    _touch_session(session, now)
     return session.user
 
 
-def _note_refusal(session: Session, now: datetime) -> None:
+def _log_revoked_use(session: Session, now: datetime) -> None:
     """Record that a cookie from before a logout was used again, once a minute at most (T-12)."""
     if limits.hit(f"refused:{session.id}", now, window_s=60) == 1:
         history.log(session.user, "access.refused", session.id, kind="session")
 
 
-def _keep_alive(session: Session, now: datetime) -> None:
-    if now - session.seen_at < NOTED_EVERY:
+def _touch_session(session: Session, now: datetime) -> None:
+    if now - session.seen_at < TOUCH_INTERVAL:
         return
-    Session.update(seen_at=now, expires_at=now + _span(session.remembered)).where(
+    Session.update(seen_at=now, expires_at=now + _lifetime(session.remembered)).where(
         Session.id == session.id, Session.revoked_at.is_null()
     ).execute()
 
 
-def open_ones(user: User, now: datetime) -> ModelSelect:
+def active_sessions(user: User, now: datetime) -> ModelSelect:
     """Return the user's sessions in force, last used first."""
     return (
         Session.select()
@@ -81,7 +81,7 @@ def open_ones(user: User, now: datetime) -> ModelSelect:
     )
 
 
-def end(session: Session, now: datetime) -> bool:
+def revoke_session(session: Session, now: datetime) -> bool:
     """Revoke one session; False if it was over already."""
     changed = Session.update(revoked_at=now).where(Session.id == session.id, Session.revoked_at.is_null()).execute()
     if changed:
@@ -89,7 +89,7 @@ def end(session: Session, now: datetime) -> bool:
     return bool(changed)
 
 
-def end_all(user: User, now: datetime, *, but: Session | None = None) -> int:
+def revoke_all_sessions(user: User, now: datetime, *, but: Session | None = None) -> int:
     """Revoke every session of a user, but perhaps the one in use; return how many."""
     in_force = Session.user == user, Session.revoked_at.is_null(), Session.expires_at > now
     return Session.update(revoked_at=now).where(*in_force, Session.id != (but.id if but else 0)).execute()

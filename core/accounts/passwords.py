@@ -13,12 +13,12 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from words import N_
 
-PARAMETERS = {"time_cost": 2, "memory_cost": 19456, "parallelism": 1}
-SHORTEST = 12
-LONGEST = 200
+ARGON2_PARAMETERS = {"time_cost": 2, "memory_cost": 19456, "parallelism": 1}
+MIN_LENGTH = 12
+MAX_LENGTH = 200
 """Characters; a longer one would only make the server work."""
 
-hasher = PasswordHasher(**PARAMETERS)
+hasher = PasswordHasher(**ARGON2_PARAMETERS)
 
 _COMMON = (
     "password", "passwort", "passw0rd", "pasuwado", "パスワード", "qwerty", "qwertyuiop", "asdfgh", "asdfghjkl",
@@ -27,7 +27,14 @@ _COMMON = (
     "changeme", "secret", "sakura", "arigato", "konnichiwa", "doraemon", "pokemon", "naruto", "kairan", "school",
     "gakkou", "gakko", "shougakkou", "shogakko", "sensei", "test", "login", "default", "hello", "freedom", "whatever",
 )  # fmt: skip
-_ROWS = ("01234567890", "abcdefghijklmnopqrstuvwxyz", "qwertyuiop", "asdfghjkl", "zxcvbnm", "あいうえおかきくけこ")
+_KEYBOARD_ROWS = (
+    "01234567890",
+    "abcdefghijklmnopqrstuvwxyz",
+    "qwertyuiop",
+    "asdfghjkl",
+    "zxcvbnm",
+    "あいうえおかきくけこ",
+)
 
 
 class WeakPassword(ValueError):
@@ -38,24 +45,26 @@ class WeakPassword(ValueError):
         self.message, self.values = message, values
 
 
-def check(password: str, *own: str) -> None:
+def check_password_strength(password: str, *own: str) -> None:
     """Raise WeakPassword unless the password keeps the rule. `own`: names and addresses that must not be the core."""
-    if len(password) < SHORTEST:
-        raise WeakPassword(N_("Please use at least %(n)s characters. A few long words in a row are good."), n=SHORTEST)
-    if len(password) > LONGEST:
-        raise WeakPassword(N_("This password is too long. %(n)s characters are enough."), n=LONGEST)
-    plain = _folded(password)
-    if _is_repeated(plain) or _is_common(plain):
+    if len(password) < MIN_LENGTH:
+        raise WeakPassword(
+            N_("Please use at least %(n)s characters. A few long words in a row are good."), n=MIN_LENGTH
+        )
+    if len(password) > MAX_LENGTH:
+        raise WeakPassword(N_("This password is too long. %(n)s characters are enough."), n=MAX_LENGTH)
+    plain = _casefolded(password)
+    if _is_repetitive(plain) or _is_common(plain):
         raise WeakPassword(N_("This password is one of the first that anybody would try. Please choose another."))
     if len(_without(plain, own)) < 6:
         raise WeakPassword(N_("This password is little more than a name. Please choose another."))
 
 
-def _folded(text: str) -> str:
+def _casefolded(text: str) -> str:
     return unicodedata.normalize("NFKC", text).casefold()
 
 
-def _is_repeated(plain: str) -> bool:
+def _is_repetitive(plain: str) -> bool:
     """Say whether few different characters, or one short piece, make up the whole: 「aaaa…」, 「abcabc…」."""
     return len(set(plain)) < 5 or re.fullmatch(r"(.{1,6}?)\1+(.{0,5})", plain) is not None
 
@@ -63,37 +72,37 @@ def _is_repeated(plain: str) -> bool:
 def _is_common(plain: str) -> bool:
     """Say whether little is left once the commonest words and rows of keys are taken out."""
     rest = _without(re.sub(r"[\W_]", "", plain), _COMMON)
-    for row in _ROWS:
+    for row in _KEYBOARD_ROWS:
         for direction in (row, row[::-1]):
             rest = re.sub("|".join(direction[at : at + 4] + ".?" for at in range(len(direction) - 3)), "", rest)
     return len(rest.strip("0123456789")) < 4 and len(rest) < 8
 
 
 def _without(plain: str, words: tuple[str, ...]) -> str:
-    pieces = {part for word in words for part in re.split(r"[\s@.]+", _folded(word)) if len(part) > 1}
+    pieces = {part for word in words for part in re.split(r"[\s@.]+", _casefolded(word)) if len(part) > 1}
     for piece in sorted(pieces, key=len, reverse=True):
         plain = plain.replace(piece, "")
     return plain
 
 
-def hashed(password: str) -> str:
+def hash_password(password: str) -> str:
     """Return the argon2id hash to keep."""
     return hasher.hash(password)
 
 
-def fits(kept: str | None, password: str) -> bool:
+def verify_password(kept: str | None, password: str) -> bool:
     """Say whether the password belongs to the kept hash; takes the same time when there is none."""
     try:
-        return hasher.verify(kept or _nobodys(hasher), password[: LONGEST + 1]) and kept is not None
+        return hasher.verify(kept or _dummy_hash(hasher), password[: MAX_LENGTH + 1]) and kept is not None
     except (VerificationError, InvalidHashError):
         return False
 
 
 @cache
-def _nobodys(maker: PasswordHasher) -> str:
+def _dummy_hash(maker: PasswordHasher) -> str:
     return maker.hash("nobody has this password")
 
 
-def is_dated(kept: str) -> bool:
+def needs_rehash(kept: str) -> bool:
     """Say whether a hash was made with other parameters than today's."""
     return hasher.check_needs_rehash(kept)

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import clock
 import words
-from core.organizers import roles
+from core.accounts import roles
 from core.rights import NEEDS, STRENGTH, target_lists
 from models import Notice, Role, User
 from words import N_
 
-MOST = 3
-_ROLES = {
+MAX_NAMES = 3
+_ROLE_PHRASES = {
     "send": N_("whoever may send to the list"),
     "manage": N_("a manager of the list"),
     "admin": N_("an administrator"),
@@ -19,7 +19,7 @@ _ROLES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Holders:
+class PermissionHolders:
     """Who holds a right: `need` says which (send, manage, admin; any: who can give it), names in the order to ask."""
 
     need: str
@@ -29,54 +29,56 @@ class Holders:
         """Return the sentence that sends somebody to the right person; empty if there is nobody."""
         if not self.names:
             return ""
-        named = [words.say(language, N_("%(names)s"), names=name) for name in self.names[:MOST]]
+        named = [words.say(language, N_("%(names)s"), names=name) for name in self.names[:MAX_NAMES]]
         shown = words.say(language, N_(", ")).join(named)
-        if (more := len(self.names) - MOST) > 0:
+        if (more := len(self.names) - MAX_NAMES) > 0:
             shown = words.say(language, N_("%(names)s and %(n)s more"), names=shown, n=more)
         if self.need == "any":
             return words.say(language, N_("An administrator can give you the right: %(names)s."), names=shown)
-        role = words.say(language, _ROLES[self.need])
+        role = words.say(language, _ROLE_PHRASES[self.need])
         return words.say(language, N_("This can be done by %(role)s: %(names)s."), role=role, names=shown)
 
 
-def of_lists(need: str, lists: Collection[int]) -> Holders:
+def holders_for_lists(need: str, lists: Collection[int]) -> PermissionHolders:
     """Return who may `send` to or `manage` all of these lists; administrators where nobody else may.
 
     For no list in particular: who can give the right.
     """
     if need != "admin" and lists:
         enough = [kind for kind, strength in STRENGTH.items() if NEEDS[need] <= strength < STRENGTH["admin"]]
-        found = _in_all(enough, lists)
+        found = _names_with_roles_in_all(enough, lists)
         if found:
-            return Holders(need, found)
-    return Holders("admin" if need == "admin" or lists else "any", _names(Role.kind == "admin"))
+            return PermissionHolders(need, found)
+    return PermissionHolders("admin" if need == "admin" or lists else "any", _user_names(Role.kind == "admin"))
 
 
-def of_notice(notice: Notice) -> Holders:
+def holders_for_notice(notice: Notice) -> PermissionHolders:
     """Return who may steer a notice: its writer, and who may send to all of its lists."""
     lists = [one.id for one in target_lists(notice) if not one.practice_of_id]
-    found = of_lists("send", lists)
+    found = holders_for_lists("send", lists)
     writer = (notice.by.name,) if notice.by_id and notice.by.is_active else ()
     others = tuple(name for name in found.names if name not in writer)
-    return Holders("send" if writer else found.need, writer + (others if found.need == "send" or not writer else ()))
+    return PermissionHolders(
+        "send" if writer else found.need, writer + (others if found.need == "send" or not writer else ())
+    )
 
 
-def _in_all(kinds: list[str], lists: Collection[int]) -> tuple[str, ...]:
+def _names_with_roles_in_all(kinds: list[str], lists: Collection[int]) -> tuple[str, ...]:
     held: dict[str, set[int]] = {}
-    rows = _holding(Role.kind.in_(kinds), Role.list_id.in_([0, *lists]))
+    rows = _active_roles_where(Role.kind.in_(kinds), Role.list_id.in_([0, *lists]))
     for row in rows:
         held.setdefault(row.user.name, set()).add(row.list_id)
     wanted = set(lists)
     return tuple(name for name, numbers in held.items() if 0 in numbers or wanted <= numbers)
 
 
-def _names(*conditions: object) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(row.user.name for row in _holding(*conditions)))
+def _user_names(*conditions: object) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(row.user.name for row in _active_roles_where(*conditions)))
 
 
-def _holding(*conditions: object) -> list[Role]:
+def _active_roles_where(*conditions: object) -> list[Role]:
     return list(
-        roles.in_force(clock.today())
+        roles.active_roles(clock.today())
         .select(Role, User)
         .where(*conditions)
         .order_by(Role.list_id == 0, Role.kind == "sender", User.id)  # who knows the list best comes first

@@ -13,15 +13,15 @@ from peewee import JOIN, ModelSelect, fn
 
 import clock
 from core import history, rights
-from core.organizers.accounts import name_key
+from core.accounts.accounts import name_key
 from database import db
 from models import Child, MailingList, Membership, Notice, Role, User
 
-CHILDLESS = ("", "")
+NO_CLASS = ("", "")
 
 
 @dataclass(slots=True)
-class Room:
+class ClassTeachers:
     """One class of a list: how many places it has, and who is in charge of how many of them (0: nobody)."""
 
     grade: str
@@ -40,25 +40,25 @@ class Room:
         return next((user for user, places in self.held.items() if user and 2 * places > self.places), 0)
 
 
-def candidates(mailing_list: MailingList) -> ModelSelect:
+def teacher_candidates(mailing_list: MailingList) -> ModelSelect:
     """Return the users who may be put in charge in a list: any role there or in the whole organization, today."""
     in_force = Role.until.is_null() | (Role.until >= clock.today())
     roles = Role.select(Role.user).where(Role.list_id.in_([0, mailing_list.id]), in_force)
     return User.select().where(User.id.in_(roles), User.disabled_at.is_null()).order_by(User.name)
 
 
-def named(mailing_list: MailingList) -> dict[str, User]:
+def candidates_by_name(mailing_list: MailingList) -> dict[str, User]:
     """Return the candidates by the form in which names are compared, with and without 「先生」 at the end."""
-    found = {name_key(user.name): user for user in candidates(mailing_list)}
+    found = {name_key(user.name): user for user in teacher_candidates(mailing_list)}
     return {**{name.removesuffix("先生"): user for name, user in found.items()}, **found}
 
 
-def key_of(typed: str) -> str:
+def teacher_name_key(typed: str) -> str:
     """Return a typed name of a teacher in the form in which `named` finds it."""
     return name_key(typed).removesuffix("先生")
 
 
-def rooms(mailing_list: MailingList) -> list[Room]:
+def teachers_of_classes(mailing_list: MailingList) -> list[ClassTeachers]:
     """Return the classes of a list with who is in charge; places without a child last."""
     number = fn.COALESCE(Membership.in_charge, 0)
     rows = (
@@ -68,33 +68,33 @@ def rooms(mailing_list: MailingList) -> list[Room]:
         .group_by(Child.grade, Child.class_name, number)
         .tuples()
     )
-    found: dict[tuple[str, str], Room] = {}
+    found: dict[tuple[str, str], ClassTeachers] = {}
     for grade, class_name, user, places in rows:
-        room = found.setdefault((grade or "", class_name or ""), Room(grade or "", class_name or ""))
+        room = found.setdefault((grade or "", class_name or ""), ClassTeachers(grade or "", class_name or ""))
         room.places += places
         room.held[user] = places
     return sorted(found.values(), key=lambda one: (not one.grade, one.grade.zfill(3), one.class_name.zfill(3)))
 
 
-def assign(mailing_list: MailingList, wanted: dict[tuple[str, str], int], by: User | None) -> int:
+def assign_classes(mailing_list: MailingList, wanted: dict[tuple[str, str], int], by: User | None) -> int:
     """Put users in charge of whole classes: {(grade, class): number of the user, 0 for nobody}; return the places.
 
     Numbers that are no candidate's change nothing.
     """
-    allowed = {0, *(user.id for user in candidates(mailing_list))}
+    allowed = {0, *(user.id for user in teacher_candidates(mailing_list))}
     changed = 0
     with db.atomic():
         for (grade, class_name), user in wanted.items():
             if user in allowed:
-                changed += _put(mailing_list, grade, class_name, user)
+                changed += _assign_class(mailing_list, grade, class_name, user)
         if changed:
             history.log(by, "list.in_charge_set", mailing_list.id, detail={"places": changed})
     return changed
 
 
-def _put(mailing_list: MailingList, grade: str, class_name: str, user: int) -> int:
+def _assign_class(mailing_list: MailingList, grade: str, class_name: str, user: int) -> int:
     """Change the places of one class that have somebody else; return how many."""
-    if (grade, class_name) == CHILDLESS:
+    if (grade, class_name) == NO_CLASS:
         bare = Child.select(Child.id).where(Child.grade == "", Child.class_name == "")
         here = Membership.child.is_null() | Membership.child.in_(bare)
     else:
@@ -107,48 +107,48 @@ def _put(mailing_list: MailingList, grade: str, class_name: str, user: int) -> i
     )
 
 
-def teachers(mailing_list: MailingList) -> dict[tuple[str, str], int]:
+def teacher_by_class(mailing_list: MailingList) -> dict[tuple[str, str], int]:
     """Return who is in charge of each class of a list: {(grade, class): number of the user}."""
-    named_ = (room for room in rooms(mailing_list) if (room.grade, room.class_name) != CHILDLESS)
+    named_ = (room for room in teachers_of_classes(mailing_list) if (room.grade, room.class_name) != NO_CLASS)
     return {(room.grade, room.class_name): room.teacher for room in named_ if room.teacher}
 
 
-def welcome(mailing_list: MailingList, people: Iterable[int]) -> None:
+def assign_new_members(mailing_list: MailingList, people: Iterable[int]) -> None:
     """Give who is new in a list the teacher of the child's class, where nobody is in charge yet (D-03). Repeatable."""
     here = (Membership.list == mailing_list) & Membership.person.in_(list(people)) & Membership.belongs
     new = list(Membership.select(Membership, Child).join(Child).where(here, Membership.in_charge.is_null()))
-    known = teachers(mailing_list) if new else {}
+    known = teacher_by_class(mailing_list) if new else {}
     for row in new:
         if user := known.get((row.child.grade, row.child.class_name)):
             Membership.update(in_charge=user).where(Membership.id == row.id, Membership.in_charge.is_null()).execute()
 
 
-def set_one(membership: Membership, user: int, by: User | None) -> None:
+def assign_membership(membership: Membership, user: int, by: User | None) -> None:
     """Put a user (0: nobody) in charge of one place; a number that is no candidate's changes nothing."""
     if user == (membership.in_charge_id or 0):
         return
-    if user and user not in {one.id for one in candidates(membership.list)}:
+    if user and user not in {one.id for one in teacher_candidates(membership.list)}:
         return
     with db.atomic():
         Membership.update(in_charge=user or None).where(Membership.id == membership.id).execute()
         history.log(by, "member.changed", membership.person_id, detail={"list": membership.list_id})
 
 
-def are_there() -> bool:
+def has_any_teacher() -> bool:
     """Say whether anybody is in charge of anybody."""
     return Membership.select().where(Membership.in_charge.is_null(False)).exists()
 
 
 # ── whose letters go in whose name ───────────────────────────────────────────────────────────────────────────────
 
-Charges = dict[tuple[int, int], list[tuple[int, int, str]]]
+TeachersByReader = dict[tuple[int, int], list[tuple[int, int, str]]]
 
 
-def charges(notice: Notice) -> Charges:
+def teachers_by_reader(notice: Notice) -> TeachersByReader:
     """Return {(person, child or 0): [(list, user, name)]} for a notice that goes in their names; else nothing."""
     if not notice.in_charge:
         return {}
-    lists = _whose_teachers(notice)
+    lists = _signing_lists(notice)
     here = Membership.list.in_(lists) if lists is not None else Membership.id.is_null(False)
     rows = (
         Membership.select(Membership.person, Membership.child, Membership.list, User.id, User.name)
@@ -157,13 +157,13 @@ def charges(notice: Notice) -> Charges:
         .order_by(Membership.list)
         .tuples()
     )
-    found: Charges = defaultdict(list)
+    found: TeachersByReader = defaultdict(list)
     for person, child, list_id, user, name in rows:
         found[person, child or 0].append((list_id, user, name))
     return dict(found)
 
 
-def _whose_teachers(notice: Notice) -> list[int] | None:
+def _signing_lists(notice: Notice) -> list[int] | None:
     """Return the lists whose persons in charge may sign the letters of a notice; None: all."""
     aimed, within = rights.target_lists(notice), rights.within(notice)
     if within is None or any(one.whole for one in aimed):
@@ -171,7 +171,9 @@ def _whose_teachers(notice: Notice) -> list[int] | None:
     return [*within, *(one.id for one in aimed)]
 
 
-def of(places: Charges, person: int, children: Iterable[int | None], order: dict[int, int]) -> tuple[int | None, str]:
+def teacher_for_reader(
+    places: TeachersByReader, person: int, children: Iterable[int | None], order: dict[int, int]
+) -> tuple[int | None, str]:
     """Return who is in charge of a reader because of some children: the first list of the notice counts."""
     held = [one for child in children for one in places.get((person, child or 0), ())]
     if not held:

@@ -6,12 +6,12 @@ from peewee import ModelSelect
 
 import clock
 from core import history
-from core.organizers import sessions
+from core.accounts import sessions
 from database import db
 from models import MailingList, Role, User
 from words import N_
 
-WORDS = {
+ROLE_LABELS = {
     "admin": N_("Administrator"),
     "manager": N_("Manager"),
     "sender": N_("Sender"),
@@ -37,7 +37,7 @@ class LastManager(Exception):
         self.values = {"lists": ", ".join(one.name for one in lists)}
 
 
-class BadRole(Exception):
+class InvalidRole(Exception):
     """Such a role cannot be given."""
 
     def __init__(self, message: str) -> None:
@@ -45,22 +45,22 @@ class BadRole(Exception):
         self.message, self.values = message, {}
 
 
-def in_force(today: date) -> ModelSelect:
+def active_roles(today: date) -> ModelSelect:
     """Return the roles that count today, of users who are not disabled."""
     ends_later = Role.until.is_null() | (Role.until >= today)
     return Role.select().join(User).where(User.disabled_at.is_null(), ends_later)
 
 
-def give(user: User, kind: str, list_id: int, *, until: date | None = None, by: User | None) -> Role:
+def grant_role(user: User, kind: str, list_id: int, *, until: date | None = None, by: User | None) -> Role:
     """Give a role in a list (0: the whole organization), in place of the one held there.
 
     Raises BadRole, LastAdministrator, LastManager.
     """
-    _check(kind, list_id)
+    _validate_role(kind, list_id)
     with db.atomic():
         held = Role.get_or_none(Role.user == user, Role.list_id == list_id)
         if held:
-            _keep_somebody(held, kind, until)
+            _require_remaining_holder(held, kind, until)
         Role.insert(user=user, list_id=list_id, kind=kind, until=until).on_conflict(
             conflict_target=(Role.user, Role.list_id), update={Role.kind: kind, Role.until: until}
         ).execute()
@@ -68,52 +68,52 @@ def give(user: User, kind: str, list_id: int, *, until: date | None = None, by: 
         return Role.get(Role.user == user, Role.list_id == list_id)
 
 
-def _check(kind: str, list_id: int) -> None:
+def _validate_role(kind: str, list_id: int) -> None:
     if kind not in Role.KINDS:
-        raise BadRole(N_("Please choose a role."))
+        raise InvalidRole(N_("Please choose a role."))
     if kind == "admin" and list_id:
-        raise BadRole(N_("An administrator is one for the whole organization. Please choose that."))
+        raise InvalidRole(N_("An administrator is one for the whole organization. Please choose that."))
     if (
         list_id
         and not MailingList.select().where(MailingList.id == list_id, MailingList.practice_of.is_null()).exists()
     ):
-        raise BadRole(N_("Please choose a list."))
+        raise InvalidRole(N_("Please choose a list."))
 
 
-def take(role: Role, *, by: User | None) -> None:
+def revoke_role(role: Role, *, by: User | None) -> None:
     """Take a role away. Raises LastAdministrator, LastManager."""
     with db.atomic():
-        _keep_somebody(role, "", None)
+        _require_remaining_holder(role, "", None)
         if Role.delete().where(Role.id == role.id).execute():
             history.log(by, "role.taken", role.user_id, kind="user", detail={"list": role.list_id, "role": role.kind})
 
 
-def _keep_somebody(role: Role, kind: str, until: date | None) -> None:
+def _require_remaining_holder(role: Role, kind: str, until: date | None) -> None:
     """Refuse a change after which nobody would administer the house, or manage this list."""
     if kind == role.kind and until is None:
         return
-    if role.kind == "admin" and not _others(role, "admin", 0):
+    if role.kind == "admin" and not _has_permanent_other(role, "admin", 0):
         raise LastAdministrator(LastAdministrator.message)
-    if role.kind == "manager" and role.list_id and not _others(role, "manager", role.list_id):
+    if role.kind == "manager" and role.list_id and not _has_permanent_other(role, "manager", role.list_id):
         raise LastManager(list(MailingList.select().where(MailingList.id == role.list_id)))
 
 
-def _others(role: Role, kind: str, list_id: int) -> bool:
-    lasting = in_force(clock.today()).where(Role.user != role.user_id, Role.until.is_null())
+def _has_permanent_other(role: Role, kind: str, list_id: int) -> bool:
+    lasting = active_roles(clock.today()).where(Role.user != role.user_id, Role.until.is_null())
     return lasting.where(Role.kind == kind, Role.list_id == list_id).exists()
 
 
 def is_last_administrator(user: User) -> bool:
     """Say whether the house would have no administrator without this user."""
-    admins = in_force(clock.today()).where(Role.kind == "admin", Role.list_id == 0)
+    admins = active_roles(clock.today()).where(Role.kind == "admin", Role.list_id == 0)
     held = {row.user_id for row in admins}
     lasting = {row.user_id for row in admins if row.until is None}
     return user.id in held and not lasting - {user.id}
 
 
-def left_alone(user: User) -> list[MailingList]:
+def lists_managed_only_by(user: User) -> list[MailingList]:
     """Return the open lists that only this user manages."""
-    managers = in_force(clock.today()).where(Role.kind == "manager", Role.list_id != 0)
+    managers = active_roles(clock.today()).where(Role.kind == "manager", Role.list_id != 0)
     by_list: dict[int, set[int]] = {}
     for row in managers:
         by_list.setdefault(row.list_id, set()).add(row.user_id)
@@ -121,7 +121,7 @@ def left_alone(user: User) -> list[MailingList]:
     return list(MailingList.open_ones().where(MailingList.id.in_(alone)))
 
 
-def disable(user: User, *, by: User | None, now: datetime, anyway: bool = False) -> None:
+def disable_account(user: User, *, by: User | None, now: datetime, anyway: bool = False) -> None:
     """Close an account at once: its sessions and links are dead.
 
     Raises LastAdministrator; LastManager unless `anyway`.
@@ -129,7 +129,7 @@ def disable(user: User, *, by: User | None, now: datetime, anyway: bool = False)
     with db.atomic():
         if is_last_administrator(user):
             raise LastAdministrator(LastAdministrator.message)
-        if not anyway and (alone := left_alone(user)):
+        if not anyway and (alone := lists_managed_only_by(user)):
             raise LastManager(alone)
         changed = (
             User.update(disabled_at=now, link_serial=User.link_serial + 1)
@@ -137,11 +137,11 @@ def disable(user: User, *, by: User | None, now: datetime, anyway: bool = False)
             .execute()
         )
         if changed:
-            sessions.end_all(user, now)
+            sessions.revoke_all_sessions(user, now)
             history.log(by, "user.disabled", user.id)
 
 
-def enable(user: User, *, by: User | None) -> None:
+def enable_account(user: User, *, by: User | None) -> None:
     """Open a disabled account again; whoever holds it logs in anew."""
     if User.update(disabled_at=None).where(User.id == user.id, User.disabled_at.is_null(False)).execute():
         history.log(by, "user.enabled", user.id)

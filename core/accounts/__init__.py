@@ -1,0 +1,1 @@
+"""Those who write and send: accounts, log-in, roles, in whose name."""
