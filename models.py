@@ -68,7 +68,7 @@ class Organization(Table):
     hold_s = IntegerField(default=180)
     hold_urgent_s = IntegerField(default=20)
     second_person = BooleanField(default=False)  # every notice is looked at by a second person; urgent ones never
-    carriers = Json(default=list)  # own words on the phones' filters (`core.entry.carriers`)
+    carriers = Json(default=list)  # own words on the phones' filters (`core.signup.carrier_help`)
     public_urgent = BooleanField(default=False)  # the current urgent text stands on a page for everybody
     late_s = IntegerField(default=1800)
     ready_at = Moment(null=True)

@@ -23,9 +23,9 @@ import clock
 import words
 from core import organization
 from core.accounts import who_can
-from core.entry import qr
 from core.rights import Rights, rights_of
 from core.roster.export import guarded
+from core.signup import qr
 from core.writing import fields
 from models import MailingList, Notice, Organization
 
@@ -288,7 +288,7 @@ def icon(name: str) -> Markup:
 
 def qr_code(text: str, label: str) -> Markup:
     """Draw a QR code that a phone reads also in the dark; `label` says what it is."""
-    made = qr.drawing(text)
+    made = qr.qr_svg_path(text)
     return Markup(
         '<svg class="qr" role="img" aria-label="{0}" viewBox="0 0 {1} {1}"><path fill="#fff" d="M0 0h{1}v{1}H0z"/>'
         '<path stroke="#000" d="{2}"/></svg>'

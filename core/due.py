@@ -2,9 +2,9 @@
 
 from datetime import datetime, timedelta
 
-from core.entry import joining
 from core.road import delivery
 from core.roster import work
+from core.signup import signup
 from core.writing import reception, reminders, steps
 from models import Notice, Reminder
 
@@ -13,7 +13,7 @@ def begin(now: datetime) -> None:
     """Begin everything whose time has come. Safe to repeat, and from several processes: the rows decide (law 1)."""
     delivery.start_due(now)
     reminders.begin_due(now)
-    joining.admit(now)
+    signup.process_queued_signups(now)
     steps.sweep(now)
     reception.book_due(now)
     work.work(now)  # the longest comes last

@@ -6,7 +6,7 @@ from flask_login import current_user
 from blueprints.admin.forms import Carrier
 from blueprints.admin.routes import Answer, bp
 from core import organization
-from core.entry import carriers
+from core.signup import carrier_help
 from web import answer, blame, go, needs, told
 from words import LANGUAGES, N_
 
@@ -15,7 +15,9 @@ from words import LANGUAGES, N_
 @needs("admin")
 def carriers_page() -> Answer:
     """Show the words on every carrier."""
-    return answer("admin/carriers.html", entries=carriers.entries(), domain=organization.settings().own.shown)
+    return answer(
+        "admin/carriers.html", entries=carrier_help.settings_entries(), domain=organization.settings().own.shown
+    )
 
 
 @bp.route("/admin/carriers/new", methods=["GET", "POST"])
@@ -25,8 +27,8 @@ def new_carrier() -> Answer:
     form = Carrier()
     if form.validate_on_submit():
         try:
-            carriers.add(current_user, form.name.data or "", form.domains.data or "", _texts(form))
-        except carriers.BadWords as refused:
+            carrier_help.add_carrier(current_user, form.name.data or "", form.domains.data or "", _texts(form))
+        except carrier_help.DomainError as refused:
             blame(form, refused.field, refused.message, **refused.values)
         else:
             return _saved()
@@ -37,12 +39,12 @@ def new_carrier() -> Answer:
 @needs("admin")
 def carrier(key: str) -> Answer:
     """Correct the words on one carrier."""
-    entry = next((one for one in carriers.entries() if one.key == key), None) or abort(404)
+    entry = next((one for one in carrier_help.settings_entries() if one.key == key), None) or abort(404)
     form = Carrier(name=entry.name, domains=entry.domains, **entry.texts)
     if form.validate_on_submit():
         try:
-            carriers.change(current_user, key, _texts(form), form.name.data or "", form.domains.data or "")
-        except carriers.BadWords as refused:
+            carrier_help.change_carrier(current_user, key, _texts(form), form.name.data or "", form.domains.data or "")
+        except carrier_help.DomainError as refused:
             blame(form, refused.field, refused.message, **refused.values)
         else:
             return _saved()
@@ -53,14 +55,14 @@ def carrier(key: str) -> Answer:
 @needs("admin")
 def carrier_back(key: str) -> Response:
     """Take the shipped words again, or remove a carrier that was added."""
-    carriers.put_back(current_user, key)
+    carrier_help.reset_carrier(current_user, key)
     return _saved()
 
 
-def _page(form: Carrier, entry: carriers.Entry | None) -> Answer:
+def _page(form: Carrier, entry: carrier_help.CarrierEntry | None) -> Answer:
     return answer(
         "admin/carrier.html", status=422 if form.errors else 200, form=form, entry=entry,
-        placeholder=carriers.PLACEHOLDER,
+        placeholder=carrier_help.PLACEHOLDER,
     )  # fmt: skip
 
 

@@ -13,9 +13,10 @@ import tasks
 import web
 from blueprints.incoming.routes import bp
 from core.door import posting
-from core.entry import consent, join_letters, joining
+from core.entry import consent
 from core.people import leaving_by_mail, own_page, reader_marks
 from core.refusals import Incomplete, Refused
+from core.signup import emails, signup
 from core.writing.audience import resolve
 from models import Notice
 
@@ -79,7 +80,7 @@ def _release_page(notice: Notice, wrong: str = "", status: int = 200) -> Answer:
 @web.public
 def join(mark: str) -> Answer:
     """Ask once more before an address becomes a member."""
-    wish = join_letters.asked(mark, clock.now())
+    wish = emails.request_from_link(mark, clock.now())
     if wish is None:
         return _dead()
     return render_template("incoming/join.html", wish=wish, terms=consent.text(wish.list, web.language()))
@@ -89,10 +90,10 @@ def join(mark: str) -> Answer:
 @web.public
 def join_now(mark: str) -> Answer:
     """Make the address a member and go on to the own page, which asks for the name."""
-    wish = join_letters.asked(mark, clock.now())
+    wish = emails.request_from_link(mark, clock.now())
     if wish is None:
         return _dead()
-    person, state = joining.confirm(wish, clock.now())
+    person, state = signup.confirm_signup(wish, clock.now())
     tasks.ring()
     if state != "active":
         return render_template("incoming/waiting.html", list=wish.list)

@@ -6,8 +6,9 @@ import clock
 import words
 from blueprints.joining.routes import bp
 from core import organization
-from core.entry import carriers, consent, join_paper, qr
+from core.entry import consent
 from core.people import directory
+from core.signup import carrier_help, handouts, qr
 from models import Child, MailingList
 from web import language, own_list, row_number
 
@@ -34,11 +35,11 @@ def handout(number: int) -> str:
     return render_template(
         "joining/handout.html",
         list=mailing_list,
-        ways=join_paper.ways(mailing_list, mailing_list.join_code),
-        carriers=carriers.shown(language()),
+        ways=handouts.join_links(mailing_list, mailing_list.join_code),
+        carriers=carrier_help.list_guidance(language()),
         domain=organization.settings().own.shown,
         terms=consent.text(mailing_list, language()),
-        today=join_paper.printed_on(language(), clock.today()),
+        today=handouts.format_print_date(language(), clock.today()),
     )
 
 
@@ -48,8 +49,8 @@ def slips(number: int) -> str:
     mailing_list = _own(number)
     _speak()
     missing = request.args.get("missing") == "1"
-    found = join_paper.children(mailing_list, missing=missing)
-    rooms = join_paper.rooms(found)
+    found = handouts.children_for_slips(mailing_list, missing=missing)
+    rooms = handouts.group_by_class(found)
     chosen = request.args.get("room")
     if chosen is None and len(found) > MOST_AT_ONCE:
         chosen = rooms[0].key
@@ -57,7 +58,7 @@ def slips(number: int) -> str:
     return render_template(
         "joining/slips.html",
         list=mailing_list,
-        slips=join_paper.slips(mailing_list, shown),
+        slips=handouts.child_slips(mailing_list, shown),
         rooms=rooms,
         chosen=chosen or "all",
         missing=missing,
@@ -76,11 +77,11 @@ def picture(number: int, way: str) -> Response:
     if "child" in request.args:
         child = _child(mailing_list, request.args.get("child", 0, type=row_number))
         code, name = child.join_code, f"{name}-{child.id}"
-    ways = join_paper.ways(mailing_list, code)
+    ways = handouts.join_links(mailing_list, code)
     headers = {"Content-Disposition": f'inline; filename="{name}-{way}.png"'}
-    return Response(qr.png(ways.mailto if way == "mail" else ways.link), mimetype="image/png", headers=headers)
+    return Response(qr.qr_png(ways.mailto if way == "mail" else ways.link), mimetype="image/png", headers=headers)
 
 
 def _child(mailing_list: MailingList, number: int) -> Child:
-    found = [one for one in join_paper.children(mailing_list) if one.id == number]
+    found = [one for one in handouts.children_for_slips(mailing_list) if one.id == number]
     return found[0] if found else abort(404)

@@ -7,7 +7,8 @@ import clock
 import tasks
 from blueprints.joining.forms import DoorForm
 from core import organization
-from core.entry import approvals, join_caps, join_codes, join_letters, joining
+from core.entry import join_codes
+from core.signup import approvals, emails, quotas, signup
 from models import MailingList
 from web import answer, go, needs, own_list, rights, row_number, told
 from words import N_
@@ -35,12 +36,12 @@ def _page(mailing_list: MailingList, form: DoorForm, status: int = 200) -> Answe
         coded=join_codes.address(mailing_list, code),
         link=join_codes.link(mailing_list, "", force.base_url),
         code=join_codes.shown(code),
-        day=join_caps.is_day(mailing_list, clock.now()),
-        waiting=join_caps.waiting(mailing_list),
-        last=join_caps.last(mailing_list),
-        per_hour=join_caps.PER_LIST_HOUR,
+        day=quotas.is_registration_day(mailing_list, clock.now()),
+        waiting=quotas.count_queued(mailing_list),
+        last=quotas.newest_queued_id(mailing_list),
+        per_hour=quotas.PER_LIST_PER_HOUR,
         children=len(join_codes.children_of(mailing_list)),
-        preview=join_letters.preview(mailing_list),
+        preview=emails.preview_welcome(mailing_list),
     )
 
 
@@ -50,7 +51,7 @@ def save(number: int) -> Answer:
     mailing_list, form = own_list(number, "manage"), DoorForm()
     if not form.validate():
         return _page(mailing_list, form, 422)
-    joining.set_door(
+    signup.set_signup_options(
         mailing_list, current_user, mode=form.join_mode.data, greeting=form.greeting.data or "",
         purpose=form.purpose.data or "",
     )  # fmt: skip
@@ -76,11 +77,11 @@ def day(number: int) -> Answer:
     """Open or end a registration day; whoever waits comes in at once."""
     mailing_list = own_list(number, "manage")
     if request.form.get("do") == "close":
-        join_caps.close_day(mailing_list, current_user)
+        quotas.close_registration_day(mailing_list, current_user)
         told(N_("The registration day is over. The usual limits hold again."))
     else:
-        join_caps.open_day(mailing_list, current_user, clock.now())
-        joining.admit(clock.now())
+        quotas.open_registration_day(mailing_list, current_user, clock.now())
+        signup.process_queued_signups(clock.now())
         tasks.ring()
         told(N_("Registration day: for 24 hours everybody with a code comes in at once."))
     return go("joining.index", number=number)
@@ -90,7 +91,7 @@ def day(number: int) -> Answer:
 def drop(number: int) -> Answer:
     """Drop the registrations that wait, as the page showed them."""
     mailing_list = own_list(number, "manage")
-    gone = join_caps.discard(mailing_list, current_user, request.form.get("until", 0, type=row_number))
+    gone = quotas.discard_queued(mailing_list, current_user, request.form.get("until", 0, type=row_number))
     told(N_("%(number)s waiting registrations are dropped."), number=gone)
     return go("joining.index", number=number)
 
@@ -104,8 +105,8 @@ def waiting() -> Answer:
     """Show who waits for approval in all lists of this manager, and where registrations wait above the caps."""
     return answer(
         "joining/waiting.html", "joining/_waiting.html",
-        asked=approvals.pending(rights()), queues=approvals.queues(rights()),
-        refused=approvals.lately_refused(rights(), clock.now()),
+        asked=approvals.pending_requests(rights()), queues=approvals.queued_signups_by_list(rights()),
+        refused=approvals.recently_rejected(rights(), clock.now()),
     )  # fmt: skip
 
 
@@ -116,10 +117,10 @@ def decide(number: int) -> Answer:
     person = request.form.get("person", 0, type=row_number)
     match request.form.get("do"):
         case "approve":
-            done = approvals.approve(mailing_list, [person], current_user, clock.now())
+            done = approvals.approve_requests(mailing_list, [person], current_user, clock.now())
             told(N_("Approved, and greeted by a letter.") if done else N_("Nobody waited there any more."))
         case "refuse":
-            done = approvals.refuse(mailing_list, [person], current_user, clock.now())
+            done = approvals.reject_requests(mailing_list, [person], current_user, clock.now())
             told(N_("Refused. The person gets a short letter.") if done else N_("Nobody waited there any more."))
         case _:
             abort(400)

@@ -10,8 +10,8 @@ from wtforms.validators import InputRequired
 
 import clock
 from blueprints.lists import bp
-from core.entry import guidance
 from core.results import silent
+from core.signup import carrier_guidance
 from core.writing import reception
 from models import MailingList
 from web import Form, _, answer, go, own_list, rights, told
@@ -50,7 +50,7 @@ def _page(mailing_list: MailingList, form: ReceptionForm, status: int = 200) -> 
         list=mailing_list,
         notices=notices,
         found=silent.silent(mailing_list, notices),
-        states=guidance.STATES,
+        states=carrier_guidance.ADDRESS_STATE_WORDS,
         may_send=rights().may_list("send", mailing_list),
         form=form if may_test else None,
         next_at=reception.next_at(mailing_list, clock.now()),

@@ -7,11 +7,11 @@ import clock
 from blueprints.lists import bp, charge, groups, heard, imports, transfer
 from blueprints.lists.forms import ListForm
 from core import history
-from core.entry import approvals
 from core.people import directory, lists, members
 from core.people.groups import of_lists
 from core.roster import export as roster_export
 from core.roster import work
+from core.signup import approvals
 from models import MailingList, Person
 from web import _, answer, blame, go, language, needs, own_list, page_of, rights, row_number, told
 from words import N_
@@ -118,7 +118,7 @@ def _carry_out(action: str, mailing_list: MailingList, chosen: list[int]) -> Non
     if action == "stop":
         told(N_("The mail is stopped for %(number)s people."), number=members.stop(mailing_list, chosen, by, now))
     elif action == "approve":
-        told(N_("%(number)s people are members now."), number=approvals.approve(mailing_list, chosen, by, now))
+        told(N_("%(number)s people are members now."), number=approvals.approve_requests(mailing_list, chosen, by, now))
     elif action == "remove":
         told(N_("%(number)s people are removed."), number=members.leave(mailing_list, chosen, by, now))
     else:

@@ -13,9 +13,10 @@ from blueprints.members.forms import AddressForm, NewForm, PersonForm, PlaceForm
 from core import organization
 from core.accounts import class_teacher
 from core.door import replies
-from core.entry import approvals, carriers, consent, guidance
+from core.entry import consent
 from core.people import directory, members
 from core.road import delivery
+from core.signup import approvals, carrier_guidance, carrier_help
 from core.writing import audience, own_copy
 from models import MailingList, Membership, Person
 from web import _, answer, blame, go, language, own_list, page_of, refuse, rights, told
@@ -63,7 +64,7 @@ def show(number: int) -> Answer:
         replies=replies.replies_of_person(person, rights()),
         records=[(place, consent.shown(place, known)) for place in places if place.list_id in managed],
         state=person.address_state if person.address else "none",
-        guidance=guidance,
+        guidance=carrier_guidance,
         delivery=delivery,
         reasons=audience.REASONS,
         as_tag=directory.TAGS,
@@ -75,7 +76,7 @@ def show(number: int) -> Answer:
 def advice(number: int) -> Answer:
     """Show the words for the parent, to read out or to print (field.md 4.4 no. 18)."""
     person = own_person(number)
-    found = carriers.for_address(person.address or "", language())
+    found = carrier_help.guidance_for_address(person.address or "", language())
     return answer(
         "members/guidance.html",
         person=person,
@@ -226,7 +227,7 @@ def act(number: int, list_id: int) -> Answer:
         members.stop(mailing_list, [person.id], current_user, now)
         told(N_("The mail of “%(name)s” is stopped for this person."), name=mailing_list.name)
     elif action == "approve":
-        approvals.approve(mailing_list, [person.id], current_user, now)
+        approvals.approve_requests(mailing_list, [person.id], current_user, now)
         tasks.ring()
         told(N_("Approved. The next notice goes to this person as well."))
     elif action == "resume":

@@ -13,9 +13,10 @@ import tasks
 import words
 from blueprints.public.routes import bp, unknown_page
 from core import organization
-from core.entry import carriers, consent, join_codes, join_page, joining
-from core.entry.join_caps import Wish
+from core.entry import consent, join_codes
 from core.entry.join_codes import Key
+from core.signup import carrier_help, public_form, signup
+from core.signup.quotas import SignupRequest
 from models import MailingList
 from web import _, language
 from words import N_
@@ -40,14 +41,14 @@ class Door:
 def join(address: str, code: str = "") -> Answer:
     """Show how to join; take an address."""
     _speak()
-    mailing_list = join_page.open_list(address)
+    mailing_list = public_form.find_open_list(address)
     if mailing_list is None:
         return unknown_page()
-    if code and join_page.guesses(request.remote_addr, clock.now()):
+    if code and public_form.has_too_many_wrong_codes(request.remote_addr, clock.now()):
         return _page(Door(mailing_list), wrong_code=_(NETWORK), status=429)
     key = join_codes.find(mailing_list, code) if code else None
     if code and key is None:
-        join_page.guessed(request.remote_addr, clock.now())
+        public_form.count_wrong_code(request.remote_addr, clock.now())
         return _page(Door(mailing_list), wrong_code=_(WRONG_CODE), status=404)
     door = Door(mailing_list, key, join_codes.plain(code))
     return _take(door) if request.method == "POST" else _page(door)
@@ -75,9 +76,9 @@ def _page(door: Door, *, typed: str = "", wrong: str = "", wrong_code: str = "",
         address=join_codes.address(door.list, door.code),
         mailto=join_codes.mailto(door.list, door.code),
         terms=consent.text(door.list, language()),
-        carriers=carriers.shown(language()),
+        carriers=carrier_help.list_guidance(language()),
         domain=force.own.shown,
-        made=join_page.stamp(door.list, clock.now()),
+        made=public_form.form_token(door.list, clock.now()),
     )
     return page, status
 
@@ -96,32 +97,32 @@ def _take(door: Door) -> Answer:
     if not door.key and (shown := request.form.get("code", "").strip()):
         return _with_typed_code(door, shown, typed)
     try:
-        clean = join_page.usable(typed)
-    except join_page.BadAddress as wrong:
+        clean = public_form.clean_signup_address(typed)
+    except public_form.BadAddress as wrong:
         return _page(door, typed=typed, wrong=_(wrong.message), status=422)
-    if not join_page.is_fresh(request.form.get("made", ""), door.list, now):
-        return _page(door, typed=typed, wrong=_(join_page.AGAIN), status=422)
-    if join_page.too_many(request.remote_addr, bool(door.key), now):
+    if not public_form.is_form_token_valid(request.form.get("made", ""), door.list, now):
+        return _page(door, typed=typed, wrong=_(public_form.SUBMIT_AGAIN), status=422)
+    if public_form.exceeds_network_quota(request.remote_addr, bool(door.key), now):
         return _page(door, typed=typed, wrong=_(NETWORK), status=429)
-    found = joining.apply(_wish(door, clean), language(), now)
+    found = signup.request_signup(_wish(door, clean), language(), now)
     if found == "too many joins":
         return _page(door, typed=typed, wrong=_(MANY), status=429)
     tasks.ring()
     return redirect(_here(door, sent=found or 1), code=303)  # type: ignore[return-value]
 
 
-def _wish(door: Door, clean: str) -> Wish:
-    evidence: dict[str, object] = {"network": join_page.network(request.remote_addr)}
+def _wish(door: Door, clean: str) -> SignupRequest:
+    evidence: dict[str, object] = {"network": public_form.network(request.remote_addr)}
     kind, child = (door.key.kind, door.key.child) if door.key else ("", None)
-    return Wish(door.list, clean, "link", kind, child, evidence=evidence)
+    return SignupRequest(door.list, clean, "link", kind, child, evidence=evidence)
 
 
 def _with_typed_code(door: Door, shown: str, typed: str) -> Answer:
     """Go on with a code that was typed from paper, as if it had stood in the address."""
-    if join_page.guesses(request.remote_addr, clock.now()):
+    if public_form.has_too_many_wrong_codes(request.remote_addr, clock.now()):
         return _page(door, typed=typed, wrong_code=_(NETWORK), status=429)
     key = join_codes.find(door.list, shown)
     if key is None:
-        join_page.guessed(request.remote_addr, clock.now())
+        public_form.count_wrong_code(request.remote_addr, clock.now())
         return _page(door, typed=typed, wrong_code=_(WRONG_CODE), status=422)
     return _take(Door(door.list, key, join_codes.plain(shown)))

@@ -13,10 +13,10 @@ import tasks
 from blueprints.public.forms import AddressForm, ChildForm, OwnForm, items_typed
 from blueprints.public.routes import bp
 from core import limits
-from core.entry import join_page
 from core.people import members, new_address, own_page
 from core.people.own_page import Page, Said
 from core.results import responses
+from core.signup import public_form
 from models import Person
 from web import _, blame, row_number
 from words import N_
@@ -49,20 +49,20 @@ def own_link() -> Answer:
     if request.method == "GET":
         return _ask_page(sent=request.args.get("sent") == "1")
     now, typed = clock.now(), request.form.get("mail", "")[:320]
-    if not join_page.is_fresh(request.form.get("made", ""), None, now):
-        return _ask_page(typed=typed, wrong=_(join_page.AGAIN), status=422)
+    if not public_form.is_form_token_valid(request.form.get("made", ""), None, now):
+        return _ask_page(typed=typed, wrong=_(public_form.SUBMIT_AGAIN), status=422)
     if limits.hit(f"own page {limits.network(request.remote_addr)}", now, 600) > PER_NETWORK:
         return _ask_page(typed=typed, wrong=_(N_("Please try again in ten minutes.")), status=429)
     try:
         own_page.ask(typed, now)
-    except join_page.BadAddress as wrong:
+    except public_form.BadAddress as wrong:
         return _ask_page(typed=typed, wrong=_(wrong.message), status=422)
     tasks.ring()
     return redirect(url_for("public.own_link", sent=1), code=303)  # type: ignore[return-value]
 
 
 def _ask_page(*, sent: bool = False, typed: str = "", wrong: str = "", dead: bool = False, status: int = 200) -> Answer:
-    made = join_page.stamp(None, clock.now())
+    made = public_form.form_token(None, clock.now())
     page = render_template("public/own_link.html", sent=sent, typed=typed, wrong=wrong, dead=dead, made=made)
     return page, status
 

@@ -18,9 +18,9 @@ from core.door.filing import Later, Result
 from core.door.patience import Patience
 from core.door.posting import Post
 from core.door.reading import Mail, look
-from core.entry import joining
 from core.organization import Settings, settings
 from core.people import leaving_by_mail
+from core.signup import signup
 from database import db
 from mail import address as addresses
 from mail import domains
@@ -94,7 +94,7 @@ def _letter_place(kind: str, local: str, match: re.Match[str], force: Settings) 
 def _list_place(kind: str, local: str, match: re.Match[str], force: Settings) -> Place | None:
     found = MailingList.get_or_none(MailingList.address == match[1], MailingList.closed_at.is_null())
     code = match[2] or "" if kind == "join" else ""
-    if found is None or found.practice_of_id or (kind == "join" and not joining.knows(found, code)):
+    if found is None or found.practice_of_id or (kind == "join" and not signup.accepts_code(found, code)):
         return None
     return Place(kind, local, list=found, code=code)
 
@@ -266,7 +266,7 @@ def _join(place: Place, mail: Mail, proof: Proof, now: datetime) -> Result:
     signs = len(mail.subject.strip()) + len(mail.text.strip())
     if not _names(place, mail):
         proof = Proof(forged=proof.forged)  # a genuine mail to somebody else, sent here by whoever got it
-    return joining.take(
+    return signup.handle_join_mail(
         place.list, mail.address, mail.envelope, signs, proof, now, code=place.code,
         message_id=mail.arrival.message_id,
     )  # fmt: skip

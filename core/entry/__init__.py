@@ -1,1 +1,0 @@
-"""The way in: registration by mail, link, code and paper."""

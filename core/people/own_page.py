@@ -17,10 +17,10 @@ from peewee import JOIN
 
 from core import history, limits, service
 from core.door import senders
-from core.entry.join_caps import Wish
 from core.organization import settings
 from core.people import leaving, leaving_by_mail, members, naming
 from core.roster.columns import class_name, grade, kana, one_line
+from core.signup.quotas import SignupRequest
 from database import db, millis
 from mail import address as addresses
 from models import Child, MailingList, Membership, Person
@@ -289,11 +289,11 @@ def tell_the_school(person: Person, text: str, now: datetime) -> bool:
 
 def join_more(person: Person, list_id: int, now: datetime) -> str:
     """Join another list in which a child of the reader is registered; return active or pending, "" if none is such."""
-    from core.entry import joining  # it sends the link to this page, so it stands above us
+    from core.signup import signup  # it sends the link to this page, so it stands above us
 
     found = [(one, child) for one, child in page(person).more if one.id == list_id]
     states = {
-        joining.join(Wish(mailing_list, person.address or "", "link", "child", child, "letter"), now)[1]
+        signup.join_list(SignupRequest(mailing_list, person.address or "", "link", "child", child, "letter"), now)[1]
         for mailing_list, child in found
     }
     return min(states, default="")

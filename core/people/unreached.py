@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 import words
 from core import service
 from core.door import senders
-from core.entry import carriers, guidance, join_paper
 from core.organization import settings
+from core.signup import carrier_guidance, carrier_help, handouts
 from mail import address as addresses
 from models import Child, MailingList, Membership, Person, User
 from words import N_
@@ -37,8 +37,8 @@ class Slip:
     child: Child | None
     address: str
     gone: bool
-    ways: join_paper.Ways
-    help: guidance.Guidance
+    ways: handouts.JoinLinks
+    help: carrier_guidance.Guidance
 
 
 def slips(mailing_list: MailingList, language: str, person: Person | None = None) -> list[Slip]:
@@ -63,8 +63,8 @@ def _slip(row: Membership, language: str) -> Slip:
     address = row.person.address or ""
     return Slip(
         row.person, row.child if row.child_id else None, addresses.hidden(address),
-        row.person.address_state == "bounced", join_paper.ways(row.list, code),
-        carriers.for_address(address, language),
+        row.person.address_state == "bounced", handouts.join_links(row.list, code),
+        carrier_help.guidance_for_address(address, language),
     )  # fmt: skip
 
 

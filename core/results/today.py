@@ -12,7 +12,6 @@ from peewee import JOIN, Alias, Case, Field, ModelSelect, fn
 
 import clock
 from core import organization, sight
-from core.entry import approvals
 from core.house import safekeeping
 from core.house.safekeeping import Safety
 from core.house.wellbeing import Renewal, near
@@ -24,6 +23,7 @@ from core.results.board_rows import NOT_COUNTED
 from core.rights import Rights
 from core.road import faults, progress
 from core.road.progress import Progress
+from core.signup import approvals
 from core.writing import steps as steps_after
 from core.writing.reminding import to_remind
 from models import Child, Cover, Delivery, MailingList, Membership, Notice, Person, Reminder, Step, Target, User
@@ -150,7 +150,7 @@ def of(rights: Rights, now: datetime) -> Today:
         unread=[line for line in _lines(unread, counts) if line.count.left][:SHOWN],
         strange=_strange(rights, now),
         pending=_in_lists(_people(rights, "manage").where(Membership.state == "pending")),
-        queues=approvals.queues(rights),
+        queues=approvals.queued_signups_by_list(rights),
         gone=departures.lately(rights, now),
         distrusted=faults.distrusted(now) if rights.is_admin else [],
         blocked=faults.blocked(now) if rights.may("send") else [],

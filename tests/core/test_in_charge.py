@@ -7,8 +7,6 @@ import pytest
 
 import clock
 from core.accounts import class_teacher
-from core.entry import joining
-from core.entry.join_caps import Wish
 from core.organization import settings
 from core.organizers import sender_names
 from core.people import members, transfer
@@ -18,6 +16,8 @@ from core.road import delivery, letters
 from core.roster import export as roster_export
 from core.roster import jobs as roster
 from core.roster import work
+from core.signup import signup
+from core.signup.quotas import SignupRequest
 from core.writing import audience, notices
 from models import Delivery, Letter, Log, Membership, Notice, Person, User
 from tests.core.test_sender_names import begin, confirm, draft
@@ -176,8 +176,8 @@ def place(school, name: str, key: str = "1-1") -> Membership:
 
 def join_by_slip(school, address: str) -> Person:
     child = school.children["石川 蓮"]
-    wish = Wish(school.lists["1-1"], address, "blank mail", "child", child, "dkim", {})
-    return joining.join(wish, clock.now())[0]
+    wish = SignupRequest(school.lists["1-1"], address, "blank mail", "child", child, "dkim", {})
+    return signup.join_list(wish, clock.now())[0]
 
 
 def test_who_joins_by_a_slip_gets_the_teacher_of_the_class(teachers):

@@ -7,9 +7,10 @@ import pytest
 import clock
 from core import rights, service
 from core.door import inbox
-from core.entry import approvals, join_caps, join_codes, join_letters, joining
-from core.entry.join_caps import Wish
+from core.entry import join_codes
 from core.people import own_page
+from core.signup import approvals, emails, quotas, signup
+from core.signup.quotas import SignupRequest
 from models import Applicant, Child, Incoming, Letter, MailingList, Membership, Person, Terms
 from tests.cast_mail import dns, mail, signed
 
@@ -114,8 +115,8 @@ def test_a_forged_mail_with_a_code_changes_nothing_for_somebody_known(school, th
     victim = school.people["加藤 誠"]
     assert places(victim, the_list) == [] and Person.get_by_id(victim.id).household == "kato"
     (asked,) = letters("join")
-    wish = join_letters.asked(asked.payload["url"].rpartition("/")[2], clock.now())
-    joining.confirm(wish, clock.now())
+    wish = emails.request_from_link(asked.payload["url"].rpartition("/")[2], clock.now())
+    signup.confirm_signup(wish, clock.now())
     assert [one.child.name for one in places(victim, the_list)] == ["石川 蓮"]
 
 
@@ -138,7 +139,7 @@ def test_a_new_code_makes_the_old_one_useless(school, the_list):
 
 def test_a_seventh_guardian_waits_for_a_manager(school, the_list):
     code = school.children["石川 蓮"].join_code
-    for number in range(joining.MOST_GUARDIANS):
+    for number in range(signup.MAX_GUARDIANS):
         blank(f"n{number}@example.net", address(the_list, code))
     states = [one.state for one in Membership.select().where(Membership.child == school.children["石川 蓮"])]
     assert states.count("pending") == 1
@@ -149,8 +150,8 @@ def test_who_left_with_another_child_comes_back_with_this_one_only(school, the_l
     old = Child.create(name="石川 姉", grade="6", class_name="1", household="ishikawa")
     Membership.create(person=father, list=the_list, child=old, state="left")
     Membership.update(state="left").where(Membership.person == father).execute()
-    wish = Wish(the_list, "naoki@example.jp", code="child", child=school.children["石川 蓮"], proof="letter")
-    joining.join(wish, clock.now())
+    wish = SignupRequest(the_list, "naoki@example.jp", code="child", child=school.children["石川 蓮"], proof="letter")
+    signup.join_list(wish, clock.now())
     found = {one.child.name: one.state for one in places(father, the_list)}
     assert found == {"石川 姉": "left", "石川 蓮": "active"}
 
@@ -159,13 +160,15 @@ def test_who_left_with_another_child_comes_back_with_this_one_only(school, the_l
 def test_who_was_refused_may_ask_again_and_waits_again(school, the_list, with_child):
     """Decision 5: refused → as a new join, which a manager decides, also where the list is open to everybody."""
     child = school.children["石川 蓮"] if with_child else None
-    wish = Wish(the_list, "new@example.net", code="child" if with_child else "list", child=child, proof="letter")
-    who, _ = joining.join(wish, clock.now())
+    wish = SignupRequest(
+        the_list, "new@example.net", code="child" if with_child else "list", child=child, proof="letter"
+    )
+    who, _ = signup.join_list(wish, clock.now())
     Membership.update(state="pending").where(Membership.person == who).execute()
-    approvals.refuse(the_list, [who.id], school.users["花子"], clock.now())
+    approvals.reject_requests(the_list, [who.id], school.users["花子"], clock.now())
     assert [one.state for one in places(who, the_list)] == ["refused"]
-    assert not join_letters.is_there(wish, who, "pending")
-    assert joining.join(wish, clock.now()) == (who, "pending")
+    assert not emails.has_membership(wish, who, "pending")
+    assert signup.join_list(wish, clock.now()) == (who, "pending")
     assert [(one.state, one.left_at) for one in places(who, the_list)] == [("pending", None)]
 
 
@@ -173,7 +176,7 @@ def test_deleting_oneself_does_not_lift_a_refusal(school, the_list):
     who = Person.create(name="", address="new@example.net", address_key="new@example.net")
     Membership.create(person=who, list=the_list, state="refused")
     own_page.forget(who, clock.now())
-    assert joining.join(Wish(the_list, "new@example.net", proof="letter"), clock.now()) == (who, "pending")
+    assert signup.join_list(SignupRequest(the_list, "new@example.net", proof="letter"), clock.now()) == (who, "pending")
 
 
 @pytest.mark.parametrize("barred", [{"state": "refused"}, {"state": "stopped", "stopped_by": "manager"}])
@@ -182,15 +185,15 @@ def test_asking_going_and_asking_again_does_not_lift_a_refusal(school, the_list,
     """Decision 5: only a manager lifts it; whoever waits may go, and waits again after the next mail."""
     who = Person.create(name="", address="new@example.net", address_key="new@example.net")
     Membership.create(person=who, list=the_list, **barred)
-    wish = Wish(the_list, "new@example.net", code="list", proof="letter")
-    assert joining.join(wish, clock.now()) == (who, "pending")
+    wish = SignupRequest(the_list, "new@example.net", code="list", proof="letter")
+    assert signup.join_list(wish, clock.now()) == (who, "pending")
     if go == "leave":
         assert own_page.turn(who, the_list.id, "stop", clock.now())
     else:
         own_page.forget(who, clock.now())
     assert not any(row.belongs for row in places(who, the_list))
-    assert joining.join(wish, clock.now()) == (who, "pending")
-    assert approvals.approve(the_list, [who.id], school.users["花子"], clock.now()) == 1
+    assert signup.join_list(wish, clock.now()) == (who, "pending")
+    assert approvals.approve_requests(the_list, [who.id], school.users["花子"], clock.now()) == 1
     assert [(row.state, row.stopped_by) for row in places(who, the_list)] == [("active", "")]
 
 
@@ -211,7 +214,7 @@ def test_a_list_may_always_ask_and_may_be_closed(the_list):
     link = letters("join")[0].payload["url"].rpartition("/")[2]
     MailingList.update(join_mode="closed").execute()
     assert inbox.find(address(the_list, the_list.join_code)) is None
-    assert join_letters.asked(link, clock.now()) is None
+    assert emails.request_from_link(link, clock.now()) is None
 
 
 def test_the_consent_is_kept_with_its_words(the_list):
@@ -227,7 +230,7 @@ def test_the_consent_is_kept_with_its_words(the_list):
 
 def test_the_greeting_stands_in_the_welcome_letter(the_list):
     """N-16: the list's own words; a per cent sign or a field in them is taken as written."""
-    joining.set_door(the_list, None, mode="open", greeting="ようこそ 100% %(url)s", purpose="連絡")
+    signup.set_signup_options(the_list, None, mode="open", greeting="ようこそ 100% %(url)s", purpose="連絡")
 
     blank("new@example.net", address(the_list, the_list.join_code))
     subject, text = service.words_of(letters("welcome")[0], "かえで原小学校")
@@ -239,7 +242,7 @@ def test_the_greeting_stands_in_the_welcome_letter(the_list):
 
 def test_above_the_caps_the_strong_wait_in_their_order_and_nobody_is_lost(the_list, monkeypatch):
     """Decision 5: proven joins wait in order, never drop; what proves nothing is dropped."""
-    monkeypatch.setattr(join_caps, "PER_LIST_HOUR", 2)
+    monkeypatch.setattr(quotas, "PER_LIST_PER_HOUR", 2)
     coded = address(the_list, the_list.join_code)
     for number in range(5):
         blank(f"n{number}@example.net", coded)
@@ -248,23 +251,23 @@ def test_above_the_caps_the_strong_wait_in_their_order_and_nobody_is_lost(the_li
     assert [one.address for one in Applicant.select().order_by(Applicant.id)] == [
         f"n{n}@example.net" for n in (2, 3, 4)
     ]
-    assert joining.admit(clock.now()) == 0
+    assert signup.process_queued_signups(clock.now()) == 0
     clock.set_offset(3700)
     assert blank("n5@example.net", coded).reason == "waits", "nobody overtakes"
-    assert joining.admit(clock.now()) == 2
+    assert signup.process_queued_signups(clock.now()) == 2
     assert person("n3@example.net") and not person("n4@example.net")
     clock.set_offset(2 * 3700)
-    joining.admit(clock.now())
+    signup.process_queued_signups(clock.now())
     assert Applicant.select().count() == 0 and person("n5@example.net")
 
 
 def test_who_waits_hears_it_if_the_address_is_proven_and_once(the_list, monkeypatch):
     """Decision 5: nobody is lost, and nobody who never wrote is written to."""
-    monkeypatch.setattr(join_caps, "PER_LIST_HOUR", 0)
+    monkeypatch.setattr(quotas, "PER_LIST_PER_HOUR", 0)
     coded = address(the_list, the_list.join_code)
-    wish = Wish(the_list, "haha@example.jp", code="list", proof="dkim")
+    wish = SignupRequest(the_list, "haha@example.jp", code="list", proof="dkim")
     for _ in range(2):
-        assert joining._within_the_caps(wish, None, clock.now()).reason == "waits"
+        assert signup._join_within_quota(wish, None, clock.now()).reason == "waits"
     blank("forged@example.net", coded)
     assert [one.address for one in letters("waits-join")] == ["haha@example.jp"]
     assert Applicant.select().count() == 2
@@ -273,34 +276,34 @@ def test_who_waits_hears_it_if_the_address_is_proven_and_once(the_list, monkeypa
 
 
 def test_a_registration_day_has_no_caps_and_ends(the_list, school, monkeypatch):
-    monkeypatch.setattr(join_caps, "PER_LIST_HOUR", 1)
-    monkeypatch.setattr(join_caps, "UNPROVEN_ON_THE_DAY", 6)
+    monkeypatch.setattr(quotas, "PER_LIST_PER_HOUR", 1)
+    monkeypatch.setattr(quotas, "UNPROVEN_PER_REGISTRATION_DAY", 6)
     coded = address(the_list, the_list.join_code)
     for number in range(3):
         blank(f"n{number}@example.net", coded)
-    join_caps.open_day(the_list, school.users["花子"], clock.now())
-    assert joining.admit(clock.now()) == 2
+    quotas.open_registration_day(the_list, school.users["花子"], clock.now())
+    assert signup.process_queued_signups(clock.now()) == 2
     for number in range(3, 9):
         blank(f"n{number}@example.net", coded)
     assert person("n6@example.net") and not person("n7@example.net"), "a public code alone has a ceiling even then"
     assert blank("p@example.jp", coded, proven=True).outcome == "done"
     clock.set_offset(24 * 3600)
-    assert not join_caps.is_day(MailingList.get_by_id(the_list.id), clock.now())
+    assert not quotas.is_registration_day(MailingList.get_by_id(the_list.id), clock.now())
 
 
 def test_what_waits_can_be_dropped_up_to_what_was_seen(the_list, school, monkeypatch):
-    monkeypatch.setattr(join_caps, "PER_LIST_HOUR", 0)
+    monkeypatch.setattr(quotas, "PER_LIST_PER_HOUR", 0)
     coded = address(the_list, the_list.join_code)
     blank("n1@example.net", coded)
-    seen = join_caps.last(the_list)
+    seen = quotas.newest_queued_id(the_list)
     blank("n2@example.net", coded)
-    assert join_caps.discard(the_list, school.users["花子"], seen) == 1
+    assert quotas.discard_queued(the_list, school.users["花子"], seen) == 1
     assert [one.address for one in Applicant.select()] == ["n2@example.net"]
 
 
 def test_one_address_cannot_be_bombed_over_many_lists(school, monkeypatch):
     """Subscription bombing: whatever codes somebody holds, one address gets a dozen letters a day."""
-    monkeypatch.setattr(join_caps, "ANYWHERE_A_DAY", 2)
+    monkeypatch.setattr(quotas, "PER_ADDRESS_ALL_LISTS_DAY", 2)
     for key in ("whole", "1-1", "2-1"):
         blank("victim@example.net", address(school.lists[key], ""), envelope="victim@example.net")
     assert len(Letter.select()) == 2
@@ -314,18 +317,18 @@ def test_one_press_lets_in_or_refuses_and_a_letter_says_so(the_list, school):
     for number in (1, 2):
         blank(f"n{number}@example.net", address(the_list, the_list.join_code))
     mine = rights.rights_of(school.users["花子"])
-    waiting = [one.place.person for one in approvals.pending(mine)]
-    assert len(waiting) == 2 and approvals.pending(rights.rights_of(school.users["太郎"])) == []
-    assert approvals.approve(the_list, [waiting[0].id], school.users["花子"], clock.now()) == 1
-    assert approvals.refuse(the_list, [waiting[1].id], school.users["花子"], clock.now()) == 1
-    assert approvals.refuse(the_list, [waiting[0].id], school.users["花子"], clock.now()) == 0
+    waiting = [one.place.person for one in approvals.pending_requests(mine)]
+    assert len(waiting) == 2 and approvals.pending_requests(rights.rights_of(school.users["太郎"])) == []
+    assert approvals.approve_requests(the_list, [waiting[0].id], school.users["花子"], clock.now()) == 1
+    assert approvals.reject_requests(the_list, [waiting[1].id], school.users["花子"], clock.now()) == 1
+    assert approvals.reject_requests(the_list, [waiting[0].id], school.users["花子"], clock.now()) == 0
     assert [one.address for one in letters("welcome")] == ["n1@example.net"]
     assert [one.address for one in letters("refused")] == ["n2@example.net"]
     MailingList.update(join_mode="open").execute()
     clock.set_offset(700)
     blank("n2@example.net", address(the_list, the_list.join_code), text="もう一度")
     link = letters("join")[0].payload["url"].rpartition("/")[2]
-    _, state = joining.confirm(join_letters.asked(link, clock.now()), clock.now())
+    _, state = signup.confirm_signup(emails.request_from_link(link, clock.now()), clock.now())
     assert state == "pending", "whom a manager refused waits for a manager again"
 
 
@@ -339,9 +342,9 @@ def test_a_letter_with_a_link_is_never_seen_without_it(the_list, monkeypatch):
         assert db.in_transaction(), "the letter could be sent before its link stands in it"
         return sane(*args, **values)
 
-    monkeypatch.setattr(join_letters.service, "send", watched)
-    joining.apply(Wish(the_list, "new@example.net", "link"), "ja", clock.now())
-    joining.confirm(Wish(the_list, "new@example.net", "link", proof="letter"), clock.now())
+    monkeypatch.setattr(emails.service, "send", watched)
+    signup.request_signup(SignupRequest(the_list, "new@example.net", "link"), "ja", clock.now())
+    signup.confirm_signup(SignupRequest(the_list, "new@example.net", "link", proof="letter"), clock.now())
     from core.people import new_address
 
     new_address.ask(person("new@example.net"), "other@example.net", clock.now())

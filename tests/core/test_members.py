@@ -3,8 +3,8 @@
 import pytest
 
 import clock
-from core.entry import guidance
 from core.people import lists, members
+from core.signup import carrier_guidance
 from models import Child, Log, Membership, Person
 
 
@@ -196,13 +196,13 @@ def test_splitting_a_household_leaves_the_shared_child(kumi):
 @pytest.mark.parametrize(
     ("address", "carrier"),
     [
-        ("a..b@docomo.ne.jp", guidance.DOCOMO),
-        ("a@ezweb.ne.jp", guidance.AU),
-        ("a@i.softbank.jp", guidance.SOFTBANK),
-        ("a@sub.softbank.ne.jp", guidance.SOFTBANK),
-        ("a@gmail.com", guidance.GMAIL),
-        ("a@notdocomo.ne.jp", guidance.OTHERS),
+        ("a..b@docomo.ne.jp", carrier_guidance.DOCOMO),
+        ("a@ezweb.ne.jp", carrier_guidance.AU),
+        ("a@i.softbank.jp", carrier_guidance.SOFTBANK),
+        ("a@sub.softbank.ne.jp", carrier_guidance.SOFTBANK),
+        ("a@gmail.com", carrier_guidance.GMAIL),
+        ("a@notdocomo.ne.jp", carrier_guidance.OTHER_PROVIDER),
     ],
 )
 def test_guidance_follows_the_carrier(address, carrier):
-    assert guidance.for_address(address) is carrier
+    assert carrier_guidance.shipped_guidance_for(address) is carrier

@@ -6,9 +6,9 @@ import pytest
 
 import clock
 from core.door import inbox, senders
-from core.entry import join_letters, joining
 from core.organization import settings
 from core.people import leaving_by_mail, naming, own_page, reader_marks
+from core.signup import emails, signup
 from mail.address import message_id, reply_address
 from models import Incoming, Letter, MailingList, Membership, Person, Sender
 from tests import cast_notices
@@ -141,10 +141,10 @@ def test_an_unproven_blank_mail_gets_one_letter_with_a_link(the_list):
     assert (row.outcome, row.reason) == ("held", "asked to confirm")
     assert Person.get_or_none(Person.address_key == "new@example.jp") is None
     (asked,) = letters("join")
-    wish = join_letters.asked(asked.payload["url"].rpartition("/")[2], clock.now())
-    person, state = joining.confirm(wish, clock.now())
+    wish = emails.request_from_link(asked.payload["url"].rpartition("/")[2], clock.now())
+    person, state = signup.confirm_signup(wish, clock.now())
     assert (state, person.address, wish.list.id) == ("active", "new@example.jp", the_list.id)
-    assert joining.confirm(wish, clock.now())[0].id == person.id
+    assert signup.confirm_signup(wish, clock.now())[0].id == person.id
     assert Membership.select().where(Membership.person == person).count() == 1
 
 
@@ -159,8 +159,8 @@ def test_else_there_is_silence(the_list, envelope, text):
 def test_a_confirmation_link_ends_after_three_days(the_list):
     blank("new@example.jp", proven=False)
     mark = letters("join")[0].payload["url"].rpartition("/")[2]
-    assert join_letters.asked(mark, clock.now() + timedelta(days=3)) is None
-    assert join_letters.asked(mark + "x", clock.now()) is None
+    assert emails.request_from_link(mark, clock.now() + timedelta(days=3)) is None
+    assert emails.request_from_link(mark + "x", clock.now()) is None
 
 
 def test_one_address_is_answered_once_in_ten_minutes_and_three_times_a_day(the_list):

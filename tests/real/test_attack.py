@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.entry import join_caps
+from core.signup import quotas
 from tests.real import attack
 
 pytestmark = [pytest.mark.xdist_group("processes"), pytest.mark.timeout(300)]
@@ -17,7 +17,7 @@ def test_the_door_outlives_what_is_thrown_at_it(school, config):
     assert held.alive and held.unread == 0 and "Traceback" not in said, told + said[-3000:]
     assert held.changed == {}, "no member, no notice, no letter to a family"
     assert held.letters_to_one <= 1, "one question to an address"
-    assert held.letters <= join_caps.PER_LIST_HOUR + 20, told
+    assert held.letters <= quotas.PER_LIST_PER_HOUR + 20, told
     assert held.memory_mib < 400, told
     assert "250" in held.said[5] and "27 MB: 552" in held.said[5] and "cut" in held.said[5], told
     assert "read all" in told and "DOES NOT PASS" not in told and "meanwhile 250" in told, told

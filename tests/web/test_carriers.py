@@ -1,6 +1,6 @@
 """The page on which an administrator corrects what phones must allow (T-17, N-09)."""
 
-from core.entry import carriers
+from core.signup import carrier_help
 from models import Organization
 
 
@@ -33,7 +33,7 @@ def test_a_carrier_is_added_and_a_mistake_keeps_what_was_typed(as_, school):
     admin.post("/admin/carriers/new", data={"name": "<b>ケーブル", "domains": "cable.example", "ja": "100%の手順"})
     shown = text(admin.get("/admin/carriers"))
     assert "&lt;b&gt;ケーブル" in shown and "100%の手順" in shown
-    assert carriers.for_address("x@cable.example", "ja").steps == ("100%の手順",)
+    assert carrier_help.guidance_for_address("x@cable.example", "ja").steps == ("100%の手順",)
 
 
 def test_only_administrators_may(as_, school):

@@ -5,7 +5,7 @@ import re
 import pytest
 
 import clock
-from core.entry import join_caps, join_letters, join_page
+from core.signup import emails, public_form, quotas
 from models import Applicant, Letter, MailingList, Membership, Person
 
 EVIL = "<script>alert(1)</script>"
@@ -85,7 +85,7 @@ def test_the_answer_is_the_same_whether_known_or_not(client, school, the_list, s
 
 
 def test_a_full_list_tells_nothing_about_an_address(client, the_list, monkeypatch):
-    monkeypatch.setattr(join_caps, "PER_LIST_HOUR", 0)
+    monkeypatch.setattr(quotas, "PER_LIST_PER_HOUR", 0)
     url = f"/j/{the_list.address}"
     first = fill(client, url, "naoki@example.jp")
     second = fill(client, url, "nobody@example.net", wait=10)
@@ -95,7 +95,7 @@ def test_a_full_list_tells_nothing_about_an_address(client, the_list, monkeypatc
 
 def test_with_a_code_it_waits_instead(client, the_list, monkeypatch):
     """Decision 5: it says so, the same to a member as to a stranger."""
-    monkeypatch.setattr(join_caps, "PER_LIST_HOUR", 0)
+    monkeypatch.setattr(quotas, "PER_LIST_PER_HOUR", 0)
     url = f"/j/{the_list.address}/{the_list.join_code}"
     strange, known = fill(client, url, "new@example.net"), fill(client, url, "naoki@example.jp", wait=10)
     assert strange.status_code == known.status_code == 303 and strange.location == known.location
@@ -113,7 +113,7 @@ def test_one_address_gets_few_letters_whatever_is_pressed(client, the_list):
 
 
 def test_one_network_has_its_share(client, the_list, monkeypatch):
-    monkeypatch.setattr(join_page, "PER_NETWORK", 2)
+    monkeypatch.setattr(public_form, "PER_NETWORK", 2)
     url = f"/j/{the_list.address}"
     codes = []
     for number in range(4):
@@ -126,7 +126,10 @@ def test_one_network_has_its_share(client, the_list, monkeypatch):
 @pytest.mark.parametrize("made", ["", "nonsense", "soon"])
 def test_what_no_person_can_do_is_asked_for_again_and_nothing_is_lost(client, the_list, made):
     url = f"/j/{the_list.address}"
-    data = {"mail": "new@example.net", "made": join_page.stamp(the_list, clock.now()) if made == "soon" else made}
+    data = {
+        "mail": "new@example.net",
+        "made": public_form.form_token(the_list, clock.now()) if made == "soon" else made,
+    }
     got = client.post(url, data=data)
     assert got.status_code == 422 and "new@example.net" in got.get_data(as_text=True)
     assert not Letter.select().exists()
@@ -156,7 +159,7 @@ def test_a_closed_list_has_no_page(client, the_list):
 
 def test_codes_cannot_be_guessed_by_the_dozen(client, school, the_list, monkeypatch):
     """A wrong code shows the page without it; whoever guesses on gets nothing more."""
-    monkeypatch.setattr(join_page, "GUESSES", 3)
+    monkeypatch.setattr(public_form, "MAX_WRONG_CODES", 3)
     other = school.children["加藤 悠斗"].join_code
     first = client.get(f"/j/{the_list.address}/{other}")
     assert first.status_code == 404 and "この登録コードは使えません" in first.get_data(as_text=True)
@@ -175,5 +178,5 @@ def test_a_confirmation_after_the_child_has_left_joins_without_it(client, school
     fill(client, f"/j/{the_list.address}/{child.join_code}", "haha@example.net")
     Membership.update(state="left").where(Membership.child == child).execute()
     mark = Letter.get().payload["url"].rpartition("/")[2]
-    wish = join_letters.asked(mark, clock.now())
+    wish = emails.request_from_link(mark, clock.now())
     assert (wish.child, wish.code) == (None, "")

@@ -6,7 +6,8 @@ import subprocess
 
 import pytest
 
-from core.entry import join_codes, join_paper, qr
+from core.entry import join_codes
+from core.signup import handouts, qr
 from database import db
 from models import Child, MailingList, Membership, Person
 from tests.conftest import needs_part
@@ -36,7 +37,7 @@ def test_the_handout_has_both_ways_and_the_carriers(as_, the_list):
     code = the_list.join_code
     mail, page = f"mailto:1nen1kumi-join-{code}@mail.school.example", f"http://kairan.test/j/1nen1kumi/{code}"
     for held in (mail, page):
-        assert qr.drawing(held).path in text and held.removeprefix("mailto:") in text
+        assert qr.qr_svg_path(held).path in text and held.removeprefix("mailto:") in text
     for words in (
         "ドコモ",
         "au",
@@ -65,7 +66,7 @@ def test_each_child_has_one_slip_and_no_guardian_stands_on_it(as_, school, the_l
     for name in ("青山 陽菜", "石川 蓮", "和田 慎", "鈴木 美月"):
         child = school.children[name]
         assert name in text and join_codes.shown(child.join_code) in text
-        assert qr.drawing(f"http://kairan.test/j/1nen1kumi/{child.join_code}").path in text
+        assert qr.qr_svg_path(f"http://kairan.test/j/1nen1kumi/{child.join_code}").path in text
     for other in ("青山 健太", "naoki@example.jp", "000-0000-0001", "加藤 悠斗", the_list.join_code):
         assert other not in text
 
@@ -120,7 +121,7 @@ def test_another_reader_reads_the_codes(as_, school, the_list, tmp_path, way):
     """T-26, T-27: what a phone's camera gets is exactly the link, or the address of the blank mail, of the code."""
     browser, child = as_("花子"), school.children["石川 蓮"]
     for code, more in ((the_list.join_code, ""), (child.join_code, f"?child={child.id}")):
-        ways = join_paper.ways(the_list, code)
+        ways = handouts.join_links(the_list, code)
         picture = browser.get(f"/lists/{the_list.id}/joining/{way}.png{more}").data
         assert read_by_zbar(picture, tmp_path) == (ways.mailto if way == "mail" else ways.link)
 
@@ -138,8 +139,8 @@ def test_a_closed_list_has_no_paper(as_, the_list):
 
 def test_a_code_is_never_micro_and_has_its_quiet_zone():
     """Phones of parents do not read Micro QR."""
-    made = qr.drawing("x")
-    assert made.size == 21 + 2 * qr.QUIET and made.path.startswith("M4 4")
+    made = qr.qr_svg_path("x")
+    assert made.size == 21 + 2 * qr.QUIET_ZONE_MODULES and made.path.startswith("M4 4")
 
 
 def test_a_name_that_is_mark_up_stays_a_name(as_, school, the_list):
@@ -150,6 +151,6 @@ def test_a_name_that_is_mark_up_stays_a_name(as_, school, the_list):
 def test_the_date_as_letters_of_a_school_bear_it():
     from datetime import date
 
-    assert join_paper.printed_on("ja", date(2026, 4, 8)) == "令和8年4月8日"
-    assert join_paper.printed_on("ja", date(2019, 5, 1)) == "令和元年5月1日"
-    assert join_paper.printed_on("en", date(2026, 4, 8)) == "Wed 8 Apr 2026"
+    assert handouts.format_print_date("ja", date(2026, 4, 8)) == "令和8年4月8日"
+    assert handouts.format_print_date("ja", date(2019, 5, 1)) == "令和元年5月1日"
+    assert handouts.format_print_date("en", date(2026, 4, 8)) == "Wed 8 Apr 2026"

@@ -3,8 +3,9 @@
 import pytest
 
 import clock
-from core.entry import join_caps, join_codes
-from core.entry.join_caps import Wish
+from core.entry import join_codes
+from core.signup import quotas
+from core.signup.quotas import SignupRequest
 from models import Applicant, Letter, MailingList, Membership, Person
 
 
@@ -59,7 +60,7 @@ def test_rules_and_words_are_saved_and_shown(as_, school, page):
 
 def test_a_registration_day_lets_in_who_waits(as_, school, page):
     the_list, browser = row(school), as_("花子")
-    join_caps.queue(Wish(the_list, "n@example.net", code="list"), True, clock.now())
+    quotas.enqueue_signup(SignupRequest(the_list, "n@example.net", code="list"), True, clock.now())
     home = shown(browser, "/")
     assert "登録待ち1件" in home and page in home
     assert "1件の登録が順番を待っています" in shown(browser, page)
@@ -71,8 +72,8 @@ def test_a_registration_day_lets_in_who_waits(as_, school, page):
 
 
 def test_what_waits_is_dropped_by_a_press(as_, school, page):
-    join_caps.queue(Wish(row(school), "spam@example.net", code="list"), True, clock.now())
-    as_("花子").post(f"{page}/drop", data={"until": join_caps.last(row(school))})
+    quotas.enqueue_signup(SignupRequest(row(school), "spam@example.net", code="list"), True, clock.now())
+    as_("花子").post(f"{page}/drop", data={"until": quotas.newest_queued_id(row(school))})
     assert Applicant.select().count() == 0
 
 

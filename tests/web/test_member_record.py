@@ -7,12 +7,12 @@ import pytest
 
 import clock
 from core.door import inbox
-from core.entry import joining
-from core.entry.join_caps import Wish
 from core.organization import settings
 from core.roster import columns
 from core.roster import export as roster_export
 from core.roster import jobs as roster
+from core.signup import signup
+from core.signup.quotas import SignupRequest
 from mail.address import reply_address
 from models import Letter, Membership, Person
 from tests import cast_notices
@@ -23,11 +23,11 @@ EVIL = "<script>alert(1)</script>"
 
 @pytest.fixture
 def joined(school) -> Person:
-    wish = Wish(
+    wish = SignupRequest(
         school.lists["1-1"], "haha@example.jp", "link", "child", school.children["石川 蓮"], "letter",
         {"network": "192.0.2.0/24"},
     )  # fmt: skip
-    return joining.join(wish, clock.now())[0]
+    return signup.join_list(wish, clock.now())[0]
 
 
 def test_a_manager_sees_how_somebody_consented_and_to_which_words(as_, joined):

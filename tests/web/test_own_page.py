@@ -7,8 +7,8 @@ import pytest
 
 import clock
 from core import service
-from core.entry import join_page
 from core.people import own_page
+from core.signup import public_form
 from models import Child, Letter, Log, MailingList, Membership, Person
 
 EVIL = "<script>alert(1)</script>"
@@ -29,7 +29,7 @@ def fresh(person: Person) -> Person:
 
 
 def ask(client, mail: str, *, at: int = 5):
-    made = join_page.stamp(None, clock.now())
+    made = public_form.form_token(None, clock.now())
     clock.set_offset(at)
     return client.post("/p", data={"mail": mail, "made": made})
 
@@ -66,7 +66,7 @@ def test_one_letter_box_cannot_be_filled(client, father):
 
 
 def test_forms_that_no_person_sends_are_asked_for_again(client, father):
-    got = client.post("/p", data={"mail": "naoki@example.jp", "made": join_page.stamp(None, clock.now())})
+    got = client.post("/p", data={"mail": "naoki@example.jp", "made": public_form.form_token(None, clock.now())})
     assert got.status_code == 422 and "naoki@example.jp" in text(got) and not Letter.select().exists()
     assert ask(client, EVIL).status_code == 422
 
@@ -289,11 +289,11 @@ def test_deleting_says_what_is_lost_and_managers_see_who_left(client, as_, schoo
 
 
 def test_who_was_deleted_may_come_back_as_a_new_person(client, school, father, page):
-    from core.entry import joining
-    from core.entry.join_caps import Wish
+    from core.signup import signup
+    from core.signup.quotas import SignupRequest
 
     client.post(f"{page}/delete")
-    again, state = joining.join(Wish(school.lists["1-1"], "naoki@example.jp", proof="letter"), clock.now())
+    again, state = signup.join_list(SignupRequest(school.lists["1-1"], "naoki@example.jp", proof="letter"), clock.now())
     assert again.id != father.id and state == "active"
 
 
@@ -332,15 +332,15 @@ def test_who_is_not_taken_for_a_guardian_changes_no_child(client, school, state,
 
 
 def test_deleting_oneself_does_not_lift_what_a_manager_stopped(client, school, father, page):
-    from core.entry import joining
-    from core.entry.join_caps import Wish
+    from core.signup import signup
+    from core.signup.quotas import SignupRequest
 
     mine = (Membership.person == father) & (Membership.list == school.lists["1-1"])
     Membership.update(state="stopped", stopped_by="manager").where(mine).execute()
     client.post(f"{page}/delete")
     assert Membership.get(mine).state == "stopped"
     assert Membership.get(Membership.person == father, Membership.list == school.lists["whole"]).state == "left"
-    again, state = joining.join(Wish(school.lists["1-1"], "naoki@example.jp", proof="letter"), clock.now())
+    again, state = signup.join_list(SignupRequest(school.lists["1-1"], "naoki@example.jp", proof="letter"), clock.now())
     assert (again.id, state) == (father.id, "pending")
 
 

@@ -3,7 +3,7 @@
 A proven mail, or one that carries a valid code and whose address Kairan does not know yet, joins at once. Everything
 else that looks like a person gets a single letter of fixed words with a link; what does not gets silence and is shown
 to the managers. Subject and text are never used. Above the caps the strong wait in their order
-(`core.entry.join_caps`).
+(`core.signup.quotas`).
 """
 
 from datetime import datetime
@@ -12,30 +12,31 @@ from typing import Any
 from core import history
 from core.accounts import class_teacher
 from core.door.filing import Result
-from core.entry import consent, join_caps, join_codes, join_letters
-from core.entry.join_caps import Wish
+from core.entry import consent, join_codes
 from core.organization import settings
 from core.people import households
 from core.roster.people import address_fields
+from core.signup import emails, quotas
+from core.signup.quotas import SignupRequest
 from database import db, millis
 from mail import address as addresses
 from mail.proof import Proof
 from models import Applicant, Child, MailingList, Membership, Person, User
 
-BLANK = 100
+MAX_BLANK_MAIL_CHARS = 100
 """Signs that a "blank" mail may hold: phones add a signature of their own."""
-MOST_GUARDIANS = 6
+MAX_GUARDIANS = 6
 """People that one child's code lets in by itself; more wait for a manager."""
 
 
-def knows(mailing_list: MailingList, code: str) -> bool:
+def accepts_code(mailing_list: MailingList, code: str) -> bool:
     """Say whether a joining address with this code is one of the list's."""
     if mailing_list.join_mode == "closed":
         return False
     return not code or join_codes.find(mailing_list, code) is not None
 
 
-def set_door(mailing_list: MailingList, by: User | None, *, mode: str, greeting: str, purpose: str) -> None:
+def set_signup_options(mailing_list: MailingList, by: User | None, *, mode: str, greeting: str, purpose: str) -> None:
     """Set who joins by himself, the greeting, and what the addresses are used for (N-16)."""
     fields = {"join_mode": mode, "greeting": greeting.strip(), "purpose": purpose.strip()}
     with db.atomic():
@@ -46,7 +47,7 @@ def set_door(mailing_list: MailingList, by: User | None, *, mode: str, greeting:
 # ── by mail ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def take(
+def handle_join_mail(
     mailing_list: MailingList,
     address: str,
     envelope: str,
@@ -69,39 +70,43 @@ def take(
         return Result("join", "dropped", "our own address", mailing_list)
     if proof.forged:
         return Result("join", "silent", "forged", mailing_list, show=True)
-    wish = _wish(mailing_list, clean, code, proof, message_id)
-    person = _known(clean)
-    if person and join_letters.is_there(wish, person):
-        join_letters.already(mailing_list, person, now)
+    wish = _request_from_mail(mailing_list, clean, code, proof, message_id)
+    person = _person_by_address(clean)
+    if person and emails.has_membership(wish, person):
+        emails.send_already_member(mailing_list, person, now)
         return Result("join", "done", "already", mailing_list, person)
-    if not wish.strong and (addresses.key(envelope or "@") != wish.key or signs > BLANK):
+    if not wish.strong and (addresses.key(envelope or "@") != wish.key or signs > MAX_BLANK_MAIL_CHARS):
         return Result("join", "silent", "unproven", mailing_list, show=True)
-    return _within_the_caps(wish, person, now)
+    return _join_within_quota(wish, person, now)
 
 
-def _wish(mailing_list: MailingList, clean: str, code: str, proof: Proof, message_id: str) -> Wish:
+def _request_from_mail(
+    mailing_list: MailingList, clean: str, code: str, proof: Proof, message_id: str
+) -> SignupRequest:
     key = join_codes.find(mailing_list, code) if code else None
     evidence: dict[str, object] = {"message": message_id[:300]} if message_id else {}
-    return Wish(mailing_list, clean, "blank mail", key.kind if key else "", key and key.child, proof.how, evidence)
+    return SignupRequest(
+        mailing_list, clean, "blank mail", key.kind if key else "", key and key.child, proof.how, evidence
+    )
 
 
-def _known(address: str) -> Person | None:
+def _person_by_address(address: str) -> Person | None:
     return Person.get_or_none(Person.address_key == addresses.key(address))
 
 
-def _within_the_caps(wish: Wish, person: Person | None, now: datetime) -> Result:
-    sure = _is_sure(wish, person)
-    why = join_caps.exceeded(wish, now)
+def _join_within_quota(wish: SignupRequest, person: Person | None, now: datetime) -> Result:
+    sure = _needs_no_confirmation(wish, person)
+    why = quotas.check_quota(wish, now)
     if why == "waits":
-        if join_caps.queue(wish, sure, now) and wish.proof:
-            join_letters.waits(wish, settings().language, now)
+        if quotas.enqueue_signup(wish, sure, now) and wish.proof:
+            emails.send_queued(wish, settings().language, now)
         return Result("join", "held", "waits", wish.list, person)
     if why:
         return Result("join", "silent", why, wish.list)
-    return _go(wish, sure, now)
+    return _join_or_confirm(wish, sure, now)
 
 
-def _is_sure(wish: Wish, person: Person | None) -> bool:
+def _needs_no_confirmation(wish: SignupRequest, person: Person | None) -> bool:
     """Say whether a wish joins without a question: proven, or a code and an address that means nobody here yet.
 
     From can be forged, so that a code alone must not change anything for somebody whom Kairan knows.
@@ -112,101 +117,103 @@ def _is_sure(wish: Wish, person: Person | None) -> bool:
     return bool(wish.code) and not known
 
 
-def _go(wish: Wish, sure: bool, now: datetime) -> Result:
+def _join_or_confirm(wish: SignupRequest, sure: bool, now: datetime) -> Result:
     if not sure or wish.list.join_mode == "confirm":
-        join_letters.ask(wish, settings().language, now)
+        emails.send_confirmation_link(wish, settings().language, now)
         return Result("join", "held", "asked to confirm", wish.list)
-    person, state = join(wish, now)
+    person, state = join_list(wish, now)
     return Result("join", "done", (wish.proof or "code") if state == "active" else "pending", wish.list, person)
 
 
-def admit(now: datetime) -> int:
+def process_queued_signups(now: datetime) -> int:
     """Let those in who wait above the caps, the oldest first, as far as there is room now; return how many."""
     done = 0
     for (number,) in list(Applicant.select(Applicant.list).distinct().tuples()):
         mailing_list = MailingList.get_by_id(number)
-        while (row := _first(mailing_list)) and not join_caps.full(join_caps.wish_of(row), now):
-            done += _admit(row, now)
+        while (row := _oldest_queued(mailing_list)) and not quotas.is_quota_exhausted(
+            quotas.request_from_row(row), now
+        ):
+            done += _process_queued(row, now)
     return done
 
 
-def _first(mailing_list: MailingList) -> Applicant | None:
+def _oldest_queued(mailing_list: MailingList) -> Applicant | None:
     return Applicant.select().where(Applicant.list == mailing_list).order_by(Applicant.id).first()
 
 
-def _admit(row: Applicant, now: datetime) -> bool:
-    wish = join_caps.wish_of(row)
+def _process_queued(row: Applicant, now: datetime) -> bool:
+    wish = quotas.request_from_row(row)
     with db.atomic():
         if not Applicant.delete().where(Applicant.id == row.id).execute():
             return False
         gone = wish.list.closed_at is not None or wish.list.join_mode == "closed"
-        if gone or join_letters.is_there(wish, person := _known(wish.address)):
+        if gone or emails.has_membership(wish, person := _person_by_address(wish.address)):
             return False
-        join_caps.count(wish, now)
-        _go(wish, row.sure and _is_sure(wish, person), now)
+        quotas.count_signup(wish, now)
+        _join_or_confirm(wish, row.sure and _needs_no_confirmation(wish, person), now)
     return True
 
 
 # ── by link ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def apply(wish: Wish, language: str, now: datetime) -> str:
+def request_signup(wish: SignupRequest, language: str, now: datetime) -> str:
     """Take an address that was typed on the page: it gets a letter, and nobody learns whether it is known.
 
     Return "" (a letter is on its way), "waits" (it comes when there is room) or "too many joins"; none of them depends
     on the address. Raises BadAddress.
     """
-    why = join_caps.exceeded(wish, now)
+    why = quotas.check_quota(wish, now)
     if why == "too many joins":
         return why
-    person = _known(wish.address)
-    if person and join_letters.is_there(wish, person):
-        join_letters.already(wish.list, person, now)
+    person = _person_by_address(wish.address)
+    if person and emails.has_membership(wish, person):
+        emails.send_already_member(wish.list, person, now)
     elif why == "waits":
-        join_caps.queue(wish, False, now)
+        quotas.enqueue_signup(wish, False, now)
     elif not why:
-        join_letters.ask(wish, language, now)
+        emails.send_confirmation_link(wish, language, now)
     return why if why == "waits" else ""
 
 
-def confirm(wish: Wish, now: datetime) -> tuple[Person, str]:
+def confirm_signup(wish: SignupRequest, now: datetime) -> tuple[Person, str]:
     """Join after the link was pressed: the address has shown that it can be read. Pressing twice changes nothing."""
-    person = _known(wish.address)
+    person = _person_by_address(wish.address)
     for state in ("active", "pending"):
-        if person and join_letters.is_there(wish, person, state):
+        if person and emails.has_membership(wish, person, state):
             return person, state
     wish.evidence["confirmed"] = millis(now)
-    return join(wish, now)
+    return join_list(wish, now)
 
 
 # ── becoming a member ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def join(wish: Wish, now: datetime) -> tuple[Person, str]:
+def join_list(wish: SignupRequest, now: datetime) -> tuple[Person, str]:
     """Make the owner of an address a member and greet; return who, and active or pending.
 
     A child's code settles child, class and household. Whom a manager stopped or refused waits for a manager. An
     address that bounced or complained is fine again: its owner wrote.
     """
     with db.atomic():
-        person, named = _person(wish, now)
-        _alive(person, now)
+        person, named = _find_or_create_person(wish, now)
+        _clear_suppression(person, now)
         if wish.child:
-            _one_household(person, wish.child)
-        state = _places(wish, person, now)
+            _merge_household(person, wish.child)
+        state = _open_memberships(wish, person, now)
         class_teacher.assign_new_members(wish.list, [person.id])
         if named:
             mine = (Membership.person == person) & (Membership.list == wish.list) & (Membership.state == "active")
-            Membership.update(joined_route=wish.route, consent=_record(wish, now)).where(mine).execute()
+            Membership.update(joined_route=wish.route, consent=_consent_record(wish, now)).where(mine).execute()
         history.log(None, "member.joined", person.id, detail={"list": wish.list.id, "route": wish.route})
         fresh = Person.get_by_id(person.id)
-        join_letters.welcome(wish.list, fresh, state, now)
+        emails.send_welcome(wish.list, fresh, state, now)
     return fresh, state
 
 
-def _person(wish: Wish, now: datetime) -> tuple[Person, bool]:
+def _find_or_create_person(wish: SignupRequest, now: datetime) -> tuple[Person, bool]:
     """Return whose address this is, and whether the roster's guardian has just got it."""
-    found = _known(wish.address)
+    found = _person_by_address(wish.address)
     if found:
         return found, False
     fields = address_fields(wish.address)
@@ -226,13 +233,13 @@ def _guardian_without_address(mailing_list: MailingList, child: Child) -> Person
     return found[0] if len(found) == 1 else None
 
 
-def _alive(person: Person, now: datetime) -> None:
+def _clear_suppression(person: Person, now: datetime) -> None:
     Person.update(address_state="fine", address_reason="", address_state_at=now, address_state_by=None).where(
         Person.id == person.id, Person.address_state != "fine"
     ).execute()
 
 
-def _one_household(person: Person, child: Child) -> None:
+def _merge_household(person: Person, child: Child) -> None:
     """Put guardian and child into one household, as a roster does."""
     key = child.household or person.household or households.fresh_key()
     if person.household and person.household != key:
@@ -241,16 +248,16 @@ def _one_household(person: Person, child: Child) -> None:
     Child.update(household=key).where(Child.id == child.id, Child.household != key).execute()
 
 
-def _places(wish: Wish, person: Person, now: datetime) -> str:
+def _open_memberships(wish: SignupRequest, person: Person, now: datetime) -> str:
     """Open the person's places in a list again, and make the one that is missing; return the state."""
     held = list(Membership.select().where(Membership.list == wish.list, Membership.person == person))
-    again = [row for row in held if row.state != "active" and _opens_again(row, wish)]
-    state = "pending" if _is_for_a_manager(wish, held) else "active"
+    again = [row for row in held if row.state != "active" and _may_reopen(row, wish)]
+    state = "pending" if _needs_approval(wish, held) else "active"
     # Who asks again after a refusal stays marked while waiting: else going and coming once more would lift it.
     by = "manager" if state == "pending" and _is_barred(held) else ""
     fields: dict[str, Any] = {
         "state": state, "stopped_by": by, "stopped_at": None, "left_at": None, "joined_at": now,
-        "joined_route": wish.route, "consent": _record(wish, now),
+        "joined_route": wish.route, "consent": _consent_record(wish, now),
     }  # fmt: skip
     numbers = [row.id for row in again]
     Membership.update(**fields).where(Membership.id.in_(numbers), Membership.state != "active").execute()
@@ -266,18 +273,18 @@ def _places(wish: Wish, person: Person, now: datetime) -> str:
     return state
 
 
-def _opens_again(row: Membership, wish: Wish) -> bool:
+def _may_reopen(row: Membership, wish: SignupRequest) -> bool:
     """Say whether a shut place is meant: one that was left because of another child (a school ago) stays shut."""
     wanted = wish.child.id if wish.child else None
     return row.belongs or row.stopped_by == "reader" or row.child_id == wanted
 
 
-def _is_for_a_manager(wish: Wish, held: list[Membership]) -> bool:
+def _needs_approval(wish: SignupRequest, held: list[Membership]) -> bool:
     if _is_barred(held):
         return True
     if wish.list.join_mode == "approve" or (wish.list.join_mode == "code" and not wish.code):
         return True
-    return wish.child is not None and _guardians(wish.child) >= MOST_GUARDIANS
+    return wish.child is not None and _count_guardians(wish.child) >= MAX_GUARDIANS
 
 
 def _is_barred(held: list[Membership]) -> bool:
@@ -285,12 +292,12 @@ def _is_barred(held: list[Membership]) -> bool:
     return any(row.stopped_by == "manager" or row.state == "refused" for row in held)
 
 
-def _guardians(child: Child) -> int:
+def _count_guardians(child: Child) -> int:
     rows = Membership.select(Membership.person).where(Membership.child == child, Membership.belongs)
     return rows.distinct().count()
 
 
-def _record(wish: Wish, now: datetime) -> dict[str, object]:
+def _consent_record(wish: SignupRequest, now: datetime) -> dict[str, object]:
     proof = wish.proof or ("code" if wish.code else "")
     said = {**wish.evidence, "proof": proof, "code": wish.code}
     return consent.record(wish.list, {key: value for key, value in said.items() if value}, now)

@@ -5,14 +5,14 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-QUIET = 4
+QUIET_ZONE_MODULES = 4
 """Modules of white around the code, as the standard wants it."""
-DOTS = 12
+PIXELS_PER_MODULE = 12
 """Pixels of a module in a PNG: sharp on paper at six centimetres."""
 
 
 @dataclass(frozen=True, slots=True)
-class Drawing:
+class QrPath:
     """A code as the page draws it: `size` modules in both directions, quiet zone included, and the black path."""
 
     size: int
@@ -20,23 +20,23 @@ class Drawing:
 
 
 @lru_cache(maxsize=2000)
-def drawing(text: str) -> Drawing:
+def qr_svg_path(text: str) -> QrPath:
     """Return the code of a web address or mailto: for a page."""
-    made = _make(text)
-    drawn = made.svg_inline(border=QUIET, omitsize=True)
+    made = _encode(text)
+    drawn = made.svg_inline(border=QUIET_ZONE_MODULES, omitsize=True)
     found = re.search(r'<path[^>]* d="([^"]+)"', drawn)
     assert found  # noqa: S101
-    return Drawing(made.symbol_size(border=QUIET)[0], found[1])
+    return QrPath(made.symbol_size(border=QUIET_ZONE_MODULES)[0], found[1])
 
 
-def png(text: str) -> bytes:
+def qr_png(text: str) -> bytes:
     """Return the code as a PNG file."""
     out = io.BytesIO()
-    _make(text).save(out, kind="png", scale=DOTS, border=QUIET)
+    _encode(text).save(out, kind="png", scale=PIXELS_PER_MODULE, border=QUIET_ZONE_MODULES)
     return out.getvalue()
 
 
-def _make(text: str):  # type: ignore[no-untyped-def]
+def _encode(text: str):  # type: ignore[no-untyped-def]
     import segno  # rarely wanted, so not read at every start
 
     return segno.make(text, error="m", micro=False)

@@ -10,21 +10,21 @@ from typing import Any
 
 import words
 from core import organization
-from core.entry import guidance
-from core.entry.guidance import Guidance
+from core.signup import carrier_guidance
+from core.signup.carrier_guidance import Guidance
 from models import Organization, User
 from words import LANGUAGES, N_
 
-LONGEST_NAME, LONGEST_TEXT, MOST_LINES, MOST_DOMAINS, MOST_OWN = 40, 1000, 12, 12, 30
+MAX_NAME_LENGTH, MAX_TEXT_LENGTH, MAX_LINES, MAX_DOMAINS, MAX_OWN_CARRIERS = 40, 1000, 12, 12, 30
 PLACEHOLDER = "{{domain}}"
 """Stands in a text for the domain that phones must let in."""
 
 _ANY_PLACEHOLDER = re.compile(r"[{｛]{2}\s*(?:domain|ドメイン)\s*[}｝]{2}", re.IGNORECASE)
 _DOMAIN = re.compile(r"(?=.{3,200}\Z)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)+")
-_SHIPPED = {one.key: one for one in (*guidance.CARRIERS, guidance.OTHERS)}
+_SHIPPED_BY_KEY = {one.key: one for one in (*carrier_guidance.CARRIERS, carrier_guidance.OTHER_PROVIDER)}
 
 
-class BadWords(Exception):
+class DomainError(Exception):
     """A text cannot be kept so; `field` names the field of the form, `values` fill the places of the message."""
 
     def __init__(self, field: str, message: str, **values: object) -> None:
@@ -33,7 +33,7 @@ class BadWords(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CarrierEntry:
     """A carrier on the settings page: its texts as they stand in the fields, and whether they are the school's own."""
 
     key: str
@@ -47,126 +47,134 @@ class Entry:
 # ── what pages show ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def shown(language: str) -> list[Guidance]:
+def list_guidance(language: str) -> list[Guidance]:
     """Return what the page for joining and the hand-out name, the school's own carriers last."""
-    rows = _rows()
-    own = [_in_words(Guidance(row["name"], (), key), row, language) for key, row in rows.items() if key not in _SHIPPED]
-    return [_in_words(one, rows.get(one.key), language) for one in guidance.CARRIERS] + own
+    rows = _stored_rows()
+    own = [
+        _with_own_words(Guidance(row["name"], (), key), row, language)
+        for key, row in rows.items()
+        if key not in _SHIPPED_BY_KEY
+    ]
+    return [_with_own_words(one, rows.get(one.key), language) for one in carrier_guidance.CARRIERS] + own
 
 
-def for_address(address: str, language: str) -> Guidance:
+def guidance_for_address(address: str, language: str) -> Guidance:
     """Return the guidance for the carrier or service of an address; what the school added is asked first."""
-    rows, wanted = _rows(), guidance.domains_of(address)
+    rows, wanted = _stored_rows(), carrier_guidance.parent_domains(address)
     for domain in wanted:
         for key, row in rows.items():
             if domain in row.get("domains", "").split():
-                return _in_words(Guidance(row["name"], (), key), row, language)
-    found = guidance.for_address(address)
-    return _in_words(found, rows.get(found.key), language)
+                return _with_own_words(Guidance(row["name"], (), key), row, language)
+    found = carrier_guidance.shipped_guidance_for(address)
+    return _with_own_words(found, rows.get(found.key), language)
 
 
-def _in_words(one: Guidance, row: dict[str, Any] | None, language: str) -> Guidance:
+def _with_own_words(one: Guidance, row: dict[str, Any] | None, language: str) -> Guidance:
     """Return the school's words in this language; of a carrier that it added, those of the other one if need be."""
     if row is None:
         return one
     text = row.get(language, "") or ("" if one.steps else next((row[name] for name in LANGUAGES if row.get(name)), ""))
-    return replace(one, steps=tuple(_step(line) for line in text.splitlines())) if text else one
+    return replace(one, steps=tuple(_parse_step(line) for line in text.splitlines())) if text else one
 
 
-def _step(line: str) -> str:
+def _parse_step(line: str) -> str:
     return _ANY_PLACEHOLDER.sub("%(domain)s", line)
 
 
-def _rows() -> dict[str, dict[str, Any]]:
+def _stored_rows() -> dict[str, dict[str, Any]]:
     return {row["key"]: row for row in Organization.the().carriers}
 
 
 # ── what administrators change ───────────────────────────────────────────────────────────────────────────────────
 
 
-def entries() -> list[Entry]:
+def settings_entries() -> list[CarrierEntry]:
     """Return all carriers for the settings page, shipped ones first."""
-    rows = _rows()
+    rows = _stored_rows()
     shipped = [
-        Entry(key, one.carrier, "", _texts(key, rows.get(key)), True, key in rows) for key, one in _SHIPPED.items()
+        CarrierEntry(key, one.carrier, "", _texts_by_language(key, rows.get(key)), True, key in rows)
+        for key, one in _SHIPPED_BY_KEY.items()
     ]
-    added = {key: row for key, row in rows.items() if key not in _SHIPPED}
-    own = [Entry(key, row["name"], row["domains"], _texts(key, row), False, True) for key, row in added.items()]
+    added = {key: row for key, row in rows.items() if key not in _SHIPPED_BY_KEY}
+    own = [
+        CarrierEntry(key, row["name"], row["domains"], _texts_by_language(key, row), False, True)
+        for key, row in added.items()
+    ]
     return shipped + own
 
 
-def _texts(key: str, row: dict[str, Any] | None) -> dict[str, str]:
+def _texts_by_language(key: str, row: dict[str, Any] | None) -> dict[str, str]:
     return {name: (row or {}).get(name) or shipped_text(key, name) for name in LANGUAGES}
 
 
 def shipped_text(key: str, language: str) -> str:
     """Return the shipped steps of a carrier as one text, a step to a line; "" for one that is not shipped."""
-    steps = _SHIPPED[key].steps if key in _SHIPPED else ()
+    steps = _SHIPPED_BY_KEY[key].steps if key in _SHIPPED_BY_KEY else ()
     return "\n".join(words.say(language, step).replace("%(domain)s", PLACEHOLDER) for step in steps)
 
 
-def change(by: User, key: str, texts: dict[str, str], name: str = "", domains: str = "") -> None:
+def change_carrier(by: User, key: str, texts: dict[str, str], name: str = "", domains: str = "") -> None:
     """Keep the words on a carrier. Raises BadWords; KeyError for a carrier that does not exist."""
-    rows = _rows()
-    if key not in _SHIPPED and key not in rows:
+    rows = _stored_rows()
+    if key not in _SHIPPED_BY_KEY and key not in rows:
         raise KeyError(key)
-    cleaned = {one: _clean(one, texts.get(one, "")) for one in LANGUAGES}
-    if key in _SHIPPED:
+    cleaned = {one: _clean_text(one, texts.get(one, "")) for one in LANGUAGES}
+    if key in _SHIPPED_BY_KEY:
         kept: dict[str, Any] = {one: text for one, text in cleaned.items() if text and text != shipped_text(key, one)}
     else:
-        kept = {"name": _name(name), "domains": _domains(domains), **_some(cleaned)}
+        kept = {"name": _clean_name(name), "domains": _clean_domains(domains), **_require_any_text(cleaned)}
     others = {one: row for one, row in rows.items() if one != key}
-    _save(by, {**others, key: {"key": key, **kept}} if kept else others)
+    _save_rows(by, {**others, key: {"key": key, **kept}} if kept else others)
 
 
-def add(by: User, name: str, domains: str, texts: dict[str, str]) -> str:
+def add_carrier(by: User, name: str, domains: str, texts: dict[str, str]) -> str:
     """Add a carrier of the region; return its key. Raises BadWords."""
-    rows = _rows()
-    if len(rows) >= MOST_OWN:
-        raise BadWords("name", N_("There are too many carriers already. Please remove one first."))
+    rows = _stored_rows()
+    if len(rows) >= MAX_OWN_CARRIERS:
+        raise DomainError("name", N_("There are too many carriers already. Please remove one first."))
     used = [int(key[4:]) for key in rows if key.startswith("own-")]
     key = f"own-{max(used, default=0) + 1}"
-    cleaned = {one: _clean(one, texts.get(one, "")) for one in LANGUAGES}
-    row = {"key": key, "name": _name(name), "domains": _domains(domains), **_some(cleaned)}
-    _save(by, {**rows, key: row})
+    cleaned = {one: _clean_text(one, texts.get(one, "")) for one in LANGUAGES}
+    row = {"key": key, "name": _clean_name(name), "domains": _clean_domains(domains), **_require_any_text(cleaned)}
+    _save_rows(by, {**rows, key: row})
     return key
 
 
-def put_back(by: User, key: str) -> None:
+def reset_carrier(by: User, key: str) -> None:
     """Take the shipped words again, or remove a carrier that was added. Safe to repeat."""
-    rows = _rows()
+    rows = _stored_rows()
     if rows.pop(key, None):
-        _save(by, rows)
+        _save_rows(by, rows)
 
 
-def _save(by: User, rows: dict[str, dict[str, Any]]) -> None:
+def _save_rows(by: User, rows: dict[str, dict[str, Any]]) -> None:
     organization.change(by, carriers=list(rows.values()))
 
 
-def _clean(language: str, typed: str) -> str:
+def _clean_text(language: str, typed: str) -> str:
     lines = [" ".join(line.split()) for line in typed.splitlines() if line.strip()]
     text = "\n".join(_ANY_PLACEHOLDER.sub(PLACEHOLDER, line) for line in lines)
-    if len(text) > LONGEST_TEXT or len(lines) > MOST_LINES:
-        raise BadWords(language, N_("Please keep it to %(n)s lines; nobody reads more on a phone."), n=MOST_LINES)
+    if len(text) > MAX_TEXT_LENGTH or len(lines) > MAX_LINES:
+        raise DomainError(language, N_("Please keep it to %(n)s lines; nobody reads more on a phone."), n=MAX_LINES)
     return text
 
 
-def _some(texts: dict[str, str]) -> dict[str, str]:
+def _require_any_text(texts: dict[str, str]) -> dict[str, str]:
     if not any(texts.values()):
-        raise BadWords("ja", N_("Please write the steps, at least in one language."))
+        raise DomainError("ja", N_("Please write the steps, at least in one language."))
     return texts
 
 
-def _name(typed: str) -> str:
+def _clean_name(typed: str) -> str:
     name = " ".join(typed.split())
-    if not name or len(name) > LONGEST_NAME:
-        raise BadWords("name", N_("Please give the carrier a name of at most %(n)s letters."), n=LONGEST_NAME)
+    if not name or len(name) > MAX_NAME_LENGTH:
+        raise DomainError("name", N_("Please give the carrier a name of at most %(n)s letters."), n=MAX_NAME_LENGTH)
     return name
 
 
-def _domains(typed: str) -> str:
+def _clean_domains(typed: str) -> str:
     """Return the domains of a carrier, lower case, a blank between them; there may be none."""
     found = list(dict.fromkeys(one.lstrip("@").lower() for one in re.split(r"[\s,、，]+", typed) if one))
-    if len(found) > MOST_DOMAINS or any(not _DOMAIN.fullmatch(one) for one in found):
-        raise BadWords("domains", N_("Write what stands after the @, such as mail.example.jp, with blanks between."))
+    if len(found) > MAX_DOMAINS or any(not _DOMAIN.fullmatch(one) for one in found):
+        raise DomainError("domains", N_("Write what stands after the @, such as mail.example.jp, with blanks between."))
     return " ".join(found)

@@ -15,7 +15,7 @@ from models import Child, MailingList
 
 
 @dataclass(frozen=True, slots=True)
-class Ways:
+class JoinLinks:
     """Both ways of one code: the page (`link`) and the blank mail (`address`, `mailto`)."""
 
     code: str
@@ -25,15 +25,15 @@ class Ways:
 
 
 @dataclass(frozen=True, slots=True)
-class Slip:
+class ChildSlip:
     """What stands on one slip."""
 
     child: Child
-    ways: Ways
+    ways: JoinLinks
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class ClassSlips:
     """A class with its slips: `key` as in addresses, `count` children."""
 
     key: str
@@ -41,10 +41,10 @@ class Room:
     count: int
 
 
-def ways(mailing_list: MailingList, code: str) -> Ways:
+def join_links(mailing_list: MailingList, code: str) -> JoinLinks:
     """Return both ways of joining with a code."""
     force = settings()
-    return Ways(
+    return JoinLinks(
         join_codes.shown(code),
         join_codes.link(mailing_list, code, force.base_url),
         join_codes.address(mailing_list, code),
@@ -52,7 +52,7 @@ def ways(mailing_list: MailingList, code: str) -> Ways:
     )
 
 
-def children(mailing_list: MailingList, *, missing: bool = False) -> list[Child]:
+def children_for_slips(mailing_list: MailingList, *, missing: bool = False) -> list[Child]:
     """Return the children of a list by class; `missing`: only those whose family no letter reaches yet."""
     found = join_codes.children_of(mailing_list)
     if not missing:
@@ -61,20 +61,20 @@ def children(mailing_list: MailingList, *, missing: bool = False) -> list[Child]
     return [one for one in found if one.id in nobody]
 
 
-def rooms(found: Iterable[Child]) -> list[Room]:
+def group_by_class(found: Iterable[Child]) -> list[ClassSlips]:
     """Return the classes of some children in their order."""
     counted: dict[str, list[Child]] = {}
     for child in found:
         counted.setdefault(child.room, []).append(child)
-    return [Room(key, members[0], len(members)) for key, members in counted.items()]
+    return [ClassSlips(key, members[0], len(members)) for key, members in counted.items()]
 
 
-def slips(mailing_list: MailingList, found: Iterable[Child]) -> list[Slip]:
+def child_slips(mailing_list: MailingList, found: Iterable[Child]) -> list[ChildSlip]:
     """Return the slips of some children."""
-    return [Slip(child, ways(mailing_list, child.join_code)) for child in found]
+    return [ChildSlip(child, join_links(mailing_list, child.join_code)) for child in found]
 
 
-def printed_on(language: str, day: date) -> str:
+def format_print_date(language: str, day: date) -> str:
     """Return a date as letters of a school bear it: 「令和8年4月8日」."""
     if language != "ja" or day < date(2019, 5, 1):
         return f"{words.day(language, day)} {day.year}" if language != "ja" else f"{day.year}年{day.month}月{day.day}日"

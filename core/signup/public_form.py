@@ -14,24 +14,24 @@ from mail import address as addresses
 from models import MailingList
 from words import N_
 
-SOONEST_MS, LATEST_MS = 2_000, 24 * 3_600_000
+MIN_FORM_AGE_MS, MAX_FORM_AGE_MS = 2_000, 24 * 3_600_000
 WINDOW_S = 600
 PER_NETWORK, PER_NETWORK_WITH_CODE = 30, 300
-GUESSES = 300
+MAX_WRONG_CODES = 300
 """Wrong codes of a network in the window; then codes are not looked at, so that a right one shows nothing either."""
 
 network = limits.network
 BadAddress = addresses.BadAddress
-AGAIN = N_("Please press the button once more.")
+SUBMIT_AGAIN = N_("Please press the button once more.")
 
 
-def open_list(address: str) -> MailingList | None:
+def find_open_list(address: str) -> MailingList | None:
     """Return the list with this local part, if people may join it by themselves."""
     found = MailingList.get_or_none(MailingList.address == address.lower(), MailingList.closed_at.is_null())
     return found if found and not found.practice_of_id and found.join_mode != "closed" else None
 
 
-def usable(typed: str) -> str:
+def clean_signup_address(typed: str) -> str:
     """Return a clean address. Raises BadAddress."""
     clean = addresses.clean(typed)
     if settings().own.has(clean):
@@ -39,29 +39,29 @@ def usable(typed: str) -> str:
     return clean
 
 
-def stamp(mailing_list: MailingList | None, now: datetime) -> str:
+def form_token(mailing_list: MailingList | None, now: datetime) -> str:
     """Return the signed moment at which a form was made, for a list or for none."""
     return reader_marks.signer(settings(), "form").dumps([mailing_list.id if mailing_list else 0, millis(now)])
 
 
-def is_fresh(text: str, mailing_list: MailingList | None, now: datetime) -> bool:
+def is_form_token_valid(text: str, mailing_list: MailingList | None, now: datetime) -> bool:
     """Say whether a form was made by us for this list, and a person's time ago."""
     held = reader_marks.read(text, "form")
     wanted = mailing_list.id if mailing_list else 0
-    return bool(held) and held[0] == wanted and SOONEST_MS <= millis(now) - held[1] <= LATEST_MS
+    return bool(held) and held[0] == wanted and MIN_FORM_AGE_MS <= millis(now) - held[1] <= MAX_FORM_AGE_MS
 
 
-def too_many(address: str | None, coded: bool, now: datetime) -> bool:
+def exceeds_network_quota(address: str | None, coded: bool, now: datetime) -> bool:
     """Count a registration of a network; say whether it has had its share."""
     most = PER_NETWORK_WITH_CODE if coded else PER_NETWORK
     return limits.hit(f"join page {coded} {network(address)}", now, WINDOW_S) > most
 
 
-def guessed(address: str | None, now: datetime) -> None:
+def count_wrong_code(address: str | None, now: datetime) -> None:
     """Count a wrong code of a network."""
     limits.hit(f"join code {network(address)}", now, WINDOW_S)
 
 
-def guesses(address: str | None, now: datetime) -> bool:
+def has_too_many_wrong_codes(address: str | None, now: datetime) -> bool:
     """Say whether a network has guessed codes too often."""
-    return limits.count(f"join code {network(address)}", now) >= GUESSES
+    return limits.count(f"join code {network(address)}", now) >= MAX_WRONG_CODES

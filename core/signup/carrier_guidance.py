@@ -10,7 +10,7 @@ from words import N_
 class Guidance:
     """Steps to read out or print; `carrier` is '' for an unknown one. `%(domain)s` in a step is our mail domain.
 
-    These are the shipped ones; what pages show is asked of `core.entry.carriers`, where the school's own words win.
+    These are the shipped ones; what pages show is asked of `core.signup.carrier_help`, where the school's own words win.
     """
 
     carrier: str
@@ -40,7 +40,7 @@ YMOBILE = Guidance(
 RAKUTEN = Guidance(N_("Rakuten Mobile"), (N_("Open Rakuten Mail → settings → spam → accept list."), _ALLOW), "rakuten")
 GMAIL = Guidance(N_("Gmail"), (_NOT_SPAM, _CONTACT), "gmail")
 ICLOUD = Guidance(N_("iCloud"), (_NOT_SPAM, _CONTACT), "icloud")
-OTHERS = Guidance("", (_NOT_SPAM, N_("Open the spam settings of the mail service."), _ALLOW), "others")
+OTHER_PROVIDER = Guidance("", (_NOT_SPAM, N_("Open the spam settings of the mail service."), _ALLOW), "others")
 
 CARRIERS = (DOCOMO, AU, SOFTBANK, YMOBILE, RAKUTEN, GMAIL, ICLOUD)
 """Those that the page for joining and the hand-out name, in the order of their customers."""
@@ -65,20 +65,20 @@ _BY_DOMAIN = {
 }
 
 
-def for_address(address: str) -> Guidance:
+def shipped_guidance_for(address: str) -> Guidance:
     """Return the shipped guidance for the carrier or service of an address."""
-    found = (_BY_DOMAIN.get(one) for one in domains_of(address))
-    return next((one for one in found if one is not None), OTHERS)
+    found = (_BY_DOMAIN.get(one) for one in parent_domains(address))
+    return next((one for one in found if one is not None), OTHER_PROVIDER)
 
 
-def domains_of(address: str) -> list[str]:
+def parent_domains(address: str) -> list[str]:
     """Return the domain of an address and those above it, the longest first."""
     parts = addresses.domain(address).split(".")
     return [".".join(parts[start:]) for start in range(len(parts))]
 
 
 # What the state of an address means, in words for organizers (field.md 4.4 no. 18).
-STATES: dict[str, str] = {
+ADDRESS_STATE_WORDS: dict[str, str] = {
     "fine": N_("Letters go to this address."),
     "none": N_("No e-mail address. Please tell this family by telephone."),
     "refusing": N_("Probably refused by the phone’s mail filter. Still registered."),

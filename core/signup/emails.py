@@ -7,31 +7,31 @@ from datetime import datetime, timedelta
 
 from core import limits, service
 from core.entry import consent, join_codes
-from core.entry.join_caps import Wish
 from core.organization import settings
 from core.people import own_page, reader_marks
+from core.signup.quotas import SignupRequest
 from database import db
 from models import Child, Letter, MailingList, Membership, Person
 
-GOOD_FOR = timedelta(days=3)
-USEFUL_S = 86400
-MOST_WAIT_LETTERS = 300
+CONFIRM_LINK_LIFETIME = timedelta(days=3)
+EMAIL_EXPIRES_S = 86400
+MAX_QUEUED_EMAILS_PER_HOUR = 300
 """Letters an hour that only say that somebody waits."""
 
 
-def welcome(mailing_list: MailingList, person: Person, state: str, now: datetime) -> None:
+def send_welcome(mailing_list: MailingList, person: Person, state: str, now: datetime) -> None:
     """Greet a new member, or say that a manager approves first."""
     values = {
-        **_values(mailing_list, person),
+        **_common_values(mailing_list, person),
         "url": own_page.url(person, now, own_page.GOOD_FOR_WELCOME),
         "greeting": f"{mailing_list.greeting.strip()}\n\n" if mailing_list.greeting.strip() else "",
         "terms": consent.text(mailing_list, person.language),
     }
     known = "registered" if person.name else "welcome"  # without a name the letter asks for it first of all
-    _send(known if state == "active" else "approval", person, values, now)
+    _send_to_member(known if state == "active" else "approval", person, values, now)
 
 
-def preview(mailing_list: MailingList) -> tuple[str, str]:
+def preview_welcome(mailing_list: MailingList) -> tuple[str, str]:
     """Return subject and text of the welcome letter as a new member gets it, with links that open nothing."""
     force = settings()
     values = {
@@ -45,38 +45,44 @@ def preview(mailing_list: MailingList) -> tuple[str, str]:
     return service.words_of(Letter(kind="welcome", language=force.language, payload=values), force.name)
 
 
-def approved(mailing_list: MailingList, person: Person, now: datetime) -> None:
+def send_approved(mailing_list: MailingList, person: Person, now: datetime) -> None:
     """Greet whom a manager has let in."""
     if person.reachable:
-        welcome(mailing_list, person, "active", now)
+        send_welcome(mailing_list, person, "active", now)
 
 
-def refused(mailing_list: MailingList, person: Person, now: datetime) -> None:
+def send_rejected(mailing_list: MailingList, person: Person, now: datetime) -> None:
     """Say kindly that the registration was not taken."""
     if person.reachable:
-        _send("refused", person, _values(mailing_list, person), now)
+        _send_to_member("refused", person, _common_values(mailing_list, person), now)
 
 
-def waits(wish: Wish, language: str, now: datetime) -> None:
+def send_queued(wish: SignupRequest, language: str, now: datetime) -> None:
     """Say that a registration was received and waits for its turn: to proven addresses only, which nobody forged.
 
     So many an hour: the letters that everybody waits for must not wait behind these.
     """
-    if limits.hit("join waits", now, 3600) > MOST_WAIT_LETTERS:
+    if limits.hit("join waits", now, 3600) > MAX_QUEUED_EMAILS_PER_HOUR:
         return
     values = {"list": wish.list.name, "from": settings().own.sender(wish.list.address), "to_name": ""}
     service.send(
-        "waits-join", address=wish.address, language=language, values=values, now=now, urgent=False, useful_s=USEFUL_S
+        "waits-join",
+        address=wish.address,
+        language=language,
+        values=values,
+        now=now,
+        urgent=False,
+        useful_s=EMAIL_EXPIRES_S,
     )
 
 
-def already(mailing_list: MailingList, person: Person, now: datetime) -> None:
+def send_already_member(mailing_list: MailingList, person: Person, now: datetime) -> None:
     """Say that there is nothing to do, at most once a day."""
     if limits.hit(f"already:{mailing_list.id}:{person.id}", now, 86400) == 1:
-        _send("already", person, _values(mailing_list, person), now)
+        _send_to_member("already", person, _common_values(mailing_list, person), now)
 
 
-def _values(mailing_list: MailingList, person: Person) -> dict[str, str]:
+def _common_values(mailing_list: MailingList, person: Person) -> dict[str, str]:
     force = settings()
     return {
         "list": mailing_list.name,
@@ -86,17 +92,17 @@ def _values(mailing_list: MailingList, person: Person) -> dict[str, str]:
     }
 
 
-def _send(kind: str, person: Person, values: dict[str, str], now: datetime) -> None:
+def _send_to_member(kind: str, person: Person, values: dict[str, str], now: datetime) -> None:
     service.send(
         kind, address=person.address or "", language=person.language, values=values, now=now, person=person,
-        urgent=False, useful_s=USEFUL_S,
+        urgent=False, useful_s=EMAIL_EXPIRES_S,
     )  # fmt: skip
 
 
 # ── the link that confirms ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def ask(wish: Wish, language: str, now: datetime) -> None:
+def send_confirmation_link(wish: SignupRequest, language: str, now: datetime) -> None:
     """Send the letter with the link. The link names the letter, so that no address stands in it.
 
     In one transaction: a sender process must not take the letter before its link stands in it.
@@ -106,19 +112,27 @@ def ask(wish: Wish, language: str, now: datetime) -> None:
     asked = {"route": wish.route, "code": wish.code, "child": wish.child.id if wish.child else 0, **wish.evidence}
     with db.atomic():
         letter = service.send(
-            "join", address=wish.address, language=language, values=values, now=now, urgent=False, useful_s=USEFUL_S
+            "join",
+            address=wish.address,
+            language=language,
+            values=values,
+            now=now,
+            urgent=False,
+            useful_s=EMAIL_EXPIRES_S,
         )
         mark = reader_marks.signer(force, "join").dumps([letter.id, wish.list.id])
         payload = {**letter.payload, "url": f"{force.base_url}/mail/join/{mark}", "asked": asked}
         Letter.update(payload=payload).where(Letter.id == letter.id).execute()
 
 
-def asked(text: str, now: datetime) -> Wish | None:
+def request_from_link(text: str, now: datetime) -> SignupRequest | None:
     """Return what a confirmation link asks for; None if it is wrong or older than three days."""
     held = reader_marks.read(text, "join")
     if held is None:
         return None
-    letter = Letter.get_or_none(Letter.id == held[0], Letter.kind == "join", Letter.made_at > now - GOOD_FOR)
+    letter = Letter.get_or_none(
+        Letter.id == held[0], Letter.kind == "join", Letter.made_at > now - CONFIRM_LINK_LIFETIME
+    )
     found = MailingList.get_or_none(MailingList.id == held[1], MailingList.closed_at.is_null())
     if letter is None or found is None or found.join_mode == "closed":
         return None
@@ -127,12 +141,12 @@ def asked(text: str, now: datetime) -> Wish | None:
     if child and not join_codes.is_in(child.id, found):
         child = None
     route, code = str(said.pop("route", "blank mail")), str(said.pop("code", ""))
-    return Wish(
+    return SignupRequest(
         found, letter.address, route, code if child or code == "list" else "", child, "letter", said, letter.language
     )
 
 
-def is_there(wish: Wish, person: Person | None, state: str = "active") -> bool:
+def has_membership(wish: SignupRequest, person: Person | None, state: str = "active") -> bool:
     """Say whether somebody already gets (or waits for) what is wished: the list, and for this child."""
     if person is None or not person.reachable:
         return False

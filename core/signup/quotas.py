@@ -18,16 +18,16 @@ from models import Applicant, Child, MailingList, User
 
 PER_ADDRESS = ((600, 1), (86400, 3))
 """(seconds, registrations) of one address for one list and child."""
-ANYWHERE_A_DAY = 12
-PER_LIST_HOUR, ALL_DAY = 60, 200
-UNPROVEN_ON_THE_DAY = 2000
+PER_ADDRESS_ALL_LISTS_DAY = 12
+PER_LIST_PER_HOUR, ALL_LISTS_PER_DAY = 60, 200
+UNPROVEN_PER_REGISTRATION_DAY = 2000
 """Registrations of a list on its day that prove nothing but knowledge of a code; who comes later waits."""
-DAY = timedelta(hours=24)
+REGISTRATION_DAY = timedelta(hours=24)
 HOUR_S, DAY_S = 3600, 86400
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class SignupRequest:
     """Somebody wants the notices of a list. `address` is clean; `proof` says what proves it, `code` what was shown."""
 
     list: MailingList
@@ -44,77 +44,79 @@ class Wish:
         return addresses.key(self.address)
 
     @property
-    def strong(self) -> bool:
+    def has_proof_or_code(self) -> bool:
         """Say whether it waits above the caps instead of being dropped."""
         return bool(self.proof or self.code)
 
 
-def exceeded(wish: Wish, now: datetime) -> str:
+def check_quota(wish: SignupRequest, now: datetime) -> str:
     """Count a registration; return "" to go on, else "too often", "waits" or "too many joins"."""
-    if full(wish, now) or (wish.strong and not is_day(wish.list, now) and waiting(wish.list)):
+    if is_quota_exhausted(wish, now) or (
+        wish.strong and not is_registration_day(wish.list, now) and count_queued(wish.list)
+    ):
         return "waits" if wish.strong else "too many joins"
     of_child = f":{wish.child.id}" if wish.child else ""
     for window, most in PER_ADDRESS:
         if limits.hit(f"join:{window}:{wish.list.id}{of_child}:{wish.key}", now, window) > most:
             return "too often"
-    if limits.hit(f"join:anywhere:{wish.key}", now, DAY_S) > ANYWHERE_A_DAY:
+    if limits.hit(f"join:anywhere:{wish.key}", now, DAY_S) > PER_ADDRESS_ALL_LISTS_DAY:
         return "too often"
-    count(wish, now)
+    count_signup(wish, now)
     return ""
 
 
-def full(wish: Wish, now: datetime) -> bool:
+def is_quota_exhausted(wish: SignupRequest, now: datetime) -> bool:
     """Say whether the caps in force leave no room for this one."""
-    return any(limits.count(name, now) >= most for name, _, most in _caps(wish, now))
+    return any(limits.count(name, now) >= most for name, _, most in _counters_for(wish, now))
 
 
-def count(wish: Wish, now: datetime) -> None:
+def count_signup(wish: SignupRequest, now: datetime) -> None:
     """Note that one was let in."""
-    for name, window, _ in _caps(wish, now):
+    for name, window, _ in _counters_for(wish, now):
         limits.hit(name, now, window)
 
 
-def _caps(wish: Wish, now: datetime) -> Iterator[tuple[str, float, int]]:
-    if wish.strong and is_day(wish.list, now):
+def _counters_for(wish: SignupRequest, now: datetime) -> Iterator[tuple[str, float, int]]:
+    if wish.strong and is_registration_day(wish.list, now):
         if not wish.proof:
-            yield f"joins on the day:{wish.list.id}", DAY_S, UNPROVEN_ON_THE_DAY
+            yield f"joins on the day:{wish.list.id}", DAY_S, UNPROVEN_PER_REGISTRATION_DAY
         return
     kind = "joins" if wish.strong else "weak joins"  # counted apart: forged mails must not make families wait
-    yield f"{kind}:{wish.list.id}", HOUR_S, PER_LIST_HOUR
-    yield kind, DAY_S, ALL_DAY
+    yield f"{kind}:{wish.list.id}", HOUR_S, PER_LIST_PER_HOUR
+    yield kind, DAY_S, ALL_LISTS_PER_DAY
 
 
 # ── the queue ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def queue(wish: Wish, sure: bool, now: datetime) -> bool:
+def enqueue_signup(wish: SignupRequest, sure: bool, now: datetime) -> bool:
     """Let a registration wait for its turn; the same one waits once. Say whether it is a new one."""
-    before = waiting(wish.list)
+    before = count_queued(wish.list)
     Applicant.insert(
         list=wish.list, child=wish.child, address=wish.address, address_key=wish.key, sure=sure, route=wish.route,
         consent={**wish.evidence, "code": wish.code, "proof": wish.proof}, at=now,
     ).on_conflict_ignore().execute()  # fmt: skip
-    return waiting(wish.list) > before
+    return count_queued(wish.list) > before
 
 
-def waiting(mailing_list: MailingList) -> int:
+def count_queued(mailing_list: MailingList) -> int:
     """Return how many registrations of a list wait."""
     return Applicant.select().where(Applicant.list == mailing_list).count()
 
 
-def last(mailing_list: MailingList) -> int:
+def newest_queued_id(mailing_list: MailingList) -> int:
     """Return the number of the newest registration that waits; 0 if none does."""
     return Applicant.select(fn.MAX(Applicant.id)).where(Applicant.list == mailing_list).scalar() or 0
 
 
-def wish_of(row: Applicant) -> Wish:
+def request_from_row(row: Applicant) -> SignupRequest:
     """Return what a waiting row asks for."""
     held = dict(row.consent)
     code, proof = str(held.pop("code", "")), str(held.pop("proof", ""))
-    return Wish(row.list, row.address, row.route, code, row.child, proof, held)
+    return SignupRequest(row.list, row.address, row.route, code, row.child, proof, held)
 
 
-def discard(mailing_list: MailingList, by: User | None, until: int) -> int:
+def discard_queued(mailing_list: MailingList, by: User | None, until: int) -> int:
     """Drop what waits, by a manager's decision, up to the number that the page showed; return how many."""
     with db.atomic():
         gone = Applicant.delete().where(Applicant.list == mailing_list, Applicant.id <= until).execute()
@@ -126,19 +128,19 @@ def discard(mailing_list: MailingList, by: User | None, until: int) -> int:
 # ── registration day ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def is_day(mailing_list: MailingList, now: datetime) -> bool:
+def is_registration_day(mailing_list: MailingList, now: datetime) -> bool:
     """Say whether it is this list's registration day."""
     return mailing_list.join_day_until is not None and mailing_list.join_day_until > now
 
 
-def open_day(mailing_list: MailingList, by: User | None, now: datetime) -> None:
+def open_registration_day(mailing_list: MailingList, by: User | None, now: datetime) -> None:
     """Open a registration day: 24 hours from now without caps."""
     with db.atomic():
-        MailingList.update(join_day_until=now + DAY).where(MailingList.id == mailing_list.id).execute()
+        MailingList.update(join_day_until=now + REGISTRATION_DAY).where(MailingList.id == mailing_list.id).execute()
         history.log(by, "list.day_opened", mailing_list.id)
 
 
-def close_day(mailing_list: MailingList, by: User | None) -> None:
+def close_registration_day(mailing_list: MailingList, by: User | None) -> None:
     """End a registration day before its time."""
     with db.atomic():
         open_ = (MailingList.id == mailing_list.id) & MailingList.join_day_until.is_null(False)

@@ -11,36 +11,37 @@ from datetime import datetime, timedelta
 from peewee import JOIN, Expression, Node, fn
 
 from core import history
-from core.entry import consent, join_letters
+from core.entry import consent
 from core.people import members
 from core.rights import Rights
+from core.signup import emails
 from database import db
 from models import Applicant, Child, MailingList, Membership, Person, User
 
-MOST_SHOWN = 100
-REFUSED_SHOWN_FOR = timedelta(days=30)
+MAX_SHOWN = 100
+REJECTED_SHOWN_FOR = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class MembershipRequest:
     """A place that waits: whose, in which list, and how it was asked for."""
 
     place: Membership
     consent: consent.Shown
 
 
-def pending(rights: Rights) -> list[Asked]:
+def pending_requests(rights: Rights) -> list[MembershipRequest]:
     """Return who waits for this manager, the longest waiting first."""
-    return _asked(rights, Membership.state == "pending", Membership.joined_at)
+    return _requests_where(rights, Membership.state == "pending", Membership.joined_at)
 
 
-def lately_refused(rights: Rights, now: datetime) -> list[Asked]:
+def recently_rejected(rights: Rights, now: datetime) -> list[MembershipRequest]:
     """Return whom the managers of these lists refused in the last days, the latest first: a press may be a mistake."""
-    refused = (Membership.state == "refused") & (Membership.left_at > now - REFUSED_SHOWN_FOR)
-    return _asked(rights, refused, Membership.left_at.desc())
+    refused = (Membership.state == "refused") & (Membership.left_at > now - REJECTED_SHOWN_FOR)
+    return _requests_where(rights, refused, Membership.left_at.desc())
 
 
-def _asked(rights: Rights, which: Expression, order: Node) -> list[Asked]:
+def _requests_where(rights: Rights, which: Expression, order: Node) -> list[MembershipRequest]:
     rows = list(
         Membership.select(Membership, Person, MailingList, Child)
         .join(Person)
@@ -48,23 +49,23 @@ def _asked(rights: Rights, which: Expression, order: Node) -> list[Asked]:
         .join(MailingList)
         .switch(Membership)
         .join(Child, JOIN.LEFT_OUTER)
-        .where(which, Membership.list.in_(_managed(rights)))
+        .where(which, Membership.list.in_(_managed_list_ids(rights)))
         .order_by(order, Membership.id)
-        .limit(MOST_SHOWN)
+        .limit(MAX_SHOWN)
     )
     known = consent.terms_of(rows)
-    return [Asked(row, consent.shown(row, known)) for row in rows]
+    return [MembershipRequest(row, consent.shown(row, known)) for row in rows]
 
 
-def _managed(rights: Rights) -> list[int]:
+def _managed_list_ids(rights: Rights) -> list[int]:
     return [one.id for one in rights.lists("manage")]
 
 
-def queues(rights: Rights) -> list[tuple[MailingList, int]]:
+def queued_signups_by_list(rights: Rights) -> list[tuple[MailingList, int]]:
     """Return the lists of a manager in which registrations wait above the caps, and how many."""
     counted = (
         Applicant.select(Applicant.list, fn.COUNT(Applicant.id))
-        .where(Applicant.list.in_(_managed(rights)))
+        .where(Applicant.list.in_(_managed_list_ids(rights)))
         .group_by(Applicant.list)
         .tuples()
     )
@@ -73,30 +74,30 @@ def queues(rights: Rights) -> list[tuple[MailingList, int]]:
     return [(row, found[row.id]) for row in rows]
 
 
-def approve(mailing_list: MailingList, people: Iterable[int], by: User | None, now: datetime) -> int:
+def approve_requests(mailing_list: MailingList, people: Iterable[int], by: User | None, now: datetime) -> int:
     """Let people in who wait or were refused, and greet them; return how many that changed."""
     with db.atomic():
-        asked = _who(mailing_list, people, ("pending", "refused"))
+        asked = _people_in_states(mailing_list, people, ("pending", "refused"))
         done = members.approve(mailing_list, [one.id for one in asked], by)
         for person in asked:
-            join_letters.approved(mailing_list, person, now)
+            emails.send_approved(mailing_list, person, now)
     return done
 
 
-def refuse(mailing_list: MailingList, people: Iterable[int], by: User | None, now: datetime) -> int:
+def reject_requests(mailing_list: MailingList, people: Iterable[int], by: User | None, now: datetime) -> int:
     """Refuse people who wait and tell them; whoever asks again waits for a manager again. Return how many."""
     with db.atomic():
-        waited = _who(mailing_list, people, ("pending",))
+        waited = _people_in_states(mailing_list, people, ("pending",))
         changed = {"state": "refused", "left_at": now}
         mine = Membership.person.in_([one.id for one in waited]) & (Membership.list == mailing_list)
         Membership.update(**changed).where(mine, Membership.state == "pending").execute()
         for person in waited:
             history.log(by, "member.refused", person.id, detail={"list": mailing_list.id})
-            join_letters.refused(mailing_list, person, now)
+            emails.send_rejected(mailing_list, person, now)
     return len(waited)
 
 
-def _who(mailing_list: MailingList, people: Iterable[int], states: tuple[str, ...]) -> list[Person]:
+def _people_in_states(mailing_list: MailingList, people: Iterable[int], states: tuple[str, ...]) -> list[Person]:
     rows = Membership.select(Membership.person).where(
         Membership.list == mailing_list, Membership.state.in_(states), Membership.person.in_(list(people))
     )

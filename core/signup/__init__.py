@@ -1,0 +1,1 @@
+"""The way in: registration by mail, link, code and paper."""
