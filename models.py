@@ -275,7 +275,7 @@ class Membership(Table):
     in_charge = ForeignKeyField(User, null=True, on_delete="SET NULL")
     joined_at = Moment(default=clock.now)
     joined_route = CharField(default="manager")  # manager, file, blank mail, link, move, copy
-    consent = Json(default=dict)  # how it was wished: keys in `core.entry.consent`
+    consent = Json(default=dict)  # how it was wished: keys in `core.members.consent`
     stopped_at = Moment(null=True)
     left_at = Moment(null=True)  # when it was left or refused
 
@@ -336,7 +336,7 @@ class Applicant(Table):
 class Group(Table):
     """Some of the members of a list: whom a condition fits, looked up anew each time, or fixed ones (GroupMember).
 
-    `condition`: blocks of rules, any block with all its rules (`core.people.conditions`); empty: the members are fixed.
+    `condition`: blocks of rules, any block with all its rules (`core.members.segment_rules`); empty: the members are fixed.
     """
 
     list = ForeignKeyField(MailingList, backref="groups", on_delete="CASCADE")

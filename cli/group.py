@@ -8,8 +8,8 @@ from flask.cli import AppGroup
 
 import clock
 from cli.common import fail, in_the_house, note, result, the_list
-from core.people import conditions, groups
-from core.people.conditions import BadCondition, Rule
+from core.members import groups, segment_rules
+from core.members.segment_rules import InvalidRule, SegmentRule
 from models import Group, MailingList
 from words import say
 
@@ -32,24 +32,24 @@ def add(wanted: str, name: str, rules: tuple[str, ...]) -> None:
     """Make a group of the members of LIST that fit a condition; print its number."""
     mailing_list = the_list(wanted)
     try:
-        made = groups.add(mailing_list, name, None, clock.now(), conditions.blocks(_read(rules)))
-    except BadCondition as wrong:
+        made = groups.add_group(mailing_list, name, None, clock.now(), segment_rules.parse_blocks(_read(rules)))
+    except InvalidRule as wrong:
         fail(f"rule {(wrong.place or 0) + 1}: {say('en', wrong.message)}")
-    except groups.Refused as refused:
+    except groups.DomainError as refused:
         fail(say("en", refused.message))
-    found = groups.look(groups.places(made), 0)
+    found = groups.preview_group(groups.membership_ids(made), 0)
     note(f"{made.name}: {found.people} people, {found.by_mail} by mail")
     click.echo(made.id)
 
 
-def _read(rules: tuple[str, ...]) -> Iterator[tuple[str, Rule]]:
+def _read(rules: tuple[str, ...]) -> Iterator[tuple[str, SegmentRule]]:
     for text in rules:
         found = _WHERE.fullmatch(text.strip())
         if found is None:
             fail(f"{text!r} is no rule; write it like “学年 is 3”.")
         word, field, op, value = found.groups()
-        known = _FIELDS.get(field, field if field in conditions.FIELDS else conditions.ITEM + field)
-        yield word or "and", Rule(known, op, value or "")
+        known = _FIELDS.get(field, field if field in segment_rules.FIELDS else segment_rules.ITEM_PREFIX + field)
+        yield word or "and", SegmentRule(known, op, value or "")
 
 
 @group.command("show")
@@ -59,7 +59,7 @@ def _read(rules: tuple[str, ...]) -> Iterator[tuple[str, Rule]]:
 def show(wanted: str | None, as_json: bool) -> None:
     """Show the groups of LIST, or of all lists: condition, people, how many of them mail reaches."""
     chosen = [the_list(wanted)] if wanted else list(MailingList.open_ones())
-    shown = [_document(one) for one in groups.of_lists(one.id for one in chosen)]
+    shown = [_document(one) for one in groups.groups_in_lists(one.id for one in chosen)]
     if as_json:
         result(shown)
         return
@@ -69,8 +69,10 @@ def show(wanted: str | None, as_json: bool) -> None:
 
 
 def _document(one: Group) -> dict[str, object]:
-    found = groups.look(groups.places(one), 0)
-    condition = conditions.in_words("en", conditions.of_rows(one.condition)) if one.condition else None
+    found = groups.preview_group(groups.membership_ids(one), 0)
+    condition = (
+        segment_rules.describe_blocks("en", segment_rules.blocks_from_json(one.condition)) if one.condition else None
+    )
     return {
         "number": one.id, "name": one.name, "list": one.list.address, "condition": condition,
         "people": found.people, "by_mail": found.by_mail,

@@ -6,7 +6,7 @@ from flask.cli import AppGroup
 import clock
 from cli.common import fail, in_the_house, note, result, the_list
 from core import organization
-from core.people import lists
+from core.members import lists
 from models import MailingList
 from words import say
 
@@ -23,8 +23,8 @@ COMMANDS = (list_group,)
 def add(name: str, address: str, whole: bool, purpose: str) -> None:
     """Add a list; print its number."""
     try:
-        made = lists.add(None, name, address, whole=whole, purpose=purpose, now=clock.now())
-    except lists.Refused as refused:
+        made = lists.add_list(None, name, address, whole=whole, purpose=purpose, now=clock.now())
+    except lists.DomainError as refused:
         fail(say("en", refused.message, **refused.values))
     note(f"{made.name}: {organization.settings().own.address(made.address)}")
     click.echo(made.id)
@@ -37,7 +37,7 @@ def add(name: str, address: str, whole: bool, purpose: str) -> None:
 def show(wanted: str | None, as_json: bool) -> None:
     """Count the members of LIST (local part, number or exact name); without LIST, of all lists."""
     chosen = [the_list(wanted)] if wanted else list(MailingList.open_ones())
-    counted = lists.counts_of(one.id for one in chosen)
+    counted = lists.count_members_by_list(one.id for one in chosen)
     shown = [{"number": one.id, "name": one.name, "address": one.address, **counted[one.id]} for one in chosen]
     if as_json:
         result(shown[0] if wanted else shown)

@@ -5,7 +5,7 @@ from flask.cli import AppGroup
 
 import clock
 from cli.common import fail, in_the_house, note, the_list
-from core.people import lists
+from core.members import lists
 from words import say
 
 sender_group = AppGroup("sender", help="Addresses that may post to a list by mail.")
@@ -22,7 +22,7 @@ def add(wanted: str, address: str, name: str) -> None:
     chosen = the_list(wanted)
     try:
         sender = lists.add_sender(chosen, None, address, name, now=clock.now())
-    except lists.Refused as refused:
+    except lists.DomainError as refused:
         fail(say("en", refused.message, **refused.values))
     note(f"{chosen.name}: {sender.address} may post.")
     click.echo(sender.id)

@@ -229,31 +229,31 @@ def test_kept_mails_go_after_thirty_days(school):
 
 def test_a_blank_mail_with_a_childs_code_joins_through_the_door(school):
     """T-26, T-27: from the phone's mail program to a greeting, child, class and household settled."""
-    from core.entry import join_codes
+    from core.members import join_codes
     from models import Letter, Membership
 
     the_list, child = school.lists["1-1"], school.children["石川 蓮"]
-    to = join_codes.address(the_list, child.join_code)
+    to = join_codes.join_address(the_list, child.join_code)
     with door("smtp") as client:
         client.sendmail("haha@example.net", [to.upper()], mail("haha@example.net", to))
         with pytest.raises(smtplib.SMTPRecipientsRefused):
-            client.sendmail("haha@example.net", [join_codes.address(the_list, "acdefghjkm")], b"x")
+            client.sendmail("haha@example.net", [join_codes.join_address(the_list, "acdefghjkm")], b"x")
     Reader().step()
     place = Membership.select().where(Membership.joined_route == "blank mail").get()
     assert (place.child_id, place.person.address, place.person.household) == (child.id, "haha@example.net", "ishikawa")
     assert place.consent["code"] == "child" and place.consent["message"]
     assert [(one.kind, one.address) for one in Letter.select()] == [("welcome", "haha@example.net")]
-    join_codes.rotate_children(the_list, school.users["花子"], [child.id])
+    join_codes.rotate_child_codes(the_list, school.users["花子"], [child.id])
     with door("smtp") as client, pytest.raises(smtplib.SMTPRecipientsRefused):
         client.sendmail("haha@example.net", [to], mail("haha@example.net", to))
 
 
 def test_codes_cannot_be_guessed_at_the_door(school, monkeypatch):
     """Forged joins: after many wrong codes a right one is put off too, so the answers tell nothing."""
-    from core.entry import join_codes
+    from core.members import join_codes
 
     monkeypatch.setattr(inlet, "WRONG_CODES", 3)
-    right = join_codes.address(school.lists["1-1"], school.lists["1-1"].join_code)
+    right = join_codes.join_address(school.lists["1-1"], school.lists["1-1"].join_code)
     with door("smtp") as client:
         client.ehlo("client.example")
         client.mail("x@example.jp")

@@ -13,8 +13,7 @@ import tasks
 import web
 from blueprints.incoming.routes import bp
 from core.door import posting
-from core.entry import consent
-from core.people import leaving_by_mail, own_page, reader_marks
+from core.members import consent, preference_page, signed_links, unsubscribe_by_mail
 from core.refusals import Incomplete, Refused
 from core.signup import emails, signup
 from core.writing.audience import resolve
@@ -83,7 +82,9 @@ def join(mark: str) -> Answer:
     wish = emails.request_from_link(mark, clock.now())
     if wish is None:
         return _dead()
-    return render_template("incoming/join.html", wish=wish, terms=consent.text(wish.list, web.language()))
+    return render_template(
+        "incoming/join.html", wish=wish, terms=consent.render_consent_text(wish.list, web.language())
+    )
 
 
 @bp.post("/mail/join/<mark>")
@@ -97,7 +98,7 @@ def join_now(mark: str) -> Answer:
     tasks.ring()
     if state != "active":
         return render_template("incoming/waiting.html", list=wish.list)
-    mark = own_page.mark(person, clock.now() + own_page.GOOD_FOR_WELCOME)
+    mark = preference_page.sign_page_token(person, clock.now() + preference_page.WELCOME_LINK_LIFETIME)
     return _to("public.own", mark)
 
 
@@ -112,22 +113,22 @@ def _to(endpoint: str, mark: str, **values: str) -> Answer:
 @web.public
 def leave(mark: str) -> Answer:
     """Show how the member stands in the list, with one button."""
-    found = reader_marks.place_of(mark)
+    found = signed_links.membership_by_token(mark)
     if found is None:
         return _dead()
-    return render_template("incoming/leave.html", list=found[1], state=leaving_by_mail.state_of(*found))
+    return render_template("incoming/leave.html", list=found[1], state=unsubscribe_by_mail.subscription_state(*found))
 
 
 @bp.post("/mail/leave/<mark>")
 @web.public
 def leave_now(mark: str) -> Answer:
     """Stop or resume; both are repeatable and reversible."""
-    found = reader_marks.place_of(mark)
+    found = signed_links.membership_by_token(mark)
     if found is None:
         return _dead()
     verbs: dict[str, Callable[[], bool]] = {
-        "stop": lambda: leaving_by_mail.stop(*found, clock.now()),
-        "resume": lambda: leaving_by_mail.resume(*found),
+        "stop": lambda: unsubscribe_by_mail.unsubscribe_from_list(*found, clock.now()),
+        "resume": lambda: unsubscribe_by_mail.resubscribe_to_list(*found),
     }
     verbs.get(request.form.get("act", ""), lambda: False)()
     return _to("incoming.leave", mark)

@@ -6,8 +6,7 @@ import clock
 import words
 from blueprints.joining.routes import bp
 from core import organization
-from core.entry import consent
-from core.people import directory
+from core.members import consent, member_list
 from core.signup import carrier_help, handouts, qr
 from models import Child, MailingList
 from web import language, own_list, row_number
@@ -38,7 +37,7 @@ def handout(number: int) -> str:
         ways=handouts.join_links(mailing_list, mailing_list.join_code),
         carriers=carrier_help.list_guidance(language()),
         domain=organization.settings().own.shown,
-        terms=consent.text(mailing_list, language()),
+        terms=consent.render_consent_text(mailing_list, language()),
         today=handouts.format_print_date(language(), clock.today()),
     )
 
@@ -63,7 +62,7 @@ def slips(number: int) -> str:
         chosen=chosen or "all",
         missing=missing,
         total=len(found),
-        room=lambda child: directory.room(language(), child),
+        room=lambda child: member_list.class_label(language(), child),
     )
 
 

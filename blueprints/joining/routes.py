@@ -7,7 +7,7 @@ import clock
 import tasks
 from blueprints.joining.forms import DoorForm
 from core import organization
-from core.entry import join_codes
+from core.members import join_codes
 from core.signup import approvals, emails, quotas, signup
 from models import MailingList
 from web import answer, go, needs, own_list, rights, row_number, told
@@ -32,15 +32,15 @@ def _page(mailing_list: MailingList, form: DoorForm, status: int = 200) -> Answe
         status=status,
         list=mailing_list,
         form=form,
-        address=join_codes.address(mailing_list),
-        coded=join_codes.address(mailing_list, code),
-        link=join_codes.link(mailing_list, "", force.base_url),
-        code=join_codes.shown(code),
+        address=join_codes.join_address(mailing_list),
+        coded=join_codes.join_address(mailing_list, code),
+        link=join_codes.join_url(mailing_list, "", force.base_url),
+        code=join_codes.format_code(code),
         day=quotas.is_registration_day(mailing_list, clock.now()),
         waiting=quotas.count_queued(mailing_list),
         last=quotas.newest_queued_id(mailing_list),
         per_hour=quotas.PER_LIST_PER_HOUR,
-        children=len(join_codes.children_of(mailing_list)),
+        children=len(join_codes.children_in_list(mailing_list)),
         preview=emails.preview_welcome(mailing_list),
     )
 
@@ -64,10 +64,10 @@ def rotate(number: int) -> Answer:
     """Make a new code of the list, or new codes of its children."""
     mailing_list = own_list(number, "manage")
     if request.form.get("of") == "children":
-        changed = join_codes.rotate_children(mailing_list, current_user)
+        changed = join_codes.rotate_child_codes(mailing_list, current_user)
         told(N_("%(number)s children have new codes. Please print their slips again."), number=changed)
     else:
-        join_codes.rotate(mailing_list, current_user)
+        join_codes.rotate_list_code(mailing_list, current_user)
         told(N_("The list has a new code. Hand-outs with the old one do not work any more."))
     return go("joining.index", number=number)
 

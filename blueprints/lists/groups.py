@@ -8,8 +8,8 @@ from flask_login import current_user
 
 import clock
 from blueprints.lists import bp
-from core.people import conditions, groups
-from core.people.conditions import BadCondition, Blocks, Rule
+from core.members import groups, segment_rules
+from core.members.segment_rules import InvalidRule, RuleBlocks, SegmentRule
 from core.refusals import Refused
 from core.writing import notices
 from models import Group, MailingList
@@ -24,11 +24,11 @@ SHOWN = 12
 def index(number: int) -> Answer:
     """Show the groups of a list, each with its condition in words and how many people it reaches."""
     mailing_list = own_list(number, "send")
-    found = groups.of_lists([number])
+    found = groups.groups_in_lists([number])
     return answer(
         "lists/groups.html",
         list=mailing_list,
-        groups=[(one, _in_words(one), groups.look(groups.places(one), 0)) for one in found],
+        groups=[(one, _in_words(one), groups.preview_group(groups.membership_ids(one), 0)) for one in found],
         notice=_notice(),
     )
 
@@ -36,7 +36,7 @@ def index(number: int) -> Answer:
 def _in_words(group: Group) -> str:
     if not group.condition:
         return _("Chosen by hand")
-    return conditions.in_words(language(), conditions.of_rows(group.condition))
+    return segment_rules.describe_blocks(language(), segment_rules.blocks_from_json(group.condition))
 
 
 def _notice() -> Any:
@@ -53,29 +53,31 @@ class Typed:
     """A condition as it was typed: (word before it, rule) of each line, and what is wrong with one of them."""
 
     name: str
-    lines: list[tuple[str, Rule]]
+    lines: list[tuple[str, SegmentRule]]
 
     @property
-    def blocks(self) -> Blocks:
+    def blocks(self) -> RuleBlocks:
         """Return the condition. Raises BadCondition."""
-        return conditions.blocks(self.lines)
+        return segment_rules.parse_blocks(self.lines)
 
 
 def _typed() -> Typed:
     lines = []
-    for place in range(conditions.MOST_RULES + 1):
+    for place in range(segment_rules.MAX_RULES + 1):
         field = request.form.get(f"field-{place}", "")
         if field:
-            rule = Rule(field, request.form.get(f"op-{place}", ""), request.form.get(f"value-{place}", "").strip())
+            rule = SegmentRule(
+                field, request.form.get(f"op-{place}", ""), request.form.get(f"value-{place}", "").strip()
+            )
             lines.append((request.form.get(f"word-{place}", "and"), rule))
     return Typed(request.form.get("name", ""), lines)
 
 
-def _lines_of(group: Group) -> list[tuple[str, Rule]]:
+def _lines_of(group: Group) -> list[tuple[str, SegmentRule]]:
     """Return the rules of a group with the word before each."""
     return [
         ("or" if block_place and not place else "and", rule)
-        for block_place, block in enumerate(conditions.of_rows(group.condition))
+        for block_place, block in enumerate(segment_rules.blocks_from_json(group.condition))
         for place, rule in enumerate(block)
     ]
 
@@ -107,7 +109,7 @@ def _own(mailing_list: MailingList, number: int) -> Group:
 def _page(mailing_list: MailingList, group: Group, typed: Typed, **more: Any) -> Answer:
     if group.condition:
         return _form(mailing_list, group, typed, **more)
-    looked = groups.look(groups.places(group), 500)
+    looked = groups.preview_group(groups.membership_ids(group), 500)
     return answer(
         "lists/group_fixed.html", list=mailing_list, group=group, found=looked, typed=typed, notice=_notice(), **more
     )
@@ -121,9 +123,9 @@ def _looked_or_saved(mailing_list: MailingList, group: Group | None) -> Answer:
             return _save(mailing_list, group, typed)
         if act == "look":
             typed.blocks  # noqa: B018 (says what is wrong)
-    except BadCondition as wrong:
+    except InvalidRule as wrong:
         return _refused(mailing_list, group, typed, wrong=wrong)
-    except groups.Refused as refused:
+    except groups.DomainError as refused:
         return _refused(mailing_list, group, typed, name_wrong=_(refused.message))
     return _form(mailing_list, group, typed, looked_at=act == "look")
 
@@ -136,11 +138,11 @@ def _refused(mailing_list: MailingList, group: Group | None, typed: Typed, **wro
 
 def _save(mailing_list: MailingList, group: Group | None, typed: Typed) -> Answer:
     if group and not group.condition:
-        groups.change(group, typed.name, current_user)
+        groups.change_group(group, typed.name, current_user)
     elif group:
-        groups.change(group, typed.name, current_user, typed.blocks)
+        groups.change_group(group, typed.name, current_user, typed.blocks)
     else:
-        group = groups.add(mailing_list, typed.name, current_user, clock.now(), typed.blocks)
+        group = groups.add_group(mailing_list, typed.name, current_user, clock.now(), typed.blocks)
         if notice := _notice():
             return _back_to(notice, group)
     told(N_("“%(name)s” is saved."), name=typed.name.strip())
@@ -168,7 +170,7 @@ def _form(
     typed: Typed,
     *,
     status: int = 200,
-    wrong: BadCondition | None = None,
+    wrong: InvalidRule | None = None,
     name_wrong: str = "",
     looked_at: bool = True,
 ) -> Answer:
@@ -181,13 +183,15 @@ def _form(
         list=mailing_list,
         group=group,
         typed=typed,
-        lines=[*typed.lines, ("and", Rule("", "is"))][: conditions.MOST_RULES],
-        fields=groups.fields(mailing_list.id),
-        field_name=lambda field: conditions.name_of(language(), field),
-        operators=conditions.OPERATORS,
-        values=groups.suggestions(mailing_list.id),
-        found=groups.look(groups.fitting(mailing_list.id, condition), SHOWN) if condition else None,
-        in_words=conditions.in_words(language(), condition) if condition else "",
+        lines=[*typed.lines, ("and", SegmentRule("", "is"))][: segment_rules.MAX_RULES],
+        fields=groups.rule_fields(mailing_list.id),
+        field_name=lambda field: segment_rules.field_label(language(), field),
+        operators=segment_rules.OPERATORS,
+        values=groups.suggest_values(mailing_list.id),
+        found=groups.preview_group(groups.matching_membership_ids(mailing_list.id, condition), SHOWN)
+        if condition
+        else None,
+        in_words=segment_rules.describe_blocks(language(), condition) if condition else "",
         wrong=wrong,
         name_wrong=name_wrong,
         notice=_notice(),
@@ -202,7 +206,7 @@ def _form(
 def fix_group(number: int, group: int) -> Answer:
     """Keep those whom the condition finds today, whatever the roster says later."""
     found = _own(own_list(number, "send"), group)
-    groups.fix(found, current_user)
+    groups.freeze_members(found, current_user)
     told(N_("The members are fixed now. Who joins later is not among them."))
     return go("lists.group", number=number, group=group, **_carried())
 
@@ -215,13 +219,17 @@ def put_in_group(number: int) -> Answer:
     known = request.form.get("group", 0, type=row_number)
     try:
         new = bool(name) or not known
-        into = groups.add(mailing_list, name, current_user, clock.now()) if new else _own(mailing_list, known)
-    except groups.Refused as refused:
+        into = groups.add_group(mailing_list, name, current_user, clock.now()) if new else _own(mailing_list, known)
+    except groups.DomainError as refused:
         told(refused.message, "wrong")
         return go("lists.show", number=number)
     if into.condition:
         abort(404)
-    told(N_("%(n)s people were put into “%(name)s”."), n=groups.put(into, chosen, current_user), name=into.name)
+    told(
+        N_("%(n)s people were put into “%(name)s”."),
+        n=groups.add_group_members(into, chosen, current_user),
+        name=into.name,
+    )
     return go("lists.group", number=number, group=into.id)
 
 
@@ -229,7 +237,7 @@ def put_in_group(number: int) -> Answer:
 def out_of_group(number: int, group: int) -> Answer:
     """Take one person out of a group; the registration in the list stays."""
     found = _own(own_list(number, "send"), group)
-    groups.take_out(found, request.form.getlist("m", type=row_number), current_user)
+    groups.remove_group_members(found, request.form.getlist("m", type=row_number), current_user)
     return go("lists.group", number=number, group=group)
 
 
@@ -238,8 +246,8 @@ def close_group(number: int, group: int) -> Answer:
     """Remove a group; its members stay where they are."""
     found = _own(own_list(number, "send"), group)
     try:
-        groups.close(found, current_user, clock.now())
-    except groups.Refused as refused:
+        groups.close_group(found, current_user, clock.now())
+    except groups.DomainError as refused:
         told(refused.message, "wrong")
         return go("lists.group", number=number, group=group)
     told(N_("The group “%(name)s” is removed. Its members stay in the list."), name=found.name)

@@ -7,8 +7,8 @@ import clock
 from blueprints.lists import bp, charge, groups, heard, imports, transfer
 from blueprints.lists.forms import ListForm
 from core import history
-from core.people import directory, lists, members
-from core.people.groups import of_lists
+from core.members import lists, member_list, members
+from core.members.groups import groups_in_lists
 from core.roster import export as roster_export
 from core.roster import work
 from core.signup import approvals
@@ -26,7 +26,7 @@ ACTIONS = ("stop", "resume", "approve", "remove", "group")
 def index() -> Answer:
     """Show the lists that the user may see, the own practice list last."""
     found = list(rights().lists("view"))
-    return answer("lists/index.html", lists=found, counts=lists.counts_of(one.id for one in found))
+    return answer("lists/index.html", lists=found, counts=lists.count_members_by_list(one.id for one in found))
 
 
 @bp.route("/new", methods=["GET", "POST"])
@@ -36,7 +36,7 @@ def new() -> Answer:
     form = ListForm()
     if form.validate_on_submit():
         try:
-            made = lists.add(
+            made = lists.add_list(
                 current_user,
                 form.name.data,
                 form.address.data,
@@ -44,7 +44,7 @@ def new() -> Answer:
                 purpose=form.purpose.data or "",
                 now=clock.now(),
             )
-        except lists.Refused as refused:
+        except lists.DomainError as refused:
             blame(form, refused.field, refused.message, **refused.values)
         else:
             told(N_("The list is there. Now its members can come in."))
@@ -56,14 +56,14 @@ def new() -> Answer:
 def show(number: int) -> Answer:
     """Show the members of a list: searched, filtered, sorted, fifty a page (T-32)."""
     mailing_list = own_list(number)
-    wish = directory.Wish(
+    wish = member_list.MemberQuery(
         text=request.args.get("q", "")[:100],
         row=request.args.get("row", ""),
         state=request.args.get("state", ""),
         sort=request.args.get("sort", "kana"),
         addresses=rights().may_list("send", mailing_list),
     )
-    page = page_of(directory.people(mailing_list, wish))
+    page = page_of(member_list.query_members(mailing_list, wish))
     return answer(
         "lists/show.html",
         "lists/_members.html",
@@ -71,12 +71,12 @@ def show(number: int) -> Answer:
         going_on=work.going_on(mailing_list),
         wish=wish,
         found=page,
-        rows=directory.rows(mailing_list, page.rows),
-        counts=directory.state_counts(mailing_list),
-        directory=directory,
+        rows=member_list.member_rows(mailing_list, page.rows),
+        counts=member_list.count_by_state(mailing_list),
+        directory=member_list,
         may_manage=rights().may_list("manage", mailing_list),
         with_=_with,
-        room=lambda child: directory.room(language(), child),
+        room=lambda child: member_list.class_label(language(), child),
     )
 
 
@@ -108,7 +108,7 @@ def act(number: int) -> Answer:
         return _ask("remove", mailing_list, chosen)
     try:
         _carry_out(action, mailing_list, chosen)
-    except members.OwnWish as refused:
+    except members.StoppedByReader as refused:
         return _ask("resume", mailing_list, chosen, refused.people)
     return go("lists.show", number=number)
 
@@ -116,27 +116,27 @@ def act(number: int) -> Answer:
 def _carry_out(action: str, mailing_list: MailingList, chosen: list[int]) -> None:
     now, by = clock.now(), current_user
     if action == "stop":
-        told(N_("The mail is stopped for %(number)s people."), number=members.stop(mailing_list, chosen, by, now))
+        told(N_("The mail is stopped for %(number)s people."), number=members.stop_mail(mailing_list, chosen, by, now))
     elif action == "approve":
         told(N_("%(number)s people are members now."), number=approvals.approve_requests(mailing_list, chosen, by, now))
     elif action == "remove":
-        told(N_("%(number)s people are removed."), number=members.leave(mailing_list, chosen, by, now))
+        told(N_("%(number)s people are removed."), number=members.remove_members(mailing_list, chosen, by, now))
     else:
         wished = bool(request.form.get("wished"))
-        resumed = members.resume(mailing_list, chosen, by, now, wished=wished)
+        resumed = members.resume_mail(mailing_list, chosen, by, now, wished=wished)
         told(N_("The mail is on again for %(number)s people."), number=resumed)
 
 
 def _ask_which_group(mailing_list: MailingList, chosen: list[int]) -> Answer:
     """Ask into which group the chosen people are to be put."""
-    people = list(directory.people(mailing_list, directory.Wish()).where(Person.id.in_(chosen)))
-    by_hand = [one for one in of_lists([mailing_list.id]) if not one.condition]
+    people = list(member_list.query_members(mailing_list, member_list.MemberQuery()).where(Person.id.in_(chosen)))
+    by_hand = [one for one in groups_in_lists([mailing_list.id]) if not one.condition]
     return answer("lists/put.html", list=mailing_list, people=people, groups=by_hand)
 
 
 def _ask(action: str, mailing_list: MailingList, chosen: list[int], own: int = 0) -> Answer:
     """Ask before something that is not simply undone, naming who is meant."""
-    fits = directory.people(mailing_list, directory.Wish())
+    fits = member_list.query_members(mailing_list, member_list.MemberQuery())
     people = list(fits.where(Person.id.in_(chosen)))
     return answer("lists/ask.html", list=mailing_list, action=action, people=people, own=own)
 
@@ -150,7 +150,7 @@ def settings(number: int) -> Answer:
         form.address.data, form.whole.data = mailing_list.address, mailing_list.whole
     if form.validate_on_submit():
         try:
-            lists.change(
+            lists.change_list(
                 mailing_list,
                 current_user,
                 name=form.name.data,
@@ -159,7 +159,7 @@ def settings(number: int) -> Answer:
                 whole=form.whole.data,
                 answer_on_open=form.answer_on_open.data,
             )
-        except lists.Refused as refused:
+        except lists.DomainError as refused:
             blame(form, refused.field, refused.message, **refused.values)
         else:
             told(N_("Saved."))
@@ -173,10 +173,10 @@ def close(number: int) -> Answer:
     """Ask, then close a list."""
     mailing_list = own_list(number, "manage")
     if request.method == "GET":
-        return answer("lists/close.html", list=mailing_list, counts=lists.counts(mailing_list))
+        return answer("lists/close.html", list=mailing_list, counts=lists.count_members(mailing_list))
     try:
-        lists.close(mailing_list, current_user, clock.now())
-    except lists.Refused as refused:
+        lists.close_list(mailing_list, current_user, clock.now())
+    except lists.DomainError as refused:
         told(refused.message, "wrong", **refused.values)
         return go("lists.settings", number=number)
     told(N_("“%(name)s” is closed. Its history stays."), name=mailing_list.name)

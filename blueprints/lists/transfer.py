@@ -5,7 +5,7 @@ from flask_login import current_user
 
 import clock
 from blueprints.lists import bp
-from core.people import directory, transfer
+from core.members import member_list, move_copy
 from models import MailingList, Person
 from web import answer, go, needs, own_list, rights, row_number, told
 from words import N_
@@ -25,11 +25,11 @@ def transfer_members(number: int) -> Answer:
         return _page(source, chosen)
     if not chosen:
         return _page(source, chosen, N_("Please choose somebody first."))
-    if target is None or kind not in transfer.KINDS:
+    if target is None or kind not in move_copy.KINDS:
         return _page(source, chosen, N_("Choose the list into which they are to go."))
     if not request.form.get("sure"):
         return _ask(source, target, kind, chosen)
-    done = transfer.carry_out(kind, source, target, chosen, current_user, clock.now())
+    done = move_copy.move_or_copy(kind, source, target, chosen, current_user, clock.now())
     sentence = (
         N_("%(new)s people were moved into “%(list)s”, %(there)s were there already.")
         if kind == "move"
@@ -49,11 +49,11 @@ def _others(source: MailingList) -> list[MailingList]:
 
 
 def _page(source: MailingList, chosen: list[int], wrong: str = "") -> Answer:
-    people = list(directory.people(source, directory.Wish()))
+    people = list(member_list.query_members(source, member_list.MemberQuery()))
     return answer(
         "lists/transfer.html",
         list=source,
-        people=directory.rows(source, people),
+        people=member_list.member_rows(source, people),
         chosen=set(chosen),
         others=_others(source),
         into=request.form.get("into", 0, type=row_number),
@@ -64,12 +64,12 @@ def _page(source: MailingList, chosen: list[int], wrong: str = "") -> Answer:
 
 
 def _ask(source: MailingList, target: MailingList, kind: str, chosen: list[int]) -> Answer:
-    fits = directory.people(source, directory.Wish())
+    fits = member_list.query_members(source, member_list.MemberQuery())
     return answer(
         "lists/transfer_ask.html",
         list=source,
         target=target,
         kind=kind,
         people=list(fits.where(Person.id.in_(chosen))),
-        look=transfer.look(source, target, chosen),
+        look=move_copy.preview_move_copy(source, target, chosen),
     )

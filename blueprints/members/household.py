@@ -5,7 +5,7 @@ from flask_login import current_user
 
 from blueprints.members import bp
 from blueprints.members.routes import own_person
-from core.people import directory, members
+from core.members import member_list, members
 from core.writing import choosing
 from models import Person
 from web import answer, go, rights, told
@@ -29,7 +29,7 @@ def household(number: int) -> Answer:
         "members/_same_household.html",
         person=person,
         wanted=wanted,
-        household=directory.household_of(person, rights()),
+        household=member_list.visible_household(person, rights()),
         found=_others(person, wanted),
     )
 
@@ -42,7 +42,7 @@ def _others(person: Person, wanted: str) -> list[Person]:
         for one in found
         if one.id != person.id
         and not (one.household and one.household == person.household)
-        and directory.places(one, rights(), "manage")
+        and member_list.visible_memberships(one, rights(), "manage")
     ]
 
 

@@ -13,8 +13,7 @@ from blueprints.members.forms import AddressForm, NewForm, PersonForm, PlaceForm
 from core import organization
 from core.accounts import class_teacher
 from core.door import replies
-from core.entry import consent
-from core.people import directory, members
+from core.members import consent, member_list, members
 from core.road import delivery
 from core.signup import approvals, carrier_guidance, carrier_help
 from core.writing import audience, own_copy
@@ -29,15 +28,15 @@ PER_PAGE = 20
 def own_person(number: int, need: str = "view") -> Person:
     """Return a member of a list that the user may view (or `manage`); anybody else is 404 (T-33)."""
     person = Person.get_or_none(Person.id == number)
-    if person is None or not directory.places(person, rights(), "view"):
+    if person is None or not member_list.visible_memberships(person, rights(), "view"):
         abort(404)
-    if need != "view" and not directory.places(person, rights(), need):
-        refuse(need, [directory.places(person, rights(), "view")[-1].list_id])
+    if need != "view" and not member_list.visible_memberships(person, rights(), need):
+        refuse(need, [member_list.visible_memberships(person, rights(), "view")[-1].list_id])
     return person
 
 
 def _own_place(person: Person, number: int) -> Membership:
-    found = [one for one in directory.places(person, rights(), "manage") if one.id == number]
+    found = [one for one in member_list.visible_memberships(person, rights(), "manage") if one.id == number]
     return found[0] if found else abort(404)
 
 
@@ -45,30 +44,30 @@ def _own_place(person: Person, number: int) -> Membership:
 def show(number: int) -> Answer:
     """Show a member: lists and children, household, telephone, state of the address, the fate of every letter."""
     person = own_person(number)
-    places = directory.places(person, rights())
-    managed = {one.list_id for one in directory.places(person, rights(), "manage")}
-    addresses = bool(directory.places(person, rights(), "send"))
-    page = page_of(directory.deliveries(person), PER_PAGE)
-    known = consent.terms_of(places)
+    places = member_list.visible_memberships(person, rights())
+    managed = {one.list_id for one in member_list.visible_memberships(person, rights(), "manage")}
+    addresses = bool(member_list.visible_memberships(person, rights(), "send"))
+    page = page_of(member_list.deliveries_to(person), PER_PAGE)
+    known = consent.consent_texts_by_id(places)
     return answer(
         "members/show.html",
         person=person,
         places=places,
         managed=managed,
-        address=directory.address_for(person, addresses),
+        address=member_list.display_address(person, addresses),
         may_write=addresses,
-        household=directory.household_of(person, rights()),
+        household=member_list.visible_household(person, rights()),
         found=page,
-        fates=directory.fates(page.rows, rights()),
-        services=directory.service_letters(person) if managed else [],
+        fates=member_list.delivery_views(page.rows, rights()),
+        services=member_list.service_letters(person) if managed else [],
         replies=replies.replies_of_person(person, rights()),
-        records=[(place, consent.shown(place, known)) for place in places if place.list_id in managed],
+        records=[(place, consent.consent_view(place, known)) for place in places if place.list_id in managed],
         state=person.address_state if person.address else "none",
         guidance=carrier_guidance,
         delivery=delivery,
         reasons=audience.REASONS,
-        as_tag=directory.TAGS,
-        room=lambda child: directory.room(language(), child),
+        as_tag=member_list.TAGS,
+        room=lambda child: member_list.class_label(language(), child),
     )
 
 
@@ -95,10 +94,10 @@ def new(number: int) -> Answer:
     if form.validate_on_submit():
         try:
             made = _add(mailing_list, form)
-        except members.AlreadyThere as refused:
+        except members.AlreadyMember as refused:
             there = refused.person
             blame(form, "address", refused.message)
-        except members.Refused as refused:
+        except members.DomainError as refused:
             blame(form, refused.field, refused.message, **refused.values)
         else:
             told(N_("Registered."))
@@ -111,7 +110,7 @@ def new(number: int) -> Answer:
 def _add(mailing_list: MailingList, form: NewForm) -> Membership:
     said = {name: form[name].data or "" for name in form.data if name not in ("items", "csrf_token", "in_charge")}
     items = items_of(form.items.data or "")
-    made = members.add(mailing_list, by=current_user, now=clock.now(), attributes=items, **said)
+    made = members.add_member(mailing_list, by=current_user, now=clock.now(), attributes=items, **said)
     class_teacher.assign_membership(made, form.in_charge.data or 0, current_user)
     return made
 
@@ -130,7 +129,7 @@ def edit(number: int) -> Answer:
     form = PersonForm(obj=person)
     if form.validate_on_submit():
         try:
-            members.edit(
+            members.edit_person(
                 person,
                 current_user,
                 name=form.name.data or "",
@@ -138,7 +137,7 @@ def edit(number: int) -> Answer:
                 phone_=form.phone.data or "",
                 language=form.language.data,
             )
-        except members.Refused as refused:
+        except members.DomainError as refused:
             blame(form, refused.field, refused.message, **refused.values)
         else:
             told(N_("Saved."))
@@ -158,9 +157,9 @@ def place(number: int, place_id: int) -> Answer:
         child = {name: field.data or "" for name, field in zip(names, fields, strict=True)}
         items = items_of(form.items.data or "")
         try:
-            members.edit_place(found, current_user, relation=form.relation.data or "", items=items, child=child)
+            members.edit_membership(found, current_user, relation=form.relation.data or "", items=items, child=child)
             class_teacher.assign_membership(found, form.in_charge.data or 0, current_user)
-        except members.Refused as refused:
+        except members.DomainError as refused:
             blame(form, refused.field, refused.message, **refused.values)
         else:
             told(N_("Saved."))
@@ -188,9 +187,9 @@ def address(number: int) -> Answer:
         try:
             members.change_address(person, form.address.data or "", current_user, clock.now())
         except members.AddressTaken as taken:
-            other = taken.person if directory.places(taken.person, rights()) else None
+            other = taken.person if member_list.visible_memberships(taken.person, rights()) else None
             blame(form, "address", taken.message)
-        except members.Refused as refused:
+        except members.DomainError as refused:
             blame(form, refused.field, refused.message, **refused.values)
         else:
             told(N_("The new address is saved. Open letters go there."))
@@ -201,7 +200,7 @@ def address(number: int) -> Answer:
 @bp.post("/members/<int:number>/release")
 def release(number: int) -> Answer:
     """Take a bounced or refusing address back (E-09)."""
-    if members.release(own_person(number, "manage"), current_user, clock.now()):
+    if members.clear_suppression(own_person(number, "manage"), current_user, clock.now()):
         told(N_("Letters go to this address again."))
     return go("members.show", number=number)
 
@@ -224,7 +223,7 @@ def act(number: int, list_id: int) -> Answer:
     person, mailing_list = own_person(number, "manage"), own_list(list_id, "manage")
     action, now = request.form.get("action", ""), clock.now()
     if action == "stop":
-        members.stop(mailing_list, [person.id], current_user, now)
+        members.stop_mail(mailing_list, [person.id], current_user, now)
         told(N_("The mail of “%(name)s” is stopped for this person."), name=mailing_list.name)
     elif action == "approve":
         approvals.approve_requests(mailing_list, [person.id], current_user, now)
@@ -232,8 +231,8 @@ def act(number: int, list_id: int) -> Answer:
         told(N_("Approved. The next notice goes to this person as well."))
     elif action == "resume":
         try:
-            members.resume(mailing_list, [person.id], current_user, now, wished=bool(request.form.get("wished")))
-        except members.OwnWish:
+            members.resume_mail(mailing_list, [person.id], current_user, now, wished=bool(request.form.get("wished")))
+        except members.StoppedByReader:
             return answer("members/wish.html", person=person, list=mailing_list)
         told(N_("The mail of “%(name)s” is on again for this person."), name=mailing_list.name)
     else:
@@ -246,9 +245,9 @@ def remove(number: int, list_id: int) -> Answer:
     """Ask, saying what is lost, then take somebody out of one list."""
     person, mailing_list = own_person(number, "manage"), own_list(list_id, "manage")
     if request.method == "GET":
-        others = [one for one in directory.places(person, rights()) if one.list_id != list_id]
+        others = [one for one in member_list.visible_memberships(person, rights()) if one.list_id != list_id]
         return answer("members/remove.html", person=person, list=mailing_list, others=others)
-    members.leave(mailing_list, [person.id], current_user, clock.now())
+    members.remove_members(mailing_list, [person.id], current_user, clock.now())
     told(N_("%(name)s is removed from “%(list)s”."), name=person.name or _("This person"), list=mailing_list.name)
     return go("lists.show", number=list_id)
 

@@ -5,7 +5,8 @@ from flask import abort, request
 from blueprints.members import bp
 from blueprints.members.routes import Answer, own_person
 from core import organization
-from core.people import directory, unreached
+from core.members import member_list
+from core.people import unreached
 from web import answer, language, own_list, row_number
 
 
@@ -24,5 +25,5 @@ def slips(number: int) -> Answer:
         slips=found,
         domain=organization.settings().own.shown,
         school=organization.settings(),
-        room=lambda child: directory.room(language(), child),
+        room=lambda child: member_list.class_label(language(), child),
     )

@@ -14,8 +14,8 @@ from blueprints.notices import asking, bp, decorating, files
 from blueprints.notices.drafts import audience_of, is_stale, mark_of, own_draft, replies_to, told_sent
 from blueprints.notices.forms import HOURS, RecipientsForm, WordsForm
 from blueprints.notices.persons import said
+from core.members import groups as groups_of
 from core.organization import settings
-from core.people import groups as groups_of
 from core.refusals import NotNow, TooManyGroups
 from core.writing import audience as audiences
 from core.writing import choosing, fields, notices, reminders
@@ -138,7 +138,7 @@ def _recipients_page(
 ) -> tuple[str, int]:
     lists = list(web.rights().lists("send"))
     chosen = _as_chosen(typed) if typed else choosing.chosen(notice)
-    groups = groups_of.of_lists(one.id for one in lists)
+    groups = groups_of.groups_in_lists(one.id for one in lists)
     outs = chosen.get(("person", False), set())
     singles = chosen.get(("person", True), set()) | outs
     searched = request.args.get("find", "").strip()
@@ -150,7 +150,7 @@ def _recipients_page(
         wrong=wrong,
         groups=_grouped(lists),
         audience_groups=groups,
-        group_sizes={one.id: groups_of.size(one) for one in groups},
+        group_sizes={one.id: groups_of.count_reachable(one) for one in groups},
         group_lists=[one for one in lists if not one.practice_of_id],
         sizes=choosing.sizes(lists),
         chosen=chosen,

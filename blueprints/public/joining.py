@@ -13,8 +13,8 @@ import tasks
 import words
 from blueprints.public.routes import bp, unknown_page
 from core import organization
-from core.entry import consent, join_codes
-from core.entry.join_codes import Key
+from core.members import consent, join_codes
+from core.members.join_codes import ValidCode
 from core.signup import carrier_help, public_form, signup
 from core.signup.quotas import SignupRequest
 from models import MailingList
@@ -32,7 +32,7 @@ class Door:
     """The list and the code in the address of the page."""
 
     list: MailingList
-    key: Key | None = None
+    key: ValidCode | None = None
     code: str = ""
 
 
@@ -46,11 +46,11 @@ def join(address: str, code: str = "") -> Answer:
         return unknown_page()
     if code and public_form.has_too_many_wrong_codes(request.remote_addr, clock.now()):
         return _page(Door(mailing_list), wrong_code=_(NETWORK), status=429)
-    key = join_codes.find(mailing_list, code) if code else None
+    key = join_codes.resolve_code(mailing_list, code) if code else None
     if code and key is None:
         public_form.count_wrong_code(request.remote_addr, clock.now())
         return _page(Door(mailing_list), wrong_code=_(WRONG_CODE), status=404)
-    door = Door(mailing_list, key, join_codes.plain(code))
+    door = Door(mailing_list, key, join_codes.normalise_code(code))
     return _take(door) if request.method == "POST" else _page(door)
 
 
@@ -73,9 +73,9 @@ def _page(door: Door, *, typed: str = "", wrong: str = "", wrong_code: str = "",
         typed=typed,
         wrong=wrong,
         wrong_code=wrong_code,
-        address=join_codes.address(door.list, door.code),
-        mailto=join_codes.mailto(door.list, door.code),
-        terms=consent.text(door.list, language()),
+        address=join_codes.join_address(door.list, door.code),
+        mailto=join_codes.join_mailto(door.list, door.code),
+        terms=consent.render_consent_text(door.list, language()),
         carriers=carrier_help.list_guidance(language()),
         domain=force.own.shown,
         made=public_form.form_token(door.list, clock.now()),
@@ -121,8 +121,8 @@ def _with_typed_code(door: Door, shown: str, typed: str) -> Answer:
     """Go on with a code that was typed from paper, as if it had stood in the address."""
     if public_form.has_too_many_wrong_codes(request.remote_addr, clock.now()):
         return _page(door, typed=typed, wrong_code=_(NETWORK), status=429)
-    key = join_codes.find(door.list, shown)
+    key = join_codes.resolve_code(door.list, shown)
     if key is None:
         public_form.count_wrong_code(request.remote_addr, clock.now())
         return _page(door, typed=typed, wrong_code=_(WRONG_CODE), status=422)
-    return _take(Door(door.list, key, join_codes.plain(shown)))
+    return _take(Door(door.list, key, join_codes.normalise_code(shown)))

@@ -13,8 +13,8 @@ import tasks
 from blueprints.public.forms import AddressForm, ChildForm, OwnForm, items_typed
 from blueprints.public.routes import bp
 from core import limits
-from core.people import members, new_address, own_page
-from core.people.own_page import Page, Said
+from core.members import members, new_address, preference_page
+from core.members.preference_page import PreferenceForm, PreferencePage
 from core.results import responses
 from core.signup import public_form
 from models import Person
@@ -54,7 +54,7 @@ def own_link() -> Answer:
     if limits.hit(f"own page {limits.network(request.remote_addr)}", now, 600) > PER_NETWORK:
         return _ask_page(typed=typed, wrong=_(N_("Please try again in ten minutes.")), status=429)
     try:
-        own_page.ask(typed, now)
+        preference_page.email_page_link(typed, now)
     except public_form.BadAddress as wrong:
         return _ask_page(typed=typed, wrong=_(wrong.message), status=422)
     tasks.ring()
@@ -68,7 +68,7 @@ def _ask_page(*, sent: bool = False, typed: str = "", wrong: str = "", dead: boo
 
 
 def _holder(mark: str) -> Person | None:
-    person = own_page.holder(mark, clock.now())
+    person = preference_page.person_by_token(mark, clock.now())
     if person is not None:
         g.language = person.language
     return person
@@ -88,10 +88,12 @@ def _dead() -> Answer:
 def own(mark: str) -> Answer:
     """Show what the reader gave and gets."""
     person = _holder(mark)
-    return _page(mark, own_page.page(person)) if person else _dead()
+    return _page(mark, preference_page.load_page(person)) if person else _dead()
 
 
-def _page(mark: str, page: Page, forms: dict[str, Any] | None = None, address: AddressForm | None = None) -> Answer:
+def _page(
+    mark: str, page: PreferencePage, forms: dict[str, Any] | None = None, address: AddressForm | None = None
+) -> Answer:
     forms = forms or _forms(page)
     wrong = any(one.errors for one in (*forms["children"].values(), forms["own"], forms["new"], address) if one)
     shown = render_template(
@@ -105,7 +107,7 @@ def _page(mark: str, page: Page, forms: dict[str, Any] | None = None, address: A
     return shown, 422 if wrong else 200
 
 
-def _forms(page: Page, typed: Any = None) -> dict[str, Any]:
+def _forms(page: PreferencePage, typed: Any = None) -> dict[str, Any]:
     """Return the forms of the page: filled from the rows, or from what was typed."""
     return {
         "own": OwnForm(typed, data=_own(page.person)),
@@ -125,21 +127,21 @@ def own_correct(mark: str) -> Answer:
     person = _holder(mark)
     if person is None:
         return _dead()
-    page = own_page.page(person)
+    page = preference_page.load_page(person)
     forms = _forms(page, request.form)
     if not all([one.validate() for one in (forms["own"], *forms["children"].values(), forms["new"])]):
         return _page(mark, page, forms)
     try:
-        own_page.correct(person, _said(page, forms))
-    except members.Refused as refused:
+        preference_page.save_preferences(person, _said(page, forms))
+    except members.DomainError as refused:
         _blame(forms, refused)
         return _page(mark, page, forms)
     return _back(mark, "saved")
 
 
-def _said(page: Page, forms: dict[str, Any]) -> Said:
+def _said(page: PreferencePage, forms: dict[str, Any]) -> PreferenceForm:
     own: OwnForm = forms["own"]
-    return Said(
+    return PreferenceForm(
         name=own.name.data or "",
         kana=own.kana.data or "",
         phone=own.phone.data or page.person.phone,
@@ -154,7 +156,7 @@ def _texts(form: ChildForm) -> dict[str, str]:
     return {one.short_name: one.data or "" for one in form}
 
 
-def _blame(forms: dict[str, Any], refused: members.Refused) -> None:
+def _blame(forms: dict[str, Any], refused: members.DomainError) -> None:
     """Put a refusal on the field of the child, or of the reader, that it is about."""
     part, _between, field = refused.field.partition("-")
     number = part.removeprefix("child")
@@ -177,10 +179,13 @@ def own_list_turn(mark: str) -> Answer:
     if responses.is_known_robot(request.headers.get("User-Agent", "")):
         return _back(mark, "none")
     if do == "join":
-        done = own_page.join_more(person, number, now)
+        done = preference_page.join_another_list(person, number, now)
         told = "waits" if done == "pending" else "joined"
     else:
-        done, told = own_page.turn(person, number, do, now), "stopped" if do == "stop" else "resumed"
+        done, told = (
+            preference_page.stop_or_resume_list(person, number, do, now),
+            "stopped" if do == "stop" else "resumed",
+        )
     tasks.ring()
     return _back(mark, told if done else "none")
 
@@ -191,7 +196,7 @@ def own_test(mark: str) -> Answer:
     person = _holder(mark)
     if person is None:
         return _dead()
-    sent = own_page.try_out(person, clock.now())
+    sent = preference_page.send_test_email(person, clock.now())
     tasks.ring()
     return _back(mark, "test" if sent else "no-test")
 
@@ -202,7 +207,7 @@ def own_wrong(mark: str) -> Answer:
     person = _holder(mark)
     if person is None:
         return _dead()
-    done = own_page.tell_the_school(person, request.form.get("wrong", ""), clock.now())
+    done = preference_page.send_correction(person, request.form.get("wrong", ""), clock.now())
     tasks.ring()
     return _back(mark, "told" if done else "not-told")
 
@@ -218,10 +223,10 @@ def own_address(mark: str) -> Answer:
         return _dead()
     form = AddressForm(request.form)
     try:
-        new_address.ask(person, (form.address.data or "")[:320], clock.now())
-    except members.Refused as refused:
+        new_address.request_new_address(person, (form.address.data or "")[:320], clock.now())
+    except members.DomainError as refused:
         blame(form, "address", refused.message, **refused.values)
-        return _page(mark, own_page.page(person), None, form)
+        return _page(mark, preference_page.load_page(person), None, form)
     tasks.ring()
     return _back(mark, "address")
 
@@ -229,7 +234,7 @@ def own_address(mark: str) -> Answer:
 @bp.route("/p/new/<mark>", methods=["GET", "POST"])
 def new_address_confirm(mark: str) -> Answer:
     """Ask once more at the new address, then take it over."""
-    found = new_address.asked(mark, clock.now())
+    found = new_address.new_address_from_link(mark, clock.now())
     if found is None:
         return _dead()
     person, address = found
@@ -237,7 +242,7 @@ def new_address_confirm(mark: str) -> Answer:
     taken = False
     if request.method == "POST":
         try:
-            new_address.confirm(person, address, clock.now())
+            new_address.confirm_new_address(person, address, clock.now())
         except members.AddressTaken:
             taken = True
         else:
@@ -257,6 +262,6 @@ def own_delete(mark: str) -> Answer:
     if person is None:
         return _dead()
     if request.method == "GET" or responses.is_known_robot(request.headers.get("User-Agent", "")):
-        return render_template("public/own_delete.html", mark=mark, page=own_page.page(person), gone=False)
-    own_page.forget(person, clock.now())
+        return render_template("public/own_delete.html", mark=mark, page=preference_page.load_page(person), gone=False)
+    preference_page.delete_own_data(person, clock.now())
     return render_template("public/own_delete.html", mark=mark, page=None, gone=True)

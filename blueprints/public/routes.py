@@ -12,7 +12,8 @@ import clock
 import tasks
 from blueprints.public.moments import Answered
 from core import limits, organization
-from core.people import leaving, old_links
+from core.members import unsubscribe
+from core.people import old_links
 from core.results import answers, responses
 from core.road.letters import SAMPLE_TOKEN
 from core.stamps import stamp
@@ -121,7 +122,7 @@ def leave(token: str):
 
 def _leave_page(delivery: Delivery) -> str:
     responses.visit(delivery, "u", agent=agent(), inside=is_inside(), now=clock.now())
-    found = leaving.choices(delivery)
+    found = unsubscribe.covered_lists(delivery)
     return render_template(
         "public/leave.html",
         delivery=delivery,
@@ -135,11 +136,11 @@ def _act(delivery: Delivery) -> Response:
     now, lists = clock.now(), request.form.getlist("list", type=row_number)
     match None if responses.is_known_robot(agent()) else request.form.get("do"):
         case "stop":
-            leaving.stop(delivery, lists, now)
+            unsubscribe.unsubscribe_lists(delivery, lists, now)
         case "resume":
-            leaving.resume(delivery, lists, now)
+            unsubscribe.resubscribe_lists(delivery, lists, now)
         case "strange":
-            leaving.strange(delivery, now)
+            unsubscribe.report_misdirected(delivery, now)
             tasks.ring()
     return redirect(url_for("public.leave", token=delivery.token, p=1), code=303)  # type: ignore[return-value]
 
@@ -153,7 +154,7 @@ def one_click(token: str):
     if request.method == "GET":
         return _leave_page(delivery)
     here = url_for("public.leave", token=delivery.token)
-    if leaving.one_click(delivery, organization.settings().base_url + here, clock.now()):
+    if unsubscribe.handle_one_click(delivery, organization.settings().base_url + here, clock.now()):
         tasks.ring()
     return Response("ok\n", mimetype="text/plain")
 

@@ -15,9 +15,9 @@ from core.accounts import accounts, class_teacher, roles
 from core.demo import families as demo_families
 from core.demo.dates import moved
 from core.demo.past import Past, live
-from core.people import conditions, groups
-from core.people.conditions import Rule
-from core.people.lists import add, add_sender
+from core.members import groups, segment_rules
+from core.members.lists import add_list, add_sender
+from core.members.segment_rules import SegmentRule
 from core.roster import columns
 from core.roster import jobs as roster
 from core.roster.apply import apply
@@ -94,13 +94,13 @@ def _only_in_an_empty_house() -> None:
 
 
 def _lists(now: datetime) -> dict[str, MailingList]:
-    made = {"全校": add(None, "全校", "zenko", whole=True, purpose=_PURPOSE, now=now)}
+    made = {"全校": add_list(None, "全校", "zenko", whole=True, purpose=_PURPOSE, now=now)}
     for grade in range(1, demo_families.GRADES + 1):
         for room in range(1, demo_families.CLASSES + 1):
             name = f"{grade}年{room}組"
-            made[name] = add(None, name, f"{grade}nen{room}kumi", purpose=_PURPOSE, now=now)
+            made[name] = add_list(None, name, f"{grade}nen{room}kumi", purpose=_PURPOSE, now=now)
     for name, (local, _) in _GROUPS.items():
-        made[name] = add(None, name, local, purpose=_PURPOSE, now=now)
+        made[name] = add_list(None, name, local, purpose=_PURPOSE, now=now)
     return made
 
 
@@ -112,7 +112,7 @@ def _groups(whole: MailingList, now: datetime) -> None:
         ("旗当番のある方", "item:当番日", "not_empty", ""),
     )
     for name, field, op, value in wanted:
-        groups.add(whole, name, None, now, conditions.blocks([("and", Rule(field, op, value))]))
+        groups.add_group(whole, name, None, now, segment_rules.parse_blocks([("and", SegmentRule(field, op, value))]))
 
 
 def _members(lists: dict[str, MailingList], families: int, now: datetime, today: date) -> None:

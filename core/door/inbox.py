@@ -18,8 +18,8 @@ from core.door.filing import Later, Result
 from core.door.patience import Patience
 from core.door.posting import Post
 from core.door.reading import Mail, look
+from core.members import unsubscribe_by_mail
 from core.organization import Settings, settings
-from core.people import leaving_by_mail
 from core.signup import signup
 from database import db
 from mail import address as addresses
@@ -279,7 +279,7 @@ def _names(place: Place, mail: Mail) -> bool:
 
 def _leave(place: Place, mail: Mail, proof: Proof, now: datetime) -> Result:
     assert place.list  # noqa: S101
-    return leaving_by_mail.take(place.list, mail.address, _letter(mail.about), proof, now)
+    return unsubscribe_by_mail.handle_leave_mail(place.list, mail.address, _letter(mail.about), proof, now)
 
 
 def _post(place: Place, mail: Mail, proof: Proof, now: datetime) -> Result:

@@ -13,15 +13,15 @@ from core import history, limits, service
 from core.accounts import roles
 from core.door.filing import Result
 from core.door.posting import language_of
+from core.members import lists
 from core.organization import settings
-from core.people import lists
 from database import db
 from mail import address as addresses
 from mail.proof import Proof
 from models import Letter, MailingList, Person, Role, Sender, User
 from words import N_
 
-Refused = lists.Refused
+Refused = lists.DomainError
 STRANGERS_A_DAY = 10
 
 

@@ -1,1 +1,0 @@
-"""Those who receive: lists, members, families, groups, and how they leave."""

@@ -10,8 +10,8 @@ from hashlib import sha256
 
 from peewee import JOIN
 
-from core.people import leaving_by_mail
-from core.people.reader_marks import place_mark
+from core.members import unsubscribe_by_mail
+from core.members.signed_links import sign_membership
 from database import db, insert_rows
 from models import Cover, Delivery, MailingList, Membership, OldLink, Person
 
@@ -55,7 +55,7 @@ def places(raw: str) -> list[tuple[Person, MailingList]]:
 
 def ways(found: Collection[tuple[Person, MailingList]]) -> list[tuple[str, str]]:
     """Return name and page of each list that an old letter can stop or resume."""
-    return [(one.name, f"/mail/leave/{place_mark(person, one)}") for person, one in found]
+    return [(one.name, f"/mail/leave/{sign_membership(person, one)}") for person, one in found]
 
 
 def one_click(found: Collection[tuple[Person, MailingList]], base_url: str, now: datetime) -> bool:
@@ -63,6 +63,6 @@ def one_click(found: Collection[tuple[Person, MailingList]], base_url: str, now:
     told = False
     with db.atomic():
         for person, one in found:
-            url = f"{base_url}/mail/leave/{place_mark(person, one)}"
-            told |= leaving_by_mail.stop_and_tell(person, one, url, now)
+            url = f"{base_url}/mail/leave/{sign_membership(person, one)}"
+            told |= unsubscribe_by_mail.unsubscribe_and_notify(person, one, url, now)
     return told

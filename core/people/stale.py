@@ -10,7 +10,7 @@ from datetime import datetime
 
 from peewee import JOIN
 
-from core.people import directory
+from core.members import member_list
 from core.results import silent
 from core.rights import Rights
 from models import Child, MailingList, Membership, Person
@@ -85,7 +85,7 @@ def _stale(places: list[Membership], never: set[int], managed: set[int]) -> Stal
     children = dict.fromkeys(f"{one.child.room} {one.child.name}".strip() for one in there if one.child_id)
     return Stale(
         person, why, since, tuple(dict.fromkeys(one.list.name for one in there)), tuple(children),
-        directory.address_for(person, any(one.list_id in managed for one in places)),
+        member_list.display_address(person, any(one.list_id in managed for one in places)),
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from peewee import JOIN, ModelSelect
 
 from core import sight
-from core.people.leaving import children_with_nobody
+from core.members.unsubscribe import unreachable_children
 from database import db, millis
 from models import Cover, Delivery, Letter, Membership, Notice, Person, User
 from words import N_
@@ -187,7 +187,7 @@ def _trouble(reason: str, letter: str | None, why: str | None) -> str:
 
 
 def _stopped(readers: dict[int, Reader], leavers: dict[int, list[tuple[int | None, str]]]) -> tuple[Stopped, ...]:
-    nobody = children_with_nobody({child for held in leavers.values() for child, _ in held if child})
+    nobody = unreachable_children({child for held in leavers.values() for child, _ in held if child})
     found = []
     for number, held in leavers.items():
         children = tuple(dict.fromkeys(name for child, name in held if child))

@@ -15,8 +15,8 @@ from core import organization, sight
 from core.house import safekeeping
 from core.house.safekeeping import Safety
 from core.house.wellbeing import Renewal, near
+from core.members import unsubscribed
 from core.organization import settings
-from core.people import departures
 from core.results import archive, kept
 from core.results.archive import Row
 from core.results.board_rows import NOT_COUNTED
@@ -100,7 +100,7 @@ class Today:
     strange: list[Delivery]
     pending: Members
     queues: list[tuple[MailingList, int]]
-    gone: list[departures.Gone]
+    gone: list[unsubscribed.UnsubscribedPerson]
     distrusted: list[faults.Distrust]
     blocked: list[faults.Blocked]
     troubled: tuple[int, list[Person]]
@@ -151,7 +151,7 @@ def of(rights: Rights, now: datetime) -> Today:
         strange=_strange(rights, now),
         pending=_in_lists(_people(rights, "manage").where(Membership.state == "pending")),
         queues=approvals.queued_signups_by_list(rights),
-        gone=departures.lately(rights, now),
+        gone=unsubscribed.recently_unsubscribed(rights, now),
         distrusted=faults.distrusted(now) if rights.is_admin else [],
         blocked=faults.blocked(now) if rights.may("send") else [],
         troubled=_troubled(rights),

@@ -11,7 +11,7 @@ from typing import Any
 
 from peewee import fn
 
-from core.people import households
+from core.members import households
 from core.roster.draft import Draft, Line, Plan
 from database import db
 from models import Child, Cover, Delivery, Letter, Membership, Person, Table
@@ -67,7 +67,7 @@ def apply(plan: Plan, note: Callable[[int], None] = lambda done: None, written: 
 
 
 def _join_households(plan: Plan, written: Written) -> None:
-    for table, number, old in households.join(plan.merges):
+    for table, number, old in households.merge_households(plan.merges):
         written.changed[table.__name__.lower()][number] = [{"household": old}, ""]
 
 

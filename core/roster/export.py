@@ -6,7 +6,7 @@ import re
 
 from peewee import JOIN
 
-from core.entry import consent
+from core.members import consent
 from core.roster import words
 from core.roster.columns import CONSENT, FIELDS, OF_THE_CHILD
 from models import Child, MailingList, Membership, Person, User
@@ -34,11 +34,15 @@ def export(mailing_list: MailingList, language: str = "ja") -> bytes:
     items = _items(rows)
     sheet = io.StringIO(newline="")
     writer = csv.writer(sheet)
-    known = consent.terms_of(rows)
+    known = consent.consent_texts_by_id(rows)
     head = (*(say(language, FIELDS[name]) for name in _COLUMNS), *items, say(language, CONSENT))
     writer.writerow([guarded(one) for one in head])
     for row in rows:
-        cells = (*_cells(row, language), *(_item(row, name) for name in items), consent.line(row, known, language))
+        cells = (
+            *_cells(row, language),
+            *(_item(row, name) for name in items),
+            consent.consent_as_line(row, known, language),
+        )
         writer.writerow([guarded(cell) for cell in cells])
     return sheet.getvalue().encode("utf-8-sig")
 

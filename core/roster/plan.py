@@ -11,7 +11,7 @@ from datetime import datetime
 
 from core import organization
 from core.accounts import class_teacher
-from core.people import households
+from core.members import households
 from core.roster import words
 from core.roster.columns import Row, Sheet, read_rows
 from core.roster.draft import Draft, Line, Plan
@@ -37,7 +37,9 @@ def plan_rows(mailing_list: MailingList, rows: list[Row], now: datetime, route: 
     known = load(mailing_list, [row for _, row in good], judge.keys.values())
     People(known, judge.keys).find(good)
     Children(known).find(good)
-    made.merges = households.assign([(line.person or Draft(), line.child, row.household) for line, row in good])
+    made.merges = households.assign_household_keys(
+        [(line.person or Draft(), line.child, row.household) for line, row in good]
+    )
     for line, _ in good:
         _note_households(line)
     _Memberships(known, mailing_list, now, route).find(good)

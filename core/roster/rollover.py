@@ -16,8 +16,8 @@ from peewee import JOIN, Expression, fn
 
 from core import history
 from core.accounts.class_teacher import teachers_of_classes
-from core.entry.join_codes import rotate
 from core.house import safekeeping
+from core.members.join_codes import rotate_list_code
 from core.refusals import Refused
 from core.rights import aimed_at
 from core.roster.columns import normal
@@ -221,7 +221,7 @@ def end(rollover: Rollover, by: User | None, now: datetime, *, fingerprint: str)
         _leave(shown.places, now)
         MailingList.update(waits_since=now).where(MailingList.id.in_(lists)).execute()
         for one in shown.lists:
-            rotate(one.list, by)  # hand-outs of the old class must not lead into the new one
+            rotate_list_code(one.list, by)  # hand-outs of the old class must not lead into the new one
         detail = {"graduates": len(shown.graduates), "places": len(shown.places), "lists": len(lists)}
         history.log(by, "rollover.ended", rollover.id, detail=detail)
     return shown

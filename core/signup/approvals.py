@@ -11,8 +11,7 @@ from datetime import datetime, timedelta
 from peewee import JOIN, Expression, Node, fn
 
 from core import history
-from core.entry import consent
-from core.people import members
+from core.members import consent, members
 from core.rights import Rights
 from core.signup import emails
 from database import db
@@ -27,7 +26,7 @@ class MembershipRequest:
     """A place that waits: whose, in which list, and how it was asked for."""
 
     place: Membership
-    consent: consent.Shown
+    consent: consent.ConsentView
 
 
 def pending_requests(rights: Rights) -> list[MembershipRequest]:
@@ -53,8 +52,8 @@ def _requests_where(rights: Rights, which: Expression, order: Node) -> list[Memb
         .order_by(order, Membership.id)
         .limit(MAX_SHOWN)
     )
-    known = consent.terms_of(rows)
-    return [MembershipRequest(row, consent.shown(row, known)) for row in rows]
+    known = consent.consent_texts_by_id(rows)
+    return [MembershipRequest(row, consent.consent_view(row, known)) for row in rows]
 
 
 def _managed_list_ids(rights: Rights) -> list[int]:
@@ -78,7 +77,7 @@ def approve_requests(mailing_list: MailingList, people: Iterable[int], by: User 
     """Let people in who wait or were refused, and greet them; return how many that changed."""
     with db.atomic():
         asked = _people_in_states(mailing_list, people, ("pending", "refused"))
-        done = members.approve(mailing_list, [one.id for one in asked], by)
+        done = members.approve_members(mailing_list, [one.id for one in asked], by)
         for person in asked:
             emails.send_approved(mailing_list, person, now)
     return done

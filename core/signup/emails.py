@@ -6,9 +6,8 @@ Nothing that a mail or a form said stands in them: a letter may reach somebody w
 from datetime import datetime, timedelta
 
 from core import limits, service
-from core.entry import consent, join_codes
+from core.members import consent, join_codes, preference_page, signed_links
 from core.organization import settings
-from core.people import own_page, reader_marks
 from core.signup.quotas import SignupRequest
 from database import db
 from models import Child, Letter, MailingList, Membership, Person
@@ -23,9 +22,9 @@ def send_welcome(mailing_list: MailingList, person: Person, state: str, now: dat
     """Greet a new member, or say that a manager approves first."""
     values = {
         **_common_values(mailing_list, person),
-        "url": own_page.url(person, now, own_page.GOOD_FOR_WELCOME),
+        "url": preference_page.page_url(person, now, preference_page.WELCOME_LINK_LIFETIME),
         "greeting": f"{mailing_list.greeting.strip()}\n\n" if mailing_list.greeting.strip() else "",
-        "terms": consent.text(mailing_list, person.language),
+        "terms": consent.render_consent_text(mailing_list, person.language),
     }
     known = "registered" if person.name else "welcome"  # without a name the letter asks for it first of all
     _send_to_member(known if state == "active" else "approval", person, values, now)
@@ -38,7 +37,7 @@ def preview_welcome(mailing_list: MailingList) -> tuple[str, str]:
         "list": mailing_list.name,
         "from": force.own.sender(mailing_list.address),
         "greeting": f"{mailing_list.greeting.strip()}\n\n" if mailing_list.greeting.strip() else "",
-        "terms": consent.text(mailing_list, force.language),
+        "terms": consent.render_consent_text(mailing_list, force.language),
         "url": f"{force.base_url}/p/…",
         "leave": f"{force.base_url}/mail/leave/…",
     }
@@ -88,7 +87,7 @@ def _common_values(mailing_list: MailingList, person: Person) -> dict[str, str]:
         "list": mailing_list.name,
         "from": force.own.sender(mailing_list.address),
         "to_name": person.name,
-        "leave": f"{force.base_url}/mail/leave/{reader_marks.place_mark(person, mailing_list, force)}",
+        "leave": f"{force.base_url}/mail/leave/{signed_links.sign_membership(person, mailing_list, force)}",
     }
 
 
@@ -120,14 +119,14 @@ def send_confirmation_link(wish: SignupRequest, language: str, now: datetime) ->
             urgent=False,
             useful_s=EMAIL_EXPIRES_S,
         )
-        mark = reader_marks.signer(force, "join").dumps([letter.id, wish.list.id])
+        mark = signed_links.link_signer(force, "join").dumps([letter.id, wish.list.id])
         payload = {**letter.payload, "url": f"{force.base_url}/mail/join/{mark}", "asked": asked}
         Letter.update(payload=payload).where(Letter.id == letter.id).execute()
 
 
 def request_from_link(text: str, now: datetime) -> SignupRequest | None:
     """Return what a confirmation link asks for; None if it is wrong or older than three days."""
-    held = reader_marks.read(text, "join")
+    held = signed_links.read_token(text, "join")
     if held is None:
         return None
     letter = Letter.get_or_none(
@@ -138,7 +137,7 @@ def request_from_link(text: str, now: datetime) -> SignupRequest | None:
         return None
     said = dict(letter.payload.get("asked") or {})
     child = Child.get_or_none(Child.id == said.pop("child", 0))
-    if child and not join_codes.is_in(child.id, found):
+    if child and not join_codes.is_child_in_list(child.id, found):
         child = None
     route, code = str(said.pop("route", "blank mail")), str(said.pop("code", ""))
     return SignupRequest(

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from datetime import date
 
 import words
-from core.entry import join_codes
+from core.members import join_codes, unsubscribe
 from core.organization import settings
-from core.people import leaving
 from models import Child, MailingList
 
 
@@ -45,19 +44,19 @@ def join_links(mailing_list: MailingList, code: str) -> JoinLinks:
     """Return both ways of joining with a code."""
     force = settings()
     return JoinLinks(
-        join_codes.shown(code),
-        join_codes.link(mailing_list, code, force.base_url),
-        join_codes.address(mailing_list, code),
-        join_codes.mailto(mailing_list, code),
+        join_codes.format_code(code),
+        join_codes.join_url(mailing_list, code, force.base_url),
+        join_codes.join_address(mailing_list, code),
+        join_codes.join_mailto(mailing_list, code),
     )
 
 
 def children_for_slips(mailing_list: MailingList, *, missing: bool = False) -> list[Child]:
     """Return the children of a list by class; `missing`: only those whose family no letter reaches yet."""
-    found = join_codes.children_of(mailing_list)
+    found = join_codes.children_in_list(mailing_list)
     if not missing:
         return found
-    nobody = leaving.children_with_nobody([one.id for one in found])
+    nobody = unsubscribe.unreachable_children([one.id for one in found])
     return [one for one in found if one.id in nobody]
 
 

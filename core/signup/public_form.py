@@ -7,8 +7,8 @@ larger with a valid code, since a whole school may register behind one address. 
 from datetime import datetime
 
 from core import limits
+from core.members import signed_links
 from core.organization import settings
-from core.people import reader_marks
 from database import millis
 from mail import address as addresses
 from models import MailingList
@@ -41,12 +41,12 @@ def clean_signup_address(typed: str) -> str:
 
 def form_token(mailing_list: MailingList | None, now: datetime) -> str:
     """Return the signed moment at which a form was made, for a list or for none."""
-    return reader_marks.signer(settings(), "form").dumps([mailing_list.id if mailing_list else 0, millis(now)])
+    return signed_links.link_signer(settings(), "form").dumps([mailing_list.id if mailing_list else 0, millis(now)])
 
 
 def is_form_token_valid(text: str, mailing_list: MailingList | None, now: datetime) -> bool:
     """Say whether a form was made by us for this list, and a person's time ago."""
-    held = reader_marks.read(text, "form")
+    held = signed_links.read_token(text, "form")
     wanted = mailing_list.id if mailing_list else 0
     return bool(held) and held[0] == wanted and MIN_FORM_AGE_MS <= millis(now) - held[1] <= MAX_FORM_AGE_MS
 

@@ -12,9 +12,8 @@ from typing import Any
 from core import history
 from core.accounts import class_teacher
 from core.door.filing import Result
-from core.entry import consent, join_codes
+from core.members import consent, households, join_codes
 from core.organization import settings
-from core.people import households
 from core.roster.people import address_fields
 from core.signup import emails, quotas
 from core.signup.quotas import SignupRequest
@@ -33,7 +32,7 @@ def accepts_code(mailing_list: MailingList, code: str) -> bool:
     """Say whether a joining address with this code is one of the list's."""
     if mailing_list.join_mode == "closed":
         return False
-    return not code or join_codes.find(mailing_list, code) is not None
+    return not code or join_codes.resolve_code(mailing_list, code) is not None
 
 
 def set_signup_options(mailing_list: MailingList, by: User | None, *, mode: str, greeting: str, purpose: str) -> None:
@@ -83,7 +82,7 @@ def handle_join_mail(
 def _request_from_mail(
     mailing_list: MailingList, clean: str, code: str, proof: Proof, message_id: str
 ) -> SignupRequest:
-    key = join_codes.find(mailing_list, code) if code else None
+    key = join_codes.resolve_code(mailing_list, code) if code else None
     evidence: dict[str, object] = {"message": message_id[:300]} if message_id else {}
     return SignupRequest(
         mailing_list, clean, "blank mail", key.kind if key else "", key and key.child, proof.how, evidence
@@ -241,9 +240,9 @@ def _clear_suppression(person: Person, now: datetime) -> None:
 
 def _merge_household(person: Person, child: Child) -> None:
     """Put guardian and child into one household, as a roster does."""
-    key = child.household or person.household or households.fresh_key()
+    key = child.household or person.household or households.new_household_key()
     if person.household and person.household != key:
-        households.join({person.household: key})
+        households.merge_households({person.household: key})
     Person.update(household=key).where(Person.id == person.id, Person.household != key).execute()
     Child.update(household=key).where(Child.id == child.id, Child.household != key).execute()
 
@@ -300,4 +299,4 @@ def _count_guardians(child: Child) -> int:
 def _consent_record(wish: SignupRequest, now: datetime) -> dict[str, object]:
     proof = wish.proof or ("code" if wish.code else "")
     said = {**wish.evidence, "proof": proof, "code": wish.code}
-    return consent.record(wish.list, {key: value for key, value in said.items() if value}, now)
+    return consent.new_consent_record(wish.list, {key: value for key, value in said.items() if value}, now)

@@ -11,9 +11,9 @@ from typing import Any
 from peewee import fn
 
 from core import history
+from core.members.groups import MAX_GROUPS_PER_NOTICE as MOST_GROUPS
 from core.organization import settings
 from core.organizers import sender_names
-from core.people.groups import MOST as MOST_GROUPS
 from core.refusals import (
     AlreadySent,
     AudienceChanged,

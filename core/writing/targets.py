@@ -7,7 +7,7 @@ from operator import or_
 from peewee import Expression
 
 from core import rights
-from core.people import groups
+from core.members import groups
 from models import Group, MailingList, Membership, Notice, Target
 
 
@@ -38,7 +38,7 @@ class Chosen:
         asked = [
             Membership.list.in_([one.id for one in self.lists]),
             self._places_alone,
-            *(Membership.id.in_(groups.places(one)) for one in self.groups),
+            *(Membership.id.in_(groups.membership_ids(one)) for one in self.groups),
         ]
         return reduce(or_, asked)
 
@@ -55,7 +55,7 @@ def of(notice: Notice) -> Chosen:
     for row in rows:
         by_kind[row.kind, row.include].append(row.number)
     lists = _lists(by_kind["list", True])
-    known = groups.by_number(by_kind["group", True] + by_kind["group", False])
+    known = groups.open_groups_by_id(by_kind["group", True] + by_kind["group", False])
     included = [known[number] for number in by_kind["group", True] if number in known]
     out = [known[number] for number in by_kind["group", False] if number in known]
     return Chosen(
@@ -64,7 +64,7 @@ def of(notice: Notice) -> Chosen:
         order=_order([notice.out_of_id or 0, *(one.id for one in lists), *(one.list_id for one in included)]),
         alone=frozenset(by_kind["person", True]),
         within=_within(notice) if by_kind["person", True] else None,
-        in_groups=frozenset(row.id for one in included for row in groups.places(one)),
+        in_groups=frozenset(row.id for one in included for row in groups.membership_ids(one)),
         excluded=frozenset(by_kind["person", False]) | _people(by_kind["list", False], out),
     )
 
@@ -88,7 +88,7 @@ def _people(lists: list[int], out: list[Group]) -> frozenset[int]:
     """Return everybody who belongs to some lists or groups in any way, but for those who left."""
     if not lists and not out:
         return frozenset()
-    asked = [Membership.list.in_(lists), *(Membership.id.in_(groups.places(one)) for one in out)]
+    asked = [Membership.list.in_(lists), *(Membership.id.in_(groups.membership_ids(one)) for one in out)]
     rows = Membership.select(Membership.person).where(reduce(or_, asked), Membership.belongs)
     return frozenset(row.person_id for row in rows)
 

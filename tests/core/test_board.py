@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 import clock
-from core.people import leaving
+from core.members import unsubscribe
 from core.results import board, board_rows, responses, telephone, today
 from models import Delivery, Log, Membership, Notice
 from tests import cast_notices
@@ -183,7 +183,7 @@ def test_who_stopped_since_is_named_with_the_children_nobody_is_left_for(school)
     Membership.update(state="left").where(Membership.list == school.lists["whole"]).execute()
     for name in ("青山 美咲", "石川 直樹"):
         one = responses.find(sent.deliveries[name].token)
-        leaving.stop(one, [one.list_id], clock.now())
+        unsubscribe.unsubscribe_lists(one, [one.list_id], clock.now())
     found = board.draw(sent.notice).stopped
     assert [(one.name, one.children, one.alone) for one in found] == [
         ("青山 美咲", ("青山 陽菜",), ()),
@@ -199,7 +199,7 @@ def test_who_had_stopped_before_is_not_news(school):
 
 
 def test_the_alarm_of_a_letter_for_another_family(sent):
-    leaving.strange(responses.find(sent.deliveries["加藤 誠"].token), clock.now())
+    unsubscribe.report_misdirected(responses.find(sent.deliveries["加藤 誠"].token), clock.now())
     assert [one.name for one in board.draw(sent.notice).strange] == ["加藤 誠"]
 
 
@@ -217,7 +217,9 @@ def test_the_pulse_changes_with_everything_the_board_shows(school, sent):
             sent.notice, [sent.deliveries["和田 幸子"].id], by=school.users["守"], lists=None, now=clock.now()
         ),
         lambda: outcome(sent.deliveries["加藤 誠"], "bounced", "unknown_user"),
-        lambda: leaving.stop(responses.find(sent.deliveries["木村 恵"].token), [school.lists["whole"].id], clock.now()),
+        lambda: unsubscribe.unsubscribe_lists(
+            responses.find(sent.deliveries["木村 恵"].token), [school.lists["whole"].id], clock.now()
+        ),
         lambda: Delivery.update(replied_at=clock.now()).where(Delivery.id == sent.deliveries["加藤 誠"].id).execute(),
         lambda: Notice.update(state="withdrawn").where(Notice.id == sent.notice.id).execute(),
     )

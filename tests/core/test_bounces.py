@@ -6,7 +6,7 @@ import pytest
 
 import clock
 from core.door import bounces
-from core.people import members
+from core.members import members
 from core.road import delivery as delivery_
 from core.road import standing
 from mail.reports import Explanation
@@ -50,7 +50,7 @@ def test_user_unknown_excludes_at_once_and_names_why(sent):
 def test_one_click_releases_it(sent):
     """D-38."""
     bounces.take(letter_of(sent, "青山 健太"), report(), clock.now())
-    assert members.release(person("青山 健太"), None, clock.now())
+    assert members.clear_suppression(person("青山 健太"), None, clock.now())
     assert person("青山 健太").reachable
 
 
@@ -78,7 +78,7 @@ def test_a_complaint_stops_everything_until_the_reader_comes_back(sent):
     who = person("青山 健太")
     assert who.address_state == "complained"
     assert {row.state for row in Membership.select().where(Membership.person == who)} == {"stopped"}
-    assert not members.release(who, None, clock.now()), "no organizer may mail against a complaint"
+    assert not members.clear_suppression(who, None, clock.now()), "no organizer may mail against a complaint"
 
 
 @pytest.mark.parametrize("kind", ["delayed", "mdn", "success"])

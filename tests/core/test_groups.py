@@ -6,8 +6,8 @@ import pytest
 from peewee import fn
 
 import clock
-from core.people import conditions, groups
-from core.people.conditions import BadCondition, Rule
+from core.members import groups, segment_rules
+from core.members.segment_rules import InvalidRule, SegmentRule
 from core.refusals import TooManyGroups
 from core.results import archive
 from core.rights import rights_of, target_lists
@@ -29,18 +29,20 @@ def items(school):
 
 
 def rule(field, op, value="", word="and"):
-    known = field if field in conditions.FIELDS else conditions.ITEM + field
-    return word, Rule(known, op, value)
+    known = field if field in segment_rules.FIELDS else segment_rules.ITEM_PREFIX + field
+    return word, SegmentRule(known, op, value)
 
 
 def found(school, *rules, key="1-1"):
     """Return the names of those whom a condition finds in a list."""
-    numbers = groups.fitting(school.lists[key].id, conditions.blocks(rules))
-    return [row.person.name for row in groups.look(numbers, 50).rows]
+    numbers = groups.matching_membership_ids(school.lists[key].id, segment_rules.parse_blocks(rules))
+    return [row.person.name for row in groups.preview_group(numbers, 50).rows]
 
 
 def grouped(school, name, *rules, key="1-1") -> Group:
-    return groups.add(school.lists[key], name, None, clock.now(), conditions.blocks(rules) if rules else ())
+    return groups.add_group(
+        school.lists[key], name, None, clock.now(), segment_rules.parse_blocks(rules) if rules else ()
+    )
 
 
 def audience_of(school, **chosen):
@@ -86,9 +88,11 @@ def test_and_binds_closer_than_or(school, items):
     """E-15: 「広報」, or fathers in 本町."""
     rules = [rule("委員", "is", "広報"), rule("地区", "is", "本町", "or"), rule("relation", "is", "父")]
     assert found(school, *rules) == ["青山 健太", "石川 直樹", "鈴木 大輔"]
-    blocks = conditions.blocks(rules)
-    assert conditions.in_words("ja", blocks) == "（委員が「広報」）、または（地区が「本町」、かつ続柄が「父」）"
-    assert conditions.of_rows(conditions.as_rows(blocks)) == blocks
+    blocks = segment_rules.parse_blocks(rules)
+    assert (
+        segment_rules.describe_blocks("ja", blocks) == "（委員が「広報」）、または（地区が「本町」、かつ続柄が「父」）"
+    )
+    assert segment_rules.blocks_from_json(segment_rules.blocks_to_json(blocks)) == blocks
 
 
 def test_who_left_is_never_found(school, items):
@@ -99,23 +103,23 @@ def test_who_left_is_never_found(school, items):
     ("wrong", "place"),
     [
         (rule("地区", "like", "x"), 0), (rule("地区", "is", " "), 0), (rule("地区", "one_of", "、,"), 0),
-        (("and", Rule("person.address", "is", "x")), 0), (("and", Rule("item:", "is", "x")), 0),
-        (rule("地区", "is", "x" * 201), 0), (("and", Rule("地区", "is", "x")), 0),
+        (("and", SegmentRule("person.address", "is", "x")), 0), (("and", SegmentRule("item:", "is", "x")), 0),
+        (rule("地区", "is", "x" * 201), 0), (("and", SegmentRule("地区", "is", "x")), 0),
     ],
 )  # fmt: skip
 def test_only_known_fields_and_operators_are_taken(wrong, place):
-    with pytest.raises(BadCondition) as refused:
-        conditions.blocks([wrong])
+    with pytest.raises(InvalidRule) as refused:
+        segment_rules.parse_blocks([wrong])
     assert refused.value.place == place
 
 
 def test_twelve_rules_are_enough():
     many = [rule("地区", "is", str(number)) for number in range(13)]
-    assert len(conditions.blocks(many[:12])[0]) == 12
-    with pytest.raises(BadCondition):
-        conditions.blocks(many)
-    with pytest.raises(BadCondition):
-        conditions.blocks([])
+    assert len(segment_rules.parse_blocks(many[:12])[0]) == 12
+    with pytest.raises(InvalidRule):
+        segment_rules.parse_blocks(many)
+    with pytest.raises(InvalidRule):
+        segment_rules.parse_blocks([])
 
 
 # ── groups as recipients ──
@@ -193,7 +197,7 @@ def test_a_condition_is_looked_up_anew_fixed_members_stay(school, items):
         grouped(school, "本町", rule("地区", "is", "本町")),
         grouped(school, "固定", rule("地区", "is", "本町")),
     )
-    assert groups.fix(kept, None) == 3
+    assert groups.freeze_members(kept, None) == 3
     Child.update(attributes={"地区": "本町"}).where(Child.name == "石川 蓮").execute()
     Membership.update(state="left").where(Membership.person == school.people["青山 健太"]).execute()
     fresh = [Group.get_by_id(one.id) for one in (town, kept)]
@@ -204,10 +208,10 @@ def test_a_condition_is_looked_up_anew_fixed_members_stay(school, items):
 def test_members_are_put_into_a_fixed_group_once_and_taken_out(school):
     duty = grouped(school, "役員")
     two = [school.people["青山 健太"].id, school.people["石川 直樹"].id, school.people["加藤 誠"].id]
-    assert groups.put(duty, two, None) == 2, "加藤 誠 is in another list"
-    assert groups.put(duty, two, None) == 0 and GroupMember.select().count() == 2
+    assert groups.add_group_members(duty, two, None) == 2, "加藤 誠 is in another list"
+    assert groups.add_group_members(duty, two, None) == 0 and GroupMember.select().count() == 2
     assert names(audience_of(school, groups=[duty]).receiving) == ["青山 健太", "石川 直樹"]
-    assert groups.take_out(duty, two[:1], None) == 1
+    assert groups.remove_group_members(duty, two[:1], None) == 1
     assert names(audience_of(school, groups=[duty]).receiving) == ["石川 直樹"]
 
 
@@ -218,10 +222,10 @@ def test_a_removed_group_reaches_nobody_and_its_name_stays_in_the_history(school
     notices.save(notice, now=now, subject="件名", text="本文")
     notices.choose(notice, now=now, groups=[town.id])
     smarthost.confirmed(notice, school.users["守"])
-    with pytest.raises(groups.Refused):
-        groups.close(town, None, now)
+    with pytest.raises(groups.DomainError):
+        groups.close_group(town, None, now)
     notices.cancel(notice, None, now)
-    groups.close(town, None, now)
+    groups.close_group(town, None, now)
     assert resolve(Notice.get_by_id(notice.id)).receiving == ()
     assert archive.rows([notice])[0].lists == "本町"
     assert Log.select().where(Log.action == "group.removed").count() == 1
@@ -230,7 +234,7 @@ def test_a_removed_group_reaches_nobody_and_its_name_stays_in_the_history(school
 @pytest.mark.parametrize("name", ["", " \u3000 ", "x" * 61, "本町"])
 def test_a_group_needs_a_name_of_its_own(school, name):
     grouped(school, "本町", rule("grade", "is", "1"))
-    with pytest.raises(groups.Refused):
+    with pytest.raises(groups.DomainError):
         grouped(school, name, rule("grade", "is", "1"))
     assert grouped(school, "本町", rule("grade", "is", "2"), key="2-1")
 
@@ -242,7 +246,7 @@ def test_a_group_belongs_to_those_of_its_list(school, items):
     """T-33: another list's group cannot be chosen, and its notice is seen and steered by its list's people alone."""
     town = grouped(school, "本町", rule("地区", "is", "本町"))
     hanako, taro = (rights_of(school.users[name]) for name in ("花子", "太郎"))
-    assert [one.id for one in groups.open_to(hanako)] == [town.id] and groups.open_to(taro) == []
+    assert [one.id for one in groups.sendable_groups(hanako)] == [town.id] and groups.sendable_groups(taro) == []
     assert choosing.allowed(hanako, [], [], [town.id]) and not choosing.allowed(taro, [], [], [town.id])
     assert not choosing.allowed(hanako, [], [], [town.id, 999])
     notice = notices.draft(school.users["守"], now=clock.now())
@@ -262,7 +266,7 @@ def test_conditions_are_quick_with_ten_thousand_members(school):
     made = [grouped(school, f"区{n}", rule("地区", "is", f"区{n}"), rule("委員", "not_empty", "", "or"), key="whole")
             for n in range(15)]  # fmt: skip
     began = time.process_time()
-    assert groups.look(groups.places(made[0]), 12).people == 400
+    assert groups.preview_group(groups.membership_ids(made[0]), 12).people == 400
     looked = time.process_time() - began
     began = time.process_time()
     audience = audience_of(school, groups=made[:12], without_groups=made[12:])

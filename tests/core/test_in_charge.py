@@ -7,9 +7,9 @@ import pytest
 
 import clock
 from core.accounts import class_teacher
+from core.members import members, move_copy
 from core.organization import settings
 from core.organizers import sender_names
-from core.people import members, transfer
 from core.refusals import AudienceChanged
 from core.rights import rights_of
 from core.road import delivery, letters
@@ -198,16 +198,16 @@ def test_a_class_without_one_teacher_gives_none(school):
 def test_who_is_added_by_hand_named_later_or_copied_too(teachers):
     first, hanako = teachers.lists["1-1"], teachers.users["花子"]
     child = {"child_name": "新井 空", "grade": "1", "class_name": "1"}
-    made = members.add(first, by=hanako, now=clock.now(), name="新井 恵", address="arai@example.jp", **child)
+    made = members.add_member(first, by=hanako, now=clock.now(), name="新井 恵", address="arai@example.jp", **child)
     assert Membership.get_by_id(made.id).in_charge == teachers.users["見る子"]
-    bare = members.add(first, by=hanako, now=clock.now(), name="森 一", address="mori@example.jp")
+    bare = members.add_member(first, by=hanako, now=clock.now(), name="森 一", address="mori@example.jp")
     bare = Membership.get_by_id(bare.id)
     assert bare.in_charge is None
     said = {"name": "森 海", "grade": "1", "class_name": "1"}
-    members.edit_place(bare, None, relation="", items={}, child=said)
+    members.edit_membership(bare, None, relation="", items={}, child=said)
     assert Membership.get_by_id(bare.id).in_charge == teachers.users["見る子"]
     class_teacher.assign_classes(teachers.lists["2-1"], {("2", "1"): teachers.users["太郎"].id}, None)
     Membership.delete().where(Membership.id == place(teachers, "加藤 誠", "2-1").id).execute()
     source, people = teachers.lists["whole"], [teachers.people["加藤 誠"].id]
-    transfer.carry_out("copy", source, teachers.lists["2-1"], people, None, clock.now())
+    move_copy.move_or_copy("copy", source, teachers.lists["2-1"], people, None, clock.now())
     assert place(teachers, "加藤 誠", "2-1").in_charge == teachers.users["太郎"]

@@ -245,7 +245,7 @@ def test_a_machine_is_never_answered_distributed_or_joined(sent):
 )
 @pytest.mark.parametrize("road", ["-join", "", "-leave"])
 def test_automatic_mail_joins_posts_and_leaves_nothing(sent, school, header, road):
-    from core.people import lists
+    from core.members import lists
 
     lists.add_sender(school.lists["1-1"], None, "hanako@example.jp", now=clock.now())
     to = f"1nen1kumi{road}@{DOMAIN}"

@@ -7,8 +7,7 @@ import pytest
 import clock
 from core import rights, service
 from core.door import inbox
-from core.entry import join_codes
-from core.people import own_page
+from core.members import join_codes, preference_page
 from core.signup import approvals, emails, quotas, signup
 from core.signup.quotas import SignupRequest
 from models import Applicant, Child, Incoming, Letter, MailingList, Membership, Person, Terms
@@ -26,7 +25,7 @@ def the_list(school) -> MailingList:
 
 
 def address(the_list: MailingList, code: str) -> str:
-    return join_codes.address(the_list, code)
+    return join_codes.join_address(the_list, code)
 
 
 def blank(sender: str, to: str, *, proven: bool = False, envelope: str = "", text: str = "") -> Incoming:
@@ -55,9 +54,9 @@ def test_every_list_and_child_has_a_code_that_nobody_guesses_or_misreads(school)
     assert len(set(codes)) == len(codes) >= 10
     assert all(re.fullmatch("[acdefghjkmnpqrtwxy34679]{10}", one) for one in codes)
     the_list = school.lists["1-1"]
-    for typed in (the_list.join_code.upper(), join_codes.shown(the_list.join_code), f" {the_list.join_code} "):
-        assert join_codes.find(the_list, typed).kind == "list"
-    assert join_codes.find(the_list, school.children["石川 蓮"].join_code).child.name == "石川 蓮"
+    for typed in (the_list.join_code.upper(), join_codes.format_code(the_list.join_code), f" {the_list.join_code} "):
+        assert join_codes.resolve_code(the_list, typed).kind == "list"
+    assert join_codes.resolve_code(the_list, school.children["石川 蓮"].join_code).child.name == "石川 蓮"
 
 
 def test_the_door_takes_valid_codes_only(school, the_list):
@@ -129,9 +128,9 @@ def test_a_genuine_mail_to_somebody_else_joins_nobody(the_list):
 
 def test_a_new_code_makes_the_old_one_useless(school, the_list):
     old, child = the_list.join_code, school.children["石川 蓮"]
-    join_codes.rotate(the_list, school.users["花子"])
+    join_codes.rotate_list_code(the_list, school.users["花子"])
     assert inbox.find(address(the_list, old)) is None
-    assert join_codes.rotate_children(the_list, school.users["花子"]) == 4
+    assert join_codes.rotate_child_codes(the_list, school.users["花子"]) == 4
     assert inbox.find(address(the_list, child.join_code)) is None
     assert inbox.find(address(the_list, Child.get_by_id(child.id).join_code))
     assert Child.get(Child.name == "加藤 悠斗").join_code == school.children["加藤 悠斗"].join_code
@@ -175,7 +174,7 @@ def test_who_was_refused_may_ask_again_and_waits_again(school, the_list, with_ch
 def test_deleting_oneself_does_not_lift_a_refusal(school, the_list):
     who = Person.create(name="", address="new@example.net", address_key="new@example.net")
     Membership.create(person=who, list=the_list, state="refused")
-    own_page.forget(who, clock.now())
+    preference_page.delete_own_data(who, clock.now())
     assert signup.join_list(SignupRequest(the_list, "new@example.net", proof="letter"), clock.now()) == (who, "pending")
 
 
@@ -188,9 +187,9 @@ def test_asking_going_and_asking_again_does_not_lift_a_refusal(school, the_list,
     wish = SignupRequest(the_list, "new@example.net", code="list", proof="letter")
     assert signup.join_list(wish, clock.now()) == (who, "pending")
     if go == "leave":
-        assert own_page.turn(who, the_list.id, "stop", clock.now())
+        assert preference_page.stop_or_resume_list(who, the_list.id, "stop", clock.now())
     else:
-        own_page.forget(who, clock.now())
+        preference_page.delete_own_data(who, clock.now())
     assert not any(row.belongs for row in places(who, the_list))
     assert signup.join_list(wish, clock.now()) == (who, "pending")
     assert approvals.approve_requests(the_list, [who.id], school.users["花子"], clock.now()) == 1
@@ -345,9 +344,9 @@ def test_a_letter_with_a_link_is_never_seen_without_it(the_list, monkeypatch):
     monkeypatch.setattr(emails.service, "send", watched)
     signup.request_signup(SignupRequest(the_list, "new@example.net", "link"), "ja", clock.now())
     signup.confirm_signup(SignupRequest(the_list, "new@example.net", "link", proof="letter"), clock.now())
-    from core.people import new_address
+    from core.members import new_address
 
-    new_address.ask(person("new@example.net"), "other@example.net", clock.now())
+    new_address.request_new_address(person("new@example.net"), "other@example.net", clock.now())
     assert {one.kind for one in Letter.select()} == {"join", "welcome", "new-address"}
 
 

@@ -3,12 +3,12 @@
 import pytest
 
 import clock
-from core.people import lists
+from core.members import lists
 from models import Child, Log, MailingList, Membership, Notice, Person, Sender, Target
 
 
 def make(name="3年2組", address="3nen2kumi", **extra) -> MailingList:
-    return lists.add(None, name, address, now=clock.now(), **extra)
+    return lists.add_list(None, name, address, now=clock.now(), **extra)
 
 
 def join(mailing_list, name, state="active", child=None, **person):
@@ -38,7 +38,7 @@ def test_it_adds_a_list_and_notes_it(config):
 )
 def test_an_address_that_cannot_be_is_refused_with_its_reason(config, address, word):
     make()
-    with pytest.raises(lists.Refused) as refused:
+    with pytest.raises(lists.DomainError) as refused:
         make(name="別の組", address=address)
     assert refused.value.field == "address"
     assert word in refused.value.message
@@ -46,20 +46,20 @@ def test_an_address_that_cannot_be_is_refused_with_its_reason(config, address, w
 
 def test_two_lists_never_share_a_name(config):
     make()
-    with pytest.raises(lists.Refused, match="name"):
+    with pytest.raises(lists.DomainError, match="name"):
         make(name=" 3年2組 ", address="other")
 
 
 def test_only_one_list_is_the_whole(config):
     make(name="全校", address="zenko", whole=True)
-    with pytest.raises(lists.Refused) as refused:
+    with pytest.raises(lists.DomainError) as refused:
         make(whole=True)
     assert refused.value.values == {"name": "全校"}
 
 
 def test_changing_keeps_what_is_its_own(config):
     made = make(name="全校", address="zenko", whole=True)
-    lists.change(made, None, name="全校", address="zenko2", purpose="連絡", whole=True)
+    lists.change_list(made, None, name="全校", address="zenko2", purpose="連絡", whole=True)
     after = MailingList.get_by_id(made.id)
     assert (after.name, after.address, after.purpose, after.whole) == ("全校", "zenko2", "連絡", True)
 
@@ -68,10 +68,10 @@ def test_a_list_with_a_booked_notice_is_not_closed(config):
     made = make()
     notice = Notice.create(state="scheduled")
     Target.create(notice=notice, kind="list", number=made.id)
-    with pytest.raises(lists.Refused):
-        lists.close(made, None, clock.now())
+    with pytest.raises(lists.DomainError):
+        lists.close_list(made, None, clock.now())
     Notice.update(state="sent").execute()
-    lists.close(made, None, clock.now())
+    lists.close_list(made, None, clock.now())
     assert MailingList.open_ones().count() == 0
 
 
@@ -89,12 +89,12 @@ def test_people_are_counted_once_per_list(config):
     join(made, "届かない", address_state="bounced")
     join(made, "苦情", address_state="complained")
     join(other, "ほかの人")
-    assert lists.counts(made) == {"members": 7, "active": 2, "stopped": 2, "bounced": 1, "pending": 2}
-    assert lists.counts_of([other.id])[other.id]["members"] == 1
+    assert lists.count_members(made) == {"members": 7, "active": 2, "stopped": 2, "bounced": 1, "pending": 2}
+    assert lists.count_members_by_list([other.id])[other.id]["members"] == 1
 
 
 def test_an_empty_list_counts_zeros(config):
-    assert lists.counts(make()) == dict.fromkeys(lists.COUNTED, 0)
+    assert lists.count_members(make()) == dict.fromkeys(lists.COUNT_KEYS, 0)
 
 
 def test_a_sender_is_registered_once(config):
@@ -105,5 +105,5 @@ def test_a_sender_is_registered_once(config):
 
 
 def test_a_sender_without_an_address_is_refused(config):
-    with pytest.raises(lists.Refused):
+    with pytest.raises(lists.DomainError):
         lists.add_sender(make(), None, "小川", now=clock.now())

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 import clock
-from core.people import leaving
+from core.members import unsubscribe
 from core.results import responses
 from core.writing import other_notices
 from mail import links
@@ -230,64 +230,64 @@ def states(name: str) -> list[str]:
 def test_stop_reaches_only_what_the_letter_covers_and_can_be_undone(school, hers):
     """D-26"""
     own, whole = school.lists["1-1"].id, school.lists["whole"].id
-    assert leaving.stop(hers, [own, whole], clock.now()) == 1
+    assert unsubscribe.unsubscribe_lists(hers, [own, whole], clock.now()) == 1
     assert states("青山 美咲") == ["active", "stopped"]
-    assert leaving.stop(hers, [own], clock.now()) == 0
-    assert leaving.resume(hers, [own], clock.now()) == 1
+    assert unsubscribe.unsubscribe_lists(hers, [own], clock.now()) == 0
+    assert unsubscribe.resubscribe_lists(hers, [own], clock.now()) == 1
     assert states("青山 美咲") == ["active", "active"]
 
 
 def test_what_a_manager_stopped_a_reader_cannot_resume(school, hers):
     Membership.update(state="stopped", stopped_by="manager").where(Membership.person == hers.person).execute()
-    assert [one.state for one in leaving.choices(hers)] == ["over"]
-    assert leaving.resume(hers, [school.lists["1-1"].id], clock.now()) == 0
+    assert [one.state for one in unsubscribe.covered_lists(hers)] == ["over"]
+    assert unsubscribe.resubscribe_lists(hers, [school.lists["1-1"].id], clock.now()) == 0
 
 
 def test_the_record_says_whether_a_child_has_nobody_now(school, sent):
     both = [responses.find(sent.deliveries[name].token) for name in ("青山 健太", "青山 美咲")]
     Membership.update(state="left").where(Membership.list == school.lists["whole"]).execute()
     for one in both:
-        leaving.stop(one, [school.lists["1-1"].id], clock.now())
+        unsubscribe.unsubscribe_lists(one, [school.lists["1-1"].id], clock.now())
     rows = Log.select().where(Log.action == "member.stopped").order_by(Log.id)
     assert [row.detail["alone"] for row in rows] == [0, 1]
 
 
 def test_one_click_stops_once_and_writes_once_a_day(hers):
     now = clock.now()
-    assert leaving.one_click(hers, "http://kairan.test/u/x", now)
-    assert not leaving.one_click(hers, "http://kairan.test/u/x", now)
+    assert unsubscribe.handle_one_click(hers, "http://kairan.test/u/x", now)
+    assert not unsubscribe.handle_one_click(hers, "http://kairan.test/u/x", now)
     letter = Letter.get(Letter.kind == "resume")
     assert letter.address == "misaki@mobile.example.jp" and letter.payload["list"] == "1年1組"
-    leaving.resume(hers, [hers.list_id], now)
-    assert not leaving.one_click(hers, "http://kairan.test/u/x", now + timedelta(hours=23))
-    leaving.resume(hers, [hers.list_id], now)
-    assert leaving.one_click(hers, "http://kairan.test/u/x", now + timedelta(hours=25))
+    unsubscribe.resubscribe_lists(hers, [hers.list_id], now)
+    assert not unsubscribe.handle_one_click(hers, "http://kairan.test/u/x", now + timedelta(hours=23))
+    unsubscribe.resubscribe_lists(hers, [hers.list_id], now)
+    assert unsubscribe.handle_one_click(hers, "http://kairan.test/u/x", now + timedelta(hours=25))
 
 
 def test_a_letter_for_another_family_stops_the_address_and_alarms(hers):
     serial = Notice.get_by_id(hers.notice_id).serial
-    leaving.strange(hers, clock.now())
-    leaving.strange(again(hers), clock.now())
+    unsubscribe.report_misdirected(hers, clock.now())
+    unsubscribe.report_misdirected(again(hers), clock.now())
     assert fresh(hers).strange_at and states("青山 美咲")[1] == "stopped"
     assert Log.select().where(Log.action == "delivery.strange", Log.number == hers.id).count() == 1
     assert Notice.get_by_id(hers.notice_id).serial > serial
-    leaving.resume(hers, [hers.list_id], clock.now())
+    unsubscribe.resubscribe_lists(hers, [hers.list_id], clock.now())
     assert fresh(hers).strange_at is None
 
 
 def test_a_person_who_is_gone_has_nothing_to_stop(hers):
     Delivery.update(person=None).where(Delivery.id == hers.id).execute()
     gone = again(hers)
-    assert leaving.choices(gone) == []
-    leaving.strange(gone, clock.now())
-    assert leaving.stop(gone, [gone.list_id], clock.now()) == 0
+    assert unsubscribe.covered_lists(gone) == []
+    unsubscribe.report_misdirected(gone, clock.now())
+    assert unsubscribe.unsubscribe_lists(gone, [gone.list_id], clock.now()) == 0
 
 
 def test_another_familys_letter_stops_all_mail_there_and_tells_the_managers(hers, school):
     """Decision 2: also lists that the letter does not cover; by name, without the address, once a day."""
     now = clock.now()
-    leaving.strange(hers, now)
-    leaving.strange(again(hers), now)
+    unsubscribe.report_misdirected(hers, now)
+    unsubscribe.report_misdirected(again(hers), now)
     places = Membership.select().where(Membership.person == hers.person_id)
     assert {one.state for one in places} == {"stopped"} and len({one.list_id for one in places}) == 2
     sent = list(Letter.select().where(Letter.kind == "strange").order_by(Letter.address))
@@ -295,15 +295,15 @@ def test_another_familys_letter_stops_all_mail_there_and_tells_the_managers(hers
     assert {one.address for one in sent} == told and len(sent) == 2
     assert sent[0].payload["reader"] == "青山 美咲" and sent[0].payload["url"].endswith(f"/members/{hers.person_id}")
     assert "@" not in str(sent[0].payload)
-    leaving.resume(again(hers), [hers.list_id], now)
+    unsubscribe.resubscribe_lists(again(hers), [hers.list_id], now)
     assert {one.state for one in places.clone()} == {"active"}
-    leaving.strange(again(hers), now)
+    unsubscribe.report_misdirected(again(hers), now)
     assert Letter.select().where(Letter.kind == "strange").count() == 2
 
 
 def test_the_alarm_says_when_a_child_has_nobody_else(school):
     sent = cast_notices.send([school.lists["1-1"]], by=school.users["花子"])
-    leaving.strange(responses.find(sent.deliveries["石川 直樹"].token), clock.now())
+    unsubscribe.report_misdirected(responses.find(sent.deliveries["石川 直樹"].token), clock.now())
     assert "石川 蓮" in Letter.get(Letter.kind == "strange").payload["alone"]
-    leaving.strange(responses.find(sent.deliveries["青山 美咲"].token), clock.now())
+    unsubscribe.report_misdirected(responses.find(sent.deliveries["青山 美咲"].token), clock.now())
     assert Letter.select().where(Letter.kind == "strange").order_by(Letter.id.desc()).get().payload["alone"] == ""

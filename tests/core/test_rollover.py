@@ -10,7 +10,7 @@ import pytest
 
 import clock
 import config as ground
-from core.people import conditions, groups
+from core.members import groups, segment_rules
 from core.refusals import Incomplete
 from core.results import board
 from core.road import delivery
@@ -122,8 +122,12 @@ def test_a_class_takes_no_notice_until_its_roster_is_in(school, admin, ended):
 def test_a_group_of_a_waiting_class_waits_too(school, admin):
     """Also what was booked for it is shown before the year ends."""
     first = school.lists["1-1"]
-    wide = groups.add(
-        first, "みんな", None, clock.now(), conditions.blocks([("and", conditions.Rule("grade", "is", "1"))])
+    wide = groups.add_group(
+        first,
+        "みんな",
+        None,
+        clock.now(),
+        segment_rules.parse_blocks([("and", segment_rules.SegmentRule("grade", "is", "1"))]),
     )
     made = notices.draft(admin, now=clock.now())
     notices.choose(made, groups=[wide.id], now=clock.now())

@@ -4,7 +4,7 @@ import pytest
 
 import clock
 from core import organization
-from core.people import lists
+from core.members import lists
 from core.roster import jobs as roster
 from core.roster import plan as roster_plan
 from models import Child, Membership, Person
@@ -14,7 +14,7 @@ from tests.core.rosters import DEMO, FAMILY, bring
 @pytest.fixture
 def zenko(config):
     organization.settings()  # makes the Organization row, which is not what the tests of queries count
-    return lists.add(None, "全校", "zenko", whole=True, now=clock.now())
+    return lists.add_list(None, "全校", "zenko", whole=True, now=clock.now())
 
 
 def notes(line):
@@ -33,7 +33,7 @@ def test_the_demo_school_comes_in_whole(zenko, name):
     made = bring(zenko, (DEMO / name).read_bytes(), name)
     assert made.counts == {"added": 40, "changed": 0, "already": 0, "wrong": 0}
     assert made.people == 39
-    assert lists.counts(zenko) == {"members": 39, "active": 36, "stopped": 1, "bounced": 1, "pending": 1}
+    assert lists.count_members(zenko) == {"members": 39, "active": 36, "stopped": 1, "bounced": 1, "pending": 1}
     assert Child.select().count() == 37  # 38 lines with a child, rows 1 and 2 name the same one
 
 
@@ -190,7 +190,7 @@ def test_two_children_of_one_name_in_two_families_stay_two(zenko):
 
 
 def test_a_person_of_another_list_joins_this_one(zenko):
-    other = lists.add(None, "1年1組", "1nen1kumi", now=clock.now())
+    other = lists.add_list(None, "1年1組", "1nen1kumi", now=clock.now())
     bring(zenko, FAMILY.format("1,1", ""))
     assert bring(other, FAMILY.format("1,1", "")).counts["added"] == 1
     assert (Person.select().count(), Child.select().count(), Membership.select().count()) == (1, 1, 2)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import clock
 import models
 from core import organization
-from core.people import lists
+from core.members import lists
 from core.roster import apply, columns
 from core.roster import export as roster_export
 from core.roster import jobs as roster
@@ -28,7 +28,7 @@ from tests.core.rosters import DEMO, FAMILY, bring, sheet_of
 @pytest.fixture
 def zenko(config):
     organization.settings()  # makes the Organization row, which is not what the tests of queries count
-    return lists.add(None, "全校", "zenko", whole=True, now=clock.now())
+    return lists.add_list(None, "全校", "zenko", whole=True, now=clock.now())
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_an_export_makes_the_same_list_elsewhere(zenko):
         table.delete().execute()
     bring(zenko, out)
     assert roster_export.export(zenko) == out
-    assert lists.counts(zenko)["bounced"] == 1
+    assert lists.count_members(zenko)["bounced"] == 1
 
 
 def test_no_cell_of_an_export_is_a_formula(zenko):
@@ -215,7 +215,7 @@ def queries(work):
 
 
 def test_the_number_of_queries_does_not_grow_with_the_lines(zenko):
-    few, many = (lists.add(None, name, name, now=clock.now()) for name in ("few", "many"))
+    few, many = (lists.add_list(None, name, name, now=clock.now()) for name in ("few", "many"))
     first = queries(lambda: bring(few, roll(10, "few")))
     assert queries(lambda: bring(many, roll(500, "many"))) == first
     changed = queries(lambda: bring(few, roll(10, "few", "2")))
@@ -234,4 +234,4 @@ def test_large_imports_report_their_progress(zenko, monkeypatch):
     sheet, told = sheet_of(roll(10, "x")), []
     apply.apply(roster_plan.plan(zenko, sheet, columns.guess_mapping(sheet), clock.now()), told.append)
     assert told == [0, 4, 8, 10]
-    assert lists.counts(zenko)["members"] == 10
+    assert lists.count_members(zenko)["members"] == 10

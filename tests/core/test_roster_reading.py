@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import clock
 from core import organization
-from core.people import lists
+from core.members import lists
 from core.roster import columns
 from core.roster import jobs as roster
 from core.roster import read as roster_read
@@ -24,7 +24,7 @@ from words import say
 @pytest.fixture
 def zenko(config):
     organization.settings()  # makes the Organization row, which is not what the tests of queries count
-    return lists.add(None, "全校", "zenko", whole=True, now=clock.now())
+    return lists.add_list(None, "全校", "zenko", whole=True, now=clock.now())
 
 
 # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -6,8 +6,8 @@ import pytest
 
 import clock
 from core.door import inbox, senders
+from core.members import missing_names, preference_page, signed_links, unsubscribe_by_mail
 from core.organization import settings
-from core.people import leaving_by_mail, naming, own_page, reader_marks
 from core.signup import emails, signup
 from mail.address import message_id, reply_address
 from models import Incoming, Letter, MailingList, Membership, Person, Sender
@@ -223,13 +223,15 @@ def test_our_own_addresses_never_join(the_list):
 def test_the_new_member_is_asked_for_the_name_once(the_list):
     """Decision 5."""
     blank("new@example.jp")
-    person = own_page.holder(letters("welcome")[0].payload["url"].rpartition("/")[2], clock.now())
+    person = preference_page.person_by_token(letters("welcome")[0].payload["url"].rpartition("/")[2], clock.now())
     child = {"name": "山田 空", "kana": "", "grade": "1", "class_name": "1"}
-    own_page.correct(person, own_page.Said("山田 花", "やまだ はな", "", "ja", {}, {}, child))
+    preference_page.save_preferences(
+        person, preference_page.PreferenceForm("山田 花", "やまだ はな", "", "ja", {}, {}, child)
+    )
     fresh = Person.get_by_id(person.id)
     assert (fresh.name, fresh.kana) == ("山田 花", "ヤマダ ハナ")
     assert Membership.get(Membership.person == person).child.room == "1-1"
-    assert naming.open_place(fresh, the_list) is None
+    assert missing_names.membership_without_names(fresh, the_list) is None
 
 
 # ── leaving ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -251,8 +253,8 @@ def test_a_proven_mail_leaves_at_once_and_can_come_back(member, the_list):
     others = Membership.select().where(Membership.person == member, Membership.list != the_list)
     assert {one.state for one in others} == {"active"}
     (told,) = letters("resume")
-    found = reader_marks.place_of(told.payload["url"].rpartition("/")[2])
-    assert leaving_by_mail.resume(*found)
+    found = signed_links.membership_by_token(told.payload["url"].rpartition("/")[2])
+    assert unsubscribe_by_mail.resubscribe_to_list(*found)
     assert state(member, the_list) == "active"
 
 
@@ -279,6 +281,6 @@ def test_the_mark_of_a_letter_leaves_at_once(member, the_list):
 def test_who_waits_for_approval_does_not_become_a_member_by_leaving_and_coming_back(member, the_list):
     mine = (Membership.person == member) & (Membership.list == the_list)
     Membership.update(state="pending").where(mine).execute()
-    assert leaving_by_mail.stop(member, the_list, clock.now())
-    assert not leaving_by_mail.resume(member, the_list)
+    assert unsubscribe_by_mail.unsubscribe_from_list(member, the_list, clock.now())
+    assert not unsubscribe_by_mail.resubscribe_to_list(member, the_list)
     assert Membership.get(mine).state == "left"

@@ -3,7 +3,7 @@
 import pytest
 
 import clock
-from core.people import transfer
+from core.members import move_copy
 from core.results import board
 from models import Log, Membership
 from tests import cast_notices
@@ -17,7 +17,9 @@ def places(school, key, state=None):
 
 def do(school, kind, *names, source="1-1", target="2-1"):
     people = [school.people[name].id for name in names]
-    return transfer.carry_out(kind, school.lists[source], school.lists[target], people, school.users["守"], clock.now())
+    return move_copy.move_or_copy(
+        kind, school.lists[source], school.lists[target], people, school.users["守"], clock.now()
+    )
 
 
 def test_moving_leaves_the_one_and_joins_the_other(school):
@@ -53,7 +55,7 @@ def test_nobody_stands_there_twice(school, kind):
 def test_what_will_happen_is_said_before(school):
     do(school, "copy", "青山 健太")
     people = [school.people[name].id for name in ("青山 健太", "石川 直樹", "加藤 誠")]
-    seen = transfer.look(school.lists["1-1"], school.lists["2-1"], people)
+    seen = move_copy.preview_move_copy(school.lists["1-1"], school.lists["2-1"], people)
     assert (seen.new, seen.there) == (1, 1), "加藤 誠 is not in 1年1組"
 
 
@@ -76,7 +78,7 @@ def test_the_history_of_the_first_list_stays(school):
 
 
 def test_a_list_is_not_moved_into_itself(school):
-    with pytest.raises(transfer.SameList):
+    with pytest.raises(move_copy.SameList):
         do(school, "move", "青山 健太", target="1-1")
 
 
@@ -86,5 +88,5 @@ def test_a_whole_class_is_moved_in_a_few_statements(school):
     smarthost.families(school.lists["1-1"], 200)
     people = [row.person_id for row in Membership.select().where(Membership.list == school.lists["1-1"])]
     with smarthost.queries() as asked:
-        transfer.carry_out("move", school.lists["1-1"], school.lists["2-1"], people, None, clock.now())
+        move_copy.move_or_copy("move", school.lists["1-1"], school.lists["2-1"], people, None, clock.now())
     assert len([one for one in asked if not one.startswith("INSERT")]) < 12 and len(places(school, "2-1")) > 200

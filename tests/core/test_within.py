@@ -9,9 +9,9 @@ import pytest
 
 import clock
 from core.accounts import class_teacher
+from core.members import groups, segment_rules
 from core.organization import settings
 from core.organizers import sender_names
-from core.people import conditions, groups
 from core.refusals import WrongNumber
 from core.rights import rights_of
 from core.road import delivery, letters
@@ -127,8 +127,8 @@ def test_who_steers_a_notice_sees_no_child_of_other_lists_in_it(school, father):
 
 
 def _class(school):
-    rule = conditions.blocks([("and", conditions.Rule("grade", "is", "9"))])
-    return groups.add(school.lists["1-1"], "なし", None, clock.now(), rule)
+    rule = segment_rules.parse_blocks([("and", segment_rules.SegmentRule("grade", "is", "9"))])
+    return groups.add_group(school.lists["1-1"], "なし", None, clock.now(), rule)
 
 
 # ── in whose name ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -176,9 +176,9 @@ def test_classes_put_together_are_most_of_the_school(large):
 
 def test_a_wide_group_is_most_of_the_school_and_one_that_leaves_most_out_is_not(large):
     """X-06, D-13."""
-    wide = groups.add(
+    wide = groups.add_group(
         large.lists["whole"], "ほぼ全員", None, clock.now(),
-        conditions.blocks([("and", conditions.Rule("item:休み", "empty"))]),
+        segment_rules.parse_blocks([("and", segment_rules.SegmentRule("item:休み", "empty"))]),
     )  # fmt: skip
     assert resolve(draft(large, "守", "お知らせ", groups=[wide.id])).most
     assert not resolve(draft(large, "守", "お知らせ", groups=[wide.id], without=[large.lists["2-1"].id])).needs_number

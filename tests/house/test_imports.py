@@ -94,8 +94,8 @@ def test_only_the_terminal_and_tests_import_the_application():
 @pytest.mark.parametrize(
     ("path", "source"),
     [
-        ("core/people/lists.py", "def f():\n    from flask import abort"),
-        ("core/people/lists.py", "from web import rights"),
+        ("core/members/lists.py", "def f():\n    from flask import abort"),
+        ("core/members/lists.py", "from web import rights"),
         ("mail/compose.py", "import models"),
         ("mail/compose.py", "from core.lists import add"),
         ("models.py", "import core.lists"),
@@ -118,7 +118,7 @@ def test_the_rule_sees_a_breach(path, source):
             "blueprints/lists/routes.py",
             "from blueprints.lists.forms import Form\nfrom core import lists\nimport web",
         ),
-        ("core/people/lists.py", "from mail import address\nimport clock"),
+        ("core/members/lists.py", "from mail import address\nimport clock"),
         ("cli/serve.py", "from app import create_app"),
     ],
 )

@@ -11,7 +11,7 @@ import pytest
 
 import clock
 import models
-from core.people import leaving
+from core.members import unsubscribe
 from core.results import responses
 from database import db
 from models import Child, Delivery, Log, MailingList, Membership, Notice, Person, User
@@ -130,7 +130,7 @@ def test_practice_and_withdrawal_are_marked(as_, school):
 
 
 def test_alarms_are_shown(as_, school, sent):
-    leaving.strange(responses.find(sent.deliveries["石川 直樹"].token), clock.now())
+    unsubscribe.report_misdirected(responses.find(sent.deliveries["石川 直樹"].token), clock.now())
     page = text(as_("花子").get(url(sent)))
     assert "別のご家庭あてかもしれません" in page and "石川 直樹さん" in page
     assert "このあとメールを止めた方" in page

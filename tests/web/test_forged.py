@@ -9,7 +9,7 @@ import pytest
 
 import clock
 from core.accounts import class_teacher
-from core.people import conditions, groups
+from core.members import groups, segment_rules
 from core.writing import notices, samples
 from models import Group, Log, Membership, Notice, Role, Sample, Sender, Target
 
@@ -24,7 +24,9 @@ def foreign(school):
     """What 太郎 has: a group, a sample, a registered sender's name, a draft."""
     room, now, taro = school.lists["2-1"], clock.now(), school.users["太郎"]
     Sender.create(list=room, address="k@example.jp", address_key="k@example.jp", name="校長 山田")
-    group = groups.add(room, "2年", taro, now, conditions.blocks([("and", conditions.Rule("grade", "is", "2"))]))
+    group = groups.add_group(
+        room, "2年", taro, now, segment_rules.parse_blocks([("and", segment_rules.SegmentRule("grade", "is", "2"))])
+    )
     sample = samples.add(taro, samples.Words("海", "海", "海"), room)
     draft = notices.draft(taro, now=now)
     notices.choose(draft, lists=[room.id], now=now)
@@ -162,7 +164,7 @@ def test_moving_members_and_the_school_year_are_the_administrators(school, as_, 
 def test_sixteen_groups_are_refused_with_the_sentence_and_nothing_is_lost(school, as_):
     """D-14: fifteen pass, those left out counted too; the sixteenth brings the page back as it was ticked."""
     notice, browser, number = own_draft(school, "花子"), as_("花子"), count(1)
-    made = [groups.add(school.lists["1-1"], f"班{next(number)}", None, clock.now()) for _ in range(16)]
+    made = [groups.add_group(school.lists["1-1"], f"班{next(number)}", None, clock.now()) for _ in range(16)]
     said = {f"group-{one.id}": "out" if place % 2 else "in" for place, one in enumerate(made)}
     answer = browser.post(f"/notices/{notice.id}/recipients", data={**said, "act": "next"})
     assert answer.status_code == 422 and "15個まで" in answer.text and "16個" in answer.text

@@ -3,8 +3,8 @@
 import pytest
 
 import clock
-from core.people import conditions, groups
-from core.people.conditions import Rule
+from core.members import groups, segment_rules
+from core.members.segment_rules import SegmentRule
 from core.writing import notices
 from models import Child, Group, Notice, Target
 from tests.web.making import page
@@ -43,8 +43,8 @@ def typed(*rules, **more) -> dict[str, str]:
 
 
 def group_of(school, name, district, key="1-1") -> Group:
-    blocks = conditions.blocks([("and", Rule("item:地区", "is", district))])
-    return groups.add(school.lists[key], name, None, clock.now(), blocks)
+    blocks = segment_rules.parse_blocks([("and", SegmentRule("item:地区", "is", district))])
+    return groups.add_group(school.lists[key], name, None, clock.now(), blocks)
 
 
 TOWN = ("item:地区", "is", "本町")

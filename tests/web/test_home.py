@@ -7,7 +7,7 @@ import pytest
 import clock
 from core import rights
 from core.accounts import accounts
-from core.people import leaving
+from core.members import unsubscribe
 from core.results import board, responses, today
 from models import Letter, MailingList, Membership, Notice, Person, Role, User, Wording
 from tests import cast_notices
@@ -192,9 +192,11 @@ def test_administrator_alone_is_asked_to_invite(school):
 def test_a_letter_for_another_family_needs_somebody(as_, school):
     """Decision 2."""
     sent = cast_notices.send([school.lists["1-1"]], by=school.users["花子"])
-    leaving.strange(sent.deliveries["石川 直樹"], clock.now())
+    unsubscribe.report_misdirected(sent.deliveries["石川 直樹"], clock.now())
     text = as_("花子").get("/").text
     assert "別のご家庭あて" in text and f"/members/{school.people['石川 直樹'].id}" in text
     assert today.of(rights.rights_of(school.users["太郎"]), clock.now()).strange == []
-    leaving.resume(responses.find(sent.deliveries["石川 直樹"].token), [school.lists["1-1"].id], clock.now())
+    unsubscribe.resubscribe_lists(
+        responses.find(sent.deliveries["石川 直樹"].token), [school.lists["1-1"].id], clock.now()
+    )
     assert today.of(rights.rights_of(school.users["花子"]), clock.now()).strange == []

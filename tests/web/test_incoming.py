@@ -8,8 +8,8 @@ import clock
 from core import service
 from core.door import inbox, spool
 from core.door.reading import look
+from core.members import signed_links
 from core.organization import settings
-from core.people import reader_marks
 from mail.address import reply_address
 from models import Incoming, Letter, MailingList, Membership, Notice, Person, Sender
 from tests import cast_notices
@@ -187,7 +187,7 @@ def test_a_list_that_approves_says_so(client, school):
 
 def test_leaving_and_coming_back(client, school):
     person, the_list = school.people["石川 直樹"], school.lists["1-1"]
-    url = f"/mail/leave/{reader_marks.place_mark(person, the_list)}"
+    url = f"/mail/leave/{signed_links.sign_membership(person, the_list)}"
     mine = (Membership.person == person) & (Membership.list == the_list)
     assert "止めますか" in client.get(url).get_data(as_text=True)
     assert Membership.get(mine).state == "active"

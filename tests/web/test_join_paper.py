@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from core.entry import join_codes
+from core.members import join_codes
 from core.signup import handouts, qr
 from database import db
 from models import Child, MailingList, Membership, Person
@@ -65,7 +65,7 @@ def test_each_child_has_one_slip_and_no_guardian_stands_on_it(as_, school, the_l
     assert text.count('class="slip"') == 4
     for name in ("青山 陽菜", "石川 蓮", "和田 慎", "鈴木 美月"):
         child = school.children[name]
-        assert name in text and join_codes.shown(child.join_code) in text
+        assert name in text and join_codes.format_code(child.join_code) in text
         assert qr.qr_svg_path(f"http://kairan.test/j/1nen1kumi/{child.join_code}").path in text
     for other in ("青山 健太", "naoki@example.jp", "000-0000-0001", "加藤 悠斗", the_list.join_code):
         assert other not in text

@@ -3,7 +3,7 @@
 import pytest
 
 import clock
-from core.people import directory, lists
+from core.members import lists, member_list
 from models import Child, Log, MailingList, Membership, Notice, Person, Target
 from tests.counting import queries
 
@@ -119,16 +119,16 @@ def test_kana_rows_and_states_filter(as_, one):
 
 
 def test_the_chips_count_what_they_show(school, one):
-    counts = directory.state_counts(one)
+    counts = member_list.count_by_state(one)
     assert counts == {"all": 7, "pending": 0, "undelivered": 1, "stopped": 1, "telephone": 1}
-    for state in directory.STATES:
-        assert directory.people(one, directory.Wish(state=state)).count() == counts[state]
+    for state in member_list.STATES:
+        assert member_list.query_members(one, member_list.MemberQuery(state=state)).count() == counts[state]
 
 
 def test_the_order_can_be_chosen(school):
     def names(sort):
-        wish = directory.Wish(sort=sort)
-        return [row.name for row in directory.people(school.lists["whole"], wish)]
+        wish = member_list.MemberQuery(sort=sort)
+        return [row.name for row in member_list.query_members(school.lists["whole"], wish)]
 
     assert names("kana")[0] == "青山 健太"
     assert names("class")[-1] == "木村 恵"
@@ -263,5 +263,5 @@ def test_two_thousand_members_are_shown_quickly(as_, one):
     children = list(Child.select().where(Child.name.startswith("子 ")))
     places = zip(new, children, strict=True)
     Membership.insert_many([{"person": p.id, "list": one.id, "child": c.id} for p, c in places]).execute()
-    assert lists.counts(one)["members"] == 2007
+    assert lists.count_members(one)["members"] == 2007
     assert as_("花子").get(url(one, "?sort=class&q=子")).status_code == 200

@@ -5,16 +5,16 @@ from datetime import datetime, timedelta
 
 from peewee import JOIN
 
-from core.people import leaving
+from core.members import unsubscribe
 from core.rights import Rights
 from models import Child, MailingList, Membership, Person
 
 SHOWN_FOR = timedelta(days=7)
-MOST_SHOWN = 5
+MAX_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Gone:
+class UnsubscribedPerson:
     """A person who has stopped or left. `alone`: names of the children whom no letter reaches any more."""
 
     person: Person
@@ -24,7 +24,7 @@ class Gone:
     alone: tuple[str, ...]
 
 
-def lately(rights: Rights, now: datetime) -> list[Gone]:
+def recently_unsubscribed(rights: Rights, now: datetime) -> list[UnsubscribedPerson]:
     """Return who went in the last days from the lists of a manager, first those whose children have nobody."""
     managed = [one.id for one in rights.lists("manage") if not one.practice_of_id]
     since = now - SHOWN_FOR
@@ -42,17 +42,17 @@ def lately(rights: Rights, now: datetime) -> list[Gone]:
         .order_by(Membership.id)
         .limit(100)
     )
-    alone = leaving.children_with_nobody({row.child_id for row in rows if row.child_id})
+    alone = unsubscribe.unreachable_children({row.child_id for row in rows if row.child_id})
     by_person: dict[int, list[Membership]] = {}
     for row in rows:
         by_person.setdefault(row.person_id, []).append(row)
-    found = [_gone(places, alone) for places in by_person.values()]
-    return sorted(found, key=lambda one: (not one.alone, -one.at.timestamp()))[:MOST_SHOWN]
+    found = [_unsubscribed_person(places, alone) for places in by_person.values()]
+    return sorted(found, key=lambda one: (not one.alone, -one.at.timestamp()))[:MAX_SHOWN]
 
 
-def _gone(places: list[Membership], alone: set[int]) -> Gone:
+def _unsubscribed_person(places: list[Membership], alone: set[int]) -> UnsubscribedPerson:
     moments = [one.left_at or one.stopped_at for one in places]
-    return Gone(
+    return UnsubscribedPerson(
         person=places[0].person,
         at=max(moment for moment in moments if moment),
         lists=tuple(dict.fromkeys(one.list.name for one in places)),

@@ -11,8 +11,8 @@ from datetime import datetime
 from peewee import JOIN, ModelSelect, fn
 
 from core import history
-from core.people import conditions
-from core.people.conditions import Blocks
+from core.members import segment_rules
+from core.members.segment_rules import RuleBlocks
 from core.rights import Rights
 from core.roster.columns import one_line
 from core.writing.fields import free_names
@@ -20,13 +20,13 @@ from database import db, insert_rows
 from models import REACHABLE, Child, Group, GroupMember, MailingList, Membership, Notice, Person, Target, User
 from words import N_
 
-LONGEST_NAME = 60
-MOST = 15
+MAX_NAME_LENGTH = 60
+MAX_GROUPS_PER_NOTICE = 15
 """Groups that one notice may name, those to send to and those left out together (D-14)."""
-SUGGESTED = 60
+MAX_SUGGESTIONS = 60
 
 
-class Refused(Exception):
+class DomainError(Exception):
     """A group cannot be made so; `field` names the field, `message` says why for `say`."""
 
     def __init__(self, field: str, message: str) -> None:
@@ -37,27 +37,27 @@ class Refused(Exception):
 # ── who is in it ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def places(group: Group) -> ModelSelect:
+def membership_ids(group: Group) -> ModelSelect:
     """Return the numbers of the places in the list that are in a group, as a query to be put into another."""
     if group.condition:
-        return fitting(group.list_id, conditions.of_rows(group.condition))
+        return matching_membership_ids(group.list_id, segment_rules.blocks_from_json(group.condition))
     fixed = GroupMember.select(GroupMember.membership).where(GroupMember.group == group)
     return Membership.select(Membership.id).where(Membership.id.in_(fixed), Membership.belongs)
 
 
-def fitting(list_id: int, condition: Blocks) -> ModelSelect:
+def matching_membership_ids(list_id: int, condition: RuleBlocks) -> ModelSelect:
     """Return the numbers of the places in a list that a condition fits, as a query."""
     return (
         Membership.select(Membership.id)
         .join(Person)
         .switch(Membership)
         .join(Child, JOIN.LEFT_OUTER)
-        .where(Membership.list == list_id, Membership.belongs, conditions.fits(condition))
+        .where(Membership.list == list_id, Membership.belongs, segment_rules.blocks_to_sql(condition))
     )
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class GroupPreview:
     """Whom a condition or a group finds. `people`: different persons, `by_mail`: whom mail reaches of them."""
 
     people: int
@@ -65,7 +65,7 @@ class Found:
     rows: list[Membership]
 
 
-def look(numbers: ModelSelect, limit: int = 20) -> Found:
+def preview_group(numbers: ModelSelect, limit: int = 20) -> GroupPreview:
     """Look at the places of a query: how many people, and the first ones with their children, by kana."""
     here = Membership.id.in_(numbers)
     mail = Person.address.is_null(False) & Person.address_state.in_(REACHABLE) & (Membership.state == "active")
@@ -79,18 +79,18 @@ def look(numbers: ModelSelect, limit: int = 20) -> Found:
         .order_by(Person.kana, Person.id, Membership.id)
         .limit(limit)
     )
-    return Found(counted.scalar(), counted.where(mail).scalar(), list(rows))
+    return GroupPreview(counted.scalar(), counted.where(mail).scalar(), list(rows))
 
 
-def size(group: Group) -> int:
+def count_reachable(group: Group) -> int:
     """Return how many people a group reaches by mail today."""
-    return look(places(group), 0).by_mail
+    return preview_group(membership_ids(group), 0).by_mail
 
 
 # ── which there are ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def of_lists(lists: Iterable[int]) -> list[Group]:
+def groups_in_lists(lists: Iterable[int]) -> list[Group]:
     """Return the groups of some lists, by list and name."""
     return list(
         Group.select(Group, MailingList)
@@ -100,12 +100,12 @@ def of_lists(lists: Iterable[int]) -> list[Group]:
     )
 
 
-def open_to(rights: Rights) -> list[Group]:
+def sendable_groups(rights: Rights) -> list[Group]:
     """Return the groups that a user may send to: those of the own lists."""
-    return of_lists(one.id for one in rights.lists("send"))
+    return groups_in_lists(one.id for one in rights.lists("send"))
 
 
-def by_number(numbers: Iterable[int]) -> dict[int, Group]:
+def open_groups_by_id(numbers: Iterable[int]) -> dict[int, Group]:
     """Return open groups of open lists by number."""
     wanted = list(numbers)
     if not wanted:
@@ -115,69 +115,76 @@ def by_number(numbers: Iterable[int]) -> dict[int, Group]:
     return {one.id: one for one in here}
 
 
-def suggestions(list_id: int) -> dict[str, list[str]]:
+def suggest_values(list_id: int) -> dict[str, list[str]]:
     """Return the values that members of a list have, by field: for tapping instead of typing."""
     here = (Membership.list == list_id) & Membership.belongs
     children = Child.select(Child.grade, Child.class_name, Child.attributes).join(Membership).where(here).distinct()
     own = Membership.select(Membership.relation, Membership.attributes).where(here).distinct()
     found: dict[str, dict[str, None]] = {}
     for grade, class_name, items in children.tuples():
-        _note(found, {"grade": grade, "class_name": class_name}, items)
+        _collect_values(found, {"grade": grade, "class_name": class_name}, items)
     for relation, items in own.tuples():
-        _note(found, {"relation": relation}, items)
-    return {field: sorted(values, key=lambda one: (len(one), one))[:SUGGESTED] for field, values in found.items()}
+        _collect_values(found, {"relation": relation}, items)
+    return {field: sorted(values, key=lambda one: (len(one), one))[:MAX_SUGGESTIONS] for field, values in found.items()}
 
 
-def _note(found: dict[str, dict[str, None]], fixed: dict[str, str], items: dict[str, str] | None) -> None:
-    for field, value in (*fixed.items(), *((conditions.ITEM + name, text) for name, text in (items or {}).items())):
+def _collect_values(found: dict[str, dict[str, None]], fixed: dict[str, str], items: dict[str, str] | None) -> None:
+    for field, value in (
+        *fixed.items(),
+        *((segment_rules.ITEM_PREFIX + name, text) for name, text in (items or {}).items()),
+    ):
         if value:
             found.setdefault(field, {})[str(value)] = None
 
 
-def fields(list_id: int) -> list[str]:
+def rule_fields(list_id: int) -> list[str]:
     """Return the fields that a condition on members of a list may use."""
-    return [*conditions.FIELDS, *(conditions.ITEM + name for name in free_names([list_id]))]
+    return [*segment_rules.FIELDS, *(segment_rules.ITEM_PREFIX + name for name in free_names([list_id]))]
 
 
 # ── making and changing ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def add(mailing_list: MailingList, name: str, by: User | None, now: datetime, condition: Blocks = ()) -> Group:
+def add_group(
+    mailing_list: MailingList, name: str, by: User | None, now: datetime, condition: RuleBlocks = ()
+) -> Group:
     """Make a group; without a condition its members are fixed, and there are none yet. Raises Refused."""
     with db.atomic():
-        clean = _free_name(mailing_list, name)
-        made = Group.create(list=mailing_list, name=clean, condition=conditions.as_rows(condition), created_at=now)
+        clean = _validate_name(mailing_list, name)
+        made = Group.create(
+            list=mailing_list, name=clean, condition=segment_rules.blocks_to_json(condition), created_at=now
+        )
         history.log(by, "group.added", made.id, detail={"list": mailing_list.id})
     return made
 
 
-def change(group: Group, name: str, by: User | None, condition: Blocks | None = None) -> None:
+def change_group(group: Group, name: str, by: User | None, condition: RuleBlocks | None = None) -> None:
     """Change name and condition (None: as it is). Raises Refused."""
     with db.atomic():
-        clean = _free_name(group.list, name, group.id)
-        rows = group.condition if condition is None else conditions.as_rows(condition)
+        clean = _validate_name(group.list, name, group.id)
+        rows = group.condition if condition is None else segment_rules.blocks_to_json(condition)
         Group.update(name=clean, condition=rows).where(Group.id == group.id).execute()
         history.log(by, "group.changed", group.id, detail={"list": group.list_id})
 
 
-def _free_name(mailing_list: MailingList, name: str, group: int = 0) -> str:
+def _validate_name(mailing_list: MailingList, name: str, group: int = 0) -> str:
     clean = one_line(name)
     if not clean:
-        raise Refused("name", N_("Please enter a name."))
-    if len(clean) > LONGEST_NAME:
-        raise Refused("name", N_("The name is longer than 60 characters."))
+        raise DomainError("name", N_("Please enter a name."))
+    if len(clean) > MAX_NAME_LENGTH:
+        raise DomainError("name", N_("The name is longer than 60 characters."))
     others = Group.select().where(
         Group.list == mailing_list, Group.name == clean, Group.id != group, Group.closed_at.is_null()
     )
     if others.exists():
-        raise Refused("name", N_("This list has a group of that name already."))
+        raise DomainError("name", N_("This list has a group of that name already."))
     return clean
 
 
-def fix(group: Group, by: User | None) -> int:
+def freeze_members(group: Group, by: User | None) -> int:
     """Make those whom the condition fits now the fixed members; return how many places."""
     with db.atomic():
-        numbers = [row.id for row in places(group)]
+        numbers = [row.id for row in membership_ids(group)]
         Group.update(condition=[]).where(Group.id == group.id).execute()
         GroupMember.delete().where(GroupMember.group == group).execute()
         insert_rows(GroupMember, ({"group": group.id, "membership": number} for number in numbers))
@@ -185,7 +192,7 @@ def fix(group: Group, by: User | None) -> int:
     return len(numbers)
 
 
-def put(group: Group, people: Iterable[int], by: User | None) -> int:
+def add_group_members(group: Group, people: Iterable[int], by: User | None) -> int:
     """Put members of the list into a group with fixed members; return how many people are new. Repeatable."""
     with db.atomic():
         there = GroupMember.select(GroupMember.membership).where(GroupMember.group == group)
@@ -202,7 +209,7 @@ def put(group: Group, people: Iterable[int], by: User | None) -> int:
     return added
 
 
-def take_out(group: Group, people: Iterable[int], by: User | None) -> int:
+def remove_group_members(group: Group, people: Iterable[int], by: User | None) -> int:
     """Take people out of a group with fixed members; return how many places. They stay in the list."""
     theirs = Membership.select(Membership.id).where(Membership.person.in_(list(people)))
     with db.atomic():
@@ -212,16 +219,16 @@ def take_out(group: Group, people: Iterable[int], by: User | None) -> int:
     return gone
 
 
-def close(group: Group, by: User | None, now: datetime) -> None:
+def close_group(group: Group, by: User | None, now: datetime) -> None:
     """Remove a group; its members stay in the list. Raises Refused while a notice to it is booked."""
     with db.atomic():
-        if _under_way(group):
-            raise Refused("", N_("A notice to this group is booked or about to be sent. Cancel it first."))
+        if _has_scheduled_notice(group):
+            raise DomainError("", N_("A notice to this group is booked or about to be sent. Cancel it first."))
         if Group.update(closed_at=now).where(Group.id == group.id, Group.closed_at.is_null()).execute():
             history.log(by, "group.removed", group.id, detail={"list": group.list_id})
 
 
-def _under_way(group: Group) -> bool:
+def _has_scheduled_notice(group: Group) -> bool:
     return (
         Notice.select()
         .join(Target, on=(Target.notice == Notice.id))

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from peewee import JOIN, Case, Expression, ModelSelect, fn
 
-from core.people.lists import standing
+from core.members.lists import member_state_sql
 from core.results import archive
 from core.rights import Rights
 from core.roster.columns import kana, one_line
@@ -38,7 +38,7 @@ SORTS: dict[str, str] = {"kana": N_("By reading"), "class": N_("By class"), "joi
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class MemberQuery:
     """What a page of members asks for. `addresses`: whether the asker may see (and search) e-mail addresses."""
 
     text: str = ""
@@ -77,23 +77,23 @@ TAGS: dict[str, tuple[str, str]] = {  # words and class of the tag
 }
 
 
-def people(mailing_list: MailingList, wish: Wish) -> ModelSelect:
+def query_members(mailing_list: MailingList, wish: MemberQuery) -> ModelSelect:
     """Return the people of a list who fit a wish, sorted; each row has `.standing` besides."""
-    here = _standings(mailing_list)
+    here = _states_query(mailing_list)
     query = Person.select(Person, here.c.standing).join(here, on=(here.c.person_id == Person.id))
-    for fits in _conditions(mailing_list, wish, here.c.standing):
+    for fits in _filters(mailing_list, wish, here.c.standing):
         query = query.where(fits)
     by_kana = (Case(None, [(Person.kana == "", 1)], 0), Person.kana, Person.name, Person.id)
     orders = {"class": (here.c.room == "", here.c.room, *by_kana), "joined": (here.c.joined.desc(), *by_kana)}
     return query.order_by(*orders.get(wish.sort, by_kana)).objects()
 
 
-def _standings(mailing_list: MailingList) -> ModelSelect:
+def _states_query(mailing_list: MailingList) -> ModelSelect:
     room = fn.MIN(Child.grade.concat("-").concat(Child.class_name))
     return (
         Membership.select(
             Membership.person_id.alias("person_id"),
-            standing().alias("standing"),
+            member_state_sql().alias("standing"),
             fn.COALESCE(room, "").alias("room"),
             fn.MAX(Membership.joined_at).alias("joined"),
         )
@@ -105,7 +105,7 @@ def _standings(mailing_list: MailingList) -> ModelSelect:
     )
 
 
-def _conditions(mailing_list: MailingList, wish: Wish, stands: Expression) -> Iterable[Expression]:
+def _filters(mailing_list: MailingList, wish: MemberQuery, stands: Expression) -> Iterable[Expression]:
     if wish.row in KANA_ROWS:
         yield fn.SUBSTR(Person.kana, 1, 1).in_(list(KANA_ROWS[wish.row]))
     if wish.state in ("pending", "stopped"):
@@ -115,10 +115,10 @@ def _conditions(mailing_list: MailingList, wish: Wish, stands: Expression) -> It
     elif wish.state == "telephone":
         yield (stands == "active") & Person.address.is_null()
     if wish.text.strip():
-        yield _fits(mailing_list, wish)
+        yield _matches_text(mailing_list, wish)
 
 
-def _fits(mailing_list: MailingList, wish: Wish) -> Expression:
+def _matches_text(mailing_list: MailingList, wish: MemberQuery) -> Expression:
     """Match a name (spaces aside), a reading in any script, an address, or the name of a child in this list."""
     name, reading = one_line(wish.text).replace(" ", ""), kana(wish.text).replace(" ", "")
     children = (
@@ -138,7 +138,7 @@ def _fits(mailing_list: MailingList, wish: Wish) -> Expression:
     return found | Person.address_key.contains(typed) if wish.addresses else found
 
 
-def rows(mailing_list: MailingList, found: list[Person]) -> list[MemberRow]:
+def member_rows(mailing_list: MailingList, found: list[Person]) -> list[MemberRow]:
     """Return the rows of a page with everybody's places in the list; one query."""
     made = {one.id: MemberRow(one, one.standing) for one in found}
     places = (
@@ -152,9 +152,9 @@ def rows(mailing_list: MailingList, found: list[Person]) -> list[MemberRow]:
     return list(made.values())
 
 
-def state_counts(mailing_list: MailingList) -> dict[str, int]:
+def count_by_state(mailing_list: MailingList) -> dict[str, int]:
     """Return how many people each state chip will show, and `all`; one query."""
-    here = _standings(mailing_list)
+    here = _states_query(mailing_list)
     counted = (
         Person.select(here.c.standing, Person.address_state, Person.address.is_null(), fn.COUNT(Person.id))
         .join(here, on=(here.c.person_id == Person.id))
@@ -173,7 +173,7 @@ def state_counts(mailing_list: MailingList) -> dict[str, int]:
     return made
 
 
-def room(language: str, child: Child) -> str:
+def class_label(language: str, child: Child) -> str:
     """Return grade and class as people say them: 「3年2組」, "3-2"; what is not a figure stays as it is."""
     if language != "ja":
         return child.room
@@ -185,35 +185,37 @@ def room(language: str, child: Child) -> str:
 # ── one person ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def places(person: Person, rights: Rights, need: str = "view") -> list[Membership]:
+def visible_memberships(person: Person, rights: Rights, need: str = "view") -> list[Membership]:
     """Return a person's places in the lists that somebody may view (or `need`), whole list first; nobody else's."""
     return list(
         Membership.select(Membership, MailingList, Child)
         .join(MailingList)
         .switch(Membership)
         .join(Child, JOIN.LEFT_OUTER)
-        .where(Membership.person == person, Membership.belongs, Membership.list.in_(_numbers(rights, need)))
+        .where(Membership.person == person, Membership.belongs, Membership.list.in_(_visible_list_ids(rights, need)))
         .order_by(MailingList.whole.desc(), MailingList.name, Membership.id)
     )
 
 
-def _numbers(rights: Rights, need: str = "view") -> list[int]:
+def _visible_list_ids(rights: Rights, need: str = "view") -> list[int]:
     """Return the lists in which somebody may look at people; whoever enters an address as the own one sees nobody."""
     return [one.id for one in rights.lists(need) if not one.practice_of_id]
 
 
-def address_for(person: Person, whole: bool) -> str:
+def display_address(person: Person, whole: bool) -> str:
     """Return a person's address for a page: whole, or shortened (`a***@example.com`) for who may only look."""
     if not person.address:
         return ""
     return person.address if whole else addresses.hidden(person.address)
 
 
-def household_of(person: Person, rights: Rights) -> list[Person]:
+def visible_household(person: Person, rights: Rights) -> list[Person]:
     """Return the others of a person's household whom somebody may see."""
     if not person.household:
         return []
-    seen = Membership.select(Membership.person).where(Membership.belongs, Membership.list.in_(_numbers(rights)))
+    seen = Membership.select(Membership.person).where(
+        Membership.belongs, Membership.list.in_(_visible_list_ids(rights))
+    )
     return list(
         Person.select()
         .where(Person.household == person.household, Person.id != person.id, Person.id.in_(seen))
@@ -222,7 +224,7 @@ def household_of(person: Person, rights: Rights) -> list[Person]:
 
 
 @dataclass(frozen=True, slots=True)
-class Fate:
+class DeliveryView:
     """What became of one notice for one person. `subject` is '' for a notice that the asker may not see."""
 
     at: datetime
@@ -232,16 +234,16 @@ class Fate:
     letter: Letter | None
 
 
-def deliveries(person: Person) -> ModelSelect:
+def deliveries_to(person: Person) -> ModelSelect:
     """Return what was sent to a person, or not sent and why, newest first."""
     return Delivery.select(Delivery, Notice).join(Notice).where(Delivery.person == person).order_by(Delivery.id.desc())
 
 
-def fates(found: list[Delivery], rights: Rights) -> list[Fate]:
+def delivery_views(found: list[Delivery], rights: Rights) -> list[DeliveryView]:
     """Return the fates of some deliveries with the subjects that somebody may see; three queries."""
     newest = {one.delivery_id: one for one in Letter.select().where(Letter.delivery.in_(found), Letter.newest == True)}
     notices = {one.notice_id for one in found}
-    visible = _visible(notices, rights)
+    visible = _visible_notices(notices, rights)
     subjects: dict[int, str] = {}
     for wording in Wording.select().where(Wording.notice.in_(visible)).order_by(Wording.id.desc()):
         subjects[wording.notice_id] = wording.subject
@@ -249,11 +251,13 @@ def fates(found: list[Delivery], rights: Rights) -> list[Fate]:
     for one in found:
         letter = newest.get(one.id)
         at = (letter.done_at or letter.made_at) if letter else (one.notice.started_at or one.notice.created_at)
-        made.append(Fate(at, one.notice, fields.subject_of(one.notice, subjects.get(one.notice_id, "")), one, letter))
+        made.append(
+            DeliveryView(at, one.notice, fields.subject_of(one.notice, subjects.get(one.notice_id, "")), one, letter)
+        )
     return made
 
 
-def _visible(notices: set[int], rights: Rights) -> set[int]:
+def _visible_notices(notices: set[int], rights: Rights) -> set[int]:
     """Return the notices of one page that somebody may see."""
     return {row.id for row in archive.visible(rights).where(Notice.id.in_(notices)).select(Notice.id)}
 

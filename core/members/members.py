@@ -12,7 +12,7 @@ from peewee import IntegrityError
 
 from core import history, organization, service
 from core.accounts import class_teacher
-from core.people import households
+from core.members import households
 from core.roster import apply
 from core.roster.columns import OF_THE_CHILD, class_name, grade, kana, normal, one_line, phone
 from core.roster.draft import Line
@@ -23,12 +23,12 @@ from mail import address as addresses
 from models import Child, Delivery, MailingList, Membership, Person, User
 from words import N_
 
-LONGEST_ITEM = 500
-NO_NAME = N_("Please enter a name.")
-NO_CHILD_NAME = N_("Please enter the child’s name.")
+MAX_ITEM_LENGTH = 500
+NAME_REQUIRED = N_("Please enter a name.")
+CHILD_NAME_REQUIRED = N_("Please enter the child’s name.")
 
 
-class Refused(Exception):
+class DomainError(Exception):
     """A member cannot be added or changed so; `field` names the field, `message` says why for `say`."""
 
     def __init__(self, field: str, message: str, **values: object) -> None:
@@ -36,7 +36,7 @@ class Refused(Exception):
         self.field, self.message, self.values = field, message, values
 
 
-class AlreadyThere(Refused):
+class AlreadyMember(DomainError):
     """The person is in the list already; `person` is who."""
 
     def __init__(self, message: str, person: Person) -> None:
@@ -44,7 +44,7 @@ class AlreadyThere(Refused):
         self.person = person
 
 
-class AddressTaken(Refused):
+class AddressTaken(DomainError):
     """Another person has this address; `person` is who (to be named only to somebody who may see that person)."""
 
     def __init__(self, person: Person) -> None:
@@ -52,7 +52,7 @@ class AddressTaken(Refused):
         self.person = person
 
 
-class OwnWish(Refused):
+class StoppedByReader(DomainError):
     """Some of them stopped the mail themselves; `people` says how many."""
 
     def __init__(self, people: int) -> None:
@@ -63,7 +63,7 @@ class OwnWish(Refused):
 # ── adding ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def add(
+def add_member(
     mailing_list: MailingList,
     *,
     by: User | None,
@@ -81,7 +81,7 @@ def add(
     for last in (False, True):
         plan = plan_rows(mailing_list, [row], now, route="manager")
         line = plan.lines[0]
-        _refuse_if_not_new(line)
+        _require_new(line)
         try:
             apply.apply(plan)
         except IntegrityError:  # somebody registered this address at the same moment: look again, once
@@ -94,23 +94,23 @@ def add(
     return membership
 
 
-def _refuse_if_not_new(line: Line) -> None:
+def _require_new(line: Line) -> None:
     note = line.notes[0] if line.notes else None
     if line.outcome == "wrong" and note:
         field = "name" if note.message == N_("There is neither an e-mail address nor a name.") else "address"
-        raise Refused(field, note.message, **note.values)
+        raise DomainError(field, note.message, **note.values)
     if line.outcome in ("already", "changed") and line.person and line.membership:
-        raise AlreadyThere(already(line.membership.row, line), line.person.row)
+        raise AlreadyMember(already(line.membership.row, line), line.person.row)
 
 
 # ── editing ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def edit(person: Person, by: User | None, *, name: str, kana_: str, phone_: str, language: str) -> None:
+def edit_person(person: Person, by: User | None, *, name: str, kana_: str, phone_: str, language: str) -> None:
     """Change what belongs to the person. A person without an address needs a name."""
     shown = one_line(name)
     if not shown and not person.address:
-        raise Refused("name", NO_NAME)
+        raise DomainError("name", NAME_REQUIRED)
     with db.atomic():
         Person.update(name=shown, kana=kana(kana_), phone=phone(phone_), language=language).where(
             Person.id == person.id
@@ -118,7 +118,7 @@ def edit(person: Person, by: User | None, *, name: str, kana_: str, phone_: str,
         history.log(by, "member.changed", person.id)
 
 
-def edit_place(
+def edit_membership(
     membership: Membership, by: User | None, *, relation: str, items: Mapping[str, str], child: Mapping[str, str]
 ) -> None:
     """Change what belongs to a place in a list: relation, free items, and the child (name, kana, grade, class).
@@ -126,9 +126,9 @@ def edit_place(
     Items of the child (district, number in class …) are the child's in every list. A place without a child gets one if
     a name is given.
     """
-    own, of_child = _parted(items, bool(membership.child_id or one_line(child.get("name", ""))))
+    own, of_child = _split_items(items, bool(membership.child_id or one_line(child.get("name", ""))))
     with db.atomic():
-        number = _write_child(membership, child, of_child)
+        number = _save_child(membership, child, of_child)
         Membership.update(relation=one_line(relation), attributes=own, child=number).where(
             Membership.id == membership.id
         ).execute()
@@ -136,15 +136,15 @@ def edit_place(
         history.log(by, "member.changed", membership.person_id, detail={"list": membership.list_id})
 
 
-def _parted(items: Mapping[str, str], has_child: bool) -> tuple[dict[str, str], dict[str, str]]:
+def _split_items(items: Mapping[str, str], has_child: bool) -> tuple[dict[str, str], dict[str, str]]:
     clean = {
-        one_line(key): text.strip()[:LONGEST_ITEM] for key, text in items.items() if one_line(key) and text.strip()
+        one_line(key): text.strip()[:MAX_ITEM_LENGTH] for key, text in items.items() if one_line(key) and text.strip()
     }
     of_child = {key: text for key, text in clean.items() if has_child and key.lower() in OF_THE_CHILD}
     return {key: text for key, text in clean.items() if key not in of_child}, of_child
 
 
-def _write_child(membership: Membership, child: Mapping[str, str], items: dict[str, str]) -> int | None:
+def _save_child(membership: Membership, child: Mapping[str, str], items: dict[str, str]) -> int | None:
     name = one_line(child.get("name", ""))
     fields = {
         "name": name,
@@ -155,7 +155,7 @@ def _write_child(membership: Membership, child: Mapping[str, str], items: dict[s
     }
     if membership.child_id:
         if not name:
-            raise Refused("child_name", NO_CHILD_NAME)
+            raise DomainError("child_name", CHILD_NAME_REQUIRED)
         Child.update(**fields).where(Child.id == membership.child_id).execute()
         return membership.child_id
     return Child.create(**fields, household=membership.person.household).id if name else None
@@ -171,7 +171,7 @@ def split_household(person: Person, by: User | None) -> None:
                 Membership.child.in_(mine), Membership.person != person, Membership.belongs
             )
         }
-        key = households.fresh_key()
+        key = households.new_household_key()
         Person.update(household=key).where(Person.id == person.id).execute()
         Child.update(household=key).where(Child.id.in_(mine - shared)).execute()
         history.log(by, "household.split", person.id)
@@ -180,8 +180,8 @@ def split_household(person: Person, by: User | None) -> None:
 def join_household(person: Person, other: Person, by: User | None) -> None:
     """Make one household of two, with everybody in them and their children. Safe to repeat."""
     with db.atomic():
-        key = person.household or other.household or households.fresh_key()
-        households.join({old: key for old in (person.household, other.household) if old and old != key})
+        key = person.household or other.household or households.new_household_key()
+        households.merge_households({old: key for old in (person.household, other.household) if old and old != key})
         Person.update(household=key).where(Person.id.in_([person.id, other.id])).execute()
         theirs = Membership.person.in_([person.id, other.id]) & Membership.belongs
         Child.update(household=key).where(Child.id.in_(Membership.select(Membership.child).where(theirs))).execute()
@@ -191,13 +191,13 @@ def join_household(person: Person, other: Person, by: User | None) -> None:
 # ── stop, resume, approve, leave ─────────────────────────────────────────────────────────────────────────────────
 
 
-def stop(mailing_list: MailingList, people: Iterable[int], by: User | None, now: datetime) -> int:
+def stop_mail(mailing_list: MailingList, people: Iterable[int], by: User | None, now: datetime) -> int:
     """Stop the mail of a list to these people (by a manager); return how many people that changed."""
     fields = {"state": "stopped", "stopped_by": "manager", "stopped_at": now}
-    return _move(mailing_list, people, ("active", "unconfirmed", "pending"), fields, by, "member.stopped")
+    return _change_state(mailing_list, people, ("active", "unconfirmed", "pending"), fields, by, "member.stopped")
 
 
-def resume(
+def resume_mail(
     mailing_list: MailingList, people: Iterable[int], by: User | None, now: datetime, *, wished: bool = False
 ) -> int:
     """Resume the mail of a list to these people; return how many people that changed.
@@ -206,31 +206,33 @@ def resume(
     nobody be mailed against a refusal; field.md 3.1).
     """
     numbers = list(people)
-    refused = _places(mailing_list, numbers).where(Membership.state == "stopped", Membership.stopped_by != "manager")
+    refused = _memberships_in(mailing_list, numbers).where(
+        Membership.state == "stopped", Membership.stopped_by != "manager"
+    )
     own = {row.person_id for row in refused}
     if own and not wished:
-        raise OwnWish(len(own))
+        raise StoppedByReader(len(own))
     fields = {"state": "active", "stopped_by": "", "stopped_at": None}
-    return _move(mailing_list, numbers, ("stopped",), fields, by, "member.resumed")
+    return _change_state(mailing_list, numbers, ("stopped",), fields, by, "member.resumed")
 
 
-def approve(mailing_list: MailingList, people: Iterable[int], by: User | None) -> int:
+def approve_members(mailing_list: MailingList, people: Iterable[int], by: User | None) -> int:
     """Let people into a list who wait for approval or were refused; return how many people that changed."""
     fields = {"state": "active", "stopped_by": "", "left_at": None}
-    return _move(mailing_list, people, ("pending", "refused"), fields, by, "member.approved")
+    return _change_state(mailing_list, people, ("pending", "refused"), fields, by, "member.approved")
 
 
-def leave(mailing_list: MailingList, people: Iterable[int], by: User | None, now: datetime) -> int:
+def remove_members(mailing_list: MailingList, people: Iterable[int], by: User | None, now: datetime) -> int:
     """Take people out of a list; their history stays until the school year's end. Return how many that changed."""
     states = ("unconfirmed", "pending", "active", "stopped")
-    return _move(mailing_list, people, states, {"state": "left", "left_at": now}, by, "member.removed")
+    return _change_state(mailing_list, people, states, {"state": "left", "left_at": now}, by, "member.removed")
 
 
-def _places(mailing_list: MailingList, people: list[int]) -> Any:
+def _memberships_in(mailing_list: MailingList, people: list[int]) -> Any:
     return Membership.select().where(Membership.list == mailing_list, Membership.person.in_(people))
 
 
-def _move(
+def _change_state(
     mailing_list: MailingList,
     people: Iterable[int],
     before: tuple[str, ...],
@@ -240,7 +242,7 @@ def _move(
 ) -> int:
     """Move all places of these people in a list that are in one of the states before; log and return the people."""
     with db.atomic():
-        rows = list(_places(mailing_list, list(people)).where(Membership.state.in_(before)))
+        rows = list(_memberships_in(mailing_list, list(people)).where(Membership.state.in_(before)))
         moved = {row.person_id for row in rows}
         changed = (
             Membership.update(**fields)
@@ -263,20 +265,20 @@ def change_address(person: Person, typed: str, by: User | None, now: datetime) -
 
     Whoever reported our mail as spam stays unmailed. Raises Refused for an unusable address, AddressTaken.
     """
-    clean = usable(typed)
+    clean = clean_member_address(typed)
     fields = {**address_fields(clean), "bare": False}
     if person.address_state in ("bounced", "refusing"):
-        fields |= _fine(now)
+        fields |= _deliverable_fields(now)
     with db.atomic():
         other = Person.get_or_none(Person.address_key == fields["address_key"], Person.id != person.id)
         if other is not None:
             raise AddressTaken(other)
         Person.update(**fields).where(Person.id == person.id).execute()
-        _tell_the_old_one(person, fields["address_key"], now)
+        _notify_old_address(person, fields["address_key"], now)
         history.log(by, "member.address_changed", person.id)
 
 
-def _tell_the_old_one(person: Person, new_key: str, now: datetime) -> None:
+def _notify_old_address(person: Person, new_key: str, now: datetime) -> None:
     """Write to the address that was taken off, so that nobody is moved without a word.
 
     Not if it is dead, nor to another family that said that our letters are not meant for them (decision 2).
@@ -289,26 +291,26 @@ def _tell_the_old_one(person: Person, new_key: str, now: datetime) -> None:
         )  # fmt: skip
 
 
-def usable(typed: str) -> str:
+def clean_member_address(typed: str) -> str:
     """Return a clean address that a member may have. Raises Refused."""
     try:
         clean = addresses.clean(typed)
     except addresses.BadAddress as wrong:
-        raise Refused("address", wrong.message) from wrong
+        raise DomainError("address", wrong.message) from wrong
     if organization.settings().own.has(clean):
-        raise Refused("address", N_("This is an address of Kairan itself, so it cannot be a member."))
+        raise DomainError("address", N_("This is an address of Kairan itself, so it cannot be a member."))
     return clean
 
 
-def _fine(now: datetime) -> dict[str, Any]:
+def _deliverable_fields(now: datetime) -> dict[str, Any]:
     return {"address_state": "fine", "address_reason": "", "address_state_at": now, "address_state_by": None}
 
 
-def release(person: Person, by: User | None, now: datetime) -> bool:
+def clear_suppression(person: Person, by: User | None, now: datetime) -> bool:
     """Take an address back that bounced or refused (E-09, D-38); False if there was nothing to release."""
     with db.atomic():
         changed = (
-            Person.update(**_fine(now))
+            Person.update(**_deliverable_fields(now))
             .where(Person.id == person.id, Person.address_state.in_(("bounced", "refusing")))
             .execute()
         )

@@ -9,27 +9,27 @@ from core.organization import Settings, settings
 from models import MailingList, Person
 
 
-def signer(force: Settings, purpose: str) -> URLSafeSerializer:
+def link_signer(force: Settings, purpose: str) -> URLSafeSerializer:
     """Return what signs and reads marks of one purpose; a mark of one purpose is none of another."""
     return URLSafeSerializer(force.secret, salt=f"kairan by mail: {purpose}")
 
 
-def read(text: str, purpose: str) -> list | None:
+def read_token(text: str, purpose: str) -> list | None:
     """Return what a mark holds; None if it is not one of ours."""
     try:
-        return signer(settings(), purpose).loads(text)
+        return link_signer(settings(), purpose).loads(text)
     except (BadSignature, ValueError, TypeError):
         return None
 
 
-def place_mark(person: Person, mailing_list: MailingList, force: Settings | None = None) -> str:
+def sign_membership(person: Person, mailing_list: MailingList, force: Settings | None = None) -> str:
     """Return the mark by which a member leaves or resumes this one list."""
-    return signer(force or settings(), "place").dumps([person.id, mailing_list.id])
+    return link_signer(force or settings(), "place").dumps([person.id, mailing_list.id])
 
 
-def place_of(text: str) -> tuple[Person, MailingList] | None:
+def membership_by_token(text: str) -> tuple[Person, MailingList] | None:
     """Return member and list of a mark; None if it is wrong, or the member is gone."""
-    held = read(text, "place")
+    held = read_token(text, "place")
     if held is None:
         return None
     found, mailing_list = Person.get_or_none(Person.id == held[0]), MailingList.get_or_none(MailingList.id == held[1])

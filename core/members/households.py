@@ -12,16 +12,16 @@ from dataclasses import dataclass, field
 from core.roster.draft import Draft
 from models import Child, Person
 
-_OWN = re.compile(r"h[a-z2-7]{11}")
+_OWN_KEY = re.compile(r"h[a-z2-7]{11}")
 _LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
 
 
-def fresh_key() -> str:
+def new_household_key() -> str:
     """Return a new household key (55 random bits, never one that a file would hold by chance)."""
     return "h" + "".join(secrets.choice(_LETTERS) for _ in range(11))
 
 
-def join(merges: dict[str, str]) -> list[tuple[type[Person] | type[Child], int, str]]:
+def merge_households(merges: dict[str, str]) -> list[tuple[type[Person] | type[Child], int, str]]:
     """Give households new keys {old: new}; return (table, number, old key) of every row that changed."""
     changed: list[tuple[type[Person] | type[Child], int, str]] = []
     if not merges:
@@ -36,7 +36,7 @@ def join(merges: dict[str, str]) -> list[tuple[type[Person] | type[Child], int, 
 
 
 @dataclass(slots=True)
-class _Groups:
+class _DraftGroups:
     """Drafts that belong together (union-find); a group may have the value of a column 「世帯」."""
 
     parent: dict[int, int] = field(default_factory=dict)
@@ -74,9 +74,9 @@ class _Groups:
         return ((value, drafts) for (value, _), drafts in found.items())
 
 
-def assign(lines: list[tuple[Draft, Draft | None, str]]) -> dict[str, str]:
+def assign_household_keys(lines: list[tuple[Draft, Draft | None, str]]) -> dict[str, str]:
     """Give (person, child, value of the column 「世帯」) their household keys; return the keys to be joined."""
-    groups = _Groups()
+    groups = _DraftGroups()
     for person, child, value in lines:
         groups.root(person)
         for draft in (person, child):
@@ -89,16 +89,16 @@ def assign(lines: list[tuple[Draft, Draft | None, str]]) -> dict[str, str]:
     taken: set[str] = set()
     for value, drafts in groups.gathered():
         held = list(dict.fromkeys(filter(None, (draft.row and draft.row.household for draft in drafts))))
-        key = _named_key(value, held, taken) if value else (held[0] if held else fresh_key())
+        key = _key_for_named_household(value, held, taken) if value else (held[0] if held else new_household_key())
         merges |= {} if value else dict.fromkeys(held[1:], key)
         for draft in drafts:
             draft.change("household", key)
     return merges
 
 
-def _named_key(value: str, held: list[str], taken: set[str]) -> str:
+def _key_for_named_household(value: str, held: list[str], taken: set[str]) -> str:
     """Return the key for a household that the file names: its own key, one of its people's, or a new one."""
     free = [one for one in ([value] if value in held else held) if one not in taken]
-    key = free[0] if free else value if _OWN.fullmatch(value) and value not in taken else fresh_key()
+    key = free[0] if free else value if _OWN_KEY.fullmatch(value) and value not in taken else new_household_key()
     taken.add(key)
     return key

@@ -13,11 +13,11 @@ from core.house import alarms
 from database import db
 from models import Cover, Delivery, Letter, MailingList, Membership, Notice, Person
 
-RESUME_LETTER_AGAIN = timedelta(days=1)
+RESUBSCRIBE_EMAIL_INTERVAL = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class CoveredList:
     """A list that a letter covers. `state`: active, stopped (the reader may resume), or over (only a manager may)."""
 
     number: int
@@ -25,15 +25,15 @@ class Choice:
     state: str
 
 
-def choices(delivery: Delivery) -> list[Choice]:
+def covered_lists(delivery: Delivery) -> list[CoveredList]:
     """Return the lists that a letter covers, the letter's own first; none if the person is gone."""
-    standings = _standings(delivery)
+    standings = _membership_states(delivery)
     names = {one.id: one.name for one in MailingList.select().where(MailingList.id.in_(list(standings)))}
     order = sorted(names, key=lambda number: (number != delivery.list_id, number))
-    return [Choice(number, names[number], _state(standings[number])) for number in order]
+    return [CoveredList(number, names[number], _combined_state(standings[number])) for number in order]
 
 
-def _standings(delivery: Delivery) -> dict[int, set[tuple[str, str]]]:
+def _membership_states(delivery: Delivery) -> dict[int, set[tuple[str, str]]]:
     """Return (state, stopped by) of the reader's memberships in each list that the letter covers."""
     covered = Cover.select(Cover.list).where(Cover.delivery == delivery, Cover.list.is_null(False))
     rows = Membership.select(Membership.list, Membership.state, Membership.stopped_by).where(
@@ -46,7 +46,7 @@ def _standings(delivery: Delivery) -> dict[int, set[tuple[str, str]]]:
     return found
 
 
-def _state(standing: set[tuple[str, str]]) -> str:
+def _combined_state(standing: set[tuple[str, str]]) -> str:
     if any(state in ("active", "unconfirmed") for state, _ in standing):
         return "active"
     return "stopped" if ("stopped", "reader") in standing else "over"
@@ -55,31 +55,31 @@ def _state(standing: set[tuple[str, str]]) -> str:
 # ── stop and resume ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def stop(delivery: Delivery, lists: Collection[int], now: datetime) -> int:
+def unsubscribe_lists(delivery: Delivery, lists: Collection[int], now: datetime) -> int:
     """Stop the reader's mail from some of the lists that the letter covers. Return how many memberships; repeatable."""
-    return _turn(
+    return _change_memberships(
         delivery, lists, "member.stopped", now,
         where=(Membership.state == "active",),
         state="stopped", stopped_by="reader", stopped_at=now,
     )  # fmt: skip
 
 
-def resume(delivery: Delivery, lists: Collection[int], now: datetime) -> int:
+def resubscribe_lists(delivery: Delivery, lists: Collection[int], now: datetime) -> int:
     """Undo what the reader stopped; a manager's stop stays. Return how many memberships; repeatable.
 
     Where the letter was said to be another family's, everything that this stopped comes back with it.
     """
-    done = _turn(
+    done = _change_memberships(
         delivery, lists, "member.resumed", now,
         where=(Membership.state == "stopped", Membership.stopped_by == "reader"),
         state="active", stopped_by="", stopped_at=None,
     )  # fmt: skip
     if done:
-        _not_strange_after_all(delivery)
+        _clear_misdirected(delivery)
     return done
 
 
-def _not_strange_after_all(delivery: Delivery) -> None:
+def _clear_misdirected(delivery: Delivery) -> None:
     row = Delivery.select(Delivery.strange_at).where(Delivery.id == delivery.id, Delivery.strange_at.is_null(False))
     said = row.scalar()
     if said and Delivery.update(strange_at=None).where(Delivery.id == delivery.id).execute():
@@ -92,10 +92,10 @@ def _not_strange_after_all(delivery: Delivery) -> None:
         history.log(None, "delivery.strange_taken_back", delivery.id, detail={"notice": delivery.notice_id})
 
 
-def _turn(
+def _change_memberships(
     delivery: Delivery, lists: Collection[int], action: str, now: datetime, *, where: tuple, **fields: object
 ) -> int:
-    covered = [number for number in _standings(delivery) if number in set(lists)]
+    covered = [number for number in _membership_states(delivery) if number in set(lists)]
     with db.atomic():
         done = (
             Membership.update(**fields)
@@ -103,20 +103,24 @@ def _turn(
             .execute()
         )
         if done:
-            detail = {"lists": covered, "delivery": delivery.id, "alone": len(_children_left(delivery, covered))}
+            detail = {
+                "lists": covered,
+                "delivery": delivery.id,
+                "alone": len(_unreachable_children_in_lists(delivery, covered)),
+            }
             history.log(None, action, delivery.person_id, detail=detail)
             Notice.update(serial=Notice.serial + 1).where(Notice.id == delivery.notice_id).execute()
     return done
 
 
-def _children_left(delivery: Delivery, lists: Collection[int]) -> set[int]:
+def _unreachable_children_in_lists(delivery: Delivery, lists: Collection[int]) -> set[int]:
     rows = Membership.select(Membership.child).where(
         Membership.person == delivery.person_id, Membership.list.in_(lists), Membership.child.is_null(False)
     )
-    return children_with_nobody({child for (child,) in rows.tuples()})
+    return unreachable_children({child for (child,) in rows.tuples()})
 
 
-def children_with_nobody(children: Collection[int]) -> set[int]:
+def unreachable_children(children: Collection[int]) -> set[int]:
     """Return those of some children for whom no guardian with a working address is left in any list."""
     if not children:
         return set()
@@ -137,50 +141,55 @@ def children_with_nobody(children: Collection[int]) -> set[int]:
 # ── one click in the mail program ────────────────────────────────────────────────────────────────────────────────
 
 
-def one_click(delivery: Delivery, url: str, now: datetime) -> bool:
+def handle_one_click(delivery: Delivery, url: str, now: datetime) -> bool:
     """Stop every list of the letter, as RFC 8058 wants it, and write how to undo it. Safe to repeat.
 
     url: of the page where it can be undone. Return whether a letter about it was made: at most one a day.
     """
-    names = [one.name for one in choices(delivery) if one.state == "active"]
-    if not stop(delivery, [one.number for one in choices(delivery)], now):
+    names = [one.name for one in covered_lists(delivery) if one.state == "active"]
+    if not unsubscribe_lists(delivery, [one.number for one in covered_lists(delivery)], now):
         return False
     person = delivery.person
-    if not person or not person.reachable or _told_lately(person, now):
+    if not person or not person.reachable or _was_emailed_recently(person, now):
         return False
-    values = {"list": _joined(names, delivery.language), "url": url, "to_name": person.name}
+    values = {"list": _join_names(names, delivery.language), "url": url, "to_name": person.name}
     service.send(
         "resume", address=person.address, language=delivery.language, values=values, now=now, person=person,
-        useful_s=RESUME_LETTER_AGAIN.days * 86400,
+        useful_s=RESUBSCRIBE_EMAIL_INTERVAL.days * 86400,
     )  # fmt: skip
     return True
 
 
-def _joined(names: list[str], language: str) -> str:
+def _join_names(names: list[str], language: str) -> str:
     return "」「".join(names) if language == "ja" else "”, “".join(names)
 
 
-def _told_lately(person: Person, now: datetime) -> bool:
-    lately = Letter.made_at > now - RESUME_LETTER_AGAIN
+def _was_emailed_recently(person: Person, now: datetime) -> bool:
+    lately = Letter.made_at > now - RESUBSCRIBE_EMAIL_INTERVAL
     return Letter.select().where(Letter.kind == "resume", Letter.person == person, lately).exists()
 
 
 # ── meant for another family ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def strange(delivery: Delivery, now: datetime) -> None:
+def report_misdirected(delivery: Delivery, now: datetime) -> None:
     """Believe the reader that the letter was meant for another family: stop this address at once, tell the managers."""
     with db.atomic():
-        stopped = _stop_everywhere(delivery, now)
+        stopped = _unsubscribe_everywhere(delivery, now)
         first = Delivery.update(strange_at=now).where(Delivery.id == delivery.id, Delivery.strange_at.is_null())
         if first.execute():
             history.log(None, "delivery.strange", delivery.id, detail={"notice": delivery.notice_id})
             Notice.update(serial=Notice.serial + 1).where(Notice.id == delivery.notice_id).execute()
             if delivery.person_id:
-                alarms.strange(delivery, stopped or list(_standings(delivery)), _left_alone(delivery), now)
+                alarms.strange(
+                    delivery,
+                    stopped or list(_membership_states(delivery)),
+                    _unreachable_children_of_reader(delivery),
+                    now,
+                )
 
 
-def _stop_everywhere(delivery: Delivery, now: datetime) -> list[int]:
+def _unsubscribe_everywhere(delivery: Delivery, now: datetime) -> list[int]:
     """Stop all mail to the person behind the letter, of lists that it does not cover too; return the lists."""
     mine = (Membership.person == delivery.person_id) & (Membership.state == "active")
     lists = [number for (number,) in Membership.select(Membership.list).where(mine).distinct().tuples()]
@@ -190,8 +199,8 @@ def _stop_everywhere(delivery: Delivery, now: datetime) -> list[int]:
     return lists
 
 
-def _left_alone(delivery: Delivery) -> set[int]:
+def _unreachable_children_of_reader(delivery: Delivery) -> set[int]:
     rows = Membership.select(Membership.child).where(
         Membership.person == delivery.person_id, Membership.child.is_null(False), Membership.belongs
     )
-    return children_with_nobody({child for (child,) in rows.tuples()})
+    return unreachable_children({child for (child,) in rows.tuples()})

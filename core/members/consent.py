@@ -15,7 +15,7 @@ from database import EPOCH
 from models import MailingList, Membership, Terms
 from words import N_
 
-ROUTES: dict[str, str] = {
+ROUTE_LABELS: dict[str, str] = {
     "manager": N_("entered by an organizer"),
     "file": N_("from a roster file"),
     "blank mail": N_("by a blank mail"),
@@ -23,17 +23,17 @@ ROUTES: dict[str, str] = {
     "move": N_("moved from another list"),
     "copy": N_("copied from another list"),
 }
-PROOFS: dict[str, str] = {
+PROOF_LABELS: dict[str, str] = {
     "dkim": N_("the mail was signed by its provider (DKIM)"),
     "dmarc": N_("the mail server found it genuine (DMARC)"),
     "spf": N_("it came from a server of its provider (SPF)"),
     "letter": N_("a link in a letter to the address was pressed"),
     "code": N_("the mail went to an address with a valid code"),
 }
-CODES: dict[str, str] = {"list": N_("code of the list"), "child": N_("code of the child’s slip")}
+CODE_LABELS: dict[str, str] = {"list": N_("code of the list"), "child": N_("code of the child’s slip")}
 
 
-def text(mailing_list: MailingList, language: str) -> str:
+def render_consent_text(mailing_list: MailingList, language: str) -> str:
     """Return what somebody agrees to by joining a list, as the page and the letter say it."""
     force = settings()
     lines = [
@@ -50,20 +50,20 @@ def text(mailing_list: MailingList, language: str) -> str:
     return "\n".join(line for line in lines if line)
 
 
-def terms(mailing_list: MailingList, now: datetime) -> Terms:
+def current_consent_text(mailing_list: MailingList, now: datetime) -> Terms:
     """Return the row that keeps the words in force; a new one is made when they have changed."""
-    said = text(mailing_list, settings().language)
+    said = render_consent_text(mailing_list, settings().language)
     last = Terms.select().where(Terms.list == mailing_list).order_by(Terms.id.desc()).first()
     return last if last and last.text == said else Terms.create(list=mailing_list, text=said, since=now)
 
 
-def record(mailing_list: MailingList, evidence: Mapping[str, object], now: datetime) -> dict[str, object]:
+def new_consent_record(mailing_list: MailingList, evidence: Mapping[str, object], now: datetime) -> dict[str, object]:
     """Return what a new membership keeps of its consent."""
-    return {"terms": terms(mailing_list, now).id, **evidence}
+    return {"terms": current_consent_text(mailing_list, now).id, **evidence}
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ConsentView:
     """A consent record as a page or a file says it."""
 
     at: datetime
@@ -76,35 +76,35 @@ class Shown:
     since: datetime | None
 
 
-def shown(place: Membership, known: Mapping[int, Terms]) -> Shown:
+def consent_view(place: Membership, known: Mapping[int, Terms]) -> ConsentView:
     """Return the record of one membership; `known`: terms by number (`terms_of`). Words are source strings."""
     held = place.consent or {}
     agreed = known.get(int(held.get("terms", 0)))
-    return Shown(
+    return ConsentView(
         at=place.joined_at,
-        route=ROUTES.get(place.joined_route, place.joined_route),
-        proof=PROOFS.get(str(held.get("proof", "")), ""),
-        code=CODES.get(str(held.get("code", "")), ""),
+        route=ROUTE_LABELS.get(place.joined_route, place.joined_route),
+        proof=PROOF_LABELS.get(str(held.get("proof", "")), ""),
+        code=CODE_LABELS.get(str(held.get("code", "")), ""),
         source=str(held.get("message") or held.get("network") or ""),
-        confirmed=_moment(held.get("confirmed")),
+        confirmed=_parse_ms(held.get("confirmed")),
         words=agreed.text if agreed else "",
         since=agreed.since if agreed else None,
     )
 
 
-def _moment(held: object) -> datetime | None:
+def _parse_ms(held: object) -> datetime | None:
     return EPOCH + timedelta(milliseconds=held) if isinstance(held, int) else None
 
 
-def terms_of(places: list[Membership]) -> dict[int, Terms]:
+def consent_texts_by_id(places: list[Membership]) -> dict[int, Terms]:
     """Return the words that some memberships were given to, by number; one query."""
     numbers = {int(one.consent.get("terms", 0)) for one in places if one.consent}
     return {one.id: one for one in Terms.select().where(Terms.id.in_(numbers))}
 
 
-def line(place: Membership, known: Mapping[int, Terms], language: str) -> str:
+def consent_as_line(place: Membership, known: Mapping[int, Terms], language: str) -> str:
     """Return a record in one line, for the roster file."""
-    record_ = shown(place, known)
+    record_ = consent_view(place, known)
     parts = [
         words.when(language, record_.at),
         words.say(language, record_.route),

@@ -17,9 +17,9 @@ from core.roster.columns import class_name, grade, one_line
 from models import Child, Membership, Person
 from words import N_, Sentence
 
-MOST_RULES = 12
-LONGEST_VALUE = 200
-ITEM = "item:"
+MAX_RULES = 12
+MAX_VALUE_LENGTH = 200
+ITEM_PREFIX = "item:"
 """Begins the name of a field that is an item of the roster: `item:地区`."""
 
 FIELDS: dict[str, str] = {
@@ -36,7 +36,7 @@ OPERATORS: dict[str, str] = {
     "empty": N_("is empty"),
     "not_empty": N_("is not empty"),
 }
-WITHOUT_VALUE = ("empty", "not_empty")
+OPERATORS_WITHOUT_VALUE = ("empty", "not_empty")
 _PHRASES: dict[str, str] = {
     "is": N_("%(field)s is “%(value)s”"),
     "is_not": N_("%(field)s is not “%(value)s”"),
@@ -47,7 +47,7 @@ _PHRASES: dict[str, str] = {
 }
 
 
-class BadCondition(Exception):
+class InvalidRule(Exception):
     """A condition cannot be used; `message` says why for `say`, `place` is the number of the rule (from 0)."""
 
     def __init__(self, message: str, place: int | None = None) -> None:
@@ -56,7 +56,7 @@ class BadCondition(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class SegmentRule:
     """One rule. field: a key of FIELDS, or `item:` and a name. value: as typed; for `one_of` several with commas."""
 
     field: str
@@ -68,14 +68,14 @@ class Rule:
         """Return the values as they are compared."""
         parts = self.value.replace("、", ",").replace("，", ",").replace("\n", ",").split(",")
         typed = parts if self.op == "one_of" else [self.value]
-        tidy = {"grade": grade, "class_name": class_name, "language": _language}.get(self.field, one_line)
+        tidy = {"grade": grade, "class_name": class_name, "language": _language_code}.get(self.field, one_line)
         return [found for one in typed if (found := tidy(one))]
 
 
-Blocks = tuple[tuple[Rule, ...], ...]
+RuleBlocks = tuple[tuple[SegmentRule, ...], ...]
 
 
-def _language(text: str) -> str:
+def _language_code(text: str) -> str:
     plain = one_line(text).casefold()
     return {"日本語": "ja", "japanese": "ja", "英語": "en", "english": "en"}.get(plain, plain)
 
@@ -83,52 +83,54 @@ def _language(text: str) -> str:
 # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def blocks(rules: Iterable[tuple[str, Rule]]) -> Blocks:
+def parse_blocks(rules: Iterable[tuple[str, SegmentRule]]) -> RuleBlocks:
     """Put rules with the word before each (`and`, `or`) into blocks. Raises BadCondition, naming the rule."""
-    found: list[list[Rule]] = []
+    found: list[list[SegmentRule]] = []
     for place, (word, rule) in enumerate(rules):
-        if place >= MOST_RULES:
-            raise BadCondition(Sentence(N_("At most %(n)s rules, please."), n=MOST_RULES), place)
-        _check(rule, place)
+        if place >= MAX_RULES:
+            raise InvalidRule(Sentence(N_("At most %(n)s rules, please."), n=MAX_RULES), place)
+        _validate_rule(rule, place)
         if word == "or" or not found:
             found.append([])
         found[-1].append(rule)
     if not found:
-        raise BadCondition(N_("Choose at least one rule."))
+        raise InvalidRule(N_("Choose at least one rule."))
     return tuple(tuple(block) for block in found)
 
 
-def _check(rule: Rule, place: int) -> None:
-    if rule.field not in FIELDS and not (rule.field.startswith(ITEM) and one_line(rule.field[len(ITEM) :])):
-        raise BadCondition(N_("Choose what it is about."), place)
+def _validate_rule(rule: SegmentRule, place: int) -> None:
+    if rule.field not in FIELDS and not (
+        rule.field.startswith(ITEM_PREFIX) and one_line(rule.field[len(ITEM_PREFIX) :])
+    ):
+        raise InvalidRule(N_("Choose what it is about."), place)
     if rule.op not in OPERATORS:
-        raise BadCondition(N_("Choose how it is compared."), place)
-    if rule.op not in WITHOUT_VALUE and not rule.values:
-        raise BadCondition(N_("Write what it is compared with."), place)
-    if len(rule.value) > LONGEST_VALUE or len(rule.field) > LONGEST_VALUE:
-        raise BadCondition(Sentence(N_("Longer than %(n)s characters."), n=LONGEST_VALUE), place)
+        raise InvalidRule(N_("Choose how it is compared."), place)
+    if rule.op not in OPERATORS_WITHOUT_VALUE and not rule.values:
+        raise InvalidRule(N_("Write what it is compared with."), place)
+    if len(rule.value) > MAX_VALUE_LENGTH or len(rule.field) > MAX_VALUE_LENGTH:
+        raise InvalidRule(Sentence(N_("Longer than %(n)s characters."), n=MAX_VALUE_LENGTH), place)
 
 
-def as_rows(condition: Blocks) -> list[list[dict[str, Any]]]:
+def blocks_to_json(condition: RuleBlocks) -> list[list[dict[str, Any]]]:
     """Return blocks as a row of the database keeps them."""
     return [[asdict(rule) for rule in block] for block in condition]
 
 
-def of_rows(rows: list[list[dict[str, Any]]]) -> Blocks:
+def blocks_from_json(rows: list[list[dict[str, Any]]]) -> RuleBlocks:
     """Return the blocks that a row keeps."""
-    return tuple(tuple(Rule(**rule) for rule in block) for block in rows)
+    return tuple(tuple(SegmentRule(**rule) for rule in block) for block in rows)
 
 
 # ── fitting ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def fits(condition: Blocks) -> Expression:
+def blocks_to_sql(condition: RuleBlocks) -> Expression:
     """Return the condition over Membership, Person and Child (left outer joined)."""
-    return reduce(or_, (reduce(and_, (_rule(rule) for rule in block)) for block in condition))
+    return reduce(or_, (reduce(and_, (_rule_to_sql(rule) for rule in block)) for block in condition))
 
 
-def _rule(rule: Rule) -> Expression:
-    return _COMPARE[rule.op](_held(rule.field), rule.values)
+def _rule_to_sql(rule: SegmentRule) -> Expression:
+    return _COMPARE[rule.op](_field_value(rule.field), rule.values)
 
 
 _COMPARE: dict[str, Callable[[Any, list[str]], Expression]] = {
@@ -147,11 +149,11 @@ _COLUMNS = {
 }
 
 
-def _held(field: str) -> Function:
+def _field_value(field: str) -> Function:
     """Return what a place holds in a field, never NULL: an item of the child, else the place's own."""
     if field in _COLUMNS:
         return fn.COALESCE(_COLUMNS[field], "")
-    name = field.removeprefix(ITEM)
+    name = field.removeprefix(ITEM_PREFIX)
     own, of_child = Membership.attributes[name].as_text(), Child.attributes[name].as_text()
     return fn.COALESCE(fn.NULLIF(of_child, ""), own, "")
 
@@ -159,19 +161,19 @@ def _held(field: str) -> Function:
 # ── saying ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def name_of(language: str, field: str) -> str:
+def field_label(language: str, field: str) -> str:
     """Return the name of a field as a page shows it."""
-    return words.say(language, FIELDS[field]) if field in FIELDS else field.removeprefix(ITEM)
+    return words.say(language, FIELDS[field]) if field in FIELDS else field.removeprefix(ITEM_PREFIX)
 
 
-def in_words(language: str, condition: Blocks) -> str:
+def describe_blocks(language: str, condition: RuleBlocks) -> str:
     """Return a condition as a sentence: 「学年が「3」、かつ地区が「本町」」."""
-    said = [words.say(language, " and ").join(_phrase(language, rule) for rule in block) for block in condition]
+    said = [words.say(language, " and ").join(_describe_rule(language, rule) for rule in block) for block in condition]
     if len(said) == 1:
         return said[0]
     return words.say(language, ", or ").join(words.say(language, "(%(rules)s)", rules=one) for one in said)
 
 
-def _phrase(language: str, rule: Rule) -> str:
+def _describe_rule(language: str, rule: SegmentRule) -> str:
     values = words.say(language, ", ").join(rule.values)
-    return words.say(language, _PHRASES[rule.op], field=name_of(language, rule.field), value=values)
+    return words.say(language, _PHRASES[rule.op], field=field_label(language, rule.field), value=values)

@@ -6,57 +6,61 @@ The letter to the new address is the same whether Kairan knows it or not.
 from datetime import datetime, timedelta
 
 from core import history, limits, service
+from core.members import members, preference_page, signed_links
 from core.organization import settings
-from core.people import members, own_page, reader_marks
 from database import db
 from mail import address as addresses
 from models import Letter, Person
 from words import N_
 
-GOOD_FOR = timedelta(hours=24)
+LINK_LIFETIME = timedelta(hours=24)
 PER_PERSON_A_DAY = 3
 PER_ADDRESS_A_DAY = 3
-PURPOSE = "new address"
+LINK_PURPOSE = "new address"
 TOO_OFTEN = N_("A letter went there already. Please look for it, or try again tomorrow.")
-SAME = N_("This is the address that we write to already.")
+SAME_ADDRESS = N_("This is the address that we write to already.")
 
 
-def ask(person: Person, typed: str, now: datetime) -> None:
+def request_new_address(person: Person, typed: str, now: datetime) -> None:
     """Send the letter with the link to the new address. Raises members.Refused for one that cannot be."""
-    clean = _usable(person, typed)
+    clean = _clean_new_address(person, typed)
     too_often = limits.hit(f"new address:{person.id}", now, 86400) > PER_PERSON_A_DAY
     if too_often or limits.hit(f"new address at:{addresses.key(clean)}", now, 86400) > PER_ADDRESS_A_DAY:
-        raise members.Refused("address", TOO_OFTEN)
+        raise members.DomainError("address", TOO_OFTEN)
     with db.atomic():  # a sender process must not take the letter before its link stands in it
         letter = service.send(
             "new-address", address=clean, language=person.language, values={"to_name": ""}, now=now, urgent=False,
             useful_s=86400,
         )  # fmt: skip
-        text = reader_marks.signer(settings(), PURPOSE).dumps([person.id, own_page.tag(person), letter.id])
+        text = signed_links.link_signer(settings(), LINK_PURPOSE).dumps(
+            [person.id, preference_page.address_fingerprint(person), letter.id]
+        )
         link = {"url": f"{settings().base_url}/p/new/{text}"}
         Letter.update(payload={**letter.payload, **link}).where(Letter.id == letter.id).execute()
 
 
-def _usable(person: Person, typed: str) -> str:
-    clean = members.usable(typed)
+def _clean_new_address(person: Person, typed: str) -> str:
+    clean = members.clean_member_address(typed)
     if addresses.key(clean) == person.address_key:
-        raise members.Refused("address", SAME)
+        raise members.DomainError("address", SAME_ADDRESS)
     return clean
 
 
-def asked(text: str, now: datetime) -> tuple[Person, str] | None:
+def new_address_from_link(text: str, now: datetime) -> tuple[Person, str] | None:
     """Return who wants which address; None if the link is wrong, too old, or was used."""
-    held = reader_marks.read(text, PURPOSE)
+    held = signed_links.read_token(text, LINK_PURPOSE)
     if not held:
         return None
     person = Person.get_or_none(Person.id == held[0])
-    letter = Letter.get_or_none(Letter.id == held[2], Letter.kind == "new-address", Letter.made_at > now - GOOD_FOR)
-    if person is None or letter is None or not person.address or held[1] != own_page.tag(person):
+    letter = Letter.get_or_none(
+        Letter.id == held[2], Letter.kind == "new-address", Letter.made_at > now - LINK_LIFETIME
+    )
+    if person is None or letter is None or not person.address or held[1] != preference_page.address_fingerprint(person):
         return None
     return person, letter.address
 
 
-def confirm(person: Person, clean: str, now: datetime) -> None:
+def confirm_new_address(person: Person, clean: str, now: datetime) -> None:
     """Take the new address over and tell the old one. Raises members.AddressTaken."""
     with db.atomic():
         members.change_address(person, clean, None, now)

@@ -16,7 +16,7 @@ from models import MailingList, Membership, User
 
 KINDS = ("move", "copy")
 _ACTIONS = {"move": "member.moved", "copy": "member.copied"}
-LIVE = ("unconfirmed", "pending", "active", "stopped")
+CURRENT_STATES = ("unconfirmed", "pending", "active", "stopped")
 
 
 class SameList(Exception):
@@ -24,40 +24,45 @@ class SameList(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class MoveCopyResult:
     """What became of some people, each counted once: new in the second list, and there already."""
 
     new: int
     there: int
 
 
-def look(source: MailingList, target: MailingList, people: Iterable[int]) -> Moved:
+def preview_move_copy(source: MailingList, target: MailingList, people: Iterable[int]) -> MoveCopyResult:
     """Say what moving or copying would do, changing nothing."""
-    rows = _places(source, people)
-    known = _known(target, rows)
-    return _counted(rows, {key for key, row in known.items() if row.belongs})
+    rows = _memberships_in(source, people)
+    known = _existing_memberships(target, rows)
+    return _count_result(rows, {key for key, row in known.items() if row.belongs})
 
 
-def carry_out(
+def move_or_copy(
     kind: str, source: MailingList, target: MailingList, people: Iterable[int], by: User | None, now: datetime
-) -> Moved:
+) -> MoveCopyResult:
     """Move or copy (`kind`) people from one list into another. Repeatable. Raises SameList."""
     if source.id == target.id:
         raise SameList()
     with db.atomic():
-        rows = _places(source, people)
-        known = _known(target, rows)
+        rows = _memberships_in(source, people)
+        known = _existing_memberships(target, rows)
         there = {key for key, row in known.items() if row.belongs}
-        arriving = [row for row in rows if _key(row) not in there]
-        insert_rows(Membership, (_fresh(row, target, kind, now) for row in arriving if _key(row) not in known))
+        arriving = [row for row in rows if _person_and_child(row) not in there]
+        insert_rows(
+            Membership,
+            (_new_membership_fields(row, target, kind, now) for row in arriving if _person_and_child(row) not in known),
+        )
         for row in arriving:
-            if _key(row) in known:
-                again = _fresh(row, target, kind, now)
-                Membership.update(**again, left_at=None).where(Membership.id == known[_key(row)].id).execute()
+            if _person_and_child(row) in known:
+                again = _new_membership_fields(row, target, kind, now)
+                Membership.update(**again, left_at=None).where(
+                    Membership.id == known[_person_and_child(row)].id
+                ).execute()
         class_teacher.assign_new_members(target, {row.person_id for row in arriving})
         if kind == "move":
-            _leave(source, rows, now)
-        done = _counted(rows, there)
+            _end_memberships(source, rows, now)
+        done = _count_result(rows, there)
         if rows:
             detail = {"from": source.id, "people": done.new + done.there, "new": done.new}
             history.log(
@@ -66,32 +71,32 @@ def carry_out(
     return done
 
 
-def _places(source: MailingList, people: Iterable[int]) -> list[Membership]:
+def _memberships_in(source: MailingList, people: Iterable[int]) -> list[Membership]:
     wanted = list(people)
     return list(
         Membership.select()
-        .where(Membership.list == source, Membership.person.in_(wanted), Membership.state.in_(LIVE))
+        .where(Membership.list == source, Membership.person.in_(wanted), Membership.state.in_(CURRENT_STATES))
         .order_by(Membership.id)
     )
 
 
-def _known(target: MailingList, rows: list[Membership]) -> dict[tuple[int, int], Membership]:
+def _existing_memberships(target: MailingList, rows: list[Membership]) -> dict[tuple[int, int], Membership]:
     """Return the places that these people have, or had, in the second list."""
     people = {row.person_id for row in rows}
     here = Membership.select().where(Membership.list == target, Membership.person.in_(people))
-    return {_key(row): row for row in here}
+    return {_person_and_child(row): row for row in here}
 
 
-def _key(row: Membership) -> tuple[int, int]:
+def _person_and_child(row: Membership) -> tuple[int, int]:
     return row.person_id, row.child_id or 0
 
 
-def _counted(rows: list[Membership], there: set[tuple[int, int]]) -> Moved:
-    new = {row.person_id for row in rows if _key(row) not in there}
-    return Moved(len(new), len({row.person_id for row in rows} - new))
+def _count_result(rows: list[Membership], there: set[tuple[int, int]]) -> MoveCopyResult:
+    new = {row.person_id for row in rows if _person_and_child(row) not in there}
+    return MoveCopyResult(len(new), len({row.person_id for row in rows} - new))
 
 
-def _fresh(row: Membership, target: MailingList, kind: str, now: datetime) -> dict[str, object]:
+def _new_membership_fields(row: Membership, target: MailingList, kind: str, now: datetime) -> dict[str, object]:
     """Return a place in the second list like the one in the first, consent and all, but for who is in charge."""
     return {
         "person": row.person_id, "list": target.id, "child": row.child_id, "relation": row.relation,
@@ -100,8 +105,8 @@ def _fresh(row: Membership, target: MailingList, kind: str, now: datetime) -> di
     }  # fmt: skip
 
 
-def _leave(source: MailingList, rows: list[Membership], now: datetime) -> None:
+def _end_memberships(source: MailingList, rows: list[Membership], now: datetime) -> None:
     numbers = [row.id for row in rows]
     Membership.update(state="left", left_at=now).where(
-        Membership.id.in_(numbers), Membership.list == source, Membership.state.in_(LIVE)
+        Membership.id.in_(numbers), Membership.list == source, Membership.state.in_(CURRENT_STATES)
     ).execute()

@@ -8,33 +8,35 @@ from datetime import datetime
 
 from core import history, limits, service
 from core.door.filing import Result
+from core.members.signed_links import sign_membership
 from core.organization import settings
-from core.people.reader_marks import place_mark
 from database import db
 from mail import address as addresses
 from mail.proof import Proof
 from models import Letter, MailingList, Membership, Person
 
 
-def take(mailing_list: MailingList, address: str, letter: Letter | None, proof: Proof, now: datetime) -> Result:
+def handle_leave_mail(
+    mailing_list: MailingList, address: str, letter: Letter | None, proof: Proof, now: datetime
+) -> Result:
     """Do what a mail to the leave address asks for. `letter`: of ours, whose mark the mail carries."""
-    person = letter.person if letter and letter.person_id else _member(address)
-    if person is None or not state_of(person, mailing_list):
+    person = letter.person if letter and letter.person_id else _person_by_address(address)
+    if person is None or not subscription_state(person, mailing_list):
         return Result("leave", "silent", "no member", mailing_list, show=True)
     force = settings()
-    url = f"{force.base_url}/mail/leave/{place_mark(person, mailing_list, force)}"
+    url = f"{force.base_url}/mail/leave/{sign_membership(person, mailing_list, force)}"
     if letter is not None or proof:
-        stop_and_tell(person, mailing_list, url, now)
+        unsubscribe_and_notify(person, mailing_list, url, now)
         return Result("leave", "done", "letter" if letter else proof.how, mailing_list, person)
-    _tell("leave", person, mailing_list, url, now)
+    _send_daily_limited("leave", person, mailing_list, url, now)
     return Result("leave", "held", "asked to confirm", mailing_list, person)
 
 
-def _member(address: str) -> Person | None:
+def _person_by_address(address: str) -> Person | None:
     return Person.get_or_none(Person.address_key == addresses.key(address)) if "@" in address else None
 
 
-def _tell(kind: str, person: Person, mailing_list: MailingList, url: str, now: datetime) -> None:
+def _send_daily_limited(kind: str, person: Person, mailing_list: MailingList, url: str, now: datetime) -> None:
     """Write to the member's own address, at most once a day for each list."""
     if not person.reachable or limits.hit(f"{kind}:{mailing_list.id}:{person.id}", now, 86400) > 1:
         return
@@ -45,7 +47,7 @@ def _tell(kind: str, person: Person, mailing_list: MailingList, url: str, now: d
     )  # fmt: skip
 
 
-def state_of(person: Person, mailing_list: MailingList) -> str:
+def subscription_state(person: Person, mailing_list: MailingList) -> str:
     """Return how somebody stands in a list: active, stopped (by the reader), over (by a manager), or ""."""
     rows = Membership.select().where(Membership.person == person, Membership.list == mailing_list)
     standing = {(row.state, row.stopped_by) for row in rows if row.belongs}
@@ -56,29 +58,37 @@ def state_of(person: Person, mailing_list: MailingList) -> str:
     return "over" if standing else ""
 
 
-def stop(person: Person, mailing_list: MailingList, now: datetime) -> bool:
+def unsubscribe_from_list(person: Person, mailing_list: MailingList, now: datetime) -> bool:
     """Stop a list for a reader who wishes it; who still waits for approval leaves. Repeatable."""
     stopped = {"state": "stopped", "stopped_by": "reader", "stopped_at": now}
-    done = _turn(person, mailing_list, "member.stopped", Membership.state.in_(("active", "unconfirmed")), **stopped)
-    gone = _turn(person, mailing_list, "member.left", Membership.state == "pending", state="left", left_at=now)
+    done = _change_list_memberships(
+        person, mailing_list, "member.stopped", Membership.state.in_(("active", "unconfirmed")), **stopped
+    )
+    gone = _change_list_memberships(
+        person, mailing_list, "member.left", Membership.state == "pending", state="left", left_at=now
+    )
     return done or gone
 
 
-def stop_and_tell(person: Person, mailing_list: MailingList, url: str, now: datetime) -> bool:
+def unsubscribe_and_notify(person: Person, mailing_list: MailingList, url: str, now: datetime) -> bool:
     """Stop a list and write how to undo it; say whether there was anything to stop. Repeatable."""
-    if not stop(person, mailing_list, now):
+    if not unsubscribe_from_list(person, mailing_list, now):
         return False
-    _tell("resume", person, mailing_list, url, now)
+    _send_daily_limited("resume", person, mailing_list, url, now)
     return True
 
 
-def resume(person: Person, mailing_list: MailingList) -> bool:
+def resubscribe_to_list(person: Person, mailing_list: MailingList) -> bool:
     """Undo what the reader stopped; a manager's stop stays. Repeatable."""
     own = (Membership.state == "stopped") & (Membership.stopped_by == "reader")
-    return _turn(person, mailing_list, "member.resumed", own, state="active", stopped_by="", stopped_at=None)
+    return _change_list_memberships(
+        person, mailing_list, "member.resumed", own, state="active", stopped_by="", stopped_at=None
+    )
 
 
-def _turn(person: Person, mailing_list: MailingList, action: str, where: object, **fields: object) -> bool:
+def _change_list_memberships(
+    person: Person, mailing_list: MailingList, action: str, where: object, **fields: object
+) -> bool:
     with db.atomic():
         done = (
             Membership.update(**fields)

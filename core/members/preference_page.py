@@ -17,8 +17,8 @@ from peewee import JOIN
 
 from core import history, limits, service
 from core.door import senders
+from core.members import members, missing_names, unsubscribe, unsubscribe_by_mail
 from core.organization import settings
-from core.people import leaving, leaving_by_mail, members, naming
 from core.roster.columns import class_name, grade, kana, one_line
 from core.signup.quotas import SignupRequest
 from database import db, millis
@@ -26,70 +26,70 @@ from mail import address as addresses
 from models import Child, MailingList, Membership, Person
 from words import N_
 
-GOOD_FOR, GOOD_FOR_WELCOME = timedelta(hours=24), timedelta(days=7)
+LINK_LIFETIME, WELCOME_LINK_LIFETIME = timedelta(hours=24), timedelta(days=7)
 PER_ADDRESS = ((600, 1), (86400, 3))
-ALL_DAY = 500
-TESTS_A_DAY = 3
-WISHES_A_DAY, LONGEST_WISH = 3, 500
-_MARK = re.compile(r"[A-Za-z0-9_-]{32}")
+MAX_LINKS_PER_DAY = 500
+TEST_EMAILS_PER_DAY = 3
+CORRECTIONS_PER_DAY, MAX_CORRECTION_LENGTH = 3, 500
+_LINK_TOKEN = re.compile(r"[A-Za-z0-9_-]{32}")
 NO_WEB_ADDRESS = N_("A name cannot hold a web address.")
-_ADDRESS = re.compile(r"://|\bwww\.", re.IGNORECASE)
-NOT_SHOWN = ("備考", "メモ", "注意", "所見", "note", "remark", "memo")
+_WEB_ADDRESS = re.compile(r"://|\bwww\.", re.IGNORECASE)
+INTERNAL_ITEM_WORDS = ("備考", "メモ", "注意", "所見", "note", "remark", "memo")
 """Items that an organizer wrote for organizers: columns of a roster with these words in their name."""
 
 
 # ── the link ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def mark(person: Person, ends: datetime) -> str:
+def sign_page_token(person: Person, ends: datetime) -> str:
     """Return the signed text of a link that opens this person's page until a moment, and at this address only.
 
     32 signs, so that the link fits on one line of a letter: number, minute, and 128 bits over both and the address.
     """
     body = struct.pack(">II", person.id, millis(ends) // 60_000)
-    return urlsafe_b64encode(body + _seal(body, person)).decode()
+    return urlsafe_b64encode(body + _token_hmac(body, person)).decode()
 
 
-def _seal(body: bytes, person: Person) -> bytes:
+def _token_hmac(body: bytes, person: Person) -> bytes:
     return hmac.digest(settings().secret, b"own page" + body + (person.address_key or "").encode(), "sha256")[:16]
 
 
-def tag(person: Person) -> str:
+def address_fingerprint(person: Person) -> str:
     """Return what ties a link to the address that the person has now."""
     return hmac.digest(settings().secret, f"at {person.address_key}".encode(), "sha256")[:6].hex()
 
 
-def url(person: Person, now: datetime, good_for: timedelta = GOOD_FOR) -> str:
+def page_url(person: Person, now: datetime, good_for: timedelta = LINK_LIFETIME) -> str:
     """Return the whole web address of the page."""
-    return f"{settings().base_url}/p/{mark(person, now + good_for)}"
+    return f"{settings().base_url}/p/{sign_page_token(person, now + good_for)}"
 
 
-def holder(text: str, now: datetime) -> Person | None:
+def person_by_token(text: str, now: datetime) -> Person | None:
     """Return whose page this link opens; None if it is wrong, too old, or the address has changed since."""
-    if not _MARK.fullmatch(text):
+    if not _LINK_TOKEN.fullmatch(text):
         return None
     held = urlsafe_b64decode(text)
     number, minute = struct.unpack(">II", held[:8])
     person = Person.get_or_none(Person.id == number)
-    if person is None or not person.address or not hmac.compare_digest(held[8:], _seal(held[:8], person)):
+    if person is None or not person.address or not hmac.compare_digest(held[8:], _token_hmac(held[:8], person)):
         return None
     return person if minute * 60_000 > millis(now) else None
 
 
-def ask(typed: str, now: datetime) -> None:
+def email_page_link(typed: str, now: datetime) -> None:
     """Mail the link to a member's own address; nobody learns whether there is one. Raises BadAddress."""
     key = addresses.key(addresses.clean(typed))
     person = Person.get_or_none(Person.address_key == key)
     if any(limits.hit(f"own page:{window}:{key}", now, window) > most for window, most in PER_ADDRESS):
         return
-    if person is None or not person.reachable or not _places(person):
+    if person is None or not person.reachable or not _memberships_of(person):
         return
-    if limits.hit("own pages", now, 86400) <= ALL_DAY:
-        values = {"url": url(person, now), "to_name": person.name}
-        _send("page", person, person.address or "", values, now)
+    if limits.hit("own pages", now, 86400) <= MAX_LINKS_PER_DAY:
+        values = {"url": page_url(person, now), "to_name": person.name}
+        _send_email("page", person, person.address or "", values, now)
 
 
-def _send(kind: str, person: Person, address: str, values: dict[str, str], now: datetime) -> None:
+def _send_email(kind: str, person: Person, address: str, values: dict[str, str], now: datetime) -> None:
     service.send(
         kind, address=address, language=person.language, values=values, now=now, person=person, urgent=False,
         useful_s=86400,
@@ -100,7 +100,7 @@ def _send(kind: str, person: Person, address: str, values: dict[str, str], now: 
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ListLine:
     """A list of the reader. `state`: active, stopped (the reader may resume), pending, over (only a manager may)."""
 
     list: MailingList
@@ -109,14 +109,14 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class PreferencePage:
     """What the page shows: `unnamed`, a place without names; `items` and `labels` by place; `more`, lists to join.
 
     `of_children`: items of a child, which are the school's; only what the roster or a manager gave this guardian.
     """
 
     person: Person
-    lines: list[Line]
+    lines: list[ListLine]
     children: list[Child]
     items: dict[int, dict[str, str]]
     of_children: dict[int, dict[str, str]]
@@ -125,24 +125,28 @@ class Page:
     more: list[tuple[MailingList, Child]]
 
 
-def page(person: Person) -> Page:
+def load_page(person: Person) -> PreferencePage:
     """Gather a reader's own page."""
-    places = _places(person)
-    children = {one.child_id: one.child for one in places if one.child_id and _is_taken(one)}
+    places = _memberships_of(person)
+    children = {one.child_id: one.child for one in places if one.child_id and _is_trusted(one)}
     lists = {one.list_id: one.list for one in places}
-    return Page(
+    return PreferencePage(
         person=person,
-        lines=[_line(lists[number], [one for one in places if one.list_id == number]) for number in lists],
+        lines=[_list_line(lists[number], [one for one in places if one.list_id == number]) for number in lists],
         children=list(children.values()),
-        items={one.id: shown for one in places if _is_taken(one) and (shown := shown_items(one.attributes))},
-        of_children={one.child_id: shown_items(one.child.attributes) for one in places if _is_vouched_for(one)},
+        items={one.id: shown for one in places if _is_trusted(one) and (shown := reader_visible_items(one.attributes))},
+        of_children={
+            one.child_id: reader_visible_items(one.child.attributes) for one in places if _is_guardian_by_roster(one)
+        },
         labels={one.id: " ".join((one.list.name, one.child.name if one.child_id else "")).strip() for one in places},
-        unnamed=next((found for one in lists.values() if (found := naming.open_place(person, one))), None),
-        more=_more(person, children, set(lists)),
+        unnamed=next(
+            (found for one in lists.values() if (found := missing_names.membership_without_names(person, one))), None
+        ),
+        more=_joinable_lists(person, children, set(lists)),
     )
 
 
-def _places(person: Person) -> list[Membership]:
+def _memberships_of(person: Person) -> list[Membership]:
     return list(
         Membership.select(Membership, MailingList, Child)
         .join(MailingList)
@@ -156,32 +160,34 @@ def _places(person: Person) -> list[Membership]:
     )  # fmt: skip
 
 
-def _is_taken(place: Membership) -> bool:
+def _is_trusted(place: Membership) -> bool:
     """Say whether the school takes the reader at his word: not while a manager must still approve, or has stopped."""
     return place.state in ("active", "unconfirmed") or (place.state == "stopped" and place.stopped_by == "reader")
 
 
-def _is_vouched_for(place: Membership) -> bool:
+def _is_guardian_by_roster(place: Membership) -> bool:
     """Say whether the school itself named this guardian of the child: who found a slip must not read its items."""
-    return bool(place.child_id) and _is_taken(place) and place.joined_route not in ("blank mail", "link")
+    return bool(place.child_id) and _is_trusted(place) and place.joined_route not in ("blank mail", "link")
 
 
-def _line(mailing_list: MailingList, places: list[Membership]) -> Line:
+def _list_line(mailing_list: MailingList, places: list[Membership]) -> ListLine:
     states = {one.state for one in places}
     own_stop = any(one.state == "stopped" and one.stopped_by == "reader" for one in places)
     if states & {"active", "unconfirmed"}:
         state = "active"
     else:
         state = "pending" if "pending" in states else "stopped" if own_stop else "over"
-    return Line(mailing_list, state, tuple(one.child.name for one in places if one.child_id))
+    return ListLine(mailing_list, state, tuple(one.child.name for one in places if one.child_id))
 
 
-def shown_items(items: Mapping[str, str]) -> dict[str, str]:
+def reader_visible_items(items: Mapping[str, str]) -> dict[str, str]:
     """Return the items that a reader may see and correct."""
-    return {key: str(text) for key, text in items.items() if not any(word in key.lower() for word in NOT_SHOWN)}
+    return {
+        key: str(text) for key, text in items.items() if not any(word in key.lower() for word in INTERNAL_ITEM_WORDS)
+    }
 
 
-def _more(person: Person, children: Mapping[int, Child], known: set[int]) -> list[tuple[MailingList, Child]]:
+def _joinable_lists(person: Person, children: Mapping[int, Child], known: set[int]) -> list[tuple[MailingList, Child]]:
     """Return the other lists in which a child of the reader is registered, and that people may join."""
     rows = (
         Membership.select(Membership.list, Membership.child)
@@ -200,7 +206,7 @@ def _more(person: Person, children: Mapping[int, Child], known: set[int]) -> lis
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class PreferenceForm:
     """What a reader typed: own fields, and by number the names of children and the items of places."""
 
     name: str
@@ -212,29 +218,29 @@ class Said:
     new_child: Mapping[str, str]
 
 
-def correct(person: Person, said: Said) -> None:
+def save_preferences(person: Person, said: PreferenceForm) -> None:
     """Write down what a reader corrected about the family. Raises members.Refused with the field.
 
     Class and school year are the school's once they are known; the reader fills in only what is empty. Items are
     corrected, none is added.
     """
-    seen = page(person)
-    _refuse_addresses(said)
+    seen = load_page(person)
+    _reject_urls(said)
     if seen.unnamed and not one_line(said.name):
-        raise members.Refused("name", members.NO_NAME)
+        raise members.DomainError("name", members.NAME_REQUIRED)
     with db.atomic():
-        members.edit(person, None, name=said.name, kana_=said.kana, phone_=said.phone, language=said.language)
+        members.edit_person(person, None, name=said.name, kana_=said.kana, phone_=said.phone, language=said.language)
         for child in seen.children:
-            _correct_child(child, said.children.get(child.id, {}))
+            _save_child(child, said.children.get(child.id, {}))
         for number, shown in seen.items.items():
-            _correct_items(number, shown, said.items.get(number, {}))
+            _save_items(number, shown, said.items.get(number, {}))
         if seen.unnamed and one_line(said.new_child.get("name", "")):
             place = Membership.get_by_id(seen.unnamed.id)
-            members.edit_place(place, None, relation=place.relation, items=place.attributes, child=said.new_child)
+            members.edit_membership(place, None, relation=place.relation, items=place.attributes, child=said.new_child)
         history.log(None, "member.changed_self", person.id)
 
 
-def _refuse_addresses(said: Said) -> None:
+def _reject_urls(said: PreferenceForm) -> None:
     """Refuse names that hold a web address: names stand in letters to other guardians and organizers, as links."""
     own = [("name", said.name), ("kana", said.kana)]
     of_children = [
@@ -243,14 +249,14 @@ def _refuse_addresses(said: Said) -> None:
         for field, text in typed.items()
     ]
     for field, text in [*own, *of_children]:
-        if _ADDRESS.search(unicodedata.normalize("NFKC", text)):
-            raise members.Refused("name" if field.startswith("childnew") else field, NO_WEB_ADDRESS)
+        if _WEB_ADDRESS.search(unicodedata.normalize("NFKC", text)):
+            raise members.DomainError("name" if field.startswith("childnew") else field, NO_WEB_ADDRESS)
 
 
-def _correct_child(child: Child, typed: Mapping[str, str]) -> None:
+def _save_child(child: Child, typed: Mapping[str, str]) -> None:
     name = one_line(typed.get("name", child.name))
     if not name:
-        raise members.Refused(f"child{child.id}-name", members.NO_CHILD_NAME)
+        raise members.DomainError(f"child{child.id}-name", members.CHILD_NAME_REQUIRED)
     fields = {"name": name, "kana": kana(typed.get("kana", child.kana))}
     if not child.grade:
         fields["grade"] = grade(typed.get("grade", ""))
@@ -259,21 +265,21 @@ def _correct_child(child: Child, typed: Mapping[str, str]) -> None:
     Child.update(**fields).where(Child.id == child.id).execute()
 
 
-def _correct_items(number: int, shown: Mapping[str, str], typed: Mapping[str, str]) -> None:
+def _save_items(number: int, shown: Mapping[str, str], typed: Mapping[str, str]) -> None:
     place = Membership.get_by_id(number)
-    changed = {key: typed[key].strip()[: members.LONGEST_ITEM] for key in shown if key in typed}
+    changed = {key: typed[key].strip()[: members.MAX_ITEM_LENGTH] for key in shown if key in typed}
     Membership.update(attributes={**place.attributes, **changed}).where(Membership.id == number).execute()
 
 
-def tell_the_school(person: Person, text: str, now: datetime) -> bool:
+def send_correction(person: Person, text: str, now: datetime) -> bool:
     """Tell the managers what a reader says is wrong (class, district …); they change it. False if too often or empty.
 
     Class and items of the child decide who gets which notice, so that a link alone does not change them.
     """
-    said = text.strip()[:LONGEST_WISH]
-    if not said or limits.hit(f"own page wish:{person.id}", now, 86400) > WISHES_A_DAY:
+    said = text.strip()[:MAX_CORRECTION_LENGTH]
+    if not said or limits.hit(f"own page wish:{person.id}", now, 86400) > CORRECTIONS_PER_DAY:
         return False
-    lists = [line.list for line in page(person).lines if line.state == "active"]
+    lists = [line.list for line in load_page(person).lines if line.state == "active"]
     told = {user.id: user for one in lists for user in senders.managers_of(one)}
     values = {"name": person.name, "text": said, "url": f"{settings().base_url}/members/{person.id}"}
     with db.atomic():
@@ -287,11 +293,11 @@ def tell_the_school(person: Person, text: str, now: datetime) -> bool:
     return True
 
 
-def join_more(person: Person, list_id: int, now: datetime) -> str:
+def join_another_list(person: Person, list_id: int, now: datetime) -> str:
     """Join another list in which a child of the reader is registered; return active or pending, "" if none is such."""
     from core.signup import signup  # it sends the link to this page, so it stands above us
 
-    found = [(one, child) for one, child in page(person).more if one.id == list_id]
+    found = [(one, child) for one, child in load_page(person).more if one.id == list_id]
     states = {
         signup.join_list(SignupRequest(mailing_list, person.address or "", "link", "child", child, "letter"), now)[1]
         for mailing_list, child in found
@@ -299,25 +305,25 @@ def join_more(person: Person, list_id: int, now: datetime) -> str:
     return min(states, default="")
 
 
-def turn(person: Person, list_id: int, do: str, now: datetime) -> bool:
+def stop_or_resume_list(person: Person, list_id: int, do: str, now: datetime) -> bool:
     """Stop or resume one list of the reader; repeatable. False if nothing changed."""
-    mailing_list = next((line.list for line in page(person).lines if line.list.id == list_id), None)
+    mailing_list = next((line.list for line in load_page(person).lines if line.list.id == list_id), None)
     if mailing_list is None:
         return False
     if do == "stop":
-        return leaving_by_mail.stop(person, mailing_list, now)
-    return do == "resume" and leaving_by_mail.resume(person, mailing_list)
+        return unsubscribe_by_mail.unsubscribe_from_list(person, mailing_list, now)
+    return do == "resume" and unsubscribe_by_mail.resubscribe_to_list(person, mailing_list)
 
 
-def try_out(person: Person, now: datetime) -> bool:
+def send_test_email(person: Person, now: datetime) -> bool:
     """Send the short test letter to the reader (T-17); False after some in a day."""
-    if not person.reachable or limits.hit(f"own test:{person.id}", now, 86400) > TESTS_A_DAY:
+    if not person.reachable or limits.hit(f"own test:{person.id}", now, 86400) > TEST_EMAILS_PER_DAY:
         return False
-    _send("test", person, person.address or "", {"to_name": person.name}, now)
+    _send_email("test", person, person.address or "", {"to_name": person.name}, now)
     return True
 
 
-def forget(person: Person, now: datetime) -> set[int]:
+def delete_own_data(person: Person, now: datetime) -> set[int]:
     """Take somebody out of every list, and delete address, telephone and items, on the own wish.
 
     The name stays until the retention of what was sent is over, so that managers see who has gone. Where a manager
@@ -336,7 +342,7 @@ def forget(person: Person, now: datetime) -> set[int]:
         if not Membership.select().where(barred).exists():
             gone |= {"address": None, "address_key": None, "violates_rfc": False, "bare": False}
         Person.update(**gone).where(Person.id == person.id).execute()
-        alone = leaving.children_with_nobody(children)
+        alone = unsubscribe.unreachable_children(children)
         if lists:
             history.log(None, "member.deleted_self", person.id, detail={"lists": lists, "alone": len(alone)})
     return alone

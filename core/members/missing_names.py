@@ -3,7 +3,7 @@
 from models import MailingList, Membership, Person
 
 
-def open_place(person: Person, mailing_list: MailingList) -> Membership | None:
+def membership_without_names(person: Person, mailing_list: MailingList) -> Membership | None:
     """Return the place in the list that still lacks its names; None once they are known."""
     if person.name:
         return None

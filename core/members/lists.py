@@ -13,11 +13,11 @@ from mail import address as addresses
 from models import MailingList, Membership, Notice, Person, Sender, User
 from words import N_
 
-COUNTED = ("members", "active", "stopped", "bounced", "pending")
-LONGEST_NAME = 60
+COUNT_KEYS = ("members", "active", "stopped", "bounced", "pending")
+MAX_NAME_LENGTH = 60
 
 
-class Refused(Exception):
+class DomainError(Exception):
     """A list cannot be made or changed so; `field` names the field, `message` says why for `say`."""
 
     def __init__(self, field: str, message: str, **values: object) -> None:
@@ -25,38 +25,38 @@ class Refused(Exception):
         self.field, self.message, self.values = field, message, values
 
 
-def add(
+def add_list(
     by: User | None, name: str, address: str, *, whole: bool = False, purpose: str = "", now: datetime
 ) -> MailingList:
     """Add a list with its own representative address (a local part). Raises Refused with the field and the reason."""
-    local = free_local(address)
+    local = validate_local_part(address)
     with db.atomic():
-        shown = _free_name(name)
-        _only_whole(whole)
+        shown = _validate_name(name)
+        _require_single_whole(whole)
         try:
             made = MailingList.create(name=shown, address=local, whole=whole, purpose=purpose.strip(), created_at=now)
         except IntegrityError as taken:
-            raise _taken() from taken
+            raise _address_taken_error() from taken
         history.log(by, "list.added", made.id)
     return made
 
 
-def free_local(typed: str, but: int = 0) -> str:
+def validate_local_part(typed: str, but: int = 0) -> str:
     """Return a local part that a list may have: valid, not reserved, not another list's (but list number `but`)."""
     local = typed.strip().lower()
     if not addresses.valid_local(local):
-        raise Refused(
+        raise DomainError(
             "address",
             N_("Use 1 to 40 small letters, digits, dots, hyphens or underscores, with a letter or digit at both ends."),
         )
     if addresses.reserved(local):
-        raise Refused("address", _why_reserved(local), name=local)
+        raise DomainError("address", _reserved_message(local), name=local)
     if MailingList.select().where(MailingList.address == local, MailingList.id != but).exists():
-        raise _taken()
+        raise _address_taken_error()
     return local
 
 
-def _why_reserved(local: str) -> str:
+def _reserved_message(local: str) -> str:
     if local.startswith(("b-", "r-")):
         return N_("“%(name)s” cannot be used: addresses beginning with b- or r- take bounces and replies.")
     if local.endswith(("-leave", "-request")) or "-join" in local:
@@ -64,26 +64,26 @@ def _why_reserved(local: str) -> str:
     return N_("“%(name)s” cannot be used: this address belongs to the administrators of the domain.")
 
 
-def _taken() -> Refused:
-    return Refused("address", N_("Another list already has this address."))
+def _address_taken_error() -> DomainError:
+    return DomainError("address", N_("Another list already has this address."))
 
 
-def _free_name(typed: str, but: int = 0) -> str:
+def _validate_name(typed: str, but: int = 0) -> str:
     name = one_line(typed)
-    if not name or len(name) > LONGEST_NAME:
-        raise Refused("name", N_("Please enter a name of at most %(number)s characters."), number=LONGEST_NAME)
+    if not name or len(name) > MAX_NAME_LENGTH:
+        raise DomainError("name", N_("Please enter a name of at most %(number)s characters."), number=MAX_NAME_LENGTH)
     if MailingList.open_ones().where(MailingList.name == name, MailingList.id != but).exists():
-        raise Refused("name", N_("Another list already has this name."))
+        raise DomainError("name", N_("Another list already has this name."))
     return name
 
 
-def _only_whole(whole: bool, but: int = 0) -> None:
+def _require_single_whole(whole: bool, but: int = 0) -> None:
     found = MailingList.open_ones().where(MailingList.whole == True, MailingList.id != but).first()
     if whole and found:
-        raise Refused("whole", N_("“%(name)s” is already marked as the whole organization."), name=found.name)
+        raise DomainError("whole", N_("“%(name)s” is already marked as the whole organization."), name=found.name)
 
 
-def change(
+def change_list(
     mailing_list: MailingList,
     by: User | None,
     *,
@@ -97,10 +97,10 @@ def change(
 
     answer_on_open: whether opening a choice answers (T-50); None: as it is.
     """
-    local = free_local(address, mailing_list.id)
+    local = validate_local_part(address, mailing_list.id)
     with db.atomic():
-        shown = _free_name(name, mailing_list.id)
-        _only_whole(whole, mailing_list.id)
+        shown = _validate_name(name, mailing_list.id)
+        _require_single_whole(whole, mailing_list.id)
         opening = {} if answer_on_open is None else {"answer_on_open": answer_on_open}
         MailingList.update(name=shown, address=local, purpose=purpose.strip(), whole=whole, **opening).where(
             MailingList.id == mailing_list.id
@@ -108,11 +108,13 @@ def change(
         history.log(by, "list.changed", mailing_list.id)
 
 
-def close(mailing_list: MailingList, by: User | None, now: datetime) -> None:
+def close_list(mailing_list: MailingList, by: User | None, now: datetime) -> None:
     """Close a list: nobody reaches it any more, its history stays. Raises Refused while a notice is under way."""
     with db.atomic():
-        if _under_way(mailing_list):
-            raise Refused("", N_("A notice to this list is booked or being sent. Cancel it or wait until it is sent."))
+        if _has_active_notice(mailing_list):
+            raise DomainError(
+                "", N_("A notice to this list is booked or being sent. Cancel it or wait until it is sent.")
+            )
         closed = (
             MailingList.update(closed_at=now)
             .where(MailingList.id == mailing_list.id, MailingList.closed_at.is_null())
@@ -122,7 +124,7 @@ def close(mailing_list: MailingList, by: User | None, now: datetime) -> None:
             history.log(by, "list.closed", mailing_list.id)
 
 
-def _under_way(mailing_list: MailingList) -> bool:
+def _has_active_notice(mailing_list: MailingList) -> bool:
     open_ones = ("held", "scheduled", "sending", "paused")
     return Notice.select().where(Notice.id.in_(aimed_at([mailing_list.id])), Notice.state.in_(open_ones)).exists()
 
@@ -130,7 +132,7 @@ def _under_way(mailing_list: MailingList) -> bool:
 # ── counting ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def counts(mailing_list: MailingList) -> dict[str, int]:
+def count_members(mailing_list: MailingList) -> dict[str, int]:
     """Return {members, active, stopped, bounced, pending} of a list: PEOPLE, each counted once per list.
 
     A parent with two children in the list is one member. `members` are all who have not left, and the sum of the
@@ -138,15 +140,15 @@ def counts(mailing_list: MailingList) -> dict[str, int]:
     (address dead), else `stopped` (stopped, or reported our mail as spam), else `pending` (approval or confirmation
     awaited).
     """
-    return counts_of([mailing_list.id])[mailing_list.id]
+    return count_members_by_list([mailing_list.id])[mailing_list.id]
 
 
-def counts_of(numbers: Iterable[int]) -> dict[int, dict[str, int]]:
+def count_members_by_list(numbers: Iterable[int]) -> dict[int, dict[str, int]]:
     """Return the counts of several lists by number, zeros included; one query."""
     wanted = list(numbers)
-    found = {number: dict.fromkeys(COUNTED, 0) for number in wanted}
+    found = {number: dict.fromkeys(COUNT_KEYS, 0) for number in wanted}
     per_person = (
-        Membership.select(Membership.list_id.alias("list_id"), standing().alias("standing"))
+        Membership.select(Membership.list_id.alias("list_id"), member_state_sql().alias("standing"))
         .join(Person)
         .where(Membership.list.in_(wanted), Membership.belongs)
         .group_by(Membership.list_id, Membership.person_id, Person.address_state)
@@ -163,7 +165,7 @@ def counts_of(numbers: Iterable[int]) -> dict[int, dict[str, int]]:
     return found
 
 
-def standing() -> Case:
+def member_state_sql() -> Case:
     """Return the SQL for one person's standing in one list, over the group of this person's memberships there."""
     active = fn.MAX(Case(None, [(Membership.state == "active", 1)], 0)) == 1
     stopped = fn.MAX(Case(None, [(Membership.state == "stopped", 1)], 0)) == 1
@@ -187,7 +189,7 @@ def add_sender(mailing_list: MailingList, by: User | None, address: str, name: s
     try:
         clean = addresses.clean(address)
     except addresses.BadAddress as wrong:
-        raise Refused("address", wrong.message) from wrong
+        raise DomainError("address", wrong.message) from wrong
     key = addresses.key(clean)
     with db.atomic():
         sender, fresh = Sender.get_or_create(

@@ -1,0 +1,1 @@
+"""Those who receive: lists, members, families, groups, and how they leave."""
