@@ -23,8 +23,8 @@ import clock
 import words
 from core import organization
 from core.accounts import who_can
+from core.imports.export import escape_formula
 from core.rights import Rights, rights_of
-from core.roster.export import guarded
 from core.signup import qr
 from core.writing import fields
 from models import MailingList, Notice, Organization
@@ -271,7 +271,7 @@ def page_of(query: ModelSelect, size: int = 50) -> Page:
 def csv_file(rows: Iterable[Iterable[object]], name: str) -> Response:
     """Answer with a file for a spreadsheet (UTF-8 with byte order mark); no cell is taken for a formula."""
     out = StringIO(newline="")
-    csv.writer(out).writerows([guarded(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
+    csv.writer(out).writerows([escape_formula(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
     answer = Response(out.getvalue().encode("utf-8-sig"), mimetype="text/csv")
     answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return answer

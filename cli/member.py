@@ -8,12 +8,12 @@ from flask.cli import AppGroup
 import clock
 from cli.common import fail, in_the_house, note, the_list
 from core import history
-from core.roster import columns
-from core.roster import export as roster_export
-from core.roster import jobs as roster
-from core.roster import plan as roster_plan
-from core.roster import read as roster_read
-from core.roster import words as line_notes
+from core.imports import columns
+from core.imports import export as roster_export
+from core.imports import jobs as roster
+from core.imports import line_notes as line_notes
+from core.imports import plan as roster_plan
+from core.imports import read as roster_read
 from words import say
 
 member_group = AppGroup("member", help="Members of a list, in and out.")
@@ -32,17 +32,17 @@ def import_(wanted: str, file: Path, dry_run: bool) -> None:
     """
     chosen = the_list(wanted)
     try:
-        sheet = roster.read(file.read_bytes(), file.name)
-    except roster_read.Unreadable as wrong:
+        sheet = roster.read_sheet(file.read_bytes(), file.name)
+    except roster_read.UnreadableFile as wrong:
         fail(say("en", wrong.message, **wrong.values))
     mapping = columns.guess_mapping(sheet)
     if dry_run:
-        made = roster_plan.plan(chosen, sheet, mapping, clock.now())
+        made = roster_plan.plan_sheet(chosen, sheet, mapping, clock.now())
     else:
-        made = roster.write(chosen, sheet, mapping, None, clock.now())
+        made = roster.import_now(chosen, sheet, mapping, None, clock.now())
     for line in made.lines:
         if line.outcome == "wrong":
-            note(f"line {line.number}: {' '.join(line_notes.tell('en', one) for one in line.notes)}")
+            note(f"line {line.number}: {' '.join(line_notes.format_note('en', one) for one in line.notes)}")
     counts = made.counts
     note(("Nothing written. " if dry_run else "") + ", ".join(f"{number} {name}" for name, number in counts.items()))
     if counts["wrong"] == len(made.lines):
@@ -56,5 +56,5 @@ def import_(wanted: str, file: Path, dry_run: bool) -> None:
 def export(wanted: str, language: str) -> None:
     """Write the members of LIST to stdout as CSV (UTF-8 with BOM); `member import` reads it back unchanged."""
     chosen = the_list(wanted)
-    click.echo(roster_export.export(chosen, language), nl=False)
+    click.echo(roster_export.export_csv(chosen, language), nl=False)
     history.log(None, "roster.exported", chosen.id)

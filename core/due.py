@@ -2,8 +2,8 @@
 
 from datetime import datetime, timedelta
 
+from core.imports import job_runner
 from core.road import delivery
-from core.roster import work
 from core.signup import signup
 from core.writing import reception, reminders, steps
 from models import Notice, Reminder
@@ -16,7 +16,7 @@ def begin(now: datetime) -> None:
     signup.process_queued_signups(now)
     steps.sweep(now)
     reception.book_due(now)
-    work.work(now)  # the longest comes last
+    job_runner.process_import_jobs(now)  # the longest comes last
 
 
 def soon(now: datetime) -> list[datetime]:

@@ -6,11 +6,11 @@ from flask_login import current_user
 import clock
 import tasks
 from blueprints.lists import bp
-from core.roster import columns, work
-from core.roster import jobs as roster
-from core.roster import read as roster_read
-from core.roster import words as line_notes
-from core.roster.draft import Line, Plan
+from core.imports import columns, job_runner
+from core.imports import jobs as roster
+from core.imports import line_notes as line_notes
+from core.imports import read as roster_read
+from core.imports.plan_model import ImportPlan, PlanLine
 from models import Job, MailingList
 from web import _, answer, go, language, own_list, told
 from words import N_
@@ -32,7 +32,7 @@ def bring(number: int) -> Answer:
             wrong = _("Please choose a file or paste some lines.")
         else:
             try:
-                job = roster.begin(
+                job = roster.create_import(
                     mailing_list,
                     current_user,
                     content=content,
@@ -41,7 +41,7 @@ def bring(number: int) -> Answer:
                     now=clock.now(),
                 )
                 return go("lists.look", number=number, job_id=job.id)
-            except roster_read.Unreadable as refused:
+            except roster_read.UnreadableFile as refused:
                 wrong = _(refused.message, **refused.values)
     return answer("lists/import.html", status=422 if wrong else 200, list=mailing_list, wrong=wrong, text=text)
 
@@ -56,10 +56,10 @@ def look(number: int, job_id: int) -> Answer:
     """Show what an import would do, or what it did."""
     mailing_list = own_list(number, "manage")
     job = _job(mailing_list, job_id)
-    if roster.is_waiting(job, clock.now()):
+    if roster.awaits_confirmation(job, clock.now()):
         return _preview(mailing_list, job)
     if job.state in ("asked", "working"):
-        left = work.left(job, clock.now())
+        left = job_runner.estimate_remaining(job, clock.now())
         return answer("lists/import_working.html", "lists/_import_progress.html", list=mailing_list, job=job, left=left)
     return answer("lists/import_done.html", list=mailing_list, job=job, told_lines=_told_lines(job))
 
@@ -67,11 +67,11 @@ def look(number: int, job_id: int) -> Answer:
 def _preview(mailing_list: MailingList, job: Job) -> Answer:
     wrong = ""
     try:
-        sheet, plan = roster.preview(job, clock.now())
-    except roster.Refused as gone:
+        sheet, plan = roster.preview_import(job, clock.now())
+    except roster.DomainError as gone:
         told(gone.message, "wrong", **gone.values)
         return go("lists.bring", number=mailing_list.id)
-    except roster_read.Unreadable as unreadable:
+    except roster_read.UnreadableFile as unreadable:
         wrong = _(unreadable.message, **unreadable.values)
         return answer("lists/import.html", status=422, list=mailing_list, wrong=wrong, text="")
     return answer(
@@ -85,20 +85,20 @@ def _preview(mailing_list: MailingList, job: Job) -> Answer:
         noted=[line for line in plan.lines if line.outcome == "wrong"] + _remarkable(plan),
         plain=[line for line in plan.lines if line.outcome == "added" and not line.notes],
         already=[line for line in plan.lines if _as_before(line)],
-        back=work.why_back(job),
+        back=job_runner.failure_note(job),
         shown=SHOWN,
         fields=columns.FIELDS,
         encodings=roster_read.ENCODINGS,
-        outcome_words=line_notes.OUTCOME_WORDS,
-        tell=lambda note: line_notes.tell(language(), note),
+        outcome_words=line_notes.OUTCOME_LABELS,
+        tell=lambda note: line_notes.format_note(language(), note),
     )
 
 
-def _remarkable(plan: Plan) -> list[Line]:
+def _remarkable(plan: ImportPlan) -> list[PlanLine]:
     return [line for line in plan.lines if line.outcome != "wrong" and line.notes and not _as_before(line)]
 
 
-def _as_before(line: Line) -> bool:
+def _as_before(line: PlanLine) -> bool:
     """Say whether a line is registered already just so, and there is nothing else to say of it."""
     known = line.membership is not None and line.membership.row is not None
     return known and line.outcome == "already" and len(line.notes) < 2
@@ -108,8 +108,8 @@ def _told_lines(job: Job) -> list[tuple[int, str, str]]:
     """Return (line, name, why) of the lines that were not registered."""
     found = []
     for line in job.detail.get("wrong", ()):
-        notes = [line_notes.Note(message, values) for message, values in line["notes"]]
-        found.append((line["number"], line["name"], " ".join(line_notes.tell(language(), one) for one in notes)))
+        notes = [line_notes.LineNote(message, values) for message, values in line["notes"]]
+        found.append((line["number"], line["name"], " ".join(line_notes.format_note(language(), one) for one in notes)))
     return found
 
 
@@ -119,8 +119,8 @@ def read_again(number: int, job_id: int) -> Answer:
     job = _job(own_list(number, "manage"), job_id)
     mapping = tuple(request.form.getlist("column"))
     try:
-        roster.choose(job, encoding=request.form.get("encoding"), mapping=mapping or None)
-    except (roster.Refused, roster_read.Unreadable) as refused:
+        roster.set_encoding_or_mapping(job, encoding=request.form.get("encoding"), mapping=mapping or None)
+    except (roster.DomainError, roster_read.UnreadableFile) as refused:
         told(refused.message, "wrong", **refused.values)
     return go("lists.look", number=number, job_id=job_id)
 
@@ -130,9 +130,11 @@ def run(number: int, job_id: int) -> Answer:
     """Carry out a waiting import; a large one goes on by itself."""
     job = _job(own_list(number, "manage"), job_id)
     try:
-        if not work.ask(job, current_user, fingerprint=request.form.get("fingerprint", ""), now=clock.now()):
+        if not job_runner.start_import(
+            job, current_user, fingerprint=request.form.get("fingerprint", ""), now=clock.now()
+        ):
             tasks.ring()
-    except (roster.Refused, roster_read.Unreadable) as refused:
+    except (roster.DomainError, roster_read.UnreadableFile) as refused:
         told(refused.message, "wrong", **refused.values)
     return go("lists.look", number=number, job_id=job_id)
 
@@ -142,8 +144,8 @@ def undo(number: int, job_id: int) -> Answer:
     """Take an import back."""
     job = _job(own_list(number, "manage"), job_id)
     try:
-        back, kept = roster.undo(job, current_user, clock.now())
-    except roster.Refused as refused:
+        back, kept = roster.undo_import(job, current_user, clock.now())
+    except roster.DomainError as refused:
         told(refused.message, "wrong", **refused.values)
     else:
         if kept:

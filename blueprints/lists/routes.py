@@ -7,10 +7,10 @@ import clock
 from blueprints.lists import bp, charge, groups, heard, imports, transfer
 from blueprints.lists.forms import ListForm
 from core import history
+from core.imports import export as roster_export
+from core.imports import job_runner
 from core.members import lists, member_list, members
 from core.members.groups import groups_in_lists
-from core.roster import export as roster_export
-from core.roster import work
 from core.signup import approvals
 from models import MailingList, Person
 from web import _, answer, blame, go, language, needs, own_list, page_of, rights, row_number, told
@@ -68,7 +68,7 @@ def show(number: int) -> Answer:
         "lists/show.html",
         "lists/_members.html",
         list=mailing_list,
-        going_on=work.going_on(mailing_list),
+        going_on=job_runner.running_import(mailing_list),
         wish=wish,
         found=page,
         rows=member_list.member_rows(mailing_list, page.rows),
@@ -187,7 +187,7 @@ def close(number: int) -> Answer:
 def export(number: int) -> Response:
     """Hand out the roster as a file; that is written down (field.md 3.2)."""
     mailing_list = own_list(number, "manage")
-    content = roster_export.export(mailing_list, language())
+    content = roster_export.export_csv(mailing_list, language())
     history.log(current_user, "roster.exported", mailing_list.id)
     name = f"{mailing_list.address}-{clock.today():%Y%m%d}.csv"
     return Response(

@@ -6,10 +6,10 @@ from flask_login import current_user
 import clock
 from blueprints.rollover import bp
 from core import rooms
+from core.imports.read import UnreadableFile
 from core.refusals import Refused
-from core.roster import rollover, rollover_roster
-from core.roster.read import Unreadable
-from core.roster.rollover_match import WHY
+from core.rollover import new_roster, year_end
+from core.rollover.child_matching import DOUBT_REASONS
 from models import Child, Membership, Person, Rollover
 from web import _, answer, go, language, needs, row_number, told
 from words import N_
@@ -21,13 +21,13 @@ SHOWN = 200
 def page(found: Rollover, wrong: str = "", text: str = "", status: int = 200) -> Answer:
     """Show the form for the new roster, or what the roster that was brought in will do."""
     if wrong or not found.roster:
-        may_undo = rollover.may_undo(found)
-        lists = [(one, rollover.people_of(one)) for one in rollover.waiting()]
+        may_undo = year_end.can_undo(found)
+        lists = [(one, year_end.count_people(one)) for one in year_end.lists_awaiting_roster()]
         return answer(
             "rollover/bring.html", rollover=found, wrong=wrong, text=text, may_undo=may_undo, waiting=lists,
             status=status,
         )  # fmt: skip
-    shown = rollover_roster.look(found)
+    shown = new_roster.preview_roster(found)
     doubtful = shown.of("doubtful")
 
     def room(grade: str, class_name: str) -> str:
@@ -39,7 +39,7 @@ def page(found: Rollover, wrong: str = "", text: str = "", status: int = 200) ->
         shown=shown,
         guardians=_guardians([one for line in doubtful for one in line.candidates]),
         most=SHOWN,
-        why=WHY,
+        why=DOUBT_REASONS,
         room=room,
         classes_without_list=_(", ").join(room(*one) for one in shown.without_list),
         status=status,
@@ -62,10 +62,10 @@ def _guardians(children: list[Child]) -> dict[int, str]:
 
 
 def _ended() -> Rollover | None:
-    found = rollover.current()
+    found = year_end.current_rollover()
     if found is not None and found.state == "ended":
         return found
-    told(rollover.NotNow.message, "wrong")
+    told(year_end.StepAlreadyDone.message, "wrong")
     return None
 
 
@@ -82,8 +82,8 @@ def bring() -> Answer:
         return page(found, _("Please choose a file or paste some lines."), text, 422)
     try:
         filename = (held.filename or "") if held and content else ""
-        rollover_roster.bring(found, content=content, text="" if content else text, filename=filename)
-    except (Unreadable, Refused) as refused:
+        new_roster.upload_roster(found, content=content, text="" if content else text, filename=filename)
+    except (UnreadableFile, Refused) as refused:
         return page(found, _(refused.message, **refused.values), text, 422)
     return go("rollover.index")
 
@@ -93,7 +93,7 @@ def bring() -> Answer:
 def forget() -> Response:
     """Drop the lines, to bring in another roster."""
     if (found := _ended()) is not None:
-        rollover_roster.forget(found)
+        new_roster.discard_roster(found)
     return go("rollover.index")
 
 
@@ -106,7 +106,7 @@ def decide() -> Answer:
         return go("rollover.index")
     decided = {name[5:]: value for name, value in request.form.items() if name.startswith("line-")}
     leaving = request.form.getlist("leaving", type=row_number)
-    rollover_roster.decide(found, decided, leaving)
+    new_roster.save_decisions(found, decided, leaving)
     if request.form.get("act") != "run":
         told(N_("Kept. You can leave this page and go on later."))
         return go("rollover.index")
@@ -115,11 +115,11 @@ def decide() -> Answer:
 
 def _carry_out(found: Rollover) -> Response:
     """Carry out what the page showed, with what was decided on it."""
-    now_ = rollover_roster.look(found)
+    now_ = new_roster.preview_roster(found)
     try:
         if request.form.get("seen") != now_.base:
-            raise rollover.Changed()
-        shown = rollover_roster.carry_out(found, current_user, clock.now(), fingerprint=now_.fingerprint)
+            raise year_end.PreviewOutdated()
+        shown = new_roster.apply_roster(found, current_user, clock.now(), fingerprint=now_.fingerprint)
     except Refused as refused:
         told(refused.message, "wrong", **refused.values)
         return go("rollover.index")
@@ -129,4 +129,4 @@ def _carry_out(found: Rollover) -> Response:
 
 def undo(found: Rollover) -> None:
     """Take the new roster back."""
-    rollover_roster.undo(found, current_user)
+    new_roster.undo_roster(found, current_user)

@@ -10,7 +10,7 @@ import clock
 from blueprints.rollover import bp, handover, roster
 from core import rooms
 from core.refusals import Refused
-from core.roster import rollover
+from core.rollover import year_end
 from models import MailingList, Rollover
 from web import answer, go, language, needs, row_number, told
 from words import N_
@@ -22,9 +22,9 @@ Answer = Response | tuple[str, int]
 
 def in_state(*states: str) -> Rollover:
     """Return the open rollover if it is in one of these steps; else the page shows how things stand."""
-    found = rollover.current()
+    found = year_end.current_rollover()
     if found is None or found.state not in states:
-        told(rollover.NotNow.message, "wrong")
+        told(year_end.StepAlreadyDone.message, "wrong")
         abort(go("rollover.index"))
     return found
 
@@ -44,9 +44,9 @@ def tried(act: Callable[[], Any], sentence: str, **values: object) -> Response:
 @needs("admin")
 def index() -> Answer:
     """Show the step that is due."""
-    found = rollover.current()
-    if found is None or found.state not in rollover.OPEN:
-        may_undo = bool(found and found.state == "done" and rollover.may_undo(found))
+    found = year_end.current_rollover()
+    if found is None or found.state not in year_end.OPEN_STATES:
+        may_undo = bool(found and found.state == "done" and year_end.can_undo(found))
         return answer("rollover/index.html", last=found, may_undo=may_undo, waiting=_waiting())
     if found.state == "planned":
         return _plan(found)
@@ -54,16 +54,16 @@ def index() -> Answer:
 
 
 def _waiting() -> list[tuple[MailingList, int]]:
-    return [(one, rollover.people_of(one)) for one in rollover.waiting()]
+    return [(one, year_end.count_people(one)) for one in year_end.lists_awaiting_roster()]
 
 
 def _plan(found: Rollover) -> Answer:
     return answer(
         "rollover/plan.html",
         rollover=found,
-        shown=rollover.preview(found),
-        grades=rollover.grades(),
-        lists=rollover.candidates(),
+        shown=year_end.preview_year_end(found),
+        grades=year_end.current_grades(),
+        lists=year_end.class_list_candidates(),
         room=room,
     )
 
@@ -77,7 +77,7 @@ def room(grade: str, class_name: str) -> str:
 @needs("admin")
 def begin() -> Response:
     """Begin to plan; nothing changes yet."""
-    rollover.begin(current_user, clock.now())
+    year_end.begin_rollover(current_user, clock.now())
     return go("rollover.index")
 
 
@@ -88,7 +88,7 @@ def choose() -> Response:
     found = in_state("planned")
     lists = request.form.getlist("lists", type=row_number)
     return tried(
-        lambda: rollover.choose(found, request.form.getlist("grades"), lists),
+        lambda: year_end.set_plan(found, request.form.getlist("grades"), lists),
         N_("This page now shows what will happen so."),
     )
 
@@ -98,7 +98,7 @@ def choose() -> Response:
 def drop() -> Response:
     """Give the plan up; nothing has been done."""
     found = in_state("planned")
-    return tried(lambda: rollover.give_up(found, current_user), N_("Nothing has been changed."))
+    return tried(lambda: year_end.discard_plan(found, current_user), N_("Nothing has been changed."))
 
 
 @bp.post("/end")
@@ -108,7 +108,7 @@ def end() -> Response:
     found = in_state("planned")
     mark = request.form.get("fingerprint", "")
     return tried(
-        lambda: rollover.end(found, current_user, clock.now(), fingerprint=mark),
+        lambda: year_end.end_year(found, current_user, clock.now(), fingerprint=mark),
         N_("The year has ended. The classes are empty and wait for their new roster."),
     )
 
@@ -120,7 +120,9 @@ def undo() -> Response:
     found = in_state("ended", "done")
     if found.state == "done":
         return tried(lambda: roster.undo(found), N_("The new roster is taken back. The classes wait again."))
-    return tried(lambda: rollover.undo_end(found, current_user), N_("Taken back. Everybody is where they were before."))
+    return tried(
+        lambda: year_end.undo_year_end(found, current_user), N_("Taken back. Everybody is where they were before.")
+    )
 
 
 @bp.post("/lists/<int:number>/open")
@@ -128,6 +130,6 @@ def undo() -> Response:
 def open_again(number: int) -> Response:
     """Let a list take notices without waiting for a roster."""
     found = MailingList.get_or_none(MailingList.id == number) or abort(404)
-    if rollover.open_again(found, current_user):
+    if year_end.reopen_list(found, current_user):
         told(N_("“%(name)s” takes notices again."), name=found.name)
     return go("rollover.index")

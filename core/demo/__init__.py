@@ -15,14 +15,14 @@ from core.accounts import accounts, class_teacher, roles
 from core.demo import families as demo_families
 from core.demo.dates import moved
 from core.demo.past import Past, live
+from core.imports import columns
+from core.imports import jobs as roster
+from core.imports.apply import apply_plan
+from core.imports.columns import RosterRow, read_rows
+from core.imports.plan import plan_rows
 from core.members import groups, segment_rules
 from core.members.lists import add_list, add_sender
 from core.members.segment_rules import SegmentRule
-from core.roster import columns
-from core.roster import jobs as roster
-from core.roster.apply import apply
-from core.roster.columns import Row, read_rows
-from core.roster.plan import plan_rows
 from database import db
 from models import Log, MailingList, Organization, User
 
@@ -119,7 +119,7 @@ def _members(lists: dict[str, MailingList], families: int, now: datetime, today:
     """Import the roster into the whole school, then copy each family into the lists of its classes and groups."""
     rows = roster_rows(today) + demo_families.rows(max(0, families - FAMILIES))
     _register(lists["全校"], rows, now, "file")
-    by_list: dict[str, list[Row]] = {}
+    by_list: dict[str, list[RosterRow]] = {}
     for row in rows:
         if row.grade and row.class_name:
             by_list.setdefault(f"{row.grade}年{row.class_name}組", []).append(row)
@@ -129,16 +129,16 @@ def _members(lists: dict[str, MailingList], families: int, now: datetime, today:
         _register(lists[name], members, now, "copy")
 
 
-def _register(mailing_list: MailingList, rows: list[Row], now: datetime, route: str) -> None:
-    apply(plan_rows(mailing_list, [replace(row) for row in rows], now, route))
+def _register(mailing_list: MailingList, rows: list[RosterRow], now: datetime, route: str) -> None:
+    apply_plan(plan_rows(mailing_list, [replace(row) for row in rows], now, route))
 
 
-def roster_rows(today: date) -> list[Row]:
+def roster_rows(today: date) -> list[RosterRow]:
     """Return the lines of the roster file, its duty days moved to the coming weeks, without its remarks for testers.
 
     A family without an address gets a telephone number, as schools keep one.
     """
-    sheet = roster.read(ROSTER.read_bytes(), ROSTER.name)
+    sheet = roster.read_sheet(ROSTER.read_bytes(), ROSTER.name)
     mapping = tuple(
         "" if column in ("番号", "試験の狙い") else meaning
         for column, meaning in zip(sheet.columns, columns.guess_mapping(sheet), strict=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 import config
-from core.roster.columns import Row
+from core.imports.columns import RosterRow
 
 GRADES, CLASSES = 6, 2
 FIRST_LINE = 1001
@@ -20,7 +20,7 @@ _DOMAINS = ("example.com", "example.jp", "mobile.example.jp", "example.org", "ex
 _DISTRICTS = ("本町", "川端", "丘の上", "駅前")
 
 
-def rows(count: int) -> list[Row]:
+def rows(count: int) -> list[RosterRow]:
     """Return the lines of a roster with so many invented families."""
     draw = _Draw()
     return [row for number in range(count) for row in draw.family(number)]
@@ -35,7 +35,7 @@ class _Draw:
     used: set[str] = field(default_factory=set)
     line: int = FIRST_LINE
 
-    def family(self, number: int) -> Iterator[Row]:
+    def family(self, number: int) -> Iterator[RosterRow]:
         surname, kana, latin = self.names["surnames"][number % len(self.names["surnames"])].split()
         rare = self.lots.random()
         children = [self._child(surname, kana, number) for _ in range(2 if 0.60 < rare < 0.72 else 1)]
@@ -45,10 +45,10 @@ class _Draw:
             for child in children:
                 yield self._row(number, relation, f"{latin}.{relation == '父':d}{number:03d}", guardian, child, rare)
 
-    def _row(self, number: int, relation: str, local: str, guardian: dict, child: dict, rare: float) -> Row:
+    def _row(self, number: int, relation: str, local: str, guardian: dict, child: dict, rare: float) -> RosterRow:
         self.line += 1
         without = 0.90 < rare < 0.925
-        return Row(
+        return RosterRow(
             number=self.line,
             relation=relation,
             address="" if without else f"{local}@{_DOMAINS[number % len(_DOMAINS)]}",

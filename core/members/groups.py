@@ -11,10 +11,10 @@ from datetime import datetime
 from peewee import JOIN, ModelSelect, fn
 
 from core import history
+from core.imports.columns import normalise_text
 from core.members import segment_rules
 from core.members.segment_rules import RuleBlocks
 from core.rights import Rights
-from core.roster.columns import one_line
 from core.writing.fields import free_names
 from database import db, insert_rows
 from models import REACHABLE, Child, Group, GroupMember, MailingList, Membership, Notice, Person, Target, User
@@ -168,7 +168,7 @@ def change_group(group: Group, name: str, by: User | None, condition: RuleBlocks
 
 
 def _validate_name(mailing_list: MailingList, name: str, group: int = 0) -> str:
-    clean = one_line(name)
+    clean = normalise_text(name)
     if not clean:
         raise DomainError("name", N_("Please enter a name."))
     if len(clean) > MAX_NAME_LENGTH:

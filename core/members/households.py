@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from core.roster.draft import Draft
+from core.imports.plan_model import RowDraft
 from models import Child, Person
 
 _OWN_KEY = re.compile(r"h[a-z2-7]{11}")
@@ -41,9 +41,9 @@ class _DraftGroups:
 
     parent: dict[int, int] = field(default_factory=dict)
     value: dict[int, str] = field(default_factory=dict)
-    drafts: dict[int, Draft] = field(default_factory=dict)
+    drafts: dict[int, RowDraft] = field(default_factory=dict)
 
-    def root(self, draft: Draft) -> int:
+    def root(self, draft: RowDraft) -> int:
         """Return the group of a draft."""
         mark = id(draft)
         self.drafts.setdefault(mark, draft)
@@ -51,11 +51,11 @@ class _DraftGroups:
             self.parent[mark] = mark = self.parent[above]
         return mark
 
-    def name(self, draft: Draft, value: str) -> None:
+    def name(self, draft: RowDraft, value: str) -> None:
         """Give a draft's group the file's own household, unless it has one."""
         self.value.setdefault(self.root(draft), value)
 
-    def join(self, one: Draft, other: Draft) -> None:
+    def join(self, one: RowDraft, other: RowDraft) -> None:
         """Put two groups together, unless the file says that they are two households."""
         a, b = self.root(one), self.root(other)
         if a == b or (a in self.value and b in self.value and self.value[a] != self.value[b]):
@@ -64,9 +64,9 @@ class _DraftGroups:
         if b in self.value:
             self.value[a] = self.value.pop(b)
 
-    def gathered(self) -> Iterable[tuple[str, list[Draft]]]:
+    def gathered(self) -> Iterable[tuple[str, list[RowDraft]]]:
         """Give (value or '', drafts) of each group; groups of one value are one."""
-        found: dict[tuple[str, int], list[Draft]] = {}
+        found: dict[tuple[str, int], list[RowDraft]] = {}
         for draft in self.drafts.values():
             root = self.root(draft)
             value = self.value.get(root, "")
@@ -74,7 +74,7 @@ class _DraftGroups:
         return ((value, drafts) for (value, _), drafts in found.items())
 
 
-def assign_household_keys(lines: list[tuple[Draft, Draft | None, str]]) -> dict[str, str]:
+def assign_household_keys(lines: list[tuple[RowDraft, RowDraft | None, str]]) -> dict[str, str]:
     """Give (person, child, value of the column 「世帯」) their household keys; return the keys to be joined."""
     groups = _DraftGroups()
     for person, child, value in lines:

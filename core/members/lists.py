@@ -6,8 +6,8 @@ from datetime import datetime
 from peewee import Case, IntegrityError, Value, fn
 
 from core import history
+from core.imports.columns import normalise_text
 from core.rights import aimed_at
-from core.roster.columns import one_line
 from database import db
 from mail import address as addresses
 from models import MailingList, Membership, Notice, Person, Sender, User
@@ -69,7 +69,7 @@ def _address_taken_error() -> DomainError:
 
 
 def _validate_name(typed: str, but: int = 0) -> str:
-    name = one_line(typed)
+    name = normalise_text(typed)
     if not name or len(name) > MAX_NAME_LENGTH:
         raise DomainError("name", N_("Please enter a name of at most %(number)s characters."), number=MAX_NAME_LENGTH)
     if MailingList.open_ones().where(MailingList.name == name, MailingList.id != but).exists():

@@ -7,10 +7,10 @@ from datetime import datetime
 
 from peewee import JOIN, Case, Expression, ModelSelect, fn
 
+from core.imports.columns import normalise_kana, normalise_text
 from core.members.lists import member_state_sql
 from core.results import archive
 from core.rights import Rights
-from core.roster.columns import kana, one_line
 from core.writing import fields
 from mail import address as addresses
 from models import Child, Delivery, Letter, MailingList, Membership, Notice, Person, Wording
@@ -120,7 +120,7 @@ def _filters(mailing_list: MailingList, wish: MemberQuery, stands: Expression) -
 
 def _matches_text(mailing_list: MailingList, wish: MemberQuery) -> Expression:
     """Match a name (spaces aside), a reading in any script, an address, or the name of a child in this list."""
-    name, reading = one_line(wish.text).replace(" ", ""), kana(wish.text).replace(" ", "")
+    name, reading = normalise_text(wish.text).replace(" ", ""), normalise_kana(wish.text).replace(" ", "")
     children = (
         Membership.select(Membership.person)
         .join(Child)

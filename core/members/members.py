@@ -12,12 +12,20 @@ from peewee import IntegrityError
 
 from core import history, organization, service
 from core.accounts import class_teacher
+from core.imports import apply
+from core.imports.columns import (
+    CHILD_ITEMS,
+    normalise_class,
+    normalise_grade,
+    normalise_kana,
+    normalise_phone,
+    normalise_row,
+    normalise_text,
+)
+from core.imports.plan import already_member_message, plan_rows
+from core.imports.plan_model import PlanLine
+from core.imports.row_matching import address_fields
 from core.members import households
-from core.roster import apply
-from core.roster.columns import OF_THE_CHILD, class_name, grade, kana, normal, one_line, phone
-from core.roster.draft import Line
-from core.roster.people import address_fields
-from core.roster.plan import already, plan_rows
 from database import db
 from mail import address as addresses
 from models import Child, Delivery, MailingList, Membership, Person, User
@@ -77,13 +85,13 @@ def add_member(
     with the field, AlreadyThere if nothing would be added.
     """
     held = {key: text.strip() for key, text in said.items() if text and text.strip()}
-    row = normal(1, held, dict(attributes or {}))
+    row = normalise_row(1, held, dict(attributes or {}))
     for last in (False, True):
         plan = plan_rows(mailing_list, [row], now, route="manager")
         line = plan.lines[0]
         _require_new(line)
         try:
-            apply.apply(plan)
+            apply.apply_plan(plan)
         except IntegrityError:  # somebody registered this address at the same moment: look again, once
             if last:
                 raise
@@ -94,13 +102,13 @@ def add_member(
     return membership
 
 
-def _require_new(line: Line) -> None:
+def _require_new(line: PlanLine) -> None:
     note = line.notes[0] if line.notes else None
     if line.outcome == "wrong" and note:
         field = "name" if note.message == N_("There is neither an e-mail address nor a name.") else "address"
         raise DomainError(field, note.message, **note.values)
     if line.outcome in ("already", "changed") and line.person and line.membership:
-        raise AlreadyMember(already(line.membership.row, line), line.person.row)
+        raise AlreadyMember(already_member_message(line.membership.row, line), line.person.row)
 
 
 # ── editing ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -108,11 +116,11 @@ def _require_new(line: Line) -> None:
 
 def edit_person(person: Person, by: User | None, *, name: str, kana_: str, phone_: str, language: str) -> None:
     """Change what belongs to the person. A person without an address needs a name."""
-    shown = one_line(name)
+    shown = normalise_text(name)
     if not shown and not person.address:
         raise DomainError("name", NAME_REQUIRED)
     with db.atomic():
-        Person.update(name=shown, kana=kana(kana_), phone=phone(phone_), language=language).where(
+        Person.update(name=shown, kana=normalise_kana(kana_), phone=normalise_phone(phone_), language=language).where(
             Person.id == person.id
         ).execute()
         history.log(by, "member.changed", person.id)
@@ -126,10 +134,10 @@ def edit_membership(
     Items of the child (district, number in class …) are the child's in every list. A place without a child gets one if
     a name is given.
     """
-    own, of_child = _split_items(items, bool(membership.child_id or one_line(child.get("name", ""))))
+    own, of_child = _split_items(items, bool(membership.child_id or normalise_text(child.get("name", ""))))
     with db.atomic():
         number = _save_child(membership, child, of_child)
-        Membership.update(relation=one_line(relation), attributes=own, child=number).where(
+        Membership.update(relation=normalise_text(relation), attributes=own, child=number).where(
             Membership.id == membership.id
         ).execute()
         class_teacher.assign_new_members(membership.list, [membership.person_id])
@@ -138,19 +146,21 @@ def edit_membership(
 
 def _split_items(items: Mapping[str, str], has_child: bool) -> tuple[dict[str, str], dict[str, str]]:
     clean = {
-        one_line(key): text.strip()[:MAX_ITEM_LENGTH] for key, text in items.items() if one_line(key) and text.strip()
+        normalise_text(key): text.strip()[:MAX_ITEM_LENGTH]
+        for key, text in items.items()
+        if normalise_text(key) and text.strip()
     }
-    of_child = {key: text for key, text in clean.items() if has_child and key.lower() in OF_THE_CHILD}
+    of_child = {key: text for key, text in clean.items() if has_child and key.lower() in CHILD_ITEMS}
     return {key: text for key, text in clean.items() if key not in of_child}, of_child
 
 
 def _save_child(membership: Membership, child: Mapping[str, str], items: dict[str, str]) -> int | None:
-    name = one_line(child.get("name", ""))
+    name = normalise_text(child.get("name", ""))
     fields = {
         "name": name,
-        "kana": kana(child.get("kana", "")),
-        "grade": grade(child.get("grade", "")),
-        "class_name": class_name(child.get("class_name", "")),
+        "kana": normalise_kana(child.get("kana", "")),
+        "grade": normalise_grade(child.get("grade", "")),
+        "class_name": normalise_class(child.get("class_name", "")),
         "attributes": items,
     }
     if membership.child_id:

@@ -17,9 +17,9 @@ from peewee import JOIN
 
 from core import history, limits, service
 from core.door import senders
+from core.imports.columns import normalise_class, normalise_grade, normalise_kana, normalise_text
 from core.members import members, missing_names, unsubscribe, unsubscribe_by_mail
 from core.organization import settings
-from core.roster.columns import class_name, grade, kana, one_line
 from core.signup.quotas import SignupRequest
 from database import db, millis
 from mail import address as addresses
@@ -226,7 +226,7 @@ def save_preferences(person: Person, said: PreferenceForm) -> None:
     """
     seen = load_page(person)
     _reject_urls(said)
-    if seen.unnamed and not one_line(said.name):
+    if seen.unnamed and not normalise_text(said.name):
         raise members.DomainError("name", members.NAME_REQUIRED)
     with db.atomic():
         members.edit_person(person, None, name=said.name, kana_=said.kana, phone_=said.phone, language=said.language)
@@ -234,7 +234,7 @@ def save_preferences(person: Person, said: PreferenceForm) -> None:
             _save_child(child, said.children.get(child.id, {}))
         for number, shown in seen.items.items():
             _save_items(number, shown, said.items.get(number, {}))
-        if seen.unnamed and one_line(said.new_child.get("name", "")):
+        if seen.unnamed and normalise_text(said.new_child.get("name", "")):
             place = Membership.get_by_id(seen.unnamed.id)
             members.edit_membership(place, None, relation=place.relation, items=place.attributes, child=said.new_child)
         history.log(None, "member.changed_self", person.id)
@@ -254,14 +254,14 @@ def _reject_urls(said: PreferenceForm) -> None:
 
 
 def _save_child(child: Child, typed: Mapping[str, str]) -> None:
-    name = one_line(typed.get("name", child.name))
+    name = normalise_text(typed.get("name", child.name))
     if not name:
         raise members.DomainError(f"child{child.id}-name", members.CHILD_NAME_REQUIRED)
-    fields = {"name": name, "kana": kana(typed.get("kana", child.kana))}
+    fields = {"name": name, "kana": normalise_kana(typed.get("kana", child.kana))}
     if not child.grade:
-        fields["grade"] = grade(typed.get("grade", ""))
+        fields["grade"] = normalise_grade(typed.get("grade", ""))
     if not child.class_name:
-        fields["class_name"] = class_name(typed.get("class_name", ""))
+        fields["class_name"] = normalise_class(typed.get("class_name", ""))
     Child.update(**fields).where(Child.id == child.id).execute()
 
 

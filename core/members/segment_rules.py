@@ -13,7 +13,7 @@ from typing import Any
 from peewee import Expression, Function, fn
 
 import words
-from core.roster.columns import class_name, grade, one_line
+from core.imports.columns import normalise_class, normalise_grade, normalise_text
 from models import Child, Membership, Person
 from words import N_, Sentence
 
@@ -68,7 +68,9 @@ class SegmentRule:
         """Return the values as they are compared."""
         parts = self.value.replace("、", ",").replace("，", ",").replace("\n", ",").split(",")
         typed = parts if self.op == "one_of" else [self.value]
-        tidy = {"grade": grade, "class_name": class_name, "language": _language_code}.get(self.field, one_line)
+        tidy = {"grade": normalise_grade, "class_name": normalise_class, "language": _language_code}.get(
+            self.field, normalise_text
+        )
         return [found for one in typed if (found := tidy(one))]
 
 
@@ -76,7 +78,7 @@ RuleBlocks = tuple[tuple[SegmentRule, ...], ...]
 
 
 def _language_code(text: str) -> str:
-    plain = one_line(text).casefold()
+    plain = normalise_text(text).casefold()
     return {"日本語": "ja", "japanese": "ja", "英語": "en", "english": "en"}.get(plain, plain)
 
 
@@ -100,7 +102,7 @@ def parse_blocks(rules: Iterable[tuple[str, SegmentRule]]) -> RuleBlocks:
 
 def _validate_rule(rule: SegmentRule, place: int) -> None:
     if rule.field not in FIELDS and not (
-        rule.field.startswith(ITEM_PREFIX) and one_line(rule.field[len(ITEM_PREFIX) :])
+        rule.field.startswith(ITEM_PREFIX) and normalise_text(rule.field[len(ITEM_PREFIX) :])
     ):
         raise InvalidRule(N_("Choose what it is about."), place)
     if rule.op not in OPERATORS:

@@ -13,8 +13,8 @@ from io import StringIO
 from peewee import fn
 
 import clock
+from core.imports.export import escape_formula
 from core.results import archive
-from core.roster.export import guarded
 from core.writing import attachments
 from models import Answer, Attachment, Delivery, Letter, Log, Notice, Visit
 
@@ -161,7 +161,7 @@ def as_csv(report: Report, headings: list[str], states: dict[str, str]) -> bytes
             one.name, one.children, states.get(one.state, ""), _shown(one.left), _shown(one.page), _shown(one.machine),
             _shown(one.read), _shown(one.answered), _shown(one.replied), _shown(one.strange), files,
         )  # fmt: skip
-        sheet.writerow([guarded(cell) for cell in line])
+        sheet.writerow([escape_formula(cell) for cell in line])
     return out.getvalue().encode("utf-8-sig")
 
 

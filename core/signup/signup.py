@@ -12,9 +12,9 @@ from typing import Any
 from core import history
 from core.accounts import class_teacher
 from core.door.filing import Result
+from core.imports.row_matching import address_fields
 from core.members import consent, households, join_codes
 from core.organization import settings
-from core.roster.people import address_fields
 from core.signup import emails, quotas
 from core.signup.quotas import SignupRequest
 from database import db, millis

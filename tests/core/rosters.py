@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import clock
-from core.roster import columns
-from core.roster import jobs as roster
-from core.roster.draft import Plan
+from core.imports import columns
+from core.imports import jobs as roster
+from core.imports.plan_model import ImportPlan
 from models import MailingList
 
 DEMO = Path(__file__).parents[2] / "demo"
@@ -14,12 +14,12 @@ FAMILY = (
 )
 
 
-def bring(mailing_list: MailingList, content: str | bytes, name: str = "x.csv") -> Plan:
+def bring(mailing_list: MailingList, content: str | bytes, name: str = "x.csv") -> ImportPlan:
     """Import at once, as the terminal does."""
-    sheet = roster.read(content.encode() if isinstance(content, str) else content, name)
-    return roster.write(mailing_list, sheet, columns.guess_mapping(sheet), None, clock.now())
+    sheet = roster.read_sheet(content.encode() if isinstance(content, str) else content, name)
+    return roster.import_now(mailing_list, sheet, columns.guess_mapping(sheet), None, clock.now())
 
 
 def sheet_of(text: str) -> columns.Sheet:
     """Return a sheet of UTF-8 CSV."""
-    return roster.read(text.encode())
+    return roster.read_sheet(text.encode())

@@ -7,15 +7,15 @@ import pytest
 
 import clock
 from core.accounts import class_teacher
+from core.imports import export as roster_export
+from core.imports import job_runner
+from core.imports import jobs as roster
 from core.members import members, move_copy
 from core.organization import settings
 from core.organizers import sender_names
 from core.refusals import AudienceChanged
 from core.rights import rights_of
 from core.road import delivery, letters
-from core.roster import export as roster_export
-from core.roster import jobs as roster
-from core.roster import work
 from core.signup import signup
 from core.signup.quotas import SignupRequest
 from core.writing import audience, notices
@@ -142,27 +142,27 @@ ROSTER = """保護者氏名,児童氏名,学年,組,メールアドレス,担任
 def test_a_column_of_the_roster_sets_it_and_the_export_writes_it(school):
     """D-03: 「担任」 is read, an unknown name is said and changes nothing, undo takes it back."""
     first, hanako = school.lists["1-1"], school.users["花子"]
-    job = roster.begin(first, hanako, content=ROSTER.encode(), filename="r.csv", now=clock.now())
-    _, plan = roster.preview(job, clock.now())
+    job = roster.create_import(first, hanako, content=ROSTER.encode(), filename="r.csv", now=clock.now())
+    _, plan = roster.preview_import(job, clock.now())
     assert [note.values for line in plan.lines for note in line.notes if note.values.get("name")] == [
         {"name": "知らない人"}
     ]
-    work.run(job, hanako, fingerprint=plan.fingerprint, now=clock.now())
+    job_runner.run_import_now(job, hanako, fingerprint=plan.fingerprint, now=clock.now())
     held = {row.person.name: row.in_charge and row.in_charge.name for row in first.memberships}
     assert (held["青山 健太"], held["新井 恵"], held["森 一"]) == ("見る子", "花子", None)
-    assert "担任・担当者" in roster_export.export(first).decode("utf-8-sig").splitlines()[0]
-    assert "見る子" in roster_export.export(first).decode("utf-8-sig")
-    roster.undo(type(job).get_by_id(job.id), hanako, clock.now())
+    assert "担任・担当者" in roster_export.export_csv(first).decode("utf-8-sig").splitlines()[0]
+    assert "見る子" in roster_export.export_csv(first).decode("utf-8-sig")
+    roster.undo_import(type(job).get_by_id(job.id), hanako, clock.now())
     assert Membership.select().where(Membership.in_charge.is_null(False)).count() == 0
 
 
 def test_the_export_can_be_brought_in_again(teachers):
     first, hanako = teachers.lists["1-1"], teachers.users["花子"]
-    written = roster_export.export(first)
+    written = roster_export.export_csv(first)
     Membership.update(in_charge=None).execute()
-    job = roster.begin(first, hanako, content=written, filename="r.csv", now=clock.now())
-    _, plan = roster.preview(job, clock.now())
-    work.run(job, hanako, fingerprint=plan.fingerprint, now=clock.now())
+    job = roster.create_import(first, hanako, content=written, filename="r.csv", now=clock.now())
+    _, plan = roster.preview_import(job, clock.now())
+    job_runner.run_import_now(job, hanako, fingerprint=plan.fingerprint, now=clock.now())
     assert Membership.select().where(Membership.in_charge.is_null(False)).count() == 5
 
 

@@ -14,7 +14,7 @@ from core.members import groups, segment_rules
 from core.refusals import Incomplete
 from core.results import board
 from core.road import delivery
-from core.roster import rollover, rollover_roster
+from core.rollover import new_roster, year_end
 from core.writing import audience, notices
 from core.writing.gaps import gaps
 from models import Child, Cover, Delivery, Letter, Log, MailingList, Membership, Notice, Person, Rollover
@@ -36,9 +36,9 @@ def admin(school):
 
 @pytest.fixture
 def ended(school, admin) -> Rollover:
-    found = rollover.begin(admin, clock.now())
-    rollover.end(found, admin, clock.now(), fingerprint=rollover.preview(found).fingerprint)
-    return rollover.current()
+    found = year_end.begin_rollover(admin, clock.now())
+    year_end.end_year(found, admin, clock.now(), fingerprint=year_end.preview_year_end(found).fingerprint)
+    return year_end.current_rollover()
 
 
 def names_in(mailing_list: MailingList) -> set[tuple[str, str, str]]:
@@ -55,9 +55,9 @@ def everything() -> list[tuple]:
     return [sorted(one, key=str) for one in (places, children, lists)] + [[Person.select().count()]]
 
 
-def bring(found: Rollover, text: str = ROSTER) -> rollover_roster.Look:
-    rollover_roster.bring(found, content=text.encode(), filename="r.csv")
-    return rollover_roster.look(found)
+def bring(found: Rollover, text: str = ROSTER) -> new_roster.RosterPreview:
+    new_roster.upload_roster(found, content=text.encode(), filename="r.csv")
+    return new_roster.preview_roster(found)
 
 
 # the year's end
@@ -65,8 +65,8 @@ def bring(found: Rollover, text: str = ROSTER) -> rollover_roster.Look:
 
 def test_the_plan_guesses_the_highest_grade_and_the_classes_and_changes_nothing(school, admin):
     before = everything()
-    found = rollover.begin(admin, clock.now())
-    shown = rollover.preview(found)
+    found = year_end.begin_rollover(admin, clock.now())
+    shown = year_end.preview_year_end(found)
     assert {child.name for child in shown.graduates} == {"加藤 悠斗", "木村 凛", "鈴木 海斗"}
     assert [(one.list.name, one.grade, one.class_name) for one in shown.lists] == [
         ("1年1組", "1", "1"),
@@ -75,16 +75,18 @@ def test_the_plan_guesses_the_highest_grade_and_the_classes_and_changes_nothing(
     assert [(one.name, people) for one, people in shown.others] == [("全校", 3)]
     assert shown.gone == 2 + 2  # 加藤 and 木村 with the graduates; two of the noise have no child and no other list
     assert everything() == before
-    assert rollover.begin(admin, clock.now()) == found  # an idle one is taken up again, not doubled
+    assert year_end.begin_rollover(admin, clock.now()) == found  # an idle one is taken up again, not doubled
 
 
 def test_the_years_end_empties_the_classes_and_takes_graduates_out_everywhere(school, admin, ended):
     assert names_in(school.lists["1-1"]) == names_in(school.lists["2-1"]) == set()
     left = {child for _, child, _ in names_in(school.lists["whole"])}
     assert left == {"青山 陽菜", "石川 蓮", "和田 慎", "鈴木 美月"}
-    assert {one.name for one in rollover.waiting()} == {"1年1組", "2年1組"}
-    with pytest.raises(rollover.NotNow):  # the second tap of two
-        rollover.end(Rollover.get_by_id(ended.id), admin, clock.now(), fingerprint=rollover.preview(ended).fingerprint)
+    assert {one.name for one in year_end.lists_awaiting_roster()} == {"1年1組", "2年1組"}
+    with pytest.raises(year_end.StepAlreadyDone):  # the second tap of two
+        year_end.end_year(
+            Rollover.get_by_id(ended.id), admin, clock.now(), fingerprint=year_end.preview_year_end(ended).fingerprint
+        )
 
 
 def test_a_backup_is_made_before(school, ended):
@@ -100,12 +102,12 @@ def test_a_backup_is_made_before(school, ended):
 
 
 def test_what_changed_since_the_page_was_shown_is_asked_again(school, admin):
-    found = rollover.begin(admin, clock.now())
-    mark = rollover.preview(found).fingerprint
+    found = year_end.begin_rollover(admin, clock.now())
+    mark = year_end.preview_year_end(found).fingerprint
     Membership.create(person=school.people["加藤 誠"], list=school.lists["1-1"])
-    with pytest.raises(rollover.Changed):
-        rollover.end(found, admin, clock.now(), fingerprint=mark)
-    assert rollover.current().state == "planned"
+    with pytest.raises(year_end.PreviewOutdated):
+        year_end.end_year(found, admin, clock.now(), fingerprint=mark)
+    assert year_end.current_rollover().state == "planned"
 
 
 def test_a_class_takes_no_notice_until_its_roster_is_in(school, admin, ended):
@@ -134,10 +136,10 @@ def test_a_group_of_a_waiting_class_waits_too(school, admin):
     notices.save(made, subject="x", text="x", now=clock.now())
     mark = audience.resolve(made).fingerprint
     notices.confirm(made, by=admin, fingerprint=mark, at=clock.now() + timedelta(hours=1), now=clock.now())
-    found = rollover.begin(admin, clock.now())
-    shown = rollover.preview(found)
+    found = year_end.begin_rollover(admin, clock.now())
+    shown = year_end.preview_year_end(found)
     assert [one.id for one in shown.booked] == [made.id]
-    rollover.end(found, admin, clock.now(), fingerprint=shown.fingerprint)
+    year_end.end_year(found, admin, clock.now(), fingerprint=shown.fingerprint)
     Membership.create(person=school.people["加藤 誠"], list=first, child=school.children["石川 蓮"])
     assert "1年1組" in _ja(gaps(made, audience.resolve(made))["targets"])
 
@@ -154,10 +156,10 @@ def test_what_was_booked_for_a_class_is_held(school, admin):
     notices.save(made, subject="x", text="x", now=clock.now())
     at = clock.now() + timedelta(hours=1)
     notices.confirm(made, by=admin, fingerprint=audience.resolve(made).fingerprint, at=at, now=clock.now())
-    found = rollover.begin(admin, clock.now())
-    shown = rollover.preview(found)
+    found = year_end.begin_rollover(admin, clock.now())
+    shown = year_end.preview_year_end(found)
     assert [one.id for one in shown.booked] == [made.id]
-    rollover.end(found, admin, clock.now(), fingerprint=shown.fingerprint)
+    year_end.end_year(found, admin, clock.now(), fingerprint=shown.fingerprint)
     delivery.start_due(at + timedelta(seconds=1))
     kept = Notice.get_by_id(made.id)
     assert (kept.state, kept.held_why) == ("held", "changed")
@@ -166,24 +168,24 @@ def test_what_was_booked_for_a_class_is_held(school, admin):
 
 def test_the_years_end_is_taken_back_until_the_first_notice(school, admin):
     before = everything()
-    found = rollover.begin(admin, clock.now())
-    rollover.end(found, admin, clock.now(), fingerprint=rollover.preview(found).fingerprint)
+    found = year_end.begin_rollover(admin, clock.now())
+    year_end.end_year(found, admin, clock.now(), fingerprint=year_end.preview_year_end(found).fingerprint)
     assert everything() != before
-    rollover.undo_end(rollover.current(), admin)
+    year_end.undo_year_end(year_end.current_rollover(), admin)
     assert everything() == before
-    again = rollover.begin(admin, clock.now())
-    rollover.end(again, admin, clock.now(), fingerprint=rollover.preview(again).fingerprint)
+    again = year_end.begin_rollover(admin, clock.now())
+    year_end.end_year(again, admin, clock.now(), fingerprint=year_end.preview_year_end(again).fingerprint)
     cast_notices.send([school.lists["whole"]], at=clock.now() + timedelta(seconds=1))
-    with pytest.raises(rollover.TooLate):
-        rollover.undo_end(rollover.current(), admin)
+    with pytest.raises(year_end.UndoTooLate):
+        year_end.undo_year_end(year_end.current_rollover(), admin)
 
 
 def test_old_history_is_readable_under_the_old_classes(school, admin):
     """T-41: covers are frozen."""
     sent = cast_notices.send([school.lists["1-1"]], by=admin)
-    found = rollover.begin(admin, clock.now())
-    rollover.end(found, admin, clock.now(), fingerprint=rollover.preview(found).fingerprint)
-    bring(rollover.current())
+    found = year_end.begin_rollover(admin, clock.now())
+    year_end.end_year(found, admin, clock.now(), fingerprint=year_end.preview_year_end(found).fingerprint)
+    bring(year_end.current_rollover())
     carry_out(admin)
     assert Child.get(Child.name == "青山 陽菜").grade == "2"
     covers = Cover.select().join(Delivery).where(Delivery.notice == sent.notice)
@@ -194,10 +196,10 @@ def test_old_history_is_readable_under_the_old_classes(school, admin):
 # the new roster
 
 
-def carry_out(admin) -> rollover_roster.Look:
-    found = rollover.current()
-    mark = rollover_roster.look(found).fingerprint
-    return rollover_roster.carry_out(found, admin, clock.now(), fingerprint=mark)
+def carry_out(admin) -> new_roster.RosterPreview:
+    found = year_end.current_rollover()
+    mark = new_roster.preview_roster(found).fingerprint
+    return new_roster.apply_roster(found, admin, clock.now(), fingerprint=mark)
 
 
 def test_guardians_follow_their_children_into_the_new_classes(school, admin, ended):
@@ -214,7 +216,7 @@ def test_guardians_follow_their_children_into_the_new_classes(school, admin, end
     }
     assert names_in(school.lists["1-1"]) == {("新井 空さんの保護者", "新井 空", "active")}
     assert ("新井 空さんの保護者", "新井 空", "active") in names_in(school.lists["whole"])
-    assert rollover.waiting() == []
+    assert year_end.lists_awaiting_roster() == []
     teachers = {row.in_charge.name for row in school.lists["2-1"].memberships if row.in_charge}
     assert teachers == set()  # 花子 has no role for 2年1組: only who has one can be in charge
     assert Log.select().where(Log.action == "rollover.roster_in").count() == 1
@@ -225,9 +227,9 @@ def test_who_had_stopped_the_mail_stays_stopped_in_the_new_class(school, admin):
     Membership.update(state="stopped", stopped_by="reader").where(
         Membership.person == school.people["石川 直樹"], Membership.list == school.lists["1-1"]
     ).execute()
-    found = rollover.begin(admin, clock.now())
-    rollover.end(found, admin, clock.now(), fingerprint=rollover.preview(found).fingerprint)
-    bring(rollover.current())
+    found = year_end.begin_rollover(admin, clock.now())
+    year_end.end_year(found, admin, clock.now(), fingerprint=year_end.preview_year_end(found).fingerprint)
+    bring(year_end.current_rollover())
     carry_out(admin)
     row = Membership.get(Membership.person == school.people["石川 直樹"], Membership.list == school.lists["2-1"])
     assert (row.state, row.stopped_by) == ("stopped", "reader")
@@ -252,16 +254,16 @@ def test_doubtful_lines_are_decided_by_hand_and_kept(school, admin, ended):
         ("和田 慎", "reading"),
         ("鈴木 美月", "grade"),
     ]
-    with pytest.raises(rollover_roster.Undecided):
+    with pytest.raises(new_roster.UndecidedLines):
         carry_out(admin)
     ids = {child.name: str(child.id) for child in Child.select()}
     numbers = [str(line.number) for line in shown.lines]
     first, second, third, fourth = numbers
     foreign = ids["加藤 悠斗"]  # a graduate is none of the candidates: not taken
-    rollover_roster.decide(ended, {first: ids["青山 陽菜"], second: "new", third: foreign, fourth: "skip"}, [])
-    again = rollover_roster.look(rollover.current())
+    new_roster.save_decisions(ended, {first: ids["青山 陽菜"], second: "new", third: foreign, fourth: "skip"}, [])
+    again = new_roster.preview_roster(year_end.current_rollover())
     assert [line.decided for line in again.lines] == [ids["青山 陽菜"], "new", "", "skip"]
-    rollover_roster.decide(
+    new_roster.save_decisions(
         ended, {first: ids["青山 陽菜"], second: "new", third: ids["和田 慎"], fourth: "skip"}, [int(ids["石川 蓮"])]
     )
     carry_out(admin)
@@ -279,7 +281,7 @@ def test_twins_and_children_of_one_name_are_not_mixed_up(school, admin, ended):
     line = next(one for one in bring(ended).lines if one.row.child_name == "石川 蓮")
     assert (line.kind, line.why, len(line.candidates)) == ("doubtful", "twice", 2)
     Child.update(grade="4").where(Child.id == other.id).execute()
-    line = next(one for one in rollover_roster.look(ended).lines if one.row.child_name == "石川 蓮")
+    line = next(one for one in new_roster.preview_roster(ended).lines if one.row.child_name == "石川 蓮")
     assert (line.kind, line.child.id == other.id) == ("sure", False)
 
 
@@ -292,29 +294,29 @@ def test_the_new_roster_is_taken_back_and_brought_in_again(school, admin, ended)
     before = everything()
     bring(ended)
     carry_out(admin)
-    rollover_roster.undo(rollover.current(), admin)
+    new_roster.undo_roster(year_end.current_rollover(), admin)
     assert everything() == before
-    assert {one.name for one in rollover.waiting()} == {"1年1組", "2年1組"}
-    bring(rollover.current())
+    assert {one.name for one in year_end.lists_awaiting_roster()} == {"1年1組", "2年1組"}
+    bring(year_end.current_rollover())
     carry_out(admin)
     cast_notices.send([school.lists["whole"]], at=clock.now() + timedelta(seconds=1))
-    with pytest.raises(rollover.TooLate):
-        rollover_roster.undo(rollover.current(), admin)
+    with pytest.raises(year_end.UndoTooLate):
+        new_roster.undo_roster(year_end.current_rollover(), admin)
 
 
 def test_both_steps_are_taken_back_one_after_the_other(school, admin):
     before = everything()
-    found = rollover.begin(admin, clock.now())
-    rollover.end(found, admin, clock.now(), fingerprint=rollover.preview(found).fingerprint)
-    bring(rollover.current())
+    found = year_end.begin_rollover(admin, clock.now())
+    year_end.end_year(found, admin, clock.now(), fingerprint=year_end.preview_year_end(found).fingerprint)
+    bring(year_end.current_rollover())
     carry_out(admin)
-    rollover_roster.undo(rollover.current(), admin)
-    rollover.undo_end(rollover.current(), admin)
+    new_roster.undo_roster(year_end.current_rollover(), admin)
+    year_end.undo_year_end(year_end.current_rollover(), admin)
     assert everything() == before
 
 
 def test_a_roster_without_children_says_so(school, ended):
-    with pytest.raises(rollover_roster.NoChildren):
+    with pytest.raises(new_roster.NoChildColumns):
         bring(ended, "氏名,メールアドレス\n山田,a@example.jp\n")
 
 
@@ -322,10 +324,10 @@ def test_a_class_without_a_list_is_named_and_a_list_added_since_is_known(school,
     text = ROSTER + "森 海,もり うみ,1,2,\n"
     assert bring(ended, text).without_list == (("1", "2"),)
     MailingList.create(name="1年2組", address="1nen2kumi")
-    assert rollover_roster.look(ended).without_list == ()
+    assert new_roster.preview_roster(ended).without_list == ()
 
 
 def test_a_list_may_be_opened_without_a_roster(school, admin, ended):
-    assert rollover.open_again(MailingList.get_by_id(school.lists["1-1"].id), admin)
-    assert not rollover.open_again(MailingList.get_by_id(school.lists["1-1"].id), admin)
-    assert {one.name for one in rollover.waiting()} == {"2年1組"}
+    assert year_end.reopen_list(MailingList.get_by_id(school.lists["1-1"].id), admin)
+    assert not year_end.reopen_list(MailingList.get_by_id(school.lists["1-1"].id), admin)
+    assert {one.name for one in year_end.lists_awaiting_roster()} == {"2年1組"}

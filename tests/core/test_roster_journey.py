@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 import clock
 import models
 from core import organization
+from core.imports import apply, columns
+from core.imports import export as roster_export
+from core.imports import job_runner as roster_work
+from core.imports import jobs as roster
+from core.imports import plan as roster_plan
+from core.imports.columns import read_rows
+from core.imports.export import escape_formula
+from core.imports.plan import plan_rows
+from core.imports.read import clean_cell
 from core.members import lists
-from core.roster import apply, columns
-from core.roster import export as roster_export
-from core.roster import jobs as roster
-from core.roster import plan as roster_plan
-from core.roster import work as roster_work
-from core.roster.columns import read_rows
-from core.roster.export import guarded
-from core.roster.plan import plan_rows
-from core.roster.read import clean
 from database import db
 from models import Child, Cover, Delivery, Log, Membership, Notice, Person, User
 from tests.core.rosters import DEMO, FAMILY, bring, sheet_of
@@ -51,56 +51,56 @@ def test_an_export_comes_back_unchanged(zenko, language):
         "氏名,メール,電話,項目\r\n=cmd|' /C calc'!A0,e@example.jp,+81-90-0000,-1\r\n"
         '\'-x,f@example.jp,@x,"=1\r\n+2"\r\n',
     )
-    out = roster_export.export(zenko, language)
+    out = roster_export.export_csv(zenko, language)
     assert out.startswith(b"\xef\xbb\xbf")
     made = bring(zenko, out)
     assert made.counts == {"added": 0, "changed": 0, "already": 42, "wrong": 0}
-    assert roster_export.export(zenko, language) == out
+    assert roster_export.export_csv(zenko, language) == out
 
 
 def test_an_export_makes_the_same_list_elsewhere(zenko):
     bring(zenko, (DEMO / "demo_members.csv").read_bytes())
-    out = roster_export.export(zenko)
+    out = roster_export.export_csv(zenko)
     for table in (Membership, Child, Person):
         table.delete().execute()
     bring(zenko, out)
-    assert roster_export.export(zenko) == out
+    assert roster_export.export_csv(zenko) == out
     assert lists.count_members(zenko)["bounced"] == 1
 
 
 def test_no_cell_of_an_export_is_a_formula(zenko):
     bring(zenko, '氏名,メール,項目\r\n=1+1,e@example.jp,"\t=2"\r\n西田,-chihiro-@example.jp,@SUM\r\n')
-    for row in cells(roster_export.export(zenko)):
+    for row in cells(roster_export.export_csv(zenko)):
         assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r")) for cell in row)
 
 
 @given(st.text())
 def test_the_guard_comes_off_again(text):
-    trimmed = clean(text)
-    assert clean(guarded(clean(trimmed))) == clean(trimmed)
+    trimmed = clean_cell(text)
+    assert clean_cell(escape_formula(clean_cell(trimmed))) == clean_cell(trimmed)
 
 
 def test_who_left_is_not_in_the_export(zenko):
     bring(zenko, "氏名,メール\r\n山田,y@example.jp\r\n")
     Membership.update(state="left").execute()
-    assert len(cells(roster_export.export(zenko))) == 1
+    assert len(cells(roster_export.export_csv(zenko))) == 1
 
 
 # ── in steps, and back ───────────────────────────────────────────────────────────────────────────────────────────
 
 
 def start(zenko, by, text="氏名,メール\r\n山田,y@example.jp\r\n林,bad\r\n"):
-    return roster.begin(zenko, by, content=text.encode(), filename="名簿.csv", now=clock.now())
+    return roster.create_import(zenko, by, content=text.encode(), filename="名簿.csv", now=clock.now())
 
 
 def carry_out(job, by):
-    _, made = roster.preview(job, clock.now())
-    return roster_work.run(job, by, fingerprint=made.fingerprint, now=clock.now())
+    _, made = roster.preview_import(job, clock.now())
+    return roster_work.run_import_now(job, by, fingerprint=made.fingerprint, now=clock.now())
 
 
 def test_nothing_is_written_before_it_is_confirmed(zenko, by):
     job = start(zenko, by)
-    roster.preview(job, clock.now())
+    roster.preview_import(job, clock.now())
     assert Person.select().count() == 0
     assert carry_out(job, by)["added"] == 1
     assert models.Job.get_by_id(job.id).state == "done"
@@ -114,45 +114,45 @@ def test_the_file_is_gone_afterwards(zenko, by, config):
 
 def test_a_second_press_does_nothing(zenko, by):
     job = start(zenko, by)
-    _, made = roster.preview(job, clock.now())
-    roster_work.run(job, by, fingerprint=made.fingerprint, now=clock.now())
-    with pytest.raises(roster.Refused):
-        roster_work.run(job, by, fingerprint=made.fingerprint, now=clock.now())
+    _, made = roster.preview_import(job, clock.now())
+    roster_work.run_import_now(job, by, fingerprint=made.fingerprint, now=clock.now())
+    with pytest.raises(roster.DomainError):
+        roster_work.run_import_now(job, by, fingerprint=made.fingerprint, now=clock.now())
     assert Person.select().count() == 1
 
 
 def test_an_import_whose_process_died_can_be_carried_on(zenko, by):
     job = start(zenko, by)
     models.Job.update(state="working", made_at=clock.now()).execute()
-    with pytest.raises(roster.Refused):
+    with pytest.raises(roster.DomainError):
         carry_out(models.Job.get_by_id(job.id), by)
     clock.set_offset(11 * 60)
     job = models.Job.get_by_id(job.id)
-    assert roster.is_waiting(job, clock.now())
+    assert roster.awaits_confirmation(job, clock.now())
     assert carry_out(job, by)["added"] == 1
 
 
 def test_a_list_that_changed_since_the_preview_asks_again(zenko, by):
     job = start(zenko, by)
-    _, made = roster.preview(job, clock.now())
+    _, made = roster.preview_import(job, clock.now())
     bring(zenko, "氏名,メール\r\n山田,y@example.jp\r\n")
-    with pytest.raises(roster.Refused, match="changed"):
-        roster_work.run(job, by, fingerprint=made.fingerprint, now=clock.now())
+    with pytest.raises(roster.DomainError, match="changed"):
+        roster_work.run_import_now(job, by, fingerprint=made.fingerprint, now=clock.now())
 
 
 def test_undo_takes_everything_back(zenko, by):
     bring(zenko, FAMILY.format("3,2", "1日"))
-    before = roster_export.export(zenko)
+    before = roster_export.export_csv(zenko)
     job = start(zenko, by, FAMILY.format("4,1", "2日") + "林 一,林 葵,ハヤシ アオイ,1,1,h@example.jp,\r\n")
     carry_out(job, by)
-    assert roster_export.export(zenko) != before
+    assert roster_export.export_csv(zenko) != before
     job = models.Job.get_by_id(job.id)
-    back, kept = roster.undo(job, by, clock.now())
+    back, kept = roster.undo_import(job, by, clock.now())
     assert (back, kept) == (5, 0)
-    assert roster_export.export(zenko) == before
+    assert roster_export.export_csv(zenko) == before
     assert (Person.select().count(), Child.select().count()) == (1, 1)
-    with pytest.raises(roster.Refused):
-        roster.undo(job, by, clock.now())
+    with pytest.raises(roster.DomainError):
+        roster.undo_import(job, by, clock.now())
 
 
 def test_undo_leaves_what_something_happened_to(zenko, by):
@@ -162,7 +162,7 @@ def test_undo_leaves_what_something_happened_to(zenko, by):
     Membership.update(state="stopped", stopped_by="reader").where(Membership.person == yamada).execute()
     delivery = Delivery.create(notice=Notice.create(), person=hayashi, token="t")
     Cover.create(delivery=delivery, membership=hayashi.memberships.get())
-    back, kept = roster.undo(models.Job.get_by_id(job.id), by, clock.now())
+    back, kept = roster.undo_import(models.Job.get_by_id(job.id), by, clock.now())
     assert (back, kept) == (2, 4)
     assert {one.name for one in Person.select()} == {"山田", "林"}
 
@@ -173,7 +173,7 @@ def test_undo_puts_a_rejoined_member_back_to_left(zenko, by):
     left_at = Membership.get().left_at
     job = start(zenko, by)
     carry_out(job, by)
-    roster.undo(models.Job.get_by_id(job.id), by, clock.now())
+    roster.undo_import(models.Job.get_by_id(job.id), by, clock.now())
     row = Membership.get()
     assert (row.state, row.left_at) == ("left", left_at)
 
@@ -181,17 +181,19 @@ def test_undo_puts_a_rejoined_member_back_to_left(zenko, by):
 def test_files_that_nobody_confirmed_are_deleted(zenko, by, config):
     start(zenko, by)
     clock.set_offset(25 * 3600)
-    roster.forget_old(clock.now())
+    roster.purge_old_imports(clock.now())
     assert models.Job.select().count() == 0
     assert list((config.data / "imports").iterdir()) == []
 
 
 def test_another_encoding_and_other_columns_can_be_chosen(zenko, by):
-    job = roster.begin(zenko, by, content="氏名,メール\r\n山田,y@example.jp\r\n".encode("cp932"), now=clock.now())
-    roster.choose(job, encoding="utf-8")
-    assert roster.preview(job, clock.now())[1].counts["wrong"] > 0
-    roster.choose(job, encoding="cp932")
-    roster.choose(job, mapping=("attribute", "address", "nonsense"))
+    job = roster.create_import(
+        zenko, by, content="氏名,メール\r\n山田,y@example.jp\r\n".encode("cp932"), now=clock.now()
+    )
+    roster.set_encoding_or_mapping(job, encoding="utf-8")
+    assert roster.preview_import(job, clock.now())[1].counts["wrong"] > 0
+    roster.set_encoding_or_mapping(job, encoding="cp932")
+    roster.set_encoding_or_mapping(job, mapping=("attribute", "address", "nonsense"))
     carry_out(job, by)
     assert (Person.get().name, Membership.get().attributes) == ("", {"氏名": "山田"})
 
@@ -230,8 +232,8 @@ def test_one_plan_reads_and_never_writes(zenko):
 
 
 def test_large_imports_report_their_progress(zenko, monkeypatch):
-    monkeypatch.setattr(apply, "CHUNK", 4)
+    monkeypatch.setattr(apply, "CHUNK_LINES", 4)
     sheet, told = sheet_of(roll(10, "x")), []
-    apply.apply(roster_plan.plan(zenko, sheet, columns.guess_mapping(sheet), clock.now()), told.append)
+    apply.apply_plan(roster_plan.plan_sheet(zenko, sheet, columns.guess_mapping(sheet), clock.now()), told.append)
     assert told == [0, 4, 8, 10]
     assert lists.count_members(zenko)["members"] == 10

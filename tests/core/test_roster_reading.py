@@ -9,13 +9,22 @@ from hypothesis import strategies as st
 
 import clock
 from core import organization
+from core.imports import columns
+from core.imports import jobs as roster
+from core.imports import read as roster_read
+from core.imports.columns import (
+    FIELDS,
+    _field_of_header,
+    find_header,
+    normalise_class,
+    normalise_grade,
+    normalise_kana,
+    normalise_phone,
+    read_rows,
+)
+from core.imports.line_notes import STATE_LABELS, parse_state
+from core.imports.read import read_pasted
 from core.members import lists
-from core.roster import columns
-from core.roster import jobs as roster
-from core.roster import read as roster_read
-from core.roster.columns import FIELDS, _meaning, arrange, class_name, grade, kana, phone, read_rows
-from core.roster.read import paste
-from core.roster.words import STATE_WORDS, state_of
 from models import Person
 from tests.core.rosters import bring, sheet_of
 from words import say
@@ -35,20 +44,20 @@ SHEET = "氏名,メールアドレス,学年\r\n髙橋 ①,t@example.jp,2年\r\n
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp932", "utf-16"])
 @pytest.mark.parametrize("mark", [",", "\t", ";"])
 def test_every_encoding_and_separator_is_read(encoding, mark):
-    sheet = roster.read(SHEET.replace(",", mark).encode(encoding))
+    sheet = roster.read_sheet(SHEET.replace(",", mark).encode(encoding))
     assert read_rows(sheet, columns.guess_mapping(sheet))[0].name == "髙橋 ①"
 
 
 def test_iso_2022_jp_is_read_with_the_signs_that_python_does_not_know():
     content = "氏名,アドレス\r\n髙".replace("髙", "山").encode("iso2022_jp") + b"\x1b$B\x2d\x21\x1b(B,a@example.jp\r\n"
-    sheet = roster.read(content)
+    sheet = roster.read_sheet(content)
     assert sheet.encoding == "iso-2022-jp"
     assert sheet.rows[0][1] == ("山①", "a@example.jp")
 
 
 @given(st.text(st.characters(codec="iso2022_jp", categories=("Lo", "Lu", "Ll", "Nd")), min_size=1))
 def test_iso_2022_jp_reads_what_python_writes(text):
-    sheet = roster.read(f"氏名,アドレス\n山{text},a@example.jp".encode("iso2022_jp"))
+    sheet = roster.read_sheet(f"氏名,アドレス\n山{text},a@example.jp".encode("iso2022_jp"))
     assert sheet.rows[0][1][0] == f"山{text}"
 
 
@@ -71,10 +80,10 @@ def test_excel_is_read_with_whole_numbers_and_a_title_above(zenko):
 
 
 def test_a_broken_excel_file_is_refused_with_a_sentence(zenko):
-    with pytest.raises(roster_read.Unreadable):
-        roster.read(b"PK\x03\x04 nothing")
-    with pytest.raises(roster_read.Unreadable):
-        roster.read(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1 nothing")
+    with pytest.raises(roster_read.UnreadableFile):
+        roster.read_sheet(b"PK\x03\x04 nothing")
+    with pytest.raises(roster_read.UnreadableFile):
+        roster.read_sheet(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1 nothing")
 
 
 def test_a_tiny_excel_file_cannot_ask_for_the_memory_of_the_machine(zenko):
@@ -83,31 +92,31 @@ def test_a_tiny_excel_file_cannot_ask_for_the_memory_of_the_machine(zenko):
     book.active["A1"], book.active["XFD1048576"] = "氏名", "x"
     held = io.BytesIO()
     book.save(held)
-    with pytest.raises(roster_read.Unreadable):
-        roster.read(held.getvalue(), "名簿.xlsx")
+    with pytest.raises(roster_read.UnreadableFile):
+        roster.read_sheet(held.getvalue(), "名簿.xlsx")
 
 
 @given(st.binary(max_size=200))
 def test_any_bytes_after_an_escape_of_iso_2022_jp_are_read_or_refused(content):
     """Law 6: what is no pair of JIS X 0208 becomes U+FFFD, which the plan refuses line by line."""
     try:
-        sheet = roster.read(b"x\x1b$B" + content)
-    except roster_read.Unreadable:
+        sheet = roster.read_sheet(b"x\x1b$B" + content)
+    except roster_read.UnreadableFile:
         return
     assert sheet.rows
 
 
 @pytest.mark.parametrize("content", [b"", b"\r\n\r\n", b",,,\r\n"])
 def test_nothing_is_refused_with_a_sentence(content):
-    with pytest.raises(roster_read.Unreadable):
-        roster.read(content)
+    with pytest.raises(roster_read.UnreadableFile):
+        roster.read_sheet(content)
 
 
 def test_a_file_that_is_too_large_is_refused():
-    with pytest.raises(roster_read.Unreadable):
-        roster.read(b"a" * (5 * 2**20))
-    with pytest.raises(roster_read.Unreadable):
-        roster.read(b"a\r\n" * 20_001)
+    with pytest.raises(roster_read.UnreadableFile):
+        roster.read_sheet(b"a" * (5 * 2**20))
+    with pytest.raises(roster_read.UnreadableFile):
+        roster.read_sheet(b"a\r\n" * 20_001)
 
 
 @pytest.mark.parametrize(
@@ -119,12 +128,12 @@ def test_a_file_that_is_too_large_is_refused():
     ],
 )
 def test_pasted_lines_of_names_and_addresses(text, found):
-    sheet = arrange(paste(text))
+    sheet = find_header(read_pasted(text))
     assert [(row.name, row.address) for row in read_rows(sheet, columns.guess_mapping(sheet))] == found
 
 
 def test_cells_pasted_from_a_sheet_without_a_header():
-    sheet = arrange(paste("山田 花子\tヤマダ ハナコ\th@example.jp\n林 一\tハヤシ ハジメ\ti@example.jp"))
+    sheet = find_header(read_pasted("山田 花子\tヤマダ ハナコ\th@example.jp\n林 一\tハヤシ ハジメ\ti@example.jp"))
     assert columns.guess_mapping(sheet) == ("name", "kana", "address")
 
 
@@ -161,11 +170,11 @@ def test_headers_are_known_by_their_many_names(header, mapping):
 @pytest.mark.parametrize("language", ["ja", "en"])
 def test_every_header_and_state_that_we_write_is_read_back(language):
     parts = {"family", "given", "family_kana", "given_kana"}
-    assert {name: _meaning(say(language, label)) for name, label in FIELDS.items() if name not in parts} == {
+    assert {name: _field_of_header(say(language, label)) for name, label in FIELDS.items() if name not in parts} == {
         name: name for name in FIELDS if name not in parts
     }
-    assert {key: state_of(say(language, word)) for key, word in STATE_WORDS.items()} == {
-        key: key for key in STATE_WORDS
+    assert {key: parse_state(say(language, word)) for key, word in STATE_LABELS.items()} == {
+        key: key for key in STATE_LABELS
     }
 
 
@@ -173,24 +182,24 @@ def test_every_header_and_state_that_we_write_is_read_back(language):
     ("typed", "short"), [("1年", "1"), ("１", "1"), ("第3学年", "3"), ("二年生", "2"), ("年少", "年少"), ("", "")]
 )
 def test_grades(typed, short):
-    assert grade(typed) == short
+    assert normalise_grade(typed) == short
 
 
 @pytest.mark.parametrize(
     ("typed", "short"), [("1組", "1"), ("２", "2"), ("Ａ組", "A"), ("ひまわり組", "ひまわり"), ("03", "3")]
 )
 def test_classes(typed, short):
-    assert class_name(typed) == short
+    assert normalise_class(typed) == short
 
 
 def test_names_are_only_trimmed_and_kana_unified(zenko):
     bring(zenko, "氏名,フリガナ,メール\r\n　㈱髙﨑　一 ,ﾀｶｻｷ　はじめ,t@example.jp\r\n")
     person = Person.get()
     assert (person.name, person.kana) == ("㈱髙﨑 一", "タカサキ ハジメ")
-    assert kana("やまだ") == kana("ﾔﾏﾀﾞ") == "ヤマダ"
+    assert normalise_kana("やまだ") == normalise_kana("ﾔﾏﾀﾞ") == "ヤマダ"
 
 
 def test_the_zero_that_excel_took_comes_back():
-    assert phone("9012345678") == "09012345678"
-    assert phone("０９０－１２３４－５６７８") == "090-1234-5678"
-    assert phone("+81 90 1234") == "+81 90 1234"
+    assert normalise_phone("9012345678") == "09012345678"
+    assert normalise_phone("０９０－１２３４－５６７８") == "090-1234-5678"
+    assert normalise_phone("+81 90 1234") == "+81 90 1234"

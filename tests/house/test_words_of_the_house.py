@@ -33,7 +33,7 @@ WORKER_LOOPS = {
     "core/door/inbox.py",
     "cli/deliver.py",
     "mail/proof.py",
-    "core/roster/work.py",
+    "core/imports/job_runner.py",
 }
 """The worker loop and the mail door, where any exception is caught: they record it, put the work off and go on."""
 
@@ -257,7 +257,7 @@ def test_the_rules_for_pages_see_a_breach(rule, text):
 def test_who_still_belongs_to_a_list_is_asked_in_one_way():
     """Places that were left or refused count nowhere: a query of its own for one forgets the other (decision 52)."""
     asks = re.compile(r"""\bstate (==|!=|in|not in) \W{0,2}["']left["']""")
-    meant = {"core/roster/rollover.py", "core/members/unsubscribed.py"}  # who ended with the year; who went lately
+    meant = {"core/rollover/year_end.py", "core/members/unsubscribed.py"}  # who ended with the year; who went lately
     found = {
         str(path.relative_to(HERE))
         for path in tracked()

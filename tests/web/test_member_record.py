@@ -7,10 +7,10 @@ import pytest
 
 import clock
 from core.door import inbox
+from core.imports import columns
+from core.imports import export as roster_export
+from core.imports import jobs as roster
 from core.organization import settings
-from core.roster import columns
-from core.roster import export as roster_export
-from core.roster import jobs as roster
 from core.signup import signup
 from core.signup.quotas import SignupRequest
 from mail.address import reply_address
@@ -40,11 +40,11 @@ def test_a_manager_sees_how_somebody_consented_and_to_which_words(as_, joined):
 
 def test_the_record_is_in_the_roster_file_and_is_not_read_back(school, joined):
     """A file cannot say that somebody consented."""
-    content = roster_export.export(school.lists["1-1"], "ja")
+    content = roster_export.export_csv(school.lists["1-1"], "ja")
     rows = list(csv.DictReader(io.StringIO(content.decode("utf-8-sig"))))
     (mine,) = [row for row in rows if row["メールアドレス"] == "haha@example.jp"]
     assert "192.0.2.0/24" in mine["登録の記録"] and "登録ページで登録" in mine["登録の記録"]
-    sheet = roster.read(content, "roster.csv")
+    sheet = roster.read_sheet(content, "roster.csv")
     mapping = dict(zip(sheet.columns, columns.guess_mapping(sheet), strict=True))
     assert mapping["登録の記録"] == "" and mapping["メールアドレス"] == "address"
 

@@ -3,7 +3,7 @@
 import io
 import re
 
-from core.roster import rollover
+from core.rollover import year_end
 from models import Membership, Rollover
 from tests.core.test_rollover import DOUBTFUL, ROSTER
 from tests.web.making import page
@@ -61,7 +61,7 @@ def test_doubtful_lines_wait_for_a_decision_and_what_was_decided_is_kept(school,
     again = page(browser, "/rollover")
     assert f'name="line-{number}" value="skip" checked' in again
     browser.post("/rollover/roster/decide", data={**form, "act": "run"})
-    assert rollover.current().state == "ended" and "まだ決まっていない" in page(browser, "/rollover")
+    assert year_end.current_rollover().state == "ended" and "まだ決まっていない" in page(browser, "/rollover")
     browser.post("/rollover/roster/forget")
     assert "新しい名簿を取り込む" in page(browser, "/rollover")
 

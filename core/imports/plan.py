@@ -11,68 +11,68 @@ from datetime import datetime
 
 from core import organization
 from core.accounts import class_teacher
+from core.imports import line_notes
+from core.imports.columns import RosterRow, Sheet, read_rows
+from core.imports.existing_rows import ExistingRows, load_existing_rows
+from core.imports.line_notes import LineNote
+from core.imports.plan_model import ImportPlan, PlanLine, RowDraft
+from core.imports.row_matching import ChildMatcher, LineRows, LineValidator, PersonMatcher
 from core.members import households
-from core.roster import words
-from core.roster.columns import Row, Sheet, read_rows
-from core.roster.draft import Draft, Line, Plan
-from core.roster.known import Known, load
-from core.roster.people import Children, Judge, Lines, People
-from core.roster.words import Note
 from models import MailingList, Membership
 from words import N_
 
-_NOBODY = N_("No user of this list is called “%(name)s”, so nobody was put in charge.")
+_UNKNOWN_TEACHER = N_("No user of this list is called “%(name)s”, so nobody was put in charge.")
 
 
-def plan(mailing_list: MailingList, sheet: Sheet, mapping: tuple[str, ...], now: datetime) -> Plan:
+def plan_sheet(mailing_list: MailingList, sheet: Sheet, mapping: tuple[str, ...], now: datetime) -> ImportPlan:
     """Work out what importing a sheet into a list would do. The same few queries, whatever the number of lines."""
     return plan_rows(mailing_list, read_rows(sheet, mapping), now)
 
 
-def plan_rows(mailing_list: MailingList, rows: list[Row], now: datetime, route: str = "file") -> Plan:
+def plan_rows(mailing_list: MailingList, rows: list[RosterRow], now: datetime, route: str = "file") -> ImportPlan:
     """Work out what registering these rows in a list would do."""
-    made = Plan(mailing_list.id, now, [Line(row.number, row.name, row.child_name) for row in rows])
-    judge = Judge(organization.settings().own)
+    made = ImportPlan(mailing_list.id, now, [PlanLine(row.number, row.name, row.child_name) for row in rows])
+    judge = LineValidator(organization.settings().own)
     good = [(line, row) for line, row in zip(made.lines, rows, strict=True) if judge.passes(line, row)]
-    known = load(mailing_list, [row for _, row in good], judge.keys.values())
-    People(known, judge.keys).find(good)
-    Children(known).find(good)
+    known = load_existing_rows(mailing_list, [row for _, row in good], judge.keys.values())
+    PersonMatcher(known, judge.keys).find(good)
+    ChildMatcher(known).find(good)
     made.merges = households.assign_household_keys(
-        [(line.person or Draft(), line.child, row.household) for line, row in good]
+        [(line.person or RowDraft(), line.child, row.household) for line, row in good]
     )
     for line, _ in good:
         _note_households(line)
-    _Memberships(known, mailing_list, now, route).find(good)
+    _MembershipPlanner(known, mailing_list, now, route).find(good)
     return made
 
 
-def _note_households(line: Line) -> None:
+def _note_households(line: PlanLine) -> None:
     for draft in (line.person, line.child):
         if draft is not None and draft.row is not None and draft.row.household:
             line.changed("household" in draft.fields, N_("household"))
 
 
 @dataclass(slots=True)
-class _Memberships:
+class _MembershipPlanner:
     """Find or draft the membership of each line, and decide what the line comes to."""
 
-    known: Known
+    known: ExistingRows
     mailing_list: MailingList
     now: datetime
     route: str
-    drafts: dict[tuple[int, int], Draft] = field(default_factory=dict)  # by ids of the drafts of person and child
-    first: dict[int, Draft] = field(default_factory=dict)  # by id of the draft of the person
+    drafts: dict[tuple[int, int], RowDraft] = field(default_factory=dict)  # by ids of the drafts of person and child
+    first: dict[int, RowDraft] = field(default_factory=dict)  # by id of the draft of the person
     used: set[int] = field(default_factory=set)  # memberships that a line already means
 
-    def find(self, lines: Lines) -> None:
+    def find(self, lines: LineRows) -> None:
         for line, row in lines:
             earlier = self._earlier(line)
             if earlier is not None:
                 line.outcome, line.membership = "already", earlier
-                line.notes = [Note(N_("The same as line %(line)s."), {"line": earlier.line})]
+                line.notes = [LineNote(N_("The same as line %(line)s."), {"line": earlier.line})]
                 continue
             found = self._existing(line, row)
-            line.membership = self.drafts[_pair(line)] = Draft(found, line=line.number)
+            line.membership = self.drafts[_draft_pair(line)] = RowDraft(found, line=line.number)
             self.first.setdefault(id(line.person), line.membership)
             self.used |= {found.id} if found else set()
             if found is None:
@@ -82,15 +82,15 @@ class _Memberships:
             else:
                 self._stay(line, row, line.membership)
             if line.changes:
-                line.notes.insert(0, Note(N_("Changes: %(what)s."), {"what": tuple(line.changes)}))
+                line.notes.insert(0, LineNote(N_("Changes: %(what)s."), {"what": tuple(line.changes)}))
 
-    def _earlier(self, line: Line) -> Draft | None:
+    def _earlier(self, line: PlanLine) -> RowDraft | None:
         """Return the membership of an earlier line that says the same; a line without child adds nothing to one."""
         if line.child is not None:
-            return self.drafts.get(_pair(line))
+            return self.drafts.get(_draft_pair(line))
         return self.first.get(id(line.person))
 
-    def _existing(self, line: Line, row: Row) -> Membership | None:
+    def _existing(self, line: PlanLine, row: RosterRow) -> Membership | None:
         """Return the membership of this list that the line means; one without child takes the child of the line."""
         here = self._here(line)
         child = line.child.row if line.child else None
@@ -103,11 +103,11 @@ class _Memberships:
         bare = (one for one in here if one.child_id is None and not one.relation and one.belongs)
         return next((one for one in bare if one.id not in self.used), None)
 
-    def _here(self, line: Line) -> list[Membership]:
+    def _here(self, line: PlanLine) -> list[Membership]:
         person = line.person.row if line.person else None
         return self.known.here.get(person.id, []) if person is not None else []
 
-    def _join(self, line: Line, row: Row, draft: Draft) -> None:
+    def _join(self, line: PlanLine, row: RosterRow, draft: RowDraft) -> None:
         state, stopped_by = self._state(line, row)
         line.outcome = "added"
         draft.fields = {
@@ -121,32 +121,32 @@ class _Memberships:
             "in_charge": self._teacher(line, row) or self.known.of_classes.get((row.grade, row.class_name)),
         }
 
-    def _teacher(self, line: Line, row: Row) -> int | None:
+    def _teacher(self, line: PlanLine, row: RosterRow) -> int | None:
         """Return the user whom the line puts in charge; a name that is nobody's is said on the line."""
         if not row.in_charge:
             return None
         found = self.known.teachers.get(class_teacher.teacher_name_key(row.in_charge))
         if found is None:
-            line.notes.append(Note(_NOBODY, {"name": row.in_charge}))
+            line.notes.append(LineNote(_UNKNOWN_TEACHER, {"name": row.in_charge}))
         return found.id if found else None
 
-    def _rejoin(self, line: Line, row: Row, draft: Draft) -> None:
+    def _rejoin(self, line: PlanLine, row: RosterRow, draft: RowDraft) -> None:
         """Take somebody back who had left: a new join, on the row that is there."""
         self._join(line, row, draft)
         draft.fields["left_at"] = None
-        line.notes.append(Note(N_("Was a member before.")))
+        line.notes.append(LineNote(N_("Was a member before.")))
 
-    def _state(self, line: Line, row: Row) -> tuple[str, str]:
+    def _state(self, line: PlanLine, row: RosterRow) -> tuple[str, str]:
         """Return (state, stopped by): as the file says, but stopped if this reader stopped the mail of this list."""
-        said = words.state_of(row.state)
+        said = line_notes.parse_state(row.state)
         if any(one.state == "stopped" and one.stopped_by == "reader" for one in self._here(line)):
-            line.notes.append(Note(N_("This person has stopped the mail of this list, so it stays stopped.")))
+            line.notes.append(LineNote(N_("This person has stopped the mail of this list, so it stays stopped.")))
             return "stopped", "reader"
         if said in ("stopped", "stopped by manager"):
             return "stopped", "manager" if said == "stopped by manager" else "reader"
         return ("pending", "") if said in ("pending", "unconfirmed") else ("active", "")
 
-    def _stay(self, line: Line, row: Row, draft: Draft) -> None:
+    def _stay(self, line: PlanLine, row: RosterRow, draft: RowDraft) -> None:
         """Update what the file knows better of a membership that is there; a file stops nobody's stop."""
         found: Membership = draft.row
         if line.child is not None and found.child_id is None:
@@ -159,7 +159,7 @@ class _Memberships:
             draft.fields["in_charge"] = teacher
             line.changed(True, N_("person in charge"))
         line.changed(draft.change("attributes", {**found.attributes, **row.attributes}), N_("items"))
-        said = words.state_of(row.state)
+        said = line_notes.parse_state(row.state)
         if said in ("stopped", "stopped by manager") and found.state == "active":
             draft.fields |= {
                 "state": "stopped",
@@ -169,14 +169,14 @@ class _Memberships:
             line.changed(True, N_("stopped"))
         line.outcome = "changed" if line.changes else "already"
         if not line.changes:
-            line.notes.insert(0, Note(already(found, line)))
+            line.notes.insert(0, LineNote(already_member_message(found, line)))
 
 
-def _pair(line: Line) -> tuple[int, int]:
+def _draft_pair(line: PlanLine) -> tuple[int, int]:
     return id(line.person), id(line.child) if line.child is not None else 0
 
 
-def already(found: Membership, line: Line) -> str:
+def already_member_message(found: Membership, line: PlanLine) -> str:
     """Return the sentence for somebody who is in the list, with the state that explains missing letters."""
     if found.state == "stopped":
         return N_("Already registered (stopped).")
@@ -187,6 +187,6 @@ def already(found: Membership, line: Line) -> str:
     return N_("Already registered.")
 
 
-def wrong_lines(made: Plan) -> Iterable[Line]:
+def invalid_lines(made: ImportPlan) -> Iterable[PlanLine]:
     """Give the lines that cannot be registered."""
     return (line for line in made.lines if line.outcome == "wrong")

@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from core.roster.read import Cells
+from core.imports.read import Cells
 from words import N_
 
 ATTRIBUTE = "attribute"
@@ -35,25 +35,38 @@ FIELDS: dict[str, str] = {
     "given_kana": N_("Given name (kana)"),
 }
 
-CONSENT = N_("Consent record")
-_NOT_READ = ("Consent record", "登録の記録")
+CONSENT_LABEL = N_("Consent record")
+_EXPORT_ONLY_HEADERS = ("Consent record", "登録の記録")
 """Columns of our own export that are for people to read: a file cannot say that somebody consented."""
 
 # Items that belong to the child and not to the guardian's place in one list.
-OF_THE_CHILD = frozenset(("地区", "登校班", "通学班", "出席番号", "district", "walking group"))
+CHILD_ITEMS = frozenset(("地区", "登校班", "通学班", "出席番号", "district", "walking group"))
 
-_GUARDIAN = ("保護者", "親", "ほごしゃ", "guardian", "parent")
-_CHILD = (
+_GUARDIAN_WORDS = ("保護者", "親", "ほごしゃ", "guardian", "parent")
+_CHILD_WORDS = (
     "児童", "生徒", "園児", "子", "子供", "子ども", "こども", "お子さん", "お子様", "お子さま", "部員", "選手",
     "child", "student", "pupil",
 )  # fmt: skip
-_NAME = ("氏名", "名前", "お名前", "なまえ", "名", "の氏名", "の名前", "のお名前", "", "name", "'sname", "fullname")
-_KANA = (
+_NAME_WORDS = (
+    "氏名",
+    "名前",
+    "お名前",
+    "なまえ",
+    "名",
+    "の氏名",
+    "の名前",
+    "のお名前",
+    "",
+    "name",
+    "'sname",
+    "fullname",
+)
+_KANA_WORDS = (
     "カナ", "フリガナ", "よみ", "ヨミガナ", "読み", "読み仮名", "氏名カナ", "氏名フリガナ", "名カナ", "名フリガナ",
     "名前カナ", "名前フリガナ", "のカナ", "のフリガナ", "kana", "reading", "furigana",
 )  # fmt: skip
 
-_WORDS: dict[str, tuple[str, ...]] = {
+_HEADER_WORDS: dict[str, tuple[str, ...]] = {
     "name": ("会員名", "会員氏名", "登録者名", "登録者", "fullname"),
     "relation": ("続柄", "関係", "間柄", "relation", "relationship"),
     "grade": ("学年", "年", "grade", "schoolyear"),
@@ -81,19 +94,19 @@ _WORDS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 
-def _fold(text: str) -> str:
+def _fold_header(text: str) -> str:
     """Return a header without width, case, spaces, brackets and marks; hiragana as katakana."""
     plain = unicodedata.normalize("NFKC", text).lower()
     plain = re.sub(r"\(.*?\)|【.*?】|\[.*?\]|[\s*※:_・]", "", plain)
     return to_katakana(plain)
 
 
-def _all_words() -> dict[str, str]:
-    known = {_fold(label): name for name, label in FIELDS.items()}  # what our English export writes
-    known |= {_fold(word): name for name, words in _WORDS.items() for word in words}
-    for before, name, kana in ((_GUARDIAN, "name", "kana"), (_CHILD, "child_name", "child_kana")):
-        known |= {_fold(who + word): kana for who in before for word in _KANA}
-        known |= {_fold(who + word): name for who in before for word in _NAME}
+def _build_header_index() -> dict[str, str]:
+    known = {_fold_header(label): name for name, label in FIELDS.items()}  # what our English export writes
+    known |= {_fold_header(word): name for name, words in _HEADER_WORDS.items() for word in words}
+    for before, name, kana in ((_GUARDIAN_WORDS, "name", "kana"), (_CHILD_WORDS, "child_name", "child_kana")):
+        known |= {_fold_header(who + word): kana for who in before for word in _KANA_WORDS}
+        known |= {_fold_header(who + word): name for who in before for word in _NAME_WORDS}
     return known
 
 
@@ -102,9 +115,11 @@ def to_katakana(text: str) -> str:
     return "".join(chr(ord(one) + 0x60) if "ぁ" <= one <= "ゖ" else one for one in text)
 
 
-_KNOWN = _all_words()
-_PLAIN_NAME = {_fold(word) for word in _NAME if word and not word.startswith(("の", "'"))} - {_fold("名")}
-_PLAIN_KANA = {_fold(word) for word in _KANA}
+_FIELD_BY_HEADER = _build_header_index()
+_PLAIN_NAME_HEADERS = {_fold_header(word) for word in _NAME_WORDS if word and not word.startswith(("の", "'"))} - {
+    _fold_header("名")
+}
+_PLAIN_KANA_HEADERS = {_fold_header(word) for word in _KANA_WORDS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +132,14 @@ class Sheet:
     headed: bool
 
 
-def arrange(cells: Cells) -> Sheet:
+def find_header(cells: Cells) -> Sheet:
     """Find the header (titles may stand above it), or see that there is none."""
     width = max(len(row) for _, row in cells.rows)
     if cells.lone:
         return Sheet(("氏名", "メールアドレス"), cells.rows, cells.encoding, True)
     for place, (_, row) in enumerate(cells.rows[:10]):
         if _is_header(row):
-            names = _distinct(row + ("",) * (width - len(row)))
+            names = _number_duplicates(row + ("",) * (width - len(row)))
             return Sheet(names, cells.rows[place + 1 :], cells.encoding, True)
     return Sheet(("",) * width, cells.rows, cells.encoding, False)
 
@@ -132,12 +147,12 @@ def arrange(cells: Cells) -> Sheet:
 def _is_header(row: tuple[str, ...]) -> bool:
     if any("@" in cell or "＠" in cell for cell in row):
         return False
-    known = [name for name in map(_meaning, row) if name]
+    known = [name for name in map(_field_of_header, row) if name]
     strong = {"name", "child_name", "address", "family"} & set(known)
     return len(known) >= 2 or (bool(strong) and len([cell for cell in row if cell]) <= 3)
 
 
-def _distinct(names: Iterable[str]) -> tuple[str, ...]:
+def _number_duplicates(names: Iterable[str]) -> tuple[str, ...]:
     """Give a second column of the same name a number, so that neither is lost."""
     seen: dict[str, int] = {}
     made = []
@@ -148,13 +163,13 @@ def _distinct(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(made)
 
 
-def _meaning(header: str) -> str:
-    folded = _fold(header)
-    if folded in _PLAIN_NAME:
+def _field_of_header(header: str) -> str:
+    folded = _fold_header(header)
+    if folded in _PLAIN_NAME_HEADERS:
         return "name"
-    if folded in _PLAIN_KANA:
+    if folded in _PLAIN_KANA_HEADERS:
         return "kana"
-    return _KNOWN.get(folded, "") if folded else ""
+    return _FIELD_BY_HEADER.get(folded, "") if folded else ""
 
 
 # ── mapping ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -162,33 +177,33 @@ def _meaning(header: str) -> str:
 
 def guess_mapping(sheet: Sheet) -> tuple[str, ...]:
     """Return for each column a field, ATTRIBUTE, or '' (not read)."""
-    return _by_header(sheet.columns) if sheet.headed else _by_content(sheet)
+    return _map_by_header(sheet.columns) if sheet.headed else _map_by_content(sheet)
 
 
-def _by_header(columns: tuple[str, ...]) -> tuple[str, ...]:
+def _map_by_header(columns: tuple[str, ...]) -> tuple[str, ...]:
     """Read headers from left to right; a plain 「氏名」 beside 「保護者氏名」 is the child's."""
-    meanings = [_meaning(one) for one in columns]
-    folded = [_fold(one) for one in columns]
-    guardian_too = any(m == "name" and f not in _PLAIN_NAME for m, f in zip(meanings, folded, strict=True))
+    meanings = [_field_of_header(one) for one in columns]
+    folded = [_fold_header(one) for one in columns]
+    guardian_too = any(m == "name" and f not in _PLAIN_NAME_HEADERS for m, f in zip(meanings, folded, strict=True))
     split = "family" in meanings
     used: set[str] = set()
     last, made = "", []
     for meaning, plain, column in zip(meanings, folded, columns, strict=True):
-        if guardian_too and plain in _PLAIN_NAME:
+        if guardian_too and plain in _PLAIN_NAME_HEADERS:
             meaning = "child_name"
-        if plain in _PLAIN_KANA and last == "child_name":
+        if plain in _PLAIN_KANA_HEADERS and last == "child_name":
             meaning = "child_kana"
-        if split and plain in (_fold("名"), _fold("保護者名")):
+        if split and plain in (_fold_header("名"), _fold_header("保護者名")):
             meaning = "given"
         if meaning in ("name", "child_name"):
             last = meaning
         fresh = bool(meaning) and meaning not in used
         used.add(meaning)
-        made.append("" if column in _NOT_READ else meaning if fresh else ATTRIBUTE if column else "")
+        made.append("" if column in _EXPORT_ONLY_HEADERS else meaning if fresh else ATTRIBUTE if column else "")
     return tuple(made)
 
 
-def _by_content(sheet: Sheet) -> tuple[str, ...]:
+def _map_by_content(sheet: Sheet) -> tuple[str, ...]:
     """Guess without a header: the column of addresses, then the first of names, then one of katakana."""
     made = [""] * len(sheet.columns)
     sample = [row for _, row in sheet.rows[:50]]
@@ -212,7 +227,7 @@ def _by_content(sheet: Sheet) -> tuple[str, ...]:
 
 
 @dataclass(slots=True)
-class Row:
+class RosterRow:
     """One line of a roster in normal form. `address` and `state` are as typed: the plan judges them."""
 
     number: int
@@ -235,12 +250,12 @@ class Row:
     damaged: bool = False  # a cell holds what the encoding cannot say
 
 
-def read_rows(sheet: Sheet, mapping: tuple[str, ...]) -> list[Row]:
+def read_rows(sheet: Sheet, mapping: tuple[str, ...]) -> list[RosterRow]:
     """Return the rows of a sheet in normal form, lines without any content left out."""
-    return [_row(number, cells, sheet.columns, mapping) for number, cells in sheet.rows]
+    return [_roster_row(number, cells, sheet.columns, mapping) for number, cells in sheet.rows]
 
 
-def _row(number: int, cells: tuple[str, ...], columns: tuple[str, ...], mapping: tuple[str, ...]) -> Row:
+def _roster_row(number: int, cells: tuple[str, ...], columns: tuple[str, ...], mapping: tuple[str, ...]) -> RosterRow:
     held: dict[str, str] = {}
     items: dict[str, str] = {}
     for place, (cell, column, name) in enumerate(zip(cells, columns, mapping, strict=False), 1):
@@ -248,81 +263,85 @@ def _row(number: int, cells: tuple[str, ...], columns: tuple[str, ...], mapping:
             items[column or str(place)] = cell[:500]
         elif cell and name:
             held[name] = cell
-    row = normal(number, held, items)
+    row = normalise_row(number, held, items)
     row.damaged = any("\ufffd" in cell for cell in cells)
     return row
 
 
-def normal(number: int, held: dict[str, str], items: dict[str, str]) -> Row:
+def normalise_row(number: int, held: dict[str, str], items: dict[str, str]) -> RosterRow:
     """Return one row in normal form from {field: text} and {item: text}."""
     get = held.get
     name = get("name") or " ".join(filter(None, (get("family"), get("given"))))
     reading = get("kana") or " ".join(filter(None, (get("family_kana"), get("given_kana"))))
-    grade_text, class_text = grade(get("grade", "")), class_name(get("class_name", ""))
+    grade_text, class_text = normalise_grade(get("grade", "")), normalise_class(get("class_name", ""))
     joined = get("room") or ("" if grade_text else get("class_name", ""))
-    if both := _ROOM.fullmatch(unicodedata.normalize("NFKC", joined).strip()):
-        grade_text, class_text = grade(both[1]), class_name(both[2])
+    if both := _GRADE_AND_CLASS.fullmatch(unicodedata.normalize("NFKC", joined).strip()):
+        grade_text, class_text = normalise_grade(both[1]), normalise_class(both[2])
     elif get("room"):
-        class_text = class_text or class_name(joined)
-    telephone = phone(get("phone", ""))
+        class_text = class_text or normalise_class(joined)
+    telephone = normalise_phone(get("phone", ""))
     has_child = bool(get("child_name"))
-    return Row(
+    return RosterRow(
         number=number,
-        name=one_line(name),
-        kana=kana(reading),
-        relation=one_line(get("relation", "")),
-        child_name=one_line(get("child_name", "")),
-        child_kana=kana(get("child_kana", "")),
+        name=normalise_text(name),
+        kana=normalise_kana(reading),
+        relation=normalise_text(get("relation", "")),
+        child_name=normalise_text(get("child_name", "")),
+        child_kana=normalise_kana(get("child_kana", "")),
         grade=grade_text,
         class_name=class_text,
         address=get("address", ""),
         phone=telephone,
-        household=one_line(get("household", "")),
-        state=one_line(get("state", "")),
-        language=_LANGUAGES.get(_fold(get("language", "")), ""),
-        in_charge=one_line(get("in_charge", "")),
-        attributes={key: text for key, text in items.items() if not (has_child and key.lower() in OF_THE_CHILD)},
-        child_attributes={key: text for key, text in items.items() if has_child and key.lower() in OF_THE_CHILD},
-        phone_mended=telephone != phone(get("phone", ""), mend=False),
+        household=normalise_text(get("household", "")),
+        state=normalise_text(get("state", "")),
+        language=_LANGUAGE_CODES.get(_fold_header(get("language", "")), ""),
+        in_charge=normalise_text(get("in_charge", "")),
+        attributes={key: text for key, text in items.items() if not (has_child and key.lower() in CHILD_ITEMS)},
+        child_attributes={key: text for key, text in items.items() if has_child and key.lower() in CHILD_ITEMS},
+        phone_mended=telephone != normalise_phone(get("phone", ""), mend=False),
     )
 
 
-_UNSEEN = re.compile("[\x00-\x08\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
-_ROOM = re.compile(r"([0-9一二三四五六]+)\s*(?:年生?|[-‐−ー.・/])\s*([^\s]+?)\s*組?")
-_KANJI = str.maketrans("一二三四五六七八九", "123456789")
-_LANGUAGES = {_fold(word): code for word, code in (
+_CONTROL_CHARACTERS = re.compile("[\x00-\x08\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
+_GRADE_AND_CLASS = re.compile(r"([0-9一二三四五六]+)\s*(?:年生?|[-‐−ー.・/])\s*([^\s]+?)\s*組?")
+_KANJI_DIGITS = str.maketrans("一二三四五六七八九", "123456789")
+_LANGUAGE_CODES = {_fold_header(word): code for word, code in (
     ("ja", "ja"), ("日本語", "ja"), ("japanese", "ja"), ("en", "en"), ("英語", "en"), ("english", "en"),
 )}  # fmt: skip
 
 
-def one_line(text: str) -> str:
+def normalise_text(text: str) -> str:
     """Trim a name, unify its spaces (U+3000 as well), drop control signs and those that turn the text around them."""
-    return " ".join(_UNSEEN.sub("", text).split())[:200]
+    return " ".join(_CONTROL_CHARACTERS.sub("", text).split())[:200]
 
 
-def kana(text: str) -> str:
+def normalise_kana(text: str) -> str:
     """Return a reading as full-width katakana with single spaces: ﾔﾏﾀﾞ, やまだ and ヤマダ are one."""
-    return to_katakana(one_line(unicodedata.normalize("NFKC", text)))
+    return to_katakana(normalise_text(unicodedata.normalize("NFKC", text)))
 
 
-def grade(text: str) -> str:
+def normalise_grade(text: str) -> str:
     """Return a grade in short: 「1年」, 「１」, 「第1学年」, 「一年生」 are all 「1」."""
-    plain = one_line(unicodedata.normalize("NFKC", text))
+    plain = normalise_text(unicodedata.normalize("NFKC", text))
     found = re.fullmatch(r"第?([0-9]{1,2}|[一二三四五六七八九])(?:学年|年生|年|th|st|nd|rd)?", plain)
-    return str(int(found[1].translate(_KANJI))) if found else plain
+    return str(int(found[1].translate(_KANJI_DIGITS))) if found else plain
 
 
-def class_name(text: str) -> str:
+def normalise_class(text: str) -> str:
     """Return a class in short: 「1組」 and 「１」 are 「1」, 「Ａ組」 is 「A」."""
-    plain = one_line(unicodedata.normalize("NFKC", text))
+    plain = normalise_text(unicodedata.normalize("NFKC", text))
     found = re.fullmatch(r"(.+?)(?:組|クラス|学級)", plain)
     short = found[1] if found else plain
     return (
-        str(int(short)) if re.fullmatch(r"[0-9]{1,2}", short) else short.translate(_KANJI) if len(short) == 1 else short
+        str(int(short))
+        if re.fullmatch(r"[0-9]{1,2}", short)
+        else short.translate(_KANJI_DIGITS)
+        if len(short) == 1
+        else short
     )
 
 
-def phone(text: str, mend: bool = True) -> str:
+def normalise_phone(text: str, mend: bool = True) -> str:
     """Return a telephone number in half-width; the leading 0 that Excel took away comes back."""
-    plain = re.sub(r"[‐‑–—−ー－]", "-", one_line(unicodedata.normalize("NFKC", text)))[:40]
+    plain = re.sub(r"[‐‑–—−ー－]", "-", normalise_text(unicodedata.normalize("NFKC", text)))[:40]
     return f"0{plain}" if mend and re.fullmatch(r"[1-9][0-9]{8,9}", plain) else plain

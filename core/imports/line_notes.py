@@ -9,14 +9,14 @@ from words import N_, say
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
+class LineNote:
     """A sentence about a line; a value that is a tuple holds source strings of its own."""
 
     message: str
     values: dict[str, Any] = field(default_factory=dict)
 
 
-def tell(language: str, note: Note) -> str:
+def format_note(language: str, note: LineNote) -> str:
     """Return a note in a language."""
     between = "・" if language == "ja" else ", "
     values = {
@@ -26,7 +26,7 @@ def tell(language: str, note: Note) -> str:
     return say(language, note.message, **values)
 
 
-OUTCOME_WORDS = {
+OUTCOME_LABELS = {
     "added": N_("Added"),
     "changed": N_("Changed"),
     "already": N_("Skipped"),
@@ -34,7 +34,7 @@ OUTCOME_WORDS = {
 }
 
 # Words that our export writes, by language, and others that rosters of the field hold (field.md 4.1).
-STATE_WORDS = {
+STATE_LABELS = {
     "active": N_("active"),
     "stopped": N_("stopped"),
     "stopped by manager": N_("stopped by manager"),
@@ -44,7 +44,7 @@ STATE_WORDS = {
     "unconfirmed": N_("not confirmed yet"),
     "no address": N_("no address"),
 }
-_STATES = {
+_STATE_SPELLINGS = {
     "active": ("配信中", "有効", "登録済み", "登録済", "通常", "active"),
     "stopped": ("配信停止", "停止", "停止中", "配信停止中", "配信停止(本人)", "stopped", "unsubscribed"),
     "stopped by manager": ("配信停止(管理者)", "stoppedbymanager"),
@@ -54,28 +54,28 @@ _STATES = {
     "unconfirmed": ("確認待ち", "notconfirmedyet"),
     "no address": ("アドレスなし", "メールなし", "電話連絡", "noaddress"),
 }
-_MEANINGS = {word: state for state, known in _STATES.items() for word in known}
+_STATE_BY_SPELLING = {word: state for state, known in _STATE_SPELLINGS.items() for word in known}
 
 
-def state_of(text: str) -> str:
+def parse_state(text: str) -> str:
     """Return the state that a word in a file means, 'active' for an empty cell, '' for an unknown word."""
     plain = re.sub(r"\s", "", unicodedata.normalize("NFKC", text)).lower()
-    return _MEANINGS.get(plain, "") if plain else "active"
+    return _STATE_BY_SPELLING.get(plain, "") if plain else "active"
 
 
-def no_address(phone: bool) -> str:
+def no_address_message(phone: bool) -> str:
     """Return the note for a family without an e-mail address."""
     if phone:
         return N_("No e-mail address: registered as a family that is told by telephone.")
     return N_("No e-mail address and no telephone number. Please add one of them later.")
 
 
-def lossy(name: str) -> bool:
+def has_lost_character(name: str) -> bool:
     """Say whether a character of a name was lost when a file was saved (CP932 turns 𠮷 into ?)."""
     return "?" in name or "〓" in name
 
 
-def same_name(one: str, other: str) -> bool:
+def is_same_name(one: str, other: str) -> bool:
     """Say whether two names are the same, spaces aside, a lost character standing for any."""
     one, other = one.replace(" ", ""), other.replace(" ", "")
     if one == other or len(one) != len(other):

@@ -15,44 +15,52 @@ from typing import Any
 from core import history
 from core.accounts import class_teacher
 from core.house import safekeeping
+from core.imports import apply, columns
+from core.imports import jobs as roster
+from core.imports.columns import RosterRow, Sheet, read_rows
+from core.imports.plan import plan_rows
+from core.imports.read import read_pasted
 from core.organization import settings
 from core.refusals import Refused
-from core.roster import apply, columns
-from core.roster import jobs as roster
-from core.roster.columns import Row, Sheet, read_rows
-from core.roster.plan import plan_rows
-from core.roster.read import paste
-from core.roster.rollover import Changed, NotNow, TooLate, candidates, chunks, may_undo, said_by_name
-from core.roster.rollover_match import NEW, SKIP, Line, match
+from core.rollover.child_matching import DECIDED_NEW, DECIDED_SKIP, RosterLine, match_rows
+from core.rollover.year_end import (
+    PreviewOutdated,
+    StepAlreadyDone,
+    UndoTooLate,
+    can_undo,
+    class_from_list_name,
+    class_list_candidates,
+    in_chunks,
+)
 from database import db, insert_rows, millis
 from models import Child, MailingList, Membership, Rollover, User
 from words import N_, say
 
 
-class NoChildren(Refused):
+class NoChildColumns(Refused):
     """The file says nothing of children and classes."""
 
     message = N_("No column with the names of the children and their class was found in this roster.")
 
 
-class Undecided(Refused):
+class UndecidedLines(Refused):
     """Doubtful lines wait for a decision."""
 
     message = N_("%(number)s lines are not decided yet.")
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class RosterPreview:
     """What the new roster will do. `missing`: children who stay and are in no line; `leaving`: those ticked to go."""
 
-    lines: tuple[Line, ...]
+    lines: tuple[RosterLine, ...]
     missing: tuple[Child, ...]
     leaving: frozenset[int]
     rooms: dict[tuple[str, str], MailingList]
     without_list: tuple[tuple[str, str], ...]  # classes of the roster that no list is for
     waiting: tuple[MailingList, ...]  # lists that the roster brings nobody for
 
-    def of(self, kind: str) -> list[Line]:
+    def lines_of_kind(self, kind: str) -> list[RosterLine]:
         return [line for line in self.lines if line.kind == kind]
 
     @property
@@ -76,17 +84,19 @@ class Look:
 # ── bringing it in ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def bring(rollover: Rollover, *, content: bytes = b"", text: str = "", filename: str = "") -> int:
+def upload_roster(rollover: Rollover, *, content: bytes = b"", text: str = "", filename: str = "") -> int:
     """Keep the lines of a roster until they are carried out; return how many. Raises Unreadable, NoChildren, NotNow."""
-    sheet = columns.arrange(paste(text)) if text.strip() else roster.read(content, filename)
-    rows = [row for row in read_rows(sheet, _mapping(sheet)) if row.child_name]
+    sheet = columns.find_header(read_pasted(text)) if text.strip() else roster.read_sheet(content, filename)
+    rows = [row for row in read_rows(sheet, _child_mapping(sheet)) if row.child_name]
     if not rows or not any(row.grade or row.class_name for row in rows):
-        raise NoChildren()
-    _keep(rollover, {"filename": filename[:120], "rows": [asdict(row) for row in rows], "decided": {}, "leaving": []})
+        raise NoChildColumns()
+    _store_roster(
+        rollover, {"filename": filename[:120], "rows": [asdict(row) for row in rows], "decided": {}, "leaving": []}
+    )
     return len(rows)
 
 
-def _mapping(sheet: Sheet) -> tuple[str, ...]:
+def _child_mapping(sheet: Sheet) -> tuple[str, ...]:
     """Read the columns; in a roster of children a plain 「氏名」 is the child's."""
     found = columns.guess_mapping(sheet)
     if "child_name" in found:
@@ -94,44 +104,44 @@ def _mapping(sheet: Sheet) -> tuple[str, ...]:
     return tuple({"name": "child_name", "kana": "child_kana"}.get(one, one) for one in found)
 
 
-def _keep(rollover: Rollover, held: dict[str, Any]) -> None:
+def _store_roster(rollover: Rollover, held: dict[str, Any]) -> None:
     mine = (Rollover.id == rollover.id) & (Rollover.state == "ended")
     if not Rollover.update(roster=held).where(mine).execute():
-        raise NotNow()
+        raise StepAlreadyDone()
     rollover.roster = held
 
 
-def forget(rollover: Rollover) -> None:
+def discard_roster(rollover: Rollover) -> None:
     """Drop the lines that were brought in, to bring in others. Raises NotNow."""
-    _keep(rollover, {})
+    _store_roster(rollover, {})
 
 
-def decide(rollover: Rollover, decided: dict[str, str], leaving: Iterable[int]) -> None:
+def save_decisions(rollover: Rollover, decided: dict[str, str], leaving: Iterable[int]) -> None:
     """Keep what was decided by hand of doubtful lines, and who of the missing children goes. Raises NotNow."""
-    lines = {str(line.number): line for line in look(rollover).lines if line.kind == "doubtful"}
+    lines = {str(line.number): line for line in preview_roster(rollover).lines if line.kind == "doubtful"}
     fits = {
         number: choice
         for number, choice in decided.items()
-        if number in lines and choice in {NEW, SKIP, *(str(one.id) for one in lines[number].candidates)}
+        if number in lines and choice in {DECIDED_NEW, DECIDED_SKIP, *(str(one.id) for one in lines[number].candidates)}
     }
     rollover.roster = {**rollover.roster, "decided": fits}
-    missing = {one.id for one in look(rollover).missing}
-    _keep(rollover, {**rollover.roster, "leaving": sorted(set(leaving) & missing)})
+    missing = {one.id for one in preview_roster(rollover).missing}
+    _store_roster(rollover, {**rollover.roster, "leaving": sorted(set(leaving) & missing)})
 
 
 # ── looking ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def look(rollover: Rollover) -> Look:
+def preview_roster(rollover: Rollover) -> RosterPreview:
     """Work out what the roster will do, as things stand now."""
     held = rollover.roster
-    staying = _staying(rollover)
-    lines = match([Row(**row) for row in held["rows"]], staying, held["decided"])
-    rooms = _rooms(rollover)
+    staying = _continuing_children(rollover)
+    lines = match_rows([RosterRow(**row) for row in held["rows"]], staying, held["decided"])
+    rooms = _list_by_class(rollover)
     said = dict.fromkeys((line.row.grade, line.row.class_name) for line in lines)
-    return Look(
+    return RosterPreview(
         lines=tuple(lines),
-        missing=tuple(_missing(lines, staying)),
+        missing=tuple(_missing_children(lines, staying)),
         leaving=frozenset(held["leaving"]),
         rooms=rooms,
         without_list=tuple(room for room in said if room not in rooms),
@@ -139,34 +149,34 @@ def look(rollover: Rollover) -> Look:
     )
 
 
-def _staying(rollover: Rollover) -> list[Child]:
+def _continuing_children(rollover: Rollover) -> list[Child]:
     """Return the children who did not graduate and had a place when the year ended, or have got one since."""
     ended = [int(number) for number in rollover.undo["end"]["places"]]
-    numbers = {row.child_id for chunk in chunks(ended) for row in _children(Membership.id.in_(chunk))}
-    numbers |= {row.child_id for row in _children(Membership.belongs)}
+    numbers = {row.child_id for chunk in in_chunks(ended) for row in _child_ids(Membership.id.in_(chunk))}
+    numbers |= {row.child_id for row in _child_ids(Membership.belongs)}
     numbers -= {None, *rollover.plan["graduates"]}
-    rows = (row for chunk in chunks(numbers) for row in Child.select().where(Child.id.in_(chunk)))
+    rows = (row for chunk in in_chunks(numbers) for row in Child.select().where(Child.id.in_(chunk)))
     return sorted(rows, key=lambda one: (one.grade.zfill(3), one.class_name.zfill(3), one.kana or one.name, one.id))
 
 
-def _children(which: Any) -> Any:
+def _child_ids(which: Any) -> Any:
     return Membership.select(Membership.child).where(which).distinct()
 
 
-def _missing(lines: Iterable[Line], staying: Iterable[Child]) -> Iterable[Child]:
+def _missing_children(lines: Iterable[RosterLine], staying: Iterable[Child]) -> Iterable[Child]:
     """Give the children whom no line means or may mean."""
     meant = {line.child.id for line in lines if line.child}
     meant |= {one.id for line in lines if line.is_open for one in line.candidates}
     return (one for one in staying if one.id not in meant)
 
 
-def _rooms(rollover: Rollover) -> dict[tuple[str, str], MailingList]:
+def _list_by_class(rollover: Rollover) -> dict[tuple[str, str], MailingList]:
     """Return the open list of each class, by (grade, class); lists added since the year's end by their names."""
     said = {int(number): tuple(room) for number, room in rollover.plan["rooms"].items()}
-    lists = candidates()
+    lists = class_list_candidates()
     rooms = {said[one.id]: one for one in lists if one.id in said}
     for one in lists:
-        if one.id not in said and all(room := said_by_name(one)):
+        if one.id not in said and all(room := class_from_list_name(one)):
             rooms.setdefault(room, one)
     return rooms
 
@@ -174,39 +184,39 @@ def _rooms(rollover: Rollover) -> dict[tuple[str, str], MailingList]:
 # ── carrying it out ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def carry_out(rollover: Rollover, by: User | None, now: datetime, *, fingerprint: str) -> Look:
+def apply_roster(rollover: Rollover, by: User | None, now: datetime, *, fingerprint: str) -> RosterPreview:
     """Bring the new roster in, after a backup. Raises NotNow, Changed, Undecided."""
     safekeeping.copy_before("roster", now)
     with db.atomic():
-        shown = look(rollover)
+        shown = preview_roster(rollover)
         if shown.open:
-            raise Undecided(number=shown.open)
+            raise UndecidedLines(number=shown.open)
         if shown.fingerprint != fingerprint:
-            raise Changed()
+            raise PreviewOutdated()
         mine = (Rollover.id == rollover.id) & (Rollover.state == "ended")
         if not Rollover.update(state="done", done_at=now).where(mine).execute():
-            raise NotNow()
-        undo = _write(rollover, shown, now)
+            raise StepAlreadyDone()
+        undo = _write_roster(rollover, shown, now)
         Rollover.update(undo={**rollover.undo, "roster": undo}, roster={}).where(Rollover.id == rollover.id).execute()
         history.log(by, "rollover.roster_in", rollover.id, detail={"lines": len(shown.lines)})
     return shown
 
 
-def _write(rollover: Rollover, shown: Look, now: datetime) -> dict[str, Any]:
+def _write_roster(rollover: Rollover, shown: RosterPreview, now: datetime) -> dict[str, Any]:
     """Write children, places and new families; open the lists that have a roster now. Return how to take it back."""
     settled = [(line, line.child) for line in shown.lines if line.child]
-    undo: dict[str, Any] = {"children": _move_children(settled), "lists": [], "made": [], "opened": [], "written": []}
-    opened, made = _Places(rollover, shown, now).fill(settled)
+    undo: dict[str, Any] = {"children": _update_children(settled), "lists": [], "made": [], "opened": [], "written": []}
+    opened, made = _MembershipPlanner(rollover, shown, now).fill(settled)
     undo["opened"], undo["made"] = opened, made
-    undo["gone"] = _take_out(shown.leaving, now)
-    undo["written"] = _new_families([line for line in shown.lines if line.is_new], shown, now)
+    undo["gone"] = _end_child_memberships(shown.leaving, now)
+    undo["written"] = _register_new_families([line for line in shown.lines if line.is_new], shown, now)
     filled = [one.id for room, one in shown.rooms.items() if one not in shown.waiting]
     undo["lists"] = filled
     MailingList.update(waits_since=None).where(MailingList.id.in_(filled)).execute()
     return undo
 
 
-def _move_children(settled: list[tuple[Line, Child]]) -> dict[int, list[str]]:
+def _update_children(settled: list[tuple[RosterLine, Child]]) -> dict[int, list[str]]:
     """Give the children grade and class of their lines, and the name where somebody decided; return the old ones."""
     old = {}
     for line, child in settled:
@@ -221,15 +231,15 @@ def _move_children(settled: list[tuple[Line, Child]]) -> dict[int, list[str]]:
     return old
 
 
-class _Places:
+class _MembershipPlanner:
     """The places of guardians in the new classes: taken up again where they left, else made."""
 
-    def __init__(self, rollover: Rollover, shown: Look, now: datetime) -> None:
+    def __init__(self, rollover: Rollover, shown: RosterPreview, now: datetime) -> None:
         self.rooms, self.now = shown.rooms, now
         self.before = {int(number): said[0] for number, said in rollover.undo["end"]["places"].items()}
         self.teachers: dict[int, dict[str, User]] = {}
 
-    def fill(self, settled: list[tuple[Line, Child]]) -> tuple[dict[int, list[Any]], list[int]]:
+    def fill(self, settled: list[tuple[RosterLine, Child]]) -> tuple[dict[int, list[Any]], list[int]]:
         """Return the places taken up again with what they were, and the numbers of those made."""
         held = self._held([child.id for _, child in settled])
         again: dict[int, list[Any]] = {}
@@ -246,7 +256,7 @@ class _Places:
     def _held(self, children: list[int]) -> dict[int, dict[int, list[Membership]]]:
         """Return the guardians of children with their places: those that go on, and those that ended with the year."""
         found: dict[int, dict[int, list[Membership]]] = defaultdict(lambda: defaultdict(list))
-        for chunk in chunks(children):
+        for chunk in in_chunks(children):
             for row in Membership.select().where(Membership.child.in_(chunk)).order_by(Membership.id):
                 found[row.child_id][row.person_id].append(row)
         for guardians in found.values():
@@ -256,7 +266,7 @@ class _Places:
         return found
 
     def _one(
-        self, line: Line, child: Child, person: int, places: list[Membership], wanted: MailingList,
+        self, line: RosterLine, child: Child, person: int, places: list[Membership], wanted: MailingList,
         again: dict[int, list[Any]], fresh: list[dict[str, Any]],
     ) -> None:  # fmt: skip
         state, stopped_by = self._state(places)
@@ -281,7 +291,7 @@ class _Places:
             return "stopped", next((row.stopped_by for row in old if self.before[row.id] == "stopped"), "reader")
         return (next(iter(states)), "") if len(states) == 1 and states <= {"pending", "unconfirmed"} else ("active", "")
 
-    def _teacher(self, line: Line, wanted: MailingList) -> int | None:
+    def _teacher(self, line: RosterLine, wanted: MailingList) -> int | None:
         if not line.row.in_charge:
             return None
         if wanted.id not in self.teachers:
@@ -290,7 +300,7 @@ class _Places:
         return found.id if found else None
 
 
-def _take_out(children: frozenset[int], now: datetime) -> dict[int, str]:
+def _end_child_memberships(children: frozenset[int], now: datetime) -> dict[int, str]:
     """End all places of children who have moved away; return their states."""
     rows = Membership.select(Membership.id, Membership.state).where(Membership.child.in_(children), Membership.belongs)
     old = dict(rows.tuples())
@@ -298,9 +308,9 @@ def _take_out(children: frozenset[int], now: datetime) -> dict[int, str]:
     return old
 
 
-def _new_families(lines: list[Line], shown: Look, now: datetime) -> list[dict[str, Any]]:
+def _register_new_families(lines: list[RosterLine], shown: RosterPreview, now: datetime) -> list[dict[str, Any]]:
     """Register the families of new children in class and whole school by the rules of every roster."""
-    by_list: dict[MailingList, list[Row]] = defaultdict(list)
+    by_list: dict[MailingList, list[RosterRow]] = defaultdict(list)
     whole = list(MailingList.open_ones().where(MailingList.whole == True))  # noqa: E712
     for line in lines:
         row = line.row
@@ -309,7 +319,7 @@ def _new_families(lines: list[Line], shown: Look, now: datetime) -> list[dict[st
         for mailing_list in (*whole, *([wanted] if wanted else ())):
             by_list[mailing_list].append(row)
     return [
-        apply.apply(plan_rows(one, [Row(**asdict(row)) for row in rows], now)).as_json()
+        apply.apply_plan(plan_rows(one, [RosterRow(**asdict(row)) for row in rows], now)).as_json()
         for one, rows in by_list.items()
     ]
 
@@ -317,26 +327,26 @@ def _new_families(lines: list[Line], shown: Look, now: datetime) -> list[dict[st
 # ── taking it back ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def undo(rollover: Rollover, by: User | None) -> None:
+def undo_roster(rollover: Rollover, by: User | None) -> None:
     """Take the new roster back: the classes are empty and wait again. Raises NotNow, TooLate."""
     with db.atomic():
-        if not may_undo(rollover):
-            raise TooLate()
+        if not can_undo(rollover):
+            raise UndoTooLate()
         kept = rollover.undo.get("roster")
         mine = (Rollover.id == rollover.id) & (Rollover.state == "done")
         back = {key: value for key, value in rollover.undo.items() if key != "roster"}
         if not kept or not Rollover.update(state="ended", done_at=None, undo=back).where(mine).execute():
-            raise NotNow()
+            raise StepAlreadyDone()
         for written in reversed(kept["written"]):
-            apply.undo(written)
-        _places_back(kept)
-        _children_back(kept["children"])
+            apply.undo_changes(written)
+        _restore_memberships(kept)
+        _restore_children(kept["children"])
         MailingList.update(waits_since=rollover.ended_at).where(MailingList.id.in_(kept["lists"])).execute()
         history.log(by, "rollover.roster_undone", rollover.id)
 
 
-def _places_back(kept: dict[str, Any]) -> None:
-    for chunk in chunks(kept["made"]):
+def _restore_memberships(kept: dict[str, Any]) -> None:
+    for chunk in in_chunks(kept["made"]):
         Membership.delete().where(Membership.id.in_(chunk)).execute()
     for number, (state, stopped_by, left_at) in kept["opened"].items():
         Membership.update(state=state, stopped_by=stopped_by, left_at=left_at, in_charge=None).where(
@@ -346,7 +356,7 @@ def _places_back(kept: dict[str, Any]) -> None:
         Membership.update(state=state, left_at=None).where(Membership.id == int(number)).execute()
 
 
-def _children_back(old: dict[str, list[str]]) -> None:
+def _restore_children(old: dict[str, list[str]]) -> None:
     rows = [
         Child(id=int(number), name=name, kana=kana, grade=grade, class_name=class_name)
         for number, (name, kana, grade, class_name) in old.items()

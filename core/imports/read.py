@@ -11,22 +11,24 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from core.roster import excel
+from core.imports import excel
 from words import N_
 
-MOST_BYTES = 4 * 2**20
-MOST_ROWS = 20_000
-MOST_COLUMNS = 200
-LONGEST_LONE = 300
+MAX_BYTES = 4 * 2**20
+MAX_ROWS = 20_000
+MAX_COLUMNS = 200
+MAX_RECIPIENT_LENGTH = 300
 
 ENCODINGS = {"utf-8": "UTF-8", "cp932": "Shift_JIS", "iso-2022-jp": "ISO-2022-JP", "utf-16": "UTF-16"}
 _ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-_NO_SIGN = b"\x85\x40"  # stands for nothing in CP932, so it becomes U+FFFD
-_GUARDED = re.compile(r"'+[=+\-@\t\r＝＋－＠]")
-_LONE = re.compile(r"^(?P<name>[^<]*?)[\s　,、;:：]*<?(?P<address>[^\s　<>,、;]+[@＠][^\s　<>,、;]+)>?[\s　,、;]*$")
+_UNMAPPED_CP932 = b"\x85\x40"  # stands for nothing in CP932, so it becomes U+FFFD
+_ESCAPED_FORMULA = re.compile(r"'+[=+\-@\t\r＝＋－＠]")
+_NAME_AND_ADDRESS = re.compile(
+    r"^(?P<name>[^<]*?)[\s　,、;:：]*<?(?P<address>[^\s　<>,、;]+[@＠][^\s　<>,、;]+)>?[\s　,、;]*$"
+)
 
 
-class Unreadable(Exception):
+class UnreadableFile(Exception):
     """A file holds no roster; `message` says why for `say`."""
 
     def __init__(self, message: str, **values: object) -> None:
@@ -43,27 +45,27 @@ class Cells:
     lone: bool = False  # lines of "name <address>": no columns of a sheet
 
 
-def read(content: bytes, filename: str, encoding: str = "") -> Cells:
+def read_cells(content: bytes, filename: str, encoding: str = "") -> Cells:
     """Read a file. `encoding` '' finds it out: BOM, ISO-2022-JP escape, strict UTF-8, else CP932. Raises Unreadable."""
-    if len(content) > MOST_BYTES:
-        raise Unreadable(N_("This file is larger than %(number)s MB. Please split it."), number=MOST_BYTES // 2**20)
+    if len(content) > MAX_BYTES:
+        raise UnreadableFile(N_("This file is larger than %(number)s MB. Please split it."), number=MAX_BYTES // 2**20)
     if content.startswith((_ZIP, _OLE)):
-        return Cells(_limited(_excel(content)), "")
-    found = encoding if encoding in ENCODINGS else guess(content)
-    table = paste(decode(content, found))
+        return Cells(_checked_rows(_excel_rows(content)), "")
+    found = encoding if encoding in ENCODINGS else guess_encoding(content)
+    table = read_pasted(decode_text(content, found))
     return Cells(table.rows, found, table.lone)
 
 
-def paste(text: str) -> Cells:
+def read_pasted(text: str) -> Cells:
     """Read pasted text: cells of a sheet (tabs), CSV, or a name and an address on each line. Raises Unreadable."""
     text = text.replace("\0", "").lstrip("\ufeff")
-    lone = _lone_lines(text)
+    lone = _recipient_lines(text)
     if lone is not None:
-        return Cells(_limited(lone), "", True)
-    return Cells(_limited(_csv(text)), "")
+        return Cells(_checked_rows(lone), "", True)
+    return Cells(_checked_rows(_csv_records(text)), "")
 
 
-def guess(content: bytes) -> str:
+def guess_encoding(content: bytes) -> str:
     """Return the encoding of a text file, one of ENCODINGS (libraries.md: our own ladder beats every detector)."""
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "utf-16"
@@ -78,20 +80,20 @@ def guess(content: bytes) -> str:
     return "utf-8"
 
 
-def decode(content: bytes, encoding: str) -> str:
+def decode_text(content: bytes, encoding: str) -> str:
     """Return the text; what the encoding does not hold becomes U+FFFD, which the plan refuses line by line."""
     if encoding == "iso-2022-jp":
-        return _from_jis(content)
+        return _decode_iso_2022_jp(content)
     return content.decode("utf-8-sig" if encoding == "utf-8" else encoding, "replace")
 
 
-def _from_jis(content: bytes) -> str:
+def _decode_iso_2022_jp(content: bytes) -> str:
     """Decode ISO-2022-JP with NEC's row 13 (①㈱), which no codec of Python knows: by way of CP932 (field.md 3.6)."""
     parts = re.split(rb"\x1b(\$[@B]|\([BJI])", content)
     shown = [parts[0].decode("ascii", "replace")]
     for mark, part in zip(parts[1::2], parts[2::2], strict=True):
         if mark.startswith(b"$"):
-            shown.append(_pairs(part).decode("cp932", "replace"))
+            shown.append(_jis_to_sjis(part).decode("cp932", "replace"))
         elif mark == b"(I":
             shown.append(bytes(one | 0x80 for one in part).decode("cp932", "replace"))
         else:
@@ -99,7 +101,7 @@ def _from_jis(content: bytes) -> str:
     return "".join(shown)
 
 
-def _pairs(part: bytes) -> bytes:
+def _jis_to_sjis(part: bytes) -> bytes:
     """Turn JIS X 0208 pairs into Shift_JIS bytes; line ends stay."""
     made, rest = bytearray(), iter(part)
     for high in rest:
@@ -108,7 +110,7 @@ def _pairs(part: bytes) -> bytes:
             continue
         low = next(rest, 0x21)
         if high > 0x7E or not 0x21 <= low <= 0x7E:
-            made += _NO_SIGN
+            made += _UNMAPPED_CP932
             continue
         first = (high - 0x21) // 2 + (0x81 if high < 0x5F else 0xC1)
         second = low + (0x7E if high % 2 == 0 else (0x20 if low > 0x5F else 0x1F))
@@ -119,69 +121,69 @@ def _pairs(part: bytes) -> bytes:
 # ── rows ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _limited(rows: Iterable[tuple[int, list[str]]]) -> tuple[tuple[int, tuple[str, ...]], ...]:
+def _checked_rows(rows: Iterable[tuple[int, list[str]]]) -> tuple[tuple[int, tuple[str, ...]], ...]:
     """Keep rows that hold something, as trimmed text without our guard; raise Unreadable for none or too many."""
     kept = []
     for number, cells in rows:
-        shown = tuple(clean(cell) for cell in cells[:MOST_COLUMNS])
+        shown = tuple(clean_cell(cell) for cell in cells[:MAX_COLUMNS])
         if any(shown):
             kept.append((number, shown))
-        if len(kept) > MOST_ROWS:
-            raise Unreadable(N_("This file has more than %(number)s rows. Please split it."), number=MOST_ROWS)
+        if len(kept) > MAX_ROWS:
+            raise UnreadableFile(N_("This file has more than %(number)s rows. Please split it."), number=MAX_ROWS)
     if not kept:
-        raise Unreadable(N_("There is nothing in it that could be read as a list of members."))
+        raise UnreadableFile(N_("There is nothing in it that could be read as a list of members."))
     return tuple(kept)
 
 
-def clean(cell: str) -> str:
+def clean_cell(cell: str) -> str:
     """Trim a cell, drop control characters, and take off the guard that our export puts before formulas."""
     text = re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", "", cell.replace("\r\n", "\n").replace("\r", "\n"))
     text = text.strip().strip("\u3000").strip()
-    return text[1:].strip() if _GUARDED.match(text) else text
+    return text[1:].strip() if _ESCAPED_FORMULA.match(text) else text
 
 
-def _csv(text: str) -> Iterator[tuple[int, list[str]]]:
+def _csv_records(text: str) -> Iterator[tuple[int, list[str]]]:
     """Give (number of the first line, cells) of each record."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_separator(text))
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_guess_separator(text))
     before = 0
     try:
         for cells in reader:
             yield before + 1, cells
             before = reader.line_num
     except csv.Error as wrong:
-        raise Unreadable(
+        raise UnreadableFile(
             N_("Line %(number)s cannot be read. Is a quotation mark not closed?"), number=before + 1
         ) from wrong
 
 
-def _separator(text: str) -> str:
+def _guess_separator(text: str) -> str:
     """Return the separator that stands most often in the first lines, outside quotation marks."""
     head = re.sub(r'"(?:[^"]|"")*"', "", "\n".join(text.splitlines()[:5]))
     return max("\t,;", key=lambda mark: head.count(mark))
 
 
-def _lone_lines(text: str) -> list[tuple[int, list[str]]] | None:
+def _recipient_lines(text: str) -> list[tuple[int, list[str]]] | None:
     """Return [name, address] of lines that each hold one address and a name or nothing; None if it is a sheet."""
     found: list[tuple[int, list[str]]] = []
     for number, line in enumerate(text.splitlines(), 1):
-        for piece in _pieces(line):
-            match = None if "\t" in line or len(piece) > LONGEST_LONE else _LONE.match(piece)
+        for piece in _split_recipients(line):
+            match = None if "\t" in line or len(piece) > MAX_RECIPIENT_LENGTH else _NAME_AND_ADDRESS.match(piece)
             if match is None or re.search(r"[,、;@＠]", match["name"]):
                 return None
             found.append((number, [match["name"].strip().strip("\"'"), match["address"]]))
     return found or None
 
 
-def _pieces(line: str) -> list[str]:
+def _split_recipients(line: str) -> list[str]:
     """Split a line of several recipients, as mail programs write them; a line with one address stays whole."""
     pieces = re.split(r"[;,、]", line) if len(re.findall("[@＠]", line)) > 1 else [line]
     return [piece.strip() for piece in pieces if piece.strip()]
 
 
-def _excel(content: bytes) -> Iterator[tuple[int, list[str]]]:
+def _excel_rows(content: bytes) -> Iterator[tuple[int, list[str]]]:
     """Give (row number, cells) of the first sheet that holds anything."""
     try:
-        rows = excel.rows_of(content, MOST_ROWS + 2, MOST_COLUMNS)
-    except excel.Unread as wrong:
-        raise Unreadable(N_("This Excel file cannot be read. Save it again as .xlsx, or as CSV.")) from wrong
+        rows = excel.read_workbook(content, MAX_ROWS + 2, MAX_COLUMNS)
+    except excel.UnreadableWorkbook as wrong:
+        raise UnreadableFile(N_("This Excel file cannot be read. Save it again as .xlsx, or as CSV.")) from wrong
     yield from enumerate(rows, 1)

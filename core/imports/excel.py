@@ -12,50 +12,50 @@ import sys
 import zipfile
 from pathlib import Path
 
-HOME = Path(__file__).parents[2]
-MOST_MEMORY = 768 * 2**20
+PROJECT_ROOT = Path(__file__).parents[2]
+MAX_MEMORY = 768 * 2**20
 """Bytes of address space. 20,000 rows of 40 columns need 150 MB."""
-MOST_SECONDS = 60
-MOST_UNPACKED = 100 * 2**20
+MAX_SECONDS = 60
+MAX_UNPACKED = 100 * 2**20
 
 
-class Unread(Exception):
+class UnreadableWorkbook(Exception):
     """The file is broken, or asks for more memory or time than any roster needs."""
 
 
-def rows_of(content: bytes, most_rows: int, most_columns: int) -> list[list[str]]:
+def read_workbook(content: bytes, most_rows: int, most_columns: int) -> list[list[str]]:
     """Return the first sheet that holds anything, cells as text, at most so many rows and columns. Raises Unread."""
-    command = [sys.executable, "-m", "core.roster.excel", str(most_rows), str(most_columns)]
+    command = [sys.executable, "-m", "core.imports.excel", str(most_rows), str(most_columns)]
     try:
         done = subprocess.run(  # noqa: S603  nothing of it comes from outside
-            command, input=content, capture_output=True, cwd=HOME, timeout=MOST_SECONDS, check=False
+            command, input=content, capture_output=True, cwd=PROJECT_ROOT, timeout=MAX_SECONDS, check=False
         )
     except subprocess.TimeoutExpired as wrong:
-        raise Unread from wrong
+        raise UnreadableWorkbook from wrong
     if done.returncode:
-        raise Unread
+        raise UnreadableWorkbook
     return json.loads(done.stdout)
 
 
-def _is_bomb(content: bytes) -> bool:
+def _is_zip_bomb(content: bytes) -> bool:
     if not content.startswith(b"PK"):
         return False
     with zipfile.ZipFile(io.BytesIO(content)) as packed:
-        return sum(one.file_size for one in packed.infolist()) > MOST_UNPACKED
+        return sum(one.file_size for one in packed.infolist()) > MAX_UNPACKED
 
 
-def _first_filled(content: bytes, most_rows: int, most_columns: int) -> list[list[str]]:
+def _first_filled_sheet(content: bytes, most_rows: int, most_columns: int) -> list[list[str]]:
     from python_calamine import load_workbook
 
     with load_workbook(io.BytesIO(content)) as book:
         for name in book.sheet_names:
             rows = book.get_sheet_by_name(name).to_python(skip_empty_area=False, nrows=most_rows)
             if any(any(cell != "" for cell in row) for row in rows):
-                return [[_as_text(cell) for cell in row[:most_columns]] for row in rows]
+                return [[_cell_text(cell) for cell in row[:most_columns]] for row in rows]
     return []
 
 
-def _as_text(cell: object) -> str:
+def _cell_text(cell: object) -> str:
     """Print a cell as people see it: whole floats without their point, dates without a midnight."""
     if isinstance(cell, bool) or cell is None:
         return "" if cell is None else str(cell)
@@ -66,13 +66,13 @@ def _as_text(cell: object) -> str:
 
 def main() -> None:
     """Read a file from stdin, write its rows to stdout as JSON; any failure is a status other than 0."""
-    resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
+    resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     most_rows, most_columns = map(int, sys.argv[1:])
     content = sys.stdin.buffer.read()
-    if _is_bomb(content):
+    if _is_zip_bomb(content):
         sys.exit(1)
-    json.dump(_first_filled(content, most_rows, most_columns), sys.stdout)
+    json.dump(_first_filled_sheet(content, most_rows, most_columns), sys.stdout)
 
 
 if __name__ == "__main__":

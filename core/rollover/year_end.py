@@ -2,7 +2,7 @@
 
 The year's end: the highest grade leaves every list, the classes are emptied and take no notice until their new roster
 is in. Everything is shown before and backed up; it can be taken back until the first notice after it. Past notices keep
-the classes as they were, since covers are frozen. The second step: `core.roster.rollover_roster`.
+the classes as they were, since covers are frozen. The second step: `core.rollover.new_roster`.
 """
 
 import hashlib
@@ -17,30 +17,30 @@ from peewee import JOIN, Expression, fn
 from core import history
 from core.accounts.class_teacher import teachers_of_classes
 from core.house import safekeeping
+from core.imports.columns import normalise_row
 from core.members.join_codes import rotate_list_code
 from core.refusals import Refused
 from core.rights import aimed_at
-from core.roster.columns import normal
 from database import db, millis
 from models import Child, MailingList, Membership, Notice, Person, Rollover, User
 from words import N_
 
-OPEN = ("planned", "ended")
+OPEN_STATES = ("planned", "ended")
 
 
-class NotNow(Refused):
+class StepAlreadyDone(Refused):
     """The rollover is no longer in this step."""
 
     message = N_("This step has been taken already. This page shows how things stand now.")
 
 
-class Changed(Refused):
+class PreviewOutdated(Refused):
     """Something differs from what the page showed."""
 
     message = N_("Something has changed since this page was shown. Please look at it once more.")
 
 
-class TooLate(Refused):
+class UndoTooLate(Refused):
     """A notice went out since: taking it back would mix two years."""
 
     message = N_("A notice has gone out since then, so this cannot be taken back any more.")
@@ -57,7 +57,7 @@ class ClassList:
 
 
 @dataclass(frozen=True, slots=True)
-class YearEnd:
+class YearEndPreview:
     """What the year's end will do, all of it, before it is done. `gone`: people who are in no list any more."""
 
     graduates: tuple[Child, ...]
@@ -74,73 +74,73 @@ class YearEnd:
         return hashlib.sha256(shown.encode()).hexdigest()[:16]
 
 
-def current() -> Rollover | None:
+def current_rollover() -> Rollover | None:
     """Return the rollover that is open, else the last one that was done or taken back."""
-    newest = Rollover.select().order_by(Rollover.state.in_(OPEN).desc(), Rollover.id.desc())
+    newest = Rollover.select().order_by(Rollover.state.in_(OPEN_STATES).desc(), Rollover.id.desc())
     return newest.first()
 
 
-def begin(by: User | None, now: datetime) -> Rollover:
+def begin_rollover(by: User | None, now: datetime) -> Rollover:
     """Begin to plan; the open one, if there is one. Nothing changes yet."""
     with db.atomic():
-        found = current()
-        if found and found.state in OPEN:
+        found = current_rollover()
+        if found and found.state in OPEN_STATES:
             return found
-        lists = [one for one in candidates() if _is_a_class(one)]
-        top = max((int(grade) for grade in grades() if grade.isdecimal()), default=None)
+        lists = [one for one in class_list_candidates() if _is_class_list(one)]
+        top = max((int(grade) for grade in current_grades() if grade.isdecimal()), default=None)
         plan = {"grades": [str(top)] if top else [], "lists": [one.id for one in lists]}
         history.log(by, "rollover.begun")
         return Rollover.create(by=by, made_at=now, plan=plan)
 
 
-def candidates() -> list[MailingList]:
+def class_list_candidates() -> list[MailingList]:
     """Return the lists that may be those of a class: open, not the whole school's, nobody's practice."""
     return list(MailingList.open_ones().where(MailingList.whole == False))  # noqa: E712
 
 
-def grades() -> list[str]:
+def current_grades() -> list[str]:
     """Return the grades of the children who are in some list, the lowest first."""
     rows = Child.select(Child.grade).join(Membership).where(Membership.belongs, Child.grade != "").distinct()
     return sorted((row.grade for row in rows), key=lambda one: (not one.isdecimal(), one.zfill(3)))
 
 
-def _is_a_class(mailing_list: MailingList) -> bool:
+def _is_class_list(mailing_list: MailingList) -> bool:
     """Guess whether a list is one class: by its name 「3年2組」, or since all its children are of one class."""
-    if all(said_by_name(mailing_list)):
+    if all(class_from_list_name(mailing_list)):
         return True
     found = [room for room in teachers_of_classes(mailing_list) if room.grade or room.class_name]
     return len(found) == 1 and bool(found[0].class_name)
 
 
-def said_by_name(mailing_list: MailingList) -> tuple[str, str]:
+def class_from_list_name(mailing_list: MailingList) -> tuple[str, str]:
     """Return the grade and class that the name of a list says; ("", "") if it says none."""
-    row = normal(1, {"room": mailing_list.name}, {})
+    row = normalise_row(1, {"room": mailing_list.name}, {})
     return (row.grade, row.class_name) if row.grade else ("", "")
 
 
-def choose(rollover: Rollover, grades_: Iterable[str], lists: Iterable[int]) -> None:
+def set_plan(rollover: Rollover, grades_: Iterable[str], lists: Iterable[int]) -> None:
     """Set which grades leave and which lists are classes. Raises NotNow."""
-    known = {one.id for one in candidates()}
+    known = {one.id for one in class_list_candidates()}
     plan = {"grades": list(grades_), "lists": [one for one in lists if one in known]}
     if not Rollover.update(plan=plan).where(Rollover.id == rollover.id, Rollover.state == "planned").execute():
-        raise NotNow()
+        raise StepAlreadyDone()
     rollover.plan = plan
 
 
-def give_up(rollover: Rollover, by: User | None) -> None:
+def discard_plan(rollover: Rollover, by: User | None) -> None:
     """Drop a plan of which nothing has been done. Raises NotNow."""
     if not Rollover.delete().where(Rollover.id == rollover.id, Rollover.state == "planned").execute():
-        raise NotNow()
+        raise StepAlreadyDone()
     history.log(by, "rollover.given_up")
 
 
 # ── the year's end ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def preview(rollover: Rollover) -> YearEnd:
+def preview_year_end(rollover: Rollover) -> YearEndPreview:
     """Work out what the year's end will do. A few queries, whatever the number of people."""
     leaving, wanted = rollover.plan["grades"], rollover.plan["lists"]
-    lists = [one for one in candidates() if one.id in wanted]
+    lists = [one for one in class_list_candidates() if one.id in wanted]
     ends = Membership.list.in_([one.id for one in lists]) | Child.grade.in_(leaving)
     open_lists = MailingList.select(MailingList.id).where(MailingList.closed_at.is_null())
     rows = list(
@@ -152,13 +152,13 @@ def preview(rollover: Rollover) -> YearEnd:
     people: dict[int, set[int]] = defaultdict(set)
     for _, list_id, person in rows:
         people[list_id].add(person)
-    return YearEnd(
+    return YearEndPreview(
         graduates=tuple(_graduates(leaving)),
         lists=tuple(_class_list(one, len(people[one.id])) for one in lists),
-        others=tuple((one, len(people[one.id])) for one in _named(set(people) - {one.id for one in lists})),
-        gone=_without_a_list({row[2] for row in rows}, {row[0] for row in rows}),
+        others=tuple((one, len(people[one.id])) for one in _lists_by_id(set(people) - {one.id for one in lists})),
+        gone=_count_without_list({row[2] for row in rows}, {row[0] for row in rows}),
         places=tuple(row[0] for row in rows),
-        booked=tuple(_booked(lists)),
+        booked=tuple(_pending_notices(lists)),
     )
 
 
@@ -168,7 +168,7 @@ def _graduates(leaving: list[str]) -> Iterable[Child]:
 
 
 def _class_list(mailing_list: MailingList, people: int) -> ClassList:
-    grade, class_name = said_by_name(mailing_list)
+    grade, class_name = class_from_list_name(mailing_list)
     if not grade:
         found = [room for room in teachers_of_classes(mailing_list) if room.grade or room.class_name]
         room = max(found, key=lambda one: one.places, default=None)
@@ -176,11 +176,11 @@ def _class_list(mailing_list: MailingList, people: int) -> ClassList:
     return ClassList(mailing_list, grade, class_name, people)
 
 
-def _named(numbers: set[int]) -> Iterable[MailingList]:
+def _lists_by_id(numbers: set[int]) -> Iterable[MailingList]:
     return MailingList.open_ones().where(MailingList.id.in_(numbers))
 
 
-def _without_a_list(people: set[int], ending: set[int]) -> int:
+def _count_without_list(people: set[int], ending: set[int]) -> int:
     """Count the people all of whose places in open lists end."""
     rows = (
         Membership.select(Membership.id, Membership.person)
@@ -191,7 +191,7 @@ def _without_a_list(people: set[int], ending: set[int]) -> int:
     return len(people - staying)
 
 
-def _booked(lists: list[MailingList]) -> Iterable[Notice]:
+def _pending_notices(lists: list[MailingList]) -> Iterable[Notice]:
     """Return what is under way to a class, or to a group of one: it will be held or reach nobody."""
     return (
         Notice.select()
@@ -203,22 +203,22 @@ def _booked(lists: list[MailingList]) -> Iterable[Notice]:
     )
 
 
-def end(rollover: Rollover, by: User | None, now: datetime, *, fingerprint: str) -> YearEnd:
+def end_year(rollover: Rollover, by: User | None, now: datetime, *, fingerprint: str) -> YearEndPreview:
     """Carry the year's end out, after a backup. Raises NotNow for a second tap, Changed if it differs from the page."""
     safekeeping.copy_before("rollover", now)
     with db.atomic():
-        shown = preview(rollover)
+        shown = preview_year_end(rollover)
         if shown.fingerprint != fingerprint:
-            raise Changed()
+            raise PreviewOutdated()
         lists = [one.list.id for one in shown.lists]
-        undo = {"places": _places_as_they_are(shown.places), "lists": _codes(lists)}
+        undo = {"places": _membership_snapshot(shown.places), "lists": _join_codes(lists)}
         change = {"state": "ended", "ended_at": now, "undo": {"end": undo}}
         plan = {**rollover.plan, "rooms": {one.list.id: [one.grade, one.class_name] for one in shown.lists}}
         plan["graduates"] = [one.id for one in shown.graduates]
         mine = (Rollover.id == rollover.id) & (Rollover.state == "planned")
         if not Rollover.update(**change, plan=plan).where(mine).execute():
-            raise NotNow()
-        _leave(shown.places, now)
+            raise StepAlreadyDone()
+        _end_memberships(shown.places, now)
         MailingList.update(waits_since=now).where(MailingList.id.in_(lists)).execute()
         for one in shown.lists:
             rotate_list_code(one.list, by)  # hand-outs of the old class must not lead into the new one
@@ -227,27 +227,27 @@ def end(rollover: Rollover, by: User | None, now: datetime, *, fingerprint: str)
     return shown
 
 
-def _places_as_they_are(numbers: Iterable[int]) -> dict[int, list[Any]]:
+def _membership_snapshot(numbers: Iterable[int]) -> dict[int, list[Any]]:
     """Return what is needed to take the end of places back: {number: [state, person in charge]}."""
     return {
         number: [state, user]
-        for chunk in chunks(numbers)
+        for chunk in in_chunks(numbers)
         for number, state, user in Membership.select(Membership.id, Membership.state, Membership.in_charge_id)
         .where(Membership.id.in_(chunk))
         .tuples()
     }
 
 
-def _codes(lists: list[int]) -> dict[int, str]:
+def _join_codes(lists: list[int]) -> dict[int, str]:
     return {one.id: one.join_code for one in MailingList.select().where(MailingList.id.in_(lists))}
 
 
-def _leave(numbers: Iterable[int], now: datetime) -> None:
-    for chunk in chunks(numbers):
+def _end_memberships(numbers: Iterable[int], now: datetime) -> None:
+    for chunk in in_chunks(numbers):
         Membership.update(state="left", left_at=now, in_charge=None).where(Membership.id.in_(chunk)).execute()
 
 
-def chunks(numbers: Iterable[int]) -> Iterable[list[int]]:
+def in_chunks(numbers: Iterable[int]) -> Iterable[list[int]]:
     """Cut numbers into pieces that one statement takes."""
     wanted = list(numbers)
     return (wanted[start : start + 5_000] for start in range(0, len(wanted), 5_000))
@@ -256,35 +256,35 @@ def chunks(numbers: Iterable[int]) -> Iterable[list[int]]:
 # ── taking it back ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def may_undo(rollover: Rollover) -> bool:
+def can_undo(rollover: Rollover) -> bool:
     """Say whether no notice has begun since the last step."""
     since = rollover.done_at or rollover.ended_at
     return since is not None and not Notice.select().where(Notice.started_at >= since).exists()
 
 
-def undo_end(rollover: Rollover, by: User | None) -> None:
+def undo_year_end(rollover: Rollover, by: User | None) -> None:
     """Put everybody back as they were before the year's end. Raises NotNow, TooLate."""
     with db.atomic():
-        if not may_undo(rollover):
-            raise TooLate()
+        if not can_undo(rollover):
+            raise UndoTooLate()
         mine = (Rollover.id == rollover.id) & (Rollover.state == "ended")
         if not Rollover.update(state="undone", undo={}, roster={}).where(mine).execute():
-            raise NotNow()
+            raise StepAlreadyDone()
         kept = rollover.undo["end"]
-        _put_back(kept["places"], rollover.ended_at)
+        _restore_memberships(kept["places"], rollover.ended_at)
         for number, code in kept["lists"].items():
             MailingList.update(waits_since=None, join_code=code).where(MailingList.id == int(number)).execute()
         history.log(by, "rollover.undone", rollover.id)
 
 
-def _put_back(places: dict[str, list[Any]], ended_at: datetime) -> None:
+def _restore_memberships(places: dict[str, list[Any]], ended_at: datetime) -> None:
     """Give places their old state, those alone that nobody has touched since."""
     groups: dict[tuple[str, int | None], list[int]] = defaultdict(list)
     for number, (state, user) in places.items():
         groups[state, user].append(int(number))
     untouched: Expression = (Membership.state == "left") & (Membership.left_at == millis(ended_at))
     for (state, user), numbers in groups.items():
-        for chunk in chunks(numbers):
+        for chunk in in_chunks(numbers):
             Membership.update(state=state, left_at=None, in_charge=user).where(
                 Membership.id.in_(chunk), untouched
             ).execute()
@@ -293,12 +293,12 @@ def _put_back(places: dict[str, list[Any]], ended_at: datetime) -> None:
 # ── lists that wait ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def waiting() -> list[MailingList]:
+def lists_awaiting_roster() -> list[MailingList]:
     """Return the lists that wait for their new roster."""
     return list(MailingList.open_ones().where(MailingList.waits_since.is_null(False)))
 
 
-def open_again(mailing_list: MailingList, by: User | None) -> bool:
+def reopen_list(mailing_list: MailingList, by: User | None) -> bool:
     """Let a list take notices without a new roster; False if it was not waiting."""
     here = (MailingList.id == mailing_list.id) & MailingList.waits_since.is_null(False)
     changed = MailingList.update(waits_since=None).where(here).execute()
@@ -307,7 +307,7 @@ def open_again(mailing_list: MailingList, by: User | None) -> bool:
     return bool(changed)
 
 
-def people_of(mailing_list: MailingList) -> int:
+def count_people(mailing_list: MailingList) -> int:
     """Return how many people are in a list now."""
     here = (Membership.list == mailing_list) & Membership.belongs
     return Membership.select(fn.COUNT(fn.DISTINCT(Membership.person))).join(Person).where(here).scalar() or 0

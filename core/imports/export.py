@@ -6,20 +6,20 @@ import re
 
 from peewee import JOIN
 
+from core.imports import line_notes
+from core.imports.columns import CHILD_ITEMS, CONSENT_LABEL, FIELDS
 from core.members import consent
-from core.roster import words
-from core.roster.columns import CONSENT, FIELDS, OF_THE_CHILD
 from models import Child, MailingList, Membership, Person, User
 from words import say
 
-_DANGEROUS = re.compile(r"'*[=+\-@\t\r＝＋－＠]")
+_FORMULA_START = re.compile(r"'*[=+\-@\t\r＝＋－＠]")
 _COLUMNS = (
     "name", "kana", "relation", "child_name", "child_kana", "grade", "class_name", "address", "phone", "household",
     "language", "state", "in_charge",
 )  # fmt: skip
 
 
-def export(mailing_list: MailingList, language: str = "ja") -> bytes:
+def export_csv(mailing_list: MailingList, language: str = "ja") -> bytes:
     """Return the members who have not left as CSV (UTF-8 with BOM, CRLF), one line for each membership, by kana."""
     rows = list(
         Membership.select(Membership, Person, Child, User)
@@ -31,28 +31,28 @@ def export(mailing_list: MailingList, language: str = "ja") -> bytes:
         .where(Membership.list == mailing_list, Membership.belongs)
         .order_by(Person.kana, Person.id, Membership.id)
     )
-    items = _items(rows)
+    items = _item_names(rows)
     sheet = io.StringIO(newline="")
     writer = csv.writer(sheet)
     known = consent.consent_texts_by_id(rows)
-    head = (*(say(language, FIELDS[name]) for name in _COLUMNS), *items, say(language, CONSENT))
-    writer.writerow([guarded(one) for one in head])
+    head = (*(say(language, FIELDS[name]) for name in _COLUMNS), *items, say(language, CONSENT_LABEL))
+    writer.writerow([escape_formula(one) for one in head])
     for row in rows:
         cells = (
             *_cells(row, language),
-            *(_item(row, name) for name in items),
+            *(_item_value(row, name) for name in items),
             consent.consent_as_line(row, known, language),
         )
-        writer.writerow([guarded(cell) for cell in cells])
+        writer.writerow([escape_formula(cell) for cell in cells])
     return sheet.getvalue().encode("utf-8-sig")
 
 
-def guarded(cell: str) -> str:
+def escape_formula(cell: str) -> str:
     """Put a ' before what a spreadsheet would run as a formula; `roster_read.clean` takes it off again."""
-    return f"'{cell}" if _DANGEROUS.match(cell) else cell
+    return f"'{cell}" if _FORMULA_START.match(cell) else cell
 
 
-def _items(rows: list[Membership]) -> list[str]:
+def _item_names(rows: list[Membership]) -> list[str]:
     """Return the names of all free items, in the order in which they appear."""
     names: dict[str, None] = {}
     for row in rows:
@@ -61,10 +61,10 @@ def _items(rows: list[Membership]) -> list[str]:
     return list(names)
 
 
-def _item(row: Membership, name: str) -> str:
+def _item_value(row: Membership, name: str) -> str:
     of_child = row.child.attributes.get(name, "") if row.child else ""
     own = row.attributes.get(name, "")
-    return str(of_child or own) if name.lower() in OF_THE_CHILD else str(own or of_child)
+    return str(of_child or own) if name.lower() in CHILD_ITEMS else str(own or of_child)
 
 
 def _cells(row: Membership, language: str) -> tuple[str, ...]:
@@ -81,12 +81,12 @@ def _cells(row: Membership, language: str) -> tuple[str, ...]:
         person.phone,
         child.household if child else person.household,
         person.language,
-        say(language, words.STATE_WORDS[state_word(row)]),
+        say(language, line_notes.STATE_LABELS[state_key(row)]),
         row.in_charge.name if row.in_charge_id else "",
     )
 
 
-def state_word(row: Membership) -> str:
+def state_key(row: Membership) -> str:
     """Return the key of STATE_WORDS for a membership: what explains that no letter comes, before all else."""
     if row.state == "stopped":
         return "stopped by manager" if row.stopped_by == "manager" else "stopped"

@@ -11,16 +11,16 @@ from typing import Any
 
 from peewee import fn
 
+from core.imports.plan_model import ImportPlan, PlanLine, RowDraft
 from core.members import households
-from core.roster.draft import Draft, Line, Plan
 from database import db
 from models import Child, Cover, Delivery, Letter, Membership, Person, Table
 
-CHUNK = 500  # lines of one transaction: some tens of milliseconds
+CHUNK_LINES = 500  # lines of one transaction: some tens of milliseconds
 
 TABLES: dict[str, type[Table]] = {"person": Person, "child": Child, "membership": Membership}
 # What makes a row "the one that the import left": if one of these differs later, undo leaves it alone.
-_MARKED = {
+_DIGEST_FIELDS = {
     "person": ("name", "kana", "address", "phone", "language", "household", "address_state"),
     "child": ("name", "kana", "grade", "class_name", "household", "attributes"),
     "membership": ("child_id", "relation", "attributes", "state", "stopped_by"),
@@ -28,7 +28,7 @@ _MARKED = {
 
 
 @dataclass(slots=True)
-class Written:
+class UndoLog:
     """What an import wrote, for undo: {table: {number: mark}} made, {table: {number: [old fields, mark]}} changed."""
 
     made: dict[str, dict[int, str]] = field(default_factory=lambda: {name: {} for name in TABLES})
@@ -39,7 +39,7 @@ class Written:
         return {"made": self.made, "changed": self.changed}
 
     @classmethod
-    def from_json(cls, kept: dict[str, Any] | None) -> "Written":
+    def from_json(cls, kept: dict[str, Any] | None) -> "UndoLog":
         """Read it back, to go on with an import that broke off."""
         if kept is None:
             return cls()
@@ -47,36 +47,38 @@ class Written:
                      for part in ("made", "changed")))  # fmt: skip
 
 
-def apply(plan: Plan, note: Callable[[int], None] = lambda done: None, written: Written | None = None) -> Written:
+def apply_plan(
+    plan: ImportPlan, note: Callable[[int], None] = lambda done: None, written: UndoLog | None = None
+) -> UndoLog:
     """Write a plan; `note` is called with the number of lines done, inside the transaction of each chunk.
 
     `written`: what an earlier try left, to be added to. Raises peewee.IntegrityError if somebody else registered one
     of its addresses meanwhile. Chunks before that stay written; a new plan then finds them "already there".
     """
-    written = Written() if written is None else written
+    written = UndoLog() if written is None else written
     with db.atomic():
-        _join_households(plan, written)
+        _merge_households(plan, written)
         note(0)
     lines = [line for line in plan.lines if line.outcome != "wrong"]
-    for start in range(0, len(lines), CHUNK):
-        chunk = lines[start : start + CHUNK]
+    for start in range(0, len(lines), CHUNK_LINES):
+        chunk = lines[start : start + CHUNK_LINES]
         with db.atomic():
-            _write(plan, chunk, written)
+            _write_chunk(plan, chunk, written)
             note(start + len(chunk))
     return written
 
 
-def _join_households(plan: Plan, written: Written) -> None:
+def _merge_households(plan: ImportPlan, written: UndoLog) -> None:
     for table, number, old in households.merge_households(plan.merges):
         written.changed[table.__name__.lower()][number] = [{"household": old}, ""]
 
 
-def _write(plan: Plan, chunk: list[Line], written: Written) -> None:
-    people = _once(line.person for line in chunk)
-    children = _once(line.child for line in chunk)
+def _write_chunk(plan: ImportPlan, chunk: list[PlanLine], written: UndoLog) -> None:
+    people = _unique_drafts(line.person for line in chunk)
+    children = _unique_drafts(line.child for line in chunk)
     for name, drafts in (("person", people), ("child", children)):
-        _change(name, [draft for draft in drafts if draft.row is not None and draft.fields], written)
-        _insert(name, [draft for draft in drafts if draft.row is None], written)
+        _update_drafts(name, [draft for draft in drafts if draft.row is not None and draft.fields], written)
+        _insert_drafts(name, [draft for draft in drafts if draft.row is None], written)
     new, known = [], []
     for line in chunk:
         draft = line.membership
@@ -90,15 +92,15 @@ def _write(plan: Plan, chunk: list[Line], written: Written) -> None:
             if draft.fields.get("child") is True and line.child:
                 draft.fields["child"] = line.child.row.id
             known.append(draft)
-    _change("membership", known, written)
-    _insert("membership", new, written)
+    _update_drafts("membership", known, written)
+    _insert_drafts("membership", new, written)
 
 
-def _once(drafts: Iterable[Draft | None]) -> list[Draft]:
+def _unique_drafts(drafts: Iterable[RowDraft | None]) -> list[RowDraft]:
     return list({id(draft): draft for draft in drafts if draft is not None}.values())
 
 
-def _insert(name: str, drafts: list[Draft], written: Written) -> None:
+def _insert_drafts(name: str, drafts: list[RowDraft], written: UndoLog) -> None:
     """Insert new rows at once and give each draft its row."""
     if not drafts:
         return
@@ -109,10 +111,10 @@ def _insert(name: str, drafts: list[Draft], written: Written) -> None:
     for draft, number in zip(drafts, numbers, strict=True):
         draft.row = table(id=number, **draft.fields)
         draft.fields = {}
-        written.made[name][number] = mark(name, draft.row)
+        written.made[name][number] = row_digest(name, draft.row)
 
 
-def _change(name: str, drafts: list[Draft], written: Written) -> None:
+def _update_drafts(name: str, drafts: list[RowDraft], written: UndoLog) -> None:
     """Change rows that exist, some hundreds at once; the old values are kept for undo."""
     if not drafts:
         return
@@ -125,26 +127,26 @@ def _change(name: str, drafts: list[Draft], written: Written) -> None:
             setattr(draft.row, key, value)
         touched |= set(draft.fields)
         kept = written.changed[name].get(draft.row.id, [{}, ""])[0]
-        written.changed[name][draft.row.id] = [{**_plain(old), **kept}, mark(name, draft.row)]
+        written.changed[name][draft.row.id] = [{**_to_json_values(old), **kept}, row_digest(name, draft.row)]
         draft.fields = {}
     fields = [getattr(table, key) for key in sorted(touched)]
     table.bulk_update([draft.row for draft in drafts], fields, batch_size=500)
 
 
-def _plain(old: dict[str, Any]) -> dict[str, Any]:
+def _to_json_values(old: dict[str, Any]) -> dict[str, Any]:
     return {key: (value.isoformat() if hasattr(value, "isoformat") else value) for key, value in old.items()}
 
 
-def mark(name: str, row: Any) -> str:
+def row_digest(name: str, row: Any) -> str:
     """Return a short mark of what a row says."""
-    said = json.dumps([getattr(row, part) for part in _MARKED[name]], ensure_ascii=False, sort_keys=True)
+    said = json.dumps([getattr(row, part) for part in _DIGEST_FIELDS[name]], ensure_ascii=False, sort_keys=True)
     return hashlib.sha256(said.encode()).hexdigest()[:12]
 
 
 # ── undo ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def undo(written: dict[str, Any]) -> tuple[int, int]:
+def undo_changes(written: dict[str, Any]) -> tuple[int, int]:
     """Take back what an import wrote; return (rows taken back, rows left alone).
 
     A row that was changed since, got a letter, or is used by something newer is left as it is.
@@ -153,11 +155,11 @@ def undo(written: dict[str, Any]) -> tuple[int, int]:
     with db.atomic():
         for name in ("membership", "child", "person"):
             made = {int(number): said for number, said in written["made"][name].items()}
-            free = _untouched(name, made) - _in_use(name, made)
-            _delete(TABLES[name], free)
+            free = _unchanged_rows(name, made) - _referenced_rows(name, made)
+            _delete_rows(TABLES[name], free)
             back, kept = back + len(free), kept + len(made) - len(free)
             changed = {int(number): tuple(said) for number, said in written["changed"][name].items()}
-            restored = _restore(name, changed)
+            restored = _restore_rows(name, changed)
             back, kept = back + restored, kept + len(changed) - restored
     return back, kept
 
@@ -167,13 +169,13 @@ def _chunks(numbers: Iterable[int]) -> Iterable[list[int]]:
     return (wanted[start : start + 10_000] for start in range(0, len(wanted), 10_000))
 
 
-def _untouched(name: str, made: dict[int, str]) -> set[int]:
+def _unchanged_rows(name: str, made: dict[int, str]) -> set[int]:
     table = TABLES[name]
     rows = (row for chunk in _chunks(made) for row in table.select().where(table.id.in_(chunk)))
-    return {row.id for row in rows if mark(name, row) == made[row.id]}
+    return {row.id for row in rows if row_digest(name, row) == made[row.id]}
 
 
-def _in_use(name: str, made: dict[int, str]) -> set[int]:
+def _referenced_rows(name: str, made: dict[int, str]) -> set[int]:
     """Return the rows that something else stands on by now: letters, boards, other memberships."""
     uses = {
         "membership": (Cover.membership,),
@@ -188,27 +190,27 @@ def _in_use(name: str, made: dict[int, str]) -> set[int]:
     }
 
 
-def _delete(table: type[Table], numbers: set[int]) -> None:
+def _delete_rows(table: type[Table], numbers: set[int]) -> None:
     for chunk in _chunks(numbers):
         table.delete().where(table.id.in_(chunk)).execute()
 
 
-def _restore(name: str, changed: dict[int, tuple[dict[str, Any], str]]) -> int:
+def _restore_rows(name: str, changed: dict[int, tuple[dict[str, Any], str]]) -> int:
     table = TABLES[name]
     rows = [row for chunk in _chunks(changed) for row in table.select().where(table.id.in_(chunk))]
-    same = [row for row in rows if changed[row.id][1] in ("", mark(name, row))]
+    same = [row for row in rows if changed[row.id][1] in ("", row_digest(name, row))]
     touched: set[str] = set()
     for row in same:
         old = changed[row.id][0]
         touched |= set(old)
         for key, value in old.items():
-            setattr(row, key, _moment(key, value))
+            setattr(row, key, _parse_value(key, value))
     if same:
         table.bulk_update(same, [getattr(table, key) for key in sorted(touched)], batch_size=500)
     return len(same)
 
 
-def _moment(key: str, value: Any) -> Any:
+def _parse_value(key: str, value: Any) -> Any:
     from datetime import datetime
 
     return datetime.fromisoformat(value) if key.endswith("_at") and value else value

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from core.roster.words import Note
+from core.imports.line_notes import LineNote
 
 OUTCOMES = ("added", "changed", "already", "wrong")
 
 
 @dataclass(slots=True, eq=False)
-class Draft:
+class RowDraft:
     """A row to be: `row` is the one that exists, else None; `fields` are all of a new row, or the changed ones."""
 
     row: Any = None
@@ -33,18 +33,18 @@ class Draft:
 
 
 @dataclass(slots=True)
-class Line:
+class PlanLine:
     """One line of the file and what becomes of it; `notes` say why, `changes` name what changes of known rows."""
 
     number: int
     name: str
     child_name: str
     outcome: str = ""
-    notes: list[Note] = field(default_factory=list)
+    notes: list[LineNote] = field(default_factory=list)
     changes: list[str] = field(default_factory=list)
-    person: Draft | None = None
-    child: Draft | None = None
-    membership: Draft | None = None
+    person: RowDraft | None = None
+    child: RowDraft | None = None
+    membership: RowDraft | None = None
 
     def changed(self, really: bool, label: str) -> None:
         """Note a change of a row that exists."""
@@ -53,12 +53,12 @@ class Line:
 
 
 @dataclass(slots=True)
-class Plan:
+class ImportPlan:
     """What an import would do. `merges`: household keys that become another one."""
 
     list_id: int
     now: datetime
-    lines: list[Line]
+    lines: list[PlanLine]
     merges: dict[str, str] = field(default_factory=dict)
 
     @property

@@ -4,56 +4,56 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core import organization
-from core.roster import words
-from core.roster.columns import Row
-from core.roster.draft import Draft, Line
-from core.roster.known import Known
-from core.roster.words import Note, lossy, same_name
+from core.imports import line_notes
+from core.imports.columns import RosterRow
+from core.imports.existing_rows import ExistingRows
+from core.imports.line_notes import LineNote, has_lost_character, is_same_name
+from core.imports.plan_model import PlanLine, RowDraft
 from mail import address as addresses
 from mail.own import Own
 from models import Child, Person
 from words import N_
 
-Lines = list[tuple[Line, Row]]
+LineRows = list[tuple[PlanLine, RosterRow]]
 
 
 @dataclass(slots=True)
-class Judge:
+class LineValidator:
     """Say which lines cannot be read at all; keep the key of the clean address of the others by line."""
 
     own: Own
     keys: dict[int, str] = field(default_factory=dict)
 
-    def passes(self, line: Line, row: Row) -> bool:
+    def passes(self, line: PlanLine, row: RosterRow) -> bool:
         """Say whether a line can be registered; put its address right and write notes on it."""
         typed = row.address
         wrong = self._wrong(row)
         if wrong is not None:
             line.outcome, line.notes = "wrong", [wrong]
             return False
-        line.notes += [Note(message) for message in _remarks(row, typed)]
+        line.notes += [LineNote(message) for message in _line_warnings(row, typed)]
         return True
 
-    def _wrong(self, row: Row) -> Note | None:
+    def _wrong(self, row: RosterRow) -> LineNote | None:
         if row.damaged:
-            return Note(N_("Some characters cannot be read. Please choose another encoding."))
-        if row.state and not words.state_of(row.state):
-            return Note(N_("The state “%(state)s” is not known."), {"state": row.state})
+            return LineNote(N_("Some characters cannot be read. Please choose another encoding."))
+        if row.state and not line_notes.parse_state(row.state):
+            return LineNote(N_("The state “%(state)s” is not known."), {"state": row.state})
         if not row.address:
-            return None if row.name else Note(N_("There is neither an e-mail address nor a name."))
+            return None if row.name else LineNote(N_("There is neither an e-mail address nor a name."))
         try:
             row.address = addresses.clean(row.address)
         except addresses.BadAddress as wrong:
-            return Note(wrong.message)
+            return LineNote(wrong.message)
         if self.own.has(row.address):
-            return Note(N_("This is an address of Kairan itself, so it cannot be a member."))
+            return LineNote(N_("This is an address of Kairan itself, so it cannot be a member."))
         self.keys[row.number] = addresses.key(row.address)
         return None
 
 
-def _remarks(row: Row, typed: str) -> list[str]:
+def _line_warnings(row: RosterRow, typed: str) -> list[str]:
     """Return what is worth saying about a line that can be registered."""
-    found = [] if row.address else [words.no_address(bool(row.phone))]
+    found = [] if row.address else [line_notes.no_address_message(bool(row.phone))]
     if row.address.lower() != typed.lower():
         found.append(N_("The address was put right (full-width letters, spaces or brackets)."))
     if row.address and addresses.violates_rfc(row.address):
@@ -62,7 +62,7 @@ def _remarks(row: Row, typed: str) -> list[str]:
         found.append(N_("The leading 0 of the telephone number was put back."))
     if not row.name:
         found.append(N_("There is no name."))
-    if lossy(row.name + row.child_name):
+    if has_lost_character(row.name + row.child_name):
         found.append(N_("A “?” stands in a name: a character was lost when the file was saved."))
     if row.child_name and row.grade and not row.class_name:
         found.append(N_("The class is empty."))
@@ -70,31 +70,33 @@ def _remarks(row: Row, typed: str) -> list[str]:
 
 
 @dataclass(slots=True)
-class People:
+class PersonMatcher:
     """Find or draft the person of each line."""
 
-    known: Known
+    known: ExistingRows
     keys: dict[int, str]
     language: str = field(default_factory=lambda: organization.settings().language)
-    drafts: dict[Any, Draft] = field(default_factory=dict)  # by address key, (name, child), or number of the person
+    drafts: dict[Any, RowDraft] = field(default_factory=dict)  # by address key, (name, child), or number of the person
 
-    def find(self, lines: Lines) -> None:
+    def find(self, lines: LineRows) -> None:
         """Set `line.person` of every line."""
         for line, row in lines:
             draft = line.person = self._draft(row)
             if draft.line and row.address:
-                line.notes.append(Note(N_("Same address as line %(line)s: one letter for both."), {"line": draft.line}))
+                line.notes.append(
+                    LineNote(N_("Same address as line %(line)s: one letter for both."), {"line": draft.line})
+                )
             draft.line = draft.line or line.number
             self._fill(line, row, draft)
 
-    def _draft(self, row: Row) -> Draft:
+    def _draft(self, row: RosterRow) -> RowDraft:
         mark: Any = self.keys.get(row.number) or (row.name, row.phone or row.household or row.child_name)
         if mark not in self.drafts:
             person = self._existing(row)
-            self.drafts[mark] = self.drafts.setdefault(person.id, Draft(person)) if person else Draft()
+            self.drafts[mark] = self.drafts.setdefault(person.id, RowDraft(person)) if person else RowDraft()
         return self.drafts[mark]
 
-    def _existing(self, row: Row) -> Person | None:
+    def _existing(self, row: RosterRow) -> Person | None:
         """Return the person with this address, or of this name with this child (or, without child, in this list)."""
         if row.address and (found := self.known.by_key.get(self.keys[row.number])):
             return found
@@ -111,16 +113,16 @@ class People:
                 return person
         return None
 
-    def _fill(self, line: Line, row: Row, draft: Draft) -> None:
+    def _fill(self, line: PlanLine, row: RosterRow, draft: RowDraft) -> None:
         """Write what the line knows into the draft. Another name at the same address changes nothing of the person."""
         if draft.row is None and not draft.fields:
             draft.fields = self._new(row)
             return
         name = draft.get("name")
-        if name and row.name and not same_name(name, row.name):
-            line.notes.append(Note(N_("This address is registered under another name, which is kept.")))
+        if name and row.name and not is_same_name(name, row.name):
+            line.notes.append(LineNote(N_("This address is registered under another name, which is kept.")))
             return
-        if row.name and (not name or (lossy(name) and not lossy(row.name))):
+        if row.name and (not name or (has_lost_character(name) and not has_lost_character(row.name))):
             line.changed(draft.change("name", row.name), N_("name"))
         for part, label in (("kana", N_("reading")), ("phone", N_("telephone")), ("language", N_("language"))):
             if getattr(row, part):
@@ -129,8 +131,8 @@ class People:
             for part, value in address_fields(row.address).items():
                 line.changed(draft.change(part, value), N_("e-mail address"))
 
-    def _new(self, row: Row) -> dict[str, Any]:
-        state = words.state_of(row.state) if row.address else ""
+    def _new(self, row: RosterRow) -> dict[str, Any]:
+        state = line_notes.parse_state(row.state) if row.address else ""
         return {
             "name": row.name,
             "kana": row.kana,
@@ -152,36 +154,36 @@ def address_fields(address: str) -> dict[str, Any]:
 
 
 @dataclass(slots=True)
-class Children:
+class ChildMatcher:
     """Find or draft the child of each line. Call after `People`."""
 
-    known: Known
-    drafts: dict[Any, Draft] = field(default_factory=dict)  # by number of the child, or what lines say of it
+    known: ExistingRows
+    drafts: dict[Any, RowDraft] = field(default_factory=dict)  # by number of the child, or what lines say of it
 
-    def find(self, lines: Lines) -> None:
+    def find(self, lines: LineRows) -> None:
         """Set `line.child` of every line that names one: first the children of known guardians, then the others."""
         named = [(line, row) for line, row in lines if row.child_name]
         for line, row in named:
             guardian = line.person.row if line.person else None
             for child in self.known.of_person[guardian.id] if guardian else ():
-                if same_name(child.name, row.child_name):
-                    line.child = self.drafts.setdefault(_mark(row), self._of(child))
+                if is_same_name(child.name, row.child_name):
+                    line.child = self.drafts.setdefault(_child_key(row), self._of(child))
                     break
         for line, row in named:
             line.child = line.child or self._draft(row)
             self._fill(line, row, line.child)
 
-    def _of(self, child: Child) -> Draft:
-        return self.drafts.setdefault(child.id, Draft(child))
+    def _of(self, child: Child) -> RowDraft:
+        return self.drafts.setdefault(child.id, RowDraft(child))
 
-    def _draft(self, row: Row) -> Draft:
-        mark = _mark(row)
+    def _draft(self, row: RosterRow) -> RowDraft:
+        mark = _child_key(row)
         if mark not in self.drafts:
-            same = next((one for one in self.known.children.get(row.child_name, ()) if _is(one, row)), None)
-            self.drafts[mark] = self._of(same) if same else Draft()
+            same = next((one for one in self.known.children.get(row.child_name, ()) if _is_same_child(one, row)), None)
+            self.drafts[mark] = self._of(same) if same else RowDraft()
         return self.drafts[mark]
 
-    def _fill(self, line: Line, row: Row, draft: Draft) -> None:
+    def _fill(self, line: PlanLine, row: RosterRow, draft: RowDraft) -> None:
         if draft.row is None and not draft.fields:
             draft.fields = {
                 "name": row.child_name,
@@ -192,7 +194,7 @@ class Children:
                 "attributes": dict(row.child_attributes),
             }
             return
-        if lossy(draft.get("name")) and not lossy(row.child_name):
+        if has_lost_character(draft.get("name")) and not has_lost_character(row.child_name):
             line.changed(draft.change("name", row.child_name), N_("child’s name"))
         parts = (
             ("kana", row.child_kana, N_("child’s reading")),
@@ -206,13 +208,13 @@ class Children:
         line.changed(draft.change("attributes", items), N_("items"))
 
 
-def _mark(row: Row) -> tuple[str, ...]:
+def _child_key(row: RosterRow) -> tuple[str, ...]:
     """Return what makes two lines mean the same child; the guardian's family name where the file says too little."""
     family = "" if row.child_kana or row.grade else row.name.partition(" ")[0]
     return (row.child_name, row.child_kana, row.grade, row.class_name, family)
 
 
-def _is(child: Child, row: Row) -> bool:
+def _is_same_child(child: Child, row: RosterRow) -> bool:
     """Say whether a known child of the same name is the one of this line."""
     if row.household and child.household == row.household:
         return True

@@ -9,14 +9,14 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from core.roster.columns import Row
-from core.roster.words import same_name
+from core.imports.columns import RosterRow
+from core.imports.line_notes import is_same_name
 from models import Child
 from words import N_
 
-NEW, SKIP = "new", "skip"
+DECIDED_NEW, DECIDED_SKIP = "new", "skip"
 
-_WHY = {
+_DOUBT_REASONS = {
     "grade": N_("The grade is not the next one."),
     "twice": N_("Several children have this name."),
     "shared": N_("Another line means the same child."),
@@ -25,15 +25,15 @@ _WHY = {
     "family": N_("Given name and grade fit, but the family name differs."),
     "half": N_("Name and grade fit, but one of the readings is missing."),
 }
-WHY = _WHY
+DOUBT_REASONS = _DOUBT_REASONS
 
 
 @dataclass(slots=True)
-class Line:
+class RosterLine:
     """One line of the new roster: the children it may mean, the best first, and why it is doubtful ('' if not)."""
 
     number: int
-    row: Row
+    row: RosterRow
     candidates: list[Child] = field(default_factory=list)
     why: str = ""
     decided: str = ""  # by hand: a number of a child, NEW or SKIP
@@ -54,17 +54,17 @@ class Line:
     @property
     def is_open(self) -> bool:
         """Say whether somebody still has to decide."""
-        return self.kind == "doubtful" and self.child is None and self.decided not in (NEW, SKIP)
+        return self.kind == "doubtful" and self.child is None and self.decided not in (DECIDED_NEW, DECIDED_SKIP)
 
     @property
     def is_new(self) -> bool:
-        return self.kind == "new" or (self.kind == "doubtful" and self.decided == NEW)
+        return self.kind == "new" or (self.kind == "doubtful" and self.decided == DECIDED_NEW)
 
 
-def match(rows: Iterable[Row], children: Iterable[Child], decided: dict[str, str]) -> list[Line]:
+def match_rows(rows: Iterable[RosterRow], children: Iterable[Child], decided: dict[str, str]) -> list[RosterLine]:
     """Match every line with the children who stay. `decided`: {number of the line: decision}."""
-    known = _Known(list(children))
-    lines = [_line(row, known) for row in rows]
+    known = _ChildIndex(list(children))
+    lines = [_match_row(row, known) for row in rows]
     taken = Counter(line.candidates[0].id for line in lines if line.kind == "sure")
     for line in lines:
         if line.kind == "sure" and taken[line.candidates[0].id] > 1:
@@ -73,7 +73,7 @@ def match(rows: Iterable[Row], children: Iterable[Child], decided: dict[str, str
     return lines
 
 
-class _Known:
+class _ChildIndex:
     """The children who stay, by what a line may say of them."""
 
     def __init__(self, children: list[Child]) -> None:
@@ -82,37 +82,39 @@ class _Known:
         self.by_kana: dict[str, list[Child]] = defaultdict(list)
         self.by_given: dict[str, list[Child]] = defaultdict(list)
         for child in children:
-            self.by_name[squeezed(child.name)].append(child)
+            self.by_name[without_spaces(child.name)].append(child)
             if child.kana:
-                self.by_kana[squeezed(child.kana)].append(child)
-            self.by_given[_given(child.name)].append(child)
+                self.by_kana[without_spaces(child.kana)].append(child)
+            self.by_given[_given_name(child.name)].append(child)
 
 
-def _line(row: Row, known: _Known) -> Line:
-    line = Line(row.number, row)
-    named = known.by_name.get(squeezed(row.child_name)) or _damaged(row, known)
-    exact = [one for one in named if row.child_kana and squeezed(one.kana) == squeezed(row.child_kana)]
+def _match_row(row: RosterRow, known: _ChildIndex) -> RosterLine:
+    line = RosterLine(row.number, row)
+    named = known.by_name.get(without_spaces(row.child_name)) or _match_lost_characters(row, known)
+    exact = [one for one in named if row.child_kana and without_spaces(one.kana) == without_spaces(row.child_kana)]
     half = [one for one in named if not row.child_kana or not one.kana]
     for found, doubt in ((exact, ""), (half, "half"), (named, "reading")):
         if found:
-            return _judged(line, found, doubt)
-    if row.child_kana and (read := known.by_kana.get(squeezed(row.child_kana))):
-        return _judged(line, read, "spelling")
-    if given := [one for one in known.by_given.get(_given(row.child_name), ()) if is_next(one.grade, row.grade)]:
-        return _judged(line, given, "family")
+            return _rank_candidates(line, found, doubt)
+    if row.child_kana and (read := known.by_kana.get(without_spaces(row.child_kana))):
+        return _rank_candidates(line, read, "spelling")
+    if given := [
+        one for one in known.by_given.get(_given_name(row.child_name), ()) if is_next_grade(one.grade, row.grade)
+    ]:
+        return _rank_candidates(line, given, "family")
     return line
 
 
-def _damaged(row: Row, known: _Known) -> list[Child]:
+def _match_lost_characters(row: RosterRow, known: _ChildIndex) -> list[Child]:
     """Find a name in which a character was lost when a file was saved."""
     if "?" not in row.child_name and not any("?" in one.name for one in known.all):
         return []
-    return [one for one in known.all if same_name(one.name, row.child_name)]
+    return [one for one in known.all if is_same_name(one.name, row.child_name)]
 
 
-def _judged(line: Line, found: list[Child], doubt: str) -> Line:
+def _rank_candidates(line: RosterLine, found: list[Child], doubt: str) -> RosterLine:
     """Take the children found; the grade tells two of one name apart."""
-    fitting = [one for one in found if is_next(one.grade, line.row.grade)]
+    fitting = [one for one in found if is_next_grade(one.grade, line.row.grade)]
     line.candidates = [*fitting, *(one for one in found if one not in fitting)]
     if len(fitting) == 1 and doubt in ("", "half"):
         line.candidates = fitting
@@ -122,18 +124,18 @@ def _judged(line: Line, found: list[Child], doubt: str) -> Line:
     return line
 
 
-def is_next(before: str, after: str) -> bool:
+def is_next_grade(before: str, after: str) -> bool:
     """Say whether a grade follows another; grades that are no figures say nothing against it."""
     if not (before.isdecimal() and after.isdecimal()):
         return True
     return int(after) == int(before) + 1
 
 
-def squeezed(text: str) -> str:
+def without_spaces(text: str) -> str:
     """Return a name without spaces, in one width: 髙 stays, ㈱ does not matter."""
     return "".join(unicodedata.normalize("NFC", text).split())
 
 
-def _given(name: str) -> str:
+def _given_name(name: str) -> str:
     """Return what stands behind the family name; of a name in one piece nothing that fits another."""
     return name.replace("\u3000", " ").partition(" ")[2] or f"\0{name}"
