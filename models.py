@@ -378,7 +378,7 @@ class Sender(Table):
 
 
 class Notice(Table):
-    """One notice from draft to history. `state` moves only by `core.writing.notices` and `core.road.delivery`.
+    """One notice from draft to history. `state` moves only by `core.writing.notices` and `core.delivery.lifecycle`.
 
     `form_key` makes a second submit of the same form find the first one. `fingerprint` and `expected` freeze what
     the check page showed. `serial` grows with every change, so that a poll can answer "nothing new".
@@ -644,7 +644,7 @@ class Cover(Table):
 class Letter(Table):
     """One mail of one SMTP transaction: round n of a delivery, or a service letter without one.
 
-    States and their moves: `core.road.delivery.MOVES`. `handed_at` is set before the content goes to the server; a
+    States and their moves: `core.delivery.lifecycle.TRANSITIONS`. `handed_at` is set before the content goes to the server; a
     letter whose sender died with it empty was surely not sent. `newest` is false once a later round exists.
     """
 

@@ -18,8 +18,8 @@ import clock
 from app import create_app
 from benchmarks import house
 from core.accounts import accounts
+from core.delivery.lifecycle import new_token
 from core.results import figures
-from core.road.delivery import token
 from database import db, insert_rows
 from models import Cover, Delivery, Letter, MailingList, Membership, Notice, Role, Sums, Target, Wording
 
@@ -116,7 +116,7 @@ def deliver(notice: Notice, people: list[tuple[int, int]], chance: Random) -> No
         Delivery,
         (
             {
-                "notice": notice.id, "person": person, "token": token(), "list": 1,
+                "notice": notice.id, "person": person, "token": new_token(), "list": 1,
                 "read_at": at + timedelta(seconds=chance.randrange(100_000)) if chance.random() < 0.5 else None,
             }
             for person, _ in people

@@ -15,7 +15,7 @@ from statistics import median
 import clock
 import config as ground
 from core import organization
-from core.road import delivery
+from core.delivery import lifecycle
 from core.writing import notices
 from core.writing.audience import resolve
 from database import db, insert_rows
@@ -66,7 +66,7 @@ def confirmed() -> Notice:
 def begun() -> Notice:
     """Confirm a notice and make its letters."""
     notice = confirmed()
-    delivery.start_due(clock.now())
+    lifecycle.start_due_notices(clock.now())
     return notice
 
 

@@ -13,7 +13,7 @@ import time
 
 import clock
 from benchmarks import house
-from core.road import delivery
+from core.delivery import lifecycle
 from core.writing import attachments, notices
 from core.writing.audience import resolve
 from models import MailingList, Notice
@@ -31,7 +31,7 @@ def begun_with_file() -> Notice:
     head, tail = b"%PDF-1.7\n", b"\n%%EOF\n"
     attachments.add(notice, "しおり.pdf", head + secrets.token_bytes(OCTETS - len(head + tail)) + tail, None, now)
     notices.confirm(notice, by=None, fingerprint=resolve(notice).fingerprint, now=now, hold_s=0)
-    delivery.start_due(clock.now())
+    lifecycle.start_due_notices(clock.now())
     return notice
 
 

@@ -16,10 +16,10 @@ from statistics import median
 
 import clock
 from benchmarks import house
+from core.delivery import queue
+from core.delivery.worker import SmtpWorker
 from core.organization import settings
-from core.road import claiming
 from core.road.letters import Desk
-from core.road.sending import Sender
 from mail.sign import Signer
 from models import Letter
 
@@ -27,7 +27,7 @@ LETTERS = 2000
 MANY = 20_000
 
 
-class Unsigned(Sender):
+class Unsigned(SmtpWorker):
     """The engine without the arithmetic of signatures, to see what the rest costs."""
 
     def _sign(self, raw: bytes, force: object) -> bytes:
@@ -66,7 +66,7 @@ def _compose() -> tuple[float, bytes]:
     """Return microseconds for making one letter of a running notice, and the bytes of one, signed."""
     notice = house.begun()
     numbers = [one.id for one in Letter.select(Letter.id).where(Letter.notice == notice).limit(500)]
-    rows = [claiming.of_row(Letter.get_by_id(number)) for number in numbers]
+    rows = [queue.load_message(Letter.get_by_id(number)) for number in numbers]
     desk, now = Desk(settings()), clock.now()
     raw = desk.letter(rows[0], False, now)
 

@@ -14,10 +14,11 @@ import words
 from cli import common
 from cli.group import the_group
 from core.accounts import accounts
+from core.delivery import throttle
 from core.organization import settings
 from core.refusals import Refused, TooManyGroups
 from core.rights import rights_of
-from core.road import pacing, progress
+from core.road import progress
 from core.writing import attachments, notices, questions, warnings
 from core.writing.audience import REASONS, Audience, resolve
 from mail.filekinds import UnfitFile
@@ -199,7 +200,7 @@ def _say_who(made: Notice, audience: Audience, at: datetime | None, now: datetim
         common.note(words.say("en", one.message, **one.values))
     if audience.needs_number:
         common.note("It goes to everybody, or to more than half of all: a page would ask for the number of letters.")
-    minutes = pacing.estimate(audience.letters, force).total_seconds() / 60
+    minutes = throttle.estimate_duration(audience.letters, force).total_seconds() / 60
     common.note(f"about {max(1, round(minutes))} min at the set rate")
 
 

@@ -7,7 +7,7 @@ import click
 from cli import common
 from cli.supervisor import PARTS, Supervisor
 from config import current
-from core.road.sending import open_sender
+from core.delivery.worker import open_worker
 
 
 @click.command()
@@ -18,7 +18,7 @@ def work(drain: bool) -> None:
     if not drain:
         raise SystemExit(Supervisor(current(), PARTS["worker"]).run())
     stopping = _stopped_by(signal.SIGTERM, signal.SIGINT)
-    sender = open_sender()
+    sender = open_worker()
     try:
         reached = sender.drain(lambda: bool(stopping))
     finally:
@@ -33,7 +33,7 @@ def sender() -> None:
     """One sender process; started and watched by the supervisor."""
     stopping = _stopped_by(signal.SIGTERM)
     common.end_with_the_parent()
-    open_sender().run(lambda: bool(stopping))
+    open_worker().run(lambda: bool(stopping))
 
 
 def _stopped_by(*signals: int) -> list[int]:

@@ -2,8 +2,8 @@
 
 from datetime import datetime, timedelta
 
+from core.delivery import lifecycle
 from core.imports import job_runner
-from core.road import delivery
 from core.signup import signup
 from core.writing import reception, reminders, steps
 from models import Notice, Reminder
@@ -11,7 +11,7 @@ from models import Notice, Reminder
 
 def begin(now: datetime) -> None:
     """Begin everything whose time has come. Safe to repeat, and from several processes: the rows decide (law 1)."""
-    delivery.start_due(now)
+    lifecycle.start_due_notices(now)
     reminders.begin_due(now)
     signup.process_queued_signups(now)
     steps.sweep(now)

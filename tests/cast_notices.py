@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from peewee import JOIN
 
 import clock
-from core.road.delivery import token
+from core.delivery.lifecycle import new_token
 from core.writing import questions
 from database import db
 from models import Child, Cover, Delivery, Letter, MailingList, Membership, Notice, Person, Target, User, Wording
@@ -87,7 +87,7 @@ def _delivery(notice: Notice, held: list[Membership]) -> dict:
     else:
         reason = "" if person.reachable else person.address_state
     return {
-        "notice": notice, "person": person, "token": token(), "reason": reason, "list": held[0].list_id,
+        "notice": notice, "person": person, "token": new_token(), "reason": reason, "list": held[0].list_id,
         "name": person.name, "kana": person.kana, "language": person.language,
     }  # fmt: skip
 

@@ -14,9 +14,9 @@ from peewee import fn
 
 import clock
 import config as ground
+from core.delivery import lifecycle
+from core.delivery.worker import SmtpWorker
 from core.refusals import Refused
-from core.road import delivery
-from core.road.sending import Sender
 from core.writing import notices
 from core.writing.audience import resolve
 from database import db
@@ -142,13 +142,13 @@ def confirmed(notice: Notice, by: User, *, hold_s: int | None = 0, at: datetime 
 def begun(by: User, lists: Iterable[MailingList], **options) -> Notice:
     """Write, confirm and begin a notice: its letters wait."""
     notice = confirmed(written(by, lists, **options), by)
-    assert delivery.start_due(clock.now()) == [notice.id]
+    assert lifecycle.start_due_notices(clock.now()) == [notice.id]
     return fresh(notice)
 
 
-def sender() -> Sender:
+def sender() -> SmtpWorker:
     """Return a sender process's heart, to be stepped by hand."""
-    return Sender(ground.current())
+    return SmtpWorker(ground.current())
 
 
 def drained() -> bool:

@@ -7,7 +7,7 @@ import pytest
 
 import clock
 from core import service
-from core.road import delivery
+from core.delivery import lifecycle
 from core.writing import notices
 from models import Letter, Notice
 from tests import smarthost
@@ -26,7 +26,7 @@ def kill_while_sending(school, config, *, letters, kills, urgent=False):
         smarthost.running() as (host, port),
         parts(config.data, smtp=f"smtp://127.0.0.1:{port}", rate=0, mail_domain=config.mail_domain) as house,
     ):
-        delivery.start_due(clock.now())
+        lifecycle.start_due_notices(clock.now())
         senders = [house.start("send-letters"), house.start("send-letters")]
         for number in range(1, kills + 1):
             wanted = number * letters // (kills + 1) + dice.randrange(20)

@@ -3,7 +3,7 @@
 from flask import Response, abort, request
 
 from blueprints.admin.routes import Answer, bp
-from core.road import outbox
+from core.delivery import dev_outbox
 from core.writing import pictures
 from mail.outbox import DAYS, Kept, NoSuchLetter
 from web import answer, letter_page, needs
@@ -15,7 +15,7 @@ SIZE = 30
 @needs("admin")
 def all_letters() -> Answer:
     """List the caught letters, newest first."""
-    kept = outbox.listing()
+    kept = dev_outbox.list_messages()
     last = max(1, -(-len(kept) // SIZE))
     number = min(max(1, request.args.get("page", 1, type=int)), last)
     return answer(
@@ -28,20 +28,20 @@ def all_letters() -> Answer:
     )
 
 
-def _read(kept: list[Kept]) -> list[outbox.Caught]:
+def _read(kept: list[Kept]) -> list[dev_outbox.CapturedMessage]:
     """Return the letters that are still there."""
     found = []
     for one in kept:
         try:
-            found.append(outbox.read(one))
+            found.append(dev_outbox.read_message(one))
         except NoSuchLetter:
             continue
     return found
 
 
-def _letter(name: str) -> outbox.Caught:
+def _letter(name: str) -> dev_outbox.CapturedMessage:
     try:
-        return outbox.find(name)
+        return dev_outbox.get_message(name)
     except NoSuchLetter:
         abort(404)
 

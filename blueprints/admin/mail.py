@@ -8,9 +8,9 @@ import clock
 from blueprints.admin.forms import Mailbox, Road, Server
 from blueprints.admin.routes import Answer, bp
 from core import organization, service
+from core.delivery import lifecycle
 from core.door import collecting, mail_box
 from core.house import mail_server, roads, trying
-from core.road import delivery
 from models import Collection, Letter, Organization
 from web import answer, blame, go, needs, told
 from words import N_
@@ -34,7 +34,7 @@ def _page(status: int = 200, **filled: FlaskForm) -> Answer:
         features=list(roads.features(force)),
         state=Collection.the(),
         test=_last_test(),
-        letter_states=delivery.STATES,
+        letter_states=lifecycle.STATE_LABELS,
         **{**forms, **filled},
     )
 

@@ -7,13 +7,13 @@ import clock
 import web
 from blueprints.history.routes import ACTIONS, bp
 from core import history
+from core.delivery import lifecycle
 from core.results import archive, duty, incident, tracking
-from core.road import delivery
 from core.writing.audience import REASONS
 from words import N_
 
 LATEST, SEARCHED = 15, 100
-STATES = {**REASONS, **delivery.STATES, "accepted": N_("Sent")}
+STATES = {**REASONS, **lifecycle.STATE_LABELS, "accepted": N_("Sent")}
 
 
 @bp.get("/history/incident")

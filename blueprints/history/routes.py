@@ -8,9 +8,10 @@ from flask import Blueprint, abort, render_template, request
 import clock
 import web
 from core import rooms
+from core.delivery import lifecycle
 from core.organization import settings
 from core.results import archive, kept, tally, today, tracking
-from core.road import delivery, letters, progress
+from core.road import letters, progress
 from core.writing import notices, questions
 from core.writing.audience import REASONS
 from core.writing.targets import titled
@@ -100,7 +101,7 @@ def show(number: int) -> str:
         count=today.households([number], lists).get(number),
         seen=progress.of(notice, force, now, lists),
         states=notices.STATES,
-        letter_states=delivery.STATES,
+        letter_states=lifecycle.STATE_LABELS,
         reasons=REASONS,
         routes=ROUTES,
         actions=ACTIONS,

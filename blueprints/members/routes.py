@@ -12,9 +12,9 @@ from blueprints.members import bp
 from blueprints.members.forms import AddressForm, NewForm, PersonForm, PlaceForm, as_lines, items_of
 from core import organization
 from core.accounts import class_teacher
+from core.delivery import lifecycle
 from core.door import replies
 from core.members import consent, member_list, members
-from core.road import delivery
 from core.signup import approvals, carrier_guidance, carrier_help
 from core.writing import audience, own_copy
 from models import MailingList, Membership, Person
@@ -64,7 +64,7 @@ def show(number: int) -> Answer:
         records=[(place, consent.consent_view(place, known)) for place in places if place.list_id in managed],
         state=person.address_state if person.address else "none",
         guidance=carrier_guidance,
-        delivery=delivery,
+        delivery=lifecycle,
         reasons=audience.REASONS,
         as_tag=member_list.TAGS,
         room=lambda child: member_list.class_label(language(), child),

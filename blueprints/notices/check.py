@@ -16,11 +16,12 @@ from blueprints.notices.compose import NAMES_FIRST, NAMES_LAST, worth_saying
 from blueprints.notices.drafts import audience_of, is_stale, mark_of, own_draft, told_sent
 from blueprints.notices.forms import CheckForm
 from core import limits
+from core.delivery import throttle
 from core.organization import Settings, settings
 from core.organizers import sender_names
 from core.refusals import AlreadySent, Incomplete, NotLooked, PastTime, Refused, WrongNumber
 from core.rights import target_lists
-from core.road import letters, pacing
+from core.road import letters
 from core.writing import (
     approving,
     choosing,
@@ -211,7 +212,7 @@ def _pace(notice: Notice, audience: Audience, when: When, force: Settings, now: 
     """Return when sending begins, how long it takes, and when the last letter leaves (X-09)."""
     hold_s = force.hold_urgent_s if notice.urgent else force.hold_s
     begins = when.at or now + timedelta(seconds=hold_s)
-    takes = pacing.estimate(audience.letters, force)
+    takes = throttle.estimate_duration(audience.letters, force)
     return {"hold_s": hold_s, "begins": begins, "takes_min": -(-takes // timedelta(minutes=1)), "ends": begins + takes}
 
 

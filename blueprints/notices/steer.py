@@ -11,10 +11,11 @@ import tasks
 import web
 from blueprints.notices import asked, bp, letter
 from blueprints.notices.forms import TimeForm
+from core.delivery import alerts, lifecycle
 from core.organization import settings
 from core.refusals import PastTime, Refused, TooLate
 from core.results import archive
-from core.road import delivery, faults, progress
+from core.road import progress
 from core.writing import audience as audiences
 from core.writing import fields, notices, reminders, successors
 from core.writing.targets import titled
@@ -58,8 +59,8 @@ def _state(notice: Notice, seen: progress.Progress) -> dict[str, Any]:
         "lists": titled(notice),
         "seen": seen,
         "states": notices.STATES,
-        "letter_states": delivery.STATES,
-        "letter_reasons": delivery.LETTER_REASONS,
+        "letter_states": lifecycle.STATE_LABELS,
+        "letter_reasons": lifecycle.REASON_LABELS,
         "reasons": audiences.REASONS,
         "trouble": trouble,
         "children": archive.children_of(_numbers(trouble, left_out), lists),
@@ -73,7 +74,7 @@ def _state(notice: Notice, seen: progress.Progress) -> dict[str, Any]:
         "may_send": web.rights().may_notice("send", notice),
         "shown_letter": letter.first_or_as_sent(notice, audience if lists is None else None),
         "form": TimeForm(formdata=None),
-        "blocked": faults.blocked(clock.now(), notice) if notice.state in ("sending", "paused") else [],
+        "blocked": alerts.blocked_carriers(clock.now(), notice) if notice.state in ("sending", "paused") else [],
         "reminders": reminders.of(notice),
         "reminder_states": reminders.STATES,
     }
@@ -107,7 +108,7 @@ def carry_out(notice: Notice, verb: Callable[[], Any], done: str, endpoint: str 
 @web.needs("send")
 def try_carrier() -> Response:
     """Send again at once to a carrier that refused too much."""
-    going = faults.try_again(request.form.get("domain", ""), current_user, clock.now())
+    going = alerts.resume_carrier(request.form.get("domain", ""), current_user, clock.now())
     if going:
         web.told(N_("%(n)s letters are being tried again."), n=going)
         tasks.ring()

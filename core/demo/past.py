@@ -13,10 +13,10 @@ from peewee import fn
 
 import clock
 import config
+from core.delivery import lifecycle, suppression
 from core.demo import polls
 from core.demo.dates import dated, day_of, moment
 from core.organization import settings
-from core.road import delivery, standing
 from core.writing import notices, successors
 from core.writing.audience import resolve
 from database import millis
@@ -134,12 +134,12 @@ def _confirm(notice: Notice, past: Past, now: datetime, at: datetime | None = No
 def _go_out(notice: Notice, entry: dict, past: Past, at: datetime, until: datetime | None = None) -> None:
     """Confirm and fill a notice at a moment, and write what server and readers made of it until a moment."""
     _confirm(notice, past, at)
-    delivery.fill(notice, at, settings())
+    lifecycle.start_or_hold(notice, at, settings())
     Notice.update(practice=True).where(Notice.id == notice.id).execute()
     _hand_over(notice, at)
     if entry["use"].get("troubles"):
         _trouble(notice, at)
-    delivery.finish(at + timedelta(minutes=3))
+    lifecycle.finish_notices(at + timedelta(minutes=3))
     notice.__data__.update(Notice.get_by_id(notice.id).__data__)
     _read(notice, entry["use"]["reads"], at, until or past.now, past.lots)
     polls.answer(notice, past.lots, past.now)
@@ -174,7 +174,7 @@ def _trouble(notice: Notice, at: datetime) -> None:
         Letter.update(state=state, reason=reason, code=code, enhanced=enhanced, text=f"{enhanced} {text}").where(
             Letter.id == letter.id
         ).execute()
-        standing.note(letter, reason, at + timedelta(minutes=1))
+        suppression.record_failure(letter, reason, at + timedelta(minutes=1))
 
 
 def _letter_to(notice: Notice, surname: str) -> Letter | None:

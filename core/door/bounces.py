@@ -1,14 +1,14 @@
 """Reports about letters that left: bounced, delayed, delivered, complained about, answered by a machine (D-37, D-38).
 
 A report counts only for a letter of ours: by the return path, whose mark nobody can guess, or by our Message-ID in
-what came back; and only for 14 days. Nothing here is ever answered or distributed. `core.road.standing` decides what a
+what came back; and only for 14 days. Nothing here is ever answered or distributed. `core.delivery.suppression` decides what a
 failure means for the person.
 """
 
 from datetime import datetime, timedelta
 
+from core.delivery import smtp_results, suppression
 from core.door.filing import Result
-from core.road import outcomes, standing
 from mail.reports import Explanation
 from models import Bounce, Letter, Notice
 
@@ -19,7 +19,7 @@ IN_SHORT: dict[str, str] = {
     **dict.fromkeys(("suspended", "too_large"), "other"),
     "doubtful": "temporary",
 }
-"""What a kind of failure is called at a letter (`core.road.delivery.LETTER_REASONS`)."""
+"""What a kind of failure is called at a letter (`core.delivery.lifecycle.REASON_LABELS`)."""
 LONGEST_TEXT = 500
 
 
@@ -48,10 +48,10 @@ def _failed(letter: Letter, found: Explanation, now: datetime) -> Result:
     )
     if changed:
         _tell_the_board(letter)
-    if outcomes.carrier_blocks(letter, now):
-        outcomes.take_run_back(letter, now)
+    if smtp_results.is_carrier_blocking(letter, now):
+        smtp_results.pause_carrier_and_requeue(letter, now)
     else:
-        standing.note(letter, kind, now)
+        suppression.record_failure(letter, kind, now)
     return Result("bounce", "done", kind, letter=letter)
 
 
@@ -84,7 +84,7 @@ def _complained(letter: Letter, found: Explanation, now: datetime) -> Result:
     if not found.is_about_a_reader:
         return _nothing(letter, found, now)
     _write_down(letter, "complaint", found, now)
-    standing.note(letter, "complaint", now)
+    suppression.record_failure(letter, "complaint", now)
     _tell_the_board(letter)
     return Result("complaint", "done", "complaint", letter=letter)
 

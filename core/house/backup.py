@@ -22,8 +22,8 @@ from pathlib import Path, PurePosixPath
 import clock
 from config import HERE, Config
 from core import history, organization
+from core.delivery import lifecycle
 from core.house import occupied, snapshot
-from core.road import delivery
 from database import db
 from models import Letter, Notice, Session
 
@@ -224,7 +224,7 @@ def _calm(now: datetime) -> int:
         asking = list(Notice.select().where(going | due))
         Notice.update(state="paused").where(Notice.state == "sending").execute()
         for notice in asking:
-            delivery.hold(notice, "late", now)
+            lifecycle.hold_notice(notice, "late", now)
         Letter.update(state="cancelled", done_at=now, payload={}).where(
             Letter.delivery.is_null(), Letter.state.in_(("waiting", "deferred", "sending"))
         ).execute()

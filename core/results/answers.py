@@ -12,8 +12,8 @@ from datetime import datetime
 from peewee import JOIN, ModelSelect
 
 from core import history
+from core.delivery import lifecycle as letters
 from core.results import responses
-from core.road import delivery as letters
 from core.writing import questions
 from core.writing.questions import Asked, Option, keys
 from database import db, millis, written_once
@@ -192,7 +192,7 @@ def _read_too(delivery: Delivery, how: str, now: datetime) -> None:
     touched = "" if how == "touch" else " OR read_how = 'touch'"
     as_read = "touch" if how == "touch" else "answer"
     db.execute_sql(_READ.format(touched=touched), (millis(now), as_read, delivery.id))
-    letters.settle_by_read(delivery, now)
+    letters.accept_unknown_on_read(delivery, now)
 
 
 # ── looking ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from peewee import ModelSelect, ModelUpdate, fn
 
-from core.road import delivery as letters
+from core.delivery import lifecycle as letters
 from core.writing import by_child, decoration, pictures
 from database import db, insert_rows, written_once
 from mail import html_words, links, merge
@@ -193,7 +193,7 @@ def press(delivery: Delivery, *, agent: str, now: datetime) -> bool:
     with db.atomic():
         first = bool(_pressed(delivery.id, now)) and delivery.read_at is None
         if first:
-            letters.settle_by_read(delivery, now)
+            letters.accept_unknown_on_read(delivery, now)
     return first
 
 

@@ -12,6 +12,7 @@ from peewee import JOIN, Alias, Case, Field, ModelSelect, fn
 
 import clock
 from core import organization, sight
+from core.delivery import alerts
 from core.house import safekeeping
 from core.house.safekeeping import Safety
 from core.house.wellbeing import Renewal, near
@@ -21,7 +22,7 @@ from core.results import archive, kept
 from core.results.archive import Row
 from core.results.board_rows import NOT_COUNTED
 from core.rights import Rights
-from core.road import faults, progress
+from core.road import progress
 from core.road.progress import Progress
 from core.signup import approvals
 from core.writing import steps as steps_after
@@ -101,8 +102,8 @@ class Today:
     pending: Members
     queues: list[tuple[MailingList, int]]
     gone: list[unsubscribed.UnsubscribedPerson]
-    distrusted: list[faults.Distrust]
-    blocked: list[faults.Blocked]
+    distrusted: list[alerts.PolicyRejection]
+    blocked: list[alerts.BlockedCarrier]
     troubled: tuple[int, list[Person]]
     nameless: Members
     following: list[Step]
@@ -152,8 +153,8 @@ def of(rights: Rights, now: datetime) -> Today:
         pending=_in_lists(_people(rights, "manage").where(Membership.state == "pending")),
         queues=approvals.queued_signups_by_list(rights),
         gone=unsubscribed.recently_unsubscribed(rights, now),
-        distrusted=faults.distrusted(now) if rights.is_admin else [],
-        blocked=faults.blocked(now) if rights.may("send") else [],
+        distrusted=alerts.policy_rejections(now) if rights.is_admin else [],
+        blocked=alerts.blocked_carriers(now) if rights.may("send") else [],
         troubled=_troubled(rights),
         nameless=_nameless(rights),
         following=steps_after.asking(rights.lists("manage").select(MailingList.id).order_by()),

@@ -1,1 +1,0 @@
-"""The way of the letters: fill, claim, send, record, and what servers say."""

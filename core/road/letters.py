@@ -9,11 +9,11 @@ from datetime import datetime
 import clock
 import words
 from core import service
+from core.delivery.queue import QueuedMessage, load_message
 from core.organization import Settings
 from core.results import tracking
 from core.rights import target_lists
 from core.road import letter_kinds
-from core.road.claiming import Claimed, of_row
 from core.stamps import given_name
 from core.writing import attachments, by_child, decoration, fields, pictures, questions
 from core.writing.audience import Recipient
@@ -107,7 +107,7 @@ def _files(notice: Notice) -> tuple[str, ...]:
     )
 
 
-def service_form(letter: Claimed | Letter, force: Settings) -> Form:
+def service_form(letter: QueuedMessage | Letter, force: Settings) -> Form:
     """Return the form of a service letter: from the organization, no list, marked as automatic."""
     subject, text = service.words_of(letter, force.name)
     page = letter.payload.get("page", "")
@@ -132,14 +132,14 @@ def service_form(letter: Claimed | Letter, force: Settings) -> Form:
     )
 
 
-def _enclosed_copy(letter: Claimed | Letter) -> bytes:
+def _enclosed_copy(letter: QueuedMessage | Letter) -> bytes:
     """Return the files that an organizer's copy of a notice shows as they go out (X-01)."""
     number = letter.payload.get("notice", "")
     shows = letter_kinds.KINDS[letter.kind].files and number.isdecimal()
     return attachments.in_copy(int(number), clock.now()) if shows else b""
 
 
-def reader_of(letter: Claimed, bare: bool, now: datetime) -> Reader:
+def reader_of(letter: QueuedMessage, bare: bool, now: datetime) -> Reader:
     """Return what differs in this one letter. bare: the server wants an RFC-violating address unquoted."""
     return Reader(
         number=letter.id,
@@ -184,12 +184,12 @@ class Desk:
         self._notices = {number: self._notices[number] for number in fresh}
         self._prepared = {key: made for key, made in self._prepared.items() if key[0] in fresh}
 
-    def letter(self, letter: Claimed | Letter, bare: bool, now: datetime) -> bytes:
+    def letter(self, letter: QueuedMessage | Letter, bare: bool, now: datetime) -> bytes:
         """Return the bytes of one letter, ready to be signed. Raises BadAddress."""
-        letter = of_row(letter) if isinstance(letter, Letter) else letter
+        letter = load_message(letter) if isinstance(letter, Letter) else letter
         return self._form_of(letter).letter(reader_of(letter, bare, now))
 
-    def _form_of(self, letter: Claimed) -> Prepared:
+    def _form_of(self, letter: QueuedMessage) -> Prepared:
         if letter.notice_id is None or letter.reader_language is None:
             return prepare(service_form(letter, self.force))
         key = (

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from peewee import JOIN, Expression, ModelSelect, fn
 
 from core import sight
+from core.delivery import throttle
 from core.organization import Settings
 from core.results import answers, kept, tally
-from core.road import pacing
 from models import Delivery, Letter, Log, Notice, Person, count_letters
 
 STATES = (
@@ -99,7 +99,7 @@ def _remaining(notice: Notice, done: int, going: int, force: Settings, now: date
     """Return the time for the rest: at the pace so far once there is one (not in a reminder), else at the set rate."""
     if done >= 10 and notice.rounds == 1 and notice.started_at and now > notice.started_at:
         return (now - notice.started_at) / done * going
-    return pacing.estimate(going, force)
+    return throttle.estimate_duration(going, force)
 
 
 def by_name(notice: Notice, states: tuple[str, ...], lists: Collection[int] | None = None) -> ModelSelect:

@@ -1,7 +1,7 @@
 """A notice from draft to history: write, choose, confirm, hold, book, cancel, stop, withdraw.
 
 Every change of state is one conditional UPDATE whose count is looked at; whoever comes second is refused with a
-sentence. What sending does with it: `core.road.delivery`.
+sentence. What sending does with it: `core.delivery.lifecycle`.
 """
 
 from collections.abc import Iterable
@@ -11,6 +11,7 @@ from typing import Any
 from peewee import fn
 
 from core import history
+from core.delivery import lifecycle
 from core.members.groups import MAX_GROUPS_PER_NOTICE as MOST_GROUPS
 from core.organization import settings
 from core.organizers import sender_names
@@ -28,7 +29,6 @@ from core.refusals import (
     WrongNumber,
 )
 from core.rights import scope_of
-from core.road import delivery
 from core.writing import attachments, decoration, questions, reminders, second_person
 from core.writing.audience import Audience, resolve, resolve_for
 from core.writing.gaps import gaps
@@ -359,7 +359,7 @@ def _cancel_letters(notice: Notice, now: datetime) -> int:
         .where(Letter.notice == notice, Letter.delivery.is_null(False), here)
         .execute()
     )
-    delivery.give_way()
+    lifecycle.restore_previous_round()
     return cancelled
 
 

@@ -13,9 +13,9 @@ from peewee import Case, ModelSelect, fn
 
 import clock
 from core import history
+from core.delivery import lifecycle
 from core.organization import settings
 from core.refusals import Incomplete, Refused
-from core.road import delivery
 from core.writing import notices
 from core.writing.audience import Audience, resolve
 from core.writing.gaps import gaps
@@ -290,7 +290,7 @@ def _deliver(step: Step, now: datetime) -> int:
         return 0
     notice = _of_this_road(step, now)
     audience = _only(resolve(notice), people)
-    delivery.write_rows(notice, audience, now)
+    lifecycle.create_deliveries(notice, audience, now)
     Notice.update(updated_at=now, serial=Notice.serial + 1).where(Notice.id == notice.id).execute()
     return audience.letters
 

@@ -10,9 +10,9 @@ from click.testing import CliRunner
 import clock
 from cli.notice import notice
 from cli.work import work
+from core.delivery import lifecycle
 from core.results import answers, responses
 from core.results.answers import Given
-from core.road import delivery
 from core.writing import questions
 from database import db
 from models import Attachment, Delivery, Letter, Log, Membership, Notice
@@ -160,7 +160,7 @@ def test_a_question_goes_along_and_show_counts_its_answers(run, school):
     made = Notice.get()
     asked = questions.of(made)[0]
     assert questions.until("ja", asked.deadline) == "1月31日(土)"
-    delivery.start_due(clock.now())
+    lifecycle.start_due_notices(clock.now())
     first, other = Delivery.select().where(Delivery.reason == "").order_by(Delivery.id)[:2]
     answers.press(responses.find(first.token), {asked.id: Given(2)}, agent=PHONE, now=clock.now())
     document = json.loads(run(notice, "show", str(made.id), "--json", "--deliveries").stdout)

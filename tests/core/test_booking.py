@@ -6,8 +6,9 @@ import pytest
 
 import clock
 import config as ground
+from core.delivery import lifecycle
 from core.refusals import PastTime, TooLate
-from core.road import delivery, progress
+from core.road import progress
 from core.writing import notices
 from database import db, open_database
 from models import Delivery, Letter, Log, Membership, Notice, Person
@@ -34,9 +35,9 @@ def test_a_booking_is_not_sent_before_its_time_and_sent_then_with_nobody_there(d
     book(draft, hanako, hours=9)
     assert (draft.state, draft.booked) == ("scheduled", True)
     later(hours=8, minutes=59)
-    assert delivery.start_due(clock.now()) == []
+    assert lifecycle.start_due_notices(clock.now()) == []
     later(minutes=1)
-    assert delivery.start_due(clock.now()) == [draft.id]
+    assert lifecycle.start_due_notices(clock.now()) == [draft.id]
     assert fresh(draft).state == "sending" and Letter.select().where(Letter.notice == draft).count() == 4
 
 
@@ -53,7 +54,7 @@ def test_a_booking_survives_a_restart_and_the_loss_of_the_queue(draft, hanako, c
     db.close()
     open_database(config.database)
     later(hours=1)
-    assert delivery.start_due(clock.now()) == [draft.id]
+    assert lifecycle.start_due_notices(clock.now()) == [draft.id]
 
 
 def test_a_booking_leaves_the_same_record_as_an_immediate_notice(school, hanako):
@@ -82,11 +83,11 @@ def test_a_booking_moves_to_another_time_in_place_and_is_sent_once(draft, hanako
     book(draft, hanako, hours=1)
     notices.retime(draft, clock.now() + timedelta(hours=3), hanako, clock.now())
     later(hours=1)
-    assert delivery.start_due(clock.now()) == [] and draft.state == "scheduled"
+    assert lifecycle.start_due_notices(clock.now()) == [] and draft.state == "scheduled"
     later(hours=2)
-    assert delivery.start_due(clock.now()) == [draft.id]
+    assert lifecycle.start_due_notices(clock.now()) == [draft.id]
     later(hours=5)
-    assert delivery.start_due(clock.now()) == []
+    assert lifecycle.start_due_notices(clock.now()) == []
     assert Letter.select().where(Letter.notice == draft).count() == 4
 
 
@@ -94,7 +95,7 @@ def test_a_time_moved_nearer_counts_too(draft, hanako):
     book(draft, hanako, hours=5)
     notices.retime(draft, clock.now() + timedelta(minutes=1), hanako, clock.now())
     later(minutes=1)
-    assert delivery.start_due(clock.now()) == [draft.id]
+    assert lifecycle.start_due_notices(clock.now()) == [draft.id]
 
 
 def test_only_a_booking_can_be_moved_and_only_forward(draft, hanako):
@@ -105,7 +106,7 @@ def test_only_a_booking_can_be_moved_and_only_forward(draft, hanako):
     with pytest.raises(PastTime):
         notices.retime(draft, clock.now(), hanako, clock.now())
     later(hours=1)
-    delivery.start_due(clock.now())
+    lifecycle.start_due_notices(clock.now())
     with pytest.raises(TooLate):
         notices.retime(draft, clock.now() + timedelta(hours=1), hanako, clock.now())
 
@@ -123,11 +124,11 @@ def test_cancelling_gives_the_draft_back_with_everything(draft, hanako, booked):
     assert (kept.state, kept.begin_at, kept.booked, kept.held_why) == ("draft", None, False, "")
     assert (kept.wording.text, kept.footer, kept.useful_s, kept.targets.count()) == (smarthost.TEXT, False, 900, 1)
     later(hours=2)
-    assert delivery.start_due(clock.now()) == []
+    assert lifecycle.start_due_notices(clock.now()) == []
     notices.save(kept, now=clock.now(), subject="水筒と帽子")
     book(kept, hanako, hours=1)
     later(hours=1)
-    assert delivery.start_due(clock.now()) == [draft.id]
+    assert lifecycle.start_due_notices(clock.now()) == [draft.id]
 
 
 @pytest.mark.parametrize("state", ["sending", "paused", "sent", "stopped", "withdrawn", "dropped", "draft"])
@@ -152,7 +153,7 @@ def test_cancelling_at_the_very_moment_of_sending_is_either_or(school, hanako):
         confirmed(notice, hanako, hold_s=0)
         found = at_once(
             lambda notice=notice: notices.cancel(Notice.get_by_id(notice.id), hanako, clock.now()) or "cancelled",
-            lambda: delivery.start_due(clock.now()),
+            lambda: lifecycle.start_due_notices(clock.now()),
         )
         letters = Letter.select().where(Letter.notice == notice).count()
         expected = ("sending", 4) if "TooLate" in found else ("draft", 0)
@@ -162,7 +163,7 @@ def test_cancelling_at_the_very_moment_of_sending_is_either_or(school, hanako):
 
 def test_two_clocks_begin_a_notice_once(school, hanako):
     notice = confirmed(written(hanako, [school.lists["1-1"]]), hanako)
-    found = at_once(*[lambda: delivery.start_due(clock.now())] * 4)
+    found = at_once(*[lambda: lifecycle.start_due_notices(clock.now())] * 4)
     assert sorted(map(len, found)) == [0, 0, 0, 1]
     assert Letter.select().where(Letter.notice == notice).count() == 4
 
@@ -175,36 +176,36 @@ def test_more_than_half_an_hour_late_it_is_held_and_asked_never_fired(draft, han
     """Decision 8, field 5.3.4."""
     book(draft, hanako, hours=1) if booked else confirmed(draft, hanako)
     later(hours=1 if booked else 0, minutes=30, seconds=1)
-    assert delivery.start_due(clock.now()) == []
+    assert lifecycle.start_due_notices(clock.now()) == []
     held = fresh(draft)
     assert (held.state, held.held_why) == ("held", "late") and states(held) == {}
     later(days=2)
-    assert delivery.start_due(clock.now()) == []
+    assert lifecycle.start_due_notices(clock.now()) == []
     notices.release(held, hanako, clock.now())
-    assert delivery.start_due(clock.now()) == [draft.id]
+    assert lifecycle.start_due_notices(clock.now()) == [draft.id]
 
 
 def test_up_to_half_an_hour_late_it_is_sent(draft, hanako):
     book(draft, hanako, hours=1)
     later(hours=1, minutes=29, seconds=58)
-    assert delivery.start_due(clock.now()) == [draft.id]
+    assert lifecycle.start_due_notices(clock.now()) == [draft.id]
 
 
 def test_a_held_notice_is_given_up_for_good(draft, hanako):
     book(draft, hanako, hours=1)
     later(hours=3)
-    delivery.start_due(clock.now())
+    lifecycle.start_due_notices(clock.now())
     notices.drop(draft, hanako, clock.now())
     assert fresh(draft).state == "dropped"
     with pytest.raises(TooLate):
         notices.release(draft, hanako, clock.now())
-    assert delivery.start_due(clock.now()) == []
+    assert lifecycle.start_due_notices(clock.now()) == []
 
 
 def test_a_held_notice_goes_back_to_the_drafts(draft, hanako):
     book(draft, hanako, hours=1)
     later(hours=3)
-    delivery.start_due(clock.now())
+    lifecycle.start_due_notices(clock.now())
     notices.cancel(draft, hanako, clock.now())
     assert fresh(draft).state == "draft"
 
@@ -217,11 +218,11 @@ def test_an_audience_that_grew_by_more_than_a_tenth_and_five_is_held(school, han
     notice = confirmed(written(hanako, [school.lists["1-1"]]), hanako)
     assert len(notice.expected) == confirmed_at
     smarthost.families(school.lists["1-1"], joined, start=500)
-    assert delivery.start_due(clock.now()) == ([] if held else [notice.id])
+    assert lifecycle.start_due_notices(clock.now()) == ([] if held else [notice.id])
     assert (fresh(notice).state, fresh(notice).held_why) == (("held", "changed") if held else ("sending", ""))
     if held:
         notices.release(fresh(notice), hanako, clock.now())
-        assert delivery.start_due(clock.now()) == [notice.id]
+        assert lifecycle.start_due_notices(clock.now()) == [notice.id]
     assert Letter.select().where(Letter.notice == notice).count() == confirmed_at + joined
 
 
@@ -231,14 +232,14 @@ def test_an_audience_that_shrank_is_held_too(school, hanako):
     Membership.update(state="left").where(
         Membership.person.in_(Person.select().where(Person.name ** "保護者%"))
     ).execute()
-    assert delivery.start_due(clock.now()) == [] and fresh(notice).held_why == "changed"
+    assert lifecycle.start_due_notices(clock.now()) == [] and fresh(notice).held_why == "changed"
 
 
 def test_who_came_and_who_went_since_the_confirmation_is_named(school, hanako):
     notice = confirmed(written(hanako, [school.lists["1-1"]]), hanako)
     Membership.update(state="left").where(Membership.person == school.people["石川 直樹"]).execute()
     smarthost.families(school.lists["1-1"], 1)
-    delivery.start_due(clock.now())
+    lifecycle.start_due_notices(clock.now())
     joined, gone = progress.changed_at_start(notice)
     assert [one.name for one in gone] == ["石川 直樹"] and len(joined) == 1
     assert Delivery.select().where(Delivery.notice == notice, Delivery.name == "石川 直樹").count() == 0

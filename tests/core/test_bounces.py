@@ -5,10 +5,10 @@ from datetime import timedelta
 import pytest
 
 import clock
+from core.delivery import lifecycle as delivery_
+from core.delivery import suppression
 from core.door import bounces
 from core.members import members
-from core.road import delivery as delivery_
-from core.road import standing
 from mail.reports import Explanation
 from models import Bounce, Delivery, Letter, Log, Membership, Notice, Person, Visit
 from tests import cast_notices
@@ -204,7 +204,7 @@ def test_two_reports_about_one_letter_are_one_failure(school):
         fail(school, "青山 健太", days)
     again = Letter.select().order_by(Letter.id.desc()).where(Letter.person == person("青山 健太")).first()
     bounces.take(again, report(reason="full", permanent=False), clock.now())
-    assert not standing.is_worn_out(person("青山 健太").id, "aoyama.k@example.com", clock.now())
+    assert not suppression.exceeds_failure_threshold(person("青山 健太").id, "aoyama.k@example.com", clock.now())
 
 
 def test_answers_of_servers_and_bounces_count_together(school):
@@ -248,7 +248,7 @@ def test_letters_put_off_until_they_are_useless_count_too(school, text, state):
         made = cast_notices.send([school.lists["1-1"]], at=at)
         late = {"state": "deferred", "code": 450, "text": text, "useful_until": at + timedelta(hours=1)}
         Letter.update(late).where(Letter.delivery == made.deliveries["青山 健太"]).execute()
-        delivery_.expire(at + timedelta(hours=2))
+        delivery_.expire_letters(at + timedelta(hours=2))
     assert person("青山 健太").address_state == state
 
 

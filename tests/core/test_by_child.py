@@ -6,9 +6,10 @@ import email.policy
 import pytest
 
 import clock
+from core.delivery import lifecycle, queue
 from core.organization import settings
 from core.results import board, responses, today
-from core.road import claiming, delivery, letters
+from core.road import letters
 from core.writing import by_child, notices
 from core.writing.audience import resolve
 from models import Child, Delivery, Letter, MailingList, Membership, Notice, Person
@@ -48,7 +49,7 @@ def of(audience, name):
 
 def begun(school, *keys) -> Notice:
     notice = smarthost.confirmed(chosen(school, *keys), school.users["守"])
-    assert delivery.start_due(clock.now()) == [notice.id]
+    assert lifecycle.start_due_notices(clock.now()) == [notice.id]
     return Notice.get_by_id(notice.id)
 
 
@@ -115,7 +116,7 @@ def test_what_is_stopped_for_one_child_is_sent_for_the_other(school, twins, diff
 
 
 def sent_mail(letter: Letter):
-    raw = letters.Desk(settings()).letter(claiming.of_row(letter), False, clock.now())
+    raw = letters.Desk(settings()).letter(queue.load_message(letter), False, clock.now())
     return email.message_from_bytes(raw, policy=email.policy.default)
 
 
@@ -136,7 +137,7 @@ def test_the_preview_and_the_page_say_the_same_as_the_letter(school, twins, diff
     one = next(one for one in resolve(notice).receiving if one.child_name == "石川 葵")
     shown = letters.preview(notice, one, settings(), clock.now())
     smarthost.confirmed(notice, school.users["守"])
-    delivery.start_due(clock.now())
+    lifecycle.start_due_notices(clock.now())
     page = responses.words_for(mine(notice, "石川 葵"))
     assert shown.subject == page.subject == "持ち物（葵さん）"
     assert shown.text.startswith(page.about) and page.about.startswith("これは 石川 葵さん（1年1組）")
@@ -158,7 +159,7 @@ def test_nothing_starts_if_more_than_a_tenth_of_the_letters_changed(school, twin
     for row in list(rows):
         Membership.create(person=row.person_id, list=school.lists["1-1"], child=second)
     monkeypatch.setattr(by_child, "_WHY", (lambda notice: True,))
-    assert delivery.start_due(clock.now()) == []
+    assert lifecycle.start_due_notices(clock.now()) == []
     assert Notice.get_by_id(notice.id).held_why == "changed"
 
 
@@ -201,6 +202,6 @@ def test_who_joined_is_named_once(school, twins, differs):
     late = Person.create(name="遅刻 望", address="late@example.jp", address_key="late@example.jp", household="late")
     for child in ("石川 蓮", "石川 葵"):
         Membership.create(person=late, list=school.lists["1-1"], child=school.children[child])
-    delivery.start_due(clock.now())
+    lifecycle.start_due_notices(clock.now())
     joined, gone = progress.changed_at_start(Notice.get_by_id(notice.id))
     assert [one.name for one in joined] == ["遅刻 望"] and gone == []

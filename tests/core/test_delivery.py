@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 
 import clock
+from core.delivery import lifecycle, queue
 from core.organization import settings
-from core.road import claiming, delivery
 from core.writing import notices
 from database import db, due, hand, record
 from models import Cover, Delivery, Letter, Membership, Notice, Person
@@ -25,7 +25,7 @@ def notice(school, hanako):
 
 
 def claimed(owner="one", limit=50):
-    return claiming.claim_batch(owner, "boot", settings(), clock.now(), limit)
+    return queue.claim_batch(owner, "boot", settings(), clock.now(), limit)
 
 
 def no_limits():
@@ -63,7 +63,7 @@ def test_the_same_number_of_statements_for_ten_and_for_four_hundred(school, hana
         smarthost.families(school.lists["2-1"], count, start=start)
         smarthost.confirmed(smarthost.written(hanako, [school.lists["2-1"]]), hanako)
         with smarthost.queries() as seen:
-            assert len(delivery.start_due(clock.now())) == 1
+            assert len(lifecycle.start_due_notices(clock.now())) == 1
         counts.append(len([one for one in seen if not one.startswith("INSERT INTO")]))  # prepared once, run per row
     assert counts[0] == counts[1]
 
@@ -142,20 +142,20 @@ def test_each_claim_looks_at_person_and_membership_again(school, notice, change,
     Person.update(**change.get("person", {"kana": "x"})).where(Person.id == naoki.id).execute()
     Letter.update(**change.get("letter", {"round": 1})).where(Letter.id == letter.id).execute()
     numbers = [one.id for one in Letter.select().where(Letter.notice == notice)]
-    assert claiming.look_again(numbers, clock.now()) == ({letter.id: reason} if reason else {})
+    assert queue.recheck_claimed(numbers, clock.now()) == ({letter.id: reason} if reason else {})
 
 
 def test_one_active_membership_of_several_is_enough(school, hanako):
     notice = begun(hanako, [school.lists["1-1"], school.lists["2-1"]])
     me = school.people["鈴木 大輔"]
     Membership.update(state="stopped").where(Membership.person == me, Membership.list == school.lists["2-1"]).execute()
-    assert claiming.look_again([letter_to(notice, me.address).id], clock.now()) == {}
+    assert queue.recheck_claimed([letter_to(notice, me.address).id], clock.now()) == {}
 
 
 def test_an_erased_person_gets_nothing_more(school, notice):
     letter = letter_to(notice, "naoki@example.jp")
     school.people["石川 直樹"].delete_instance(recursive=False)
-    assert claiming.look_again([letter.id], clock.now()) == {letter.id: "left"}
+    assert queue.recheck_claimed([letter.id], clock.now()) == {letter.id: "left"}
 
 
 def test_a_corrected_address_is_taken_over(school, notice):
@@ -163,7 +163,7 @@ def test_a_corrected_address_is_taken_over(school, notice):
     Person.update(address="new@docomo.ne.jp", address_key="new@docomo.ne.jp").where(
         Person.id == school.people["石川 直樹"].id
     ).execute()
-    assert claiming.look_again([letter.id], clock.now()) == {}
+    assert queue.recheck_claimed([letter.id], clock.now()) == {}
     assert (fresh(letter).address, fresh(letter).domain) == ("new@docomo.ne.jp", "docomo.ne.jp")
 
 
@@ -175,7 +175,7 @@ def test_a_batch_costs_the_same_number_of_queries_whatever_its_size(school, hana
     counts = []
     for size in (5, 50):
         with smarthost.queries() as seen:
-            claiming.look_again(numbers[:size], clock.now())
+            queue.recheck_claimed(numbers[:size], clock.now())
         counts.append(len([one for one in seen if not one.startswith(("BEGIN", "COMMIT"))]))
     assert counts == [3, 3]
 
@@ -193,7 +193,7 @@ def test_what_a_dead_sender_had_not_handed_over_waits_again_the_rest_is_unknown(
     one, two, three, four = claimed("dead")
     hand(one, "dead", clock.now())
     put(two, owner="alive")
-    assert delivery.settle(lambda owner: owner == "dead", "boot", clock.now()) == 3
+    assert lifecycle.recover_orphans(lambda owner: owner == "dead", "boot", clock.now()) == 3
     assert [Letter.get_by_id(number).state for number in (one, two, three, four)] == [
         "unknown", "sending", "waiting", "waiting",
     ]  # fmt: skip
@@ -202,7 +202,7 @@ def test_what_a_dead_sender_had_not_handed_over_waits_again_the_rest_is_unknown(
 def test_after_a_power_cut_every_claimed_letter_is_unknown(notice):
     no_limits()
     claimed("dead")
-    delivery.settle(lambda owner: True, "another boot", clock.now())
+    lifecycle.recover_orphans(lambda owner: True, "another boot", clock.now())
     assert states(notice) == {"unknown": 4}
 
 
@@ -212,7 +212,7 @@ def test_an_urgent_letter_of_unknown_outcome_is_sent_once_more_by_itself(school,
     for state in ("waiting", "unknown"):
         for number in claimed("dead"):
             hand(number, "dead", clock.now())
-        delivery.settle(lambda owner: True, "boot", clock.now())
+        lifecycle.recover_orphans(lambda owner: True, "boot", clock.now())
         assert states(notice) == {state: 4}
     assert all(one.again for one in Letter.select().where(Letter.notice == notice))
 
@@ -222,7 +222,7 @@ def test_nothing_of_a_stopped_notice_is_sent_again_by_itself(school, hanako, sta
     notice = begun(hanako, [school.lists["1-1"]], urgent=True)
     Letter.update(state="sending", owner="dead", handed_at=clock.now(), boot="boot").execute()
     Notice.update(state=state).where(Notice.id == notice.id).execute()
-    delivery.settle(lambda owner: True, "boot", clock.now())
+    lifecycle.recover_orphans(lambda owner: True, "boot", clock.now())
     assert states(notice) == {"unknown": 4}
 
 
@@ -231,19 +231,19 @@ def test_a_read_settles_an_unknown_letter(notice):
     other = letter_to(notice, "aoyama.k@example.com")
     put(letter.id, state="unknown")
     put(other.id, state="unknown")
-    delivery.settle_by_read(letter.delivery, clock.now())
+    lifecycle.accept_unknown_on_read(letter.delivery, clock.now())
     assert (fresh(letter).state, fresh(other).state) == ("accepted", "unknown")
 
 
 # finishing
 
 
-@pytest.mark.parametrize("state", sorted(delivery.MOVES))
+@pytest.mark.parametrize("state", sorted(lifecycle.TRANSITIONS))
 def test_a_notice_is_sent_only_when_nothing_of_it_is_open(notice, state):
     """Law 5."""
     Letter.update(state="accepted").where(Letter.notice == notice).execute()
     put(letter_to(notice, "naoki@example.jp").id, state=state)
-    assert delivery.finish(clock.now()) == (0 if state in ("waiting", "sending", "deferred") else 1)
+    assert lifecycle.finish_notices(clock.now()) == (0 if state in ("waiting", "sending", "deferred") else 1)
     assert fresh(notice).state == ("sending" if state in ("waiting", "sending", "deferred") else "sent")
 
 
@@ -251,15 +251,15 @@ def test_a_notice_is_sent_only_when_nothing_of_it_is_open(notice, state):
 def test_only_what_is_being_sent_is_finished(notice, state):
     Letter.update(state="accepted").execute()
     Notice.update(state=state).execute()
-    assert delivery.finish(clock.now()) == 0
+    assert lifecycle.finish_notices(clock.now()) == 0
 
 
 def test_letters_that_are_no_longer_useful_are_given_up(notice):
     first = letter_to(notice, "naoki@example.jp")
     put(first.id, useful_until=clock.now() + timedelta(hours=1), state="deferred")
-    assert delivery.expire(clock.now()) == 0
+    assert lifecycle.expire_letters(clock.now()) == 0
     later(hours=1, seconds=1)
-    assert delivery.expire(clock.now()) == 1
+    assert lifecycle.expire_letters(clock.now()) == 1
     assert (fresh(first).state, fresh(first).reason) == ("expired", "expired")
     assert states(notice) == {"expired": 1, "waiting": 3}
 
@@ -270,7 +270,7 @@ def test_an_expired_service_letter_keeps_no_working_link(school):
     now = clock.now()
     letter = service.send("login", address="a@example.com", language="ja", values={"url": "http://x/y"}, now=now)
     later(hours=2)
-    assert delivery.expire(clock.now()) == 1
+    assert lifecycle.expire_letters(clock.now()) == 1
     assert "http" not in str(fresh(letter).payload)
 
 
@@ -280,19 +280,19 @@ def test_what_comes_back_after_stopping_is_cancelled_not_left_open(school, notic
     hand(numbers[0], "one", clock.now())
     notices.stop(notice, hanako, clock.now())
     record(numbers[0], "one", "deferred", now=clock.now(), next_at=clock.now(), reason="temporary")
-    assert delivery.cancel_leftovers(clock.now()) == 1
+    assert lifecycle.cancel_requeued_letters(clock.now()) == 1
     assert states(notice) == {"cancelled": 4}
-    assert delivery.cancel_leftovers(clock.now()) == 0
+    assert lifecycle.cancel_requeued_letters(clock.now()) == 0
 
 
 def test_the_sweep_does_not_grow_with_history(school, notice):
     """Design 8: flat in history. Each sweeping statement finds its rows by an index."""
     connection = db.connection()
     with smarthost.queries() as seen:
-        delivery.finish(clock.now())
-        delivery.expire(clock.now())
-        delivery.cancel_leftovers(clock.now())
-        delivery.settle(lambda owner: False, "boot", clock.now())
+        lifecycle.finish_notices(clock.now())
+        lifecycle.expire_letters(clock.now())
+        lifecycle.cancel_requeued_letters(clock.now())
+        lifecycle.recover_orphans(lambda owner: False, "boot", clock.now())
         due(clock.now(), 1)
     looked = [one for one in seen if one.lstrip().startswith("SELECT")]
     assert len(looked) == 5
@@ -306,4 +306,4 @@ def test_the_sweep_does_not_grow_with_history(school, notice):
 @pytest.mark.parametrize(("attempts", "minutes"), [(0, 1), (1, 5), (2, 15), (3, 60), (4, 240), (5, 240), (99, 240)])
 def test_a_letter_is_tried_again_after_growing_pauses(attempts, minutes):
     now = clock.now()
-    assert claiming.retry_at(attempts, now) == now + timedelta(minutes=minutes)
+    assert queue.next_retry_at(attempts, now) == now + timedelta(minutes=minutes)

@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 import pytest
 
 import clock
+from core.delivery import lifecycle, queue
 from core.organization import settings
 from core.refusals import Incomplete
 from core.results import responses
-from core.road import claiming, delivery, letters
+from core.road import letters
 from core.writing import fields, own_copy
 from core.writing.audience import resolve
 from core.writing.gaps import SIGNATURE_EMPTY, gaps
@@ -154,7 +155,7 @@ def test_whom_a_field_is_empty_for_gets_no_letter_and_is_named(school, hanako):
     assert {one.why for one in audience.left_out if one.reason == "missing"} == {"“%(fields)s” is empty"}
     assert {one.name for one in audience.left_out if one.missing} == {"青山 健太", "青山 美咲", "鈴木 大輔"}
     smarthost.confirmed(notice, hanako)
-    assert delivery.start_due(clock.now()) == [notice.id]
+    assert lifecycle.start_due_notices(clock.now()) == [notice.id]
     rows = {one.name: one.reason for one in Delivery.select().where(Delivery.notice == notice)}
     assert rows["鈴木 大輔"] == "missing" and rows["和田 幸子"] == "no_address" and rows["石川 直樹"] == ""
     assert Letter.select().where(Letter.notice == notice, Letter.delivery.is_null(False)).count() == 1
@@ -222,10 +223,10 @@ def test_the_letter_carries_the_values_frozen_when_sending_began(school, hanako)
     give(school, "石川 直樹", "石川 蓮", 当番日="10月20日(月)")
     notice = drafted(school, "{{保護者氏名}} 様\n当番日：{{当番日}}", subject="【旗当番】{{当番日}}")
     smarthost.confirmed(notice, hanako)
-    delivery.start_due(clock.now())
+    lifecycle.start_due_notices(clock.now())
     give(school, "石川 直樹", "石川 蓮", 当番日="変わった")
     letter = Letter.get(Letter.notice == notice, Letter.delivery.is_null(False))
-    raw = letters.Desk(settings()).letter(claiming.of_row(letter), False, clock.now())
+    raw = letters.Desk(settings()).letter(queue.load_message(letter), False, clock.now())
     subject = email.message_from_bytes(raw, policy=email.policy.default)["Subject"]
     assert subject == "【旗当番】10月20日(月)" and body(raw).startswith("石川 直樹 様\r\n当番日：10月20日(月)")
     assert "{{" not in raw.decode("ascii", "replace")

@@ -7,6 +7,7 @@ import pytest
 
 import clock
 from core.accounts import class_teacher
+from core.delivery import lifecycle
 from core.imports import export as roster_export
 from core.imports import job_runner
 from core.imports import jobs as roster
@@ -15,7 +16,7 @@ from core.organization import settings
 from core.organizers import sender_names
 from core.refusals import AudienceChanged
 from core.rights import rights_of
-from core.road import delivery, letters
+from core.road import letters
 from core.signup import signup
 from core.signup.quotas import SignupRequest
 from core.writing import audience, notices
@@ -81,7 +82,7 @@ def test_brothers_and_sisters_of_two_teachers_get_a_letter_each(teachers):
     wish(notice, admin)
     found = audience.resolve(notice)
     notices.confirm(notice, by=admin, fingerprint=found.fingerprint, typed=str(found.letters), now=clock.now())
-    delivery.start_due(clock.now() + timedelta(minutes=5))
+    lifecycle.start_due_notices(clock.now() + timedelta(minutes=5))
     assert names_by_reader(notice)["鈴木 大輔"] == {"かえで原小学校（見る子）", "かえで原小学校（太郎）"}
     rows = Delivery.select().where(Delivery.notice == notice, Delivery.name == "鈴木 大輔")
     assert {(one.child_name, one.sender_name) for one in rows} == {("鈴木 海斗", "太郎"), ("鈴木 美月", "見る子")}

@@ -6,9 +6,10 @@ import pytest
 
 import clock
 from core import organization
+from core.delivery import lifecycle, queue
 from core.house import protection
 from core.refusals import NotNow
-from core.road import claiming, delivery, letters
+from core.road import letters
 from core.writing import audience, individual, notices, second_person
 from core.writing.other_notices import newer_exists
 from models import Delivery, Letter, Membership, Notice, Person
@@ -26,7 +27,7 @@ def sent(made):
     """Press the button and let its time come; return its letters."""
     notices.confirm(made, by=made.by, fingerprint=audience.resolve(made).fingerprint, now=clock.now())
     Notice.update(begin_at=clock.now()).where(Notice.id == made.id).execute()
-    delivery.start_due(clock.now())
+    lifecycle.start_due_notices(clock.now())
     return list(Letter.select().where(Letter.notice == made))
 
 
@@ -45,9 +46,9 @@ def test_who_has_stopped_can_be_written_to_and_it_is_said(school):
     person = school.people["雑音 一"]
     assert [one.kind for one in individual.warnings_about(person)] == ["stopped", "never"]
     (letter,) = sent(write(school, "雑音 一"))
-    assert claiming.look_again([letter.id], clock.now()) == {}
+    assert queue.recheck_claimed([letter.id], clock.now()) == {}
     Notice.update(kind="notice").execute()
-    assert claiming.look_again([letter.id], clock.now()) == {letter.id: "stopped"}
+    assert queue.recheck_claimed([letter.id], clock.now()) == {letter.id: "stopped"}
 
 
 def test_a_notice_to_lists_still_leaves_out_who_has_stopped(school):

@@ -6,9 +6,9 @@ from contextlib import suppress
 import pytest
 
 import clock
+from core.delivery import lifecycle, queue
 from core.organization import settings
 from core.refusals import Refused
-from core.road import claiming, delivery
 from core.writing import notices
 from database import db
 from models import Membership, Notice
@@ -55,10 +55,10 @@ def test_every_change_of_state_in_a_random_life_stands_in_the_table(school, host
             later(seconds=dice.choice((6, 70, 400)))
             heart._sweep(clock.now())
         if dice.random() < 0.3:
-            claiming.claim_batch("dead", heart.boot, settings(), clock.now(), 7)
+            queue.claim_batch("dead", heart.boot, settings(), clock.now(), 7)
         heart.close()
     seen = set(db.execute_sql("SELECT DISTINCT before, after FROM moves").fetchall())
-    wrong = {move for move in seen if move[1] not in delivery.MOVES[move[0]]}
+    wrong = {move for move in seen if move[1] not in lifecycle.TRANSITIONS[move[0]]}
     assert not wrong
     assert len(seen) >= 12, seen
 

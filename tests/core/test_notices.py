@@ -3,8 +3,8 @@
 import pytest
 
 import clock
+from core.delivery import lifecycle
 from core.refusals import AlreadySent, AudienceChanged, Incomplete, NotNow, PastTime, WrongNumber
-from core.road import delivery
 from core.writing import notices, own_copy
 from core.writing.audience import resolve
 from models import Letter, Log, Membership, Notice, Target
@@ -166,10 +166,10 @@ def test_it_can_be_cancelled_for_a_while_before_it_goes(school, hanako, urgent, 
     notice = confirmed(written(hanako, [school.lists["1-1"]], urgent=urgent), hanako, hold_s=None)
     assert (notice.state, notice.held_why, notice.booked) == ("held", "window", False)
     later(seconds=seconds - 1)
-    assert delivery.start_due(clock.now()) == []
+    assert lifecycle.start_due_notices(clock.now()) == []
     later(seconds=1)
-    assert delivery.start_due(clock.now()) == [notice.id]
-    assert delivery.start_due(clock.now()) == []
+    assert lifecycle.start_due_notices(clock.now()) == [notice.id]
+    assert lifecycle.start_due_notices(clock.now()) == []
     assert states(notice) == {"waiting": 4}
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 import clock
-from core.road import claiming, outcomes, pacing
+from core.delivery import queue, smtp_results, throttle
 from core.writing.audience import resolve
 from mail.deliver import Reply
 from models import Letter, Log, Person
@@ -37,12 +37,12 @@ def reply(code, text="", phase="rcpt"):
     ],
 )
 def test_an_answer_becomes_an_outcome(answer, domain, state, reason):
-    assert outcomes.of_reply(answer, domain) == outcomes.Outcome(state, reason)
+    assert smtp_results.classify_reply(answer, domain) == smtp_results.SmtpResult(state, reason)
 
 
 def refuse(letter, reason, state="refused"):
     Letter.update(state=state, reason=reason).where(Letter.id == letter.id).execute()
-    return outcomes.note_refusal(fresh(letter), outcomes.Outcome(state, reason), clock.now())
+    return smtp_results.record_refusal(fresh(letter), smtp_results.SmtpResult(state, reason), clock.now())
 
 
 # E-12
@@ -70,7 +70,7 @@ def test_a_filter_is_marked_and_tried_again_until_it_opens(school, hanako):
     refuse(letter, "filtered")
     assert fresh(naoki).address_state == "refusing" and fresh(naoki).reachable
     Letter.update(state="sending", owner="one").where(Letter.id == letter.id).execute()
-    outcomes.note_accepted(claiming.claimed([letter.id], "one")[0], False, clock.now())
+    smtp_results.record_acceptance(queue.load_claimed([letter.id], "one")[0], False, clock.now())
     assert (fresh(naoki).address_state, fresh(naoki).address_reason) == ("fine", "")
     refuse(letter, "filtered")
     refuse(letter, "unknown_user")
@@ -117,7 +117,7 @@ def test_a_carrier_that_refuses_more_than_a_fifth_and_five_is_paused_and_nobody_
     notice, blocked, bounced = run_at(school, hanako, "docomo.ne.jp", accepted, refused)
     assert any(blocked) == guarded
     assert bounced == (0 if guarded else refused)
-    assert (pacing.paused("docomo.ne.jp", clock.now()) == "carrier") == guarded
+    assert (throttle.pause_reason("docomo.ne.jp", clock.now()) == "carrier") == guarded
     at_docomo = Letter.select().where(Letter.notice == notice, Letter.domain == "docomo.ne.jp")
     assert at_docomo.where(Letter.state == "deferred").count() == (refused if guarded else 0)
     if guarded:

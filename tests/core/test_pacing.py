@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from core.delivery import throttle
 from core.organization import settings
-from core.road import pacing
 from mail.route import Route
 from models import Bucket
 
@@ -27,7 +27,7 @@ def gone_in(seconds, force, wanted):
     left, gone = list(wanted), 0
     for tenth in range(int(seconds * 10) + 1):
         now = NOON + timedelta(seconds=tenth / 10)
-        going = set(pacing.take(left[:50], force, now))
+        going = set(throttle.take_tokens(left[:50], force, now))
         left = [one for one in left if one[0] not in going]
         gone += len(going)
     return gone
@@ -48,77 +48,77 @@ def test_one_domain_keeps_its_own_rate(force):
     [("docomo.ne.jp", 60), ("ezweb.ne.jp", 30), ("au.com", 30), ("i.softbank.jp", 60), ("t.vodafone.ne.jp", 60)],
 )
 def test_carriers_are_served_as_slowly_as_they_ask(force, domain, a_minute):
-    assert pacing.rate_for(domain, force) == a_minute
-    assert pacing.rate_for(domain, replace(force, domain_rate=20)) == 20
+    assert throttle.rate_for_domain(domain, force) == a_minute
+    assert throttle.rate_for_domain(domain, replace(force, domain_rate=20)) == 20
     assert gone_in(60, force, letters(200, domain)) == pytest.approx(a_minute + a_minute / 30, abs=1)
 
 
 def test_a_slow_domain_does_not_hold_up_the_others(force):
     wanted = [*letters(40, "ezweb.ne.jp"), (99, "example.com"), (100, "example.com")]
-    assert pacing.take(wanted, force, NOON)[-2:] == [99, 100]
+    assert throttle.take_tokens(wanted, force, NOON)[-2:] == [99, 100]
 
 
 def test_a_quiet_hour_is_not_followed_by_a_flood(force):
-    pacing.take(letters(1), force, NOON)
-    assert len(pacing.take(letters(200), force, NOON + timedelta(hours=1))) == 4
+    throttle.take_tokens(letters(1), force, NOON)
+    assert len(throttle.take_tokens(letters(200), force, NOON + timedelta(hours=1))) == 4
 
 
 def test_a_rate_of_nothing_means_no_limit(force):
     """KAIRAN_RATE=0: as fast as the server takes them."""
     free = replace(force, rate=0, domain_rate=0)
-    assert len(pacing.take(letters(5000, "docomo.ne.jp"), free, NOON)) == 5000
-    assert pacing.exhausted(free, NOON) == []
+    assert len(throttle.take_tokens(letters(5000, "docomo.ne.jp"), free, NOON)) == 5000
+    assert throttle.blocked_buckets(free, NOON) == []
 
 
 def test_practice_has_no_limits(force):
-    assert len(pacing.take(letters(500, "docomo.ne.jp"), replace(force, route=None), NOON)) == 500
+    assert len(throttle.take_tokens(letters(500, "docomo.ne.jp"), replace(force, route=None), NOON)) == 500
 
 
 def test_a_minute_may_hold_less_than_one_letter(force):
     slow = replace(force, rate=1)
-    assert pacing.take([(1, "a.example"), (2, "b.example")], slow, NOON) == [1]
-    assert pacing.take([(2, "b.example")], slow, NOON + timedelta(seconds=59)) == []
-    assert pacing.take([(2, "b.example")], slow, NOON + timedelta(seconds=61)) == [2]
+    assert throttle.take_tokens([(1, "a.example"), (2, "b.example")], slow, NOON) == [1]
+    assert throttle.take_tokens([(2, "b.example")], slow, NOON + timedelta(seconds=59)) == []
+    assert throttle.take_tokens([(2, "b.example")], slow, NOON + timedelta(seconds=61)) == [2]
 
 
 def test_looking_without_taking_changes_nothing(force):
     slow = replace(force, rate=1)
-    pacing.take([(1, "a.example")], slow, NOON)
+    throttle.take_tokens([(1, "a.example")], slow, NOON)
     before = list(Bucket.select().order_by(Bucket.id).tuples())
-    assert pacing.take([(2, "a.example")], slow, NOON + timedelta(seconds=1)) == []
+    assert throttle.take_tokens([(2, "a.example")], slow, NOON + timedelta(seconds=1)) == []
     assert list(Bucket.select().order_by(Bucket.id).tuples()) == before
 
 
 def test_a_clock_that_went_back_gives_no_tokens(force):
-    assert len(pacing.take(letters(9), force, NOON)) == 4
-    assert pacing.take(letters(9), force, NOON - timedelta(hours=1)) == []
+    assert len(throttle.take_tokens(letters(9), force, NOON)) == 4
+    assert throttle.take_tokens(letters(9), force, NOON - timedelta(hours=1)) == []
 
 
 def test_exhausted_and_paused_roads_are_named(force):
-    pacing.take(letters(10), force, NOON)
-    assert pacing.exhausted(force, NOON) == ["example.com"]
-    assert pacing.exhausted(force, NOON + timedelta(seconds=1)) == []
-    pacing.pause("docomo.ne.jp", NOON + timedelta(hours=1), "carrier", NOON)
-    assert pacing.exhausted(force, NOON + timedelta(minutes=59)) == ["docomo.ne.jp"]
-    assert pacing.closed(NOON) == ["docomo.ne.jp"]
-    assert pacing.closed(NOON + timedelta(hours=1)) == []
+    throttle.take_tokens(letters(10), force, NOON)
+    assert throttle.blocked_buckets(force, NOON) == ["example.com"]
+    assert throttle.blocked_buckets(force, NOON + timedelta(seconds=1)) == []
+    throttle.pause_bucket("docomo.ne.jp", NOON + timedelta(hours=1), "carrier", NOON)
+    assert throttle.blocked_buckets(force, NOON + timedelta(minutes=59)) == ["docomo.ne.jp"]
+    assert throttle.paused_buckets(NOON) == ["docomo.ne.jp"]
+    assert throttle.paused_buckets(NOON + timedelta(hours=1)) == []
 
 
 def test_a_pause_of_all_roads_says_why_and_ends(force):
-    pacing.pause(pacing.ALL, NOON + timedelta(seconds=5), "login", NOON)
-    assert pacing.paused(pacing.ALL, NOON) == "login"
-    assert pacing.ALL in pacing.exhausted(force, NOON)
-    assert pacing.paused(pacing.ALL, NOON + timedelta(seconds=5)) is None
-    pacing.pause(pacing.ALL, NOON + timedelta(hours=5), "connect", NOON)
-    pacing.resume(pacing.ALL)
-    assert pacing.paused(pacing.ALL, NOON) is None
+    throttle.pause_bucket(throttle.GLOBAL_BUCKET, NOON + timedelta(seconds=5), "login", NOON)
+    assert throttle.pause_reason(throttle.GLOBAL_BUCKET, NOON) == "login"
+    assert throttle.GLOBAL_BUCKET in throttle.blocked_buckets(force, NOON)
+    assert throttle.pause_reason(throttle.GLOBAL_BUCKET, NOON + timedelta(seconds=5)) is None
+    throttle.pause_bucket(throttle.GLOBAL_BUCKET, NOON + timedelta(hours=5), "connect", NOON)
+    throttle.resume_bucket(throttle.GLOBAL_BUCKET)
+    assert throttle.pause_reason(throttle.GLOBAL_BUCKET, NOON) is None
 
 
 def test_the_time_is_estimated_from_the_rate(force):
     """X-09: 500 letters, about two minutes."""
-    assert pacing.estimate(500, force) == timedelta(seconds=100)
-    assert pacing.estimate(500, replace(force, rate=0)) < timedelta(seconds=10)
-    assert pacing.estimate(500, replace(force, route=None)) < timedelta(seconds=10)
+    assert throttle.estimate_duration(500, force) == timedelta(seconds=100)
+    assert throttle.estimate_duration(500, replace(force, rate=0)) < timedelta(seconds=10)
+    assert throttle.estimate_duration(500, replace(force, route=None)) < timedelta(seconds=10)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_the_time_is_estimated_from_the_rate(force):
     ],
 )  # fmt: skip
 def test_carriers_are_known_by_their_domain(domain, carrier):
-    assert pacing.carrier_of(domain) == carrier
+    assert throttle.carrier_domain(domain) == carrier
 
 
 # ── what a provider allows in an hour ────────────────────────────────────────────────────────────────────────────
@@ -142,17 +142,17 @@ def test_no_hour_holds_more_letters_than_the_provider_allows(config):
     sent = []
     for minute in range(150):
         now = start + timedelta(minutes=minute)
-        sent += [now] * len(pacing.take([(one, "example.jp") for one in range(3)], force, now))
+        sent += [now] * len(throttle.take_tokens([(one, "example.jp") for one in range(3)], force, now))
     assert sent[:10] == [start] * 3 + [start + timedelta(minutes=1)] * 3 + [start + timedelta(minutes=2)] * 3 + [
         start + timedelta(minutes=3)
     ]
     windows = [sum(at <= one < at + timedelta(hours=1) for one in sent) for at in sent]
     assert max(windows) == 10 and len(sent) > 18
-    assert pacing.exhausted(force, start + timedelta(minutes=4)) == [pacing.ALL]
-    assert pacing.room_this_hour(force, start + timedelta(hours=9)) == 10
+    assert throttle.blocked_buckets(force, start + timedelta(minutes=4)) == [throttle.GLOBAL_BUCKET]
+    assert throttle.hourly_allowance(force, start + timedelta(hours=9)) == 10
 
 
 def test_the_check_page_knows_how_long_an_hourly_limit_takes(config):
     force = replace(settings(), route=Route("127.0.0.1", 2525), rate=300, hour_rate=500)
-    assert pacing.estimate(500, force) == timedelta(minutes=500 / 300)
-    assert pacing.estimate(1500, force) == timedelta(hours=3)
+    assert throttle.estimate_duration(500, force) == timedelta(minutes=500 / 300)
+    assert throttle.estimate_duration(1500, force) == timedelta(hours=3)

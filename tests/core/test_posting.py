@@ -7,10 +7,10 @@ import pytest
 
 import clock
 from core import service
+from core.delivery import lifecycle
 from core.door import inbox, posting
 from core.organization import settings
 from core.refusals import Incomplete, TooLate, WrongNumber
-from core.road import delivery
 from core.road.letters import Desk
 from core.writing import notices
 from models import Delivery, Incoming, Letter, MailingList, Notice, Person, Sender
@@ -90,7 +90,7 @@ def test_a_proven_post_waits_the_usual_window_and_goes_to_every_active_member(do
     assert (notice.wording.subject, notice.wording.text) == ("練習中止", TEXT.strip())
     assert notice.by_name == "花子" and notice.by_id == door.users["花子"].id
     later = notice.begin_at + timedelta(seconds=1)
-    assert delivery.start_due(later) == [notice.id]
+    assert lifecycle.start_due_notices(later) == [notice.id]
     went = {one.address for one in Letter.select().where(Letter.kind == "notice")}
     active = {"aoyama.k@example.com", "misaki@mobile.example.jp", "naoki@example.jp", "suzuki@example.com"}
     assert went == active
@@ -140,7 +140,7 @@ def test_a_forged_sender_reaches_nobody_and_the_registered_address_is_asked(door
     row = come(mail(HANAKO, LIST, "偽の連絡", TEXT, Reply_To="evil@evil.com"), envelope="evil@evil.com")
     assert (row.outcome, row.reason) == ("held", "unproven")
     assert (row.notice.state, row.notice.held_why) == ("held", "proof")
-    assert delivery.start_due(clock.now() + timedelta(days=2)) == []
+    assert lifecycle.start_due_notices(clock.now() + timedelta(days=2)) == []
     (asked,) = letters("release")
     assert asked.address == HANAKO, "never Reply-To"
     assert Letter.select().where(Letter.address == "evil@evil.com").count() == 0
@@ -178,7 +178,7 @@ def test_the_link_releases_once_within_a_day(door):
     assert posting.release(notice, now) == 4
     with pytest.raises(TooLate):
         posting.release(notice, now)
-    assert delivery.start_due(clock.now()) == [notice.id]
+    assert lifecycle.start_due_notices(clock.now()) == [notice.id]
     assert posting.notice_of_mark(mark, now + timedelta(hours=24, seconds=5)) is None
     assert posting.notice_of_mark(mark[:-2] + ("A" if mark[-2] != "A" else "B") + mark[-1], now) is None
 
@@ -189,7 +189,7 @@ def test_an_organizer_may_release_or_drop_it_on_the_pages(door):
     assert Notice.get_by_id(notice.id).state == "dropped"
     other = come(mail(HANAKO, LIST, "別の件", TEXT)).notice
     notices.release(other, door.users["花子"], clock.now())
-    assert delivery.start_due(clock.now()) == [other.id]
+    assert lifecycle.start_due_notices(clock.now()) == [other.id]
 
 
 def test_after_ten_held_posts_a_day_there_is_silence(door):
@@ -322,7 +322,7 @@ def test_nobody_else_who_got_the_mail_is_passed_on(door):
         X_Secret="hidden@example.com",
     )
     notice = come(raw).notice
-    delivery.start_due(notice.begin_at)
+    lifecycle.start_due_notices(notice.begin_at)
     rows = Letter.select(Letter, Delivery).join(Delivery).where(Letter.kind == "notice")
     for letter in rows:
         made = Desk(settings()).letter(letter, False, clock.now())

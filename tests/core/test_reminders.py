@@ -5,10 +5,11 @@ from datetime import datetime, timedelta
 import pytest
 
 import clock
+from core.delivery import lifecycle
 from core.organization import settings
 from core.refusals import AlreadyAsked, NobodyLeft, NotNow, TooLate
 from core.results import responses, telephone
-from core.road import delivery, letters
+from core.road import letters
 from core.writing import notices, reminders, successors
 from core.writing.reminding import to_remind
 from database import db
@@ -40,7 +41,7 @@ def arrived(notice: Notice) -> Notice:
     Letter.update(state="accepted", done_at=clock.now()).where(
         Letter.notice == notice, Letter.state == "waiting"
     ).execute()
-    delivery.finish(clock.now())
+    lifecycle.finish_notices(clock.now())
     return fresh(notice)
 
 
@@ -233,8 +234,8 @@ def test_stopping_a_reminder_leaves_the_notice_sent(sent, hanako):
     assert notices.stop(fresh(sent), hanako, clock.now()) == 3
     assert (fresh(sent).state, fresh(sent).stopped_at) == ("sent", None)
     Letter.update(state="waiting", owner="").where(Letter.id == held.id).execute()
-    assert delivery.cancel_leftovers(clock.now()) == 1
-    delivery.give_way()
+    assert lifecycle.cancel_requeued_letters(clock.now()) == 1
+    lifecycle.restore_previous_round()
     newest = Letter.select().where(Letter.notice == sent, Letter.newest == True)
     assert {(one.round, one.state) for one in newest} == {(1, "accepted")} and newest.count() == 4
 
@@ -295,7 +296,7 @@ def begin_after(minutes: float) -> list[int]:
     later(minutes=minutes)
     found = reminders.begin_due(clock.now())
     Letter.update(state="accepted").where(Letter.state == "waiting").execute()
-    delivery.finish(clock.now())
+    lifecycle.finish_notices(clock.now())
     return found
 
 
@@ -332,7 +333,7 @@ def test_a_correction_or_newer_news_calls_off_reminders_of_what_was_wrong(school
     better = verb(notice, hanako, clock.now())
     assert reminders.of(notice)[0].state == "waiting"
     smarthost.confirmed(better, hanako)
-    delivery.start_due(clock.now())
+    lifecycle.start_due_notices(clock.now())
     assert reminders.of(notice)[0].state == "called_off" and reminders.of(better)[0].state == "waiting"
 
 

@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 
 import clock
+from core.delivery import lifecycle
 from core.results import answers, telephone
 from core.results.answers import Given
-from core.road import delivery
 from core.writing import questions, reminders
 from core.writing.questions import Ask
 from models import Letter, Notice
@@ -22,7 +22,7 @@ __all__ = ["at_ten", "hanako"]
 def asking(school, hanako, *asks: Ask, **options) -> Notice:
     draft = smarthost.written(hanako, [school.lists["1-1"]], questions=list(asks), **options)
     smarthost.confirmed(draft, hanako)
-    assert delivery.start_due(clock.now()) == [draft.id]
+    assert lifecycle.start_due_notices(clock.now()) == [draft.id]
     return arrived(fresh(draft))
 
 

@@ -10,10 +10,10 @@ import pytest
 
 import clock
 import config as ground
+from core.delivery import lifecycle
 from core.members import groups, segment_rules
 from core.refusals import Incomplete
 from core.results import board
-from core.road import delivery
 from core.rollover import new_roster, year_end
 from core.writing import audience, notices
 from core.writing.gaps import gaps
@@ -160,7 +160,7 @@ def test_what_was_booked_for_a_class_is_held(school, admin):
     shown = year_end.preview_year_end(found)
     assert [one.id for one in shown.booked] == [made.id]
     year_end.end_year(found, admin, clock.now(), fingerprint=shown.fingerprint)
-    delivery.start_due(at + timedelta(seconds=1))
+    lifecycle.start_due_notices(at + timedelta(seconds=1))
     kept = Notice.get_by_id(made.id)
     assert (kept.state, kept.held_why) == ("held", "changed")
     assert Letter.select().where(Letter.notice == made, Letter.kind == "notice").count() == 0

@@ -6,10 +6,11 @@ from email import message_from_bytes, policy
 import pytest
 
 import clock
+from core.delivery import lifecycle
 from core.organization import settings
 from core.organizers import sender_names
 from core.rights import rights_of
-from core.road import delivery, letters
+from core.road import letters
 from core.writing import audience, notices
 from models import Delivery, Letter, Notice, Role, Sender, User
 
@@ -35,7 +36,7 @@ def confirm(notice: Notice, by: User) -> Notice:
 
 def begin(notice: Notice, by: User) -> None:
     confirm(notice, by)
-    delivery.start_due(clock.now() + timedelta(minutes=5))
+    lifecycle.start_due_notices(clock.now() + timedelta(minutes=5))
 
 
 def from_of(notice: Notice) -> set[tuple[str, str]]:

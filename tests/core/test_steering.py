@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 import pytest
 
 import clock
+from core.delivery import queue
 from core.organization import settings
 from core.refusals import NotNow, TooLate
-from core.road import claiming
 from core.writing import notices, successors
 from core.writing.audience import resolve
 from core.writing.other_notices import latest_to_same_list, newer_exists
@@ -43,7 +43,7 @@ def test_stopping_keeps_here_what_has_not_left(school, hanako):
 
 def test_what_was_claimed_but_not_handed_over_is_stopped_too(school, hanako):
     notice = begun(hanako, [school.lists["1-1"]])
-    numbers = claiming.claim_batch("o", "b", settings(), clock.now())
+    numbers = queue.claim_batch("o", "b", settings(), clock.now())
     hand(numbers[0], "o", clock.now())
     assert notices.stop(notice, hanako, clock.now()) == 3
     assert states(notice) == {"sending": 1, "cancelled": 3}

@@ -5,11 +5,11 @@ from datetime import timedelta
 import pytest
 
 import clock
+from core.delivery.lifecycle import start_due_notices
+from core.delivery.worker import open_worker
 from core.organization import settings
 from core.results import tracking
 from core.road import letters
-from core.road.delivery import start_due
-from core.road.sending import open_sender
 from core.writing import notices
 from core.writing.audience import resolve
 from mail.compose import Reader, prepare
@@ -79,11 +79,11 @@ def test_addresses_are_kept_at_sending(school):
     notices.choose(notice, lists=[school.lists["1-1"].id], now=clock.now())
     mark = resolve(notice).fingerprint
     notices.confirm(notice, by=school.users["花子"], fingerprint=mark, now=clock.now(), hold_s=0)
-    start_due(clock.now())
+    start_due_notices(clock.now())
     assert [one.url for one in Link.select().order_by(Link.number)] == [
         "https://school.example/oshirase?id=7", "https://city.example.jp/bosai",
     ]  # fmt: skip
-    sender = open_sender()
+    sender = open_worker()
     try:
         assert sender.drain()
     finally:

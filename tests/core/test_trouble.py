@@ -7,8 +7,8 @@ import pytest
 
 import clock
 import models
+from core.delivery import outage, queue, throttle
 from core.organization import settings
-from core.road import claiming, pacing, trouble
 from core.writing import notices
 from models import Letter, Log, Person
 from tests import smarthost
@@ -47,7 +47,7 @@ def test_while_the_server_is_away_notices_pause_and_no_attempt_is_counted(school
             assert not drained()
     assert (fresh(notice).state, fresh(notice).paused_why) == ("paused", why)
     assert {(one.state, one.attempts) for one in Letter.select().where(Letter.notice == notice)} == {("waiting", 0)}
-    assert pacing.paused(pacing.ALL, clock.now()) == why
+    assert throttle.pause_reason(throttle.GLOBAL_BUCKET, clock.now()) == why
 
 
 def test_it_goes_on_by_itself_when_the_server_is_back(school, hanako):
@@ -76,7 +76,7 @@ def test_the_pauses_grow_while_the_server_stays_away(school, hanako):
     heart.step(never)
     waits = []
     for _ in range(7):
-        until = models.Bucket.get(models.Bucket.name == pacing.ALL).paused_until
+        until = models.Bucket.get(models.Bucket.name == throttle.GLOBAL_BUCKET).paused_until
         waits.append(round((until - clock.now()).total_seconds()))
         later(seconds=waits[-1] + 1)
         heart._sweep(clock.now())
@@ -145,7 +145,7 @@ def test_after_half_an_hour_of_standing_still_somebody_is_asked(school, hanako, 
 
 def test_draining_does_not_wait_for_a_paused_carrier(school, host, hanako):
     smarthost.families(school.lists["1-1"], 1, "docomo.ne.jp")
-    pacing.pause("docomo.ne.jp", clock.now() + timedelta(hours=1), "carrier", clock.now())
+    throttle.pause_bucket("docomo.ne.jp", clock.now() + timedelta(hours=1), "carrier", clock.now())
     notice = begun(hanako, [school.lists["1-1"]])
     assert drained()
     assert states(notice) == {"accepted": 4, "waiting": 1}
@@ -167,8 +167,8 @@ def test_a_vanished_connection_leaves_one_letter_unknown_the_urgent_one_goes_onc
 
 def test_trouble_forgotten_leaves_paused_notices_alone(school, hanako):
     notice = begun(hanako, [school.lists["1-1"]])
-    trouble.pause_all("connect", clock.now())
-    trouble.forget_trouble()
+    outage.pause_notices("connect", clock.now())
+    outage.clear_outage()
     assert fresh(notice).paused_at is not None
     assert not Log.select().where(Log.action == "notice.held_late").exists()
 
@@ -197,7 +197,7 @@ def test_two_senders_at_a_blocking_carrier_register_nobody(school, host, hanako)
     host.rules["p00"] = "550 Unknown user"
     begun(hanako, [school.lists["1-1"]])
     first, second = sender(), sender()
-    rest = claiming.claim_batch(second.owner.name, second.boot, settings(), clock.now(), 20)
+    rest = queue.claim_batch(second.owner.name, second.boot, settings(), clock.now(), 20)
     first.step(never)
     second._send_batch(rest, settings(), never)
     first.close()

@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 
 import clock
+from core.delivery import alerts, suppression, throttle
 from core.people import unreached
-from core.road import faults, pacing, standing
 from core.road.progress import Progress
 from models import Bounce, Letter, Log, Membership, Person
 from tests import cast_notices
@@ -78,14 +78,14 @@ def test_distrust_is_told_to_the_administrators_once_a_day_and_excludes_nobody(s
         Letter.id == letter.id
     ).execute()
     for _ in range(3):
-        assert standing.note(letter, "policy", clock.now()) == ""
+        assert suppression.record_failure(letter, "policy", clock.now()) == ""
     (alarm,) = told("distrust")
     assert alarm.address == "user0@school.example" and "5.7.26" in alarm.payload["said"]
-    (shown,) = faults.distrusted(clock.now())
+    (shown,) = alerts.policy_rejections(clock.now())
     assert (shown.domain, shown.letters) == (letter.domain, 1) and "5.7.26" in shown.said
     Bounce.create(letter=letter, person=letter.person, kind="policy", at=clock.now())
-    assert faults.distrusted(clock.now())[0].letters == 1, "one letter, told in two ways"
-    assert faults.distrusted(clock.now() + timedelta(days=2)) == []
+    assert alerts.policy_rejections(clock.now())[0].letters == 1, "one letter, told in two ways"
+    assert alerts.policy_rejections(clock.now() + timedelta(days=2)) == []
     assert Person.get_by_id(letter.person_id).address_state == "fine"
 
 
@@ -93,24 +93,27 @@ def test_a_carrier_that_blocks_is_told_and_tried_again_with_one_press(school, se
     """Field 3.4: pause, register nobody, one click."""
     now, letter = clock.now(), letter_of(sent)
     Letter.update(state="deferred", domain="docomo.ne.jp", next_at=now + SOON).where(Letter.id == letter.id).execute()
-    pacing.pause("docomo.ne.jp", now + SOON, faults.CARRIER, now)
-    faults.tell_blocked(Letter.get_by_id(letter.id), now + SOON, now)
-    faults.tell_blocked(Letter.get_by_id(letter.id), now + SOON, now)
+    throttle.pause_bucket("docomo.ne.jp", now + SOON, alerts.CARRIER_BLOCK, now)
+    alerts.notify_carrier_blocked(Letter.get_by_id(letter.id), now + SOON, now)
+    alerts.notify_carrier_blocked(Letter.get_by_id(letter.id), now + SOON, now)
     assert {one.address for one in told("blocked")} == {"user0@school.example", school.users["花子"].email}
-    (shown,) = faults.blocked(now)
+    (shown,) = alerts.blocked_carriers(now)
     assert (shown.domain, shown.letters) == ("docomo.ne.jp", 1)
-    assert [one.letters for one in faults.blocked(now, sent.notice)] == [1]
-    assert faults.try_again("docomo.ne.jp", school.users["花子"], now) == 1
-    assert Letter.get_by_id(letter.id).next_at <= now and not pacing.paused("docomo.ne.jp", now)
-    assert faults.try_again("docomo.ne.jp", school.users["花子"], now) == 0
+    assert [one.letters for one in alerts.blocked_carriers(now, sent.notice)] == [1]
+    assert alerts.resume_carrier("docomo.ne.jp", school.users["花子"], now) == 1
+    assert Letter.get_by_id(letter.id).next_at <= now and not throttle.pause_reason("docomo.ne.jp", now)
+    assert alerts.resume_carrier("docomo.ne.jp", school.users["花子"], now) == 0
     assert Log.select().where(Log.action == "carrier.resumed").count() == 1
 
 
 def test_what_rests_for_another_reason_is_not_opened(school):
     now = clock.now()
-    pacing.pause(pacing.ALL, now + SOON, "login", now)
-    assert faults.blocked(now) == [] and faults.try_again(pacing.ALL, school.users["守"], now) == 0
-    assert pacing.paused(pacing.ALL, now) == "login"
+    throttle.pause_bucket(throttle.GLOBAL_BUCKET, now + SOON, "login", now)
+    assert (
+        alerts.blocked_carriers(now) == []
+        and alerts.resume_carrier(throttle.GLOBAL_BUCKET, school.users["守"], now) == 0
+    )
+    assert throttle.pause_reason(throttle.GLOBAL_BUCKET, now) == "login"
 
 
 # ── the rate ─────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -9,12 +9,13 @@ import pytest
 
 import clock
 from core.accounts import class_teacher
+from core.delivery import lifecycle
 from core.members import groups, segment_rules
 from core.organization import settings
 from core.organizers import sender_names
 from core.refusals import WrongNumber
 from core.rights import rights_of
-from core.road import delivery, letters
+from core.road import letters
 from core.writing import choosing, fields, notices, second_person
 from core.writing.audience import resolve, resolve_for
 from models import Child, Cover, Delivery, MailingList, Membership, Notice, Person, Role
@@ -56,7 +57,7 @@ def test_a_person_chosen_by_name_brings_only_the_children_of_the_senders_lists(s
     ]
     assert "海斗" not in shown(notice, found) and "10/2" not in shown(notice, found)
     confirm(notice, school.users["花子"])
-    delivery.start_due(clock.now() + timedelta(minutes=5))
+    lifecycle.start_due_notices(clock.now() + timedelta(minutes=5))
     assert [one.child_name for one in Delivery.select().where(Delivery.notice == notice)] == ["鈴木 美月"]
     assert {one.list_id for one in Cover.select()} == {school.lists["1-1"].id}
 

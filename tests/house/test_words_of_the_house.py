@@ -28,7 +28,7 @@ PRODUCT = (
 WORKER_LOOPS = {
     "tasks.py",
     "core/door/collecting.py",
-    "core/road/sending.py",
+    "core/delivery/worker.py",
     "inlet.py",
     "core/door/inbox.py",
     "cli/deliver.py",

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 import clock
-from core.road import delivery
+from core.delivery import lifecycle
 from core.writing import audience as audiences
 from core.writing import notices
 from models import Notice
@@ -30,7 +30,7 @@ def begun(school: School, **fields: Any) -> Notice:
     """Make a notice whose letters wait to be claimed."""
     made = confirmed(school, **fields)
     Notice.update(begin_at=clock.now()).where(Notice.id == made.id).execute()
-    delivery.start_due(clock.now())
+    lifecycle.start_due_notices(clock.now())
     return Notice.get_by_id(made.id)
 
 

@@ -9,7 +9,7 @@ import clock
 import config as ground
 from blueprints.admin.record import ACTIONS
 from core import organization, service
-from core.road import outbox
+from core.delivery import dev_outbox
 from mail import address
 from mail.outbox import keep
 from models import Letter, Log, Notice, Organization
@@ -53,7 +53,9 @@ def caught(config, kind="notice", html="", **fields) -> str:
         )
     else:
         body = f"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n{text}"
-    return keep(outbox.folder(), "b-x@mail.school.example", ["a@example.jp"], (head + body).encode(), clock.now())
+    return keep(
+        dev_outbox.outbox_dir(), "b-x@mail.school.example", ["a@example.jp"], (head + body).encode(), clock.now()
+    )
 
 
 # ── who may ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 
 import clock
+from core.delivery import lifecycle
 from core.results import today
-from core.road import delivery
 from core.writing import audience as audiences
 from core.writing import notices, successors
 from models import Delivery, Notice
@@ -26,7 +26,7 @@ def sent(school, subject, name="花子", key=CLASS, route="web", at=None, text="
     typed = str(mark.letters)
     notices.confirm(made, by=school.users[name], fingerprint=mark.fingerprint, now=now, at=booked, typed=typed)
     Notice.update(begin_at=now).where(Notice.id == made.id).execute()
-    delivery.start_due(now)
+    lifecycle.start_due_notices(now)
     return Notice.get_by_id(made.id)
 
 
@@ -152,7 +152,7 @@ def test_corrections_are_linked_both_ways(hanako, school):
     mark = audiences.resolve(fresh).fingerprint
     notices.confirm(fresh, by=first.by, fingerprint=mark, now=clock.now())
     Notice.update(begin_at=clock.now()).where(Notice.id == fresh.id).execute()
-    delivery.start_due(clock.now())
+    lifecycle.start_due_notices(clock.now())
     assert "訂正を送っています" in page(hanako, f"/history/{first.id}")
     assert f"/history/{first.id}" in page(hanako, f"/history/{fresh.id}")
 

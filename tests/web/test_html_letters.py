@@ -5,7 +5,7 @@ import re
 from datetime import timedelta
 
 import clock
-from core.road.sending import open_sender
+from core.delivery.worker import open_worker
 from core.writing import notices, pictures
 from models import Delivery, Notice, Sample, Wording
 from tests import files
@@ -224,7 +224,7 @@ def test_a_practice_letter_shows_its_pictures_in_the_outbox(as_, school, config)
     """A newcomer sees the whole letter on a laptop with nothing else installed (design 4)."""
     mark = pictures.add("a.png", files.png())
     begun(school, html=f'<div>図<img src="cid:{mark}" alt="図"></div>')
-    sender = open_sender()
+    sender = open_worker()
     assert sender.drain()
     sender.close()
     name = sorted(path.name for path in (config.data / "outbox").glob("*.eml"))[0]

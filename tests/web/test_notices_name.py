@@ -4,9 +4,10 @@ from datetime import timedelta
 
 import clock
 from core.accounts import class_teacher
+from core.delivery import lifecycle
 from core.organization import settings
 from core.rights import target_lists
-from core.road import delivery, letters
+from core.road import letters
 from core.writing import notices
 from core.writing.audience import resolve, resolve_for
 from models import Notice, Sender
@@ -108,7 +109,7 @@ def test_the_history_names_the_teachers_and_who_sent_it(school, as_):
     browser.post(f"/notices/{notice.id}/name", data={"as": "me", "in_charge": "y"})
     mark = resolve(Notice.get_by_id(notice.id)).fingerprint
     notices.confirm(Notice.get_by_id(notice.id), by=school.users["花子"], fingerprint=mark, now=clock.now())
-    delivery.start_due(clock.now() + timedelta(minutes=5))
+    lifecycle.start_due_notices(clock.now() + timedelta(minutes=5))
     shown = page(browser, f"/history/{notice.id}")
     assert "担任・担当者" in shown and '見る子 <span class="nb">4通' in shown and "花子" in shown
     assert "（見る子 の名前で）" in shown

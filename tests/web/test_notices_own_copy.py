@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 
 import clock
+from core.delivery import lifecycle
 from core.organization import settings
-from core.road import delivery
 from core.writing import audience as audiences
 from core.writing import notices, own_copy
 from models import Notice
@@ -66,7 +66,7 @@ def test_an_old_link_does_not_cancel_a_new_confirmation(client, held):
 def test_too_late_for_the_link(client, held):
     address = link(held)
     Notice.update(begin_at=clock.now()).where(Notice.id == held.id).execute()
-    delivery.start_due(clock.now())
+    lifecycle.start_due_notices(clock.now())
     assert "取り消しに間に合いませんでした" in page(client, address)
     assert "取り消しに間に合いませんでした" in client.post(address).get_data(as_text=True)
     assert state(held) == "sending"

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 import clock
-from core.road import delivery
+from core.delivery import lifecycle
 from core.writing import notices
 from models import Delivery, Letter, Notice, Target, Wording
 from tests.web.making import begun, confirmed, local, page, state
@@ -152,7 +152,7 @@ def late(school):
     """A booking whose time passed while the server was down."""
     made = confirmed(school, at=clock.now() + timedelta(hours=1))
     clock.set_offset(3 * 3600)
-    delivery.start_due(clock.now())
+    lifecycle.start_due_notices(clock.now())
     return Notice.get_by_id(made.id)
 
 
@@ -167,7 +167,7 @@ def test_what_was_late_asks_instead_of_going(hanako, late):
 
 def test_it_goes_after_all_by_a_persons_press(hanako, late):
     hanako.post(f"/notices/{late.id}/release")
-    delivery.start_due(clock.now())
+    lifecycle.start_due_notices(clock.now())
     assert state(late) == "sending"
 
 
@@ -231,7 +231,7 @@ def test_a_poll_of_what_was_cancelled_elsewhere_leads_to_the_draft(hanako, held)
 
 def test_polling_ends_with_the_sending(hanako, sending):
     Letter.update(state="accepted").where(Letter.notice == sending).execute()
-    delivery.finish(clock.now())
+    lifecycle.finish_notices(clock.now())
     text = page(hanako, f"/notices/{sending.id}")
     assert "hx-trigger" not in text[text.index('id="notice-state"') :][:200]
     assert "4通を送り終えました。" in text

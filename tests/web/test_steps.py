@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 
 import clock
-from core.road import delivery
-from core.road.sending import open_sender
+from core.delivery import lifecycle
+from core.delivery.worker import open_worker
 from core.writing import steps
 from models import Letter, Log, Membership, Notice, Person, Step
 
@@ -51,14 +51,14 @@ def test_the_letter_really_leaves(as_, page, school):
     person = Person.create(name="新入 花", kana="シンニュウ", address="new@example.jp")
     Membership.create(person=person, list=school.lists["1-1"], joined_at=joined)
     clock.set_offset(2 * 86400)
-    sender = open_sender()
+    sender = open_worker()
     try:
         assert sender.drain()
     finally:
         sender.close()
     letter = Letter.get(Letter.person == person)
     assert (letter.state, letter.notice.state) == ("accepted", "standing")
-    assert delivery.finish(clock.now()) == 0
+    assert lifecycle.finish_notices(clock.now()) == 0
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import html
 from datetime import timedelta
 
 import clock
-from core.road import faults, pacing
+from core.delivery import alerts, throttle
 from models import Letter, Notice, Person
 from tests.web import making
 
@@ -37,14 +37,14 @@ def test_a_resting_carrier_stands_on_the_first_page_and_is_tried_again(as_, scho
     notice = making.begun(school)
     now = clock.now()
     Letter.update(state="deferred", domain="docomo.ne.jp").where(Letter.notice == notice).execute()
-    pacing.pause("docomo.ne.jp", now + timedelta(hours=1), faults.CARRIER, now)
+    throttle.pause_bucket("docomo.ne.jp", now + timedelta(hours=1), alerts.CARRIER_BLOCK, now)
     browser = as_("花子")
     assert "docomo.ne.jp に拒否されるメールが多い" in text(browser.get("/"))
     assert "docomo.ne.jp に拒否されるメールが多い" in text(browser.get(f"/notices/{notice.id}"))
     assert as_("見る子").post("/notices/carrier", data={"domain": "docomo.ne.jp"}).status_code == 403
     done = as_("花子").post("/notices/carrier", data={"domain": "docomo.ne.jp", "notice": notice.id})
     assert done.status_code == 303 and done.location.endswith(f"/notices/{notice.id}")
-    assert not pacing.paused("docomo.ne.jp", now)
+    assert not throttle.pause_reason("docomo.ne.jp", now)
     assert as_("花子").post("/notices/carrier", data={"domain": "x" * 5000}).status_code == 303
 
 

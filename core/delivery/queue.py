@@ -9,36 +9,36 @@ from typing import Any
 
 from peewee import JOIN, fn
 
+from core.delivery import throttle
 from core.organization import Settings
-from core.road import pacing
 from core.writing import reminding
 from database import claim, db, due
 from mail import address as addresses
 from models import REACHABLE, Cover, Delivery, Letter, Membership, Notice, Person
 
-RETRY_MIN = (1, 5, 15, 60, 240)
-BATCH = 100
+RETRY_DELAYS_MIN = (1, 5, 15, 60, 240)
+BATCH_SIZE = 100
 
 
-def claim_batch(owner: str, boot: str, force: Settings, now: datetime, limit: int = BATCH) -> list[int]:
+def claim_batch(owner: str, boot: str, force: Settings, now: datetime, limit: int = BATCH_SIZE) -> list[int]:
     """Take up to `limit` letters that may go now, with their tokens; return their numbers in sending order.
 
     Committed durably (synchronous=FULL): after a power cut no letter may have left that no row knows of.
     """
-    blocked = pacing.exhausted(force, now)
-    if pacing.ALL in blocked or not due(now, 1, blocked):
+    blocked = throttle.blocked_buckets(force, now)
+    if throttle.GLOBAL_BUCKET in blocked or not due(now, 1, blocked):
         return []
     db.execute_sql("PRAGMA synchronous = FULL")
     try:
         with db.atomic():
-            numbers = pacing.take(due(now, limit, blocked), force, now)
+            numbers = throttle.take_tokens(due(now, limit, blocked), force, now)
             return numbers if claim(numbers, owner, boot, now) else []
     finally:
         db.execute_sql("PRAGMA synchronous = NORMAL")
 
 
 @dataclass(frozen=True, slots=True)
-class Claimed:
+class QueuedMessage:
     """A claimed letter with what its delivery and its reader add; not rows, since there are thousands of them."""
 
     id: int
@@ -66,18 +66,21 @@ class Claimed:
     bare: bool | None
 
 
-def claimed(numbers: list[int], owner: str) -> list[Claimed]:
+def load_claimed(numbers: list[int], owner: str) -> list[QueuedMessage]:
     """Return the letters that this owner has claimed and may still send, in the order of their numbers given."""
-    found = {one.id: one for one in _with_all(Letter.id.in_(numbers), Letter.owner == owner, Letter.state == "sending")}
+    found = {
+        one.id: one
+        for one in _select_messages(Letter.id.in_(numbers), Letter.owner == owner, Letter.state == "sending")
+    }
     return [found[number] for number in numbers if number in found]
 
 
-def of_row(letter: Letter) -> Claimed:
+def load_message(letter: Letter) -> QueuedMessage:
     """Return a letter, claimed or not, with what its delivery and reader add."""
-    return _with_all(Letter.id == letter.id)[0]
+    return _select_messages(Letter.id == letter.id)[0]
 
 
-def _with_all(*which: Any) -> list[Claimed]:
+def _select_messages(*which: Any) -> list[QueuedMessage]:
     rows = (
         Letter.select(
             Letter.id, Letter.notice_id, Letter.delivery_id, Letter.person_id, Letter.kind, Letter.address,
@@ -92,16 +95,16 @@ def _with_all(*which: Any) -> list[Claimed]:
         .where(*which)
         .tuples()
     )  # fmt: skip
-    return [Claimed(*row) for row in rows]
+    return [QueuedMessage(*row) for row in rows]
 
 
-def urgent_waits(force: Settings, now: datetime) -> bool:
+def has_urgent(force: Settings, now: datetime) -> bool:
     """Say whether an urgent letter could go now."""
-    first = due(now, 1, pacing.exhausted(force, now))
+    first = due(now, 1, throttle.blocked_buckets(force, now))
     return bool(first) and Letter.select().where(Letter.id == first[0][0], Letter.urgent == True).exists()
 
 
-def look_again(numbers: list[int], now: datetime) -> dict[int, str]:
+def recheck_claimed(numbers: list[int], now: datetime) -> dict[int, str]:
     """Return the claimed letters that must not go after all, with the reason: each claim looks anew.
 
     Somebody may have stopped, left, bounced or corrected the address since the letter was made; a corrected
@@ -127,7 +130,7 @@ def look_again(numbers: list[int], now: datetime) -> dict[int, str]:
             kept_back[number] = "expired"
         elif delivery is None:
             continue  # service letters go to an address, not to a person
-        elif why := gone.get(delivery) or _why_not(person, address_now, state):
+        elif why := gone.get(delivery) or _skip_reason(person, address_now, state):
             kept_back[number] = why
         elif address_now != address:
             moved.append(Letter(id=number, address=address_now, domain=addresses.domain(address_now)))
@@ -136,7 +139,7 @@ def look_again(numbers: list[int], now: datetime) -> dict[int, str]:
     return {**(reminding.unneeded(reminders, now) if reminders else {}), **kept_back}
 
 
-def _why_not(person: int | None, address: str | None, state: str | None) -> str:
+def _skip_reason(person: int | None, address: str | None, state: str | None) -> str:
     """Say why a reader is not to get the letter after all, or nothing."""
     if person is None:
         return "left"
@@ -160,10 +163,10 @@ def _without_active_membership(numbers: list[int]) -> dict[int, str]:
         .tuples()
     )
     gone = {delivery: "stopped" if stopped else "left" for delivery, active, stopped in rows if not active}
-    return _but_individual_ones(gone)
+    return _without_direct_messages(gone)
 
 
-def _but_individual_ones(gone: dict[int, str]) -> dict[int, str]:
+def _without_direct_messages(gone: dict[int, str]) -> dict[int, str]:
     """Leave letters to one person out of what is stopped: these may be written to somebody who has stopped (D-30)."""
     stopped = [delivery for delivery, why in gone.items() if why == "stopped"]
     if not stopped:
@@ -173,6 +176,6 @@ def _but_individual_ones(gone: dict[int, str]) -> dict[int, str]:
     return {delivery: why for delivery, why in gone.items() if delivery not in individual}
 
 
-def retry_at(attempts: int, now: datetime) -> datetime:
+def next_retry_at(attempts: int, now: datetime) -> datetime:
     """Return when a letter is tried again after its n-th failed attempt (1, 5, 15, 60 min, 4 h …)."""
-    return now + timedelta(minutes=RETRY_MIN[min(attempts, len(RETRY_MIN) - 1)])
+    return now + timedelta(minutes=RETRY_DELAYS_MIN[min(attempts, len(RETRY_DELAYS_MIN) - 1)])

@@ -13,11 +13,11 @@ from core.organization import Settings
 from database import millis
 from models import Bucket
 
-ALL = "all"
-FULL_S = 2.0
+GLOBAL_BUCKET = "all"
+BURST_S = 2.0
 
 # Start values for the Japanese carriers, letters a minute; they ask senders to be slow (field 3.4).
-CARRIERS: dict[str, int] = {
+CARRIER_RATES: dict[str, int] = {
     "docomo.ne.jp": 60,
     "ezweb.ne.jp": 30,
     "au.com": 30,
@@ -32,72 +32,72 @@ CARRIERS: dict[str, int] = {
 }
 
 
-def carrier_of(domain: str) -> str | None:
+def carrier_domain(domain: str) -> str | None:
     """Return the carrier's domain that an address's domain belongs to (`x.vodafone.ne.jp` → `vodafone.ne.jp`)."""
-    for carrier in CARRIERS:
+    for carrier in CARRIER_RATES:
         if domain == carrier or domain.endswith("." + carrier):
             return carrier
     return None
 
 
-def rate_for(domain: str, force: Settings) -> int:
+def rate_for_domain(domain: str, force: Settings) -> int:
     """Return the letters a minute for a domain (0: no limit): the carrier's own start value, else the setting."""
     if force.practice or force.domain_rate == 0:
         return 0
-    carrier = carrier_of(domain)
-    return min(CARRIERS[carrier], force.domain_rate) if carrier else force.domain_rate
+    carrier = carrier_domain(domain)
+    return min(CARRIER_RATES[carrier], force.domain_rate) if carrier else force.domain_rate
 
 
-def _limit(name: str, force: Settings) -> int:
+def _bucket_rate(name: str, force: Settings) -> int:
     """Return the letters a minute of a road (0: no limit)."""
-    if name == ALL:
+    if name == GLOBAL_BUCKET:
         return 0 if force.practice else force.rate
-    return rate_for(name, force)
+    return rate_for_domain(name, force)
 
 
-def take(wanted: Sequence[tuple[int, str]], force: Settings, now: datetime) -> list[int]:
+def take_tokens(wanted: Sequence[tuple[int, str]], force: Settings, now: datetime) -> list[int]:
     """Take tokens for letters (number, domain), in order; return the numbers that may go now.
 
     Call inside the claiming transaction: the tokens are spent exactly if the letters are claimed.
     """
-    names = [ALL, *sorted({domain for _, domain in wanted})]
-    limits = {name: _limit(name, force) for name in names}
+    names = [GLOBAL_BUCKET, *sorted({domain for _, domain in wanted})]
+    limits = {name: _bucket_rate(name, force) for name in names}
     limited = [name for name in names if limits[name]]
-    held = _refilled(limited, limits, now)
+    held = _refill(limited, limits, now)
     going: list[int] = []
-    room = room_this_hour(force, now)
+    room = hourly_allowance(force, now)
     for number, domain in wanted[:room]:
-        if all(held[name] >= 1000 for name in (ALL, domain) if name in held):
-            for name in (ALL, domain):
+        if all(held[name] >= 1000 for name in (GLOBAL_BUCKET, domain) if name in held):
+            for name in (GLOBAL_BUCKET, domain):
                 if name in held:
                     held[name] -= 1000
             going.append(number)
     for name, tokens in held.items() if going else ():
         Bucket.update(tokens=tokens, at=now).where(Bucket.name == name).execute()
     if going and force.hour_rate:
-        _count_in_hour(len(going), now)
+        _count_hourly(len(going), now)
     return going
 
 
 # ── what a provider allows in an hour ────────────────────────────────────────────────────────────────────────────
 
-HOUR = "hour:"
+HOUR_PREFIX = "hour:"
 SLOT_S, SLOTS = 300, 14
 """Letters are counted in slots of five minutes; fourteen of them hold an hour and the slots that it cuts."""
 
 
-def room_this_hour(force: Settings, now: datetime) -> int | None:
+def hourly_allowance(force: Settings, now: datetime) -> int | None:
     """Return how many letters may go now so that no hour holds more than its limit; None: no limit."""
     if force.practice or not force.hour_rate:
         return None
     since = now - timedelta(seconds=3600 + SLOT_S)
-    sent = Bucket.select(fn.SUM(Bucket.tokens)).where(Bucket.name.startswith(HOUR), Bucket.at > since).scalar()
+    sent = Bucket.select(fn.SUM(Bucket.tokens)).where(Bucket.name.startswith(HOUR_PREFIX), Bucket.at > since).scalar()
     return max(0, force.hour_rate - (sent or 0))
 
 
-def _count_in_hour(letters: int, now: datetime) -> None:
+def _count_hourly(letters: int, now: datetime) -> None:
     started = int(now.timestamp()) // SLOT_S * SLOT_S
-    name, at = f"{HOUR}{started // SLOT_S % SLOTS}", datetime.fromtimestamp(started, UTC)
+    name, at = f"{HOUR_PREFIX}{started // SLOT_S % SLOTS}", datetime.fromtimestamp(started, UTC)
     if Bucket.update(tokens=Bucket.tokens + letters).where(Bucket.name == name, Bucket.at == at).execute():
         return
     Bucket.insert(name=name, at=at, tokens=letters).on_conflict(
@@ -105,12 +105,12 @@ def _count_in_hour(letters: int, now: datetime) -> None:
     ).execute()
 
 
-def _refilled(names: list[str], limits: dict[str, int], now: datetime) -> dict[str, int]:
+def _refill(names: list[str], limits: dict[str, int], now: datetime) -> dict[str, int]:
     """Return the tokens (thousandths) of each bucket as of now; a new bucket starts full."""
     rows = {row.name: row for row in Bucket.select().where(Bucket.name.in_(names))}
     held = {}
     for name in names:
-        cap = max(1000, int(limits[name] * 1000 * FULL_S / 60))
+        cap = max(1000, int(limits[name] * 1000 * BURST_S / 60))
         row = rows.get(name)
         if row is None:
             Bucket.create(name=name, tokens=cap, at=now)
@@ -121,11 +121,11 @@ def _refilled(names: list[str], limits: dict[str, int], now: datetime) -> dict[s
     return held
 
 
-def exhausted(force: Settings, now: datetime) -> list[str]:
+def blocked_buckets(force: Settings, now: datetime) -> list[str]:
     """Return the roads (domains, `all`) along which nothing may go at this moment: paused, or without a token."""
-    blocked = [ALL] if room_this_hour(force, now) == 0 else []
-    for row in Bucket.select().where(~Bucket.name.startswith(HOUR)):
-        limit = _limit(row.name, force)
+    blocked = [GLOBAL_BUCKET] if hourly_allowance(force, now) == 0 else []
+    for row in Bucket.select().where(~Bucket.name.startswith(HOUR_PREFIX)):
+        limit = _bucket_rate(row.name, force)
         since = max(0, millis(now) - millis(row.at))
         if _is_paused(row, now) or (limit and row.tokens + since * limit // 60 < 1000):
             blocked.append(row.name)
@@ -136,32 +136,32 @@ def _is_paused(row: Bucket, now: datetime) -> bool:
     return row.paused_until is not None and row.paused_until > now
 
 
-def closed(now: datetime) -> list[str]:
+def paused_buckets(now: datetime) -> list[str]:
     """Return the roads that are paused, which tokens coming in do not open."""
     return [row.name for row in Bucket.select().where(Bucket.paused_until > now)]
 
 
-def pause(name: str, until: datetime, why: str, now: datetime) -> None:
+def pause_bucket(name: str, until: datetime, why: str, now: datetime) -> None:
     """Let nothing go along a road until a moment."""
     Bucket.insert(name=name, at=now, tokens=0, paused_until=until, why=why).on_conflict(
         conflict_target=[Bucket.name], update={Bucket.paused_until: until, Bucket.why: why}
     ).execute()
 
 
-def paused(name: str, now: datetime) -> str | None:
+def pause_reason(name: str, now: datetime) -> str | None:
     """Return why a road is paused now, or None."""
     row = Bucket.get_or_none(Bucket.name == name)
     return (row.why or "paused") if row and _is_paused(row, now) else None
 
 
-def resume(name: str) -> None:
+def resume_bucket(name: str) -> None:
     """Open a road again."""
     Bucket.update(paused_until=None, why="").where(Bucket.name == name).execute()
 
 
-def estimate(letters: int, force: Settings) -> timedelta:
+def estimate_duration(letters: int, force: Settings) -> timedelta:
     """Return how long so many letters will take at the set rate (X-09); practice and no limit: seconds."""
-    a_minute = _limit(ALL, force)
+    a_minute = _bucket_rate(GLOBAL_BUCKET, force)
     quick = timedelta(minutes=letters / a_minute) if a_minute else timedelta(seconds=letters / 200)
     hourly = 0 if force.practice else force.hour_rate
     return max(quick, timedelta(hours=letters / hourly)) if 0 < hourly < letters else quick

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 import clock
 from config import Config, current
 from core import due, service
+from core.delivery import lifecycle, queue, smtp_results, throttle
+from core.delivery import outage as road
+from core.delivery.queue import QueuedMessage
 from core.organization import Settings, settings
-from core.road import claiming, delivery, outcomes, pacing
-from core.road import trouble as road
-from core.road.claiming import Claimed
 from core.road.letters import Desk
 from database import db, hand, record
 from mail import address as addresses
@@ -34,18 +34,18 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("kairan.sending")
 
-PAUSES_S = (5, 10, 20, 40, 60)
-IDLE_S = 0.2
-GLANCE_S = 0.1
-TIDY_S = 3600.0
-HANG_UP_S = 10.0  # carriers ask that connections are not held without need (field 3.4)
-LAST_S = 60.0  # until a letter at which the connection broke is tried again
-VANISHED_MOST = 2  # letters in a row of which nobody knows; then it is the server that hangs, and all wait
-LATER_S = 900.0  # until a letter is tried again that could not be written by a fault of ours
+RECONNECT_DELAYS_S = (5, 10, 20, 40, 60)
+IDLE_POLL_S = 0.2
+POLL_S = 0.1
+STALE_LOCK_S = 3600.0
+IDLE_DISCONNECT_S = 10.0  # carriers ask that connections are not held without need (field 3.4)
+BROKEN_CONNECTION_RETRY_S = 60.0  # until a letter at which the connection broke is tried again
+MAX_UNKNOWN_IN_A_ROW = 2  # letters in a row of which nobody knows; then it is the server that hangs, and all wait
+RENDER_ERROR_RETRY_S = 900.0  # until a letter is tried again that could not be written by a fault of ours
 HOUSEKEEPING_S = 5.0
 
 
-class Owner:
+class WorkerLock:
     """The name of a sender process and the lock that shows it lives: `data/run/<name>`."""
 
     def __init__(self, folder: Path) -> None:
@@ -69,13 +69,13 @@ class Owner:
             path.unlink(missing_ok=True)
         return True
 
-    def tidy(self, now: float) -> None:
+    def remove_stale_locks(self, now: float) -> None:
         """Remove the locks of senders that died without letters in hand. Young ones may only be about to be taken."""
         for path in self._folder.glob("sender-*"):
-            if path.exists() and now - path.stat().st_mtime > TIDY_S:
+            if path.exists() and now - path.stat().st_mtime > STALE_LOCK_S:
                 self.is_dead(path.name)
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Give the lock back at the end of an orderly life."""
         (self._folder / self.name).unlink(missing_ok=True)
         self._held.close()
@@ -89,21 +89,21 @@ def boot_id() -> str:
         return "unknown boot"
 
 
-def _version() -> int:
+def _data_version() -> int:
     """Return a number that changes when another connection has changed the tables."""
     return db.execute_sql("PRAGMA data_version").fetchone()[0]
 
 
-class _Unwritten(Exception):
+class _RenderError(Exception):
     """A letter could not be composed or signed."""
 
 
-class Sender:
+class SmtpWorker:
     """One sender process: its connection, its keys, and the letters it has claimed."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self.owner = Owner(config.data / "run")
+        self.owner = WorkerLock(config.data / "run")
         self.owner.tidy(time.time())
         self.boot = boot_id()
         self._catcher: Catcher | None = None
@@ -123,25 +123,25 @@ class Sender:
         """Send whatever is due until `stopped()`; the letter in hand is finished first."""
         while not stopped():
             self._keep_house()
-            seen = _version()
+            seen = _data_version()
             if self.step(stopped):
                 self._worked = time.monotonic()
             else:
                 self._rest(seen, stopped)
         self.close()
 
-    def _rest(self, seen: int, stopped: Callable[[], bool]) -> None:
+    def _wait_for_change(self, seen: int, stopped: Callable[[], bool]) -> None:
         """Wait until somebody else changes the tables, at most IDLE_S; hang up after some idle seconds."""
         self._desk = None
-        until = time.monotonic() + IDLE_S
-        if self._connection and until - self._worked > HANG_UP_S:
+        until = time.monotonic() + IDLE_POLL_S
+        if self._connection and until - self._worked > IDLE_DISCONNECT_S:
             self._connection.close()
-        while time.monotonic() < until and _version() == seen and not stopped():
-            time.sleep(GLANCE_S)
+        while time.monotonic() < until and _data_version() == seen and not stopped():
+            time.sleep(POLL_S)
 
     def drain(self, stopped: Callable[[], bool] = lambda: False) -> bool:
         """Settle what dead senders left, then send until nothing is due now. False if the server cannot be used."""
-        pacing.resume(pacing.ALL)  # somebody asks for it now
+        throttle.resume_bucket(throttle.GLOBAL_BUCKET)  # somebody asks for it now
         self._sweep(clock.now())
         while not self.trouble and not stopped():
             due.begin(clock.now())
@@ -149,10 +149,10 @@ class Sender:
             if self.step(stopped):
                 continue
             now = clock.now()
-            if not self.trouble and not claiming.due(now, 1, pacing.closed(now)):
+            if not self.trouble and not queue.due(now, 1, throttle.paused_buckets(now)):
                 self._sweep(now)
                 return not self.trouble
-            time.sleep(GLANCE_S)  # only pacing keeps the rest back
+            time.sleep(POLL_S)  # only pacing keeps the rest back
         return not self.trouble
 
     def close(self) -> None:
@@ -165,12 +165,12 @@ class Sender:
 
     # ── one step ──
 
-    def step(self, stopped: Callable[[], bool]) -> int:
+    def run_once(self, stopped: Callable[[], bool]) -> int:
         """Claim and send one batch; return how many letters were claimed."""
         now, force = clock.now(), settings()
-        if pacing.paused(pacing.ALL, now):
+        if throttle.pause_reason(throttle.GLOBAL_BUCKET, now):
             return 0
-        numbers = claiming.claim_batch(self.owner.name, self.boot, force, now)
+        numbers = queue.claim_batch(self.owner.name, self.boot, force, now)
         if numbers:
             self._send_batch(numbers, force, stopped)
         return len(numbers)
@@ -198,28 +198,28 @@ class Sender:
                 handed = self._send_one(letter, desk, follower)
             except Unreachable as trouble:
                 # Maybe this very letter made the server hang up: the others go first when the road is open again.
-                self._give_back([letter], LAST_S if trouble.reason == "broken" else 0)
+                self._give_back([letter], BROKEN_CONNECTION_RETRY_S if trouble.reason == "broken" else 0)
                 self._give_back(waiting[place + 1 :])
                 self._road_is_closed(trouble, force)
                 return
 
-    def _urgent_comes_first(self, letter: Claimed, force: Settings) -> bool:
+    def _should_yield_to_urgent(self, letter: QueuedMessage, force: Settings) -> bool:
         """Look once a second whether something urgent waits behind this ordinary letter (field 5.3.9)."""
         if letter.urgent or time.monotonic() - self._looked < 1:
             return False
         self._looked = time.monotonic()
-        return claiming.urgent_waits(force, clock.now())
+        return queue.has_urgent(force, clock.now())
 
-    def _those_that_may_go(self, numbers: list[int]) -> list[Claimed]:
+    def _recheck_batch(self, numbers: list[int]) -> list[QueuedMessage]:
         """Record what must not go after all; return the rest of the claimed letters, in their order."""
-        kept_back = claiming.look_again(numbers, clock.now())
+        kept_back = queue.recheck_claimed(numbers, clock.now())
         with db.atomic():
             for number, reason in kept_back.items():
                 state = "expired" if reason == "expired" else "skipped"
                 self._record(number, state, reason=reason, counted=False)
-        return [one for one in claiming.claimed(numbers, self.owner.name) if one.id not in kept_back]
+        return [one for one in queue.load_claimed(numbers, self.owner.name) if one.id not in kept_back]
 
-    def _send_one(self, letter: Claimed, desk: Desk, follower: Claimed | None) -> bool:
+    def _send_one(self, letter: QueuedMessage, desk: Desk, follower: QueuedMessage | None) -> bool:
         """Send one letter; commit its outcome and the handing over of the next. Say whether that may go."""
         bare = bool(letter.bare)
         connection = self._road(desk.force)
@@ -229,27 +229,27 @@ class Sender:
                 bare = not bare
                 reply = self._send_bytes(connection, letter, desk, bare)
         except Vanished as gone:
-            delivery.mark_unknown(letter.id, self.owner.name, clock.now())
+            lifecycle.mark_unknown(letter.id, self.owner.name, clock.now())
             self._vanished += 1
-            if self._vanished >= VANISHED_MOST:
+            if self._vanished >= MAX_UNKNOWN_IN_A_ROW:
                 raise Unreachable("", "broken") from gone
             return False
         except addresses.BadAddress:
             self._record(letter.id, "refused", reason="address")
             return False
-        except _Unwritten:
-            self._record(letter.id, "deferred", reason="other", wait_s=LATER_S)
+        except _RenderError:
+            self._record(letter.id, "deferred", reason="other", wait_s=RENDER_ERROR_RETRY_S)
             return False
         self._vanished = 0
         self._road_is_good()
         return self._note(letter, reply, follower, bare)
 
-    def _send_bytes(self, connection: Connection, letter: Claimed, desk: Desk, bare: bool) -> Reply:
+    def _transmit(self, connection: Connection, letter: QueuedMessage, desk: Desk, bare: bool) -> Reply:
         raw = self._written(letter, desk, bare)
         sender = desk.force.own.return_path(letter.id, desk.force.secret)
         return connection.send(sender, rcpt_form(letter.address, bare), raw)
 
-    def _written(self, letter: Claimed, desk: Desk, bare: bool) -> bytes:
+    def _render_signed(self, letter: QueuedMessage, desk: Desk, bare: bool) -> bytes:
         """Return the signed letter. Raises BadAddress, and _Unwritten for a fault of ours: others must go on."""
         try:
             return self._sign(desk.letter(letter, bare, clock.now()), desk.force)
@@ -257,32 +257,34 @@ class Sender:
             raise
         except Exception as fault:
             log.error("letter %s cannot be written (%s); trying again later", letter.id, type(fault).__name__)
-            raise _Unwritten from fault
+            raise _RenderError from fault
 
-    def _note(self, letter: Claimed, reply: Reply, follower: Claimed | None, bare: bool) -> bool:
+    def _commit_result(self, letter: QueuedMessage, reply: Reply, follower: QueuedMessage | None, bare: bool) -> bool:
         """Commit what the server said, all that follows from it, and the handing over of the next letter."""
         now = clock.now()
-        outcome = outcomes.of_reply(reply, letter.domain)
-        later = claiming.retry_at(letter.attempts, now) if outcome.state == "deferred" else now
+        outcome = smtp_results.classify_reply(reply, letter.domain)
+        later = queue.next_retry_at(letter.attempts, now) if outcome.state == "deferred" else now
         with db.atomic():
             record(
                 letter.id, self.owner.name, outcome.state, now=now, next_at=later,
                 code=reply.code, enhanced=reply.enhanced, text=reply.text, reason=outcome.reason,
             )  # fmt: skip
             if outcome.state == "accepted":
-                outcomes.note_accepted(letter, bare, now)
-            elif outcome.state == "refused" and outcomes.note_refusal(Letter.get_by_id(letter.id), outcome, now):
+                smtp_results.record_acceptance(letter, bare, now)
+            elif outcome.state == "refused" and smtp_results.record_refusal(Letter.get_by_id(letter.id), outcome, now):
                 self._blocking.add(letter.domain)
             if letter.delivery_id is None and outcome.state != "deferred":
                 service.forget_secrets(letter.id)
             return follower is not None and hand(follower.id, self.owner.name, now)
 
-    def _record(self, number: int, state: str, *, reason: str = "", counted: bool = True, wait_s: float = 0) -> None:
+    def _record_state(
+        self, number: int, state: str, *, reason: str = "", counted: bool = True, wait_s: float = 0
+    ) -> None:
         now = clock.now()
         later = now + timedelta(seconds=wait_s)
         record(number, self.owner.name, state, now=now, next_at=later, reason=reason, counted=counted)
 
-    def _give_back(self, letters: list[Claimed], wait_s: float = 0) -> None:
+    def _requeue(self, letters: list[QueuedMessage], wait_s: float = 0) -> None:
         """Put letters back that no server has; no attempt is counted."""
         with db.atomic():
             for letter in letters:
@@ -290,7 +292,7 @@ class Sender:
 
     # ── the road and the seal ──
 
-    def _road(self, force: Settings) -> Connection:
+    def _open_connection(self, force: Settings) -> Connection:
         route = force.route or self._outbox()
         if self._connection is None or route != self._route:
             if self._connection:
@@ -299,7 +301,7 @@ class Sender:
         self._connection.open()
         return self._connection
 
-    def _outbox(self) -> Route:
+    def _dev_route(self) -> Route:
         if self._catcher is None:
             from mail.catcher import Catcher  # a server that only practice needs
 
@@ -315,26 +317,26 @@ class Sender:
             self._signs_for = force.mail_domain
         return self._signer.sign(raw)
 
-    def _road_is_closed(self, trouble: Unreachable, force: Settings) -> None:
+    def _on_connection_failure(self, trouble: Unreachable, force: Settings) -> None:
         """Pause everything for a while, growing; the pages turn red and offer the text and the telephone list."""
         now = clock.now()
         self.trouble = trouble.reason
-        pause = PAUSES_S[min(self._failures, len(PAUSES_S) - 1)]
+        pause = RECONNECT_DELAYS_S[min(self._failures, len(RECONNECT_DELAYS_S) - 1)]
         self._failures += 1
         log.warning("mail server cannot be used (%s); trying again in %s s", trouble.reason, pause)
-        pacing.pause(pacing.ALL, now + timedelta(seconds=pause), trouble.reason, now)
-        road.pause_all(trouble.reason, now)
+        throttle.pause_bucket(throttle.GLOBAL_BUCKET, now + timedelta(seconds=pause), trouble.reason, now)
+        road.pause_notices(trouble.reason, now)
 
-    def _road_is_good(self) -> None:
+    def _on_connection_ok(self) -> None:
         """Forget the trouble once a letter has got its answer."""
         if self._failures:
             self._failures = 0
-            road.forget_trouble()
+            road.clear_outage()
 
-    def _retry_road(self) -> None:
+    def _retry_connection(self) -> None:
         """Try the road again where notices are paused; go on if it is open."""
         now, force = clock.now(), settings()
-        if not road.any_paused() or pacing.paused(pacing.ALL, now):
+        if not road.has_paused_notices() or throttle.pause_reason(throttle.GLOBAL_BUCKET, now):
             return
         try:
             self._road(force)
@@ -342,34 +344,34 @@ class Sender:
             self._road_is_closed(trouble, force)
             return
         self.trouble, self._failures = "", max(1, self._failures)
-        pacing.resume(pacing.ALL)
-        road.resume_all(now, force.late_s)
+        throttle.resume_bucket(throttle.GLOBAL_BUCKET)
+        road.resume_notices(now, force.late_s)
 
     # ── keeping house ──
 
-    def _keep_house(self) -> None:
+    def _housekeeping(self) -> None:
         """Once a second look what is finished; every few seconds settle what dead senders left."""
         passed = time.monotonic()
         if passed - self._swept >= HOUSEKEEPING_S:
             self._sweep(clock.now())
         elif passed - self._finished >= 1:
-            delivery.finish(clock.now())
+            lifecycle.finish_notices(clock.now())
             self._retry_road()
         else:
             return
         self._finished = passed
 
-    def _sweep(self, now: datetime) -> None:
+    def _recover_and_finish(self, now: datetime) -> None:
         self._swept = time.monotonic()
-        delivery.settle(self.owner.is_dead, self.boot, now)
-        delivery.expire(now)
-        delivery.cancel_leftovers(now)
-        delivery.give_way()
-        delivery.finish(now)
-        road.hold_what_stood_still(now, settings().late_s)
+        lifecycle.recover_orphans(self.owner.is_dead, self.boot, now)
+        lifecycle.expire_letters(now)
+        lifecycle.cancel_requeued_letters(now)
+        lifecycle.restore_previous_round()
+        lifecycle.finish_notices(now)
+        road.hold_overdue_paused(now, settings().late_s)
         self._retry_road()
 
 
-def open_sender() -> Sender:
+def open_worker() -> SmtpWorker:
     """Return a sender for the installation in force."""
-    return Sender(current())
+    return SmtpWorker(current())

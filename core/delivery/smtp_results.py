@@ -10,48 +10,48 @@ from datetime import datetime, timedelta
 from peewee import fn
 
 from core import history
-from core.road import faults, pacing, standing
-from core.road.claiming import Claimed
+from core.delivery import alerts, suppression, throttle
+from core.delivery.queue import QueuedMessage
 from mail.bounce import verdict
 from mail.deliver import Reply
 from models import Letter, Person
 
-GUARD_SHARE = 5  # a fifth
-GUARD_LEAST = 5
-GUARD_PAUSE = timedelta(hours=1)
+BLOCK_SHARE_DIVISOR = 5  # a fifth
+BLOCK_MIN_REFUSALS = 5
+BLOCK_PAUSE = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class SmtpResult:
     """State and reason of a letter after a server's answer."""
 
     state: str
     reason: str = ""
 
 
-def of_reply(reply: Reply, domain: str) -> Outcome:
+def classify_reply(reply: Reply, domain: str) -> SmtpResult:
     """Say what becomes of a letter. A temporary answer, a full mailbox: tried again as long as it is useful."""
     if reply.accepted:
-        return Outcome("accepted")
+        return SmtpResult("accepted")
     found = verdict(reply, domain)
     if reply.deferred or found.kind == "full":
-        return Outcome("deferred", found.kind)
-    return Outcome("refused", found.kind)
+        return SmtpResult("deferred", found.kind)
+    return SmtpResult("refused", found.kind)
 
 
-def note_refusal(letter: Letter, outcome: Outcome, now: datetime) -> bool:
+def record_refusal(letter: Letter, outcome: SmtpResult, now: datetime) -> bool:
     """Note what a refusal says, already recorded at the letter; call inside the transaction that recorded it.
 
     True if the carrier refuses so many that it must be blocking us: then it is paused and nobody is registered.
     """
-    if carrier_blocks(letter, now):
-        take_run_back(letter, now)
+    if is_carrier_blocking(letter, now):
+        pause_carrier_and_requeue(letter, now)
         return True
-    standing.note(letter, outcome.reason, now)
+    suppression.record_failure(letter, outcome.reason, now)
     return False
 
 
-def note_accepted(letter: Claimed, bare: bool, now: datetime) -> None:
+def record_acceptance(letter: QueuedMessage, bare: bool, now: datetime) -> None:
     """Remember which spelling of an RFC-violating address the server takes, and that a filter is open again."""
     if letter.person_id is None:
         return
@@ -63,11 +63,11 @@ def note_accepted(letter: Claimed, bare: bool, now: datetime) -> None:
         ).execute()
 
 
-def carrier_blocks(letter: Letter, now: datetime) -> bool:
+def is_carrier_blocking(letter: Letter, now: datetime) -> bool:
     """Say whether a carrier has refused more than a fifth (and five) of a notice's letters to it, or is paused so."""
-    if letter.notice_id is None or pacing.carrier_of(letter.domain) is None:
+    if letter.notice_id is None or throttle.carrier_domain(letter.domain) is None:
         return False
-    if pacing.paused(letter.domain, now) == faults.CARRIER:
+    if throttle.pause_reason(letter.domain, now) == alerts.CARRIER_BLOCK:
         return True
     refused = fn.SUM(Letter.state.in_(("refused", "bounced")).cast("integer"))
     done, no = (
@@ -79,13 +79,13 @@ def carrier_blocks(letter: Letter, now: datetime) -> bool:
         .tuples()
         .get()
     )  # fmt: skip
-    return (no or 0) >= GUARD_LEAST and (no or 0) * GUARD_SHARE > done
+    return (no or 0) >= BLOCK_MIN_REFUSALS and (no or 0) * BLOCK_SHARE_DIVISOR > done
 
 
-def take_run_back(letter: Letter, now: datetime) -> None:
+def pause_carrier_and_requeue(letter: Letter, now: datetime) -> None:
     """Pause the carrier, release whom this notice registered there, and try the refused letters later."""
-    until = now + GUARD_PAUSE
-    pacing.pause(letter.domain, until, faults.CARRIER, now)
+    until = now + BLOCK_PAUSE
+    throttle.pause_bucket(letter.domain, until, alerts.CARRIER_BLOCK, now)
     there = (Letter.notice == letter.notice_id) & (Letter.domain == letter.domain)
     same = there & (Letter.state == "refused") & (Letter.newest == True)  # what came back after it was taken stays back
     people = Letter.select(Letter.person).where(there & Letter.state.in_(("refused", "bounced")))
@@ -94,4 +94,4 @@ def take_run_back(letter: Letter, now: datetime) -> None:
     ).execute()
     Letter.update(state="deferred", next_at=until, reason="temporary", owner="").where(same).execute()
     history.log(None, "carrier.paused", letter.notice_id)
-    faults.tell_blocked(letter, until, now)
+    alerts.notify_carrier_blocked(letter, until, now)

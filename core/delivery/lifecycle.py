@@ -1,4 +1,4 @@
-"""From a confirmed notice to recorded outcomes: start, fill, settle, finish. Claiming: `core.road.claiming`.
+"""From a confirmed notice to recorded outcomes: start, fill, settle, finish. Claiming: `core.delivery.queue`.
 
 `MOVES` is the one table of what a letter may become. Crash rules: a claim is committed durably with owner and boot
 before anything leaves; `handed_at` is committed before the content of a letter goes over the network. Whoever can
@@ -13,9 +13,9 @@ from datetime import datetime, timedelta
 from peewee import JOIN, SQL, Case, ModelSelect, fn
 
 from core import history, service
+from core.delivery import suppression
 from core.organization import Settings, settings
 from core.results import digests, tracking
-from core.road import standing
 from core.writing import reminders
 from core.writing.audience import Audience, Recipient, resolve
 from database import db, insert_rows, millis
@@ -23,7 +23,7 @@ from mail import address as addresses
 from models import Child, Cover, Delivery, Letter, Membership, Notice, Person
 from words import N_
 
-MOVES: dict[str, frozenset[str]] = {
+TRANSITIONS: dict[str, frozenset[str]] = {
     "waiting": frozenset({"sending", "skipped", "cancelled", "expired"}),
     "deferred": frozenset({"sending", "skipped", "cancelled", "expired"}),
     "sending": frozenset({"accepted", "refused", "deferred", "skipped", "expired", "waiting", "unknown", "cancelled"}),
@@ -35,9 +35,9 @@ MOVES: dict[str, frozenset[str]] = {
     "expired": frozenset(),
     "cancelled": frozenset(),
 }
-OPEN = ("waiting", "sending", "deferred")
-NEVER_LEFT = ("cancelled", "skipped", "expired")
-STATES: dict[str, str] = {
+PENDING_STATES = ("waiting", "sending", "deferred")
+NEVER_SENT_STATES = ("cancelled", "skipped", "expired")
+STATE_LABELS: dict[str, str] = {
     "waiting": N_("Waiting"),
     "sending": N_("Being handed over"),
     "accepted": N_("Sent (whether it was read shows by the stamp)"),
@@ -49,7 +49,7 @@ STATES: dict[str, str] = {
     "expired": N_("Given up, too late to be useful"),
     "cancelled": N_("Stopped before it left"),
 }
-LETTER_REASONS: dict[str, str] = {
+REASON_LABELS: dict[str, str] = {
     "address": N_("This address cannot be written to; please correct it."),
     "unknown_user": N_("This address does not exist (any more)."),
     "filtered": N_("Probably refused by the phone's mail filter."),
@@ -67,41 +67,41 @@ LETTER_REASONS: dict[str, str] = {
     "answer": N_("Has answered in the meantime."),
 }
 # Written out, since SQLite does not take the small indexes of the queue for a condition with placeholders.
-_IN_THE_QUEUE = SQL("(state IN ('waiting','deferred'))")
-_GAVE_WAY = SQL("(newest AND round > 1 AND state IN ('cancelled','skipped','expired'))")
+_QUEUED_SQL = SQL("(state IN ('waiting','deferred'))")
+_UNSENT_REMINDER_SQL = SQL("(newest AND round > 1 AND state IN ('cancelled','skipped','expired'))")
 
 
 # ── starting ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def start_due(now: datetime) -> list[int]:
+def start_due_notices(now: datetime) -> list[int]:
     """Begin every held or booked notice whose time has come; return their numbers (T-01, T-02, D-39).
 
     More than `late_s` late (the server was down): held and asked, never fired (decision 8).
     """
     force = settings()
-    ready = _ready(now).order_by(Notice.urgent.desc(), Notice.begin_at, Notice.id)
-    return [notice.id for notice in list(ready) if fill(notice, now, force)]
+    ready = _due_notices(now).order_by(Notice.urgent.desc(), Notice.begin_at, Notice.id)
+    return [notice.id for notice in list(ready) if start_or_hold(notice, now, force)]
 
 
-def _ready(now: datetime) -> ModelSelect:
+def _due_notices(now: datetime) -> ModelSelect:
     """Return the notices whose time has come."""
     waits = (Notice.state == "scheduled") | ((Notice.state == "held") & (Notice.held_why == "window"))
     return Notice.select().where(waits, Notice.begin_at <= now)
 
 
-def fill(notice: Notice, now: datetime, force: Settings) -> bool:
+def start_or_hold(notice: Notice, now: datetime, force: Settings) -> bool:
     """Begin a notice that is due, or hold it and ask. False also if it was cancelled or moved meanwhile (D-44)."""
     with db.atomic():
-        fresh = _ready(now).where(Notice.id == notice.id).first()
+        fresh = _due_notices(now).where(Notice.id == notice.id).first()
         if fresh is None:
             return False
         if now - fresh.begin_at > timedelta(seconds=force.late_s):
-            return hold(fresh, "late", now)
-        return _freeze(fresh, now, force)
+            return hold_notice(fresh, "late", now)
+        return _start_sending(fresh, now, force)
 
 
-def hold(notice: Notice, why: str, now: datetime) -> bool:
+def hold_notice(notice: Notice, why: str, now: datetime) -> bool:
     """Hold a notice for a person's decision; return False, since it does not begin."""
     waits = Notice.state.in_(("held", "scheduled", "paused"))
     change = {"state": "held", "held_why": why, "updated_at": now, "serial": Notice.serial + 1}
@@ -110,7 +110,7 @@ def hold(notice: Notice, why: str, now: datetime) -> bool:
     return False
 
 
-def _freeze(notice: Notice, now: datetime, force: Settings) -> bool:
+def _start_sending(notice: Notice, now: datetime, force: Settings) -> bool:
     """Freeze one row per reader and make the letters. Call inside a transaction.
 
     Held instead if the number of letters differs from what was confirmed by more than a tenth and more than five.
@@ -118,7 +118,7 @@ def _freeze(notice: Notice, now: datetime, force: Settings) -> bool:
     audience = resolve(notice, now)
     before, after = ({(person, child) for person, child in part} for part in (notice.expected, audience.expected))
     if audience.waiting or abs(len(after) - len(before)) > max(5, len(before) / 10):
-        return hold(notice, "changed", now)
+        return hold_notice(notice, "changed", now)
     taken = (
         Notice.update(
             state="sending", held_why="", started_at=now, updated_at=now, rounds=1,
@@ -130,40 +130,40 @@ def _freeze(notice: Notice, now: datetime, force: Settings) -> bool:
     )  # fmt: skip
     if not taken:
         return False
-    write_rows(notice, audience, now)
+    create_deliveries(notice, audience, now)
     tracking.keep_links(notice)
     digests.begin(notice, now)
     reminders.plan(notice, now)
     reminders.plan_before_deadline(notice, now)
     for number in filter(None, (notice.corrects_id, notice.follows_id)):
         reminders.call_off_all(number, now)
-    changed = {"letters": audience.letters, "joined": _people(after - before), "gone": _people(before - after)}
+    changed = {"letters": audience.letters, "joined": _person_ids(after - before), "gone": _person_ids(before - after)}
     history.log(None, "notice.started", notice.id, detail=changed)
     return True
 
 
-def _people(letters: set[tuple[int, int]]) -> list[int]:
+def _person_ids(letters: set[tuple[int, int]]) -> list[int]:
     """Return the numbers of the people of some letters, each once."""
     return sorted({person for person, _ in letters})
 
 
-def write_rows(notice: Notice, audience: Audience, now: datetime) -> None:
+def create_deliveries(notice: Notice, audience: Audience, now: datetime) -> None:
     """Write a row for each reader of an audience, and the letters of those who receive one. Inside a transaction."""
     everybody = (*audience.receiving, *audience.left_out)
     insert_rows(Delivery, (_delivery_row(notice, one) for one in everybody))
-    ids = _deliveries(notice)
+    ids = _delivery_ids(notice)
     insert_rows(Cover, _cover_rows(everybody, ids))
     until = now + timedelta(seconds=notice.useful_s)
     insert_rows(Letter, (_letter_row(notice, ids[one.key], one, now, until) for one in audience.receiving))
 
 
-def _deliveries(notice: Notice) -> dict[tuple[int, int], int]:
+def _delivery_ids(notice: Notice) -> dict[tuple[int, int], int]:
     """Return the number of each delivery by person and child (or 0)."""
     rows = Delivery.select(Delivery.person_id, Delivery.child_id, Delivery.id).where(Delivery.notice == notice)
     return {(person, child or 0): number for person, child, number in rows.tuples()}
 
 
-def token() -> str:
+def new_token() -> str:
     """Return a reader's token: 128 random bits, lower-case base32."""
     return b32encode(secrets.token_bytes(16)).decode().rstrip("=").lower()
 
@@ -176,7 +176,7 @@ def _delivery_row(notice: Notice, one: Recipient) -> dict:
         "child_name": one.child_name if one.child_id else "",
         "child_room": one.child_room,
         "siblings": one.siblings,
-        "token": token(),
+        "token": new_token(),
         "reason": one.reason,
         "list": one.list_id,
         "name": one.name,
@@ -240,7 +240,7 @@ def _chunks(rows: Iterable, size: int) -> Iterable[list]:
 # ── settling and finishing ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def settle(is_dead: Callable[[str], bool], boot: str, now: datetime) -> int:
+def recover_orphans(is_dead: Callable[[str], bool], boot: str, now: datetime) -> int:
     """Settle what dead sender processes left: not yet handed over → waiting, else → unknown. Return how many."""
     settled = 0
     owners = [row.owner for row in Letter.select(Letter.owner).where(Letter.state == "sending").distinct()]
@@ -252,11 +252,11 @@ def settle(is_dead: Callable[[str], bool], boot: str, now: datetime) -> int:
             surely_here = left & Letter.handed_at.is_null() & (Letter.boot == boot)
             settled += Letter.update(state="waiting", owner="", next_at=now).where(surely_here).execute()
             settled += Letter.update(state="unknown", done_at=now).where(left).execute()
-            _urgent_ones_again(now)
+            _resend_unknown_urgent(now)
     return settled
 
 
-def _urgent_ones_again(now: datetime) -> None:
+def _resend_unknown_urgent(now: datetime) -> None:
     """Send an urgent letter of unknown outcome once more by itself, once; it says so on the page."""
     still = Notice.select(Notice.id).where(Notice.state.in_(("sending", "paused")))
     Letter.update(state="waiting", again=True, owner="", next_at=now).where(
@@ -275,10 +275,10 @@ def mark_unknown(number: int, owner: str, now: datetime) -> None:
         Letter.update(state="unknown", done_at=now).where(
             Letter.id == number, Letter.owner == owner, Letter.state == "sending"
         ).execute()
-        _urgent_ones_again(now)
+        _resend_unknown_urgent(now)
 
 
-def settle_by_read(delivery: Delivery, now: datetime) -> None:
+def accept_unknown_on_read(delivery: Delivery, now: datetime) -> None:
     """A read shows that the letter arrived: unknown → accepted."""
     # Every press comes by here: plain SQL costs a tenth of what building the statement does.
     db.execute_sql(
@@ -287,26 +287,29 @@ def settle_by_read(delivery: Delivery, now: datetime) -> None:
     )
 
 
-def expire(now: datetime) -> int:
+def expire_letters(now: datetime) -> int:
     """Give up letters that are no longer useful; return how many. Their secret links go with them.
 
     What servers put off all that time counts at the reader's address.
     """
-    late = _IN_THE_QUEUE & (Letter.useful_until < now)
+    late = _QUEUED_SQL & (Letter.useful_until < now)
     if not Letter.select(Letter.id).where(late).exists():
         return 0
     with db.atomic():
         put_off = list(Letter.select().where(late, Letter.person.is_null(False), Letter.code.between(400, 499)))
         Letter.update(payload={}).where(late, Letter.kind.in_(service.secret_kinds())).execute()
         done = Letter.update(state="expired", reason="expired", done_at=now).where(late).execute()
-        standing.given_up(put_off, now)
+        suppression.record_expired(put_off, now)
     return done
 
 
-def finish(now: datetime) -> int:
+def finish_notices(now: datetime) -> int:
     """Mark notices as sent of which no letter is waiting, sending or deferred (law 5); return how many."""
     still = Letter.select(Letter.id).where(
-        Letter.notice == Notice.id, Letter.newest == True, Letter.state.in_(OPEN), Letter.delivery.is_null(False)
+        Letter.notice == Notice.id,
+        Letter.newest == True,
+        Letter.state.in_(PENDING_STATES),
+        Letter.delivery.is_null(False),
     )
     if not (done := [one.id for one in Notice.select(Notice.id).where(Notice.state == "sending", ~fn.EXISTS(still))]):
         return 0
@@ -319,34 +322,34 @@ def finish(now: datetime) -> int:
     )
 
 
-def cancel_leftovers(now: datetime) -> int:
+def cancel_requeued_letters(now: datetime) -> int:
     """Cancel what a sender gave back after its notice (or its reminder) was stopped or withdrawn; return how many."""
     over = Notice.select(Notice.id).where(Notice.state.in_(("stopped", "withdrawn", "sent")))
     of_these = (Letter.notice_id + 0).in_(over)  # the sum keeps SQLite from going through all letters of these notices
-    left = Letter.select(Letter.id).where(_IN_THE_QUEUE, of_these, Letter.delivery.is_null(False))
+    left = Letter.select(Letter.id).where(_QUEUED_SQL, of_these, Letter.delivery.is_null(False))
     if not (numbers := [one.id for one in left]):
         return 0
     still = Letter.id.in_(numbers) & Letter.state.in_(("waiting", "deferred")) & Letter.notice.in_(over)
     return Letter.update(state="cancelled", done_at=now).where(still).execute()
 
 
-def give_way() -> int:
+def restore_previous_round() -> int:
     """Let reminders that never left stand back: the letter before each is again the one that its reader has.
 
     Return how many. Whoever confirmed while the reminder waited counts as "sent to" as before.
     """
-    gone = list(Letter.select(Letter.id, Letter.delivery, Letter.round).where(_GAVE_WAY))
+    gone = list(Letter.select(Letter.id, Letter.delivery, Letter.round).where(_UNSENT_REMINDER_SQL))
     for one in gone:
         with db.atomic():
             if Letter.update(newest=False).where(Letter.id == one.id, Letter.newest == True).execute():
-                _stand_in_for(one)
+                _mark_previous_current(one)
     return len(gone)
 
 
-def _stand_in_for(gone: Letter) -> None:
+def _mark_previous_current(gone: Letter) -> None:
     """Make the last letter that left before this one (or the first) the newest of its delivery."""
     earlier = Letter.alias()
-    left = earlier.state.not_in(NEVER_LEFT) | (earlier.round == 1)
+    left = earlier.state.not_in(NEVER_SENT_STATES) | (earlier.round == 1)
     last = earlier.select(fn.MAX(earlier.round)).where(
         earlier.delivery == gone.delivery_id, earlier.round < gone.round, left
     )

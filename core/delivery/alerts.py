@@ -11,21 +11,21 @@ from datetime import datetime, timedelta
 from peewee import fn
 
 from core import history, limits, service
+from core.delivery import throttle
 from core.door import senders
 from core.organization import settings
-from core.road import pacing
 from core.writing import fields
 from database import db
 from models import Bounce, Bucket, Letter, Notice, User
 
-SHOWN_FOR = timedelta(days=1)
-AGAIN_S = 86400
-CARRIER = "carrier"
+ALERT_VISIBLE_FOR = timedelta(days=1)
+ALERT_INTERVAL_S = 86400
+CARRIER_BLOCK = "carrier"
 """Why a road is paused when its carrier refuses too much."""
 
 
 @dataclass(frozen=True, slots=True)
-class Distrust:
+class PolicyRejection:
     """A domain whose server does not want mail from us: how many letters lately, the latest words."""
 
     domain: str
@@ -34,7 +34,7 @@ class Distrust:
 
 
 @dataclass(frozen=True, slots=True)
-class Blocked:
+class BlockedCarrier:
     """A carrier that refused too much: until when nothing goes there, and how many letters wait."""
 
     domain: str
@@ -45,42 +45,42 @@ class Blocked:
 # ── servers that do not trust us ─────────────────────────────────────────────────────────────────────────────────
 
 
-def distrusted(now: datetime) -> list[Distrust]:
+def policy_rejections(now: datetime) -> list[PolicyRejection]:
     """Return the domains that refused us by a rule of theirs within a day, most letters first."""
     found: dict[str, list[tuple[int, str]]] = {}
-    for number, domain, said in (*_refused(now), *_came_back(now)):
+    for number, domain, said in (*_policy_refusals(now), *_policy_bounces(now)):
         found.setdefault(domain, []).append((number, said))
-    made = (Distrust(domain, len(set(rows)), max(rows)[1]) for domain, rows in found.items())
+    made = (PolicyRejection(domain, len(set(rows)), max(rows)[1]) for domain, rows in found.items())
     return sorted(made, key=lambda one: (-one.letters, one.domain))
 
 
-def _refused(now: datetime) -> Iterator[tuple[int, str, str]]:
+def _policy_refusals(now: datetime) -> Iterator[tuple[int, str, str]]:
     rows = Letter.select(Letter.id, Letter.domain, Letter.text).where(
-        Letter.state.in_(("refused", "bounced")), Letter.reason == "policy", Letter.done_at > now - SHOWN_FOR
+        Letter.state.in_(("refused", "bounced")), Letter.reason == "policy", Letter.done_at > now - ALERT_VISIBLE_FOR
     )
     yield from rows.limit(1000).tuples()
 
 
-def _came_back(now: datetime) -> Iterator[tuple[int, str, str]]:
+def _policy_bounces(now: datetime) -> Iterator[tuple[int, str, str]]:
     rows = Bounce.select(Letter.id, Letter.domain, Letter.text).join(Letter)
-    yield from rows.where(Bounce.kind == "policy", Bounce.at > now - SHOWN_FOR).limit(1000).tuples()
+    yield from rows.where(Bounce.kind == "policy", Bounce.at > now - ALERT_VISIBLE_FOR).limit(1000).tuples()
 
 
-def alarm(letter: Letter, now: datetime) -> None:
+def notify_policy_rejection(letter: Letter, now: datetime) -> None:
     """Write to the administrators that a server distrusts us, once a day for each domain."""
-    if limits.hit(f"distrust:{letter.domain}", now, AGAIN_S) > 1:
+    if limits.hit(f"distrust:{letter.domain}", now, ALERT_INTERVAL_S) > 1:
         return
     said = Letter.select(Letter.text).where(Letter.id == letter.id).scalar() or ""
     values = {"domain": letter.domain, "said": said[:300], "url": f"{settings().base_url}/admin/health"}
-    _tell("distrust", senders.administrators(), values, now)
+    _notify_users("distrust", senders.administrators(), values, now)
 
 
 # ── carriers that refuse too much ────────────────────────────────────────────────────────────────────────────────
 
 
-def blocked(now: datetime, notice: Notice | None = None) -> list[Blocked]:
+def blocked_carriers(now: datetime, notice: Notice | None = None) -> list[BlockedCarrier]:
     """Return the carriers that are paused, with the letters that wait for them (of one notice, or all)."""
-    rows = Bucket.select().where(Bucket.why == CARRIER, Bucket.paused_until > now).order_by(Bucket.name)
+    rows = Bucket.select().where(Bucket.why == CARRIER_BLOCK, Bucket.paused_until > now).order_by(Bucket.name)
     waiting = (Letter.state.in_(("waiting", "deferred"))) & Letter.newest
     if notice is not None:
         waiting &= Letter.notice == notice
@@ -90,23 +90,23 @@ def blocked(now: datetime, notice: Notice | None = None) -> list[Blocked]:
         .group_by(Letter.domain)
         .tuples()
     )
-    found = [Blocked(row.name, row.paused_until, counts.get(row.name, 0)) for row in rows]
+    found = [BlockedCarrier(row.name, row.paused_until, counts.get(row.name, 0)) for row in rows]
     return [one for one in found if one.letters or notice is None]
 
 
-def try_again(domain: str, by: User, now: datetime) -> int:
+def resume_carrier(domain: str, by: User, now: datetime) -> int:
     """Send to a carrier again at once; return how many letters go. 0 if it is not paused (any more)."""
-    if pacing.paused(domain, now) != CARRIER:
+    if throttle.pause_reason(domain, now) != CARRIER_BLOCK:
         return 0
     with db.atomic():
-        pacing.resume(domain)
+        throttle.resume_bucket(domain)
         waiting = Letter.state.in_(("waiting", "deferred")) & (Letter.domain == domain)
         going = Letter.update(next_at=now).where(waiting).execute()
         history.log(by, "carrier.resumed", detail={"letters": going})
     return going
 
 
-def tell_blocked(letter: Letter, until: datetime, now: datetime) -> None:
+def notify_carrier_blocked(letter: Letter, until: datetime, now: datetime) -> None:
     """Write to the administrators and to who sent the notice that a carrier is paused; once an hour."""
     if limits.hit(f"blocked:{letter.domain}", now, 3600) > 1:
         return
@@ -118,10 +118,10 @@ def tell_blocked(letter: Letter, until: datetime, now: datetime) -> None:
         "notice": fields.subject_of(notice),
         "url": f"{settings().base_url}/notices/{notice.id}",
     }
-    _tell("blocked", list(users.values()), values, now)
+    _notify_users("blocked", list(users.values()), values, now)
 
 
-def _tell(kind: str, users: list[User], values: dict[str, object], now: datetime) -> None:
+def _notify_users(kind: str, users: list[User], values: dict[str, object], now: datetime) -> None:
     for user in users:
         if user.email:
             service.send(

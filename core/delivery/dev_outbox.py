@@ -15,7 +15,7 @@ from models import Letter
 
 
 @dataclass(frozen=True, slots=True)
-class Caught:
+class CapturedMessage:
     """One caught letter. `secret`: it holds a link that logs somebody in, so its words are not shown."""
 
     name: str
@@ -29,45 +29,45 @@ class Caught:
     secret: bool
 
 
-def folder() -> Path:
+def outbox_dir() -> Path:
     """Return where the outbox keeps its letters."""
     return ground.current().data / "outbox"
 
 
-def listing() -> list[Kept]:
+def list_messages() -> list[Kept]:
     """Return the letters that are there, the newest first."""
-    return outbox.listing(folder())
+    return outbox.listing(outbox_dir())
 
 
-def read(kept: Kept) -> Caught:
+def read_message(kept: Kept) -> CapturedMessage:
     """Return one letter for a page. Raises NoSuchLetter if it was swept meanwhile."""
-    raw = outbox.read(folder(), kept.name)
+    raw = outbox.read(outbox_dir(), kept.name)
     message = BytesParser(policy=policy.default).parsebytes(raw)
     secret = _is_secret(message)
-    return Caught(
+    return CapturedMessage(
         name=kept.name,
         at=kept.at,
         to=str(message.get("To", message.get("X-Kairan-Envelope-To", ""))),
         sender=str(message.get("From", "")),
         subject=str(message.get("Subject", "")),
-        text="" if secret else _body(message, "plain"),
-        html="" if secret else _body(message, "html"),
+        text="" if secret else _body_text(message, "plain"),
+        html="" if secret else _body_text(message, "html"),
         source="" if secret else raw.decode("utf-8", "replace"),
         secret=secret,
     )
 
 
-def find(name: str) -> Caught:
+def get_message(name: str) -> CapturedMessage:
     """Return the letter of this name. Raises NoSuchLetter, also for names that are none of ours."""
-    kept = next((one for one in listing() if one.name == name), None)
+    kept = next((one for one in list_messages() if one.name == name), None)
     if kept is None:
         raise NoSuchLetter(name)
-    return read(kept)
+    return read_message(kept)
 
 
 # Their links open one family's own page or confirm its address. Nobody else gets a letter that stays in the outbox,
 # so whoever practises joining would stand before a closed door; administrators may change those entries anyway.
-OF_FAMILIES = ("join", "welcome", "registered", "page", "new-address")
+READER_LINK_KINDS = ("join", "welcome", "registered", "page", "new-address")
 
 
 def _is_secret(message: EmailMessage) -> bool:
@@ -77,10 +77,12 @@ def _is_secret(message: EmailMessage) -> bool:
     letter = Letter.get_or_none(Letter.id == number) if number else None
     if letter is None or letter.notice_id:
         return letter is None
-    return letter.kind not in service.KINDS or (service.holds_secrets(letter.kind) and letter.kind not in OF_FAMILIES)
+    return letter.kind not in service.KINDS or (
+        service.holds_secrets(letter.kind) and letter.kind not in READER_LINK_KINDS
+    )
 
 
-def _body(message: EmailMessage, kind: str) -> str:
+def _body_text(message: EmailMessage, kind: str) -> str:
     part = message.get_body((kind,))
     if part is None:
         return ""

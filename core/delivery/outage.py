@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 
 from peewee import fn
 
-from core.road import delivery
+from core.delivery import lifecycle
 from database import db, millis
 from models import Notice
 
 
-def pause_all(why: str, now: datetime) -> None:
+def pause_notices(why: str, now: datetime) -> None:
     """Pause every notice being sent: the mail server cannot be reached or does not let us in.
 
     `paused_at` stays from the first trouble until a letter gets through (`forget_trouble`), so that a server which
@@ -24,27 +24,27 @@ def pause_all(why: str, now: datetime) -> None:
     ).execute()
 
 
-def resume_all(now: datetime, late_s: int) -> None:
+def resume_notices(now: datetime, late_s: int) -> None:
     """Go on after trouble; what stood still for too long is held and asked instead."""
     with db.atomic():
-        hold_what_stood_still(now, late_s)
+        hold_overdue_paused(now, late_s)
         Notice.update(state="sending", paused_why="", serial=Notice.serial + 1).where(
             Notice.state == "paused"
         ).execute()
 
 
-def hold_what_stood_still(now: datetime, late_s: int) -> None:
+def hold_overdue_paused(now: datetime, late_s: int) -> None:
     """Hold notices that trouble of ours has kept back for too long (decision 8)."""
     too_long = now - timedelta(seconds=late_s)
     for notice in list(Notice.select().where(Notice.state == "paused", Notice.paused_at < too_long)):
-        delivery.hold(notice, "late", now)
+        lifecycle.hold_notice(notice, "late", now)
 
 
-def forget_trouble() -> None:
+def clear_outage() -> None:
     """Note that letters get through again."""
     Notice.update(paused_at=None).where(Notice.state == "sending", Notice.paused_at.is_null(False)).execute()
 
 
-def any_paused() -> bool:
+def has_paused_notices() -> bool:
     """Say whether a notice stands still because of trouble on the road."""
     return Notice.select().where(Notice.state == "paused").exists()

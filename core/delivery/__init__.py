@@ -1,0 +1,1 @@
+"""The way of the letters: fill, claim, send, record, and what servers say."""
