@@ -378,7 +378,7 @@ class Sender(Table):
 
 
 class Notice(Table):
-    """One notice from draft to history. `state` moves only by `core.writing.notices` and `core.delivery.lifecycle`.
+    """One notice from draft to history. `state` moves only by `core.notices.workflow` and `core.delivery.lifecycle`.
 
     `form_key` makes a second submit of the same form find the first one. `fingerprint` and `expected` freeze what
     the check page showed. `serial` grows with every change, so that a poll can answer "nothing new".
@@ -693,7 +693,7 @@ class Letter(Table):
 class Answer(Table):
     """What one unit answered to one question. The last one counts; those before it are kept, superseded (T-51).
 
-    `unit` is the child, household or person as frozen (`core.writing.questions.keys`), `delivery` whose letter
+    `unit` is the child, household or person as frozen (`core.notices.questions.answer_keys`), `delivery` whose letter
     it came by.
     """
 
@@ -843,7 +843,7 @@ class Sample(Table):
     """Words for a notice, kept to be begun from (N-04). No list: for all.
 
     `key`: the own version of a shipped one, for all or for one list; `hidden`: it only takes the shipped one away.
-    `questions`: what is asked with it, as `core.writing.samples` writes them.
+    `questions`: what is asked with it, as `core.notices.templates` writes them.
     """
 
     name = CharField(default="")

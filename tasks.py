@@ -17,16 +17,16 @@ import config
 from core import due
 from core.accounts import role_expiry
 from core.house import wellbeing
+from core.notices import attachments, inline_images
 from core.people import unreached
 from core.results import digests, figures, forgetting, tracking
-from core.writing import attachments, pictures
 from database import db
 
 log = logging.getLogger("kairan.tasks")
 
 HOURLY: tuple[Callable[[datetime], object], ...] = (
-    unreached.tell, wellbeing.look_after, digests.tell, role_expiry.notify_expiring_roles, forgetting.tell, attachments.sweep,
-    pictures.sweep, figures.count_young_ones, figures.fix_those_that_are_over, tracking.forget, forgetting.sweep,
+    unreached.tell, wellbeing.look_after, digests.tell, role_expiry.notify_expiring_roles, forgetting.tell, attachments.delete_expired_files,
+    inline_images.delete_unused_images, figures.count_young_ones, figures.fix_those_that_are_over, tracking.forget, forgetting.sweep,
 )  # fmt: skip
 
 

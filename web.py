@@ -24,9 +24,9 @@ import words
 from core import organization
 from core.accounts import who_can
 from core.imports.export import escape_formula
+from core.notices import merge_fields
 from core.rights import Rights, rights_of
 from core.signup import qr
-from core.writing import fields
 from models import MailingList, Notice, Organization
 
 Row = TypeVar("Row")
@@ -305,7 +305,7 @@ def install(app: Flask) -> None:
         clock=words.time_of_day,
         iso=lambda moment: clock.local(moment).isoformat(timespec="seconds"),
         number=lambda value: f"{value:,}",
-        subject=fields.subject_of,
+        subject=merge_fields.display_subject,
     )
     app.jinja_env.globals.update(
         _=_,

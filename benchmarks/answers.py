@@ -16,8 +16,8 @@ from statistics import median, quantiles
 
 from benchmarks import house
 from benchmarks.pages import ask, serving
-from core.writing import questions
-from core.writing.questions import Ask
+from core.notices import questions
+from core.notices.questions import QuestionDraft
 from database import db
 from models import Answer, Delivery, Letter, Notice
 
@@ -78,7 +78,7 @@ def asked_notice() -> tuple[Notice, list[str]]:
     """Begin a notice with a question; return it with the tokens of its readers. Its letters have left already."""
     notice = house.begun()
     with db.atomic():
-        questions.write(notice, [Ask("出席されますか。", ("出席する", "欠席する"), unit="person")])
+        questions.save_questions(notice, [QuestionDraft("出席されますか。", ("出席する", "欠席する"), unit="person")])
         Letter.update(state="accepted").where(Letter.notice == notice).execute()
     rows = Delivery.select(Delivery.token).where(Delivery.notice == notice).order_by(Delivery.id)
     return notice, [one.token for one in rows]
@@ -103,7 +103,7 @@ def readers(tokens: list[str], bare: bool = False) -> list[Reader]:
 
 def lost(notice: Notice, tokens: list[str]) -> int:
     """Return how many readers' last answer is not the one that counts."""
-    first, second = questions.of(notice)[0].options
+    first, second = questions.load_questions(notice)[0].options
     rows = Answer.select(Delivery.token, Answer.choice).join(Delivery).where(Answer.superseded_at.is_null())
     counted = dict(rows.tuples())
     wanted = {token: second.id if changes(place) else first.id for place, token in enumerate(tokens)}

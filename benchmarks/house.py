@@ -16,8 +16,8 @@ import clock
 import config as ground
 from core import organization
 from core.delivery import lifecycle
-from core.writing import notices
-from core.writing.audience import resolve
+from core.notices import workflow
+from core.notices.audience import resolve_audience
 from database import db, insert_rows
 from models import Letter, MailingList, Membership, Notice, Person
 
@@ -57,10 +57,10 @@ def add_readers(count: int) -> None:
 def confirmed() -> Notice:
     """Write and confirm a notice to everybody, to begin at once."""
     now = clock.now()
-    notice = notices.draft(None, now=now)
-    notices.save(notice, now=now, subject="授業参観・学級懇談会のお知らせ", text=TEXT, read_confirmation=True)
-    notices.choose(notice, now=now, lists=[MailingList.get().id])
-    return notices.confirm(notice, by=None, fingerprint=resolve(notice).fingerprint, now=now, hold_s=0)
+    notice = workflow.create_draft(None, now=now)
+    workflow.save_draft(notice, now=now, subject="授業参観・学級懇談会のお知らせ", text=TEXT, read_confirmation=True)
+    workflow.set_recipients(notice, now=now, lists=[MailingList.get().id])
+    return workflow.confirm_send(notice, by=None, fingerprint=resolve_audience(notice).fingerprint, now=now, hold_s=0)
 
 
 def begun() -> Notice:

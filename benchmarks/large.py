@@ -14,23 +14,23 @@ import time
 import clock
 from benchmarks import house
 from core.delivery import lifecycle
-from core.writing import attachments, notices
-from core.writing.audience import resolve
+from core.notices import attachments, workflow
+from core.notices.audience import resolve_audience
 from models import MailingList, Notice
 
 LETTERS = 2000
-OCTETS = attachments.MOST_INSIDE
+OCTETS = attachments.MAX_ENCLOSED_BYTES
 
 
 def begun_with_file() -> Notice:
     """Begin a notice whose letters carry the largest file that goes inside."""
     now = clock.now()
-    notice = notices.draft(None, now=now)
-    notices.save(notice, now=now, subject="しおり", text=house.TEXT, files_inside=True)
-    notices.choose(notice, now=now, lists=[MailingList.get().id])
+    notice = workflow.create_draft(None, now=now)
+    workflow.save_draft(notice, now=now, subject="しおり", text=house.TEXT, files_inside=True)
+    workflow.set_recipients(notice, now=now, lists=[MailingList.get().id])
     head, tail = b"%PDF-1.7\n", b"\n%%EOF\n"
-    attachments.add(notice, "しおり.pdf", head + secrets.token_bytes(OCTETS - len(head + tail)) + tail, None, now)
-    notices.confirm(notice, by=None, fingerprint=resolve(notice).fingerprint, now=now, hold_s=0)
+    attachments.add_file(notice, "しおり.pdf", head + secrets.token_bytes(OCTETS - len(head + tail)) + tail, None, now)
+    workflow.confirm_send(notice, by=None, fingerprint=resolve_audience(notice).fingerprint, now=now, hold_s=0)
     lifecycle.start_due_notices(clock.now())
     return notice
 

@@ -18,8 +18,8 @@ import clock
 from benchmarks import house
 from core.delivery import queue
 from core.delivery.worker import SmtpWorker
+from core.notices.rendering import RenderCache
 from core.organization import settings
-from core.road.letters import Desk
 from mail.sign import Signer
 from models import Letter
 
@@ -67,7 +67,7 @@ def _compose() -> tuple[float, bytes]:
     notice = house.begun()
     numbers = [one.id for one in Letter.select(Letter.id).where(Letter.notice == notice).limit(500)]
     rows = [queue.load_message(Letter.get_by_id(number)) for number in numbers]
-    desk, now = Desk(settings()), clock.now()
+    desk, now = RenderCache(settings()), clock.now()
     raw = desk.letter(rows[0], False, now)
 
     def once() -> float:

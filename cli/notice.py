@@ -15,13 +15,13 @@ from cli import common
 from cli.group import the_group
 from core.accounts import accounts
 from core.delivery import throttle
+from core.notices import attachments, preflight, questions, workflow
+from core.notices.audience import EXCLUSION_REASONS, Audience, resolve_audience
+from core.notices.file_types import UnfitFile
 from core.organization import settings
 from core.refusals import Refused, TooManyGroups
 from core.rights import rights_of
 from core.road import progress
-from core.writing import attachments, notices, questions, warnings
-from core.writing.audience import REASONS, Audience, resolve
-from mail.filekinds import UnfitFile
 from models import Group, MailingList, Notice, User
 
 
@@ -40,7 +40,7 @@ def notice() -> None:
 @click.option("--question", metavar="Q", help="ask this; needs at least two --choice")
 @click.option("--choice", "choices", multiple=True, metavar="A", help="a choice of the question, in this order")
 @click.option("--deadline", metavar="TIME", help="answers are taken until then, 2026-11-22T21:00 or 2026-11-22")
-@click.option("--unit", type=click.Choice(list(questions.UNITS)), default="household", help="who answers once")
+@click.option("--unit", type=click.Choice(list(questions.UNIT_LABELS)), default="household", help="who answers once")
 @click.option("--questions-file", type=click.File("rb"), help="several questions as JSON (docs/administrator.md)")
 @click.option("--attach", "attached", multiple=True, type=click.File("rb"), help="a file that goes with it")
 @click.option("--urgent", is_flag=True, help="ahead of everything; useful for six hours")
@@ -78,22 +78,22 @@ def send(
     _may_send(user, [*chosen, *(one.list for one in to + without)])
     moment, text = _moment("--at", at), _text(body_file)
     asks = _asks(question, choices, deadline, unit, questions_file)
-    made = notices.draft(user, now=now, urgent=urgent, route="terminal")
-    notices.save(
+    made = workflow.create_draft(user, now=now, urgent=urgent, route="terminal")
+    workflow.save_draft(
         made, now=now, subject=subject, text=text, read_confirmation=read_confirmation, questions=asks,
         skip_missing=not fields_may_be_empty,
     )  # fmt: skip
     _choose(made, user, now, chosen, to, without)
     _attach(made, attached, user, now)
-    audience = resolve(made, moment)
+    audience = resolve_audience(made, moment)
     _say_who(made, audience, moment, now)
     try:
-        notices.confirm(
+        workflow.confirm_send(
             made, by=user, fingerprint=audience.fingerprint, now=now, at=moment,
             typed=str(audience.letters), hold_s=None if hold else 0,
         )  # fmt: skip
     except Refused as refusal:
-        notices.throw_away(made, user)
+        workflow.delete_draft(made, user)
         for sentence in getattr(refusal, "fields", {}).values():
             common.note(words.say("en", sentence))
         common.fail(refusal.message % refusal.values if refusal.values else refusal.message)
@@ -106,9 +106,9 @@ def _choose(
 ) -> None:
     numbers = [[one.id for one in part] for part in (lists, to, without)]
     try:
-        notices.choose(made, now=now, lists=numbers[0], groups=numbers[1], without_groups=numbers[2])
+        workflow.set_recipients(made, now=now, lists=numbers[0], groups=numbers[1], without_groups=numbers[2])
     except TooManyGroups as refused:
-        notices.throw_away(made, user)
+        workflow.delete_draft(made, user)
         common.fail(refused.message % refused.values)
 
 
@@ -143,21 +143,21 @@ def _wrong(sentence: str) -> NoReturn:
 def _deadline(text: str) -> datetime | None:
     """Read a deadline: a day alone includes that day."""
     try:
-        return questions.end_of(date.fromisoformat(text))
+        return questions.end_of_day(date.fromisoformat(text))
     except ValueError:
         return web.wanted_time(text)
 
 
 def _asks(
     question: str | None, choices: tuple[str, ...], deadline: str | None, unit: str, file: BinaryIO | None
-) -> list[questions.Ask]:
+) -> list[questions.QuestionDraft]:
     """Return the questions that the options say: one, those of a file, or none."""
     if file is not None:
         if question or choices or deadline:
             _wrong("--questions-file says everything; --question, --choice and --deadline cannot stand beside it.")
         try:
             return questions.from_json(_text(file), _deadline)
-        except questions.BadFile as fault:
+        except questions.InvalidQuestionFile as fault:
             common.fail(f"{file.name}: {fault}.")
     if not question:
         if choices or deadline:
@@ -166,7 +166,7 @@ def _asks(
     moment = _deadline(deadline) if deadline else None
     if deadline and moment is None:
         _wrong(f"--deadline {deadline!r} is no time; write it like 2026-11-22T21:00 or 2026-11-22.")
-    return [questions.Ask(question, choices, unit=unit, deadline=moment)]
+    return [questions.QuestionDraft(question, choices, unit=unit, deadline=moment)]
 
 
 def _text(file: BinaryIO) -> str:
@@ -180,9 +180,9 @@ def _attach(made: Notice, attached: tuple[BinaryIO, ...], user: User, now: datet
     """Add files to the draft; the first that is not taken ends it all."""
     for file in attached:
         try:
-            attachments.add(made, Path(file.name).name, file.read(attachments.MOST_FILE + 1), user, now)
+            attachments.add_file(made, Path(file.name).name, file.read(attachments.MAX_FILE_BYTES + 1), user, now)
         except UnfitFile as unfit:
-            notices.throw_away(made, user)
+            workflow.delete_draft(made, user)
             common.fail(words.say("en", unfit.message, **unfit.values))
 
 
@@ -190,13 +190,13 @@ def _say_who(made: Notice, audience: Audience, at: datetime | None, now: datetim
     """Print what the check page would show: counts, who is left out and why, warnings."""
     force = settings()
     common.note(f"{audience.letters} letters to {', '.join(audience.titles)}")
-    for reason, sentence in REASONS.items():
+    for reason, sentence in EXCLUSION_REASONS.items():
         count = sum(one.reason == reason for one in audience.left_out)
         if count:
             common.note(f"{count} without a letter: {sentence}")
     for name, count in audience.missing.items():
         common.note(f"  {count} of them because “{name}” is empty")
-    for one in warnings.of(made, audience, now, at, "en"):
+    for one in preflight.collect_warnings(made, audience, now, at, "en"):
         common.note(words.say("en", one.message, **one.values))
     if audience.needs_number:
         common.note("It goes to everybody, or to more than half of all: a page would ask for the number of letters.")

@@ -4,18 +4,18 @@ from datetime import datetime, timedelta
 
 from core.delivery import lifecycle
 from core.imports import job_runner
+from core.notices import drip, monthly_test, reminders
 from core.signup import signup
-from core.writing import reception, reminders, steps
 from models import Notice, Reminder
 
 
 def begin(now: datetime) -> None:
     """Begin everything whose time has come. Safe to repeat, and from several processes: the rows decide (law 1)."""
     lifecycle.start_due_notices(now)
-    reminders.begin_due(now)
+    reminders.start_due_reminders(now)
     signup.process_queued_signups(now)
-    steps.sweep(now)
-    reception.book_due(now)
+    drip.send_due_steps(now)
+    monthly_test.book_due_tests(now)
     job_runner.process_import_jobs(now)  # the longest comes last
 
 

@@ -7,7 +7,7 @@ from peewee import JOIN
 
 import clock
 from core.delivery.lifecycle import new_token
-from core.writing import questions
+from core.notices import questions
 from database import db
 from models import Child, Cover, Delivery, Letter, MailingList, Membership, Notice, Person, Target, User, Wording
 
@@ -121,8 +121,10 @@ def fresh(delivery: Delivery) -> Delivery:
     return Delivery.get_by_id(delivery.id)
 
 
-def ask(sent: Sent, *asks: questions.Ask) -> tuple[questions.Asked, ...]:
+def ask(sent: Sent, *asks: questions.QuestionDraft) -> tuple[questions.StoredQuestion, ...]:
     """Give a sent notice its questions (default: attendance with three choices); return them."""
     with db.atomic():
-        questions.write(sent.notice, asks or [questions.Ask("授業参観に出席されますか。", ATTENDANCE)])
-    return questions.of(sent.notice)
+        questions.save_questions(
+            sent.notice, asks or [questions.QuestionDraft("授業参観に出席されますか。", ATTENDANCE)]
+        )
+    return questions.load_questions(sent.notice)

@@ -16,9 +16,9 @@ import clock
 import config as ground
 from core.delivery import lifecycle
 from core.delivery.worker import SmtpWorker
+from core.notices import workflow
+from core.notices.audience import resolve_audience
 from core.refusals import Refused
-from core.writing import notices
-from core.writing.audience import resolve
 from database import db
 from mail import address as addresses
 from models import Letter, MailingList, Membership, Notice, Person, User
@@ -124,16 +124,16 @@ def send_by(port: int, **settings: object) -> ground.Config:
 def written(by: User, lists: Iterable[MailingList], *, subject: str = "水筒", text: str = TEXT, **options) -> Notice:
     """Write a draft to lists."""
     now = clock.now()
-    notice = notices.draft(by, now=now, urgent=bool(options.pop("urgent", False)))
-    notices.save(notice, now=now, subject=subject, text=text, **options)
-    notices.choose(notice, now=now, lists=[one.id for one in lists])
+    notice = workflow.create_draft(by, now=now, urgent=bool(options.pop("urgent", False)))
+    workflow.save_draft(notice, now=now, subject=subject, text=text, **options)
+    workflow.set_recipients(notice, now=now, lists=[one.id for one in lists])
     return notice
 
 
 def confirmed(notice: Notice, by: User, *, hold_s: int | None = 0, at: datetime | None = None) -> Notice:
     """Confirm a draft as its check page would."""
-    audience = resolve(notice)
-    return notices.confirm(
+    audience = resolve_audience(notice)
+    return workflow.confirm_send(
         notice, by=by, fingerprint=audience.fingerprint, now=clock.now(), at=at, hold_s=hold_s,
         typed=str(audience.letters),
     )  # fmt: skip

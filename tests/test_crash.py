@@ -8,7 +8,7 @@ import pytest
 import clock
 from core import service
 from core.delivery import lifecycle
-from core.writing import notices
+from core.notices import workflow
 from models import Letter, Notice
 from tests import smarthost
 from tests.parts import parts, until
@@ -55,7 +55,7 @@ def test_ten_kills_in_two_thousand_letters_lose_none_and_double_none(school, con
     again = {one.address for one in _in(notice, "unknown")}
     with smarthost.running() as (second, port):
         smarthost.send_by(port)
-        assert notices.send_unknown_again(fresh(notice), None, clock.now()) == len(again)
+        assert workflow.resend_unknown(fresh(notice), None, clock.now()) == len(again)
         assert drained()
         assert set(second.to()) == again and max([1, *second.times().values()]) == 1
     assert states(notice) == {"accepted": 2000}

@@ -20,8 +20,8 @@ from core import organization
 from core.accounts import passwords
 from core.demo import dates, families
 from core.demo import past as demo_past
+from core.notices import question_presets
 from core.results import tally
-from core.writing import ready_made
 from database import db
 from models import (
     Answer,
@@ -308,7 +308,7 @@ def test_no_link_of_the_sample_school_is_broken(config, who):
 def test_each_kind_of_question_was_asked_and_answered(filled):
     """T-48: attendance, vote, days, proxy, safety; one family each telephoned, some have not answered."""
     asked = {one.kind: one for one in Question.select()}
-    assert set(asked) == set(ready_made.KINDS) - {"own"}
+    assert set(asked) == set(question_presets.PRESETS) - {"own"}
     for kind, question in asked.items():
         counted = tally.as_document(question.notice)["questions"][0]
         assert 0 < counted["answered"] < counted["asked"], kind

@@ -4,7 +4,7 @@ from flask import Response, abort, request
 
 from blueprints.admin.routes import Answer, bp
 from core.delivery import dev_outbox
-from core.writing import pictures
+from core.notices import inline_images
 from mail.outbox import DAYS, Kept, NoSuchLetter
 from web import answer, letter_page, needs
 
@@ -60,4 +60,4 @@ def html(name: str) -> Response:
     found = _letter(name)
     if not found.html:
         abort(404)
-    return letter_page(pictures.shown(found.html))
+    return letter_page(inline_images.embed_as_data_urls(found.html))

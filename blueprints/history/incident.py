@@ -8,12 +8,12 @@ import web
 from blueprints.history.routes import ACTIONS, bp
 from core import history
 from core.delivery import lifecycle
+from core.notices.audience import EXCLUSION_REASONS
 from core.results import archive, duty, incident, tracking
-from core.writing.audience import REASONS
 from words import N_
 
 LATEST, SEARCHED = 15, 100
-STATES = {**REASONS, **lifecycle.STATE_LABELS, "accepted": N_("Sent")}
+STATES = {**EXCLUSION_REASONS, **lifecycle.STATE_LABELS, "accepted": N_("Sent")}
 
 
 @bp.get("/history/incident")

@@ -9,12 +9,12 @@ import clock
 import web
 from core import rooms
 from core.delivery import lifecycle
+from core.notices import questions, rendering, workflow
+from core.notices.audience import EXCLUSION_REASONS
+from core.notices.recipients import heading_targets
 from core.organization import settings
 from core.results import archive, kept, tally, today, tracking
-from core.road import letters, progress
-from core.writing import notices, questions
-from core.writing.audience import REASONS
-from core.writing.targets import titled
+from core.road import progress
 from models import Notice
 from words import N_
 
@@ -75,7 +75,7 @@ def index() -> str:
         list_id=list_id,
         lists=list(web.rights().lists("view")),
         routes=ROUTES,
-        states=notices.STATES,
+        states=workflow.STATE_LABELS,
     )
 
 
@@ -100,19 +100,19 @@ def show(number: int) -> str:
         row=row,
         count=today.households([number], lists).get(number),
         seen=progress.of(notice, force, now, lists),
-        states=notices.STATES,
+        states=workflow.STATE_LABELS,
         letter_states=lifecycle.STATE_LABELS,
-        reasons=REASONS,
+        reasons=EXCLUSION_REASONS,
         routes=ROUTES,
         actions=ACTIONS,
         log=[one for one in archive.log_of(notice) if one.action in ACTIONS],
         corrections=archive.rows(archive.corrections_of(notice)),
         corrected=archive.rows([notice.corrects])[0] if notice.corrects_id else None,
-        shown_letter=letters.as_sent(notice, force, now),
-        lists=titled(notice),
+        shown_letter=rendering.render_as_sent(notice, force, now),
+        lists=heading_targets(notice),
         kept=kept.of(notice) if lists is None else None,
         blocks=_blocks(notice),
-        until=questions.until,
+        until=questions.deadline_text,
         room_in_words=rooms.in_words,
         tracked=tracking.of(notice) if notice.track_opens or notice.track_clicks else None,
         page=page,
@@ -122,10 +122,10 @@ def show(number: int) -> str:
     )
 
 
-def _blocks(notice: Notice) -> list[tuple[questions.Block, list[tally.Result]]]:
+def _blocks(notice: Notice) -> list[tuple[questions.QuestionBlock, list[tally.Result]]]:
     """Return the bars of a notice whose answers are deleted, by what was asked together."""
     results = {one.question.id: one for one in tally.results_of_sums(notice)}
-    blocks = questions.blocks([one.question for one in results.values()])
+    blocks = questions.group_into_blocks([one.question for one in results.values()])
     return [(block, [results[one.id] for one in block.questions]) for block in blocks]
 
 

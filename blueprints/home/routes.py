@@ -6,8 +6,8 @@ from flask import Blueprint, Response
 from flask_login import current_user
 
 import clock
+from core.notices import templates
 from core.results import today
-from core.writing import samples
 from web import answer, rights
 
 bp = Blueprint("home", __name__)
@@ -23,6 +23,6 @@ def index() -> Answer:
         "home/_needs.html",
         today=today.of(rights(), clock.now()),
         steps=today.steps(current_user, rights()),
-        urgent_samples=samples.at_hand(rights()),
+        urgent_samples=templates.quick_templates(rights()),
         form_key=uuid.uuid4().hex,
     )

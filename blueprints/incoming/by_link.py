@@ -14,9 +14,9 @@ import web
 from blueprints.incoming.routes import bp
 from core.door import posting
 from core.members import consent, preference_page, signed_links, unsubscribe_by_mail
+from core.notices.audience import resolve_audience
 from core.refusals import Incomplete, Refused
 from core.signup import emails, signup
-from core.writing.audience import resolve
 from models import Notice
 
 Answer = Response | tuple[str, int] | str
@@ -56,7 +56,7 @@ def release_now(mark: str) -> Answer:
 
 
 def _release_page(notice: Notice, wrong: str = "", status: int = 200) -> Answer:
-    audience = resolve(notice)
+    audience = resolve_audience(notice)
     page = render_template(
         "incoming/release.html",
         notice=notice,

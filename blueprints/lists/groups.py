@@ -10,8 +10,8 @@ import clock
 from blueprints.lists import bp
 from core.members import groups, segment_rules
 from core.members.segment_rules import InvalidRule, RuleBlocks, SegmentRule
+from core.notices import workflow
 from core.refusals import Refused
-from core.writing import notices
 from models import Group, MailingList
 from web import _, answer, go, is_htmx, language, own_list, own_notice, row_number, told
 from words import N_
@@ -152,7 +152,7 @@ def _save(mailing_list: MailingList, group: Group | None, typed: Typed) -> Answe
 def _back_to(notice: Any, group: Group) -> Answer:
     """Put a new group among the recipients that it was made for, and go on there."""
     try:
-        notices.also(notice, group, clock.now())
+        workflow.add_group(notice, group, clock.now())
         told(N_("“%(name)s” is saved and among the recipients."), name=group.name)
     except Refused as refused:
         told(refused.message, "wrong", **refused.values)

@@ -10,9 +10,9 @@ from wtforms.validators import InputRequired
 
 import clock
 from blueprints.lists import bp
+from core.notices import monthly_test
 from core.results import silent
 from core.signup import carrier_guidance
-from core.writing import reception
 from models import MailingList
 from web import Form, _, answer, go, own_list, rights, told
 from words import N_
@@ -28,7 +28,7 @@ class ReceptionForm(Form):
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
-        days = [SelectChoice(day, _("on day %(n)s", n=day)) for day in range(1, reception.LAST_DAY + 1)]
+        days = [SelectChoice(day, _("on day %(n)s", n=day)) for day in range(1, monthly_test.MAX_DAY_OF_MONTH + 1)]
         self.day.choices = [SelectChoice(0, _("no test")), *days]
 
 
@@ -53,7 +53,7 @@ def _page(mailing_list: MailingList, form: ReceptionForm, status: int = 200) -> 
         states=carrier_guidance.ADDRESS_STATE_WORDS,
         may_send=rights().may_list("send", mailing_list),
         form=form if may_test else None,
-        next_at=reception.next_at(mailing_list, clock.now()),
+        next_at=monthly_test.next_test_at(mailing_list, clock.now()),
     )
 
 
@@ -64,6 +64,6 @@ def set_reception(number: int) -> Response | tuple[str, int]:
     if not form.validate():
         return _page(mailing_list, form, 422)
     at = form.at.data or NOON
-    reception.set_day(mailing_list, current_user, form.day.data or None, at.hour * 60 + at.minute)
+    monthly_test.set_test_day(mailing_list, current_user, form.day.data or None, at.hour * 60 + at.minute)
     told(N_("Saved."))
     return go("lists.silent_ones", number=number)

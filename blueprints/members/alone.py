@@ -12,11 +12,10 @@ import web
 from blueprints.members import bp
 from blueprints.members.forms import AloneForm
 from blueprints.members.routes import own_person
+from core.notices import audience, direct_message, preflight, rendering, workflow
+from core.notices.validation import find_missing
 from core.organization import settings
 from core.refusals import Refused
-from core.road import letters
-from core.writing import audience, individual, notices, warnings
-from core.writing.gaps import gaps
 from models import Notice, Person
 
 
@@ -31,12 +30,12 @@ def letter(number: int) -> Any:
         form.key.data, form.read_confirmation.data = begun.form_key, begun.read_confirmation
         form.out_of.data = begun.out_of_id
     form.key.data = form.key.data or uuid.uuid4().hex
-    offered = individual.lists_for(person, web.rights(), request.args.get("list", type=web.row_number))
+    offered = direct_message.sender_lists(person, web.rights(), request.args.get("list", type=web.row_number))
     form.out_of.choices = [(one.id, one.name) for one in offered]
     if request.method == "GET" or not form.validate():
         return _write_page(person, form, 422 if form.errors else 200)
     try:
-        made = individual.write(
+        made = direct_message.write_draft(
             person, current_user, subject=form.subject.data or "", text=(form.text.data or "").replace("\r\n", "\n"),
             read_confirmation=form.read_confirmation.data, now=clock.now(), form_key=form.key.data[:64],
             out_of=next((one for one in offered if one.id == form.out_of.data), offered[0] if offered else None),
@@ -51,12 +50,12 @@ def _begun(person: Person, number: int | None) -> Notice | None:
     if number is None:
         return None
     found = web.own_notice(number, "send")
-    return found if found.state == "draft" and individual.reader_of(found) == person else abort(404)
+    return found if found.state == "draft" and direct_message.recipient_of(found) == person else abort(404)
 
 
 def _write_page(person: Person, form: AloneForm, status: int) -> Any:
-    refused = individual.refusal(person)
-    warned = [] if refused else individual.warnings_about(person)
+    refused = direct_message.unreachable_reason(person)
+    warned = [] if refused else direct_message.warnings_for_person(person)
     return web.answer("members/letter.html", person=person, form=form, refused=refused, warnings=warned, status=status)
 
 
@@ -65,17 +64,19 @@ def _write_page(person: Person, form: AloneForm, status: int) -> Any:
 def letter_check(number: int, notice: int) -> Any:
     """Show the letter as it arrives, then send it; the window to cancel is the usual one."""
     person, made = own_person(number, "send"), web.own_notice(notice, "send")
-    if made.kind != individual.KIND or individual.reader_of(made) != person:
+    if made.kind != direct_message.KIND or direct_message.recipient_of(made) != person:
         abort(404)
     if made.state != "draft":
         return web.go("notices.show", number=notice)
-    found = audience.resolve(made)
-    if not found.receiving or gaps(made, found, current_user):
+    found = audience.resolve_audience(made)
+    if not found.receiving or find_missing(made, found, current_user):
         return web.go("members.letter", number=number, of=notice)
     wrong = ""
     if request.method == "POST":
         try:
-            notices.confirm(made, by=current_user, fingerprint=request.form.get("fingerprint", ""), now=clock.now())
+            workflow.confirm_send(
+                made, by=current_user, fingerprint=request.form.get("fingerprint", ""), now=clock.now()
+            )
         except Refused as refusal:
             wrong = web._(refusal.message, **refusal.values)
         else:
@@ -84,6 +85,6 @@ def letter_check(number: int, notice: int) -> Any:
             return web.go("notices.show", number=notice)
     return web.answer(
         "members/letter_check.html", status=422 if wrong else 200, person=person, notice=made, wrong=wrong,
-        audience=found, shown_letter=letters.preview(made, found.receiving[0], settings(), clock.now()),
-        warnings=[*individual.warnings_about(person), *warnings.of(made, found, clock.now(), None, web.language())],
+        audience=found, shown_letter=rendering.preview_letter(made, found.receiving[0], settings(), clock.now()),
+        warnings=[*direct_message.warnings_for_person(person), *preflight.collect_warnings(made, found, clock.now(), None, web.language())],
     )  # fmt: skip

@@ -6,7 +6,7 @@ from flask_login import current_user
 from blueprints.members import bp
 from blueprints.members.routes import own_person
 from core.members import member_list, members
-from core.writing import choosing
+from core.notices import recipient_picker
 from models import Person
 from web import answer, go, rights, told
 from words import N_
@@ -36,7 +36,7 @@ def household(number: int) -> Answer:
 
 def _others(person: Person, wanted: str) -> list[Person]:
     """Return who may be meant: people of the lists that the user manages, not of this household."""
-    found = choosing.people(rights(), wanted) if wanted else []
+    found = recipient_picker.search_people(rights(), wanted) if wanted else []
     return [
         one
         for one in found

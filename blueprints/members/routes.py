@@ -15,8 +15,8 @@ from core.accounts import class_teacher
 from core.delivery import lifecycle
 from core.door import replies
 from core.members import consent, member_list, members
+from core.notices import audience, author_copy
 from core.signup import approvals, carrier_guidance, carrier_help
-from core.writing import audience, own_copy
 from models import MailingList, Membership, Person
 from web import _, answer, blame, go, language, own_list, page_of, refuse, rights, told
 from words import N_
@@ -65,7 +65,7 @@ def show(number: int) -> Answer:
         state=person.address_state if person.address else "none",
         guidance=carrier_guidance,
         delivery=lifecycle,
-        reasons=audience.REASONS,
+        reasons=audience.EXCLUSION_REASONS,
         as_tag=member_list.TAGS,
         room=lambda child: member_list.class_label(language(), child),
     )
@@ -211,7 +211,7 @@ def test(number: int) -> Answer:
     person = own_person(number, "send")
     if not person.reachable:
         told(N_("No letter can be sent to this person now."), "wrong")
-    elif own_copy.test_to_person(person, clock.now()):
+    elif author_copy.send_test_to_person(person, clock.now()):
         tasks.ring()
         told(N_("A test letter is on its way. Its fate shows below in a moment."))
     return go("members.show", number=number)

@@ -15,9 +15,9 @@ from wtforms import SelectChoice
 import web
 from blueprints.notices import bp, terms
 from blueprints.notices.forms import WordsForm
+from core.notices import question_presets, questions
+from core.notices.questions import QuestionDraft
 from core.organization import settings
-from core.writing import questions, ready_made
-from core.writing.questions import Ask
 from models import Notice
 
 _KIND = re.compile(r"q(\d{1,3})-kind")
@@ -35,23 +35,23 @@ class Sheet:
 
     @property
     def fixed(self) -> bool:
-        return self.kind in ready_made.KINDS and ready_made.KINDS[self.kind].fixed
+        return self.kind in question_presets.PRESETS and question_presets.PRESETS[self.kind].fixed
 
     @property
     def rows(self) -> list[str]:
         """Return the choices to show, with an empty place for the next one."""
-        if self.fixed or len(self.choices) >= questions.MOST_CHOICES:
+        if self.fixed or len(self.choices) >= questions.MAX_CHOICES:
             return self.choices
         return [*self.choices, *[""] * max(1, 2 - len(self.choices))]
 
 
 def sheets_of(notice: Notice) -> list[Sheet]:
     """Return the questions of a draft as the form shows them."""
-    found = questions.blocks(questions.of(notice))
+    found = questions.group_into_blocks(questions.load_questions(notice))
     return [_sheet(block, terms.own(block, found)) for block in found]
 
 
-def _sheet(block: questions.Block, own: terms.Own) -> Sheet:
+def _sheet(block: questions.QuestionBlock, own: terms.Own) -> Sheet:
     first = block.questions[0]
     days = "\n".join(one.text for one in block.questions if one.text) if block.days else ""
     return Sheet(first.kind, block.title, [one.text for one in first.options], days, own)
@@ -59,12 +59,12 @@ def _sheet(block: questions.Block, own: terms.Own) -> Sheet:
 
 def shared_of(notice: Notice) -> dict[str, Any]:
     """Return what holds for all questions of a draft, for the form."""
-    return terms.shared(questions.blocks(questions.of(notice)))
+    return terms.shared(questions.group_into_blocks(questions.load_questions(notice)))
 
 
 def with_units(form: WordsForm) -> WordsForm:
     """Give the form its choice of who answers once."""
-    form.unit.choices = [SelectChoice(name, web._(shown)) for name, shown in questions.UNITS.items()]
+    form.unit.choices = [SelectChoice(name, web._(shown)) for name, shown in questions.UNIT_LABELS.items()]
     return form
 
 
@@ -76,13 +76,13 @@ def posted(form: WordsForm) -> list[Sheet] | None:
     if "asks" not in request.form:
         return None
     places = sorted({int(found[1]) for name in request.form if (found := _KIND.fullmatch(name))})
-    sheets = {place: _read(place) for place in places[: questions.MOST_QUESTIONS]}
+    sheets = {place: _read(place) for place in places[: questions.MAX_QUESTIONS]}
     match request.form.get("act", "").split(":"):
         case ["drop", place] if place.isdecimal():
             sheets.pop(int(place), None)
         case ["drop", place, number] if place.isdecimal() and number.isdecimal():
             _drop_choice(sheets.get(int(place)), int(number))
-        case ["ask", kind] if kind in ready_made.KINDS and len(sheets) < questions.MOST_QUESTIONS:
+        case ["ask", kind] if kind in question_presets.PRESETS and len(sheets) < questions.MAX_QUESTIONS:
             found = _without_gaps(sheets.values())
             return [*found, _fresh(kind, form, first=not found)]
     return _without_gaps(sheets.values())
@@ -95,7 +95,7 @@ def _without_gaps(sheets: Iterable[Sheet]) -> list[Sheet]:
 
 def _fresh(kind: str, form: WordsForm, first: bool) -> Sheet:
     """Return a ready-made question; the first one sets for all who answers, and the line for remarks."""
-    ask = ready_made.ask(kind, settings().language)
+    ask = question_presets.new_question(kind, settings().language)
     own = terms.Own()
     if first:
         form.unit.data, form.comment.data = ask.unit, ask.comment
@@ -106,12 +106,12 @@ def _fresh(kind: str, form: WordsForm, first: bool) -> Sheet:
 
 
 def _read(place: int) -> Sheet:
-    texts = request.form.getlist(f"q{place}-choice")[: questions.MOST_CHOICES]
+    texts = request.form.getlist(f"q{place}-choice")[: questions.MAX_CHOICES]
     kind = request.form[f"q{place}-kind"]
     return Sheet(
-        kind if kind in ready_made.KINDS else "own",
-        request.form.get(f"q{place}-text", "").strip()[: questions.LONGEST],
-        [text.strip()[: questions.LONGEST] for text in texts],
+        kind if kind in question_presets.PRESETS else "own",
+        request.form.get(f"q{place}-text", "").strip()[: questions.MAX_TEXT_CHARS],
+        [text.strip()[: questions.MAX_TEXT_CHARS] for text in texts],
         request.form.get(f"q{place}-days", "").replace("\r\n", "\n"),
         terms.read(place),
     )
@@ -134,46 +134,46 @@ def values(form: WordsForm) -> dict[str, Any]:
 
 def differs(notice: Notice, form: WordsForm) -> bool:
     """Say whether the form's questions are others than those saved."""
-    return form.sheets is not None and asks_of(form.sheets, form) != questions.as_written(notice)
+    return form.sheets is not None and asks_of(form.sheets, form) != questions.question_drafts(notice)
 
 
 @bp.app_template_global("questions_of")
-def questions_of(notice: Notice) -> tuple[questions.Asked, ...]:
+def questions_of(notice: Notice) -> tuple[questions.StoredQuestion, ...]:
     """Give templates the questions of a notice."""
-    return questions.of(notice)
+    return questions.load_questions(notice)
 
 
 @bp.app_template_global("deadline_words")
 def deadline_words(deadline: datetime) -> str:
     """Return a deadline in the words of this page."""
-    return questions.until(web.language(), deadline)
+    return questions.deadline_text(web.language(), deadline)
 
 
 @bp.app_template_global("asked_lines")
 def asked_lines(notice: Notice) -> list[str]:
     """Return to templates what is asked of whom until when: one line if that is the same for all questions."""
-    found = questions.blocks(questions.of(notice))
+    found = questions.group_into_blocks(questions.load_questions(notice))
     same = len({(one.deadline, one.unit) for one in found}) == 1
     if same:
         return [web._(", ").join([web._("questions: %(n)s", n=len(found)), *_terms_of(found[0])])]
     return [web._(": ").join((one.title, web._(", ").join(_terms_of(one)))) for one in found]
 
 
-def _terms_of(block: questions.Block) -> tuple[str, str]:
+def _terms_of(block: questions.QuestionBlock) -> tuple[str, str]:
     end = block.deadline
     until = web._("until %(day)s", day=deadline_words(end)) if end else web._("without a deadline")
-    return until, web._(questions.UNITS[block.unit])
+    return until, web._(questions.UNIT_LABELS[block.unit])
 
 
 def shown(notice: Notice, form: WordsForm) -> dict[str, Any]:
     """Return what the section of the questions needs."""
     return {
         "sheets": sheets_of(notice) if form.sheets is None else form.sheets,
-        "kinds": ready_made.KINDS,
-        "units": questions.UNITS,
+        "kinds": question_presets.PRESETS,
+        "units": questions.UNIT_LABELS,
         "remarks": terms.REMARKS,
-        "until": questions.until(web.language(), terms.deadline_of(form)),
-        "most": questions.MOST_QUESTIONS,
+        "until": questions.deadline_text(web.language(), terms.deadline_of(form)),
+        "most": questions.MAX_QUESTIONS,
     }
 
 
@@ -188,12 +188,12 @@ def again(notice: Notice, form: WordsForm, mark: str) -> Any:
     return Response(page, headers={"HX-Retarget": "#questions", "HX-Reswap": "outerHTML"})
 
 
-def asks_of(sheets: Iterable[Sheet], form: WordsForm) -> list[Ask]:
+def asks_of(sheets: Iterable[Sheet], form: WordsForm) -> list[QuestionDraft]:
     """Return the questions to be saved, with their lines for remarks; that for all stands under the last one."""
-    asks: list[Ask] = []
+    asks: list[QuestionDraft] = []
     own, shared = set(), -1
     for sheet in sheets:
-        asks = [*asks, *_asks(sheet, form)][: questions.MOST_QUESTIONS]
+        asks = [*asks, *_asks(sheet, form)][: questions.MAX_QUESTIONS]
         if sheet.own.remarks == "yes":
             own.add(len(asks) - 1)
         if sheet.own.remarks != "no":
@@ -202,12 +202,12 @@ def asks_of(sheets: Iterable[Sheet], form: WordsForm) -> list[Ask]:
     return [replace(ask, comment=place in lines) for place, ask in enumerate(asks)]
 
 
-def _asks(sheet: Sheet, form: WordsForm) -> list[Ask]:
+def _asks(sheet: Sheet, form: WordsForm) -> list[QuestionDraft]:
     choices, own = tuple(one for one in sheet.choices if one), terms.of(sheet.own, form)
     if sheet.kind != "days":
-        return [Ask(sheet.title, choices, sheet.kind, **own)]
-    days = [line.strip()[: questions.LONGEST] for line in sheet.days.split("\n") if line.strip()] or [""]
-    return [Ask(day, choices, "days", heading=sheet.title, **own) for day in days]
+        return [QuestionDraft(sheet.title, choices, sheet.kind, **own)]
+    days = [line.strip()[: questions.MAX_TEXT_CHARS] for line in sheet.days.split("\n") if line.strip()] or [""]
+    return [QuestionDraft(day, choices, "days", heading=sheet.title, **own) for day in days]
 
 
 def blame(form: WordsForm) -> bool:

@@ -17,24 +17,24 @@ from blueprints.notices.drafts import audience_of, is_stale, mark_of, own_draft,
 from blueprints.notices.forms import CheckForm
 from core import limits
 from core.delivery import throttle
+from core.notices import (
+    approval,
+    approval_policy,
+    author_copy,
+    link_check,
+    preflight,
+    previous_send,
+    recipient_picker,
+    rendering,
+    sender_names,
+    workflow,
+)
+from core.notices import audience as audiences
+from core.notices.audience import Audience
+from core.notices.validation import find_missing
 from core.organization import Settings, settings
-from core.organizers import sender_names
 from core.refusals import AlreadySent, Incomplete, NotLooked, PastTime, Refused, WrongNumber
 from core.rights import target_lists
-from core.road import letters
-from core.writing import (
-    approving,
-    choosing,
-    comparing,
-    link_check,
-    notices,
-    own_copy,
-    second_person,
-    warnings,
-)
-from core.writing import audience as audiences
-from core.writing.audience import Audience
-from core.writing.gaps import gaps
 from database import EPOCH, millis
 from models import Notice, User
 from words import N_
@@ -63,7 +63,7 @@ def check(number: int) -> Any:
     """Show everything once more; `?at=` chooses the time, `?as=` whose letter is shown."""
     notice, when = own_draft(number), _when(request.args.get("at", ""))
     audience = audience_of(notice, when.at)
-    if missing := gaps(notice, audience, current_user):
+    if missing := find_missing(notice, audience, current_user):
         return _back_to_gap(notice, missing)
     wanted = request.args.get("part", "")
     if wanted == "files" and (same := web.unchanged(len(files.looked_at(notice)))):
@@ -83,7 +83,7 @@ def check(number: int) -> Any:
 def confirm(number: int) -> Any:
     """Send off or book what the page showed; refuse if anything is no longer so, and show what."""
     notice, form = own_draft(number), CheckForm()
-    if not choosing.still_allowed(web.rights(), notice):
+    if not recipient_picker.may_still_send(web.rights(), notice):
         web.refuse("send", [one.id for one in target_lists(notice)])
     when = _when(form.at.data or "")
     if is_stale(notice, form.seen.data):
@@ -105,10 +105,10 @@ def _send_off(notice: Notice, form: CheckForm, when: When) -> None:
         "at": when.at,
         "typed": words_to_digits(form.typed.data or ""),
     }
-    if second_person.needed(notice, current_user):
-        approving.ask(notice, current_user, User.get_or_none(User.id == form.colleague.data), **seen)
+    if approval_policy.must_be_approved(notice, current_user):
+        approval.request_review(notice, current_user, User.get_or_none(User.id == form.colleague.data), **seen)
     else:
-        notices.confirm(notice, by=current_user, **seen)
+        workflow.confirm_send(notice, by=current_user, **seen)
         tasks.ring(notice.begin_at)
     tasks.ring()  # the own copy, or the letter to the colleague, leaves at once
 
@@ -140,7 +140,10 @@ def _refused(notice: Notice, form: CheckForm, when: When, refusal: Refused) -> A
         return _again(notice, form, when)
     if isinstance(refusal, PastTime):
         return _again(notice, form, When(when.at, when.value, refusal.message))
-    if isinstance(refusal, sender_names.NotYours | sender_names.NotOffered | NotLooked | approving.NoColleague):
+    if isinstance(
+        refusal,
+        sender_names.SenderNameForbidden | sender_names.SenderNameUnavailable | NotLooked | approval.InvalidApprover,
+    ):
         return _again(notice, form, when, told=web._(refusal.message, **refusal.values))
     names = _who_changed(notice, form.shown.data or "")
     return _again(notice, form, when, told=refusal.message, before=form.typed.data or "", names=names)
@@ -150,7 +153,7 @@ def _again(notice: Notice, form: CheckForm, when: When, told: str = "", **more: 
     """Show the page again as things are now, with what was chosen and typed."""
     notice = Notice.get_by_id(notice.id)
     audience = audience_of(notice, when.at)
-    if missing := gaps(notice, audience, current_user):
+    if missing := find_missing(notice, audience, current_user):
         return _back_to_gap(notice, missing)
     page = _everything(notice, audience, when, form)
     return web.answer("notices/check.html", **{**page, "again": told, **more}, status=422)
@@ -160,7 +163,10 @@ def _who_changed(notice: Notice, shown: str) -> list[str]:
     """Return the names of those who came, left, stopped or got another address since the page was shown."""
     if not shown.isdecimal() or len(shown) > 15:
         return []
-    return [person.name for person in choosing.changed_since(notice, EPOCH + timedelta(milliseconds=int(shown)))]
+    return [
+        person.name
+        for person in recipient_picker.people_changed_since(notice, EPOCH + timedelta(milliseconds=int(shown)))
+    ]
 
 
 # ── what the page shows ──────────────────────────────────────────────────────────────────────────────────────────
@@ -187,10 +193,10 @@ def _everything(notice: Notice, audience: Audience, when: When, form: CheckForm 
         "first": audience.receiving[:NAMES_FIRST],
         "last": audience.receiving[NAMES_FIRST:][-NAMES_LAST:],
         "left_out": left_out,
-        "reasons": audiences.REASONS,
-        "previous": comparing.with_the_last(notice, audience),
-        "linked": link_check.named_in(notice),
-        "warnings": warnings.of(notice, audience, now, when.at, web.language()),
+        "reasons": audiences.EXCLUSION_REASONS,
+        "previous": previous_send.compare_with_previous(notice, audience),
+        "linked": link_check.external_urls(notice),
+        "warnings": preflight.collect_warnings(notice, audience, now, when.at, web.language()),
         "form": form or CheckForm(formdata=None),
         "mark": mark_of(notice),
         "shown": millis(now),
@@ -205,7 +211,11 @@ def _everything(notice: Notice, audience: Audience, when: When, form: CheckForm 
 
 def _colleagues(notice: Notice) -> list[User]:
     """Return who may be asked to look before it goes; nobody if it goes without."""
-    return second_person.colleagues(notice, current_user) if second_person.needed(notice, current_user) else []
+    return (
+        approval_policy.eligible_approvers(notice, current_user)
+        if approval_policy.must_be_approved(notice, current_user)
+        else []
+    )
 
 
 def _pace(notice: Notice, audience: Audience, when: When, force: Settings, now: datetime) -> dict[str, Any]:
@@ -219,7 +229,7 @@ def _pace(notice: Notice, audience: Audience, when: When, force: Settings, now: 
 def _as_one_reader(notice: Notice, audience: Audience, force: Settings, now: datetime) -> dict[str, Any]:
     place = request.args.get("as", 0, type=int) % len(audience.receiving)
     reader = audience.receiving[place]
-    shown = letters.preview(notice, reader, force, now)
+    shown = rendering.preview_letter(notice, reader, force, now)
     return {
         "reader": reader,
         "shown_letter": shown,
@@ -238,7 +248,7 @@ def _silent(notice: Notice) -> list[str]:
     """Return the addresses that do not answer; nothing while somebody asks too often."""
     if limits.hit(f"links:{current_user.id}", clock.now(), 600) > LINK_CHECKS:
         return []
-    return link_check.silent(link_check.named_in(notice))
+    return link_check.dead_links(link_check.external_urls(notice))
 
 
 @bp.get("/<int:number>/check/buttons")
@@ -268,7 +278,7 @@ def test(number: int) -> Response:
     notice = own_draft(number)
     audience = audience_of(notice, _when(request.args.get("at", "")).at)
     like = audience.receiving[request.args.get("as", 0, type=int) % audience.letters] if audience.letters else None
-    letter = own_copy.test_letter(notice, current_user, clock.now(), like)
+    letter = author_copy.send_test(notice, current_user, clock.now(), like)
     if letter is None:
         web.told(
             N_("Your account has no e-mail address, so no test can be sent. Enter one under your name first."), "wrong"

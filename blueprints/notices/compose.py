@@ -15,11 +15,11 @@ from blueprints.notices.drafts import audience_of, is_stale, mark_of, own_draft,
 from blueprints.notices.forms import HOURS, RecipientsForm, WordsForm
 from blueprints.notices.persons import said
 from core.members import groups as groups_of
+from core.notices import audience as audiences
+from core.notices import merge_fields, recipient_picker, reminders, workflow
+from core.notices.validation import find_missing
 from core.organization import settings
 from core.refusals import NotNow, TooManyGroups
-from core.writing import audience as audiences
-from core.writing import choosing, fields, notices, reminders
-from core.writing.gaps import gaps
 from models import MailingList, Notice
 from words import N_, time_of_day
 
@@ -61,7 +61,7 @@ def choose(number: int) -> Any:
         return _not_chosen(notice, N_("This choice could not be read. Please choose again."))
     choice = _choice(form)
     chosen = [*choice.lists, *choice.without], [*choice.persons, *choice.without_persons]
-    if not choosing.allowed(web.rights(), *chosen, [*choice.groups, *choice.without_groups]):
+    if not recipient_picker.may_send_to_all(web.rights(), *chosen, [*choice.groups, *choice.without_groups]):
         abort(404)
     if is_stale(notice, form.seen.data) and request.form.get("act") != "mine":
         if web.is_htmx():
@@ -69,7 +69,7 @@ def choose(number: int) -> Any:
             return web.go("notices.recipients", number=number)
         return _not_chosen(notice, _ELSEWHERE)
     try:
-        notices.choose(
+        workflow.set_recipients(
             notice, lists=choice.lists, without=choice.without, persons=choice.persons,
             without_persons=choice.without_persons, groups=choice.groups, without_groups=choice.without_groups,
             now=clock.now(),
@@ -104,7 +104,7 @@ def _after_choice(notice: Notice) -> Any:
     if act == "groups":
         return web.go("lists.groups", number=request.form.get("of", 0, type=web.row_number), notice=notice.id)
     if act == "next":
-        missing = gaps(notice, audience_of(notice)).get("targets")
+        missing = find_missing(notice, audience_of(notice)).get("targets")
         if missing is None:
             return web.go("notices.words", number=notice.id)
         return _not_chosen(notice, missing)
@@ -137,12 +137,12 @@ def _recipients_page(
     notice: Notice, wrong: str = "", status: int = 200, typed: Choice | None = None
 ) -> tuple[str, int]:
     lists = list(web.rights().lists("send"))
-    chosen = _as_chosen(typed) if typed else choosing.chosen(notice)
+    chosen = _as_chosen(typed) if typed else recipient_picker.target_ids(notice)
     groups = groups_of.groups_in_lists(one.id for one in lists)
     outs = chosen.get(("person", False), set())
     singles = chosen.get(("person", True), set()) | outs
     searched = request.args.get("find", "").strip()
-    found = choosing.people(web.rights(), searched) if searched else []
+    found = recipient_picker.search_people(web.rights(), searched) if searched else []
     return web.answer(
         "notices/recipients.html",
         notice=notice,
@@ -152,9 +152,9 @@ def _recipients_page(
         audience_groups=groups,
         group_sizes={one.id: groups_of.count_reachable(one) for one in groups},
         group_lists=[one for one in lists if not one.practice_of_id],
-        sizes=choosing.sizes(lists),
+        sizes=recipient_picker.count_reachable(lists),
         chosen=chosen,
-        persons=choosing.people(web.rights(), numbers=singles) if singles else [],
+        persons=recipient_picker.search_people(web.rights(), numbers=singles) if singles else [],
         said={one: "out" if one in outs else "in" for one in singles},
         searched=searched,
         found=[one for one in found if one.id not in singles],
@@ -180,7 +180,7 @@ def _audience(notice: Notice) -> dict[str, Any]:
         "last": audience.receiving[NAMES_FIRST:][-NAMES_LAST:],
         "left_out": left_out[:NAMES_OUT],
         "left_out_count": len(left_out),
-        "reasons": audiences.REASONS,
+        "reasons": audiences.EXCLUSION_REASONS,
         "mark": mark_of(notice),
     }
 
@@ -200,10 +200,10 @@ def who(number: int) -> str | Response:
     return render_template(
         "notices/who.html",
         notice=notice,
-        subject=fields.subject_of(notice),
+        subject=merge_fields.display_subject(notice),
         audience=audience,
         left_out=worth_saying(audience),
-        reasons=audiences.REASONS,
+        reasons=audiences.EXCLUSION_REASONS,
     )
 
 
@@ -229,7 +229,7 @@ def write(number: int) -> Any:
     if request.form.get("act") != "mine" and is_stale(notice, form.seen.data) and _differs(notice, form):
         return _not_saved(notice, form, elsewhere=True)
     try:
-        notices.save(notice, now=clock.now(), step=2, **_values(notice, form))
+        workflow.save_draft(notice, now=clock.now(), step=2, **_values(notice, form))
         return _after_words(Notice.get_by_id(number), form)
     except NotNow:
         told_sent(notice)
@@ -237,8 +237,8 @@ def write(number: int) -> Any:
 
 
 def _words_form(form: WordsForm) -> WordsForm:
-    usual = web._("as usual: %(n)s hours", n=notices.USEFUL // 3600)
-    urgent = web._("if urgent: %(n)s hours", n=notices.URGENT_USEFUL // 3600)
+    usual = web._("as usual: %(n)s hours", n=workflow.DEFAULT_LIFETIME_S // 3600)
+    urgent = web._("if urgent: %(n)s hours", n=workflow.URGENT_LIFETIME_S // 3600)
     form.useful_s.choices = [SelectChoice(0, f"{usual} ({urgent})")]
     for hours in HOURS:
         shown = web._("%(n)s hours", n=hours) if hours < 72 else web._("%(n)s days", n=hours // 24)
@@ -250,8 +250,8 @@ def _words_form(form: WordsForm) -> WordsForm:
 def _reminders() -> list[SelectChoice]:
     """Return none, and 15, 30, 60 minutes by one to three times (field 2.3)."""
     found = [SelectChoice("0x1", web._("no"))]
-    for minutes in reminders.MINUTES[1:]:
-        for times in reminders.TIMES:
+    for minutes in reminders.INTERVAL_CHOICES_MIN[1:]:
+        for times in reminders.REPEAT_CHOICES:
             shown = (
                 web._("once, after %(n)s minutes", n=minutes)
                 if times == 1
@@ -262,7 +262,7 @@ def _reminders() -> list[SelectChoice]:
 
 
 def _usual(urgent: bool) -> int:
-    return notices.URGENT_USEFUL if urgent else notices.USEFUL
+    return workflow.URGENT_LIFETIME_S if urgent else workflow.DEFAULT_LIFETIME_S
 
 
 def _filled(notice: Notice) -> WordsForm:
@@ -312,7 +312,7 @@ def _after_words(notice: Notice, form: WordsForm) -> Any:
     if request.form.get("act") in ("name", "measure"):
         return web.go(f"notices.{request.form['act']}", number=notice.id)
     if request.form.get("act") == "next":
-        missing = gaps(notice, audience_of(notice), current_user)
+        missing = find_missing(notice, audience_of(notice), current_user)
         for name in ("subject", "text"):
             if name in missing:
                 wrong = form[decorating.field_of(name)]
@@ -369,9 +369,9 @@ def _words_page(
         **decorating.shown(notice, form),
         mark=form.seen.data if elsewhere else mark_of(notice),
         audience=audience_of(notice),
-        offered=fields.offered(fields.lists_of(notice) or _my_lists(), web.language()),
-        lacks_signature=fields.lacks_signature(current_user, form.subject.data, form.text.data),
-        uses_fields=fields.has_any(form.subject.data, form.text.data),
+        offered=merge_fields.offered_names(merge_fields.lists_of_notice(notice) or _my_lists(), web.language()),
+        lacks_signature=merge_fields.lacks_signature(current_user, form.subject.data, form.text.data),
+        uses_fields=merge_fields.has_merge_fields(form.subject.data, form.text.data),
         force=settings(),
         **asking.shown(notice, form),
         wrong=wrong,

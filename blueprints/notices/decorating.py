@@ -10,8 +10,8 @@ import web
 from blueprints.notices import bp
 from blueprints.notices.drafts import own_draft
 from blueprints.notices.forms import WordsForm
-from core.writing import decoration, notices, pictures
-from mail.filekinds import UnfitFile
+from core.notices import html_body, inline_images, workflow
+from core.notices.file_types import UnfitFile
 from models import Notice
 from words import N_
 
@@ -37,9 +37,9 @@ def field_of(part: str) -> str:
 
 def blame(notice: Notice, form: WordsForm) -> bool:
     """Say on the field that decorated words are longer than a letter may be."""
-    if not is_on(form) or not decoration.too_long(form.html.data or "", notice.wording.language):
+    if not is_on(form) or not html_body.is_too_long(form.html.data or "", notice.wording.language):
         return False
-    form.html.errors = [*form.html.errors, decoration.TOO_LONG]
+    form.html.errors = [*form.html.errors, html_body.TEXT_TOO_LONG]
     return True
 
 
@@ -50,13 +50,13 @@ def differs(notice: Notice, form: WordsForm) -> bool:
         return True
     if not is_on(form):
         return wording.text != posted["text"]
-    return wording.html != decoration.cleaned(posted["html"], wording.language)["html"]
+    return wording.html != html_body.clean_html(posted["html"], wording.language)["html"]
 
 
 def shown(notice: Notice, form: WordsForm) -> dict[str, Any]:
     """Return what the words screen needs: which of the two fields, and its name among the errors."""
     on = is_on(form) if request.method == "POST" else notice.wording.decorated
-    return {"decorated": on, "body": "html" if on else "text", "most_picture": pictures.MOST}
+    return {"decorated": on, "body": "html" if on else "text", "most_picture": inline_images.MAX_IMAGE_BYTES}
 
 
 def change(notice: Notice, form: WordsForm) -> Any:
@@ -65,9 +65,9 @@ def change(notice: Notice, form: WordsForm) -> Any:
     if act == "picture":
         return _picture_at_the_end(notice)
     if act == "decorate" and not wording.decorated:
-        notices.save(notice, now=clock.now(), html=decoration.begin(wording, wording.language))
+        workflow.save_draft(notice, now=clock.now(), html=html_body.initial_html(wording, wording.language))
     elif act == "plain" and wording.decorated:
-        notices.save(notice, now=clock.now(), text=wording.text)
+        workflow.save_draft(notice, now=clock.now(), text=wording.text)
         web.told(N_("Decoration and pictures are gone, the words are kept. Switched on again now, they come back."))
     return web.go("notices.words", number=notice.id, _anchor="body")
 
@@ -79,7 +79,7 @@ def _picture_at_the_end(notice: Notice) -> Any:
         web.told(wrong, "wrong")
     elif mark:
         alt = request.form.get("alt", "")
-        notices.save(notice, now=clock.now(), html=decoration.with_picture(notice.wording, mark, alt))
+        workflow.save_draft(notice, now=clock.now(), html=html_body.append_image(notice.wording, mark, alt))
     return web.go("notices.words", number=notice.id, _anchor="body")
 
 
@@ -88,7 +88,7 @@ def _taken(chosen: FileStorage | None) -> tuple[str, str]:
     if chosen is None or not chosen.filename:
         return "", web._(N_("Choose a picture first."))
     try:
-        return pictures.add(chosen.filename, chosen.stream.read(pictures.MOST_READ)), ""
+        return inline_images.add_image(chosen.filename, chosen.stream.read(inline_images.MAX_UPLOAD_BYTES)), ""
     except UnfitFile as unfit:
         return "", web._(unfit.message, **unfit.values)
 
@@ -108,7 +108,7 @@ def add_picture(number: int) -> Any:
 def picture(number: int, mark: str) -> Response:
     """Give a picture to who may see the notice: one that stands in it, or that a writer has just put there."""
     notice = web.own_notice(number)
-    if notice.state != "draft" and mark not in decoration.marks_of(notice):
+    if notice.state != "draft" and mark not in html_body.image_ids_of_notice(notice):
         abort(404)
-    path = pictures.path_of(mark)
-    return web.streamed(path, mark, pictures.kind_of(path) if path else "", inline=True)
+    path = inline_images.image_path(mark)
+    return web.streamed(path, mark, inline_images.media_type_of(path) if path else "", inline=True)

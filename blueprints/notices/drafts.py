@@ -7,9 +7,9 @@ from flask_login import current_user
 
 import web
 import words
+from core.notices import direct_message
+from core.notices.audience import Audience, resolve_audience, resolve_audience_for
 from core.refusals import AlreadySent, NotNow
-from core.writing import individual
-from core.writing.audience import Audience, resolve, resolve_for
 from database import millis
 from models import Notice
 from words import N_
@@ -25,14 +25,18 @@ def own_draft(number: int) -> Notice:
         if request.method == "POST":
             told_sent(notice)
         abort(web.go("notices.show", number=number))
-    if notice.kind == individual.KIND and (person := individual.reader_of(notice)) and request.endpoint != DELETE:
+    if (
+        notice.kind == direct_message.KIND
+        and (person := direct_message.recipient_of(notice))
+        and request.endpoint != DELETE
+    ):
         abort(web.go("members.letter_check", number=person.id, notice=number))
     return notice
 
 
 def audience_of(notice: Notice, at: datetime | None = None) -> Audience:
     """Resolve the audience: of a draft as it will be when the current user sends it, else as it was confirmed."""
-    return resolve_for(notice, current_user, at) if notice.state == "draft" else resolve(notice, at)
+    return resolve_audience_for(notice, current_user, at) if notice.state == "draft" else resolve_audience(notice, at)
 
 
 def replies_to(notice: Notice, ticked: bool) -> int | None:

@@ -13,9 +13,9 @@ import clock
 import web
 from blueprints.notices import asked, bp
 from blueprints.notices.drafts import is_stale, mark_of, own_draft, told_sent
+from core.notices import attachments
+from core.notices.file_types import UnfitFile
 from core.refusals import NotNow
-from core.writing import attachments
-from mail.filekinds import UnfitFile
 from models import Attachment, Notice
 from words import N_
 
@@ -48,8 +48,8 @@ def take(notice: Notice, chosen: list[FileStorage]) -> list[str]:
         if not one.filename:
             continue
         try:
-            content = one.stream.read(attachments.MOST_FILE + 1)
-            attachments.add(notice, one.filename, content, current_user, clock.now())
+            content = one.stream.read(attachments.MAX_FILE_BYTES + 1)
+            attachments.add_file(notice, one.filename, content, current_user, clock.now())
         except UnfitFile as unfit:
             wrong.append(web._(unfit.message, **unfit.values))
     return wrong
@@ -70,8 +70,8 @@ def remove_file(number: int, file: int) -> Any:
 
 def drop(notice: Notice, file: int) -> None:
     """Take a file off a draft; one that is gone already is no fault."""
-    if found := attachments.find(notice, file):
-        attachments.remove(found, clock.now())
+    if found := attachments.get_file(notice, file):
+        attachments.remove_file(found, clock.now())
 
 
 def _after(notice: Notice, wrong: list[str], current: bool) -> Any:
@@ -91,7 +91,7 @@ def _too_much(error: Exception) -> Any:
     if request.endpoint != "notices.add_files" or not web.is_htmx():
         return error
     notice = own_draft((request.view_args or {})["number"])
-    sentence = web._(TOO_MUCH, most=attachments.in_words(attachments.MOST_FILE))
+    sentence = web._(TOO_MUCH, most=attachments.format_bytes(attachments.MAX_FILE_BYTES))
     return render_template("notices/_files.html", notice=notice, wrong=[sentence]), 422
 
 
@@ -102,7 +102,7 @@ def _too_much(error: Exception) -> Any:
 def look_at_file(number: int, file: int) -> Response:
     """Note that this organizer looks at a file, and give it."""
     found = _own_file(web.own_notice(number), file)
-    attachments.look(found, current_user, clock.now())
+    attachments.mark_previewed(found, current_user, clock.now())
     shown = {"show": 1} if found.kind in SHOWN_INLINE else {}
     return web.go("notices.file", number=number, file=file, **shown)
 
@@ -112,11 +112,11 @@ def file(number: int, file: int) -> Response:
     """Give a file of a notice to who may see it; photos also as a picture for the check page (`?show=1`)."""
     found = _own_file(web.own_notice(number), file)
     inline = request.args.get("show") == "1" and found.kind in SHOWN_INLINE
-    return web.streamed(attachments.path_of(found), found.name, found.kind, inline)
+    return web.streamed(attachments.existing_path(found), found.name, found.kind, inline)
 
 
 def _own_file(notice: Notice, number: int) -> Attachment:
-    found = attachments.find(notice, number)
+    found = attachments.get_file(notice, number)
     if found is None:
         abort(404)
     return found
@@ -139,8 +139,8 @@ def withdraw_file(number: int, file: int) -> Any:
             button=web._("Withdraw the file"),
         )  # fmt: skip
     try:
-        attachments.withdraw(found, current_user, clock.now())
-    except attachments.Withdrawn as refusal:
+        attachments.withdraw_file(found, current_user, clock.now())
+    except attachments.AlreadyWithdrawn as refusal:
         web.told(refusal.message, "wrong")
     else:
         web.told(N_("“%(name)s” is withdrawn: nobody can open it any more."), name=found.name)
@@ -148,7 +148,7 @@ def withdraw_file(number: int, file: int) -> Any:
 
 
 def _what_it_does(notice: Notice, found: Attachment) -> list[str]:
-    opened = attachments.counts(notice).get(found.id, 0)
+    opened = attachments.view_counts(notice).get(found.id, 0)
     first = web._("“%(name)s” can then not be opened any more from the readers' pages.", name=found.name)
     if notice.files_inside:
         return [first, web._("It also went inside the letters themselves; from there it cannot be taken back.")]
@@ -161,26 +161,26 @@ def _what_it_does(notice: Notice, found: Attachment) -> list[str]:
 @bp.app_template_global("files_of")
 def files_of(notice: Notice) -> list[Attachment]:
     """Give templates the files of a notice."""
-    return list(attachments.of(notice))
+    return list(attachments.files_of_notice(notice))
 
 
 @bp.app_template_global("may_go_inside")
 def may_go_inside(files: list[Attachment]) -> bool:
     """Say whether files are small enough to go inside the letters."""
-    return attachments.total(files) <= attachments.MOST_INSIDE
+    return attachments.total_bytes(files) <= attachments.MAX_ENCLOSED_BYTES
 
 
 @bp.app_template_global("looked_at")
 def looked_at(notice: Notice) -> set[int]:
     """Give templates the numbers of the files that the user has opened."""
-    unseen = {one.id for one in attachments.not_looked_at(notice, current_user)}
-    return {one.id for one in attachments.of(notice)} - unseen
+    unseen = {one.id for one in attachments.unpreviewed_files(notice, current_user)}
+    return {one.id for one in attachments.files_of_notice(notice)} - unseen
 
 
 @bp.app_template_global("times_opened")
 def times_opened(notice: Notice) -> dict[int, int]:
     """Give templates how many readers opened each file."""
-    return attachments.counts(notice)
+    return attachments.view_counts(notice)
 
 
-bp.add_app_template_filter(attachments.in_words, "size")
+bp.add_app_template_filter(attachments.format_bytes, "size")

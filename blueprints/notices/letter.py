@@ -7,10 +7,9 @@ from flask import Response, abort, request
 import clock
 import web
 from blueprints.notices import bp
+from core.notices import inline_images, rendering
+from core.notices.audience import Audience, resolve_audience
 from core.organization import settings
-from core.road import letters
-from core.writing import pictures
-from core.writing.audience import Audience, resolve
 from models import Notice
 from words import N_
 
@@ -27,24 +26,24 @@ def seen_as(notice: Notice) -> dict[str, Any]:
     }
 
 
-def framed(shown: letters.Preview) -> Response:
+def framed(shown: rendering.RenderedLetter) -> Response:
     """Give the HTML part of a letter for a frame; `?look=dark`: as a mail program in the dark shows it."""
     if not shown.html:
         abort(404)
-    page = pictures.shown(shown.html)
+    page = inline_images.embed_as_data_urls(shown.html)
     if request.args.get("look") == "dark":
         page = page.replace(_DARK, "@media all").replace('content="light dark"', 'content="dark"', 1)
     return web.letter_page(page)
 
 
-def first_or_as_sent(notice: Notice, waiting: Audience | None) -> letters.Preview:
+def first_or_as_sent(notice: Notice, waiting: Audience | None) -> rendering.RenderedLetter:
     """Return the letter as it went out, or as the first reader will get it (T-05).
 
     waiting: who is to get it, if it has not begun and the user may see everybody.
     """
     if waiting and waiting.receiving:
-        return letters.preview(notice, waiting.receiving[0], settings(), clock.now())
-    return letters.as_sent(notice, settings(), clock.now())
+        return rendering.preview_letter(notice, waiting.receiving[0], settings(), clock.now())
+    return rendering.render_as_sent(notice, settings(), clock.now())
 
 
 @bp.get("/<int:number>/letter")
@@ -52,4 +51,4 @@ def as_html(number: int) -> Response:
     """Give the HTML of a notice as it was sent, or will be, for a frame of its own."""
     notice = web.own_notice(number)
     waits = notice.started_at is None and web.rights().seen(notice) is None
-    return framed(first_or_as_sent(notice, resolve(notice) if waits else None))
+    return framed(first_or_as_sent(notice, resolve_audience(notice) if waits else None))

@@ -12,9 +12,9 @@ import clock
 import web
 from blueprints.notices import bp
 from blueprints.notices.drafts import own_draft, told_sent
+from core.notices import workflow
 from core.refusals import NotNow
 from core.results import digests
-from core.writing import notices
 from models import Notice
 from words import N_
 
@@ -59,7 +59,7 @@ def set_measure(number: int) -> Any:
     tells = {kind: form[kind].data for kind in digests.KINDS if form[kind].data != digests.USUAL}
     opens, clicks = form.track_opens.data, form.track_clicks.data
     try:
-        notices.save(notice, now=clock.now(), track_opens=opens, track_clicks=clicks, tells=tells)
+        workflow.save_draft(notice, now=clock.now(), track_opens=opens, track_clicks=clicks, tells=tells)
     except NotNow:
         told_sent(notice)
         return web.go("notices.show", number=number)

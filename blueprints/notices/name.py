@@ -11,12 +11,11 @@ import web
 from blueprints.notices import bp
 from blueprints.notices.drafts import own_draft, told_sent
 from core.accounts import class_teacher
+from core.notices import rendering, sender_names
+from core.notices.audience import Audience
 from core.organization import settings
-from core.organizers import sender_names
 from core.refusals import NotNow
 from core.rights import target_lists
-from core.road import letters
-from core.writing.audience import Audience
 from models import Notice
 from words import N_
 
@@ -29,7 +28,7 @@ _IN_CHARGE = N_("It goes out in the names of the persons in charge; where there 
 def name(number: int) -> Any:
     """Show the names in which the notice may go out; below manager: 403."""
     notice = own_draft(number)
-    if not sender_names.may_choose(web.rights(), notice):
+    if not sender_names.may_choose_sender_name(web.rights(), notice):
         web.refuse("manage", [one.id for one in target_lists(notice)])
     return _page(notice)
 
@@ -43,10 +42,10 @@ def choose_name(number: int) -> Any:
     chosen = {"user": {"user": _number(value), "name": value}, "name": {"name": value}}.get(kind, {})
     try:
         wanted = bool(request.form.get("in_charge"))
-        sender_names.choose(notice, web.rights(), clock.now(), in_charge=wanted, **chosen)
-    except sender_names.NotYours:
+        sender_names.set_sender_name(notice, web.rights(), clock.now(), in_charge=wanted, **chosen)
+    except sender_names.SenderNameForbidden:
         web.refuse("manage", [one.id for one in target_lists(notice)])
-    except sender_names.NotOffered as refused:
+    except sender_names.SenderNameUnavailable as refused:
         return _page(notice, web._(refused.message, name=notice.sender_name or value), 422)
     except NotNow:
         told_sent(notice)
@@ -64,7 +63,7 @@ def _number(text: str) -> int:
 
 
 def _page(notice: Notice, wrong: str = "", status: int = 200) -> Any:
-    offer = sender_names.choices(web.rights())
+    offer = sender_names.sender_name_choices(web.rights())
     return web.answer(
         "notices/name.html",
         notice=notice,
@@ -73,7 +72,7 @@ def _page(notice: Notice, wrong: str = "", status: int = 200) -> Any:
         chosen=_chosen(notice),
         has_charges=class_teacher.has_any_teacher(),
         organization=settings().name,
-        from_name=lambda name: letters.from_name(settings().name, name, web.language()),
+        from_name=lambda name: rendering.from_display_name(settings().name, name, web.language()),
         back=request.values.get("back", ""),
         wrong=wrong,
         status=status,
@@ -88,7 +87,7 @@ def _chosen(notice: Notice) -> str:
 
 def shown_name(notice: Notice) -> str:
     """Return the display name of From as it will be when the current user sends the notice (D-07, D-23)."""
-    return letters.from_name(settings().name, notice.sender_name or current_user.name, web.language())
+    return rendering.from_display_name(settings().name, notice.sender_name or current_user.name, web.language())
 
 
 @bp.app_template_global("sender_of")
@@ -97,8 +96,8 @@ def sender_of(notice: Notice) -> dict[str, Any]:
     return {
         "name": shown_name(notice),
         "in_charge": notice.in_charge,
-        "anothers": sender_names.is_anothers(notice, current_user),
-        "may_choose": sender_names.may_choose(web.rights(), notice),
+        "anothers": sender_names.uses_other_name(notice, current_user),
+        "may_choose": sender_names.may_choose_sender_name(web.rights(), notice),
     }
 
 

@@ -10,8 +10,8 @@ import clock
 import tasks
 import web
 from blueprints.notices import bp
+from core.notices import author_copy, merge_fields, reminders, workflow
 from core.refusals import TooLate
-from core.writing import fields, notices, own_copy, reminders
 from models import Notice, Reminder
 
 
@@ -19,18 +19,18 @@ from models import Notice, Reminder
 @web.public
 def cancel_by_mail(mark: str) -> Any:
     """Show what would be cancelled, with one button; opening it cancels nothing."""
-    return _page(own_copy.notice_of_cancel_mark(mark), mark)
+    return _page(author_copy.notice_by_cancel_token(mark), mark)
 
 
 @bp.post("/cancel/<mark>")
 @web.public
 def cancel_now(mark: str) -> Any:
     """Cancel what the mark names; pressing twice changes nothing more."""
-    notice = own_copy.notice_of_cancel_mark(mark)
+    notice = author_copy.notice_by_cancel_token(mark)
     if notice is None:
         return _page(None, mark)
     try:
-        notices.cancel(notice, None, clock.now())
+        workflow.cancel_send(notice, None, clock.now())
     except TooLate:
         return _page(Notice.get_by_id(notice.id), mark)
     tasks.ring()
@@ -42,7 +42,7 @@ def _page(notice: Notice | None, mark: str, cancelled: bool = False) -> Any:
     page = render_template(
         "notices/cancel_by_mail.html",
         notice=notice,
-        subject=fields.subject_of(notice) if notice else "",
+        subject=merge_fields.display_subject(notice) if notice else "",
         letters=len(notice.expected) if notice else 0,
         mark=mark,
         waits=waits,
@@ -58,18 +58,18 @@ def _page(notice: Notice | None, mark: str, cancelled: bool = False) -> Any:
 @web.public
 def call_off_by_mail(mark: str) -> Any:
     """Show which reminder would be called off, with one button; opening it calls off nothing."""
-    return _reminder_page(own_copy.reminder_of_mark(mark))
+    return _reminder_page(author_copy.reminder_by_cancel_token(mark))
 
 
 @bp.post("/call-off/<mark>")
 @web.public
 def call_off_now(mark: str) -> Any:
     """Call off the reminder that the mark names; pressing twice changes nothing more."""
-    reminder = own_copy.reminder_of_mark(mark)
+    reminder = author_copy.reminder_by_cancel_token(mark)
     if reminder is None or reminder.state != "waiting":
         return _reminder_page(reminder)
     with suppress(TooLate):  # somebody or the clock was faster: the page says how it stands
-        reminders.call_off(reminder, None, clock.now())
+        reminders.cancel_reminder(reminder, None, clock.now())
     tasks.ring()
     return _reminder_page(Reminder.get_by_id(reminder.id))
 
@@ -77,7 +77,7 @@ def call_off_now(mark: str) -> Any:
 def _reminder_page(reminder: Reminder | None) -> Any:
     page = render_template(
         "notices/call_off_by_mail.html", reminder=reminder,
-        subject=fields.subject_of(reminder.notice) if reminder else "",
+        subject=merge_fields.display_subject(reminder.notice) if reminder else "",
     )  # fmt: skip
     return page, 200 if reminder else 404
 

@@ -5,7 +5,7 @@ from flask import Response, redirect, render_template, request, url_for
 import web
 from blueprints.notices import bp
 from blueprints.notices.drafts import own_draft
-from core.writing import choosing
+from core.notices import recipient_picker
 from models import Notice
 
 
@@ -27,8 +27,8 @@ def find(number: int) -> str | Response:
     if not web.is_htmx():
         return redirect(url_for("notices.recipients", number=number, find=searched, _anchor="find"))
     chosen = _chosen(notice)
-    found = [one for one in choosing.people(web.rights(), searched) if one.id not in chosen]
-    persons = choosing.people(web.rights(), numbers=chosen) if chosen else []
+    found = [one for one in recipient_picker.search_people(web.rights(), searched) if one.id not in chosen]
+    persons = recipient_picker.search_people(web.rights(), numbers=chosen) if chosen else []
     return render_template(
         "notices/_found.html", searched=searched, found=found, persons=persons, said=chosen, oob=True
     )
@@ -36,7 +36,7 @@ def find(number: int) -> str | Response:
 
 def _chosen(notice: Notice) -> dict[int, str]:
     """Return what is said of single persons: as saved, and as it stands on the page."""
-    saved = choosing.chosen(notice)
+    saved = recipient_picker.target_ids(notice)
     known = dict.fromkeys(saved.get(("person", True), ()), "in") | dict.fromkeys(
         saved.get(("person", False), ()), "out"
     )

@@ -11,13 +11,12 @@ import tasks
 import web
 from blueprints.notices import bp
 from blueprints.notices.steer import carry_out
+from core.notices import merge_fields, reminders, rendering
+from core.notices.reminder_recipients import find_recipients
 from core.organization import settings
 from core.refusals import Refused, WrongNumber
 from core.results import archive
 from core.rights import target_lists
-from core.road import letters
-from core.writing import fields, reminders
-from core.writing.reminding import to_remind
 from models import Notice, Reminder
 from words import N_
 
@@ -36,33 +35,33 @@ def remind(number: int) -> Any:
 
 def _page(notice: Notice, wrong: str = "") -> Any:
     force, now = settings(), clock.now()
-    if not (wants := reminders.may_ask(notice, now)):
+    if not (wants := reminders.available_reminder(notice, now)):
         return redirect(url_for("notices.show", number=notice.id))
-    readers = to_remind(notice, now)
+    readers = find_recipients(notice, now)
     return web.answer(
         "notices/remind.html",
         status=422 if wrong else 200,
         wrong=wrong,
-        typed=reminders.is_typed(notice, readers),
+        typed=reminders.needs_typed_count(notice, readers),
         whole=[one for one in target_lists(notice) if one.whole],
         notice=notice,
         readers=readers,
         wants=wants,
         offers=OFFERS,
         children=archive.children_of(one.delivery_id for one in readers),
-        subject=letters.subject_again(fields.subject_of(notice), force.language),
+        subject=rendering.reminder_subject(merge_fields.display_subject(notice), force.language),
         hold_s=force.hold_urgent_s if notice.urgent else force.hold_s,
         morning=morning(now),
-        earlier=reminders.of(notice),
-        states=reminders.STATES,
+        earlier=reminders.reminders_of_notice(notice),
+        states=reminders.STATE_LABELS,
         corrections=archive.rows(archive.corrections_of(notice)),
-        newer=reminders.is_overtaken(notice),
+        newer=reminders.is_superseded(notice),
     )
 
 
 def morning(now: datetime) -> datetime | None:
     """Return seven o'clock if it is night now, when phones lie beside beds (field 4.3 no. 8)."""
-    later = reminders.not_at_night(now)
+    later = reminders.skip_quiet_hours(now)
     return later if later > now else None
 
 
@@ -73,7 +72,7 @@ def remind_now(number: int) -> Any:
     notice, now = web.own_notice(number, "send"), clock.now()
     at = morning(now) if request.form.get("at") == "morning" else None
     try:
-        made = reminders.ask(notice, current_user, now, at, request.form.get("typed", ""))
+        made = reminders.request_reminder(notice, current_user, now, at, request.form.get("typed", ""))
     except WrongNumber as refusal:
         return _page(notice, web._(refusal.message, **refusal.values))
     except Refused as refusal:
@@ -94,17 +93,17 @@ def remind_off(number: int, reminder: int) -> Response:
     if found is None:
         abort(404)
     done = N_("Called off: no reminder is sent.")
-    return carry_out(notice, lambda: reminders.call_off(found, current_user, clock.now()), done)
+    return carry_out(notice, lambda: reminders.cancel_reminder(found, current_user, clock.now()), done)
 
 
 @bp.app_template_global("reminders_of")
 def reminders_of(notice: Notice) -> list[Reminder]:
     """Give templates the reminders of a notice, the last one first."""
-    return reminders.of(notice)
+    return reminders.reminders_of_notice(notice)
 
 
 @bp.app_template_global("may_remind")
 def may_remind(notice: Notice) -> str:
     """Return to templates the words of the button, if it makes sense and this user may press it."""
-    wants = reminders.may_ask(notice, clock.now()) if web.rights().may_notice("send", notice) else ""
+    wants = reminders.available_reminder(notice, clock.now()) if web.rights().may_notice("send", notice) else ""
     return web._(OFFERS[wants]) if wants else ""

@@ -11,9 +11,9 @@ from blueprints.notices import asked, bp, check, compose, files, measure, name, 
 from blueprints.notices.drafts import own_draft
 from blueprints.notices.forms import NewForm
 from core.accounts import accounts
+from core.notices import recipient_picker, workflow
 from core.refusals import NotNow
 from core.results import archive, today
-from core.writing import choosing, notices
 from words import N_
 
 __all__ = ["asked", "bp", "check", "compose", "files", "measure", "name", "own_copy", "remind", "second", "steer"]
@@ -53,16 +53,16 @@ def booked() -> str:
 def new() -> Response:
     """Begin a notice; a double tap finds the same draft again. Practice goes to the writer's own list."""
     form, now = NewForm(), clock.now()
-    notice = notices.draft(
+    notice = workflow.create_draft(
         current_user, form_key=(form.form_key.data or "")[:64] or None, urgent=bool(form.urgent.data), now=now
     )
     web.own_notice(notice.id, "send")
     if (
         form.practice.data
-        and not choosing.chosen(notice)
+        and not recipient_picker.target_ids(notice)
         and (mine := accounts.ensure_practice_list(current_user, now))
     ):
-        notices.choose(notice, lists=[mine.id], now=now)
+        workflow.set_recipients(notice, lists=[mine.id], now=now)
     return web.go("notices.recipients", number=notice.id)
 
 
@@ -80,7 +80,7 @@ def delete(number: int) -> str | Response:
             way_back="notices.index",
         )
     try:
-        notices.throw_away(notice, current_user)
+        workflow.delete_draft(notice, current_user)
     except NotNow as refusal:
         web.told(refusal.message, kind="wrong", **refusal.values)
         return web.go("notices.show", number=number)

@@ -12,11 +12,10 @@ from blueprints.notices import bp, files
 from blueprints.notices.compose import NAMES_FIRST, NAMES_LAST, worth_saying
 from blueprints.notices.forms import SecondForm
 from core.accounts import who_can
+from core.notices import approval, approval_policy, preflight, previous_send, rendering
+from core.notices import audience as audiences
 from core.organization import settings
 from core.refusals import Incomplete, Refused
-from core.road import letters
-from core.writing import approving, comparing, second_person, warnings
-from core.writing import audience as audiences
 from models import Notice
 from words import N_
 
@@ -24,7 +23,7 @@ from words import N_
 def _asked(number: int) -> Notice:
     """Return a notice whose letters the user may see as they go out; its writer, and who may let it go."""
     notice = web.own_notice(number, "send")
-    if notice.by_id != current_user.id and not second_person.may_approve(web.rights(), notice):
+    if notice.by_id != current_user.id and not approval_policy.may_approve(web.rights(), notice):
         raise web.NotYours(who_can.holders_for_notice(notice))
     return notice
 
@@ -43,17 +42,17 @@ def second(number: int) -> Any:
 
 def _page(notice: Notice, form: SecondForm, told: str = "", status: int = 200) -> Any:
     now, force = clock.now(), settings()
-    audience = audiences.resolve(notice)
+    audience = audiences.resolve_audience(notice)
     part = "notices/_files_check.html" if request.args.get("part") == "files" else None
     return web.answer(
         "notices/second.html", part, status=status,
-        notice=notice, audience=audience, form=form, again=told, reasons=audiences.REASONS,
+        notice=notice, audience=audience, form=form, again=told, reasons=audiences.EXCLUSION_REASONS,
         first=audience.receiving[:NAMES_FIRST], last=audience.receiving[NAMES_FIRST:][-NAMES_LAST:],
-        left_out=worth_saying(audience), previous=comparing.with_the_last(notice, audience),
-        sender=letters.from_name(force.name, notice.signed, web.language()),
-        shown_letter=letters.preview(notice, audience.receiving[0], force, now) if audience.receiving else None,
-        warnings=warnings.of(notice, audience, now, notice.begin_at, web.language()),
-        poll_page="notices.second", mark=second_person.mark(notice, audience), own=notice.by_id == current_user.id,
+        left_out=worth_saying(audience), previous=previous_send.compare_with_previous(notice, audience),
+        sender=rendering.from_display_name(force.name, notice.signed, web.language()),
+        shown_letter=rendering.preview_letter(notice, audience.receiving[0], force, now) if audience.receiving else None,
+        warnings=preflight.collect_warnings(notice, audience, now, notice.begin_at, web.language()),
+        poll_page="notices.second", mark=approval_policy.content_fingerprint(notice, audience), own=notice.by_id == current_user.id,
     )  # fmt: skip
 
 
@@ -63,8 +62,8 @@ def approve(number: int) -> Any:
     """Let it go as it was shown; refuse if anything changed since, or a file was not opened."""
     notice, form = _asked(number), SecondForm()
     try:
-        approving.approve(notice, current_user, form.mark.data or "", clock.now())
-    except approving.NotAsked as refusal:
+        approval.approve_notice(notice, current_user, form.mark.data or "", clock.now())
+    except approval.NotInReview as refusal:
         web.told(refusal.message, "wrong")
         return web.go("notices.show", number=number)
     except Incomplete as refusal:
@@ -86,7 +85,7 @@ def send_back(number: int) -> Any:
         form.word.errors = [*form.word.errors, N_("Write in a few words what should be changed.")]
         return _page(notice, form, status=422)
     return _draft_again(
-        notice, lambda: approving.send_back(notice, current_user, form.word.data or "", clock.now()),
+        notice, lambda: approval.return_to_author(notice, current_user, form.word.data or "", clock.now()),
         N_("Sent back. The writer gets your word and finds the notice among the drafts."), "notices.index",
     )  # fmt: skip
 
@@ -97,7 +96,7 @@ def take_back(number: int) -> Response:
     """Take the own question back: a draft again."""
     notice = web.own_notice(number, "send")
     return _draft_again(
-        notice, lambda: approving.take_back(notice, current_user, clock.now()),
+        notice, lambda: approval.cancel_review_request(notice, current_user, clock.now()),
         N_("Cancelled. Nothing was sent; the notice is a draft again."), "notices.words",
     )  # fmt: skip
 
@@ -105,7 +104,7 @@ def take_back(number: int) -> Response:
 def _draft_again(notice: Notice, verb: Any, done: str, endpoint: str) -> Response:
     try:
         verb()
-    except approving.NotAsked as refusal:
+    except approval.NotInReview as refusal:
         web.told(refusal.message, "wrong")
         return web.go("notices.show", number=notice.id)
     tasks.ring()

@@ -12,13 +12,13 @@ import web
 from blueprints.notices import asked, bp, letter
 from blueprints.notices.forms import TimeForm
 from core.delivery import alerts, lifecycle
+from core.notices import audience as audiences
+from core.notices import follow_ups, merge_fields, reminders, workflow
+from core.notices.recipients import heading_targets
 from core.organization import settings
 from core.refusals import PastTime, Refused, TooLate
 from core.results import archive
 from core.road import progress
-from core.writing import audience as audiences
-from core.writing import fields, notices, reminders, successors
-from core.writing.targets import titled
 from models import Notice
 from words import N_
 
@@ -47,7 +47,7 @@ def _seen(notice: Notice) -> progress.Progress:
 
 def _state(notice: Notice, seen: progress.Progress) -> dict[str, Any]:
     begun = notice.started_at is not None
-    audience = None if begun else audiences.resolve(notice)
+    audience = None if begun else audiences.resolve_audience(notice)
     lists = web.rights().seen(notice)
     joined, gone = progress.changed_at_start(notice) if begun and lists is None else ([], [])
     left_out = list(progress.left_out(notice, lists)) if begun else []
@@ -55,13 +55,13 @@ def _state(notice: Notice, seen: progress.Progress) -> dict[str, Any]:
     return {
         "notice": notice,
         "wording": notice.wording,
-        "said": fields.filled(notice, settings(), notice.started_at or clock.now()),
-        "lists": titled(notice),
+        "said": merge_fields.fill_shared(notice, settings(), notice.started_at or clock.now()),
+        "lists": heading_targets(notice),
         "seen": seen,
-        "states": notices.STATES,
+        "states": workflow.STATE_LABELS,
         "letter_states": lifecycle.STATE_LABELS,
         "letter_reasons": lifecycle.REASON_LABELS,
-        "reasons": audiences.REASONS,
+        "reasons": audiences.EXCLUSION_REASONS,
         "trouble": trouble,
         "children": archive.children_of(_numbers(trouble, left_out), lists),
         "left_out": left_out,
@@ -75,8 +75,8 @@ def _state(notice: Notice, seen: progress.Progress) -> dict[str, Any]:
         "shown_letter": letter.first_or_as_sent(notice, audience if lists is None else None),
         "form": TimeForm(formdata=None),
         "blocked": alerts.blocked_carriers(clock.now(), notice) if notice.state in ("sending", "paused") else [],
-        "reminders": reminders.of(notice),
-        "reminder_states": reminders.STATES,
+        "reminders": reminders.reminders_of_notice(notice),
+        "reminder_states": reminders.STATE_LABELS,
     }
 
 
@@ -124,7 +124,7 @@ def cancel(number: int) -> Response:
     """Take a held or booked notice back into the drafts (T-07, D-43 to D-46)."""
     notice = web.own_notice(number, "send")
     done = N_("Cancelled. Nothing was sent; the notice is a draft again.")
-    return carry_out(notice, lambda: notices.cancel(notice, current_user, clock.now()), done, "notices.words")
+    return carry_out(notice, lambda: workflow.cancel_send(notice, current_user, clock.now()), done, "notices.words")
 
 
 @bp.post("/<int:number>/retime")
@@ -136,7 +136,7 @@ def retime(number: int) -> Any:
     if at is None:
         return _wrong_time(notice, form, N_("Write the date and the time."))
     try:
-        notices.retime(notice, at, current_user, clock.now())
+        workflow.reschedule(notice, at, current_user, clock.now())
     except PastTime as refusal:
         return _wrong_time(notice, form, refusal.message)
     except Refused as refusal:
@@ -160,7 +160,9 @@ def _wrong_time(notice: Notice, form: TimeForm, sentence: str) -> Any:
 def release(number: int) -> Response:
     """Send after all what was held because it was late or its recipients changed (decision 8)."""
     notice = web.own_notice(number, "send")
-    return carry_out(notice, lambda: notices.release(notice, current_user, clock.now()), N_("It is being sent now."))
+    return carry_out(
+        notice, lambda: workflow.release_held(notice, current_user, clock.now()), N_("It is being sent now.")
+    )
 
 
 @bp.route("/<int:number>/drop", methods=["GET", "POST"])
@@ -170,7 +172,7 @@ def drop(number: int) -> str | Response:
     notice = web.own_notice(number, "send")
     if request.method == "POST":
         done = N_("It will not be sent.")
-        return carry_out(notice, lambda: notices.drop(notice, current_user, clock.now()), done)
+        return carry_out(notice, lambda: workflow.discard_held(notice, current_user, clock.now()), done)
     return asked.page(
         notice,
         title=web._("Do not send this notice?"),
@@ -189,7 +191,7 @@ def stop(number: int) -> str | Response:
     notice = web.own_notice(number, "send")
     if request.method == "POST":
         done = N_("Stopped: %(n)s letters did not leave.")
-        return carry_out(notice, lambda: notices.stop(notice, current_user, clock.now()), done)
+        return carry_out(notice, lambda: workflow.stop_sending(notice, current_user, clock.now()), done)
     if notice.state not in ("sending", "paused"):
         return redirect(url_for("notices.show", number=number))  # type: ignore[return-value]
     seen = _seen(notice)
@@ -211,7 +213,7 @@ def withdraw(number: int) -> str | Response:
     notice = web.own_notice(number, "send")
     if request.method == "POST":
         done = N_("Withdrawn. If families should know what is right, send a correction.")
-        return carry_out(notice, lambda: notices.withdraw(notice, current_user, clock.now()), done)
+        return carry_out(notice, lambda: workflow.withdraw_notice(notice, current_user, clock.now()), done)
     return asked.page(
         notice,
         title=web._("Withdraw this notice?"),
@@ -237,12 +239,12 @@ def correct(number: int) -> str | Response:
 
 def _correction(notice: Notice) -> Response:
     """Make the draft; the one that repeats nothing withdraws the notice first, as its button says."""
-    now, make = clock.now(), successors.correct
+    now, make = clock.now(), follow_ups.create_correction
     if request.form.get("what") == "neutral":
-        make = successors.apologise
+        make = follow_ups.create_apology
         if notice.state != "withdrawn":
             try:
-                notices.withdraw(notice, current_user, now)
+                workflow.withdraw_notice(notice, current_user, now)
             except Refused as refusal:
                 web.told(refusal.message, kind="wrong", **refusal.values)
                 return web.go("notices.show", number=notice.id)
@@ -260,7 +262,7 @@ def update(number: int) -> str | Response:
     if notice.started_at is None:
         abort(404)
     if request.method == "POST":
-        fresh = successors.follow_up(notice, current_user, clock.now())
+        fresh = follow_ups.create_update(notice, current_user, clock.now())
         web.told(N_("A draft of the update was made. Nothing has been sent yet."))
         return web.go("notices.words", number=fresh.id)
     return asked.page(
@@ -283,4 +285,4 @@ def again(number: int) -> Response:
     """Send the letters once more of which nobody knows whether they arrived."""
     notice = web.own_notice(number, "send")
     done = N_("%(n)s letters are being sent once more.")
-    return carry_out(notice, lambda: notices.send_unknown_again(notice, current_user, clock.now()), done)
+    return carry_out(notice, lambda: workflow.resend_unknown(notice, current_user, clock.now()), done)

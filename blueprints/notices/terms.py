@@ -17,8 +17,8 @@ from flask import request
 import clock
 import web
 from blueprints.notices.forms import WordsForm
-from core.writing import questions
-from core.writing.questions import Block
+from core.notices import questions
+from core.notices.questions import QuestionBlock
 from words import N_
 
 _TIME = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
@@ -44,10 +44,10 @@ class Own:
     def shown(self) -> list[str]:
         """Return it in words of this page, for the line that is folded."""
         end = moment(self.day, self.hour)
-        until = web._("until %(day)s", day=questions.until(web.language(), end)) if end else ""
+        until = web._("until %(day)s", day=questions.deadline_text(web.language(), end)) if end else ""
         parts = (
             web._("without a deadline") if self.endless else until,
-            web._(questions.UNITS[self.unit]) if self.unit else "",
+            web._(questions.UNIT_LABELS[self.unit]) if self.unit else "",
             web._(REMARKS[self.remarks]) if self.remarks else "",
         )
         return [one for one in parts if one]
@@ -56,7 +56,7 @@ class Own:
 # ── from the rows to the form ────────────────────────────────────────────────────────────────────────────────────
 
 
-def shared(blocks: Sequence[Block]) -> dict[str, Any]:
+def shared(blocks: Sequence[QuestionBlock]) -> dict[str, Any]:
     """Return what holds for all questions of a draft, for the form."""
     day, hour = _typed(_most(one.deadline for one in blocks))
     return {
@@ -67,7 +67,7 @@ def shared(blocks: Sequence[Block]) -> dict[str, Any]:
     }
 
 
-def own(block: Block, blocks: Sequence[Block]) -> Own:
+def own(block: QuestionBlock, blocks: Sequence[QuestionBlock]) -> Own:
     """Return what one question of a draft has of its own."""
     end = _most(one.deadline for one in blocks)
     day, hour = _typed(block.deadline) if block.deadline != end else ("", "")
@@ -79,7 +79,7 @@ def own(block: Block, blocks: Sequence[Block]) -> Own:
     )  # fmt: skip
 
 
-def _remarks(block: Block, blocks: Sequence[Block]) -> str:
+def _remarks(block: QuestionBlock, blocks: Sequence[QuestionBlock]) -> str:
     """Return whether a question has a line of its own, or none; the last line is that for all."""
     lines = [place for place, one in enumerate(blocks) if one.comment]
     place = blocks.index(block)
@@ -114,14 +114,14 @@ def read(place: int) -> Own:
 
     unit, remarks = said("unit"), said("remarks")
     return Own(
-        unit if unit in questions.UNITS else "", said("day"), said("hour"), bool(said("endless")),
+        unit if unit in questions.UNIT_LABELS else "", said("day"), said("hour"), bool(said("endless")),
         remarks if remarks in REMARKS else "",
     )  # fmt: skip
 
 
 def of(mine: Own, form: WordsForm) -> dict[str, Any]:
     """Return the unit and the deadline of one question: its own, or those for all."""
-    unit = form.unit.data if form.unit.data in questions.UNITS else "household"
+    unit = form.unit.data if form.unit.data in questions.UNIT_LABELS else "household"
     end = None if mine.endless else moment(mine.day, mine.hour) or deadline_of(form)
     return {"unit": mine.unit or unit, "deadline": end}
 
@@ -133,7 +133,7 @@ def moment(day: str, hour: str) -> datetime | None:
         return None
     chosen, typed = clock.local(at).date(), _TIME.fullmatch(hour)
     if typed is None:
-        return questions.end_of(chosen)
+        return questions.end_of_day(chosen)
     return clock.from_local(datetime.combine(chosen, time(int(typed[1]), int(typed[2]))))
 
 

@@ -12,11 +12,11 @@ from flask import Response, redirect, render_template, request, url_for
 import clock
 from blueprints.public import pictures
 from blueprints.public.routes import agent, bp, by_script, closed, delivery_of, is_inside, number_of, unknown
+from core.notices import questions, related_notices
+from core.notices.questions import QuestionBlock
 from core.results import answers, responses
 from core.results.answers import Given, Standing
 from core.stamps import stamp
-from core.writing import other_notices, questions
-from core.writing.questions import Block
 from models import Delivery
 
 _NUMBER = re.compile(r"\s*0*(\d{1,4})(?!\d)")
@@ -26,7 +26,7 @@ _NUMBER = re.compile(r"\s*0*(\d{1,4})(?!\d)")
 class Shown:
     """What is asked together, as it stands for this reader. who: a sentence on who answers once, or nothing."""
 
-    block: Block
+    block: QuestionBlock
     standings: tuple[Standing, ...]
     open: bool
     who: str = ""
@@ -74,7 +74,7 @@ def _page(
         "public/answer.html",
         notice=delivery.notice,
         words=pictures.words_of(delivery),
-        newer=other_notices.newer_exists(delivery.notice),
+        newer=related_notices.newer_exists(delivery.notice),
         given=given or {},
         missing=status == 422,
         unsure=unsure,
@@ -87,8 +87,8 @@ def _page(
 def _state(delivery: Delivery, opened: int | None, found: list[Standing]) -> dict:
     now = clock.now()
     by_question = {one.question.id: one for one in found}
-    blocks = questions.blocks(one.question for one in found)
-    who = questions.who(blocks)
+    blocks = questions.group_into_blocks(one.question for one in found)
+    who = questions.who_answers(blocks)
     shown = [
         Shown(
             block,
@@ -109,7 +109,7 @@ def _state(delivery: Delivery, opened: int | None, found: list[Standing]) -> dic
         "ends": {one.block.deadline for one in shown if one.open},
         "stamp": stamp(delivery.name),
         "landed": request.args.get("done") == "1",
-        "until": questions.until,
+        "until": questions.deadline_text,
     }
 
 
@@ -127,7 +127,7 @@ def _touch_from(delivery: Delivery, opened: int | None, found: list[Standing]):
 
 
 def _take(delivery: Delivery, opened: int | None):
-    now, asked = clock.now(), questions.of(delivery.notice_id)
+    now, asked = clock.now(), questions.load_questions(delivery.notice_id)
     given = _given(asked)
     if request.form.get("how") == "touch":
         return _touched(delivery, opened, given)
@@ -152,7 +152,7 @@ def _touched(delivery: Delivery, opened: int | None, given: Mapping[int, Given])
     )
 
 
-def _given(asked: Iterable[questions.Asked]) -> dict[int, Given]:
+def _given(asked: Iterable[questions.StoredQuestion]) -> dict[int, Given]:
     """Return what the form says, by the row of the question; only choices that there are."""
     given = {}
     for one in asked:

@@ -4,15 +4,15 @@ from flask import abort, render_template
 
 import clock
 from blueprints.public.routes import bp
-from core.house import public_page
+from core.notices import public_page
 
 
 @bp.get("/now")
 def now():
     """Show the urgent text that holds now, or that there is none; 404 while the page is switched off."""
-    if not public_page.is_on():
+    if not public_page.is_enabled():
         abort(404)
-    notice = public_page.current(clock.now())
+    notice = public_page.current_notice(clock.now())
     wording = notice.wording if notice else None
-    subject, pieces = public_page.words(notice) if notice else ("", ())
+    subject, pieces = public_page.public_wording(notice) if notice else ("", ())
     return render_template("public/now.html", notice=notice, wording=wording, subject=subject, pieces=pieces)

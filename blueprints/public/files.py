@@ -7,8 +7,8 @@ from flask import redirect, render_template, request, url_for
 import clock
 import web
 from blueprints.public.routes import BY_TOKEN, agent, bp, delivery_of, unknown
+from core.notices import attachments
 from core.results import responses
-from core.writing import attachments
 from models import Attachment, Delivery
 
 BY_TOKEN.add("public.file")
@@ -25,13 +25,13 @@ def file(token: str, number: int) -> Any:
         return render_template("public/file_gone.html", delivery=delivery), 410
     if request.method == "POST":
         if not responses.is_known_robot(agent()):
-            attachments.open_by(delivery, found, clock.now())
+            attachments.record_view(delivery, found, clock.now())
         return redirect(url_for("public.file", token=delivery.token, number=number, p=1), code=303)
-    return web.streamed(attachments.path_of(found), found.name, found.kind)
+    return web.streamed(attachments.existing_path(found), found.name, found.kind)
 
 
 def _open_file(delivery: Delivery, number: int) -> Attachment | None:
     """Return a file that stands on this reader's page now."""
     if responses.is_closed(delivery):
         return None
-    return next((one for one in attachments.for_readers(delivery.notice, clock.now()) if one.id == number), None)
+    return next((one for one in attachments.files_for_readers(delivery.notice, clock.now()) if one.id == number), None)

@@ -7,8 +7,8 @@ from markupsafe import Markup
 
 import web
 from blueprints.public.routes import BY_TOKEN, bp, delivery_of, unknown
+from core.notices import html_body, inline_images
 from core.results import responses
-from core.writing import decoration, pictures
 from models import Delivery
 
 BY_TOKEN.add("public.inside")
@@ -20,10 +20,10 @@ def inside(token: str, mark: str):
     delivery = delivery_of(token)
     if delivery is None:
         return unknown(token)
-    if responses.is_closed(delivery) or mark not in decoration.marks_of(delivery.notice):
+    if responses.is_closed(delivery) or mark not in html_body.image_ids_of_notice(delivery.notice):
         abort(404)
-    path = pictures.path_of(mark)
-    return web.streamed(path, mark, pictures.kind_of(path) if path else "", inline=True)
+    path = inline_images.image_path(mark)
+    return web.streamed(path, mark, inline_images.media_type_of(path) if path else "", inline=True)
 
 
 def words_of(delivery: Delivery) -> responses.Words:

@@ -13,11 +13,11 @@ import tasks
 from blueprints.public.moments import Answered
 from core import limits, organization
 from core.members import unsubscribe
+from core.notices import attachments, related_notices
+from core.notices.rendering import PLACEHOLDER_TOKEN
 from core.people import old_links
 from core.results import answers, responses
-from core.road.letters import SAMPLE_TOKEN
 from core.stamps import stamp
-from core.writing import attachments, other_notices
 from database import db
 from models import Delivery
 from web import row_number
@@ -63,9 +63,9 @@ def _read_page(delivery: Delivery, unsure: bool = False) -> str:
         unsure=number_of(delivery) if unsure else "",
         notice=delivery.notice,
         words=pictures.words_of(delivery),
-        newer=other_notices.newer_exists(delivery.notice),
+        newer=related_notices.newer_exists(delivery.notice),
         standings=answers.standing(delivery),
-        files=attachments.for_readers(delivery.notice, clock.now()),
+        files=attachments.files_for_readers(delivery.notice, clock.now()),
         **_seal(delivery, landed=request.args.get("done") == "1"),
     )
 
@@ -201,7 +201,7 @@ def closed(delivery: Delivery) -> tuple[str, int]:
 
 def unknown(token: str) -> tuple[str, int]:
     """Say kindly that the page does not open; guessing is slowed by network, a valid token never is (T-44)."""
-    if token == SAMPLE_TOKEN:  # pressed in an own copy or a preview
+    if token == PLACEHOLDER_TOKEN:  # pressed in an own copy or a preview
         return render_template("public/unknown.html", sample=True), 404
     if found := old_links.places(token):
         g.language = found[0][0].language

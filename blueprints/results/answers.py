@@ -14,13 +14,13 @@ from blueprints.results.export import harmless, shown_moment
 from blueprints.results.routes import bp, sent_notice
 from blueprints.results.views import class_title
 from core import history, sight
+from core.notices import merge_fields, questions
+from core.notices.recipients import heading_targets
 from core.results import answers, tally
 from core.results.answers import Given
 from core.results.board_rows import ADVICE
 from core.results.tally import Line, Tally
 from core.rights import target_lists
-from core.writing import fields, questions
-from core.writing.targets import titled
 from models import Delivery, Notice
 from web import _, answer, go, is_htmx, refuse, rights, told, unchanged
 from words import N_
@@ -92,8 +92,8 @@ def _context(notice: Notice, found: Tally, look: Look) -> dict[str, Any]:
     may_enter = rights().seen(notice, "send")
     return {
         "notice": notice,
-        "subject": fields.subject_of(notice),
-        "lists": titled(notice),
+        "subject": merge_fields.display_subject(notice),
+        "lists": heading_targets(notice),
         "look": look,
         "tally": found,
         "blocks": _blocks(found, look.by, lines),
@@ -108,18 +108,18 @@ def _context(notice: Notice, found: Tally, look: Look) -> dict[str, Any]:
         "so_many": lambda number: so_many(number, "household" if look.by == tally.EACH else look.by),
         "room_title": class_title,
         "how": how,
-        "until": questions.until,
+        "until": questions.deadline_text,
         "ADVICE": ADVICE,
         "COUNTED": {tally.EACH: AS_ASKED, **COUNTED} if found.unit == tally.EACH else COUNTED,
     }
 
 
-def _blocks(found: Tally, by: str, lines: list[Line]) -> list[tuple[questions.Block, list[tally.Result], str]]:
+def _blocks(found: Tally, by: str, lines: list[Line]) -> list[tuple[questions.QuestionBlock, list[tally.Result], str]]:
     """Return the results of what is asked together, and what is counted."""
     results = {one.question.id: one for one in found.results(by, lines)}
     return [
         (block, [results[one.id] for one in block.questions], COUNTED[block.unit if by == tally.EACH else by])
-        for block in questions.blocks(found.questions)
+        for block in questions.group_into_blocks(found.questions)
     ]
 
 
@@ -173,7 +173,7 @@ def enter(number: int, delivery: int) -> Any:
             return go("results.answers", number=number, _anchor="who")
     status = 422 if request.method == "POST" else 200
     page = render_template(
-        "results/enter.html", notice=notice, subject=fields.subject_of(notice), reader=reader, standings=standings,
+        "results/enter.html", notice=notice, subject=merge_fields.display_subject(notice), reader=reader, standings=standings,
         missing=status == 422, how=_how_entered,
     )  # fmt: skip
     return page, status

@@ -6,12 +6,12 @@ from flask_login import current_user
 import clock
 from blueprints.results import export, views
 from core import history
+from core.notices import merge_fields, questions
+from core.notices.recipients import heading_targets
 from core.results import board as boards
 from core.results import telephone
 from core.results.board_rows import ADVICE, LETTERS, STATES, names_of
 from core.rights import target_lists
-from core.writing import fields, questions
-from core.writing.targets import titled
 from models import MailingList, Notice
 from web import go, is_htmx, own_notice, refuse, rights, row_number, told, unchanged, who_may
 from words import N_
@@ -58,7 +58,7 @@ def _page(notice: Notice, look: views.Look) -> str:
 
 def _has_stamps(notice: Notice) -> bool:
     """Say whether readers confirm or answer: an answer is also a read."""
-    return notice.read_confirmation or questions.exist(notice)
+    return notice.read_confirmation or questions.has_questions(notice)
 
 
 def _context(notice: Notice, look: views.Look, drawn: boards.Board, rooms: list[boards.Room]) -> dict:
@@ -66,8 +66,8 @@ def _context(notice: Notice, look: views.Look, drawn: boards.Board, rooms: list[
     may_tell = rights().seen(notice, "send")
     return {
         "notice": notice,
-        "subject": fields.subject_of(notice),
-        "lists": titled(notice),
+        "subject": merge_fields.display_subject(notice),
+        "lists": heading_targets(notice),
         "look": look,
         "stamps": _has_stamps(notice),
         "board": drawn,

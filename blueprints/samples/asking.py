@@ -7,9 +7,9 @@ from itertools import groupby
 
 from flask import request
 
+from core.notices import question_presets, questions
+from core.notices.questions import QuestionDraft
 from core.organization import settings
-from core.writing import questions, ready_made
-from core.writing.questions import Ask
 
 _KIND = re.compile(r"q(\d{1,3})-kind")
 
@@ -28,18 +28,18 @@ class Sheet:
     @property
     def fixed(self) -> bool:
         """Say whether its choices are always the same."""
-        return ready_made.KINDS[self.kind].fixed
+        return question_presets.PRESETS[self.kind].fixed
 
 
-def of(asks: Iterable[Ask]) -> list[Sheet]:
+def of(asks: Iterable[QuestionDraft]) -> list[Sheet]:
     """Return the questions of a sample as the form shows them; days under one heading are one."""
     grouped = groupby(enumerate(asks), key=lambda one: one[1].heading if one[1].kind == "days" else one[0])
     return [_sheet([ask for _, ask in held]) for _, held in grouped]
 
 
-def _sheet(asks: list[Ask]) -> Sheet:
+def _sheet(asks: list[QuestionDraft]) -> Sheet:
     first, days = asks[0], asks[0].kind == "days"
-    kind = first.kind if first.kind in ready_made.KINDS else "own"
+    kind = first.kind if first.kind in question_presets.PRESETS else "own"
     lines = "\n".join(ask.text for ask in asks if ask.text) if days else ""
     comment = any(ask.comment for ask in asks)
     return Sheet(kind, first.heading if days else first.text, list(first.choices), lines, first.unit, comment)
@@ -48,12 +48,12 @@ def _sheet(asks: list[Ask]) -> Sheet:
 def posted() -> list[Sheet]:
     """Return the questions that the form carries, after what its button did."""
     places = sorted({int(found[1]) for name in request.form if (found := _KIND.fullmatch(name))})
-    sheets = {place: _read(place) for place in places[: questions.MOST_QUESTIONS]}
+    sheets = {place: _read(place) for place in places[: questions.MAX_QUESTIONS]}
     match request.form.get("act", "").split(":"):
         case ["drop", place] if place.isdecimal():
             sheets.pop(int(place), None)
-        case ["ask", kind] if kind in ready_made.KINDS and len(sheets) < questions.MOST_QUESTIONS:
-            return [*sheets.values(), *of([ready_made.ask(kind, settings().language)])]
+        case ["ask", kind] if kind in question_presets.PRESETS and len(sheets) < questions.MAX_QUESTIONS:
+            return [*sheets.values(), *of([question_presets.new_question(kind, settings().language)])]
     return list(sheets.values())
 
 
@@ -65,32 +65,32 @@ def is_act() -> bool:
 def _read(place: int) -> Sheet:
     kind, unit = request.form[f"q{place}-kind"], request.form.get(f"q{place}-unit", "")
     return Sheet(
-        kind if kind in ready_made.KINDS else "own",
-        request.form.get(f"q{place}-text", "").strip()[: questions.LONGEST],
-        _lines(request.form.get(f"q{place}-choices", ""))[: questions.MOST_CHOICES],
+        kind if kind in question_presets.PRESETS else "own",
+        request.form.get(f"q{place}-text", "").strip()[: questions.MAX_TEXT_CHARS],
+        _lines(request.form.get(f"q{place}-choices", ""))[: questions.MAX_CHOICES],
         "\n".join(_lines(request.form.get(f"q{place}-days", ""))),
-        unit if unit in questions.UNITS else "household",
+        unit if unit in questions.UNIT_LABELS else "household",
         bool(request.form.get(f"q{place}-comment")),
     )
 
 
 def _lines(text: str) -> list[str]:
-    return [line.strip()[: questions.LONGEST] for line in text.splitlines() if line.strip()]
+    return [line.strip()[: questions.MAX_TEXT_CHARS] for line in text.splitlines() if line.strip()]
 
 
-def asks_of(sheets: Iterable[Sheet]) -> tuple[Ask, ...]:
+def asks_of(sheets: Iterable[Sheet]) -> tuple[QuestionDraft, ...]:
     """Return the questions as a sample keeps them."""
     found = [ask for sheet in sheets for ask in _asks(sheet)]
-    return tuple(found[: questions.MOST_QUESTIONS])
+    return tuple(found[: questions.MAX_QUESTIONS])
 
 
-def _asks(sheet: Sheet) -> list[Ask]:
+def _asks(sheet: Sheet) -> list[QuestionDraft]:
     choices = tuple(sheet.choices)
     if sheet.kind != "days":
-        return [Ask(sheet.title, choices, sheet.kind, unit=sheet.unit, comment=sheet.comment)]
+        return [QuestionDraft(sheet.title, choices, sheet.kind, unit=sheet.unit, comment=sheet.comment)]
     days = sheet.days.splitlines() or [""]
     last = len(days) - 1
     return [
-        Ask(day, choices, "days", sheet.title, sheet.unit, comment=sheet.comment and place == last)
+        QuestionDraft(day, choices, "days", sheet.title, sheet.unit, comment=sheet.comment and place == last)
         for place, day in enumerate(days)
     ]

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from wtforms import BooleanField, SelectField, StringField, TextAreaField
 from wtforms.validators import InputRequired, Length
 
+from core.notices import html_body
+from core.notices.questions import QuestionDraft
+from core.notices.templates import TemplateContent
 from core.organization import settings
-from core.writing import decoration
-from core.writing.questions import Ask
-from core.writing.samples import Words
 from web import Form
 from words import N_
 
@@ -20,7 +20,7 @@ class SampleForm(Form):
     kind = SelectField(N_("About"), choices=[])
     list = SelectField(N_("For"), coerce=int)
     subject = StringField(N_("Subject"), [InputRequired(N_("Enter a subject.")), Length(max=200)])
-    text = TextAreaField(N_("Body"), [Length(max=50_000, message=decoration.TOO_LONG)])
+    text = TextAreaField(N_("Body"), [Length(max=50_000, message=html_body.TEXT_TOO_LONG)])
     html = TextAreaField(N_("Body"))
     urgent = BooleanField(N_("Urgent"))
     read_confirmation = BooleanField(N_("Ask for “I have read this”"), default=True)
@@ -32,15 +32,15 @@ class SampleForm(Form):
         fits = super().validate(extra_validators)
         body, language = self.html if self.decorated else self.text, settings().language
         said = self.words(())
-        if not (decoration.cleaned(said.html, language)["text"] if said.html else said.text).strip():
+        if not (html_body.clean_html(said.html, language)["text"] if said.html else said.text).strip():
             body.errors = [*body.errors, N_("Enter the text.")]
-        elif said.html and decoration.too_long(said.html, language):
-            body.errors = [*body.errors, decoration.TOO_LONG]
+        elif said.html and html_body.is_too_long(said.html, language):
+            body.errors = [*body.errors, html_body.TEXT_TOO_LONG]
         return fits and not body.errors
 
-    def words(self, asks: tuple[Ask, ...]) -> Words:
+    def words(self, asks: tuple[QuestionDraft, ...]) -> TemplateContent:
         """Return what was typed as the verbs want it."""
-        return Words(
+        return TemplateContent(
             (self.name.data or "").strip(),
             (self.subject.data or "").strip(),
             (self.text.data or "").replace("\r\n", "\n"),

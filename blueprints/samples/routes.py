@@ -10,7 +10,7 @@ import clock
 import web
 from blueprints.samples import asking
 from blueprints.samples.forms import SampleForm
-from core.writing import fields, pictures, questions, ready_made, samples
+from core.notices import inline_images, merge_fields, question_presets, questions, templates
 from models import MailingList
 from web import answer, go, needs, own_list, own_notice, rights, told
 from words import N_
@@ -20,14 +20,14 @@ bp = Blueprint("samples", __name__, url_prefix="/samples")
 Answer = Response | tuple[str, int]
 
 
-def _sample(code: str) -> samples.Ready:
-    return samples.find(rights(), code) or abort(404)
+def _sample(code: str) -> templates.NoticeTemplate:
+    return templates.get_template(rights(), code) or abort(404)
 
 
-def _own(code: str) -> samples.Ready:
+def _own(code: str) -> templates.NoticeTemplate:
     """Return a sample that the user may change; else the page says who may."""
     found = _sample(code)
-    if not samples.may_change(rights(), found):
+    if not templates.may_edit_template(rights(), found):
         lists = [found.row.list_id] if found.row and found.row.list_id else []
         web.refuse("manage" if lists else "admin", lists)
     return found
@@ -41,11 +41,11 @@ def index() -> Answer:
     return answer(
         "samples/index.html",
         "samples/_found.html",
-        kinds=samples.by_kind(samples.of(rights()), text),
-        names=samples.KINDS,
+        kinds=templates.group_by_category(templates.available_templates(rights()), text),
+        names=templates.CATEGORIES,
         text=text,
-        may_change=lambda one: samples.may_change(rights(), one),
-        hidden=samples.hidden() if rights().is_admin else 0,
+        may_change=lambda one: templates.may_edit_template(rights(), one),
+        hidden=templates.count_hidden() if rights().is_admin else 0,
         form_key=uuid.uuid4().hex,
     )
 
@@ -54,10 +54,12 @@ def index() -> Answer:
 @needs("send")
 def picture(mark: str) -> Response:
     """Give a picture that stands in a sample which the user may begin from."""
-    path = pictures.path_of(mark)
-    if path is None or not any(mark in pictures.marks(one.words.html) for one in samples.of(rights())):
+    path = inline_images.image_path(mark)
+    if path is None or not any(
+        mark in inline_images.image_ids(one.words.html) for one in templates.available_templates(rights())
+    ):
         abort(404)
-    return web.streamed(path, mark, pictures.kind_of(path), inline=True)
+    return web.streamed(path, mark, inline_images.media_type_of(path), inline=True)
 
 
 @bp.post("/<code>/begin")
@@ -65,7 +67,7 @@ def picture(mark: str) -> Response:
 def begin(code: str) -> Answer:
     """Begin a notice from a sample; a double tap finds the same draft again."""
     form_key = request.form.get("form_key", "")[:64] or None
-    notice = samples.begin(_sample(code), current_user, clock.now(), form_key)
+    notice = templates.start_notice(_sample(code), current_user, clock.now(), form_key)
     return go("notices.recipients", number=own_notice(notice.id, "send").id)
 
 
@@ -74,7 +76,7 @@ def begin(code: str) -> Answer:
 def new() -> Answer:
     """Write a sample, or keep words and questions of a notice (?notice=) as one."""
     number = request.args.get("notice", type=web.row_number)
-    said = samples.save_as(own_notice(number)) if number is not None else None
+    said = templates.content_from_notice(own_notice(number)) if number is not None else None
     return _edit(said, None, None)
 
 
@@ -86,44 +88,46 @@ def edit(code: str) -> Answer:
     return _edit(found.words, found.row.list_id if found.row else None, found)
 
 
-def _edit(said: samples.Words | None, list_id: int | None, found: samples.Ready | None) -> Answer:
+def _edit(
+    said: templates.TemplateContent | None, list_id: int | None, found: templates.NoticeTemplate | None
+) -> Answer:
     form = _form(said, list_id)
     sheets = asking.posted() if request.method == "POST" else asking.of(said.questions if said else ())
     wrong = ""
     if request.method == "POST" and not asking.is_act() and form.validate():
         typed = form.words(asking.asks_of(sheets))
-        wrong = samples.faults(typed)
+        wrong = templates.content_error(typed)
         if not wrong and (done := _save(typed, form, found)):
             return done
     return answer(
         "samples/edit.html", status=422 if form.errors or wrong else 200, form=form, sample=found, sheets=sheets,
-        wrong=wrong, kinds=ready_made.KINDS, units=questions.UNITS, uses_fields=False,
-        offered=fields.offered(_offered(form), web.language()),
+        wrong=wrong, kinds=question_presets.PRESETS, units=questions.UNIT_LABELS, uses_fields=False,
+        offered=merge_fields.offered_names(_offered(form), web.language()),
     )  # fmt: skip
 
 
-def _save(typed: samples.Words, form: SampleForm, found: samples.Ready | None) -> Answer | None:
+def _save(typed: templates.TemplateContent, form: SampleForm, found: templates.NoticeTemplate | None) -> Answer | None:
     """Keep what was typed; None if it cannot be, and the sentence stands on the field."""
     try:
         if found is None:
-            samples.add(current_user, typed, _list(form))
+            templates.add_template(current_user, typed, _list(form))
         else:
-            samples.change(found, current_user, typed, _list(form))
-    except samples.Taken as refusal:
+            templates.update_template(found, current_user, typed, _list(form))
+    except templates.VersionExists as refusal:
         web.blame(form, "list", refusal.message)
         return None
     told(N_("Saved as a sample."))
     return go("samples.index")
 
 
-def _form(said: samples.Words | None, list_id: int | None) -> SampleForm:
+def _form(said: templates.TemplateContent | None, list_id: int | None) -> SampleForm:
     """Return the form with words that stand already, offering the lists that the user manages."""
     first = asdict(said) if said and request.method == "GET" else {}
     form = SampleForm(data={"kind": "other", "list": list_id or 0, **first})
     form.decorated = "html" in request.form if request.method == "POST" else bool(said and said.html)
     everybody = [(0, web._("All lists"))] if rights().is_admin else []
     form.list.choices = everybody + [(one.id, one.name) for one in rights().lists("manage")]
-    form.kind.choices = [(name, web._(shown)) for name, shown in samples.KINDS.items()]
+    form.kind.choices = [(name, web._(shown)) for name, shown in templates.CATEGORIES.items()]
     return form
 
 
@@ -145,15 +149,15 @@ def remove(code: str) -> Answer:
     if (sample.row is None or sample.row.list_id is None) and not rights().is_admin:
         web.refuse("admin")
     if request.method == "POST":
-        samples.remove(sample, current_user)
+        templates.remove_template(sample, current_user)
         told(N_("The shipped words stand here again.") if sample.is_version else N_("The sample was removed."))
         return go("samples.index")
-    return answer("samples/remove.html", sample=sample, shipped=samples.shipped(sample.key))
+    return answer("samples/remove.html", sample=sample, shipped=templates.shipped_template(sample.key))
 
 
 @bp.post("/show-again")
 @needs("admin")
 def show_again() -> Answer:
     """Show the hidden shipped samples again."""
-    samples.show_again(current_user)
+    templates.unhide_all(current_user)
     return go("samples.index")

@@ -5,7 +5,7 @@ from datetime import time
 from wtforms import BooleanField, IntegerField, StringField, TextAreaField, TimeField
 from wtforms.validators import InputRequired, Length, NumberRange
 
-from core.writing import steps
+from core.notices import drip
 from web import Form
 from words import N_
 
@@ -18,7 +18,7 @@ class StepForm(Form):
 
     days = IntegerField(
         N_("Days after joining"),
-        [InputRequired(WHOLE), NumberRange(0, steps.MOST_DAYS, WHOLE)],
+        [InputRequired(WHOLE), NumberRange(0, drip.MAX_DAYS, WHOLE)],
         default=0,
     )
     at = TimeField(N_("Time of day"), [InputRequired(N_("Write a time, for example 18:00."))], default=EVENING)
@@ -26,10 +26,10 @@ class StepForm(Form):
     text = TextAreaField(N_("Body"), [Length(max=50_000, message=N_("The text is longer than 50,000 characters."))])
     read_confirmation = BooleanField(N_("Ask for “I have read this”"))
 
-    def words(self) -> steps.Words:
+    def words(self) -> drip.StepContent:
         """Return what was typed as the verbs want it."""
         at = self.at.data or EVENING
-        return steps.Words(
+        return drip.StepContent(
             days=self.days.data or 0,
             minute=at.hour * 60 + at.minute,
             subject=(self.subject.data or "").strip(),
@@ -38,7 +38,7 @@ class StepForm(Form):
         )
 
 
-def filled(said: steps.Words) -> StepForm:
+def filled(said: drip.StepContent) -> StepForm:
     """Return the form with the present words of a step."""
     return StepForm(
         data={

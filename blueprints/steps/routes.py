@@ -6,10 +6,9 @@ from flask_login import current_user
 import clock
 import tasks
 from blueprints.steps.forms import StepForm, filled
+from core.notices import audience, author_copy, drip, rendering
 from core.organization import settings
 from core.refusals import Incomplete
-from core.road import letters
-from core.writing import audience, own_copy, steps
 from models import MailingList, Step
 from web import answer, blame, go, own_list, told
 from words import N_
@@ -30,15 +29,15 @@ def _step(number: int, which: int) -> tuple[MailingList, Step]:
 def index(number: int) -> Answer:
     """Show the letters of a list in the order in which a new member gets them."""
     mailing_list = own_list(number, "manage")
-    found = steps.of(mailing_list)
+    found = drip.steps_of_list(mailing_list)
     return answer(
         "steps/index.html",
         list=mailing_list,
         steps=found,
-        words={one.id: steps.words_of(one) for one in found},
-        figures=steps.figures(found),
-        waiting={one.id: len(steps.waiting(one, clock.now())) for one in found if one.paused_at},
-        WHY=steps.WHY,
+        words={one.id: drip.step_content(one) for one in found},
+        figures=drip.step_stats(found),
+        waiting={one.id: len(drip.people_due(one, clock.now())) for one in found if one.paused_at},
+        WHY=drip.PAUSE_REASONS,
     )
 
 
@@ -48,7 +47,7 @@ def new(number: int) -> Answer:
     mailing_list, form = own_list(number, "manage"), StepForm()
     if form.validate_on_submit():
         try:
-            made = steps.add(mailing_list, current_user, form.words(), clock.now())
+            made = drip.add_step(mailing_list, current_user, form.words(), clock.now())
         except Incomplete as missing:
             _blame(form, missing)
         else:
@@ -61,10 +60,10 @@ def new(number: int) -> Answer:
 def edit(number: int, which: int) -> Answer:
     """Change words and time; who has had the letter does not get it again."""
     mailing_list, step = _step(number, which)
-    form = StepForm() if request.method == "POST" else filled(steps.words_of(step))
+    form = StepForm() if request.method == "POST" else filled(drip.step_content(step))
     if form.validate_on_submit():
         try:
-            steps.change(step, current_user, form.words(), clock.now())
+            drip.update_step(step, current_user, form.words(), clock.now())
         except Incomplete as missing:
             _blame(form, missing)
         else:
@@ -82,21 +81,21 @@ def _blame(form: StepForm, missing: Incomplete) -> None:
 def show(number: int, which: int) -> Answer:
     """Show one letter with its figures, who gets it next, and how one real member will see it."""
     mailing_list, step = _step(number, which)
-    notice, now = steps.standing(step) or abort(404), clock.now()
-    readers = audience.resolve(notice).receiving
-    coming = steps.coming(step, now)
+    notice, now = drip.standing_notice(step) or abort(404), clock.now()
+    readers = audience.resolve_audience(notice).receiving
+    coming = drip.upcoming_sends(step, now)
     return answer(
         "steps/show.html",
         list=mailing_list,
         step=step,
         notice=notice,
-        said=steps.words_of(step),
-        figures=steps.figures([step]).get(step.id, steps.Figures()),
+        said=drip.step_content(step),
+        figures=drip.step_stats([step]).get(step.id, drip.StepStats()),
         waiting=sum(one.at <= now for one in coming),
         coming=coming[:SHOWN],
         more=max(0, len(coming) - SHOWN),
-        shown_letter=letters.preview(notice, readers[0], settings(), now) if readers else None,
-        WHY=steps.WHY,
+        shown_letter=rendering.preview_letter(notice, readers[0], settings(), now) if readers else None,
+        WHY=drip.PAUSE_REASONS,
     )
 
 
@@ -104,7 +103,7 @@ def show(number: int, which: int) -> Answer:
 def test(number: int, which: int) -> Answer:
     """Send the letter to whoever asks, and to nobody else."""
     _, step = _step(number, which)
-    letter = own_copy.test_letter(steps.standing(step) or abort(404), current_user, clock.now())
+    letter = author_copy.send_test(drip.standing_notice(step) or abort(404), current_user, clock.now())
     if letter is None:
         told(
             N_("Your account has no e-mail address, so no test can be sent. Enter one under your name first."), "wrong"
@@ -119,7 +118,7 @@ def test(number: int, which: int) -> Answer:
 def pause(number: int, which: int) -> Answer:
     """Let the letter rest."""
     _, step = _step(number, which)
-    steps.pause(step, current_user, clock.now())
+    drip.pause_step(step, current_user, clock.now())
     told(N_("Paused. Nobody gets this letter until you let it go on."))
     return go("steps.show", number=number, which=which)
 
@@ -129,7 +128,7 @@ def pause(number: int, which: int) -> Answer:
 def go_on(number: int, which: int) -> Answer:
     """Let it go on, with those who waited or (skip) without them."""
     _, step = _step(number, which)
-    made = steps.go_on(step, current_user, clock.now(), skip=request.endpoint == "steps.skip")
+    made = drip.resume_step(step, current_user, clock.now(), skip=request.endpoint == "steps.skip")
     if made:
         tasks.ring()
         told(N_("It goes on. %(n)s letters leave now."), n=made)
@@ -143,7 +142,7 @@ def end(number: int, which: int) -> Answer:
     """Ask, then end the letter for good."""
     mailing_list, step = _step(number, which)
     if request.method == "POST":
-        steps.end(step, current_user, clock.now())
+        drip.end_step(step, current_user, clock.now())
         told(N_("Ended. What it sent stays in the history."))
         return go("steps.index", number=number)
-    return answer("steps/end.html", list=mailing_list, step=step, said=steps.words_of(step))
+    return answer("steps/end.html", list=mailing_list, step=step, said=drip.step_content(step))

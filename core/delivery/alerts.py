@@ -13,8 +13,8 @@ from peewee import fn
 from core import history, limits, service
 from core.delivery import throttle
 from core.door import senders
+from core.notices import merge_fields
 from core.organization import settings
-from core.writing import fields
 from database import db
 from models import Bounce, Bucket, Letter, Notice, User
 
@@ -115,7 +115,7 @@ def notify_carrier_blocked(letter: Letter, until: datetime, now: datetime) -> No
     users = {user.id: user for user in (*writer, *senders.administrators())}
     values = {
         "domain": letter.domain,
-        "notice": fields.subject_of(notice),
+        "notice": merge_fields.display_subject(notice),
         "url": f"{settings().base_url}/notices/{notice.id}",
     }
     _notify_users("blocked", list(users.values()), values, now)

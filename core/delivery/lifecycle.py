@@ -14,10 +14,10 @@ from peewee import JOIN, SQL, Case, ModelSelect, fn
 
 from core import history, service
 from core.delivery import suppression
+from core.notices import reminders
+from core.notices.audience import Audience, Recipient, resolve_audience
 from core.organization import Settings, settings
 from core.results import digests, tracking
-from core.writing import reminders
-from core.writing.audience import Audience, Recipient, resolve
 from database import db, insert_rows, millis
 from mail import address as addresses
 from models import Child, Cover, Delivery, Letter, Membership, Notice, Person
@@ -115,7 +115,7 @@ def _start_sending(notice: Notice, now: datetime, force: Settings) -> bool:
 
     Held instead if the number of letters differs from what was confirmed by more than a tenth and more than five.
     """
-    audience = resolve(notice, now)
+    audience = resolve_audience(notice, now)
     before, after = ({(person, child) for person, child in part} for part in (notice.expected, audience.expected))
     if audience.waiting or abs(len(after) - len(before)) > max(5, len(before) / 10):
         return hold_notice(notice, "changed", now)
@@ -133,10 +133,10 @@ def _start_sending(notice: Notice, now: datetime, force: Settings) -> bool:
     create_deliveries(notice, audience, now)
     tracking.keep_links(notice)
     digests.begin(notice, now)
-    reminders.plan(notice, now)
-    reminders.plan_before_deadline(notice, now)
+    reminders.plan_next_reminder(notice, now)
+    reminders.plan_deadline_reminder(notice, now)
     for number in filter(None, (notice.corrects_id, notice.follows_id)):
-        reminders.call_off_all(number, now)
+        reminders.cancel_all_reminders(number, now)
     changed = {"letters": audience.letters, "joined": _person_ids(after - before), "gone": _person_ids(before - after)}
     history.log(None, "notice.started", notice.id, detail=changed)
     return True

@@ -10,8 +10,8 @@ from typing import Any
 from peewee import JOIN, fn
 
 from core.delivery import throttle
+from core.notices import reminder_recipients
 from core.organization import Settings
-from core.writing import reminding
 from database import claim, db, due
 from mail import address as addresses
 from models import REACHABLE, Cover, Delivery, Letter, Membership, Notice, Person
@@ -136,7 +136,7 @@ def recheck_claimed(numbers: list[int], now: datetime) -> dict[int, str]:
             moved.append(Letter(id=number, address=address_now, domain=addresses.domain(address_now)))
     if moved:
         Letter.bulk_update(moved, [Letter.address, Letter.domain])
-    return {**(reminding.unneeded(reminders, now) if reminders else {}), **kept_back}
+    return {**(reminder_recipients.unneeded_letters(reminders, now) if reminders else {}), **kept_back}
 
 
 def _skip_reason(person: int | None, address: str | None, state: str | None) -> str:

@@ -20,8 +20,8 @@ from core import due, service
 from core.delivery import lifecycle, queue, smtp_results, throttle
 from core.delivery import outage as road
 from core.delivery.queue import QueuedMessage
+from core.notices.rendering import RenderCache
 from core.organization import Settings, settings
-from core.road.letters import Desk
 from database import db, hand, record
 from mail import address as addresses
 from mail.deliver import Connection, Reply, Vanished, rcpt_form
@@ -114,7 +114,7 @@ class SmtpWorker:
         self._failures = self._vanished = 0
         self._swept = self._finished = self._worked = self._looked = 0.0
         self._blocking: set[str] = set()
-        self._desk: Desk | None = None
+        self._desk: RenderCache | None = None
         self.trouble = ""
 
     # ── the two ways to run ──
@@ -176,7 +176,7 @@ class SmtpWorker:
         return len(numbers)
 
     def _send_batch(self, numbers: list[int], force: Settings, stopped: Callable[[], bool]) -> None:
-        desk = self._desk = self._desk if self._desk and self._desk.force == force else Desk(force)
+        desk = self._desk = self._desk if self._desk and self._desk.force == force else RenderCache(force)
         desk.look_again()
         waiting = self._those_that_may_go(numbers)
         handed = False
@@ -219,7 +219,7 @@ class SmtpWorker:
                 self._record(number, state, reason=reason, counted=False)
         return [one for one in queue.load_claimed(numbers, self.owner.name) if one.id not in kept_back]
 
-    def _send_one(self, letter: QueuedMessage, desk: Desk, follower: QueuedMessage | None) -> bool:
+    def _send_one(self, letter: QueuedMessage, desk: RenderCache, follower: QueuedMessage | None) -> bool:
         """Send one letter; commit its outcome and the handing over of the next. Say whether that may go."""
         bare = bool(letter.bare)
         connection = self._road(desk.force)
@@ -244,12 +244,12 @@ class SmtpWorker:
         self._road_is_good()
         return self._note(letter, reply, follower, bare)
 
-    def _transmit(self, connection: Connection, letter: QueuedMessage, desk: Desk, bare: bool) -> Reply:
+    def _transmit(self, connection: Connection, letter: QueuedMessage, desk: RenderCache, bare: bool) -> Reply:
         raw = self._written(letter, desk, bare)
         sender = desk.force.own.return_path(letter.id, desk.force.secret)
         return connection.send(sender, rcpt_form(letter.address, bare), raw)
 
-    def _render_signed(self, letter: QueuedMessage, desk: Desk, bare: bool) -> bytes:
+    def _render_signed(self, letter: QueuedMessage, desk: RenderCache, bare: bool) -> bytes:
         """Return the signed letter. Raises BadAddress, and _Unwritten for a fault of ours: others must go on."""
         try:
             return self._sign(desk.letter(letter, bare, clock.now()), desk.force)

@@ -16,9 +16,9 @@ import config
 from core.delivery import lifecycle, suppression
 from core.demo import polls
 from core.demo.dates import dated, day_of, moment
+from core.notices import follow_ups, workflow
+from core.notices.audience import resolve_audience
 from core.organization import settings
-from core.writing import notices, successors
-from core.writing.audience import resolve
 from database import millis
 from models import Delivery, Letter, Log, MailingList, Notice, Person, User
 
@@ -75,19 +75,19 @@ def _date_log(before: int, at: datetime, now: datetime) -> None:
 def _write(entry: dict, past: Past, now: datetime) -> Notice:
     """Write a notice of the file as a draft, its dates filled in."""
     use, day = entry["use"], clock.local(_written(entry, past.today)).date()
-    notice = notices.draft(past.users[use["by"]], now=now, urgent=use.get("urgent", False))
+    notice = workflow.create_draft(past.users[use["by"]], now=now, urgent=use.get("urgent", False))
     words = {"subject": dated(entry["subject"], day), "text": dated(entry["body"], day)}
     asks = polls.asks(entry, day)
-    notices.save(notice, now=now, read_confirmation=entry["read"], questions=asks, **words)
+    workflow.save_draft(notice, now=now, read_confirmation=entry["read"], questions=asks, **words)
     if entry["target"]:
-        notices.choose(notice, now=now, lists=[past.lists[entry["target"]].id])
+        workflow.set_recipients(notice, now=now, lists=[past.lists[entry["target"]].id])
     return notice
 
 
 def _draft(entry: dict, past: Past, made: dict[str, Notice]) -> Notice:
     at = min(_written(entry, past.today), past.now - timedelta(hours=1))
     notice = _write(entry, past, at)
-    notices.save(notice, now=at, step=3 if entry["target"] == "全校" else 2)
+    workflow.save_draft(notice, now=at, step=3 if entry["target"] == "全校" else 2)
     return notice
 
 
@@ -109,7 +109,7 @@ def _send_and_withdraw(entry: dict, past: Past, made: dict[str, Notice]) -> Noti
     at = _written(entry, past.today) + timedelta(minutes=entry["use"]["after_min"])
     notice = _write(entry, past, at - timedelta(minutes=20))
     _go_out(notice, entry, past, _written(entry, past.today), until=at)
-    notices.withdraw(notice, notice.by, at)
+    workflow.withdraw_notice(notice, notice.by, at)
     return notice
 
 
@@ -117,16 +117,16 @@ def _correct(entry: dict, past: Past, made: dict[str, Notice]) -> Notice:
     """Correct an earlier notice of the file, to the same readers."""
     at = _written(entry, past.today)
     wrong = made[entry["use"]["of"]]
-    notice = successors.correct(wrong, past.users[entry["use"]["by"]], at - timedelta(minutes=4))
-    notices.save(notice, now=at, subject=entry["subject"], text=entry["body"], read_confirmation=entry["read"])
+    notice = follow_ups.create_correction(wrong, past.users[entry["use"]["by"]], at - timedelta(minutes=4))
+    workflow.save_draft(notice, now=at, subject=entry["subject"], text=entry["body"], read_confirmation=entry["read"])
     _go_out(notice, entry, past, at)
     return notice
 
 
 def _confirm(notice: Notice, past: Past, now: datetime, at: datetime | None = None) -> None:
-    audience = resolve(notice)
+    audience = resolve_audience(notice)
     typed = str(audience.letters)
-    notices.confirm(
+    workflow.confirm_send(
         notice, by=notice.by, fingerprint=audience.fingerprint, now=now, at=at, typed=typed, hold_s=None if at else 0
     )
 

@@ -5,10 +5,10 @@ from datetime import date, datetime, timedelta
 from random import Random
 
 from core.demo.dates import dated, moment
+from core.notices import questions
+from core.notices.questions import QuestionDraft
 from core.results import answers, tally
 from core.results.answers import Given
-from core.writing import questions
-from core.writing.questions import Ask
 from database import insert_rows
 from models import Answer, Delivery, Notice, User
 
@@ -16,7 +16,7 @@ _DEADLINE = re.compile(r"\{\+(\d+)\}(?: (\d{1,2}:\d\d))?|本日(\d{1,2}:\d\d)")
 WEIGHTS = (60, 25, 15, 8)
 
 
-def asks(entry: dict, day: date) -> list[Ask]:
+def asks(entry: dict, day: date) -> list[QuestionDraft]:
     """Return the questions of a notice of the file, its dates counted from a day."""
     poll = entry.get("poll")
     if not poll:
@@ -29,8 +29,8 @@ def asks(entry: dict, day: date) -> list[Ask]:
     choices = tuple(dated(text, day) for text in poll["opts"])
     if days := poll.get("days"):
         heading = dated(poll["q"], day)
-        return [Ask(dated(text, day), choices, heading=heading, **shared) for text in days]
-    return [Ask(dated(poll["q"], day), choices, comment=poll.get("comment", False), **shared)]
+        return [QuestionDraft(dated(text, day), choices, heading=heading, **shared) for text in days]
+    return [QuestionDraft(dated(poll["q"], day), choices, comment=poll.get("comment", False), **shared)]
 
 
 def _deadline(text: str, day: date) -> datetime:
@@ -40,12 +40,12 @@ def _deadline(text: str, day: date) -> datetime:
     if found[3]:
         return moment(day, found[3])
     last = day + timedelta(days=int(found[1]))
-    return moment(last, found[2]) if found[2] else questions.end_of(last)
+    return moment(last, found[2]) if found[2] else questions.end_of_day(last)
 
 
 def answer(notice: Notice, lots: Random, now: datetime) -> None:
     """Let whoever has read the notice have answered it, and a family without an address have telephoned."""
-    asked = questions.of(notice)
+    asked = questions.load_questions(notice)
     if not asked:
         return
     end = min(one.deadline or now for one in asked)
@@ -65,12 +65,12 @@ def answer(notice: Notice, lots: Random, now: datetime) -> None:
     _telephone(notice, asked, now)
 
 
-def _remark(question: questions.Asked, lots: Random) -> str:
+def _remark(question: questions.StoredQuestion, lots: Random) -> str:
     said = ("少し遅れて行きます。", "下の子も連れて行きます。", "祖母がうかがいます。")
     return lots.choice(said) if question.comment and lots.random() < 0.15 else ""
 
 
-def _telephone(notice: Notice, asked: tuple[questions.Asked, ...], now: datetime) -> None:
+def _telephone(notice: Notice, asked: tuple[questions.StoredQuestion, ...], now: datetime) -> None:
     """Let the first family without an address have telephoned an hour after the notice."""
     first = Delivery.select().where(Delivery.notice == notice, Delivery.reason == "no_address").first()
     if first is None or notice.started_at is None or notice.by is None:

@@ -12,10 +12,10 @@ from itsdangerous import BadSignature, URLSafeSerializer
 import words
 from core import history, limits, service
 from core.door.filing import Result
+from core.notices.audience import Audience, resolve_audience
+from core.notices.author_copy import notice_cancel_token
 from core.organization import Settings, settings
 from core.refusals import Incomplete, TooLate, WrongNumber
-from core.writing.audience import Audience, resolve
-from core.writing.own_copy import cancel_mark
 from database import db, millis
 from mail import posted
 from mail.proof import Proof
@@ -76,7 +76,7 @@ def take(mailing_list: MailingList, sender: Sender, post: Post, proof: Proof, no
         url = f"{force.base_url}/mail/release/{mark(notice, force)}"
         _letter("release", notice, mailing_list, sender, audience, post, now, url, why)
         return Result("post", "held", why, mailing_list, notice=notice)
-    url = f"{force.base_url}/notices/cancel/{cancel_mark(notice, force)}"
+    url = f"{force.base_url}/notices/cancel/{notice_cancel_token(notice, force)}"
     _letter("posted", notice, mailing_list, sender, audience, post, now, url, "")
     return Result("post", "done", proof.how, mailing_list, notice=notice)
 
@@ -130,7 +130,7 @@ def _write(
     )  # fmt: skip
     Wording.create(notice=notice, language=force.language, subject=subject, text=text)
     Target.create(notice=notice, kind="list", number=mailing_list.id)
-    audience = resolve(notice)
+    audience = resolve_audience(notice)
     notice.expected, notice.fingerprint = audience.expected, audience.fingerprint
     notice.save(only=[Notice.expected, Notice.fingerprint])
     detail = {"letters": audience.letters, "list": mailing_list.id, "sender": sender.id}
@@ -221,7 +221,7 @@ def release(notice: Notice, now: datetime, typed: str = "") -> int:
 
     Raises WrongNumber (everybody: the number of letters must be typed, decision 7), Incomplete, TooLate.
     """
-    audience = resolve(notice)
+    audience = resolve_audience(notice)
     if any(one.waits_since for one in audience.lists):
         raise Incomplete({"targets": N_("The list waits for its new roster, so nothing is sent to it now.")})
     if not audience.receiving:

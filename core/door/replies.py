@@ -12,17 +12,16 @@ from core import history, limits, service, sight
 from core.door import spool
 from core.door.filing import Result
 from core.door.reading import Mail
+from core.notices import file_types, merge_fields
+from core.notices.sender_names import response_recipient
 from core.organization import settings
-from core.organizers.sender_names import who_is_told
 from core.rights import Rights
-from core.writing import fields
 from mail import address as addresses
-from mail import filekinds
 from mail.receive import read
 from models import Delivery, Incoming, Letter, Notice, Person, Sender
 from words import N_
 
-UnfitFile = filekinds.UnfitFile
+UnfitFile = file_types.UnfitFile
 LETTERS_A_DAY = 50
 MOST_FILES = 20
 _FILES = N_("With files: %(n)s. They can be saved from that page for 30 days.")
@@ -60,7 +59,7 @@ def take(letter: Letter, mail: Mail, now: datetime) -> Result:
     Delivery.update(replied_at=now).where(Delivery.id == delivery.id, Delivery.replied_at.is_null()).execute()
     Notice.update(serial=Notice.serial + 1).where(Notice.id == delivery.notice_id).execute()
     history.log(None, "delivery.replied", delivery.id, detail={"notice": delivery.notice_id})
-    files = tuple((filekinds.safe_name(one.name), one.size) for one in mail.arrival.attachments[:MOST_FILES])
+    files = tuple((file_types.safe_filename(one.name), one.size) for one in mail.arrival.attachments[:MOST_FILES])
     _tell(delivery, mail, now)
     return Result(
         "reply", "done", "", delivery.list, letter.person_id, letter, delivery.notice_id,
@@ -71,14 +70,14 @@ def take(letter: Letter, mail: Mail, now: datetime) -> Result:
 def _tell(delivery: Delivery, mail: Mail, now: datetime) -> None:
     """Write to the one in whose name the letter went (D-20); a flood of replies stays on the page alone."""
     notice = delivery.notice
-    told = who_is_told(delivery)
+    told = response_recipient(delivery)
     address, language = (told.email or "", told.language) if told else _registered_sender_of(notice)
     if not address or limits.hit(f"replies:{notice.id}", now, 86400) > LETTERS_A_DAY:
         return
     values = {
         "name": delivery.name,
-        "subject": mail.subject or fields.subject_of(notice),
-        "notice": fields.subject_of(notice),
+        "subject": mail.subject or merge_fields.display_subject(notice),
+        "notice": merge_fields.display_subject(notice),
         "text": mail.text[:SHOWN_IN_LETTER],
         "files": f"{words.say(language, _FILES, n=mail.attachments)}\n" if mail.attachments else "",
         "url": f"{settings().base_url}/notices/{notice.id}/board",
@@ -135,7 +134,7 @@ def _shown(row: Incoming) -> Reply:
     return Reply(letter.delivery.name, row.at, row.subject, row.text, letter.delivery_id, other, row.id, files, kept)
 
 
-def file_of(number: int, place: int, rights: Rights) -> filekinds.Fit | None:
+def file_of(number: int, place: int, rights: Rights) -> file_types.CheckedFile | None:
     """Return a file of a reply that an organizer may see, as it may be saved; None if it is gone or not theirs.
 
     Raises UnfitFile for what could act by itself: that is for the administrators, out of the raw mail.
@@ -150,4 +149,4 @@ def file_of(number: int, place: int, rights: Rights) -> filekinds.Fit | None:
     came = read(raw).attachments[:MOST_FILES] if raw is not None else ()
     if not 0 <= place < min(len(came), len(row.files)):
         return None
-    return filekinds.examined(row.files[place][0], came[place].content())
+    return file_types.check_file(row.files[place][0], came[place].content())

@@ -6,8 +6,8 @@ from datetime import datetime
 import words
 from core import limits, service
 from core.door import senders
+from core.notices import merge_fields
 from core.organization import settings
-from core.writing import fields
 from models import Child, Delivery, MailingList, User
 from words import N_
 
@@ -26,7 +26,7 @@ def strange(delivery: Delivery, lists: Collection[int], alone: Collection[int], 
         values = {
             "to_name": user.name,
             "reader": delivery.name,
-            "notice": fields.subject_of(delivery.notice),
+            "notice": merge_fields.display_subject(delivery.notice),
             "alone": _alone(user.language, children),
             "url": f"{settings().base_url}/members/{delivery.person_id}",
         }

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 
 import config as ground
 from core import history, service
+from core.notices.rendering import RenderCache
 from core.organization import Settings, settings
-from core.road.letters import Desk
 from database import db
 from mail.deliver import Connection, Reply, Vanished
 from mail.route import Unreachable
@@ -62,7 +62,7 @@ def _letter(to: User, force: Settings, now: datetime) -> Letter:
 
 def _try(letter: Letter, force: Settings, now: datetime) -> tuple[Finding, str]:
     assert force.route  # noqa: S101
-    raw = Desk(force).letter(letter, False, now)
+    raw = RenderCache(force).render(letter, False, now)
     if not force.own.mailbox:
         config = ground.current()
         raw = Signer(config.dkim_selector, force.mail_domain, config.key("dkim.pem")).sign(raw)

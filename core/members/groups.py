@@ -14,8 +14,8 @@ from core import history
 from core.imports.columns import normalise_text
 from core.members import segment_rules
 from core.members.segment_rules import RuleBlocks
+from core.notices.merge_fields import custom_field_names
 from core.rights import Rights
-from core.writing.fields import free_names
 from database import db, insert_rows
 from models import REACHABLE, Child, Group, GroupMember, MailingList, Membership, Notice, Person, Target, User
 from words import N_
@@ -139,7 +139,7 @@ def _collect_values(found: dict[str, dict[str, None]], fixed: dict[str, str], it
 
 def rule_fields(list_id: int) -> list[str]:
     """Return the fields that a condition on members of a list may use."""
-    return [*segment_rules.FIELDS, *(segment_rules.ITEM_PREFIX + name for name in free_names([list_id]))]
+    return [*segment_rules.FIELDS, *(segment_rules.ITEM_PREFIX + name for name in custom_field_names([list_id]))]
 
 
 # ── making and changing ──────────────────────────────────────────────────────────────────────────────────────────

@@ -9,9 +9,9 @@ from peewee import JOIN, Case, Expression, ModelSelect, fn
 
 from core.imports.columns import normalise_kana, normalise_text
 from core.members.lists import member_state_sql
+from core.notices import merge_fields
 from core.results import archive
 from core.rights import Rights
-from core.writing import fields
 from mail import address as addresses
 from models import Child, Delivery, Letter, MailingList, Membership, Notice, Person, Wording
 from words import N_
@@ -252,7 +252,9 @@ def delivery_views(found: list[Delivery], rights: Rights) -> list[DeliveryView]:
         letter = newest.get(one.id)
         at = (letter.done_at or letter.made_at) if letter else (one.notice.started_at or one.notice.created_at)
         made.append(
-            DeliveryView(at, one.notice, fields.subject_of(one.notice, subjects.get(one.notice_id, "")), one, letter)
+            DeliveryView(
+                at, one.notice, merge_fields.display_subject(one.notice, subjects.get(one.notice_id, "")), one, letter
+            )
         )
     return made
 

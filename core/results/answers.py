@@ -13,9 +13,9 @@ from peewee import JOIN, ModelSelect
 
 from core import history
 from core.delivery import lifecycle as letters
+from core.notices import questions
+from core.notices.questions import Option, StoredQuestion, answer_keys
 from core.results import responses
-from core.writing import questions
-from core.writing.questions import Asked, Option, keys
 from database import db, millis, written_once
 from models import Answer, Choice, Delivery, MailingList, Notice, Question, User
 
@@ -34,7 +34,7 @@ class Given:
 class Standing:
     """One question as it stands for one reader. `mine`: given by this reader's own letter, or entered for it."""
 
-    question: Asked
+    question: StoredQuestion
     answer: Answer | None
     chosen: Option | None
     mine: bool
@@ -54,12 +54,12 @@ def units_of(delivery: Delivery) -> dict[str, str]:
     found = db.execute_sql(
         "SELECT household FROM cover WHERE delivery_id = ? AND household <> '' ORDER BY id LIMIT 1", (delivery.id,)
     ).fetchone()
-    return keys(person, f"h{found[0]}" if found else person, delivery.child_id)
+    return answer_keys(person, f"h{found[0]}" if found else person, delivery.child_id)
 
 
-def standing(delivery: Delivery, asked: Iterable[Asked] | None = None) -> list[Standing]:
+def standing(delivery: Delivery, asked: Iterable[StoredQuestion] | None = None) -> list[Standing]:
     """Return every question of the reader's notice with the answer that counts for the reader's unit."""
-    asked = list(questions.of(delivery.notice_id) if asked is None else asked)
+    asked = list(questions.load_questions(delivery.notice_id) if asked is None else asked)
     if not asked:
         return []
     units = units_of(delivery)
@@ -75,7 +75,7 @@ def _current(notice: int, person: str, household: str, child: str) -> ModelSelec
     return Answer.select().join(Question).where(Question.notice == notice, mine)
 
 
-def _standing(question: Asked, answer: Answer | None, delivery: Delivery) -> Standing:
+def _standing(question: StoredQuestion, answer: Answer | None, delivery: Delivery) -> Standing:
     chosen = next((one for one in question.options if answer and one.id == answer.choice_id), None)
     return Standing(question, answer, chosen, answer is not None and answer.delivery_id == delivery.id)
 
@@ -89,7 +89,7 @@ def press(
     *,
     agent: str,
     now: datetime,
-    asked: Iterable[Asked] | None = None,
+    asked: Iterable[StoredQuestion] | None = None,
 ) -> int:
     """Record what the reader sent, by the question's row number. Return how many answers are new or changed.
 
@@ -97,7 +97,7 @@ def press(
     """
     if responses.is_known_robot(agent):
         return 0
-    asked = questions.of(delivery.notice_id) if asked is None else asked
+    asked = questions.load_questions(delivery.notice_id) if asked is None else asked
     open_ones = [one for one in asked if one.is_open(now)]
     return _record(delivery, open_ones, given, "press", None, now)
 
@@ -132,7 +132,7 @@ def on_open(delivery: Delivery) -> bool:
 
 def enter(delivery: Delivery, given: Mapping[int, Given], *, by: User, now: datetime) -> int:
     """Enter answers for a reader who telephoned, also after the deadline; marked so. Return how many are new."""
-    asked = questions.of(delivery.notice_id)
+    asked = questions.load_questions(delivery.notice_id)
     done = _record(delivery, asked, given, "organizer", by, now)
     if done:
         Delivery.update(told_at=now, told_by=by).where(
@@ -143,7 +143,12 @@ def enter(delivery: Delivery, given: Mapping[int, Given], *, by: User, now: date
 
 
 def _record(
-    delivery: Delivery, asked: Iterable[Asked], given: Mapping[int, Given], how: str, by: User | None, now: datetime
+    delivery: Delivery,
+    asked: Iterable[StoredQuestion],
+    given: Mapping[int, Given],
+    how: str,
+    by: User | None,
+    now: datetime,
 ) -> int:
     """Write answers in one short transaction. Writers queue (BEGIN IMMEDIATE), so that none overwrites unseen."""
     wanted = [(one, option, given[one.id]) for one in asked if one.id in given
@@ -172,7 +177,7 @@ _READ = "UPDATE delivery SET read_at = COALESCE(read_at, ?), read_how = ? WHERE 
 
 
 def _put(
-    question: Asked, unit: str, option: Option, said: Given, delivery: Delivery, how: str, by: User | None,
+    question: StoredQuestion, unit: str, option: Option, said: Given, delivery: Delivery, how: str, by: User | None,
     now: datetime,
 ) -> bool:  # fmt: skip
     """Make an answer the one that counts; False if it counts already, however often it is sent (T-51)."""
@@ -200,7 +205,7 @@ def _read_too(delivery: Delivery, how: str, now: datetime) -> None:
 
 def by_delivery(notice: Notice) -> dict[int, list[dict]]:
     """Return the answers that count by the delivery that they came by, for the JSON document."""
-    places = {one.id: one.place for one in questions.of(notice)}
+    places = {one.id: one.place for one in questions.load_questions(notice)}
     rows = (
         Answer.select(
             Answer.delivery,

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from peewee import JOIN, ModelSelect, fn
 
 from core import sight
+from core.notices import merge_fields
 from core.results import tally
 from core.rights import Rights, aimed_at
-from core.writing import fields
 from models import Cover, Delivery, Group, Letter, Log, MailingList, Notice, Target, User, Wording
 
 WAITING = ("held", "scheduled")
@@ -114,7 +114,7 @@ def rows(notices: Iterable[Notice]) -> list[Row]:
     answered = tally.answered(numbers) if numbers else {}
     return [
         Row(
-            one, fields.subject_of(one, subjects.get(one.id, "")), "、".join(lists.get(one.id, ())),
+            one, merge_fields.display_subject(one, subjects.get(one.id, "")), "、".join(lists.get(one.id, ())),
             retrying.get(one.id, 0), answered.get(one.id),
         )
         for one in found

@@ -14,11 +14,10 @@ from peewee import JOIN
 import clock
 import words
 from core import service
+from core.notices import merge_fields, sender_names
 from core.organization import settings
-from core.organizers import sender_names
 from core.results import reading_events
 from core.results.reading_events import Fact
-from core.writing import fields
 from database import db, insert_rows
 from models import Delivery, Digest, Notice, User
 from words import N_
@@ -86,7 +85,7 @@ def _told_of(notice: Notice) -> list[int]:
     """Return the users who are told of some letter of a notice."""
     in_charge = Delivery.select(Delivery.in_charge).where(Delivery.notice == notice, Delivery.in_charge.is_null(False))
     numbers = {row.in_charge_id for row in in_charge.distinct()}
-    own = sender_names.who_is_told(Delivery(notice=notice))
+    own = sender_names.response_recipient(Delivery(notice=notice))
     return sorted(numbers | ({own.id} if own else set()))
 
 
@@ -183,7 +182,7 @@ def _lines(
         if count:
             news.append("  " + words.say(user.language, LINES[row.kind], n=count))
     if news:
-        yield from (fields.subject_of(notice), *news)
+        yield from (merge_fields.display_subject(notice), *news)
         yield f"{settings().base_url}/notices/{notice.id}/board"
         yield ""
 
@@ -198,7 +197,7 @@ def _mine(notice: Notice, user: User) -> set[int]:
     found = set()
     for row in rows:
         row.notice = notice
-        told = sender_names.who_is_told(row)
+        told = sender_names.response_recipient(row)
         if told is not None and told.id == user.id:
             found.add(row.id)
     return found

@@ -12,13 +12,13 @@ from math import ceil
 from peewee import ModelSelect, fn
 
 import clock
+from core.notices import merge_fields, questions
 from core.organization import settings
 from core.results import archive, kept, tally, tracking
 from core.results.board_rows import NOT_COUNTED
 from core.results.today import households, to_practice_lists, unit_keys
 from core.rights import Rights, aimed_at
 from core.road import progress
-from core.writing import fields, questions
 from database import EPOCH, millis
 from models import Cover, Delivery, MailingList, Notice, Sums, Target, Wording, count_letters
 
@@ -90,13 +90,14 @@ def lines(notices: Iterable[Notice], now: datetime) -> list[Line]:
         .tuples()
     )
     return [
-        Line(one, fields.subject_of(one, subjects.get(one.id, "")), _fresh(one, held.get(one.id), now)) for one in found
+        Line(one, merge_fields.display_subject(one, subjects.get(one.id, "")), _fresh(one, held.get(one.id), now))
+        for one in found
     ]
 
 
 def of(notice: Notice, now: datetime) -> Line:
     """Return the figures of one notice, counted now."""
-    return Line(notice, fields.subject_of(notice), count(notice, now))
+    return Line(notice, merge_fields.display_subject(notice), count(notice, now))
 
 
 def _fresh(notice: Notice, held: Sums | None, now: datetime) -> Sums:
@@ -165,7 +166,7 @@ def by_hour(moments: Iterable[int]) -> list[int]:
 
 
 def _answers(notice: Notice) -> dict[str, int]:
-    if not questions.exist(notice):
+    if not questions.has_questions(notice):
         return {"could_answer": 0, "answered": 0}
     answered, could = tally.of(notice).turnout()
     return {"could_answer": could, "answered": answered}

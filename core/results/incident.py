@@ -14,8 +14,8 @@ from peewee import fn
 
 import clock
 from core.imports.export import escape_formula
+from core.notices import attachments
 from core.results import archive
-from core.writing import attachments
 from models import Answer, Attachment, Delivery, Letter, Log, Notice, Visit
 
 
@@ -82,7 +82,7 @@ def of(notice: Notice, now: datetime) -> Report:
     numbers = [one.id for one in rows]
     letters, children = archive.newest_letters(numbers), archive.children_of(numbers)
     visits, machines = _visits(notice, automatic=False), _visits(notice, automatic=True)
-    opened, answers = attachments.opened_by(numbers), _answers(notice)
+    opened, answers = attachments.views_by_delivery(numbers), _answers(notice)
     first = _first_left(notice)
     return Report(
         notice,
@@ -96,7 +96,7 @@ def of(notice: Notice, now: datetime) -> Report:
             )
             for one in rows
         ),
-        tuple(attachments.of(notice)),
+        tuple(attachments.files_of_notice(notice)),
         tuple(archive.log_of(notice)),
         notice.withdrawn_at or notice.stopped_at or now,
     )  # fmt: skip

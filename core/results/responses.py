@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from peewee import ModelSelect, ModelUpdate, fn
 
 from core.delivery import lifecycle as letters
-from core.writing import by_child, decoration, pictures
+from core.notices import html_body, inline_images, per_child
 from database import db, insert_rows, written_once
 from mail import html_words, links, merge
 from models import Answer, Cover, Delivery, Letter, Notice, Visit, Wording
@@ -130,11 +130,11 @@ def words_for(delivery: Delivery, picture: Callable[[str], str] = str) -> Words:
     subject = merge.one_line(merge.fill(wording.subject, delivery.values))
     about = ""
     if delivery.siblings:
-        subject = by_child.with_child(delivery.language, subject, delivery.child_name)
-        about = by_child.about(delivery.language, delivery.child_name, delivery.child_room)
+        subject = per_child.subject_with_child(delivery.language, subject, delivery.child_name)
+        about = per_child.sibling_note(delivery.language, delivery.child_name, delivery.child_room)
     text = merge.plain(merge.fill(wording.text, delivery.values)).strip("\n")
-    html = decoration.html_of(wording)
-    shown = {mark: picture(mark) for mark in pictures.there(pictures.marks(html))}
+    html = html_body.html_of(wording)
+    shown = {mark: picture(mark) for mark in inline_images.existing_ids(inline_images.image_ids(html))}
     page = html_words.on_page(html, delivery.values, shown) if html else ""
     return Words(wording.language, subject, about, tuple(links.cut(text)), page)
 

@@ -12,10 +12,10 @@ from zlib import crc32
 
 from peewee import JOIN, fn
 
+from core.notices import questions
+from core.notices.questions import Option, StoredQuestion
 from core.results import board_rows
 from core.results.board_rows import Reader, natural
-from core.writing import questions
-from core.writing.questions import Asked, Option
 from models import Answer, Cover, Delivery, Notice, Question, Sums, User
 
 BY = ("household", "person", "child")
@@ -73,7 +73,7 @@ class Bar:
 class Result:
     """One question with its bars. `asked`: how many could answer."""
 
-    question: Asked
+    question: StoredQuestion
     bars: tuple[Bar, ...]
     answered: int
     asked: int
@@ -117,13 +117,13 @@ class Line:
     def read_at(self) -> datetime | None:
         return min((one.reader.read_at for one in self.voices if one.reader.read_at), default=None)
 
-    def each(self, question: Asked) -> list[tuple[str, Said]]:
+    def each(self, question: StoredQuestion) -> list[tuple[str, Said]]:
         """Return every answer of this line to a question, with whose it is where several answer for themselves."""
         found = {voice.units[question.unit]: voice for voice in self.voices if question.id in voice.said}
         several = len({voice.units[question.unit] for voice in self.voices}) > 1
         return [(voice.own_name(question.unit) if several else "", voice.said[question.id]) for voice in found.values()]
 
-    def said(self, question: Asked) -> Said | None:
+    def said(self, question: StoredQuestion) -> Said | None:
         """Return the latest answer of this line to a question."""
         found = [voice.said[question.id] for voice in self.voices if question.id in voice.said]
         return max(found, key=lambda one: one.at, default=None)
@@ -139,7 +139,7 @@ class Line:
 class Tally:
     """The answers of one notice as one viewer may see them."""
 
-    questions: tuple[Asked, ...]
+    questions: tuple[StoredQuestion, ...]
     voices: tuple[Voice, ...]
 
     @cached_property
@@ -162,7 +162,7 @@ class Tally:
         held = list(lines)
         return [_result(one, _by_unit(self, one) if by == EACH else held) for one in self.questions]
 
-    def missing(self, line: Line) -> list[Asked]:
+    def missing(self, line: Line) -> list[StoredQuestion]:
         """Return the questions to which an answer of this line is missing: of the household, or of one of it."""
         return [one for one in self.questions if any(one.id not in voice.said for voice in line.voices)]
 
@@ -192,7 +192,7 @@ def _by_class(line: Line) -> tuple:
     return not rooms, [(natural(grade), natural(name)) for grade, name in rooms], line.kana, line.key
 
 
-def _result(question: Asked, lines: list[Line]) -> Result:
+def _result(question: StoredQuestion, lines: list[Line]) -> Result:
     said = [found.option.number for line in lines if (found := line.said(question))]
     bars = tuple(
         Bar(option, said.count(option.number), round(100 * said.count(option.number) / len(said)) if said else 0)
@@ -203,7 +203,7 @@ def _result(question: Asked, lines: list[Line]) -> Result:
 
 def of(notice: Notice, lists: Collection[int] | None = None) -> Tally:
     """Return the tally of a notice; `lists` limits it to what covers these lists. Four queries."""
-    asked = questions.of(notice)
+    asked = questions.load_questions(notice)
     readers = board_rows.load(notice, lists).readers
     known = units(notice)
     said = _said(asked)
@@ -222,16 +222,18 @@ def units(notice: Notice) -> dict[int, dict[str, str]]:
     found = {}
     for number, person, child in rows:
         alone = f"p{person}" if person else f"d{number}"
-        found[number] = questions.keys(alone, households.get(number, alone), child)
+        found[number] = questions.answer_keys(alone, households.get(number, alone), child)
     return found
 
 
-def _voice(reader: Reader, units: dict[str, str], asked: Iterable[Asked], said: dict[tuple[int, str], Said]) -> Voice:
+def _voice(
+    reader: Reader, units: dict[str, str], asked: Iterable[StoredQuestion], said: dict[tuple[int, str], Said]
+) -> Voice:
     mine = {one.id: said[one.id, units[one.unit]] for one in asked if (one.id, units[one.unit]) in said}
     return Voice(reader, units, mine)
 
 
-def _said(asked: Iterable[Asked]) -> dict[tuple[int, str], Said]:
+def _said(asked: Iterable[StoredQuestion]) -> dict[tuple[int, str], Said]:
     """Return the answers that count, by question and unit."""
     options = {option.id: option for one in asked for option in one.options}
     rows = (
@@ -250,7 +252,7 @@ def _said(asked: Iterable[Asked]) -> dict[tuple[int, str], Said]:
 
 def pulse(notice: Notice) -> str:
     """Return a mark that changes with the answers and reads of a notice, from two small queries."""
-    ours = [one.id for one in questions.of(notice)]
+    ours = [one.id for one in questions.load_questions(notice)]
     row = Answer.select(fn.COUNT(Answer.id), fn.MAX(Answer.id), fn.COUNT(Answer.superseded_at)).where(
         Answer.question.in_(ours)
     )
@@ -260,7 +262,7 @@ def pulse(notice: Notice) -> str:
 
 def in_cells(notice: Notice) -> dict[int, str]:
     """Return what each reader's unit said to the first question, for the cells of the board; empty: nothing asked."""
-    asked = questions.of(notice)[:1]
+    asked = questions.load_questions(notice)[:1]
     if not asked:
         return {}
     said, unit = _said(asked), asked[0].unit
@@ -290,10 +292,12 @@ def _stayed(notices: Collection[int]) -> dict[int, dict]:
 def results_of_sums(notice: Notice) -> list[Result]:
     """Return the bars of a notice whose answers are deleted, from its sums; [] while they are there."""
     found = _stayed([notice.id]).get(notice.id, {}) if notice.forgotten_at else {}
-    return [_of_sums(one, *found[str(one.place)]) for one in questions.of(notice) if str(one.place) in found]
+    return [
+        _of_sums(one, *found[str(one.place)]) for one in questions.load_questions(notice) if str(one.place) in found
+    ]
 
 
-def _of_sums(question: Asked, asked: int, answered_: int, choices: dict[str, int]) -> Result:
+def _of_sums(question: StoredQuestion, asked: int, answered_: int, choices: dict[str, int]) -> Result:
     counts = {option.number: choices.get(str(option.number), 0) for option in question.options}
     said = sum(counts.values())
     bars = tuple(
@@ -305,7 +309,7 @@ def _of_sums(question: Asked, asked: int, answered_: int, choices: dict[str, int
 
 def as_document(notice: Notice) -> dict:
     """Return what `flask notice show` says of the questions: each counted by its own unit."""
-    if not questions.exist(notice):
+    if not questions.has_questions(notice):
         return {"answers": 0, "questions": []}
     entries = []
     for result in results_of_sums(notice) or of(notice).results(EACH, ()):
@@ -322,7 +326,7 @@ def as_document(notice: Notice) -> dict:
     return {"answers": sum(entry["answered"] for entry in entries), "questions": entries}
 
 
-def _by_unit(found: Tally, question: Asked) -> list[Line]:
+def _by_unit(found: Tally, question: StoredQuestion) -> list[Line]:
     """Return the lines of exactly those who answer a question once."""
     lines: dict[str, Line] = {}
     for voice in found.voices:

@@ -17,6 +17,8 @@ from core.house import safekeeping
 from core.house.safekeeping import Safety
 from core.house.wellbeing import Renewal, near
 from core.members import unsubscribed
+from core.notices import drip as steps_after
+from core.notices.reminder_recipients import find_recipients
 from core.organization import settings
 from core.results import archive, kept
 from core.results.archive import Row
@@ -25,8 +27,6 @@ from core.rights import Rights
 from core.road import progress
 from core.road.progress import Progress
 from core.signup import approvals
-from core.writing import steps as steps_after
-from core.writing.reminding import to_remind
 from models import Child, Cover, Delivery, MailingList, Membership, Notice, Person, Reminder, Step, Target, User
 
 SHOWN = 5
@@ -157,7 +157,7 @@ def of(rights: Rights, now: datetime) -> Today:
         blocked=alerts.blocked_carriers(now) if rights.may("send") else [],
         troubled=_troubled(rights),
         nameless=_nameless(rights),
-        following=steps_after.asking(rights.lists("manage").select(MailingList.id).order_by()),
+        following=steps_after.steps_awaiting_decision(rights.lists("manage").select(MailingList.id).order_by()),
         forgetting=organization.deletes_from(now) if rights.is_admin else None,
         renewals=near(clock.local(now).date()) if rights.is_admin else [],
         unsafe=[found] if rights.is_admin and (found := safekeeping.safety(now)).old else [],
@@ -185,7 +185,7 @@ def _missed(rights: Rights, now: datetime) -> list[tuple[Row, Reminder]]:
     found = {one.notice_id: one for one in Reminder.select().where(here)}
     mine = archive.finished(rights).where(Notice.id.in_(list(found)), Notice.state.in_(("sent", "stopped")))
     rows = archive.rows(mine.limit(SHOWN))
-    return [(row, found[row.notice.id]) for row in rows if to_remind(row.notice, now)]
+    return [(row, found[row.notice.id]) for row in rows if find_recipients(row.notice, now)]
 
 
 def _maybe_unread(rights: Rights, now: datetime) -> ModelSelect:

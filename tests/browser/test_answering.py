@@ -6,8 +6,8 @@ import pytest
 from playwright.sync_api import expect
 
 import clock
-from core.writing import questions
-from core.writing.questions import Ask
+from core.notices import questions
+from core.notices.questions import QuestionDraft
 from models import Answer, Letter, MailingList
 from tests import cast_notices
 from tests.browser.test_reading import SMALL, barriers, browser, login, page, site  # noqa: F401
@@ -25,7 +25,7 @@ SUBMITS = """() => document.querySelector("form[data-hand]")?.submit()"""
 @pytest.fixture
 def sent(school):
     made = cast_notices.send([school.lists["1-1"]], by=school.users["花子"], subject="授業参観の出欠")
-    ask(made, Ask("授業参観に出席されますか。", ATTENDANCE, comment=True))
+    ask(made, QuestionDraft("授業参観に出席されますか。", ATTENDANCE, comment=True))
     return made
 
 
@@ -81,7 +81,7 @@ def test_a_hand_answers_where_opening_may_and_another_link_takes_it_back(page, s
 
 
 def test_the_organizers_pages_of_questions_have_no_barriers(page, site, sent):  # noqa: F811
-    assert questions.exist(sent.notice)
+    assert questions.has_questions(sent.notice)
     login(page, site)
     base = f"{site}/notices/{sent.notice.id}/answers"
     for address in (base, f"{base}?show=said", f"{base}?view=print", f"{base}/{sent.deliveries['石川 直樹'].id}"):

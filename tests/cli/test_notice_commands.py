@@ -11,9 +11,9 @@ import clock
 from cli.notice import notice
 from cli.work import work
 from core.delivery import lifecycle
+from core.notices import questions
 from core.results import answers, responses
 from core.results.answers import Given
-from core.writing import questions
 from database import db
 from models import Attachment, Delivery, Letter, Log, Membership, Notice
 from tests import files, smarthost
@@ -158,8 +158,8 @@ def test_a_question_goes_along_and_show_counts_its_answers(run, school):
     )
     assert answer.exit_code == 0, answer.output
     made = Notice.get()
-    asked = questions.of(made)[0]
-    assert questions.until("ja", asked.deadline) == "1月31日(土)"
+    asked = questions.load_questions(made)[0]
+    assert questions.deadline_text("ja", asked.deadline) == "1月31日(土)"
     lifecycle.start_due_notices(clock.now())
     first, other = Delivery.select().where(Delivery.reason == "").order_by(Delivery.id)[:2]
     answers.press(responses.find(first.token), {asked.id: Given(2)}, agent=PHONE, now=clock.now())
@@ -184,7 +184,7 @@ def test_several_questions_come_from_a_file(run, tmp_path):
     ]
     (tmp_path / "q.json").write_text(json.dumps(entries), "utf-8")
     assert send(run, "--questions-file", "q.json").exit_code == 0
-    made = questions.of(Notice.get())
+    made = questions.load_questions(Notice.get())
     assert [(one.text, one.unit, one.comment) for one in made] == [
         ("出席", "person", True),
         ("お弁当", "household", False),

@@ -6,10 +6,10 @@ from datetime import timedelta
 import pytest
 
 import clock
+from core.notices import audience, follow_ups, questions, workflow
+from core.notices.questions import QuestionDraft
 from core.results import answers, responses, tally
 from core.results.answers import Given
-from core.writing import audience, notices, questions, successors
-from core.writing.questions import Ask
 from database import db
 from models import Answer, Delivery, Letter, MailingList, Visit
 from tests import cast_notices
@@ -33,7 +33,7 @@ def counts(sent) -> list[int]:
 def say(sent, name: str, number: int, comment: str = "", *, now=None) -> int:
     """Press the button on somebody's page."""
     delivery = find(sent, name)
-    question = next(one for one in questions.of(sent.notice) if one.option(number))
+    question = next(one for one in questions.load_questions(sent.notice) if one.option(number))
     return answers.press(delivery, {question.id: Given(number, comment)}, agent=PHONE, now=now or clock.now())
 
 
@@ -42,41 +42,41 @@ def say(sent, name: str, number: int, comment: str = "", *, now=None) -> int:
 
 def test_choices_are_numbered_through_all_questions(sent):
     """T-49"""
-    asked = ask(sent, Ask("出席", ("はい", "いいえ")), Ask("お弁当", ("要る", "要らない", " ")))
+    asked = ask(sent, QuestionDraft("出席", ("はい", "いいえ")), QuestionDraft("お弁当", ("要る", "要らない", " ")))
     assert [(one.place, [option.number for option in one.options]) for one in asked] == [(1, [1, 2]), (2, [3, 4])]
 
 
 def test_questions_are_written_with_the_draft_and_freeze_with_it(school):
     """D-46: they come back with a booking that is cancelled, and go along with a correction."""
     now = clock.now().replace(microsecond=0)
-    draft = notices.draft(school.users["花子"], now=now)
-    asks = [Ask("出席", ("はい", "いいえ"), unit="person", deadline=now + timedelta(days=3), comment=True)]
-    notices.save(draft, now=now, subject="s", text="t", questions=asks)
-    assert questions.as_written(draft) == asks
+    draft = workflow.create_draft(school.users["花子"], now=now)
+    asks = [QuestionDraft("出席", ("はい", "いいえ"), unit="person", deadline=now + timedelta(days=3), comment=True)]
+    workflow.save_draft(draft, now=now, subject="s", text="t", questions=asks)
+    assert questions.question_drafts(draft) == asks
     later = now + timedelta(days=9)
-    fresh_one = successors.correct(draft, school.users["花子"], later)
-    assert [(one.text, one.choices, one.deadline) for one in questions.as_written(fresh_one)] == [
+    fresh_one = follow_ups.create_correction(draft, school.users["花子"], later)
+    assert [(one.text, one.choices, one.deadline) for one in questions.question_drafts(fresh_one)] == [
         ("出席", ("はい", "いいえ"), None)
     ]
-    notices.save(draft, now=now, questions=[])
-    assert questions.of(draft) == ()
+    workflow.save_draft(draft, now=now, questions=[])
+    assert questions.load_questions(draft) == ()
 
 
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        (Ask("", ("a", "b")), "Write the question"),
-        (Ask("q", ("a",)), "at least two"),
-        (Ask("q", ("a", "a")), "are the same"),
-        (Ask("{{氏名}}", ("a", "b")), "Double braces"),
-        (Ask("7日", ("a", "b"), kind="days"), "what the days are for"),
-        (Ask("q", ("a", "b"), deadline=clock.now() - timedelta(hours=1)), "before the notice goes out"),
-        (Ask("q", ("a", "b")), ""),
+        (QuestionDraft("", ("a", "b")), "Write the question"),
+        (QuestionDraft("q", ("a",)), "at least two"),
+        (QuestionDraft("q", ("a", "a")), "are the same"),
+        (QuestionDraft("{{氏名}}", ("a", "b")), "Double braces"),
+        (QuestionDraft("7日", ("a", "b"), kind="days"), "what the days are for"),
+        (QuestionDraft("q", ("a", "b"), deadline=clock.now() - timedelta(hours=1)), "before the notice goes out"),
+        (QuestionDraft("q", ("a", "b")), ""),
     ],
 )
 def test_an_unfinished_question_is_named(sent, given, sentence):
     ask(sent, given)
-    found = questions.gaps(sent.notice, clock.now())
+    found = questions.questions_error(sent.notice, clock.now())
     assert sentence in found and bool(found) == bool(sentence)
 
 
@@ -101,7 +101,7 @@ def test_an_answer_is_also_a_read(sent):
 
 
 def test_a_choice_of_another_question_is_passed_over(sent):
-    first, second = ask(sent, Ask("出席", ("はい", "いいえ")), Ask("お弁当", ("要る", "要らない")))
+    first, second = ask(sent, QuestionDraft("出席", ("はい", "いいえ")), QuestionDraft("お弁当", ("要る", "要らない")))
     delivery = find(sent, "石川 直樹")
     given = {first.id: Given(3), second.id: Given(4)}
     assert answers.press(delivery, given, agent=PHONE, now=clock.now()) == 1
@@ -111,12 +111,12 @@ def test_a_choice_of_another_question_is_passed_over(sent):
 def test_after_the_deadline_only_an_organizer_enters_answers(sent, school):
     """Decision 1"""
     now = clock.now()
-    ask(sent, Ask("出席", ATTENDANCE, deadline=now + timedelta(hours=1)))
+    ask(sent, QuestionDraft("出席", ATTENDANCE, deadline=now + timedelta(hours=1)))
     late = now + timedelta(hours=2)
     assert say(sent, "石川 直樹", 1, now=now + timedelta(minutes=59)) == 1
     assert say(sent, "石川 直樹", 2, now=late) == 0
     assert counts(sent) == [1, 0, 0]
-    question = questions.of(sent.notice)[0]
+    question = questions.load_questions(sent.notice)[0]
     by = school.users["花子"]
     assert answers.enter(find(sent, "石川 直樹"), {question.id: Given(2)}, by=by, now=late) == 1
     assert counts(sent) == [0, 1, 0]
@@ -135,14 +135,14 @@ def test_an_answer_by_telephone_tells_the_family_without_a_letter(sent, school):
 def test_a_withdrawn_notice_takes_no_answer(sent, school):
     """Decision 13"""
     ask(sent)
-    notices.withdraw(sent.notice, school.users["花子"], clock.now())
+    workflow.withdraw_notice(sent.notice, school.users["花子"], clock.now())
     assert say(sent, "石川 直樹", 1) == 0 and not Answer.select().exists()
 
 
 @pytest.mark.parametrize(("unit", "rows"), [("household", 1), ("person", 2)])
 def test_both_guardians_answer_for_their_unit(sent, unit, rows):
     """Journey b: a household has one answer, whoever gave the last; persons have one each."""
-    ask(sent, Ask("出席", ATTENDANCE, unit=unit))
+    ask(sent, QuestionDraft("出席", ATTENDANCE, unit=unit))
     say(sent, "青山 健太", 1)
     say(sent, "青山 美咲", 2)
     assert Answer.select().where(Answer.superseded_at.is_null()).count() == rows
@@ -152,7 +152,7 @@ def test_both_guardians_answer_for_their_unit(sent, unit, rows):
 
 def test_siblings_are_answered_one_by_one(sent, school):
     """A letter about one child answers for that child, whoever of the family presses."""
-    ask(sent, Ask("お迎え", ATTENDANCE, unit="child"))
+    ask(sent, QuestionDraft("お迎え", ATTENDANCE, unit="child"))
     for name in ("青山 健太", "青山 美咲"):
         Delivery.update(child=school.children["青山 陽菜"]).where(Delivery.id == sent.deliveries[name].id).execute()
     say(sent, "青山 健太", 1)
@@ -162,13 +162,13 @@ def test_siblings_are_answered_one_by_one(sent, school):
 
 
 def test_a_comment_is_kept_only_where_it_is_asked_for(sent):
-    ask(sent, Ask("出席", ATTENDANCE, comment=True))
+    ask(sent, QuestionDraft("出席", ATTENDANCE, comment=True))
     say(sent, "石川 直樹", 1, "  遅れて行きます ")
     assert Answer.get().comment == "遅れて行きます"
     say(sent, "石川 直樹", 1, "やはり時間どおり")
     assert tally.of(sent.notice).lines("person")[-1] and Answer.select().count() == 2
     Answer.delete().execute()
-    ask(sent, Ask("出席", ATTENDANCE))
+    ask(sent, QuestionDraft("出席", ATTENDANCE))
     say(sent, "石川 直樹", 1, "x" * 900)
     assert Answer.get().comment == ""
 
@@ -254,10 +254,14 @@ def test_all_links_opened_at_once_are_visits_whenever_it_happens(sent, after, ag
 
 def test_answers_that_come_at_the_same_time_are_all_kept(sent):
     """T-51: two guardians and their changes from many threads: one answer counts, every press has its row."""
-    ask(sent, Ask("出席", ATTENDANCE, unit="household"), Ask("お弁当", ("要る", "要らない"), unit="person"))
+    ask(
+        sent,
+        QuestionDraft("出席", ATTENDANCE, unit="household"),
+        QuestionDraft("お弁当", ("要る", "要らない"), unit="person"),
+    )
     names = ["青山 健太", "青山 美咲", "石川 直樹", "鈴木 大輔"]
     readers = [find(sent, name) for name in names]
-    first, second = questions.of(sent.notice)
+    first, second = questions.load_questions(sent.notice)
     faults: list[Exception] = []
 
     def presses(place: int) -> None:
@@ -284,11 +288,11 @@ def test_answers_that_come_at_the_same_time_are_all_kept(sent):
 
 def test_a_question_for_each_child_makes_a_letter_for_each_child(school):
     """D-01: two children, two letters, each answered for its own child."""
-    made = notices.draft(school.users["守"], now=clock.now())
-    notices.choose(made, lists=[school.lists["1-1"].id, school.lists["2-1"].id], now=clock.now())
+    made = workflow.create_draft(school.users["守"], now=clock.now())
+    workflow.set_recipients(made, lists=[school.lists["1-1"].id, school.lists["2-1"].id], now=clock.now())
     suzuki = school.people["鈴木 大輔"].id
-    letters = [one for one in audience.resolve(made).receiving if one.person_id == suzuki]
+    letters = [one for one in audience.resolve_audience(made).receiving if one.person_id == suzuki]
     assert len(letters) == 1
-    notices.save(made, now=clock.now(), questions=[Ask("お迎え", ATTENDANCE, unit="child")])
-    letters = [one for one in audience.resolve(made).receiving if one.person_id == suzuki]
+    workflow.save_draft(made, now=clock.now(), questions=[QuestionDraft("お迎え", ATTENDANCE, unit="child")])
+    letters = [one for one in audience.resolve_audience(made).receiving if one.person_id == suzuki]
     assert len(letters) == 2

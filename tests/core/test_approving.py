@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from core.house import protection
+from core.notices import approval, approval_policy, attachments, audience, workflow
 from core.refusals import AudienceChanged, NeedsSecond, NotLooked, NotNow, PastTime
-from core.writing import approving, attachments, audience, notices, second_person
 from models import Attachment, Letter, Log, MailingList, Notice, Person, Role, Wording
 from tests import files
 
@@ -21,47 +21,49 @@ def wanted(school):
 
 
 def draft(school, **fields):
-    made = notices.draft(school.users["花子"], now=NOW)
-    notices.choose(made, lists=[school.lists["1-1"].id], now=NOW)
-    notices.save(made, **{"subject": "遠足", "text": "遠足に行きます。", **fields}, now=NOW)
+    made = workflow.create_draft(school.users["花子"], now=NOW)
+    workflow.set_recipients(made, lists=[school.lists["1-1"].id], now=NOW)
+    workflow.save_draft(made, **{"subject": "遠足", "text": "遠足に行きます。", **fields}, now=NOW)
     return made
 
 
 def ask(school, made, who="守", at=None, by="花子"):
-    mark = audience.resolve(made).fingerprint
-    approving.ask(made, school.users[by], school.users[who], fingerprint=mark, now=NOW, at=at)
+    mark = audience.resolve_audience(made).fingerprint
+    approval.request_review(made, school.users[by], school.users[who], fingerprint=mark, now=NOW, at=at)
     return made
 
 
 def approve(school, made, who="守", now=NOW, mark=None):
     fresh = Notice.get_by_id(made.id)
-    shown = mark or second_person.mark(fresh, audience.resolve(fresh))
-    return approving.approve(fresh, school.users[who], shown, now)
+    shown = mark or approval_policy.content_fingerprint(fresh, audience.resolve_audience(fresh))
+    return approval.approve_notice(fresh, school.users[who], shown, now)
 
 
 def test_it_is_wanted_for_ordinary_notices_of_the_list_alone(wanted, school):
     """Law 7: never for an urgent one."""
     hanako = school.users["花子"]
-    assert second_person.needed(draft(school), hanako)
-    assert not second_person.needed(draft(school, urgent=True), hanako)
-    other = notices.draft(school.users["太郎"], now=NOW)
-    notices.choose(other, lists=[school.lists["2-1"].id], now=NOW)
-    assert not second_person.needed(other, school.users["太郎"])
+    assert approval_policy.must_be_approved(draft(school), hanako)
+    assert not approval_policy.must_be_approved(draft(school, urgent=True), hanako)
+    other = workflow.create_draft(school.users["太郎"], now=NOW)
+    workflow.set_recipients(other, lists=[school.lists["2-1"].id], now=NOW)
+    assert not approval_policy.must_be_approved(other, school.users["太郎"])
     protection.change(None, everywhere=True, lists=[], public_urgent=False)
-    assert second_person.needed(other, school.users["太郎"]) and not MailingList.get_by_id(1).second_person
+    assert approval_policy.must_be_approved(other, school.users["太郎"]) and not MailingList.get_by_id(1).second_person
 
 
 def test_nobody_is_waited_for_who_is_not_there(wanted, school):
     Role.delete().where(Role.user != school.users["花子"]).execute()
-    assert not second_person.needed(draft(school), school.users["花子"])
+    assert not approval_policy.must_be_approved(draft(school), school.users["花子"])
 
 
 def test_without_the_colleague_it_does_not_go(wanted, school):
     made = draft(school)
     with pytest.raises(NeedsSecond):
-        notices.confirm(made, by=school.users["花子"], fingerprint=audience.resolve(made).fingerprint, now=NOW)
+        workflow.confirm_send(
+            made, by=school.users["花子"], fingerprint=audience.resolve_audience(made).fingerprint, now=NOW
+        )
     for who in ("花子", "太郎", "見る子"):
-        with pytest.raises(approving.NoColleague):
+        with pytest.raises(approval.InvalidApprover):
             ask(school, made, who)
     assert Notice.get_by_id(made.id).state == "draft"
 
@@ -73,7 +75,7 @@ def test_asked_it_waits_and_the_colleague_gets_a_letter(wanted, school):
     assert letter.address == school.users["守"].email
     assert letter.payload["url"].endswith(f"/notices/{made.id}/second")
     with pytest.raises(NotNow):
-        notices.save(made, subject="別の件名", now=NOW)
+        workflow.save_draft(made, subject="別の件名", now=NOW)
 
 
 def test_approved_it_goes_in_the_name_of_its_writer(wanted, school):
@@ -83,7 +85,7 @@ def test_approved_it_goes_in_the_name_of_its_writer(wanted, school):
     assert [one.action for one in Log.select().where(Log.kind == "notice").order_by(Log.id)][-3:] == [
         "notice.asked", "notice.approved", "notice.confirmed",
     ]  # fmt: skip
-    with pytest.raises(approving.NotAsked):
+    with pytest.raises(approval.NotInReview):
         approve(school, made)
 
 
@@ -98,7 +100,7 @@ def test_a_booked_one_keeps_its_time_and_no_past_one_goes(wanted, school):
 
 def test_nobody_approves_the_own_notice(wanted, school):
     made = ask(school, draft(school))
-    with pytest.raises(approving.OwnNotice):
+    with pytest.raises(approval.SelfApproval):
         approve(school, made, "花子")
 
 
@@ -106,11 +108,11 @@ def test_nobody_approves_the_own_notice(wanted, school):
 def test_only_what_was_shown_goes(wanted, school, what):
     """field 5.3 no. 2: the wrong file went out although a manager had approved."""
     made = draft(school)
-    file = attachments.add(made, "しおり.pdf", files.PDF, None, NOW)
-    attachments.look(file, school.users["花子"], NOW)
-    attachments.look(file, school.users["守"], NOW)
+    file = attachments.add_file(made, "しおり.pdf", files.PDF, None, NOW)
+    attachments.mark_previewed(file, school.users["花子"], NOW)
+    attachments.mark_previewed(file, school.users["守"], NOW)
     ask(school, made)
-    shown = second_person.mark(made, audience.resolve(made))
+    shown = approval_policy.content_fingerprint(made, audience.resolve_audience(made))
     {
         "words": lambda: Wording.update(text="別の文").where(Wording.notice == made).execute(),
         "file": lambda: Attachment.update(digest="x").execute(),
@@ -126,27 +128,27 @@ def test_only_what_was_shown_goes(wanted, school, what):
 def test_the_second_person_opens_the_files_too(wanted, school):
     """X-01."""
     made = draft(school)
-    file = attachments.add(made, "しおり.pdf", files.PDF, None, NOW)
-    attachments.look(file, school.users["花子"], NOW)
+    file = attachments.add_file(made, "しおり.pdf", files.PDF, None, NOW)
+    attachments.mark_previewed(file, school.users["花子"], NOW)
     ask(school, made)
     with pytest.raises(NotLooked):
         approve(school, made)
-    attachments.look(file, school.users["守"], NOW)
+    attachments.mark_previewed(file, school.users["守"], NOW)
     assert approve(school, made).state == "held"
 
 
 def test_sent_back_with_a_word_it_is_a_draft_again(wanted, school):
     made = ask(school, draft(school))
-    approving.send_back(made, school.users["守"], "日付を直してください。", NOW)
+    approval.return_to_author(made, school.users["守"], "日付を直してください。", NOW)
     fresh = Notice.get_by_id(made.id)
     assert (fresh.state, fresh.word, fresh.word_by, fresh.asked) == ("draft", "日付を直してください。", "守", None)
     assert Letter.get(Letter.kind == "sent-back").address == school.users["花子"].email
-    with pytest.raises(approving.NotAsked):
-        approving.send_back(fresh, school.users["守"], "もう一度", NOW)
+    with pytest.raises(approval.NotInReview):
+        approval.return_to_author(fresh, school.users["守"], "もう一度", NOW)
 
 
 def test_who_asked_may_take_it_back(wanted, school):
     made = ask(school, draft(school))
-    approving.take_back(made, school.users["花子"], NOW)
+    approval.cancel_review_request(made, school.users["花子"], NOW)
     assert Notice.get_by_id(made.id).state == "draft"
     assert ask(school, Notice.get_by_id(made.id)).state == "asked"

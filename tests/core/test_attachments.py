@@ -10,11 +10,10 @@ import pytest
 
 import clock
 from core import organization
+from core.notices import attachments, audience, author_copy, rendering, workflow
+from core.notices.file_types import UnfitFile
 from core.refusals import NotLooked, NotNow
 from core.results import responses
-from core.road import letters
-from core.writing import attachments, audience, notices, own_copy
-from mail.filekinds import UnfitFile
 from models import Attachment, Notice, Opened
 from tests import cast_notices, files
 
@@ -23,19 +22,19 @@ NOW = datetime(2026, 10, 14, 6, 0, tzinfo=UTC)
 
 @pytest.fixture
 def draft(school):
-    made = notices.draft(school.users["花子"], now=NOW)
-    notices.choose(made, lists=[school.lists["1-1"].id], now=NOW)
-    notices.save(made, subject="遠足", text="遠足に行きます。添付をご覧ください。", now=NOW)
+    made = workflow.create_draft(school.users["花子"], now=NOW)
+    workflow.set_recipients(made, lists=[school.lists["1-1"].id], now=NOW)
+    workflow.save_draft(made, subject="遠足", text="遠足に行きます。添付をご覧ください。", now=NOW)
     return made
 
 
 def add(notice, name="しおり.pdf", content=files.PDF, by=None, now=NOW):
-    return attachments.add(notice, name, content, by, now)
+    return attachments.add_file(notice, name, content, by, now)
 
 
 def test_a_file_lies_alone_under_a_name_nobody_guesses(draft):
     made = add(draft)
-    path = attachments.path_of(made)
+    path = attachments.existing_path(made)
     assert path.read_bytes() == files.PDF and made.name not in path.name and len(path.name) == 32
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
@@ -46,70 +45,70 @@ def test_the_same_file_twice_is_one_and_two_of_one_name_are_told_apart(draft):
     first, again = add(draft), add(draft)
     other = add(draft, content=files.PDF + b"%")
     assert first.id == again.id and other.name == "しおり (2).pdf"
-    assert len(os.listdir(attachments.folder())) == 2
+    assert len(os.listdir(attachments.attachments_dir())) == 2
 
 
 def test_sizes_and_numbers_are_capped_with_a_sentence(draft, monkeypatch):
-    monkeypatch.setattr(attachments, "MOST_FILE", 100)
+    monkeypatch.setattr(attachments, "MAX_FILE_BYTES", 100)
     with pytest.raises(UnfitFile, match="larger than"):
         add(draft, content=files.PDF + bytes(200))
-    monkeypatch.setattr(attachments, "MOST_NOTICE", 2 * len(files.PDF))
+    monkeypatch.setattr(attachments, "MAX_NOTICE_BYTES", 2 * len(files.PDF))
     add(draft)
     with pytest.raises(UnfitFile, match="together"):
         add(draft, content=files.PDF + b"%%")
-    monkeypatch.setattr(attachments, "MOST_COUNT", 1)
+    monkeypatch.setattr(attachments, "MAX_FILES", 1)
     with pytest.raises(UnfitFile, match="at most"):
         add(draft, content=files.PDF + b"%")
-    assert len(os.listdir(attachments.folder())) == 1
+    assert len(os.listdir(attachments.attachments_dir())) == 1
 
 
 def test_a_confirmed_notice_takes_and_loses_no_file(draft, school):
     made = add(draft, by=school.users["花子"])
     Notice.update(state="held").where(Notice.id == draft.id).execute()
-    for act in (lambda: add(draft, content=files.PDF + b"%"), lambda: attachments.remove(made, NOW)):
+    for act in (lambda: add(draft, content=files.PDF + b"%"), lambda: attachments.remove_file(made, NOW)):
         with pytest.raises(NotNow):
             act()
-    assert attachments.of(draft).count() == 1 and len(os.listdir(attachments.folder())) == 1
+    assert attachments.files_of_notice(draft).count() == 1 and len(os.listdir(attachments.attachments_dir())) == 1
 
 
 def confirm(draft, by):
-    mark = audience.resolve(draft).fingerprint
-    return notices.confirm(draft, by=by, fingerprint=mark, now=NOW)
+    mark = audience.resolve_audience(draft).fingerprint
+    return workflow.confirm_send(draft, by=by, fingerprint=mark, now=NOW)
 
 
 def test_each_file_is_opened_by_who_sends_before_it_goes(draft, school):
     """X-01, field 5.3 no. 2: the wrong file was attached although somebody had approved."""
     hanako, made = school.users["花子"], add(draft)
-    attachments.look(made, school.users["送る子"], NOW)
+    attachments.mark_previewed(made, school.users["送る子"], NOW)
     with pytest.raises(NotLooked) as refused:
         confirm(draft, hanako)
     assert refused.value.values == {"names": "しおり.pdf"}
-    attachments.look(made, hanako, NOW)
-    attachments.look(made, hanako, NOW)
+    attachments.mark_previewed(made, hanako, NOW)
+    attachments.mark_previewed(made, hanako, NOW)
     assert confirm(draft, hanako).state == "held"
 
 
 def test_an_urgent_notice_waits_for_nobody_to_look(draft, school):
     """Law 7."""
     add(draft)
-    notices.save(draft, urgent=True, now=NOW)
+    workflow.save_draft(draft, urgent=True, now=NOW)
     assert confirm(draft, school.users["花子"]).state == "held"
 
 
 def test_a_file_looked_at_and_changed_is_looked_at_again(draft, school):
     hanako, made = school.users["花子"], add(draft)
-    attachments.look(made, hanako, NOW)
-    attachments.remove(made, NOW)
+    attachments.mark_previewed(made, hanako, NOW)
+    attachments.remove_file(made, NOW)
     add(draft, content=files.PDF + b"%")
-    assert [one.name for one in attachments.not_looked_at(draft, hanako)] == ["しおり.pdf"]
+    assert [one.name for one in attachments.unpreviewed_files(draft, hanako)] == ["しおり.pdf"]
 
 
 @pytest.mark.parametrize("asks", [True, False])
 def test_the_letter_names_the_files_and_leads_to_them_once(draft, asks):
     add(draft)
-    notices.save(draft, read_confirmation=asks, now=NOW)
-    reader = audience.resolve(draft).receiving[0]
-    text = letters.preview(draft, reader, organization.settings(), NOW).text
+    workflow.save_draft(draft, read_confirmation=asks, now=NOW)
+    reader = audience.resolve_audience(draft).receiving[0]
+    text = rendering.preview_letter(draft, reader, organization.settings(), NOW).text
     assert "【添付ファイル】\n- しおり.pdf (1 KB)\n" in text
     assert text.count("/r/") == 1
 
@@ -127,23 +126,23 @@ def sent(school):
 
 
 def test_openings_are_counted_once_for_each_reader(sent):
-    (made,) = attachments.of(sent.notice)
+    (made,) = attachments.files_of_notice(sent.notice)
     kenta, misaki = sent.deliveries["青山 健太"], sent.deliveries["青山 美咲"]
-    assert attachments.open_by(kenta, made, NOW) and not attachments.open_by(kenta, made, NOW)
-    attachments.open_by(misaki, made, NOW)
-    assert attachments.counts(sent.notice) == {made.id: 2}
-    assert [one.attachment.name for one in attachments.opened_by([kenta.id])[kenta.id]] == ["しおり.pdf"]
+    assert attachments.record_view(kenta, made, NOW) and not attachments.record_view(kenta, made, NOW)
+    attachments.record_view(misaki, made, NOW)
+    assert attachments.view_counts(sent.notice) == {made.id: 2}
+    assert [one.attachment.name for one in attachments.views_by_delivery([kenta.id])[kenta.id]] == ["しおり.pdf"]
 
 
 def test_a_withdrawn_file_is_closed_and_the_notice_stays(sent, school):
     """X-03."""
-    (made,) = attachments.of(sent.notice)
-    attachments.withdraw(made, school.users["花子"], NOW)
-    assert attachments.for_readers(sent.notice, NOW) == []
+    (made,) = attachments.files_of_notice(sent.notice)
+    attachments.withdraw_file(made, school.users["花子"], NOW)
+    assert attachments.files_for_readers(sent.notice, NOW) == []
     assert not responses.is_closed(sent.deliveries["青山 健太"])
-    assert attachments.path_of(attachments.of(sent.notice).get()) is not None
-    with pytest.raises(attachments.Withdrawn):
-        attachments.withdraw(made, school.users["花子"], NOW)
+    assert attachments.existing_path(attachments.files_of_notice(sent.notice).get()) is not None
+    with pytest.raises(attachments.AlreadyWithdrawn):
+        attachments.withdraw_file(made, school.users["花子"], NOW)
 
 
 @pytest.mark.parametrize(
@@ -158,33 +157,38 @@ def test_files_close_with_the_school_year(sent, begun, closes):
     """Decision 12; what was sent in the last days of March stays open for thirty days."""
     sent.notice.started_at = begun
     assert attachments.closes_at(sent.notice) == closes
-    assert len(attachments.for_readers(sent.notice, closes - timedelta(seconds=1))) == 1
-    assert attachments.for_readers(sent.notice, closes) == []
+    assert len(attachments.files_for_readers(sent.notice, closes - timedelta(seconds=1))) == 1
+    assert attachments.files_for_readers(sent.notice, closes) == []
 
 
 def test_what_nobody_needs_is_deleted_and_nothing_else(sent, draft, school):
-    kept, dropped = attachments.of(sent.notice).get(), add(draft, content=files.PDF + b"%")
-    notices.throw_away(draft, school.users["花子"])
-    assert attachments.sweep(clock.now()) == 0, "it may be an upload of this moment"
-    for path in attachments.folder().iterdir():
+    kept, dropped = attachments.files_of_notice(sent.notice).get(), add(draft, content=files.PDF + b"%")
+    workflow.delete_draft(draft, school.users["花子"])
+    assert attachments.delete_expired_files(clock.now()) == 0, "it may be an upload of this moment"
+    for path in attachments.attachments_dir().iterdir():
         os.utime(path, (0, 0))
-    assert attachments.sweep(clock.now()) == 1
-    assert attachments.path_of(kept) and attachments.path_of(dropped) is None
-    assert attachments.sweep(attachments.closes_at(sent.notice) + attachments.KEPT + timedelta(days=1)) == 1
+    assert attachments.delete_expired_files(clock.now()) == 1
+    assert attachments.existing_path(kept) and attachments.existing_path(dropped) is None
+    assert (
+        attachments.delete_expired_files(
+            attachments.closes_at(sent.notice) + attachments.DELETE_AFTER_CLOSE + timedelta(days=1)
+        )
+        == 1
+    )
     assert Attachment.get_by_id(kept.id).gone_at and Opened.select().count() == 0
 
 
 def test_files_go_inside_the_letters_if_they_are_small_and_still_open(sent, school, monkeypatch):
     """Decision 12. A sender that has prepared the letters looks again at each batch."""
     Notice.update(files_inside=True).where(Notice.id == sent.notice.id).execute()
-    desk, letter = letters.Desk(organization.settings()), sent.deliveries["青山 健太"].letters.get()
+    desk, letter = rendering.RenderCache(organization.settings()), sent.deliveries["青山 健太"].letters.get()
     assert b"filename*0*=" in desk.letter(letter, False, NOW)
-    (made,) = attachments.of(sent.notice)
-    attachments.withdraw(made, school.users["花子"], NOW)
+    (made,) = attachments.files_of_notice(sent.notice)
+    attachments.withdraw_file(made, school.users["花子"], NOW)
     desk.look_again()
     assert b"filename" not in desk.letter(letter, False, NOW)
     Attachment.update(withdrawn_at=None).execute()
-    monkeypatch.setattr(attachments, "MOST_INSIDE", 10)
+    monkeypatch.setattr(attachments, "MAX_ENCLOSED_BYTES", 10)
     desk.look_again()
     raw = desk.letter(letter, False, NOW)
     assert b"filename" not in raw and b"multipart" not in raw
@@ -193,14 +197,14 @@ def test_files_go_inside_the_letters_if_they_are_small_and_still_open(sent, scho
 @pytest.mark.parametrize(("most", "says", "count"), [(10**6, "URLの先の画面で開きます", 1), (10, "/notices/", 0)])
 def test_own_copy_and_test_letter_show_the_files_as_they_go_out(draft, school, monkeypatch, most, says, count):
     """X-01: what is wrong with a file is seen before it goes, also on the phone that wrote the notice."""
-    monkeypatch.setattr(attachments, "MOST_INSIDE", most)
+    monkeypatch.setattr(attachments, "MAX_ENCLOSED_BYTES", most)
     hanako = school.users["花子"]
     made = add(draft)
-    attachments.look(made, hanako, NOW)
-    test = own_copy.test_letter(draft, hanako, NOW)
-    own = own_copy.send_own_copy(confirm(draft, hanako), hanako, NOW)
+    attachments.mark_previewed(made, hanako, NOW)
+    test = author_copy.send_test(draft, hanako, NOW)
+    own = author_copy.send_author_copy(confirm(draft, hanako), hanako, NOW)
     for letter in (test, own):
-        raw = letters.Desk(organization.settings()).letter(letter, False, clock.now())
+        raw = rendering.RenderCache(organization.settings()).render(letter, False, clock.now())
         mail = email.message_from_bytes(raw, policy=policy.default)
         assert says in mail.get_body(("plain",)).get_content()
         found = list(mail.iter_attachments()) if mail.is_multipart() else []
@@ -209,6 +213,6 @@ def test_own_copy_and_test_letter_show_the_files_as_they_go_out(draft, school, m
 
 def test_the_copy_of_a_draft_that_was_thrown_away_has_no_file(draft, school):
     add(draft)
-    letter = own_copy.test_letter(draft, school.users["花子"], NOW)
-    notices.throw_away(draft, None)
-    assert b"multipart" not in letters.Desk(organization.settings()).letter(letter, False, clock.now())
+    letter = author_copy.send_test(draft, school.users["花子"], NOW)
+    workflow.delete_draft(draft, None)
+    assert b"multipart" not in rendering.RenderCache(organization.settings()).render(letter, False, clock.now())

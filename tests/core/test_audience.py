@@ -3,22 +3,22 @@
 import pytest
 
 import clock
-from core.writing import notices
-from core.writing.audience import REASONS, resolve
+from core.notices import workflow
+from core.notices.audience import EXCLUSION_REASONS, resolve_audience
 from models import MailingList, Membership, Person
 from tests import smarthost
 
 
 def audience_of(school, lists=(), without=(), persons=(), without_persons=()):
     now = clock.now()
-    notice = notices.draft(school.users["守"], now=now)
-    notices.choose(
+    notice = workflow.create_draft(school.users["守"], now=now)
+    workflow.set_recipients(
         notice, now=now,
         lists=[school.lists[key].id for key in lists], without=[school.lists[key].id for key in without],
         persons=[school.people[key].id for key in persons],
         without_persons=[school.people[key].id for key in without_persons],
     )  # fmt: skip
-    return resolve(notice)
+    return resolve_audience(notice)
 
 
 def names(recipients):
@@ -113,7 +113,7 @@ def test_a_dead_or_complaining_address_gets_nothing_a_filter_is_tried_again(scho
 
 
 def test_every_reason_has_a_sentence(school):
-    assert set(reasons(audience_of(school, ["1-1"], without=["2-1"])).values()) <= set(REASONS)
+    assert set(reasons(audience_of(school, ["1-1"], without=["2-1"])).values()) <= set(EXCLUSION_REASONS)
 
 
 # single persons
@@ -160,11 +160,11 @@ def test_the_fingerprint_changes_with_who_receives_at_which_address_and_nothing_
 def test_the_same_number_of_queries_for_ten_and_for_five_hundred(school):
     smarthost.families(school.lists["2-1"], 10)
     now = clock.now()
-    notice = notices.draft(school.users["守"], now=now)
-    notices.choose(notice, now=now, lists=[school.lists["2-1"].id], without=[school.lists["1-1"].id])
+    notice = workflow.create_draft(school.users["守"], now=now)
+    workflow.set_recipients(notice, now=now, lists=[school.lists["2-1"].id], without=[school.lists["1-1"].id])
     with smarthost.queries() as few:
-        assert resolve(notice).letters == 12
+        assert resolve_audience(notice).letters == 12
     smarthost.families(school.lists["2-1"], 490, start=10)
     with smarthost.queries() as many:
-        assert resolve(notice).letters == 502
+        assert resolve_audience(notice).letters == 502
     assert len(few) == len(many) <= 9

@@ -7,9 +7,9 @@ import pytest
 import clock
 import config as ground
 from core.delivery import lifecycle
+from core.notices import workflow
 from core.refusals import PastTime, TooLate
 from core.road import progress
-from core.writing import notices
 from database import db, open_database
 from models import Delivery, Letter, Log, Membership, Notice, Person
 from tests import smarthost
@@ -81,7 +81,7 @@ def test_a_booking_leaves_the_same_record_as_an_immediate_notice(school, hanako)
 def test_a_booking_moves_to_another_time_in_place_and_is_sent_once(draft, hanako):
     """T-06."""
     book(draft, hanako, hours=1)
-    notices.retime(draft, clock.now() + timedelta(hours=3), hanako, clock.now())
+    workflow.reschedule(draft, clock.now() + timedelta(hours=3), hanako, clock.now())
     later(hours=1)
     assert lifecycle.start_due_notices(clock.now()) == [] and draft.state == "scheduled"
     later(hours=2)
@@ -93,7 +93,7 @@ def test_a_booking_moves_to_another_time_in_place_and_is_sent_once(draft, hanako
 
 def test_a_time_moved_nearer_counts_too(draft, hanako):
     book(draft, hanako, hours=5)
-    notices.retime(draft, clock.now() + timedelta(minutes=1), hanako, clock.now())
+    workflow.reschedule(draft, clock.now() + timedelta(minutes=1), hanako, clock.now())
     later(minutes=1)
     assert lifecycle.start_due_notices(clock.now()) == [draft.id]
 
@@ -101,14 +101,14 @@ def test_a_time_moved_nearer_counts_too(draft, hanako):
 def test_only_a_booking_can_be_moved_and_only_forward(draft, hanako):
     later_on = clock.now() + timedelta(hours=1)
     with pytest.raises(TooLate):
-        notices.retime(draft, later_on, hanako, clock.now())
+        workflow.reschedule(draft, later_on, hanako, clock.now())
     book(draft, hanako, hours=1)
     with pytest.raises(PastTime):
-        notices.retime(draft, clock.now(), hanako, clock.now())
+        workflow.reschedule(draft, clock.now(), hanako, clock.now())
     later(hours=1)
     lifecycle.start_due_notices(clock.now())
     with pytest.raises(TooLate):
-        notices.retime(draft, clock.now() + timedelta(hours=1), hanako, clock.now())
+        workflow.reschedule(draft, clock.now() + timedelta(hours=1), hanako, clock.now())
 
 
 # cancelling
@@ -117,15 +117,15 @@ def test_only_a_booking_can_be_moved_and_only_forward(draft, hanako):
 @pytest.mark.parametrize("booked", [True, False])
 def test_cancelling_gives_the_draft_back_with_everything(draft, hanako, booked):
     """T-07, D-43, D-46."""
-    notices.save(draft, now=clock.now(), footer=False, useful_s=900)
+    workflow.save_draft(draft, now=clock.now(), footer=False, useful_s=900)
     book(draft, hanako, hours=1) if booked else confirmed(draft, hanako, hold_s=None)
-    notices.cancel(draft, hanako, clock.now())
+    workflow.cancel_send(draft, hanako, clock.now())
     kept = fresh(draft)
     assert (kept.state, kept.begin_at, kept.booked, kept.held_why) == ("draft", None, False, "")
     assert (kept.wording.text, kept.footer, kept.useful_s, kept.targets.count()) == (smarthost.TEXT, False, 900, 1)
     later(hours=2)
     assert lifecycle.start_due_notices(clock.now()) == []
-    notices.save(kept, now=clock.now(), subject="水筒と帽子")
+    workflow.save_draft(kept, now=clock.now(), subject="水筒と帽子")
     book(kept, hanako, hours=1)
     later(hours=1)
     assert lifecycle.start_due_notices(clock.now()) == [draft.id]
@@ -136,14 +136,14 @@ def test_what_has_begun_cannot_be_cancelled(draft, hanako, state):
     """D-44."""
     put(draft, state=state)
     with pytest.raises(TooLate):
-        notices.cancel(draft, hanako, clock.now())
+        workflow.cancel_send(draft, hanako, clock.now())
 
 
 def test_what_stood_still_in_the_middle_cannot_become_a_draft(school, hanako):
     """Some readers have it already: as a draft it would go to them again."""
     notice = put(begun(hanako, [school.lists["1-1"]]), state="held", held_why="late")
     with pytest.raises(TooLate):
-        notices.cancel(notice, hanako, clock.now())
+        workflow.cancel_send(notice, hanako, clock.now())
 
 
 def test_cancelling_at_the_very_moment_of_sending_is_either_or(school, hanako):
@@ -152,7 +152,7 @@ def test_cancelling_at_the_very_moment_of_sending_is_either_or(school, hanako):
         notice = written(hanako, [school.lists["1-1"]])
         confirmed(notice, hanako, hold_s=0)
         found = at_once(
-            lambda notice=notice: notices.cancel(Notice.get_by_id(notice.id), hanako, clock.now()) or "cancelled",
+            lambda notice=notice: workflow.cancel_send(Notice.get_by_id(notice.id), hanako, clock.now()) or "cancelled",
             lambda: lifecycle.start_due_notices(clock.now()),
         )
         letters = Letter.select().where(Letter.notice == notice).count()
@@ -181,7 +181,7 @@ def test_more_than_half_an_hour_late_it_is_held_and_asked_never_fired(draft, han
     assert (held.state, held.held_why) == ("held", "late") and states(held) == {}
     later(days=2)
     assert lifecycle.start_due_notices(clock.now()) == []
-    notices.release(held, hanako, clock.now())
+    workflow.release_held(held, hanako, clock.now())
     assert lifecycle.start_due_notices(clock.now()) == [draft.id]
 
 
@@ -195,10 +195,10 @@ def test_a_held_notice_is_given_up_for_good(draft, hanako):
     book(draft, hanako, hours=1)
     later(hours=3)
     lifecycle.start_due_notices(clock.now())
-    notices.drop(draft, hanako, clock.now())
+    workflow.discard_held(draft, hanako, clock.now())
     assert fresh(draft).state == "dropped"
     with pytest.raises(TooLate):
-        notices.release(draft, hanako, clock.now())
+        workflow.release_held(draft, hanako, clock.now())
     assert lifecycle.start_due_notices(clock.now()) == []
 
 
@@ -206,7 +206,7 @@ def test_a_held_notice_goes_back_to_the_drafts(draft, hanako):
     book(draft, hanako, hours=1)
     later(hours=3)
     lifecycle.start_due_notices(clock.now())
-    notices.cancel(draft, hanako, clock.now())
+    workflow.cancel_send(draft, hanako, clock.now())
     assert fresh(draft).state == "draft"
 
 
@@ -221,7 +221,7 @@ def test_an_audience_that_grew_by_more_than_a_tenth_and_five_is_held(school, han
     assert lifecycle.start_due_notices(clock.now()) == ([] if held else [notice.id])
     assert (fresh(notice).state, fresh(notice).held_why) == (("held", "changed") if held else ("sending", ""))
     if held:
-        notices.release(fresh(notice), hanako, clock.now())
+        workflow.release_held(fresh(notice), hanako, clock.now())
         assert lifecycle.start_due_notices(clock.now()) == [notice.id]
     assert Letter.select().where(Letter.notice == notice).count() == confirmed_at + joined
 
@@ -245,7 +245,7 @@ def test_who_came_and_who_went_since_the_confirmation_is_named(school, hanako):
     assert Delivery.select().where(Delivery.notice == notice, Delivery.name == "石川 直樹").count() == 0
 
 
-@pytest.mark.parametrize("verb", [notices.release, notices.drop])
+@pytest.mark.parametrize("verb", [workflow.release_held, workflow.discard_held])
 def test_only_what_is_held_for_a_decision_is_released_or_dropped(draft, hanako, verb):
     confirmed(draft, hanako, hold_s=None)
     with pytest.raises(TooLate):

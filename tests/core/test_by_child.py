@@ -7,11 +7,10 @@ import pytest
 
 import clock
 from core.delivery import lifecycle, queue
+from core.notices import per_child, rendering, workflow
+from core.notices.audience import resolve_audience
 from core.organization import settings
 from core.results import board, responses, today
-from core.road import letters
-from core.writing import by_child, notices
-from core.writing.audience import resolve
 from models import Child, Delivery, Letter, MailingList, Membership, Notice, Person
 from tests import smarthost
 from tests.cast_notices import PHONE
@@ -20,7 +19,7 @@ from tests.cast_notices import PHONE
 @pytest.fixture
 def differs(monkeypatch):
     """Every notice is one whose letters differ by child."""
-    monkeypatch.setattr(by_child, "_WHY", (lambda notice: True,))
+    monkeypatch.setattr(per_child, "_CONDITIONS", (lambda notice: True,))
 
 
 @pytest.fixture
@@ -35,10 +34,10 @@ def twins(school) -> Person:
 
 def chosen(school, *keys, persons=()) -> Notice:
     now = clock.now()
-    notice = notices.draft(school.users["守"], now=now)
-    notices.save(notice, now=now, subject="持ち物", text="体操服です。")
+    notice = workflow.create_draft(school.users["守"], now=now)
+    workflow.save_draft(notice, now=now, subject="持ち物", text="体操服です。")
     lists = [school.lists[key].id for key in keys]
-    notices.choose(notice, now=now, lists=lists, persons=[school.people[name].id for name in persons])
+    workflow.set_recipients(notice, now=now, lists=lists, persons=[school.people[name].id for name in persons])
     return notice
 
 
@@ -62,10 +61,10 @@ def mine(notice: Notice, child: str) -> Delivery:
 
 def test_twins_share_one_letter_unless_it_differs_by_child(school, twins, monkeypatch):
     """D-01: the ordinary notice is one letter; one that differs by child is one for each."""
-    plain = resolve(chosen(school, "1-1"))
+    plain = resolve_audience(chosen(school, "1-1"))
     assert of(plain, "石川 直樹") == [("石川 蓮, 石川 葵", "")]
-    monkeypatch.setattr(by_child, "_WHY", (lambda notice: True,))
-    split = resolve(chosen(school, "1-1"))
+    monkeypatch.setattr(per_child, "_CONDITIONS", (lambda notice: True,))
+    split = resolve_audience(chosen(school, "1-1"))
     assert of(split, "石川 直樹") == [("石川 蓮", ""), ("石川 葵", "")]
     assert (plain.letters, split.letters) == (4, 5)
     assert plain.households == split.households == 3
@@ -74,7 +73,7 @@ def test_twins_share_one_letter_unless_it_differs_by_child(school, twins, monkey
 
 def test_siblings_in_two_classes_get_one_letter_each_from_the_list_of_each_child(school, differs):
     """D-01: 鈴木 大輔 has 海斗 in 2年1組 and 美月 in 1年1組; the whole list adds no letter."""
-    audience = resolve(chosen(school, "2-1", "1-1", "whole"))
+    audience = resolve_audience(chosen(school, "2-1", "1-1", "whole"))
     found = {one.child_name: one for one in audience.receiving if one.name == "鈴木 大輔"}
     assert set(found) == {"鈴木 海斗", "鈴木 美月"}
     assert all(one.siblings and len(one.covers) == 2 for one in found.values())
@@ -84,13 +83,13 @@ def test_siblings_in_two_classes_get_one_letter_each_from_the_list_of_each_child
 
 
 def test_a_child_of_another_list_is_not_written_about(school, differs):
-    audience = resolve(chosen(school, "1-1"))
+    audience = resolve_audience(chosen(school, "1-1"))
     assert of(audience, "鈴木 大輔") == [("鈴木 美月", "")]
     assert not next(one for one in audience.receiving if one.name == "鈴木 大輔").siblings
 
 
 def test_a_single_person_is_written_about_every_child(school, differs):
-    audience = resolve(chosen(school, persons=["鈴木 大輔"]))
+    audience = resolve_audience(chosen(school, persons=["鈴木 大輔"]))
     assert [name for name, _ in of(audience, "鈴木 大輔")] == ["鈴木 海斗", "鈴木 美月"]
 
 
@@ -99,7 +98,7 @@ def test_a_place_without_a_child_makes_no_letter_of_its_own(school, differs):
     school.lists["officers"] = MailingList.create(name="役員", address="yakuin")
     for name in ("石川 直樹", "木村 恵"):
         Membership.create(person=school.people[name], list=school.lists["officers"])
-    audience = resolve(chosen(school, "officers", "1-1"))
+    audience = resolve_audience(chosen(school, "officers", "1-1"))
     naoki = [one for one in audience.receiving if one.name == "石川 直樹"]
     assert [(one.child_name, len(one.covers)) for one in naoki] == [("石川 蓮", 2)]
     assert of(audience, "木村 恵") == [("", "")]
@@ -107,7 +106,7 @@ def test_a_place_without_a_child_makes_no_letter_of_its_own(school, differs):
 
 def test_what_is_stopped_for_one_child_is_sent_for_the_other(school, twins, differs):
     Membership.update(state="stopped").where(Membership.child == school.children["石川 葵"]).execute()
-    audience = resolve(chosen(school, "1-1"))
+    audience = resolve_audience(chosen(school, "1-1"))
     assert of(audience, "石川 直樹") == [("石川 蓮", ""), ("石川 葵", "stopped")]
     assert not next(one for one in audience.receiving if one.name == "石川 直樹").siblings
 
@@ -116,7 +115,7 @@ def test_what_is_stopped_for_one_child_is_sent_for_the_other(school, twins, diff
 
 
 def sent_mail(letter: Letter):
-    raw = letters.Desk(settings()).letter(queue.load_message(letter), False, clock.now())
+    raw = rendering.RenderCache(settings()).render(queue.load_message(letter), False, clock.now())
     return email.message_from_bytes(raw, policy=email.policy.default)
 
 
@@ -134,8 +133,8 @@ def test_the_subject_ends_with_the_given_name_and_the_letter_says_whose_it_is(sc
 
 def test_the_preview_and_the_page_say_the_same_as_the_letter(school, twins, differs):
     notice = chosen(school, "1-1")
-    one = next(one for one in resolve(notice).receiving if one.child_name == "石川 葵")
-    shown = letters.preview(notice, one, settings(), clock.now())
+    one = next(one for one in resolve_audience(notice).receiving if one.child_name == "石川 葵")
+    shown = rendering.preview_letter(notice, one, settings(), clock.now())
     smarthost.confirmed(notice, school.users["守"])
     lifecycle.start_due_notices(clock.now())
     page = responses.words_for(mine(notice, "石川 葵"))
@@ -153,12 +152,12 @@ def test_nothing_starts_if_more_than_a_tenth_of_the_letters_changed(school, twin
     """The letters are counted, not the people: the same families may suddenly get two each."""
     smarthost.families(school.lists["1-1"], 30)
     notice = smarthost.confirmed(chosen(school, "1-1"), school.users["守"])
-    assert notice.expected == resolve(notice).expected and len(notice.expected) == 34
+    assert notice.expected == resolve_audience(notice).expected and len(notice.expected) == 34
     second = Child.create(name="雑音 子", household="x")
     rows = Membership.select(Membership.person).where(Membership.list == school.lists["1-1"]).distinct()
     for row in list(rows):
         Membership.create(person=row.person_id, list=school.lists["1-1"], child=second)
-    monkeypatch.setattr(by_child, "_WHY", (lambda notice: True,))
+    monkeypatch.setattr(per_child, "_CONDITIONS", (lambda notice: True,))
     assert lifecycle.start_due_notices(clock.now()) == []
     assert Notice.get_by_id(notice.id).held_why == "changed"
 

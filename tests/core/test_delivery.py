@@ -6,8 +6,8 @@ import pytest
 
 import clock
 from core.delivery import lifecycle, queue
+from core.notices import workflow
 from core.organization import settings
-from core.writing import notices
 from database import db, due, hand, record
 from models import Cover, Delivery, Letter, Membership, Notice, Person
 from tests import smarthost
@@ -278,7 +278,7 @@ def test_what_comes_back_after_stopping_is_cancelled_not_left_open(school, notic
     no_limits()
     numbers = claimed("one")
     hand(numbers[0], "one", clock.now())
-    notices.stop(notice, hanako, clock.now())
+    workflow.stop_sending(notice, hanako, clock.now())
     record(numbers[0], "one", "deferred", now=clock.now(), next_at=clock.now(), reason="temporary")
     assert lifecycle.cancel_requeued_letters(clock.now()) == 1
     assert states(notice) == {"cancelled": 4}

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 import clock
+from core.notices.rendering import service_form
 from core.organization import settings
 from core.results import digests, reading_events
-from core.road.letters import service_form
 from models import Delivery, Digest, Letter, Notice, User, Visit
 from tests import cast_notices
 from tests.cast_notices import PHONE, SCANNER

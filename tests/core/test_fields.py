@@ -8,13 +8,12 @@ import pytest
 
 import clock
 from core.delivery import lifecycle, queue
+from core.notices import author_copy, merge_fields, rendering
+from core.notices.audience import resolve_audience
+from core.notices.validation import SIGNATURE_EMPTY, find_missing
 from core.organization import settings
 from core.refusals import Incomplete
 from core.results import responses
-from core.road import letters
-from core.writing import fields, own_copy
-from core.writing.audience import resolve
-from core.writing.gaps import SIGNATURE_EMPTY, gaps
 from models import Child, Delivery, Letter, Membership, Notice, Person, User, Wording
 from tests import smarthost
 from tests.cast_mail import body
@@ -43,9 +42,11 @@ def drafted(school, text, *keys, subject="お知らせ", by="花子", **options)
     )
 
 
-def shown(notice, name, child="") -> letters.Preview:
-    one = next(one for one in resolve(notice).receiving if one.name == name and (not child or one.child_name == child))
-    return letters.preview(notice, one, settings(), clock.now())
+def shown(notice, name, child="") -> rendering.RenderedLetter:
+    one = next(
+        one for one in resolve_audience(notice).receiving if one.name == name and (not child or one.child_name == child)
+    )
+    return rendering.preview_letter(notice, one, settings(), clock.now())
 
 
 def text_of(notice, name, child="") -> str:
@@ -53,7 +54,7 @@ def text_of(notice, name, child="") -> str:
 
 
 def gaps_of(notice, by=None):
-    return gaps(notice, resolve(notice), by)
+    return find_missing(notice, resolve_audience(notice), by)
 
 
 # ── values ──
@@ -85,7 +86,11 @@ def test_a_name_may_be_written_in_either_language_and_width(school, written):
 def test_an_english_reader_gets_english_days_and_classes(school):
     Person.update(language="en").where(Person.name == "石川 直樹").execute()
     notice = drafted(school, "{{学年組}} {{今日の日付}}")
-    one = next(one for one in resolve(notice, datetime(2026, 10, 13, 22, tzinfo=UTC)).receiving if one.language == "en")
+    one = next(
+        one
+        for one in resolve_audience(notice, datetime(2026, 10, 13, 22, tzinfo=UTC)).receiving
+        if one.language == "en"
+    )
     assert list(one.values.values()) == ["Class 1-1", "Wed 14 Oct"]
 
 
@@ -93,8 +98,8 @@ def test_todays_date_is_that_of_sending(school, hanako):
     """The day stands for the moment at which sending begins, on the check page of a booking too."""
     notice = drafted(school, "{{今日の日付}} {{今日の日付（短）}}", subject="{{本日の日付}}のお知らせ")
     at = datetime(2026, 10, 13, 22, tzinfo=UTC)
-    assert resolve(notice, at).receiving[0].values["今日の日付"] == "10月14日(水)"
-    assert resolve(notice, at).receiving[0].values["今日の日付（短）"] == "10/14(水)"
+    assert resolve_audience(notice, at).receiving[0].values["今日の日付"] == "10月14日(水)"
+    assert resolve_audience(notice, at).receiving[0].values["今日の日付（短）"] == "10/14(水)"
 
 
 def test_the_signature_is_the_writers_and_never_expanded_again(school, hanako):
@@ -118,7 +123,7 @@ def test_fields_of_the_child_give_each_child_a_letter_and_never_anothers_value(s
     give(school, "鈴木 大輔", "鈴木 海斗", 当番日="10月20日")
     give(school, "鈴木 大輔", "鈴木 美月", 当番日="10月21日")
     notice = drafted(school, text, "2-1", "1-1", by="守", skip_missing=False)
-    mine = [one for one in resolve(notice).receiving if one.name == "鈴木 大輔"]
+    mine = [one for one in resolve_audience(notice).receiving if one.name == "鈴木 大輔"]
     expected = {
         "{{児童氏名}}": {"鈴木 海斗", "鈴木 美月"},
         "{{学年}}": {"1", "2"},
@@ -132,12 +137,12 @@ def test_fields_of_the_child_give_each_child_a_letter_and_never_anothers_value(s
 @pytest.mark.parametrize("text", ["{{保護者氏名}}", "{{学校名}}", "{{今日の日付}}", "{{リスト名}}"])
 def test_fields_of_the_reader_and_the_house_leave_it_at_one_letter(school, text):
     notice = drafted(school, text, "2-1", "1-1", by="守")
-    assert len([one for one in resolve(notice).receiving if one.name == "鈴木 大輔"]) == 1
+    assert len([one for one in resolve_audience(notice).receiving if one.name == "鈴木 大輔"]) == 1
 
 
 def test_what_one_child_has_the_sister_does_not_get(school):
     give(school, "鈴木 大輔", "鈴木 美月", 当番日="10月21日")
-    audience = resolve(drafted(school, "{{当番日}}", "2-1", "1-1", by="守"))
+    audience = resolve_audience(drafted(school, "{{当番日}}", "2-1", "1-1", by="守"))
     mine = {one.child_name: one.missing for one in (*audience.receiving, *audience.left_out) if one.name == "鈴木 大輔"}
     assert mine == {"鈴木 美月": (), "鈴木 海斗": ("当番日",)}
 
@@ -149,7 +154,7 @@ def test_whom_a_field_is_empty_for_gets_no_letter_and_is_named(school, hanako):
     """D-24: skipped, counted, listed with the field."""
     give(school, "石川 直樹", "石川 蓮", 当番日="10月20日(月)")
     notice = drafted(school, "当番は{{当番日}}です。")
-    audience = resolve(notice)
+    audience = resolve_audience(notice)
     assert [one.name for one in audience.receiving] == ["石川 直樹"]
     assert audience.missing == {"当番日": 3}
     assert {one.why for one in audience.left_out if one.reason == "missing"} == {"“%(fields)s” is empty"}
@@ -165,7 +170,7 @@ def test_without_skipping_the_place_stays_empty(school, hanako):
     """D-25: sent with that place empty, never with braces."""
     give(school, "石川 直樹", "石川 蓮", 当番日="10月20日(月)")
     notice = drafted(school, "当番は{{当番日}}です。", subject="【{{当番日}}】旗当番", skip_missing=False)
-    assert len(resolve(notice).receiving) == 4
+    assert len(resolve_audience(notice).receiving) == 4
     assert text_of(notice, "青山 健太") == "当番はです。" and shown(notice, "青山 健太").subject == "【】旗当番"
     assert text_of(notice, "石川 直樹") == "当番は10月20日(月)です。"
 
@@ -226,7 +231,7 @@ def test_the_letter_carries_the_values_frozen_when_sending_began(school, hanako)
     lifecycle.start_due_notices(clock.now())
     give(school, "石川 直樹", "石川 蓮", 当番日="変わった")
     letter = Letter.get(Letter.notice == notice, Letter.delivery.is_null(False))
-    raw = letters.Desk(settings()).letter(queue.load_message(letter), False, clock.now())
+    raw = rendering.RenderCache(settings()).render(queue.load_message(letter), False, clock.now())
     subject = email.message_from_bytes(raw, policy=email.policy.default)["Subject"]
     assert subject == "【旗当番】10月20日(月)" and body(raw).startswith("石川 直樹 様\r\n当番日：10月20日(月)")
     assert "{{" not in raw.decode("ascii", "replace")
@@ -237,10 +242,10 @@ def test_the_letter_carries_the_values_frozen_when_sending_began(school, hanako)
 def test_a_copy_that_is_nobodys_shows_places_instead_of_a_familys_values(school, hanako):
     notice = drafted(school, "{{児童氏名}} {{学校名}}")
     notice.by = hanako
-    shown_ = letters.words_for_own_copy(notice, hanako, settings(), clock.now()).text
+    shown_ = rendering.render_author_copy(notice, hanako, settings(), clock.now()).text
     assert shown_.startswith("〔児童氏名〕 かえで原小学校")
-    one = next(one for one in resolve(notice).receiving if one.name == "石川 直樹")
-    test = own_copy.test_letter(notice, hanako, clock.now(), one)
+    one = next(one for one in resolve_audience(notice).receiving if one.name == "石川 直樹")
+    test = author_copy.send_test(notice, hanako, clock.now(), one)
     assert test.payload["text"].startswith("石川 蓮 かえで原小学校")
 
 
@@ -248,21 +253,21 @@ def test_a_mail_that_was_posted_keeps_braces_that_are_no_field(school):
     """Words that came by mail cannot be asked about: {{x}} of an example stays, and makes no second letter."""
     notice = drafted(school, "書き方は {{x}} です。", "2-1", "1-1", by="守")
     assert text_of(notice, "鈴木 大輔") == "書き方は {{x}} です。"
-    assert len([one for one in resolve(notice).receiving if one.name == "鈴木 大輔"]) == 1
+    assert len([one for one in resolve_audience(notice).receiving if one.name == "鈴木 大輔"]) == 1
 
 
 def test_the_same_number_of_queries_for_ten_and_for_five_hundred(school):
     smarthost.families(school.lists["2-1"], 10)
     notice = drafted(school, "{{保護者氏名}} {{今日の日付}} {{担当者}}", "2-1", by="太郎", skip_missing=False)
     with smarthost.queries() as few:
-        resolve(notice)
+        resolve_audience(notice)
     smarthost.families(school.lists["2-1"], 490, start=10)
     with smarthost.queries() as many:
-        assert resolve(notice).letters == 503
+        assert resolve_audience(notice).letters == 503
     assert len(few) == len(many) <= 12
 
 
 def test_every_name_means_one_field(school):
-    names = [name for one in fields.FIELDS for name in (one.ja, one.en, *one.other)]
-    assert len({fields.plain(name) for name in names}) == len(names)
+    names = [name for one in merge_fields.MERGE_FIELDS for name in (one.ja, one.en, *one.other)]
+    assert len({merge_fields.normalize_name(name) for name in names}) == len(names)
     assert Wording.select().count() == 0

@@ -5,10 +5,10 @@ from datetime import timedelta
 import pytest
 
 import clock
+from core.notices import questions
 from core.results import answers, figures, telephone, tracking
 from core.results.answers import Given
 from core.rights import rights_of
-from core.writing import questions
 from database import db
 from models import Choice, Delivery, Letter, MailingList, Notice, Question, Sums, Target, Visit
 from tests import cast_notices, smarthost
@@ -103,7 +103,7 @@ def test_answered_of_those_who_could(sent):
     row = Question.create(notice=sent.notice, place=1, text="出席？", unit="household")
     for number, text in ((1, "はい"), (2, "いいえ")):
         Choice.create(question=row, number=number, text=text)
-    asked = questions.of(sent.notice.id)[0]
+    asked = questions.load_questions(sent.notice.id)[0]
     for name in ("青山 健太", "加藤 誠"):
         answers.press(sent.deliveries[name], {asked.id: Given(1)}, agent=PHONE, now=clock.now())
     line = figures.of(sent.notice, clock.now())

@@ -7,13 +7,13 @@ import pytest
 import clock
 import tasks
 from core import history, organization
+from core.notices import drip, previous_send, workflow
+from core.notices.audience import resolve_audience
 from core.people import old_links
 from core.results import answers, archive, figures, forgetting, kept, tally, telephone, today
 from core.results.answers import Given
 from core.rights import rights_of
 from core.road import progress
-from core.writing import comparing, notices, steps
-from core.writing.audience import resolve
 from database import db
 from models import (  # fmt: skip
     Answer,
@@ -293,18 +293,18 @@ def test_a_letter_after_joining_is_not_sent_again_and_keeps_its_figures(school):
     saki = school.people["石川 直樹"]
     mine = Membership.list == school.lists["1-1"]
     Membership.update(joined_at=MARCH - timedelta(days=30)).execute()
-    said = steps.Words(days=0, minute=0, subject="ようこそ", text="本文", read_confirmation=True)
-    step = steps.add(school.lists["1-1"], school.users["花子"], said, MARCH - timedelta(days=1))
+    said = drip.StepContent(days=0, minute=0, subject="ようこそ", text="本文", read_confirmation=True)
+    step = drip.add_step(school.lists["1-1"], school.users["花子"], said, MARCH - timedelta(days=1))
     Membership.update(joined_at=MARCH).where(mine, Membership.person == saki).execute()
     clock.set_offset((MARCH + timedelta(days=1) - clock.now()).total_seconds() + clock._offset.total_seconds())
-    assert steps.sweep(clock.now()) == 1
+    assert drip.send_due_steps(clock.now()) == 1
     Letter.update(state="accepted", made_at=MARCH).execute()
     Delivery.update(read_at=MARCH).execute()
     Organization.update(forget_year=2027, forget_from=MAY).execute()
     forgetting.sweep(MAY, pause=lambda seconds: None)
     assert not Delivery.select().exists() and Had.select().count() == 1
-    assert steps.sweep(MAY) == 0
-    assert steps.figures([step])[step.id] == steps.Figures(1, 1)
+    assert drip.send_due_steps(MAY) == 0
+    assert drip.step_stats([step])[step.id] == drip.StepStats(1, 1)
 
 
 def test_who_left_before_the_year_goes_and_who_stands_in_a_list_stays(old, school):
@@ -327,7 +327,7 @@ def test_who_left_before_the_year_goes_and_who_stands_in_a_list_stays(old, schoo
 def test_a_withdrawn_notice_goes_too_and_a_held_one_asks_on(old, school):
     Notice.update(state="withdrawn").where(Notice.id == old.notice.id).execute()
     tell_and_sweep()
-    assert fresh(old).forgotten_at and notices.STATES[fresh(old).state]
+    assert fresh(old).forgotten_at and workflow.STATE_LABELS[fresh(old).state]
     assert Sums.get(Sums.notice == old.notice).kept
 
 
@@ -353,8 +353,8 @@ def test_the_hour_deletes_after_it_has_written(old):
 def test_a_notice_of_may_is_compared_with_what_is_still_known(old, school):
     """X-06: nobody is called new because last year's readers are deleted, and what was sent to many stays many."""
     tell_and_sweep()
-    fresh_one = notices.draft(school.users["守"], now=MAY)
-    notices.choose(fresh_one, lists=[school.lists["whole"].id], now=MAY)
-    audience = resolve(fresh_one)
-    assert comparing.with_the_last(fresh_one, audience) is None
-    assert comparing._most_until_now(fresh_one) == 6
+    fresh_one = workflow.create_draft(school.users["守"], now=MAY)
+    workflow.set_recipients(fresh_one, lists=[school.lists["whole"].id], now=MAY)
+    audience = resolve_audience(fresh_one)
+    assert previous_send.compare_with_previous(fresh_one, audience) is None
+    assert previous_send._largest_send(fresh_one) == 6

@@ -8,11 +8,11 @@ from peewee import fn
 import clock
 from core.members import groups, segment_rules
 from core.members.segment_rules import InvalidRule, SegmentRule
+from core.notices import recipient_picker, workflow
+from core.notices.audience import resolve_audience
 from core.refusals import TooManyGroups
 from core.results import archive
 from core.rights import rights_of, target_lists
-from core.writing import choosing, notices
-from core.writing.audience import resolve
 from database import db, insert_rows
 from models import Child, Group, GroupMember, Log, Membership, Notice, Person, Target
 from tests import smarthost
@@ -47,9 +47,9 @@ def grouped(school, name, *rules, key="1-1") -> Group:
 
 def audience_of(school, **chosen):
     now = clock.now()
-    notice = notices.draft(school.users["守"], now=now)
-    notices.choose(notice, now=now, **{kind: [one.id for one in rows] for kind, rows in chosen.items()})
-    return resolve(notice)
+    notice = workflow.create_draft(school.users["守"], now=now)
+    workflow.set_recipients(notice, now=now, **{kind: [one.id for one in rows] for kind, rows in chosen.items()})
+    return resolve_audience(notice)
 
 
 def names(recipients):
@@ -171,8 +171,8 @@ def test_the_same_group_in_and_out_is_out(school, items):
 def test_fifteen_groups_in_and_out_together_and_not_one_more(school):
     """D-14"""
     made = [grouped(school, f"組{number}", rule("grade", "is", str(number))) for number in range(16)]
-    notice = notices.draft(school.users["守"], now=clock.now())
-    notices.choose(
+    notice = workflow.create_draft(school.users["守"], now=clock.now())
+    workflow.set_recipients(
         notice, now=clock.now(), groups=[one.id for one in made[:9]], without_groups=[one.id for one in made[9:15]]
     )
     assert Target.select().where(Target.notice == notice).count() == 15
@@ -181,12 +181,12 @@ def test_fifteen_groups_in_and_out_together_and_not_one_more(school):
         {"groups": [1], "without_groups": [one.id for one in made[1:]]},
     ):
         with pytest.raises(TooManyGroups) as refused:
-            notices.choose(notice, now=clock.now(), **extra)
+            workflow.set_recipients(notice, now=clock.now(), **extra)
         assert refused.value.values == {"count": 16}
     with pytest.raises(TooManyGroups):
-        notices.also(notice, made[15], clock.now())
+        workflow.add_group(notice, made[15], clock.now())
     assert Target.select().where(Target.notice == notice).count() == 15
-    notices.choose(
+    workflow.set_recipients(
         notice, now=clock.now(), lists=[one.id for one in school.lists.values()], groups=[one.id for one in made[:15]]
     )
 
@@ -218,15 +218,15 @@ def test_members_are_put_into_a_fixed_group_once_and_taken_out(school):
 def test_a_removed_group_reaches_nobody_and_its_name_stays_in_the_history(school, items):
     town = grouped(school, "本町", rule("地区", "is", "本町"))
     now = clock.now()
-    notice = notices.draft(school.users["守"], now=now)
-    notices.save(notice, now=now, subject="件名", text="本文")
-    notices.choose(notice, now=now, groups=[town.id])
+    notice = workflow.create_draft(school.users["守"], now=now)
+    workflow.save_draft(notice, now=now, subject="件名", text="本文")
+    workflow.set_recipients(notice, now=now, groups=[town.id])
     smarthost.confirmed(notice, school.users["守"])
     with pytest.raises(groups.DomainError):
         groups.close_group(town, None, now)
-    notices.cancel(notice, None, now)
+    workflow.cancel_send(notice, None, now)
     groups.close_group(town, None, now)
-    assert resolve(Notice.get_by_id(notice.id)).receiving == ()
+    assert resolve_audience(Notice.get_by_id(notice.id)).receiving == ()
     assert archive.rows([notice])[0].lists == "本町"
     assert Log.select().where(Log.action == "group.removed").count() == 1
 
@@ -247,14 +247,16 @@ def test_a_group_belongs_to_those_of_its_list(school, items):
     town = grouped(school, "本町", rule("地区", "is", "本町"))
     hanako, taro = (rights_of(school.users[name]) for name in ("花子", "太郎"))
     assert [one.id for one in groups.sendable_groups(hanako)] == [town.id] and groups.sendable_groups(taro) == []
-    assert choosing.allowed(hanako, [], [], [town.id]) and not choosing.allowed(taro, [], [], [town.id])
-    assert not choosing.allowed(hanako, [], [], [town.id, 999])
-    notice = notices.draft(school.users["守"], now=clock.now())
-    notices.choose(notice, now=clock.now(), groups=[town.id])
+    assert recipient_picker.may_send_to_all(hanako, [], [], [town.id]) and not recipient_picker.may_send_to_all(
+        taro, [], [], [town.id]
+    )
+    assert not recipient_picker.may_send_to_all(hanako, [], [], [town.id, 999])
+    notice = workflow.create_draft(school.users["守"], now=clock.now())
+    workflow.set_recipients(notice, now=clock.now(), groups=[town.id])
     assert target_lists(notice) == [school.lists["1-1"]]
     assert hanako.may_notice("send", notice) and not taro.may_notice("view", notice)
     assert notice in list(archive.visible(hanako)) and notice not in list(archive.visible(taro))
-    assert choosing.still_allowed(hanako, notice) and not choosing.still_allowed(taro, notice)
+    assert recipient_picker.may_still_send(hanako, notice) and not recipient_picker.may_still_send(taro, notice)
 
 
 # ── size ──

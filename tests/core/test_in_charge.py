@@ -12,14 +12,12 @@ from core.imports import export as roster_export
 from core.imports import job_runner
 from core.imports import jobs as roster
 from core.members import members, move_copy
+from core.notices import audience, rendering, sender_names, workflow
 from core.organization import settings
-from core.organizers import sender_names
 from core.refusals import AudienceChanged
 from core.rights import rights_of
-from core.road import letters
 from core.signup import signup
 from core.signup.quotas import SignupRequest
-from core.writing import audience, notices
 from models import Delivery, Letter, Log, Membership, Notice, Person, User
 from tests.core.test_sender_names import begin, confirm, draft
 
@@ -36,7 +34,7 @@ def teachers(school):
 
 def names_by_reader(notice: Notice) -> dict[str, set[str]]:
     """Return in whose names each reader got letters, by the bytes of the mails."""
-    desk, found = letters.Desk(settings()), {}
+    desk, found = rendering.RenderCache(settings()), {}
     for letter in Letter.select().where(Letter.notice == notice):
         sender = message_from_bytes(desk.letter(letter, False, clock.now()), policy=policy.default)["From"].addresses[0]
         assert sender.domain == "mail.school.example"  # decision 4
@@ -45,7 +43,7 @@ def names_by_reader(notice: Notice) -> dict[str, set[str]]:
 
 
 def wish(notice: Notice, by: User, **what: object) -> None:
-    sender_names.choose(notice, rights_of(by), clock.now(), in_charge=True, **what)
+    sender_names.set_sender_name(notice, rights_of(by), clock.now(), in_charge=True, **what)
 
 
 def test_letters_go_in_the_name_of_the_person_in_charge(teachers):
@@ -69,7 +67,10 @@ def test_each_is_told_of_the_own_members_alone(teachers):
     notice, hanako = draft(teachers), teachers.users["花子"]
     wish(notice, hanako)
     begin(notice, hanako)
-    told = {one.name: sender_names.who_is_told(one).name for one in Delivery.select().where(Delivery.notice == notice)}
+    told = {
+        one.name: sender_names.response_recipient(one).name
+        for one in Delivery.select().where(Delivery.notice == notice)
+    }
     assert told["青山 健太"] == "送る子"
     assert told["青山 美咲"] == "見る子"
 
@@ -80,8 +81,8 @@ def test_brothers_and_sisters_of_two_teachers_get_a_letter_each(teachers):
     class_teacher.assign_classes(second, {("2", "1"): teachers.users["太郎"].id}, None)
     notice, admin = draft(teachers, "守", "whole"), teachers.users["守"]
     wish(notice, admin)
-    found = audience.resolve(notice)
-    notices.confirm(notice, by=admin, fingerprint=found.fingerprint, typed=str(found.letters), now=clock.now())
+    found = audience.resolve_audience(notice)
+    workflow.confirm_send(notice, by=admin, fingerprint=found.fingerprint, typed=str(found.letters), now=clock.now())
     lifecycle.start_due_notices(clock.now() + timedelta(minutes=5))
     assert names_by_reader(notice)["鈴木 大輔"] == {"かえで原小学校（見る子）", "かえで原小学校（太郎）"}
     rows = Delivery.select().where(Delivery.notice == notice, Delivery.name == "鈴木 大輔")
@@ -91,11 +92,11 @@ def test_brothers_and_sisters_of_two_teachers_get_a_letter_each(teachers):
 def test_below_manager_no_letters_in_the_names_of_others(teachers):
     """D-08, D-21."""
     notice, sender = draft(teachers, "送る子"), teachers.users["送る子"]
-    with pytest.raises(sender_names.NotYours):
+    with pytest.raises(sender_names.SenderNameForbidden):
         wish(notice, sender)
     shared = draft(teachers)
     wish(shared, teachers.users["花子"])
-    with pytest.raises(sender_names.NotYours):
+    with pytest.raises(sender_names.SenderNameForbidden):
         confirm(shared, sender)
 
 
@@ -110,10 +111,10 @@ def test_an_account_that_is_closed_is_in_charge_no_more(teachers):
 def test_a_change_of_teacher_after_the_check_page_asks_again(teachers):
     notice, hanako = draft(teachers), teachers.users["花子"]
     wish(notice, hanako)
-    seen = audience.resolve(notice).fingerprint
+    seen = audience.resolve_audience(notice).fingerprint
     class_teacher.assign_classes(teachers.lists["1-1"], {("1", "1"): hanako.id}, hanako)
     with pytest.raises(AudienceChanged):
-        notices.confirm(notice, by=hanako, fingerprint=seen, now=clock.now())
+        workflow.confirm_send(notice, by=hanako, fingerprint=seen, now=clock.now())
 
 
 def test_only_who_has_a_role_for_the_list_can_be_put_in_charge(school):

@@ -6,8 +6,8 @@ from io import StringIO
 
 import pytest
 
+from core.notices import attachments, follow_ups, questions, workflow
 from core.results import duty, incident
-from core.writing import attachments, notices, questions, successors
 from models import Attachment, Delivery, Notice, Question, Visit
 from tests import cast_notices, files
 
@@ -19,7 +19,7 @@ LEFT = NOW - timedelta(minutes=10)
 def sent(school):
     made = cast_notices.send([school.lists["1-1"]], by=school.users["花子"], at=LEFT, subject="個人面談の日程")
     Notice.update(state="draft").where(Notice.id == made.notice.id).execute()
-    attachments.add(Notice.get_by_id(made.notice.id), "面談.pdf", files.PDF, None, LEFT)
+    attachments.add_file(Notice.get_by_id(made.notice.id), "面談.pdf", files.PDF, None, LEFT)
     Notice.update(state="sent").where(Notice.id == made.notice.id).execute()
     made.notice = Notice.get_by_id(made.notice.id)
     return made
@@ -56,8 +56,8 @@ def test_a_page_that_a_machine_fetched_is_not_opened(sent):
 
 
 def test_a_press_and_an_opened_file_prove_that_it_was_seen(sent):
-    (made,) = attachments.of(sent.notice)
-    attachments.open_by(sent.deliveries["青山 健太"], made, NOW)
+    (made,) = attachments.files_of_notice(sent.notice)
+    attachments.record_view(sent.deliveries["青山 健太"], made, NOW)
     Delivery.update(read_at=NOW).where(Delivery.id == sent.deliveries["青山 美咲"].id).execute()
     Delivery.update(strange_at=NOW).where(Delivery.id == sent.deliveries["石川 直樹"].id).execute()
     sums = incident.of(sent.notice, NOW).sums
@@ -68,7 +68,7 @@ def test_a_press_and_an_opened_file_prove_that_it_was_seen(sent):
 
 def test_until_somebody_says_otherwise_the_days_count_from_the_withdrawal(sent, school):
     """field 3.2"""
-    notices.withdraw(sent.notice, school.users["花子"], NOW)
+    workflow.withdraw_notice(sent.notice, school.users["花子"], NOW)
     report = incident.of(Notice.get_by_id(sent.notice.id), NOW + timedelta(days=2))
     assert report.known_at == NOW and "notice.withdrawn" in [one.action for one in report.log]
     days = duty.of(sent.notice).days(NOW.date())
@@ -104,9 +104,9 @@ def test_the_file_is_guarded_against_formulas(sent):
 def test_the_apology_repeats_nothing(sent, school):
     """field 4.3 no. 14."""
     cast_notices.ask(sent)
-    fresh = successors.apologise(sent.notice, school.users["花子"], NOW)
+    fresh = follow_ups.create_apology(sent.notice, school.users["花子"], NOW)
     assert fresh.corrects_id == sent.notice.id and fresh.state == "draft"
-    assert questions.of(fresh) == () and not Attachment.select().where(Attachment.notice == fresh).exists()
+    assert questions.load_questions(fresh) == () and not Attachment.select().where(Attachment.notice == fresh).exists()
     assert Question.select().where(Question.notice == sent.notice).exists()
     assert "個人面談" not in fresh.wording.subject + fresh.wording.text
     assert "14:50" in fresh.wording.text

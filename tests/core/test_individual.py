@@ -8,24 +8,23 @@ import clock
 from core import organization
 from core.delivery import lifecycle, queue
 from core.house import protection
+from core.notices import approval_policy, audience, direct_message, rendering, workflow
+from core.notices.related_notices import newer_exists
 from core.refusals import NotNow
-from core.road import letters
-from core.writing import audience, individual, notices, second_person
-from core.writing.other_notices import newer_exists
 from models import Delivery, Letter, Membership, Notice, Person
 from tests import cast_notices
 
 
 def write(school, name, key="k", **fields):
     words = {"subject": "お電話の件", "text": "お電話ください。", **fields}
-    return individual.write(
+    return direct_message.write_draft(
         school.people[name], school.users["花子"], read_confirmation=True, now=clock.now(), form_key=key, **words
     )
 
 
 def sent(made):
     """Press the button and let its time come; return its letters."""
-    notices.confirm(made, by=made.by, fingerprint=audience.resolve(made).fingerprint, now=clock.now())
+    workflow.confirm_send(made, by=made.by, fingerprint=audience.resolve_audience(made).fingerprint, now=clock.now())
     Notice.update(begin_at=clock.now()).where(Notice.id == made.id).execute()
     lifecycle.start_due_notices(clock.now())
     return list(Letter.select().where(Letter.notice == made))
@@ -35,16 +34,18 @@ def test_it_goes_to_this_person_alone(school):
     made = write(school, "石川 直樹")
     (letter,) = sent(made)
     assert (letter.address, Notice.get_by_id(made.id).state) == ("naoki@example.jp", "sending")
-    raw = letters.Desk(organization.settings()).letter(letter, False, clock.now())
+    raw = rendering.RenderCache(organization.settings()).render(letter, False, clock.now())
     assert b"List-Id" not in raw and b"1nen1kumi@" in raw  # the list by which 花子 may write to him
-    text = letters.preview(made, audience.resolve(made).receiving[0], organization.settings(), clock.now()).text
+    text = rendering.preview_letter(
+        made, audience.resolve_audience(made).receiving[0], organization.settings(), clock.now()
+    ).text
     assert "お一人にお送りしています" in text and "登録された方へ" not in text
 
 
 def test_who_has_stopped_can_be_written_to_and_it_is_said(school):
     """D-30."""
     person = school.people["雑音 一"]
-    assert [one.kind for one in individual.warnings_about(person)] == ["stopped", "never"]
+    assert [one.kind for one in direct_message.warnings_for_person(person)] == ["stopped", "never"]
     (letter,) = sent(write(school, "雑音 一"))
     assert queue.recheck_claimed([letter.id], clock.now()) == {}
     Notice.update(kind="notice").execute()
@@ -53,9 +54,9 @@ def test_who_has_stopped_can_be_written_to_and_it_is_said(school):
 
 def test_a_notice_to_lists_still_leaves_out_who_has_stopped(school):
     """field 5.3 no. 6."""
-    made = notices.draft(school.users["花子"], now=clock.now())
-    notices.choose(made, persons=[school.people["雑音 一"].id], now=clock.now())
-    assert [one.reason for one in audience.resolve(made).left_out] == ["stopped"]
+    made = workflow.create_draft(school.users["花子"], now=clock.now())
+    workflow.set_recipients(made, persons=[school.people["雑音 一"].id], now=clock.now())
+    assert [one.reason for one in audience.resolve_audience(made).left_out] == ["stopped"]
 
 
 @pytest.mark.parametrize(("state", "key"), [("bounced", "bounced"), ("complained", "complained")])
@@ -63,27 +64,27 @@ def test_an_address_that_bounced_or_complained_is_refused(school, state, key):
     """D-30, decision 3."""
     Person.update(address_state=state).where(Person.name == "石川 直樹").execute()
     school.people["石川 直樹"] = Person.get(Person.name == "石川 直樹")
-    assert individual.refusal(school.people["石川 直樹"]) == individual.REFUSED[key]
-    with pytest.raises(individual.NotReachable):
+    assert direct_message.unreachable_reason(school.people["石川 直樹"]) == direct_message.UNREACHABLE_REASONS[key]
+    with pytest.raises(direct_message.NotReachable):
         write(school, "石川 直樹")
-    with pytest.raises(individual.NotReachable):
+    with pytest.raises(direct_message.NotReachable):
         write(school, "和田 幸子")
 
 
 def test_who_left_is_not_written_to(school):
     made = write(school, "石川 直樹")
     Membership.update(state="left").where(Membership.person == school.people["石川 直樹"]).execute()
-    assert audience.resolve(made).receiving == ()
+    assert audience.resolve_audience(made).receiving == ()
 
 
 def test_an_address_that_never_confirmed_is_warned_of(school):
     reader = cast_notices.send([school.lists["1-1"]]).deliveries["石川 直樹"]
     person = school.people["石川 直樹"]
-    assert [one.kind for one in individual.warnings_about(person)] == ["never"]
+    assert [one.kind for one in direct_message.warnings_for_person(person)] == ["never"]
     Delivery.update(read_at=clock.now()).where(Delivery.id == reader.id).execute()
-    assert individual.warnings_about(person) == []
+    assert direct_message.warnings_for_person(person) == []
     person.address = "new@example.jp"
-    assert [one.kind for one in individual.warnings_about(person)] == ["never"], "the new one has not"
+    assert [one.kind for one in direct_message.warnings_for_person(person)] == ["never"], "the new one has not"
 
 
 def test_the_same_form_twice_is_one_letter(school):
@@ -97,7 +98,7 @@ def test_the_same_form_twice_is_one_letter(school):
 
 def test_no_second_person_is_asked_about_one_family(school):
     protection.change(None, everywhere=True, lists=[], public_urgent=False)
-    assert not second_person.needed(write(school, "石川 直樹"), school.users["花子"])
+    assert not approval_policy.must_be_approved(write(school, "石川 直樹"), school.users["花子"])
 
 
 def test_it_stands_beside_no_list(school):

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from core.writing import link_check
+from core.notices import link_check
 
 
 @pytest.mark.parametrize(
@@ -13,12 +13,12 @@ from core.writing import link_check
      "::1", "fe80::1", "fc00::1", "::ffff:127.0.0.1", "2002:7f00:1::", "2001:0:1::1", "255.255.255.255", "::"],
 )  # fmt: skip
 def test_places_that_are_not_public(address):
-    assert not link_check.is_public(address)
+    assert not link_check.is_public_address(address)
 
 
 @pytest.mark.parametrize("address", ["93.184.215.14", "2606:2800:21f:cb07:6820:80da:af6b:8b2c"])
 def test_public_places(address):
-    assert link_check.is_public(address)
+    assert link_check.is_public_address(address)
 
 
 @pytest.fixture
@@ -51,11 +51,11 @@ def net(monkeypatch):
             pass
 
     def connected(host, scheme):
-        asked.append((host, link_check._public_address(host)))
+        asked.append((host, link_check._resolve_public_address(host)))
         return Line(host)
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
-    monkeypatch.setattr(link_check, "_connected", connected)
+    monkeypatch.setattr(link_check, "_connect", connected)
     return names, places, asked
 
 
@@ -69,13 +69,13 @@ def test_what_a_page_says(net, status, silent):
     names, places, _ = net
     names["school.example"], places["school.example/a?b=1"] = PUBLIC, (status, None)
     url = "https://school.example/a?b=1"
-    assert link_check.silent([url, url]) == ([url] if silent else [])
+    assert link_check.dead_links([url, url]) == ([url] if silent else [])
 
 
 def test_an_unknown_name_is_silent_and_a_missing_network_says_nothing(net):
     names, _, _ = net
     names["later.example"] = None
-    assert link_check.silent(["https://nowhere.example/", "https://later.example/"]) == ["https://nowhere.example/"]
+    assert link_check.dead_links(["https://nowhere.example/", "https://later.example/"]) == ["https://nowhere.example/"]
 
 
 @pytest.mark.parametrize(
@@ -86,29 +86,29 @@ def test_an_unknown_name_is_silent_and_a_missing_network_says_nothing(net):
 def test_places_inside_are_neither_asked_nor_spoken_of(net, url):
     names, _, asked = net
     names |= {"inside.example": "10.0.0.1", "school.example": PUBLIC, "127.0.0.1": "127.0.0.1", "::1": "::1"}
-    assert link_check.silent([url]) == [] and asked == []
+    assert link_check.dead_links([url]) == [] and asked == []
 
 
 def test_a_redirect_is_examined_anew(net):
     names, places, asked = net
     names |= {"school.example": PUBLIC, "inside.example": "169.254.169.254"}
     places["school.example/"] = (302, "http://inside.example/latest/meta-data")
-    assert link_check.silent(["http://school.example/"]) == []
+    assert link_check.dead_links(["http://school.example/"]) == []
     assert [host for host, _ in asked] == ["school.example"]
     places["school.example/"] = (301, "/there")
     places["school.example/there"] = (404, None)
-    assert link_check.silent(["http://school.example/"]) == ["http://school.example/"]
+    assert link_check.dead_links(["http://school.example/"]) == ["http://school.example/"]
 
 
 def test_the_connection_goes_to_the_address_that_was_examined(monkeypatch):
     """A name that leads elsewhere a moment later leads nowhere (DNS rebinding)."""
     went = []
-    monkeypatch.setattr(link_check, "_public_address", lambda host: PUBLIC)
+    monkeypatch.setattr(link_check, "_resolve_public_address", lambda host: PUBLIC)
 
     def connect(to, timeout):
         went.append((to, timeout))
         raise ConnectionRefusedError
 
     monkeypatch.setattr(socket, "create_connection", connect)
-    assert link_check.silent(["http://school.example/"]) == ["http://school.example/"]
+    assert link_check.dead_links(["http://school.example/"]) == ["http://school.example/"]
     assert went == [((PUBLIC, 80), link_check.TIMEOUT_S)]

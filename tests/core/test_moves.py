@@ -7,9 +7,9 @@ import pytest
 
 import clock
 from core.delivery import lifecycle, queue
+from core.notices import workflow
 from core.organization import settings
 from core.refusals import Refused
-from core.writing import notices
 from database import db
 from models import Membership, Notice
 from tests import smarthost
@@ -70,10 +70,12 @@ def _something_happens(dice, school, hanako):
     if notice is None or kind in ("new", "urgent"):
         begun(hanako, [school.lists["1-1"]], urgent=kind == "urgent", useful_s=dice.choice((300, 3600)))
     elif kind in ("stop", "withdraw", "again"):
-        verb = {"stop": notices.stop, "withdraw": notices.withdraw, "again": notices.send_unknown_again}[kind]
+        verb = {"stop": workflow.stop_sending, "withdraw": workflow.withdraw_notice, "again": workflow.resend_unknown}[
+            kind
+        ]
         with suppress(Refused):
             verb(notice, hanako, clock.now())
     elif kind == "leave":
         Membership.update(state="left").where(Membership.id == dice.randrange(20, 70)).execute()
     for held in Notice.select().where(Notice.held_why == "late", Notice.state == "held"):
-        dice.choice((notices.release, notices.drop))(held, hanako, clock.now())
+        dice.choice((workflow.release_held, workflow.discard_held))(held, hanako, clock.now())

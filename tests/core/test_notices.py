@@ -4,9 +4,9 @@ import pytest
 
 import clock
 from core.delivery import lifecycle
+from core.notices import author_copy, workflow
+from core.notices.audience import resolve_audience
 from core.refusals import AlreadySent, AudienceChanged, Incomplete, NotNow, PastTime, WrongNumber
-from core.writing import notices, own_copy
-from core.writing.audience import resolve
 from models import Letter, Log, Membership, Notice, Target
 from tests import smarthost
 from tests.smarthost import at_once, confirmed, fresh, later, put, states, written
@@ -29,16 +29,18 @@ def draft(school, hanako):
 
 def test_a_double_tap_on_new_begins_one_draft(hanako):
     now = clock.now()
-    first = notices.draft(hanako, now=now, form_key="k1")
-    assert notices.draft(hanako, now=now, form_key="k1") == first
-    assert notices.draft(hanako, now=now, form_key="k2") != first
+    first = workflow.create_draft(hanako, now=now, form_key="k1")
+    assert workflow.create_draft(hanako, now=now, form_key="k1") == first
+    assert workflow.create_draft(hanako, now=now, form_key="k2") != first
 
 
 def test_a_draft_keeps_words_options_and_recipients(school, hanako):
     now = clock.now()
-    notice = notices.draft(hanako, now=now, urgent=True)
-    notices.save(notice, now=now, subject=" 水筒\r\nBcc: x@example.com ", text="本文", footer=False, step=3)
-    notices.choose(notice, now=now, lists=[school.lists["1-1"].id], without_persons=[school.people["石川 直樹"].id])
+    notice = workflow.create_draft(hanako, now=now, urgent=True)
+    workflow.save_draft(notice, now=now, subject=" 水筒\r\nBcc: x@example.com ", text="本文", footer=False, step=3)
+    workflow.set_recipients(
+        notice, now=now, lists=[school.lists["1-1"].id], without_persons=[school.people["石川 直樹"].id]
+    )
     notice = fresh(notice)
     assert (notice.wording.subject, notice.wording.text) == ("水筒 Bcc: x@example.com", "本文")
     assert (notice.urgent, notice.footer, notice.step, notice.useful_s) == (True, False, 3, 6 * 3600)
@@ -47,19 +49,19 @@ def test_a_draft_keeps_words_options_and_recipients(school, hanako):
 
 
 def test_an_urgent_notice_is_useful_for_six_hours_another_for_two_days(draft):
-    notices.save(draft, now=clock.now(), urgent=True)
+    workflow.save_draft(draft, now=clock.now(), urgent=True)
     assert draft.useful_s == 6 * 3600
-    notices.save(draft, now=clock.now(), urgent=False)
+    workflow.save_draft(draft, now=clock.now(), urgent=False)
     assert draft.useful_s == 48 * 3600
-    notices.save(draft, now=clock.now(), urgent=True, useful_s=600)
+    workflow.save_draft(draft, now=clock.now(), urgent=True, useful_s=600)
     assert draft.useful_s == 600
 
 
 def test_many_recipients_are_written_in_few_statements(school, draft):
     with smarthost.queries() as few:
-        notices.choose(draft, now=clock.now(), persons=range(1, 11))
+        workflow.set_recipients(draft, now=clock.now(), persons=range(1, 11))
     with smarthost.queries() as many:
-        notices.choose(draft, now=clock.now(), persons=range(1, 401))
+        workflow.set_recipients(draft, now=clock.now(), persons=range(1, 401))
     assert len(few) == len(many)
     assert draft.targets.count() == 400
 
@@ -69,16 +71,16 @@ def test_only_a_draft_is_written_in(draft, hanako, state):
     """D-46: the content of a booked notice is read-only."""
     put(draft, state=state)
     with pytest.raises(NotNow):
-        notices.save(draft, now=clock.now(), subject="anders")
+        workflow.save_draft(draft, now=clock.now(), subject="anders")
     with pytest.raises(NotNow):
-        notices.choose(draft, now=clock.now(), lists=[])
+        workflow.set_recipients(draft, now=clock.now(), lists=[])
     with pytest.raises(NotNow):
-        notices.throw_away(draft, hanako)
+        workflow.delete_draft(draft, hanako)
     assert fresh(draft).wording.subject == "水筒" and draft.targets.count() == 1
 
 
 def test_a_draft_is_thrown_away_with_everything(draft, hanako):
-    notices.throw_away(draft, hanako)
+    workflow.delete_draft(draft, hanako)
     assert not Notice.select().exists() and not Target.select().exists()
 
 
@@ -97,7 +99,7 @@ def test_a_draft_is_thrown_away_with_everything(draft, hanako):
 )
 def test_what_is_missing_is_named_by_field(draft, hanako, change, field):
     """D-09, field 5.3.5."""
-    notices.save(draft, now=clock.now(), **change)
+    workflow.save_draft(draft, now=clock.now(), **change)
     with pytest.raises(Incomplete) as refusal:
         confirmed(draft, hanako)
     assert list(refusal.value.fields) == [field]
@@ -106,21 +108,21 @@ def test_what_is_missing_is_named_by_field(draft, hanako, change, field):
 
 def test_no_recipients_and_nobody_reachable_are_refused(school, draft, hanako):
     """D-06."""
-    notices.choose(draft, now=clock.now())
+    workflow.set_recipients(draft, now=clock.now())
     with pytest.raises(Incomplete) as refusal:
         confirmed(draft, hanako)
     assert "targets" in refusal.value.fields
-    notices.choose(draft, now=clock.now(), persons=[school.people["和田 幸子"].id])
+    workflow.set_recipients(draft, now=clock.now(), persons=[school.people["和田 幸子"].id])
     with pytest.raises(Incomplete) as refusal:
         confirmed(draft, hanako)
     assert "targets" in refusal.value.fields
 
 
 def test_an_audience_that_changed_since_the_check_page_is_refused(school, draft, hanako):
-    seen = resolve(draft).fingerprint
+    seen = resolve_audience(draft).fingerprint
     Membership.update(state="stopped").where(Membership.person == school.people["石川 直樹"]).execute()
     with pytest.raises(AudienceChanged):
-        notices.confirm(draft, by=hanako, fingerprint=seen, now=clock.now())
+        workflow.confirm_send(draft, by=hanako, fingerprint=seen, now=clock.now())
     assert fresh(draft).state == "draft"
 
 
@@ -128,12 +130,12 @@ def test_an_audience_that_changed_since_the_check_page_is_refused(school, draft,
 def test_the_whole_school_wants_its_number_typed(school, typed):
     """Decision 7, N-06: nobody is used to it."""
     notice = written(school.users["守"], [school.lists["whole"]])
-    audience = resolve(notice)
+    audience = resolve_audience(notice)
     assert audience.letters == 6
     with pytest.raises(WrongNumber) as refusal:
-        notices.confirm(notice, by=None, fingerprint=audience.fingerprint, now=clock.now(), typed=typed)
+        workflow.confirm_send(notice, by=None, fingerprint=audience.fingerprint, now=clock.now(), typed=typed)
     assert refusal.value.values == {"number": 6}
-    notices.confirm(notice, by=None, fingerprint=audience.fingerprint, now=clock.now(), typed=" 6 ")
+    workflow.confirm_send(notice, by=None, fingerprint=audience.fingerprint, now=clock.now(), typed=" 6 ")
     assert notice.state == "held"
 
 
@@ -181,14 +183,14 @@ def test_the_writer_gets_a_copy_with_a_link_that_cancels_this_confirmation_only(
     letter = Letter.get(Letter.kind == "own")
     assert (letter.address, letter.urgent, letter.state) == (hanako.email, True, "waiting")
     mark = letter.payload["url"].rpartition("/")[2]
-    assert own_copy.notice_of_cancel_mark(mark) == draft
-    assert own_copy.notice_of_cancel_mark(mark[:-2] + ("A" if mark[-2] != "A" else "B") + mark[-1]) is None
-    assert own_copy.notice_of_cancel_mark("") is None
-    notices.cancel(draft, None, clock.now())
+    assert author_copy.notice_by_cancel_token(mark) == draft
+    assert author_copy.notice_by_cancel_token(mark[:-2] + ("A" if mark[-2] != "A" else "B") + mark[-1]) is None
+    assert author_copy.notice_by_cancel_token("") is None
+    workflow.cancel_send(draft, None, clock.now())
     assert fresh(letter).state == "cancelled"
     later(seconds=1)
     confirmed(draft, hanako, hold_s=None)
-    assert own_copy.notice_of_cancel_mark(mark) is None
+    assert author_copy.notice_by_cancel_token(mark) is None
 
 
 def test_no_copy_goes_without_an_address_or_without_a_window(school, draft, hanako):
@@ -201,5 +203,5 @@ def test_no_copy_goes_without_an_address_or_without_a_window(school, draft, hana
 def test_cancelling_one_notice_leaves_the_copies_of_others(school, draft, hanako):
     confirmed(draft, hanako, hold_s=None)
     other = confirmed(written(hanako, [school.lists["1-1"]]), hanako, hold_s=None)
-    notices.cancel(draft, hanako, clock.now())
+    workflow.cancel_send(draft, hanako, clock.now())
     assert [one.payload["notice"] for one in Letter.select().where(Letter.state == "waiting")] == [str(other.id)]

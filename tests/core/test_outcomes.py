@@ -4,7 +4,7 @@ import pytest
 
 import clock
 from core.delivery import queue, smtp_results, throttle
-from core.writing.audience import resolve
+from core.notices.audience import resolve_audience
 from mail.deliver import Reply
 from models import Letter, Log, Person
 from tests import smarthost
@@ -52,7 +52,7 @@ def test_user_unknown_excludes_the_address_at_once_and_from_the_next_notice_on(s
     refuse(letter_to(notice, "naoki@example.jp"), "unknown_user")
     naoki = fresh(school.people["石川 直樹"])
     assert (naoki.address_state, naoki.address_reason, naoki.address_state_by) == ("bounced", "unknown_user", notice.id)
-    audience = resolve(smarthost.written(hanako, [school.lists["1-1"]]))
+    audience = resolve_audience(smarthost.written(hanako, [school.lists["1-1"]]))
     assert {one.name: one.reason for one in audience.left_out}["石川 直樹"] == "bounced"
     assert naoki.address == "naoki@example.jp"  # E-09: excluded, never deleted
 

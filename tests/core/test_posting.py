@@ -9,10 +9,10 @@ import clock
 from core import service
 from core.delivery import lifecycle
 from core.door import inbox, posting
+from core.notices import workflow
+from core.notices.rendering import RenderCache
 from core.organization import settings
 from core.refusals import Incomplete, TooLate, WrongNumber
-from core.road.letters import Desk
-from core.writing import notices
 from models import Delivery, Incoming, Letter, MailingList, Notice, Person, Sender
 from tests import cast_notices
 from tests.cast_mail import DOMAIN, body, dns, mail, signed
@@ -110,10 +110,10 @@ def test_the_receipt_names_the_number_the_time_and_how_to_cancel(door):
     (receipt,) = letters("posted")
     assert (receipt.address, receipt.urgent, receipt.payload["letters"]) == (HANAKO, True, "4")
     mark = receipt.payload["url"].rpartition("/")[2]
-    from core.writing.own_copy import notice_of_cancel_mark
+    from core.notices.author_copy import notice_by_cancel_token
 
-    assert notice_of_cancel_mark(mark).id == notice.id
-    notices.cancel(notice, None, clock.now())
+    assert notice_by_cancel_token(mark).id == notice.id
+    workflow.cancel_send(notice, None, clock.now())
     assert Notice.get_by_id(notice.id).state == "draft"
 
 
@@ -154,7 +154,7 @@ def test_the_release_letter_says_not_sent_yet(door):
     """Field 4.4 no. 19."""
     come(mail(HANAKO, LIST, "練習中止", TEXT))
     (asked,) = letters("release")
-    raw = Desk(settings()).letter(asked, False, clock.now())
+    raw = RenderCache(settings()).render(asked, False, clock.now())
     text = body(raw)
     assert "まだ" in text and "4" in text
     assert re.search(r"http://kairan\.test/mail/release/\S+", text)
@@ -185,10 +185,10 @@ def test_the_link_releases_once_within_a_day(door):
 
 def test_an_organizer_may_release_or_drop_it_on_the_pages(door):
     notice = come(mail(HANAKO, LIST, "練習中止", TEXT)).notice
-    notices.drop(notice, door.users["花子"], clock.now())
+    workflow.discard_held(notice, door.users["花子"], clock.now())
     assert Notice.get_by_id(notice.id).state == "dropped"
     other = come(mail(HANAKO, LIST, "別の件", TEXT)).notice
-    notices.release(other, door.users["花子"], clock.now())
+    workflow.release_held(other, door.users["花子"], clock.now())
     assert lifecycle.start_due_notices(clock.now()) == [other.id]
 
 
@@ -325,7 +325,7 @@ def test_nobody_else_who_got_the_mail_is_passed_on(door):
     lifecycle.start_due_notices(notice.begin_at)
     rows = Letter.select(Letter, Delivery).join(Delivery).where(Letter.kind == "notice")
     for letter in rows:
-        made = Desk(settings()).letter(letter, False, clock.now())
+        made = RenderCache(settings()).render(letter, False, clock.now())
         for never in ("father@", "uncle@", "grandma@", "hidden@", "mother@", "abcdefghijklmnop"):
             assert never not in made.decode("ascii") and never not in body(made), never
         assert letter.address.encode() in made

@@ -50,9 +50,9 @@ def test_the_mark_for_polling_changes_with_every_count_and_with_the_notice(notic
     marks = {seen(notice).serial}
     put(notice, "naoki@example.jp", state="accepted")
     marks.add(seen(notice).serial)
-    from core.writing import notices
+    from core.notices import workflow
 
-    notices.stop(notice, school.users["花子"], clock.now())
+    workflow.stop_sending(notice, school.users["花子"], clock.now())
     marks.add(seen(notice).serial)
     assert len(marks) == 3 and seen(notice).serial in marks
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 import clock
-from core.writing import notices, reception
+from core.notices import monthly_test, workflow
 from models import Letter, MailingList, Membership, Notice, User
 
 NOW = datetime(2026, 11, 20, 0, 0, tzinfo=UTC)
@@ -14,12 +14,12 @@ NOW = datetime(2026, 11, 20, 0, 0, tzinfo=UTC)
 @pytest.fixture
 def room(school) -> MailingList:
     """1年1組 with a test on the first of every month at 12:30."""
-    reception.set_day(school.lists["1-1"], school.users["花子"], 1, 12 * 60 + 30)
+    monthly_test.set_test_day(school.lists["1-1"], school.users["花子"], 1, 12 * 60 + 30)
     return MailingList.get_by_id(school.lists["1-1"].id)
 
 
 def days(start: datetime, count: int) -> list[list[int]]:
-    return [reception.book_due(start + timedelta(days=day)) for day in range(count)]
+    return [monthly_test.book_due_tests(start + timedelta(days=day)) for day in range(count)]
 
 
 def test_three_days_ahead_and_once_a_month(room):
@@ -32,7 +32,7 @@ def test_three_days_ahead_and_once_a_month(room):
         "02-01 12:30",
     ]
     assert {one.state for one in found} == {"scheduled"}
-    assert all(one.begin_at - one.confirmed_at <= reception.AHEAD for one in found)
+    assert all(one.begin_at - one.confirmed_at <= monthly_test.BOOK_AHEAD for one in found)
     assert found[0].wording.subject == "【テスト】メールの受信確認（12月）"
     assert "かえで原小学校" in found[0].wording.text
     assert (found[0].read_confirmation, found[0].route, found[0].by_name) == (True, "monthly", "花子")
@@ -46,15 +46,15 @@ def test_its_owner_gets_a_copy_with_the_way_to_cancel(room):
 def test_a_cancelled_one_is_not_booked_again_this_month(room, school):
     days(NOW, 10)
     notice = Notice.get()
-    notices.cancel(notice, school.users["花子"], NOW + timedelta(days=9))
+    workflow.cancel_send(notice, school.users["花子"], NOW + timedelta(days=9))
     days(NOW + timedelta(days=9), 5)
     assert [one.state for one in Notice.select()] == ["draft"]
 
 
 def test_switched_off_or_closed_nothing_is_booked(room, school):
-    reception.set_day(room, school.users["花子"], None, 0)
+    monthly_test.set_test_day(room, school.users["花子"], None, 0)
     assert sum(map(len, days(NOW, 40))) == 0
-    reception.set_day(room, school.users["花子"], 1, 0)
+    monthly_test.set_test_day(room, school.users["花子"], 1, 0)
     MailingList.update(closed_at=NOW).where(MailingList.id == room.id).execute()
     assert sum(map(len, days(NOW, 40))) == 0
 
@@ -73,11 +73,11 @@ def test_it_goes_on_when_its_owner_is_gone(room, school):
 
 def test_the_whole_school_too(school):
     """Nobody is there to type the number; the own copy three days ahead is the safeguard."""
-    reception.set_day(school.lists["whole"], school.users["守"], 10, 10 * 60)
+    monthly_test.set_test_day(school.lists["whole"], school.users["守"], 10, 10 * 60)
     days(NOW, 21)
     assert Notice.get().state == "scheduled"
 
 
 def test_says_when_the_next_one_comes(room):
-    assert reception.next_at(room, NOW) == datetime(2026, 12, 1, 3, 30, tzinfo=UTC)
-    assert reception.next_at(room, NOW + timedelta(days=12)) == datetime(2027, 1, 1, 3, 30, tzinfo=UTC)
+    assert monthly_test.next_test_at(room, NOW) == datetime(2026, 12, 1, 3, 30, tzinfo=UTC)
+    assert monthly_test.next_test_at(room, NOW + timedelta(days=12)) == datetime(2027, 1, 1, 3, 30, tzinfo=UTC)

@@ -6,12 +6,11 @@ import pytest
 
 import clock
 from core.delivery import lifecycle
+from core.notices import follow_ups, reminders, rendering, workflow
+from core.notices.reminder_recipients import find_recipients
 from core.organization import settings
 from core.refusals import AlreadyAsked, NobodyLeft, NotNow, TooLate
 from core.results import responses, telephone
-from core.road import letters
-from core.writing import notices, reminders, successors
-from core.writing.reminding import to_remind
 from database import db
 from models import Delivery, Letter, Log, Membership, Notice, Person, Reminder
 from tests import smarthost
@@ -54,7 +53,7 @@ def read(notice: Notice, name: str) -> None:
 
 
 def names(notice: Notice) -> list[str]:
-    return sorted(one.name for one in to_remind(notice, clock.now()))
+    return sorted(one.name for one in find_recipients(notice, clock.now()))
 
 
 def second_round(notice: Notice) -> list[Letter]:
@@ -98,11 +97,11 @@ def test_nobody_who_was_told_by_telephone_or_said_it_is_not_meant_for_them(sent,
 def test_a_reminder_waits_its_window_and_is_a_new_letter_of_the_same_delivery(sent, hanako):
     """T-45: same links and state, subject marked once, the round counted."""
     read(sent, "青山 健太")
-    asked = reminders.ask(sent, hanako, clock.now())
+    asked = reminders.request_reminder(sent, hanako, clock.now())
     assert (asked.begin_at - asked.made_at).total_seconds() == settings().hold_s
-    assert reminders.begin_due(clock.now()) == []
+    assert reminders.start_due_reminders(clock.now()) == []
     later(seconds=181)
-    assert reminders.begin_due(clock.now()) == [sent.id]
+    assert reminders.start_due_reminders(clock.now()) == [sent.id]
     made = second_round(sent)
     assert [one.delivery.name for one in made] == ["石川 直樹", "鈴木 大輔"]
     assert {one.delivery_id: one.newest for one in Letter.select().where(Letter.notice == sent, Letter.round == 1)} == {
@@ -118,7 +117,7 @@ def test_a_reminder_waits_its_window_and_is_a_new_letter_of_the_same_delivery(se
 
 def test_an_urgent_one_waits_twenty_seconds(school, hanako):
     notice = arrived(begun(hanako, [school.lists["1-1"]], urgent=True))
-    asked = reminders.ask(notice, hanako, clock.now())
+    asked = reminders.request_reminder(notice, hanako, clock.now())
     assert (asked.begin_at - asked.made_at).total_seconds() == 20
 
 
@@ -129,7 +128,7 @@ def test_what_arrives_is_the_same_letter_with_a_mark_in_its_subject(school, hana
         notice = begun(hanako, [school.lists["1-1"]])
         assert drained()
         for _ in range(2):
-            reminders.ask(fresh(notice), hanako, clock.now())
+            reminders.request_reminder(fresh(notice), hanako, clock.now())
             later(seconds=181)
             assert drained()
         theirs = [one for one in host.to() if one != hanako.email]
@@ -149,10 +148,10 @@ def words_of(raw: bytes) -> tuple[str, str]:
 
 
 def test_the_mark_is_put_once_whatever_language_it_is_in():
-    assert letters.subject_again("水筒", "ja") == "【再送】水筒"
-    assert letters.subject_again("【再送】水筒", "ja") == "【再送】水筒"
-    assert letters.subject_again("【再送】水筒", "en") == "【再送】水筒"
-    assert letters.subject_again("Water", "en") == "[Sent again] Water"
+    assert rendering.reminder_subject("水筒", "ja") == "【再送】水筒"
+    assert rendering.reminder_subject("【再送】水筒", "ja") == "【再送】水筒"
+    assert rendering.reminder_subject("【再送】水筒", "en") == "【再送】水筒"
+    assert rendering.reminder_subject("Water", "en") == "[Sent again] Water"
 
 
 def test_who_confirms_before_the_claim_gets_none_and_stays_sent(school, hanako):
@@ -161,9 +160,9 @@ def test_who_confirms_before_the_claim_gets_none_and_stays_sent(school, hanako):
         smarthost.send_by(port)
         notice = begun(hanako, [school.lists["1-1"]])
         assert drained()
-        reminders.ask(fresh(notice), hanako, clock.now())
+        reminders.request_reminder(fresh(notice), hanako, clock.now())
         later(seconds=181)
-        assert reminders.begin_due(clock.now())
+        assert reminders.start_due_reminders(clock.now())
         read(notice, "石川 直樹")
         read(notice, "青山 美咲")  # the other guardian of 青山 陽菜 needs none either
         assert drained()
@@ -178,60 +177,60 @@ def test_who_confirms_before_the_claim_gets_none_and_stays_sent(school, hanako):
 
 def test_asking_twice_at_once_sends_it_once(sent, hanako):
     """Field 5.3.3: a double tap, or two organizers."""
-    found = at_once(*[lambda: reminders.ask(sent, hanako, clock.now()).kind] * 2)
+    found = at_once(*[lambda: reminders.request_reminder(sent, hanako, clock.now()).kind] * 2)
     assert sorted(found) == ["AlreadyAsked", "asked"]
     with pytest.raises(AlreadyAsked):
-        reminders.ask(sent, hanako, clock.now())
+        reminders.request_reminder(sent, hanako, clock.now())
     later(seconds=181)
-    began = at_once(*[lambda: len(reminders.begin_due(clock.now()))] * 3)
+    began = at_once(*[lambda: len(reminders.start_due_reminders(clock.now()))] * 3)
     assert sorted(began) == [0, 0, 1] and len(second_round(sent)) == 4
 
 
 def test_called_off_within_the_window_nothing_leaves(sent, hanako):
-    asked = reminders.ask(sent, hanako, clock.now())
-    reminders.call_off(asked, hanako, clock.now())
+    asked = reminders.request_reminder(sent, hanako, clock.now())
+    reminders.cancel_reminder(asked, hanako, clock.now())
     later(seconds=300)
-    assert reminders.begin_due(clock.now()) == [] and second_round(sent) == []
+    assert reminders.start_due_reminders(clock.now()) == [] and second_round(sent) == []
     with pytest.raises(TooLate):
-        reminders.call_off(fresh(asked), hanako, clock.now())
+        reminders.cancel_reminder(fresh(asked), hanako, clock.now())
 
 
 @pytest.mark.parametrize("state", ["draft", "held", "scheduled", "paused", "withdrawn", "dropped"])
 def test_nothing_to_remind_of(sent, hanako, state):
     with pytest.raises(NotNow):
-        reminders.ask(put(sent, state=state), hanako, clock.now())
+        reminders.request_reminder(put(sent, state=state), hanako, clock.now())
 
 
 def test_not_while_the_first_letters_wait_and_not_when_all_is_read(school, hanako):
     notice = begun(hanako, [school.lists["1-1"]])
     with pytest.raises(NotNow):
-        reminders.ask(notice, hanako, clock.now())
+        reminders.request_reminder(notice, hanako, clock.now())
     arrived(notice)
     for name in ("青山 健太", "石川 直樹", "鈴木 大輔"):
         read(notice, name)
     with pytest.raises(NobodyLeft):
-        reminders.ask(fresh(notice), hanako, clock.now())
+        reminders.request_reminder(fresh(notice), hanako, clock.now())
 
 
 def test_a_stopped_notice_may_be_sent_again_and_stays_stopped(sent, hanako):
     """States: sent | stopped → sending (a new round); the letters that were stopped do not come back by it."""
     Letter.update(state="cancelled").where(Letter.delivery == of(sent, "石川 直樹")).execute()
     put(sent, state="stopped", stopped_at=clock.now())
-    reminders.ask(fresh(sent), hanako, clock.now())
+    reminders.request_reminder(fresh(sent), hanako, clock.now())
     later(seconds=181)
-    assert reminders.begin_due(clock.now()) == [sent.id]
+    assert reminders.start_due_reminders(clock.now()) == [sent.id]
     assert [one.delivery.name for one in second_round(sent)] == ["青山 健太", "青山 美咲", "鈴木 大輔"]
     assert arrived(sent).state == "stopped"
 
 
 def test_stopping_a_reminder_leaves_the_notice_sent(sent, hanako):
     """The letters of the first round are again those that count; what a sender gives back later is cancelled too."""
-    reminders.ask(sent, hanako, clock.now())
+    reminders.request_reminder(sent, hanako, clock.now())
     later(seconds=181)
-    reminders.begin_due(clock.now())
+    reminders.start_due_reminders(clock.now())
     held = second_round(sent)[0]
     Letter.update(state="sending", owner="o", handed_at=clock.now()).where(Letter.id == held.id).execute()
-    assert notices.stop(fresh(sent), hanako, clock.now()) == 3
+    assert workflow.stop_sending(fresh(sent), hanako, clock.now()) == 3
     assert (fresh(sent).state, fresh(sent).stopped_at) == ("sent", None)
     Letter.update(state="waiting", owner="").where(Letter.id == held.id).execute()
     assert lifecycle.cancel_requeued_letters(clock.now()) == 1
@@ -242,33 +241,33 @@ def test_stopping_a_reminder_leaves_the_notice_sent(sent, hanako):
 
 def test_withdrawing_and_stopping_call_off_what_waits(sent, hanako):
     """Decision 13."""
-    asked = reminders.ask(sent, hanako, clock.now())
-    notices.withdraw(sent, hanako, clock.now())
+    asked = reminders.request_reminder(sent, hanako, clock.now())
+    workflow.withdraw_notice(sent, hanako, clock.now())
     later(seconds=181)
-    assert fresh(asked).state == "called_off" and reminders.begin_due(clock.now()) == []
+    assert fresh(asked).state == "called_off" and reminders.start_due_reminders(clock.now()) == []
 
 
 def test_kairan_that_slept_sends_no_late_reminder_and_says_so(sent, hanako):
     """Field 5.3.4."""
-    asked = reminders.ask(sent, hanako, clock.now())
+    asked = reminders.request_reminder(sent, hanako, clock.now())
     later(hours=2)
-    assert reminders.begin_due(clock.now()) == []
+    assert reminders.start_due_reminders(clock.now()) == []
     assert fresh(asked).state == "missed" and second_round(sent) == []
     assert Log.select().where(Log.action == "notice.reminder_missed").count() == 1
 
 
 def test_while_the_mail_server_is_away_it_waits(sent, hanako):
-    asked = reminders.ask(sent, hanako, clock.now())
+    asked = reminders.request_reminder(sent, hanako, clock.now())
     put(sent, state="paused")
     later(minutes=4)
-    assert reminders.begin_due(clock.now()) == [] and fresh(asked).state == "waiting"
+    assert reminders.start_due_reminders(clock.now()) == [] and fresh(asked).state == "waiting"
     put(sent, state="sent")
-    assert reminders.begin_due(clock.now()) == [sent.id]
+    assert reminders.start_due_reminders(clock.now()) == [sent.id]
 
 
 def test_a_crash_while_it_begins_leaves_it_waiting_whole(sent, hanako, monkeypatch):
     """Law 1 and 4: the row is closed in the transaction that makes the letters, or not at all."""
-    asked = reminders.ask(sent, hanako, clock.now())
+    asked = reminders.request_reminder(sent, hanako, clock.now())
     later(seconds=181)
 
     def pull_the_plug(*_):
@@ -277,11 +276,11 @@ def test_a_crash_while_it_begins_leaves_it_waiting_whole(sent, hanako, monkeypat
     with monkeypatch.context() as broken:
         broken.setattr(reminders, "insert_rows", pull_the_plug)
         with pytest.raises(KeyboardInterrupt):
-            reminders.begin_due(clock.now())
+            reminders.start_due_reminders(clock.now())
     db.close()
     assert (fresh(asked).state, fresh(sent).state, fresh(sent).rounds) == ("waiting", "sent", 1)
     assert Letter.select().where(Letter.notice == sent, Letter.newest == True).count() == 4
-    assert reminders.begin_due(clock.now()) == [sent.id] and len(second_round(sent)) == 4
+    assert reminders.start_due_reminders(clock.now()) == [sent.id] and len(second_round(sent)) == 4
 
 
 # ── by itself ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -294,7 +293,7 @@ def by_itself(school, hanako, minutes=30, times=2, **options) -> Notice:
 
 def begin_after(minutes: float) -> list[int]:
     later(minutes=minutes)
-    found = reminders.begin_due(clock.now())
+    found = reminders.start_due_reminders(clock.now())
     Letter.update(state="accepted").where(Letter.state == "waiting").execute()
     lifecycle.finish_notices(clock.now())
     return found
@@ -307,7 +306,7 @@ def test_goes_by_itself_as_often_as_asked_to_those_left(school, hanako):
     assert begin_after(1.1) == [notice.id]
     assert begin_after(29) == [] and begin_after(1.1) == [notice.id]
     assert begin_after(300) == []
-    assert [one.letters for one in reminders.of(notice)] == [3, 3]
+    assert [one.letters for one in reminders.reminders_of_notice(notice)] == [3, 3]
 
 
 def test_stops_when_everybody_has_confirmed(school, hanako):
@@ -315,26 +314,32 @@ def test_stops_when_everybody_has_confirmed(school, hanako):
     for name in ("青山 健太", "石川 直樹", "鈴木 大輔"):
         read(notice, name)
     assert begin_after(31) == []
-    assert [(one.state, one.letters) for one in reminders.of(notice)] == [("waiting", 0), ("nobody", 0)]
+    assert [(one.state, one.letters) for one in reminders.reminders_of_notice(notice)] == [
+        ("waiting", 0),
+        ("nobody", 0),
+    ]
     assert fresh(notice).rounds == 1
 
 
-@pytest.mark.parametrize("verb", [notices.withdraw, notices.stop])
+@pytest.mark.parametrize("verb", [workflow.withdraw_notice, workflow.stop_sending])
 def test_stops_with_the_notice(school, hanako, verb):
     notice = by_itself(school, hanako)
     verb(put(notice, state="sending"), hanako, clock.now())
     assert begin_after(31) == [] and fresh(notice).rounds == 1
-    assert reminders.of(notice)[0].state == "called_off"
+    assert reminders.reminders_of_notice(notice)[0].state == "called_off"
 
 
-@pytest.mark.parametrize("verb", [successors.correct, successors.follow_up])
+@pytest.mark.parametrize("verb", [follow_ups.create_correction, follow_ups.create_update])
 def test_a_correction_or_newer_news_calls_off_reminders_of_what_was_wrong(school, hanako, verb):
     notice = by_itself(school, hanako)
     better = verb(notice, hanako, clock.now())
-    assert reminders.of(notice)[0].state == "waiting"
+    assert reminders.reminders_of_notice(notice)[0].state == "waiting"
     smarthost.confirmed(better, hanako)
     lifecycle.start_due_notices(clock.now())
-    assert reminders.of(notice)[0].state == "called_off" and reminders.of(better)[0].state == "waiting"
+    assert (
+        reminders.reminders_of_notice(notice)[0].state == "called_off"
+        and reminders.reminders_of_notice(better)[0].state == "waiting"
+    )
 
 
 def test_an_urgent_notice_rests_when_a_newer_urgent_one_is_out(school, hanako):
@@ -342,14 +347,14 @@ def test_an_urgent_notice_rests_when_a_newer_urgent_one_is_out(school, hanako):
     first = by_itself(school, hanako, urgent=True)
     later(minutes=10)
     second = by_itself(school, hanako, urgent=True)
-    assert begin_after(21) == [] and reminders.of(first)[0].state == "called_off"
+    assert begin_after(21) == [] and reminders.reminders_of_notice(first)[0].state == "called_off"
     assert begin_after(10) == [second.id]
 
 
 def test_one_sent_by_hand_puts_off_the_next_by_itself(school, hanako):
     notice = by_itself(school, hanako)
     later(minutes=25)
-    reminders.ask(notice, hanako, clock.now())
+    reminders.request_reminder(notice, hanako, clock.now())
     assert begin_after(4) == [notice.id]
     assert begin_after(20) == [] and begin_after(11) == [notice.id]
 
@@ -361,7 +366,7 @@ def test_in_the_quiet_hours_ordinary_ones_wait_until_seven(school, hanako, hour,
     """Field 4.3 no. 8: nobody is woken by what can wait."""
     later(hours=hour - 10)
     notice = by_itself(school, hanako, urgent=urgent)
-    at = clock.local(reminders.of(notice)[0].begin_at)
+    at = clock.local(reminders.reminders_of_notice(notice)[0].begin_at)
     begun_day = clock.local(notice.started_at).date()
     assert (at.date() - begun_day).days * 24 + at.hour == (22 if urgent else {22: 21}.get(expected, expected))
 
@@ -373,17 +378,17 @@ def test_one_that_was_put_off_into_the_night_waits_for_the_morning(school, hanak
     put(notice, state="paused")
     assert begin_after(48) == []
     put(notice, state="sent")
-    at = clock.local(fresh(reminders.of(notice)[0]).begin_at)
+    at = clock.local(fresh(reminders.reminders_of_notice(notice)[0]).begin_at)
     assert (at.hour, at.minute) == (7, 0)
     later(hours=9)
-    assert reminders.begin_due(clock.now()) == [notice.id]
+    assert reminders.start_due_reminders(clock.now()) == [notice.id]
 
 
 def test_the_sweep_finds_what_is_due_without_any_bell(sent, hanako):
     """Law 1."""
     import tasks
 
-    reminders.ask(sent, hanako, clock.now())
+    reminders.request_reminder(sent, hanako, clock.now())
     later(seconds=181)
     tasks._start_due()
     assert len(second_round(sent)) == 4

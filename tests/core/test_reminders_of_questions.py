@@ -6,10 +6,10 @@ import pytest
 
 import clock
 from core.delivery import lifecycle
+from core.notices import questions, reminders
+from core.notices.questions import QuestionDraft
 from core.results import answers, telephone
 from core.results.answers import Given
-from core.writing import questions, reminders
-from core.writing.questions import Ask
 from models import Letter, Notice
 from tests import smarthost
 from tests.cast_notices import PHONE
@@ -19,7 +19,7 @@ from tests.smarthost import drained, fresh, later
 __all__ = ["at_ten", "hanako"]
 
 
-def asking(school, hanako, *asks: Ask, **options) -> Notice:
+def asking(school, hanako, *asks: QuestionDraft, **options) -> Notice:
     draft = smarthost.written(hanako, [school.lists["1-1"]], questions=list(asks), **options)
     smarthost.confirmed(draft, hanako)
     assert lifecycle.start_due_notices(clock.now()) == [draft.id]
@@ -27,7 +27,7 @@ def asking(school, hanako, *asks: Ask, **options) -> Notice:
 
 
 def say(notice: Notice, name: str, *numbers: int) -> None:
-    asked = questions.of(notice.id)
+    asked = questions.load_questions(notice.id)
     given = {one.id: Given(number) for one in asked for number in numbers if one.option(number)}
     answers.press(of(notice, name), given, agent=PHONE, now=clock.now())
 
@@ -38,26 +38,28 @@ YES_NO = ("出席する", "欠席する")
 def test_while_a_question_is_open_it_goes_to_those_who_have_not_answered(school, hanako):
     """T-52: reading is not enough; what one guardian answered the household has answered."""
     at = clock.now() + timedelta(days=3)
-    notice = asking(school, hanako, Ask("懇談会に", YES_NO, deadline=at), Ask("弁当を", ("頼む", "頼まない")))
+    notice = asking(
+        school, hanako, QuestionDraft("懇談会に", YES_NO, deadline=at), QuestionDraft("弁当を", ("頼む", "頼まない"))
+    )
     read(notice, "石川 直樹")
     telephone.tell(notice, [of(notice, "鈴木 大輔").id], by=hanako, lists=None, now=clock.now())
     say(notice, "青山 健太", 1, 3)
     assert names(notice) == ["石川 直樹", "鈴木 大輔"]
     say(notice, "石川 直樹", 2)
     assert names(notice) == ["石川 直樹", "鈴木 大輔"]  # one of two questions
-    assert reminders.ask(notice, hanako, clock.now()).wants == "answer"
+    assert reminders.request_reminder(notice, hanako, clock.now()).wants == "answer"
     later(seconds=181)
-    assert reminders.begin_due(clock.now()) == [notice.id] and len(second_round(notice)) == 2
+    assert reminders.start_due_reminders(clock.now()) == [notice.id] and len(second_round(notice)) == 2
 
 
 def test_each_person_is_reminded_where_each_person_is_asked(school, hanako):
-    notice = asking(school, hanako, Ask("役員に", YES_NO, unit="person"))
+    notice = asking(school, hanako, QuestionDraft("役員に", YES_NO, unit="person"))
     say(notice, "青山 健太", 1)
     assert names(notice) == ["石川 直樹", "鈴木 大輔", "青山 美咲"]
 
 
 def test_after_the_deadline_only_the_confirmation_is_wanted(school, hanako):
-    notice = asking(school, hanako, Ask("懇談会に", YES_NO, deadline=clock.now() + timedelta(hours=1)))
+    notice = asking(school, hanako, QuestionDraft("懇談会に", YES_NO, deadline=clock.now() + timedelta(hours=1)))
     read(notice, "石川 直樹")
     assert "石川 直樹" in names(notice)
     later(hours=2)
@@ -67,10 +69,10 @@ def test_after_the_deadline_only_the_confirmation_is_wanted(school, hanako):
 def test_who_answers_before_the_claim_gets_none(school, hanako):
     with smarthost.running() as (host, port):
         smarthost.send_by(port)
-        notice = asking(school, hanako, Ask("懇談会に", YES_NO))
-        reminders.ask(notice, hanako, clock.now())
+        notice = asking(school, hanako, QuestionDraft("懇談会に", YES_NO))
+        reminders.request_reminder(notice, hanako, clock.now())
         later(seconds=181)
-        assert reminders.begin_due(clock.now())
+        assert reminders.start_due_reminders(clock.now())
         read(notice, "鈴木 大輔")
         say(notice, "石川 直樹", 1)
         assert drained()
@@ -84,10 +86,10 @@ def test_a_day_before_the_deadline_by_itself_and_once(school, hanako, hour, expe
     """Field 2.3; at an hour at which families are awake."""
     day = clock.local(clock.now()).replace(hour=0, minute=0, second=0) + timedelta(days=4)
     notice = asking(
-        school, hanako, Ask("懇談会に", YES_NO, deadline=day + timedelta(hours=hour)), remind_before=True
+        school, hanako, QuestionDraft("懇談会に", YES_NO, deadline=day + timedelta(hours=hour)), remind_before=True
     )  # fmt: skip
     say(notice, "石川 直樹", 1)
-    at = clock.local(reminders.of(notice)[0].begin_at)
+    at = clock.local(reminders.reminders_of_notice(notice)[0].begin_at)
     assert (at.date(), at.hour) == ((day - timedelta(days=1)).date(), expected)
     clock.set_offset(clock._offset.total_seconds() + (at - clock.now()).total_seconds() - 60)
     assert begin_after(0.5) == [] and begin_after(1) == [notice.id]
@@ -97,9 +99,9 @@ def test_a_day_before_the_deadline_by_itself_and_once(school, hanako, hour, expe
 
 def test_a_deadline_of_today_has_no_reminder_a_day_before(school, hanako):
     notice = asking(
-        school, hanako, Ask("懇談会に", YES_NO, deadline=clock.now() + timedelta(hours=20)), remind_before=True
+        school, hanako, QuestionDraft("懇談会に", YES_NO, deadline=clock.now() + timedelta(hours=20)), remind_before=True
     )  # fmt: skip
-    assert reminders.of(notice) == []
+    assert reminders.reminders_of_notice(notice) == []
 
 
 def test_each_deadline_has_its_reminder_to_those_who_owe_that_answer(school, hanako):
@@ -107,19 +109,19 @@ def test_each_deadline_has_its_reminder_to_those_who_owe_that_answer(school, han
     noon = clock.local(clock.now()).replace(hour=12, minute=0, second=0, microsecond=0)
     soon, late = noon + timedelta(days=3), noon + timedelta(days=6)
     notice = asking(
-        school, hanako, Ask("弁当を", ("頼む", "頼まない"), deadline=soon), Ask("懇談会に", YES_NO, deadline=late),
+        school, hanako, QuestionDraft("弁当を", ("頼む", "頼まない"), deadline=soon), QuestionDraft("懇談会に", YES_NO, deadline=late),
         remind_before=True,
     )  # fmt: skip
     say(notice, "青山 健太", 1)
     say(notice, "石川 直樹", 3)
-    planned = reminders.of(notice)
+    planned = reminders.reminders_of_notice(notice)
     assert [clock.local(one.begin_at) for one in planned] == [soon - timedelta(days=1)]
     assert begin_after((soon - timedelta(days=1) - clock.now()).total_seconds() / 60 + 1) == [notice.id]
     assert sorted(one.delivery.name for one in second_round(notice)) == ["石川 直樹", "鈴木 大輔"]
     arrived(fresh(notice))
-    planned = reminders.of(notice)
+    planned = reminders.reminders_of_notice(notice)
     assert [clock.local(one.begin_at) for one in planned if one.state == "waiting"] == [late - timedelta(days=1)]
     assert begin_after((late - timedelta(days=1) - clock.now()).total_seconds() / 60 + 1) == [notice.id]
     third = Letter.select().where(Letter.notice == notice, Letter.round == 3)
     assert sorted(one.delivery.name for one in third) == ["鈴木 大輔", "青山 健太", "青山 美咲"]
-    assert not [one for one in reminders.of(notice) if one.state == "waiting"]
+    assert not [one for one in reminders.reminders_of_notice(notice) if one.state == "waiting"]

@@ -6,8 +6,8 @@ import pytest
 
 import clock
 from core.members import unsubscribe
+from core.notices import related_notices
 from core.results import responses
-from core.writing import other_notices
 from mail import links
 from models import Child, Delivery, Letter, Log, Membership, Notice, Visit
 from tests import cast_notices
@@ -210,11 +210,11 @@ def test_one_guardian_speaks_for_the_household_only(sent, hers):
 
 
 def test_a_newer_notice_of_the_same_list_is_known(school, hers):
-    assert not other_notices.newer_exists(hers.notice)
+    assert not related_notices.newer_exists(hers.notice)
     cast_notices.send([school.lists["2-1"]], at=clock.now())
-    assert not other_notices.newer_exists(hers.notice)
+    assert not related_notices.newer_exists(hers.notice)
     cast_notices.send([school.lists["1-1"]], at=clock.now())
-    assert other_notices.newer_exists(hers.notice)
+    assert related_notices.newer_exists(hers.notice)
 
 
 # ── leaving ──────────────────────────────────────────────────────────────────────────────────────────────────────

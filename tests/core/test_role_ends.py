@@ -6,9 +6,9 @@ import pytest
 
 import tasks
 from core.accounts import role_expiry, roles
+from core.notices.rendering import service_form
 from core.organization import settings
 from core.rights import rights_of
-from core.road.letters import service_form
 from models import Letter, Role, User
 
 MARCH_17 = datetime(2026, 3, 17, 0, 0, tzinfo=UTC)  # 9:00 at the school, fourteen days before the end

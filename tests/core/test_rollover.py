@@ -12,11 +12,11 @@ import clock
 import config as ground
 from core.delivery import lifecycle
 from core.members import groups, segment_rules
+from core.notices import audience, workflow
+from core.notices.validation import find_missing
 from core.refusals import Incomplete
 from core.results import board
 from core.rollover import new_roster, year_end
-from core.writing import audience, notices
-from core.writing.gaps import gaps
 from models import Child, Cover, Delivery, Letter, Log, MailingList, Membership, Notice, Person, Rollover
 from tests import cast_notices
 
@@ -112,13 +112,13 @@ def test_what_changed_since_the_page_was_shown_is_asked_again(school, admin):
 
 def test_a_class_takes_no_notice_until_its_roster_is_in(school, admin, ended):
     """The reason is said on the pages, to booked notices, and to who posts by mail."""
-    made = notices.draft(admin, now=clock.now())
-    notices.choose(made, lists=[school.lists["1-1"].id, school.lists["whole"].id], now=clock.now())
-    notices.save(made, subject="x", text="x", now=clock.now())
-    found = audience.resolve(made)
-    assert "名簿" in _ja(gaps(made, found)["targets"])
+    made = workflow.create_draft(admin, now=clock.now())
+    workflow.set_recipients(made, lists=[school.lists["1-1"].id, school.lists["whole"].id], now=clock.now())
+    workflow.save_draft(made, subject="x", text="x", now=clock.now())
+    found = audience.resolve_audience(made)
+    assert "名簿" in _ja(find_missing(made, found)["targets"])
     with pytest.raises(Incomplete):
-        notices.confirm(made, by=admin, fingerprint=found.fingerprint, typed=str(found.letters), now=clock.now())
+        workflow.confirm_send(made, by=admin, fingerprint=found.fingerprint, typed=str(found.letters), now=clock.now())
 
 
 def test_a_group_of_a_waiting_class_waits_too(school, admin):
@@ -131,17 +131,17 @@ def test_a_group_of_a_waiting_class_waits_too(school, admin):
         clock.now(),
         segment_rules.parse_blocks([("and", segment_rules.SegmentRule("grade", "is", "1"))]),
     )
-    made = notices.draft(admin, now=clock.now())
-    notices.choose(made, groups=[wide.id], now=clock.now())
-    notices.save(made, subject="x", text="x", now=clock.now())
-    mark = audience.resolve(made).fingerprint
-    notices.confirm(made, by=admin, fingerprint=mark, at=clock.now() + timedelta(hours=1), now=clock.now())
+    made = workflow.create_draft(admin, now=clock.now())
+    workflow.set_recipients(made, groups=[wide.id], now=clock.now())
+    workflow.save_draft(made, subject="x", text="x", now=clock.now())
+    mark = audience.resolve_audience(made).fingerprint
+    workflow.confirm_send(made, by=admin, fingerprint=mark, at=clock.now() + timedelta(hours=1), now=clock.now())
     found = year_end.begin_rollover(admin, clock.now())
     shown = year_end.preview_year_end(found)
     assert [one.id for one in shown.booked] == [made.id]
     year_end.end_year(found, admin, clock.now(), fingerprint=shown.fingerprint)
     Membership.create(person=school.people["加藤 誠"], list=first, child=school.children["石川 蓮"])
-    assert "1年1組" in _ja(gaps(made, audience.resolve(made))["targets"])
+    assert "1年1組" in _ja(find_missing(made, audience.resolve_audience(made))["targets"])
 
 
 def _ja(message: str) -> str:
@@ -151,11 +151,13 @@ def _ja(message: str) -> str:
 
 
 def test_what_was_booked_for_a_class_is_held(school, admin):
-    made = notices.draft(admin, now=clock.now())
-    notices.choose(made, lists=[school.lists["1-1"].id], now=clock.now())
-    notices.save(made, subject="x", text="x", now=clock.now())
+    made = workflow.create_draft(admin, now=clock.now())
+    workflow.set_recipients(made, lists=[school.lists["1-1"].id], now=clock.now())
+    workflow.save_draft(made, subject="x", text="x", now=clock.now())
     at = clock.now() + timedelta(hours=1)
-    notices.confirm(made, by=admin, fingerprint=audience.resolve(made).fingerprint, at=at, now=clock.now())
+    workflow.confirm_send(
+        made, by=admin, fingerprint=audience.resolve_audience(made).fingerprint, at=at, now=clock.now()
+    )
     found = year_end.begin_rollover(admin, clock.now())
     shown = year_end.preview_year_end(found)
     assert [one.id for one in shown.booked] == [made.id]

@@ -5,54 +5,58 @@ import re
 import pytest
 
 import clock
+from core.notices import content_checks, merge_fields, preflight, questions, templates
+from core.notices.audience import resolve_audience
 from core.rights import rights_of
-from core.writing import fields, questions, samples, warnings, warnings_text
-from core.writing.audience import resolve
 from mail import merge
 from models import Log, Notice, Sample
 
-SAID = samples.Words("遠足", "遠足について", "〔10月1日〕に行きます。", read_confirmation=False, kind="school")
+SAID = templates.TemplateContent(
+    "遠足", "遠足について", "〔10月1日〕に行きます。", read_confirmation=False, kind="school"
+)
 
 
 def test_the_usual_emergencies_are_shipped(school):
     """N-04: strangers, the administration, disasters and crime, in both languages."""
-    shipped = {one.code for one in samples.of(rights_of(school.users["送る子"]))}
+    shipped = {one.code for one in templates.available_templates(rights_of(school.users["送る子"]))}
     assert {"stranger", "office", "evacuation", "crime", "closed", "wait"} <= shipped
-    for one in samples._file():
+    for one in templates._shipped_entries():
         assert all(one[language][part] for language in ("ja", "en") for part in ("name", "subject", "text"))
 
 
 def test_a_notice_begun_has_the_words_and_the_question_but_no_recipients(school):
     """N-04, field 5.2 and 5.3 no. 2."""
     user = school.users["送る子"]
-    pickup = samples.find(rights_of(user), "pickup")
-    notice = samples.begin(pickup, user, clock.now(), "once")
+    pickup = templates.get_template(rights_of(user), "pickup")
+    notice = templates.start_notice(pickup, user, clock.now(), "once")
     assert (notice.urgent, notice.read_confirmation) == (True, False)
     assert (notice.remind_every_s, notice.remind_times) == (1800, 2)  # field 2.3; without being asked for
     assert notice.wording.text.startswith("保護者の皆様")
-    assert [ask.unit for ask in questions.as_written(notice)] == ["child"]
-    assert resolve(notice).letters == 0
-    assert samples.begin(pickup, user, clock.now(), "once").id == notice.id
+    assert [ask.unit for ask in questions.question_drafts(notice)] == ["child"]
+    assert resolve_audience(notice).letters == 0
+    assert templates.start_notice(pickup, user, clock.now(), "once").id == notice.id
     assert Notice.select().count() == 1
-    assert "blank" in {one.kind for one in warnings.of(notice, resolve(notice), clock.now())}
+    assert "blank" in {one.kind for one in preflight.collect_warnings(notice, resolve_audience(notice), clock.now())}
 
 
 def test_a_blank_is_named_and_a_filled_one_is_not():
-    assert "〔6時〕" in next(warnings_text.of_blanks("けさ〔6時〕現在")).values["places"]
-    assert not list(warnings_text.of_blanks("けさ6時現在"))
+    assert "〔6時〕" in next(content_checks.check_blanks("けさ〔6時〕現在")).values["places"]
+    assert not list(content_checks.check_blanks("けさ6時現在"))
 
 
 def test_an_own_one_is_seen_by_its_list_alone(school):
     """Written, changed, removed, each in the record."""
     by, room = school.users["花子"], school.lists["1-1"]
-    row = samples.add(by, SAID, room)
+    row = templates.add_template(by, SAID, room)
     code = f"own-{row.id}"
-    assert samples.find(rights_of(school.users["送る子"]), code).words == SAID
-    assert samples.find(rights_of(school.users["太郎"]), code) is None
-    samples.change(samples.find(rights_of(by), code), by, samples.Words("海", "海へ", "行く"), None)
-    ready = samples.find(rights_of(school.users["太郎"]), code)
+    assert templates.get_template(rights_of(school.users["送る子"]), code).words == SAID
+    assert templates.get_template(rights_of(school.users["太郎"]), code) is None
+    templates.update_template(
+        templates.get_template(rights_of(by), code), by, templates.TemplateContent("海", "海へ", "行く"), None
+    )
+    ready = templates.get_template(rights_of(school.users["太郎"]), code)
     assert ready.words.name == "海"
-    samples.remove(ready, by)
+    templates.remove_template(ready, by)
     assert not Sample.select().exists()
     actions = [one.action for one in Log.select().where(Log.action.startswith("sample.")).order_by(Log.id)]
     assert actions == ["sample.added", "sample.changed", "sample.removed"]
@@ -60,15 +64,15 @@ def test_an_own_one_is_seen_by_its_list_alone(school):
 
 @pytest.mark.parametrize(("name", "most"), [("送る子", 4), ("見る子", 0)])
 def test_four_urgent_ones_are_at_hand(school, name, most):
-    assert len(samples.at_hand(rights_of(school.users[name]))) == most
+    assert len(templates.quick_templates(rights_of(school.users[name]))) == most
 
 
 def test_a_shipped_one_can_be_hidden(school):
     admin = school.users["守"]
     for _ in range(2):
-        samples.remove(samples.shipped("closed"), admin)
-    assert samples.find(rights_of(admin), "closed") is None
-    assert samples.find(rights_of(admin), "wait")
+        templates.remove_template(templates.shipped_template("closed"), admin)
+    assert templates.get_template(rights_of(admin), "closed") is None
+    assert templates.get_template(rights_of(admin), "wait")
 
 
 DAY_WORDS = re.compile(
@@ -78,7 +82,7 @@ DAY_WORDS = re.compile(
 
 def test_no_shipped_sample_says_today_or_tomorrow():
     """X-06, field 4.3: a letter is read on another day than it was written; the date stands there, filled in."""
-    for one in samples._file():
+    for one in templates._shipped_entries():
         for language in ("ja", "en"):
             said = re.sub(r"\{\{.*?\}\}", "", f"{one[language]['subject']} {one[language]['text']}")
             assert not DAY_WORDS.findall(said), (one["key"], language)
@@ -86,18 +90,18 @@ def test_no_shipped_sample_says_today_or_tomorrow():
 
 def test_every_field_of_a_shipped_sample_is_known():
     """N-13: also the date of the day on which it goes out."""
-    for one in samples._file():
+    for one in templates._shipped_entries():
         for language in ("ja", "en"):
             names = merge.fields(f"{one[language]['subject']} {one[language]['text']}")
-            assert fields.unknown(names, ["当番日", "地区", "面談日時"]) == [], one["key"]
-    wait = samples.shipped("wait")
+            assert merge_fields.unknown_names(names, ["当番日", "地区", "面談日時"]) == [], one["key"]
+    wait = templates.shipped_template("wait")
     assert "今日の日付（短）" in wait.words.subject
 
 
 def test_every_shipped_question_can_be_asked(school):
     """T-48: days to choose from too; a sample never brings a question that the check page refuses."""
-    for one in samples.of(rights_of(school.users["守"])):
-        assert samples.faults(one.words) == "", one.code
-    days = samples.begin(samples.shipped("day_finding"), school.users["守"], clock.now())
-    (block,) = questions.blocks(questions.of(days))
+    for one in templates.available_templates(rights_of(school.users["守"])):
+        assert templates.content_error(one.words) == "", one.code
+    days = templates.start_notice(templates.shipped_template("day_finding"), school.users["守"], clock.now())
+    (block,) = questions.group_into_blocks(questions.load_questions(days))
     assert block.days and len(block.questions) == 2

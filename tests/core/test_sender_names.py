@@ -7,11 +7,9 @@ import pytest
 
 import clock
 from core.delivery import lifecycle
+from core.notices import audience, rendering, sender_names, workflow
 from core.organization import settings
-from core.organizers import sender_names
 from core.rights import rights_of
-from core.road import letters
-from core.writing import audience, notices
 from models import Delivery, Letter, Notice, Role, Sender, User
 
 
@@ -23,15 +21,15 @@ def named(school):
 
 
 def draft(school, name: str = "花子", key: str = "1-1") -> Notice:
-    made = notices.draft(school.users[name], now=clock.now())
-    notices.choose(made, lists=[school.lists[key].id], now=clock.now())
-    notices.save(made, subject="遠足", text="行きます。", now=clock.now())
+    made = workflow.create_draft(school.users[name], now=clock.now())
+    workflow.set_recipients(made, lists=[school.lists[key].id], now=clock.now())
+    workflow.save_draft(made, subject="遠足", text="行きます。", now=clock.now())
     return made
 
 
 def confirm(notice: Notice, by: User) -> Notice:
-    mark = audience.resolve(notice).fingerprint
-    return notices.confirm(notice, by=by, fingerprint=mark, now=clock.now())
+    mark = audience.resolve_audience(notice).fingerprint
+    return workflow.confirm_send(notice, by=by, fingerprint=mark, now=clock.now())
 
 
 def begin(notice: Notice, by: User) -> None:
@@ -41,7 +39,7 @@ def begin(notice: Notice, by: User) -> None:
 
 def from_of(notice: Notice) -> set[tuple[str, str]]:
     """Return display name and address of From of all letters of a notice."""
-    desk = letters.Desk(settings())
+    desk = rendering.RenderCache(settings())
     found = set()
     for letter in Letter.select().where(Letter.notice == notice):
         sender = message_from_bytes(desk.letter(letter, False, clock.now()), policy=policy.default)["From"]
@@ -50,7 +48,7 @@ def from_of(notice: Notice) -> set[tuple[str, str]]:
 
 
 def choose(notice: Notice, by: User, **what: object) -> None:
-    sender_names.choose(notice, rights_of(by), clock.now(), **what)
+    sender_names.set_sender_name(notice, rights_of(by), clock.now(), **what)
 
 
 def test_the_name_is_that_of_who_sends_and_the_address_the_lists(school):
@@ -69,9 +67,9 @@ def test_a_manager_sends_in_the_name_of_another_user_and_both_are_kept(named):
     kept = Notice.get_by_id(notice.id)
     assert (kept.by_name, kept.sender_name) == ("花子", "送る子")
     first = Delivery.select().where(Delivery.notice == notice).first()
-    assert sender_names.who_is_told(first) == other
+    assert sender_names.response_recipient(first) == other
     User.update(disabled_at=clock.now()).where(User.id == other.id).execute()
-    assert sender_names.who_is_told(Delivery.get_by_id(first.id)) == hanako
+    assert sender_names.response_recipient(Delivery.get_by_id(first.id)) == hanako
 
 
 def test_a_registered_senders_name_may_be_chosen(named):
@@ -80,17 +78,17 @@ def test_a_registered_senders_name_may_be_chosen(named):
     choose(notice, hanako, name="教頭 小川")
     begin(notice, hanako)
     assert from_of(notice) == {("かえで原小学校（教頭 小川）", "1nen1kumi@mail.school.example")}
-    assert sender_names.who_is_told(Delivery.select().where(Delivery.notice == notice).first()) == hanako
+    assert sender_names.response_recipient(Delivery.select().where(Delivery.notice == notice).first()) == hanako
 
 
 def test_below_manager_no_other_name(named):
     """D-08, D-21: not by choosing, and not by pressing "send" on a colleague's draft."""
     notice, sender = draft(named, "送る子"), named.users["送る子"]
-    with pytest.raises(sender_names.NotYours):
+    with pytest.raises(sender_names.SenderNameForbidden):
         choose(notice, sender, user=named.users["花子"].id)
     shared = draft(named)
     choose(shared, named.users["花子"], name="教頭 小川")
-    with pytest.raises(sender_names.NotYours):
+    with pytest.raises(sender_names.SenderNameForbidden):
         confirm(shared, sender)
     assert Notice.get_by_id(shared.id).state == "draft"
     choose(shared, sender)  # back to the own name everybody may
@@ -107,16 +105,16 @@ def test_whoever_is_named_may_send_the_draft(named):
 def test_a_manager_of_one_list_names_nobody_for_another(named):
     """T-33: all lists of the notice must be managed; names of foreign lists are not offered."""
     notice, taro = draft(named, "太郎", "2-1"), named.users["太郎"]
-    offer = sender_names.choices(rights_of(taro))
+    offer = sender_names.sender_name_choices(rights_of(taro))
     assert offer.names == ()
     assert "花子" not in {one.name for one in offer.users}
     for wrong in ({"user": named.users["花子"].id}, {"name": "教頭 小川"}, {"user": 4711, "name": "x"}):
-        with pytest.raises(sender_names.NotOffered):
+        with pytest.raises(sender_names.SenderNameUnavailable):
             choose(notice, taro, **wrong)
     both = draft(named)
-    notices.choose(both, lists=[named.lists["1-1"].id, named.lists["2-1"].id], now=clock.now())
-    assert not sender_names.may_choose(rights_of(named.users["花子"]), both)
-    assert sender_names.may_choose(rights_of(named.users["守"]), both)
+    workflow.set_recipients(both, lists=[named.lists["1-1"].id, named.lists["2-1"].id], now=clock.now())
+    assert not sender_names.may_choose_sender_name(rights_of(named.users["花子"]), both)
+    assert sender_names.may_choose_sender_name(rights_of(named.users["守"]), both)
 
 
 def test_a_name_that_is_gone_is_refused_when_sending(named):
@@ -124,5 +122,5 @@ def test_a_name_that_is_gone_is_refused_when_sending(named):
     notice, hanako = draft(named), named.users["花子"]
     choose(notice, hanako, user=named.users["送る子"].id)
     Role.delete().where(Role.user == named.users["送る子"]).execute()
-    with pytest.raises(sender_names.NotOffered):
+    with pytest.raises(sender_names.SenderNameUnavailable):
         confirm(notice, hanako)

@@ -11,7 +11,7 @@ import clock
 import config as ground
 import models
 from core import service
-from core.writing import notices
+from core.notices import workflow
 from models import Letter, Membership, Person
 from tests import smarthost
 from tests.smarthost import begun, confirmed, drained, fresh, later, letter_to, sender, states, written
@@ -248,7 +248,7 @@ def test_stopping_in_the_middle_keeps_the_rest_of_the_batch_here(school, host, h
 
     def somebody_stops_after_two():
         if len(host.mails) == 2 and fresh(notice).state == "sending":
-            notices.stop(notice, hanako, clock.now())
+            workflow.stop_sending(notice, hanako, clock.now())
         return False
 
     heart.step(somebody_stops_after_two)

@@ -6,11 +6,11 @@ import pytest
 
 import clock
 from core.delivery import queue
+from core.notices import follow_ups, workflow
+from core.notices.audience import resolve_audience
+from core.notices.related_notices import latest_to_same_list, newer_exists
 from core.organization import settings
 from core.refusals import NotNow, TooLate
-from core.writing import notices, successors
-from core.writing.audience import resolve
-from core.writing.other_notices import latest_to_same_list, newer_exists
 from database import hand
 from models import Letter
 from tests import smarthost
@@ -34,18 +34,18 @@ def test_stopping_keeps_here_what_has_not_left(school, hanako):
     notice = begun(hanako, [school.lists["1-1"]])
     first = Letter.select().where(Letter.notice == notice).order_by(Letter.id).first()
     Letter.update(state="accepted").where(Letter.id == first.id).execute()
-    assert notices.stop(notice, hanako, clock.now()) == 3
+    assert workflow.stop_sending(notice, hanako, clock.now()) == 3
     assert states(notice) == {"accepted": 1, "cancelled": 3}
     assert fresh(notice).state == "stopped" and fresh(notice).finished_at
     with pytest.raises(TooLate):
-        notices.stop(notice, hanako, clock.now())
+        workflow.stop_sending(notice, hanako, clock.now())
 
 
 def test_what_was_claimed_but_not_handed_over_is_stopped_too(school, hanako):
     notice = begun(hanako, [school.lists["1-1"]])
     numbers = queue.claim_batch("o", "b", settings(), clock.now())
     hand(numbers[0], "o", clock.now())
-    assert notices.stop(notice, hanako, clock.now()) == 3
+    assert workflow.stop_sending(notice, hanako, clock.now()) == 3
     assert states(notice) == {"sending": 1, "cancelled": 3}
 
 
@@ -53,7 +53,7 @@ def test_what_was_claimed_but_not_handed_over_is_stopped_too(school, hanako):
 def test_withdrawing_stops_what_is_left(school, hanako, state):
     """Decision 13."""
     notice = put(begun(hanako, [school.lists["1-1"]]), state=state)
-    assert notices.withdraw(notice, hanako, clock.now()) == 4
+    assert workflow.withdraw_notice(notice, hanako, clock.now()) == 4
     assert fresh(notice).state == "withdrawn" and fresh(notice).withdrawn_at
 
 
@@ -61,25 +61,28 @@ def test_withdrawing_stops_what_is_left(school, hanako, state):
 def test_what_was_not_sent_cannot_be_withdrawn(draft, hanako, state):
     put(draft, state=state)
     with pytest.raises(TooLate):
-        notices.withdraw(draft, hanako, clock.now())
+        workflow.withdraw_notice(draft, hanako, clock.now())
 
 
 def test_a_correction_is_a_draft_with_the_same_recipients_and_options(school, hanako):
     notice = begun(hanako, [school.lists["1-1"], school.lists["2-1"]], read_confirmation=False, footer=False)
-    again = successors.correct(notice, hanako, clock.now())
+    again = follow_ups.create_correction(notice, hanako, clock.now())
     assert (again.state, again.corrects, again.by, again.footer) == ("draft", notice, hanako, False)
     assert (again.wording.subject, again.wording.text) == ("【訂正】水筒", smarthost.TEXT)
-    assert resolve(again).fingerprint == resolve(notice).fingerprint
-    assert successors.correct(again, hanako, clock.now()).wording.subject == "【訂正】水筒"
+    assert resolve_audience(again).fingerprint == resolve_audience(notice).fingerprint
+    assert follow_ups.create_correction(again, hanako, clock.now()).wording.subject == "【訂正】水筒"
 
 
 def test_the_latest_news_carries_its_time_before_the_subject(school, hanako):
     """Field 5.2.7: not to be confused with the first; the mark of the earlier news goes."""
     notice = begun(hanako, [school.lists["1-1"]], urgent=True)
-    news = successors.follow_up(notice, hanako, datetime(2026, 10, 13, 21, 10, tzinfo=UTC))
+    news = follow_ups.create_update(notice, hanako, datetime(2026, 10, 13, 21, 10, tzinfo=UTC))
     assert (news.state, news.follows, news.corrects, news.urgent) == ("draft", notice, None, True)
-    assert news.wording.subject == "【6:10 更新】水筒" and resolve(news).fingerprint == resolve(notice).fingerprint
-    second = successors.follow_up(news, hanako, datetime(2026, 10, 13, 22, 5, tzinfo=UTC))
+    assert (
+        news.wording.subject == "【6:10 更新】水筒"
+        and resolve_audience(news).fingerprint == resolve_audience(notice).fingerprint
+    )
+    second = follow_ups.create_update(news, hanako, datetime(2026, 10, 13, 22, 5, tzinfo=UTC))
     assert second.wording.subject == "【7:05 更新】水筒"
 
 
@@ -88,10 +91,10 @@ def test_unknown_letters_are_sent_again_when_somebody_asks(school, hanako):
     Letter.update(state="accepted").where(Letter.notice == notice).execute()
     lost = smarthost.letter_to(notice, "naoki@example.jp")
     Letter.update(state="unknown").where(Letter.id == lost.id).execute()
-    assert notices.send_unknown_again(notice, hanako, clock.now()) == 1
+    assert workflow.resend_unknown(notice, hanako, clock.now()) == 1
     assert (fresh(notice).state, fresh(notice).finished_at) == ("sending", None)
     assert (fresh(lost).state, fresh(lost).again) == ("waiting", True)
-    assert notices.send_unknown_again(notice, hanako, clock.now()) == 0
+    assert workflow.resend_unknown(notice, hanako, clock.now()) == 0
 
 
 @pytest.mark.parametrize("state", ["withdrawn", "held", "draft", "dropped"])
@@ -99,7 +102,7 @@ def test_nothing_of_a_withdrawn_notice_is_sent_again(school, hanako, state):
     notice = put(begun(hanako, [school.lists["1-1"]]), state=state)
     Letter.update(state="unknown").where(Letter.notice == notice).execute()
     with pytest.raises(NotNow):
-        notices.send_unknown_again(notice, hanako, clock.now())
+        workflow.resend_unknown(notice, hanako, clock.now())
     assert states(notice) == {"unknown": 4}
 
 

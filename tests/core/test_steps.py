@@ -4,13 +4,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from core.notices import drip
+from core.notices.drip import StepContent
 from core.refusals import Incomplete
-from core.writing import steps
-from core.writing.steps import Words
 from models import Delivery, Letter, MailingList, Membership, Notice, Person, Step
 
 MONDAY = datetime(2026, 4, 6, 0, 0, tzinfo=UTC)  # 9:00 at the school
-WEEK_LATER = Words(7, 18 * 60, "携帯電話の設定のお願い", "ドメイン指定受信の設定をお願いします。", False)
+WEEK_LATER = StepContent(7, 18 * 60, "携帯電話の設定のお願い", "ドメイン指定受信の設定をお願いします。", False)
 
 
 @pytest.fixture
@@ -20,8 +20,8 @@ def room(school) -> MailingList:
     return school.lists["1-1"]
 
 
-def step(school, room, words: Words = WEEK_LATER, at: datetime = MONDAY) -> Step:
-    return steps.add(room, school.users["花子"], words, at)
+def step(school, room, words: StepContent = WEEK_LATER, at: datetime = MONDAY) -> Step:
+    return drip.add_step(room, school.users["花子"], words, at)
 
 
 def join(room: MailingList, name: str, at: datetime, **fields: object) -> Membership:
@@ -44,19 +44,19 @@ def got(step: Step) -> list[str]:
     ],
 )
 def test_due_so_many_days_after_joining_at_the_set_time(school, room, joined, days, minute, due):
-    made = step(school, room, Words(days, minute, "件名", "本文", False), MONDAY - timedelta(days=30))
-    assert steps.due_at(joined, made) == due
+    made = step(school, room, StepContent(days, minute, "件名", "本文", False), MONDAY - timedelta(days=30))
+    assert drip.step_due_at(joined, made) == due
 
 
 def test_a_simulated_fortnight_sends_each_letter_once_and_in_order(school, room):
     """N-12: day by day, with the sweep running every few hours."""
-    first = step(school, room, Words(0, 18 * 60, "ようこそ", "ご登録ありがとうございます。", True))
+    first = step(school, room, StepContent(0, 18 * 60, "ようこそ", "ご登録ありがとうございます。", True))
     second = step(school, room)
     join(room, "新入 太郎", MONDAY + timedelta(days=1))
     seen: list[tuple[str, int]] = []
     for hour in range(0, 24 * 14, 3):
         now = MONDAY + timedelta(hours=hour)
-        if steps.sweep(now):
+        if drip.send_due_steps(now):
             newest = Letter.select().order_by(Letter.id.desc()).first()
             seen.append((newest.notice.wording.subject, hour))
     assert seen == [("ようこそ", 24 + 9), (WEEK_LATER.subject, 8 * 24 + 9)]
@@ -66,8 +66,8 @@ def test_a_simulated_fortnight_sends_each_letter_once_and_in_order(school, room)
 def test_who_joined_before_the_step_was_written_gets_none(school, room):
     join(room, "前からの人", MONDAY - timedelta(hours=1))
     made = step(school, room)
-    assert steps.coming(made, MONDAY + timedelta(days=30)) == []
-    assert steps.sweep(MONDAY + timedelta(days=30)) == 0
+    assert drip.upcoming_sends(made, MONDAY + timedelta(days=30)) == []
+    assert drip.send_due_steps(MONDAY + timedelta(days=30)) == 0
 
 
 def test_who_stopped_or_left_before_the_day_gets_none(school, room):
@@ -75,16 +75,16 @@ def test_who_stopped_or_left_before_the_day_gets_none(school, room):
     for name, state in (("止めた人", "stopped"), ("去った人", "left"), ("待つ人", "pending")):
         member = join(room, name, MONDAY + timedelta(hours=1))
         Membership.update(state=state).where(Membership.id == member.id).execute()
-    steps.sweep(MONDAY + timedelta(days=8))
+    drip.send_due_steps(MONDAY + timedelta(days=8))
     assert got(made) == []
 
 
 def test_rejoining_does_not_bring_it_again(school, room):
     made = step(school, room)
     member = join(room, "出戻り", MONDAY + timedelta(hours=1))
-    assert steps.sweep(MONDAY + timedelta(days=8)) == 1
+    assert drip.send_due_steps(MONDAY + timedelta(days=8)) == 1
     Membership.update(joined_at=MONDAY + timedelta(days=20)).where(Membership.id == member.id).execute()
-    assert steps.sweep(MONDAY + timedelta(days=40)) == 0
+    assert drip.send_due_steps(MONDAY + timedelta(days=40)) == 0
     assert got(made) == ["出戻り"]
 
 
@@ -93,53 +93,56 @@ def test_two_children_in_one_list_bring_one_letter(school, room):
     person = Person.create(name="双子の母", kana="フタゴ", address="futago@example.jp")
     for child in list(school.children.values())[:2]:
         Membership.create(person=person, list=room, child=child, joined_at=MONDAY + timedelta(hours=1))
-    assert steps.sweep(MONDAY + timedelta(days=8)) == 1
+    assert drip.send_due_steps(MONDAY + timedelta(days=8)) == 1
     assert got(made) == ["双子の母"]
 
 
 def test_new_words_are_a_new_notice_and_reach_only_who_had_none(school, room):
     made = step(school, room)
     join(room, "先の人", MONDAY + timedelta(hours=1))
-    steps.sweep(MONDAY + timedelta(days=8))
-    steps.change(
-        made, school.users["花子"], Words(7, 18 * 60, "新しい件名", "新しい本文", False), MONDAY + timedelta(days=9)
+    drip.send_due_steps(MONDAY + timedelta(days=8))
+    drip.update_step(
+        made,
+        school.users["花子"],
+        StepContent(7, 18 * 60, "新しい件名", "新しい本文", False),
+        MONDAY + timedelta(days=9),
     )
     join(room, "後の人", MONDAY + timedelta(days=9))
-    assert steps.sweep(MONDAY + timedelta(days=17)) == 1
+    assert drip.send_due_steps(MONDAY + timedelta(days=17)) == 1
     assert got(made) == ["先の人", "後の人"]
     old, new = Notice.select().where(Notice.of_step == made).order_by(Notice.id)
     assert (old.wording.subject, old.state, new.wording.subject, new.state) == (
         WEEK_LATER.subject, "sending", "新しい件名", "standing",
     )  # fmt: skip
-    assert steps.figures([made])[made.id].sent == 2
+    assert drip.step_stats([made])[made.id].sent == 2
 
 
 def test_words_that_nobody_has_had_are_changed_in_place(school, room):
     made = step(school, room)
-    steps.change(made, school.users["花子"], Words(7, 18 * 60, "新しい件名", "本文", True), MONDAY)
+    drip.update_step(made, school.users["花子"], StepContent(7, 18 * 60, "新しい件名", "本文", True), MONDAY)
     assert [one.wording.subject for one in Notice.select().where(Notice.of_step == made)] == ["新しい件名"]
 
 
 def test_a_roster_brought_in_stops_it_and_asks(school, room):
     """More people at once than join by themselves: nobody is written to before somebody has decided."""
     made = step(school, room)
-    for number in range(steps.MOST_AT_ONCE + 1):
+    for number in range(drip.MAX_AT_ONCE + 1):
         join(room, f"名簿 {number:02}", MONDAY + timedelta(seconds=number + 1))
-    assert steps.sweep(MONDAY + timedelta(days=8)) == 0
+    assert drip.send_due_steps(MONDAY + timedelta(days=8)) == 0
     assert (Step.get_by_id(made.id).paused_why, got(made)) == ("many", [])
-    assert steps.asking(MailingList.select(MailingList.id))[0].id == made.id
-    assert steps.go_on(Step.get_by_id(made.id), school.users["花子"], MONDAY + timedelta(days=8)) == 31
-    assert steps.go_on(Step.get_by_id(made.id), school.users["花子"], MONDAY + timedelta(days=8)) == 0
+    assert drip.steps_awaiting_decision(MailingList.select(MailingList.id))[0].id == made.id
+    assert drip.resume_step(Step.get_by_id(made.id), school.users["花子"], MONDAY + timedelta(days=8)) == 31
+    assert drip.resume_step(Step.get_by_id(made.id), school.users["花子"], MONDAY + timedelta(days=8)) == 0
 
 
 def test_passing_over_goes_on_with_new_members_only(school, room):
     made = step(school, room)
     join(room, "休みの間の人", MONDAY + timedelta(hours=1))
-    steps.pause(made, school.users["花子"], MONDAY + timedelta(days=2))
-    assert steps.sweep(MONDAY + timedelta(days=8)) == 0
-    steps.go_on(made, school.users["花子"], MONDAY + timedelta(days=8), skip=True)
+    drip.pause_step(made, school.users["花子"], MONDAY + timedelta(days=2))
+    assert drip.send_due_steps(MONDAY + timedelta(days=8)) == 0
+    drip.resume_step(made, school.users["花子"], MONDAY + timedelta(days=8), skip=True)
     join(room, "新しい人", MONDAY + timedelta(days=8))
-    assert steps.sweep(MONDAY + timedelta(days=16)) == 1
+    assert drip.send_due_steps(MONDAY + timedelta(days=16)) == 1
     assert got(made) == ["新しい人"]
 
 
@@ -147,24 +150,24 @@ def test_who_has_no_address_is_on_the_board_and_gets_no_letter(school, room):
     made = step(school, room)
     person = Person.create(name="電話の家", kana="デンワ", phone="000-0000-0002")
     Membership.create(person=person, list=room, joined_at=MONDAY + timedelta(hours=1))
-    assert steps.sweep(MONDAY + timedelta(days=8)) == 0
+    assert drip.send_due_steps(MONDAY + timedelta(days=8)) == 0
     assert [one.reason for one in Delivery.select().join(Notice).where(Notice.of_step == made)] == ["no_address"]
-    assert steps.waiting(made, MONDAY + timedelta(days=8)) == set()
+    assert drip.people_due(made, MONDAY + timedelta(days=8)) == set()
 
 
 def test_ended_steps_send_nothing_and_cannot_be_changed(school, room):
     made = step(school, room)
     join(room, "誰か", MONDAY + timedelta(hours=1))
-    steps.end(made, school.users["花子"], MONDAY + timedelta(days=1))
-    assert steps.sweep(MONDAY + timedelta(days=8)) == 0
+    drip.end_step(made, school.users["花子"], MONDAY + timedelta(days=1))
+    assert drip.send_due_steps(MONDAY + timedelta(days=8)) == 0
     assert Notice.select().where(Notice.of_step == made).count() == 0
-    with pytest.raises(steps.Ended):
-        steps.pause(made, school.users["花子"], MONDAY)
+    with pytest.raises(drip.StepEnded):
+        drip.pause_step(made, school.users["花子"], MONDAY)
 
 
 def test_a_letter_without_words_is_refused(school, room):
     with pytest.raises(Incomplete) as missing:
-        step(school, room, Words(1, 0, " ", "", False))
+        step(school, room, StepContent(1, 0, " ", "", False))
     assert set(missing.value.fields) == {"subject", "text"}
     assert Step.select().count() == Notice.select().count() == 0
 
@@ -173,4 +176,4 @@ def test_a_closed_list_sends_nothing(school, room):
     step(school, room)
     join(room, "誰か", MONDAY + timedelta(hours=1))
     MailingList.update(closed_at=MONDAY).where(MailingList.id == room.id).execute()
-    assert steps.sweep(MONDAY + timedelta(days=8)) == 0
+    assert drip.send_due_steps(MONDAY + timedelta(days=8)) == 0

@@ -7,11 +7,10 @@ import pytest
 import clock
 from core.delivery.lifecycle import start_due_notices
 from core.delivery.worker import open_worker
+from core.notices import rendering, workflow
+from core.notices.audience import resolve_audience
 from core.organization import settings
 from core.results import tracking
-from core.road import letters
-from core.writing import notices
-from core.writing.audience import resolve
 from mail.compose import Reader, prepare
 from models import Letter, Link, Notice, Visit
 from tests import cast_notices
@@ -31,7 +30,7 @@ def sent(school):
 
 
 def html_of(notice: Notice) -> tuple[str, str]:
-    form = letters.notice_form(notice, None, "ja", settings())
+    form = rendering.notice_form(notice, None, "ja", settings())
     reader = Reader(
         number=7, address="a@example.com", bare=False, name="青山", token="k" * 26, values={}, at=clock.now()
     )
@@ -74,11 +73,11 @@ def test_the_text_keeps_the_address_and_the_html_shows_no_other_host_than_it_lea
 
 def test_addresses_are_kept_at_sending(school):
     """X-05: what an organizer changes later changes no link that is out."""
-    notice = notices.draft(school.users["花子"], now=clock.now())
-    notices.save(notice, now=clock.now(), subject="件名", text=TEXT, track_clicks=True)
-    notices.choose(notice, lists=[school.lists["1-1"].id], now=clock.now())
-    mark = resolve(notice).fingerprint
-    notices.confirm(notice, by=school.users["花子"], fingerprint=mark, now=clock.now(), hold_s=0)
+    notice = workflow.create_draft(school.users["花子"], now=clock.now())
+    workflow.save_draft(notice, now=clock.now(), subject="件名", text=TEXT, track_clicks=True)
+    workflow.set_recipients(notice, lists=[school.lists["1-1"].id], now=clock.now())
+    mark = resolve_audience(notice).fingerprint
+    workflow.confirm_send(notice, by=school.users["花子"], fingerprint=mark, now=clock.now(), hold_s=0)
     start_due_notices(clock.now())
     assert [one.url for one in Link.select().order_by(Link.number)] == [
         "https://school.example/oshirase?id=7", "https://city.example.jp/bosai",

@@ -8,8 +8,8 @@ import pytest
 import clock
 import models
 from core.delivery import outage, queue, throttle
+from core.notices import workflow
 from core.organization import settings
-from core.writing import notices
 from models import Letter, Log, Person
 from tests import smarthost
 from tests.smarthost import begun, drained, fresh, later, letter_to, never, sender, states
@@ -138,7 +138,7 @@ def test_after_half_an_hour_of_standing_still_somebody_is_asked(school, hanako, 
         heart.close()
         assert host.mails == []
     with smarthost.running(port) as (host, _):
-        notices.release(fresh(notice), hanako, clock.now())
+        workflow.release_held(fresh(notice), hanako, clock.now())
         assert drained()
         assert len(host.mails) == 4 and fresh(notice).state == "sent"
 
@@ -160,7 +160,7 @@ def test_a_vanished_connection_leaves_one_letter_unknown_the_urgent_one_goes_onc
     assert Counter(host.to())["aoyama.k@example.com"] == 3
     assert letter_to(urgent, "aoyama.k@example.com").again
     host.rules.clear()
-    assert notices.send_unknown_again(fresh(plain), hanako, clock.now()) == 1
+    assert workflow.resend_unknown(fresh(plain), hanako, clock.now()) == 1
     assert drained()
     assert states(plain) == {"accepted": 4} and fresh(plain).state == "sent"
 

@@ -6,7 +6,7 @@ import pytest
 import time_machine
 
 import clock
-from core.writing import attachments, audience, comparing, notices, warnings
+from core.notices import attachments, audience, preflight, previous_send, workflow
 from tests import cast_notices, files
 
 NOON = datetime(2026, 10, 13, 3, 0, tzinfo=UTC)  # Tuesday 12:00 in Tokyo
@@ -19,14 +19,14 @@ def noon():
 
 
 def draft(school, text="遠足です。", subject="お知らせ", lists=("1-1",), by="花子"):
-    made = notices.draft(school.users[by], now=NOON)
-    notices.choose(made, lists=[school.lists[key].id for key in lists], now=NOON)
-    notices.save(made, subject=subject, text=text, now=NOON)
+    made = workflow.create_draft(school.users[by], now=NOON)
+    workflow.set_recipients(made, lists=[school.lists[key].id for key in lists], now=NOON)
+    workflow.save_draft(made, subject=subject, text=text, now=NOON)
     return made
 
 
 def kinds(made, at=None):
-    return [one.kind for one in warnings.of(made, audience.resolve(made), NOON, at)]
+    return [one.kind for one in preflight.collect_warnings(made, audience.resolve_audience(made), NOON, at)]
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def kinds(made, at=None):
 def test_a_file_that_is_named_and_missing_is_pointed_out(school, text):
     made = draft(school, text)
     assert kinds(made) == ["no_file"]
-    attachments.add(made, "a.pdf", files.PDF, None, NOON)
+    attachments.add_file(made, "a.pdf", files.PDF, None, NOON)
     assert kinds(made) == []
 
 
@@ -57,7 +57,7 @@ def test_a_file_that_is_named_and_missing_is_pointed_out(school, text):
 def test_words_that_leave_everything_to_the_file_are_pointed_out(school, text, warned):
     """field 4.4 no. 17."""
     made = draft(school, text)
-    attachments.add(made, "a.pdf", files.PDF, None, NOON)
+    attachments.add_file(made, "a.pdf", files.PDF, None, NOON)
     assert ("only_file" in kinds(made)) is warned
 
 
@@ -67,7 +67,7 @@ def test_words_that_leave_everything_to_the_file_are_pointed_out(school, text, w
 def test_a_file_named_like_a_roster_is_pointed_out(school, name, warned):
     """field 5.3 no. 2: 84 children's names went out although a manager had approved."""
     made = draft(school, "10月14日(水)のしおりを添付します。")
-    attachments.add(made, name, files.PDF, None, NOON)
+    attachments.add_file(made, name, files.PDF, None, NOON)
     assert ("private_file" in kinds(made)) is warned
 
 
@@ -96,7 +96,7 @@ def test_another_class_in_the_words_is_pointed_out(school, lists, text, warned):
 def test_days_that_have_passed_are_named(school, text, days):
     found = [
         one
-        for one in warnings.of(draft(school, text), audience.resolve(draft(school, text)), NOON)
+        for one in preflight.collect_warnings(draft(school, text), audience.resolve_audience(draft(school, text)), NOON)
         if one.kind == "past"
     ]
     assert (found[0].values["days"].replace("、", ", ") if found else "") == days
@@ -111,7 +111,7 @@ def test_the_dates_of_a_sample_are_told_once_as_blanks(school):
 def test_a_day_word_in_the_subject_is_pointed_out_even_today(school):
     """field 4.3: 「本日」 in a subject → 「10/14(火)」."""
     made = draft(school, subject="明日は休校です")
-    (one,) = warnings.of(made, audience.resolve(made), NOON)
+    (one,) = preflight.collect_warnings(made, audience.resolve_audience(made), NOON)
     assert (one.kind, one.values["day"]) == ("subject_day", "10月14日(水)")
 
 
@@ -120,8 +120,8 @@ def test_the_night_offers_the_next_morning(school, hour, morning):
     """N-11, field 4.3 no. 8."""
     at = datetime(2026, 10, 14, hour, tzinfo=clock.ZONE)
     made = draft(school)
-    (one,) = warnings.of(made, audience.resolve(made), NOON, at)
-    assert one.kind == "night" and warnings.words.when("ja", one.at) == morning
+    (one,) = preflight.collect_warnings(made, audience.resolve_audience(made), NOON, at)
+    assert one.kind == "night" and preflight.words.when("ja", one.at) == morning
 
 
 # ── beside the others ────────────────────────────────────────────────────────────────────────────────────────────
@@ -132,9 +132,9 @@ def test_who_is_new_and_who_is_gone_since_the_last_one(school):
     sent = cast_notices.send([school.lists["1-1"]], by=school.users["花子"], at=NOON - timedelta(days=1))
     gone, new = sent.deliveries["青山 健太"], sent.deliveries["石川 直樹"]
     made = draft(school)
-    notices.choose(made, lists=[school.lists["1-1"].id], without_persons=[gone.person_id], now=NOON)
+    workflow.set_recipients(made, lists=[school.lists["1-1"].id], without_persons=[gone.person_id], now=NOON)
     new.delete_instance()
-    found = comparing.with_the_last(made, audience.resolve(made))
+    found = previous_send.compare_with_previous(made, audience.resolve_audience(made))
     assert (found.new, found.gone, found.count, found.more) == (("石川 直樹",), ("青山 健太",), 3, 0)
 
 
@@ -147,8 +147,8 @@ def test_the_same_words_twice_are_pointed_out(school):
 
 def test_an_unusual_size_is_pointed_out(school, monkeypatch):
     """X-06, field 5.3 no. 2: to 228 addresses instead of one family."""
-    monkeypatch.setattr(comparing, "UNUSUAL", 5)
+    monkeypatch.setattr(previous_send, "UNUSUAL_LETTERS", 5)
     cast_notices.send([school.lists["1-1"]], by=school.users["守"], at=NOON - timedelta(days=9), text="前の文")
     assert kinds(draft(school, lists=("1-1",), by="守")) == []
-    monkeypatch.setattr(comparing, "_most_until_now", lambda notice: 3)
+    monkeypatch.setattr(previous_send, "_largest_send", lambda notice: 3)
     assert kinds(draft(school, lists=("whole",), by="守")) == ["size"]

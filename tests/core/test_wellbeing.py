@@ -7,8 +7,8 @@ import pytest
 import clock
 from core.house import wellbeing
 from core.house.wellbeing import Finding
+from core.notices.rendering import service_form
 from core.organization import settings
-from core.road.letters import service_form
 from models import Letter, Organization, User
 
 READY = datetime(2026, 4, 2, 0, 0, tzinfo=UTC)

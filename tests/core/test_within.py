@@ -11,13 +11,11 @@ import clock
 from core.accounts import class_teacher
 from core.delivery import lifecycle
 from core.members import groups, segment_rules
+from core.notices import approval_policy, merge_fields, recipient_picker, rendering, sender_names, workflow
+from core.notices.audience import resolve_audience, resolve_audience_for
 from core.organization import settings
-from core.organizers import sender_names
 from core.refusals import WrongNumber
 from core.rights import rights_of
-from core.road import letters
-from core.writing import choosing, fields, notices, second_person
-from core.writing.audience import resolve, resolve_for
 from models import Child, Cover, Delivery, MailingList, Membership, Notice, Person, Role
 
 TEXT = "{{保護者氏名}}様、{{児童氏名}}さん（{{学年組}}）の当番は{{当番日}}です。"
@@ -31,27 +29,29 @@ def father(school):
 
 
 def draft(school, name: str, text: str = TEXT, **targets: object) -> Notice:
-    made = notices.draft(school.users[name], now=clock.now())
-    notices.choose(made, now=clock.now(), **targets)
-    notices.save(made, subject="当番", text=text, now=clock.now())
+    made = workflow.create_draft(school.users[name], now=clock.now())
+    workflow.set_recipients(made, now=clock.now(), **targets)
+    workflow.save_draft(made, subject="当番", text=text, now=clock.now())
     return made
 
 
 def confirm(notice: Notice, by) -> Notice:
-    found = resolve_for(notice, by)
-    return notices.confirm(notice, by=by, fingerprint=found.fingerprint, typed=str(found.letters), now=clock.now())
+    found = resolve_audience_for(notice, by)
+    return workflow.confirm_send(
+        notice, by=by, fingerprint=found.fingerprint, typed=str(found.letters), now=clock.now()
+    )
 
 
 def shown(notice: Notice, audience) -> str:
     """Return everything that the previews of all readers say."""
-    made = [letters.preview(notice, one, settings(), clock.now()) for one in audience.receiving]
+    made = [rendering.preview_letter(notice, one, settings(), clock.now()) for one in audience.receiving]
     return "\n".join(f"{one.subject}\n{one.text}\n{one.html}" for one in made)
 
 
 def test_a_person_chosen_by_name_brings_only_the_children_of_the_senders_lists(school, father):
     """N-13, D-01: in the preview, the values and the rows that are frozen."""
     notice = draft(school, "花子", persons=[father.id])
-    found = resolve(notice)
+    found = resolve_audience(notice)
     assert [(one.child_name, one.rooms, one.values["当番日"]) for one in found.receiving] == [
         ("鈴木 美月", "1-1", "10/1(木)")
     ]
@@ -64,32 +64,32 @@ def test_a_person_chosen_by_name_brings_only_the_children_of_the_senders_lists(s
 
 def test_a_plain_letter_stamps_no_foreign_child_either(school, father):
     notice = draft(school, "花子", "お知らせ", persons=[father.id])
-    (only,) = resolve(notice).receiving
+    (only,) = resolve_audience(notice).receiving
     assert only.child_name == "鈴木 美月" and len(only.covers) == 1
 
 
 def test_an_administrator_reaches_both_children(school, father):
     notice = draft(school, "守", persons=[father.id])
-    assert sorted(one.child_name for one in resolve(notice).receiving) == ["鈴木 海斗", "鈴木 美月"]
+    assert sorted(one.child_name for one in resolve_audience(notice).receiving) == ["鈴木 海斗", "鈴木 美月"]
 
 
 def test_a_colleagues_draft_is_looked_at_with_the_own_eyes(school, father):
     """Begun by the administrator for both children, opened and sent by who manages one class."""
     notice = draft(school, "守", persons=[father.id], lists=[school.lists["1-1"].id])
     hanako = school.users["花子"]
-    assert "海斗" not in shown(notice, resolve_for(notice, hanako))
+    assert "海斗" not in shown(notice, resolve_audience_for(notice, hanako))
     Child.update(attributes={"当番日": "10/1"}).execute()
     confirm(Notice.get_by_id(notice.id), hanako)
     kept = Notice.get_by_id(notice.id)
     assert kept.within == [school.lists["1-1"].id]
-    assert "海斗" not in shown(kept, resolve(kept))
+    assert "海斗" not in shown(kept, resolve_audience(kept))
 
 
 def test_what_was_confirmed_stays_as_it_was_when_the_role_ends(school, father):
     """A role that ends between booking and sending takes nobody out."""
     notice = confirm(draft(school, "花子", persons=[father.id]), school.users["花子"])
     Role.delete().where(Role.user == school.users["花子"]).execute()
-    assert [one.child_name for one in resolve(Notice.get_by_id(notice.id)).receiving] == ["鈴木 美月"]
+    assert [one.child_name for one in resolve_audience(Notice.get_by_id(notice.id)).receiving] == ["鈴木 美月"]
 
 
 def test_items_of_foreign_lists_are_not_offered(school, father):
@@ -97,16 +97,18 @@ def test_items_of_foreign_lists_are_not_offered(school, father):
     place = Membership.get(Membership.person == father, Membership.list == school.lists["2-1"])
     Membership.update(attributes={"副担任への連絡": "x"}).where(Membership.id == place.id).execute()
     notice = draft(school, "花子", persons=[father.id])
-    assert fields.free_names(fields.lists_of(notice)) == ["当番日"]
-    assert "副担任への連絡" in fields.free_names(fields.lists_of(draft(school, "守", persons=[father.id])))
+    assert merge_fields.custom_field_names(merge_fields.lists_of_notice(notice)) == ["当番日"]
+    assert "副担任への連絡" in merge_fields.custom_field_names(
+        merge_fields.lists_of_notice(draft(school, "守", persons=[father.id]))
+    )
 
 
 def test_nobody_is_found_by_a_foreign_child(school):
     """The search would tell that two children are brother and sister."""
     hanako = rights_of(school.users["花子"])
-    assert choosing.people(hanako, "海斗") == []
-    assert [one.name for one in choosing.people(hanako, "美月")] == ["鈴木 大輔"]
-    assert [one.name for one in choosing.people(rights_of(school.users["守"]), "海斗")] == ["鈴木 大輔"]
+    assert recipient_picker.search_people(hanako, "海斗") == []
+    assert [one.name for one in recipient_picker.search_people(hanako, "美月")] == ["鈴木 大輔"]
+    assert [one.name for one in recipient_picker.search_people(rights_of(school.users["守"]), "海斗")] == ["鈴木 大輔"]
 
 
 def test_a_second_person_must_be_allowed_to_see_everybody_in_it(school, father):
@@ -115,7 +117,7 @@ def test_a_second_person_must_be_allowed_to_see_everybody_in_it(school, father):
     for kind, number in both.items():
         Role.replace(user=school.users["見る子"], list_id=number, kind=kind).execute()
     notice = draft(school, "守", "お知らせ", persons=[father.id])
-    assert [one.name for one in second_person.colleagues(notice, school.users["守"])] == ["見る子"]
+    assert [one.name for one in approval_policy.eligible_approvers(notice, school.users["守"])] == ["見る子"]
 
 
 def test_who_steers_a_notice_sees_no_child_of_other_lists_in_it(school, father):
@@ -141,11 +143,11 @@ def test_the_person_in_charge_of_a_foreign_list_signs_nothing(school, father):
     Role.create(user=school.users["太郎"], list_id=club.id, kind="manager")
     Membership.create(person=father, list=club, child=school.children["鈴木 美月"], in_charge=school.users["太郎"])
     notice, hanako = draft(school, "花子", "お知らせ", lists=[school.lists["1-1"].id]), school.users["花子"]
-    sender_names.choose(notice, rights_of(hanako), clock.now(), in_charge=True)
-    assert {one.signed for one in resolve(notice).receiving} == {""}
+    sender_names.set_sender_name(notice, rights_of(hanako), clock.now(), in_charge=True)
+    assert {one.signed for one in resolve_audience(notice).receiving} == {""}
     whole = draft(school, "守", "お知らせ", lists=[school.lists["whole"].id])
-    sender_names.choose(whole, rights_of(school.users["守"]), clock.now(), in_charge=True)
-    assert "太郎" in {one.signed for one in resolve(whole).receiving}
+    sender_names.set_sender_name(whole, rights_of(school.users["守"]), clock.now(), in_charge=True)
+    assert "太郎" in {one.signed for one in resolve_audience(whole).receiving}
     assert class_teacher.teachers_by_reader(notice) == {}
 
 
@@ -166,12 +168,12 @@ def large(school):
 def test_classes_put_together_are_most_of_the_school(large):
     """X-06, decision 7: the number is asked for the share of the audience, not only for the mark of a list."""
     first, second = large.lists["1-1"].id, large.lists["2-1"].id
-    assert not resolve(draft(large, "守", "お知らせ", lists=[first])).needs_number
+    assert not resolve_audience(draft(large, "守", "お知らせ", lists=[first])).needs_number
     both = draft(large, "守", "お知らせ", lists=[first, second])
-    found = resolve(both)
+    found = resolve_audience(both)
     assert found.needs_number and found.most and not found.whole
     with pytest.raises(WrongNumber):
-        notices.confirm(both, by=large.users["守"], fingerprint=found.fingerprint, now=clock.now())
+        workflow.confirm_send(both, by=large.users["守"], fingerprint=found.fingerprint, now=clock.now())
     assert confirm(both, large.users["守"]).state == "held"
 
 
@@ -181,11 +183,13 @@ def test_a_wide_group_is_most_of_the_school_and_one_that_leaves_most_out_is_not(
         large.lists["whole"], "ほぼ全員", None, clock.now(),
         segment_rules.parse_blocks([("and", segment_rules.SegmentRule("item:休み", "empty"))]),
     )  # fmt: skip
-    assert resolve(draft(large, "守", "お知らせ", groups=[wide.id])).most
-    assert not resolve(draft(large, "守", "お知らせ", groups=[wide.id], without=[large.lists["2-1"].id])).needs_number
+    assert resolve_audience(draft(large, "守", "お知らせ", groups=[wide.id])).most
+    assert not resolve_audience(
+        draft(large, "守", "お知らせ", groups=[wide.id], without=[large.lists["2-1"].id])
+    ).needs_number
 
 
 def test_a_club_with_one_list_types_nothing(large):
     """Where there is one list only, its mark decides: everything is everybody there."""
     MailingList.update(closed_at=clock.now()).where(MailingList.id != large.lists["2-1"].id).execute()
-    assert not resolve(draft(large, "守", "お知らせ", lists=[large.lists["2-1"].id])).needs_number
+    assert not resolve_audience(draft(large, "守", "お知らせ", lists=[large.lists["2-1"].id])).needs_number

@@ -6,8 +6,8 @@ from typing import Any
 
 import clock
 from core.delivery import lifecycle
-from core.writing import audience as audiences
-from core.writing import notices
+from core.notices import audience as audiences
+from core.notices import workflow
 from models import Notice
 from tests.cast import School
 
@@ -19,11 +19,11 @@ def confirmed(
 ) -> Notice:
     """Make a notice and press the button."""
     now = clock.now()
-    made = notices.draft(school.users[name], now=now)
-    notices.choose(made, lists=[school.lists[key].id], now=now)
-    notices.save(made, **{"subject": "遠足のお知らせ", "text": "遠足に行きます。", **fields}, now=now)
-    mark = audiences.resolve(made).fingerprint
-    return notices.confirm(made, by=school.users[name], fingerprint=mark, now=now, at=at)
+    made = workflow.create_draft(school.users[name], now=now)
+    workflow.set_recipients(made, lists=[school.lists[key].id], now=now)
+    workflow.save_draft(made, **{"subject": "遠足のお知らせ", "text": "遠足に行きます。", **fields}, now=now)
+    mark = audiences.resolve_audience(made).fingerprint
+    return workflow.confirm_send(made, by=school.users[name], fingerprint=mark, now=now, at=at)
 
 
 def begun(school: School, **fields: Any) -> Notice:

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from core.writing.audience import resolve
+from core.notices.audience import resolve_audience
 from models import Notice, Person
 from tests.web.making import page, state
 
@@ -99,7 +99,7 @@ def test_it_goes_in_the_name_of_the_list_whose_page_the_writer_came_from(as_, sc
         assert re.search(rf'<option selected value="{room.id}"|<option value="{room.id}"', text)
         answer, _ = begin(mamoru, person, out_of=str(room.id))
         made = Notice.select().order_by(Notice.id.desc()).get()
-        assert made.out_of == room and resolve(made).receiving[0].list_id == room.id
+        assert made.out_of == room and resolve_audience(made).receiving[0].list_id == room.id
         assert room.name in page(mamoru, answer.location)
 
 
@@ -108,4 +108,4 @@ def test_nobody_writes_in_the_name_of_a_list_that_is_not_theirs(as_, school):
     person, room = school.people["鈴木 大輔"], school.lists["2-1"]
     answer, _ = begin(as_("太郎"), person, out_of=str(school.lists["1-1"].id))
     assert answer.status_code == 303
-    assert Notice.get().out_of == room and resolve(Notice.get()).receiving[0].list_id == room.id
+    assert Notice.get().out_of == room and resolve_audience(Notice.get()).receiving[0].list_id == room.id

@@ -6,10 +6,9 @@ from datetime import timedelta
 import pytest
 
 import clock
+from core.notices import questions, rendering, workflow
+from core.notices.questions import QuestionDraft
 from core.results import tally
-from core.road import letters
-from core.writing import notices, questions
-from core.writing.questions import Ask
 from models import Answer, Delivery, MailingList, Question, Visit
 from tests import cast_notices
 from tests.cast_notices import ATTENDANCE, PHONE, SCANNER, ask, fresh
@@ -18,7 +17,10 @@ from tests.cast_notices import ATTENDANCE, PHONE, SCANNER, ask, fresh
 @pytest.fixture
 def sent(school):
     made = cast_notices.send([school.lists["1-1"]], by=school.users["花子"], subject="授業参観の出欠")
-    ask(made, Ask("授業参観に出席されますか。", ATTENDANCE, deadline=clock.now() + timedelta(days=3), comment=True))
+    ask(
+        made,
+        QuestionDraft("授業参観に出席されますか。", ATTENDANCE, deadline=clock.now() + timedelta(days=3), comment=True),
+    )
     return made
 
 
@@ -60,7 +62,7 @@ def test_a_press_answers_and_can_be_corrected_at_once(reader, sent, hers):
     posted = reader.post(f"/a/{hers.token}/2", data={"q1": "2", "c1": "祖父が倒れました"})
     assert posted.status_code == 303
     text = page(reader.get(posted.location))
-    until = questions.until("ja", questions.of(sent.notice)[0].deadline)
+    until = questions.deadline_text("ja", questions.load_questions(sent.notice)[0].deadline)
     assert "「欠席する」で受け付けました。" in text and f"{until}までは変えられます。" in text
     assert 'data-s="青山"' in text and "祖父が倒れました" in text
     assert 'value="1" checked' in page(reader.get(f"/a/{hers.token}/1"))
@@ -102,7 +104,7 @@ def test_a_link_that_a_phone_has_cut_still_opens_the_page(reader, hers, end):
 def test_an_unknown_token_is_told_kindly_and_records_nothing(reader, sent):
     assert reader.get(f"/a/{'a' * 26}/1").status_code == 404
     assert reader.post(f"/a/{'a' * 26}/1", data={"q1": "1"}).status_code == 404
-    assert "見本" in page(reader.get(f"/a/{letters.SAMPLE_TOKEN}/1"))
+    assert "見本" in page(reader.get(f"/a/{rendering.PLACEHOLDER_TOKEN}/1"))
     assert not Answer.select().exists() and not Visit.select().exists()
 
 
@@ -124,14 +126,14 @@ def test_after_the_deadline_the_page_says_so(reader, sent, hers):
 
 
 def test_a_withdrawn_notice_is_gone(reader, sent, hers, school):
-    notices.withdraw(sent.notice, school.users["花子"], clock.now())
+    workflow.withdraw_notice(sent.notice, school.users["花子"], clock.now())
     assert reader.get(f"/a/{hers.token}/1").status_code == 410
     assert reader.post(f"/a/{hers.token}/1", data={"q1": "1"}).status_code == 410
     assert not Answer.select().exists()
 
 
 def test_several_questions_stand_on_one_page(reader, sent, hers):
-    ask(sent, Ask("出席", ("はい", "いいえ")), Ask("お弁当", ("要る", "要らない")))
+    ask(sent, QuestionDraft("出席", ("はい", "いいえ")), QuestionDraft("お弁当", ("要る", "要らない")))
     text = page(reader.get(f"/a/{hers.token}/4"))
     assert 'name="q1" value="1"' in text and 'name="q2" value="4" checked' in text
     reader.post(f"/a/{hers.token}", data={"q1": "1", "q2": "3"})
@@ -140,7 +142,7 @@ def test_several_questions_stand_on_one_page(reader, sent, hers):
 
 def test_days_are_chosen_on_one_page(reader, sent, hers):
     """T-48: yes, maybe or no for each of many days."""
-    days = [Ask(f"11月{day}日", ("○", "△", "×"), kind="days", heading="面談") for day in range(16, 21)]
+    days = [QuestionDraft(f"11月{day}日", ("○", "△", "×"), kind="days", heading="面談") for day in range(16, 21)]
     ask(sent, *days)
     text = page(reader.get(f"/a/{hers.token}"))
     assert text.count("<fieldset>") == 5 and text.count(">面談</h2>") == 1
@@ -201,11 +203,11 @@ def test_an_answer_to_some_of_the_questions_says_what_is_still_to_come(reader, s
     Question.delete().execute()
     ask(
         sent,
-        Ask("懇談会に", ("出席", "欠席"), deadline=late),
-        Ask("役員を", ("はい", "いいえ"), unit="person", deadline=soon),
+        QuestionDraft("懇談会に", ("出席", "欠席"), deadline=late),
+        QuestionDraft("役員を", ("はい", "いいえ"), unit="person", deadline=soon),
     )
     text = page(reader.get(f"/a/{hers.token}/1"))
-    assert all(questions.until("ja", end) in text for end in (soon, late))
+    assert all(questions.deadline_text("ja", end) in text for end in (soon, late))
     assert "ご家庭で1つお答えください。" in text and "このメールを受け取った方が、それぞれお答えください。" in text
     posted = reader.post(f"/a/{hers.token}/1", data={"q1": "1"})
     assert "ここまでの回答を受け付けました。まだの質問：役員を" in page(reader.get(posted.location))
@@ -215,10 +217,10 @@ def test_an_answer_to_some_of_the_questions_says_what_is_still_to_come(reader, s
 
 def test_the_notice_names_the_days_under_their_heading_beside_other_questions(reader, sent, hers):
     """T-48: what is asked, and what was said to it, stands on the page of the notice too."""
-    days = [Ask(day, ("○", "△", "×"), "days", heading="面談のご都合") for day in ("16日", "17日")]
+    days = [QuestionDraft(day, ("○", "△", "×"), "days", heading="面談のご都合") for day in ("16日", "17日")]
     Answer.delete().execute()
     Question.delete().execute()
-    ask(sent, Ask("懇談会に", ("出席", "欠席")), *days)
+    ask(sent, QuestionDraft("懇談会に", ("出席", "欠席")), *days)
     reader.post(f"/a/{hers.token}/3", data={"q1": "1", "q2": "3"})
     text = page(reader.get(f"/r/{hers.token}"))
     assert text.count("面談のご都合") == 1 and "16日：<b>○</b>" in text and "17日" not in text

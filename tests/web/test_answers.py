@@ -9,10 +9,10 @@ from io import StringIO
 import pytest
 
 import clock
+from core.notices import questions, workflow
+from core.notices.questions import QuestionDraft
 from core.results import answers, responses
 from core.results.answers import Given
-from core.writing import notices, questions
-from core.writing.questions import Ask
 from models import Answer, Log, MailingList
 from tests import cast_notices
 from tests.cast_notices import ATTENDANCE, PHONE, ask
@@ -23,13 +23,13 @@ HTMX = {"HX-Request": "true"}
 @pytest.fixture
 def sent(school):
     made = cast_notices.send([school.lists["1-1"]], by=school.users["花子"], subject="授業参観の出欠")
-    ask(made, Ask("出席されますか。", ATTENDANCE, deadline=clock.now() + timedelta(days=3), comment=True))
+    ask(made, QuestionDraft("出席されますか。", ATTENDANCE, deadline=clock.now() + timedelta(days=3), comment=True))
     return made
 
 
 def say(sent, name: str, number: int, comment: str = "") -> None:
     delivery = responses.find(sent.deliveries[name].token)
-    question = next(one for one in questions.of(sent.notice) if one.option(number))
+    question = next(one for one in questions.load_questions(sent.notice) if one.option(number))
     answers.press(delivery, {question.id: Given(number, comment)}, agent=PHONE, now=clock.now())
 
 
@@ -155,7 +155,7 @@ def test_a_manager_of_one_class_sees_and_enters_for_that_class_alone(as_, school
 
 def test_a_withdrawn_notice_takes_nothing_and_keeps_its_figures(as_, sent, school):
     say(sent, "石川 直樹", 1)
-    notices.withdraw(sent.notice, school.users["花子"], clock.now())
+    workflow.withdraw_notice(sent.notice, school.users["花子"], clock.now())
     hanako = as_("花子")
     assert bars(page(hanako, of(sent)))[0] == 1
     assert hanako.get(of(sent, f"/{sent.deliveries['石川 直樹'].id}")).status_code == 404
@@ -182,7 +182,7 @@ def test_the_printed_page_holds_both_halves(as_, sent):
 def test_the_days_are_counted_in_one_table(as_, school):
     """T-48: the day that suits most is marked."""
     made = cast_notices.send([school.lists["1-1"]], by=school.users["花子"])
-    ask(made, *[Ask(day, ("○", "△", "×"), kind="days", heading="面談") for day in ("16日", "17日")])
+    ask(made, *[QuestionDraft(day, ("○", "△", "×"), kind="days", heading="面談") for day in ("16日", "17日")])
     say(made, "石川 直樹", 3)
     say(made, "石川 直樹", 4)
     text = page(as_("花子"), of(made))
@@ -212,8 +212,8 @@ def test_questions_of_different_units_are_counted_each_by_its_own(as_, school):
     """T-52: households for one, persons for the other; a family is done when everybody asked of it has answered."""
     sent = cast_notices.send([school.lists["1-1"]], by=school.users["花子"], subject="懇談会と役員")
     ask(
-        sent, Ask("懇談会に", ("出席", "欠席"), deadline=clock.now() + timedelta(days=5)),
-        Ask("役員を", ("引き受ける", "できない"), unit="person", deadline=clock.now() + timedelta(days=2)),
+        sent, QuestionDraft("懇談会に", ("出席", "欠席"), deadline=clock.now() + timedelta(days=5)),
+        QuestionDraft("役員を", ("引き受ける", "できない"), unit="person", deadline=clock.now() + timedelta(days=2)),
     )  # fmt: skip
     say(sent, "青山 健太", 1)
     say(sent, "青山 健太", 4)

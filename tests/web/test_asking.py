@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 import clock
-from core.writing import notices, questions, ready_made
-from core.writing.questions import Ask
+from core.notices import question_presets, questions, workflow
+from core.notices.questions import QuestionDraft
 from database import millis
 from models import MailingList, Notice
 
@@ -22,9 +22,9 @@ def hanako(as_):
 
 @pytest.fixture
 def draft(school):
-    made = notices.draft(school.users["花子"], now=clock.now())
-    notices.choose(made, lists=[school.lists["1-1"].id], now=clock.now())
-    notices.save(made, subject="授業参観", text="授業参観を行います。", now=clock.now())
+    made = workflow.create_draft(school.users["花子"], now=clock.now())
+    workflow.set_recipients(made, lists=[school.lists["1-1"].id], now=clock.now())
+    workflow.save_draft(made, subject="授業参観", text="授業参観を行います。", now=clock.now())
     return made
 
 
@@ -46,8 +46,8 @@ def page(answer) -> str:
     return html.unescape(answer.get_data(as_text=True))
 
 
-def written(draft) -> list[Ask]:
-    return questions.as_written(draft)
+def written(draft) -> list[QuestionDraft]:
+    return questions.question_drafts(draft)
 
 
 def fields_of(text: str) -> dict[str, list[str]]:
@@ -60,14 +60,14 @@ def fields_of(text: str) -> dict[str, list[str]]:
     return found
 
 
-@pytest.mark.parametrize("kind", list(ready_made.KINDS))
+@pytest.mark.parametrize("kind", list(question_presets.PRESETS))
 def test_a_ready_made_question_is_one_press(hanako, draft, kind):
     """T-48: attendance, majority, finding a day, proxy vote, safety check, or one of one's own."""
     answer = post(hanako, draft, f"ask:{kind}")
     assert answer.status_code == 303 and answer.location.endswith("#questions")
     kept = written(draft)[0]
-    assert (kept.kind, kept.unit) == (kind, ready_made.KINDS[kind].unit)
-    assert len(kept.choices) == len(ready_made.KINDS[kind].choices)
+    assert (kept.kind, kept.unit) == (kind, question_presets.PRESETS[kind].unit)
+    assert len(kept.choices) == len(question_presets.PRESETS[kind].choices)
     text = page(hanako.get(f"/notices/{draft.id}/words"))
     assert 'name="asks"' in text and fields_of(text)["q1-kind"] == [kind]
     if kind == "attendance":
@@ -138,7 +138,7 @@ def test_a_button_brings_its_section_with_the_new_mark(hanako, draft):
 
 
 def test_a_form_without_the_section_leaves_the_questions_alone(hanako, draft):
-    notices.save(draft, now=clock.now(), questions=[Ask("出席", ("はい", "いいえ"))])
+    workflow.save_draft(draft, now=clock.now(), questions=[QuestionDraft("出席", ("はい", "いいえ"))])
     words = {"subject": "新しい件名", "text": "本文", "act": "save", "useful_s": "0", "remind": "0x1"}
     hanako.post(f"/notices/{draft.id}/words", data=words)
     assert Notice.get_by_id(draft.id).wording.subject == "新しい件名" and len(written(draft)) == 1
@@ -147,7 +147,7 @@ def test_a_form_without_the_section_leaves_the_questions_alone(hanako, draft):
 def test_an_older_window_does_not_overwrite_questions(hanako, draft):
     seen = millis(draft.updated_at)
     clock.set_offset(5)
-    notices.save(draft, now=clock.now(), questions=[Ask("出席", ("はい", "いいえ"))])
+    workflow.save_draft(draft, now=clock.now(), questions=[QuestionDraft("出席", ("はい", "いいえ"))])
     answer = post(hanako, draft, seen=str(seen), **{"q1-kind": "own", "q1-text": "別の質問", "q1-choice": ["a", "b"]})
     assert answer.status_code == 422 and "別の質問" in page(answer)
     assert written(draft)[0].text == "出席"
@@ -184,7 +184,7 @@ def test_the_check_page_shows_the_letter_with_its_question(hanako, draft):
 def test_a_strange_button_changes_nothing(hanako, draft, act):
     one = {"q1-kind": "own", "q1-text": "お弁当", "q1-choice": ["要る", "要らない"], "q1000-kind": "own"}
     assert post(hanako, draft, act, **one).status_code == 303
-    assert written(draft) == [Ask("お弁当", ("要る", "要らない"))]
+    assert written(draft) == [QuestionDraft("お弁当", ("要る", "要らない"))]
 
 
 def test_a_foreign_draft_is_not_found(as_, draft):
@@ -194,13 +194,13 @@ def test_a_foreign_draft_is_not_found(as_, draft):
 
 def test_the_check_page_shows_the_buttons_in_a_frame_of_their_own(hanako, draft):
     """Decision 10: the HTML part as one reader gets it, under a policy that runs and loads nothing."""
-    notices.save(draft, now=clock.now(), questions=[Ask("お弁当", ("要る", "<b>要らない</b>"))])
+    workflow.save_draft(draft, now=clock.now(), questions=[QuestionDraft("お弁当", ("要る", "<b>要らない</b>"))])
     assert f"/notices/{draft.id}/check/buttons" in page(hanako.get(f"/notices/{draft.id}/check"))
     answer = hanako.get(f"/notices/{draft.id}/check/buttons?as=1")
     text = answer.get_data(as_text=True)
     assert 'class="choice"' in text and "&lt;b&gt;要らない" in text and "<script" not in text
     assert "sandbox" in answer.headers["Content-Security-Policy"]
-    notices.save(draft, now=clock.now(), questions=[])
+    workflow.save_draft(draft, now=clock.now(), questions=[])
     assert hanako.get(f"/notices/{draft.id}/check/buttons").status_code == 404
 
 
@@ -229,7 +229,7 @@ def test_a_question_may_have_its_own_deadline_unit_and_remarks(hanako, draft):
     own = {"q2-day": (day - timedelta(days=4)).isoformat(), "q2-hour": "12:30", "q2-unit": "child", "q2-remarks": "no"}
     post(hanako, draft, comment="y", deadline_day=day.isoformat(), **TWO, **own)
     first, second = written(draft)
-    assert (first.unit, first.deadline, first.comment) == ("household", questions.end_of(day), True)
+    assert (first.unit, first.deadline, first.comment) == ("household", questions.end_of_day(day), True)
     assert (second.unit, second.comment) == ("child", False)
     assert clock.local(second.deadline).strftime("%m-%d %H:%M") == (day - timedelta(days=4)).strftime("%m-%d 12:30")
     text = page(hanako.get(f"/notices/{draft.id}/words"))
@@ -248,7 +248,7 @@ def test_a_question_may_have_its_own_deadline_unit_and_remarks(hanako, draft):
 def test_one_question_may_stay_open_without_a_deadline(hanako, draft):
     day = clock.today() + timedelta(days=9)
     post(hanako, draft, deadline_day=day.isoformat(), **TWO, **{"q2-endless": "1"})
-    assert [one.deadline for one in written(draft)] == [questions.end_of(day), None]
+    assert [one.deadline for one in written(draft)] == [questions.end_of_day(day), None]
     assert re.search(r'name="q2-endless" value="1" checked', page(hanako.get(f"/notices/{draft.id}/words")))
 
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 import clock
-from core.writing import attachments
+from core.notices import attachments
 from models import Attachment, Notice, Opened
 from tests import cast_notices, files
 from tests.web.making import page
@@ -34,7 +34,7 @@ def upload(browser, draft, *chosen, headers=None, **form):
 
 
 def names(draft):
-    return [one.name for one in attachments.of(draft)]
+    return [one.name for one in attachments.files_of_notice(draft)]
 
 
 def test_files_are_taken_as_soon_as_they_are_chosen(hanako, draft):
@@ -75,14 +75,14 @@ def test_without_script_files_come_with_the_words_and_nothing_typed_is_lost(hana
     answer = hanako.post(f"/notices/{draft.id}/words", data=data)
     assert answer.status_code == 422 and "中身が名前の末尾（.pdf）と合わない" in answer.get_data(as_text=True)
     assert Notice.get_by_id(draft.id).wording.subject == "件名2" and names(draft) == ["a.pdf"]
-    (made,) = attachments.of(draft)
+    (made,) = attachments.files_of_notice(draft)
     data = {"useful_s": "0", "subject": "件名3", "text": "本文です", "act": f"remove-{made.id}"}
     assert hanako.post(f"/notices/{draft.id}/words", data=data).status_code == 303
     assert Notice.get_by_id(draft.id).wording.subject == "件名3" and names(draft) == []
 
 
 def test_a_file_of_another_list_is_not_found(as_, draft, school):
-    made = attachments.add(draft, "a.pdf", files.PDF, None, clock.now())
+    made = attachments.add_file(draft, "a.pdf", files.PDF, None, clock.now())
     taro = as_("太郎")
     for path in (f"/notices/{draft.id}/files/{made.id}", f"/notices/{draft.id}/files/{made.id + 1}"):
         assert taro.get(path).status_code == 404
@@ -93,7 +93,7 @@ def test_a_file_of_another_list_is_not_found(as_, draft, school):
 
 def test_the_check_page_wants_each_file_opened(hanako, draft):
     """X-01: name, size, a button to open it; field 5.3 no. 2."""
-    made = attachments.add(draft, "しおり.pdf", files.PDF, None, clock.now())
+    made = attachments.add_file(draft, "しおり.pdf", files.PDF, None, clock.now())
     address = f"/notices/{draft.id}/check"
     text = page(hanako, address)
     assert "しおり.pdf" in text and "1 KB" in text and 'hx-trigger="every 4s"' in text
@@ -111,13 +111,13 @@ def test_the_check_page_wants_each_file_opened(hanako, draft):
 def test_a_file_added_in_another_tab_makes_the_check_page_old(hanako, draft):
     address = f"/notices/{draft.id}/check"
     shown = hidden(page(hanako, address))
-    attachments.add(draft, "しおり.pdf", files.PDF, None, clock.now() + timedelta(seconds=1))
+    attachments.add_file(draft, "しおり.pdf", files.PDF, None, clock.now() + timedelta(seconds=1))
     assert hanako.post(address, data={**shown, "at": ""}).status_code == 422
 
 
 @pytest.mark.parametrize(("name", "content", "inline"), [("a.png", files.png(), True), ("a.pdf", files.PDF, False)])
 def test_files_are_sent_as_what_they_are(hanako, draft, name, content, inline):
-    made = attachments.add(draft, name, content, None, clock.now())
+    made = attachments.add_file(draft, name, content, None, clock.now())
     headers = hanako.get(f"/notices/{draft.id}/files/{made.id}?show=1", buffered=True).headers
     assert headers["X-Content-Type-Options"] == "nosniff" and headers["Content-Type"] == made.kind
     assert "sandbox" in headers["Content-Security-Policy"]
@@ -127,13 +127,13 @@ def test_files_are_sent_as_what_they_are(hanako, draft, name, content, inline):
 
 
 def test_small_files_may_go_inside_the_letters(hanako, draft, monkeypatch):
-    attachments.add(draft, "しおり.pdf", files.PDF, None, clock.now())
+    attachments.add_file(draft, "しおり.pdf", files.PDF, None, clock.now())
     assert 'name="files_inside"' in page(hanako, f"/notices/{draft.id}/words")
     hanako.post(f"/notices/{draft.id}/words", data={**NEW, "files_inside": "y"})
     assert Notice.get_by_id(draft.id).files_inside
     assert "届いたあとは取り下げられません" in page(hanako, f"/notices/{draft.id}/check")
     assert "このメールに付いています" in page(hanako, f"/notices/{draft.id}/check")
-    monkeypatch.setattr(attachments, "MOST_INSIDE", 10)
+    monkeypatch.setattr(attachments, "MAX_ENCLOSED_BYTES", 10)
     assert 'name="files_inside"' not in page(hanako, f"/notices/{draft.id}/words")
 
 
@@ -144,12 +144,12 @@ def test_small_files_may_go_inside_the_letters(hanako, draft, monkeypatch):
 def sent(school):
     made = cast_notices.send([school.lists["1-1"]], by=school.users["花子"])
     Attachment.create(notice=made.notice, name="しおり.pdf", kind="application/pdf", size=len(files.PDF), digest="x",
-                      file=attachments._keep(files.PDF))  # fmt: skip
+                      file=attachments._store_content(files.PDF))  # fmt: skip
     return made
 
 
 def reader(client, sent, agent=cast_notices.PHONE):
-    (made,) = attachments.of(sent.notice)
+    (made,) = attachments.files_of_notice(sent.notice)
     token = sent.deliveries["青山 健太"].token
     return f"/r/{token}", f"/r/{token}/file/{made.id}", {"User-Agent": agent}
 
@@ -170,7 +170,7 @@ def test_a_press_opens_and_counts_a_get_does_not(client, sent):
 def test_no_token_opens_the_file_of_another_notice(client, sent, school):
     """X-05."""
     other = cast_notices.send([school.lists["2-1"]])
-    (made,) = attachments.of(sent.notice)
+    (made,) = attachments.files_of_notice(sent.notice)
     assert client.get(f"/r/{other.deliveries['加藤 誠'].token}/file/{made.id}").status_code == 410
     assert client.get(f"/r/{'a' * 26}/file/{made.id}").status_code == 404
 
@@ -178,7 +178,7 @@ def test_no_token_opens_the_file_of_another_notice(client, sent, school):
 def test_a_withdrawn_file_and_a_withdrawn_notice_are_closed(client, hanako, sent):
     """X-03."""
     at, there, _ = reader(client, sent)
-    (made,) = attachments.of(sent.notice)
+    (made,) = attachments.files_of_notice(sent.notice)
     address = f"/notices/{sent.notice.id}/files/{made.id}/withdraw"
     assert "0人が開きました" in page(hanako, address)
     assert hanako.post(address).status_code == 303

@@ -10,7 +10,7 @@ import pytest
 import clock
 from core.accounts import class_teacher
 from core.members import groups, segment_rules
-from core.writing import notices, samples
+from core.notices import templates, workflow
 from models import Group, Log, Membership, Notice, Role, Sample, Sender, Target
 
 STEER = (
@@ -27,17 +27,17 @@ def foreign(school):
     group = groups.add_group(
         room, "2年", taro, now, segment_rules.parse_blocks([("and", segment_rules.SegmentRule("grade", "is", "2"))])
     )
-    sample = samples.add(taro, samples.Words("海", "海", "海"), room)
-    draft = notices.draft(taro, now=now)
-    notices.choose(draft, lists=[room.id], now=now)
-    notices.save(draft, subject="海", text="行く", now=now)
+    sample = templates.add_template(taro, templates.TemplateContent("海", "海", "海"), room)
+    draft = workflow.create_draft(taro, now=now)
+    workflow.set_recipients(draft, lists=[room.id], now=now)
+    workflow.save_draft(draft, subject="海", text="行く", now=now)
     return {"list": room, "group": group, "sample": sample, "draft": draft, "user": taro}
 
 
 def own_draft(school, name: str) -> Notice:
-    made = notices.draft(school.users[name], now=clock.now())
-    notices.choose(made, lists=[school.lists["1-1"].id], now=clock.now())
-    notices.save(made, subject="山", text="行く", now=clock.now())
+    made = workflow.create_draft(school.users[name], now=clock.now())
+    workflow.set_recipients(made, lists=[school.lists["1-1"].id], now=clock.now())
+    workflow.save_draft(made, subject="山", text="行く", now=clock.now())
     return made
 
 

@@ -5,7 +5,7 @@ import pytest
 import clock
 from core.members import groups, segment_rules
 from core.members.segment_rules import SegmentRule
-from core.writing import notices
+from core.notices import workflow
 from models import Child, Group, Notice, Target
 from tests.web.making import page
 
@@ -26,7 +26,7 @@ def number(school) -> int:
 
 @pytest.fixture
 def draft(school) -> Notice:
-    return notices.draft(school.users["花子"], now=clock.now())
+    return workflow.create_draft(school.users["花子"], now=clock.now())
 
 
 def typed(*rules, **more) -> dict[str, str]:

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import clock
 from core.delivery.worker import open_worker
-from core.writing import notices, pictures
+from core.notices import inline_images, workflow
 from models import Delivery, Notice, Sample, Wording
 from tests import files
 from tests.web.making import begun, page
@@ -15,9 +15,9 @@ HTML = '<div>{{氏名}}様<br><strong>水筒</strong><img src=x onerror="alert(1
 
 
 def written(school, **fields):
-    made = notices.draft(school.users["花子"], now=clock.now())
-    notices.choose(made, lists=[school.lists["1-1"].id], now=clock.now())
-    notices.save(made, subject="遠足", now=clock.now(), **(fields or {"html": HTML}))
+    made = workflow.create_draft(school.users["花子"], now=clock.now())
+    workflow.set_recipients(made, lists=[school.lists["1-1"].id], now=clock.now())
+    workflow.save_draft(made, subject="遠足", now=clock.now(), **(fields or {"html": HTML}))
     return Notice.get_by_id(made.id)
 
 
@@ -125,7 +125,7 @@ def test_the_editor_puts_a_picture_in_by_itself(as_, school):
 
 
 def test_pictures_of_others_are_not_found(as_, school, client):
-    mark = pictures.add("a.png", files.png())
+    mark = inline_images.add_image("a.png", files.png())
     notice = written(school, html=f'<div>図<img src="cid:{mark}" alt="図"></div>')
     for browser in (as_("太郎"), client):
         assert browser.get(f"/notices/{notice.id}/pictures/{mark}").status_code in (302, 404)
@@ -136,7 +136,7 @@ def test_pictures_of_others_are_not_found(as_, school, client):
 
 
 def test_the_check_page_shows_it_on_a_phone_in_the_dark_and_as_text(as_, school):
-    mark = pictures.add("a.png", files.png())
+    mark = inline_images.add_image("a.png", files.png())
     notice = written(school, html=f'{HTML}<div><img src="cid:{mark}" alt="地図"></div>')
     browser, where = as_("花子"), f"/notices/{notice.id}/check"
     shown = page(browser, where)
@@ -155,7 +155,7 @@ def test_the_check_page_shows_it_on_a_phone_in_the_dark_and_as_text(as_, school)
 
 
 def test_a_sent_one_is_shown_as_it_was_and_its_reader_sees_it(as_, school, client):
-    mark = pictures.add("a.png", files.png())
+    mark = inline_images.add_image("a.png", files.png())
     notice = begun(school, html=f'{HTML}<h1>持ち物</h1><div><img src="cid:{mark}" alt="地図"></div>')
     browser = as_("花子")
     assert f"/notices/{notice.id}/letter" in page(browser, f"/history/{notice.id}")
@@ -172,7 +172,7 @@ def test_a_sent_one_is_shown_as_it_was_and_its_reader_sees_it(as_, school, clien
     assert client.head(f"/r/{token}/pictures/{mark}").status_code == 204
     assert client.get(f"/r/{token}/pictures/p-{'b' * 32}").status_code == 404
     assert client.get(f"/r/{'2' * 26}/pictures/{mark}").status_code == 404
-    notices.withdraw(notice, school.users["花子"], clock.now())
+    workflow.withdraw_notice(notice, school.users["花子"], clock.now())
     assert client.get(f"/r/{token}/pictures/{mark}").status_code == 404
     assert "水筒" not in client.get(f"/r/{token}").get_data(as_text=True)
 
@@ -212,7 +212,7 @@ def test_the_editor_alone_may_write_styles_and_is_loaded_where_it_is_wanted(as_,
 
 
 def test_pictures_of_samples_are_shown_to_who_may_begin_from_them(as_, school):
-    mark = pictures.add("a.png", files.png())
+    mark = inline_images.add_image("a.png", files.png())
     row = Sample.create(name="図", subject="図", text="図", html=f'<img src="cid:{mark}" alt="図">', decorated=True)
     Sample.update(list=school.lists["1-1"]).where(Sample.id == row.id).execute()
     assert as_("花子").get(f"/samples/pictures/{mark}", buffered=True).data == files.png()
@@ -222,7 +222,7 @@ def test_pictures_of_samples_are_shown_to_who_may_begin_from_them(as_, school):
 
 def test_a_practice_letter_shows_its_pictures_in_the_outbox(as_, school, config):
     """A newcomer sees the whole letter on a laptop with nothing else installed (design 4)."""
-    mark = pictures.add("a.png", files.png())
+    mark = inline_images.add_image("a.png", files.png())
     begun(school, html=f'<div>図<img src="cid:{mark}" alt="図"></div>')
     sender = open_worker()
     assert sender.drain()

@@ -68,7 +68,7 @@ def test_the_leave_address_stands_in_the_letter_where_mail_comes_in(school, monk
     """Design 3: leaving by mail beside one click (RFC 2369); not offered where no mail can be taken."""
     from dataclasses import replace
 
-    from core.road.letters import notice_form
+    from core.notices.rendering import notice_form
 
     sent = cast_notices.send([school.lists["1-1"]], by=school.users["花子"])
     force = settings()

@@ -5,19 +5,18 @@ from datetime import timedelta
 import clock
 from core.accounts import class_teacher
 from core.delivery import lifecycle
+from core.notices import rendering, workflow
+from core.notices.audience import resolve_audience, resolve_audience_for
 from core.organization import settings
 from core.rights import target_lists
-from core.road import letters
-from core.writing import notices
-from core.writing.audience import resolve, resolve_for
 from models import Notice, Sender
 from tests.web.making import page
 
 
 def draft(school, name="花子"):
-    made = notices.draft(school.users[name], now=clock.now())
-    notices.choose(made, lists=[school.lists["1-1"].id], now=clock.now())
-    notices.save(made, subject="遠足", text="行きます。", now=clock.now())
+    made = workflow.create_draft(school.users[name], now=clock.now())
+    workflow.set_recipients(made, lists=[school.lists["1-1"].id], now=clock.now())
+    workflow.save_draft(made, subject="遠足", text="行きます。", now=clock.now())
     return made
 
 
@@ -107,8 +106,8 @@ def test_the_history_names_the_teachers_and_who_sent_it(school, as_):
     teacher = school.users["見る子"]
     class_teacher.assign_classes(school.lists["1-1"], {("1", "1"): teacher.id}, None)
     browser.post(f"/notices/{notice.id}/name", data={"as": "me", "in_charge": "y"})
-    mark = resolve(Notice.get_by_id(notice.id)).fingerprint
-    notices.confirm(Notice.get_by_id(notice.id), by=school.users["花子"], fingerprint=mark, now=clock.now())
+    mark = resolve_audience(Notice.get_by_id(notice.id)).fingerprint
+    workflow.confirm_send(Notice.get_by_id(notice.id), by=school.users["花子"], fingerprint=mark, now=clock.now())
     lifecycle.start_due_notices(clock.now() + timedelta(minutes=5))
     shown = page(browser, f"/history/{notice.id}")
     assert "担任・担当者" in shown and '見る子 <span class="nb">4通' in shown and "花子" in shown
@@ -125,7 +124,7 @@ def test_the_history_names_the_teachers_and_who_sent_it(school, as_):
 
 def reply_to(notice) -> str:
     """Return Reply-To of the first letter that would leave."""
-    form = letters.notice_form(Notice.get_by_id(notice.id), school_list(notice), "ja", settings())
+    form = rendering.notice_form(Notice.get_by_id(notice.id), school_list(notice), "ja", settings())
     return form.reply_to or ""
 
 
@@ -145,8 +144,8 @@ def test_nobody_ticks_replies_to_a_colleagues_address(school, as_):
     check = page(browser, f"/notices/{notice.id}/check")
     assert hanako.email not in check and other.email not in check and "花子さんが送るときだけ" in check
     assert hanako.email in page(as_("花子"), f"/notices/{notice.id}/check")
-    found = resolve_for(Notice.get_by_id(notice.id), other)
-    sent = notices.confirm(Notice.get_by_id(notice.id), by=other, fingerprint=found.fingerprint, now=clock.now())
+    found = resolve_audience_for(Notice.get_by_id(notice.id), other)
+    sent = workflow.confirm_send(Notice.get_by_id(notice.id), by=other, fingerprint=found.fingerprint, now=clock.now())
     assert reply_to(sent) == ""
 
 

@@ -6,9 +6,9 @@ import pytest
 
 import clock
 from core.delivery import lifecycle
+from core.notices import audience as audiences
+from core.notices import author_copy, workflow
 from core.organization import settings
-from core.writing import audience as audiences
-from core.writing import notices, own_copy
 from models import Notice
 from tests.web.making import confirmed, local, page, state
 
@@ -24,7 +24,7 @@ def booked(school):
 
 
 def link(notice):
-    return f"/notices/cancel/{own_copy.cancel_mark(Notice.get_by_id(notice.id), settings())}"
+    return f"/notices/cancel/{author_copy.notice_cancel_token(Notice.get_by_id(notice.id), settings())}"
 
 
 def test_the_link_shows_and_its_button_cancels_without_a_login(client, held):
@@ -56,9 +56,9 @@ def test_the_link_survives_a_changed_time(client, as_, booked):
 
 def test_an_old_link_does_not_cancel_a_new_confirmation(client, held):
     address = link(held)
-    notices.cancel(held, held.by, clock.now())
+    workflow.cancel_send(held, held.by, clock.now())
     later = clock.now() + timedelta(minutes=1)
-    notices.confirm(held, by=held.by, fingerprint=audiences.resolve(held).fingerprint, now=later)
+    workflow.confirm_send(held, by=held.by, fingerprint=audiences.resolve_audience(held).fingerprint, now=later)
     assert client.post(address).status_code == 404
     assert state(held) == "held"
 

@@ -8,7 +8,7 @@ import pytest
 
 import clock
 from core.delivery import lifecycle
-from core.writing import notices
+from core.notices import workflow
 from models import Delivery, Letter, Notice, Target, Wording
 from tests.web.making import begun, confirmed, local, page, state
 
@@ -223,7 +223,7 @@ def test_polling_costs_nothing_while_nothing_changes(hanako, sending):
 
 def test_a_poll_of_what_was_cancelled_elsewhere_leads_to_the_draft(hanako, held):
     """The own copy's link may cancel while the page is open: the whole page goes along, not a piece of it."""
-    notices.cancel(held, None, clock.now())
+    workflow.cancel_send(held, None, clock.now())
     answer = hanako.get(f"/notices/{held.id}?seen=x", headers={"HX-Request": "true"})
     assert answer.status_code == 204
     assert answer.headers["HX-Redirect"].endswith(f"/notices/{held.id}/words")
@@ -324,7 +324,9 @@ def test_a_draft_cannot_be_corrected(hanako, held):
 
 def test_the_front_page_shows_only_what_is_mine(as_, school, booked, sending):
     """T-33, T-40: drafts, bookings, and what is on its way."""
-    notices.save(notices.draft(school.users["花子"], now=clock.now()), subject="書きかけ", now=clock.now())
+    workflow.save_draft(
+        workflow.create_draft(school.users["花子"], now=clock.now()), subject="書きかけ", now=clock.now()
+    )
     text = page(as_("花子"), "/notices")
     assert text.count("遠足のお知らせ") == 2
     assert "書きかけ" in text

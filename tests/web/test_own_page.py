@@ -305,10 +305,10 @@ def test_a_notice_never_links_to_it(school):
     from tests import cast_notices
 
     sent = cast_notices.send([school.lists["1-1"]])
+    from core.notices.rendering import render_as_sent
     from core.organization import settings
-    from core.road.letters import as_sent
 
-    assert not re.search(r"/p(/|\s|$)", as_sent(sent.notice, settings(), clock.now()).text)
+    assert not re.search(r"/p(/|\s|$)", render_as_sent(sent.notice, settings(), clock.now()).text)
 
 
 def test_a_scanner_that_presses_changes_nothing(client, school, father, page):

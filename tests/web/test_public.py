@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 import clock
+from core.notices import rendering
 from core.results import responses
-from core.road import letters
 from models import Delivery, Letter, Log, Membership, Notice, Person, Visit
 from tests import cast_notices
 from tests.cast_notices import OTHER_PHONE, PHONE, SCANNER, fresh, outcome
@@ -377,7 +377,7 @@ def test_a_withdrawn_notice_is_not_announced_as_newer(reader, hers, school):
 
 @pytest.mark.parametrize("path", ["/r/", "/u/"])
 def test_the_link_of_a_preview_says_that_it_is_a_sample(reader, school, path):
-    answer = reader.get(path + letters.SAMPLE_TOKEN)
+    answer = reader.get(path + rendering.PLACEHOLDER_TOKEN)
     assert answer.status_code == 404 and "見本" in answer.get_data(as_text=True)
 
 

@@ -5,8 +5,8 @@ import re
 import pytest
 
 import clock
+from core.notices import reminders
 from core.results import responses
-from core.writing import reminders
 from models import Choice, Letter, Notice, Question, Reminder
 from tests import cast_notices
 from tests.cast_notices import PHONE
@@ -96,7 +96,7 @@ def test_only_who_may_send_to_all_its_lists_reminds(as_, sent, name, status):
 
 def test_a_reminder_of_another_notice_is_not_found(hanako, school, sent):
     other = cast_notices.send([school.lists["1-1"]], by=school.users["花子"])
-    made = reminders.ask(other.notice, school.users["花子"], clock.now())
+    made = reminders.request_reminder(other.notice, school.users["花子"], clock.now())
     assert hanako.post(url(sent, f"/{made.id}/off")).status_code == 404
     assert Reminder.get().state == "waiting"
 
@@ -104,7 +104,7 @@ def test_a_reminder_of_another_notice_is_not_found(hanako, school, sent):
 def test_the_record_tells_it(hanako, sent):
     hanako.post(url(sent))
     clock.set_offset(clock._offset.total_seconds() + 200)
-    reminders.begin_due(clock.now())
+    reminders.start_due_reminders(clock.now())
     text = page(hanako, f"/history/{sent.notice.id}")
     assert "未確認の方への再送を受け付け" in text and "未確認の方に再送しました 4通" in text
     assert Letter.select().where(Letter.round == 2).count() == 4
@@ -162,15 +162,15 @@ def test_a_wrong_number_for_the_whole_school_shows_the_page_again(as_, school):
 
 def test_one_that_was_slept_through_stands_on_the_first_page(hanako, sent):
     """Field 2.3: not sent late, and not silently; it goes once somebody sends it, or nobody is left."""
-    made = reminders.ask(sent.notice, sent.notice.by, clock.now())
+    made = reminders.request_reminder(sent.notice, sent.notice.by, clock.now())
     clock.set_offset(clock._offset.total_seconds() + 3600)
-    reminders.begin_due(clock.now())
+    reminders.start_due_reminders(clock.now())
     assert Reminder.get_by_id(made.id).state == "missed"
     text = page(hanako, "/")
     assert "再送していません" in text and url(sent) in text
     hanako.post(url(sent), data={"at": ""})
     clock.set_offset(clock._offset.total_seconds() + 200)
-    reminders.begin_due(clock.now())
+    reminders.start_due_reminders(clock.now())
     assert "再送していません" not in page(hanako, "/")
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 import clock
-from core.writing import notices, questions, samples
+from core.notices import questions, templates, workflow
 from models import Notice, Sample
 
 TYPED = {"name": "遠足", "kind": "school", "subject": "遠足", "text": "〔1日〕に行きます", "read_confirmation": "y"}
@@ -18,7 +18,7 @@ def test_two_taps_from_home_to_the_typhoon_notice(as_, school):
     notice = Notice.get()
     assert answer.status_code == 303 and answer.location.endswith(f"/notices/{notice.id}/recipients")
     assert notice.urgent and "自宅で待機" in notice.wording.subject
-    notices.choose(notice, lists=[school.lists["1-1"].id], now=clock.now())
+    workflow.set_recipients(notice, lists=[school.lists["1-1"].id], now=clock.now())
     assert "文例のまま" in browser.get(f"/notices/{notice.id}/check").get_data(as_text=True)
 
 
@@ -56,9 +56,9 @@ def test_nobody_writes_one_for_a_foreign_list(as_, school, which):
 
 
 def test_a_foreign_one_is_not_found_and_one_for_all_not_changed(as_, school):
-    said = samples.Words("遠足", "遠足", "行く")
-    foreign = samples.add(school.users["太郎"], said, school.lists["2-1"])
-    common = samples.add(school.users["守"], said, None)
+    said = templates.TemplateContent("遠足", "遠足", "行く")
+    foreign = templates.add_template(school.users["太郎"], said, school.lists["2-1"])
+    common = templates.add_template(school.users["守"], said, None)
     browser = as_("花子")
     assert browser.get(f"/samples/own-{foreign.id}/edit").status_code == 404
     assert browser.post(f"/samples/own-{foreign.id}/begin").status_code == 404
@@ -108,7 +108,7 @@ def test_a_question_is_written_with_the_sample_without_script(as_, school):
     row = Sample.get()
     assert "来ますか。" in browser.get(f"/samples/own-{row.id}/edit").get_data(as_text=True)
     browser.post(f"/samples/own-{row.id}/begin", data={"form_key": "a"})
-    (ask,) = questions.as_written(Notice.get())
+    (ask,) = questions.question_drafts(Notice.get())
     assert (ask.text, ask.choices, ask.unit, ask.comment) == ("来ますか。", ("はい", "いいえ"), "child", True)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 import clock
 from core.house import protection
-from core.writing import attachments, notices
+from core.notices import attachments, workflow
 from models import MailingList, Notice, Organization, Role
 from tests import files
 from tests.web.making import page, state
@@ -58,7 +58,7 @@ def test_sent_back_with_a_word(as_, draft, school):
 def test_files_are_opened_by_the_second_person(as_, draft, school):
     """X-01."""
     hanako, mamoru = as_("花子"), as_("守")
-    file = attachments.add(draft, "しおり.pdf", files.PDF, None, clock.now())
+    file = attachments.add_file(draft, "しおり.pdf", files.PDF, None, clock.now())
     hanako.post(f"/notices/{draft.id}/files/{file.id}/open", buffered=True)
     asked(hanako, draft, school)
     text = page(mamoru, f"/notices/{draft.id}/second")
@@ -105,7 +105,7 @@ def test_nobody_approves_who_may_not_see_all_of_it(as_, school):
     father = school.people["鈴木 大輔"]
     Role.create(user=school.users["見る子"], list_id=school.lists["2-1"].id, kind="sender")
     Role.update(kind="sender").where(Role.user == school.users["見る子"]).execute()
-    notices.choose(draft, lists=[school.lists["1-1"].id], persons=[father.id], now=clock.now())
+    workflow.set_recipients(draft, lists=[school.lists["1-1"].id], persons=[father.id], now=clock.now())
     mamoru, text = as_("守"), page(as_("守"), f"/notices/{draft.id}/check")
     assert "見る子" in text and "送る子" not in text
     assert asked(mamoru, draft, school, "見る子").status_code == 303

@@ -7,7 +7,7 @@ import pytest
 import clock
 from core.delivery import lifecycle
 from core.delivery.worker import open_worker
-from core.writing import steps
+from core.notices import drip
 from models import Letter, Log, Membership, Notice, Person, Step
 
 WRITTEN = {
@@ -35,7 +35,7 @@ def test_a_manager_writes_one_and_a_new_member_gets_it(as_, page, school):
     Membership.create(person=person, list=school.lists["1-1"], joined_at=clock.now())
     shown = browser.get(answer.location).get_data(as_text=True)
     assert "新入 花" in shown and "ご登録ありがとうございます。" in shown
-    assert steps.sweep(clock.now() + timedelta(days=2)) == 1
+    assert drip.send_due_steps(clock.now() + timedelta(days=2)) == 1
     shown = browser.get(answer.location).get_data(as_text=True)
     notice = Notice.get(Notice.kind == "step")
     assert "1人" in shown and f"/notices/{notice.id}/board" in shown
@@ -102,15 +102,15 @@ def test_changed_paused_gone_on_and_ended(as_, page):
 def test_many_at_once_ask_on_the_first_page(as_, page, school):
     browser = as_("花子")
     where = browser.post(f"{page}/new", data=WRITTEN).location
-    for number in range(steps.MOST_AT_ONCE + 1):
+    for number in range(drip.MAX_AT_ONCE + 1):
         person = Person.create(name=f"名簿 {number}", address=f"m{number}@example.jp")
         Membership.create(person=person, list=school.lists["1-1"], joined_at=clock.now())
     later = clock.now() + timedelta(days=3)
-    steps.sweep(later)
+    drip.send_due_steps(later)
     assert "一度に大勢" in browser.get("/").get_data(as_text=True)
 
     browser.post(f"{where}/skip")
-    assert steps.sweep(later + timedelta(minutes=1)) == 0
+    assert drip.send_due_steps(later + timedelta(minutes=1)) == 0
 
 
 @pytest.mark.parametrize("name", ["太郎", "送る子", "見る子"])

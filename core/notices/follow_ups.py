@@ -1,0 +1,73 @@
+"""What comes after a notice: its correction, and the latest news; each a draft to the same recipients."""
+
+import re
+from datetime import datetime
+
+import words
+from core.notices import questions
+from core.notices.workflow import create_draft, insert_targets
+from database import db
+from models import Notice, Question, Target, User, Wording
+from words import N_
+
+UPDATE_SUBJECT = N_("[Update %(time)s] %(subject)s")
+_UPDATE_PREFIX = re.compile(r"【\d{1,2}:\d\d 更新】|\[Update \d{1,2}:\d\d\] ")
+
+
+def create_correction(notice: Notice, by: User | None, now: datetime) -> Notice:
+    """Begin the correction of a notice: a draft with the same recipients and options, marked 【訂正】."""
+    subject = "【訂正】" + notice.wording.subject.removeprefix("【訂正】")
+    return _copy_as_draft(notice, by, now, subject, corrects=notice)
+
+
+def create_apology(notice: Notice, by: User | None, now: datetime) -> Notice:
+    """Begin a correction that does not repeat what was wrong: no old words, no questions, no files (field 4.3 no. 14).
+
+    The old subject is left out, too: it is the first thing that the wrong family sees.
+    """
+    with db.atomic():
+        fresh = _copy_as_draft(notice, by, now, "", corrects=notice)
+        language = fresh.wording.language
+        at = words.time_of_day(notice.started_at or now)
+        Question.delete().where(Question.notice == fresh).execute()
+        subject, text = words.say(language, APOLOGY_SUBJECT), words.say(language, APOLOGY_TEXT, time=at)
+        said = {"subject": subject, "text": text, "html": "", "decorated": False}
+        Wording.update(**said).where(Wording.notice == fresh).execute()
+        Notice.update(read_confirmation=True).where(Notice.id == fresh.id).execute()
+    return Notice.get_by_id(fresh.id)
+
+
+APOLOGY_SUBJECT = N_("[Correction] An earlier letter was sent by mistake")
+APOLOGY_TEXT = N_(
+    "The letter of about %(time)s was sent to you by mistake. We are very sorry. Please delete it.\n"
+    "If you have read it, please do not pass its contents on.\n"
+)
+
+
+def create_update(notice: Notice, by: User | None, now: datetime) -> Notice:
+    """Begin the next news of a notice: a draft to the same people, the time before its subject (field 5.2.7).
+
+    【6:10 更新】 tells a reader with two letters at a glance which one holds; the mark of an earlier one goes.
+    """
+    wording = notice.wording
+    subject = _UPDATE_PREFIX.sub("", wording.subject, count=1)
+    marked = words.say(wording.language, UPDATE_SUBJECT, time=words.time_of_day(now), subject=subject)
+    return _copy_as_draft(notice, by, now, marked, follows=notice)
+
+
+def _copy_as_draft(notice: Notice, by: User | None, now: datetime, subject: str, **link: Notice) -> Notice:
+    with db.atomic():
+        fresh = create_draft(by, now=now, urgent=notice.urgent)
+        options = (
+            "read_confirmation", "footer", "replies_to", "useful_s", "sends_as", "sender_name", "in_charge",
+            "remind_every_s", "remind_times", "remind_before", "skip_missing",
+        )  # fmt: skip
+        Notice.update(step=2, **link, **{name: getattr(notice, name) for name in options}).where(
+            Notice.id == fresh.id
+        ).execute()
+        targets = Target.select().where(Target.notice == notice).order_by(Target.id)
+        insert_targets([(fresh.id, one.kind, one.number, one.include) for one in targets])
+        said = {name: getattr(notice.wording, name) for name in ("text", "html", "decorated")}
+        Wording.update(subject=subject, **said).where(Wording.notice == fresh).execute()
+        questions.copy_questions(notice, fresh, now)
+    return Notice.get_by_id(fresh.id)

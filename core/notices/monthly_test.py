@@ -1,0 +1,101 @@
+"""The monthly reception test of a list: a notice that books itself, to find dead addresses before the typhoon (N-09).
+
+It is an ordinary booked notice: its owner gets the own copy with a cancel link three days ahead, it stands among the
+booked ones, can be moved, cancelled or rewritten, and asks for a confirmation. Who never confirms:
+`core.results.silent`.
+"""
+
+from calendar import monthrange
+from datetime import date, datetime, time, timedelta
+
+import clock
+import words
+from core import history
+from core.notices import workflow
+from core.notices.audience import resolve_audience
+from core.organization import settings
+from database import db
+from models import MailingList, Notice, User
+from words import N_
+
+BOOK_AHEAD = timedelta(days=3)
+MAX_DAY_OF_MONTH = 28
+TEST_SUBJECT = N_("[Test] Does our mail reach you? (%(month)s)")
+TEST_TEXT = N_(
+    "Dear parents,\n"
+    "\n"
+    "This is our monthly test of the mail.\n"
+    "When it has reached you, please open the link below and press “I have read this”. That is all.\n"
+    "\n"
+    "If your address is about to change, please tell us before you change it.\n"
+    "\n"
+    "%(organization)s\n"
+)
+
+
+def set_test_day(mailing_list: MailingList, by: User, day: int | None, minute: int) -> None:
+    """Test a list every month on a day (1 to 28) at a minute of the day; None: not any more. Booked ones stay."""
+    MailingList.update(test_day=day, test_minute=minute, test_by=by).where(MailingList.id == mailing_list.id).execute()
+    history.log(by, "list.reception", mailing_list.id, detail={"day": day or 0})
+
+
+def next_test_at(mailing_list: MailingList, now: datetime) -> datetime | None:
+    """Return when the next test of a list goes out; None if it has none."""
+    if not mailing_list.test_day:
+        return None
+    today = clock.local(now).date()
+    at = _test_time(mailing_list, today.replace(day=1))
+    booked = mailing_list.test_booked
+    if at <= now or booked == f"{today:%Y-%m}":
+        at = _test_time(mailing_list, _next_month(today))
+    return at
+
+
+def _test_time(mailing_list: MailingList, first: date) -> datetime:
+    minutes = mailing_list.test_minute
+    day = first.replace(day=min(mailing_list.test_day, MAX_DAY_OF_MONTH))
+    return clock.from_local(datetime.combine(day, time(minutes // 60, minutes % 60)))
+
+
+def _next_month(day: date) -> date:
+    return day.replace(day=1) + timedelta(days=monthrange(day.year, day.month)[1])
+
+
+def book_due_tests(now: datetime) -> list[int]:
+    """Book the tests that go out within three days; return their numbers. Once for each list and month."""
+    lists = MailingList.select().where(MailingList.test_day.is_null(False), MailingList.closed_at.is_null())
+    booked = []
+    for mailing_list in list(lists):
+        at = next_test_at(mailing_list, now)
+        if at is not None and at - now <= BOOK_AHEAD and (notice := _book_test(mailing_list, at, now)):
+            booked.append(notice.id)
+    return booked
+
+
+def _book_test(mailing_list: MailingList, at: datetime, now: datetime) -> Notice | None:
+    """Book one test; None if another process has, or nobody of the list can receive mail."""
+    month = f"{clock.local(at):%Y-%m}"
+    with db.atomic():
+        mine = (MailingList.id == mailing_list.id) & (MailingList.test_booked != month)
+        if not MailingList.update(test_booked=month).where(mine).execute():
+            return None
+        notice = _create_test_notice(mailing_list, at, now)
+        audience = resolve_audience(notice)
+        if not audience.receiving:
+            workflow.delete_draft(notice, None)
+            return None
+        return workflow.confirm_send(
+            notice, by=notice.by, fingerprint=audience.fingerprint, now=now, at=at, typed=str(audience.letters)
+        )
+
+
+def _create_test_notice(mailing_list: MailingList, at: datetime, now: datetime) -> Notice:
+    force, by = settings(), mailing_list.test_by
+    notice = workflow.create_draft(by if by and by.is_active else None, now=now, route="monthly")
+    month = words.month(force.language, clock.local(at).date())
+    workflow.save_draft(
+        notice, now=now, read_confirmation=True, subject=words.say(force.language, TEST_SUBJECT, month=month),
+        text=words.say(force.language, TEST_TEXT, organization=force.name),
+    )  # fmt: skip
+    workflow.set_recipients(notice, lists=[mailing_list.id], now=now)
+    return notice

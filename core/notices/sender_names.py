@@ -1,0 +1,128 @@
+"""In whose name a notice goes out: the one who sends it, another user, a registered sender's name (D-07, D-08, D-15
+to D-23).
+
+Only the display name changes: From stays the list's address, since a foreign one fails DMARC (decision 4). Who may
+choose: managers of all lists that the notice goes to. `Notice.sender_name` empty: whoever presses "send".
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from peewee import ModelSelect
+
+import clock
+from core.refusals import NotNow, Refused
+from core.rights import Rights, rights_of
+from models import Delivery, Notice, Role, Sender, User
+from words import N_
+
+
+class SenderNameForbidden(Refused):
+    """Somebody below manager would send in another's name (D-21)."""
+
+    message = N_("Only managers of the lists may send in another name.")
+
+
+class SenderNameUnavailable(Refused):
+    """The chosen name is not, or no longer, one of those offered."""
+
+    message = N_("“%(name)s” cannot be chosen any more. Please choose the name of the sender again.")
+
+
+@dataclass(frozen=True, slots=True)
+class SenderNameChoices:
+    """Whose name may stand as the sender's: other users, and names of registered senders."""
+
+    users: tuple[User, ...]
+    names: tuple[str, ...]
+
+
+def may_choose_sender_name(rights: Rights, notice: Notice) -> bool:
+    """Say whether this user may send the notice in another name (D-08, D-21)."""
+    return rights.may_steer_all("manage", notice)
+
+
+def sender_name_choices(rights: Rights) -> SenderNameChoices:
+    """Return the names that this user may send in: colleagues of the own lists, registered senders of these lists.
+
+    The names of those who hold a role in the whole organization are open to every manager.
+    """
+    lists = [one.id for one in rights.lists("manage") if not one.practice_of_id]
+    places = _users_with_active_role(None if rights.is_admin else [0, *lists])
+    users = User.select().where(User.id.in_(places), User.disabled_at.is_null(), User.id != rights.user_id)
+    names = Sender.select(Sender.name).where(Sender.list.in_(lists), Sender.name != "").distinct()
+    offered = tuple(users.order_by(User.name))
+    known = {user.name for user in (*offered, User.get_by_id(rights.user_id))}
+    return SenderNameChoices(offered, tuple(sorted({row.name for row in names} - known)))
+
+
+def _users_with_active_role(lists: Iterable[int] | None) -> ModelSelect:
+    today = clock.today()
+    roles = Role.select(Role.user).where(Role.until.is_null() | (Role.until >= today))
+    return roles if lists is None else roles.where(Role.list_id.in_(list(lists)))
+
+
+def set_sender_name(
+    notice: Notice, rights: Rights, now: datetime, *, user: int | None = None, name: str = "", in_charge: bool = False
+) -> None:
+    """Set in whose name a draft goes out; neither `user` nor `name`: whoever presses.
+
+    `in_charge`: members with a person in charge get it in that person's name. Raises NotYours, NotOffered, NotNow.
+    """
+    fields: dict[str, object] = {"sends_as": None, "sender_name": ""}
+    if (user or name or in_charge) and not may_choose_sender_name(rights, notice):
+        raise SenderNameForbidden()
+    if user or name:
+        fields = _fields_for_choice(sender_name_choices(rights), user, name)
+    draft = (Notice.id == notice.id) & (Notice.state == "draft")
+    if not Notice.update(**fields, in_charge=in_charge, updated_at=now).where(draft).execute():
+        raise NotNow()
+    notice.__data__.update(Notice.get_by_id(notice.id).__data__)
+
+
+def _fields_for_choice(offer: SenderNameChoices, user: int | None, name: str) -> dict[str, object]:
+    if user:
+        for one in offer.users:
+            if one.id == user:
+                return {"sends_as": one, "sender_name": one.name}
+        raise SenderNameUnavailable(name=name)
+    if name not in offer.names:
+        raise SenderNameUnavailable(name=name)
+    return {"sends_as": None, "sender_name": name}
+
+
+def verify_sender_name(notice: Notice, by: User | None) -> None:
+    """Look again when the notice is confirmed: who presses may send in this name, and the name still exists.
+
+    The terminal (`by` None) is the operator's and may. Raises NotYours, NotOffered.
+    """
+    if by is None or not uses_other_name(notice, by):
+        return
+    rights = rights_of(by)
+    if not may_choose_sender_name(rights, notice):
+        raise SenderNameForbidden()
+    if not notice.sender_name:
+        return
+    offer = sender_name_choices(rights)
+    known = notice.sends_as_id in {by.id, *(one.id for one in offer.users)} if notice.sends_as_id else False
+    if not known and notice.sender_name not in offer.names:
+        raise SenderNameUnavailable(name=notice.sender_name)
+
+
+def uses_other_name(notice: Notice, by: User | None) -> bool:
+    """Say whether the notice goes out in another name than that of who presses."""
+    return notice.in_charge or (bool(notice.sender_name) and (by is None or notice.sends_as_id != by.id))
+
+
+def response_recipient(delivery: Delivery) -> User | None:
+    """Return who is told what comes back of a letter, replies and reads: the one in whose name it went.
+
+    D-18: the person in charge, each for the own members; D-20: the user who was chosen. A registered sender's name
+    has no account: then it is who pressed "send".
+    """
+    notice = delivery.notice
+    for user in (delivery.in_charge, notice.sends_as, notice.by):
+        if user is not None and user.is_active and user.email:
+            return user
+    return None

@@ -1,0 +1,395 @@
+"""A notice from draft to history: write, choose, confirm, hold, book, cancel, stop, withdraw.
+
+Every change of state is one conditional UPDATE whose count is looked at; whoever comes second is refused with a
+sentence. What sending does with it: `core.delivery.lifecycle`.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from peewee import fn
+
+from core import history
+from core.delivery import lifecycle
+from core.members.groups import MAX_GROUPS_PER_NOTICE as MOST_GROUPS
+from core.notices import approval_policy, attachments, html_body, questions, reminders, sender_names
+from core.notices.audience import Audience, resolve_audience, resolve_audience_for
+from core.notices.author_copy import cancel_author_copies, send_author_copy
+from core.notices.validation import find_missing
+from core.organization import settings
+from core.refusals import (
+    AlreadySent,
+    AudienceChanged,
+    Incomplete,
+    NeedsSecond,
+    NotLooked,
+    NotNow,
+    PastTime,
+    Refused,
+    TooLate,
+    TooManyGroups,
+    WrongNumber,
+)
+from core.rights import scope_of
+from database import db, millis
+from mail import merge
+from models import Group, Letter, Notice, Target, User, Wording
+from words import N_
+
+STATE_LABELS: dict[str, str] = {
+    "draft": N_("Draft"),
+    "asked": N_("Waits for a second person"),
+    "held": N_("Waiting to be sent"),
+    "scheduled": N_("Booked"),
+    "sending": N_("Being sent"),
+    "paused": N_("Interrupted"),
+    "sent": N_("Sent"),
+    "stopped": N_("Stopped"),
+    "withdrawn": N_("Withdrawn"),
+    "dropped": N_("Not sent"),
+}
+URGENT_LIFETIME_S = 6 * 3600
+DEFAULT_LIFETIME_S = 48 * 3600
+
+
+# ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def create_draft(
+    by: User | None, *, now: datetime, form_key: str | None = None, urgent: bool = False, route: str = "web"
+) -> Notice:
+    """Begin a notice. The same `form_key` returns the same draft, so that a double tap begins one."""
+    with db.atomic():
+        if form_key and (found := Notice.get_or_none(Notice.form_key == form_key)):
+            return found
+        notice = Notice.create(
+            by=by,
+            by_name=by.name if by else "",
+            form_key=form_key,
+            urgent=urgent,
+            route=route,
+            useful_s=URGENT_LIFETIME_S if urgent else DEFAULT_LIFETIME_S,
+            created_at=now,
+            updated_at=now,
+        )
+        Wording.create(notice=notice, language=settings().language)
+    return notice
+
+
+def save_draft(notice: Notice, *, now: datetime, **fields: Any) -> None:
+    """Save words, `questions` and options of a draft. Raise NotNow if it is no draft any more (D-46)."""
+    wording = {name: fields.pop(name) for name in ("subject", "text", "html") if name in fields}
+    asks = fields.pop("questions", None)
+    if "subject" in wording:
+        wording["subject"] = merge.one_line(wording["subject"]).strip()
+    if fields.get("urgent") is not None and "useful_s" not in fields and fields["urgent"] != notice.urgent:
+        fields["useful_s"] = URGENT_LIFETIME_S if fields["urgent"] else DEFAULT_LIFETIME_S
+    with db.atomic():
+        _update_draft(notice, updated_at=now, **fields)
+        if wording:
+            kept = notice.wording
+            Wording.update(**html_body.normalize_body(wording, kept.language)).where(Wording.id == kept.id).execute()
+        if asks is not None:
+            questions.save_questions(notice, asks)
+    notice.__data__.update(Notice.get_by_id(notice.id).__data__)
+
+
+def set_recipients(
+    notice: Notice,
+    *,
+    now: datetime,
+    lists: Iterable[int] = (),
+    without: Iterable[int] = (),
+    persons: Iterable[int] = (),
+    without_persons: Iterable[int] = (),
+    groups: Iterable[int] = (),
+    without_groups: Iterable[int] = (),
+) -> None:
+    """Replace the recipients of a draft: lists, groups and single persons, in and out (D-11 to D-13).
+
+    Raises TooManyGroups for more than 15, those in and those out counted together (D-14).
+    """
+    kinds = (
+        ("list", True, lists),
+        ("group", True, groups),
+        ("list", False, without),
+        ("group", False, without_groups),
+        ("person", True, persons),
+        ("person", False, without_persons),
+    )
+    chosen: dict[tuple[str, int], bool] = {}
+    for kind, include, numbers in kinds:
+        for number in numbers:
+            chosen[kind, int(number)] = include  # what is left out comes later and wins
+    named = sum(kind == "group" for kind, _ in chosen)
+    if named > MOST_GROUPS:
+        raise TooManyGroups(count=named)
+    with db.atomic():
+        _update_draft(notice, updated_at=now)
+        Target.delete().where(Target.notice == notice).execute()
+        rows = [(notice.id, kind, number, include) for (kind, number), include in chosen.items()]
+        insert_targets(rows)
+
+
+def add_group(notice: Notice, group: Group, now: datetime) -> None:
+    """Add a group to those that a draft is sent to. Raises TooManyGroups, NotNow; repeatable."""
+    named = Target.select().where(Target.notice == notice, Target.kind == "group", Target.number != group.id).count()
+    if named >= MOST_GROUPS:
+        raise TooManyGroups(count=named + 1)
+    with db.atomic():
+        _update_draft(notice, updated_at=now)
+        Target.delete().where(Target.notice == notice, Target.kind == "group", Target.number == group.id).execute()
+        insert_targets([(notice.id, "group", group.id, True)])
+
+
+def insert_targets(rows: list[tuple[int, str, int, bool]]) -> None:
+    """Write rows of notice, kind, number, include, keeping their order."""
+    fields = [Target.notice, Target.kind, Target.number, Target.include]
+    for start in range(0, len(rows), 500):
+        Target.insert_many(rows[start : start + 500], fields=fields).execute()
+
+
+def _update_draft(notice: Notice, **fields: Any) -> None:
+    changed = Notice.update(**fields).where(Notice.id == notice.id, Notice.state == "draft").execute()
+    if not changed:
+        raise NotNow()
+
+
+def delete_draft(notice: Notice, by: User | None) -> None:
+    """Delete a draft for good."""
+    if not Notice.delete().where(Notice.id == notice.id, Notice.state == "draft").execute():
+        raise NotNow()
+    history.log(by, "notice.thrown_away", notice.id)
+
+
+# ── confirming ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def confirm_send(
+    notice: Notice,
+    *,
+    by: User | None,
+    fingerprint: str,
+    now: datetime,
+    at: datetime | None = None,
+    typed: str | None = None,
+    hold_s: int | None = None,
+) -> Notice:
+    """Let a checked notice go: into the hold window, or booked for a time `at`.
+
+    Raises what `examined` has against it, and NeedsSecond if a second person must look first (never if urgent).
+    """
+    audience = validate_for_sending(notice, by=by, fingerprint=fingerprint, now=now, at=at, typed=typed)
+    if approval_policy.must_be_approved(notice, by):
+        raise NeedsSecond()
+    sender_names.verify_sender_name(notice, by)
+    return schedule_send(notice, audience, by=by, now=now, at=at, hold_s=hold_s)
+
+
+def validate_for_sending(
+    notice: Notice, *, by: User | None, fingerprint: str, now: datetime, at: datetime | None, typed: str | None
+) -> Audience:
+    """Return the audience of a draft that may go as the check page showed it.
+
+    Raises Incomplete (gaps), WrongNumber (everybody, or most of all: the number of letters is typed), PastTime,
+    AudienceChanged (since the check page), AlreadySent (double tap, reload, second tab: T-01, field 5.3.3), NotLooked
+    (a file was not opened; an urgent notice never waits for that (law 7), nor does one from the terminal).
+    """
+    if notice.state != "draft":
+        raise AlreadySent(notice)
+    audience = resolve_audience_for(notice, by)
+    if missing := find_missing(notice, audience, by, at or now):
+        raise Incomplete(missing)
+    if audience.fingerprint != fingerprint:
+        raise AudienceChanged()
+    if audience.needs_number and (typed or "").strip() != str(audience.letters):
+        raise WrongNumber(number=audience.letters)
+    if at is not None and at <= now:
+        raise PastTime()
+    if by and notice.route == "web" and not notice.urgent:
+        require_files_previewed(notice, by)
+    return audience
+
+
+def require_files_previewed(notice: Notice, by: User) -> None:
+    """Raise NotLooked if there is a file that this organizer has not opened (X-01)."""
+    if unseen := attachments.unpreviewed_files(notice, by):
+        raise NotLooked(names=", ".join(one.name for one in unseen))
+
+
+def schedule_send(
+    notice: Notice,
+    audience: Audience,
+    *,
+    by: User | None,
+    now: datetime,
+    at: datetime | None,
+    hold_s: int | None = None,
+    second: User | None = None,
+) -> Notice:
+    """Put an examined notice into the hold window or the bookings; `second`: who approved it for its writer."""
+    force = settings()
+    window = hold_s if hold_s is not None else (force.hold_urgent_s if notice.urgent else force.hold_s)
+    with db.atomic():
+        change_state(
+            notice,
+            ("asked",) if second else ("draft",),
+            AlreadySent(notice),
+            state="scheduled" if at else "held",
+            held_why="" if at else "window",
+            booked=at is not None,
+            begin_at=at or now + timedelta(seconds=window),
+            confirmed_at=now,
+            updated_at=now,
+            by=by,
+            by_name=by.name if by else notice.by_name,
+            within=notice.within if second else scope_of(by),
+            approved_by=second,
+            fingerprint=audience.fingerprint,
+            expected=audience.expected,
+            practice=force.practice,
+        )
+        detail = {"letters": audience.letters}
+        history.log(second or by, "notice.booked" if at else "notice.confirmed", notice.id, detail=detail)
+        if window or at:
+            send_author_copy(notice, by, now)
+    return notice
+
+
+def cancel_send(notice: Notice, by: User | None, now: datetime) -> None:
+    """Take a held or booked notice back into the drafts, everything kept (T-07, D-43, D-46).
+
+    Raises TooLate once sending has begun (D-44), also if it stood still since and now waits for a decision.
+    """
+    with db.atomic():
+        change_state(
+            notice, ("held", "scheduled"), TooLate(), Notice.started_at.is_null(),
+            state="draft", held_why="", begin_at=None, confirmed_at=None, booked=False, updated_at=now, step=2,
+        )  # fmt: skip
+        cancel_author_copies(notice, now)
+        history.log(by, "notice.cancelled", notice.id)
+
+
+def reschedule(notice: Notice, at: datetime, by: User | None, now: datetime) -> None:
+    """Change the time of a booked notice in place (T-06). Raises PastTime, TooLate."""
+    if at <= now:
+        raise PastTime()
+    with db.atomic():
+        change_state(notice, ("scheduled",), TooLate(), begin_at=at, updated_at=now)
+        history.log(by, "notice.retimed", notice.id, detail={"at": at.isoformat(timespec="minutes")})
+
+
+def release_held(notice: Notice, by: User | None, now: datetime) -> None:
+    """Send a notice after all that was held because it was late or its recipients changed.
+
+    One whose sending had begun goes on with the letters that are left; they become useful anew.
+    """
+    with db.atomic():
+        if notice.started_at:
+            change: dict[str, Any] = {"state": "sending", "held_why": "", "paused_why": "", "paused_at": None}
+            until = now + timedelta(seconds=notice.useful_s)
+            Letter.update(useful_until=until).where(
+                Letter.notice == notice, Letter.state.in_(("waiting", "deferred"))
+            ).execute()
+        else:
+            change = {
+                "held_why": "window",
+                "begin_at": now,
+                "expected": resolve_audience(notice).expected,
+            }
+        change_state(
+            notice, ("held",), TooLate(), Notice.held_why.in_(("late", "changed", "proof")), updated_at=now, **change
+        )
+        history.log(by, "notice.released", notice.id)
+
+
+def discard_held(notice: Notice, by: User | None, now: datetime) -> None:
+    """Give up a notice that was held because it was late or its recipients changed."""
+    with db.atomic():
+        change_state(
+            notice, ("held",), TooLate(), Notice.held_why.in_(("late", "changed", "proof")),
+            updated_at=now, **_stop_changes(notice, now, "dropped"),
+        )  # fmt: skip
+        reminders.cancel_all_reminders(notice, now)
+        _cancel_letters(notice, now)
+        history.log(by, "notice.dropped", notice.id)
+
+
+# ── while and after sending ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def stop_sending(notice: Notice, by: User | None, now: datetime) -> int:
+    """Stop the rest: letters not yet handed over are cancelled. Return how many."""
+    with db.atomic():
+        change_state(notice, ("sending", "paused"), TooLate(), updated_at=now, **_stop_changes(notice, now))
+        reminders.cancel_all_reminders(notice, now)
+        cancelled = _cancel_letters(notice, now)
+        history.log(by, "notice.stopped", notice.id, detail={"letters": cancelled})
+    return cancelled
+
+
+def _stop_changes(notice: Notice, now: datetime, never_begun: str = "") -> dict[str, Any]:
+    """Return what changes when the rest is stopped. A stopped reminder leaves the notice as sent as it was."""
+    if never_begun and not notice.started_at:
+        return {"state": never_begun, "finished_at": now}
+    if notice.rounds > 1 and notice.finished_at and not notice.stopped_at:
+        return {"state": "sent"}
+    return {"state": "stopped", "stopped_at": now, "finished_at": fn.COALESCE(Notice.finished_at, millis(now))}
+
+
+def withdraw_notice(notice: Notice, by: User | None, now: datetime) -> int:
+    """Withdraw a notice: what has not left stays here, its page closes (decision 13). Return the letters cancelled."""
+    with db.atomic():
+        change_state(
+            notice, ("sending", "paused", "sent", "stopped"), TooLate(),
+            state="withdrawn", withdrawn_at=now, updated_at=now,
+            finished_at=fn.COALESCE(Notice.finished_at, millis(now)),
+        )  # fmt: skip
+        reminders.cancel_all_reminders(notice, now)
+        cancelled = _cancel_letters(notice, now)
+        history.log(by, "notice.withdrawn", notice.id, detail={"letters": cancelled})
+    return cancelled
+
+
+def _cancel_letters(notice: Notice, now: datetime) -> int:
+    """Cancel what no server has: waiting, to be tried again, or claimed and not yet handed over."""
+    here = Letter.state.in_(("waiting", "deferred")) | ((Letter.state == "sending") & Letter.handed_at.is_null())
+    cancelled = (
+        Letter.update(state="cancelled", done_at=now)
+        .where(Letter.notice == notice, Letter.delivery.is_null(False), here)
+        .execute()
+    )
+    lifecycle.restore_previous_round()
+    return cancelled
+
+
+def resend_unknown(notice: Notice, by: User | None, now: datetime) -> int:
+    """Send the letters whose outcome is unknown once more, knowing that some may arrive twice. Return how many.
+
+    Raises NotNow if the notice has been withdrawn or held meanwhile.
+    """
+    with db.atomic():
+        change_state(notice, ("sending", "paused", "sent", "stopped"), NotNow(), updated_at=now)
+        count = (
+            Letter.update(
+                state="waiting", again=True, owner="", next_at=now,
+                useful_until=now + timedelta(seconds=notice.useful_s),
+            )
+            .where(Letter.notice == notice, Letter.newest == True, Letter.state == "unknown")
+            .execute()
+        )  # fmt: skip
+        if count:
+            Notice.update(state="sending", finished_at=None).where(
+                Notice.id == notice.id, Notice.state.in_(("sent", "stopped"))
+            ).execute()
+            history.log(by, "notice.unknown_sent_again", notice.id, detail={"letters": count})
+    return count
+
+
+def change_state(notice: Notice, before: tuple[str, ...], refusal: Refused, *where: Any, **fields: Any) -> None:
+    """Change a notice that stands in one of some states; raise the refusal if somebody was faster."""
+    fields["serial"] = Notice.serial + 1
+    if not Notice.update(**fields).where(Notice.id == notice.id, Notice.state.in_(before), *where).execute():
+        raise refusal
+    notice.__data__.update(Notice.get_by_id(notice.id).__data__)
