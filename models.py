@@ -758,7 +758,7 @@ class Sums(Table):
     clicked = IntegerField(default=0)
     open_hours = Json(default=list)
     click_hours = Json(default=list)
-    kept = Json(null=True)  # what is shown instead of the letters once they are deleted: `core.results.kept`
+    kept = Json(null=True)  # what is shown instead of the letters once they are deleted: `core.reports.summaries`
 
 
 class OldLink(Table):

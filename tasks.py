@@ -18,15 +18,16 @@ from core import due
 from core.accounts import role_expiry
 from core.house import wellbeing
 from core.notices import attachments, inline_images
-from core.people import unreached
-from core.results import digests, figures, forgetting, tracking
+from core.reports import digests, stats, undeliverable
+from core.responses import tracking
+from core.retention import purge
 from database import db
 
 log = logging.getLogger("kairan.tasks")
 
 HOURLY: tuple[Callable[[datetime], object], ...] = (
-    unreached.tell, wellbeing.look_after, digests.tell, role_expiry.notify_expiring_roles, forgetting.tell, attachments.delete_expired_files,
-    inline_images.delete_unused_images, figures.count_young_ones, figures.fix_those_that_are_over, tracking.forget, forgetting.sweep,
+    undeliverable.notify_managers, wellbeing.look_after, digests.send_due_digests, role_expiry.notify_expiring_roles, purge.warn_administrators, attachments.delete_expired_files,
+    inline_images.delete_unused_images, stats.refresh_recent_totals, stats.finalize_old_totals, tracking.delete_old_visits, purge.run_purge,
 )  # fmt: skip
 
 

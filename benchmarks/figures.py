@@ -19,7 +19,7 @@ from app import create_app
 from benchmarks import house
 from core.accounts import accounts
 from core.delivery.lifecycle import new_token
-from core.results import figures
+from core.reports import stats
 from database import db, insert_rows
 from models import Cover, Delivery, Letter, MailingList, Membership, Notice, Role, Sums, Target, Wording
 
@@ -42,10 +42,10 @@ def main(readers: int = READERS, a_year: int = A_YEAR) -> None:
         browser.post("/login", data={"name": "守", "password": PASSWORD})
         newest = Notice.select().order_by(Notice.id.desc()).first()
         began = time.perf_counter()
-        figures.count(newest, clock.now())
+        stats.refresh_totals(newest, clock.now())
         house.row(f"count one notice of {readers:,} readers", f"{(time.perf_counter() - began) * 1000:.0f} ms")
         began = time.perf_counter()
-        figures.count_young_ones(clock.now())
+        stats.refresh_recent_totals(clock.now())
         house.row("the hourly task counts the young ones", f"{(time.perf_counter() - began) * 1000:.0f} ms")
         house.row("this school year, for the first time in the hour", f"{look(browser, '/figures'):.0f} ms")
         compare(browser, newest)

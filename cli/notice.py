@@ -20,8 +20,8 @@ from core.notices.audience import EXCLUSION_REASONS, Audience, resolve_audience
 from core.notices.file_types import UnfitFile
 from core.organization import settings
 from core.refusals import Refused, TooManyGroups
+from core.reports import progress
 from core.rights import rights_of
-from core.road import progress
 from models import Group, MailingList, Notice, User
 
 
@@ -214,7 +214,7 @@ def show(number: int, as_json: bool, deliveries: bool) -> None:
     found = Notice.get_or_none(Notice.id == number)
     if found is None:
         common.fail(f"There is no notice {number}.")
-    document = progress.as_document(found, settings(), clock.now(), deliveries=deliveries)
+    document = progress.notice_document(found, settings(), clock.now(), deliveries=deliveries)
     if as_json:
         common.result(document)
         return

@@ -21,7 +21,7 @@ from core.accounts import passwords
 from core.demo import dates, families
 from core.demo import past as demo_past
 from core.notices import question_presets
-from core.results import tally
+from core.reports import poll_results
 from database import db
 from models import (
     Answer,
@@ -310,7 +310,7 @@ def test_each_kind_of_question_was_asked_and_answered(filled):
     asked = {one.kind: one for one in Question.select()}
     assert set(asked) == set(question_presets.PRESETS) - {"own"}
     for kind, question in asked.items():
-        counted = tally.as_document(question.notice)["questions"][0]
+        counted = poll_results.poll_document(question.notice)["questions"][0]
         assert 0 < counted["answered"] < counted["asked"], kind
         assert NOW - timedelta(weeks=6) < question.deadline < NOW + timedelta(weeks=3)
     kept = Answer.select()

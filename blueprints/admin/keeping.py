@@ -5,7 +5,8 @@ from blueprints.admin.routes import Answer, bp
 from core.door import spool
 from core.house import safekeeping
 from core.organization import deletes_from
-from core.results import forgetting, tracking
+from core.responses import tracking
+from core.retention import purge
 from mail.outbox import DAYS
 from models import Notice
 from web import _, answer, needs
@@ -19,11 +20,11 @@ def keeping() -> Answer:
     done = Notice.select().where(Notice.forgotten_at.is_null(False))
     return answer(
         "admin/keeping.html",
-        next_day=(next_day := forgetting.next_day(now)),
+        next_day=(next_day := purge.next_purge_date(now)),
         next_year=clock.local(next_day).year,
         told=deletes_from(now),
-        running=forgetting.is_running(now),
-        waiting=forgetting.waits(clock.school_year(clock.local(now).date())).count(),
+        running=purge.is_purging(now),
+        waiting=purge.purgeable_notices(clock.school_year(clock.local(now).date())).count(),
         done=done.count(),
         last=done.order_by(Notice.forgotten_at.desc()).first(),
         rows=_rows(),
@@ -33,7 +34,7 @@ def keeping() -> Answer:
 
 def _rows() -> list[tuple[str, str, str]]:
     """Return what is kept, until when, and what stays of it."""
-    year_over = _("%(n)s days after the end of the school year", n=forgetting.AFTER.days)
+    year_over = _("%(n)s days after the end of the school year", n=purge.PURGE_AFTER.days)
     nothing = _("nothing")
     return [
         (
@@ -47,7 +48,7 @@ def _rows() -> list[tuple[str, str, str]]:
         (_("Replies and registrations by mail"), year_over, nothing),
         (_("Raw mails that came in"), _("%(n)s days", n=spool.DAYS), nothing),
         (
-            _("Pages visited, openings, links opened"), _("%(n)s days", n=tracking.KEPT.days),
+            _("Pages visited, openings, links opened"), _("%(n)s days", n=tracking.VISIT_RETENTION.days),
             _("sums, where they are counted"),
         ),
         (_("Attached files"), _("closed with the school year, deleted a month later"), _("name and size")),

@@ -10,8 +10,8 @@ import web
 from blueprints.figures import bp
 from blueprints.figures.routes import chosen_list
 from core import history
-from core.people import stale
-from core.people.stale import Stale
+from core.reports import dead_addresses
+from core.reports.dead_addresses import DeadAddress
 from web import _
 
 
@@ -19,7 +19,7 @@ from web import _
 def addresses() -> str:
     """Show them by reason; of one list, or of all that the user may look at."""
     list_id, found = _asked()
-    counts = stale.counts(found)
+    counts = dead_addresses.count_by_reason(found)
     why = request.args.get("why", "")
     shown = [one for one in found if one.why == why] if why in counts else found
     return render_template(
@@ -30,14 +30,14 @@ def addresses() -> str:
         why=why if why in counts else "",
         found=found,
         shown=shown,
-        WHY=stale.WHY,
+        WHY=dead_addresses.REASONS,
         to=lambda **changes: url_for("figures.addresses", **{"list": list_id, "why": why, **changes}),
     )
 
 
-def _asked() -> tuple[int | None, list[Stale]]:
+def _asked() -> tuple[int | None, list[DeadAddress]]:
     list_id = chosen_list()
-    return list_id, stale.rows(web.rights(), clock.now(), list_id)
+    return list_id, dead_addresses.list_dead_addresses(web.rights(), clock.now(), list_id)
 
 
 @bp.get("/addresses.csv")
@@ -48,7 +48,7 @@ def addresses_csv() -> Response:
     return web.csv_file(_lines(found), "kairan-addresses.csv")
 
 
-def _lines(found: Iterable[Stale]) -> Iterator[list[object]]:
+def _lines(found: Iterable[DeadAddress]) -> Iterator[list[object]]:
     yield [
         _("Reason"),
         _("Since"),
@@ -62,6 +62,6 @@ def _lines(found: Iterable[Stale]) -> Iterator[list[object]]:
     for one in found:
         since = clock.local(one.since).strftime("%Y-%m-%d") if one.since else ""
         yield [
-            _(stale.WHY[one.why]), since, one.person.name, one.person.kana, "、".join(one.children),
+            _(dead_addresses.REASONS[one.why]), since, one.person.name, one.person.kana, "、".join(one.children),
             "、".join(one.lists), one.address, one.person.phone,
         ]  # fmt: skip

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Iterator
 
 import clock
-from core.results.figures import Line
+from core.reports.stats import StatsLine
 from web import _
 
 
-def of_notices(lines: Iterable[Line]) -> Iterator[list[object]]:
+def of_notices(lines: Iterable[StatsLine]) -> Iterator[list[object]]:
     """Give the headings and one line for each notice."""
     yield [
         _("Sent at"), _("Subject"), _("Letters sent"), _("Did not arrive"), _("Delivered, percent"),

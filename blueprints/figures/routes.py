@@ -10,15 +10,16 @@ import clock
 import web
 from blueprints.figures import bp, export
 from core import history
-from core.results import figures, today, tracking
-from core.results.figures import Line
+from core.reports import dashboard, stats
+from core.reports.stats import StatsLine
+from core.responses import tracking
 from core.rights import target_lists
 from words import N_
 
 PAGE = 50
 CHART = 24
 SORTS = {"new": N_("Newest first"), "fast": N_("Confirmed fastest"), "opened": N_("Opened most (estimate)")}
-IN_ORDER = {"fast": figures.fastest, "opened": figures.most_opened}
+IN_ORDER = {"fast": stats.fastest_read, "opened": stats.most_opened}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,21 +50,21 @@ def _wish(years: list[int]) -> Wish:
     )
 
 
-def _lines(wish: Wish) -> list[Line]:
-    return figures.lines(figures.visible(web.rights(), wish.list_id, wish.year), clock.now())
+def _lines(wish: Wish) -> list[StatsLine]:
+    return stats.stats_lines(stats.visible_notices(web.rights(), wish.list_id, wish.year), clock.now())
 
 
-def _in_order(found: list[Line], wish: Wish) -> list[Line]:
+def _in_order(found: list[StatsLine], wish: Wish) -> list[StatsLine]:
     return IN_ORDER[wish.sort](found) if wish.sort in IN_ORDER else found
 
 
 @bp.get("")
 def index() -> str:
     """Show the figures of a school year: in all, notice by notice, by hour of the day, by list."""
-    years = figures.years(web.rights(), clock.now())
+    years = stats.school_years(web.rights(), clock.now())
     wish = _wish(years)
     found = _lines(wish)
-    total, shown = figures.total("", found), _in_order(found, wish)
+    total, shown = stats.sum_lines("", found), _in_order(found, wish)
     page = max(1, min(request.args.get("page", 1, type=int), -(-len(shown) // PAGE) or 1))
     newest = sorted(found, key=lambda one: one.notice.started_at)[-CHART:]
     return render_template(
@@ -78,16 +79,16 @@ def index() -> str:
         pages=-(-len(shown) // PAGE),
         chart=[one for one in newest if one.read is not None],
         opened_chart=[one for one in newest if one.opened is not None],
-        hours=figures.hours_of(found),
-        by_hour=figures.by_hour_of_sending(found),
-        by_list=figures.by_list(found),
+        hours=stats.hourly_activity(found),
+        by_hour=stats.totals_by_sending_hour(found),
+        by_list=stats.totals_by_list(found),
     )
 
 
 @bp.get("/figures.csv")
 def as_csv() -> Response:
     """Hand out the same figures as a file; the record says that it was."""
-    wish = _wish(figures.years(web.rights(), clock.now()))
+    wish = _wish(stats.school_years(web.rights(), clock.now()))
     history.log(current_user, "figures.exported", detail={"year": wish.year})
     return web.csv_file(export.of_notices(_in_order(_lines(wish), wish)), f"kairan-{wish.year}.csv")
 
@@ -100,7 +101,7 @@ def show(number: int) -> Any:
         abort(404)
     if web.rights().seen(notice) is not None:
         return redirect(url_for("results.board", number=number))
-    line, lists = figures.of(notice, clock.now()), target_lists(notice)
+    line, lists = stats.stats_of_notice(notice, clock.now()), target_lists(notice)
     others = _others(line, lists[0].id if len(lists) == 1 else None)
     return render_template(
         "figures/show.html",
@@ -108,21 +109,21 @@ def show(number: int) -> Any:
         notice=notice,
         lists=lists,
         others=others,
-        curve=figures.curve(notice),
-        hours=figures.hours_of([line]),
-        by_child=today.counts_children(notice),
-        tracked=tracking.of(notice) if notice.track_opens or notice.track_clicks else None,
+        curve=stats.read_curve(notice),
+        hours=stats.hourly_activity([line]),
+        by_child=dashboard.counts_by_child(notice),
+        tracked=tracking.count_opens_and_clicks(notice) if notice.track_opens or notice.track_clicks else None,
     )
 
 
-def _others(line: Line, list_id: int | None) -> figures.Total | None:
+def _others(line: StatsLine, list_id: int | None) -> stats.StatsTotal | None:
     """Return what the other notices of the same school year to the same list came to, if it went to one."""
     if list_id is None:
         return None
     year = clock.school_year(clock.local(line.notice.started_at).date())
-    found = figures.lines(figures.visible(web.rights(), list_id, year), clock.now())
+    found = stats.stats_lines(stats.visible_notices(web.rights(), list_id, year), clock.now())
     others = [one for one in found if one.notice.id != line.notice.id]
-    return figures.total("", others) if others else None
+    return stats.sum_lines("", others) if others else None
 
 
 @bp.app_template_filter("percent")

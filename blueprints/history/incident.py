@@ -9,7 +9,8 @@ from blueprints.history.routes import ACTIONS, bp
 from core import history
 from core.delivery import lifecycle
 from core.notices.audience import EXCLUSION_REASONS
-from core.results import archive, duty, incident, tracking
+from core.reports import breach_duty, breach_report, notice_list
+from core.responses import tracking
 from words import N_
 
 LATEST, SEARCHED = 15, 100
@@ -22,9 +23,14 @@ def incidents() -> str:
     """Say what to do first, and let the notice be chosen."""
     rights = web.rights()
     mine = [
-        one for one in archive.gone_out(rights).limit(SEARCHED) if one.started_at and rights.may_notice("send", one)
+        one
+        for one in notice_list.sent_notices(rights).limit(SEARCHED)
+        if one.started_at and rights.may_notice("send", one)
     ]
-    alarms, latest = incident.alarms(one.id for one in mine), archive.rows(mine[:LATEST])
+    alarms, latest = (
+        breach_report.misdirected_deliveries(one.id for one in mine),
+        notice_list.notice_rows(mine[:LATEST]),
+    )
     return render_template("history/incidents.html", latest=latest, alarms=alarms)
 
 
@@ -34,11 +40,11 @@ def incident_of(number: int) -> str:
     """Show who got a notice, who has seen what of it, and what was closed when; each look is written down."""
     report = _report(number)
     history.log(current_user, "notice.incident_viewed", number)
-    now, judged = clock.now(), duty.of(report.notice)
+    now, judged = clock.now(), breach_duty.latest_assessment(report.notice)
     return render_template(
-        "history/incident.html", report=report, states=STATES, actions=ACTIONS, now=now, cases=duty.CASES,
-        said=duty.SAID, judged=judged, days=judged.days(clock.local(report.known_at).date()),
-        today=clock.local(now).date(), kept_days=tracking.KEPT.days, kept_since=now - tracking.KEPT,
+        "history/incident.html", report=report, states=STATES, actions=ACTIONS, now=now, cases=breach_duty.REPORTING_CASES,
+        said=breach_duty.ANSWER_LABELS, judged=judged, days=judged.days(clock.local(report.known_at).date()),
+        today=clock.local(now).date(), kept_days=tracking.VISIT_RETENTION.days, kept_since=now - tracking.VISIT_RETENTION,
     )  # fmt: skip
 
 
@@ -48,10 +54,12 @@ def judge_incident(number: int) -> Response:
     """Keep what the organizer says to the four cases of the law."""
     report, now = _report(number), clock.now()
     typed = request.form.get("known_on", "")
-    known = duty.day_of(typed, now)
+    known = breach_duty.parse_known_on(typed, now)
     if typed.strip() and known is None:
         web.told(N_("Write the day on which it was known like 2026-11-07; it cannot lie in the future."), "wrong")
-    duty.judge(report.notice, current_user, {name: request.form.get(name, "") for name in duty.CASES}, known)
+    breach_duty.save_assessment(
+        report.notice, current_user, {name: request.form.get(name, "") for name in breach_duty.REPORTING_CASES}, known
+    )
     return web.go("history.incident_of", number=number, _anchor="law")
 
 
@@ -61,7 +69,7 @@ def incident_csv(number: int) -> Response:
     """Give the same as a file; that somebody took it is written down (field 3.2)."""
     report = _report(number)
     history.log(current_user, "notice.incident_exported", number)
-    content = incident.as_csv(
+    content = breach_report.report_as_csv(
         report, [web._(one) for one in HEADINGS], {key: web._(said) for key, said in STATES.items()}
     )
     name = f"attachment; filename=kairan-incident-{number}.csv"
@@ -75,10 +83,10 @@ HEADINGS = [
 ]  # fmt: skip
 
 
-def _report(number: int) -> incident.Report:
+def _report(number: int) -> breach_report.BreachReport:
     notice = web.own_notice(number, "send")
     if notice.started_at is None:
         abort(404)
     if notice.forgotten_at:
         abort(redirect(url_for("history.show", number=number, _anchor="kept")))
-    return incident.of(notice, clock.now())
+    return breach_report.build_report(notice, clock.now())

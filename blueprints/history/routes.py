@@ -13,8 +13,8 @@ from core.notices import questions, rendering, workflow
 from core.notices.audience import EXCLUSION_REASONS
 from core.notices.recipients import heading_targets
 from core.organization import settings
-from core.results import archive, kept, tally, today, tracking
-from core.road import progress
+from core.reports import dashboard, notice_list, poll_results, progress, summaries
+from core.responses import tracking
 from models import Notice
 from words import N_
 
@@ -63,14 +63,14 @@ ACTIONS = {
 def index() -> str:
     """List what was sent, newest first, by month; search subject and text, or one list."""
     text, list_id = request.args.get("q", "").strip()[:200], request.args.get("list", type=web.row_number)
-    page = web.page_of(archive.search(web.rights(), text, list_id), PAGE)
-    rows = archive.rows(page.rows)
+    page = web.page_of(notice_list.search_notices(web.rights(), text, list_id), PAGE)
+    rows = notice_list.notice_rows(page.rows)
     months = [(month, list(some)) for month, some in groupby(rows, lambda row: _month(row.notice.started_at))]
     return render_template(
         "history/index.html",
         page=page,
         months=months,
-        counts=today.households([row.notice.id for row in rows], today.seen_lists(web.rights())),
+        counts=dashboard.count_households([row.notice.id for row in rows], dashboard.countable_lists(web.rights())),
         text=text,
         list_id=list_id,
         lists=list(web.rights().lists("view")),
@@ -92,39 +92,39 @@ def show(number: int) -> str:
         abort(404)
     force, now = settings(), clock.now()
     lists = web.rights().seen(notice)
-    page = web.page_of(archive.readers_of(notice, lists), 100)
-    row = archive.rows([notice])[0]
+    page = web.page_of(notice_list.deliveries_of_notice(notice, lists), 100)
+    row = notice_list.notice_rows([notice])[0]
     return render_template(
         "history/show.html",
         notice=notice,
         row=row,
-        count=today.households([number], lists).get(number),
-        seen=progress.of(notice, force, now, lists),
+        count=dashboard.count_households([number], lists).get(number),
+        seen=progress.notice_progress(notice, force, now, lists),
         states=workflow.STATE_LABELS,
         letter_states=lifecycle.STATE_LABELS,
         reasons=EXCLUSION_REASONS,
         routes=ROUTES,
         actions=ACTIONS,
-        log=[one for one in archive.log_of(notice) if one.action in ACTIONS],
-        corrections=archive.rows(archive.corrections_of(notice)),
-        corrected=archive.rows([notice.corrects])[0] if notice.corrects_id else None,
+        log=[one for one in notice_list.audit_entries(notice) if one.action in ACTIONS],
+        corrections=notice_list.notice_rows(notice_list.corrections_of(notice)),
+        corrected=notice_list.notice_rows([notice.corrects])[0] if notice.corrects_id else None,
         shown_letter=rendering.render_as_sent(notice, force, now),
         lists=heading_targets(notice),
-        kept=kept.of(notice) if lists is None else None,
+        kept=summaries.summary_of_notice(notice) if lists is None else None,
         blocks=_blocks(notice),
         until=questions.deadline_text,
         room_in_words=rooms.in_words,
-        tracked=tracking.of(notice) if notice.track_opens or notice.track_clicks else None,
+        tracked=tracking.count_opens_and_clicks(notice) if notice.track_opens or notice.track_clicks else None,
         page=page,
-        signed=archive.signed(notice, lists) if notice.in_charge else [],
-        letters=archive.newest_letters([one.id for one in page.rows]),
+        signed=notice_list.sender_name_counts(notice, lists) if notice.in_charge else [],
+        letters=notice_list.current_letters([one.id for one in page.rows]),
         may_send=web.rights().may_notice("send", notice),
     )
 
 
-def _blocks(notice: Notice) -> list[tuple[questions.QuestionBlock, list[tally.Result]]]:
+def _blocks(notice: Notice) -> list[tuple[questions.QuestionBlock, list[poll_results.QuestionResult]]]:
     """Return the bars of a notice whose answers are deleted, by what was asked together."""
-    results = {one.question.id: one for one in tally.results_of_sums(notice)}
+    results = {one.question.id: one for one in poll_results.stored_results(notice)}
     blocks = questions.group_into_blocks([one.question for one in results.values()])
     return [(block, [results[one.id] for one in block.questions]) for block in blocks]
 

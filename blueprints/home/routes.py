@@ -7,7 +7,7 @@ from flask_login import current_user
 
 import clock
 from core.notices import templates
-from core.results import today
+from core.reports import dashboard
 from web import answer, rights
 
 bp = Blueprint("home", __name__)
@@ -21,8 +21,8 @@ def index() -> Answer:
     return answer(
         "home/index.html",
         "home/_needs.html",
-        today=today.of(rights(), clock.now()),
-        steps=today.steps(current_user, rights()),
+        today=dashboard.load_dashboard(rights(), clock.now()),
+        steps=dashboard.setup_steps(current_user, rights()),
         urgent_samples=templates.quick_templates(rights()),
         form_key=uuid.uuid4().hex,
     )

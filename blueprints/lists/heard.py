@@ -11,7 +11,7 @@ from wtforms.validators import InputRequired
 import clock
 from blueprints.lists import bp
 from core.notices import monthly_test
-from core.results import silent
+from core.reports import non_readers
 from core.signup import carrier_guidance
 from models import MailingList
 from web import Form, _, answer, go, own_list, rights, told
@@ -42,14 +42,14 @@ def silent_ones(number: int) -> Response | tuple[str, int]:
 
 
 def _page(mailing_list: MailingList, form: ReceptionForm, status: int = 200) -> tuple[str, int]:
-    notices = silent.last_notices(mailing_list, clock.now())
+    notices = non_readers.last_confirmable_notices(mailing_list, clock.now())
     may_test = rights().may_list("manage", mailing_list)
     return answer(
         "lists/silent.html",
         status=status,
         list=mailing_list,
         notices=notices,
-        found=silent.silent(mailing_list, notices),
+        found=non_readers.find_non_readers(mailing_list, notices),
         states=carrier_guidance.ADDRESS_STATE_WORDS,
         may_send=rights().may_list("send", mailing_list),
         form=form if may_test else None,

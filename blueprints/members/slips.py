@@ -6,7 +6,7 @@ from blueprints.members import bp
 from blueprints.members.routes import Answer, own_person
 from core import organization
 from core.members import member_list
-from core.people import unreached
+from core.reports import undeliverable
 from web import answer, language, own_list, row_number
 
 
@@ -15,7 +15,7 @@ def slips(number: int) -> Answer:
     """Show one slip for each family of a list that is not reached; with ?person= for one of them."""
     mailing_list = own_list(number, "manage")
     person = own_person(request.args.get("person", type=row_number), "manage") if "person" in request.args else None
-    found = unreached.slips(mailing_list, language(), person)
+    found = undeliverable.address_slips(mailing_list, language(), person)
     if person and not found:
         abort(404)
     return answer(

@@ -14,7 +14,7 @@ from blueprints.notices import bp
 from blueprints.notices.drafts import own_draft, told_sent
 from core.notices import workflow
 from core.refusals import NotNow
-from core.results import digests
+from core.reports import digests
 from models import Notice
 from words import N_
 
@@ -24,16 +24,16 @@ class MeasureForm(web.Form):
 
     track_opens = BooleanField(N_("Count openings"))
     track_clicks = BooleanField(N_("Count opened links"))
-    read = SelectField(digests.KINDS["read"])
-    answer = SelectField(digests.KINDS["answer"])
-    open = SelectField(digests.KINDS["open"])
-    reopen = SelectField(digests.KINDS["reopen"])
-    click = SelectField(digests.KINDS["click"])
+    read = SelectField(digests.EVENT_KINDS["read"])
+    answer = SelectField(digests.EVENT_KINDS["answer"])
+    open = SelectField(digests.EVENT_KINDS["open"])
+    reopen = SelectField(digests.EVENT_KINDS["reopen"])
+    click = SelectField(digests.EVENT_KINDS["click"])
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
-        for kind in digests.KINDS:
-            self[kind].choices = [SelectChoice(name, web._(shown)) for name, shown in digests.TIMINGS.items()]
+        for kind in digests.EVENT_KINDS:
+            self[kind].choices = [SelectChoice(name, web._(shown)) for name, shown in digests.FREQUENCIES.items()]
 
 
 @bp.get("/<int:number>/measure")
@@ -41,12 +41,16 @@ class MeasureForm(web.Form):
 def measure(number: int) -> Any:
     """Show the switches and the timings of a draft."""
     notice = own_draft(number)
-    filled = {"track_opens": notice.track_opens, "track_clicks": notice.track_clicks, **digests.chosen(notice)}
+    filled = {
+        "track_opens": notice.track_opens,
+        "track_clicks": notice.track_clicks,
+        **digests.digest_frequencies(notice),
+    }
     return _page(notice, MeasureForm(None, data=filled))
 
 
 def _page(notice: Notice, form: MeasureForm, status: int = 200) -> Any:
-    return web.answer("notices/measure.html", status=status, notice=notice, form=form, KINDS=digests.KINDS)
+    return web.answer("notices/measure.html", status=status, notice=notice, form=form, KINDS=digests.EVENT_KINDS)
 
 
 @bp.post("/<int:number>/measure", endpoint="set_measure")
@@ -56,7 +60,7 @@ def set_measure(number: int) -> Any:
     notice, form = own_draft(number), MeasureForm()
     if not form.validate():
         return _page(notice, form, 422)
-    tells = {kind: form[kind].data for kind in digests.KINDS if form[kind].data != digests.USUAL}
+    tells = {kind: form[kind].data for kind in digests.EVENT_KINDS if form[kind].data != digests.DEFAULT_FREQUENCY}
     opens, clicks = form.track_opens.data, form.track_clicks.data
     try:
         workflow.save_draft(notice, now=clock.now(), track_opens=opens, track_clicks=clicks, tells=tells)

@@ -15,7 +15,7 @@ from core.notices import merge_fields, reminders, rendering
 from core.notices.reminder_recipients import find_recipients
 from core.organization import settings
 from core.refusals import Refused, WrongNumber
-from core.results import archive
+from core.reports import notice_list
 from core.rights import target_lists
 from models import Notice, Reminder
 from words import N_
@@ -48,13 +48,13 @@ def _page(notice: Notice, wrong: str = "") -> Any:
         readers=readers,
         wants=wants,
         offers=OFFERS,
-        children=archive.children_of(one.delivery_id for one in readers),
+        children=notice_list.children_by_delivery(one.delivery_id for one in readers),
         subject=rendering.reminder_subject(merge_fields.display_subject(notice), force.language),
         hold_s=force.hold_urgent_s if notice.urgent else force.hold_s,
         morning=morning(now),
         earlier=reminders.reminders_of_notice(notice),
         states=reminders.STATE_LABELS,
-        corrections=archive.rows(archive.corrections_of(notice)),
+        corrections=notice_list.notice_rows(notice_list.corrections_of(notice)),
         newer=reminders.is_superseded(notice),
     )
 

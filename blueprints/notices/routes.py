@@ -13,7 +13,7 @@ from blueprints.notices.forms import NewForm
 from core.accounts import accounts
 from core.notices import recipient_picker, workflow
 from core.refusals import NotNow
-from core.results import archive, today
+from core.reports import dashboard, notice_list
 from words import N_
 
 __all__ = ["asked", "bp", "check", "compose", "files", "measure", "name", "own_copy", "remind", "second", "steer"]
@@ -25,17 +25,17 @@ LATEST = 10
 def index() -> str:
     """Show what waits or asks to be decided, the drafts, and the latest notices."""
     rights = web.rights()
-    waiting = archive.rows(archive.booked(rights))
-    latest = archive.rows(archive.finished(rights).limit(LATEST))
+    waiting = notice_list.notice_rows(notice_list.scheduled_notices(rights))
+    latest = notice_list.notice_rows(notice_list.finished_notices(rights).limit(LATEST))
     return render_template(
         "notices/index.html",
         asking=[row for row in waiting if row.notice.held_why in ("late", "changed", "proof")],
         waiting=[row for row in waiting if row.notice.held_why not in ("late", "changed", "proof")],
-        asked=archive.rows(archive.asked(rights)),
-        running=archive.rows(archive.running(rights)),
-        drafts=archive.rows(archive.drafts(rights).limit(50)),
+        asked=notice_list.notice_rows(notice_list.notices_in_review(rights)),
+        running=notice_list.notice_rows(notice_list.sending_notices(rights)),
+        drafts=notice_list.notice_rows(notice_list.editable_drafts(rights).limit(50)),
         latest=latest,
-        counts=today.households([row.notice.id for row in latest], today.seen_lists(rights)),
+        counts=dashboard.count_households([row.notice.id for row in latest], dashboard.countable_lists(rights)),
         form_key=uuid.uuid4().hex,
     )
 
@@ -44,7 +44,9 @@ def index() -> str:
 def booked() -> str:
     """List every booking with its content, its time to change, and its way back into the drafts (T-04 to T-07)."""
     return render_template(
-        "notices/booked.html", rows=archive.rows(archive.booked(web.rights())), form_key=uuid.uuid4().hex
+        "notices/booked.html",
+        rows=notice_list.notice_rows(notice_list.scheduled_notices(web.rights())),
+        form_key=uuid.uuid4().hex,
     )
 
 

@@ -17,8 +17,7 @@ from core.notices import follow_ups, merge_fields, reminders, workflow
 from core.notices.recipients import heading_targets
 from core.organization import settings
 from core.refusals import PastTime, Refused, TooLate
-from core.results import archive
-from core.road import progress
+from core.reports import notice_list, progress
 from models import Notice
 from words import N_
 
@@ -42,15 +41,15 @@ def _to_the_draft(notice: Notice) -> Any:
 
 
 def _seen(notice: Notice) -> progress.Progress:
-    return progress.of(notice, settings(), clock.now(), web.rights().seen(notice))
+    return progress.notice_progress(notice, settings(), clock.now(), web.rights().seen(notice))
 
 
 def _state(notice: Notice, seen: progress.Progress) -> dict[str, Any]:
     begun = notice.started_at is not None
     audience = None if begun else audiences.resolve_audience(notice)
     lists = web.rights().seen(notice)
-    joined, gone = progress.changed_at_start(notice) if begun and lists is None else ([], [])
-    left_out = list(progress.left_out(notice, lists)) if begun else []
+    joined, gone = progress.recipient_changes_at_start(notice) if begun and lists is None else ([], [])
+    left_out = list(progress.skipped_deliveries(notice, lists)) if begun else []
     trouble = _trouble(notice, seen, lists) if begun else {}
     return {
         "notice": notice,
@@ -63,7 +62,7 @@ def _state(notice: Notice, seen: progress.Progress) -> dict[str, Any]:
         "letter_reasons": lifecycle.REASON_LABELS,
         "reasons": audiences.EXCLUSION_REASONS,
         "trouble": trouble,
-        "children": archive.children_of(_numbers(trouble, left_out), lists),
+        "children": notice_list.children_by_delivery(_numbers(trouble, left_out), lists),
         "left_out": left_out,
         "calls": sum(one.reason in ("no_address", "bounced") for one in left_out),
         "joined": joined,
@@ -82,7 +81,11 @@ def _state(notice: Notice, seen: progress.Progress) -> dict[str, Any]:
 
 def _trouble(notice: Notice, seen: progress.Progress, lists: list[int] | None) -> dict[str, list]:
     """Return the letters that need somebody's eye, by state and name."""
-    return {state: list(progress.by_name(notice, (state,), lists)) for state in progress.TROUBLE if seen.counts[state]}
+    return {
+        state: list(progress.letters_by_name(notice, (state,), lists))
+        for state in progress.PROBLEM_STATES
+        if seen.counts[state]
+    }
 
 
 def _numbers(trouble: dict[str, list], left_out: list) -> list[int]:

@@ -14,8 +14,8 @@ from blueprints.public import pictures
 from blueprints.public.routes import agent, bp, by_script, closed, delivery_of, is_inside, number_of, unknown
 from core.notices import questions, related_notices
 from core.notices.questions import QuestionBlock
-from core.results import answers, responses
-from core.results.answers import Given, Standing
+from core.responses import answers, read_confirmations
+from core.responses.answers import CurrentAnswer, SubmittedAnswer
 from core.stamps import stamp
 from models import Delivery
 
@@ -27,7 +27,7 @@ class Shown:
     """What is asked together, as it stands for this reader. who: a sentence on who answers once, or nothing."""
 
     block: QuestionBlock
-    standings: tuple[Standing, ...]
+    standings: tuple[CurrentAnswer, ...]
     open: bool
     who: str = ""
 
@@ -47,7 +47,7 @@ def answer(token: str, choice: str = ""):
         return _take(delivery, _number(choice))
     number = _number(choice)
     link = f"a{number or ''}"
-    responses.visit(delivery, link, agent=agent(), inside=is_inside(), now=clock.now())
+    read_confirmations.record_visit(delivery, link, agent=agent(), inside=is_inside(), now=clock.now())
     return _page(delivery, number)
 
 
@@ -60,14 +60,14 @@ def _number(text: str) -> int | None:
 def _page(
     delivery: Delivery,
     opened: int | None,
-    given: Mapping[int, Given] | None = None,
+    given: Mapping[int, SubmittedAnswer] | None = None,
     status: int = 200,
     unsure: str = "",
 ):
     """Show the page. unsure: the number to be typed, after a press that was perhaps no person's."""
-    if responses.is_closed(delivery):
+    if read_confirmations.is_page_closed(delivery):
         return closed(delivery)
-    found = answers.standing(delivery)
+    found = answers.current_answers(delivery)
     if not found:
         return redirect(url_for("public.read", token=delivery.token, p=1), 303)
     page = render_template(
@@ -84,7 +84,7 @@ def _page(
     return page, status
 
 
-def _state(delivery: Delivery, opened: int | None, found: list[Standing]) -> dict:
+def _state(delivery: Delivery, opened: int | None, found: list[CurrentAnswer]) -> dict:
     now = clock.now()
     by_question = {one.question.id: one for one in found}
     blocks = questions.group_into_blocks(one.question for one in found)
@@ -113,17 +113,17 @@ def _state(delivery: Delivery, opened: int | None, found: list[Standing]) -> dic
     }
 
 
-def _opened(found: list[Standing], number: int | None) -> questions.Option | None:
+def _opened(found: list[CurrentAnswer], number: int | None) -> questions.Option | None:
     """Return the choice whose link was opened, if there is one with this number."""
     return next((option for one in found if (option := one.question.option(number))), None)
 
 
-def _touch_from(delivery: Delivery, opened: int | None, found: list[Standing]):
+def _touch_from(delivery: Delivery, opened: int | None, found: list[CurrentAnswer]):
     """Return from when on the script may press: only where the list is set so, for a choice not yet answered."""
     standing = next((one for one in found if one.question.option(opened)), None)
     if standing is None or standing.answer or not standing.question.is_open(clock.now()):
         return None
-    return responses.touch_from(delivery) if answers.on_open(delivery) else None
+    return read_confirmations.touch_valid_from(delivery) if answers.records_on_open(delivery) else None
 
 
 def _take(delivery: Delivery, opened: int | None):
@@ -131,33 +131,37 @@ def _take(delivery: Delivery, opened: int | None):
     given = _given(asked)
     if request.form.get("how") == "touch":
         return _touched(delivery, opened, given)
-    if responses.is_closed(delivery) or not any(one.is_open(now) for one in asked):
+    if read_confirmations.is_page_closed(delivery) or not any(one.is_open(now) for one in asked):
         return _page(delivery, opened, status=409)
     if not given:
         return _page(delivery, opened, given, 422)
     if by_script(delivery):
         return _page(delivery, opened, given, unsure=number_of(delivery))
-    answers.press(delivery, given, agent=agent(), now=now, asked=asked)
+    answers.submit_answers(delivery, given, agent=agent(), now=now, asked=asked)
     return redirect(url_for("public.answer", token=delivery.token, p=1, done=1), 303)
 
 
-def _touched(delivery: Delivery, opened: int | None, given: Mapping[int, Given]):
+def _touched(delivery: Delivery, opened: int | None, given: Mapping[int, SubmittedAnswer]):
     """Take what the script pressed; nothing if the reader has chosen something else meanwhile."""
     said = {one.number for one in given.values()}
-    if opened is None or opened not in said or not answers.touch(delivery, opened, agent=agent(), now=clock.now()):
+    if (
+        opened is None
+        or opened not in said
+        or not answers.answer_by_touch(delivery, opened, agent=agent(), now=clock.now())
+    ):
         return Response(status=204)
-    fresh = responses.find(delivery.token) or delivery
+    fresh = read_confirmations.delivery_by_token(delivery.token) or delivery
     return render_template(
-        "public/_answered.html", **{**_state(fresh, opened, answers.standing(fresh)), "landed": True}
+        "public/_answered.html", **{**_state(fresh, opened, answers.current_answers(fresh)), "landed": True}
     )
 
 
-def _given(asked: Iterable[questions.StoredQuestion]) -> dict[int, Given]:
+def _given(asked: Iterable[questions.StoredQuestion]) -> dict[int, SubmittedAnswer]:
     """Return what the form says, by the row of the question; only choices that there are."""
     given = {}
     for one in asked:
         number = _number(request.form.get(f"q{one.place}", ""))
         if one.option(number):
             comment = request.form.get(f"c{one.place}", "")
-            given[one.id] = Given(number or 0, comment[: answers.LONGEST_COMMENT])
+            given[one.id] = SubmittedAnswer(number or 0, comment[: answers.MAX_COMMENT_CHARS])
     return given

@@ -7,7 +7,7 @@ from flask import Response, redirect, request
 
 import clock
 from blueprints.public.routes import agent, bp, closed, delivery_of, unknown
-from core.results import responses, tracking
+from core.responses import read_confirmations, tracking
 
 PIXEL = bytes.fromhex("47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002024401003b")
 """A transparent GIF of one pixel."""
@@ -18,7 +18,7 @@ def picture(token: str) -> Response:
     """Give the picture, known or not; note that a letter with counted openings was opened."""
     delivery = delivery_of(token)
     if delivery is not None and delivery.notice.track_opens:
-        responses.picture(delivery, agent=agent(), now=clock.now(), ahead=_ahead())
+        read_confirmations.record_open(delivery, agent=agent(), now=clock.now(), ahead=_ahead())
     return Response(PIXEL, mimetype="image/gif")
 
 
@@ -28,12 +28,14 @@ def click(token: str, number: int):
     delivery = delivery_of(token)
     if delivery is None:
         return unknown(token)
-    if responses.is_closed(delivery):
+    if read_confirmations.is_page_closed(delivery):
         return closed(delivery)
-    url = tracking.address_of(delivery.notice_id, number)
+    url = tracking.url_of_link(delivery.notice_id, number)
     if url is None:
         return unknown(token)
-    responses.visit(delivery, f"c{number}", agent=agent(), inside=False, now=clock.now(), ahead=_ahead())
+    read_confirmations.record_visit(
+        delivery, f"c{number}", agent=agent(), inside=False, now=clock.now(), ahead=_ahead()
+    )
     return redirect(url, 302)
 
 

@@ -8,7 +8,7 @@ import clock
 import web
 from blueprints.public.routes import BY_TOKEN, agent, bp, delivery_of, unknown
 from core.notices import attachments
-from core.results import responses
+from core.responses import read_confirmations
 from models import Attachment, Delivery
 
 BY_TOKEN.add("public.file")
@@ -24,7 +24,7 @@ def file(token: str, number: int) -> Any:
     if found is None:
         return render_template("public/file_gone.html", delivery=delivery), 410
     if request.method == "POST":
-        if not responses.is_known_robot(agent()):
+        if not read_confirmations.is_known_scanner(agent()):
             attachments.record_view(delivery, found, clock.now())
         return redirect(url_for("public.file", token=delivery.token, number=number, p=1), code=303)
     return web.streamed(attachments.existing_path(found), found.name, found.kind)
@@ -32,6 +32,6 @@ def file(token: str, number: int) -> Any:
 
 def _open_file(delivery: Delivery, number: int) -> Attachment | None:
     """Return a file that stands on this reader's page now."""
-    if responses.is_closed(delivery):
+    if read_confirmations.is_page_closed(delivery):
         return None
     return next((one for one in attachments.files_for_readers(delivery.notice, clock.now()) if one.id == number), None)

@@ -15,7 +15,7 @@ from blueprints.public.routes import bp
 from core import limits
 from core.members import members, new_address, preference_page
 from core.members.preference_page import PreferenceForm, PreferencePage
-from core.results import responses
+from core.responses import read_confirmations
 from core.signup import public_form
 from models import Person
 from web import _, blame, row_number
@@ -176,7 +176,7 @@ def own_list_turn(mark: str) -> Answer:
     if person is None:
         return _dead()
     number, do, now = request.form.get("list", 0, type=row_number), request.form.get("do", ""), clock.now()
-    if responses.is_known_robot(request.headers.get("User-Agent", "")):
+    if read_confirmations.is_known_scanner(request.headers.get("User-Agent", "")):
         return _back(mark, "none")
     if do == "join":
         done = preference_page.join_another_list(person, number, now)
@@ -261,7 +261,7 @@ def own_delete(mark: str) -> Answer:
     person = _holder(mark)
     if person is None:
         return _dead()
-    if request.method == "GET" or responses.is_known_robot(request.headers.get("User-Agent", "")):
+    if request.method == "GET" or read_confirmations.is_known_scanner(request.headers.get("User-Agent", "")):
         return render_template("public/own_delete.html", mark=mark, page=preference_page.load_page(person), gone=False)
     preference_page.delete_own_data(person, clock.now())
     return render_template("public/own_delete.html", mark=mark, page=None, gone=True)

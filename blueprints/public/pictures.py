@@ -8,7 +8,7 @@ from markupsafe import Markup
 import web
 from blueprints.public.routes import BY_TOKEN, bp, delivery_of, unknown
 from core.notices import html_body, inline_images
-from core.results import responses
+from core.responses import read_confirmations
 from models import Delivery
 
 BY_TOKEN.add("public.inside")
@@ -20,14 +20,16 @@ def inside(token: str, mark: str):
     delivery = delivery_of(token)
     if delivery is None:
         return unknown(token)
-    if responses.is_closed(delivery) or mark not in html_body.image_ids_of_notice(delivery.notice):
+    if read_confirmations.is_page_closed(delivery) or mark not in html_body.image_ids_of_notice(delivery.notice):
         abort(404)
     path = inline_images.image_path(mark)
     return web.streamed(path, mark, inline_images.media_type_of(path) if path else "", inline=True)
 
 
-def words_of(delivery: Delivery) -> responses.Words:
+def words_of(delivery: Delivery) -> read_confirmations.LetterText:
     """Return a reader's words with the addresses of their pictures."""
-    words = responses.words_for(delivery, lambda mark: url_for("public.inside", token=delivery.token, mark=mark))
+    words = read_confirmations.letter_text(
+        delivery, lambda mark: url_for("public.inside", token=delivery.token, mark=mark)
+    )
     # The only HTML that a page takes as it is: `mail.rich` wrote each tag, `mail.html_words` escaped each value.
     return replace(words, html=Markup(words.html))  # noqa: S704

@@ -15,8 +15,8 @@ from core import limits, organization
 from core.members import unsubscribe
 from core.notices import attachments, related_notices
 from core.notices.rendering import PLACEHOLDER_TOKEN
-from core.people import old_links
-from core.results import answers, responses
+from core.responses import answers, read_confirmations
+from core.retention import expired_links
 from core.stamps import stamp
 from database import db
 from models import Delivery
@@ -50,8 +50,8 @@ def read(token: str):
         return unknown(token)
     if request.method == "POST":
         return _confirm(delivery)
-    responses.visit(delivery, "r", agent=agent(), inside=is_inside(), now=clock.now())
-    if responses.is_closed(delivery):
+    read_confirmations.record_visit(delivery, "r", agent=agent(), inside=is_inside(), now=clock.now())
+    if read_confirmations.is_page_closed(delivery):
         return closed(delivery)
     return _read_page(delivery)
 
@@ -64,7 +64,7 @@ def _read_page(delivery: Delivery, unsure: bool = False) -> str:
         notice=delivery.notice,
         words=pictures.words_of(delivery),
         newer=related_notices.newer_exists(delivery.notice),
-        standings=answers.standing(delivery),
+        standings=answers.current_answers(delivery),
         files=attachments.files_for_readers(delivery.notice, clock.now()),
         **_seal(delivery, landed=request.args.get("done") == "1"),
     )
@@ -73,13 +73,13 @@ def _read_page(delivery: Delivery, unsure: bool = False) -> str:
 def _confirm(delivery: Delivery):
     now = clock.now()
     if request.form.get("how") == "touch":
-        if not responses.touch(delivery, agent=agent(), now=now):
+        if not read_confirmations.confirm_by_touch(delivery, agent=agent(), now=now):
             return Response(status=204)
         return _stamped(delivery, first=True)
-    if by_script(delivery) and delivery.read_at is None and responses.may_confirm(delivery):
-        responses.visit(delivery, "r", agent=agent(), inside=True, now=now)
+    if by_script(delivery) and delivery.read_at is None and read_confirmations.may_confirm(delivery):
+        read_confirmations.record_visit(delivery, "r", agent=agent(), inside=True, now=now)
         return _read_page(delivery, unsure=True)
-    first = not by_script(delivery) and responses.press(delivery, agent=agent(), now=now)
+    first = not by_script(delivery) and read_confirmations.confirm_read(delivery, agent=agent(), now=now)
     if request.headers.get("HX-Request") == "true":
         return _stamped(delivery, first)
     again = {"done": 1} if first else {}
@@ -87,22 +87,22 @@ def _confirm(delivery: Delivery):
 
 
 def _stamped(delivery: Delivery, first: bool) -> str:
-    fresh = responses.find(delivery.token)
+    fresh = read_confirmations.delivery_by_token(delivery.token)
     return render_template("public/_seal.html", **_seal(fresh or delivery, landed=first))
 
 
 def _seal(delivery: Delivery, landed: bool) -> dict:
     """Return what the place of the stamp shows."""
     read = delivery.read_at is not None
-    asks = responses.may_confirm(delivery)
+    asks = read_confirmations.may_confirm(delivery)
     return {
         "delivery": delivery,
         "asks": asks,
         "stamp": stamp(delivery.name),
         "landed": landed and read,
         "answered": Answered(delivery.language, delivery.read_at) if delivery.read_at else None,
-        "family": asks and not read and responses.family_has_read(delivery),
-        "touch_from": responses.touch_from(delivery) if asks and not read else None,
+        "family": asks and not read and read_confirmations.household_has_read(delivery),
+        "touch_from": read_confirmations.touch_valid_from(delivery) if asks and not read else None,
     }
 
 
@@ -121,7 +121,7 @@ def leave(token: str):
 
 
 def _leave_page(delivery: Delivery) -> str:
-    responses.visit(delivery, "u", agent=agent(), inside=is_inside(), now=clock.now())
+    read_confirmations.record_visit(delivery, "u", agent=agent(), inside=is_inside(), now=clock.now())
     found = unsubscribe.covered_lists(delivery)
     return render_template(
         "public/leave.html",
@@ -134,7 +134,7 @@ def _leave_page(delivery: Delivery) -> str:
 
 def _act(delivery: Delivery) -> Response:
     now, lists = clock.now(), request.form.getlist("list", type=row_number)
-    match None if responses.is_known_robot(agent()) else request.form.get("do"):
+    match None if read_confirmations.is_known_scanner(agent()) else request.form.get("do"):
         case "stop":
             unsubscribe.unsubscribe_lists(delivery, lists, now)
         case "resume":
@@ -161,11 +161,11 @@ def one_click(token: str):
 
 def _old_leave(token: str) -> Response | str | None:
     """Lead on to where the lists of an old letter are stopped (decision 15); None for any other token."""
-    found = old_links.places(token)
+    found = expired_links.memberships_by_token(token)
     if not found:
         return None
     g.language = found[0][0].language
-    ways = old_links.ways(found)
+    ways = expired_links.unsubscribe_urls(found)
     if len(ways) == 1:
         return redirect(ways[0][1])  # type: ignore[return-value]
     return render_template("public/old_leave.html", ways=ways)
@@ -174,8 +174,8 @@ def _old_leave(token: str) -> Response | str | None:
 def _old_one_click(token: str) -> Response | str | None:
     if request.method == "GET":
         return _old_leave(token)
-    found = old_links.places(token)
-    if found and old_links.one_click(found, organization.settings().base_url, clock.now()):
+    found = expired_links.memberships_by_token(token)
+    if found and expired_links.handle_expired_one_click(found, organization.settings().base_url, clock.now()):
         tasks.ring()
     return Response("ok\n", mimetype="text/plain") if found else None
 
@@ -185,7 +185,7 @@ def _old_one_click(token: str) -> Response | str | None:
 
 def delivery_of(token: str) -> Delivery | None:
     """Return the delivery of a token, and speak its reader's language from here on."""
-    found = responses.find(token)
+    found = read_confirmations.delivery_by_token(token)
     if found is not None:
         g.language = found.language
     return found
@@ -203,7 +203,7 @@ def unknown(token: str) -> tuple[str, int]:
     """Say kindly that the page does not open; guessing is slowed by network, a valid token never is (T-44)."""
     if token == PLACEHOLDER_TOKEN:  # pressed in an own copy or a preview
         return render_template("public/unknown.html", sample=True), 404
-    if found := old_links.places(token):
+    if found := expired_links.memberships_by_token(token):
         g.language = found[0][0].language
         return render_template("public/year_over.html", leave=url_for("public.leave", token=token)), 410
     return unknown_page()

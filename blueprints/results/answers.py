@@ -16,10 +16,11 @@ from blueprints.results.views import class_title
 from core import history, sight
 from core.notices import merge_fields, questions
 from core.notices.recipients import heading_targets
-from core.results import answers, tally
-from core.results.answers import Given
-from core.results.board_rows import ADVICE
-from core.results.tally import Line, Tally
+from core.reports import poll_results
+from core.reports.board_rows import FAILURE_ADVICE
+from core.reports.poll_results import PollResults, RespondentLine
+from core.responses import answers
+from core.responses.answers import SubmittedAnswer
 from core.rights import target_lists
 from models import Delivery, Notice
 from web import _, answer, go, is_htmx, refuse, rights, told, unchanged
@@ -60,10 +61,10 @@ class Look:
 def results(number: int) -> Any:
     """Show the answers, or bring a poll what has changed; 204 if nothing has."""
     notice = sent_notice(number)
-    pulse = tally.pulse(notice)
+    pulse = poll_results.poll_version(notice)
     if is_htmx() and (same := unchanged(pulse)):
         return same
-    found = tally.of(notice, rights().seen(notice))
+    found = poll_results.load_poll_results(notice, rights().seen(notice))
     if not found.questions:
         abort(404)
     look = _look(notice, found)
@@ -71,11 +72,11 @@ def results(number: int) -> Any:
     return answer(page, "results/_answers.html", **_context(notice, found, look), pulse=pulse)
 
 
-def _look(notice: Notice, found: Tally) -> Look:
+def _look(notice: Notice, found: PollResults) -> Look:
     by, show = request.args.get("by", ""), request.args.get("show", "")
     return Look(
         notice.id,
-        by if by in (*tally.BY, found.unit) else found.unit,
+        by if by in (*poll_results.GROUPINGS, found.unit) else found.unit,
         found.unit,
         show if show in SHOWS else "left",
         request.args.get("room", "")[:80],
@@ -83,7 +84,7 @@ def _look(notice: Notice, found: Tally) -> Look:
     )
 
 
-def _context(notice: Notice, found: Tally, look: Look) -> dict[str, Any]:
+def _context(notice: Notice, found: PollResults, look: Look) -> dict[str, Any]:
     lines = found.lines(look.by)
     left = [line for line in lines if found.missing(line)]
     said = [line for line in lines if line.last]
@@ -105,20 +106,28 @@ def _context(notice: Notice, found: Tally, look: Look) -> dict[str, Any]:
         "here": page,
         "pages": max(1, -(-len(shown) // LINES)),
         "may_enter": (may_enter is None or bool(may_enter)) and notice.state != "withdrawn",
-        "so_many": lambda number: so_many(number, "household" if look.by == tally.EACH else look.by),
+        "so_many": lambda number: so_many(number, "household" if look.by == poll_results.EACH_QUESTION else look.by),
         "room_title": class_title,
         "how": how,
         "until": questions.deadline_text,
-        "ADVICE": ADVICE,
-        "COUNTED": {tally.EACH: AS_ASKED, **COUNTED} if found.unit == tally.EACH else COUNTED,
+        "ADVICE": FAILURE_ADVICE,
+        "COUNTED": {poll_results.EACH_QUESTION: AS_ASKED, **COUNTED}
+        if found.unit == poll_results.EACH_QUESTION
+        else COUNTED,
     }
 
 
-def _blocks(found: Tally, by: str, lines: list[Line]) -> list[tuple[questions.QuestionBlock, list[tally.Result], str]]:
+def _blocks(
+    found: PollResults, by: str, lines: list[RespondentLine]
+) -> list[tuple[questions.QuestionBlock, list[poll_results.QuestionResult], str]]:
     """Return the results of what is asked together, and what is counted."""
     results = {one.question.id: one for one in found.results(by, lines)}
     return [
-        (block, [results[one.id] for one in block.questions], COUNTED[block.unit if by == tally.EACH else by])
+        (
+            block,
+            [results[one.id] for one in block.questions],
+            COUNTED[block.unit if by == poll_results.EACH_QUESTION else by],
+        )
         for block in questions.group_into_blocks(found.questions)
     ]
 
@@ -128,11 +137,11 @@ def room_mark(room: tuple[str, str]) -> str:
     return "-".join(room)
 
 
-def _in_room(lines: list[Line], mark: str) -> list[Line]:
+def _in_room(lines: list[RespondentLine], mark: str) -> list[RespondentLine]:
     return [line for line in lines if not mark or mark in map(room_mark, line.rooms)]
 
 
-def _rooms(lines: Iterable[Line]) -> dict[tuple[str, str], int]:
+def _rooms(lines: Iterable[RespondentLine]) -> dict[tuple[str, str], int]:
     """Return the classes with how many of the lines they hold, in order."""
     counted: dict[tuple[str, str], int] = {}
     for line in lines:
@@ -149,7 +158,7 @@ def so_many(number: int, by: str) -> str:
     return _(counted[by], n=f"{number:,}")
 
 
-def how(said: tally.Said) -> str:
+def how(said: poll_results.CountedAnswer) -> str:
     """Return how an answer came, in words; who telephoned is never known, who entered it is."""
     return _(HOW[said.how], name=said.by or _("somebody")) if said.how == "organizer" else _(HOW[said.how])
 
@@ -162,13 +171,13 @@ def enter(number: int, delivery: int) -> Any:
     """Enter what somebody said on the telephone, also after the deadline; it is marked so."""
     notice = sent_notice(number)
     reader = _reader(notice, delivery)
-    standings = answers.standing(reader)
+    standings = answers.current_answers(reader)
     if not standings or notice.state == "withdrawn":
         abort(404)
     if request.method == "POST":
         given = _given(standings)
         if given:
-            answers.enter(reader, given, by=current_user, now=clock.now())
+            answers.enter_answers(reader, given, by=current_user, now=clock.now())
             told(N_("The answer was entered."))
             return go("results.answers", number=number, _anchor="who")
     status = 422 if request.method == "POST" else 200
@@ -191,7 +200,7 @@ def _reader(notice: Notice, number: int) -> Delivery:
     return found
 
 
-def _given(standings: list[answers.Standing]) -> dict[int, Given]:
+def _given(standings: list[answers.CurrentAnswer]) -> dict[int, SubmittedAnswer]:
     """Return what the form says; what it leaves as it stands is not entered anew."""
     given = {}
     for one in standings:
@@ -199,11 +208,11 @@ def _given(standings: list[answers.Standing]) -> dict[int, Given]:
         comment = request.form.get(f"c{one.question.place}", "").strip()
         before = (one.chosen.number, one.answer.comment) if one.chosen and one.answer else None
         if one.question.option(number) and (number, comment) != before:
-            given[one.question.id] = Given(number, comment)
+            given[one.question.id] = SubmittedAnswer(number, comment)
     return given
 
 
-def _how_entered(standing: answers.Standing) -> str:
+def _how_entered(standing: answers.CurrentAnswer) -> str:
     row = standing.answer
     return "" if row is None else _(HOW[row.how], name=row.by.name if row.by else _("somebody"))
 
@@ -215,7 +224,7 @@ def _how_entered(standing: answers.Standing) -> str:
 def answers_csv(number: int) -> Response:
     """Hand out the answers as a file for a spreadsheet; the record says that it was."""
     notice = sent_notice(number)
-    found = tally.of(notice, rights().seen(notice))
+    found = poll_results.load_poll_results(notice, rights().seen(notice))
     if not found.questions:
         abort(404)
     look = _look(notice, found)
@@ -226,7 +235,7 @@ def answers_csv(number: int) -> Response:
     return made
 
 
-def _file(found: Tally, lines: list[Line]) -> bytes:
+def _file(found: PollResults, lines: list[RespondentLine]) -> bytes:
     """Return UTF-8 with a byte order mark; no cell is taken for a formula."""
     out = StringIO(newline="")
     sheet = csv.writer(out)
@@ -237,7 +246,7 @@ def _file(found: Tally, lines: list[Line]) -> bytes:
     return out.getvalue().encode("utf-8-sig")
 
 
-def _row(found: Tally, line: Line) -> list[str]:
+def _row(found: PollResults, line: RespondentLine) -> list[str]:
     said = [line.each(one) for one in found.questions]
     last = line.last
     return [

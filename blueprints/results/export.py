@@ -6,11 +6,11 @@ from io import StringIO
 
 import clock
 from blueprints.results.views import class_title
-from core.results.board_rows import ADVICE, STATES, Reader
+from core.reports.board_rows import FAILURE_ADVICE, READER_STATES, BoardReader
 from web import _
 
 
-def as_csv(readers: tuple[Reader, ...]) -> bytes:
+def as_csv(readers: tuple[BoardReader, ...]) -> bytes:
     """Return UTF-8 with a byte order mark, as spreadsheets want it."""
     out = StringIO(newline="")
     sheet = csv.writer(out)
@@ -27,22 +27,22 @@ def _headings() -> list[str]:
     ]  # fmt: skip
 
 
-def _by_class(one: Reader) -> tuple:
+def _by_class(one: BoardReader) -> tuple:
     first = one.cells[0]
     return first.grade.zfill(3), first.class_name.zfill(3), first.child_kana or one.kana, one.number
 
 
-def _line(one: Reader) -> list[str]:
+def _line(one: BoardReader) -> list[str]:
     rooms = dict.fromkeys(class_title(cell.grade, cell.class_name) for cell in one.cells)
     return [
         _joined(rooms),
         _joined(dict.fromkeys(cell.child_name for cell in one.cells)),
         one.name,
-        _(STATES[one.state]),
+        _(READER_STATES[one.state]),
         shown_moment(one.read_at),
         shown_moment(one.told_at),
         _("Replied") if one.replied_at else "",
-        _(ADVICE[one.trouble]) if one.trouble else "",
+        _(FAILURE_ADVICE[one.trouble]) if one.trouble else "",
         one.phone,
     ]
 

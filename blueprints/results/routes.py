@@ -8,9 +8,9 @@ from blueprints.results import export, views
 from core import history
 from core.notices import merge_fields, questions
 from core.notices.recipients import heading_targets
-from core.results import board as boards
-from core.results import telephone
-from core.results.board_rows import ADVICE, LETTERS, STATES, names_of
+from core.reports import board as boards
+from core.reports.board_rows import FAILURE_ADVICE, LETTER_STATES, READER_STATES, user_names
+from core.responses import phone_marks
 from core.rights import target_lists
 from models import MailingList, Notice
 from web import go, is_htmx, own_notice, refuse, rights, row_number, told, unchanged, who_may
@@ -31,11 +31,11 @@ TABLE_PAGE = 200
 def board(number: int):
     """Show the circulation sheet, or bring a poll what has changed in it since."""
     notice = sent_notice(number)
-    pulse = boards.pulse(notice, clock.now())
+    pulse = boards.board_version(notice, clock.now())
     if is_htmx() and (same := unchanged(pulse.serial)):
         return same
     look = views.look_of(notice)
-    drawn = boards.draw(notice, lists=rights().seen(notice), by=look.by)
+    drawn = boards.build_board(notice, lists=rights().seen(notice), by=look.by)
     rooms = views.rooms_of(drawn, look)
     context = _context(notice, look, drawn, rooms) | {"pulse": pulse}
     return _changes(context) if is_htmx() else render_template(PAGES[_page(notice, look)], **context)
@@ -61,7 +61,7 @@ def _has_stamps(notice: Notice) -> bool:
     return notice.read_confirmation or questions.has_questions(notice)
 
 
-def _context(notice: Notice, look: views.Look, drawn: boards.Board, rooms: list[boards.Room]) -> dict:
+def _context(notice: Notice, look: views.Look, drawn: boards.Board, rooms: list[boards.BoardClass]) -> dict:
     parts = views.digests(drawn, rooms)
     may_tell = rights().seen(notice, "send")
     return {
@@ -77,14 +77,14 @@ def _context(notice: Notice, look: views.Look, drawn: boards.Board, rooms: list[
         "was": "".join(parts.values()),
         "may_tell": may_tell is None or bool(may_tell),
         "who_may_tell": lambda: _who_may_tell(notice),
-        "tellers": names_of({one.told_by for one in drawn.readers if one.told_by}),
+        "tellers": user_names({one.told_by for one in drawn.readers if one.told_by}),
         "glance": views.AT_A_GLANCE,
         "title_of": lambda room: views.title_of(room, drawn),
         "so_many": lambda number: views.so_many(number, look, drawn.by_child),
         "moment_of": views.moments_of(notice),
-        "ADVICE": ADVICE,
-        "STATES": STATES,
-        "LETTERS": LETTERS,
+        "ADVICE": FAILURE_ADVICE,
+        "STATES": READER_STATES,
+        "LETTERS": LETTER_STATES,
         "page": max(1, request.args.get("page", 1, type=int)),
         "page_size": TABLE_PAGE,
     }
@@ -116,9 +116,9 @@ def tell(number: int):
     undo = "undo" in request.form
     numbers = _numbers(request.form["undo" if undo else "tell"])
     if undo:
-        done = telephone.take_back(notice, numbers, by=current_user, lists=lists)
+        done = phone_marks.unmark_phoned(notice, numbers, by=current_user, lists=lists)
     else:
-        done = telephone.tell(notice, numbers, by=current_user, lists=lists, now=clock.now())
+        done = phone_marks.mark_phoned(notice, numbers, by=current_user, lists=lists, now=clock.now())
     if done:
         told(N_("The mark was taken back.") if undo else N_("Marked as told by telephone."))
     return go("results.board", number=number, **views.look_of(notice).asked, _anchor="side")
@@ -132,7 +132,7 @@ def _numbers(text: str) -> list[int]:
 def as_csv(number: int) -> Response:
     """Hand out the board as a file; the record says that it was."""
     notice = sent_notice(number)
-    drawn = boards.draw(notice, lists=rights().seen(notice))
+    drawn = boards.build_board(notice, lists=rights().seen(notice))
     history.log(current_user, "board.exported", notice.id, detail={"lines": len(drawn.readers)})
     answer = Response(export.as_csv(drawn.readers), mimetype="text/csv")
     answer.headers["Content-Disposition"] = f'attachment; filename="kairan-{notice.id}.csv"'

@@ -8,8 +8,8 @@ from flask import request, url_for
 
 import clock
 from core import rooms as classes
-from core.results import board as boards
-from core.results.board import Board, Room, Unit
+from core.reports import board as boards
+from core.reports.board import Board, BoardClass, BoardUnit
 from models import Notice
 from web import _, language
 
@@ -61,23 +61,23 @@ def look_of(notice: Notice) -> Look:
 class Side:
     """What stands beside the sheet: the units to telephone, those that have not confirmed, those that were told."""
 
-    troubled: list[Unit]
-    waiting: list[Unit]
-    told: list[Unit]
-    resting: list[Unit]
+    troubled: list[BoardUnit]
+    waiting: list[BoardUnit]
+    told: list[BoardUnit]
+    resting: list[BoardUnit]
 
 
 def side_of(board: Board, look: Look) -> Side:
     """Return what stands beside the sheet; of one class only, if the look is at one."""
     room = board.room(look.room) if look.room else None
 
-    def of_room(units: Iterable[Unit]) -> list[Unit]:
+    def of_room(units: Iterable[BoardUnit]) -> list[BoardUnit]:
         return [one for one in units if room is None or room.key in one.rooms]
 
     return Side(of_room(board.troubled), of_room(board.waiting), of_room(board.told), of_room(board.resting))
 
 
-def rooms_of(board: Board, look: Look) -> list[Room]:
+def rooms_of(board: Board, look: Look) -> list[BoardClass]:
     """Return the rooms that the look shows, with the cells that it shows."""
     wanted = {"all": None, "yet": ("sent", "going", "trouble"), "trouble": ("trouble",)}[look.show]
     found = []
@@ -92,10 +92,10 @@ def rooms_of(board: Board, look: Look) -> list[Room]:
     return found
 
 
-def digests(board: Board, rooms: list[Room]) -> dict[str, str]:
+def digests(board: Board, rooms: list[BoardClass]) -> dict[str, str]:
     """Return the digest of each part of the page that may change, in the order of the page."""
-    parts = {"side": boards.digest(_side(board)), "chips": boards.digest(_chips(board))}
-    return parts | {room.mark: boards.room_digest(room.places) for room in rooms}
+    parts = {"side": boards.short_hash(_side(board)), "chips": boards.short_hash(_chips(board))}
+    return parts | {room.mark: boards.class_hash(room.places) for room in rooms}
 
 
 def _side(board: Board) -> tuple:
@@ -114,7 +114,7 @@ def _chips(board: Board) -> tuple:
 # ── words ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def title_of(room: Room, board: Board) -> str:
+def title_of(room: BoardClass, board: Board) -> str:
     """Return the name of a class as people say it: 「3年2組」; grades that are no number as they stand."""
     grade, name = room.grade, room.class_name
     if not grade and not name:

@@ -17,7 +17,8 @@ from core.delivery import suppression
 from core.notices import reminders
 from core.notices.audience import Audience, Recipient, resolve_audience
 from core.organization import Settings, settings
-from core.results import digests, tracking
+from core.reports import digests
+from core.responses import tracking
 from database import db, insert_rows, millis
 from mail import address as addresses
 from models import Child, Cover, Delivery, Letter, Membership, Notice, Person
@@ -131,8 +132,8 @@ def _start_sending(notice: Notice, now: datetime, force: Settings) -> bool:
     if not taken:
         return False
     create_deliveries(notice, audience, now)
-    tracking.keep_links(notice)
-    digests.begin(notice, now)
+    tracking.store_links(notice)
+    digests.create_digests(notice, now)
     reminders.plan_next_reminder(notice, now)
     reminders.plan_deadline_reminder(notice, now)
     for number in filter(None, (notice.corrects_id, notice.follows_id)):

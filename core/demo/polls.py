@@ -7,8 +7,9 @@ from random import Random
 from core.demo.dates import dated, moment
 from core.notices import questions
 from core.notices.questions import QuestionDraft
-from core.results import answers, tally
-from core.results.answers import Given
+from core.reports import poll_results
+from core.responses import answers
+from core.responses.answers import SubmittedAnswer
 from database import insert_rows
 from models import Answer, Delivery, Notice, User
 
@@ -52,7 +53,7 @@ def answer(notice: Notice, lots: Random, now: datetime) -> None:
     late = (Delivery.notice == notice) & (Delivery.read_at > end)
     Delivery.update(read_at=None, read_how="").where(late).execute()
     readers = list(Delivery.select().where(Delivery.notice == notice, Delivery.read_at.is_null(False)))
-    units = tally.units(notice)
+    units = poll_results.answer_units_by_delivery(notice)
     given: dict[tuple[int, str], dict] = {}
     for reader in readers:
         for question in asked:
@@ -77,4 +78,4 @@ def _telephone(notice: Notice, asked: tuple[questions.StoredQuestion, ...], now:
         return
     by: User = notice.by
     at = min(notice.started_at + timedelta(hours=1), now)
-    answers.enter(first, {one.id: Given(one.options[-1].number) for one in asked}, by=by, now=at)
+    answers.enter_answers(first, {one.id: SubmittedAnswer(one.options[-1].number) for one in asked}, by=by, now=at)

@@ -10,7 +10,7 @@ from peewee import JOIN, Case, Expression, ModelSelect, fn
 from core.imports.columns import normalise_kana, normalise_text
 from core.members.lists import member_state_sql
 from core.notices import merge_fields
-from core.results import archive
+from core.reports import notice_list
 from core.rights import Rights
 from mail import address as addresses
 from models import Child, Delivery, Letter, MailingList, Membership, Notice, Person, Wording
@@ -261,7 +261,7 @@ def delivery_views(found: list[Delivery], rights: Rights) -> list[DeliveryView]:
 
 def _visible_notices(notices: set[int], rights: Rights) -> set[int]:
     """Return the notices of one page that somebody may see."""
-    return {row.id for row in archive.visible(rights).where(Notice.id.in_(notices)).select(Notice.id)}
+    return {row.id for row in notice_list.visible_notices(rights).where(Notice.id.in_(notices)).select(Notice.id)}
 
 
 def service_letters(person: Person, limit: int = 10) -> list[Letter]:

@@ -2,7 +2,7 @@
 
 It is an ordinary booked notice: its owner gets the own copy with a cancel link three days ahead, it stands among the
 booked ones, can be moved, cancelled or rewritten, and asks for a confirmation. Who never confirms:
-`core.results.silent`.
+`core.reports.non_readers`.
 """
 
 from calendar import monthrange

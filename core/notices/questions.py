@@ -1,7 +1,7 @@
 """The questions of a notice: written with the draft, numbered through, frozen with everything else (T-48, T-49).
 
 What is written is an `Ask` (plain values), what stands in the tables comes back as an `Asked` (with its numbers).
-Answers: `core.results.answers`. Ready-made ones: `core.notices.question_presets`.
+Answers: `core.responses.answers`. Ready-made ones: `core.notices.question_presets`.
 """
 
 import json

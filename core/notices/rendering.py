@@ -13,7 +13,7 @@ from core.delivery.queue import QueuedMessage, load_message
 from core.notices import attachments, html_body, inline_images, merge_fields, per_child, questions
 from core.notices.audience import Recipient
 from core.organization import Settings
-from core.results import tracking
+from core.responses import tracking
 from core.rights import target_lists
 from core.road import letter_kinds
 from core.stamps import given_name
@@ -72,7 +72,7 @@ def notice_form(
         asks=questions.letter_questions(notice, language),
         files=_file_lines(notice),
         image=notice.track_opens,
-        counted=tracking.counted(notice),
+        counted=tracking.tracked_urls(notice),
         enclosed=attachments.encoded_files(notice, clock.now()),
         footer=notice.footer,
         reply_to=notice.reply_address,

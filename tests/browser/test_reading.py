@@ -14,7 +14,7 @@ from werkzeug.serving import make_server
 import clock
 from core.notices import rendering
 from core.organization import settings
-from core.results import responses
+from core.responses import read_confirmations
 from mail.compose import Reader, prepare
 from models import Delivery, Visit
 from tests import cast, cast_notices, smarthost
@@ -116,7 +116,9 @@ def test_the_board_lives_and_leaves_scroll_and_focus_alone(page, site, sent):
     page.locator("details.class summary").first.focus()
     page.evaluate("scrollTo(0, document.querySelector('#chips').offsetTop)")
     before = page.evaluate("[scrollY, document.activeElement.id]")
-    responses.press(responses.find(sent.deliveries["青山 美咲"].token), agent=PHONE, now=clock.now())
+    read_confirmations.confirm_read(
+        read_confirmations.delivery_by_token(sent.deliveries["青山 美咲"].token), agent=PHONE, now=clock.now()
+    )
     expect(page.locator("#count .count b")).to_have_text("1", timeout=20_000)
     expect(page.locator(".cells .stamp:not(.none)").first).to_have_attribute("data-s", "青山")
     assert page.evaluate("[scrollY, document.activeElement.id]") == before
@@ -125,7 +127,9 @@ def test_the_board_lives_and_leaves_scroll_and_focus_alone(page, site, sent):
 
 @pytest.mark.parametrize("look", ["", "?view=table", "?view=phone", "?view=print"])
 def test_the_board_has_no_barriers_and_fits_a_phone(page, site, sent, look):
-    responses.press(responses.find(sent.deliveries["青山 美咲"].token), agent=PHONE, now=clock.now())
+    read_confirmations.confirm_read(
+        read_confirmations.delivery_by_token(sent.deliveries["青山 美咲"].token), agent=PHONE, now=clock.now()
+    )
     outcome(sent.deliveries["石川 直樹"], "refused", "filtered")
     login(page, site)
     page.goto(f"{site}/notices/{sent.notice.id}/board{look}")
@@ -137,7 +141,7 @@ def test_the_board_has_no_barriers_and_fits_a_phone(page, site, sent, look):
 def test_the_readers_pages_have_no_barriers_and_fit_a_phone(page, site, sent, path):
     one = sent.deliveries["青山 美咲"]
     if "done" in path:
-        responses.press(responses.find(one.token), agent=PHONE, now=clock.now())
+        read_confirmations.confirm_read(read_confirmations.delivery_by_token(one.token), agent=PHONE, now=clock.now())
     page.goto(site + path.format(one.token))
     assert barriers(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= SMALL["width"]

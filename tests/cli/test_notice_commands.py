@@ -12,8 +12,8 @@ from cli.notice import notice
 from cli.work import work
 from core.delivery import lifecycle
 from core.notices import questions
-from core.results import answers, responses
-from core.results.answers import Given
+from core.responses import answers, read_confirmations
+from core.responses.answers import SubmittedAnswer
 from database import db
 from models import Attachment, Delivery, Letter, Log, Membership, Notice
 from tests import files, smarthost
@@ -162,7 +162,9 @@ def test_a_question_goes_along_and_show_counts_its_answers(run, school):
     assert questions.deadline_text("ja", asked.deadline) == "1月31日(土)"
     lifecycle.start_due_notices(clock.now())
     first, other = Delivery.select().where(Delivery.reason == "").order_by(Delivery.id)[:2]
-    answers.press(responses.find(first.token), {asked.id: Given(2)}, agent=PHONE, now=clock.now())
+    answers.submit_answers(
+        read_confirmations.delivery_by_token(first.token), {asked.id: SubmittedAnswer(2)}, agent=PHONE, now=clock.now()
+    )
     document = json.loads(run(notice, "show", str(made.id), "--json", "--deliveries").stdout)
     assert document["answers"] == 1
     assert [(one["number"], one["count"]) for one in document["questions"][0]["choices"]] == [(1, 0), (2, 1)]

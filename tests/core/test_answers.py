@@ -8,8 +8,9 @@ import pytest
 import clock
 from core.notices import audience, follow_ups, questions, workflow
 from core.notices.questions import QuestionDraft
-from core.results import answers, responses, tally
-from core.results.answers import Given
+from core.reports import poll_results
+from core.responses import answers, read_confirmations
+from core.responses.answers import SubmittedAnswer
 from database import db
 from models import Answer, Delivery, Letter, MailingList, Visit
 from tests import cast_notices
@@ -22,19 +23,21 @@ def sent(school):
 
 
 def find(sent, name: str) -> Delivery:
-    return responses.find(sent.deliveries[name].token)
+    return read_confirmations.delivery_by_token(sent.deliveries[name].token)
 
 
 def counts(sent) -> list[int]:
     """Return the bars of the first question, as `flask notice show` counts them."""
-    return [one["count"] for one in tally.as_document(sent.notice)["questions"][0]["choices"]]
+    return [one["count"] for one in poll_results.poll_document(sent.notice)["questions"][0]["choices"]]
 
 
 def say(sent, name: str, number: int, comment: str = "", *, now=None) -> int:
     """Press the button on somebody's page."""
     delivery = find(sent, name)
     question = next(one for one in questions.load_questions(sent.notice) if one.option(number))
-    return answers.press(delivery, {question.id: Given(number, comment)}, agent=PHONE, now=now or clock.now())
+    return answers.submit_answers(
+        delivery, {question.id: SubmittedAnswer(number, comment)}, agent=PHONE, now=now or clock.now()
+    )
 
 
 # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -103,9 +106,9 @@ def test_an_answer_is_also_a_read(sent):
 def test_a_choice_of_another_question_is_passed_over(sent):
     first, second = ask(sent, QuestionDraft("出席", ("はい", "いいえ")), QuestionDraft("お弁当", ("要る", "要らない")))
     delivery = find(sent, "石川 直樹")
-    given = {first.id: Given(3), second.id: Given(4)}
-    assert answers.press(delivery, given, agent=PHONE, now=clock.now()) == 1
-    assert [one.chosen.text if one.chosen else None for one in answers.standing(delivery)] == [None, "要らない"]
+    given = {first.id: SubmittedAnswer(3), second.id: SubmittedAnswer(4)}
+    assert answers.submit_answers(delivery, given, agent=PHONE, now=clock.now()) == 1
+    assert [one.chosen.text if one.chosen else None for one in answers.current_answers(delivery)] == [None, "要らない"]
 
 
 def test_after_the_deadline_only_an_organizer_enters_answers(sent, school):
@@ -118,7 +121,7 @@ def test_after_the_deadline_only_an_organizer_enters_answers(sent, school):
     assert counts(sent) == [1, 0, 0]
     question = questions.load_questions(sent.notice)[0]
     by = school.users["花子"]
-    assert answers.enter(find(sent, "石川 直樹"), {question.id: Given(2)}, by=by, now=late) == 1
+    assert answers.enter_answers(find(sent, "石川 直樹"), {question.id: SubmittedAnswer(2)}, by=by, now=late) == 1
     assert counts(sent) == [0, 1, 0]
     kept = Answer.get(Answer.superseded_at.is_null())
     assert (kept.how, kept.by) == ("organizer", by)
@@ -127,7 +130,7 @@ def test_after_the_deadline_only_an_organizer_enters_answers(sent, school):
 def test_an_answer_by_telephone_tells_the_family_without_a_letter(sent, school):
     question = ask(sent)[0]
     by, wada = school.users["花子"], find(sent, "和田 幸子")
-    answers.enter(wada, {question.id: Given(3)}, by=by, now=clock.now())
+    answers.enter_answers(wada, {question.id: SubmittedAnswer(3)}, by=by, now=clock.now())
     assert (fresh(wada).told_by, fresh(wada).read_at) == (by, None)
     assert counts(sent) == [0, 0, 1]
 
@@ -146,7 +149,7 @@ def test_both_guardians_answer_for_their_unit(sent, unit, rows):
     say(sent, "青山 健太", 1)
     say(sent, "青山 美咲", 2)
     assert Answer.select().where(Answer.superseded_at.is_null()).count() == rows
-    his = answers.standing(find(sent, "青山 健太"))[0]
+    his = answers.current_answers(find(sent, "青山 健太"))[0]
     assert (his.chosen.number, his.mine) == ((2, False) if unit == "household" else (1, True))
 
 
@@ -166,7 +169,7 @@ def test_a_comment_is_kept_only_where_it_is_asked_for(sent):
     say(sent, "石川 直樹", 1, "  遅れて行きます ")
     assert Answer.get().comment == "遅れて行きます"
     say(sent, "石川 直樹", 1, "やはり時間どおり")
-    assert tally.of(sent.notice).lines("person")[-1] and Answer.select().count() == 2
+    assert poll_results.load_poll_results(sent.notice).lines("person")[-1] and Answer.select().count() == 2
     Answer.delete().execute()
     ask(sent, QuestionDraft("出席", ATTENDANCE))
     say(sent, "石川 直樹", 1, "x" * 900)
@@ -179,7 +182,12 @@ def test_a_comment_is_kept_only_where_it_is_asked_for(sent):
 def test_a_scanner_that_presses_answers_nothing(sent):
     """T-51, decision 1"""
     question = ask(sent)[0]
-    assert answers.press(find(sent, "石川 直樹"), {question.id: Given(1)}, agent=SCANNER, now=clock.now()) == 0
+    assert (
+        answers.submit_answers(
+            find(sent, "石川 直樹"), {question.id: SubmittedAnswer(1)}, agent=SCANNER, now=clock.now()
+        )
+        == 0
+    )
 
 
 @pytest.fixture
@@ -191,17 +199,19 @@ def opening(sent, school):
 
 
 def opened(delivery: Delivery, number: int, at, agent: str = PHONE) -> None:
-    fresh_one = responses.find(delivery.token)
-    responses.visit(fresh_one, f"a{number}", agent=agent, inside=False, now=at)
+    fresh_one = read_confirmations.delivery_by_token(delivery.token)
+    read_confirmations.record_visit(fresh_one, f"a{number}", agent=agent, inside=False, now=at)
 
 
 def test_opening_answers_where_the_list_is_set_so(opening, sent):
     """T-50: a touched page answers with the opened choice."""
     now = clock.now()
     opened(opening, 2, now)
-    assert answers.touch(opening, 2, agent=PHONE, now=now)
+    assert answers.answer_by_touch(opening, 2, agent=PHONE, now=now)
     assert counts(sent) == [0, 1, 0] and fresh(opening).read_how == "touch"
-    assert not answers.touch(opening, 1, agent=PHONE, now=now + timedelta(minutes=2)), "a second needs a press"
+    assert not answers.answer_by_touch(opening, 1, agent=PHONE, now=now + timedelta(minutes=2)), (
+        "a second needs a press"
+    )
 
 
 def test_no_opening_answers_by_itself_elsewhere(sent):
@@ -209,7 +219,7 @@ def test_no_opening_answers_by_itself_elsewhere(sent):
     ask(sent)
     hers = find(sent, "石川 直樹")
     opened(hers, 2, clock.now())
-    assert not answers.touch(hers, 2, agent=PHONE, now=clock.now())
+    assert not answers.answer_by_touch(hers, 2, agent=PHONE, now=clock.now())
 
 
 @pytest.mark.parametrize("after_s", [10, 43, 179])
@@ -218,17 +228,17 @@ def test_no_touch_answers_while_scanners_are_about(opening, sent, after_s):
     Letter.update(done_at=accepted).where(Letter.delivery == opening).execute()
     now = accepted + timedelta(seconds=after_s)
     opened(opening, 1, now)
-    assert not answers.touch(opening, 1, agent=PHONE, now=now)
+    assert not answers.answer_by_touch(opening, 1, agent=PHONE, now=now)
 
 
 def test_another_link_within_a_minute_takes_an_opened_answer_back(opening, sent):
     """Decision 1: who opens every link is no person; what stood before by a press stays untouched."""
     now = clock.now()
     opened(opening, 1, now)
-    assert answers.touch(opening, 1, agent=PHONE, now=now)
+    assert answers.answer_by_touch(opening, 1, agent=PHONE, now=now)
     opened(opening, 2, now + timedelta(seconds=30))
     assert counts(sent) == [0, 0, 0] and fresh(opening).read_at is None
-    assert not answers.touch(opening, 2, agent=PHONE, now=now + timedelta(seconds=31))
+    assert not answers.answer_by_touch(opening, 2, agent=PHONE, now=now + timedelta(seconds=31))
     say(sent, "石川 直樹", 3)
     opened(opening, 1, now + timedelta(seconds=40))
     assert counts(sent) == [0, 0, 1]
@@ -243,8 +253,15 @@ def test_all_links_opened_at_once_are_visits_whenever_it_happens(sent, after, ag
     Letter.update(done_at=accepted).execute()
     hers, now = find(sent, "石川 直樹"), accepted + timedelta(seconds=after)
     for page in ("r", "a1", "a2", "a3", "u"):
-        responses.visit(responses.find(hers.token), page, agent=agent, inside=False, now=now)
-        assert not responses.touch(responses.find(hers.token), agent=agent, now=now) or page == "r"
+        read_confirmations.record_visit(
+            read_confirmations.delivery_by_token(hers.token), page, agent=agent, inside=False, now=now
+        )
+        assert (
+            not read_confirmations.confirm_by_touch(
+                read_confirmations.delivery_by_token(hers.token), agent=agent, now=now
+            )
+            or page == "r"
+        )
     assert fresh(hers).read_at is None and not Answer.select().exists()
     assert Visit.select().where(Visit.page != "touch").count() == 5
 
@@ -267,8 +284,8 @@ def test_answers_that_come_at_the_same_time_are_all_kept(sent):
     def presses(place: int) -> None:
         try:
             for turn in range(6):
-                given = {first.id: Given(1 + (place + turn) % 3), second.id: Given(4 + turn % 2)}
-                answers.press(readers[place], given, agent=PHONE, now=clock.now())
+                given = {first.id: SubmittedAnswer(1 + (place + turn) % 3), second.id: SubmittedAnswer(4 + turn % 2)}
+                answers.submit_answers(readers[place], given, agent=PHONE, now=clock.now())
         except Exception as fault:  # told to the test below
             faults.append(fault)
         finally:

@@ -2,12 +2,12 @@
 
 import clock
 from core.notices import workflow
-from core.results import archive
+from core.reports import notice_list
 from core.rights import rights_of
 
 
 def drafts_of(school, name: str) -> set[int]:
-    return {one.id for one in archive.drafts(rights_of(school.users[name]))}
+    return {one.id for one in notice_list.editable_drafts(rights_of(school.users[name]))}
 
 
 def test_a_draft_is_listed_to_who_may_write_on_it(school):
@@ -30,4 +30,4 @@ def test_every_listed_draft_may_be_steered(school):
             workflow.set_recipients(draft, now=now, lists=[school.lists[key].id])
     for name, user in school.users.items():
         rights = rights_of(user)
-        assert all(rights.may_notice("send", one) for one in archive.drafts(rights)), name
+        assert all(rights.may_notice("send", one) for one in notice_list.editable_drafts(rights)), name

@@ -13,7 +13,7 @@ from core import organization
 from core.notices import attachments, audience, author_copy, rendering, workflow
 from core.notices.file_types import UnfitFile
 from core.refusals import NotLooked, NotNow
-from core.results import responses
+from core.responses import read_confirmations
 from models import Attachment, Notice, Opened
 from tests import cast_notices, files
 
@@ -139,7 +139,7 @@ def test_a_withdrawn_file_is_closed_and_the_notice_stays(sent, school):
     (made,) = attachments.files_of_notice(sent.notice)
     attachments.withdraw_file(made, school.users["花子"], NOW)
     assert attachments.files_for_readers(sent.notice, NOW) == []
-    assert not responses.is_closed(sent.deliveries["青山 健太"])
+    assert not read_confirmations.is_page_closed(sent.deliveries["青山 健太"])
     assert attachments.existing_path(attachments.files_of_notice(sent.notice).get()) is not None
     with pytest.raises(attachments.AlreadyWithdrawn):
         attachments.withdraw_file(made, school.users["花子"], NOW)

@@ -6,7 +6,8 @@ import pytest
 
 import clock
 from core.members import unsubscribe
-from core.results import board, board_rows, responses, telephone, today
+from core.reports import board, board_rows, dashboard
+from core.responses import phone_marks, read_confirmations
 from models import Delivery, Log, Membership, Notice
 from tests import cast_notices
 from tests.cast_notices import PHONE, fresh, outcome
@@ -19,7 +20,9 @@ def sent(school):
 
 
 def read(sent, name, at=None):
-    responses.press(responses.find(sent.deliveries[name].token), agent=PHONE, now=at or clock.now())
+    read_confirmations.confirm_read(
+        read_confirmations.delivery_by_token(sent.deliveries[name].token), agent=PHONE, now=at or clock.now()
+    )
 
 
 def unit(drawn, name):
@@ -31,7 +34,7 @@ def shown(drawn):
 
 
 def test_one_cell_for_each_household_in_each_class(sent):
-    drawn = board.draw(sent.notice)
+    drawn = board.build_board(sent.notice)
     assert len(drawn.units) == 6
     assert {room: sorted(name for name, _ in cells) for room, cells in shown(drawn).items()} == {
         "1-1": ["慎", "美月", "蓮", "陽菜"],
@@ -42,34 +45,34 @@ def test_one_cell_for_each_household_in_each_class(sent):
 def test_what_one_guardian_read_the_household_has_read(sent):
     """T-45"""
     read(sent, "青山 美咲")
-    drawn = board.draw(sent.notice)
+    drawn = board.build_board(sent.notice)
     assert unit(drawn, "青山 健太").state == "read" and drawn.count("read") == 1
     assert drawn.persons == (1, 7)
-    persons = board.draw(sent.notice, by="person")
+    persons = board.build_board(sent.notice, by="person")
     assert len(persons.units) == 7 and persons.count("read") == 1
     assert unit(persons, "青山 健太").state == "sent"
 
 
 def test_a_read_stamps_every_class_of_the_household(sent):
     read(sent, "鈴木 大輔")
-    cells = shown(board.draw(sent.notice))
+    cells = shown(board.build_board(sent.notice))
     assert ("美月", "read") in cells["1-1"] and ("海斗", "read") in cells["2-1"]
 
 
 def test_who_has_not_confirmed_comes_first(sent):
     read(sent, "石川 直樹")
-    states = [state for _, state in shown(board.draw(sent.notice))["1-1"]]
+    states = [state for _, state in shown(board.build_board(sent.notice))["1-1"]]
     assert states[-1] == "read" and "read" not in states[:-1]
 
 
 def test_a_class_that_was_chosen_twice_has_one_cell(school):
     sent = cast_notices.send([school.lists["whole"], school.lists["1-1"]])
-    names = [name for name, _ in shown(board.draw(sent.notice))["1-1"]]
+    names = [name for name, _ in shown(board.build_board(sent.notice))["1-1"]]
     assert sorted(names) == sorted(set(names))
 
 
 def test_families_without_address_stand_in_the_sheet(sent):
-    drawn = board.draw(sent.notice)
+    drawn = board.build_board(sent.notice)
     wada = unit(drawn, "和田 幸子")
     assert (wada.state, wada.trouble) == ("trouble", "no_address")
     assert wada.phones == [("和田 幸子", "000-0000-0001")]
@@ -78,7 +81,7 @@ def test_families_without_address_stand_in_the_sheet(sent):
 
 def test_who_had_stopped_before_is_named_and_not_counted(school):
     sent = cast_notices.send([school.lists["1-1"]])
-    drawn = board.draw(sent.notice)
+    drawn = board.build_board(sent.notice)
     assert [one.names for one in drawn.resting] == [["雑音 一"]]
     assert all("雑音 一" not in one.names for one in drawn.units) and len(drawn.units) == 5
     assert drawn.persons == (0, 6)
@@ -86,9 +89,9 @@ def test_who_had_stopped_before_is_named_and_not_counted(school):
 
 def test_who_was_not_meant_to_get_it_is_no_part_of_it(sent):
     one = sent.deliveries["石川 直樹"]
-    for reason in board_rows.NOT_ASKED:
+    for reason in board_rows.NOT_INTENDED:
         Delivery.update(reason=reason).where(Delivery.id == one.id).execute()
-        assert all("石川 直樹" not in found.names for found in board.draw(sent.notice).units)
+        assert all("石川 直樹" not in found.names for found in board.build_board(sent.notice).units)
 
 
 @pytest.mark.parametrize(
@@ -110,34 +113,34 @@ def test_who_was_not_meant_to_get_it_is_no_part_of_it(sent):
 def test_every_outcome_that_is_no_delivery_has_its_advice(sent, state, reason, trouble):
     """N-17"""
     outcome(sent.deliveries["石川 直樹"], state, reason)
-    found = unit(board.draw(sent.notice), "石川 直樹")
+    found = unit(board.build_board(sent.notice), "石川 直樹")
     assert (found.state, found.trouble) == ("trouble", trouble)
-    assert board_rows.ADVICE[trouble]
+    assert board_rows.FAILURE_ADVICE[trouble]
 
 
 @pytest.mark.parametrize(("state", "shown_as"), [("waiting", "going"), ("sending", "going"), ("accepted", "sent")])
 def test_letters_under_way_are_no_trouble(sent, state, shown_as):
     outcome(sent.deliveries["石川 直樹"], state)
-    assert unit(board.draw(sent.notice), "石川 直樹").state == shown_as
+    assert unit(board.build_board(sent.notice), "石川 直樹").state == shown_as
 
 
 def test_a_household_is_in_trouble_only_if_nothing_reached_it(sent):
     outcome(sent.deliveries["青山 健太"], "bounced", "unknown_user")
-    assert unit(board.draw(sent.notice), "青山 健太").state == "sent"
+    assert unit(board.build_board(sent.notice), "青山 健太").state == "sent"
     outcome(sent.deliveries["青山 美咲"], "refused", "full")
-    assert unit(board.draw(sent.notice), "青山 健太").state == "trouble"
+    assert unit(board.build_board(sent.notice), "青山 健太").state == "trouble"
 
 
 def test_letters_that_kairan_still_tries_come_last(sent):
     outcome(sent.deliveries["加藤 誠"], "deferred")
     outcome(sent.deliveries["木村 恵"], "expired")
-    assert [one.trouble for one in board.draw(sent.notice).troubled][-1] == "deferred"
+    assert [one.trouble for one in board.build_board(sent.notice).troubled][-1] == "deferred"
 
 
 def test_only_what_covers_the_lists_of_the_viewer(school):
     """T-33"""
     sent = cast_notices.send([school.lists["1-1"], school.lists["2-1"]])
-    drawn = board.draw(sent.notice, lists=[school.lists["1-1"].id])
+    drawn = board.build_board(sent.notice, lists=[school.lists["1-1"].id])
     assert [room.short for room in drawn.rooms] == ["1-1", "1年1組"]
     assert all("加藤 誠" not in one.names for one in drawn.units)
     assert unit(drawn, "鈴木 大輔").children == ["鈴木 美月"]
@@ -149,7 +152,7 @@ def test_members_without_a_child_stand_under_their_list(school):
     officers = MailingList.create(name="PTA役員", address="pta")
     person = Person.create(name="山田 花", kana="ヤマダ ハナ", address="h@example.com", address_key="h@example.com")
     Membership.create(person=person, list=officers)
-    drawn = board.draw(cast_notices.send([officers]).notice)
+    drawn = board.build_board(cast_notices.send([officers]).notice)
     assert [(room.short, [place.name for place in room.places]) for room in drawn.rooms] == [("PTA役員", ["花"])]
 
 
@@ -158,21 +161,21 @@ def test_members_without_a_child_stand_under_their_list(school):
 
 def test_a_call_is_a_mark_of_its_own_and_can_be_taken_back(school, sent):
     by, number = school.users["守"], sent.deliveries["和田 幸子"].id
-    assert telephone.tell(sent.notice, [number], by=by, lists=None, now=clock.now()) == 1
-    assert telephone.tell(sent.notice, [number], by=by, lists=None, now=clock.now()) == 0
-    drawn = board.draw(sent.notice)
+    assert phone_marks.mark_phoned(sent.notice, [number], by=by, lists=None, now=clock.now()) == 1
+    assert phone_marks.mark_phoned(sent.notice, [number], by=by, lists=None, now=clock.now()) == 0
+    drawn = board.build_board(sent.notice)
     assert (unit(drawn, "和田 幸子").state, drawn.count("read"), drawn.left) == ("told", 0, 5)
     assert fresh(sent.deliveries["和田 幸子"]).read_at is None
-    assert telephone.take_back(sent.notice, [number], by=by, lists=None) == 1
-    assert unit(board.draw(sent.notice), "和田 幸子").state == "trouble"
+    assert phone_marks.unmark_phoned(sent.notice, [number], by=by, lists=None) == 1
+    assert unit(board.build_board(sent.notice), "和田 幸子").state == "trouble"
     assert Log.select().where(Log.action.in_(("delivery.told", "delivery.told_taken_back"))).count() == 2
 
 
 def test_nobody_marks_deliveries_of_other_lists_or_notices(school, sent):
     own, by = [school.lists["1-1"].id], school.users["花子"]
     other = cast_notices.send([school.lists["1-1"]]).deliveries["石川 直樹"]
-    assert telephone.tell(sent.notice, [other.id], by=by, lists=None, now=clock.now()) == 0
-    assert telephone.tell(sent.notice, [sent.deliveries["加藤 誠"].id], by=by, lists=own, now=clock.now()) == 0
+    assert phone_marks.mark_phoned(sent.notice, [other.id], by=by, lists=None, now=clock.now()) == 0
+    assert phone_marks.mark_phoned(sent.notice, [sent.deliveries["加藤 誠"].id], by=by, lists=own, now=clock.now()) == 0
 
 
 # ── leaving ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -182,9 +185,9 @@ def test_who_stopped_since_is_named_with_the_children_nobody_is_left_for(school)
     sent = cast_notices.send([school.lists["1-1"]])
     Membership.update(state="left").where(Membership.list == school.lists["whole"]).execute()
     for name in ("青山 美咲", "石川 直樹"):
-        one = responses.find(sent.deliveries[name].token)
+        one = read_confirmations.delivery_by_token(sent.deliveries[name].token)
         unsubscribe.unsubscribe_lists(one, [one.list_id], clock.now())
-    found = board.draw(sent.notice).stopped
+    found = board.build_board(sent.notice).stopped
     assert [(one.name, one.children, one.alone) for one in found] == [
         ("青山 美咲", ("青山 陽菜",), ()),
         ("石川 直樹", ("石川 蓮",), ("石川 蓮",)),
@@ -195,12 +198,12 @@ def test_who_had_stopped_before_is_not_news(school):
     Membership.update(state="stopped", stopped_by="reader", stopped_at=clock.now() - timedelta(days=3)).where(
         Membership.person == school.people["石川 直樹"]
     ).execute()
-    assert board.draw(cast_notices.send([school.lists["1-1"]]).notice).stopped == ()
+    assert board.build_board(cast_notices.send([school.lists["1-1"]]).notice).stopped == ()
 
 
 def test_the_alarm_of_a_letter_for_another_family(sent):
-    unsubscribe.report_misdirected(responses.find(sent.deliveries["加藤 誠"].token), clock.now())
-    assert [one.name for one in board.draw(sent.notice).strange] == ["加藤 誠"]
+    unsubscribe.report_misdirected(read_confirmations.delivery_by_token(sent.deliveries["加藤 誠"].token), clock.now())
+    assert [one.name for one in board.build_board(sent.notice).strange] == ["加藤 誠"]
 
 
 # ── pulse ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -208,17 +211,19 @@ def test_the_alarm_of_a_letter_for_another_family(sent):
 
 def test_the_pulse_changes_with_everything_the_board_shows(school, sent):
     def pulse():
-        return board.pulse(Notice.get_by_id(sent.notice.id), clock.now()).serial
+        return board.board_version(Notice.get_by_id(sent.notice.id), clock.now()).serial
 
     seen = [pulse()]
     steps = (
         lambda: read(sent, "石川 直樹"),
-        lambda: telephone.tell(
+        lambda: phone_marks.mark_phoned(
             sent.notice, [sent.deliveries["和田 幸子"].id], by=school.users["守"], lists=None, now=clock.now()
         ),
         lambda: outcome(sent.deliveries["加藤 誠"], "bounced", "unknown_user"),
         lambda: unsubscribe.unsubscribe_lists(
-            responses.find(sent.deliveries["木村 恵"].token), [school.lists["whole"].id], clock.now()
+            read_confirmations.delivery_by_token(sent.deliveries["木村 恵"].token),
+            [school.lists["whole"].id],
+            clock.now(),
         ),
         lambda: Delivery.update(replied_at=clock.now()).where(Delivery.id == sent.deliveries["加藤 誠"].id).execute(),
         lambda: Notice.update(state="withdrawn").where(Notice.id == sent.notice.id).execute(),
@@ -234,17 +239,17 @@ def test_a_board_where_nothing_happens_for_ten_minutes_is_quiet(sent):
     now = sent.notice.started_at
     Notice.update(updated_at=now).where(Notice.id == sent.notice.id).execute()
     notice = Notice.get_by_id(sent.notice.id)
-    assert not board.pulse(notice, now + timedelta(minutes=9)).quiet
-    assert board.pulse(notice, now + timedelta(minutes=11)).quiet
+    assert not board.board_version(notice, now + timedelta(minutes=9)).quiet
+    assert board.board_version(notice, now + timedelta(minutes=11)).quiet
     read(sent, "石川 直樹", now + timedelta(minutes=12))
-    assert not board.pulse(notice, now + timedelta(minutes=13)).quiet
+    assert not board.board_version(notice, now + timedelta(minutes=13)).quiet
 
 
 def test_the_first_page_counts_as_the_board_does(school, sent):
     for one in (sent, cast_notices.send([school.lists["1-1"]])):
         read(one, "青山 健太")
-        drawn = board.draw(one.notice)
-        count = today.households([one.notice.id], None)[one.notice.id]
+        drawn = board.build_board(one.notice)
+        count = dashboard.count_households([one.notice.id], None)[one.notice.id]
         assert (count.households, count.read, count.told) == (
             len(drawn.units),
             drawn.count("read"),

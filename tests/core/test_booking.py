@@ -9,7 +9,7 @@ import config as ground
 from core.delivery import lifecycle
 from core.notices import workflow
 from core.refusals import PastTime, TooLate
-from core.road import progress
+from core.reports import progress
 from database import db, open_database
 from models import Delivery, Letter, Log, Membership, Notice, Person
 from tests import smarthost
@@ -240,7 +240,7 @@ def test_who_came_and_who_went_since_the_confirmation_is_named(school, hanako):
     Membership.update(state="left").where(Membership.person == school.people["石川 直樹"]).execute()
     smarthost.families(school.lists["1-1"], 1)
     lifecycle.start_due_notices(clock.now())
-    joined, gone = progress.changed_at_start(notice)
+    joined, gone = progress.recipient_changes_at_start(notice)
     assert [one.name for one in gone] == ["石川 直樹"] and len(joined) == 1
     assert Delivery.select().where(Delivery.notice == notice, Delivery.name == "石川 直樹").count() == 0
 

@@ -10,7 +10,8 @@ from core.delivery import lifecycle, queue
 from core.notices import per_child, rendering, workflow
 from core.notices.audience import resolve_audience
 from core.organization import settings
-from core.results import board, responses, today
+from core.reports import board, dashboard
+from core.responses import read_confirmations
 from models import Child, Delivery, Letter, MailingList, Membership, Notice, Person
 from tests import smarthost
 from tests.cast_notices import PHONE
@@ -137,7 +138,7 @@ def test_the_preview_and_the_page_say_the_same_as_the_letter(school, twins, diff
     shown = rendering.preview_letter(notice, one, settings(), clock.now())
     smarthost.confirmed(notice, school.users["守"])
     lifecycle.start_due_notices(clock.now())
-    page = responses.words_for(mine(notice, "石川 葵"))
+    page = read_confirmations.letter_text(mine(notice, "石川 葵"))
     assert shown.subject == page.subject == "持ち物（葵さん）"
     assert shown.text.startswith(page.about) and page.about.startswith("これは 石川 葵さん（1年1組）")
 
@@ -145,7 +146,7 @@ def test_the_preview_and_the_page_say_the_same_as_the_letter(school, twins, diff
 def test_what_was_true_when_it_was_sent_stays_when_the_child_moves_up(school, twins, differs):
     notice = begun(school, "1-1")
     Child.update(name="石川 アオイ", grade="2").where(Child.id == school.children["石川 葵"].id).execute()
-    assert "石川 葵さん（1年1組）" in responses.words_for(mine(notice, "石川 葵")).about
+    assert "石川 葵さん（1年1組）" in read_confirmations.letter_text(mine(notice, "石川 葵")).about
 
 
 def test_nothing_starts_if_more_than_a_tenth_of_the_letters_changed(school, twins, monkeypatch):
@@ -172,16 +173,18 @@ def test_each_child_has_a_stamp_of_its_own(school, twins, differs):
         Membership.create(person=mother, list=school.lists["1-1"], child=school.children[child])
     notice = begun(school, "1-1")
     father = Delivery.get(Delivery.notice == notice, Delivery.person == twins, Delivery.child_name == "石川 蓮")
-    assert responses.press(father, agent=PHONE, now=clock.now())
-    drawn = board.draw(notice)
+    assert read_confirmations.confirm_read(father, agent=PHONE, now=clock.now())
+    drawn = board.build_board(notice)
     cells = {place.full_name: place.state for place in drawn.rooms[0].places}
     assert cells["石川 蓮"] == "read" and cells["石川 葵"] != "read"
     assert drawn.by_child and len([one for one in drawn.units if "石川 直樹" in one.names]) == 2
     hers = {
         one.child_name: one for one in Delivery.select().where(Delivery.notice == notice, Delivery.person == mother)
     }
-    assert responses.family_has_read(hers["石川 蓮"]) and not responses.family_has_read(hers["石川 葵"])
-    counted = today.households([notice.id], None)[notice.id]
+    assert read_confirmations.household_has_read(hers["石川 蓮"]) and not read_confirmations.household_has_read(
+        hers["石川 葵"]
+    )
+    counted = dashboard.count_households([notice.id], None)[notice.id]
     assert (counted.households, counted.read) == (len(drawn.units), 1)
 
 
@@ -195,12 +198,12 @@ def test_the_pages_count_children(as_, school, twins, differs):
 
 
 def test_who_joined_is_named_once(school, twins, differs):
-    from core.road import progress
+    from core.reports import progress
 
     notice = smarthost.confirmed(chosen(school, "1-1"), school.users["守"])
     late = Person.create(name="遅刻 望", address="late@example.jp", address_key="late@example.jp", household="late")
     for child in ("石川 蓮", "石川 葵"):
         Membership.create(person=late, list=school.lists["1-1"], child=school.children[child])
     lifecycle.start_due_notices(clock.now())
-    joined, gone = progress.changed_at_start(Notice.get_by_id(notice.id))
+    joined, gone = progress.recipient_changes_at_start(Notice.get_by_id(notice.id))
     assert [one.name for one in joined] == ["遅刻 望"] and gone == []

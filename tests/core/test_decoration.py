@@ -28,7 +28,7 @@ from core.notices import (  # fmt: skip
 )
 from core.notices.file_types import UnfitFile
 from core.organization import settings
-from core.results import responses, tracking
+from core.responses import read_confirmations, tracking
 from models import Delivery, Letter, Notice, Wording
 from tests import files, smarthost
 from tests.smarthost import begun, drained
@@ -283,7 +283,7 @@ def test_a_text_letter_stays_text_alone(school):
 def test_links_are_counted_by_their_words(draft):
     workflow.save_draft(draft, track_clicks=True, now=NOW)
     draft = Notice.get_by_id(draft.id)
-    assert tracking.counted(draft) == ("https://school.example/a",)
+    assert tracking.tracked_urls(draft) == ("https://school.example/a",)
     shown = first_letter(draft)
     assert "/c/" in shown.html and ">くわしく</a>" in shown.html and "https://school.example/a" not in shown.html
     assert "https://school.example/a" in shown.text
@@ -307,5 +307,5 @@ def test_the_readers_page_has_the_same_words(school):
         school.users["花子"], [school.lists["1-1"]], html=f'{HTML}<div><img src="cid:{mark}" alt="図"></div>'
     )
     delivery = Delivery.select().where(Delivery.notice == notice, Delivery.reason == "").first()
-    words = responses.words_for(delivery, lambda one: f"/r/x/{one}")
+    words = read_confirmations.letter_text(delivery, lambda one: f"/r/x/{one}")
     assert "<strong>水筒</strong>" in words.html and "{{" not in words.html and f'src="/r/x/{mark}"' in words.html

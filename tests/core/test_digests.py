@@ -7,7 +7,8 @@ import pytest
 import clock
 from core.notices.rendering import service_form
 from core.organization import settings
-from core.results import digests, reading_events
+from core.reports import digests
+from core.responses import response_events
 from models import Delivery, Digest, Letter, Notice, User, Visit
 from tests import cast_notices
 from tests.cast_notices import PHONE, SCANNER
@@ -23,7 +24,7 @@ def on_tuesday():
 def send(school, begin: bool = True, **options):
     sent = cast_notices.send([school.lists["1-1"]], by=school.users["花子"], at=TUESDAY, track_opens=True, **options)
     if begin:
-        digests.begin(sent.notice, TUESDAY)
+        digests.create_digests(sent.notice, TUESDAY)
     return sent
 
 
@@ -64,7 +65,7 @@ def tuesdays(hour: int, day: int = 0) -> datetime:
 )
 def test_the_moments_of_the_letters(timing, now, expected):
     """D-33"""
-    assert digests.boundary(timing, now) == expected
+    assert digests.last_due_time(timing, now) == expected
 
 
 def test_daily_by_default_and_never_at_once(school):
@@ -76,9 +77,9 @@ def test_daily_by_default_and_never_at_once(school):
     read(sent, "青山 美咲", TUESDAY + timedelta(minutes=5))
     open_(sent, "青山 健太", TUESDAY + timedelta(minutes=10))
     for hour in range(10, 24):
-        assert digests.tell(tuesdays(hour)) == 0
-    assert digests.tell(tuesdays(8, 1)) == 1
-    assert digests.tell(tuesdays(9, 1)) == 0
+        assert digests.send_due_digests(tuesdays(hour)) == 0
+    assert digests.send_due_digests(tuesdays(8, 1)) == 1
+    assert digests.send_due_digests(tuesdays(9, 1)) == 0
     ((address, text),) = told()
     assert address == "user1@school.example"
     assert "新しい確認 1人" in text and "初めての開封 約1通" in text
@@ -89,7 +90,7 @@ def test_daily_by_default_and_never_at_once(school):
 def test_nothing_to_tell_no_letter(school):
     send(school)
     for day in range(1, 40):
-        assert digests.tell(tuesdays(8, day)) == 0
+        assert digests.send_due_digests(tuesdays(8, day)) == 0
 
 
 @pytest.mark.parametrize(
@@ -98,24 +99,24 @@ def test_nothing_to_tell_no_letter(school):
 def test_a_simulated_month_with_each_timing(school, timing, expected):
     """D-33: a read every fifth day; the hour, the next morning, the next Monday, the first."""
     sent = send(school, begin=False)
-    Notice.update(tells={kind: timing for kind in digests.KINDS}).where(Notice.id == sent.notice.id).execute()
-    digests.begin(Notice.get_by_id(sent.notice.id), TUESDAY)
+    Notice.update(tells={kind: timing for kind in digests.EVENT_KINDS}).where(Notice.id == sent.notice.id).execute()
+    digests.create_digests(Notice.get_by_id(sent.notice.id), TUESDAY)
     names = list(sent.deliveries)
     reads = {2: names[0], 4: names[1], 6: names[2], 8: names[3], 10: names[4]}
     for hour in range(24 * 25):
         now = tuesdays(10) + timedelta(hours=hour)
         if hour % 24 == 0 and hour // 24 in reads:
             read(sent, reads[hour // 24], now + timedelta(minutes=10))
-        digests.tell(now)
+        digests.send_due_digests(now)
     assert len(told()) == expected
 
 
 def test_what_was_told_is_not_told_again(school):
     sent = send(school)
     read(sent, "青山 美咲", TUESDAY + timedelta(minutes=5))
-    digests.tell(tuesdays(8, 1))
+    digests.send_due_digests(tuesdays(8, 1))
     read(sent, "青山 健太", tuesdays(10, 1))
-    digests.tell(tuesdays(8, 2))
+    digests.send_due_digests(tuesdays(8, 2))
     assert [("新しい確認 1人" in text) for _, text in told()] == [True, True]
 
 
@@ -123,7 +124,7 @@ def test_several_notices_come_in_one_letter(school):
     first, second = send(school, subject="一つ目"), send(school, subject="二つ目")
     for sent in (first, second):
         read(sent, "青山 美咲", TUESDAY + timedelta(minutes=5))
-    assert digests.tell(tuesdays(8, 1)) == 1
+    assert digests.send_due_digests(tuesdays(8, 1)) == 1
     assert "一つ目" in told()[0][1] and "二つ目" in told()[0][1]
 
 
@@ -136,7 +137,7 @@ def test_within_an_hour_of_the_opening_before_is_no_new_opening(school, minutes,
     sent = send(school)
     first = TUESDAY + timedelta(minutes=10)
     open_(sent, "青山 美咲", first, *(first + timedelta(minutes=one) for one in minutes))
-    facts = reading_events.of([sent.notice.id])[sent.notice.id]
+    facts = response_events.events_by_notice([sent.notice.id])[sent.notice.id]
     assert sum(one.kind == "open" for one in facts) == 1
     assert sum(one.kind == "reopen" for one in facts) == counted
 
@@ -144,7 +145,7 @@ def test_within_an_hour_of_the_opening_before_is_no_new_opening(school, minutes,
 def test_machines_are_not_told(school):
     sent = send(school)
     open_(sent, "青山 美咲", TUESDAY + timedelta(minutes=10), agent=SCANNER)
-    assert digests.tell(tuesdays(8, 1)) == 0
+    assert digests.send_due_digests(tuesdays(8, 1)) == 0
 
 
 # ── to whom ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -154,7 +155,7 @@ def test_the_user_who_was_chosen_is_told_not_who_pressed(school):
     """D-20"""
     sent = send(school, sends_as=school.users["守"], sender_name="守")
     read(sent, "青山 美咲", TUESDAY + timedelta(minutes=5))
-    digests.tell(tuesdays(8, 1))
+    digests.send_due_digests(tuesdays(8, 1))
     assert [address for address, _ in told()] == ["user0@school.example"]
 
 
@@ -163,10 +164,10 @@ def test_each_person_in_charge_is_told_of_the_own_members_only(school):
     sent = send(school, begin=False)
     mine = sent.deliveries["青山 美咲"]
     Delivery.update(in_charge=school.users["送る子"]).where(Delivery.id == mine.id).execute()
-    digests.begin(sent.notice, TUESDAY)
+    digests.create_digests(sent.notice, TUESDAY)
     for name in ("青山 美咲", "青山 健太", "石川 直樹"):
         read(sent, name, TUESDAY + timedelta(minutes=5))
-    assert digests.tell(tuesdays(8, 1)) == 2
+    assert digests.send_due_digests(tuesdays(8, 1)) == 2
     assert sorted((address, "1人" in text, "2人" in text) for address, text in told()) == [
         ("user1@school.example", False, True), ("user3@school.example", True, False),
     ]  # fmt: skip
@@ -176,10 +177,10 @@ def test_who_left_or_has_no_address_is_not_told(school):
     sent = send(school)
     read(sent, "青山 美咲", TUESDAY + timedelta(minutes=5))
     User.update(disabled_at=TUESDAY).where(User.id == school.users["花子"].id).execute()
-    assert digests.tell(tuesdays(8, 1)) == 0
+    assert digests.send_due_digests(tuesdays(8, 1)) == 0
 
 
 def test_what_cannot_come_back_is_not_noted(school):
     sent = cast_notices.send([school.lists["1-1"]], by=school.users["花子"], at=TUESDAY, read_confirmation=False)
-    digests.begin(sent.notice, TUESDAY)
+    digests.create_digests(sent.notice, TUESDAY)
     assert Digest.select().count() == 0

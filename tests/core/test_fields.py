@@ -13,7 +13,7 @@ from core.notices.audience import resolve_audience
 from core.notices.validation import SIGNATURE_EMPTY, find_missing
 from core.organization import settings
 from core.refusals import Incomplete
-from core.results import responses
+from core.responses import read_confirmations
 from models import Child, Delivery, Letter, Membership, Notice, Person, User, Wording
 from tests import smarthost
 from tests.cast_mail import body
@@ -235,7 +235,7 @@ def test_the_letter_carries_the_values_frozen_when_sending_began(school, hanako)
     subject = email.message_from_bytes(raw, policy=email.policy.default)["Subject"]
     assert subject == "【旗当番】10月20日(月)" and body(raw).startswith("石川 直樹 様\r\n当番日：10月20日(月)")
     assert "{{" not in raw.decode("ascii", "replace")
-    page = responses.words_for(Delivery.get_by_id(letter.delivery_id))
+    page = read_confirmations.letter_text(Delivery.get_by_id(letter.delivery_id))
     assert page.subject == subject
 
 

@@ -6,8 +6,9 @@ import pytest
 
 import clock
 from core.notices import questions
-from core.results import answers, figures, telephone, tracking
-from core.results.answers import Given
+from core.reports import stats
+from core.responses import answers, phone_marks, tracking
+from core.responses.answers import SubmittedAnswer
 from core.rights import rights_of
 from database import db
 from models import Choice, Delivery, Letter, MailingList, Notice, Question, Sums, Target, Visit
@@ -38,9 +39,9 @@ def sql(statement: str, *values) -> tuple:
 
 def test_delivery_rate_as_the_source_has_it():
     """E-10: 200 sent, 3 came back: 98.5 %; nothing sent: ―, not 0 and not 100."""
-    assert figures.delivery_rate(200, 3) == 98.5
-    assert figures.delivery_rate(0, 0) is None
-    assert figures.sent_and_failed({"accepted": 197, "bounced": 2, "refused": 1}) == (200, 3)
+    assert stats.delivery_rate(200, 3) == 98.5
+    assert stats.delivery_rate(0, 0) is None
+    assert stats.sent_and_failed({"accepted": 197, "bounced": 2, "refused": 1}) == (200, 3)
 
 
 def test_what_never_left_and_who_gets_none_is_no_part_of_sent(sent):
@@ -48,14 +49,14 @@ def test_what_never_left_and_who_gets_none_is_no_part_of_sent(sent):
     names = ["青山 健太", "青山 美咲", "石川 直樹", "加藤 誠", "木村 恵", "鈴木 大輔"]
     for name, state in zip(names, ("bounced", "refused", "expired", "waiting", "cancelled", "accepted"), strict=True):
         outcome(sent.deliveries[name], state)
-    sums = figures.count(sent.notice, clock.now())
+    sums = stats.refresh_totals(sent.notice, clock.now())
     counted = sql(
         "SELECT sum(state IN ('accepted','bounced','refused')), sum(state IN ('bounced','refused'))"
         " FROM letter WHERE newest AND notice_id = ?",
         sent.notice.id,
     )
     assert (sums.sent, sums.failed) == counted == (3, 2)
-    assert figures.of(sent.notice, clock.now()).delivered == pytest.approx(100 / 3)
+    assert stats.stats_of_notice(sent.notice, clock.now()).delivered == pytest.approx(100 / 3)
 
 
 def test_confirmed_is_counted_by_household_with_its_whole(sent, school):
@@ -63,8 +64,10 @@ def test_confirmed_is_counted_by_household_with_its_whole(sent, school):
     read(sent, "青山 健太", 5)
     read(sent, "青山 美咲", 2)
     read(sent, "加藤 誠", 90)
-    telephone.tell(sent.notice, [sent.deliveries["和田 幸子"].id], by=school.users["守"], lists=None, now=clock.now())
-    sums = figures.count(sent.notice, clock.now())
+    phone_marks.mark_phoned(
+        sent.notice, [sent.deliveries["和田 幸子"].id], by=school.users["守"], lists=None, now=clock.now()
+    )
+    sums = stats.refresh_totals(sent.notice, clock.now())
     asked, done, told = sql(
         "SELECT count(*), sum(r), sum(t AND NOT r) FROM"
         " (SELECT max(d.read_at IS NOT NULL) r, max(d.told_at IS NOT NULL) t FROM delivery d"
@@ -73,16 +76,16 @@ def test_confirmed_is_counted_by_household_with_its_whole(sent, school):
         sent.notice.id,
     )
     assert (sums.asked, sums.read, sums.told) == (asked, done, told) == (6, 2, 1)
-    assert figures.of(sent.notice, clock.now()).read == pytest.approx(100 * 2 / 6)
+    assert stats.stats_of_notice(sent.notice, clock.now()).read == pytest.approx(100 * 2 / 6)
 
 
 def test_how_fast_and_at_what_hour(sent):
     """E-17, X-13: half of six households after the third; the first time of a household counts."""
     for name, minutes in (("青山 健太", 50), ("青山 美咲", 10), ("加藤 誠", 61), ("木村 恵", 130), ("鈴木 大輔", 200)):
         read(sent, name, minutes)
-    sums = figures.count(sent.notice, clock.now())
+    sums = stats.refresh_totals(sent.notice, clock.now())
     assert (sums.half_s, sums.read_1h) == (130 * 60, 1)
-    assert figures.curve(sent.notice) == [(10, 1), (30, 1), (60, 1), (180, 3), (720, 4), (1440, 4), (2880, 4)]
+    assert stats.read_curve(sent.notice) == [(10, 1), (30, 1), (60, 1), (180, 3), (720, 4), (1440, 4), (2880, 4)]
     by_sql = dict(
         db.execute_sql(
             "SELECT h, count(*) FROM (SELECT (min(d.read_at) / 3600000 + 9) % 24 h FROM delivery d JOIN cover c"
@@ -95,7 +98,7 @@ def test_how_fast_and_at_what_hour(sent):
 
 def test_until_half_have_confirmed_there_is_no_half(sent):
     read(sent, "加藤 誠", 1)
-    assert figures.count(sent.notice, clock.now()).half_s is None
+    assert stats.refresh_totals(sent.notice, clock.now()).half_s is None
 
 
 def test_answered_of_those_who_could(sent):
@@ -105,8 +108,8 @@ def test_answered_of_those_who_could(sent):
         Choice.create(question=row, number=number, text=text)
     asked = questions.load_questions(sent.notice.id)[0]
     for name in ("青山 健太", "加藤 誠"):
-        answers.press(sent.deliveries[name], {asked.id: Given(1)}, agent=PHONE, now=clock.now())
-    line = figures.of(sent.notice, clock.now())
+        answers.submit_answers(sent.deliveries[name], {asked.id: SubmittedAnswer(1)}, agent=PHONE, now=clock.now())
+    line = stats.stats_of_notice(sent.notice, clock.now())
     assert (line.sums.answered, line.sums.could_answer) == (2, 6)
     assert sql("SELECT count(*) FROM answer WHERE superseded_at IS NULL") == (2,)
 
@@ -124,7 +127,7 @@ def counted(school, **options):
     """Send a notice of which readers, a proxy, a scanner and a program that loads ahead fetched something."""
     at = clock.now() - timedelta(hours=5)
     made = cast_notices.send([school.lists["whole"]], by=school.users["守"], at=at, **options)
-    tracking.keep_links(made.notice)
+    tracking.store_links(made.notice)
     for name, page, minutes, agent in (
         ("青山 健太", "o", 7, PHONE), ("青山 健太", "o", 90, PHONE), ("青山 健太", "c1", 8, PHONE),
         ("青山 美咲", "o", 0.5, PHONE), ("石川 直樹", "o", 61, "Mozilla/5.0 (via ggpht.com GoogleImageProxy)"),
@@ -141,7 +144,7 @@ def test_opened_and_links_opened_are_estimates_of_the_letters_that_count_them(sc
     """X-10, E-16, N-15: readers and their provider's proxy of the letters accepted; scanners and prefetchers not."""
     made = counted(school, track_opens=True, track_clicks=True)
     outcome(made.deliveries["鈴木 大輔"], "bounced")
-    line = figures.of(made.notice, clock.now())
+    line = stats.stats_of_notice(made.notice, clock.now())
     sums = line.sums
     assert (sums.opened, sums.proxied, sums.clicked) == sql(COUNTED, made.notice.id) == (1, 1, 2)
     accepted = sql("SELECT count(*) FROM letter WHERE newest AND state = 'accepted' AND notice_id = ?", made.notice.id)
@@ -152,19 +155,20 @@ def test_opened_and_links_opened_are_estimates_of_the_letters_that_count_them(sc
 def test_a_switch_that_is_off_has_no_rate(school):
     """D-31: two switches; what was not counted is ―, not 0 %."""
     neither, opens = counted(school), counted(school, track_opens=True)
-    assert (figures.of(neither.notice, clock.now()).opened, figures.of(neither.notice, clock.now()).clicked) == (
-        None,
-    ) * 2
-    line = figures.of(opens.notice, clock.now())
+    assert (
+        stats.stats_of_notice(neither.notice, clock.now()).opened,
+        stats.stats_of_notice(neither.notice, clock.now()).clicked,
+    ) == (None,) * 2
+    line = stats.stats_of_notice(opens.notice, clock.now())
     assert line.opened is not None and line.clicked is None
-    both = figures.total("", figures.lines([neither.notice, opens.notice], clock.now()))
+    both = stats.sum_lines("", stats.stats_lines([neither.notice, opens.notice], clock.now()))
     assert both.opens_of == 6 and both.clicks_of == 0 and both.sent == 12
 
 
 def test_openings_by_hour_of_the_day_and_by_hour_of_sending(school):
     """X-13: the first opening of each letter; and what came of the notices that left at the same hour."""
     made = counted(school, track_opens=True, track_clicks=True)
-    line = figures.of(made.notice, clock.now())
+    line = stats.stats_of_notice(made.notice, clock.now())
     by_sql = dict(
         db.execute_sql(
             "SELECT h, count(*) FROM (SELECT (min(v.at) / 3600000 + 9) % 24 h FROM visit v JOIN delivery d"
@@ -173,17 +177,17 @@ def test_openings_by_hour_of_the_day_and_by_hour_of_sending(school):
             (made.notice.id,),
         ).fetchall()
     )
-    hours = figures.hours_of([line])
+    hours = stats.hourly_activity([line])
     assert {hour: n for hour, n in enumerate(hours.opened) if n} == by_sql
     assert sum(hours.clicked) == 2 and [row[0] for row in hours.rows] == sorted(row[0] for row in hours.rows)
     begun = clock.local(made.notice.started_at).hour
-    assert [(one.name, one.sent, one.opened) for one in figures.by_hour_of_sending([line])] == [(str(begun), 6, 1)]
-    assert figures.most_opened([line]) == [line]
+    assert [(one.name, one.sent, one.opened) for one in stats.totals_by_sending_hour([line])] == [(str(begun), 6, 1)]
+    assert stats.most_opened([line]) == [line]
 
 
 def test_a_notice_that_asked_nothing_has_no_such_rate(school):
     plain = cast_notices.send([school.lists["1-1"]], by=school.users["花子"], read_confirmation=False)
-    line = figures.of(plain.notice, clock.now())
+    line = stats.stats_of_notice(plain.notice, clock.now())
     assert (line.read, line.answered, line.delivered) == (None, None, 100)
 
 
@@ -193,16 +197,16 @@ def test_a_notice_that_asked_nothing_has_no_such_rate(school):
 def test_sums_are_counted_anew_while_young_and_fixed_after_thirty_days(sent):
     """The hourly task fixes them; then letters may be deleted and the figures stay."""
     notices = [sent.notice]
-    assert figures.lines(notices, clock.now())[0].sums.read == 0
+    assert stats.stats_lines(notices, clock.now())[0].sums.read == 0
     read(sent, "加藤 誠", 1)
-    assert figures.lines(notices, clock.now())[0].sums.read == 0
-    assert figures.lines(notices, clock.now() + timedelta(minutes=2))[0].sums.read == 1
+    assert stats.stats_lines(notices, clock.now())[0].sums.read == 0
+    assert stats.stats_lines(notices, clock.now() + timedelta(minutes=2))[0].sums.read == 1
     later = clock.now() + timedelta(days=31)
-    assert figures.fix_those_that_are_over(clock.now()) == 0
-    assert figures.fix_those_that_are_over(later) == 1 and figures.fix_those_that_are_over(later) == 0
+    assert stats.finalize_old_totals(clock.now()) == 0
+    assert stats.finalize_old_totals(later) == 1 and stats.finalize_old_totals(later) == 0
     Letter.delete().where(Letter.notice == sent.notice).execute()
     Delivery.delete().where(Delivery.notice == sent.notice).execute()
-    kept = figures.lines([Notice.get_by_id(sent.notice.id)], later)[0]
+    kept = stats.stats_lines([Notice.get_by_id(sent.notice.id)], later)[0]
     assert (kept.sums.read, kept.sums.sent, kept.sums.fixed) == (1, 6, True)
     assert Sums.select().count() == 1
 
@@ -210,9 +214,9 @@ def test_sums_are_counted_anew_while_young_and_fixed_after_thirty_days(sent):
 def test_the_hourly_task_counts_ahead_so_that_no_page_has_to(sent, school, monkeypatch):
     """X-12: at 10,000 members a page of the year would count for seconds, the first one in the hour."""
     later = clock.now() + timedelta(days=3)
-    assert figures.count_young_ones(later) == 1 and figures.count_young_ones(later) == 0
-    monkeypatch.setattr(figures, "count", lambda notice, now: pytest.fail("a page counted"))
-    assert figures.lines([sent.notice], later + timedelta(minutes=70))[0].sums.sent == 6
+    assert stats.refresh_recent_totals(later) == 1 and stats.refresh_recent_totals(later) == 0
+    monkeypatch.setattr(stats, "refresh_totals", lambda notice, now: pytest.fail("a page counted"))
+    assert stats.stats_lines([sent.notice], later + timedelta(minutes=70))[0].sums.sent == 6
 
 
 # ── over time ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -226,15 +230,15 @@ def test_over_time_is_the_sum_of_its_notices(sent, school):
     for name in ("石川 直樹", "青山 健太", "鈴木 大輔"):
         read(second, name, 3)
     outcome(second.deliveries["石川 直樹"], "bounced")
-    found = figures.lines(figures.visible(rights_of(school.users["守"])), clock.now())
-    everything = figures.total("", found)
+    found = stats.stats_lines(stats.visible_notices(rights_of(school.users["守"])), clock.now())
+    everything = stats.sum_lines("", found)
     assert (everything.sent, everything.failed) == sql(
         "SELECT count(*), sum(state = 'bounced') FROM letter WHERE newest"
     )
-    assert [one.notice.id for one in figures.fastest(found)] == [second.notice.id, sent.notice.id]
-    totals = {one.name: (one.notices, one.sent, one.read) for one in figures.by_list(found)}
+    assert [one.notice.id for one in stats.fastest_read(found)] == [second.notice.id, sent.notice.id]
+    totals = {one.name: (one.notices, one.sent, one.read) for one in stats.totals_by_list(found)}
     assert totals == {"全校": (1, 6, 3), "1年1組": (1, 4, 3)}
-    assert sum(figures.hours_of(found).read) == 6
+    assert sum(stats.hourly_activity(found).read) == 6
 
 
 def test_each_sees_the_figures_of_the_own_lists_alone(sent, school):
@@ -247,7 +251,7 @@ def test_each_sees_the_figures_of_the_own_lists_alone(sent, school):
     Target.create(notice=practice, kind="list", number=own.id)
 
     def seen(name, **options):
-        return [one.id for one in figures.visible(rights_of(school.users[name]), **options)]
+        return [one.id for one in stats.visible_notices(rights_of(school.users[name]), **options)]
 
     assert seen("花子") == [mine.notice.id] and seen("見る子") == [mine.notice.id] and seen("太郎") == []
     assert set(seen("守")) == {sent.notice.id, mine.notice.id, both.notice.id}
@@ -260,5 +264,5 @@ def test_a_school_year_runs_from_april_to_march(school):
         at = clock.now().replace(year=year, month=month, day=day, hour=3)
         cast_notices.send([school.lists["1-1"]], by=school.users["花子"], at=at)
     now = clock.now().replace(year=2026, month=2, day=1)
-    assert figures.years(rights, now) == [2025, 2024]
-    assert [len(list(figures.visible(rights, year=year))) for year in (2024, 2025, 2026)] == [1, 2, 0]
+    assert stats.school_years(rights, now) == [2025, 2024]
+    assert [len(list(stats.visible_notices(rights, year=year))) for year in (2024, 2025, 2026)] == [1, 2, 0]

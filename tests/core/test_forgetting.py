@@ -9,11 +9,11 @@ import tasks
 from core import history, organization
 from core.notices import drip, previous_send, workflow
 from core.notices.audience import resolve_audience
-from core.people import old_links
-from core.results import answers, archive, figures, forgetting, kept, tally, telephone, today
-from core.results.answers import Given
+from core.reports import dashboard, notice_list, poll_results, progress, stats, summaries
+from core.responses import answers, phone_marks
+from core.responses.answers import SubmittedAnswer
+from core.retention import expired_links, purge
 from core.rights import rights_of
-from core.road import progress
 from database import db
 from models import (  # fmt: skip
     Answer,
@@ -61,16 +61,20 @@ def old(school):
         when = MARCH + timedelta(minutes=minutes)
         Delivery.update(read_at=when, read_how="press").where(Delivery.id == sent.deliveries[name].id).execute()
         Visit.create(delivery=sent.deliveries[name], page="o", at=when, agent=PHONE)
-    answers.press(sent.deliveries["木村 恵"], {asked.id: Given(2)}, agent=PHONE, now=MARCH + timedelta(days=40))
+    answers.submit_answers(
+        sent.deliveries["木村 恵"], {asked.id: SubmittedAnswer(2)}, agent=PHONE, now=MARCH + timedelta(days=40)
+    )
     outcome(sent.deliveries["鈴木 大輔"], "bounced")
-    telephone.tell(sent.notice, [sent.deliveries["和田 幸子"].id], by=school.users["守"], lists=None, now=MARCH)
+    phone_marks.mark_phoned(
+        sent.notice, [sent.deliveries["和田 幸子"].id], by=school.users["守"], lists=None, now=MARCH
+    )
     return sent
 
 
 def tell_and_sweep(now: datetime = MAY) -> int:
-    forgetting.tell(TOLD)
+    purge.warn_administrators(TOLD)
     Letter.update(state="accepted").where(Letter.kind == "forgetting").execute()
-    return forgetting.sweep(now, pause=lambda seconds: None)
+    return purge.run_purge(now, pause=lambda seconds: None)
 
 
 def fresh(sent) -> Notice:
@@ -85,8 +89,8 @@ def sql(statement: str, *values) -> tuple:
 
 
 def test_administrators_are_told_two_weeks_before_and_once(old):
-    assert forgetting.tell(TOLD - timedelta(days=1)) == 0
-    assert [forgetting.tell(TOLD + timedelta(hours=one)) for one in range(3)] == [1, 0, 0]
+    assert purge.warn_administrators(TOLD - timedelta(days=1)) == 0
+    assert [purge.warn_administrators(TOLD + timedelta(hours=one)) for one in range(3)] == [1, 0, 0]
     letter = Letter.get(Letter.kind == "forgetting")
     assert letter.address == "user0@school.example"  # 守 alone administers
     assert (letter.payload["notices"], letter.payload["day"]) == ("1", "5月1日(土)")
@@ -95,19 +99,19 @@ def test_administrators_are_told_two_weeks_before_and_once(old):
 
 def test_nothing_goes_before_they_were_told_and_two_weeks_have_passed(old):
     """A house that was asleep all April tells in June, and deletes two weeks later."""
-    assert forgetting.sweep(MAY) == 0 and Delivery.select().exists()
+    assert purge.run_purge(MAY) == 0 and Delivery.select().exists()
     june = at(2027, 6, 2)
-    assert forgetting.next_day(june) == june + forgetting.TOLD_BEFORE
-    forgetting.tell(june)
+    assert purge.next_purge_date(june) == june + purge.WARN_BEFORE
+    purge.warn_administrators(june)
     Letter.update(state="accepted").where(Letter.kind == "forgetting").execute()
-    assert forgetting.sweep(june + timedelta(days=13)) == 0
-    assert forgetting.sweep(june + timedelta(days=14)) > 0
+    assert purge.run_purge(june + timedelta(days=13)) == 0
+    assert purge.run_purge(june + timedelta(days=14)) > 0
 
 
 def test_a_house_without_anything_old_is_left_in_peace(school):
     cast_notices.send([school.lists["1-1"]], at=at(2027, 4, 9))
-    assert forgetting.tell(MAY) == 0
-    assert forgetting.next_day(MAY) == at(2028, 5, 1, 0)
+    assert purge.warn_administrators(MAY) == 0
+    assert purge.next_purge_date(MAY) == at(2028, 5, 1, 0)
     assert not Letter.select().where(Letter.kind == "forgetting").exists()
 
 
@@ -148,47 +152,47 @@ SUMMED = "SELECT sent, failed, asked, read, answered, opened FROM sums WHERE not
 def test_figures_over_time_are_the_same_before_and_after(old, school):
     """E-10, E-16, E-17, X-10: by SQL over the letters before, over the sums after; an answer of April counts."""
     before = sql(FIGURES, old.notice.id)
-    figures.fix_those_that_are_over(MARCH + timedelta(days=31))  # fixed before the answer of the fortieth day
+    stats.finalize_old_totals(MARCH + timedelta(days=31))  # fixed before the answer of the fortieth day
     rights = rights_of(school.users["守"])
     tell_and_sweep()
     assert not Delivery.select().exists()
     assert sql(SUMMED, old.notice.id) == before == (6, 1, 6, 3, 1, 2)
-    year = figures.lines(figures.visible(rights, year=2026), MAY)
-    total = figures.total("", year)
+    year = stats.stats_lines(stats.visible_notices(rights, year=2026), MAY)
+    total = stats.sum_lines("", year)
     assert (total.sent, total.failed, total.asked, total.read, total.answered, total.opened) == before
-    assert sum(figures.hours_of(year).read) == 3 and sum(figures.hours_of(year).opened) == 2
-    again = figures.lines(figures.visible(rights, year=2026), MAY + timedelta(days=400))[0]
-    assert again.sums == year[0].sums and figures.of(fresh(old), MAY).sums == year[0].sums
+    assert sum(stats.hourly_activity(year).read) == 3 and sum(stats.hourly_activity(year).opened) == 2
+    again = stats.stats_lines(stats.visible_notices(rights, year=2026), MAY + timedelta(days=400))[0]
+    assert again.sums == year[0].sums and stats.stats_of_notice(fresh(old), MAY).sums == year[0].sums
 
 
 def test_what_stays_of_a_notice_by_state_class_and_choice(old, school):
     force = organization.settings()
-    whole = progress.of(old.notice, force, MAY)
-    was = progress.as_document(old.notice, force, MAY, deliveries=False)
-    curve, count = figures.curve(old.notice), today.households([old.notice.id], None)
+    whole = progress.notice_progress(old.notice, force, MAY)
+    was = progress.notice_document(old.notice, force, MAY, deliveries=False)
+    curve, count = stats.read_curve(old.notice), dashboard.count_households([old.notice.id], None)
     tell_and_sweep()
     notice = fresh(old)
-    stays = kept.of(notice)
-    assert progress.of(notice, force, MAY).counts == whole.counts
-    assert progress.as_document(notice, force, MAY, deliveries=False) == was
-    assert figures.curve(notice) == curve and today.households([notice.id], None) == count
+    stays = summaries.summary_of_notice(notice)
+    assert progress.notice_progress(notice, force, MAY).counts == whole.counts
+    assert progress.notice_document(notice, force, MAY, deliveries=False) == was
+    assert stats.read_curve(notice) == curve and dashboard.count_households([notice.id], None) == count
     rooms = {(one.grade, one.class_name): (one.asked, one.read, one.told) for one in stays.rooms}
     assert rooms == {("1", "1"): (4, 1, 1), ("2", "1"): (3, 2, 0)}
-    (result,) = tally.results_of_sums(notice)
+    (result,) = poll_results.stored_results(notice)
     assert [bar.count for bar in result.bars] == [0, 1, 0] and (result.answered, result.asked) == (1, 6)
-    assert archive.rows([notice])[0].answered == 1
+    assert notice_list.notice_rows([notice])[0].answered == 1
 
 
 def test_who_sees_one_class_learns_nothing_of_the_others(old, school):
     """T-33"""
     tell_and_sweep()
-    one = progress.of(fresh(old), organization.settings(), MAY, {school.lists["1-1"].id})
+    one = progress.notice_progress(fresh(old), organization.settings(), MAY, {school.lists["1-1"].id})
     assert not any(one.counts.values())
-    assert today.households([old.notice.id], {school.lists["1-1"].id}) == {}
+    assert dashboard.count_households([old.notice.id], {school.lists["1-1"].id}) == {}
 
 
 def test_killed_in_the_middle_it_goes_on_and_counts_the_same(old, monkeypatch):
-    monkeypatch.setattr(forgetting, "CHUNK", 2)
+    monkeypatch.setattr(purge, "CHUNK_SIZE", 2)
     before = sql(FIGURES, old.notice.id)
 
     class Killed(BaseException):
@@ -200,42 +204,42 @@ def test_killed_in_the_middle_it_goes_on_and_counts_the_same(old, monkeypatch):
         if next(moments) == 1:
             raise Killed
 
-    forgetting.tell(TOLD)
+    purge.warn_administrators(TOLD)
     Letter.update(state="accepted").where(Letter.kind == "forgetting").execute()
     with pytest.raises(Killed):
-        forgetting.sweep(MAY, pause=pause)
+        purge.run_purge(MAY, pause=pause)
     left = Delivery.select().where(Delivery.notice == old.notice).count()
     assert 0 < left < 9 and sql(SUMMED, old.notice.id) == before
-    assert forgetting.sweep(MAY, pause=pause) > 0
+    assert purge.run_purge(MAY, pause=pause) > 0
     assert not Delivery.select().exists() and sql(SUMMED, old.notice.id) == before
 
 
 def test_killed_between_closing_and_counting_it_counts_once_more(old):
     """Readers' pages are closed first, so that nothing comes between counting and deleting."""
     Notice.update(forgotten_at=MAY).where(Notice.id == old.notice.id).execute()
-    assert kept.of(fresh(old)) is None
+    assert summaries.summary_of_notice(fresh(old)) is None
     before = sql(FIGURES, old.notice.id)
     tell_and_sweep()
-    assert sql(SUMMED, old.notice.id) == before and kept.of(fresh(old)).reads == 3
+    assert sql(SUMMED, old.notice.id) == before and summaries.summary_of_notice(fresh(old)).reads == 3
 
 
 def test_letters_that_wait_to_leave_come_first(old, school):
-    forgetting.tell(TOLD)
+    purge.warn_administrators(TOLD)
     Letter.update(state="accepted").where(Letter.kind == "forgetting").execute()
     urgent = cast_notices.send([school.lists["1-1"]], at=MAY, state="sending")
     Letter.update(state="waiting", next_at=MAY).where(Letter.notice == urgent.notice).execute()
-    assert forgetting.sweep(MAY) == 0
+    assert purge.run_purge(MAY) == 0
     assert fresh(old).forgotten_at is None
     Letter.update(state="accepted").where(Letter.notice == urgent.notice).execute()
-    assert forgetting.sweep(MAY, pause=lambda seconds: None) > 0
+    assert purge.run_purge(MAY, pause=lambda seconds: None) > 0
 
 
 def test_it_stops_between_two_steps_when_a_sending_begins(old, school, monkeypatch):
-    monkeypatch.setattr(forgetting, "CHUNK", 2)
+    monkeypatch.setattr(purge, "CHUNK_SIZE", 2)
     busy = iter((False, False, False, True))
-    monkeypatch.setattr(forgetting, "is_busy", lambda now: next(busy))
-    forgetting.tell(TOLD)
-    assert forgetting.sweep(MAY, pause=lambda seconds: None) == 4
+    monkeypatch.setattr(purge, "is_queue_busy", lambda now: next(busy))
+    purge.warn_administrators(TOLD)
+    assert purge.run_purge(MAY, pause=lambda seconds: None) == 4
     assert Delivery.select().where(Delivery.notice == old.notice).exists()
 
 
@@ -259,7 +263,7 @@ def test_the_numbers_of_letters_never_come_again(old):
     """RFC 5322 3.6.4: the number stands in the Message-ID, so SQLite must not give it twice."""
     last = Letter.select().order_by(Letter.id.desc()).get().id
     Organization.update(forget_year=2027, forget_from=MAY).execute()  # told, but nobody has an address for the letter
-    forgetting.sweep(MAY, pause=lambda seconds: None)
+    purge.run_purge(MAY, pause=lambda seconds: None)
     assert not Letter.select().where(Letter.id <= last).exists()
     fresh_one = Letter.create(kind="test", address="a@example.com", domain="example.com", useful_until=MAY)
     assert fresh_one.id > last
@@ -272,16 +276,16 @@ def test_by_an_old_letter_one_can_still_leave_as_long_as_the_membership(old, sch
     """Decision 15; RFC 8058: one click stops every list that the letter covered, and says how to undo it."""
     suzuki, token = school.people["鈴木 大輔"], old.deliveries["鈴木 大輔"].token
     tell_and_sweep()
-    found = old_links.places(f" {token.upper()}。")
+    found = expired_links.memberships_by_token(f" {token.upper()}。")
     assert [one.name for _, one in found] == ["全校"]
-    assert old_links.one_click(found, "https://kairan.test", MAY) is True
+    assert expired_links.handle_expired_one_click(found, "https://kairan.test", MAY) is True
     states = {(row.list.name, row.state) for row in Membership.select().where(Membership.person == suzuki)}
     assert states == {("全校", "stopped"), ("1年1組", "active"), ("2年1組", "active")}
     letter = Letter.get(Letter.kind == "resume")
     assert letter.address == "suzuki@example.com" and "/mail/leave/" in letter.payload["url"]
-    assert old_links.one_click(found, "https://kairan.test", MAY) is False
+    assert expired_links.handle_expired_one_click(found, "https://kairan.test", MAY) is False
     Membership.delete().where(Membership.person == suzuki).execute()
-    assert old_links.places(token) == []
+    assert expired_links.memberships_by_token(token) == []
     assert token not in str(list(OldLink.select().tuples()))
 
 
@@ -301,7 +305,7 @@ def test_a_letter_after_joining_is_not_sent_again_and_keeps_its_figures(school):
     Letter.update(state="accepted", made_at=MARCH).execute()
     Delivery.update(read_at=MARCH).execute()
     Organization.update(forget_year=2027, forget_from=MAY).execute()
-    forgetting.sweep(MAY, pause=lambda seconds: None)
+    purge.run_purge(MAY, pause=lambda seconds: None)
     assert not Delivery.select().exists() and Had.select().count() == 1
     assert drip.send_due_steps(MAY) == 0
     assert drip.step_stats([step])[step.id] == drip.StepStats(1, 1)
@@ -318,7 +322,7 @@ def test_who_left_before_the_year_goes_and_who_stands_in_a_list_stays(old, schoo
     tell_and_sweep()
     assert Person.select().where(Person.id == gone.id).exists()  # its class waits for who was in it
     Rollover.update(state="done").execute()
-    forgetting.sweep(MAY, pause=lambda seconds: None)
+    purge.run_purge(MAY, pause=lambda seconds: None)
     assert not Person.select().where(Person.id == gone.id).exists()
     assert Person.select().where(Person.id.in_([stays.id, school.people["木村 恵"].id])).count() == 2
     assert not Membership.select().where(Membership.state == "left").exists()
@@ -337,17 +341,17 @@ def test_what_fails_in_the_hour_does_not_keep_the_rest_from_its_turn(old, monkey
     def broken(now):
         raise OSError("no space left")
 
-    forgetting.tell(TOLD)
+    purge.warn_administrators(TOLD)
     Letter.update(state="accepted").where(Letter.kind == "forgetting").execute()
-    monkeypatch.setattr(tasks, "HOURLY", (broken, forgetting.sweep))
+    monkeypatch.setattr(tasks, "HOURLY", (broken, purge.run_purge))
     clock.set_offset((MAY - clock.now() + clock._offset).total_seconds())
     tasks._keep_house()
     assert fresh(old).forgotten_at and "broken" in caplog.text
 
 
 def test_the_hour_deletes_after_it_has_written(old):
-    assert tasks.HOURLY.index(forgetting.tell) < tasks.HOURLY.index(forgetting.sweep)
-    assert tasks.HOURLY[-1] is forgetting.sweep  # the longest comes last
+    assert tasks.HOURLY.index(purge.warn_administrators) < tasks.HOURLY.index(purge.run_purge)
+    assert tasks.HOURLY[-1] is purge.run_purge  # the longest comes last
 
 
 def test_a_notice_of_may_is_compared_with_what_is_still_known(old, school):

@@ -11,7 +11,7 @@ from core.members.segment_rules import InvalidRule, SegmentRule
 from core.notices import recipient_picker, workflow
 from core.notices.audience import resolve_audience
 from core.refusals import TooManyGroups
-from core.results import archive
+from core.reports import notice_list
 from core.rights import rights_of, target_lists
 from database import db, insert_rows
 from models import Child, Group, GroupMember, Log, Membership, Notice, Person, Target
@@ -227,7 +227,7 @@ def test_a_removed_group_reaches_nobody_and_its_name_stays_in_the_history(school
     workflow.cancel_send(notice, None, now)
     groups.close_group(town, None, now)
     assert resolve_audience(Notice.get_by_id(notice.id)).receiving == ()
-    assert archive.rows([notice])[0].lists == "本町"
+    assert notice_list.notice_rows([notice])[0].lists == "本町"
     assert Log.select().where(Log.action == "group.removed").count() == 1
 
 
@@ -255,7 +255,7 @@ def test_a_group_belongs_to_those_of_its_list(school, items):
     workflow.set_recipients(notice, now=clock.now(), groups=[town.id])
     assert target_lists(notice) == [school.lists["1-1"]]
     assert hanako.may_notice("send", notice) and not taro.may_notice("view", notice)
-    assert notice in list(archive.visible(hanako)) and notice not in list(archive.visible(taro))
+    assert notice in list(notice_list.visible_notices(hanako)) and notice not in list(notice_list.visible_notices(taro))
     assert recipient_picker.may_still_send(hanako, notice) and not recipient_picker.may_still_send(taro, notice)
 
 

@@ -7,7 +7,7 @@ from io import StringIO
 import pytest
 
 from core.notices import attachments, follow_ups, questions, workflow
-from core.results import duty, incident
+from core.reports import breach_duty, breach_report
 from models import Attachment, Delivery, Notice, Question, Visit
 from tests import cast_notices, files
 
@@ -26,20 +26,20 @@ def sent(school):
 
 
 def reader(sent, name, now=NOW):
-    return next(one for one in incident.of(sent.notice, now).readers if one.name == name)
+    return next(one for one in breach_report.build_report(sent.notice, now).readers if one.name == name)
 
 
 def test_who_has_the_letter_and_who_not(sent):
     """Unknown counts as there, and so does what came back after a server took it; no address and refused do not."""
-    before = incident.of(sent.notice, NOW).sums
+    before = breach_report.build_report(sent.notice, NOW).sums
     cast_notices.outcome(sent.deliveries["青山 健太"], "unknown")
     cast_notices.outcome(sent.deliveries["青山 美咲"], "bounced")
-    assert incident.of(sent.notice, NOW).sums == before
+    assert breach_report.build_report(sent.notice, NOW).sums == before
     assert reader(sent, "青山 健太").maybe
     assert reader(sent, "青山 美咲").left == LEFT
     assert not reader(sent, "和田 幸子").has
     cast_notices.outcome(sent.deliveries["石川 直樹"], "refused")
-    after = incident.of(sent.notice, NOW).sums
+    after = breach_report.build_report(sent.notice, NOW).sums
     assert (after["sent"], after["kept"]) == (before["sent"] - 1, before["kept"] + 1)
 
 
@@ -49,7 +49,7 @@ def test_a_page_that_a_machine_fetched_is_not_opened(sent):
     Visit.create(delivery=kenta, at=NOW, page="r", automatic=True)
     Visit.create(delivery=misaki, at=NOW, page="r")
     Visit.create(delivery=naoki, at=NOW, page="o")
-    sums = incident.of(sent.notice, NOW).sums
+    sums = breach_report.build_report(sent.notice, NOW).sums
     assert (sums["page"], sums["seen"]) == (1, 0)
     assert (reader(sent, "青山 健太").page, reader(sent, "青山 健太").machine) == (None, NOW)
     assert reader(sent, "石川 直樹").page is None
@@ -60,40 +60,44 @@ def test_a_press_and_an_opened_file_prove_that_it_was_seen(sent):
     attachments.record_view(sent.deliveries["青山 健太"], made, NOW)
     Delivery.update(read_at=NOW).where(Delivery.id == sent.deliveries["青山 美咲"].id).execute()
     Delivery.update(strange_at=NOW).where(Delivery.id == sent.deliveries["石川 直樹"].id).execute()
-    sums = incident.of(sent.notice, NOW).sums
+    sums = breach_report.build_report(sent.notice, NOW).sums
     assert (sums["seen"], sums["files"], sums["strange"]) == (3, 1, 1)
     assert reader(sent, "青山 健太").files == (("面談.pdf", NOW),)
-    assert [one.name for one in incident.alarms([sent.notice.id])] == ["石川 直樹"]
+    assert [one.name for one in breach_report.misdirected_deliveries([sent.notice.id])] == ["石川 直樹"]
 
 
 def test_until_somebody_says_otherwise_the_days_count_from_the_withdrawal(sent, school):
     """field 3.2"""
     workflow.withdraw_notice(sent.notice, school.users["花子"], NOW)
-    report = incident.of(Notice.get_by_id(sent.notice.id), NOW + timedelta(days=2))
+    report = breach_report.build_report(Notice.get_by_id(sent.notice.id), NOW + timedelta(days=2))
     assert report.known_at == NOW and "notice.withdrawn" in [one.action for one in report.log]
-    days = duty.of(sent.notice).days(NOW.date())
+    days = breach_duty.latest_assessment(sent.notice).days(NOW.date())
     assert [(days[name] - NOW.date()).days for name in ("known", "first", "last", "final")] == [0, 3, 5, 30]
 
 
 @pytest.mark.parametrize(
     ("said", "outcome"),
     [
-        ({}, "open"), ({"many": "yes"}, "must"), (dict.fromkeys(duty.CASES, "no"), "free"),
-        ({**dict.fromkeys(duty.CASES, "no"), "money": "unknown"}, "open"), ({"sensitive": "x", "other": "yes"}, "open"),
+        ({}, "open"), ({"many": "yes"}, "must"), (dict.fromkeys(breach_duty.REPORTING_CASES, "no"), "free"),
+        ({**dict.fromkeys(breach_duty.REPORTING_CASES, "no"), "money": "unknown"}, "open"), ({"sensitive": "x", "other": "yes"}, "open"),
     ],
 )  # fmt: skip
 def test_a_possibility_is_not_ruled_out(sent, school, said, outcome):
     """field 3.2: 「おそれ」 is enough; the last answers count, and who gave them is kept."""
-    assert duty.of(sent.notice).outcome == ""
-    duty.judge(sent.notice, school.users["守"], dict.fromkeys(duty.CASES, "yes"), None)
-    duty.judge(sent.notice, school.users["花子"], said, NOW.date())
-    judged = duty.of(sent.notice)
+    assert breach_duty.latest_assessment(sent.notice).outcome == ""
+    breach_duty.save_assessment(
+        sent.notice, school.users["守"], dict.fromkeys(breach_duty.REPORTING_CASES, "yes"), None
+    )
+    breach_duty.save_assessment(sent.notice, school.users["花子"], said, NOW.date())
+    judged = breach_duty.latest_assessment(sent.notice)
     assert (judged.outcome, judged.by, judged.known_on) == (outcome, "花子", NOW.date())
 
 
 def test_the_file_is_guarded_against_formulas(sent):
     Delivery.update(name="=1+1").where(Delivery.id == sent.deliveries["青山 健太"].id).execute()
-    content = incident.as_csv(incident.of(sent.notice, NOW), ["保護者"], {"accepted": "送信済み"}).decode("utf-8-sig")
+    content = breach_report.report_as_csv(
+        breach_report.build_report(sent.notice, NOW), ["保護者"], {"accepted": "送信済み"}
+    ).decode("utf-8-sig")
     rows = list(csv.reader(StringIO(content)))
     assert rows[0] == ["保護者"]
     names = [row[0] for row in rows[1:]]

@@ -7,7 +7,7 @@ import pytest
 
 import clock
 from core.organization import settings
-from core.road import progress
+from core.reports import progress
 from models import Delivery, Letter, Person
 from tests import smarthost
 from tests.smarthost import begun, fresh, later, letter_to
@@ -27,7 +27,7 @@ def put(notice, address, **fields):
 
 
 def seen(notice):
-    return progress.of(fresh(notice), settings(), clock.now())
+    return progress.notice_progress(fresh(notice), settings(), clock.now())
 
 
 def test_a_fresh_notice_waits_and_counts_who_gets_no_letter_as_skipped(notice):
@@ -75,9 +75,9 @@ def test_the_end_is_estimated_by_the_set_rate_then_by_the_pace_so_far(school):
 def test_letters_are_listed_by_name_in_the_order_of_their_reading(notice):
     for address in ("suzuki@example.com", "aoyama.k@example.com"):
         put(notice, address, state="refused", reason="filtered")
-    rows = list(progress.by_name(notice, ("refused",)))
+    rows = list(progress.letters_by_name(notice, ("refused",)))
     assert [row.delivery.name for row in rows] == ["青山 健太", "鈴木 大輔"]
-    assert {one.name for one in progress.left_out(notice)} == {"和田 幸子", "雑音 一", "雑音 三"}
+    assert {one.name for one in progress.skipped_deliveries(notice)} == {"和田 幸子", "雑音 一", "雑音 三"}
 
 
 def test_the_document_has_every_key_and_every_delivery_once(notice, school):
@@ -89,7 +89,7 @@ def test_the_document_has_every_key_and_every_delivery_once(notice, school):
         useful_until=clock.now(), state="accepted", code=250,
     )  # fmt: skip
     Delivery.update(read_at=clock.now(), read_how="press").where(Delivery.id == first.delivery_id).execute()
-    document = progress.as_document(fresh(notice), settings(), clock.now(), deliveries=True)
+    document = progress.notice_document(fresh(notice), settings(), clock.now(), deliveries=True)
     json.dumps(document)
     assert {"number", "state", "counts", "reads", "answers", "deliveries"} <= set(document)
     assert set(document["counts"]) == KEYS and sum(document["counts"].values()) == 7
@@ -107,7 +107,7 @@ def test_the_document_has_every_key_and_every_delivery_once(notice, school):
 
 
 def test_without_deliveries_the_document_has_none(notice):
-    assert "deliveries" not in progress.as_document(notice, settings(), clock.now(), deliveries=False)
+    assert "deliveries" not in progress.notice_document(notice, settings(), clock.now(), deliveries=False)
 
 
 def test_a_document_costs_the_same_number_of_queries_for_ten_and_for_four_hundred(school):
@@ -116,7 +116,7 @@ def test_a_document_costs_the_same_number_of_queries_for_ten_and_for_four_hundre
         smarthost.families(school.lists["2-1"], count, start=start)
         notice = begun(school.users["太郎"], [school.lists["2-1"]])
         with smarthost.queries() as statements:
-            progress.as_document(notice, settings(), clock.now(), deliveries=True)
+            progress.notice_document(notice, settings(), clock.now(), deliveries=True)
         counts.append(len(statements))
     assert counts[0] == counts[1]
 
@@ -124,4 +124,4 @@ def test_a_document_costs_the_same_number_of_queries_for_ten_and_for_four_hundre
 def test_an_erased_reader_stays_in_the_numbers(notice, school):
     Person.delete().where(Person.id == school.people["石川 直樹"].id).execute()
     assert seen(notice).total == 4
-    assert len(progress.as_document(notice, settings(), clock.now(), deliveries=True)["deliveries"]) == 7
+    assert len(progress.notice_document(notice, settings(), clock.now(), deliveries=True)["deliveries"]) == 7

@@ -10,7 +10,7 @@ from core.notices import follow_ups, reminders, rendering, workflow
 from core.notices.reminder_recipients import find_recipients
 from core.organization import settings
 from core.refusals import AlreadyAsked, NobodyLeft, NotNow, TooLate
-from core.results import responses, telephone
+from core.responses import phone_marks, read_confirmations
 from database import db
 from models import Delivery, Letter, Log, Membership, Notice, Person, Reminder
 from tests import smarthost
@@ -49,7 +49,9 @@ def of(notice: Notice, name: str) -> Delivery:
 
 
 def read(notice: Notice, name: str) -> None:
-    responses.press(responses.find(of(notice, name).token), agent=PHONE, now=clock.now())
+    read_confirmations.confirm_read(
+        read_confirmations.delivery_by_token(of(notice, name).token), agent=PHONE, now=clock.now()
+    )
 
 
 def names(notice: Notice) -> list[str]:
@@ -86,7 +88,7 @@ def test_not_to_those_whose_letter_is_still_on_its_way_or_was_stopped(school, se
 
 
 def test_nobody_who_was_told_by_telephone_or_said_it_is_not_meant_for_them(sent, hanako):
-    telephone.tell(sent, [of(sent, "石川 直樹").id], by=hanako, lists=None, now=clock.now())
+    phone_marks.mark_phoned(sent, [of(sent, "石川 直樹").id], by=hanako, lists=None, now=clock.now())
     Delivery.update(strange_at=clock.now()).where(Delivery.id == of(sent, "鈴木 大輔").id).execute()
     assert names(sent) == ["青山 健太", "青山 美咲"]
 

@@ -8,8 +8,8 @@ import clock
 from core.delivery import lifecycle
 from core.notices import questions, reminders
 from core.notices.questions import QuestionDraft
-from core.results import answers, telephone
-from core.results.answers import Given
+from core.responses import answers, phone_marks
+from core.responses.answers import SubmittedAnswer
 from models import Letter, Notice
 from tests import smarthost
 from tests.cast_notices import PHONE
@@ -28,8 +28,8 @@ def asking(school, hanako, *asks: QuestionDraft, **options) -> Notice:
 
 def say(notice: Notice, name: str, *numbers: int) -> None:
     asked = questions.load_questions(notice.id)
-    given = {one.id: Given(number) for one in asked for number in numbers if one.option(number)}
-    answers.press(of(notice, name), given, agent=PHONE, now=clock.now())
+    given = {one.id: SubmittedAnswer(number) for one in asked for number in numbers if one.option(number)}
+    answers.submit_answers(of(notice, name), given, agent=PHONE, now=clock.now())
 
 
 YES_NO = ("出席する", "欠席する")
@@ -42,7 +42,7 @@ def test_while_a_question_is_open_it_goes_to_those_who_have_not_answered(school,
         school, hanako, QuestionDraft("懇談会に", YES_NO, deadline=at), QuestionDraft("弁当を", ("頼む", "頼まない"))
     )
     read(notice, "石川 直樹")
-    telephone.tell(notice, [of(notice, "鈴木 大輔").id], by=hanako, lists=None, now=clock.now())
+    phone_marks.mark_phoned(notice, [of(notice, "鈴木 大輔").id], by=hanako, lists=None, now=clock.now())
     say(notice, "青山 健太", 1, 3)
     assert names(notice) == ["石川 直樹", "鈴木 大輔"]
     say(notice, "石川 直樹", 2)

@@ -7,7 +7,7 @@ import pytest
 import clock
 from core.members import unsubscribe
 from core.notices import related_notices
-from core.results import responses
+from core.responses import read_confirmations
 from mail import links
 from models import Child, Delivery, Letter, Log, Membership, Notice, Visit
 from tests import cast_notices
@@ -21,12 +21,12 @@ def sent(school):
 
 @pytest.fixture
 def hers(sent):
-    return responses.find(sent.deliveries["青山 美咲"].token)
+    return read_confirmations.delivery_by_token(sent.deliveries["青山 美咲"].token)
 
 
 def again(delivery: Delivery) -> Delivery:
     """Load a delivery as the next request does."""
-    return responses.find(delivery.token)
+    return read_confirmations.delivery_by_token(delivery.token)
 
 
 # ── finding ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -35,15 +35,15 @@ def again(delivery: Delivery) -> Delivery:
 @pytest.mark.parametrize("cut", ["{}", "{}。", "{}.", "{}>", " {} ", "{}）を開いて", "{}　", "{}>."])
 def test_a_token_is_found_however_the_phone_cut_the_link(hers, cut):
     """T-44"""
-    assert responses.find(cut.format(hers.token)).id == hers.id
-    assert responses.find(cut.format(hers.token.upper())).id == hers.id
+    assert read_confirmations.delivery_by_token(cut.format(hers.token)).id == hers.id
+    assert read_confirmations.delivery_by_token(cut.format(hers.token.upper())).id == hers.id
 
 
 @pytest.mark.parametrize(
     "change", [lambda t: t[:-1], lambda t: t + "a", lambda t: "x" + t, lambda t: "", lambda t: "?"]
 )
 def test_anything_else_is_no_token(hers, change):
-    assert responses.find(change(hers.token)) is None
+    assert read_confirmations.delivery_by_token(change(hers.token)) is None
 
 
 # ── words ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -77,7 +77,7 @@ def test_merge_fields_are_filled_and_the_childs_name_ends_the_subject(school):
     values = {"氏名": "青山 健太 {{組}}", "組": "1年1組"}
     about = {"child_name": "青山 陽菜", "child_room": "1年1組", "siblings": True}
     Delivery.update(values=values, child=Child.get(name="青山 陽菜"), **about).where(Delivery.id == one.id).execute()
-    words = responses.words_for(responses.find(one.token))
+    words = read_confirmations.letter_text(read_confirmations.delivery_by_token(one.token))
     assert words.subject == "1年1組のお知らせ（陽菜さん）"
     assert words.pieces == (("青山 健太 {{組}} 様 {{nothing}}", None),)
 
@@ -88,8 +88,8 @@ def test_merge_fields_are_filled_and_the_childs_name_ends_the_subject(school):
 def test_first_press_counts_and_its_time_is_kept(hers):
     """T-44, T-45"""
     first = clock.now()
-    assert responses.press(hers, agent=PHONE, now=first)
-    assert not responses.press(again(hers), agent=PHONE, now=first + timedelta(hours=1))
+    assert read_confirmations.confirm_read(hers, agent=PHONE, now=first)
+    assert not read_confirmations.confirm_read(again(hers), agent=PHONE, now=first + timedelta(hours=1))
     found = fresh(hers)
     assert (found.read_how, found.read_at) == ("press", again(hers).read_at)
     assert abs(found.read_at - first) < timedelta(milliseconds=1)
@@ -97,15 +97,15 @@ def test_first_press_counts_and_its_time_is_kept(hers):
 
 def test_two_presses_at_the_same_moment_count_once(hers):
     twin = again(hers)
-    assert responses.press(hers, agent=PHONE, now=clock.now())
-    responses.press(twin, agent=PHONE, now=clock.now() + timedelta(seconds=5))
+    assert read_confirmations.confirm_read(hers, agent=PHONE, now=clock.now())
+    read_confirmations.confirm_read(twin, agent=PHONE, now=clock.now() + timedelta(seconds=5))
     assert fresh(hers).read_at < clock.now() + timedelta(seconds=1)
 
 
 @pytest.mark.parametrize("agent", [SCANNER, "Slackbot-LinkExpanding 1.0", "facebookexternalhit/1.1;line-poker/1.0"])
 def test_robots_never_confirm(hers, agent):
-    assert not responses.press(hers, agent=agent, now=clock.now())
-    assert not responses.touch(hers, agent=agent, now=clock.now())
+    assert not read_confirmations.confirm_read(hers, agent=agent, now=clock.now())
+    assert not read_confirmations.confirm_by_touch(hers, agent=agent, now=clock.now())
     assert fresh(hers).read_at is None
 
 
@@ -116,24 +116,26 @@ def test_robots_never_confirm(hers, agent):
 )  # fmt: skip
 def test_people_on_every_device_are_no_robots(agent):
     """T-16"""
-    assert not responses.is_robot(agent)
+    assert not read_confirmations.is_robot_agent(agent)
 
 
 def test_no_confirmation_where_none_was_asked_for(school):
     """T-42"""
     sent = cast_notices.send([school.lists["1-1"]], read_confirmation=False)
-    assert not responses.press(responses.find(sent.deliveries["青山 健太"].token), agent=PHONE, now=clock.now())
+    assert not read_confirmations.confirm_read(
+        read_confirmations.delivery_by_token(sent.deliveries["青山 健太"].token), agent=PHONE, now=clock.now()
+    )
     assert fresh(sent.deliveries["青山 健太"]).read_at is None
 
 
 def test_a_withdrawn_notice_takes_none(hers):
     Notice.update(state="withdrawn").where(Notice.id == hers.notice_id).execute()
-    assert not responses.press(again(hers), agent=PHONE, now=clock.now())
+    assert not read_confirmations.confirm_read(again(hers), agent=PHONE, now=clock.now())
 
 
 def test_a_read_settles_a_letter_of_unknown_outcome(hers):
     outcome(hers, "unknown")
-    responses.press(hers, agent=PHONE, now=clock.now())
+    read_confirmations.confirm_read(hers, agent=PHONE, now=clock.now())
     assert Letter.get(Letter.delivery == hers).state == "accepted"
 
 
@@ -143,31 +145,31 @@ def test_a_read_settles_a_letter_of_unknown_outcome(hers):
 def test_a_touch_counts_from_180_seconds_after_the_letter_was_taken(hers):
     accepted = clock.now()
     outcome(hers, "accepted", done_at=accepted)
-    assert not responses.touch(hers, agent=PHONE, now=accepted + timedelta(seconds=179))
-    assert responses.touch(hers, agent=PHONE, now=accepted + timedelta(seconds=181))
+    assert not read_confirmations.confirm_by_touch(hers, agent=PHONE, now=accepted + timedelta(seconds=179))
+    assert read_confirmations.confirm_by_touch(hers, agent=PHONE, now=accepted + timedelta(seconds=181))
     assert fresh(hers).read_how == "touch"
 
 
 @pytest.mark.parametrize("state", ["waiting", "unknown", "refused", "bounced"])
 def test_no_touch_without_an_accepted_letter(hers, state):
     outcome(hers, state)
-    assert not responses.touch(hers, agent=PHONE, now=clock.now())
+    assert not read_confirmations.confirm_by_touch(hers, agent=PHONE, now=clock.now())
 
 
 def test_a_scanner_that_fetches_every_link_after_its_touch_is_taken_back(hers):
     now = clock.now()
-    responses.visit(hers, "r", agent=PHONE, inside=False, now=now)
-    assert responses.touch(hers, agent=PHONE, now=now)
-    responses.visit(again(hers), "u", agent=PHONE, inside=False, now=now + timedelta(seconds=59))
+    read_confirmations.record_visit(hers, "r", agent=PHONE, inside=False, now=now)
+    assert read_confirmations.confirm_by_touch(hers, agent=PHONE, now=now)
+    read_confirmations.record_visit(again(hers), "u", agent=PHONE, inside=False, now=now + timedelta(seconds=59))
     assert fresh(hers).read_at is None
     assert Visit.select().where(Visit.delivery == hers).count() == 3
 
 
 def test_a_link_fetched_before_the_touch_prevents_it(hers):
     now = clock.now()
-    responses.visit(hers, "u", agent=PHONE, inside=False, now=now - timedelta(seconds=59))
-    assert not responses.touch(hers, agent=PHONE, now=now)
-    assert responses.touch(hers, agent=PHONE, now=now + timedelta(seconds=2))
+    read_confirmations.record_visit(hers, "u", agent=PHONE, inside=False, now=now - timedelta(seconds=59))
+    assert not read_confirmations.confirm_by_touch(hers, agent=PHONE, now=now)
+    assert read_confirmations.confirm_by_touch(hers, agent=PHONE, now=now + timedelta(seconds=2))
 
 
 @pytest.mark.parametrize(
@@ -182,18 +184,18 @@ def test_a_link_fetched_before_the_touch_prevents_it(hers):
 )
 def test_what_takes_a_touch_back(hers, page, agent, inside, after, stays):
     now = clock.now()
-    responses.touch(hers, agent=PHONE, now=now)
-    responses.visit(again(hers), page, agent=agent, inside=inside, now=now + timedelta(seconds=after))
+    read_confirmations.confirm_by_touch(hers, agent=PHONE, now=now)
+    read_confirmations.record_visit(again(hers), page, agent=agent, inside=inside, now=now + timedelta(seconds=after))
     assert (fresh(hers).read_at is not None) == stays
 
 
 def test_a_press_makes_a_touch_final_and_keeps_its_time(hers):
     """T-45"""
     now = clock.now()
-    responses.touch(hers, agent=PHONE, now=now)
+    read_confirmations.confirm_by_touch(hers, agent=PHONE, now=now)
     touched = fresh(hers).read_at
-    assert not responses.press(again(hers), agent=PHONE, now=now + timedelta(seconds=9))
-    responses.visit(again(hers), "u", agent=SCANNER, inside=False, now=now + timedelta(seconds=10))
+    assert not read_confirmations.confirm_read(again(hers), agent=PHONE, now=now + timedelta(seconds=9))
+    read_confirmations.record_visit(again(hers), "u", agent=SCANNER, inside=False, now=now + timedelta(seconds=10))
     assert (fresh(hers).read_how, fresh(hers).read_at) == ("press", touched)
 
 
@@ -201,12 +203,12 @@ def test_a_press_makes_a_touch_final_and_keeps_its_time(hers):
 
 
 def test_one_guardian_speaks_for_the_household_only(sent, hers):
-    his = responses.find(sent.deliveries["青山 健太"].token)
-    other = responses.find(sent.deliveries["石川 直樹"].token)
-    responses.press(his, agent=PHONE, now=clock.now())
-    assert responses.family_has_read(hers)
-    assert not responses.family_has_read(other)
-    assert not responses.family_has_read(his)
+    his = read_confirmations.delivery_by_token(sent.deliveries["青山 健太"].token)
+    other = read_confirmations.delivery_by_token(sent.deliveries["石川 直樹"].token)
+    read_confirmations.confirm_read(his, agent=PHONE, now=clock.now())
+    assert read_confirmations.household_has_read(hers)
+    assert not read_confirmations.household_has_read(other)
+    assert not read_confirmations.household_has_read(his)
 
 
 def test_a_newer_notice_of_the_same_list_is_known(school, hers):
@@ -244,7 +246,7 @@ def test_what_a_manager_stopped_a_reader_cannot_resume(school, hers):
 
 
 def test_the_record_says_whether_a_child_has_nobody_now(school, sent):
-    both = [responses.find(sent.deliveries[name].token) for name in ("青山 健太", "青山 美咲")]
+    both = [read_confirmations.delivery_by_token(sent.deliveries[name].token) for name in ("青山 健太", "青山 美咲")]
     Membership.update(state="left").where(Membership.list == school.lists["whole"]).execute()
     for one in both:
         unsubscribe.unsubscribe_lists(one, [school.lists["1-1"].id], clock.now())
@@ -303,7 +305,11 @@ def test_another_familys_letter_stops_all_mail_there_and_tells_the_managers(hers
 
 def test_the_alarm_says_when_a_child_has_nobody_else(school):
     sent = cast_notices.send([school.lists["1-1"]], by=school.users["花子"])
-    unsubscribe.report_misdirected(responses.find(sent.deliveries["石川 直樹"].token), clock.now())
+    unsubscribe.report_misdirected(
+        read_confirmations.delivery_by_token(sent.deliveries["石川 直樹"].token), clock.now()
+    )
     assert "石川 蓮" in Letter.get(Letter.kind == "strange").payload["alone"]
-    unsubscribe.report_misdirected(responses.find(sent.deliveries["青山 美咲"].token), clock.now())
+    unsubscribe.report_misdirected(
+        read_confirmations.delivery_by_token(sent.deliveries["青山 美咲"].token), clock.now()
+    )
     assert Letter.select().where(Letter.kind == "strange").order_by(Letter.id.desc()).get().payload["alone"] == ""

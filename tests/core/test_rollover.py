@@ -15,7 +15,7 @@ from core.members import groups, segment_rules
 from core.notices import audience, workflow
 from core.notices.validation import find_missing
 from core.refusals import Incomplete
-from core.results import board
+from core.reports import board
 from core.rollover import new_roster, year_end
 from models import Child, Cover, Delivery, Letter, Log, MailingList, Membership, Notice, Person, Rollover
 from tests import cast_notices
@@ -192,7 +192,7 @@ def test_old_history_is_readable_under_the_old_classes(school, admin):
     assert Child.get(Child.name == "青山 陽菜").grade == "2"
     covers = Cover.select().join(Delivery).where(Delivery.notice == sent.notice)
     assert {(one.grade, one.class_name) for one in covers if one.child_name} == {("1", "1")}
-    assert board.draw(sent.notice).rooms[0].short == "1-1"
+    assert board.build_board(sent.notice).rooms[0].short == "1-1"
 
 
 # the new roster

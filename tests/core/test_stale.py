@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import clock
-from core.people import stale
+from core.reports import dead_addresses
 from core.rights import rights_of
 from database import db
 from models import Delivery, Membership, Notice, Person
@@ -11,7 +11,7 @@ from tests import cast_notices
 
 
 def found(school, name="守", **options):
-    rows = stale.rows(rights_of(school.users[name]), clock.now(), **options)
+    rows = dead_addresses.list_dead_addresses(rights_of(school.users[name]), clock.now(), **options)
     return {one.person.name: (one.why, one.lists) for one in rows}
 
 
@@ -53,7 +53,11 @@ def test_each_sees_the_own_lists_and_whole_addresses_only_who_manages(school):
     assert set(found(school, list_id=school.lists["2-1"].id)) == set()
 
     def address(name):
-        return {one.address for one in stale.rows(rights_of(school.users[name]), clock.now()) if one.why == "bounced"}
+        return {
+            one.address
+            for one in dead_addresses.list_dead_addresses(rights_of(school.users[name]), clock.now())
+            if one.why == "bounced"
+        }
 
     assert address("花子") == {"noise3@example.net"}
     assert address("見る子") == {"n***@example.net"}
@@ -62,4 +66,4 @@ def test_each_sees_the_own_lists_and_whole_addresses_only_who_manages(school):
 def test_families_without_an_address_are_no_address(school):
     Membership.update(state="stopped").where(Membership.person == school.people["和田 幸子"]).execute()
     assert "和田 幸子" not in found(school)
-    assert stale.counts([]) == {}
+    assert dead_addresses.count_by_reason([]) == {}

@@ -10,7 +10,7 @@ from core.delivery.worker import open_worker
 from core.notices import rendering, workflow
 from core.notices.audience import resolve_audience
 from core.organization import settings
-from core.results import tracking
+from core.responses import tracking
 from mail.compose import Reader, prepare
 from models import Letter, Link, Notice, Visit
 from tests import cast_notices
@@ -25,7 +25,7 @@ def sent(school):
     made = cast_notices.send(
         [school.lists["1-1"]], by=school.users["花子"], text=TEXT, track_opens=True, track_clicks=True
     )
-    tracking.keep_links(made.notice)
+    tracking.store_links(made.notice)
     return made
 
 
@@ -91,7 +91,7 @@ def test_addresses_are_kept_at_sending(school):
 
 
 def test_an_address_made_of_a_merge_field_is_a_readers_own(school):
-    assert tracking.found_in("https://a.example/{{氏名}} https://b.example/x https://b.example/x") == (
+    assert tracking.urls_in_text("https://a.example/{{氏名}} https://b.example/x https://b.example/x") == (
         "https://a.example/", "https://b.example/x",
     )  # fmt: skip
 
@@ -105,7 +105,7 @@ def test_openings_are_counted_by_letters_and_machines_stand_apart(sent):
     visit(his, "o", 400, agent=SCANNER)
     visit(other, "o", 30, agent="Mozilla/5.0 (via ggpht.com GoogleImageProxy)")
     visit(sent.deliveries["鈴木 大輔"], "o", 7200, agent="Mozilla/5.0")
-    found = tracking.of(sent.notice)
+    found = tracking.count_opens_and_clicks(sent.notice)
     assert (found.opened, found.machines, found.proxied) == (1, 2, 1)
     assert found.letters == 4
 
@@ -117,7 +117,7 @@ def test_all_links_at_once_are_a_machine(sent):
     visit(hers, "c2", 302)
     visit(his, "c1", 300)
     visit(his, "c2", 360)
-    found = tracking.of(sent.notice)
+    found = tracking.count_opens_and_clicks(sent.notice)
     assert found.clicked == 1
     assert [(one.readers, one.machines) for one in found.links] == [(1, 1), (1, 1)]
 
@@ -126,9 +126,9 @@ def test_after_ninety_days_only_the_sums_are_left(sent):
     """Decision 15"""
     visit(sent.deliveries["青山 美咲"], "o", 300)
     visit(sent.deliveries["青山 美咲"], "c1", 300)
-    before = tracking.of(sent.notice)
-    assert tracking.forget(clock.now() + timedelta(days=89)) == 0
-    assert tracking.forget(clock.now() + timedelta(days=91)) == 2
+    before = tracking.count_opens_and_clicks(sent.notice)
+    assert tracking.delete_old_visits(clock.now() + timedelta(days=89)) == 0
+    assert tracking.delete_old_visits(clock.now() + timedelta(days=91)) == 2
     assert Visit.select().count() == 0
-    assert tracking.of(Notice.get_by_id(sent.notice.id)) == before
+    assert tracking.count_opens_and_clicks(Notice.get_by_id(sent.notice.id)) == before
     assert sum(before.open_hours) == sum(before.click_hours) == 1

@@ -4,7 +4,7 @@ import pytest
 
 import clock
 from core.members import move_copy
-from core.results import board
+from core.reports import board
 from models import Log, Membership
 from tests import cast_notices
 
@@ -72,9 +72,9 @@ def test_a_stop_goes_along_and_who_left_comes_back(school):
 def test_the_history_of_the_first_list_stays(school):
     """T-35: a notice sent before keeps its cells."""
     sent = cast_notices.send([school.lists["1-1"]], by=school.users["花子"])
-    before = [place.full_name for room in board.draw(sent.notice).rooms for place in room.places]
+    before = [place.full_name for room in board.build_board(sent.notice).rooms for place in room.places]
     do(school, "move", "青山 健太", "青山 美咲")
-    assert [place.full_name for room in board.draw(sent.notice).rooms for place in room.places] == before
+    assert [place.full_name for room in board.build_board(sent.notice).rooms for place in room.places] == before
 
 
 def test_a_list_is_not_moved_into_itself(school):

@@ -6,8 +6,8 @@ import pytest
 
 import clock
 from core.delivery import alerts, suppression, throttle
-from core.people import unreached
-from core.road.progress import Progress
+from core.reports import undeliverable
+from core.reports.progress import Progress
 from models import Bounce, Letter, Log, Membership, Person
 from tests import cast_notices
 
@@ -37,35 +37,35 @@ def told(kind: str) -> list[Letter]:
 def test_managers_hear_of_the_names_in_one_letter_and_once(school):
     """E-09: who died, by name and child; no address; not a letter for each bounce."""
     dead("青山 健太", "加藤 誠")
-    assert unreached.tell(clock.now()) == 0, "they are still gathered"
-    assert unreached.tell(clock.now() + SOON) >= 1
+    assert undeliverable.notify_managers(clock.now()) == 0, "they are still gathered"
+    assert undeliverable.notify_managers(clock.now() + SOON) >= 1
     texts = [one.payload for one in told("unreached")]
     names = [one for text in texts for one in text["names"].split("\n")]
     assert any("青山 健太" in one and "アドレスが使われていません" in one for one in names)
     assert not any("@" in text["names"] for text in texts)
-    assert unreached.tell(clock.now() + 2 * SOON) == 0
+    assert undeliverable.notify_managers(clock.now() + 2 * SOON) == 0
     dead("青山 健太", state="fine")
-    assert unreached.tell(clock.now() + 3 * SOON) == 0
+    assert undeliverable.notify_managers(clock.now() + 3 * SOON) == 0
     dead("青山 健太", state="refusing")
-    assert unreached.tell(clock.now() + 4 * SOON) >= 1
+    assert undeliverable.notify_managers(clock.now() + 4 * SOON) >= 1
 
 
 def test_nobody_else_hears_and_stopped_members_are_not_named(school):
     dead("青山 健太")
     person = Person.get(Person.name == "青山 健太")
     Membership.update(state="stopped").where(Membership.person == person).execute()
-    assert unreached.tell(clock.now() + SOON) == 0 and told("unreached") == []
+    assert undeliverable.notify_managers(clock.now() + SOON) == 0 and told("unreached") == []
 
 
 def test_the_slip_is_about_one_family_and_shows_no_whole_address(school):
     Person.update(address_state="fine").execute()
     dead("青山 健太")
     person = Person.get(Person.name == "青山 健太")
-    found = unreached.slips(school.lists["1-1"], "ja")
+    found = undeliverable.address_slips(school.lists["1-1"], "ja")
     assert [one.person.id for one in found] == [person.id]
     assert found[0].gone and person.address not in repr(found[0].address) and "***@" in found[0].address
     assert found[0].child and found[0].ways.link.endswith(found[0].child.join_code)
-    assert unreached.slips(school.lists["2-1"], "ja") == []
+    assert undeliverable.address_slips(school.lists["2-1"], "ja") == []
 
 
 # ── our own faults ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -126,4 +126,4 @@ def test_what_rests_for_another_reason_is_not_opened(school):
 def test_the_delivery_rate_is_the_share_without_errors(accepted, refused, bounced, rate):
     """E-10: {1 - (errors / sent)} × 100; who was left out is not among the sent; a dash for none."""
     counts = {"accepted": accepted, "refused": refused, "bounced": bounced, "skipped": 40, "waiting": 7}
-    assert Progress(counts, 0, None, "").arrival == rate
+    assert Progress(counts, 0, None, "").delivery_rate_text == rate

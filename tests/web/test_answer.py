@@ -8,7 +8,7 @@ import pytest
 import clock
 from core.notices import questions, rendering, workflow
 from core.notices.questions import QuestionDraft
-from core.results import tally
+from core.reports import poll_results
 from models import Answer, Delivery, MailingList, Question, Visit
 from tests import cast_notices
 from tests.cast_notices import ATTENDANCE, PHONE, SCANNER, ask, fresh
@@ -42,7 +42,7 @@ def page(answer) -> str:
 
 
 def counts(sent) -> list[int]:
-    return [one["count"] for one in tally.as_document(sent.notice)["questions"][0]["choices"]]
+    return [one["count"] for one in poll_results.poll_document(sent.notice)["questions"][0]["choices"]]
 
 
 def test_the_opened_choice_is_preselected_and_nothing_is_recorded(reader, sent, hers):

@@ -11,8 +11,8 @@ import pytest
 import clock
 from core.notices import questions, workflow
 from core.notices.questions import QuestionDraft
-from core.results import answers, responses
-from core.results.answers import Given
+from core.responses import answers, read_confirmations
+from core.responses.answers import SubmittedAnswer
 from models import Answer, Log, MailingList
 from tests import cast_notices
 from tests.cast_notices import ATTENDANCE, PHONE, ask
@@ -28,9 +28,9 @@ def sent(school):
 
 
 def say(sent, name: str, number: int, comment: str = "") -> None:
-    delivery = responses.find(sent.deliveries[name].token)
+    delivery = read_confirmations.delivery_by_token(sent.deliveries[name].token)
     question = next(one for one in questions.load_questions(sent.notice) if one.option(number))
-    answers.press(delivery, {question.id: Given(number, comment)}, agent=PHONE, now=clock.now())
+    answers.submit_answers(delivery, {question.id: SubmittedAnswer(number, comment)}, agent=PHONE, now=clock.now())
 
 
 def page(browser, address: str, status: int = 200) -> str:

@@ -12,7 +12,7 @@ import pytest
 import clock
 import models
 from core.members import unsubscribe
-from core.results import responses
+from core.responses import read_confirmations
 from database import db
 from models import Child, Delivery, Log, MailingList, Membership, Notice, Person, User
 from tests import cast_notices
@@ -35,7 +35,9 @@ def text(answer) -> str:
 
 
 def read(sent, name):
-    responses.press(responses.find(sent.deliveries[name].token), agent=PHONE, now=clock.now())
+    read_confirmations.confirm_read(
+        read_confirmations.delivery_by_token(sent.deliveries[name].token), agent=PHONE, now=clock.now()
+    )
 
 
 def count(page: str) -> tuple[str, str]:
@@ -130,7 +132,9 @@ def test_practice_and_withdrawal_are_marked(as_, school):
 
 
 def test_alarms_are_shown(as_, school, sent):
-    unsubscribe.report_misdirected(responses.find(sent.deliveries["石川 直樹"].token), clock.now())
+    unsubscribe.report_misdirected(
+        read_confirmations.delivery_by_token(sent.deliveries["石川 直樹"].token), clock.now()
+    )
     page = text(as_("花子").get(url(sent)))
     assert "別のご家庭あてかもしれません" in page and "石川 直樹さん" in page
     assert "このあとメールを止めた方" in page

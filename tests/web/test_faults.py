@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.results import responses
+from core.responses import read_confirmations
 from tests import cast_notices
 
 
@@ -14,7 +14,7 @@ def faulty(app, monkeypatch):
         raise RuntimeError("the roof is open")
 
     monkeypatch.setitem(app.config, "PROPAGATE_EXCEPTIONS", False)
-    monkeypatch.setattr(responses, "visit", fail)
+    monkeypatch.setattr(read_confirmations, "record_visit", fail)
 
 
 def test_fault_on_a_readers_page_leaves_no_token_in_the_log_and_no_internals_on_the_page(

@@ -9,7 +9,7 @@ import clock
 from core.delivery import lifecycle
 from core.notices import audience as audiences
 from core.notices import follow_ups, workflow
-from core.results import today
+from core.reports import dashboard
 from models import Delivery, Notice
 from tests import cast_notices
 
@@ -71,7 +71,7 @@ def test_reads_are_counted_in_households(hanako, school):
     made = sent(school, "遠足のお知らせ")
     Delivery.update(read_at=clock.now()).where(Delivery.notice == made, Delivery.name == "青山 健太").execute()
     Notice.update(state="sent", finished_at=clock.now()).where(Notice.id == made.id).execute()
-    count = today.households([made.id], None)[made.id]
+    count = dashboard.count_households([made.id], None)[made.id]
     assert (count.read, count.told) == (1, 0)
     for address in ("/history", f"/history/{made.id}", "/notices"):
         assert f"1／{count.households}世帯" in page(hanako, address)

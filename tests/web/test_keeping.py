@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 
 import clock
-from core.results import forgetting
+from core.retention import purge
 from models import Delivery, Letter, Membership, Organization
 from tests import cast_notices, smarthost
 from tests.web.making import page
@@ -28,14 +28,14 @@ def old(school):
 
 def forget() -> None:
     Organization.update(forget_year=2027, forget_from=clock.now()).execute()
-    assert forgetting.sweep(clock.now(), pause=lambda seconds: None)
+    assert purge.run_purge(clock.now(), pause=lambda seconds: None)
 
 
 def test_a_page_says_what_is_kept_and_until_when(as_, old):
     mamoru = as_("守")
     assert "何をいつまで残すか" in page(mamoru, "/admin")
     assert "お知らせ1件です" in page(mamoru, "/admin/keeping")
-    forgetting.tell(clock.now())
+    purge.warn_administrators(clock.now())
     text = page(mamoru, "/admin/keeping")
     assert "5月16日" in text and "書き出してください" in text
     assert (

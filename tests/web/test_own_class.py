@@ -7,7 +7,8 @@ import pytest
 import clock
 from core import rights, sight
 from core.door import replies
-from core.results import responses, today
+from core.reports import dashboard
+from core.responses import read_confirmations
 from models import Delivery, Incoming, Letter, Membership, Notice, Person
 from tests import cast_notices
 from tests.cast_notices import PHONE, fresh, outcome
@@ -23,7 +24,9 @@ def sent(school):
     outcome(made.deliveries["石川 直樹"], "refused", "unknown_user")
     outcome(made.deliveries["木村 恵"], "refused", "unknown_user")
     for name in ("青山 美咲", "加藤 誠"):
-        responses.press(responses.find(made.deliveries[name].token), agent=PHONE, now=clock.now())
+        read_confirmations.confirm_read(
+            read_confirmations.delivery_by_token(made.deliveries[name].token), agent=PHONE, now=clock.now()
+        )
     return made
 
 
@@ -141,5 +144,5 @@ def test_who_steers_a_notice_sees_all_of_it(as_, school, sent):
 def test_board_and_first_page_agree_for_every_list(school, sent):
     for key, households in (("1-1", 4), ("2-1", 3), ("whole", 6)):
         lists = [school.lists[key].id]
-        assert today.households([sent.notice.id], lists)[sent.notice.id].households == households
+        assert dashboard.count_households([sent.notice.id], lists)[sent.notice.id].households == households
         assert Delivery.select().where(Delivery.id.in_(sight.deliveries(lists))).count()

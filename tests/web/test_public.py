@@ -8,7 +8,7 @@ import pytest
 
 import clock
 from core.notices import rendering
-from core.results import responses
+from core.responses import read_confirmations
 from models import Delivery, Letter, Log, Membership, Notice, Person, Visit
 from tests import cast_notices
 from tests.cast_notices import OTHER_PHONE, PHONE, SCANNER, fresh, outcome
@@ -70,7 +70,9 @@ def test_speaks_the_language_of_the_reader(reader, hers):
 # X-05, N-02
 def test_shows_no_more_than_the_letter_itself(reader, sent, hers):
     """Law 2: no other guardian, address, time or child."""
-    responses.press(responses.find(sent.deliveries["青山 健太"].token), agent=PHONE, now=clock.now())
+    read_confirmations.confirm_read(
+        read_confirmations.delivery_by_token(sent.deliveries["青山 健太"].token), agent=PHONE, now=clock.now()
+    )
     text = page(reader.get(f"/r/{hers.token}"))
     for secret in ("健太", "陽菜", "石川", "@", "misaki", sent.deliveries["青山 健太"].token):
         assert secret not in text

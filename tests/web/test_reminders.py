@@ -6,7 +6,7 @@ import pytest
 
 import clock
 from core.notices import reminders
-from core.results import responses
+from core.responses import read_confirmations
 from models import Choice, Letter, Notice, Question, Reminder
 from tests import cast_notices
 from tests.cast_notices import PHONE
@@ -35,7 +35,9 @@ def url(sent, tail="") -> str:
 
 
 def read(sent, name):
-    responses.press(responses.find(sent.deliveries[name].token), agent=PHONE, now=clock.now())
+    read_confirmations.confirm_read(
+        read_confirmations.delivery_by_token(sent.deliveries[name].token), agent=PHONE, now=clock.now()
+    )
 
 
 def test_the_board_offers_it_and_the_page_says_how_many_and_to_whom(hanako, sent):

@@ -5,7 +5,8 @@ from datetime import timedelta
 import pytest
 
 import clock
-from core.results import responses, silent
+from core.reports import non_readers
+from core.responses import read_confirmations
 from models import Letter, Membership, Notice, Person
 from tests import cast_notices
 from tests.cast_notices import PHONE
@@ -24,12 +25,14 @@ def three(school):
 
 
 def read(sent, name):
-    responses.press(responses.find(sent.deliveries[name].token), agent=PHONE, now=clock.now())
+    read_confirmations.confirm_read(
+        read_confirmations.delivery_by_token(sent.deliveries[name].token), agent=PHONE, now=clock.now()
+    )
 
 
 def names(school) -> list[str]:
-    notices = silent.last_notices(school.lists["1-1"], clock.now())
-    return [one.person.name for one in silent.silent(school.lists["1-1"], notices)]
+    notices = non_readers.last_confirmable_notices(school.lists["1-1"], clock.now())
+    return [one.person.name for one in non_readers.find_non_readers(school.lists["1-1"], notices)]
 
 
 def test_names_those_who_confirmed_none_of_three_nor_anybody_at_home(school, three):
@@ -49,7 +52,7 @@ def test_leaves_out_who_did_not_get_all_three_and_what_is_too_young(school, thre
     newcomer.delete_instance(recursive=True)
     assert names(school) == ["青山 健太", "青山 美咲"]
     Notice.update(started_at=clock.now() - timedelta(hours=1)).where(Notice.id >= three[2].notice.id).execute()
-    assert silent.last_notices(school.lists["1-1"], clock.now())[0].id == three[1].notice.id
+    assert non_readers.last_confirmable_notices(school.lists["1-1"], clock.now())[0].id == three[1].notice.id
     assert names(school) == []
 
 

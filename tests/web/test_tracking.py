@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 import clock
-from core.results import responses, tracking
+from core.responses import read_confirmations, tracking
 from models import Delivery, Notice, Visit
 from tests import cast_notices
 from tests.cast_notices import PHONE, SCANNER
@@ -18,7 +18,7 @@ def sent(school):
     made = cast_notices.send(
         [school.lists["1-1"]], by=school.users["花子"], text=TEXT, track_opens=True, track_clicks=True
     )
-    tracking.keep_links(made.notice)
+    tracking.store_links(made.notice)
     return made
 
 
@@ -93,17 +93,17 @@ def test_what_loads_ahead_is_a_machine(reader, hers, sent, header):
     assert reader.get(f"/c/{hers.token}/1", headers=header).status_code == 302
     assert reader.get(f"/o/{hers.token}.gif", headers=header).status_code == 200
     assert [one.automatic for one in Visit.select()] == [True, True]
-    found = tracking.of(sent.notice)
+    found = tracking.count_opens_and_clicks(sent.notice)
     assert (found.clicked, found.opened, found.machines) == (0, 0, 1)
 
 
 def test_a_fetched_picture_takes_no_read_back(reader, hers):
     """A mail program loads it while its owner is on the page."""
     now = clock.now()
-    responses.visit(hers, "r", agent=PHONE, inside=False, now=now)
-    responses.picture(hers, agent="Mozilla/5.0", now=now)
-    assert responses.touch(hers, agent=PHONE, now=now + timedelta(seconds=2)) is True
-    responses.picture(hers, agent="Mozilla/5.0", now=now + timedelta(seconds=3))
+    read_confirmations.record_visit(hers, "r", agent=PHONE, inside=False, now=now)
+    read_confirmations.record_open(hers, agent="Mozilla/5.0", now=now)
+    assert read_confirmations.confirm_by_touch(hers, agent=PHONE, now=now + timedelta(seconds=2)) is True
+    read_confirmations.record_open(hers, agent="Mozilla/5.0", now=now + timedelta(seconds=3))
     assert Delivery.get_by_id(hers.id).read_at is not None
 
 

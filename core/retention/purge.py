@@ -1,6 +1,6 @@
 """The clock of decision 15: thirty days after the school year's end letters, answers and tokens are deleted.
 
-The sums stay (`core.results.kept`), and by old letters one can still leave (`core.people.old_links`). Administrators
+The sums stay (`core.reports.summaries`), and by old letters one can still leave (`core.retention.expired_links`). Administrators
 are told two weeks before. The hourly task deletes in small steps, each a short transaction of its own, and makes way
 for letters that wait: no sending stands still because of it. Killed at any moment it goes on where it was: a notice is
 closed, then counted for good, then its rows go.
@@ -19,8 +19,9 @@ import words
 from core import history, service
 from core.door import senders
 from core.organization import deletes_from, settings
-from core.people import old_links
-from core.results import figures, kept, tracking
+from core.reports import stats, summaries
+from core.responses import tracking
+from core.retention import expired_links
 from database import db, due, insert_rows
 from models import (
     Child,
@@ -39,49 +40,49 @@ from models import (
     User,
 )
 
-AFTER = timedelta(days=30)
-TOLD_BEFORE = timedelta(days=14)
-CHUNK = 200
+PURGE_AFTER = timedelta(days=30)
+WARN_BEFORE = timedelta(days=14)
+CHUNK_SIZE = 200
 """Readers in one transaction: some hundredths of a second."""
-A_RUN_S = 5.0
+MAX_RUN_S = 5.0
 PAUSE_S = 0.02
 """Between two transactions, so that a sender that waits for the database gets it."""
-LEAK = timedelta(days=60)
+BREACH_EVIDENCE_KEPT = timedelta(days=60)
 """So long the law leaves for the final report of a leak (個人情報保護法; field 3.2): until then its evidence stays."""
-ENDED = ("sent", "stopped", "withdrawn")
-OPEN = ("waiting", "sending", "deferred")
+ENDED_STATES = ("sent", "stopped", "withdrawn")
+OPEN_LETTER_STATES = ("waiting", "sending", "deferred")
 
 
-def begin_of(year: int) -> datetime:
+def school_year_start(year: int) -> datetime:
     """Return the first moment of a school year."""
     return clock.from_local(datetime(year, 4, 1))  # noqa: DTZ001  made aware at once
 
 
-def usual_day(year: int) -> datetime:
+def default_purge_date(year: int) -> datetime:
     """Return from when on what was sent before a school year is deleted."""
-    return begin_of(year) + AFTER
+    return school_year_start(year) + PURGE_AFTER
 
 
-def next_day(now: datetime) -> datetime:
+def next_purge_date(now: datetime) -> datetime:
     """Return when letters are deleted next, as far as anybody can tell today."""
     year = clock.school_year(clock.local(now).date())
     if told := deletes_from(now):
         return told
-    if Organization.the().forget_year < year and waits(year).exists():
-        return max(usual_day(year), now + TOLD_BEFORE)
-    return usual_day(year) if now < usual_day(year) else usual_day(year + 1)
+    if Organization.the().forget_year < year and purgeable_notices(year).exists():
+        return max(default_purge_date(year), now + WARN_BEFORE)
+    return default_purge_date(year) if now < default_purge_date(year) else default_purge_date(year + 1)
 
 
-def is_running(now: datetime) -> bool:
+def is_purging(now: datetime) -> bool:
     """Say whether letters of earlier school years are being deleted, hour by hour."""
     house, year = Organization.the(), clock.school_year(clock.local(now).date())
-    return house.forget_year >= year and not deletes_from(now) and waits(year).exists()
+    return house.forget_year >= year and not deletes_from(now) and purgeable_notices(year).exists()
 
 
-def waits(year: int) -> ModelSelect:
+def purgeable_notices(year: int) -> ModelSelect:
     """Return the notices from before a school year whose letters are still there."""
     return Notice.select().where(
-        Notice.kind != "step", Notice.state.in_(ENDED), Notice.started_at < begin_of(year),
+        Notice.kind != "step", Notice.state.in_(ENDED_STATES), Notice.started_at < school_year_start(year),
         Notice.forgotten_at.is_null() | fn.EXISTS(Delivery.select(Delivery.id).where(Delivery.notice == Notice.id)),
     )  # fmt: skip
 
@@ -89,28 +90,32 @@ def waits(year: int) -> ModelSelect:
 # ── telling ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def tell(now: datetime) -> int:
+def warn_administrators(now: datetime) -> int:
     """Tell the administrators by mail, two weeks before letters are deleted; return how many letters. Once a year."""
     year = clock.school_year(clock.local(now).date())
     house = Organization.the()
-    if house.forget_year >= year or now < usual_day(year) - TOLD_BEFORE or not waits(year).exists():
+    if (
+        house.forget_year >= year
+        or now < default_purge_date(year) - WARN_BEFORE
+        or not purgeable_notices(year).exists()
+    ):
         return 0
-    at = max(usual_day(year), now + TOLD_BEFORE)
+    at = max(default_purge_date(year), now + WARN_BEFORE)
     mine = Organization.forget_year < year
     if not Organization.update(forget_year=year, forget_from=at).where(mine).execute():
         return 0
     history.log(None, "house.forgetting_told", detail={"year": year})
-    return sum(_write(user, year, at, now) for user in senders.administrators() if user.email)
+    return sum(_send_warning(user, year, at, now) for user in senders.administrators() if user.email)
 
 
-def _write(user: User, year: int, at: datetime, now: datetime) -> int:
+def _send_warning(user: User, year: int, at: datetime, now: datetime) -> int:
     values = {
-        "to_name": user.name, "day": words.day(user.language, clock.local(at).date()), "notices": waits(year).count(),
-        "begin": words.day(user.language, begin_of(year)), "url": f"{settings().base_url}/admin/keeping",
+        "to_name": user.name, "day": words.day(user.language, clock.local(at).date()), "notices": purgeable_notices(year).count(),
+        "begin": words.day(user.language, school_year_start(year)), "url": f"{settings().base_url}/admin/keeping",
     }  # fmt: skip
     service.send(
         "forgetting", address=user.email or "", language=user.language, values=values, now=now, urgent=False,
-        useful_s=int(TOLD_BEFORE.total_seconds()),
+        useful_s=int(WARN_BEFORE.total_seconds()),
     )  # fmt: skip
     return 1
 
@@ -118,51 +123,51 @@ def _write(user: User, year: int, at: datetime, now: datetime) -> int:
 # ── deleting ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def sweep(now: datetime, *, seconds: float = A_RUN_S, pause: Callable[[float], object] = time.sleep) -> int:
+def run_purge(now: datetime, *, seconds: float = MAX_RUN_S, pause: Callable[[float], object] = time.sleep) -> int:
     """Delete what is due, for so many seconds; return how many rows. Safe to repeat and to kill."""
     house = Organization.the()
     if house.forget_from is None or now < house.forget_from:
         return 0
-    border, end, gone = begin_of(house.forget_year), time.monotonic() + seconds, 0
-    _hold_the_numbers(border, now)
-    for rows in _steps(house.forget_year, border, now):
+    border, end, gone = school_year_start(house.forget_year), time.monotonic() + seconds, 0
+    _reserve_letter_ids(border, now)
+    for rows in _purge_steps(house.forget_year, border, now):
         gone += rows
-        if time.monotonic() > end or is_busy(now):
+        if time.monotonic() > end or is_queue_busy(now):
             break
         if rows:
             pause(PAUSE_S)
     return gone
 
 
-def is_busy(now: datetime) -> bool:
+def is_queue_busy(now: datetime) -> bool:
     """Say whether letters wait to leave now, or are leaving: then deleting waits for the next hour."""
     return bool(due(now, 1)) or Letter.select().where(Letter.state == "sending").exists()
 
 
-def _steps(year: int, border: datetime, now: datetime) -> Iterator[int]:
+def _purge_steps(year: int, border: datetime, now: datetime) -> Iterator[int]:
     """Give how many rows each short transaction deleted."""
-    if is_busy(now):
+    if is_queue_busy(now):
         return
-    for notice in list(waits(year).order_by(Notice.started_at)):
+    for notice in list(purgeable_notices(year).order_by(Notice.started_at)):
         if _still_needed(notice, now):
             continue
-        _close(notice, now)
+        _close_and_summarize(notice, now)
         yield 0
-        yield from _each(lambda notice=notice: _delete_readers(_readers_of(notice)))
+        yield from _repeat_until_empty(lambda notice=notice: _delete_deliveries(_delivery_ids(notice)))
         history.log(None, "notice.forgotten", notice.id)
-    for notice, last in _old_steps(border):
-        yield from _each(lambda notice=notice, last=last: _delete_had(notice, last))
-    service_letters = (Letter.delivery.is_null(), Letter.made_at < border, Letter.state.not_in(OPEN))
-    yield from _each(lambda: _delete(Letter, *service_letters))
-    yield from _each(lambda: _delete(Incoming, Incoming.at < border))
+    for notice, last in _old_drip_notices(border):
+        yield from _repeat_until_empty(lambda notice=notice, last=last: _delete_drip_deliveries(notice, last))
+    service_letters = (Letter.delivery.is_null(), Letter.made_at < border, Letter.state.not_in(OPEN_LETTER_STATES))
+    yield from _repeat_until_empty(lambda: _delete_rows(Letter, *service_letters))
+    yield from _repeat_until_empty(lambda: _delete_rows(Incoming, Incoming.at < border))
     if not Rollover.select().where(Rollover.state == "ended").exists():  # its classes wait for who was in them
-        yield from _each(lambda: _delete_left(border))
+        yield from _repeat_until_empty(lambda: _delete_left_memberships(border))
     over = Rollover.state.in_(("done", "undone")) & (Rollover.done_at < border)
     Rollover.update(undo={}, roster={}).where(over).execute()
-    _delete_own_copies(now)
+    _delete_old_backups(now)
 
 
-def _each(step: Callable[[], int]) -> Iterator[int]:
+def _repeat_until_empty(step: Callable[[], int]) -> Iterator[int]:
     """Repeat a step until it finds nothing more."""
     while rows := step():
         yield rows
@@ -170,14 +175,16 @@ def _each(step: Callable[[], int]) -> Iterator[int]:
 
 def _still_needed(notice: Notice, now: datetime) -> bool:
     """Say whether letters of a notice are open, a reminder is still to come, or somebody looks into a leak of it."""
-    looked = Log.select().where(Log.at > now - LEAK, Log.number == notice.id, Log.action.startswith("notice.incident"))
+    looked = Log.select().where(
+        Log.at > now - BREACH_EVIDENCE_KEPT, Log.number == notice.id, Log.action.startswith("notice.incident")
+    )
     if looked.exists():
         return True
-    going = Letter.select().where(Letter.notice == notice, Letter.newest == True, Letter.state.in_(OPEN))
+    going = Letter.select().where(Letter.notice == notice, Letter.newest == True, Letter.state.in_(OPEN_LETTER_STATES))
     return going.exists() or Reminder.select().where(Reminder.notice == notice, Reminder.state == "waiting").exists()
 
 
-def _close(notice: Notice, now: datetime) -> None:
+def _close_and_summarize(notice: Notice, now: datetime) -> None:
     """Close the readers' pages, then count for good: nothing can be answered in between. Repeatable."""
     if not notice.forgotten_at:
         Notice.update(forgotten_at=now, serial=Notice.serial + 1).where(
@@ -185,29 +192,29 @@ def _close(notice: Notice, now: datetime) -> None:
         ).execute()
     if Sums.select().where(Sums.notice == notice, Sums.kept.is_null(False)).exists():
         return
-    tracking.keep_sums(notice)
+    tracking.store_totals(notice)
     fresh = Notice.get_by_id(notice.id)
-    figures.count(fresh, now, again=True)
-    stays = kept.count(fresh, figures.curve(fresh) if fresh.read_confirmation else [])
+    stats.refresh_totals(fresh, now, again=True)
+    stays = summaries.build_summary(fresh, stats.read_curve(fresh) if fresh.read_confirmation else [])
     Sums.update(kept=stays, fixed=True).where(Sums.notice == notice, Sums.kept.is_null()).execute()
 
 
-def _readers_of(notice: Notice) -> list[int]:
+def _delivery_ids(notice: Notice) -> list[int]:
     mine = Delivery.notice == notice
-    return [row for (row,) in Delivery.select(Delivery.id).where(mine).order_by(Delivery.id).limit(CHUNK).tuples()]
+    return [row for (row,) in Delivery.select(Delivery.id).where(mine).order_by(Delivery.id).limit(CHUNK_SIZE).tuples()]
 
 
-def _delete_readers(deliveries: list[int]) -> int:
+def _delete_deliveries(deliveries: list[int]) -> int:
     """Delete some deliveries with everything that hangs on them: letters, answers, visits, cells, reports."""
     if not deliveries:
         return 0
     with db.atomic():
-        old_links.keep(deliveries)
+        expired_links.save_expired_links(deliveries)
         Delivery.delete().where(Delivery.id.in_(deliveries)).execute()
     return len(deliveries)
 
 
-def _old_steps(border: datetime) -> list[tuple[Notice, int]]:
+def _old_drip_notices(border: datetime) -> list[tuple[Notice, int]]:
     """Return the notices of steps with their last delivery from before a moment; a step stands for years."""
     rows = (
         Letter.select(Letter.notice, fn.MAX(Letter.delivery))
@@ -220,41 +227,41 @@ def _old_steps(border: datetime) -> list[tuple[Notice, int]]:
     return [(held[notice], last) for notice, last in rows]
 
 
-def _delete_had(notice: Notice, last: int) -> int:
+def _delete_drip_deliveries(notice: Notice, last: int) -> int:
     """Delete deliveries of a step up to a number; who had it is kept, so that nobody gets it again."""
     mine = (Delivery.notice == notice) & (Delivery.id <= last)
-    rows = list(Delivery.select().where(mine).order_by(Delivery.id).limit(CHUNK))
+    rows = list(Delivery.select().where(mine).order_by(Delivery.id).limit(CHUNK_SIZE))
     with db.atomic():
         if notice.of_step_id:
             had = ({"step": notice.of_step_id, "person": one.person_id, "sent": one.reason == "",
                     "read": one.read_at is not None} for one in rows)  # fmt: skip
             insert_rows(Had, had)
-        return _delete_readers([one.id for one in rows])
+        return _delete_deliveries([one.id for one in rows])
 
 
-def _delete(table: type, *fits: object) -> int:
-    numbers = table.select(table.id).where(*fits).order_by(table.id).limit(CHUNK)
+def _delete_rows(table: type, *fits: object) -> int:
+    numbers = table.select(table.id).where(*fits).order_by(table.id).limit(CHUNK_SIZE)
     return table.delete().where(table.id.in_([row for (row,) in numbers.tuples()])).execute()
 
 
-def _delete_left(border: datetime) -> int:
+def _delete_left_memberships(border: datetime) -> int:
     """Delete places that were left or refused before a moment, and people and children who then stand in no list."""
     old = Membership.select().where(~Membership.belongs, Membership.left_at < border)
-    rows = list(old.order_by(Membership.id).limit(CHUNK))
+    rows = list(old.order_by(Membership.id).limit(CHUNK_SIZE))
     people, children = {one.person_id for one in rows}, {one.child_id for one in rows if one.child_id}
     with db.atomic():
         Membership.delete().where(Membership.id.in_([one.id for one in rows])).execute()
-        _delete_without_place(Person, people, Membership.person)
-        _delete_without_place(Child, children, Membership.child)
+        _delete_unlisted(Person, people, Membership.person)
+        _delete_unlisted(Child, children, Membership.child)
     return len(rows)
 
 
-def _delete_without_place(table: type, numbers: Iterable[int], place: object) -> None:
+def _delete_unlisted(table: type, numbers: Iterable[int], place: object) -> None:
     held = Membership.select(place).where(place.in_(list(numbers)))
     table.delete().where(table.id.in_(list(numbers)), table.id.not_in(held)).execute()
 
 
-def _hold_the_numbers(border: datetime, now: datetime) -> None:
+def _reserve_letter_ids(border: datetime, now: datetime) -> None:
     """Keep the highest number of a letter in use: it stands in Message-IDs and return paths, and must not come again.
 
     SQLite gives the number of a deleted last row to the next one.
@@ -265,9 +272,9 @@ def _hold_the_numbers(border: datetime, now: datetime) -> None:
         Letter.create(kind="place", address="", domain="", state="cancelled", **moments)
 
 
-def _delete_own_copies(now: datetime) -> None:
+def _delete_old_backups(now: datetime) -> None:
     """Delete the copies that Kairan made by itself before great changes, once they are older than thirty days."""
     for path in (ground.current().data / "backups").glob("before-*.tar.gz"):
         with suppress(OSError):
-            if path.stat().st_mtime < (now - AFTER).timestamp():
+            if path.stat().st_mtime < (now - PURGE_AFTER).timestamp():
                 path.unlink()

@@ -17,12 +17,12 @@ from mail import address as addresses
 from models import Child, MailingList, Membership, Person, User
 from words import N_
 
-GATHERED_FOR = timedelta(minutes=20)
+BATCH_WINDOW = timedelta(minutes=20)
 """So long after the latest of them the names are gathered before the managers hear of them."""
-NAMED = 60
+MAX_NAMES = 60
 """Names in one letter."""
-GONE = ("bounced", "refusing")
-WHY: dict[str, str] = {
+UNDELIVERABLE_STATES = ("bounced", "refusing")
+REASONS: dict[str, str] = {
     "bounced": N_("the address does not exist (any more)"),
     "refusing": N_("a filter of the phone refuses our mail"),
     "complained": N_("our mail was reported as spam"),
@@ -30,7 +30,7 @@ WHY: dict[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Slip:
+class AddressSlip:
     """What stands on one slip: the child, whose address it is about, and how to register a new one."""
 
     person: Person
@@ -41,27 +41,31 @@ class Slip:
     help: carrier_guidance.Guidance
 
 
-def slips(mailing_list: MailingList, language: str, person: Person | None = None) -> list[Slip]:
+def address_slips(mailing_list: MailingList, language: str, person: Person | None = None) -> list[AddressSlip]:
     """Return a slip for each family of a list (or one person) whose address does not work, by class."""
-    return [_slip(row, language) for row in _rows(mailing_list, person)]
+    return [_address_slip(row, language) for row in _undeliverable_memberships(mailing_list, person)]
 
 
-def _rows(mailing_list: MailingList, person: Person | None) -> list[Membership]:
+def _undeliverable_memberships(mailing_list: MailingList, person: Person | None) -> list[Membership]:
     rows = (
         Membership.select(Membership, Person, Child)
         .join(Person)
         .switch(Membership)
         .join(Child, join_type="LEFT OUTER JOIN")
-        .where(Membership.list == mailing_list, Membership.state == "active", Person.address_state.in_(GONE))
+        .where(
+            Membership.list == mailing_list,
+            Membership.state == "active",
+            Person.address_state.in_(UNDELIVERABLE_STATES),
+        )
         .order_by(Child.grade, Child.class_name, Child.kana, Person.kana, Person.id)
     )
     return list(rows.where(Membership.person == person) if person else rows)
 
 
-def _slip(row: Membership, language: str) -> Slip:
+def _address_slip(row: Membership, language: str) -> AddressSlip:
     code = row.child.join_code if row.child_id else row.list.join_code
     address = row.person.address or ""
-    return Slip(
+    return AddressSlip(
         row.person, row.child if row.child_id else None, addresses.hidden(address),
         row.person.address_state == "bounced", handouts.join_links(row.list, code),
         carrier_help.guidance_for_address(address, language),
@@ -71,7 +75,7 @@ def _slip(row: Membership, language: str) -> Slip:
 # ── to the managers ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def tell(now: datetime) -> int:
+def notify_managers(now: datetime) -> int:
     """Write to the managers who is not reached since they last heard; return how many letters. Safe to repeat."""
     Person.update(told_state="fine").where(Person.address_state == "fine", Person.told_state != "fine").execute()
     fresh = list(
@@ -81,18 +85,18 @@ def tell(now: datetime) -> int:
             Person.told_state != Person.address_state,
         )
     )
-    if not fresh or max(one.address_state_at for one in fresh) > now - GATHERED_FOR:
+    if not fresh or max(one.address_state_at for one in fresh) > now - BATCH_WINDOW:
         return 0
     written = 0
-    for mailing_list, rows in _by_list(fresh).items():
+    for mailing_list, rows in _memberships_by_list(fresh).items():
         for user in senders.managers_of(mailing_list) or senders.administrators():
-            written += _write(user, mailing_list, rows, now)
+            written += _send_to_manager(user, mailing_list, rows, now)
     for one in fresh:
         Person.update(told_state=one.address_state).where(Person.id == one.id).execute()
     return written
 
 
-def _by_list(people: list[Person]) -> dict[MailingList, list[Membership]]:
+def _memberships_by_list(people: list[Person]) -> dict[MailingList, list[Membership]]:
     """Return the active places of some people by list; who is in a class, too, is told in the class."""
     rows = (
         Membership.select(Membership, Person, Child, MailingList)
@@ -116,14 +120,14 @@ def _by_list(people: list[Person]) -> dict[MailingList, list[Membership]]:
     return found
 
 
-def _write(user: User, mailing_list: MailingList, rows: list[Membership], now: datetime) -> bool:
+def _send_to_manager(user: User, mailing_list: MailingList, rows: list[Membership], now: datetime) -> bool:
     if not user.email:
         return False
     values = {
         "to_name": user.name,
         "list": mailing_list.name,
         "number": len({row.person_id for row in rows}),
-        "names": "\n".join(_lines(user.language, rows)),
+        "names": "\n".join(_name_lines(user.language, rows)),
         "url": f"{settings().base_url}/lists/{mailing_list.id}?state=undelivered",
     }
     service.send(
@@ -133,12 +137,12 @@ def _write(user: User, mailing_list: MailingList, rows: list[Membership], now: d
     return True
 
 
-def _lines(language: str, rows: Iterable[Membership]) -> list[str]:
+def _name_lines(language: str, rows: Iterable[Membership]) -> list[str]:
     """Return a line for each person: child, name, why; no address."""
     lines = []
-    for row in list(rows)[:NAMED]:
+    for row in list(rows)[:MAX_NAMES]:
         name = row.person.name or words.say(language, "(no name)")
         child = f"{row.child.name}　" if row.child_id else ""
-        why = words.say(language, WHY.get(row.person.address_state, ""))
+        why = words.say(language, REASONS.get(row.person.address_state, ""))
         lines.append(f"{child}{name}: {why}")
     return list(dict.fromkeys(lines))

@@ -2,7 +2,7 @@
 
 Opening a choice records a visit and preselects it; a press answers. The last answer of a unit wins until the deadline,
 the earlier ones stay, superseded; after the deadline only an organizer enters answers, marked so. A list may be set
-to record answers on opening too: then the page's script presses, behind the guards of `core.results.responses`.
+to record answers on opening too: then the page's script presses, behind the guards of `core.responses.read_confirmations`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,15 +15,15 @@ from core import history
 from core.delivery import lifecycle as letters
 from core.notices import questions
 from core.notices.questions import Option, StoredQuestion, answer_keys
-from core.results import responses
+from core.responses import read_confirmations
 from database import db, millis, written_once
 from models import Answer, Choice, Delivery, MailingList, Notice, Question, User
 
-LONGEST_COMMENT = 500
+MAX_COMMENT_CHARS = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class SubmittedAnswer:
     """What somebody says to one question: a number of its choices, and a comment."""
 
     number: int
@@ -31,7 +31,7 @@ class Given:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class CurrentAnswer:
     """One question as it stands for one reader. `mine`: given by this reader's own letter, or entered for it."""
 
     question: StoredQuestion
@@ -45,7 +45,7 @@ class Standing:
         return self.answer is not None and self.answer.how == "organizer"
 
 
-def units_of(delivery: Delivery) -> dict[str, str]:
+def answer_units(delivery: Delivery) -> dict[str, str]:
     """Return the keys under which a reader answers, by the question's unit, as frozen when sending began.
 
     Where there is no such thing (no child, no household), the next larger one that there is stands for it.
@@ -57,35 +57,35 @@ def units_of(delivery: Delivery) -> dict[str, str]:
     return answer_keys(person, f"h{found[0]}" if found else person, delivery.child_id)
 
 
-def standing(delivery: Delivery, asked: Iterable[StoredQuestion] | None = None) -> list[Standing]:
+def current_answers(delivery: Delivery, asked: Iterable[StoredQuestion] | None = None) -> list[CurrentAnswer]:
     """Return every question of the reader's notice with the answer that counts for the reader's unit."""
     asked = list(questions.load_questions(delivery.notice_id) if asked is None else asked)
     if not asked:
         return []
-    units = units_of(delivery)
+    units = answer_units(delivery)
     pairs = {one.id: units[one.unit] for one in asked}
-    rows = _current(delivery.notice_id, *units.values())
+    rows = _select_current(delivery.notice_id, *units.values())
     found = {row.question_id: row for row in rows if row.unit == pairs.get(row.question_id)}
-    return [_standing(one, found.get(one.id), delivery) for one in asked]
+    return [_current_answer(one, found.get(one.id), delivery) for one in asked]
 
 
 @written_once
-def _current(notice: int, person: str, household: str, child: str) -> ModelSelect:
+def _select_current(notice: int, person: str, household: str, child: str) -> ModelSelect:
     mine = Answer.unit.in_((person, household, child)) & Answer.superseded_at.is_null()
     return Answer.select().join(Question).where(Question.notice == notice, mine)
 
 
-def _standing(question: StoredQuestion, answer: Answer | None, delivery: Delivery) -> Standing:
+def _current_answer(question: StoredQuestion, answer: Answer | None, delivery: Delivery) -> CurrentAnswer:
     chosen = next((one for one in question.options if answer and one.id == answer.choice_id), None)
-    return Standing(question, answer, chosen, answer is not None and answer.delivery_id == delivery.id)
+    return CurrentAnswer(question, answer, chosen, answer is not None and answer.delivery_id == delivery.id)
 
 
 # ── answering ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def press(
+def submit_answers(
     delivery: Delivery,
-    given: Mapping[int, Given],
+    given: Mapping[int, SubmittedAnswer],
     *,
     agent: str,
     now: datetime,
@@ -95,45 +95,45 @@ def press(
 
     A known scanner's press counts as little as its opening. Closed questions and foreign choices are passed over.
     """
-    if responses.is_known_robot(agent):
+    if read_confirmations.is_known_scanner(agent):
         return 0
     asked = questions.load_questions(delivery.notice_id) if asked is None else asked
     open_ones = [one for one in asked if one.is_open(now)]
-    return _record(delivery, open_ones, given, "press", None, now)
+    return _write_answers(delivery, open_ones, given, "press", None, now)
 
 
-def touch(delivery: Delivery, number: int, *, agent: str, now: datetime) -> bool:
+def answer_by_touch(delivery: Delivery, number: int, *, agent: str, now: datetime) -> bool:
     """Record the opened choice for a reader who touched the page, if the list is set so (T-50 to the letter).
 
     Guards: 180 s after acceptance, no other link of the letter fetched within a minute, and nothing answered before:
     what was pressed is only changed by a press.
     """
     link = f"a{number}"
-    if not on_open(delivery):
+    if not records_on_open(delivery):
         return False
     with db.atomic():
-        if not responses.touch_counts(delivery, link, agent=agent, now=now):
+        if not read_confirmations.is_touch_valid(delivery, link, agent=agent, now=now):
             return False
-        found = [one for one in standing(delivery) if one.question.option(number) and one.question.is_open(now)]
+        found = [one for one in current_answers(delivery) if one.question.option(number) and one.question.is_open(now)]
         if not found or found[0].answer is not None:
             return False
-        given = {found[0].question.id: Given(number)}
-        done = _record(delivery, [found[0].question], given, "touch", None, now)
+        given = {found[0].question.id: SubmittedAnswer(number)}
+        done = _write_answers(delivery, [found[0].question], given, "touch", None, now)
         if done:
-            responses.note_touch(delivery, link, agent=agent, now=now)
+            read_confirmations.record_touch(delivery, link, agent=agent, now=now)
     return bool(done)
 
 
-def on_open(delivery: Delivery) -> bool:
+def records_on_open(delivery: Delivery) -> bool:
     """Say whether the list of this letter records answers on opening too."""
     row = MailingList.get_or_none(MailingList.id == delivery.list_id)
     return row is not None and row.answer_on_open
 
 
-def enter(delivery: Delivery, given: Mapping[int, Given], *, by: User, now: datetime) -> int:
+def enter_answers(delivery: Delivery, given: Mapping[int, SubmittedAnswer], *, by: User, now: datetime) -> int:
     """Enter answers for a reader who telephoned, also after the deadline; marked so. Return how many are new."""
     asked = questions.load_questions(delivery.notice_id)
-    done = _record(delivery, asked, given, "organizer", by, now)
+    done = _write_answers(delivery, asked, given, "organizer", by, now)
     if done:
         Delivery.update(told_at=now, told_by=by).where(
             Delivery.id == delivery.id, Delivery.told_at.is_null(), Delivery.read_at.is_null()
@@ -142,10 +142,10 @@ def enter(delivery: Delivery, given: Mapping[int, Given], *, by: User, now: date
     return done
 
 
-def _record(
+def _write_answers(
     delivery: Delivery,
     asked: Iterable[StoredQuestion],
-    given: Mapping[int, Given],
+    given: Mapping[int, SubmittedAnswer],
     how: str,
     by: User | None,
     now: datetime,
@@ -155,55 +155,61 @@ def _record(
               and (option := one.option(given[one.id].number))]  # fmt: skip
     if not wanted:
         return 0
-    units = units_of(delivery)
+    units = answer_units(delivery)
     with db.atomic():
-        if db.execute_sql(_WITHDRAWN, (delivery.notice_id,)).fetchone():
+        if db.execute_sql(_SELECT_WITHDRAWN, (delivery.notice_id,)).fetchone():
             return 0
-        changed = sum(_put(one, units[one.unit], option, said, delivery, how, by, now) for one, option, said in wanted)
+        changed = sum(
+            _write_answer(one, units[one.unit], option, said, delivery, how, by, now) for one, option, said in wanted
+        )
         if how != "organizer":
-            _read_too(delivery, how, now)
+            _mark_read(delivery, how, now)
     return changed
 
 
 # Every press comes by here, two thousand in a minute: plain SQL costs a tenth of what building the statements does.
-_WITHDRAWN = "SELECT 1 FROM notice WHERE id = ? AND state = 'withdrawn'"
-_CURRENT = "SELECT id, choice_id, comment, how FROM answer WHERE question_id = ? AND unit = ? AND superseded_at IS NULL"
+_SELECT_WITHDRAWN = "SELECT 1 FROM notice WHERE id = ? AND state = 'withdrawn'"
+_SELECT_CURRENT = (
+    "SELECT id, choice_id, comment, how FROM answer WHERE question_id = ? AND unit = ? AND superseded_at IS NULL"
+)
 _SUPERSEDE = "UPDATE answer SET superseded_at = ? WHERE id = ?"
-_ANSWER = (
+_INSERT_ANSWER = (
     "INSERT INTO answer (question_id, unit, delivery_id, choice_id, comment, at, how, by_id)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
-_READ = "UPDATE delivery SET read_at = COALESCE(read_at, ?), read_how = ? WHERE id = ? AND (read_at IS NULL{touched})"
+_MARK_READ = (
+    "UPDATE delivery SET read_at = COALESCE(read_at, ?), read_how = ? WHERE id = ? AND (read_at IS NULL{touched})"
+)
 
 
-def _put(
-    question: StoredQuestion, unit: str, option: Option, said: Given, delivery: Delivery, how: str, by: User | None,
+def _write_answer(
+    question: StoredQuestion, unit: str, option: Option, said: SubmittedAnswer, delivery: Delivery, how: str, by: User | None,
     now: datetime,
 ) -> bool:  # fmt: skip
     """Make an answer the one that counts; False if it counts already, however often it is sent (T-51)."""
-    comment = said.comment.strip()[:LONGEST_COMMENT] if question.comment else ""
-    before = db.execute_sql(_CURRENT, (question.id, unit)).fetchone()
+    comment = said.comment.strip()[:MAX_COMMENT_CHARS] if question.comment else ""
+    before = db.execute_sql(_SELECT_CURRENT, (question.id, unit)).fetchone()
     if before and before[1:3] == (option.id, comment) and before[3] != "touch":
         return False
     at = millis(now)
     if before:
         db.execute_sql(_SUPERSEDE, (at, before[0]))
-    db.execute_sql(_ANSWER, (question.id, unit, delivery.id, option.id, comment, at, how, by.id if by else None))
+    db.execute_sql(_INSERT_ANSWER, (question.id, unit, delivery.id, option.id, comment, at, how, by.id if by else None))
     return True
 
 
-def _read_too(delivery: Delivery, how: str, now: datetime) -> None:
+def _mark_read(delivery: Delivery, how: str, now: datetime) -> None:
     """An answer is also a read; a touch's read stays provisional, as its answer does."""
     touched = "" if how == "touch" else " OR read_how = 'touch'"
     as_read = "touch" if how == "touch" else "answer"
-    db.execute_sql(_READ.format(touched=touched), (millis(now), as_read, delivery.id))
+    db.execute_sql(_MARK_READ.format(touched=touched), (millis(now), as_read, delivery.id))
     letters.accept_unknown_on_read(delivery, now)
 
 
 # ── looking ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def by_delivery(notice: Notice) -> dict[int, list[dict]]:
+def answers_by_delivery(notice: Notice) -> dict[int, list[dict]]:
     """Return the answers that count by the delivery that they came by, for the JSON document."""
     places = {one.id: one.place for one in questions.load_questions(notice)}
     rows = (

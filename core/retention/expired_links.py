@@ -18,12 +18,12 @@ from models import Cover, Delivery, MailingList, Membership, OldLink, Person
 _TOKEN = re.compile(r"\s*([a-z2-7]{26})(?![a-z0-9])", re.IGNORECASE)
 
 
-def digest(token: str) -> bytes:
+def token_digest(token: str) -> bytes:
     """Return what is kept of a token of 128 random bits: nobody finds the token from it."""
     return sha256(token.encode()).digest()[:16]
 
 
-def keep(deliveries: Collection[int]) -> None:
+def save_expired_links(deliveries: Collection[int]) -> None:
     """Keep by which memberships the letters of some deliveries may be left. Call inside the transaction."""
     rows = (
         Delivery.select(Delivery.token, Membership.id)
@@ -32,11 +32,11 @@ def keep(deliveries: Collection[int]) -> None:
         .where(Delivery.id.in_(list(deliveries)), Membership.belongs)
         .tuples()
     )
-    found = {(digest(token), membership) for token, membership in rows}
+    found = {(token_digest(token), membership) for token, membership in rows}
     insert_rows(OldLink, ({"digest": mark, "membership": membership} for mark, membership in found))
 
 
-def places(raw: str) -> list[tuple[Person, MailingList]]:
+def memberships_by_token(raw: str) -> list[tuple[Person, MailingList]]:
     """Return the person and each list of an old letter by the token of its links; [] for any other token."""
     cut = _TOKEN.match(raw)
     if cut is None:
@@ -47,18 +47,18 @@ def places(raw: str) -> list[tuple[Person, MailingList]]:
         .join(Person)
         .switch(Membership)
         .join(MailingList)
-        .where(OldLink.digest == digest(cut[1].lower()))
+        .where(OldLink.digest == token_digest(cut[1].lower()))
         .order_by(MailingList.whole.desc(), MailingList.name)
     )
     return list({row.membership.list_id: (row.membership.person, row.membership.list) for row in rows}.values())
 
 
-def ways(found: Collection[tuple[Person, MailingList]]) -> list[tuple[str, str]]:
+def unsubscribe_urls(found: Collection[tuple[Person, MailingList]]) -> list[tuple[str, str]]:
     """Return name and page of each list that an old letter can stop or resume."""
     return [(one.name, f"/mail/leave/{sign_membership(person, one)}") for person, one in found]
 
 
-def one_click(found: Collection[tuple[Person, MailingList]], base_url: str, now: datetime) -> bool:
+def handle_expired_one_click(found: Collection[tuple[Person, MailingList]], base_url: str, now: datetime) -> bool:
     """Stop every list of an old letter, as RFC 8058 wants it; say whether a letter about it was made."""
     told = False
     with db.atomic():

@@ -9,14 +9,15 @@ from peewee import JOIN, Expression, ModelSelect, fn
 from core import sight
 from core.delivery import throttle
 from core.organization import Settings
-from core.results import answers, kept, tally
+from core.reports import poll_results, summaries
+from core.responses import answers
 from models import Delivery, Letter, Log, Notice, Person, count_letters
 
-STATES = (
+LETTER_STATES = (
     "waiting", "sending", "accepted", "deferred", "refused", "bounced", "skipped", "unknown", "expired", "cancelled",
 )  # fmt: skip
-OPEN = ("waiting", "sending", "deferred")
-TROUBLE = ("refused", "bounced", "unknown", "expired", "deferred")
+PENDING_STATES = ("waiting", "sending", "deferred")
+PROBLEM_STATES = ("refused", "bounced", "unknown", "expired", "deferred")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class Progress:
     @property
     def left(self) -> int:
         """Return how many letters can still be stopped or are on their way."""
-        return sum(self.counts[state] for state in OPEN)
+        return sum(self.counts[state] for state in PENDING_STATES)
 
     @property
     def stoppable(self) -> int:
@@ -54,7 +55,7 @@ class Progress:
         return self.counts["refused"] + self.counts["bounced"]
 
     @property
-    def arrival(self) -> str:
+    def delivery_rate_text(self) -> str:
         """Return (1 - errors / sent) × 100 as E-10 wants it; a dash while nothing was sent. Only no error is 100 %."""
         return f"{1000 * (self.sent - self.errors) // self.sent / 10:.1f} %" if self.sent else "―"
 
@@ -63,58 +64,60 @@ class Progress:
         return 100 * self.done // self.total if self.total else 100
 
 
-def of(notice: Notice, force: Settings, now: datetime, lists: Collection[int] | None = None) -> Progress:
+def notice_progress(notice: Notice, force: Settings, now: datetime, lists: Collection[int] | None = None) -> Progress:
     """Count the newest letters of a notice and those left out, and estimate the end; `lists` as for `core.sight`."""
-    if notice.forgotten_at and (found := kept.of(notice)):
-        return _of_sums(found if lists is None else None, notice.serial)
-    counts = dict.fromkeys(STATES, 0) | (count_letters(notice.id) if lists is None else _count(notice, lists))
+    if notice.forgotten_at and (found := summaries.summary_of_notice(notice)):
+        return _from_summary(found if lists is None else None, notice.serial)
+    counts = dict.fromkeys(LETTER_STATES, 0) | (
+        count_letters(notice.id) if lists is None else _count_by_state(notice, lists)
+    )
     letters = sum(counts.values())
-    counts["skipped"] += left_out(notice, lists).count()
+    counts["skipped"] += skipped_deliveries(notice, lists).count()
     going = counts["waiting"] + counts["sending"]
-    ends_at = now + _remaining(notice, letters - going, going, force, now) if going else None
-    serial = "-".join(str(counts[state]) for state in STATES) + f"-{notice.serial}"
+    ends_at = now + _time_left(notice, letters - going, going, force, now) if going else None
+    serial = "-".join(str(counts[state]) for state in LETTER_STATES) + f"-{notice.serial}"
     return Progress(counts, letters, ends_at, serial)
 
 
-def _of_sums(found: kept.Kept | None, serial: int) -> Progress:
+def _from_summary(found: summaries.NoticeSummary | None, serial: int) -> Progress:
     """Return how far a notice had come whose letters are deleted; its sums are for who may see all of it."""
-    counts = dict.fromkeys(STATES, 0) | (found.counts if found else {})
+    counts = dict.fromkeys(LETTER_STATES, 0) | (found.counts if found else {})
     return Progress(counts, sum(found.letters.values()) if found else 0, None, f"kept-{serial}")
 
 
-def _count(notice: Notice, lists: Collection[int]) -> dict[str, int]:
+def _count_by_state(notice: Notice, lists: Collection[int]) -> dict[str, int]:
     return dict(
         Letter.select(Letter.state, fn.COUNT(Letter.id))
-        .where(Letter.notice == notice, Letter.newest == True, _seen(lists))  # noqa: E712
+        .where(Letter.notice == notice, Letter.newest == True, _visible_letters(lists))  # noqa: E712
         .group_by(Letter.state)
         .tuples()
     )
 
 
-def _seen(lists: Collection[int] | None) -> Expression:
+def _visible_letters(lists: Collection[int] | None) -> Expression:
     return Letter.delivery.is_null(False) if lists is None else Letter.delivery.in_(sight.deliveries(lists))
 
 
-def _remaining(notice: Notice, done: int, going: int, force: Settings, now: datetime) -> timedelta:
+def _time_left(notice: Notice, done: int, going: int, force: Settings, now: datetime) -> timedelta:
     """Return the time for the rest: at the pace so far once there is one (not in a reminder), else at the set rate."""
     if done >= 10 and notice.rounds == 1 and notice.started_at and now > notice.started_at:
         return (now - notice.started_at) / done * going
     return throttle.estimate_duration(going, force)
 
 
-def by_name(notice: Notice, states: tuple[str, ...], lists: Collection[int] | None = None) -> ModelSelect:
+def letters_by_name(notice: Notice, states: tuple[str, ...], lists: Collection[int] | None = None) -> ModelSelect:
     """Return letters (with delivery and person) of the given states, by kana."""
     return (
         Letter.select(Letter, Delivery, Person)
         .join(Delivery)
         .switch(Letter)
         .join(Person, JOIN.LEFT_OUTER, on=(Letter.person == Person.id))
-        .where(Letter.notice == notice, Letter.newest == True, Letter.state.in_(states), _seen(lists))
+        .where(Letter.notice == notice, Letter.newest == True, Letter.state.in_(states), _visible_letters(lists))
         .order_by(Delivery.kana, Delivery.id)
     )
 
 
-def left_out(notice: Notice, lists: Collection[int] | None = None) -> ModelSelect:
+def skipped_deliveries(notice: Notice, lists: Collection[int] | None = None) -> ModelSelect:
     """Return the deliveries without a letter, with the reason, by kana."""
     seen = [] if lists is None else [Delivery.id.in_(sight.deliveries(lists))]
     return (
@@ -125,7 +128,7 @@ def left_out(notice: Notice, lists: Collection[int] | None = None) -> ModelSelec
     )
 
 
-def changed_at_start(notice: Notice) -> tuple[list[Person], list[Person]]:
+def recipient_changes_at_start(notice: Notice) -> tuple[list[Person], list[Person]]:
     """Return who joined and who was gone between confirming and sending; both are named on the page."""
     row = Log.select().where(Log.action == "notice.started", Log.number == notice.id).order_by(Log.id.desc()).first()
     if row is None:
@@ -135,25 +138,25 @@ def changed_at_start(notice: Notice) -> tuple[list[Person], list[Person]]:
     return tuple([people[number] for number in part if number in people] for part in named)  # type: ignore[return-value]
 
 
-def as_document(notice: Notice, force: Settings, now: datetime, *, deliveries: bool) -> dict:
+def notice_document(notice: Notice, force: Settings, now: datetime, *, deliveries: bool) -> dict:
     """Return the JSON document of `flask notice show`: every key present, zeros included, null when none."""
-    progress = of(notice, force, now)
+    progress = notice_progress(notice, force, now)
     reads = Delivery.select(fn.COUNT(Delivery.id)).where(Delivery.notice == notice, Delivery.read_at.is_null(False))
-    stayed = kept.of(notice)
+    stayed = summaries.summary_of_notice(notice)
     document: dict = {
         "number": notice.id,
         "state": notice.state,
         "counts": progress.counts,
         "reads": stayed.reads if stayed else reads.scalar(),
-        **tally.as_document(notice),
+        **poll_results.poll_document(notice),
     }
     if deliveries:
-        said = answers.by_delivery(notice)
-        document["deliveries"] = [_delivery(row, said.get(row.id, [])) for row in _newest(notice)]
+        said = answers.answers_by_delivery(notice)
+        document["deliveries"] = [_delivery_document(row, said.get(row.id, [])) for row in _current_letters(notice)]
     return document
 
 
-def _newest(notice: Notice) -> list[Delivery]:
+def _current_letters(notice: Notice) -> list[Delivery]:
     """Return each delivery once, with its newest letter if it has one."""
     newest = (Letter.delivery == Delivery.id) & (Letter.newest == True)
     return list(
@@ -166,7 +169,7 @@ def _newest(notice: Notice) -> list[Delivery]:
     )
 
 
-def _delivery(row: Delivery, said: list[dict]) -> dict:
+def _delivery_document(row: Delivery, said: list[dict]) -> dict:
     letter = getattr(row, "newest_letter", None)
     letter = letter if letter is not None and letter.id else None
     reader = getattr(row, "reader", None)

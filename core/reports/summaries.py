@@ -1,18 +1,18 @@
 """What stays of a notice when its letters, answers and tokens are deleted: sums, and no name (design decision 15).
 
-By state, class, hour and choice, written down once by `core.results.forgetting`. Choices are kept for the whole notice
+By state, class, hour and choice, written down once by `core.retention.purge`. Choices are kept for the whole notice
 alone: what one family of a small class said would be no sum.
 """
 
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
 
-from core.results import board, tally
+from core.reports import board, poll_results
 from models import Delivery, Notice, Sums, count_letters
 
 
 @dataclass(frozen=True, slots=True)
-class RoomSum:
+class ClassSummary:
     """A class, or a list where nobody has one: households asked, confirmed, told by telephone."""
 
     grade: str
@@ -24,7 +24,7 @@ class RoomSum:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class NoticeSummary:
     """The sums of a notice; of children where `by_child`, else of households. `letters` by state, `left_out`: readers
     without a letter; `reads`: readers who confirmed.
 
@@ -38,7 +38,7 @@ class Kept:
     read: int
     told: int
     by_child: bool
-    rooms: tuple[RoomSum, ...]
+    rooms: tuple[ClassSummary, ...]
     curve: tuple[tuple[int, int], ...]
     answers: dict[int, tuple[int, int, dict[int, int]]]
 
@@ -48,50 +48,50 @@ class Kept:
         return self.letters | {"skipped": self.letters.get("skipped", 0) + self.left_out}
 
 
-def of(notice: Notice) -> Kept | None:
+def summary_of_notice(notice: Notice) -> NoticeSummary | None:
     """Return what was kept of a notice; None while its letters are still there."""
-    return several([notice.id]).get(notice.id) if notice.forgotten_at else None
+    return load_summaries([notice.id]).get(notice.id) if notice.forgotten_at else None
 
 
-def several(notices: Collection[int]) -> dict[int, Kept]:
+def load_summaries(notices: Collection[int]) -> dict[int, NoticeSummary]:
     """Return what was kept, of those among some notices whose letters are gone."""
     rows = Sums.select(Sums.notice, Sums.kept).where(Sums.notice.in_(list(notices)), Sums.kept.is_null(False))
-    return {row.notice_id: _read(row.kept) for row in rows}
+    return {row.notice_id: _parse_summary(row.kept) for row in rows}
 
 
-def _read(found: dict) -> Kept:
+def _parse_summary(found: dict) -> NoticeSummary:
     answers = {
         int(place): (asked, answered, {int(number): n for number, n in choices.items()})
         for place, (asked, answered, choices) in found["answers"].items()
     }
-    rooms, curve = tuple(RoomSum(**one) for one in found["rooms"]), tuple(map(tuple, found["curve"]))
-    return Kept(**{**found, "rooms": rooms, "curve": curve, "answers": answers})
+    rooms, curve = tuple(ClassSummary(**one) for one in found["rooms"]), tuple(map(tuple, found["curve"]))
+    return NoticeSummary(**{**found, "rooms": rooms, "curve": curve, "answers": answers})
 
 
-def count(notice: Notice, curve: list[tuple[int, int]]) -> dict:
+def build_summary(notice: Notice, curve: list[tuple[int, int]]) -> dict:
     """Count everything that is to stay of a notice whose letters are still there, as its row keeps it."""
-    drawn = board.draw(notice)
+    drawn = board.build_board(notice)
     read = Delivery.select().where(Delivery.notice == notice, Delivery.read_at.is_null(False))
     out = Delivery.select().where(Delivery.notice == notice, Delivery.reason != "")
-    found = Kept(
+    found = NoticeSummary(
         letters=count_letters(notice.id), left_out=out.count(), reads=read.count(), households=len(drawn.units),
         read=drawn.count("read"), told=drawn.count("told"), by_child=drawn.by_child,
-        rooms=tuple(_room(one) for one in drawn.rooms),
-        curve=tuple(curve), answers=_answers(notice),
+        rooms=tuple(_class_summary(one) for one in drawn.rooms),
+        curve=tuple(curve), answers=_answer_counts(notice),
     )  # fmt: skip
     return asdict(found)
 
 
-def _room(room: board.Room) -> RoomSum:
-    return RoomSum(
+def _class_summary(room: board.BoardClass) -> ClassSummary:
+    return ClassSummary(
         room.grade, room.class_name, room.list_name, len(room.places), room.count("read"), room.count("told")
     )
 
 
-def _answers(notice: Notice) -> dict[int, tuple[int, int, dict[int, int]]]:
+def _answer_counts(notice: Notice) -> dict[int, tuple[int, int, dict[int, int]]]:
     if not notice.questions.exists():
         return {}
-    each = tally.of(notice).results(tally.EACH, ())
+    each = poll_results.load_poll_results(notice).results(poll_results.EACH_QUESTION, ())
     return {
         one.question.place: (one.asked, one.answered, {bar.option.number: bar.count for bar in one.bars})
         for one in each

@@ -13,21 +13,21 @@ from zlib import crc32
 
 from peewee import fn
 
-from core.results import board_rows, tally
-from core.results.board_rows import Cell, Reader, Stopped, natural
+from core.reports import board_rows, poll_results
+from core.reports.board_rows import BoardReader, CoveredMembership, StoppedReader, natural_sort_key
 from core.stamps import Stamp, empty_place, given_name, stamp
 from database import millis
 from models import Delivery, MailingList, Notice, count_letters
 
-QUIET_AFTER = timedelta(minutes=10)
+IDLE_AFTER = timedelta(minutes=10)
 
 
 @dataclass
-class Unit:
+class BoardUnit:
     """What the sheet counts: a household, or one person. Its readers, and the children by room."""
 
     key: str
-    readers: list[Reader] = field(default_factory=list)
+    readers: list[BoardReader] = field(default_factory=list)
     rooms: dict[str, dict[str, str]] = field(default_factory=dict)  # room key → child's name → kana
 
     @cached_property
@@ -41,7 +41,7 @@ class Unit:
         return min((one.read_at for one in self.readers if one.read_at), default=None)
 
     @property
-    def told(self) -> Reader | None:
+    def told(self) -> BoardReader | None:
         return next((one for one in self.readers if one.told_at), None)
 
     @property
@@ -78,10 +78,10 @@ class Unit:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class BoardCell:
     """One cell of the sheet: a unit in one room."""
 
-    unit: Unit
+    unit: BoardUnit
     stamp: Stamp
     name: str
     full_name: str
@@ -94,14 +94,14 @@ class Place:
 
 
 @dataclass(slots=True)
-class Room:
+class BoardClass:
     """A class, or a list where nobody has one. `short` is what the chips show."""
 
     key: str
     grade: str
     class_name: str
     list_name: str
-    places: list[Place] = field(default_factory=list)
+    places: list[BoardCell] = field(default_factory=list)
 
     @property
     def short(self) -> str:
@@ -124,11 +124,11 @@ class Room:
 class Board:
     """The sheet of one notice as one viewer may see it."""
 
-    units: tuple[Unit, ...]
-    resting: tuple[Unit, ...]  # had stopped the mail before: they are named, not counted
-    rooms: tuple[Room, ...]
-    readers: tuple[Reader, ...]
-    stopped: tuple[Stopped, ...]
+    units: tuple[BoardUnit, ...]
+    resting: tuple[BoardUnit, ...]  # had stopped the mail before: they are named, not counted
+    rooms: tuple[BoardClass, ...]
+    readers: tuple[BoardReader, ...]
+    stopped: tuple[StoppedReader, ...]
     letters: dict[str, int]
 
     def count(self, *states: str) -> int:
@@ -140,18 +140,18 @@ class Board:
         return len(self.units) - self.count("read", "told")
 
     @cached_property
-    def troubled(self) -> list[Unit]:
+    def troubled(self) -> list[BoardUnit]:
         """Return the units that nothing has reached; those that Kairan still tries by itself come last."""
         found = [one for one in self.units if one.state == "trouble"]
         return sorted(found, key=lambda one: one.trouble == "deferred")
 
     @cached_property
-    def waiting(self) -> list[Unit]:
+    def waiting(self) -> list[BoardUnit]:
         """Return the units that got it and have not confirmed."""
         return [one for one in self.units if one.state in ("sent", "going")]
 
     @cached_property
-    def told(self) -> list[Unit]:
+    def told(self) -> list[BoardUnit]:
         return [one for one in self.units if one.state == "told"]
 
     @property
@@ -160,7 +160,7 @@ class Board:
         return any(one.child for one in self.readers)
 
     @property
-    def strange(self) -> list[Reader]:
+    def strange(self) -> list[BoardReader]:
         """Return the readers who said that the letter was meant for another family."""
         return [one for one in self.readers if one.strange_at]
 
@@ -170,58 +170,65 @@ class Board:
         asked = [one for one in self.readers if not one.resting]
         return sum(one.read_at is not None for one in asked), len(asked)
 
-    def room(self, mark: str) -> Room | None:
+    def room(self, mark: str) -> BoardClass | None:
         return next((one for one in self.rooms if one.mark == mark), None)
 
 
-def draw(notice: Notice, *, lists: Collection[int] | None = None, by: str = "household") -> Board:
+def build_board(notice: Notice, *, lists: Collection[int] | None = None, by: str = "household") -> Board:
     """Draw the sheet of a notice; by `household` or by `person`. `lists`: as they are for `core.sight`."""
-    rows = board_rows.load(notice, lists)
+    rows = board_rows.load_board_data(notice, lists)
     names = dict(MailingList.select(MailingList.id, MailingList.name).tuples())
-    units: dict[str, Unit] = {}
-    rooms: dict[str, Room] = {}
+    units: dict[str, BoardUnit] = {}
+    rooms: dict[str, BoardClass] = {}
     for reader in rows.readers:
         for cell in reader.cells:
-            _enter(units, rooms, reader, cell, names, by)
+            _add_reader(units, rooms, reader, cell, names, by)
     asked = tuple(one for one in units.values() if not one.resting)
     resting = tuple(one for one in units.values() if one.resting)
-    _fill(rooms, asked, tally.in_cells(notice))
-    ordered = tuple(sorted((one for one in rooms.values() if one.places), key=_by_class))
+    _fill_classes(rooms, asked, poll_results.first_answer_texts(notice))
+    ordered = tuple(sorted((one for one in rooms.values() if one.places), key=_class_order))
     return Board(asked, resting, ordered, rows.readers, rows.stopped, rows.letters)
 
 
-def _enter(
-    units: dict[str, Unit], rooms: dict[str, Room], reader: Reader, cell: Cell, names: dict[int, str], by: str
+def _add_reader(
+    units: dict[str, BoardUnit],
+    rooms: dict[str, BoardClass],
+    reader: BoardReader,
+    cell: CoveredMembership,
+    names: dict[int, str],
+    by: str,
 ) -> None:
     key = f"{cell.household}\t{reader.child}" if by == "household" and cell.household else f"d{reader.number}"
-    unit = units.setdefault(key, Unit(key))
+    unit = units.setdefault(key, BoardUnit(key))
     if not unit.readers or unit.readers[-1] is not reader:
         unit.readers.append(reader)
     in_list = "" if cell.grade or cell.class_name else names.get(cell.list_id or 0, "")
     room = "\t".join((cell.grade, cell.class_name, in_list))
-    rooms.setdefault(room, Room(room, cell.grade, cell.class_name, in_list))
+    rooms.setdefault(room, BoardClass(room, cell.grade, cell.class_name, in_list))
     unit.rooms.setdefault(room, {})[cell.child_name] = cell.child_kana
 
 
-def _by_class(room: Room) -> tuple:
-    return bool(room.list_name), natural(room.grade), natural(room.class_name), room.list_name
+def _class_order(room: BoardClass) -> tuple:
+    return bool(room.list_name), natural_sort_key(room.grade), natural_sort_key(room.class_name), room.list_name
 
 
-def _fill(rooms: dict[str, Room], units: Iterable[Unit], said: dict[int, str]) -> None:
+def _fill_classes(rooms: dict[str, BoardClass], units: Iterable[BoardUnit], said: dict[int, str]) -> None:
     """Put every unit into its rooms; who has not confirmed comes first, then by kana."""
     for unit in units:
         state, read_at = unit.state, unit.read_at
         for key, children in unit.rooms.items():
-            rooms[key].places.append(_place(unit, children, state, read_at, said))
+            rooms[key].places.append(_build_cell(unit, children, state, read_at, said))
     for room in rooms.values():
         room.places.sort(key=lambda place: (place.state in ("read", "told"), place.kana))
 
 
-def _place(unit: Unit, children: dict[str, str], state: str, read_at: datetime | None, said: dict[int, str]) -> Place:
+def _build_cell(
+    unit: BoardUnit, children: dict[str, str], state: str, read_at: datetime | None, said: dict[int, str]
+) -> BoardCell:
     names = [name for name in children if name] or unit.names[:1]
     cut = stamp(names[0]) if state == "read" else empty_place(names[0])
     told = unit.told
-    return Place(
+    return BoardCell(
         unit=unit,
         stamp=cut,
         name="・".join(given_name(name) for name in names),
@@ -239,14 +246,14 @@ def _place(unit: Unit, children: dict[str, str], state: str, read_at: datetime |
 
 
 @dataclass(frozen=True, slots=True)
-class Pulse:
+class BoardVersion:
     """A mark that changes with the board, from two small queries. `quiet`: nothing has happened for ten minutes."""
 
     serial: str
     quiet: bool
 
 
-def pulse(notice: Notice, now: datetime) -> Pulse:
+def board_version(notice: Notice, now: datetime) -> BoardVersion:
     """Return the pulse of a notice's board; equal serials mean that nothing changed."""
     moments = (Delivery.read_at, Delivery.told_at, Delivery.replied_at, Delivery.strange_at)
     row = (
@@ -256,21 +263,21 @@ def pulse(notice: Notice, now: datetime) -> Pulse:
         .get()
     )
     latest = [_in_millis(one) for one in (*row[4:], notice.started_at, notice.updated_at)]
-    quiet = max(latest) < millis(now - QUIET_AFTER)
+    quiet = max(latest) < millis(now - IDLE_AFTER)
     letters = sorted(count_letters(notice.id).items())
-    seen = f"{row} {letters} {notice.state} {notice.serial} {quiet} {tally.pulse(notice)}"
-    return Pulse(f"{crc32(seen.encode()):08x}", quiet)
+    seen = f"{row} {letters} {notice.state} {notice.serial} {quiet} {poll_results.poll_version(notice)}"
+    return BoardVersion(f"{crc32(seen.encode()):08x}", quiet)
 
 
 def _in_millis(moment: datetime | int | None) -> int:
     return millis(moment) if isinstance(moment, datetime) else moment or 0
 
 
-def digest(*values: object) -> str:
+def short_hash(*values: object) -> str:
     """Return five characters that change with what a part of the page shows."""
     return f"{crc32(repr(values).encode()) & 0xFFFFF:05x}"
 
 
-def room_digest(places: Iterable[Place]) -> str:
+def class_hash(places: Iterable[BoardCell]) -> str:
     """Return the digest of the cells of a room."""
-    return digest(*((one.full_name, one.state, one.at, one.replied, one.trouble, one.said) for one in places))
+    return short_hash(*((one.full_name, one.state, one.at, one.replied, one.trouble, one.said) for one in places))

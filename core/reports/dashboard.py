@@ -20,29 +20,28 @@ from core.members import unsubscribed
 from core.notices import drip as steps_after
 from core.notices.reminder_recipients import find_recipients
 from core.organization import settings
-from core.results import archive, kept
-from core.results.archive import Row
-from core.results.board_rows import NOT_COUNTED
+from core.reports import notice_list, progress, summaries
+from core.reports.board_rows import NOT_COUNTED
+from core.reports.notice_list import NoticeRow
+from core.reports.progress import Progress
 from core.rights import Rights
-from core.road import progress
-from core.road.progress import Progress
 from core.signup import approvals
 from models import Child, Cover, Delivery, MailingList, Membership, Notice, Person, Reminder, Step, Target, User
 
-SHOWN = 5
+MAX_SHOWN = 5
 UNREAD_FOR = timedelta(days=7)
 """How long a notice that was not read by all stays among what needs somebody."""
-STRANGE_FOR = timedelta(days=30)
+MISDIRECTED_FOR = timedelta(days=30)
 """How long a letter that was meant for another family stays among what needs somebody."""
 MISSED_FOR = timedelta(days=3)
 """How long a reminder that was missed stays among what needs somebody."""
 UNREAD_AFTER = timedelta(hours=12)
 """Ordinary notices are given this time before anybody is troubled; urgent ones none."""
-REFUSING = ("bounced", "complained", "refusing")
+FAILED_ADDRESS_STATES = ("bounced", "complained", "refusing")
 
 
 @dataclass(frozen=True, slots=True)
-class Count:
+class HouseholdCount:
     """How many households a notice went to, how many have confirmed, and how many others were told by telephone.
 
     by_child: the letters differed by child, so that each child counts and not the household.
@@ -59,15 +58,15 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class NoticeLine:
     """A notice in a list with its households."""
 
-    row: Row
-    count: Count
+    row: NoticeRow
+    count: HouseholdCount
 
 
 @dataclass(frozen=True, slots=True)
-class Steps:
+class SetupSteps:
     """The first three steps of a new house: which are done."""
 
     roster: bool
@@ -80,7 +79,7 @@ class Steps:
 
 
 @dataclass(frozen=True, slots=True)
-class Members:
+class MemberCount:
     """How many people something is the matter with, and a list in which to begin (None if nobody)."""
 
     count: int
@@ -88,31 +87,31 @@ class Members:
 
 
 @dataclass(frozen=True, slots=True)
-class Today:
+class Dashboard:
     """The whole first page. `strange`: said to be meant for another family; `troubled`: how many people cannot be
     reached by mail, and the first names; `following`: letters after joining that wait for somebody's word.
     """
 
-    asking: list[Row]
-    second: list[Row]
-    missed: list[tuple[Row, Reminder]]
-    running: list[tuple[Row, Progress]]
-    unread: list[Line]
+    asking: list[NoticeRow]
+    second: list[NoticeRow]
+    missed: list[tuple[NoticeRow, Reminder]]
+    running: list[tuple[NoticeRow, Progress]]
+    unread: list[NoticeLine]
     strange: list[Delivery]
-    pending: Members
+    pending: MemberCount
     queues: list[tuple[MailingList, int]]
     gone: list[unsubscribed.UnsubscribedPerson]
     distrusted: list[alerts.PolicyRejection]
     blocked: list[alerts.BlockedCarrier]
     troubled: tuple[int, list[Person]]
-    nameless: Members
+    nameless: MemberCount
     following: list[Step]
     renewals: list[Renewal]
     forgetting: datetime | None
     unsafe: list[Safety]
-    waiting: list[Row]
-    drafts: list[Row]
-    latest: list[Line]
+    waiting: list[NoticeRow]
+    drafts: list[NoticeRow]
+    latest: list[NoticeLine]
 
     @property
     def matters(self) -> int:
@@ -136,84 +135,86 @@ class Today:
         return len(each) + sum(bool(one) for one in one_each)
 
 
-def of(rights: Rights, now: datetime) -> Today:
+def load_dashboard(rights: Rights, now: datetime) -> Dashboard:
     """Gather the first page of one user."""
-    booked = archive.rows(archive.booked(rights).limit(4 * SHOWN))
+    booked = notice_list.notice_rows(notice_list.scheduled_notices(rights).limit(4 * MAX_SHOWN))
     asking = [row for row in booked if row.notice.held_why in ("late", "changed", "proof")]
-    latest = archive.rows(archive.finished(rights).limit(SHOWN))
-    unread = archive.rows(_maybe_unread(rights, now))
-    counts = households([row.notice.id for row in (*latest, *unread)], seen_lists(rights))
-    return Today(
+    latest = notice_list.notice_rows(notice_list.finished_notices(rights).limit(MAX_SHOWN))
+    unread = notice_list.notice_rows(_select_maybe_unread(rights, now))
+    counts = count_households([row.notice.id for row in (*latest, *unread)], countable_lists(rights))
+    return Dashboard(
         asking=asking,
-        second=archive.rows(archive.asked(rights).where(Notice.by != rights.user_id).limit(SHOWN)),
-        missed=_missed(rights, now),
-        running=running(rights, now),
-        unread=[line for line in _lines(unread, counts) if line.count.left][:SHOWN],
-        strange=_strange(rights, now),
-        pending=_in_lists(_people(rights, "manage").where(Membership.state == "pending")),
+        second=notice_list.notice_rows(
+            notice_list.notices_in_review(rights).where(Notice.by != rights.user_id).limit(MAX_SHOWN)
+        ),
+        missed=_missed_reminders(rights, now),
+        running=sending_with_progress(rights, now),
+        unread=[line for line in _lines(unread, counts) if line.count.left][:MAX_SHOWN],
+        strange=_misdirected_deliveries(rights, now),
+        pending=_count_people(_select_memberships(rights, "manage").where(Membership.state == "pending")),
         queues=approvals.queued_signups_by_list(rights),
         gone=unsubscribed.recently_unsubscribed(rights, now),
         distrusted=alerts.policy_rejections(now) if rights.is_admin else [],
         blocked=alerts.blocked_carriers(now) if rights.may("send") else [],
-        troubled=_troubled(rights),
-        nameless=_nameless(rights),
+        troubled=_unreachable_members(rights),
+        nameless=_incomplete_members(rights),
         following=steps_after.steps_awaiting_decision(rights.lists("manage").select(MailingList.id).order_by()),
         forgetting=organization.deletes_from(now) if rights.is_admin else None,
         renewals=near(clock.local(now).date()) if rights.is_admin else [],
         unsafe=[found] if rights.is_admin and (found := safekeeping.safety(now)).old else [],
-        waiting=[row for row in booked if row not in asking][:SHOWN],
-        drafts=archive.rows(archive.begun(rights).limit(SHOWN)),
+        waiting=[row for row in booked if row not in asking][:MAX_SHOWN],
+        drafts=notice_list.notice_rows(notice_list.nonempty_drafts(rights).limit(MAX_SHOWN)),
         latest=_lines(latest, counts),
     )
 
 
-def _lines(rows: list[Row], counts: dict[int, Count]) -> list[Line]:
-    return [Line(row, counts.get(row.notice.id, Count())) for row in rows]
+def _lines(rows: list[NoticeRow], counts: dict[int, HouseholdCount]) -> list[NoticeLine]:
+    return [NoticeLine(row, counts.get(row.notice.id, HouseholdCount())) for row in rows]
 
 
-def running(rights: Rights, now: datetime) -> list[tuple[Row, Progress]]:
+def sending_with_progress(rights: Rights, now: datetime) -> list[tuple[NoticeRow, Progress]]:
     """Return what is being sent now, or stands still, with how far it has come."""
     force = settings()
-    rows = archive.rows(archive.running(rights).limit(SHOWN))
-    return [(row, progress.of(row.notice, force, now, rights.seen(row.notice))) for row in rows]
+    rows = notice_list.notice_rows(notice_list.sending_notices(rights).limit(MAX_SHOWN))
+    return [(row, progress.notice_progress(row.notice, force, now, rights.seen(row.notice))) for row in rows]
 
 
-def _missed(rights: Rights, now: datetime) -> list[tuple[Row, Reminder]]:
+def _missed_reminders(rights: Rights, now: datetime) -> list[tuple[NoticeRow, Reminder]]:
     """Return the notices whose last reminder did not go, because Kairan was not running, and is still owed."""
     newest = Reminder.select(fn.MAX(Reminder.id)).where(Reminder.state != "waiting").group_by(Reminder.notice)
     here = (Reminder.state == "missed") & (Reminder.done_at > now - MISSED_FOR) & Reminder.id.in_(newest)
     found = {one.notice_id: one for one in Reminder.select().where(here)}
-    mine = archive.finished(rights).where(Notice.id.in_(list(found)), Notice.state.in_(("sent", "stopped")))
-    rows = archive.rows(mine.limit(SHOWN))
+    mine = notice_list.finished_notices(rights).where(Notice.id.in_(list(found)), Notice.state.in_(("sent", "stopped")))
+    rows = notice_list.notice_rows(mine.limit(MAX_SHOWN))
     return [(row, found[row.notice.id]) for row in rows if find_recipients(row.notice, now)]
 
 
-def _maybe_unread(rights: Rights, now: datetime) -> ModelSelect:
+def _select_maybe_unread(rights: Rights, now: datetime) -> ModelSelect:
     """Return the notices of the last days that ask for confirmation and have had their time."""
-    sent = archive.finished(rights).where(
+    sent = notice_list.finished_notices(rights).where(
         Notice.state != "withdrawn",
         Notice.read_confirmation == True,  # noqa: E712
-        Notice.id.not_in(to_practice_lists()),
+        Notice.id.not_in(practice_notice_ids()),
         Notice.started_at > now - UNREAD_FOR,
         (Notice.urgent == True) | (Notice.started_at < now - UNREAD_AFTER),  # noqa: E712
     )
-    return sent.limit(4 * SHOWN)
+    return sent.limit(4 * MAX_SHOWN)
 
 
-def to_practice_lists() -> ModelSelect:
+def practice_notice_ids() -> ModelSelect:
     """Return the notices that went to somebody's practice list: nobody but their writers waits for these."""
     lists = MailingList.select(MailingList.id).where(MailingList.practice_of.is_null(False))
     return Target.select(Target.notice).where(Target.kind == "list", Target.number.in_(lists))
 
 
-def seen_lists(rights: Rights) -> set[int] | None:
+def countable_lists(rights: Rights) -> set[int] | None:
     """Return the lists whose households this user may count; None for everybody's."""
     if rights.may("view", 0):
         return None
     return {one.id for one in rights.lists("view")}
 
 
-def households(notices: Collection[int], lists: Collection[int] | None) -> dict[int, Count]:
+def count_households(notices: Collection[int], lists: Collection[int] | None) -> dict[int, HouseholdCount]:
     """Count households of notices as the board does: read by one guardian is read by the household.
 
     Where the letters differ by child, each child of a household counts. Of a notice whose letters are deleted the sums
@@ -222,13 +223,13 @@ def households(notices: Collection[int], lists: Collection[int] | None) -> dict[
     units = (
         Delivery.select(
             Delivery.notice,
-            _any(Delivery.read_at, "read"),
-            _any(Delivery.told_at, "told"),
+            _any_reader_has(Delivery.read_at, "read"),
+            _any_reader_has(Delivery.told_at, "told"),
             fn.MAX(Delivery.child_name != "").alias("named"),
         )
         .join(Cover, JOIN.LEFT_OUTER)
         .where(Delivery.notice.in_(list(notices)), Delivery.reason.not_in(NOT_COUNTED), sight.cells(lists))
-        .group_by(Delivery.notice, *unit_keys())
+        .group_by(Delivery.notice, *household_keys())
         .alias("units")
     )
     found = (
@@ -243,26 +244,27 @@ def households(notices: Collection[int], lists: Collection[int] | None) -> dict[
         .group_by(units.c.notice_id)
         .tuples()
     )
-    stayed = kept.several(notices) if lists is None else {}
-    return {notice: Count(*counted, by_child=bool(named)) for notice, *counted, named in found} | {
-        notice: Count(one.households, one.read, one.told, by_child=one.by_child) for notice, one in stayed.items()
+    stayed = summaries.load_summaries(notices) if lists is None else {}
+    return {notice: HouseholdCount(*counted, by_child=bool(named)) for notice, *counted, named in found} | {
+        notice: HouseholdCount(one.households, one.read, one.told, by_child=one.by_child)
+        for notice, one in stayed.items()
     }
 
 
-def counts_children(notice: Notice) -> bool:
+def counts_by_child(notice: Notice) -> bool:
     """Say whether each child counts in this notice, since the letters differed by child."""
-    if stays := kept.of(notice):
+    if stays := summaries.summary_of_notice(notice):
         return stays.by_child
     return Delivery.select().where(Delivery.notice == notice, Delivery.child_name != "").exists()
 
 
-def unit_keys() -> tuple[Any, ...]:
+def household_keys() -> tuple[Any, ...]:
     """Return by what the cells of a notice are grouped into households; who has none stands alone."""
     household = fn.COALESCE(Cover.household, "")
     return household, Delivery.child_name, Case(None, [(household == "", Delivery.id)], 0)
 
 
-def _any(moment: Field, name: str) -> Alias:
+def _any_reader_has(moment: Field, name: str) -> Alias:
     """Return 1 for a household of which one reader has this moment, else 0."""
     return fn.MAX(Case(None, [(moment.is_null(False), 1)], 0)).alias(name)
 
@@ -270,49 +272,54 @@ def _any(moment: Field, name: str) -> Alias:
 # ── people ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _people(rights: Rights, need: str) -> ModelSelect:
+def _select_memberships(rights: Rights, need: str) -> ModelSelect:
     """Return the memberships of lists that the user may view or manage; no practice lists."""
     mine = rights.lists(need).where(MailingList.practice_of.is_null()).select(MailingList.id).order_by()
     return Membership.select(Membership.id).where(Membership.list.in_(mine))
 
 
-def _strange(rights: Rights, now: datetime) -> list[Delivery]:
+def _misdirected_deliveries(rights: Rights, now: datetime) -> list[Delivery]:
     """Return the letters that a reader said were meant for another family, while the mail to that address stands."""
-    stopped = _people(rights, "view").where(Membership.state == "stopped", Membership.stopped_by == "reader")
-    said = Delivery.select().where(
-        Delivery.strange_at > now - STRANGE_FOR, Delivery.person.in_(stopped.select(Membership.person))
+    stopped = _select_memberships(rights, "view").where(
+        Membership.state == "stopped", Membership.stopped_by == "reader"
     )
-    return list(said.order_by(Delivery.strange_at.desc()).limit(SHOWN))
+    said = Delivery.select().where(
+        Delivery.strange_at > now - MISDIRECTED_FOR, Delivery.person.in_(stopped.select(Membership.person))
+    )
+    return list(said.order_by(Delivery.strange_at.desc()).limit(MAX_SHOWN))
 
 
-def _troubled(rights: Rights) -> tuple[int, list[Person]]:
+def _unreachable_members(rights: Rights) -> tuple[int, list[Person]]:
     """Return how many active members our letters do not reach, and the first three."""
-    members = _people(rights, "view").where(Membership.state == "active").select(Membership.person)
-    found = Person.select().where(Person.address_state.in_(REFUSING), Person.id.in_(members))
+    members = _select_memberships(rights, "view").where(Membership.state == "active").select(Membership.person)
+    found = Person.select().where(Person.address_state.in_(FAILED_ADDRESS_STATES), Person.id.in_(members))
     return found.count(), list(found.order_by(Person.kana, Person.id).limit(3))
 
 
-def _in_lists(members: ModelSelect) -> Members:
+def _count_people(members: ModelSelect) -> MemberCount:
     """Count the people of some memberships, and name the last of their lists: a class, rather than the whole school."""
-    return Members(*members.select(fn.COUNT(Membership.person.distinct()), fn.MAX(Membership.list)).tuples().get())
+    return MemberCount(*members.select(fn.COUNT(Membership.person.distinct()), fn.MAX(Membership.list)).tuples().get())
 
 
-def _nameless(rights: Rights) -> Members:
+def _incomplete_members(rights: Rights) -> MemberCount:
     """Count active members without a name, or whose child has no class."""
     no_class = Membership.child.is_null(False) & (Child.grade == "") & (Child.class_name == "")
-    found = _people(rights, "manage").join(Person).switch(Membership).join(Child, JOIN.LEFT_OUTER)
-    return _in_lists(found.where(Membership.state == "active", (Person.name == "") | no_class))
+    found = _select_memberships(rights, "manage").join(Person).switch(Membership).join(Child, JOIN.LEFT_OUTER)
+    return _count_people(found.where(Membership.state == "active", (Person.name == "") | no_class))
 
 
 # ── the beginning ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def steps(user: User, rights: Rights) -> Steps | None:
+def setup_steps(user: User, rights: Rights) -> SetupSteps | None:
     """Return the first three steps while a new house still needs them; None once it runs, or for who cannot write."""
-    if not rights.may("send") or archive.gone_out(rights).where(Notice.id.not_in(to_practice_lists())).exists():
+    if (
+        not rights.may("send")
+        or notice_list.sent_notices(rights).where(Notice.id.not_in(practice_notice_ids())).exists()
+    ):
         return None
-    found = Steps(
-        roster=not rights.may("manage") or _people(rights, "manage").exists(),
+    found = SetupSteps(
+        roster=not rights.may("manage") or _select_memberships(rights, "manage").exists(),
         written=Notice.select().where(Notice.by == user, Notice.confirmed_at.is_null(False)).exists(),
         colleague=not rights.is_admin or User.select().count() > 1,
     )

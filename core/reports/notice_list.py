@@ -7,16 +7,16 @@ from peewee import JOIN, ModelSelect, fn
 
 from core import sight
 from core.notices import merge_fields
-from core.results import tally
+from core.reports import poll_results
 from core.rights import Rights, aimed_at
 from models import Cover, Delivery, Group, Letter, Log, MailingList, Notice, Target, User, Wording
 
-WAITING = ("held", "scheduled")
-GONE_OUT = ("sending", "paused", "sent", "stopped", "withdrawn", "standing")
+WAITING_STATES = ("held", "scheduled")
+SENT_STATES = ("sending", "paused", "sent", "stopped", "withdrawn", "standing")
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class NoticeRow:
     """One notice as a line of a list. `retrying`: letters to be tried again, once nothing else is open.
 
     `answered`: how many have answered; None if nothing was asked.
@@ -29,7 +29,7 @@ class Row:
     answered: int | None = None
 
 
-def visible(rights: Rights) -> ModelSelect:
+def visible_notices(rights: Rights) -> ModelSelect:
     """Return the notices that a user may see: the own ones, those of the lists in view, and what went to 全校."""
     own = Notice.by == rights.user_id
     lists = rights.lists("view").select(MailingList.id).order_by()
@@ -46,9 +46,9 @@ def visible(rights: Rights) -> ModelSelect:
     return Notice.select().where(found)
 
 
-def drafts(rights: Rights) -> ModelSelect:
+def editable_drafts(rights: Rights) -> ModelSelect:
     """Return the drafts a user may write on, the one touched last first; who may only look sees none."""
-    found = visible(rights).where(Notice.state == "draft")
+    found = visible_notices(rights).where(Notice.state == "draft")
     if not rights.is_admin:
         mine = rights.lists("send").select(MailingList.id).order_by()
         others = aimed_at(MailingList.select(MailingList.id).where(MailingList.id.not_in(mine)))
@@ -57,46 +57,46 @@ def drafts(rights: Rights) -> ModelSelect:
     return found.order_by(Notice.updated_at.desc(), Notice.id.desc())
 
 
-def begun(rights: Rights) -> ModelSelect:
+def nonempty_drafts(rights: Rights) -> ModelSelect:
     """Return the drafts in which something is written; a page opened and left again is no work that waits."""
     written = Wording.select(Wording.notice).where((Wording.subject != "") | (Wording.text != ""))
-    return drafts(rights).where(Notice.id.in_(written))
+    return editable_drafts(rights).where(Notice.id.in_(written))
 
 
-def booked(rights: Rights) -> ModelSelect:
+def scheduled_notices(rights: Rights) -> ModelSelect:
     """Return what waits to go out, the next first; what asks to be decided before all (T-04, D-42)."""
-    return visible(rights).where(Notice.state.in_(WAITING)).order_by(Notice.begin_at, Notice.id)
+    return visible_notices(rights).where(Notice.state.in_(WAITING_STATES)).order_by(Notice.begin_at, Notice.id)
 
 
-def asked(rights: Rights) -> ModelSelect:
+def notices_in_review(rights: Rights) -> ModelSelect:
     """Return what waits for a second person, the oldest first: of those the user may send, and the own ones."""
-    found = visible(rights).where(Notice.state == "asked").order_by(Notice.asked_at, Notice.id)
+    found = visible_notices(rights).where(Notice.state == "asked").order_by(Notice.asked_at, Notice.id)
     mine = [one.id for one in found if rights.may_notice("send", one)]
     return found.where(Notice.id.in_(mine))
 
 
-def gone_out(rights: Rights) -> ModelSelect:
+def sent_notices(rights: Rights) -> ModelSelect:
     """Return what was sent or is being sent, newest first (T-40)."""
     return (
-        visible(rights)
-        .where(Notice.state.in_(GONE_OUT))
+        visible_notices(rights)
+        .where(Notice.state.in_(SENT_STATES))
         .order_by(fn.COALESCE(Notice.started_at, Notice.confirmed_at).desc(), Notice.id.desc())
     )
 
 
-def running(rights: Rights) -> ModelSelect:
+def sending_notices(rights: Rights) -> ModelSelect:
     """Return what is being sent now, or stands still for our own reasons."""
-    return gone_out(rights).where(Notice.state.in_(("sending", "paused")))
+    return sent_notices(rights).where(Notice.state.in_(("sending", "paused")))
 
 
-def finished(rights: Rights) -> ModelSelect:
+def finished_notices(rights: Rights) -> ModelSelect:
     """Return what organizers sent, newest first; not what follows joining by itself."""
-    return gone_out(rights).where(Notice.state.in_(("sent", "stopped", "withdrawn")), Notice.kind != "step")
+    return sent_notices(rights).where(Notice.state.in_(("sent", "stopped", "withdrawn")), Notice.kind != "step")
 
 
-def search(rights: Rights, text: str = "", list_id: int | None = None) -> ModelSelect:
+def search_notices(rights: Rights, text: str = "", list_id: int | None = None) -> ModelSelect:
     """Return the history that holds a piece of text in subject or text, or went to a list."""
-    query = gone_out(rights)
+    query = sent_notices(rights)
     if text:
         found = Wording.select(Wording.notice).where(Wording.subject.contains(text) | Wording.text.contains(text))
         query = query.where(Notice.id.in_(found))
@@ -105,15 +105,15 @@ def search(rights: Rights, text: str = "", list_id: int | None = None) -> ModelS
     return query
 
 
-def rows(notices: Iterable[Notice]) -> list[Row]:
+def notice_rows(notices: Iterable[Notice]) -> list[NoticeRow]:
     """Return notices as lines of a list; a few queries, however many there are."""
     found = list(notices)
     numbers = [one.id for one in found]
     subjects, lists = _subjects(numbers), _list_names(numbers)
-    retrying = _retrying([one.id for one in found if one.state == "sending"])
-    answered = tally.answered(numbers) if numbers else {}
+    retrying = _count_retrying([one.id for one in found if one.state == "sending"])
+    answered = poll_results.answered_counts(numbers) if numbers else {}
     return [
-        Row(
+        NoticeRow(
             one, merge_fields.display_subject(one, subjects.get(one.id, "")), "、".join(lists.get(one.id, ())),
             retrying.get(one.id, 0), answered.get(one.id),
         )
@@ -121,7 +121,7 @@ def rows(notices: Iterable[Notice]) -> list[Row]:
     ]  # fmt: skip
 
 
-def log_of(notice: Notice) -> list[Log]:
+def audit_entries(notice: Notice) -> list[Log]:
     """Return what was done to a notice, by whom and when, oldest first."""
     return list(
         Log.select(Log, User)
@@ -133,10 +133,10 @@ def log_of(notice: Notice) -> list[Log]:
 
 def corrections_of(notice: Notice) -> list[Notice]:
     """Return the corrections that were made of a notice and are no drafts any more."""
-    return list(Notice.select().where(Notice.corrects == notice, Notice.state.in_(GONE_OUT)).order_by(Notice.id))
+    return list(Notice.select().where(Notice.corrects == notice, Notice.state.in_(SENT_STATES)).order_by(Notice.id))
 
 
-def readers_of(notice: Notice, lists: Collection[int] | None = None) -> ModelSelect:
+def deliveries_of_notice(notice: Notice, lists: Collection[int] | None = None) -> ModelSelect:
     """Return everybody the notice was meant for, by kana; not those who had left a list long before."""
     found = Delivery.select().where(Delivery.notice == notice, Delivery.reason != "left")
     if lists is not None:
@@ -144,21 +144,21 @@ def readers_of(notice: Notice, lists: Collection[int] | None = None) -> ModelSel
     return found.order_by(Delivery.kana, Delivery.id)
 
 
-def signed(notice: Notice, lists: Collection[int] | None = None) -> list[tuple[str, int]]:
+def sender_name_counts(notice: Notice, lists: Collection[int] | None = None) -> list[tuple[str, int]]:
     """Return in whose names letters went out, and how many in each: the persons in charge, then the rest."""
-    readers = readers_of(notice, lists).where(Delivery.reason == "").order_by()
+    readers = deliveries_of_notice(notice, lists).where(Delivery.reason == "").order_by()
     names = readers.select(Delivery.sender_name, Delivery.in_charge.is_null(), fn.COUNT(Delivery.id))
     rows = names.group_by(Delivery.sender_name, Delivery.in_charge.is_null()).tuples()
     return [(name, count) for name, _, count in sorted(rows, key=lambda one: (one[1], -one[2], one[0]))]
 
 
-def newest_letters(deliveries: Iterable[int]) -> dict[int, Letter]:
+def current_letters(deliveries: Iterable[int]) -> dict[int, Letter]:
     """Return the newest letter of each delivery that has one."""
     newest = Letter.newest == True  # noqa: E712
     return {one.delivery_id: one for one in Letter.select().where(Letter.delivery.in_(list(deliveries)), newest)}
 
 
-def children_of(deliveries: Iterable[int], lists: Collection[int] | None = None) -> dict[int, str]:
+def children_by_delivery(deliveries: Iterable[int], lists: Collection[int] | None = None) -> dict[int, str]:
     """Return the children of each reader with their class, as they were: 「5年1組 藤井 澪」 in short."""
     seen = [] if lists is None else [sight.named(lists)]
     rows = (
@@ -174,7 +174,7 @@ def children_of(deliveries: Iterable[int], lists: Collection[int] | None = None)
     return {delivery: "、".join(children) for delivery, children in names.items()}
 
 
-def _retrying(numbers: list[int]) -> dict[int, int]:
+def _count_retrying(numbers: list[int]) -> dict[int, int]:
     """Return how many letters wait for another try, of notices of which nothing else is open any more."""
     if not numbers:
         return {}

@@ -17,44 +17,44 @@ from database import insert_rows
 from mail import links, merge
 from models import Delivery, Letter, Link, Notice, Visit
 
-MOST_LINKS = 50
-KEPT = timedelta(days=90)
-SCANNER_HOUR = timedelta(seconds=60)
+MAX_LINKS = 50
+VISIT_RETENTION = timedelta(days=90)
+SCANNER_WINDOW = timedelta(seconds=60)
 """What comes sooner after a server took the letter is a scanner, most of the time (defences 2)."""
-BURST = timedelta(seconds=5)
-_PROXY = re.compile(r"googleimageproxy|yahoomailproxy|ymailnorrisproxy", re.IGNORECASE)
-_AHEAD = re.compile(r"Mozilla/5\.0\s*")
+BURST_WINDOW = timedelta(seconds=5)
+_PROXY_AGENT = re.compile(r"googleimageproxy|yahoomailproxy|ymailnorrisproxy", re.IGNORECASE)
+_PREFETCH_AGENT = re.compile(r"Mozilla/5\.0\s*")
 """All that a mail program says of itself which loads every picture ahead, whether the letter is opened or not."""
 
 
 # ── counting ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def counted(notice: Notice) -> tuple[str, ...]:
+def tracked_urls(notice: Notice) -> tuple[str, ...]:
     """Return the web addresses of a notice that lead by the counter, by number; () if it counts none."""
     if not notice.track_clicks:
         return ()
     kept = tuple(row.url for row in Link.select().where(Link.notice == notice).order_by(Link.number))
-    return kept or found_in(notice.wording.text)
+    return kept or urls_in_text(notice.wording.text)
 
 
-def found_in(text: str) -> tuple[str, ...]:
+def urls_in_text(text: str) -> tuple[str, ...]:
     """Return the web addresses of a text, each once; those made of a merge field are a reader's own and not counted."""
     whole = "".join("\n" if field else words for words, field in merge.pieces(merge.plain(text)))
     urls = dict.fromkeys(url for _, url in links.cut(whole) if url)
-    return tuple(urls)[:MOST_LINKS]
+    return tuple(urls)[:MAX_LINKS]
 
 
-def keep_links(notice: Notice) -> None:
+def store_links(notice: Notice) -> None:
     """Keep the counted addresses as sending begins: the counter leads to these and nowhere else."""
     if not notice.track_clicks:
         return
     Link.delete().where(Link.notice == notice).execute()
-    rows = enumerate(found_in(notice.wording.text), 1)
+    rows = enumerate(urls_in_text(notice.wording.text), 1)
     insert_rows(Link, ({"notice": notice.id, "number": number, "url": url} for number, url in rows))
 
 
-def address_of(notice: Notice | int, number: int) -> str | None:
+def url_of_link(notice: Notice | int, number: int) -> str | None:
     """Return the address kept for a link; None for a number that the notice does not have."""
     link = Link.get_or_none(Link.notice == notice, Link.number == number)
     return link.url if link else None
@@ -64,7 +64,7 @@ def address_of(notice: Notice | int, number: int) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Clicks:
+class LinkClicks:
     """One link: its address, by how many readers it was opened, and by how many machines only."""
 
     url: str
@@ -73,7 +73,7 @@ class Clicks:
 
 
 @dataclass(frozen=True, slots=True)
-class Tracked:
+class TrackingStats:
     """What was counted of a notice, by letters accepted. `opened`: letters opened by readers, estimated; `proxied`:
     by a provider's proxy alone, which mostly means that somebody opened it; `machines`: by scanners and programs that
     load ahead alone. `open_hours`, `click_hours`: the first opening (by reader or proxy) and the first link of each
@@ -85,13 +85,13 @@ class Tracked:
     proxied: int
     machines: int
     clicked: int
-    links: tuple[Clicks, ...]
+    links: tuple[LinkClicks, ...]
     open_hours: tuple[int, ...] = ()
     click_hours: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class TrackingEvent:
     """One fetch of the picture or of a counted link, with who it probably was: reader, proxy, machine."""
 
     delivery: int
@@ -100,7 +100,7 @@ class Event:
     by: str
 
 
-def events(notices: Iterable[int], since: datetime | None = None) -> dict[int, list[Event]]:
+def load_events(notices: Iterable[int], since: datetime | None = None) -> dict[int, list[TrackingEvent]]:
     """Return the fetches of pictures and links by notice, in order of time."""
     taken = (
         Letter.select(Letter.delivery, fn.MIN(Letter.done_at).alias("at"))
@@ -118,18 +118,18 @@ def events(notices: Iterable[int], since: datetime | None = None) -> dict[int, l
         .order_by(Visit.at, Visit.id)
         .tuples()
     )
-    found: dict[int, list[Event]] = defaultdict(list)
+    found: dict[int, list[TrackingEvent]] = defaultdict(list)
     raw = [(*row[:6], Visit.at.python_value(row[6]) if isinstance(row[6], int) else row[6]) for row in rows]
-    bursts = _bursts(raw)
+    bursts = _find_bursts(raw)
     for notice, delivery, page, at, agent, automatic, accepted in raw:
-        soon = accepted is not None and at < accepted + SCANNER_HOUR
-        machine = automatic or soon or (delivery, at) in bursts or bool(_AHEAD.fullmatch(agent))
-        by = "proxy" if _PROXY.search(agent) else "machine" if machine else "reader"
-        found[notice].append(Event(delivery, page, at, by))
+        soon = accepted is not None and at < accepted + SCANNER_WINDOW
+        machine = automatic or soon or (delivery, at) in bursts or bool(_PREFETCH_AGENT.fullmatch(agent))
+        by = "proxy" if _PROXY_AGENT.search(agent) else "machine" if machine else "reader"
+        found[notice].append(TrackingEvent(delivery, page, at, by))
     return found
 
 
-def _bursts(rows: list[tuple]) -> set[tuple[int, datetime]]:
+def _find_bursts(rows: list[tuple]) -> set[tuple[int, datetime]]:
     """Return the moments at which two different links of a letter were fetched within seconds: nobody reads so."""
     last: dict[int, tuple[str, datetime]] = {}
     found = set()
@@ -137,44 +137,44 @@ def _bursts(rows: list[tuple]) -> set[tuple[int, datetime]]:
         if page == "o":
             continue
         before = last.get(delivery)
-        if before and before[0] != page and at - before[1] <= BURST:
+        if before and before[0] != page and at - before[1] <= BURST_WINDOW:
             found |= {(delivery, before[1]), (delivery, at)}
         last[delivery] = (page, at)
     return found
 
 
-def of(notice: Notice) -> Tracked:
+def count_opens_and_clicks(notice: Notice) -> TrackingStats:
     """Count the openings and clicks of a notice by letters, machines apart; of an old one what was kept of it."""
     if notice.tracked:
-        return _as_kept(notice.tracked)
+        return _from_stored(notice.tracked)
     seen: dict[str, dict[int, set[str]]] = defaultdict(lambda: defaultdict(set))
-    happened = events([notice.id]).get(notice.id, [])
+    happened = load_events([notice.id]).get(notice.id, [])
     for event in happened:
         seen[event.page][event.delivery].add(event.by)
     pictures = list(seen.pop("o", {}).values())
-    urls = counted(notice)
-    clicks = tuple(_clicks(url, seen.get(f"c{number}", {})) for number, url in enumerate(urls, 1))
+    urls = tracked_urls(notice)
+    clicks = tuple(_link_clicks(url, seen.get(f"c{number}", {})) for number, url in enumerate(urls, 1))
     people = {one for page in seen.values() for one, by in page.items() if "reader" in by}
     taken = (Letter.notice == notice) & (Letter.newest == True) & (Letter.state == "accepted")
-    return Tracked(
+    return TrackingStats(
         letters=Letter.select().where(taken, Letter.delivery.is_null(False)).count(),
         opened=sum("reader" in by for by in pictures),
         proxied=sum("proxy" in by and "reader" not in by for by in pictures),
         machines=sum(by == {"machine"} for by in pictures),
         clicked=len(people),
         links=clicks,
-        open_hours=_hours(one for one in happened if one.page == "o" and one.by != "machine"),
-        click_hours=_hours(one for one in happened if one.page != "o" and one.by == "reader"),
+        open_hours=_first_events_by_hour(one for one in happened if one.page == "o" and one.by != "machine"),
+        click_hours=_first_events_by_hour(one for one in happened if one.page != "o" and one.by == "reader"),
     )
 
 
-def _as_kept(kept: dict) -> Tracked:
+def _from_stored(kept: dict) -> TrackingStats:
     """Return what was counted as it was kept when the visits were deleted."""
     hours = {name: tuple(kept.get(name, ())) for name in ("open_hours", "click_hours")}
-    return Tracked(**{**kept, **hours, "links": tuple(Clicks(**one) for one in kept["links"])})
+    return TrackingStats(**{**kept, **hours, "links": tuple(LinkClicks(**one) for one in kept["links"])})
 
 
-def _hours(some: Iterable[Event]) -> tuple[int, ...]:
+def _first_events_by_hour(some: Iterable[TrackingEvent]) -> tuple[int, ...]:
     """Return the first event of each letter by hour of the school's day; events come in order of time."""
     first: dict[int, datetime] = {}
     for event in some:
@@ -185,20 +185,24 @@ def _hours(some: Iterable[Event]) -> tuple[int, ...]:
     return tuple(found)
 
 
-def forget(now: datetime) -> int:
+def delete_old_visits(now: datetime) -> int:
     """Delete visits, openings and clicks after 90 days (decision 15), keeping their sums. Return how many."""
     counts = (Notice.track_opens == True) | (Notice.track_clicks == True)
-    for notice in list(Notice.select().where(Notice.started_at < now - KEPT, counts, Notice.tracked.is_null())):
-        keep_sums(notice)
-    return Visit.delete().where(Visit.at < now - KEPT).execute()
+    for notice in list(
+        Notice.select().where(Notice.started_at < now - VISIT_RETENTION, counts, Notice.tracked.is_null())
+    ):
+        store_totals(notice)
+    return Visit.delete().where(Visit.at < now - VISIT_RETENTION).execute()
 
 
-def keep_sums(notice: Notice) -> None:
+def store_totals(notice: Notice) -> None:
     """Write down what was counted of a notice, before the visits go; only what counts anything, and once."""
     if (notice.track_opens or notice.track_clicks) and not notice.tracked:
-        Notice.update(tracked=asdict(of(notice))).where(Notice.id == notice.id, Notice.tracked.is_null()).execute()
+        Notice.update(tracked=asdict(count_opens_and_clicks(notice))).where(
+            Notice.id == notice.id, Notice.tracked.is_null()
+        ).execute()
 
 
-def _clicks(url: str, by_delivery: dict[int, set[str]]) -> Clicks:
+def _link_clicks(url: str, by_delivery: dict[int, set[str]]) -> LinkClicks:
     readers = sum("reader" in by for by in by_delivery.values())
-    return Clicks(url, readers, len(by_delivery) - readers)
+    return LinkClicks(url, readers, len(by_delivery) - readers)

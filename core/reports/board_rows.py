@@ -17,12 +17,12 @@ from database import db, millis
 from models import Cover, Delivery, Letter, Membership, Notice, Person, User
 from words import N_
 
-NOT_ASKED = ("excluded", "left", "pending", "unconfirmed", "missing")
+NOT_INTENDED = ("excluded", "left", "pending", "unconfirmed", "missing")
 """Reasons of people who were not meant to get this notice; they are no part of the board."""
-NOT_COUNTED = (*NOT_ASKED, "stopped")
+NOT_COUNTED = (*NOT_INTENDED, "stopped")
 """The same, and those who had stopped the mail before: they are named, but nobody waits for their stamp."""
 
-ADVICE: dict[str, str] = {
+FAILURE_ADVICE: dict[str, str] = {
     "no_address": N_("This family has no e-mail address. Please telephone."),
     "unknown_user": N_("This address does not exist any more. Please telephone, ask for the new one and enter it."),
     "bounced": N_("This address does not exist any more. Please telephone, ask for the new one and enter it."),
@@ -37,7 +37,7 @@ ADVICE: dict[str, str] = {
     "deferred": N_("The receiving server is busy. Kairan keeps trying by itself."),
     "other": N_("The receiving server refused the letter. Please telephone."),
 }
-STATES: dict[str, str] = {
+READER_STATES: dict[str, str] = {
     "read": N_("Confirmed"),
     "told": N_("Told by telephone"),
     "sent": N_("Not yet"),
@@ -46,7 +46,7 @@ STATES: dict[str, str] = {
 }
 
 
-LETTERS: dict[str, str] = {
+LETTER_STATES: dict[str, str] = {
     "accepted": N_("sent"),
     "waiting": N_("waiting"),
     "sending": N_("being sent"),
@@ -60,7 +60,7 @@ LETTERS: dict[str, str] = {
 }
 
 
-class Cell(NamedTuple):
+class CoveredMembership(NamedTuple):
     """Household, list, child and class of one covered membership, as they were."""
 
     household: str
@@ -72,7 +72,7 @@ class Cell(NamedTuple):
 
 
 @dataclass(slots=True)
-class Reader:
+class BoardReader:
     """One delivery with everything that it covers. `trouble`: why nothing arrived, a key of ADVICE, or empty."""
 
     number: int
@@ -90,7 +90,7 @@ class Reader:
     replied_at: datetime | None
     strange_at: datetime | None
     child: str = ""  # the letter is about this child alone
-    cells: list[Cell] = field(default_factory=list)
+    cells: list[CoveredMembership] = field(default_factory=list)
 
     @property
     def state(self) -> str:
@@ -105,7 +105,7 @@ class Reader:
 
 
 @dataclass(frozen=True, slots=True)
-class Stopped:
+class StoppedReader:
     """Somebody who stopped the mail after this notice. `alone`: children for whom nobody is left."""
 
     person_id: int | None
@@ -115,11 +115,11 @@ class Stopped:
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class BoardData:
     """Everything the board is drawn from."""
 
-    readers: tuple[Reader, ...]
-    stopped: tuple[Stopped, ...]
+    readers: tuple[BoardReader, ...]
+    stopped: tuple[StoppedReader, ...]
 
     @property
     def letters(self) -> dict[str, int]:
@@ -127,20 +127,20 @@ class Rows:
         return dict(Counter(one.letter for one in self.readers if one.letter))
 
 
-def load(notice: Notice, lists: Collection[int] | None) -> Rows:
+def load_board_data(notice: Notice, lists: Collection[int] | None) -> BoardData:
     """Read the board's rows by kana; `lists`: only what those may see who look at these lists (None: everything)."""
-    readers: dict[int, Reader] = {}
+    readers: dict[int, BoardReader] = {}
     leavers: dict[int, list[tuple[int | None, str]]] = {}
     begun = millis(notice.started_at) if notice.started_at else 0
-    for row in db.execute(_select(notice, lists)).fetchall():
-        reader = readers.get(row[0]) or readers.setdefault(row[0], _reader(row))
-        reader.cells.append(Cell(*(value or "" for value in row[15:21])))
+    for row in db.execute(_select_rows(notice, lists)).fetchall():
+        reader = readers.get(row[0]) or readers.setdefault(row[0], _build_reader(row))
+        reader.cells.append(CoveredMembership(*(value or "" for value in row[15:21])))
         if row[21] == "stopped" and row[22] == "reader" and row[23] >= begun:
             leavers.setdefault(row[0], []).append((row[24], row[17] or ""))
-    return Rows(tuple(readers.values()), _stopped(readers, leavers))
+    return BoardData(tuple(readers.values()), _stopped_readers(readers, leavers))
 
 
-def _select(notice: Notice, lists: Collection[int] | None) -> ModelSelect:
+def _select_rows(notice: Notice, lists: Collection[int] | None) -> ModelSelect:
     child = (Cover.child_name, Cover.child_kana, Cover.grade, Cover.class_name)
     return (
         Delivery.select(
@@ -157,50 +157,52 @@ def _select(notice: Notice, lists: Collection[int] | None) -> ModelSelect:
         .join(Person, JOIN.LEFT_OUTER)
         .switch(Delivery)
         .join(Letter, JOIN.LEFT_OUTER, on=(Letter.delivery == Delivery.id) & (Letter.newest == True))  # noqa: E712
-        .where(Delivery.notice == notice, Delivery.reason.not_in(NOT_ASKED), sight.cells(lists))
+        .where(Delivery.notice == notice, Delivery.reason.not_in(NOT_INTENDED), sight.cells(lists))
         .order_by(Delivery.kana, Delivery.id, Cover.id)
     )  # fmt: skip
 
 
-def _reader(row: tuple) -> Reader:
+def _build_reader(row: tuple) -> BoardReader:
     """Make a reader from a row as the database gives it: moments are still numbers."""
     number, person, name, kana, phone, reason, letter, why = row[:8]
     read_at, how, told_at, told_by, replied_at, strange_at, child = row[8:15]
-    return Reader(
-        number, person, name, kana, phone or "", reason == "stopped", letter or "", _trouble(reason, letter, why),
-        _moment(read_at), how, _moment(told_at), told_by, _moment(replied_at), _moment(strange_at), child,
+    return BoardReader(
+        number, person, name, kana, phone or "", reason == "stopped", letter or "", _failure_key(reason, letter, why),
+        _as_datetime(read_at), how, _as_datetime(told_at), told_by, _as_datetime(replied_at), _as_datetime(strange_at), child,
     )  # fmt: skip
 
 
-def _moment(number: int | None) -> datetime | None:
+def _as_datetime(number: int | None) -> datetime | None:
     return Delivery.read_at.python_value(number)
 
 
-def _trouble(reason: str, letter: str | None, why: str | None) -> str:
+def _failure_key(reason: str, letter: str | None, why: str | None) -> str:
     """Return the key of the advice for somebody whom the letter has not reached."""
     found = reason
     if not reason and letter in ("refused", "bounced", "skipped"):
         found = why or "other"
     elif not reason and letter in ("expired", "unknown", "cancelled", "deferred"):
         found = letter
-    return found if not found or found in ADVICE else "other"
+    return found if not found or found in FAILURE_ADVICE else "other"
 
 
-def _stopped(readers: dict[int, Reader], leavers: dict[int, list[tuple[int | None, str]]]) -> tuple[Stopped, ...]:
+def _stopped_readers(
+    readers: dict[int, BoardReader], leavers: dict[int, list[tuple[int | None, str]]]
+) -> tuple[StoppedReader, ...]:
     nobody = unreachable_children({child for held in leavers.values() for child, _ in held if child})
     found = []
     for number, held in leavers.items():
         children = tuple(dict.fromkeys(name for child, name in held if child))
         alone = tuple(dict.fromkeys(name for child, name in held if child in nobody))
-        found.append(Stopped(readers[number].person_id, readers[number].name, children, alone))
+        found.append(StoppedReader(readers[number].person_id, readers[number].name, children, alone))
     return tuple(found)
 
 
-def names_of(users: Collection[int]) -> dict[int, str]:
+def user_names(users: Collection[int]) -> dict[int, str]:
     """Return the names of organizers by number."""
     return dict(User.select(User.id, User.name).where(User.id.in_(list(users))).tuples()) if users else {}
 
 
-def natural(text: str) -> tuple[int, int, str]:
+def natural_sort_key(text: str) -> tuple[int, int, str]:
     """Return a key by which 2 comes before 10, and numbers before words."""
     return (0, int(text), "") if text.isdecimal() else (1, 0, text)

@@ -16,30 +16,30 @@ import words
 from core import service
 from core.notices import merge_fields, sender_names
 from core.organization import settings
-from core.results import reading_events
-from core.results.reading_events import Fact
+from core.responses import response_events
+from core.responses.response_events import ResponseEvent
 from database import db, insert_rows
 from models import Delivery, Digest, Notice, User
 from words import N_
 
-KINDS: dict[str, str] = {
+EVENT_KINDS: dict[str, str] = {
     "read": N_("“I have read this”"),
     "answer": N_("Answers"),
     "open": N_("First openings"),
     "reopen": N_("Openings once more"),
     "click": N_("Links opened"),
 }
-TIMINGS: dict[str, str] = {
+FREQUENCIES: dict[str, str] = {
     "none": N_("not told"),
     "hourly": N_("every hour"),
     "daily": N_("every day"),
     "weekly": N_("every week"),
     "monthly": N_("every month"),
 }
-USUAL = "daily"
-HOUR = 8
+DEFAULT_FREQUENCY = "daily"
+SEND_HOUR = 8
 """Of the morning at which daily, weekly (Monday) and monthly (the first) letters go."""
-KEPT = timedelta(days=100)
+MAX_NOTICE_AGE = timedelta(days=100)
 """Older notices are not looked at any more; openings and clicks are deleted after 90 days anyway."""
 TITLES = {
     "hourly": N_("[Hourly] What came back, %(when)s"),
@@ -56,32 +56,32 @@ LINES = {
 }
 
 
-def chosen(notice: Notice) -> dict[str, str]:
+def digest_frequencies(notice: Notice) -> dict[str, str]:
     """Return how often each kind is told of a notice; what was not chosen is daily (D-32)."""
-    return {kind: notice.tells.get(kind, USUAL) for kind in KINDS}
+    return {kind: notice.tells.get(kind, DEFAULT_FREQUENCY) for kind in EVENT_KINDS}
 
 
-def begin(notice: Notice, now: datetime) -> None:
+def create_digests(notice: Notice, now: datetime) -> None:
     """Write down who is told what, as sending begins. Call inside the transaction."""
-    wanted = {kind: timing for kind, timing in _of_use(notice).items() if timing != "none"}
+    wanted = {kind: timing for kind, timing in _applicable_frequencies(notice).items() if timing != "none"}
     rows = [
         {"notice": notice.id, "user": user, "kind": kind, "timing": timing, "told_until": now}
-        for user in _told_of(notice)
+        for user in _digest_users(notice)
         for kind, timing in wanted.items()
     ]
     insert_rows(Digest, rows)
 
 
-def _of_use(notice: Notice) -> dict[str, str]:
+def _applicable_frequencies(notice: Notice) -> dict[str, str]:
     """Leave out the kinds that cannot come back of this notice."""
     possible = {
         "read": notice.read_confirmation, "open": notice.track_opens, "reopen": notice.track_opens,
         "click": notice.track_clicks, "answer": notice.questions.exists(),
     }  # fmt: skip
-    return {kind: timing for kind, timing in chosen(notice).items() if possible[kind]}
+    return {kind: timing for kind, timing in digest_frequencies(notice).items() if possible[kind]}
 
 
-def _told_of(notice: Notice) -> list[int]:
+def _digest_users(notice: Notice) -> list[int]:
     """Return the users who are told of some letter of a notice."""
     in_charge = Delivery.select(Delivery.in_charge).where(Delivery.notice == notice, Delivery.in_charge.is_null(False))
     numbers = {row.in_charge_id for row in in_charge.distinct()}
@@ -92,22 +92,22 @@ def _told_of(notice: Notice) -> list[int]:
 # ── times ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def boundary(timing: str, now: datetime) -> datetime:
+def last_due_time(timing: str, now: datetime) -> datetime:
     """Return the last moment at which a letter of this timing went out, or goes out now."""
     local = clock.local(now)
     if timing == "hourly":
         return clock.from_local(local.replace(minute=0, second=0, microsecond=0, tzinfo=None))
-    morning = local.replace(hour=HOUR, minute=0, second=0, microsecond=0, tzinfo=None)
+    morning = local.replace(hour=SEND_HOUR, minute=0, second=0, microsecond=0, tzinfo=None)
     if timing == "weekly":
         morning -= timedelta(days=morning.weekday())
     elif timing == "monthly":
         morning = morning.replace(day=1)
     if clock.from_local(morning) > now:
-        morning = _before(timing, morning)
+        morning = _previous_due_time(timing, morning)
     return clock.from_local(morning)
 
 
-def _before(timing: str, morning: datetime) -> datetime:
+def _previous_due_time(timing: str, morning: datetime) -> datetime:
     if timing == "monthly":
         return (morning - timedelta(days=1)).replace(day=1)
     return morning - timedelta(days=7 if timing == "weekly" else 1)
@@ -116,35 +116,35 @@ def _before(timing: str, morning: datetime) -> datetime:
 # ── telling ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def tell(now: datetime) -> int:
+def send_due_digests(now: datetime) -> int:
     """Send every letter that is due; return how many. Safe to repeat: what was told is taken down with the letter."""
     due: dict[tuple[int, str], list[Digest]] = defaultdict(list)
-    for row in _open_rows(now):
-        if row.told_until < boundary(row.timing, now):
+    for row in _select_open_digests(now):
+        if row.told_until < last_due_time(row.timing, now):
             due[row.user_id, row.timing].append(row)
     if not due:
         return 0
-    facts = reading_events.of({row.notice_id for rows in due.values() for row in rows})
-    return sum(_tell(rows, facts, boundary(timing, now), now) for (_, timing), rows in sorted(due.items()))
+    facts = response_events.events_by_notice({row.notice_id for rows in due.values() for row in rows})
+    return sum(_send_digest(rows, facts, last_due_time(timing, now), now) for (_, timing), rows in sorted(due.items()))
 
 
-def _open_rows(now: datetime) -> Iterable[Digest]:
+def _select_open_digests(now: datetime) -> Iterable[Digest]:
     return (
         Digest.select(Digest, Notice, User)
         .join(Notice)
         .switch(Digest)
         .join(User)
-        .where(Notice.started_at > now - KEPT, User.disabled_at.is_null(), User.email.is_null(False))
+        .where(Notice.started_at > now - MAX_NOTICE_AGE, User.disabled_at.is_null(), User.email.is_null(False))
         .order_by(Digest.notice.desc(), Digest.id)
     )
 
 
-def _tell(rows: list[Digest], facts: dict[int, list[Fact]], until: datetime, now: datetime) -> int:
+def _send_digest(rows: list[Digest], facts: dict[int, list[ResponseEvent]], until: datetime, now: datetime) -> int:
     """Take one user's matters down as told, and write the letter if there is any. Return how many letters."""
     with db.atomic():
-        fresh = [row for row in rows if _take(row, until)]
+        fresh = [row for row in rows if _claim_row(row, until)]
         user = rows[0].user
-        lines = [line for notice, some in _by_notice(fresh) for line in _lines(notice, some, facts, until, user)]
+        lines = [line for notice, some in _by_notice(fresh) for line in _notice_lines(notice, some, facts, until, user)]
         if not lines:
             return 0
         title = words.say(user.language, TITLES[rows[0].timing], when=words.day(user.language, until))
@@ -155,7 +155,7 @@ def _tell(rows: list[Digest], facts: dict[int, list[Fact]], until: datetime, now
     return 1
 
 
-def _take(row: Digest, until: datetime) -> bool:
+def _claim_row(row: Digest, until: datetime) -> bool:
     mine = (Digest.id == row.id) & (Digest.told_until == row.told_until)
     return bool(Digest.update(told_until=until).where(mine).execute())
 
@@ -168,11 +168,11 @@ def _by_notice(rows: list[Digest]) -> Iterator[tuple[Notice, list[Digest]]]:
         yield some[0].notice, some
 
 
-def _lines(
-    notice: Notice, rows: list[Digest], facts: dict[int, list[Fact]], until: datetime, user: User
+def _notice_lines(
+    notice: Notice, rows: list[Digest], facts: dict[int, list[ResponseEvent]], until: datetime, user: User
 ) -> Iterator[str]:
     """Return what there is to tell of one notice: nothing, or its subject, the news, and where to look."""
-    mine = _mine(notice, user)
+    mine = _deliveries_for_user(notice, user)
     news = []
     for row in rows:
         count = sum(
@@ -187,7 +187,7 @@ def _lines(
         yield ""
 
 
-def _mine(notice: Notice, user: User) -> set[int]:
+def _deliveries_for_user(notice: Notice, user: User) -> set[int]:
     """Return the letters of a notice of which this user is told (D-18)."""
     rows = (
         Delivery.select(Delivery, User)

@@ -18,9 +18,9 @@ from database import db, insert_rows, written_once
 from mail import html_words, links, merge
 from models import Answer, Cover, Delivery, Letter, Notice, Visit, Wording
 
-TOUCH_AFTER = timedelta(seconds=180)
-PROVISIONAL = timedelta(seconds=60)
-AGENT_LENGTH = 200
+TOUCH_DELAY = timedelta(seconds=180)
+UNDO_WINDOW = timedelta(seconds=60)
+MAX_AGENT_CHARS = 200
 
 _TOKEN = re.compile(r"\s*([a-z2-7]{26})(?![a-z0-9])", re.IGNORECASE)
 _ROBOT = re.compile(
@@ -33,7 +33,7 @@ _ROBOT = re.compile(
 )
 
 
-def find(raw: str) -> Delivery | None:
+def delivery_by_token(raw: str) -> Delivery | None:
     """Return the delivery of a token as it stands in an address, however a phone cut the link (T-44).
 
     Capitals, spaces around it and punctuation behind it do no harm: 「…です。」 often becomes part of a link.
@@ -41,21 +41,21 @@ def find(raw: str) -> Delivery | None:
     cut = _TOKEN.match(raw)
     if cut is None:
         return None
-    found = _by_token(cut[1].lower())
+    found = _select_by_token(cut[1].lower())
     return found[0] if found else None
 
 
 @written_once
-def _by_token(token: str) -> ModelSelect:
+def _select_by_token(token: str) -> ModelSelect:
     return Delivery.select(Delivery, Notice).join(Notice).where(Delivery.token == token)
 
 
-def is_robot(agent: str) -> bool:
+def is_robot_agent(agent: str) -> bool:
     """Say whether a browser's name is that of a known mail scanner or link preview, or is missing."""
-    return not agent or is_known_robot(agent)
+    return not agent or is_known_scanner(agent)
 
 
-def is_known_robot(agent: str) -> bool:
+def is_known_scanner(agent: str) -> bool:
     """Say whether a name is that of a known scanner: then not even a press counts. Some people's browsers say none."""
     return bool(_ROBOT.search(agent))
 
@@ -63,43 +63,45 @@ def is_known_robot(agent: str) -> bool:
 # ── opening ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def visit(delivery: Delivery, page: str, *, agent: str, inside: bool, now: datetime, ahead: bool = False) -> None:
+def record_visit(
+    delivery: Delivery, page: str, *, agent: str, inside: bool, now: datetime, ahead: bool = False
+) -> None:
     """Record that page `r`, `u` or `a3` (choice 3) of a letter was fetched; `inside`: from a page of ours; `ahead`:
     by a program that says that it loads before anybody asks.
 
     If a touch was recorded within the last minute and this is another link, or another agent, it becomes a visit.
     """
-    agent = agent[:AGENT_LENGTH]
+    agent = agent[:MAX_AGENT_CHARS]
     with db.atomic():
         if not inside and (touched := _last_touch(delivery, now)) and touched != (page, agent):
-            _take_back(delivery, now)
+            _undo_touch(delivery, now)
         seen = {"delivery": delivery.id, "at": now, "page": page, "inside": inside, "agent": agent}
-        insert_rows(Visit, [{**seen, "automatic": ahead or is_robot(agent)}])
+        insert_rows(Visit, [{**seen, "automatic": ahead or is_robot_agent(agent)}])
 
 
-def picture(delivery: Delivery, *, agent: str, now: datetime, ahead: bool = False) -> None:
+def record_open(delivery: Delivery, *, agent: str, now: datetime, ahead: bool = False) -> None:
     """Note that the picture of a letter was fetched (D-31). It tells nothing about the other links of the letter."""
-    agent = agent[:AGENT_LENGTH]
-    Visit.create(delivery=delivery, at=now, page="o", agent=agent, automatic=ahead or is_robot(agent))
+    agent = agent[:MAX_AGENT_CHARS]
+    Visit.create(delivery=delivery, at=now, page="o", agent=agent, automatic=ahead or is_robot_agent(agent))
 
 
 def _last_touch(delivery: Delivery, now: datetime) -> tuple[str, str] | None:
     """Return link and agent of a touch of the last minute, if there was one."""
-    found = _touches(delivery.id, now - PROVISIONAL)
+    found = _select_touches(delivery.id, now - UNDO_WINDOW)
     return (found[0].page.partition(" ")[2] or "r", found[0].agent) if found else None
 
 
 @written_once
-def _touches(delivery: int, since: datetime) -> ModelSelect:
+def _select_touches(delivery: int, since: datetime) -> ModelSelect:
     touched = Visit.page.startswith("touch") & (Visit.at >= since)
     return Visit.select().where(Visit.delivery == delivery, touched).order_by(Visit.id.desc()).limit(1)
 
 
-def _take_back(delivery: Delivery, now: datetime) -> bool:
+def _undo_touch(delivery: Delivery, now: datetime) -> bool:
     """Make a provisional read or answer a visit again; a press is never taken back."""
-    fresh = (Answer.delivery == delivery) & (Answer.how == "touch") & (Answer.at >= now - PROVISIONAL)
+    fresh = (Answer.delivery == delivery) & (Answer.how == "touch") & (Answer.at >= now - UNDO_WINDOW)
     Answer.update(superseded_at=now).where(fresh, Answer.superseded_at.is_null()).execute()
-    provisional = (Delivery.read_how == "touch") & (Delivery.read_at >= now - PROVISIONAL)
+    provisional = (Delivery.read_how == "touch") & (Delivery.read_at >= now - UNDO_WINDOW)
     done = Delivery.update(read_at=None, read_how="").where(Delivery.id == delivery.id, provisional).execute()
     if done:
         delivery.read_at, delivery.read_how = None, ""
@@ -107,7 +109,7 @@ def _take_back(delivery: Delivery, now: datetime) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class LetterText:
     """A notice as its reader got it. `about`: whose letter it is, where there is one for each child.
 
     `pieces` are stretches of text, each with its web address if it is one; `html` stands for them where the words are
@@ -121,12 +123,12 @@ class Words:
     html: str = ""
 
 
-def words_for(delivery: Delivery, picture: Callable[[str], str] = str) -> Words:
+def letter_text(delivery: Delivery, picture: Callable[[str], str] = str) -> LetterText:
     """Return subject and text as they stand in this reader's letter, merge fields filled, addresses found.
 
     picture: gives the address of a picture by its mark.
     """
-    wording = _wordings(delivery.notice_id, delivery.language)[0]
+    wording = _select_wording(delivery.notice_id, delivery.language)[0]
     subject = merge.one_line(merge.fill(wording.subject, delivery.values))
     about = ""
     if delivery.siblings:
@@ -136,30 +138,30 @@ def words_for(delivery: Delivery, picture: Callable[[str], str] = str) -> Words:
     html = html_body.html_of(wording)
     shown = {mark: picture(mark) for mark in inline_images.existing_ids(inline_images.image_ids(html))}
     page = html_words.on_page(html, delivery.values, shown) if html else ""
-    return Words(wording.language, subject, about, tuple(links.cut(text)), page)
+    return LetterText(wording.language, subject, about, tuple(links.cut(text)), page)
 
 
 @written_once
-def _wordings(notice: int, language: str) -> ModelSelect:
+def _select_wording(notice: int, language: str) -> ModelSelect:
     mine = (Wording.language == language).desc()
     return Wording.select().where(Wording.notice == notice).order_by(mine, Wording.id).limit(1)
 
 
-def is_closed(delivery: Delivery) -> bool:
+def is_page_closed(delivery: Delivery) -> bool:
     """Say whether the page of this letter is closed: the notice was withdrawn, or its year is over (13, 15)."""
     return delivery.notice.state == "withdrawn" or delivery.notice.forgotten_at is not None
 
 
-def family_has_read(delivery: Delivery) -> bool:
+def household_has_read(delivery: Delivery) -> bool:
     """Say whether another letter of this notice to the same household was confirmed; by whom and when, nobody says.
 
     Where the letters differ by child, only those about the same child count.
     """
-    return bool(_read_by_family(delivery.id, delivery.notice_id, delivery.child_name))
+    return bool(_select_household_reads(delivery.id, delivery.notice_id, delivery.child_name))
 
 
 @written_once
-def _read_by_family(delivery: int, notice: int, child: str) -> ModelSelect:
+def _select_household_reads(delivery: int, notice: int, child: str) -> ModelSelect:
     mine = Cover.select(Cover.household).where(Cover.delivery == delivery, Cover.household != "")
     return (
         Cover.select(Cover.id)
@@ -180,31 +182,31 @@ def _read_by_family(delivery: int, notice: int, child: str) -> ModelSelect:
 
 def may_confirm(delivery: Delivery) -> bool:
     """Say whether this letter asks for a confirmation and still takes one (T-42)."""
-    return delivery.notice.read_confirmation and not is_closed(delivery)
+    return delivery.notice.read_confirmation and not is_page_closed(delivery)
 
 
-def press(delivery: Delivery, *, agent: str, now: datetime) -> bool:
+def confirm_read(delivery: Delivery, *, agent: str, now: datetime) -> bool:
     """Record that the reader pressed the button. Return whether this was the first time, which is kept (T-45).
 
     A provisional touch becomes a press, with the time of the touch.
     """
-    if is_known_robot(agent) or not may_confirm(delivery):
+    if is_known_scanner(agent) or not may_confirm(delivery):
         return False
     with db.atomic():
-        first = bool(_pressed(delivery.id, now)) and delivery.read_at is None
+        first = bool(_update_pressed(delivery.id, now)) and delivery.read_at is None
         if first:
             letters.accept_unknown_on_read(delivery, now)
     return first
 
 
 @written_once
-def _pressed(delivery: int, now: datetime) -> ModelUpdate:
+def _update_pressed(delivery: int, now: datetime) -> ModelUpdate:
     unread = Delivery.read_at.is_null() | (Delivery.read_how == "touch")
     first = fn.COALESCE(Delivery.read_at, now)
     return Delivery.update(read_at=first, read_how="press").where(Delivery.id == delivery, unread)
 
 
-def touch(delivery: Delivery, *, agent: str, now: datetime) -> bool:
+def confirm_by_touch(delivery: Delivery, *, agent: str, now: datetime) -> bool:
     """Record that the page's script pressed the button for a reader who touched the page (decision 1).
 
     Only later than 180 s after the letter was accepted, and if no other link of it was fetched within a minute.
@@ -212,7 +214,7 @@ def touch(delivery: Delivery, *, agent: str, now: datetime) -> bool:
     if not may_confirm(delivery):
         return False
     with db.atomic():
-        if not touch_counts(delivery, "r", agent=agent, now=now):
+        if not is_touch_valid(delivery, "r", agent=agent, now=now):
             return False
         done = (
             Delivery.update(read_at=now, read_how="touch")
@@ -220,45 +222,45 @@ def touch(delivery: Delivery, *, agent: str, now: datetime) -> bool:
             .execute()
         )
         if done:
-            note_touch(delivery, "r", agent=agent, now=now)
+            record_touch(delivery, "r", agent=agent, now=now)
     return bool(done)
 
 
-def touch_counts(delivery: Delivery, link: str, *, agent: str, now: datetime) -> bool:
+def is_touch_valid(delivery: Delivery, link: str, *, agent: str, now: datetime) -> bool:
     """Say whether a touch on the page of a link may be a person's: late enough, and no other link was fetched.
 
     Call inside the transaction that records it, so that no visit comes between.
     """
-    begins = touch_from(delivery)
+    begins = touch_valid_from(delivery)
     late = begins is not None and now >= begins
-    return late and not is_robot(agent) and not _fetched_elsewhere(delivery, link, agent[:AGENT_LENGTH], now)
+    return late and not is_robot_agent(agent) and not _other_link_fetched(delivery, link, agent[:MAX_AGENT_CHARS], now)
 
 
-def note_touch(delivery: Delivery, link: str, *, agent: str, now: datetime) -> None:
+def record_touch(delivery: Delivery, link: str, *, agent: str, now: datetime) -> None:
     """Keep by which link and agent a touch was recorded: for a minute others take it back."""
     page = "touch" if link == "r" else f"touch {link}"
-    Visit.create(delivery=delivery, at=now, page=page, inside=True, agent=agent[:AGENT_LENGTH])
+    Visit.create(delivery=delivery, at=now, page=page, inside=True, agent=agent[:MAX_AGENT_CHARS])
 
 
-def touch_from(delivery: Delivery) -> datetime | None:
+def touch_valid_from(delivery: Delivery) -> datetime | None:
     """Return from when on a touch counts: 180 s after the newest accepted letter was taken; None if there is none."""
-    newest = _accepted(delivery.id)
-    return newest[0].done_at + TOUCH_AFTER if newest else None
+    newest = _select_accepted(delivery.id)
+    return newest[0].done_at + TOUCH_DELAY if newest else None
 
 
 @written_once
-def _accepted(delivery: int) -> ModelSelect:
+def _select_accepted(delivery: int) -> ModelSelect:
     taken = (Letter.delivery == delivery) & (Letter.state == "accepted") & Letter.done_at.is_null(False)
     return Letter.select(Letter.done_at).where(taken).order_by(Letter.round.desc()).limit(1)
 
 
-def _fetched_elsewhere(delivery: Delivery, link: str, agent: str, now: datetime) -> bool:
+def _other_link_fetched(delivery: Delivery, link: str, agent: str, now: datetime) -> bool:
     """Say whether another link of this letter, or the same by another agent, was fetched within the last minute."""
     return (
         Visit.select()
         .where(
             Visit.delivery == delivery,
-            Visit.at >= now - PROVISIONAL,
+            Visit.at >= now - UNDO_WINDOW,
             Visit.inside == False,
             Visit.page != "o",  # people's mail programs fetch the picture themselves
             (Visit.page != link) | (Visit.agent != agent),

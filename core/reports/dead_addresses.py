@@ -11,12 +11,12 @@ from datetime import datetime
 from peewee import JOIN
 
 from core.members import member_list
-from core.results import silent
+from core.reports import non_readers
 from core.rights import Rights
 from models import Child, MailingList, Membership, Person
 from words import N_
 
-WHY: dict[str, str] = {
+REASONS: dict[str, str] = {
     "bounced": N_("Stopped: address dead"),
     "complained": N_("Reported as spam"),
     "refusing": N_("Perhaps refused by a filter"),
@@ -27,7 +27,7 @@ WHY: dict[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Stale:
+class DeadAddress:
     """One person with one reason. `since`: None where nobody can say; `address`: as the asker may see it."""
 
     person: Person
@@ -38,28 +38,28 @@ class Stale:
     address: str
 
 
-def rows(rights: Rights, now: datetime, list_id: int | None = None) -> list[Stale]:
+def list_dead_addresses(rights: Rights, now: datetime, list_id: int | None = None) -> list[DeadAddress]:
     """Return everybody in the lists that somebody may look at about whom something is stale; by reason, then kana."""
     lists = [one for one in rights.lists("view") if not one.practice_of_id and list_id in (None, one.id)]
-    never = _silent(lists, now)
+    never = _non_reader_ids(lists, now)
     managed = {one.id for one in rights.lists("manage")}
     held: dict[int, list[Membership]] = {}
-    for place in _places(lists):
+    for place in _memberships_in(lists):
         held.setdefault(place.person_id, []).append(place)
-    found = [made for places in held.values() if (made := _stale(places, never, managed))]
-    order = list(WHY)
+    found = [made for places in held.values() if (made := _dead_address(places, never, managed))]
+    order = list(REASONS)
     return sorted(found, key=lambda one: (order.index(one.why), one.person.kana == "", one.person.kana, one.person.id))
 
 
-def counts(some: Iterable[Stale]) -> dict[str, int]:
+def count_by_reason(some: Iterable[DeadAddress]) -> dict[str, int]:
     """Return how many there are of each reason, of those that occur."""
-    found = dict.fromkeys(WHY, 0)
+    found = dict.fromkeys(REASONS, 0)
     for one in some:
         found[one.why] += 1
     return {why: number for why, number in found.items() if number}
 
 
-def _places(lists: list[MailingList]) -> Iterable[Membership]:
+def _memberships_in(lists: list[MailingList]) -> Iterable[Membership]:
     return (
         Membership.select(Membership, Person, Child, MailingList)
         .join(Person)
@@ -72,24 +72,30 @@ def _places(lists: list[MailingList]) -> Iterable[Membership]:
     )
 
 
-def _silent(lists: list[MailingList], now: datetime) -> set[int]:
+def _non_reader_ids(lists: list[MailingList], now: datetime) -> set[int]:
     """Return who has confirmed none of the last three notices of a list, nor anybody of the household."""
-    return {row.person.id for one in lists for row in silent.silent(one, silent.last_notices(one, now))}
+    return {
+        row.person.id
+        for one in lists
+        for row in non_readers.find_non_readers(one, non_readers.last_confirmable_notices(one, now))
+    }
 
 
-def _stale(places: list[Membership], never: set[int], managed: set[int]) -> Stale | None:
+def _dead_address(places: list[Membership], never: set[int], managed: set[int]) -> DeadAddress | None:
     person = places[0].person
-    why, since, there = _why(person, places, never)
+    why, since, there = _worst_reason(person, places, never)
     if not why:
         return None
     children = dict.fromkeys(f"{one.child.room} {one.child.name}".strip() for one in there if one.child_id)
-    return Stale(
+    return DeadAddress(
         person, why, since, tuple(dict.fromkeys(one.list.name for one in there)), tuple(children),
         member_list.display_address(person, any(one.list_id in managed for one in places)),
     )  # fmt: skip
 
 
-def _why(person: Person, places: list[Membership], never: set[int]) -> tuple[str, datetime | None, list[Membership]]:
+def _worst_reason(
+    person: Person, places: list[Membership], never: set[int]
+) -> tuple[str, datetime | None, list[Membership]]:
     """Return the gravest reason, since when, and the places that it concerns; "" if there is none."""
     if person.address_state != "fine":
         return person.address_state, person.address_state_at, places

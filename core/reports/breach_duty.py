@@ -16,13 +16,13 @@ from words import N_
 
 FIRST_REPORT = (timedelta(days=3), timedelta(days=5))
 FINAL_REPORT = timedelta(days=30)
-FINAL_ON_PURPOSE = timedelta(days=60)
-ACTION = "notice.incident_judged"
-SAID: dict[str, str] = {"yes": N_("Yes"), "no": N_("No"), "unknown": N_("Not known yet")}
+FINAL_REPORT_INTENTIONAL = timedelta(days=60)
+AUDIT_ACTION = "notice.incident_judged"
+ANSWER_LABELS: dict[str, str] = {"yes": N_("Yes"), "no": N_("No"), "unknown": N_("Not known yet")}
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class ReportingCase:
     """One of the four cases: the question, what belongs to it, and the case in a few words."""
 
     question: str
@@ -30,23 +30,23 @@ class Case:
     short: str
 
 
-CASES: dict[str, Case] = {
-    "sensitive": Case(
+REPORTING_CASES: dict[str, ReportingCase] = {
+    "sensitive": ReportingCase(
         N_("Does it hold health, handicap, beliefs, a criminal record or the like (要配慮個人情報), of one person?"),
         N_("Allergies, illnesses, special support, consultations: of one person is enough."),
         N_("Sensitive data"),
     ),
-    "money": Case(
+    "money": ReportingCase(
         N_("Can it be misused so that somebody loses money?"),
         N_("Card numbers, or the user name and password of a bank or payment service: of one person is enough."),
         N_("Loss of property"),
     ),
-    "purpose": Case(
+    "purpose": ReportingCase(
         N_("May somebody have done it for a wrongful purpose?"),
         N_("A break-in, a virus, a stolen or taken roster: one person affected is enough."),
         N_("Wrongful purpose"),
     ),
-    "many": Case(
+    "many": ReportingCase(
         N_("Is it about more than 1,000 persons?"),
         N_("Not who received the letter, but whose data stands in it or in its files. For public schools: over 100."),
         N_("More than 1,000 persons"),
@@ -55,7 +55,7 @@ CASES: dict[str, Case] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class BreachAssessment:
     """What was answered, by whom and when; `known_on`: the day on which anybody of the school first knew."""
 
     said: Mapping[str, str] = field(default_factory=dict)
@@ -64,9 +64,9 @@ class Judgement:
     at: datetime | None = None
 
     @property
-    def met(self) -> list[Case]:
+    def met(self) -> list[ReportingCase]:
         """Return the cases that were answered with yes."""
-        return [case for name, case in CASES.items() if self.said.get(name) == "yes"]
+        return [case for name, case in REPORTING_CASES.items() if self.said.get(name) == "yes"]
 
     @property
     def outcome(self) -> str:
@@ -75,12 +75,12 @@ class Judgement:
             return ""
         if self.met:
             return "must"
-        return "free" if all(self.said.get(name) == "no" for name in CASES) else "open"
+        return "free" if all(self.said.get(name) == "no" for name in REPORTING_CASES) else "open"
 
     def days(self, otherwise: date) -> dict[str, date]:
         """Return the days of the reports, counted from when it was known (else from another day)."""
         known = self.known_on or otherwise
-        final = FINAL_ON_PURPOSE if self.said.get("purpose") == "yes" else FINAL_REPORT
+        final = FINAL_REPORT_INTENTIONAL if self.said.get("purpose") == "yes" else FINAL_REPORT
         return {
             "known": known,
             "first": known + FIRST_REPORT[0],
@@ -89,24 +89,26 @@ class Judgement:
         }
 
 
-def of(notice: Notice) -> Judgement:
+def latest_assessment(notice: Notice) -> BreachAssessment:
     """Return what was answered last."""
-    mine = (Log.action == ACTION) & (Log.number == notice.id)
+    mine = (Log.action == AUDIT_ACTION) & (Log.number == notice.id)
     row = Log.select().where(mine).order_by(Log.id.desc()).first()
     if row is None:
-        return Judgement()
-    said = {name: row.detail[name] for name in CASES if row.detail.get(name) in SAID}
+        return BreachAssessment()
+    said = {name: row.detail[name] for name in REPORTING_CASES if row.detail.get(name) in ANSWER_LABELS}
     known = row.detail.get("known_on")
-    return Judgement(said, date.fromisoformat(known) if known else None, row.user.name if row.user else "", row.at)
+    return BreachAssessment(
+        said, date.fromisoformat(known) if known else None, row.user.name if row.user else "", row.at
+    )
 
 
-def judge(notice: Notice, by: User, said: Mapping[str, str], known_on: date | None) -> None:
+def save_assessment(notice: Notice, by: User, said: Mapping[str, str], known_on: date | None) -> None:
     """Keep the answers; what was not answered is not known yet."""
-    detail = {name: said[name] if said.get(name) in SAID else "unknown" for name in CASES}
-    history.log(by, ACTION, notice.id, detail=detail | {"known_on": known_on.isoformat() if known_on else ""})
+    detail = {name: said[name] if said.get(name) in ANSWER_LABELS else "unknown" for name in REPORTING_CASES}
+    history.log(by, AUDIT_ACTION, notice.id, detail=detail | {"known_on": known_on.isoformat() if known_on else ""})
 
 
-def day_of(typed: str, now: datetime) -> date | None:
+def parse_known_on(typed: str, now: datetime) -> date | None:
     """Read the day on which it was known; None for nothing, one that is no day, or one still to come."""
     try:
         found = date.fromisoformat(typed.strip())

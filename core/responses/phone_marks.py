@@ -8,14 +8,16 @@ from database import db
 from models import Delivery, Notice, User
 
 
-def tell(notice: Notice, numbers: Collection[int], *, by: User, lists: Collection[int] | None, now: datetime) -> int:
+def mark_phoned(
+    notice: Notice, numbers: Collection[int], *, by: User, lists: Collection[int] | None, now: datetime
+) -> int:
     """Note that somebody telephoned; `lists`: those the caller may act for (None: all). Return how many. Repeatable."""
     return _mark(
         notice, numbers, by, lists, "delivery.told", Delivery.told_at.is_null(), told_at=now, told_by=by
     )  # fmt: skip
 
 
-def take_back(notice: Notice, numbers: Collection[int], *, by: User, lists: Collection[int] | None) -> int:
+def unmark_phoned(notice: Notice, numbers: Collection[int], *, by: User, lists: Collection[int] | None) -> int:
     """Take the mark back. Return how many. Repeatable."""
     return _mark(
         notice, numbers, by, lists, "delivery.told_taken_back", Delivery.told_at.is_null(False),

@@ -10,20 +10,20 @@ from peewee import JOIN, ModelSelect, fn
 
 from models import Child, Cover, Delivery, MailingList, Membership, Notice, Person, Target
 
-NOTICES = 3
-SETTLED = timedelta(hours=12)
+NOTICES_CHECKED = 3
+MIN_NOTICE_AGE = timedelta(hours=12)
 """A notice that is younger says nothing yet."""
 
 
 @dataclass(frozen=True, slots=True)
-class Silent:
+class NonReader:
     """One person who has confirmed none of them, with the children's classes."""
 
     person: Person
     children: tuple[str, ...]
 
 
-def last_notices(mailing_list: MailingList, now: datetime) -> list[Notice]:
+def last_confirmable_notices(mailing_list: MailingList, now: datetime) -> list[Notice]:
     """Return the last three notices of a list that asked for a confirmation and have had time for it, newest first."""
     return list(
         Notice.select()
@@ -32,25 +32,25 @@ def last_notices(mailing_list: MailingList, now: datetime) -> list[Notice]:
             Target.kind == "list", Target.include == True, Target.number == mailing_list.id,
             Notice.read_confirmation == True, Notice.state.in_(("sending", "paused", "sent", "stopped")),
             Notice.forgotten_at.is_null(),
-            Notice.started_at < now - SETTLED,
+            Notice.started_at < now - MIN_NOTICE_AGE,
         )
         .order_by(Notice.started_at.desc(), Notice.id.desc())
-        .limit(NOTICES)
+        .limit(NOTICES_CHECKED)
     )  # fmt: skip
 
 
-def silent(mailing_list: MailingList, notices: list[Notice]) -> list[Silent]:
+def find_non_readers(mailing_list: MailingList, notices: list[Notice]) -> list[NonReader]:
     """Return who got all of these notices and has confirmed none, nor anybody of the household; by kana."""
-    if len(notices) < NOTICES:
+    if len(notices) < NOTICES_CHECKED:
         return []
     numbers = [one.id for one in notices]
-    people = [person for (person,) in _never(mailing_list, numbers).tuples()]
+    people = [person for (person,) in _select_non_readers(mailing_list, numbers).tuples()]
     found = Person.select().where(Person.id.in_(people)).order_by(Person.kana, Person.name, Person.id)
     children = _children(mailing_list, people)
-    return [Silent(one, tuple(children.get(one.id, ()))) for one in found]
+    return [NonReader(one, tuple(children.get(one.id, ()))) for one in found]
 
 
-def _never(mailing_list: MailingList, numbers: list[int]) -> ModelSelect:
+def _select_non_readers(mailing_list: MailingList, numbers: list[int]) -> ModelSelect:
     here = Cover.select(Cover.delivery).where(Cover.list == mailing_list)
     still = Membership.select(Membership.person).where(Membership.list == mailing_list, Membership.state == "active")
     heard = (

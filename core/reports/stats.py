@@ -14,39 +14,39 @@ from peewee import ModelSelect, fn
 import clock
 from core.notices import merge_fields, questions
 from core.organization import settings
-from core.results import archive, kept, tally, tracking
-from core.results.board_rows import NOT_COUNTED
-from core.results.today import households, to_practice_lists, unit_keys
+from core.reports import notice_list, poll_results, progress, summaries
+from core.reports.board_rows import NOT_COUNTED
+from core.reports.dashboard import count_households, household_keys, practice_notice_ids
+from core.responses import tracking
 from core.rights import Rights, aimed_at
-from core.road import progress
 from database import EPOCH, millis
 from models import Cover, Delivery, MailingList, Notice, Sums, Target, Wording, count_letters
 
-YOUNG = timedelta(days=2)
-FIXED_AFTER = timedelta(days=30)
-AGAIN_YOUNG, AGAIN_OLD = timedelta(minutes=1), timedelta(minutes=90)
+RECENT_AGE = timedelta(days=2)
+FINAL_AFTER = timedelta(days=30)
+REFRESH_RECENT, REFRESH_OLD = timedelta(minutes=1), timedelta(minutes=90)
 """How old sums may be for a page; the hourly task counts ahead of the second, so that pages count the newest alone."""
 HOUR_MS = 3_600_000
 
 
-def share(part: int, whole: int) -> float | None:
+def percentage(part: int, whole: int) -> float | None:
     """Return a share in percent; None where there is nothing to be a share of (shown as ―)."""
     return 100 * part / whole if whole else None
 
 
 def delivery_rate(sent: int, failed: int) -> float | None:
     """Return (1 - failed / sent) x 100 (E-10): 200 sent, 3 came back: 98.5; None if nothing was sent."""
-    return share(sent - failed, sent)
+    return percentage(sent - failed, sent)
 
 
 def sent_and_failed(letters: dict[str, int]) -> tuple[int, int]:
     """Return how many letters left or were refused, and how many of them failed: as the notice's own page counts."""
-    seen = progress.Progress(dict.fromkeys(progress.STATES, 0) | letters, 0, None, "")
+    seen = progress.Progress(dict.fromkeys(progress.LETTER_STATES, 0) | letters, 0, None, "")
     return seen.sent, seen.errors
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class StatsLine:
     """One notice with its figures. A rate is None where it has no meaning."""
 
     notice: Notice
@@ -59,26 +59,26 @@ class Line:
 
     @property
     def read(self) -> float | None:
-        return share(self.sums.read, self.sums.asked)
+        return percentage(self.sums.read, self.sums.asked)
 
     @property
     def answered(self) -> float | None:
-        return share(self.sums.answered, self.sums.could_answer)
+        return percentage(self.sums.answered, self.sums.could_answer)
 
     @property
     def opened(self) -> float | None:
         """Return the estimate of X-10: letters opened by readers, or by their provider for them; machines left out."""
-        return share(self.sums.opened + self.sums.proxied, self.sums.opens_of)
+        return percentage(self.sums.opened + self.sums.proxied, self.sums.opens_of)
 
     @property
     def clicked(self) -> float | None:
-        return share(self.sums.clicked, self.sums.clicks_of)
+        return percentage(self.sums.clicked, self.sums.clicks_of)
 
 
 # ── counting ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def lines(notices: Iterable[Notice], now: datetime) -> list[Line]:
+def stats_lines(notices: Iterable[Notice], now: datetime) -> list[StatsLine]:
     """Return notices with their figures, in the order given; what is stale is counted anew."""
     found = list(notices)
     numbers = [one.id for one in found]
@@ -90,74 +90,78 @@ def lines(notices: Iterable[Notice], now: datetime) -> list[Line]:
         .tuples()
     )
     return [
-        Line(one, merge_fields.display_subject(one, subjects.get(one.id, "")), _fresh(one, held.get(one.id), now))
+        StatsLine(
+            one,
+            merge_fields.display_subject(one, subjects.get(one.id, "")),
+            _current_totals(one, held.get(one.id), now),
+        )
         for one in found
     ]
 
 
-def of(notice: Notice, now: datetime) -> Line:
+def stats_of_notice(notice: Notice, now: datetime) -> StatsLine:
     """Return the figures of one notice, counted now."""
-    return Line(notice, merge_fields.display_subject(notice), count(notice, now))
+    return StatsLine(notice, merge_fields.display_subject(notice), refresh_totals(notice, now))
 
 
-def _fresh(notice: Notice, held: Sums | None, now: datetime) -> Sums:
+def _current_totals(notice: Notice, held: Sums | None, now: datetime) -> Sums:
     if held is None:
-        return count(notice, now)
-    again = AGAIN_YOUNG if now - (notice.started_at or now) < YOUNG else AGAIN_OLD
-    return held if held.fixed or now - held.at < again else count(notice, now)
+        return refresh_totals(notice, now)
+    again = REFRESH_RECENT if now - (notice.started_at or now) < RECENT_AGE else REFRESH_OLD
+    return held if held.fixed or now - held.at < again else refresh_totals(notice, now)
 
 
-def count(notice: Notice, now: datetime, *, again: bool = False) -> Sums:
+def refresh_totals(notice: Notice, now: datetime, *, again: bool = False) -> Sums:
     """Count a notice and keep what was found; a fixed one stays as it is, unless it is counted `again`."""
     was = Sums.get_or_none(Sums.notice == notice)
     if was and (was.kept or (was.fixed and not again)):
         return was
     sent, failed = sent_and_failed(count_letters(notice.id))
     values = {
-        "at": now, "fixed": _is_over(notice, now), "sent": sent, "failed": failed,
-        **_reads(notice), **_answers(notice), **_opens_and_clicks(notice),
+        "at": now, "fixed": _is_final(notice, now), "sent": sent, "failed": failed,
+        **_read_totals(notice), **_answer_totals(notice), **_tracking_totals(notice),
     }  # fmt: skip
     Sums.insert(notice=notice, **values).on_conflict(conflict_target=[Sums.notice], update=values).execute()
     return Sums.get(Sums.notice == notice)
 
 
-def _is_over(notice: Notice, now: datetime) -> bool:
+def _is_final(notice: Notice, now: datetime) -> bool:
     ended = notice.state in ("sent", "stopped", "withdrawn")
-    return ended and notice.started_at is not None and notice.started_at < now - FIXED_AFTER
+    return ended and notice.started_at is not None and notice.started_at < now - FINAL_AFTER
 
 
-def _reads(notice: Notice) -> dict[str, object]:
+def _read_totals(notice: Notice) -> dict[str, object]:
     """Count households as the board does; who they are and by whom they confirmed nobody learns from a sum."""
     if not notice.read_confirmation or notice.started_at is None:
         return {"asked": 0, "read": 0, "told": 0, "read_1h": 0, "half_s": None, "hours": []}
-    counted = households([notice.id], None).get(notice.id)
+    counted = count_households([notice.id], None).get(notice.id)
     if counted is None:
         return {"asked": 0, "read": 0, "told": 0, "read_1h": 0, "half_s": None, "hours": []}
-    moments, begun = first_reads(notice), millis(notice.started_at)
+    moments, begun = first_read_times(notice), millis(notice.started_at)
     half = ceil(counted.households / 2)
     return {
         "asked": counted.households, "read": counted.read, "told": counted.told,
         "read_1h": sum(at - begun <= HOUR_MS for at in moments),
         "half_s": max(0, moments[half - 1] - begun) // 1000 if 0 < half <= len(moments) else None,
-        "hours": by_hour(moments),
+        "hours": count_by_hour(moments),
     }  # fmt: skip
 
 
-def first_reads(notice: Notice) -> list[int]:
+def first_read_times(notice: Notice) -> list[int]:
     """Return when each household first confirmed, in milliseconds, in order."""
     first = fn.MIN(Delivery.read_at)
     rows = (
         Delivery.select(first)
         .join(Cover, "LEFT OUTER JOIN")
         .where(Delivery.notice == notice, Delivery.reason.not_in(NOT_COUNTED))
-        .group_by(*unit_keys())
+        .group_by(*household_keys())
         .having(first.is_null(False))
         .tuples()
     )
     return sorted(at if isinstance(at, int) else millis(at) for (at,) in rows)
 
 
-def by_hour(moments: Iterable[int]) -> list[int]:
+def count_by_hour(moments: Iterable[int]) -> list[int]:
     """Return how many of some moments lie in each hour of the school's day."""
     found = [0] * 24
     for at in moments:
@@ -165,18 +169,18 @@ def by_hour(moments: Iterable[int]) -> list[int]:
     return found
 
 
-def _answers(notice: Notice) -> dict[str, int]:
+def _answer_totals(notice: Notice) -> dict[str, int]:
     if not questions.has_questions(notice):
         return {"could_answer": 0, "answered": 0}
-    answered, could = tally.of(notice).turnout()
+    answered, could = poll_results.load_poll_results(notice).turnout()
     return {"could_answer": could, "answered": answered}
 
 
-def _opens_and_clicks(notice: Notice) -> dict[str, object]:
+def _tracking_totals(notice: Notice) -> dict[str, object]:
     """Estimate openings and clicks, where an organizer asked for them (D-31, X-10)."""
     if not (notice.track_opens or notice.track_clicks):
         return {}
-    found = tracking.of(notice)
+    found = tracking.count_opens_and_clicks(notice)
     return {
         "opens_of": found.letters if notice.track_opens else 0, "opened": found.opened, "proxied": found.proxied,
         "clicks_of": found.letters if notice.track_clicks else 0, "clicked": found.clicked,
@@ -184,33 +188,33 @@ def _opens_and_clicks(notice: Notice) -> dict[str, object]:
     }  # fmt: skip
 
 
-def fix_those_that_are_over(now: datetime, most: int = 20) -> int:
+def finalize_old_totals(now: datetime, most: int = 20) -> int:
     """Count for good what was sent more than thirty days ago; return how many. Repeatable; the hourly task does it."""
     done = Sums.select(Sums.notice).where(Sums.fixed == True)
     found = (
         Notice.select()
         .where(
-            Notice.started_at < now - FIXED_AFTER, Notice.state.in_(("sent", "stopped", "withdrawn")),
+            Notice.started_at < now - FINAL_AFTER, Notice.state.in_(("sent", "stopped", "withdrawn")),
             Notice.id.not_in(done),
         )
         .order_by(Notice.started_at)
         .limit(most)
     )  # fmt: skip
-    return sum(count(one, now).fixed for one in list(found))
+    return sum(refresh_totals(one, now).fixed for one in list(found))
 
 
-def count_young_ones(now: datetime, most: int = 60) -> int:
+def refresh_recent_totals(now: datetime, most: int = 60) -> int:
     """Count anew what was sent within thirty days, so that no page has to; return how many. The hourly task does it."""
-    aged = Sums.select(Sums.notice).where((Sums.fixed == True) | (Sums.at > now - AGAIN_YOUNG))
-    young = Notice.select().where(Notice.started_at > now - FIXED_AFTER, Notice.kind != "step", Notice.id.not_in(aged))
-    return sum(bool(count(one, now)) for one in list(young.order_by(Notice.started_at.desc()).limit(most)))
+    aged = Sums.select(Sums.notice).where((Sums.fixed == True) | (Sums.at > now - REFRESH_RECENT))
+    young = Notice.select().where(Notice.started_at > now - FINAL_AFTER, Notice.kind != "step", Notice.id.not_in(aged))
+    return sum(bool(refresh_totals(one, now)) for one in list(young.order_by(Notice.started_at.desc()).limit(most)))
 
 
 # ── over time ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @dataclass(frozen=True, slots=True)
-class Total:
+class StatsTotal:
     """Sums of several notices."""
 
     name: str
@@ -233,28 +237,28 @@ class Total:
 
     @property
     def read_rate(self) -> float | None:
-        return share(self.read, self.asked)
+        return percentage(self.read, self.asked)
 
     @property
     def answered_rate(self) -> float | None:
-        return share(self.answered, self.could_answer)
+        return percentage(self.answered, self.could_answer)
 
     @property
     def opened_rate(self) -> float | None:
-        return share(self.opened + self.proxied, self.opens_of)
+        return percentage(self.opened + self.proxied, self.opens_of)
 
     @property
     def clicked_rate(self) -> float | None:
-        return share(self.clicked, self.clicks_of)
+        return percentage(self.clicked, self.clicks_of)
 
 
-def visible(rights: Rights, list_id: int | None = None, year: int | None = None) -> ModelSelect:
+def visible_notices(rights: Rights, list_id: int | None = None, year: int | None = None) -> ModelSelect:
     """Return the notices whose whole figures a user may see, newest first: of one list, of one school year.
 
     Whoever looks at some lists only sees the notices that went to these alone. Practice and steps are left out.
     """
-    found = archive.gone_out(rights).where(
-        Notice.kind != "step", Notice.practice == settings().practice, Notice.id.not_in(to_practice_lists()),
+    found = notice_list.sent_notices(rights).where(
+        Notice.kind != "step", Notice.practice == settings().practice, Notice.id.not_in(practice_notice_ids()),
         Notice.started_at.is_null(False),
     )  # fmt: skip
     if not rights.may("view", 0):
@@ -269,15 +273,15 @@ def visible(rights: Rights, list_id: int | None = None, year: int | None = None)
     return found
 
 
-def years(rights: Rights, now: datetime) -> list[int]:
+def school_years(rights: Rights, now: datetime) -> list[int]:
     """Return the school years in which something was sent, the present one first."""
-    first = visible(rights).order_by(Notice.started_at).select(Notice.started_at).first()
+    first = visible_notices(rights).order_by(Notice.started_at).select(Notice.started_at).first()
     present = clock.school_year(clock.local(now).date())
     begun = clock.school_year(clock.local(first.started_at).date()) if first else present
     return list(range(present, begun - 1, -1))
 
 
-def by_list(some: Collection[Line]) -> list[Total]:
+def totals_by_list(some: Collection[StatsLine]) -> list[StatsTotal]:
     """Return the totals by list, by name; a notice to two lists counts in both."""
     held = {one.notice.id: one for one in some}
     rows = (
@@ -287,44 +291,44 @@ def by_list(some: Collection[Line]) -> list[Total]:
         .order_by(MailingList.whole.desc(), MailingList.name)
         .tuples()
     )
-    groups: dict[str, list[Line]] = {}
+    groups: dict[str, list[StatsLine]] = {}
     for name, notice in rows:
         groups.setdefault(name, []).append(held[notice])
-    return [total(name, group) for name, group in groups.items()]
+    return [sum_lines(name, group) for name, group in groups.items()]
 
 
-STEPS_MIN = (10, 30, 60, 180, 720, 1440, 2880)
+CURVE_MINUTES = (10, 30, 60, 180, 720, 1440, 2880)
 
 
-def curve(notice: Notice) -> list[tuple[int, int]]:
+def read_curve(notice: Notice) -> list[tuple[int, int]]:
     """Return how many households had confirmed so many minutes after the sending began."""
-    if stayed := kept.of(notice):
+    if stayed := summaries.summary_of_notice(notice):
         return list(stayed.curve)
-    begun, moments = millis(notice.started_at), first_reads(notice)
-    return [(minutes, sum(at - begun <= minutes * 60_000 for at in moments)) for minutes in STEPS_MIN]
+    begun, moments = millis(notice.started_at), first_read_times(notice)
+    return [(minutes, sum(at - begun <= minutes * 60_000 for at in moments)) for minutes in CURVE_MINUTES]
 
 
-def by_hour_of_sending(some: Iterable[Line]) -> list[Total]:
+def totals_by_sending_hour(some: Iterable[StatsLine]) -> list[StatsTotal]:
     """Return the totals by the hour of the school's day at which notices began to be sent, from midnight on (X-13)."""
-    groups: dict[int, list[Line]] = {}
+    groups: dict[int, list[StatsLine]] = {}
     for one in some:
         groups.setdefault(clock.local(one.notice.started_at).hour, []).append(one)
-    return [total(str(hour), groups[hour]) for hour in sorted(groups)]
+    return [sum_lines(str(hour), groups[hour]) for hour in sorted(groups)]
 
 
-_SUMMED = (
+_SUMMED_COLUMNS = (
     "sent", "failed", "asked", "read", "could_answer", "answered", "opens_of", "opened", "proxied", "clicks_of",
     "clicked",
 )  # fmt: skip
 
 
-def total(name: str, some: Collection[Line]) -> Total:
+def sum_lines(name: str, some: Collection[StatsLine]) -> StatsTotal:
     """Add up the figures of some notices."""
-    return Total(name, len(some), **{key: sum(getattr(one.sums, key) for one in some) for key in _SUMMED})
+    return StatsTotal(name, len(some), **{key: sum(getattr(one.sums, key) for one in some) for key in _SUMMED_COLUMNS})
 
 
 @dataclass(frozen=True, slots=True)
-class Hours:
+class HourlyActivity:
     """What happened in each hour of the school's day: first confirmations, openings, links (X-13)."""
 
     read: list[int]
@@ -338,13 +342,15 @@ class Hours:
         return [row for row in every if any(row[1:])]
 
 
-def hours_of(some: Iterable[Line]) -> Hours:
+def hourly_activity(some: Iterable[StatsLine]) -> HourlyActivity:
     """Return the hours of the day of some notices together."""
     sums = [one.sums for one in some]
-    return Hours(*(_added(getattr(one, name) for one in sums) for name in ("hours", "open_hours", "click_hours")))
+    return HourlyActivity(
+        *(_sum_hours(getattr(one, name) for one in sums) for name in ("hours", "open_hours", "click_hours"))
+    )
 
 
-def _added(lists: Iterable[list[int]]) -> list[int]:
+def _sum_hours(lists: Iterable[list[int]]) -> list[int]:
     found = [0] * 24
     for one in lists:
         for hour, number in enumerate(one):
@@ -352,11 +358,11 @@ def _added(lists: Iterable[list[int]]) -> list[int]:
     return found
 
 
-def most_opened(some: Iterable[Line]) -> list[Line]:
+def most_opened(some: Iterable[StatsLine]) -> list[StatsLine]:
     """Return the notices whose openings were counted, the most opened first (X-10)."""
     return sorted((one for one in some if one.opened is not None), key=lambda one: -(one.opened or 0))
 
 
-def fastest(some: Iterable[Line]) -> list[Line]:
+def fastest_read(some: Iterable[StatsLine]) -> list[StatsLine]:
     """Return the notices that half of the households had confirmed soonest, the fastest first (E-17)."""
     return sorted((one for one in some if one.sums.half_s is not None), key=lambda one: one.sums.half_s)

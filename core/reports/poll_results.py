@@ -14,17 +14,17 @@ from peewee import JOIN, fn
 
 from core.notices import questions
 from core.notices.questions import Option, StoredQuestion
-from core.results import board_rows
-from core.results.board_rows import Reader, natural
+from core.reports import board_rows
+from core.reports.board_rows import BoardReader, natural_sort_key
 from models import Answer, Cover, Delivery, Notice, Question, Sums, User
 
-BY = ("household", "person", "child")
-EACH = "each"
+GROUPINGS = ("household", "person", "child")
+EACH_QUESTION = "each"
 """Each question counted by its own unit, where they differ."""
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class CountedAnswer:
     """An answer that counts. `by`: the organizer who entered it."""
 
     option: Option
@@ -35,12 +35,12 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
-class Voice:
+class ReaderAnswers:
     """One reader with the answers of the units that it belongs to, by question."""
 
-    reader: Reader
+    reader: BoardReader
     units: dict[str, str]
-    said: dict[int, Said]
+    said: dict[int, CountedAnswer]
 
     def own_name(self, unit: str) -> str:
         """Return the name of who answers by this letter, child or guardian."""
@@ -61,7 +61,7 @@ class Voice:
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
+class ChoiceCount:
     """A choice and how many chose it."""
 
     option: Option
@@ -70,11 +70,11 @@ class Bar:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class QuestionResult:
     """One question with its bars. `asked`: how many could answer."""
 
     question: StoredQuestion
-    bars: tuple[Bar, ...]
+    bars: tuple[ChoiceCount, ...]
     answered: int
     asked: int
 
@@ -84,14 +84,14 @@ class Result:
 
 
 @dataclass
-class Line:
+class RespondentLine:
     """Whoever answers once, by name: the readers and children behind one unit, and what was said."""
 
     key: str
-    voices: list[Voice] = field(default_factory=list)
+    voices: list[ReaderAnswers] = field(default_factory=list)
 
     @property
-    def first(self) -> Voice:
+    def first(self) -> ReaderAnswers:
         return self.voices[0]
 
     @property
@@ -111,62 +111,67 @@ class Line:
     def rooms(self) -> list[tuple[str, str]]:
         """Return grade and class of the children, in order."""
         found = ((cell.grade, cell.class_name) for voice in self.voices for cell in voice.reader.cells)
-        return sorted({room for room in found if any(room)}, key=lambda room: (natural(room[0]), natural(room[1])))
+        return sorted(
+            {room for room in found if any(room)},
+            key=lambda room: (natural_sort_key(room[0]), natural_sort_key(room[1])),
+        )
 
     @property
     def read_at(self) -> datetime | None:
         return min((one.reader.read_at for one in self.voices if one.reader.read_at), default=None)
 
-    def each(self, question: StoredQuestion) -> list[tuple[str, Said]]:
+    def each(self, question: StoredQuestion) -> list[tuple[str, CountedAnswer]]:
         """Return every answer of this line to a question, with whose it is where several answer for themselves."""
         found = {voice.units[question.unit]: voice for voice in self.voices if question.id in voice.said}
         several = len({voice.units[question.unit] for voice in self.voices}) > 1
         return [(voice.own_name(question.unit) if several else "", voice.said[question.id]) for voice in found.values()]
 
-    def said(self, question: StoredQuestion) -> Said | None:
+    def said(self, question: StoredQuestion) -> CountedAnswer | None:
         """Return the latest answer of this line to a question."""
         found = [voice.said[question.id] for voice in self.voices if question.id in voice.said]
         return max(found, key=lambda one: one.at, default=None)
 
     @property
-    def last(self) -> Said | None:
+    def last(self) -> CountedAnswer | None:
         """Return the latest answer to any question."""
         found = [said for voice in self.voices for said in voice.said.values()]
         return max(found, key=lambda one: one.at, default=None)
 
 
 @dataclass(frozen=True)
-class Tally:
+class PollResults:
     """The answers of one notice as one viewer may see them."""
 
     questions: tuple[StoredQuestion, ...]
-    voices: tuple[Voice, ...]
+    voices: tuple[ReaderAnswers, ...]
 
     @cached_property
     def unit(self) -> str:
         """Return by what this notice is counted if nothing else is asked for: `each` question by its own unit."""
         units = {one.unit for one in self.questions}
-        return units.pop() if len(units) == 1 else EACH
+        return units.pop() if len(units) == 1 else EACH_QUESTION
 
-    def lines(self, by: str) -> list[Line]:
+    def lines(self, by: str) -> list[RespondentLine]:
         """Return everybody who could answer, by class and reading; where each question has its own, by household."""
-        by = "household" if by == EACH else by
-        found: dict[str, Line] = {}
+        by = "household" if by == EACH_QUESTION else by
+        found: dict[str, RespondentLine] = {}
         for voice in self.voices:
             for key in voice.keys(by):
-                found.setdefault(key, Line(key)).voices.append(voice)
-        return sorted(found.values(), key=_by_class)
+                found.setdefault(key, RespondentLine(key)).voices.append(voice)
+        return sorted(found.values(), key=_class_order)
 
-    def results(self, by: str, lines: Iterable[Line]) -> list[Result]:
+    def results(self, by: str, lines: Iterable[RespondentLine]) -> list[QuestionResult]:
         """Return each question with its bars, counted by these lines or, for `each`, by those who answer it once."""
         held = list(lines)
-        return [_result(one, _by_unit(self, one) if by == EACH else held) for one in self.questions]
+        return [
+            _question_result(one, _lines_by_unit(self, one) if by == EACH_QUESTION else held) for one in self.questions
+        ]
 
-    def missing(self, line: Line) -> list[StoredQuestion]:
+    def missing(self, line: RespondentLine) -> list[StoredQuestion]:
         """Return the questions to which an answer of this line is missing: of the household, or of one of it."""
         return [one for one in self.questions if any(one.id not in voice.said for voice in line.voices)]
 
-    def still(self, line: Line) -> list[str]:
+    def still(self, line: RespondentLine) -> list[str]:
         """Return the same for people to read; days beside other questions by their heading, once."""
         names = (one.heading if self.mixed and one.heading else one.text for one in self.missing(line))
         return list(dict.fromkeys(names))
@@ -181,37 +186,39 @@ class Tally:
         answered = could = 0
         for unit in {one.unit for one in self.questions}:
             mine = [one for one in self.questions if one.unit == unit]
-            lines = _by_unit(self, mine[0])
+            lines = _lines_by_unit(self, mine[0])
             could += len(lines)
             answered += sum(any(line.said(one) for one in mine) for line in lines)
         return answered, could
 
 
-def _by_class(line: Line) -> tuple:
+def _class_order(line: RespondentLine) -> tuple:
     rooms = line.rooms[:1]
-    return not rooms, [(natural(grade), natural(name)) for grade, name in rooms], line.kana, line.key
+    return not rooms, [(natural_sort_key(grade), natural_sort_key(name)) for grade, name in rooms], line.kana, line.key
 
 
-def _result(question: StoredQuestion, lines: list[Line]) -> Result:
+def _question_result(question: StoredQuestion, lines: list[RespondentLine]) -> QuestionResult:
     said = [found.option.number for line in lines if (found := line.said(question))]
     bars = tuple(
-        Bar(option, said.count(option.number), round(100 * said.count(option.number) / len(said)) if said else 0)
+        ChoiceCount(
+            option, said.count(option.number), round(100 * said.count(option.number) / len(said)) if said else 0
+        )
         for option in question.options
     )
-    return Result(question, bars, len(said), len(lines))
+    return QuestionResult(question, bars, len(said), len(lines))
 
 
-def of(notice: Notice, lists: Collection[int] | None = None) -> Tally:
+def load_poll_results(notice: Notice, lists: Collection[int] | None = None) -> PollResults:
     """Return the tally of a notice; `lists` limits it to what covers these lists. Four queries."""
     asked = questions.load_questions(notice)
-    readers = board_rows.load(notice, lists).readers
-    known = units(notice)
-    said = _said(asked)
-    voices = [_voice(one, known[one.number], asked, said) for one in readers]
-    return Tally(asked, tuple(one for one in voices if one.said or not one.reader.resting))
+    readers = board_rows.load_board_data(notice, lists).readers
+    known = answer_units_by_delivery(notice)
+    said = _counted_answers(asked)
+    voices = [_reader_answers(one, known[one.number], asked, said) for one in readers]
+    return PollResults(asked, tuple(one for one in voices if one.said or not one.reader.resting))
 
 
-def units(notice: Notice) -> dict[int, dict[str, str]]:
+def answer_units_by_delivery(notice: Notice) -> dict[int, dict[str, str]]:
     """Return the keys of every reader by unit, whatever of it may be seen."""
     mine = Delivery.notice == notice
     covers = Cover.select(Cover.delivery, Cover.household).join(Delivery).where(mine, Cover.household != "")
@@ -226,14 +233,17 @@ def units(notice: Notice) -> dict[int, dict[str, str]]:
     return found
 
 
-def _voice(
-    reader: Reader, units: dict[str, str], asked: Iterable[StoredQuestion], said: dict[tuple[int, str], Said]
-) -> Voice:
+def _reader_answers(
+    reader: BoardReader,
+    units: dict[str, str],
+    asked: Iterable[StoredQuestion],
+    said: dict[tuple[int, str], CountedAnswer],
+) -> ReaderAnswers:
     mine = {one.id: said[one.id, units[one.unit]] for one in asked if (one.id, units[one.unit]) in said}
-    return Voice(reader, units, mine)
+    return ReaderAnswers(reader, units, mine)
 
 
-def _said(asked: Iterable[StoredQuestion]) -> dict[tuple[int, str], Said]:
+def _counted_answers(asked: Iterable[StoredQuestion]) -> dict[tuple[int, str], CountedAnswer]:
     """Return the answers that count, by question and unit."""
     options = {option.id: option for one in asked for option in one.options}
     rows = (
@@ -245,12 +255,12 @@ def _said(asked: Iterable[StoredQuestion]) -> dict[tuple[int, str], Said]:
         .tuples()
     )  # fmt: skip
     return {
-        (question, unit): Said(options[choice], comment, at, how, by or "")
+        (question, unit): CountedAnswer(options[choice], comment, at, how, by or "")
         for question, unit, choice, comment, at, how, by in rows
     }
 
 
-def pulse(notice: Notice) -> str:
+def poll_version(notice: Notice) -> str:
     """Return a mark that changes with the answers and reads of a notice, from two small queries."""
     ours = [one.id for one in questions.load_questions(notice)]
     row = Answer.select(fn.COUNT(Answer.id), fn.MAX(Answer.id), fn.COUNT(Answer.superseded_at)).where(
@@ -260,17 +270,17 @@ def pulse(notice: Notice) -> str:
     return f"{crc32(repr((row.tuples().get(), moments.tuples().get(), notice.state)).encode()):08x}"
 
 
-def in_cells(notice: Notice) -> dict[int, str]:
+def first_answer_texts(notice: Notice) -> dict[int, str]:
     """Return what each reader's unit said to the first question, for the cells of the board; empty: nothing asked."""
     asked = questions.load_questions(notice)[:1]
     if not asked:
         return {}
-    said, unit = _said(asked), asked[0].unit
-    found = ((number, said.get((asked[0].id, keys[unit]))) for number, keys in units(notice).items())
+    said, unit = _counted_answers(asked), asked[0].unit
+    found = ((number, said.get((asked[0].id, keys[unit]))) for number, keys in answer_units_by_delivery(notice).items())
     return {number: one.option.text for number, one in found if one}
 
 
-def answered(notices: Collection[int]) -> dict[int, int]:
+def answered_counts(notices: Collection[int]) -> dict[int, int]:
     """Return how many have answered the first question of each of some notices; one query."""
     rows = (
         Answer.select(Question.notice, fn.COUNT(Answer.unit.distinct()))
@@ -279,40 +289,42 @@ def answered(notices: Collection[int]) -> dict[int, int]:
         .group_by(Question.notice)
     )
     asked = Question.select(Question.notice).where(Question.notice.in_(list(notices)), Question.place == 1)
-    stayed = {notice: one["1"][1] for notice, one in _stayed(notices).items() if "1" in one}
+    stayed = {notice: one["1"][1] for notice, one in _stored_answers(notices).items() if "1" in one}
     return dict.fromkeys((number for (number,) in asked.tuples()), 0) | dict(rows.tuples()) | stayed
 
 
-def _stayed(notices: Collection[int]) -> dict[int, dict]:
-    """Return (asked, answered, choices) by question of the notices whose answers are deleted (`core.results.kept`)."""
+def _stored_answers(notices: Collection[int]) -> dict[int, dict]:
+    """Return (asked, answered, choices) by question of the notices whose answers are deleted (`core.reports.summaries`)."""
     rows = Sums.select(Sums.notice, Sums.kept).where(Sums.notice.in_(list(notices)), Sums.kept.is_null(False))
     return {row.notice_id: row.kept["answers"] for row in rows}
 
 
-def results_of_sums(notice: Notice) -> list[Result]:
+def stored_results(notice: Notice) -> list[QuestionResult]:
     """Return the bars of a notice whose answers are deleted, from its sums; [] while they are there."""
-    found = _stayed([notice.id]).get(notice.id, {}) if notice.forgotten_at else {}
+    found = _stored_answers([notice.id]).get(notice.id, {}) if notice.forgotten_at else {}
     return [
-        _of_sums(one, *found[str(one.place)]) for one in questions.load_questions(notice) if str(one.place) in found
+        _stored_result(one, *found[str(one.place)])
+        for one in questions.load_questions(notice)
+        if str(one.place) in found
     ]
 
 
-def _of_sums(question: StoredQuestion, asked: int, answered_: int, choices: dict[str, int]) -> Result:
+def _stored_result(question: StoredQuestion, asked: int, answered_: int, choices: dict[str, int]) -> QuestionResult:
     counts = {option.number: choices.get(str(option.number), 0) for option in question.options}
     said = sum(counts.values())
     bars = tuple(
-        Bar(option, counts[option.number], round(100 * counts[option.number] / said) if said else 0)
+        ChoiceCount(option, counts[option.number], round(100 * counts[option.number] / said) if said else 0)
         for option in question.options
     )
-    return Result(question, bars, answered_, asked)
+    return QuestionResult(question, bars, answered_, asked)
 
 
-def as_document(notice: Notice) -> dict:
+def poll_document(notice: Notice) -> dict:
     """Return what `flask notice show` says of the questions: each counted by its own unit."""
     if not questions.has_questions(notice):
         return {"answers": 0, "questions": []}
     entries = []
-    for result in results_of_sums(notice) or of(notice).results(EACH, ()):
+    for result in stored_results(notice) or load_poll_results(notice).results(EACH_QUESTION, ()):
         question = result.question
         entries.append({
             "number": question.place, "text": question.text, "heading": question.heading or None,
@@ -326,10 +338,10 @@ def as_document(notice: Notice) -> dict:
     return {"answers": sum(entry["answered"] for entry in entries), "questions": entries}
 
 
-def _by_unit(found: Tally, question: StoredQuestion) -> list[Line]:
+def _lines_by_unit(found: PollResults, question: StoredQuestion) -> list[RespondentLine]:
     """Return the lines of exactly those who answer a question once."""
-    lines: dict[str, Line] = {}
+    lines: dict[str, RespondentLine] = {}
     for voice in found.voices:
         key = voice.units[question.unit]
-        lines.setdefault(key, Line(key)).voices.append(voice)
+        lines.setdefault(key, RespondentLine(key)).voices.append(voice)
     return list(lines.values())

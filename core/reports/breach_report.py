@@ -1,6 +1,6 @@
 """「漏えいかもしれない時」: who got a notice, who has seen what of it, what was closed when; out of the record.
 
-What the law asks, and the organizer's answers to it: `core.results.duty`.
+What the law asks, and the organizer's answers to it: `core.reports.breach_duty`.
 Each figure names its kind of evidence: a press is a person's, an opened page may be a machine's.
 """
 
@@ -15,12 +15,12 @@ from peewee import fn
 import clock
 from core.imports.export import escape_formula
 from core.notices import attachments
-from core.results import archive
+from core.reports import notice_list
 from models import Answer, Attachment, Delivery, Letter, Log, Notice, Visit
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
+class RecipientEvidence:
     """What the record knows of one reader. None: it did not happen, or nobody knows.
 
     left: when the letter left for the reader's server; maybe: nobody knows whether it did. page: when the page was
@@ -53,11 +53,11 @@ class Reader:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class BreachReport:
     """One notice as an incident: its readers, its files, and what was done when."""
 
     notice: Notice
-    readers: tuple[Reader, ...]
+    readers: tuple[RecipientEvidence, ...]
     files: tuple[Attachment, ...]
     log: tuple[Log, ...]
     known_at: datetime
@@ -76,20 +76,20 @@ class Report:
         }
 
 
-def of(notice: Notice, now: datetime) -> Report:
+def build_report(notice: Notice, now: datetime) -> BreachReport:
     """Gather everything about one notice. A handful of queries, whatever the number of readers."""
-    rows = list(archive.readers_of(notice))
+    rows = list(notice_list.deliveries_of_notice(notice))
     numbers = [one.id for one in rows]
-    letters, children = archive.newest_letters(numbers), archive.children_of(numbers)
-    visits, machines = _visits(notice, automatic=False), _visits(notice, automatic=True)
-    opened, answers = attachments.views_by_delivery(numbers), _answers(notice)
-    first = _first_left(notice)
-    return Report(
+    letters, children = notice_list.current_letters(numbers), notice_list.children_by_delivery(numbers)
+    visits, machines = _first_visits(notice, automatic=False), _first_visits(notice, automatic=True)
+    opened, answers = attachments.views_by_delivery(numbers), _first_answers(notice)
+    first = _first_accepted(notice)
+    return BreachReport(
         notice,
         tuple(
-            Reader(
-                name=one.name, children=children.get(one.id, ""), state=_state(letters.get(one.id), one),
-                left=first.get(one.id), maybe=_is(letters.get(one.id), "unknown"),
+            RecipientEvidence(
+                name=one.name, children=children.get(one.id, ""), state=_delivery_state(letters.get(one.id), one),
+                left=first.get(one.id), maybe=_has_state(letters.get(one.id), "unknown"),
                 page=visits.get(one.id), machine=machines.get(one.id), read=one.read_at, read_how=one.read_how,
                 files=tuple((row.attachment.name, row.at) for row in opened.get(one.id, ())),
                 answered=answers.get(one.id), replied=one.replied_at, strange=one.strange_at,
@@ -97,20 +97,20 @@ def of(notice: Notice, now: datetime) -> Report:
             for one in rows
         ),
         tuple(attachments.files_of_notice(notice)),
-        tuple(archive.log_of(notice)),
+        tuple(notice_list.audit_entries(notice)),
         notice.withdrawn_at or notice.stopped_at or now,
     )  # fmt: skip
 
 
-def _state(letter: Letter | None, delivery: Delivery) -> str:
+def _delivery_state(letter: Letter | None, delivery: Delivery) -> str:
     return letter.state if letter else delivery.reason
 
 
-def _is(letter: Letter | None, state: str) -> bool:
+def _has_state(letter: Letter | None, state: str) -> bool:
     return letter is not None and letter.state == state
 
 
-def _first_left(notice: Notice) -> dict[int, datetime]:
+def _first_accepted(notice: Notice) -> dict[int, datetime]:
     """Return when the first letter of each reader was taken by a server."""
     rows = Letter.select(Letter.delivery, Letter.done_at).where(
         Letter.notice == notice, Letter.delivery.is_null(False), Letter.state.in_(("accepted", "bounced"))
@@ -118,7 +118,7 @@ def _first_left(notice: Notice) -> dict[int, datetime]:
     return dict(rows.order_by(Letter.round.desc()).tuples())
 
 
-def _visits(notice: Notice, *, automatic: bool) -> dict[int, datetime]:
+def _first_visits(notice: Notice, *, automatic: bool) -> dict[int, datetime]:
     """Return when each reader's page was first fetched, by what looks like a person or by a machine; no pictures."""
     first = fn.MIN(Visit.at).alias("first")
     rows = (
@@ -132,7 +132,7 @@ def _visits(notice: Notice, *, automatic: bool) -> dict[int, datetime]:
     return {row.delivery_id: row.first for row in rows}
 
 
-def _answers(notice: Notice) -> dict[int, datetime]:
+def _first_answers(notice: Notice) -> dict[int, datetime]:
     rows = (
         Answer.select(Answer.delivery, fn.MIN(Answer.at).alias("first"))
         .join(Delivery)
@@ -142,7 +142,7 @@ def _answers(notice: Notice) -> dict[int, datetime]:
     return {row.delivery_id: row.first for row in rows}
 
 
-def alarms(notices: Iterable[int]) -> list[Delivery]:
+def misdirected_deliveries(notices: Iterable[int]) -> list[Delivery]:
     """Return the readers who said that a letter was meant for another family, newest first."""
     said = Delivery.strange_at.is_null(False) & Delivery.notice.in_(list(notices))
     return list(
@@ -150,20 +150,20 @@ def alarms(notices: Iterable[int]) -> list[Delivery]:
     )
 
 
-def as_csv(report: Report, headings: list[str], states: dict[str, str]) -> bytes:
+def report_as_csv(report: BreachReport, headings: list[str], states: dict[str, str]) -> bytes:
     """Return one line for each reader, for a spreadsheet; moments in the school's time."""
     out = StringIO(newline="")
     sheet = csv.writer(out)
     sheet.writerow(headings)
     for one in report.readers:
-        files = "、".join(f"{name} {_shown(at)}" for name, at in one.files)
+        files = "、".join(f"{name} {_format_time(at)}" for name, at in one.files)
         line = (
-            one.name, one.children, states.get(one.state, ""), _shown(one.left), _shown(one.page), _shown(one.machine),
-            _shown(one.read), _shown(one.answered), _shown(one.replied), _shown(one.strange), files,
+            one.name, one.children, states.get(one.state, ""), _format_time(one.left), _format_time(one.page), _format_time(one.machine),
+            _format_time(one.read), _format_time(one.answered), _format_time(one.replied), _format_time(one.strange), files,
         )  # fmt: skip
         sheet.writerow([escape_formula(cell) for cell in line])
     return out.getvalue().encode("utf-8-sig")
 
 
-def _shown(at: datetime | None) -> str:
+def _format_time(at: datetime | None) -> str:
     return clock.local(at).strftime("%Y-%m-%d %H:%M:%S") if at else ""
