@@ -57,7 +57,7 @@ class Organization(Table):
     mail_domain = CharField(default="")
     base_url = CharField(default="")
     smtp = CharField(default="")
-    road = CharField(default="")  # how mail comes back: own, relay, collected, mailbox (`core.house.roads`)
+    road = CharField(default="")  # how mail comes back: own, relay, collected, mailbox (`core.system.mail_modes`)
     imap = CharField(default="")
     mailbox = CharField(default="")
     plus = BooleanField(default=False)

@@ -16,17 +16,17 @@ import clock
 import config
 from core import due
 from core.accounts import role_expiry
-from core.house import wellbeing
 from core.notices import attachments, inline_images
 from core.reports import digests, stats, undeliverable
 from core.responses import tracking
 from core.retention import purge
+from core.system import health_email
 from database import db
 
 log = logging.getLogger("kairan.tasks")
 
 HOURLY: tuple[Callable[[datetime], object], ...] = (
-    undeliverable.notify_managers, wellbeing.look_after, digests.send_due_digests, role_expiry.notify_expiring_roles, purge.warn_administrators, attachments.delete_expired_files,
+    undeliverable.notify_managers, health_email.send_due_emails, digests.send_due_digests, role_expiry.notify_expiring_roles, purge.warn_administrators, attachments.delete_expired_files,
     inline_images.delete_unused_images, stats.refresh_recent_totals, stats.finalize_old_totals, tracking.delete_old_visits, purge.run_purge,
 )  # fmt: skip
 

@@ -5,7 +5,7 @@ import click
 from cli.common import fail, in_the_house, note
 from core import organization
 from core.accounts import accounts
-from core.house import first_run
+from core.system import setup
 from words import LANGUAGES, say
 
 
@@ -28,7 +28,7 @@ def change(**given: str | None) -> None:
     if not fields:
         raise click.UsageError("Give at least one of the options.")
     try:
-        organization.change(None, **first_run.cleaned(fields))
+        organization.change(None, **setup.clean_settings(fields))
     except accounts.DomainError as refused:
         fail(say("en", refused.message, **refused.values))
     for name in sorted(organization.settings().fixed & fields.keys()):

@@ -19,7 +19,7 @@ from core import demo as school
 from core import organization
 from core.accounts import passwords
 from core.demo import dates, families
-from core.demo import past as demo_past
+from core.demo import past_notices as demo_past
 from core.notices import question_presets
 from core.reports import poll_results
 from database import db
@@ -57,7 +57,7 @@ def filled(config, kept):
     """The sample school, filled on a Wednesday in winter; filled once, and a copy for each test."""
     tables, written = kept
     if not written:
-        written.append(school.fill(NOW))
+        written.append(school.fill_demo(NOW))
         db.connection().backup(tables)
     else:
         tables.backup(db.connection())
@@ -68,7 +68,7 @@ def filled(config, kept):
 
 
 def entries():
-    return [entry for entry in demo_past.texts() if "use" in entry]
+    return [entry for entry in demo_past.load_notices() if "use" in entry]
 
 
 def dates_in(text: str, near: date):
@@ -84,8 +84,8 @@ def dates_in(text: str, near: date):
 def test_no_weekday_is_wrong_and_every_date_is_near(today):
     seen = 0
     for entry in entries():
-        written = dates.day_of(entry["written"]["on"], entry["use"]["weeks"], today)
-        text = dates.dated(entry["subject"] + "\n" + entry["body"], written)
+        written = dates.day_for_weekdays(entry["written"]["on"], entry["use"]["weeks"], today)
+        text = dates.fill_dates(entry["subject"] + "\n" + entry["body"], written)
         for day, weekday in dates_in(text, written):
             assert "月火水木金土日"[day.weekday()] == weekday, (entry["id"], day, weekday)
             assert -1 <= (day - written).days <= 31, (entry["id"], day)
@@ -93,26 +93,26 @@ def test_no_weekday_is_wrong_and_every_date_is_near(today):
     assert seen >= 15
 
 
-@pytest.mark.parametrize("entry", demo_past.texts(), ids=lambda entry: entry["id"])
+@pytest.mark.parametrize("entry", demo_past.load_notices(), ids=lambda entry: entry["id"])
 def test_no_text_holds_a_date_of_its_own(entry):
     text = json.dumps([entry["subject"], entry["body"], entry.get("poll")], ensure_ascii=False)
     assert not re.search(r"20\d\d|令和\d|\d月|\d/\d+\(|\d日\(", text)
-    written = dates.day_of(entry["written"]["on"], 0, DAYS[0])
-    assert not re.search(r"\{[+>-]", dates.dated(text, written))
+    written = dates.day_for_weekdays(entry["written"]["on"], 0, DAYS[0])
+    assert not re.search(r"\{[+>-]", dates.fill_dates(text, written))
 
 
 @pytest.mark.parametrize(
     ("weeks", "day"), [(-2, "2027-02-12"), (-1, "2027-02-19"), (0, "2027-02-26"), (1, "2027-02-26"), (2, "2027-03-05")]
 )
 def test_a_weekday_is_found_around_today(weeks, day):
-    assert dates.day_of("金", weeks, date(2027, 2, 24)) == date.fromisoformat(day)
+    assert dates.day_for_weekdays("金", weeks, date(2027, 2, 24)) == date.fromisoformat(day)
 
 
 def test_today_counts_as_the_next_such_day_but_not_as_tomorrow():
     wednesday = date(2027, 2, 24)
-    assert dates.day_of("水", 0, wednesday) == wednesday
-    assert dates.day_of("水", 1, wednesday) == wednesday + timedelta(days=7)
-    assert dates.day_of("水", -1, wednesday) == wednesday - timedelta(days=7)
+    assert dates.day_for_weekdays("水", 0, wednesday) == wednesday
+    assert dates.day_for_weekdays("水", 1, wednesday) == wednesday + timedelta(days=7)
+    assert dates.day_for_weekdays("水", -1, wednesday) == wednesday - timedelta(days=7)
 
 
 def test_duty_days_move_to_the_coming_weeks_with_their_weekdays():
@@ -200,7 +200,7 @@ def test_the_record_is_told_in_the_order_of_time(filled):
 
 
 def test_every_address_lies_in_a_reserved_domain():
-    rows = school.roster_rows(NOW.date()) + families.rows(300)
+    rows = school.roster_rows(NOW.date()) + families.family_rows(300)
     typed = [unicodedata.normalize("NFKC", row.address).lower() for row in rows if row.address]
     domains = {one.rpartition("@")[2] for one in typed} - {"ｓｃｈｏｏｌ．ｅｘａｍｐｌｅ．ｊｐ"}
     reserved = re.compile(r"(.+\.)?example(\.(com|net|org|jp))?$")
@@ -211,15 +211,15 @@ def test_every_address_lies_in_a_reserved_domain():
 
 
 def test_a_larger_school_is_the_same_each_time():
-    assert families.rows(40) == families.rows(40)
-    rows = families.rows(344)
+    assert families.family_rows(40) == families.family_rows(40)
+    rows = families.family_rows(344)
     assert len({(row.child_name, row.grade, row.class_name) for row in rows}) == len({row.child_name for row in rows})
     sizes = [sum((row.grade, row.class_name) == (str(g), str(c)) for row in rows) for g in range(1, 7) for c in (1, 2)]
     assert min(sizes) > 25, sizes
 
 
 def test_a_larger_school_has_so_many_households(config):
-    school.fill(NOW, families=90)
+    school.fill_demo(NOW, families=90)
     households = Child.select(Child.household).where(Child.household != "").distinct().count()
     assert households == 90
 
@@ -240,33 +240,33 @@ def test_the_command_prints_the_passwords_once_and_they_open_the_door(config):
 
 def test_it_refuses_beside_an_outside_mail_server(config):
     ground.use(replace(config, smtp="smtp+starttls://mail.school.example:587"))
-    with pytest.raises(school.Refused, match="mail server"):
-        school.fill(NOW)
+    with pytest.raises(school.DomainError, match="mail server"):
+        school.fill_demo(NOW)
     ground.use(replace(config, smtp="smtp://127.0.0.1:2525"))
-    assert school.fill(NOW)
+    assert school.fill_demo(NOW)
 
 
 def test_it_refuses_beside_an_outside_mail_server_set_on_a_page(config):
     organization.change(None, smtp="smtps://mail.school.example")
-    with pytest.raises(school.Refused, match="mail server"):
-        school.fill(NOW)
+    with pytest.raises(school.DomainError, match="mail server"):
+        school.fill_demo(NOW)
     assert not MailingList.select().exists()
 
 
 def test_it_refuses_in_a_house_in_use(school):
     from core import demo as sample
 
-    with pytest.raises(sample.Refused, match="in use"):
-        sample.fill(NOW)
+    with pytest.raises(sample.DomainError, match="in use"):
+        sample.fill_demo(NOW)
 
 
 def test_a_fill_that_fails_leaves_nothing(config, monkeypatch):
     def broken(past):
         raise RuntimeError("no power")
 
-    monkeypatch.setattr(school, "live", broken)
+    monkeypatch.setattr(school, "create_past_notices", broken)
     with pytest.raises(RuntimeError):
-        school.fill(NOW)
+        school.fill_demo(NOW)
     assert not MailingList.select().exists() and not User.select().exists() and not organization.is_ready()
 
 
@@ -293,7 +293,7 @@ def crawl(browser, start: str, most: int) -> dict[str, int]:
 def test_no_link_of_the_sample_school_is_broken(config, who):
     from app import create_app
 
-    passwords_of = dict(school.fill(clock.now()))
+    passwords_of = dict(school.fill_demo(clock.now()))
     app = create_app(config)
     app.config.update(TESTING=True, WTF_CSRF_ENABLED=False)
     browser = app.test_client()

@@ -4,9 +4,9 @@ from wtforms import BooleanField, IntegerField, PasswordField, RadioField, Selec
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Length, NumberRange, Optional
 
-from core.door import mail_box
-from core.house.mail_server import SECURITY
-from core.house.roads import ROADS
+from core.system import mailbox_settings
+from core.system.mail_modes import MAIL_MODES
+from core.system.smtp_settings import SECURITY_LABELS
 from web import Form, _
 from words import LANGUAGES, N_
 
@@ -39,13 +39,13 @@ class Server(Form):
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
-        self.security.choices = [SelectChoice(name, _(words)) for name, words in SECURITY.items()]
+        self.security.choices = [SelectChoice(name, _(words)) for name, words in SECURITY_LABELS.items()]
 
 
 class Road(Form):
     """Which of the four situations this school is in."""
 
-    road = RadioField(N_("Which one is yours?"), choices=[SelectChoice(name, name) for name in ROADS])
+    road = RadioField(N_("Which one is yours?"), choices=[SelectChoice(name, name) for name in MAIL_MODES])
 
 
 class Mailbox(Form):
@@ -62,7 +62,9 @@ class Mailbox(Form):
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
-        self.security.choices = [SelectChoice(name, _(words)) for name, words in mail_box.SECURITY.items()]
+        self.security.choices = [
+            SelectChoice(name, _(words)) for name, words in mailbox_settings.SECURITY_LABELS.items()
+        ]
 
 
 class Pace(Form):

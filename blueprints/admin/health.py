@@ -9,7 +9,8 @@ import clock
 import tasks
 from blueprints.admin.routes import Answer, bp
 from core import organization
-from core.house import safekeeping, wellbeing
+from core.house import safekeeping
+from core.system import health_email
 from models import Organization
 from web import Form, answer, go, is_htmx, needs, told
 from words import N_
@@ -27,20 +28,20 @@ class Renewals(Form):
 def health() -> Answer:
     """Show the page at once; what asks the network comes into it when it is known (htmx), or with `?look=1`."""
     look = is_htmx() or request.args.get("look") == "1"
-    found = wellbeing.findings(clock.now()) if look else None
+    found = health_email.collect_findings(clock.now()) if look else None
     return _page(Renewals(None, obj=Organization.the()), found)
 
 
-def _page(form: Renewals, found: list[wellbeing.Finding] | None, status: int = 200) -> Answer:
+def _page(form: Renewals, found: list[health_email.HealthFinding] | None, status: int = 200) -> Answer:
     return answer(
         "admin/health.html",
         "admin/_findings.html",
         status=status,
         form=form,
         found=found,
-        MARKS=wellbeing.MARKS,
-        RENEWALS=wellbeing.RENEWALS,
-        renewals=wellbeing.near(clock.today(), 60),
+        MARKS=health_email.STATUS_MARKS,
+        RENEWALS=health_email.RENEWAL_NAMES,
+        renewals=health_email.near_renewals(clock.today(), 60),
         safety=safekeeping.safety(clock.now()),
     )
 
@@ -64,7 +65,7 @@ def send_health() -> Answer:
     if not current_user.email:
         told(N_("Please enter your own e-mail address first: the test letter goes there."), "wrong")
         return go("account.index")
-    wellbeing.write_well([current_user], wellbeing.findings(clock.now()), clock.now())
+    health_email.send_health_email([current_user], health_email.collect_findings(clock.now()), clock.now())
     tasks.ring()
     told(N_("The letter is on its way to you."))
     return go("admin.health")

@@ -9,8 +9,8 @@ from blueprints.admin.forms import Mailbox, Road, Server
 from blueprints.admin.routes import Answer, bp
 from core import organization, service
 from core.delivery import lifecycle
-from core.door import collecting, mail_box
-from core.house import mail_server, roads, trying
+from core.door import collecting
+from core.system import mail_modes, mailbox_settings, smtp_settings, smtp_test
 from models import Collection, Letter, Organization
 from web import answer, blame, go, needs, told
 from words import N_
@@ -30,8 +30,8 @@ def _page(status: int = 200, **filled: FlaskForm) -> Answer:
         "admin/mail.html",
         status=status,
         force=force,
-        roads=roads.ROADS,
-        features=list(roads.features(force)),
+        roads=mail_modes.MAIL_MODES,
+        features=list(mail_modes.available_features(force)),
         state=Collection.the(),
         test=_last_test(),
         letter_states=lifecycle.STATE_LABELS,
@@ -49,8 +49,8 @@ def _server(force: organization.Settings) -> Server:
 
 
 def _box() -> Mailbox:
-    box, row = mail_box.shown(), Organization.the()
-    given = {"mailbox": roads.mailbox_address(), "plus": row.plus, "header": row.recipient_header}
+    box, row = mailbox_settings.saved_account(), Organization.the()
+    given = {"mailbox": mail_modes.mailbox_address(), "plus": row.plus, "header": row.recipient_header}
     if box is None:
         return Mailbox(None, **given)
     return Mailbox(None, host=box.host, port=box.port, security=box.security, user=box.user, **given)
@@ -70,7 +70,7 @@ def change_road() -> Answer:
         abort(403)
     if not form.validate():
         return _page(422, road=form)
-    roads.choose(current_user, form.road.data)
+    mail_modes.choose_mode(current_user, form.road.data)
     told(N_("Saved."))
     return go("admin.mail_page")
 
@@ -85,7 +85,7 @@ def change_server() -> Answer:
     if not form.validate():
         return _page(422, server=form)
     try:
-        mail_server.change(
+        smtp_settings.update_smtp(
             current_user,
             host=form.host.data or "",
             port=form.port.data,
@@ -94,7 +94,7 @@ def change_server() -> Answer:
             password=form.password.data or "",
             hour_rate=None if "hour_rate" in fixed else form.hour_rate.data or 0,
         )
-    except mail_server.Refused as refused:
+    except smtp_settings.DomainError as refused:
         blame(form, refused.field, refused.message)
         return _page(422, server=form)
     told(N_("Saved. Now send a test letter."))
@@ -116,7 +116,7 @@ def send_test() -> Answer:
         )  # fmt: skip
         told(N_("The test letter is on its way to the outbox."))
         return go("admin.mail_page")
-    found = trying.send(current_user, clock.now())
+    found = smtp_test.send_test_letter(current_user, clock.now())
     told(found.message, "note" if found.well else "wrong", sender=force.own.sender("postmaster"))
     return go("admin.mail_page")
 
@@ -131,15 +131,15 @@ def change_box() -> Answer:
     if not form.validate():
         return _page(422, box=form)
     try:
-        mail_box.change(current_user, _wish(form))
-    except roads.Refused as refused:
+        mailbox_settings.save_mailbox(current_user, _wish(form))
+    except mail_modes.DomainError as refused:
         blame(form, refused.field, refused.message)
         return _page(422, box=form)
     return look()
 
 
-def _wish(form: Mailbox) -> mail_box.Wish:
-    return mail_box.Wish(
+def _wish(form: Mailbox) -> mailbox_settings.MailboxInput:
+    return mailbox_settings.MailboxInput(
         host=form.host.data or "",
         port=form.port.data,
         security=form.security.data,

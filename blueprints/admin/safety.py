@@ -5,7 +5,7 @@ from flask_login import current_user
 
 from blueprints.admin.routes import Answer, bp
 from core import organization
-from core.house import protection
+from core.system import safety_settings
 from models import MailingList, Organization
 from web import answer, go, needs, row_number, told
 from words import N_
@@ -27,7 +27,7 @@ def safety() -> Answer:
 @needs("admin")
 def change_safety() -> Response:
     """Save the choices."""
-    protection.change(
+    safety_settings.update_safety(
         current_user,
         everywhere=bool(request.form.get("second_person")),
         lists=request.form.getlist("lists", type=row_number),

@@ -8,7 +8,7 @@ from blueprints.admin.forms import House, Pace
 from blueprints.admin.routes import Answer, bp
 from core import organization
 from core.accounts import accounts
-from core.house import first_run
+from core.system import setup
 from models import Organization
 from web import answer, blame, go, needs, told
 from words import N_
@@ -51,7 +51,7 @@ def change_house() -> Answer:
         return _page(422, families=form)
     typed = {name: value or "" for name, value in form.data.items() if name != "csrf_token"}
     try:
-        organization.change(current_user, **first_run.cleaned(typed))
+        organization.change(current_user, **setup.clean_settings(typed))
     except accounts.DomainError as refused:
         blame(form, refused.field, refused.message, **refused.values)
         return _page(422, families=form)

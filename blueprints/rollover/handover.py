@@ -6,7 +6,7 @@ from flask_login import current_user
 import clock
 from blueprints.rollover import bp
 from core.accounts.roles import ROLE_LABELS
-from core.house import handover
+from core.system import handover_sheet
 from web import answer, go, needs, told
 from words import N_
 
@@ -15,13 +15,13 @@ from words import N_
 @needs("admin")
 def hand_over() -> tuple[str, int]:
     """Show the sheet, ready to be printed on A4."""
-    return answer("rollover/hand_over.html", sheet=handover.sheet(clock.now()), kinds=ROLE_LABELS)
+    return answer("rollover/hand_over.html", sheet=handover_sheet.build_sheet(clock.now()), kinds=ROLE_LABELS)
 
 
 @bp.post("/hand-over", endpoint="note")
 @needs("admin")
 def note() -> Response:
     """Keep the words that stand on the sheet."""
-    handover.note(request.form.get("note", ""), current_user)
+    handover_sheet.save_note(request.form.get("note", ""), current_user)
     told(N_("Saved."))
     return go("rollover.hand_over")

@@ -7,7 +7,7 @@ import clock
 from blueprints.setup.forms import Setup
 from core import organization
 from core.accounts import accounts, sessions
-from core.house import first_run
+from core.system import setup
 from web import answer, blame, language, public
 
 bp = Blueprint("setup", __name__)
@@ -28,21 +28,21 @@ def welcome() -> Answer:
 @public
 def begin(token: str) -> Answer:
     """Ask the five things, write them, and log the first administrator in. A dead link is a kind 404."""
-    if not first_run.is_open(token):
+    if not setup.is_setup_open(token):
         return answer("setup/dead.html", status=404, ready=organization.is_ready())
     form = Setup()
     if request.method == "GET":
         form.language.data = language()
         return answer("setup/begin.html", form=form)
     shaped, details = form.validate(), _details(form)
-    wrong = [one for one in first_run.mistakes(details) if not form[one.field].errors]
+    wrong = [one for one in setup.find_errors(details) if not form[one.field].errors]
     if wrong or not shaped:
         return _again(form, wrong)
     try:
-        user = first_run.set_up(token, details, clock.now())
+        user = setup.run_setup(token, details, clock.now())
     except accounts.DomainError as refused:
         return _again(form, [refused])
-    except first_run.AlreadyDone:
+    except setup.SetupAlreadyDone:
         return answer("setup/dead.html", status=404, ready=True)
     session.clear()
     login_user(sessions.start_session(user, now=clock.now(), device=request.user_agent.string))
@@ -55,6 +55,6 @@ def _again(form: Setup, wrong: list[accounts.DomainError]) -> Answer:
     return answer("setup/begin.html", status=422, form=form)
 
 
-def _details(form: Setup) -> first_run.Details:
+def _details(form: Setup) -> setup.SetupDetails:
     typed = {name: value or "" for name, value in form.data.items() if name != "csrf_token"}
-    return first_run.Details(**typed, base_url=first_run.public_root(request.url_root))
+    return setup.SetupDetails(**typed, base_url=setup.public_base_url(request.url_root))

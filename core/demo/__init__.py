@@ -13,8 +13,8 @@ import config
 from core import history, organization
 from core.accounts import accounts, class_teacher, roles
 from core.demo import families as demo_families
-from core.demo.dates import moved
-from core.demo.past import Past, live
+from core.demo.dates import shift_dates
+from core.demo.past_notices import DemoContext, create_past_notices
 from core.imports import columns
 from core.imports import jobs as roster
 from core.imports.apply import apply_plan
@@ -26,13 +26,13 @@ from core.members.segment_rules import SegmentRule
 from database import db
 from models import Log, MailingList, Organization, User
 
-NAME = "かえで原小学校"
-DOMAIN = "mail.kaedehara.example.jp"
-ROSTER = config.HERE / "demo" / "demo_members.csv"
-FAMILIES = 36
+SCHOOL_NAME = "かえで原小学校"
+SCHOOL_DOMAIN = "mail.kaedehara.example.jp"
+ROSTER_FILE = config.HERE / "demo" / "demo_members.csv"
+ROSTER_HOUSEHOLDS = 36
 """Households in the roster file."""
 
-_FILLED = "demo.filled"
+_AUDIT_ACTION = "demo.filled"
 _PURPOSE = "学校とPTAからのお知らせをお送りするためだけに使います。"
 _GROUPS = {
     "PTA役員": ("pta", (1, 3, 10, 21, 28, 34, 35)),
@@ -40,60 +40,60 @@ _GROUPS = {
 }
 """Lists of some families: local part, and the lines of the roster file."""
 
-_LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
+_PASSWORD_CHARS = "abcdefghjkmnpqrstuvwxyz23456789"
 
 
-class Refused(Exception):
+class DomainError(Exception):
     """The sample school cannot be put into this installation; the message says why."""
 
 
 def is_filled() -> bool:
     """Say whether the sample school is here already."""
-    return Log.select().where(Log.action == _FILLED).exists()
+    return Log.select().where(Log.action == _AUDIT_ACTION).exists()
 
 
-def fill(now: datetime, families: int = FAMILIES) -> list[tuple[str, str]]:
+def fill_demo(now: datetime, families: int = ROSTER_HOUSEHOLDS) -> list[tuple[str, str]]:
     """Put the sample school into an empty installation; return (user name, password) of its organizers.
 
     All of it or nothing, in one transaction. Raises Refused where real letters or real people could be touched.
     """
-    _only_in_an_empty_house()
+    _require_empty_installation()
     with db.atomic():
         began = now - timedelta(weeks=10)
         organization.change(
             None,
-            name=NAME,
+            name=SCHOOL_NAME,
             postal="〒000-0000 例示県例示市かえで原1-2-3",
             contact="電話 000-0000-0000",
-            mail_domain=DOMAIN,
+            mail_domain=SCHOOL_DOMAIN,
             language="ja",
         )
-        lists = _lists(began)
-        _members(lists, families, began, clock.local(now).date())
-        _groups(lists["全校"], began)
-        users, passwords = _users(lists, began)
-        _class_teacher(lists["6年1組"], users["長谷川 小百合"])
+        lists = _create_lists(began)
+        _import_members(lists, families, began, clock.local(now).date())
+        _create_groups(lists["全校"], began)
+        users, passwords = _create_users(lists, began)
+        _assign_class_teacher(lists["6年1組"], users["長谷川 小百合"])
         for list_name, user in (("全校", users["小川 守"]), ("かえで原FC", users["森 雄一"])):
             add_sender(lists[list_name], None, user.email or "", user.name, now=began)
-        live(Past(users, lists, now, Random(57)))  # noqa: S311 - the same school each time
+        create_past_notices(DemoContext(users, lists, now, Random(57)))  # noqa: S311 - the same school each time
         organization.finish_setup(config.current(), users["小川 守"], now)
-        history.log(None, _FILLED, detail={"families": families})
+        history.log(None, _AUDIT_ACTION, detail={"families": families})
     return passwords
 
 
-def _only_in_an_empty_house() -> None:
+def _require_empty_installation() -> None:
     """Refuse beside an outside mail server or real data; sample letters must never reach anybody."""
     for smtp in (config.current().smtp, Organization.the().smtp):
         if smtp and not config.is_loopback(smtp):
-            raise Refused("A mail server is set, so the sample school is refused: its letters must not leave.")
+            raise DomainError("A mail server is set, so the sample school is refused: its letters must not leave.")
     if Organization.the().ready_at or MailingList.select().exists() or User.select().exists():
-        raise Refused("This installation is in use. For the sample school choose another folder: KAIRAN_DATA=…")
+        raise DomainError("This installation is in use. For the sample school choose another folder: KAIRAN_DATA=…")
 
 
 # ── lists and members ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _lists(now: datetime) -> dict[str, MailingList]:
+def _create_lists(now: datetime) -> dict[str, MailingList]:
     made = {"全校": add_list(None, "全校", "zenko", whole=True, purpose=_PURPOSE, now=now)}
     for grade in range(1, demo_families.GRADES + 1):
         for room in range(1, demo_families.CLASSES + 1):
@@ -104,7 +104,7 @@ def _lists(now: datetime) -> dict[str, MailingList]:
     return made
 
 
-def _groups(whole: MailingList, now: datetime) -> None:
+def _create_groups(whole: MailingList, now: datetime) -> None:
     """Make the groups that a school sends to: a grade, a district, and who has a duty."""
     wanted = (
         ("3年", "grade", "is", "3"),
@@ -115,10 +115,10 @@ def _groups(whole: MailingList, now: datetime) -> None:
         groups.add_group(whole, name, None, now, segment_rules.parse_blocks([("and", SegmentRule(field, op, value))]))
 
 
-def _members(lists: dict[str, MailingList], families: int, now: datetime, today: date) -> None:
+def _import_members(lists: dict[str, MailingList], families: int, now: datetime, today: date) -> None:
     """Import the roster into the whole school, then copy each family into the lists of its classes and groups."""
-    rows = roster_rows(today) + demo_families.rows(max(0, families - FAMILIES))
-    _register(lists["全校"], rows, now, "file")
+    rows = roster_rows(today) + demo_families.family_rows(max(0, families - ROSTER_HOUSEHOLDS))
+    _import_rows(lists["全校"], rows, now, "file")
     by_list: dict[str, list[RosterRow]] = {}
     for row in rows:
         if row.grade and row.class_name:
@@ -126,10 +126,10 @@ def _members(lists: dict[str, MailingList], families: int, now: datetime, today:
     for name, (_, numbers) in _GROUPS.items():
         by_list[name] = [row for row in rows if row.number - 1 in numbers]
     for name, members in by_list.items():
-        _register(lists[name], members, now, "copy")
+        _import_rows(lists[name], members, now, "copy")
 
 
-def _register(mailing_list: MailingList, rows: list[RosterRow], now: datetime, route: str) -> None:
+def _import_rows(mailing_list: MailingList, rows: list[RosterRow], now: datetime, route: str) -> None:
     apply_plan(plan_rows(mailing_list, [replace(row) for row in rows], now, route))
 
 
@@ -138,13 +138,13 @@ def roster_rows(today: date) -> list[RosterRow]:
 
     A family without an address gets a telephone number, as schools keep one.
     """
-    sheet = roster.read_sheet(ROSTER.read_bytes(), ROSTER.name)
+    sheet = roster.read_sheet(ROSTER_FILE.read_bytes(), ROSTER_FILE.name)
     mapping = tuple(
         "" if column in ("番号", "試験の狙い") else meaning
         for column, meaning in zip(sheet.columns, columns.guess_mapping(sheet), strict=True)
     )
     rows = read_rows(sheet, mapping)
-    for row, day in zip(rows, moved([row.attributes.get("当番日", "") for row in rows], today), strict=True):
+    for row, day in zip(rows, shift_dates([row.attributes.get("当番日", "") for row in rows], today), strict=True):
         if day:
             row.attributes["当番日"] = day
         if not row.address:
@@ -155,7 +155,7 @@ def roster_rows(today: date) -> list[RosterRow]:
 # ── users ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _users(lists: dict[str, MailingList], now: datetime) -> tuple[dict[str, User], list[tuple[str, str]]]:
+def _create_users(lists: dict[str, MailingList], now: datetime) -> tuple[dict[str, User], list[tuple[str, str]]]:
     """Add the organizers with their roles and practice lists; return them by name, and their passwords."""
     wanted = (
         ("小川 守", "ogawa@school.example.jp", "admin", ""),
@@ -165,7 +165,7 @@ def _users(lists: dict[str, MailingList], now: datetime) -> tuple[dict[str, User
     )
     users, passwords = {}, []
     for name, email, role, list_name in wanted:
-        password = _password()
+        password = _random_password()
         users[name] = accounts.add_user(name, email=email, password=password, now=now)
         roles.grant_role(users[name], role, lists[list_name].id if list_name else 0, by=None)
         accounts.ensure_practice_list(users[name], now)
@@ -173,7 +173,7 @@ def _users(lists: dict[str, MailingList], now: datetime) -> tuple[dict[str, User
     return users, passwords
 
 
-def _class_teacher(mailing_list: MailingList, user: User) -> None:
+def _assign_class_teacher(mailing_list: MailingList, user: User) -> None:
     """Put a user in charge of everybody in a class."""
     class_teacher.assign_classes(
         mailing_list,
@@ -182,6 +182,6 @@ def _class_teacher(mailing_list: MailingList, user: User) -> None:
     )
 
 
-def _password() -> str:
+def _random_password() -> str:
     """Return a random password that can be read aloud: three groups of five, 74 bits."""
-    return "-".join("".join(secrets.choice(_LETTERS) for _ in range(5)) for _ in range(3))
+    return "-".join("".join(secrets.choice(_PASSWORD_CHARS) for _ in range(5)) for _ in range(3))

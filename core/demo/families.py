@@ -13,27 +13,27 @@ import config
 from core.imports.columns import RosterRow
 
 GRADES, CLASSES = 6, 2
-FIRST_LINE = 1001
+FIRST_ROW_NUMBER = 1001
 
-NAMES = config.HERE / "demo" / "demo_names.json"
+NAMES_FILE = config.HERE / "demo" / "demo_names.json"
 _DOMAINS = ("example.com", "example.jp", "mobile.example.jp", "example.org", "example.net")
 _DISTRICTS = ("本町", "川端", "丘の上", "駅前")
 
 
-def rows(count: int) -> list[RosterRow]:
+def family_rows(count: int) -> list[RosterRow]:
     """Return the lines of a roster with so many invented families."""
-    draw = _Draw()
+    draw = _FamilyGenerator()
     return [row for number in range(count) for row in draw.family(number)]
 
 
 @dataclass(slots=True)
-class _Draw:
+class _FamilyGenerator:
     """Draws families, no child's and no guardian's full name twice."""
 
     lots: Random = field(default_factory=lambda: Random(1873))  # noqa: S311 - a sample, and the same each time
-    names: dict[str, list[str]] = field(default_factory=lambda: json.loads(NAMES.read_text("utf-8")))
+    names: dict[str, list[str]] = field(default_factory=lambda: json.loads(NAMES_FILE.read_text("utf-8")))
     used: set[str] = field(default_factory=set)
-    line: int = FIRST_LINE
+    line: int = FIRST_ROW_NUMBER
 
     def family(self, number: int) -> Iterator[RosterRow]:
         surname, kana, latin = self.names["surnames"][number % len(self.names["surnames"])].split()

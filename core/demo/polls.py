@@ -4,7 +4,7 @@ import re
 from datetime import date, datetime, timedelta
 from random import Random
 
-from core.demo.dates import dated, moment
+from core.demo.dates import fill_dates, local_moment
 from core.notices import questions
 from core.notices.questions import QuestionDraft
 from core.reports import poll_results
@@ -14,10 +14,10 @@ from database import insert_rows
 from models import Answer, Delivery, Notice, User
 
 _DEADLINE = re.compile(r"\{\+(\d+)\}(?: (\d{1,2}:\d\d))?|本日(\d{1,2}:\d\d)")
-WEIGHTS = (60, 25, 15, 8)
+CHOICE_WEIGHTS = (60, 25, 15, 8)
 
 
-def asks(entry: dict, day: date) -> list[QuestionDraft]:
+def question_drafts(entry: dict, day: date) -> list[QuestionDraft]:
     """Return the questions of a notice of the file, its dates counted from a day."""
     poll = entry.get("poll")
     if not poll:
@@ -27,11 +27,11 @@ def asks(entry: dict, day: date) -> list[QuestionDraft]:
         "unit": poll.get("unit", "household"),
         "deadline": _deadline(poll["deadline"], day),
     }
-    choices = tuple(dated(text, day) for text in poll["opts"])
+    choices = tuple(fill_dates(text, day) for text in poll["opts"])
     if days := poll.get("days"):
-        heading = dated(poll["q"], day)
-        return [QuestionDraft(dated(text, day), choices, heading=heading, **shared) for text in days]
-    return [QuestionDraft(dated(poll["q"], day), choices, comment=poll.get("comment", False), **shared)]
+        heading = fill_dates(poll["q"], day)
+        return [QuestionDraft(fill_dates(text, day), choices, heading=heading, **shared) for text in days]
+    return [QuestionDraft(fill_dates(poll["q"], day), choices, comment=poll.get("comment", False), **shared)]
 
 
 def _deadline(text: str, day: date) -> datetime:
@@ -39,12 +39,12 @@ def _deadline(text: str, day: date) -> datetime:
     if found is None:
         raise ValueError(f"no deadline: {text}")
     if found[3]:
-        return moment(day, found[3])
+        return local_moment(day, found[3])
     last = day + timedelta(days=int(found[1]))
-    return moment(last, found[2]) if found[2] else questions.end_of_day(last)
+    return local_moment(last, found[2]) if found[2] else questions.end_of_day(last)
 
 
-def answer(notice: Notice, lots: Random, now: datetime) -> None:
+def simulate_answers(notice: Notice, lots: Random, now: datetime) -> None:
     """Let whoever has read the notice have answered it, and a family without an address have telephoned."""
     asked = questions.load_questions(notice)
     if not asked:
@@ -57,21 +57,23 @@ def answer(notice: Notice, lots: Random, now: datetime) -> None:
     given: dict[tuple[int, str], dict] = {}
     for reader in readers:
         for question in asked:
-            choice = lots.choices(question.options, WEIGHTS[: len(question.options)])[0]
+            choice = lots.choices(question.options, CHOICE_WEIGHTS[: len(question.options)])[0]
             unit = units[reader.id][question.unit]
             row = {"question": question.id, "unit": unit, "delivery": reader.id, "choice": choice.id}
-            given.setdefault((question.id, unit), {**row, "at": reader.read_at, "comment": _remark(question, lots)})
+            given.setdefault(
+                (question.id, unit), {**row, "at": reader.read_at, "comment": _random_comment(question, lots)}
+            )
     insert_rows(Answer, given.values())
     Delivery.update(read_how="answer").where(Delivery.id.in_([one.id for one in readers])).execute()
-    _telephone(notice, asked, now)
+    _simulate_phone_call(notice, asked, now)
 
 
-def _remark(question: questions.StoredQuestion, lots: Random) -> str:
+def _random_comment(question: questions.StoredQuestion, lots: Random) -> str:
     said = ("少し遅れて行きます。", "下の子も連れて行きます。", "祖母がうかがいます。")
     return lots.choice(said) if question.comment and lots.random() < 0.15 else ""
 
 
-def _telephone(notice: Notice, asked: tuple[questions.StoredQuestion, ...], now: datetime) -> None:
+def _simulate_phone_call(notice: Notice, asked: tuple[questions.StoredQuestion, ...], now: datetime) -> None:
     """Let the first family without an address have telephoned an hour after the notice."""
     first = Delivery.select().where(Delivery.notice == notice, Delivery.reason == "no_address").first()
     if first is None or notice.started_at is None or notice.by is None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from core import history, service
-from core.house import alarms
+from core.system import manager_alerts
 from database import db
 from models import Cover, Delivery, Letter, MailingList, Membership, Notice, Person
 
@@ -181,7 +181,7 @@ def report_misdirected(delivery: Delivery, now: datetime) -> None:
             history.log(None, "delivery.strange", delivery.id, detail={"notice": delivery.notice_id})
             Notice.update(serial=Notice.serial + 1).where(Notice.id == delivery.notice_id).execute()
             if delivery.person_id:
-                alarms.strange(
+                manager_alerts.alert_misdirected(
                     delivery,
                     stopped or list(_membership_states(delivery)),
                     _unreachable_children_of_reader(delivery),

@@ -15,7 +15,6 @@ from core import organization, sight
 from core.delivery import alerts
 from core.house import safekeeping
 from core.house.safekeeping import Safety
-from core.house.wellbeing import Renewal, near
 from core.members import unsubscribed
 from core.notices import drip as steps_after
 from core.notices.reminder_recipients import find_recipients
@@ -26,6 +25,7 @@ from core.reports.notice_list import NoticeRow
 from core.reports.progress import Progress
 from core.rights import Rights
 from core.signup import approvals
+from core.system.health_email import Renewal, near_renewals
 from models import Child, Cover, Delivery, MailingList, Membership, Notice, Person, Reminder, Step, Target, User
 
 MAX_SHOWN = 5
@@ -160,7 +160,7 @@ def load_dashboard(rights: Rights, now: datetime) -> Dashboard:
         nameless=_incomplete_members(rights),
         following=steps_after.steps_awaiting_decision(rights.lists("manage").select(MailingList.id).order_by()),
         forgetting=organization.deletes_from(now) if rights.is_admin else None,
-        renewals=near(clock.local(now).date()) if rights.is_admin else [],
+        renewals=near_renewals(clock.local(now).date()) if rights.is_admin else [],
         unsafe=[found] if rights.is_admin and (found := safekeeping.safety(now)).old else [],
         waiting=[row for row in booked if row not in asking][:MAX_SHOWN],
         drafts=notice_list.notice_rows(notice_list.nonempty_drafts(rights).limit(MAX_SHOWN)),

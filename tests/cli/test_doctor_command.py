@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 import config as ground
 from cli.doctor import doctor
-from core.house import doctor as examination
+from core.system import diagnostics as examination
 
 
 def test_prints_the_dkim_record_as_json(school, config, monkeypatch):

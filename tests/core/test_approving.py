@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from core.house import protection
 from core.notices import approval, approval_policy, attachments, audience, workflow
 from core.refusals import AudienceChanged, NeedsSecond, NotLooked, NotNow, PastTime
+from core.system import safety_settings
 from models import Attachment, Letter, Log, MailingList, Notice, Person, Role, Wording
 from tests import files
 
@@ -16,7 +16,7 @@ NOW = datetime(2026, 10, 14, 6, 0, tzinfo=UTC)
 @pytest.fixture
 def wanted(school):
     """1年1組 wants a second person; 守, 花子 and 送る子 may send there."""
-    protection.change(None, everywhere=False, lists=[school.lists["1-1"].id], public_urgent=False)
+    safety_settings.update_safety(None, everywhere=False, lists=[school.lists["1-1"].id], public_urgent=False)
     return school
 
 
@@ -47,7 +47,7 @@ def test_it_is_wanted_for_ordinary_notices_of_the_list_alone(wanted, school):
     other = workflow.create_draft(school.users["太郎"], now=NOW)
     workflow.set_recipients(other, lists=[school.lists["2-1"].id], now=NOW)
     assert not approval_policy.must_be_approved(other, school.users["太郎"])
-    protection.change(None, everywhere=True, lists=[], public_urgent=False)
+    safety_settings.update_safety(None, everywhere=True, lists=[], public_urgent=False)
     assert approval_policy.must_be_approved(other, school.users["太郎"]) and not MailingList.get_by_id(1).second_person
 
 

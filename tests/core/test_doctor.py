@@ -13,7 +13,7 @@ import pytest
 import clock
 import config as ground
 from core import organization
-from core.house import doctor
+from core.system import diagnostics
 from mail import sign
 
 
@@ -49,7 +49,7 @@ def zone(school, config) -> Iterator[dict[tuple[str, str], list[str]]]:
 
 
 def examine() -> dict[str, dict]:
-    found = doctor.examine(ground.current(), organization.settings(), clock.now())
+    found = diagnostics.run_diagnostics(ground.current(), organization.settings(), clock.now())
     return {one["kind"]: one for one in found["records"] + found["checks"]}
 
 
@@ -86,7 +86,7 @@ def test_another_key_and_two_spf_records_are_faults(zone):
 
 def test_without_network_the_records_are_printed_all_the_same(school, config, monkeypatch):
     """Design 4: the records to publish are printed without network too."""
-    monkeypatch.setattr(doctor, "TIMEOUT_S", 0.2)
+    monkeypatch.setattr(diagnostics, "TIMEOUT_S", 0.2)
     ground.use(replace(config, dns="127.0.0.1:1"))
     found = examine()
     assert found["dkim"]["value"].startswith("v=DKIM1") and found["dkim"]["found"] is None
@@ -94,7 +94,7 @@ def test_without_network_the_records_are_printed_all_the_same(school, config, mo
 
 
 def test_says_when_the_mail_server_does_not_answer(school, config, monkeypatch):
-    monkeypatch.setattr(doctor, "TIMEOUT_S", 0.2)
+    monkeypatch.setattr(diagnostics, "TIMEOUT_S", 0.2)
     ground.use(replace(config, dns="127.0.0.1:1", smtp="smtp://127.0.0.1:1"))
     found = examine()
     assert found["smtp"]["ok"] is False and found["smtp"]["advice"]

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 import clock
-from core.house import doctor
+from core.system import diagnostics
 
 DAYS = 40
 
@@ -70,14 +70,14 @@ def trusted(certificate, monkeypatch) -> None:
 
 
 def test_one_that_nobody_vouches_for_is_wrong(pages):
-    found = doctor._certificate(pages, clock.now())
+    found = diagnostics._check_certificate(pages, clock.now())
     assert (found.kind, found.ok) == ("certificate", False)
     assert "Caddy" in found.advice
 
 
 @pytest.mark.parametrize(("left", "fine"), [(DAYS - 1, True), (13, False)])
 def test_one_that_runs_out_soon_is_said_in_time(pages, trusted, left, fine):
-    found = doctor._certificate(pages, clock.now() + moments.timedelta(days=DAYS - 1 - left))
+    found = diagnostics._check_certificate(pages, clock.now() + moments.timedelta(days=DAYS - 1 - left))
     assert (found.ok, bool(found.advice)) == (fine, not fine)
     assert (
         found.found == (moments.datetime.now(moments.UTC) + moments.timedelta(days=DAYS, hours=-1)).date().isoformat()
@@ -87,4 +87,4 @@ def test_one_that_runs_out_soon_is_said_in_time(pages, trusted, left, fine):
 def test_pages_that_do_not_answer_are_not_known():
     with socket.create_server(("localhost", 0)) as door:
         port = door.getsockname()[1]
-    assert doctor._certificate(f"https://localhost:{port}", clock.now()).ok is None
+    assert diagnostics._check_certificate(f"https://localhost:{port}", clock.now()).ok is None

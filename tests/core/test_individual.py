@@ -7,10 +7,10 @@ import pytest
 import clock
 from core import organization
 from core.delivery import lifecycle, queue
-from core.house import protection
 from core.notices import approval_policy, audience, direct_message, rendering, workflow
 from core.notices.related_notices import newer_exists
 from core.refusals import NotNow
+from core.system import safety_settings
 from models import Delivery, Letter, Membership, Notice, Person
 from tests import cast_notices
 
@@ -97,7 +97,7 @@ def test_the_same_form_twice_is_one_letter(school):
 
 
 def test_no_second_person_is_asked_about_one_family(school):
-    protection.change(None, everywhere=True, lists=[], public_urgent=False)
+    safety_settings.update_safety(None, everywhere=True, lists=[], public_urgent=False)
     assert not approval_policy.must_be_approved(write(school, "石川 直樹"), school.users["花子"])
 
 

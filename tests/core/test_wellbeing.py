@@ -5,23 +5,23 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 import clock
-from core.house import wellbeing
-from core.house.wellbeing import Finding
 from core.notices.rendering import service_form
 from core.organization import settings
+from core.system import health_email
+from core.system.health_email import HealthFinding
 from models import Letter, Organization, User
 
 READY = datetime(2026, 4, 2, 0, 0, tzinfo=UTC)
 FIRST_OF_MAY = datetime(2026, 5, 1, 0, 0, tzinfo=UTC)  # 9:00 at the school
-FINE = [Finding("disk", True, "9000 MB", ""), Finding("ptr", None, "mail.example.jp", "?")]
-WRONG = [Finding("disk", False, "12 MB", "Make room: less than 500 MB are free."), *FINE]
+FINE = [HealthFinding("disk", True, "9000 MB", ""), HealthFinding("ptr", None, "mail.example.jp", "?")]
+WRONG = [HealthFinding("disk", False, "12 MB", "Make room: less than 500 MB are free."), *FINE]
 
 
 @pytest.fixture
 def house(school, monkeypatch) -> None:
     """A school that was set up on 2 April, whose machine is looked at without network."""
     Organization.update(ready_at=READY).execute()
-    monkeypatch.setattr(wellbeing, "findings", lambda now: FINE)
+    monkeypatch.setattr(health_email, "collect_findings", lambda now: FINE)
 
 
 def letters(*kinds: str) -> list[Letter]:
@@ -35,27 +35,27 @@ def words(letter: Letter) -> tuple[str, str]:
 
 def test_once_a_month_from_nine_on_the_first_day_to_administrators_only(house):
     for hours in range(0, 24 * 62, 1):
-        wellbeing.look_after(FIRST_OF_MAY - timedelta(hours=20) + timedelta(hours=hours))
+        health_email.send_due_emails(FIRST_OF_MAY - timedelta(hours=20) + timedelta(hours=hours))
     sent = letters("well", "unwell")
     assert [one.address for one in sent] == ["user0@school.example"] * 3
     assert [clock.local(one.made_at).strftime("%m-%d %H") for one in sent] == ["05-01 09", "06-01 09", "07-01 09"]
 
 
 def test_a_machine_that_slept_through_the_first_day_writes_when_it_wakes(house):
-    wellbeing.look_after(FIRST_OF_MAY + timedelta(days=12))
-    wellbeing.look_after(FIRST_OF_MAY + timedelta(days=12, hours=1))
+    health_email.send_due_emails(FIRST_OF_MAY + timedelta(days=12))
+    health_email.send_due_emails(FIRST_OF_MAY + timedelta(days=12, hours=1))
     assert len(letters("well")) == 1
 
 
 @pytest.mark.parametrize("ready", [None, FIRST_OF_MAY - timedelta(days=3)])
 def test_a_house_that_is_not_set_up_or_quite_new_is_left_in_peace(house, ready):
     Organization.update(ready_at=ready).execute()
-    wellbeing.look_after(FIRST_OF_MAY + timedelta(hours=1))
+    health_email.send_due_emails(FIRST_OF_MAY + timedelta(hours=1))
     assert letters("well", "unwell") == []
 
 
 def test_the_letter_says_what_is_wrong_first_and_what_to_do(house):
-    wellbeing.write_well([User.get(User.name == "守")], WRONG, FIRST_OF_MAY)
+    health_email.send_health_email([User.get(User.name == "守")], WRONG, FIRST_OF_MAY)
     subject, text = words(letters("unwell")[0])
     assert subject == "【月の点検】確認が必要なことが1件あります"
     assert "× ディスクの空き: 12 MB" in text
@@ -66,7 +66,7 @@ def test_the_letter_says_what_is_wrong_first_and_what_to_do(house):
 def test_the_letter_of_a_sound_house_names_the_dates(house):
     Organization.update(domain_until=date(2027, 3, 31)).execute()
     User.update(language="en").execute()
-    wellbeing.write_well([User.get(User.name == "守")], FINE, FIRST_OF_MAY)
+    health_email.send_health_email([User.get(User.name == "守")], FINE, FIRST_OF_MAY)
     subject, text = words(letters("well")[0])
     assert subject == "[Monthly] Kairan is well"
     assert "the domain: paid until" in text
@@ -76,7 +76,7 @@ def test_renewals_are_reminded_of_on_their_days_and_once_each(house):
     Organization.update(domain_until=date(2026, 8, 1), server_until=date(2026, 5, 20)).execute()
     for day in range(0, 95):
         for hour in (0, 5):
-            wellbeing.remind(FIRST_OF_MAY + timedelta(days=day, hours=hour))
+            health_email.send_renewal_reminders(FIRST_OF_MAY + timedelta(days=day, hours=hour))
     days = [(one.payload["what"], int(one.payload["days"])) for one in letters("renewal")]
     assert days == [
         ("サーバー", 19), ("サーバー", 14), ("サーバー", 7), ("サーバー", 1),
@@ -86,8 +86,8 @@ def test_renewals_are_reminded_of_on_their_days_and_once_each(house):
 
 def test_a_new_date_begins_anew(house):
     Organization.update(domain_until=date(2026, 5, 5)).execute()
-    assert wellbeing.remind(FIRST_OF_MAY) == 1
+    assert health_email.send_renewal_reminders(FIRST_OF_MAY) == 1
     Organization.update(domain_until=date(2027, 5, 5)).execute()
-    assert wellbeing.remind(FIRST_OF_MAY) == 0
-    assert wellbeing.near(date(2026, 5, 1)) == []
-    assert wellbeing.remind(datetime(2027, 5, 1, tzinfo=UTC)) == 1
+    assert health_email.send_renewal_reminders(FIRST_OF_MAY) == 0
+    assert health_email.near_renewals(date(2026, 5, 1)) == []
+    assert health_email.send_renewal_reminders(datetime(2027, 5, 1, tzinfo=UTC)) == 1

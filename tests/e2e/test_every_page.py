@@ -33,7 +33,7 @@ def house(tmp_path_factory: pytest.TempPathFactory, key_box: Path) -> Iterator[H
     shutil.copytree(key_box, data / "keys")
     ground.use(ground.Config(data=data))
     organization.prepare(ground.current())
-    demo.fill(clock.now())
+    demo.fill_demo(clock.now())
     accounts.set_password(User.get(User.name == "小川 守"), cast.PASSWORD, now=clock.now())
     db.close()
     running = House(data, KAIRAN_MAIL_DOMAIN="").start()

@@ -29,7 +29,7 @@ def house(tmp_path: Path, key_box: Path) -> Iterator[House]:
     shutil.copytree(key_box, data / "keys")
     ground.use(ground.Config(data=data))
     organization.prepare(ground.current())
-    demo.fill(clock.now())
+    demo.fill_demo(clock.now())
     accounts.set_password(User.get(User.name == "小川 守"), cast.PASSWORD, now=clock.now())
     db.close()
     running = House(data, KAIRAN_MAIL_DOMAIN="").start()

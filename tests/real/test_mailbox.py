@@ -12,8 +12,8 @@ import clock
 import config as ground
 from core import organization
 from core.door import collecting, inbox, spool
-from core.house import doctor
 from core.organization import settings
+from core.system import diagnostics
 from database import db
 from inlet import Reader
 from mail.address import message_id
@@ -158,7 +158,9 @@ def test_what_is_wrong_is_said_in_plain_words_and_tried_less_and_less(school, bo
     assert settings().box.password not in told.value.detail + Collection.the().detail
     assert told.value.message == Collection.the().message != ""
     ground.use(replace(ground.current(), imap=box.url))
-    check = next(one for one in doctor.checks(ground.current(), settings(), clock.now()) if one.kind == "incoming")
+    check = next(
+        one for one in diagnostics.check_system(ground.current(), settings(), clock.now()) if one.kind == "incoming"
+    )
     assert (check.ok, check.advice) == (False, told.value.message)
 
 

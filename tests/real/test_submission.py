@@ -6,7 +6,7 @@ import pytest
 
 import clock
 import config as ground
-from core.house import trying
+from core.system import smtp_test
 from models import Letter
 from tests import smarthost
 from tests.mail.servers import certificate, free_port
@@ -46,9 +46,9 @@ def provider(school, tmp_path):
             yield port, host
 
 
-def said(port: int, to, login: str = "", scheme: str = "smtp+starttls") -> trying.Finding:
+def said(port: int, to, login: str = "", scheme: str = "smtp+starttls") -> smtp_test.SmtpTestResult:
     ground.use(replace(ground.current(), smtp=f"{scheme}://{login}127.0.0.1:{port}", rate=0))
-    return trying.send(to, clock.now())
+    return smtp_test.send_test_letter(to, clock.now())
 
 
 def test_letters_go_by_starttls_and_login_and_every_mistake_has_its_words(provider, school, tmp_path, monkeypatch):

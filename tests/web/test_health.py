@@ -7,19 +7,19 @@ import pytest
 import clock
 import config as ground
 from core import history
-from core.house import wellbeing
-from core.house.wellbeing import Finding
+from core.system import health_email
+from core.system.health_email import HealthFinding
 from models import Letter, Log, Organization
 
 FOUND = [
-    Finding("smtp", False, "smtp://127.0.0.1:25", "The mail server cannot be reached."),
-    Finding("disk", True, "9 MB", ""),
+    HealthFinding("smtp", False, "smtp://127.0.0.1:25", "The mail server cannot be reached."),
+    HealthFinding("disk", True, "9 MB", ""),
 ]
 
 
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch) -> None:
-    monkeypatch.setattr(wellbeing, "findings", lambda now: FOUND)
+    monkeypatch.setattr(health_email, "collect_findings", lambda now: FOUND)
 
 
 def test_the_page_comes_at_once_and_the_findings_into_it(as_):

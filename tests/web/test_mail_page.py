@@ -9,8 +9,8 @@ import pytest
 import config as ground
 from core import organization
 from core.door import collecting
-from core.house import trying
 from core.organization import settings
+from core.system import smtp_test
 from mail.deliver import Reply
 from mail.imap import Closed
 from models import Collection, Letter, Log, Organization
@@ -190,8 +190,8 @@ def test_the_sender_process_does_not_send_the_test_a_second_time(as_):
 
 
 def test_a_refusal_of_the_sender_shows_by_its_place():
-    assert "send as" in trying.in_words(Reply(550, "5.7.0", "no", "mail"))
-    assert "encryption" in trying.in_words(Reply(530, "5.7.0", "Must issue a STARTTLS command first", "mail"))
+    assert "send as" in smtp_test.explain_reply(Reply(550, "5.7.0", "no", "mail"))
+    assert "encryption" in smtp_test.explain_reply(Reply(530, "5.7.0", "Must issue a STARTTLS command first", "mail"))
 
 
 # ── the four situations ──────────────────────────────────────────────────────────────────────────────────────────

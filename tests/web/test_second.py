@@ -5,8 +5,8 @@ import re
 import pytest
 
 import clock
-from core.house import protection
 from core.notices import attachments, workflow
+from core.system import safety_settings
 from models import MailingList, Notice, Organization, Role
 from tests import files
 from tests.web.making import page, state
@@ -15,7 +15,7 @@ from tests.web.test_notices_check import draft_of, hidden
 
 @pytest.fixture
 def draft(school):
-    protection.change(None, everywhere=False, lists=[school.lists["1-1"].id], public_urgent=False)
+    safety_settings.update_safety(None, everywhere=False, lists=[school.lists["1-1"].id], public_urgent=False)
     return draft_of(school, "花子", "1-1")
 
 

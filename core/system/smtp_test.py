@@ -21,7 +21,7 @@ TIMEOUT_S = 15.0
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class SmtpTestResult:
     """How it went: `message` is a sentence for `say`, `said` the server's own words."""
 
     well: bool
@@ -29,20 +29,22 @@ class Finding:
     said: str = ""
 
 
-_TAKEN = N_("The server took the letter. Look whether it arrives, also in the folder for spam.")
-_SENDER = N_("The server does not let this login send as %(sender)s. Ask the provider to allow this address.")
-_RELAY = N_("The server takes no letters to others from here without a login. Please enter user and password.")
-_FIRST = N_("The server wants encryption or a login first. Please check encryption, user and password.")
-_LATER = N_("The server asks to try again later. Often it does so with senders that it does not know yet.")
-_NO = N_("The server refused the letter.")
-_VANISHED = N_("The server took the letter but never answered. It may have been sent.")
+_ACCEPTED = N_("The server took the letter. Look whether it arrives, also in the folder for spam.")
+_SENDER_NOT_ALLOWED = N_(
+    "The server does not let this login send as %(sender)s. Ask the provider to allow this address."
+)
+_RELAY_DENIED = N_("The server takes no letters to others from here without a login. Please enter user and password.")
+_NEEDS_TLS_OR_LOGIN = N_("The server wants encryption or a login first. Please check encryption, user and password.")
+_TRY_LATER = N_("The server asks to try again later. Often it does so with senders that it does not know yet.")
+_REFUSED = N_("The server refused the letter.")
+_CONNECTION_LOST = N_("The server took the letter but never answered. It may have been sent.")
 
 
-def send(to: User, now: datetime) -> Finding:
+def send_test_letter(to: User, now: datetime) -> SmtpTestResult:
     """Send a test letter to an administrator and say how it went. Not for the practice outbox, not in a transaction."""
     force = settings()
-    letter = _letter(to, force, now)
-    found, state = _try(letter, force, now)
+    letter = _create_letter(to, force, now)
+    found, state = _try_send(letter, force, now)
     Letter.update(state=state, done_at=now, text=found.said[:500]).where(
         Letter.id == letter.id, Letter.state == "waiting"
     ).execute()
@@ -50,7 +52,7 @@ def send(to: User, now: datetime) -> Finding:
     return found
 
 
-def _letter(to: User, force: Settings, now: datetime) -> Letter:
+def _create_letter(to: User, force: Settings, now: datetime) -> Letter:
     """Write the letter's row; the senders must not take it."""
     with db.atomic():
         made = service.send(
@@ -60,7 +62,7 @@ def _letter(to: User, force: Settings, now: datetime) -> Letter:
     return Letter.get_by_id(made.id)
 
 
-def _try(letter: Letter, force: Settings, now: datetime) -> tuple[Finding, str]:
+def _try_send(letter: Letter, force: Settings, now: datetime) -> tuple[SmtpTestResult, str]:
     assert force.route  # noqa: S101
     raw = RenderCache(force).render(letter, False, now)
     if not force.own.mailbox:
@@ -70,31 +72,31 @@ def _try(letter: Letter, force: Settings, now: datetime) -> tuple[Finding, str]:
     try:
         reply = line.send(force.own.return_path(letter.id, force.secret), letter.address, raw)
     except Unreachable as trouble:
-        return Finding(False, trouble.message, trouble.detail), "cancelled"
+        return SmtpTestResult(False, trouble.message, trouble.detail), "cancelled"
     except Vanished:
-        return Finding(False, _VANISHED), "unknown"
+        return SmtpTestResult(False, _CONNECTION_LOST), "unknown"
     finally:
         line.close()
-    return Finding(reply.accepted, in_words(reply), f"{reply.code} {reply.text}"), _state(reply)
+    return SmtpTestResult(reply.accepted, explain_reply(reply), f"{reply.code} {reply.text}"), _state(reply)
 
 
 def _state(reply: Reply) -> str:
     return "accepted" if reply.accepted else "refused"
 
 
-def in_words(reply: Reply) -> str:
+def explain_reply(reply: Reply) -> str:
     """Return what a server's answer to a test letter means for whoever sets the server up."""
     if reply.accepted:
-        return _TAKEN
+        return _ACCEPTED
     said = reply.text.lower()
     if reply.code in (530, 534, 538) or "starttls" in said:
-        return _FIRST
+        return _NEEDS_TLS_OR_LOGIN
     if "relay" in said or "authentication required" in said:
-        return _RELAY
-    if reply.phase == "mail" or reply.enhanced in ("5.1.7", "5.1.8", "5.7.60") or _names_the_sender(said):
-        return _SENDER
-    return _LATER if reply.deferred else _NO
+        return _RELAY_DENIED
+    if reply.phase == "mail" or reply.enhanced in ("5.1.7", "5.1.8", "5.7.60") or _is_sender_rejected(said):
+        return _SENDER_NOT_ALLOWED
+    return _TRY_LATER if reply.deferred else _REFUSED
 
 
-def _names_the_sender(said: str) -> bool:
+def _is_sender_rejected(said: str) -> bool:
     return "sender" in said or "not owned by" in said or "send as" in said

@@ -6,14 +6,14 @@ from urllib.parse import quote
 
 import config as ground
 from core import organization
-from core.house import roads
-from core.house.roads import Refused
+from core.system import mail_modes
+from core.system.mail_modes import DomainError
 from mail import address as addresses
 from mail.box import BadBox, Box
 from models import Collection, Organization, User
 from words import N_
 
-SECURITY = {
+SECURITY_LABELS = {
     "tls": N_("TLS from the start (usual, port 993)"),
     "starttls": N_("STARTTLS (port 143)"),
 }
@@ -23,7 +23,7 @@ _HEADER = re.compile(r"[A-Za-z0-9-]{1,60}")
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class MailboxInput:
     """What an administrator typed about the mailbox."""
 
     host: str
@@ -36,42 +36,42 @@ class Wish:
     header: str
 
 
-def change(by: User, wish: Wish) -> None:
+def save_mailbox(by: User, wish: MailboxInput) -> None:
     """Keep how the mailbox is reached. Raises Refused.
 
     An empty password keeps the old one, for the same host and user only: it must not be sent to another server.
     """
-    mailbox = _clean(wish.mailbox)
+    mailbox = _clean_mailbox_address(wish.mailbox)
     if wish.header and not _HEADER.fullmatch(wish.header):
-        raise Refused("header", N_("This is no name of a header. It looks like X-Original-To."))
-    url = _url(wish)
+        raise DomainError("header", N_("This is no name of a header. It looks like X-Original-To."))
+    url = _build_imap_url(wish)
     try:
         Box.parse(url)
     except BadBox as wrong:
-        raise Refused("password" if "password" in wrong.message else "host", wrong.message) from wrong
+        raise DomainError("password" if "password" in wrong.message else "host", wrong.message) from wrong
     fixed = organization.settings().fixed
     fields = {"imap": url, "mailbox": mailbox, "plus": wish.plus, "recipient_header": wish.header}
     organization.change(by, **{name: value for name, value in fields.items() if name not in fixed})
     Collection.update(at=None, well_at=None, reason="", message="", detail="").execute()
 
 
-def _clean(typed: str) -> str:
+def _clean_mailbox_address(typed: str) -> str:
     try:
         found = addresses.clean(typed).lower()
     except addresses.BadAddress as wrong:
-        raise Refused("mailbox", wrong.message) from wrong
+        raise DomainError("mailbox", wrong.message) from wrong
     if not ground.is_mailbox(found):
-        raise Refused("mailbox", N_("Use an address of letters, digits, dots, hyphens or underscores."))
-    if roads.is_a_lists_own(found):
-        raise Refused("mailbox", N_("This is the address of a list. The mailbox needs an address of its own."))
+        raise DomainError("mailbox", N_("Use an address of letters, digits, dots, hyphens or underscores."))
+    if mail_modes.is_list_address(found):
+        raise DomainError("mailbox", N_("This is the address of a list. The mailbox needs an address of its own."))
     return found
 
 
-def _url(wish: Wish) -> str:
+def _build_imap_url(wish: MailboxInput) -> str:
     host, user, password = wish.host.strip(), wish.user.strip(), wish.password
     if not _HOST.fullmatch(host):
-        raise Refused("host", N_("The mailbox server cannot be reached. Please check its name and port."))
-    kept = _kept()
+        raise DomainError("host", N_("The mailbox server cannot be reached. Please check its name and port."))
+    kept = _saved_account()
     if not password and kept and (kept.host, kept.user) == (host, user):
         password = kept.password
     name = f"[{host}]" if ":" in host else host
@@ -79,12 +79,12 @@ def _url(wish: Wish) -> str:
     return f"{_SCHEMES[wish.security]}://{quote(user, safe='')}:{quote(password, safe='')}@{name}{port}"
 
 
-def _kept() -> Box | None:
+def _saved_account() -> Box | None:
     """Return the mailbox as it is set, also while another road is chosen."""
     url = ground.current().imap or Organization.the().imap
     return Box.parse(url) if url else None
 
 
-def shown() -> Box | None:
+def saved_account() -> Box | None:
     """Return the mailbox for the page; the page never shows the password."""
-    return _kept()
+    return _saved_account()

@@ -7,7 +7,7 @@ from database import db
 from models import MailingList, User
 
 
-def change(by: User | None, *, everywhere: bool, lists: Iterable[int], public_urgent: bool) -> None:
+def update_safety(by: User | None, *, everywhere: bool, lists: Iterable[int], public_urgent: bool) -> None:
     """Set where a second person looks (everywhere, or in some lists), and the public page of the urgent text."""
     chosen = list(lists)
     with db.atomic():

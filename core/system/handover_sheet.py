@@ -36,7 +36,7 @@ class RoleLine:
 
 
 @dataclass(frozen=True, slots=True)
-class Sheet:
+class HandoverSheet:
     """Everything on the sheet. `mail`: the mail server's name and port; never its user or password."""
 
     made_at: datetime
@@ -51,10 +51,10 @@ class Sheet:
     roles: tuple[RoleLine, ...]
 
 
-def sheet(now: datetime) -> Sheet:
+def build_sheet(now: datetime) -> HandoverSheet:
     """Gather the sheet as things stand now."""
     force, newest = settings(), safekeeping.newest()
-    return Sheet(
+    return HandoverSheet(
         made_at=now,
         house=Organization.the(),
         pages=force.base_url,
@@ -63,12 +63,12 @@ def sheet(now: datetime) -> Sheet:
         folder=str(ground.current().data.resolve()),
         mail=f"{force.route.host}:{force.route.port}" if force.route else "",
         backup=str(newest) if newest else "",
-        lists=tuple(_lists(force.mail_domain)),
-        roles=tuple(_roles(clock.local(now).date())),
+        lists=tuple(_list_lines(force.mail_domain)),
+        roles=tuple(_role_lines(clock.local(now).date())),
     )
 
 
-def _lists(domain: str) -> list[ListLine]:
+def _list_lines(domain: str) -> list[ListLine]:
     lists = list(MailingList.open_ones())
     numbers = [one.id for one in lists]
     people = dict(
@@ -86,7 +86,7 @@ def _lists(domain: str) -> list[ListLine]:
     ]  # fmt: skip
 
 
-def _roles(today: date) -> list[RoleLine]:
+def _role_lines(today: date) -> list[RoleLine]:
     """Return the roles in force, administrators first, practice lists left out."""
     rows = list(
         roles.active_roles(today)
@@ -100,7 +100,7 @@ def _roles(today: date) -> list[RoleLine]:
     return sorted(found, key=lambda one: (order[one.kind], one.list.name if one.list else "", one.user.name))
 
 
-def note(text: str, by: User | None) -> None:
+def save_note(text: str, by: User | None) -> None:
     """Keep what only people know: contracts, telephone numbers, customs. Passwords do not belong here."""
     Organization.update(handover=text.replace("\r\n", "\n").strip()[:4000]).where(Organization.id == 1).execute()
     history.log(by, "organization.changed")

@@ -13,27 +13,27 @@ from words import N_
 
 
 @dataclass(frozen=True, slots=True)
-class Road:
+class MailMode:
     """A situation in a secretary's words: its name, and how one knows that it is one's own."""
 
     name: str
     about: str
 
 
-ROADS: dict[str, Road] = {
-    "own": Road(
+MAIL_MODES: dict[str, MailMode] = {
+    "own": MailMode(
         N_("Our own mail server stands on this machine"),
         N_("Somebody has set up Postfix here. It sends the letters and takes mail for our domain."),
     ),
-    "relay": Road(
+    "relay": MailMode(
         N_("A provider sends for us; mail for our domain comes to this machine"),
         N_("We have a user name and a password for sending. The MX record of our domain names this machine."),
     ),
-    "collected": Road(
+    "collected": MailMode(
         N_("A provider does our mail; all mail for our domain lies in one mailbox"),
         N_("The provider calls it catch-all. Kairan sends by the provider and reads that mailbox."),
     ),
-    "mailbox": Road(
+    "mailbox": MailMode(
         N_("We have one mail address at a provider, and nothing else"),
         N_("Such as school@… of Gmail or of an internet provider. Every letter comes from this one address."),
     ),
@@ -49,20 +49,20 @@ class Feature:
     why: str = ""
 
 
-_NO_WAY_IN = N_("Mail does not come in yet: see “Receiving” on this page.")
+_NO_INBOUND = N_("Mail does not come in yet: see “Receiving” on this page.")
 _NO_ADDRESS = N_("For this the lists need addresses of their own: a mail domain, or a provider with plus addresses.")
-_MOST = N_("Four reports in five are recognised; the others are shown under “Incoming mail”.")
+_PARTIAL_BOUNCE_REPORTS = N_("Four reports in five are recognised; the others are shown under “Incoming mail”.")
 
 
-def features(force: Settings) -> Iterator[Feature]:
+def available_features(force: Settings) -> Iterator[Feature]:
     """Say what works as this school is set, in the order in which people ask."""
     comes, many = force.takes_mail, force.own.many
-    known = (_MOST if force.own.mailbox else "") if comes else _NO_WAY_IN
-    why = "" if comes and many else _NO_ADDRESS if comes else _NO_WAY_IN
+    known = (_PARTIAL_BOUNCE_REPORTS if force.own.mailbox else "") if comes else _NO_INBOUND
+    why = "" if comes and many else _NO_ADDRESS if comes else _NO_INBOUND
     yield Feature(N_("Notices to every family, with read confirmation and answers"), True)
     yield Feature(N_("Joining and leaving by a link"), True)
     yield Feature(N_("Addresses that do not exist are noticed"), comes, known)
-    yield Feature(N_("Replies of families stand at the notice"), comes, "" if comes else _NO_WAY_IN)
+    yield Feature(N_("Replies of families stand at the notice"), comes, "" if comes else _NO_INBOUND)
     yield Feature(N_("Sending notices from a mail program"), comes and many, why)
     yield Feature(N_("Joining and leaving by a blank mail"), comes and many, why)
 
@@ -70,7 +70,7 @@ def features(force: Settings) -> Iterator[Feature]:
 # ── choosing ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class Refused(Exception):
+class DomainError(Exception):
     """Mail cannot be set so; `field` names the field, `message` says why for `say`."""
 
     def __init__(self, field: str, message: str) -> None:
@@ -78,15 +78,15 @@ class Refused(Exception):
         self.field, self.message = field, message
 
 
-def choose(by: User, road: str) -> None:
+def choose_mode(by: User, road: str) -> None:
     """Keep which situation this school is in. Raises Refused for a word that is none of them."""
-    if road not in ROADS:
-        raise Refused("road", N_("Please choose one."))
+    if road not in MAIL_MODES:
+        raise DomainError("road", N_("Please choose one."))
     if "road" not in organization.settings().fixed and road != organization.settings().road:
         organization.change(by, road=road)
 
 
-def is_a_lists_own(address: str) -> bool:
+def is_list_address(address: str) -> bool:
     """Say whether an address is that of a list, so that it cannot be the mailbox that all mail lies in."""
     domain = organization.settings().own.domain
     local, _, behind = address.rpartition("@")

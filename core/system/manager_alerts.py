@@ -11,31 +11,31 @@ from core.organization import settings
 from models import Child, Delivery, MailingList, User
 from words import N_
 
-A_DAY = 86400
+DAY_S = 86400
 
 
-def strange(delivery: Delivery, lists: Collection[int], alone: Collection[int], now: datetime) -> None:
+def alert_misdirected(delivery: Delivery, lists: Collection[int], alone: Collection[int], now: datetime) -> None:
     """Tell who manages these lists that a letter reached another family; `alone`: children whom nobody is left to hear.
 
     Once a day for each person, however often the button is pressed.
     """
-    if limits.hit(f"strange:{delivery.person_id}", now, A_DAY) > 1:
+    if limits.hit(f"strange:{delivery.person_id}", now, DAY_S) > 1:
         return
     children = [one.name for one in Child.select().where(Child.id.in_(list(alone))).order_by(Child.id)]
-    for user in _in_charge(delivery, lists):
+    for user in _alert_recipients(delivery, lists):
         values = {
             "to_name": user.name,
             "reader": delivery.name,
             "notice": merge_fields.display_subject(delivery.notice),
-            "alone": _alone(user.language, children),
+            "alone": _unreached_children_line(user.language, children),
             "url": f"{settings().base_url}/members/{delivery.person_id}",
         }
         service.send(
-            "strange", address=user.email or "", language=user.language, values=values, now=now, useful_s=A_DAY
+            "strange", address=user.email or "", language=user.language, values=values, now=now, useful_s=DAY_S
         )  # fmt: skip
 
 
-def _in_charge(delivery: Delivery, lists: Collection[int]) -> list[User]:
+def _alert_recipients(delivery: Delivery, lists: Collection[int]) -> list[User]:
     """Return the managers of the lists and the writer of the notice, each once; administrators where there is none."""
     found: dict[int, User] = {}
     for one in MailingList.select().where(MailingList.id.in_(list(lists))):
@@ -46,7 +46,7 @@ def _in_charge(delivery: Delivery, lists: Collection[int]) -> list[User]:
     return [user for user in found.values() if user.email]
 
 
-def _alone(language: str, children: list[str]) -> str:
+def _unreached_children_line(language: str, children: list[str]) -> str:
     if not children:
         return ""
     named = words.say(language, N_(", ")).join(children)

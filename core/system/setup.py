@@ -14,12 +14,12 @@ from models import Role, User
 from words import N_
 
 
-class AlreadyDone(Exception):
+class SetupAlreadyDone(Exception):
     """Somebody has set this installation up before; the token is dead."""
 
 
 @dataclass(frozen=True, slots=True)
-class Details:
+class SetupDetails:
     """What the set-up page asks; `base_url` is how the page was reached, empty if only from this machine."""
 
     language: str
@@ -33,24 +33,24 @@ class Details:
     password: str
 
 
-def is_open(token: str) -> bool:
+def is_setup_open(token: str) -> bool:
     """Say whether this is the token of an installation that waits for its set-up."""
     return organization.is_setup_token(ground.current(), token)
 
 
-def public_root(url_root: str) -> str:
+def public_base_url(url_root: str) -> str:
     """Return the address of the pages as a browser reached them; empty if it is only this machine's own."""
     host = urlsplit(url_root).hostname or ""
     return "" if host == "localhost" or ground.is_loopback(f"smtp://{host}") else url_root.rstrip("/")
 
 
-def set_up(token: str, details: Details, now: datetime) -> User:
+def run_setup(token: str, details: SetupDetails, now: datetime) -> User:
     """Write the organization and its first administrator. Raises AlreadyDone, accounts.Refused."""
     fields = ("organization", "postal", "contact", "mail_domain", "base_url", "language")
-    kept = cleaned({name: getattr(details, name) for name in fields})
+    kept = clean_settings({name: getattr(details, name) for name in fields})
     with db.atomic():
-        if not is_open(token):
-            raise AlreadyDone
+        if not is_setup_open(token):
+            raise SetupAlreadyDone
         organization.change(None, name=kept.pop("organization"), **kept)
         user = accounts.add_user(
             details.name, email=details.email, password=details.password, language=details.language, now=now
@@ -61,7 +61,7 @@ def set_up(token: str, details: Details, now: datetime) -> User:
     return user
 
 
-def mistakes(details: Details) -> list[accounts.DomainError]:
+def find_errors(details: SetupDetails) -> list[accounts.DomainError]:
     """Return everything that is wrong about what was typed, so that one page can name it all."""
     own = (details.name, details.email, details.organization)
     checks: tuple[Callable[[], object], ...] = (
@@ -79,7 +79,7 @@ def mistakes(details: Details) -> list[accounts.DomainError]:
     return found
 
 
-def cleaned(fields: dict[str, str]) -> dict[str, str]:
+def clean_settings(fields: dict[str, str]) -> dict[str, str]:
     """Return settings of the organization as they are kept; raise accounts.Refused naming the field."""
     kept = {name: " ".join(value.split()) for name, value in fields.items()}
     if "mail_domain" in kept:

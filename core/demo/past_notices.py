@@ -15,19 +15,19 @@ import clock
 import config
 from core.delivery import lifecycle, suppression
 from core.demo import polls
-from core.demo.dates import dated, day_of, moment
+from core.demo.dates import day_for_weekdays, fill_dates, local_moment
 from core.notices import follow_ups, workflow
 from core.notices.audience import resolve_audience
 from core.organization import settings
 from database import millis
 from models import Delivery, Letter, Log, MailingList, Notice, Person, User
 
-FILE = config.HERE / "demo" / "demo_notices.json"
-MS_A_LETTER = 200
+NOTICES_FILE = config.HERE / "demo" / "demo_notices.json"
+MS_PER_LETTER = 200
 
 
 @dataclass(slots=True)
-class Past:
+class DemoContext:
     """What the verbs of the sample school need: users and lists by name, the present, and lots for the readers."""
 
     users: dict[str, User]
@@ -40,30 +40,36 @@ class Past:
         return clock.local(self.now).date()
 
 
-def texts() -> list[dict[str, Any]]:
+def load_notices() -> list[dict[str, Any]]:
     """Return the notices of the sample school as they stand in the file."""
-    return json.loads(FILE.read_text("utf-8"))
+    return json.loads(NOTICES_FILE.read_text("utf-8"))
 
 
-def live(past: Past) -> None:
+def create_past_notices(past: DemoContext) -> None:
     """Send, withdraw, correct, book and leave in draft what the file says, in the order of time."""
-    plans = {"sent": _send, "withdrawn": _send_and_withdraw, "correction": _correct, "booked": _book, "draft": _draft}
-    used = [entry for entry in texts() if "use" in entry]
+    plans = {
+        "sent": _send,
+        "withdrawn": _send_and_withdraw,
+        "correction": _correct,
+        "booked": _schedule,
+        "draft": _leave_draft,
+    }
+    used = [entry for entry in load_notices() if "use" in entry]
     made: dict[str, Notice] = {}
-    for entry in sorted(used, key=lambda entry: _written(entry, past.today)):
+    for entry in sorted(used, key=lambda entry: _written_at(entry, past.today)):
         use = entry["use"]
         before = Log.select().count()
         made[entry["id"]] = plans[use["as"]](entry, past, made)
-        _date_log(before, _written(entry, past.today), past.now)
+        _backdate_audit(before, _written_at(entry, past.today), past.now)
 
 
-def _written(entry: dict, today: date) -> datetime:
+def _written_at(entry: dict, today: date) -> datetime:
     """Return the moment at which a notice of the file was, or will be, written."""
     written = entry["written"]
-    return moment(day_of(written["on"], entry["use"]["weeks"], today), written["at"])
+    return local_moment(day_for_weekdays(written["on"], entry["use"]["weeks"], today), written["at"])
 
 
-def _date_log(before: int, at: datetime, now: datetime) -> None:
+def _backdate_audit(before: int, at: datetime, now: datetime) -> None:
     """Put what the verbs logged at the moment at which it is meant to have happened, never later than now."""
     fresh = Log.select(Log.id).order_by(Log.id).offset(before).limit(-1)
     Log.update(at=min(at, now)).where(Log.id.in_(fresh)).execute()
@@ -72,58 +78,58 @@ def _date_log(before: int, at: datetime, now: datetime) -> None:
 # ── one notice ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _write(entry: dict, past: Past, now: datetime) -> Notice:
+def _create_draft(entry: dict, past: DemoContext, now: datetime) -> Notice:
     """Write a notice of the file as a draft, its dates filled in."""
-    use, day = entry["use"], clock.local(_written(entry, past.today)).date()
+    use, day = entry["use"], clock.local(_written_at(entry, past.today)).date()
     notice = workflow.create_draft(past.users[use["by"]], now=now, urgent=use.get("urgent", False))
-    words = {"subject": dated(entry["subject"], day), "text": dated(entry["body"], day)}
-    asks = polls.asks(entry, day)
+    words = {"subject": fill_dates(entry["subject"], day), "text": fill_dates(entry["body"], day)}
+    asks = polls.question_drafts(entry, day)
     workflow.save_draft(notice, now=now, read_confirmation=entry["read"], questions=asks, **words)
     if entry["target"]:
         workflow.set_recipients(notice, now=now, lists=[past.lists[entry["target"]].id])
     return notice
 
 
-def _draft(entry: dict, past: Past, made: dict[str, Notice]) -> Notice:
-    at = min(_written(entry, past.today), past.now - timedelta(hours=1))
-    notice = _write(entry, past, at)
+def _leave_draft(entry: dict, past: DemoContext, made: dict[str, Notice]) -> Notice:
+    at = min(_written_at(entry, past.today), past.now - timedelta(hours=1))
+    notice = _create_draft(entry, past, at)
     workflow.save_draft(notice, now=at, step=3 if entry["target"] == "全校" else 2)
     return notice
 
 
-def _book(entry: dict, past: Past, made: dict[str, Notice]) -> Notice:
-    notice = _write(entry, past, past.now)
-    _confirm(notice, past, past.now, at=_written(entry, past.today))
+def _schedule(entry: dict, past: DemoContext, made: dict[str, Notice]) -> Notice:
+    notice = _create_draft(entry, past, past.now)
+    _confirm(notice, past, past.now, at=_written_at(entry, past.today))
     return notice
 
 
-def _send(entry: dict, past: Past, made: dict[str, Notice]) -> Notice:
-    at = _written(entry, past.today)
-    notice = _write(entry, past, at - timedelta(minutes=8))
-    _go_out(notice, entry, past, at)
+def _send(entry: dict, past: DemoContext, made: dict[str, Notice]) -> Notice:
+    at = _written_at(entry, past.today)
+    notice = _create_draft(entry, past, at - timedelta(minutes=8))
+    _send_and_simulate(notice, entry, past, at)
     return notice
 
 
-def _send_and_withdraw(entry: dict, past: Past, made: dict[str, Notice]) -> Notice:
+def _send_and_withdraw(entry: dict, past: DemoContext, made: dict[str, Notice]) -> Notice:
     """Send to the wrong class, and withdraw it some minutes later."""
-    at = _written(entry, past.today) + timedelta(minutes=entry["use"]["after_min"])
-    notice = _write(entry, past, at - timedelta(minutes=20))
-    _go_out(notice, entry, past, _written(entry, past.today), until=at)
+    at = _written_at(entry, past.today) + timedelta(minutes=entry["use"]["after_min"])
+    notice = _create_draft(entry, past, at - timedelta(minutes=20))
+    _send_and_simulate(notice, entry, past, _written_at(entry, past.today), until=at)
     workflow.withdraw_notice(notice, notice.by, at)
     return notice
 
 
-def _correct(entry: dict, past: Past, made: dict[str, Notice]) -> Notice:
+def _correct(entry: dict, past: DemoContext, made: dict[str, Notice]) -> Notice:
     """Correct an earlier notice of the file, to the same readers."""
-    at = _written(entry, past.today)
+    at = _written_at(entry, past.today)
     wrong = made[entry["use"]["of"]]
     notice = follow_ups.create_correction(wrong, past.users[entry["use"]["by"]], at - timedelta(minutes=4))
     workflow.save_draft(notice, now=at, subject=entry["subject"], text=entry["body"], read_confirmation=entry["read"])
-    _go_out(notice, entry, past, at)
+    _send_and_simulate(notice, entry, past, at)
     return notice
 
 
-def _confirm(notice: Notice, past: Past, now: datetime, at: datetime | None = None) -> None:
+def _confirm(notice: Notice, past: DemoContext, now: datetime, at: datetime | None = None) -> None:
     audience = resolve_audience(notice)
     typed = str(audience.letters)
     workflow.confirm_send(
@@ -131,36 +137,38 @@ def _confirm(notice: Notice, past: Past, now: datetime, at: datetime | None = No
     )
 
 
-def _go_out(notice: Notice, entry: dict, past: Past, at: datetime, until: datetime | None = None) -> None:
+def _send_and_simulate(
+    notice: Notice, entry: dict, past: DemoContext, at: datetime, until: datetime | None = None
+) -> None:
     """Confirm and fill a notice at a moment, and write what server and readers made of it until a moment."""
     _confirm(notice, past, at)
     lifecycle.start_or_hold(notice, at, settings())
     Notice.update(practice=True).where(Notice.id == notice.id).execute()
-    _hand_over(notice, at)
+    _simulate_acceptance(notice, at)
     if entry["use"].get("troubles"):
-        _trouble(notice, at)
+        _simulate_failures(notice, at)
     lifecycle.finish_notices(at + timedelta(minutes=3))
     notice.__data__.update(Notice.get_by_id(notice.id).__data__)
-    _read(notice, entry["use"]["reads"], at, until or past.now, past.lots)
-    polls.answer(notice, past.lots, past.now)
+    _simulate_reads(notice, entry["use"]["reads"], at, until or past.now, past.lots)
+    polls.simulate_answers(notice, past.lots, past.now)
     if entry["use"].get("troubles"):
-        _telephone(notice, at, past)
+        _simulate_phone_call(notice, at, past)
 
 
 # ── what server and readers did ──────────────────────────────────────────────────────────────────────────────────
 
 
-def _hand_over(notice: Notice, at: datetime) -> None:
+def _simulate_acceptance(notice: Notice, at: datetime) -> None:
     """Let the server take every letter, some each second."""
     letters = (Letter.notice == notice) & Letter.delivery.is_null(False)
     first = Letter.select(fn.MIN(Letter.id)).where(letters).scalar() or 0
-    done_at = millis(at) + 2000 + (Letter.id - first) * MS_A_LETTER
+    done_at = millis(at) + 2000 + (Letter.id - first) * MS_PER_LETTER
     Letter.update(
         state="accepted", code=250, enhanced="2.0.0", text="2.0.0 Ok", attempts=1, handed_at=done_at, done_at=done_at
     ).where(letters).execute()
 
 
-def _trouble(notice: Notice, at: datetime) -> None:
+def _simulate_failures(notice: Notice, at: datetime) -> None:
     """Let one address turn out dead, one phone refuse us, and one mailbox stay full until it was too late."""
     told = (
         ("江口", "refused", "unknown_user", 550, "5.1.1", "User unknown"),
@@ -168,7 +176,7 @@ def _trouble(notice: Notice, at: datetime) -> None:
         ("前田", "expired", "full", 452, "4.2.2", "Mailbox full"),
     )
     for surname, state, reason, code, enhanced, text in told:
-        letter = _letter_to(notice, surname)
+        letter = _letter_to_surname(notice, surname)
         if letter is None:
             continue
         Letter.update(state=state, reason=reason, code=code, enhanced=enhanced, text=f"{enhanced} {text}").where(
@@ -177,7 +185,7 @@ def _trouble(notice: Notice, at: datetime) -> None:
         suppression.record_failure(letter, reason, at + timedelta(minutes=1))
 
 
-def _letter_to(notice: Notice, surname: str) -> Letter | None:
+def _letter_to_surname(notice: Notice, surname: str) -> Letter | None:
     return (
         Letter.select()
         .join(Person)
@@ -187,12 +195,12 @@ def _letter_to(notice: Notice, surname: str) -> Letter | None:
     )
 
 
-def _read(notice: Notice, share: float, at: datetime, until: datetime, lots: Random) -> None:
+def _simulate_reads(notice: Notice, share: float, at: datetime, until: datetime, lots: Random) -> None:
     """Let a share of the readers press the button, most within the hour, nobody in the night."""
     taken = Letter.select(Letter.delivery).where(Letter.notice == notice, Letter.state == "accepted")
     readers = []
     for reader in Delivery.select().where(Delivery.id.in_(taken)).order_by(Delivery.id):
-        read_at = _awake(at + timedelta(minutes=_minutes(lots)), lots)
+        read_at = _next_waking_time(at + timedelta(minutes=_random_delay_min(lots)), lots)
         if lots.random() < share and read_at < until:
             reader.read_at, reader.read_how = read_at, "press"
             readers.append(reader)
@@ -200,23 +208,23 @@ def _read(notice: Notice, share: float, at: datetime, until: datetime, lots: Ran
         Delivery.bulk_update(readers, [Delivery.read_at, Delivery.read_how], batch_size=500)
 
 
-def _minutes(lots: Random) -> float:
+def _random_delay_min(lots: Random) -> float:
     """Draw after how many minutes somebody reads: many at once, most within three hours, some the next day."""
     kind = lots.random()
     low, high = (1, 15) if kind < 0.4 else (15, 180) if kind < 0.85 else (180, 1200)
     return low + (high - low) * lots.random() ** 2
 
 
-def _awake(moment_of_reading: datetime, lots: Random) -> datetime:
+def _next_waking_time(moment_of_reading: datetime, lots: Random) -> datetime:
     """Move a moment between 23:00 and 6:00 to the next morning."""
     local = clock.local(moment_of_reading)
     if 6 <= local.hour < 23:
         return moment_of_reading
     day = local.date() + timedelta(days=local.hour >= 23)
-    return moment(day, f"6:{30 + int(lots.random() * 29)}") + timedelta(seconds=int(lots.random() * 59))
+    return local_moment(day, f"6:{30 + int(lots.random() * 29)}") + timedelta(seconds=int(lots.random() * 59))
 
 
-def _telephone(notice: Notice, at: datetime, past: Past) -> None:
+def _simulate_phone_call(notice: Notice, at: datetime, past: DemoContext) -> None:
     """Let somebody telephone the first family that has no address."""
     first = (
         Delivery.select()

@@ -16,11 +16,11 @@ from core.organization import settings
 from models import Organization, User
 from words import N_
 
-FIRST_AFTER = timedelta(days=7)
+MIN_INSTALL_AGE = timedelta(days=7)
 """So long after the set-up begins the month that gets its first letter: a new house has been looked at anyway."""
-HOUR = 9
-DAYS_BEFORE = (60, 30, 14, 7, 1)
-NAMES = {
+SEND_HOUR = 9
+REMIND_DAYS_BEFORE = (60, 30, 14, 7, 1)
+CHECK_NAMES = {
     "dkim": N_("DNS: the key of the signature (DKIM)"),
     "spf": N_("DNS: who may send (SPF)"),
     "dmarc": N_("DNS: what others do with forgeries (DMARC)"),
@@ -35,12 +35,12 @@ NAMES = {
     "certificate": N_("Certificate of the pages"),
     "backup": N_("Backup"),
 }
-MARKS = {True: "○", False: "×", None: "－"}
-RENEWALS = {"domain": N_("the domain"), "server": N_("the server")}
+STATUS_MARKS = {True: "○", False: "×", None: "－"}
+RENEWAL_NAMES = {"domain": N_("the domain"), "server": N_("the server")}
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class HealthFinding:
     """One matter: its name, fine or not (None: could not be asked), what was found, what to do (source strings)."""
 
     kind: str
@@ -50,7 +50,7 @@ class Finding:
 
     @property
     def name(self) -> str:
-        return NAMES.get(self.kind, self.kind)
+        return CHECK_NAMES.get(self.kind, self.kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +62,20 @@ class Renewal:
     days: int
 
 
-def findings(now: datetime) -> list[Finding]:
+def collect_findings(now: datetime) -> list[HealthFinding]:
     """Examine DNS, mail server, disk, clock, queue and certificate, what is wrong first. Asks the network."""
-    from core.house import doctor  # once a month: the clock's process does not keep a resolver in memory for it
+    from core.system import diagnostics  # once a month: the clock's process does not keep a resolver in memory for it
 
-    report = doctor.examine(current(), settings(), now)
+    report = diagnostics.run_diagnostics(current(), settings(), now)
     records = [
-        Finding(one["kind"], one["ok"], "、".join(one["found"] or []) or one["name"], one["advice"])
+        HealthFinding(one["kind"], one["ok"], "、".join(one["found"] or []) or one["name"], one["advice"])
         for one in report["records"]
     ]
-    checks = [Finding(one["kind"], one["ok"], one["found"], one["advice"]) for one in report["checks"]]
+    checks = [HealthFinding(one["kind"], one["ok"], one["found"], one["advice"]) for one in report["checks"]]
     return sorted([*checks, *records], key=lambda one: one.ok is not False)
 
 
-def renewals(today: date) -> list[Renewal]:
+def list_renewals(today: date) -> list[Renewal]:
     """Return what must be renewed, the nearest first; nothing for dates that nobody has entered."""
     house = Organization.the()
     dates = (("domain", house.domain_until), ("server", house.server_until))
@@ -84,26 +84,26 @@ def renewals(today: date) -> list[Renewal]:
     )
 
 
-def near(today: date, within: int = 30) -> list[Renewal]:
+def near_renewals(today: date, within: int = 30) -> list[Renewal]:
     """Return what must be renewed within so many days, or should have been."""
-    return [one for one in renewals(today) if one.days <= within]
+    return [one for one in list_renewals(today) if one.days <= within]
 
 
 # ── by itself ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def look_after(now: datetime) -> None:
+def send_due_emails(now: datetime) -> None:
     """Send the letters whose day has come, each once. Asks the network at most once a month."""
-    remind(now)
-    if is_due(now):
-        send_well(now)
+    send_renewal_reminders(now)
+    if is_email_due(now):
+        send_monthly_email(now)
 
 
-def is_due(now: datetime) -> bool:
+def is_email_due(now: datetime) -> bool:
     """Say whether this month's letter has not been sent: from 9:00 on its first day, a week after the set-up."""
     house, local = Organization.the(), clock.local(now)
-    first = clock.from_local(datetime(local.year, local.month, 1, HOUR))  # noqa: DTZ001  made aware at once
-    settled = house.ready_at is not None and house.ready_at + FIRST_AFTER < first
+    first = clock.from_local(datetime(local.year, local.month, 1, SEND_HOUR))  # noqa: DTZ001  made aware at once
+    settled = house.ready_at is not None and house.ready_at + MIN_INSTALL_AGE < first
     return settled and first <= now and house.well_told != _month(now)
 
 
@@ -111,13 +111,13 @@ def _month(now: datetime) -> str:
     return clock.local(now).strftime("%Y-%m")
 
 
-def send_well(now: datetime) -> int:
+def send_monthly_email(now: datetime) -> int:
     """Examine everything and write to the administrators; return to how many. Once a month, whoever comes second."""
     taken = Organization.update(well_told=_month(now)).where(Organization.well_told != _month(now)).execute()
-    return write_well(senders.administrators(), findings(now), now) if taken else 0
+    return send_health_email(senders.administrators(), collect_findings(now), now) if taken else 0
 
 
-def write_well(users: list[User], found: list[Finding], now: datetime) -> int:
+def send_health_email(users: list[User], found: list[HealthFinding], now: datetime) -> int:
     """Send the letter to some users, whatever the month; return how many letters."""
     wrong = sum(one.ok is False for one in found)
     written = 0
@@ -126,7 +126,7 @@ def write_well(users: list[User], found: list[Finding], now: datetime) -> int:
             continue
         values = {
             "to_name": user.name, "wrong": wrong, "url": f"{settings().base_url}/admin/health",
-            "lines": "\n".join(_lines(user.language, found, clock.local(now).date())),
+            "lines": "\n".join(_finding_lines(user.language, found, clock.local(now).date())),
         }  # fmt: skip
         kind = "unwell" if wrong else "well"
         service.send(kind, address=user.email, language=user.language, values=values, now=now, urgent=False,
@@ -136,22 +136,22 @@ def write_well(users: list[User], found: list[Finding], now: datetime) -> int:
     return written
 
 
-def _lines(language: str, found: list[Finding], today: date) -> Iterator[str]:
+def _finding_lines(language: str, found: list[HealthFinding], today: date) -> Iterator[str]:
     for one in found:
-        yield f"{MARKS[one.ok]} {words.say(language, one.name)}: {one.found}"
+        yield f"{STATUS_MARKS[one.ok]} {words.say(language, one.name)}: {one.found}"
         if one.advice and one.ok is False:
             yield f"   → {words.say(language, one.advice)}"
-    for one in renewals(today):
+    for one in list_renewals(today):
         yield words.say(
             language, N_("%(what)s: paid until %(day)s"),
-            what=words.say(language, RENEWALS[one.kind]), day=words.day(language, one.until),
+            what=words.say(language, RENEWAL_NAMES[one.kind]), day=words.day(language, one.until),
         )  # fmt: skip
 
 
-def remind(now: datetime) -> int:
+def send_renewal_reminders(now: datetime) -> int:
     """Remind the administrators 60, 30, 14, 7 days and a day before a renewal date; return how many letters."""
     house, today = Organization.the(), clock.local(now).date()
-    reached = {mark: one for one in renewals(today) if (mark := _mark(one))}
+    reached = {mark: one for one in list_renewals(today) if (mark := _reminder_mark(one))}
     told = set(house.renewal_told.split())
     fresh = [one for mark, one in reached.items() if mark not in told]
     if reached.keys() == told:
@@ -159,22 +159,22 @@ def remind(now: datetime) -> int:
     before = Organization.renewal_told == house.renewal_told
     if not Organization.update(renewal_told=" ".join(sorted(reached))).where(before).execute():
         return 0
-    return sum(_write_reminder(one, now) for one in fresh)
+    return sum(_send_renewal_reminder(one, now) for one in fresh)
 
 
-def _mark(one: Renewal) -> str:
+def _reminder_mark(one: Renewal) -> str:
     """Return a mark of the nearest reminder that is due, so that each is sent once for each date; "" if none is."""
-    step = min((days for days in DAYS_BEFORE if one.days <= days), default=None)
+    step = min((days for days in REMIND_DAYS_BEFORE if one.days <= days), default=None)
     return f"{one.kind}:{one.until.isoformat()}:{step}" if step is not None and one.days >= 0 else ""
 
 
-def _write_reminder(one: Renewal, now: datetime) -> int:
+def _send_renewal_reminder(one: Renewal, now: datetime) -> int:
     written = 0
     for user in senders.administrators():
         if not user.email:
             continue
         values = {
-            "to_name": user.name, "what": words.say(user.language, RENEWALS[one.kind]), "days": one.days,
+            "to_name": user.name, "what": words.say(user.language, RENEWAL_NAMES[one.kind]), "days": one.days,
             "day": words.day(user.language, one.until), "url": f"{settings().base_url}/admin/health",
         }  # fmt: skip
         service.send("renewal", address=user.email, language=user.language, values=values, now=now, urgent=False,

@@ -7,7 +7,7 @@ from mail.route import BadRoute, Route
 from models import User
 from words import N_
 
-SECURITY = {
+SECURITY_LABELS = {
     "starttls": N_("STARTTLS (usual, port 587)"),
     "tls": N_("TLS from the start (port 465)"),
     "none": N_("Not encrypted (only inside your own network)"),
@@ -15,7 +15,7 @@ SECURITY = {
 _SCHEMES = {"starttls": "smtp+starttls", "tls": "smtps", "none": "smtp"}
 
 
-class Refused(Exception):
+class DomainError(Exception):
     """Letters cannot be sent by such a server; `message` says why for `say`, `field` names the field."""
 
     def __init__(self, field: str, message: str) -> None:
@@ -23,7 +23,7 @@ class Refused(Exception):
         self.field, self.message = field, message
 
 
-def change(
+def update_smtp(
     by: User,
     *,
     host: str,
@@ -39,17 +39,17 @@ def change(
 
     An empty password keeps the old one, for the same host and user only: it must not be sent to another server.
     """
-    url = _url(host.strip(), port, security, user.strip(), password) if host.strip() else ""
+    url = _smtp_url(host.strip(), port, security, user.strip(), password) if host.strip() else ""
     try:
         if url:
             Route.parse(url)
     except BadRoute as wrong:
-        raise Refused("password" if "password" in wrong.message else "host", wrong.message) from wrong
+        raise DomainError("password" if "password" in wrong.message else "host", wrong.message) from wrong
     more = {} if hour_rate is None else {"hour_rate": hour_rate}
     organization.change(by, smtp=url, **more)
 
 
-def _url(host: str, port: int | None, security: str, user: str, password: str) -> str:
+def _smtp_url(host: str, port: int | None, security: str, user: str, password: str) -> str:
     kept = organization.settings().route
     if not password and kept and (kept.host, kept.user) == (host, user):
         password = kept.password
