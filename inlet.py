@@ -20,13 +20,13 @@ import clock
 import config as ground
 import tasks
 from core import organization
-from core.door import collecting, inbox, spool
-from core.door.filing import Later
+from core.inbound import dispatch, imap_poller, spool
+from core.inbound.result import RetryLater
 from database import db
 
 log = logging.getLogger("kairan.inlet")
 
-LARGEST = collecting.LARGEST
+LARGEST = imap_poller.MAX_MESSAGE_BYTES
 """Octets of a mail that is taken; the mail server in front should refuse more by itself (message_size_limit)."""
 LONGEST_LINE = 2**20
 MOST_CONNECTIONS = 40
@@ -133,7 +133,7 @@ class Door:
         if coded and self._is_guessing():
             return "452 4.7.1 too many wrong codes, please try again later"
         try:
-            place = inbox.find(address)
+            place = dispatch.resolve_recipient(address)
         except PeeweeException:
             log.error("the tables could not be asked; mail is put off")
             return "451 4.3.0 please try again later"
@@ -166,7 +166,7 @@ class Door:
         raw = envelope.original_content or b""
         sender = "" if envelope.mail_from in (None, "<>") else envelope.mail_from  # of machines: aiosmtpd says "<>"
         try:
-            await asyncio.to_thread(spool.put, sender, envelope.rcpt_tos, raw, self._now())
+            await asyncio.to_thread(spool.write_message, sender, envelope.rcpt_tos, raw, self._now())
         except OSError as full:
             log.error("incoming mail could not be written down (%s)", type(full).__name__)
             return "452 4.3.1 no room, please try again later"
@@ -235,20 +235,20 @@ class Reader:
     def step(self, stopped: Callable[[], bool] = lambda: False) -> int:
         """Handle every mail that waits and may be tried now; return how many were tried."""
         passed, tried = time.monotonic(), 0
-        for name in spool.waiting():
+        for name in spool.list_messages():
             if stopped() or self._not_before.get(name, 0.0) > passed:
                 continue
             tried += 1
             self._one(name)
         if passed - self._swept > SWEEP_S or not self._swept:
             self._swept = passed
-            inbox.forget(clock.now())
+            dispatch.erase_old_messages(clock.now())
         return tried
 
     def _one(self, name: str) -> None:
         try:
             self._handle(name)
-        except Later:
+        except RetryLater:
             self._put_off(name, AGAIN_S[1])
         except Exception as fault:  # the door stays open, whatever a mail holds: it is tried again, then quarantined
             tries = self._tries.get(name, 0)
@@ -256,7 +256,7 @@ class Reader:
             log.error("incoming mail could not be handled (%s); trying again", type(fault).__name__)
             self._put_off(name, AGAIN_S[min(tries, len(AGAIN_S) - 1)])
         else:
-            spool.done(name)
+            spool.delete_message(name)
             self._not_before.pop(name, None)
             self._tries.pop(name, None)
 
@@ -266,12 +266,12 @@ class Reader:
     def _handle(self, name: str) -> None:
         """Handle a mail for each of its recipients; those that are through already change nothing the second time."""
         db.connect(reuse_if_open=True)
-        held = spool.take(name)
-        later: Later | None = None
+        held = spool.read_message(name)
+        later: RetryLater | None = None
         for recipient in held.recipients:
             try:
-                row = inbox.handle(held.raw, held.sender, recipient, clock.now())
-            except Later as wait:
+                row = dispatch.handle_message(held.raw, held.sender, recipient, clock.now())
+            except RetryLater as wait:
                 later = wait
                 continue
             if row and row.notice and row.notice.begin_at:
@@ -284,7 +284,7 @@ def collect(stopped: Callable[[], bool]) -> None:
     """Read the mailbox, if the settings name one, and what was written down, until `stopped()`."""
     reading = threading.Thread(target=Reader().run, args=(stopped,), name="reader", daemon=True)
     reading.start()
-    collecting.Collector().run(stopped)
+    imap_poller.ImapPoller().run(stopped)
     reading.join(30)
 
 

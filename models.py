@@ -717,7 +717,7 @@ class Answer(Table):
 
 
 class Bounce(Table):
-    """One report that a letter did not arrive, or only later; what it means for the person: `core.door.bounces`."""
+    """One report that a letter did not arrive, or only later; what it means for the person: `core.inbound.bounces`."""
 
     letter = ForeignKeyField(Letter, backref="bounces", on_delete="CASCADE")
     person = ForeignKeyField(Person, null=True, backref="bounces", on_delete="CASCADE")

@@ -6,7 +6,7 @@ import clock
 import inlet
 from cli import common
 from core import organization
-from core.door import collecting
+from core.inbound import imap_poller
 from mail.imap import Closed
 
 
@@ -18,8 +18,8 @@ def collect() -> None:
     if box is None:
         common.fail("There is no mailbox to read: set one under More → How mail goes and comes, or KAIRAN_IMAP.")
     try:
-        number = collecting.look_once(box, clock.now())
-    except collecting.Busy:
+        number = imap_poller.poll_once(box, clock.now())
+    except imap_poller.MailboxLocked:
         common.fail("Kairan is running and reads the mailbox by itself.")
     except Closed as trouble:
         common.fail(f"{trouble.message} ({trouble.detail})" if trouble.detail else trouble.message)

@@ -10,7 +10,7 @@ import clock
 import inlet
 import tasks
 from cli import common
-from core.door import inbox
+from core.inbound import dispatch
 
 HANDLED, NO_SUCH_ADDRESS, TRY_LATER = os.EX_OK, os.EX_NOUSER, os.EX_TEMPFAIL
 NOBODY = ("<>", "MAILER-DAEMON")
@@ -23,7 +23,7 @@ NOBODY = ("<>", "MAILER-DAEMON")
 @common.in_the_house
 def deliver(recipient: str, sender: str) -> None:
     """Take one mail on standard input. Exit 0: handled, 67: no such address, 75: try again later."""
-    if inbox.find(recipient) is None:
+    if dispatch.resolve_recipient(recipient) is None:
         common.note("There is no such address here.")
         sys.exit(NO_SUCH_ADDRESS)
     raw = sys.stdin.buffer.read(inlet.LARGEST + 1)
@@ -31,7 +31,7 @@ def deliver(recipient: str, sender: str) -> None:
         common.note("This mail is too large.")
         sys.exit(os.EX_DATAERR)
     try:
-        row = inbox.handle(raw, "" if sender.upper() in NOBODY else sender, recipient, clock.now())
+        row = dispatch.handle_message(raw, "" if sender.upper() in NOBODY else sender, recipient, clock.now())
     except Exception as fault:  # whatever the mail holds, the mail server must keep it and come again
         common.note(f"The mail could not be handled now ({type(fault).__name__}).")
         sys.exit(TRY_LATER)

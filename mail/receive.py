@@ -1,7 +1,7 @@
 """Incoming mail as a value: read once, with limits, never raising, whatever the bytes are.
 
 RFC 5322 (fields), RFC 2046 5.1.3 and 5.1.4 (which part is the text), RFC 2183 (attachments). The raw bytes stay
-with the caller: signatures are checked on them (`core.door.inbox`), not on this.
+with the caller: signatures are checked on them (`core.inbound.dispatch`), not on this.
 """
 
 import re

@@ -9,9 +9,9 @@ import pytest
 
 import clock
 import inlet
-from core.door import inbox, spool
-from core.door.filing import Later
-from core.door.reading import look
+from core.inbound import dispatch, spool
+from core.inbound.message import read_inbound_mail
+from core.inbound.result import RetryLater
 from core.organization import settings
 from database import db
 from inlet import Inlet, Reader
@@ -38,8 +38,8 @@ def test_what_is_taken_lies_on_the_disk_before_the_answer(school, protocol):
     raw = mail("hanako@example.jp", LIST, "練習", "本文\n").replace(b"\n", b"\r\n")
     with door(protocol) as client:
         assert client.sendmail("hanako@example.jp", [LIST], raw) == {}
-        assert len(spool.waiting()) == 1
-    held = spool.take(spool.waiting()[0])
+        assert len(spool.list_messages()) == 1
+    held = spool.read_message(spool.list_messages()[0])
     assert (held.sender, held.recipients) == ("hanako@example.jp", (LIST,))
     assert held.raw == raw, "byte for byte: a signature stands on it"
 
@@ -56,7 +56,7 @@ def test_unknown_addresses_are_refused_before_the_content(school, protocol):
             assert (code, text[:5]) == (550, b"5.1.1"), wrong
         assert client.rcpt(LIST)[0] == 250
         assert client.rcpt("1NEN1KUMI@MAIL.School.Example")[0] == 250, "without regard to case"
-    assert spool.waiting() == []
+    assert spool.list_messages() == []
 
 
 def test_lmtp_answers_once_for_each_recipient(school):
@@ -69,7 +69,7 @@ def test_lmtp_answers_once_for_each_recipient(school):
         client.send(mail("x@example.jp", LIST, "a", "b").replace(b"\n", b"\r\n") + b"\r\n.\r\n")
         assert [client.getreply()[0] for _ in range(2)] == [250, 250]
         assert client.noop()[0] == 250, "and the conversation goes on in step"
-    assert spool.take(spool.waiting()[0]).recipients == (LIST, OTHER)
+    assert spool.read_message(spool.list_messages()[0]).recipients == (LIST, OTHER)
 
 
 def test_lmtp_says_once_for_each_that_a_mail_is_too_large(school, monkeypatch):
@@ -83,7 +83,7 @@ def test_lmtp_says_once_for_each_that_a_mail_is_too_large(school, monkeypatch):
         client.send(b"Subject: x\r\n\r\n" + b"y" * 70 * 1 + b"\r\n" + (b"z" * 70 + b"\r\n") * 60 + b".\r\n")
         assert [client.getreply()[0] for _ in range(2)] == [552, 552]
         assert client.noop()[0] == 250
-    assert spool.waiting() == []
+    assert spool.list_messages() == []
 
 
 def test_long_lines_pass(school):
@@ -91,20 +91,20 @@ def test_long_lines_pass(school):
     raw = b"From: x@example.jp\r\nSubject: s\r\n\r\n" + b"a" * 200_000 + b"\r\n"
     with door("smtp") as client:
         assert client.sendmail("x@example.jp", [LIST], raw) == {}
-    assert spool.take(spool.waiting()[0]).raw == raw
+    assert spool.read_message(spool.list_messages()[0]).raw == raw
 
 
 def test_the_sender_of_machines_is_the_empty_one(school):
     with door("smtp") as client:
         client.sendmail("<>", [LIST], b"Subject: x\r\n\r\ny\r\n")
-    assert spool.take(spool.waiting()[0]).sender == ""
+    assert spool.read_message(spool.list_messages()[0]).sender == ""
 
 
 def test_a_full_disk_puts_the_mail_off(school, monkeypatch):
     def full(*args):
         raise OSError("no room")
 
-    monkeypatch.setattr(spool, "put", full)
+    monkeypatch.setattr(spool, "write_message", full)
     with door("smtp") as client, pytest.raises(smtplib.SMTPDataError) as refused:
         client.sendmail("x@example.jp", [LIST], b"Subject: x\r\n\r\ny\r\n")
     assert refused.value.smtp_code == 452
@@ -137,13 +137,13 @@ def test_the_door_greets_with_the_mail_domain(school):
 
 
 def put(raw: bytes = b"From: x@example.jp\n\nhello", *recipients: str) -> str:
-    return spool.put("x@example.jp", recipients or (LIST,), raw, clock.now())
+    return spool.write_message("x@example.jp", recipients or (LIST,), raw, clock.now())
 
 
 def test_the_reader_handles_each_recipient_and_forgets_the_file(school):
     put(mail("x@example.jp", LIST, "a", "b"), LIST, OTHER)
     assert Reader().step() == 1
-    assert spool.waiting() == []
+    assert spool.list_messages() == []
     assert {row.recipient for row in Incoming.select()} == {"1nen1kumi", "2nen1kumi"}
 
 
@@ -157,8 +157,8 @@ def test_a_poison_mail_is_quarantined_after_three_tries_and_others_go_ahead(scho
             raise RecursionError
         return sane(raw, *rest)
 
-    sane = look
-    monkeypatch.setattr(inbox, "look", explode)
+    sane = read_inbound_mail
+    monkeypatch.setattr(dispatch, "read_inbound_mail", explode)
     monkeypatch.setattr(inlet, "AGAIN_S", (0.0, 0.0, 0.0))
     put(b"From: x@example.jp\n\npoison")
     put(mail("y@example.jp", LIST, "fine", "b"))
@@ -166,35 +166,35 @@ def test_a_poison_mail_is_quarantined_after_three_tries_and_others_go_ahead(scho
     for _ in range(4):
         reader.step()
     assert len(tries) == 3
-    assert spool.waiting() == []
+    assert spool.list_messages() == []
     outcomes = {row.outcome: row for row in Incoming.select()}
     assert set(outcomes) == {"quarantined", "held"}
     assert outcomes["quarantined"].reason == "RecursionError"
-    assert spool.kept(outcomes["quarantined"].file) == b"From: x@example.jp\n\npoison"
+    assert spool.read_raw(outcomes["quarantined"].file) == b"From: x@example.jp\n\npoison"
 
 
 def test_a_mail_that_kills_the_process_is_quarantined_too(school, monkeypatch):
     def die(*args):
         raise SystemExit  # as a kill would: nothing of ours runs any more
 
-    monkeypatch.setattr(inbox, "look", die)
+    monkeypatch.setattr(dispatch, "read_inbound_mail", die)
     raw = b"From: x@example.jp\n\nboom"
     for _ in range(3):
         with pytest.raises(SystemExit):
-            inbox.handle(raw, "x@example.jp", LIST, clock.now())
-    assert inbox.handle(raw, "x@example.jp", LIST, clock.now()).outcome == "quarantined"
+            dispatch.handle_message(raw, "x@example.jp", LIST, clock.now())
+    assert dispatch.handle_message(raw, "x@example.jp", LIST, clock.now()).outcome == "quarantined"
 
 
 def test_a_mail_that_must_wait_stays_in_its_order(school, monkeypatch):
     def later(*args):
-        raise Later
+        raise RetryLater
 
-    monkeypatch.setattr(inbox, "handle", later)
+    monkeypatch.setattr(dispatch, "handle_message", later)
     name = put()
     reader = Reader()
     assert reader.step() == 1
     assert reader.step() == 0, "not tried again at once"
-    assert spool.waiting() == [name]
+    assert spool.list_messages() == [name]
 
 
 def test_the_door_and_the_reader_work_together(school, config):
@@ -217,11 +217,11 @@ def test_the_door_and_the_reader_work_together(school, config):
 def test_kept_mails_go_after_thirty_days(school):
     from datetime import timedelta
 
-    name = spool.keep(b"raw")
-    assert spool.sweep(clock.now() + timedelta(days=29)) == 0
-    assert spool.sweep(clock.now() + timedelta(days=31)) == 1
-    assert spool.kept(name) is None
-    assert spool.kept("../../keys/secret") is None
+    name = spool.save_raw(b"raw")
+    assert spool.delete_old_raw(clock.now() + timedelta(days=29)) == 0
+    assert spool.delete_old_raw(clock.now() + timedelta(days=31)) == 1
+    assert spool.read_raw(name) is None
+    assert spool.read_raw("../../keys/secret") is None
 
 
 # ── joining through the door ─────────────────────────────────────────────────────────────────────────────────────

@@ -2,8 +2,8 @@
 
 import clock
 from blueprints.admin.routes import Answer, bp
-from core.door import spool
 from core.house import safekeeping
+from core.inbound import spool
 from core.organization import deletes_from
 from core.responses import tracking
 from core.retention import purge
@@ -46,7 +46,7 @@ def _rows() -> list[tuple[str, str, str]]:
             _("everything, as it was written; so name no family in a notice to many"),
         ),
         (_("Replies and registrations by mail"), year_over, nothing),
-        (_("Raw mails that came in"), _("%(n)s days", n=spool.DAYS), nothing),
+        (_("Raw mails that came in"), _("%(n)s days", n=spool.RAW_RETENTION_DAYS), nothing),
         (
             _("Pages visited, openings, links opened"), _("%(n)s days", n=tracking.VISIT_RETENTION.days),
             _("sums, where they are counted"),

@@ -9,7 +9,7 @@ from blueprints.admin.forms import Mailbox, Road, Server
 from blueprints.admin.routes import Answer, bp
 from core import organization, service
 from core.delivery import lifecycle
-from core.door import collecting
+from core.inbound import imap_poller
 from core.system import mail_modes, mailbox_settings, smtp_settings, smtp_test
 from models import Collection, Letter, Organization
 from web import answer, blame, go, needs, told
@@ -159,7 +159,7 @@ def look() -> Answer:
     if box is None:
         told(N_("Saved. It is read once “one mailbox” or “all mail in one mailbox” is chosen above."))
         return go("admin.mail_page")
-    found = collecting.try_out(box, clock.now())
+    found = imap_poller.test_account(box, clock.now())
     if found is None:
         told(N_("The mailbox is open to Kairan, and handled mail can be put aside."))
     else:

@@ -12,7 +12,7 @@ import clock
 import tasks
 import web
 from blueprints.incoming.routes import bp
-from core.door import posting
+from core.inbound import post_by_mail
 from core.members import consent, preference_page, signed_links, unsubscribe_by_mail
 from core.notices.audience import resolve_audience
 from core.refusals import Incomplete, Refused
@@ -33,7 +33,7 @@ def _dead() -> Answer:
 @web.public
 def release(mark: str) -> Answer:
     """Show a held mail as members would get it; opening it sends nothing."""
-    notice = posting.notice_of_mark(mark, clock.now())
+    notice = post_by_mail.notice_by_release_token(mark, clock.now())
     return _release_page(notice) if notice else _dead()
 
 
@@ -41,15 +41,15 @@ def release(mark: str) -> Answer:
 @web.public
 def release_now(mark: str) -> Answer:
     """Let it go; pressing twice sends nothing twice."""
-    notice = posting.notice_of_mark(mark, clock.now())
+    notice = post_by_mail.notice_by_release_token(mark, clock.now())
     if notice is None:
         return _dead()
     try:
-        posting.release(notice, clock.now(), request.form.get("typed", ""))
+        post_by_mail.release_post(notice, clock.now(), request.form.get("typed", ""))
     except Refused as refused:
         fresh = Notice.get_by_id(notice.id)
         sentence = next(iter(refused.fields.values())) if isinstance(refused, Incomplete) else refused.message
-        wrong = web._(sentence, **refused.values) if posting.waits(fresh) else ""
+        wrong = web._(sentence, **refused.values) if post_by_mail.is_waiting_for_release(fresh) else ""
         return _release_page(fresh, wrong, 422 if wrong else 200)
     tasks.ring()
     return redirect(url_for("incoming.release", mark=mark), code=303)  # type: ignore[return-value]
@@ -61,9 +61,9 @@ def _release_page(notice: Notice, wrong: str = "", status: int = 200) -> Answer:
         "incoming/release.html",
         notice=notice,
         wording=notice.wording,
-        waits=posting.waits(notice),
-        why=posting.why_held(notice),
-        sentences=posting.WHY,
+        waits=post_by_mail.is_waiting_for_release(notice),
+        why=post_by_mail.hold_reason(notice),
+        sentences=post_by_mail.HOLD_REASONS,
         letters=audience.letters,
         whole=audience.whole,
         lists=audience.lists,

@@ -4,19 +4,26 @@ from flask import Blueprint, Response, abort, request
 
 import clock
 import tasks
-from core.door import inbox, posting, replies
-from core.door.arrivals import KINDS, OUTCOMES, REASONS, VIEWS, listed, raw_of
+from core.inbound import dispatch, post_by_mail, replies
+from core.inbound.log_view import (
+    KIND_LABELS,
+    OUTCOME_LABELS,
+    REASON_TEXTS,
+    VIEW_LABELS,
+    list_messages,
+    read_raw_message,
+)
 from models import Incoming, Notice
 from web import answer, downloaded, go, needs, page_of, rights, told
 from words import N_
 
 bp = Blueprint("incoming", __name__)
 Answer = Response | tuple[str, int]
-bp.app_context_processor(lambda: {"replies_of": _replies_of, "posted_from": posting.posted_from})
+bp.app_context_processor(lambda: {"replies_of": _replies_of, "posted_from": post_by_mail.posted_from_address})
 
 
-def _replies_of(notice: Notice) -> list[replies.Reply]:
-    return replies.replies_of(notice, lists=rights().seen(notice))
+def _replies_of(notice: Notice) -> list[replies.ReplyView]:
+    return replies.list_replies(notice, lists=rights().seen(notice))
 
 
 def _row(number: int) -> Incoming:
@@ -28,11 +35,11 @@ def _row(number: int) -> Incoming:
 def index() -> Answer:
     """List the mails that came, newest first; first of all those that somebody should look at."""
     view = request.args.get("view", "look")
-    if view not in VIEWS:
+    if view not in VIEW_LABELS:
         abort(404)
     return answer(
-        "incoming/index.html", found=page_of(listed(view)), view=view, views=VIEWS,
-        kinds=KINDS, outcomes=OUTCOMES,
+        "incoming/index.html", found=page_of(list_messages(view)), view=view, views=VIEW_LABELS,
+        kinds=KIND_LABELS, outcomes=OUTCOME_LABELS,
     )  # fmt: skip
 
 
@@ -42,8 +49,8 @@ def show(number: int) -> Answer:
     """Show one mail, escaped, and what became of it."""
     row = _row(number)
     return answer(
-        "incoming/show.html", row=row, kinds=KINDS, outcomes=OUTCOMES, reason=REASONS.get(row.reason, ""),
-        kept=raw_of(row) is not None,
+        "incoming/show.html", row=row, kinds=KIND_LABELS, outcomes=OUTCOME_LABELS, reason=REASON_TEXTS.get(row.reason, ""),
+        kept=read_raw_message(row) is not None,
     )  # fmt: skip
 
 
@@ -51,7 +58,7 @@ def show(number: int) -> Answer:
 @needs("admin")
 def raw(number: int) -> Response:
     """Hand out the raw mail as a file, never as a page."""
-    content = raw_of(_row(number))
+    content = read_raw_message(_row(number))
     if content is None:
         abort(404)
     headers = {"Content-Disposition": f'attachment; filename="mail-{number}.eml"'}
@@ -62,7 +69,7 @@ def raw(number: int) -> Response:
 def reply_file(number: int, place: int) -> Answer:
     """Hand out a file that came with a reply, to organizers who see the reply; only kinds that cannot act (T-18)."""
     try:
-        found = replies.file_of(number, place, rights())
+        found = replies.get_reply_file(number, place, rights())
     except replies.UnfitFile:
         return answer("incoming/unfit.html", status=415)
     if found is None:
@@ -74,7 +81,7 @@ def reply_file(number: int, place: int) -> Answer:
 @needs("admin")
 def again(number: int) -> Answer:
     """Try a quarantined mail once more (after an update, say)."""
-    if inbox.again(_row(number), clock.now()):
+    if dispatch.retry_quarantined(_row(number), clock.now()):
         told(N_("The mail could be read now."))
         tasks.ring()
     else:

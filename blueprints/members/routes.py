@@ -13,7 +13,7 @@ from blueprints.members.forms import AddressForm, NewForm, PersonForm, PlaceForm
 from core import organization
 from core.accounts import class_teacher
 from core.delivery import lifecycle
-from core.door import replies
+from core.inbound import replies
 from core.members import consent, member_list, members
 from core.notices import audience, author_copy
 from core.signup import approvals, carrier_guidance, carrier_help
@@ -60,7 +60,7 @@ def show(number: int) -> Answer:
         found=page,
         fates=member_list.delivery_views(page.rows, rights()),
         services=member_list.service_letters(person) if managed else [],
-        replies=replies.replies_of_person(person, rights()),
+        replies=replies.list_replies_of_person(person, rights()),
         records=[(place, consent.consent_view(place, known)) for place in places if place.list_id in managed],
         state=person.address_state if person.address else "none",
         guidance=carrier_guidance,

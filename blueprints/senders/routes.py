@@ -5,7 +5,7 @@ from flask_login import current_user
 
 import clock
 from blueprints.senders.forms import DoorForm, SenderForm
-from core.door import senders
+from core.inbound import allowed_senders
 from models import MailingList, Sender
 from web import answer, blame, go, own_list, told
 from words import N_
@@ -32,8 +32,8 @@ def _page(mailing_list: MailingList, form: SenderForm, door: DoorForm, status: i
         "senders/index.html",
         status=status,
         list=mailing_list,
-        senders=senders.of(mailing_list),
-        managers=senders.managers_of(mailing_list),
+        senders=allowed_senders.list_senders(mailing_list),
+        managers=allowed_senders.managers_of(mailing_list),
         form=form,
         door=door,
     )
@@ -47,8 +47,8 @@ def add(number: int) -> Answer:
     if not form.validate():
         return _page(mailing_list, form, door, 422)
     try:
-        sender = senders.add(mailing_list, current_user, form.address.data, form.name.data, clock.now())
-    except senders.Refused as refused:
+        sender = allowed_senders.add_sender(mailing_list, current_user, form.address.data, form.name.data, clock.now())
+    except allowed_senders.Refused as refused:
         blame(form, refused.field, refused.message, **refused.values)
         return _page(mailing_list, form, door, 422)
     told(N_("%(address)s may post now. A trial letter is on its way there."), address=sender.address)
@@ -61,7 +61,9 @@ def door(number: int) -> Answer:
     mailing_list, form = own_list(number, "manage"), DoorForm()
     if not form.validate():
         return _page(mailing_list, SenderForm(None), form, 422)
-    senders.take_mail(mailing_list, current_user, post_ask=form.post_ask.data, post_confirm=form.post_confirm.data)
+    allowed_senders.set_posting_rules(
+        mailing_list, current_user, post_ask=form.post_ask.data, post_confirm=form.post_confirm.data
+    )
     told(N_("Saved."))
     return go("senders.index", number=number)
 
@@ -73,8 +75,8 @@ def edit(number: int, which: int) -> Answer:
     form = SenderForm(obj=sender)
     if form.validate_on_submit():
         try:
-            senders.change(sender, current_user, form.address.data, form.name.data, clock.now())
-        except senders.Refused as refused:
+            allowed_senders.update_sender(sender, current_user, form.address.data, form.name.data, clock.now())
+        except allowed_senders.Refused as refused:
             blame(form, refused.field, refused.message, **refused.values)
         else:
             told(N_("Saved."))
@@ -87,7 +89,7 @@ def edit(number: int, which: int) -> Answer:
 def trial(number: int, which: int) -> Answer:
     """Send the trial letter once more."""
     _, sender = _sender(number, which)
-    senders.trial(sender, clock.now())
+    allowed_senders.send_verification(sender, clock.now())
     told(N_("A trial letter is on its way to %(address)s."), address=sender.address)
     return go("senders.index", number=number)
 
@@ -97,8 +99,8 @@ def remove(number: int, which: int) -> Answer:
     """Take the right to post away; the last one stays (T-38)."""
     _, sender = _sender(number, which)
     try:
-        senders.remove(sender, current_user)
+        allowed_senders.remove_sender(sender, current_user)
         told(N_("%(address)s cannot post any more."), address=sender.address)
-    except senders.LastSender as refused:
+    except allowed_senders.LastSenderError as refused:
         told(refused.message, "wrong")
     return go("senders.index", number=number)

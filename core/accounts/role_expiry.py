@@ -12,7 +12,7 @@ import clock
 import words
 from core import history, service
 from core.accounts import roles
-from core.door import senders
+from core.inbound import allowed_senders
 from core.organization import settings
 from database import db
 from models import MailingList, Role, User
@@ -75,7 +75,7 @@ def notify_expiring_roles(now: datetime) -> int:
         ends = [one for one in expiring_roles(clock.local(now).date()) if _mark_notified(one.role)]
         if not ends:
             return 0
-        admins = senders.administrators()
+        admins = allowed_senders.administrators()
         for admin in admins:
             _send_email("roles-end", admin, ends, now)
         _notify_holders([one for one in ends if one.user not in admins], now)

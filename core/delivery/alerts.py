@@ -12,7 +12,7 @@ from peewee import fn
 
 from core import history, limits, service
 from core.delivery import throttle
-from core.door import senders
+from core.inbound import allowed_senders
 from core.notices import merge_fields
 from core.organization import settings
 from database import db
@@ -72,7 +72,7 @@ def notify_policy_rejection(letter: Letter, now: datetime) -> None:
         return
     said = Letter.select(Letter.text).where(Letter.id == letter.id).scalar() or ""
     values = {"domain": letter.domain, "said": said[:300], "url": f"{settings().base_url}/admin/health"}
-    _notify_users("distrust", senders.administrators(), values, now)
+    _notify_users("distrust", allowed_senders.administrators(), values, now)
 
 
 # ── carriers that refuse too much ────────────────────────────────────────────────────────────────────────────────
@@ -112,7 +112,7 @@ def notify_carrier_blocked(letter: Letter, until: datetime, now: datetime) -> No
         return
     notice = letter.notice
     writer = [notice.by] if notice.by and notice.by.is_active else []
-    users = {user.id: user for user in (*writer, *senders.administrators())}
+    users = {user.id: user for user in (*writer, *allowed_senders.administrators())}
     values = {
         "domain": letter.domain,
         "notice": merge_fields.display_subject(notice),

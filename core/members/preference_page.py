@@ -16,8 +16,8 @@ from datetime import datetime, timedelta
 from peewee import JOIN
 
 from core import history, limits, service
-from core.door import senders
 from core.imports.columns import normalise_class, normalise_grade, normalise_kana, normalise_text
+from core.inbound import allowed_senders
 from core.members import members, missing_names, unsubscribe, unsubscribe_by_mail
 from core.organization import settings
 from core.signup.quotas import SignupRequest
@@ -280,11 +280,11 @@ def send_correction(person: Person, text: str, now: datetime) -> bool:
     if not said or limits.hit(f"own page wish:{person.id}", now, 86400) > CORRECTIONS_PER_DAY:
         return False
     lists = [line.list for line in load_page(person).lines if line.state == "active"]
-    told = {user.id: user for one in lists for user in senders.managers_of(one)}
+    told = {user.id: user for one in lists for user in allowed_senders.managers_of(one)}
     values = {"name": person.name, "text": said, "url": f"{settings().base_url}/members/{person.id}"}
     with db.atomic():
         history.log(None, "member.says_wrong", person.id)
-        for user in list(told.values()) or senders.administrators():
+        for user in list(told.values()) or allowed_senders.administrators():
             if user.email:
                 service.send(
                     "says-wrong", address=user.email, language=user.language, values={**values, "to_name": user.name},

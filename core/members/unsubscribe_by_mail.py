@@ -7,7 +7,7 @@ own address only. Strangers get silence. Everything is reversible on the same pa
 from datetime import datetime
 
 from core import history, limits, service
-from core.door.filing import Result
+from core.inbound.result import InboundResult
 from core.members.signed_links import sign_membership
 from core.organization import settings
 from database import db
@@ -18,18 +18,18 @@ from models import Letter, MailingList, Membership, Person
 
 def handle_leave_mail(
     mailing_list: MailingList, address: str, letter: Letter | None, proof: Proof, now: datetime
-) -> Result:
+) -> InboundResult:
     """Do what a mail to the leave address asks for. `letter`: of ours, whose mark the mail carries."""
     person = letter.person if letter and letter.person_id else _person_by_address(address)
     if person is None or not subscription_state(person, mailing_list):
-        return Result("leave", "silent", "no member", mailing_list, show=True)
+        return InboundResult("leave", "silent", "no member", mailing_list, show=True)
     force = settings()
     url = f"{force.base_url}/mail/leave/{sign_membership(person, mailing_list, force)}"
     if letter is not None or proof:
         unsubscribe_and_notify(person, mailing_list, url, now)
-        return Result("leave", "done", "letter" if letter else proof.how, mailing_list, person)
+        return InboundResult("leave", "done", "letter" if letter else proof.how, mailing_list, person)
     _send_daily_limited("leave", person, mailing_list, url, now)
-    return Result("leave", "held", "asked to confirm", mailing_list, person)
+    return InboundResult("leave", "held", "asked to confirm", mailing_list, person)
 
 
 def _person_by_address(address: str) -> Person | None:

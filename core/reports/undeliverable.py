@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 import words
 from core import service
-from core.door import senders
+from core.inbound import allowed_senders
 from core.organization import settings
 from core.signup import carrier_guidance, carrier_help, handouts
 from mail import address as addresses
@@ -89,7 +89,7 @@ def notify_managers(now: datetime) -> int:
         return 0
     written = 0
     for mailing_list, rows in _memberships_by_list(fresh).items():
-        for user in senders.managers_of(mailing_list) or senders.administrators():
+        for user in allowed_senders.managers_of(mailing_list) or allowed_senders.administrators():
             written += _send_to_manager(user, mailing_list, rows, now)
     for one in fresh:
         Person.update(told_state=one.address_state).where(Person.id == one.id).execute()

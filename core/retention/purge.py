@@ -17,7 +17,7 @@ import clock
 import config as ground
 import words
 from core import history, service
-from core.door import senders
+from core.inbound import allowed_senders
 from core.organization import deletes_from, settings
 from core.reports import stats, summaries
 from core.responses import tracking
@@ -105,7 +105,7 @@ def warn_administrators(now: datetime) -> int:
     if not Organization.update(forget_year=year, forget_from=at).where(mine).execute():
         return 0
     history.log(None, "house.forgetting_told", detail={"year": year})
-    return sum(_send_warning(user, year, at, now) for user in senders.administrators() if user.email)
+    return sum(_send_warning(user, year, at, now) for user in allowed_senders.administrators() if user.email)
 
 
 def _send_warning(user: User, year: int, at: datetime, now: datetime) -> int:

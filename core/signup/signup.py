@@ -11,8 +11,8 @@ from typing import Any
 
 from core import history
 from core.accounts import class_teacher
-from core.door.filing import Result
 from core.imports.row_matching import address_fields
+from core.inbound.result import InboundResult
 from core.members import consent, households, join_codes
 from core.organization import settings
 from core.signup import emails, quotas
@@ -56,7 +56,7 @@ def handle_join_mail(
     *,
     code: str = "",
     message_id: str = "",
-) -> Result:
+) -> InboundResult:
     """Do what a mail to a joining address asks for. Call inside the transaction that records the mail.
 
     envelope: the envelope sender. signs: how many the mail holds in subject and text. code: of the address.
@@ -64,18 +64,18 @@ def handle_join_mail(
     try:
         clean = addresses.clean(address)
     except addresses.BadAddress:
-        return Result("join", "dropped", "address", mailing_list)
+        return InboundResult("join", "dropped", "address", mailing_list)
     if settings().own.has(clean):
-        return Result("join", "dropped", "our own address", mailing_list)
+        return InboundResult("join", "dropped", "our own address", mailing_list)
     if proof.forged:
-        return Result("join", "silent", "forged", mailing_list, show=True)
+        return InboundResult("join", "silent", "forged", mailing_list, show=True)
     wish = _request_from_mail(mailing_list, clean, code, proof, message_id)
     person = _person_by_address(clean)
     if person and emails.has_membership(wish, person):
         emails.send_already_member(mailing_list, person, now)
-        return Result("join", "done", "already", mailing_list, person)
+        return InboundResult("join", "done", "already", mailing_list, person)
     if not wish.strong and (addresses.key(envelope or "@") != wish.key or signs > MAX_BLANK_MAIL_CHARS):
-        return Result("join", "silent", "unproven", mailing_list, show=True)
+        return InboundResult("join", "silent", "unproven", mailing_list, show=True)
     return _join_within_quota(wish, person, now)
 
 
@@ -93,15 +93,15 @@ def _person_by_address(address: str) -> Person | None:
     return Person.get_or_none(Person.address_key == addresses.key(address))
 
 
-def _join_within_quota(wish: SignupRequest, person: Person | None, now: datetime) -> Result:
+def _join_within_quota(wish: SignupRequest, person: Person | None, now: datetime) -> InboundResult:
     sure = _needs_no_confirmation(wish, person)
     why = quotas.check_quota(wish, now)
     if why == "waits":
         if quotas.enqueue_signup(wish, sure, now) and wish.proof:
             emails.send_queued(wish, settings().language, now)
-        return Result("join", "held", "waits", wish.list, person)
+        return InboundResult("join", "held", "waits", wish.list, person)
     if why:
-        return Result("join", "silent", why, wish.list)
+        return InboundResult("join", "silent", why, wish.list)
     return _join_or_confirm(wish, sure, now)
 
 
@@ -116,12 +116,12 @@ def _needs_no_confirmation(wish: SignupRequest, person: Person | None) -> bool:
     return bool(wish.code) and not known
 
 
-def _join_or_confirm(wish: SignupRequest, sure: bool, now: datetime) -> Result:
+def _join_or_confirm(wish: SignupRequest, sure: bool, now: datetime) -> InboundResult:
     if not sure or wish.list.join_mode == "confirm":
         emails.send_confirmation_link(wish, settings().language, now)
-        return Result("join", "held", "asked to confirm", wish.list)
+        return InboundResult("join", "held", "asked to confirm", wish.list)
     person, state = join_list(wish, now)
-    return Result("join", "done", (wish.proof or "code") if state == "active" else "pending", wish.list, person)
+    return InboundResult("join", "done", (wish.proof or "code") if state == "active" else "pending", wish.list, person)
 
 
 def process_queued_signups(now: datetime) -> int:

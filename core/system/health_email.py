@@ -11,7 +11,7 @@ import clock
 import words
 from config import current
 from core import history, service
-from core.door import senders
+from core.inbound import allowed_senders
 from core.organization import settings
 from models import Organization, User
 from words import N_
@@ -114,7 +114,7 @@ def _month(now: datetime) -> str:
 def send_monthly_email(now: datetime) -> int:
     """Examine everything and write to the administrators; return to how many. Once a month, whoever comes second."""
     taken = Organization.update(well_told=_month(now)).where(Organization.well_told != _month(now)).execute()
-    return send_health_email(senders.administrators(), collect_findings(now), now) if taken else 0
+    return send_health_email(allowed_senders.administrators(), collect_findings(now), now) if taken else 0
 
 
 def send_health_email(users: list[User], found: list[HealthFinding], now: datetime) -> int:
@@ -170,7 +170,7 @@ def _reminder_mark(one: Renewal) -> str:
 
 def _send_renewal_reminder(one: Renewal, now: datetime) -> int:
     written = 0
-    for user in senders.administrators():
+    for user in allowed_senders.administrators():
         if not user.email:
             continue
         values = {

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import words
 from core import limits, service
-from core.door import senders
+from core.inbound import allowed_senders
 from core.notices import merge_fields
 from core.organization import settings
 from models import Child, Delivery, MailingList, User
@@ -39,7 +39,7 @@ def _alert_recipients(delivery: Delivery, lists: Collection[int]) -> list[User]:
     """Return the managers of the lists and the writer of the notice, each once; administrators where there is none."""
     found: dict[int, User] = {}
     for one in MailingList.select().where(MailingList.id.in_(list(lists))):
-        found.update((user.id, user) for user in senders.managers_of(one) or senders.administrators())
+        found.update((user.id, user) for user in allowed_senders.managers_of(one) or allowed_senders.administrators())
     writer = delivery.notice.by
     if writer and writer.is_active:
         found[writer.id] = writer

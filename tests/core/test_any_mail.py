@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import clock
 import config as ground
-from core.door import inbox
+from core.inbound import dispatch
 from core.organization import settings as in_force
 from database import db
 from mail import posted
@@ -29,7 +29,7 @@ LIST = f"1nen1kumi@{DOMAIN}"
 @pytest.fixture
 def sent(school, monkeypatch):
     """A list with a registered sender whose provider signs, and a letter that went out."""
-    monkeypatch.setattr(inbox, "lookup", dns("example.jp"))
+    monkeypatch.setattr(dispatch, "txt_lookup", dns("example.jp"))
     Sender.create(list=school.lists["1-1"], address=ME, address_key=ME, name="花子")
     return cast_notices.send([school.lists["1-1"]], by=school.users["花子"], subject="運動会")
 
@@ -80,7 +80,7 @@ def test_automatic_mail_does_nothing_at_any_address(sent, kind):
     before = state()
     for road, to in recipients(sent).items():
         raw = signed(mail(ME, to, "練習", f"{road}\n", **headers), "example.jp")
-        row = inbox.handle(raw, envelope, to, clock.now())
+        row = dispatch.handle_message(raw, envelope, to, clock.now())
         assert row is not None and row.outcome in ("done", "dropped"), (road, row.outcome)
         assert row.kind in ("machine", "automatic", "loop", "bounce"), (road, row.kind)
         assert state() == before, (kind, road)
@@ -90,7 +90,7 @@ def test_a_mail_that_goes_round_is_dropped_at_every_address(sent):
     before = state()
     for to in recipients(sent).values():
         raw = b"Received: from a by b; x\r\n" * 30 + signed(mail(ME, to, "練習", "x"), "example.jp")
-        assert inbox.handle(raw, ME, to, clock.now()).outcome in ("dropped", "done")
+        assert dispatch.handle_message(raw, ME, to, clock.now()).outcome in ("dropped", "done")
         assert state() == before
 
 
@@ -116,7 +116,7 @@ def test_forged_mail_is_never_distributed_and_answers_go_to_the_registered_addre
     """T-30: held at most, and then only its registered sender hears of it."""
     ground.use(replace(ground.current(), authserv_id="mx.school.example"))
     already = Letter.select().count()
-    inbox.handle(FORGED[kind], "evil@evil.example", LIST, clock.now())
+    dispatch.handle_message(FORGED[kind], "evil@evil.example", LIST, clock.now())
     made = Notice.select().where(Notice.route == "mail")
     assert all((one.state, one.held_why) == ("held", "proof") for one in made)
     known = {ME, *(one.email for one in sent.notice.by.select() if one.email)}
@@ -127,9 +127,9 @@ def test_forged_mail_is_never_distributed_and_answers_go_to_the_registered_addre
 def test_a_replayed_mail_posts_once_and_asks_the_second_time(sent):
     """The same signed words by another road: other bytes, same letter to the school."""
     raw = signed(mail(ME, LIST, "練習", "雨です。\n"), "example.jp")
-    first = inbox.handle(raw, ME, LIST, clock.now())
-    assert inbox.handle(raw, ME, LIST, clock.now()).id == first.id
-    again = inbox.handle(b"Received: by evil\r\n" + raw, "evil@evil.example", LIST, clock.now())
+    first = dispatch.handle_message(raw, ME, LIST, clock.now())
+    assert dispatch.handle_message(raw, ME, LIST, clock.now()).id == first.id
+    again = dispatch.handle_message(b"Received: by evil\r\n" + raw, "evil@evil.example", LIST, clock.now())
     assert (first.outcome, again.outcome, again.reason) == ("done", "held", "again")
 
 
@@ -161,10 +161,10 @@ ROADS = ["post", "join", "code", "leave", "house", "return", "reply"]
 def test_any_bytes_at_any_address_end_in_a_row(sent, raw, road, empty):
     with db.atomic() as undone:
         to = recipients(sent)[road]
-        row = inbox.handle(raw, "" if empty else "x@example.jp", to, clock.now())
+        row = dispatch.handle_message(raw, "" if empty else "x@example.jp", to, clock.now())
         assert row is not None and row.outcome not in ("failed", "quarantined"), (row.reason, raw)
         assert not Notice.select().where(Notice.route == "mail", Notice.state.not_in(("held", "dropped"))).exists()
-        assert inbox.handle(raw, "" if empty else "x@example.jp", to, clock.now()).id == row.id
+        assert dispatch.handle_message(raw, "" if empty else "x@example.jp", to, clock.now()).id == row.id
         undone.rollback()
 
 
@@ -204,8 +204,8 @@ def test_no_bytes_prove_anything(raw):
 )
 def test_mail_made_to_hurt_takes_no_time(sent, raw):
     began = time.process_time()
-    row = inbox.handle(raw, ME, LIST, clock.now())
+    row = dispatch.handle_message(raw, ME, LIST, clock.now())
     assert row.outcome not in ("failed", "quarantined")
     assert time.process_time() - began < 8
     kept = Incoming.get_by_id(row.id)
-    assert len(kept.text) <= inbox.LONGEST_TEXT and len(kept.subject) <= 500
+    assert len(kept.text) <= dispatch.MAX_TEXT_CHARS and len(kept.subject) <= 500

@@ -7,7 +7,7 @@ import pytest
 import clock
 from core.delivery import lifecycle as delivery_
 from core.delivery import suppression
-from core.door import bounces
+from core.inbound import bounces
 from core.members import members
 from mail.reports import Explanation
 from models import Bounce, Delivery, Letter, Log, Membership, Notice, Person, Visit
@@ -37,7 +37,7 @@ def test_user_unknown_excludes_at_once_and_names_why(sent):
     """D-37: the first hard bounce registers; E-09: the row stays."""
     letter = letter_of(sent, "青山 健太")
     serial = Notice.get_by_id(sent.notice.id).serial
-    result = bounces.take(letter, report(), clock.now())
+    result = bounces.record_report(letter, report(), clock.now())
     assert (result.kind, result.outcome, result.reason) == ("bounce", "done", "unknown_user")
     assert (letter_of(sent, "青山 健太").state, letter_of(sent, "青山 健太").reason) == ("bounced", "unknown_user")
     who = person("青山 健太")
@@ -49,7 +49,7 @@ def test_user_unknown_excludes_at_once_and_names_why(sent):
 
 def test_one_click_releases_it(sent):
     """D-38."""
-    bounces.take(letter_of(sent, "青山 健太"), report(), clock.now())
+    bounces.record_report(letter_of(sent, "青山 健太"), report(), clock.now())
     assert members.clear_suppression(person("青山 健太"), None, clock.now())
     assert person("青山 健太").reachable
 
@@ -60,7 +60,7 @@ def test_one_click_releases_it(sent):
 )
 def test_what_does_not_exclude(sent, reason, state):
     """A reader's filter, a full mailbox or distrust of our server is no dead address (decision 3)."""
-    bounces.take(letter_of(sent, "青山 健太"), report(reason=reason, permanent=False), clock.now())
+    bounces.record_report(letter_of(sent, "青山 健太"), report(reason=reason, permanent=False), clock.now())
     assert person("青山 健太").address_state == state
     assert person("青山 健太").reachable
     assert letter_of(sent, "青山 健太").state == "bounced"
@@ -69,12 +69,12 @@ def test_what_does_not_exclude(sent, reason, state):
 def test_distrust_of_our_server_raises_one_alarm_an_hour(sent):
     for name in ("青山 健太", "石川 直樹"):
         Letter.update(domain="example.com").where(Letter.id == letter_of(sent, name).id).execute()
-        bounces.take(letter_of(sent, name), report(reason="policy", permanent=False), clock.now())
+        bounces.record_report(letter_of(sent, name), report(reason="policy", permanent=False), clock.now())
     assert Log.select().where(Log.action == "mail.policy_alarm").count() == 1
 
 
 def test_a_complaint_stops_everything_until_the_reader_comes_back(sent):
-    bounces.take(letter_of(sent, "青山 健太"), report("complaint", "abuse"), clock.now())
+    bounces.record_report(letter_of(sent, "青山 健太"), report("complaint", "abuse"), clock.now())
     who = person("青山 健太")
     assert who.address_state == "complained"
     assert {row.state for row in Membership.select().where(Membership.person == who)} == {"stopped"}
@@ -83,7 +83,7 @@ def test_a_complaint_stops_everything_until_the_reader_comes_back(sent):
 
 @pytest.mark.parametrize("kind", ["delayed", "mdn", "success"])
 def test_what_is_no_failure_changes_nobody(sent, kind):
-    bounces.take(letter_of(sent, "青山 健太"), report(kind, "temporary"), clock.now())
+    bounces.record_report(letter_of(sent, "青山 健太"), report(kind, "temporary"), clock.now())
     assert letter_of(sent, "青山 健太").state == "accepted"
     assert person("青山 健太").address_state == "fine"
     assert sent.deliveries["青山 健太"].read_at is None, "a receipt of a program is not read evidence"
@@ -92,21 +92,21 @@ def test_what_is_no_failure_changes_nobody(sent, kind):
 def test_a_success_settles_an_unknown_letter(sent):
     letter = letter_of(sent, "青山 健太")
     Letter.update(state="unknown").where(Letter.id == letter.id).execute()
-    bounces.take(letter, report("success", ""), clock.now())
+    bounces.record_report(letter, report("success", ""), clock.now())
     assert letter_of(sent, "青山 健太").state == "accepted"
 
 
 def test_a_bounce_settles_an_unknown_letter(sent):
     letter = letter_of(sent, "青山 健太")
     Letter.update(state="unknown").where(Letter.id == letter.id).execute()
-    bounces.take(letter, report(), clock.now())
+    bounces.record_report(letter, report(), clock.now())
     assert letter_of(sent, "青山 健太").state == "bounced"
 
 
 def test_only_the_address_that_bounced_is_excluded(sent):
     """A corrected address must not suffer for the old one."""
     members.change_address(person("青山 健太"), "new@example.com", None, clock.now())
-    bounces.take(letter_of(sent, "青山 健太"), report(), clock.now())
+    bounces.record_report(letter_of(sent, "青山 健太"), report(), clock.now())
     assert person("青山 健太").address_state == "fine"
     assert Bounce.select().count() == 1
 
@@ -114,17 +114,17 @@ def test_only_the_address_that_bounced_is_excluded(sent):
 def test_after_fourteen_days_a_report_counts_no_more(sent):
     letter = letter_of(sent, "青山 健太")
     later = letter.done_at + timedelta(days=14, seconds=1)
-    assert bounces.take(letter, report(), later).reason == "too old"
+    assert bounces.record_report(letter, report(), later).reason == "too old"
     assert person("青山 健太").address_state == "fine"
-    assert bounces.take(letter, report(), later - timedelta(seconds=2)).outcome == "done"
+    assert bounces.record_report(letter, report(), later - timedelta(seconds=2)).outcome == "done"
 
 
 def test_a_report_about_nothing_of_ours_is_dropped(school):
-    assert bounces.take(None, report(), clock.now()).outcome == "dropped"
+    assert bounces.record_report(None, report(), clock.now()).outcome == "dropped"
 
 
 def test_text_is_cut(sent):
-    bounces.take(letter_of(sent, "青山 健太"), report(text="x" * 9000), clock.now())
+    bounces.record_report(letter_of(sent, "青山 健太"), report(text="x" * 9000), clock.now())
     assert len(Bounce.get().text) == 500
 
 
@@ -134,12 +134,12 @@ def test_a_whole_system_that_is_gone_excludes_at_the_second_notice(school, reaso
     for days, expected in ((9, "fine"), (5, "bounced")):
         at = clock.now() - timedelta(days=days)
         made = cast_notices.send([school.lists["1-1"]], at=at)
-        bounces.take(letter_of(made, "青山 健太"), report(reason=reason), at + timedelta(minutes=5))
+        bounces.record_report(letter_of(made, "青山 健太"), report(reason=reason), at + timedelta(minutes=5))
         assert person("青山 健太").address_state == expected
 
 
 def test_a_provider_that_doubts_our_signature_is_no_complaint(sent):
-    bounces.take(letter_of(sent, "青山 健太"), report("complaint", "auth-failure"), clock.now())
+    bounces.record_report(letter_of(sent, "青山 健太"), report("complaint", "auth-failure"), clock.now())
     assert person("青山 健太").address_state == "fine"
 
 
@@ -149,7 +149,7 @@ def test_a_provider_that_doubts_our_signature_is_no_complaint(sent):
 def fail(school, name: str, days_ago: float, reason: str = "full") -> Delivery:
     at = clock.now() - timedelta(days=days_ago)
     made = cast_notices.send([school.lists["1-1"]], at=at)
-    bounces.take(letter_of(made, name), report(reason=reason, permanent=False), at + timedelta(minutes=5))
+    bounces.record_report(letter_of(made, name), report(reason=reason, permanent=False), at + timedelta(minutes=5))
     return made.deliveries[name]
 
 
@@ -203,7 +203,7 @@ def test_two_reports_about_one_letter_are_one_failure(school):
     for days in (9, 8, 7, 6):
         fail(school, "青山 健太", days)
     again = Letter.select().order_by(Letter.id.desc()).where(Letter.person == person("青山 健太")).first()
-    bounces.take(again, report(reason="full", permanent=False), clock.now())
+    bounces.record_report(again, report(reason="full", permanent=False), clock.now())
     assert not suppression.exceeds_failure_threshold(person("青山 健太").id, "aoyama.k@example.com", clock.now())
 
 
@@ -267,7 +267,7 @@ def test_a_carrier_that_throws_a_whole_run_back_excludes_nobody(school):
             )
         )  # fmt: skip
     for letter in letters:
-        bounces.take(letter, report(), clock.now())
+        bounces.record_report(letter, report(), clock.now())
     states = {row.address_state for row in Person.select().where(Person.name.startswith("P"))}
     assert states == {"fine"}
     assert Letter.select().where(Letter.domain == "docomo.ne.jp", Letter.state == "bounced").count() == 6

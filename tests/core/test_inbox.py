@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 
 import clock
-from core.door import inbox, replies, spool
-from core.door.reading import look
+from core.inbound import dispatch, replies, spool
+from core.inbound.message import read_inbound_mail
 from core.organization import settings
 from mail.address import mark, message_id, reply_address, return_path
 from models import Delivery, Incoming, Letter, Log, Notice, Person
@@ -19,7 +19,7 @@ LIST = f"1nen1kumi@{DOMAIN}"
 @pytest.fixture(autouse=True)
 def no_dns(monkeypatch):
     """Every test has a DNS that knows nobody, so no question leaves the machine."""
-    monkeypatch.setattr(inbox, "lookup", dns())
+    monkeypatch.setattr(dispatch, "txt_lookup", dns())
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def letter_of(sent, name: str = "青山 健太") -> Letter:
 
 
 def come(raw: bytes, to: str, envelope: str = "x@example.jp") -> Incoming:
-    return inbox.handle(raw, envelope, to, clock.now())
+    return dispatch.handle_message(raw, envelope, to, clock.now())
 
 
 def dsn(letter: Letter, status: str = "5.1.1", action: str = "failed", said: str = "550 5.1.1 User unknown") -> bytes:
@@ -101,7 +101,7 @@ text
 )
 def test_the_roads(school, local, kind):
     """T-26: every list has its own addresses; a closed list has none."""
-    place = inbox.find(f"{local}@{DOMAIN}")
+    place = dispatch.resolve_recipient(f"{local}@{DOMAIN}")
     assert (place and place.kind) == kind
 
 
@@ -109,17 +109,17 @@ def test_marks_lead_to_their_letter_whatever_their_case(school):
     secret = settings().secret
     for kind, address in (("return", return_path(7, secret, DOMAIN)), ("reply", reply_address(7, secret, DOMAIN))):
         for written in (address, address.upper()):
-            place = inbox.find(written)
+            place = dispatch.resolve_recipient(written)
             assert (place.kind, place.letter, place.marked) == (kind, 7, True)
     forged = mark(7, b"another key")
-    assert inbox.find(f"b-{forged}@{DOMAIN}") is None
+    assert dispatch.resolve_recipient(f"b-{forged}@{DOMAIN}") is None
 
 
 def test_practice_lists_take_no_mail(school):
     from core.accounts import accounts
 
     made = accounts.ensure_practice_list(school.users["花子"], clock.now())
-    assert inbox.find(f"{made.address}@{DOMAIN}") is None
+    assert dispatch.resolve_recipient(f"{made.address}@{DOMAIN}") is None
 
 
 # ── once and only once ───────────────────────────────────────────────────────────────────────────────────────────
@@ -141,50 +141,50 @@ def test_the_effect_and_the_row_are_one(sent, monkeypatch):
     letter = letter_of(sent)
     to = reply_address(letter.id, settings().secret, DOMAIN)
     raw = mail("aoyama.k@example.com", to, "Re: 運動会", "行きます")
-    sane = inbox._file
+    sane = dispatch._save_result
 
     def broken(*args):
         raise OSError("no room")
 
-    monkeypatch.setattr(inbox, "_file", broken)
+    monkeypatch.setattr(dispatch, "_save_result", broken)
     before = Letter.select().count()
     with pytest.raises(OSError, match="no room"):
         come(raw, to)
     assert Delivery.get_by_id(letter.delivery_id).replied_at is None
     assert Letter.select().count() == before
-    monkeypatch.setattr(inbox, "_file", sane)
+    monkeypatch.setattr(dispatch, "_save_result", sane)
     assert come(raw, to).outcome == "done"
     assert Delivery.get_by_id(letter.delivery_id).replied_at is not None
 
 
 def test_what_failed_is_not_counted_against_the_next_try(school, monkeypatch):
     """A blank mail is answered once in ten minutes: a try that came to nothing must not silence the next one."""
-    to, sane = f"1nen1kumi-join@{DOMAIN}", inbox._file
+    to, sane = f"1nen1kumi-join@{DOMAIN}", dispatch._save_result
     raw = mail("new@example.jp", to)
 
     def broken(*args):
         raise OSError("no room")
 
-    monkeypatch.setattr(inbox, "_file", broken)
+    monkeypatch.setattr(dispatch, "_save_result", broken)
     with pytest.raises(OSError, match="no room"):
         come(raw, to, "new@example.jp")
-    monkeypatch.setattr(inbox, "_file", sane)
+    monkeypatch.setattr(dispatch, "_save_result", sane)
     assert come(raw, to, "new@example.jp").reason == "asked to confirm"
     assert Letter.select().where(Letter.kind == "join").count() == 1
 
 
 def test_quarantined_mail_can_be_tried_again(school, monkeypatch):
-    raw, sane = mail("x@example.jp", LIST, "a", "b"), look
-    monkeypatch.setattr(inbox, "look", lambda *args: 1 / 0)
+    raw, sane = mail("x@example.jp", LIST, "a", "b"), read_inbound_mail
+    monkeypatch.setattr(dispatch, "read_inbound_mail", lambda *args: 1 / 0)
     for _ in range(2):
         with pytest.raises(ZeroDivisionError):
             come(raw, LIST)
     row = come(raw, LIST)
     assert (row.outcome, row.reason) == ("quarantined", "ZeroDivisionError")
-    assert not inbox.again(row, clock.now())
+    assert not dispatch.retry_quarantined(row, clock.now())
     assert Incoming.get_by_id(row.id).outcome == "quarantined"
-    monkeypatch.setattr(inbox, "look", sane)
-    assert inbox.again(Incoming.get_by_id(row.id), clock.now())
+    monkeypatch.setattr(dispatch, "read_inbound_mail", sane)
+    assert dispatch.retry_quarantined(Incoming.get_by_id(row.id), clock.now())
     assert Incoming.get_by_id(row.id).kind == "stray"
 
 
@@ -293,7 +293,7 @@ def test_a_reply_is_shown_told_and_never_distributed(sent):
     assert Letter.select().count() == before + 1
     told = Letter.select().order_by(Letter.id.desc()).get()
     assert (told.kind, told.address) == ("reply", "user1@school.example")
-    shown = replies.replies_of(sent.notice)
+    shown = replies.list_replies(sent.notice)
     assert [(one.name, one.text, one.other) for one in shown] == [("青山 健太", "<b>欠席</b>します %(url)s", False)]
 
 
@@ -301,16 +301,16 @@ def test_a_reply_from_another_address_says_so(sent):
     letter = letter_of(sent)
     to = reply_address(letter.id, settings().secret, DOMAIN)
     come(mail("someone@example.net", to, "Re: 運動会", "x"), to, "someone@example.net")
-    assert replies.replies_of(sent.notice)[0].other
+    assert replies.list_replies(sent.notice)[0].other
 
 
 def test_a_flood_of_replies_does_not_flood_the_organizer(sent, monkeypatch):
-    monkeypatch.setattr(replies, "LETTERS_A_DAY", 2)
+    monkeypatch.setattr(replies, "MAX_NOTIFICATIONS_PER_DAY", 2)
     to = reply_address(letter_of(sent).id, settings().secret, DOMAIN)
     for number in range(5):
         come(mail("aoyama.k@example.com", to, "Re", str(number)), to)
     assert Letter.select().where(Letter.kind == "reply").count() == 2
-    assert len(replies.replies_of(sent.notice)) == 5
+    assert len(replies.list_replies(sent.notice)) == 5
 
 
 def test_a_reply_to_an_old_letter_is_kept(school):
@@ -331,9 +331,9 @@ def test_a_mail_to_postmaster_reaches_the_administrators(school):
 def test_words_of_strangers_are_forgotten_after_thirty_days(school):
     row = come(mail("x@example.jp", LIST, "件名", "本文"), LIST)
     assert (row.subject, row.text) == ("件名", "本文")
-    assert inbox.forget(clock.now() + timedelta(days=29)) == 0
-    assert inbox.forget(clock.now() + timedelta(days=31)) == 1
+    assert dispatch.erase_old_messages(clock.now() + timedelta(days=29)) == 0
+    assert dispatch.erase_old_messages(clock.now() + timedelta(days=31)) == 1
     again = Incoming.get_by_id(row.id)
     assert (again.subject, again.text, again.address, again.file) == ("", "", "", "")
-    assert spool.kept(row.file) is None
+    assert spool.read_raw(row.file) is None
     assert come(mail("x@example.jp", LIST, "件名", "本文"), LIST).id == row.id, "but the mail is still known"

@@ -6,7 +6,7 @@ import pytest
 
 import clock
 from core import rights, service
-from core.door import inbox
+from core.inbound import dispatch
 from core.members import join_codes, preference_page
 from core.signup import approvals, emails, quotas, signup
 from core.signup.quotas import SignupRequest
@@ -16,7 +16,7 @@ from tests.cast_mail import dns, mail, signed
 
 @pytest.fixture(autouse=True)
 def known_dns(monkeypatch):
-    monkeypatch.setattr(inbox, "lookup", dns("example.jp"))
+    monkeypatch.setattr(dispatch, "txt_lookup", dns("example.jp"))
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def address(the_list: MailingList, code: str) -> str:
 
 def blank(sender: str, to: str, *, proven: bool = False, envelope: str = "", text: str = "") -> Incoming:
     raw = mail(sender, to, "", text)
-    return inbox.handle(signed(raw, "example.jp") if proven else raw, envelope or sender, to, clock.now())
+    return dispatch.handle_message(signed(raw, "example.jp") if proven else raw, envelope or sender, to, clock.now())
 
 
 def letters(kind: str) -> list[Letter]:
@@ -62,10 +62,10 @@ def test_every_list_and_child_has_a_code_that_nobody_guesses_or_misreads(school)
 def test_the_door_takes_valid_codes_only(school, the_list):
     """Unknown recipients are refused before anything is accepted; a code opens its own list only."""
     other, child = school.lists["2-1"], school.children["石川 蓮"]
-    assert inbox.find(address(the_list, the_list.join_code).upper()).kind == "join"
-    assert inbox.find(address(the_list, child.join_code)).kind == "join"
+    assert dispatch.resolve_recipient(address(the_list, the_list.join_code).upper()).kind == "join"
+    assert dispatch.resolve_recipient(address(the_list, child.join_code)).kind == "join"
     for wrong in (other.join_code, school.children["加藤 悠斗"].join_code, "acdefghjkm", "-", "'"):
-        assert inbox.find(address(the_list, wrong)) is None
+        assert dispatch.resolve_recipient(address(the_list, wrong)) is None
 
 
 def test_a_code_joins_at_once_without_any_proof(the_list):
@@ -122,17 +122,17 @@ def test_a_forged_mail_with_a_code_changes_nothing_for_somebody_known(school, th
 def test_a_genuine_mail_to_somebody_else_joins_nobody(the_list):
     """A signed mail sent on by whoever received it proves nothing here."""
     raw = signed(mail("victim@example.jp", "friend@example.net", "こんにちは", "元気ですか"), "example.jp")
-    row = inbox.handle(raw, "evil@evil.com", address(the_list, ""), clock.now())
+    row = dispatch.handle_message(raw, "evil@evil.com", address(the_list, ""), clock.now())
     assert (row.outcome, row.reason) == ("silent", "unproven")
 
 
 def test_a_new_code_makes_the_old_one_useless(school, the_list):
     old, child = the_list.join_code, school.children["石川 蓮"]
     join_codes.rotate_list_code(the_list, school.users["花子"])
-    assert inbox.find(address(the_list, old)) is None
+    assert dispatch.resolve_recipient(address(the_list, old)) is None
     assert join_codes.rotate_child_codes(the_list, school.users["花子"]) == 4
-    assert inbox.find(address(the_list, child.join_code)) is None
-    assert inbox.find(address(the_list, Child.get_by_id(child.id).join_code))
+    assert dispatch.resolve_recipient(address(the_list, child.join_code)) is None
+    assert dispatch.resolve_recipient(address(the_list, Child.get_by_id(child.id).join_code))
     assert Child.get(Child.name == "加藤 悠斗").join_code == school.children["加藤 悠斗"].join_code
 
 
@@ -212,7 +212,7 @@ def test_a_list_may_always_ask_and_may_be_closed(the_list):
     assert person("new@example.jp") is None and len(letters("join")) == 1
     link = letters("join")[0].payload["url"].rpartition("/")[2]
     MailingList.update(join_mode="closed").execute()
-    assert inbox.find(address(the_list, the_list.join_code)) is None
+    assert dispatch.resolve_recipient(address(the_list, the_list.join_code)) is None
     assert emails.request_from_link(link, clock.now()) is None
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.door.patience import Patience
+from core.inbound.dns_budget import DnsBudget
 from mail import domains
 from mail.domains import Trouble
 from mail.proof import prove
@@ -26,7 +26,7 @@ class Slow:
 
 def test_one_mail_waits_ten_seconds_at_most():
     slow = Slow(4.9)
-    lookup = Patience(slow.passed).of_one_mail(slow, known=True)
+    lookup = DnsBudget(slow.passed).limit_lookup(slow, known=True)
     with pytest.raises(Trouble):
         for _ in range(20):
             lookup("x.example")
@@ -35,7 +35,7 @@ def test_one_mail_waits_ten_seconds_at_most():
 
 def test_all_strangers_together_wait_twenty_seconds_a_minute_and_a_known_sender_is_not_among_them():
     slow = Slow(4.0)
-    patience = Patience(slow.passed)
+    patience = DnsBudget(slow.passed)
     for _ in range(10):
         try:
             patience.of_one_mail(slow, known=False)("x.example")

@@ -8,7 +8,7 @@ import pytest
 import clock
 from core import service
 from core.delivery import lifecycle
-from core.door import inbox, posting
+from core.inbound import dispatch, post_by_mail
 from core.notices import workflow
 from core.notices.rendering import RenderCache
 from core.organization import settings
@@ -25,7 +25,7 @@ TEXT = "雨のため、10月3日(土)の練習は中止します。\n"
 @pytest.fixture(autouse=True)
 def known_dns(monkeypatch):
     """A DNS in which two providers publish their keys."""
-    monkeypatch.setattr(inbox, "lookup", dns("school.example", "example.jp", "evil.com"))
+    monkeypatch.setattr(dispatch, "txt_lookup", dns("school.example", "example.jp", "evil.com"))
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def door(school):
 
 
 def come(raw: bytes, to: str = LIST, envelope: str = HANAKO) -> Incoming:
-    return inbox.handle(raw, envelope, to, clock.now())
+    return dispatch.handle_message(raw, envelope, to, clock.now())
 
 
 def genuine(subject: str = "練習中止", text: str = TEXT, to: str = LIST, **headers: str) -> bytes:
@@ -74,7 +74,7 @@ def test_what_waited_for_its_release_does_not_go_to_last_years_parents(door):
     notice = come(mail(HANAKO, LIST, "練習中止", TEXT)).notice
     MailingList.update(waits_since=clock.now()).where(MailingList.address == "1nen1kumi").execute()
     with pytest.raises(Incomplete):
-        posting.release(Notice.get_by_id(notice.id), clock.now())
+        post_by_mail.release_post(Notice.get_by_id(notice.id), clock.now())
     assert Notice.get_by_id(notice.id).state == "held" and not Delivery.select().exists()
 
 
@@ -128,7 +128,7 @@ def test_which_address_was_used_is_known(door):
     """T-39: one person with two addresses; the history shows which."""
     raw = mail("hanako@docomo.ne.jp", LIST, "携帯から", TEXT)
     row = come(raw, envelope="hanako@docomo.ne.jp")
-    assert posting.posted_from(row.notice) == "hanako@docomo.ne.jp"
+    assert post_by_mail.posted_from_address(row.notice) == "hanako@docomo.ne.jp"
     assert row.notice.by_name == "花子（携帯）"
 
 
@@ -173,14 +173,14 @@ def test_the_link_releases_once_within_a_day(door):
     now = clock.now()
     notice = come(mail(HANAKO, LIST, "練習中止", TEXT)).notice
     mark = mark_of(letters("release")[0])
-    assert posting.notice_of_mark(mark, now).id == notice.id
-    assert posting.waits(notice)
-    assert posting.release(notice, now) == 4
+    assert post_by_mail.notice_by_release_token(mark, now).id == notice.id
+    assert post_by_mail.is_waiting_for_release(notice)
+    assert post_by_mail.release_post(notice, now) == 4
     with pytest.raises(TooLate):
-        posting.release(notice, now)
+        post_by_mail.release_post(notice, now)
     assert lifecycle.start_due_notices(clock.now()) == [notice.id]
-    assert posting.notice_of_mark(mark, now + timedelta(hours=24, seconds=5)) is None
-    assert posting.notice_of_mark(mark[:-2] + ("A" if mark[-2] != "A" else "B") + mark[-1], now) is None
+    assert post_by_mail.notice_by_release_token(mark, now + timedelta(hours=24, seconds=5)) is None
+    assert post_by_mail.notice_by_release_token(mark[:-2] + ("A" if mark[-2] != "A" else "B") + mark[-1], now) is None
 
 
 def test_an_organizer_may_release_or_drop_it_on_the_pages(door):
@@ -240,12 +240,12 @@ def test_everybody_is_always_asked_about_and_typed(door):
     row = come(genuine(to=to), to)
     assert row.reason == "whole"
     with pytest.raises(WrongNumber):
-        posting.release(row.notice, clock.now(), "")
-    assert posting.release(row.notice, clock.now(), " 6 ") == 6
+        post_by_mail.release_post(row.notice, clock.now(), "")
+    assert post_by_mail.release_post(row.notice, clock.now(), " 6 ") == 6
 
 
 def test_a_silent_dns_holds(door, monkeypatch):
-    monkeypatch.setattr(inbox, "lookup", dns(silent=True))
+    monkeypatch.setattr(dispatch, "txt_lookup", dns(silent=True))
     assert come(genuine()).reason == "unproven"
     assert Sender.get(Sender.address == HANAKO).tried_at is None, "and says nothing about the sender"
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 import clock
-from core.door import inbox, senders
+from core.inbound import allowed_senders, dispatch
 from core.members import missing_names, preference_page, signed_links, unsubscribe_by_mail
 from core.organization import settings
 from core.signup import emails, signup
@@ -20,7 +20,7 @@ LEAVE = f"1nen1kumi-leave@{DOMAIN}"
 
 @pytest.fixture(autouse=True)
 def known_dns(monkeypatch):
-    monkeypatch.setattr(inbox, "lookup", dns("example.jp", "example.com"))
+    monkeypatch.setattr(dispatch, "txt_lookup", dns("example.jp", "example.com"))
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def the_list(school) -> MailingList:
 
 
 def come(raw: bytes, to: str, envelope: str) -> Incoming:
-    return inbox.handle(raw, envelope, to, clock.now())
+    return dispatch.handle_message(raw, envelope, to, clock.now())
 
 
 def blank(address: str, to: str = JOIN, proven: bool = True, text: str = "") -> Incoming:
@@ -51,38 +51,38 @@ def letters(*kinds: str) -> list[Letter]:
 
 def test_the_last_sender_stays(the_list, school):
     """T-38."""
-    first = senders.add(the_list, school.users["花子"], "a@example.jp", "A", clock.now())
-    with pytest.raises(senders.LastSender):
-        senders.remove(first, school.users["花子"])
-    second = senders.add(the_list, school.users["花子"], "b@example.jp", "B", clock.now())
-    senders.remove(first, school.users["花子"])
-    assert [one.id for one in senders.of(the_list)] == [second.id]
+    first = allowed_senders.add_sender(the_list, school.users["花子"], "a@example.jp", "A", clock.now())
+    with pytest.raises(allowed_senders.LastSenderError):
+        allowed_senders.remove_sender(first, school.users["花子"])
+    second = allowed_senders.add_sender(the_list, school.users["花子"], "b@example.jp", "B", clock.now())
+    allowed_senders.remove_sender(first, school.users["花子"])
+    assert [one.id for one in allowed_senders.list_senders(the_list)] == [second.id]
 
 
 def test_managers_are_those_of_today(the_list, school):
-    assert [user.name for user in senders.managers_of(the_list)] == ["花子"]
+    assert [user.name for user in allowed_senders.managers_of(the_list)] == ["花子"]
 
 
 @pytest.mark.parametrize("wrong", ["", "not an address", f"list@{DOMAIN}", "A@Example.jp"])
 def test_what_cannot_be_a_sender(the_list, school, wrong):
-    senders.add(the_list, None, "a@example.jp", "", clock.now())
-    with pytest.raises(senders.Refused):
-        senders.add(the_list, None, wrong, "", clock.now())
-    assert len(senders.of(the_list)) == 1
+    allowed_senders.add_sender(the_list, None, "a@example.jp", "", clock.now())
+    with pytest.raises(allowed_senders.Refused):
+        allowed_senders.add_sender(the_list, None, wrong, "", clock.now())
+    assert len(allowed_senders.list_senders(the_list)) == 1
 
 
 def test_a_changed_address_is_tried_anew(the_list, school):
-    sender = senders.add(the_list, None, "a@example.jp", "A", clock.now())
+    sender = allowed_senders.add_sender(the_list, None, "a@example.jp", "A", clock.now())
     Sender.update(tried_at=clock.now(), tried_how="dkim").execute()
-    assert senders.change(sender, None, "a@example.jp", "新しい名", clock.now()).tried_how == "dkim"
-    fresh = senders.change(sender, None, "c@example.jp", "A", clock.now())
+    assert allowed_senders.update_sender(sender, None, "a@example.jp", "新しい名", clock.now()).tried_how == "dkim"
+    fresh = allowed_senders.update_sender(sender, None, "c@example.jp", "A", clock.now())
     assert (fresh.address, fresh.tried_at) == ("c@example.jp", None)
     assert [one.address for one in letters("sender")] == ["a@example.jp", "c@example.jp"]
 
 
 @pytest.mark.parametrize(("proven", "kind", "how"), [(True, "sender-passes", "dkim"), (False, "sender-asks", "")])
 def test_who_answers_the_trial_letter_learns_how_posts_will_go(the_list, school, proven, kind, how):
-    sender = senders.add(the_list, None, "a@example.jp", "A", clock.now())
+    sender = allowed_senders.add_sender(the_list, None, "a@example.jp", "A", clock.now())
     to = reply_address(letters("sender")[0].id, settings().secret, DOMAIN)
     raw = mail("a@example.jp", to, "Re: 送信者に登録されました", "")
     come(signed(raw, "example.jp") if proven else raw, to, "a@example.jp")
@@ -92,7 +92,7 @@ def test_who_answers_the_trial_letter_learns_how_posts_will_go(the_list, school,
 
 
 def test_another_address_cannot_answer_the_trial_letter(the_list, school):
-    senders.add(the_list, None, "a@example.jp", "A", clock.now())
+    allowed_senders.add_sender(the_list, None, "a@example.jp", "A", clock.now())
     to = reply_address(letters("sender")[0].id, settings().secret, DOMAIN)
     come(signed(mail("b@example.jp", to, "Re", ""), "example.jp"), to, "b@example.jp")
     assert letters("sender-passes", "sender-asks") == []
@@ -129,7 +129,7 @@ def test_joining_twice_makes_no_second_member(the_list):
 
 
 def test_an_address_that_breaks_the_rules_joins(the_list, monkeypatch):
-    monkeypatch.setattr(inbox, "lookup", dns("docomo.ne.jp"))
+    monkeypatch.setattr(dispatch, "txt_lookup", dns("docomo.ne.jp"))
     raw = signed(mail('"taro..x."@docomo.ne.jp', JOIN), "docomo.ne.jp")
     come(raw, JOIN, '"taro..x."@docomo.ne.jp')
     assert Person.get(Person.address_key == "taro..x.@docomo.ne.jp").violates_rfc

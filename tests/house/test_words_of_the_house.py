@@ -27,10 +27,10 @@ PRODUCT = (
 )
 WORKER_LOOPS = {
     "tasks.py",
-    "core/door/collecting.py",
+    "core/inbound/imap_poller.py",
     "core/delivery/worker.py",
     "inlet.py",
-    "core/door/inbox.py",
+    "core/inbound/dispatch.py",
     "cli/deliver.py",
     "mail/proof.py",
     "core/imports/job_runner.py",

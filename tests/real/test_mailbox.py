@@ -11,7 +11,7 @@ import pytest
 import clock
 import config as ground
 from core import organization
-from core.door import collecting, inbox, spool
+from core.inbound import dispatch, imap_poller, spool
 from core.organization import settings
 from core.system import diagnostics
 from database import db
@@ -43,7 +43,7 @@ def came(raw: bytes, to: str, envelope: str = "x@example.jp") -> bytes:
 @pytest.fixture
 def box(tmp_path, school, monkeypatch):
     """A mailbox that collects the whole domain."""
-    monkeypatch.setattr(inbox, "lookup", dns("example.jp"))
+    monkeypatch.setattr(dispatch, "txt_lookup", dns("example.jp"))
     with dovecot(tmp_path / "imap") as made:
         ground.use(replace(ground.current(), road="collected", imap=made.url, mailbox=f"kairan@{DOMAIN}"))
         yield made
@@ -51,7 +51,7 @@ def box(tmp_path, school, monkeypatch):
 
 def read() -> int:
     """Take what lies there and handle it."""
-    number = collecting.look_once(settings().box, clock.now())
+    number = imap_poller.poll_once(settings().box, clock.now())
     Reader().step()
     return number
 
@@ -96,9 +96,9 @@ def test_the_same_mail_seen_twice_changes_nothing(school, box, monkeypatch):
 
 
 def test_a_mail_that_is_too_large_is_not_fetched(school, box, monkeypatch):
-    monkeypatch.setattr(collecting, "LARGEST", 1000)
+    monkeypatch.setattr(imap_poller, "MAX_MESSAGE_BYTES", 1000)
     box.put(came(mail("x@example.jp", LIST, "a", "b" * 2000), LIST), "1.a")
-    assert read() == 1 and box.lying(NOT_OURS) == 1 and not spool.waiting()
+    assert read() == 1 and box.lying(NOT_OURS) == 1 and not spool.list_messages()
 
 
 def test_with_one_mailbox_replies_and_bounces_are_known_by_the_letter(school, box):
@@ -153,7 +153,7 @@ def test_what_is_wrong_is_said_in_plain_words_and_tried_less_and_less(school, bo
     wrong = replace(settings().box, **change)
     Organization.update(imap="").execute()
     with pytest.raises(Closed) as told:
-        collecting.look_once(wrong, clock.now())
+        imap_poller.poll_once(wrong, clock.now())
     assert (told.value.reason, Collection.the().reason) == (reason, reason)
     assert settings().box.password not in told.value.detail + Collection.the().detail
     assert told.value.message == Collection.the().message != ""
@@ -167,7 +167,7 @@ def test_what_is_wrong_is_said_in_plain_words_and_tried_less_and_less(school, bo
 def test_the_collector_rests_after_trouble_and_forgets_it_with_new_settings(school, box, monkeypatch):
     good = ground.current()
     ground.use(replace(good, imap=box.url.replace("geheim", "falsch")))
-    collector = collecting.Collector()
+    collector = imap_poller.ImapPoller()
     assert not collector.step() and Collection.the().reason == "login"
     Collection.update(reason="").execute()
     assert not collector.step() and Collection.the().reason == "", "not tried again at once"
@@ -182,7 +182,7 @@ def test_a_mail_that_arrives_while_waiting_is_taken_at_once(school, box):
     stop = threading.Event()
 
     def run():
-        collecting.Collector().run(stop.is_set)
+        imap_poller.ImapPoller().run(stop.is_set)
 
     thread = threading.Thread(target=run)
     thread.start()
@@ -190,13 +190,13 @@ def test_a_mail_that_arrives_while_waiting_is_taken_at_once(school, box):
         assert until(lambda: Collection.select().where(Collection.well_at.is_null(False)).exists(), 10)
         box.put(came(mail("x@example.jp", LIST, "a", "b"), LIST), "1.a")
         assert until(lambda: box.lying(ASIDE) == 1, 10), box.said()
-        with pytest.raises(collecting.Busy):
-            collecting.look_once(settings().box, clock.now())
+        with pytest.raises(imap_poller.MailboxLocked):
+            imap_poller.poll_once(settings().box, clock.now())
     finally:
         stop.set()
         thread.join(20)
         db.close()
-    assert not thread.is_alive() and len(spool.waiting()) == 1
+    assert not thread.is_alive() and len(spool.list_messages()) == 1
 
 
 def test_tls_is_required_off_this_machine_and_its_certificate_checked(school, tmp_path, monkeypatch):

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 import config as ground
 from cli.deliver import deliver
-from core.door import inbox
+from core.inbound import dispatch
 from inlet import Inlet, Reader
 from models import Incoming, Letter, Membership, Notice, Person, Sender
 from tests import smarthost
@@ -112,7 +112,7 @@ def log(tmp_path) -> str:
 
 def test_mail_from_outside_comes_in_and_what_is_unknown_is_refused_at_the_door(school, tmp_path, monkeypatch):
     """T-23, T-27, T-30: a post of a registered sender, a blank mail, a stranger; no backscatter, no open relay."""
-    monkeypatch.setattr(inbox, "lookup", dns("example.jp"))
+    monkeypatch.setattr(dispatch, "txt_lookup", dns("example.jp"))
     Sender.create(list=school.lists["1-1"], address="hanako@example.jp", address_key="hanako@example.jp", name="花子")
     join = f"1nen1kumi-join@{DOMAIN}"
     with house(tmp_path) as (port, host):

@@ -6,8 +6,8 @@ import pytest
 
 import clock
 from core import service
-from core.door import inbox, spool
-from core.door.reading import look
+from core.inbound import dispatch, spool
+from core.inbound.message import read_inbound_mail
 from core.members import signed_links
 from core.organization import settings
 from mail.address import reply_address
@@ -22,7 +22,7 @@ EVIL = "<script>alert(1)</script>"
 
 @pytest.fixture(autouse=True)
 def known_dns(monkeypatch):
-    monkeypatch.setattr(inbox, "lookup", dns("example.jp"))
+    monkeypatch.setattr(dispatch, "txt_lookup", dns("example.jp"))
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def sender(school) -> Sender:
 
 
 def come(raw: bytes, to: str = LIST, envelope: str = "x@example.jp") -> Incoming:
-    return inbox.handle(raw, envelope, to, clock.now())
+    return dispatch.handle_message(raw, envelope, to, clock.now())
 
 
 def path(letter: Letter, name: str = "url") -> str:
@@ -65,8 +65,8 @@ def test_the_views(as_, school):
 
 
 def test_a_quarantined_mail_is_tried_again_by_a_press(as_, school, monkeypatch):
-    sane = look
-    monkeypatch.setattr(inbox, "look", lambda *args: 1 / 0)
+    sane = read_inbound_mail
+    monkeypatch.setattr(dispatch, "read_inbound_mail", lambda *args: 1 / 0)
     raw = mail("evil@example.net", LIST, "x", "y")
     for _ in range(2):
         with pytest.raises(ZeroDivisionError):
@@ -74,7 +74,7 @@ def test_a_quarantined_mail_is_tried_again_by_a_press(as_, school, monkeypatch):
     row = come(raw)
     browser = as_("守")
     assert "読み取れませんでした" in browser.get("/incoming").get_data(as_text=True)
-    monkeypatch.setattr(inbox, "look", sane)
+    monkeypatch.setattr(dispatch, "read_inbound_mail", sane)
     browser.post(f"/incoming/{row.id}/again")
     assert Incoming.get_by_id(row.id).kind == "stray"
 
@@ -203,14 +203,14 @@ def test_leaving_and_coming_back(client, school):
 def test_replies_are_shown_escaped(app, school):
     from flask import render_template
 
-    from core.door import replies
+    from core.inbound import replies
 
     sent = cast_notices.send([school.lists["1-1"]], by=school.users["花子"])
     letter = Letter.get(Letter.delivery == sent.deliveries["青山 健太"])
     to = reply_address(letter.id, settings().secret, DOMAIN)
     come(mail("aoyama.k@example.com", to, f"Re: {EVIL}", EVIL), to, "aoyama.k@example.com")
     with app.test_request_context():
-        shown = render_template("incoming/_replies.html", replies=replies.replies_of(sent.notice))
+        shown = render_template("incoming/_replies.html", replies=replies.list_replies(sent.notice))
     assert "青山 健太" in shown and "&lt;script&gt;" in shown and EVIL not in shown
 
 
@@ -244,7 +244,7 @@ def test_files_of_a_reply_can_be_saved_by_who_sees_the_reply(as_, school):
     assert as_("太郎").get(f"{url}/0").status_code == 404
     told = Letter.select().where(Letter.kind == "reply").get()
     assert "添付ファイル: 3件" in service.words_of(told, "かえで原小学校")[1]
-    (spool.folder() / "kept" / row.file).unlink()
+    (spool.spool_folder() / "kept" / row.file).unlink()
     assert hanako.get(f"{url}/0").status_code == 404
     page = hanako.get(f"/notices/{sent.notice.id}/board").get_data(as_text=True)
     assert f"{url}/0" not in page and "30日間" in page

@@ -8,7 +8,7 @@ import pytest
 
 import config as ground
 from core import organization
-from core.door import collecting
+from core.inbound import imap_poller
 from core.organization import settings
 from core.system import smtp_test
 from mail.deliver import Reply
@@ -57,7 +57,7 @@ def opens(monkeypatch):
         def close(self):
             pass
 
-    monkeypatch.setattr(collecting, "Reading", Opened)
+    monkeypatch.setattr(imap_poller, "Reading", Opened)
     return asked
 
 
@@ -244,7 +244,7 @@ def test_what_is_wrong_with_the_mailbox_stands_on_the_page(as_, free, monkeypatc
     def closed(box, timeout=0):
         raise Closed("The mailbox refused the login. Please check user and password.", "login", "NO <b>bad</b>")
 
-    monkeypatch.setattr(collecting, "Reading", closed)
+    monkeypatch.setattr(imap_poller, "Reading", closed)
     browser = as_("守")
     browser.post("/admin/mail/road", data={"road": "collected"})
     browser.post("/admin/mail/box", data=BOX)

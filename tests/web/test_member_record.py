@@ -6,10 +6,10 @@ import io
 import pytest
 
 import clock
-from core.door import inbox
 from core.imports import columns
 from core.imports import export as roster_export
 from core.imports import jobs as roster
+from core.inbound import dispatch
 from core.organization import settings
 from core.signup import signup
 from core.signup.quotas import SignupRequest
@@ -51,11 +51,13 @@ def test_the_record_is_in_the_roster_file_and_is_not_read_back(school, joined):
 
 def test_a_reply_stands_on_the_members_page_for_who_may_see_the_notice(as_, school, monkeypatch):
     """T-18: at the letter, on the board, on the member's page; told to the sender; escaped."""
-    monkeypatch.setattr(inbox, "lookup", dns())
+    monkeypatch.setattr(dispatch, "txt_lookup", dns())
     sent = cast_notices.send([school.lists["1-1"]], by=school.users["花子"], subject="運動会")
     letter = Letter.get(Letter.delivery == sent.deliveries["石川 直樹"])
     to = reply_address(letter.id, settings().secret, DOMAIN)
-    inbox.handle(mail("naoki@example.jp", to, "Re: 運動会", f"行けません{EVIL}"), "naoki@example.jp", to, clock.now())
+    dispatch.handle_message(
+        mail("naoki@example.jp", to, "Re: 運動会", f"行けません{EVIL}"), "naoki@example.jp", to, clock.now()
+    )
     for url in (f"/members/{letter.person_id}", f"/notices/{sent.notice.id}/board"):
         shown = as_("花子").get(url).get_data(as_text=True)
         assert "行けません" in shown and "返信" in shown and EVIL not in shown

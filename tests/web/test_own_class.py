@@ -6,7 +6,7 @@ import pytest
 
 import clock
 from core import rights, sight
-from core.door import replies
+from core.inbound import replies
 from core.reports import dashboard
 from core.responses import read_confirmations
 from models import Delivery, Incoming, Letter, Membership, Notice, Person
@@ -124,7 +124,7 @@ def test_replies_of_other_families_are_not_read(as_, sent):
         )
     shown = page(as_("見る子"), f"/notices/{sent.notice.id}/board")
     assert "うちのことです" in shown and "よその話です" not in shown
-    assert len(replies.replies_of(sent.notice)) == 2
+    assert len(replies.list_replies(sent.notice)) == 2
 
 
 def test_who_steers_a_notice_sees_all_of_it(as_, school, sent):

@@ -2,12 +2,12 @@
 
 from peewee import ModelSelect
 
-from core.door import spool
-from core.door.posting import WHY
+from core.inbound import spool
+from core.inbound.post_by_mail import HOLD_REASONS
 from models import Incoming
 from words import N_
 
-KINDS: dict[str, str] = {
+KIND_LABELS: dict[str, str] = {
     "post": N_("To all members"),
     "stray": N_("From somebody who may not post"),
     "join": N_("To join"),
@@ -21,7 +21,7 @@ KINDS: dict[str, str] = {
     "house": N_("To the administrators"),
     "": N_("Not read yet"),
 }
-OUTCOMES: dict[str, str] = {
+OUTCOME_LABELS: dict[str, str] = {
     "done": N_("Done"),
     "held": N_("Waits for somebody"),
     "silent": N_("Not answered"),
@@ -29,8 +29,8 @@ OUTCOMES: dict[str, str] = {
     "failed": N_("Will be read again"),
     "quarantined": N_("Could not be read"),
 }
-REASONS: dict[str, str] = {
-    **WHY,
+REASON_TEXTS: dict[str, str] = {
+    **HOLD_REASONS,
     "stranger": N_("The address may not post to this list. The managers have been told."),
     "forged": N_("The mail bears a sender's address, but does not come from that mail provider."),
     "two senders": N_("The mail does not name exactly one sender."),
@@ -49,16 +49,16 @@ REASONS: dict[str, str] = {
     "new roster": N_("The list waits for its new roster. The sender has been told."),
     "nobody": N_("Nobody in the list can receive mail. The sender has been told."),
 }
-VIEWS: dict[str, str] = {
+VIEW_LABELS: dict[str, str] = {
     "look": N_("To be looked at"),
     "people": N_("From people"),
     "machines": N_("From machines"),
     "all": N_("All"),
 }
-_MACHINES = ("bounce", "complaint", "automatic", "machine", "loop")
+_AUTOMATED_KINDS = ("bounce", "complaint", "automatic", "machine", "loop")
 
 
-def listed(view: str) -> ModelSelect:
+def list_messages(view: str) -> ModelSelect:
     """Return the mails of a view, the newest first."""
     rows = Incoming.select().order_by(Incoming.id.desc())
     if view == "look":
@@ -69,9 +69,9 @@ def listed(view: str) -> ModelSelect:
         )
     if view == "people":
         return rows.where(Incoming.kind.in_(("post", "stray", "join", "leave", "reply", "house")))
-    return rows.where(Incoming.kind.in_(_MACHINES)) if view == "machines" else rows
+    return rows.where(Incoming.kind.in_(_AUTOMATED_KINDS)) if view == "machines" else rows
 
 
-def raw_of(row: Incoming) -> bytes | None:
+def read_raw_message(row: Incoming) -> bytes | None:
     """Return the raw mail of a row, while it is kept."""
-    return spool.kept(row.file) if row.file else None
+    return spool.read_raw(row.file) if row.file else None

@@ -11,7 +11,7 @@ from itsdangerous import BadSignature, URLSafeSerializer
 
 import words
 from core import history, limits, service
-from core.door.filing import Result
+from core.inbound.result import InboundResult
 from core.notices.audience import Audience, resolve_audience
 from core.notices.author_copy import notice_cancel_token
 from core.organization import Settings, settings
@@ -22,12 +22,12 @@ from mail.proof import Proof
 from models import Incoming, MailingList, Notice, Sender, Target, User, Wording
 from words import N_
 
-HELD_A_DAY = 10
-GOOD_FOR = timedelta(hours=24)
-FORGED_AGAIN_S = 3600
-SAME_AGAIN = timedelta(days=1)
+MAX_HELD_PER_DAY = 10
+RELEASE_LINK_VALID_FOR = timedelta(hours=24)
+FORGERY_WARNING_INTERVAL_S = 3600
+DUPLICATE_WINDOW = timedelta(days=1)
 
-WHY: dict[str, str] = {
+HOLD_REASONS: dict[str, str] = {
     "unproven": N_("It is not proven that this mail really came from you: anybody can write any sender into a mail."),
     "reply": N_("This looks like an answer to a letter, not like a new notice."),
     "whole": N_("This goes to everybody."),
@@ -40,7 +40,7 @@ WHY: dict[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Post:
+class PostedMessage:
     """A mail as its sender wrote it: `address` is the single From; `refers`: it answers a letter of ours.
 
     `named`: the list's address stands in To or Cc, so a signature speaks for this list and not for another reader.
@@ -54,35 +54,37 @@ class Post:
     attachments: int = 0
 
 
-def take(mailing_list: MailingList, sender: Sender, post: Post, proof: Proof, now: datetime) -> Result:
+def accept_post(
+    mailing_list: MailingList, sender: Sender, post: PostedMessage, proof: Proof, now: datetime
+) -> InboundResult:
     """Make a notice of a registered sender's mail, or refuse it. Call inside the transaction that records the mail."""
     force = settings()
     subject, text = posted.words(post.subject, post.text, force.base_url)
     if proof.forged:
-        _warn(mailing_list, sender, now)
-        return Result("post", "dropped", "forged", mailing_list, show=True, keep=True)
+        _warn_about_forgery(mailing_list, sender, now)
+        return InboundResult("post", "dropped", "forged", mailing_list, show=True, keep=True)
     if not text:
-        return Result("post", "dropped", "empty", mailing_list)
-    why = _why_held(mailing_list, sender, post, proof, (subject, text), now)
-    if why and limits.hit(f"held post:{sender.id}", now, 86400) > HELD_A_DAY:
-        return Result("post", "silent", "too many", mailing_list, show=True)
-    notice, audience = _write(mailing_list, sender, subject, text, why, force, now)
+        return InboundResult("post", "dropped", "empty", mailing_list)
+    why = _find_hold_reason(mailing_list, sender, post, proof, (subject, text), now)
+    if why and limits.hit(f"held post:{sender.id}", now, 86400) > MAX_HELD_PER_DAY:
+        return InboundResult("post", "silent", "too many", mailing_list, show=True)
+    notice, audience = _create_notice(mailing_list, sender, subject, text, why, force, now)
     if mailing_list.waits_since or not audience.receiving:
         Notice.update(state="dropped", finished_at=now).where(Notice.id == notice.id).execute()
         kind = "waits" if mailing_list.waits_since else "nobody"
-        _letter(kind, notice, mailing_list, sender, audience, post, now, "", "")
-        return Result("post", "dropped", "new roster" if kind == "waits" else kind, mailing_list, notice=notice)
+        _notify_sender(kind, notice, mailing_list, sender, audience, post, now, "", "")
+        return InboundResult("post", "dropped", "new roster" if kind == "waits" else kind, mailing_list, notice=notice)
     if why:
-        url = f"{force.base_url}/mail/release/{mark(notice, force)}"
-        _letter("release", notice, mailing_list, sender, audience, post, now, url, why)
-        return Result("post", "held", why, mailing_list, notice=notice)
+        url = f"{force.base_url}/mail/release/{make_release_token(notice, force)}"
+        _notify_sender("release", notice, mailing_list, sender, audience, post, now, url, why)
+        return InboundResult("post", "held", why, mailing_list, notice=notice)
     url = f"{force.base_url}/notices/cancel/{notice_cancel_token(notice, force)}"
-    _letter("posted", notice, mailing_list, sender, audience, post, now, url, "")
-    return Result("post", "done", proof.how, mailing_list, notice=notice)
+    _notify_sender("posted", notice, mailing_list, sender, audience, post, now, url, "")
+    return InboundResult("post", "done", proof.how, mailing_list, notice=notice)
 
 
-def _why_held(
-    mailing_list: MailingList, sender: Sender, post: Post, proof: Proof, words_: tuple[str, str], now: datetime
+def _find_hold_reason(
+    mailing_list: MailingList, sender: Sender, post: PostedMessage, proof: Proof, words_: tuple[str, str], now: datetime
 ) -> str:
     """Say why a mail waits for its sender's release; "" if it goes out by itself."""
     if not proof:
@@ -95,12 +97,12 @@ def _why_held(
         return "ask"
     if not post.named:
         return "bcc"
-    if _posted_lately(mailing_list, words_, now):
+    if _is_duplicate_post(mailing_list, words_, now):
         return "again"
-    return "many" if limits.hit(f"post:{sender.id}", now, 86400) > HELD_A_DAY else ""
+    return "many" if limits.hit(f"post:{sender.id}", now, 86400) > MAX_HELD_PER_DAY else ""
 
 
-def _posted_lately(mailing_list: MailingList, words_: tuple[str, str], now: datetime) -> bool:
+def _is_duplicate_post(mailing_list: MailingList, words_: tuple[str, str], now: datetime) -> bool:
     """Say whether the same words were posted to this list within a day: mails come by two roads, or are replayed."""
     return (
         Notice.select()
@@ -108,7 +110,7 @@ def _posted_lately(mailing_list: MailingList, words_: tuple[str, str], now: date
         .switch(Notice)
         .join(Target)
         .where(
-            Notice.route == "mail", Notice.created_at > now - SAME_AGAIN,
+            Notice.route == "mail", Notice.created_at > now - DUPLICATE_WINDOW,
             Wording.subject == words_[0], Wording.text == words_[1],
             Target.kind == "list", Target.number == mailing_list.id,
         )
@@ -116,7 +118,7 @@ def _posted_lately(mailing_list: MailingList, words_: tuple[str, str], now: date
     )  # fmt: skip
 
 
-def _write(
+def _create_notice(
     mailing_list: MailingList, sender: Sender, subject: str, text: str, why: str, force: Settings, now: datetime
 ) -> tuple[Notice, Audience]:
     """Write the notice in the state in which it waits: the usual window, or for its sender."""
@@ -141,11 +143,11 @@ def _write(
 # ── letters to the registered address ────────────────────────────────────────────────────────────────────────────
 
 
-def _letter(
+def _notify_sender(
     kind: str, notice: Notice, mailing_list: MailingList, sender: Sender, audience: Audience,
-    post: Post, now: datetime, url: str, why: str,
+    post: PostedMessage, now: datetime, url: str, why: str,
 ) -> None:  # fmt: skip
-    language = language_of(sender)
+    language = language_of_sender(sender)
     wording = notice.wording
     service.send(
         kind,
@@ -159,25 +161,25 @@ def _letter(
             "letters": audience.letters,
             "at": words.time_of_day(notice.begin_at),
             "url": url,
-            "why": words.say(language, WHY[why]) if why else "",
-            "attachments": words.say(language, _ATTACHMENTS) + "\n" if post.attachments else "",
+            "why": words.say(language, HOLD_REASONS[why]) if why else "",
+            "attachments": words.say(language, _ATTACHMENTS_DROPPED) + "\n" if post.attachments else "",
         },
         now=now,
-        useful_s=int(GOOD_FOR.total_seconds()) if kind == "release" else 3600,
+        useful_s=int(RELEASE_LINK_VALID_FOR.total_seconds()) if kind == "release" else 3600,
     )
 
 
-_ATTACHMENTS = N_("Attachments are not distributed by mail.")
+_ATTACHMENTS_DROPPED = N_("Attachments are not distributed by mail.")
 
 
-def _warn(mailing_list: MailingList, sender: Sender, now: datetime) -> None:
+def _warn_about_forgery(mailing_list: MailingList, sender: Sender, now: datetime) -> None:
     """Tell the registered address that somebody wrote in its name, at most once an hour."""
-    if limits.hit(f"forged post:{sender.id}", now, FORGED_AGAIN_S) == 1:
+    if limits.hit(f"forged post:{sender.id}", now, FORGERY_WARNING_INTERVAL_S) == 1:
         values = {"to_name": sender.name, "list": mailing_list.name}
-        service.send("forged", address=sender.address, language=language_of(sender), values=values, now=now)
+        service.send("forged", address=sender.address, language=language_of_sender(sender), values=values, now=now)
 
 
-def language_of(sender: Sender) -> str:
+def language_of_sender(sender: Sender) -> str:
     """Return the language of a sender: the user's with this address, else the organization's."""
     user = User.get_or_none(User.email_key == sender.address_key)
     return user.language if user else settings().language
@@ -186,37 +188,37 @@ def language_of(sender: Sender) -> str:
 # ── the release link ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def mark(notice: Notice, force: Settings) -> str:
+def make_release_token(notice: Notice, force: Settings) -> str:
     """Return the signed mark that releases this posted mail and no other."""
-    return _signer(force).dumps([notice.id, millis(notice.confirmed_at)])
+    return _token_serializer(force).dumps([notice.id, millis(notice.confirmed_at)])
 
 
-def notice_of_mark(text: str, now: datetime) -> Notice | None:
+def notice_by_release_token(text: str, now: datetime) -> Notice | None:
     """Return the notice that a mark names, also after its release; None if it is wrong or older than 24 hours."""
     try:
-        number, confirmed = _signer(settings()).loads(text)
+        number, confirmed = _token_serializer(settings()).loads(text)
     except (BadSignature, ValueError, TypeError):
         return None
     found = Notice.get_or_none(Notice.id == number, Notice.confirmed_at == confirmed, Notice.route == "mail")
-    return found if found and now - found.confirmed_at < GOOD_FOR else None
+    return found if found and now - found.confirmed_at < RELEASE_LINK_VALID_FOR else None
 
 
-def _signer(force: Settings) -> URLSafeSerializer:
+def _token_serializer(force: Settings) -> URLSafeSerializer:
     return URLSafeSerializer(force.secret, salt="release a posted mail")
 
 
-def waits(notice: Notice) -> bool:
+def is_waiting_for_release(notice: Notice) -> bool:
     """Say whether a posted mail still waits for its sender."""
     return notice.state == "held" and notice.held_why == "proof"
 
 
-def why_held(notice: Notice) -> str:
+def hold_reason(notice: Notice) -> str:
     """Return why a posted mail was held, a key of WHY; "" if it was not."""
     row = Incoming.select().where(Incoming.notice == notice, Incoming.kind == "post").first()
-    return row.reason if row and row.reason in WHY else ""
+    return row.reason if row and row.reason in HOLD_REASONS else ""
 
 
-def release(notice: Notice, now: datetime, typed: str = "") -> int:
+def release_post(notice: Notice, now: datetime, typed: str = "") -> int:
     """Let a held mail go out now; return how many letters. Works once.
 
     Raises WrongNumber (everybody: the number of letters must be typed, decision 7), Incomplete, TooLate.
@@ -243,7 +245,7 @@ def release(notice: Notice, now: datetime, typed: str = "") -> int:
     return audience.letters
 
 
-def posted_from(notice: Notice) -> str:
+def posted_from_address(notice: Notice) -> str:
     """Return the address from which a notice was posted (T-39); "" if it was written elsewhere."""
     row = Incoming.select().where(Incoming.notice == notice, Incoming.kind == "post").first()
     return row.address if row else ""

@@ -6,7 +6,7 @@ from models import Letter, MailingList, Notice, Person
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class InboundResult:
     """Kind, outcome and reason (words for code: models.Incoming), and what the mail was about.
 
     `show`: subject and text are kept with the row. `keep`: the raw mail is kept for the administrators.
@@ -25,5 +25,5 @@ class Result:
     files: tuple[tuple[str, int], ...] = ()
 
 
-class Later(Exception):
+class RetryLater(Exception):
     """Not now: the mail waits in its order and is tried again; that is no failure of the mail."""

@@ -10,12 +10,12 @@ from mail import gate, mailboxes
 from mail.receive import Arrival, read
 from mail.reports import Explanation, explain
 
-SEARCHED = 1 << 20
+MAX_SEARCHED_BYTES = 1 << 20
 """Octets of a machine's mail in which our own mark is looked for."""
 
 
 @dataclass(frozen=True)
-class Mail:
+class InboundMail:
     """A mail that came. `address`: the single From, "" if there is not exactly one.
 
     visitor, sign: who is at the door and what showed it (`mail.gate`). about: number of the letter of ours that it
@@ -55,17 +55,17 @@ class Mail:
         return explain(self.arrival, recipient)
 
 
-def look(raw: bytes, envelope: str, force: Settings) -> Mail:
+def read_inbound_mail(raw: bytes, envelope: str, force: Settings) -> InboundMail:
     """Read a mail. envelope: its sender, "" for machines."""
     arrival = read(raw)
     found = gate.look(arrival, envelope, gate.House(force.mail_domain, mailbox=force.own.mailbox))
-    about = _mark(" ".join((*arrival.in_reply_to, *arrival.references)), force)
+    about = _find_letter_number(" ".join((*arrival.in_reply_to, *arrival.references)), force)
     if about is None and found.visitor == "machine":
-        about = _mark(f"{raw[:SEARCHED].decode('latin-1')} {arrival.text}", force)
-    return Mail(raw, envelope, arrival, found.visitor, found.sign, about)
+        about = _find_letter_number(f"{raw[:MAX_SEARCHED_BYTES].decode('latin-1')} {arrival.text}", force)
+    return InboundMail(raw, envelope, arrival, found.visitor, found.sign, about)
 
 
-def _mark(text: str, force: Settings) -> int | None:
+def _find_letter_number(text: str, force: Settings) -> int | None:
     """Return the number of the first letter of ours whose mark stands in a text, as in Message-ID or return path."""
     ours = re.compile(rf"(?<![a-z2-7])([a-z2-7]{{24}})@{re.escape(force.mail_domain)}", re.IGNORECASE)
     numbers = (addresses.read_mark(found, force.secret) for found in ours.findall(text))

@@ -1,6 +1,6 @@
 """Incoming mail of schools that have only a mailbox: read by IMAP, written down like all other mail, then moved aside.
 
-The mail goes the same way as from the mail door (`core.door.spool`, `core.door.inbox`): on the disk before it leaves
+The mail goes the same way as from the mail door (`core.inbound.spool`, `core.inbound.dispatch`): on the disk before it leaves
 the inbox, known again if it is seen twice, quarantined if it cannot be read. For whom it came: only by what the
 mailbox's own server wrote (`mail.envelope`); else it is a mail to the mailbox itself. What goes wrong stands on the
 settings page.
@@ -16,7 +16,7 @@ from datetime import datetime
 import clock
 import config as ground
 from core import organization
-from core.door import inbox, spool
+from core.inbound import dispatch, spool
 from database import db
 from mail import envelope
 from mail.box import Box
@@ -26,67 +26,67 @@ from words import N_
 
 log = logging.getLogger("kairan.collecting")
 
-LARGEST = 25 * 2**20
+MAX_MESSAGE_BYTES = 25 * 2**20
 """Octets of a mail that is taken, as at the mail door."""
-EVERY_S = 30.0
+POLL_INTERVAL_S = 30.0
 """Seconds between two looks into the mailbox, where it does not say by itself that a mail came."""
-GLANCE_S = 2.0
-PAUSES_S = (30.0, 60.0, 120.0, 300.0, 600.0)
+SETTINGS_CHECK_INTERVAL_S = 2.0
+RETRY_DELAYS_S = (30.0, 60.0, 120.0, 300.0, 600.0)
 """Seconds until the next try after trouble: a wrong password must not be tried every minute for ever."""
-TRY_S = 10.0
-NO_ROOM = "disk"
+TEST_TIMEOUT_S = 10.0
+DISK_FULL = "disk"
 
 
-class Busy(Exception):
+class MailboxLocked(Exception):
     """Another process of this installation is reading the mailbox."""
 
 
 @contextmanager
-def alone() -> Iterator[None]:
+def hold_mailbox_lock() -> Iterator[None]:
     """Keep other processes out of the mailbox meanwhile. Raises Busy."""
     with (ground.current().data / "run" / "collector").open("w") as held:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Busy from None
+            raise MailboxLocked from None
         yield
 
 
-def take(reading: Reading, now: datetime, stopped: Callable[[], bool] = lambda: False) -> int:
+def fetch_batch(reading: Reading, now: datetime, stopped: Callable[[], bool] = lambda: False) -> int:
     """Write down what lies in the inbox and move it aside; return how many were looked at. Raises Closed, OSError."""
     force = organization.settings()
     seen = others = 0
-    for found in reading.mails(LARGEST):
-        recipient = _recipient(found.raw, force) if found.raw is not None else None
+    for found in reading.mails(MAX_MESSAGE_BYTES):
+        recipient = _find_recipient(found.raw, force) if found.raw is not None else None
         if recipient is not None and found.raw is not None:
-            spool.put(envelope.sender(found.raw), [recipient], found.raw, now)
+            spool.write_message(envelope.sender(found.raw), [recipient], found.raw, now)
         else:
             others += 1
         reading.aside(found.uid, NOT_OURS if recipient is None else ASIDE)
         seen += 1
         if stopped():
             break
-    _well(now, seen - others, others)
+    _record_success(now, seen - others, others)
     return seen
 
 
-def _recipient(raw: bytes, force: organization.Settings) -> str | None:
+def _find_recipient(raw: bytes, force: organization.Settings) -> str | None:
     """Return for which of our addresses a mail came: the mailbox itself if nothing says so; None for a foreign one."""
     for one in envelope.recipients(raw, force.recipient_header):
-        place = inbox.find(one)
+        place = dispatch.resolve_recipient(one)
         if force.own.has(one) and (place is None or place.kind != "mailbox"):
             return one if place else None
-    return _mailbox(force)
+    return _mailbox_address(force)
 
 
-def _mailbox(force: organization.Settings) -> str:
+def _mailbox_address(force: organization.Settings) -> str:
     return organization.collecting_address(force) or force.own.address("postmaster")
 
 
 # ── how it went ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _well(now: datetime, taken: int, others: int) -> None:
+def _record_success(now: datetime, taken: int, others: int) -> None:
     Collection.the()
     Collection.update(
         at=now, well_at=now, reason="", message="", detail="",
@@ -94,49 +94,49 @@ def _well(now: datetime, taken: int, others: int) -> None:
     ).where(Collection.id == 1).execute()  # fmt: skip
 
 
-def note(trouble: Closed, now: datetime) -> None:
+def record_error(trouble: Closed, now: datetime) -> None:
     """Keep what is wrong with the mailbox, for the settings page and the doctor."""
     Collection.the()
     fields = {"reason": trouble.reason, "message": trouble.message, "detail": trouble.detail}
     Collection.update(at=now, **fields).where(Collection.id == 1).execute()
 
 
-def look_once(box: Box, now: datetime) -> int:
+def poll_once(box: Box, now: datetime) -> int:
     """Take everything out of the mailbox once; return how many mails. Raises Busy, Closed, OSError."""
-    with alone():
+    with hold_mailbox_lock():
         try:
             reading = Reading(box)
             try:
                 total = 0
-                while found := take(reading, now):
+                while found := fetch_batch(reading, now):
                     total += found
                 return total
             finally:
                 reading.close()
         except Closed as trouble:
-            note(trouble, now)
+            record_error(trouble, now)
             raise
 
 
-def try_out(box: Box, now: datetime) -> Closed | None:
+def test_account(box: Box, now: datetime) -> Closed | None:
     """Open the mailbox and make the folder for handled mail, taking nothing out; return what is wrong."""
     try:
-        reading = Reading(box, TRY_S)
+        reading = Reading(box, TEST_TIMEOUT_S)
         try:
             reading.ready(ASIDE)
         finally:
             reading.close()
     except Closed as trouble:
-        note(trouble, now)
+        record_error(trouble, now)
         return trouble
-    _well(now, 0, 0)
+    _record_success(now, 0, 0)
     return None
 
 
 # ── all the time ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class Collector:
+class ImapPoller:
     """Reads the mailbox of the settings in force, whenever there is one; settings may change meanwhile."""
 
     def __init__(self) -> None:
@@ -149,16 +149,16 @@ class Collector:
         """Collect until `stopped()`. Only one process does; another one waits for its end."""
         while not stopped():
             try:
-                with alone():
+                with hold_mailbox_lock():
                     self._while_alone(stopped)
-            except Busy:
-                _rest(EVERY_S, stopped)
+            except MailboxLocked:
+                _sleep_unless_stopped(POLL_INTERVAL_S, stopped)
         db.close()
 
-    def _while_alone(self, stopped: Callable[[], bool]) -> None:
+    def _poll_until_stopped(self, stopped: Callable[[], bool]) -> None:
         while not stopped():
             if not self.step(stopped):
-                _rest(GLANCE_S, stopped)
+                _sleep_unless_stopped(SETTINGS_CHECK_INTERVAL_S, stopped)
         self._hang_up()
 
     def step(self, stopped: Callable[[], bool] = lambda: False) -> bool:
@@ -174,7 +174,7 @@ class Collector:
         except Closed as trouble:
             self._trouble(trouble)
         except OSError as full:
-            self._trouble(Closed(N_("Mail cannot be written down: the disk is full."), NO_ROOM, type(full).__name__))
+            self._trouble(Closed(N_("Mail cannot be written down: the disk is full."), DISK_FULL, type(full).__name__))
         except Exception as fault:  # whatever a server says, reading goes on later
             log.error("the mailbox could not be read (%s)", type(fault).__name__)
             self._trouble(Closed(N_("The mailbox could not be read."), "broken", type(fault).__name__))
@@ -182,22 +182,22 @@ class Collector:
 
     def _look(self, box: Box, stopped: Callable[[], bool]) -> bool:
         self._reading = self._reading or Reading(box)
-        if take(self._reading, clock.now(), stopped):
+        if fetch_batch(self._reading, clock.now(), stopped):
             self._failures = 0
             return True
         self._failures = 0
         if self._reading.tells:
-            return self._reading.wait(EVERY_S, stopped)
-        self._not_before = time.monotonic() + EVERY_S
+            return self._reading.wait(POLL_INTERVAL_S, stopped)
+        self._not_before = time.monotonic() + POLL_INTERVAL_S
         return False
 
     def _trouble(self, trouble: Closed) -> None:
         self._hang_up()
-        pause = PAUSES_S[min(self._failures, len(PAUSES_S) - 1)]
+        pause = RETRY_DELAYS_S[min(self._failures, len(RETRY_DELAYS_S) - 1)]
         self._failures += 1
         self._not_before = time.monotonic() + pause
         log.warning("mailbox cannot be read (%s); trying again in %s s", trouble.reason, int(pause))
-        note(trouble, clock.now())
+        record_error(trouble, clock.now())
 
     def _hang_up(self) -> None:
         if self._reading:
@@ -205,7 +205,7 @@ class Collector:
         self._reading = None
 
 
-def _rest(seconds: float, stopped: Callable[[], bool]) -> None:
+def _sleep_unless_stopped(seconds: float, stopped: Callable[[], bool]) -> None:
     until = time.monotonic() + seconds
     while time.monotonic() < until and not stopped():
         time.sleep(min(0.2, seconds))

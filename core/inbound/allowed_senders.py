@@ -11,8 +11,8 @@ from peewee import IntegrityError
 import clock
 from core import history, limits, service
 from core.accounts import roles
-from core.door.filing import Result
-from core.door.posting import language_of
+from core.inbound.post_by_mail import language_of_sender
+from core.inbound.result import InboundResult
 from core.members import lists
 from core.organization import settings
 from database import db
@@ -22,10 +22,10 @@ from models import Letter, MailingList, Person, Role, Sender, User
 from words import N_
 
 Refused = lists.DomainError
-STRANGERS_A_DAY = 10
+MAX_NOTIFICATIONS_PER_DAY = 10
 
 
-class LastSender(Exception):
+class LastSenderError(Exception):
     """The last address that may post to a list cannot go (T-38)."""
 
     message = N_("A list needs at least one sender. Please add another one first.")
@@ -35,7 +35,7 @@ class LastSender(Exception):
 # ── the page's verbs ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def of(mailing_list: MailingList) -> list[Sender]:
+def list_senders(mailing_list: MailingList) -> list[Sender]:
     """Return the addresses that may post to a list, by name."""
     return list(Sender.select().where(Sender.list == mailing_list).order_by(Sender.name, Sender.address_key))
 
@@ -53,12 +53,12 @@ def administrators() -> list[User]:
     return list(User.select().where(User.id.in_([row.user_id for row in held])).order_by(User.name_key))
 
 
-def find(mailing_list: MailingList, address: str) -> Sender | None:
+def get_sender(mailing_list: MailingList, address: str) -> Sender | None:
     """Return the registered sender of this list with this address."""
     return Sender.get_or_none(Sender.list == mailing_list, Sender.address_key == addresses.key(address))
 
 
-def is_known(address: str) -> bool:
+def is_known_address(address: str) -> bool:
     """Say whether an address is that of a registered sender or of somebody in a roster."""
     key = addresses.key(address)
     return (
@@ -67,16 +67,16 @@ def is_known(address: str) -> bool:
     )
 
 
-def add(mailing_list: MailingList, by: User | None, address: str, name: str, now: datetime) -> Sender:
+def add_sender(mailing_list: MailingList, by: User | None, address: str, name: str, now: datetime) -> Sender:
     """Register an address and send the trial letter. Raises Refused with the field."""
-    _usable(mailing_list, address)
+    _check_address(mailing_list, address)
     with db.atomic():
         sender = lists.add_sender(mailing_list, by, address, name, now=now)
-        trial(sender, now)
+        send_verification(sender, now)
     return sender
 
 
-def _usable(mailing_list: MailingList, typed: str, but: int = 0) -> str:
+def _check_address(mailing_list: MailingList, typed: str, but: int = 0) -> str:
     try:
         clean = addresses.clean(typed)
     except addresses.BadAddress as wrong:
@@ -89,9 +89,9 @@ def _usable(mailing_list: MailingList, typed: str, but: int = 0) -> str:
     return clean
 
 
-def change(sender: Sender, by: User | None, address: str, name: str, now: datetime) -> Sender:
+def update_sender(sender: Sender, by: User | None, address: str, name: str, now: datetime) -> Sender:
     """Change address or name; a new address gets its own trial letter. Raises Refused."""
-    clean = _usable(sender.list, address, but=sender.id)
+    clean = _check_address(sender.list, address, but=sender.id)
     key = addresses.key(clean)
     moved = key != sender.address_key
     fields: dict[str, object] = {"address": clean, "address_key": key, "name": " ".join(name.split())}
@@ -103,23 +103,23 @@ def change(sender: Sender, by: User | None, address: str, name: str, now: dateti
             history.log(by, "sender.changed", sender.id, detail={"list": sender.list_id})
             fresh = Sender.get_by_id(sender.id)
             if moved:
-                trial(fresh, now)
+                send_verification(fresh, now)
     except IntegrityError as taken:
         raise Refused("address", N_("This address may post already.")) from taken
     return fresh
 
 
-def remove(sender: Sender, by: User | None) -> None:
+def remove_sender(sender: Sender, by: User | None) -> None:
     """Take the right to post away. Raises LastSender (T-38)."""
     with db.atomic():
         others = Sender.select().where(Sender.list == sender.list_id, Sender.id != sender.id)
         if not others.exists():
-            raise LastSender(LastSender.message)
+            raise LastSenderError(LastSenderError.message)
         if Sender.delete().where(Sender.id == sender.id).execute():
             history.log(by, "sender.removed", sender.id, detail={"list": sender.list_id})
 
 
-def take_mail(mailing_list: MailingList, by: User | None, *, post_ask: bool, post_confirm: bool) -> None:
+def set_posting_rules(mailing_list: MailingList, by: User | None, *, post_ask: bool, post_confirm: bool) -> None:
     """Set how a list takes posts (T-46: posts ask for no read confirmation unless this says so)."""
     with db.atomic():
         MailingList.update(post_ask=post_ask, post_confirm=post_confirm).where(
@@ -131,12 +131,12 @@ def take_mail(mailing_list: MailingList, by: User | None, *, post_ask: bool, pos
 # ── the trial letter ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def trial(sender: Sender, now: datetime) -> None:
+def send_verification(sender: Sender, now: datetime) -> None:
     """Send the letter that asks to be answered."""
-    _to(sender, "sender", now)
+    _send_to_sender(sender, "sender", now)
 
 
-def _to(sender: Sender, kind: str, now: datetime) -> None:
+def _send_to_sender(sender: Sender, kind: str, now: datetime) -> None:
     force, mailing_list = settings(), sender.list
     values = {
         "to_name": sender.name,
@@ -145,28 +145,30 @@ def _to(sender: Sender, kind: str, now: datetime) -> None:
         "sender": sender.id,
     }
     service.send(
-        kind, address=sender.address, language=language_of(sender), values=values, now=now, urgent=False,
+        kind, address=sender.address, language=language_of_sender(sender), values=values, now=now, urgent=False,
         useful_s=3 * 86400,
     )  # fmt: skip
 
 
-def of_trial(letter: Letter) -> Sender | None:
+def sender_being_verified(letter: Letter) -> Sender | None:
     """Return whose trial letter this is; None if it is another letter, or the sender is gone."""
     number = letter.payload.get("sender", "") if letter.kind == "sender" else ""
     return Sender.get_or_none(Sender.id == int(number)) if number else None
 
 
-def tried(sender: Sender, address: str, proof: Proof, letter: Letter, now: datetime) -> Result:
+def record_verification_reply(
+    sender: Sender, address: str, proof: Proof, letter: Letter, now: datetime
+) -> InboundResult:
     """Note what the answer to a trial letter proves and say so. Call inside the transaction that records the mail."""
     if addresses.key(address) != sender.address_key:
-        return Result("reply", "silent", "other address", sender.list, letter=letter)
-    saw(sender, proof, now)
+        return InboundResult("reply", "silent", "other address", sender.list, letter=letter)
+    record_authentication(sender, proof, now)
     if limits.hit(f"trial:{sender.id}", now, 86400) <= 3:
-        _to(sender, "sender-passes" if proof else "sender-asks", now)
-    return Result("reply", "done", proof.how or "unproven", sender.list, letter=letter)
+        _send_to_sender(sender, "sender-passes" if proof else "sender-asks", now)
+    return InboundResult("reply", "done", proof.how or "unproven", sender.list, letter=letter)
 
 
-def saw(sender: Sender, proof: Proof, now: datetime) -> None:
+def record_authentication(sender: Sender, proof: Proof, now: datetime) -> None:
     """Remember what the latest mail from an address proved, for the senders page."""
     Sender.update(tried_at=now, tried_how=proof.how).where(Sender.id == sender.id).execute()
 
@@ -174,11 +176,13 @@ def saw(sender: Sender, proof: Proof, now: datetime) -> None:
 # ── strangers ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def stranger(mailing_list: MailingList, address: str, subject: str, proof: Proof, now: datetime) -> Result:
+def hold_post_of_unknown_sender(
+    mailing_list: MailingList, address: str, subject: str, proof: Proof, now: datetime
+) -> InboundResult:
     """Keep a stranger's post from everybody and tell the managers; a known member whose mail is proven, too (T-31)."""
     person = Person.get_or_none(Person.address_key == addresses.key(address)) if "@" in address else None
-    if limits.hit(f"strangers:{mailing_list.id}", now, 86400) <= STRANGERS_A_DAY:
-        _tell_managers(mailing_list, address, subject, now)
+    if limits.hit(f"strangers:{mailing_list.id}", now, 86400) <= MAX_NOTIFICATIONS_PER_DAY:
+        _notify_managers(mailing_list, address, subject, now)
     if person and proof and person.reachable and limits.hit(f"not a sender:{person.id}", now, 86400) == 1:
         values = {"to_name": person.name, "list": mailing_list.name}
         service.send(
@@ -189,10 +193,10 @@ def stranger(mailing_list: MailingList, address: str, subject: str, proof: Proof
             now=now,
             person=person,
         )
-    return Result("stray", "held", "stranger", mailing_list, person, show=True, keep=True)
+    return InboundResult("stray", "held", "stranger", mailing_list, person, show=True, keep=True)
 
 
-def _tell_managers(mailing_list: MailingList, address: str, subject: str, now: datetime) -> None:
+def _notify_managers(mailing_list: MailingList, address: str, subject: str, now: datetime) -> None:
     url = f"{settings().base_url}/lists/{mailing_list.id}/senders"
     values = {"list": mailing_list.name, "from": address, "subject": subject, "url": url}
     for user in managers_of(mailing_list) or administrators():
@@ -203,9 +207,9 @@ def _tell_managers(mailing_list: MailingList, address: str, subject: str, now: d
             )  # fmt: skip
 
 
-def tell_administrators(local: str, address: str, subject: str, now: datetime) -> None:
+def notify_role_mail(local: str, address: str, subject: str, now: datetime) -> None:
     """Tell the administrators that somebody wrote to postmaster@ or abuse@ (RFC 2142); a flood stays on the page."""
-    if limits.hit("house", now, 86400) > STRANGERS_A_DAY:
+    if limits.hit("house", now, 86400) > MAX_NOTIFICATIONS_PER_DAY:
         return
     values = {"to": local, "from": address, "subject": subject, "url": f"{settings().base_url}/incoming"}
     for user in administrators():

@@ -9,9 +9,9 @@ from datetime import datetime
 
 import words
 from core import history, limits, service, sight
-from core.door import spool
-from core.door.filing import Result
-from core.door.reading import Mail
+from core.inbound import spool
+from core.inbound.message import InboundMail
+from core.inbound.result import InboundResult
 from core.notices import file_types, merge_fields
 from core.notices.sender_names import response_recipient
 from core.organization import settings
@@ -22,14 +22,14 @@ from models import Delivery, Incoming, Letter, Notice, Person, Sender
 from words import N_
 
 UnfitFile = file_types.UnfitFile
-LETTERS_A_DAY = 50
-MOST_FILES = 20
-_FILES = N_("With files: %(n)s. They can be saved from that page for 30 days.")
-SHOWN_IN_LETTER = 4000
+MAX_NOTIFICATIONS_PER_DAY = 50
+MAX_FILES = 20
+_FILES_LINE = N_("With files: %(n)s. They can be saved from that page for 30 days.")
+MAX_QUOTED_CHARS = 4000
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class ReplyView:
     """A reply as the letter's page shows it. `other`: it came from another address than the letter went to.
 
     `files`: name and octets of what came with it; `kept`: they can still be saved.
@@ -46,40 +46,40 @@ class Reply:
     kept: bool
 
 
-def take(letter: Letter, mail: Mail, now: datetime) -> Result:
+def record_reply(letter: Letter, mail: InboundMail, now: datetime) -> InboundResult:
     """Mark the reader's cell and tell who sent the notice. Call inside the transaction that records the mail.
 
     Files stay in the raw mail for 30 days: a slip that was photographed is often the whole reply.
     """
     delivery = letter.delivery if letter.delivery_id else None
     if delivery is None:
-        return Result(
+        return InboundResult(
             "house", "held", "reply to a letter of Kairan", letter=letter, show=True, keep=bool(mail.attachments)
         )
     Delivery.update(replied_at=now).where(Delivery.id == delivery.id, Delivery.replied_at.is_null()).execute()
     Notice.update(serial=Notice.serial + 1).where(Notice.id == delivery.notice_id).execute()
     history.log(None, "delivery.replied", delivery.id, detail={"notice": delivery.notice_id})
-    files = tuple((file_types.safe_filename(one.name), one.size) for one in mail.arrival.attachments[:MOST_FILES])
-    _tell(delivery, mail, now)
-    return Result(
+    files = tuple((file_types.safe_filename(one.name), one.size) for one in mail.arrival.attachments[:MAX_FILES])
+    _notify_organizer(delivery, mail, now)
+    return InboundResult(
         "reply", "done", "", delivery.list, letter.person_id, letter, delivery.notice_id,
         show=True, keep=bool(files), files=files,
     )  # fmt: skip
 
 
-def _tell(delivery: Delivery, mail: Mail, now: datetime) -> None:
+def _notify_organizer(delivery: Delivery, mail: InboundMail, now: datetime) -> None:
     """Write to the one in whose name the letter went (D-20); a flood of replies stays on the page alone."""
     notice = delivery.notice
     told = response_recipient(delivery)
     address, language = (told.email or "", told.language) if told else _registered_sender_of(notice)
-    if not address or limits.hit(f"replies:{notice.id}", now, 86400) > LETTERS_A_DAY:
+    if not address or limits.hit(f"replies:{notice.id}", now, 86400) > MAX_NOTIFICATIONS_PER_DAY:
         return
     values = {
         "name": delivery.name,
         "subject": mail.subject or merge_fields.display_subject(notice),
         "notice": merge_fields.display_subject(notice),
-        "text": mail.text[:SHOWN_IN_LETTER],
-        "files": f"{words.say(language, _FILES, n=mail.attachments)}\n" if mail.attachments else "",
+        "text": mail.text[:MAX_QUOTED_CHARS],
+        "files": f"{words.say(language, _FILES_LINE, n=mail.attachments)}\n" if mail.attachments else "",
         "url": f"{settings().base_url}/notices/{notice.id}/board",
     }
     service.send("reply", address=address, language=language, values=values, now=now, urgent=False, useful_s=86400)
@@ -92,7 +92,9 @@ def _registered_sender_of(notice: Notice) -> tuple[str, str]:
     return (known.address, settings().language) if known else ("", "")
 
 
-def replies_of(notice: Notice, delivery: Delivery | None = None, lists: Collection[int] | None = None) -> list[Reply]:
+def list_replies(
+    notice: Notice, delivery: Delivery | None = None, lists: Collection[int] | None = None
+) -> list[ReplyView]:
     """Return the replies to a notice, or to one of its letters, the newest first. Their text is to be escaped.
 
     `lists`: as for `core.sight`.
@@ -108,10 +110,10 @@ def replies_of(notice: Notice, delivery: Delivery | None = None, lists: Collecti
         rows = rows.where(Letter.delivery == delivery)
     if lists is not None:
         rows = rows.where(Delivery.id.in_(sight.deliveries(lists)))
-    return [_shown(row) for row in rows.limit(200)]
+    return [_reply_view(row) for row in rows.limit(200)]
 
 
-def replies_of_person(person: Person, rights: Rights, limit: int = 20) -> list[tuple[Notice, Reply]]:
+def list_replies_of_person(person: Person, rights: Rights, limit: int = 20) -> list[tuple[Notice, ReplyView]]:
     """Return what somebody answered by mail to letters of notices that an organizer may see, the newest first."""
     rows = (
         Incoming.select(Incoming, Letter, Delivery, Notice)
@@ -122,19 +124,21 @@ def replies_of_person(person: Person, rights: Rights, limit: int = 20) -> list[t
         .order_by(Incoming.id.desc())
         .limit(limit)
     )
-    found = ((row.letter.delivery.notice, _shown(row)) for row in rows)
+    found = ((row.letter.delivery.notice, _reply_view(row)) for row in rows)
     return [(notice, reply) for notice, reply in found if rights.may_notice("view", notice)]
 
 
-def _shown(row: Incoming) -> Reply:
+def _reply_view(row: Incoming) -> ReplyView:
     letter = row.letter
     other = bool(row.address) and addresses.key(row.address) != addresses.key(letter.address)
     files = tuple((str(name), int(size)) for name, size in row.files)
-    kept = bool(files) and spool.has(row.file)
-    return Reply(letter.delivery.name, row.at, row.subject, row.text, letter.delivery_id, other, row.id, files, kept)
+    kept = bool(files) and spool.has_raw(row.file)
+    return ReplyView(
+        letter.delivery.name, row.at, row.subject, row.text, letter.delivery_id, other, row.id, files, kept
+    )
 
 
-def file_of(number: int, place: int, rights: Rights) -> file_types.CheckedFile | None:
+def get_reply_file(number: int, place: int, rights: Rights) -> file_types.CheckedFile | None:
     """Return a file of a reply that an organizer may see, as it may be saved; None if it is gone or not theirs.
 
     Raises UnfitFile for what could act by itself: that is for the administrators, out of the raw mail.
@@ -143,10 +147,10 @@ def file_of(number: int, place: int, rights: Rights) -> file_types.CheckedFile |
     notice = row.letter.delivery.notice if row and row.letter_id and row.letter.delivery_id else None
     if notice is None or not rights.may_notice("view", notice):
         return None
-    if number not in {one.number for one in replies_of(notice, lists=rights.seen(notice))}:
+    if number not in {one.number for one in list_replies(notice, lists=rights.seen(notice))}:
         return None
-    raw = spool.kept(row.file)
-    came = read(raw).attachments[:MOST_FILES] if raw is not None else ()
+    raw = spool.read_raw(row.file)
+    came = read(raw).attachments[:MAX_FILES] if raw is not None else ()
     if not 0 <= place < min(len(came), len(row.files)):
         return None
     return file_types.check_file(row.files[place][0], came[place].content())

@@ -11,21 +11,21 @@ from collections.abc import Callable
 
 from mail.domains import Lookup, Trouble
 
-ONE_MAIL_S = 10.0
-STRANGERS_S, WITHIN_S = 20.0, 60.0
+PER_MESSAGE_S = 10.0
+UNKNOWN_SENDERS_S, WINDOW_S = 20.0, 60.0
 """Seconds a minute that mails of people whom nobody knows may wait for name servers, all together."""
 
 
-class Patience:
+class DnsBudget:
     """Counts the seconds that lookups took."""
 
     def __init__(self, passed: Callable[[], float] = time.monotonic) -> None:
         self._passed = passed
         self._spent: deque[tuple[float, float]] = deque()
 
-    def of_one_mail(self, lookup: Lookup, known: bool) -> Lookup:
+    def limit_lookup(self, lookup: Lookup, known: bool) -> Lookup:
         """Return the lookup for one mail. known: of a registered sender or a member, whom no stranger holds up."""
-        left = ONE_MAIL_S
+        left = PER_MESSAGE_S
 
         def patient(name: str) -> list[str]:
             nonlocal left
@@ -41,8 +41,8 @@ class Patience:
 
         return patient
 
-    def _used_up(self) -> bool:
-        since = self._passed() - WITHIN_S
+    def _is_exhausted(self) -> bool:
+        since = self._passed() - WINDOW_S
         while self._spent and self._spent[0][0] < since:
             self._spent.popleft()
-        return sum(took for _, took in self._spent) >= STRANGERS_S
+        return sum(took for _, took in self._spent) >= UNKNOWN_SENDERS_S

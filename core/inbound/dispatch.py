@@ -13,11 +13,11 @@ from datetime import datetime, timedelta
 
 import config as ground
 from core import history, limits, organization
-from core.door import bounces, posting, replies, senders, spool
-from core.door.filing import Later, Result
-from core.door.patience import Patience
-from core.door.posting import Post
-from core.door.reading import Mail, look
+from core.inbound import allowed_senders, bounces, post_by_mail, replies, spool
+from core.inbound.dns_budget import DnsBudget
+from core.inbound.message import InboundMail, read_inbound_mail
+from core.inbound.post_by_mail import PostedMessage
+from core.inbound.result import InboundResult, RetryLater
 from core.members import unsubscribe_by_mail
 from core.organization import Settings, settings
 from core.signup import signup
@@ -29,13 +29,13 @@ from models import Incoming, Letter, MailingList
 
 log = logging.getLogger("kairan.inbox")
 
-TRIES = 3
-SHOWN_FOR = timedelta(days=30)
-LOOPS_AN_HOUR = 5
-LONGEST_TEXT = 20_000
+MAX_ATTEMPTS = 3
+CONTENT_RETENTION = timedelta(days=30)
+LOOP_ALARM_PER_HOUR = 5
+MAX_TEXT_CHARS = 20_000
 """Signs of a mail's text that are kept with its row."""
 
-lookup: domains.Lookup | None = None
+txt_lookup: domains.Lookup | None = None
 """How TXT records are asked for; None: by the resolver of the settings. Tests put their own here."""
 
 
@@ -43,7 +43,7 @@ lookup: domains.Lookup | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class InboundAddress:
     """One of our addresses: its road, the local part, and of which list or letter; `code` of a joining address.
 
     `guessed`: taken from To or Cc, since nothing says for whom the mail really came.
@@ -57,26 +57,26 @@ class Place:
     guessed: bool = False
 
     @property
-    def marked(self) -> bool:
+    def has_verp_tag(self) -> bool:
         """Say whether only somebody who got a letter of ours can know this address."""
         return self.letter is not None
 
 
-def find(recipient: str) -> Place | None:
+def resolve_recipient(recipient: str) -> InboundAddress | None:
     """Return which of our addresses this is; None if there is no such address (it is refused at the door)."""
     force = settings()
     local = force.own.local(recipient)
     if local is None:
         return None
     if not local or addresses.key(recipient.strip("<> ")) == organization.collecting_address(force):
-        return Place("mailbox", local)
-    for kind, road in _ROADS:
-        if (match := road.fullmatch(local)) and (place := _FINDERS[kind](kind, local, match, force)):
+        return InboundAddress("mailbox", local)
+    for kind, road in _ADDRESS_PATTERNS:
+        if (match := road.fullmatch(local)) and (place := _RESOLVERS[kind](kind, local, match, force)):
             return place
     return None
 
 
-_ROADS: tuple[tuple[str, re.Pattern[str]], ...] = (
+_ADDRESS_PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("return", re.compile(r"b-(\w{24})")),
     ("reply", re.compile(r"r-(\w{24})")),
     ("house", re.compile(r"postmaster|abuse")),
@@ -86,30 +86,30 @@ _ROADS: tuple[tuple[str, re.Pattern[str]], ...] = (
 )
 
 
-def _letter_place(kind: str, local: str, match: re.Match[str], force: Settings) -> Place | None:
+def _resolve_letter_address(kind: str, local: str, match: re.Match[str], force: Settings) -> InboundAddress | None:
     number = addresses.read_mark(match[1], force.secret)
-    return Place(kind, local, letter=number) if number is not None else None
+    return InboundAddress(kind, local, letter=number) if number is not None else None
 
 
-def _list_place(kind: str, local: str, match: re.Match[str], force: Settings) -> Place | None:
+def _resolve_list_address(kind: str, local: str, match: re.Match[str], force: Settings) -> InboundAddress | None:
     found = MailingList.get_or_none(MailingList.address == match[1], MailingList.closed_at.is_null())
     code = match[2] or "" if kind == "join" else ""
     if found is None or found.practice_of_id or (kind == "join" and not signup.accepts_code(found, code)):
         return None
-    return Place(kind, local, list=found, code=code)
+    return InboundAddress(kind, local, list=found, code=code)
 
 
-_FINDERS: dict[str, Callable[[str, str, re.Match[str], Settings], Place | None]] = {
-    "return": _letter_place,
-    "reply": _letter_place,
-    "house": lambda kind, local, match, force: Place(kind, local),
-    "join": _list_place,
-    "leave": _list_place,
-    "post": _list_place,
+_RESOLVERS: dict[str, Callable[[str, str, re.Match[str], Settings], InboundAddress | None]] = {
+    "return": _resolve_letter_address,
+    "reply": _resolve_letter_address,
+    "house": lambda kind, local, match, force: InboundAddress(kind, local),
+    "join": _resolve_list_address,
+    "leave": _resolve_list_address,
+    "post": _resolve_list_address,
 }
 
 
-def _really(place: Place, mail: Mail) -> Place:
+def _resolve_mailbox_recipient(place: InboundAddress, mail: InboundMail) -> InboundAddress:
     """Return where a mail to the mailbox itself belongs: to the letter that it answers, or to the one address named.
 
     The mailbox's server did not say for whom it came. To and Cc are only a guess, so what is posted by it is held.
@@ -117,42 +117,42 @@ def _really(place: Place, mail: Mail) -> Place:
     if place.kind != "mailbox":
         return place
     if mail.about is not None and mail.visitor == "person":
-        return Place("reply", place.local, letter=mail.about)
-    named = [found for one in sorted(mail.named) if (found := find(one)) and found.kind != "mailbox"]
+        return InboundAddress("reply", place.local, letter=mail.about)
+    named = [found for one in sorted(mail.named) if (found := resolve_recipient(one)) and found.kind != "mailbox"]
     return replace(named[0], guessed=True) if len(named) == 1 else place
 
 
 # ── one mail ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def handle(raw: bytes, envelope: str, recipient: str, now: datetime) -> Incoming | None:
+def handle_message(raw: bytes, envelope: str, recipient: str, now: datetime) -> Incoming | None:
     """Do what one mail to one recipient asks for; return its row, None if there is no such address.
 
     envelope: the sender of the envelope, "" for machines. Raises Later (it waits in its order), and whatever went
     wrong: then it is to be tried again; the third time it is quarantined instead.
     """
-    place = find(recipient)
+    place = resolve_recipient(recipient)
     if place is None:
         return None
-    row = _begin(spool.digest(raw), place.local, envelope, now)
+    row = _count_attempt(spool.message_digest(raw), place.local, envelope, now)
     if row.outcome != "failed":
         return row
-    if row.attempts > TRIES:
+    if row.attempts > MAX_ATTEMPTS:
         return _quarantine(row, raw, row.reason or "ended in the middle")
     try:
-        return _act(row, place, envelope, raw, now)
-    except Later:
+        return _process_message(row, place, envelope, raw, now)
+    except RetryLater:
         Incoming.update(attempts=Incoming.attempts - 1).where(Incoming.id == row.id).execute()
         raise
     except Exception as fault:  # the mail door: whatever a mail holds, it costs this mail only
         log.error("incoming mail %s failed (%s)", row.id, type(fault).__name__)
-        if row.attempts >= TRIES:
+        if row.attempts >= MAX_ATTEMPTS:
             return _quarantine(row, raw, type(fault).__name__)
         Incoming.update(reason=type(fault).__name__).where(Incoming.id == row.id).execute()
         raise
 
 
-def _begin(digest: str, local: str, envelope: str, now: datetime) -> Incoming:
+def _count_attempt(digest: str, local: str, envelope: str, now: datetime) -> Incoming:
     """Count this try before anything is read: a mail that kills the process is quarantined too, in the end."""
     with db.atomic():
         row, _ = Incoming.get_or_create(
@@ -164,107 +164,109 @@ def _begin(digest: str, local: str, envelope: str, now: datetime) -> Incoming:
 
 
 def _quarantine(row: Incoming, raw: bytes, why: str) -> Incoming:
-    fields = {"outcome": "quarantined", "reason": why, "file": spool.keep(raw)}
+    fields = {"outcome": "quarantined", "reason": why, "file": spool.save_raw(raw)}
     if Incoming.update(**fields).where(Incoming.id == row.id, Incoming.outcome == "failed").execute():
         history.log(None, "incoming.quarantined", row.id)
     return Incoming.get_by_id(row.id)
 
 
-def _act(row: Incoming, place: Place, envelope: str, raw: bytes, now: datetime) -> Incoming:
+def _process_message(row: Incoming, place: InboundAddress, envelope: str, raw: bytes, now: datetime) -> Incoming:
     """Read, prove, then act and file in one transaction."""
-    mail = look(raw, envelope, settings())
-    place = _really(place, mail)
-    handler = _handler(place, mail)
-    proof = _proof(place, mail, handler)
+    mail = read_inbound_mail(raw, envelope, settings())
+    place = _resolve_mailbox_recipient(place, mail)
+    handler = _choose_handler(place, mail)
+    proof = _authenticate(place, mail, handler)
     with limits.taken_back_on_failure(), db.atomic():
         taken = Incoming.update(outcome="done").where(Incoming.id == row.id, Incoming.outcome == "failed").execute()
         if taken:
-            _file(row, handler(place, mail, proof, now), mail, raw)
+            _save_result(row, handler(place, mail, proof, now), mail, raw)
     return Incoming.get_by_id(row.id)
 
 
-def _file(row: Incoming, result: Result, mail: Mail, raw: bytes) -> None:
-    shown = {"text": mail.text[:LONGEST_TEXT]} if result.show else {}
+def _save_result(row: Incoming, result: InboundResult, mail: InboundMail, raw: bytes) -> None:
+    shown = {"text": mail.text[:MAX_TEXT_CHARS]} if result.show else {}
     if result.show or result.kind == "post":
         shown["subject"] = mail.subject[:500]
     Incoming.update(
         kind=result.kind, outcome=result.outcome, reason=result.reason, list=result.list, person=result.person,
         letter=result.letter, notice=result.notice, address=mail.address[:320],
-        file=spool.keep(raw) if result.keep else "", files=[list(one) for one in result.files], **shown,
+        file=spool.save_raw(raw) if result.keep else "", files=[list(one) for one in result.files], **shown,
     ).where(Incoming.id == row.id).execute()  # fmt: skip
 
 
-def _proof(place: Place, mail: Mail, handler: "Handler") -> Proof:
+def _authenticate(place: InboundAddress, mail: InboundMail, handler: "MessageHandler") -> Proof:
     """Ask the DNS only for mails on which something depends: those of registered senders, and commands."""
-    if handler not in _WANT_PROOF or not mail.address:
+    if handler not in _HANDLERS_NEEDING_AUTH or not mail.address:
         return Proof()
     config = ground.current()
-    asked = _patience.of_one_mail(lookup or domains.resolver(config.dns), known=senders.is_known(mail.address))
+    asked = _dns_budget.of_one_mail(
+        txt_lookup or domains.resolver(config.dns), known=allowed_senders.is_known_address(mail.address)
+    )
     return prove(mail.raw, addresses.domain(mail.address), asked, config.authserv_id)
 
 
-_patience = Patience()
+_dns_budget = DnsBudget()
 
 
 # ── the gate ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-Handler = Callable[[Place, Mail, Proof, datetime], Result]
+MessageHandler = Callable[[InboundAddress, InboundMail, Proof, datetime], InboundResult]
 
 
-def _handler(place: Place, mail: Mail) -> Handler:
+def _choose_handler(place: InboundAddress, mail: InboundMail) -> MessageHandler:
     """Choose who handles a mail, by the gate in its order: machines first, people last."""
     if place.kind == "return":
-        return _report
-    return _OTHERS.get(mail.visitor) or _PEOPLE[place.kind]
+        return _handle_report
+    return _AUTOMATED_HANDLERS.get(mail.visitor) or _HUMAN_HANDLERS[place.kind]
 
 
-def _letter(number: int | None) -> Letter | None:
+def _get_letter(number: int | None) -> Letter | None:
     return Letter.get_or_none(Letter.id == number) if number is not None else None
 
 
-def _report(place: Place, mail: Mail, proof: Proof, now: datetime) -> Result:
+def _handle_report(place: InboundAddress, mail: InboundMail, proof: Proof, now: datetime) -> InboundResult:
     """A report about a letter: by the return path, else by our Message-ID in what came back."""
-    letter = _letter(place.letter) or _letter(mail.about)
+    letter = _get_letter(place.letter) or _get_letter(mail.about)
     if letter and letter.state == "sending" and letter.handed_at:
-        raise Later  # the bounce was faster than our own record of what it is about
-    return bounces.take(letter, mail.explained(letter.address if letter else ""), now)
+        raise RetryLater  # the bounce was faster than our own record of what it is about
+    return bounces.record_report(letter, mail.explained(letter.address if letter else ""), now)
 
 
-def _loop(place: Place, mail: Mail, proof: Proof, now: datetime) -> Result:
+def _handle_loop(place: InboundAddress, mail: InboundMail, proof: Proof, now: datetime) -> InboundResult:
     name = place.list.id if place.list else 0
-    if limits.hit(f"loop:{name}", now, 3600) == LOOPS_AN_HOUR:
+    if limits.hit(f"loop:{name}", now, 3600) == LOOP_ALARM_PER_HOUR:
         history.log(None, "mail.loop_alarm", name or None, kind="list")
-    return Result("loop", "dropped", mail.sign, place.list)
+    return InboundResult("loop", "dropped", mail.sign, place.list)
 
 
-def _automatic(place: Place, mail: Mail, proof: Proof, now: datetime) -> Result:
+def _handle_auto_reply(place: InboundAddress, mail: InboundMail, proof: Proof, now: datetime) -> InboundResult:
     """An automatic answer is noted at its letter; it is no post, no join, and gets no answer."""
-    letter = _letter(place.letter) or _letter(mail.about)
+    letter = _get_letter(place.letter) or _get_letter(mail.about)
     if letter:
-        return bounces.automatic(letter, now)
-    return Result("automatic", "dropped", mail.sign, place.list)
+        return bounces.record_auto_reply(letter, now)
+    return InboundResult("automatic", "dropped", mail.sign, place.list)
 
 
-def _reply(place: Place, mail: Mail, proof: Proof, now: datetime) -> Result:
-    letter = _letter(place.letter)
+def _handle_reply(place: InboundAddress, mail: InboundMail, proof: Proof, now: datetime) -> InboundResult:
+    letter = _get_letter(place.letter)
     if letter is None:
-        return Result("reply", "held", "old letter", show=True)
-    if sender := senders.of_trial(letter):
-        return senders.tried(sender, mail.address, proof, letter, now)
-    return replies.take(letter, mail, now)
+        return InboundResult("reply", "held", "old letter", show=True)
+    if sender := allowed_senders.sender_being_verified(letter):
+        return allowed_senders.record_verification_reply(sender, mail.address, proof, letter, now)
+    return replies.record_reply(letter, mail, now)
 
 
-def _house(place: Place, mail: Mail, proof: Proof, now: datetime) -> Result:
-    senders.tell_administrators(settings().own.address(place.local), mail.address, mail.subject, now)
-    return Result("house", "held", "", show=True, keep=True)
+def _handle_role_mail(place: InboundAddress, mail: InboundMail, proof: Proof, now: datetime) -> InboundResult:
+    allowed_senders.notify_role_mail(settings().own.address(place.local), mail.address, mail.subject, now)
+    return InboundResult("house", "held", "", show=True, keep=True)
 
 
-def _join(place: Place, mail: Mail, proof: Proof, now: datetime) -> Result:
+def _handle_join(place: InboundAddress, mail: InboundMail, proof: Proof, now: datetime) -> InboundResult:
     assert place.list  # noqa: S101
     if not mail.address:
-        return Result("join", "dropped", "two senders", place.list, keep=True)
+        return InboundResult("join", "dropped", "two senders", place.list, keep=True)
     signs = len(mail.subject.strip()) + len(mail.text.strip())
-    if not _names(place, mail):
+    if not _is_addressed_to(place, mail):
         proof = Proof(forged=proof.forged)  # a genuine mail to somebody else, sent here by whoever got it
     return signup.handle_join_mail(
         place.list, mail.address, mail.envelope, signs, proof, now, code=place.code,
@@ -272,67 +274,71 @@ def _join(place: Place, mail: Mail, proof: Proof, now: datetime) -> Result:
     )  # fmt: skip
 
 
-def _names(place: Place, mail: Mail) -> bool:
+def _is_addressed_to(place: InboundAddress, mail: InboundMail) -> bool:
     """Say whether a mail itself names the address to which it came, so that its signature speaks for this place."""
     return addresses.key(settings().own.address(place.local)) in mail.named
 
 
-def _leave(place: Place, mail: Mail, proof: Proof, now: datetime) -> Result:
+def _handle_leave(place: InboundAddress, mail: InboundMail, proof: Proof, now: datetime) -> InboundResult:
     assert place.list  # noqa: S101
-    return unsubscribe_by_mail.handle_leave_mail(place.list, mail.address, _letter(mail.about), proof, now)
+    return unsubscribe_by_mail.handle_leave_mail(place.list, mail.address, _get_letter(mail.about), proof, now)
 
 
-def _post(place: Place, mail: Mail, proof: Proof, now: datetime) -> Result:
+def _handle_post(place: InboundAddress, mail: InboundMail, proof: Proof, now: datetime) -> InboundResult:
     """A mail to all members: of a registered sender of this list, or of a stranger (T-30)."""
     assert place.list  # noqa: S101
     if not mail.address:
-        return Result("post", "dropped", "two senders", place.list, show=True, keep=True)
-    sender = senders.find(place.list, mail.address)
+        return InboundResult("post", "dropped", "two senders", place.list, show=True, keep=True)
+    sender = allowed_senders.get_sender(place.list, mail.address)
     if sender is None:
-        return senders.stranger(place.list, mail.address, mail.subject, proof, now)
+        return allowed_senders.hold_post_of_unknown_sender(place.list, mail.address, mail.subject, proof, now)
     if not proof.unsure:
-        senders.saw(sender, proof, now)
-    named = _names(place, mail) and not place.guessed
-    post = Post(mail.address, mail.subject, mail.text, mail.about is not None, named, mail.attachments)
-    return posting.take(place.list, sender, post, proof, now)
+        allowed_senders.record_authentication(sender, proof, now)
+    named = _is_addressed_to(place, mail) and not place.guessed
+    post = PostedMessage(mail.address, mail.subject, mail.text, mail.about is not None, named, mail.attachments)
+    return post_by_mail.accept_post(place.list, sender, post, proof, now)
 
 
-_OTHERS: dict[str, Handler] = {"machine": _report, "loop": _loop, "automatic": _automatic}
-_PEOPLE: dict[str, Handler] = {
-    "reply": _reply,
-    "house": _house,
-    "mailbox": _house,
-    "join": _join,
-    "leave": _leave,
-    "post": _post,
+_AUTOMATED_HANDLERS: dict[str, MessageHandler] = {
+    "machine": _handle_report,
+    "loop": _handle_loop,
+    "automatic": _handle_auto_reply,
 }
-_WANT_PROOF: tuple[Handler, ...] = (_post, _join, _leave, _reply)
+_HUMAN_HANDLERS: dict[str, MessageHandler] = {
+    "reply": _handle_reply,
+    "house": _handle_role_mail,
+    "mailbox": _handle_role_mail,
+    "join": _handle_join,
+    "leave": _handle_leave,
+    "post": _handle_post,
+}
+_HANDLERS_NEEDING_AUTH: tuple[MessageHandler, ...] = (_handle_post, _handle_join, _handle_leave, _handle_reply)
 
 
 # ── afterwards ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def again(row: Incoming, now: datetime) -> bool:
+def retry_quarantined(row: Incoming, now: datetime) -> bool:
     """Try a quarantined mail once more; say whether it could be handled. It stays in quarantine if not."""
-    raw = spool.kept(row.file) if row.outcome == "quarantined" else None
+    raw = spool.read_raw(row.file) if row.outcome == "quarantined" else None
     if raw is None:
         return False
-    change = {"outcome": "failed", "attempts": TRIES - 1}
+    change = {"outcome": "failed", "attempts": MAX_ATTEMPTS - 1}
     if not Incoming.update(**change).where(Incoming.id == row.id, Incoming.outcome == "quarantined").execute():
         return False
-    done = handle(raw, row.envelope_sender, _address(row.recipient), now)
+    done = handle_message(raw, row.envelope_sender, _full_address(row.recipient), now)
     return done is not None and done.outcome != "quarantined"
 
 
-def _address(local: str) -> str:
+def _full_address(local: str) -> str:
     own = settings().own
     return own.address(local) if local else own.mailbox
 
 
-def forget(now: datetime) -> int:
+def erase_old_messages(now: datetime) -> int:
     """Forget words and addresses of mails of more than 30 days ago; replies stay with their notice. Return how many."""
-    spool.sweep(now)
-    old = (Incoming.at < now - SHOWN_FOR) & (Incoming.kind != "reply") & (Incoming.kind != "post")
+    spool.delete_old_raw(now)
+    old = (Incoming.at < now - CONTENT_RETENTION) & (Incoming.kind != "reply") & (Incoming.kind != "post")
     held = (Incoming.text != "") | (Incoming.subject != "") | (Incoming.address != "") | (Incoming.file != "")
     blank = {"text": "", "subject": "", "address": "", "envelope_sender": "", "file": ""}
     return Incoming.update(**blank).where(old & held).execute()
