@@ -44,17 +44,17 @@ def _with_pages(app: Flask, config: ground.Config) -> Flask:
     import guards
     import packing
     import web
-    from core import organization
+    from core import settings
 
     ground.use(config)
     clock.set_offset(config.clock_offset_s)
-    organization.prepare(config)
+    settings.prepare_data_folder(config)
     app.config.update(
         SECRET_KEY=config.key("session").decode(),
         SESSION_COOKIE_NAME="kairan",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
-        SESSION_COOKIE_SECURE=organization.settings().base_url.startswith("https://"),
+        SESSION_COOKIE_SECURE=settings.load_settings().base_url.startswith("https://"),
         PERMANENT_SESSION_LIFETIME=timedelta(days=90),
         WTF_CSRF_TIME_LIMIT=None,
         MAX_CONTENT_LENGTH=24 * 2**20,

@@ -1,7 +1,7 @@
 """What a restart may change: paths, ports, keys, the mail route. One frozen dataclass.
 
 Read from `data/kairan.toml`, then from the environment (`KAIRAN_*`, which wins). What an organizer sets on a page
-is the Organization row instead (`core.organization.settings` puts the two together).
+is the Organization row instead (`core.settings.load_settings` puts the two together).
 """
 
 import os
@@ -89,7 +89,7 @@ class Config:
         return parts.scheme, parts.hostname or "127.0.0.1", port
 
     def key(self, name: str) -> bytes:
-        """Return a key file of `data/keys/`; made by `core.organization.prepare`."""
+        """Return a key file of `data/keys/`; made by `core.settings.prepare_data_folder`."""
         return (self.data / "keys" / name).read_bytes()
 
 

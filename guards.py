@@ -9,7 +9,7 @@ from flask_login import LoginManager, current_user
 from flask_wtf.csrf import CSRFError, CSRFProtect
 
 import web
-from core import organization
+from core import settings
 from core.accounts.sessions import user_of_session
 from database import db
 
@@ -44,7 +44,7 @@ def _only_members_of_the_house() -> Response | None:
         return None
     if current_user.is_authenticated:
         return None
-    if not organization.is_ready():
+    if not settings.is_set_up():
         return redirect(url_for("setup.welcome"))  # type: ignore[return-value]
     target = url_for("account.login", next=_way_back())
     if web.is_htmx():

@@ -19,7 +19,7 @@ from peewee import PeeweeException
 import clock
 import config as ground
 import tasks
-from core import organization
+from core import settings
 from core.inbound import dispatch, imap_poller, spool
 from core.inbound.result import RetryLater
 from database import db
@@ -183,7 +183,7 @@ class Inlet:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="door", daemon=True)
         self._server: asyncio.Server | None = None
-        self._hostname = organization.settings().mail_domain
+        self._hostname = settings.load_settings().mail_domain
         self._door = Door()
 
     def open(self) -> int:

@@ -14,7 +14,7 @@ from huey import SqliteHuey, crontab
 
 import clock
 import config
-from core import due
+from core import scheduler
 from core.accounts import role_expiry
 from core.notices import attachments, inline_images
 from core.reports import digests, stats, undeliverable
@@ -44,13 +44,13 @@ def bell(folder: Path) -> SqliteHuey:
 def _start_due() -> None:
     """Begin what is due, and the letters that follow joining; the sender processes see the letters by themselves."""
     db.connect(reuse_if_open=True)
-    due.begin(clock.now())
+    scheduler.run_due_jobs(clock.now())
 
 
 def _sweep() -> None:
     """Begin what is due, and ring for what begins before the next sweep: seven o'clock is seven, whatever was lost."""
     _start_due()
-    for moment in due.soon(clock.now()):
+    for moment in scheduler.upcoming_start_times(clock.now()):
         ring(moment)
 
 

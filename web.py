@@ -21,11 +21,11 @@ from werkzeug.routing import IntegerConverter
 
 import clock
 import words
-from core import organization
+from core import settings
 from core.accounts import who_can
 from core.imports.export import escape_formula
 from core.notices import merge_fields
-from core.rights import Rights, rights_of
+from core.permissions import Permissions, permissions_of
 from core.signup import qr
 from models import MailingList, Notice, Organization
 
@@ -68,10 +68,10 @@ class Form(FlaskForm):
 # ── who asks, and for what ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def rights() -> Rights:
+def rights() -> Permissions:
     """Return what the current user may do."""
     if "rights" not in g:
-        g.rights = rights_of(current_user)
+        g.rights = permissions_of(current_user)
     return g.rights
 
 
@@ -319,8 +319,8 @@ def install(app: Flask) -> None:
         is_htmx=is_htmx,
         now=clock.now,
     )
-    app.jinja_env.globals.update(house=Organization.the, practice=lambda: organization.settings().practice)
-    app.jinja_env.globals.update(own=lambda: organization.settings().own, mail_in=organization.mail_comes_in)
+    app.jinja_env.globals.update(house=Organization.the, practice=lambda: settings.load_settings().practice)
+    app.jinja_env.globals.update(own=lambda: settings.load_settings().own, mail_in=settings.accepts_list_mail)
 
 
 def wanted_time(text: str) -> datetime | None:

@@ -14,7 +14,6 @@ from statistics import median
 
 import clock
 import config as ground
-from core import organization
 from core.delivery import lifecycle
 from core.notices import workflow
 from core.notices.audience import resolve_audience
@@ -32,9 +31,11 @@ def installation(readers: int, port: int = 0, **settings: object) -> Iterator[gr
         given = {"rate": 0, "domain_rate": 0, "mail_domain": "mail.school.example", **settings}
         smtp = f"smtp://127.0.0.1:{port}" if port else ""
         config = ground.use(ground.Config(data=Path(folder) / "data", smtp=smtp, **given))
-        organization.prepare(config)
-        organization.change(None, name="かえで原小学校", postal="〒000-0000 例示市1-2-3", contact="000-0000-0000")
-        organization.mark_ready(clock.now())
+        settings.prepare_data_folder(config)
+        settings.update_organization(
+            None, name="かえで原小学校", postal="〒000-0000 例示市1-2-3", contact="000-0000-0000"
+        )
+        settings.mark_set_up(clock.now())
         MailingList.create(name="保護者", address="hogosha")
         add_readers(readers)
         yield config

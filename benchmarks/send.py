@@ -19,7 +19,7 @@ from benchmarks import house
 from core.delivery import queue
 from core.delivery.worker import SmtpWorker
 from core.notices.rendering import RenderCache
-from core.organization import settings
+from core.settings import load_settings
 from mail.sign import Signer
 from models import Letter
 
@@ -67,7 +67,7 @@ def _compose() -> tuple[float, bytes]:
     notice = house.begun()
     numbers = [one.id for one in Letter.select(Letter.id).where(Letter.notice == notice).limit(500)]
     rows = [queue.load_message(Letter.get_by_id(number)) for number in numbers]
-    desk, now = RenderCache(settings()), clock.now()
+    desk, now = RenderCache(load_settings()), clock.now()
     raw = desk.letter(rows[0], False, now)
 
     def once() -> float:
@@ -158,12 +158,12 @@ def _fill(folder: str, port: str, letters: int) -> None:
     from pathlib import Path
 
     import config as ground
-    from core import organization
+    from core import settings
 
     config = ground.Config(
         data=Path(folder), smtp=f"smtp://127.0.0.1:{port}", rate=0, domain_rate=0, mail_domain="mail.school.example"
     )
-    organization.open_tables(ground.use(config))
+    settings.open_and_migrate(ground.use(config))
     house.add_readers(letters)
     house.begun()
 

@@ -8,8 +8,8 @@ import click
 import clock
 import config as ground
 from cli import common
-from core.house import backup as backups
-from core.house import occupied, snapshot
+from core import backup as backups
+from core import data_lock, db_snapshot
 from models import Notice, Person
 
 
@@ -22,8 +22,8 @@ def backup(file: Path) -> None:
     stdout: the name of the file. It holds addresses and keys: encrypt it before it leaves this machine.
     """
     try:
-        made = backups.make(ground.current(), file.absolute(), clock.now())
-    except snapshot.Damaged as wrong:
+        made = backups.create_backup(ground.current(), file.absolute(), clock.now())
+    except db_snapshot.DatabaseDamaged as wrong:
         common.fail(f"The database is damaged, nothing was written: {wrong}")
     except OSError as wrong:
         common.fail(f"{file} cannot be written ({wrong.strerror}).")
@@ -43,17 +43,17 @@ def restore(file: Path) -> None:
         config = ground.use(ground.load())
         clock.set_offset(config.clock_offset_s)
         try:
-            done = backups.restore(config, file.absolute(), clock.now())
-        except backups.Unusable as wrong:
+            done = backups.restore_backup(config, file.absolute(), clock.now())
+        except backups.InvalidBackup as wrong:
             common.fail(f"{wrong} Nothing was changed.")
-        except occupied.Occupied:
+        except data_lock.DataLocked:
             common.fail("Kairan is running with this data folder. Stop it first (sudo systemctl stop kairan).")
         except PermissionError as wrong:
             common.fail(f"No right to write in {wrong.filename}. Run this as the user who owns the folder.")
     _say(done)
 
 
-def _say(done: backups.Restored) -> None:
+def _say(done: backups.RestoreResult) -> None:
     people, notices = Person.select().count(), Notice.select().count()
     common.note(f"This is the state of {done.made_at}: {people} people, {notices} notices.")
     if done.kept:

@@ -5,7 +5,7 @@ import click
 import clock
 import inlet
 from cli import common
-from core import organization
+from core import settings
 from core.inbound import imap_poller
 from mail.imap import Closed
 
@@ -14,7 +14,7 @@ from mail.imap import Closed
 @common.in_the_house
 def collect() -> None:
     """Take what lies in the mailbox (KAIRAN_IMAP) and handle it; print how many mails there were."""
-    box = organization.settings().box
+    box = settings.load_settings().box
     if box is None:
         common.fail("There is no mailbox to read: set one under More → How mail goes and comes, or KAIRAN_IMAP.")
     try:

@@ -16,8 +16,7 @@ from peewee import DatabaseError
 
 import clock
 import config as ground
-from core import organization
-from core.house import occupied
+from core import data_lock, settings
 from mail.route import BadRoute
 from mail.sign import UnfitKey
 from models import MailingList
@@ -56,7 +55,7 @@ def _open() -> None:
     config = ground.use(ground.load())
     clock.set_offset(config.clock_offset_s)
     try:
-        organization.prepare(config)
+        settings.prepare_data_folder(config)
     except PermissionError as wrong:
         fail(f"No right to write in {wrong.filename}. {ground.as_the_owner_of(config.data)}")
     except OSError as wrong:
@@ -70,9 +69,9 @@ def in_one_line() -> Iterator[None]:
         yield
     except ground.BadConfig as wrong:
         fail(str(wrong))
-    except occupied.Occupied:
+    except data_lock.DataLocked:
         fail("A backup is just being restored into this data folder.")
-    except organization.HalfRestored as wrong:
+    except settings.IncompleteRestore as wrong:
         fail(f"A restore into {wrong} was cut off. Run it again: flask restore FILE")
     except BadRoute as wrong:
         fail(f"The mail server (KAIRAN_SMTP, or set on the page) cannot be used: {wrong.message}")

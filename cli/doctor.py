@@ -6,7 +6,7 @@ import clock
 import words
 from cli import common
 from config import current
-from core.organization import settings
+from core.settings import load_settings
 from core.system import diagnostics as examination
 
 MARKS = {True: "ok", False: "!!", None: "--"}
@@ -17,7 +17,7 @@ MARKS = {True: "ok", False: "!!", None: "--"}
 @common.in_the_house
 def doctor(as_json: bool) -> None:
     """Examine DNS, mail server, clock, disk and queue; print the DNS records to publish."""
-    found = examination.run_diagnostics(current(), settings(), clock.now())
+    found = examination.run_diagnostics(current(), load_settings(), clock.now())
     if as_json:
         common.result(found)
         return

@@ -4,7 +4,7 @@ import click
 
 import config as ground
 from cli.common import in_the_house, note
-from core import organization
+from core import settings
 
 
 @click.command("init")
@@ -13,8 +13,8 @@ def init() -> None:
     """Make data folder, keys and tables; print the set-up link while one is open. Safe to repeat."""
     config = ground.current()
     note(f"Data folder: {config.data}")
-    if token := organization.setup_token(config):
-        click.echo(f"{organization.settings().base_url}/setup/{token}")
+    if token := settings.get_setup_token(config):
+        click.echo(f"{settings.load_settings().base_url}/setup/{token}")
 
 
 COMMANDS = (init,)

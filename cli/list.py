@@ -5,7 +5,7 @@ from flask.cli import AppGroup
 
 import clock
 from cli.common import fail, in_the_house, note, result, the_list
-from core import organization
+from core import settings
 from core.members import lists
 from models import MailingList
 from words import say
@@ -26,7 +26,7 @@ def add(name: str, address: str, whole: bool, purpose: str) -> None:
         made = lists.add_list(None, name, address, whole=whole, purpose=purpose, now=clock.now())
     except lists.DomainError as refused:
         fail(say("en", refused.message, **refused.values))
-    note(f"{made.name}: {organization.settings().own.address(made.address)}")
+    note(f"{made.name}: {settings.load_settings().own.address(made.address)}")
     click.echo(made.id)
 
 

@@ -7,7 +7,7 @@ from flask.cli import AppGroup
 
 import clock
 from cli.common import fail, in_the_house, note, the_list
-from core import history
+from core import audit
 from core.imports import columns
 from core.imports import export as roster_export
 from core.imports import jobs as roster
@@ -57,4 +57,4 @@ def export(wanted: str, language: str) -> None:
     """Write the members of LIST to stdout as CSV (UTF-8 with BOM); `member import` reads it back unchanged."""
     chosen = the_list(wanted)
     click.echo(roster_export.export_csv(chosen, language), nl=False)
-    history.log(None, "roster.exported", chosen.id)
+    audit.log_action(None, "roster.exported", chosen.id)

@@ -15,13 +15,13 @@ from cli import common
 from cli.group import the_group
 from core.accounts import accounts
 from core.delivery import throttle
+from core.errors import DomainError, TooManyGroups
 from core.notices import attachments, preflight, questions, workflow
 from core.notices.audience import EXCLUSION_REASONS, Audience, resolve_audience
 from core.notices.file_types import UnfitFile
-from core.organization import settings
-from core.refusals import Refused, TooManyGroups
+from core.permissions import permissions_of
 from core.reports import progress
-from core.rights import rights_of
+from core.settings import load_settings
 from models import Group, MailingList, Notice, User
 
 
@@ -92,7 +92,7 @@ def send(
             made, by=user, fingerprint=audience.fingerprint, now=now, at=moment,
             typed=str(audience.letters), hold_s=None if hold else 0,
         )  # fmt: skip
-    except Refused as refusal:
+    except DomainError as refusal:
         workflow.delete_draft(made, user)
         for sentence in getattr(refusal, "fields", {}).values():
             common.note(words.say("en", sentence))
@@ -120,7 +120,7 @@ def _user(name: str) -> User:
 
 
 def _may_send(user: User, lists: list[MailingList]) -> None:
-    rights = rights_of(user)
+    rights = permissions_of(user)
     for one in lists:
         if not rights.may_list("send", one):
             common.fail(f"{user.name} may not send to {one.name}.")
@@ -188,7 +188,7 @@ def _attach(made: Notice, attached: tuple[BinaryIO, ...], user: User, now: datet
 
 def _say_who(made: Notice, audience: Audience, at: datetime | None, now: datetime) -> None:
     """Print what the check page would show: counts, who is left out and why, warnings."""
-    force = settings()
+    force = load_settings()
     common.note(f"{audience.letters} letters to {', '.join(audience.titles)}")
     for reason, sentence in EXCLUSION_REASONS.items():
         count = sum(one.reason == reason for one in audience.left_out)
@@ -214,7 +214,7 @@ def show(number: int, as_json: bool, deliveries: bool) -> None:
     found = Notice.get_or_none(Notice.id == number)
     if found is None:
         common.fail(f"There is no notice {number}.")
-    document = progress.notice_document(found, settings(), clock.now(), deliveries=deliveries)
+    document = progress.notice_document(found, load_settings(), clock.now(), deliveries=deliveries)
     if as_json:
         common.result(document)
         return

@@ -3,7 +3,7 @@
 import click
 
 from cli.common import fail, in_the_house, note
-from core import organization
+from core import settings
 from core.accounts import accounts
 from core.system import setup
 from words import LANGUAGES, say
@@ -28,10 +28,10 @@ def change(**given: str | None) -> None:
     if not fields:
         raise click.UsageError("Give at least one of the options.")
     try:
-        organization.change(None, **setup.clean_settings(fields))
+        settings.update_organization(None, **setup.clean_settings(fields))
     except accounts.DomainError as refused:
         fail(say("en", refused.message, **refused.values))
-    for name in sorted(organization.settings().fixed & fields.keys()):
+    for name in sorted(settings.load_settings().fixed & fields.keys()):
         note(f"KAIRAN_{name.upper()} is set in the environment or kairan.toml and wins.")
 
 

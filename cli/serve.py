@@ -12,8 +12,7 @@ import click
 from cli import common
 from cli.supervisor import PARTS, Supervisor
 from config import Config, current
-from core import organization
-from core.house import occupied
+from core import data_lock, settings
 from models import Organization
 
 
@@ -56,8 +55,8 @@ def _all_parts(config: Config) -> tuple[str, ...]:
 
 def _not_twice(config: Config, parts: tuple[str, ...]) -> list[IO[str]]:
     try:
-        return occupied.each_once(config.data, parts)
-    except occupied.Occupied:
+        return data_lock.lock_services(config.data, parts)
+    except data_lock.DataLocked:
         common.fail(f"Kairan is running already with {config.data}. Stop it first, or name another folder: KAIRAN_DATA")
 
 
@@ -83,8 +82,8 @@ def _help_with(wrong: OSError, config: Config) -> str:
 
 def _welcome(config: Config) -> None:
     """Print the address, the one-time set-up link, and over SSH the tunnel line too."""
-    base = organization.settings().base_url
-    token = organization.setup_token(config)
+    base = settings.load_settings().base_url
+    token = settings.get_setup_token(config)
     if token:
         common.note("\nKairan is ready to be set up. Open this link (it works once):\n")
         click.echo(f"  {base}/setup/{token}")

@@ -8,7 +8,7 @@ import click
 import clock
 import config as ground
 from cli.common import fail, in_the_house, note, the_list
-from core import history, organization
+from core import audit, settings
 from core.accounts import accounts, login_links, roles
 from database import db
 from models import Organization, Role, User
@@ -52,8 +52,8 @@ def add(
 
 def _close_setup(made: User, role: str, now: datetime) -> None:
     """An administrator made here is the first one: the set-up link must open nothing any more."""
-    if role == "admin" and not organization.is_ready():
-        organization.finish_setup(ground.current(), made, now)
+    if role == "admin" and not settings.is_set_up():
+        settings.finish_setup(ground.current(), made, now)
 
 
 @user.command("reset")
@@ -66,7 +66,7 @@ def reset(name: str) -> None:
         fail(f"There is no user {name!r}.")
     if not found.is_active:
         fail(f"{found.name} is disabled. An administrator can enable the account on the users page.")
-    history.log(None, "password.link_made", found.id, kind="user")
+    audit.log_action(None, "password.link_made", found.id, kind="user")
     click.echo(login_links.link_url(found, "password", clock.now()))
 
 

@@ -6,7 +6,7 @@
 from dataclasses import dataclass, field
 
 import clock
-from core import organization
+from core import settings
 from core.accounts import accounts
 from mail import address
 from models import Child, MailingList, Membership, Person, Role, User
@@ -49,10 +49,10 @@ FAMILIES = (
 
 def build() -> School:
     """Write the school into the open tables and return it."""
-    organization.change(
+    settings.update_organization(
         None, name="かえで原小学校", postal="〒000-0000 例示県例示市かえで原1-2-3", contact="電話 000-0000-0000"
     )
-    organization.mark_ready(clock.now())
+    settings.mark_set_up(clock.now())
     school = School()
     for name, local, whole in (("全校", "zenko", True), ("1年1組", "1nen1kumi", False), ("2年1組", "2nen1kumi", False)):
         key = "whole" if whole else name[0] + "-1"

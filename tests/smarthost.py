@@ -16,9 +16,9 @@ import clock
 import config as ground
 from core.delivery import lifecycle
 from core.delivery.worker import SmtpWorker
+from core.errors import DomainError
 from core.notices import workflow
 from core.notices.audience import resolve_audience
-from core.refusals import Refused
 from database import db
 from mail import address as addresses
 from models import Letter, MailingList, Membership, Notice, Person, User
@@ -221,7 +221,7 @@ def at_once(*verbs: Callable[[], object]) -> list:
         ready.wait()
         try:
             outcomes.append(verb())
-        except Refused as refusal:
+        except DomainError as refusal:
             outcomes.append(type(refusal).__name__)
         finally:
             db.close()

@@ -6,9 +6,9 @@ import signal
 import pytest
 
 import clock
-from core import service
 from core.delivery import lifecycle
 from core.notices import workflow
+from core.notifications import service_mail
 from models import Letter, Notice
 from tests import smarthost
 from tests.parts import parts, until
@@ -82,7 +82,7 @@ def _message_id(letter: Letter, config) -> str:
 
 def test_a_login_letter_waits_behind_nothing_after_a_crash(school, config):
     """What a dead sender held goes out with the next one; `work --drain` settles it before anything else."""
-    letter = service.send("login", address="a@example.com", language="ja", values={"url": "x"}, now=clock.now())
+    letter = service_mail.notify("login", address="a@example.com", language="ja", values={"url": "x"}, now=clock.now())
     Letter.update(state="sending", owner="sender-1-dead", boot="another boot").where(Letter.id == letter.id).execute()
     with (
         smarthost.running() as (host, port),

@@ -16,7 +16,7 @@ import clock
 import config as ground
 from cli.demo import demo
 from core import demo as school
-from core import organization
+from core import settings
 from core.accounts import passwords
 from core.demo import dates, families
 from core.demo import past_notices as demo_past
@@ -129,7 +129,7 @@ def test_duty_days_move_to_the_coming_weeks_with_their_weekdays():
 
 def test_the_school_has_its_lists_members_and_organizers(filled):
     house = Organization.the()
-    assert (house.name, organization.is_ready()) == ("かえで原小学校", True)
+    assert (house.name, settings.is_set_up()) == ("かえで原小学校", True)
     names = {one.name: one for one in MailingList.open_ones()}
     assert {"全校", "1年1組", "6年2組", "PTA役員", "かえで原FC"} <= set(names)
     assert names["全校"].whole and len(names) == 15
@@ -247,7 +247,7 @@ def test_it_refuses_beside_an_outside_mail_server(config):
 
 
 def test_it_refuses_beside_an_outside_mail_server_set_on_a_page(config):
-    organization.change(None, smtp="smtps://mail.school.example")
+    settings.update_organization(None, smtp="smtps://mail.school.example")
     with pytest.raises(school.DomainError, match="mail server"):
         school.fill_demo(NOW)
     assert not MailingList.select().exists()
@@ -267,7 +267,7 @@ def test_a_fill_that_fails_leaves_nothing(config, monkeypatch):
     monkeypatch.setattr(school, "create_past_notices", broken)
     with pytest.raises(RuntimeError):
         school.fill_demo(NOW)
-    assert not MailingList.select().exists() and not User.select().exists() and not organization.is_ready()
+    assert not MailingList.select().exists() and not User.select().exists() and not settings.is_set_up()
 
 
 # ── its pages ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -12,7 +12,7 @@ import inlet
 from core.inbound import dispatch, spool
 from core.inbound.message import read_inbound_mail
 from core.inbound.result import RetryLater
-from core.organization import settings
+from core.settings import load_settings
 from database import db
 from inlet import Inlet, Reader
 from models import Incoming
@@ -115,7 +115,7 @@ def test_a_flood_is_put_off_but_not_bounces(school, monkeypatch):
     from mail.address import return_path
 
     monkeypatch.setattr(inlet, "PER_MINUTE", 2)
-    ours = return_path(7, settings().secret, "mail.school.example")
+    ours = return_path(7, load_settings().secret, "mail.school.example")
     with door("smtp") as client:
         client.ehlo("client.example")
         client.mail("x@example.jp")

@@ -8,7 +8,7 @@ import tasks
 from blueprints.account import devices, doors
 from blueprints.account.forms import ChangePassword, Email, Profile
 from blueprints.account.routes import bp
-from core import limits
+from core import rate_limits
 from core.accounts import accounts, email_change, logins, sessions
 from models import Session
 from web import answer, blame, go, told
@@ -86,7 +86,9 @@ def wanted_email() -> Answer:
     if "forget" in request.form:
         email_change.cancel_email_change(current_user)
         told(N_("Your address stays as it was."))
-    elif current_user.email_wanted and limits.hit(f"email:{current_user.id}", clock.now(), 3600) <= PER_HOUR:
+    elif (
+        current_user.email_wanted and rate_limits.record_hit(f"email:{current_user.id}", clock.now(), 3600) <= PER_HOUR
+    ):
         email_change.resend_email_change(current_user, clock.now())
         tasks.ring()
         told(N_("The letter is on its way once more."))

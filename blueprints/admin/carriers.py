@@ -5,7 +5,7 @@ from flask_login import current_user
 
 from blueprints.admin.forms import Carrier
 from blueprints.admin.routes import Answer, bp
-from core import organization
+from core import settings
 from core.signup import carrier_help
 from web import answer, blame, go, needs, told
 from words import LANGUAGES, N_
@@ -16,7 +16,7 @@ from words import LANGUAGES, N_
 def carriers_page() -> Answer:
     """Show the words on every carrier."""
     return answer(
-        "admin/carriers.html", entries=carrier_help.settings_entries(), domain=organization.settings().own.shown
+        "admin/carriers.html", entries=carrier_help.settings_entries(), domain=settings.load_settings().own.shown
     )
 
 

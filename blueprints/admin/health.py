@@ -8,8 +8,7 @@ from wtforms.validators import Optional
 import clock
 import tasks
 from blueprints.admin.routes import Answer, bp
-from core import organization
-from core.house import safekeeping
+from core import backup_status, settings
 from core.system import health_email
 from models import Organization
 from web import Form, answer, go, is_htmx, needs, told
@@ -42,7 +41,7 @@ def _page(form: Renewals, found: list[health_email.HealthFinding] | None, status
         MARKS=health_email.STATUS_MARKS,
         RENEWALS=health_email.RENEWAL_NAMES,
         renewals=health_email.near_renewals(clock.today(), 60),
-        safety=safekeeping.safety(clock.now()),
+        safety=backup_status.current_status(clock.now()),
     )
 
 
@@ -53,7 +52,7 @@ def renewals() -> Answer:
     form = Renewals()
     if not form.validate():
         return _page(form, None, 422)
-    organization.change(current_user, domain_until=form.domain_until.data, server_until=form.server_until.data)
+    settings.update_organization(current_user, domain_until=form.domain_until.data, server_until=form.server_until.data)
     told(N_("Saved. You are reminded by mail 60, 30, 14 and 7 days before, and the day before."))
     return go("admin.health")
 

@@ -2,11 +2,11 @@
 
 import clock
 from blueprints.admin.routes import Answer, bp
-from core.house import safekeeping
+from core import backup_status
 from core.inbound import spool
-from core.organization import deletes_from
 from core.responses import tracking
 from core.retention import purge
+from core.settings import purge_starts_at
 from mail.outbox import DAYS
 from models import Notice
 from web import _, answer, needs
@@ -22,13 +22,13 @@ def keeping() -> Answer:
         "admin/keeping.html",
         next_day=(next_day := purge.next_purge_date(now)),
         next_year=clock.local(next_day).year,
-        told=deletes_from(now),
+        told=purge_starts_at(now),
         running=purge.is_purging(now),
         waiting=purge.purgeable_notices(clock.school_year(clock.local(now).date())).count(),
         done=done.count(),
         last=done.order_by(Notice.forgotten_at.desc()).first(),
         rows=_rows(),
-        safety=safekeeping.safety(now),
+        safety=backup_status.current_status(now),
     )
 
 

@@ -7,9 +7,10 @@ from flask_wtf import FlaskForm
 import clock
 from blueprints.admin.forms import Mailbox, Road, Server
 from blueprints.admin.routes import Answer, bp
-from core import organization, service
+from core import settings
 from core.delivery import lifecycle
 from core.inbound import imap_poller
+from core.notifications import service_mail
 from core.system import mail_modes, mailbox_settings, smtp_settings, smtp_test
 from models import Collection, Letter, Organization
 from web import answer, blame, go, needs, told
@@ -24,7 +25,7 @@ def mail_page() -> Answer:
 
 
 def _page(status: int = 200, **filled: FlaskForm) -> Answer:
-    force = organization.settings()
+    force = settings.load_settings()
     forms = {"road": Road(None, road=force.road), "server": _server(force), "box": _box()}
     return answer(
         "admin/mail.html",
@@ -39,7 +40,7 @@ def _page(status: int = 200, **filled: FlaskForm) -> Answer:
     )
 
 
-def _server(force: organization.Settings) -> Server:
+def _server(force: settings.Settings) -> Server:
     route = force.route
     if route is None:
         return Server(None, hour_rate=force.hour_rate)
@@ -66,7 +67,7 @@ def _last_test() -> Letter | None:
 def change_road() -> Answer:
     """Keep which of the four situations this is."""
     form = Road()
-    if "road" in organization.settings().fixed:
+    if "road" in settings.load_settings().fixed:
         abort(403)
     if not form.validate():
         return _page(422, road=form)
@@ -79,7 +80,7 @@ def change_road() -> Answer:
 @needs("admin")
 def change_server() -> Answer:
     """Change the mail server; without one, letters stay in the outbox."""
-    form, fixed = Server(), organization.settings().fixed
+    form, fixed = Server(), settings.load_settings().fixed
     if "smtp" in fixed:
         abort(403)
     if not form.validate():
@@ -108,9 +109,9 @@ def send_test() -> Answer:
     if not current_user.email:
         told(N_("Please enter your own e-mail address first: the test letter goes there."), "wrong")
         return go("account.index")
-    force = organization.settings()
+    force = settings.load_settings()
     if force.practice:
-        service.send(
+        service_mail.notify(
             "test", address=current_user.email, language=current_user.language,
             values={"organization": force.name}, now=clock.now(),
         )  # fmt: skip
@@ -126,7 +127,7 @@ def send_test() -> Answer:
 def change_box() -> Answer:
     """Change the mailbox that is read, and look into it once."""
     form = Mailbox()
-    if "imap" in organization.settings().fixed:
+    if "imap" in settings.load_settings().fixed:
         abort(403)
     if not form.validate():
         return _page(422, box=form)
@@ -155,7 +156,7 @@ def _wish(form: Mailbox) -> mailbox_settings.MailboxInput:
 @needs("admin")
 def look() -> Answer:
     """Try the mailbox now, without taking anything out, and say how it went."""
-    box = organization.settings().box
+    box = settings.load_settings().box
     if box is None:
         told(N_("Saved. It is read once “one mailbox” or “all mail in one mailbox” is chosen above."))
         return go("admin.mail_page")

@@ -4,7 +4,7 @@ from flask import Response, request
 from flask_login import current_user
 
 from blueprints.admin.routes import Answer, bp
-from core import organization
+from core import settings
 from core.system import safety_settings
 from models import MailingList, Organization
 from web import answer, go, needs, row_number, told
@@ -19,7 +19,7 @@ def safety() -> Answer:
         "admin/safety.html",
         organization=Organization.the(),
         lists=list(MailingList.open_ones()),
-        force=organization.settings(),
+        force=settings.load_settings(),
     )
 
 

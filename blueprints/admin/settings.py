@@ -6,7 +6,7 @@ from flask_wtf import FlaskForm
 
 from blueprints.admin.forms import House, Pace
 from blueprints.admin.routes import Answer, bp
-from core import organization
+from core import settings
 from core.accounts import accounts
 from core.system import setup
 from models import Organization
@@ -22,7 +22,7 @@ def organization_page() -> Answer:
 
 
 def _page(status: int = 200, **filled: FlaskForm) -> Answer:
-    force = organization.settings()
+    force = settings.load_settings()
     forms = {
         "families": _open(House(None, obj=Organization.the())),
         "pace": _open(Pace(None, obj=force)),
@@ -37,7 +37,7 @@ def _page(status: int = 200, **filled: FlaskForm) -> Answer:
 
 def _open(form: House | Pace) -> House | Pace:
     """Take the fields out that only a restart can change."""
-    for name in organization.settings().fixed & {field.name for field in form}:
+    for name in settings.load_settings().fixed & {field.name for field in form}:
         del form[name]
     return form
 
@@ -51,7 +51,7 @@ def change_house() -> Answer:
         return _page(422, families=form)
     typed = {name: value or "" for name, value in form.data.items() if name != "csrf_token"}
     try:
-        organization.change(current_user, **setup.clean_settings(typed))
+        settings.update_organization(current_user, **setup.clean_settings(typed))
     except accounts.DomainError as refused:
         blame(form, refused.field, refused.message, **refused.values)
         return _page(422, families=form)
@@ -66,7 +66,7 @@ def change_pace() -> Answer:
     if not form.validate():
         return _page(422, pace=form)
     typed = {name: value for name, value in form.data.items() if name != "csrf_token"}
-    organization.change(current_user, **typed)
+    settings.update_organization(current_user, **typed)
     return _saved()
 
 

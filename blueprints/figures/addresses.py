@@ -9,7 +9,7 @@ import clock
 import web
 from blueprints.figures import bp
 from blueprints.figures.routes import chosen_list
-from core import history
+from core import audit
 from core.reports import dead_addresses
 from core.reports.dead_addresses import DeadAddress
 from web import _
@@ -44,7 +44,7 @@ def _asked() -> tuple[int | None, list[DeadAddress]]:
 def addresses_csv() -> Response:
     """Hand out the same as a file; the record says that it was."""
     list_id, found = _asked()
-    history.log(current_user, "addresses.exported", list_id, detail={"lines": len(found)})
+    audit.log_action(current_user, "addresses.exported", list_id, detail={"lines": len(found)})
     return web.csv_file(_lines(found), "kairan-addresses.csv")
 
 

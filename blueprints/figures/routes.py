@@ -9,11 +9,11 @@ from flask_login import current_user
 import clock
 import web
 from blueprints.figures import bp, export
-from core import history
+from core import audit
+from core.permissions import target_lists
 from core.reports import dashboard, stats
 from core.reports.stats import StatsLine
 from core.responses import tracking
-from core.rights import target_lists
 from words import N_
 
 PAGE = 50
@@ -89,7 +89,7 @@ def index() -> str:
 def as_csv() -> Response:
     """Hand out the same figures as a file; the record says that it was."""
     wish = _wish(stats.school_years(web.rights(), clock.now()))
-    history.log(current_user, "figures.exported", detail={"year": wish.year})
+    audit.log_action(current_user, "figures.exported", detail={"year": wish.year})
     return web.csv_file(export.of_notices(_in_order(_lines(wish), wish)), f"kairan-{wish.year}.csv")
 
 

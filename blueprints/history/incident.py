@@ -6,7 +6,7 @@ from flask_login import current_user
 import clock
 import web
 from blueprints.history.routes import ACTIONS, bp
-from core import history
+from core import audit
 from core.delivery import lifecycle
 from core.notices.audience import EXCLUSION_REASONS
 from core.reports import breach_duty, breach_report, notice_list
@@ -39,7 +39,7 @@ def incidents() -> str:
 def incident_of(number: int) -> str:
     """Show who got a notice, who has seen what of it, and what was closed when; each look is written down."""
     report = _report(number)
-    history.log(current_user, "notice.incident_viewed", number)
+    audit.log_action(current_user, "notice.incident_viewed", number)
     now, judged = clock.now(), breach_duty.latest_assessment(report.notice)
     return render_template(
         "history/incident.html", report=report, states=STATES, actions=ACTIONS, now=now, cases=breach_duty.REPORTING_CASES,
@@ -68,7 +68,7 @@ def judge_incident(number: int) -> Response:
 def incident_csv(number: int) -> Response:
     """Give the same as a file; that somebody took it is written down (field 3.2)."""
     report = _report(number)
-    history.log(current_user, "notice.incident_exported", number)
+    audit.log_action(current_user, "notice.incident_exported", number)
     content = breach_report.report_as_csv(
         report, [web._(one) for one in HEADINGS], {key: web._(said) for key, said in STATES.items()}
     )

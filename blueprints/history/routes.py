@@ -7,14 +7,14 @@ from flask import Blueprint, abort, render_template, request
 
 import clock
 import web
-from core import rooms
+from core import class_names
 from core.delivery import lifecycle
 from core.notices import questions, rendering, workflow
 from core.notices.audience import EXCLUSION_REASONS
 from core.notices.recipients import heading_targets
-from core.organization import settings
 from core.reports import dashboard, notice_list, poll_results, progress, summaries
 from core.responses import tracking
+from core.settings import load_settings
 from models import Notice
 from words import N_
 
@@ -90,7 +90,7 @@ def show(number: int) -> str:
     notice = web.own_notice(number)
     if notice.started_at is None:
         abort(404)
-    force, now = settings(), clock.now()
+    force, now = load_settings(), clock.now()
     lists = web.rights().seen(notice)
     page = web.page_of(notice_list.deliveries_of_notice(notice, lists), 100)
     row = notice_list.notice_rows([notice])[0]
@@ -113,7 +113,7 @@ def show(number: int) -> str:
         kept=summaries.summary_of_notice(notice) if lists is None else None,
         blocks=_blocks(notice),
         until=questions.deadline_text,
-        room_in_words=rooms.in_words,
+        room_in_words=class_names.class_label,
         tracked=tracking.count_opens_and_clicks(notice) if notice.track_opens or notice.track_clicks else None,
         page=page,
         signed=notice_list.sender_name_counts(notice, lists) if notice.in_charge else [],

@@ -12,10 +12,10 @@ import clock
 import tasks
 import web
 from blueprints.incoming.routes import bp
+from core.errors import DomainError, MissingFields
 from core.inbound import post_by_mail
 from core.members import consent, preference_page, signed_links, unsubscribe_by_mail
 from core.notices.audience import resolve_audience
-from core.refusals import Incomplete, Refused
 from core.signup import emails, signup
 from models import Notice
 
@@ -46,9 +46,9 @@ def release_now(mark: str) -> Answer:
         return _dead()
     try:
         post_by_mail.release_post(notice, clock.now(), request.form.get("typed", ""))
-    except Refused as refused:
+    except DomainError as refused:
         fresh = Notice.get_by_id(notice.id)
-        sentence = next(iter(refused.fields.values())) if isinstance(refused, Incomplete) else refused.message
+        sentence = next(iter(refused.fields.values())) if isinstance(refused, MissingFields) else refused.message
         wrong = web._(sentence, **refused.values) if post_by_mail.is_waiting_for_release(fresh) else ""
         return _release_page(fresh, wrong, 422 if wrong else 200)
     tasks.ring()

@@ -5,7 +5,7 @@ from flask import Response, abort, g, render_template, request
 import clock
 import words
 from blueprints.joining.routes import bp
-from core import organization
+from core import settings
 from core.members import consent, member_list
 from core.signup import carrier_help, handouts, qr
 from models import Child, MailingList
@@ -36,7 +36,7 @@ def handout(number: int) -> str:
         list=mailing_list,
         ways=handouts.join_links(mailing_list, mailing_list.join_code),
         carriers=carrier_help.list_guidance(language()),
-        domain=organization.settings().own.shown,
+        domain=settings.load_settings().own.shown,
         terms=consent.render_consent_text(mailing_list, language()),
         today=handouts.format_print_date(language(), clock.today()),
     )

@@ -6,7 +6,7 @@ from flask_login import current_user
 import clock
 import tasks
 from blueprints.joining.forms import DoorForm
-from core import organization
+from core import settings
 from core.members import join_codes
 from core.signup import approvals, emails, quotas, signup
 from models import MailingList
@@ -26,7 +26,7 @@ def index(number: int) -> Answer:
 
 
 def _page(mailing_list: MailingList, form: DoorForm, status: int = 200) -> Answer:
-    force, code = organization.settings(), mailing_list.join_code
+    force, code = settings.load_settings(), mailing_list.join_code
     return answer(
         "joining/index.html",
         status=status,

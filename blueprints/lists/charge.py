@@ -4,7 +4,7 @@ from flask import Response, request
 from flask_login import current_user
 
 from blueprints.lists import bp
-from core import rooms
+from core import class_names
 from core.accounts import class_teacher
 from web import answer, go, language, own_list, row_number, told
 from words import N_
@@ -21,7 +21,7 @@ def in_charge_of(number: int) -> tuple[str, int]:
         list=mailing_list,
         rooms=class_teacher.teachers_of_classes(mailing_list),
         users=list(class_teacher.teacher_candidates(mailing_list)),
-        room=lambda one: rooms.in_words(language(), one.grade, one.class_name),
+        room=lambda one: class_names.class_label(language(), one.grade, one.class_name),
     )
 
 

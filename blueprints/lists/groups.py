@@ -8,10 +8,10 @@ from flask_login import current_user
 
 import clock
 from blueprints.lists import bp
+from core.errors import DomainError
 from core.members import groups, segment_rules
 from core.members.segment_rules import InvalidRule, RuleBlocks, SegmentRule
 from core.notices import workflow
-from core.refusals import Refused
 from models import Group, MailingList
 from web import _, answer, go, is_htmx, language, own_list, own_notice, row_number, told
 from words import N_
@@ -154,7 +154,7 @@ def _back_to(notice: Any, group: Group) -> Answer:
     try:
         workflow.add_group(notice, group, clock.now())
         told(N_("“%(name)s” is saved and among the recipients."), name=group.name)
-    except Refused as refused:
+    except DomainError as refused:
         told(refused.message, "wrong", **refused.values)
     return go("notices.recipients", number=notice.id, _anchor="groups")
 

@@ -6,7 +6,7 @@ from flask_login import current_user
 import clock
 from blueprints.lists import bp, charge, groups, heard, imports, transfer
 from blueprints.lists.forms import ListForm
-from core import history
+from core import audit
 from core.imports import export as roster_export
 from core.imports import job_runner
 from core.members import lists, member_list, members
@@ -188,7 +188,7 @@ def export(number: int) -> Response:
     """Hand out the roster as a file; that is written down (field.md 3.2)."""
     mailing_list = own_list(number, "manage")
     content = roster_export.export_csv(mailing_list, language())
-    history.log(current_user, "roster.exported", mailing_list.id)
+    audit.log_action(current_user, "roster.exported", mailing_list.id)
     name = f"{mailing_list.address}-{clock.today():%Y%m%d}.csv"
     return Response(
         content,

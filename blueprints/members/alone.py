@@ -12,10 +12,10 @@ import web
 from blueprints.members import bp
 from blueprints.members.forms import AloneForm
 from blueprints.members.routes import own_person
+from core.errors import DomainError
 from core.notices import audience, direct_message, preflight, rendering, workflow
 from core.notices.validation import find_missing
-from core.organization import settings
-from core.refusals import Refused
+from core.settings import load_settings
 from models import Notice, Person
 
 
@@ -40,7 +40,7 @@ def letter(number: int) -> Any:
             read_confirmation=form.read_confirmation.data, now=clock.now(), form_key=form.key.data[:64],
             out_of=next((one for one in offered if one.id == form.out_of.data), offered[0] if offered else None),
         )  # fmt: skip
-    except Refused as refusal:
+    except DomainError as refusal:
         web.blame(form, "text", refusal.message, **refusal.values)
         return _write_page(person, form, 422)
     return web.go("members.letter_check", number=number, notice=made.id)
@@ -77,7 +77,7 @@ def letter_check(number: int, notice: int) -> Any:
             workflow.confirm_send(
                 made, by=current_user, fingerprint=request.form.get("fingerprint", ""), now=clock.now()
             )
-        except Refused as refusal:
+        except DomainError as refusal:
             wrong = web._(refusal.message, **refusal.values)
         else:
             tasks.ring()
@@ -85,6 +85,6 @@ def letter_check(number: int, notice: int) -> Any:
             return web.go("notices.show", number=notice)
     return web.answer(
         "members/letter_check.html", status=422 if wrong else 200, person=person, notice=made, wrong=wrong,
-        audience=found, shown_letter=rendering.preview_letter(made, found.receiving[0], settings(), clock.now()),
+        audience=found, shown_letter=rendering.preview_letter(made, found.receiving[0], load_settings(), clock.now()),
         warnings=[*direct_message.warnings_for_person(person), *preflight.collect_warnings(made, found, clock.now(), None, web.language())],
     )  # fmt: skip

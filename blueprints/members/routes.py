@@ -10,7 +10,7 @@ import clock
 import tasks
 from blueprints.members import bp
 from blueprints.members.forms import AddressForm, NewForm, PersonForm, PlaceForm, as_lines, items_of
-from core import organization
+from core import settings
 from core.accounts import class_teacher
 from core.delivery import lifecycle
 from core.inbound import replies
@@ -80,8 +80,8 @@ def advice(number: int) -> Answer:
         "members/guidance.html",
         person=person,
         found=found,
-        domain=organization.settings().own.shown,
-        school=organization.settings(),
+        domain=settings.load_settings().own.shown,
+        school=settings.load_settings(),
     )
 
 
@@ -89,7 +89,7 @@ def advice(number: int) -> Answer:
 def new(number: int) -> Answer:
     """Register one member by hand (T-36)."""
     mailing_list = own_list(number, "manage")
-    form = _with_teachers(NewForm(language=organization.settings().language), mailing_list)
+    form = _with_teachers(NewForm(language=settings.load_settings().language), mailing_list)
     there: Person | None = None
     if form.validate_on_submit():
         try:

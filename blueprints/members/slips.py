@@ -4,7 +4,7 @@ from flask import abort, request
 
 from blueprints.members import bp
 from blueprints.members.routes import Answer, own_person
-from core import organization
+from core import settings
 from core.members import member_list
 from core.reports import undeliverable
 from web import answer, language, own_list, row_number
@@ -23,7 +23,7 @@ def slips(number: int) -> Answer:
         list=mailing_list,
         person=person,
         slips=found,
-        domain=organization.settings().own.shown,
-        school=organization.settings(),
+        domain=settings.load_settings().own.shown,
+        school=settings.load_settings(),
         room=lambda child: member_list.class_label(language(), child),
     )

@@ -17,7 +17,7 @@ from blueprints.notices import bp, terms
 from blueprints.notices.forms import WordsForm
 from core.notices import question_presets, questions
 from core.notices.questions import QuestionDraft
-from core.organization import settings
+from core.settings import load_settings
 from models import Notice
 
 _KIND = re.compile(r"q(\d{1,3})-kind")
@@ -95,7 +95,7 @@ def _without_gaps(sheets: Iterable[Sheet]) -> list[Sheet]:
 
 def _fresh(kind: str, form: WordsForm, first: bool) -> Sheet:
     """Return a ready-made question; the first one sets for all who answers, and the line for remarks."""
-    ask = question_presets.new_question(kind, settings().language)
+    ask = question_presets.new_question(kind, load_settings().language)
     own = terms.Own()
     if first:
         form.unit.data, form.comment.data = ask.unit, ask.comment

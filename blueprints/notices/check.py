@@ -15,8 +15,9 @@ from blueprints.notices import bp, files, letter
 from blueprints.notices.compose import NAMES_FIRST, NAMES_LAST, worth_saying
 from blueprints.notices.drafts import audience_of, is_stale, mark_of, own_draft, told_sent
 from blueprints.notices.forms import CheckForm
-from core import limits
+from core import rate_limits
 from core.delivery import throttle
+from core.errors import AlreadySent, AttachmentNotOpened, DomainError, MissingFields, TimeInPast, WrongLetterCount
 from core.notices import (
     approval,
     approval_policy,
@@ -32,9 +33,8 @@ from core.notices import (
 from core.notices import audience as audiences
 from core.notices.audience import Audience
 from core.notices.validation import find_missing
-from core.organization import Settings, settings
-from core.refusals import AlreadySent, Incomplete, NotLooked, PastTime, Refused, WrongNumber
-from core.rights import target_lists
+from core.permissions import target_lists
+from core.settings import Settings, load_settings
 from database import EPOCH, millis
 from models import Notice, User
 from words import N_
@@ -92,7 +92,7 @@ def confirm(number: int) -> Any:
         return _again(notice, form, when)
     try:
         _send_off(notice, form, when)
-    except Refused as refusal:
+    except DomainError as refusal:
         return _refused(notice, form, when, refusal)
     return web.go("notices.show", number=number)
 
@@ -129,20 +129,23 @@ def _back_to_gap(notice: Notice, missing: dict[str, str]) -> Response:
     return web.go(screen, number=notice.id) if web.is_htmx() else redirect(url_for(screen, number=notice.id))
 
 
-def _refused(notice: Notice, form: CheckForm, when: When, refusal: Refused) -> Any:
+def _refused(notice: Notice, form: CheckForm, when: When, refusal: DomainError) -> Any:
     if isinstance(refusal, AlreadySent):
         told_sent(notice)
         return web.go("notices.show", number=notice.id)
-    if isinstance(refusal, Incomplete):
+    if isinstance(refusal, MissingFields):
         return _back_to_gap(notice, refusal.fields)
-    if isinstance(refusal, WrongNumber):
+    if isinstance(refusal, WrongLetterCount):
         form.typed.errors = [web._(_WRONG_NUMBER, **refusal.values)]
         return _again(notice, form, when)
-    if isinstance(refusal, PastTime):
+    if isinstance(refusal, TimeInPast):
         return _again(notice, form, When(when.at, when.value, refusal.message))
     if isinstance(
         refusal,
-        sender_names.SenderNameForbidden | sender_names.SenderNameUnavailable | NotLooked | approval.InvalidApprover,
+        sender_names.SenderNameForbidden
+        | sender_names.SenderNameUnavailable
+        | AttachmentNotOpened
+        | approval.InvalidApprover,
     ):
         return _again(notice, form, when, told=web._(refusal.message, **refusal.values))
     names = _who_changed(notice, form.shown.data or "")
@@ -180,12 +183,12 @@ def _when(typed: str) -> When:
     if at is None:
         return When(None, typed, N_("Write the date and the time."))
     if at <= clock.now():
-        return When(at, typed, PastTime.message)
+        return When(at, typed, TimeInPast.message)
     return When(at, typed)
 
 
 def _everything(notice: Notice, audience: Audience, when: When, form: CheckForm | None = None) -> dict[str, Any]:
-    force, now = settings(), clock.now()
+    force, now = load_settings(), clock.now()
     left_out = worth_saying(audience)
     return {
         "notice": notice,
@@ -246,7 +249,7 @@ LINK_CHECKS = 30
 
 def _silent(notice: Notice) -> list[str]:
     """Return the addresses that do not answer; nothing while somebody asks too often."""
-    if limits.hit(f"links:{current_user.id}", clock.now(), 600) > LINK_CHECKS:
+    if rate_limits.record_hit(f"links:{current_user.id}", clock.now(), 600) > LINK_CHECKS:
         return []
     return link_check.dead_links(link_check.external_urls(notice))
 
@@ -259,7 +262,7 @@ def buttons(number: int) -> Response:
     audience = audience_of(notice)
     if not audience.receiving:
         abort(404)
-    shown = _as_one_reader(notice, audience, settings(), clock.now())["shown_letter"]
+    shown = _as_one_reader(notice, audience, load_settings(), clock.now())["shown_letter"]
     return letter.framed(shown)
 
 

@@ -14,12 +14,12 @@ from blueprints.notices import asking, bp, decorating, files
 from blueprints.notices.drafts import audience_of, is_stale, mark_of, own_draft, replies_to, told_sent
 from blueprints.notices.forms import HOURS, RecipientsForm, WordsForm
 from blueprints.notices.persons import said
+from core.errors import NotADraft, TooManyGroups
 from core.members import groups as groups_of
 from core.notices import audience as audiences
 from core.notices import merge_fields, recipient_picker, reminders, workflow
 from core.notices.validation import find_missing
-from core.organization import settings
-from core.refusals import NotNow, TooManyGroups
+from core.settings import load_settings
 from models import MailingList, Notice
 from words import N_, time_of_day
 
@@ -76,7 +76,7 @@ def choose(number: int) -> Any:
         )  # fmt: skip
     except TooManyGroups as refused:
         return _not_chosen(notice, web._(refused.message, **refused.values), choice)
-    except NotNow:
+    except NotADraft:
         told_sent(notice)
         return web.go("notices.show", number=number)
     return _after_choice(Notice.get_by_id(number))
@@ -231,7 +231,7 @@ def write(number: int) -> Any:
     try:
         workflow.save_draft(notice, now=clock.now(), step=2, **_values(notice, form))
         return _after_words(Notice.get_by_id(number), form)
-    except NotNow:
+    except NotADraft:
         told_sent(notice)
         return web.go("notices.show", number=number)
 
@@ -372,7 +372,7 @@ def _words_page(
         offered=merge_fields.offered_names(merge_fields.lists_of_notice(notice) or _my_lists(), web.language()),
         lacks_signature=merge_fields.lacks_signature(current_user, form.subject.data, form.text.data),
         uses_fields=merge_fields.has_merge_fields(form.subject.data, form.text.data),
-        force=settings(),
+        force=load_settings(),
         **asking.shown(notice, form),
         wrong=wrong,
         status=status,

@@ -7,9 +7,9 @@ from flask_login import current_user
 
 import web
 import words
+from core.errors import AlreadySent, NotADraft
 from core.notices import direct_message
 from core.notices.audience import Audience, resolve_audience, resolve_audience_for
-from core.refusals import AlreadySent, NotNow
 from database import millis
 from models import Notice
 from words import N_
@@ -50,7 +50,7 @@ def told_sent(notice: Notice) -> None:
     """Say on the next page when this notice was confirmed: the second tap of two (field 5.3.3)."""
     fresh = Notice.get_by_id(notice.id)
     if fresh.confirmed_at is None:
-        web.told(NotNow.message, kind="wrong")
+        web.told(NotADraft.message, kind="wrong")
     elif fresh.state == "held":
         web.told(N_("You have already sent this notice off (%(at)s). It goes out once."), at=_at(fresh))
     elif fresh.state == "scheduled":

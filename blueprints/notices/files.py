@@ -13,9 +13,9 @@ import clock
 import web
 from blueprints.notices import asked, bp
 from blueprints.notices.drafts import is_stale, mark_of, own_draft, told_sent
+from core.errors import NotADraft
 from core.notices import attachments
 from core.notices.file_types import UnfitFile
-from core.refusals import NotNow
 from models import Attachment, Notice
 from words import N_
 
@@ -31,7 +31,7 @@ def add_files(number: int) -> Any:
     current = not is_stale(notice, request.form.get("seen"))
     try:
         wrong = take(notice, request.files.getlist("file"))
-    except NotNow:
+    except NotADraft:
         return _sent_meanwhile(notice)
     return _after(notice, wrong, current)
 
@@ -63,7 +63,7 @@ def remove_file(number: int, file: int) -> Any:
     current = not is_stale(notice, request.form.get("seen"))
     try:
         drop(notice, file)
-    except NotNow:
+    except NotADraft:
         return _sent_meanwhile(notice)
     return _after(notice, [], current)
 

@@ -9,7 +9,7 @@ import web
 from blueprints.notices import bp
 from core.notices import inline_images, rendering
 from core.notices.audience import Audience, resolve_audience
-from core.organization import settings
+from core.settings import load_settings
 from models import Notice
 from words import N_
 
@@ -42,8 +42,8 @@ def first_or_as_sent(notice: Notice, waiting: Audience | None) -> rendering.Rend
     waiting: who is to get it, if it has not begun and the user may see everybody.
     """
     if waiting and waiting.receiving:
-        return rendering.preview_letter(notice, waiting.receiving[0], settings(), clock.now())
-    return rendering.render_as_sent(notice, settings(), clock.now())
+        return rendering.preview_letter(notice, waiting.receiving[0], load_settings(), clock.now())
+    return rendering.render_as_sent(notice, load_settings(), clock.now())
 
 
 @bp.get("/<int:number>/letter")

@@ -12,8 +12,8 @@ import clock
 import web
 from blueprints.notices import bp
 from blueprints.notices.drafts import own_draft, told_sent
+from core.errors import NotADraft
 from core.notices import workflow
-from core.refusals import NotNow
 from core.reports import digests
 from models import Notice
 from words import N_
@@ -64,7 +64,7 @@ def set_measure(number: int) -> Any:
     opens, clicks = form.track_opens.data, form.track_clicks.data
     try:
         workflow.save_draft(notice, now=clock.now(), track_opens=opens, track_clicks=clicks, tells=tells)
-    except NotNow:
+    except NotADraft:
         told_sent(notice)
         return web.go("notices.show", number=number)
     web.told(N_("Saved."))

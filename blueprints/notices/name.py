@@ -11,11 +11,11 @@ import web
 from blueprints.notices import bp
 from blueprints.notices.drafts import own_draft, told_sent
 from core.accounts import class_teacher
+from core.errors import NotADraft
 from core.notices import rendering, sender_names
 from core.notices.audience import Audience
-from core.organization import settings
-from core.refusals import NotNow
-from core.rights import target_lists
+from core.permissions import target_lists
+from core.settings import load_settings
 from models import Notice
 from words import N_
 
@@ -47,7 +47,7 @@ def choose_name(number: int) -> Any:
         web.refuse("manage", [one.id for one in target_lists(notice)])
     except sender_names.SenderNameUnavailable as refused:
         return _page(notice, web._(refused.message, name=notice.sender_name or value), 422)
-    except NotNow:
+    except NotADraft:
         told_sent(notice)
         return web.go("notices.show", number=number)
     told = _IN_CHARGE if notice.in_charge else N_("The sender's name is “%(name)s” now.")
@@ -71,8 +71,8 @@ def _page(notice: Notice, wrong: str = "", status: int = 200) -> Any:
         own=current_user,
         chosen=_chosen(notice),
         has_charges=class_teacher.has_any_teacher(),
-        organization=settings().name,
-        from_name=lambda name: rendering.from_display_name(settings().name, name, web.language()),
+        organization=load_settings().name,
+        from_name=lambda name: rendering.from_display_name(load_settings().name, name, web.language()),
         back=request.values.get("back", ""),
         wrong=wrong,
         status=status,
@@ -87,7 +87,7 @@ def _chosen(notice: Notice) -> str:
 
 def shown_name(notice: Notice) -> str:
     """Return the display name of From as it will be when the current user sends the notice (D-07, D-23)."""
-    return rendering.from_display_name(settings().name, notice.sender_name or current_user.name, web.language())
+    return rendering.from_display_name(load_settings().name, notice.sender_name or current_user.name, web.language())
 
 
 @bp.app_template_global("sender_of")

@@ -10,8 +10,8 @@ import clock
 import tasks
 import web
 from blueprints.notices import bp
+from core.errors import SendingStarted
 from core.notices import author_copy, merge_fields, reminders, workflow
-from core.refusals import TooLate
 from models import Notice, Reminder
 
 
@@ -31,7 +31,7 @@ def cancel_now(mark: str) -> Any:
         return _page(None, mark)
     try:
         workflow.cancel_send(notice, None, clock.now())
-    except TooLate:
+    except SendingStarted:
         return _page(Notice.get_by_id(notice.id), mark)
     tasks.ring()
     return _page(notice, mark, cancelled=True)
@@ -68,7 +68,7 @@ def call_off_now(mark: str) -> Any:
     reminder = author_copy.reminder_by_cancel_token(mark)
     if reminder is None or reminder.state != "waiting":
         return _reminder_page(reminder)
-    with suppress(TooLate):  # somebody or the clock was faster: the page says how it stands
+    with suppress(SendingStarted):  # somebody or the clock was faster: the page says how it stands
         reminders.cancel_reminder(reminder, None, clock.now())
     tasks.ring()
     return _reminder_page(Reminder.get_by_id(reminder.id))

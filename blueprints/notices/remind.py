@@ -11,12 +11,12 @@ import tasks
 import web
 from blueprints.notices import bp
 from blueprints.notices.steer import carry_out
+from core.errors import DomainError, WrongLetterCount
 from core.notices import merge_fields, reminders, rendering
 from core.notices.reminder_recipients import find_recipients
-from core.organization import settings
-from core.refusals import Refused, WrongNumber
+from core.permissions import target_lists
 from core.reports import notice_list
-from core.rights import target_lists
+from core.settings import load_settings
 from models import Notice, Reminder
 from words import N_
 
@@ -34,7 +34,7 @@ def remind(number: int) -> Any:
 
 
 def _page(notice: Notice, wrong: str = "") -> Any:
-    force, now = settings(), clock.now()
+    force, now = load_settings(), clock.now()
     if not (wants := reminders.available_reminder(notice, now)):
         return redirect(url_for("notices.show", number=notice.id))
     readers = find_recipients(notice, now)
@@ -73,9 +73,9 @@ def remind_now(number: int) -> Any:
     at = morning(now) if request.form.get("at") == "morning" else None
     try:
         made = reminders.request_reminder(notice, current_user, now, at, request.form.get("typed", ""))
-    except WrongNumber as refusal:
+    except WrongLetterCount as refusal:
         return _page(notice, web._(refusal.message, **refusal.values))
-    except Refused as refusal:
+    except DomainError as refusal:
         web.told(refusal.message, kind="wrong", **refusal.values)
         return web.go("notices.show", number=number)
     tasks.ring()

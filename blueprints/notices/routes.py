@@ -11,8 +11,8 @@ from blueprints.notices import asked, bp, check, compose, files, measure, name, 
 from blueprints.notices.drafts import own_draft
 from blueprints.notices.forms import NewForm
 from core.accounts import accounts
+from core.errors import NotADraft
 from core.notices import recipient_picker, workflow
-from core.refusals import NotNow
 from core.reports import dashboard, notice_list
 from words import N_
 
@@ -83,7 +83,7 @@ def delete(number: int) -> str | Response:
         )
     try:
         workflow.delete_draft(notice, current_user)
-    except NotNow as refusal:
+    except NotADraft as refusal:
         web.told(refusal.message, kind="wrong", **refusal.values)
         return web.go("notices.show", number=number)
     web.told(N_("The draft was deleted."))

@@ -12,10 +12,10 @@ from blueprints.notices import bp, files
 from blueprints.notices.compose import NAMES_FIRST, NAMES_LAST, worth_saying
 from blueprints.notices.forms import SecondForm
 from core.accounts import who_can
+from core.errors import DomainError, MissingFields
 from core.notices import approval, approval_policy, preflight, previous_send, rendering
 from core.notices import audience as audiences
-from core.organization import settings
-from core.refusals import Incomplete, Refused
+from core.settings import load_settings
 from models import Notice
 from words import N_
 
@@ -41,7 +41,7 @@ def second(number: int) -> Any:
 
 
 def _page(notice: Notice, form: SecondForm, told: str = "", status: int = 200) -> Any:
-    now, force = clock.now(), settings()
+    now, force = clock.now(), load_settings()
     audience = audiences.resolve_audience(notice)
     part = "notices/_files_check.html" if request.args.get("part") == "files" else None
     return web.answer(
@@ -66,9 +66,9 @@ def approve(number: int) -> Any:
     except approval.NotInReview as refusal:
         web.told(refusal.message, "wrong")
         return web.go("notices.show", number=number)
-    except Incomplete as refusal:
+    except MissingFields as refusal:
         return _page(notice, form, web._(next(iter(refusal.fields.values()))), 422)
-    except Refused as refusal:
+    except DomainError as refusal:
         return _page(Notice.get_by_id(number), form, web._(refusal.message, **refusal.values), 422)
     tasks.ring()
     tasks.ring(notice.begin_at)

@@ -12,12 +12,12 @@ import web
 from blueprints.notices import asked, bp, letter
 from blueprints.notices.forms import TimeForm
 from core.delivery import alerts, lifecycle
+from core.errors import DomainError, SendingStarted, TimeInPast
 from core.notices import audience as audiences
 from core.notices import follow_ups, merge_fields, reminders, workflow
 from core.notices.recipients import heading_targets
-from core.organization import settings
-from core.refusals import PastTime, Refused, TooLate
 from core.reports import notice_list, progress
+from core.settings import load_settings
 from models import Notice
 from words import N_
 
@@ -41,7 +41,7 @@ def _to_the_draft(notice: Notice) -> Any:
 
 
 def _seen(notice: Notice) -> progress.Progress:
-    return progress.notice_progress(notice, settings(), clock.now(), web.rights().seen(notice))
+    return progress.notice_progress(notice, load_settings(), clock.now(), web.rights().seen(notice))
 
 
 def _state(notice: Notice, seen: progress.Progress) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def _state(notice: Notice, seen: progress.Progress) -> dict[str, Any]:
     return {
         "notice": notice,
         "wording": notice.wording,
-        "said": merge_fields.fill_shared(notice, settings(), notice.started_at or clock.now()),
+        "said": merge_fields.fill_shared(notice, load_settings(), notice.started_at or clock.now()),
         "lists": heading_targets(notice),
         "seen": seen,
         "states": workflow.STATE_LABELS,
@@ -99,7 +99,7 @@ def carry_out(notice: Notice, verb: Callable[[], Any], done: str, endpoint: str 
     """Carry out a verb and say what happened, or why not."""
     try:
         result = verb()
-    except Refused as refusal:
+    except DomainError as refusal:
         web.told(refusal.message, kind="wrong", **refusal.values)
         return web.go("notices.show", number=notice.id)
     web.told(done, **({"n": result} if isinstance(result, int) else {}))
@@ -140,9 +140,9 @@ def retime(number: int) -> Any:
         return _wrong_time(notice, form, N_("Write the date and the time."))
     try:
         workflow.reschedule(notice, at, current_user, clock.now())
-    except PastTime as refusal:
+    except TimeInPast as refusal:
         return _wrong_time(notice, form, refusal.message)
-    except Refused as refusal:
+    except DomainError as refusal:
         web.told(refusal.message, kind="wrong", **refusal.values)
         return web.go("notices.show", number=number)
     tasks.ring(at)
@@ -153,7 +153,7 @@ def retime(number: int) -> Any:
 def _wrong_time(notice: Notice, form: TimeForm, sentence: str) -> Any:
     form.at.errors = [sentence]
     if notice.state != "scheduled":
-        web.told(TooLate.message, kind="wrong")
+        web.told(SendingStarted.message, kind="wrong")
         return web.go("notices.show", number=notice.id)
     return web.answer("notices/show.html", status=422, **{**_state(notice, _seen(notice)), "form": form})
 
@@ -248,7 +248,7 @@ def _correction(notice: Notice) -> Response:
         if notice.state != "withdrawn":
             try:
                 workflow.withdraw_notice(notice, current_user, now)
-            except Refused as refusal:
+            except DomainError as refusal:
                 web.told(refusal.message, kind="wrong", **refusal.values)
                 return web.go("notices.show", number=notice.id)
             tasks.ring()

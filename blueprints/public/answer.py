@@ -12,11 +12,11 @@ from flask import Response, redirect, render_template, request, url_for
 import clock
 from blueprints.public import pictures
 from blueprints.public.routes import agent, bp, by_script, closed, delivery_of, is_inside, number_of, unknown
+from core.display_names import make_stamp
 from core.notices import questions, related_notices
 from core.notices.questions import QuestionBlock
 from core.responses import answers, read_confirmations
 from core.responses.answers import CurrentAnswer, SubmittedAnswer
-from core.stamps import stamp
 from models import Delivery
 
 _NUMBER = re.compile(r"\s*0*(\d{1,4})(?!\d)")
@@ -107,7 +107,7 @@ def _state(delivery: Delivery, opened: int | None, found: list[CurrentAnswer]) -
         "still": [one.question.text for one in found if not one.answer and one.question.is_open(now)],
         "any_open": any(one.open for one in shown),
         "ends": {one.block.deadline for one in shown if one.open},
-        "stamp": stamp(delivery.name),
+        "stamp": make_stamp(delivery.name),
         "landed": request.args.get("done") == "1",
         "until": questions.deadline_text,
     }

@@ -12,7 +12,7 @@ import clock
 import tasks
 import words
 from blueprints.public.routes import bp, unknown_page
-from core import organization
+from core import settings
 from core.members import consent, join_codes
 from core.members.join_codes import ValidCode
 from core.signup import carrier_help, public_form, signup
@@ -61,7 +61,7 @@ def _speak() -> None:
 
 
 def _page(door: Door, *, typed: str = "", wrong: str = "", wrong_code: str = "", status: int = 200) -> Answer:
-    force = organization.settings()
+    force = settings.load_settings()
     page = render_template(
         "public/join.html",
         list=door.list,

@@ -12,7 +12,7 @@ import clock
 import tasks
 from blueprints.public.forms import AddressForm, ChildForm, OwnForm, items_typed
 from blueprints.public.routes import bp
-from core import limits
+from core import rate_limits
 from core.members import members, new_address, preference_page
 from core.members.preference_page import PreferenceForm, PreferencePage
 from core.responses import read_confirmations
@@ -51,7 +51,7 @@ def own_link() -> Answer:
     now, typed = clock.now(), request.form.get("mail", "")[:320]
     if not public_form.is_form_token_valid(request.form.get("made", ""), None, now):
         return _ask_page(typed=typed, wrong=_(public_form.SUBMIT_AGAIN), status=422)
-    if limits.hit(f"own page {limits.network(request.remote_addr)}", now, 600) > PER_NETWORK:
+    if rate_limits.record_hit(f"own page {rate_limits.client_network(request.remote_addr)}", now, 600) > PER_NETWORK:
         return _ask_page(typed=typed, wrong=_(N_("Please try again in ten minutes.")), status=429)
     try:
         preference_page.email_page_link(typed, now)
@@ -76,8 +76,8 @@ def _holder(mark: str) -> Person | None:
 
 def _dead() -> Answer:
     """Say that the link is too old, and offer a new one; guesses are counted."""
-    network = limits.network(request.remote_addr)
-    tries = limits.hit(f"unknown token {network}", clock.now(), 600)
+    network = rate_limits.client_network(request.remote_addr)
+    tries = rate_limits.record_hit(f"unknown token {network}", clock.now(), 600)
     return _ask_page(dead=True, status=404 if tries <= 60 else 429)
 
 

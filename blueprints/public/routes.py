@@ -11,13 +11,13 @@ from flask import Blueprint, Response, g, redirect, render_template, request, ur
 import clock
 import tasks
 from blueprints.public.moments import Answered
-from core import limits, organization
+from core import rate_limits, settings
+from core.display_names import make_stamp
 from core.members import unsubscribe
 from core.notices import attachments, related_notices
 from core.notices.rendering import PLACEHOLDER_TOKEN
 from core.responses import answers, read_confirmations
 from core.retention import expired_links
-from core.stamps import stamp
 from database import db
 from models import Delivery
 from web import row_number
@@ -98,7 +98,7 @@ def _seal(delivery: Delivery, landed: bool) -> dict:
     return {
         "delivery": delivery,
         "asks": asks,
-        "stamp": stamp(delivery.name),
+        "stamp": make_stamp(delivery.name),
         "landed": landed and read,
         "answered": Answered(delivery.language, delivery.read_at) if delivery.read_at else None,
         "family": asks and not read and read_confirmations.household_has_read(delivery),
@@ -154,7 +154,7 @@ def one_click(token: str):
     if request.method == "GET":
         return _leave_page(delivery)
     here = url_for("public.leave", token=delivery.token)
-    if unsubscribe.handle_one_click(delivery, organization.settings().base_url + here, clock.now()):
+    if unsubscribe.handle_one_click(delivery, settings.load_settings().base_url + here, clock.now()):
         tasks.ring()
     return Response("ok\n", mimetype="text/plain")
 
@@ -175,7 +175,7 @@ def _old_one_click(token: str) -> Response | str | None:
     if request.method == "GET":
         return _old_leave(token)
     found = expired_links.memberships_by_token(token)
-    if found and expired_links.handle_expired_one_click(found, organization.settings().base_url, clock.now()):
+    if found and expired_links.handle_expired_one_click(found, settings.load_settings().base_url, clock.now()):
         tasks.ring()
     return Response("ok\n", mimetype="text/plain") if found else None
 
@@ -211,8 +211,8 @@ def unknown(token: str) -> tuple[str, int]:
 
 def unknown_page() -> tuple[str, int]:
     """Answer an address that opens nothing, and count it for the network."""
-    network = limits.network(request.remote_addr)
-    tries = limits.hit(f"unknown token {network}", clock.now(), UNKNOWN_WINDOW_S)
+    network = rate_limits.client_network(request.remote_addr)
+    tries = rate_limits.record_hit(f"unknown token {network}", clock.now(), UNKNOWN_WINDOW_S)
     return render_template("public/unknown.html"), 404 if tries <= UNKNOWN_PER_NETWORK else 429
 
 

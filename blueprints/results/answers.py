@@ -13,15 +13,15 @@ import clock
 from blueprints.results.export import harmless, shown_moment
 from blueprints.results.routes import bp, sent_notice
 from blueprints.results.views import class_title
-from core import history, sight
+from core import audit, visibility
 from core.notices import merge_fields, questions
 from core.notices.recipients import heading_targets
+from core.permissions import target_lists
 from core.reports import poll_results
 from core.reports.board_rows import FAILURE_ADVICE
 from core.reports.poll_results import PollResults, RespondentLine
 from core.responses import answers
 from core.responses.answers import SubmittedAnswer
-from core.rights import target_lists
 from models import Delivery, Notice
 from web import _, answer, go, is_htmx, refuse, rights, told, unchanged
 from words import N_
@@ -193,7 +193,7 @@ def _reader(notice: Notice, number: int) -> Delivery:
     lists = rights().seen(notice, "send")
     if lists is not None and not lists:
         refuse("send", [one.id for one in target_lists(notice)])
-    mine = Delivery.id.in_(sight.deliveries(lists)) if lists is not None else Delivery.id == number
+    mine = Delivery.id.in_(visibility.visible_deliveries(lists)) if lists is not None else Delivery.id == number
     found = Delivery.select().where(Delivery.id == number, Delivery.notice == notice, mine).first()
     if found is None:
         abort(404)
@@ -229,7 +229,7 @@ def answers_csv(number: int) -> Response:
         abort(404)
     look = _look(notice, found)
     lines = found.lines(look.by)
-    history.log(current_user, "notice.answers_exported", notice.id, detail={"lines": len(lines)})
+    audit.log_action(current_user, "notice.answers_exported", notice.id, detail={"lines": len(lines)})
     made = Response(_file(found, lines), mimetype="text/csv")
     made.headers["Content-Disposition"] = f'attachment; filename="kairan-{notice.id}-answers.csv"'
     return made

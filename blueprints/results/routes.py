@@ -5,13 +5,13 @@ from flask_login import current_user
 
 import clock
 from blueprints.results import export, views
-from core import history
+from core import audit
 from core.notices import merge_fields, questions
 from core.notices.recipients import heading_targets
+from core.permissions import target_lists
 from core.reports import board as boards
 from core.reports.board_rows import FAILURE_ADVICE, LETTER_STATES, READER_STATES, user_names
 from core.responses import phone_marks
-from core.rights import target_lists
 from models import MailingList, Notice
 from web import go, is_htmx, own_notice, refuse, rights, row_number, told, unchanged, who_may
 from words import N_
@@ -133,7 +133,7 @@ def as_csv(number: int) -> Response:
     """Hand out the board as a file; the record says that it was."""
     notice = sent_notice(number)
     drawn = boards.build_board(notice, lists=rights().seen(notice))
-    history.log(current_user, "board.exported", notice.id, detail={"lines": len(drawn.readers)})
+    audit.log_action(current_user, "board.exported", notice.id, detail={"lines": len(drawn.readers)})
     answer = Response(export.as_csv(drawn.readers), mimetype="text/csv")
     answer.headers["Content-Disposition"] = f'attachment; filename="kairan-{notice.id}.csv"'
     return answer

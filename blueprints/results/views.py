@@ -7,7 +7,7 @@ from datetime import datetime
 from flask import request, url_for
 
 import clock
-from core import rooms as classes
+from core import class_names as classes
 from core.reports import board as boards
 from core.reports.board import Board, BoardClass, BoardUnit
 from models import Notice
@@ -125,7 +125,7 @@ def title_of(room: BoardClass, board: Board) -> str:
 
 def class_title(grade: str, name: str) -> str:
     """Return 「3年2組」, which no spreadsheet takes for the second of March."""
-    return classes.in_words(language(), grade, name)
+    return classes.class_label(language(), grade, name)
 
 
 def so_many(number: int, look: Look, by_child: bool) -> str:

@@ -5,9 +5,9 @@ from flask_login import current_user
 
 import clock
 from blueprints.rollover import bp
-from core import rooms
+from core import class_names
+from core.errors import DomainError
 from core.imports.read import UnreadableFile
-from core.refusals import Refused
 from core.rollover import new_roster, year_end
 from core.rollover.child_matching import DOUBT_REASONS
 from models import Child, Membership, Person, Rollover
@@ -31,7 +31,7 @@ def page(found: Rollover, wrong: str = "", text: str = "", status: int = 200) ->
     doubtful = shown.of("doubtful")
 
     def room(grade: str, class_name: str) -> str:
-        return rooms.in_words(language(), grade, class_name)
+        return class_names.class_label(language(), grade, class_name)
 
     return answer(
         "rollover/look.html",
@@ -83,7 +83,7 @@ def bring() -> Answer:
     try:
         filename = (held.filename or "") if held and content else ""
         new_roster.upload_roster(found, content=content, text="" if content else text, filename=filename)
-    except (UnreadableFile, Refused) as refused:
+    except (UnreadableFile, DomainError) as refused:
         return page(found, _(refused.message, **refused.values), text, 422)
     return go("rollover.index")
 
@@ -120,7 +120,7 @@ def _carry_out(found: Rollover) -> Response:
         if request.form.get("seen") != now_.base:
             raise year_end.PreviewOutdated()
         shown = new_roster.apply_roster(found, current_user, clock.now(), fingerprint=now_.fingerprint)
-    except Refused as refused:
+    except DomainError as refused:
         told(refused.message, "wrong", **refused.values)
         return go("rollover.index")
     told(N_("The new roster is in: %(number)s children are in their classes."), number=len(shown.lines))

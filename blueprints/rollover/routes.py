@@ -8,8 +8,8 @@ from flask_login import current_user
 
 import clock
 from blueprints.rollover import bp, handover, roster
-from core import rooms
-from core.refusals import Refused
+from core import class_names
+from core.errors import DomainError
 from core.rollover import year_end
 from models import MailingList, Rollover
 from web import answer, go, language, needs, row_number, told
@@ -33,7 +33,7 @@ def tried(act: Callable[[], Any], sentence: str, **values: object) -> Response:
     """Do something and say so, or say why it was refused; back to the page of the step."""
     try:
         act()
-    except Refused as refused:
+    except DomainError as refused:
         told(refused.message, "wrong", **refused.values)
     else:
         told(sentence, **values)
@@ -70,7 +70,7 @@ def _plan(found: Rollover) -> Answer:
 
 def room(grade: str, class_name: str) -> str:
     """Return a class in the words of this page."""
-    return rooms.in_words(language(), grade, class_name)
+    return class_names.class_label(language(), grade, class_name)
 
 
 @bp.post("/begin")

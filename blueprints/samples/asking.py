@@ -9,7 +9,7 @@ from flask import request
 
 from core.notices import question_presets, questions
 from core.notices.questions import QuestionDraft
-from core.organization import settings
+from core.settings import load_settings
 
 _KIND = re.compile(r"q(\d{1,3})-kind")
 
@@ -53,7 +53,7 @@ def posted() -> list[Sheet]:
         case ["drop", place] if place.isdecimal():
             sheets.pop(int(place), None)
         case ["ask", kind] if kind in question_presets.PRESETS and len(sheets) < questions.MAX_QUESTIONS:
-            return [*sheets.values(), *of([question_presets.new_question(kind, settings().language)])]
+            return [*sheets.values(), *of([question_presets.new_question(kind, load_settings().language)])]
     return list(sheets.values())
 
 

@@ -8,7 +8,7 @@ from wtforms.validators import InputRequired, Length
 from core.notices import html_body
 from core.notices.questions import QuestionDraft
 from core.notices.templates import TemplateContent
-from core.organization import settings
+from core.settings import load_settings
 from web import Form
 from words import N_
 
@@ -30,7 +30,7 @@ class SampleForm(Form):
     def validate(self, extra_validators: Mapping[str, Sequence] | None = None) -> bool:
         """Ask for a body, too, in the field that the page shows."""
         fits = super().validate(extra_validators)
-        body, language = self.html if self.decorated else self.text, settings().language
+        body, language = self.html if self.decorated else self.text, load_settings().language
         said = self.words(())
         if not (html_body.clean_html(said.html, language)["text"] if said.html else said.text).strip():
             body.errors = [*body.errors, N_("Enter the text.")]

@@ -5,7 +5,7 @@ from flask_login import login_user
 
 import clock
 from blueprints.setup.forms import Setup
-from core import organization
+from core import settings
 from core.accounts import accounts, sessions
 from core.system import setup
 from web import answer, blame, language, public
@@ -19,7 +19,7 @@ Answer = Response | tuple[str, int]
 @public
 def welcome() -> Answer:
     """Say where the set-up link is printed; once set up, lead to the login page."""
-    if organization.is_ready():
+    if settings.is_set_up():
         return redirect(url_for("account.login"))  # type: ignore[return-value]
     return answer("setup/welcome.html")
 
@@ -29,7 +29,7 @@ def welcome() -> Answer:
 def begin(token: str) -> Answer:
     """Ask the five things, write them, and log the first administrator in. A dead link is a kind 404."""
     if not setup.is_setup_open(token):
-        return answer("setup/dead.html", status=404, ready=organization.is_ready())
+        return answer("setup/dead.html", status=404, ready=settings.is_set_up())
     form = Setup()
     if request.method == "GET":
         form.language.data = language()

@@ -6,9 +6,9 @@ from flask_login import current_user
 import clock
 import tasks
 from blueprints.steps.forms import StepForm, filled
+from core.errors import MissingFields
 from core.notices import audience, author_copy, drip, rendering
-from core.organization import settings
-from core.refusals import Incomplete
+from core.settings import load_settings
 from models import MailingList, Step
 from web import answer, blame, go, own_list, told
 from words import N_
@@ -48,7 +48,7 @@ def new(number: int) -> Answer:
     if form.validate_on_submit():
         try:
             made = drip.add_step(mailing_list, current_user, form.words(), clock.now())
-        except Incomplete as missing:
+        except MissingFields as missing:
             _blame(form, missing)
         else:
             told(N_("Saved. Whoever joins from now on gets this letter."))
@@ -64,7 +64,7 @@ def edit(number: int, which: int) -> Answer:
     if form.validate_on_submit():
         try:
             drip.update_step(step, current_user, form.words(), clock.now())
-        except Incomplete as missing:
+        except MissingFields as missing:
             _blame(form, missing)
         else:
             told(N_("Saved. Who has already had this letter does not get it again."))
@@ -72,7 +72,7 @@ def edit(number: int, which: int) -> Answer:
     return answer("steps/edit.html", status=422 if form.errors else 200, list=mailing_list, step=step, form=form)
 
 
-def _blame(form: StepForm, missing: Incomplete) -> None:
+def _blame(form: StepForm, missing: MissingFields) -> None:
     for field, sentence in missing.fields.items():
         blame(form, field, sentence)
 
@@ -94,7 +94,7 @@ def show(number: int, which: int) -> Answer:
         waiting=sum(one.at <= now for one in coming),
         coming=coming[:SHOWN],
         more=max(0, len(coming) - SHOWN),
-        shown_letter=rendering.preview_letter(notice, readers[0], settings(), now) if readers else None,
+        shown_letter=rendering.preview_letter(notice, readers[0], load_settings(), now) if readers else None,
         WHY=drip.PAUSE_REASONS,
     )
 

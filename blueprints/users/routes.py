@@ -5,7 +5,7 @@ from flask_login import current_user
 
 import clock
 from blueprints.users.forms import Anyway, Duty, Invite
-from core import organization
+from core import settings
 from core.accounts import accounts, invitations, login_links, roles, sessions
 from models import MailingList, Role, User
 from web import _, answer, blame, go, needs, page_of, told
@@ -43,7 +43,7 @@ def _roles_of(users: list[User]) -> dict[int, list[tuple[Role, str]]]:
 @needs("admin")
 def invite() -> Answer:
     """Invite a colleague by mail."""
-    form = Invite(language=organization.settings().language)
+    form = Invite(language=settings.load_settings().language)
     if not form.validate_on_submit():
         return answer("users/invite.html", status=422 if form.errors else 200, form=form)
     try:
@@ -74,7 +74,7 @@ def show(number: int) -> Answer:
 def _page(user: User, form: Duty, status: int = 200, alone: list[MailingList] | None = None) -> Answer:
     now = clock.now()
     waiting = invitations.is_invitation_pending(user)
-    practice = organization.settings().practice
+    practice = settings.load_settings().practice
     return answer(
         "users/show.html",
         status=status,

@@ -8,7 +8,7 @@ from peewee import IntegrityError
 
 import clock
 import words
-from core import history, organization
+from core import audit, settings
 from core.accounts import passwords, sessions
 from database import db
 from mail import address
@@ -90,7 +90,7 @@ def clean_email(raw: str | None) -> str | None:
 
 def _is_own_address(mail: str) -> bool:
     """Say whether mail to this address comes back to Kairan: it would go in circles."""
-    local = organization.settings().own.local(mail)
+    local = settings.load_settings().own.local(mail)
     if not local:
         return local is not None  # the mailbox itself; anybody else's
     return address.reserved(local) or MailingList.select().where(MailingList.address == local).exists()
@@ -122,7 +122,7 @@ def store_password_hash(user: User, kept: str, now: datetime, *, keep: Session |
     with db.atomic():
         User.update(password=kept, link_serial=User.link_serial + 1).where(User.id == user.id).execute()
         sessions.revoke_all_sessions(user, now, but=keep)
-        history.log(user, "password.changed", user.id, kind="user")
+        audit.log_action(user, "password.changed", user.id, kind="user")
 
 
 def change_account(user: User, *, now: datetime, **fields: str | None) -> None:
@@ -140,7 +140,7 @@ def change_account(user: User, *, now: datetime, **fields: str | None) -> None:
     try:
         with db.atomic():
             User.update(**new).where(User.id == user.id).execute()
-            history.log(user, "user.changed", user.id, detail={"fields": sorted(fields)})
+            audit.log_action(user, "user.changed", user.id, detail={"fields": sorted(fields)})
     except IntegrityError as taken:
         raise _duplicate_error(taken) from taken
     ensure_practice_list(User.get_by_id(user.id), now)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from peewee import JOIN, ModelSelect, fn
 
 import clock
-from core import history, rights
+from core import audit, permissions
 from core.accounts.accounts import name_key
 from database import db
 from models import Child, MailingList, Membership, Notice, Role, User
@@ -88,7 +88,7 @@ def assign_classes(mailing_list: MailingList, wanted: dict[tuple[str, str], int]
             if user in allowed:
                 changed += _assign_class(mailing_list, grade, class_name, user)
         if changed:
-            history.log(by, "list.in_charge_set", mailing_list.id, detail={"places": changed})
+            audit.log_action(by, "list.in_charge_set", mailing_list.id, detail={"places": changed})
     return changed
 
 
@@ -131,7 +131,7 @@ def assign_membership(membership: Membership, user: int, by: User | None) -> Non
         return
     with db.atomic():
         Membership.update(in_charge=user or None).where(Membership.id == membership.id).execute()
-        history.log(by, "member.changed", membership.person_id, detail={"list": membership.list_id})
+        audit.log_action(by, "member.changed", membership.person_id, detail={"list": membership.list_id})
 
 
 def has_any_teacher() -> bool:
@@ -165,7 +165,7 @@ def teachers_by_reader(notice: Notice) -> TeachersByReader:
 
 def _signing_lists(notice: Notice) -> list[int] | None:
     """Return the lists whose persons in charge may sign the letters of a notice; None: all."""
-    aimed, within = rights.target_lists(notice), rights.within(notice)
+    aimed, within = permissions.target_lists(notice), permissions.person_scope(notice)
     if within is None or any(one.whole for one in aimed):
         return None
     return [*within, *(one.id for one in aimed)]

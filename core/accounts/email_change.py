@@ -5,10 +5,11 @@ Links for a new password go to this address, so a misprint would hand the accoun
 
 from datetime import datetime
 
-from core import history, service
+from core import audit
 from core.accounts import accounts, login_links
 from core.accounts.who_can import holders_for_lists
-from core.organization import settings
+from core.notifications import service_mail
+from core.settings import load_settings
 from mail import address
 from models import User
 from words import N_
@@ -31,14 +32,14 @@ def request_email_change(user: User, typed: str | None, now: datetime) -> bool:
         raise accounts.DomainError("email", N_("Another account already has this e-mail address."))
     User.update(email_wanted=wanted, link_serial=User.link_serial + 1).where(User.id == user.id).execute()
     resend_email_change(User.get_by_id(user.id), now)
-    history.log(user, "user.email_asked", user.id, kind="user")
+    audit.log_action(user, "user.email_asked", user.id, kind="user")
     return True
 
 
 def resend_email_change(user: User, now: datetime) -> None:
     """Send the letter to the wanted address; older links still work."""
     assert user.email_wanted  # noqa: S101
-    service.send(
+    service_mail.notify(
         LINK_PURPOSE,
         address=user.email_wanted,
         language=user.language,
@@ -69,6 +70,8 @@ def _notify_old_address(user: User, old: str | None, new: str | None, now: datet
     if old and (new is None or address.key(old) != address.key(new)):
         values = {
             "name": user.name,
-            "administrators": ", ".join(holders_for_lists("admin", ()).names) or settings().contact,
+            "administrators": ", ".join(holders_for_lists("admin", ()).names) or load_settings().contact,
         }
-        service.send("email-changed", address=old, language=user.language, values=values, now=now, useful_s=86400)
+        service_mail.notify(
+            "email-changed", address=old, language=user.language, values=values, now=now, useful_s=86400
+        )

@@ -2,7 +2,7 @@
 
 from datetime import date, datetime
 
-from core import history
+from core import audit
 from core.accounts import accounts, login_links, passwords, roles
 from database import db
 from models import User
@@ -18,7 +18,7 @@ def invite_user(
     with db.atomic():
         user = accounts.add_user(name, email=email, language=language, now=now)
         roles.grant_role(user, kind, list_id, until=until, by=by)
-        history.log(by, "user.invited", user.id)
+        audit.log_action(by, "user.invited", user.id)
         login_links.send_link(user, "invitation", now, by=by.name)
     return user
 

@@ -10,10 +10,11 @@ from datetime import datetime, timedelta
 from itsdangerous import BadSignature, URLSafeSerializer
 
 import config as ground
-from core import history, limits, service
+from core import audit, rate_limits
 from core.accounts import accounts
 from core.accounts.logins import NETWORK_WINDOW_S, TooManyAttempts
-from core.organization import settings
+from core.notifications import service_mail
+from core.settings import load_settings
 from database import millis
 from models import User
 from words import N_
@@ -52,7 +53,7 @@ def sign_link_token(user: User, purpose: str, now: datetime) -> str:
 
 def link_url(user: User, purpose: str, now: datetime) -> str:
     """Return the whole address of the link's page."""
-    return f"{settings().base_url}{PURPOSES[purpose].path}{sign_link_token(user, purpose, now)}"
+    return f"{load_settings().base_url}{PURPOSES[purpose].path}{sign_link_token(user, purpose, now)}"
 
 
 def user_by_token(text: str, purpose: str, now: datetime) -> User:
@@ -78,7 +79,7 @@ def redeem_token(text: str, purpose: str, now: datetime) -> User:
     )
     if not changed:
         raise InvalidLink(InvalidLink.message)
-    history.log(user, f"{purpose}.used", user.id, kind="user")
+    audit.log_action(user, f"{purpose}.used", user.id, kind="user")
     return User.get_by_id(user.id)
 
 
@@ -94,20 +95,20 @@ def request_link(purpose: str, typed: str, address: str | None, now: datetime) -
 
     `address` is the remote one. Raises TooMany when its network asked too often, known names or not.
     """
-    network = f"{purpose}:{limits.network(address)}"
-    if limits.hit(network, now, NETWORK_WINDOW_S) > PER_NETWORK:
+    network = f"{purpose}:{rate_limits.client_network(address)}"
+    if rate_limits.record_hit(network, now, NETWORK_WINDOW_S) > PER_NETWORK:
         raise TooManyAttempts(timedelta(seconds=NETWORK_WINDOW_S))
     user = accounts.find_user(typed)
     if user is None or not user.email or not user.is_active:
         return
-    if limits.hit(f"{purpose}:{user.id}", now, PURPOSES[purpose].good_for.total_seconds()) <= PER_ACCOUNT:
+    if rate_limits.record_hit(f"{purpose}:{user.id}", now, PURPOSES[purpose].good_for.total_seconds()) <= PER_ACCOUNT:
         send_link(user, purpose, now)
 
 
 def send_link(user: User, purpose: str, now: datetime, **values: str) -> None:
     """Put the letter with the link in the queue. The user must have an e-mail address."""
     assert user.email  # noqa: S101
-    service.send(
+    service_mail.notify(
         purpose,
         address=user.email,
         language=user.language,
@@ -115,4 +116,4 @@ def send_link(user: User, purpose: str, now: datetime, **values: str) -> None:
         now=now,
         useful_s=int(PURPOSES[purpose].good_for.total_seconds()),
     )
-    history.log(None, f"{purpose}.sent", user.id, kind="user")
+    audit.log_action(None, f"{purpose}.sent", user.id, kind="user")

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from itsdangerous import BadSignature, URLSafeSerializer
 
 import config as ground
-from core import history, limits
+from core import audit, rate_limits
 from core.accounts import accounts, passwords, sessions
 from models import User
 from words import N_
@@ -56,11 +56,11 @@ def log_in(name: str, password: str, visitor: LoginClient, *, now: datetime, rem
     door, network = _attempt_key(user, name, visitor), _network_key(user, visitor)
     _check_throttle(door, network, now)
     # Counted before it is checked, so that tries at the same moment cannot all be free.
-    tries = limits.wrong(door, now)
+    tries = rate_limits.record_failure(door, now)
     if not passwords.verify_password(user.password if user else None, password) or user is None or not user.is_active:
         _record_failure(user, tries, network, now)
         raise WrongCredentials(WrongCredentials.message)
-    limits.forget(door)
+    rate_limits.reset_count(door)
     _rehash_if_outdated(user, password)
     return sessions.start_session(user, now=now, remember=remember, device=visitor.agent)
 
@@ -69,37 +69,37 @@ def confirm_password(user: User, password: str, visitor: LoginClient, *, now: da
     """Check the password of somebody who is logged in, before e-mail or password change. Raises as `log_in` does."""
     door, network = _attempt_key(user, user.name, visitor), _network_key(user, visitor)
     _check_throttle(door, network, now)
-    tries = limits.wrong(door, now)
+    tries = rate_limits.record_failure(door, now)
     if not passwords.verify_password(user.password, password):
         _record_failure(user, tries, network, now)
         raise WrongCredentials(WrongCredentials.message)
-    limits.forget(door)
+    rate_limits.reset_count(door)
 
 
 def _attempt_key(user: User | None, typed: str, visitor: LoginClient) -> str:
     """Name what wrong tries are counted on: the account from this device, else from this network."""
     who = str(user.id) if user else f"?{accounts.name_key(typed)}"
     device = device_by_token(visitor.mark, user)
-    return f"login:{who}:device:{device}" if device else f"login:{who}:{limits.network(visitor.address)}"
+    return f"login:{who}:device:{device}" if device else f"login:{who}:{rate_limits.client_network(visitor.address)}"
 
 
 def _network_key(user: User | None, visitor: LoginClient) -> str | None:
     """Name the network to count on; None for a device that is known."""
-    return None if device_by_token(visitor.mark, user) else f"login:{limits.network(visitor.address)}"
+    return None if device_by_token(visitor.mark, user) else f"login:{rate_limits.client_network(visitor.address)}"
 
 
 def _check_throttle(door: str, network: str | None, now: datetime) -> None:
-    if rest := limits.wait(door, now):
+    if rest := rate_limits.retry_after(door, now):
         raise TooManyAttempts(rest)
-    if network and limits.count(network, now) >= PER_NETWORK:
+    if network and rate_limits.hit_count(network, now) >= PER_NETWORK:
         raise TooManyAttempts(timedelta(seconds=NETWORK_WINDOW_S))
 
 
 def _record_failure(user: User | None, tries: int, network: str | None, now: datetime) -> None:
     if network:
-        limits.hit(network, now, NETWORK_WINDOW_S)
-    if tries == limits.FREE:
-        history.log(user, "login.refused", user.id if user else None, detail={"tries": tries})
+        rate_limits.record_hit(network, now, NETWORK_WINDOW_S)
+    if tries == rate_limits.FREE_FAILURES:
+        audit.log_action(user, "login.refused", user.id if user else None, detail={"tries": tries})
 
 
 def _rehash_if_outdated(user: User, password: str) -> None:

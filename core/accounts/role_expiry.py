@@ -10,10 +10,11 @@ from datetime import date, datetime, timedelta
 
 import clock
 import words
-from core import history, service
+from core import audit
 from core.accounts import roles
 from core.inbound import allowed_senders
-from core.organization import settings
+from core.notifications import service_mail
+from core.settings import load_settings
 from database import db
 from models import MailingList, Role, User
 from words import N_
@@ -79,7 +80,7 @@ def notify_expiring_roles(now: datetime) -> int:
         for admin in admins:
             _send_email("roles-end", admin, ends, now)
         _notify_holders([one for one in ends if one.user not in admins], now)
-        history.log(None, "role.end_told", detail={"roles": len(ends)})
+        audit.log_action(None, "role.end_told", detail={"roles": len(ends)})
     return len(ends)
 
 
@@ -102,8 +103,8 @@ def _send_email(kind: str, user: User, ends: list[ExpiringRole], now: datetime) 
         return
     values = {
         "to_name": user.name, "lines": "\n".join(one.line(user.language) for one in ends),
-        "url": f"{settings().base_url}/users",
+        "url": f"{load_settings().base_url}/users",
     }  # fmt: skip
-    service.send(
+    service_mail.notify(
         kind, address=user.email, language=user.language, values=values, now=now, urgent=False, useful_s=EMAIL_EXPIRES_S
     )

@@ -5,7 +5,7 @@ from datetime import date, datetime
 from peewee import ModelSelect
 
 import clock
-from core import history
+from core import audit
 from core.accounts import sessions
 from database import db
 from models import MailingList, Role, User
@@ -64,7 +64,7 @@ def grant_role(user: User, kind: str, list_id: int, *, until: date | None = None
         Role.insert(user=user, list_id=list_id, kind=kind, until=until).on_conflict(
             conflict_target=(Role.user, Role.list_id), update={Role.kind: kind, Role.until: until}
         ).execute()
-        history.log(by, "role.given", user.id, kind="user", detail={"list": list_id, "role": kind})
+        audit.log_action(by, "role.given", user.id, kind="user", detail={"list": list_id, "role": kind})
         return Role.get(Role.user == user, Role.list_id == list_id)
 
 
@@ -85,7 +85,9 @@ def revoke_role(role: Role, *, by: User | None) -> None:
     with db.atomic():
         _require_remaining_holder(role, "", None)
         if Role.delete().where(Role.id == role.id).execute():
-            history.log(by, "role.taken", role.user_id, kind="user", detail={"list": role.list_id, "role": role.kind})
+            audit.log_action(
+                by, "role.taken", role.user_id, kind="user", detail={"list": role.list_id, "role": role.kind}
+            )
 
 
 def _require_remaining_holder(role: Role, kind: str, until: date | None) -> None:
@@ -138,10 +140,10 @@ def disable_account(user: User, *, by: User | None, now: datetime, anyway: bool 
         )
         if changed:
             sessions.revoke_all_sessions(user, now)
-            history.log(by, "user.disabled", user.id)
+            audit.log_action(by, "user.disabled", user.id)
 
 
 def enable_account(user: User, *, by: User | None) -> None:
     """Open a disabled account again; whoever holds it logs in anew."""
     if User.update(disabled_at=None).where(User.id == user.id, User.disabled_at.is_null(False)).execute():
-        history.log(by, "user.enabled", user.id)
+        audit.log_action(by, "user.enabled", user.id)

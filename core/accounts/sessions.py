@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 
 import clock
-from core import history, limits
+from core import audit, rate_limits
 from models import ModelSelect, Session, User
 
 IDLE_LIFETIME = timedelta(hours=12)
@@ -29,7 +29,7 @@ def start_session(user: User, *, now: datetime, remember: bool = False, device: 
     session.token = token
     user.session = session
     User.update(seen_at=now).where(User.id == user.id).execute()
-    history.log(user, "session.started", session.id)
+    audit.log_action(user, "session.started", session.id)
     return user
 
 
@@ -60,8 +60,8 @@ def user_of_session(token: str) -> User | None:
 
 def _log_revoked_use(session: Session, now: datetime) -> None:
     """Record that a cookie from before a logout was used again, once a minute at most (T-12)."""
-    if limits.hit(f"refused:{session.id}", now, window_s=60) == 1:
-        history.log(session.user, "access.refused", session.id, kind="session")
+    if rate_limits.record_hit(f"refused:{session.id}", now, window_s=60) == 1:
+        audit.log_action(session.user, "access.refused", session.id, kind="session")
 
 
 def _touch_session(session: Session, now: datetime) -> None:
@@ -85,7 +85,7 @@ def revoke_session(session: Session, now: datetime) -> bool:
     """Revoke one session; False if it was over already."""
     changed = Session.update(revoked_at=now).where(Session.id == session.id, Session.revoked_at.is_null()).execute()
     if changed:
-        history.log(session.user, "session.ended", session.id)
+        audit.log_action(session.user, "session.ended", session.id)
     return bool(changed)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import clock
 import words
 from core.accounts import roles
-from core.rights import NEEDS, STRENGTH, target_lists
+from core.permissions import REQUIRED_LEVELS, ROLE_LEVELS, target_lists
 from models import Notice, Role, User
 from words import N_
 
@@ -45,7 +45,9 @@ def holders_for_lists(need: str, lists: Collection[int]) -> PermissionHolders:
     For no list in particular: who can give the right.
     """
     if need != "admin" and lists:
-        enough = [kind for kind, strength in STRENGTH.items() if NEEDS[need] <= strength < STRENGTH["admin"]]
+        enough = [
+            kind for kind, strength in ROLE_LEVELS.items() if REQUIRED_LEVELS[need] <= strength < ROLE_LEVELS["admin"]
+        ]
         found = _names_with_roles_in_all(enough, lists)
         if found:
             return PermissionHolders(need, found)

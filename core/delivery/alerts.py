@@ -10,11 +10,12 @@ from datetime import datetime, timedelta
 
 from peewee import fn
 
-from core import history, limits, service
+from core import audit, rate_limits
 from core.delivery import throttle
 from core.inbound import allowed_senders
 from core.notices import merge_fields
-from core.organization import settings
+from core.notifications import service_mail
+from core.settings import load_settings
 from database import db
 from models import Bounce, Bucket, Letter, Notice, User
 
@@ -68,10 +69,10 @@ def _policy_bounces(now: datetime) -> Iterator[tuple[int, str, str]]:
 
 def notify_policy_rejection(letter: Letter, now: datetime) -> None:
     """Write to the administrators that a server distrusts us, once a day for each domain."""
-    if limits.hit(f"distrust:{letter.domain}", now, ALERT_INTERVAL_S) > 1:
+    if rate_limits.record_hit(f"distrust:{letter.domain}", now, ALERT_INTERVAL_S) > 1:
         return
     said = Letter.select(Letter.text).where(Letter.id == letter.id).scalar() or ""
-    values = {"domain": letter.domain, "said": said[:300], "url": f"{settings().base_url}/admin/health"}
+    values = {"domain": letter.domain, "said": said[:300], "url": f"{load_settings().base_url}/admin/health"}
     _notify_users("distrust", allowed_senders.administrators(), values, now)
 
 
@@ -102,13 +103,13 @@ def resume_carrier(domain: str, by: User, now: datetime) -> int:
         throttle.resume_bucket(domain)
         waiting = Letter.state.in_(("waiting", "deferred")) & (Letter.domain == domain)
         going = Letter.update(next_at=now).where(waiting).execute()
-        history.log(by, "carrier.resumed", detail={"letters": going})
+        audit.log_action(by, "carrier.resumed", detail={"letters": going})
     return going
 
 
 def notify_carrier_blocked(letter: Letter, until: datetime, now: datetime) -> None:
     """Write to the administrators and to who sent the notice that a carrier is paused; once an hour."""
-    if limits.hit(f"blocked:{letter.domain}", now, 3600) > 1:
+    if rate_limits.record_hit(f"blocked:{letter.domain}", now, 3600) > 1:
         return
     notice = letter.notice
     writer = [notice.by] if notice.by and notice.by.is_active else []
@@ -116,7 +117,7 @@ def notify_carrier_blocked(letter: Letter, until: datetime, now: datetime) -> No
     values = {
         "domain": letter.domain,
         "notice": merge_fields.display_subject(notice),
-        "url": f"{settings().base_url}/notices/{notice.id}",
+        "url": f"{load_settings().base_url}/notices/{notice.id}",
     }
     _notify_users("blocked", list(users.values()), values, now)
 
@@ -124,7 +125,7 @@ def notify_carrier_blocked(letter: Letter, until: datetime, now: datetime) -> No
 def _notify_users(kind: str, users: list[User], values: dict[str, object], now: datetime) -> None:
     for user in users:
         if user.email:
-            service.send(
+            service_mail.notify(
                 kind, address=user.email, language=user.language, values={**values, "to_name": user.name}, now=now,
                 useful_s=86400,
             )  # fmt: skip

@@ -8,7 +8,7 @@ from email.parser import BytesParser
 from pathlib import Path
 
 import config as ground
-from core import service
+from core.notifications import service_mail
 from mail import address, outbox
 from mail.outbox import Kept, NoSuchLetter
 from models import Letter
@@ -77,8 +77,8 @@ def _is_secret(message: EmailMessage) -> bool:
     letter = Letter.get_or_none(Letter.id == number) if number else None
     if letter is None or letter.notice_id:
         return letter is None
-    return letter.kind not in service.KINDS or (
-        service.holds_secrets(letter.kind) and letter.kind not in READER_LINK_KINDS
+    return letter.kind not in service_mail.KINDS or (
+        service_mail.has_secrets(letter.kind) and letter.kind not in READER_LINK_KINDS
     )
 
 

@@ -12,13 +12,14 @@ from datetime import datetime, timedelta
 
 from peewee import JOIN, SQL, Case, ModelSelect, fn
 
-from core import history, service
+from core import audit
 from core.delivery import suppression
 from core.notices import reminders
 from core.notices.audience import Audience, Recipient, resolve_audience
-from core.organization import Settings, settings
+from core.notifications import service_mail
 from core.reports import digests
 from core.responses import tracking
+from core.settings import Settings, load_settings
 from database import db, insert_rows, millis
 from mail import address as addresses
 from models import Child, Cover, Delivery, Letter, Membership, Notice, Person
@@ -80,7 +81,7 @@ def start_due_notices(now: datetime) -> list[int]:
 
     More than `late_s` late (the server was down): held and asked, never fired (decision 8).
     """
-    force = settings()
+    force = load_settings()
     ready = _due_notices(now).order_by(Notice.urgent.desc(), Notice.begin_at, Notice.id)
     return [notice.id for notice in list(ready) if start_or_hold(notice, now, force)]
 
@@ -107,7 +108,7 @@ def hold_notice(notice: Notice, why: str, now: datetime) -> bool:
     waits = Notice.state.in_(("held", "scheduled", "paused"))
     change = {"state": "held", "held_why": why, "updated_at": now, "serial": Notice.serial + 1}
     if Notice.update(**change).where(Notice.id == notice.id, waits).execute():
-        history.log(None, f"notice.held_{why}", notice.id)
+        audit.log_action(None, f"notice.held_{why}", notice.id)
     return False
 
 
@@ -139,7 +140,7 @@ def _start_sending(notice: Notice, now: datetime, force: Settings) -> bool:
     for number in filter(None, (notice.corrects_id, notice.follows_id)):
         reminders.cancel_all_reminders(number, now)
     changed = {"letters": audience.letters, "joined": _person_ids(after - before), "gone": _person_ids(before - after)}
-    history.log(None, "notice.started", notice.id, detail=changed)
+    audit.log_action(None, "notice.started", notice.id, detail=changed)
     return True
 
 
@@ -298,7 +299,7 @@ def expire_letters(now: datetime) -> int:
         return 0
     with db.atomic():
         put_off = list(Letter.select().where(late, Letter.person.is_null(False), Letter.code.between(400, 499)))
-        Letter.update(payload={}).where(late, Letter.kind.in_(service.secret_kinds())).execute()
+        Letter.update(payload={}).where(late, Letter.kind.in_(service_mail.kinds_with_secrets())).execute()
         done = Letter.update(state="expired", reason="expired", done_at=now).where(late).execute()
         suppression.record_expired(put_off, now)
     return done

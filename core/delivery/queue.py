@@ -11,7 +11,7 @@ from peewee import JOIN, fn
 
 from core.delivery import throttle
 from core.notices import reminder_recipients
-from core.organization import Settings
+from core.settings import Settings
 from database import claim, db, due
 from mail import address as addresses
 from models import REACHABLE, Cover, Delivery, Letter, Membership, Notice, Person

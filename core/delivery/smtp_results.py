@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from peewee import fn
 
-from core import history
+from core import audit
 from core.delivery import alerts, suppression, throttle
 from core.delivery.queue import QueuedMessage
 from mail.bounce import verdict
@@ -93,5 +93,5 @@ def pause_carrier_and_requeue(letter: Letter, now: datetime) -> None:
         Person.id.in_(people), Person.address_state_by == letter.notice_id
     ).execute()
     Letter.update(state="deferred", next_at=until, reason="temporary", owner="").where(same).execute()
-    history.log(None, "carrier.paused", letter.notice_id)
+    audit.log_action(None, "carrier.paused", letter.notice_id)
     alerts.notify_carrier_blocked(letter, until, now)

@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 from peewee import fn
 
 import clock
-from core import history, limits
+from core import audit, rate_limits
 from core.delivery import alerts
 from mail.bounce import by_words
 from models import Bounce, Delivery, Letter, Membership, Person, Visit
@@ -49,7 +49,7 @@ def record_failure(letter: Letter, kind: str, now: datetime) -> str:
         return ""
     if state == "complained":
         _unsubscribe_everywhere(letter.person_id, now)
-    history.log(None, f"person.{state}", letter.person_id, detail={"letter": letter.id})
+    audit.log_action(None, f"person.{state}", letter.person_id, detail={"letter": letter.id})
     return state
 
 
@@ -74,8 +74,8 @@ def _unsubscribe_everywhere(person: int, now: datetime) -> None:
 def alert_policy_rejection(letter: Letter, now: datetime) -> None:
     """Record that a server does not want mail from us: the fault is ours. Once an hour for each domain."""
     alerts.notify_policy_rejection(letter, now)
-    if limits.hit(f"policy:{letter.domain}", now, ALERT_INTERVAL_S) == 1:
-        history.log(None, "mail.policy_alarm", letter.notice_id, detail={"letter": letter.id})
+    if rate_limits.record_hit(f"policy:{letter.domain}", now, ALERT_INTERVAL_S) == 1:
+        audit.log_action(None, "mail.policy_alarm", letter.notice_id, detail={"letter": letter.id})
 
 
 # ── failures that are counted ────────────────────────────────────────────────────────────────────────────────────

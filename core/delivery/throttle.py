@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from peewee import fn
 
-from core.organization import Settings
+from core.settings import Settings
 from database import millis
 from models import Bucket
 

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING
 
 import clock
 from config import Config, current
-from core import due, service
+from core import scheduler
 from core.delivery import lifecycle, queue, smtp_results, throttle
 from core.delivery import outage as road
 from core.delivery.queue import QueuedMessage
 from core.notices.rendering import RenderCache
-from core.organization import Settings, settings
+from core.notifications import service_mail
+from core.settings import Settings, load_settings
 from database import db, hand, record
 from mail import address as addresses
 from mail.deliver import Connection, Reply, Vanished, rcpt_form
@@ -144,7 +145,7 @@ class SmtpWorker:
         throttle.resume_bucket(throttle.GLOBAL_BUCKET)  # somebody asks for it now
         self._sweep(clock.now())
         while not self.trouble and not stopped():
-            due.begin(clock.now())
+            scheduler.run_due_jobs(clock.now())
             self._keep_house()
             if self.step(stopped):
                 continue
@@ -167,7 +168,7 @@ class SmtpWorker:
 
     def run_once(self, stopped: Callable[[], bool]) -> int:
         """Claim and send one batch; return how many letters were claimed."""
-        now, force = clock.now(), settings()
+        now, force = clock.now(), load_settings()
         if throttle.pause_reason(throttle.GLOBAL_BUCKET, now):
             return 0
         numbers = queue.claim_batch(self.owner.name, self.boot, force, now)
@@ -274,7 +275,7 @@ class SmtpWorker:
             elif outcome.state == "refused" and smtp_results.record_refusal(Letter.get_by_id(letter.id), outcome, now):
                 self._blocking.add(letter.domain)
             if letter.delivery_id is None and outcome.state != "deferred":
-                service.forget_secrets(letter.id)
+                service_mail.clear_secrets(letter.id)
             return follower is not None and hand(follower.id, self.owner.name, now)
 
     def _record_state(
@@ -335,7 +336,7 @@ class SmtpWorker:
 
     def _retry_connection(self) -> None:
         """Try the road again where notices are paused; go on if it is open."""
-        now, force = clock.now(), settings()
+        now, force = clock.now(), load_settings()
         if not road.has_paused_notices() or throttle.pause_reason(throttle.GLOBAL_BUCKET, now):
             return
         try:
@@ -368,7 +369,7 @@ class SmtpWorker:
         lifecycle.cancel_requeued_letters(now)
         lifecycle.restore_previous_round()
         lifecycle.finish_notices(now)
-        road.hold_overdue_paused(now, settings().late_s)
+        road.hold_overdue_paused(now, load_settings().late_s)
         self._retry_road()
 
 

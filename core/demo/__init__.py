@@ -10,7 +10,7 @@ from random import Random
 
 import clock
 import config
-from core import history, organization
+from core import audit, settings
 from core.accounts import accounts, class_teacher, roles
 from core.demo import families as demo_families
 from core.demo.dates import shift_dates
@@ -40,7 +40,7 @@ _GROUPS = {
 }
 """Lists of some families: local part, and the lines of the roster file."""
 
-_PASSWORD_CHARS = "abcdefghjkmnpqrstuvwxyz23456789"
+_LETTERS_AND_DIGITS = "abcdefghjkmnpqrstuvwxyz23456789"
 
 
 class DomainError(Exception):
@@ -60,7 +60,7 @@ def fill_demo(now: datetime, families: int = ROSTER_HOUSEHOLDS) -> list[tuple[st
     _require_empty_installation()
     with db.atomic():
         began = now - timedelta(weeks=10)
-        organization.change(
+        settings.update_organization(
             None,
             name=SCHOOL_NAME,
             postal="〒000-0000 例示県例示市かえで原1-2-3",
@@ -76,8 +76,8 @@ def fill_demo(now: datetime, families: int = ROSTER_HOUSEHOLDS) -> list[tuple[st
         for list_name, user in (("全校", users["小川 守"]), ("かえで原FC", users["森 雄一"])):
             add_sender(lists[list_name], None, user.email or "", user.name, now=began)
         create_past_notices(DemoContext(users, lists, now, Random(57)))  # noqa: S311 - the same school each time
-        organization.finish_setup(config.current(), users["小川 守"], now)
-        history.log(None, _AUDIT_ACTION, detail={"families": families})
+        settings.finish_setup(config.current(), users["小川 守"], now)
+        audit.log_action(None, _AUDIT_ACTION, detail={"families": families})
     return passwords
 
 
@@ -184,4 +184,4 @@ def _assign_class_teacher(mailing_list: MailingList, user: User) -> None:
 
 def _random_password() -> str:
     """Return a random password that can be read aloud: three groups of five, 74 bits."""
-    return "-".join("".join(secrets.choice(_PASSWORD_CHARS) for _ in range(5)) for _ in range(3))
+    return "-".join("".join(secrets.choice(_LETTERS_AND_DIGITS) for _ in range(5)) for _ in range(3))

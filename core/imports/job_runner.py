@@ -14,7 +14,7 @@ from typing import Any
 from peewee import IntegrityError
 
 import config as ground
-from core import history
+from core import audit
 from core.imports import apply
 from core.imports.jobs import STALLED_AFTER, DomainError, is_worker_job, preview_import, upload_path
 from core.imports.line_notes import LineNote
@@ -108,7 +108,7 @@ def _finish_job(job: Job, by: User | None, now: datetime) -> None:
     kept = {name: job.detail[name] for name in ("filename", "counts", "people", "wrong", "written")}
     with db.atomic():
         Job.update(state="done", detail=kept, done=Job.total, made_at=now).where(Job.id == job.id).execute()
-        history.log(by, "roster.imported", job.list_id, detail=kept["counts"])
+        audit.log_action(by, "roster.imported", job.list_id, detail=kept["counts"])
     upload_path(job).unlink(missing_ok=True)
 
 

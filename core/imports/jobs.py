@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import config as ground
-from core import history
+from core import audit
 from core.imports import apply
 from core.imports.columns import ATTRIBUTE, FIELDS, Sheet, find_header, guess_mapping
 from core.imports.plan import plan_sheet
@@ -43,7 +43,7 @@ def import_now(
     """Plan and apply at once (the terminal); return the plan with its outcomes."""
     made = plan_sheet(mailing_list, sheet, mapping, now)
     apply.apply_plan(made)
-    history.log(by, "roster.imported", mailing_list.id, detail=made.counts)
+    audit.log_action(by, "roster.imported", mailing_list.id, detail=made.counts)
     return made
 
 
@@ -132,7 +132,7 @@ def undo_import(job: Job, by: User, now: datetime) -> tuple[int, int]:
         if not Job.update(state="undone", detail=detail).where(Job.id == job.id, Job.state == "done").execute():
             raise DomainError(N_("This import has already been taken back."))
         back, kept = apply.undo_changes(job.detail["written"])
-        history.log(by, "roster.import_undone", job.list_id, detail={"back": back, "kept": kept})
+        audit.log_action(by, "roster.import_undone", job.list_id, detail={"back": back, "kept": kept})
     return back, kept
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from core import organization
+from core import settings
 from core.imports import line_notes
 from core.imports.columns import RosterRow
 from core.imports.existing_rows import ExistingRows
@@ -75,7 +75,7 @@ class PersonMatcher:
 
     known: ExistingRows
     keys: dict[int, str]
-    language: str = field(default_factory=lambda: organization.settings().language)
+    language: str = field(default_factory=lambda: settings.load_settings().language)
     drafts: dict[Any, RowDraft] = field(default_factory=dict)  # by address key, (name, child), or number of the person
 
     def find(self, lines: LineRows) -> None:

@@ -9,12 +9,13 @@ from datetime import datetime
 from peewee import IntegrityError
 
 import clock
-from core import history, limits, service
+from core import audit, rate_limits
 from core.accounts import roles
 from core.inbound.post_by_mail import language_of_sender
 from core.inbound.result import InboundResult
 from core.members import lists
-from core.organization import settings
+from core.notifications import service_mail
+from core.settings import load_settings
 from database import db
 from mail import address as addresses
 from mail.proof import Proof
@@ -81,7 +82,7 @@ def _check_address(mailing_list: MailingList, typed: str, but: int = 0) -> str:
         clean = addresses.clean(typed)
     except addresses.BadAddress as wrong:
         raise Refused("address", wrong.message) from wrong
-    if settings().own.has(clean):
+    if load_settings().own.has(clean):
         raise Refused("address", N_("This is an address of Kairan itself, so it cannot post."))
     same = (Sender.list == mailing_list) & (Sender.address_key == addresses.key(clean)) & (Sender.id != but)
     if Sender.select().where(same).exists():
@@ -100,7 +101,7 @@ def update_sender(sender: Sender, by: User | None, address: str, name: str, now:
     try:
         with db.atomic():
             Sender.update(**fields).where(Sender.id == sender.id).execute()
-            history.log(by, "sender.changed", sender.id, detail={"list": sender.list_id})
+            audit.log_action(by, "sender.changed", sender.id, detail={"list": sender.list_id})
             fresh = Sender.get_by_id(sender.id)
             if moved:
                 send_verification(fresh, now)
@@ -116,7 +117,7 @@ def remove_sender(sender: Sender, by: User | None) -> None:
         if not others.exists():
             raise LastSenderError(LastSenderError.message)
         if Sender.delete().where(Sender.id == sender.id).execute():
-            history.log(by, "sender.removed", sender.id, detail={"list": sender.list_id})
+            audit.log_action(by, "sender.removed", sender.id, detail={"list": sender.list_id})
 
 
 def set_posting_rules(mailing_list: MailingList, by: User | None, *, post_ask: bool, post_confirm: bool) -> None:
@@ -125,7 +126,7 @@ def set_posting_rules(mailing_list: MailingList, by: User | None, *, post_ask: b
         MailingList.update(post_ask=post_ask, post_confirm=post_confirm).where(
             MailingList.id == mailing_list.id
         ).execute()
-        history.log(by, "list.mail_changed", mailing_list.id)
+        audit.log_action(by, "list.mail_changed", mailing_list.id)
 
 
 # ── the trial letter ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -137,14 +138,14 @@ def send_verification(sender: Sender, now: datetime) -> None:
 
 
 def _send_to_sender(sender: Sender, kind: str, now: datetime) -> None:
-    force, mailing_list = settings(), sender.list
+    force, mailing_list = load_settings(), sender.list
     values = {
         "to_name": sender.name,
         "list": mailing_list.name,
         "address": force.own.address(mailing_list.address),
         "sender": sender.id,
     }
-    service.send(
+    service_mail.notify(
         kind, address=sender.address, language=language_of_sender(sender), values=values, now=now, urgent=False,
         useful_s=3 * 86400,
     )  # fmt: skip
@@ -163,7 +164,7 @@ def record_verification_reply(
     if addresses.key(address) != sender.address_key:
         return InboundResult("reply", "silent", "other address", sender.list, letter=letter)
     record_authentication(sender, proof, now)
-    if limits.hit(f"trial:{sender.id}", now, 86400) <= 3:
+    if rate_limits.record_hit(f"trial:{sender.id}", now, 86400) <= 3:
         _send_to_sender(sender, "sender-passes" if proof else "sender-asks", now)
     return InboundResult("reply", "done", proof.how or "unproven", sender.list, letter=letter)
 
@@ -181,11 +182,11 @@ def hold_post_of_unknown_sender(
 ) -> InboundResult:
     """Keep a stranger's post from everybody and tell the managers; a known member whose mail is proven, too (T-31)."""
     person = Person.get_or_none(Person.address_key == addresses.key(address)) if "@" in address else None
-    if limits.hit(f"strangers:{mailing_list.id}", now, 86400) <= MAX_NOTIFICATIONS_PER_DAY:
+    if rate_limits.record_hit(f"strangers:{mailing_list.id}", now, 86400) <= MAX_NOTIFICATIONS_PER_DAY:
         _notify_managers(mailing_list, address, subject, now)
-    if person and proof and person.reachable and limits.hit(f"not a sender:{person.id}", now, 86400) == 1:
+    if person and proof and person.reachable and rate_limits.record_hit(f"not a sender:{person.id}", now, 86400) == 1:
         values = {"to_name": person.name, "list": mailing_list.name}
-        service.send(
+        service_mail.notify(
             "not-a-sender",
             address=person.address or "",
             language=person.language,
@@ -197,11 +198,11 @@ def hold_post_of_unknown_sender(
 
 
 def _notify_managers(mailing_list: MailingList, address: str, subject: str, now: datetime) -> None:
-    url = f"{settings().base_url}/lists/{mailing_list.id}/senders"
+    url = f"{load_settings().base_url}/lists/{mailing_list.id}/senders"
     values = {"list": mailing_list.name, "from": address, "subject": subject, "url": url}
     for user in managers_of(mailing_list) or administrators():
         if user.email:
-            service.send(
+            service_mail.notify(
                 "stranger", address=user.email, language=user.language, values={**values, "to_name": user.name},
                 now=now, urgent=False, useful_s=86400,
             )  # fmt: skip
@@ -209,12 +210,12 @@ def _notify_managers(mailing_list: MailingList, address: str, subject: str, now:
 
 def notify_role_mail(local: str, address: str, subject: str, now: datetime) -> None:
     """Tell the administrators that somebody wrote to postmaster@ or abuse@ (RFC 2142); a flood stays on the page."""
-    if limits.hit("house", now, 86400) > MAX_NOTIFICATIONS_PER_DAY:
+    if rate_limits.record_hit("house", now, 86400) > MAX_NOTIFICATIONS_PER_DAY:
         return
-    values = {"to": local, "from": address, "subject": subject, "url": f"{settings().base_url}/incoming"}
+    values = {"to": local, "from": address, "subject": subject, "url": f"{load_settings().base_url}/incoming"}
     for user in administrators():
         if user.email:
-            service.send(
+            service_mail.notify(
                 "house", address=user.email, language=user.language, values={**values, "to_name": user.name},
                 now=now, urgent=False, useful_s=86400,
             )  # fmt: skip

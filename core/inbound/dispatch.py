@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import config as ground
-from core import history, limits, organization
+from core import audit, rate_limits, settings
 from core.inbound import allowed_senders, bounces, post_by_mail, replies, spool
 from core.inbound.dns_budget import DnsBudget
 from core.inbound.message import InboundMail, read_inbound_mail
 from core.inbound.post_by_mail import PostedMessage
 from core.inbound.result import InboundResult, RetryLater
 from core.members import unsubscribe_by_mail
-from core.organization import Settings, settings
+from core.settings import Settings, load_settings
 from core.signup import signup
 from database import db
 from mail import address as addresses
@@ -64,11 +64,11 @@ class InboundAddress:
 
 def resolve_recipient(recipient: str) -> InboundAddress | None:
     """Return which of our addresses this is; None if there is no such address (it is refused at the door)."""
-    force = settings()
+    force = load_settings()
     local = force.own.local(recipient)
     if local is None:
         return None
-    if not local or addresses.key(recipient.strip("<> ")) == organization.collecting_address(force):
+    if not local or addresses.key(recipient.strip("<> ")) == settings.imap_address(force):
         return InboundAddress("mailbox", local)
     for kind, road in _ADDRESS_PATTERNS:
         if (match := road.fullmatch(local)) and (place := _RESOLVERS[kind](kind, local, match, force)):
@@ -166,17 +166,17 @@ def _count_attempt(digest: str, local: str, envelope: str, now: datetime) -> Inc
 def _quarantine(row: Incoming, raw: bytes, why: str) -> Incoming:
     fields = {"outcome": "quarantined", "reason": why, "file": spool.save_raw(raw)}
     if Incoming.update(**fields).where(Incoming.id == row.id, Incoming.outcome == "failed").execute():
-        history.log(None, "incoming.quarantined", row.id)
+        audit.log_action(None, "incoming.quarantined", row.id)
     return Incoming.get_by_id(row.id)
 
 
 def _process_message(row: Incoming, place: InboundAddress, envelope: str, raw: bytes, now: datetime) -> Incoming:
     """Read, prove, then act and file in one transaction."""
-    mail = read_inbound_mail(raw, envelope, settings())
+    mail = read_inbound_mail(raw, envelope, load_settings())
     place = _resolve_mailbox_recipient(place, mail)
     handler = _choose_handler(place, mail)
     proof = _authenticate(place, mail, handler)
-    with limits.taken_back_on_failure(), db.atomic():
+    with rate_limits.rollback_on_error(), db.atomic():
         taken = Incoming.update(outcome="done").where(Incoming.id == row.id, Incoming.outcome == "failed").execute()
         if taken:
             _save_result(row, handler(place, mail, proof, now), mail, raw)
@@ -234,8 +234,8 @@ def _handle_report(place: InboundAddress, mail: InboundMail, proof: Proof, now: 
 
 def _handle_loop(place: InboundAddress, mail: InboundMail, proof: Proof, now: datetime) -> InboundResult:
     name = place.list.id if place.list else 0
-    if limits.hit(f"loop:{name}", now, 3600) == LOOP_ALARM_PER_HOUR:
-        history.log(None, "mail.loop_alarm", name or None, kind="list")
+    if rate_limits.record_hit(f"loop:{name}", now, 3600) == LOOP_ALARM_PER_HOUR:
+        audit.log_action(None, "mail.loop_alarm", name or None, kind="list")
     return InboundResult("loop", "dropped", mail.sign, place.list)
 
 
@@ -257,7 +257,7 @@ def _handle_reply(place: InboundAddress, mail: InboundMail, proof: Proof, now: d
 
 
 def _handle_role_mail(place: InboundAddress, mail: InboundMail, proof: Proof, now: datetime) -> InboundResult:
-    allowed_senders.notify_role_mail(settings().own.address(place.local), mail.address, mail.subject, now)
+    allowed_senders.notify_role_mail(load_settings().own.address(place.local), mail.address, mail.subject, now)
     return InboundResult("house", "held", "", show=True, keep=True)
 
 
@@ -276,7 +276,7 @@ def _handle_join(place: InboundAddress, mail: InboundMail, proof: Proof, now: da
 
 def _is_addressed_to(place: InboundAddress, mail: InboundMail) -> bool:
     """Say whether a mail itself names the address to which it came, so that its signature speaks for this place."""
-    return addresses.key(settings().own.address(place.local)) in mail.named
+    return addresses.key(load_settings().own.address(place.local)) in mail.named
 
 
 def _handle_leave(place: InboundAddress, mail: InboundMail, proof: Proof, now: datetime) -> InboundResult:
@@ -331,7 +331,7 @@ def retry_quarantined(row: Incoming, now: datetime) -> bool:
 
 
 def _full_address(local: str) -> str:
-    own = settings().own
+    own = load_settings().own
     return own.address(local) if local else own.mailbox
 
 

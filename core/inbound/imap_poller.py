@@ -15,7 +15,7 @@ from datetime import datetime
 
 import clock
 import config as ground
-from core import organization
+from core import settings
 from core.inbound import dispatch, spool
 from database import db
 from mail import envelope
@@ -54,7 +54,7 @@ def hold_mailbox_lock() -> Iterator[None]:
 
 def fetch_batch(reading: Reading, now: datetime, stopped: Callable[[], bool] = lambda: False) -> int:
     """Write down what lies in the inbox and move it aside; return how many were looked at. Raises Closed, OSError."""
-    force = organization.settings()
+    force = settings.load_settings()
     seen = others = 0
     for found in reading.mails(MAX_MESSAGE_BYTES):
         recipient = _find_recipient(found.raw, force) if found.raw is not None else None
@@ -70,7 +70,7 @@ def fetch_batch(reading: Reading, now: datetime, stopped: Callable[[], bool] = l
     return seen
 
 
-def _find_recipient(raw: bytes, force: organization.Settings) -> str | None:
+def _find_recipient(raw: bytes, force: settings.Settings) -> str | None:
     """Return for which of our addresses a mail came: the mailbox itself if nothing says so; None for a foreign one."""
     for one in envelope.recipients(raw, force.recipient_header):
         place = dispatch.resolve_recipient(one)
@@ -79,8 +79,8 @@ def _find_recipient(raw: bytes, force: organization.Settings) -> str | None:
     return _mailbox_address(force)
 
 
-def _mailbox_address(force: organization.Settings) -> str:
-    return organization.collecting_address(force) or force.own.address("postmaster")
+def _mailbox_address(force: settings.Settings) -> str:
+    return settings.imap_address(force) or force.own.address("postmaster")
 
 
 # ── how it went ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -163,7 +163,7 @@ class ImapPoller:
 
     def step(self, stopped: Callable[[], bool] = lambda: False) -> bool:
         """Look once if it is time; say whether to look again at once. Nothing that goes wrong ends the process."""
-        box = organization.settings().box
+        box = settings.load_settings().box
         if box != self._box:
             self._hang_up()
             self._box, self._failures, self._not_before = box, 0, 0.0

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from core.organization import Settings
+from core.settings import Settings
 from mail import address as addresses
 from mail import gate, mailboxes
 from mail.receive import Arrival, read

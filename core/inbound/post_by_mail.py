@@ -10,12 +10,13 @@ from datetime import datetime, timedelta
 from itsdangerous import BadSignature, URLSafeSerializer
 
 import words
-from core import history, limits, service
+from core import audit, rate_limits
+from core.errors import MissingFields, SendingStarted, WrongLetterCount
 from core.inbound.result import InboundResult
 from core.notices.audience import Audience, resolve_audience
 from core.notices.author_copy import notice_cancel_token
-from core.organization import Settings, settings
-from core.refusals import Incomplete, TooLate, WrongNumber
+from core.notifications import service_mail
+from core.settings import Settings, load_settings
 from database import db, millis
 from mail import posted
 from mail.proof import Proof
@@ -58,7 +59,7 @@ def accept_post(
     mailing_list: MailingList, sender: Sender, post: PostedMessage, proof: Proof, now: datetime
 ) -> InboundResult:
     """Make a notice of a registered sender's mail, or refuse it. Call inside the transaction that records the mail."""
-    force = settings()
+    force = load_settings()
     subject, text = posted.words(post.subject, post.text, force.base_url)
     if proof.forged:
         _warn_about_forgery(mailing_list, sender, now)
@@ -66,7 +67,7 @@ def accept_post(
     if not text:
         return InboundResult("post", "dropped", "empty", mailing_list)
     why = _find_hold_reason(mailing_list, sender, post, proof, (subject, text), now)
-    if why and limits.hit(f"held post:{sender.id}", now, 86400) > MAX_HELD_PER_DAY:
+    if why and rate_limits.record_hit(f"held post:{sender.id}", now, 86400) > MAX_HELD_PER_DAY:
         return InboundResult("post", "silent", "too many", mailing_list, show=True)
     notice, audience = _create_notice(mailing_list, sender, subject, text, why, force, now)
     if mailing_list.waits_since or not audience.receiving:
@@ -99,7 +100,7 @@ def _find_hold_reason(
         return "bcc"
     if _is_duplicate_post(mailing_list, words_, now):
         return "again"
-    return "many" if limits.hit(f"post:{sender.id}", now, 86400) > MAX_HELD_PER_DAY else ""
+    return "many" if rate_limits.record_hit(f"post:{sender.id}", now, 86400) > MAX_HELD_PER_DAY else ""
 
 
 def _is_duplicate_post(mailing_list: MailingList, words_: tuple[str, str], now: datetime) -> bool:
@@ -136,7 +137,7 @@ def _create_notice(
     notice.expected, notice.fingerprint = audience.expected, audience.fingerprint
     notice.save(only=[Notice.expected, Notice.fingerprint])
     detail = {"letters": audience.letters, "list": mailing_list.id, "sender": sender.id}
-    history.log(user, f"notice.{'held_proof' if why else 'posted'}", notice.id, detail=detail)
+    audit.log_action(user, f"notice.{'held_proof' if why else 'posted'}", notice.id, detail=detail)
     return notice, audience
 
 
@@ -149,7 +150,7 @@ def _notify_sender(
 ) -> None:  # fmt: skip
     language = language_of_sender(sender)
     wording = notice.wording
-    service.send(
+    service_mail.notify(
         kind,
         address=sender.address,
         language=language,
@@ -174,15 +175,17 @@ _ATTACHMENTS_DROPPED = N_("Attachments are not distributed by mail.")
 
 def _warn_about_forgery(mailing_list: MailingList, sender: Sender, now: datetime) -> None:
     """Tell the registered address that somebody wrote in its name, at most once an hour."""
-    if limits.hit(f"forged post:{sender.id}", now, FORGERY_WARNING_INTERVAL_S) == 1:
+    if rate_limits.record_hit(f"forged post:{sender.id}", now, FORGERY_WARNING_INTERVAL_S) == 1:
         values = {"to_name": sender.name, "list": mailing_list.name}
-        service.send("forged", address=sender.address, language=language_of_sender(sender), values=values, now=now)
+        service_mail.notify(
+            "forged", address=sender.address, language=language_of_sender(sender), values=values, now=now
+        )
 
 
 def language_of_sender(sender: Sender) -> str:
     """Return the language of a sender: the user's with this address, else the organization's."""
     user = User.get_or_none(User.email_key == sender.address_key)
-    return user.language if user else settings().language
+    return user.language if user else load_settings().language
 
 
 # ── the release link ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -196,7 +199,7 @@ def make_release_token(notice: Notice, force: Settings) -> str:
 def notice_by_release_token(text: str, now: datetime) -> Notice | None:
     """Return the notice that a mark names, also after its release; None if it is wrong or older than 24 hours."""
     try:
-        number, confirmed = _token_serializer(settings()).loads(text)
+        number, confirmed = _token_serializer(load_settings()).loads(text)
     except (BadSignature, ValueError, TypeError):
         return None
     found = Notice.get_or_none(Notice.id == number, Notice.confirmed_at == confirmed, Notice.route == "mail")
@@ -225,11 +228,11 @@ def release_post(notice: Notice, now: datetime, typed: str = "") -> int:
     """
     audience = resolve_audience(notice)
     if any(one.waits_since for one in audience.lists):
-        raise Incomplete({"targets": N_("The list waits for its new roster, so nothing is sent to it now.")})
+        raise MissingFields({"targets": N_("The list waits for its new roster, so nothing is sent to it now.")})
     if not audience.receiving:
-        raise Incomplete({"targets": N_("Nobody of the chosen recipients can receive mail.")})
+        raise MissingFields({"targets": N_("Nobody of the chosen recipients can receive mail.")})
     if audience.whole and typed.strip() != str(audience.letters):
-        raise WrongNumber(number=audience.letters)
+        raise WrongLetterCount(number=audience.letters)
     with db.atomic():
         changed = (
             Notice.update(
@@ -240,8 +243,8 @@ def release_post(notice: Notice, now: datetime, typed: str = "") -> int:
             .execute()
         )  # fmt: skip
         if not changed:
-            raise TooLate()
-        history.log(notice.by, "notice.released", notice.id, detail={"letters": audience.letters, "by": "mail"})
+            raise SendingStarted()
+        audit.log_action(notice.by, "notice.released", notice.id, detail={"letters": audience.letters, "by": "mail"})
     return audience.letters
 
 

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import words
-from core import history, limits, service, sight
+from core import audit, rate_limits, visibility
 from core.inbound import spool
 from core.inbound.message import InboundMail
 from core.inbound.result import InboundResult
 from core.notices import file_types, merge_fields
 from core.notices.sender_names import response_recipient
-from core.organization import settings
-from core.rights import Rights
+from core.notifications import service_mail
+from core.permissions import Permissions
+from core.settings import load_settings
 from mail import address as addresses
 from mail.receive import read
 from models import Delivery, Incoming, Letter, Notice, Person, Sender
@@ -58,7 +59,7 @@ def record_reply(letter: Letter, mail: InboundMail, now: datetime) -> InboundRes
         )
     Delivery.update(replied_at=now).where(Delivery.id == delivery.id, Delivery.replied_at.is_null()).execute()
     Notice.update(serial=Notice.serial + 1).where(Notice.id == delivery.notice_id).execute()
-    history.log(None, "delivery.replied", delivery.id, detail={"notice": delivery.notice_id})
+    audit.log_action(None, "delivery.replied", delivery.id, detail={"notice": delivery.notice_id})
     files = tuple((file_types.safe_filename(one.name), one.size) for one in mail.arrival.attachments[:MAX_FILES])
     _notify_organizer(delivery, mail, now)
     return InboundResult(
@@ -72,7 +73,7 @@ def _notify_organizer(delivery: Delivery, mail: InboundMail, now: datetime) -> N
     notice = delivery.notice
     told = response_recipient(delivery)
     address, language = (told.email or "", told.language) if told else _registered_sender_of(notice)
-    if not address or limits.hit(f"replies:{notice.id}", now, 86400) > MAX_NOTIFICATIONS_PER_DAY:
+    if not address or rate_limits.record_hit(f"replies:{notice.id}", now, 86400) > MAX_NOTIFICATIONS_PER_DAY:
         return
     values = {
         "name": delivery.name,
@@ -80,16 +81,18 @@ def _notify_organizer(delivery: Delivery, mail: InboundMail, now: datetime) -> N
         "notice": merge_fields.display_subject(notice),
         "text": mail.text[:MAX_QUOTED_CHARS],
         "files": f"{words.say(language, _FILES_LINE, n=mail.attachments)}\n" if mail.attachments else "",
-        "url": f"{settings().base_url}/notices/{notice.id}/board",
+        "url": f"{load_settings().base_url}/notices/{notice.id}/board",
     }
-    service.send("reply", address=address, language=language, values=values, now=now, urgent=False, useful_s=86400)
+    service_mail.notify(
+        "reply", address=address, language=language, values=values, now=now, urgent=False, useful_s=86400
+    )
 
 
 def _registered_sender_of(notice: Notice) -> tuple[str, str]:
     """Return address and language of the sender who posted the notice by mail; ("", "") if there is none."""
     row = Incoming.select().where(Incoming.notice == notice, Incoming.kind == "post").first()
     known = Sender.select().where(Sender.address_key == addresses.key(row.address)).first() if row else None
-    return (known.address, settings().language) if known else ("", "")
+    return (known.address, load_settings().language) if known else ("", "")
 
 
 def list_replies(
@@ -97,7 +100,7 @@ def list_replies(
 ) -> list[ReplyView]:
     """Return the replies to a notice, or to one of its letters, the newest first. Their text is to be escaped.
 
-    `lists`: as for `core.sight`.
+    `lists`: as for `core.visibility`.
     """
     rows = (
         Incoming.select(Incoming, Letter, Delivery)
@@ -109,11 +112,11 @@ def list_replies(
     if delivery is not None:
         rows = rows.where(Letter.delivery == delivery)
     if lists is not None:
-        rows = rows.where(Delivery.id.in_(sight.deliveries(lists)))
+        rows = rows.where(Delivery.id.in_(visibility.visible_deliveries(lists)))
     return [_reply_view(row) for row in rows.limit(200)]
 
 
-def list_replies_of_person(person: Person, rights: Rights, limit: int = 20) -> list[tuple[Notice, ReplyView]]:
+def list_replies_of_person(person: Person, rights: Permissions, limit: int = 20) -> list[tuple[Notice, ReplyView]]:
     """Return what somebody answered by mail to letters of notices that an organizer may see, the newest first."""
     rows = (
         Incoming.select(Incoming, Letter, Delivery, Notice)
@@ -138,7 +141,7 @@ def _reply_view(row: Incoming) -> ReplyView:
     )
 
 
-def get_reply_file(number: int, place: int, rights: Rights) -> file_types.CheckedFile | None:
+def get_reply_file(number: int, place: int, rights: Permissions) -> file_types.CheckedFile | None:
     """Return a file of a reply that an organizer may see, as it may be saved; None if it is gone or not theirs.
 
     Raises UnfitFile for what could act by itself: that is for the administrators, out of the raw mail.

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import words
-from core.organization import settings
+from core.settings import load_settings
 from database import EPOCH
 from models import MailingList, Membership, Terms
 from words import N_
@@ -35,7 +35,7 @@ CODE_LABELS: dict[str, str] = {"list": N_("code of the list"), "child": N_("code
 
 def render_consent_text(mailing_list: MailingList, language: str) -> str:
     """Return what somebody agrees to by joining a list, as the page and the letter say it."""
-    force = settings()
+    force = load_settings()
     lines = [
         words.say(
             language, N_("%(organization)s sends the notices of “%(list)s” to this address by e-mail."),
@@ -52,7 +52,7 @@ def render_consent_text(mailing_list: MailingList, language: str) -> str:
 
 def current_consent_text(mailing_list: MailingList, now: datetime) -> Terms:
     """Return the row that keeps the words in force; a new one is made when they have changed."""
-    said = render_consent_text(mailing_list, settings().language)
+    said = render_consent_text(mailing_list, load_settings().language)
     last = Terms.select().where(Terms.list == mailing_list).order_by(Terms.id.desc()).first()
     return last if last and last.text == said else Terms.create(list=mailing_list, text=said, since=now)
 

@@ -10,12 +10,12 @@ from datetime import datetime
 
 from peewee import JOIN, ModelSelect, fn
 
-from core import history
+from core import audit
 from core.imports.columns import normalise_text
 from core.members import segment_rules
 from core.members.segment_rules import RuleBlocks
 from core.notices.merge_fields import custom_field_names
-from core.rights import Rights
+from core.permissions import Permissions
 from database import db, insert_rows
 from models import REACHABLE, Child, Group, GroupMember, MailingList, Membership, Notice, Person, Target, User
 from words import N_
@@ -100,7 +100,7 @@ def groups_in_lists(lists: Iterable[int]) -> list[Group]:
     )
 
 
-def sendable_groups(rights: Rights) -> list[Group]:
+def sendable_groups(rights: Permissions) -> list[Group]:
     """Return the groups that a user may send to: those of the own lists."""
     return groups_in_lists(one.id for one in rights.lists("send"))
 
@@ -154,7 +154,7 @@ def add_group(
         made = Group.create(
             list=mailing_list, name=clean, condition=segment_rules.blocks_to_json(condition), created_at=now
         )
-        history.log(by, "group.added", made.id, detail={"list": mailing_list.id})
+        audit.log_action(by, "group.added", made.id, detail={"list": mailing_list.id})
     return made
 
 
@@ -164,7 +164,7 @@ def change_group(group: Group, name: str, by: User | None, condition: RuleBlocks
         clean = _validate_name(group.list, name, group.id)
         rows = group.condition if condition is None else segment_rules.blocks_to_json(condition)
         Group.update(name=clean, condition=rows).where(Group.id == group.id).execute()
-        history.log(by, "group.changed", group.id, detail={"list": group.list_id})
+        audit.log_action(by, "group.changed", group.id, detail={"list": group.list_id})
 
 
 def _validate_name(mailing_list: MailingList, name: str, group: int = 0) -> str:
@@ -188,7 +188,7 @@ def freeze_members(group: Group, by: User | None) -> int:
         Group.update(condition=[]).where(Group.id == group.id).execute()
         GroupMember.delete().where(GroupMember.group == group).execute()
         insert_rows(GroupMember, ({"group": group.id, "membership": number} for number in numbers))
-        history.log(by, "group.fixed", group.id, detail={"places": len(numbers)})
+        audit.log_action(by, "group.fixed", group.id, detail={"places": len(numbers)})
     return len(numbers)
 
 
@@ -205,7 +205,7 @@ def add_group_members(group: Group, people: Iterable[int], by: User | None) -> i
         insert_rows(GroupMember, ({"group": group.id, "membership": row.id} for row in rows))
         added = len({row.person_id for row in rows})
         if added:
-            history.log(by, "group.members_added", group.id, detail={"people": added})
+            audit.log_action(by, "group.members_added", group.id, detail={"people": added})
     return added
 
 
@@ -215,7 +215,7 @@ def remove_group_members(group: Group, people: Iterable[int], by: User | None) -
     with db.atomic():
         gone = GroupMember.delete().where(GroupMember.group == group, GroupMember.membership.in_(theirs)).execute()
         if gone:
-            history.log(by, "group.members_removed", group.id, detail={"places": gone})
+            audit.log_action(by, "group.members_removed", group.id, detail={"places": gone})
     return gone
 
 
@@ -225,7 +225,7 @@ def close_group(group: Group, by: User | None, now: datetime) -> None:
         if _has_scheduled_notice(group):
             raise DomainError("", N_("A notice to this group is booked or about to be sent. Cancel it first."))
         if Group.update(closed_at=now).where(Group.id == group.id, Group.closed_at.is_null()).execute():
-            history.log(by, "group.removed", group.id, detail={"list": group.list_id})
+            audit.log_action(by, "group.removed", group.id, detail={"list": group.list_id})
 
 
 def _has_scheduled_notice(group: Group) -> bool:

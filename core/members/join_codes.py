@@ -8,8 +8,8 @@ import unicodedata
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from core import history
-from core.organization import settings
+from core import audit
+from core.settings import load_settings
 from database import db, new_code
 from models import Child, MailingList, Membership, User
 
@@ -56,7 +56,7 @@ def is_child_in_list(child: int, mailing_list: MailingList) -> bool:
 
 def join_address(mailing_list: MailingList, code: str = "") -> str:
     """Return the address for a blank mail; without a code the list's plain one."""
-    return settings().own.address(f"{mailing_list.address}-join{'-' if code else ''}{code}")
+    return load_settings().own.address(f"{mailing_list.address}-join{'-' if code else ''}{code}")
 
 
 def join_url(mailing_list: MailingList, code: str, base_url: str) -> str:
@@ -76,7 +76,7 @@ def rotate_list_code(mailing_list: MailingList, by: User | None) -> None:
     """Give a list a new code: hand-outs with the old one, and links and QR codes on them, open nothing any more."""
     with db.atomic():
         MailingList.update(join_code=new_code()).where(MailingList.id == mailing_list.id).execute()
-        history.log(by, "list.code_rotated", mailing_list.id)
+        audit.log_action(by, "list.code_rotated", mailing_list.id)
 
 
 def children_in_list(mailing_list: MailingList) -> list[Child]:
@@ -103,5 +103,5 @@ def rotate_child_codes(mailing_list: MailingList, by: User | None, only: Collect
             row.join_code = new_code()
         Child.bulk_update(rows, [Child.join_code], batch_size=500)
         if rows:
-            history.log(by, "list.slips_rotated", mailing_list.id, detail={"children": len(rows)})
+            audit.log_action(by, "list.slips_rotated", mailing_list.id, detail={"children": len(rows)})
     return len(rows)

@@ -5,9 +5,9 @@ from datetime import datetime
 
 from peewee import Case, IntegrityError, Value, fn
 
-from core import history
+from core import audit
 from core.imports.columns import normalise_text
-from core.rights import aimed_at
+from core.permissions import notice_ids_for_lists
 from database import db
 from mail import address as addresses
 from models import MailingList, Membership, Notice, Person, Sender, User
@@ -37,7 +37,7 @@ def add_list(
             made = MailingList.create(name=shown, address=local, whole=whole, purpose=purpose.strip(), created_at=now)
         except IntegrityError as taken:
             raise _address_taken_error() from taken
-        history.log(by, "list.added", made.id)
+        audit.log_action(by, "list.added", made.id)
     return made
 
 
@@ -105,7 +105,7 @@ def change_list(
         MailingList.update(name=shown, address=local, purpose=purpose.strip(), whole=whole, **opening).where(
             MailingList.id == mailing_list.id
         ).execute()
-        history.log(by, "list.changed", mailing_list.id)
+        audit.log_action(by, "list.changed", mailing_list.id)
 
 
 def close_list(mailing_list: MailingList, by: User | None, now: datetime) -> None:
@@ -121,12 +121,16 @@ def close_list(mailing_list: MailingList, by: User | None, now: datetime) -> Non
             .execute()
         )
         if closed:
-            history.log(by, "list.closed", mailing_list.id)
+            audit.log_action(by, "list.closed", mailing_list.id)
 
 
 def _has_active_notice(mailing_list: MailingList) -> bool:
     open_ones = ("held", "scheduled", "sending", "paused")
-    return Notice.select().where(Notice.id.in_(aimed_at([mailing_list.id])), Notice.state.in_(open_ones)).exists()
+    return (
+        Notice.select()
+        .where(Notice.id.in_(notice_ids_for_lists([mailing_list.id])), Notice.state.in_(open_ones))
+        .exists()
+    )
 
 
 # ── counting ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -199,5 +203,5 @@ def add_sender(mailing_list: MailingList, by: User | None, address: str, name: s
         )
         if not fresh and name.strip():
             Sender.update(name=name.strip()).where(Sender.id == sender.id).execute()
-        history.log(by, "sender.added", sender.id, detail={"list": mailing_list.id})
+        audit.log_action(by, "sender.added", sender.id, detail={"list": mailing_list.id})
     return sender

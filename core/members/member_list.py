@@ -10,8 +10,8 @@ from peewee import JOIN, Case, Expression, ModelSelect, fn
 from core.imports.columns import normalise_kana, normalise_text
 from core.members.lists import member_state_sql
 from core.notices import merge_fields
+from core.permissions import Permissions
 from core.reports import notice_list
-from core.rights import Rights
 from mail import address as addresses
 from models import Child, Delivery, Letter, MailingList, Membership, Notice, Person, Wording
 from words import N_
@@ -185,7 +185,7 @@ def class_label(language: str, child: Child) -> str:
 # ── one person ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def visible_memberships(person: Person, rights: Rights, need: str = "view") -> list[Membership]:
+def visible_memberships(person: Person, rights: Permissions, need: str = "view") -> list[Membership]:
     """Return a person's places in the lists that somebody may view (or `need`), whole list first; nobody else's."""
     return list(
         Membership.select(Membership, MailingList, Child)
@@ -197,7 +197,7 @@ def visible_memberships(person: Person, rights: Rights, need: str = "view") -> l
     )
 
 
-def _visible_list_ids(rights: Rights, need: str = "view") -> list[int]:
+def _visible_list_ids(rights: Permissions, need: str = "view") -> list[int]:
     """Return the lists in which somebody may look at people; whoever enters an address as the own one sees nobody."""
     return [one.id for one in rights.lists(need) if not one.practice_of_id]
 
@@ -209,7 +209,7 @@ def display_address(person: Person, whole: bool) -> str:
     return person.address if whole else addresses.hidden(person.address)
 
 
-def visible_household(person: Person, rights: Rights) -> list[Person]:
+def visible_household(person: Person, rights: Permissions) -> list[Person]:
     """Return the others of a person's household whom somebody may see."""
     if not person.household:
         return []
@@ -239,7 +239,7 @@ def deliveries_to(person: Person) -> ModelSelect:
     return Delivery.select(Delivery, Notice).join(Notice).where(Delivery.person == person).order_by(Delivery.id.desc())
 
 
-def delivery_views(found: list[Delivery], rights: Rights) -> list[DeliveryView]:
+def delivery_views(found: list[Delivery], rights: Permissions) -> list[DeliveryView]:
     """Return the fates of some deliveries with the subjects that somebody may see; three queries."""
     newest = {one.delivery_id: one for one in Letter.select().where(Letter.delivery.in_(found), Letter.newest == True)}
     notices = {one.notice_id for one in found}
@@ -259,7 +259,7 @@ def delivery_views(found: list[Delivery], rights: Rights) -> list[DeliveryView]:
     return made
 
 
-def _visible_notices(notices: set[int], rights: Rights) -> set[int]:
+def _visible_notices(notices: set[int], rights: Permissions) -> set[int]:
     """Return the notices of one page that somebody may see."""
     return {row.id for row in notice_list.visible_notices(rights).where(Notice.id.in_(notices)).select(Notice.id)}
 

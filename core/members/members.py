@@ -10,7 +10,7 @@ from typing import Any
 
 from peewee import IntegrityError
 
-from core import history, organization, service
+from core import audit, settings
 from core.accounts import class_teacher
 from core.imports import apply
 from core.imports.columns import (
@@ -26,6 +26,7 @@ from core.imports.plan import already_member_message, plan_rows
 from core.imports.plan_model import PlanLine
 from core.imports.row_matching import address_fields
 from core.members import households
+from core.notifications import service_mail
 from database import db
 from mail import address as addresses
 from models import Child, Delivery, MailingList, Membership, Person, User
@@ -98,7 +99,7 @@ def add_member(
             continue
         break
     membership = line.membership.row if line.membership else None
-    history.log(by, "member.added", membership.person_id, detail={"list": mailing_list.id})
+    audit.log_action(by, "member.added", membership.person_id, detail={"list": mailing_list.id})
     return membership
 
 
@@ -123,7 +124,7 @@ def edit_person(person: Person, by: User | None, *, name: str, kana_: str, phone
         Person.update(name=shown, kana=normalise_kana(kana_), phone=normalise_phone(phone_), language=language).where(
             Person.id == person.id
         ).execute()
-        history.log(by, "member.changed", person.id)
+        audit.log_action(by, "member.changed", person.id)
 
 
 def edit_membership(
@@ -141,7 +142,7 @@ def edit_membership(
             Membership.id == membership.id
         ).execute()
         class_teacher.assign_new_members(membership.list, [membership.person_id])
-        history.log(by, "member.changed", membership.person_id, detail={"list": membership.list_id})
+        audit.log_action(by, "member.changed", membership.person_id, detail={"list": membership.list_id})
 
 
 def _split_items(items: Mapping[str, str], has_child: bool) -> tuple[dict[str, str], dict[str, str]]:
@@ -184,7 +185,7 @@ def split_household(person: Person, by: User | None) -> None:
         key = households.new_household_key()
         Person.update(household=key).where(Person.id == person.id).execute()
         Child.update(household=key).where(Child.id.in_(mine - shared)).execute()
-        history.log(by, "household.split", person.id)
+        audit.log_action(by, "household.split", person.id)
 
 
 def join_household(person: Person, other: Person, by: User | None) -> None:
@@ -195,7 +196,7 @@ def join_household(person: Person, other: Person, by: User | None) -> None:
         Person.update(household=key).where(Person.id.in_([person.id, other.id])).execute()
         theirs = Membership.person.in_([person.id, other.id]) & Membership.belongs
         Child.update(household=key).where(Child.id.in_(Membership.select(Membership.child).where(theirs))).execute()
-        history.log(by, "household.joined", person.id)
+        audit.log_action(by, "household.joined", person.id)
 
 
 # ── stop, resume, approve, leave ─────────────────────────────────────────────────────────────────────────────────
@@ -260,10 +261,10 @@ def _change_state(
             .execute()
         )
         if changed and len(moved) == 1:
-            history.log(by, action, moved.pop(), detail={"list": mailing_list.id})
+            audit.log_action(by, action, moved.pop(), detail={"list": mailing_list.id})
             return 1
         if changed:
-            history.log(by, action, mailing_list.id, kind="list", detail={"people": len(moved)})
+            audit.log_action(by, action, mailing_list.id, kind="list", detail={"people": len(moved)})
     return len(moved)
 
 
@@ -285,7 +286,7 @@ def change_address(person: Person, typed: str, by: User | None, now: datetime) -
             raise AddressTaken(other)
         Person.update(**fields).where(Person.id == person.id).execute()
         _notify_old_address(person, fields["address_key"], now)
-        history.log(by, "member.address_changed", person.id)
+        audit.log_action(by, "member.address_changed", person.id)
 
 
 def _notify_old_address(person: Person, new_key: str, now: datetime) -> None:
@@ -295,7 +296,7 @@ def _notify_old_address(person: Person, new_key: str, now: datetime) -> None:
     """
     strange = Delivery.select().where(Delivery.person == person, Delivery.strange_at.is_null(False)).exists()
     if person.reachable and person.address_key != new_key and not strange:
-        service.send(
+        service_mail.notify(
             "moved", address=person.address or "", language=person.language, values={"to_name": ""}, now=now,
             person=person, urgent=False, useful_s=86400,
         )  # fmt: skip
@@ -307,7 +308,7 @@ def clean_member_address(typed: str) -> str:
         clean = addresses.clean(typed)
     except addresses.BadAddress as wrong:
         raise DomainError("address", wrong.message) from wrong
-    if organization.settings().own.has(clean):
+    if settings.load_settings().own.has(clean):
         raise DomainError("address", N_("This is an address of Kairan itself, so it cannot be a member."))
     return clean
 
@@ -325,5 +326,5 @@ def clear_suppression(person: Person, by: User | None, now: datetime) -> bool:
             .execute()
         )
         if changed:
-            history.log(by, "member.address_released", person.id)
+            audit.log_action(by, "member.address_released", person.id)
     return bool(changed)

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from core import history
+from core import audit
 from core.accounts import class_teacher
 from database import db, insert_rows
 from models import MailingList, Membership, User
@@ -65,7 +65,7 @@ def move_or_copy(
         done = _count_result(rows, there)
         if rows:
             detail = {"from": source.id, "people": done.new + done.there, "new": done.new}
-            history.log(
+            audit.log_action(
                 by, "member.moved" if kind == "move" else "member.copied", target.id, kind="list", detail=detail
             )
     return done

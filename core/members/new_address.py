@@ -5,9 +5,10 @@ The letter to the new address is the same whether Kairan knows it or not.
 
 from datetime import datetime, timedelta
 
-from core import history, limits, service
+from core import audit, rate_limits
 from core.members import members, preference_page, signed_links
-from core.organization import settings
+from core.notifications import service_mail
+from core.settings import load_settings
 from database import db
 from mail import address as addresses
 from models import Letter, Person
@@ -24,18 +25,18 @@ SAME_ADDRESS = N_("This is the address that we write to already.")
 def request_new_address(person: Person, typed: str, now: datetime) -> None:
     """Send the letter with the link to the new address. Raises members.Refused for one that cannot be."""
     clean = _clean_new_address(person, typed)
-    too_often = limits.hit(f"new address:{person.id}", now, 86400) > PER_PERSON_A_DAY
-    if too_often or limits.hit(f"new address at:{addresses.key(clean)}", now, 86400) > PER_ADDRESS_A_DAY:
+    too_often = rate_limits.record_hit(f"new address:{person.id}", now, 86400) > PER_PERSON_A_DAY
+    if too_often or rate_limits.record_hit(f"new address at:{addresses.key(clean)}", now, 86400) > PER_ADDRESS_A_DAY:
         raise members.DomainError("address", TOO_OFTEN)
     with db.atomic():  # a sender process must not take the letter before its link stands in it
-        letter = service.send(
+        letter = service_mail.notify(
             "new-address", address=clean, language=person.language, values={"to_name": ""}, now=now, urgent=False,
             useful_s=86400,
         )  # fmt: skip
-        text = signed_links.link_signer(settings(), LINK_PURPOSE).dumps(
+        text = signed_links.link_signer(load_settings(), LINK_PURPOSE).dumps(
             [person.id, preference_page.address_fingerprint(person), letter.id]
         )
-        link = {"url": f"{settings().base_url}/p/new/{text}"}
+        link = {"url": f"{load_settings().base_url}/p/new/{text}"}
         Letter.update(payload={**letter.payload, **link}).where(Letter.id == letter.id).execute()
 
 
@@ -64,4 +65,4 @@ def confirm_new_address(person: Person, clean: str, now: datetime) -> None:
     """Take the new address over and tell the old one. Raises members.AddressTaken."""
     with db.atomic():
         members.change_address(person, clean, None, now)
-        history.log(None, "member.address_changed_self", person.id)
+        audit.log_action(None, "member.address_changed_self", person.id)

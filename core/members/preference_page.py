@@ -15,11 +15,12 @@ from datetime import datetime, timedelta
 
 from peewee import JOIN
 
-from core import history, limits, service
+from core import audit, rate_limits
 from core.imports.columns import normalise_class, normalise_grade, normalise_kana, normalise_text
 from core.inbound import allowed_senders
 from core.members import members, missing_names, unsubscribe, unsubscribe_by_mail
-from core.organization import settings
+from core.notifications import service_mail
+from core.settings import load_settings
 from core.signup.quotas import SignupRequest
 from database import db, millis
 from mail import address as addresses
@@ -51,17 +52,17 @@ def sign_page_token(person: Person, ends: datetime) -> str:
 
 
 def _token_hmac(body: bytes, person: Person) -> bytes:
-    return hmac.digest(settings().secret, b"own page" + body + (person.address_key or "").encode(), "sha256")[:16]
+    return hmac.digest(load_settings().secret, b"own page" + body + (person.address_key or "").encode(), "sha256")[:16]
 
 
 def address_fingerprint(person: Person) -> str:
     """Return what ties a link to the address that the person has now."""
-    return hmac.digest(settings().secret, f"at {person.address_key}".encode(), "sha256")[:6].hex()
+    return hmac.digest(load_settings().secret, f"at {person.address_key}".encode(), "sha256")[:6].hex()
 
 
 def page_url(person: Person, now: datetime, good_for: timedelta = LINK_LIFETIME) -> str:
     """Return the whole web address of the page."""
-    return f"{settings().base_url}/p/{sign_page_token(person, now + good_for)}"
+    return f"{load_settings().base_url}/p/{sign_page_token(person, now + good_for)}"
 
 
 def person_by_token(text: str, now: datetime) -> Person | None:
@@ -80,17 +81,17 @@ def email_page_link(typed: str, now: datetime) -> None:
     """Mail the link to a member's own address; nobody learns whether there is one. Raises BadAddress."""
     key = addresses.key(addresses.clean(typed))
     person = Person.get_or_none(Person.address_key == key)
-    if any(limits.hit(f"own page:{window}:{key}", now, window) > most for window, most in PER_ADDRESS):
+    if any(rate_limits.record_hit(f"own page:{window}:{key}", now, window) > most for window, most in PER_ADDRESS):
         return
     if person is None or not person.reachable or not _memberships_of(person):
         return
-    if limits.hit("own pages", now, 86400) <= MAX_LINKS_PER_DAY:
+    if rate_limits.record_hit("own pages", now, 86400) <= MAX_LINKS_PER_DAY:
         values = {"url": page_url(person, now), "to_name": person.name}
         _send_email("page", person, person.address or "", values, now)
 
 
 def _send_email(kind: str, person: Person, address: str, values: dict[str, str], now: datetime) -> None:
-    service.send(
+    service_mail.notify(
         kind, address=address, language=person.language, values=values, now=now, person=person, urgent=False,
         useful_s=86400,
     )  # fmt: skip
@@ -237,7 +238,7 @@ def save_preferences(person: Person, said: PreferenceForm) -> None:
         if seen.unnamed and normalise_text(said.new_child.get("name", "")):
             place = Membership.get_by_id(seen.unnamed.id)
             members.edit_membership(place, None, relation=place.relation, items=place.attributes, child=said.new_child)
-        history.log(None, "member.changed_self", person.id)
+        audit.log_action(None, "member.changed_self", person.id)
 
 
 def _reject_urls(said: PreferenceForm) -> None:
@@ -277,16 +278,16 @@ def send_correction(person: Person, text: str, now: datetime) -> bool:
     Class and items of the child decide who gets which notice, so that a link alone does not change them.
     """
     said = text.strip()[:MAX_CORRECTION_LENGTH]
-    if not said or limits.hit(f"own page wish:{person.id}", now, 86400) > CORRECTIONS_PER_DAY:
+    if not said or rate_limits.record_hit(f"own page wish:{person.id}", now, 86400) > CORRECTIONS_PER_DAY:
         return False
     lists = [line.list for line in load_page(person).lines if line.state == "active"]
     told = {user.id: user for one in lists for user in allowed_senders.managers_of(one)}
-    values = {"name": person.name, "text": said, "url": f"{settings().base_url}/members/{person.id}"}
+    values = {"name": person.name, "text": said, "url": f"{load_settings().base_url}/members/{person.id}"}
     with db.atomic():
-        history.log(None, "member.says_wrong", person.id)
+        audit.log_action(None, "member.says_wrong", person.id)
         for user in list(told.values()) or allowed_senders.administrators():
             if user.email:
-                service.send(
+                service_mail.notify(
                     "says-wrong", address=user.email, language=user.language, values={**values, "to_name": user.name},
                     now=now, urgent=False, useful_s=3 * 86400,
                 )  # fmt: skip
@@ -317,7 +318,7 @@ def stop_or_resume_list(person: Person, list_id: int, do: str, now: datetime) ->
 
 def send_test_email(person: Person, now: datetime) -> bool:
     """Send the short test letter to the reader (T-17); False after some in a day."""
-    if not person.reachable or limits.hit(f"own test:{person.id}", now, 86400) > TEST_EMAILS_PER_DAY:
+    if not person.reachable or rate_limits.record_hit(f"own test:{person.id}", now, 86400) > TEST_EMAILS_PER_DAY:
         return False
     _send_email("test", person, person.address or "", {"to_name": person.name}, now)
     return True
@@ -344,5 +345,5 @@ def delete_own_data(person: Person, now: datetime) -> set[int]:
         Person.update(**gone).where(Person.id == person.id).execute()
         alone = unsubscribe.unreachable_children(children)
         if lists:
-            history.log(None, "member.deleted_self", person.id, detail={"lists": lists, "alone": len(alone)})
+            audit.log_action(None, "member.deleted_self", person.id, detail={"lists": lists, "alone": len(alone)})
     return alone

@@ -5,7 +5,7 @@ A mark of a place (leave, resume) works as long as the membership; what can chan
 
 from itsdangerous import BadSignature, URLSafeSerializer
 
-from core.organization import Settings, settings
+from core.settings import Settings, load_settings
 from models import MailingList, Person
 
 
@@ -17,14 +17,14 @@ def link_signer(force: Settings, purpose: str) -> URLSafeSerializer:
 def read_token(text: str, purpose: str) -> list | None:
     """Return what a mark holds; None if it is not one of ours."""
     try:
-        return link_signer(settings(), purpose).loads(text)
+        return link_signer(load_settings(), purpose).loads(text)
     except (BadSignature, ValueError, TypeError):
         return None
 
 
 def sign_membership(person: Person, mailing_list: MailingList, force: Settings | None = None) -> str:
     """Return the mark by which a member leaves or resumes this one list."""
-    return link_signer(force or settings(), "place").dumps([person.id, mailing_list.id])
+    return link_signer(force or load_settings(), "place").dumps([person.id, mailing_list.id])
 
 
 def membership_by_token(text: str) -> tuple[Person, MailingList] | None:

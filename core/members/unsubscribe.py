@@ -8,7 +8,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from core import history, service
+from core import audit
+from core.notifications import service_mail
 from core.system import manager_alerts
 from database import db
 from models import Cover, Delivery, Letter, MailingList, Membership, Notice, Person
@@ -89,7 +90,7 @@ def _clear_misdirected(delivery: Delivery) -> None:
             Membership.stopped_by == "reader",
             Membership.stopped_at == said,
         ).execute()
-        history.log(None, "delivery.strange_taken_back", delivery.id, detail={"notice": delivery.notice_id})
+        audit.log_action(None, "delivery.strange_taken_back", delivery.id, detail={"notice": delivery.notice_id})
 
 
 def _change_memberships(
@@ -108,7 +109,7 @@ def _change_memberships(
                 "delivery": delivery.id,
                 "alone": len(_unreachable_children_in_lists(delivery, covered)),
             }
-            history.log(None, action, delivery.person_id, detail=detail)
+            audit.log_action(None, action, delivery.person_id, detail=detail)
             Notice.update(serial=Notice.serial + 1).where(Notice.id == delivery.notice_id).execute()
     return done
 
@@ -153,7 +154,7 @@ def handle_one_click(delivery: Delivery, url: str, now: datetime) -> bool:
     if not person or not person.reachable or _was_emailed_recently(person, now):
         return False
     values = {"list": _join_names(names, delivery.language), "url": url, "to_name": person.name}
-    service.send(
+    service_mail.notify(
         "resume", address=person.address, language=delivery.language, values=values, now=now, person=person,
         useful_s=RESUBSCRIBE_EMAIL_INTERVAL.days * 86400,
     )  # fmt: skip
@@ -178,7 +179,7 @@ def report_misdirected(delivery: Delivery, now: datetime) -> None:
         stopped = _unsubscribe_everywhere(delivery, now)
         first = Delivery.update(strange_at=now).where(Delivery.id == delivery.id, Delivery.strange_at.is_null())
         if first.execute():
-            history.log(None, "delivery.strange", delivery.id, detail={"notice": delivery.notice_id})
+            audit.log_action(None, "delivery.strange", delivery.id, detail={"notice": delivery.notice_id})
             Notice.update(serial=Notice.serial + 1).where(Notice.id == delivery.notice_id).execute()
             if delivery.person_id:
                 manager_alerts.alert_misdirected(
@@ -195,7 +196,7 @@ def _unsubscribe_everywhere(delivery: Delivery, now: datetime) -> list[int]:
     lists = [number for (number,) in Membership.select(Membership.list).where(mine).distinct().tuples()]
     Membership.update(state="stopped", stopped_by="reader", stopped_at=now).where(mine).execute()
     if lists:
-        history.log(None, "member.stopped", delivery.person_id, detail={"lists": lists, "delivery": delivery.id})
+        audit.log_action(None, "member.stopped", delivery.person_id, detail={"lists": lists, "delivery": delivery.id})
     return lists
 
 

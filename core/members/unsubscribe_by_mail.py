@@ -6,10 +6,11 @@ own address only. Strangers get silence. Everything is reversible on the same pa
 
 from datetime import datetime
 
-from core import history, limits, service
+from core import audit, rate_limits
 from core.inbound.result import InboundResult
 from core.members.signed_links import sign_membership
-from core.organization import settings
+from core.notifications import service_mail
+from core.settings import load_settings
 from database import db
 from mail import address as addresses
 from mail.proof import Proof
@@ -23,7 +24,7 @@ def handle_leave_mail(
     person = letter.person if letter and letter.person_id else _person_by_address(address)
     if person is None or not subscription_state(person, mailing_list):
         return InboundResult("leave", "silent", "no member", mailing_list, show=True)
-    force = settings()
+    force = load_settings()
     url = f"{force.base_url}/mail/leave/{sign_membership(person, mailing_list, force)}"
     if letter is not None or proof:
         unsubscribe_and_notify(person, mailing_list, url, now)
@@ -38,10 +39,10 @@ def _person_by_address(address: str) -> Person | None:
 
 def _send_daily_limited(kind: str, person: Person, mailing_list: MailingList, url: str, now: datetime) -> None:
     """Write to the member's own address, at most once a day for each list."""
-    if not person.reachable or limits.hit(f"{kind}:{mailing_list.id}:{person.id}", now, 86400) > 1:
+    if not person.reachable or rate_limits.record_hit(f"{kind}:{mailing_list.id}:{person.id}", now, 86400) > 1:
         return
     values = {"list": mailing_list.name, "url": url, "to_name": person.name}
-    service.send(
+    service_mail.notify(
         kind, address=person.address or "", language=person.language, values=values, now=now, person=person,
         useful_s=86400,
     )  # fmt: skip
@@ -96,5 +97,5 @@ def _change_list_memberships(
             .execute()
         )
         if done:
-            history.log(None, action, person.id, detail={"lists": [mailing_list.id], "by": "mail"})
+            audit.log_action(None, action, person.id, detail={"lists": [mailing_list.id], "by": "mail"})
     return bool(done)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from peewee import JOIN
 
 from core.members import unsubscribe
-from core.rights import Rights
+from core.permissions import Permissions
 from models import Child, MailingList, Membership, Person
 
 SHOWN_FOR = timedelta(days=7)
@@ -24,7 +24,7 @@ class UnsubscribedPerson:
     alone: tuple[str, ...]
 
 
-def recently_unsubscribed(rights: Rights, now: datetime) -> list[UnsubscribedPerson]:
+def recently_unsubscribed(rights: Permissions, now: datetime) -> list[UnsubscribedPerson]:
     """Return who went in the last days from the lists of a manager, first those whose children have nobody."""
     managed = [one.id for one in rights.lists("manage") if not one.practice_of_id]
     since = now - SHOWN_FOR

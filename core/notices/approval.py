@@ -6,13 +6,14 @@ goes: the mark covers words, questions, files and audience, and anything that ch
 
 from datetime import datetime
 
-from core import history, service
+from core import audit
+from core.errors import AlreadySent, AudienceChanged, DomainError, MissingFields, TimeInPast
 from core.notices import approval_policy, sender_names, workflow
 from core.notices.audience import Audience, resolve_audience
 from core.notices.validation import find_missing
-from core.organization import settings
-from core.refusals import AlreadySent, AudienceChanged, Incomplete, PastTime, Refused
-from core.rights import scope_of
+from core.notifications import service_mail
+from core.permissions import person_scope_for_user
+from core.settings import load_settings
 from database import db
 from models import Notice, User
 from words import N_
@@ -21,19 +22,19 @@ MAX_NOTE_CHARS = 1000
 REQUEST_LIFETIME_S = 24 * 3600
 
 
-class InvalidApprover(Refused):
+class InvalidApprover(DomainError):
     """The chosen colleague may not approve this notice (any more)."""
 
     message = N_("Please choose a colleague who may send to these lists.")
 
 
-class SelfApproval(Refused):
+class SelfApproval(DomainError):
     """Nobody approves the own notice."""
 
     message = N_("You wrote this notice yourself. Somebody else must look at it.")
 
 
-class NotInReview(Refused):
+class NotInReview(DomainError):
     """It was approved, sent back or taken back meanwhile."""
 
     message = N_("This notice does not wait for a second person any more.")
@@ -57,11 +58,11 @@ def request_review(
     with db.atomic():
         workflow.change_state(
             notice, ("draft",), AlreadySent(notice), state="asked", begin_at=at, booked=at is not None, by=by,
-            by_name=by.name, within=scope_of(by), asked=colleague, asked_at=now,
+            by_name=by.name, within=person_scope_for_user(by), asked=colleague, asked_at=now,
             asked_mark=approval_policy.content_fingerprint(notice, audience),
             fingerprint=audience.fingerprint, word="", word_by="", updated_at=now,
         )  # fmt: skip
-        history.log(by, "notice.asked", notice.id, detail={"colleague": colleague.id})
+        audit.log_action(by, "notice.asked", notice.id, detail={"colleague": colleague.id})
         _send_review_mail("second", notice, colleague, by, now)
 
 
@@ -69,13 +70,15 @@ def _send_review_mail(kind: str, notice: Notice, to: User, by: User, now: dateti
     """Send a colleague a letter with the way to the notice; who has no address finds it on the first page."""
     if not to.email:
         return
-    url = f"{settings().base_url}/notices/{notice.id}/second" if kind == "second" else _compose_url(notice)
+    url = f"{load_settings().base_url}/notices/{notice.id}/second" if kind == "second" else _compose_url(notice)
     values = {"to_name": to.name, "by": by.name, "subject": notice.wording.subject, "url": url, "word": word}
-    service.send(kind, address=to.email, language=to.language, values=values, now=now, useful_s=REQUEST_LIFETIME_S)
+    service_mail.notify(
+        kind, address=to.email, language=to.language, values=values, now=now, useful_s=REQUEST_LIFETIME_S
+    )
 
 
 def _compose_url(notice: Notice) -> str:
-    return f"{settings().base_url}/notices/{notice.id}/words"
+    return f"{load_settings().base_url}/notices/{notice.id}/words"
 
 
 def approve_notice(notice: Notice, by: User, mark: str, now: datetime) -> Notice:
@@ -90,7 +93,7 @@ def approve_notice(notice: Notice, by: User, mark: str, now: datetime) -> Notice
         raise SelfApproval()
     workflow.require_files_previewed(notice, by)
     audience = _unchanged_audience(notice, mark, now)
-    history.log(by, "notice.approved", notice.id)
+    audit.log_action(by, "notice.approved", notice.id)
     return workflow.schedule_send(notice, audience, by=notice.by, now=now, at=notice.begin_at, second=by)
 
 
@@ -98,11 +101,11 @@ def _unchanged_audience(notice: Notice, mark: str, now: datetime) -> Audience:
     """Return the audience if everything is as it was asked about and shown."""
     audience = resolve_audience(notice)
     if missing := find_missing(notice, audience, notice.by, notice.begin_at or now):
-        raise Incomplete(missing)
+        raise MissingFields(missing)
     if not approval_policy.content_fingerprint(notice, audience) == mark == notice.asked_mark:
         raise AudienceChanged()
     if notice.begin_at is not None and notice.begin_at <= now:
-        raise PastTime()
+        raise TimeInPast()
     return audience
 
 
@@ -110,7 +113,7 @@ def return_to_author(notice: Notice, by: User, word: str, now: datetime) -> None
     """Give a notice back to its writer with a word. Raises NotAsked."""
     with db.atomic():
         _return_to_draft(notice, now, word=word.strip()[:MAX_NOTE_CHARS], word_by=by.name)
-        history.log(by, "notice.sent_back", notice.id)
+        audit.log_action(by, "notice.sent_back", notice.id)
         if notice.by and notice.by_id != by.id:
             _send_review_mail("sent-back", notice, notice.by, by, now, notice.word)
 
@@ -119,7 +122,7 @@ def cancel_review_request(notice: Notice, by: User, now: datetime) -> None:
     """Take the own question back: the notice is a draft again. Raises NotAsked."""
     with db.atomic():
         _return_to_draft(notice, now)
-        history.log(by, "notice.cancelled", notice.id)
+        audit.log_action(by, "notice.cancelled", notice.id)
 
 
 def _return_to_draft(notice: Notice, now: datetime, **more: object) -> None:

@@ -4,7 +4,7 @@ import hashlib
 import json
 
 from core.notices.audience import Audience
-from core.rights import Rights, rights_of, target_lists
+from core.permissions import Permissions, permissions_of, target_lists
 from models import Attachment, Choice, Notice, Organization, Question, User, Wording
 
 
@@ -32,10 +32,10 @@ def eligible_approvers(notice: Notice, by: User) -> list[User]:
     Who approves sees the letters as they go out, and so the children of everybody who was chosen by name.
     """
     others = User.select().where(User.id != by.id, User.disabled_at.is_null()).order_by(User.name)
-    return [one for one in others if may_approve(rights_of(one), notice)]
+    return [one for one in others if may_approve(permissions_of(one), notice)]
 
 
-def may_approve(rights: Rights, notice: Notice) -> bool:
+def may_approve(rights: Permissions, notice: Notice) -> bool:
     """Say whether a user may let a colleague's notice go: write to all of its lists, and see everybody in it."""
     return rights.may_steer_all("send", notice) and rights.sees_all_by_name(notice)
 

@@ -18,10 +18,10 @@ from peewee import IntegrityError, ModelSelect, fn
 
 import clock
 import config as ground
-from core import history
+from core import audit
+from core.errors import DomainError, NotADraft
 from core.notices import file_types
 from core.notices.file_types import UnfitFile
-from core.refusals import NotNow, Refused
 from database import db, written_once
 from mail import enclose
 from models import Attachment, Delivery, Notice, Opened, User
@@ -38,7 +38,7 @@ DELETE_AFTER_CLOSE = timedelta(days=30)
 UPLOAD_GRACE_S = 3600
 
 
-class AlreadyWithdrawn(Refused):
+class AlreadyWithdrawn(DomainError):
     """The file was withdrawn before, or its notice was."""
 
     message = N_("This file has already been withdrawn.")
@@ -66,7 +66,7 @@ def add_file(notice: Notice, name: str, content: bytes, by: User | None, now: da
                 notice=notice, name=_unique_name(notice, fit.name), kind=fit.kind, size=len(fit.content),
                 digest=digest, file=file, cleaned=fit.cleaned, added_at=now, added_by=by,
             )  # fmt: skip
-    except (UnfitFile, NotNow):
+    except (UnfitFile, NotADraft):
         _path(file).unlink(missing_ok=True)
         raise
 
@@ -74,7 +74,7 @@ def add_file(notice: Notice, name: str, content: bytes, by: User | None, now: da
 def _touch_draft(notice: Notice, now: datetime) -> None:
     """Note that the draft is another one now: an open check page is then out of date."""
     if not Notice.update(updated_at=now).where(Notice.id == notice.id, Notice.state == "draft").execute():
-        raise NotNow()
+        raise NotADraft()
     notice.updated_at = now
 
 
@@ -246,7 +246,7 @@ def withdraw_file(attachment: Attachment, by: User | None, now: datetime) -> Non
         if not Attachment.update(withdrawn_at=now).where(Attachment.id == attachment.id, open_still).execute():
             raise AlreadyWithdrawn()
         Notice.update(serial=Notice.serial + 1).where(Notice.id == attachment.notice_id).execute()
-        history.log(by, "notice.file_withdrawn", attachment.notice_id, detail={"file": attachment.id})
+        audit.log_action(by, "notice.file_withdrawn", attachment.notice_id, detail={"file": attachment.id})
 
 
 # ── bytes ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -12,12 +12,12 @@ from datetime import datetime
 from peewee import JOIN, ModelSelect, fn
 
 import clock
-from core import rooms
+from core import class_names
 from core.accounts import class_teacher
 from core.notices import merge_fields, recipients
 from core.notices.per_child import differs_by_child
 from core.notices.recipients import TargetSet
-from core.organization import settings
+from core.settings import load_settings
 from models import REACHABLE, Child, Group, MailingList, Membership, Notice, Person, User
 from words import N_, Sentence
 
@@ -260,7 +260,7 @@ _ReadFields = Callable[[_Candidate, tuple[Membership, ...], str], tuple[dict[str
 def _make_field_reader(notice: Notice, names: list[str], people: Collection[_Candidate], at: datetime) -> _ReadFields:
     """Return what reads the merge fields of a notice."""
     reading = merge_fields.FieldReader.for_members(names, (row for one in people for row in one.memberships))
-    force, list_names = settings(), _list_names(people)
+    force, list_names = load_settings(), _list_names(people)
 
     def read(one: _Candidate, rows: tuple[Membership, ...], signed: str) -> tuple[dict[str, str], tuple[str, ...]]:
         list_name = list_names.get(rows[0].list_id, "") if rows else ""
@@ -316,7 +316,7 @@ def _build_recipient(
 
 
 def _class_label(person: Person, child: Child) -> str:
-    return rooms.in_words(person.language, child.grade, child.class_name)
+    return class_names.class_label(person.language, child.grade, child.class_name)
 
 
 def _active_memberships(memberships: list[Membership]) -> list[Membership]:

@@ -10,11 +10,11 @@ from datetime import datetime
 
 from itsdangerous import BadSignature, URLSafeSerializer
 
-from core import service
 from core.notices import attachments
 from core.notices.audience import Recipient
 from core.notices.rendering import format_moment, reminder_subject, render_author_copy
-from core.organization import Settings, settings
+from core.notifications import service_mail
+from core.settings import Settings, load_settings
 from database import millis
 from models import Letter, Notice, Person, Reminder, User
 from words import N_, say
@@ -24,10 +24,10 @@ def send_author_copy(notice: Notice, by: User | None, now: datetime) -> Letter |
     """Send the writer a copy with a cancel link, ahead of everything else; none without an e-mail address."""
     if by is None or not by.email or notice.begin_at is None:
         return None
-    force = settings()
+    force = load_settings()
     shown = render_author_copy(notice, by, force, now)
     begins = N_("Sending starts on %(at)s. Until then it can be cancelled.")
-    letter = service.send(
+    letter = service_mail.notify(
         "own",
         address=by.email,
         language=by.language,
@@ -49,7 +49,7 @@ def send_author_copy(notice: Notice, by: User | None, now: datetime) -> Letter |
 def _files_line(notice: Notice, by: User, now: datetime) -> str:
     """Return a line on the files that stand behind the link; nothing if there are none."""
     about = attachments.copy_files_note(notice, now)
-    return say(by.language, about, url=f"{settings().base_url}/notices/{notice.id}") + "\n" if about else ""
+    return say(by.language, about, url=f"{load_settings().base_url}/notices/{notice.id}") + "\n" if about else ""
 
 
 def cancel_author_copies(notice: Notice, now: datetime) -> None:
@@ -66,7 +66,7 @@ def send_reminder_copy(reminder: Reminder, by: User | None, now: datetime) -> Le
     """Send who asked for a reminder a copy with a link to call it off; none without an e-mail address."""
     if by is None or not by.email:
         return None
-    notice, force = reminder.notice, settings()
+    notice, force = reminder.notice, load_settings()
     shown = render_author_copy(notice, by, force, now)
     values = {
         "to_name": by.name, "subject": reminder_subject(shown.subject, by.language), "text": shown.text,
@@ -74,7 +74,7 @@ def send_reminder_copy(reminder: Reminder, by: User | None, now: datetime) -> Le
         "url": f"{force.base_url}/notices/call-off/{reminder_cancel_token(reminder, force)}",
         "page": shown.html, "files": _files_line(notice, by, now), "notice": notice.id, "reminder": reminder.id,
     }  # fmt: skip
-    return service.send("own-again", address=by.email, language=by.language, values=values, now=now)
+    return service_mail.notify("own-again", address=by.email, language=by.language, values=values, now=now)
 
 
 def cancel_reminder_copies(reminder: Reminder, now: datetime) -> None:
@@ -91,7 +91,7 @@ def reminder_cancel_token(reminder: Reminder, force: Settings) -> str:
 def reminder_by_cancel_token(mark: str) -> Reminder | None:
     """Return the reminder that a mark fits; None if it is wrong."""
     try:
-        what, number = _signer(settings()).loads(mark)
+        what, number = _signer(load_settings()).loads(mark)
     except (BadSignature, ValueError, TypeError):
         return None
     return Reminder.get_or_none(Reminder.id == number) if what == "again" else None
@@ -108,7 +108,7 @@ def notice_cancel_token(notice: Notice, force: Settings) -> str:
 def notice_by_cancel_token(mark: str) -> Notice | None:
     """Return the notice that a cancel mark still fits; None if it is wrong, or confirmed anew since."""
     try:
-        number, confirmed = _signer(settings()).loads(mark)
+        number, confirmed = _signer(load_settings()).loads(mark)
     except (BadSignature, ValueError, TypeError):
         return None
     return Notice.get_or_none(Notice.id == number, Notice.confirmed_at == confirmed)
@@ -125,20 +125,20 @@ def send_test(notice: Notice, by: User, now: datetime, like: Recipient | None = 
     """
     if not by.email:
         return None
-    shown = render_author_copy(notice, by, settings(), now, like)
+    shown = render_author_copy(notice, by, load_settings(), now, like)
     files = _files_line(notice, by, now)
     values = {
         "to_name": by.name, "subject": shown.subject, "text": shown.text, "page": shown.html, "files": files,
         "notice": notice.id,
     }  # fmt: skip
-    return service.send("trial", address=by.email, language=by.language, values=values, now=now)
+    return service_mail.notify("trial", address=by.email, language=by.language, values=values, now=now)
 
 
 def send_test_to_person(person: Person, now: datetime) -> Letter | None:
     """Send a person the short test letter ("can you read this?"); None without an address (N-09)."""
     if not person.address:
         return None
-    return service.send(
+    return service_mail.notify(
         "test",
         address=person.address,
         language=person.language,

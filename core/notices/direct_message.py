@@ -6,10 +6,10 @@ not. It goes by the same engine, with the same window to cancel, and stands in t
 
 from datetime import datetime
 
+from core.errors import DomainError, NotADraft
 from core.notices import workflow
 from core.notices.content_checks import SendWarning
-from core.refusals import NotNow, Refused
-from core.rights import Rights
+from core.permissions import Permissions
 from database import db
 from models import Delivery, Letter, MailingList, Membership, Notice, Person, Target, User
 from words import N_
@@ -17,7 +17,7 @@ from words import N_
 KIND = "individual"
 
 
-class NotReachable(Refused):
+class NotReachable(DomainError):
     """The address cannot be written to, whatever the letter (decision 3)."""
 
     message = N_("This address cannot be written to. Please telephone.")
@@ -69,7 +69,7 @@ def has_ever_confirmed(person: Person) -> bool:
     )
 
 
-def sender_lists(person: Person, rights: Rights, came_from: int | None = None) -> list[MailingList]:
+def sender_lists(person: Person, rights: Permissions, came_from: int | None = None) -> list[MailingList]:
     """Return in whose name somebody may write to this person, the likeliest list first.
 
     That is the one whose page the writer came from, then those in which the person still gets mail, those that the
@@ -97,7 +97,7 @@ def write_draft(
     with db.atomic():
         made = workflow.create_draft(by, form_key=form_key, now=now)
         if made.by_id != by.id or (made.kind != KIND and Target.select().where(Target.notice == made).exists()):
-            raise NotNow()
+            raise NotADraft()
         Notice.update(kind=KIND, out_of=out_of).where(Notice.id == made.id).execute()
         workflow.set_recipients(made, persons=[person.id], now=now)
         workflow.save_draft(made, subject=subject, text=text, read_confirmation=read_confirmation, now=now)

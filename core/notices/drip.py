@@ -12,13 +12,13 @@ from datetime import datetime, time, timedelta
 from peewee import Case, ModelSelect, fn
 
 import clock
-from core import history
+from core import audit
 from core.delivery import lifecycle
+from core.errors import DomainError, MissingFields
 from core.notices import workflow
 from core.notices.audience import Audience, resolve_audience
 from core.notices.validation import find_missing
-from core.organization import settings
-from core.refusals import Incomplete, Refused
+from core.settings import load_settings
 from database import db
 from models import Delivery, Had, MailingList, Membership, Notice, Person, Step, Target, User, Wording
 from words import N_
@@ -31,7 +31,7 @@ PAUSE_REASONS = {
 }
 
 
-class StepEnded(Refused):
+class StepEnded(DomainError):
     """Somebody has ended the step meanwhile."""
 
     message = N_("This letter has been ended meanwhile, so it cannot be changed.")
@@ -73,7 +73,7 @@ def add_step(mailing_list: MailingList, by: User, said: StepContent, now: dateti
     with db.atomic():
         step = Step.create(list=mailing_list, days=said.days, minute=said.minute, since=now, created_at=now)
         _require_complete(_open_standing_notice(step, by, said, now))
-        history.log(by, "step.added", mailing_list.id, detail={"step": step.id})
+        audit.log_action(by, "step.added", mailing_list.id, detail={"step": step.id})
     return step
 
 
@@ -93,13 +93,13 @@ def update_step(step: Step, by: User, said: StepContent, now: datetime) -> None:
                 Notice.id == notice.id
             ).execute()
         _require_complete(notice)
-        history.log(by, "step.changed", step.list_id, detail={"step": step.id})
+        audit.log_action(by, "step.changed", step.list_id, detail={"step": step.id})
 
 
 def pause_step(step: Step, by: User | None, now: datetime, why: str = "hand") -> None:
     """Let a step rest; who becomes due meanwhile waits."""
     _update_open_step(step, paused_at=now, paused_why=why)
-    history.log(by, "step.paused", step.list_id, detail={"step": step.id, "why": why})
+    audit.log_action(by, "step.paused", step.list_id, detail={"step": step.id, "why": why})
 
 
 def resume_step(step: Step, by: User, now: datetime, *, skip: bool = False) -> int:
@@ -109,7 +109,7 @@ def resume_step(step: Step, by: User, now: datetime, *, skip: bool = False) -> i
     """
     with db.atomic():
         _update_open_step(step, paused_at=None, paused_why="", **({"since": now} if skip else {}))
-        history.log(by, "step.resumed", step.list_id, detail={"step": step.id, "skip": skip})
+        audit.log_action(by, "step.resumed", step.list_id, detail={"step": step.id, "skip": skip})
         return 0 if skip else _enqueue_due(Step.get_by_id(step.id), now)
 
 
@@ -118,7 +118,7 @@ def end_step(step: Step, by: User, now: datetime) -> None:
     with db.atomic():
         _update_open_step(step, ended_at=now)
         _close_standing_notice(step, now)
-        history.log(by, "step.ended", step.list_id, detail={"step": step.id})
+        audit.log_action(by, "step.ended", step.list_id, detail={"step": step.id})
 
 
 def _update_open_step(step: Step, **fields: object) -> None:
@@ -130,7 +130,7 @@ def _update_open_step(step: Step, **fields: object) -> None:
 
 def _open_standing_notice(step: Step, by: User | None, said: StepContent, now: datetime) -> Notice:
     """Open the standing notice of a step."""
-    force = settings()
+    force = load_settings()
     notice = Notice.create(
         kind="step", of_step=step, state="standing", by=by, by_name=by.name if by else "", created_at=now,
         updated_at=now, confirmed_at=now, started_at=now, rounds=1, read_confirmation=said.read_confirmation,
@@ -159,7 +159,7 @@ def _require_complete(notice: Notice) -> None:
     missing = find_missing(notice, resolve_audience(notice))
     missing.pop("targets", None)
     if missing:
-        raise Incomplete(missing)
+        raise MissingFields(missing)
 
 
 def _content_differs(notice: Notice, said: StepContent) -> bool:
@@ -300,7 +300,7 @@ def _enqueue_due(step: Step, now: datetime) -> int:
 def _notice_for_mail_mode(step: Step, now: datetime) -> Notice:
     """Return the standing notice; a new one if the old was for practice and letters leave the house by now."""
     notice = standing_notice(step)
-    practice = settings().practice
+    practice = load_settings().practice
     if notice is not None and notice.practice == practice:
         return notice
     said, by = step_content(step), notice.by if notice else None

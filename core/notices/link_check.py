@@ -15,7 +15,7 @@ from contextlib import closing
 from ipaddress import ip_address
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-from core.organization import settings
+from core.settings import load_settings
 from mail import links
 from models import Notice
 
@@ -34,7 +34,7 @@ class _Inconclusive(Exception):
 
 def external_urls(notice: Notice) -> list[str]:
     """Return the web addresses in the words of a notice, but for our own."""
-    wording, ours = notice.wording, settings().base_url
+    wording, ours = notice.wording, load_settings().base_url
     found = (url for _, url in links.cut(f"{wording.subject}\n{wording.text}") if url)
     return [url for url in found if not url.startswith(ours)]
 

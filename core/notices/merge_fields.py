@@ -13,9 +13,9 @@ from functools import cache
 
 import clock
 import words
-from core import rights, rooms
-from core.organization import Settings, settings
-from core.stamps import given_name
+from core import class_names, permissions
+from core.display_names import given_name
+from core.settings import Settings, load_settings
 from mail import merge
 from models import Child, Group, Membership, Notice, Person, Target, User, Wording
 
@@ -54,7 +54,7 @@ class MergeField:
 
 
 def _class_label(one: FieldContext) -> str:
-    return rooms.in_words(one.language, one.child.grade, one.child.class_name) if one.child else ""
+    return class_names.class_label(one.language, one.child.grade, one.child.class_name) if one.child else ""
 
 
 def _child_attribute(name: str) -> Callable[[FieldContext], str]:
@@ -243,7 +243,7 @@ def display_subject(notice: Notice, subject: str | None = None) -> str:
     at = notice.started_at or notice.begin_at
     if "{{" not in subject or at is None:
         return subject
-    return fill_shared(notice, settings(), at)[0]
+    return fill_shared(notice, load_settings(), at)[0]
 
 
 def is_personalized(notice: Notice) -> bool:
@@ -283,7 +283,7 @@ def lists_of_notice(notice: Notice) -> list[int]:
     chosen = Target.select(Target.number).where(Target.notice == notice, Target.include == True)
     persons = chosen.where(Target.kind == "person")
     theirs = Membership.select(Membership.list).where(Membership.person.in_(persons), Membership.belongs)
-    if (within := rights.within(notice)) is not None:
+    if (within := permissions.person_scope(notice)) is not None:
         theirs = theirs.where(Membership.list.in_(within))
     of_groups = Group.select(Group.list).where(Group.id.in_(chosen.where(Target.kind == "group")))
     lists = chosen.where(Target.kind == "list")

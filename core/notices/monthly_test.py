@@ -10,10 +10,10 @@ from datetime import date, datetime, time, timedelta
 
 import clock
 import words
-from core import history
+from core import audit
 from core.notices import workflow
 from core.notices.audience import resolve_audience
-from core.organization import settings
+from core.settings import load_settings
 from database import db
 from models import MailingList, Notice, User
 from words import N_
@@ -36,7 +36,7 @@ TEST_TEXT = N_(
 def set_test_day(mailing_list: MailingList, by: User, day: int | None, minute: int) -> None:
     """Test a list every month on a day (1 to 28) at a minute of the day; None: not any more. Booked ones stay."""
     MailingList.update(test_day=day, test_minute=minute, test_by=by).where(MailingList.id == mailing_list.id).execute()
-    history.log(by, "list.reception", mailing_list.id, detail={"day": day or 0})
+    audit.log_action(by, "list.reception", mailing_list.id, detail={"day": day or 0})
 
 
 def next_test_at(mailing_list: MailingList, now: datetime) -> datetime | None:
@@ -90,7 +90,7 @@ def _book_test(mailing_list: MailingList, at: datetime, now: datetime) -> Notice
 
 
 def _create_test_notice(mailing_list: MailingList, at: datetime, now: datetime) -> Notice:
-    force, by = settings(), mailing_list.test_by
+    force, by = load_settings(), mailing_list.test_by
     notice = workflow.create_draft(by if by and by.is_active else None, now=now, route="monthly")
     month = words.month(force.language, clock.local(at).date())
     workflow.save_draft(

@@ -7,8 +7,8 @@ subjects, cells of the board) follows from `differs_by_child` alone.
 from collections.abc import Callable
 
 import words
+from core.display_names import given_name
 from core.notices import merge_fields
-from core.stamps import given_name
 from models import Notice, Question
 from words import N_
 

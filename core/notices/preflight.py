@@ -12,7 +12,7 @@ from core.notices import attachments, html_body, previous_send, questions
 from core.notices import content_checks as of_text
 from core.notices.audience import Audience
 from core.notices.content_checks import SendWarning
-from core.organization import Settings, settings
+from core.settings import Settings, load_settings
 from models import Notice, Wording
 from words import N_
 
@@ -33,7 +33,7 @@ def collect_warnings(
     notice: Notice, audience: Audience, now: datetime, at: datetime | None = None, language: str = "ja"
 ) -> list[SendWarning]:
     """Return what to look at again before this notice goes out at a time (None: now)."""
-    force, begins = settings(), at or now
+    force, begins = load_settings(), at or now
     wording = notice.wording
     text = f"{wording.subject}\n{wording.text}"
     filled_in = of_text.strip_blanks(text)  # the date of a sample is told once, as a blank

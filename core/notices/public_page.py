@@ -7,7 +7,7 @@ fields of a reader or child speak to one family and never stand there. The sende
 from datetime import datetime, timedelta
 
 from core.notices import merge_fields
-from core.organization import settings
+from core.settings import load_settings
 from mail import links, merge
 from models import MailingList, Notice, Organization, Target
 
@@ -28,7 +28,7 @@ def current_notice(now: datetime) -> Notice | None:
     )  # fmt: skip
     found = Notice.select().where(
         Notice.urgent == True, Notice.kind == "notice", Notice.state.in_(("sending", "paused", "sent", "stopped")),
-        Notice.started_at > now - timedelta(seconds=MAX_AGE_S), Notice.practice == settings().practice,
+        Notice.started_at > now - timedelta(seconds=MAX_AGE_S), Notice.practice == load_settings().practice,
         Notice.id.in_(aimed),
     ).order_by(Notice.started_at.desc(), Notice.id.desc())  # fmt: skip
     newest = found.first()
@@ -37,7 +37,7 @@ def current_notice(now: datetime) -> Notice | None:
 
 def public_wording(notice: Notice) -> tuple[str, list[tuple[str, str | None]]]:
     """Return subject, and text in stretches, each with its web address if it is one; day and school filled in."""
-    force = settings()
+    force = load_settings()
     notice.sender_name, notice.by = force.name, None  # for this page alone; nothing is saved
     subject, text = merge_fields.fill_shared(notice, force, notice.started_at)
     return subject, links.cut(merge.plain(text).strip("\n"))

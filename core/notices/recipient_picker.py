@@ -6,7 +6,7 @@ from datetime import datetime
 
 from peewee import JOIN, Expression, Field, Function, ModelSelect, fn
 
-from core.rights import Rights
+from core.permissions import Permissions
 from models import Child, Group, MailingList, Membership, Notice, Person, Target
 
 _KATAKANA = {code: code + 0x60 for code in range(0x3041, 0x3097)}
@@ -30,7 +30,7 @@ def count_reachable(lists: Iterable[MailingList]) -> dict[int, int]:
 
 
 def search_people(
-    rights: Rights, text: str = "", *, numbers: Iterable[int] | None = None, limit: int = 12
+    rights: Permissions, text: str = "", *, numbers: Iterable[int] | None = None, limit: int = 12
 ) -> list[Person]:
     """Return people of the lists that may be sent to: by number, or by a piece of a name, reading or child's name.
 
@@ -48,7 +48,9 @@ def search_people(
     return found
 
 
-def may_send_to_all(rights: Rights, lists: Iterable[int], persons: Iterable[int], groups: Iterable[int] = ()) -> bool:
+def may_send_to_all(
+    rights: Permissions, lists: Iterable[int], persons: Iterable[int], groups: Iterable[int] = ()
+) -> bool:
     """Say whether every list, person and group chosen is the user's to send to: a forged form must not pass (T-33)."""
     wanted, named = set(persons), set(groups)
     mine = {one.id for one in rights.lists("send")}
@@ -61,7 +63,7 @@ def may_send_to_all(rights: Rights, lists: Iterable[int], persons: Iterable[int]
     return wanted <= known
 
 
-def may_still_send(rights: Rights, notice: Notice) -> bool:
+def may_still_send(rights: Permissions, notice: Notice) -> bool:
     """Say whether the targets of a draft are still the user's to send to: roles end, drafts stay."""
     rows = list(Target.select().where(Target.notice == notice, Target.include == True))
     return may_send_to_all(
@@ -100,18 +102,18 @@ def people_changed_since(notice: Notice, moment: datetime) -> list[Person]:
     )
 
 
-def _selectable_people(rights: Rights) -> ModelSelect:
+def _selectable_people(rights: Permissions) -> ModelSelect:
     member = Membership.select(Membership.person).where(
         Membership.list.in_(_sendable_lists(rights)), Membership.belongs
     )
     return Person.select().where(Person.id.in_(member))
 
 
-def _sendable_lists(rights: Rights) -> ModelSelect:
+def _sendable_lists(rights: Permissions) -> ModelSelect:
     return rights.lists("send").select(MailingList.id).order_by()
 
 
-def _name_matches(text: str, rights: Rights) -> Expression:
+def _name_matches(text: str, rights: Permissions) -> Expression:
     """Match a piece of a name or reading, the child's too; hiragana finds katakana, spaces do not matter.
 
     Children of other lists find nobody: that two children are brother and sister is not for everybody to learn.
@@ -137,7 +139,7 @@ def _without_spaces(column: Field) -> Function:
     return fn.REPLACE(fn.REPLACE(column, " ", ""), "\u3000", "")
 
 
-def _children_by_person(found: list[Person], rights: Rights) -> dict[int, list[str]]:
+def _children_by_person(found: list[Person], rights: Permissions) -> dict[int, list[str]]:
     """Return each one's children in the lists that may be sent to: of other lists' children nobody learns here."""
     rows = (
         Membership.select(Membership.person, Child)

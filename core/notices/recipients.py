@@ -6,7 +6,7 @@ from operator import or_
 
 from peewee import Expression
 
-from core import rights
+from core import permissions
 from core.members import groups
 from models import Group, MailingList, Membership, Notice, Target
 
@@ -70,7 +70,7 @@ def load_targets(notice: Notice) -> TargetSet:
 
 
 def _within(notice: Notice) -> frozenset[int] | None:
-    lists = rights.within(notice)
+    lists = permissions.person_scope(notice)
     return None if lists is None else frozenset(lists)
 
 

@@ -12,13 +12,13 @@ from itertools import groupby
 from peewee import IntegrityError, fn
 
 import clock
-from core import history
+from core import audit
+from core.errors import NoRecipientsLeft, NotADraft, ReminderPending, SendingStarted, WrongLetterCount
 from core.notices import author_copy, questions
 from core.notices.audience import is_majority
 from core.notices.reminder_recipients import ReminderRecipient, find_recipients, outstanding_response
-from core.organization import Settings, settings
-from core.refusals import AlreadyAsked, NobodyLeft, NotNow, TooLate, WrongNumber
-from core.rights import target_lists
+from core.permissions import target_lists
+from core.settings import Settings, load_settings
 from database import db, insert_rows, millis
 from mail import address as addresses
 from models import Delivery, Letter, Notice, Reminder, Target, User
@@ -79,13 +79,13 @@ def request_reminder(
     AlreadyAsked (double tap, or somebody else was faster).
     """
     if not (wants := available_reminder(notice, now)):
-        raise NotNow()
+        raise NotADraft()
     readers = find_recipients(notice, now)
     if not readers:
-        raise NobodyLeft()
+        raise NoRecipientsLeft()
     if needs_typed_count(notice, readers) and (typed or "").strip() != str(len(readers)):
-        raise WrongNumber(number=len(readers))
-    force = settings()
+        raise WrongLetterCount(number=len(readers))
+    force = load_settings()
     window = force.hold_urgent_s if notice.urgent else force.hold_s
     try:
         with db.atomic():
@@ -94,11 +94,11 @@ def request_reminder(
                 begin_at=at or now + timedelta(seconds=window),
             )  # fmt: skip
             _bump_serial(notice, now)
-            history.log(by, "notice.reminder_asked", notice.id, detail={"letters": len(readers)})
+            audit.log_action(by, "notice.reminder_asked", notice.id, detail={"letters": len(readers)})
             if window or at:
                 author_copy.send_reminder_copy(made, by, now)
     except IntegrityError as twice:
-        raise AlreadyAsked() from twice
+        raise ReminderPending() from twice
     return made
 
 
@@ -106,10 +106,10 @@ def cancel_reminder(reminder: Reminder, by: User | None, now: datetime) -> None:
     """Call off a reminder that has not begun, and with one that goes by itself those after it. Raises TooLate."""
     with db.atomic():
         if not _close(reminder, "called_off", now):
-            raise TooLate()
+            raise SendingStarted()
         _bump_serial(reminder.notice, now)
         author_copy.cancel_reminder_copies(reminder, now)
-        history.log(by, "notice.reminder_called_off", reminder.notice_id)
+        audit.log_action(by, "notice.reminder_called_off", reminder.notice_id)
 
 
 def cancel_all_reminders(notice: Notice | int, now: datetime) -> None:
@@ -212,7 +212,7 @@ def start_due_reminders(now: datetime) -> list[int]:
         .where(IS_WAITING, Reminder.begin_at <= now)
         .order_by(Reminder.begin_at, Reminder.id)
     )
-    force = settings()
+    force = load_settings()
     return [number for one in list(due) if (number := _start_reminder(one.id, now, force))]
 
 
@@ -265,7 +265,7 @@ def _mark_missed(one: Reminder, now: datetime) -> bool:
 def _close_unsent(one: Reminder, state: str, now: datetime) -> bool:
     if _close(one, state, now):
         _bump_serial(one.notice, now)
-        history.log(None, f"notice.reminder_{state}", one.notice_id)
+        audit.log_action(None, f"notice.reminder_{state}", one.notice_id)
     return False
 
 
@@ -286,7 +286,7 @@ def _create_letters(one: Reminder, readers: list[ReminderRecipient], now: dateti
     insert_rows(Letter, _letter_rows(notice, number, readers, now))
     _close(one, "begun", now, wants=one.wants, round=number, letters=len(readers))
     detail = {"letters": len(readers), "round": number, "kind": one.kind}
-    history.log(one.by, "notice.reminded", notice.id, detail=detail)
+    audit.log_action(one.by, "notice.reminded", notice.id, detail=detail)
     return True
 
 

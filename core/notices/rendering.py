@@ -8,15 +8,14 @@ from datetime import datetime
 
 import clock
 import words
-from core import service
 from core.delivery.queue import QueuedMessage, load_message
+from core.display_names import given_name
 from core.notices import attachments, html_body, inline_images, merge_fields, per_child, questions
 from core.notices.audience import Recipient
-from core.organization import Settings
+from core.notifications import kinds, service_mail
+from core.permissions import target_lists
 from core.responses import tracking
-from core.rights import target_lists
-from core.road import letter_kinds
-from core.stamps import given_name
+from core.settings import Settings
 from mail.compose import MARK, Form, Prepared, Reader, prepare
 from models import Delivery, Letter, MailingList, Notice, User
 from words import N_
@@ -110,7 +109,7 @@ def _file_lines(notice: Notice) -> tuple[str, ...]:
 
 def service_form(letter: QueuedMessage | Letter, force: Settings) -> Form:
     """Return the form of a service letter: from the organization, no list, marked as automatic."""
-    subject, text = service.words_of(letter, force.name)
+    subject, text = service_mail.render_message(letter, force.name)
     page = letter.payload.get("page", "")
     return Form(
         language=letter.language,
@@ -127,7 +126,7 @@ def service_form(letter: QueuedMessage | Letter, force: Settings) -> Form:
         mail_domain=force.mail_domain,
         base_url=force.base_url,
         secret=force.secret,
-        footer=letter_kinds.KINDS[letter.kind].footer,
+        footer=kinds.KINDS[letter.kind].footer,
         enclosed=_attached_copy(letter),
         automatic=True,
     )
@@ -136,7 +135,7 @@ def service_form(letter: QueuedMessage | Letter, force: Settings) -> Form:
 def _attached_copy(letter: QueuedMessage | Letter) -> bytes:
     """Return the files that an organizer's copy of a notice shows as they go out (X-01)."""
     number = letter.payload.get("notice", "")
-    shows = letter_kinds.KINDS[letter.kind].files and number.isdecimal()
+    shows = kinds.KINDS[letter.kind].files and number.isdecimal()
     return attachments.encoded_files_for_copy(int(number), clock.now()) if shows else b""
 
 

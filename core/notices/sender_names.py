@@ -12,19 +12,19 @@ from datetime import datetime
 from peewee import ModelSelect
 
 import clock
-from core.refusals import NotNow, Refused
-from core.rights import Rights, rights_of
+from core.errors import DomainError, NotADraft
+from core.permissions import Permissions, permissions_of
 from models import Delivery, Notice, Role, Sender, User
 from words import N_
 
 
-class SenderNameForbidden(Refused):
+class SenderNameForbidden(DomainError):
     """Somebody below manager would send in another's name (D-21)."""
 
     message = N_("Only managers of the lists may send in another name.")
 
 
-class SenderNameUnavailable(Refused):
+class SenderNameUnavailable(DomainError):
     """The chosen name is not, or no longer, one of those offered."""
 
     message = N_("“%(name)s” cannot be chosen any more. Please choose the name of the sender again.")
@@ -38,12 +38,12 @@ class SenderNameChoices:
     names: tuple[str, ...]
 
 
-def may_choose_sender_name(rights: Rights, notice: Notice) -> bool:
+def may_choose_sender_name(rights: Permissions, notice: Notice) -> bool:
     """Say whether this user may send the notice in another name (D-08, D-21)."""
     return rights.may_steer_all("manage", notice)
 
 
-def sender_name_choices(rights: Rights) -> SenderNameChoices:
+def sender_name_choices(rights: Permissions) -> SenderNameChoices:
     """Return the names that this user may send in: colleagues of the own lists, registered senders of these lists.
 
     The names of those who hold a role in the whole organization are open to every manager.
@@ -64,7 +64,13 @@ def _users_with_active_role(lists: Iterable[int] | None) -> ModelSelect:
 
 
 def set_sender_name(
-    notice: Notice, rights: Rights, now: datetime, *, user: int | None = None, name: str = "", in_charge: bool = False
+    notice: Notice,
+    rights: Permissions,
+    now: datetime,
+    *,
+    user: int | None = None,
+    name: str = "",
+    in_charge: bool = False,
 ) -> None:
     """Set in whose name a draft goes out; neither `user` nor `name`: whoever presses.
 
@@ -77,7 +83,7 @@ def set_sender_name(
         fields = _fields_for_choice(sender_name_choices(rights), user, name)
     draft = (Notice.id == notice.id) & (Notice.state == "draft")
     if not Notice.update(**fields, in_charge=in_charge, updated_at=now).where(draft).execute():
-        raise NotNow()
+        raise NotADraft()
     notice.__data__.update(Notice.get_by_id(notice.id).__data__)
 
 
@@ -99,7 +105,7 @@ def verify_sender_name(notice: Notice, by: User | None) -> None:
     """
     if by is None or not uses_other_name(notice, by):
         return
-    rights = rights_of(by)
+    rights = permissions_of(by)
     if not may_choose_sender_name(rights, notice):
         raise SenderNameForbidden()
     if not notice.sender_name:

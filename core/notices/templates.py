@@ -14,12 +14,12 @@ from itertools import groupby
 from typing import Any
 
 import config
-from core import history
+from core import audit
+from core.errors import DomainError
 from core.notices import html_body, questions, workflow
 from core.notices.questions import QuestionDraft
-from core.organization import settings
-from core.refusals import Refused
-from core.rights import Rights
+from core.permissions import Permissions
+from core.settings import load_settings
 from database import db
 from models import MailingList, Notice, Sample, User
 from words import N_
@@ -84,7 +84,7 @@ def _shipped_entries() -> list[dict[str, Any]]:
 # ── which there are ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def available_templates(rights: Rights) -> list[NoticeTemplate]:
+def available_templates(rights: Permissions) -> list[NoticeTemplate]:
     """Return the samples that a user may begin from: own ones by name, then those shipped and not hidden."""
     lists = [one.id for one in rights.lists("send") if not one.practice_of_id]
     mine = Sample.list.is_null() | Sample.list.in_(lists)
@@ -129,7 +129,7 @@ def _shipped_or_versions(entry: dict[str, Any], rows: list[Sample], lists: list[
 
 
 def _build_shipped(entry: dict[str, Any]) -> NoticeTemplate:
-    language = settings().language
+    language = load_settings().language
     said, asks = entry[language], _question_drafts(entry.get("question"), language)
     words = TemplateContent(
         said["name"], said["subject"], said["text"], entry["urgent"], entry["read"], entry["kind"], asks
@@ -160,12 +160,12 @@ def template_content(row: Sample) -> TemplateContent:
     )
 
 
-def get_template(rights: Rights, code: str) -> NoticeTemplate | None:
+def get_template(rights: Permissions, code: str) -> NoticeTemplate | None:
     """Return the sample with a code, if the user may begin from it."""
     return next((one for one in available_templates(rights) if one.code == code), None)
 
 
-def quick_templates(rights: Rights) -> list[NoticeTemplate]:
+def quick_templates(rights: Permissions) -> list[NoticeTemplate]:
     """Return the urgent ones that stand on the first page, own ones before shipped ones (field 5.2: two taps)."""
     if not rights.may("send"):
         return []
@@ -193,7 +193,7 @@ def start_notice(sample: NoticeTemplate, by: User, now: datetime, form_key: str 
 # ── own ones ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def may_edit_template(rights: Rights, sample: NoticeTemplate) -> bool:
+def may_edit_template(rights: Permissions, sample: NoticeTemplate) -> bool:
     """Say whether a user may change a sample: an own one its list's managers, one for all only administrators.
 
     Of a shipped one, or of its version for all, every manager may make a version for an own list.
@@ -212,7 +212,7 @@ def content_error(said: TemplateContent) -> str:
 def add_template(by: User, said: TemplateContent, mailing_list: MailingList | None) -> Sample:
     """Keep words as a sample, for one list or for all."""
     row = Sample.create(list=mailing_list, **_row_values(said))
-    history.log(by, "sample.added", row.id)
+    audit.log_action(by, "sample.added", row.id)
     return row
 
 
@@ -227,7 +227,7 @@ def content_from_notice(notice: Notice, name: str = "") -> TemplateContent:
     )  # fmt: skip
 
 
-class VersionExists(Refused):
+class VersionExists(DomainError):
     """The list has own words for this sample already."""
 
     message = N_("This list has a version of its own already. Please change that one.")
@@ -245,7 +245,7 @@ def update_template(sample: NoticeTemplate, by: User, said: TemplateContent, mai
         elif sample.key and row and row.list_id != (mailing_list and mailing_list.id):
             _require_no_version(sample.key, mailing_list)
         Sample.update(list=mailing_list, **_row_values(said)).where(Sample.id == row.id).execute()
-        history.log(by, "sample.changed", row.id)
+        audit.log_action(by, "sample.changed", row.id)
 
 
 def _create_version(key: str, mailing_list: MailingList | None) -> Sample:
@@ -265,7 +265,7 @@ def _row_values(said: TemplateContent) -> dict[str, Any]:
     return {
         "name": said.name, "subject": said.subject, "urgent": said.urgent, "kind": said.kind,
         "read_confirmation": said.read_confirmation, "questions": asks,
-        **html_body.normalize_body(_body_fields(said), settings().language),
+        **html_body.normalize_body(_body_fields(said), load_settings().language),
     }  # fmt: skip
 
 
@@ -282,13 +282,13 @@ def count_hidden() -> int:
 def unhide_all(by: User) -> None:
     """Show every hidden shipped one again."""
     if Sample.delete().where(Sample.hidden == True).execute():  # noqa: E712
-        history.log(by, "sample.shown")
+        audit.log_action(by, "sample.shown")
 
 
 def remove_template(sample: NoticeTemplate, by: User) -> None:
     """Remove an own sample, go from an own version back to the shipped one, or hide a shipped one; repeatable."""
     if sample.row:
         if Sample.delete().where(Sample.id == sample.row.id).execute():
-            history.log(by, "sample.back" if sample.is_version else "sample.removed", sample.row.id)
+            audit.log_action(by, "sample.back" if sample.is_version else "sample.removed", sample.row.id)
     elif Sample.insert(key=sample.code, hidden=True).on_conflict_ignore().execute():
-        history.log(by, "sample.hidden")
+        audit.log_action(by, "sample.hidden")

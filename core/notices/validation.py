@@ -5,7 +5,7 @@ from datetime import datetime
 import clock
 from core.notices import html_body, merge_fields, questions
 from core.notices.audience import Audience
-from core.organization import Settings, settings
+from core.settings import Settings, load_settings
 from mail import merge
 from models import Notice, Target, User, Wording
 from words import N_, Sentence
@@ -50,7 +50,7 @@ def _merge_field_errors(notice: Notice, wording: Wording, by: User | None) -> di
     names = {part: merge.fields(getattr(wording, part)) for part in ("subject", "text")}
     if not any(names.values()):
         return {}
-    free, force = merge_fields.custom_field_names(merge_fields.lists_of_notice(notice)), settings()
+    free, force = merge_fields.custom_field_names(merge_fields.lists_of_notice(notice)), load_settings()
     chosen = Target.select().where(Target.notice == notice, Target.include == True).exists()
     found = {part: _merge_field_error(held, free, force, by, chosen) for part, held in names.items()}
     return {part: sentence for part, sentence in found.items() if sentence}

@@ -10,28 +10,28 @@ from typing import Any
 
 from peewee import fn
 
-from core import history
+from core import audit
 from core.delivery import lifecycle
+from core.errors import (
+    AlreadySent,
+    ApprovalRequired,
+    AttachmentNotOpened,
+    AudienceChanged,
+    DomainError,
+    MissingFields,
+    NotADraft,
+    SendingStarted,
+    TimeInPast,
+    TooManyGroups,
+    WrongLetterCount,
+)
 from core.members.groups import MAX_GROUPS_PER_NOTICE as MOST_GROUPS
 from core.notices import approval_policy, attachments, html_body, questions, reminders, sender_names
 from core.notices.audience import Audience, resolve_audience, resolve_audience_for
 from core.notices.author_copy import cancel_author_copies, send_author_copy
 from core.notices.validation import find_missing
-from core.organization import settings
-from core.refusals import (
-    AlreadySent,
-    AudienceChanged,
-    Incomplete,
-    NeedsSecond,
-    NotLooked,
-    NotNow,
-    PastTime,
-    Refused,
-    TooLate,
-    TooManyGroups,
-    WrongNumber,
-)
-from core.rights import scope_of
+from core.permissions import person_scope_for_user
+from core.settings import load_settings
 from database import db, millis
 from mail import merge
 from models import Group, Letter, Notice, Target, User, Wording
@@ -73,7 +73,7 @@ def create_draft(
             created_at=now,
             updated_at=now,
         )
-        Wording.create(notice=notice, language=settings().language)
+        Wording.create(notice=notice, language=load_settings().language)
     return notice
 
 
@@ -153,14 +153,14 @@ def insert_targets(rows: list[tuple[int, str, int, bool]]) -> None:
 def _update_draft(notice: Notice, **fields: Any) -> None:
     changed = Notice.update(**fields).where(Notice.id == notice.id, Notice.state == "draft").execute()
     if not changed:
-        raise NotNow()
+        raise NotADraft()
 
 
 def delete_draft(notice: Notice, by: User | None) -> None:
     """Delete a draft for good."""
     if not Notice.delete().where(Notice.id == notice.id, Notice.state == "draft").execute():
-        raise NotNow()
-    history.log(by, "notice.thrown_away", notice.id)
+        raise NotADraft()
+    audit.log_action(by, "notice.thrown_away", notice.id)
 
 
 # ── confirming ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -182,7 +182,7 @@ def confirm_send(
     """
     audience = validate_for_sending(notice, by=by, fingerprint=fingerprint, now=now, at=at, typed=typed)
     if approval_policy.must_be_approved(notice, by):
-        raise NeedsSecond()
+        raise ApprovalRequired()
     sender_names.verify_sender_name(notice, by)
     return schedule_send(notice, audience, by=by, now=now, at=at, hold_s=hold_s)
 
@@ -200,13 +200,13 @@ def validate_for_sending(
         raise AlreadySent(notice)
     audience = resolve_audience_for(notice, by)
     if missing := find_missing(notice, audience, by, at or now):
-        raise Incomplete(missing)
+        raise MissingFields(missing)
     if audience.fingerprint != fingerprint:
         raise AudienceChanged()
     if audience.needs_number and (typed or "").strip() != str(audience.letters):
-        raise WrongNumber(number=audience.letters)
+        raise WrongLetterCount(number=audience.letters)
     if at is not None and at <= now:
-        raise PastTime()
+        raise TimeInPast()
     if by and notice.route == "web" and not notice.urgent:
         require_files_previewed(notice, by)
     return audience
@@ -215,7 +215,7 @@ def validate_for_sending(
 def require_files_previewed(notice: Notice, by: User) -> None:
     """Raise NotLooked if there is a file that this organizer has not opened (X-01)."""
     if unseen := attachments.unpreviewed_files(notice, by):
-        raise NotLooked(names=", ".join(one.name for one in unseen))
+        raise AttachmentNotOpened(names=", ".join(one.name for one in unseen))
 
 
 def schedule_send(
@@ -229,7 +229,7 @@ def schedule_send(
     second: User | None = None,
 ) -> Notice:
     """Put an examined notice into the hold window or the bookings; `second`: who approved it for its writer."""
-    force = settings()
+    force = load_settings()
     window = hold_s if hold_s is not None else (force.hold_urgent_s if notice.urgent else force.hold_s)
     with db.atomic():
         change_state(
@@ -244,14 +244,14 @@ def schedule_send(
             updated_at=now,
             by=by,
             by_name=by.name if by else notice.by_name,
-            within=notice.within if second else scope_of(by),
+            within=notice.within if second else person_scope_for_user(by),
             approved_by=second,
             fingerprint=audience.fingerprint,
             expected=audience.expected,
             practice=force.practice,
         )
         detail = {"letters": audience.letters}
-        history.log(second or by, "notice.booked" if at else "notice.confirmed", notice.id, detail=detail)
+        audit.log_action(second or by, "notice.booked" if at else "notice.confirmed", notice.id, detail=detail)
         if window or at:
             send_author_copy(notice, by, now)
     return notice
@@ -264,20 +264,20 @@ def cancel_send(notice: Notice, by: User | None, now: datetime) -> None:
     """
     with db.atomic():
         change_state(
-            notice, ("held", "scheduled"), TooLate(), Notice.started_at.is_null(),
+            notice, ("held", "scheduled"), SendingStarted(), Notice.started_at.is_null(),
             state="draft", held_why="", begin_at=None, confirmed_at=None, booked=False, updated_at=now, step=2,
         )  # fmt: skip
         cancel_author_copies(notice, now)
-        history.log(by, "notice.cancelled", notice.id)
+        audit.log_action(by, "notice.cancelled", notice.id)
 
 
 def reschedule(notice: Notice, at: datetime, by: User | None, now: datetime) -> None:
     """Change the time of a booked notice in place (T-06). Raises PastTime, TooLate."""
     if at <= now:
-        raise PastTime()
+        raise TimeInPast()
     with db.atomic():
-        change_state(notice, ("scheduled",), TooLate(), begin_at=at, updated_at=now)
-        history.log(by, "notice.retimed", notice.id, detail={"at": at.isoformat(timespec="minutes")})
+        change_state(notice, ("scheduled",), SendingStarted(), begin_at=at, updated_at=now)
+        audit.log_action(by, "notice.retimed", notice.id, detail={"at": at.isoformat(timespec="minutes")})
 
 
 def release_held(notice: Notice, by: User | None, now: datetime) -> None:
@@ -299,21 +299,26 @@ def release_held(notice: Notice, by: User | None, now: datetime) -> None:
                 "expected": resolve_audience(notice).expected,
             }
         change_state(
-            notice, ("held",), TooLate(), Notice.held_why.in_(("late", "changed", "proof")), updated_at=now, **change
+            notice,
+            ("held",),
+            SendingStarted(),
+            Notice.held_why.in_(("late", "changed", "proof")),
+            updated_at=now,
+            **change,
         )
-        history.log(by, "notice.released", notice.id)
+        audit.log_action(by, "notice.released", notice.id)
 
 
 def discard_held(notice: Notice, by: User | None, now: datetime) -> None:
     """Give up a notice that was held because it was late or its recipients changed."""
     with db.atomic():
         change_state(
-            notice, ("held",), TooLate(), Notice.held_why.in_(("late", "changed", "proof")),
+            notice, ("held",), SendingStarted(), Notice.held_why.in_(("late", "changed", "proof")),
             updated_at=now, **_stop_changes(notice, now, "dropped"),
         )  # fmt: skip
         reminders.cancel_all_reminders(notice, now)
         _cancel_letters(notice, now)
-        history.log(by, "notice.dropped", notice.id)
+        audit.log_action(by, "notice.dropped", notice.id)
 
 
 # ── while and after sending ──────────────────────────────────────────────────────────────────────────────────────
@@ -322,10 +327,10 @@ def discard_held(notice: Notice, by: User | None, now: datetime) -> None:
 def stop_sending(notice: Notice, by: User | None, now: datetime) -> int:
     """Stop the rest: letters not yet handed over are cancelled. Return how many."""
     with db.atomic():
-        change_state(notice, ("sending", "paused"), TooLate(), updated_at=now, **_stop_changes(notice, now))
+        change_state(notice, ("sending", "paused"), SendingStarted(), updated_at=now, **_stop_changes(notice, now))
         reminders.cancel_all_reminders(notice, now)
         cancelled = _cancel_letters(notice, now)
-        history.log(by, "notice.stopped", notice.id, detail={"letters": cancelled})
+        audit.log_action(by, "notice.stopped", notice.id, detail={"letters": cancelled})
     return cancelled
 
 
@@ -342,13 +347,13 @@ def withdraw_notice(notice: Notice, by: User | None, now: datetime) -> int:
     """Withdraw a notice: what has not left stays here, its page closes (decision 13). Return the letters cancelled."""
     with db.atomic():
         change_state(
-            notice, ("sending", "paused", "sent", "stopped"), TooLate(),
+            notice, ("sending", "paused", "sent", "stopped"), SendingStarted(),
             state="withdrawn", withdrawn_at=now, updated_at=now,
             finished_at=fn.COALESCE(Notice.finished_at, millis(now)),
         )  # fmt: skip
         reminders.cancel_all_reminders(notice, now)
         cancelled = _cancel_letters(notice, now)
-        history.log(by, "notice.withdrawn", notice.id, detail={"letters": cancelled})
+        audit.log_action(by, "notice.withdrawn", notice.id, detail={"letters": cancelled})
     return cancelled
 
 
@@ -370,7 +375,7 @@ def resend_unknown(notice: Notice, by: User | None, now: datetime) -> int:
     Raises NotNow if the notice has been withdrawn or held meanwhile.
     """
     with db.atomic():
-        change_state(notice, ("sending", "paused", "sent", "stopped"), NotNow(), updated_at=now)
+        change_state(notice, ("sending", "paused", "sent", "stopped"), NotADraft(), updated_at=now)
         count = (
             Letter.update(
                 state="waiting", again=True, owner="", next_at=now,
@@ -383,11 +388,11 @@ def resend_unknown(notice: Notice, by: User | None, now: datetime) -> int:
             Notice.update(state="sending", finished_at=None).where(
                 Notice.id == notice.id, Notice.state.in_(("sent", "stopped"))
             ).execute()
-            history.log(by, "notice.unknown_sent_again", notice.id, detail={"letters": count})
+            audit.log_action(by, "notice.unknown_sent_again", notice.id, detail={"letters": count})
     return count
 
 
-def change_state(notice: Notice, before: tuple[str, ...], refusal: Refused, *where: Any, **fields: Any) -> None:
+def change_state(notice: Notice, before: tuple[str, ...], refusal: DomainError, *where: Any, **fields: Any) -> None:
     """Change a notice that stands in one of some states; raise the refusal if somebody was faster."""
     fields["serial"] = Notice.serial + 1
     if not Notice.update(**fields).where(Notice.id == notice.id, Notice.state.in_(before), *where).execute():

@@ -13,9 +13,9 @@ from zlib import crc32
 
 from peewee import fn
 
+from core.display_names import Stamp, given_name, make_stamp, placeholder_stamp
 from core.reports import board_rows, poll_results
 from core.reports.board_rows import BoardReader, CoveredMembership, StoppedReader, natural_sort_key
-from core.stamps import Stamp, empty_place, given_name, stamp
 from database import millis
 from models import Delivery, MailingList, Notice, count_letters
 
@@ -175,7 +175,7 @@ class Board:
 
 
 def build_board(notice: Notice, *, lists: Collection[int] | None = None, by: str = "household") -> Board:
-    """Draw the sheet of a notice; by `household` or by `person`. `lists`: as they are for `core.sight`."""
+    """Draw the sheet of a notice; by `household` or by `person`. `lists`: as they are for `core.visibility`."""
     rows = board_rows.load_board_data(notice, lists)
     names = dict(MailingList.select(MailingList.id, MailingList.name).tuples())
     units: dict[str, BoardUnit] = {}
@@ -226,7 +226,7 @@ def _build_cell(
     unit: BoardUnit, children: dict[str, str], state: str, read_at: datetime | None, said: dict[int, str]
 ) -> BoardCell:
     names = [name for name in children if name] or unit.names[:1]
-    cut = stamp(names[0]) if state == "read" else empty_place(names[0])
+    cut = make_stamp(names[0]) if state == "read" else placeholder_stamp(names[0])
     told = unit.told
     return BoardCell(
         unit=unit,

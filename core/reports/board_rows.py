@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from peewee import JOIN, ModelSelect
 
-from core import sight
+from core import visibility
 from core.members.unsubscribe import unreachable_children
 from database import db, millis
 from models import Cover, Delivery, Letter, Membership, Notice, Person, User
@@ -148,7 +148,7 @@ def _select_rows(notice: Notice, lists: Collection[int] | None) -> ModelSelect:
             Delivery.reason, Letter.state, Letter.reason,
             Delivery.read_at, Delivery.read_how, Delivery.told_at, Delivery.told_by,
             Delivery.replied_at, Delivery.strange_at, Delivery.child_name,
-            Cover.household, Cover.list, *(sight.of_child(one, lists) for one in child),
+            Cover.household, Cover.list, *(visibility.child_column(one, lists) for one in child),
             Membership.state, Membership.stopped_by, Membership.stopped_at, Membership.child,
         )
         .join(Cover, JOIN.LEFT_OUTER)
@@ -157,7 +157,7 @@ def _select_rows(notice: Notice, lists: Collection[int] | None) -> ModelSelect:
         .join(Person, JOIN.LEFT_OUTER)
         .switch(Delivery)
         .join(Letter, JOIN.LEFT_OUTER, on=(Letter.delivery == Delivery.id) & (Letter.newest == True))  # noqa: E712
-        .where(Delivery.notice == notice, Delivery.reason.not_in(NOT_INTENDED), sight.cells(lists))
+        .where(Delivery.notice == notice, Delivery.reason.not_in(NOT_INTENDED), visibility.visible_cells(lists))
         .order_by(Delivery.kana, Delivery.id, Cover.id)
     )  # fmt: skip
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
 import clock
-from core import history
+from core import audit
 from models import Log, Notice, User
 from words import N_
 
@@ -105,7 +105,9 @@ def latest_assessment(notice: Notice) -> BreachAssessment:
 def save_assessment(notice: Notice, by: User, said: Mapping[str, str], known_on: date | None) -> None:
     """Keep the answers; what was not answered is not known yet."""
     detail = {name: said[name] if said.get(name) in ANSWER_LABELS else "unknown" for name in REPORTING_CASES}
-    history.log(by, AUDIT_ACTION, notice.id, detail=detail | {"known_on": known_on.isoformat() if known_on else ""})
+    audit.log_action(
+        by, AUDIT_ACTION, notice.id, detail=detail | {"known_on": known_on.isoformat() if known_on else ""}
+    )
 
 
 def parse_known_on(typed: str, now: datetime) -> date | None:

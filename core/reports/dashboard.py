@@ -11,19 +11,18 @@ from typing import Any
 from peewee import JOIN, Alias, Case, Field, ModelSelect, fn
 
 import clock
-from core import organization, sight
+from core import backup_status, settings, visibility
+from core.backup_status import BackupStatus
 from core.delivery import alerts
-from core.house import safekeeping
-from core.house.safekeeping import Safety
 from core.members import unsubscribed
 from core.notices import drip as steps_after
 from core.notices.reminder_recipients import find_recipients
-from core.organization import settings
+from core.permissions import Permissions
 from core.reports import notice_list, progress, summaries
 from core.reports.board_rows import NOT_COUNTED
 from core.reports.notice_list import NoticeRow
 from core.reports.progress import Progress
-from core.rights import Rights
+from core.settings import load_settings
 from core.signup import approvals
 from core.system.health_email import Renewal, near_renewals
 from models import Child, Cover, Delivery, MailingList, Membership, Notice, Person, Reminder, Step, Target, User
@@ -108,7 +107,7 @@ class Dashboard:
     following: list[Step]
     renewals: list[Renewal]
     forgetting: datetime | None
-    unsafe: list[Safety]
+    unsafe: list[BackupStatus]
     waiting: list[NoticeRow]
     drafts: list[NoticeRow]
     latest: list[NoticeLine]
@@ -135,7 +134,7 @@ class Dashboard:
         return len(each) + sum(bool(one) for one in one_each)
 
 
-def load_dashboard(rights: Rights, now: datetime) -> Dashboard:
+def load_dashboard(rights: Permissions, now: datetime) -> Dashboard:
     """Gather the first page of one user."""
     booked = notice_list.notice_rows(notice_list.scheduled_notices(rights).limit(4 * MAX_SHOWN))
     asking = [row for row in booked if row.notice.held_why in ("late", "changed", "proof")]
@@ -159,9 +158,9 @@ def load_dashboard(rights: Rights, now: datetime) -> Dashboard:
         troubled=_unreachable_members(rights),
         nameless=_incomplete_members(rights),
         following=steps_after.steps_awaiting_decision(rights.lists("manage").select(MailingList.id).order_by()),
-        forgetting=organization.deletes_from(now) if rights.is_admin else None,
+        forgetting=settings.purge_starts_at(now) if rights.is_admin else None,
         renewals=near_renewals(clock.local(now).date()) if rights.is_admin else [],
-        unsafe=[found] if rights.is_admin and (found := safekeeping.safety(now)).old else [],
+        unsafe=[found] if rights.is_admin and (found := backup_status.current_status(now)).old else [],
         waiting=[row for row in booked if row not in asking][:MAX_SHOWN],
         drafts=notice_list.notice_rows(notice_list.nonempty_drafts(rights).limit(MAX_SHOWN)),
         latest=_lines(latest, counts),
@@ -172,14 +171,14 @@ def _lines(rows: list[NoticeRow], counts: dict[int, HouseholdCount]) -> list[Not
     return [NoticeLine(row, counts.get(row.notice.id, HouseholdCount())) for row in rows]
 
 
-def sending_with_progress(rights: Rights, now: datetime) -> list[tuple[NoticeRow, Progress]]:
+def sending_with_progress(rights: Permissions, now: datetime) -> list[tuple[NoticeRow, Progress]]:
     """Return what is being sent now, or stands still, with how far it has come."""
-    force = settings()
+    force = load_settings()
     rows = notice_list.notice_rows(notice_list.sending_notices(rights).limit(MAX_SHOWN))
     return [(row, progress.notice_progress(row.notice, force, now, rights.seen(row.notice))) for row in rows]
 
 
-def _missed_reminders(rights: Rights, now: datetime) -> list[tuple[NoticeRow, Reminder]]:
+def _missed_reminders(rights: Permissions, now: datetime) -> list[tuple[NoticeRow, Reminder]]:
     """Return the notices whose last reminder did not go, because Kairan was not running, and is still owed."""
     newest = Reminder.select(fn.MAX(Reminder.id)).where(Reminder.state != "waiting").group_by(Reminder.notice)
     here = (Reminder.state == "missed") & (Reminder.done_at > now - MISSED_FOR) & Reminder.id.in_(newest)
@@ -189,7 +188,7 @@ def _missed_reminders(rights: Rights, now: datetime) -> list[tuple[NoticeRow, Re
     return [(row, found[row.notice.id]) for row in rows if find_recipients(row.notice, now)]
 
 
-def _select_maybe_unread(rights: Rights, now: datetime) -> ModelSelect:
+def _select_maybe_unread(rights: Permissions, now: datetime) -> ModelSelect:
     """Return the notices of the last days that ask for confirmation and have had their time."""
     sent = notice_list.finished_notices(rights).where(
         Notice.state != "withdrawn",
@@ -207,7 +206,7 @@ def practice_notice_ids() -> ModelSelect:
     return Target.select(Target.notice).where(Target.kind == "list", Target.number.in_(lists))
 
 
-def countable_lists(rights: Rights) -> set[int] | None:
+def countable_lists(rights: Permissions) -> set[int] | None:
     """Return the lists whose households this user may count; None for everybody's."""
     if rights.may("view", 0):
         return None
@@ -228,7 +227,7 @@ def count_households(notices: Collection[int], lists: Collection[int] | None) ->
             fn.MAX(Delivery.child_name != "").alias("named"),
         )
         .join(Cover, JOIN.LEFT_OUTER)
-        .where(Delivery.notice.in_(list(notices)), Delivery.reason.not_in(NOT_COUNTED), sight.cells(lists))
+        .where(Delivery.notice.in_(list(notices)), Delivery.reason.not_in(NOT_COUNTED), visibility.visible_cells(lists))
         .group_by(Delivery.notice, *household_keys())
         .alias("units")
     )
@@ -272,13 +271,13 @@ def _any_reader_has(moment: Field, name: str) -> Alias:
 # ── people ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _select_memberships(rights: Rights, need: str) -> ModelSelect:
+def _select_memberships(rights: Permissions, need: str) -> ModelSelect:
     """Return the memberships of lists that the user may view or manage; no practice lists."""
     mine = rights.lists(need).where(MailingList.practice_of.is_null()).select(MailingList.id).order_by()
     return Membership.select(Membership.id).where(Membership.list.in_(mine))
 
 
-def _misdirected_deliveries(rights: Rights, now: datetime) -> list[Delivery]:
+def _misdirected_deliveries(rights: Permissions, now: datetime) -> list[Delivery]:
     """Return the letters that a reader said were meant for another family, while the mail to that address stands."""
     stopped = _select_memberships(rights, "view").where(
         Membership.state == "stopped", Membership.stopped_by == "reader"
@@ -289,7 +288,7 @@ def _misdirected_deliveries(rights: Rights, now: datetime) -> list[Delivery]:
     return list(said.order_by(Delivery.strange_at.desc()).limit(MAX_SHOWN))
 
 
-def _unreachable_members(rights: Rights) -> tuple[int, list[Person]]:
+def _unreachable_members(rights: Permissions) -> tuple[int, list[Person]]:
     """Return how many active members our letters do not reach, and the first three."""
     members = _select_memberships(rights, "view").where(Membership.state == "active").select(Membership.person)
     found = Person.select().where(Person.address_state.in_(FAILED_ADDRESS_STATES), Person.id.in_(members))
@@ -301,7 +300,7 @@ def _count_people(members: ModelSelect) -> MemberCount:
     return MemberCount(*members.select(fn.COUNT(Membership.person.distinct()), fn.MAX(Membership.list)).tuples().get())
 
 
-def _incomplete_members(rights: Rights) -> MemberCount:
+def _incomplete_members(rights: Permissions) -> MemberCount:
     """Count active members without a name, or whose child has no class."""
     no_class = Membership.child.is_null(False) & (Child.grade == "") & (Child.class_name == "")
     found = _select_memberships(rights, "manage").join(Person).switch(Membership).join(Child, JOIN.LEFT_OUTER)
@@ -311,7 +310,7 @@ def _incomplete_members(rights: Rights) -> MemberCount:
 # ── the beginning ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def setup_steps(user: User, rights: Rights) -> SetupSteps | None:
+def setup_steps(user: User, rights: Permissions) -> SetupSteps | None:
     """Return the first three steps while a new house still needs them; None once it runs, or for who cannot write."""
     if (
         not rights.may("send")

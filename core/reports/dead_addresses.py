@@ -11,8 +11,8 @@ from datetime import datetime
 from peewee import JOIN
 
 from core.members import member_list
+from core.permissions import Permissions
 from core.reports import non_readers
-from core.rights import Rights
 from models import Child, MailingList, Membership, Person
 from words import N_
 
@@ -38,7 +38,7 @@ class DeadAddress:
     address: str
 
 
-def list_dead_addresses(rights: Rights, now: datetime, list_id: int | None = None) -> list[DeadAddress]:
+def list_dead_addresses(rights: Permissions, now: datetime, list_id: int | None = None) -> list[DeadAddress]:
     """Return everybody in the lists that somebody may look at about whom something is stale; by reason, then kana."""
     lists = [one for one in rights.lists("view") if not one.practice_of_id and list_id in (None, one.id)]
     never = _non_reader_ids(lists, now)

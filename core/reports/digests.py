@@ -13,11 +13,11 @@ from peewee import JOIN
 
 import clock
 import words
-from core import service
 from core.notices import merge_fields, sender_names
-from core.organization import settings
+from core.notifications import service_mail
 from core.responses import response_events
 from core.responses.response_events import ResponseEvent
+from core.settings import load_settings
 from database import db, insert_rows
 from models import Delivery, Digest, Notice, User
 from words import N_
@@ -149,7 +149,7 @@ def _send_digest(rows: list[Digest], facts: dict[int, list[ResponseEvent]], unti
             return 0
         title = words.say(user.language, TITLES[rows[0].timing], when=words.day(user.language, until))
         values = {"to_name": user.name, "title": title, "lines": "\n".join(lines).strip("\n")}
-        service.send(
+        service_mail.notify(
             "digest", address=user.email, language=user.language, values=values, now=now, urgent=False, useful_s=86400
         )
     return 1
@@ -183,7 +183,7 @@ def _notice_lines(
             news.append("  " + words.say(user.language, LINES[row.kind], n=count))
     if news:
         yield from (merge_fields.display_subject(notice), *news)
-        yield f"{settings().base_url}/notices/{notice.id}/board"
+        yield f"{load_settings().base_url}/notices/{notice.id}/board"
         yield ""
 
 

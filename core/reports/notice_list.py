@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from peewee import JOIN, ModelSelect, fn
 
-from core import sight
+from core import visibility
 from core.notices import merge_fields
+from core.permissions import Permissions, notice_ids_for_lists
 from core.reports import poll_results
-from core.rights import Rights, aimed_at
 from models import Cover, Delivery, Group, Letter, Log, MailingList, Notice, Target, User, Wording
 
 WAITING_STATES = ("held", "scheduled")
@@ -29,7 +29,7 @@ class NoticeRow:
     answered: int | None = None
 
 
-def visible_notices(rights: Rights) -> ModelSelect:
+def visible_notices(rights: Permissions) -> ModelSelect:
     """Return the notices that a user may see: the own ones, those of the lists in view, and what went to 全校."""
     own = Notice.by == rights.user_id
     lists = rights.lists("view").select(MailingList.id).order_by()
@@ -37,45 +37,45 @@ def visible_notices(rights: Rights) -> ModelSelect:
         others = MailingList.select(MailingList.id).where(
             MailingList.practice_of.is_null(False), MailingList.practice_of != rights.user_id
         )
-        hidden = aimed_at(others)
+        hidden = notice_ids_for_lists(others)
         return Notice.select().where(own | Notice.id.not_in(hidden))
-    found = own | Notice.id.in_(aimed_at(lists))
+    found = own | Notice.id.in_(notice_ids_for_lists(lists))
     if rights.lists("view").where(MailingList.practice_of.is_null()).exists():
         whole = MailingList.select(MailingList.id).where(MailingList.whole == True)  # noqa: E712
-        found |= Notice.started_at.is_null(False) & Notice.id.in_(aimed_at(whole))
+        found |= Notice.started_at.is_null(False) & Notice.id.in_(notice_ids_for_lists(whole))
     return Notice.select().where(found)
 
 
-def editable_drafts(rights: Rights) -> ModelSelect:
+def editable_drafts(rights: Permissions) -> ModelSelect:
     """Return the drafts a user may write on, the one touched last first; who may only look sees none."""
     found = visible_notices(rights).where(Notice.state == "draft")
     if not rights.is_admin:
         mine = rights.lists("send").select(MailingList.id).order_by()
-        others = aimed_at(MailingList.select(MailingList.id).where(MailingList.id.not_in(mine)))
-        shared = Notice.id.in_(aimed_at(mine)) & Notice.id.not_in(others)
+        others = notice_ids_for_lists(MailingList.select(MailingList.id).where(MailingList.id.not_in(mine)))
+        shared = Notice.id.in_(notice_ids_for_lists(mine)) & Notice.id.not_in(others)
         found = found.where((Notice.by == rights.user_id) | shared)
     return found.order_by(Notice.updated_at.desc(), Notice.id.desc())
 
 
-def nonempty_drafts(rights: Rights) -> ModelSelect:
+def nonempty_drafts(rights: Permissions) -> ModelSelect:
     """Return the drafts in which something is written; a page opened and left again is no work that waits."""
     written = Wording.select(Wording.notice).where((Wording.subject != "") | (Wording.text != ""))
     return editable_drafts(rights).where(Notice.id.in_(written))
 
 
-def scheduled_notices(rights: Rights) -> ModelSelect:
+def scheduled_notices(rights: Permissions) -> ModelSelect:
     """Return what waits to go out, the next first; what asks to be decided before all (T-04, D-42)."""
     return visible_notices(rights).where(Notice.state.in_(WAITING_STATES)).order_by(Notice.begin_at, Notice.id)
 
 
-def notices_in_review(rights: Rights) -> ModelSelect:
+def notices_in_review(rights: Permissions) -> ModelSelect:
     """Return what waits for a second person, the oldest first: of those the user may send, and the own ones."""
     found = visible_notices(rights).where(Notice.state == "asked").order_by(Notice.asked_at, Notice.id)
     mine = [one.id for one in found if rights.may_notice("send", one)]
     return found.where(Notice.id.in_(mine))
 
 
-def sent_notices(rights: Rights) -> ModelSelect:
+def sent_notices(rights: Permissions) -> ModelSelect:
     """Return what was sent or is being sent, newest first (T-40)."""
     return (
         visible_notices(rights)
@@ -84,24 +84,24 @@ def sent_notices(rights: Rights) -> ModelSelect:
     )
 
 
-def sending_notices(rights: Rights) -> ModelSelect:
+def sending_notices(rights: Permissions) -> ModelSelect:
     """Return what is being sent now, or stands still for our own reasons."""
     return sent_notices(rights).where(Notice.state.in_(("sending", "paused")))
 
 
-def finished_notices(rights: Rights) -> ModelSelect:
+def finished_notices(rights: Permissions) -> ModelSelect:
     """Return what organizers sent, newest first; not what follows joining by itself."""
     return sent_notices(rights).where(Notice.state.in_(("sent", "stopped", "withdrawn")), Notice.kind != "step")
 
 
-def search_notices(rights: Rights, text: str = "", list_id: int | None = None) -> ModelSelect:
+def search_notices(rights: Permissions, text: str = "", list_id: int | None = None) -> ModelSelect:
     """Return the history that holds a piece of text in subject or text, or went to a list."""
     query = sent_notices(rights)
     if text:
         found = Wording.select(Wording.notice).where(Wording.subject.contains(text) | Wording.text.contains(text))
         query = query.where(Notice.id.in_(found))
     if list_id:
-        query = query.where(Notice.id.in_(aimed_at([list_id])))
+        query = query.where(Notice.id.in_(notice_ids_for_lists([list_id])))
     return query
 
 
@@ -140,7 +140,7 @@ def deliveries_of_notice(notice: Notice, lists: Collection[int] | None = None) -
     """Return everybody the notice was meant for, by kana; not those who had left a list long before."""
     found = Delivery.select().where(Delivery.notice == notice, Delivery.reason != "left")
     if lists is not None:
-        found = found.where(Delivery.id.in_(sight.deliveries(lists)))
+        found = found.where(Delivery.id.in_(visibility.visible_deliveries(lists)))
     return found.order_by(Delivery.kana, Delivery.id)
 
 
@@ -160,7 +160,7 @@ def current_letters(deliveries: Iterable[int]) -> dict[int, Letter]:
 
 def children_by_delivery(deliveries: Iterable[int], lists: Collection[int] | None = None) -> dict[int, str]:
     """Return the children of each reader with their class, as they were: 「5年1組 藤井 澪」 in short."""
-    seen = [] if lists is None else [sight.named(lists)]
+    seen = [] if lists is None else [visibility.visible_with_child(lists)]
     rows = (
         Cover.select(Cover.delivery, Cover.grade, Cover.class_name, Cover.child_name)
         .where(Cover.delivery.in_(list(deliveries)), Cover.child_name != "", *seen)

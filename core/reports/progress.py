@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 
 from peewee import JOIN, Expression, ModelSelect, fn
 
-from core import sight
+from core import visibility
 from core.delivery import throttle
-from core.organization import Settings
 from core.reports import poll_results, summaries
 from core.responses import answers
+from core.settings import Settings
 from models import Delivery, Letter, Log, Notice, Person, count_letters
 
 LETTER_STATES = (
@@ -65,7 +65,7 @@ class Progress:
 
 
 def notice_progress(notice: Notice, force: Settings, now: datetime, lists: Collection[int] | None = None) -> Progress:
-    """Count the newest letters of a notice and those left out, and estimate the end; `lists` as for `core.sight`."""
+    """Count the newest letters of a notice and those left out, and estimate the end; `lists` as for `core.visibility`."""
     if notice.forgotten_at and (found := summaries.summary_of_notice(notice)):
         return _from_summary(found if lists is None else None, notice.serial)
     counts = dict.fromkeys(LETTER_STATES, 0) | (
@@ -95,7 +95,9 @@ def _count_by_state(notice: Notice, lists: Collection[int]) -> dict[str, int]:
 
 
 def _visible_letters(lists: Collection[int] | None) -> Expression:
-    return Letter.delivery.is_null(False) if lists is None else Letter.delivery.in_(sight.deliveries(lists))
+    return (
+        Letter.delivery.is_null(False) if lists is None else Letter.delivery.in_(visibility.visible_deliveries(lists))
+    )
 
 
 def _time_left(notice: Notice, done: int, going: int, force: Settings, now: datetime) -> timedelta:
@@ -119,7 +121,7 @@ def letters_by_name(notice: Notice, states: tuple[str, ...], lists: Collection[i
 
 def skipped_deliveries(notice: Notice, lists: Collection[int] | None = None) -> ModelSelect:
     """Return the deliveries without a letter, with the reason, by kana."""
-    seen = [] if lists is None else [Delivery.id.in_(sight.deliveries(lists))]
+    seen = [] if lists is None else [Delivery.id.in_(visibility.visible_deliveries(lists))]
     return (
         Delivery.select(Delivery, Person)
         .join(Person, JOIN.LEFT_OUTER)

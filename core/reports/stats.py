@@ -13,12 +13,12 @@ from peewee import ModelSelect, fn
 
 import clock
 from core.notices import merge_fields, questions
-from core.organization import settings
+from core.permissions import Permissions, notice_ids_for_lists
 from core.reports import notice_list, poll_results, progress, summaries
 from core.reports.board_rows import NOT_COUNTED
 from core.reports.dashboard import count_households, household_keys, practice_notice_ids
 from core.responses import tracking
-from core.rights import Rights, aimed_at
+from core.settings import load_settings
 from database import EPOCH, millis
 from models import Cover, Delivery, MailingList, Notice, Sums, Target, Wording, count_letters
 
@@ -252,28 +252,28 @@ class StatsTotal:
         return percentage(self.clicked, self.clicks_of)
 
 
-def visible_notices(rights: Rights, list_id: int | None = None, year: int | None = None) -> ModelSelect:
+def visible_notices(rights: Permissions, list_id: int | None = None, year: int | None = None) -> ModelSelect:
     """Return the notices whose whole figures a user may see, newest first: of one list, of one school year.
 
     Whoever looks at some lists only sees the notices that went to these alone. Practice and steps are left out.
     """
     found = notice_list.sent_notices(rights).where(
-        Notice.kind != "step", Notice.practice == settings().practice, Notice.id.not_in(practice_notice_ids()),
+        Notice.kind != "step", Notice.practice == load_settings().practice, Notice.id.not_in(practice_notice_ids()),
         Notice.started_at.is_null(False),
     )  # fmt: skip
     if not rights.may("view", 0):
         mine = rights.lists("view").select(MailingList.id).order_by()
         others = MailingList.select(MailingList.id).where(MailingList.id.not_in(mine))
-        found = found.where(Notice.id.not_in(aimed_at(others)))
+        found = found.where(Notice.id.not_in(notice_ids_for_lists(others)))
     if list_id:
-        found = found.where(Notice.id.in_(aimed_at([list_id])))
+        found = found.where(Notice.id.in_(notice_ids_for_lists([list_id])))
     if year:
         begin, end = (clock.from_local(datetime(one, 4, 1)) for one in (year, year + 1))  # noqa: DTZ001
         found = found.where(Notice.started_at >= begin, Notice.started_at < end)
     return found
 
 
-def school_years(rights: Rights, now: datetime) -> list[int]:
+def school_years(rights: Permissions, now: datetime) -> list[int]:
     """Return the school years in which something was sent, the present one first."""
     first = visible_notices(rights).order_by(Notice.started_at).select(Notice.started_at).first()
     present = clock.school_year(clock.local(now).date())

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import words
-from core import service
 from core.inbound import allowed_senders
-from core.organization import settings
+from core.notifications import service_mail
+from core.settings import load_settings
 from core.signup import carrier_guidance, carrier_help, handouts
 from mail import address as addresses
 from models import Child, MailingList, Membership, Person, User
@@ -128,9 +128,9 @@ def _send_to_manager(user: User, mailing_list: MailingList, rows: list[Membershi
         "list": mailing_list.name,
         "number": len({row.person_id for row in rows}),
         "names": "\n".join(_name_lines(user.language, rows)),
-        "url": f"{settings().base_url}/lists/{mailing_list.id}?state=undelivered",
+        "url": f"{load_settings().base_url}/lists/{mailing_list.id}?state=undelivered",
     }
-    service.send(
+    service_mail.notify(
         "unreached", address=user.email, language=user.language, values=values, now=now, urgent=False,
         useful_s=3 * 86400,
     )  # fmt: skip

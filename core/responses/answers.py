@@ -11,7 +11,7 @@ from datetime import datetime
 
 from peewee import JOIN, ModelSelect
 
-from core import history
+from core import audit
 from core.delivery import lifecycle as letters
 from core.notices import questions
 from core.notices.questions import Option, StoredQuestion, answer_keys
@@ -138,7 +138,7 @@ def enter_answers(delivery: Delivery, given: Mapping[int, SubmittedAnswer], *, b
         Delivery.update(told_at=now, told_by=by).where(
             Delivery.id == delivery.id, Delivery.told_at.is_null(), Delivery.read_at.is_null()
         ).execute()
-        history.log(by, "notice.answer_entered", delivery.notice_id, detail={"answers": done})
+        audit.log_action(by, "notice.answer_entered", delivery.notice_id, detail={"answers": done})
     return done
 
 

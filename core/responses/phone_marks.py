@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from datetime import datetime
 
-from core import history, sight
+from core import audit, visibility
 from database import db
 from models import Delivery, Notice, User
 
@@ -30,9 +30,9 @@ def _mark(
 ) -> int:
     chosen = Delivery.id.in_(list(numbers))
     if lists is not None:
-        chosen &= Delivery.id.in_(sight.deliveries(lists))
+        chosen &= Delivery.id.in_(visibility.visible_deliveries(lists))
     with db.atomic():
         done = Delivery.update(**fields).where(Delivery.notice == notice, chosen, where).execute()
         if done:
-            history.log(by, action, notice.id, detail={"deliveries": sorted(numbers)})
+            audit.log_action(by, action, notice.id, detail={"deliveries": sorted(numbers)})
     return done

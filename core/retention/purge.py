@@ -16,12 +16,13 @@ from peewee import ModelSelect, fn
 import clock
 import config as ground
 import words
-from core import history, service
+from core import audit
 from core.inbound import allowed_senders
-from core.organization import deletes_from, settings
+from core.notifications import service_mail
 from core.reports import stats, summaries
 from core.responses import tracking
 from core.retention import expired_links
+from core.settings import load_settings, purge_starts_at
 from database import db, due, insert_rows
 from models import (
     Child,
@@ -66,7 +67,7 @@ def default_purge_date(year: int) -> datetime:
 def next_purge_date(now: datetime) -> datetime:
     """Return when letters are deleted next, as far as anybody can tell today."""
     year = clock.school_year(clock.local(now).date())
-    if told := deletes_from(now):
+    if told := purge_starts_at(now):
         return told
     if Organization.the().forget_year < year and purgeable_notices(year).exists():
         return max(default_purge_date(year), now + WARN_BEFORE)
@@ -76,7 +77,7 @@ def next_purge_date(now: datetime) -> datetime:
 def is_purging(now: datetime) -> bool:
     """Say whether letters of earlier school years are being deleted, hour by hour."""
     house, year = Organization.the(), clock.school_year(clock.local(now).date())
-    return house.forget_year >= year and not deletes_from(now) and purgeable_notices(year).exists()
+    return house.forget_year >= year and not purge_starts_at(now) and purgeable_notices(year).exists()
 
 
 def purgeable_notices(year: int) -> ModelSelect:
@@ -104,16 +105,16 @@ def warn_administrators(now: datetime) -> int:
     mine = Organization.forget_year < year
     if not Organization.update(forget_year=year, forget_from=at).where(mine).execute():
         return 0
-    history.log(None, "house.forgetting_told", detail={"year": year})
+    audit.log_action(None, "house.forgetting_told", detail={"year": year})
     return sum(_send_warning(user, year, at, now) for user in allowed_senders.administrators() if user.email)
 
 
 def _send_warning(user: User, year: int, at: datetime, now: datetime) -> int:
     values = {
         "to_name": user.name, "day": words.day(user.language, clock.local(at).date()), "notices": purgeable_notices(year).count(),
-        "begin": words.day(user.language, school_year_start(year)), "url": f"{settings().base_url}/admin/keeping",
+        "begin": words.day(user.language, school_year_start(year)), "url": f"{load_settings().base_url}/admin/keeping",
     }  # fmt: skip
-    service.send(
+    service_mail.notify(
         "forgetting", address=user.email or "", language=user.language, values=values, now=now, urgent=False,
         useful_s=int(WARN_BEFORE.total_seconds()),
     )  # fmt: skip
@@ -154,7 +155,7 @@ def _purge_steps(year: int, border: datetime, now: datetime) -> Iterator[int]:
         _close_and_summarize(notice, now)
         yield 0
         yield from _repeat_until_empty(lambda notice=notice: _delete_deliveries(_delivery_ids(notice)))
-        history.log(None, "notice.forgotten", notice.id)
+        audit.log_action(None, "notice.forgotten", notice.id)
     for notice, last in _old_drip_notices(border):
         yield from _repeat_until_empty(lambda notice=notice, last=last: _delete_drip_deliveries(notice, last))
     service_letters = (Letter.delivery.is_null(), Letter.made_at < border, Letter.state.not_in(OPEN_LETTER_STATES))

@@ -12,16 +12,14 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from core import history
+from core import audit, backup_status
 from core.accounts import class_teacher
-from core.house import safekeeping
+from core.errors import DomainError
 from core.imports import apply, columns
 from core.imports import jobs as roster
 from core.imports.columns import RosterRow, Sheet, read_rows
 from core.imports.plan import plan_rows
 from core.imports.read import read_pasted
-from core.organization import settings
-from core.refusals import Refused
 from core.rollover.child_matching import DECIDED_NEW, DECIDED_SKIP, RosterLine, match_rows
 from core.rollover.year_end import (
     PreviewOutdated,
@@ -32,18 +30,19 @@ from core.rollover.year_end import (
     class_list_candidates,
     in_chunks,
 )
+from core.settings import load_settings
 from database import db, insert_rows, millis
 from models import Child, MailingList, Membership, Rollover, User
 from words import N_, say
 
 
-class NoChildColumns(Refused):
+class NoChildColumns(DomainError):
     """The file says nothing of children and classes."""
 
     message = N_("No column with the names of the children and their class was found in this roster.")
 
 
-class UndecidedLines(Refused):
+class UndecidedLines(DomainError):
     """Doubtful lines wait for a decision."""
 
     message = N_("%(number)s lines are not decided yet.")
@@ -186,7 +185,7 @@ def _list_by_class(rollover: Rollover) -> dict[tuple[str, str], MailingList]:
 
 def apply_roster(rollover: Rollover, by: User | None, now: datetime, *, fingerprint: str) -> RosterPreview:
     """Bring the new roster in, after a backup. Raises NotNow, Changed, Undecided."""
-    safekeeping.copy_before("roster", now)
+    backup_status.backup_before("roster", now)
     with db.atomic():
         shown = preview_roster(rollover)
         if shown.open:
@@ -198,7 +197,7 @@ def apply_roster(rollover: Rollover, by: User | None, now: datetime, *, fingerpr
             raise StepAlreadyDone()
         undo = _write_roster(rollover, shown, now)
         Rollover.update(undo={**rollover.undo, "roster": undo}, roster={}).where(Rollover.id == rollover.id).execute()
-        history.log(by, "rollover.roster_in", rollover.id, detail={"lines": len(shown.lines)})
+        audit.log_action(by, "rollover.roster_in", rollover.id, detail={"lines": len(shown.lines)})
     return shown
 
 
@@ -314,7 +313,7 @@ def _register_new_families(lines: list[RosterLine], shown: RosterPreview, now: d
     whole = list(MailingList.open_ones().where(MailingList.whole == True))  # noqa: E712
     for line in lines:
         row = line.row
-        row.name = row.name or say(settings().language, N_("Guardian of %(child)s"), child=row.child_name)
+        row.name = row.name or say(load_settings().language, N_("Guardian of %(child)s"), child=row.child_name)
         wanted = shown.rooms.get((row.grade, row.class_name))
         for mailing_list in (*whole, *([wanted] if wanted else ())):
             by_list[mailing_list].append(row)
@@ -342,7 +341,7 @@ def undo_roster(rollover: Rollover, by: User | None) -> None:
         _restore_memberships(kept)
         _restore_children(kept["children"])
         MailingList.update(waits_since=rollover.ended_at).where(MailingList.id.in_(kept["lists"])).execute()
-        history.log(by, "rollover.roster_undone", rollover.id)
+        audit.log_action(by, "rollover.roster_undone", rollover.id)
 
 
 def _restore_memberships(kept: dict[str, Any]) -> None:

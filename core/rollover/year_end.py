@@ -14,13 +14,12 @@ from typing import Any
 
 from peewee import JOIN, Expression, fn
 
-from core import history
+from core import audit, backup_status
 from core.accounts.class_teacher import teachers_of_classes
-from core.house import safekeeping
+from core.errors import DomainError
 from core.imports.columns import normalise_row
 from core.members.join_codes import rotate_list_code
-from core.refusals import Refused
-from core.rights import aimed_at
+from core.permissions import notice_ids_for_lists
 from database import db, millis
 from models import Child, MailingList, Membership, Notice, Person, Rollover, User
 from words import N_
@@ -28,19 +27,19 @@ from words import N_
 OPEN_STATES = ("planned", "ended")
 
 
-class StepAlreadyDone(Refused):
+class StepAlreadyDone(DomainError):
     """The rollover is no longer in this step."""
 
     message = N_("This step has been taken already. This page shows how things stand now.")
 
 
-class PreviewOutdated(Refused):
+class PreviewOutdated(DomainError):
     """Something differs from what the page showed."""
 
     message = N_("Something has changed since this page was shown. Please look at it once more.")
 
 
-class UndoTooLate(Refused):
+class UndoTooLate(DomainError):
     """A notice went out since: taking it back would mix two years."""
 
     message = N_("A notice has gone out since then, so this cannot be taken back any more.")
@@ -89,7 +88,7 @@ def begin_rollover(by: User | None, now: datetime) -> Rollover:
         lists = [one for one in class_list_candidates() if _is_class_list(one)]
         top = max((int(grade) for grade in current_grades() if grade.isdecimal()), default=None)
         plan = {"grades": [str(top)] if top else [], "lists": [one.id for one in lists]}
-        history.log(by, "rollover.begun")
+        audit.log_action(by, "rollover.begun")
         return Rollover.create(by=by, made_at=now, plan=plan)
 
 
@@ -131,7 +130,7 @@ def discard_plan(rollover: Rollover, by: User | None) -> None:
     """Drop a plan of which nothing has been done. Raises NotNow."""
     if not Rollover.delete().where(Rollover.id == rollover.id, Rollover.state == "planned").execute():
         raise StepAlreadyDone()
-    history.log(by, "rollover.given_up")
+    audit.log_action(by, "rollover.given_up")
 
 
 # ── the year's end ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -196,7 +195,7 @@ def _pending_notices(lists: list[MailingList]) -> Iterable[Notice]:
     return (
         Notice.select()
         .where(
-            Notice.id.in_(aimed_at([one.id for one in lists])),
+            Notice.id.in_(notice_ids_for_lists([one.id for one in lists])),
             Notice.state.in_(("held", "scheduled", "sending", "paused")),
         )
         .order_by(Notice.begin_at, Notice.id)
@@ -205,7 +204,7 @@ def _pending_notices(lists: list[MailingList]) -> Iterable[Notice]:
 
 def end_year(rollover: Rollover, by: User | None, now: datetime, *, fingerprint: str) -> YearEndPreview:
     """Carry the year's end out, after a backup. Raises NotNow for a second tap, Changed if it differs from the page."""
-    safekeeping.copy_before("rollover", now)
+    backup_status.backup_before("rollover", now)
     with db.atomic():
         shown = preview_year_end(rollover)
         if shown.fingerprint != fingerprint:
@@ -223,7 +222,7 @@ def end_year(rollover: Rollover, by: User | None, now: datetime, *, fingerprint:
         for one in shown.lists:
             rotate_list_code(one.list, by)  # hand-outs of the old class must not lead into the new one
         detail = {"graduates": len(shown.graduates), "places": len(shown.places), "lists": len(lists)}
-        history.log(by, "rollover.ended", rollover.id, detail=detail)
+        audit.log_action(by, "rollover.ended", rollover.id, detail=detail)
     return shown
 
 
@@ -274,7 +273,7 @@ def undo_year_end(rollover: Rollover, by: User | None) -> None:
         _restore_memberships(kept["places"], rollover.ended_at)
         for number, code in kept["lists"].items():
             MailingList.update(waits_since=None, join_code=code).where(MailingList.id == int(number)).execute()
-        history.log(by, "rollover.undone", rollover.id)
+        audit.log_action(by, "rollover.undone", rollover.id)
 
 
 def _restore_memberships(places: dict[str, list[Any]], ended_at: datetime) -> None:
@@ -303,7 +302,7 @@ def reopen_list(mailing_list: MailingList, by: User | None) -> bool:
     here = (MailingList.id == mailing_list.id) & MailingList.waits_since.is_null(False)
     changed = MailingList.update(waits_since=None).where(here).execute()
     if changed:
-        history.log(by, "rollover.list_opened", mailing_list.id, kind="list")
+        audit.log_action(by, "rollover.list_opened", mailing_list.id, kind="list")
     return bool(changed)
 
 

@@ -10,9 +10,9 @@ from datetime import datetime, timedelta
 
 from peewee import JOIN, Expression, Node, fn
 
-from core import history
+from core import audit
 from core.members import consent, members
-from core.rights import Rights
+from core.permissions import Permissions
 from core.signup import emails
 from database import db
 from models import Applicant, Child, MailingList, Membership, Person, User
@@ -29,18 +29,18 @@ class MembershipRequest:
     consent: consent.ConsentView
 
 
-def pending_requests(rights: Rights) -> list[MembershipRequest]:
+def pending_requests(rights: Permissions) -> list[MembershipRequest]:
     """Return who waits for this manager, the longest waiting first."""
     return _requests_where(rights, Membership.state == "pending", Membership.joined_at)
 
 
-def recently_rejected(rights: Rights, now: datetime) -> list[MembershipRequest]:
+def recently_rejected(rights: Permissions, now: datetime) -> list[MembershipRequest]:
     """Return whom the managers of these lists refused in the last days, the latest first: a press may be a mistake."""
     refused = (Membership.state == "refused") & (Membership.left_at > now - REJECTED_SHOWN_FOR)
     return _requests_where(rights, refused, Membership.left_at.desc())
 
 
-def _requests_where(rights: Rights, which: Expression, order: Node) -> list[MembershipRequest]:
+def _requests_where(rights: Permissions, which: Expression, order: Node) -> list[MembershipRequest]:
     rows = list(
         Membership.select(Membership, Person, MailingList, Child)
         .join(Person)
@@ -56,11 +56,11 @@ def _requests_where(rights: Rights, which: Expression, order: Node) -> list[Memb
     return [MembershipRequest(row, consent.consent_view(row, known)) for row in rows]
 
 
-def _managed_list_ids(rights: Rights) -> list[int]:
+def _managed_list_ids(rights: Permissions) -> list[int]:
     return [one.id for one in rights.lists("manage")]
 
 
-def queued_signups_by_list(rights: Rights) -> list[tuple[MailingList, int]]:
+def queued_signups_by_list(rights: Permissions) -> list[tuple[MailingList, int]]:
     """Return the lists of a manager in which registrations wait above the caps, and how many."""
     counted = (
         Applicant.select(Applicant.list, fn.COUNT(Applicant.id))
@@ -91,7 +91,7 @@ def reject_requests(mailing_list: MailingList, people: Iterable[int], by: User |
         mine = Membership.person.in_([one.id for one in waited]) & (Membership.list == mailing_list)
         Membership.update(**changed).where(mine, Membership.state == "pending").execute()
         for person in waited:
-            history.log(by, "member.refused", person.id, detail={"list": mailing_list.id})
+            audit.log_action(by, "member.refused", person.id, detail={"list": mailing_list.id})
             emails.send_rejected(mailing_list, person, now)
     return len(waited)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import words
-from core import organization
+from core import settings
 from core.signup import carrier_guidance
 from core.signup.carrier_guidance import Guidance
 from models import Organization, User
@@ -148,7 +148,7 @@ def reset_carrier(by: User, key: str) -> None:
 
 
 def _save_rows(by: User, rows: dict[str, dict[str, Any]]) -> None:
-    organization.change(by, carriers=list(rows.values()))
+    settings.update_organization(by, carriers=list(rows.values()))
 
 
 def _clean_text(language: str, typed: str) -> str:

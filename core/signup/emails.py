@@ -5,9 +5,10 @@ Nothing that a mail or a form said stands in them: a letter may reach somebody w
 
 from datetime import datetime, timedelta
 
-from core import limits, service
+from core import rate_limits
 from core.members import consent, join_codes, preference_page, signed_links
-from core.organization import settings
+from core.notifications import service_mail
+from core.settings import load_settings
 from core.signup.quotas import SignupRequest
 from database import db
 from models import Child, Letter, MailingList, Membership, Person
@@ -32,7 +33,7 @@ def send_welcome(mailing_list: MailingList, person: Person, state: str, now: dat
 
 def preview_welcome(mailing_list: MailingList) -> tuple[str, str]:
     """Return subject and text of the welcome letter as a new member gets it, with links that open nothing."""
-    force = settings()
+    force = load_settings()
     values = {
         "list": mailing_list.name,
         "from": force.own.sender(mailing_list.address),
@@ -41,7 +42,7 @@ def preview_welcome(mailing_list: MailingList) -> tuple[str, str]:
         "url": f"{force.base_url}/p/…",
         "leave": f"{force.base_url}/mail/leave/…",
     }
-    return service.words_of(Letter(kind="welcome", language=force.language, payload=values), force.name)
+    return service_mail.render_message(Letter(kind="welcome", language=force.language, payload=values), force.name)
 
 
 def send_approved(mailing_list: MailingList, person: Person, now: datetime) -> None:
@@ -61,10 +62,10 @@ def send_queued(wish: SignupRequest, language: str, now: datetime) -> None:
 
     So many an hour: the letters that everybody waits for must not wait behind these.
     """
-    if limits.hit("join waits", now, 3600) > MAX_QUEUED_EMAILS_PER_HOUR:
+    if rate_limits.record_hit("join waits", now, 3600) > MAX_QUEUED_EMAILS_PER_HOUR:
         return
-    values = {"list": wish.list.name, "from": settings().own.sender(wish.list.address), "to_name": ""}
-    service.send(
+    values = {"list": wish.list.name, "from": load_settings().own.sender(wish.list.address), "to_name": ""}
+    service_mail.notify(
         "waits-join",
         address=wish.address,
         language=language,
@@ -77,12 +78,12 @@ def send_queued(wish: SignupRequest, language: str, now: datetime) -> None:
 
 def send_already_member(mailing_list: MailingList, person: Person, now: datetime) -> None:
     """Say that there is nothing to do, at most once a day."""
-    if limits.hit(f"already:{mailing_list.id}:{person.id}", now, 86400) == 1:
+    if rate_limits.record_hit(f"already:{mailing_list.id}:{person.id}", now, 86400) == 1:
         _send_to_member("already", person, _common_values(mailing_list, person), now)
 
 
 def _common_values(mailing_list: MailingList, person: Person) -> dict[str, str]:
-    force = settings()
+    force = load_settings()
     return {
         "list": mailing_list.name,
         "from": force.own.sender(mailing_list.address),
@@ -92,7 +93,7 @@ def _common_values(mailing_list: MailingList, person: Person) -> dict[str, str]:
 
 
 def _send_to_member(kind: str, person: Person, values: dict[str, str], now: datetime) -> None:
-    service.send(
+    service_mail.notify(
         kind, address=person.address or "", language=person.language, values=values, now=now, person=person,
         urgent=False, useful_s=EMAIL_EXPIRES_S,
     )  # fmt: skip
@@ -106,11 +107,11 @@ def send_confirmation_link(wish: SignupRequest, language: str, now: datetime) ->
 
     In one transaction: a sender process must not take the letter before its link stands in it.
     """
-    force = settings()
+    force = load_settings()
     values = {"list": wish.list.name, "from": force.own.sender(wish.list.address), "to_name": ""}
     asked = {"route": wish.route, "code": wish.code, "child": wish.child.id if wish.child else 0, **wish.evidence}
     with db.atomic():
-        letter = service.send(
+        letter = service_mail.notify(
             "join",
             address=wish.address,
             language=language,

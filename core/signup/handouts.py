@@ -9,7 +9,7 @@ from datetime import date
 
 import words
 from core.members import join_codes, unsubscribe
-from core.organization import settings
+from core.settings import load_settings
 from models import Child, MailingList
 
 
@@ -42,7 +42,7 @@ class ClassSlips:
 
 def join_links(mailing_list: MailingList, code: str) -> JoinLinks:
     """Return both ways of joining with a code."""
-    force = settings()
+    force = load_settings()
     return JoinLinks(
         join_codes.format_code(code),
         join_codes.join_url(mailing_list, code, force.base_url),

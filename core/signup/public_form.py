@@ -6,9 +6,9 @@ larger with a valid code, since a whole school may register behind one address. 
 
 from datetime import datetime
 
-from core import limits
+from core import rate_limits
 from core.members import signed_links
-from core.organization import settings
+from core.settings import load_settings
 from database import millis
 from mail import address as addresses
 from models import MailingList
@@ -20,7 +20,7 @@ PER_NETWORK, PER_NETWORK_WITH_CODE = 30, 300
 MAX_WRONG_CODES = 300
 """Wrong codes of a network in the window; then codes are not looked at, so that a right one shows nothing either."""
 
-network = limits.network
+network = rate_limits.client_network
 BadAddress = addresses.BadAddress
 SUBMIT_AGAIN = N_("Please press the button once more.")
 
@@ -34,14 +34,16 @@ def find_open_list(address: str) -> MailingList | None:
 def clean_signup_address(typed: str) -> str:
     """Return a clean address. Raises BadAddress."""
     clean = addresses.clean(typed)
-    if settings().own.has(clean):
+    if load_settings().own.has(clean):
         raise addresses.BadAddress(N_("This is an address of Kairan itself, so it cannot be a member."))
     return clean
 
 
 def form_token(mailing_list: MailingList | None, now: datetime) -> str:
     """Return the signed moment at which a form was made, for a list or for none."""
-    return signed_links.link_signer(settings(), "form").dumps([mailing_list.id if mailing_list else 0, millis(now)])
+    return signed_links.link_signer(load_settings(), "form").dumps(
+        [mailing_list.id if mailing_list else 0, millis(now)]
+    )
 
 
 def is_form_token_valid(text: str, mailing_list: MailingList | None, now: datetime) -> bool:
@@ -54,14 +56,14 @@ def is_form_token_valid(text: str, mailing_list: MailingList | None, now: dateti
 def exceeds_network_quota(address: str | None, coded: bool, now: datetime) -> bool:
     """Count a registration of a network; say whether it has had its share."""
     most = PER_NETWORK_WITH_CODE if coded else PER_NETWORK
-    return limits.hit(f"join page {coded} {network(address)}", now, WINDOW_S) > most
+    return rate_limits.record_hit(f"join page {coded} {network(address)}", now, WINDOW_S) > most
 
 
 def count_wrong_code(address: str | None, now: datetime) -> None:
     """Count a wrong code of a network."""
-    limits.hit(f"join code {network(address)}", now, WINDOW_S)
+    rate_limits.record_hit(f"join code {network(address)}", now, WINDOW_S)
 
 
 def has_too_many_wrong_codes(address: str | None, now: datetime) -> bool:
     """Say whether a network has guessed codes too often."""
-    return limits.count(f"join code {network(address)}", now) >= MAX_WRONG_CODES
+    return rate_limits.hit_count(f"join code {network(address)}", now) >= MAX_WRONG_CODES

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from peewee import fn
 
-from core import history, limits
+from core import audit, rate_limits
 from database import db
 from mail import address as addresses
 from models import Applicant, Child, MailingList, User
@@ -57,9 +57,9 @@ def check_quota(wish: SignupRequest, now: datetime) -> str:
         return "waits" if wish.strong else "too many joins"
     of_child = f":{wish.child.id}" if wish.child else ""
     for window, most in PER_ADDRESS:
-        if limits.hit(f"join:{window}:{wish.list.id}{of_child}:{wish.key}", now, window) > most:
+        if rate_limits.record_hit(f"join:{window}:{wish.list.id}{of_child}:{wish.key}", now, window) > most:
             return "too often"
-    if limits.hit(f"join:anywhere:{wish.key}", now, DAY_S) > PER_ADDRESS_ALL_LISTS_DAY:
+    if rate_limits.record_hit(f"join:anywhere:{wish.key}", now, DAY_S) > PER_ADDRESS_ALL_LISTS_DAY:
         return "too often"
     count_signup(wish, now)
     return ""
@@ -67,13 +67,13 @@ def check_quota(wish: SignupRequest, now: datetime) -> str:
 
 def is_quota_exhausted(wish: SignupRequest, now: datetime) -> bool:
     """Say whether the caps in force leave no room for this one."""
-    return any(limits.count(name, now) >= most for name, _, most in _counters_for(wish, now))
+    return any(rate_limits.hit_count(name, now) >= most for name, _, most in _counters_for(wish, now))
 
 
 def count_signup(wish: SignupRequest, now: datetime) -> None:
     """Note that one was let in."""
     for name, window, _ in _counters_for(wish, now):
-        limits.hit(name, now, window)
+        rate_limits.record_hit(name, now, window)
 
 
 def _counters_for(wish: SignupRequest, now: datetime) -> Iterator[tuple[str, float, int]]:
@@ -121,7 +121,7 @@ def discard_queued(mailing_list: MailingList, by: User | None, until: int) -> in
     with db.atomic():
         gone = Applicant.delete().where(Applicant.list == mailing_list, Applicant.id <= until).execute()
         if gone:
-            history.log(by, "list.applicants_dropped", mailing_list.id, detail={"people": gone})
+            audit.log_action(by, "list.applicants_dropped", mailing_list.id, detail={"people": gone})
     return gone
 
 
@@ -137,7 +137,7 @@ def open_registration_day(mailing_list: MailingList, by: User | None, now: datet
     """Open a registration day: 24 hours from now without caps."""
     with db.atomic():
         MailingList.update(join_day_until=now + REGISTRATION_DAY).where(MailingList.id == mailing_list.id).execute()
-        history.log(by, "list.day_opened", mailing_list.id)
+        audit.log_action(by, "list.day_opened", mailing_list.id)
 
 
 def close_registration_day(mailing_list: MailingList, by: User | None) -> None:
@@ -145,4 +145,4 @@ def close_registration_day(mailing_list: MailingList, by: User | None) -> None:
     with db.atomic():
         open_ = (MailingList.id == mailing_list.id) & MailingList.join_day_until.is_null(False)
         if MailingList.update(join_day_until=None).where(open_).execute():
-            history.log(by, "list.day_closed", mailing_list.id)
+            audit.log_action(by, "list.day_closed", mailing_list.id)

@@ -9,12 +9,12 @@ to the managers. Subject and text are never used. Above the caps the strong wait
 from datetime import datetime
 from typing import Any
 
-from core import history
+from core import audit
 from core.accounts import class_teacher
 from core.imports.row_matching import address_fields
 from core.inbound.result import InboundResult
 from core.members import consent, households, join_codes
-from core.organization import settings
+from core.settings import load_settings
 from core.signup import emails, quotas
 from core.signup.quotas import SignupRequest
 from database import db, millis
@@ -40,7 +40,7 @@ def set_signup_options(mailing_list: MailingList, by: User | None, *, mode: str,
     fields = {"join_mode": mode, "greeting": greeting.strip(), "purpose": purpose.strip()}
     with db.atomic():
         MailingList.update(**fields).where(MailingList.id == mailing_list.id).execute()
-        history.log(by, "list.joining_changed", mailing_list.id)
+        audit.log_action(by, "list.joining_changed", mailing_list.id)
 
 
 # ── by mail ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -65,7 +65,7 @@ def handle_join_mail(
         clean = addresses.clean(address)
     except addresses.BadAddress:
         return InboundResult("join", "dropped", "address", mailing_list)
-    if settings().own.has(clean):
+    if load_settings().own.has(clean):
         return InboundResult("join", "dropped", "our own address", mailing_list)
     if proof.forged:
         return InboundResult("join", "silent", "forged", mailing_list, show=True)
@@ -98,7 +98,7 @@ def _join_within_quota(wish: SignupRequest, person: Person | None, now: datetime
     why = quotas.check_quota(wish, now)
     if why == "waits":
         if quotas.enqueue_signup(wish, sure, now) and wish.proof:
-            emails.send_queued(wish, settings().language, now)
+            emails.send_queued(wish, load_settings().language, now)
         return InboundResult("join", "held", "waits", wish.list, person)
     if why:
         return InboundResult("join", "silent", why, wish.list)
@@ -118,7 +118,7 @@ def _needs_no_confirmation(wish: SignupRequest, person: Person | None) -> bool:
 
 def _join_or_confirm(wish: SignupRequest, sure: bool, now: datetime) -> InboundResult:
     if not sure or wish.list.join_mode == "confirm":
-        emails.send_confirmation_link(wish, settings().language, now)
+        emails.send_confirmation_link(wish, load_settings().language, now)
         return InboundResult("join", "held", "asked to confirm", wish.list)
     person, state = join_list(wish, now)
     return InboundResult("join", "done", (wish.proof or "code") if state == "active" else "pending", wish.list, person)
@@ -204,7 +204,7 @@ def join_list(wish: SignupRequest, now: datetime) -> tuple[Person, str]:
         if named:
             mine = (Membership.person == person) & (Membership.list == wish.list) & (Membership.state == "active")
             Membership.update(joined_route=wish.route, consent=_consent_record(wish, now)).where(mine).execute()
-        history.log(None, "member.joined", person.id, detail={"list": wish.list.id, "route": wish.route})
+        audit.log_action(None, "member.joined", person.id, detail={"list": wish.list.id, "route": wish.route})
         fresh = Person.get_by_id(person.id)
         emails.send_welcome(wish.list, fresh, state, now)
     return fresh, state
@@ -220,7 +220,7 @@ def _find_or_create_person(wish: SignupRequest, now: datetime) -> tuple[Person, 
         free = (Person.id == guardian.id) & Person.address.is_null()
         if Person.update(**fields).where(free).execute():
             return Person.get_by_id(guardian.id), True
-    return Person.create(**fields, language=wish.language or settings().language, created_at=now), False
+    return Person.create(**fields, language=wish.language or load_settings().language, created_at=now), False
 
 
 def _guardian_without_address(mailing_list: MailingList, child: Child) -> Person | None:

@@ -18,8 +18,8 @@ import dns.resolver
 import dns.reversename
 
 from config import Config
-from core.house import safekeeping
-from core.organization import Settings
+from core import backup_status
+from core.settings import Settings
 from mail import sign
 from mail.deliver import Connection
 from mail.route import Unreachable
@@ -166,8 +166,8 @@ def check_system(config: Config, force: Settings, now: datetime) -> Iterator[Che
 
 
 def _check_backup(now: datetime) -> CheckResult:
-    last = safekeeping.last_backup()
-    fresh = None if last is None else now - last < safekeeping.OLD
+    last = backup_status.last_backup_at()
+    fresh = None if last is None else now - last < backup_status.OVERDUE_AFTER
     advice = "" if fresh else N_("Write a backup every night: ./kairan backup FOLDER (docs/administrator.md, 7).")
     return CheckResult("backup", fresh, "never" if last is None else f"{(now - last).days} days ago", advice)
 

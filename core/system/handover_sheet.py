@@ -8,10 +8,9 @@ from peewee import JOIN, fn
 
 import clock
 import config as ground
-from core import history
+from core import audit, backup_status
 from core.accounts import roles
-from core.house import safekeeping
-from core.organization import settings
+from core.settings import load_settings
 from models import MailingList, Membership, Organization, Role, Sender, User
 
 
@@ -53,7 +52,7 @@ class HandoverSheet:
 
 def build_sheet(now: datetime) -> HandoverSheet:
     """Gather the sheet as things stand now."""
-    force, newest = settings(), safekeeping.newest()
+    force, newest = load_settings(), backup_status.newest_backup()
     return HandoverSheet(
         made_at=now,
         house=Organization.the(),
@@ -103,4 +102,4 @@ def _role_lines(today: date) -> list[RoleLine]:
 def save_note(text: str, by: User | None) -> None:
     """Keep what only people know: contracts, telephone numbers, customs. Passwords do not belong here."""
     Organization.update(handover=text.replace("\r\n", "\n").strip()[:4000]).where(Organization.id == 1).execute()
-    history.log(by, "organization.changed")
+    audit.log_action(by, "organization.changed")

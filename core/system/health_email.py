@@ -10,9 +10,10 @@ from datetime import date, datetime, timedelta
 import clock
 import words
 from config import current
-from core import history, service
+from core import audit
 from core.inbound import allowed_senders
-from core.organization import settings
+from core.notifications import service_mail
+from core.settings import load_settings
 from models import Organization, User
 from words import N_
 
@@ -66,7 +67,7 @@ def collect_findings(now: datetime) -> list[HealthFinding]:
     """Examine DNS, mail server, disk, clock, queue and certificate, what is wrong first. Asks the network."""
     from core.system import diagnostics  # once a month: the clock's process does not keep a resolver in memory for it
 
-    report = diagnostics.run_diagnostics(current(), settings(), now)
+    report = diagnostics.run_diagnostics(current(), load_settings(), now)
     records = [
         HealthFinding(one["kind"], one["ok"], "、".join(one["found"] or []) or one["name"], one["advice"])
         for one in report["records"]
@@ -125,14 +126,14 @@ def send_health_email(users: list[User], found: list[HealthFinding], now: dateti
         if not user.email:
             continue
         values = {
-            "to_name": user.name, "wrong": wrong, "url": f"{settings().base_url}/admin/health",
+            "to_name": user.name, "wrong": wrong, "url": f"{load_settings().base_url}/admin/health",
             "lines": "\n".join(_finding_lines(user.language, found, clock.local(now).date())),
         }  # fmt: skip
         kind = "unwell" if wrong else "well"
-        service.send(kind, address=user.email, language=user.language, values=values, now=now, urgent=False,
+        service_mail.notify(kind, address=user.email, language=user.language, values=values, now=now, urgent=False,
                      useful_s=7 * 86400)  # fmt: skip
         written += 1
-    history.log(None, "organization.well", detail={"letters": written, "wrong": wrong})
+    audit.log_action(None, "organization.well", detail={"letters": written, "wrong": wrong})
     return written
 
 
@@ -175,10 +176,10 @@ def _send_renewal_reminder(one: Renewal, now: datetime) -> int:
             continue
         values = {
             "to_name": user.name, "what": words.say(user.language, RENEWAL_NAMES[one.kind]), "days": one.days,
-            "day": words.day(user.language, one.until), "url": f"{settings().base_url}/admin/health",
+            "day": words.day(user.language, one.until), "url": f"{load_settings().base_url}/admin/health",
         }  # fmt: skip
-        service.send("renewal", address=user.email, language=user.language, values=values, now=now, urgent=False,
+        service_mail.notify("renewal", address=user.email, language=user.language, values=values, now=now, urgent=False,
                      useful_s=7 * 86400)  # fmt: skip
         written += 1
-    history.log(None, "organization.renewal", detail={"what": one.kind, "days": one.days})
+    audit.log_action(None, "organization.renewal", detail={"what": one.kind, "days": one.days})
     return written

@@ -6,8 +6,8 @@ Whatever cannot work is not offered: pages ask `organization.mail_comes_in`, let
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from core import organization
-from core.organization import Settings
+from core import settings
+from core.settings import Settings
 from models import MailingList, Organization, User
 from words import N_
 
@@ -82,17 +82,17 @@ def choose_mode(by: User, road: str) -> None:
     """Keep which situation this school is in. Raises Refused for a word that is none of them."""
     if road not in MAIL_MODES:
         raise DomainError("road", N_("Please choose one."))
-    if "road" not in organization.settings().fixed and road != organization.settings().road:
-        organization.change(by, road=road)
+    if "road" not in settings.load_settings().fixed and road != settings.load_settings().road:
+        settings.update_organization(by, road=road)
 
 
 def is_list_address(address: str) -> bool:
     """Say whether an address is that of a list, so that it cannot be the mailbox that all mail lies in."""
-    domain = organization.settings().own.domain
+    domain = settings.load_settings().own.domain
     local, _, behind = address.rpartition("@")
     return behind == domain and MailingList.select().where(MailingList.address == local).exists()
 
 
 def mailbox_address() -> str:
     """Return the address of the mailbox as it is set, also before it is read."""
-    return organization.collecting_address(organization.settings()) or Organization.the().mailbox
+    return settings.imap_address(settings.load_settings()) or Organization.the().mailbox

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 import config as ground
-from core import organization
+from core import settings
 from core.system import mail_modes
 from core.system.mail_modes import DomainError
 from mail import address as addresses
@@ -49,9 +49,9 @@ def save_mailbox(by: User, wish: MailboxInput) -> None:
         Box.parse(url)
     except BadBox as wrong:
         raise DomainError("password" if "password" in wrong.message else "host", wrong.message) from wrong
-    fixed = organization.settings().fixed
+    fixed = settings.load_settings().fixed
     fields = {"imap": url, "mailbox": mailbox, "plus": wish.plus, "recipient_header": wish.header}
-    organization.change(by, **{name: value for name, value in fields.items() if name not in fixed})
+    settings.update_organization(by, **{name: value for name, value in fields.items() if name not in fixed})
     Collection.update(at=None, well_at=None, reason="", message="", detail="").execute()
 
 

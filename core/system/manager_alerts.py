@@ -4,10 +4,11 @@ from collections.abc import Collection
 from datetime import datetime
 
 import words
-from core import limits, service
+from core import rate_limits
 from core.inbound import allowed_senders
 from core.notices import merge_fields
-from core.organization import settings
+from core.notifications import service_mail
+from core.settings import load_settings
 from models import Child, Delivery, MailingList, User
 from words import N_
 
@@ -19,7 +20,7 @@ def alert_misdirected(delivery: Delivery, lists: Collection[int], alone: Collect
 
     Once a day for each person, however often the button is pressed.
     """
-    if limits.hit(f"strange:{delivery.person_id}", now, DAY_S) > 1:
+    if rate_limits.record_hit(f"strange:{delivery.person_id}", now, DAY_S) > 1:
         return
     children = [one.name for one in Child.select().where(Child.id.in_(list(alone))).order_by(Child.id)]
     for user in _alert_recipients(delivery, lists):
@@ -28,9 +29,9 @@ def alert_misdirected(delivery: Delivery, lists: Collection[int], alone: Collect
             "reader": delivery.name,
             "notice": merge_fields.display_subject(delivery.notice),
             "alone": _unreached_children_line(user.language, children),
-            "url": f"{settings().base_url}/members/{delivery.person_id}",
+            "url": f"{load_settings().base_url}/members/{delivery.person_id}",
         }
-        service.send(
+        service_mail.notify(
             "strange", address=user.email or "", language=user.language, values=values, now=now, useful_s=DAY_S
         )  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from core import organization
+from core import settings
 from database import db
 from models import MailingList, User
 
@@ -11,6 +11,6 @@ def update_safety(by: User | None, *, everywhere: bool, lists: Iterable[int], pu
     """Set where a second person looks (everywhere, or in some lists), and the public page of the urgent text."""
     chosen = list(lists)
     with db.atomic():
-        organization.change(by, second_person=everywhere, public_urgent=public_urgent)
+        settings.update_organization(by, second_person=everywhere, public_urgent=public_urgent)
         MailingList.update(second_person=False).where(MailingList.id.not_in(chosen)).execute()
         MailingList.update(second_person=True).where(MailingList.id.in_(chosen)).execute()

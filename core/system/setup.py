@@ -6,7 +6,7 @@ from datetime import datetime
 from urllib.parse import urlsplit
 
 import config as ground
-from core import organization
+from core import settings
 from core.accounts import accounts
 from database import db
 from mail import address
@@ -35,7 +35,7 @@ class SetupDetails:
 
 def is_setup_open(token: str) -> bool:
     """Say whether this is the token of an installation that waits for its set-up."""
-    return organization.is_setup_token(ground.current(), token)
+    return settings.check_setup_token(ground.current(), token)
 
 
 def public_base_url(url_root: str) -> str:
@@ -51,13 +51,13 @@ def run_setup(token: str, details: SetupDetails, now: datetime) -> User:
     with db.atomic():
         if not is_setup_open(token):
             raise SetupAlreadyDone
-        organization.change(None, name=kept.pop("organization"), **kept)
+        settings.update_organization(None, name=kept.pop("organization"), **kept)
         user = accounts.add_user(
             details.name, email=details.email, password=details.password, language=details.language, now=now
         )
         Role.create(user=user, list_id=0, kind="admin")
         accounts.ensure_practice_list(user, now)
-        organization.finish_setup(ground.current(), user, now)
+        settings.finish_setup(ground.current(), user, now)
     return user
 
 

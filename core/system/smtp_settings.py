@@ -2,7 +2,7 @@
 
 from urllib.parse import quote
 
-from core import organization
+from core import settings
 from mail.route import BadRoute, Route
 from models import User
 from words import N_
@@ -46,11 +46,11 @@ def update_smtp(
     except BadRoute as wrong:
         raise DomainError("password" if "password" in wrong.message else "host", wrong.message) from wrong
     more = {} if hour_rate is None else {"hour_rate": hour_rate}
-    organization.change(by, smtp=url, **more)
+    settings.update_organization(by, smtp=url, **more)
 
 
 def _smtp_url(host: str, port: int | None, security: str, user: str, password: str) -> str:
-    kept = organization.settings().route
+    kept = settings.load_settings().route
     if not password and kept and (kept.host, kept.user) == (host, user):
         password = kept.password
     login = f"{quote(user, safe='')}:{quote(password, safe='')}@" if user or password else ""

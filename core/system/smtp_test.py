@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import config as ground
-from core import history, service
+from core import audit
 from core.notices.rendering import RenderCache
-from core.organization import Settings, settings
+from core.notifications import service_mail
+from core.settings import Settings, load_settings
 from database import db
 from mail.deliver import Connection, Reply, Vanished
 from mail.route import Unreachable
@@ -42,20 +43,20 @@ _CONNECTION_LOST = N_("The server took the letter but never answered. It may hav
 
 def send_test_letter(to: User, now: datetime) -> SmtpTestResult:
     """Send a test letter to an administrator and say how it went. Not for the practice outbox, not in a transaction."""
-    force = settings()
+    force = load_settings()
     letter = _create_letter(to, force, now)
     found, state = _try_send(letter, force, now)
     Letter.update(state=state, done_at=now, text=found.said[:500]).where(
         Letter.id == letter.id, Letter.state == "waiting"
     ).execute()
-    history.log(to, "organization.tested", detail={"well": found.well})
+    audit.log_action(to, "organization.tested", detail={"well": found.well})
     return found
 
 
 def _create_letter(to: User, force: Settings, now: datetime) -> Letter:
     """Write the letter's row; the senders must not take it."""
     with db.atomic():
-        made = service.send(
+        made = service_mail.notify(
             "test", address=to.email, language=to.language, values={"organization": force.name}, now=now
         )
         Letter.update(next_at=now + timedelta(days=1)).where(Letter.id == made.id).execute()

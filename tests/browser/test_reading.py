@@ -13,8 +13,8 @@ from werkzeug.serving import make_server
 
 import clock
 from core.notices import rendering
-from core.organization import settings
 from core.responses import read_confirmations
+from core.settings import load_settings
 from mail.compose import Reader, prepare
 from models import Delivery, Visit
 from tests import cast, cast_notices, smarthost
@@ -151,7 +151,7 @@ def test_a_letter_that_counts_openings_fetches_its_picture(page, site, school):
     """D-31: the ground of an empty cell is loaded like a picture, by the engines that mail programs are made of."""
     sent = cast_notices.send([school.lists["1-1"]], by=school.users["花子"], track_opens=True)
     hers = sent.deliveries["青山 美咲"]
-    form = rendering.notice_form(sent.notice, None, "ja", replace(settings(), base_url=site))
+    form = rendering.notice_form(sent.notice, None, "ja", replace(load_settings(), base_url=site))
     reader = Reader(
         number=7, address="a@example.com", bare=False, name="青山", token=hers.token, values={}, at=clock.now()
     )

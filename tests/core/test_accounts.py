@@ -8,7 +8,7 @@ import pytest
 from argon2 import PasswordHasher
 
 import clock
-from core import limits
+from core import rate_limits
 from core.accounts import accounts, logins, passwords, sessions
 from core.accounts.sessions import user_of_session
 from models import Letter, Log, Membership, Session, User
@@ -125,24 +125,24 @@ def test_waits_double_up_to_an_hour(config):
     now = clock.now()
     waits = []
     for _ in range(14):
-        limits.wrong("x", now)
-        waits.append(round(limits.wait("x", now).total_seconds() / 60))
+        rate_limits.record_failure("x", now)
+        waits.append(round(rate_limits.retry_after("x", now).total_seconds() / 60))
     assert waits == [0, 0, 0, 0, 1, 2, 4, 8, 16, 32, 60, 60, 60, 60]
-    assert limits.wait("y", now) == timedelta(0)
-    limits.forget("x")
-    assert limits.wait("x", now) == timedelta(0)
+    assert rate_limits.retry_after("y", now) == timedelta(0)
+    rate_limits.reset_count("x")
+    assert rate_limits.retry_after("x", now) == timedelta(0)
 
 
 def test_count_begins_anew_after_its_window(config):
     now = clock.now()
-    assert [limits.hit("x", now, 60) for _ in range(3)] == [1, 2, 3]
-    assert limits.count("x", now + timedelta(seconds=59)) == 3
-    assert limits.count("x", now + timedelta(seconds=61)) == 0
-    assert limits.hit("x", now + timedelta(seconds=61), 60) == 1
+    assert [rate_limits.record_hit("x", now, 60) for _ in range(3)] == [1, 2, 3]
+    assert rate_limits.hit_count("x", now + timedelta(seconds=59)) == 3
+    assert rate_limits.hit_count("x", now + timedelta(seconds=61)) == 0
+    assert rate_limits.record_hit("x", now + timedelta(seconds=61), 60) == 1
 
 
 def test_file_of_limits_is_private_and_tells_nothing(config):
-    limits.hit("login:花子:192.0.2.0/24", clock.now())
+    rate_limits.record_hit("login:花子:192.0.2.0/24", clock.now())
     path = config.data / "limits.db"
     assert path.stat().st_mode & 0o777 == 0o600
     everything = b"".join(one.read_bytes() for one in config.data.glob("limits.db*"))
@@ -160,7 +160,7 @@ def test_file_of_limits_is_private_and_tells_nothing(config):
     ],
 )
 def test_network_of_an_address(address, network):
-    assert limits.network(address) == network
+    assert rate_limits.client_network(address) == network
 
 
 def test_practice_list_reaches_only_its_user(school):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import clock
 import config as ground
 from core.inbound import dispatch
-from core.organization import settings as in_force
+from core.settings import load_settings as in_force
 from database import db
 from mail import posted
 from mail.proof import prove

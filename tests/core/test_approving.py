@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from core.errors import ApprovalRequired, AttachmentNotOpened, AudienceChanged, NotADraft, TimeInPast
 from core.notices import approval, approval_policy, attachments, audience, workflow
-from core.refusals import AudienceChanged, NeedsSecond, NotLooked, NotNow, PastTime
 from core.system import safety_settings
 from models import Attachment, Letter, Log, MailingList, Notice, Person, Role, Wording
 from tests import files
@@ -58,7 +58,7 @@ def test_nobody_is_waited_for_who_is_not_there(wanted, school):
 
 def test_without_the_colleague_it_does_not_go(wanted, school):
     made = draft(school)
-    with pytest.raises(NeedsSecond):
+    with pytest.raises(ApprovalRequired):
         workflow.confirm_send(
             made, by=school.users["花子"], fingerprint=audience.resolve_audience(made).fingerprint, now=NOW
         )
@@ -74,7 +74,7 @@ def test_asked_it_waits_and_the_colleague_gets_a_letter(wanted, school):
     letter = Letter.get(Letter.kind == "second")
     assert letter.address == school.users["守"].email
     assert letter.payload["url"].endswith(f"/notices/{made.id}/second")
-    with pytest.raises(NotNow):
+    with pytest.raises(NotADraft):
         workflow.save_draft(made, subject="別の件名", now=NOW)
 
 
@@ -92,7 +92,7 @@ def test_approved_it_goes_in_the_name_of_its_writer(wanted, school):
 def test_a_booked_one_keeps_its_time_and_no_past_one_goes(wanted, school):
     at = NOW + timedelta(hours=2)
     made = ask(school, draft(school), at=at)
-    with pytest.raises(PastTime):
+    with pytest.raises(TimeInPast):
         approve(school, made, now=at + timedelta(minutes=1))
     made = approve(school, made)
     assert (made.state, made.begin_at) == ("scheduled", at)
@@ -131,7 +131,7 @@ def test_the_second_person_opens_the_files_too(wanted, school):
     file = attachments.add_file(made, "しおり.pdf", files.PDF, None, NOW)
     attachments.mark_previewed(file, school.users["花子"], NOW)
     ask(school, made)
-    with pytest.raises(NotLooked):
+    with pytest.raises(AttachmentNotOpened):
         approve(school, made)
     attachments.mark_previewed(file, school.users["守"], NOW)
     assert approve(school, made).state == "held"

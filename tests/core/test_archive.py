@@ -2,12 +2,12 @@
 
 import clock
 from core.notices import workflow
+from core.permissions import permissions_of
 from core.reports import notice_list
-from core.rights import rights_of
 
 
 def drafts_of(school, name: str) -> set[int]:
-    return {one.id for one in notice_list.editable_drafts(rights_of(school.users[name]))}
+    return {one.id for one in notice_list.editable_drafts(permissions_of(school.users[name]))}
 
 
 def test_a_draft_is_listed_to_who_may_write_on_it(school):
@@ -29,5 +29,5 @@ def test_every_listed_draft_may_be_steered(school):
             draft = workflow.create_draft(school.users[user], now=now)
             workflow.set_recipients(draft, now=now, lists=[school.lists[key].id])
     for name, user in school.users.items():
-        rights = rights_of(user)
+        rights = permissions_of(user)
         assert all(rights.may_notice("send", one) for one in notice_list.editable_drafts(rights)), name

@@ -9,10 +9,10 @@ from email import policy
 import pytest
 
 import clock
-from core import organization
+from core import settings
+from core.errors import AttachmentNotOpened, NotADraft
 from core.notices import attachments, audience, author_copy, rendering, workflow
 from core.notices.file_types import UnfitFile
-from core.refusals import NotLooked, NotNow
 from core.responses import read_confirmations
 from models import Attachment, Notice, Opened
 from tests import cast_notices, files
@@ -66,7 +66,7 @@ def test_a_confirmed_notice_takes_and_loses_no_file(draft, school):
     made = add(draft, by=school.users["花子"])
     Notice.update(state="held").where(Notice.id == draft.id).execute()
     for act in (lambda: add(draft, content=files.PDF + b"%"), lambda: attachments.remove_file(made, NOW)):
-        with pytest.raises(NotNow):
+        with pytest.raises(NotADraft):
             act()
     assert attachments.files_of_notice(draft).count() == 1 and len(os.listdir(attachments.attachments_dir())) == 1
 
@@ -80,7 +80,7 @@ def test_each_file_is_opened_by_who_sends_before_it_goes(draft, school):
     """X-01, field 5.3 no. 2: the wrong file was attached although somebody had approved."""
     hanako, made = school.users["花子"], add(draft)
     attachments.mark_previewed(made, school.users["送る子"], NOW)
-    with pytest.raises(NotLooked) as refused:
+    with pytest.raises(AttachmentNotOpened) as refused:
         confirm(draft, hanako)
     assert refused.value.values == {"names": "しおり.pdf"}
     attachments.mark_previewed(made, hanako, NOW)
@@ -108,7 +108,7 @@ def test_the_letter_names_the_files_and_leads_to_them_once(draft, asks):
     add(draft)
     workflow.save_draft(draft, read_confirmation=asks, now=NOW)
     reader = audience.resolve_audience(draft).receiving[0]
-    text = rendering.preview_letter(draft, reader, organization.settings(), NOW).text
+    text = rendering.preview_letter(draft, reader, settings.load_settings(), NOW).text
     assert "【添付ファイル】\n- しおり.pdf (1 KB)\n" in text
     assert text.count("/r/") == 1
 
@@ -181,7 +181,7 @@ def test_what_nobody_needs_is_deleted_and_nothing_else(sent, draft, school):
 def test_files_go_inside_the_letters_if_they_are_small_and_still_open(sent, school, monkeypatch):
     """Decision 12. A sender that has prepared the letters looks again at each batch."""
     Notice.update(files_inside=True).where(Notice.id == sent.notice.id).execute()
-    desk, letter = rendering.RenderCache(organization.settings()), sent.deliveries["青山 健太"].letters.get()
+    desk, letter = rendering.RenderCache(settings.load_settings()), sent.deliveries["青山 健太"].letters.get()
     assert b"filename*0*=" in desk.letter(letter, False, NOW)
     (made,) = attachments.files_of_notice(sent.notice)
     attachments.withdraw_file(made, school.users["花子"], NOW)
@@ -204,7 +204,7 @@ def test_own_copy_and_test_letter_show_the_files_as_they_go_out(draft, school, m
     test = author_copy.send_test(draft, hanako, NOW)
     own = author_copy.send_author_copy(confirm(draft, hanako), hanako, NOW)
     for letter in (test, own):
-        raw = rendering.RenderCache(organization.settings()).render(letter, False, clock.now())
+        raw = rendering.RenderCache(settings.load_settings()).render(letter, False, clock.now())
         mail = email.message_from_bytes(raw, policy=policy.default)
         assert says in mail.get_body(("plain",)).get_content()
         found = list(mail.iter_attachments()) if mail.is_multipart() else []
@@ -215,4 +215,4 @@ def test_the_copy_of_a_draft_that_was_thrown_away_has_no_file(draft, school):
     add(draft)
     letter = author_copy.send_test(draft, school.users["花子"], NOW)
     workflow.delete_draft(draft, None)
-    assert b"multipart" not in rendering.RenderCache(organization.settings()).render(letter, False, clock.now())
+    assert b"multipart" not in rendering.RenderCache(settings.load_settings()).render(letter, False, clock.now())

@@ -12,9 +12,8 @@ from io import BytesIO
 import pytest
 
 import clock
-from core import organization
+from core import backup, backup_status, data_lock, db_snapshot, settings
 from core.accounts import sessions
-from core.house import backup, occupied, safekeeping, snapshot
 from database import db
 from models import Letter, Log, Notice, Person, Session
 from tests import cast_notices
@@ -27,7 +26,7 @@ def made(school, config, tmp_path):
     (config.data / "attachments" / "1").write_bytes(b"%PDF map")
     (config.data / "outbox" / "letter.eml").write_bytes(b"x")
     (config.data / "kairan.toml").write_text('mail_domain = "mail.school.example"\n')
-    return backup.make(config, tmp_path / "backup.tar.gz", clock.now())
+    return backup.create_backup(config, tmp_path / "backup.tar.gz", clock.now())
 
 
 @pytest.fixture
@@ -48,11 +47,11 @@ def names(path):
 def test_a_backup_holds_what_counts_and_is_for_its_owner_alone(made, config):
     held = names(made.path)
     assert held == {
-        "kairan.db", "keys/secret", "keys/session", "keys/dkim.pem", "attachments/1", "kairan.toml", backup.LIST,
+        "kairan.db", "keys/secret", "keys/session", "keys/dkim.pem", "attachments/1", "kairan.toml", backup.MANIFEST,
     }  # fmt: skip
     assert mode(made.path) == 0o600
     assert Log.select().where(Log.action == "house.backed_up").exists()
-    assert clock.now() - safekeeping.last_backup() < timedelta(minutes=1)
+    assert clock.now() - backup_status.last_backup_at() < timedelta(minutes=1)
     assert not list(config.data.glob("backups/.copy-*")) and not list(made.path.parent.glob(".*part"))
 
 
@@ -70,12 +69,12 @@ def test_it_is_whole_while_somebody_writes(school, config, tmp_path):
 
 
 def test_a_folder_takes_one_for_each_day(school, config, tmp_path):
-    found = backup.make(config, tmp_path, clock.now()).path
+    found = backup.create_backup(config, tmp_path, clock.now()).path
     assert found.parent == tmp_path and found.name.startswith("kairan-20") and found.name.endswith(".tar.gz")
 
 
 def test_restored_on_a_new_machine_everything_is_there(made, elsewhere):
-    done = backup.restore(elsewhere, made.path, clock.now())
+    done = backup.restore_backup(elsewhere, made.path, clock.now())
     assert done.kept is None and Person.select().where(Person.name == "青山 健太").exists()
     assert (elsewhere.data / "attachments" / "1").read_bytes() == b"%PDF map"
     assert mode(elsewhere.data) == 0o700 and mode(elsewhere.data / "keys" / "secret") == 0o600
@@ -85,7 +84,7 @@ def test_restored_on_a_new_machine_everything_is_there(made, elsewhere):
 def test_what_was_there_is_kept_aside(made, config):
     Person.update(name="später").execute()
     (config.data / "attachments" / "2").write_bytes(b"later")
-    done = backup.restore(config, made.path, clock.now())
+    done = backup.restore_backup(config, made.path, clock.now())
     assert not Person.select().where(Person.name == "später").exists()
     assert (done.kept / "attachments" / "2").exists() and not (config.data / "attachments" / "2").exists()
     with sqlite3.connect(done.kept / "kairan.db") as old:
@@ -105,8 +104,8 @@ def test_nothing_goes_out_by_itself_and_nobody_stays_logged_in(school, config, t
     Letter.create(kind="login", address="a@example.com", domain="example.com", payload={"url": "x"}, made_at=now,
                   next_at=now, useful_until=now + timedelta(hours=1))  # fmt: skip
     sessions.start_session(school.users["花子"], now=now)
-    made = backup.make(config, tmp_path / "b.tar.gz", now)
-    done = backup.restore(config, made.path, now + timedelta(minutes=20))
+    made = backup.create_backup(config, tmp_path / "b.tar.gz", now)
+    done = backup.restore_backup(config, made.path, now + timedelta(minutes=20))
     state = {one.id: (one.state, one.held_why) for one in Notice.select()}
     assert (state[going.id], state[due.id]) == (("held", "late"), ("held", "late"))
     assert state[later.id] == ("scheduled", "") and done.asking == 2
@@ -118,21 +117,21 @@ def test_nothing_goes_out_by_itself_and_nobody_stays_logged_in(school, config, t
 def test_a_running_kairan_is_not_restored_over(made, config):
     running = os.open(config.data / "lock", os.O_RDWR)
     backup.occupied.fcntl.flock(running, backup.occupied.fcntl.LOCK_SH)
-    with pytest.raises(occupied.Occupied):
-        backup.restore(config, made.path, clock.now())
+    with pytest.raises(data_lock.DataLocked):
+        backup.restore_backup(config, made.path, clock.now())
     os.close(running)
     assert Person.select().where(Person.name == "青山 健太").exists()
 
 
 def test_while_it_is_restored_nobody_else_opens_it(config):
     restoring = os.open(config.data / "lock", os.O_RDWR)
-    organization.occupied.alone(config.data)
+    settings.occupied.alone(config.data)
     backup.occupied._held.close()
     backup.occupied.fcntl.flock(restoring, backup.occupied.fcntl.LOCK_EX)
-    with pytest.raises(occupied.Occupied):
-        organization.prepare(config)
+    with pytest.raises(data_lock.DataLocked):
+        settings.prepare_data_folder(config)
     os.close(restoring)
-    organization.prepare(config)
+    settings.prepare_data_folder(config)
 
 
 def changed(path, name, content):
@@ -157,9 +156,9 @@ def changed(path, name, content):
         ("keys/secret", b"another"),
         ("keys/secret", None),
         ("kairan.db", b"SQLite format 3\0" + b"\0" * 5000),
-        (backup.LIST, None),
-        (backup.LIST, b"{}"),
-        (backup.LIST, b'{"format": 2, "made_at": "", "files": {}}'),
+        (backup.MANIFEST, None),
+        (backup.MANIFEST, b"{}"),
+        (backup.MANIFEST, b'{"format": 2, "made_at": "", "files": {}}'),
         ("../outside", b"x"),
         ("/outside", b"x"),
         ("extra", b"not in the list"),
@@ -167,9 +166,9 @@ def changed(path, name, content):
 )
 def test_a_changed_backup_is_refused_and_nothing_is_touched(made, config, name, content):
     Person.update(name="now").execute()
-    with pytest.raises(backup.Unusable):
-        backup.restore(config, changed(made.path, name, content), clock.now())
-    organization.prepare(config)
+    with pytest.raises(backup.InvalidBackup):
+        backup.restore_backup(config, changed(made.path, name, content), clock.now())
+    settings.prepare_data_folder(config)
     assert Person.select().where(Person.name == "now").exists()
     assert not (config.data / "restoring").exists() and not (config.data.parent / "outside").exists()
 
@@ -177,60 +176,60 @@ def test_a_changed_backup_is_refused_and_nothing_is_touched(made, config, name, 
 @pytest.mark.parametrize("content", [b"", b"no archive", b"\x1f\x8b\x08broken"])
 def test_what_is_no_backup_is_refused(config, tmp_path, content):
     (tmp_path / "file").write_bytes(content)
-    with pytest.raises(backup.Unusable):
-        backup.restore(config, tmp_path / "file", clock.now())
+    with pytest.raises(backup.InvalidBackup):
+        backup.restore_backup(config, tmp_path / "file", clock.now())
 
 
 def test_a_cut_off_backup_is_refused(made, config):
     made.path.write_bytes(made.path.read_bytes()[:-2000])
-    with pytest.raises(backup.Unusable):
-        backup.restore(config, made.path, clock.now())
+    with pytest.raises(backup.InvalidBackup):
+        backup.restore_backup(config, made.path, clock.now())
 
 
 def test_a_later_kairans_backup_is_refused(school, config, tmp_path):
     db.execute_sql("INSERT INTO schema_migration (name, applied) VALUES ('0999_later', '2030-01-01')")
-    made = backup.make(config, tmp_path / "b.tar.gz", clock.now())
-    with pytest.raises(backup.Unusable, match="newer Kairan"):
-        backup.restore(config, made.path, clock.now())
+    made = backup.create_backup(config, tmp_path / "b.tar.gz", clock.now())
+    with pytest.raises(backup.InvalidBackup, match="newer Kairan"):
+        backup.restore_backup(config, made.path, clock.now())
 
 
 def test_a_restore_that_was_cut_off_is_said_and_can_be_repeated(made, config):
     os.rename(config.database, config.data / "gone")
     (config.data / "restoring").mkdir()
-    with pytest.raises(organization.HalfRestored):
-        organization.prepare(config)
-    backup.restore(config, made.path, clock.now())
+    with pytest.raises(settings.IncompleteRestore):
+        settings.prepare_data_folder(config)
+    backup.restore_backup(config, made.path, clock.now())
     assert Person.select().where(Person.name == "青山 健太").exists()
 
 
 def test_before_the_tables_change_a_copy_is_kept(school, config, tmp_path, monkeypatch):
     """An update brings a change: the copy has the tables from before, the database those of after."""
-    shutil.copytree(organization.ground.HERE / "migrations", tmp_path / "house" / "migrations")
+    shutil.copytree(settings.ground.HERE / "migrations", tmp_path / "house" / "migrations")
     more = "def up(migrator, db):\n    db.execute_sql('CREATE TABLE more (id INTEGER)')\n"
     (tmp_path / "house" / "migrations" / "0002_more.py").write_text(more)
-    monkeypatch.setattr(organization.ground, "HERE", tmp_path / "house")
-    organization.prepare(config)
+    monkeypatch.setattr(settings.ground, "HERE", tmp_path / "house")
+    settings.prepare_data_folder(config)
     (copy,) = (config.data / "backups").iterdir()
     assert copy.name.startswith("before-0002_more-") and mode(copy) == 0o600
     assert "more" in db.get_tables()
     with sqlite3.connect(copy) as before:
         assert not before.execute("SELECT 1 FROM sqlite_master WHERE name = 'more'").fetchone()
     before.close()
-    organization.prepare(config)
+    settings.prepare_data_folder(config)
     assert len(list((config.data / "backups").iterdir())) == 1
 
 
 def test_only_the_newest_copies_are_kept(school, config):
     folder = config.data / "backups"
-    for number in range(snapshot.KEPT + 2):
-        copy = snapshot.before(config.database, f"{number:04}_more", clock.now())
-    assert len(list(folder.iterdir())) == snapshot.KEPT and copy.exists()
+    for number in range(db_snapshot.COPIES_KEPT + 2):
+        copy = db_snapshot.copy_before_migration(config.database, f"{number:04}_more", clock.now())
+    assert len(list(folder.iterdir())) == db_snapshot.COPIES_KEPT and copy.exists()
 
 
 def test_a_copy_of_the_database_is_restored_alone(school, config):
-    copy = snapshot.before(config.database, "0002_more", clock.now())
+    copy = db_snapshot.copy_before_migration(config.database, "0002_more", clock.now())
     Person.update(name="now").execute()
     (config.data / "keys-stay").write_text("x")
-    done = backup.restore(config, copy, clock.now())
+    done = backup.restore_backup(config, copy, clock.now())
     assert not Person.select().where(Person.name == "now").exists()
     assert (config.data / "keys-stay").exists() and (done.kept / "kairan.db").exists()

@@ -7,8 +7,8 @@ import pytest
 import clock
 import config as ground
 from core.delivery import lifecycle
+from core.errors import SendingStarted, TimeInPast
 from core.notices import workflow
-from core.refusals import PastTime, TooLate
 from core.reports import progress
 from database import db, open_database
 from models import Delivery, Letter, Log, Membership, Notice, Person
@@ -100,14 +100,14 @@ def test_a_time_moved_nearer_counts_too(draft, hanako):
 
 def test_only_a_booking_can_be_moved_and_only_forward(draft, hanako):
     later_on = clock.now() + timedelta(hours=1)
-    with pytest.raises(TooLate):
+    with pytest.raises(SendingStarted):
         workflow.reschedule(draft, later_on, hanako, clock.now())
     book(draft, hanako, hours=1)
-    with pytest.raises(PastTime):
+    with pytest.raises(TimeInPast):
         workflow.reschedule(draft, clock.now(), hanako, clock.now())
     later(hours=1)
     lifecycle.start_due_notices(clock.now())
-    with pytest.raises(TooLate):
+    with pytest.raises(SendingStarted):
         workflow.reschedule(draft, clock.now() + timedelta(hours=1), hanako, clock.now())
 
 
@@ -135,14 +135,14 @@ def test_cancelling_gives_the_draft_back_with_everything(draft, hanako, booked):
 def test_what_has_begun_cannot_be_cancelled(draft, hanako, state):
     """D-44."""
     put(draft, state=state)
-    with pytest.raises(TooLate):
+    with pytest.raises(SendingStarted):
         workflow.cancel_send(draft, hanako, clock.now())
 
 
 def test_what_stood_still_in_the_middle_cannot_become_a_draft(school, hanako):
     """Some readers have it already: as a draft it would go to them again."""
     notice = put(begun(hanako, [school.lists["1-1"]]), state="held", held_why="late")
-    with pytest.raises(TooLate):
+    with pytest.raises(SendingStarted):
         workflow.cancel_send(notice, hanako, clock.now())
 
 
@@ -197,7 +197,7 @@ def test_a_held_notice_is_given_up_for_good(draft, hanako):
     lifecycle.start_due_notices(clock.now())
     workflow.discard_held(draft, hanako, clock.now())
     assert fresh(draft).state == "dropped"
-    with pytest.raises(TooLate):
+    with pytest.raises(SendingStarted):
         workflow.release_held(draft, hanako, clock.now())
     assert lifecycle.start_due_notices(clock.now()) == []
 
@@ -248,9 +248,9 @@ def test_who_came_and_who_went_since_the_confirmation_is_named(school, hanako):
 @pytest.mark.parametrize("verb", [workflow.release_held, workflow.discard_held])
 def test_only_what_is_held_for_a_decision_is_released_or_dropped(draft, hanako, verb):
     confirmed(draft, hanako, hold_s=None)
-    with pytest.raises(TooLate):
+    with pytest.raises(SendingStarted):
         verb(draft, hanako, clock.now())
     for state in ("draft", "scheduled", "sending", "sent"):
         put(draft, state=state, held_why="")
-        with pytest.raises(TooLate):
+        with pytest.raises(SendingStarted):
             verb(draft, hanako, clock.now())

@@ -9,9 +9,9 @@ import clock
 from core.delivery import lifecycle, queue
 from core.notices import per_child, rendering, workflow
 from core.notices.audience import resolve_audience
-from core.organization import settings
 from core.reports import board, dashboard
 from core.responses import read_confirmations
+from core.settings import load_settings
 from models import Child, Delivery, Letter, MailingList, Membership, Notice, Person
 from tests import smarthost
 from tests.cast_notices import PHONE
@@ -116,7 +116,7 @@ def test_what_is_stopped_for_one_child_is_sent_for_the_other(school, twins, diff
 
 
 def sent_mail(letter: Letter):
-    raw = rendering.RenderCache(settings()).render(queue.load_message(letter), False, clock.now())
+    raw = rendering.RenderCache(load_settings()).render(queue.load_message(letter), False, clock.now())
     return email.message_from_bytes(raw, policy=email.policy.default)
 
 
@@ -135,7 +135,7 @@ def test_the_subject_ends_with_the_given_name_and_the_letter_says_whose_it_is(sc
 def test_the_preview_and_the_page_say_the_same_as_the_letter(school, twins, differs):
     notice = chosen(school, "1-1")
     one = next(one for one in resolve_audience(notice).receiving if one.child_name == "石川 葵")
-    shown = rendering.preview_letter(notice, one, settings(), clock.now())
+    shown = rendering.preview_letter(notice, one, load_settings(), clock.now())
     smarthost.confirmed(notice, school.users["守"])
     lifecycle.start_due_notices(clock.now())
     page = read_confirmations.letter_text(mine(notice, "石川 葵"))

@@ -4,14 +4,14 @@ import pytest
 
 import clock
 from core.notices import recipient_picker, workflow
-from core.rights import rights_of
+from core.permissions import permissions_of
 from database import db
 from models import Membership, Person
 
 
 @pytest.fixture
 def hanako(school):
-    return rights_of(school.users["花子"])
+    return permissions_of(school.users["花子"])
 
 
 def queries_of(call):
@@ -67,8 +67,8 @@ def test_only_own_lists_and_people_may_be_chosen(school, hanako):
 def test_a_draft_is_allowed_as_long_as_its_lists_are(school):
     made = workflow.create_draft(school.users["花子"], now=clock.now())
     workflow.set_recipients(made, lists=[school.lists["1-1"].id], now=clock.now())
-    assert recipient_picker.may_still_send(rights_of(school.users["花子"]), made)
-    assert not recipient_picker.may_still_send(rights_of(school.users["太郎"]), made)
+    assert recipient_picker.may_still_send(permissions_of(school.users["花子"]), made)
+    assert not recipient_picker.may_still_send(permissions_of(school.users["太郎"]), made)
 
 
 def test_a_thousand_members_cost_no_more_queries(school, hanako):

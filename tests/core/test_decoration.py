@@ -27,8 +27,8 @@ from core.notices import (  # fmt: skip
     workflow,
 )
 from core.notices.file_types import UnfitFile
-from core.organization import settings
 from core.responses import read_confirmations, tracking
+from core.settings import load_settings
 from models import Delivery, Letter, Notice, Wording
 from tests import files, smarthost
 from tests.smarthost import begun, drained
@@ -58,7 +58,7 @@ def parts(raw: bytes) -> email.message.EmailMessage:
 
 def first_letter(notice):
     reader = audience.resolve_audience(notice).receiving[0]
-    return rendering.preview_letter(notice, reader, settings(), NOW)
+    return rendering.preview_letter(notice, reader, load_settings(), NOW)
 
 
 # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -291,13 +291,13 @@ def test_links_are_counted_by_their_words(draft):
 
 def test_the_writers_copy_and_the_test_show_it_below_their_own_words(school, draft):
     letter = author_copy.send_test(draft, school.users["花子"], NOW)
-    raw = parts(rendering.RenderCache(settings()).render(Letter.get_by_id(letter.id), False, NOW))
+    raw = parts(rendering.RenderCache(load_settings()).render(Letter.get_by_id(letter.id), False, NOW))
     page = raw.get_body(("html",)).get_content()
     assert page.index("テスト") < page.index("水筒") and "<strong>水筒</strong>" in page and page.count("<body") == 1
     assert "水筒をお持ちください" in raw.get_body(("plain",)).get_content()
     workflow.save_draft(draft, text="文字だけ", now=NOW)
     plain = author_copy.send_test(draft, school.users["花子"], NOW)
-    again = parts(rendering.RenderCache(settings()).render(Letter.get_by_id(plain.id), False, NOW))
+    again = parts(rendering.RenderCache(load_settings()).render(Letter.get_by_id(plain.id), False, NOW))
     assert again.get_content_type() == "text/plain"
 
 

@@ -7,7 +7,7 @@ import pytest
 import clock
 from core.delivery import lifecycle, queue
 from core.notices import workflow
-from core.organization import settings
+from core.settings import load_settings
 from database import db, due, hand, record
 from models import Cover, Delivery, Letter, Membership, Notice, Person
 from tests import smarthost
@@ -25,7 +25,7 @@ def notice(school, hanako):
 
 
 def claimed(owner="one", limit=50):
-    return queue.claim_batch(owner, "boot", settings(), clock.now(), limit)
+    return queue.claim_batch(owner, "boot", load_settings(), clock.now(), limit)
 
 
 def no_limits():
@@ -265,10 +265,10 @@ def test_letters_that_are_no_longer_useful_are_given_up(notice):
 
 
 def test_an_expired_service_letter_keeps_no_working_link(school):
-    from core import service
+    from core.notifications import service_mail
 
     now = clock.now()
-    letter = service.send("login", address="a@example.com", language="ja", values={"url": "http://x/y"}, now=now)
+    letter = service_mail.notify("login", address="a@example.com", language="ja", values={"url": "http://x/y"}, now=now)
     later(hours=2)
     assert lifecycle.expire_letters(clock.now()) == 1
     assert "http" not in str(fresh(letter).payload)

@@ -6,9 +6,9 @@ import pytest
 
 import clock
 from core.notices.rendering import service_form
-from core.organization import settings
 from core.reports import digests
 from core.responses import response_events
+from core.settings import load_settings
 from models import Delivery, Digest, Letter, Notice, User, Visit
 from tests import cast_notices
 from tests.cast_notices import PHONE, SCANNER
@@ -40,7 +40,7 @@ def open_(sent, name: str, *moments: datetime, agent: str = PHONE) -> None:
 def told() -> list[tuple[str, str]]:
     """Return address and text of each digest so far."""
     rows = Letter.select().where(Letter.kind == "digest").order_by(Letter.id)
-    return [(one.address, service_form(one, settings()).text) for one in rows]
+    return [(one.address, service_form(one, load_settings()).text) for one in rows]
 
 
 def tuesdays(hour: int, day: int = 0) -> datetime:

@@ -12,7 +12,7 @@ import pytest
 
 import clock
 import config as ground
-from core import organization
+from core import settings
 from core.system import diagnostics
 from mail import sign
 
@@ -49,7 +49,7 @@ def zone(school, config) -> Iterator[dict[tuple[str, str], list[str]]]:
 
 
 def examine() -> dict[str, dict]:
-    found = diagnostics.run_diagnostics(ground.current(), organization.settings(), clock.now())
+    found = diagnostics.run_diagnostics(ground.current(), settings.load_settings(), clock.now())
     return {one["kind"]: one for one in found["records"] + found["checks"]}
 
 

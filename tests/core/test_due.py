@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import clock
-from core import due
+from core import scheduler
 from models import Notice, Reminder
 
 
@@ -17,4 +17,4 @@ def test_what_begins_within_a_minute_is_known(school):
     sent = Notice.create(state="sent")
     Reminder.create(notice=sent, kind="asked", begin_at=now + timedelta(seconds=40))
     Reminder.create(notice=sent, kind="timed", state="begun", begin_at=now + timedelta(seconds=45))
-    assert [(one - now).total_seconds() for one in due.soon(now)] == [30, 40, 59]
+    assert [(one - now).total_seconds() for one in scheduler.upcoming_start_times(now)] == [30, 40, 59]

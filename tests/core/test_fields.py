@@ -8,12 +8,12 @@ import pytest
 
 import clock
 from core.delivery import lifecycle, queue
+from core.errors import MissingFields
 from core.notices import author_copy, merge_fields, rendering
 from core.notices.audience import resolve_audience
 from core.notices.validation import SIGNATURE_EMPTY, find_missing
-from core.organization import settings
-from core.refusals import Incomplete
 from core.responses import read_confirmations
+from core.settings import load_settings
 from models import Child, Delivery, Letter, Membership, Notice, Person, User, Wording
 from tests import smarthost
 from tests.cast_mail import body
@@ -46,7 +46,7 @@ def shown(notice, name, child="") -> rendering.RenderedLetter:
     one = next(
         one for one in resolve_audience(notice).receiving if one.name == name and (not child or one.child_name == child)
     )
-    return rendering.preview_letter(notice, one, settings(), clock.now())
+    return rendering.preview_letter(notice, one, load_settings(), clock.now())
 
 
 def text_of(notice, name, child="") -> str:
@@ -206,7 +206,7 @@ def test_the_writer_without_a_signature_is_refused(school, hanako):
     """D-22: the one who is logged in needs a signature, if the words ask for it."""
     notice = drafted(school, "本文\n\n{{送信者の署名}}")
     assert gaps_of(notice, hanako) == {"text": SIGNATURE_EMPTY}
-    with pytest.raises(Incomplete):
+    with pytest.raises(MissingFields):
         smarthost.confirmed(notice, hanako)
     assert gaps_of(drafted(school, "本文"), hanako) == {}
     User.update(signature="花子").where(User.id == hanako.id).execute()
@@ -214,9 +214,9 @@ def test_the_writer_without_a_signature_is_refused(school, hanako):
 
 
 def test_what_the_house_has_not_entered_is_named_to_the_writer(school, hanako):
-    from core import organization
+    from core import settings
 
-    organization.change(None, contact="")
+    settings.update_organization(None, contact="")
     assert gaps_of(drafted(school, "{{学校の連絡先}}"))["text"].values == {"name": "学校の連絡先"}
 
 
@@ -231,7 +231,7 @@ def test_the_letter_carries_the_values_frozen_when_sending_began(school, hanako)
     lifecycle.start_due_notices(clock.now())
     give(school, "石川 直樹", "石川 蓮", 当番日="変わった")
     letter = Letter.get(Letter.notice == notice, Letter.delivery.is_null(False))
-    raw = rendering.RenderCache(settings()).render(queue.load_message(letter), False, clock.now())
+    raw = rendering.RenderCache(load_settings()).render(queue.load_message(letter), False, clock.now())
     subject = email.message_from_bytes(raw, policy=email.policy.default)["Subject"]
     assert subject == "【旗当番】10月20日(月)" and body(raw).startswith("石川 直樹 様\r\n当番日：10月20日(月)")
     assert "{{" not in raw.decode("ascii", "replace")
@@ -242,7 +242,7 @@ def test_the_letter_carries_the_values_frozen_when_sending_began(school, hanako)
 def test_a_copy_that_is_nobodys_shows_places_instead_of_a_familys_values(school, hanako):
     notice = drafted(school, "{{児童氏名}} {{学校名}}")
     notice.by = hanako
-    shown_ = rendering.render_author_copy(notice, hanako, settings(), clock.now()).text
+    shown_ = rendering.render_author_copy(notice, hanako, load_settings(), clock.now()).text
     assert shown_.startswith("〔児童氏名〕 かえで原小学校")
     one = next(one for one in resolve_audience(notice).receiving if one.name == "石川 直樹")
     test = author_copy.send_test(notice, hanako, clock.now(), one)

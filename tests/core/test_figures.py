@@ -6,10 +6,10 @@ import pytest
 
 import clock
 from core.notices import questions
+from core.permissions import permissions_of
 from core.reports import stats
 from core.responses import answers, phone_marks, tracking
 from core.responses.answers import SubmittedAnswer
-from core.rights import rights_of
 from database import db
 from models import Choice, Delivery, Letter, MailingList, Notice, Question, Sums, Target, Visit
 from tests import cast_notices, smarthost
@@ -230,7 +230,7 @@ def test_over_time_is_the_sum_of_its_notices(sent, school):
     for name in ("石川 直樹", "青山 健太", "鈴木 大輔"):
         read(second, name, 3)
     outcome(second.deliveries["石川 直樹"], "bounced")
-    found = stats.stats_lines(stats.visible_notices(rights_of(school.users["守"])), clock.now())
+    found = stats.stats_lines(stats.visible_notices(permissions_of(school.users["守"])), clock.now())
     everything = stats.sum_lines("", found)
     assert (everything.sent, everything.failed) == sql(
         "SELECT count(*), sum(state = 'bounced') FROM letter WHERE newest"
@@ -251,7 +251,7 @@ def test_each_sees_the_figures_of_the_own_lists_alone(sent, school):
     Target.create(notice=practice, kind="list", number=own.id)
 
     def seen(name, **options):
-        return [one.id for one in stats.visible_notices(rights_of(school.users[name]), **options)]
+        return [one.id for one in stats.visible_notices(permissions_of(school.users[name]), **options)]
 
     assert seen("花子") == [mine.notice.id] and seen("見る子") == [mine.notice.id] and seen("太郎") == []
     assert set(seen("守")) == {sent.notice.id, mine.notice.id, both.notice.id}
@@ -259,7 +259,7 @@ def test_each_sees_the_figures_of_the_own_lists_alone(sent, school):
 
 
 def test_a_school_year_runs_from_april_to_march(school):
-    rights = rights_of(school.users["守"])
+    rights = permissions_of(school.users["守"])
     for year, month, day in ((2025, 3, 31), (2025, 4, 1), (2026, 3, 31)):
         at = clock.now().replace(year=year, month=month, day=day, hour=3)
         cast_notices.send([school.lists["1-1"]], by=school.users["花子"], at=at)

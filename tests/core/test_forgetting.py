@@ -6,14 +6,14 @@ import pytest
 
 import clock
 import tasks
-from core import history, organization
+from core import audit, settings
 from core.notices import drip, previous_send, workflow
 from core.notices.audience import resolve_audience
+from core.permissions import permissions_of
 from core.reports import dashboard, notice_list, poll_results, progress, stats, summaries
 from core.responses import answers, phone_marks
 from core.responses.answers import SubmittedAnswer
 from core.retention import expired_links, purge
-from core.rights import rights_of
 from database import db
 from models import (  # fmt: skip
     Answer,
@@ -94,7 +94,7 @@ def test_administrators_are_told_two_weeks_before_and_once(old):
     letter = Letter.get(Letter.kind == "forgetting")
     assert letter.address == "user0@school.example"  # 守 alone administers
     assert (letter.payload["notices"], letter.payload["day"]) == ("1", "5月1日(土)")
-    assert organization.deletes_from(TOLD) == MAY
+    assert settings.purge_starts_at(TOLD) == MAY
 
 
 def test_nothing_goes_before_they_were_told_and_two_weeks_have_passed(old):
@@ -153,7 +153,7 @@ def test_figures_over_time_are_the_same_before_and_after(old, school):
     """E-10, E-16, E-17, X-10: by SQL over the letters before, over the sums after; an answer of April counts."""
     before = sql(FIGURES, old.notice.id)
     stats.finalize_old_totals(MARCH + timedelta(days=31))  # fixed before the answer of the fortieth day
-    rights = rights_of(school.users["守"])
+    rights = permissions_of(school.users["守"])
     tell_and_sweep()
     assert not Delivery.select().exists()
     assert sql(SUMMED, old.notice.id) == before == (6, 1, 6, 3, 1, 2)
@@ -166,7 +166,7 @@ def test_figures_over_time_are_the_same_before_and_after(old, school):
 
 
 def test_what_stays_of_a_notice_by_state_class_and_choice(old, school):
-    force = organization.settings()
+    force = settings.load_settings()
     whole = progress.notice_progress(old.notice, force, MAY)
     was = progress.notice_document(old.notice, force, MAY, deliveries=False)
     curve, count = stats.read_curve(old.notice), dashboard.count_households([old.notice.id], None)
@@ -186,7 +186,7 @@ def test_what_stays_of_a_notice_by_state_class_and_choice(old, school):
 def test_who_sees_one_class_learns_nothing_of_the_others(old, school):
     """T-33"""
     tell_and_sweep()
-    one = progress.notice_progress(fresh(old), organization.settings(), MAY, {school.lists["1-1"].id})
+    one = progress.notice_progress(fresh(old), settings.load_settings(), MAY, {school.lists["1-1"].id})
     assert not any(one.counts.values())
     assert dashboard.count_households([old.notice.id], {school.lists["1-1"].id}) == {}
 
@@ -252,7 +252,7 @@ def test_a_letter_that_is_still_open_keeps_its_notice(old):
 
 def test_the_evidence_of_a_leak_stays_until_it_is_reported(old, school):
     """Who looks at a notice as a possible leak has sixty days for the final report (field 3.2)."""
-    history.log(school.users["守"], "notice.incident_viewed", old.notice.id)
+    audit.log_action(school.users["守"], "notice.incident_viewed", old.notice.id)
     Log.update(at=MAY - timedelta(days=20)).where(Log.action == "notice.incident_viewed").execute()
     tell_and_sweep()
     assert fresh(old).forgotten_at is None and Delivery.select().exists()

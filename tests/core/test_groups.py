@@ -6,13 +6,13 @@ import pytest
 from peewee import fn
 
 import clock
+from core.errors import TooManyGroups
 from core.members import groups, segment_rules
 from core.members.segment_rules import InvalidRule, SegmentRule
 from core.notices import recipient_picker, workflow
 from core.notices.audience import resolve_audience
-from core.refusals import TooManyGroups
+from core.permissions import permissions_of, target_lists
 from core.reports import notice_list
-from core.rights import rights_of, target_lists
 from database import db, insert_rows
 from models import Child, Group, GroupMember, Log, Membership, Notice, Person, Target
 from tests import smarthost
@@ -245,7 +245,7 @@ def test_a_group_needs_a_name_of_its_own(school, name):
 def test_a_group_belongs_to_those_of_its_list(school, items):
     """T-33: another list's group cannot be chosen, and its notice is seen and steered by its list's people alone."""
     town = grouped(school, "本町", rule("地区", "is", "本町"))
-    hanako, taro = (rights_of(school.users[name]) for name in ("花子", "太郎"))
+    hanako, taro = (permissions_of(school.users[name]) for name in ("花子", "太郎"))
     assert [one.id for one in groups.sendable_groups(hanako)] == [town.id] and groups.sendable_groups(taro) == []
     assert recipient_picker.may_send_to_all(hanako, [], [], [town.id]) and not recipient_picker.may_send_to_all(
         taro, [], [], [town.id]

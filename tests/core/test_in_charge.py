@@ -8,14 +8,14 @@ import pytest
 import clock
 from core.accounts import class_teacher
 from core.delivery import lifecycle
+from core.errors import AudienceChanged
 from core.imports import export as roster_export
 from core.imports import job_runner
 from core.imports import jobs as roster
 from core.members import members, move_copy
 from core.notices import audience, rendering, sender_names, workflow
-from core.organization import settings
-from core.refusals import AudienceChanged
-from core.rights import rights_of
+from core.permissions import permissions_of
+from core.settings import load_settings
 from core.signup import signup
 from core.signup.quotas import SignupRequest
 from models import Delivery, Letter, Log, Membership, Notice, Person, User
@@ -34,7 +34,7 @@ def teachers(school):
 
 def names_by_reader(notice: Notice) -> dict[str, set[str]]:
     """Return in whose names each reader got letters, by the bytes of the mails."""
-    desk, found = rendering.RenderCache(settings()), {}
+    desk, found = rendering.RenderCache(load_settings()), {}
     for letter in Letter.select().where(Letter.notice == notice):
         sender = message_from_bytes(desk.letter(letter, False, clock.now()), policy=policy.default)["From"].addresses[0]
         assert sender.domain == "mail.school.example"  # decision 4
@@ -43,7 +43,7 @@ def names_by_reader(notice: Notice) -> dict[str, set[str]]:
 
 
 def wish(notice: Notice, by: User, **what: object) -> None:
-    sender_names.set_sender_name(notice, rights_of(by), clock.now(), in_charge=True, **what)
+    sender_names.set_sender_name(notice, permissions_of(by), clock.now(), in_charge=True, **what)
 
 
 def test_letters_go_in_the_name_of_the_person_in_charge(teachers):

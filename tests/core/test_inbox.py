@@ -7,7 +7,7 @@ import pytest
 import clock
 from core.inbound import dispatch, replies, spool
 from core.inbound.message import read_inbound_mail
-from core.organization import settings
+from core.settings import load_settings
 from mail.address import mark, message_id, reply_address, return_path
 from models import Delivery, Incoming, Letter, Log, Notice, Person
 from tests import cast_notices
@@ -37,9 +37,9 @@ def come(raw: bytes, to: str, envelope: str = "x@example.jp") -> Incoming:
 
 def dsn(letter: Letter, status: str = "5.1.1", action: str = "failed", said: str = "550 5.1.1 User unknown") -> bytes:
     """A report as Postfix writes it."""
-    ours = message_id(letter.id, settings().secret, DOMAIN)
+    ours = message_id(letter.id, load_settings().secret, DOMAIN)
     return f"""From: MAILER-DAEMON@mx.example.com (Mail Delivery System)
-To: {return_path(letter.id, settings().secret, DOMAIN)}
+To: {return_path(letter.id, load_settings().secret, DOMAIN)}
 Subject: Undelivered Mail Returned to Sender
 Auto-Submitted: auto-replied
 MIME-Version: 1.0
@@ -106,7 +106,7 @@ def test_the_roads(school, local, kind):
 
 
 def test_marks_lead_to_their_letter_whatever_their_case(school):
-    secret = settings().secret
+    secret = load_settings().secret
     for kind, address in (("return", return_path(7, secret, DOMAIN)), ("reply", reply_address(7, secret, DOMAIN))):
         for written in (address, address.upper()):
             place = dispatch.resolve_recipient(written)
@@ -128,7 +128,7 @@ def test_practice_lists_take_no_mail(school):
 def test_the_same_bytes_to_the_same_recipient_change_nothing(sent):
     """Design 2c."""
     letter = letter_of(sent)
-    to = reply_address(letter.id, settings().secret, DOMAIN)
+    to = reply_address(letter.id, load_settings().secret, DOMAIN)
     raw = mail("aoyama.k@example.com", to, "Re: 運動会", "行きます")
     first = come(raw, to)
     before = Letter.select().count()
@@ -139,7 +139,7 @@ def test_the_same_bytes_to_the_same_recipient_change_nothing(sent):
 def test_the_effect_and_the_row_are_one(sent, monkeypatch):
     """A fault after the effect takes the effect back: the next try does it once."""
     letter = letter_of(sent)
-    to = reply_address(letter.id, settings().secret, DOMAIN)
+    to = reply_address(letter.id, load_settings().secret, DOMAIN)
     raw = mail("aoyama.k@example.com", to, "Re: 運動会", "行きます")
     sane = dispatch._save_result
 
@@ -193,7 +193,7 @@ def test_quarantined_mail_can_be_tried_again(school, monkeypatch):
 
 def test_a_bounce_by_its_return_path(sent):
     letter = letter_of(sent)
-    row = come(dsn(letter), return_path(letter.id, settings().secret, DOMAIN), "")
+    row = come(dsn(letter), return_path(letter.id, load_settings().secret, DOMAIN), "")
     assert (row.kind, row.outcome, row.reason, row.letter_id) == ("bounce", "done", "unknown_user", letter.id)
     assert Person.get_by_id(letter.person_id).address_state == "bounced"
     assert row.text == "", "the returned letter is not kept"
@@ -202,7 +202,7 @@ def test_a_bounce_by_its_return_path(sent):
 def test_a_delay_by_its_return_path_is_noted_only(sent):
     letter = letter_of(sent)
     raw = dsn(letter, "4.2.2", "delayed", "452 4.2.2 Mailbox full")
-    come(raw, return_path(letter.id, settings().secret, DOMAIN), "")
+    come(raw, return_path(letter.id, load_settings().secret, DOMAIN), "")
     assert letter_of(sent).state == "accepted"
     assert Person.get_by_id(letter.person_id).address_state == "fine"
 
@@ -217,7 +217,7 @@ def test_a_bounce_to_the_list_is_matched_by_our_message_id(sent):
 def test_a_forged_bounce_excludes_nobody(sent):
     """Without a mark anybody could stop a member."""
     letter = letter_of(sent)
-    forged = dsn(letter).replace(mark(letter.id, settings().secret).encode(), mark(letter.id, b"guess").encode())
+    forged = dsn(letter).replace(mark(letter.id, load_settings().secret).encode(), mark(letter.id, b"guess").encode())
     row = come(forged, LIST, "")
     assert row.outcome == "dropped"
     assert Person.get_by_id(letter.person_id).address_state == "fine"
@@ -270,7 +270,7 @@ def test_a_list_address_as_envelope_sender_is_a_loop(sent):
 def test_an_absence_note_is_no_bounce_and_no_reading(sent):
     """A third of real bounces carry Auto-Submitted, and most absence notes none (inbound 1)."""
     letter = letter_of(sent)
-    to = reply_address(letter.id, settings().secret, DOMAIN)
+    to = reply_address(letter.id, load_settings().secret, DOMAIN)
     row = come(mail("aoyama.k@example.com", to, "不在: 運動会", "休暇中です", Auto_Submitted="auto-replied"), to)
     assert (row.kind, row.reason, row.letter_id) == ("automatic", "auto-reply", letter.id)
     fresh = Delivery.get_by_id(letter.delivery_id)
@@ -284,7 +284,7 @@ def test_an_absence_note_is_no_bounce_and_no_reading(sent):
 def test_a_reply_is_shown_told_and_never_distributed(sent):
     """T-18: no answer, no confirmation; the cell is marked, the writer of the notice is told."""
     letter = letter_of(sent)
-    to = reply_address(letter.id, settings().secret, DOMAIN)
+    to = reply_address(letter.id, load_settings().secret, DOMAIN)
     before = Letter.select().count()
     row = come(mail("aoyama.k@example.com", to, "Re: 運動会", "<b>欠席</b>します %(url)s"), to)
     assert (row.kind, row.notice_id, row.person_id) == ("reply", sent.notice.id, letter.person_id)
@@ -299,14 +299,14 @@ def test_a_reply_is_shown_told_and_never_distributed(sent):
 
 def test_a_reply_from_another_address_says_so(sent):
     letter = letter_of(sent)
-    to = reply_address(letter.id, settings().secret, DOMAIN)
+    to = reply_address(letter.id, load_settings().secret, DOMAIN)
     come(mail("someone@example.net", to, "Re: 運動会", "x"), to, "someone@example.net")
     assert replies.list_replies(sent.notice)[0].other
 
 
 def test_a_flood_of_replies_does_not_flood_the_organizer(sent, monkeypatch):
     monkeypatch.setattr(replies, "MAX_NOTIFICATIONS_PER_DAY", 2)
-    to = reply_address(letter_of(sent).id, settings().secret, DOMAIN)
+    to = reply_address(letter_of(sent).id, load_settings().secret, DOMAIN)
     for number in range(5):
         come(mail("aoyama.k@example.com", to, "Re", str(number)), to)
     assert Letter.select().where(Letter.kind == "reply").count() == 2
@@ -314,7 +314,7 @@ def test_a_flood_of_replies_does_not_flood_the_organizer(sent, monkeypatch):
 
 
 def test_a_reply_to_an_old_letter_is_kept(school):
-    to = reply_address(4711, settings().secret, DOMAIN)
+    to = reply_address(4711, load_settings().secret, DOMAIN)
     assert come(mail("x@example.jp", to, "Re", "x"), to).reason == "old letter"
 
 

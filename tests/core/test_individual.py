@@ -5,11 +5,11 @@ from datetime import timedelta
 import pytest
 
 import clock
-from core import organization
+from core import settings
 from core.delivery import lifecycle, queue
+from core.errors import NotADraft
 from core.notices import approval_policy, audience, direct_message, rendering, workflow
 from core.notices.related_notices import newer_exists
-from core.refusals import NotNow
 from core.system import safety_settings
 from models import Delivery, Letter, Membership, Notice, Person
 from tests import cast_notices
@@ -34,10 +34,10 @@ def test_it_goes_to_this_person_alone(school):
     made = write(school, "石川 直樹")
     (letter,) = sent(made)
     assert (letter.address, Notice.get_by_id(made.id).state) == ("naoki@example.jp", "sending")
-    raw = rendering.RenderCache(organization.settings()).render(letter, False, clock.now())
+    raw = rendering.RenderCache(settings.load_settings()).render(letter, False, clock.now())
     assert b"List-Id" not in raw and b"1nen1kumi@" in raw  # the list by which 花子 may write to him
     text = rendering.preview_letter(
-        made, audience.resolve_audience(made).receiving[0], organization.settings(), clock.now()
+        made, audience.resolve_audience(made).receiving[0], settings.load_settings(), clock.now()
     ).text
     assert "お一人にお送りしています" in text and "登録された方へ" not in text
 
@@ -92,7 +92,7 @@ def test_the_same_form_twice_is_one_letter(school):
     first, again = write(school, "石川 直樹"), write(school, "石川 直樹", text="改めました。")
     assert first.id == again.id and again.wording.text == "改めました。"
     sent(again)
-    with pytest.raises(NotNow):
+    with pytest.raises(NotADraft):
         write(school, "石川 直樹")
 
 

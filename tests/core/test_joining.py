@@ -5,9 +5,10 @@ import re
 import pytest
 
 import clock
-from core import rights, service
+from core import permissions
 from core.inbound import dispatch
 from core.members import join_codes, preference_page
+from core.notifications import service_mail
 from core.signup import approvals, emails, quotas, signup
 from core.signup.quotas import SignupRequest
 from models import Applicant, Child, Incoming, Letter, MailingList, Membership, Person, Terms
@@ -232,7 +233,7 @@ def test_the_greeting_stands_in_the_welcome_letter(the_list):
     signup.set_signup_options(the_list, None, mode="open", greeting="ようこそ 100% %(url)s", purpose="連絡")
 
     blank("new@example.net", address(the_list, the_list.join_code))
-    subject, text = service.words_of(letters("welcome")[0], "かえで原小学校")
+    subject, text = service_mail.render_message(letters("welcome")[0], "かえで原小学校")
     assert text.startswith("ようこそ 100% %(url)s\n\n") and "1年1組" in subject and "連絡" in text
 
 
@@ -270,7 +271,7 @@ def test_who_waits_hears_it_if_the_address_is_proven_and_once(the_list, monkeypa
     blank("forged@example.net", coded)
     assert [one.address for one in letters("waits-join")] == ["haha@example.jp"]
     assert Applicant.select().count() == 2
-    subject, text = service.words_of(letters("waits-join")[0], "かえで原小学校")
+    subject, text = service_mail.render_message(letters("waits-join")[0], "かえで原小学校")
     assert "受け付けました" in subject and "順番" in text and "1年1組" in text
 
 
@@ -315,9 +316,9 @@ def test_one_press_lets_in_or_refuses_and_a_letter_says_so(the_list, school):
     MailingList.update(join_mode="approve").execute()
     for number in (1, 2):
         blank(f"n{number}@example.net", address(the_list, the_list.join_code))
-    mine = rights.rights_of(school.users["花子"])
+    mine = permissions.permissions_of(school.users["花子"])
     waiting = [one.place.person for one in approvals.pending_requests(mine)]
-    assert len(waiting) == 2 and approvals.pending_requests(rights.rights_of(school.users["太郎"])) == []
+    assert len(waiting) == 2 and approvals.pending_requests(permissions.permissions_of(school.users["太郎"])) == []
     assert approvals.approve_requests(the_list, [waiting[0].id], school.users["花子"], clock.now()) == 1
     assert approvals.reject_requests(the_list, [waiting[1].id], school.users["花子"], clock.now()) == 1
     assert approvals.reject_requests(the_list, [waiting[0].id], school.users["花子"], clock.now()) == 0
@@ -335,7 +336,7 @@ def test_a_letter_with_a_link_is_never_seen_without_it(the_list, monkeypatch):
     """A sender process may take a letter at any moment: letter and link are one transaction."""
     from database import db
 
-    sane = service.send
+    sane = service_mail.notify
 
     def watched(*args, **values):
         assert db.in_transaction(), "the letter could be sent before its link stands in it"

@@ -7,9 +7,9 @@ import pytest
 
 import clock
 from core.delivery import lifecycle, queue
+from core.errors import DomainError
 from core.notices import workflow
-from core.organization import settings
-from core.refusals import Refused
+from core.settings import load_settings
 from database import db
 from models import Membership, Notice
 from tests import smarthost
@@ -55,7 +55,7 @@ def test_every_change_of_state_in_a_random_life_stands_in_the_table(school, host
             later(seconds=dice.choice((6, 70, 400)))
             heart._sweep(clock.now())
         if dice.random() < 0.3:
-            queue.claim_batch("dead", heart.boot, settings(), clock.now(), 7)
+            queue.claim_batch("dead", heart.boot, load_settings(), clock.now(), 7)
         heart.close()
     seen = set(db.execute_sql("SELECT DISTINCT before, after FROM moves").fetchall())
     wrong = {move for move in seen if move[1] not in lifecycle.TRANSITIONS[move[0]]}
@@ -73,7 +73,7 @@ def _something_happens(dice, school, hanako):
         verb = {"stop": workflow.stop_sending, "withdraw": workflow.withdraw_notice, "again": workflow.resend_unknown}[
             kind
         ]
-        with suppress(Refused):
+        with suppress(DomainError):
             verb(notice, hanako, clock.now())
     elif kind == "leave":
         Membership.update(state="left").where(Membership.id == dice.randrange(20, 70)).execute()

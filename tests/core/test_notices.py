@@ -4,9 +4,9 @@ import pytest
 
 import clock
 from core.delivery import lifecycle
+from core.errors import AlreadySent, AudienceChanged, MissingFields, NotADraft, TimeInPast, WrongLetterCount
 from core.notices import author_copy, workflow
 from core.notices.audience import resolve_audience
-from core.refusals import AlreadySent, AudienceChanged, Incomplete, NotNow, PastTime, WrongNumber
 from models import Letter, Log, Membership, Notice, Target
 from tests import smarthost
 from tests.smarthost import at_once, confirmed, fresh, later, put, states, written
@@ -70,11 +70,11 @@ def test_many_recipients_are_written_in_few_statements(school, draft):
 def test_only_a_draft_is_written_in(draft, hanako, state):
     """D-46: the content of a booked notice is read-only."""
     put(draft, state=state)
-    with pytest.raises(NotNow):
+    with pytest.raises(NotADraft):
         workflow.save_draft(draft, now=clock.now(), subject="anders")
-    with pytest.raises(NotNow):
+    with pytest.raises(NotADraft):
         workflow.set_recipients(draft, now=clock.now(), lists=[])
-    with pytest.raises(NotNow):
+    with pytest.raises(NotADraft):
         workflow.delete_draft(draft, hanako)
     assert fresh(draft).wording.subject == "水筒" and draft.targets.count() == 1
 
@@ -100,7 +100,7 @@ def test_a_draft_is_thrown_away_with_everything(draft, hanako):
 def test_what_is_missing_is_named_by_field(draft, hanako, change, field):
     """D-09, field 5.3.5."""
     workflow.save_draft(draft, now=clock.now(), **change)
-    with pytest.raises(Incomplete) as refusal:
+    with pytest.raises(MissingFields) as refusal:
         confirmed(draft, hanako)
     assert list(refusal.value.fields) == [field]
     assert fresh(draft).state == "draft"
@@ -109,11 +109,11 @@ def test_what_is_missing_is_named_by_field(draft, hanako, change, field):
 def test_no_recipients_and_nobody_reachable_are_refused(school, draft, hanako):
     """D-06."""
     workflow.set_recipients(draft, now=clock.now())
-    with pytest.raises(Incomplete) as refusal:
+    with pytest.raises(MissingFields) as refusal:
         confirmed(draft, hanako)
     assert "targets" in refusal.value.fields
     workflow.set_recipients(draft, now=clock.now(), persons=[school.people["和田 幸子"].id])
-    with pytest.raises(Incomplete) as refusal:
+    with pytest.raises(MissingFields) as refusal:
         confirmed(draft, hanako)
     assert "targets" in refusal.value.fields
 
@@ -132,7 +132,7 @@ def test_the_whole_school_wants_its_number_typed(school, typed):
     notice = written(school.users["守"], [school.lists["whole"]])
     audience = resolve_audience(notice)
     assert audience.letters == 6
-    with pytest.raises(WrongNumber) as refusal:
+    with pytest.raises(WrongLetterCount) as refusal:
         workflow.confirm_send(notice, by=None, fingerprint=audience.fingerprint, now=clock.now(), typed=typed)
     assert refusal.value.values == {"number": 6}
     workflow.confirm_send(notice, by=None, fingerprint=audience.fingerprint, now=clock.now(), typed=" 6 ")
@@ -140,7 +140,7 @@ def test_the_whole_school_wants_its_number_typed(school, typed):
 
 
 def test_a_time_that_has_passed_is_refused(draft, hanako):
-    with pytest.raises(PastTime):
+    with pytest.raises(TimeInPast):
         confirmed(draft, hanako, at=clock.now())
     assert fresh(draft).state == "draft"
 

@@ -6,13 +6,13 @@ from datetime import timedelta
 import pytest
 
 import clock
-from core import service
 from core.delivery import lifecycle
+from core.errors import MissingFields, SendingStarted, WrongLetterCount
 from core.inbound import dispatch, post_by_mail
 from core.notices import workflow
 from core.notices.rendering import RenderCache
-from core.organization import settings
-from core.refusals import Incomplete, TooLate, WrongNumber
+from core.notifications import service_mail
+from core.settings import load_settings
 from models import Delivery, Incoming, Letter, MailingList, Notice, Person, Sender
 from tests import cast_notices
 from tests.cast_mail import DOMAIN, body, dns, mail, signed
@@ -65,7 +65,7 @@ def test_a_list_that_waits_for_its_new_roster_distributes_nothing(door, proven):
     assert row.notice.state == "dropped" and not Delivery.select().exists()
     told = Letter.select().get()
     assert (told.kind, told.address) == ("waits", HANAKO)
-    subject, text = service.words_of(told, "かえで原小学校")
+    subject, text = service_mail.render_message(told, "かえで原小学校")
     assert "練習中止" in subject and "名簿" in text and "URL" not in text
 
 
@@ -73,7 +73,7 @@ def test_what_waited_for_its_release_does_not_go_to_last_years_parents(door):
     """Held before the year ended, released after it."""
     notice = come(mail(HANAKO, LIST, "練習中止", TEXT)).notice
     MailingList.update(waits_since=clock.now()).where(MailingList.address == "1nen1kumi").execute()
-    with pytest.raises(Incomplete):
+    with pytest.raises(MissingFields):
         post_by_mail.release_post(Notice.get_by_id(notice.id), clock.now())
     assert Notice.get_by_id(notice.id).state == "held" and not Delivery.select().exists()
 
@@ -154,7 +154,7 @@ def test_the_release_letter_says_not_sent_yet(door):
     """Field 4.4 no. 19."""
     come(mail(HANAKO, LIST, "練習中止", TEXT))
     (asked,) = letters("release")
-    raw = RenderCache(settings()).render(asked, False, clock.now())
+    raw = RenderCache(load_settings()).render(asked, False, clock.now())
     text = body(raw)
     assert "まだ" in text and "4" in text
     assert re.search(r"http://kairan\.test/mail/release/\S+", text)
@@ -176,7 +176,7 @@ def test_the_link_releases_once_within_a_day(door):
     assert post_by_mail.notice_by_release_token(mark, now).id == notice.id
     assert post_by_mail.is_waiting_for_release(notice)
     assert post_by_mail.release_post(notice, now) == 4
-    with pytest.raises(TooLate):
+    with pytest.raises(SendingStarted):
         post_by_mail.release_post(notice, now)
     assert lifecycle.start_due_notices(clock.now()) == [notice.id]
     assert post_by_mail.notice_by_release_token(mark, now + timedelta(hours=24, seconds=5)) is None
@@ -220,7 +220,7 @@ def test_an_answer_to_a_letter_of_ours_is_asked_about(door):
     letter = Letter.get(Letter.delivery == sent.deliveries["青山 健太"])
     from mail.address import message_id
 
-    ours = message_id(letter.id, settings().secret, DOMAIN)
+    ours = message_id(letter.id, load_settings().secret, DOMAIN)
     assert come(genuine("運動会の件", In_Reply_To=ours)).reason == "reply"
     assert come(genuine("運動会の件2", References=f"<a@b.example> {ours}")).reason == "reply"
     assert come(genuine("運動会の件3", In_Reply_To="<other@example.jp>")).reason == "dkim"
@@ -239,7 +239,7 @@ def test_everybody_is_always_asked_about_and_typed(door):
     to = f"zenko@{DOMAIN}"
     row = come(genuine(to=to), to)
     assert row.reason == "whole"
-    with pytest.raises(WrongNumber):
+    with pytest.raises(WrongLetterCount):
         post_by_mail.release_post(row.notice, clock.now(), "")
     assert post_by_mail.release_post(row.notice, clock.now(), " 6 ") == 6
 
@@ -325,7 +325,7 @@ def test_nobody_else_who_got_the_mail_is_passed_on(door):
     lifecycle.start_due_notices(notice.begin_at)
     rows = Letter.select(Letter, Delivery).join(Delivery).where(Letter.kind == "notice")
     for letter in rows:
-        made = RenderCache(settings()).render(letter, False, clock.now())
+        made = RenderCache(load_settings()).render(letter, False, clock.now())
         for never in ("father@", "uncle@", "grandma@", "hidden@", "mother@", "abcdefghijklmnop"):
             assert never not in made.decode("ascii") and never not in body(made), never
         assert letter.address.encode() in made

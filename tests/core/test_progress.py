@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 
 import clock
-from core.organization import settings
 from core.reports import progress
+from core.settings import load_settings
 from models import Delivery, Letter, Person
 from tests import smarthost
 from tests.smarthost import begun, fresh, later, letter_to
@@ -27,7 +27,7 @@ def put(notice, address, **fields):
 
 
 def seen(notice):
-    return progress.notice_progress(fresh(notice), settings(), clock.now())
+    return progress.notice_progress(fresh(notice), load_settings(), clock.now())
 
 
 def test_a_fresh_notice_waits_and_counts_who_gets_no_letter_as_skipped(notice):
@@ -89,7 +89,7 @@ def test_the_document_has_every_key_and_every_delivery_once(notice, school):
         useful_until=clock.now(), state="accepted", code=250,
     )  # fmt: skip
     Delivery.update(read_at=clock.now(), read_how="press").where(Delivery.id == first.delivery_id).execute()
-    document = progress.notice_document(fresh(notice), settings(), clock.now(), deliveries=True)
+    document = progress.notice_document(fresh(notice), load_settings(), clock.now(), deliveries=True)
     json.dumps(document)
     assert {"number", "state", "counts", "reads", "answers", "deliveries"} <= set(document)
     assert set(document["counts"]) == KEYS and sum(document["counts"].values()) == 7
@@ -107,7 +107,7 @@ def test_the_document_has_every_key_and_every_delivery_once(notice, school):
 
 
 def test_without_deliveries_the_document_has_none(notice):
-    assert "deliveries" not in progress.notice_document(notice, settings(), clock.now(), deliveries=False)
+    assert "deliveries" not in progress.notice_document(notice, load_settings(), clock.now(), deliveries=False)
 
 
 def test_a_document_costs_the_same_number_of_queries_for_ten_and_for_four_hundred(school):
@@ -116,7 +116,7 @@ def test_a_document_costs_the_same_number_of_queries_for_ten_and_for_four_hundre
         smarthost.families(school.lists["2-1"], count, start=start)
         notice = begun(school.users["太郎"], [school.lists["2-1"]])
         with smarthost.queries() as statements:
-            progress.notice_document(notice, settings(), clock.now(), deliveries=True)
+            progress.notice_document(notice, load_settings(), clock.now(), deliveries=True)
         counts.append(len(statements))
     assert counts[0] == counts[1]
 
@@ -124,4 +124,4 @@ def test_a_document_costs_the_same_number_of_queries_for_ten_and_for_four_hundre
 def test_an_erased_reader_stays_in_the_numbers(notice, school):
     Person.delete().where(Person.id == school.people["石川 直樹"].id).execute()
     assert seen(notice).total == 4
-    assert len(progress.notice_document(notice, settings(), clock.now(), deliveries=True)["deliveries"]) == 7
+    assert len(progress.notice_document(notice, load_settings(), clock.now(), deliveries=True)["deliveries"]) == 7

@@ -6,10 +6,10 @@ from email import policy
 import pytest
 
 import clock
+from core.errors import WrongLetterCount
 from core.notices import audience, author_copy, reminders, rendering
 from core.notices.reminder_recipients import find_recipients
-from core.organization import settings
-from core.refusals import WrongNumber
+from core.settings import load_settings
 from models import Delivery, Letter, Reminder
 from tests import cast_notices
 from tests.core.test_reminders import at_ten, hanako, sent
@@ -24,7 +24,7 @@ def test_most_of_the_whole_school_wants_its_number_typed(school):
     sent = cast_notices.send([school.lists["whole"]], by=mamoru)
     everybody = find_recipients(sent.notice, clock.now())
     for typed in (None, "", str(len(everybody) + 1)):
-        with pytest.raises(WrongNumber):
+        with pytest.raises(WrongLetterCount):
             reminders.request_reminder(sent.notice, mamoru, clock.now(), typed=typed)
     assert not Reminder.select().exists() and not Letter.select().where(Letter.kind == "own-again").exists()
     made = reminders.request_reminder(sent.notice, mamoru, clock.now(), typed=f" {len(everybody)} ")
@@ -57,7 +57,7 @@ def test_most_of_all_wants_its_number_though_no_list_is_the_whole_school(school,
     assert reminders.needs_typed_count(sent.notice, readers) and not reminders.needs_typed_count(
         sent.notice, readers[:3]
     )
-    with pytest.raises(WrongNumber):
+    with pytest.raises(WrongLetterCount):
         reminders.request_reminder(sent.notice, mamoru, clock.now())
 
 
@@ -65,7 +65,7 @@ def test_the_copy_has_the_buttons_that_families_get(sent, hanako):
     """Decision 10: what goes out, also its HTML part."""
     cast_notices.ask(type("Sent", (), {"notice": sent})())
     reminders.request_reminder(sent, hanako, clock.now())
-    raw = rendering.RenderCache(settings()).render(Letter.get(Letter.kind == "own-again"), False, clock.now())
+    raw = rendering.RenderCache(load_settings()).render(Letter.get(Letter.kind == "own-again"), False, clock.now())
     mail = email.message_from_bytes(raw, policy=policy.default)
     text, page = (mail.get_body((kind,)).get_content() for kind in ("plain", "html"))
     assert "再送の取り消しはこちら" in text and "再送の取り消しはこちら" in page

@@ -7,8 +7,8 @@ import pytest
 import tasks
 from core.accounts import role_expiry, roles
 from core.notices.rendering import service_form
-from core.organization import settings
-from core.rights import rights_of
+from core.permissions import permissions_of
+from core.settings import load_settings
 from models import Letter, Role, User
 
 MARCH_17 = datetime(2026, 3, 17, 0, 0, tzinfo=UTC)  # 9:00 at the school, fourteen days before the end
@@ -26,7 +26,7 @@ def ending(school) -> User:
 def letters() -> list[tuple[str, str, str]]:
     """Return kind, address and text of the letters about ending roles."""
     rows = Letter.select().where(Letter.kind.in_(("role-ends", "roles-end"))).order_by(Letter.id)
-    return [(one.kind, one.address, service_form(one, settings()).text) for one in rows]
+    return [(one.kind, one.address, service_form(one, load_settings()).text) for one in rows]
 
 
 def test_the_holder_and_the_administrators_are_told_fourteen_days_before_once(school, ending):
@@ -72,8 +72,8 @@ def test_closed_accounts_and_roles_that_are_over_are_left_alone(school, ending):
 
 
 def test_the_role_counts_on_its_last_day_and_not_after(school, ending):
-    assert rights_of(ending, LAST_DAY).may("send")
-    assert not rights_of(ending, LAST_DAY + timedelta(days=1)).may("send")
+    assert permissions_of(ending, LAST_DAY).may("send")
+    assert not permissions_of(ending, LAST_DAY + timedelta(days=1)).may("send")
 
 
 def test_the_hourly_bell_rings_it(school, ending, monkeypatch):

@@ -11,10 +11,10 @@ import pytest
 import clock
 import config as ground
 from core.delivery import lifecycle
+from core.errors import MissingFields
 from core.members import groups, segment_rules
 from core.notices import audience, workflow
 from core.notices.validation import find_missing
-from core.refusals import Incomplete
 from core.reports import board
 from core.rollover import new_roster, year_end
 from models import Child, Cover, Delivery, Letter, Log, MailingList, Membership, Notice, Person, Rollover
@@ -117,7 +117,7 @@ def test_a_class_takes_no_notice_until_its_roster_is_in(school, admin, ended):
     workflow.save_draft(made, subject="x", text="x", now=clock.now())
     found = audience.resolve_audience(made)
     assert "名簿" in _ja(find_missing(made, found)["targets"])
-    with pytest.raises(Incomplete):
+    with pytest.raises(MissingFields):
         workflow.confirm_send(made, by=admin, fingerprint=found.fingerprint, typed=str(found.letters), now=clock.now())
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 import clock
-from core import organization
+from core import settings
 from core.imports import jobs as roster
 from core.imports import plan as roster_plan
 from core.members import lists
@@ -13,7 +13,7 @@ from tests.core.rosters import DEMO, FAMILY, bring
 
 @pytest.fixture
 def zenko(config):
-    organization.settings()  # makes the Organization row, which is not what the tests of queries count
+    settings.load_settings()  # makes the Organization row, which is not what the tests of queries count
     return lists.add_list(None, "全校", "zenko", whole=True, now=clock.now())
 
 

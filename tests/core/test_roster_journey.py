@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import clock
 import models
-from core import organization
+from core import settings
 from core.imports import apply, columns
 from core.imports import export as roster_export
 from core.imports import job_runner as roster_work
@@ -27,7 +27,7 @@ from tests.core.rosters import DEMO, FAMILY, bring, sheet_of
 
 @pytest.fixture
 def zenko(config):
-    organization.settings()  # makes the Organization row, which is not what the tests of queries count
+    settings.load_settings()  # makes the Organization row, which is not what the tests of queries count
     return lists.add_list(None, "全校", "zenko", whole=True, now=clock.now())
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import clock
-from core import organization
+from core import settings
 from core.imports import columns
 from core.imports import jobs as roster
 from core.imports import read as roster_read
@@ -32,7 +32,7 @@ from words import say
 
 @pytest.fixture
 def zenko(config):
-    organization.settings()  # makes the Organization row, which is not what the tests of queries count
+    settings.load_settings()  # makes the Organization row, which is not what the tests of queries count
     return lists.add_list(None, "全校", "zenko", whole=True, now=clock.now())
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 import clock
-from core import due
+from core import scheduler
 from core.imports import apply, job_runner
 from core.imports import jobs as roster
 from models import Child, Job, Membership, Person
@@ -55,7 +55,7 @@ def test_a_large_one_is_left_to_the_worker(job, one, by):
     assert (
         job_runner.running_import(one).id == job.id and job_runner.estimate_remaining(again(job), clock.now()) is None
     )
-    due.begin(clock.now())
+    scheduler.run_due_jobs(clock.now())
     done = again(job)
     assert (done.state, done.done, done.detail["counts"]["added"]) == ("done", LINES, LINES)
     assert Person.select().where(Person.name.startswith("保護者")).count() == LINES

@@ -7,7 +7,7 @@ import pytest
 import clock
 from core.notices import content_checks, merge_fields, preflight, questions, templates
 from core.notices.audience import resolve_audience
-from core.rights import rights_of
+from core.permissions import permissions_of
 from mail import merge
 from models import Log, Notice, Sample
 
@@ -18,7 +18,7 @@ SAID = templates.TemplateContent(
 
 def test_the_usual_emergencies_are_shipped(school):
     """N-04: strangers, the administration, disasters and crime, in both languages."""
-    shipped = {one.code for one in templates.available_templates(rights_of(school.users["送る子"]))}
+    shipped = {one.code for one in templates.available_templates(permissions_of(school.users["送る子"]))}
     assert {"stranger", "office", "evacuation", "crime", "closed", "wait"} <= shipped
     for one in templates._shipped_entries():
         assert all(one[language][part] for language in ("ja", "en") for part in ("name", "subject", "text"))
@@ -27,7 +27,7 @@ def test_the_usual_emergencies_are_shipped(school):
 def test_a_notice_begun_has_the_words_and_the_question_but_no_recipients(school):
     """N-04, field 5.2 and 5.3 no. 2."""
     user = school.users["送る子"]
-    pickup = templates.get_template(rights_of(user), "pickup")
+    pickup = templates.get_template(permissions_of(user), "pickup")
     notice = templates.start_notice(pickup, user, clock.now(), "once")
     assert (notice.urgent, notice.read_confirmation) == (True, False)
     assert (notice.remind_every_s, notice.remind_times) == (1800, 2)  # field 2.3; without being asked for
@@ -49,12 +49,12 @@ def test_an_own_one_is_seen_by_its_list_alone(school):
     by, room = school.users["花子"], school.lists["1-1"]
     row = templates.add_template(by, SAID, room)
     code = f"own-{row.id}"
-    assert templates.get_template(rights_of(school.users["送る子"]), code).words == SAID
-    assert templates.get_template(rights_of(school.users["太郎"]), code) is None
+    assert templates.get_template(permissions_of(school.users["送る子"]), code).words == SAID
+    assert templates.get_template(permissions_of(school.users["太郎"]), code) is None
     templates.update_template(
-        templates.get_template(rights_of(by), code), by, templates.TemplateContent("海", "海へ", "行く"), None
+        templates.get_template(permissions_of(by), code), by, templates.TemplateContent("海", "海へ", "行く"), None
     )
-    ready = templates.get_template(rights_of(school.users["太郎"]), code)
+    ready = templates.get_template(permissions_of(school.users["太郎"]), code)
     assert ready.words.name == "海"
     templates.remove_template(ready, by)
     assert not Sample.select().exists()
@@ -64,15 +64,15 @@ def test_an_own_one_is_seen_by_its_list_alone(school):
 
 @pytest.mark.parametrize(("name", "most"), [("送る子", 4), ("見る子", 0)])
 def test_four_urgent_ones_are_at_hand(school, name, most):
-    assert len(templates.quick_templates(rights_of(school.users[name]))) == most
+    assert len(templates.quick_templates(permissions_of(school.users[name]))) == most
 
 
 def test_a_shipped_one_can_be_hidden(school):
     admin = school.users["守"]
     for _ in range(2):
         templates.remove_template(templates.shipped_template("closed"), admin)
-    assert templates.get_template(rights_of(admin), "closed") is None
-    assert templates.get_template(rights_of(admin), "wait")
+    assert templates.get_template(permissions_of(admin), "closed") is None
+    assert templates.get_template(permissions_of(admin), "wait")
 
 
 DAY_WORDS = re.compile(
@@ -100,7 +100,7 @@ def test_every_field_of_a_shipped_sample_is_known():
 
 def test_every_shipped_question_can_be_asked(school):
     """T-48: days to choose from too; a sample never brings a question that the check page refuses."""
-    for one in templates.available_templates(rights_of(school.users["守"])):
+    for one in templates.available_templates(permissions_of(school.users["守"])):
         assert templates.content_error(one.words) == "", one.code
     days = templates.start_notice(templates.shipped_template("day_finding"), school.users["守"], clock.now())
     (block,) = questions.group_into_blocks(questions.load_questions(days))

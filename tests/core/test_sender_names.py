@@ -8,8 +8,8 @@ import pytest
 import clock
 from core.delivery import lifecycle
 from core.notices import audience, rendering, sender_names, workflow
-from core.organization import settings
-from core.rights import rights_of
+from core.permissions import permissions_of
+from core.settings import load_settings
 from models import Delivery, Letter, Notice, Role, Sender, User
 
 
@@ -39,7 +39,7 @@ def begin(notice: Notice, by: User) -> None:
 
 def from_of(notice: Notice) -> set[tuple[str, str]]:
     """Return display name and address of From of all letters of a notice."""
-    desk = rendering.RenderCache(settings())
+    desk = rendering.RenderCache(load_settings())
     found = set()
     for letter in Letter.select().where(Letter.notice == notice):
         sender = message_from_bytes(desk.letter(letter, False, clock.now()), policy=policy.default)["From"]
@@ -48,7 +48,7 @@ def from_of(notice: Notice) -> set[tuple[str, str]]:
 
 
 def choose(notice: Notice, by: User, **what: object) -> None:
-    sender_names.set_sender_name(notice, rights_of(by), clock.now(), **what)
+    sender_names.set_sender_name(notice, permissions_of(by), clock.now(), **what)
 
 
 def test_the_name_is_that_of_who_sends_and_the_address_the_lists(school):
@@ -105,7 +105,7 @@ def test_whoever_is_named_may_send_the_draft(named):
 def test_a_manager_of_one_list_names_nobody_for_another(named):
     """T-33: all lists of the notice must be managed; names of foreign lists are not offered."""
     notice, taro = draft(named, "太郎", "2-1"), named.users["太郎"]
-    offer = sender_names.sender_name_choices(rights_of(taro))
+    offer = sender_names.sender_name_choices(permissions_of(taro))
     assert offer.names == ()
     assert "花子" not in {one.name for one in offer.users}
     for wrong in ({"user": named.users["花子"].id}, {"name": "教頭 小川"}, {"user": 4711, "name": "x"}):
@@ -113,8 +113,8 @@ def test_a_manager_of_one_list_names_nobody_for_another(named):
             choose(notice, taro, **wrong)
     both = draft(named)
     workflow.set_recipients(both, lists=[named.lists["1-1"].id, named.lists["2-1"].id], now=clock.now())
-    assert not sender_names.may_choose_sender_name(rights_of(named.users["花子"]), both)
-    assert sender_names.may_choose_sender_name(rights_of(named.users["守"]), both)
+    assert not sender_names.may_choose_sender_name(permissions_of(named.users["花子"]), both)
+    assert sender_names.may_choose_sender_name(permissions_of(named.users["守"]), both)
 
 
 def test_a_name_that_is_gone_is_refused_when_sending(named):

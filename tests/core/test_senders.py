@@ -7,7 +7,7 @@ import pytest
 import clock
 from core.inbound import allowed_senders, dispatch
 from core.members import missing_names, preference_page, signed_links, unsubscribe_by_mail
-from core.organization import settings
+from core.settings import load_settings
 from core.signup import emails, signup
 from mail.address import message_id, reply_address
 from models import Incoming, Letter, MailingList, Membership, Person, Sender
@@ -83,7 +83,7 @@ def test_a_changed_address_is_tried_anew(the_list, school):
 @pytest.mark.parametrize(("proven", "kind", "how"), [(True, "sender-passes", "dkim"), (False, "sender-asks", "")])
 def test_who_answers_the_trial_letter_learns_how_posts_will_go(the_list, school, proven, kind, how):
     sender = allowed_senders.add_sender(the_list, None, "a@example.jp", "A", clock.now())
-    to = reply_address(letters("sender")[0].id, settings().secret, DOMAIN)
+    to = reply_address(letters("sender")[0].id, load_settings().secret, DOMAIN)
     raw = mail("a@example.jp", to, "Re: 送信者に登録されました", "")
     come(signed(raw, "example.jp") if proven else raw, to, "a@example.jp")
     assert [one.kind for one in letters("sender-passes", "sender-asks")] == [kind]
@@ -93,7 +93,7 @@ def test_who_answers_the_trial_letter_learns_how_posts_will_go(the_list, school,
 
 def test_another_address_cannot_answer_the_trial_letter(the_list, school):
     allowed_senders.add_sender(the_list, None, "a@example.jp", "A", clock.now())
-    to = reply_address(letters("sender")[0].id, settings().secret, DOMAIN)
+    to = reply_address(letters("sender")[0].id, load_settings().secret, DOMAIN)
     come(signed(mail("b@example.jp", to, "Re", ""), "example.jp"), to, "b@example.jp")
     assert letters("sender-passes", "sender-asks") == []
 
@@ -273,7 +273,7 @@ def test_a_stranger_who_leaves_gets_silence(the_list):
 def test_the_mark_of_a_letter_leaves_at_once(member, the_list):
     sent = cast_notices.send([the_list])
     letter = Letter.get(Letter.delivery == sent.deliveries["石川 直樹"])
-    ours = message_id(letter.id, settings().secret, DOMAIN)
+    ours = message_id(letter.id, load_settings().secret, DOMAIN)
     come(mail("other@example.net", LEAVE, In_Reply_To=ours), LEAVE, "other@example.net")
     assert state(member, the_list) == "stopped"
 

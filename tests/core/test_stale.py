@@ -3,15 +3,15 @@
 from datetime import timedelta
 
 import clock
+from core.permissions import permissions_of
 from core.reports import dead_addresses
-from core.rights import rights_of
 from database import db
 from models import Delivery, Membership, Notice, Person
 from tests import cast_notices
 
 
 def found(school, name="守", **options):
-    rows = dead_addresses.list_dead_addresses(rights_of(school.users[name]), clock.now(), **options)
+    rows = dead_addresses.list_dead_addresses(permissions_of(school.users[name]), clock.now(), **options)
     return {one.person.name: (one.why, one.lists) for one in rows}
 
 
@@ -55,7 +55,7 @@ def test_each_sees_the_own_lists_and_whole_addresses_only_who_manages(school):
     def address(name):
         return {
             one.address
-            for one in dead_addresses.list_dead_addresses(rights_of(school.users[name]), clock.now())
+            for one in dead_addresses.list_dead_addresses(permissions_of(school.users[name]), clock.now())
             if one.why == "bounced"
         }
 

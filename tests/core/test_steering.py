@@ -6,11 +6,11 @@ import pytest
 
 import clock
 from core.delivery import queue
+from core.errors import NotADraft, SendingStarted
 from core.notices import follow_ups, workflow
 from core.notices.audience import resolve_audience
 from core.notices.related_notices import latest_to_same_list, newer_exists
-from core.organization import settings
-from core.refusals import NotNow, TooLate
+from core.settings import load_settings
 from database import hand
 from models import Letter
 from tests import smarthost
@@ -37,13 +37,13 @@ def test_stopping_keeps_here_what_has_not_left(school, hanako):
     assert workflow.stop_sending(notice, hanako, clock.now()) == 3
     assert states(notice) == {"accepted": 1, "cancelled": 3}
     assert fresh(notice).state == "stopped" and fresh(notice).finished_at
-    with pytest.raises(TooLate):
+    with pytest.raises(SendingStarted):
         workflow.stop_sending(notice, hanako, clock.now())
 
 
 def test_what_was_claimed_but_not_handed_over_is_stopped_too(school, hanako):
     notice = begun(hanako, [school.lists["1-1"]])
-    numbers = queue.claim_batch("o", "b", settings(), clock.now())
+    numbers = queue.claim_batch("o", "b", load_settings(), clock.now())
     hand(numbers[0], "o", clock.now())
     assert workflow.stop_sending(notice, hanako, clock.now()) == 3
     assert states(notice) == {"sending": 1, "cancelled": 3}
@@ -60,7 +60,7 @@ def test_withdrawing_stops_what_is_left(school, hanako, state):
 @pytest.mark.parametrize("state", ["draft", "held", "scheduled", "withdrawn", "dropped"])
 def test_what_was_not_sent_cannot_be_withdrawn(draft, hanako, state):
     put(draft, state=state)
-    with pytest.raises(TooLate):
+    with pytest.raises(SendingStarted):
         workflow.withdraw_notice(draft, hanako, clock.now())
 
 
@@ -101,7 +101,7 @@ def test_unknown_letters_are_sent_again_when_somebody_asks(school, hanako):
 def test_nothing_of_a_withdrawn_notice_is_sent_again(school, hanako, state):
     notice = put(begun(hanako, [school.lists["1-1"]]), state=state)
     Letter.update(state="unknown").where(Letter.notice == notice).execute()
-    with pytest.raises(NotNow):
+    with pytest.raises(NotADraft):
         workflow.resend_unknown(notice, hanako, clock.now())
     assert states(notice) == {"unknown": 4}
 

@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from core.errors import MissingFields
 from core.notices import drip
 from core.notices.drip import StepContent
-from core.refusals import Incomplete
 from models import Delivery, Letter, MailingList, Membership, Notice, Person, Step
 
 MONDAY = datetime(2026, 4, 6, 0, 0, tzinfo=UTC)  # 9:00 at the school
@@ -166,7 +166,7 @@ def test_ended_steps_send_nothing_and_cannot_be_changed(school, room):
 
 
 def test_a_letter_without_words_is_refused(school, room):
-    with pytest.raises(Incomplete) as missing:
+    with pytest.raises(MissingFields) as missing:
         step(school, room, StepContent(1, 0, " ", "", False))
     assert set(missing.value.fields) == {"subject", "text"}
     assert Step.select().count() == Notice.select().count() == 0

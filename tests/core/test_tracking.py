@@ -9,8 +9,8 @@ from core.delivery.lifecycle import start_due_notices
 from core.delivery.worker import open_worker
 from core.notices import rendering, workflow
 from core.notices.audience import resolve_audience
-from core.organization import settings
 from core.responses import tracking
+from core.settings import load_settings
 from mail.compose import Reader, prepare
 from models import Letter, Link, Notice, Visit
 from tests import cast_notices
@@ -30,7 +30,7 @@ def sent(school):
 
 
 def html_of(notice: Notice) -> tuple[str, str]:
-    form = rendering.notice_form(notice, None, "ja", settings())
+    form = rendering.notice_form(notice, None, "ja", load_settings())
     reader = Reader(
         number=7, address="a@example.com", bare=False, name="青山", token="k" * 26, values={}, at=clock.now()
     )

@@ -9,7 +9,7 @@ import clock
 import models
 from core.delivery import outage, queue, throttle
 from core.notices import workflow
-from core.organization import settings
+from core.settings import load_settings
 from models import Letter, Log, Person
 from tests import smarthost
 from tests.smarthost import begun, drained, fresh, later, letter_to, never, sender, states
@@ -197,9 +197,9 @@ def test_two_senders_at_a_blocking_carrier_register_nobody(school, host, hanako)
     host.rules["p00"] = "550 Unknown user"
     begun(hanako, [school.lists["1-1"]])
     first, second = sender(), sender()
-    rest = queue.claim_batch(second.owner.name, second.boot, settings(), clock.now(), 20)
+    rest = queue.claim_batch(second.owner.name, second.boot, load_settings(), clock.now(), 20)
     first.step(never)
-    second._send_batch(rest, settings(), never)
+    second._send_batch(rest, load_settings(), never)
     first.close()
     second.close()
     assert Person.select().where(Person.address_state == "bounced", Person.address ** "p%").count() == 0

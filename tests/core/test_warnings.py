@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 import time_machine
 
-from core import organization
+from core import settings
 from core.notices import audience, preflight, workflow
 
 NOON = datetime(2026, 10, 13, 3, 0, tzinfo=UTC)  # Tuesday 12:00 in Tokyo
@@ -79,5 +79,5 @@ def test_a_footer_switched_off_is_named(school):
 
 def test_a_missing_postal_address_is_named(school):
     """D-28."""
-    organization.change(None, postal="")
+    settings.update_organization(None, postal="")
     assert [one.kind for one in found(school)] == ["postal"]

@@ -6,7 +6,7 @@ import pytest
 
 import clock
 from core.notices.rendering import service_form
-from core.organization import settings
+from core.settings import load_settings
 from core.system import health_email
 from core.system.health_email import HealthFinding
 from models import Letter, Organization, User
@@ -29,7 +29,7 @@ def letters(*kinds: str) -> list[Letter]:
 
 
 def words(letter: Letter) -> tuple[str, str]:
-    form = service_form(letter, settings())
+    form = service_form(letter, load_settings())
     return form.subject, form.text
 
 

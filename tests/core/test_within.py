@@ -10,12 +10,12 @@ import pytest
 import clock
 from core.accounts import class_teacher
 from core.delivery import lifecycle
+from core.errors import WrongLetterCount
 from core.members import groups, segment_rules
 from core.notices import approval_policy, merge_fields, recipient_picker, rendering, sender_names, workflow
 from core.notices.audience import resolve_audience, resolve_audience_for
-from core.organization import settings
-from core.refusals import WrongNumber
-from core.rights import rights_of
+from core.permissions import permissions_of
+from core.settings import load_settings
 from models import Child, Cover, Delivery, MailingList, Membership, Notice, Person, Role
 
 TEXT = "{{保護者氏名}}様、{{児童氏名}}さん（{{学年組}}）の当番は{{当番日}}です。"
@@ -44,7 +44,7 @@ def confirm(notice: Notice, by) -> Notice:
 
 def shown(notice: Notice, audience) -> str:
     """Return everything that the previews of all readers say."""
-    made = [rendering.preview_letter(notice, one, settings(), clock.now()) for one in audience.receiving]
+    made = [rendering.preview_letter(notice, one, load_settings(), clock.now()) for one in audience.receiving]
     return "\n".join(f"{one.subject}\n{one.text}\n{one.html}" for one in made)
 
 
@@ -105,10 +105,12 @@ def test_items_of_foreign_lists_are_not_offered(school, father):
 
 def test_nobody_is_found_by_a_foreign_child(school):
     """The search would tell that two children are brother and sister."""
-    hanako = rights_of(school.users["花子"])
+    hanako = permissions_of(school.users["花子"])
     assert recipient_picker.search_people(hanako, "海斗") == []
     assert [one.name for one in recipient_picker.search_people(hanako, "美月")] == ["鈴木 大輔"]
-    assert [one.name for one in recipient_picker.search_people(rights_of(school.users["守"]), "海斗")] == ["鈴木 大輔"]
+    assert [one.name for one in recipient_picker.search_people(permissions_of(school.users["守"]), "海斗")] == [
+        "鈴木 大輔"
+    ]
 
 
 def test_a_second_person_must_be_allowed_to_see_everybody_in_it(school, father):
@@ -122,11 +124,11 @@ def test_a_second_person_must_be_allowed_to_see_everybody_in_it(school, father):
 
 def test_who_steers_a_notice_sees_no_child_of_other_lists_in_it(school, father):
     """Written by the administrator to 1年1組 and, by name, to 鈴木 大輔 with both children."""
-    hanako = rights_of(school.users["花子"])
+    hanako = permissions_of(school.users["花子"])
     notice = draft(school, "守", persons=[father.id], groups=[_class(school).id])
     kept = confirm(notice, school.users["守"])
     assert hanako.may_notice("send", kept) and hanako.seen(kept) == [school.lists["1-1"].id]
-    assert rights_of(school.users["守"]).seen(kept) is None
+    assert permissions_of(school.users["守"]).seen(kept) is None
 
 
 def _class(school):
@@ -143,10 +145,10 @@ def test_the_person_in_charge_of_a_foreign_list_signs_nothing(school, father):
     Role.create(user=school.users["太郎"], list_id=club.id, kind="manager")
     Membership.create(person=father, list=club, child=school.children["鈴木 美月"], in_charge=school.users["太郎"])
     notice, hanako = draft(school, "花子", "お知らせ", lists=[school.lists["1-1"].id]), school.users["花子"]
-    sender_names.set_sender_name(notice, rights_of(hanako), clock.now(), in_charge=True)
+    sender_names.set_sender_name(notice, permissions_of(hanako), clock.now(), in_charge=True)
     assert {one.signed for one in resolve_audience(notice).receiving} == {""}
     whole = draft(school, "守", "お知らせ", lists=[school.lists["whole"].id])
-    sender_names.set_sender_name(whole, rights_of(school.users["守"]), clock.now(), in_charge=True)
+    sender_names.set_sender_name(whole, permissions_of(school.users["守"]), clock.now(), in_charge=True)
     assert "太郎" in {one.signed for one in resolve_audience(whole).receiving}
     assert class_teacher.teachers_by_reader(notice) == {}
 
@@ -172,7 +174,7 @@ def test_classes_put_together_are_most_of_the_school(large):
     both = draft(large, "守", "お知らせ", lists=[first, second])
     found = resolve_audience(both)
     assert found.needs_number and found.most and not found.whole
-    with pytest.raises(WrongNumber):
+    with pytest.raises(WrongLetterCount):
         workflow.confirm_send(both, by=large.users["守"], fingerprint=found.fingerprint, now=clock.now())
     assert confirm(both, large.users["守"]).state == "held"
 

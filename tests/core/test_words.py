@@ -2,7 +2,7 @@
 
 import pytest
 
-from core import stamps
+from core import display_names
 from words import say
 
 
@@ -37,4 +37,4 @@ def test_what_people_wrote_is_left_alone():
     ],
 )
 def test_a_stamp_holds_the_surname(name, cut):
-    assert stamps.stamp(name).text == cut
+    assert display_names.make_stamp(name).text == cut

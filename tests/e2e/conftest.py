@@ -19,7 +19,7 @@ import pytest
 
 import clock
 import config as ground
-from core import organization
+from core import settings
 from database import db
 from tests import cast
 from tests.conftest import needs_part
@@ -153,7 +153,7 @@ def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     data.mkdir(mode=0o700)
     shutil.copytree(key_box, data / "keys")
     ground.use(ground.Config(data=data))
-    organization.prepare(ground.current())
+    settings.prepare_data_folder(ground.current())
     cast.build()
     db.close()
     running = House(data, **getattr(request.module, "SETTINGS", {})).start()

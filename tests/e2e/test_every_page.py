@@ -12,7 +12,7 @@ import pytest
 
 import clock
 import config as ground
-from core import demo, organization
+from core import demo, settings
 from core.accounts import accounts
 from database import db
 from models import User
@@ -32,7 +32,7 @@ def house(tmp_path_factory: pytest.TempPathFactory, key_box: Path) -> Iterator[H
     data.mkdir(mode=0o700)
     shutil.copytree(key_box, data / "keys")
     ground.use(ground.Config(data=data))
-    organization.prepare(ground.current())
+    settings.prepare_data_folder(ground.current())
     demo.fill_demo(clock.now())
     accounts.set_password(User.get(User.name == "小川 守"), cast.PASSWORD, now=clock.now())
     db.close()

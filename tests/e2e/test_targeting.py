@@ -12,7 +12,7 @@ import pytest
 import clock
 import config as ground
 import tasks
-from core import organization
+from core import settings
 from database import db
 from tests.e2e.conftest import DESKTOP, PHONE, by_day, fits_the_width, links, log_in, wait_for
 
@@ -271,6 +271,6 @@ def _the_next_morning(house) -> None:
     house.environ["KAIRAN_CLOCK_OFFSET_S"] = str(offset)
     house.start()
     ground.use(ground.Config(data=house.data, mail_domain="mail.school.example"))
-    organization.prepare(ground.current())
+    settings.prepare_data_folder(ground.current())
     assert tasks.digests.tell(clock.now() + timedelta(seconds=offset)) == 2
     db.close()

@@ -279,7 +279,7 @@ def main() -> None:
     import tempfile
 
     import config as ground
-    from core import organization
+    from core import settings
     from tests import cast
 
     size = int(sys.argv[1]) if len(sys.argv) > 1 else 4
@@ -287,7 +287,7 @@ def main() -> None:
         data = Path(place) / "data"
         data.mkdir(mode=0o700)
         ground.use(ground.Config(data=data, mail_domain=DOMAIN))
-        organization.prepare(ground.current())
+        settings.prepare_data_folder(ground.current())
         cast.build()
         db.close()
         with running(data) as (target, made):

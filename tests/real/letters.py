@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import clock
-from core import service
 from core.notices import author_copy, inline_images, workflow
+from core.notifications import service_mail
 from models import Letter, Person
 from tests import files
 from tests.smarthost import begun, drained
@@ -34,7 +34,7 @@ def of_every_kind(school, host) -> list[bytes]:
     author_copy.send_test_to_person(Person.get(Person.name == "青山 健太"), clock.now())
     for kind in ("login", "password", "invitation"):
         values = {"name": "花子", "by": "守", "url": "http://kairan.test/x/" + "a" * 43}
-        service.send(kind, address="hanako@example.com", language="ja", values=values, now=clock.now())
+        service_mail.notify(kind, address="hanako@example.com", language="ja", values=values, now=clock.now())
     assert drained()
     assert not Letter.select().where(Letter.state != "accepted").exists()
     return [raw for _, _, raw, _ in host.mails]

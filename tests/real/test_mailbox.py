@@ -10,9 +10,9 @@ import pytest
 
 import clock
 import config as ground
-from core import organization
+from core import settings
 from core.inbound import dispatch, imap_poller, spool
-from core.organization import settings
+from core.settings import load_settings
 from core.system import diagnostics
 from database import db
 from inlet import Reader
@@ -51,7 +51,7 @@ def box(tmp_path, school, monkeypatch):
 
 def read() -> int:
     """Take what lies there and handle it."""
-    number = imap_poller.poll_once(settings().box, clock.now())
+    number = imap_poller.poll_once(load_settings().box, clock.now())
     Reader().step()
     return number
 
@@ -62,7 +62,7 @@ def test_posts_joins_and_bounces_come_by_the_mailbox(school, box):
     sent = cast_notices.send([school.lists["1-1"]], by=school.users["花子"], subject="運動会")
     letter = Letter.get(Letter.delivery == sent.deliveries["青山 健太"])
     report = dsn(letter)
-    path = settings().own.return_path(letter.id, settings().secret)
+    path = load_settings().own.return_path(letter.id, load_settings().secret)
     box.put(came(signed(mail("hanako@example.jp", LIST, "練習中止", "雨です。\n"), "example.jp"), LIST), "1.a")
     box.put(came(signed(mail("new@example.jp", JOIN), "example.jp"), JOIN, "new@example.jp"), "2.b")
     box.put(came(report, path, ""), "3.c")
@@ -106,15 +106,15 @@ def test_with_one_mailbox_replies_and_bounces_are_known_by_the_letter(school, bo
     ground.use(
         replace(ground.current(), road="mailbox", mailbox=f"kairan@{DOMAIN}", base_url="https://pages.school.example")
     )
-    own = settings().own
+    own = load_settings().own
     assert own.return_path(1, b"") == own.address("r-x") == f"kairan@{DOMAIN}"
     sent = cast_notices.send([school.lists["1-1"]], by=school.users["花子"], subject="運動会")
     letter = Letter.get(Letter.delivery == sent.deliveries["青山 健太"])
-    ours = message_id(letter.id, settings().secret, settings().mail_domain)
+    ours = message_id(letter.id, load_settings().secret, load_settings().mail_domain)
     assert ours.endswith("@pages.school.example>")
     head = b"Return-Path: <p@example.jp>\r\nReceived: from a\r\n\tby mx; Sun\r\n"
     box.put(head + mail("p@example.jp", f"kairan@{DOMAIN}", "Re: 運動会", "行きます", In_Reply_To=ours), "1.a")
-    report = dsn(letter).replace(message_id(letter.id, settings().secret, DOMAIN).encode(), ours.encode())
+    report = dsn(letter).replace(message_id(letter.id, load_settings().secret, DOMAIN).encode(), ours.encode())
     box.put(head.replace(b"<p@example.jp>", b"<>") + report, "2.b")
     box.put(head + mail("q@example.jp", f"kairan@{DOMAIN}", "質問", "行事はいつですか"), "3.c")
     assert read() == 3
@@ -150,16 +150,18 @@ def test_a_recipient_that_is_only_guessed_posts_nothing_by_itself(school, box):
 )
 def test_what_is_wrong_is_said_in_plain_words_and_tried_less_and_less(school, box, change, reason):
     """Never a crash, never a busy loop: the next tries come later and later."""
-    wrong = replace(settings().box, **change)
+    wrong = replace(load_settings().box, **change)
     Organization.update(imap="").execute()
     with pytest.raises(Closed) as told:
         imap_poller.poll_once(wrong, clock.now())
     assert (told.value.reason, Collection.the().reason) == (reason, reason)
-    assert settings().box.password not in told.value.detail + Collection.the().detail
+    assert load_settings().box.password not in told.value.detail + Collection.the().detail
     assert told.value.message == Collection.the().message != ""
     ground.use(replace(ground.current(), imap=box.url))
     check = next(
-        one for one in diagnostics.check_system(ground.current(), settings(), clock.now()) if one.kind == "incoming"
+        one
+        for one in diagnostics.check_system(ground.current(), load_settings(), clock.now())
+        if one.kind == "incoming"
     )
     assert (check.ok, check.advice) == (False, told.value.message)
 
@@ -191,7 +193,7 @@ def test_a_mail_that_arrives_while_waiting_is_taken_at_once(school, box):
         box.put(came(mail("x@example.jp", LIST, "a", "b"), LIST), "1.a")
         assert until(lambda: box.lying(ASIDE) == 1, 10), box.said()
         with pytest.raises(imap_poller.MailboxLocked):
-            imap_poller.poll_once(settings().box, clock.now())
+            imap_poller.poll_once(load_settings().box, clock.now())
     finally:
         stop.set()
         thread.join(20)
@@ -222,7 +224,7 @@ def test_the_command_reads_once(school, box, monkeypatch):
     done = CliRunner().invoke(collect)
     assert (done.exit_code, done.stdout) == (0, "1\n"), done.output
     assert Incoming.get().kind == "stray"
-    assert organization.settings().box and Path(ground.current().data).exists()
+    assert settings.load_settings().box and Path(ground.current().data).exists()
 
 
 # ── a provider's own Postfix in front of the mailbox ─────────────────────────────────────────────────────────────

@@ -8,8 +8,9 @@ import pytest
 import clock
 import config as ground
 from blueprints.admin.record import ACTIONS
-from core import organization, service
+from core import settings
 from core.delivery import dev_outbox
+from core.notifications import service_mail
 from mail import address
 from mail.outbox import keep
 from models import Letter, Log, Notice, Organization
@@ -117,7 +118,7 @@ def test_what_the_environment_fixes_is_named_and_cannot_be_posted(as_):
 
 def test_pace_is_changed(as_):
     assert as_("守").post("/admin/organization/pace", data=PACE).status_code == 303
-    force = organization.settings()
+    force = settings.load_settings()
     assert (force.rate, force.domain_rate, force.hold_s, force.hold_urgent_s) == (100, 50, 60, 15)
 
 
@@ -152,7 +153,7 @@ def test_html_stands_in_a_sandbox_with_its_own_policy(as_, config):
 
 @pytest.mark.parametrize("kind", ["login", "password", "invitation", "a kind of tomorrow"])
 def test_letters_with_secrets_are_not_shown(as_, config, kind):
-    assert service.holds_secrets(kind) or kind not in service.KINDS
+    assert service_mail.has_secrets(kind) or kind not in service_mail.KINDS
     browser, name = as_("守"), caught(config, kind=kind)
     text = browser.get(f"/outbox/{name}").text
     assert "運動会" in text and "https://x.example" not in text
@@ -162,7 +163,7 @@ def test_letters_with_secrets_are_not_shown(as_, config, kind):
 @pytest.mark.parametrize("kind", ["join", "welcome", "registered", "page", "new-address"])
 def test_joining_can_be_practised_to_its_end(as_, config, kind):
     """T-26: the link to confirm an address stands in the outbox, the only place where that letter can be read."""
-    assert service.holds_secrets(kind)
+    assert service_mail.has_secrets(kind)
     assert "https://x.example" in as_("守").get(f"/outbox/{caught(config, kind=kind)}").text
 
 

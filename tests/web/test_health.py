@@ -6,7 +6,7 @@ import pytest
 
 import clock
 import config as ground
-from core import history
+from core import audit
 from core.system import health_email
 from core.system.health_email import HealthFinding
 from models import Letter, Log, Organization
@@ -51,7 +51,7 @@ def test_a_missed_backup_stands_where_an_administrator_looks(as_):
     Organization.update(ready_at=clock.now() - timedelta(days=20)).execute()
     assert all("バックアップはまだありません" in browser.get(one).get_data(as_text=True) for one in ("/", "/admin"))
     assert "バックアップ" not in as_("花子").get("/").get_data(as_text=True)
-    history.log(None, "house.backed_up", detail={"files": 3})
+    audit.log_action(None, "house.backed_up", detail={"files": 3})
     assert "バックアップは" not in browser.get("/").get_data(as_text=True)
     assert "最後のバックアップは" in browser.get("/admin/health").get_data(as_text=True)
     Log.update(at=clock.now() - timedelta(days=9)).where(Log.action == "house.backed_up").execute()

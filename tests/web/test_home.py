@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 import clock
-from core import rights
+from core import permissions
 from core.accounts import accounts
 from core.members import unsubscribe
 from core.reports import board, dashboard
@@ -49,24 +49,24 @@ def test_unread_notice_needs_somebody_until_all_have_read_it(as_, school):
 
 def test_ordinary_notice_of_this_morning_is_left_in_peace(as_, school):
     cast_notices.send([school.lists["1-1"]], at=clock.now() - timedelta(hours=2))
-    assert dashboard.load_dashboard(rights.rights_of(school.users["花子"]), clock.now()).unread == []
+    assert dashboard.load_dashboard(permissions.permissions_of(school.users["花子"]), clock.now()).unread == []
 
 
 def test_urgent_notice_needs_somebody_at_once(as_, school):
     cast_notices.send([school.lists["1-1"]], at=clock.now() - timedelta(hours=2), urgent=True)
-    assert len(dashboard.load_dashboard(rights.rights_of(school.users["花子"]), clock.now()).unread) == 1
+    assert len(dashboard.load_dashboard(permissions.permissions_of(school.users["花子"]), clock.now()).unread) == 1
 
 
 @pytest.mark.parametrize("options", [{"read_confirmation": False}, {"state": "withdrawn"}])
 def test_some_notices_never_ask_for_reading(school, options):
     cast_notices.send([school.lists["1-1"]], at=day_old(), **options)
-    assert dashboard.load_dashboard(rights.rights_of(school.users["守"]), clock.now()).unread == []
+    assert dashboard.load_dashboard(permissions.permissions_of(school.users["守"]), clock.now()).unread == []
 
 
 def test_own_practice_never_asks_for_reading(school):
     mine = accounts.ensure_practice_list(school.users["守"], clock.now())
     cast_notices.send([mine], at=day_old(), by=school.users["守"], practice=True)
-    assert dashboard.load_dashboard(rights.rights_of(school.users["守"]), clock.now()).unread == []
+    assert dashboard.load_dashboard(permissions.permissions_of(school.users["守"]), clock.now()).unread == []
 
 
 def test_households_are_counted_as_on_the_board(school):
@@ -93,7 +93,7 @@ def test_other_lists_are_not_counted_or_named(as_, school):
 
 def test_people_who_are_not_reached_are_counted_in_ones_own_lists_only(school):
     for name, seen in (("守", 1), ("花子", 1), ("太郎", 0)):
-        count, people = dashboard.load_dashboard(rights.rights_of(school.users[name]), clock.now()).troubled
+        count, people = dashboard.load_dashboard(permissions.permissions_of(school.users[name]), clock.now()).troubled
         assert (count, [one.name for one in people]) == (seen, ["雑音 三"] * seen)
 
 
@@ -101,7 +101,7 @@ def test_members_without_name_or_class_are_counted_for_managers(school):
     person = Person.create(address="x@example.net", address_key="x@example.net")
     Membership.create(person=person, list=school.lists["1-1"])
     counted = {
-        name: dashboard.load_dashboard(rights.rights_of(school.users[name]), clock.now()).nameless.count
+        name: dashboard.load_dashboard(permissions.permissions_of(school.users[name]), clock.now()).nameless.count
         for name in ("花子", "太郎", "見る子")
     }
     assert counted == {"花子": 1, "太郎": 0, "見る子": 0}
@@ -109,7 +109,7 @@ def test_members_without_name_or_class_are_counted_for_managers(school):
 
 def test_people_to_approve_are_counted(as_, school):
     Membership.create(person=school.people["加藤 誠"], list=school.lists["1-1"], state="pending")
-    assert dashboard.load_dashboard(rights.rights_of(school.users["花子"]), clock.now()).pending.count == 1
+    assert dashboard.load_dashboard(permissions.permissions_of(school.users["花子"]), clock.now()).pending.count == 1
     text = as_("花子").get("/").text
     assert "承認待ち 1人" in text and 'href="/waiting"' in text
 
@@ -173,23 +173,23 @@ def test_new_house_is_led_through_three_steps(as_, school):
     accounts.ensure_practice_list(school.users["守"], clock.now())
     text = as_("守").get("/").text
     assert "はじめの3つ" in text and "練習のお知らせを書く" in text
-    assert dashboard.setup_steps(school.users["守"], rights.rights_of(school.users["守"])) == dashboard.SetupSteps(
-        False, False, True
-    )
+    assert dashboard.setup_steps(
+        school.users["守"], permissions.permissions_of(school.users["守"])
+    ) == dashboard.SetupSteps(False, False, True)
     assert "はじめの3つ" not in as_("見る子").get("/").text
 
 
 def test_steps_are_over_once_a_real_notice_went_out(school):
     mamoru = school.users["守"]
-    assert dashboard.setup_steps(mamoru, rights.rights_of(mamoru)) == dashboard.SetupSteps(True, False, True)
+    assert dashboard.setup_steps(mamoru, permissions.permissions_of(mamoru)) == dashboard.SetupSteps(True, False, True)
     cast_notices.send([school.lists["1-1"]])
-    assert dashboard.setup_steps(mamoru, rights.rights_of(mamoru)) is None
+    assert dashboard.setup_steps(mamoru, permissions.permissions_of(mamoru)) is None
 
 
 def test_administrator_alone_is_asked_to_invite(school):
     mamoru = school.users["守"]
     User.delete().where(User.id != mamoru.id).execute()
-    assert dashboard.setup_steps(mamoru, rights.rights_of(mamoru)) == dashboard.SetupSteps(True, False, False)
+    assert dashboard.setup_steps(mamoru, permissions.permissions_of(mamoru)) == dashboard.SetupSteps(True, False, False)
 
 
 def test_a_letter_for_another_family_needs_somebody(as_, school):
@@ -198,8 +198,8 @@ def test_a_letter_for_another_family_needs_somebody(as_, school):
     unsubscribe.report_misdirected(sent.deliveries["石川 直樹"], clock.now())
     text = as_("花子").get("/").text
     assert "別のご家庭あて" in text and f"/members/{school.people['石川 直樹'].id}" in text
-    assert dashboard.load_dashboard(rights.rights_of(school.users["太郎"]), clock.now()).strange == []
+    assert dashboard.load_dashboard(permissions.permissions_of(school.users["太郎"]), clock.now()).strange == []
     unsubscribe.resubscribe_lists(
         read_confirmations.delivery_by_token(sent.deliveries["石川 直樹"].token), [school.lists["1-1"].id], clock.now()
     )
-    assert dashboard.load_dashboard(rights.rights_of(school.users["花子"]), clock.now()).strange == []
+    assert dashboard.load_dashboard(permissions.permissions_of(school.users["花子"]), clock.now()).strange == []

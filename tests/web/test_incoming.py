@@ -5,11 +5,11 @@ from email.message import EmailMessage
 import pytest
 
 import clock
-from core import service
 from core.inbound import dispatch, spool
 from core.inbound.message import read_inbound_mail
 from core.members import signed_links
-from core.organization import settings
+from core.notifications import service_mail
+from core.settings import load_settings
 from mail.address import reply_address
 from models import Incoming, Letter, MailingList, Membership, Notice, Person, Sender
 from tests import cast_notices
@@ -207,7 +207,7 @@ def test_replies_are_shown_escaped(app, school):
 
     sent = cast_notices.send([school.lists["1-1"]], by=school.users["花子"])
     letter = Letter.get(Letter.delivery == sent.deliveries["青山 健太"])
-    to = reply_address(letter.id, settings().secret, DOMAIN)
+    to = reply_address(letter.id, load_settings().secret, DOMAIN)
     come(mail("aoyama.k@example.com", to, f"Re: {EVIL}", EVIL), to, "aoyama.k@example.com")
     with app.test_request_context():
         shown = render_template("incoming/_replies.html", replies=replies.list_replies(sent.notice))
@@ -228,7 +228,7 @@ def test_files_of_a_reply_can_be_saved_by_who_sees_the_reply(as_, school):
     """T-18: a photographed slip; what could act is not handed out; nobody else gets it; gone after 30 days."""
     sent = cast_notices.send([school.lists["1-1"]], by=school.users["花子"])
     letter = Letter.get(Letter.delivery == sent.deliveries["青山 健太"])
-    to = reply_address(letter.id, settings().secret, DOMAIN)
+    to = reply_address(letter.id, load_settings().secret, DOMAIN)
     raw = with_files(to, ("../連絡帳.pdf", PDF), ("面白い.pdf", b"MZ\x90\x00 a program"), ("絵.svg", b"<svg onload=x>"))
     row = come(raw, to, "aoyama.k@example.com")
     assert (row.kind, row.outcome) == ("reply", "done")
@@ -243,7 +243,7 @@ def test_files_of_a_reply_can_be_saved_by_who_sees_the_reply(as_, school):
     assert [hanako.get(f"{url}/{place}").status_code for place in (1, 2, 3)] == [415, 415, 404]
     assert as_("太郎").get(f"{url}/0").status_code == 404
     told = Letter.select().where(Letter.kind == "reply").get()
-    assert "添付ファイル: 3件" in service.words_of(told, "かえで原小学校")[1]
+    assert "添付ファイル: 3件" in service_mail.render_message(told, "かえで原小学校")[1]
     (spool.spool_folder() / "kept" / row.file).unlink()
     assert hanako.get(f"{url}/0").status_code == 404
     page = hanako.get(f"/notices/{sent.notice.id}/board").get_data(as_text=True)

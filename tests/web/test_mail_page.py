@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 import config as ground
-from core import organization
+from core import settings
 from core.inbound import imap_poller
-from core.organization import settings
+from core.settings import load_settings
 from core.system import smtp_test
 from mail.deliver import Reply
 from mail.imap import Closed
@@ -78,7 +78,7 @@ def test_only_administrators_set_how_mail_goes(as_, name):
 def test_mail_server_is_kept_as_one_route_and_its_password_is_never_shown(as_, free):
     browser = as_("守")
     assert browser.post("/admin/mail/server", data=SERVER).status_code == 303
-    route = organization.settings().route
+    route = settings.load_settings().route
     assert (route.host, route.port, route.security, route.user, route.password) == (
         "smtp.momiji.example", 587, "starttls", "school@momiji", "p@ss:/w",
     )  # fmt: skip
@@ -91,17 +91,17 @@ def test_empty_password_keeps_the_old_one_for_the_same_server_only(as_, free):
     browser = as_("守")
     browser.post("/admin/mail/server", data=SERVER)
     browser.post("/admin/mail/server", data={**SERVER, "port": "2525", "password": ""})
-    assert (organization.settings().route.port, organization.settings().route.password) == (2525, "p@ss:/w")
+    assert (settings.load_settings().route.port, settings.load_settings().route.password) == (2525, "p@ss:/w")
     other = {**SERVER, "host": "thief.example", "password": ""}
     assert browser.post("/admin/mail/server", data=other).status_code == 422
-    assert organization.settings().route.host == "smtp.momiji.example"
+    assert settings.load_settings().route.host == "smtp.momiji.example"
 
 
 def test_without_server_letters_stay_in_the_outbox(as_, free):
     browser = as_("守")
     browser.post("/admin/mail/server", data=SERVER)
     browser.post("/admin/mail/server", data={**SERVER, "host": ""})
-    assert organization.settings().practice
+    assert settings.load_settings().practice
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_without_server_letters_stay_in_the_outbox(as_, free):
 )
 def test_server_that_cannot_be_used_is_refused(as_, free, field, value):
     assert as_("守").post("/admin/mail/server", data={**SERVER, field: value}).status_code == 422
-    assert organization.settings().practice
+    assert settings.load_settings().practice
 
 
 def test_server_of_the_environment_cannot_be_changed(as_, config):
@@ -123,7 +123,7 @@ def test_server_of_the_environment_cannot_be_changed(as_, config):
 def test_what_the_provider_allows_in_an_hour_is_kept(as_, free, typed, kept):
     """N-10"""
     as_("守").post("/admin/mail/server", data={**SERVER, "hour_rate": typed})
-    assert settings().hour_rate == kept
+    assert load_settings().hour_rate == kept
     assert as_("守").post("/admin/mail/server", data={**SERVER, "hour_rate": "-1"}).status_code == 422
 
 
@@ -143,7 +143,9 @@ def test_a_test_letter_is_sent_while_its_administrator_waits(as_):
         assert browser.post("/admin/mail/test").status_code == 303
         sender, recipients, raw, _ = host.mails[0]
     letter = Letter.get()
-    assert recipients == ["user0@school.example"] and sender == settings().own.return_path(letter.id, settings().secret)
+    assert recipients == ["user0@school.example"] and sender == load_settings().own.return_path(
+        letter.id, load_settings().secret
+    )
     assert b"DKIM-Signature" in raw and letter.state == "accepted"
     assert "サーバーがテストメールを受け取りました" in page(browser)
     assert Log.get(Log.action == "organization.tested").detail == {"well": True}
@@ -232,9 +234,9 @@ def test_the_mailbox_is_tried_when_it_is_saved_and_its_password_never_shown(as_,
     browser = as_("守")
     browser.post("/admin/mail/road", data={"road": "collected"})
     assert browser.post("/admin/mail/box", data=BOX).status_code == 303
-    box = settings().box
+    box = load_settings().box
     assert (box.host, box.port, box.user, box.password) == ("imap.momiji.example", 993, "kairan@momiji", "p@ss:/w")
-    assert organization.collecting_address(settings()) == "kairan@momiji.example"
+    assert settings.imap_address(load_settings()) == "kairan@momiji.example"
     text = page(browser)
     assert "メールボックスを開けました" in text and "p@ss" not in text and "p%40ss" not in text
     assert Collection.the().well_at
@@ -282,7 +284,7 @@ def test_what_the_environment_fixes_is_named_and_cannot_be_posted(as_, config):
     assert all(f"KAIRAN_{name}" in text for name in ("ROAD", "IMAP", "SMTP")) and "geheim" not in text
     for one in ("road", "server", "box"):
         assert browser.post(f"/admin/mail/{one}", data={**BOX, **SERVER, "road": "own"}).status_code == 403
-    assert (Organization.the().road, Organization.the().imap, settings().hour_rate) == ("", "", 7)
+    assert (Organization.the().road, Organization.the().imap, load_settings().hour_rate) == ("", "", 7)
 
 
 def test_a_word_that_is_no_situation_is_refused(as_, free):

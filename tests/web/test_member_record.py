@@ -10,7 +10,7 @@ from core.imports import columns
 from core.imports import export as roster_export
 from core.imports import jobs as roster
 from core.inbound import dispatch
-from core.organization import settings
+from core.settings import load_settings
 from core.signup import signup
 from core.signup.quotas import SignupRequest
 from mail.address import reply_address
@@ -54,7 +54,7 @@ def test_a_reply_stands_on_the_members_page_for_who_may_see_the_notice(as_, scho
     monkeypatch.setattr(dispatch, "txt_lookup", dns())
     sent = cast_notices.send([school.lists["1-1"]], by=school.users["花子"], subject="運動会")
     letter = Letter.get(Letter.delivery == sent.deliveries["石川 直樹"])
-    to = reply_address(letter.id, settings().secret, DOMAIN)
+    to = reply_address(letter.id, load_settings().secret, DOMAIN)
     dispatch.handle_message(
         mail("naoki@example.jp", to, "Re: 運動会", f"行けません{EVIL}"), "naoki@example.jp", to, clock.now()
     )
@@ -73,7 +73,7 @@ def test_the_leave_address_stands_in_the_letter_where_mail_comes_in(school, monk
     from core.notices.rendering import notice_form
 
     sent = cast_notices.send([school.lists["1-1"]], by=school.users["花子"])
-    force = settings()
+    force = load_settings()
     form = notice_form(sent.notice, school.lists["1-1"], "ja", force)
     assert form.leave_address == ("1nen1kumi-leave@mail.school.example" if force.takes_mail else "")
     assert "1nen1kumi-leave" not in notice_form(sent.notice, None, "ja", replace(force)).leave_address

@@ -7,8 +7,8 @@ from core.accounts import class_teacher
 from core.delivery import lifecycle
 from core.notices import rendering, workflow
 from core.notices.audience import resolve_audience, resolve_audience_for
-from core.organization import settings
-from core.rights import target_lists
+from core.permissions import target_lists
+from core.settings import load_settings
 from models import Notice, Sender
 from tests.web.making import page
 
@@ -124,7 +124,7 @@ def test_the_history_names_the_teachers_and_who_sent_it(school, as_):
 
 def reply_to(notice) -> str:
     """Return Reply-To of the first letter that would leave."""
-    form = rendering.notice_form(Notice.get_by_id(notice.id), school_list(notice), "ja", settings())
+    form = rendering.notice_form(Notice.get_by_id(notice.id), school_list(notice), "ja", load_settings())
     return form.reply_to or ""
 
 

@@ -8,7 +8,7 @@ import clock
 from core.delivery import lifecycle
 from core.notices import audience as audiences
 from core.notices import author_copy, workflow
-from core.organization import settings
+from core.settings import load_settings
 from models import Notice
 from tests.web.making import confirmed, local, page, state
 
@@ -24,7 +24,7 @@ def booked(school):
 
 
 def link(notice):
-    return f"/notices/cancel/{author_copy.notice_cancel_token(Notice.get_by_id(notice.id), settings())}"
+    return f"/notices/cancel/{author_copy.notice_cancel_token(Notice.get_by_id(notice.id), load_settings())}"
 
 
 def test_the_link_shows_and_its_button_cancels_without_a_login(client, held):

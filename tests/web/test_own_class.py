@@ -5,7 +5,7 @@ import re
 import pytest
 
 import clock
-from core import rights, sight
+from core import permissions, visibility
 from core.inbound import replies
 from core.reports import dashboard
 from core.responses import read_confirmations
@@ -134,7 +134,7 @@ def test_who_steers_a_notice_sees_all_of_it(as_, school, sent):
         name="一人 だけ", kana="ヒトリ ダケ", address="hitori@example.com", address_key="hitori@example.com"
     )
     Delivery.create(notice=made.notice, person=lone, token="x" * 26, name=lone.name, kana=lone.kana)
-    hanako, viewer = (rights.rights_of(school.users[name]) for name in ("花子", "見る子"))
+    hanako, viewer = (permissions.permissions_of(school.users[name]) for name in ("花子", "見る子"))
     assert hanako.seen(made.notice) is None
     assert viewer.seen(made.notice) == [school.lists["1-1"].id]
     assert "一人 だけ" in page(as_("花子"), f"/history/{made.notice.id}")
@@ -145,4 +145,4 @@ def test_board_and_first_page_agree_for_every_list(school, sent):
     for key, households in (("1-1", 4), ("2-1", 3), ("whole", 6)):
         lists = [school.lists[key].id]
         assert dashboard.count_households([sent.notice.id], lists)[sent.notice.id].households == households
-        assert Delivery.select().where(Delivery.id.in_(sight.deliveries(lists))).count()
+        assert Delivery.select().where(Delivery.id.in_(visibility.visible_deliveries(lists))).count()

@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 
 import clock
-from core import service
 from core.members import preference_page
+from core.notifications import service_mail
 from core.signup import public_form
 from models import Child, Letter, Log, MailingList, Membership, Person
 
@@ -153,7 +153,7 @@ def test_what_the_school_holds_is_shown_and_a_mistake_is_told_to_the_managers(cl
     assert done.status_code == 303 and "told=told" in done.location
     told = Letter.select().where(Letter.kind == "says-wrong").get()
     assert told.address == school.users["花子"].email
-    subject, words = service.words_of(told, "かえで原小学校")
+    subject, words = service_mail.render_message(told, "かえで原小学校")
     assert "石川 直樹" in subject and "2組です <b>" in words and f"/members/{father.id}" in words
     assert Child.get_by_id(child.id).class_name == "1"
     assert "told=not-told" in client.post(f"{page}/wrong", data={"wrong": " "}).location
@@ -306,9 +306,9 @@ def test_a_notice_never_links_to_it(school):
 
     sent = cast_notices.send([school.lists["1-1"]])
     from core.notices.rendering import render_as_sent
-    from core.organization import settings
+    from core.settings import load_settings
 
-    assert not re.search(r"/p(/|\s|$)", render_as_sent(sent.notice, settings(), clock.now()).text)
+    assert not re.search(r"/p(/|\s|$)", render_as_sent(sent.notice, load_settings(), clock.now()).text)
 
 
 def test_a_scanner_that_presses_changes_nothing(client, school, father, page):

@@ -3,7 +3,7 @@
 import pytest
 
 import clock
-from core.rights import rights_of
+from core.permissions import permissions_of
 from models import Letter, Log, Role, Session, User
 from tests.counting import queries
 
@@ -123,9 +123,9 @@ def test_role_with_a_last_day_is_over_the_day_after(as_, school):
     place, sender = school.lists["1-1"].id, school.users["送る子"]
     until = clock.today().isoformat()
     as_("守").post(f"/users/{sender.id}/roles", data={"kind": "sender", "place": str(place), "until": until})
-    assert rights_of(sender).may("send", place)
+    assert permissions_of(sender).may("send", place)
     clock.set_offset(86400)
-    assert not rights_of(sender).may("view", place)
+    assert not permissions_of(sender).may("view", place)
 
 
 def test_last_manager_of_a_list_stays(as_, school):

@@ -11,54 +11,54 @@ from peewee import Case, Expression, Field, ModelSelect
 
 from models import Cover, Delivery, MailingList, Membership
 
-IN_PLACE = ("active", "stopped")
+VISIBLE_STATES = ("active", "stopped")
 
 
-def cells(lists: Collection[int] | None) -> Expression:
+def visible_cells(lists: Collection[int] | None) -> Expression:
     """Return which rows may be seen of a query that joins deliveries with covers."""
     if lists is None:
         return Delivery.id.is_null(False)
-    return named(lists) | Cover.membership.in_(_without_child(lists))
+    return visible_with_child(lists) | Cover.membership.in_(_without_child(lists))
 
 
-def named(lists: Collection[int]) -> Expression:
+def visible_with_child(lists: Collection[int]) -> Expression:
     """Return which covers may be seen together with the child that they are about."""
     return Cover.list.in_(list(lists)) | Cover.membership.in_(_same_child(lists))
 
 
-def of_child(field: Field, lists: Collection[int] | None) -> Field | Case:
+def child_column(field: Field, lists: Collection[int] | None) -> Field | Case:
     """Return a column of the covered child, empty where only the person is known to the list."""
-    return field if lists is None else Case(None, [(named(lists), field)], "")
+    return field if lists is None else Case(None, [(visible_with_child(lists), field)], "")
 
 
-def deliveries(lists: Collection[int]) -> ModelSelect:
+def visible_deliveries(lists: Collection[int]) -> ModelSelect:
     """Return the numbers of the deliveries of which at least one cell may be seen."""
-    return Cover.select(Cover.delivery).where(cells(lists))
+    return Cover.select(Cover.delivery).where(visible_cells(lists))
 
 
 def _same_child(lists: Collection[int]) -> ModelSelect:
     """Return the places in 全校 of children who are in these lists too, and of people without a child there."""
-    held, there = _held(lists), _in_whole_lists()
+    held, there = _memberships_in(lists), _membership_alias()
     child = there.child.in_(held.select(Membership.child).where(Membership.child.is_null(False)))
     person = there.child.is_null() & there.person.in_(held.select(Membership.person))
-    return there.select(there.id).where(_whole(there), child | person)
+    return there.select(there.id).where(_in_whole_school(there), child | person)
 
 
 def _without_child(lists: Collection[int]) -> ModelSelect:
     """Return the places in 全校 of people who are in these lists for no child's sake."""
-    held, there = _held(lists), _in_whole_lists()
+    held, there = _memberships_in(lists), _membership_alias()
     people = held.select(Membership.person).where(Membership.child.is_null())
-    return there.select(there.id).where(_whole(there), there.person.in_(people))
+    return there.select(there.id).where(_in_whole_school(there), there.person.in_(people))
 
 
-def _held(lists: Collection[int]) -> ModelSelect:
-    return Membership.select().where(Membership.list.in_(list(lists)), Membership.state.in_(IN_PLACE))
+def _memberships_in(lists: Collection[int]) -> ModelSelect:
+    return Membership.select().where(Membership.list.in_(list(lists)), Membership.state.in_(VISIBLE_STATES))
 
 
-def _in_whole_lists() -> type[Membership]:
+def _membership_alias() -> type[Membership]:
     return Membership.alias("there")
 
 
-def _whole(there: type[Membership]) -> Expression:
+def _in_whole_school(there: type[Membership]) -> Expression:
     whole = MailingList.select(MailingList.id).where(MailingList.whole == True)  # noqa: E712
     return there.list.in_(whole)

@@ -9,13 +9,13 @@ import clock
 import config as ground
 from models import Log, Organization
 
-KEPT = 5  # backups of one kind; the oldest go
-OLD = timedelta(days=8)
+COPIES_KEPT = 5  # backups of one kind; the oldest go
+OVERDUE_AFTER = timedelta(days=8)
 """A nightly or weekly backup has been missed when the last one is older."""
 
 
 @dataclass(frozen=True, slots=True)
-class Safety:
+class BackupStatus:
     """When the last backup was made (None: never), whether that is too long ago, and the command that makes one."""
 
     last: datetime | None
@@ -23,39 +23,39 @@ class Safety:
     command: str
 
 
-def safety(now: datetime) -> Safety:
+def current_status(now: datetime) -> BackupStatus:
     """Say how safe everything is. A new house has as many days for its first backup as an old one between two."""
-    last = last_backup()
+    last = last_backup_at()
     since = last or Organization.the().ready_at or now
-    return Safety(last, now - since > OLD, _command())
+    return BackupStatus(last, now - since > OVERDUE_AFTER, _backup_command())
 
 
-def last_backup() -> datetime | None:
+def last_backup_at() -> datetime | None:
     """Return when the last backup was made, by hand, by night or before a great change; None: never."""
     return Log.select(Log.at).where(Log.action == "house.backed_up").order_by(Log.at.desc()).scalar()
 
 
-def _command() -> str:
+def _backup_command() -> str:
     """Return the command as it is typed on this machine, for its own data folder."""
     data = ground.current().data
     named = "" if data == ground.HERE / "data" else f"KAIRAN_DATA={shlex.quote(str(data))} "
     return f"{named}{shlex.quote(str(ground.HERE / 'kairan'))} backup /var/backups/kairan/"
 
 
-def copy_before(what: str, now: datetime) -> Path:
+def backup_before(what: str, now: datetime) -> Path:
     """Write `data/backups/before-<what>-<time>.tar.gz` and return it. Raises OSError, snapshot.Damaged."""
-    from core.house import backup  # once a year: pages do not load it for every process
+    from core import backup  # once a year: pages do not load it for every process
 
     folder = ground.current().data / "backups"
     folder.mkdir(mode=0o700, exist_ok=True)
     path = folder / f"before-{what}-{clock.local(now):%Y%m%d-%H%M%S}.tar.gz"
-    backup.make(ground.current(), path, now)
-    for old in sorted(folder.glob(f"before-{what}-*.tar.gz"))[:-KEPT]:
+    backup.create_backup(ground.current(), path, now)
+    for old in sorted(folder.glob(f"before-{what}-*.tar.gz"))[:-COPIES_KEPT]:
         old.unlink()
     return path
 
 
-def newest() -> Path | None:
+def newest_backup() -> Path | None:
     """Return the backup that was made last by itself, for whoever looks where it is."""
     made = (ground.current().data / "backups").glob("*.tar.gz")
     return max(made, key=lambda one: one.stat().st_mtime, default=None)

@@ -1,11 +1,11 @@
 """The letters that answer posts by mail, and those to whom a list's senders are."""
 
-from core.service import KINDS, Kind
+from core.notifications.service_mail import KINDS, MessageKind
 from words import N_
 
 # ── posts ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-KINDS["posted"] = Kind(
+KINDS["posted"] = MessageKind(
     N_("“%(subject)s” goes to %(letters)s people at %(at)s"),
     N_(
         "Your mail to “%(list)s” has been received. %(letters)s letters go out at %(at)s.\n"
@@ -20,7 +20,7 @@ KINDS["posted"] = Kind(
     ),
     footer=False,
 )
-KINDS["release"] = Kind(
+KINDS["release"] = MessageKind(
     N_("[NOT SENT YET] “%(subject)s”"),
     N_(
         "Your mail to “%(list)s” has not been sent to anybody yet.\n"
@@ -40,12 +40,12 @@ KINDS["release"] = Kind(
     secret=("url",),
     footer=False,
 )
-KINDS["nobody"] = Kind(
+KINDS["nobody"] = MessageKind(
     N_("“%(subject)s” was not sent: nobody can receive it"),
     N_("Nobody in “%(list)s” can receive mail now, so your mail was not sent.\n"),
     footer=False,
 )
-KINDS["waits"] = Kind(
+KINDS["waits"] = MessageKind(
     N_("“%(subject)s” was not sent: the list waits for its new roster"),
     N_(
         "The school year of “%(list)s” has ended, and its new roster is not in yet, so your mail was not sent.\n"
@@ -53,7 +53,7 @@ KINDS["waits"] = Kind(
     ),
     footer=False,
 )
-KINDS["forged"] = Kind(
+KINDS["forged"] = MessageKind(
     N_("Somebody wrote to “%(list)s” in your name"),
     N_(
         "A mail to “%(list)s” bore your address, but did not come from your mail provider. It was not distributed.\n"
@@ -64,7 +64,7 @@ KINDS["forged"] = Kind(
 
 # ── senders and strangers ──────────────────────────────────────────────────────────────────────────────────────────
 
-KINDS["sender"] = Kind(
+KINDS["sender"] = MessageKind(
     N_("You may now post to “%(list)s”"),
     N_(
         "Mails from this address to %(address)s go to the members of “%(list)s”.\n"
@@ -76,12 +76,12 @@ KINDS["sender"] = Kind(
     ),
     footer=False,
 )
-KINDS["sender-passes"] = Kind(
+KINDS["sender-passes"] = MessageKind(
     N_("Posts to “%(list)s” go out by themselves"),
     N_("Your mail provider proves that mails are yours. What you post to %(address)s goes out after a few minutes.\n"),
     footer=False,
 )
-KINDS["sender-asks"] = Kind(
+KINDS["sender-asks"] = MessageKind(
     N_("Posts to “%(list)s” need a press of yours"),
     N_(
         "Your mail provider does not prove that mails are yours, so anybody could write in your name. Each time you "
@@ -89,7 +89,7 @@ KINDS["sender-asks"] = Kind(
     ),
     footer=False,
 )
-KINDS["stranger"] = Kind(
+KINDS["stranger"] = MessageKind(
     N_("A mail to “%(list)s” was not distributed"),
     N_(
         "A mail to “%(list)s” came from an address that may not post there. Nobody has received it.\n"
@@ -102,12 +102,12 @@ KINDS["stranger"] = Kind(
     ),
     footer=False,
 )
-KINDS["house"] = Kind(
+KINDS["house"] = MessageKind(
     N_("A mail to %(to)s"),
     N_("Somebody wrote to %(to)s.\n\nFrom: %(from)s\nSubject: %(subject)s\n\nTo read it:\n%(url)s\n"),
     footer=False,
 )
-KINDS["not-a-sender"] = Kind(
+KINDS["not-a-sender"] = MessageKind(
     N_("Your mail to “%(list)s” was not distributed"),
     N_(
         "Only registered senders can post to “%(list)s”, so your mail has reached nobody.\n"

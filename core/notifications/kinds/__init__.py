@@ -3,7 +3,7 @@
 Whoever sends letters loads them all from here: a process that sends alone must know every kind.
 """
 
-from core.road.letter_kinds import house, members, notices, posts
-from core.service import KINDS
+from core.notifications.kinds import inbound, members, notices, system
+from core.notifications.service_mail import KINDS
 
 __all__ = ["KINDS", "house", "members", "notices", "posts"]

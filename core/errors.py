@@ -4,7 +4,7 @@ from models import Notice
 from words import N_
 
 
-class Refused(Exception):
+class DomainError(Exception):
     """A verb was not carried out; `message` is a source string, `values` fill its places."""
 
     message = N_("This cannot be done.")
@@ -14,13 +14,13 @@ class Refused(Exception):
         self.values = values
 
 
-class NotNow(Refused):
+class NotADraft(DomainError):
     """The notice is no draft any more."""
 
     message = N_("This notice is no draft any more, so it cannot be changed.")
 
 
-class Incomplete(Refused):
+class MissingFields(DomainError):
     """Something required is missing; `fields` names what, by field."""
 
     message = N_("Something is still missing.")
@@ -30,13 +30,13 @@ class Incomplete(Refused):
         self.fields = fields
 
 
-class AudienceChanged(Refused):
+class AudienceChanged(DomainError):
     """Who receives is no longer what the check page showed."""
 
     message = N_("The recipients have changed since this page was shown. Please check them once more.")
 
 
-class TooManyGroups(Refused):
+class TooManyGroups(DomainError):
     """More groups were named than the mail server's pace and a human eye can check (D-14)."""
 
     message = N_(
@@ -44,25 +44,25 @@ class TooManyGroups(Refused):
     )
 
 
-class WrongNumber(Refused):
+class WrongLetterCount(DomainError):
     """The number of letters was not typed, or not rightly."""
 
     message = N_("This goes to everybody. If that is right, type %(number)s.")
 
 
-class PastTime(Refused):
+class TimeInPast(DomainError):
     """The chosen time has passed."""
 
     message = N_("This time has already passed.")
 
 
-class TooLate(Refused):
+class SendingStarted(DomainError):
     """Sending has begun, or somebody else was faster."""
 
     message = N_("Sending has already begun, so it cannot be cancelled.")
 
 
-class AlreadySent(Refused):
+class AlreadySent(DomainError):
     """The notice was confirmed before (double tap, reload, second tab)."""
 
     message = N_("This notice has already been sent (%(at)s).")
@@ -72,25 +72,25 @@ class AlreadySent(Refused):
         self.notice = notice
 
 
-class NobodyLeft(Refused):
+class NoRecipientsLeft(DomainError):
     """A reminder would reach nobody."""
 
     message = N_("There is nobody left to be reminded by mail.")
 
 
-class AlreadyAsked(Refused):
+class ReminderPending(DomainError):
     """A reminder of this notice already waits to be sent."""
 
     message = N_("A reminder is already about to be sent. It goes out once.")
 
 
-class NotLooked(Refused):
+class AttachmentNotOpened(DomainError):
     """A file was not opened on the check page before sending; `names` says which (X-01)."""
 
     message = N_("Please open each file once and look whether it is the right one: %(names)s")
 
 
-class NeedsSecond(Refused):
+class ApprovalRequired(DomainError):
     """A second person must look at this notice before it goes."""
 
     message = N_("A second person looks at this notice before it goes. Please ask a colleague.")

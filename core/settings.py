@@ -11,8 +11,7 @@ from playhouse import migrations
 
 import clock
 import config as ground
-from core import history
-from core.house import occupied, snapshot
+from core import audit, data_lock, db_snapshot
 from database import open_database
 from mail.box import Box
 from mail.own import Own, id_domain
@@ -53,22 +52,22 @@ class Settings:
     fixed: frozenset[str]
 
     @property
-    def takes_mail(self) -> bool:
+    def accepts_inbound(self) -> bool:
         """Say whether mail to our addresses reaches us; while practising everything is shown as it will be."""
         return self.practice or (self.box is not None if self.road in ("collected", "mailbox") else self.door)
 
     @property
-    def practice(self) -> bool:
+    def is_practice(self) -> bool:
         """Say whether nothing leaves this machine."""
         return self.route is None
 
 
-def settings() -> Settings:
+def load_settings() -> Settings:
     """Put the environment, the file and the Organization row together. Read anew for each notice."""
     config, row = ground.current(), Organization.the()
     smtp, imap, road = config.smtp or row.smtp, config.imap or row.imap, config.road or row.road
     reads_box = road in ("collected", "mailbox")
-    own = _own(config, row, road)
+    own = _own_addresses(config, row, road)
     return Settings(
         name=row.name,
         postal=row.postal,
@@ -89,17 +88,17 @@ def settings() -> Settings:
         hold_urgent_s=row.hold_urgent_s if config.hold_s is None else min(config.hold_s, row.hold_urgent_s),
         late_s=row.late_s,
         secret=config.key("secret"),
-        fixed=frozenset(name for name in _FIXABLE if _given(config, name)),
+        fixed=frozenset(name for name in _CONFIGURABLE if _is_set(config, name)),
     )
 
 
-_FIXABLE = (
+_CONFIGURABLE = (
     *("mail_domain", "base_url", "smtp", "rate", "domain_rate", "hour_rate", "hold_s"),
     *("road", "imap", "mailbox", "plus", "recipient_header"),
 )
 
 
-def _own(config: ground.Config, row: Organization, road: str) -> Own:
+def _own_addresses(config: ground.Config, row: Organization, road: str) -> Own:
     """Return our addresses: of a whole domain, or with one mailbox only what stands behind its plus."""
     mailbox = config.mailbox or row.mailbox
     if road == "mailbox" and mailbox:
@@ -110,13 +109,13 @@ def _own(config: ground.Config, row: Organization, road: str) -> Own:
     return Own(domain, domain)
 
 
-def mail_comes_in() -> bool:
+def accepts_list_mail() -> bool:
     """Say whether people can post, join and leave by mail as this installation is set."""
-    force = settings()
+    force = load_settings()
     return force.takes_mail and force.own.many
 
 
-def collecting_address(force: Settings) -> str:
+def imap_address(force: Settings) -> str:
     """Return the address of the mailbox that is read, "" if there is none or it is not known."""
     if force.box is None:
         return ""
@@ -138,44 +137,44 @@ def _domain_rate(config: ground.Config, row: Organization) -> int:
     return 0 if config.rate == 0 else row.domain_rate
 
 
-def _given(config: ground.Config, name: str) -> bool:
+def _is_set(config: ground.Config, name: str) -> bool:
     value = getattr(config, name)
     return value is not None and value != ""
 
 
-class HalfRestored(Exception):
+class IncompleteRestore(Exception):
     """A restore was cut off in the middle; the message is the data folder."""
 
 
-def prepare(config: ground.Config) -> None:
+def prepare_data_folder(config: ground.Config) -> None:
     """Make the data folder (0700), keys (0600) and tables. Safe to repeat; nothing is overwritten.
 
     Raises HalfRestored, and occupied.Occupied while a restore goes on.
     """
     if (config.data / "restoring").exists() and not config.database.exists():
-        raise HalfRestored(str(config.data))
+        raise IncompleteRestore(str(config.data))
     for folder in (config.data, config.data / "keys", config.data / "run", config.data / "outbox"):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    occupied.share(config.data)
-    _make_once(config.data / "keys" / "secret", lambda: secrets.token_bytes(32))
-    _make_once(config.data / "keys" / "session", lambda: secrets.token_urlsafe(48).encode())
-    _make_once(config.data / "keys" / "dkim.pem", make_key)
-    open_tables(config)
+    data_lock.lock_shared(config.data)
+    _create_file_once(config.data / "keys" / "secret", lambda: secrets.token_bytes(32))
+    _create_file_once(config.data / "keys" / "session", lambda: secrets.token_urlsafe(48).encode())
+    _create_file_once(config.data / "keys" / "dkim.pem", make_key)
+    open_and_migrate(config)
 
 
-def open_tables(config: ground.Config) -> None:
+def open_and_migrate(config: ground.Config) -> None:
     """Open the database and bring its tables up to date; a copy from before a change is kept in `backups/`."""
     runner = migrations.Runner(open_database(config.database), str(ground.HERE / "migrations"))
     steps = [one for one in runner.status() if one.path is not None]
     new = [one for one in steps if not one.applied]
     if new and len(new) < len(steps):
-        snapshot.before(config.database, new[0].name, clock.now())
+        db_snapshot.copy_before_migration(config.database, new[0].name, clock.now())
     if new:
         runner.up()
     os.chmod(config.database, 0o600)
 
 
-def _make_once(path: Path, make) -> None:
+def _create_file_once(path: Path, make) -> None:
     if not path.exists():
         fresh = path.with_suffix(".new")
         fresh.touch(mode=0o600)
@@ -186,18 +185,18 @@ def _make_once(path: Path, make) -> None:
 # ── first set-up ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def setup_token(config: ground.Config) -> str | None:
+def get_setup_token(config: ground.Config) -> str | None:
     """Return the one-time set-up token (made on first call, file 0600); None once set-up is done."""
     if Organization.the().ready_at:
         return None
     path = config.data / "setup-token"
-    _make_once(path, lambda: secrets.token_urlsafe(24).encode())
+    _create_file_once(path, lambda: secrets.token_urlsafe(24).encode())
     return path.read_text()
 
 
-def is_setup_token(config: ground.Config, token: str) -> bool:
+def check_setup_token(config: ground.Config, token: str) -> bool:
     """Say whether this is the token of an installation that still waits for its set-up."""
-    held = setup_token(config)
+    held = get_setup_token(config)
     return held is not None and secrets.compare_digest(held.encode(), token.encode())
 
 
@@ -205,28 +204,28 @@ def finish_setup(config: ground.Config, by: User, now: datetime) -> None:
     """Close the set-up for ever: the token is dead and its file gone."""
     Organization.update(ready_at=now).where(Organization.id == 1, Organization.ready_at.is_null()).execute()
     (config.data / "setup-token").unlink(missing_ok=True)
-    history.log(by, "organization.set_up")
+    audit.log_action(by, "organization.set_up")
 
 
-def change(by: User | None, **fields: object) -> None:
+def update_organization(by: User | None, **fields: object) -> None:
     """Change what administrators set (name, postal, contact, language, mail_domain, base_url, smtp, rates, hold_s)."""
     Organization.the()
     Organization.update(**fields).where(Organization.id == 1).execute()
-    history.log(by, "organization.changed", detail={"fields": sorted(fields)})
+    audit.log_action(by, "organization.changed", detail={"fields": sorted(fields)})
 
 
-def is_ready() -> bool:
+def is_set_up() -> bool:
     """Say whether set-up is done."""
     return Organization.the().ready_at is not None
 
 
-def mark_ready(now: datetime | None = None) -> None:
+def mark_set_up(now: datetime | None = None) -> None:
     """Note an installation made on the terminal as set up."""
     Organization.the()
     Organization.update(ready_at=now or clock.now()).where(Organization.ready_at.is_null()).execute()
 
 
-def deletes_from(now: datetime) -> datetime | None:
+def purge_starts_at(now: datetime) -> datetime | None:
     """Return from when on letters of earlier school years are deleted, while that is ahead (decision 15)."""
     at = Organization.the().forget_from
     return at if at and at > now else None

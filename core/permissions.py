@@ -13,13 +13,13 @@ from peewee import JOIN, Value, fn
 import clock
 from models import Group, MailingList, Membership, ModelSelect, Notice, Role, Target, User
 
-STRENGTH = {"viewer": 1, "sender": 2, "manager": 3, "admin": 4}
-NEEDS = {"view": 1, "send": 2, "manage": 3, "admin": 4}
-OF_PRACTICE = ("view", "send")
+ROLE_LEVELS = {"viewer": 1, "sender": 2, "manager": 3, "admin": 4}
+REQUIRED_LEVELS = {"view": 1, "send": 2, "manage": 3, "admin": 4}
+PRACTICE_NEEDS = ("view", "send")
 
 
 @dataclass(frozen=True, slots=True)
-class Rights:
+class Permissions:
     """What one user may do today: list number → strength; 0 stands for every list."""
 
     user_id: int
@@ -27,11 +27,11 @@ class Rights:
 
     @property
     def is_admin(self) -> bool:
-        return self.by_list.get(0, 0) >= STRENGTH["admin"]
+        return self.by_list.get(0, 0) >= ROLE_LEVELS["admin"]
 
     def may(self, need: str, list_id: int | None = None) -> bool:
         """Say whether the user may `view`, `send`, `manage` or `admin` a list (None: any list at all)."""
-        enough = NEEDS[need]
+        enough = REQUIRED_LEVELS[need]
         if list_id is None:
             return any(strength >= enough for strength in self.by_list.values())
         return max(self.by_list.get(0, 0), self.by_list.get(list_id, 0)) >= enough
@@ -42,23 +42,23 @@ class Rights:
         Nobody manages a practice list: it reaches its user and takes no members.
         """
         order = (MailingList.practice_of.is_null(False), MailingList.whole.desc(), MailingList.name, MailingList.id)
-        mine = (MailingList.practice_of == self.user_id) & Value(need in OF_PRACTICE)
-        if self.by_list.get(0, 0) >= NEEDS[need]:
+        mine = (MailingList.practice_of == self.user_id) & Value(need in PRACTICE_NEEDS)
+        if self.by_list.get(0, 0) >= REQUIRED_LEVELS[need]:
             allowed = MailingList.practice_of.is_null() | mine
         else:
-            numbers = [number for number, strength in self.by_list.items() if strength >= NEEDS[need]]
+            numbers = [number for number, strength in self.by_list.items() if strength >= REQUIRED_LEVELS[need]]
             allowed = MailingList.id.in_(numbers) | mine
         return MailingList.select().where(MailingList.closed_at.is_null(), allowed).order_by(*order)
 
     @property
-    def writes_to(self) -> list[int] | None:
+    def sendable_list_ids(self) -> list[int] | None:
         """Return the lists to whose members the user may write; None: all."""
         return None if self.may("send", 0) else [one.id for one in self.lists("send")]
 
     def may_list(self, need: str, mailing_list: MailingList) -> bool:
         """Say the same of a list row: a practice list belongs to its user alone."""
         if mailing_list.practice_of_id:
-            return mailing_list.practice_of_id == self.user_id and need in OF_PRACTICE
+            return mailing_list.practice_of_id == self.user_id and need in PRACTICE_NEEDS
         return self.may(need, mailing_list.id)
 
     def may_notice(self, need: str, notice: Notice) -> bool:
@@ -84,11 +84,11 @@ class Rights:
     def _has_families(self) -> bool:
         return self.lists("view").where(MailingList.practice_of.is_null()).exists()
 
-    def seen(self, notice: Notice, need: str = "view") -> list[int] | None:
+    def visible_list_ids(self, notice: Notice, need: str = "view") -> list[int] | None:
         """Return the lists of whose families the user may see (or with `send`: mark) what a notice did; None: all.
 
         Whoever steers the notice sees all of it, unless it names somebody whose children stand in lists of others;
-        everybody else their own lists (`core.sight`).
+        everybody else their own lists (`core.visibility`).
         """
         if self.may(need, 0) or notice.by_id == self.user_id:
             return None
@@ -96,21 +96,21 @@ class Rights:
             return None
         return [number for number in self.by_list if number and self.may(need, number)]
 
-    def may_steer_all(self, need: str, notice: Notice) -> bool:
+    def may_in_all_lists(self, need: str, notice: Notice) -> bool:
         """Say whether the user holds a right in every list that a notice goes to; the own practice list is free."""
         lists = [one for one in target_lists(notice) if one.practice_of_id != self.user_id]
         return self.is_admin or (self.may(need) and all(self.may_list(need, one) for one in lists))
 
-    def sees_all_by_name(self, notice: Notice) -> bool:
+    def may_see_named_recipients(self, notice: Notice) -> bool:
         """Say whether all who were chosen by name, with the children they bring along, stand in lists of this user."""
         named = Target.select(Target.number).where(
             Target.notice == notice, Target.kind == "person", Target.include == True
         )
         if self.writes_to is None or not named.exists():
             return True
-        return _by_name(named, within(notice)) <= _by_name(named, self.writes_to)
+        return _person_child_pairs(named, person_scope(notice)) <= _person_child_pairs(named, self.writes_to)
 
-    def _practice_of_another(self, notice: Notice) -> bool:
+    def _is_others_practice(self, notice: Notice) -> bool:
         return notice.by_id != self.user_id and any(
             one.practice_of_id not in (None, self.user_id) for one in target_lists(notice)
         )
@@ -130,18 +130,18 @@ def target_lists(notice: Notice) -> list[MailingList]:
     return [found[number] for number in numbers if number in found]
 
 
-def within(notice: Notice) -> list[int] | None:
+def person_scope(notice: Notice) -> list[int] | None:
     """Return the lists whose places count where a notice names a person and no list; None: all.
 
     Those that its writer may send to, so that nobody reads of another list's child. They are frozen when the notice is
     confirmed: a role that ends meanwhile takes nobody out.
     """
     if notice.state == "draft" and notice.by_id:
-        return scope_of(notice.by)
+        return person_scope_for_user(notice.by)
     return notice.within
 
 
-def _by_name(named: ModelSelect, lists: list[int] | None) -> set[tuple[int, int]]:
+def _person_child_pairs(named: ModelSelect, lists: list[int] | None) -> set[tuple[int, int]]:
     """Return (person, child or 0) of people as some lists show them; None: all that are open."""
     practice = MailingList.practice_of.is_null() & MailingList.closed_at.is_null()
     places = Membership.select(Membership.person, fn.COALESCE(Membership.child, 0)).join(MailingList)
@@ -149,12 +149,12 @@ def _by_name(named: ModelSelect, lists: list[int] | None) -> set[tuple[int, int]
     return set(places.where(here, Membership.person.in_(named), Membership.belongs).tuples())
 
 
-def scope_of(by: User | None) -> list[int] | None:
+def person_scope_for_user(by: User | None) -> list[int] | None:
     """Return what a notice that this user confirms keeps as `within`; the terminal's reaches all lists."""
-    return rights_of(by).writes_to if by else None
+    return permissions_of(by).writes_to if by else None
 
 
-def aimed_at(lists: Iterable[int] | ModelSelect) -> ModelSelect:
+def notice_ids_for_lists(lists: Iterable[int] | ModelSelect) -> ModelSelect:
     """Return the numbers of the notices that are sent to some lists, or to a group of one, as a query."""
     groups = Group.select(Group.id).where(Group.list.in_(lists))
     to_list = (Target.kind == "list") & Target.number.in_(lists)
@@ -162,10 +162,10 @@ def aimed_at(lists: Iterable[int] | ModelSelect) -> ModelSelect:
     return Target.select(Target.notice).where(Target.include == True, to_list | to_group)
 
 
-def rights_of(user: User, today: date | None = None) -> Rights:
+def permissions_of(user: User, today: date | None = None) -> Permissions:
     """Return what a user may do today; nothing for a disabled one."""
     day = today or clock.today()
     if not user.is_active:
-        return Rights(user.id, {})
+        return Permissions(user.id, {})
     rows = Role.select().where(Role.user == user, Role.until.is_null() | (Role.until >= day))
-    return Rights(user.id, {row.list_id: STRENGTH[row.kind] for row in rows})
+    return Permissions(user.id, {row.list_id: ROLE_LEVELS[row.kind] for row in rows})

@@ -1,11 +1,11 @@
 """The letters to who joins or leaves, and to the organizer whom a reply is for."""
 
-from core.service import KINDS, Kind
+from core.notifications.service_mail import KINDS, MessageKind
 from words import N_
 
 # ── joining ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-KINDS["welcome"] = Kind(
+KINDS["welcome"] = MessageKind(
     N_("[One more step] Please tell us the name for “%(list)s”"),
     N_(
         "%(greeting)s"
@@ -23,7 +23,7 @@ KINDS["welcome"] = Kind(
     secret=("url",),
     footer=False,
 )
-KINDS["registered"] = Kind(
+KINDS["registered"] = MessageKind(
     N_("[Registered] Notices of “%(list)s”"),
     N_(
         "%(greeting)s"
@@ -42,7 +42,7 @@ KINDS["registered"] = Kind(
     secret=("url",),
     footer=False,
 )
-KINDS["join"] = Kind(
+KINDS["join"] = MessageKind(
     N_("Please confirm: notices of “%(list)s”"),
     N_(
         "Somebody, probably you, asked for the notices of “%(list)s” at this address.\n"
@@ -54,25 +54,25 @@ KINDS["join"] = Kind(
     secret=("url",),
     footer=False,
 )
-KINDS["already"] = Kind(
+KINDS["already"] = MessageKind(
     N_("You are already registered for “%(list)s”"),
     N_("This address already gets the notices of “%(list)s”. There is nothing to do.\n\nTo stop:\n%(leave)s\n"),
     footer=False,
 )
-KINDS["refused"] = Kind(
+KINDS["refused"] = MessageKind(
     N_("Your registration for “%(list)s”"),
     N_(
         "Your registration for “%(list)s” was not taken. No notices come to this address.\n"
         "If this is a mistake, please ask the school.\n"
     ),
 )
-KINDS["approval"] = Kind(
+KINDS["approval"] = MessageKind(
     N_("Your registration for “%(list)s” waits for approval"),
     N_("We have received your address for “%(list)s”. Notices begin when a manager has approved it.\n"),
     footer=False,
 )
 
-KINDS["waits-join"] = Kind(
+KINDS["waits-join"] = MessageKind(
     N_("We have received your registration for “%(list)s”"),
     N_(
         "Many families are registering just now. Your registration for “%(list)s” is kept and will be taken in its "
@@ -83,7 +83,7 @@ KINDS["waits-join"] = Kind(
     footer=False,
 )
 
-KINDS["page"] = Kind(
+KINDS["page"] = MessageKind(
     N_("Your registration with %(organization)s"),
     N_(
         "On this page you can correct names, give a new address, and stop or resume each list (within 24 hours):\n"
@@ -93,7 +93,7 @@ KINDS["page"] = Kind(
     ),
     secret=("url",),
 )
-KINDS["new-address"] = Kind(
+KINDS["new-address"] = MessageKind(
     N_("Please confirm your new address"),
     N_(
         "Somebody, probably you, wants the notices of %(organization)s at this address from now on.\n"
@@ -104,7 +104,7 @@ KINDS["new-address"] = Kind(
     ),
     secret=("url",),
 )
-KINDS["moved"] = Kind(
+KINDS["moved"] = MessageKind(
     N_("Notices no longer come to this address"),
     N_(
         "The notices of %(organization)s go to another address from now on.\n"
@@ -114,7 +114,7 @@ KINDS["moved"] = Kind(
 
 # ── leaving ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-KINDS["leave"] = Kind(
+KINDS["leave"] = MessageKind(
     N_("Stop the mail from “%(list)s”?"),
     N_(
         "Somebody, probably you, asked to stop the mail from “%(list)s” to this address.\n"
@@ -128,7 +128,7 @@ KINDS["leave"] = Kind(
 
 # ── replies ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-KINDS["says-wrong"] = Kind(
+KINDS["says-wrong"] = MessageKind(
     N_("%(name)s: something in the registration is wrong"),
     N_(
         "%(name)s wrote on the page of the own registration what is right. Nothing has been changed yet; "
@@ -140,7 +140,7 @@ KINDS["says-wrong"] = Kind(
     ),
     footer=False,
 )
-KINDS["reply"] = Kind(
+KINDS["reply"] = MessageKind(
     N_("[Reply] %(name)s: %(subject)s"),
     N_(
         "%(name)s answered the letter “%(notice)s”.\n"

@@ -3,7 +3,7 @@
 import words
 
 
-def in_words(language: str, grade: str, name: str) -> str:
+def class_label(language: str, grade: str, name: str) -> str:
     """Return a class as people say it: 「3年2組」, which no spreadsheet takes for the second of March.
 
     Grades that are no number stay as they stand.

@@ -3,6 +3,8 @@
 from models import Log, User
 
 
-def log(by: User | None, action: str, number: int | None = None, *, kind: str = "", detail: dict | None = None) -> None:
+def log_action(
+    by: User | None, action: str, number: int | None = None, *, kind: str = "", detail: dict | None = None
+) -> None:
     """Write one line of the record. `action` is noun.verb in the past: `notice.confirmed`, `member.added`."""
     Log.create(user=by, action=action, kind=kind or action.partition(".")[0], number=number, detail=detail or {})

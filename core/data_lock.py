@@ -6,24 +6,24 @@ from pathlib import Path
 from typing import IO
 
 
-class Occupied(Exception):
+class DataLocked(Exception):
     """Somebody else works in this data folder."""
 
 
-_held: IO[str] | None = None
+_lock_file: IO[str] | None = None
 
 
-def share(folder: Path) -> None:
+def lock_shared(folder: Path) -> None:
     """Note that this process works in the folder, until it ends. Raises Occupied while a restore goes on."""
-    _take(folder, fcntl.LOCK_SH)
+    _acquire_lock(folder, fcntl.LOCK_SH)
 
 
-def alone(folder: Path) -> None:
+def lock_exclusive(folder: Path) -> None:
     """Keep everybody else out, until this process ends or shares. Raises Occupied if somebody works there."""
-    _take(folder, fcntl.LOCK_EX)
+    _acquire_lock(folder, fcntl.LOCK_EX)
 
 
-def each_once(folder: Path, parts: Iterable[str]) -> list[IO[str]]:
+def lock_services(folder: Path, parts: Iterable[str]) -> list[IO[str]]:
     """Return locks that say that these parts are served here, as long as they are kept. Raises Occupied.
 
     A part served twice does no harm to letters, but nobody means it: its letters, its log and its end are elsewhere.
@@ -34,17 +34,17 @@ def each_once(folder: Path, parts: Iterable[str]) -> list[IO[str]]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as taken:
-            raise Occupied(part) from taken
+            raise DataLocked(part) from taken
         held.append(lock)
     return held
 
 
-def _take(folder: Path, lock: int) -> None:
+def _acquire_lock(folder: Path, lock: int) -> None:
     global _held
-    if _held is not None:
-        _held.close()
-    _held = (folder / "lock").open("a")
+    if _lock_file is not None:
+        _lock_file.close()
+    _lock_file = (folder / "lock").open("a")
     try:
-        fcntl.flock(_held, lock | fcntl.LOCK_NB)
+        fcntl.flock(_lock_file, lock | fcntl.LOCK_NB)
     except OSError as taken:
-        raise Occupied(str(folder)) from taken
+        raise DataLocked(str(folder)) from taken

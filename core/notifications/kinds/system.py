@@ -1,11 +1,11 @@
 """The letters about the installation itself: alarms, figures told by mail, roles that end."""
 
-from core.service import KINDS, Kind
+from core.notifications.service_mail import KINDS, MessageKind
 from words import N_
 
 # ── alarms ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-KINDS["strange"] = Kind(
+KINDS["strange"] = MessageKind(
     N_("A letter reached another family"),
     N_(
         "Whoever reads mail at the address registered for %(reader)s says that “%(notice)s” is meant for another "
@@ -20,7 +20,7 @@ KINDS["strange"] = Kind(
 
 # ── the house itself ───────────────────────────────────────────────────────────────────────────────────────────────
 
-KINDS["well"] = Kind(
+KINDS["well"] = MessageKind(
     N_("[Monthly] Kairan is well"),
     N_(
         "Kairan looks at itself once a month. Everything that could be examined is in order.\n"
@@ -32,7 +32,7 @@ KINDS["well"] = Kind(
     ),
     footer=False,
 )
-KINDS["unwell"] = Kind(
+KINDS["unwell"] = MessageKind(
     N_("[Monthly] Kairan needs you: %(wrong)s matters"),
     N_(
         "Kairan looks at itself once a month. %(wrong)s matters are not in order; what to do stands below each.\n"
@@ -43,7 +43,7 @@ KINDS["unwell"] = Kind(
     ),
     footer=False,
 )
-KINDS["distrust"] = Kind(
+KINDS["distrust"] = MessageKind(
     N_("Our mail is refused by %(domain)s"),
     N_(
         "A server of %(domain)s refuses our mail because it does not trust the sender. The fault is ours, not the "
@@ -57,7 +57,7 @@ KINDS["distrust"] = Kind(
     ),
     footer=False,
 )
-KINDS["blocked"] = Kind(
+KINDS["blocked"] = MessageKind(
     N_("%(domain)s refuses many letters of “%(notice)s”"),
     N_(
         "%(domain)s has refused more than a fifth of the letters of “%(notice)s”. It probably takes us for a sender of "
@@ -68,7 +68,7 @@ KINDS["blocked"] = Kind(
     ),
     footer=False,
 )
-KINDS["unreached"] = Kind(
+KINDS["unreached"] = MessageKind(
     N_("%(number)s families of “%(list)s” are not reached"),
     N_(
         "Letters to these families of “%(list)s” do not arrive:\n"
@@ -80,7 +80,7 @@ KINDS["unreached"] = Kind(
     ),
     footer=False,
 )
-KINDS["renewal"] = Kind(
+KINDS["renewal"] = MessageKind(
     N_("Please renew %(what)s by %(day)s"),
     N_(
         "%(what)s is paid until %(day)s; that is in %(days)s days. When it runs out, no notice can be sent and no "
@@ -90,7 +90,7 @@ KINDS["renewal"] = Kind(
     ),
     footer=False,
 )
-KINDS["forgetting"] = Kind(
+KINDS["forgetting"] = MessageKind(
     N_("On %(day)s the letters of the last school year are deleted"),
     N_(
         "As every year, thirty days after the end of the school year, Kairan deletes what was sent before %(begin)s: "
@@ -106,7 +106,7 @@ KINDS["forgetting"] = Kind(
     ),
     footer=False,
 )
-KINDS["digest"] = Kind(
+KINDS["digest"] = MessageKind(
     N_("%(title)s"),
     N_("%(lines)s\n\nHow often you are told is set with each notice, under its options.\n"),
     footer=False,
@@ -114,7 +114,7 @@ KINDS["digest"] = Kind(
 
 # ── roles ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-KINDS["role-ends"] = Kind(
+KINDS["role-ends"] = MessageKind(
     N_("Your role ends soon"),
     N_(
         "Your role in the notices of %(organization)s ends:\n%(lines)s\n\n"
@@ -123,7 +123,7 @@ KINDS["role-ends"] = Kind(
     ),
     footer=False,
 )
-KINDS["roles-end"] = Kind(
+KINDS["roles-end"] = MessageKind(
     N_("Roles that end soon"),
     N_(
         "These roles end within fourteen days:\n%(lines)s\n\n"

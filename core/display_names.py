@@ -11,10 +11,10 @@ class Stamp:
     size: int
 
 
-DONE = Stamp("済", 1)
+FALLBACK_STAMP = Stamp("済", 1)
 
 
-def surname(name: str) -> str:
+def family_name(name: str) -> str:
     """Return what stands before the first space of a name, or all of it; a title in front is none (教頭 小川 守)."""
     return _without_title(name).partition(" ")[0]
 
@@ -37,15 +37,15 @@ def given_name(name: str) -> str:
     return _without_title(name).partition(" ")[2] or name.strip()
 
 
-def stamp(name: str) -> Stamp:
+def make_stamp(name: str) -> Stamp:
     """Return the stamp of a person; Latin letters and more than four characters do not fit into the ring."""
-    text = surname(name)
+    text = family_name(name)
     if not text or len(text) > 4 or text.isascii():
-        return DONE
+        return FALLBACK_STAMP
     return Stamp(text, len(text))
 
 
-def empty_place(name: str) -> Stamp:
+def placeholder_stamp(name: str) -> Stamp:
     """Return what stands in the place that waits for a stamp: the surname, or its first letter."""
-    found = stamp(name)
-    return Stamp(surname(name)[:1] or "印", 1) if found == DONE else found
+    found = make_stamp(name)
+    return Stamp(family_name(name)[:1] or "印", 1) if found == FALLBACK_STAMP else found

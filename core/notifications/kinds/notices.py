@@ -1,11 +1,11 @@
 """The letters around a notice: the copies that go ahead of it, and a second person's word."""
 
-from core.service import KINDS, Kind
+from core.notifications.service_mail import KINDS, MessageKind
 from words import N_
 
 # ── before a notice goes ───────────────────────────────────────────────────────────────────────────────────────────
 
-KINDS["own"] = Kind(
+KINDS["own"] = MessageKind(
     N_("[Your copy] %(subject)s"),
     N_(
         "%(when)s\n"
@@ -20,7 +20,7 @@ KINDS["own"] = Kind(
     footer=False,
     files=True,
 )
-KINDS["own-again"] = Kind(
+KINDS["own-again"] = MessageKind(
     N_("[Your copy] %(subject)s"),
     N_(
         "%(letters)s letters go out again on %(at)s, to those still missing by then.\n"
@@ -35,7 +35,7 @@ KINDS["own-again"] = Kind(
     footer=False,
     files=True,
 )
-KINDS["trial"] = Kind(
+KINDS["trial"] = MessageKind(
     N_("[Test] %(subject)s"),
     N_("This is a test letter: only you have received it.\n%(files)s\n────────────────\n%(text)s\n"),
     footer=False,
@@ -44,7 +44,7 @@ KINDS["trial"] = Kind(
 
 # ── a second person ────────────────────────────────────────────────────────────────────────────────────────────────
 
-KINDS["second"] = Kind(
+KINDS["second"] = MessageKind(
     N_("[Please look] %(by)s asks you about “%(subject)s”"),
     N_(
         "%(by)s asks you to look at a notice before it goes out: recipients, words and files.\n"
@@ -53,7 +53,7 @@ KINDS["second"] = Kind(
     ),
     footer=False,
 )
-KINDS["sent-back"] = Kind(
+KINDS["sent-back"] = MessageKind(
     N_("[Sent back] “%(subject)s”"),
     N_("%(by)s has looked at your notice and sends it back:\n\n%(word)s\n\nIt is a draft again:\n%(url)s\n"),
     footer=False,

@@ -15,7 +15,7 @@ from words import N_
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class MessageKind:
     """The words of one kind of service letter. secret: values to be cleared. files: those of its notice go along."""
 
     subject: str
@@ -25,15 +25,15 @@ class Kind:
     files: bool = False
 
 
-KINDS: dict[str, Kind] = {
-    "test": Kind(
+KINDS: dict[str, MessageKind] = {
+    "test": MessageKind(
         N_("Test letter from %(organization)s"),
         N_(
             "This is a test letter. If you can read it, mail from %(organization)s reaches you.\n"
             "There is nothing to do.\n"
         ),
     ),
-    "login": Kind(
+    "login": MessageKind(
         N_("Log in to %(organization)s"),
         N_(
             "Open this page within 15 minutes and press the button to log in. No password is needed.\n"
@@ -42,7 +42,7 @@ KINDS: dict[str, Kind] = {
         ),
         secret=("url",),
     ),
-    "password": Kind(
+    "password": MessageKind(
         N_("A new password for %(organization)s"),
         N_(
             "%(name)s\n\n"
@@ -52,7 +52,7 @@ KINDS: dict[str, Kind] = {
         ),
         secret=("url",),
     ),
-    "invitation": Kind(
+    "invitation": MessageKind(
         N_("Invitation to the notices of %(organization)s"),
         N_(
             "%(name)s\n\n"
@@ -64,7 +64,7 @@ KINDS: dict[str, Kind] = {
         ),
         secret=("url",),
     ),
-    "email": Kind(
+    "email": MessageKind(
         N_("Confirm your new address for %(organization)s"),
         N_(
             "%(name)s\n\n"
@@ -74,7 +74,7 @@ KINDS: dict[str, Kind] = {
         ),
         secret=("url",),
     ),
-    "email-changed": Kind(
+    "email-changed": MessageKind(
         N_("Your address for %(organization)s has been changed"),
         N_(
             "%(name)s\n\n"
@@ -82,14 +82,14 @@ KINDS: dict[str, Kind] = {
             "Was it not you? Please tell an administrator at once: %(administrators)s\n"
         ),
     ),
-    "resume": Kind(
+    "resume": MessageKind(
         N_("Mail from “%(list)s” is stopped"),
         N_("Mail from “%(list)s” is stopped.\nPressed by mistake? Turn it on again here:\n%(url)s\n"),
     ),
 }
 
 
-def send(
+def notify(
     kind: str,
     *,
     address: str,
@@ -119,7 +119,7 @@ def send(
     )
 
 
-def words_of(letter: Letter, organization: str) -> tuple[str, str]:
+def render_message(letter: Letter, organization: str) -> tuple[str, str]:
     """Return subject and text of a service letter in its language."""
     kind = KINDS[letter.kind]
     values = {"organization": organization, **letter.payload}
@@ -129,7 +129,7 @@ def words_of(letter: Letter, organization: str) -> tuple[str, str]:
     )
 
 
-def forget_secrets(letter_id: int) -> None:
+def clear_secrets(letter_id: int) -> None:
     """Clear the secret values of an accepted service letter, so that no row keeps a working link."""
     letter = Letter.get_by_id(letter_id)
     secret = KINDS[letter.kind].secret if letter.kind in KINDS else ()
@@ -138,11 +138,11 @@ def forget_secrets(letter_id: int) -> None:
         Letter.update(payload=kept).where(Letter.id == letter_id).execute()
 
 
-def secret_kinds() -> list[str]:
+def kinds_with_secrets() -> list[str]:
     """Return the kinds of letters that hold secrets."""
-    return [kind for kind in KINDS if holds_secrets(kind)]
+    return [kind for kind in KINDS if has_secrets(kind)]
 
 
-def holds_secrets(kind: str) -> bool:
+def has_secrets(kind: str) -> bool:
     """Say whether the text of this kind of letter must not be shown to others (the outbox)."""
     return kind in KINDS and bool(KINDS[kind].secret)

@@ -9,7 +9,7 @@ from core.signup import signup
 from models import Notice, Reminder
 
 
-def begin(now: datetime) -> None:
+def run_due_jobs(now: datetime) -> None:
     """Begin everything whose time has come. Safe to repeat, and from several processes: the rows decide (law 1)."""
     lifecycle.start_due_notices(now)
     reminders.start_due_reminders(now)
@@ -19,7 +19,7 @@ def begin(now: datetime) -> None:
     job_runner.process_import_jobs(now)  # the longest comes last
 
 
-def soon(now: datetime) -> list[datetime]:
+def upcoming_start_times(now: datetime) -> list[datetime]:
     """Return the moments within the next minute at which a notice or a reminder begins."""
     until = now + timedelta(minutes=1)
     notices = Notice.select(Notice.begin_at).where(

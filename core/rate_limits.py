@@ -13,11 +13,11 @@ from ipaddress import ip_address, ip_network
 
 import config as ground
 
-FREE = 5
+FREE_FAILURES = 5
 """Wrong tries before the first wait."""
-FIRST_WAIT = timedelta(minutes=1)
-LONGEST_WAIT = timedelta(hours=1)
-FORGOTTEN_AFTER_S = 24 * 3600
+FIRST_LOCKOUT = timedelta(minutes=1)
+MAX_LOCKOUT = timedelta(hours=1)
+FAILURE_WINDOW_S = 24 * 3600
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS hit (
@@ -30,7 +30,7 @@ RETURNING count"""
 
 
 @contextmanager
-def _opened() -> Iterator[sqlite3.Connection]:
+def _connect() -> Iterator[sqlite3.Connection]:
     path = ground.current().data / "limits.db"
     fresh = not path.exists()
     if fresh:
@@ -43,7 +43,7 @@ def _opened() -> Iterator[sqlite3.Connection]:
         yield file
 
 
-def _hidden(name: str) -> str:
+def _hash_name(name: str) -> str:
     return hmac.digest(ground.current().key("secret"), b"kairan limit " + name.encode(), "sha256")[:16].hex()
 
 
@@ -51,64 +51,64 @@ _counted: ContextVar[list[str] | None] = ContextVar("counted", default=None)
 
 
 @contextmanager
-def taken_back_on_failure() -> Iterator[None]:
+def rollback_on_error() -> Iterator[None]:
     """Take back what was counted inside if it fails, as a transaction does: the next try is the first one again."""
     names: list[str] = []
     token = _counted.set(names)
     try:
         yield
     except BaseException:
-        with _opened() as file:
+        with _connect() as file:
             for name in names:
-                file.execute("UPDATE hit SET count = count - 1 WHERE name = ? AND count > 0", (_hidden(name),))
+                file.execute("UPDATE hit SET count = count - 1 WHERE name = ? AND count > 0", (_hash_name(name),))
         raise
     finally:
         _counted.reset(token)
 
 
-def hit(name: str, now: datetime, window_s: float = 600) -> int:
+def record_hit(name: str, now: datetime, window_s: float = 600) -> int:
     """Count one event and return how many there were in the window that began with the first of them (seconds)."""
     moment = now.timestamp()
     if (names := _counted.get()) is not None:
         names.append(name)
-    with _opened() as file:
+    with _connect() as file:
         file.execute("DELETE FROM hit WHERE over <= ? AND until <= ?", (moment, moment))
-        return file.execute(_COUNT, (_hidden(name), moment + window_s, moment, moment)).fetchone()[0]
+        return file.execute(_COUNT, (_hash_name(name), moment + window_s, moment, moment)).fetchone()[0]
 
 
-def count(name: str, now: datetime) -> int:
+def hit_count(name: str, now: datetime) -> int:
     """Return how many events the window in force has seen, without adding one."""
-    with _opened() as file:
+    with _connect() as file:
         row = file.execute(
-            "SELECT count FROM hit WHERE name = ? AND over > ?", (_hidden(name), now.timestamp())
+            "SELECT count FROM hit WHERE name = ? AND over > ?", (_hash_name(name), now.timestamp())
         ).fetchone()
     return row[0] if row else 0
 
 
-def wrong(name: str, now: datetime) -> int:
+def record_failure(name: str, now: datetime) -> int:
     """Count a wrong try within a day; from the fifth on it costs a minute, then twice as much each, up to an hour."""
-    tries = hit(name, now, FORGOTTEN_AFTER_S)
-    if tries >= FREE:
-        cost = min(FIRST_WAIT * 2 ** min(tries - FREE, 10), LONGEST_WAIT)
-        with _opened() as file:
-            file.execute("UPDATE hit SET until = ? WHERE name = ?", ((now + cost).timestamp(), _hidden(name)))
+    tries = record_hit(name, now, FAILURE_WINDOW_S)
+    if tries >= FREE_FAILURES:
+        cost = min(FIRST_LOCKOUT * 2 ** min(tries - FREE_FAILURES, 10), MAX_LOCKOUT)
+        with _connect() as file:
+            file.execute("UPDATE hit SET until = ? WHERE name = ?", ((now + cost).timestamp(), _hash_name(name)))
     return tries
 
 
-def wait(name: str, now: datetime) -> timedelta:
+def retry_after(name: str, now: datetime) -> timedelta:
     """Return how long this name must still wait; zero if not at all."""
-    with _opened() as file:
-        row = file.execute("SELECT until FROM hit WHERE name = ?", (_hidden(name),)).fetchone()
+    with _connect() as file:
+        row = file.execute("SELECT until FROM hit WHERE name = ?", (_hash_name(name),)).fetchone()
     return timedelta(seconds=max(0.0, row[0] - now.timestamp())) if row else timedelta(0)
 
 
-def forget(name: str) -> None:
+def reset_count(name: str) -> None:
     """Drop the count of a name, after a success."""
-    with _opened() as file:
-        file.execute("DELETE FROM hit WHERE name = ?", (_hidden(name),))
+    with _connect() as file:
+        file.execute("DELETE FROM hit WHERE name = ?", (_hash_name(name),))
 
 
-def network(address: str | None) -> str:
+def client_network(address: str | None) -> str:
     """Return the network that an address is counted by: /24 of IPv4, /48 of IPv6; 「?」 if there is none to read."""
     try:
         found = ip_address(address or "")
