@@ -471,7 +471,7 @@ class Notice(Table):
 class Wording(Table):
     """Subject and text of a notice in one language; may hold {{fields}}.
 
-    `decorated`: it was written with decoration, as `html` (`mail.rich`), and `text` was made from that. `html` of one
+    `decorated`: it was written with decoration, as `html` (`mail.html.sanitizer`), and `text` was made from that. `html` of one
     that is not decorated any more is what it was before, for who changes their mind.
     """
 

@@ -20,13 +20,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import dkim
 
-from mail.compose import Form, Reader, prepare
-from mail.sign import SEALED, SIGNED, Signer, make_key
+from mail.compose import LetterRecipient, LetterTemplate, make_renderer
+from mail.dkim_signer import OVERSIGNED_HEADERS, SIGNED_HEADERS, DkimSigner, generate_key
 
 ROUNDS = 5
 PARAGRAPH = "秋も深まってまいりました。下記のとおり授業参観を行います。\n"
 
-FORM = Form(
+FORM = LetterTemplate(
     language="ja",
     subject="授業参観・学級懇談会のお知らせ（出欠のお返事をお願いします）",
     text="{{氏名}} 様\n\n" + PARAGRAPH * 20,
@@ -42,7 +42,7 @@ FORM = Form(
     list_id="3nen2kumi.mail.kaedehara.example",
     read_confirmation=True,
 )
-READER = Reader(
+READER = LetterRecipient(
     number=1,
     address="reader@parents.example",
     bare=False,
@@ -53,7 +53,7 @@ READER = Reader(
 )
 
 
-def plain_message(subject: str, text: str, reader: Reader) -> bytes:
+def plain_message(subject: str, text: str, reader: LetterRecipient) -> bytes:
     """Make the same letter with the standard library alone."""
     mail = EmailMessage(policy=SMTP)
     mail["From"] = Address(FORM.from_name, addr_spec=FORM.from_address)
@@ -77,11 +77,11 @@ def per_call(work: Callable[[], object], times: int) -> float:
 def main() -> None:
     """Print microseconds a letter and the ratio to the baseline."""
     times = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
-    prepared, pem = prepare(FORM), make_key()
-    fixed = prepare(replace(FORM, text=PARAGRAPH * 20))
+    prepared, pem = make_renderer(FORM), generate_key()
+    fixed = make_renderer(replace(FORM, text=PARAGRAPH * 20))
     subject, text, raw = prepared.subject(READER), prepared.text(READER), prepared.letter(READER)
-    signer = Signer("k1", FORM.mail_domain, pem)
-    signed = [name for name in (*SIGNED, *SEALED) if name != b"auto-submitted"]
+    signer = DkimSigner("k1", FORM.mail_domain, pem)
+    signed = [name for name in (*SIGNED_HEADERS, *OVERSIGNED_HEADERS) if name != b"auto-submitted"]
 
     def by_dkimpy() -> bytes:
         return dkim.sign(

@@ -20,7 +20,7 @@ from core.delivery import queue
 from core.delivery.worker import SmtpWorker
 from core.notices.rendering import RenderCache
 from core.settings import load_settings
-from mail.sign import Signer
+from mail.dkim_signer import DkimSigner
 from models import Letter
 
 LETTERS = 2000
@@ -77,7 +77,7 @@ def _compose() -> tuple[float, bytes]:
         return (time.perf_counter() - began) / len(rows) * 1e6
 
     Letter.update(state="cancelled").where(Letter.notice == notice).execute()
-    return house.middle(once), Signer("kairan", "mail.school.example", _key()).sign(raw)
+    return house.middle(once), DkimSigner("kairan", "mail.school.example", _key()).sign(raw)
 
 
 def _key() -> bytes:
@@ -88,9 +88,9 @@ def _key() -> bytes:
 
 def _bare(port: int, raw: bytes, letters: int) -> float:
     """Return letters a second of a loop that has every byte ready."""
-    from mail.deliver import dotted
+    from mail.smtp import dot_stuff
 
-    ready = dotted(raw)
+    ready = dot_stuff(raw)
     with smtplib.SMTP("127.0.0.1", port) as smtp:
         smtp.ehlo()
         began = time.perf_counter()

@@ -7,7 +7,7 @@ import inlet
 from cli import common
 from core import settings
 from core.inbound import imap_poller
-from mail.imap import Closed
+from mail.imap import MailboxUnavailable
 
 
 @click.command()
@@ -21,7 +21,7 @@ def collect() -> None:
         number = imap_poller.poll_once(box, clock.now())
     except imap_poller.MailboxLocked:
         common.fail("Kairan is running and reads the mailbox by itself.")
-    except Closed as trouble:
+    except MailboxUnavailable as trouble:
         common.fail(f"{trouble.message} ({trouble.detail})" if trouble.detail else trouble.message)
     inlet.Reader().step()
     click.echo(number)

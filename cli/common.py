@@ -17,8 +17,8 @@ from peewee import DatabaseError
 import clock
 import config as ground
 from core import data_lock, settings
-from mail.route import BadRoute
-from mail.sign import UnfitKey
+from mail.dkim_signer import InvalidDkimKey
+from mail.smtp_connect import BadSmtpUrl
 from models import MailingList
 
 
@@ -73,9 +73,9 @@ def in_one_line() -> Iterator[None]:
         fail("A backup is just being restored into this data folder.")
     except settings.IncompleteRestore as wrong:
         fail(f"A restore into {wrong} was cut off. Run it again: flask restore FILE")
-    except BadRoute as wrong:
+    except BadSmtpUrl as wrong:
         fail(f"The mail server (KAIRAN_SMTP, or set on the page) cannot be used: {wrong.message}")
-    except UnfitKey as wrong:
+    except InvalidDkimKey as wrong:
         fail(f"data/keys/dkim.pem cannot be used: {wrong}")
     except DatabaseError as wrong:
         data = ground.current().data

@@ -9,7 +9,8 @@ from pathlib import Path
 import click
 
 from cli.common import fail
-from mail import receive, reports
+from mail import message
+from mail.bounce import report
 
 COLUMNS = ("kind", "permanent", "status", "reason", "failed", "from", "subject", "text")
 
@@ -30,8 +31,8 @@ def explain(as_json: bool, files: tuple[Path, ...]) -> None:
 
 def explained(raw: bytes) -> dict[str, object]:
     """Return what a mail is, under the keys that scripts rely on (design 4)."""
-    arrival = receive.read(raw)
-    found = reports.explain(arrival)
+    arrival = message.parse_message(raw)
+    found = report.explain_message(arrival)
     values = (
         found.kind, found.permanent, found.status, found.reason, list(found.failed),
         arrival.from_addresses[0] if arrival.from_addresses else "", arrival.subject, arrival.text,
@@ -73,7 +74,7 @@ def _readable(shown: dict[str, object]) -> str:
     """Return the finding for people: a line with what it is, one with who, one with why."""
     reason = str(shown["reason"])
     verdict = {True: "permanent", False: "temporary", None: ""}[shown["permanent"]]  # type: ignore[index]
-    facts = [str(shown["kind"]), verdict, str(shown["status"]), reports.REASONS.get(reason, reason)]
+    facts = [str(shown["kind"]), verdict, str(shown["status"]), report.REASON_TEXTS.get(reason, reason)]
     lines = [
         " · ".join(fact for fact in facts if fact),
         f"  from     {shown['from']}",

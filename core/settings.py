@@ -13,10 +13,10 @@ import clock
 import config as ground
 from core import audit, data_lock, db_snapshot
 from database import open_database
-from mail.box import Box
-from mail.own import Own, id_domain
-from mail.route import Route
-from mail.sign import make_key
+from mail.dkim_signer import generate_key
+from mail.imap_account import ImapAccount
+from mail.own_addresses import OwnAddresses, id_domain
+from mail.smtp_connect import SmtpServer
 from models import Organization, User
 
 
@@ -36,10 +36,10 @@ class Settings:
     language: str
     mail_domain: str
     base_url: str
-    route: Route | None
+    route: SmtpServer | None
     road: str
-    own: Own
-    box: Box | None
+    own: OwnAddresses
+    box: ImapAccount | None
     recipient_header: str
     door: bool
     rate: int
@@ -75,10 +75,10 @@ def load_settings() -> Settings:
         language=row.language,
         mail_domain=own.id_domain,
         base_url=config.base_url or row.base_url or f"http://{config.http}",
-        route=Route.parse(smtp) if smtp else None,
+        route=SmtpServer.parse(smtp) if smtp else None,
         road=road or "own",
         own=own,
-        box=Box.parse(imap) if imap and reads_box else None,
+        box=ImapAccount.parse(imap) if imap and reads_box else None,
         recipient_header=config.recipient_header or row.recipient_header,
         door=config.door is not None,
         rate=row.rate if config.rate is None else config.rate,
@@ -98,15 +98,15 @@ _CONFIGURABLE = (
 )
 
 
-def _own_addresses(config: ground.Config, row: Organization, road: str) -> Own:
+def _own_addresses(config: ground.Config, row: Organization, road: str) -> OwnAddresses:
     """Return our addresses: of a whole domain, or with one mailbox only what stands behind its plus."""
     mailbox = config.mailbox or row.mailbox
     if road == "mailbox" and mailbox:
         host = urlsplit(config.base_url or row.base_url).hostname or ""
         plus = config.plus == "yes" if config.plus else row.plus
-        return Own(mailbox.rpartition("@")[2], id_domain(mailbox, host), mailbox, plus)
+        return OwnAddresses(mailbox.rpartition("@")[2], id_domain(mailbox, host), mailbox, plus)
     domain = config.mail_domain or row.mail_domain or "kairan.invalid"
-    return Own(domain, domain)
+    return OwnAddresses(domain, domain)
 
 
 def accepts_list_mail() -> bool:
@@ -158,7 +158,7 @@ def prepare_data_folder(config: ground.Config) -> None:
     data_lock.lock_shared(config.data)
     _create_file_once(config.data / "keys" / "secret", lambda: secrets.token_bytes(32))
     _create_file_once(config.data / "keys" / "session", lambda: secrets.token_urlsafe(48).encode())
-    _create_file_once(config.data / "keys" / "dkim.pem", make_key)
+    _create_file_once(config.data / "keys" / "dkim.pem", generate_key)
     open_and_migrate(config)
 
 

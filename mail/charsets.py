@@ -13,7 +13,7 @@ from functools import cache
 GETA = "〓"
 """Stands for a sign that nobody can read, as Japanese printers have always done it."""
 
-LONGEST_TEXT = 1 << 18
+MAX_TEXT_CHARS = 1 << 18
 """Bytes of one text that are decoded; what follows is dropped."""
 
 _JAPANESE = {
@@ -43,9 +43,9 @@ _JAPANESE_RUN = re.compile(r"[\u3040-\u30ff]|[^\x00-\x7f]{2}")
 _LETTER_INSIDE = re.compile(r"[A-Za-z][^\x00-\x7f][A-Za-z]")
 
 
-def decode(raw: bytes, charset: str = "") -> str:
+def decode_text(raw: bytes, charset: str = "") -> str:
     """Return the text of these bytes. Never raises; line ends stay as they are."""
-    return _tidy(_decoded(raw[:LONGEST_TEXT], charset.strip(" \"'").lower()[:60]))
+    return _drop_unreadable(_decoded(raw[:MAX_TEXT_CHARS], charset.strip(" \"'").lower()[:60]))
 
 
 def _decoded(raw: bytes, charset: str) -> str:
@@ -61,10 +61,10 @@ def _decoded(raw: bytes, charset: str) -> str:
     if text is not None and not wide:
         return text  # Latin text is never valid UTF-8 by accident, so this is asked under every name
     if name in _NAMELESS or name.startswith("utf8"):
-        return unmarked(raw)
+        return decode_unlabelled(raw)
     text = _strict(raw, codec) if _CHARSET.fullmatch(codec) else None
     if text is None or (name.startswith(("iso8859", "latin", "windows125", "cp125")) and _hides_japanese(raw)):
-        return unmarked(raw)
+        return decode_unlabelled(raw)
     return text
 
 
@@ -95,7 +95,7 @@ def _japanese(raw: bytes, family: str) -> str:
         return raw.decode("utf-8")
     if family == "euc":
         return _euc(raw)
-    return _sjis(raw) if family == "sjis" else unmarked(raw)
+    return _sjis(raw) if family == "sjis" else decode_unlabelled(raw)
 
 
 def _strict(raw: bytes, codec: str) -> str | None:
@@ -105,7 +105,7 @@ def _strict(raw: bytes, codec: str) -> str | None:
         return None
 
 
-def _tidy(text: str) -> str:
+def _drop_unreadable(text: str) -> str:
     """Drop what is no sign: byte order marks, halves of characters, the replacement character."""
     if text.isascii():
         return text.replace("\x00", "")
@@ -116,7 +116,7 @@ def _tidy(text: str) -> str:
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def unmarked(raw: bytes) -> str:
+def decode_unlabelled(raw: bytes) -> str:
     """Decode bytes whose charset nobody named, or named wrongly: UTF-8, cp932, EUC-JP, Latin 1, in this order."""
     if b"\x1b$" in raw or b"\x1b(" in raw:
         return _jis(raw)
@@ -134,7 +134,7 @@ def unmarked(raw: bytes) -> str:
 
 def _hides_japanese(raw: bytes) -> bool:
     """Tell whether bytes under a Latin name are Shift_JIS or EUC-JP: they have kana, and no accents inside words."""
-    text = unmarked(raw)
+    text = decode_unlabelled(raw)
     return re.search("[\u3040-\u30ff]", text) is not None and GETA not in text
 
 
@@ -173,10 +173,10 @@ _EUC_SIGN = re.compile(
 
 def _euc(raw: bytes) -> str:
     """Decode EUC-JP with the extensions of its users."""
-    return "".join(map(_euc_sign, _EUC_SIGN.findall(raw)))
+    return "".join(map(_euc_char, _EUC_SIGN.findall(raw)))
 
 
-def _euc_sign(sign: bytes) -> str:
+def _euc_char(sign: bytes) -> str:
     if sign[0] < 0x80:
         return sign.decode("ascii")
     if sign[0] == 0x8E:
@@ -222,7 +222,7 @@ def _stretch(raw: bytes, charset: bytes) -> str:
         return _pairs(raw)
     if charset in _OTHER_SETS:
         return _pairs_of(raw, *_OTHER_SETS[charset])
-    return raw.decode("ascii") if raw.isascii() else unmarked(raw.replace(b"\x1b", b""))
+    return raw.decode("ascii") if raw.isascii() else decode_unlabelled(raw.replace(b"\x1b", b""))
 
 
 _PAIR = re.compile(rb"[\x21-\x7e]{2}|.", re.DOTALL)
@@ -261,18 +261,18 @@ def _pairs_of(raw: bytes, codec: str, before: bytes) -> str:
 
 # ── headers ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-_WORD = re.compile(r"=\?([^?\s=]{1,60})\?(?:([bB])\?([^?]*)|([qQ])\?(.{0,2000}?))(?:\?=|\?$|$)", re.DOTALL)
+_ENCODED_WORD = re.compile(r"=\?([^?\s=]{1,60})\?(?:([bB])\?([^?]*)|([qQ])\?(.{0,2000}?))(?:\?=|\?$|$)", re.DOTALL)
 _HEX = re.compile(rb"=([0-9A-Fa-f]{2})")
 
 
-def header(raw: bytes) -> str:
+def decode_header(raw: bytes) -> str:
     """Return a header's value as one line of text: 8-bit or JIS bytes as found, then its encoded words."""
-    return words(line(raw))
+    return decode_encoded_words(unfold_header(raw))
 
 
-def line(raw: bytes) -> str:
+def unfold_header(raw: bytes) -> str:
     """Return a header's value unfolded to one line, encoded words as they stand."""
-    text = raw.decode("ascii") if raw.isascii() and b"\x1b" not in raw else decode(raw)
+    text = raw.decode("ascii") if raw.isascii() and b"\x1b" not in raw else decode_text(raw)
     return _one_line(text)
 
 
@@ -282,7 +282,7 @@ def _one_line(text: str) -> str:
     return " ".join(piece.strip(" \t") for piece in re.split(r"[\r\n]+", text)).strip()
 
 
-def words(text: str) -> str:
+def decode_encoded_words(text: str) -> str:
     """Decode the encoded words (RFC 2047) in a text; lenient where mail programs are.
 
     Words inside quotes, without blanks between them, with blanks inside or without end are taken too; neighbours
@@ -292,7 +292,7 @@ def words(text: str) -> str:
         return text
     pieces: list[str | tuple[str, bytes]] = []
     end = 0
-    for found in _WORD.finditer(text):
+    for found in _ENCODED_WORD.finditer(text):
         between = text[end : found.start()]
         if between.strip() or not pieces:
             pieces.append(between)
@@ -303,19 +303,19 @@ def words(text: str) -> str:
         else:
             pieces.append(word)
         end = found.end()
-    shown = (piece if isinstance(piece, str) else decode(piece[1], piece[0]) for piece in pieces)
+    shown = (piece if isinstance(piece, str) else decode_text(piece[1], piece[0]) for piece in pieces)
     return _one_line("".join(shown) + text[end:])
 
 
 def _octets(found: re.Match[str]) -> bytes:
     """Return the bytes of one encoded word."""
     if found[2]:
-        return base64(found[3].encode("ascii", "ignore"))
+        return decode_base64(found[3].encode("ascii", "ignore"))
     text = found[5].replace("_", " ").encode("utf-8", "replace")
     return _HEX.sub(lambda code: bytes((int(code[1], 16),)), text)
 
 
-def base64(raw: bytes) -> bytes:
+def decode_base64(raw: bytes) -> bytes:
     """Decode base64 whatever stands in it (RFC 2045 6.8); a lone last character is dropped."""
     clean = _NOT_BASE64_OCTET.sub(b"", raw)
     clean = clean[: len(clean) - 1] if len(clean) % 4 == 1 else clean

@@ -13,25 +13,26 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from email.utils import format_datetime
 from functools import lru_cache
 
-from mail import address, asks, enclose, encode, footer, html_part, merge, pictures
-from mail.asks import Ask
+from mail import address, footer, merge, mime_encoding, multipart_mixed, multipart_related, question_block
+from mail.html import html_part
+from mail.question_block import LetterQuestion
 from words import say
 
-_RULE = "─" * 16
-_line = merge.one_line
-_TOKEN = html_part.TOKEN
-MARK = "{mark}"
+_SEPARATOR = "─" * 16
+_one_line = merge.one_line
+_TOKEN = html_part.TOKEN_PLACEHOLDER
+VERP_TAG_PLACEHOLDER = "{mark}"
 """Stands for a letter's mark in its reply address."""
 _JAPAN = timezone(timedelta(hours=9))  # Asia/Tokyo has no summer time (RFC 5322 3.3 wants the offset alone)
 _IN_HEADER = re.compile(r"[!-~]+")
-_TO = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9.-]{1,253}")
+_TO_ADDRESS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9.-]{1,253}")
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class LetterTemplate:
     """What all letters of one notice in one list and language share; or one service letter.
 
-    subject, text: as written, may hold `{{fields}}`. html: the same words decorated (`mail.rich`), and `pictured`
+    subject, text: as written, may hold `{{fields}}`. html: the same words decorated (`mail.html.sanitizer`), and `pictured`
     their pictures as `pictures.parts` gives them. page: the HTML of another letter that this one shows below its
     own text. from_name: display name. from_address: the list's own address, `postmaster@` for service letters.
     base_url: without slash at its end. secret: for marks. list_name, list_id: "" for service letters, which then
@@ -59,7 +60,7 @@ class Form:
     list_id: str = ""
     leave_address: str = ""
     read_confirmation: bool = False
-    asks: tuple[Ask, ...] = ()
+    asks: tuple[LetterQuestion, ...] = ()
     files: tuple[str, ...] = ()
     personal: bool = False
     html: str = ""
@@ -76,7 +77,7 @@ class Form:
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
+class LetterRecipient:
     """What differs from letter to letter.
 
     number: of the letter, below 2**40. address: as `address.clean` gives it. bare: the mail server
@@ -97,71 +98,81 @@ class Reader:
     at: datetime = field(kw_only=True)
 
 
-def prepare(form: Form) -> "Prepared":
+def make_renderer(form: LetterTemplate) -> "LetterRenderer":
     """Make everything that all letters of a form share. Raises ValueError if a header value holds a break."""
-    return Prepared(form)
+    return LetterRenderer(form)
 
 
-class Prepared:
+class LetterRenderer:
     """The letters of one form: `letter` gives the bytes, `subject` and `text` the words for a page."""
 
-    def __init__(self, form: Form) -> None:
+    def __init__(self, form: LetterTemplate) -> None:
         self._form = form
         self._zone: tzinfo = _JAPAN if form.language == "ja" else UTC
-        self._subject = merge.pieces(merge.one_line(form.subject))
+        self._subject = merge.split_fields(merge.one_line(form.subject))
         self._fixed_subject = _fixed_subject(self._subject)
-        self._start, self._text = _start(merge.pieces(merge.plain(form.text).rstrip("\n") + "\n"))
-        self._opening = encode.opening(self._start)
-        self._tail = _tail(form).split(_TOKEN)
+        self._start, self._text = _split_fixed_start(
+            merge.split_fields(merge.clean_text(form.text).rstrip("\n") + "\n")
+        )
+        self._opening = mime_encoding.encode_shared_start(self._start)
+        self._tail = _text_below_body(form).split(_TOKEN)
         self._from = _from(form)
         self._list = _list_headers(form).split(_TOKEN)
-        self._rest = _rest(form)
-        self._html = _page(form)
-        self._reply_base = _safe(form.reply_base or f"r-{MARK}@{form.mail_domain}")
+        self._rest = _fixed_headers(form)
+        self._html = _html_page(form)
+        self._reply_base = _checked_header_value(form.reply_base or f"r-{VERP_TAG_PLACEHOLDER}@{form.mail_domain}")
 
-    def letter(self, reader: Reader) -> bytes:
+    def letter(self, reader: LetterRecipient) -> bytes:
         """Return the whole mail, lines ended by CRLF, ready to be signed. Raises BadAddress."""
-        text = encode.body(self.text(reader)) if reader.about else encode.body(self._after_start(reader), self._opening)
-        kind = encode.PLAIN if self._html is None else encode.ALTERNATIVE
-        body = text if self._html is None else encode.alternative(text, *self._html_part(reader))
+        text = (
+            mime_encoding.encode_body(self.text(reader))
+            if reader.about
+            else mime_encoding.encode_body(self._after_start(reader), self._opening)
+        )
+        kind = mime_encoding.PLAIN_HEADERS if self._html is None else mime_encoding.ALTERNATIVE_HEADERS
+        body = text if self._html is None else mime_encoding.alternative_body(text, *self._html_part(reader))
         if self._form.enclosed:
-            kind, body = enclose.MIXED, enclose.mixed(kind, body, self._form.enclosed)
+            kind, body = multipart_mixed.MIXED_HEADERS, multipart_mixed.mixed_body(kind, body, self._form.enclosed)
         return f"{self._head(reader)}{kind}\r\n".encode("ascii") + body
 
-    def _html_part(self, reader: Reader) -> tuple[bytes, str]:
+    def _html_part(self, reader: LetterRecipient) -> tuple[bytes, str]:
         """Return the HTML part and its headers; with pictures both stand in one part of their own."""
-        html = encode.body(self.html(reader))
+        html = mime_encoding.encode_body(self.html(reader))
         behind = self._form.pictured
-        return (pictures.related(html, behind), pictures.RELATED) if behind else (html, encode.HTML)
+        return (
+            (multipart_related.related_body(html, behind), multipart_related.RELATED_HEADERS)
+            if behind
+            else (html, mime_encoding.HTML_HEADERS)
+        )
 
-    def html(self, reader: Reader) -> str:
+    def html(self, reader: LetterRecipient) -> str:
         """Return the HTML part; "" for a letter that is text alone (decision 10)."""
-        values = {name: merge.plain(value) for name, value in reader.values.items()}
+        values = {name: merge.clean_text(value) for name, value in reader.values.items()}
         return self._html.filled(values, _token(reader), merge.one_line(reader.about)) if self._html else ""
 
-    def subject(self, reader: Reader) -> str:
+    def subject(self, reader: LetterRecipient) -> str:
         """Return the subject as the reader sees it, without line breaks whatever the values hold."""
-        filled = merge.one_line(_filled(self._subject, reader.values))
+        filled = merge.one_line(_fill_pieces(self._subject, reader.values))
         if not reader.child:
             return filled
         child = merge.one_line(reader.child)
         return say(self._form.language, "%(subject)s (%(child)s)", subject=filled, child=child)
 
-    def text(self, reader: Reader) -> str:
+    def text(self, reader: LetterRecipient) -> str:
         """Return the text as the reader sees it, with read confirmation and footer; lines end with \\n."""
         about = f"{merge.one_line(reader.about)}\n\n" if reader.about else ""
         return about + self._start + self._after_start(reader)
 
-    def _after_start(self, reader: Reader) -> str:
-        return _filled(self._text, reader.values) + _token(reader).join(self._tail)
+    def _after_start(self, reader: LetterRecipient) -> str:
+        return _fill_pieces(self._text, reader.values) + _token(reader).join(self._tail)
 
-    def _head(self, reader: Reader) -> str:
+    def _head(self, reader: LetterRecipient) -> str:
         form = self._form
-        mark = address.mark(reader.number, form.secret)
+        mark = address.make_verp_tag(reader.number, form.secret)
         reply_to = self._reply_to(mark)
         return (
             f"{self._from}\r\n"
-            f"To: {encode.mailbox(merge.one_line(reader.name), _recipient(reader), 4)}\r\n"
+            f"To: {mime_encoding.encode_mailbox(merge.one_line(reader.name), _to_address(reader), 4)}\r\n"
             f"Reply-To: {reply_to}\r\n"
             f"{self._subject_header(reader)}\r\n"
             f"Date: {_date(reader.at.replace(microsecond=0), self._zone)}\r\n"
@@ -170,20 +181,20 @@ class Prepared:
             f"{self._rest}"
         )
 
-    def _subject_header(self, reader: Reader) -> str:
+    def _subject_header(self, reader: LetterRecipient) -> str:
         if self._fixed_subject and not reader.child:
             return self._fixed_subject
-        return encode.header("Subject", self.subject(reader))
+        return mime_encoding.encode_header("Subject", self.subject(reader))
 
     def _reply_to(self, mark: str) -> str:
         own = self._form.reply_to
-        return address.quoted(own) if own else self._reply_base.replace(MARK, mark)
+        return address.quote_if_needed(own) if own else self._reply_base.replace(VERP_TAG_PLACEHOLDER, mark)
 
 
-def _page(form: Form) -> html_part.Page | html_part.Shown | None:
+def _html_page(form: LetterTemplate) -> html_part.HtmlPage | html_part.HtmlCopy | None:
     """Return the HTML part of a form, None for text alone (decision 10)."""
     if form.page:
-        return html_part.Shown(form.text.partition(_RULE)[0], form.page)
+        return html_part.HtmlCopy(form.text.partition(_SEPARATOR)[0], form.page)
     if not (form.asks or form.image or form.counted or form.html):
         return None
     ways = {}
@@ -191,41 +202,41 @@ def _page(form: Form) -> html_part.Page | html_part.Shown | None:
         shown = say(form.language, "Open link %(number)s", number=number)
         if len(form.counted) == 1:
             shown = say(form.language, "Open the link")
-        ways[url] = html_part.Counted(f"{form.base_url}/c/{_TOKEN}/{number}", shown)
+        ways[url] = html_part.CountedLink(f"{form.base_url}/c/{_TOKEN}/{number}", shown)
     image = f"{form.base_url}/o/{_TOKEN}.gif" if form.image else ""
-    decorated = html_part.Decorated(form.html, form.mail_domain) if form.html else None
-    return html_part.Page(form.language, form.text, _shown(form), ways, image, decorated)
+    decorated = html_part.RichBody(form.html, form.mail_domain) if form.html else None
+    return html_part.HtmlPage(form.language, form.text, _html_sections(form), ways, image, decorated)
 
 
-def _fixed_subject(cut: list[merge.Piece]) -> str:
+def _fixed_subject(cut: list[merge.TextPiece]) -> str:
     """Return the Subject header if it is the same for every reader, else ""."""
     if any(piece.field for piece in cut):
         return ""
-    return encode.header("Subject", "".join(piece.text for piece in cut))
+    return mime_encoding.encode_header("Subject", "".join(piece.text for piece in cut))
 
 
-def _start(cut: list[merge.Piece]) -> tuple[str, list[merge.Piece]]:
+def _split_fixed_start(cut: list[merge.TextPiece]) -> tuple[str, list[merge.TextPiece]]:
     """Cut a text into the beginning that is the same for every reader, and what comes after."""
     return ("", cut) if cut[0].field else (cut[0].text, cut[1:])
 
 
-def _filled(cut: list[merge.Piece], values: Mapping[str, str]) -> str:
+def _fill_pieces(cut: list[merge.TextPiece], values: Mapping[str, str]) -> str:
     """Return a text with the values that it asks for, each made fit for a letter."""
-    asked = {name: merge.plain(values[name]) for _, name in cut if name and name in values}
-    return merge.join(cut, asked, asked)
+    asked = {name: merge.clean_text(values[name]) for _, name in cut if name and name in values}
+    return merge.join_pieces(cut, asked, asked)
 
 
-def _token(reader: Reader) -> str:
+def _token(reader: LetterRecipient) -> str:
     if not (reader.token.isascii() and reader.token.isalnum()):
         raise ValueError(f"letter {reader.number}: its token cannot stand in a web address")
     return reader.token
 
 
-def _recipient(reader: Reader) -> str:
+def _to_address(reader: LetterRecipient) -> str:
     """Return the To address; one that could not come from `address.clean` is refused, not repaired."""
-    if not _TO.fullmatch(reader.address):
+    if not _TO_ADDRESS.fullmatch(reader.address):
         raise address.BadAddress("This e-mail address holds a character that cannot stand in one.")
-    return reader.address if reader.bare else address.quoted(reader.address)
+    return reader.address if reader.bare else address.quote_if_needed(reader.address)
 
 
 @lru_cache(maxsize=16)
@@ -236,49 +247,49 @@ def _date(at: datetime, zone: tzinfo) -> str:
     return format_datetime(at.astimezone(zone))
 
 
-def _safe(value: str) -> str:
+def _checked_header_value(value: str) -> str:
     """Return a value that goes into a header as it is; one with a space or break is a fault of ours."""
     if not _IN_HEADER.fullmatch(value):
         raise ValueError("a value with a space or a break cannot stand in a header")  # it may be an address: unnamed
     return value
 
 
-def _from(form: Form) -> str:
-    own = address.quoted(_safe(form.from_address))
-    return "From: " + encode.mailbox(merge.one_line(form.from_name), own, len("From: "))
+def _from(form: LetterTemplate) -> str:
+    own = address.quote_if_needed(_checked_header_value(form.from_address))
+    return "From: " + mime_encoding.encode_mailbox(merge.one_line(form.from_name), own, len("From: "))
 
 
-def _list_headers(form: Form) -> str:
+def _list_headers(form: LetterTemplate) -> str:
     """Return the List headers, the token's place marked; readers do not post to the list (RFC 2369 3.4)."""
-    loop = f"X-Kairan-Loop: {_safe(form.list_id or form.mail_domain)}\r\n"
+    loop = f"X-Kairan-Loop: {_checked_header_value(form.list_id or form.mail_domain)}\r\n"
     if not form.list_id:
         return loop
-    mailto = f",\r\n <mailto:{_safe(form.leave_address)}>" if form.leave_address else ""
-    list_id = encode.mailbox(merge.one_line(form.list_name), form.list_id, len("List-Id: "))
+    mailto = f",\r\n <mailto:{_checked_header_value(form.leave_address)}>" if form.leave_address else ""
+    list_id = mime_encoding.encode_mailbox(merge.one_line(form.list_name), form.list_id, len("List-Id: "))
     return (
         f"List-Id: {list_id if form.list_name else f'<{form.list_id}>'}\r\n"
-        f"List-Unsubscribe: <{_safe(form.base_url)}/u/{_TOKEN}/one-click>{mailto}\r\n"
+        f"List-Unsubscribe: <{_checked_header_value(form.base_url)}/u/{_TOKEN}/one-click>{mailto}\r\n"
         "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
         f"List-Post: NO\r\n{loop}"
     )
 
 
-def _rest(form: Form) -> str:
+def _fixed_headers(form: LetterTemplate) -> str:
     """Return the headers that are the same in every letter of a form."""
-    _safe(form.mail_domain)
+    _checked_header_value(form.mail_domain)
     lines = ["X-Auto-Response-Suppress: OOF, AutoReply"]
     if form.automatic:
         lines += ["Auto-Submitted: auto-generated", "Precedence: bulk"]
     if form.urgent:
         lines += ["Importance: high", "Priority: urgent"]
     if form.reply_to:
-        _safe(form.reply_to)
+        _checked_header_value(form.reply_to)
     lines.append("MIME-Version: 1.0")
     return "".join(f"{line}\r\n" for line in lines)
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class LetterSections:
     """What stands below the organizer's words, as lines, the token's place marked."""
 
     files: tuple[str, ...]
@@ -288,17 +299,17 @@ class Parts:
     footer: tuple[str, ...]
 
 
-def _parts(form: Form) -> Parts:
-    return Parts(
+def _sections(form: LetterTemplate) -> LetterSections:
+    return LetterSections(
         tuple(_files(form)) if form.files else (),
         tuple(_confirmation(form)) if form.read_confirmation else (),
-        tuple(tuple(asks.lines(form.language, ask, _answers(form))) for ask in form.asks),
-        _caution(form),
-        tuple(footer.lines(form)) if form.footer else (),
+        tuple(tuple(question_block.text_lines(form.language, ask, _answer_url(form))) for ask in form.asks),
+        _do_not_forward_hint(form),
+        tuple(footer.footer_lines(form)) if form.footer else (),
     )
 
 
-def _caution(form: Form) -> str:
+def _do_not_forward_hint(form: LetterTemplate) -> str:
     """Say why the link is not to be passed on (field 4.3 no. 6)."""
     language = form.language
     if form.asks:
@@ -310,23 +321,23 @@ def _caution(form: Form) -> str:
     return ""
 
 
-def _tail(form: Form) -> str:
+def _text_below_body(form: LetterTemplate) -> str:
     """Return what stands below the organizer's words, the token's place marked."""
-    parts = _parts(form)
-    above = "\n\n".join("\n".join(lines) for lines in _above(parts) if any(lines))
+    parts = _sections(form)
+    above = "\n\n".join("\n".join(lines) for lines in _sections_above_footer(parts) if any(lines))
     blocks = [above, "\n".join(parts.footer)]
-    shown = "".join(f"{_RULE}\n{block}\n" for block in blocks if block)
+    shown = "".join(f"{_SEPARATOR}\n{block}\n" for block in blocks if block)
     return f"\n{shown}" if shown else ""
 
 
-def _above(parts: Parts) -> Iterator[tuple[str, ...]]:
+def _sections_above_footer(parts: LetterSections) -> Iterator[tuple[str, ...]]:
     yield from (parts.files, parts.confirmation, *parts.asks, (parts.caution,))
 
 
-def _files(form: Form) -> Iterator[str]:
+def _files(form: LetterTemplate) -> Iterator[str]:
     """List the files that stand behind the link; it is written once, with the read confirmation if there is one."""
     yield say(form.language, "[Files]")
-    yield from (f"- {_line(one)}" for one in form.files)
+    yield from (f"- {_one_line(one)}" for one in form.files)
     if form.enclosed:
         yield say(form.language, "They are attached to this letter.")
     elif form.read_confirmation:
@@ -336,27 +347,27 @@ def _files(form: Form) -> Iterator[str]:
         yield f"{form.base_url}/r/{_TOKEN}"
 
 
-def _confirmation(form: Form) -> Iterator[str]:
+def _confirmation(form: LetterTemplate) -> Iterator[str]:
     yield say(form.language, "[Read confirmation]")
     yield say(form.language, "When you have read this, open the link and press “I have read this”.")
     yield f"{form.base_url}/r/{_TOKEN}"
 
 
-def _shown(form: Form) -> Iterator[html_part.Piece]:
+def _html_sections(form: LetterTemplate) -> Iterator[html_part.HtmlSection]:
     """Return the same words as pieces of an HTML page: real buttons instead of bare addresses (decision 10)."""
-    parts, language = _parts(form), form.language
+    parts, language = _sections(form), form.language
     if parts.files:
-        yield html_part.Piece(parts.files[0], parts.files[1:])
+        yield html_part.HtmlSection(parts.files[0], parts.files[1:])
     if parts.confirmation:
         button = (say(language, "I have read this"), parts.confirmation[-1])
-        yield html_part.Piece(parts.confirmation[0], parts.confirmation[1:-1], (button,))
+        yield html_part.HtmlSection(parts.confirmation[0], parts.confirmation[1:-1], (button,))
     for ask in form.asks:
-        buttons = tuple(asks.buttons(language, ask, _answers(form)))
-        yield html_part.Piece(_line(ask.title), tuple(asks.terms(language, ask)), buttons)
-    yield html_part.Piece("", (parts.caution,))
-    yield html_part.Piece("", parts.footer, small=True)
+        buttons = tuple(question_block.answer_buttons(language, ask, _answer_url(form)))
+        yield html_part.HtmlSection(_one_line(ask.title), tuple(question_block.answer_terms(language, ask)), buttons)
+    yield html_part.HtmlSection("", (parts.caution,))
+    yield html_part.HtmlSection("", parts.footer, small=True)
 
 
-def _answers(form: Form) -> str:
+def _answer_url(form: LetterTemplate) -> str:
     """Return the web address under which a reader answers."""
     return f"{form.base_url}/a/{_TOKEN}"

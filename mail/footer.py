@@ -3,14 +3,15 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from mail import html_part, merge
+from mail import merge
+from mail.html import html_part
 from words import say
 
 if TYPE_CHECKING:
-    from mail.compose import Form
+    pass
 
 
-def lines(form: "Form") -> Iterator[str]:
+def footer_lines(form: "Form") -> Iterator[str]:
     """Return the lines: how to stop, where replies go, how to reach the school (D-26)."""
     language = form.language
     if form.list_id:
@@ -18,23 +19,23 @@ def lines(form: "Form") -> Iterator[str]:
             language, "This letter goes to those registered with “%(list)s”.", list=merge.one_line(form.list_name)
         )
         yield say(language, "Change address, stop, or not for you:")
-        yield f"{form.base_url}/u/{html_part.TOKEN}"
-        yield _about_replies(form)
+        yield f"{form.base_url}/u/{html_part.TOKEN_PLACEHOLDER}"
+        yield _reply_lines(form)
     elif form.personal:
         yield say(language, "This letter goes to you alone.")
-        yield _about_replies(form)
+        yield _reply_lines(form)
     if form.contact:
         yield say(language, "Contact: %(contact)s", contact=merge.one_line(form.contact))
-    yield from _sender(form)
+    yield from _sender_lines(form)
 
 
-def _about_replies(form: "Form") -> str:
+def _reply_lines(form: "Form") -> str:
     if form.reply_to:
         return say(form.language, "Replies go to the sender.")
     return say(form.language, "Replies are read by the person in charge (they are not counted as answers).")
 
 
-def _sender(form: "Form") -> Iterator[str]:
+def _sender_lines(form: "Form") -> Iterator[str]:
     """Return who sends and from where, the name once only."""
     organization, postal = merge.one_line(form.organization), merge.one_line(form.postal)
     if organization and postal and organization not in postal:

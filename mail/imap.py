@@ -16,25 +16,25 @@ from typing import TypeVar
 from imap_tools import BaseMailBox, MailBox, MailBoxUnencrypted
 from imap_tools.errors import ImapToolsError, MailboxFolderSelectError, MailboxLoginError
 
-from mail import login
-from mail.box import Box
-from mail.route import tls
+from mail import login_errors
+from mail.imap_account import ImapAccount
+from mail.smtp_connect import tls_context
 from words import N_
 
 Answer = TypeVar("Answer")
 
-ASIDE = "Kairan"
+HANDLED_FOLDER = "Kairan"
 """Folder for mails that were taken."""
-NOT_OURS = "Kairan-other"
+OTHER_FOLDER = "Kairan-other"
 """Folder for mails that are none of ours, or too large."""
 TIMEOUT_S = 30.0
-GLANCE_S = 1.0
-A_ROUND = 100
+IDLE_POLL_S = 1.0
+BATCH_SIZE = 100
 """Mails of one round; the next round takes more."""
-LONGEST_SAID = 300
+MAX_DETAIL_CHARS = 300
 
 
-class Closed(ConnectionError):
+class MailboxUnavailable(ConnectionError):
     """The mailbox cannot be used now.
 
     reason: a word for code (connect, tls, certificate, login, folder, broken). message: a sentence, in English, for
@@ -43,26 +43,26 @@ class Closed(ConnectionError):
 
     def __init__(self, message: str, reason: str, detail: str = "") -> None:
         super().__init__(message)
-        self.message, self.reason, self.detail = message, reason, detail[:LONGEST_SAID]
+        self.message, self.reason, self.detail = message, reason, detail[:MAX_DETAIL_CHARS]
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FetchedMessage:
     """A mail in the inbox: its number there, and its bytes; None if it is too large to be taken."""
 
     uid: str
     raw: bytes | None
 
 
-class Reading:
+class ImapSession:
     """One open mailbox. Not for several threads."""
 
-    def __init__(self, box: Box, timeout: float = TIMEOUT_S) -> None:
+    def __init__(self, box: ImapAccount, timeout: float = TIMEOUT_S) -> None:
         """Connect, secure, log in and open the inbox. Raises Closed."""
         self._said_no: set[str] = set()
         self._folders: dict[str, str] = {}
         self._box = box
-        self._mail = _opened(box, timeout)
+        self._mail = _open_mailbox(box, timeout)
 
     def close(self) -> None:
         """Log out if anybody listens, and hang up. Repeating is harmless."""
@@ -71,18 +71,18 @@ class Reading:
         with suppress(OSError, imaplib.IMAP4.error):
             self._mail.client.shutdown()
 
-    def mails(self, largest: int) -> Iterator[Found]:
+    def mails(self, largest: int) -> Iterator[FetchedMessage]:
         """Give the mails of the inbox one after another, the oldest first, without marking them. Raises Closed."""
         self._mail.client.untagged_responses.pop("EXISTS", None)
-        for uid in self._asked(lambda: self._mail.uids("ALL", charset=None))[:A_ROUND]:
+        for uid in self._asked(lambda: self._mail.uids("ALL", charset=None))[:BATCH_SIZE]:
             if uid not in self._said_no:
                 size = self._size(uid)
                 if size is not None:
                     raw = self._raw(uid) if size <= largest else None
                     if raw is not None or size > largest:
-                        yield Found(uid, raw)
+                        yield FetchedMessage(uid, raw)
 
-    def aside(self, uid: str, folder: str) -> None:
+    def move_message(self, uid: str, folder: str) -> None:
         """Move a mail into a folder, which is made if missing. Raises Closed; then this mail is not given again."""
         self._said_no.add(uid)
         self._folded(lambda: self._mail.move(uid, self._made(folder)))
@@ -91,19 +91,19 @@ class Reading:
         """Make a folder if it is missing. Raises Closed."""
         self._folded(lambda: self._made(folder))
 
-    def _folded(self, act: Callable[[], object]) -> None:
+    def _with_folder_errors(self, act: Callable[[], object]) -> None:
         try:
             act()
         except (ImapToolsError, imaplib.IMAP4.error) as fault:
             if isinstance(fault, imaplib.IMAP4.abort):
-                raise _broken(fault) from fault
+                raise _connection_broke(fault) from fault
             message = N_("The mailbox does not let Kairan put handled mails into the folder “Kairan”.")
-            raise Closed(message, "folder", str(fault)) from fault
+            raise MailboxUnavailable(message, "folder", str(fault)) from fault
         except OSError as fault:
-            raise _broken(fault) from fault
+            raise _connection_broke(fault) from fault
 
     @property
-    def tells(self) -> bool:
+    def supports_idle(self) -> bool:
         """Say whether the server says by itself that a mail has come."""
         return "IDLE" in self._mail.client.capabilities
 
@@ -113,7 +113,7 @@ class Reading:
         self._asked(idle.start)
         came = "EXISTS" in self._mail.client.untagged_responses  # it came between the last look and this
         while not came and not stopped() and time.monotonic() < until:
-            came = any(b"EXISTS" in line for line in self._asked(lambda: idle.poll(GLANCE_S)))
+            came = any(b"EXISTS" in line for line in self._asked(lambda: idle.poll(IDLE_POLL_S)))
         self._asked(idle.stop)
         return came
 
@@ -144,42 +144,44 @@ class Reading:
             return names[1]
         return names[0]
 
-    def _asked(self, question: Callable[[], Answer]) -> Answer:
+    def _with_connection_errors(self, question: Callable[[], Answer]) -> Answer:
         try:
             return question()
         except (OSError, imaplib.IMAP4.error, ImapToolsError) as fault:
-            raise _broken(fault) from fault
+            raise _connection_broke(fault) from fault
 
 
-def _opened(box: Box, timeout: float) -> BaseMailBox:
-    mail = _connected(box, timeout)
+def _open_mailbox(box: ImapAccount, timeout: float) -> BaseMailBox:
+    mail = _connect(box, timeout)
     try:
         _log_in(mail, box)
-    except Closed:
+    except MailboxUnavailable:
         with suppress(OSError):
             mail.client.shutdown()
         raise
     return mail
 
 
-def _connected(box: Box, timeout: float) -> BaseMailBox:
-    secure = tls(box.host)
+def _connect(box: ImapAccount, timeout: float) -> BaseMailBox:
+    secure = tls_context(box.host)
     try:
         if box.security == "tls":
             return MailBox(box.host, box.port, timeout=timeout, ssl_context=secure)
         mail = MailBoxUnencrypted(box.host, box.port, timeout=timeout)
-        return _secured(mail, secure) if box.security == "starttls" else mail
+        return _start_tls(mail, secure) if box.security == "starttls" else mail
     except ssl.SSLCertVerificationError as fault:
         message = N_("The mailbox server's certificate is not valid for its name.")
-        raise Closed(message, "certificate", str(fault)) from fault
+        raise MailboxUnavailable(message, "certificate", str(fault)) from fault
     except (ssl.SSLError, imaplib.IMAP4.error) as fault:
-        raise Closed(N_("No secure connection to the mailbox server is possible."), "tls", str(fault)) from fault
+        raise MailboxUnavailable(
+            N_("No secure connection to the mailbox server is possible."), "tls", str(fault)
+        ) from fault
     except (OSError, ValueError) as fault:
         message = N_("The mailbox server cannot be reached. Please check its name and port.")
-        raise Closed(message, "connect", str(fault)) from fault
+        raise MailboxUnavailable(message, "connect", str(fault)) from fault
 
 
-def _secured(mail: BaseMailBox, secure: ssl.SSLContext) -> BaseMailBox:
+def _start_tls(mail: BaseMailBox, secure: ssl.SSLContext) -> BaseMailBox:
     """Turn the connection into a secure one; hang up if that fails."""
     try:
         kind, said = mail.client.starttls(secure)
@@ -192,25 +194,25 @@ def _secured(mail: BaseMailBox, secure: ssl.SSLContext) -> BaseMailBox:
     return mail
 
 
-def _log_in(mail: BaseMailBox, box: Box) -> None:
+def _log_in(mail: BaseMailBox, box: ImapAccount) -> None:
     plain = (box.user + box.password).isascii()
     try:
         (mail.login if plain else mail.login_utf8)(box.user, box.password, initial_folder=None)
     except (MailboxLoginError, imaplib.IMAP4.error) as fault:
         if isinstance(fault, imaplib.IMAP4.abort):
-            raise _broken(fault) from fault
+            raise _connection_broke(fault) from fault
         usual = N_("The mailbox refused the login. Please check user and password.")
         said = str(fault).replace(box.password, "…")
-        raise Closed(login.message(said, usual), "login", said) from fault
+        raise MailboxUnavailable(login_errors.login_failure_message(said, usual), "login", said) from fault
     except OSError as fault:
-        raise _broken(fault) from fault
+        raise _connection_broke(fault) from fault
     try:
         mail.folder.set(box.folder)
     except MailboxFolderSelectError as fault:
-        raise Closed(N_("The mailbox has no such folder."), "folder", str(fault)) from fault
+        raise MailboxUnavailable(N_("The mailbox has no such folder."), "folder", str(fault)) from fault
     except (OSError, imaplib.IMAP4.error, ImapToolsError) as fault:
-        raise _broken(fault) from fault
+        raise _connection_broke(fault) from fault
 
 
-def _broken(fault: Exception) -> Closed:
-    return Closed(N_("The connection to the mailbox broke."), "broken", type(fault).__name__)
+def _connection_broke(fault: Exception) -> MailboxUnavailable:
+    return MailboxUnavailable(N_("The connection to the mailbox broke."), "broken", type(fault).__name__)

@@ -16,50 +16,50 @@ _GAPS = re.compile("[ \n\t]+")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
-class Piece(NamedTuple):
+class TextPiece(NamedTuple):
     """A stretch of a text as it was written, and the field's name if it is one."""
 
     text: str
     field: str | None
 
 
-def pieces(text: str) -> list[Piece]:
+def split_fields(text: str) -> list[TextPiece]:
     """Cut a text at its merge fields; joined again, the pieces are the text."""
-    found: list[Piece] = []
+    found: list[TextPiece] = []
     end = 0
     for match in _FIELD.finditer(text):
         if name := match[1].strip():
-            found += [Piece(text[end : match.start()], None), Piece(match[0], name)]
+            found += [TextPiece(text[end : match.start()], None), TextPiece(match[0], name)]
             end = match.end()
-    found.append(Piece(text[end:], None))
+    found.append(TextPiece(text[end:], None))
     return [piece for piece in found if piece.text]
 
 
-def fields(text: str) -> list[str]:
+def field_names(text: str) -> list[str]:
     """Return the names of the merge fields in a text, each once, in order of appearance."""
-    return list(dict.fromkeys(piece.field for piece in pieces(text) if piece.field))
+    return list(dict.fromkeys(piece.field for piece in split_fields(text) if piece.field))
 
 
-def unknown(text: str, known: Collection[str]) -> list[str]:
+def unknown_fields(text: str, known: Collection[str]) -> list[str]:
     """Return the names in a text that are no field, so that a page can refuse them in time."""
-    return [name for name in fields(text) if name not in known]
+    return [name for name in field_names(text) if name not in known]
 
 
-def fill(text: str, values: Mapping[str, str], allowed: Collection[str] | None = None) -> str:
+def fill_fields(text: str, values: Mapping[str, str], allowed: Collection[str] | None = None) -> str:
     """Replace the allowed fields (default: all with a value); values are never expanded again.
 
     An allowed field without value becomes empty, so that no reader ever sees its braces; a name
     that is not allowed stays as it was written.
     """
-    return join(pieces(text), values, values if allowed is None else allowed)
+    return join_pieces(split_fields(text), values, values if allowed is None else allowed)
 
 
-def join(cut: Iterable[Piece], values: Mapping[str, str], allowed: Collection[str]) -> str:
+def join_pieces(cut: Iterable[TextPiece], values: Mapping[str, str], allowed: Collection[str]) -> str:
     """Put a text together again from its pieces, fields filled as `fill` says."""
     return "".join([values.get(name, "") if name and name in allowed else text for text, name in cut])
 
 
-def plain(text: str) -> str:
+def clean_text(text: str) -> str:
     """Return a text fit for a letter's body: lines end with \\n, no control characters but tab.
 
     Half characters (lone surrogates), which UTF-8 cannot carry, become U+FFFD.
@@ -75,4 +75,4 @@ def one_line(text: str) -> str:
 
     The ideographic space between the two parts of a Japanese name stays.
     """
-    return _GAPS.sub(" ", plain(text)).strip()
+    return _GAPS.sub(" ", clean_text(text)).strip()

@@ -1,5 +1,5 @@
 // The editor of decorated letters: Trix over a <textarea data-decorated>, which stays the field that is posted and
-// is all there is where this script does not run. What the server makes of it: mail/rich.py.
+// is all there is where this script does not run. What the server makes of it: mail/html/sanitizer.py.
 "use strict";
 
 const WIDE = "[\\u2E80-\\u9FFF\\uF900-\\uFAFF\\uFE30-\\uFE4F\\uFF00-\\uFFEF]";

@@ -69,7 +69,7 @@ def _families(school: School) -> None:
             name=guardian,
             kana=kana,
             address=mail,
-            address_key=address.key(mail) if mail else None,
+            address_key=address.comparison_key(mail) if mail else None,
             violates_rfc=bool(mail) and address.violates_rfc(mail),
             household=household,
             phone="" if mail else "000-0000-0001",

@@ -3,8 +3,8 @@
 from base64 import b64encode
 from functools import cache
 
-from mail import domains
-from mail.sign import Signer, make_key, record
+from mail import dmarc
+from mail.dkim_signer import DkimSigner, dns_record, generate_key
 
 DOMAIN = "mail.school.example"
 
@@ -32,22 +32,22 @@ def _word(text: str) -> str:
 @cache
 def key(domain: str) -> bytes:
     """Return the DKIM key of a domain of the tests, one for the whole run."""
-    return make_key()
+    return generate_key()
 
 
 def signed(raw: bytes, domain: str) -> bytes:
     """Return a mail with the DKIM signature of a domain, as its provider would send it (CRLF)."""
-    return Signer("s1", domain, key(domain)).sign(raw.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n"))
+    return DkimSigner("s1", domain, key(domain)).sign(raw.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n"))
 
 
-def dns(*signing: str, silent: bool = False, **texts: str) -> domains.Lookup:
+def dns(*signing: str, silent: bool = False, **texts: str) -> dmarc.TxtLookup:
     """Return a DNS in which these domains publish their key; texts by name with _ for dots (two for one _)."""
-    known = {f"s1._domainkey.{domain}": [record(key(domain))] for domain in signing}
+    known = {f"s1._domainkey.{domain}": [dns_record(key(domain))] for domain in signing}
     known |= {name.replace("__", "\0").replace("_", ".").replace("\0", "_"): [text] for name, text in texts.items()}
 
     def lookup(name: str) -> list[str]:
         if silent:
-            raise domains.Trouble("silent")
+            raise dmarc.DnsError("silent")
         return known.get(name.lower(), [])
 
     return lookup

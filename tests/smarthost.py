@@ -41,7 +41,7 @@ class Smarthost:
 
     def to(self) -> list[str]:
         """Return who has a letter, one entry a letter, without quotes."""
-        return [addresses.key(one) for _, recipients, _, _ in self.mails for one in recipients]
+        return [addresses.comparison_key(one) for _, recipients, _, _ in self.mails for one in recipients]
 
     def times(self) -> Counter:
         """Return how often each Message-ID arrived."""
@@ -178,7 +178,7 @@ def fresh(row):
 
 def letter_to(notice: Notice, address: str) -> Letter:
     """Return the letter of a notice that was made for an address."""
-    person = Person.get(Person.address_key == addresses.key(address))
+    person = Person.get(Person.address_key == addresses.comparison_key(address))
     return Letter.get(Letter.notice == notice, Letter.person == person)
 
 

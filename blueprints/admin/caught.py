@@ -5,7 +5,7 @@ from flask import Response, abort, request
 from blueprints.admin.routes import Answer, bp
 from core.delivery import dev_outbox
 from core.notices import inline_images
-from mail.outbox import DAYS, Kept, NoSuchLetter
+from mail.dev_outbox_files import RETENTION_DAYS, NoSuchLetter, OutboxFile
 from web import answer, letter_page, needs
 
 SIZE = 30
@@ -24,11 +24,11 @@ def all_letters() -> Answer:
         total=len(kept),
         number=number,
         last=last,
-        days=DAYS,
+        days=RETENTION_DAYS,
     )
 
 
-def _read(kept: list[Kept]) -> list[dev_outbox.CapturedMessage]:
+def _read(kept: list[OutboxFile]) -> list[dev_outbox.CapturedMessage]:
     """Return the letters that are still there."""
     found = []
     for one in kept:

@@ -7,7 +7,7 @@ from core.inbound import spool
 from core.responses import tracking
 from core.retention import purge
 from core.settings import purge_starts_at
-from mail.outbox import DAYS
+from mail.dev_outbox_files import RETENTION_DAYS
 from models import Notice
 from web import _, answer, needs
 
@@ -54,5 +54,5 @@ def _rows() -> list[tuple[str, str, str]]:
         (_("Attached files"), _("closed with the school year, deleted a month later"), _("name and size")),
         (_("Families who left every list"), year_over, nothing),
         (_("Families in a list, stopped ones too"), _("as long as they stand in it"), _("everything")),
-        (_("Practice letters in the outbox"), _("%(n)s days", n=DAYS), nothing),
+        (_("Practice letters in the outbox"), _("%(n)s days", n=RETENTION_DAYS), nothing),
     ]  # fmt: skip

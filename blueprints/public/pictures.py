@@ -31,5 +31,5 @@ def words_of(delivery: Delivery) -> read_confirmations.LetterText:
     words = read_confirmations.letter_text(
         delivery, lambda mark: url_for("public.inside", token=delivery.token, mark=mark)
     )
-    # The only HTML that a page takes as it is: `mail.rich` wrote each tag, `mail.html_words` escaped each value.
+    # The only HTML that a page takes as it is: `mail.html.sanitizer` wrote each tag, `mail.html.render_html` escaped each value.
     return replace(words, html=Markup(words.html))  # noqa: S704

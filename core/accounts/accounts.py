@@ -52,7 +52,7 @@ def add_user(
                 name=shown,
                 name_key=name_key(shown),
                 email=mail,
-                email_key=address.key(mail) if mail else None,
+                email_key=address.comparison_key(mail) if mail else None,
                 password=passwords.hash_password(password) if password else None,
                 language=language,
                 created_at=now or clock.now(),
@@ -80,7 +80,7 @@ def clean_email(raw: str | None) -> str | None:
     if not (raw or "").strip():
         return None
     try:
-        mail = address.clean(raw or "")
+        mail = address.parse_address(raw or "")
     except address.BadAddress as wrong:
         raise DomainError("email", wrong.message) from wrong
     if _is_own_address(mail):
@@ -93,7 +93,7 @@ def _is_own_address(mail: str) -> bool:
     local = settings.load_settings().own.local(mail)
     if not local:
         return local is not None  # the mailbox itself; anybody else's
-    return address.reserved(local) or MailingList.select().where(MailingList.address == local).exists()
+    return address.is_reserved_local_part(local) or MailingList.select().where(MailingList.address == local).exists()
 
 
 def check_password(password: str, name: str, email: str | None, house: str | None = None) -> None:
@@ -107,7 +107,7 @@ def check_password(password: str, name: str, email: str | None, house: str | Non
 def find_user(typed: str) -> User | None:
     """Return the user with this user name or e-mail address; None if there is none."""
     if "@" in typed:
-        return User.get_or_none(User.email_key == address.key(unicodedata.normalize("NFKC", typed)))
+        return User.get_or_none(User.email_key == address.comparison_key(unicodedata.normalize("NFKC", typed)))
     return User.get_or_none(User.name_key == name_key(typed))
 
 
@@ -136,7 +136,11 @@ def change_account(user: User, *, now: datetime, **fields: str | None) -> None:
         new["name_key"] = name_key(str(new["name"]))
     if "email" in fields:
         mail = clean_email(fields["email"])
-        new |= {"email": mail, "email_key": address.key(mail) if mail else None, "link_serial": User.link_serial + 1}
+        new |= {
+            "email": mail,
+            "email_key": address.comparison_key(mail) if mail else None,
+            "link_serial": User.link_serial + 1,
+        }
     try:
         with db.atomic():
             User.update(**new).where(User.id == user.id).execute()

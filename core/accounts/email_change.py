@@ -23,12 +23,12 @@ def request_email_change(user: User, typed: str | None, now: datetime) -> bool:
     No address at all, or the present one written otherwise, counts at once.
     """
     wanted = accounts.clean_email(typed)
-    if wanted is None or address.key(wanted) == user.email_key:
+    if wanted is None or address.comparison_key(wanted) == user.email_key:
         old = user.email
         accounts.change_account(user, now=now, email=wanted, email_wanted=None)
         _notify_old_address(user, old, wanted, now)
         return False
-    if User.select().where(User.email_key == address.key(wanted), User.id != user.id).exists():
+    if User.select().where(User.email_key == address.comparison_key(wanted), User.id != user.id).exists():
         raise accounts.DomainError("email", N_("Another account already has this e-mail address."))
     User.update(email_wanted=wanted, link_serial=User.link_serial + 1).where(User.id == user.id).execute()
     resend_email_change(User.get_by_id(user.id), now)
@@ -67,7 +67,7 @@ def confirm_email_change(mark: str, now: datetime) -> User:
 
 def _notify_old_address(user: User, old: str | None, new: str | None, now: datetime) -> None:
     """Write to the address that was taken off, without naming the new one."""
-    if old and (new is None or address.key(old) != address.key(new)):
+    if old and (new is None or address.comparison_key(old) != address.comparison_key(new)):
         values = {
             "name": user.name,
             "administrators": ", ".join(holders_for_lists("admin", ()).names) or load_settings().contact,

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import config as ground
 from core.notifications import service_mail
-from mail import address, outbox
-from mail.outbox import Kept, NoSuchLetter
+from mail import address, dev_outbox_files
+from mail.dev_outbox_files import NoSuchLetter, OutboxFile
 from models import Letter
 
 
@@ -34,14 +34,14 @@ def outbox_dir() -> Path:
     return ground.current().data / "outbox"
 
 
-def list_messages() -> list[Kept]:
+def list_messages() -> list[OutboxFile]:
     """Return the letters that are there, the newest first."""
-    return outbox.listing(outbox_dir())
+    return dev_outbox_files.list_letters(outbox_dir())
 
 
-def read_message(kept: Kept) -> CapturedMessage:
+def read_message(kept: OutboxFile) -> CapturedMessage:
     """Return one letter for a page. Raises NoSuchLetter if it was swept meanwhile."""
-    raw = outbox.read(outbox_dir(), kept.name)
+    raw = dev_outbox_files.read_letter(outbox_dir(), kept.name)
     message = BytesParser(policy=policy.default).parsebytes(raw)
     secret = _is_secret(message)
     return CapturedMessage(
@@ -73,7 +73,7 @@ READER_LINK_KINDS = ("join", "welcome", "registered", "page", "new-address")
 def _is_secret(message: EmailMessage) -> bool:
     """Say whether the words must not be shown: of a secret or unknown kind, or a letter that no row explains."""
     local = str(message.get("Message-ID", "")).strip().strip("<>").partition("@")[0]
-    number = address.read_mark(local, ground.current().key("secret"))
+    number = address.decode_verp_tag(local, ground.current().key("secret"))
     letter = Letter.get_or_none(Letter.id == number) if number else None
     if letter is None or letter.notice_id:
         return letter is None

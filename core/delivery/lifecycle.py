@@ -219,7 +219,7 @@ def _letter_row(notice: Notice, delivery: int, one: Recipient, now: datetime, un
         "delivery": delivery,
         "person": one.person_id,
         "address": one.address,
-        "domain": addresses.domain(one.address or ""),
+        "domain": addresses.domain_of(one.address or ""),
         "urgent": notice.urgent,
         "language": one.language,
         "made_at": now,

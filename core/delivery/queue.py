@@ -133,7 +133,7 @@ def recheck_claimed(numbers: list[int], now: datetime) -> dict[int, str]:
         elif why := gone.get(delivery) or _skip_reason(person, address_now, state):
             kept_back[number] = why
         elif address_now != address:
-            moved.append(Letter(id=number, address=address_now, domain=addresses.domain(address_now)))
+            moved.append(Letter(id=number, address=address_now, domain=addresses.domain_of(address_now)))
     if moved:
         Letter.bulk_update(moved, [Letter.address, Letter.domain])
     return {**(reminder_recipients.unneeded_letters(reminders, now) if reminders else {}), **kept_back}

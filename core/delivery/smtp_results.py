@@ -12,8 +12,8 @@ from peewee import fn
 from core import audit
 from core.delivery import alerts, suppression, throttle
 from core.delivery.queue import QueuedMessage
-from mail.bounce import verdict
-from mail.deliver import Reply
+from mail.bounce.verdict import judge_smtp_reply
+from mail.smtp import SmtpReply
 from models import Letter, Person
 
 BLOCK_SHARE_DIVISOR = 5  # a fifth
@@ -29,11 +29,11 @@ class SmtpResult:
     reason: str = ""
 
 
-def classify_reply(reply: Reply, domain: str) -> SmtpResult:
+def classify_reply(reply: SmtpReply, domain: str) -> SmtpResult:
     """Say what becomes of a letter. A temporary answer, a full mailbox: tried again as long as it is useful."""
     if reply.accepted:
         return SmtpResult("accepted")
-    found = verdict(reply, domain)
+    found = judge_smtp_reply(reply, domain)
     if reply.deferred or found.kind == "full":
         return SmtpResult("deferred", found.kind)
     return SmtpResult("refused", found.kind)

@@ -13,7 +13,7 @@ from peewee import fn
 import clock
 from core import audit, rate_limits
 from core.delivery import alerts
-from mail.bounce import by_words
+from mail.bounce.verdict import reason_from_text
 from models import Bounce, Delivery, Letter, Membership, Person, Visit
 
 IMMEDIATE_RULES: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -95,7 +95,7 @@ def record_expired(letters: list[Letter], now: datetime) -> None:
 
 
 def _is_temporary_unknown_user(letter: Letter) -> bool:
-    return letter.code // 100 == 4 and by_words(letter.text) == "unknown_user"
+    return letter.code // 100 == 4 and reason_from_text(letter.text) == "unknown_user"
 
 
 def has_repeated_unknown_user(person: int, address: str, now: datetime) -> bool:

@@ -25,13 +25,13 @@ from core.notifications import service_mail
 from core.settings import Settings, load_settings
 from database import db, hand, record
 from mail import address as addresses
-from mail.deliver import Connection, Reply, Vanished, rcpt_form
-from mail.route import Route, Unreachable
-from mail.sign import Signer
+from mail.dkim_signer import DkimSigner
+from mail.smtp import OutcomeUnknown, SmtpConnection, SmtpReply, rcpt_address
+from mail.smtp_connect import SmtpServer, Unreachable
 from models import Letter
 
 if TYPE_CHECKING:
-    from mail.catcher import Catcher
+    from mail.dev_smtp import DevSmtpServer
 
 log = logging.getLogger("kairan.sending")
 
@@ -107,10 +107,10 @@ class SmtpWorker:
         self.owner = WorkerLock(config.data / "run")
         self.owner.tidy(time.time())
         self.boot = boot_id()
-        self._catcher: Catcher | None = None
-        self._connection: Connection | None = None
-        self._route: Route | None = None
-        self._signer: Signer | None = None
+        self._catcher: DevSmtpServer | None = None
+        self._connection: SmtpConnection | None = None
+        self._route: SmtpServer | None = None
+        self._signer: DkimSigner | None = None
         self._signs_for = ""
         self._failures = self._vanished = 0
         self._swept = self._finished = self._worked = self._looked = 0.0
@@ -229,7 +229,7 @@ class SmtpWorker:
             if reply.code in (501, 553) and addresses.violates_rfc(letter.address):
                 bare = not bare
                 reply = self._send_bytes(connection, letter, desk, bare)
-        except Vanished as gone:
+        except OutcomeUnknown as gone:
             lifecycle.mark_unknown(letter.id, self.owner.name, clock.now())
             self._vanished += 1
             if self._vanished >= MAX_UNKNOWN_IN_A_ROW:
@@ -245,10 +245,10 @@ class SmtpWorker:
         self._road_is_good()
         return self._note(letter, reply, follower, bare)
 
-    def _transmit(self, connection: Connection, letter: QueuedMessage, desk: RenderCache, bare: bool) -> Reply:
+    def _transmit(self, connection: SmtpConnection, letter: QueuedMessage, desk: RenderCache, bare: bool) -> SmtpReply:
         raw = self._written(letter, desk, bare)
         sender = desk.force.own.return_path(letter.id, desk.force.secret)
-        return connection.send(sender, rcpt_form(letter.address, bare), raw)
+        return connection.send(sender, rcpt_address(letter.address, bare), raw)
 
     def _render_signed(self, letter: QueuedMessage, desk: RenderCache, bare: bool) -> bytes:
         """Return the signed letter. Raises BadAddress, and _Unwritten for a fault of ours: others must go on."""
@@ -260,7 +260,9 @@ class SmtpWorker:
             log.error("letter %s cannot be written (%s); trying again later", letter.id, type(fault).__name__)
             raise _RenderError from fault
 
-    def _commit_result(self, letter: QueuedMessage, reply: Reply, follower: QueuedMessage | None, bare: bool) -> bool:
+    def _commit_result(
+        self, letter: QueuedMessage, reply: SmtpReply, follower: QueuedMessage | None, bare: bool
+    ) -> bool:
         """Commit what the server said, all that follows from it, and the handing over of the next letter."""
         now = clock.now()
         outcome = smtp_results.classify_reply(reply, letter.domain)
@@ -293,20 +295,20 @@ class SmtpWorker:
 
     # ── the road and the seal ──
 
-    def _open_connection(self, force: Settings) -> Connection:
+    def _open_connection(self, force: Settings) -> SmtpConnection:
         route = force.route or self._outbox()
         if self._connection is None or route != self._route:
             if self._connection:
                 self._connection.close()
-            self._connection, self._route = Connection(route, force.mail_domain), route
+            self._connection, self._route = SmtpConnection(route, force.mail_domain), route
         self._connection.open()
         return self._connection
 
-    def _dev_route(self) -> Route:
+    def _dev_route(self) -> SmtpServer:
         if self._catcher is None:
-            from mail.catcher import Catcher  # a server that only practice needs
+            from mail.dev_smtp import DevSmtpServer  # a server that only practice needs
 
-            self._catcher = Catcher(self._config.data / "outbox", now=clock.now)
+            self._catcher = DevSmtpServer(self._config.data / "outbox", now=clock.now)
             self._catcher_route = self._catcher.start()
         return self._catcher_route
 
@@ -314,7 +316,7 @@ class SmtpWorker:
         if force.own.mailbox:
             return raw  # the domain is the provider's, and so is its signature
         if self._signer is None or self._signs_for != force.mail_domain:
-            self._signer = Signer(self._config.dkim_selector, force.mail_domain, self._config.key("dkim.pem"))
+            self._signer = DkimSigner(self._config.dkim_selector, force.mail_domain, self._config.key("dkim.pem"))
             self._signs_for = force.mail_domain
         return self._signer.sign(raw)
 

@@ -10,7 +10,7 @@ from core.imports.existing_rows import ExistingRows
 from core.imports.line_notes import LineNote, has_lost_character, is_same_name
 from core.imports.plan_model import PlanLine, RowDraft
 from mail import address as addresses
-from mail.own import Own
+from mail.own_addresses import OwnAddresses
 from models import Child, Person
 from words import N_
 
@@ -21,7 +21,7 @@ LineRows = list[tuple[PlanLine, RosterRow]]
 class LineValidator:
     """Say which lines cannot be read at all; keep the key of the clean address of the others by line."""
 
-    own: Own
+    own: OwnAddresses
     keys: dict[int, str] = field(default_factory=dict)
 
     def passes(self, line: PlanLine, row: RosterRow) -> bool:
@@ -42,12 +42,12 @@ class LineValidator:
         if not row.address:
             return None if row.name else LineNote(N_("There is neither an e-mail address nor a name."))
         try:
-            row.address = addresses.clean(row.address)
+            row.address = addresses.parse_address(row.address)
         except addresses.BadAddress as wrong:
             return LineNote(wrong.message)
         if self.own.has(row.address):
             return LineNote(N_("This is an address of Kairan itself, so it cannot be a member."))
-        self.keys[row.number] = addresses.key(row.address)
+        self.keys[row.number] = addresses.comparison_key(row.address)
         return None
 
 
@@ -148,7 +148,7 @@ def address_fields(address: str) -> dict[str, Any]:
     """Return the columns of a person that follow from a clean address ('' for none)."""
     return {
         "address": address or None,
-        "address_key": addresses.key(address) if address else None,
+        "address_key": addresses.comparison_key(address) if address else None,
         "violates_rfc": bool(address) and addresses.violates_rfc(address),
     }
 

@@ -18,7 +18,7 @@ from core.notifications import service_mail
 from core.settings import load_settings
 from database import db
 from mail import address as addresses
-from mail.proof import Proof
+from mail.auth_results import AuthResult
 from models import Letter, MailingList, Person, Role, Sender, User
 from words import N_
 
@@ -56,12 +56,12 @@ def administrators() -> list[User]:
 
 def get_sender(mailing_list: MailingList, address: str) -> Sender | None:
     """Return the registered sender of this list with this address."""
-    return Sender.get_or_none(Sender.list == mailing_list, Sender.address_key == addresses.key(address))
+    return Sender.get_or_none(Sender.list == mailing_list, Sender.address_key == addresses.comparison_key(address))
 
 
 def is_known_address(address: str) -> bool:
     """Say whether an address is that of a registered sender or of somebody in a roster."""
-    key = addresses.key(address)
+    key = addresses.comparison_key(address)
     return (
         Sender.select().where(Sender.address_key == key).exists()
         or Person.select().where(Person.address_key == key).exists()
@@ -79,12 +79,12 @@ def add_sender(mailing_list: MailingList, by: User | None, address: str, name: s
 
 def _check_address(mailing_list: MailingList, typed: str, but: int = 0) -> str:
     try:
-        clean = addresses.clean(typed)
+        clean = addresses.parse_address(typed)
     except addresses.BadAddress as wrong:
         raise Refused("address", wrong.message) from wrong
     if load_settings().own.has(clean):
         raise Refused("address", N_("This is an address of Kairan itself, so it cannot post."))
-    same = (Sender.list == mailing_list) & (Sender.address_key == addresses.key(clean)) & (Sender.id != but)
+    same = (Sender.list == mailing_list) & (Sender.address_key == addresses.comparison_key(clean)) & (Sender.id != but)
     if Sender.select().where(same).exists():
         raise Refused("address", N_("This address may post already."))
     return clean
@@ -93,7 +93,7 @@ def _check_address(mailing_list: MailingList, typed: str, but: int = 0) -> str:
 def update_sender(sender: Sender, by: User | None, address: str, name: str, now: datetime) -> Sender:
     """Change address or name; a new address gets its own trial letter. Raises Refused."""
     clean = _check_address(sender.list, address, but=sender.id)
-    key = addresses.key(clean)
+    key = addresses.comparison_key(clean)
     moved = key != sender.address_key
     fields: dict[str, object] = {"address": clean, "address_key": key, "name": " ".join(name.split())}
     if moved:
@@ -158,10 +158,10 @@ def sender_being_verified(letter: Letter) -> Sender | None:
 
 
 def record_verification_reply(
-    sender: Sender, address: str, proof: Proof, letter: Letter, now: datetime
+    sender: Sender, address: str, proof: AuthResult, letter: Letter, now: datetime
 ) -> InboundResult:
     """Note what the answer to a trial letter proves and say so. Call inside the transaction that records the mail."""
-    if addresses.key(address) != sender.address_key:
+    if addresses.comparison_key(address) != sender.address_key:
         return InboundResult("reply", "silent", "other address", sender.list, letter=letter)
     record_authentication(sender, proof, now)
     if rate_limits.record_hit(f"trial:{sender.id}", now, 86400) <= 3:
@@ -169,7 +169,7 @@ def record_verification_reply(
     return InboundResult("reply", "done", proof.how or "unproven", sender.list, letter=letter)
 
 
-def record_authentication(sender: Sender, proof: Proof, now: datetime) -> None:
+def record_authentication(sender: Sender, proof: AuthResult, now: datetime) -> None:
     """Remember what the latest mail from an address proved, for the senders page."""
     Sender.update(tried_at=now, tried_how=proof.how).where(Sender.id == sender.id).execute()
 
@@ -178,10 +178,10 @@ def record_authentication(sender: Sender, proof: Proof, now: datetime) -> None:
 
 
 def hold_post_of_unknown_sender(
-    mailing_list: MailingList, address: str, subject: str, proof: Proof, now: datetime
+    mailing_list: MailingList, address: str, subject: str, proof: AuthResult, now: datetime
 ) -> InboundResult:
     """Keep a stranger's post from everybody and tell the managers; a known member whose mail is proven, too (T-31)."""
-    person = Person.get_or_none(Person.address_key == addresses.key(address)) if "@" in address else None
+    person = Person.get_or_none(Person.address_key == addresses.comparison_key(address)) if "@" in address else None
     if rate_limits.record_hit(f"strangers:{mailing_list.id}", now, 86400) <= MAX_NOTIFICATIONS_PER_DAY:
         _notify_managers(mailing_list, address, subject, now)
     if person and proof and person.reachable and rate_limits.record_hit(f"not a sender:{person.id}", now, 86400) == 1:

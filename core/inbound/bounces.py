@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from core.delivery import smtp_results, suppression
 from core.inbound.result import InboundResult
-from mail.reports import Explanation
+from mail.bounce.report import Explanation
 from models import Bounce, Letter, Notice
 
 REPORT_VALID_FOR = timedelta(days=14)

@@ -23,8 +23,8 @@ from core.settings import Settings, load_settings
 from core.signup import signup
 from database import db
 from mail import address as addresses
-from mail import domains
-from mail.proof import Proof, prove
+from mail import dmarc
+from mail.auth_results import AuthResult, authenticate_message
 from models import Incoming, Letter, MailingList
 
 log = logging.getLogger("kairan.inbox")
@@ -35,7 +35,7 @@ LOOP_ALARM_PER_HOUR = 5
 MAX_TEXT_CHARS = 20_000
 """Signs of a mail's text that are kept with its row."""
 
-txt_lookup: domains.Lookup | None = None
+txt_lookup: dmarc.TxtLookup | None = None
 """How TXT records are asked for; None: by the resolver of the settings. Tests put their own here."""
 
 
@@ -68,7 +68,7 @@ def resolve_recipient(recipient: str) -> InboundAddress | None:
     local = force.own.local(recipient)
     if local is None:
         return None
-    if not local or addresses.key(recipient.strip("<> ")) == settings.imap_address(force):
+    if not local or addresses.comparison_key(recipient.strip("<> ")) == settings.imap_address(force):
         return InboundAddress("mailbox", local)
     for kind, road in _ADDRESS_PATTERNS:
         if (match := road.fullmatch(local)) and (place := _RESOLVERS[kind](kind, local, match, force)):
@@ -87,7 +87,7 @@ _ADDRESS_PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
 
 
 def _resolve_letter_address(kind: str, local: str, match: re.Match[str], force: Settings) -> InboundAddress | None:
-    number = addresses.read_mark(match[1], force.secret)
+    number = addresses.decode_verp_tag(match[1], force.secret)
     return InboundAddress(kind, local, letter=number) if number is not None else None
 
 
@@ -194,15 +194,15 @@ def _save_result(row: Incoming, result: InboundResult, mail: InboundMail, raw: b
     ).where(Incoming.id == row.id).execute()  # fmt: skip
 
 
-def _authenticate(place: InboundAddress, mail: InboundMail, handler: "MessageHandler") -> Proof:
+def _authenticate(place: InboundAddress, mail: InboundMail, handler: "MessageHandler") -> AuthResult:
     """Ask the DNS only for mails on which something depends: those of registered senders, and commands."""
     if handler not in _HANDLERS_NEEDING_AUTH or not mail.address:
-        return Proof()
+        return AuthResult()
     config = ground.current()
     asked = _dns_budget.of_one_mail(
-        txt_lookup or domains.resolver(config.dns), known=allowed_senders.is_known_address(mail.address)
+        txt_lookup or dmarc.txt_resolver(config.dns), known=allowed_senders.is_known_address(mail.address)
     )
-    return prove(mail.raw, addresses.domain(mail.address), asked, config.authserv_id)
+    return authenticate_message(mail.raw, addresses.domain_of(mail.address), asked, config.authserv_id)
 
 
 _dns_budget = DnsBudget()
@@ -210,7 +210,7 @@ _dns_budget = DnsBudget()
 
 # ── the gate ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-MessageHandler = Callable[[InboundAddress, InboundMail, Proof, datetime], InboundResult]
+MessageHandler = Callable[[InboundAddress, InboundMail, AuthResult, datetime], InboundResult]
 
 
 def _choose_handler(place: InboundAddress, mail: InboundMail) -> MessageHandler:
@@ -224,7 +224,7 @@ def _get_letter(number: int | None) -> Letter | None:
     return Letter.get_or_none(Letter.id == number) if number is not None else None
 
 
-def _handle_report(place: InboundAddress, mail: InboundMail, proof: Proof, now: datetime) -> InboundResult:
+def _handle_report(place: InboundAddress, mail: InboundMail, proof: AuthResult, now: datetime) -> InboundResult:
     """A report about a letter: by the return path, else by our Message-ID in what came back."""
     letter = _get_letter(place.letter) or _get_letter(mail.about)
     if letter and letter.state == "sending" and letter.handed_at:
@@ -232,14 +232,14 @@ def _handle_report(place: InboundAddress, mail: InboundMail, proof: Proof, now: 
     return bounces.record_report(letter, mail.explained(letter.address if letter else ""), now)
 
 
-def _handle_loop(place: InboundAddress, mail: InboundMail, proof: Proof, now: datetime) -> InboundResult:
+def _handle_loop(place: InboundAddress, mail: InboundMail, proof: AuthResult, now: datetime) -> InboundResult:
     name = place.list.id if place.list else 0
     if rate_limits.record_hit(f"loop:{name}", now, 3600) == LOOP_ALARM_PER_HOUR:
         audit.log_action(None, "mail.loop_alarm", name or None, kind="list")
     return InboundResult("loop", "dropped", mail.sign, place.list)
 
 
-def _handle_auto_reply(place: InboundAddress, mail: InboundMail, proof: Proof, now: datetime) -> InboundResult:
+def _handle_auto_reply(place: InboundAddress, mail: InboundMail, proof: AuthResult, now: datetime) -> InboundResult:
     """An automatic answer is noted at its letter; it is no post, no join, and gets no answer."""
     letter = _get_letter(place.letter) or _get_letter(mail.about)
     if letter:
@@ -247,7 +247,7 @@ def _handle_auto_reply(place: InboundAddress, mail: InboundMail, proof: Proof, n
     return InboundResult("automatic", "dropped", mail.sign, place.list)
 
 
-def _handle_reply(place: InboundAddress, mail: InboundMail, proof: Proof, now: datetime) -> InboundResult:
+def _handle_reply(place: InboundAddress, mail: InboundMail, proof: AuthResult, now: datetime) -> InboundResult:
     letter = _get_letter(place.letter)
     if letter is None:
         return InboundResult("reply", "held", "old letter", show=True)
@@ -256,18 +256,18 @@ def _handle_reply(place: InboundAddress, mail: InboundMail, proof: Proof, now: d
     return replies.record_reply(letter, mail, now)
 
 
-def _handle_role_mail(place: InboundAddress, mail: InboundMail, proof: Proof, now: datetime) -> InboundResult:
+def _handle_role_mail(place: InboundAddress, mail: InboundMail, proof: AuthResult, now: datetime) -> InboundResult:
     allowed_senders.notify_role_mail(load_settings().own.address(place.local), mail.address, mail.subject, now)
     return InboundResult("house", "held", "", show=True, keep=True)
 
 
-def _handle_join(place: InboundAddress, mail: InboundMail, proof: Proof, now: datetime) -> InboundResult:
+def _handle_join(place: InboundAddress, mail: InboundMail, proof: AuthResult, now: datetime) -> InboundResult:
     assert place.list  # noqa: S101
     if not mail.address:
         return InboundResult("join", "dropped", "two senders", place.list, keep=True)
     signs = len(mail.subject.strip()) + len(mail.text.strip())
     if not _is_addressed_to(place, mail):
-        proof = Proof(forged=proof.forged)  # a genuine mail to somebody else, sent here by whoever got it
+        proof = AuthResult(forged=proof.forged)  # a genuine mail to somebody else, sent here by whoever got it
     return signup.handle_join_mail(
         place.list, mail.address, mail.envelope, signs, proof, now, code=place.code,
         message_id=mail.arrival.message_id,
@@ -276,15 +276,15 @@ def _handle_join(place: InboundAddress, mail: InboundMail, proof: Proof, now: da
 
 def _is_addressed_to(place: InboundAddress, mail: InboundMail) -> bool:
     """Say whether a mail itself names the address to which it came, so that its signature speaks for this place."""
-    return addresses.key(load_settings().own.address(place.local)) in mail.named
+    return addresses.comparison_key(load_settings().own.address(place.local)) in mail.named
 
 
-def _handle_leave(place: InboundAddress, mail: InboundMail, proof: Proof, now: datetime) -> InboundResult:
+def _handle_leave(place: InboundAddress, mail: InboundMail, proof: AuthResult, now: datetime) -> InboundResult:
     assert place.list  # noqa: S101
     return unsubscribe_by_mail.handle_leave_mail(place.list, mail.address, _get_letter(mail.about), proof, now)
 
 
-def _handle_post(place: InboundAddress, mail: InboundMail, proof: Proof, now: datetime) -> InboundResult:
+def _handle_post(place: InboundAddress, mail: InboundMail, proof: AuthResult, now: datetime) -> InboundResult:
     """A mail to all members: of a registered sender of this list, or of a stranger (T-30)."""
     assert place.list  # noqa: S101
     if not mail.address:

@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from mail.domains import Lookup, Trouble
+from mail.dmarc import DnsError, TxtLookup
 
 PER_MESSAGE_S = 10.0
 UNKNOWN_SENDERS_S, WINDOW_S = 20.0, 60.0
@@ -23,14 +23,14 @@ class DnsBudget:
         self._passed = passed
         self._spent: deque[tuple[float, float]] = deque()
 
-    def limit_lookup(self, lookup: Lookup, known: bool) -> Lookup:
+    def limit_lookup(self, lookup: TxtLookup, known: bool) -> TxtLookup:
         """Return the lookup for one mail. known: of a registered sender or a member, whom no stranger holds up."""
         left = PER_MESSAGE_S
 
         def patient(name: str) -> list[str]:
             nonlocal left
             if left <= 0 or (not known and self._used_up()):
-                raise Trouble("out of patience")
+                raise DnsError("out of patience")
             began = self._passed()
             try:
                 return lookup(name)

@@ -2,7 +2,7 @@
 
 The mail goes the same way as from the mail door (`core.inbound.spool`, `core.inbound.dispatch`): on the disk before it leaves
 the inbox, known again if it is seen twice, quarantined if it cannot be read. For whom it came: only by what the
-mailbox's own server wrote (`mail.envelope`); else it is a mail to the mailbox itself. What goes wrong stands on the
+mailbox's own server wrote (`mail.envelope_headers`); else it is a mail to the mailbox itself. What goes wrong stands on the
 settings page.
 """
 
@@ -18,9 +18,9 @@ import config as ground
 from core import settings
 from core.inbound import dispatch, spool
 from database import db
-from mail import envelope
-from mail.box import Box
-from mail.imap import ASIDE, NOT_OURS, Closed, Reading
+from mail import envelope_headers
+from mail.imap import HANDLED_FOLDER, OTHER_FOLDER, ImapSession, MailboxUnavailable
+from mail.imap_account import ImapAccount
 from models import Collection
 from words import N_
 
@@ -52,17 +52,17 @@ def hold_mailbox_lock() -> Iterator[None]:
         yield
 
 
-def fetch_batch(reading: Reading, now: datetime, stopped: Callable[[], bool] = lambda: False) -> int:
+def fetch_batch(reading: ImapSession, now: datetime, stopped: Callable[[], bool] = lambda: False) -> int:
     """Write down what lies in the inbox and move it aside; return how many were looked at. Raises Closed, OSError."""
     force = settings.load_settings()
     seen = others = 0
     for found in reading.mails(MAX_MESSAGE_BYTES):
         recipient = _find_recipient(found.raw, force) if found.raw is not None else None
         if recipient is not None and found.raw is not None:
-            spool.write_message(envelope.sender(found.raw), [recipient], found.raw, now)
+            spool.write_message(envelope_headers.find_sender(found.raw), [recipient], found.raw, now)
         else:
             others += 1
-        reading.aside(found.uid, NOT_OURS if recipient is None else ASIDE)
+        reading.aside(found.uid, OTHER_FOLDER if recipient is None else HANDLED_FOLDER)
         seen += 1
         if stopped():
             break
@@ -72,7 +72,7 @@ def fetch_batch(reading: Reading, now: datetime, stopped: Callable[[], bool] = l
 
 def _find_recipient(raw: bytes, force: settings.Settings) -> str | None:
     """Return for which of our addresses a mail came: the mailbox itself if nothing says so; None for a foreign one."""
-    for one in envelope.recipients(raw, force.recipient_header):
+    for one in envelope_headers.find_recipients(raw, force.recipient_header):
         place = dispatch.resolve_recipient(one)
         if force.own.has(one) and (place is None or place.kind != "mailbox"):
             return one if place else None
@@ -94,18 +94,18 @@ def _record_success(now: datetime, taken: int, others: int) -> None:
     ).where(Collection.id == 1).execute()  # fmt: skip
 
 
-def record_error(trouble: Closed, now: datetime) -> None:
+def record_error(trouble: MailboxUnavailable, now: datetime) -> None:
     """Keep what is wrong with the mailbox, for the settings page and the doctor."""
     Collection.the()
     fields = {"reason": trouble.reason, "message": trouble.message, "detail": trouble.detail}
     Collection.update(at=now, **fields).where(Collection.id == 1).execute()
 
 
-def poll_once(box: Box, now: datetime) -> int:
+def poll_once(box: ImapAccount, now: datetime) -> int:
     """Take everything out of the mailbox once; return how many mails. Raises Busy, Closed, OSError."""
     with hold_mailbox_lock():
         try:
-            reading = Reading(box)
+            reading = ImapSession(box)
             try:
                 total = 0
                 while found := fetch_batch(reading, now):
@@ -113,20 +113,20 @@ def poll_once(box: Box, now: datetime) -> int:
                 return total
             finally:
                 reading.close()
-        except Closed as trouble:
+        except MailboxUnavailable as trouble:
             record_error(trouble, now)
             raise
 
 
-def test_account(box: Box, now: datetime) -> Closed | None:
+def test_account(box: ImapAccount, now: datetime) -> MailboxUnavailable | None:
     """Open the mailbox and make the folder for handled mail, taking nothing out; return what is wrong."""
     try:
-        reading = Reading(box, TEST_TIMEOUT_S)
+        reading = ImapSession(box, TEST_TIMEOUT_S)
         try:
-            reading.ready(ASIDE)
+            reading.ready(HANDLED_FOLDER)
         finally:
             reading.close()
-    except Closed as trouble:
+    except MailboxUnavailable as trouble:
         record_error(trouble, now)
         return trouble
     _record_success(now, 0, 0)
@@ -140,8 +140,8 @@ class ImapPoller:
     """Reads the mailbox of the settings in force, whenever there is one; settings may change meanwhile."""
 
     def __init__(self) -> None:
-        self._reading: Reading | None = None
-        self._box: Box | None = None
+        self._reading: ImapSession | None = None
+        self._box: ImapAccount | None = None
         self._failures = 0
         self._not_before = 0.0
 
@@ -171,17 +171,19 @@ class ImapPoller:
             return False
         try:
             return self._look(box, stopped)
-        except Closed as trouble:
+        except MailboxUnavailable as trouble:
             self._trouble(trouble)
         except OSError as full:
-            self._trouble(Closed(N_("Mail cannot be written down: the disk is full."), DISK_FULL, type(full).__name__))
+            self._trouble(
+                MailboxUnavailable(N_("Mail cannot be written down: the disk is full."), DISK_FULL, type(full).__name__)
+            )
         except Exception as fault:  # whatever a server says, reading goes on later
             log.error("the mailbox could not be read (%s)", type(fault).__name__)
-            self._trouble(Closed(N_("The mailbox could not be read."), "broken", type(fault).__name__))
+            self._trouble(MailboxUnavailable(N_("The mailbox could not be read."), "broken", type(fault).__name__))
         return False
 
-    def _look(self, box: Box, stopped: Callable[[], bool]) -> bool:
-        self._reading = self._reading or Reading(box)
+    def _look(self, box: ImapAccount, stopped: Callable[[], bool]) -> bool:
+        self._reading = self._reading or ImapSession(box)
         if fetch_batch(self._reading, clock.now(), stopped):
             self._failures = 0
             return True
@@ -191,7 +193,7 @@ class ImapPoller:
         self._not_before = time.monotonic() + POLL_INTERVAL_S
         return False
 
-    def _trouble(self, trouble: Closed) -> None:
+    def _trouble(self, trouble: MailboxUnavailable) -> None:
         self._hang_up()
         pause = RETRY_DELAYS_S[min(self._failures, len(RETRY_DELAYS_S) - 1)]
         self._failures += 1

@@ -6,9 +6,9 @@ from functools import cached_property
 
 from core.settings import Settings
 from mail import address as addresses
-from mail import gate, mailboxes
-from mail.receive import Arrival, read
-from mail.reports import Explanation, explain
+from mail import address_list, classify
+from mail.bounce.report import Explanation, explain_message
+from mail.message import ParsedMessage, parse_message
 
 MAX_SEARCHED_BYTES = 1 << 20
 """Octets of a machine's mail in which our own mark is looked for."""
@@ -18,13 +18,13 @@ MAX_SEARCHED_BYTES = 1 << 20
 class InboundMail:
     """A mail that came. `address`: the single From, "" if there is not exactly one.
 
-    visitor, sign: who is at the door and what showed it (`mail.gate`). about: number of the letter of ours that it
+    visitor, sign: who is at the door and what showed it (`mail.classify`). about: number of the letter of ours that it
     answers or reports on. named: addresses in To and Cc, for comparison.
     """
 
     raw: bytes = field(repr=False)
     envelope: str
-    arrival: Arrival
+    arrival: ParsedMessage
     visitor: str
     sign: str
     about: int | None
@@ -48,17 +48,23 @@ class InboundMail:
     @cached_property
     def named(self) -> frozenset[str]:
         fields = [value for name, value in self.arrival.root.fields if name in ("to", "cc")]
-        return frozenset(addresses.key(box.address) for value in fields[:5] for box in mailboxes.read(value))
+        return frozenset(
+            addresses.comparison_key(box.address)
+            for value in fields[:5]
+            for box in address_list.parse_address_list(value)
+        )
 
     def explained(self, recipient: str) -> Explanation:
         """Return what a report says about a letter to this recipient ("" if unknown)."""
-        return explain(self.arrival, recipient)
+        return explain_message(self.arrival, recipient)
 
 
 def read_inbound_mail(raw: bytes, envelope: str, force: Settings) -> InboundMail:
     """Read a mail. envelope: its sender, "" for machines."""
-    arrival = read(raw)
-    found = gate.look(arrival, envelope, gate.House(force.mail_domain, mailbox=force.own.mailbox))
+    arrival = parse_message(raw)
+    found = classify.classify_message(
+        arrival, envelope, classify.OwnIdentity(force.mail_domain, mailbox=force.own.mailbox)
+    )
     about = _find_letter_number(" ".join((*arrival.in_reply_to, *arrival.references)), force)
     if about is None and found.visitor == "machine":
         about = _find_letter_number(f"{raw[:MAX_SEARCHED_BYTES].decode('latin-1')} {arrival.text}", force)
@@ -68,5 +74,5 @@ def read_inbound_mail(raw: bytes, envelope: str, force: Settings) -> InboundMail
 def _find_letter_number(text: str, force: Settings) -> int | None:
     """Return the number of the first letter of ours whose mark stands in a text, as in Message-ID or return path."""
     ours = re.compile(rf"(?<![a-z2-7])([a-z2-7]{{24}})@{re.escape(force.mail_domain)}", re.IGNORECASE)
-    numbers = (addresses.read_mark(found, force.secret) for found in ours.findall(text))
+    numbers = (addresses.decode_verp_tag(found, force.secret) for found in ours.findall(text))
     return next((number for number in numbers if number is not None), None)

@@ -18,8 +18,8 @@ from core.notices.author_copy import notice_cancel_token
 from core.notifications import service_mail
 from core.settings import Settings, load_settings
 from database import db, millis
-from mail import posted
-from mail.proof import Proof
+from mail import clean_post
+from mail.auth_results import AuthResult
 from models import Incoming, MailingList, Notice, Sender, Target, User, Wording
 from words import N_
 
@@ -56,11 +56,11 @@ class PostedMessage:
 
 
 def accept_post(
-    mailing_list: MailingList, sender: Sender, post: PostedMessage, proof: Proof, now: datetime
+    mailing_list: MailingList, sender: Sender, post: PostedMessage, proof: AuthResult, now: datetime
 ) -> InboundResult:
     """Make a notice of a registered sender's mail, or refuse it. Call inside the transaction that records the mail."""
     force = load_settings()
-    subject, text = posted.words(post.subject, post.text, force.base_url)
+    subject, text = clean_post.clean_subject_and_text(post.subject, post.text, force.base_url)
     if proof.forged:
         _warn_about_forgery(mailing_list, sender, now)
         return InboundResult("post", "dropped", "forged", mailing_list, show=True, keep=True)
@@ -85,12 +85,17 @@ def accept_post(
 
 
 def _find_hold_reason(
-    mailing_list: MailingList, sender: Sender, post: PostedMessage, proof: Proof, words_: tuple[str, str], now: datetime
+    mailing_list: MailingList,
+    sender: Sender,
+    post: PostedMessage,
+    proof: AuthResult,
+    words_: tuple[str, str],
+    now: datetime,
 ) -> str:
     """Say why a mail waits for its sender's release; "" if it goes out by itself."""
     if not proof:
         return "unproven"
-    if posted.looks_like_reply(post.subject, post.refers):
+    if clean_post.looks_like_reply(post.subject, post.refers):
         return "reply"
     if mailing_list.whole:
         return "whole"

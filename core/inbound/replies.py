@@ -18,7 +18,7 @@ from core.notifications import service_mail
 from core.permissions import Permissions
 from core.settings import load_settings
 from mail import address as addresses
-from mail.receive import read
+from mail.message import parse_message
 from models import Delivery, Incoming, Letter, Notice, Person, Sender
 from words import N_
 
@@ -91,7 +91,7 @@ def _notify_organizer(delivery: Delivery, mail: InboundMail, now: datetime) -> N
 def _registered_sender_of(notice: Notice) -> tuple[str, str]:
     """Return address and language of the sender who posted the notice by mail; ("", "") if there is none."""
     row = Incoming.select().where(Incoming.notice == notice, Incoming.kind == "post").first()
-    known = Sender.select().where(Sender.address_key == addresses.key(row.address)).first() if row else None
+    known = Sender.select().where(Sender.address_key == addresses.comparison_key(row.address)).first() if row else None
     return (known.address, load_settings().language) if known else ("", "")
 
 
@@ -133,7 +133,7 @@ def list_replies_of_person(person: Person, rights: Permissions, limit: int = 20)
 
 def _reply_view(row: Incoming) -> ReplyView:
     letter = row.letter
-    other = bool(row.address) and addresses.key(row.address) != addresses.key(letter.address)
+    other = bool(row.address) and addresses.comparison_key(row.address) != addresses.comparison_key(letter.address)
     files = tuple((str(name), int(size)) for name, size in row.files)
     kept = bool(files) and spool.has_raw(row.file)
     return ReplyView(
@@ -153,7 +153,7 @@ def get_reply_file(number: int, place: int, rights: Permissions) -> file_types.C
     if number not in {one.number for one in list_replies(notice, lists=rights.seen(notice))}:
         return None
     raw = spool.read_raw(row.file)
-    came = read(raw).attachments[:MAX_FILES] if raw is not None else ()
+    came = parse_message(raw).attachments[:MAX_FILES] if raw is not None else ()
     if not 0 <= place < min(len(came), len(row.files)):
         return None
     return file_types.check_file(row.files[place][0], came[place].content())

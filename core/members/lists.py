@@ -44,12 +44,12 @@ def add_list(
 def validate_local_part(typed: str, but: int = 0) -> str:
     """Return a local part that a list may have: valid, not reserved, not another list's (but list number `but`)."""
     local = typed.strip().lower()
-    if not addresses.valid_local(local):
+    if not addresses.is_valid_list_local_part(local):
         raise DomainError(
             "address",
             N_("Use 1 to 40 small letters, digits, dots, hyphens or underscores, with a letter or digit at both ends."),
         )
-    if addresses.reserved(local):
+    if addresses.is_reserved_local_part(local):
         raise DomainError("address", _reserved_message(local), name=local)
     if MailingList.select().where(MailingList.address == local, MailingList.id != but).exists():
         raise _address_taken_error()
@@ -191,10 +191,10 @@ def member_state_sql() -> Case:
 def add_sender(mailing_list: MailingList, by: User | None, address: str, name: str = "", *, now: datetime) -> Sender:
     """Register an address that may post to a list by mail (T-37). Raises Refused; adding twice changes the name."""
     try:
-        clean = addresses.clean(address)
+        clean = addresses.parse_address(address)
     except addresses.BadAddress as wrong:
         raise DomainError("address", wrong.message) from wrong
-    key = addresses.key(clean)
+    key = addresses.comparison_key(clean)
     with db.atomic():
         sender, fresh = Sender.get_or_create(
             list=mailing_list,

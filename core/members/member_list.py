@@ -206,7 +206,7 @@ def display_address(person: Person, whole: bool) -> str:
     """Return a person's address for a page: whole, or shortened (`a***@example.com`) for who may only look."""
     if not person.address:
         return ""
-    return person.address if whole else addresses.hidden(person.address)
+    return person.address if whole else addresses.mask_address(person.address)
 
 
 def visible_household(person: Person, rights: Permissions) -> list[Person]:

@@ -305,7 +305,7 @@ def _notify_old_address(person: Person, new_key: str, now: datetime) -> None:
 def clean_member_address(typed: str) -> str:
     """Return a clean address that a member may have. Raises Refused."""
     try:
-        clean = addresses.clean(typed)
+        clean = addresses.parse_address(typed)
     except addresses.BadAddress as wrong:
         raise DomainError("address", wrong.message) from wrong
     if settings.load_settings().own.has(clean):

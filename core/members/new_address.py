@@ -26,7 +26,10 @@ def request_new_address(person: Person, typed: str, now: datetime) -> None:
     """Send the letter with the link to the new address. Raises members.Refused for one that cannot be."""
     clean = _clean_new_address(person, typed)
     too_often = rate_limits.record_hit(f"new address:{person.id}", now, 86400) > PER_PERSON_A_DAY
-    if too_often or rate_limits.record_hit(f"new address at:{addresses.key(clean)}", now, 86400) > PER_ADDRESS_A_DAY:
+    if (
+        too_often
+        or rate_limits.record_hit(f"new address at:{addresses.comparison_key(clean)}", now, 86400) > PER_ADDRESS_A_DAY
+    ):
         raise members.DomainError("address", TOO_OFTEN)
     with db.atomic():  # a sender process must not take the letter before its link stands in it
         letter = service_mail.notify(
@@ -42,7 +45,7 @@ def request_new_address(person: Person, typed: str, now: datetime) -> None:
 
 def _clean_new_address(person: Person, typed: str) -> str:
     clean = members.clean_member_address(typed)
-    if addresses.key(clean) == person.address_key:
+    if addresses.comparison_key(clean) == person.address_key:
         raise members.DomainError("address", SAME_ADDRESS)
     return clean
 

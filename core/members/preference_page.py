@@ -79,7 +79,7 @@ def person_by_token(text: str, now: datetime) -> Person | None:
 
 def email_page_link(typed: str, now: datetime) -> None:
     """Mail the link to a member's own address; nobody learns whether there is one. Raises BadAddress."""
-    key = addresses.key(addresses.clean(typed))
+    key = addresses.comparison_key(addresses.parse_address(typed))
     person = Person.get_or_none(Person.address_key == key)
     if any(rate_limits.record_hit(f"own page:{window}:{key}", now, window) > most for window, most in PER_ADDRESS):
         return

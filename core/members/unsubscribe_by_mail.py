@@ -13,12 +13,12 @@ from core.notifications import service_mail
 from core.settings import load_settings
 from database import db
 from mail import address as addresses
-from mail.proof import Proof
+from mail.auth_results import AuthResult
 from models import Letter, MailingList, Membership, Person
 
 
 def handle_leave_mail(
-    mailing_list: MailingList, address: str, letter: Letter | None, proof: Proof, now: datetime
+    mailing_list: MailingList, address: str, letter: Letter | None, proof: AuthResult, now: datetime
 ) -> InboundResult:
     """Do what a mail to the leave address asks for. `letter`: of ours, whose mark the mail carries."""
     person = letter.person if letter and letter.person_id else _person_by_address(address)
@@ -34,7 +34,7 @@ def handle_leave_mail(
 
 
 def _person_by_address(address: str) -> Person | None:
-    return Person.get_or_none(Person.address_key == addresses.key(address)) if "@" in address else None
+    return Person.get_or_none(Person.address_key == addresses.comparison_key(address)) if "@" in address else None
 
 
 def _send_daily_limited(kind: str, person: Person, mailing_list: MailingList, url: str, now: datetime) -> None:

@@ -23,7 +23,7 @@ from core.errors import DomainError, NotADraft
 from core.notices import file_types
 from core.notices.file_types import UnfitFile
 from database import db, written_once
-from mail import enclose
+from mail import multipart_mixed
 from models import Attachment, Delivery, Notice, Opened, User
 from words import N_
 
@@ -174,7 +174,7 @@ def enclosed_files(notice: Notice, now: datetime) -> list[Attachment]:
 
 @lru_cache(maxsize=2)
 def _encoded(files: tuple[tuple[str, str, Path], ...]) -> bytes:
-    return enclose.parts((name, kind, path.read_bytes()) for name, kind, path in files)
+    return multipart_mixed.attachment_parts((name, kind, path.read_bytes()) for name, kind, path in files)
 
 
 def encoded_files(notice: Notice, now: datetime) -> bytes:

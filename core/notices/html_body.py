@@ -8,7 +8,7 @@ from html import escape
 from typing import Any
 
 from core.notices import inline_images
-from mail import rich, rich_text
+from mail.html import sanitizer, text_part
 from models import Notice, Sample, Wording
 from words import N_
 
@@ -27,17 +27,17 @@ def normalize_body(fields: dict[str, Any], language: str) -> dict[str, Any]:
 
 def clean_html(html: str, language: str) -> dict[str, Any]:
     """Return `html`, `text` and `decorated` for what came from an editor or a clipboard."""
-    words = rich.read(html, inline_images.existing_ids(rich.MARK.findall(html)))
-    return {"html": words.html(), "text": rich_text.text(words, language), "decorated": True}
+    words = sanitizer.sanitize_html(html, inline_images.existing_ids(sanitizer.PICTURE_ID.findall(html)))
+    return {"html": words.html(), "text": text_part.render_text(words, language), "decorated": True}
 
 
 def is_too_long(html: str, language: str) -> bool:
     """Say whether decorated words are more than a letter may hold, or more tags than anybody writes."""
-    if len(html) > rich.LONGEST or html.count("<") > rich.MOST_TAGS:
+    if len(html) > sanitizer.MAX_HTML_CHARS or html.count("<") > sanitizer.MAX_TAGS:
         return True
     kept = clean_html(html, language)
     return (
-        len(kept["text"]) > MAX_TEXT_CHARS or len(kept["html"]) > rich.LONGEST
+        len(kept["text"]) > MAX_TEXT_CHARS or len(kept["html"]) > sanitizer.MAX_HTML_CHARS
     )  # each stretch of a link repeats its address
 
 
@@ -45,7 +45,7 @@ def initial_html(wording: Wording | Sample, language: str) -> str:
     """Return the HTML with which decoration begins: what it was before, if the text is still the same."""
     if wording.html and clean_html(wording.html, language)["text"].strip() == wording.text.strip():
         return wording.html
-    return rich.of_text(wording.text).html()
+    return sanitizer.document_from_text(wording.text).html()
 
 
 def append_image(wording: Wording, mark: str, alt: str) -> str:
@@ -78,4 +78,4 @@ def image_ids_of_wording(wording: Wording) -> list[str]:
 
 def text_length_without_images(wording: Wording) -> int:
     """Return how many characters decorated words have without their pictures and the descriptions of these."""
-    return len("".join(rich_text.text(rich.read(html_of(wording)), wording.language).split()))
+    return len("".join(text_part.render_text(sanitizer.sanitize_html(html_of(wording)), wording.language).split()))

@@ -19,7 +19,7 @@ import config as ground
 from core.notices import attachments, file_types, photo_metadata
 from core.notices.attachments import MEBIBYTE, format_bytes
 from core.notices.file_types import UnfitFile
-from mail import pictures as parts_of
+from mail import multipart_related as parts_of
 from models import Notice, Sample, Wording
 from words import N_
 
@@ -40,7 +40,7 @@ _TOO_LARGE = N_("“%(name)s” has %(size)s; a picture in a letter may have %(m
 def add_image(name: str, content: bytes) -> str:
     """Keep a picture, without what a photo tells beside it; return its mark. Repeatable. Raises UnfitFile."""
     fit = file_types.check_file(name, content)
-    if fit.kind not in parts_of.ENDINGS:
+    if fit.kind not in parts_of.EXTENSIONS:
         raise UnfitFile(_NOT_AN_IMAGE, name=fit.name)
     if not 0 < photo_metadata.pixel_count(fit.kind, fit.content) <= MAX_PIXELS:
         raise UnfitFile(_TOO_MANY_PIXELS, name=fit.name)
@@ -110,7 +110,7 @@ def encoded_images(html: str, domain: str) -> bytes:
 @lru_cache(maxsize=2)
 def _encoded(found: tuple[str, ...], domain: str) -> bytes:
     paths = [(mark, path) for mark in found if (path := image_path(mark))]
-    return parts_of.parts(((mark, media_type_of(path), path.read_bytes()) for mark, path in paths), domain)
+    return parts_of.inline_image_parts(((mark, media_type_of(path), path.read_bytes()) for mark, path in paths), domain)
 
 
 def embed_as_data_urls(html: str) -> str:

@@ -126,12 +126,12 @@ def field_by_name(name: str) -> MergeField | None:
 def names_in_notice(notice: Notice) -> list[str]:
     """Return the names in the subject and text of a notice, in every language, each once, as they are written."""
     texts = Wording.select(Wording.subject, Wording.text).where(Wording.notice == notice).order_by(Wording.id).tuples()
-    return merge.fields("\n".join(text for row in texts for text in row))
+    return merge.field_names("\n".join(text for row in texts for text in row))
 
 
 def has_merge_fields(*texts: str | None) -> bool:
     """Say whether some text holds a merge field."""
-    return any(merge.fields(text) for text in texts if text)
+    return any(merge.field_names(text) for text in texts if text)
 
 
 def custom_field_names(lists: Iterable[int]) -> list[str]:
@@ -234,7 +234,7 @@ def fill_shared(notice: Notice, force: Settings, at: datetime) -> tuple[str, str
     """Return subject and text for a page: what is the same for all filled in, the rest as placeholders."""
     wording = notice.wording
     values = shared_values(names_in_notice(notice), notice, force, at)
-    return merge.fill(wording.subject, values), merge.fill(wording.text, values)
+    return merge.fill_fields(wording.subject, values), merge.fill_fields(wording.text, values)
 
 
 def display_subject(notice: Notice, subject: str | None = None) -> str:
@@ -266,7 +266,7 @@ def uses_signature(names: Iterable[str]) -> bool:
 
 def lacks_signature(user: User, *texts: str | None) -> bool:
     """Say whether texts want the signature of a user who has none yet (D-22)."""
-    return not user.signature.strip() and any(uses_signature(merge.fields(text)) for text in texts if text)
+    return not user.signature.strip() and any(uses_signature(merge.field_names(text)) for text in texts if text)
 
 
 def offered_names(list_ids: Iterable[int], language: str) -> dict[str, list[str]]:

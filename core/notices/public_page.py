@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 
 from core.notices import merge_fields
 from core.settings import load_settings
-from mail import links, merge
+from mail import merge
+from mail.html import linkify
 from models import MailingList, Notice, Organization, Target
 
 MAX_AGE_S = 12 * 3600
@@ -40,4 +41,4 @@ def public_wording(notice: Notice) -> tuple[str, list[tuple[str, str | None]]]:
     force = load_settings()
     notice.sender_name, notice.by = force.name, None  # for this page alone; nothing is saved
     subject, text = merge_fields.fill_shared(notice, force, notice.started_at)
-    return subject, links.cut(merge.plain(text).strip("\n"))
+    return subject, linkify.split_at_urls(merge.clean_text(text).strip("\n"))

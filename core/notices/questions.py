@@ -14,7 +14,7 @@ from typing import Any
 import clock
 import words
 from database import db
-from mail import asks, merge
+from mail import merge, question_block
 from models import Choice, Notice, Question
 from words import N_
 
@@ -170,7 +170,7 @@ def question_error(ask: QuestionDraft) -> str:
         return N_("A question needs at least two choices.")
     if len(set(ask.choices)) < len(ask.choices):
         return N_("Two choices of a question are the same.")
-    if merge.fields(" ".join((ask.heading, ask.text, *ask.choices))):
+    if merge.field_names(" ".join((ask.heading, ask.text, *ask.choices))):
         return N_("Double braces cannot be filled in inside a question. Please write the words themselves.")
     return ""
 
@@ -237,17 +237,17 @@ def who_answers(asked: Iterable[QuestionBlock]) -> dict[int, str]:
     return {one.questions[0].place: WHO_ANSWERS[one.unit] for one in found}
 
 
-def letter_questions(notice: Notice, language: str) -> tuple[asks.Ask, ...]:
+def letter_questions(notice: Notice, language: str) -> tuple[question_block.LetterQuestion, ...]:
     """Return the questions of a notice as its letters ask them."""
     found = group_into_blocks(load_questions(notice))
     said = who_answers(found)
     return tuple(_letter_question(one, language, said.get(one.questions[0].place, "")) for one in found)
 
 
-def _letter_question(block: QuestionBlock, language: str, who: str) -> asks.Ask:
+def _letter_question(block: QuestionBlock, language: str, who: str) -> question_block.LetterQuestion:
     choices = tuple((one.number, one.text) for one in block.questions[0].options)
     days = tuple((one.options[0].number, one.text) for one in block.questions if one.options) if block.days else ()
-    return asks.Ask(
+    return question_block.LetterQuestion(
         block.title, deadline_text(language, block.deadline), choices, days, words.say(language, who) if who else ""
     )
 

@@ -295,7 +295,7 @@ def _letter_rows(notice: Notice, number: int, readers: list[ReminderRecipient], 
     for one in readers:
         yield {
             "notice": notice.id, "delivery": one.delivery_id, "person": one.person_id, "round": number,
-            "address": one.address, "domain": addresses.domain(one.address), "urgent": notice.urgent,
+            "address": one.address, "domain": addresses.domain_of(one.address), "urgent": notice.urgent,
             "language": one.language, "made_at": now, "next_at": now, "useful_until": until,
         }  # fmt: skip
 

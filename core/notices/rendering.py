@@ -16,7 +16,7 @@ from core.notifications import kinds, service_mail
 from core.permissions import target_lists
 from core.responses import tracking
 from core.settings import Settings
-from mail.compose import MARK, Form, Prepared, Reader, prepare
+from mail.compose import VERP_TAG_PLACEHOLDER, LetterRecipient, LetterRenderer, LetterTemplate, make_renderer
 from models import Delivery, Letter, MailingList, Notice, User
 from words import N_
 
@@ -41,14 +41,14 @@ def notice_form(
     force: Settings,
     sender_name: str = "",
     again: bool = False,
-) -> Form:
+) -> LetterTemplate:
     """Return what all letters of a notice to one list in one language and one sender's name share (decisions 4, 10).
 
     again: a reminder, whose subject says so once; all else is as it was.
     """
     wording = notice.wording
     local, alone = list_.address if list_ else "postmaster", notice.kind == "individual"
-    return Form(
+    return LetterTemplate(
         language=language,
         subject=reminder_subject(wording.subject, language) if again else wording.subject,
         text=wording.text,
@@ -89,7 +89,7 @@ def reminder_subject(subject: str, language: str) -> str:
 
 def reply_to_pattern(force: Settings) -> str:
     """Return the address of replies with a place for the letter's mark; the plain mailbox where there is no other."""
-    return force.own.address(f"r-{MARK}")
+    return force.own.address(f"r-{VERP_TAG_PLACEHOLDER}")
 
 
 def from_display_name(organization: str, sender: str, language: str) -> str:
@@ -107,11 +107,11 @@ def _file_lines(notice: Notice) -> tuple[str, ...]:
     )
 
 
-def service_form(letter: QueuedMessage | Letter, force: Settings) -> Form:
+def service_form(letter: QueuedMessage | Letter, force: Settings) -> LetterTemplate:
     """Return the form of a service letter: from the organization, no list, marked as automatic."""
     subject, text = service_mail.render_message(letter, force.name)
     page = letter.payload.get("page", "")
-    return Form(
+    return LetterTemplate(
         language=letter.language,
         subject=subject,
         text=text,
@@ -139,9 +139,9 @@ def _attached_copy(letter: QueuedMessage | Letter) -> bytes:
     return attachments.encoded_files_for_copy(int(number), clock.now()) if shows else b""
 
 
-def build_reader(letter: QueuedMessage, bare: bool, now: datetime) -> Reader:
+def build_reader(letter: QueuedMessage, bare: bool, now: datetime) -> LetterRecipient:
     """Return what differs in this one letter. bare: the server wants an RFC-violating address unquoted."""
-    return Reader(
+    return LetterRecipient(
         number=letter.id,
         address=letter.address,
         bare=bare,
@@ -163,8 +163,8 @@ def _child_fields(siblings: bool | None, language: str, name: str, room: str) ->
 def preview_letter(notice: Notice, recipient: Recipient, force: Settings, now: datetime) -> RenderedLetter:
     """Return the letter exactly as this reader will get it, but for the token in its links."""
     list_ = MailingList.get_or_none(MailingList.id == recipient.list_id)
-    made = prepare(notice_form(notice, list_, recipient.language, force, recipient.signed))
-    reader = Reader(
+    made = make_renderer(notice_form(notice, list_, recipient.language, force, recipient.signed))
+    reader = LetterRecipient(
         number=0, address=recipient.address or "a@example.com", bare=False, name=recipient.name,
         token=PLACEHOLDER_TOKEN, values=recipient.values, at=now,
         **_child_fields(recipient.siblings, recipient.language, recipient.child_name, recipient.child_room),
@@ -177,7 +177,7 @@ class RenderCache:
 
     def __init__(self, force: Settings) -> None:
         self.force = force
-        self._prepared: dict[tuple[int, int, str, str, bool], Prepared] = {}
+        self._prepared: dict[tuple[int, int, str, str, bool], LetterRenderer] = {}
         self._notices: dict[int, Notice] = {}
 
     def evict_notices_with_files(self) -> None:
@@ -191,9 +191,9 @@ class RenderCache:
         letter = load_message(letter) if isinstance(letter, Letter) else letter
         return self._form_of(letter).letter(build_reader(letter, bare, now))
 
-    def _prepared_form(self, letter: QueuedMessage) -> Prepared:
+    def _prepared_form(self, letter: QueuedMessage) -> LetterRenderer:
         if letter.notice_id is None or letter.reader_language is None:
-            return prepare(service_form(letter, self.force))
+            return make_renderer(service_form(letter, self.force))
         key = (
             letter.notice_id, letter.list_id or 0, letter.reader_language, letter.sender_name or "", letter.round > 1
         )  # fmt: skip
@@ -201,7 +201,7 @@ class RenderCache:
             notice = self._notices.get(letter.notice_id) or Notice.get_by_id(letter.notice_id)
             self._notices[letter.notice_id] = notice
             list_ = MailingList.get_or_none(MailingList.id == letter.list_id)
-            self._prepared[key] = prepare(notice_form(notice, list_, key[2], self.force, key[3], key[4]))
+            self._prepared[key] = make_renderer(notice_form(notice, list_, key[2], self.force, key[3], key[4]))
         return self._prepared[key]
 
 
@@ -210,15 +210,15 @@ def render_as_sent(notice: Notice, force: Settings, now: datetime) -> RenderedLe
     delivery = Delivery.select().where(Delivery.notice == notice, Delivery.reason == "").order_by(Delivery.id).first()
     list_ = delivery.list if delivery else None
     values = merge_fields.shared_values(merge_fields.names_in_notice(notice), notice, force, notice.started_at or now)
-    reader = Reader(
+    reader = LetterRecipient(
         number=0, address="a@example.com", bare=False, name="", token=PLACEHOLDER_TOKEN, values=values, at=now
     )
     return _render_preview(notice_form(notice, list_, force.language, force), reader)
 
 
-def _render_preview(form: Form, reader: Reader) -> RenderedLetter:
+def _render_preview(form: LetterTemplate, reader: LetterRecipient) -> RenderedLetter:
     """Return a letter for a page or a copy, with its HTML where families get one."""
-    made = prepare(form)
+    made = make_renderer(form)
     return RenderedLetter(reader.name, made.subject(reader), made.text(reader), made.html(reader))
 
 
@@ -232,7 +232,7 @@ def render_author_copy(
     values = (
         like.values if like else merge_fields.shared_values(merge_fields.names_in_notice(notice), notice, force, now)
     )
-    reader = Reader(
+    reader = LetterRecipient(
         number=0, address=by.email or "a@example.com", bare=False, name=by.name, token=PLACEHOLDER_TOKEN, values=values,
         at=now,
     )  # fmt: skip

@@ -47,7 +47,7 @@ def _field_empty_for_all(audience: Audience) -> dict[str, str]:
 
 def _merge_field_errors(notice: Notice, wording: Wording, by: User | None) -> dict[str, str]:
     """Return what stands against the merge fields of the words, by where it stands."""
-    names = {part: merge.fields(getattr(wording, part)) for part in ("subject", "text")}
+    names = {part: merge.field_names(getattr(wording, part)) for part in ("subject", "text")}
     if not any(names.values()):
         return {}
     free, force = merge_fields.custom_field_names(merge_fields.lists_of_notice(notice)), load_settings()

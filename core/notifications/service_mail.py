@@ -109,7 +109,7 @@ def notify(
         kind=kind,
         person=person,
         address=address,
-        domain=addresses.domain(address),
+        domain=addresses.domain_of(address),
         urgent=urgent,
         language=language,
         payload={key: str(value) for key, value in values.items()},

@@ -66,7 +66,7 @@ def _address_slip(row: Membership, language: str) -> AddressSlip:
     code = row.child.join_code if row.child_id else row.list.join_code
     address = row.person.address or ""
     return AddressSlip(
-        row.person, row.child if row.child_id else None, addresses.hidden(address),
+        row.person, row.child if row.child_id else None, addresses.mask_address(address),
         row.person.address_state == "bounced", handouts.join_links(row.list, code),
         carrier_help.guidance_for_address(address, language),
     )  # fmt: skip

@@ -15,7 +15,8 @@ from peewee import ModelSelect, ModelUpdate, fn
 from core.delivery import lifecycle as letters
 from core.notices import html_body, inline_images, per_child
 from database import db, insert_rows, written_once
-from mail import html_words, links, merge
+from mail import merge
+from mail.html import linkify, render_html
 from models import Answer, Cover, Delivery, Letter, Notice, Visit, Wording
 
 TOUCH_DELAY = timedelta(seconds=180)
@@ -129,16 +130,16 @@ def letter_text(delivery: Delivery, picture: Callable[[str], str] = str) -> Lett
     picture: gives the address of a picture by its mark.
     """
     wording = _select_wording(delivery.notice_id, delivery.language)[0]
-    subject = merge.one_line(merge.fill(wording.subject, delivery.values))
+    subject = merge.one_line(merge.fill_fields(wording.subject, delivery.values))
     about = ""
     if delivery.siblings:
         subject = per_child.subject_with_child(delivery.language, subject, delivery.child_name)
         about = per_child.sibling_note(delivery.language, delivery.child_name, delivery.child_room)
-    text = merge.plain(merge.fill(wording.text, delivery.values)).strip("\n")
+    text = merge.clean_text(merge.fill_fields(wording.text, delivery.values)).strip("\n")
     html = html_body.html_of(wording)
     shown = {mark: picture(mark) for mark in inline_images.existing_ids(inline_images.image_ids(html))}
-    page = html_words.on_page(html, delivery.values, shown) if html else ""
-    return LetterText(wording.language, subject, about, tuple(links.cut(text)), page)
+    page = render_html.render_for_page(html, delivery.values, shown) if html else ""
+    return LetterText(wording.language, subject, about, tuple(linkify.split_at_urls(text)), page)
 
 
 @written_once

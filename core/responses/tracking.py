@@ -14,7 +14,8 @@ from peewee import fn
 
 import clock
 from database import insert_rows
-from mail import links, merge
+from mail import merge
+from mail.html import linkify
 from models import Delivery, Letter, Link, Notice, Visit
 
 MAX_LINKS = 50
@@ -40,8 +41,8 @@ def tracked_urls(notice: Notice) -> tuple[str, ...]:
 
 def urls_in_text(text: str) -> tuple[str, ...]:
     """Return the web addresses of a text, each once; those made of a merge field are a reader's own and not counted."""
-    whole = "".join("\n" if field else words for words, field in merge.pieces(merge.plain(text)))
-    urls = dict.fromkeys(url for _, url in links.cut(whole) if url)
+    whole = "".join("\n" if field else words for words, field in merge.split_fields(merge.clean_text(text)))
+    urls = dict.fromkeys(url for _, url in linkify.split_at_urls(whole) if url)
     return tuple(urls)[:MAX_LINKS]
 
 

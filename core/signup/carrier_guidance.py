@@ -73,7 +73,7 @@ def shipped_guidance_for(address: str) -> Guidance:
 
 def parent_domains(address: str) -> list[str]:
     """Return the domain of an address and those above it, the longest first."""
-    parts = addresses.domain(address).split(".")
+    parts = addresses.domain_of(address).split(".")
     return [".".join(parts[start:]) for start in range(len(parts))]
 
 

@@ -33,7 +33,7 @@ def find_open_list(address: str) -> MailingList | None:
 
 def clean_signup_address(typed: str) -> str:
     """Return a clean address. Raises BadAddress."""
-    clean = addresses.clean(typed)
+    clean = addresses.parse_address(typed)
     if load_settings().own.has(clean):
         raise addresses.BadAddress(N_("This is an address of Kairan itself, so it cannot be a member."))
     return clean

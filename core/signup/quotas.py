@@ -41,7 +41,7 @@ class SignupRequest:
 
     @property
     def key(self) -> str:
-        return addresses.key(self.address)
+        return addresses.comparison_key(self.address)
 
     @property
     def has_proof_or_code(self) -> bool:

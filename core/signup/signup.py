@@ -19,7 +19,7 @@ from core.signup import emails, quotas
 from core.signup.quotas import SignupRequest
 from database import db, millis
 from mail import address as addresses
-from mail.proof import Proof
+from mail.auth_results import AuthResult
 from models import Applicant, Child, MailingList, Membership, Person, User
 
 MAX_BLANK_MAIL_CHARS = 100
@@ -51,7 +51,7 @@ def handle_join_mail(
     address: str,
     envelope: str,
     signs: int,
-    proof: Proof,
+    proof: AuthResult,
     now: datetime,
     *,
     code: str = "",
@@ -62,7 +62,7 @@ def handle_join_mail(
     envelope: the envelope sender. signs: how many the mail holds in subject and text. code: of the address.
     """
     try:
-        clean = addresses.clean(address)
+        clean = addresses.parse_address(address)
     except addresses.BadAddress:
         return InboundResult("join", "dropped", "address", mailing_list)
     if load_settings().own.has(clean):
@@ -74,13 +74,13 @@ def handle_join_mail(
     if person and emails.has_membership(wish, person):
         emails.send_already_member(mailing_list, person, now)
         return InboundResult("join", "done", "already", mailing_list, person)
-    if not wish.strong and (addresses.key(envelope or "@") != wish.key or signs > MAX_BLANK_MAIL_CHARS):
+    if not wish.strong and (addresses.comparison_key(envelope or "@") != wish.key or signs > MAX_BLANK_MAIL_CHARS):
         return InboundResult("join", "silent", "unproven", mailing_list, show=True)
     return _join_within_quota(wish, person, now)
 
 
 def _request_from_mail(
-    mailing_list: MailingList, clean: str, code: str, proof: Proof, message_id: str
+    mailing_list: MailingList, clean: str, code: str, proof: AuthResult, message_id: str
 ) -> SignupRequest:
     key = join_codes.resolve_code(mailing_list, code) if code else None
     evidence: dict[str, object] = {"message": message_id[:300]} if message_id else {}
@@ -90,7 +90,7 @@ def _request_from_mail(
 
 
 def _person_by_address(address: str) -> Person | None:
-    return Person.get_or_none(Person.address_key == addresses.key(address))
+    return Person.get_or_none(Person.address_key == addresses.comparison_key(address))
 
 
 def _join_within_quota(wish: SignupRequest, person: Person | None, now: datetime) -> InboundResult:

@@ -20,9 +20,9 @@ import dns.reversename
 from config import Config
 from core import backup_status
 from core.settings import Settings
-from mail import sign
-from mail.deliver import Connection
-from mail.route import Unreachable
+from mail import dkim_signer
+from mail.smtp import SmtpConnection
+from mail.smtp_connect import Unreachable
 from models import Collection, Letter
 from words import N_
 
@@ -77,7 +77,7 @@ def check_dns_records(config: Config, force: Settings, ask: DnsQuery) -> Iterato
     if force.own.mailbox:
         return
     domain, host = force.mail_domain, _sending_host(force)
-    key = sign.record(config.key("dkim.pem"))
+    key = dkim_signer.dns_record(config.key("dkim.pem"))
     yield _check_txt(
         ask, "dkim", f"{config.dkim_selector}._domainkey.{domain}", key, lambda found: _same_key(found, key)
     )
@@ -176,7 +176,7 @@ def _check_smtp(force: Settings) -> CheckResult:
     if force.route is None:
         advice = N_("No mail server is set: nothing leaves this machine. Set one under More → How mail goes and comes.")
         return CheckResult("smtp", None, "outbox", advice)
-    road = Connection(force.route, force.mail_domain, TIMEOUT_S)
+    road = SmtpConnection(force.route, force.mail_domain, TIMEOUT_S)
     try:
         road.open()
     except Unreachable as trouble:

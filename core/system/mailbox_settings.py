@@ -9,7 +9,7 @@ from core import settings
 from core.system import mail_modes
 from core.system.mail_modes import DomainError
 from mail import address as addresses
-from mail.box import BadBox, Box
+from mail.imap_account import BadImapUrl, ImapAccount
 from models import Collection, Organization, User
 from words import N_
 
@@ -46,8 +46,8 @@ def save_mailbox(by: User, wish: MailboxInput) -> None:
         raise DomainError("header", N_("This is no name of a header. It looks like X-Original-To."))
     url = _build_imap_url(wish)
     try:
-        Box.parse(url)
-    except BadBox as wrong:
+        ImapAccount.parse(url)
+    except BadImapUrl as wrong:
         raise DomainError("password" if "password" in wrong.message else "host", wrong.message) from wrong
     fixed = settings.load_settings().fixed
     fields = {"imap": url, "mailbox": mailbox, "plus": wish.plus, "recipient_header": wish.header}
@@ -57,7 +57,7 @@ def save_mailbox(by: User, wish: MailboxInput) -> None:
 
 def _clean_mailbox_address(typed: str) -> str:
     try:
-        found = addresses.clean(typed).lower()
+        found = addresses.parse_address(typed).lower()
     except addresses.BadAddress as wrong:
         raise DomainError("mailbox", wrong.message) from wrong
     if not ground.is_mailbox(found):
@@ -79,12 +79,12 @@ def _build_imap_url(wish: MailboxInput) -> str:
     return f"{_SCHEMES[wish.security]}://{quote(user, safe='')}:{quote(password, safe='')}@{name}{port}"
 
 
-def _saved_account() -> Box | None:
+def _saved_account() -> ImapAccount | None:
     """Return the mailbox as it is set, also while another road is chosen."""
     url = ground.current().imap or Organization.the().imap
-    return Box.parse(url) if url else None
+    return ImapAccount.parse(url) if url else None
 
 
-def saved_account() -> Box | None:
+def saved_account() -> ImapAccount | None:
     """Return the mailbox for the page; the page never shows the password."""
     return _saved_account()

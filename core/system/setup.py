@@ -100,7 +100,7 @@ def clean_domain(raw: str) -> str:
     if not raw.strip():
         return ""
     try:
-        found = address.domain(address.clean(f"postmaster@{raw.strip()}"))
+        found = address.domain_of(address.parse_address(f"postmaster@{raw.strip()}"))
     except address.BadAddress:
         found = ""
     if "." not in found:

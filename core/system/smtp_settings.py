@@ -3,7 +3,7 @@
 from urllib.parse import quote
 
 from core import settings
-from mail.route import BadRoute, Route
+from mail.smtp_connect import BadSmtpUrl, SmtpServer
 from models import User
 from words import N_
 
@@ -42,8 +42,8 @@ def update_smtp(
     url = _smtp_url(host.strip(), port, security, user.strip(), password) if host.strip() else ""
     try:
         if url:
-            Route.parse(url)
-    except BadRoute as wrong:
+            SmtpServer.parse(url)
+    except BadSmtpUrl as wrong:
         raise DomainError("password" if "password" in wrong.message else "host", wrong.message) from wrong
     more = {} if hour_rate is None else {"hour_rate": hour_rate}
     settings.update_organization(by, smtp=url, **more)

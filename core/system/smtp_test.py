@@ -12,9 +12,9 @@ from core.notices.rendering import RenderCache
 from core.notifications import service_mail
 from core.settings import Settings, load_settings
 from database import db
-from mail.deliver import Connection, Reply, Vanished
-from mail.route import Unreachable
-from mail.sign import Signer
+from mail.dkim_signer import DkimSigner
+from mail.smtp import OutcomeUnknown, SmtpConnection, SmtpReply
+from mail.smtp_connect import Unreachable
 from models import Letter, User
 from words import N_
 
@@ -68,24 +68,24 @@ def _try_send(letter: Letter, force: Settings, now: datetime) -> tuple[SmtpTestR
     raw = RenderCache(force).render(letter, False, now)
     if not force.own.mailbox:
         config = ground.current()
-        raw = Signer(config.dkim_selector, force.mail_domain, config.key("dkim.pem")).sign(raw)
-    line = Connection(force.route, force.mail_domain, TIMEOUT_S)
+        raw = DkimSigner(config.dkim_selector, force.mail_domain, config.key("dkim.pem")).sign(raw)
+    line = SmtpConnection(force.route, force.mail_domain, TIMEOUT_S)
     try:
         reply = line.send(force.own.return_path(letter.id, force.secret), letter.address, raw)
     except Unreachable as trouble:
         return SmtpTestResult(False, trouble.message, trouble.detail), "cancelled"
-    except Vanished:
+    except OutcomeUnknown:
         return SmtpTestResult(False, _CONNECTION_LOST), "unknown"
     finally:
         line.close()
     return SmtpTestResult(reply.accepted, explain_reply(reply), f"{reply.code} {reply.text}"), _state(reply)
 
 
-def _state(reply: Reply) -> str:
+def _state(reply: SmtpReply) -> str:
     return "accepted" if reply.accepted else "refused"
 
 
-def explain_reply(reply: Reply) -> str:
+def explain_reply(reply: SmtpReply) -> str:
     """Return what a server's answer to a test letter means for whoever sets the server up."""
     if reply.accepted:
         return _ACCEPTED

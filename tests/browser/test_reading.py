@@ -15,7 +15,7 @@ import clock
 from core.notices import rendering
 from core.responses import read_confirmations
 from core.settings import load_settings
-from mail.compose import Reader, prepare
+from mail.compose import LetterRecipient, make_renderer
 from models import Delivery, Visit
 from tests import cast, cast_notices, smarthost
 from tests.cast_notices import PHONE, fresh, outcome
@@ -152,11 +152,11 @@ def test_a_letter_that_counts_openings_fetches_its_picture(page, site, school):
     sent = cast_notices.send([school.lists["1-1"]], by=school.users["花子"], track_opens=True)
     hers = sent.deliveries["青山 美咲"]
     form = rendering.notice_form(sent.notice, None, "ja", replace(load_settings(), base_url=site))
-    reader = Reader(
+    reader = LetterRecipient(
         number=7, address="a@example.com", bare=False, name="青山", token=hers.token, values={}, at=clock.now()
     )
     with page.expect_response(f"{site}/o/{hers.token}.gif") as answer:
-        page.set_content(prepare(form).html(reader))
+        page.set_content(make_renderer(form).html(reader))
     assert answer.value.status == 200
     assert [one.page for one in Visit.select()] == ["o"]
 

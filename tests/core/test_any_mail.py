@@ -16,8 +16,8 @@ import config as ground
 from core.inbound import dispatch
 from core.settings import load_settings as in_force
 from database import db
-from mail import posted
-from mail.proof import prove
+from mail import clean_post
+from mail.auth_results import authenticate_message
 from models import Incoming, Letter, Membership, Notice, Person, Sender
 from tests import cast_notices
 from tests.cast_mail import DOMAIN, dns, mail, signed
@@ -171,9 +171,9 @@ def test_any_bytes_at_any_address_end_in_a_row(sent, raw, road, empty):
 @settings(max_examples=150, deadline=None)
 @given(st.text(max_size=300), st.text(max_size=800), st.booleans())
 def test_any_words_that_are_posted_can_be_read(subject, text, refers):
-    said = posted.words(subject, text, "https://kairan.example")
+    said = clean_post.clean_subject_and_text(subject, text, "https://kairan.example")
     assert all(isinstance(one, str) and one.encode("utf-8", "surrogatepass") is not None for one in said)
-    posted.looks_like_reply(subject, refers)
+    clean_post.looks_like_reply(subject, refers)
 
 
 @cache
@@ -184,7 +184,7 @@ def _signers():
 @settings(max_examples=150, deadline=None)
 @given(MAILS | st.binary(max_size=300))
 def test_no_bytes_prove_anything(raw):
-    assert not prove(raw, "example.jp", _signers())
+    assert not authenticate_message(raw, "example.jp", _signers())
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from core.delivery import lifecycle as delivery_
 from core.delivery import suppression
 from core.inbound import bounces
 from core.members import members
-from mail.reports import Explanation
+from mail.bounce.report import Explanation
 from models import Bounce, Delivery, Letter, Log, Membership, Notice, Person, Visit
 from tests import cast_notices
 

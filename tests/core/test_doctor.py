@@ -14,7 +14,7 @@ import clock
 import config as ground
 from core import settings
 from core.system import diagnostics
-from mail import sign
+from mail import dkim_signer
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def examine() -> dict[str, dict]:
 def test_names_every_record_to_publish_when_nothing_is_there(zone, config):
     found = examine()
     assert found["dkim"]["name"] == "kairan._domainkey.mail.school.example"
-    assert found["dkim"]["value"] == sign.record(config.key("dkim.pem"))
+    assert found["dkim"]["value"] == dkim_signer.dns_record(config.key("dkim.pem"))
     assert found["spf"]["value"] == "v=spf1 a:kairan.school.example mx -all"
     assert found["dmarc"]["name"] == "_dmarc.mail.school.example"
     assert [found[kind]["ok"] for kind in ("dkim", "spf", "dmarc", "mx")] == [False] * 4
@@ -64,7 +64,7 @@ def test_names_every_record_to_publish_when_nothing_is_there(zone, config):
 
 
 def test_finds_what_is_published(zone, config):
-    key = sign.record(config.key("dkim.pem"))
+    key = dkim_signer.dns_record(config.key("dkim.pem"))
     halves = f'"{key[:200]}" "{key[200:]}"'
     zone["kairan._domainkey.mail.school.example", "TXT"] = [halves]
     zone["mail.school.example", "TXT"] = ['"v=spf1 mx -all"', '"some-other=1"']
@@ -77,7 +77,9 @@ def test_finds_what_is_published(zone, config):
 
 
 def test_another_key_and_two_spf_records_are_faults(zone):
-    zone["kairan._domainkey.mail.school.example", "TXT"] = [f'"{sign.record(sign.make_key())[:250]}"']
+    zone["kairan._domainkey.mail.school.example", "TXT"] = [
+        f'"{dkim_signer.dns_record(dkim_signer.generate_key())[:250]}"'
+    ]
     zone["mail.school.example", "TXT"] = ['"v=spf1 mx -all"', '"v=spf1 a -all"']
     found = examine()
     assert found["dkim"]["ok"] is False and found["spf"]["ok"] is False

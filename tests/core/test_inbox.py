@@ -8,7 +8,7 @@ import clock
 from core.inbound import dispatch, replies, spool
 from core.inbound.message import read_inbound_mail
 from core.settings import load_settings
-from mail.address import mark, message_id, reply_address, return_path
+from mail.address import make_verp_tag, message_id, reply_address, return_path
 from models import Delivery, Incoming, Letter, Log, Notice, Person
 from tests import cast_notices
 from tests.cast_mail import DOMAIN, dns, mail
@@ -111,7 +111,7 @@ def test_marks_lead_to_their_letter_whatever_their_case(school):
         for written in (address, address.upper()):
             place = dispatch.resolve_recipient(written)
             assert (place.kind, place.letter, place.marked) == (kind, 7, True)
-    forged = mark(7, b"another key")
+    forged = make_verp_tag(7, b"another key")
     assert dispatch.resolve_recipient(f"b-{forged}@{DOMAIN}") is None
 
 
@@ -217,7 +217,9 @@ def test_a_bounce_to_the_list_is_matched_by_our_message_id(sent):
 def test_a_forged_bounce_excludes_nobody(sent):
     """Without a mark anybody could stop a member."""
     letter = letter_of(sent)
-    forged = dsn(letter).replace(mark(letter.id, load_settings().secret).encode(), mark(letter.id, b"guess").encode())
+    forged = dsn(letter).replace(
+        make_verp_tag(letter.id, load_settings().secret).encode(), make_verp_tag(letter.id, b"guess").encode()
+    )
     row = come(forged, LIST, "")
     assert row.outcome == "dropped"
     assert Person.get_by_id(letter.person_id).address_state == "fine"

@@ -5,7 +5,7 @@ import pytest
 import clock
 from core.delivery import queue, smtp_results, throttle
 from core.notices.audience import resolve_audience
-from mail.deliver import Reply
+from mail.smtp import SmtpReply
 from models import Letter, Log, Person
 from tests import smarthost
 from tests.smarthost import begun, fresh, letter_to
@@ -18,7 +18,7 @@ def hanako(school):
 
 def reply(code, text="", phase="rcpt"):
     enhanced = text.split()[0] if text[:1] in "245" and text[1:2] == "." else ""
-    return Reply(code, enhanced, text, phase)
+    return SmtpReply(code, enhanced, text, phase)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 
 from core.delivery import throttle
 from core.settings import load_settings
-from mail.route import Route
+from mail.smtp_connect import SmtpServer
 from models import Bucket
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -15,7 +15,7 @@ NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 @pytest.fixture
 def force(school):
-    return replace(load_settings(), route=Route("127.0.0.1", 25), rate=300, domain_rate=120)
+    return replace(load_settings(), route=SmtpServer("127.0.0.1", 25), rate=300, domain_rate=120)
 
 
 def letters(count, domain="example.com"):
@@ -137,7 +137,7 @@ def test_carriers_are_known_by_their_domain(domain, carrier):
 
 def test_no_hour_holds_more_letters_than_the_provider_allows(config):
     """N-10: counted over a sliding hour; what does not fit waits, also across the border of two clock hours."""
-    force = replace(load_settings(), route=Route("127.0.0.1", 2525), rate=0, domain_rate=0, hour_rate=10)
+    force = replace(load_settings(), route=SmtpServer("127.0.0.1", 2525), rate=0, domain_rate=0, hour_rate=10)
     start = datetime(2026, 11, 22, 8, 58, tzinfo=UTC)
     sent = []
     for minute in range(150):
@@ -153,6 +153,6 @@ def test_no_hour_holds_more_letters_than_the_provider_allows(config):
 
 
 def test_the_check_page_knows_how_long_an_hourly_limit_takes(config):
-    force = replace(load_settings(), route=Route("127.0.0.1", 2525), rate=300, hour_rate=500)
+    force = replace(load_settings(), route=SmtpServer("127.0.0.1", 2525), rate=300, hour_rate=500)
     assert throttle.estimate_duration(500, force) == timedelta(minutes=500 / 300)
     assert throttle.estimate_duration(1500, force) == timedelta(hours=3)

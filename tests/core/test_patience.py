@@ -3,9 +3,9 @@
 import pytest
 
 from core.inbound.dns_budget import DnsBudget
-from mail import domains
-from mail.domains import Trouble
-from mail.proof import prove
+from mail import dmarc
+from mail.auth_results import authenticate_message
+from mail.dmarc import DnsError
 from tests.cast_mail import mail, signed
 
 
@@ -27,7 +27,7 @@ class Slow:
 def test_one_mail_waits_ten_seconds_at_most():
     slow = Slow(4.9)
     lookup = DnsBudget(slow.passed).limit_lookup(slow, known=True)
-    with pytest.raises(Trouble):
+    with pytest.raises(DnsError):
         for _ in range(20):
             lookup("x.example")
     assert slow.asked == 3
@@ -39,7 +39,7 @@ def test_all_strangers_together_wait_twenty_seconds_a_minute_and_a_known_sender_
     for _ in range(10):
         try:
             patience.of_one_mail(slow, known=False)("x.example")
-        except Trouble:
+        except DnsError:
             slow.now += 0.01
     assert slow.asked == 5
     assert patience.of_one_mail(slow, known=True)("school.example") == []
@@ -50,8 +50,8 @@ def test_all_strangers_together_wait_twenty_seconds_a_minute_and_a_known_sender_
 def test_a_domain_of_many_labels_is_few_questions():
     asked: list[str] = []
     deep = ".".join(["a"] * 60 + ["example", "com"])
-    assert domains.policy(deep, lambda name: asked.append(name) or []) == {}
-    assert len(asked) <= domains.MOST_ASKED
+    assert dmarc.find_policy(deep, lambda name: asked.append(name) or []) == {}
+    assert len(asked) <= dmarc.MAX_QUERIES
     assert asked[0] == f"_dmarc.{deep}" and "_dmarc.example.com" in asked
 
 
@@ -61,5 +61,5 @@ def test_nobody_is_asked_about_a_mail_that_nothing_could_prove():
     def never(name: str) -> list[str]:
         raise AssertionError(name)
 
-    assert not prove(mail("a@x.example", "l@y.example"), "x.example", never)
-    assert not prove(signed(mail("a@x.example", "l@y.example"), "other.example"), "x.example", never)
+    assert not authenticate_message(mail("a@x.example", "l@y.example"), "x.example", never)
+    assert not authenticate_message(signed(mail("a@x.example", "l@y.example"), "other.example"), "x.example", never)

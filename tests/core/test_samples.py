@@ -92,7 +92,7 @@ def test_every_field_of_a_shipped_sample_is_known():
     """N-13: also the date of the day on which it goes out."""
     for one in templates._shipped_entries():
         for language in ("ja", "en"):
-            names = merge.fields(f"{one[language]['subject']} {one[language]['text']}")
+            names = merge.field_names(f"{one[language]['subject']} {one[language]['text']}")
             assert merge_fields.unknown_names(names, ["当番日", "地区", "面談日時"]) == [], one["key"]
     wait = templates.shipped_template("wait")
     assert "今日の日付（短）" in wait.words.subject

@@ -11,7 +11,7 @@ from core.notices import rendering, workflow
 from core.notices.audience import resolve_audience
 from core.responses import tracking
 from core.settings import load_settings
-from mail.compose import Reader, prepare
+from mail.compose import LetterRecipient, make_renderer
 from models import Letter, Link, Notice, Visit
 from tests import cast_notices
 from tests.cast_notices import PHONE, SCANNER
@@ -31,10 +31,10 @@ def sent(school):
 
 def html_of(notice: Notice) -> tuple[str, str]:
     form = rendering.notice_form(notice, None, "ja", load_settings())
-    reader = Reader(
+    reader = LetterRecipient(
         number=7, address="a@example.com", bare=False, name="青山", token="k" * 26, values={}, at=clock.now()
     )
-    made = prepare(form)
+    made = make_renderer(form)
     return made.html(reader), made.text(reader)
 
 

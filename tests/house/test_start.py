@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parents[2]
-SLOW = {"dns", "dkim", "email_validator", "aiosmtpd", "asyncio", "python_calamine", "mail.bounce_words"}
+SLOW = {"dns", "dkim", "email_validator", "aiosmtpd", "asyncio", "python_calamine", "mail.bounce.phrases"}
 WEB = {"flask", "werkzeug", "gunicorn", "wtforms", "huey"}
 
 

@@ -32,7 +32,7 @@ WORKER_LOOPS = {
     "inlet.py",
     "core/inbound/dispatch.py",
     "cli/deliver.py",
-    "mail/proof.py",
+    "mail/auth_results.py",
     "core/imports/job_runner.py",
 }
 """The worker loop and the mail door, where any exception is caught: they record it, put the work off and go on."""

@@ -3,11 +3,11 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from mail.compose import Form, Reader
+from mail.compose import LetterRecipient, LetterTemplate
 
 SECRET = b"a secret of thirty-two bytes ..."
 
-NOTICE = Form(
+NOTICE = LetterTemplate(
     language="ja",
     subject="授業参観のお知らせ",
     text="{{氏名}} 様\n\n11月14日(土)に授業参観を行います。\n上履きをお持ちください。",
@@ -36,7 +36,7 @@ SERVICE = replace(
     automatic=True,
 )
 
-HANAKO = Reader(
+HANAKO = LetterRecipient(
     number=17,
     address="hanako@parents.example",
     bare=False,

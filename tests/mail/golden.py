@@ -9,9 +9,10 @@ from dataclasses import replace
 from email import message_from_bytes, policy
 from pathlib import Path
 
-from mail import pictures, rich, rich_text
-from mail.asks import Ask
-from mail.compose import Form, Reader, prepare
+from mail import multipart_related
+from mail.compose import LetterRecipient, LetterTemplate, make_renderer
+from mail.html import sanitizer, text_part
+from mail.question_block import LetterQuestion
 from tests.mail.cast import HANAKO, NOTICE, SERVICE
 
 FOLDER = Path(__file__).parent / "samples"
@@ -31,17 +32,19 @@ BARE_WORDS = {"read_confirmation": False, "footer": False}
 LONG = "【緊急】台風19号の接近にともなう明日の臨時休校と、髙橋先生・山﨑先生・𠮷田先生の学級の引き渡しについて🌀☂👨‍👩‍👧"
 CARRIER = replace(HANAKO, address="ta..ro.@docomo.ne.jp", name="髙﨑 𠮷郎", values={"氏名": "髙﨑 𠮷郎"})
 
-PARENTS_DAY = Ask(
+PARENTS_DAY = LetterQuestion(
     "授業参観・学級懇談会に出席されますか。",
     "11月7日(土)",
     ((1, "両方に出席する"), (2, "授業参観のみ出席する"), (3, "懇談会のみ出席する"), (4, "欠席する")),
 )
-LIFT = Ask("お子さんを連れて来られる方は、人数をお知らせください。", "11月7日(土)", ((5, "1人"), (6, "2人以上")))
-DAYS = Ask(
+LIFT = LetterQuestion(
+    "お子さんを連れて来られる方は、人数をお知らせください。", "11月7日(土)", ((5, "1人"), (6, "2人以上"))
+)
+DAYS = LetterQuestion(
     "面談のご都合をお知らせください。", "11月7日(土) 21:00", ((1, "○ 来られる"), (2, "△ たぶん"), (3, "× 来られない")),
     ((1, "11月16日(月) 15:00～"), (4, "11月17日(火) 15:00～"), (7, "11月18日(水) 9:00～")),
 )  # fmt: skip
-BRING = Ask("Will you come to the open day?", "Sat 7 Nov", ((1, "Yes, we come"), (2, "No, sorry")))
+BRING = LetterQuestion("Will you come to the open day?", "Sat 7 Nov", ((1, "Yes, we come"), (2, "No, sorry")))
 
 SEAL = "p-" + "5" * 32
 DOT = bytes.fromhex(
@@ -50,11 +53,13 @@ DOT = bytes.fromhex(
 )
 
 
-def decorated(form: Form, html: str) -> Form:
+def decorated(form: LetterTemplate, html: str) -> LetterTemplate:
     """Return a form whose words are decorated, its text part made from them."""
-    words = rich.read(html, {SEAL})
-    behind = pictures.parts([(SEAL, "image/png", DOT)], form.mail_domain) if words.pictures() else b""
-    return replace(form, html=words.html(), text=rich_text.text(words, form.language), pictured=behind)
+    words = sanitizer.sanitize_html(html, {SEAL})
+    behind = (
+        multipart_related.inline_image_parts([(SEAL, "image/png", DOT)], form.mail_domain) if words.pictures() else b""
+    )
+    return replace(form, html=words.html(), text=text_part.render_text(words, form.language), pictured=behind)
 
 
 SPORTS_DAY = (
@@ -73,7 +78,7 @@ OPEN_DAY = (
     '<div>Questions? <a href="mailto:office@school.example">Write to us</a>.</div>'
 )
 
-LETTERS: dict[str, tuple[Form, Reader]] = {
+LETTERS: dict[str, tuple[LetterTemplate, LetterRecipient]] = {
     "ja": (NOTICE, HANAKO),
     "ja-no-confirmation": (replace(NOTICE, read_confirmation=False), HANAKO),
     "ja-no-footer": (replace(NOTICE, footer=False), HANAKO),
@@ -109,7 +114,7 @@ LETTERS: dict[str, tuple[Form, Reader]] = {
 def made(name: str) -> tuple[bytes, str]:
     """Return a letter as octets, and as people read it."""
     form, reader = LETTERS[name]
-    raw = prepare(form).letter(reader)
+    raw = make_renderer(form).letter(reader)
     mail = message_from_bytes(raw, policy=policy.default)
     head = "".join(f"{header}: {mail[header]}\n" for header in ("From", "To", "Reply-To", "Subject", "Date"))
     text = mail.get_body(("plain",)).get_content()

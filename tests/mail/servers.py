@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from mail.route import Route
+from mail.smtp_connect import SmtpServer
 
 
 def free_port() -> int:
@@ -56,13 +56,13 @@ class Sink:
 
 
 @contextmanager
-def sink(answers: dict[str, str] | None = None, **options: object) -> Iterator[tuple[Sink, Route]]:
+def sink(answers: dict[str, str] | None = None, **options: object) -> Iterator[tuple[Sink, SmtpServer]]:
     """Run a real SMTP server."""
     handler = Sink(answers or {})
     controller = Controller(handler, hostname="127.0.0.1", port=free_port(), ident="sink", **options)
     controller.start()
     try:
-        yield handler, Route("127.0.0.1", controller.port)
+        yield handler, SmtpServer("127.0.0.1", controller.port)
     finally:
         controller.stop()
 
@@ -111,9 +111,9 @@ class Scripted:
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._serve, daemon=True)
 
-    def __enter__(self) -> Route:
+    def __enter__(self) -> SmtpServer:
         self._thread.start()
-        return Route("127.0.0.1", self._listener.getsockname()[1])
+        return SmtpServer("127.0.0.1", self._listener.getsockname()[1])
 
     def __exit__(self, *_: object) -> None:
         self._done.set()

@@ -4,17 +4,17 @@ import re
 
 import pytest
 
-from mail.bounce import Verdict, is_carrier, verdict
-from mail.deliver import Reply
+from mail.bounce.verdict import Verdict, is_mobile_carrier, judge_smtp_reply
+from mail.smtp import SmtpReply
 
 DEAD = Verdict("unknown_user", permanent=True)
 
 
-def said(line: str, phase: str = "rcpt") -> Reply:
+def said(line: str, phase: str = "rcpt") -> SmtpReply:
     """Read a reply as it stands in a server's log: `550 5.1.1 text`."""
     code, _, text = line.partition(" ")
     enhanced = re.match(r"[45]\.\d+\.\d+", text)
-    return Reply(int(code), enhanced[0] if enhanced else "", text, phase)
+    return SmtpReply(int(code), enhanced[0] if enhanced else "", text, phase)
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def said(line: str, phase: str = "rcpt") -> Reply:
 )
 def test_a_dead_address_is_excluded_at_once(line, phase, domain, expected):
     """D-37: the first bounce registers, where the user is unknown."""
-    assert verdict(said(line, phase), domain) == expected
+    assert judge_smtp_reply(said(line, phase), domain) == expected
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_a_dead_address_is_excluded_at_once(line, phase, domain, expected):
     ],
 )
 def test_a_phone_filter_is_not_a_dead_address(line, phase, domain):
-    assert verdict(said(line, phase), domain) == Verdict("filtered")
+    assert judge_smtp_reply(said(line, phase), domain) == Verdict("filtered")
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_a_phone_filter_is_not_a_dead_address(line, phase, domain):
 )
 def test_a_full_mailbox_is_not_dead(line):
     for domain in ("b.example", "docomo.ne.jp"):
-        assert verdict(said(line), domain) == Verdict("full")
+        assert judge_smtp_reply(said(line), domain) == Verdict("full")
 
 
 @pytest.mark.parametrize(
@@ -86,12 +86,12 @@ def test_a_full_mailbox_is_not_dead(line):
 )
 def test_a_refusal_of_us_is_our_fault(line, phase):
     for domain in ("b.example", "docomo.ne.jp"):
-        assert verdict(said(line, phase), domain) == Verdict("policy")
+        assert judge_smtp_reply(said(line, phase), domain) == Verdict("policy")
 
 
 @pytest.mark.parametrize("line", ["421 4.3.2 shutting down", "450 4.1.1 user unknown", "451 greylisted", "454 4.7.0 x"])
 def test_a_temporary_answer_is_temporary(line):
-    assert verdict(said(line), "b.example") == Verdict("temporary")
+    assert judge_smtp_reply(said(line), "b.example") == Verdict("temporary")
 
 
 @pytest.mark.parametrize(
@@ -107,14 +107,14 @@ def test_a_temporary_answer_is_temporary(line):
     ],
 )
 def test_in_doubt_nobody_is_excluded(line, phase):
-    assert verdict(said(line, phase), "b.example") == Verdict("other")
+    assert judge_smtp_reply(said(line, phase), "b.example") == Verdict("other")
 
 
 def test_words_inside_an_address_do_not_count():
     line = "550 5.1.1 <spam.quota-exceeded@blocklist.example>: user unknown"
-    assert verdict(said(line), "blocklist.example") == DEAD
+    assert judge_smtp_reply(said(line), "blocklist.example") == DEAD
 
 
 def test_carriers_are_known_with_their_sub_domains():
-    assert is_carrier("docomo.ne.jp") and is_carrier("t.vodafone.ne.jp")
-    assert not is_carrier("notdocomo.ne.jp") and not is_carrier("example.com")
+    assert is_mobile_carrier("docomo.ne.jp") and is_mobile_carrier("t.vodafone.ne.jp")
+    assert not is_mobile_carrier("notdocomo.ne.jp") and not is_mobile_carrier("example.com")

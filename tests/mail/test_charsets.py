@@ -35,7 +35,7 @@ DAILY = "明日は①雨天㈱延期です～Ⅲ℡"
     "charset", ["iso-2022-jp", "ISO-2022-JP-MS", '"iso-2022-jp"', "us-ascii", "", "utf-8", "x-unknown"]
 )
 def test_escapes_are_believed_under_every_name(charset):
-    assert charsets.decode(jis(DAILY), charset) == DAILY
+    assert charsets.decode_text(jis(DAILY), charset) == DAILY
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_escapes_are_believed_under_every_name(charset):
     ],
 )
 def test_the_wider_codec_is_asked(raw, charset, text):
-    assert charsets.decode(raw, charset) == text
+    assert charsets.decode_text(raw, charset) == text
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_the_wider_codec_is_asked(raw, charset, text):
 )
 def test_what_nobody_can_read_becomes_a_geta(raw, charset, text):
     """Pictograms of telephones, and characters cut in two."""
-    assert charsets.decode(raw, charset) == text
+    assert charsets.decode_text(raw, charset) == text
 
 
 def word(raw: bytes, charset: str = "iso-2022-jp") -> bytes:
@@ -112,7 +112,7 @@ def word(raw: bytes, charset: str = "iso-2022-jp") -> bytes:
     ],
 )
 def test_headers(raw, text):
-    assert charsets.header(raw) == text
+    assert charsets.decode_header(raw) == text
 
 
 NAMES = st.sampled_from(
@@ -126,7 +126,7 @@ PIECES = st.sampled_from(
 @given(st.lists(st.one_of(PIECES, st.binary(max_size=20)), max_size=20), NAMES)
 def test_any_bytes_give_text_without_replacement_characters(pieces, charset):
     raw = b"".join(pieces)
-    for text in (charsets.decode(raw, charset), charsets.header(raw)):
+    for text in (charsets.decode_text(raw, charset), charsets.decode_header(raw)):
         assert "\ufffd" not in text
         text.encode("utf-8")
 
@@ -134,5 +134,5 @@ def test_any_bytes_give_text_without_replacement_characters(pieces, charset):
 @given(st.text(st.characters(codec="cp932", exclude_characters="\x1b\x0e\x0f\n¢£¬‖−〜"), max_size=60))
 def test_what_a_japanese_computer_can_write_comes_back(text):
     text = "".join(sign for sign in text if len(sign.encode("cp932")) == 2 and sign.encode("cp932")[0] < 0xF0)
-    assert charsets.decode(jis(text), "iso-2022-jp") == text
-    assert charsets.decode(text.encode("cp932") + b"\x82\xa0", "shift_jis")[:-1] == text
+    assert charsets.decode_text(jis(text), "iso-2022-jp") == text
+    assert charsets.decode_text(text.encode("cp932") + b"\x82\xa0", "shift_jis")[:-1] == text

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mail import login
-from mail.deliver import Connection, Vanished, dotted, rcpt_form
-from mail.route import BadRoute, Route, Unreachable
+from mail import login_errors
+from mail.smtp import OutcomeUnknown, SmtpConnection, dot_stuff, rcpt_address
+from mail.smtp_connect import BadSmtpUrl, SmtpServer, Unreachable
 from tests.mail.servers import Scripted, certificate, free_port, only_hanako, sink
 
 LETTER = b"From: a@school.example\r\nSubject: x\r\n\r\nhello\r\n"
@@ -16,8 +16,8 @@ TO = ("b-mark@school.example", "hanako@parents.example", LETTER)
 IN_ONE_GO = {"EHLO": "250-ok\r\n250 PIPELINING"}
 
 
-def connected(route: Route, timeout: float = 5) -> Connection:
-    return Connection(route, "mail.school.example", timeout)
+def connected(route: SmtpServer, timeout: float = 5) -> SmtpConnection:
+    return SmtpConnection(route, "mail.school.example", timeout)
 
 
 # Routes
@@ -26,15 +26,15 @@ def connected(route: Route, timeout: float = 5) -> Connection:
 @pytest.mark.parametrize(
     ("url", "route"),
     [
-        ("smtp://127.0.0.1:1025", Route("127.0.0.1", 1025)),
-        ("smtp://mail.example", Route("mail.example", 25)),
-        ("smtp+starttls://u:p@mail.example", Route("mail.example", 587, "starttls", "u", "p")),
-        ("smtps://u%40x:p%3A%2F@mail.example", Route("mail.example", 465, "tls", "u@x", "p:/")),
-        (" smtps://[::1]:2465/ ", Route("::1", 2465, "tls")),
+        ("smtp://127.0.0.1:1025", SmtpServer("127.0.0.1", 1025)),
+        ("smtp://mail.example", SmtpServer("mail.example", 25)),
+        ("smtp+starttls://u:p@mail.example", SmtpServer("mail.example", 587, "starttls", "u", "p")),
+        ("smtps://u%40x:p%3A%2F@mail.example", SmtpServer("mail.example", 465, "tls", "u@x", "p:/")),
+        (" smtps://[::1]:2465/ ", SmtpServer("::1", 2465, "tls")),
     ],
 )
 def test_a_route_is_read_from_an_address(url, route):
-    assert Route.parse(url) == route
+    assert SmtpServer.parse(url) == route
 
 
 @pytest.mark.parametrize(
@@ -45,21 +45,25 @@ def test_a_route_is_read_from_an_address(url, route):
     ],
 )
 def test_a_wrong_route_is_explained(url):
-    with pytest.raises(BadRoute) as caught:
-        Route.parse(url)
+    with pytest.raises(BadSmtpUrl) as caught:
+        SmtpServer.parse(url)
     assert caught.value.message.endswith(".")
     assert "password" not in caught.value.message or "wants" in caught.value.message or "open" in caught.value.message
 
 
 def test_a_route_never_shows_its_password():
-    route = Route.parse("smtps://hanako:geheim@mail.example")
+    route = SmtpServer.parse("smtps://hanako:geheim@mail.example")
     assert route.shown() == "smtps://hanako@mail.example:465"
     assert "geheim" not in repr(route) + route.shown()
 
 
 def test_only_loopback_is_loopback():
-    assert Route("127.0.0.1", 25).is_loopback and Route("::1", 25).is_loopback and Route("localhost", 25).is_loopback
-    assert not Route("192.0.2.1", 25).is_loopback and not Route("127.example", 25).is_loopback
+    assert (
+        SmtpServer("127.0.0.1", 25).is_loopback
+        and SmtpServer("::1", 25).is_loopback
+        and SmtpServer("localhost", 25).is_loopback
+    )
+    assert not SmtpServer("192.0.2.1", 25).is_loopback and not SmtpServer("127.example", 25).is_loopback
 
 
 # Letters
@@ -81,8 +85,8 @@ def test_the_null_sender_and_a_quoted_address_are_said_as_meant():
     server = Scripted()
     with server as route:
         line = connected(route)
-        line.send("", rcpt_form("ta..ro.@docomo.ne.jp", bare=False), LETTER)
-        line.send("", rcpt_form("ta..ro.@docomo.ne.jp", bare=True), LETTER)
+        line.send("", rcpt_address("ta..ro.@docomo.ne.jp", bare=False), LETTER)
+        line.send("", rcpt_address("ta..ro.@docomo.ne.jp", bare=True), LETTER)
         line.close()
     assert [heard for heard in server.heard if ":" in heard] == [
         "MAIL FROM:<>",
@@ -103,7 +107,7 @@ def test_dots_and_line_ends_arrive_as_meant():
 @given(st.binary(max_size=200) | st.text(alphabet=".\r\nab", max_size=60).map(str.encode))
 def test_the_end_mark_stands_at_the_end_alone(raw):
     """RFC 5321 4.5.2: no content can end a letter early, and undoing the dots gives the lines back."""
-    wire = dotted(raw)
+    wire = dot_stuff(raw)
     lines = wire.split(b"\r\n")
     assert lines[-2:] == [b".", b""] and b"." not in lines[:-2]
     assert b"\r" not in wire.replace(b"\r\n", b"") and b"\n" not in wire.replace(b"\r\n", b"")
@@ -122,7 +126,7 @@ def test_commands_go_in_one_go_where_the_server_offers_it(monkeypatch):
         assert [line.send(*TO).accepted for _ in range(2)] == [True] * 2
         line.close()
     begin = f"MAIL FROM:<{TO[0]}>\r\nRCPT TO:<{TO[1]}>\r\nDATA\r\n"
-    assert said == ["ehlo mail.school.example\r\n", *(begin, dotted(LETTER)) * 2, "quit\r\n"]
+    assert said == ["ehlo mail.school.example\r\n", *(begin, dot_stuff(LETTER)) * 2, "quit\r\n"]
     assert server.connections == 1
     assert [one.split()[0] for one in server.heard] == ["ehlo", *("MAIL", "RCPT", "DATA") * 2, "quit"]
 
@@ -221,14 +225,14 @@ def test_a_break_within_the_content_leaves_nothing_there():
 def test_a_break_after_the_content_is_unknown(answer):
     with Scripted(end=answer) as route:
         line = connected(route, timeout=0.3)
-        with pytest.raises(Vanished):
+        with pytest.raises(OutcomeUnknown):
             line.send(*TO)
         assert not line.is_open
 
 
 def test_a_real_server_that_takes_the_letter_and_dies():
     with sink({"end": "drop"}) as (taken, route):
-        with pytest.raises(Vanished):
+        with pytest.raises(OutcomeUnknown):
             connected(route).send(*TO)
         assert len(taken.mails) == 1
 
@@ -253,7 +257,7 @@ def test_a_connection_that_went_stale_is_opened_again(parting, offers):
 
 def test_nobody_listens():
     with pytest.raises(Unreachable) as caught:
-        connected(Route("127.0.0.1", free_port())).open()
+        connected(SmtpServer("127.0.0.1", free_port())).open()
     assert caught.value.reason == "connect"
 
 
@@ -275,7 +279,7 @@ def test_a_server_without_ehlo_is_greeted_the_old_way():
     "wrong", ["a@b.example>\r\nRCPT TO:<c@d.example", "a b@c.example", "あ@b.example", "a@b.example\n", "<a@b.example>"]
 )
 def test_no_command_can_be_injected(wrong):
-    line = connected(Route("127.0.0.1", free_port()))
+    line = connected(SmtpServer("127.0.0.1", free_port()))
     with pytest.raises(ValueError, match="command"):
         line.send("", wrong, LETTER)
     with pytest.raises(ValueError, match="command"):
@@ -306,8 +310,8 @@ def secure(tmp_path_factory):
         yield taken, route
 
 
-def with_login(route: Route, password: str = "p:@ss/word", security: str = "starttls") -> Route:
-    return Route(route.host, route.port, security, "hanako@school", password)
+def with_login(route: SmtpServer, password: str = "p:@ss/word", security: str = "starttls") -> SmtpServer:
+    return SmtpServer(route.host, route.port, security, "hanako@school", password)
 
 
 def test_letters_go_by_starttls_and_login(secure):
@@ -327,7 +331,7 @@ def test_a_wrong_password_is_told_without_it(secure, password):
 
 
 def test_no_login_is_refused_by_the_server(secure):
-    line = connected(Route(secure[1].host, secure[1].port, "starttls"))
+    line = connected(SmtpServer(secure[1].host, secure[1].port, "starttls"))
     reply = line.send(*TO)
     assert reply.refused and reply.code == 530
     line.close()
@@ -341,19 +345,19 @@ def test_no_tls_is_refused_by_the_server(secure):
 
 def test_starttls_is_never_given_up_silently():
     with sink() as (_, route), pytest.raises(Unreachable) as caught:
-        connected(Route(route.host, route.port, "starttls")).open()
+        connected(SmtpServer(route.host, route.port, "starttls")).open()
     assert caught.value.reason == "tls"
 
 
 def test_tls_to_a_plain_server_fails_clearly():
     with sink() as (_, route), pytest.raises(Unreachable) as caught:
-        connected(Route(route.host, route.port, "tls"), timeout=2).open()
+        connected(SmtpServer(route.host, route.port, "tls"), timeout=2).open()
     assert caught.value.reason == "tls"
 
 
 def test_a_strangers_certificate_is_refused_but_on_loopback(secure, monkeypatch):
     """The same server, reached as if it stood elsewhere."""
-    monkeypatch.setattr("mail.route.is_loopback", lambda host: False)
+    monkeypatch.setattr("mail.smtp_connect.is_loopback", lambda host: False)
     with pytest.raises(Unreachable) as caught:
         connected(with_login(secure[1])).open()
     assert caught.value.reason == "tls" and "certificate" in caught.value.message
@@ -381,4 +385,4 @@ def test_smtplib_still_has_what_we_use():
 )
 def test_a_provider_that_takes_no_passwords_is_told_apart(said, told):
     """Nobody is to type the right password ten times where only OAuth or an app password opens."""
-    assert (login.message(said, "usual") == login.NO_PASSWORDS) is told
+    assert (login_errors.login_failure_message(said, "usual") == login_errors.APP_PASSWORD_NEEDED) is told

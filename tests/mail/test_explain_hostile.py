@@ -8,21 +8,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mail import gate, receive, reports
+from mail import classify, message
+from mail.bounce import report
 
 SAMPLES = sorted(path.read_bytes() for path in (Path(__file__).parent / "inbound").glob("*.eml"))
-HOUSE = gate.House("mail.kaedehara.example")
+HOUSE = classify.OwnIdentity("mail.kaedehara.example")
 SECONDS = 5
 """Processor time that one mail may take: far below anything quadratic, far above a busy machine's noise."""
 
 
-def everything(raw: bytes) -> reports.Explanation:
+def everything(raw: bytes) -> report.Explanation:
     """Do all that Kairan does with a mail before it acts."""
-    mail = receive.read(raw)
-    gate.look(mail, "a@x.example", HOUSE)
-    receive.own_words(mail.text)
+    mail = message.parse_message(raw)
+    classify.classify_message(mail, "a@x.example", HOUSE)
+    message.strip_quotes_and_signature(mail.text)
     assert mail.is_blank in (True, False)
-    found = reports.explain(mail, "a@x.example")
+    found = report.explain_message(mail, "a@x.example")
     assert (found.permanent is None) == (found.kind not in ("bounce", "delayed"))
     for text in (mail.subject, mail.text, mail.from_name, found.text, *found.failed, *mail.from_addresses):
         text.encode("utf-8")

@@ -2,15 +2,15 @@
 
 import pytest
 
-from mail import gate, receive
-from mail.gate import Finding
+from mail import classify, message
+from mail.classify import Classification
 
-HOUSE = gate.House("mail.kaedehara.example", frozenset(("3nen2kumi.mail.kaedehara.example",)))
+HOUSE = classify.OwnIdentity("mail.kaedehara.example", frozenset(("3nen2kumi.mail.kaedehara.example",)))
 
 
-def at_the_door(header: str, sender: str = "taro@parents.example") -> Finding:
+def at_the_door(header: str, sender: str = "taro@parents.example") -> Classification:
     raw = f"From: taro@parents.example\nMessage-ID: <1@parents.example>\n{header}\n\nx"
-    return gate.look(receive.read(raw.encode()), sender, HOUSE)
+    return classify.classify_message(message.parse_message(raw.encode()), sender, HOUSE)
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def at_the_door(header: str, sender: str = "taro@parents.example") -> Finding:
     ],
 )
 def test_people_may_come_in(header):
-    assert at_the_door(header) == Finding("person")
+    assert at_the_door(header) == Classification("person")
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_people_may_come_in(header):
     ],
 )
 def test_machines(header, sender, sign):
-    assert at_the_door(header, sender) == Finding("machine", sign)
+    assert at_the_door(header, sender) == Classification("machine", sign)
 
 
 @pytest.mark.parametrize(
@@ -60,14 +60,16 @@ def test_machines(header, sender, sign):
     ],
 )
 def test_loops(header, sender, sign):
-    assert at_the_door(header, sender) == Finding("loop", sign)
+    assert at_the_door(header, sender) == Classification("loop", sign)
 
 
 def test_our_own_letter_is_known_by_its_id():
     raw = b"From: a@x.example\nMessage-ID: <aaaa@mail.kaedehara.example>\n\nx"
-    assert gate.look(receive.read(raw), "a@x.example", HOUSE) == Finding("loop", "message-id")
-    assert at_the_door("\n".join(["Received: x"] * 24)) == Finding("person")
-    assert at_the_door("X: y", "a@notmail.kaedehara.example.org") == Finding("person")
+    assert classify.classify_message(message.parse_message(raw), "a@x.example", HOUSE) == Classification(
+        "loop", "message-id"
+    )
+    assert at_the_door("\n".join(["Received: x"] * 24)) == Classification("person")
+    assert at_the_door("X: y", "a@notmail.kaedehara.example.org") == Classification("person")
 
 
 @pytest.mark.parametrize(
@@ -91,4 +93,4 @@ def test_our_own_letter_is_known_by_its_id():
     ],
 )
 def test_automatic_mails(header, sign):
-    assert at_the_door(header) == Finding("automatic", sign)
+    assert at_the_door(header) == Classification("automatic", sign)

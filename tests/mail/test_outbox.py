@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from mail import catcher as catcher_module
-from mail import outbox
-from mail.catcher import Catcher
-from mail.deliver import Connection
+from mail import dev_outbox_files
+from mail import dev_smtp as catcher_module
+from mail.dev_smtp import DevSmtpServer
+from mail.smtp import SmtpConnection
 
 NOW = datetime(2026, 11, 7, 21, 12, 3, 456789, tzinfo=UTC)
 LETTER = b"From: a@school.example\r\nSubject: x\r\n\r\n.hello\r\n"
@@ -16,19 +16,19 @@ LETTER = b"From: a@school.example\r\nSubject: x\r\n\r\n.hello\r\n"
 
 @pytest.fixture
 def catcher(tmp_path):
-    made = Catcher(tmp_path / "outbox", now=lambda: NOW)
+    made = DevSmtpServer(tmp_path / "outbox", now=lambda: NOW)
     yield made
     made.stop()
 
 
 def test_a_letter_is_kept_as_it_came(catcher, tmp_path):
-    line = Connection(catcher.start(), "mail.school.example", 5)
+    line = SmtpConnection(catcher.start(), "mail.school.example", 5)
     assert line.send("b-mark@school.example", "taro@parents.example", LETTER).accepted
     assert line.send("", "hanako@parents.example", LETTER).accepted
     line.close()
     folder = tmp_path / "outbox"
-    kept = outbox.listing(folder)
-    texts = sorted(outbox.read(folder, letter.name) for letter in kept)
+    kept = dev_outbox_files.list_letters(folder)
+    texts = sorted(dev_outbox_files.read_letter(folder, letter.name) for letter in kept)
     assert texts == [
         b"X-Kairan-Envelope-From: <>\r\nX-Kairan-Envelope-To: hanako@parents.example\r\n" + LETTER,
         b"X-Kairan-Envelope-From: <b-mark@school.example>\r\nX-Kairan-Envelope-To: taro@parents.example\r\n" + LETTER,
@@ -42,46 +42,51 @@ def test_a_full_disk_defers(catcher, tmp_path, monkeypatch):
     def no_room(*_: object) -> str:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(catcher_module, "keep", no_room)
-    line = Connection(catcher.start(), "mail.school.example", 5)
+    monkeypatch.setattr(catcher_module, "save_letter", no_room)
+    line = SmtpConnection(catcher.start(), "mail.school.example", 5)
     assert line.send("", "hanako@parents.example", LETTER).deferred
     line.close()
 
 
 def test_it_stops_with_connections_open_and_starts_again(catcher):
-    first = Connection(catcher.start(), "mail.school.example", 5)
+    first = SmtpConnection(catcher.start(), "mail.school.example", 5)
     first.open()
     catcher.stop()
     catcher.stop()
-    second = Connection(catcher.start(), "mail.school.example", 5)
+    second = SmtpConnection(catcher.start(), "mail.school.example", 5)
     assert second.send("", "hanako@parents.example", LETTER).accepted
     second.close()
     first.close()
 
 
 def test_the_newest_letter_comes_first(tmp_path):
-    names = [outbox.keep(tmp_path, "", ["a@b.example"], LETTER, NOW + timedelta(minutes=n)) for n in (1, 3, 2)]
+    names = [
+        dev_outbox_files.save_letter(tmp_path, "", ["a@b.example"], LETTER, NOW + timedelta(minutes=n))
+        for n in (1, 3, 2)
+    ]
     (tmp_path / "other.txt").write_text("x")
     (tmp_path / f"{names[0]}.part").write_text("x")
-    assert [letter.name for letter in outbox.listing(tmp_path)] == [names[1], names[2], names[0]]
-    assert outbox.listing(tmp_path / "nowhere") == []
+    assert [letter.name for letter in dev_outbox_files.list_letters(tmp_path)] == [names[1], names[2], names[0]]
+    assert dev_outbox_files.list_letters(tmp_path / "nowhere") == []
 
 
 def test_old_letters_are_swept(tmp_path):
-    old = outbox.keep(tmp_path, "", ["a@b.example"], LETTER, NOW - timedelta(days=14, seconds=1))
-    young = outbox.keep(tmp_path, "", ["a@b.example"], LETTER, NOW - timedelta(days=14) + timedelta(seconds=1))
-    assert outbox.sweep(tmp_path, NOW) == 1
-    assert outbox.sweep(tmp_path, NOW) == 0
-    assert [letter.name for letter in outbox.listing(tmp_path)] == [young] and old != young
+    old = dev_outbox_files.save_letter(tmp_path, "", ["a@b.example"], LETTER, NOW - timedelta(days=14, seconds=1))
+    young = dev_outbox_files.save_letter(
+        tmp_path, "", ["a@b.example"], LETTER, NOW - timedelta(days=14) + timedelta(seconds=1)
+    )
+    assert dev_outbox_files.delete_old_letters(tmp_path, NOW) == 1
+    assert dev_outbox_files.delete_old_letters(tmp_path, NOW) == 0
+    assert [letter.name for letter in dev_outbox_files.list_letters(tmp_path)] == [young] and old != young
 
 
 @pytest.mark.parametrize("name", ["../secret.key", "/etc/passwd", "x.eml", "", "20261107T211203456789Z-0.eml\n"])
 def test_only_letters_can_be_read(tmp_path, name):
     (tmp_path.parent / "secret.key").write_text("x")
-    with pytest.raises(outbox.NoSuchLetter):
-        outbox.read(tmp_path, name)
+    with pytest.raises(dev_outbox_files.NoSuchLetter):
+        dev_outbox_files.read_letter(tmp_path, name)
 
 
 def test_a_letter_that_is_gone_is_told(tmp_path):
-    with pytest.raises(outbox.NoSuchLetter):
-        outbox.read(tmp_path, "20261107T211203456789Z-0123456789abcdef.eml")
+    with pytest.raises(dev_outbox_files.NoSuchLetter):
+        dev_outbox_files.read_letter(tmp_path, "20261107T211203456789Z-0123456789abcdef.eml")

@@ -2,13 +2,13 @@
 
 import pytest
 
-from mail.address import mark
-from mail.own import Own, id_domain
+from mail.address import make_verp_tag
+from mail.own_addresses import OwnAddresses, id_domain
 
 SECRET = b"s" * 32
-WHOLE = Own("mail.school.example", "mail.school.example")
-PLUS = Own("gmail.example", "kairan.school.example", "kaede@gmail.example", True)
-PLAIN = Own("provider.example", "kairan.school.example", "kaede@provider.example")
+WHOLE = OwnAddresses("mail.school.example", "mail.school.example")
+PLUS = OwnAddresses("gmail.example", "kairan.school.example", "kaede@gmail.example", True)
+PLAIN = OwnAddresses("provider.example", "kairan.school.example", "kaede@provider.example")
 
 
 def test_a_list_has_its_own_address_a_plus_or_none():
@@ -22,7 +22,7 @@ def test_with_one_mailbox_letters_come_from_it_alone():
     for own in (PLUS, PLAIN):
         assert own.sender("1-1") == own.return_path(7, SECRET) == own.mailbox
     assert WHOLE.sender("1-1") == "1-1@mail.school.example"
-    assert WHOLE.return_path(7, SECRET) == f"b-{mark(7, SECRET)}@mail.school.example"
+    assert WHOLE.return_path(7, SECRET) == f"b-{make_verp_tag(7, SECRET)}@mail.school.example"
 
 
 @pytest.mark.parametrize(

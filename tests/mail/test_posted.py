@@ -2,7 +2,7 @@
 
 import pytest
 
-from mail.posted import looks_like_reply, words
+from mail.clean_post import clean_subject_and_text, looks_like_reply
 
 BASE = "https://kairan.example.jp"
 
@@ -17,7 +17,7 @@ BASE = "https://kairan.example.jp"
     ],
 )
 def test_an_empty_half_is_filled_from_the_other(subject, text, expected):
-    assert words(subject, text, BASE) == expected
+    assert clean_subject_and_text(subject, text, BASE) == expected
 
 
 @pytest.mark.parametrize(
@@ -33,14 +33,14 @@ def test_an_empty_half_is_filled_from_the_other(subject, text, expected):
 )
 def test_links_with_a_token_never_pass(link):
     """Whoever pressed one would answer in another family's name, or release another's mail."""
-    subject, text = words(f"見て {link}", f"前\n{link}\n後", BASE)
+    subject, text = clean_subject_and_text(f"見て {link}", f"前\n{link}\n後", BASE)
     assert "kairan.example.jp" not in (subject + text).lower()
     assert text.split() == ["前", "後"]
 
 
 def test_other_links_pass():
     text = "申込 https://kairan.example.jp/j/1nen1kumi と https://example.com/r/x"
-    assert words("x", text, BASE)[1] == text
+    assert clean_subject_and_text("x", text, BASE)[1] == text
 
 
 @pytest.mark.parametrize(
@@ -56,14 +56,14 @@ def test_other_links_pass():
 )
 def test_addresses_of_quoted_letters_never_pass(quoted):
     """N-07: whoever was in Cc, or is quoted, stays unknown to the members."""
-    text = words("x", f"お知らせです。\n\n{quoted}\n", BASE)[1]
+    text = clean_subject_and_text("x", f"お知らせです。\n\n{quoted}\n", BASE)[1]
     assert "@example.com" not in text
     assert text.startswith("お知らせです。")
 
 
 def test_what_the_writer_means_stays():
     text = "日時：10月5日\n場所：体育館\n宛先：1年生の保護者\n\n--\n花子 hanako@school.example\n5 > 3 です。"
-    assert words("x", text, BASE)[1] == text
+    assert clean_subject_and_text("x", text, BASE)[1] == text
 
 
 @pytest.mark.parametrize("subject", ["Re: 臨時休校", "RE:臨時休校", "Ｒｅ： 臨時休校", "返信: x", "Re[2]: x", "Aw: x"])

@@ -5,20 +5,20 @@ import time
 import dkim
 import pytest
 
-from mail import domains, proof
-from mail.proof import Proof, prove
+from mail import auth_results, dmarc
+from mail.auth_results import AuthResult, authenticate_message
 from tests.cast_mail import dns, key, mail, signed
 
 POST = mail("hanako@example.jp", "list@mail.school.example", "練習中止", "雨のため中止です。\n")
 OURS = "mx.school.example"
 
 
-def proven(raw: bytes, domain: str = "example.jp", lookup=None, authserv_id: str = "") -> Proof:
-    return prove(raw, domain, lookup or dns("example.jp"), authserv_id)
+def proven(raw: bytes, domain: str = "example.jp", lookup=None, authserv_id: str = "") -> AuthResult:
+    return authenticate_message(raw, domain, lookup or dns("example.jp"), authserv_id)
 
 
 def test_an_aligned_signature_proves():
-    assert proven(signed(POST, "example.jp")) == Proof("dkim")
+    assert proven(signed(POST, "example.jp")) == AuthResult("dkim")
 
 
 def test_line_ends_of_a_pipe_do_no_harm():
@@ -37,7 +37,7 @@ def test_the_signature_of_another_organization_proves_nothing():
     """From is typed by whoever sends: anybody's valid signature must not speak for another domain."""
     raw = signed(POST, "evil.com")
     assert not proven(raw, lookup=dns("evil.com"))
-    assert prove(raw, "evil.com", dns("evil.com")), "the signature itself is right"
+    assert authenticate_message(raw, "evil.com", dns("evil.com")), "the signature itself is right"
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_the_signature_of_another_organization_proves_nothing():
     ],
 )
 def test_who_speaks_for_whom(signing, author, speaks):
-    assert domains.aligned(signing, author) is speaks
+    assert dmarc.is_aligned(signing, author) is speaks
 
 
 def test_strict_alignment_is_respected():
@@ -92,7 +92,7 @@ def test_a_second_header_in_front_of_the_signed_one_is_refused(extra):
 
 
 def test_a_silent_dns_proves_nothing_and_says_so():
-    assert prove(signed(POST, "example.jp"), "example.jp", dns(silent=True)) == Proof(unsure=True)
+    assert authenticate_message(signed(POST, "example.jp"), "example.jp", dns(silent=True)) == AuthResult(unsure=True)
 
 
 @pytest.mark.parametrize(
@@ -164,9 +164,9 @@ def test_a_mail_that_fails_a_published_policy_is_forged():
 
 def test_a_policy_is_found_at_a_parent_but_not_at_a_public_suffix():
     parent = dns(__dmarc_example_co_jp="v=DMARC1; p=reject")
-    assert domains.policy("mail.example.co.jp", parent) == {"v": "dmarc1", "p": "reject"}
-    assert domains.policy("example.co.jp", dns(__dmarc_co_jp="v=DMARC1; p=reject")) == {}
-    assert domains.policy("example.jp", dns(__dmarc_example_jp="v=spf1 -all")) == {}
+    assert dmarc.find_policy("mail.example.co.jp", parent) == {"v": "dmarc1", "p": "reject"}
+    assert dmarc.find_policy("example.co.jp", dns(__dmarc_co_jp="v=DMARC1; p=reject")) == {}
+    assert dmarc.find_policy("example.jp", dns(__dmarc_example_jp="v=spf1 -all")) == {}
 
 
 @pytest.mark.parametrize(
@@ -175,10 +175,10 @@ def test_a_policy_is_found_at_a_parent_but_not_at_a_public_suffix():
 def test_a_header_line_without_a_colon_takes_no_time(line):
     """Anybody can send one: 30 kB took 14 s, and nothing else was done meanwhile."""
     began = time.process_time()
-    assert not prove(b"From: a@example.jp\r\n" + line + b"\r\n\r\nx", "example.jp", dns("example.jp"))
+    assert not authenticate_message(b"From: a@example.jp\r\n" + line + b"\r\n\r\nx", "example.jp", dns("example.jp"))
     assert time.process_time() - began < 1
 
 
 def test_words_before_a_field_on_its_line_make_none():
-    found = [name for name, _ in proof._fields(b"From: a@example.jp\r\nx Subject: y\rSubject: z\r\n\r\n")]
+    found = [name for name, _ in auth_results._fields(b"From: a@example.jp\r\nx Subject: y\rSubject: z\r\n\r\n")]
     assert found == [b"from", b"subject"]  # what stands behind a bare CR may be a line to others, so it counts

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from mail import html_text, mailboxes, mime, receive
+from mail import address_list, message, mime
+from mail.html import to_text
 
 LETTER = """\
 Received: from a.example by b.example; Sun, 8 Nov 2026 07:00:00 +0900
@@ -21,8 +22,8 @@ Date: Sun, 8 Nov 2026 07:00:00 +0900
 """
 
 
-def letter(content: str, head: str = LETTER) -> receive.Arrival:
-    return receive.read((head + content).encode())
+def letter(content: str, head: str = LETTER) -> message.ParsedMessage:
+    return message.parse_message((head + content).encode())
 
 
 def test_a_letter_of_a_telephone():
@@ -58,11 +59,11 @@ def test_a_letter_of_a_telephone():
     ],
 )
 def test_mailboxes_are_counted_with_suspicion(header, found):
-    assert [box.address for box in mailboxes.read(header.encode())] == found
+    assert [box.address for box in address_list.parse_address_list(header.encode())] == found
 
 
 def test_two_from_fields_are_from_nobody():
-    mail = receive.read(b"From: a@x.example\nFrom: a@x.example\n\nx")
+    mail = message.parse_message(b"From: a@x.example\nFrom: a@x.example\n\nx")
     assert (mail.from_fields, len(mail.from_addresses), mail.sole_from) == (2, 2, "")
 
 
@@ -78,7 +79,7 @@ def test_two_from_fields_are_from_nobody():
 )  # fmt: skip
 def test_bytes_that_break_other_readers(raw):
     """Among them those that make Python's own `email` package raise."""
-    mail = receive.read(raw)
+    mail = message.parse_message(raw)
     assert isinstance(mail.text, str) and "." not in mail.sole_from
 
 
@@ -143,10 +144,10 @@ def test_an_empty_plain_part_does_not_hide_the_html():
 
 
 def test_a_link_whose_words_are_its_address_is_written_once():
-    assert html_text.convert(
+    assert to_text.html_to_text(
         '<a href="https://a.example/">a.example</a> <a href="mailto:x@a.example">x@a.example</a>'
     ) == ("a.example x@a.example")
-    assert html_text.convert('<a href="javascript:alert(1)">x</a><!-- <b>no</b> --> y') == "x y"
+    assert to_text.html_to_text('<a href="javascript:alert(1)">x</a><!-- <b>no</b> --> y') == "x y"
 
 
 def test_a_mail_inside_a_mail_keeps_its_words_to_itself():
@@ -158,26 +159,26 @@ def test_a_mail_inside_a_mail_keeps_its_words_to_itself():
 
 def test_broken_headers_are_mended():
     """A folded line that lost its blank, a body that lost the empty line before it, lines of a mailbox."""
-    mail = receive.read(b"\n>From x\nFrom a 2026\nSubject: a long\nsubject line\nFrom: a@x.example\n\nbody")
+    mail = message.parse_message(b"\n>From x\nFrom a 2026\nSubject: a long\nsubject line\nFrom: a@x.example\n\nbody")
     assert (mail.subject, mail.sole_from, mail.text) == ("a long subject line", "a@x.example", "body")
-    mail = receive.read(b"From: a@x.example\nHello, no empty line here.\nYours\n")
+    mail = message.parse_message(b"From: a@x.example\nHello, no empty line here.\nYours\n")
     assert (mail.sole_from, mail.text) == ("a@x.example", "Hello, no empty line here.\nYours\n".rstrip())
 
 
 def test_limits_are_told():
     """64 KiB of header, 200 parts, 20 levels, the size of the mail (inbound rules, summary)."""
-    assert receive.read(b"X: " + b"y" * 70_000 + b"\n\nx").cut
+    assert message.parse_message(b"X: " + b"y" * 70_000 + b"\n\nx").cut
     parts = b"Content-Type: multipart/mixed; boundary=b\n\n" + b"--b\n\nx\n" * 300
-    assert receive.read(parts).cut and len(list(mime.read(parts).walk())) == mime.PARTS
+    assert message.parse_message(parts).cut and len(list(mime.parse_mime(parts).walk())) == mime.MAX_PARTS
     deep = b"".join(b"Content-Type: multipart/mixed; boundary=%d\n\n--%d\n" % (level, level) for level in range(40))
-    assert receive.read(deep).cut
-    assert receive.read(b"From: a@x.example\n\n" + b"x" * 100, limit=50).cut
-    assert not receive.read(b"From: a@x.example\n\n" + b"x" * 100).cut
+    assert message.parse_message(deep).cut
+    assert message.parse_message(b"From: a@x.example\n\n" + b"x" * 100, limit=50).cut
+    assert not message.parse_message(b"From: a@x.example\n\n" + b"x" * 100).cut
 
 
 def test_text_of_any_length_is_cut_not_refused():
     raw = b"Content-Transfer-Encoding: base64\n\n" + base64.encodebytes(b"a" * 2_000_000)
-    assert len(receive.read(raw).text) == receive.LONGEST_TEXT
+    assert len(message.parse_message(raw).text) == message.MAX_TEXT_CHARS
 
 
 @pytest.mark.parametrize(
@@ -195,7 +196,7 @@ def test_text_of_any_length_is_cut_not_refused():
     ],
 )
 def test_what_the_writer_added(text, own):
-    assert receive.own_words(text) == own
+    assert message.strip_quotes_and_signature(text) == own
 
 
 @pytest.mark.parametrize(
@@ -212,5 +213,5 @@ def test_a_blank_mail_is_blank(content):
 def test_long_lines_of_signs_take_no_time(line):
     """Found by fuzzing: groups of signs that end in another sign made the search for a signature take for ever."""
     began = time.process_time()
-    assert receive.own_words(f"本文\n{line}\n").startswith("本文")
+    assert message.strip_quotes_and_signature(f"本文\n{line}\n").startswith("本文")
     assert time.process_time() - began < 0.5

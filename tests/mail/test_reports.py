@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from mail import receive
-from mail.bounce import Refusal, judge
-from mail.reports import REASONS, explain
+from mail import message
+from mail.bounce.report import REASON_TEXTS, explain_message
+from mail.bounce.verdict import Refusal, judge_refusal
 
 SAMPLES = Path(__file__).parent / "inbound"
 FORMS = sorted((Path(__file__).parent / "forms").glob("*.eml"))
@@ -23,17 +23,17 @@ def rows() -> list[list[str]]:
     return [line.split("\t") for line in lines if not line.startswith("#")]
 
 
-def sample(name: str) -> receive.Arrival:
-    return receive.read((SAMPLES / f"{name}.eml").read_bytes())
+def sample(name: str) -> message.ParsedMessage:
+    return message.parse_message((SAMPLES / f"{name}.eml").read_bytes())
 
 
 @pytest.mark.parametrize(("name", "kind", "permanent", "reason", "failed"), rows(), ids=lambda row: row)
 def test_a_sample_is_understood(name, kind, permanent, reason, failed):
-    found = explain(sample(name))
+    found = explain_message(sample(name))
     assert (found.kind, SAID[found.permanent], " ".join(found.failed) or "-") == (kind, permanent, failed)
     assert reason in ("*", found.reason or "-")
     if kind in ("bounce", "delayed"):
-        assert found.reason in REASONS
+        assert found.reason in REASON_TEXTS
 
 
 def test_every_sample_has_its_row_and_every_row_its_sample():
@@ -50,7 +50,7 @@ def judged(line: str) -> bool:
     code, _, rest = line.partition(" ") if line[3] == " " else (line[:3], "", line[4:])
     first = rest.split(" ")[0].lstrip("#")
     enhanced = first if first[:2] in ("4.", "5.") and first[2:].replace(".", "").isdigit() else ""
-    return judge(Refusal(line, int(code), enhanced, "rcpt", "parents.example")).permanent
+    return judge_refusal(Refusal(line, int(code), enhanced, "rcpt", "parents.example")).permanent
 
 
 @pytest.mark.parametrize("line", lines("permanent.txt"))
@@ -63,11 +63,11 @@ def test_these_sentences_exclude_nobody(line):
     assert not judged(line)
 
 
-def report(form: Path, line: str) -> receive.Arrival:
+def report(form: Path, line: str) -> message.ParsedMessage:
     """Put a server's line into a system's report."""
     found = re.match(r"\d{3}[ -]#?([45]\.\d+\.\d+)", line)
     status = found[1] if found else f"{line[0]}.0.0"
-    return receive.read(form.read_text("utf-8").replace("@LINE@", line).replace("@STATUS@", status).encode())
+    return message.parse_message(form.read_text("utf-8").replace("@LINE@", line).replace("@STATUS@", status).encode())
 
 
 @pytest.mark.parametrize(("name", "permanent"), [("permanent.txt", True), ("temporary.txt", False)])
@@ -76,7 +76,7 @@ def test_a_sentence_means_the_same_in_every_system_s_report(name, permanent):
     wrong = []
     for number, line in enumerate(lines(name)):
         for form in (FORMS[(number + step) % len(FORMS)] for step in (0, 5, 9)):
-            found = explain(report(form, line))
+            found = explain_message(report(form, line))
             assert found.kind in ("bounce", "delayed"), (form.stem, line)
             if found.permanent is not permanent:
                 wrong.append((form.stem, line, found.reason))
@@ -85,36 +85,36 @@ def test_a_sentence_means_the_same_in_every_system_s_report(name, permanent):
 
 def test_several_recipients_only_ours_counts():
     mail = sample("dsn-two-one-soft")
-    assert explain(mail, "Hanako@parents.example").permanent is True
-    full = explain(mail, "taro@parents.example")
+    assert explain_message(mail, "Hanako@parents.example").permanent is True
+    full = explain_message(mail, "taro@parents.example")
     assert (full.permanent, full.reason, full.failed) == (False, "full", ("taro@parents.example",))
-    assert explain(mail, "nobody@parents.example").permanent is False
+    assert explain_message(mail, "nobody@parents.example").permanent is False
 
 
 def test_the_letter_that_came_back_is_known():
     for name in ("postfix-user-unknown", "qmail-no-mailbox", "powermta", "exim-mailbox-full", "arf-redacted"):
-        assert explain(sample(name)).original.message_id == "aaaaaaaqgezdgnbvgy3tqojq@mail.kaedehara.example"
+        assert explain_message(sample(name)).original.message_id == "aaaaaaaqgezdgnbvgy3tqojq@mail.kaedehara.example"
 
 
 def test_the_words_of_the_server_are_kept_short():
-    found = explain(sample("postfix-user-unknown"))
+    found = explain_message(sample("postfix-user-unknown"))
     assert found.text.startswith("550 5.1.1 <hanako@parents.example>: Recipient address rejected")
     assert found.phase == "rcpt"
     long = (
         b"From: MAILER-DAEMON@x.example\nSubject: failure notice\n\n<a@b.example>:\nuser unknown 550 " + b"so " * 5000
     )
-    assert len(explain(receive.read(long)).text) <= 500
+    assert len(explain_message(message.parse_message(long)).text) <= 500
 
 
 def test_a_machine_that_reports_forgery_is_no_reader_who_complains():
-    assert explain(sample("arf-abuse")).is_about_a_reader
-    assert not explain(sample("arf-auth-failure")).is_about_a_reader
-    assert not explain(sample("ordinary-reply")).is_about_a_reader
+    assert explain_message(sample("arf-abuse")).is_about_a_reader
+    assert not explain_message(sample("arf-auth-failure")).is_about_a_reader
+    assert not explain_message(sample("ordinary-reply")).is_about_a_reader
 
 
 def test_words_of_our_own_letter_decide_nothing():
     """Behind the border stands what we wrote ourselves: it may well speak of full mailboxes."""
     raw = (SAMPLES / "qmail-no-mailbox.eml").read_bytes()
     raw = raw.replace(b"Content-Transfer-Encoding: base64", b"X: y") + b"Your mailbox is full. Quota exceeded.\n"
-    found = explain(receive.read(raw))
+    found = explain_message(message.parse_message(raw))
     assert (found.reason, found.permanent) == ("unknown_user", True)

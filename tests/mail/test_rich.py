@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mail import href, html_words, rich, rich_text
-from mail.html_part import Counted
+from mail.html import link_safety, render_html, sanitizer, text_part
+from mail.html.html_part import CountedLink
 
 SEAL = "p-" + "a" * 32
 ALLOWED = {"div", "h1", "blockquote", "ul", "ol", "li", "br", "strong", "em", "del", "a", "img"}
@@ -34,18 +34,18 @@ class Seen(HTMLParser):
 
 def made(html: str, known=frozenset({SEAL})) -> str:
     """Return cleaned HTML, and see to it that nothing stands in it that a letter may not hold."""
-    clean = rich.read(html, known).html()
+    clean = sanitizer.sanitize_html(html, known).html()
     for tag, attributes in Seen(clean).found:
         assert tag in ALLOWED, clean
         assert set(attributes) <= {"a": {"href"}, "img": {"src", "alt"}}.get(tag, set()), clean
         assert re.match(r"https?://[a-z0-9.\[]|mailto:|tel:", attributes.get("href", "tel:")), clean
         assert re.fullmatch(r"cid:p-[0-9a-f]{32}", attributes.get("src", f"cid:{SEAL}")), clean
-    assert rich.read(clean, known).html() == clean, "cleaning it again changes it"
+    assert sanitizer.sanitize_html(clean, known).html() == clean, "cleaning it again changes it"
     return clean
 
 
 def text(html: str, language: str = "ja") -> str:
-    return rich_text.text(rich.read(html, {SEAL}), language)
+    return text_part.render_text(sanitizer.sanitize_html(html, {SEAL}), language)
 
 
 # ── what is hostile ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -111,7 +111,7 @@ def test_what_nobody_writes_does_not_keep_the_machine_busy():
     began = time.perf_counter()
     made("<div>" * 60_000 + "水筒")
     made("<b>あ" * 60_000)
-    assert len(rich.read("あ" * 400_000).html()) <= rich.LONGEST + len("<div></div>")
+    assert len(sanitizer.sanitize_html("あ" * 400_000).html()) <= sanitizer.MAX_HTML_CHARS + len("<div></div>")
     assert time.perf_counter() - began < 20
 
 
@@ -198,7 +198,7 @@ def test_a_field_that_is_torn_by_tags_is_made_whole():
     ],
 )
 def test_where_a_link_may_lead(raw, kept):
-    assert href.checked(raw) == kept
+    assert link_safety.clean_href(raw) == kept
 
 
 @pytest.mark.parametrize(
@@ -234,10 +234,10 @@ def test_its_own_host_may_be_named_but_not_where_it_is_counted():
 def counted(html: str) -> str:
     """Return the words as a letter whose links are counted has them."""
     ways = {
-        url: Counted("https://kairan.school.example/c/t/1", "リンクを開く")
+        url: CountedLink("https://kairan.school.example/c/t/1", "リンクを開く")
         for url in ("https://evil.example/x", "https://school.example/x")
     }
-    return "".join(part.html for part in html_words.in_letter(html, "mail.example", ways))
+    return "".join(part.html for part in render_html.render_for_letter(html, "mail.example", ways))
 
 
 def test_a_link_never_shows_another_host_than_its_own():
@@ -258,9 +258,9 @@ def test_a_bare_address_becomes_a_link_and_stays_where_it_was_in_the_text():
 
 def test_values_are_escaped_where_they_stand():
     link, picture = '<a href="https://e.jp/?n={{氏名}}">{{頁}}</a>', f'<img src="cid:{SEAL}" alt="{{{{氏名}}}}">'
-    clean = rich.read(f"<div>{{{{氏名}}}}{link}{picture}</div>", {SEAL}).html()
+    clean = sanitizer.sanitize_html(f"<div>{{{{氏名}}}}{link}{picture}</div>", {SEAL}).html()
     values = {"氏名": 'あ"<b>&\n', "頁": "https://x.jp/"}
-    filled = html_words.filled(html_words.in_letter(clean, "mail.example", {}), values)
+    filled = render_html.fill_parts(render_html.render_for_letter(clean, "mail.example", {}), values)
     assert "あ&quot;&lt;b&gt;&amp;<br>" in filled
     assert 'href="https://e.jp/?n=%E3%81%82%22%3Cb%3E%26%0A"' in filled
     assert 'alt="あ&quot;&lt;b&gt;&amp;"' in filled and f'src="cid:{SEAL}@mail.example"' in filled
@@ -270,9 +270,13 @@ def test_values_are_escaped_where_they_stand():
 
 
 def test_a_field_whose_name_holds_an_ampersand_is_filled():
-    clean = rich.read("<div>{{PTA&amp;会費}}円</div>").html()
-    assert html_words.filled(html_words.in_letter(clean, "x", {}), {"PTA&会費": "300"}).endswith(">300円</div>")
-    assert html_words.filled(html_words.in_letter(clean, "x", {}), {}).endswith(">{{PTA&amp;会費}}円</div>")
+    clean = sanitizer.sanitize_html("<div>{{PTA&amp;会費}}円</div>").html()
+    assert render_html.fill_parts(render_html.render_for_letter(clean, "x", {}), {"PTA&会費": "300"}).endswith(
+        ">300円</div>"
+    )
+    assert render_html.fill_parts(render_html.render_for_letter(clean, "x", {}), {}).endswith(
+        ">{{PTA&amp;会費}}円</div>"
+    )
 
 
 # ── the text part ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -293,10 +297,12 @@ def test_the_text_part_is_complete():
 
 
 def test_words_for_the_page_of_a_reader():
-    clean = rich.read(f'<h1>題</h1><div>{{{{氏名}}}}<img src="cid:{SEAL}" alt="図"></div>', {SEAL}).html()
-    shown = html_words.on_page(clean, {"氏名": "<花子>"}, {SEAL: "/r/abc/pictures/1"})
+    clean = sanitizer.sanitize_html(f'<h1>題</h1><div>{{{{氏名}}}}<img src="cid:{SEAL}" alt="図"></div>', {SEAL}).html()
+    shown = render_html.render_for_page(clean, {"氏名": "<花子>"}, {SEAL: "/r/abc/pictures/1"})
     assert shown == ('<h2>題</h2><div>&lt;花子&gt;<img src="/r/abc/pictures/1" alt="図" loading="lazy"></div>')
-    assert "<img" not in html_words.on_page(clean, {}, {}) and "[図]" in html_words.on_page(clean, {}, {})
+    assert "<img" not in render_html.render_for_page(clean, {}, {}) and "[図]" in render_html.render_for_page(
+        clean, {}, {}
+    )
 
 
 # ── an attacker's words ──────────────────────────────────────────────────────────────────────────────────────────
@@ -332,8 +338,8 @@ def test_a_field_in_an_address_holds_nothing_that_could_end_the_address():
     """css-inline writes `>` in attributes as it is; behind it a parent's name would be filled in as words."""
     html = made('<p><a href="https://a.example/{{x>y}}{{氏名}}">z</a></p>')
     value = '" onmouseover="x'
-    letter = html_words.filled(html_words.in_letter(html, "a.example", {}), {"氏名": value})
-    page = html_words.on_page(html, {"氏名": value}, {})
+    letter = render_html.fill_parts(render_html.render_for_letter(html, "a.example", {}), {"氏名": value})
+    page = render_html.render_for_page(html, {"氏名": value}, {})
     for shown in (letter, page):
         assert [set(given) - {"style", "rel"} for tag, given in Seen(shown).found if tag == "a"] == [{"href"}]
         assert "%22%20onmouseover%3D%22x" in shown
@@ -351,5 +357,5 @@ def test_a_field_in_an_address_holds_nothing_that_could_end_the_address():
 def test_no_words_take_long_or_grow_without_end(pasted):
     """Each took more than twenty seconds, or gigabytes, before; a slow machine gets ten seconds."""
     began = time.process_time()
-    assert len(made(pasted)) < 2 * rich.LONGEST
+    assert len(made(pasted)) < 2 * sanitizer.MAX_HTML_CHARS
     assert time.process_time() - began < 10

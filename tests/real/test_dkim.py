@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mail import sign
+from mail import dkim_signer
 from tests import smarthost
 from tests.conftest import needs_part
 from tests.real.letters import as_files, of_every_kind
@@ -30,7 +30,7 @@ def signed(school, tmp_path):
 @pytest.fixture
 def published(config):
     """The name and the value of the record that an administrator publishes."""
-    return f"{config.dkim_selector}._domainkey.{config.mail_domain}", sign.record(config.key("dkim.pem"))
+    return f"{config.dkim_selector}._domainkey.{config.mail_domain}", dkim_signer.dns_record(config.key("dkim.pem"))
 
 
 def test_opendkim_accepts_every_letter_and_no_tampered_one(signed, published, tmp_path):

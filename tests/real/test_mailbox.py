@@ -17,8 +17,8 @@ from core.system import diagnostics
 from database import db
 from inlet import Reader
 from mail.address import message_id
-from mail.box import Box
-from mail.imap import ASIDE, NOT_OURS, Closed, Reading
+from mail.imap import HANDLED_FOLDER, OTHER_FOLDER, ImapSession, MailboxUnavailable
+from mail.imap_account import ImapAccount
 from models import Collection, Incoming, Letter, Membership, Notice, Organization, Person, Sender
 from tests import cast_notices, smarthost
 from tests.cast_mail import DOMAIN, dns, mail, signed
@@ -72,7 +72,7 @@ def test_posts_joins_and_bounces_come_by_the_mailbox(school, box):
     assert Incoming.get(Incoming.kind == "post").reason == "dkim"
     assert Membership.select().join(Person).where(Person.address == "new@example.jp").get().state == "active"
     assert Person.get_by_id(letter.person_id).address_state == "bounced"
-    assert (box.lying(), box.lying(ASIDE), box.lying(NOT_OURS)) == (0, 3, 1)
+    assert (box.lying(), box.lying(HANDLED_FOLDER), box.lying(OTHER_FOLDER)) == (0, 3, 1)
     state = Collection.the()
     assert (state.reason, state.taken, state.others) == ("", 3, 1)
     assert read() == 0
@@ -84,10 +84,10 @@ def test_the_same_mail_seen_twice_changes_nothing(school, box, monkeypatch):
     box.put(came(signed(mail("hanako@example.jp", LIST, "練習", "本文\n"), "example.jp"), LIST), "1.a")
 
     def cut(self, uid, folder):
-        raise Closed("cut", "broken")
+        raise MailboxUnavailable("cut", "broken")
 
-    with monkeypatch.context() as once, pytest.raises(Closed):
-        once.setattr(Reading, "aside", cut)
+    with monkeypatch.context() as once, pytest.raises(MailboxUnavailable):
+        once.setattr(ImapSession, "move_message", cut)
         read()
     Reader().step()
     assert Collection.the().reason == "broken" and box.lying() == 1
@@ -98,7 +98,7 @@ def test_the_same_mail_seen_twice_changes_nothing(school, box, monkeypatch):
 def test_a_mail_that_is_too_large_is_not_fetched(school, box, monkeypatch):
     monkeypatch.setattr(imap_poller, "MAX_MESSAGE_BYTES", 1000)
     box.put(came(mail("x@example.jp", LIST, "a", "b" * 2000), LIST), "1.a")
-    assert read() == 1 and box.lying(NOT_OURS) == 1 and not spool.list_messages()
+    assert read() == 1 and box.lying(OTHER_FOLDER) == 1 and not spool.list_messages()
 
 
 def test_with_one_mailbox_replies_and_bounces_are_known_by_the_letter(school, box):
@@ -152,7 +152,7 @@ def test_what_is_wrong_is_said_in_plain_words_and_tried_less_and_less(school, bo
     """Never a crash, never a busy loop: the next tries come later and later."""
     wrong = replace(load_settings().box, **change)
     Organization.update(imap="").execute()
-    with pytest.raises(Closed) as told:
+    with pytest.raises(MailboxUnavailable) as told:
         imap_poller.poll_once(wrong, clock.now())
     assert (told.value.reason, Collection.the().reason) == (reason, reason)
     assert load_settings().box.password not in told.value.detail + Collection.the().detail
@@ -191,7 +191,7 @@ def test_a_mail_that_arrives_while_waiting_is_taken_at_once(school, box):
     try:
         assert until(lambda: Collection.select().where(Collection.well_at.is_null(False)).exists(), 10)
         box.put(came(mail("x@example.jp", LIST, "a", "b"), LIST), "1.a")
-        assert until(lambda: box.lying(ASIDE) == 1, 10), box.said()
+        assert until(lambda: box.lying(HANDLED_FOLDER) == 1, 10), box.said()
         with pytest.raises(imap_poller.MailboxLocked):
             imap_poller.poll_once(load_settings().box, clock.now())
     finally:
@@ -206,11 +206,11 @@ def test_tls_is_required_off_this_machine_and_its_certificate_checked(school, tm
     home.mkdir()
     certificate(home)
     with dovecot(tmp_path / "imap", tls=(home / "both.pem", home / "both.pem")) as made:
-        there = Box.parse(made.url.replace("imap://", "imap+starttls://"))
-        Reading(there).close()
-        monkeypatch.setattr("mail.route.is_loopback", lambda host: False)
-        with pytest.raises(Closed) as told:
-            Reading(there)
+        there = ImapAccount.parse(made.url.replace("imap://", "imap+starttls://"))
+        ImapSession(there).close()
+        monkeypatch.setattr("mail.smtp_connect.is_loopback", lambda host: False)
+        with pytest.raises(MailboxUnavailable) as told:
+            ImapSession(there)
         assert told.value.reason == "certificate"
 
 

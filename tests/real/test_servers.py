@@ -6,7 +6,7 @@ from collections import Counter
 import dkim
 import pytest
 
-from mail import sign
+from mail import dkim_signer
 from models import Person
 from tests import smarthost
 from tests.mail.servers import free_port
@@ -46,7 +46,7 @@ def test_a_real_postfix_hands_every_letter_on_whole_signed_and_to_one_reader(sch
     assert Counter(host.to()) == Counter(
         [*readers, "kato@example.org", "suzuki@example.com", "megumi.@mobile.example.jp"]
     )
-    key = sign.record(config.key("dkim.pem")).encode()
+    key = dkim_signer.dns_record(config.key("dkim.pem")).encode()
     everybody = {one.address for one in Person.select() if one.address}
     for sender, (recipient,), raw, _ in host.mails:
         assert sender.startswith("b-")

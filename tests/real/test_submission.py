@@ -65,7 +65,7 @@ def test_letters_go_by_starttls_and_login_and_every_mistake_has_its_words(provid
     early = said(port, to, right, scheme="smtps")
     assert "TLS from the start" in early.message
     with monkeypatch.context() as outside:
-        outside.setattr("mail.route.is_loopback", lambda host: False)
+        outside.setattr("mail.smtp_connect.is_loopback", lambda host: False)
         strange = said(port, to, right)
         assert "certificate" in strange.message and "self" in strange.said
     ground.use(replace(ground.current(), mail_domain="other.example"))

@@ -12,7 +12,7 @@ from core import settings
 from core.delivery import dev_outbox
 from core.notifications import service_mail
 from mail import address
-from mail.outbox import keep
+from mail.dev_outbox_files import save_letter
 from models import Letter, Log, Notice, Organization
 from tests.counting import queries
 
@@ -41,7 +41,7 @@ def caught(config, kind="notice", html="", **fields) -> str:
     notice = Notice.create(state="sent") if kind == "notice" else None
     letter = Letter.create(kind=kind, notice=notice, address="a@example.jp", domain="example.jp",
                            useful_until=clock.now(), payload={})  # fmt: skip
-    mark = address.mark(letter.id, config.key("secret"))
+    mark = address.make_verp_tag(letter.id, config.key("secret"))
     head = f"Message-ID: <{mark}@mail.school.example>\r\nFrom: =?utf-8?b?5qCh?= <zenko@mail.school.example>\r\n"
     head += "To: a@example.jp\r\nSubject: =?utf-8?b?6YGL5YuV5Lya?=\r\nMIME-Version: 1.0\r\n"
     text = "下のURLを開いてください。\r\nhttps://x.example/r/abc?x=1&y=2\r\n<b>"
@@ -54,7 +54,7 @@ def caught(config, kind="notice", html="", **fields) -> str:
         )
     else:
         body = f"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n{text}"
-    return keep(
+    return save_letter(
         dev_outbox.outbox_dir(), "b-x@mail.school.example", ["a@example.jp"], (head + body).encode(), clock.now()
     )
 

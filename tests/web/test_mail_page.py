@@ -11,8 +11,8 @@ from core import settings
 from core.inbound import imap_poller
 from core.settings import load_settings
 from core.system import smtp_test
-from mail.deliver import Reply
-from mail.imap import Closed
+from mail.imap import MailboxUnavailable
+from mail.smtp import SmtpReply
 from models import Collection, Letter, Log, Organization
 from tests import smarthost
 
@@ -57,7 +57,7 @@ def opens(monkeypatch):
         def close(self):
             pass
 
-    monkeypatch.setattr(imap_poller, "Reading", Opened)
+    monkeypatch.setattr(imap_poller, "ImapSession", Opened)
     return asked
 
 
@@ -192,8 +192,10 @@ def test_the_sender_process_does_not_send_the_test_a_second_time(as_):
 
 
 def test_a_refusal_of_the_sender_shows_by_its_place():
-    assert "send as" in smtp_test.explain_reply(Reply(550, "5.7.0", "no", "mail"))
-    assert "encryption" in smtp_test.explain_reply(Reply(530, "5.7.0", "Must issue a STARTTLS command first", "mail"))
+    assert "send as" in smtp_test.explain_reply(SmtpReply(550, "5.7.0", "no", "mail"))
+    assert "encryption" in smtp_test.explain_reply(
+        SmtpReply(530, "5.7.0", "Must issue a STARTTLS command first", "mail")
+    )
 
 
 # ── the four situations ──────────────────────────────────────────────────────────────────────────────────────────
@@ -244,9 +246,11 @@ def test_the_mailbox_is_tried_when_it_is_saved_and_its_password_never_shown(as_,
 
 def test_what_is_wrong_with_the_mailbox_stands_on_the_page(as_, free, monkeypatch):
     def closed(box, timeout=0):
-        raise Closed("The mailbox refused the login. Please check user and password.", "login", "NO <b>bad</b>")
+        raise MailboxUnavailable(
+            "The mailbox refused the login. Please check user and password.", "login", "NO <b>bad</b>"
+        )
 
-    monkeypatch.setattr(imap_poller, "Reading", closed)
+    monkeypatch.setattr(imap_poller, "ImapSession", closed)
     browser = as_("守")
     browser.post("/admin/mail/road", data={"road": "collected"})
     browser.post("/admin/mail/box", data=BOX)

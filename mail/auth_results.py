@@ -1,0 +1,185 @@
+"""Whether a mail really comes from the domain of its From: DKIM checked by ourselves, or our mail server's word.
+
+RFC 6376 (DKIM), 8301 (no SHA-1), 7489 (alignment), 8601 (Authentication-Results). From is typed by whoever sends, so
+nothing is distributed because of it alone (design decision 6). Everything that cannot be read counts as not proven.
+"""
+
+import re
+from dataclasses import dataclass
+
+from mail import dmarc
+from mail.dmarc import DnsError, TxtLookup, is_aligned
+
+MAX_SIGNATURES = 5
+MAX_HEADER_BYTES = 65536
+_SINGLE_HEADERS = (b"from", b"to", b"cc", b"subject", b"date", b"message-id", b"mime-version", b"content-type")
+_FIELD = re.compile(rb"(?<![^\r\n])([!-9;-~]++)[ \t]*+:((?:[^\r\n]|\r?\n[ \t])*)\r?\n?")
+"""Begins where a line does: searched for everywhere, one line of 64 kB without a colon kept the door for a minute."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuthResult:
+    """What is known of the origin. `how`: dkim, dmarc, spf, or "" if nothing proves it.
+
+    `forged`: our own mail server says that it fails its domain's published policy. `unsure`: the DNS was silent.
+    """
+
+    how: str = ""
+    forged: bool = False
+    unsure: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.how)
+
+
+def authenticate_message(raw: bytes, from_domain: str, lookup: TxtLookup, authserv_id: str = "") -> AuthResult:
+    """Say what proves that a mail, as received, comes from the domain of its From (lower case)."""
+    fields = _fields(raw)
+    if _count(fields, b"from") != 1 or any(_count(fields, name) > 1 for name in _SINGLE_HEADERS):
+        return AuthResult()  # a second Subject or Content-Type would stand unsigned in front of the signed one
+    trusted = _trusted_results(fields, authserv_id)
+    if not trusted and not any(_is_usable_signature(value, from_domain, strict=False) for value in _signatures(fields)):
+        return (
+            AuthResult()
+        )  # nothing could prove it, so nobody is asked: a flood of forged mails waits for no name server
+    try:
+        published = dmarc.find_policy(from_domain, lookup)
+    except DnsError:
+        return AuthResult(unsure=True)
+    if how := _aligned_method(trusted, from_domain, published):
+        return AuthResult(how)
+    if trusted.get("dmarc", ("", {}))[0] == "fail" and published.get("p") in ("quarantine", "reject"):
+        return AuthResult(forged=True)
+    return _check_signatures(_with_crlf(raw), fields, from_domain, lookup, strict=published.get("adkim") == "s")
+
+
+def _fields(raw: bytes) -> list[tuple[bytes, bytes]]:
+    """Return the header fields as they stand; none if the header is unreasonably long."""
+    head = re.split(rb"\r?\n\r?\n", raw[: MAX_HEADER_BYTES + 4], maxsplit=1)[0] + b"\r\n"
+    if len(head) > MAX_HEADER_BYTES:
+        return []
+    return [(name.lower(), value) for name, value in _FIELD.findall(head)]
+
+
+def _count(fields: list[tuple[bytes, bytes]], wanted: bytes) -> int:
+    return sum(name == wanted for name, _ in fields)
+
+
+def _with_crlf(raw: bytes) -> bytes:
+    """Give a mail from a pipe its line ends back; a signature is made over CRLF."""
+    return raw if b"\r\n" in raw else raw.replace(b"\n", b"\r\n")
+
+
+# ── our own check of the signature ───────────────────────────────────────────────────────────────────────────────
+
+
+def _check_signatures(
+    raw: bytes, fields: list[tuple[bytes, bytes]], domain: str, lookup: TxtLookup, strict: bool
+) -> AuthResult:
+    """Check each signature that may speak for the domain until one is right."""
+    unsure = False
+    for place, value in enumerate(_signatures(fields)):
+        if not _is_usable_signature(value, domain, strict):
+            continue
+        try:
+            if _verify_signature(raw, place, lookup):
+                return AuthResult("dkim")
+        except DnsError:
+            unsure = True
+    return AuthResult(unsure=unsure)
+
+
+def _signatures(fields: list[tuple[bytes, bytes]]) -> list[bytes]:
+    return [value for name, value in fields if name == b"dkim-signature"][:MAX_SIGNATURES]
+
+
+def _is_usable_signature(value: bytes, domain: str, strict: bool) -> bool:
+    """Say whether a signature is by this organization, over the From, over the whole body, and not by SHA-1."""
+    tags = _tags(value)
+    names = {one.strip().lower() for one in tags.get("h", "").split(":")}
+    return (
+        is_aligned(tags.get("d", ""), domain, strict)
+        and "from" in names
+        and "l" not in tags
+        and tags.get("a", "").lower() in ("rsa-sha256", "ed25519-sha256")
+    )
+
+
+def _tags(value: bytes) -> dict[str, str]:
+    text = re.sub(r"\s+", "", value.decode("ascii", "replace"))
+    return {name: rest for name, _, rest in (part.partition("=") for part in text.split(";")) if name}
+
+
+def _verify_signature(raw: bytes, place: int, lookup: TxtLookup) -> bool:
+    """Check one signature. Whatever cannot be read is not proven; only a silent DNS raises Trouble."""
+
+    import dkim  # with its resolver slow to load; only for mail that comes in
+
+    def txt(name: bytes, timeout: int = 5) -> bytes | None:
+        found = lookup(name.decode("ascii", "replace").rstrip("."))
+        return found[0].encode("utf-8", "replace") if found else None
+
+    try:
+        return bool(dkim.DKIM(raw, minkey=1024).verify(place, dnsfunc=txt))
+    except DnsError:
+        raise
+    except Exception:  # dkimpy raises exceptions of many families on broken keys and fields: all mean "not proven"
+        return False
+
+
+# ── what our own mail server says ────────────────────────────────────────────────────────────────────────────────
+
+_METHOD = re.compile(r"\s*(dkim|dmarc|spf)\s*=\s*(\w+)(.*)", re.IGNORECASE | re.DOTALL)
+_PROPERTY = re.compile(r"(header\.d|header\.i|header\.from|smtp\.mailfrom)\s*=\s*\"?([^\s\";]+)", re.IGNORECASE)
+_COMMENT = re.compile(r"\([^()]*\)")
+
+MethodResults = dict[str, tuple[str, dict[str, str]]]
+
+
+def _trusted_results(fields: list[tuple[bytes, bytes]], authserv_id: str) -> MethodResults:
+    """Return what fields of our own mail server say: above the topmost Received, and with exactly our id.
+
+    Method → (result, properties). Of several results of one method, any fail wins.
+    """
+    said: MethodResults = {}
+    if not authserv_id:
+        return said
+    for name, value in fields:
+        if name == b"received":
+            break
+        if name == b"authentication-results":
+            for method, result, rest in _parse_results(value, authserv_id):
+                known = said.get(method, ("", {}))[0]
+                if not known or (known == "pass" and result != "pass"):
+                    said[method] = result, rest
+    return said
+
+
+def _parse_results(value: bytes, authserv_id: str) -> list[tuple[str, str, dict[str, str]]]:
+    text = value.decode("utf-8", "replace")
+    while (bare := _COMMENT.sub(" ", text)) != text:
+        text = bare
+    identity, *rest = text.split(";")
+    if not identity.split() or identity.split()[0].lower() != authserv_id.lower():
+        return []
+    found = [match for part in rest if (match := _METHOD.fullmatch(part))]
+    return [
+        (one[1].lower(), one[2].lower(), {key.lower(): held.lower() for key, held in _PROPERTY.findall(one[3])})
+        for one in found
+    ]
+
+
+def _aligned_method(said: MethodResults, domain: str, published: dict[str, str]) -> str:
+    """Say which trusted result proves the domain: dmarc, dkim or spf, each aligned with From; "" if none."""
+    result, properties = said.get("dmarc", ("", {}))
+    if result == "pass" and properties.get("header.from", domain) == domain:
+        return "dmarc"
+    if result == "fail":
+        return ""
+    for method, key, strict in (("dkim", "header.d", "adkim"), ("spf", "smtp.mailfrom", "aspf")):
+        result, properties = said.get(method, ("", {}))
+        spoken_for = properties.get(key) or properties.get("header.i", "")
+        spoken_for = spoken_for.rpartition("@")[2]
+        if result == "pass" and is_aligned(spoken_for, domain, published.get(strict) == "s"):
+            return method
+    return ""

@@ -1,0 +1,72 @@
+"""The words of a mail that somebody posted, made fit to be read by every member (design decision 6, N-07).
+
+What never reaches members: whoever else the mail went to, quoted letters and their headers with addresses, and links
+that carry a reader's token. Attachments do not pass either; the writer is told.
+"""
+
+import re
+import unicodedata
+
+MAX_TEXT_CHARS = 20_000
+MAX_SUBJECT_CHARS = 200
+
+_QUOTE = re.compile(r"^\s*(?:[>＞|｜]\s?)")
+_ATTRIBUTION = re.compile(
+    r"^\s*(?:On\b.{0,200}\bwrote:|.{0,200}(?:のメール|さんは書きました|wrote)[:：]"
+    r"|\d{4}[年/.-]\d{1,2}.{0,160}<[^<>\s]+@[^<>\s]+>.{0,20}[:：]?)\s*$"
+)
+_BORDER = re.compile(
+    r"^\s*(?:-{2,}\s*(?:Original Message|Forwarded message|元のメッセージ|転送メッセージ|Original|Forward)\s*-{2,}"
+    r"|Begin forwarded message:|転送されたメッセージ:)\s*$",
+    re.IGNORECASE,
+)
+_HEADER_LINE = re.compile(
+    r"^\s*[*]?(?:From|To|Cc|Bcc|Sent|Date|Reply-To|差出人|送信者|宛先|送信日時|日付|日時|件名|Subject|CC|BCC)[*]?\s*[:：]",
+    re.IGNORECASE,
+)
+_REPLY_PREFIX = re.compile(r"^\s*(?:re|aw|sv|antw|返信|返)\s*(?:\[\d+\]|\^\d+)?\s*[:：]", re.IGNORECASE)
+
+
+def looks_like_reply(subject: str, refers_to_ours: bool) -> bool:
+    """Tell whether somebody answered a letter instead of writing a new one."""
+    return refers_to_ours or _REPLY_PREFIX.match(unicodedata.normalize("NFKC", subject)) is not None
+
+
+def clean_subject_and_text(subject: str, text: str, base_url: str) -> tuple[str, str]:
+    """Return subject and text as members may read them; an empty one is filled from the other (T-15).
+
+    base_url: of our own pages, whose links with tokens are taken out.
+    """
+    body = _without_links(_without_quotes(text), base_url).strip()[:MAX_TEXT_CHARS]
+    title = " ".join(_without_links(subject, base_url).split())[:MAX_SUBJECT_CHARS]
+    if not title and body:
+        title = " ".join(body.splitlines()[0].split())[:60]
+    return title, body or title
+
+
+def _without_quotes(text: str) -> str:
+    """Drop quoted lines, the line that announces them, and the addresses above a forwarded letter, whose text stays."""
+    kept: list[str] = []
+    lines = text.replace("\r\n", "\n").split("\n")
+    for place, line in enumerate(lines):
+        if not (_QUOTE.match(line) or _BORDER.match(line) or _introduces_quote(line, lines[place + 1 : place + 4])):
+            kept.append(line.rstrip())
+    return re.sub(r"\n{4,}", "\n\n\n", "\n".join(_without_header_block(kept)))
+
+
+def _introduces_quote(line: str, after: list[str]) -> bool:
+    """Say whether a line announces a quote ("On … wrote:"): only with a quoted line close behind it."""
+    return _ATTRIBUTION.match(line) is not None and any(_QUOTE.match(one) for one in after)
+
+
+def _without_header_block(lines: list[str]) -> list[str]:
+    """Drop header lines of a copied letter that hold addresses, where three or more header lines stand together."""
+    block = [place for place, line in enumerate(lines) if _HEADER_LINE.match(line)]
+    crowded = {place for place in block if sum(abs(place - other) <= 4 for other in block) >= 3}
+    return [line for place, line in enumerate(lines) if place not in crowded or "@" not in line]
+
+
+def _without_links(text: str, base_url: str) -> str:
+    """Take out links of ours that carry a token: whoever opens one would answer in another family's name."""
+    host = re.escape(base_url.partition("://")[2]) or r"\0"
+    return re.sub(rf"(?i)(?:https?://)?{host}/(?:[raucop]|notices/cancel|mail)/[A-Za-z0-9._~%/?=&-]*", "", text)

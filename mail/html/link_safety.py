@@ -1,0 +1,123 @@
+"""Where a link of decorated words may lead: web pages, mail addresses, telephone numbers (RFC 3986, 6068, 3966)."""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from urllib.parse import quote
+
+from mail import merge
+
+_WEB = re.compile(r"(https?)://([^/?#\s\\]+)([/?#].*)?", re.IGNORECASE | re.DOTALL)
+_OTHER = re.compile(r"(mailto|tel):([A-Za-z0-9.!#$%&'*+/=?^_`{|}~@,;()-]{1,300})", re.IGNORECASE)
+_HOST = re.compile(r"[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]+\]")
+_MARKUP = re.compile("[<>&\"']")  # no field in an address may hold what could end the address
+_UNQUOTED = "/?#[]@!$&'()*+,;=%:~-._"
+_LONGEST = 2000
+
+
+def clean_href(raw: str) -> str:
+    """Return a link's address as it may stand in a letter, "" for one that may not. Merge fields may stand behind the
+    host, never in it.
+    """
+    raw = merge.clean_text(raw).replace("\n", "").replace("\t", "").strip()[:_LONGEST]
+    if other := _OTHER.fullmatch(raw):
+        return f"{other[1].lower()}:{other[2]}"
+    web = _WEB.fullmatch(raw)
+    where = _ascii_host(web[2]) if web else ""
+    return f"{web[1].lower()}://{where}{_path(web[3] or '')}" if web and where else ""
+
+
+def _ascii_host(authority: str) -> str:
+    """Return host and port in ASCII; "" for a user name before it, which only serves to deceive, and for nonsense."""
+    host, colon, port = authority.partition(":") if not authority.startswith("[") else (authority, "", "")
+    try:
+        host = host if host.isascii() else host.encode("idna").decode("ascii")
+    except UnicodeError:
+        return ""
+    if not _HOST.fullmatch(host) or (colon and not (port.isascii() and port.isdecimal())):
+        return ""
+    return f"{host.lower()}{colon}{port}"
+
+
+def _path(path: str) -> str:
+    """Return what stands behind the host in ASCII, merge fields left as they are."""
+    cut = merge.split_fields(path)
+    fields = (name if name and not _MARKUP.search(name) else None for _, name in cut)
+    whole = zip(cut, fields, strict=True)
+    return "".join(f"{{{{{name}}}}}" if name else quote(piece.text, safe=_UNQUOTED) for piece, name in whole)
+
+
+def host_of_url(url: str) -> str:
+    """Return the host that an address names, "" if it names none; `www.` before it says nothing."""
+    web = _WEB.fullmatch(url)
+    return web[2].lower().removeprefix("www.") if web else ""
+
+
+_WIDE = {code + 0xFEE0: code for code in range(0x21, 0x7F)} | {ord(one): "." for one in "。｡"}
+_BARE = re.compile(r"(?<![@\w.-])(?:[\w-]+\.)+([a-z]{2,24})(?![\w-])", re.IGNORECASE)
+_MAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@(?:[\w-]{1,63}\.){1,9}[a-z]{2,24}(?![\w-])", re.IGNORECASE)
+_JOINERS = "\u200d\u200c"
+_FILE_EXTENSIONS = set(
+    [
+        "pdf",
+        "doc",
+        "docx",
+        "xls",
+        "xlsx",
+        "ppt",
+        "pptx",
+        "csv",
+        "txt",
+        "jpg",
+        "jpeg",
+        "png",
+        "gif",
+        "webp",
+        "heic",
+        "zip",
+        "html",
+        "htm",
+    ]
+)
+
+
+def find_bare_hosts(words: str) -> Iterator[tuple[int, int, str]]:
+    """Give where words name a host without `https://`, and which: people read 「www.example.jp」 as where a link leads.
+
+    Signs of full width count as their narrow ones; the name of a file is none.
+    """
+    for found in _BARE.finditer(words.translate(_WIDE)):
+        if found[1].lower() not in _FILE_EXTENSIONS:
+            yield found.start(), found.end(), found[0].lower().removeprefix("www.")
+
+
+def find_bare_names(words: str) -> Iterator[tuple[int, int, str]]:
+    """Give the mail addresses (whole) and hosts that words name without `https://`, in their order."""
+    mails = ((one.start(), one.end(), one[0].lower()) for one in _MAIL.finditer(words.translate(_WIDE)))
+    return iter(sorted([*mails, *find_bare_hosts(words)]))
+
+
+def link_matches_text(url: str, named: str) -> bool:
+    """Say whether the link of some words leads to the host or mail address that they name; true without a link."""
+    if url.startswith("tel:") or not url:
+        return True
+    if url.startswith("mailto:"):
+        mail = url.removeprefix("mailto:").partition("?")[0].lower()
+        return named in (mail, mail.rpartition("@")[2])
+    return host_of_url(url) == named
+
+
+def looks_like_host(words: str) -> bool:
+    """Say whether words look like an address, whole or without its beginning."""
+    return "://" in words.translate(_WIDE) or any(find_bare_hosts(words))
+
+
+def strip_invisible(words: str) -> str:
+    """Return the words of a link without signs that nobody sees, which hide 「www.example.jp」 from `bare_hosts`.
+
+    What joins the parts of one emoji stays.
+    """
+    return "".join(
+        one for at, one in enumerate(words)
+        if unicodedata.category(one) != "Cf" or (one in _JOINERS and at and not words[at - 1].isalnum())
+    )  # fmt: skip

@@ -1,0 +1,157 @@
+"""Tidy decorated words (X-15): spaces as browsers show them, neighbouring lines in one block, merge fields whole, and
+bare addresses as links.
+"""
+
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from mail import merge
+from mail.html import link_safety, linkify
+from mail.html.block_model import PLAIN_STYLE, Block, Cell, InlinePicture
+
+SOFT_BREAK = "\f"  # a line end of the source, which is no line end of the words
+_MAX_BREAKS = 3
+_WIDE = ("W", "F")
+
+
+def normalize_blocks(blocks: Iterable[Block], most: int) -> list[Block]:
+    """Return blocks with tidy spaces, lines of neighbours joined, fields whole and bare addresses as links.
+
+    most: cells after which no further block is taken; addresses that are shown make words longer than they came.
+    """
+    joined: list[Block] = []
+    cells = 0
+    for block in _join_neighbours(blocks):
+        block.cells = _show_true_targets(_link_bare_urls(_whole_fields(_few_breaks(block.cells))))
+        if block.cells:
+            joined.append(block)
+        cells += len(block.cells)
+        if cells > most:
+            break
+    return joined
+
+
+def _join_neighbours(blocks: Iterable[Block]) -> list[Block]:
+    """Join lines that follow each other into one block; a paragraph stands apart from its neighbours."""
+    found: list[Block] = []
+    ended_blank = False
+    for block in blocks:
+        source, block.cells = block.cells, _without_last_break(_collapse_spaces(block.cells))
+        while block.kind == "li" and block.cells and block.cells[0][0] == "\xa0":
+            block.cells = block.cells[1:]  # what stood between a point and its words in Word
+        blank = not has_words(block)
+        if blank and not any(what in ("\n", "\xa0") for what, _ in source):
+            continue  # nothing but the layout of the source
+        last = found[-1] if found else None
+        if last and last.kind == block.kind and block.kind in ("div", "quote"):
+            apart = (last.apart or block.apart) and not (blank or ended_blank)
+            last.cells += [("\n", PLAIN_STYLE)] * (1 + apart) + ([] if blank else block.cells)
+            last.apart = block.apart
+        elif not blank:
+            found.append(block)
+        ended_blank = blank
+    return found
+
+
+def _without_last_break(cells: list[Cell]) -> list[Cell]:
+    return cells[:-1] if cells and cells[-1][0] == "\n" else cells
+
+
+def _collapse_spaces(cells: list[Cell]) -> list[Cell]:
+    """Collapse spaces as browsers do; a line end of the source between Japanese characters is nothing at all."""
+    found: list[Cell] = []
+    gap: Cell | None = None
+    soft = False
+    for what, marks in cells:
+        if what in (" ", SOFT_BREAK):
+            gap, soft = gap or (" ", marks), soft or what == SOFT_BREAK
+            continue
+        before = found[-1][0] if found else "\n"
+        if gap and before != "\n" and what != "\n" and not (soft and _is_wide(before) and _is_wide(what)):
+            found.append(gap)
+        found.append((what, marks))
+        gap, soft = None, False
+    return found
+
+
+def _is_wide(what: str | InlinePicture) -> bool:
+    return isinstance(what, str) and unicodedata.east_asian_width(what) in _WIDE
+
+
+def _few_breaks(cells: list[Cell]) -> list[Cell]:
+    """Take line breaks off both ends, and more than three in a row."""
+    found: list[Cell] = []
+    breaks = 0
+    for what, marks in cells:
+        breaks = breaks + 1 if what == "\n" else 0
+        if breaks <= _MAX_BREAKS and (found or what != "\n"):
+            found.append((what, PLAIN_STYLE if what == "\n" else marks))
+    while found and found[-1][0] == "\n":
+        found.pop()
+    return found if any(what not in ("\xa0", "\n", "\u3000") for what, _ in found) else []
+
+
+def _cell_text(cells: list[Cell]) -> str:
+    """Return the words of cells, one character for each."""
+    return "".join("\n" if isinstance(what, InlinePicture) else what for what, _ in cells)
+
+
+def _whole_fields(cells: list[Cell]) -> list[Cell]:
+    """Give each merge field one look, that of its first brace, and its name without spaces around it."""
+    found: list[Cell] = []
+    at = 0
+    for text, name in merge.split_fields(_cell_text(cells)):
+        if name:
+            look = cells[at][1]
+            found += [(one, look) for one in f"{{{{{name.strip()}}}}}"]
+        else:
+            found += cells[at : at + len(text)]
+        at += len(text)
+    return found
+
+
+def _link_bare_urls(cells: list[Cell]) -> list[Cell]:
+    """Make bare web addresses links."""
+    found: list[Cell] = []
+    at = 0
+    for text, url in linkify.split_at_urls(_cell_text(cells)):
+        part = cells[at : at + len(text)]
+        at += len(text)
+        if url and all(marks.href == "" for _, marks in part) and (checked := link_safety.clean_href(url)):
+            part = [(what, replace(marks, href=checked)) for what, marks in part]
+        found += part
+    return found
+
+
+def _show_true_targets(cells: list[Cell]) -> list[Cell]:
+    """Show where a link leads in place of what its words name instead, be it only as 「www.example.jp」.
+
+    Each address is shown once a block: many names in one link would else make many times its length of it.
+    """
+    found: list[Cell] = []
+    at = 0
+    shown: set[str] = set()
+    for begin, end, named in _find_named_targets(_cell_text(cells)):
+        false = [look for _, look in cells[begin:end] if not link_safety.link_matches_text(look.href, named)]
+        if false:
+            words = "…" if false[0].href in shown else false[0].href
+            found += cells[at:begin] + [(one, false[0]) for one in words]
+            shown.add(false[0].href)
+            at = end
+    return found + cells[at:]
+
+
+def _find_named_targets(text: str) -> Iterator[tuple[int, int, str]]:
+    """Give where words name a web address, a host or a mail address, and which."""
+    at = 0
+    for part, url in linkify.split_at_urls(text):
+        if url:
+            yield at, at + len(part), link_safety.host_of_url(url)
+        else:
+            yield from ((at + begin, at + end, named) for begin, end, named in link_safety.find_bare_names(part))
+        at += len(part)
+
+
+def has_words(block: Block) -> bool:
+    return any(isinstance(what, InlinePicture) or what.strip(f" \n{SOFT_BREAK}\xa0") for what, _ in block.cells)
