@@ -17,7 +17,7 @@ AREAS = (
 )
 
 
-class Kairan(Flask):
+class KairanFlask(Flask):
     """Flask, but that its log names the page and not the address: that may hold a reader's token or a log-in link."""
 
     def log_exception(self, exc_info: Any) -> None:
@@ -30,23 +30,23 @@ def create_app(config: ground.Config | None = None) -> Flask:
 
     For a terminal command only the commands are hung on it: they open the installation themselves.
     """
-    app = Kairan(__name__)
+    app = KairanFlask(__name__)
     app.cli = cli.Commands(app.name)  # type: ignore[assignment]
-    if config is None and _is_for_a_command():
+    if config is None and _is_cli_command():
         return app
-    return _with_pages(app, config or ground.load())
+    return _configure_web(app, config or ground.load_config())
 
 
-def _with_pages(app: Flask, config: ground.Config) -> Flask:
+def _configure_web(app: Flask, config: ground.Config) -> Flask:
     from werkzeug.middleware.proxy_fix import ProxyFix
 
     import clock
-    import guards
-    import packing
+    import compression
     import web
+    import web_security
     from core import settings
 
-    ground.use(config)
+    ground.set_current_config(config)
     clock.set_offset(config.clock_offset_s)
     settings.prepare_data_folder(config)
     app.config.update(
@@ -65,15 +65,15 @@ def _with_pages(app: Flask, config: ground.Config) -> Flask:
     if ground.is_loopback(f"//{config.http}"):  # only a proxy on this machine may say who asks
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1, x_host=1)  # type: ignore[method-assign]
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    web.install(app)
-    guards.install(app)
-    packing.install(app)
+    web.init_app(app)
+    web_security.init_app(app)
+    compression.init_app(app)
     for name in AREAS:
         app.register_blueprint(import_module(f"blueprints.{name}.routes").bp)
     app.extensions["csrf"].exempt(app.blueprints["public"])  # there the token in the address is the authority
     return app
 
 
-def _is_for_a_command() -> bool:
+def _is_cli_command() -> bool:
     """Say whether `flask` was called for one of our commands, not for a development server or the routes."""
     return os.environ.get("FLASK_RUN_FROM_CLI") == "true" and not {"run", "routes", "shell"} & set(sys.argv)

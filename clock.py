@@ -23,14 +23,14 @@ def now() -> datetime:
     return datetime.now(UTC) + _offset
 
 
-def local(moment: datetime) -> datetime:
+def to_local(moment: datetime) -> datetime:
     """Return the same moment in the school's zone (Asia/Tokyo, no summer time)."""
     return moment.astimezone(ZONE)
 
 
 def today() -> date:
     """Return the school's date of today."""
-    return local(now()).date()
+    return to_local(now()).date()
 
 
 def from_local(naive: datetime) -> datetime:

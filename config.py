@@ -14,17 +14,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from words import N_
+from i18n import N_
 
-HERE = Path(__file__).parent
-LONGEST_OFFSET_S = 20 * 366 * 86400
-_WEB_ROOT = re.compile(r"https?://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?(?:/[a-z0-9._~/-]*)?", re.IGNORECASE)
-ROADS = ("", "own", "relay", "collected", "mailbox")
+PROJECT_DIR = Path(__file__).parent
+MAX_CLOCK_OFFSET_S = 20 * 366 * 86400
+_BASE_URL = re.compile(r"https?://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?(?:/[a-z0-9._~/-]*)?", re.IGNORECASE)
+MAIL_MODES = ("", "own", "relay", "collected", "mailbox")
 _MAILBOX = re.compile(r"[A-Za-z0-9._-]{1,37}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
 _DOMAIN = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)*", re.IGNORECASE)
 
 
-class BadConfig(Exception):
+class ConfigError(Exception):
     """A setting cannot be used; the message says which one and what to write instead."""
 
 
@@ -32,7 +32,7 @@ class BadConfig(Exception):
 class Config:
     """Settings of one installation; an empty string or None means "not set here"."""
 
-    data: Path = field(default=HERE / "data", metadata={"help": N_("folder of everything Kairan keeps")})
+    data: Path = field(default=PROJECT_DIR / "data", metadata={"help": N_("folder of everything Kairan keeps")})
     http: str = field(default="127.0.0.1:8000", metadata={"help": N_("host:port where the pages are served")})
     base_url: str = field(default="", metadata={"help": N_("address of the pages as readers see it, https://…")})
     mail_domain: str = field(default="", metadata={"help": N_("domain of all list addresses")})
@@ -77,7 +77,7 @@ class Config:
         return int(self.http.rpartition(":")[2])
 
     @property
-    def door(self) -> tuple[str, str, int] | None:
+    def inbound_listener(self) -> tuple[str, str, int] | None:
         """Return protocol (`smtp` or `lmtp`), host and port of the mail door; None if there is none to be opened."""
         try:
             parts = urlsplit(self.inlet)
@@ -93,19 +93,19 @@ class Config:
         return (self.data / "keys" / name).read_bytes()
 
 
-def load(environ: dict[str, str] | None = None) -> Config:
+def load_config(environ: dict[str, str] | None = None) -> Config:
     """Read `kairan.toml` and the environment. Raise BadConfig with one clear sentence."""
     environ = dict(os.environ if environ is None else environ)
-    data = Path(environ.get("KAIRAN_DATA") or HERE / "data").expanduser().resolve()
-    given: dict[str, object] = _file(data / "kairan.toml")
+    data = Path(environ.get("KAIRAN_DATA") or PROJECT_DIR / "data").expanduser().resolve()
+    given: dict[str, object] = _read_toml(data / "kairan.toml")
     for one in fields(Config):
         name = f"KAIRAN_{one.name.upper()}"
         if environ.get(name, "").strip():
             given[one.name] = environ[name].strip()
-    return check(replace(Config(), **{**_typed(given), "data": data}))
+    return validate_config(replace(Config(), **{**_coerce_types(given), "data": data}))
 
 
-def as_the_owner_of(folder: Path) -> str:
+def run_as_owner_hint(folder: Path) -> str:
     """Return the sentence for whoever runs Kairan as another user than the owner of its data folder."""
     try:
         who = folder.owner()
@@ -114,22 +114,22 @@ def as_the_owner_of(folder: Path) -> str:
     return f"Run this as the user who owns the folder: sudo -u {who} ./kairan …"
 
 
-def _file(path: Path) -> dict[str, object]:
+def _read_toml(path: Path) -> dict[str, object]:
     try:
         found = tomllib.loads(path.read_text("utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except PermissionError as wrong:
-        raise BadConfig(f"No right to read {path}. {as_the_owner_of(path.parent)}") from wrong
+        raise ConfigError(f"No right to read {path}. {run_as_owner_hint(path.parent)}") from wrong
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as wrong:
-        raise BadConfig(f"kairan.toml cannot be read: {wrong}") from wrong
+        raise ConfigError(f"kairan.toml cannot be read: {wrong}") from wrong
     unknown = sorted(set(found) - {one.name for one in fields(Config)})
     if unknown:
-        raise BadConfig(f"kairan.toml has a setting that does not exist: {', '.join(unknown)}")
+        raise ConfigError(f"kairan.toml has a setting that does not exist: {', '.join(unknown)}")
     return found
 
 
-def _typed(given: dict[str, object]) -> dict[str, Any]:
+def _coerce_types(given: dict[str, object]) -> dict[str, Any]:
     kinds: dict[str, Callable[[Any], Any]] = {
         "rate": int,
         "domain_rate": int,
@@ -142,34 +142,34 @@ def _typed(given: dict[str, object]) -> dict[str, Any]:
         try:
             typed[name] = kinds.get(name, str)(value)
         except (TypeError, ValueError, OverflowError) as wrong:
-            raise BadConfig(f"KAIRAN_{name.upper()} must be a number, not {value!r}") from wrong
+            raise ConfigError(f"KAIRAN_{name.upper()} must be a number, not {value!r}") from wrong
     return typed
 
 
-def check(config: Config) -> Config:
+def validate_config(config: Config) -> Config:
     """Return the settings if they fit together; raise BadConfig if not."""
     host, colon, port = config.http.rpartition(":")
     if not (colon and port.isdigit() and 0 < int(port) < 65536 and host):
-        raise BadConfig(f"KAIRAN_HTTP must be host:port such as 127.0.0.1:8000, not {config.http!r}")
-    if config.base_url and not is_web_root(config.base_url):
-        raise BadConfig(f"KAIRAN_BASE_URL must be like https://kairan.example.jp, not {config.base_url!r}")
+        raise ConfigError(f"KAIRAN_HTTP must be host:port such as 127.0.0.1:8000, not {config.http!r}")
+    if config.base_url and not is_base_url(config.base_url):
+        raise ConfigError(f"KAIRAN_BASE_URL must be like https://kairan.example.jp, not {config.base_url!r}")
     if config.mail_domain and not _DOMAIN.fullmatch(config.mail_domain):
-        raise BadConfig(f"KAIRAN_MAIL_DOMAIN must be like mail.example.jp, not {config.mail_domain!r}")
+        raise ConfigError(f"KAIRAN_MAIL_DOMAIN must be like mail.example.jp, not {config.mail_domain!r}")
     if config.inlet and config.door is None:
-        raise BadConfig(f"KAIRAN_INLET must be lmtp://host:port or smtp://host:port, not {config.inlet!r}")
-    if config.road not in ROADS:
-        raise BadConfig(f"KAIRAN_ROAD must be own, relay, collected or mailbox, not {config.road!r}")
+        raise ConfigError(f"KAIRAN_INLET must be lmtp://host:port or smtp://host:port, not {config.inlet!r}")
+    if config.road not in MAIL_MODES:
+        raise ConfigError(f"KAIRAN_ROAD must be own, relay, collected or mailbox, not {config.road!r}")
     if config.plus.lower() not in ("", "yes", "no"):
-        raise BadConfig(f"KAIRAN_PLUS must be yes or no, not {config.plus!r}")
-    if config.mailbox and not is_mailbox(config.mailbox):
-        raise BadConfig(f"KAIRAN_MAILBOX must be one address such as school@example.jp, not {config.mailbox!r}")
+        raise ConfigError(f"KAIRAN_PLUS must be yes or no, not {config.plus!r}")
+    if config.mailbox and not is_mailbox_address(config.mailbox):
+        raise ConfigError(f"KAIRAN_MAILBOX must be one address such as school@example.jp, not {config.mailbox!r}")
     for name in ("rate", "domain_rate", "hour_rate", "hold_s"):
         if (getattr(config, name) or 0) < 0:
-            raise BadConfig(f"KAIRAN_{name.upper()} cannot be negative")
-    if not abs(config.clock_offset_s) <= LONGEST_OFFSET_S:  # nan is no distance either
-        raise BadConfig("KAIRAN_CLOCK_OFFSET_S moves the clock by 20 years at most")
+            raise ConfigError(f"KAIRAN_{name.upper()} cannot be negative")
+    if not abs(config.clock_offset_s) <= MAX_CLOCK_OFFSET_S:  # nan is no distance either
+        raise ConfigError("KAIRAN_CLOCK_OFFSET_S moves the clock by 20 years at most")
     if config.clock_offset_s and config.smtp and not is_loopback(config.smtp):
-        raise BadConfig("KAIRAN_CLOCK_OFFSET_S works only while letters go to this machine (loopback)")
+        raise ConfigError("KAIRAN_CLOCK_OFFSET_S works only while letters go to this machine (loopback)")
     return replace(
         config,
         base_url=config.base_url.rstrip("/"),
@@ -188,15 +188,15 @@ def is_loopback(url: str) -> bool:
         return False
 
 
-def is_mailbox(address: str) -> bool:
+def is_mailbox_address(address: str) -> bool:
     """Say whether an address can be the one mailbox: our own parts must fit behind its plus."""
     return bool(_MAILBOX.fullmatch(address))
 
 
-def is_web_root(url: str) -> bool:
+def is_base_url(url: str) -> bool:
     """Say whether this is a web address to which paths can be added, and which may stand in the header of a letter."""
     try:
-        return bool(_WEB_ROOT.fullmatch(url)) and bool(urlsplit(url).hostname) and urlsplit(url).port != 0
+        return bool(_BASE_URL.fullmatch(url)) and bool(urlsplit(url).hostname) and urlsplit(url).port != 0
     except ValueError:
         return False
 
@@ -204,16 +204,16 @@ def is_web_root(url: str) -> bool:
 _current: Config | None = None
 
 
-def current() -> Config:
+def current_config() -> Config:
     """Return the settings in force in this process."""
     global _current
     if _current is None:
-        use(load())
+        set_current_config(load_config())
     assert _current is not None  # noqa: S101
     return _current
 
 
-def use(config: Config) -> Config:
+def set_current_config(config: Config) -> Config:
     """Put settings in force in this process (tests, and `create_app`)."""
     global _current
     _current = config

@@ -25,53 +25,53 @@ from database import db
 
 log = logging.getLogger("kairan.tasks")
 
-HOURLY: tuple[Callable[[datetime], object], ...] = (
+HOURLY_JOBS: tuple[Callable[[datetime], object], ...] = (
     undeliverable.notify_managers, health_email.send_due_emails, digests.send_due_digests, role_expiry.notify_expiring_roles, purge.warn_administrators, attachments.delete_expired_files,
     inline_images.delete_unused_images, stats.refresh_recent_totals, stats.finalize_old_totals, tracking.delete_old_visits, purge.run_purge,
 )  # fmt: skip
 
 
 @cache
-def bell(folder: Path) -> SqliteHuey:
+def get_huey(folder: Path) -> SqliteHuey:
     """Return the huey instance of a data folder, its three tasks registered."""
     huey = SqliteHuey("kairan", filename=str(folder / "huey.db"), fsync=True, results=False)
-    huey.kairan_ring = huey.task(name="ring")(_start_due)
-    huey.periodic_task(crontab(minute="*"), name="sweep")(_sweep)
-    huey.periodic_task(crontab(minute="7"), name="hourly")(_keep_house)
+    huey.kairan_ring = huey.task(name="ring")(_run_due_jobs)
+    huey.periodic_task(crontab(minute="*"), name="sweep")(_run_every_minute)
+    huey.periodic_task(crontab(minute="7"), name="hourly")(_housekeeping)
     return huey
 
 
-def _start_due() -> None:
+def _run_due_jobs() -> None:
     """Begin what is due, and the letters that follow joining; the sender processes see the letters by themselves."""
     db.connect(reuse_if_open=True)
     scheduler.run_due_jobs(clock.now())
 
 
-def _sweep() -> None:
+def _run_every_minute() -> None:
     """Begin what is due, and ring for what begins before the next sweep: seven o'clock is seven, whatever was lost."""
-    _start_due()
+    _run_due_jobs()
     for moment in scheduler.upcoming_start_times(clock.now()):
-        ring(moment)
+        wake_worker(moment)
 
 
-def _keep_house() -> None:
+def _housekeeping() -> None:
     """Once an hour: write the letters whose day or hour has come, and delete what nobody may see any more.
 
     What fails in one matter does not keep the others from their turn.
     """
     db.connect(reuse_if_open=True)
-    for matter in HOURLY:
+    for matter in HOURLY_JOBS:
         try:
             matter(clock.now())
         except Exception as fault:  # the worker goes on; what a fault says may hold an address and stays out of the log
             log.error("hourly: %s.%s failed (%s)", matter.__module__, matter.__qualname__, type(fault).__name__)
 
 
-def ring(at: datetime | None = None) -> None:
+def wake_worker(at: datetime | None = None) -> None:
     """Wake the worker now, or at a moment (aware). A bell that cannot be rung is no harm: the sweep comes."""
     wait = (at - clock.now()).total_seconds() if at else 0
     try:
-        huey = bell(config.current().data)
+        huey = get_huey(config.current_config().data)
         if wait <= 0:
             huey.kairan_ring()
         else:

@@ -20,7 +20,7 @@ from werkzeug.exceptions import Forbidden
 from werkzeug.routing import IntegerConverter
 
 import clock
-import words
+import i18n
 from core import settings
 from core.accounts import who_can
 from core.imports.export import escape_formula
@@ -35,20 +35,20 @@ Row = TypeVar("Row")
 def language() -> str:
     """Return the language of this page: the user's, else the reader's wish, else the organization's."""
     if "language" not in g:
-        g.language = _choose()
+        g.language = _negotiate_language()
     return g.language
 
 
-def _choose() -> str:
+def _negotiate_language() -> str:
     if current_user and current_user.is_authenticated:
         return current_user.language
-    asked = request.accept_languages.best_match(list(words.LANGUAGES))
-    return asked or Organization.the().language or words.DEFAULT
+    asked = request.accept_languages.best_match(list(i18n.LANGUAGES))
+    return asked or Organization.the().language or i18n.DEFAULT_LANGUAGE
 
 
 def _(message: str, /, **values: object) -> str:
     """Return a source string in the language of this page."""
-    return words.say(language(), message, **values)
+    return i18n.say(language(), message, **values)
 
 
 class Form(FlaskForm):
@@ -68,34 +68,34 @@ class Form(FlaskForm):
 # ── who asks, and for what ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def rights() -> Permissions:
+def permissions() -> Permissions:
     """Return what the current user may do."""
     if "rights" not in g:
         g.rights = permissions_of(current_user)
     return g.rights
 
 
-def own_list(number: int, need: str = "view") -> MailingList:
+def get_list_or_404(number: int, need: str = "view") -> MailingList:
     """Return a list that the current user may `view`, `send` to or `manage`; anybody else's is 404 (T-33)."""
     found = MailingList.get_or_none(MailingList.id == number)
-    if found is None or not rights().may_list("view", found):
+    if found is None or not permissions().may_list("view", found):
         abort(404)
-    if not rights().may_list(need, found):
-        refuse(need, [found.id])
+    if not permissions().may_list(need, found):
+        forbid(need, [found.id])
     return found
 
 
-def own_notice(number: int, need: str = "view") -> Notice:
+def get_notice_or_404(number: int, need: str = "view") -> Notice:
     """Return a notice that the current user may `view` or steer (`send`); anybody else's is 404."""
     found = Notice.get_or_none(Notice.id == number)
-    if found is None or not rights().may_notice("view", found):
+    if found is None or not permissions().may_notice("view", found):
         abort(404)
-    if not rights().may_notice(need, found):
-        raise NotYours(who_can.holders_for_notice(found))
+    if not permissions().may_notice(need, found):
+        raise PermissionDenied(who_can.holders_for_notice(found))
     return found
 
 
-class NotYours(Forbidden):
+class PermissionDenied(Forbidden):
     """The right is missing; `holders` says whom to ask."""
 
     def __init__(self, found: who_can.PermissionHolders) -> None:
@@ -103,54 +103,54 @@ class NotYours(Forbidden):
         self.holders = found
 
 
-def refuse(need: str, lists: Collection[int] = ()) -> NoReturn:
+def forbid(need: str, lists: Collection[int] = ()) -> NoReturn:
     """Answer with 403, naming who may do it: in all of these lists, or who can give the right."""
-    raise NotYours(who_can.holders_for_lists(need, lists))
+    raise PermissionDenied(who_can.holders_for_lists(need, lists))
 
 
-def who_may(need: str, *lists: MailingList) -> str:
+def who_can_sentence(need: str, *lists: MailingList) -> str:
     """Return the sentence that names who may do what the user may not, for the place of the missing button."""
     return who_can.holders_for_lists(need, [one.id for one in lists]).sentence(language())
 
 
-def who_may_steer(notice: Notice) -> str:
+def who_can_control_sentence(notice: Notice) -> str:
     """Return the same sentence for a notice."""
     return who_can.holders_for_notice(notice).sentence(language())
 
 
-LARGEST = 2**63 - 1
+MAX_ROW_ID = 2**63 - 1
 """The largest number that a row can have."""
 
 
-class RowNumber(IntegerConverter):
+class RowIdConverter(IntegerConverter):
     """`<int:…>` in our addresses: what no row can have is not found, before the database chokes on it."""
 
     def __init__(self, map: Any, *args: Any, **kwargs: Any) -> None:
-        super().__init__(map, *args, **{"max": LARGEST, **kwargs})
+        super().__init__(map, *args, **{"max": MAX_ROW_ID, **kwargs})
 
 
-def row_number(text: str) -> int:
+def parse_row_id(text: str) -> int:
     """Read the number of a row in a form or a query. Raises ValueError for one that no row can have."""
     found = int(text)
-    if not 0 <= found <= LARGEST:
+    if not 0 <= found <= MAX_ROW_ID:
         raise ValueError(text)
     return found
 
 
-def public(view: Callable) -> Callable:
+def public_view(view: Callable) -> Callable:
     """Mark a route of an organizers' area as open without a login (login page, set-up, links from letters)."""
     view.is_public = True  # type: ignore[attr-defined]
     return view
 
 
-def needs(need: str) -> Callable:
+def requires(need: str) -> Callable:
     """Decorate a route that wants a right somewhere: `admin`, `manage`, `send` (no list named)."""
 
     def decorate(view: Callable) -> Callable:
         @wraps(view)
         def guarded(*args: Any, **kwargs: Any) -> Any:
-            if not rights().may(need):
-                refuse(need)
+            if not permissions().may(need):
+                forbid(need)
             return view(*args, **kwargs)
 
         return guarded
@@ -166,75 +166,75 @@ def is_htmx() -> bool:
     return request.headers.get("HX-Request") == "true" and not request.headers.get("HX-History-Restore-Request")
 
 
-def go(endpoint: str, **values: Any) -> Response:
+def redirect_to(endpoint: str, **values: Any) -> Response:
     """Answer a POST with the way to the next page (303, or HX-Redirect for htmx)."""
     target = url_for(endpoint, **values)
     if is_htmx():
-        return Response(status=204, headers={"HX-Redirect": target, **_anew(target)})
+        return Response(status=204, headers={"HX-Redirect": target, **_htmx_refresh_header(target)})
     return redirect(target, code=303)  # type: ignore[return-value]
 
 
-def _anew(target: str) -> dict[str, str]:
+def _htmx_refresh_header(target: str) -> dict[str, str]:
     """Have the page loaded again where it leads to a place on itself: a browser would only scroll there."""
     here, there = urlsplit(request.headers.get("HX-Current-URL", "")), urlsplit(target)
     same = there.fragment and (here.path, here.query) == (there.path, there.query)
     return {"HX-Refresh": "true"} if same else {}
 
 
-def told(message: str, /, kind: str = "note", **values: object) -> None:
+def flash_message(message: str, /, kind: str = "note", **values: object) -> None:
     """Show a sentence on the next page: kind `note` or `wrong`."""
     flash(_(message, **values), kind)
 
 
-def blame(form: FlaskForm, field: str, message: str, /, **values: object) -> None:
+def add_field_error(form: FlaskForm, field: str, message: str, /, **values: object) -> None:
     """Put the sentence of a verb's refusal on the field that it is about (on the first field if it has none)."""
     one = form[field] if field in form else next(iter(form))
     one.errors = [*one.errors, _(message, **values)]
 
 
-def answer(page: str, partial: str | None = None, status: int = 200, **context: Any) -> tuple[str, int]:
+def render_page(page: str, partial: str | None = None, status: int = 200, **context: Any) -> tuple[str, int]:
     """Render the page, or for htmx only its partial."""
     return render_template(partial if partial and is_htmx() else page, **context), status
 
 
-FILE_POLICY = "default-src 'none'; frame-ancestors 'none'; sandbox"
+FILE_CSP = "default-src 'none'; frame-ancestors 'none'; sandbox"
 
 
-def streamed(path: Path | None, name: str, kind: str, inline: bool = False) -> Response:
+def send_stored_file(path: Path | None, name: str, kind: str, inline: bool = False) -> Response:
     """Send a file as what it is and never as a page of ours (defences: XSS by uploads); 404 if it is gone."""
     if path is None:
         abort(404)
     answer = send_file(path, mimetype=kind, as_attachment=not inline, download_name=name, max_age=0)
-    answer.headers["Content-Security-Policy"] = FILE_POLICY
+    answer.headers["Content-Security-Policy"] = FILE_CSP
     answer.headers["Cache-Control"] = "no-store"
     return answer
 
 
-def downloaded(content: bytes, name: str, kind: str) -> Response:
+def send_bytes(content: bytes, name: str, kind: str) -> Response:
     """Send bytes as a file, as `streamed` does."""
     answer = send_file(io.BytesIO(content), mimetype=kind, as_attachment=True, download_name=name, max_age=0)
-    answer.headers["Content-Security-Policy"] = FILE_POLICY
+    answer.headers["Content-Security-Policy"] = FILE_CSP
     answer.headers["Cache-Control"] = "no-store"
     return answer
 
 
-def unchanged(serial: object) -> Response | None:
+def no_content_if_seen(serial: object) -> Response | None:
     """Answer a poll with 204 if `?seen=` already names this serial."""
     if request.args.get("seen") == str(serial):
         return Response(status=204)
     return None
 
 
-LETTER_POLICY = (
+LETTER_CSP = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'self'; form-action 'none'; "
     "base-uri 'none'; sandbox allow-popups allow-popups-to-escape-sandbox"
 )
-NEW_WINDOW = '<base target="_blank">'
+BASE_TARGET_BLANK = '<base target="_blank">'
 
 
-def letter_page(html: str) -> Response:
+def letter_response(html: str) -> Response:
     """Give the HTML of a letter alone, under a policy of its own: no script, nothing loaded, links in a new window."""
-    return Response(NEW_WINDOW + html, headers={"Content-Security-Policy": LETTER_POLICY})
+    return Response(BASE_TARGET_BLANK + html, headers={"Content-Security-Policy": LETTER_CSP})
 
 
 def style_nonce() -> str:
@@ -244,7 +244,7 @@ def style_nonce() -> str:
     return g.style_nonce
 
 
-def with_styles(policy: str) -> str:
+def csp_with_style_nonce(policy: str) -> str:
     """Return the policy of this page: a style sheet is taken from our own files alone, or with the page's word."""
     if "style_nonce" not in g:
         return policy
@@ -263,12 +263,12 @@ class Page:
         self.last_row = min(self.number * size, self.total)
 
 
-def page_of(query: ModelSelect, size: int = 50) -> Page:
+def paginate(query: ModelSelect, size: int = 50) -> Page:
     """Return the page that `?page=` asks for."""
     return Page(query, request.args.get("page", 1, type=int), size)
 
 
-def csv_file(rows: Iterable[Iterable[object]], name: str) -> Response:
+def csv_response(rows: Iterable[Iterable[object]], name: str) -> Response:
     """Answer with a file for a spreadsheet (UTF-8 with byte order mark); no cell is taken for a formula."""
     out = StringIO(newline="")
     csv.writer(out).writerows([escape_formula(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
@@ -295,15 +295,15 @@ def qr_code(text: str, label: str) -> Markup:
     ).format(label, made.size, made.path)
 
 
-def install(app: Flask) -> None:
+def init_app(app: Flask) -> None:
     """Give every template its words, filters and helpers."""
-    app.url_map.converters["int"] = RowNumber
+    app.url_map.converters["int"] = RowIdConverter
     app.jinja_env.filters.update(
-        when=lambda moment: words.when(language(), moment),
-        day=lambda moment: words.day(language(), moment),
-        dated=lambda moment: words.dated(language(), moment),
-        clock=words.time_of_day,
-        iso=lambda moment: clock.local(moment).isoformat(timespec="seconds"),
+        when=lambda moment: i18n.format_datetime(language(), moment),
+        day=lambda moment: i18n.format_day(language(), moment),
+        dated=lambda moment: i18n.format_full_date(language(), moment),
+        clock=i18n.format_time,
+        iso=lambda moment: clock.to_local(moment).isoformat(timespec="seconds"),
         number=lambda value: f"{value:,}",
         subject=merge_fields.display_subject,
     )
@@ -313,9 +313,9 @@ def install(app: Flask) -> None:
         qr=qr_code,
         language=language,
         style_nonce=style_nonce,
-        who_may=who_may,
-        who_may_steer=who_may_steer,
-        rights=rights,
+        who_may=who_can_sentence,
+        who_may_steer=who_can_control_sentence,
+        rights=permissions,
         is_htmx=is_htmx,
         now=clock.now,
     )
@@ -323,7 +323,7 @@ def install(app: Flask) -> None:
     app.jinja_env.globals.update(own=lambda: settings.load_settings().own, mail_in=settings.accepts_list_mail)
 
 
-def wanted_time(text: str) -> datetime | None:
+def parse_local_time(text: str) -> datetime | None:
     """Read the value of a datetime-local field (the school's time); None if it cannot be read.
 
     A time that names its own zone is taken at its word. Years in which nobody plans are misprints.

@@ -30,7 +30,7 @@ def installation(readers: int, port: int = 0, **settings: object) -> Iterator[gr
     with tempfile.TemporaryDirectory(prefix="kairan-bench-") as folder:
         given = {"rate": 0, "domain_rate": 0, "mail_domain": "mail.school.example", **settings}
         smtp = f"smtp://127.0.0.1:{port}" if port else ""
-        config = ground.use(ground.Config(data=Path(folder) / "data", smtp=smtp, **given))
+        config = ground.set_current_config(ground.Config(data=Path(folder) / "data", smtp=smtp, **given))
         settings.prepare_data_folder(config)
         settings.update_organization(
             None, name="かえで原小学校", postal="〒000-0000 例示市1-2-3", contact="000-0000-0000"
@@ -103,7 +103,7 @@ def senders(config: ground.Config, count: int) -> Iterator[list[subprocess.Popen
         "KAIRAN_MAIL_DOMAIN": config.mail_domain,
     }  # fmt: skip
     started = [
-        subprocess.Popen([sys.executable, "-m", "cli", "send-letters"], cwd=ground.HERE, env=environ)
+        subprocess.Popen([sys.executable, "-m", "cli", "send-letters"], cwd=ground.PROJECT_DIR, env=environ)
         for _ in range(count)
     ]
     try:

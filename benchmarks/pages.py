@@ -93,7 +93,7 @@ async def ask(
 @contextmanager
 def serving(*command: str, port: int, **environ: str) -> Iterator[None]:
     """Run a web server until the end."""
-    running = subprocess.Popen([sys.executable, "-m", *command], cwd=ground.HERE, env={**os.environ, **environ})
+    running = subprocess.Popen([sys.executable, "-m", *command], cwd=ground.PROJECT_DIR, env={**os.environ, **environ})
     try:
         house.until(lambda: house.answers(port), 30)
         time.sleep(1)

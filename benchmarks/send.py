@@ -83,7 +83,7 @@ def _compose() -> tuple[float, bytes]:
 def _key() -> bytes:
     import config
 
-    return config.current().key("dkim.pem")
+    return config.current_config().key("dkim.pem")
 
 
 def _bare(port: int, raw: bytes, letters: int) -> float:
@@ -163,7 +163,7 @@ def _fill(folder: str, port: str, letters: int) -> None:
     config = ground.Config(
         data=Path(folder), smtp=f"smtp://127.0.0.1:{port}", rate=0, domain_rate=0, mail_domain="mail.school.example"
     )
-    settings.open_and_migrate(ground.use(config))
+    settings.open_and_migrate(ground.set_current_config(config))
     house.add_readers(letters)
     house.begun()
 

@@ -13,9 +13,9 @@ import urllib.request
 from statistics import median
 
 from benchmarks.house import ROUNDS, free_port, installation
-from config import HERE
+from config import PROJECT_DIR
 
-FLASK = [sys.executable, "-P", str(HERE / ".venv" / "bin" / "flask"), "up"]  # what `./kairan up` ends in
+FLASK = [sys.executable, "-P", str(PROJECT_DIR / ".venv" / "bin" / "flask"), "up"]  # what `./kairan up` ends in
 BARE = [sys.executable, "-c", "import flask"]
 LONGEST_S = 60.0
 
@@ -37,7 +37,7 @@ def started(environ: dict[str, str]) -> tuple[float, float]:
     """Return seconds until /healthz answers, and processor seconds of all parts until they have ended."""
     before, began = spent(), time.monotonic()
     process = subprocess.Popen(  # noqa: S603
-        FLASK, cwd=HERE, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        FLASK, cwd=PROJECT_DIR, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
         while not answers(environ["KAIRAN_HTTP"]):
@@ -64,7 +64,7 @@ def main() -> None:
     with installation(500) as config:
         port = free_port()
         environ = {**os.environ, "KAIRAN_DATA": str(config.data), "KAIRAN_HTTP": f"127.0.0.1:{port}"}
-        environ |= {"FLASK_APP": str(HERE / "app.py")}
+        environ |= {"FLASK_APP": str(PROJECT_DIR / "app.py")}
         pairs = [(bare(), started(environ)) for _ in range(ROUNDS)]
     bare_s, bare_cpu = (median(one[0][i] for one in pairs) for i in (0, 1))
     up_s, up_cpu = (median(one[1][i] for one in pairs) for i in (0, 1))

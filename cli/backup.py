@@ -22,7 +22,7 @@ def backup(file: Path) -> None:
     stdout: the name of the file. It holds addresses and keys: encrypt it before it leaves this machine.
     """
     try:
-        made = backups.create_backup(ground.current(), file.absolute(), clock.now())
+        made = backups.create_backup(ground.current_config(), file.absolute(), clock.now())
     except db_snapshot.DatabaseDamaged as wrong:
         common.fail(f"The database is damaged, nothing was written: {wrong}")
     except OSError as wrong:
@@ -40,7 +40,7 @@ def restore(file: Path) -> None:
     """
     os.umask(0o077)
     with common.in_one_line():
-        config = ground.use(ground.load())
+        config = ground.set_current_config(ground.load_config())
         clock.set_offset(config.clock_offset_s)
         try:
             done = backups.restore_backup(config, file.absolute(), clock.now())

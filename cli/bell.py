@@ -6,7 +6,7 @@ import click
 
 import tasks
 from cli import common
-from config import current
+from config import current_config
 
 
 @click.command(hidden=True)
@@ -17,17 +17,17 @@ def bell() -> None:
     Two threads, so that a large import does not keep a notice waiting.
     """
     common.end_with_the_parent()
-    if current().door is None:  # else the mail door does it
+    if current_config().door is None:  # else the mail door does it
         threading.Thread(target=_collect, name="collector", daemon=True).start()
-    tasks.bell(current().data).create_consumer(
+    tasks.get_huey(current_config().data).create_consumer(
         workers=2, max_delay=1.0, graceful_signal="TERM", shutdown_timeout=30, check_worker_health=True
     ).run()
 
 
 def _collect() -> None:
-    import inlet  # the mail door is not needed to start with
+    import smtpd  # the mail door is not needed to start with
 
-    inlet.collect(lambda: False)
+    smtpd.run_workers(lambda: False)
 
 
 COMMANDS = (bell,)

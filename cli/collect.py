@@ -1,9 +1,10 @@
 """`flask collect`: read the mailbox once, now, and handle what came."""
 
+import smtpd
+
 import click
 
 import clock
-import inlet
 from cli import common
 from core import settings
 from core.inbound import imap_poller
@@ -23,7 +24,7 @@ def collect() -> None:
         common.fail("Kairan is running and reads the mailbox by itself.")
     except MailboxUnavailable as trouble:
         common.fail(f"{trouble.message} ({trouble.detail})" if trouble.detail else trouble.message)
-    inlet.Reader().step()
+    smtpd.SpoolWorker().run_once()
     click.echo(number)
 
 

@@ -52,12 +52,12 @@ def in_the_house(command: Callable) -> Callable:
 
 
 def _open() -> None:
-    config = ground.use(ground.load())
+    config = ground.set_current_config(ground.load_config())
     clock.set_offset(config.clock_offset_s)
     try:
         settings.prepare_data_folder(config)
     except PermissionError as wrong:
-        fail(f"No right to write in {wrong.filename}. {ground.as_the_owner_of(config.data)}")
+        fail(f"No right to write in {wrong.filename}. {ground.run_as_owner_hint(config.data)}")
     except OSError as wrong:
         fail(f"The data folder {wrong.filename} cannot be made ({wrong.strerror}); KAIRAN_DATA names another.")
 
@@ -67,7 +67,7 @@ def in_one_line() -> Iterator[None]:
     """Turn what is wrong with this machine, not with the program, into one line and exit code 1."""
     try:
         yield
-    except ground.BadConfig as wrong:
+    except ground.ConfigError as wrong:
         fail(str(wrong))
     except data_lock.DataLocked:
         fail("A backup is just being restored into this data folder.")
@@ -78,9 +78,11 @@ def in_one_line() -> Iterator[None]:
     except InvalidDkimKey as wrong:
         fail(f"data/keys/dkim.pem cannot be used: {wrong}")
     except DatabaseError as wrong:
-        data = ground.current().data
-        help_ = f" {ground.as_the_owner_of(data)}" if "readonly" in str(wrong) or "unable to open" in str(wrong) else ""
-        fail(f"The database {ground.current().database} cannot be used: {wrong}.{help_}")
+        data = ground.current_config().data
+        help_ = (
+            f" {ground.run_as_owner_hint(data)}" if "readonly" in str(wrong) or "unable to open" in str(wrong) else ""
+        )
+        fail(f"The database {ground.current_config().database} cannot be used: {wrong}.{help_}")
     except OSError as wrong:
         if wrong.errno != errno.ENOSPC:
             raise

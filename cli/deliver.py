@@ -2,12 +2,12 @@
 
 import os
 import signal
+import smtpd
 import sys
 
 import click
 
 import clock
-import inlet
 import tasks
 from cli import common
 from core.inbound import dispatch
@@ -26,8 +26,8 @@ def deliver(recipient: str, sender: str) -> None:
     if dispatch.resolve_recipient(recipient) is None:
         common.note("There is no such address here.")
         sys.exit(NO_SUCH_ADDRESS)
-    raw = sys.stdin.buffer.read(inlet.LARGEST + 1)
-    if len(raw) > inlet.LARGEST:
+    raw = sys.stdin.buffer.read(smtpd.MAX_MESSAGE_SIZE + 1)
+    if len(raw) > smtpd.MAX_MESSAGE_SIZE:
         common.note("This mail is too large.")
         sys.exit(os.EX_DATAERR)
     try:
@@ -36,7 +36,7 @@ def deliver(recipient: str, sender: str) -> None:
         common.note(f"The mail could not be handled now ({type(fault).__name__}).")
         sys.exit(TRY_LATER)
     if row and row.notice and row.notice.begin_at:
-        tasks.ring(row.notice.begin_at)
+        tasks.wake_worker(row.notice.begin_at)
     sys.exit(HANDLED)
 
 
@@ -48,7 +48,7 @@ def mail_door() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, frame: came.append(number))
     common.end_with_the_parent()
-    inlet.run(lambda: bool(came))
+    smtpd.serve_until(lambda: bool(came))
 
 
 COMMANDS = (deliver, mail_door)

@@ -3,9 +3,9 @@
 import click
 
 import clock
-import words
+import i18n
 from cli import common
-from config import current
+from config import current_config
 from core.settings import load_settings
 from core.system import diagnostics as examination
 
@@ -17,7 +17,7 @@ MARKS = {True: "ok", False: "!!", None: "--"}
 @common.in_the_house
 def doctor(as_json: bool) -> None:
     """Examine DNS, mail server, clock, disk and queue; print the DNS records to publish."""
-    found = examination.run_diagnostics(current(), load_settings(), clock.now())
+    found = examination.run_diagnostics(current_config(), load_settings(), clock.now())
     if as_json:
         common.result(found)
         return
@@ -35,7 +35,7 @@ def doctor(as_json: bool) -> None:
 
 def _advise(sentence: str) -> None:
     if sentence:
-        click.echo(f"  → {words.say('en', sentence)}")
+        click.echo(f"  → {i18n.say('en', sentence)}")
 
 
 COMMANDS = (doctor,)

@@ -10,8 +10,8 @@ import clock
 from cli.common import fail, in_the_house, note, result, the_list
 from core.members import groups, segment_rules
 from core.members.segment_rules import InvalidRule, SegmentRule
+from i18n import say
 from models import Group, MailingList
-from words import say
 
 group = AppGroup("group", help="Groups: some of the members of a list, to send to or to leave out.")
 COMMANDS = (group,)

@@ -11,7 +11,7 @@ from core import settings
 @in_the_house
 def init() -> None:
     """Make data folder, keys and tables; print the set-up link while one is open. Safe to repeat."""
-    config = ground.current()
+    config = ground.current_config()
     note(f"Data folder: {config.data}")
     if token := settings.get_setup_token(config):
         click.echo(f"{settings.load_settings().base_url}/setup/{token}")

@@ -7,8 +7,8 @@ import clock
 from cli.common import fail, in_the_house, note, result, the_list
 from core import settings
 from core.members import lists
+from i18n import say
 from models import MailingList
-from words import say
 
 list_group = AppGroup("list", help="Lists of people who get notices.")
 COMMANDS = (list_group,)

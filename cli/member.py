@@ -14,7 +14,7 @@ from core.imports import jobs as roster
 from core.imports import line_notes as line_notes
 from core.imports import plan as roster_plan
 from core.imports import read as roster_read
-from words import say
+from i18n import say
 
 member_group = AppGroup("member", help="Members of a list, in and out.")
 COMMANDS = (member_group,)

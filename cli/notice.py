@@ -8,9 +8,9 @@ from typing import BinaryIO, NoReturn
 import click
 
 import clock
+import i18n
 import tasks
 import web
-import words
 from cli import common
 from cli.group import the_group
 from core.accounts import accounts
@@ -95,9 +95,9 @@ def send(
     except DomainError as refusal:
         workflow.delete_draft(made, user)
         for sentence in getattr(refusal, "fields", {}).values():
-            common.note(words.say("en", sentence))
+            common.note(i18n.say("en", sentence))
         common.fail(refusal.message % refusal.values if refusal.values else refusal.message)
-    tasks.ring(made.begin_at)
+    tasks.wake_worker(made.begin_at)
     click.echo(made.id)
 
 
@@ -129,7 +129,7 @@ def _may_send(user: User, lists: list[MailingList]) -> None:
 def _moment(option: str, text: str | None) -> datetime | None:
     if text is None:
         return None
-    moment = web.wanted_time(text)
+    moment = web.parse_local_time(text)
     if moment is None:
         _wrong(f"{option} {text!r} is no time; write it like 2026-11-22T07:00.")
     return moment
@@ -145,7 +145,7 @@ def _deadline(text: str) -> datetime | None:
     try:
         return questions.end_of_day(date.fromisoformat(text))
     except ValueError:
-        return web.wanted_time(text)
+        return web.parse_local_time(text)
 
 
 def _asks(
@@ -183,7 +183,7 @@ def _attach(made: Notice, attached: tuple[BinaryIO, ...], user: User, now: datet
             attachments.add_file(made, Path(file.name).name, file.read(attachments.MAX_FILE_BYTES + 1), user, now)
         except UnfitFile as unfit:
             workflow.delete_draft(made, user)
-            common.fail(words.say("en", unfit.message, **unfit.values))
+            common.fail(i18n.say("en", unfit.message, **unfit.values))
 
 
 def _say_who(made: Notice, audience: Audience, at: datetime | None, now: datetime) -> None:
@@ -197,7 +197,7 @@ def _say_who(made: Notice, audience: Audience, at: datetime | None, now: datetim
     for name, count in audience.missing.items():
         common.note(f"  {count} of them because “{name}” is empty")
     for one in preflight.collect_warnings(made, audience, now, at, "en"):
-        common.note(words.say("en", one.message, **one.values))
+        common.note(i18n.say("en", one.message, **one.values))
     if audience.needs_number:
         common.note("It goes to everybody, or to more than half of all: a page would ask for the number of letters.")
     minutes = throttle.estimate_duration(audience.letters, force).total_seconds() / 60

@@ -6,7 +6,7 @@ from cli.common import fail, in_the_house, note
 from core import settings
 from core.accounts import accounts
 from core.system import setup
-from words import LANGUAGES, say
+from i18n import LANGUAGES, say
 
 
 @click.group("org", help="The organization.")

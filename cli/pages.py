@@ -5,7 +5,7 @@ from gunicorn.app.base import BaseApplication
 
 from app import create_app
 from cli import common
-from config import current
+from config import current_config
 from database import db
 
 
@@ -14,9 +14,9 @@ from database import db
 def pages() -> None:
     """The web server; started and watched by the supervisor."""
     common.end_with_the_parent()
-    app = create_app(current())
+    app = create_app(current_config())
     db.close()  # SQLite's connections must not be carried into the processes that gunicorn forks
-    _Pages(app, {"bind": current().http, "workers": 2, "threads": 4, "worker_class": "gthread"}).run()
+    _Pages(app, {"bind": current_config().http, "workers": 2, "threads": 4, "worker_class": "gthread"}).run()
 
 
 class _Pages(BaseApplication):

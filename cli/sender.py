@@ -6,7 +6,7 @@ from flask.cli import AppGroup
 import clock
 from cli.common import fail, in_the_house, note, the_list
 from core.members import lists
-from words import say
+from i18n import say
 
 sender_group = AppGroup("sender", help="Addresses that may post to a list by mail.")
 COMMANDS = (sender_group,)

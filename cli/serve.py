@@ -11,7 +11,7 @@ import click
 
 from cli import common
 from cli.supervisor import PARTS, Supervisor
-from config import Config, current
+from config import Config, current_config
 from core import data_lock, settings
 from models import Organization
 
@@ -21,7 +21,7 @@ from models import Organization
 @common.in_the_house
 def up(demo: bool) -> None:
     """Make what is missing, print the address, and serve."""
-    config = current()
+    config = current_config()
     _port_must_be_free(config)
     parts = _all_parts(config)
     held = _not_twice(config, parts)
@@ -38,7 +38,7 @@ def up(demo: bool) -> None:
 @common.in_the_house
 def serve(only: str | None) -> None:
     """Serve the pages and send the letters."""
-    config = current()
+    config = current_config()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
     if only == "inlet" and not config.door:
         common.fail("The mail door needs a place: set KAIRAN_INLET=lmtp://127.0.0.1:8024, for example.")

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import IO
 
 from cli.common import PARENT_PIPE
-from config import HERE, Config
+from config import PROJECT_DIR, Config
 
 log = logging.getLogger("kairan.supervisor")
 
@@ -87,7 +87,7 @@ class Supervisor:
     def _start(self, part: Part, now: float) -> None:
         part.process = subprocess.Popen(  # noqa: S603
             [sys.executable, "-m", "cli", part.command],
-            cwd=HERE,
+            cwd=PROJECT_DIR,
             env={**self._environ, PARENT_PIPE: str(self._reading)},
             pass_fds=(self._reading,),
             start_new_session=True,

@@ -11,8 +11,8 @@ from cli.common import fail, in_the_house, note, the_list
 from core import audit, settings
 from core.accounts import accounts, login_links, roles
 from database import db
+from i18n import LANGUAGES, say
 from models import Organization, Role, User
-from words import LANGUAGES, say
 
 
 @click.group("user", help="Organizers who log in.")
@@ -53,7 +53,7 @@ def add(
 def _close_setup(made: User, role: str, now: datetime) -> None:
     """An administrator made here is the first one: the set-up link must open nothing any more."""
     if role == "admin" and not settings.is_set_up():
-        settings.finish_setup(ground.current(), made, now)
+        settings.finish_setup(ground.current_config(), made, now)
 
 
 @user.command("reset")

@@ -6,7 +6,7 @@ import click
 
 from cli import common
 from cli.supervisor import PARTS, Supervisor
-from config import current
+from config import current_config
 from core.delivery.worker import open_worker
 
 
@@ -16,7 +16,7 @@ from core.delivery.worker import open_worker
 def work(drain: bool) -> None:
     """Send letters: the clock and two sender processes, until stopped."""
     if not drain:
-        raise SystemExit(Supervisor(current(), PARTS["worker"]).run())
+        raise SystemExit(Supervisor(current_config(), PARTS["worker"]).run())
     stopping = _stopped_by(signal.SIGTERM, signal.SIGINT)
     sender = open_worker()
     try:

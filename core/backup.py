@@ -20,7 +20,7 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 
 import clock
-from config import HERE, Config
+from config import PROJECT_DIR, Config
 from core import audit, data_lock, db_snapshot, settings
 from core.delivery import lifecycle
 from database import db
@@ -66,7 +66,7 @@ def create_backup(config: Config, target: Path, now: datetime) -> BackupResult:
     The file appears whole or not at all. Raises OSError, snapshot.Damaged.
     """
     if target.is_dir():
-        target = target / f"kairan-{clock.local(now):%Y%m%d-%H%M%S}.tar.gz"
+        target = target / f"kairan-{clock.to_local(now):%Y%m%d-%H%M%S}.tar.gz"
     part = target.with_name(f".{target.name}.part")
     copy = config.data / "backups" / f".copy-{os.getpid()}.db"
     copy.parent.mkdir(mode=0o700, exist_ok=True)
@@ -194,7 +194,7 @@ def _check_database(database: Path) -> None:
         raise InvalidBackup(f"The database in the backup is damaged: {wrong}") from wrong
     except sqlite3.DatabaseError as wrong:
         raise InvalidBackup("The database in the backup is not one of Kairan.") from wrong
-    known = {path.stem for path in (HERE / "migrations").glob("[0-9]*.py")}
+    known = {path.stem for path in (PROJECT_DIR / "migrations").glob("[0-9]*.py")}
     if applied - known:
         raise InvalidBackup("The backup was made by a newer Kairan; install that version first.")
 
@@ -204,7 +204,7 @@ def _swap_data(data: Path, fresh: Path, now: datetime) -> Path | None:
     whole = (fresh / "keys").exists()
     there = [one for one in data.iterdir() if one.name not in NOT_REPLACED and not one.name.startswith("old-")]
     moved = [one for one in there if whole or one.name.startswith(DATABASE_NAME)]
-    aside = data / f"old-{clock.local(now):%Y%m%d-%H%M%S}"
+    aside = data / f"old-{clock.to_local(now):%Y%m%d-%H%M%S}"
     if moved:
         aside.mkdir(mode=0o700)
     for one in moved:

@@ -37,19 +37,19 @@ def last_backup_at() -> datetime | None:
 
 def _backup_command() -> str:
     """Return the command as it is typed on this machine, for its own data folder."""
-    data = ground.current().data
-    named = "" if data == ground.HERE / "data" else f"KAIRAN_DATA={shlex.quote(str(data))} "
-    return f"{named}{shlex.quote(str(ground.HERE / 'kairan'))} backup /var/backups/kairan/"
+    data = ground.current_config().data
+    named = "" if data == ground.PROJECT_DIR / "data" else f"KAIRAN_DATA={shlex.quote(str(data))} "
+    return f"{named}{shlex.quote(str(ground.PROJECT_DIR / 'kairan'))} backup /var/backups/kairan/"
 
 
 def backup_before(what: str, now: datetime) -> Path:
     """Write `data/backups/before-<what>-<time>.tar.gz` and return it. Raises OSError, snapshot.Damaged."""
     from core import backup  # once a year: pages do not load it for every process
 
-    folder = ground.current().data / "backups"
+    folder = ground.current_config().data / "backups"
     folder.mkdir(mode=0o700, exist_ok=True)
-    path = folder / f"before-{what}-{clock.local(now):%Y%m%d-%H%M%S}.tar.gz"
-    backup.create_backup(ground.current(), path, now)
+    path = folder / f"before-{what}-{clock.to_local(now):%Y%m%d-%H%M%S}.tar.gz"
+    backup.create_backup(ground.current_config(), path, now)
     for old in sorted(folder.glob(f"before-{what}-*.tar.gz"))[:-COPIES_KEPT]:
         old.unlink()
     return path
@@ -57,5 +57,5 @@ def backup_before(what: str, now: datetime) -> Path:
 
 def newest_backup() -> Path | None:
     """Return the backup that was made last by itself, for whoever looks where it is."""
-    made = (ground.current().data / "backups").glob("*.tar.gz")
+    made = (ground.current_config().data / "backups").glob("*.tar.gz")
     return max(made, key=lambda one: one.stat().st_mtime, default=None)

@@ -1,6 +1,6 @@
 """Classes as people say them."""
 
-import words
+import i18n
 
 
 def class_label(language: str, grade: str, name: str) -> str:
@@ -11,5 +11,5 @@ def class_label(language: str, grade: str, name: str) -> str:
     if not grade.isdecimal():
         return " ".join(part for part in (grade, name) if part)
     if not name:
-        return words.say(language, "Year %(grade)s", grade=grade)
-    return words.say(language, "Class %(grade)s-%(name)s", grade=grade, name=name)
+        return i18n.say(language, "Year %(grade)s", grade=grade)
+    return i18n.say(language, "Class %(grade)s-%(name)s", grade=grade, name=name)

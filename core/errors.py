@@ -1,7 +1,7 @@
 """Why a verb about notices refuses, each with its sentence for the organizer."""
 
+from i18n import N_
 from models import Notice
-from words import N_
 
 
 class DomainError(Exception):

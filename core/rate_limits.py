@@ -31,7 +31,7 @@ RETURNING count"""
 
 @contextmanager
 def _connect() -> Iterator[sqlite3.Connection]:
-    path = ground.current().data / "limits.db"
+    path = ground.current_config().data / "limits.db"
     fresh = not path.exists()
     if fresh:
         path.touch(mode=0o600)
@@ -44,7 +44,7 @@ def _connect() -> Iterator[sqlite3.Connection]:
 
 
 def _hash_name(name: str) -> str:
-    return hmac.digest(ground.current().key("secret"), b"kairan limit " + name.encode(), "sha256")[:16].hex()
+    return hmac.digest(ground.current_config().key("secret"), b"kairan limit " + name.encode(), "sha256")[:16].hex()
 
 
 _counted: ContextVar[list[str] | None] = ContextVar("counted", default=None)

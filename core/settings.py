@@ -64,7 +64,7 @@ class Settings:
 
 def load_settings() -> Settings:
     """Put the environment, the file and the Organization row together. Read anew for each notice."""
-    config, row = ground.current(), Organization.the()
+    config, row = ground.current_config(), Organization.the()
     smtp, imap, road = config.smtp or row.smtp, config.imap or row.imap, config.road or row.road
     reads_box = road in ("collected", "mailbox")
     own = _own_addresses(config, row, road)
@@ -120,7 +120,7 @@ def imap_address(force: Settings) -> str:
     if force.box is None:
         return ""
     user = force.box.user.lower() if "@" in force.box.user else ""
-    return ground.current().mailbox or Organization.the().mailbox or user
+    return ground.current_config().mailbox or Organization.the().mailbox or user
 
 
 def _hour_rate(config: ground.Config, row: Organization) -> int:
@@ -164,7 +164,7 @@ def prepare_data_folder(config: ground.Config) -> None:
 
 def open_and_migrate(config: ground.Config) -> None:
     """Open the database and bring its tables up to date; a copy from before a change is kept in `backups/`."""
-    runner = migrations.Runner(open_database(config.database), str(ground.HERE / "migrations"))
+    runner = migrations.Runner(open_database(config.database), str(ground.PROJECT_DIR / "migrations"))
     steps = [one for one in runner.status() if one.path is not None]
     new = [one for one in steps if not one.applied]
     if new and len(new) < len(steps):

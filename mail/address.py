@@ -12,7 +12,7 @@ import hmac
 import re
 import unicodedata
 
-from words import N_
+from i18n import N_
 
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _DOT_ATOM = re.compile(rf"{_ATOM}(?:\.{_ATOM})*")

@@ -13,10 +13,10 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from email.utils import format_datetime
 from functools import lru_cache
 
+from i18n import say
 from mail import address, footer, merge, mime_encoding, multipart_mixed, multipart_related, question_block
 from mail.html import html_part
 from mail.question_block import LetterQuestion
-from words import say
 
 _SEPARATOR = "─" * 16
 _one_line = merge.one_line

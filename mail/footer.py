@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from i18n import say
 from mail import merge
 from mail.html import html_part
-from words import say
 
 if TYPE_CHECKING:
     pass

@@ -16,10 +16,10 @@ from typing import TypeVar
 from imap_tools import BaseMailBox, MailBox, MailBoxUnencrypted
 from imap_tools.errors import ImapToolsError, MailboxFolderSelectError, MailboxLoginError
 
+from i18n import N_
 from mail import login_errors
 from mail.imap_account import ImapAccount
 from mail.smtp_connect import tls_context
-from words import N_
 
 Answer = TypeVar("Answer")
 

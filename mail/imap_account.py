@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
+from i18n import N_
 from mail.smtp_connect import is_loopback
-from words import N_
 
 ImapSecurity = Literal["none", "starttls", "tls"]
 

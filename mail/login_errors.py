@@ -6,7 +6,7 @@ password ten times.
 
 import re
 
-from words import N_
+from i18n import N_
 
 APP_PASSWORD_NEEDED = N_(
     "The provider takes no ordinary password from programs. Make an app password there. If it has none, as with "

@@ -7,8 +7,8 @@ part. `page`: the web address under which the reader answers.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from i18n import say
 from mail import merge
-from words import say
 
 
 @dataclass(frozen=True, slots=True)

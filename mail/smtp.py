@@ -12,9 +12,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
+from i18n import N_
 from mail import address, merge
 from mail.smtp_connect import MAX_REPLY_CHARS, SmtpServer, Unreachable, open_connection
-from words import N_
 
 SmtpPhase = Literal["mail", "rcpt", "data", "end"]
 

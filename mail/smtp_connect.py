@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
+from i18n import N_
 from mail import login_errors
-from words import N_
 
 SmtpSecurity = Literal["none", "starttls", "tls"]
 

@@ -79,7 +79,7 @@ def config(tmp_path: Path, mould: Path) -> Iterator[ground.Config]:
     (data / "keys").symlink_to(mould / "keys")
     shutil.copy(mould / "kairan.db", data / "kairan.db")
     made = ground.Config(data=data, mail_domain="mail.school.example", base_url="http://kairan.test")
-    ground.use(made)
+    ground.set_current_config(made)
     settings.prepare_data_folder(made)
     db.execute_sql("PRAGMA synchronous = OFF")  # nobody pulls the plug of this connection
     yield made

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import config as ground
 
-HERE = ground.HERE
+HERE = ground.PROJECT_DIR
 
 
 @dataclass

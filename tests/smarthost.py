@@ -115,7 +115,7 @@ def closed_port() -> int:
 def send_by(port: int, **settings: object) -> ground.Config:
     """Let the installation in force send through a port of this machine, without limits unless told."""
     rates = {"rate": 0, "domain_rate": 0, **settings}
-    return ground.use(replace(ground.current(), smtp=f"smtp://127.0.0.1:{port}", **rates))
+    return ground.set_current_config(replace(ground.current_config(), smtp=f"smtp://127.0.0.1:{port}", **rates))
 
 
 # ── from a draft to letters ──────────────────────────────────────────────────────────────────────────────────────
@@ -148,7 +148,7 @@ def begun(by: User, lists: Iterable[MailingList], **options) -> Notice:
 
 def sender() -> SmtpWorker:
     """Return a sender process's heart, to be stepped by hand."""
-    return SmtpWorker(ground.current())
+    return SmtpWorker(ground.current_config())
 
 
 def drained() -> bool:

@@ -9,7 +9,7 @@ def load(tmp_path, text="", **environ):
     """Read a settings file of this text with this environment."""
     if text:
         (tmp_path / "kairan.toml").write_text(text, "utf-8")
-    return ground.load({"KAIRAN_DATA": str(tmp_path), **environ})
+    return ground.load_config({"KAIRAN_DATA": str(tmp_path), **environ})
 
 
 def test_environment_wins_over_the_file(tmp_path):
@@ -45,19 +45,19 @@ def test_web_address_that_stands_in_letters(tmp_path, url):
     ],
 )
 def test_wrong_setting_is_named(tmp_path, name, value):
-    with pytest.raises(ground.BadConfig, match=f"KAIRAN_{name}"):
+    with pytest.raises(ground.ConfigError, match=f"KAIRAN_{name}"):
         load(tmp_path, **{f"KAIRAN_{name}": value})
 
 
 @pytest.mark.parametrize("text", ["rate = [1]", "rate = 1e400", "rate = ", "reit = 1"])
 def test_file_that_cannot_be_used_is_one_sentence(tmp_path, text):
-    with pytest.raises(ground.BadConfig):
+    with pytest.raises(ground.ConfigError):
         load(tmp_path, text)
 
 
 def test_folder_in_place_of_the_file_is_one_sentence(tmp_path):
     (tmp_path / "kairan.toml").mkdir()
-    with pytest.raises(ground.BadConfig, match="kairan.toml"):
+    with pytest.raises(ground.ConfigError, match="kairan.toml"):
         load(tmp_path)
 
 
@@ -80,5 +80,5 @@ def test_a_file_of_somebody_else_says_who_must_run_this(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied", str(self))
 
     monkeypatch.setattr(ground.Path, "read_text", denied)
-    with pytest.raises(ground.BadConfig, match=r"No right to read .*kairan\.toml.*sudo -u"):
-        ground.load({"KAIRAN_DATA": str(tmp_path)})
+    with pytest.raises(ground.ConfigError, match=r"No right to read .*kairan\.toml.*sudo -u"):
+        ground.load_config({"KAIRAN_DATA": str(tmp_path)})

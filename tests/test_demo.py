@@ -163,7 +163,7 @@ def test_the_past_is_behind_us_and_its_reads_lie_between_sending_and_now(filled)
         reads = [
             row.read_at for row in Delivery.select().where(Delivery.notice == one, Delivery.read_at.is_null(False))
         ]
-        assert all(one.started_at < at < NOW and 6 <= clock.local(at).hour < 23 for at in reads)
+        assert all(one.started_at < at < NOW and 6 <= clock.to_local(at).hour < 23 for at in reads)
     whole = [one for one in sent if one.wording.subject.startswith("【重要】明日の運動会")][0]
     readers = Delivery.select().where(Delivery.notice == whole, Delivery.reason == "")
     assert readers.where(Delivery.read_at.is_null(False)).count() > 0.8 * readers.count()
@@ -181,7 +181,7 @@ def test_one_notice_had_its_troubles(filled):
 
 def test_one_is_booked_for_tomorrow_and_three_wait_as_drafts(filled):
     (booked,) = Notice.select().where(Notice.state == "scheduled")
-    assert clock.local(booked.begin_at).isoformat() == "2027-02-25T07:00:00+09:00"
+    assert clock.to_local(booked.begin_at).isoformat() == "2027-02-25T07:00:00+09:00"
     drafts = {one.wording.subject: one for one in Notice.select().where(Notice.state == "draft")}
     typhoon = next(one for subject, one in drafts.items() if "臨時休校" in subject)
     assert len(drafts) == 3 and typhoon.urgent
@@ -239,10 +239,10 @@ def test_the_command_prints_the_passwords_once_and_they_open_the_door(config):
 
 
 def test_it_refuses_beside_an_outside_mail_server(config):
-    ground.use(replace(config, smtp="smtp+starttls://mail.school.example:587"))
+    ground.set_current_config(replace(config, smtp="smtp+starttls://mail.school.example:587"))
     with pytest.raises(school.DomainError, match="mail server"):
         school.fill_demo(NOW)
-    ground.use(replace(config, smtp="smtp://127.0.0.1:2525"))
+    ground.set_current_config(replace(config, smtp="smtp://127.0.0.1:2525"))
     assert school.fill_demo(NOW)
 
 

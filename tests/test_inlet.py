@@ -1,20 +1,20 @@
 """The mail door: what is taken, what is refused, and that nothing taken is lost (design 2c, defences 2)."""
 
+import smtpd
 import smtplib
 import socket
 import threading
 from contextlib import contextmanager
+from smtpd import InboundServer, SpoolWorker
 
 import pytest
 
 import clock
-import inlet
 from core.inbound import dispatch, spool
 from core.inbound.message import read_inbound_mail
 from core.inbound.result import RetryLater
 from core.settings import load_settings
 from database import db
-from inlet import Inlet, Reader
 from models import Incoming
 from tests.cast_mail import mail
 
@@ -24,7 +24,7 @@ OTHER = "2nen1kumi@mail.school.example"
 
 @contextmanager
 def door(protocol: str):
-    opened = Inlet(protocol, "127.0.0.1", 0)
+    opened = InboundServer(protocol, "127.0.0.1", 0)
     port = opened.open()
     try:
         with (smtplib.LMTP if protocol == "lmtp" else smtplib.SMTP)("127.0.0.1", port, timeout=10) as client:
@@ -73,7 +73,7 @@ def test_lmtp_answers_once_for_each_recipient(school):
 
 
 def test_lmtp_says_once_for_each_that_a_mail_is_too_large(school, monkeypatch):
-    monkeypatch.setattr(inlet, "LARGEST", 2000)
+    monkeypatch.setattr(smtpd, "MAX_MESSAGE_SIZE", 2000)
     with door("lmtp") as client:
         client.ehlo("mx.example")
         assert client.esmtp_features["size"] == "2000"
@@ -114,7 +114,7 @@ def test_a_flood_is_put_off_but_not_bounces(school, monkeypatch):
     """Defences 2: more than so many a minute are put off; who answers a letter of ours is not counted."""
     from mail.address import return_path
 
-    monkeypatch.setattr(inlet, "PER_MINUTE", 2)
+    monkeypatch.setattr(smtpd, "MAX_RECIPIENTS_PER_MINUTE", 2)
     ours = return_path(7, load_settings().secret, "mail.school.example")
     with door("smtp") as client:
         client.ehlo("client.example")
@@ -124,7 +124,7 @@ def test_a_flood_is_put_off_but_not_bounces(school, monkeypatch):
 
 
 def test_the_door_greets_with_the_mail_domain(school):
-    opened = Inlet("smtp", "127.0.0.1", 0)
+    opened = InboundServer("smtp", "127.0.0.1", 0)
     port = opened.open()
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=10) as raw:
@@ -142,7 +142,7 @@ def put(raw: bytes = b"From: x@example.jp\n\nhello", *recipients: str) -> str:
 
 def test_the_reader_handles_each_recipient_and_forgets_the_file(school):
     put(mail("x@example.jp", LIST, "a", "b"), LIST, OTHER)
-    assert Reader().step() == 1
+    assert SpoolWorker().run_once() == 1
     assert spool.list_messages() == []
     assert {row.recipient for row in Incoming.select()} == {"1nen1kumi", "2nen1kumi"}
 
@@ -159,10 +159,10 @@ def test_a_poison_mail_is_quarantined_after_three_tries_and_others_go_ahead(scho
 
     sane = read_inbound_mail
     monkeypatch.setattr(dispatch, "read_inbound_mail", explode)
-    monkeypatch.setattr(inlet, "AGAIN_S", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(smtpd, "RETRY_DELAYS_S", (0.0, 0.0, 0.0))
     put(b"From: x@example.jp\n\npoison")
     put(mail("y@example.jp", LIST, "fine", "b"))
-    reader = Reader()
+    reader = SpoolWorker()
     for _ in range(4):
         reader.step()
     assert len(tries) == 3
@@ -191,7 +191,7 @@ def test_a_mail_that_must_wait_stays_in_its_order(school, monkeypatch):
 
     monkeypatch.setattr(dispatch, "handle_message", later)
     name = put()
-    reader = Reader()
+    reader = SpoolWorker()
     assert reader.step() == 1
     assert reader.step() == 0, "not tried again at once"
     assert spool.list_messages() == [name]
@@ -200,7 +200,7 @@ def test_a_mail_that_must_wait_stays_in_its_order(school, monkeypatch):
 def test_the_door_and_the_reader_work_together(school, config):
     """A mail from the wire to its row, while the door goes on."""
     stop = threading.Event()
-    worker = threading.Thread(target=Reader().run, args=(stop.is_set,))
+    worker = threading.Thread(target=SpoolWorker().run, args=(stop.is_set,))
     with door("lmtp") as client:
         worker.start()
         client.sendmail("x@example.jp", [LIST], mail("x@example.jp", LIST, "a", "b").replace(b"\n", b"\r\n"))
@@ -238,7 +238,7 @@ def test_a_blank_mail_with_a_childs_code_joins_through_the_door(school):
         client.sendmail("haha@example.net", [to.upper()], mail("haha@example.net", to))
         with pytest.raises(smtplib.SMTPRecipientsRefused):
             client.sendmail("haha@example.net", [join_codes.join_address(the_list, "acdefghjkm")], b"x")
-    Reader().step()
+    SpoolWorker().run_once()
     place = Membership.select().where(Membership.joined_route == "blank mail").get()
     assert (place.child_id, place.person.address, place.person.household) == (child.id, "haha@example.net", "ishikawa")
     assert place.consent["code"] == "child" and place.consent["message"]
@@ -252,7 +252,7 @@ def test_codes_cannot_be_guessed_at_the_door(school, monkeypatch):
     """Forged joins: after many wrong codes a right one is put off too, so the answers tell nothing."""
     from core.members import join_codes
 
-    monkeypatch.setattr(inlet, "WRONG_CODES", 3)
+    monkeypatch.setattr(smtpd, "MAX_WRONG_CODES_PER_MINUTE", 3)
     right = join_codes.join_address(school.lists["1-1"], school.lists["1-1"].join_code)
     with door("smtp") as client:
         client.ehlo("client.example")

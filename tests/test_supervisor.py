@@ -149,9 +149,9 @@ def test_the_worker_alone_sends_what_is_confirmed_and_what_is_booked(school, con
         assert until(lambda: len(commands(process)) == 3), house.said()
         by = school.users["守"]
         now_ = confirmed(written(by, [school.lists["1-1"]]), by)
-        tasks.ring(now_.begin_at)
+        tasks.wake_worker(now_.begin_at)
         booked = confirmed(written(by, [school.lists["2-1"]]), by, at=clock.now() + timedelta(seconds=3))
-        tasks.ring(booked.begin_at)
+        tasks.wake_worker(booked.begin_at)
         assert until(lambda: fresh(now_).state == fresh(booked).state == "sent", 30), house.said()
         first = Letter.select().where(Letter.notice == booked).order_by(Letter.done_at).first()
         assert first.done_at >= booked.begin_at
@@ -163,8 +163,8 @@ def test_the_worker_alone_sends_what_is_confirmed_and_what_is_booked(school, con
 
 def test_a_lost_queue_is_no_harm(school, config):
     """Law 1: a bell that cannot be rung is only a bell."""
-    tasks.bell.cache_clear()
+    tasks.get_huey.cache_clear()
     (config.data / "huey.db").mkdir()
-    tasks.ring()
-    tasks.ring(clock.now() + timedelta(hours=1))
-    tasks.bell.cache_clear()
+    tasks.wake_worker()
+    tasks.wake_worker(clock.now() + timedelta(hours=1))
+    tasks.get_huey.cache_clear()

@@ -87,7 +87,7 @@ def school() -> Iterator[School]:
 
 def _until_monday() -> timedelta:
     """Return how far it is to the coming Monday, 15:04: the hour at which a school decides about tomorrow."""
-    now = clock.local(clock.now())
+    now = clock.to_local(clock.now())
     monday = datetime.combine(now.date() + timedelta(days=7 - now.weekday()), datetime.min.time(), clock.ZONE)
     return monday + timedelta(hours=15, minutes=4) - now
 

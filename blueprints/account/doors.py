@@ -7,7 +7,7 @@ from flask_login import login_user
 
 from core.accounts import logins
 from models import User
-from web import go
+from web import redirect_to
 
 DEVICE_COOKIE = "kairan_device"
 DEVICE_AGE = timedelta(days=365)
@@ -39,7 +39,7 @@ def let_in(user: User, response: Response) -> Response:
 def let_out() -> Response:
     """Empty the cookie and show the login page."""
     session.clear()
-    return go("account.login")
+    return redirect_to("account.login")
 
 
 def next_page(wanted: str | None) -> Response:

@@ -4,8 +4,8 @@ from wtforms import BooleanField, HiddenField, PasswordField, RadioField, String
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Length
 
+from i18n import LANGUAGES, N_
 from web import Form
-from words import LANGUAGES, N_
 
 NEEDED = InputRequired(N_("Please fill in this field."))
 

@@ -10,9 +10,9 @@ from blueprints.account.forms import ChangePassword, Email, Profile
 from blueprints.account.routes import bp
 from core import rate_limits
 from core.accounts import accounts, email_change, logins, sessions
+from i18n import N_
 from models import Session
-from web import answer, blame, go, told
-from words import N_
+from web import add_field_error, flash_message, redirect_to, render_page
 
 Answer = Response | tuple[str, int]
 PER_HOUR = 5
@@ -31,7 +31,7 @@ def _page(status: int = 200, **filled: Profile | Email | ChangePassword) -> Answ
         "email": Email(None, email=current_user.email or ""),
         "password": ChangePassword(None),
     }
-    return answer(
+    return render_page(
         "account/index.html",
         status=status,
         sessions=list(sessions.active_sessions(current_user, clock.now())),
@@ -55,11 +55,11 @@ def change() -> Answer:
             signature=(form.signature.data or "").strip(),
         )
     except accounts.DomainError as refused:
-        blame(form, refused.field, refused.message, **refused.values)
+        add_field_error(form, refused.field, refused.message, **refused.values)
         return _page(422, profile=form)
     g.language = form.language.data
-    told(N_("Saved."))
-    return go("account.index")
+    flash_message(N_("Saved."))
+    return redirect_to("account.index")
 
 
 @bp.post("/account/email")
@@ -74,10 +74,10 @@ def change_email() -> Answer:
         asked = email_change.request_email_change(current_user, form.email.data, clock.now())
     except (accounts.DomainError, logins.WrongCredentials, logins.TooManyAttempts) as refused:
         return _page(_blamed(form, "password", refused), email=form)
-    tasks.ring()
-    told(N_("A letter is on its way to the new address. It counts once you press the button behind the link in it.")
+    tasks.wake_worker()
+    flash_message(N_("A letter is on its way to the new address. It counts once you press the button behind the link in it.")
          if asked else N_("Saved."))  # fmt: skip
-    return go("account.index")
+    return redirect_to("account.index")
 
 
 @bp.post("/account/email/wanted")
@@ -85,14 +85,14 @@ def wanted_email() -> Answer:
     """Send the letter to the new address once more, or forget that address."""
     if "forget" in request.form:
         email_change.cancel_email_change(current_user)
-        told(N_("Your address stays as it was."))
+        flash_message(N_("Your address stays as it was."))
     elif (
         current_user.email_wanted and rate_limits.record_hit(f"email:{current_user.id}", clock.now(), 3600) <= PER_HOUR
     ):
         email_change.resend_email_change(current_user, clock.now())
-        tasks.ring()
-        told(N_("The letter is on its way once more."))
-    return go("account.index")
+        tasks.wake_worker()
+        flash_message(N_("The letter is on its way once more."))
+    return redirect_to("account.index")
 
 
 @bp.post("/account/password")
@@ -107,19 +107,19 @@ def change_password() -> Answer:
         accounts.set_password(current_user, form.password.data, clock.now(), keep=current_user.session)
     except (accounts.DomainError, logins.WrongCredentials, logins.TooManyAttempts) as refused:
         return _page(_blamed(form, "old", refused), password=form)
-    told(N_("The password is changed. All other devices are logged out."))
-    return go("account.index")
+    flash_message(N_("The password is changed. All other devices are logged out."))
+    return redirect_to("account.index")
 
 
 def _blamed(form: Email | ChangePassword, secret: str, refused: Exception) -> int:
     """Put a refusal on its field; return the status of the answer."""
     if isinstance(refused, accounts.DomainError):
-        blame(form, refused.field, refused.message, **refused.values)
+        add_field_error(form, refused.field, refused.message, **refused.values)
     elif isinstance(refused, logins.TooManyAttempts):
-        blame(form, secret, refused.message, **refused.values)
+        add_field_error(form, secret, refused.message, **refused.values)
         return 429
     else:
-        blame(form, secret, N_("This is not your password."))
+        add_field_error(form, secret, N_("This is not your password."))
     return 422
 
 
@@ -133,5 +133,5 @@ def end_session(number: int) -> Answer:
         sessions.revoke_session(session, clock.now())
         return doors.let_out()
     sessions.revoke_session(session, clock.now())
-    told(N_("That device is logged out."))
-    return go("account.index")
+    flash_message(N_("That device is logged out."))
+    return redirect_to("account.index")

@@ -7,13 +7,13 @@ import clock
 from blueprints.account import doors
 from blueprints.account.forms import Login
 from core.accounts import logins, sessions
-from web import _, answer, public
+from web import _, public_view, render_page
 
 bp = Blueprint("account", __name__)
 
 
 @bp.route("/login", methods=["GET", "POST"])
-@public
+@public_view
 def login():
     """Show the login page; take name (or e-mail) and password (T-11)."""
     form = Login()
@@ -22,18 +22,18 @@ def login():
         return (
             doors.next_page(form.next.data)
             if current_user.is_authenticated
-            else answer("account/login.html", form=form)
+            else render_page("account/login.html", form=form)
         )
     if not form.validate():
-        return answer("account/login.html", status=422, form=form)
+        return render_page("account/login.html", status=422, form=form)
     try:
         user = logins.log_in(
             form.name.data, form.password.data, doors.visitor(), now=clock.now(), remember=form.remember.data
         )
     except logins.WrongCredentials as wrong:
-        return answer("account/login.html", status=422, form=form, sorry=_(wrong.message))
+        return render_page("account/login.html", status=422, form=form, sorry=_(wrong.message))
     except logins.TooManyAttempts as many:
-        return answer("account/login.html", status=429, form=form, sorry=_(many.message, **many.values))
+        return render_page("account/login.html", status=429, form=form, sorry=_(many.message, **many.values))
     return doors.let_in(user, doors.next_page(form.next.data))
 
 

@@ -7,21 +7,21 @@ from blueprints.admin.forms import Carrier
 from blueprints.admin.routes import Answer, bp
 from core import settings
 from core.signup import carrier_help
-from web import answer, blame, go, needs, told
-from words import LANGUAGES, N_
+from i18n import LANGUAGES, N_
+from web import add_field_error, flash_message, redirect_to, render_page, requires
 
 
 @bp.get("/admin/carriers")
-@needs("admin")
+@requires("admin")
 def carriers_page() -> Answer:
     """Show the words on every carrier."""
-    return answer(
+    return render_page(
         "admin/carriers.html", entries=carrier_help.settings_entries(), domain=settings.load_settings().own.shown
     )
 
 
 @bp.route("/admin/carriers/new", methods=["GET", "POST"])
-@needs("admin")
+@requires("admin")
 def new_carrier() -> Answer:
     """Add a carrier of the region."""
     form = Carrier()
@@ -29,14 +29,14 @@ def new_carrier() -> Answer:
         try:
             carrier_help.add_carrier(current_user, form.name.data or "", form.domains.data or "", _texts(form))
         except carrier_help.DomainError as refused:
-            blame(form, refused.field, refused.message, **refused.values)
+            add_field_error(form, refused.field, refused.message, **refused.values)
         else:
             return _saved()
     return _page(form, None)
 
 
 @bp.route("/admin/carriers/<key>", methods=["GET", "POST"])
-@needs("admin")
+@requires("admin")
 def carrier(key: str) -> Answer:
     """Correct the words on one carrier."""
     entry = next((one for one in carrier_help.settings_entries() if one.key == key), None) or abort(404)
@@ -45,14 +45,14 @@ def carrier(key: str) -> Answer:
         try:
             carrier_help.change_carrier(current_user, key, _texts(form), form.name.data or "", form.domains.data or "")
         except carrier_help.DomainError as refused:
-            blame(form, refused.field, refused.message, **refused.values)
+            add_field_error(form, refused.field, refused.message, **refused.values)
         else:
             return _saved()
     return _page(form, entry)
 
 
 @bp.post("/admin/carriers/<key>/back")
-@needs("admin")
+@requires("admin")
 def carrier_back(key: str) -> Response:
     """Take the shipped words again, or remove a carrier that was added."""
     carrier_help.reset_carrier(current_user, key)
@@ -60,7 +60,7 @@ def carrier_back(key: str) -> Response:
 
 
 def _page(form: Carrier, entry: carrier_help.CarrierEntry | None) -> Answer:
-    return answer(
+    return render_page(
         "admin/carrier.html", status=422 if form.errors else 200, form=form, entry=entry,
         placeholder=carrier_help.PLACEHOLDER,
     )  # fmt: skip
@@ -71,5 +71,5 @@ def _texts(form: Carrier) -> dict[str, str]:
 
 
 def _saved() -> Response:
-    told(N_("Saved."))
-    return go("admin.carriers_page")
+    flash_message(N_("Saved."))
+    return redirect_to("admin.carriers_page")

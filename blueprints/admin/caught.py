@@ -6,19 +6,19 @@ from blueprints.admin.routes import Answer, bp
 from core.delivery import dev_outbox
 from core.notices import inline_images
 from mail.dev_outbox_files import RETENTION_DAYS, NoSuchLetter, OutboxFile
-from web import answer, letter_page, needs
+from web import letter_response, render_page, requires
 
 SIZE = 30
 
 
 @bp.get("/outbox", endpoint="outbox")
-@needs("admin")
+@requires("admin")
 def all_letters() -> Answer:
     """List the caught letters, newest first."""
     kept = dev_outbox.list_messages()
     last = max(1, -(-len(kept) // SIZE))
     number = min(max(1, request.args.get("page", 1, type=int)), last)
-    return answer(
+    return render_page(
         "admin/outbox.html",
         letters=_read(kept[(number - 1) * SIZE : number * SIZE]),
         total=len(kept),
@@ -47,17 +47,17 @@ def _letter(name: str) -> dev_outbox.CapturedMessage:
 
 
 @bp.get("/outbox/<name>")
-@needs("admin")
+@requires("admin")
 def letter(name: str) -> Answer:
     """Show one letter: text, HTML in a sandbox, source."""
-    return answer("admin/letter.html", letter=_letter(name))
+    return render_page("admin/letter.html", letter=_letter(name))
 
 
 @bp.get("/outbox/<name>/html")
-@needs("admin")
+@requires("admin")
 def html(name: str) -> Response:
     """Give the HTML part alone, under a policy of its own: no script, nothing loaded, links in a new window."""
     found = _letter(name)
     if not found.html:
         abort(404)
-    return letter_page(inline_images.embed_as_data_urls(found.html))
+    return letter_response(inline_images.embed_as_data_urls(found.html))

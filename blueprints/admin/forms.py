@@ -7,8 +7,8 @@ from wtforms.validators import InputRequired, Length, NumberRange, Optional
 from core.system import mailbox_settings
 from core.system.mail_modes import MAIL_MODES
 from core.system.smtp_settings import SECURITY_LABELS
+from i18n import LANGUAGES, N_
 from web import Form, _
-from words import LANGUAGES, N_
 
 NEEDED = InputRequired(N_("Please fill in this field."))
 _OUT_OF_RANGE = N_("Please enter a number within the bounds that are named.")

@@ -10,9 +10,9 @@ import tasks
 from blueprints.admin.routes import Answer, bp
 from core import backup_status, settings
 from core.system import health_email
+from i18n import N_
 from models import Organization
-from web import Form, answer, go, is_htmx, needs, told
-from words import N_
+from web import Form, flash_message, is_htmx, redirect_to, render_page, requires
 
 
 class Renewals(Form):
@@ -23,7 +23,7 @@ class Renewals(Form):
 
 
 @bp.get("/admin/health")
-@needs("admin")
+@requires("admin")
 def health() -> Answer:
     """Show the page at once; what asks the network comes into it when it is known (htmx), or with `?look=1`."""
     look = is_htmx() or request.args.get("look") == "1"
@@ -32,7 +32,7 @@ def health() -> Answer:
 
 
 def _page(form: Renewals, found: list[health_email.HealthFinding] | None, status: int = 200) -> Answer:
-    return answer(
+    return render_page(
         "admin/health.html",
         "admin/_findings.html",
         status=status,
@@ -46,25 +46,25 @@ def _page(form: Renewals, found: list[health_email.HealthFinding] | None, status
 
 
 @bp.post("/admin/health/renewals")
-@needs("admin")
+@requires("admin")
 def renewals() -> Answer:
     """Save until when domain and server are paid."""
     form = Renewals()
     if not form.validate():
         return _page(form, None, 422)
     settings.update_organization(current_user, domain_until=form.domain_until.data, server_until=form.server_until.data)
-    told(N_("Saved. You are reminded by mail 60, 30, 14 and 7 days before, and the day before."))
-    return go("admin.health")
+    flash_message(N_("Saved. You are reminded by mail 60, 30, 14 and 7 days before, and the day before."))
+    return redirect_to("admin.health")
 
 
 @bp.post("/admin/health/letter")
-@needs("admin")
+@requires("admin")
 def send_health() -> Answer:
     """Send the monthly letter now, to whoever asks."""
     if not current_user.email:
-        told(N_("Please enter your own e-mail address first: the test letter goes there."), "wrong")
-        return go("account.index")
+        flash_message(N_("Please enter your own e-mail address first: the test letter goes there."), "wrong")
+        return redirect_to("account.index")
     health_email.send_health_email([current_user], health_email.collect_findings(clock.now()), clock.now())
-    tasks.ring()
-    told(N_("The letter is on its way to you."))
-    return go("admin.health")
+    tasks.wake_worker()
+    flash_message(N_("The letter is on its way to you."))
+    return redirect_to("admin.health")

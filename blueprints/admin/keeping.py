@@ -9,22 +9,22 @@ from core.retention import purge
 from core.settings import purge_starts_at
 from mail.dev_outbox_files import RETENTION_DAYS
 from models import Notice
-from web import _, answer, needs
+from web import _, render_page, requires
 
 
 @bp.get("/admin/keeping")
-@needs("admin")
+@requires("admin")
 def keeping() -> Answer:
     """Show it in one table, with the day on which letters are deleted next and what was deleted last."""
     now = clock.now()
     done = Notice.select().where(Notice.forgotten_at.is_null(False))
-    return answer(
+    return render_page(
         "admin/keeping.html",
         next_day=(next_day := purge.next_purge_date(now)),
-        next_year=clock.local(next_day).year,
+        next_year=clock.to_local(next_day).year,
         told=purge_starts_at(now),
         running=purge.is_purging(now),
-        waiting=purge.purgeable_notices(clock.school_year(clock.local(now).date())).count(),
+        waiting=purge.purgeable_notices(clock.school_year(clock.to_local(now).date())).count(),
         done=done.count(),
         last=done.order_by(Notice.forgotten_at.desc()).first(),
         rows=_rows(),

@@ -12,13 +12,13 @@ from core.delivery import lifecycle
 from core.inbound import imap_poller
 from core.notifications import service_mail
 from core.system import mail_modes, mailbox_settings, smtp_settings, smtp_test
+from i18n import N_
 from models import Collection, Letter, Organization
-from web import answer, blame, go, needs, told
-from words import N_
+from web import add_field_error, flash_message, redirect_to, render_page, requires
 
 
 @bp.get("/admin/mail")
-@needs("admin")
+@requires("admin")
 def mail_page() -> Answer:
     """Show the situation, the forms that belong to it, and what works."""
     return _page()
@@ -27,7 +27,7 @@ def mail_page() -> Answer:
 def _page(status: int = 200, **filled: FlaskForm) -> Answer:
     force = settings.load_settings()
     forms = {"road": Road(None, road=force.road), "server": _server(force), "box": _box()}
-    return answer(
+    return render_page(
         "admin/mail.html",
         status=status,
         force=force,
@@ -63,7 +63,7 @@ def _last_test() -> Letter | None:
 
 
 @bp.post("/admin/mail/road")
-@needs("admin")
+@requires("admin")
 def change_road() -> Answer:
     """Keep which of the four situations this is."""
     form = Road()
@@ -72,12 +72,12 @@ def change_road() -> Answer:
     if not form.validate():
         return _page(422, road=form)
     mail_modes.choose_mode(current_user, form.road.data)
-    told(N_("Saved."))
-    return go("admin.mail_page")
+    flash_message(N_("Saved."))
+    return redirect_to("admin.mail_page")
 
 
 @bp.post("/admin/mail/server")
-@needs("admin")
+@requires("admin")
 def change_server() -> Answer:
     """Change the mail server; without one, letters stay in the outbox."""
     form, fixed = Server(), settings.load_settings().fixed
@@ -96,34 +96,34 @@ def change_server() -> Answer:
             hour_rate=None if "hour_rate" in fixed else form.hour_rate.data or 0,
         )
     except smtp_settings.DomainError as refused:
-        blame(form, refused.field, refused.message)
+        add_field_error(form, refused.field, refused.message)
         return _page(422, server=form)
-    told(N_("Saved. Now send a test letter."))
-    return go("admin.mail_page")
+    flash_message(N_("Saved. Now send a test letter."))
+    return redirect_to("admin.mail_page")
 
 
 @bp.post("/admin/mail/test")
-@needs("admin")
+@requires("admin")
 def send_test() -> Answer:
     """Send a test letter to the administrator who asks for it, and say at once how it went."""
     if not current_user.email:
-        told(N_("Please enter your own e-mail address first: the test letter goes there."), "wrong")
-        return go("account.index")
+        flash_message(N_("Please enter your own e-mail address first: the test letter goes there."), "wrong")
+        return redirect_to("account.index")
     force = settings.load_settings()
     if force.practice:
         service_mail.notify(
             "test", address=current_user.email, language=current_user.language,
             values={"organization": force.name}, now=clock.now(),
         )  # fmt: skip
-        told(N_("The test letter is on its way to the outbox."))
-        return go("admin.mail_page")
+        flash_message(N_("The test letter is on its way to the outbox."))
+        return redirect_to("admin.mail_page")
     found = smtp_test.send_test_letter(current_user, clock.now())
-    told(found.message, "note" if found.well else "wrong", sender=force.own.sender("postmaster"))
-    return go("admin.mail_page")
+    flash_message(found.message, "note" if found.well else "wrong", sender=force.own.sender("postmaster"))
+    return redirect_to("admin.mail_page")
 
 
 @bp.post("/admin/mail/box")
-@needs("admin")
+@requires("admin")
 def change_box() -> Answer:
     """Change the mailbox that is read, and look into it once."""
     form = Mailbox()
@@ -134,7 +134,7 @@ def change_box() -> Answer:
     try:
         mailbox_settings.save_mailbox(current_user, _wish(form))
     except mail_modes.DomainError as refused:
-        blame(form, refused.field, refused.message)
+        add_field_error(form, refused.field, refused.message)
         return _page(422, box=form)
     return look()
 
@@ -153,16 +153,16 @@ def _wish(form: Mailbox) -> mailbox_settings.MailboxInput:
 
 
 @bp.post("/admin/mail/look")
-@needs("admin")
+@requires("admin")
 def look() -> Answer:
     """Try the mailbox now, without taking anything out, and say how it went."""
     box = settings.load_settings().box
     if box is None:
-        told(N_("Saved. It is read once “one mailbox” or “all mail in one mailbox” is chosen above."))
-        return go("admin.mail_page")
+        flash_message(N_("Saved. It is read once “one mailbox” or “all mail in one mailbox” is chosen above."))
+        return redirect_to("admin.mail_page")
     found = imap_poller.test_account(box, clock.now())
     if found is None:
-        told(N_("The mailbox is open to Kairan, and handled mail can be put aside."))
+        flash_message(N_("The mailbox is open to Kairan, and handled mail can be put aside."))
     else:
-        told(found.message, "wrong")
-    return go("admin.mail_page")
+        flash_message(found.message, "wrong")
+    return redirect_to("admin.mail_page")

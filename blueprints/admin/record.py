@@ -4,9 +4,9 @@ from flask import request
 from peewee import JOIN
 
 from blueprints.admin.routes import Answer, bp
+from i18n import N_
 from models import Log, MailingList, User
-from web import answer, needs, page_of
-from words import N_
+from web import paginate, render_page, requires
 
 ACTIONS = {
     "access.refused": N_("Unauthorized access: a cookie from before the logout was used"),
@@ -159,13 +159,15 @@ KINDS = {
 
 
 @bp.get("/admin/record")
-@needs("admin")
+@requires("admin")
 def log() -> Answer:
     """Show the record, newest first; `?kind=` limits it to one noun."""
     kind = request.args.get("kind", "")
     query = Log.select(Log, User).join(User, JOIN.LEFT_OUTER).order_by(Log.at.desc(), Log.id.desc())
-    found = page_of(query.where(Log.kind == kind) if kind in KINDS else query)
-    return answer("admin/record.html", found=found, actions=ACTIONS, kinds=KINDS, kind=kind, names=_names(found.rows))
+    found = paginate(query.where(Log.kind == kind) if kind in KINDS else query)
+    return render_page(
+        "admin/record.html", found=found, actions=ACTIONS, kinds=KINDS, kind=kind, names=_names(found.rows)
+    )
 
 
 def _names(rows: list[Log]) -> dict[tuple[str, int], str]:

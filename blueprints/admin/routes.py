@@ -4,7 +4,7 @@ from flask import Blueprint, Response
 
 import clock
 from core import backup_status
-from web import answer, rights
+from web import permissions, render_page
 
 bp = Blueprint("admin", __name__)
 
@@ -14,7 +14,9 @@ Answer = Response | tuple[str, int]
 @bp.get("/admin")
 def index() -> Answer:
     """Show the links that the user may follow."""
-    return answer("admin/index.html", safety=backup_status.current_status(clock.now()) if rights().is_admin else None)
+    return render_page(
+        "admin/index.html", safety=backup_status.current_status(clock.now()) if permissions().is_admin else None
+    )
 
 
 from blueprints.admin import carriers, caught, health, keeping, mail, record, safety, settings  # noqa: E402, F401  their routes hang on `bp`

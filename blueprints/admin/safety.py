@@ -6,16 +6,16 @@ from flask_login import current_user
 from blueprints.admin.routes import Answer, bp
 from core import settings
 from core.system import safety_settings
+from i18n import N_
 from models import MailingList, Organization
-from web import answer, go, needs, row_number, told
-from words import N_
+from web import flash_message, parse_row_id, redirect_to, render_page, requires
 
 
 @bp.get("/admin/safety")
-@needs("admin")
+@requires("admin")
 def safety() -> Answer:
     """Show what protects families from letters that are not for them."""
-    return answer(
+    return render_page(
         "admin/safety.html",
         organization=Organization.the(),
         lists=list(MailingList.open_ones()),
@@ -24,14 +24,14 @@ def safety() -> Answer:
 
 
 @bp.post("/admin/safety")
-@needs("admin")
+@requires("admin")
 def change_safety() -> Response:
     """Save the choices."""
     safety_settings.update_safety(
         current_user,
         everywhere=bool(request.form.get("second_person")),
-        lists=request.form.getlist("lists", type=row_number),
+        lists=request.form.getlist("lists", type=parse_row_id),
         public_urgent=bool(request.form.get("public_urgent")),
     )
-    told(N_("Saved."))
-    return go("admin.safety")
+    flash_message(N_("Saved."))
+    return redirect_to("admin.safety")

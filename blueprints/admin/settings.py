@@ -9,13 +9,13 @@ from blueprints.admin.routes import Answer, bp
 from core import settings
 from core.accounts import accounts
 from core.system import setup
+from i18n import N_
 from models import Organization
-from web import answer, blame, go, needs, told
-from words import N_
+from web import add_field_error, flash_message, redirect_to, render_page, requires
 
 
 @bp.get("/admin/organization")
-@needs("admin")
+@requires("admin")
 def organization_page() -> Answer:
     """Show the settings in two forms."""
     return _page()
@@ -27,7 +27,7 @@ def _page(status: int = 200, **filled: FlaskForm) -> Answer:
         "families": _open(House(None, obj=Organization.the())),
         "pace": _open(Pace(None, obj=force)),
     }
-    return answer(
+    return render_page(
         "admin/organization.html",
         status=status,
         force=force,
@@ -43,7 +43,7 @@ def _open(form: House | Pace) -> House | Pace:
 
 
 @bp.post("/admin/organization")
-@needs("admin")
+@requires("admin")
 def change_house() -> Answer:
     """Change what families see."""
     form = _open(House())
@@ -53,13 +53,13 @@ def change_house() -> Answer:
     try:
         settings.update_organization(current_user, **setup.clean_settings(typed))
     except accounts.DomainError as refused:
-        blame(form, refused.field, refused.message, **refused.values)
+        add_field_error(form, refused.field, refused.message, **refused.values)
         return _page(422, families=form)
     return _saved()
 
 
 @bp.post("/admin/organization/pace")
-@needs("admin")
+@requires("admin")
 def change_pace() -> Answer:
     """Change rates and hold window (N-06: it can be made short, not be switched off)."""
     form = _open(Pace())
@@ -71,5 +71,5 @@ def change_pace() -> Answer:
 
 
 def _saved() -> Response:
-    told(N_("Saved."))
-    return go("admin.organization_page")
+    flash_message(N_("Saved."))
+    return redirect_to("admin.organization_page")

@@ -24,7 +24,7 @@ def addresses() -> str:
     shown = [one for one in found if one.why == why] if why in counts else found
     return render_template(
         "figures/addresses.html",
-        lists=[one for one in web.rights().lists("view") if not one.practice_of_id],
+        lists=[one for one in web.permissions().lists("view") if not one.practice_of_id],
         list_id=list_id,
         counts=counts,
         why=why if why in counts else "",
@@ -37,7 +37,7 @@ def addresses() -> str:
 
 def _asked() -> tuple[int | None, list[DeadAddress]]:
     list_id = chosen_list()
-    return list_id, dead_addresses.list_dead_addresses(web.rights(), clock.now(), list_id)
+    return list_id, dead_addresses.list_dead_addresses(web.permissions(), clock.now(), list_id)
 
 
 @bp.get("/addresses.csv")
@@ -45,7 +45,7 @@ def addresses_csv() -> Response:
     """Hand out the same as a file; the record says that it was."""
     list_id, found = _asked()
     audit.log_action(current_user, "addresses.exported", list_id, detail={"lines": len(found)})
-    return web.csv_file(_lines(found), "kairan-addresses.csv")
+    return web.csv_response(_lines(found), "kairan-addresses.csv")
 
 
 def _lines(found: Iterable[DeadAddress]) -> Iterator[list[object]]:
@@ -60,7 +60,7 @@ def _lines(found: Iterable[DeadAddress]) -> Iterator[list[object]]:
         _("Telephone"),
     ]
     for one in found:
-        since = clock.local(one.since).strftime("%Y-%m-%d") if one.since else ""
+        since = clock.to_local(one.since).strftime("%Y-%m-%d") if one.since else ""
         yield [
             _(dead_addresses.REASONS[one.why]), since, one.person.name, one.person.kana, "、".join(one.children),
             "、".join(one.lists), one.address, one.person.phone,

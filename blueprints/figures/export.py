@@ -20,7 +20,7 @@ def of_notices(lines: Iterable[StatsLine]) -> Iterator[list[object]]:
     for one in lines:
         sums = one.sums
         yield [
-            clock.local(one.notice.started_at).strftime("%Y-%m-%d %H:%M"), one.subject, sums.sent, sums.failed,
+            clock.to_local(one.notice.started_at).strftime("%Y-%m-%d %H:%M"), one.subject, sums.sent, sums.failed,
             _rate(one.delivered), sums.asked, sums.read, _rate(one.read), sums.read_1h,
             "" if sums.half_s is None else sums.half_s // 60, sums.could_answer, sums.answered, _rate(one.answered),
             sums.opens_of, sums.opened, sums.proxied, _rate(one.opened),

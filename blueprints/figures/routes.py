@@ -14,7 +14,7 @@ from core.permissions import target_lists
 from core.reports import dashboard, stats
 from core.reports.stats import StatsLine
 from core.responses import tracking
-from words import N_
+from i18n import N_
 
 PAGE = 50
 CHART = 24
@@ -37,12 +37,12 @@ class Wish:
 
 def chosen_list() -> int | None:
     """Return the number of the list that is asked for, None for all; one that the user may not see is 404 (T-33)."""
-    number = request.args.get("list", type=web.row_number)
-    return web.own_list(number).id if number else None
+    number = request.args.get("list", type=web.parse_row_id)
+    return web.get_list_or_404(number).id if number else None
 
 
 def _wish(years: list[int]) -> Wish:
-    year, sort = request.args.get("year", type=web.row_number), request.args.get("sort", "")
+    year, sort = request.args.get("year", type=web.parse_row_id), request.args.get("sort", "")
     return Wish(
         chosen_list(),
         year if year in years else years[0],
@@ -51,7 +51,7 @@ def _wish(years: list[int]) -> Wish:
 
 
 def _lines(wish: Wish) -> list[StatsLine]:
-    return stats.stats_lines(stats.visible_notices(web.rights(), wish.list_id, wish.year), clock.now())
+    return stats.stats_lines(stats.visible_notices(web.permissions(), wish.list_id, wish.year), clock.now())
 
 
 def _in_order(found: list[StatsLine], wish: Wish) -> list[StatsLine]:
@@ -61,7 +61,7 @@ def _in_order(found: list[StatsLine], wish: Wish) -> list[StatsLine]:
 @bp.get("")
 def index() -> str:
     """Show the figures of a school year: in all, notice by notice, by hour of the day, by list."""
-    years = stats.school_years(web.rights(), clock.now())
+    years = stats.school_years(web.permissions(), clock.now())
     wish = _wish(years)
     found = _lines(wish)
     total, shown = stats.sum_lines("", found), _in_order(found, wish)
@@ -72,7 +72,7 @@ def index() -> str:
         wish=wish,
         years=years,
         sorts={name: words for name, words in SORTS.items() if name != "opened" or total.opens_of},
-        lists=list(web.rights().lists("view")),
+        lists=list(web.permissions().lists("view")),
         total=total,
         lines=shown[(page - 1) * PAGE : page * PAGE],
         page=page,
@@ -88,18 +88,18 @@ def index() -> str:
 @bp.get("/figures.csv")
 def as_csv() -> Response:
     """Hand out the same figures as a file; the record says that it was."""
-    wish = _wish(stats.school_years(web.rights(), clock.now()))
+    wish = _wish(stats.school_years(web.permissions(), clock.now()))
     audit.log_action(current_user, "figures.exported", detail={"year": wish.year})
-    return web.csv_file(export.of_notices(_in_order(_lines(wish), wish)), f"kairan-{wish.year}.csv")
+    return web.csv_response(export.of_notices(_in_order(_lines(wish), wish)), f"kairan-{wish.year}.csv")
 
 
 @bp.get("/<int:number>")
 def show(number: int) -> Any:
     """Show one notice: delivered, confirmed, answered, how fast, and beside the others to the same list."""
-    notice = web.own_notice(number)
+    notice = web.get_notice_or_404(number)
     if notice.started_at is None:
         abort(404)
-    if web.rights().seen(notice) is not None:
+    if web.permissions().seen(notice) is not None:
         return redirect(url_for("results.board", number=number))
     line, lists = stats.stats_of_notice(notice, clock.now()), target_lists(notice)
     others = _others(line, lists[0].id if len(lists) == 1 else None)
@@ -120,8 +120,8 @@ def _others(line: StatsLine, list_id: int | None) -> stats.StatsTotal | None:
     """Return what the other notices of the same school year to the same list came to, if it went to one."""
     if list_id is None:
         return None
-    year = clock.school_year(clock.local(line.notice.started_at).date())
-    found = stats.stats_lines(stats.visible_notices(web.rights(), list_id, year), clock.now())
+    year = clock.school_year(clock.to_local(line.notice.started_at).date())
+    found = stats.stats_lines(stats.visible_notices(web.permissions(), list_id, year), clock.now())
     others = [one for one in found if one.notice.id != line.notice.id]
     return stats.sum_lines("", others) if others else None
 

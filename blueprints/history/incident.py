@@ -11,17 +11,17 @@ from core.delivery import lifecycle
 from core.notices.audience import EXCLUSION_REASONS
 from core.reports import breach_duty, breach_report, notice_list
 from core.responses import tracking
-from words import N_
+from i18n import N_
 
 LATEST, SEARCHED = 15, 100
 STATES = {**EXCLUSION_REASONS, **lifecycle.STATE_LABELS, "accepted": N_("Sent")}
 
 
 @bp.get("/history/incident")
-@web.needs("send")
+@web.requires("send")
 def incidents() -> str:
     """Say what to do first, and let the notice be chosen."""
-    rights = web.rights()
+    rights = web.permissions()
     mine = [
         one
         for one in notice_list.sent_notices(rights).limit(SEARCHED)
@@ -35,7 +35,7 @@ def incidents() -> str:
 
 
 @bp.get("/history/<int:number>/incident")
-@web.needs("send")
+@web.requires("send")
 def incident_of(number: int) -> str:
     """Show who got a notice, who has seen what of it, and what was closed when; each look is written down."""
     report = _report(number)
@@ -43,28 +43,30 @@ def incident_of(number: int) -> str:
     now, judged = clock.now(), breach_duty.latest_assessment(report.notice)
     return render_template(
         "history/incident.html", report=report, states=STATES, actions=ACTIONS, now=now, cases=breach_duty.REPORTING_CASES,
-        said=breach_duty.ANSWER_LABELS, judged=judged, days=judged.days(clock.local(report.known_at).date()),
-        today=clock.local(now).date(), kept_days=tracking.VISIT_RETENTION.days, kept_since=now - tracking.VISIT_RETENTION,
+        said=breach_duty.ANSWER_LABELS, judged=judged, days=judged.days(clock.to_local(report.known_at).date()),
+        today=clock.to_local(now).date(), kept_days=tracking.VISIT_RETENTION.days, kept_since=now - tracking.VISIT_RETENTION,
     )  # fmt: skip
 
 
 @bp.post("/history/<int:number>/incident")
-@web.needs("send")
+@web.requires("send")
 def judge_incident(number: int) -> Response:
     """Keep what the organizer says to the four cases of the law."""
     report, now = _report(number), clock.now()
     typed = request.form.get("known_on", "")
     known = breach_duty.parse_known_on(typed, now)
     if typed.strip() and known is None:
-        web.told(N_("Write the day on which it was known like 2026-11-07; it cannot lie in the future."), "wrong")
+        web.flash_message(
+            N_("Write the day on which it was known like 2026-11-07; it cannot lie in the future."), "wrong"
+        )
     breach_duty.save_assessment(
         report.notice, current_user, {name: request.form.get(name, "") for name in breach_duty.REPORTING_CASES}, known
     )
-    return web.go("history.incident_of", number=number, _anchor="law")
+    return web.redirect_to("history.incident_of", number=number, _anchor="law")
 
 
 @bp.get("/history/<int:number>/incident.csv")
-@web.needs("send")
+@web.requires("send")
 def incident_csv(number: int) -> Response:
     """Give the same as a file; that somebody took it is written down (field 3.2)."""
     report = _report(number)
@@ -84,7 +86,7 @@ HEADINGS = [
 
 
 def _report(number: int) -> breach_report.BreachReport:
-    notice = web.own_notice(number, "send")
+    notice = web.get_notice_or_404(number, "send")
     if notice.started_at is None:
         abort(404)
     if notice.forgotten_at:

@@ -15,8 +15,8 @@ from core.notices.recipients import heading_targets
 from core.reports import dashboard, notice_list, poll_results, progress, summaries
 from core.responses import tracking
 from core.settings import load_settings
+from i18n import N_
 from models import Notice
-from words import N_
 
 bp = Blueprint("history", __name__)
 
@@ -62,37 +62,39 @@ ACTIONS = {
 @bp.get("/history")
 def index() -> str:
     """List what was sent, newest first, by month; search subject and text, or one list."""
-    text, list_id = request.args.get("q", "").strip()[:200], request.args.get("list", type=web.row_number)
-    page = web.page_of(notice_list.search_notices(web.rights(), text, list_id), PAGE)
+    text, list_id = request.args.get("q", "").strip()[:200], request.args.get("list", type=web.parse_row_id)
+    page = web.paginate(notice_list.search_notices(web.permissions(), text, list_id), PAGE)
     rows = notice_list.notice_rows(page.rows)
     months = [(month, list(some)) for month, some in groupby(rows, lambda row: _month(row.notice.started_at))]
     return render_template(
         "history/index.html",
         page=page,
         months=months,
-        counts=dashboard.count_households([row.notice.id for row in rows], dashboard.countable_lists(web.rights())),
+        counts=dashboard.count_households(
+            [row.notice.id for row in rows], dashboard.countable_lists(web.permissions())
+        ),
         text=text,
         list_id=list_id,
-        lists=list(web.rights().lists("view")),
+        lists=list(web.permissions().lists("view")),
         routes=ROUTES,
         states=workflow.STATE_LABELS,
     )
 
 
 def _month(moment: datetime) -> str:
-    local = clock.local(moment)
+    local = clock.to_local(moment)
     return web._("%(month)s/%(year)s", month=local.month, year=local.year)
 
 
 @bp.get("/history/<int:number>")
 def show(number: int) -> str:
     """Show one notice as it was sent, its figures, who got it and who not, and what was done to it."""
-    notice = web.own_notice(number)
+    notice = web.get_notice_or_404(number)
     if notice.started_at is None:
         abort(404)
     force, now = load_settings(), clock.now()
-    lists = web.rights().seen(notice)
-    page = web.page_of(notice_list.deliveries_of_notice(notice, lists), 100)
+    lists = web.permissions().seen(notice)
+    page = web.paginate(notice_list.deliveries_of_notice(notice, lists), 100)
     row = notice_list.notice_rows([notice])[0]
     return render_template(
         "history/show.html",
@@ -118,7 +120,7 @@ def show(number: int) -> str:
         page=page,
         signed=notice_list.sender_name_counts(notice, lists) if notice.in_charge else [],
         letters=notice_list.current_letters([one.id for one in page.rows]),
-        may_send=web.rights().may_notice("send", notice),
+        may_send=web.permissions().may_notice("send", notice),
     )
 
 

@@ -8,7 +8,7 @@ from flask_login import current_user
 import clock
 from core.notices import templates
 from core.reports import dashboard
-from web import answer, rights
+from web import permissions, render_page
 
 bp = Blueprint("home", __name__)
 
@@ -18,11 +18,11 @@ Answer = Response | tuple[str, int]
 @bp.get("/")
 def index() -> Answer:
     """Show the first page, or only the part that moves while something is being sent."""
-    return answer(
+    return render_page(
         "home/index.html",
         "home/_needs.html",
-        today=dashboard.load_dashboard(rights(), clock.now()),
-        steps=dashboard.setup_steps(current_user, rights()),
-        urgent_samples=templates.quick_templates(rights()),
+        today=dashboard.load_dashboard(permissions(), clock.now()),
+        steps=dashboard.setup_steps(current_user, permissions()),
+        urgent_samples=templates.quick_templates(permissions()),
         form_key=uuid.uuid4().hex,
     )

@@ -30,7 +30,7 @@ def _dead() -> Answer:
 
 
 @bp.get("/mail/release/<mark>")
-@web.public
+@web.public_view
 def release(mark: str) -> Answer:
     """Show a held mail as members would get it; opening it sends nothing."""
     notice = post_by_mail.notice_by_release_token(mark, clock.now())
@@ -38,7 +38,7 @@ def release(mark: str) -> Answer:
 
 
 @bp.post("/mail/release/<mark>")
-@web.public
+@web.public_view
 def release_now(mark: str) -> Answer:
     """Let it go; pressing twice sends nothing twice."""
     notice = post_by_mail.notice_by_release_token(mark, clock.now())
@@ -51,7 +51,7 @@ def release_now(mark: str) -> Answer:
         sentence = next(iter(refused.fields.values())) if isinstance(refused, MissingFields) else refused.message
         wrong = web._(sentence, **refused.values) if post_by_mail.is_waiting_for_release(fresh) else ""
         return _release_page(fresh, wrong, 422 if wrong else 200)
-    tasks.ring()
+    tasks.wake_worker()
     return redirect(url_for("incoming.release", mark=mark), code=303)  # type: ignore[return-value]
 
 
@@ -76,7 +76,7 @@ def _release_page(notice: Notice, wrong: str = "", status: int = 200) -> Answer:
 
 
 @bp.get("/mail/join/<mark>")
-@web.public
+@web.public_view
 def join(mark: str) -> Answer:
     """Ask once more before an address becomes a member."""
     wish = emails.request_from_link(mark, clock.now())
@@ -88,14 +88,14 @@ def join(mark: str) -> Answer:
 
 
 @bp.post("/mail/join/<mark>")
-@web.public
+@web.public_view
 def join_now(mark: str) -> Answer:
     """Make the address a member and go on to the own page, which asks for the name."""
     wish = emails.request_from_link(mark, clock.now())
     if wish is None:
         return _dead()
     person, state = signup.confirm_signup(wish, clock.now())
-    tasks.ring()
+    tasks.wake_worker()
     if state != "active":
         return render_template("incoming/waiting.html", list=wish.list)
     mark = preference_page.sign_page_token(person, clock.now() + preference_page.WELCOME_LINK_LIFETIME)
@@ -110,7 +110,7 @@ def _to(endpoint: str, mark: str, **values: str) -> Answer:
 
 
 @bp.get("/mail/leave/<mark>")
-@web.public
+@web.public_view
 def leave(mark: str) -> Answer:
     """Show how the member stands in the list, with one button."""
     found = signed_links.membership_by_token(mark)
@@ -120,7 +120,7 @@ def leave(mark: str) -> Answer:
 
 
 @bp.post("/mail/leave/<mark>")
-@web.public
+@web.public_view
 def leave_now(mark: str) -> Answer:
     """Stop or resume; both are repeatable and reversible."""
     found = signed_links.membership_by_token(mark)

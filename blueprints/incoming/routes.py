@@ -13,9 +13,9 @@ from core.inbound.log_view import (
     list_messages,
     read_raw_message,
 )
+from i18n import N_
 from models import Incoming, Notice
-from web import answer, downloaded, go, needs, page_of, rights, told
-from words import N_
+from web import flash_message, paginate, permissions, redirect_to, render_page, requires, send_bytes
 
 bp = Blueprint("incoming", __name__)
 Answer = Response | tuple[str, int]
@@ -23,7 +23,7 @@ bp.app_context_processor(lambda: {"replies_of": _replies_of, "posted_from": post
 
 
 def _replies_of(notice: Notice) -> list[replies.ReplyView]:
-    return replies.list_replies(notice, lists=rights().seen(notice))
+    return replies.list_replies(notice, lists=permissions().seen(notice))
 
 
 def _row(number: int) -> Incoming:
@@ -31,31 +31,31 @@ def _row(number: int) -> Incoming:
 
 
 @bp.get("/incoming")
-@needs("admin")
+@requires("admin")
 def index() -> Answer:
     """List the mails that came, newest first; first of all those that somebody should look at."""
     view = request.args.get("view", "look")
     if view not in VIEW_LABELS:
         abort(404)
-    return answer(
-        "incoming/index.html", found=page_of(list_messages(view)), view=view, views=VIEW_LABELS,
+    return render_page(
+        "incoming/index.html", found=paginate(list_messages(view)), view=view, views=VIEW_LABELS,
         kinds=KIND_LABELS, outcomes=OUTCOME_LABELS,
     )  # fmt: skip
 
 
 @bp.get("/incoming/<int:number>")
-@needs("admin")
+@requires("admin")
 def show(number: int) -> Answer:
     """Show one mail, escaped, and what became of it."""
     row = _row(number)
-    return answer(
+    return render_page(
         "incoming/show.html", row=row, kinds=KIND_LABELS, outcomes=OUTCOME_LABELS, reason=REASON_TEXTS.get(row.reason, ""),
         kept=read_raw_message(row) is not None,
     )  # fmt: skip
 
 
 @bp.get("/incoming/<int:number>/raw")
-@needs("admin")
+@requires("admin")
 def raw(number: int) -> Response:
     """Hand out the raw mail as a file, never as a page."""
     content = read_raw_message(_row(number))
@@ -69,24 +69,24 @@ def raw(number: int) -> Response:
 def reply_file(number: int, place: int) -> Answer:
     """Hand out a file that came with a reply, to organizers who see the reply; only kinds that cannot act (T-18)."""
     try:
-        found = replies.get_reply_file(number, place, rights())
+        found = replies.get_reply_file(number, place, permissions())
     except replies.UnfitFile:
-        return answer("incoming/unfit.html", status=415)
+        return render_page("incoming/unfit.html", status=415)
     if found is None:
         abort(404)
-    return downloaded(found.content, found.name, found.kind)
+    return send_bytes(found.content, found.name, found.kind)
 
 
 @bp.post("/incoming/<int:number>/again")
-@needs("admin")
+@requires("admin")
 def again(number: int) -> Answer:
     """Try a quarantined mail once more (after an update, say)."""
     if dispatch.retry_quarantined(_row(number), clock.now()):
-        told(N_("The mail could be read now."))
-        tasks.ring()
+        flash_message(N_("The mail could be read now."))
+        tasks.wake_worker()
     else:
-        told(N_("The mail still cannot be read. It stays here."), "wrong")
-    return go("incoming.show", number=number)
+        flash_message(N_("The mail still cannot be read. It stays here."), "wrong")
+    return redirect_to("incoming.show", number=number)
 
 
 from blueprints.incoming import by_link  # noqa: E402, F401 (registers the pages behind links in letters)

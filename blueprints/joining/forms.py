@@ -4,8 +4,8 @@ from wtforms import RadioField, TextAreaField
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import Length
 
+from i18n import N_
 from web import Form, _
-from words import N_
 
 MODES = {
     "open": N_("Everybody with the address, at once"),

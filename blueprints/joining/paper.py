@@ -3,13 +3,13 @@
 from flask import Response, abort, g, render_template, request
 
 import clock
-import words
+import i18n
 from blueprints.joining.routes import bp
 from core import settings
 from core.members import consent, member_list
 from core.signup import carrier_help, handouts, qr
 from models import Child, MailingList
-from web import language, own_list, row_number
+from web import get_list_or_404, language, parse_row_id
 
 MOST_AT_ONCE = 60
 """Slips of a page that shows all classes; larger lists begin with their first class."""
@@ -17,12 +17,12 @@ MOST_AT_ONCE = 60
 
 def _own(number: int) -> MailingList:
     """Return a list that takes registrations; closed ones have no paper."""
-    mailing_list = own_list(number, "manage")
+    mailing_list = get_list_or_404(number, "manage")
     return abort(404) if mailing_list.join_mode == "closed" else mailing_list
 
 
 def _speak() -> None:
-    if (wanted := request.args.get("lang")) in words.LANGUAGES:
+    if (wanted := request.args.get("lang")) in i18n.LANGUAGES:
         g.language = wanted
 
 
@@ -74,7 +74,7 @@ def picture(number: int, way: str) -> Response:
         abort(404)
     code, name = mailing_list.join_code, mailing_list.address
     if "child" in request.args:
-        child = _child(mailing_list, request.args.get("child", 0, type=row_number))
+        child = _child(mailing_list, request.args.get("child", 0, type=parse_row_id))
         code, name = child.join_code, f"{name}-{child.id}"
     ways = handouts.join_links(mailing_list, code)
     headers = {"Content-Disposition": f'inline; filename="{name}-{way}.png"'}

@@ -9,9 +9,9 @@ from blueprints.joining.forms import DoorForm
 from core import settings
 from core.members import join_codes
 from core.signup import approvals, emails, quotas, signup
+from i18n import N_
 from models import MailingList
-from web import answer, go, needs, own_list, rights, row_number, told
-from words import N_
+from web import flash_message, get_list_or_404, parse_row_id, permissions, redirect_to, render_page, requires
 
 bp = Blueprint("joining", __name__)
 
@@ -21,13 +21,13 @@ Answer = Response | tuple[str, int]
 @bp.get("/lists/<int:number>/joining")
 def index(number: int) -> Answer:
     """Show how people join this list, with its addresses, and what waits."""
-    mailing_list = own_list(number, "manage")
+    mailing_list = get_list_or_404(number, "manage")
     return _page(mailing_list, DoorForm(None, obj=mailing_list))
 
 
 def _page(mailing_list: MailingList, form: DoorForm, status: int = 200) -> Answer:
     force, code = settings.load_settings(), mailing_list.join_code
-    return answer(
+    return render_page(
         "joining/index.html",
         status=status,
         list=mailing_list,
@@ -48,84 +48,86 @@ def _page(mailing_list: MailingList, form: DoorForm, status: int = 200) -> Answe
 @bp.post("/lists/<int:number>/joining")
 def save(number: int) -> Answer:
     """Save who may join and the words."""
-    mailing_list, form = own_list(number, "manage"), DoorForm()
+    mailing_list, form = get_list_or_404(number, "manage"), DoorForm()
     if not form.validate():
         return _page(mailing_list, form, 422)
     signup.set_signup_options(
         mailing_list, current_user, mode=form.join_mode.data, greeting=form.greeting.data or "",
         purpose=form.purpose.data or "",
     )  # fmt: skip
-    told(N_("Saved."))
-    return go("joining.index", number=number)
+    flash_message(N_("Saved."))
+    return redirect_to("joining.index", number=number)
 
 
 @bp.post("/lists/<int:number>/joining/code")
 def rotate(number: int) -> Answer:
     """Make a new code of the list, or new codes of its children."""
-    mailing_list = own_list(number, "manage")
+    mailing_list = get_list_or_404(number, "manage")
     if request.form.get("of") == "children":
         changed = join_codes.rotate_child_codes(mailing_list, current_user)
-        told(N_("%(number)s children have new codes. Please print their slips again."), number=changed)
+        flash_message(N_("%(number)s children have new codes. Please print their slips again."), number=changed)
     else:
         join_codes.rotate_list_code(mailing_list, current_user)
-        told(N_("The list has a new code. Hand-outs with the old one do not work any more."))
-    return go("joining.index", number=number)
+        flash_message(N_("The list has a new code. Hand-outs with the old one do not work any more."))
+    return redirect_to("joining.index", number=number)
 
 
 @bp.post("/lists/<int:number>/joining/day")
 def day(number: int) -> Answer:
     """Open or end a registration day; whoever waits comes in at once."""
-    mailing_list = own_list(number, "manage")
+    mailing_list = get_list_or_404(number, "manage")
     if request.form.get("do") == "close":
         quotas.close_registration_day(mailing_list, current_user)
-        told(N_("The registration day is over. The usual limits hold again."))
+        flash_message(N_("The registration day is over. The usual limits hold again."))
     else:
         quotas.open_registration_day(mailing_list, current_user, clock.now())
         signup.process_queued_signups(clock.now())
-        tasks.ring()
-        told(N_("Registration day: for 24 hours everybody with a code comes in at once."))
-    return go("joining.index", number=number)
+        tasks.wake_worker()
+        flash_message(N_("Registration day: for 24 hours everybody with a code comes in at once."))
+    return redirect_to("joining.index", number=number)
 
 
 @bp.post("/lists/<int:number>/joining/drop")
 def drop(number: int) -> Answer:
     """Drop the registrations that wait, as the page showed them."""
-    mailing_list = own_list(number, "manage")
-    gone = quotas.discard_queued(mailing_list, current_user, request.form.get("until", 0, type=row_number))
-    told(N_("%(number)s waiting registrations are dropped."), number=gone)
-    return go("joining.index", number=number)
+    mailing_list = get_list_or_404(number, "manage")
+    gone = quotas.discard_queued(mailing_list, current_user, request.form.get("until", 0, type=parse_row_id))
+    flash_message(N_("%(number)s waiting registrations are dropped."), number=gone)
+    return redirect_to("joining.index", number=number)
 
 
 # ── approval ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @bp.get("/waiting")
-@needs("manage")
+@requires("manage")
 def waiting() -> Answer:
     """Show who waits for approval in all lists of this manager, and where registrations wait above the caps."""
-    return answer(
+    return render_page(
         "joining/waiting.html", "joining/_waiting.html",
-        asked=approvals.pending_requests(rights()), queues=approvals.queued_signups_by_list(rights()),
-        refused=approvals.recently_rejected(rights(), clock.now()),
+        asked=approvals.pending_requests(permissions()), queues=approvals.queued_signups_by_list(permissions()),
+        refused=approvals.recently_rejected(permissions(), clock.now()),
     )  # fmt: skip
 
 
 @bp.post("/lists/<int:number>/joining/decide")
 def decide(number: int) -> Answer:
     """Approve or refuse one person with one press."""
-    mailing_list = own_list(number, "manage")
-    person = request.form.get("person", 0, type=row_number)
+    mailing_list = get_list_or_404(number, "manage")
+    person = request.form.get("person", 0, type=parse_row_id)
     match request.form.get("do"):
         case "approve":
             done = approvals.approve_requests(mailing_list, [person], current_user, clock.now())
-            told(N_("Approved, and greeted by a letter.") if done else N_("Nobody waited there any more."))
+            flash_message(N_("Approved, and greeted by a letter.") if done else N_("Nobody waited there any more."))
         case "refuse":
             done = approvals.reject_requests(mailing_list, [person], current_user, clock.now())
-            told(N_("Refused. The person gets a short letter.") if done else N_("Nobody waited there any more."))
+            flash_message(
+                N_("Refused. The person gets a short letter.") if done else N_("Nobody waited there any more.")
+            )
         case _:
             abort(400)
-    tasks.ring()
-    return go("joining.waiting")
+    tasks.wake_worker()
+    return redirect_to("joining.waiting")
 
 
 from blueprints.joining import paper  # noqa: E402, F401 (registers hand-out and slips)

@@ -6,8 +6,8 @@ from flask_login import current_user
 from blueprints.lists import bp
 from core import class_names
 from core.accounts import class_teacher
-from web import answer, go, language, own_list, row_number, told
-from words import N_
+from i18n import N_
+from web import flash_message, get_list_or_404, language, parse_row_id, redirect_to, render_page
 
 KEEP = ""
 
@@ -15,8 +15,8 @@ KEEP = ""
 @bp.get("/<int:number>/in-charge")
 def in_charge_of(number: int) -> tuple[str, int]:
     """Show the classes of a list, each with a choice of users."""
-    mailing_list = own_list(number, "manage")
-    return answer(
+    mailing_list = get_list_or_404(number, "manage")
+    return render_page(
         "lists/in_charge.html",
         list=mailing_list,
         rooms=class_teacher.teachers_of_classes(mailing_list),
@@ -28,7 +28,7 @@ def in_charge_of(number: int) -> tuple[str, int]:
 @bp.post("/<int:number>/in-charge", endpoint="set_in_charge")
 def set_in_charge(number: int) -> Response:
     """Put the chosen users in charge; classes left alone stay as they are."""
-    mailing_list = own_list(number, "manage")
+    mailing_list = get_list_or_404(number, "manage")
     wanted = {}
     for place, room in enumerate(class_teacher.teachers_of_classes(mailing_list)):
         same_class = request.form.get(f"class-{place}") == f"{room.grade}\t{room.class_name}"
@@ -36,12 +36,12 @@ def set_in_charge(number: int) -> Response:
         if same_class and chosen != KEEP:
             wanted[room.grade, room.class_name] = _number(chosen)
     changed = class_teacher.assign_classes(mailing_list, wanted, current_user)
-    told(N_("Saved. The person in charge changed in %(number)s places."), number=changed)
-    return go("lists.show", number=number)
+    flash_message(N_("Saved. The person in charge changed in %(number)s places."), number=changed)
+    return redirect_to("lists.show", number=number)
 
 
 def _number(text: str) -> int:
     try:
-        return row_number(text)
+        return parse_row_id(text)
     except ValueError:
         return -1  # nobody's: changes nothing

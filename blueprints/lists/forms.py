@@ -3,8 +3,8 @@
 from wtforms import BooleanField, StringField, TextAreaField
 from wtforms.validators import InputRequired, Length
 
+from i18n import N_
 from web import Form
-from words import N_
 
 NEEDED = InputRequired(N_("Please fill in this field."))
 

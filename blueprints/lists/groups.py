@@ -12,9 +12,19 @@ from core.errors import DomainError
 from core.members import groups, segment_rules
 from core.members.segment_rules import InvalidRule, RuleBlocks, SegmentRule
 from core.notices import workflow
+from i18n import N_
 from models import Group, MailingList
-from web import _, answer, go, is_htmx, language, own_list, own_notice, row_number, told
-from words import N_
+from web import (
+    _,
+    flash_message,
+    get_list_or_404,
+    get_notice_or_404,
+    is_htmx,
+    language,
+    parse_row_id,
+    redirect_to,
+    render_page,
+)
 
 Answer = Response | tuple[str, int]
 SHOWN = 12
@@ -23,9 +33,9 @@ SHOWN = 12
 @bp.get("/<int:number>/groups", endpoint="groups")
 def index(number: int) -> Answer:
     """Show the groups of a list, each with its condition in words and how many people it reaches."""
-    mailing_list = own_list(number, "send")
+    mailing_list = get_list_or_404(number, "send")
     found = groups.groups_in_lists([number])
-    return answer(
+    return render_page(
         "lists/groups.html",
         list=mailing_list,
         groups=[(one, _in_words(one), groups.preview_group(groups.membership_ids(one), 0)) for one in found],
@@ -41,8 +51,8 @@ def _in_words(group: Group) -> str:
 
 def _notice() -> Any:
     """Return the draft whose recipients are being chosen, if the way came from there."""
-    number = request.values.get("notice", 0, type=row_number)
-    return own_notice(number, "send") if number else None
+    number = request.values.get("notice", 0, type=parse_row_id)
+    return get_notice_or_404(number, "send") if number else None
 
 
 # ── by a condition ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -85,7 +95,7 @@ def _lines_of(group: Group) -> list[tuple[str, SegmentRule]]:
 @bp.route("/<int:number>/groups/new", methods=["GET", "POST"])
 def new_group(number: int) -> Answer:
     """Make a group by a condition; what it finds is shown before it is saved."""
-    mailing_list = own_list(number, "send")
+    mailing_list = get_list_or_404(number, "send")
     if request.method == "GET":
         return _form(mailing_list, None, Typed("", []))
     return _looked_or_saved(mailing_list, None)
@@ -94,7 +104,7 @@ def new_group(number: int) -> Answer:
 @bp.route("/<int:number>/groups/<int:group>", methods=["GET", "POST"])
 def group(number: int, group: int) -> Answer:
     """Show and change one group of the list; another list's is 404."""
-    mailing_list = own_list(number, "send")
+    mailing_list = get_list_or_404(number, "send")
     found = _own(mailing_list, group)
     if request.method == "GET":
         return _page(mailing_list, found, Typed(found.name, _lines_of(found)))
@@ -110,7 +120,7 @@ def _page(mailing_list: MailingList, group: Group, typed: Typed, **more: Any) ->
     if group.condition:
         return _form(mailing_list, group, typed, **more)
     looked = groups.preview_group(groups.membership_ids(group), 500)
-    return answer(
+    return render_page(
         "lists/group_fixed.html", list=mailing_list, group=group, found=looked, typed=typed, notice=_notice(), **more
     )
 
@@ -145,22 +155,22 @@ def _save(mailing_list: MailingList, group: Group | None, typed: Typed) -> Answe
         group = groups.add_group(mailing_list, typed.name, current_user, clock.now(), typed.blocks)
         if notice := _notice():
             return _back_to(notice, group)
-    told(N_("“%(name)s” is saved."), name=typed.name.strip())
-    return go("lists.groups", number=mailing_list.id, **_carried())
+    flash_message(N_("“%(name)s” is saved."), name=typed.name.strip())
+    return redirect_to("lists.groups", number=mailing_list.id, **_carried())
 
 
 def _back_to(notice: Any, group: Group) -> Answer:
     """Put a new group among the recipients that it was made for, and go on there."""
     try:
         workflow.add_group(notice, group, clock.now())
-        told(N_("“%(name)s” is saved and among the recipients."), name=group.name)
+        flash_message(N_("“%(name)s” is saved and among the recipients."), name=group.name)
     except DomainError as refused:
-        told(refused.message, "wrong", **refused.values)
-    return go("notices.recipients", number=notice.id, _anchor="groups")
+        flash_message(refused.message, "wrong", **refused.values)
+    return redirect_to("notices.recipients", number=notice.id, _anchor="groups")
 
 
 def _carried() -> dict[str, int]:
-    number = request.values.get("notice", 0, type=row_number)
+    number = request.values.get("notice", 0, type=parse_row_id)
     return {"notice": number} if number else {}
 
 
@@ -177,7 +187,7 @@ def _form(
     """Show the form with one empty line more than there are rules, and whom the condition finds."""
     condition = typed.blocks if typed.lines and wrong is None and looked_at else ()
     partial = "lists/_group_found.html" if is_htmx() and request.form.get("act", "look") == "look" else None
-    return answer(
+    return render_page(
         "lists/group.html",
         partial,
         list=mailing_list,
@@ -205,50 +215,50 @@ def _form(
 @bp.post("/<int:number>/groups/<int:group>/fix")
 def fix_group(number: int, group: int) -> Answer:
     """Keep those whom the condition finds today, whatever the roster says later."""
-    found = _own(own_list(number, "send"), group)
+    found = _own(get_list_or_404(number, "send"), group)
     groups.freeze_members(found, current_user)
-    told(N_("The members are fixed now. Who joins later is not among them."))
-    return go("lists.group", number=number, group=group, **_carried())
+    flash_message(N_("The members are fixed now. Who joins later is not among them."))
+    return redirect_to("lists.group", number=number, group=group, **_carried())
 
 
 @bp.post("/<int:number>/groups/put")
 def put_in_group(number: int) -> Answer:
     """Put members who were ticked in the roster into a group, a new one if a name was typed."""
-    mailing_list = own_list(number, "send")
-    chosen, name = request.form.getlist("m", type=row_number), request.form.get("name", "").strip()
-    known = request.form.get("group", 0, type=row_number)
+    mailing_list = get_list_or_404(number, "send")
+    chosen, name = request.form.getlist("m", type=parse_row_id), request.form.get("name", "").strip()
+    known = request.form.get("group", 0, type=parse_row_id)
     try:
         new = bool(name) or not known
         into = groups.add_group(mailing_list, name, current_user, clock.now()) if new else _own(mailing_list, known)
     except groups.DomainError as refused:
-        told(refused.message, "wrong")
-        return go("lists.show", number=number)
+        flash_message(refused.message, "wrong")
+        return redirect_to("lists.show", number=number)
     if into.condition:
         abort(404)
-    told(
+    flash_message(
         N_("%(n)s people were put into “%(name)s”."),
         n=groups.add_group_members(into, chosen, current_user),
         name=into.name,
     )
-    return go("lists.group", number=number, group=into.id)
+    return redirect_to("lists.group", number=number, group=into.id)
 
 
 @bp.post("/<int:number>/groups/<int:group>/out")
 def out_of_group(number: int, group: int) -> Answer:
     """Take one person out of a group; the registration in the list stays."""
-    found = _own(own_list(number, "send"), group)
-    groups.remove_group_members(found, request.form.getlist("m", type=row_number), current_user)
-    return go("lists.group", number=number, group=group)
+    found = _own(get_list_or_404(number, "send"), group)
+    groups.remove_group_members(found, request.form.getlist("m", type=parse_row_id), current_user)
+    return redirect_to("lists.group", number=number, group=group)
 
 
 @bp.post("/<int:number>/groups/<int:group>/close")
 def close_group(number: int, group: int) -> Answer:
     """Remove a group; its members stay where they are."""
-    found = _own(own_list(number, "send"), group)
+    found = _own(get_list_or_404(number, "send"), group)
     try:
         groups.close_group(found, current_user, clock.now())
     except groups.DomainError as refused:
-        told(refused.message, "wrong")
-        return go("lists.group", number=number, group=group)
-    told(N_("The group “%(name)s” is removed. Its members stay in the list."), name=found.name)
-    return go("lists.groups", number=number, **_carried())
+        flash_message(refused.message, "wrong")
+        return redirect_to("lists.group", number=number, group=group)
+    flash_message(N_("The group “%(name)s” is removed. Its members stay in the list."), name=found.name)
+    return redirect_to("lists.groups", number=number, **_carried())

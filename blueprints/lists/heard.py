@@ -13,9 +13,9 @@ from blueprints.lists import bp
 from core.notices import monthly_test
 from core.reports import non_readers
 from core.signup import carrier_guidance
+from i18n import N_
 from models import MailingList
-from web import Form, _, answer, go, own_list, rights, told
-from words import N_
+from web import Form, _, flash_message, get_list_or_404, permissions, redirect_to, render_page
 
 NOON = time(12, 30)
 
@@ -35,7 +35,7 @@ class ReceptionForm(Form):
 @bp.get("/<int:number>/silent")
 def silent_ones(number: int) -> Response | tuple[str, int]:
     """Show who has confirmed none of the last three notices, with telephone and a test letter."""
-    mailing_list = own_list(number)
+    mailing_list = get_list_or_404(number)
     minutes = mailing_list.test_minute
     form = ReceptionForm(None, day=mailing_list.test_day or 0, at=time(minutes // 60, minutes % 60))
     return _page(mailing_list, form)
@@ -43,15 +43,15 @@ def silent_ones(number: int) -> Response | tuple[str, int]:
 
 def _page(mailing_list: MailingList, form: ReceptionForm, status: int = 200) -> tuple[str, int]:
     notices = non_readers.last_confirmable_notices(mailing_list, clock.now())
-    may_test = rights().may_list("manage", mailing_list)
-    return answer(
+    may_test = permissions().may_list("manage", mailing_list)
+    return render_page(
         "lists/silent.html",
         status=status,
         list=mailing_list,
         notices=notices,
         found=non_readers.find_non_readers(mailing_list, notices),
         states=carrier_guidance.ADDRESS_STATE_WORDS,
-        may_send=rights().may_list("send", mailing_list),
+        may_send=permissions().may_list("send", mailing_list),
         form=form if may_test else None,
         next_at=monthly_test.next_test_at(mailing_list, clock.now()),
     )
@@ -60,10 +60,10 @@ def _page(mailing_list: MailingList, form: ReceptionForm, status: int = 200) -> 
 @bp.post("/<int:number>/reception")
 def set_reception(number: int) -> Response | tuple[str, int]:
     """Set the monthly test, or end it."""
-    mailing_list, form = own_list(number, "manage"), ReceptionForm()
+    mailing_list, form = get_list_or_404(number, "manage"), ReceptionForm()
     if not form.validate():
         return _page(mailing_list, form, 422)
     at = form.at.data or NOON
     monthly_test.set_test_day(mailing_list, current_user, form.day.data or None, at.hour * 60 + at.minute)
-    told(N_("Saved."))
-    return go("lists.silent_ones", number=number)
+    flash_message(N_("Saved."))
+    return redirect_to("lists.silent_ones", number=number)

@@ -11,9 +11,9 @@ from core.imports import jobs as roster
 from core.imports import line_notes as line_notes
 from core.imports import read as roster_read
 from core.imports.plan_model import ImportPlan, PlanLine
+from i18n import N_
 from models import Job, MailingList
-from web import _, answer, go, language, own_list, told
-from words import N_
+from web import _, flash_message, get_list_or_404, language, redirect_to, render_page
 
 Answer = Response | tuple[str, int]
 SHOWN = 200  # lines of each kind that a page names; a class has 40, a school 800
@@ -23,7 +23,7 @@ SAMPLE = 3
 @bp.route("/<int:number>/import", methods=["GET", "POST"])
 def bring(number: int) -> Answer:
     """Take a file or pasted lines; nothing is registered yet."""
-    mailing_list = own_list(number, "manage")
+    mailing_list = get_list_or_404(number, "manage")
     wrong, text = "", request.form.get("text", "")
     if request.method == "POST":
         held = request.files.get("file")
@@ -40,10 +40,10 @@ def bring(number: int) -> Answer:
                     filename=(held.filename or "") if held and content else "",
                     now=clock.now(),
                 )
-                return go("lists.look", number=number, job_id=job.id)
+                return redirect_to("lists.look", number=number, job_id=job.id)
             except roster_read.UnreadableFile as refused:
                 wrong = _(refused.message, **refused.values)
-    return answer("lists/import.html", status=422 if wrong else 200, list=mailing_list, wrong=wrong, text=text)
+    return render_page("lists/import.html", status=422 if wrong else 200, list=mailing_list, wrong=wrong, text=text)
 
 
 def _job(mailing_list: MailingList, job_id: int) -> Job:
@@ -54,14 +54,16 @@ def _job(mailing_list: MailingList, job_id: int) -> Job:
 @bp.get("/<int:number>/import/<int:job_id>")
 def look(number: int, job_id: int) -> Answer:
     """Show what an import would do, or what it did."""
-    mailing_list = own_list(number, "manage")
+    mailing_list = get_list_or_404(number, "manage")
     job = _job(mailing_list, job_id)
     if roster.awaits_confirmation(job, clock.now()):
         return _preview(mailing_list, job)
     if job.state in ("asked", "working"):
         left = job_runner.estimate_remaining(job, clock.now())
-        return answer("lists/import_working.html", "lists/_import_progress.html", list=mailing_list, job=job, left=left)
-    return answer("lists/import_done.html", list=mailing_list, job=job, told_lines=_told_lines(job))
+        return render_page(
+            "lists/import_working.html", "lists/_import_progress.html", list=mailing_list, job=job, left=left
+        )
+    return render_page("lists/import_done.html", list=mailing_list, job=job, told_lines=_told_lines(job))
 
 
 def _preview(mailing_list: MailingList, job: Job) -> Answer:
@@ -69,12 +71,12 @@ def _preview(mailing_list: MailingList, job: Job) -> Answer:
     try:
         sheet, plan = roster.preview_import(job, clock.now())
     except roster.DomainError as gone:
-        told(gone.message, "wrong", **gone.values)
-        return go("lists.bring", number=mailing_list.id)
+        flash_message(gone.message, "wrong", **gone.values)
+        return redirect_to("lists.bring", number=mailing_list.id)
     except roster_read.UnreadableFile as unreadable:
         wrong = _(unreadable.message, **unreadable.values)
-        return answer("lists/import.html", status=422, list=mailing_list, wrong=wrong, text="")
-    return answer(
+        return render_page("lists/import.html", status=422, list=mailing_list, wrong=wrong, text="")
+    return render_page(
         "lists/import_look.html",
         list=mailing_list,
         job=job,
@@ -116,43 +118,43 @@ def _told_lines(job: Job) -> list[tuple[int, str, str]]:
 @bp.post("/<int:number>/import/<int:job_id>/read")
 def read_again(number: int, job_id: int) -> Answer:
     """Read the waiting file with another encoding or other columns."""
-    job = _job(own_list(number, "manage"), job_id)
+    job = _job(get_list_or_404(number, "manage"), job_id)
     mapping = tuple(request.form.getlist("column"))
     try:
         roster.set_encoding_or_mapping(job, encoding=request.form.get("encoding"), mapping=mapping or None)
     except (roster.DomainError, roster_read.UnreadableFile) as refused:
-        told(refused.message, "wrong", **refused.values)
-    return go("lists.look", number=number, job_id=job_id)
+        flash_message(refused.message, "wrong", **refused.values)
+    return redirect_to("lists.look", number=number, job_id=job_id)
 
 
 @bp.post("/<int:number>/import/<int:job_id>/run")
 def run(number: int, job_id: int) -> Answer:
     """Carry out a waiting import; a large one goes on by itself."""
-    job = _job(own_list(number, "manage"), job_id)
+    job = _job(get_list_or_404(number, "manage"), job_id)
     try:
         if not job_runner.start_import(
             job, current_user, fingerprint=request.form.get("fingerprint", ""), now=clock.now()
         ):
-            tasks.ring()
+            tasks.wake_worker()
     except (roster.DomainError, roster_read.UnreadableFile) as refused:
-        told(refused.message, "wrong", **refused.values)
-    return go("lists.look", number=number, job_id=job_id)
+        flash_message(refused.message, "wrong", **refused.values)
+    return redirect_to("lists.look", number=number, job_id=job_id)
 
 
 @bp.post("/<int:number>/import/<int:job_id>/undo")
 def undo(number: int, job_id: int) -> Answer:
     """Take an import back."""
-    job = _job(own_list(number, "manage"), job_id)
+    job = _job(get_list_or_404(number, "manage"), job_id)
     try:
         back, kept = roster.undo_import(job, current_user, clock.now())
     except roster.DomainError as refused:
-        told(refused.message, "wrong", **refused.values)
+        flash_message(refused.message, "wrong", **refused.values)
     else:
         if kept:
-            told(
+            flash_message(
                 N_("Taken back. %(number)s entries stay as they are, because something happened to them since."),
                 number=kept,
             )
         else:
-            told(N_("The import is taken back. The list is as it was before."))
-    return go("lists.look", number=number, job_id=job_id)
+            flash_message(N_("The import is taken back. The list is as it was before."))
+    return redirect_to("lists.look", number=number, job_id=job_id)

@@ -12,9 +12,21 @@ from core.imports import job_runner
 from core.members import lists, member_list, members
 from core.members.groups import groups_in_lists
 from core.signup import approvals
+from i18n import N_
 from models import MailingList, Person
-from web import _, answer, blame, go, language, needs, own_list, page_of, rights, row_number, told
-from words import N_
+from web import (
+    _,
+    add_field_error,
+    flash_message,
+    get_list_or_404,
+    language,
+    paginate,
+    parse_row_id,
+    permissions,
+    redirect_to,
+    render_page,
+    requires,
+)
 
 __all__ = ["bp", "charge", "groups", "heard", "imports", "transfer"]
 
@@ -25,12 +37,12 @@ ACTIONS = ("stop", "resume", "approve", "remove", "group")
 @bp.get("")
 def index() -> Answer:
     """Show the lists that the user may see, the own practice list last."""
-    found = list(rights().lists("view"))
-    return answer("lists/index.html", lists=found, counts=lists.count_members_by_list(one.id for one in found))
+    found = list(permissions().lists("view"))
+    return render_page("lists/index.html", lists=found, counts=lists.count_members_by_list(one.id for one in found))
 
 
 @bp.route("/new", methods=["GET", "POST"])
-@needs("admin")
+@requires("admin")
 def new() -> Answer:
     """Add a list."""
     form = ListForm()
@@ -45,26 +57,26 @@ def new() -> Answer:
                 now=clock.now(),
             )
         except lists.DomainError as refused:
-            blame(form, refused.field, refused.message, **refused.values)
+            add_field_error(form, refused.field, refused.message, **refused.values)
         else:
-            told(N_("The list is there. Now its members can come in."))
-            return go("lists.show", number=made.id)
-    return answer("lists/new.html", status=422 if form.errors else 200, form=form)
+            flash_message(N_("The list is there. Now its members can come in."))
+            return redirect_to("lists.show", number=made.id)
+    return render_page("lists/new.html", status=422 if form.errors else 200, form=form)
 
 
 @bp.get("/<int:number>")
 def show(number: int) -> Answer:
     """Show the members of a list: searched, filtered, sorted, fifty a page (T-32)."""
-    mailing_list = own_list(number)
+    mailing_list = get_list_or_404(number)
     wish = member_list.MemberQuery(
         text=request.args.get("q", "")[:100],
         row=request.args.get("row", ""),
         state=request.args.get("state", ""),
         sort=request.args.get("sort", "kana"),
-        addresses=rights().may_list("send", mailing_list),
+        addresses=permissions().may_list("send", mailing_list),
     )
-    page = page_of(member_list.query_members(mailing_list, wish))
-    return answer(
+    page = paginate(member_list.query_members(mailing_list, wish))
+    return render_page(
         "lists/show.html",
         "lists/_members.html",
         list=mailing_list,
@@ -74,7 +86,7 @@ def show(number: int) -> Answer:
         rows=member_list.member_rows(mailing_list, page.rows),
         counts=member_list.count_by_state(mailing_list),
         directory=member_list,
-        may_manage=rights().may_list("manage", mailing_list),
+        may_manage=permissions().may_list("manage", mailing_list),
         with_=_with,
         room=lambda child: member_list.class_label(language(), child),
     )
@@ -94,14 +106,14 @@ def _with(**changes: object) -> str:
 @bp.post("/<int:number>/members")
 def act(number: int) -> Answer:
     """Stop, resume, approve or remove the chosen members; removing and unwished resuming ask first (T-24)."""
-    mailing_list = own_list(number, "manage")
+    mailing_list = get_list_or_404(number, "manage")
     action = request.form.get("action", "")
-    chosen = request.form.getlist("m", type=row_number)
+    chosen = request.form.getlist("m", type=parse_row_id)
     if action not in ACTIONS:
         abort(400)
     if not chosen:
-        told(N_("Please choose somebody first."), "wrong")
-        return go("lists.show", number=number)
+        flash_message(N_("Please choose somebody first."), "wrong")
+        return redirect_to("lists.show", number=number)
     if action == "group":
         return _ask_which_group(mailing_list, chosen)
     if action == "remove" and not request.form.get("sure"):
@@ -110,43 +122,49 @@ def act(number: int) -> Answer:
         _carry_out(action, mailing_list, chosen)
     except members.StoppedByReader as refused:
         return _ask("resume", mailing_list, chosen, refused.people)
-    return go("lists.show", number=number)
+    return redirect_to("lists.show", number=number)
 
 
 def _carry_out(action: str, mailing_list: MailingList, chosen: list[int]) -> None:
     now, by = clock.now(), current_user
     if action == "stop":
-        told(N_("The mail is stopped for %(number)s people."), number=members.stop_mail(mailing_list, chosen, by, now))
+        flash_message(
+            N_("The mail is stopped for %(number)s people."), number=members.stop_mail(mailing_list, chosen, by, now)
+        )
     elif action == "approve":
-        told(N_("%(number)s people are members now."), number=approvals.approve_requests(mailing_list, chosen, by, now))
+        flash_message(
+            N_("%(number)s people are members now."), number=approvals.approve_requests(mailing_list, chosen, by, now)
+        )
     elif action == "remove":
-        told(N_("%(number)s people are removed."), number=members.remove_members(mailing_list, chosen, by, now))
+        flash_message(
+            N_("%(number)s people are removed."), number=members.remove_members(mailing_list, chosen, by, now)
+        )
     else:
         wished = bool(request.form.get("wished"))
         resumed = members.resume_mail(mailing_list, chosen, by, now, wished=wished)
-        told(N_("The mail is on again for %(number)s people."), number=resumed)
+        flash_message(N_("The mail is on again for %(number)s people."), number=resumed)
 
 
 def _ask_which_group(mailing_list: MailingList, chosen: list[int]) -> Answer:
     """Ask into which group the chosen people are to be put."""
     people = list(member_list.query_members(mailing_list, member_list.MemberQuery()).where(Person.id.in_(chosen)))
     by_hand = [one for one in groups_in_lists([mailing_list.id]) if not one.condition]
-    return answer("lists/put.html", list=mailing_list, people=people, groups=by_hand)
+    return render_page("lists/put.html", list=mailing_list, people=people, groups=by_hand)
 
 
 def _ask(action: str, mailing_list: MailingList, chosen: list[int], own: int = 0) -> Answer:
     """Ask before something that is not simply undone, naming who is meant."""
     fits = member_list.query_members(mailing_list, member_list.MemberQuery())
     people = list(fits.where(Person.id.in_(chosen)))
-    return answer("lists/ask.html", list=mailing_list, action=action, people=people, own=own)
+    return render_page("lists/ask.html", list=mailing_list, action=action, people=people, own=own)
 
 
 @bp.route("/<int:number>/settings", methods=["GET", "POST"])
 def settings(number: int) -> Answer:
     """Change name and purpose (managers), address and the mark for the whole (administrators)."""
-    mailing_list = own_list(number, "manage")
+    mailing_list = get_list_or_404(number, "manage")
     form = ListForm(obj=mailing_list)
-    if not rights().is_admin:
+    if not permissions().is_admin:
         form.address.data, form.whole.data = mailing_list.address, mailing_list.whole
     if form.validate_on_submit():
         try:
@@ -160,33 +178,33 @@ def settings(number: int) -> Answer:
                 answer_on_open=form.answer_on_open.data,
             )
         except lists.DomainError as refused:
-            blame(form, refused.field, refused.message, **refused.values)
+            add_field_error(form, refused.field, refused.message, **refused.values)
         else:
-            told(N_("Saved."))
-            return go("lists.show", number=number)
-    return answer("lists/settings.html", status=422 if form.errors else 200, form=form, list=mailing_list)
+            flash_message(N_("Saved."))
+            return redirect_to("lists.show", number=number)
+    return render_page("lists/settings.html", status=422 if form.errors else 200, form=form, list=mailing_list)
 
 
 @bp.route("/<int:number>/close", methods=["GET", "POST"])
-@needs("admin")
+@requires("admin")
 def close(number: int) -> Answer:
     """Ask, then close a list."""
-    mailing_list = own_list(number, "manage")
+    mailing_list = get_list_or_404(number, "manage")
     if request.method == "GET":
-        return answer("lists/close.html", list=mailing_list, counts=lists.count_members(mailing_list))
+        return render_page("lists/close.html", list=mailing_list, counts=lists.count_members(mailing_list))
     try:
         lists.close_list(mailing_list, current_user, clock.now())
     except lists.DomainError as refused:
-        told(refused.message, "wrong", **refused.values)
-        return go("lists.settings", number=number)
-    told(N_("“%(name)s” is closed. Its history stays."), name=mailing_list.name)
-    return go("lists.index")
+        flash_message(refused.message, "wrong", **refused.values)
+        return redirect_to("lists.settings", number=number)
+    flash_message(N_("“%(name)s” is closed. Its history stays."), name=mailing_list.name)
+    return redirect_to("lists.index")
 
 
 @bp.post("/<int:number>/export")
 def export(number: int) -> Response:
     """Hand out the roster as a file; that is written down (field.md 3.2)."""
-    mailing_list = own_list(number, "manage")
+    mailing_list = get_list_or_404(number, "manage")
     content = roster_export.export_csv(mailing_list, language())
     audit.log_action(current_user, "roster.exported", mailing_list.id)
     name = f"{mailing_list.address}-{clock.today():%Y%m%d}.csv"
@@ -200,4 +218,6 @@ def export(number: int) -> Response:
 @bp.get("/<int:number>/export")
 def before_export(number: int) -> str:
     """Say what an export means before it is made."""
-    return render_template("lists/export.html", list=own_list(number, "manage"), title=_("Write the roster as a file"))
+    return render_template(
+        "lists/export.html", list=get_list_or_404(number, "manage"), title=_("Write the roster as a file")
+    )

@@ -6,19 +6,19 @@ from flask_login import current_user
 import clock
 from blueprints.lists import bp
 from core.members import member_list, move_copy
+from i18n import N_
 from models import MailingList, Person
-from web import answer, go, needs, own_list, rights, row_number, told
-from words import N_
+from web import flash_message, get_list_or_404, parse_row_id, permissions, redirect_to, render_page, requires
 
 Answer = Response | tuple[str, int]
 
 
 @bp.route("/<int:number>/transfer", methods=["GET", "POST"])
-@needs("admin")
+@requires("admin")
 def transfer_members(number: int) -> Answer:
     """Choose people and the other list; say what will happen; do it."""
-    source = own_list(number, "manage")
-    chosen = request.form.getlist("m", type=row_number)
+    source = get_list_or_404(number, "manage")
+    chosen = request.form.getlist("m", type=parse_row_id)
     target = _target(source)
     kind = request.form.get("kind", "move")
     if request.method == "GET" or request.form.get("act") == "choose":
@@ -35,28 +35,28 @@ def transfer_members(number: int) -> Answer:
         if kind == "move"
         else N_("%(new)s people were copied into “%(list)s”, %(there)s were there already.")
     )
-    told(sentence, new=done.new, there=done.there, list=target.name)
-    return go("lists.show", number=target.id)
+    flash_message(sentence, new=done.new, there=done.there, list=target.name)
+    return redirect_to("lists.show", number=target.id)
 
 
 def _target(source: MailingList) -> MailingList | None:
-    number = request.form.get("into", 0, type=row_number)
+    number = request.form.get("into", 0, type=parse_row_id)
     return next((one for one in _others(source) if one.id == number), None)
 
 
 def _others(source: MailingList) -> list[MailingList]:
-    return [one for one in rights().lists("manage") if one.id != source.id and not one.practice_of_id]
+    return [one for one in permissions().lists("manage") if one.id != source.id and not one.practice_of_id]
 
 
 def _page(source: MailingList, chosen: list[int], wrong: str = "") -> Answer:
     people = list(member_list.query_members(source, member_list.MemberQuery()))
-    return answer(
+    return render_page(
         "lists/transfer.html",
         list=source,
         people=member_list.member_rows(source, people),
         chosen=set(chosen),
         others=_others(source),
-        into=request.form.get("into", 0, type=row_number),
+        into=request.form.get("into", 0, type=parse_row_id),
         kind=request.form.get("kind", "move"),
         wrong=wrong,
         status=422 if wrong else 200,
@@ -65,7 +65,7 @@ def _page(source: MailingList, chosen: list[int], wrong: str = "") -> Answer:
 
 def _ask(source: MailingList, target: MailingList, kind: str, chosen: list[int]) -> Answer:
     fits = member_list.query_members(source, member_list.MemberQuery())
-    return answer(
+    return render_page(
         "lists/transfer_ask.html",
         list=source,
         target=target,

@@ -20,7 +20,7 @@ from models import Notice, Person
 
 
 @bp.route("/members/<int:number>/letter", methods=["GET", "POST"])
-@web.needs("send")
+@web.requires("send")
 def letter(number: int) -> Any:
     """Write a letter to this person alone; `?of=` goes on with one that was begun."""
     person = own_person(number, "send")
@@ -30,7 +30,7 @@ def letter(number: int) -> Any:
         form.key.data, form.read_confirmation.data = begun.form_key, begun.read_confirmation
         form.out_of.data = begun.out_of_id
     form.key.data = form.key.data or uuid.uuid4().hex
-    offered = direct_message.sender_lists(person, web.rights(), request.args.get("list", type=web.row_number))
+    offered = direct_message.sender_lists(person, web.permissions(), request.args.get("list", type=web.parse_row_id))
     form.out_of.choices = [(one.id, one.name) for one in offered]
     if request.method == "GET" or not form.validate():
         return _write_page(person, form, 422 if form.errors else 200)
@@ -41,36 +41,38 @@ def letter(number: int) -> Any:
             out_of=next((one for one in offered if one.id == form.out_of.data), offered[0] if offered else None),
         )  # fmt: skip
     except DomainError as refusal:
-        web.blame(form, "text", refusal.message, **refusal.values)
+        web.add_field_error(form, "text", refusal.message, **refusal.values)
         return _write_page(person, form, 422)
-    return web.go("members.letter_check", number=number, notice=made.id)
+    return web.redirect_to("members.letter_check", number=number, notice=made.id)
 
 
 def _begun(person: Person, number: int | None) -> Notice | None:
     if number is None:
         return None
-    found = web.own_notice(number, "send")
+    found = web.get_notice_or_404(number, "send")
     return found if found.state == "draft" and direct_message.recipient_of(found) == person else abort(404)
 
 
 def _write_page(person: Person, form: AloneForm, status: int) -> Any:
     refused = direct_message.unreachable_reason(person)
     warned = [] if refused else direct_message.warnings_for_person(person)
-    return web.answer("members/letter.html", person=person, form=form, refused=refused, warnings=warned, status=status)
+    return web.render_page(
+        "members/letter.html", person=person, form=form, refused=refused, warnings=warned, status=status
+    )
 
 
 @bp.route("/members/<int:number>/letter/<int:notice>", methods=["GET", "POST"])
-@web.needs("send")
+@web.requires("send")
 def letter_check(number: int, notice: int) -> Any:
     """Show the letter as it arrives, then send it; the window to cancel is the usual one."""
-    person, made = own_person(number, "send"), web.own_notice(notice, "send")
+    person, made = own_person(number, "send"), web.get_notice_or_404(notice, "send")
     if made.kind != direct_message.KIND or direct_message.recipient_of(made) != person:
         abort(404)
     if made.state != "draft":
-        return web.go("notices.show", number=notice)
+        return web.redirect_to("notices.show", number=notice)
     found = audience.resolve_audience(made)
     if not found.receiving or find_missing(made, found, current_user):
-        return web.go("members.letter", number=number, of=notice)
+        return web.redirect_to("members.letter", number=number, of=notice)
     wrong = ""
     if request.method == "POST":
         try:
@@ -80,10 +82,10 @@ def letter_check(number: int, notice: int) -> Any:
         except DomainError as refusal:
             wrong = web._(refusal.message, **refusal.values)
         else:
-            tasks.ring()
-            tasks.ring(made.begin_at)
-            return web.go("notices.show", number=notice)
-    return web.answer(
+            tasks.wake_worker()
+            tasks.wake_worker(made.begin_at)
+            return web.redirect_to("notices.show", number=notice)
+    return web.render_page(
         "members/letter_check.html", status=422 if wrong else 200, person=person, notice=made, wrong=wrong,
         audience=found, shown_letter=rendering.preview_letter(made, found.receiving[0], load_settings(), clock.now()),
         warnings=[*direct_message.warnings_for_person(person), *preflight.collect_warnings(made, found, clock.now(), None, web.language())],

@@ -7,9 +7,9 @@ from blueprints.members import bp
 from blueprints.members.routes import own_person
 from core.members import member_list, members
 from core.notices import recipient_picker
+from i18n import N_
 from models import Person
-from web import answer, go, rights, told
-from words import N_
+from web import flash_message, permissions, redirect_to, render_page
 
 Answer = Response | tuple[str, int]
 
@@ -21,28 +21,28 @@ def household(number: int) -> Answer:
     if request.method == "POST":
         other = own_person(request.form.get("other", 0, type=int), "manage")
         members.join_household(person, other, current_user)
-        told(N_("%(name)s and %(other)s are one household now."), name=person.name, other=other.name)
-        return go("members.show", number=number)
+        flash_message(N_("%(name)s and %(other)s are one household now."), name=person.name, other=other.name)
+        return redirect_to("members.show", number=number)
     wanted = request.args.get("q", "").strip()[:100]
-    return answer(
+    return render_page(
         "members/household.html",
         "members/_same_household.html",
         person=person,
         wanted=wanted,
-        household=member_list.visible_household(person, rights()),
+        household=member_list.visible_household(person, permissions()),
         found=_others(person, wanted),
     )
 
 
 def _others(person: Person, wanted: str) -> list[Person]:
     """Return who may be meant: people of the lists that the user manages, not of this household."""
-    found = recipient_picker.search_people(rights(), wanted) if wanted else []
+    found = recipient_picker.search_people(permissions(), wanted) if wanted else []
     return [
         one
         for one in found
         if one.id != person.id
         and not (one.household and one.household == person.household)
-        and member_list.visible_memberships(one, rights(), "manage")
+        and member_list.visible_memberships(one, permissions(), "manage")
     ]
 
 
@@ -50,5 +50,5 @@ def _others(person: Person, wanted: str) -> list[Person]:
 def split(number: int) -> Answer:
     """Give this person a household of their own."""
     members.split_household(own_person(number, "manage"), current_user)
-    told(N_("This person is a household of their own now."))
-    return go("members.show", number=number)
+    flash_message(N_("This person is a household of their own now."))
+    return redirect_to("members.show", number=number)

@@ -17,9 +17,20 @@ from core.inbound import replies
 from core.members import consent, member_list, members
 from core.notices import audience, author_copy
 from core.signup import approvals, carrier_guidance, carrier_help
+from i18n import N_
 from models import MailingList, Membership, Person
-from web import _, answer, blame, go, language, own_list, page_of, refuse, rights, told
-from words import N_
+from web import (
+    _,
+    add_field_error,
+    flash_message,
+    forbid,
+    get_list_or_404,
+    language,
+    paginate,
+    permissions,
+    redirect_to,
+    render_page,
+)
 
 Answer = Response | tuple[str, int]
 PER_PAGE = 20
@@ -28,15 +39,15 @@ PER_PAGE = 20
 def own_person(number: int, need: str = "view") -> Person:
     """Return a member of a list that the user may view (or `manage`); anybody else is 404 (T-33)."""
     person = Person.get_or_none(Person.id == number)
-    if person is None or not member_list.visible_memberships(person, rights(), "view"):
+    if person is None or not member_list.visible_memberships(person, permissions(), "view"):
         abort(404)
-    if need != "view" and not member_list.visible_memberships(person, rights(), need):
-        refuse(need, [member_list.visible_memberships(person, rights(), "view")[-1].list_id])
+    if need != "view" and not member_list.visible_memberships(person, permissions(), need):
+        forbid(need, [member_list.visible_memberships(person, permissions(), "view")[-1].list_id])
     return person
 
 
 def _own_place(person: Person, number: int) -> Membership:
-    found = [one for one in member_list.visible_memberships(person, rights(), "manage") if one.id == number]
+    found = [one for one in member_list.visible_memberships(person, permissions(), "manage") if one.id == number]
     return found[0] if found else abort(404)
 
 
@@ -44,23 +55,23 @@ def _own_place(person: Person, number: int) -> Membership:
 def show(number: int) -> Answer:
     """Show a member: lists and children, household, telephone, state of the address, the fate of every letter."""
     person = own_person(number)
-    places = member_list.visible_memberships(person, rights())
-    managed = {one.list_id for one in member_list.visible_memberships(person, rights(), "manage")}
-    addresses = bool(member_list.visible_memberships(person, rights(), "send"))
-    page = page_of(member_list.deliveries_to(person), PER_PAGE)
+    places = member_list.visible_memberships(person, permissions())
+    managed = {one.list_id for one in member_list.visible_memberships(person, permissions(), "manage")}
+    addresses = bool(member_list.visible_memberships(person, permissions(), "send"))
+    page = paginate(member_list.deliveries_to(person), PER_PAGE)
     known = consent.consent_texts_by_id(places)
-    return answer(
+    return render_page(
         "members/show.html",
         person=person,
         places=places,
         managed=managed,
         address=member_list.display_address(person, addresses),
         may_write=addresses,
-        household=member_list.visible_household(person, rights()),
+        household=member_list.visible_household(person, permissions()),
         found=page,
-        fates=member_list.delivery_views(page.rows, rights()),
+        fates=member_list.delivery_views(page.rows, permissions()),
         services=member_list.service_letters(person) if managed else [],
-        replies=replies.list_replies_of_person(person, rights()),
+        replies=replies.list_replies_of_person(person, permissions()),
         records=[(place, consent.consent_view(place, known)) for place in places if place.list_id in managed],
         state=person.address_state if person.address else "none",
         guidance=carrier_guidance,
@@ -76,7 +87,7 @@ def advice(number: int) -> Answer:
     """Show the words for the parent, to read out or to print (field.md 4.4 no. 18)."""
     person = own_person(number)
     found = carrier_help.guidance_for_address(person.address or "", language())
-    return answer(
+    return render_page(
         "members/guidance.html",
         person=person,
         found=found,
@@ -88,7 +99,7 @@ def advice(number: int) -> Answer:
 @bp.route("/lists/<int:number>/members/new", methods=["GET", "POST"])
 def new(number: int) -> Answer:
     """Register one member by hand (T-36)."""
-    mailing_list = own_list(number, "manage")
+    mailing_list = get_list_or_404(number, "manage")
     form = _with_teachers(NewForm(language=settings.load_settings().language), mailing_list)
     there: Person | None = None
     if form.validate_on_submit():
@@ -96,15 +107,17 @@ def new(number: int) -> Answer:
             made = _add(mailing_list, form)
         except members.AlreadyMember as refused:
             there = refused.person
-            blame(form, "address", refused.message)
+            add_field_error(form, "address", refused.message)
         except members.DomainError as refused:
-            blame(form, refused.field, refused.message, **refused.values)
+            add_field_error(form, refused.field, refused.message, **refused.values)
         else:
-            told(N_("Registered."))
+            flash_message(N_("Registered."))
             if request.form.get("next"):
-                return go("members.new", number=number)
-            return go("members.show", number=made.person_id)
-    return answer("members/new.html", status=422 if form.errors else 200, form=form, list=mailing_list, there=there)
+                return redirect_to("members.new", number=number)
+            return redirect_to("members.show", number=made.person_id)
+    return render_page(
+        "members/new.html", status=422 if form.errors else 200, form=form, list=mailing_list, there=there
+    )
 
 
 def _add(mailing_list: MailingList, form: NewForm) -> Membership:
@@ -138,11 +151,11 @@ def edit(number: int) -> Answer:
                 language=form.language.data,
             )
         except members.DomainError as refused:
-            blame(form, refused.field, refused.message, **refused.values)
+            add_field_error(form, refused.field, refused.message, **refused.values)
         else:
-            told(N_("Saved."))
-            return go("members.show", number=number)
-    return answer("members/edit.html", status=422 if form.errors else 200, form=form, person=person)
+            flash_message(N_("Saved."))
+            return redirect_to("members.show", number=number)
+    return render_page("members/edit.html", status=422 if form.errors else 200, form=form, person=person)
 
 
 @bp.route("/members/<int:number>/places/<int:place_id>", methods=["GET", "POST"])
@@ -160,11 +173,11 @@ def place(number: int, place_id: int) -> Answer:
             members.edit_membership(found, current_user, relation=form.relation.data or "", items=items, child=child)
             class_teacher.assign_membership(found, form.in_charge.data or 0, current_user)
         except members.DomainError as refused:
-            blame(form, refused.field, refused.message, **refused.values)
+            add_field_error(form, refused.field, refused.message, **refused.values)
         else:
-            told(N_("Saved."))
-            return go("members.show", number=number)
-    return answer("members/place.html", status=422 if form.errors else 200, form=form, person=person, place=found)
+            flash_message(N_("Saved."))
+            return redirect_to("members.show", number=number)
+    return render_page("members/place.html", status=422 if form.errors else 200, form=form, person=person, place=found)
 
 
 def _said(found: Membership) -> dict[str, Any]:
@@ -187,22 +200,24 @@ def address(number: int) -> Answer:
         try:
             members.change_address(person, form.address.data or "", current_user, clock.now())
         except members.AddressTaken as taken:
-            other = taken.person if member_list.visible_memberships(taken.person, rights()) else None
-            blame(form, "address", taken.message)
+            other = taken.person if member_list.visible_memberships(taken.person, permissions()) else None
+            add_field_error(form, "address", taken.message)
         except members.DomainError as refused:
-            blame(form, refused.field, refused.message, **refused.values)
+            add_field_error(form, refused.field, refused.message, **refused.values)
         else:
-            told(N_("The new address is saved. Open letters go there."))
-            return go("members.show", number=number)
-    return answer("members/address.html", status=422 if form.errors else 200, form=form, person=person, other=other)
+            flash_message(N_("The new address is saved. Open letters go there."))
+            return redirect_to("members.show", number=number)
+    return render_page(
+        "members/address.html", status=422 if form.errors else 200, form=form, person=person, other=other
+    )
 
 
 @bp.post("/members/<int:number>/release")
 def release(number: int) -> Answer:
     """Take a bounced or refusing address back (E-09)."""
     if members.clear_suppression(own_person(number, "manage"), current_user, clock.now()):
-        told(N_("Letters go to this address again."))
-    return go("members.show", number=number)
+        flash_message(N_("Letters go to this address again."))
+    return redirect_to("members.show", number=number)
 
 
 @bp.post("/members/<int:number>/test")
@@ -210,46 +225,48 @@ def test(number: int) -> Answer:
     """Send this person the short test letter."""
     person = own_person(number, "send")
     if not person.reachable:
-        told(N_("No letter can be sent to this person now."), "wrong")
+        flash_message(N_("No letter can be sent to this person now."), "wrong")
     elif author_copy.send_test_to_person(person, clock.now()):
-        tasks.ring()
-        told(N_("A test letter is on its way. Its fate shows below in a moment."))
-    return go("members.show", number=number)
+        tasks.wake_worker()
+        flash_message(N_("A test letter is on its way. Its fate shows below in a moment."))
+    return redirect_to("members.show", number=number)
 
 
 @bp.post("/members/<int:number>/lists/<int:list_id>")
 def act(number: int, list_id: int) -> Answer:
     """Stop, resume or approve somebody in one list; resuming against an own stop asks for the wish (T-24)."""
-    person, mailing_list = own_person(number, "manage"), own_list(list_id, "manage")
+    person, mailing_list = own_person(number, "manage"), get_list_or_404(list_id, "manage")
     action, now = request.form.get("action", ""), clock.now()
     if action == "stop":
         members.stop_mail(mailing_list, [person.id], current_user, now)
-        told(N_("The mail of “%(name)s” is stopped for this person."), name=mailing_list.name)
+        flash_message(N_("The mail of “%(name)s” is stopped for this person."), name=mailing_list.name)
     elif action == "approve":
         approvals.approve_requests(mailing_list, [person.id], current_user, now)
-        tasks.ring()
-        told(N_("Approved. The next notice goes to this person as well."))
+        tasks.wake_worker()
+        flash_message(N_("Approved. The next notice goes to this person as well."))
     elif action == "resume":
         try:
             members.resume_mail(mailing_list, [person.id], current_user, now, wished=bool(request.form.get("wished")))
         except members.StoppedByReader:
-            return answer("members/wish.html", person=person, list=mailing_list)
-        told(N_("The mail of “%(name)s” is on again for this person."), name=mailing_list.name)
+            return render_page("members/wish.html", person=person, list=mailing_list)
+        flash_message(N_("The mail of “%(name)s” is on again for this person."), name=mailing_list.name)
     else:
         abort(400)
-    return go("members.show", number=number)
+    return redirect_to("members.show", number=number)
 
 
 @bp.route("/members/<int:number>/lists/<int:list_id>/remove", methods=["GET", "POST"])
 def remove(number: int, list_id: int) -> Answer:
     """Ask, saying what is lost, then take somebody out of one list."""
-    person, mailing_list = own_person(number, "manage"), own_list(list_id, "manage")
+    person, mailing_list = own_person(number, "manage"), get_list_or_404(list_id, "manage")
     if request.method == "GET":
-        others = [one for one in member_list.visible_memberships(person, rights()) if one.list_id != list_id]
-        return answer("members/remove.html", person=person, list=mailing_list, others=others)
+        others = [one for one in member_list.visible_memberships(person, permissions()) if one.list_id != list_id]
+        return render_page("members/remove.html", person=person, list=mailing_list, others=others)
     members.remove_members(mailing_list, [person.id], current_user, clock.now())
-    told(N_("%(name)s is removed from “%(list)s”."), name=person.name or _("This person"), list=mailing_list.name)
-    return go("lists.show", number=list_id)
+    flash_message(
+        N_("%(name)s is removed from “%(list)s”."), name=person.name or _("This person"), list=mailing_list.name
+    )
+    return redirect_to("lists.show", number=list_id)
 
 
 from blueprints.members import alone, household, slips  # noqa: E402, F401  its routes hang on `bp`

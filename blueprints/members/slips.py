@@ -7,18 +7,18 @@ from blueprints.members.routes import Answer, own_person
 from core import settings
 from core.members import member_list
 from core.reports import undeliverable
-from web import answer, language, own_list, row_number
+from web import get_list_or_404, language, parse_row_id, render_page
 
 
 @bp.get("/lists/<int:number>/bag-slips")
 def slips(number: int) -> Answer:
     """Show one slip for each family of a list that is not reached; with ?person= for one of them."""
-    mailing_list = own_list(number, "manage")
-    person = own_person(request.args.get("person", type=row_number), "manage") if "person" in request.args else None
+    mailing_list = get_list_or_404(number, "manage")
+    person = own_person(request.args.get("person", type=parse_row_id), "manage") if "person" in request.args else None
     found = undeliverable.address_slips(mailing_list, language(), person)
     if person and not found:
         abort(404)
-    return answer(
+    return render_page(
         "members/slips.html",
         list=mailing_list,
         person=person,

@@ -180,7 +180,7 @@ def shown(notice: Notice, form: WordsForm) -> dict[str, Any]:
 def again(notice: Notice, form: WordsForm, mark: str) -> Any:
     """Answer a button of the questions with their section, the new one or the next empty line in focus."""
     if not web.is_htmx():
-        return web.go("notices.words", number=notice.id, _anchor="questions")
+        return web.redirect_to("notices.words", number=notice.id, _anchor="questions")
     page = render_template(
         "notices/_asked_again.html", notice=notice, form=form, mark=mark, act=request.form.get("act", ""),
         elsewhere=False, **shown(notice, form),

@@ -8,9 +8,9 @@ from flask import Response, abort, redirect, render_template, request, url_for
 from flask_login import current_user
 
 import clock
+import i18n
 import tasks
 import web
-import words
 from blueprints.notices import bp, files, letter
 from blueprints.notices.compose import NAMES_FIRST, NAMES_LAST, worth_saying
 from blueprints.notices.drafts import audience_of, is_stale, mark_of, own_draft, told_sent
@@ -36,8 +36,8 @@ from core.notices.validation import find_missing
 from core.permissions import target_lists
 from core.settings import Settings, load_settings
 from database import EPOCH, millis
+from i18n import N_
 from models import Notice, User
-from words import N_
 
 HOURS = (7, 17)
 SOON = timedelta(minutes=10)
@@ -54,11 +54,11 @@ class When:
     @property
     def value(self) -> str:
         """Return the moment for a datetime-local field."""
-        return clock.local(self.at).strftime("%Y-%m-%dT%H:%M") if self.at else self.typed
+        return clock.to_local(self.at).strftime("%Y-%m-%dT%H:%M") if self.at else self.typed
 
 
 @bp.get("/<int:number>/check")
-@web.needs("send")
+@web.requires("send")
 def check(number: int) -> Any:
     """Show everything once more; `?at=` chooses the time, `?as=` whose letter is shown."""
     notice, when = own_draft(number), _when(request.args.get("at", ""))
@@ -66,7 +66,7 @@ def check(number: int) -> Any:
     if missing := find_missing(notice, audience, current_user):
         return _back_to_gap(notice, missing)
     wanted = request.args.get("part", "")
-    if wanted == "files" and (same := web.unchanged(len(files.looked_at(notice)))):
+    if wanted == "files" and (same := web.no_content_if_seen(len(files.looked_at(notice)))):
         return same
     if wanted == "links":
         return render_template("notices/_links.html", notice=notice, silent=_silent(notice))
@@ -75,16 +75,16 @@ def check(number: int) -> Any:
         "send": "notices/_send_again.html",
         "files": "notices/_files_check.html",
     }.get(wanted)
-    return web.answer("notices/check.html", part, **_everything(notice, audience, when))
+    return web.render_page("notices/check.html", part, **_everything(notice, audience, when))
 
 
 @bp.post("/<int:number>/check", endpoint="confirm")
-@web.needs("send")
+@web.requires("send")
 def confirm(number: int) -> Any:
     """Send off or book what the page showed; refuse if anything is no longer so, and show what."""
     notice, form = own_draft(number), CheckForm()
-    if not recipient_picker.may_still_send(web.rights(), notice):
-        web.refuse("send", [one.id for one in target_lists(notice)])
+    if not recipient_picker.may_still_send(web.permissions(), notice):
+        web.forbid("send", [one.id for one in target_lists(notice)])
     when = _when(form.at.data or "")
     if is_stale(notice, form.seen.data):
         return _again(notice, form, when, told=_CHANGED)
@@ -94,7 +94,7 @@ def confirm(number: int) -> Any:
         _send_off(notice, form, when)
     except DomainError as refusal:
         return _refused(notice, form, when, refusal)
-    return web.go("notices.show", number=number)
+    return web.redirect_to("notices.show", number=number)
 
 
 def _send_off(notice: Notice, form: CheckForm, when: When) -> None:
@@ -109,8 +109,8 @@ def _send_off(notice: Notice, form: CheckForm, when: When) -> None:
         approval.request_review(notice, current_user, User.get_or_none(User.id == form.colleague.data), **seen)
     else:
         workflow.confirm_send(notice, by=current_user, **seen)
-        tasks.ring(notice.begin_at)
-    tasks.ring()  # the own copy, or the letter to the colleague, leaves at once
+        tasks.wake_worker(notice.begin_at)
+    tasks.wake_worker()  # the own copy, or the letter to the colleague, leaves at once
 
 
 _WRONG_NUMBER = N_("That is not the number. If everybody is right, type %(number)s.")
@@ -124,15 +124,15 @@ def words_to_digits(typed: str) -> str:
 
 
 def _back_to_gap(notice: Notice, missing: dict[str, str]) -> Response:
-    web.told(next(iter(missing.values())), kind="wrong")
+    web.flash_message(next(iter(missing.values())), kind="wrong")
     screen = "notices.recipients" if "targets" in missing else "notices.words"
-    return web.go(screen, number=notice.id) if web.is_htmx() else redirect(url_for(screen, number=notice.id))
+    return web.redirect_to(screen, number=notice.id) if web.is_htmx() else redirect(url_for(screen, number=notice.id))
 
 
 def _refused(notice: Notice, form: CheckForm, when: When, refusal: DomainError) -> Any:
     if isinstance(refusal, AlreadySent):
         told_sent(notice)
-        return web.go("notices.show", number=notice.id)
+        return web.redirect_to("notices.show", number=notice.id)
     if isinstance(refusal, MissingFields):
         return _back_to_gap(notice, refusal.fields)
     if isinstance(refusal, WrongLetterCount):
@@ -159,7 +159,7 @@ def _again(notice: Notice, form: CheckForm, when: When, told: str = "", **more: 
     if missing := find_missing(notice, audience, current_user):
         return _back_to_gap(notice, missing)
     page = _everything(notice, audience, when, form)
-    return web.answer("notices/check.html", **{**page, "again": told, **more}, status=422)
+    return web.render_page("notices/check.html", **{**page, "again": told, **more}, status=422)
 
 
 def _who_changed(notice: Notice, shown: str) -> list[str]:
@@ -179,7 +179,7 @@ def _when(typed: str) -> When:
     typed = typed.strip()
     if not typed:
         return When()
-    at = web.wanted_time(typed)
+    at = web.parse_local_time(typed)
     if at is None:
         return When(None, typed, N_("Write the date and the time."))
     if at <= clock.now():
@@ -255,7 +255,7 @@ def _silent(notice: Notice) -> list[str]:
 
 
 @bp.get("/<int:number>/check/buttons")
-@web.needs("send")
+@web.requires("send")
 def buttons(number: int) -> Response:
     """Give the HTML part of a letter with questions, as one reader gets it, for a frame of its own."""
     notice = own_draft(number)
@@ -268,14 +268,14 @@ def buttons(number: int) -> Response:
 
 def suggestions(now: datetime) -> list[datetime]:
     """Return times to book with one tap: today's that are still far enough away, and tomorrow at seven."""
-    today = clock.local(now).date()
+    today = clock.to_local(now).date()
     moments = [clock.from_local(datetime.combine(today, time(hour))) for hour in HOURS]
     moments.append(clock.from_local(datetime.combine(today + timedelta(days=1), time(HOURS[0]))))
     return [moment for moment in moments if moment > now + SOON]
 
 
 @bp.post("/<int:number>/test")
-@web.needs("send")
+@web.requires("send")
 def test(number: int) -> Response:
     """Send the writer the letter as a test; nobody else gets it."""
     notice = own_draft(number)
@@ -283,28 +283,28 @@ def test(number: int) -> Response:
     like = audience.receiving[request.args.get("as", 0, type=int) % audience.letters] if audience.letters else None
     letter = author_copy.send_test(notice, current_user, clock.now(), like)
     if letter is None:
-        web.told(
+        web.flash_message(
             N_("Your account has no e-mail address, so no test can be sent. Enter one under your name first."), "wrong"
         )
     else:
-        tasks.ring()
-        web.told(N_("A test has been sent to %(address)s."), address=letter.address)
+        tasks.wake_worker()
+        web.flash_message(N_("A test has been sent to %(address)s."), address=letter.address)
     shown = {name: request.args[name] for name in ("at", "as") if name in request.args}
     return redirect(url_for("notices.check", number=number, _anchor="as", _method="GET", **shown), 303)
 
 
 def minimum() -> str:
     """Return the earliest time a datetime-local field offers."""
-    return clock.local(clock.now() + timedelta(minutes=1)).strftime("%Y-%m-%dT%H:%M")
+    return clock.to_local(clock.now() + timedelta(minutes=1)).strftime("%Y-%m-%dT%H:%M")
 
 
 def say_when(language: str, at: datetime) -> str:
     """Return a time to book as people say it: 「あす 7:00」."""
-    days = (clock.local(at).date() - clock.today()).days
+    days = (clock.to_local(at).date() - clock.today()).days
     names = {0: N_("Today %(time)s"), 1: N_("Tomorrow %(time)s")}
     if days not in names:
-        return words.when(language, at)
-    return words.say(language, names[days], time=words.time_of_day(at))
+        return i18n.format_datetime(language, at)
+    return i18n.say(language, names[days], time=i18n.format_time(at))
 
 
 @bp.app_template_filter("soon")
@@ -322,4 +322,4 @@ def earliest() -> str:
 @bp.app_template_filter("field_time")
 def field_time(at: datetime) -> str:
     """Return a moment as the value of a datetime-local field."""
-    return clock.local(at).strftime("%Y-%m-%dT%H:%M")
+    return clock.to_local(at).strftime("%Y-%m-%dT%H:%M")

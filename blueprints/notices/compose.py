@@ -20,8 +20,8 @@ from core.notices import audience as audiences
 from core.notices import merge_fields, recipient_picker, reminders, workflow
 from core.notices.validation import find_missing
 from core.settings import load_settings
+from i18n import N_, format_time
 from models import MailingList, Notice
-from words import N_, time_of_day
 
 NAMES_FIRST, NAMES_LAST, NAMES_OUT = 5, 2, 30
 OPTIONS = (
@@ -46,14 +46,14 @@ class Choice:
 
 
 @bp.get("/<int:number>/recipients")
-@web.needs("send")
+@web.requires("send")
 def recipients(number: int) -> str:
     """Show the lists of the user and the persons chosen so far."""
     return _recipients_page(own_draft(number))
 
 
 @bp.post("/<int:number>/recipients", endpoint="choose")
-@web.needs("send")
+@web.requires("send")
 def choose(number: int) -> Any:
     """Save the choice; count, search, or go on to the words. A list that is not the user's is 404 (T-33)."""
     notice, form = own_draft(number), RecipientsForm()
@@ -61,12 +61,12 @@ def choose(number: int) -> Any:
         return _not_chosen(notice, N_("This choice could not be read. Please choose again."))
     choice = _choice(form)
     chosen = [*choice.lists, *choice.without], [*choice.persons, *choice.without_persons]
-    if not recipient_picker.may_send_to_all(web.rights(), *chosen, [*choice.groups, *choice.without_groups]):
+    if not recipient_picker.may_send_to_all(web.permissions(), *chosen, [*choice.groups, *choice.without_groups]):
         abort(404)
     if is_stale(notice, form.seen.data) and request.form.get("act") != "mine":
         if web.is_htmx():
-            web.told(_ELSEWHERE, "wrong")
-            return web.go("notices.recipients", number=number)
+            web.flash_message(_ELSEWHERE, "wrong")
+            return web.redirect_to("notices.recipients", number=number)
         return _not_chosen(notice, _ELSEWHERE)
     try:
         workflow.set_recipients(
@@ -78,7 +78,7 @@ def choose(number: int) -> Any:
         return _not_chosen(notice, web._(refused.message, **refused.values), choice)
     except NotADraft:
         told_sent(notice)
-        return web.go("notices.show", number=number)
+        return web.redirect_to("notices.show", number=number)
     return _after_choice(Notice.get_by_id(number))
 
 
@@ -102,11 +102,13 @@ def _choice(form: RecipientsForm) -> Choice:
 def _after_choice(notice: Notice) -> Any:
     act = request.form.get("act", "count")
     if act == "groups":
-        return web.go("lists.groups", number=request.form.get("of", 0, type=web.row_number), notice=notice.id)
+        return web.redirect_to(
+            "lists.groups", number=request.form.get("of", 0, type=web.parse_row_id), notice=notice.id
+        )
     if act == "next":
         missing = find_missing(notice, audience_of(notice)).get("targets")
         if missing is None:
-            return web.go("notices.words", number=notice.id)
+            return web.redirect_to("notices.words", number=notice.id)
         return _not_chosen(notice, missing)
     if web.is_htmx():
         return render_template("notices/_counted.html", notice=notice, **_audience(notice))
@@ -136,14 +138,14 @@ def _as_chosen(choice: Choice) -> dict[tuple[str, bool], set[int]]:
 def _recipients_page(
     notice: Notice, wrong: str = "", status: int = 200, typed: Choice | None = None
 ) -> tuple[str, int]:
-    lists = list(web.rights().lists("send"))
+    lists = list(web.permissions().lists("send"))
     chosen = _as_chosen(typed) if typed else recipient_picker.target_ids(notice)
     groups = groups_of.groups_in_lists(one.id for one in lists)
     outs = chosen.get(("person", False), set())
     singles = chosen.get(("person", True), set()) | outs
     searched = request.args.get("find", "").strip()
-    found = recipient_picker.search_people(web.rights(), searched) if searched else []
-    return web.answer(
+    found = recipient_picker.search_people(web.permissions(), searched) if searched else []
+    return web.render_page(
         "notices/recipients.html",
         notice=notice,
         status=status,
@@ -154,7 +156,7 @@ def _recipients_page(
         group_lists=[one for one in lists if not one.practice_of_id],
         sizes=recipient_picker.count_reachable(lists),
         chosen=chosen,
-        persons=recipient_picker.search_people(web.rights(), numbers=singles) if singles else [],
+        persons=recipient_picker.search_people(web.permissions(), numbers=singles) if singles else [],
         said={one: "out" if one in outs else "in" for one in singles},
         searched=searched,
         found=[one for one in found if one.id not in singles],
@@ -193,8 +195,8 @@ def worth_saying(audience: audiences.Audience) -> list[audiences.Recipient]:
 @bp.get("/<int:number>/recipients/all")
 def who(number: int) -> str | Response:
     """List everybody who receives the notice, and everybody who does not with the reason (D-12)."""
-    notice = web.own_notice(number)
-    if notice.state != "draft" and web.rights().seen(notice) is not None:
+    notice = web.get_notice_or_404(number)
+    if notice.state != "draft" and web.permissions().seen(notice) is not None:
         abort(404)  # names of other lists stand in it
     audience = audience_of(notice)
     return render_template(
@@ -211,7 +213,7 @@ def who(number: int) -> str | Response:
 
 
 @bp.get("/<int:number>/words")
-@web.needs("send")
+@web.requires("send")
 def words(number: int) -> Any:
     """Show subject, text and the folded options."""
     notice = own_draft(number)
@@ -219,7 +221,7 @@ def words(number: int) -> Any:
 
 
 @bp.post("/<int:number>/words", endpoint="write")
-@web.needs("send")
+@web.requires("send")
 def write(number: int) -> Any:
     """Save what was typed, by itself or by "next"; a newer version from another window is never overwritten unasked."""
     notice, form = own_draft(number), _words_form(WordsForm())
@@ -233,7 +235,7 @@ def write(number: int) -> Any:
         return _after_words(Notice.get_by_id(number), form)
     except NotADraft:
         told_sent(notice)
-        return web.go("notices.show", number=number)
+        return web.redirect_to("notices.show", number=number)
 
 
 def _words_form(form: WordsForm) -> WordsForm:
@@ -310,7 +312,7 @@ def _after_words(notice: Notice, form: WordsForm) -> Any:
     if request.form.get("act") in decorating.ACTS:
         return decorating.change(notice, form)
     if request.form.get("act") in ("name", "measure"):
-        return web.go(f"notices.{request.form['act']}", number=notice.id)
+        return web.redirect_to(f"notices.{request.form['act']}", number=notice.id)
     if request.form.get("act") == "next":
         missing = find_missing(notice, audience_of(notice), current_user)
         for name in ("subject", "text"):
@@ -320,13 +322,13 @@ def _after_words(notice: Notice, form: WordsForm) -> Any:
         form.asks_wrong = missing.get("questions", "")
         if missing.keys() & {"subject", "text", "questions"}:
             return _words_page(notice, form, status=422)
-        return web.go("notices.check" if "targets" not in missing else "notices.recipients", number=notice.id)
+        return web.redirect_to("notices.check" if "targets" not in missing else "notices.recipients", number=notice.id)
     if asking.is_act():
         return asking.again(notice, form, mark_of(notice))
     if web.is_htmx():
         return render_template("notices/_saved.html", notice=notice, mark=mark_of(notice), elsewhere=False)
-    web.told(N_("Draft saved at %(time)s."), time=time_of_day(notice.updated_at))
-    return web.go("notices.words", number=notice.id)
+    web.flash_message(N_("Draft saved at %(time)s."), time=format_time(notice.updated_at))
+    return web.redirect_to("notices.words", number=notice.id)
 
 
 def _files(notice: Notice, form: WordsForm) -> Any:
@@ -340,7 +342,7 @@ def _files(notice: Notice, form: WordsForm) -> Any:
         return _words_page(Notice.get_by_id(notice.id), form, status=422, wrong=wrong)
     elif act != "attach":
         return None
-    return web.go("notices.words", number=notice.id, _anchor="files")
+    return web.redirect_to("notices.words", number=notice.id, _anchor="files")
 
 
 def _not_saved(notice: Notice, form: WordsForm, elsewhere: bool = False) -> Any:
@@ -353,13 +355,13 @@ def _not_saved(notice: Notice, form: WordsForm, elsewhere: bool = False) -> Any:
 
 def _my_lists() -> list[int]:
     """Return the lists whose items are offered while none is chosen."""
-    return [one.id for one in web.rights().lists("send")]
+    return [one.id for one in web.permissions().lists("send")]
 
 
 def _words_page(
     notice: Notice, form: WordsForm, elsewhere: bool = False, status: int = 200, wrong: Sequence[str] = ()
 ) -> Any:
-    page = web.answer(
+    page = web.render_page(
         "notices/words.html",
         "notices/_words.html",
         notice=notice,

@@ -12,8 +12,8 @@ from blueprints.notices.drafts import own_draft
 from blueprints.notices.forms import WordsForm
 from core.notices import html_body, inline_images, workflow
 from core.notices.file_types import UnfitFile
+from i18n import N_
 from models import Notice
-from words import N_
 
 ACTS = ("decorate", "plain", "picture")
 
@@ -68,19 +68,21 @@ def change(notice: Notice, form: WordsForm) -> Any:
         workflow.save_draft(notice, now=clock.now(), html=html_body.initial_html(wording, wording.language))
     elif act == "plain" and wording.decorated:
         workflow.save_draft(notice, now=clock.now(), text=wording.text)
-        web.told(N_("Decoration and pictures are gone, the words are kept. Switched on again now, they come back."))
-    return web.go("notices.words", number=notice.id, _anchor="body")
+        web.flash_message(
+            N_("Decoration and pictures are gone, the words are kept. Switched on again now, they come back.")
+        )
+    return web.redirect_to("notices.words", number=notice.id, _anchor="body")
 
 
 def _picture_at_the_end(notice: Notice) -> Any:
     """Take a picture where no script puts it in its place."""
     mark, wrong = _taken(request.files.get("picture"))
     if wrong:
-        web.told(wrong, "wrong")
+        web.flash_message(wrong, "wrong")
     elif mark:
         alt = request.form.get("alt", "")
         workflow.save_draft(notice, now=clock.now(), html=html_body.append_image(notice.wording, mark, alt))
-    return web.go("notices.words", number=notice.id, _anchor="body")
+    return web.redirect_to("notices.words", number=notice.id, _anchor="body")
 
 
 def _taken(chosen: FileStorage | None) -> tuple[str, str]:
@@ -94,7 +96,7 @@ def _taken(chosen: FileStorage | None) -> tuple[str, str]:
 
 
 @bp.post("/<int:number>/pictures")
-@web.needs("send")
+@web.requires("send")
 def add_picture(number: int) -> Any:
     """Take a picture for the words of a draft; the editor puts it where the writer is."""
     own_draft(number)
@@ -107,8 +109,8 @@ def add_picture(number: int) -> Any:
 @bp.get("/<int:number>/pictures/<mark>")
 def picture(number: int, mark: str) -> Response:
     """Give a picture to who may see the notice: one that stands in it, or that a writer has just put there."""
-    notice = web.own_notice(number)
+    notice = web.get_notice_or_404(number)
     if notice.state != "draft" and mark not in html_body.image_ids_of_notice(notice):
         abort(404)
     path = inline_images.image_path(mark)
-    return web.streamed(path, mark, inline_images.media_type_of(path) if path else "", inline=True)
+    return web.send_stored_file(path, mark, inline_images.media_type_of(path) if path else "", inline=True)

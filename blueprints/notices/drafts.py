@@ -5,14 +5,14 @@ from datetime import datetime
 from flask import abort, request
 from flask_login import current_user
 
+import i18n
 import web
-import words
 from core.errors import AlreadySent, NotADraft
 from core.notices import direct_message
 from core.notices.audience import Audience, resolve_audience, resolve_audience_for
 from database import millis
+from i18n import N_
 from models import Notice
-from words import N_
 
 DELETE = "notices.delete"
 """A draft of any kind is thrown away here."""
@@ -20,17 +20,17 @@ DELETE = "notices.delete"
 
 def own_draft(number: int) -> Notice:
     """Return a draft that the current user may write; anything that has gone further is answered by its own page."""
-    notice = web.own_notice(number, "send")
+    notice = web.get_notice_or_404(number, "send")
     if notice.state != "draft":
         if request.method == "POST":
             told_sent(notice)
-        abort(web.go("notices.show", number=number))
+        abort(web.redirect_to("notices.show", number=number))
     if (
         notice.kind == direct_message.KIND
         and (person := direct_message.recipient_of(notice))
         and request.endpoint != DELETE
     ):
-        abort(web.go("members.letter_check", number=person.id, notice=number))
+        abort(web.redirect_to("members.letter_check", number=person.id, notice=number))
     return notice
 
 
@@ -50,17 +50,17 @@ def told_sent(notice: Notice) -> None:
     """Say on the next page when this notice was confirmed: the second tap of two (field 5.3.3)."""
     fresh = Notice.get_by_id(notice.id)
     if fresh.confirmed_at is None:
-        web.told(NotADraft.message, kind="wrong")
+        web.flash_message(NotADraft.message, kind="wrong")
     elif fresh.state == "held":
-        web.told(N_("You have already sent this notice off (%(at)s). It goes out once."), at=_at(fresh))
+        web.flash_message(N_("You have already sent this notice off (%(at)s). It goes out once."), at=_at(fresh))
     elif fresh.state == "scheduled":
-        web.told(N_("You have already booked this notice (%(at)s). It goes out once."), at=_at(fresh))
+        web.flash_message(N_("You have already booked this notice (%(at)s). It goes out once."), at=_at(fresh))
     else:
-        web.told(AlreadySent.message, at=_at(fresh))
+        web.flash_message(AlreadySent.message, at=_at(fresh))
 
 
 def _at(notice: Notice) -> str:
-    return words.time_of_day(notice.confirmed_at)
+    return i18n.format_time(notice.confirmed_at)
 
 
 def mark_of(notice: Notice) -> str:

@@ -16,15 +16,15 @@ from blueprints.notices.drafts import is_stale, mark_of, own_draft, told_sent
 from core.errors import NotADraft
 from core.notices import attachments
 from core.notices.file_types import UnfitFile
+from i18n import N_
 from models import Attachment, Notice
-from words import N_
 
 TOO_MUCH = N_("That is too much at once. Each file may have %(most)s; please add them one after the other.")
 SHOWN_INLINE = ("image/jpeg", "image/png", "image/webp")
 
 
 @bp.post("/<int:number>/files")
-@web.needs("send")
+@web.requires("send")
 def add_files(number: int) -> Any:
     """Take the files chosen on the words screen, each as soon as it is chosen."""
     notice = own_draft(number)
@@ -38,7 +38,7 @@ def add_files(number: int) -> Any:
 
 def _sent_meanwhile(notice: Notice) -> Response:
     told_sent(notice)
-    return web.go("notices.show", number=notice.id)
+    return web.redirect_to("notices.show", number=notice.id)
 
 
 def take(notice: Notice, chosen: list[FileStorage]) -> list[str]:
@@ -56,7 +56,7 @@ def take(notice: Notice, chosen: list[FileStorage]) -> list[str]:
 
 
 @bp.post("/<int:number>/files/<int:file>/remove")
-@web.needs("send")
+@web.requires("send")
 def remove_file(number: int, file: int) -> Any:
     """Take a file off a draft."""
     notice = own_draft(number)
@@ -78,8 +78,8 @@ def _after(notice: Notice, wrong: list[str], current: bool) -> Any:
     """Show the files as they are now. The mark of the page moves along, unless another window was faster before."""
     if not web.is_htmx():
         for sentence in wrong:
-            web.told(sentence, "wrong")
-        return web.go("notices.words", number=notice.id, _anchor="files")
+            web.flash_message(sentence, "wrong")
+        return web.redirect_to("notices.words", number=notice.id, _anchor="files")
     fresh = Notice.get_by_id(notice.id)
     mark = mark_of(fresh) if current else request.form.get("seen", "")
     return render_template("notices/_files_changed.html", notice=fresh, wrong=wrong, mark=mark, elsewhere=False)
@@ -101,18 +101,18 @@ def _too_much(error: Exception) -> Any:
 @bp.post("/<int:number>/files/<int:file>/open")
 def look_at_file(number: int, file: int) -> Response:
     """Note that this organizer looks at a file, and give it."""
-    found = _own_file(web.own_notice(number), file)
+    found = _own_file(web.get_notice_or_404(number), file)
     attachments.mark_previewed(found, current_user, clock.now())
     shown = {"show": 1} if found.kind in SHOWN_INLINE else {}
-    return web.go("notices.file", number=number, file=file, **shown)
+    return web.redirect_to("notices.file", number=number, file=file, **shown)
 
 
 @bp.get("/<int:number>/files/<int:file>")
 def file(number: int, file: int) -> Response:
     """Give a file of a notice to who may see it; photos also as a picture for the check page (`?show=1`)."""
-    found = _own_file(web.own_notice(number), file)
+    found = _own_file(web.get_notice_or_404(number), file)
     inline = request.args.get("show") == "1" and found.kind in SHOWN_INLINE
-    return web.streamed(attachments.existing_path(found), found.name, found.kind, inline)
+    return web.send_stored_file(attachments.existing_path(found), found.name, found.kind, inline)
 
 
 def _own_file(notice: Notice, number: int) -> Attachment:
@@ -126,10 +126,10 @@ def _own_file(notice: Notice, number: int) -> Attachment:
 
 
 @bp.route("/<int:number>/files/<int:file>/withdraw", methods=["GET", "POST"])
-@web.needs("send")
+@web.requires("send")
 def withdraw_file(number: int, file: int) -> Any:
     """Say what withdrawing a file does, then close it for all readers (X-03)."""
-    notice = web.own_notice(number, "send")
+    notice = web.get_notice_or_404(number, "send")
     found = _own_file(notice, file)
     if notice.started_at is None:
         abort(404)
@@ -141,10 +141,10 @@ def withdraw_file(number: int, file: int) -> Any:
     try:
         attachments.withdraw_file(found, current_user, clock.now())
     except attachments.AlreadyWithdrawn as refusal:
-        web.told(refusal.message, "wrong")
+        web.flash_message(refusal.message, "wrong")
     else:
-        web.told(N_("“%(name)s” is withdrawn: nobody can open it any more."), name=found.name)
-    return web.go("notices.show", number=number)
+        web.flash_message(N_("“%(name)s” is withdrawn: nobody can open it any more."), name=found.name)
+    return web.redirect_to("notices.show", number=number)
 
 
 def _what_it_does(notice: Notice, found: Attachment) -> list[str]:

@@ -11,8 +11,8 @@ from wtforms import (
 )
 from wtforms.validators import Length, Optional
 
+from i18n import N_
 from web import Form
-from words import N_
 
 HOURS = (6, 12, 24, 48, 72, 168)
 

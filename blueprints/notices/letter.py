@@ -10,8 +10,8 @@ from blueprints.notices import bp
 from core.notices import inline_images, rendering
 from core.notices.audience import Audience, resolve_audience
 from core.settings import load_settings
+from i18n import N_
 from models import Notice
-from words import N_
 
 VIEWS = {"phone": N_("On a phone"), "dark": N_("In the dark"), "text": N_("Text alone")}
 _DARK = "@media (prefers-color-scheme:dark)"
@@ -33,7 +33,7 @@ def framed(shown: rendering.RenderedLetter) -> Response:
     page = inline_images.embed_as_data_urls(shown.html)
     if request.args.get("look") == "dark":
         page = page.replace(_DARK, "@media all").replace('content="light dark"', 'content="dark"', 1)
-    return web.letter_page(page)
+    return web.letter_response(page)
 
 
 def first_or_as_sent(notice: Notice, waiting: Audience | None) -> rendering.RenderedLetter:
@@ -49,6 +49,6 @@ def first_or_as_sent(notice: Notice, waiting: Audience | None) -> rendering.Rend
 @bp.get("/<int:number>/letter")
 def as_html(number: int) -> Response:
     """Give the HTML of a notice as it was sent, or will be, for a frame of its own."""
-    notice = web.own_notice(number)
-    waits = notice.started_at is None and web.rights().seen(notice) is None
+    notice = web.get_notice_or_404(number)
+    waits = notice.started_at is None and web.permissions().seen(notice) is None
     return framed(first_or_as_sent(notice, resolve_audience(notice) if waits else None))

@@ -15,8 +15,8 @@ from blueprints.notices.drafts import own_draft, told_sent
 from core.errors import NotADraft
 from core.notices import workflow
 from core.reports import digests
+from i18n import N_
 from models import Notice
-from words import N_
 
 
 class MeasureForm(web.Form):
@@ -37,7 +37,7 @@ class MeasureForm(web.Form):
 
 
 @bp.get("/<int:number>/measure")
-@web.needs("send")
+@web.requires("send")
 def measure(number: int) -> Any:
     """Show the switches and the timings of a draft."""
     notice = own_draft(number)
@@ -50,11 +50,11 @@ def measure(number: int) -> Any:
 
 
 def _page(notice: Notice, form: MeasureForm, status: int = 200) -> Any:
-    return web.answer("notices/measure.html", status=status, notice=notice, form=form, KINDS=digests.EVENT_KINDS)
+    return web.render_page("notices/measure.html", status=status, notice=notice, form=form, KINDS=digests.EVENT_KINDS)
 
 
 @bp.post("/<int:number>/measure", endpoint="set_measure")
-@web.needs("send")
+@web.requires("send")
 def set_measure(number: int) -> Any:
     """Save them; what is daily is not written down."""
     notice, form = own_draft(number), MeasureForm()
@@ -66,6 +66,6 @@ def set_measure(number: int) -> Any:
         workflow.save_draft(notice, now=clock.now(), track_opens=opens, track_clicks=clicks, tells=tells)
     except NotADraft:
         told_sent(notice)
-        return web.go("notices.show", number=number)
-    web.told(N_("Saved."))
-    return web.go("notices.words", number=number)
+        return web.redirect_to("notices.show", number=number)
+    web.flash_message(N_("Saved."))
+    return web.redirect_to("notices.words", number=number)

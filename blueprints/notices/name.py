@@ -16,25 +16,25 @@ from core.notices import rendering, sender_names
 from core.notices.audience import Audience
 from core.permissions import target_lists
 from core.settings import load_settings
+from i18n import N_
 from models import Notice
-from words import N_
 
 OWN = "me"
 _IN_CHARGE = N_("It goes out in the names of the persons in charge; where there is none, in that of “%(name)s”.")
 
 
 @bp.get("/<int:number>/name")
-@web.needs("send")
+@web.requires("send")
 def name(number: int) -> Any:
     """Show the names in which the notice may go out; below manager: 403."""
     notice = own_draft(number)
-    if not sender_names.may_choose_sender_name(web.rights(), notice):
-        web.refuse("manage", [one.id for one in target_lists(notice)])
+    if not sender_names.may_choose_sender_name(web.permissions(), notice):
+        web.forbid("manage", [one.id for one in target_lists(notice)])
     return _page(notice)
 
 
 @bp.post("/<int:number>/name", endpoint="choose_name")
-@web.needs("send")
+@web.requires("send")
 def choose_name(number: int) -> Any:
     """Set the name. Back to the own name everybody may; another one, below manager, is 403 however it was sent."""
     notice = own_draft(number)
@@ -42,29 +42,29 @@ def choose_name(number: int) -> Any:
     chosen = {"user": {"user": _number(value), "name": value}, "name": {"name": value}}.get(kind, {})
     try:
         wanted = bool(request.form.get("in_charge"))
-        sender_names.set_sender_name(notice, web.rights(), clock.now(), in_charge=wanted, **chosen)
+        sender_names.set_sender_name(notice, web.permissions(), clock.now(), in_charge=wanted, **chosen)
     except sender_names.SenderNameForbidden:
-        web.refuse("manage", [one.id for one in target_lists(notice)])
+        web.forbid("manage", [one.id for one in target_lists(notice)])
     except sender_names.SenderNameUnavailable as refused:
         return _page(notice, web._(refused.message, name=notice.sender_name or value), 422)
     except NotADraft:
         told_sent(notice)
-        return web.go("notices.show", number=number)
+        return web.redirect_to("notices.show", number=number)
     told = _IN_CHARGE if notice.in_charge else N_("The sender's name is “%(name)s” now.")
-    web.told(told, name=shown_name(notice))
-    return web.go("notices.check" if request.form.get("back") == "check" else "notices.words", number=number)
+    web.flash_message(told, name=shown_name(notice))
+    return web.redirect_to("notices.check" if request.form.get("back") == "check" else "notices.words", number=number)
 
 
 def _number(text: str) -> int:
     try:
-        return web.row_number(text)
+        return web.parse_row_id(text)
     except ValueError:
-        return web.LARGEST  # nobody's: refused as not offered
+        return web.MAX_ROW_ID  # nobody's: refused as not offered
 
 
 def _page(notice: Notice, wrong: str = "", status: int = 200) -> Any:
-    offer = sender_names.sender_name_choices(web.rights())
-    return web.answer(
+    offer = sender_names.sender_name_choices(web.permissions())
+    return web.render_page(
         "notices/name.html",
         notice=notice,
         offer=offer,
@@ -97,7 +97,7 @@ def sender_of(notice: Notice) -> dict[str, Any]:
         "name": shown_name(notice),
         "in_charge": notice.in_charge,
         "anothers": sender_names.uses_other_name(notice, current_user),
-        "may_choose": sender_names.may_choose_sender_name(web.rights(), notice),
+        "may_choose": sender_names.may_choose_sender_name(web.permissions(), notice),
     }
 
 

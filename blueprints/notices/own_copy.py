@@ -16,14 +16,14 @@ from models import Notice, Reminder
 
 
 @bp.get("/cancel/<mark>")
-@web.public
+@web.public_view
 def cancel_by_mail(mark: str) -> Any:
     """Show what would be cancelled, with one button; opening it cancels nothing."""
     return _page(author_copy.notice_by_cancel_token(mark), mark)
 
 
 @bp.post("/cancel/<mark>")
-@web.public
+@web.public_view
 def cancel_now(mark: str) -> Any:
     """Cancel what the mark names; pressing twice changes nothing more."""
     notice = author_copy.notice_by_cancel_token(mark)
@@ -33,7 +33,7 @@ def cancel_now(mark: str) -> Any:
         workflow.cancel_send(notice, None, clock.now())
     except SendingStarted:
         return _page(Notice.get_by_id(notice.id), mark)
-    tasks.ring()
+    tasks.wake_worker()
     return _page(notice, mark, cancelled=True)
 
 
@@ -55,14 +55,14 @@ def _page(notice: Notice | None, mark: str, cancelled: bool = False) -> Any:
 
 
 @bp.get("/call-off/<mark>")
-@web.public
+@web.public_view
 def call_off_by_mail(mark: str) -> Any:
     """Show which reminder would be called off, with one button; opening it calls off nothing."""
     return _reminder_page(author_copy.reminder_by_cancel_token(mark))
 
 
 @bp.post("/call-off/<mark>")
-@web.public
+@web.public_view
 def call_off_now(mark: str) -> Any:
     """Call off the reminder that the mark names; pressing twice changes nothing more."""
     reminder = author_copy.reminder_by_cancel_token(mark)
@@ -70,7 +70,7 @@ def call_off_now(mark: str) -> Any:
         return _reminder_page(reminder)
     with suppress(SendingStarted):  # somebody or the clock was faster: the page says how it stands
         reminders.cancel_reminder(reminder, None, clock.now())
-    tasks.ring()
+    tasks.wake_worker()
     return _reminder_page(Reminder.get_by_id(reminder.id))
 
 

@@ -16,7 +16,7 @@ def said(prefix: str) -> dict[int, str]:
 
 
 @bp.get("/<int:number>/recipients/find")
-@web.needs("send")
+@web.requires("send")
 def find(number: int) -> str | Response:
     """Return the people that a piece of a name finds, and above them those who are chosen already.
 
@@ -27,8 +27,8 @@ def find(number: int) -> str | Response:
     if not web.is_htmx():
         return redirect(url_for("notices.recipients", number=number, find=searched, _anchor="find"))
     chosen = _chosen(notice)
-    found = [one for one in recipient_picker.search_people(web.rights(), searched) if one.id not in chosen]
-    persons = recipient_picker.search_people(web.rights(), numbers=chosen) if chosen else []
+    found = [one for one in recipient_picker.search_people(web.permissions(), searched) if one.id not in chosen]
+    persons = recipient_picker.search_people(web.permissions(), numbers=chosen) if chosen else []
     return render_template(
         "notices/_found.html", searched=searched, found=found, persons=persons, said=chosen, oob=True
     )

@@ -17,8 +17,8 @@ from core.notices.reminder_recipients import find_recipients
 from core.permissions import target_lists
 from core.reports import notice_list
 from core.settings import load_settings
+from i18n import N_
 from models import Notice, Reminder
-from words import N_
 
 OFFERS = {
     "read": N_("Send it again to those who have not confirmed"),
@@ -27,10 +27,10 @@ OFFERS = {
 
 
 @bp.get("/<int:number>/remind")
-@web.needs("send")
+@web.requires("send")
 def remind(number: int) -> Any:
     """Say how many letters go to whom, and who gets none (field 5.4); nothing is sent by looking."""
-    return _page(web.own_notice(number, "send"))
+    return _page(web.get_notice_or_404(number, "send"))
 
 
 def _page(notice: Notice, wrong: str = "") -> Any:
@@ -38,7 +38,7 @@ def _page(notice: Notice, wrong: str = "") -> Any:
     if not (wants := reminders.available_reminder(notice, now)):
         return redirect(url_for("notices.show", number=notice.id))
     readers = find_recipients(notice, now)
-    return web.answer(
+    return web.render_page(
         "notices/remind.html",
         status=422 if wrong else 200,
         wrong=wrong,
@@ -66,29 +66,29 @@ def morning(now: datetime) -> datetime | None:
 
 
 @bp.post("/<int:number>/remind", endpoint="remind_now")
-@web.needs("send")
+@web.requires("send")
 def remind_now(number: int) -> Any:
     """Let the reminder go, after the usual window or at seven in the morning; a wrong number shows the page again."""
-    notice, now = web.own_notice(number, "send"), clock.now()
+    notice, now = web.get_notice_or_404(number, "send"), clock.now()
     at = morning(now) if request.form.get("at") == "morning" else None
     try:
         made = reminders.request_reminder(notice, current_user, now, at, request.form.get("typed", ""))
     except WrongLetterCount as refusal:
         return _page(notice, web._(refusal.message, **refusal.values))
     except DomainError as refusal:
-        web.told(refusal.message, kind="wrong", **refusal.values)
-        return web.go("notices.show", number=number)
-    tasks.ring()
-    tasks.ring(made.begin_at)
-    web.told(N_("The reminder goes out in a moment; you can call it off until then."))
-    return web.go("notices.show", number=number, _anchor="reminders")
+        web.flash_message(refusal.message, kind="wrong", **refusal.values)
+        return web.redirect_to("notices.show", number=number)
+    tasks.wake_worker()
+    tasks.wake_worker(made.begin_at)
+    web.flash_message(N_("The reminder goes out in a moment; you can call it off until then."))
+    return web.redirect_to("notices.show", number=number, _anchor="reminders")
 
 
 @bp.post("/<int:number>/remind/<int:reminder>/off")
-@web.needs("send")
+@web.requires("send")
 def remind_off(number: int, reminder: int) -> Response:
     """Call off a reminder that has not begun."""
-    notice = web.own_notice(number, "send")
+    notice = web.get_notice_or_404(number, "send")
     found = Reminder.get_or_none(Reminder.id == reminder, Reminder.notice == notice)
     if found is None:
         abort(404)
@@ -105,5 +105,5 @@ def reminders_of(notice: Notice) -> list[Reminder]:
 @bp.app_template_global("may_remind")
 def may_remind(notice: Notice) -> str:
     """Return to templates the words of the button, if it makes sense and this user may press it."""
-    wants = reminders.available_reminder(notice, clock.now()) if web.rights().may_notice("send", notice) else ""
+    wants = reminders.available_reminder(notice, clock.now()) if web.permissions().may_notice("send", notice) else ""
     return web._(OFFERS[wants]) if wants else ""

@@ -14,7 +14,7 @@ from core.accounts import accounts
 from core.errors import NotADraft
 from core.notices import recipient_picker, workflow
 from core.reports import dashboard, notice_list
-from words import N_
+from i18n import N_
 
 __all__ = ["asked", "bp", "check", "compose", "files", "measure", "name", "own_copy", "remind", "second", "steer"]
 
@@ -24,7 +24,7 @@ LATEST = 10
 @bp.get("")
 def index() -> str:
     """Show what waits or asks to be decided, the drafts, and the latest notices."""
-    rights = web.rights()
+    rights = web.permissions()
     waiting = notice_list.notice_rows(notice_list.scheduled_notices(rights))
     latest = notice_list.notice_rows(notice_list.finished_notices(rights).limit(LATEST))
     return render_template(
@@ -45,31 +45,31 @@ def booked() -> str:
     """List every booking with its content, its time to change, and its way back into the drafts (T-04 to T-07)."""
     return render_template(
         "notices/booked.html",
-        rows=notice_list.notice_rows(notice_list.scheduled_notices(web.rights())),
+        rows=notice_list.notice_rows(notice_list.scheduled_notices(web.permissions())),
         form_key=uuid.uuid4().hex,
     )
 
 
 @bp.post("/new")
-@web.needs("send")
+@web.requires("send")
 def new() -> Response:
     """Begin a notice; a double tap finds the same draft again. Practice goes to the writer's own list."""
     form, now = NewForm(), clock.now()
     notice = workflow.create_draft(
         current_user, form_key=(form.form_key.data or "")[:64] or None, urgent=bool(form.urgent.data), now=now
     )
-    web.own_notice(notice.id, "send")
+    web.get_notice_or_404(notice.id, "send")
     if (
         form.practice.data
         and not recipient_picker.target_ids(notice)
         and (mine := accounts.ensure_practice_list(current_user, now))
     ):
         workflow.set_recipients(notice, lists=[mine.id], now=now)
-    return web.go("notices.recipients", number=notice.id)
+    return web.redirect_to("notices.recipients", number=notice.id)
 
 
 @bp.route("/<int:number>/delete", methods=["GET", "POST"])
-@web.needs("send")
+@web.requires("send")
 def delete(number: int) -> str | Response:
     """Ask, then delete a draft for good."""
     notice = own_draft(number)
@@ -84,7 +84,7 @@ def delete(number: int) -> str | Response:
     try:
         workflow.delete_draft(notice, current_user)
     except NotADraft as refusal:
-        web.told(refusal.message, kind="wrong", **refusal.values)
-        return web.go("notices.show", number=number)
-    web.told(N_("The draft was deleted."))
-    return web.go("notices.index")
+        web.flash_message(refusal.message, kind="wrong", **refusal.values)
+        return web.redirect_to("notices.show", number=number)
+    web.flash_message(N_("The draft was deleted."))
+    return web.redirect_to("notices.index")

@@ -16,26 +16,26 @@ from core.errors import DomainError, MissingFields
 from core.notices import approval, approval_policy, preflight, previous_send, rendering
 from core.notices import audience as audiences
 from core.settings import load_settings
+from i18n import N_
 from models import Notice
-from words import N_
 
 
 def _asked(number: int) -> Notice:
     """Return a notice whose letters the user may see as they go out; its writer, and who may let it go."""
-    notice = web.own_notice(number, "send")
-    if notice.by_id != current_user.id and not approval_policy.may_approve(web.rights(), notice):
-        raise web.NotYours(who_can.holders_for_notice(notice))
+    notice = web.get_notice_or_404(number, "send")
+    if notice.by_id != current_user.id and not approval_policy.may_approve(web.permissions(), notice):
+        raise web.PermissionDenied(who_can.holders_for_notice(notice))
     return notice
 
 
 @bp.get("/<int:number>/second")
-@web.needs("send")
+@web.requires("send")
 def second(number: int) -> Any:
     """Show everything that goes out to the colleague who was asked, or to anybody else who may send it."""
     notice = _asked(number)
     if notice.state != "asked":
-        return web.go("notices.show", number=number)
-    if request.args.get("part") == "files" and (same := web.unchanged(len(files.looked_at(notice)))):
+        return web.redirect_to("notices.show", number=number)
+    if request.args.get("part") == "files" and (same := web.no_content_if_seen(len(files.looked_at(notice)))):
         return same
     return _page(notice, SecondForm(formdata=None))
 
@@ -44,7 +44,7 @@ def _page(notice: Notice, form: SecondForm, told: str = "", status: int = 200) -
     now, force = clock.now(), load_settings()
     audience = audiences.resolve_audience(notice)
     part = "notices/_files_check.html" if request.args.get("part") == "files" else None
-    return web.answer(
+    return web.render_page(
         "notices/second.html", part, status=status,
         notice=notice, audience=audience, form=form, again=told, reasons=audiences.EXCLUSION_REASONS,
         first=audience.receiving[:NAMES_FIRST], last=audience.receiving[NAMES_FIRST:][-NAMES_LAST:],
@@ -57,27 +57,27 @@ def _page(notice: Notice, form: SecondForm, told: str = "", status: int = 200) -
 
 
 @bp.post("/<int:number>/approve")
-@web.needs("send")
+@web.requires("send")
 def approve(number: int) -> Any:
     """Let it go as it was shown; refuse if anything changed since, or a file was not opened."""
     notice, form = _asked(number), SecondForm()
     try:
         approval.approve_notice(notice, current_user, form.mark.data or "", clock.now())
     except approval.NotInReview as refusal:
-        web.told(refusal.message, "wrong")
-        return web.go("notices.show", number=number)
+        web.flash_message(refusal.message, "wrong")
+        return web.redirect_to("notices.show", number=number)
     except MissingFields as refusal:
         return _page(notice, form, web._(next(iter(refusal.fields.values()))), 422)
     except DomainError as refusal:
         return _page(Notice.get_by_id(number), form, web._(refusal.message, **refusal.values), 422)
-    tasks.ring()
-    tasks.ring(notice.begin_at)
-    web.told(N_("You have approved it. It goes out as shown."))
-    return web.go("notices.show", number=number)
+    tasks.wake_worker()
+    tasks.wake_worker(notice.begin_at)
+    web.flash_message(N_("You have approved it. It goes out as shown."))
+    return web.redirect_to("notices.show", number=number)
 
 
 @bp.post("/<int:number>/send-back")
-@web.needs("send")
+@web.requires("send")
 def send_back(number: int) -> Any:
     """Give it back to its writer with a word."""
     notice, form = _asked(number), SecondForm()
@@ -91,10 +91,10 @@ def send_back(number: int) -> Any:
 
 
 @bp.post("/<int:number>/take-back")
-@web.needs("send")
+@web.requires("send")
 def take_back(number: int) -> Response:
     """Take the own question back: a draft again."""
-    notice = web.own_notice(number, "send")
+    notice = web.get_notice_or_404(number, "send")
     return _draft_again(
         notice, lambda: approval.cancel_review_request(notice, current_user, clock.now()),
         N_("Cancelled. Nothing was sent; the notice is a draft again."), "notices.words",
@@ -105,8 +105,8 @@ def _draft_again(notice: Notice, verb: Any, done: str, endpoint: str) -> Respons
     try:
         verb()
     except approval.NotInReview as refusal:
-        web.told(refusal.message, "wrong")
-        return web.go("notices.show", number=notice.id)
-    tasks.ring()
-    web.told(done)
-    return web.go(endpoint) if endpoint == "notices.index" else web.go(endpoint, number=notice.id)
+        web.flash_message(refusal.message, "wrong")
+        return web.redirect_to("notices.show", number=notice.id)
+    tasks.wake_worker()
+    web.flash_message(done)
+    return web.redirect_to(endpoint) if endpoint == "notices.index" else web.redirect_to(endpoint, number=notice.id)

@@ -18,36 +18,36 @@ from core.notices import follow_ups, merge_fields, reminders, workflow
 from core.notices.recipients import heading_targets
 from core.reports import notice_list, progress
 from core.settings import load_settings
+from i18n import N_
 from models import Notice
-from words import N_
 
 
 @bp.get("/<int:number>")
 def show(number: int) -> Any:
     """Show a notice by its state; as a poll, only if something changed (204), and no more once it is done."""
-    notice = web.own_notice(number)
+    notice = web.get_notice_or_404(number)
     if notice.state == "draft":
         return _to_the_draft(notice)
     seen = _seen(notice)
-    if web.is_htmx() and (same := web.unchanged(seen.serial)):
+    if web.is_htmx() and (same := web.no_content_if_seen(seen.serial)):
         return same
-    return web.answer("notices/show.html", "notices/_state.html", **_state(notice, seen))
+    return web.render_page("notices/show.html", "notices/_state.html", **_state(notice, seen))
 
 
 def _to_the_draft(notice: Notice) -> Any:
     """Lead to the screen that was open last; a poll must take the whole page along."""
     screen = "notices.words" if notice.step > 1 else "notices.recipients"
-    return web.go(screen, number=notice.id) if web.is_htmx() else redirect(url_for(screen, number=notice.id))
+    return web.redirect_to(screen, number=notice.id) if web.is_htmx() else redirect(url_for(screen, number=notice.id))
 
 
 def _seen(notice: Notice) -> progress.Progress:
-    return progress.notice_progress(notice, load_settings(), clock.now(), web.rights().seen(notice))
+    return progress.notice_progress(notice, load_settings(), clock.now(), web.permissions().seen(notice))
 
 
 def _state(notice: Notice, seen: progress.Progress) -> dict[str, Any]:
     begun = notice.started_at is not None
     audience = None if begun else audiences.resolve_audience(notice)
-    lists = web.rights().seen(notice)
+    lists = web.permissions().seen(notice)
     joined, gone = progress.recipient_changes_at_start(notice) if begun and lists is None else ([], [])
     left_out = list(progress.skipped_deliveries(notice, lists)) if begun else []
     trouble = _trouble(notice, seen, lists) if begun else {}
@@ -70,7 +70,7 @@ def _state(notice: Notice, seen: progress.Progress) -> dict[str, Any]:
         "audience": audience,
         "sees_all": lists is None,
         "own_copy": bool(notice.by and notice.by.email),
-        "may_send": web.rights().may_notice("send", notice),
+        "may_send": web.permissions().may_notice("send", notice),
         "shown_letter": letter.first_or_as_sent(notice, audience if lists is None else None),
         "form": TimeForm(formdata=None),
         "blocked": alerts.blocked_carriers(clock.now(), notice) if notice.state in ("sending", "paused") else [],
@@ -100,42 +100,42 @@ def carry_out(notice: Notice, verb: Callable[[], Any], done: str, endpoint: str 
     try:
         result = verb()
     except DomainError as refusal:
-        web.told(refusal.message, kind="wrong", **refusal.values)
-        return web.go("notices.show", number=notice.id)
-    web.told(done, **({"n": result} if isinstance(result, int) else {}))
-    tasks.ring()
-    return web.go(endpoint, number=notice.id)
+        web.flash_message(refusal.message, kind="wrong", **refusal.values)
+        return web.redirect_to("notices.show", number=notice.id)
+    web.flash_message(done, **({"n": result} if isinstance(result, int) else {}))
+    tasks.wake_worker()
+    return web.redirect_to(endpoint, number=notice.id)
 
 
 @bp.post("/carrier")
-@web.needs("send")
+@web.requires("send")
 def try_carrier() -> Response:
     """Send again at once to a carrier that refused too much."""
     going = alerts.resume_carrier(request.form.get("domain", ""), current_user, clock.now())
     if going:
-        web.told(N_("%(n)s letters are being tried again."), n=going)
-        tasks.ring()
+        web.flash_message(N_("%(n)s letters are being tried again."), n=going)
+        tasks.wake_worker()
     else:
-        web.told(N_("Nothing waits there any more."))
-    number = request.form.get("notice", 0, type=web.row_number)
-    return web.go("notices.show", number=number) if number else web.go("home.index")
+        web.flash_message(N_("Nothing waits there any more."))
+    number = request.form.get("notice", 0, type=web.parse_row_id)
+    return web.redirect_to("notices.show", number=number) if number else web.redirect_to("home.index")
 
 
 @bp.post("/<int:number>/cancel")
-@web.needs("send")
+@web.requires("send")
 def cancel(number: int) -> Response:
     """Take a held or booked notice back into the drafts (T-07, D-43 to D-46)."""
-    notice = web.own_notice(number, "send")
+    notice = web.get_notice_or_404(number, "send")
     done = N_("Cancelled. Nothing was sent; the notice is a draft again.")
     return carry_out(notice, lambda: workflow.cancel_send(notice, current_user, clock.now()), done, "notices.words")
 
 
 @bp.post("/<int:number>/retime")
-@web.needs("send")
+@web.requires("send")
 def retime(number: int) -> Any:
     """Change the time of a booking in place (T-06)."""
-    notice, form = web.own_notice(number, "send"), TimeForm()
-    at = web.wanted_time(form.at.data or "")
+    notice, form = web.get_notice_or_404(number, "send"), TimeForm()
+    at = web.parse_local_time(form.at.data or "")
     if at is None:
         return _wrong_time(notice, form, N_("Write the date and the time."))
     try:
@@ -143,36 +143,36 @@ def retime(number: int) -> Any:
     except TimeInPast as refusal:
         return _wrong_time(notice, form, refusal.message)
     except DomainError as refusal:
-        web.told(refusal.message, kind="wrong", **refusal.values)
-        return web.go("notices.show", number=number)
-    tasks.ring(at)
-    web.told(N_("The time was changed: it goes out on %(at)s."), at=web.words.when(web.language(), at))
-    return web.go("notices.show", number=number)
+        web.flash_message(refusal.message, kind="wrong", **refusal.values)
+        return web.redirect_to("notices.show", number=number)
+    tasks.wake_worker(at)
+    web.flash_message(N_("The time was changed: it goes out on %(at)s."), at=web.words.when(web.language(), at))
+    return web.redirect_to("notices.show", number=number)
 
 
 def _wrong_time(notice: Notice, form: TimeForm, sentence: str) -> Any:
     form.at.errors = [sentence]
     if notice.state != "scheduled":
-        web.told(SendingStarted.message, kind="wrong")
-        return web.go("notices.show", number=notice.id)
-    return web.answer("notices/show.html", status=422, **{**_state(notice, _seen(notice)), "form": form})
+        web.flash_message(SendingStarted.message, kind="wrong")
+        return web.redirect_to("notices.show", number=notice.id)
+    return web.render_page("notices/show.html", status=422, **{**_state(notice, _seen(notice)), "form": form})
 
 
 @bp.post("/<int:number>/release")
-@web.needs("send")
+@web.requires("send")
 def release(number: int) -> Response:
     """Send after all what was held because it was late or its recipients changed (decision 8)."""
-    notice = web.own_notice(number, "send")
+    notice = web.get_notice_or_404(number, "send")
     return carry_out(
         notice, lambda: workflow.release_held(notice, current_user, clock.now()), N_("It is being sent now.")
     )
 
 
 @bp.route("/<int:number>/drop", methods=["GET", "POST"])
-@web.needs("send")
+@web.requires("send")
 def drop(number: int) -> str | Response:
     """Ask, then give up what was held."""
-    notice = web.own_notice(number, "send")
+    notice = web.get_notice_or_404(number, "send")
     if request.method == "POST":
         done = N_("It will not be sent.")
         return carry_out(notice, lambda: workflow.discard_held(notice, current_user, clock.now()), done)
@@ -188,10 +188,10 @@ def drop(number: int) -> str | Response:
 
 
 @bp.route("/<int:number>/stop", methods=["GET", "POST"])
-@web.needs("send")
+@web.requires("send")
 def stop(number: int) -> str | Response:
     """Say what stopping does, then stop the letters that have not left."""
-    notice = web.own_notice(number, "send")
+    notice = web.get_notice_or_404(number, "send")
     if request.method == "POST":
         done = N_("Stopped: %(n)s letters did not leave.")
         return carry_out(notice, lambda: workflow.stop_sending(notice, current_user, clock.now()), done)
@@ -210,10 +210,10 @@ def stop(number: int) -> str | Response:
 
 
 @bp.route("/<int:number>/withdraw", methods=["GET", "POST"])
-@web.needs("send")
+@web.requires("send")
 def withdraw(number: int) -> str | Response:
     """Say what withdrawing does, then withdraw (decision 13)."""
-    notice = web.own_notice(number, "send")
+    notice = web.get_notice_or_404(number, "send")
     if request.method == "POST":
         done = N_("Withdrawn. If families should know what is right, send a correction.")
         return carry_out(notice, lambda: workflow.withdraw_notice(notice, current_user, clock.now()), done)
@@ -229,10 +229,10 @@ def withdraw(number: int) -> str | Response:
 
 
 @bp.route("/<int:number>/correct", methods=["GET", "POST"])
-@web.needs("send")
+@web.requires("send")
 def correct(number: int) -> str | Response:
     """Say what a correction is, then begin one: a draft to the same recipients, marked 【訂正】."""
-    notice = web.own_notice(number, "send")
+    notice = web.get_notice_or_404(number, "send")
     if notice.started_at is None:
         abort(404)
     if request.method == "POST":
@@ -249,25 +249,25 @@ def _correction(notice: Notice) -> Response:
             try:
                 workflow.withdraw_notice(notice, current_user, now)
             except DomainError as refusal:
-                web.told(refusal.message, kind="wrong", **refusal.values)
-                return web.go("notices.show", number=notice.id)
-            tasks.ring()
+                web.flash_message(refusal.message, kind="wrong", **refusal.values)
+                return web.redirect_to("notices.show", number=notice.id)
+            tasks.wake_worker()
     fresh = make(notice, current_user, now)
-    web.told(N_("A draft of the correction was made. Nothing has been sent yet."))
-    return web.go("notices.words", number=fresh.id)
+    web.flash_message(N_("A draft of the correction was made. Nothing has been sent yet."))
+    return web.redirect_to("notices.words", number=fresh.id)
 
 
 @bp.route("/<int:number>/update", methods=["GET", "POST"])
-@web.needs("send")
+@web.requires("send")
 def update(number: int) -> str | Response:
     """Say what an update is, then begin one: a draft to the same recipients with the time in its subject."""
-    notice = web.own_notice(number, "send")
+    notice = web.get_notice_or_404(number, "send")
     if notice.started_at is None:
         abort(404)
     if request.method == "POST":
         fresh = follow_ups.create_update(notice, current_user, clock.now())
-        web.told(N_("A draft of the update was made. Nothing has been sent yet."))
-        return web.go("notices.words", number=fresh.id)
+        web.flash_message(N_("A draft of the update was made. Nothing has been sent yet."))
+        return web.redirect_to("notices.words", number=fresh.id)
     return asked.page(
         notice,
         title=web._("Send the latest news?"),
@@ -283,9 +283,9 @@ def update(number: int) -> str | Response:
 
 
 @bp.post("/<int:number>/again")
-@web.needs("send")
+@web.requires("send")
 def again(number: int) -> Response:
     """Send the letters once more of which nobody knows whether they arrived."""
-    notice = web.own_notice(number, "send")
+    notice = web.get_notice_or_404(number, "send")
     done = N_("%(n)s letters are being sent once more.")
     return carry_out(notice, lambda: workflow.resend_unknown(notice, current_user, clock.now()), done)

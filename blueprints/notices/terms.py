@@ -19,7 +19,7 @@ import web
 from blueprints.notices.forms import WordsForm
 from core.notices import questions
 from core.notices.questions import QuestionBlock
-from words import N_
+from i18n import N_
 
 _TIME = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
 REMARKS: dict[str, str] = {"yes": N_("with a line for remarks"), "no": N_("without a line for remarks")}
@@ -98,7 +98,7 @@ def _typed(end: datetime | None) -> tuple[str, str]:
     """Return a deadline as the fields hold it: the day alone if it is the end of that day."""
     if end is None:
         return "", ""
-    local = clock.local(end)
+    local = clock.to_local(end)
     whole_day = (local.hour, local.minute) == questions.END_OF_DAY
     return local.strftime("%Y-%m-%d"), "" if whole_day else local.strftime("%H:%M")
 
@@ -128,10 +128,10 @@ def of(mine: Own, form: WordsForm) -> dict[str, Any]:
 
 def moment(day: str, hour: str) -> datetime | None:
     """Return the deadline that two fields say: the end of a day, or a time of it."""
-    at = web.wanted_time(day)
+    at = web.parse_local_time(day)
     if at is None:
         return None
-    chosen, typed = clock.local(at).date(), _TIME.fullmatch(hour)
+    chosen, typed = clock.to_local(at).date(), _TIME.fullmatch(hour)
     if typed is None:
         return questions.end_of_day(chosen)
     return clock.from_local(datetime.combine(chosen, time(int(typed[1]), int(typed[2]))))
@@ -146,13 +146,13 @@ def blame(form: WordsForm) -> bool:
     """Put a sentence on a deadline for all that cannot be read; say whether there is one."""
     place, sentence = _wrong((form.deadline_day.data or "").strip(), (form.deadline_time.data or "").strip())
     if sentence:
-        web.blame(form, f"deadline_{place}", sentence)
+        web.add_field_error(form, f"deadline_{place}", sentence)
     return bool(sentence)
 
 
 def _wrong(day: str, hour: str) -> tuple[str, str]:
     """Return which field of a deadline is wrong, and the sentence for it."""
-    if day and web.wanted_time(day) is None:
+    if day and web.parse_local_time(day) is None:
         return "day", N_("Write the day like 2026-11-07.")
     if hour and not day:
         return "day", N_("Choose the day of the deadline too.")

@@ -27,7 +27,7 @@ def file(token: str, number: int) -> Any:
         if not read_confirmations.is_known_scanner(agent()):
             attachments.record_view(delivery, found, clock.now())
         return redirect(url_for("public.file", token=delivery.token, number=number, p=1), code=303)
-    return web.streamed(attachments.existing_path(found), found.name, found.kind)
+    return web.send_stored_file(attachments.existing_path(found), found.name, found.kind)
 
 
 def _open_file(delivery: Delivery, number: int) -> Attachment | None:

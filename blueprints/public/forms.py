@@ -6,8 +6,8 @@ from wtforms import RadioField, StringField
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import Length
 
+from i18n import LANGUAGES, N_
 from web import Form
-from words import LANGUAGES, N_
 
 
 class OpenForm(Form):

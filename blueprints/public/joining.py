@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from flask import Response, g, redirect, render_template, request, url_for
 
 import clock
+import i18n
 import tasks
-import words
 from blueprints.public.routes import bp, unknown_page
 from core import settings
 from core.members import consent, join_codes
 from core.members.join_codes import ValidCode
 from core.signup import carrier_help, public_form, signup
 from core.signup.quotas import SignupRequest
+from i18n import N_
 from models import MailingList
 from web import _, language
-from words import N_
 
 Answer = Response | tuple[str, int] | str
 WRONG_CODE = N_("This code does not fit. It may be an old one: please ask the school, or leave the field empty.")
@@ -56,7 +56,7 @@ def join(address: str, code: str = "") -> Answer:
 
 def _speak() -> None:
     """Let a reader choose the language by `?lang=`, which a printed link can carry."""
-    if (wanted := request.values.get("lang")) in words.LANGUAGES:
+    if (wanted := request.values.get("lang")) in i18n.LANGUAGES:
         g.language = wanted
 
 
@@ -85,7 +85,7 @@ def _page(door: Door, *, typed: str = "", wrong: str = "", wrong_code: str = "",
 
 def _here(door: Door, **more: object) -> str:
     code = {"code": door.code} if door.code else {}
-    lang = {"lang": request.values["lang"]} if request.values.get("lang") in words.LANGUAGES else {}
+    lang = {"lang": request.values["lang"]} if request.values.get("lang") in i18n.LANGUAGES else {}
     return url_for("public.join", address=door.list.address, **code, **lang, **more)
 
 
@@ -107,7 +107,7 @@ def _take(door: Door) -> Answer:
     found = signup.request_signup(_wish(door, clean), language(), now)
     if found == "too many joins":
         return _page(door, typed=typed, wrong=_(MANY), status=429)
-    tasks.ring()
+    tasks.wake_worker()
     return redirect(_here(door, sent=found or 1), code=303)  # type: ignore[return-value]
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from babel.dates import format_date
 
 import clock
-from words import time_of_day
+from i18n import format_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,9 +18,9 @@ class Answered:
 
     @property
     def day(self) -> str:
-        on = clock.local(self.at).date()
+        on = clock.to_local(self.at).date()
         return f"{on.month}月{on.day}日" if self.language == "ja" else format_date(on, "d MMMM", locale="en")
 
     @property
     def time(self) -> str:
-        return time_of_day(self.at)
+        return format_time(self.at)

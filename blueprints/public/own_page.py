@@ -17,9 +17,9 @@ from core.members import members, new_address, preference_page
 from core.members.preference_page import PreferenceForm, PreferencePage
 from core.responses import read_confirmations
 from core.signup import public_form
+from i18n import N_
 from models import Person
-from web import _, blame, row_number
-from words import N_
+from web import _, add_field_error, parse_row_id
 
 Answer = Response | tuple[str, int] | str
 PER_NETWORK = 30
@@ -57,7 +57,7 @@ def own_link() -> Answer:
         preference_page.email_page_link(typed, now)
     except public_form.BadAddress as wrong:
         return _ask_page(typed=typed, wrong=_(wrong.message), status=422)
-    tasks.ring()
+    tasks.wake_worker()
     return redirect(url_for("public.own_link", sent=1), code=303)  # type: ignore[return-value]
 
 
@@ -161,8 +161,8 @@ def _blame(forms: dict[str, Any], refused: members.DomainError) -> None:
     part, _between, field = refused.field.partition("-")
     number = part.removeprefix("child")
     if field and number.isdigit() and int(number) in forms["children"]:
-        return blame(forms["children"][int(number)], field, refused.message, **refused.values)
-    return blame(forms["own"], refused.field, refused.message, **refused.values)
+        return add_field_error(forms["children"][int(number)], field, refused.message, **refused.values)
+    return add_field_error(forms["own"], refused.field, refused.message, **refused.values)
 
 
 def _back(mark: str, told: str) -> Answer:
@@ -175,7 +175,7 @@ def own_list_turn(mark: str) -> Answer:
     person = _holder(mark)
     if person is None:
         return _dead()
-    number, do, now = request.form.get("list", 0, type=row_number), request.form.get("do", ""), clock.now()
+    number, do, now = request.form.get("list", 0, type=parse_row_id), request.form.get("do", ""), clock.now()
     if read_confirmations.is_known_scanner(request.headers.get("User-Agent", "")):
         return _back(mark, "none")
     if do == "join":
@@ -186,7 +186,7 @@ def own_list_turn(mark: str) -> Answer:
             preference_page.stop_or_resume_list(person, number, do, now),
             "stopped" if do == "stop" else "resumed",
         )
-    tasks.ring()
+    tasks.wake_worker()
     return _back(mark, told if done else "none")
 
 
@@ -197,7 +197,7 @@ def own_test(mark: str) -> Answer:
     if person is None:
         return _dead()
     sent = preference_page.send_test_email(person, clock.now())
-    tasks.ring()
+    tasks.wake_worker()
     return _back(mark, "test" if sent else "no-test")
 
 
@@ -208,7 +208,7 @@ def own_wrong(mark: str) -> Answer:
     if person is None:
         return _dead()
     done = preference_page.send_correction(person, request.form.get("wrong", ""), clock.now())
-    tasks.ring()
+    tasks.wake_worker()
     return _back(mark, "told" if done else "not-told")
 
 
@@ -225,9 +225,9 @@ def own_address(mark: str) -> Answer:
     try:
         new_address.request_new_address(person, (form.address.data or "")[:320], clock.now())
     except members.DomainError as refused:
-        blame(form, "address", refused.message, **refused.values)
+        add_field_error(form, "address", refused.message, **refused.values)
         return _page(mark, preference_page.load_page(person), None, form)
-    tasks.ring()
+    tasks.wake_worker()
     return _back(mark, "address")
 
 
@@ -246,7 +246,7 @@ def new_address_confirm(mark: str) -> Answer:
         except members.AddressTaken:
             taken = True
         else:
-            tasks.ring()
+            tasks.wake_worker()
             return render_template("public/own_moved.html", done=True, address=address)
     page = render_template("public/own_moved.html", done=False, address=address, taken=taken)
     return page, 422 if taken else 200

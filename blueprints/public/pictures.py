@@ -23,7 +23,7 @@ def inside(token: str, mark: str):
     if read_confirmations.is_page_closed(delivery) or mark not in html_body.image_ids_of_notice(delivery.notice):
         abort(404)
     path = inline_images.image_path(mark)
-    return web.streamed(path, mark, inline_images.media_type_of(path) if path else "", inline=True)
+    return web.send_stored_file(path, mark, inline_images.media_type_of(path) if path else "", inline=True)
 
 
 def words_of(delivery: Delivery) -> read_confirmations.LetterText:

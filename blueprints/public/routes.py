@@ -20,7 +20,7 @@ from core.responses import answers, read_confirmations
 from core.retention import expired_links
 from database import db
 from models import Delivery
-from web import row_number
+from web import parse_row_id
 
 bp = Blueprint("public", __name__)
 # The token in the address is the authority; there is no session that a foreign page could abuse (RFC 8058 3.1).
@@ -133,7 +133,7 @@ def _leave_page(delivery: Delivery) -> str:
 
 
 def _act(delivery: Delivery) -> Response:
-    now, lists = clock.now(), request.form.getlist("list", type=row_number)
+    now, lists = clock.now(), request.form.getlist("list", type=parse_row_id)
     match None if read_confirmations.is_known_scanner(agent()) else request.form.get("do"):
         case "stop":
             unsubscribe.unsubscribe_lists(delivery, lists, now)
@@ -141,7 +141,7 @@ def _act(delivery: Delivery) -> Response:
             unsubscribe.resubscribe_lists(delivery, lists, now)
         case "strange":
             unsubscribe.report_misdirected(delivery, now)
-            tasks.ring()
+            tasks.wake_worker()
     return redirect(url_for("public.leave", token=delivery.token, p=1), code=303)  # type: ignore[return-value]
 
 
@@ -155,7 +155,7 @@ def one_click(token: str):
         return _leave_page(delivery)
     here = url_for("public.leave", token=delivery.token)
     if unsubscribe.handle_one_click(delivery, settings.load_settings().base_url + here, clock.now()):
-        tasks.ring()
+        tasks.wake_worker()
     return Response("ok\n", mimetype="text/plain")
 
 
@@ -176,7 +176,7 @@ def _old_one_click(token: str) -> Response | str | None:
         return _old_leave(token)
     found = expired_links.memberships_by_token(token)
     if found and expired_links.handle_expired_one_click(found, settings.load_settings().base_url, clock.now()):
-        tasks.ring()
+        tasks.wake_worker()
     return Response("ok\n", mimetype="text/plain") if found else None
 
 

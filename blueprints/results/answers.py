@@ -22,9 +22,9 @@ from core.reports.board_rows import FAILURE_ADVICE
 from core.reports.poll_results import PollResults, RespondentLine
 from core.responses import answers
 from core.responses.answers import SubmittedAnswer
+from i18n import N_
 from models import Delivery, Notice
-from web import _, answer, go, is_htmx, refuse, rights, told, unchanged
-from words import N_
+from web import _, flash_message, forbid, is_htmx, no_content_if_seen, permissions, redirect_to, render_page
 
 SHOWS = ("left", "said")
 LINES = 100
@@ -62,14 +62,14 @@ def results(number: int) -> Any:
     """Show the answers, or bring a poll what has changed; 204 if nothing has."""
     notice = sent_notice(number)
     pulse = poll_results.poll_version(notice)
-    if is_htmx() and (same := unchanged(pulse)):
+    if is_htmx() and (same := no_content_if_seen(pulse)):
         return same
-    found = poll_results.load_poll_results(notice, rights().seen(notice))
+    found = poll_results.load_poll_results(notice, permissions().seen(notice))
     if not found.questions:
         abort(404)
     look = _look(notice, found)
     page = "results/answers_print.html" if look.view == "print" else "results/answers.html"
-    return answer(page, "results/_answers.html", **_context(notice, found, look), pulse=pulse)
+    return render_page(page, "results/_answers.html", **_context(notice, found, look), pulse=pulse)
 
 
 def _look(notice: Notice, found: PollResults) -> Look:
@@ -90,7 +90,7 @@ def _context(notice: Notice, found: PollResults, look: Look) -> dict[str, Any]:
     said = [line for line in lines if line.last]
     shown = _in_room(said if look.show == "said" else left, look.room)
     page = max(1, request.args.get("page", 1, type=int))
-    may_enter = rights().seen(notice, "send")
+    may_enter = permissions().seen(notice, "send")
     return {
         "notice": notice,
         "subject": merge_fields.display_subject(notice),
@@ -178,8 +178,8 @@ def enter(number: int, delivery: int) -> Any:
         given = _given(standings)
         if given:
             answers.enter_answers(reader, given, by=current_user, now=clock.now())
-            told(N_("The answer was entered."))
-            return go("results.answers", number=number, _anchor="who")
+            flash_message(N_("The answer was entered."))
+            return redirect_to("results.answers", number=number, _anchor="who")
     status = 422 if request.method == "POST" else 200
     page = render_template(
         "results/enter.html", notice=notice, subject=merge_fields.display_subject(notice), reader=reader, standings=standings,
@@ -190,9 +190,9 @@ def enter(number: int, delivery: int) -> Any:
 
 def _reader(notice: Notice, number: int) -> Delivery:
     """Return a reader of the notice for whom the user may act; anybody else's is 404."""
-    lists = rights().seen(notice, "send")
+    lists = permissions().seen(notice, "send")
     if lists is not None and not lists:
-        refuse("send", [one.id for one in target_lists(notice)])
+        forbid("send", [one.id for one in target_lists(notice)])
     mine = Delivery.id.in_(visibility.visible_deliveries(lists)) if lists is not None else Delivery.id == number
     found = Delivery.select().where(Delivery.id == number, Delivery.notice == notice, mine).first()
     if found is None:
@@ -224,7 +224,7 @@ def _how_entered(standing: answers.CurrentAnswer) -> str:
 def answers_csv(number: int) -> Response:
     """Hand out the answers as a file for a spreadsheet; the record says that it was."""
     notice = sent_notice(number)
-    found = poll_results.load_poll_results(notice, rights().seen(notice))
+    found = poll_results.load_poll_results(notice, permissions().seen(notice))
     if not found.questions:
         abort(404)
     look = _look(notice, found)

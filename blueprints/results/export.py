@@ -52,7 +52,7 @@ def _joined(names: dict[str, None]) -> str:
 
 
 def shown_moment(at: datetime | None) -> str:
-    return clock.local(at).strftime("%Y-%m-%d %H:%M") if at else ""
+    return clock.to_local(at).strftime("%Y-%m-%d %H:%M") if at else ""
 
 
 def harmless(cell: str) -> str:

@@ -12,9 +12,19 @@ from core.permissions import target_lists
 from core.reports import board as boards
 from core.reports.board_rows import FAILURE_ADVICE, LETTER_STATES, READER_STATES, user_names
 from core.responses import phone_marks
+from i18n import N_
 from models import MailingList, Notice
-from web import go, is_htmx, own_notice, refuse, rights, row_number, told, unchanged, who_may
-from words import N_
+from web import (
+    flash_message,
+    forbid,
+    get_notice_or_404,
+    is_htmx,
+    no_content_if_seen,
+    parse_row_id,
+    permissions,
+    redirect_to,
+    who_can_sentence,
+)
 
 bp = Blueprint("results", __name__)
 
@@ -32,10 +42,10 @@ def board(number: int):
     """Show the circulation sheet, or bring a poll what has changed in it since."""
     notice = sent_notice(number)
     pulse = boards.board_version(notice, clock.now())
-    if is_htmx() and (same := unchanged(pulse.serial)):
+    if is_htmx() and (same := no_content_if_seen(pulse.serial)):
         return same
     look = views.look_of(notice)
-    drawn = boards.build_board(notice, lists=rights().seen(notice), by=look.by)
+    drawn = boards.build_board(notice, lists=permissions().seen(notice), by=look.by)
     rooms = views.rooms_of(drawn, look)
     context = _context(notice, look, drawn, rooms) | {"pulse": pulse}
     return _changes(context) if is_htmx() else render_template(PAGES[_page(notice, look)], **context)
@@ -43,7 +53,7 @@ def board(number: int):
 
 def sent_notice(number: int) -> Notice:
     """Return a notice that has begun to be sent; before that there is no board."""
-    notice = own_notice(number)
+    notice = get_notice_or_404(number)
     if notice.started_at is None:
         abort(404)
     if notice.forgotten_at:  # its letters are deleted; the history shows the sums that stay
@@ -63,7 +73,7 @@ def _has_stamps(notice: Notice) -> bool:
 
 def _context(notice: Notice, look: views.Look, drawn: boards.Board, rooms: list[boards.BoardClass]) -> dict:
     parts = views.digests(drawn, rooms)
-    may_tell = rights().seen(notice, "send")
+    may_tell = permissions().seen(notice, "send")
     return {
         "notice": notice,
         "subject": merge_fields.display_subject(notice),
@@ -92,9 +102,9 @@ def _context(notice: Notice, look: views.Look, drawn: boards.Board, rooms: list[
 
 def _who_may_tell(notice: Notice) -> str:
     """Return who may mark families as told where this user may only look: in the own class, or in all lists."""
-    seen = rights().seen(notice)
+    seen = permissions().seen(notice)
     mine = target_lists(notice) if seen is None else MailingList.select().where(MailingList.id.in_(seen))
-    return who_may("send", *mine)
+    return who_can_sentence("send", *mine)
 
 
 def _changes(context: dict) -> Response:
@@ -110,9 +120,9 @@ def _changes(context: dict) -> Response:
 def tell(number: int):
     """Mark families as told by telephone, or take the mark back."""
     notice = sent_notice(number)
-    lists = rights().seen(notice, "send")
+    lists = permissions().seen(notice, "send")
     if lists is not None and not lists:
-        refuse("send", [one.id for one in target_lists(notice)])
+        forbid("send", [one.id for one in target_lists(notice)])
     undo = "undo" in request.form
     numbers = _numbers(request.form["undo" if undo else "tell"])
     if undo:
@@ -120,19 +130,19 @@ def tell(number: int):
     else:
         done = phone_marks.mark_phoned(notice, numbers, by=current_user, lists=lists, now=clock.now())
     if done:
-        told(N_("The mark was taken back.") if undo else N_("Marked as told by telephone."))
-    return go("results.board", number=number, **views.look_of(notice).asked, _anchor="side")
+        flash_message(N_("The mark was taken back.") if undo else N_("Marked as told by telephone."))
+    return redirect_to("results.board", number=number, **views.look_of(notice).asked, _anchor="side")
 
 
 def _numbers(text: str) -> list[int]:
-    return [row_number(one) for one in text.split(",")[:50] if one.isdecimal() and len(one) < 19]
+    return [parse_row_id(one) for one in text.split(",")[:50] if one.isdecimal() and len(one) < 19]
 
 
 @bp.get("/notices/<int:number>/board.csv")
 def as_csv(number: int) -> Response:
     """Hand out the board as a file; the record says that it was."""
     notice = sent_notice(number)
-    drawn = boards.build_board(notice, lists=rights().seen(notice))
+    drawn = boards.build_board(notice, lists=permissions().seen(notice))
     audit.log_action(current_user, "board.exported", notice.id, detail={"lines": len(drawn.readers)})
     answer = Response(export.as_csv(drawn.readers), mimetype="text/csv")
     answer.headers["Content-Disposition"] = f'attachment; filename="kairan-{notice.id}.csv"'

@@ -137,10 +137,10 @@ def so_many(number: int, look: Look, by_child: bool) -> str:
 
 def moments_of(notice: Notice) -> Callable[[datetime], str]:
     """Return how a cell shows a moment: by its time of day, or by its day if that was not the day of the notice."""
-    begun = clock.local(notice.started_at or clock.now()).date()
+    begun = clock.to_local(notice.started_at or clock.now()).date()
 
     def shown(at: datetime) -> str:
-        there = clock.local(at)
+        there = clock.to_local(at)
         day = there.date()
         return f"{there.hour}:{there.minute:02d}" if day == begun else f"{day.month}/{day.day}"
 

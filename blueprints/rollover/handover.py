@@ -7,21 +7,21 @@ import clock
 from blueprints.rollover import bp
 from core.accounts.roles import ROLE_LABELS
 from core.system import handover_sheet
-from web import answer, go, needs, told
-from words import N_
+from i18n import N_
+from web import flash_message, redirect_to, render_page, requires
 
 
 @bp.get("/hand-over")
-@needs("admin")
+@requires("admin")
 def hand_over() -> tuple[str, int]:
     """Show the sheet, ready to be printed on A4."""
-    return answer("rollover/hand_over.html", sheet=handover_sheet.build_sheet(clock.now()), kinds=ROLE_LABELS)
+    return render_page("rollover/hand_over.html", sheet=handover_sheet.build_sheet(clock.now()), kinds=ROLE_LABELS)
 
 
 @bp.post("/hand-over", endpoint="note")
-@needs("admin")
+@requires("admin")
 def note() -> Response:
     """Keep the words that stand on the sheet."""
     handover_sheet.save_note(request.form.get("note", ""), current_user)
-    told(N_("Saved."))
-    return go("rollover.hand_over")
+    flash_message(N_("Saved."))
+    return redirect_to("rollover.hand_over")

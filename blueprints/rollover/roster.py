@@ -10,9 +10,9 @@ from core.errors import DomainError
 from core.imports.read import UnreadableFile
 from core.rollover import new_roster, year_end
 from core.rollover.child_matching import DOUBT_REASONS
+from i18n import N_
 from models import Child, Membership, Person, Rollover
-from web import _, answer, go, language, needs, row_number, told
-from words import N_
+from web import _, flash_message, language, parse_row_id, redirect_to, render_page, requires
 
 Answer = Response | tuple[str, int]
 SHOWN = 200
@@ -23,7 +23,7 @@ def page(found: Rollover, wrong: str = "", text: str = "", status: int = 200) ->
     if wrong or not found.roster:
         may_undo = year_end.can_undo(found)
         lists = [(one, year_end.count_people(one)) for one in year_end.lists_awaiting_roster()]
-        return answer(
+        return render_page(
             "rollover/bring.html", rollover=found, wrong=wrong, text=text, may_undo=may_undo, waiting=lists,
             status=status,
         )  # fmt: skip
@@ -33,7 +33,7 @@ def page(found: Rollover, wrong: str = "", text: str = "", status: int = 200) ->
     def room(grade: str, class_name: str) -> str:
         return class_names.class_label(language(), grade, class_name)
 
-    return answer(
+    return render_page(
         "rollover/look.html",
         rollover=found,
         shown=shown,
@@ -65,17 +65,17 @@ def _ended() -> Rollover | None:
     found = year_end.current_rollover()
     if found is not None and found.state == "ended":
         return found
-    told(year_end.StepAlreadyDone.message, "wrong")
+    flash_message(year_end.StepAlreadyDone.message, "wrong")
     return None
 
 
 @bp.post("/roster")
-@needs("admin")
+@requires("admin")
 def bring() -> Answer:
     """Take the file or the pasted lines; nothing is changed yet."""
     found = _ended()
     if found is None:
-        return go("rollover.index")
+        return redirect_to("rollover.index")
     held, text = request.files.get("file"), request.form.get("text", "")
     content = held.read() if held else b""
     if not content and not text.strip():
@@ -85,31 +85,31 @@ def bring() -> Answer:
         new_roster.upload_roster(found, content=content, text="" if content else text, filename=filename)
     except (UnreadableFile, DomainError) as refused:
         return page(found, _(refused.message, **refused.values), text, 422)
-    return go("rollover.index")
+    return redirect_to("rollover.index")
 
 
 @bp.post("/roster/forget")
-@needs("admin")
+@requires("admin")
 def forget() -> Response:
     """Drop the lines, to bring in another roster."""
     if (found := _ended()) is not None:
         new_roster.discard_roster(found)
-    return go("rollover.index")
+    return redirect_to("rollover.index")
 
 
 @bp.post("/roster/decide")
-@needs("admin")
+@requires("admin")
 def decide() -> Answer:
     """Keep the decisions; with act=run carry the roster out as the page then shows it."""
     found = _ended()
     if found is None or not found.roster:
-        return go("rollover.index")
+        return redirect_to("rollover.index")
     decided = {name[5:]: value for name, value in request.form.items() if name.startswith("line-")}
-    leaving = request.form.getlist("leaving", type=row_number)
+    leaving = request.form.getlist("leaving", type=parse_row_id)
     new_roster.save_decisions(found, decided, leaving)
     if request.form.get("act") != "run":
-        told(N_("Kept. You can leave this page and go on later."))
-        return go("rollover.index")
+        flash_message(N_("Kept. You can leave this page and go on later."))
+        return redirect_to("rollover.index")
     return _carry_out(found)
 
 
@@ -121,10 +121,10 @@ def _carry_out(found: Rollover) -> Response:
             raise year_end.PreviewOutdated()
         shown = new_roster.apply_roster(found, current_user, clock.now(), fingerprint=now_.fingerprint)
     except DomainError as refused:
-        told(refused.message, "wrong", **refused.values)
-        return go("rollover.index")
-    told(N_("The new roster is in: %(number)s children are in their classes."), number=len(shown.lines))
-    return go("rollover.index")
+        flash_message(refused.message, "wrong", **refused.values)
+        return redirect_to("rollover.index")
+    flash_message(N_("The new roster is in: %(number)s children are in their classes."), number=len(shown.lines))
+    return redirect_to("rollover.index")
 
 
 def undo(found: Rollover) -> None:

@@ -11,9 +11,9 @@ from blueprints.rollover import bp, handover, roster
 from core import class_names
 from core.errors import DomainError
 from core.rollover import year_end
+from i18n import N_
 from models import MailingList, Rollover
-from web import answer, go, language, needs, row_number, told
-from words import N_
+from web import flash_message, language, parse_row_id, redirect_to, render_page, requires
 
 __all__ = ["bp", "handover", "roster"]
 
@@ -24,8 +24,8 @@ def in_state(*states: str) -> Rollover:
     """Return the open rollover if it is in one of these steps; else the page shows how things stand."""
     found = year_end.current_rollover()
     if found is None or found.state not in states:
-        told(year_end.StepAlreadyDone.message, "wrong")
-        abort(go("rollover.index"))
+        flash_message(year_end.StepAlreadyDone.message, "wrong")
+        abort(redirect_to("rollover.index"))
     return found
 
 
@@ -34,20 +34,20 @@ def tried(act: Callable[[], Any], sentence: str, **values: object) -> Response:
     try:
         act()
     except DomainError as refused:
-        told(refused.message, "wrong", **refused.values)
+        flash_message(refused.message, "wrong", **refused.values)
     else:
-        told(sentence, **values)
-    return go("rollover.index")
+        flash_message(sentence, **values)
+    return redirect_to("rollover.index")
 
 
 @bp.get("")
-@needs("admin")
+@requires("admin")
 def index() -> Answer:
     """Show the step that is due."""
     found = year_end.current_rollover()
     if found is None or found.state not in year_end.OPEN_STATES:
         may_undo = bool(found and found.state == "done" and year_end.can_undo(found))
-        return answer("rollover/index.html", last=found, may_undo=may_undo, waiting=_waiting())
+        return render_page("rollover/index.html", last=found, may_undo=may_undo, waiting=_waiting())
     if found.state == "planned":
         return _plan(found)
     return roster.page(found)
@@ -58,7 +58,7 @@ def _waiting() -> list[tuple[MailingList, int]]:
 
 
 def _plan(found: Rollover) -> Answer:
-    return answer(
+    return render_page(
         "rollover/plan.html",
         rollover=found,
         shown=year_end.preview_year_end(found),
@@ -74,19 +74,19 @@ def room(grade: str, class_name: str) -> str:
 
 
 @bp.post("/begin")
-@needs("admin")
+@requires("admin")
 def begin() -> Response:
     """Begin to plan; nothing changes yet."""
     year_end.begin_rollover(current_user, clock.now())
-    return go("rollover.index")
+    return redirect_to("rollover.index")
 
 
 @bp.post("/plan")
-@needs("admin")
+@requires("admin")
 def choose() -> Response:
     """Set which grades leave and which lists are classes."""
     found = in_state("planned")
-    lists = request.form.getlist("lists", type=row_number)
+    lists = request.form.getlist("lists", type=parse_row_id)
     return tried(
         lambda: year_end.set_plan(found, request.form.getlist("grades"), lists),
         N_("This page now shows what will happen so."),
@@ -94,7 +94,7 @@ def choose() -> Response:
 
 
 @bp.post("/drop")
-@needs("admin")
+@requires("admin")
 def drop() -> Response:
     """Give the plan up; nothing has been done."""
     found = in_state("planned")
@@ -102,7 +102,7 @@ def drop() -> Response:
 
 
 @bp.post("/end")
-@needs("admin")
+@requires("admin")
 def end() -> Response:
     """Carry the year's end out as the page showed it."""
     found = in_state("planned")
@@ -114,7 +114,7 @@ def end() -> Response:
 
 
 @bp.post("/undo")
-@needs("admin")
+@requires("admin")
 def undo() -> Response:
     """Take the last step back: the new roster, or the year's end."""
     found = in_state("ended", "done")
@@ -126,10 +126,10 @@ def undo() -> Response:
 
 
 @bp.post("/lists/<int:number>/open")
-@needs("admin")
+@requires("admin")
 def open_again(number: int) -> Response:
     """Let a list take notices without waiting for a roster."""
     found = MailingList.get_or_none(MailingList.id == number) or abort(404)
     if year_end.reopen_list(found, current_user):
-        told(N_("“%(name)s” takes notices again."), name=found.name)
-    return go("rollover.index")
+        flash_message(N_("“%(name)s” takes notices again."), name=found.name)
+    return redirect_to("rollover.index")

@@ -9,8 +9,8 @@ from core.notices import html_body
 from core.notices.questions import QuestionDraft
 from core.notices.templates import TemplateContent
 from core.settings import load_settings
+from i18n import N_
 from web import Form
-from words import N_
 
 
 class SampleForm(Form):

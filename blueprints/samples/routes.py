@@ -11,9 +11,9 @@ import web
 from blueprints.samples import asking
 from blueprints.samples.forms import SampleForm
 from core.notices import inline_images, merge_fields, question_presets, questions, templates
+from i18n import N_
 from models import MailingList
-from web import answer, go, needs, own_list, own_notice, rights, told
-from words import N_
+from web import flash_message, get_list_or_404, get_notice_or_404, permissions, redirect_to, render_page, requires
 
 bp = Blueprint("samples", __name__, url_prefix="/samples")
 
@@ -21,67 +21,67 @@ Answer = Response | tuple[str, int]
 
 
 def _sample(code: str) -> templates.NoticeTemplate:
-    return templates.get_template(rights(), code) or abort(404)
+    return templates.get_template(permissions(), code) or abort(404)
 
 
 def _own(code: str) -> templates.NoticeTemplate:
     """Return a sample that the user may change; else the page says who may."""
     found = _sample(code)
-    if not templates.may_edit_template(rights(), found):
+    if not templates.may_edit_template(permissions(), found):
         lists = [found.row.list_id] if found.row and found.row.list_id else []
-        web.refuse("manage" if lists else "admin", lists)
+        web.forbid("manage" if lists else "admin", lists)
     return found
 
 
 @bp.get("")
-@needs("send")
+@requires("send")
 def index() -> Answer:
     """Show the samples by what they are about, each with a button that begins a notice; `?q=` searches."""
     text = request.args.get("q", "")[:100]
-    return answer(
+    return render_page(
         "samples/index.html",
         "samples/_found.html",
-        kinds=templates.group_by_category(templates.available_templates(rights()), text),
+        kinds=templates.group_by_category(templates.available_templates(permissions()), text),
         names=templates.CATEGORIES,
         text=text,
-        may_change=lambda one: templates.may_edit_template(rights(), one),
-        hidden=templates.count_hidden() if rights().is_admin else 0,
+        may_change=lambda one: templates.may_edit_template(permissions(), one),
+        hidden=templates.count_hidden() if permissions().is_admin else 0,
         form_key=uuid.uuid4().hex,
     )
 
 
 @bp.get("/pictures/<mark>")
-@needs("send")
+@requires("send")
 def picture(mark: str) -> Response:
     """Give a picture that stands in a sample which the user may begin from."""
     path = inline_images.image_path(mark)
     if path is None or not any(
-        mark in inline_images.image_ids(one.words.html) for one in templates.available_templates(rights())
+        mark in inline_images.image_ids(one.words.html) for one in templates.available_templates(permissions())
     ):
         abort(404)
-    return web.streamed(path, mark, inline_images.media_type_of(path), inline=True)
+    return web.send_stored_file(path, mark, inline_images.media_type_of(path), inline=True)
 
 
 @bp.post("/<code>/begin")
-@needs("send")
+@requires("send")
 def begin(code: str) -> Answer:
     """Begin a notice from a sample; a double tap finds the same draft again."""
     form_key = request.form.get("form_key", "")[:64] or None
     notice = templates.start_notice(_sample(code), current_user, clock.now(), form_key)
-    return go("notices.recipients", number=own_notice(notice.id, "send").id)
+    return redirect_to("notices.recipients", number=get_notice_or_404(notice.id, "send").id)
 
 
 @bp.route("/new", methods=["GET", "POST"])
-@needs("manage")
+@requires("manage")
 def new() -> Answer:
     """Write a sample, or keep words and questions of a notice (?notice=) as one."""
-    number = request.args.get("notice", type=web.row_number)
-    said = templates.content_from_notice(own_notice(number)) if number is not None else None
+    number = request.args.get("notice", type=web.parse_row_id)
+    said = templates.content_from_notice(get_notice_or_404(number)) if number is not None else None
     return _edit(said, None, None)
 
 
 @bp.route("/<code>/edit", methods=["GET", "POST"])
-@needs("manage")
+@requires("manage")
 def edit(code: str) -> Answer:
     """Change an own sample, or make an own version of a shipped one."""
     found = _own(code)
@@ -99,7 +99,7 @@ def _edit(
         wrong = templates.content_error(typed)
         if not wrong and (done := _save(typed, form, found)):
             return done
-    return answer(
+    return render_page(
         "samples/edit.html", status=422 if form.errors or wrong else 200, form=form, sample=found, sheets=sheets,
         wrong=wrong, kinds=question_presets.PRESETS, units=questions.UNIT_LABELS, uses_fields=False,
         offered=merge_fields.offered_names(_offered(form), web.language()),
@@ -114,10 +114,10 @@ def _save(typed: templates.TemplateContent, form: SampleForm, found: templates.N
         else:
             templates.update_template(found, current_user, typed, _list(form))
     except templates.VersionExists as refusal:
-        web.blame(form, "list", refusal.message)
+        web.add_field_error(form, "list", refusal.message)
         return None
-    told(N_("Saved as a sample."))
-    return go("samples.index")
+    flash_message(N_("Saved as a sample."))
+    return redirect_to("samples.index")
 
 
 def _form(said: templates.TemplateContent | None, list_id: int | None) -> SampleForm:
@@ -125,39 +125,39 @@ def _form(said: templates.TemplateContent | None, list_id: int | None) -> Sample
     first = asdict(said) if said and request.method == "GET" else {}
     form = SampleForm(data={"kind": "other", "list": list_id or 0, **first})
     form.decorated = "html" in request.form if request.method == "POST" else bool(said and said.html)
-    everybody = [(0, web._("All lists"))] if rights().is_admin else []
-    form.list.choices = everybody + [(one.id, one.name) for one in rights().lists("manage")]
+    everybody = [(0, web._("All lists"))] if permissions().is_admin else []
+    form.list.choices = everybody + [(one.id, one.name) for one in permissions().lists("manage")]
     form.kind.choices = [(name, web._(shown)) for name, shown in templates.CATEGORIES.items()]
     return form
 
 
 def _offered(form: SampleForm) -> list[int]:
     """Return the lists whose items may be tapped in: the one that is chosen, else all that the user manages."""
-    mine = [one.id for one in rights().lists("manage")]
+    mine = [one.id for one in permissions().lists("manage")]
     return [form.list.data] if form.list.data in mine else mine
 
 
 def _list(form: SampleForm) -> MailingList | None:
-    return own_list(form.list.data, "manage") if form.list.data else None
+    return get_list_or_404(form.list.data, "manage") if form.list.data else None
 
 
 @bp.route("/<code>/remove", methods=["GET", "POST"])
-@needs("manage")
+@requires("manage")
 def remove(code: str) -> Answer:
     """Ask, then remove an own sample, go back to the shipped words, or hide a shipped one (administrators)."""
     sample = _own(code)
-    if (sample.row is None or sample.row.list_id is None) and not rights().is_admin:
-        web.refuse("admin")
+    if (sample.row is None or sample.row.list_id is None) and not permissions().is_admin:
+        web.forbid("admin")
     if request.method == "POST":
         templates.remove_template(sample, current_user)
-        told(N_("The shipped words stand here again.") if sample.is_version else N_("The sample was removed."))
-        return go("samples.index")
-    return answer("samples/remove.html", sample=sample, shipped=templates.shipped_template(sample.key))
+        flash_message(N_("The shipped words stand here again.") if sample.is_version else N_("The sample was removed."))
+        return redirect_to("samples.index")
+    return render_page("samples/remove.html", sample=sample, shipped=templates.shipped_template(sample.key))
 
 
 @bp.post("/show-again")
-@needs("admin")
+@requires("admin")
 def show_again() -> Answer:
     """Show the hidden shipped samples again."""
     templates.unhide_all(current_user)
-    return go("samples.index")
+    return redirect_to("samples.index")

@@ -6,9 +6,9 @@ from flask_login import current_user
 import clock
 from blueprints.senders.forms import DoorForm, SenderForm
 from core.inbound import allowed_senders
+from i18n import N_
 from models import MailingList, Sender
-from web import answer, blame, go, own_list, told
-from words import N_
+from web import add_field_error, flash_message, get_list_or_404, redirect_to, render_page
 
 bp = Blueprint("senders", __name__, url_prefix="/lists/<int:number>/senders")
 
@@ -16,19 +16,19 @@ Answer = Response | tuple[str, int]
 
 
 def _sender(number: int, which: int) -> tuple[MailingList, Sender]:
-    mailing_list = own_list(number, "manage")
+    mailing_list = get_list_or_404(number, "manage")
     return mailing_list, Sender.get_or_none(Sender.id == which, Sender.list == mailing_list) or abort(404)
 
 
 @bp.get("")
 def index(number: int) -> Answer:
     """Show who may post to a list by mail, and its addresses."""
-    mailing_list = own_list(number, "manage")
+    mailing_list = get_list_or_404(number, "manage")
     return _page(mailing_list, SenderForm(None), DoorForm(None, obj=mailing_list))
 
 
 def _page(mailing_list: MailingList, form: SenderForm, door: DoorForm, status: int = 200) -> Answer:
-    return answer(
+    return render_page(
         "senders/index.html",
         status=status,
         list=mailing_list,
@@ -42,30 +42,30 @@ def _page(mailing_list: MailingList, form: SenderForm, door: DoorForm, status: i
 @bp.post("")
 def add(number: int) -> Answer:
     """Register an address; it gets a trial letter."""
-    mailing_list, form = own_list(number, "manage"), SenderForm()
+    mailing_list, form = get_list_or_404(number, "manage"), SenderForm()
     door = DoorForm(None, obj=mailing_list)
     if not form.validate():
         return _page(mailing_list, form, door, 422)
     try:
         sender = allowed_senders.add_sender(mailing_list, current_user, form.address.data, form.name.data, clock.now())
     except allowed_senders.Refused as refused:
-        blame(form, refused.field, refused.message, **refused.values)
+        add_field_error(form, refused.field, refused.message, **refused.values)
         return _page(mailing_list, form, door, 422)
-    told(N_("%(address)s may post now. A trial letter is on its way there."), address=sender.address)
-    return go("senders.index", number=number)
+    flash_message(N_("%(address)s may post now. A trial letter is on its way there."), address=sender.address)
+    return redirect_to("senders.index", number=number)
 
 
 @bp.post("/door")
 def door(number: int) -> Answer:
     """Save how the list takes posts."""
-    mailing_list, form = own_list(number, "manage"), DoorForm()
+    mailing_list, form = get_list_or_404(number, "manage"), DoorForm()
     if not form.validate():
         return _page(mailing_list, SenderForm(None), form, 422)
     allowed_senders.set_posting_rules(
         mailing_list, current_user, post_ask=form.post_ask.data, post_confirm=form.post_confirm.data
     )
-    told(N_("Saved."))
-    return go("senders.index", number=number)
+    flash_message(N_("Saved."))
+    return redirect_to("senders.index", number=number)
 
 
 @bp.route("/<int:which>", methods=["GET", "POST"])
@@ -77,12 +77,12 @@ def edit(number: int, which: int) -> Answer:
         try:
             allowed_senders.update_sender(sender, current_user, form.address.data, form.name.data, clock.now())
         except allowed_senders.Refused as refused:
-            blame(form, refused.field, refused.message, **refused.values)
+            add_field_error(form, refused.field, refused.message, **refused.values)
         else:
-            told(N_("Saved."))
-            return go("senders.index", number=number)
+            flash_message(N_("Saved."))
+            return redirect_to("senders.index", number=number)
     status = 422 if form.errors else 200
-    return answer("senders/edit.html", status=status, list=mailing_list, sender=sender, form=form)
+    return render_page("senders/edit.html", status=status, list=mailing_list, sender=sender, form=form)
 
 
 @bp.post("/<int:which>/trial")
@@ -90,8 +90,8 @@ def trial(number: int, which: int) -> Answer:
     """Send the trial letter once more."""
     _, sender = _sender(number, which)
     allowed_senders.send_verification(sender, clock.now())
-    told(N_("A trial letter is on its way to %(address)s."), address=sender.address)
-    return go("senders.index", number=number)
+    flash_message(N_("A trial letter is on its way to %(address)s."), address=sender.address)
+    return redirect_to("senders.index", number=number)
 
 
 @bp.post("/<int:which>/remove")
@@ -100,7 +100,7 @@ def remove(number: int, which: int) -> Answer:
     _, sender = _sender(number, which)
     try:
         allowed_senders.remove_sender(sender, current_user)
-        told(N_("%(address)s cannot post any more."), address=sender.address)
+        flash_message(N_("%(address)s cannot post any more."), address=sender.address)
     except allowed_senders.LastSenderError as refused:
-        told(refused.message, "wrong")
-    return go("senders.index", number=number)
+        flash_message(refused.message, "wrong")
+    return redirect_to("senders.index", number=number)

@@ -8,7 +8,7 @@ from blueprints.setup.forms import Setup
 from core import settings
 from core.accounts import accounts, sessions
 from core.system import setup
-from web import answer, blame, language, public
+from web import add_field_error, language, public_view, render_page
 
 bp = Blueprint("setup", __name__)
 
@@ -16,24 +16,24 @@ Answer = Response | tuple[str, int]
 
 
 @bp.get("/setup")
-@public
+@public_view
 def welcome() -> Answer:
     """Say where the set-up link is printed; once set up, lead to the login page."""
     if settings.is_set_up():
         return redirect(url_for("account.login"))  # type: ignore[return-value]
-    return answer("setup/welcome.html")
+    return render_page("setup/welcome.html")
 
 
 @bp.route("/setup/<token>", methods=["GET", "POST"])
-@public
+@public_view
 def begin(token: str) -> Answer:
     """Ask the five things, write them, and log the first administrator in. A dead link is a kind 404."""
     if not setup.is_setup_open(token):
-        return answer("setup/dead.html", status=404, ready=settings.is_set_up())
+        return render_page("setup/dead.html", status=404, ready=settings.is_set_up())
     form = Setup()
     if request.method == "GET":
         form.language.data = language()
-        return answer("setup/begin.html", form=form)
+        return render_page("setup/begin.html", form=form)
     shaped, details = form.validate(), _details(form)
     wrong = [one for one in setup.find_errors(details) if not form[one.field].errors]
     if wrong or not shaped:
@@ -43,7 +43,7 @@ def begin(token: str) -> Answer:
     except accounts.DomainError as refused:
         return _again(form, [refused])
     except setup.SetupAlreadyDone:
-        return answer("setup/dead.html", status=404, ready=True)
+        return render_page("setup/dead.html", status=404, ready=True)
     session.clear()
     login_user(sessions.start_session(user, now=clock.now(), device=request.user_agent.string))
     return redirect(url_for("home.index"), code=303)  # type: ignore[return-value]
@@ -51,8 +51,8 @@ def begin(token: str) -> Answer:
 
 def _again(form: Setup, wrong: list[accounts.DomainError]) -> Answer:
     for refused in wrong:
-        blame(form, refused.field, refused.message, **refused.values)
-    return answer("setup/begin.html", status=422, form=form)
+        add_field_error(form, refused.field, refused.message, **refused.values)
+    return render_page("setup/begin.html", status=422, form=form)
 
 
 def _details(form: Setup) -> setup.SetupDetails:

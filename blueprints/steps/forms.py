@@ -6,8 +6,8 @@ from wtforms import BooleanField, IntegerField, StringField, TextAreaField, Time
 from wtforms.validators import InputRequired, Length, NumberRange
 
 from core.notices import drip
+from i18n import N_
 from web import Form
-from words import N_
 
 EVENING = time(18, 0)
 WHOLE = N_("Write a number of days from 0 to 366.")

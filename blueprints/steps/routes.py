@@ -9,9 +9,9 @@ from blueprints.steps.forms import StepForm, filled
 from core.errors import MissingFields
 from core.notices import audience, author_copy, drip, rendering
 from core.settings import load_settings
+from i18n import N_
 from models import MailingList, Step
-from web import answer, blame, go, own_list, told
-from words import N_
+from web import add_field_error, flash_message, get_list_or_404, redirect_to, render_page
 
 bp = Blueprint("steps", __name__, url_prefix="/lists/<int:number>/steps")
 
@@ -20,7 +20,7 @@ SHOWN = 20
 
 
 def _step(number: int, which: int) -> tuple[MailingList, Step]:
-    mailing_list = own_list(number, "manage")
+    mailing_list = get_list_or_404(number, "manage")
     mine = (Step.id == which) & (Step.list == mailing_list) & Step.ended_at.is_null()
     return mailing_list, Step.get_or_none(mine) or abort(404)
 
@@ -28,9 +28,9 @@ def _step(number: int, which: int) -> tuple[MailingList, Step]:
 @bp.get("")
 def index(number: int) -> Answer:
     """Show the letters of a list in the order in which a new member gets them."""
-    mailing_list = own_list(number, "manage")
+    mailing_list = get_list_or_404(number, "manage")
     found = drip.steps_of_list(mailing_list)
-    return answer(
+    return render_page(
         "steps/index.html",
         list=mailing_list,
         steps=found,
@@ -44,16 +44,16 @@ def index(number: int) -> Answer:
 @bp.route("/new", methods=["GET", "POST"])
 def new(number: int) -> Answer:
     """Write a letter that follows joining."""
-    mailing_list, form = own_list(number, "manage"), StepForm()
+    mailing_list, form = get_list_or_404(number, "manage"), StepForm()
     if form.validate_on_submit():
         try:
             made = drip.add_step(mailing_list, current_user, form.words(), clock.now())
         except MissingFields as missing:
             _blame(form, missing)
         else:
-            told(N_("Saved. Whoever joins from now on gets this letter."))
-            return go("steps.show", number=number, which=made.id)
-    return answer("steps/edit.html", status=422 if form.errors else 200, list=mailing_list, step=None, form=form)
+            flash_message(N_("Saved. Whoever joins from now on gets this letter."))
+            return redirect_to("steps.show", number=number, which=made.id)
+    return render_page("steps/edit.html", status=422 if form.errors else 200, list=mailing_list, step=None, form=form)
 
 
 @bp.route("/<int:which>/edit", methods=["GET", "POST"])
@@ -67,14 +67,14 @@ def edit(number: int, which: int) -> Answer:
         except MissingFields as missing:
             _blame(form, missing)
         else:
-            told(N_("Saved. Who has already had this letter does not get it again."))
-            return go("steps.show", number=number, which=which)
-    return answer("steps/edit.html", status=422 if form.errors else 200, list=mailing_list, step=step, form=form)
+            flash_message(N_("Saved. Who has already had this letter does not get it again."))
+            return redirect_to("steps.show", number=number, which=which)
+    return render_page("steps/edit.html", status=422 if form.errors else 200, list=mailing_list, step=step, form=form)
 
 
 def _blame(form: StepForm, missing: MissingFields) -> None:
     for field, sentence in missing.fields.items():
-        blame(form, field, sentence)
+        add_field_error(form, field, sentence)
 
 
 @bp.get("/<int:which>")
@@ -84,7 +84,7 @@ def show(number: int, which: int) -> Answer:
     notice, now = drip.standing_notice(step) or abort(404), clock.now()
     readers = audience.resolve_audience(notice).receiving
     coming = drip.upcoming_sends(step, now)
-    return answer(
+    return render_page(
         "steps/show.html",
         list=mailing_list,
         step=step,
@@ -105,13 +105,13 @@ def test(number: int, which: int) -> Answer:
     _, step = _step(number, which)
     letter = author_copy.send_test(drip.standing_notice(step) or abort(404), current_user, clock.now())
     if letter is None:
-        told(
+        flash_message(
             N_("Your account has no e-mail address, so no test can be sent. Enter one under your name first."), "wrong"
         )
     else:
-        tasks.ring()
-        told(N_("A test has been sent to %(address)s."), address=letter.address)
-    return go("steps.show", number=number, which=which)
+        tasks.wake_worker()
+        flash_message(N_("A test has been sent to %(address)s."), address=letter.address)
+    return redirect_to("steps.show", number=number, which=which)
 
 
 @bp.post("/<int:which>/pause")
@@ -119,8 +119,8 @@ def pause(number: int, which: int) -> Answer:
     """Let the letter rest."""
     _, step = _step(number, which)
     drip.pause_step(step, current_user, clock.now())
-    told(N_("Paused. Nobody gets this letter until you let it go on."))
-    return go("steps.show", number=number, which=which)
+    flash_message(N_("Paused. Nobody gets this letter until you let it go on."))
+    return redirect_to("steps.show", number=number, which=which)
 
 
 @bp.post("/<int:which>/go-on", endpoint="go_on")
@@ -130,11 +130,11 @@ def go_on(number: int, which: int) -> Answer:
     _, step = _step(number, which)
     made = drip.resume_step(step, current_user, clock.now(), skip=request.endpoint == "steps.skip")
     if made:
-        tasks.ring()
-        told(N_("It goes on. %(n)s letters leave now."), n=made)
+        tasks.wake_worker()
+        flash_message(N_("It goes on. %(n)s letters leave now."), n=made)
     else:
-        told(N_("It goes on with whoever becomes due from now on."))
-    return go("steps.show", number=number, which=which)
+        flash_message(N_("It goes on with whoever becomes due from now on."))
+    return redirect_to("steps.show", number=number, which=which)
 
 
 @bp.route("/<int:which>/end", methods=["GET", "POST"])
@@ -143,6 +143,6 @@ def end(number: int, which: int) -> Answer:
     mailing_list, step = _step(number, which)
     if request.method == "POST":
         drip.end_step(step, current_user, clock.now())
-        told(N_("Ended. What it sent stays in the history."))
-        return go("steps.index", number=number)
-    return answer("steps/end.html", list=mailing_list, step=step, said=drip.step_content(step))
+        flash_message(N_("Ended. What it sent stays in the history."))
+        return redirect_to("steps.index", number=number)
+    return render_page("steps/end.html", list=mailing_list, step=step, said=drip.step_content(step))

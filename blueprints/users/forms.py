@@ -5,9 +5,9 @@ from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Length, Optional
 
 from core.accounts import roles
+from i18n import LANGUAGES, N_
 from models import MailingList
 from web import Form, _
-from words import LANGUAGES, N_
 
 NEEDED = InputRequired(N_("Please fill in this field."))
 

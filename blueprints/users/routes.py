@@ -7,9 +7,9 @@ import clock
 from blueprints.users.forms import Anyway, Duty, Invite
 from core import settings
 from core.accounts import accounts, invitations, login_links, roles, sessions
+from i18n import N_
 from models import MailingList, Role, User
-from web import _, answer, blame, go, needs, page_of, told
-from words import N_
+from web import _, add_field_error, flash_message, paginate, redirect_to, render_page, requires
 
 bp = Blueprint("users", __name__, url_prefix="/users")
 
@@ -21,11 +21,13 @@ def _user(number: int) -> User:
 
 
 @bp.get("")
-@needs("admin")
+@requires("admin")
 def index() -> Answer:
     """List the users with roles, last login and state."""
-    page = page_of(User.select().order_by(User.disabled_at.is_null(False), User.name_key))
-    return answer("users/index.html", found=page, held=_roles_of(page.rows), waiting=invitations.is_invitation_pending)
+    page = paginate(User.select().order_by(User.disabled_at.is_null(False), User.name_key))
+    return render_page(
+        "users/index.html", found=page, held=_roles_of(page.rows), waiting=invitations.is_invitation_pending
+    )
 
 
 def _roles_of(users: list[User]) -> dict[int, list[tuple[Role, str]]]:
@@ -40,12 +42,12 @@ def _roles_of(users: list[User]) -> dict[int, list[tuple[Role, str]]]:
 
 
 @bp.route("/invite", methods=["GET", "POST"])
-@needs("admin")
+@requires("admin")
 def invite() -> Answer:
     """Invite a colleague by mail."""
     form = Invite(language=settings.load_settings().language)
     if not form.validate_on_submit():
-        return answer("users/invite.html", status=422 if form.errors else 200, form=form)
+        return render_page("users/invite.html", status=422 if form.errors else 200, form=form)
     try:
         user = invitations.invite_user(
             form.name.data,
@@ -58,14 +60,14 @@ def invite() -> Answer:
             now=clock.now(),
         )
     except (accounts.DomainError, roles.InvalidRole) as refused:
-        blame(form, getattr(refused, "field", "place"), refused.message, **refused.values)
-        return answer("users/invite.html", status=422, form=form)
-    told(N_("The invitation is on its way. Its link works for three days."))
-    return go("users.show", number=user.id)
+        add_field_error(form, getattr(refused, "field", "place"), refused.message, **refused.values)
+        return render_page("users/invite.html", status=422, form=form)
+    flash_message(N_("The invitation is on its way. Its link works for three days."))
+    return redirect_to("users.show", number=user.id)
 
 
 @bp.get("/<int:number>")
-@needs("admin")
+@requires("admin")
 def show(number: int) -> Answer:
     """Show one user with everything that can be changed."""
     return _page(_user(number), Duty(None))
@@ -75,7 +77,7 @@ def _page(user: User, form: Duty, status: int = 200, alone: list[MailingList] | 
     now = clock.now()
     waiting = invitations.is_invitation_pending(user)
     practice = settings.load_settings().practice
-    return answer(
+    return render_page(
         "users/show.html",
         status=status,
         user=user,
@@ -91,7 +93,7 @@ def _page(user: User, form: Duty, status: int = 200, alone: list[MailingList] | 
 
 
 @bp.post("/<int:number>/roles")
-@needs("admin")
+@requires("admin")
 def give(number: int) -> Answer:
     """Give a role, or change the one that is held there."""
     user, form = _user(number), Duty()
@@ -100,27 +102,27 @@ def give(number: int) -> Answer:
     try:
         roles.grant_role(user, form.kind.data, form.place.data, until=form.until.data, by=current_user)
     except (roles.InvalidRole, roles.LastAdministrator, roles.LastManager) as refused:
-        blame(form, "place", refused.message, **refused.values)
+        add_field_error(form, "place", refused.message, **refused.values)
         return _page(user, form, 422)
-    told(N_("Saved."))
-    return go("users.show", number=number)
+    flash_message(N_("Saved."))
+    return redirect_to("users.show", number=number)
 
 
 @bp.post("/<int:number>/roles/<int:role>/remove")
-@needs("admin")
+@requires("admin")
 def take(number: int, role: int) -> Answer:
     """Take a role away; the last manager of a list and the last administrator stay (T-38)."""
     held = Role.get_or_none(Role.id == role, Role.user == _user(number)) or abort(404)
     try:
         roles.revoke_role(held, by=current_user)
-        told(N_("The role is removed."))
+        flash_message(N_("The role is removed."))
     except (roles.LastAdministrator, roles.LastManager) as refused:
-        told(refused.message, "wrong", **refused.values)
-    return go("users.show", number=number)
+        flash_message(refused.message, "wrong", **refused.values)
+    return redirect_to("users.show", number=number)
 
 
 @bp.post("/<int:number>/disable")
-@needs("admin")
+@requires("admin")
 def disable(number: int) -> Answer:
     """Close an account at once; a list that loses its only manager is named first."""
     user, form = _user(number), Anyway()
@@ -129,37 +131,37 @@ def disable(number: int) -> Answer:
     except roles.LastManager as refused:
         return _page(user, Duty(None), 422, alone=refused.lists)
     except roles.LastAdministrator as refused:
-        told(refused.message, "wrong", **refused.values)
-        return go("users.show", number=number)
-    told(N_("%(name)s is disabled and logged out everywhere."), name=user.name)
-    return go("users.show", number=number)
+        flash_message(refused.message, "wrong", **refused.values)
+        return redirect_to("users.show", number=number)
+    flash_message(N_("%(name)s is disabled and logged out everywhere."), name=user.name)
+    return redirect_to("users.show", number=number)
 
 
 @bp.post("/<int:number>/enable")
-@needs("admin")
+@requires("admin")
 def enable(number: int) -> Answer:
     """Open a disabled account again."""
     roles.enable_account(_user(number), by=current_user)
-    told(N_("The account is open again."))
-    return go("users.show", number=number)
+    flash_message(N_("The account is open again."))
+    return redirect_to("users.show", number=number)
 
 
 @bp.post("/<int:number>/invite-again")
-@needs("admin")
+@requires("admin")
 def invite_again(number: int) -> Answer:
     """Send the invitation once more."""
     if invitations.resend_invitation(_user(number), by=current_user, now=clock.now()):
-        told(N_("The invitation is on its way. Its link works for three days."))
+        flash_message(N_("The invitation is on its way. Its link works for three days."))
     else:
-        told(N_("This invitation was taken up already."), "wrong")
-    return go("users.show", number=number)
+        flash_message(N_("This invitation was taken up already."), "wrong")
+    return redirect_to("users.show", number=number)
 
 
 @bp.post("/<int:number>/log-out")
-@needs("admin")
+@requires("admin")
 def log_out(number: int) -> Answer:
     """End every session of a user (a lost phone)."""
     user = _user(number)
     ended = sessions.revoke_all_sessions(user, clock.now(), but=current_user.session)
-    told(N_("%(name)s is logged out on %(n)s devices."), name=user.name, n=ended)
-    return go("users.show", number=number)
+    flash_message(N_("%(name)s is logged out on %(n)s devices."), name=user.name, n=ended)
+    return redirect_to("users.show", number=number)

@@ -7,13 +7,13 @@ from datetime import datetime
 from peewee import IntegrityError
 
 import clock
-import words
+import i18n
 from core import audit, settings
 from core.accounts import passwords, sessions
 from database import db
+from i18n import N_
 from mail import address
 from models import MailingList, Membership, Organization, Person, Session, User
-from words import N_
 
 _NAME = re.compile(r"[^\x00-\x1f\x7f@\u202a-\u202e\u2066-\u2069]{1,60}")
 
@@ -158,7 +158,7 @@ def ensure_practice_list(user: User, now: datetime) -> MailingList | None:
     if not user.email:
         return None
     with db.atomic():
-        name = words.say(user.language, N_("Practice (reaches only you)"))
+        name = i18n.say(user.language, N_("Practice (reaches only you)"))
         mine, _ = MailingList.get_or_create(
             practice_of=user, defaults={"name": name, "address": f"practice-{user.id}", "created_at": now}
         )

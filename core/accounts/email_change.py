@@ -10,9 +10,9 @@ from core.accounts import accounts, login_links
 from core.accounts.who_can import holders_for_lists
 from core.notifications import service_mail
 from core.settings import load_settings
+from i18n import N_
 from mail import address
 from models import User
-from words import N_
 
 LINK_PURPOSE = "email"
 

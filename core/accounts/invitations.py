@@ -5,8 +5,8 @@ from datetime import date, datetime
 from core import audit
 from core.accounts import accounts, login_links, passwords, roles
 from database import db
+from i18n import N_
 from models import User
-from words import N_
 
 
 def invite_user(

@@ -16,8 +16,8 @@ from core.accounts.logins import NETWORK_WINDOW_S, TooManyAttempts
 from core.notifications import service_mail
 from core.settings import load_settings
 from database import millis
+from i18n import N_
 from models import User
-from words import N_
 
 PER_ACCOUNT = 3
 PER_NETWORK = 10
@@ -84,7 +84,7 @@ def redeem_token(text: str, purpose: str, now: datetime) -> User:
 
 
 def _signer(purpose: str) -> URLSafeSerializer:
-    return URLSafeSerializer(ground.current().key("secret"), salt=f"kairan.{purpose}")
+    return URLSafeSerializer(ground.current_config().key("secret"), salt=f"kairan.{purpose}")
 
 
 # ── letters ──────────────────────────────────────────────────────────────────────────────────────────────────────

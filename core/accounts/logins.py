@@ -14,8 +14,8 @@ from itsdangerous import BadSignature, URLSafeSerializer
 import config as ground
 from core import audit, rate_limits
 from core.accounts import accounts, passwords, sessions
+from i18n import N_
 from models import User
-from words import N_
 
 PER_NETWORK = 20
 NETWORK_WINDOW_S = 600
@@ -130,4 +130,4 @@ def device_by_token(mark: str | None, user: User | None) -> str | None:
 
 
 def _signer() -> URLSafeSerializer:
-    return URLSafeSerializer(ground.current().key("secret"), salt="kairan.device")
+    return URLSafeSerializer(ground.current_config().key("secret"), salt="kairan.device")

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 import clock
-import words
+import i18n
 from core import audit
 from core.accounts import roles
 from core.inbound import allowed_senders
 from core.notifications import service_mail
 from core.settings import load_settings
 from database import db
+from i18n import N_
 from models import MailingList, Role, User
-from words import N_
 
 WARN_BEFORE = timedelta(days=14)
 SEND_HOUR = 8
@@ -36,14 +36,14 @@ class ExpiringRole:
 
     def line(self, language: str) -> str:
         """Return the role in one line of a letter."""
-        place = self.place or words.say(language, WHOLE_ORGANIZATION)
+        place = self.place or i18n.say(language, WHOLE_ORGANIZATION)
         values = {
             "name": self.user.name,
             "place": place,
-            "role": words.say(language, roles.ROLE_LABELS[self.role.kind]),
+            "role": i18n.say(language, roles.ROLE_LABELS[self.role.kind]),
         }
-        said = words.say(language, _ROLE_LINE, day=words.day(language, self.role.until), **values)
-        return f"{said}\n  {words.say(language, _LAST_MANAGER_LINE)}" if self.alone else said
+        said = i18n.say(language, _ROLE_LINE, day=i18n.format_day(language, self.role.until), **values)
+        return f"{said}\n  {i18n.say(language, _LAST_MANAGER_LINE)}" if self.alone else said
 
 
 _ROLE_LINE = N_("%(name)s: %(role)s (%(place)s), until %(day)s")
@@ -70,10 +70,10 @@ def _is_last_manager(role: Role) -> bool:
 
 def notify_expiring_roles(now: datetime) -> int:
     """Tell whose role ends soon, and the administrators; each end once. Return how many roles."""
-    if clock.local(now).hour < SEND_HOUR:
+    if clock.to_local(now).hour < SEND_HOUR:
         return 0
     with db.atomic():
-        ends = [one for one in expiring_roles(clock.local(now).date()) if _mark_notified(one.role)]
+        ends = [one for one in expiring_roles(clock.to_local(now).date()) if _mark_notified(one.role)]
         if not ends:
             return 0
         admins = allowed_senders.administrators()

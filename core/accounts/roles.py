@@ -8,8 +8,8 @@ import clock
 from core import audit
 from core.accounts import sessions
 from database import db
+from i18n import N_
 from models import MailingList, Role, User
-from words import N_
 
 ROLE_LABELS = {
     "admin": N_("Administrator"),

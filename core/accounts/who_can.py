@@ -4,11 +4,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 import clock
-import words
+import i18n
 from core.accounts import roles
 from core.permissions import REQUIRED_LEVELS, ROLE_LEVELS, target_lists
+from i18n import N_
 from models import Notice, Role, User
-from words import N_
 
 MAX_NAMES = 3
 _ROLE_PHRASES = {
@@ -29,14 +29,14 @@ class PermissionHolders:
         """Return the sentence that sends somebody to the right person; empty if there is nobody."""
         if not self.names:
             return ""
-        named = [words.say(language, N_("%(names)s"), names=name) for name in self.names[:MAX_NAMES]]
-        shown = words.say(language, N_(", ")).join(named)
+        named = [i18n.say(language, N_("%(names)s"), names=name) for name in self.names[:MAX_NAMES]]
+        shown = i18n.say(language, N_(", ")).join(named)
         if (more := len(self.names) - MAX_NAMES) > 0:
-            shown = words.say(language, N_("%(names)s and %(n)s more"), names=shown, n=more)
+            shown = i18n.say(language, N_("%(names)s and %(n)s more"), names=shown, n=more)
         if self.need == "any":
-            return words.say(language, N_("An administrator can give you the right: %(names)s."), names=shown)
-        role = words.say(language, _ROLE_PHRASES[self.need])
-        return words.say(language, N_("This can be done by %(role)s: %(names)s."), role=role, names=shown)
+            return i18n.say(language, N_("An administrator can give you the right: %(names)s."), names=shown)
+        role = i18n.say(language, _ROLE_PHRASES[self.need])
+        return i18n.say(language, N_("This can be done by %(role)s: %(names)s."), role=role, names=shown)
 
 
 def holders_for_lists(need: str, lists: Collection[int]) -> PermissionHolders:

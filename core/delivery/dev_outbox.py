@@ -31,7 +31,7 @@ class CapturedMessage:
 
 def outbox_dir() -> Path:
     """Return where the outbox keeps its letters."""
-    return ground.current().data / "outbox"
+    return ground.current_config().data / "outbox"
 
 
 def list_messages() -> list[OutboxFile]:
@@ -73,7 +73,7 @@ READER_LINK_KINDS = ("join", "welcome", "registered", "page", "new-address")
 def _is_secret(message: EmailMessage) -> bool:
     """Say whether the words must not be shown: of a secret or unknown kind, or a letter that no row explains."""
     local = str(message.get("Message-ID", "")).strip().strip("<>").partition("@")[0]
-    number = address.decode_verp_tag(local, ground.current().key("secret"))
+    number = address.decode_verp_tag(local, ground.current_config().key("secret"))
     letter = Letter.get_or_none(Letter.id == number) if number else None
     if letter is None or letter.notice_id:
         return letter is None

@@ -21,9 +21,9 @@ from core.reports import digests
 from core.responses import tracking
 from core.settings import Settings, load_settings
 from database import db, insert_rows, millis
+from i18n import N_
 from mail import address as addresses
 from models import Child, Cover, Delivery, Letter, Membership, Notice, Person
-from words import N_
 
 TRANSITIONS: dict[str, frozenset[str]] = {
     "waiting": frozenset({"sending", "skipped", "cancelled", "expired"}),

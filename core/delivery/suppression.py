@@ -126,7 +126,7 @@ def _bounced_days(person: int, address: str, since: datetime) -> dict[int, date]
         .join(Letter)
         .where(Bounce.person == person, Bounce.kind.in_(COUNTED_KINDS), Bounce.at > since, Letter.address == address)
     )
-    return {row.letter_id: clock.local(row.at).date() for row in rows}
+    return {row.letter_id: clock.to_local(row.at).date() for row in rows}
 
 
 def _refused_days(person: int, address: str, since: datetime) -> dict[int, date]:
@@ -138,7 +138,7 @@ def _refused_days(person: int, address: str, since: datetime) -> dict[int, date]
         Letter.done_at > since,
         ((Letter.state == "refused") & Letter.reason.in_(COUNTED_KINDS)) | put_off,
     )
-    return {row.id: clock.local(row.done_at).date() for row in rows}
+    return {row.id: clock.to_local(row.done_at).date() for row in rows}
 
 
 def last_activity(person: int) -> datetime | None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import clock
-from config import Config, current
+from config import Config, current_config
 from core import scheduler
 from core.delivery import lifecycle, queue, smtp_results, throttle
 from core.delivery import outage as road
@@ -377,4 +377,4 @@ class SmtpWorker:
 
 def open_worker() -> SmtpWorker:
     """Return a sender for the installation in force."""
-    return SmtpWorker(current())
+    return SmtpWorker(current_config())

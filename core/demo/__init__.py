@@ -28,7 +28,7 @@ from models import Log, MailingList, Organization, User
 
 SCHOOL_NAME = "かえで原小学校"
 SCHOOL_DOMAIN = "mail.kaedehara.example.jp"
-ROSTER_FILE = config.HERE / "demo" / "demo_members.csv"
+ROSTER_FILE = config.PROJECT_DIR / "demo" / "demo_members.csv"
 ROSTER_HOUSEHOLDS = 36
 """Households in the roster file."""
 
@@ -69,21 +69,21 @@ def fill_demo(now: datetime, families: int = ROSTER_HOUSEHOLDS) -> list[tuple[st
             language="ja",
         )
         lists = _create_lists(began)
-        _import_members(lists, families, began, clock.local(now).date())
+        _import_members(lists, families, began, clock.to_local(now).date())
         _create_groups(lists["全校"], began)
         users, passwords = _create_users(lists, began)
         _assign_class_teacher(lists["6年1組"], users["長谷川 小百合"])
         for list_name, user in (("全校", users["小川 守"]), ("かえで原FC", users["森 雄一"])):
             add_sender(lists[list_name], None, user.email or "", user.name, now=began)
         create_past_notices(DemoContext(users, lists, now, Random(57)))  # noqa: S311 - the same school each time
-        settings.finish_setup(config.current(), users["小川 守"], now)
+        settings.finish_setup(config.current_config(), users["小川 守"], now)
         audit.log_action(None, _AUDIT_ACTION, detail={"families": families})
     return passwords
 
 
 def _require_empty_installation() -> None:
     """Refuse beside an outside mail server or real data; sample letters must never reach anybody."""
-    for smtp in (config.current().smtp, Organization.the().smtp):
+    for smtp in (config.current_config().smtp, Organization.the().smtp):
         if smtp and not config.is_loopback(smtp):
             raise DomainError("A mail server is set, so the sample school is refused: its letters must not leave.")
     if Organization.the().ready_at or MailingList.select().exists() or User.select().exists():

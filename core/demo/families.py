@@ -15,7 +15,7 @@ from core.imports.columns import RosterRow
 GRADES, CLASSES = 6, 2
 FIRST_ROW_NUMBER = 1001
 
-NAMES_FILE = config.HERE / "demo" / "demo_names.json"
+NAMES_FILE = config.PROJECT_DIR / "demo" / "demo_names.json"
 _DOMAINS = ("example.com", "example.jp", "mobile.example.jp", "example.org", "example.net")
 _DISTRICTS = ("本町", "川端", "丘の上", "駅前")
 

@@ -22,7 +22,7 @@ from core.settings import load_settings
 from database import millis
 from models import Delivery, Letter, Log, MailingList, Notice, Person, User
 
-NOTICES_FILE = config.HERE / "demo" / "demo_notices.json"
+NOTICES_FILE = config.PROJECT_DIR / "demo" / "demo_notices.json"
 MS_PER_LETTER = 200
 
 
@@ -37,7 +37,7 @@ class DemoContext:
 
     @property
     def today(self) -> date:
-        return clock.local(self.now).date()
+        return clock.to_local(self.now).date()
 
 
 def load_notices() -> list[dict[str, Any]]:
@@ -80,7 +80,7 @@ def _backdate_audit(before: int, at: datetime, now: datetime) -> None:
 
 def _create_draft(entry: dict, past: DemoContext, now: datetime) -> Notice:
     """Write a notice of the file as a draft, its dates filled in."""
-    use, day = entry["use"], clock.local(_written_at(entry, past.today)).date()
+    use, day = entry["use"], clock.to_local(_written_at(entry, past.today)).date()
     notice = workflow.create_draft(past.users[use["by"]], now=now, urgent=use.get("urgent", False))
     words = {"subject": fill_dates(entry["subject"], day), "text": fill_dates(entry["body"], day)}
     asks = polls.question_drafts(entry, day)
@@ -217,7 +217,7 @@ def _random_delay_min(lots: Random) -> float:
 
 def _next_waking_time(moment_of_reading: datetime, lots: Random) -> datetime:
     """Move a moment between 23:00 and 6:00 to the next morning."""
-    local = clock.local(moment_of_reading)
+    local = clock.to_local(moment_of_reading)
     if 6 <= local.hour < 23:
         return moment_of_reading
     day = local.date() + timedelta(days=local.hour >= 23)

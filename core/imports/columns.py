@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from core.imports.read import Cells
-from words import N_
+from i18n import N_
 
 ATTRIBUTE = "attribute"
 

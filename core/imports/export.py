@@ -9,8 +9,8 @@ from peewee import JOIN
 from core.imports import line_notes
 from core.imports.columns import CHILD_ITEMS, CONSENT_LABEL, FIELDS
 from core.members import consent
+from i18n import say
 from models import Child, MailingList, Membership, Person, User
-from words import say
 
 _FORMULA_START = re.compile(r"'*[=+\-@\t\r＝＋－＠]")
 _COLUMNS = (

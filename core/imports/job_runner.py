@@ -21,8 +21,8 @@ from core.imports.line_notes import LineNote
 from core.imports.plan_model import ImportPlan
 from core.imports.read import UnreadableFile
 from database import db
+from i18n import N_
 from models import Job, MailingList, User
-from words import N_
 
 log = logging.getLogger("kairan.roster")
 
@@ -135,7 +135,7 @@ def process_import_jobs(now: datetime) -> int:
 
 @contextmanager
 def _single_process_lock() -> Iterator[bool]:
-    with (ground.current().data / "run" / "import").open("w") as held:
+    with (ground.current_config().data / "run" / "import").open("w") as held:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

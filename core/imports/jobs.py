@@ -16,8 +16,8 @@ from core.imports.read import ENCODINGS
 from core.imports.read import read_cells as read_cells
 from core.imports.read import read_pasted as read_paste
 from database import db
+from i18n import N_
 from models import Job, MailingList, User
-from words import N_
 
 CONFIRM_WITHIN = timedelta(hours=24)
 STALLED_AFTER = timedelta(minutes=10)  # an import takes seconds: after that its process has died
@@ -72,7 +72,7 @@ def create_import(
 
 def upload_path(job: Job) -> Path:
     """Return where the file of an import waits."""
-    return ground.current().data / "imports" / str(job.id)
+    return ground.current_config().data / "imports" / str(job.id)
 
 
 def awaits_confirmation(job: Job, now: datetime) -> bool:

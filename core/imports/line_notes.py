@@ -5,7 +5,7 @@ import unicodedata
 from dataclasses import dataclass, field
 from typing import Any
 
-from words import N_, say
+from i18n import N_, say
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,8 @@ from core.imports.line_notes import LineNote
 from core.imports.plan_model import ImportPlan, PlanLine, RowDraft
 from core.imports.row_matching import ChildMatcher, LineRows, LineValidator, PersonMatcher
 from core.members import households
+from i18n import N_
 from models import MailingList, Membership
-from words import N_
 
 _UNKNOWN_TEACHER = N_("No user of this list is called “%(name)s”, so nobody was put in charge.")
 

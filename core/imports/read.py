@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from core.imports import excel
-from words import N_
+from i18n import N_
 
 MAX_BYTES = 4 * 2**20
 MAX_ROWS = 20_000

@@ -9,10 +9,10 @@ from core.imports.columns import RosterRow
 from core.imports.existing_rows import ExistingRows
 from core.imports.line_notes import LineNote, has_lost_character, is_same_name
 from core.imports.plan_model import PlanLine, RowDraft
+from i18n import N_
 from mail import address as addresses
 from mail.own_addresses import OwnAddresses
 from models import Child, Person
-from words import N_
 
 LineRows = list[tuple[PlanLine, RosterRow]]
 

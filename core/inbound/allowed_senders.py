@@ -17,10 +17,10 @@ from core.members import lists
 from core.notifications import service_mail
 from core.settings import load_settings
 from database import db
+from i18n import N_
 from mail import address as addresses
 from mail.auth_results import AuthResult
 from models import Letter, MailingList, Person, Role, Sender, User
-from words import N_
 
 Refused = lists.DomainError
 MAX_NOTIFICATIONS_PER_DAY = 10

@@ -198,7 +198,7 @@ def _authenticate(place: InboundAddress, mail: InboundMail, handler: "MessageHan
     """Ask the DNS only for mails on which something depends: those of registered senders, and commands."""
     if handler not in _HANDLERS_NEEDING_AUTH or not mail.address:
         return AuthResult()
-    config = ground.current()
+    config = ground.current_config()
     asked = _dns_budget.of_one_mail(
         txt_lookup or dmarc.txt_resolver(config.dns), known=allowed_senders.is_known_address(mail.address)
     )

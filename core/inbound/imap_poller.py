@@ -18,11 +18,11 @@ import config as ground
 from core import settings
 from core.inbound import dispatch, spool
 from database import db
+from i18n import N_
 from mail import envelope_headers
 from mail.imap import HANDLED_FOLDER, OTHER_FOLDER, ImapSession, MailboxUnavailable
 from mail.imap_account import ImapAccount
 from models import Collection
-from words import N_
 
 log = logging.getLogger("kairan.collecting")
 
@@ -44,7 +44,7 @@ class MailboxLocked(Exception):
 @contextmanager
 def hold_mailbox_lock() -> Iterator[None]:
     """Keep other processes out of the mailbox meanwhile. Raises Busy."""
-    with (ground.current().data / "run" / "collector").open("w") as held:
+    with (ground.current_config().data / "run" / "collector").open("w") as held:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

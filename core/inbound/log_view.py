@@ -4,8 +4,8 @@ from peewee import ModelSelect
 
 from core.inbound import spool
 from core.inbound.post_by_mail import HOLD_REASONS
+from i18n import N_
 from models import Incoming
-from words import N_
 
 KIND_LABELS: dict[str, str] = {
     "post": N_("To all members"),

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from itsdangerous import BadSignature, URLSafeSerializer
 
-import words
+import i18n
 from core import audit, rate_limits
 from core.errors import MissingFields, SendingStarted, WrongLetterCount
 from core.inbound.result import InboundResult
@@ -18,10 +18,10 @@ from core.notices.author_copy import notice_cancel_token
 from core.notifications import service_mail
 from core.settings import Settings, load_settings
 from database import db, millis
+from i18n import N_
 from mail import clean_post
 from mail.auth_results import AuthResult
 from models import Incoming, MailingList, Notice, Sender, Target, User, Wording
-from words import N_
 
 MAX_HELD_PER_DAY = 10
 RELEASE_LINK_VALID_FOR = timedelta(hours=24)
@@ -165,10 +165,10 @@ def _notify_sender(
             "subject": wording.subject,
             "text": wording.text,
             "letters": audience.letters,
-            "at": words.time_of_day(notice.begin_at),
+            "at": i18n.format_time(notice.begin_at),
             "url": url,
-            "why": words.say(language, HOLD_REASONS[why]) if why else "",
-            "attachments": words.say(language, _ATTACHMENTS_DROPPED) + "\n" if post.attachments else "",
+            "why": i18n.say(language, HOLD_REASONS[why]) if why else "",
+            "attachments": i18n.say(language, _ATTACHMENTS_DROPPED) + "\n" if post.attachments else "",
         },
         now=now,
         useful_s=int(RELEASE_LINK_VALID_FOR.total_seconds()) if kind == "release" else 3600,

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-import words
+import i18n
 from core import audit, rate_limits, visibility
 from core.inbound import spool
 from core.inbound.message import InboundMail
@@ -17,10 +17,10 @@ from core.notices.sender_names import response_recipient
 from core.notifications import service_mail
 from core.permissions import Permissions
 from core.settings import load_settings
+from i18n import N_
 from mail import address as addresses
 from mail.message import parse_message
 from models import Delivery, Incoming, Letter, Notice, Person, Sender
-from words import N_
 
 UnfitFile = file_types.UnfitFile
 MAX_NOTIFICATIONS_PER_DAY = 50
@@ -80,7 +80,7 @@ def _notify_organizer(delivery: Delivery, mail: InboundMail, now: datetime) -> N
         "subject": mail.subject or merge_fields.display_subject(notice),
         "notice": merge_fields.display_subject(notice),
         "text": mail.text[:MAX_QUOTED_CHARS],
-        "files": f"{words.say(language, _FILES_LINE, n=mail.attachments)}\n" if mail.attachments else "",
+        "files": f"{i18n.say(language, _FILES_LINE, n=mail.attachments)}\n" if mail.attachments else "",
         "url": f"{load_settings().base_url}/notices/{notice.id}/board",
     }
     service_mail.notify(

@@ -36,7 +36,7 @@ class SpooledMessage:
 
 def spool_folder() -> Path:
     """Return the folder of waiting mails, made if missing."""
-    path = ground.current().data / "inbox"
+    path = ground.current_config().data / "inbox"
     (path / "kept").mkdir(mode=0o700, parents=True, exist_ok=True)
     return path
 

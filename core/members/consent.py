@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import words
+import i18n
 from core.settings import load_settings
 from database import EPOCH
+from i18n import N_
 from models import MailingList, Membership, Terms
-from words import N_
 
 ROUTE_LABELS: dict[str, str] = {
     "manager": N_("entered by an organizer"),
@@ -37,13 +37,13 @@ def render_consent_text(mailing_list: MailingList, language: str) -> str:
     """Return what somebody agrees to by joining a list, as the page and the letter say it."""
     force = load_settings()
     lines = [
-        words.say(
+        i18n.say(
             language, N_("%(organization)s sends the notices of “%(list)s” to this address by e-mail."),
             organization=force.name or "Kairan", list=mailing_list.name,
         ),
         mailing_list.purpose
-        or words.say(language, N_("The address and the names are used for notices of the school only.")),
-        words.say(
+        or i18n.say(language, N_("The address and the names are used for notices of the school only.")),
+        i18n.say(
             language, N_("Other families see nothing of it. Every letter has a link by which it can be stopped.")
         ),
     ]  # fmt: skip
@@ -106,10 +106,10 @@ def consent_as_line(place: Membership, known: Mapping[int, Terms], language: str
     """Return a record in one line, for the roster file."""
     record_ = consent_view(place, known)
     parts = [
-        words.when(language, record_.at),
-        words.say(language, record_.route),
-        words.say(language, record_.code) if record_.code else "",
-        words.say(language, record_.proof) if record_.proof else "",
+        i18n.format_datetime(language, record_.at),
+        i18n.say(language, record_.route),
+        i18n.say(language, record_.code) if record_.code else "",
+        i18n.say(language, record_.proof) if record_.proof else "",
         record_.source,
         f"No. {place.consent['terms']}" if record_.words else "",
     ]

@@ -17,8 +17,8 @@ from core.members.segment_rules import RuleBlocks
 from core.notices.merge_fields import custom_field_names
 from core.permissions import Permissions
 from database import db, insert_rows
+from i18n import N_
 from models import REACHABLE, Child, Group, GroupMember, MailingList, Membership, Notice, Person, Target, User
-from words import N_
 
 MAX_NAME_LENGTH = 60
 MAX_GROUPS_PER_NOTICE = 15

@@ -9,9 +9,9 @@ from core import audit
 from core.imports.columns import normalise_text
 from core.permissions import notice_ids_for_lists
 from database import db
+from i18n import N_
 from mail import address as addresses
 from models import MailingList, Membership, Notice, Person, Sender, User
-from words import N_
 
 COUNT_KEYS = ("members", "active", "stopped", "bounced", "pending")
 MAX_NAME_LENGTH = 60

@@ -12,9 +12,9 @@ from core.members.lists import member_state_sql
 from core.notices import merge_fields
 from core.permissions import Permissions
 from core.reports import notice_list
+from i18n import N_
 from mail import address as addresses
 from models import Child, Delivery, Letter, MailingList, Membership, Notice, Person, Wording
-from words import N_
 
 KANA_ROWS: dict[str, str] = {
     "あ": "アイウエオァィゥェォヴ",

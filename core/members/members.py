@@ -28,9 +28,9 @@ from core.imports.row_matching import address_fields
 from core.members import households
 from core.notifications import service_mail
 from database import db
+from i18n import N_
 from mail import address as addresses
 from models import Child, Delivery, MailingList, Membership, Person, User
-from words import N_
 
 MAX_ITEM_LENGTH = 500
 NAME_REQUIRED = N_("Please enter a name.")

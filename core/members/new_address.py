@@ -10,9 +10,9 @@ from core.members import members, preference_page, signed_links
 from core.notifications import service_mail
 from core.settings import load_settings
 from database import db
+from i18n import N_
 from mail import address as addresses
 from models import Letter, Person
-from words import N_
 
 LINK_LIFETIME = timedelta(hours=24)
 PER_PERSON_A_DAY = 3

@@ -23,9 +23,9 @@ from core.notifications import service_mail
 from core.settings import load_settings
 from core.signup.quotas import SignupRequest
 from database import db, millis
+from i18n import N_
 from mail import address as addresses
 from models import Child, MailingList, Membership, Person
-from words import N_
 
 LINK_LIFETIME, WELCOME_LINK_LIFETIME = timedelta(hours=24), timedelta(days=7)
 PER_ADDRESS = ((600, 1), (86400, 3))

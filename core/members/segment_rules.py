@@ -12,10 +12,10 @@ from typing import Any
 
 from peewee import Expression, Function, fn
 
-import words
+import i18n
 from core.imports.columns import normalise_class, normalise_grade, normalise_text
+from i18n import N_, LazyMessage
 from models import Child, Membership, Person
-from words import N_, Sentence
 
 MAX_RULES = 12
 MAX_VALUE_LENGTH = 200
@@ -90,7 +90,7 @@ def parse_blocks(rules: Iterable[tuple[str, SegmentRule]]) -> RuleBlocks:
     found: list[list[SegmentRule]] = []
     for place, (word, rule) in enumerate(rules):
         if place >= MAX_RULES:
-            raise InvalidRule(Sentence(N_("At most %(n)s rules, please."), n=MAX_RULES), place)
+            raise InvalidRule(LazyMessage(N_("At most %(n)s rules, please."), n=MAX_RULES), place)
         _validate_rule(rule, place)
         if word == "or" or not found:
             found.append([])
@@ -110,7 +110,7 @@ def _validate_rule(rule: SegmentRule, place: int) -> None:
     if rule.op not in OPERATORS_WITHOUT_VALUE and not rule.values:
         raise InvalidRule(N_("Write what it is compared with."), place)
     if len(rule.value) > MAX_VALUE_LENGTH or len(rule.field) > MAX_VALUE_LENGTH:
-        raise InvalidRule(Sentence(N_("Longer than %(n)s characters."), n=MAX_VALUE_LENGTH), place)
+        raise InvalidRule(LazyMessage(N_("Longer than %(n)s characters."), n=MAX_VALUE_LENGTH), place)
 
 
 def blocks_to_json(condition: RuleBlocks) -> list[list[dict[str, Any]]]:
@@ -165,17 +165,17 @@ def _field_value(field: str) -> Function:
 
 def field_label(language: str, field: str) -> str:
     """Return the name of a field as a page shows it."""
-    return words.say(language, FIELDS[field]) if field in FIELDS else field.removeprefix(ITEM_PREFIX)
+    return i18n.say(language, FIELDS[field]) if field in FIELDS else field.removeprefix(ITEM_PREFIX)
 
 
 def describe_blocks(language: str, condition: RuleBlocks) -> str:
     """Return a condition as a sentence: 「学年が「3」、かつ地区が「本町」」."""
-    said = [words.say(language, " and ").join(_describe_rule(language, rule) for rule in block) for block in condition]
+    said = [i18n.say(language, " and ").join(_describe_rule(language, rule) for rule in block) for block in condition]
     if len(said) == 1:
         return said[0]
-    return words.say(language, ", or ").join(words.say(language, "(%(rules)s)", rules=one) for one in said)
+    return i18n.say(language, ", or ").join(i18n.say(language, "(%(rules)s)", rules=one) for one in said)
 
 
 def _describe_rule(language: str, rule: SegmentRule) -> str:
-    values = words.say(language, ", ").join(rule.values)
-    return words.say(language, _PHRASES[rule.op], field=field_label(language, rule.field), value=values)
+    values = i18n.say(language, ", ").join(rule.values)
+    return i18n.say(language, _PHRASES[rule.op], field=field_label(language, rule.field), value=values)

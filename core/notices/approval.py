@@ -15,8 +15,8 @@ from core.notifications import service_mail
 from core.permissions import person_scope_for_user
 from core.settings import load_settings
 from database import db
+from i18n import N_
 from models import Notice, User
-from words import N_
 
 MAX_NOTE_CHARS = 1000
 REQUEST_LIFETIME_S = 24 * 3600

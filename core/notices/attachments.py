@@ -23,9 +23,9 @@ from core.errors import DomainError, NotADraft
 from core.notices import file_types
 from core.notices.file_types import UnfitFile
 from database import db, written_once
+from i18n import N_
 from mail import multipart_mixed
 from models import Attachment, Delivery, Notice, Opened, User
-from words import N_
 
 MEBIBYTE = 2**20
 MAX_FILE_BYTES = 10 * MEBIBYTE
@@ -214,7 +214,7 @@ def record_view(delivery: Delivery, attachment: Attachment, now: datetime) -> bo
 def closes_at(notice: Notice) -> datetime:
     """Return when the files of a notice close: at the school year's end, thirty days after it was sent at least."""
     begun = notice.started_at or clock.now()
-    april = date(clock.school_year(clock.local(begun).date()) + 1, 4, 1)
+    april = date(clock.school_year(clock.to_local(begun).date()) + 1, 4, 1)
     return max(clock.from_local(datetime.combine(april, time_of_day())), begun + MIN_AVAILABLE)
 
 
@@ -254,7 +254,7 @@ def withdraw_file(attachment: Attachment, by: User | None, now: datetime) -> Non
 
 def attachments_dir() -> Path:
     """Return where the files lie; nobody but Kairan's own user may look in."""
-    found = ground.current().data / "attachments"
+    found = ground.current_config().data / "attachments"
     found.mkdir(mode=0o700, exist_ok=True)
     return found
 

@@ -18,8 +18,8 @@ from core.notices import merge_fields, recipients
 from core.notices.per_child import differs_by_child
 from core.notices.recipients import TargetSet
 from core.settings import load_settings
+from i18n import N_, LazyMessage
 from models import REACHABLE, Child, Group, MailingList, Membership, Notice, Person, User
-from words import N_, Sentence
 
 EXCLUSION_REASONS: dict[str, str] = {
     "no_address": N_("No address: to be told by telephone"),
@@ -68,7 +68,7 @@ class Recipient:
     def why(self) -> str:
         """Say why there is no letter, a merge field by its name (D-24)."""
         if self.missing:
-            return Sentence(N_("“%(fields)s” is empty"), fields="」「".join(self.missing))
+            return LazyMessage(N_("“%(fields)s” is empty"), fields="」「".join(self.missing))
         return EXCLUSION_REASONS[self.reason]
 
     @property

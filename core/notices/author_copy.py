@@ -16,8 +16,8 @@ from core.notices.rendering import format_moment, reminder_subject, render_autho
 from core.notifications import service_mail
 from core.settings import Settings, load_settings
 from database import millis
+from i18n import N_, say
 from models import Letter, Notice, Person, Reminder, User
-from words import N_, say
 
 
 def send_author_copy(notice: Notice, by: User | None, now: datetime) -> Letter | None:

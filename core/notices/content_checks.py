@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
 import clock
-import words
+import i18n
 from core.notices.audience import Audience
+from i18n import N_
 from models import MailingList
-from words import N_
 
 _DATE_WITH_WEEKDAY = re.compile(r"(?<!\d)(\d{1,2})(?:月(\d{1,2})日|/(\d{1,2}))[（(]([月火水木金土日])[）)]")
 _ANY_DATE = re.compile(r"(?<!\d)(\d{1,2})(?:月(\d{1,2})日|/(\d{1,2})(?=[（(]))")
@@ -58,21 +58,21 @@ def strip_blanks(text: str) -> str:
 
 def check_day_words(text: str, begins: datetime, at: datetime | None, language: str) -> Iterator[SendWarning]:
     """Say which day "tomorrow" will be for the reader of a letter that goes out on another day."""
-    if at is None or clock.local(at).date() == clock.today():
+    if at is None or clock.to_local(at).date() == clock.today():
         return
     sentence = N_("The text says “%(word)s” but goes out on %(day)s; readers will take it as %(read)s.")
     for word in dict.fromkeys(_DAY_WORD.findall(text)):
-        read_as = clock.local(begins).date() + timedelta(days=_DAY_OFFSETS[word])
-        values = {"word": word, "day": words.day(language, begins), "read": words.day(language, read_as)}
+        read_as = clock.to_local(begins).date() + timedelta(days=_DAY_OFFSETS[word])
+        values = {"word": word, "day": i18n.format_day(language, begins), "read": i18n.format_day(language, read_as)}
         yield SendWarning("day", sentence, values)
 
 
 def check_subject(subject: str, begins: datetime, language: str) -> Iterator[SendWarning]:
     """Say that a subject stays in the mailbox for days, and "today" with it (field 4.3)."""
     for word in dict.fromkeys(_DAY_WORD.findall(subject)):
-        day = clock.local(begins).date() + timedelta(days=_DAY_OFFSETS[word])
+        day = clock.to_local(begins).date() + timedelta(days=_DAY_OFFSETS[word])
         sentence = N_("The subject says “%(word)s”, which is another day for who reads it later. Better: %(day)s.")
-        yield SendWarning("subject_day", sentence, {"word": word, "day": words.day(language, day)})
+        yield SendWarning("subject_day", sentence, {"word": word, "day": i18n.format_day(language, day)})
 
 
 # ── dates ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -87,7 +87,7 @@ def check_weekdays(text: str, today: date, language: str) -> Iterator[SendWarnin
             yield SendWarning(
                 "weekday",
                 N_("“%(written)s”: that day is %(day)s."),
-                {"written": written, "day": words.day(language, named)},
+                {"written": written, "day": i18n.format_day(language, named)},
             )
 
 
@@ -96,7 +96,7 @@ def check_past_dates(text: str, today: date, language: str) -> Iterator[SendWarn
     named = {_nearest_date(int(month), int(day or other), today) for month, day, other in _ANY_DATE.findall(text)}
     past = sorted(one for one in named if one and today - _PAST_WINDOW < one < today)
     if past:
-        days = words.say(language, ", ").join(words.day(language, one) for one in past)
+        days = i18n.say(language, ", ").join(i18n.format_day(language, one) for one in past)
         yield SendWarning("past", N_("These days have already passed: %(days)s."), {"days": days})
 
 

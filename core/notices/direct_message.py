@@ -11,8 +11,8 @@ from core.notices import workflow
 from core.notices.content_checks import SendWarning
 from core.permissions import Permissions
 from database import db
+from i18n import N_
 from models import Delivery, Letter, MailingList, Membership, Notice, Person, Target, User
-from words import N_
 
 KIND = "individual"
 

@@ -20,8 +20,8 @@ from core.notices.audience import Audience, resolve_audience
 from core.notices.validation import find_missing
 from core.settings import load_settings
 from database import db
+from i18n import N_
 from models import Delivery, Had, MailingList, Membership, Notice, Person, Step, Target, User, Wording
-from words import N_
 
 MAX_AT_ONCE = 30
 MAX_DAYS = 366
@@ -247,7 +247,7 @@ def people_due(step: Step, now: datetime) -> set[int]:
 
 def step_due_at(joined: datetime, step: Step) -> datetime:
     """Return when somebody who joined then gets a step; never before the joining itself."""
-    day = clock.local(joined).date() + timedelta(days=step.days)
+    day = clock.to_local(joined).date() + timedelta(days=step.days)
     at = clock.from_local(datetime.combine(day, time(step.minute // 60, step.minute % 60)))
     return at if at >= joined else at + timedelta(days=1)
 

@@ -11,7 +11,7 @@ import zipfile
 from dataclasses import dataclass
 
 from core.notices import photo_metadata
-from words import N_
+from i18n import N_
 
 MAX_NAME_CHARS = 80
 _OFFICE = {

@@ -3,12 +3,12 @@
 import re
 from datetime import datetime
 
-import words
+import i18n
 from core.notices import questions
 from core.notices.workflow import create_draft, insert_targets
 from database import db
+from i18n import N_
 from models import Notice, Question, Target, User, Wording
-from words import N_
 
 UPDATE_SUBJECT = N_("[Update %(time)s] %(subject)s")
 _UPDATE_PREFIX = re.compile(r"【\d{1,2}:\d\d 更新】|\[Update \d{1,2}:\d\d\] ")
@@ -28,9 +28,9 @@ def create_apology(notice: Notice, by: User | None, now: datetime) -> Notice:
     with db.atomic():
         fresh = _copy_as_draft(notice, by, now, "", corrects=notice)
         language = fresh.wording.language
-        at = words.time_of_day(notice.started_at or now)
+        at = i18n.format_time(notice.started_at or now)
         Question.delete().where(Question.notice == fresh).execute()
-        subject, text = words.say(language, APOLOGY_SUBJECT), words.say(language, APOLOGY_TEXT, time=at)
+        subject, text = i18n.say(language, APOLOGY_SUBJECT), i18n.say(language, APOLOGY_TEXT, time=at)
         said = {"subject": subject, "text": text, "html": "", "decorated": False}
         Wording.update(**said).where(Wording.notice == fresh).execute()
         Notice.update(read_confirmation=True).where(Notice.id == fresh.id).execute()
@@ -51,7 +51,7 @@ def create_update(notice: Notice, by: User | None, now: datetime) -> Notice:
     """
     wording = notice.wording
     subject = _UPDATE_PREFIX.sub("", wording.subject, count=1)
-    marked = words.say(wording.language, UPDATE_SUBJECT, time=words.time_of_day(now), subject=subject)
+    marked = i18n.say(wording.language, UPDATE_SUBJECT, time=i18n.format_time(now), subject=subject)
     return _copy_as_draft(notice, by, now, marked, follows=notice)
 
 

@@ -8,9 +8,9 @@ from html import escape
 from typing import Any
 
 from core.notices import inline_images
+from i18n import N_
 from mail.html import sanitizer, text_part
 from models import Notice, Sample, Wording
-from words import N_
 
 MAX_TEXT_CHARS = 50_000
 MISSING_ALT_TEXT = N_("Write in a few words what each picture shows, for those who do not see it.")

@@ -19,9 +19,9 @@ import config as ground
 from core.notices import attachments, file_types, photo_metadata
 from core.notices.attachments import MEBIBYTE, format_bytes
 from core.notices.file_types import UnfitFile
+from i18n import N_
 from mail import multipart_related as parts_of
 from models import Notice, Sample, Wording
-from words import N_
 
 MAX_IMAGE_BYTES = MEBIBYTE
 MAX_TOTAL_BYTES = 2 * MEBIBYTE
@@ -69,7 +69,7 @@ def _store_content(mark: str, content: bytes) -> None:
 
 def images_dir() -> Path:
     """Return where the pictures lie; nobody but Kairan's own user may look in."""
-    found = ground.current().data / "pictures"
+    found = ground.current_config().data / "pictures"
     found.mkdir(mode=0o700, exist_ok=True)
     return found
 

@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from functools import cache
 
 import clock
-import words
+import i18n
 from core import class_names, permissions
 from core.display_names import given_name
 from core.settings import Settings, load_settings
@@ -66,8 +66,10 @@ def _class_teacher_name(one: FieldContext) -> str:
 
 
 def _short_date(one: FieldContext) -> str:
-    at = clock.local(one.at)
-    return f"{at.month}/{at.day}({words.day('ja', at)[-2]})" if one.language == "ja" else words.day("en", at)
+    at = clock.to_local(one.at)
+    return (
+        f"{at.month}/{at.day}({i18n.format_day('ja', at)[-2]})" if one.language == "ja" else i18n.format_day("en", at)
+    )
 
 
 MERGE_FIELDS: tuple[MergeField, ...] = (
@@ -84,7 +86,7 @@ MERGE_FIELDS: tuple[MergeField, ...] = (
     MergeField("続柄", "relation", "place", lambda one: next((row.relation for row in one.rows if row.relation), "")),
     MergeField("リスト名", "list name", "person", lambda one: one.list_name, ("list",)),
     MergeField("担当者", "person in charge", "place", _class_teacher_name, ("担任", "担当")),
-    MergeField("今日の日付", "today", "day", lambda one: words.day(one.language, one.at), ("本日の日付", "日付", "date")),
+    MergeField("今日の日付", "today", "day", lambda one: i18n.format_day(one.language, one.at), ("本日の日付", "日付", "date")),
     MergeField("今日の日付（短）", "today in short", "day", _short_date, ("短い日付",)),
     MergeField("差出人の名前", "sender name", "sender", lambda one: one.signed or one.notice.signed, ("送信者名", "差出人")),
     MergeField("送信者の署名", "signature", "sender", lambda one: one.notice.by.signature if one.notice.by_id else "",

@@ -9,14 +9,14 @@ from calendar import monthrange
 from datetime import date, datetime, time, timedelta
 
 import clock
-import words
+import i18n
 from core import audit
 from core.notices import workflow
 from core.notices.audience import resolve_audience
 from core.settings import load_settings
 from database import db
+from i18n import N_
 from models import MailingList, Notice, User
-from words import N_
 
 BOOK_AHEAD = timedelta(days=3)
 MAX_DAY_OF_MONTH = 28
@@ -43,7 +43,7 @@ def next_test_at(mailing_list: MailingList, now: datetime) -> datetime | None:
     """Return when the next test of a list goes out; None if it has none."""
     if not mailing_list.test_day:
         return None
-    today = clock.local(now).date()
+    today = clock.to_local(now).date()
     at = _test_time(mailing_list, today.replace(day=1))
     booked = mailing_list.test_booked
     if at <= now or booked == f"{today:%Y-%m}":
@@ -74,7 +74,7 @@ def book_due_tests(now: datetime) -> list[int]:
 
 def _book_test(mailing_list: MailingList, at: datetime, now: datetime) -> Notice | None:
     """Book one test; None if another process has, or nobody of the list can receive mail."""
-    month = f"{clock.local(at):%Y-%m}"
+    month = f"{clock.to_local(at):%Y-%m}"
     with db.atomic():
         mine = (MailingList.id == mailing_list.id) & (MailingList.test_booked != month)
         if not MailingList.update(test_booked=month).where(mine).execute():
@@ -92,10 +92,10 @@ def _book_test(mailing_list: MailingList, at: datetime, now: datetime) -> Notice
 def _create_test_notice(mailing_list: MailingList, at: datetime, now: datetime) -> Notice:
     force, by = load_settings(), mailing_list.test_by
     notice = workflow.create_draft(by if by and by.is_active else None, now=now, route="monthly")
-    month = words.month(force.language, clock.local(at).date())
+    month = i18n.format_month(force.language, clock.to_local(at).date())
     workflow.save_draft(
-        notice, now=now, read_confirmation=True, subject=words.say(force.language, TEST_SUBJECT, month=month),
-        text=words.say(force.language, TEST_TEXT, organization=force.name),
+        notice, now=now, read_confirmation=True, subject=i18n.say(force.language, TEST_SUBJECT, month=month),
+        text=i18n.say(force.language, TEST_TEXT, organization=force.name),
     )  # fmt: skip
     workflow.set_recipients(notice, lists=[mailing_list.id], now=now)
     return notice

@@ -6,11 +6,11 @@ subjects, cells of the board) follows from `differs_by_child` alone.
 
 from collections.abc import Callable
 
-import words
+import i18n
 from core.display_names import given_name
 from core.notices import merge_fields
+from i18n import N_
 from models import Notice, Question
-from words import N_
 
 
 def differs_by_child(notice: Notice) -> bool:
@@ -48,8 +48,8 @@ _CONDITIONS: tuple[Callable[[Notice], bool], ...] = (
 def sibling_note(language: str, name: str, room: str) -> str:
     """Return the sentence above a letter that has sisters: whose it is, and that the others come by themselves."""
     if room:
-        return words.say(language, _WITH_ROOM, name=name, room=room)
-    return words.say(language, _WITHOUT_ROOM, name=name)
+        return i18n.say(language, _WITH_ROOM, name=name, room=room)
+    return i18n.say(language, _WITHOUT_ROOM, name=name)
 
 
 _WITH_ROOM = N_("This letter is about %(name)s (%(room)s). Brothers and sisters have a letter of their own.")
@@ -58,4 +58,4 @@ _WITHOUT_ROOM = N_("This letter is about %(name)s. Brothers and sisters have a l
 
 def subject_with_child(language: str, subject: str, name: str) -> str:
     """Return a subject that ends with the given name of the child whom the letter is about."""
-    return words.say(language, N_("%(subject)s (%(child)s)"), subject=subject, child=given_name(name))
+    return i18n.say(language, N_("%(subject)s (%(child)s)"), subject=subject, child=given_name(name))

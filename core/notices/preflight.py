@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from datetime import datetime, time, timedelta
 
 import clock
-import words
+import i18n
 from core.notices import attachments, html_body, previous_send, questions
 from core.notices import content_checks as of_text
 from core.notices.audience import Audience
 from core.notices.content_checks import SendWarning
 from core.settings import Settings, load_settings
+from i18n import N_
 from models import Notice, Wording
-from words import N_
 
 FOOTER_OFF = N_(
     "The way to stop the mail and the school's address are required by law (特定電子メール法) in mail that advertises."
@@ -37,7 +37,7 @@ def collect_warnings(
     wording = notice.wording
     text = f"{wording.subject}\n{wording.text}"
     filled_in = of_text.strip_blanks(text)  # the date of a sample is told once, as a blank
-    day = clock.local(begins).date()
+    day = clock.to_local(begins).date()
     files = [one.name for one in attachments.files_of_notice(notice)]
     return [
         *_check_night(begins, now, at),
@@ -59,14 +59,14 @@ def collect_warnings(
 
 
 def _check_night(begins: datetime, now: datetime, at: datetime | None) -> Iterator[SendWarning]:
-    hour = clock.local(begins).hour
+    hour = clock.to_local(begins).hour
     if hour >= NIGHT_HOURS[0] or hour < NIGHT_HOURS[1]:
         sentence = (
             N_("It will be %(time)s then. The sound of the phone may wake somebody.")
             if at
             else N_("It is %(time)s now. The sound of the phone may wake somebody.")
         )
-        yield SendWarning("night", sentence, {"time": words.time_of_day(begins)}, at=_next_morning(begins))
+        yield SendWarning("night", sentence, {"time": i18n.format_time(begins)}, at=_next_morning(begins))
 
 
 def _check_image_only(wording: Wording) -> Iterator[SendWarning]:
@@ -78,7 +78,7 @@ def _check_image_only(wording: Wording) -> Iterator[SendWarning]:
 
 def _next_morning(begins: datetime) -> datetime:
     """Return the first seven o'clock after a moment of the night."""
-    local = clock.local(begins)
+    local = clock.to_local(begins)
     day = local.date() + timedelta(days=local.time() >= MORNING_TIME)
     return clock.from_local(datetime.combine(day, MORNING_TIME))
 

@@ -6,12 +6,12 @@ from datetime import datetime, timedelta
 
 from peewee import fn
 
-import words
+import i18n
 from core.notices.audience import Audience
 from core.notices.content_checks import SendWarning
 from core.notices.related_notices import latest_to_same_list
+from i18n import N_
 from models import Delivery, Notice, Sums, Target, Wording
-from words import N_
 
 NOTICES_COMPARED = 20
 UNUSUAL_LETTERS = 50
@@ -95,4 +95,4 @@ def check_duplicate(notice: Notice, audience: Audience, now: datetime, language:
     )  # fmt: skip
     if found:
         sentence = N_("The same words were sent to this list before (%(at)s). Is it meant to go out twice?")
-        yield SendWarning("again", sentence, {"at": words.when(language, found.confirmed_at)})
+        yield SendWarning("again", sentence, {"at": i18n.format_datetime(language, found.confirmed_at)})

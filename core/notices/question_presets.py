@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from core.notices.questions import QuestionDraft
-from words import N_, say
+from i18n import N_, say
 
 
 @dataclass(frozen=True, slots=True)

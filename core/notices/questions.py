@@ -12,11 +12,11 @@ from itertools import count, groupby
 from typing import Any
 
 import clock
-import words
+import i18n
 from database import db
+from i18n import N_
 from mail import merge, question_block
 from models import Choice, Notice, Question
-from words import N_
 
 UNIT_LABELS: dict[str, str] = {
     "household": N_("one answer per household"),
@@ -212,8 +212,12 @@ def deadline_text(language: str, deadline: datetime | None) -> str:
     """Return a deadline in words: the day alone if it is the end of that day; "" if there is none."""
     if deadline is None:
         return ""
-    local = clock.local(deadline)
-    return words.day(language, deadline) if (local.hour, local.minute) == END_OF_DAY else words.when(language, deadline)
+    local = clock.to_local(deadline)
+    return (
+        i18n.format_day(language, deadline)
+        if (local.hour, local.minute) == END_OF_DAY
+        else i18n.format_datetime(language, deadline)
+    )
 
 
 def end_of_day(day: date) -> datetime:
@@ -248,7 +252,7 @@ def _letter_question(block: QuestionBlock, language: str, who: str) -> question_
     choices = tuple((one.number, one.text) for one in block.questions[0].options)
     days = tuple((one.options[0].number, one.text) for one in block.questions if one.options) if block.days else ()
     return question_block.LetterQuestion(
-        block.title, deadline_text(language, block.deadline), choices, days, words.say(language, who) if who else ""
+        block.title, deadline_text(language, block.deadline), choices, days, i18n.say(language, who) if who else ""
     )
 
 

@@ -20,9 +20,9 @@ from core.notices.reminder_recipients import ReminderRecipient, find_recipients,
 from core.permissions import target_lists
 from core.settings import Settings, load_settings
 from database import db, insert_rows, millis
+from i18n import N_
 from mail import address as addresses
 from models import Delivery, Letter, Notice, Reminder, Target, User
-from words import N_
 
 INTERVAL_CHOICES_MIN = (0, 15, 30, 60)
 REPEAT_CHOICES = (1, 2, 3)
@@ -161,14 +161,14 @@ def plan_deadline_reminder(notice: Notice, now: datetime, after: datetime | None
 def _deadlines(notice: Notice) -> list[tuple[datetime, datetime]]:
     """Return the first and the last deadline of each day that has one."""
     ends = sorted({one.deadline for one in questions.load_questions(notice.id) if one.deadline})
-    days = [list(held) for _, held in groupby(ends, key=lambda end: clock.local(end).date())]
+    days = [list(held) for _, held in groupby(ends, key=lambda end: clock.to_local(end).date())]
     return [(held[0], held[-1]) for held in days]
 
 
 def _day_before(end: datetime) -> datetime:
     """Return a day before a deadline; one late in the evening is told at six, when families sit together."""
     at = end - timedelta(days=1)
-    local = clock.local(at)
+    local = clock.to_local(at)
     if QUIET_HOURS[1] <= local.hour < QUIET_HOURS[0]:
         return at
     return clock.from_local(
@@ -178,7 +178,7 @@ def _day_before(end: datetime) -> datetime:
 
 def skip_quiet_hours(at: datetime) -> datetime:
     """Return the moment itself, or seven in the morning if it lies in the quiet hours."""
-    local = clock.local(at)
+    local = clock.to_local(at)
     if QUIET_HOURS[1] <= local.hour < QUIET_HOURS[0]:
         return at
     day = local.date() + timedelta(days=local.hour >= QUIET_HOURS[0])

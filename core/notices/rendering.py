@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import clock
-import words
+import i18n
 from core.delivery.queue import QueuedMessage, load_message
 from core.display_names import given_name
 from core.notices import attachments, html_body, inline_images, merge_fields, per_child, questions
@@ -16,9 +16,9 @@ from core.notifications import kinds, service_mail
 from core.permissions import target_lists
 from core.responses import tracking
 from core.settings import Settings
+from i18n import N_
 from mail.compose import VERP_TAG_PLACEHOLDER, LetterRecipient, LetterRenderer, LetterTemplate, make_renderer
 from models import Delivery, Letter, MailingList, Notice, User
-from words import N_
 
 REMINDER_SUBJECT = N_("[Sent again] %(subject)s")
 PLACEHOLDER_TOKEN = "2" * 26  # opens nothing; stands where a reader's own token will
@@ -81,10 +81,10 @@ def notice_form(
 
 def reminder_subject(subject: str, language: str) -> str:
     """Return the subject of a reminder, marked 【再送】 once however often it is sent (field 2.3)."""
-    marks = [words.say(one, REMINDER_SUBJECT, subject="") for one in words.LANGUAGES]
+    marks = [i18n.say(one, REMINDER_SUBJECT, subject="") for one in i18n.LANGUAGES]
     if subject.startswith(tuple(marks)):
         return subject
-    return words.say(language, REMINDER_SUBJECT, subject=subject)
+    return i18n.say(language, REMINDER_SUBJECT, subject=subject)
 
 
 def reply_to_pattern(force: Settings) -> str:
@@ -248,4 +248,4 @@ def _author_copy_list(notice: Notice, like: Recipient | None) -> MailingList | N
 
 def format_moment(language: str, moment: datetime) -> str:
     """Return a moment in words, in the language of a letter."""
-    return words.when(language, moment)
+    return i18n.format_datetime(language, moment)

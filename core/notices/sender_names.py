@@ -14,8 +14,8 @@ from peewee import ModelSelect
 import clock
 from core.errors import DomainError, NotADraft
 from core.permissions import Permissions, permissions_of
+from i18n import N_
 from models import Delivery, Notice, Role, Sender, User
-from words import N_
 
 
 class SenderNameForbidden(DomainError):

@@ -21,10 +21,10 @@ from core.notices.questions import QuestionDraft
 from core.permissions import Permissions
 from core.settings import load_settings
 from database import db
+from i18n import N_
 from models import MailingList, Notice, Sample, User
-from words import N_
 
-SHIPPED_FILE = config.HERE / "core" / "writing" / "samples.json"
+SHIPPED_FILE = config.PROJECT_DIR / "core" / "writing" / "samples.json"
 MAX_QUICK_TEMPLATES = 4
 REMIND_EVERY_S, REMIND_TIMES = 30 * 60, 2
 """An urgent sample is sent again by itself to those who have not confirmed or answered (field 2.3)."""

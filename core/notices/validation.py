@@ -6,9 +6,9 @@ import clock
 from core.notices import html_body, merge_fields, questions
 from core.notices.audience import Audience
 from core.settings import Settings, load_settings
+from i18n import N_, LazyMessage
 from mail import merge
 from models import Notice, Target, User, Wording
-from words import N_, Sentence
 
 
 def find_missing(
@@ -22,7 +22,7 @@ def find_missing(
     if not Target.select().where(Target.notice == notice, Target.include == True).exists():
         missing["targets"] = N_("Choose the recipients.")
     elif waiting := audience.waiting:
-        missing["targets"] = Sentence(_AWAITS_ROSTER, lists=", ".join(waiting))
+        missing["targets"] = LazyMessage(_AWAITS_ROSTER, lists=", ".join(waiting))
     elif not audience.receiving and not any(one.missing for one in audience.left_out):
         missing["targets"] = N_("Nobody of the chosen recipients can receive mail.")
     if not wording.subject.strip():
@@ -42,7 +42,7 @@ def _field_empty_for_all(audience: Audience) -> dict[str, str]:
     if audience.receiving or empty is None:
         return {}
     sentence = N_("“%(field)s” is empty for everybody who is chosen, so nobody would get a letter.")
-    return {"text": Sentence(sentence, field=empty)}
+    return {"text": LazyMessage(sentence, field=empty)}
 
 
 def _merge_field_errors(notice: Notice, wording: Wording, by: User | None) -> dict[str, str]:
@@ -60,14 +60,16 @@ def _merge_field_error(names: list[str], free: list[str], force: Settings, by: U
     """Say what is wrong with the first bad name; while no list is chosen nobody knows which items it has."""
     for name, likely in merge_fields.unknown_names(names, free) if chosen else ():
         if likely:
-            return Sentence(
+            return LazyMessage(
                 N_("There is no merge field “%(name)s”. Did you mean “%(likely)s”?"), name=name, likely=likely
             )
-        return Sentence(N_("There is no merge field “%(name)s”. Please choose one of those below the text."), name=name)
+        return LazyMessage(
+            N_("There is no merge field “%(name)s”. Please choose one of those below the text."), name=name
+        )
     if by is not None and not by.signature.strip() and merge_fields.uses_signature(names):
         return SIGNATURE_EMPTY
     if lacking := merge_fields.missing_organization_value(names, force):
-        return Sentence(N_("“%(name)s” is not set for the school yet. An administrator can enter it."), name=lacking)
+        return LazyMessage(N_("“%(name)s” is not set for the school yet. An administrator can enter it."), name=lacking)
     return ""
 
 

@@ -33,9 +33,9 @@ from core.notices.validation import find_missing
 from core.permissions import person_scope_for_user
 from core.settings import load_settings
 from database import db, millis
+from i18n import N_
 from mail import merge
 from models import Group, Letter, Notice, Target, User, Wording
-from words import N_
 
 STATE_LABELS: dict[str, str] = {
     "draft": N_("Draft"),

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import words
+import i18n
+from i18n import N_
 from mail import address as addresses
 from models import Letter, Person
-from words import N_
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +124,8 @@ def render_message(letter: Letter, organization: str) -> tuple[str, str]:
     kind = KINDS[letter.kind]
     values = {"organization": organization, **letter.payload}
     return (
-        words.say(letter.language, kind.subject, **values),
-        words.say(letter.language, kind.text, **values),
+        i18n.say(letter.language, kind.subject, **values),
+        i18n.say(letter.language, kind.text, **values),
     )
 
 

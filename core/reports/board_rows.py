@@ -14,8 +14,8 @@ from peewee import JOIN, ModelSelect
 from core import visibility
 from core.members.unsubscribe import unreachable_children
 from database import db, millis
+from i18n import N_
 from models import Cover, Delivery, Letter, Membership, Notice, Person, User
-from words import N_
 
 NOT_INTENDED = ("excluded", "left", "pending", "unconfirmed", "missing")
 """Reasons of people who were not meant to get this notice; they are no part of the board."""

@@ -11,8 +11,8 @@ from datetime import date, datetime, timedelta
 
 import clock
 from core import audit
+from i18n import N_
 from models import Log, Notice, User
-from words import N_
 
 FIRST_REPORT = (timedelta(days=3), timedelta(days=5))
 FINAL_REPORT = timedelta(days=30)
@@ -116,4 +116,4 @@ def parse_known_on(typed: str, now: datetime) -> date | None:
         found = date.fromisoformat(typed.strip())
     except ValueError:
         return None
-    return found if found <= clock.local(now).date() else None
+    return found if found <= clock.to_local(now).date() else None

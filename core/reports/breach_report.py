@@ -166,4 +166,4 @@ def report_as_csv(report: BreachReport, headings: list[str], states: dict[str, s
 
 
 def _format_time(at: datetime | None) -> str:
-    return clock.local(at).strftime("%Y-%m-%d %H:%M:%S") if at else ""
+    return clock.to_local(at).strftime("%Y-%m-%d %H:%M:%S") if at else ""

@@ -159,7 +159,7 @@ def load_dashboard(rights: Permissions, now: datetime) -> Dashboard:
         nameless=_incomplete_members(rights),
         following=steps_after.steps_awaiting_decision(rights.lists("manage").select(MailingList.id).order_by()),
         forgetting=settings.purge_starts_at(now) if rights.is_admin else None,
-        renewals=near_renewals(clock.local(now).date()) if rights.is_admin else [],
+        renewals=near_renewals(clock.to_local(now).date()) if rights.is_admin else [],
         unsafe=[found] if rights.is_admin and (found := backup_status.current_status(now)).old else [],
         waiting=[row for row in booked if row not in asking][:MAX_SHOWN],
         drafts=notice_list.notice_rows(notice_list.nonempty_drafts(rights).limit(MAX_SHOWN)),

@@ -13,8 +13,8 @@ from peewee import JOIN
 from core.members import member_list
 from core.permissions import Permissions
 from core.reports import non_readers
+from i18n import N_
 from models import Child, MailingList, Membership, Person
-from words import N_
 
 REASONS: dict[str, str] = {
     "bounced": N_("Stopped: address dead"),

@@ -12,15 +12,15 @@ from datetime import datetime, timedelta
 from peewee import JOIN
 
 import clock
-import words
+import i18n
 from core.notices import merge_fields, sender_names
 from core.notifications import service_mail
 from core.responses import response_events
 from core.responses.response_events import ResponseEvent
 from core.settings import load_settings
 from database import db, insert_rows
+from i18n import N_
 from models import Delivery, Digest, Notice, User
-from words import N_
 
 EVENT_KINDS: dict[str, str] = {
     "read": N_("“I have read this”"),
@@ -94,7 +94,7 @@ def _digest_users(notice: Notice) -> list[int]:
 
 def last_due_time(timing: str, now: datetime) -> datetime:
     """Return the last moment at which a letter of this timing went out, or goes out now."""
-    local = clock.local(now)
+    local = clock.to_local(now)
     if timing == "hourly":
         return clock.from_local(local.replace(minute=0, second=0, microsecond=0, tzinfo=None))
     morning = local.replace(hour=SEND_HOUR, minute=0, second=0, microsecond=0, tzinfo=None)
@@ -147,7 +147,7 @@ def _send_digest(rows: list[Digest], facts: dict[int, list[ResponseEvent]], unti
         lines = [line for notice, some in _by_notice(fresh) for line in _notice_lines(notice, some, facts, until, user)]
         if not lines:
             return 0
-        title = words.say(user.language, TITLES[rows[0].timing], when=words.day(user.language, until))
+        title = i18n.say(user.language, TITLES[rows[0].timing], when=i18n.format_day(user.language, until))
         values = {"to_name": user.name, "title": title, "lines": "\n".join(lines).strip("\n")}
         service_mail.notify(
             "digest", address=user.email, language=user.language, values=values, now=now, urgent=False, useful_s=86400
@@ -180,7 +180,7 @@ def _notice_lines(
             for one in facts.get(notice.id, ())
         )
         if count:
-            news.append("  " + words.say(user.language, LINES[row.kind], n=count))
+            news.append("  " + i18n.say(user.language, LINES[row.kind], n=count))
     if news:
         yield from (merge_fields.display_subject(notice), *news)
         yield f"{load_settings().base_url}/notices/{notice.id}/board"

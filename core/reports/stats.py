@@ -165,7 +165,7 @@ def count_by_hour(moments: Iterable[int]) -> list[int]:
     """Return how many of some moments lie in each hour of the school's day."""
     found = [0] * 24
     for at in moments:
-        found[clock.local(EPOCH + timedelta(milliseconds=at)).hour] += 1
+        found[clock.to_local(EPOCH + timedelta(milliseconds=at)).hour] += 1
     return found
 
 
@@ -276,8 +276,8 @@ def visible_notices(rights: Permissions, list_id: int | None = None, year: int |
 def school_years(rights: Permissions, now: datetime) -> list[int]:
     """Return the school years in which something was sent, the present one first."""
     first = visible_notices(rights).order_by(Notice.started_at).select(Notice.started_at).first()
-    present = clock.school_year(clock.local(now).date())
-    begun = clock.school_year(clock.local(first.started_at).date()) if first else present
+    present = clock.school_year(clock.to_local(now).date())
+    begun = clock.school_year(clock.to_local(first.started_at).date()) if first else present
     return list(range(present, begun - 1, -1))
 
 
@@ -312,7 +312,7 @@ def totals_by_sending_hour(some: Iterable[StatsLine]) -> list[StatsTotal]:
     """Return the totals by the hour of the school's day at which notices began to be sent, from midnight on (X-13)."""
     groups: dict[int, list[StatsLine]] = {}
     for one in some:
-        groups.setdefault(clock.local(one.notice.started_at).hour, []).append(one)
+        groups.setdefault(clock.to_local(one.notice.started_at).hour, []).append(one)
     return [sum_lines(str(hour), groups[hour]) for hour in sorted(groups)]
 
 

@@ -8,14 +8,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import words
+import i18n
 from core.inbound import allowed_senders
 from core.notifications import service_mail
 from core.settings import load_settings
 from core.signup import carrier_guidance, carrier_help, handouts
+from i18n import N_
 from mail import address as addresses
 from models import Child, MailingList, Membership, Person, User
-from words import N_
 
 BATCH_WINDOW = timedelta(minutes=20)
 """So long after the latest of them the names are gathered before the managers hear of them."""
@@ -141,8 +141,8 @@ def _name_lines(language: str, rows: Iterable[Membership]) -> list[str]:
     """Return a line for each person: child, name, why; no address."""
     lines = []
     for row in list(rows)[:MAX_NAMES]:
-        name = row.person.name or words.say(language, "(no name)")
+        name = row.person.name or i18n.say(language, "(no name)")
         child = f"{row.child.name}　" if row.child_id else ""
-        why = words.say(language, REASONS.get(row.person.address_state, ""))
+        why = i18n.say(language, REASONS.get(row.person.address_state, ""))
         lines.append(f"{child}{name}: {why}")
     return list(dict.fromkeys(lines))

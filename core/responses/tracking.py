@@ -182,7 +182,7 @@ def _first_events_by_hour(some: Iterable[TrackingEvent]) -> tuple[int, ...]:
         first.setdefault(event.delivery, event.at)
     found = [0] * 24
     for at in first.values():
-        found[clock.local(at).hour] += 1
+        found[clock.to_local(at).hour] += 1
     return tuple(found)
 
 

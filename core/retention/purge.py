@@ -15,7 +15,7 @@ from peewee import ModelSelect, fn
 
 import clock
 import config as ground
-import words
+import i18n
 from core import audit
 from core.inbound import allowed_senders
 from core.notifications import service_mail
@@ -66,7 +66,7 @@ def default_purge_date(year: int) -> datetime:
 
 def next_purge_date(now: datetime) -> datetime:
     """Return when letters are deleted next, as far as anybody can tell today."""
-    year = clock.school_year(clock.local(now).date())
+    year = clock.school_year(clock.to_local(now).date())
     if told := purge_starts_at(now):
         return told
     if Organization.the().forget_year < year and purgeable_notices(year).exists():
@@ -76,7 +76,7 @@ def next_purge_date(now: datetime) -> datetime:
 
 def is_purging(now: datetime) -> bool:
     """Say whether letters of earlier school years are being deleted, hour by hour."""
-    house, year = Organization.the(), clock.school_year(clock.local(now).date())
+    house, year = Organization.the(), clock.school_year(clock.to_local(now).date())
     return house.forget_year >= year and not purge_starts_at(now) and purgeable_notices(year).exists()
 
 
@@ -93,7 +93,7 @@ def purgeable_notices(year: int) -> ModelSelect:
 
 def warn_administrators(now: datetime) -> int:
     """Tell the administrators by mail, two weeks before letters are deleted; return how many letters. Once a year."""
-    year = clock.school_year(clock.local(now).date())
+    year = clock.school_year(clock.to_local(now).date())
     house = Organization.the()
     if (
         house.forget_year >= year
@@ -111,8 +111,8 @@ def warn_administrators(now: datetime) -> int:
 
 def _send_warning(user: User, year: int, at: datetime, now: datetime) -> int:
     values = {
-        "to_name": user.name, "day": words.day(user.language, clock.local(at).date()), "notices": purgeable_notices(year).count(),
-        "begin": words.day(user.language, school_year_start(year)), "url": f"{load_settings().base_url}/admin/keeping",
+        "to_name": user.name, "day": i18n.format_day(user.language, clock.to_local(at).date()), "notices": purgeable_notices(year).count(),
+        "begin": i18n.format_day(user.language, school_year_start(year)), "url": f"{load_settings().base_url}/admin/keeping",
     }  # fmt: skip
     service_mail.notify(
         "forgetting", address=user.email or "", language=user.language, values=values, now=now, urgent=False,
@@ -275,7 +275,7 @@ def _reserve_letter_ids(border: datetime, now: datetime) -> None:
 
 def _delete_old_backups(now: datetime) -> None:
     """Delete the copies that Kairan made by itself before great changes, once they are older than thirty days."""
-    for path in (ground.current().data / "backups").glob("before-*.tar.gz"):
+    for path in (ground.current_config().data / "backups").glob("before-*.tar.gz"):
         with suppress(OSError):
             if path.stat().st_mtime < (now - PURGE_AFTER).timestamp():
                 path.unlink()

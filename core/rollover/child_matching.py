@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 from core.imports.columns import RosterRow
 from core.imports.line_notes import is_same_name
+from i18n import N_
 from models import Child
-from words import N_
 
 DECIDED_NEW, DECIDED_SKIP = "new", "skip"
 

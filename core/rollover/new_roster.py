@@ -32,8 +32,8 @@ from core.rollover.year_end import (
 )
 from core.settings import load_settings
 from database import db, insert_rows, millis
+from i18n import N_, say
 from models import Child, MailingList, Membership, Rollover, User
-from words import N_, say
 
 
 class NoChildColumns(DomainError):

@@ -21,8 +21,8 @@ from core.imports.columns import normalise_row
 from core.members.join_codes import rotate_list_code
 from core.permissions import notice_ids_for_lists
 from database import db, millis
+from i18n import N_
 from models import Child, MailingList, Membership, Notice, Person, Rollover, User
-from words import N_
 
 OPEN_STATES = ("planned", "ended")
 

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from i18n import N_
 from mail import address as addresses
-from words import N_
 
 
 @dataclass(frozen=True, slots=True)

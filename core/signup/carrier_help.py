@@ -8,12 +8,12 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any
 
-import words
+import i18n
 from core import settings
 from core.signup import carrier_guidance
 from core.signup.carrier_guidance import Guidance
+from i18n import LANGUAGES, N_
 from models import Organization, User
-from words import LANGUAGES, N_
 
 MAX_NAME_LENGTH, MAX_TEXT_LENGTH, MAX_LINES, MAX_DOMAINS, MAX_OWN_CARRIERS = 40, 1000, 12, 12, 30
 PLACEHOLDER = "{{domain}}"
@@ -110,7 +110,7 @@ def _texts_by_language(key: str, row: dict[str, Any] | None) -> dict[str, str]:
 def shipped_text(key: str, language: str) -> str:
     """Return the shipped steps of a carrier as one text, a step to a line; "" for one that is not shipped."""
     steps = _SHIPPED_BY_KEY[key].steps if key in _SHIPPED_BY_KEY else ()
-    return "\n".join(words.say(language, step).replace("%(domain)s", PLACEHOLDER) for step in steps)
+    return "\n".join(i18n.say(language, step).replace("%(domain)s", PLACEHOLDER) for step in steps)
 
 
 def change_carrier(by: User, key: str, texts: dict[str, str], name: str = "", domains: str = "") -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 
-import words
+import i18n
 from core.members import join_codes, unsubscribe
 from core.settings import load_settings
 from models import Child, MailingList
@@ -76,6 +76,10 @@ def child_slips(mailing_list: MailingList, found: Iterable[Child]) -> list[Child
 def format_print_date(language: str, day: date) -> str:
     """Return a date as letters of a school bear it: 「令和8年4月8日」."""
     if language != "ja" or day < date(2019, 5, 1):
-        return f"{words.day(language, day)} {day.year}" if language != "ja" else f"{day.year}年{day.month}月{day.day}日"
+        return (
+            f"{i18n.format_day(language, day)} {day.year}"
+            if language != "ja"
+            else f"{day.year}年{day.month}月{day.day}日"
+        )
     year = day.year - 2018
     return f"令和{'元' if year == 1 else year}年{day.month}月{day.day}日"

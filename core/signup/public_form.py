@@ -10,9 +10,9 @@ from core import rate_limits
 from core.members import signed_links
 from core.settings import load_settings
 from database import millis
+from i18n import N_
 from mail import address as addresses
 from models import MailingList
-from words import N_
 
 MIN_FORM_AGE_MS, MAX_FORM_AGE_MS = 2_000, 24 * 3_600_000
 WINDOW_S = 600

@@ -20,11 +20,11 @@ import dns.reversename
 from config import Config
 from core import backup_status
 from core.settings import Settings
+from i18n import N_
 from mail import dkim_signer
 from mail.smtp import SmtpConnection
 from mail.smtp_connect import Unreachable
 from models import Collection, Letter
-from words import N_
 
 TIMEOUT_S = 3.0
 MIN_FREE_BYTES = 500 * 2**20

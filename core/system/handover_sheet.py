@@ -59,11 +59,11 @@ def build_sheet(now: datetime) -> HandoverSheet:
         pages=force.base_url,
         mail_domain=force.mail_domain,
         machine=socket.gethostname(),
-        folder=str(ground.current().data.resolve()),
+        folder=str(ground.current_config().data.resolve()),
         mail=f"{force.route.host}:{force.route.port}" if force.route else "",
         backup=str(newest) if newest else "",
         lists=tuple(_list_lines(force.mail_domain)),
-        roles=tuple(_role_lines(clock.local(now).date())),
+        roles=tuple(_role_lines(clock.to_local(now).date())),
     )
 
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 import clock
-import words
-from config import current
+import i18n
+from config import current_config
 from core import audit
 from core.inbound import allowed_senders
 from core.notifications import service_mail
 from core.settings import load_settings
+from i18n import N_
 from models import Organization, User
-from words import N_
 
 MIN_INSTALL_AGE = timedelta(days=7)
 """So long after the set-up begins the month that gets its first letter: a new house has been looked at anyway."""
@@ -67,7 +67,7 @@ def collect_findings(now: datetime) -> list[HealthFinding]:
     """Examine DNS, mail server, disk, clock, queue and certificate, what is wrong first. Asks the network."""
     from core.system import diagnostics  # once a month: the clock's process does not keep a resolver in memory for it
 
-    report = diagnostics.run_diagnostics(current(), load_settings(), now)
+    report = diagnostics.run_diagnostics(current_config(), load_settings(), now)
     records = [
         HealthFinding(one["kind"], one["ok"], "、".join(one["found"] or []) or one["name"], one["advice"])
         for one in report["records"]
@@ -102,14 +102,14 @@ def send_due_emails(now: datetime) -> None:
 
 def is_email_due(now: datetime) -> bool:
     """Say whether this month's letter has not been sent: from 9:00 on its first day, a week after the set-up."""
-    house, local = Organization.the(), clock.local(now)
+    house, local = Organization.the(), clock.to_local(now)
     first = clock.from_local(datetime(local.year, local.month, 1, SEND_HOUR))  # noqa: DTZ001  made aware at once
     settled = house.ready_at is not None and house.ready_at + MIN_INSTALL_AGE < first
     return settled and first <= now and house.well_told != _month(now)
 
 
 def _month(now: datetime) -> str:
-    return clock.local(now).strftime("%Y-%m")
+    return clock.to_local(now).strftime("%Y-%m")
 
 
 def send_monthly_email(now: datetime) -> int:
@@ -127,7 +127,7 @@ def send_health_email(users: list[User], found: list[HealthFinding], now: dateti
             continue
         values = {
             "to_name": user.name, "wrong": wrong, "url": f"{load_settings().base_url}/admin/health",
-            "lines": "\n".join(_finding_lines(user.language, found, clock.local(now).date())),
+            "lines": "\n".join(_finding_lines(user.language, found, clock.to_local(now).date())),
         }  # fmt: skip
         kind = "unwell" if wrong else "well"
         service_mail.notify(kind, address=user.email, language=user.language, values=values, now=now, urgent=False,
@@ -139,19 +139,19 @@ def send_health_email(users: list[User], found: list[HealthFinding], now: dateti
 
 def _finding_lines(language: str, found: list[HealthFinding], today: date) -> Iterator[str]:
     for one in found:
-        yield f"{STATUS_MARKS[one.ok]} {words.say(language, one.name)}: {one.found}"
+        yield f"{STATUS_MARKS[one.ok]} {i18n.say(language, one.name)}: {one.found}"
         if one.advice and one.ok is False:
-            yield f"   → {words.say(language, one.advice)}"
+            yield f"   → {i18n.say(language, one.advice)}"
     for one in list_renewals(today):
-        yield words.say(
+        yield i18n.say(
             language, N_("%(what)s: paid until %(day)s"),
-            what=words.say(language, RENEWAL_NAMES[one.kind]), day=words.day(language, one.until),
+            what=i18n.say(language, RENEWAL_NAMES[one.kind]), day=i18n.format_day(language, one.until),
         )  # fmt: skip
 
 
 def send_renewal_reminders(now: datetime) -> int:
     """Remind the administrators 60, 30, 14, 7 days and a day before a renewal date; return how many letters."""
-    house, today = Organization.the(), clock.local(now).date()
+    house, today = Organization.the(), clock.to_local(now).date()
     reached = {mark: one for one in list_renewals(today) if (mark := _reminder_mark(one))}
     told = set(house.renewal_told.split())
     fresh = [one for mark, one in reached.items() if mark not in told]
@@ -175,8 +175,8 @@ def _send_renewal_reminder(one: Renewal, now: datetime) -> int:
         if not user.email:
             continue
         values = {
-            "to_name": user.name, "what": words.say(user.language, RENEWAL_NAMES[one.kind]), "days": one.days,
-            "day": words.day(user.language, one.until), "url": f"{load_settings().base_url}/admin/health",
+            "to_name": user.name, "what": i18n.say(user.language, RENEWAL_NAMES[one.kind]), "days": one.days,
+            "day": i18n.format_day(user.language, one.until), "url": f"{load_settings().base_url}/admin/health",
         }  # fmt: skip
         service_mail.notify("renewal", address=user.email, language=user.language, values=values, now=now, urgent=False,
                      useful_s=7 * 86400)  # fmt: skip

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from core import settings
 from core.settings import Settings
+from i18n import N_
 from models import MailingList, Organization, User
-from words import N_
 
 
 @dataclass(frozen=True, slots=True)

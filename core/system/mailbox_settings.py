@@ -8,10 +8,10 @@ import config as ground
 from core import settings
 from core.system import mail_modes
 from core.system.mail_modes import DomainError
+from i18n import N_
 from mail import address as addresses
 from mail.imap_account import BadImapUrl, ImapAccount
 from models import Collection, Organization, User
-from words import N_
 
 SECURITY_LABELS = {
     "tls": N_("TLS from the start (usual, port 993)"),
@@ -60,7 +60,7 @@ def _clean_mailbox_address(typed: str) -> str:
         found = addresses.parse_address(typed).lower()
     except addresses.BadAddress as wrong:
         raise DomainError("mailbox", wrong.message) from wrong
-    if not ground.is_mailbox(found):
+    if not ground.is_mailbox_address(found):
         raise DomainError("mailbox", N_("Use an address of letters, digits, dots, hyphens or underscores."))
     if mail_modes.is_list_address(found):
         raise DomainError("mailbox", N_("This is the address of a list. The mailbox needs an address of its own."))
@@ -81,7 +81,7 @@ def _build_imap_url(wish: MailboxInput) -> str:
 
 def _saved_account() -> ImapAccount | None:
     """Return the mailbox as it is set, also while another road is chosen."""
-    url = ground.current().imap or Organization.the().imap
+    url = ground.current_config().imap or Organization.the().imap
     return ImapAccount.parse(url) if url else None
 
 

@@ -3,14 +3,14 @@
 from collections.abc import Collection
 from datetime import datetime
 
-import words
+import i18n
 from core import rate_limits
 from core.inbound import allowed_senders
 from core.notices import merge_fields
 from core.notifications import service_mail
 from core.settings import load_settings
+from i18n import N_
 from models import Child, Delivery, MailingList, User
-from words import N_
 
 DAY_S = 86400
 
@@ -50,5 +50,5 @@ def _alert_recipients(delivery: Delivery, lists: Collection[int]) -> list[User]:
 def _unreached_children_line(language: str, children: list[str]) -> str:
     if not children:
         return ""
-    named = words.say(language, N_(", ")).join(children)
-    return "\n" + words.say(language, N_("Nobody else gets mail for %(children)s."), children=named)
+    named = i18n.say(language, N_(", ")).join(children)
+    return "\n" + i18n.say(language, N_("Nobody else gets mail for %(children)s."), children=named)

@@ -9,9 +9,9 @@ import config as ground
 from core import settings
 from core.accounts import accounts
 from database import db
+from i18n import N_
 from mail import address
 from models import Role, User
-from words import N_
 
 
 class SetupAlreadyDone(Exception):
@@ -35,7 +35,7 @@ class SetupDetails:
 
 def is_setup_open(token: str) -> bool:
     """Say whether this is the token of an installation that waits for its set-up."""
-    return settings.check_setup_token(ground.current(), token)
+    return settings.check_setup_token(ground.current_config(), token)
 
 
 def public_base_url(url_root: str) -> str:
@@ -57,7 +57,7 @@ def run_setup(token: str, details: SetupDetails, now: datetime) -> User:
         )
         Role.create(user=user, list_id=0, kind="admin")
         accounts.ensure_practice_list(user, now)
-        settings.finish_setup(ground.current(), user, now)
+        settings.finish_setup(ground.current_config(), user, now)
     return user
 
 
@@ -90,7 +90,7 @@ def clean_settings(fields: dict[str, str]) -> dict[str, str]:
 
 
 def _clean_url(raw: str) -> str:
-    if raw and not ground.is_web_root(raw):
+    if raw and not ground.is_base_url(raw):
         raise accounts.DomainError("base_url", N_("This is not a web address. It looks like https://kairan.example.jp"))
     return raw.rstrip("/")
 

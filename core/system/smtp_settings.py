@@ -3,9 +3,9 @@
 from urllib.parse import quote
 
 from core import settings
+from i18n import N_
 from mail.smtp_connect import BadSmtpUrl, SmtpServer
 from models import User
-from words import N_
 
 SECURITY_LABELS = {
     "starttls": N_("STARTTLS (usual, port 587)"),

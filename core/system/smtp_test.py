@@ -12,11 +12,11 @@ from core.notices.rendering import RenderCache
 from core.notifications import service_mail
 from core.settings import Settings, load_settings
 from database import db
+from i18n import N_
 from mail.dkim_signer import DkimSigner
 from mail.smtp import OutcomeUnknown, SmtpConnection, SmtpReply
 from mail.smtp_connect import Unreachable
 from models import Letter, User
-from words import N_
 
 TIMEOUT_S = 15.0
 
@@ -67,7 +67,7 @@ def _try_send(letter: Letter, force: Settings, now: datetime) -> tuple[SmtpTestR
     assert force.route  # noqa: S101
     raw = RenderCache(force).render(letter, False, now)
     if not force.own.mailbox:
-        config = ground.current()
+        config = ground.current_config()
         raw = DkimSigner(config.dkim_selector, force.mail_domain, config.key("dkim.pem")).sign(raw)
     line = SmtpConnection(force.route, force.mail_domain, TIMEOUT_S)
     try:

@@ -8,11 +8,11 @@ asked before automatic answers, and text counts as a bounce only with several si
 from dataclasses import dataclass, field
 from typing import Literal
 
+from i18n import N_
 from mail import address_list
 from mail.bounce import dsn, dsn_status, failed_recipients, original_part, report_type
 from mail.bounce.verdict import DEAD_ADDRESS_REASONS
 from mail.message import ParsedMessage
-from words import N_
 
 ReportKind = Literal["bounce", "delayed", "complaint", "auto-reply", "success", "mdn", "ordinary"]
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from config import HERE
+from config import PROJECT_DIR
 from core import settings
 from database import db
 from tests.parts import parts, until
@@ -19,7 +19,7 @@ def run(school, config):
     def command(*words):
         environ = {**os.environ, "KAIRAN_DATA": str(config.data)}
         return subprocess.run(
-            [sys.executable, "-m", "cli", *words], cwd=HERE, env=environ, capture_output=True, text=True
+            [sys.executable, "-m", "cli", *words], cwd=PROJECT_DIR, env=environ, capture_output=True, text=True
         )
 
     db.close()

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from config import HERE
+from config import PROJECT_DIR
 from database import db
 from models import MailingList
 from tests.cast_mail import DOMAIN, mail
@@ -29,7 +29,7 @@ def house(config):
 
 def deliver(house: Parts, raw: bytes, *options: str) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, "-m", "cli", "deliver", *options], cwd=HERE, env=house.environ, input=raw,
+        [sys.executable, "-m", "cli", "deliver", *options], cwd=PROJECT_DIR, env=house.environ, input=raw,
         capture_output=True, timeout=60,
     )  # fmt: skip
 

@@ -13,7 +13,7 @@ from core.system import diagnostics as examination
 def test_prints_the_dkim_record_as_json(school, config, monkeypatch):
     """E-13: the DKIM record to publish, without network."""
     monkeypatch.setattr(examination, "TIMEOUT_S", 0.2)
-    monkeypatch.setattr(ground, "load", lambda: replace(config, dns="127.0.0.1:1"))
+    monkeypatch.setattr(ground, "load_config", lambda: replace(config, dns="127.0.0.1:1"))
     done = CliRunner().invoke(doctor, ["--json"])
     assert done.exit_code == 0, done.output
     document = json.loads(done.stdout)
@@ -23,6 +23,6 @@ def test_prints_the_dkim_record_as_json(school, config, monkeypatch):
 
 def test_speaks_to_people_too(school, config, monkeypatch):
     monkeypatch.setattr(examination, "TIMEOUT_S", 0.2)
-    monkeypatch.setattr(ground, "load", lambda: replace(config, dns="127.0.0.1:1"))
+    monkeypatch.setattr(ground, "load_config", lambda: replace(config, dns="127.0.0.1:1"))
     done = CliRunner().invoke(doctor, [])
     assert done.exit_code == 0 and "DNS records to publish" in done.stdout and "→" in done.stdout

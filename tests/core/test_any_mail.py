@@ -114,7 +114,7 @@ FORGED: dict[str, bytes] = {
 @pytest.mark.parametrize("kind", FORGED)
 def test_forged_mail_is_never_distributed_and_answers_go_to_the_registered_address(sent, kind):
     """T-30: held at most, and then only its registered sender hears of it."""
-    ground.use(replace(ground.current(), authserv_id="mx.school.example"))
+    ground.set_current_config(replace(ground.current_config(), authserv_id="mx.school.example"))
     already = Letter.select().count()
     dispatch.handle_message(FORGED[kind], "evil@evil.example", LIST, clock.now())
     made = Notice.select().where(Notice.route == "mail")

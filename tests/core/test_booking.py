@@ -46,9 +46,9 @@ def test_a_booking_survives_a_restart_and_the_loss_of_the_queue(draft, hanako, c
     import tasks
 
     book(draft, hanako, hours=1)
-    ground.use(config)
-    tasks.ring(draft.begin_at)
-    tasks.bell.cache_clear()
+    ground.set_current_config(config)
+    tasks.wake_worker(draft.begin_at)
+    tasks.get_huey.cache_clear()
     for file in config.data.glob("huey.db*"):
         file.unlink()
     db.close()

@@ -41,7 +41,9 @@ def zone(school, config) -> Iterator[dict[tuple[str, str], list[str]]]:
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
-    ground.use(replace(config, dns=f"127.0.0.1:{door.getsockname()[1]}", base_url="https://kairan.school.example"))
+    ground.set_current_config(
+        replace(config, dns=f"127.0.0.1:{door.getsockname()[1]}", base_url="https://kairan.school.example")
+    )
     yield answers
     door.sendto(b"", door.getsockname())
     thread.join(5)
@@ -49,7 +51,7 @@ def zone(school, config) -> Iterator[dict[tuple[str, str], list[str]]]:
 
 
 def examine() -> dict[str, dict]:
-    found = diagnostics.run_diagnostics(ground.current(), settings.load_settings(), clock.now())
+    found = diagnostics.run_diagnostics(ground.current_config(), settings.load_settings(), clock.now())
     return {one["kind"]: one for one in found["records"] + found["checks"]}
 
 
@@ -89,7 +91,7 @@ def test_another_key_and_two_spf_records_are_faults(zone):
 def test_without_network_the_records_are_printed_all_the_same(school, config, monkeypatch):
     """Design 4: the records to publish are printed without network too."""
     monkeypatch.setattr(diagnostics, "TIMEOUT_S", 0.2)
-    ground.use(replace(config, dns="127.0.0.1:1"))
+    ground.set_current_config(replace(config, dns="127.0.0.1:1"))
     found = examine()
     assert found["dkim"]["value"].startswith("v=DKIM1") and found["dkim"]["found"] is None
     assert found["dkim"]["ok"] is None
@@ -97,7 +99,7 @@ def test_without_network_the_records_are_printed_all_the_same(school, config, mo
 
 def test_says_when_the_mail_server_does_not_answer(school, config, monkeypatch):
     monkeypatch.setattr(diagnostics, "TIMEOUT_S", 0.2)
-    ground.use(replace(config, dns="127.0.0.1:1", smtp="smtp://127.0.0.1:1"))
+    ground.set_current_config(replace(config, dns="127.0.0.1:1", smtp="smtp://127.0.0.1:1"))
     found = examine()
     assert found["smtp"]["ok"] is False and found["smtp"]["advice"]
     assert found["smtp"]["found"] == "smtp://127.0.0.1:1"

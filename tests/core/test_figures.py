@@ -180,7 +180,7 @@ def test_openings_by_hour_of_the_day_and_by_hour_of_sending(school):
     hours = stats.hourly_activity([line])
     assert {hour: n for hour, n in enumerate(hours.opened) if n} == by_sql
     assert sum(hours.clicked) == 2 and [row[0] for row in hours.rows] == sorted(row[0] for row in hours.rows)
-    begun = clock.local(made.notice.started_at).hour
+    begun = clock.to_local(made.notice.started_at).hour
     assert [(one.name, one.sent, one.opened) for one in stats.totals_by_sending_hour([line])] == [(str(begun), 6, 1)]
     assert stats.most_opened([line]) == [line]
 

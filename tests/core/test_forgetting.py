@@ -343,15 +343,15 @@ def test_what_fails_in_the_hour_does_not_keep_the_rest_from_its_turn(old, monkey
 
     purge.warn_administrators(TOLD)
     Letter.update(state="accepted").where(Letter.kind == "forgetting").execute()
-    monkeypatch.setattr(tasks, "HOURLY", (broken, purge.run_purge))
+    monkeypatch.setattr(tasks, "HOURLY_JOBS", (broken, purge.run_purge))
     clock.set_offset((MAY - clock.now() + clock._offset).total_seconds())
-    tasks._keep_house()
+    tasks._housekeeping()
     assert fresh(old).forgotten_at and "broken" in caplog.text
 
 
 def test_the_hour_deletes_after_it_has_written(old):
-    assert tasks.HOURLY.index(purge.warn_administrators) < tasks.HOURLY.index(purge.run_purge)
-    assert tasks.HOURLY[-1] is purge.run_purge  # the longest comes last
+    assert tasks.HOURLY_JOBS.index(purge.warn_administrators) < tasks.HOURLY_JOBS.index(purge.run_purge)
+    assert tasks.HOURLY_JOBS[-1] is purge.run_purge  # the longest comes last
 
 
 def test_a_notice_of_may_is_compared_with_what_is_still_known(old, school):

@@ -26,7 +26,7 @@ def test_three_days_ahead_and_once_a_month(room):
     """N-09."""
     days(NOW, 80)
     found = list(Notice.select().order_by(Notice.id))
-    assert [f"{clock.local(one.begin_at):%m-%d %H:%M}" for one in found] == [
+    assert [f"{clock.to_local(one.begin_at):%m-%d %H:%M}" for one in found] == [
         "12-01 12:30",
         "01-01 12:30",
         "02-01 12:30",

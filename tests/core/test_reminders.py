@@ -21,7 +21,7 @@ from tests.smarthost import at_once, begun, drained, fresh, later, put, states
 @pytest.fixture(autouse=True)
 def at_ten():
     """Ten in the morning, whenever the tests run."""
-    now = clock.local(datetime.now().astimezone())
+    now = clock.to_local(datetime.now().astimezone())
     clock.set_offset((now.replace(hour=10, minute=0) - now).total_seconds())
 
 
@@ -368,8 +368,8 @@ def test_in_the_quiet_hours_ordinary_ones_wait_until_seven(school, hanako, hour,
     """Field 4.3 no. 8: nobody is woken by what can wait."""
     later(hours=hour - 10)
     notice = by_itself(school, hanako, urgent=urgent)
-    at = clock.local(reminders.reminders_of_notice(notice)[0].begin_at)
-    begun_day = clock.local(notice.started_at).date()
+    at = clock.to_local(reminders.reminders_of_notice(notice)[0].begin_at)
+    begun_day = clock.to_local(notice.started_at).date()
     assert (at.date() - begun_day).days * 24 + at.hour == (22 if urgent else {22: 21}.get(expected, expected))
 
 
@@ -380,7 +380,7 @@ def test_one_that_was_put_off_into_the_night_waits_for_the_morning(school, hanak
     put(notice, state="paused")
     assert begin_after(48) == []
     put(notice, state="sent")
-    at = clock.local(fresh(reminders.reminders_of_notice(notice)[0]).begin_at)
+    at = clock.to_local(fresh(reminders.reminders_of_notice(notice)[0]).begin_at)
     assert (at.hour, at.minute) == (7, 0)
     later(hours=9)
     assert reminders.start_due_reminders(clock.now()) == [notice.id]
@@ -392,5 +392,5 @@ def test_the_sweep_finds_what_is_due_without_any_bell(sent, hanako):
 
     reminders.request_reminder(sent, hanako, clock.now())
     later(seconds=181)
-    tasks._start_due()
+    tasks._run_due_jobs()
     assert len(second_round(sent)) == 4

@@ -84,12 +84,12 @@ def test_who_answers_before_the_claim_gets_none(school, hanako):
 @pytest.mark.parametrize(("hour", "expected"), [(17, 17), (23.98, 18), (6.5, 7)])
 def test_a_day_before_the_deadline_by_itself_and_once(school, hanako, hour, expected):
     """Field 2.3; at an hour at which families are awake."""
-    day = clock.local(clock.now()).replace(hour=0, minute=0, second=0) + timedelta(days=4)
+    day = clock.to_local(clock.now()).replace(hour=0, minute=0, second=0) + timedelta(days=4)
     notice = asking(
         school, hanako, QuestionDraft("懇談会に", YES_NO, deadline=day + timedelta(hours=hour)), remind_before=True
     )  # fmt: skip
     say(notice, "石川 直樹", 1)
-    at = clock.local(reminders.reminders_of_notice(notice)[0].begin_at)
+    at = clock.to_local(reminders.reminders_of_notice(notice)[0].begin_at)
     assert (at.date(), at.hour) == ((day - timedelta(days=1)).date(), expected)
     clock.set_offset(clock._offset.total_seconds() + (at - clock.now()).total_seconds() - 60)
     assert begin_after(0.5) == [] and begin_after(1) == [notice.id]
@@ -106,7 +106,7 @@ def test_a_deadline_of_today_has_no_reminder_a_day_before(school, hanako):
 
 def test_each_deadline_has_its_reminder_to_those_who_owe_that_answer(school, hanako):
     """T-52: a day before each of several deadlines, each only to those without an answer to what closes then."""
-    noon = clock.local(clock.now()).replace(hour=12, minute=0, second=0, microsecond=0)
+    noon = clock.to_local(clock.now()).replace(hour=12, minute=0, second=0, microsecond=0)
     soon, late = noon + timedelta(days=3), noon + timedelta(days=6)
     notice = asking(
         school, hanako, QuestionDraft("弁当を", ("頼む", "頼まない"), deadline=soon), QuestionDraft("懇談会に", YES_NO, deadline=late),
@@ -115,12 +115,12 @@ def test_each_deadline_has_its_reminder_to_those_who_owe_that_answer(school, han
     say(notice, "青山 健太", 1)
     say(notice, "石川 直樹", 3)
     planned = reminders.reminders_of_notice(notice)
-    assert [clock.local(one.begin_at) for one in planned] == [soon - timedelta(days=1)]
+    assert [clock.to_local(one.begin_at) for one in planned] == [soon - timedelta(days=1)]
     assert begin_after((soon - timedelta(days=1) - clock.now()).total_seconds() / 60 + 1) == [notice.id]
     assert sorted(one.delivery.name for one in second_round(notice)) == ["石川 直樹", "鈴木 大輔"]
     arrived(fresh(notice))
     planned = reminders.reminders_of_notice(notice)
-    assert [clock.local(one.begin_at) for one in planned if one.state == "waiting"] == [late - timedelta(days=1)]
+    assert [clock.to_local(one.begin_at) for one in planned if one.state == "waiting"] == [late - timedelta(days=1)]
     assert begin_after((late - timedelta(days=1) - clock.now()).total_seconds() / 60 + 1) == [notice.id]
     third = Letter.select().where(Letter.notice == notice, Letter.round == 3)
     assert sorted(one.delivery.name for one in third) == ["鈴木 大輔", "青山 健太", "青山 美咲"]

@@ -78,7 +78,7 @@ def test_the_role_counts_on_its_last_day_and_not_after(school, ending):
 
 def test_the_hourly_bell_rings_it(school, ending, monkeypatch):
     told = []
-    assert role_expiry.notify_expiring_roles in tasks.HOURLY
-    monkeypatch.setattr(tasks, "HOURLY", (told.append,))
-    tasks._keep_house()
+    assert role_expiry.notify_expiring_roles in tasks.HOURLY_JOBS
+    monkeypatch.setattr(tasks, "HOURLY_JOBS", (told.append,))
+    tasks._housekeeping()
     assert len(told) == 1

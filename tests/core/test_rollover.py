@@ -91,11 +91,11 @@ def test_the_years_end_empties_the_classes_and_takes_graduates_out_everywhere(sc
 
 def test_a_backup_is_made_before(school, ended):
     """Readable by nobody else, and one that `flask restore` takes."""
-    made = list((ground.current().data / "backups").glob("before-rollover-*.tar.gz"))
+    made = list((ground.current_config().data / "backups").glob("before-rollover-*.tar.gz"))
     assert len(made) == 1
     assert S_IMODE(made[0].stat().st_mode) == 0o600
     with tarfile.open(made[0]) as held:
-        copy = ground.current().data / "copy.db"
+        copy = ground.current_config().data / "copy.db"
         copy.write_bytes(held.extractfile("kairan.db").read())
     with closing(sqlite3.connect(copy)) as tables:
         assert tables.execute("SELECT count(*) FROM membership WHERE state = 'active'").fetchone()[0] > 10
@@ -145,9 +145,9 @@ def test_a_group_of_a_waiting_class_waits_too(school, admin):
 
 
 def _ja(message: str) -> str:
-    import words
+    import i18n
 
-    return words.say("ja", message)
+    return i18n.say("ja", message)
 
 
 def test_what_was_booked_for_a_class_is_held(school, admin):

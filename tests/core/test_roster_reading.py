@@ -25,9 +25,9 @@ from core.imports.columns import (
 from core.imports.line_notes import STATE_LABELS, parse_state
 from core.imports.read import read_pasted
 from core.members import lists
+from i18n import say
 from models import Person
 from tests.core.rosters import bring, sheet_of
-from words import say
 
 
 @pytest.fixture

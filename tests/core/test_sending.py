@@ -315,7 +315,7 @@ def test_a_running_sender_notices_new_letters_and_ends_when_told(school, host, h
     heart = sender()
     heart.run(lambda: len(host.mails) == 4)
     assert states(notice) == {"accepted": 4}
-    assert not list((ground.current().data / "run").iterdir())
+    assert not list((ground.current_config().data / "run").iterdir())
 
 
 def test_without_a_server_letters_go_to_the_outbox_and_count_as_practice(school, config, hanako):

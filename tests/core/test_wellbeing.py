@@ -38,7 +38,7 @@ def test_once_a_month_from_nine_on_the_first_day_to_administrators_only(house):
         health_email.send_due_emails(FIRST_OF_MAY - timedelta(hours=20) + timedelta(hours=hours))
     sent = letters("well", "unwell")
     assert [one.address for one in sent] == ["user0@school.example"] * 3
-    assert [clock.local(one.made_at).strftime("%m-%d %H") for one in sent] == ["05-01 09", "06-01 09", "07-01 09"]
+    assert [clock.to_local(one.made_at).strftime("%m-%d %H") for one in sent] == ["05-01 09", "06-01 09", "07-01 09"]
 
 
 def test_a_machine_that_slept_through_the_first_day_writes_when_it_wakes(house):

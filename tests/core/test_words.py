@@ -3,7 +3,7 @@
 import pytest
 
 from core import display_names
-from words import say
+from i18n import say
 
 
 @pytest.mark.parametrize(

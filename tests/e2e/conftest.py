@@ -54,7 +54,7 @@ class House:
         """Start every part and wait until the pages answer."""
         self.process = subprocess.Popen(
             [sys.executable, "-m", "cli", *self.command],
-            cwd=ground.HERE,
+            cwd=ground.PROJECT_DIR,
             env=self.environ,
             stderr=subprocess.DEVNULL,
         )
@@ -86,13 +86,13 @@ class House:
 
     def now(self) -> datetime:
         """Return the house's time, in the school's zone."""
-        return clock.local(datetime.now(UTC) + timedelta(seconds=int(self.environ["KAIRAN_CLOCK_OFFSET_S"])))
+        return clock.to_local(datetime.now(UTC) + timedelta(seconds=int(self.environ["KAIRAN_CLOCK_OFFSET_S"])))
 
     def run(self, *words: str, stdin: str | None = None) -> str:
         """Run a command of the terminal; return its stdout."""
         done = subprocess.run(
             [sys.executable, "-m", "cli", *words],
-            cwd=ground.HERE, env=self.environ, input=stdin, capture_output=True, text=True, timeout=60,
+            cwd=ground.PROJECT_DIR, env=self.environ, input=stdin, capture_output=True, text=True, timeout=60,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -124,7 +124,7 @@ def by_day() -> str:
     """Return the clock's offset that makes it ten in the morning at school: what a test sees must not hang on the hour
     at which it runs. Always forward, so that nothing which stands in the tables lies in the future.
     """
-    local = clock.local(clock.now())
+    local = clock.to_local(clock.now())
     ten = local.replace(hour=10, minute=0, second=0) + timedelta(days=local.hour >= 10)
     return str(round((ten - local).total_seconds()))
 
@@ -152,8 +152,8 @@ def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     data = tmp_path_factory.mktemp("house") / "data"
     data.mkdir(mode=0o700)
     shutil.copytree(key_box, data / "keys")
-    ground.use(ground.Config(data=data))
-    settings.prepare_data_folder(ground.current())
+    ground.set_current_config(ground.Config(data=data))
+    settings.prepare_data_folder(ground.current_config())
     cast.build()
     db.close()
     running = House(data, **getattr(request.module, "SETTINGS", {})).start()
@@ -201,7 +201,7 @@ AXE = """async tags => {
 
 def has_no_axe_faults(page) -> None:
     """Check a page with axe-core; any violation is named. What is well stays in the browser: it is megabytes."""
-    page.evaluate((ground.HERE / "tests" / "vendor" / "axe.min.js").read_text("utf-8"))
+    page.evaluate((ground.PROJECT_DIR / "tests" / "vendor" / "axe.min.js").read_text("utf-8"))
     tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
     found = page.evaluate(AXE, tags)
     assert found == [], f"{page.url}: {found}"

@@ -31,8 +31,8 @@ def house(tmp_path_factory: pytest.TempPathFactory, key_box: Path) -> Iterator[H
     data = tmp_path_factory.mktemp("demo") / "data"
     data.mkdir(mode=0o700)
     shutil.copytree(key_box, data / "keys")
-    ground.use(ground.Config(data=data))
-    settings.prepare_data_folder(ground.current())
+    ground.set_current_config(ground.Config(data=data))
+    settings.prepare_data_folder(ground.current_config())
     demo.fill_demo(clock.now())
     accounts.set_password(User.get(User.name == "小川 守"), cast.PASSWORD, now=clock.now())
     db.close()

@@ -270,7 +270,7 @@ def _the_next_morning(house) -> None:
     offset = int(SETTINGS["KAIRAN_CLOCK_OFFSET_S"]) + 23 * 3600
     house.environ["KAIRAN_CLOCK_OFFSET_S"] = str(offset)
     house.start()
-    ground.use(ground.Config(data=house.data, mail_domain="mail.school.example"))
-    settings.prepare_data_folder(ground.current())
+    ground.set_current_config(ground.Config(data=house.data, mail_domain="mail.school.example"))
+    settings.prepare_data_folder(ground.current_config())
     assert tasks.digests.tell(clock.now() + timedelta(seconds=offset)) == 2
     db.close()

@@ -27,8 +27,8 @@ def house(tmp_path: Path, key_box: Path) -> Iterator[House]:
     data = tmp_path / "data"
     data.mkdir(mode=0o700)
     shutil.copytree(key_box, data / "keys")
-    ground.use(ground.Config(data=data))
-    settings.prepare_data_folder(ground.current())
+    ground.set_current_config(ground.Config(data=data))
+    settings.prepare_data_folder(ground.current_config())
     demo.fill_demo(clock.now())
     accounts.set_password(User.get(User.name == "小川 守"), cast.PASSWORD, now=clock.now())
     db.close()

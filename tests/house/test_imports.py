@@ -99,7 +99,7 @@ def test_only_the_terminal_and_tests_import_the_application():
         ("mail/compose.py", "import models"),
         ("mail/compose.py", "from core.lists import add"),
         ("models.py", "import core.lists"),
-        ("words.py", "import config"),
+        ("i18n.py", "import config"),
         ("tasks.py", "from blueprints.home import routes"),
         ("blueprints/lists/routes.py", "from blueprints.members import forms"),
         ("blueprints/lists/routes.py", "from mail import address"),

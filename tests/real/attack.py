@@ -286,8 +286,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         data = Path(place) / "data"
         data.mkdir(mode=0o700)
-        ground.use(ground.Config(data=data, mail_domain=DOMAIN))
-        settings.prepare_data_folder(ground.current())
+        ground.set_current_config(ground.Config(data=data, mail_domain=DOMAIN))
+        settings.prepare_data_folder(ground.current_config())
         cast.build()
         db.close()
         with running(data) as (target, made):

@@ -16,7 +16,7 @@ from tests import smarthost
 
 pytestmark = [pytest.mark.xdist_group("real"), pytest.mark.timeout(180)]
 
-DEMO = ground.HERE / "demo"
+DEMO = ground.PROJECT_DIR / "demo"
 BODY = "保護者の皆様\n\n11月14日(土)に授業参観を行います。\n上履きをお持ちください。\n\nかえで原小学校\n"
 
 
@@ -32,7 +32,7 @@ def flask(tmp_path):
 
         def run(*words, typed=None, code=0):
             ended = subprocess.run(
-                [Path(sys.executable).with_name("flask"), *words], cwd=ground.HERE, env=environ, input=typed,
+                [Path(sys.executable).with_name("flask"), *words], cwd=ground.PROJECT_DIR, env=environ, input=typed,
                 capture_output=True, text=True, timeout=120,
             )  # fmt: skip
             assert ended.returncode == code, ended.stderr

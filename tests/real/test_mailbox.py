@@ -5,6 +5,7 @@ import smtplib
 import threading
 from dataclasses import replace
 from pathlib import Path
+from smtpd import SpoolWorker
 
 import pytest
 
@@ -15,7 +16,6 @@ from core.inbound import dispatch, imap_poller, spool
 from core.settings import load_settings
 from core.system import diagnostics
 from database import db
-from inlet import Reader
 from mail.address import message_id
 from mail.imap import HANDLED_FOLDER, OTHER_FOLDER, ImapSession, MailboxUnavailable
 from mail.imap_account import ImapAccount
@@ -45,14 +45,16 @@ def box(tmp_path, school, monkeypatch):
     """A mailbox that collects the whole domain."""
     monkeypatch.setattr(dispatch, "txt_lookup", dns("example.jp"))
     with dovecot(tmp_path / "imap") as made:
-        ground.use(replace(ground.current(), road="collected", imap=made.url, mailbox=f"kairan@{DOMAIN}"))
+        ground.set_current_config(
+            replace(ground.current_config(), road="collected", imap=made.url, mailbox=f"kairan@{DOMAIN}")
+        )
         yield made
 
 
 def read() -> int:
     """Take what lies there and handle it."""
     number = imap_poller.poll_once(load_settings().box, clock.now())
-    Reader().step()
+    SpoolWorker().run_once()
     return number
 
 
@@ -89,7 +91,7 @@ def test_the_same_mail_seen_twice_changes_nothing(school, box, monkeypatch):
     with monkeypatch.context() as once, pytest.raises(MailboxUnavailable):
         once.setattr(ImapSession, "move_message", cut)
         read()
-    Reader().step()
+    SpoolWorker().run_once()
     assert Collection.the().reason == "broken" and box.lying() == 1
     assert read() == 1 and Notice.select().where(Notice.route == "mail").count() == 1
     assert Collection.the().reason == ""
@@ -103,8 +105,10 @@ def test_a_mail_that_is_too_large_is_not_fetched(school, box, monkeypatch):
 
 def test_with_one_mailbox_replies_and_bounces_are_known_by_the_letter(school, box):
     """T-18, D-37: no address of our own but the mailbox; a reply names our Message-ID, a report returns it."""
-    ground.use(
-        replace(ground.current(), road="mailbox", mailbox=f"kairan@{DOMAIN}", base_url="https://pages.school.example")
+    ground.set_current_config(
+        replace(
+            ground.current_config(), road="mailbox", mailbox=f"kairan@{DOMAIN}", base_url="https://pages.school.example"
+        )
     )
     own = load_settings().own
     assert own.return_path(1, b"") == own.address("r-x") == f"kairan@{DOMAIN}"
@@ -124,7 +128,9 @@ def test_with_one_mailbox_replies_and_bounces_are_known_by_the_letter(school, bo
 
 def test_a_recipient_that_is_only_guessed_posts_nothing_by_itself(school, box):
     """T-30, N-07: no header says for whom it came; To names the list, so its sender is asked first."""
-    ground.use(replace(ground.current(), road="mailbox", mailbox="kaede@gmail.example", plus="yes"))
+    ground.set_current_config(
+        replace(ground.current_config(), road="mailbox", mailbox="kaede@gmail.example", plus="yes")
+    )
     Sender.create(list=school.lists["1-1"], address="hanako@example.jp", address_key="hanako@example.jp")
     list_ = "kaede+1nen1kumi@gmail.example"
     head = b"Received: from a\r\n\tby mx; Sun\r\n"
@@ -157,23 +163,23 @@ def test_what_is_wrong_is_said_in_plain_words_and_tried_less_and_less(school, bo
     assert (told.value.reason, Collection.the().reason) == (reason, reason)
     assert load_settings().box.password not in told.value.detail + Collection.the().detail
     assert told.value.message == Collection.the().message != ""
-    ground.use(replace(ground.current(), imap=box.url))
+    ground.set_current_config(replace(ground.current_config(), imap=box.url))
     check = next(
         one
-        for one in diagnostics.check_system(ground.current(), load_settings(), clock.now())
+        for one in diagnostics.check_system(ground.current_config(), load_settings(), clock.now())
         if one.kind == "incoming"
     )
     assert (check.ok, check.advice) == (False, told.value.message)
 
 
 def test_the_collector_rests_after_trouble_and_forgets_it_with_new_settings(school, box, monkeypatch):
-    good = ground.current()
-    ground.use(replace(good, imap=box.url.replace("geheim", "falsch")))
+    good = ground.current_config()
+    ground.set_current_config(replace(good, imap=box.url.replace("geheim", "falsch")))
     collector = imap_poller.ImapPoller()
     assert not collector.step() and Collection.the().reason == "login"
     Collection.update(reason="").execute()
     assert not collector.step() and Collection.the().reason == "", "not tried again at once"
-    ground.use(good)
+    ground.set_current_config(good)
     box.put(came(mail("x@example.jp", LIST, "a", "b"), LIST), "1.a")
     assert collector.step() and box.lying() == 0
     collector._hang_up()
@@ -224,7 +230,7 @@ def test_the_command_reads_once(school, box, monkeypatch):
     done = CliRunner().invoke(collect)
     assert (done.exit_code, done.stdout) == (0, "1\n"), done.output
     assert Incoming.get().kind == "stray"
-    assert settings.load_settings().box and Path(ground.current().data).exists()
+    assert settings.load_settings().box and Path(ground.current_config().data).exists()
 
 
 # ── a provider's own Postfix in front of the mailbox ─────────────────────────────────────────────────────────────

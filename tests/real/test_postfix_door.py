@@ -10,6 +10,7 @@ import subprocess
 import threading
 import time
 from contextlib import contextmanager
+from smtpd import InboundServer, SpoolWorker
 
 import pytest
 from click.testing import CliRunner
@@ -17,7 +18,6 @@ from click.testing import CliRunner
 import config as ground
 from cli.deliver import deliver
 from core.inbound import dispatch
-from inlet import Inlet, Reader
 from models import Incoming, Letter, Membership, Notice, Person, Sender
 from tests import smarthost
 from tests.cast_mail import DOMAIN, dns, mail, signed
@@ -51,7 +51,7 @@ proxywrite unix - - n - 1 proxymap
 
 def settings(door: int) -> str:
     """Return what deploy/postfix/main.cf says, for a door on another port."""
-    text = (ground.HERE / "deploy" / "postfix" / "main.cf").read_text("utf-8")
+    text = (ground.PROJECT_DIR / "deploy" / "postfix" / "main.cf").read_text("utf-8")
     assert DOMAIN in text and "127.0.0.1:8024" in text
     return text.replace("127.0.0.1:8024", f"127.0.0.1:{door}")
 
@@ -74,10 +74,10 @@ def house(tmp_path, more: str = "", master: str = "", **rules: str):
 
     more, master: settings beyond the documented ones.
     """
-    door = Inlet("lmtp", "127.0.0.1", 0)
+    door = InboundServer("lmtp", "127.0.0.1", 0)
     outside, inside = free_port(), free_port()
     stop = threading.Event()
-    reading = threading.Thread(target=Reader().run, args=(stop.is_set,))
+    reading = threading.Thread(target=SpoolWorker().run, args=(stop.is_set,))
     with smarthost.running(**rules) as (host, sink):
         opened = door.open()
         reading.start()
@@ -189,7 +189,7 @@ PIPE = """kairan unix - n n - 4 pipe
 
 def test_the_documented_pipe_hands_over_each_mail_with_its_envelope(school, tmp_path):
     """deploy/postfix, "Without LMTP": one recipient at a time, and the empty sender."""
-    said = (ground.HERE / "deploy" / "postfix" / "README.md").read_text("utf-8")
+    said = (ground.PROJECT_DIR / "deploy" / "postfix" / "README.md").read_text("utf-8")
     flags, options = re.search(r"\n +(flags=\S+) user=kairan argv=\S+/flask deliver (.+)\n", said).groups()
     out = tmp_path / "taken"
     out.mkdir(mode=0o777)
@@ -207,7 +207,7 @@ def test_the_documented_pipe_hands_over_each_mail_with_its_envelope(school, tmp_
                 client.sendmail(sender, to, mail("x@example.jp", LIST, "a", "b").replace(b"\n", b"\r\n"))
         assert until(lambda: len(list(out.glob("*.args"))) == 3, 30), log(tmp_path)
         time.sleep(0.2)
-    environ = {"KAIRAN_DATA": str(ground.current().data), "KAIRAN_MAIL_DOMAIN": DOMAIN}
+    environ = {"KAIRAN_DATA": str(ground.current_config().data), "KAIRAN_MAIL_DOMAIN": DOMAIN}
     for number, file in enumerate(sorted(out.glob("*.args"))):
         given = file.read_text().splitlines()
         sender = "" if given[0].partition("=")[2] == "MAILER-DAEMON" else "x@example.jp"

@@ -47,7 +47,7 @@ def provider(school, tmp_path):
 
 
 def said(port: int, to, login: str = "", scheme: str = "smtp+starttls") -> smtp_test.SmtpTestResult:
-    ground.use(replace(ground.current(), smtp=f"{scheme}://{login}127.0.0.1:{port}", rate=0))
+    ground.set_current_config(replace(ground.current_config(), smtp=f"{scheme}://{login}127.0.0.1:{port}", rate=0))
     return smtp_test.send_test_letter(to, clock.now())
 
 
@@ -68,7 +68,7 @@ def test_letters_go_by_starttls_and_login_and_every_mistake_has_its_words(provid
         outside.setattr("mail.smtp_connect.is_loopback", lambda host: False)
         strange = said(port, to, right)
         assert "certificate" in strange.message and "self" in strange.said
-    ground.use(replace(ground.current(), mail_domain="other.example"))
+    ground.set_current_config(replace(ground.current_config(), mail_domain="other.example"))
     other = said(port, to, right)
     assert "does not let this login send as" in other.message and other.said.startswith("553 5.7.1")
     assert PASSWORD not in "".join(str(one) for one in (good, wrong, bare, nobody, early, strange, other))
@@ -80,7 +80,9 @@ def test_letters_go_by_starttls_and_login_and_every_mistake_has_its_words(provid
 def test_a_notice_goes_by_the_provider(provider, school):
     port, host = provider
     login = f"{USER}:{PASSWORD.replace(' ', '%20')}@"
-    ground.use(replace(ground.current(), smtp=f"smtp+starttls://{login}127.0.0.1:{port}", rate=0, domain_rate=0))
+    ground.set_current_config(
+        replace(ground.current_config(), smtp=f"smtp+starttls://{login}127.0.0.1:{port}", rate=0, domain_rate=0)
+    )
     notice = begun(school.users["花子"], [school.lists["1-1"]])
     assert drained()
     assert set(states(notice)) == {"accepted"}
@@ -91,7 +93,7 @@ def test_postfix_hands_letters_on_with_the_settings_for_a_provider(provider, sch
     port, host = provider
     passwords = tmp_path / "passwords"
     passwords.write_text(f"[127.0.0.1]:{port} {USER}:{PASSWORD}\n", "utf-8")
-    text = (ground.HERE / "deploy" / "postfix" / "smarthost.cf").read_text("utf-8")
+    text = (ground.PROJECT_DIR / "deploy" / "postfix" / "smarthost.cf").read_text("utf-8")
     assert "smtp_tls_security_level = secure" in text
     for there, here in (
         ("[smtp.example.net]:587", f"[127.0.0.1]:{port}"),

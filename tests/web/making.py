@@ -47,4 +47,4 @@ def state(notice: Notice) -> str:
 
 def local(moment: datetime) -> str:
     """Return a moment as a datetime-local field sends it."""
-    return clock.local(moment).strftime("%Y-%m-%dT%H:%M")
+    return clock.to_local(moment).strftime("%Y-%m-%dT%H:%M")

@@ -33,7 +33,7 @@ HTML = '<p>こんにちは <a href="https://x.example/r/abc">見る</a></p><scri
 @pytest.fixture
 def free(config):
     """The same installation, with nothing fixed by the environment."""
-    return ground.use(replace(config, mail_domain="", base_url=""))
+    return ground.set_current_config(replace(config, mail_domain="", base_url=""))
 
 
 def caught(config, kind="notice", html="", **fields) -> str:
@@ -217,9 +217,9 @@ def written_actions() -> set[str]:
     """Find every action that the source writes into the record as a plain string."""
     found = set()
     for path in [
-        *(ground.HERE / "core").rglob("*.py"),
-        *ground.HERE.glob("blueprints/*/*.py"),
-        *ground.HERE.glob("cli/*.py"),
+        *(ground.PROJECT_DIR / "core").rglob("*.py"),
+        *ground.PROJECT_DIR.glob("blueprints/*/*.py"),
+        *ground.PROJECT_DIR.glob("cli/*.py"),
     ]:
         for call in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(call, ast.Call) and getattr(call.func, "attr", getattr(call.func, "id", "")) == "log":

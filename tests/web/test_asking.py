@@ -104,7 +104,7 @@ def test_several_questions_share_deadline_unit_and_remarks(hanako, draft):
         False,
         True,
     )
-    assert first.deadline == second.deadline and clock.local(first.deadline).hour == 21
+    assert first.deadline == second.deadline and clock.to_local(first.deadline).hour == 21
     text = page(hanako.get(f"/notices/{draft.id}/words"))
     assert f'value="{day.isoformat()}"' in text and 'value="21:00"' in text
 
@@ -231,7 +231,7 @@ def test_a_question_may_have_its_own_deadline_unit_and_remarks(hanako, draft):
     first, second = written(draft)
     assert (first.unit, first.deadline, first.comment) == ("household", questions.end_of_day(day), True)
     assert (second.unit, second.comment) == ("child", False)
-    assert clock.local(second.deadline).strftime("%m-%d %H:%M") == (day - timedelta(days=4)).strftime("%m-%d 12:30")
+    assert clock.to_local(second.deadline).strftime("%m-%d %H:%M") == (day - timedelta(days=4)).strftime("%m-%d 12:30")
     text = page(hanako.get(f"/notices/{draft.id}/words"))
     shown = re.search(r'id="q2-own">\s*<summary>(.*?)</summary>', text, re.DOTALL)[1]
     assert "この質問だけ変える" in shown and "12:30" in shown and "お子さんごと" in shown

@@ -69,7 +69,7 @@ def test_the_table_holds_the_time_of_every_confirmation(as_, sent):
     """T-45"""
     read(sent, "石川 直樹")
     page = text(as_("花子").get(url(sent, "?view=table")))
-    at = clock.local(fresh(sent.deliveries["石川 直樹"]).read_at)
+    at = clock.to_local(fresh(sent.deliveries["石川 直樹"]).read_at)
     row = re.search(r'<th scope="row">石川 蓮</th>.*?</tr>', page, re.S)[0]
     assert f"{at.hour}:{at.minute:02d}" in row and "確認済み" in row
 

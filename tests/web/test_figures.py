@@ -39,7 +39,7 @@ def test_over_time_by_notice_hour_and_list(as_, sent, school):
     hanako = as_("花子")
     text = page(hanako, "/figures")
     assert "お知らせ1件" in text and f"/figures/{sent.notice.id}" in text
-    hour = clock.local(sent.notice.started_at + timedelta(minutes=7)).hour
+    hour = clock.to_local(sent.notice.started_at + timedelta(minutes=7)).hour
     assert f"{hour}時台" in text and "1年1組" in text
     assert "半数の確認まで" in text
     assert page(hanako, "/figures?sort=fast&year=1") and page(hanako, "/figures?page=99")
@@ -58,7 +58,7 @@ def test_openings_and_links_stand_only_where_they_are_counted(as_, sent, school)
     text = page(hanako, "/figures")
     assert "開封（目安）" in text and "1/4" in text and "リンクの開封（目安）" not in text.partition('id="each"')[0]
     assert text.count("25%") >= 4  # all together, notice, list, hour of sending
-    assert f"{clock.local(at).hour}時台" in text
+    assert f"{clock.to_local(at).hour}時台" in text
     rows = list(csv.DictReader(StringIO(hanako.get("/figures/figures.csv?sort=opened").get_data().decode("utf-8-sig"))))
     assert [row["開封の割合（%、目安）"] for row in rows] == ["25.0"]
     alone = page(hanako, f"/figures/{made.notice.id}")

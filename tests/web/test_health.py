@@ -46,7 +46,7 @@ def test_a_missed_backup_stands_where_an_administrator_looks(as_):
     browser = as_("守")
     Organization.update(ready_at=clock.now() - timedelta(days=2)).execute()
     page = browser.get("/admin/health").get_data(as_text=True)
-    assert "バックアップはまだありません" in page and f"KAIRAN_DATA={ground.current().data} " in page
+    assert "バックアップはまだありません" in page and f"KAIRAN_DATA={ground.current_config().data} " in page
     assert "バックアップ" not in browser.get("/").get_data(as_text=True)
     Organization.update(ready_at=clock.now() - timedelta(days=20)).execute()
     assert all("バックアップはまだありません" in browser.get(one).get_data(as_text=True) for one in ("/", "/admin"))

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 import clock
-import words
+import i18n
 from core.reports import breach_duty
 from models import Delivery, Log, Notice
 from tests import cast_notices
@@ -105,7 +105,7 @@ def test_each_of_the_four_cases_of_the_law_alone_is_a_duty_to_report(hanako, sen
     assert hanako.post(address, data={**ALL_NO, case: "yes"}).status_code == 303
     text = page(hanako, address)
     assert (
-        f"報告が必要です（{words.say('ja', breach_duty.REPORTING_CASES[case].short)}）" in text
+        f"報告が必要です（{i18n.say('ja', breach_duty.REPORTING_CASES[case].short)}）" in text
         and "ご本人への通知も必要です。" in text
     )
     assert text.count('value="no" checked') == 3 and text.count('value="yes" checked') == 1
@@ -130,7 +130,7 @@ def test_the_days_count_from_when_the_school_knew(hanako, sent):
     known = clock.today() - timedelta(days=2)
 
     def said(days: int) -> str:
-        return words.day("ja", known + timedelta(days=days))
+        return i18n.format_day("ja", known + timedelta(days=days))
 
     hanako.post(address, data={**ALL_NO, "known_on": known.isoformat()})
     text = page(hanako, address)

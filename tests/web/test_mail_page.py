@@ -39,7 +39,7 @@ POSTS = ("road", "server", "test", "box", "look")
 @pytest.fixture
 def free(config):
     """Settings that the environment leaves to the page."""
-    return ground.use(replace(config, mail_domain="", base_url=""))
+    return ground.set_current_config(replace(config, mail_domain="", base_url=""))
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def test_server_that_cannot_be_used_is_refused(as_, free, field, value):
 
 
 def test_server_of_the_environment_cannot_be_changed(as_, config):
-    ground.use(replace(config, smtp="smtp://127.0.0.1:2525"))
+    ground.set_current_config(replace(config, smtp="smtp://127.0.0.1:2525"))
     browser = as_("守")
     assert "KAIRAN_SMTP" in browser.get("/admin/mail").text
     assert browser.post("/admin/mail/server", data=SERVER).status_code == 403
@@ -208,7 +208,7 @@ def test_the_situation_says_what_works_and_hides_what_does_not(as_, free, school
     senders = f"/lists/{school.lists['1-1'].id}/senders"
     assert page(browser).count("使えません") == 4
     assert "1nen1kumi-join@" not in browser.get(senders).text and "メールを受け取れません" in browser.get(senders).text
-    ground.use(replace(free, inlet="lmtp://127.0.0.1:8024"))
+    ground.set_current_config(replace(free, inlet="lmtp://127.0.0.1:8024"))
     assert page(browser).count("使えません") == 0
     assert "1nen1kumi-join@mail.momiji.example" in browser.get(senders).text
 
@@ -282,7 +282,7 @@ def test_what_the_environment_fixes_is_named_and_cannot_be_posted(as_, config):
         "plus": "yes",
         "hour_rate": 7,
     }
-    ground.use(replace(config, smtp="smtp://127.0.0.1:2525", **fixed))
+    ground.set_current_config(replace(config, smtp="smtp://127.0.0.1:2525", **fixed))
     browser = as_("守")
     text = page(browser)
     assert all(f"KAIRAN_{name}" in text for name in ("ROAD", "IMAP", "SMTP")) and "geheim" not in text

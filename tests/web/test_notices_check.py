@@ -46,7 +46,7 @@ def hidden(text):
 
 
 def local(moment):
-    return clock.local(moment).strftime("%Y-%m-%dT%H:%M")
+    return clock.to_local(moment).strftime("%Y-%m-%dT%H:%M")
 
 
 def body(answer):
@@ -87,7 +87,7 @@ def test_htmx_gets_one_part(hanako, draft):
 
 def test_the_last_letter_leaves_after_the_chosen_time(hanako, draft):
     """X-09"""
-    tomorrow = clock.local(clock.now()).date() + timedelta(days=1)
+    tomorrow = clock.to_local(clock.now()).date() + timedelta(days=1)
     address = f"/notices/{draft.id}/check?part=send&at={tomorrow}T07:00"
     text = body(hanako.get(address, headers={"HX-Request": "true"}))
     assert re.search(r'<dd id="pace" hx-swap-oob="true">.*あす 7:0\d', text)
@@ -112,7 +112,7 @@ def test_the_footer_switched_off_is_warned_about(hanako, school):
 
 
 def test_a_date_with_the_wrong_weekday_is_pointed_out(hanako, school):
-    day = clock.local(clock.now() + timedelta(days=8))
+    day = clock.to_local(clock.now() + timedelta(days=8))
     wrong = "月火水木金土日"[(day.weekday() + 1) % 7]
     made = draft_of(school, "花子", CLASS, text=f"{day.month}月{day.day}日({wrong})です。")
     assert f"「{day.month}月{day.day}日({wrong})」とありますが" in page(hanako, f"/notices/{made.id}/check")
@@ -160,7 +160,7 @@ def test_a_double_tap_sends_once(hanako, draft):
     for _ in range(2):
         answer = hanako.post(f"/notices/{draft.id}/check", data=fields, follow_redirects=True)
     text = body(answer)
-    at = clock.local(Notice.get_by_id(draft.id).confirmed_at)
+    at = clock.to_local(Notice.get_by_id(draft.id).confirmed_at)
     assert f"すでに送信の手続きをしました。（{at.hour}:{at.minute:02d}）" in text
     assert Letter.select().where(Letter.kind == "own").count() == 1
 
@@ -217,7 +217,7 @@ def test_a_booking_says_its_time_on_the_button(hanako, draft):
     """T-01, D-36, D-41."""
     at = clock.now() + timedelta(days=1)
     text = page(hanako, f"/notices/{draft.id}/check?at={local(at)}")
-    moment = clock.local(at)
+    moment = clock.to_local(at)
     assert re.search(rf"{moment.month}月{moment.day}日\(.\) {moment.hour}:{moment.minute:02d} に予約する", text)
     answer = hanako.post(f"/notices/{draft.id}/check", data={**hidden(text), "at": local(at)})
     assert answer.status_code == 303

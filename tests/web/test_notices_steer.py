@@ -81,7 +81,7 @@ def test_looking_at_a_question_changes_nothing(hanako, held, verb):
 def test_the_hold_window_says_when_it_ends(hanako, held):
     """field 4.4 no. 13; without script the time stands there in words."""
     text = page(hanako, f"/notices/{held.id}")
-    at = clock.local(held.begin_at)
+    at = clock.to_local(held.begin_at)
     assert (
         f"{at.hour}:{at.minute:02d}に送信を始めます。それまでは取り消せます。あなたの分を1通、先に送りました。" in text
     )

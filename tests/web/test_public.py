@@ -90,7 +90,7 @@ def test_a_press_lands_the_stamp(reader, hers):
     answer = reader.post(f"/r/{hers.token}")
     assert answer.status_code == 303
     text = page(reader.get(answer.location))
-    at = clock.local(fresh(hers).read_at)
+    at = clock.to_local(fresh(hers).read_at)
     assert f"「見ました」を受け付けました（{at.month}月{at.day}日 {at.hour}:{at.minute:02d}）" in text
     assert 'data-s="青山"' in text and "I have read this" not in text
 
@@ -233,7 +233,7 @@ def test_a_touch_before_180_seconds_is_a_visit(reader, hers):
 def test_the_page_tells_its_script_when_a_touch_counts(reader, hers):
     done = Letter.get(Letter.delivery == hers).done_at
     text = page(reader.get(f"/r/{hers.token}"))
-    assert f'data-press-after="{clock.local(done + timedelta(seconds=180)).isoformat(timespec="seconds")}"' in text
+    assert f'data-press-after="{clock.to_local(done + timedelta(seconds=180)).isoformat(timespec="seconds")}"' in text
     assert "reader.js" in text
 
 

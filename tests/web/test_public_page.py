@@ -75,6 +75,6 @@ def test_the_day_and_the_school_are_filled_in_and_the_sender_is_the_school(clien
     text = "{{今日の日付}}は自宅で待機してください。\n{{学校名}} {{差出人の名前}}"
     send(on, subject="【緊急】{{今日の日付（短）}} 自宅待機", text=text)
     page = shown(client)
-    today = clock.local(clock.now() - timedelta(minutes=5)).date()
+    today = clock.to_local(clock.now() - timedelta(minutes=5)).date()
     assert f"{today.month}/{today.day}" in page and "かえで原小学校 かえで原小学校" in page
     assert "{{" not in page and "守" not in page

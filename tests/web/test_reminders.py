@@ -26,7 +26,7 @@ def sent(school):
 @pytest.fixture(autouse=True)
 def at_ten():
     """Ten in the morning, whenever the tests run."""
-    now = clock.local(clock.now())
+    now = clock.to_local(clock.now())
     clock.set_offset((now.replace(hour=10, minute=0) - now).total_seconds())
 
 
@@ -75,7 +75,7 @@ def test_at_night_it_offers_seven_in_the_morning_first_unless_it_is_urgent(as_, 
     assert "7:00 に4通を再送する" in text and "いま4通を送信する" in text and "22:30" in text
     assert first in text[text.index("btn main huge") :].split("</button>")[0]
     hanako.post(url(sent), data={"at": "morning"})
-    at = clock.local(Reminder.get().begin_at)
+    at = clock.to_local(Reminder.get().begin_at)
     assert (at.hour, at.minute) == (7, 0)
 
 

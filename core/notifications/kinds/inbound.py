@@ -1,7 +1,7 @@
 """The letters that answer posts by mail, and those to whom a list's senders are."""
 
 from core.notifications.service_mail import KINDS, MessageKind
-from words import N_
+from i18n import N_
 
 # ── posts ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 

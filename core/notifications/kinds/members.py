@@ -1,7 +1,7 @@
 """The letters to who joins or leaves, and to the organizer whom a reply is for."""
 
 from core.notifications.service_mail import KINDS, MessageKind
-from words import N_
+from i18n import N_
 
 # ── joining ────────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -1,7 +1,7 @@
 """The letters around a notice: the copies that go ahead of it, and a second person's word."""
 
 from core.notifications.service_mail import KINDS, MessageKind
-from words import N_
+from i18n import N_
 
 # ── before a notice goes ───────────────────────────────────────────────────────────────────────────────────────────
 

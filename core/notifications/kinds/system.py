@@ -1,7 +1,7 @@
 """The letters about the installation itself: alarms, figures told by mail, roles that end."""
 
 from core.notifications.service_mail import KINDS, MessageKind
-from words import N_
+from i18n import N_
 
 # ── alarms ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -15,8 +15,8 @@ from babel.support import NullTranslations, Translations
 import clock
 
 LANGUAGES = {"ja": "日本語", "en": "English"}
-DEFAULT = "ja"
-FOLDER = Path(__file__).parent / "translations"
+DEFAULT_LANGUAGE = "ja"
+TRANSLATIONS_DIR = Path(__file__).parent / "translations"
 
 
 def N_(message: str) -> str:
@@ -24,39 +24,39 @@ def N_(message: str) -> str:
     return message
 
 
-class Sentence(str):
+class LazyMessage(str):
     """A source string that brings the values of its places along, to be said later in the language of who reads it."""
 
     values: dict[str, object]
 
-    def __new__(cls, message: str, **values: object) -> "Sentence":
+    def __new__(cls, message: str, **values: object) -> "LazyMessage":
         made = super().__new__(cls, message)
         made.values = values
         return made
 
 
 @cache
-def catalogue(language: str) -> NullTranslations:
+def load_catalog(language: str) -> NullTranslations:
     """Return the gettext catalogue of a language; English and unknown languages are the source strings."""
-    return Translations.load(FOLDER, [language]) if language in LANGUAGES else NullTranslations()
+    return Translations.load(TRANSLATIONS_DIR, [language]) if language in LANGUAGES else NullTranslations()
 
 
 def say(language: str, message: str, /, **values: object) -> str:
     """Return a source string in a language, its `%(name)s` places filled."""
-    text = catalogue(language).gettext(message) if message else ""
-    if isinstance(message, Sentence):
+    text = load_catalog(language).gettext(message) if message else ""
+    if isinstance(message, LazyMessage):
         values = message.values | values
     if not values:
         return text
     return (text if language == "ja" else _in_singular(text, values)) % values
 
 
-_COUNTED = re.compile(
+_COUNTED_NOUN = re.compile(
     r"(%\((\w+)\)s) (people|persons|letters|households|children|members|lines|devices|days|hours|minutes|seconds|slips"
     r"|readers|registrations|changes|files|places|entries|mails|matters|things)\b"
     r"(?: (are|were|have|do|go|wait|need|leave|stay)\b)?"
 )
-_SINGULAR = {
+_SINGULAR_FORMS = {
     "people": "person", "children": "child", "entries": "entry", "are": "is", "were": "was", "have": "has",
     "do": "does", "go": "goes",
 }  # fmt: skip
@@ -68,42 +68,42 @@ def _in_singular(text: str, values: dict[str, object]) -> str:
     def singular(found: re.Match[str]) -> str:
         if str(values.get(found[2])) != "1":
             return found[0]
-        noun = _SINGULAR.get(found[3], found[3].removesuffix("s"))
-        verb = found[4] and _SINGULAR.get(found[4], f"{found[4]}s")
+        noun = _SINGULAR_FORMS.get(found[3], found[3].removesuffix("s"))
+        verb = found[4] and _SINGULAR_FORMS.get(found[4], f"{found[4]}s")
         return f"{found[1]} {noun} {verb}" if verb else f"{found[1]} {noun}"
 
-    return _COUNTED.sub(singular, text)
+    return _COUNTED_NOUN.sub(singular, text)
 
 
-def day(language: str, moment: datetime | date) -> str:
+def format_day(language: str, moment: datetime | date) -> str:
     """Return a date as people write it: 「10月14日(火)」, "Tue 14 Oct"."""
-    on = clock.local(moment).date() if isinstance(moment, datetime) else moment
+    on = clock.to_local(moment).date() if isinstance(moment, datetime) else moment
     if language == "ja":
         return f"{on.month}月{on.day}日({format_date(on, 'EEE', locale='ja')})"
     return format_date(on, "EEE d MMM", locale="en")
 
 
-def dated(language: str, moment: datetime | date) -> str:
+def format_full_date(language: str, moment: datetime | date) -> str:
     """Return a date with its year, for what is kept for years: 「2026年10月14日(水)」, "Wed 14 Oct 2026"."""
-    on = clock.local(moment).date() if isinstance(moment, datetime) else moment
-    return f"{on.year}年{day(language, on)}" if language == "ja" else f"{day(language, on)} {on.year}"
+    on = clock.to_local(moment).date() if isinstance(moment, datetime) else moment
+    return f"{on.year}年{format_day(language, on)}" if language == "ja" else f"{format_day(language, on)} {on.year}"
 
 
-def month(language: str, on: date) -> str:
+def format_month(language: str, on: date) -> str:
     """Return the month of a date: 「12月」, "December"."""
     return f"{on.month}月" if language == "ja" else format_date(on, "MMMM", locale="en")
 
 
-def time_of_day(moment: datetime) -> str:
+def format_time(moment: datetime) -> str:
     """Return the school's wall-clock time: 「6:12」."""
-    at = clock.local(moment)
+    at = clock.to_local(moment)
     return f"{at.hour}:{at.minute:02d}"
 
 
-def when(language: str, moment: datetime) -> str:
+def format_datetime(language: str, moment: datetime) -> str:
     """Return date and time: 「10月14日(火) 6:12」, "Tue 14 Oct 6:12"; with the year if it is not this one."""
-    year = clock.local(moment).year
-    shown = f"{day(language, moment)} {time_of_day(moment)}"
+    year = clock.to_local(moment).year
+    shown = f"{format_day(language, moment)} {format_time(moment)}"
     if year == clock.today().year:
         return shown
     return f"{year}年{shown}" if language == "ja" else f"{shown}, {year}"

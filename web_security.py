@@ -13,32 +13,32 @@ from core import settings
 from core.accounts.sessions import user_of_session
 from database import db
 
-POLICY = (
+CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "font-src 'self'; form-action 'self'; frame-src 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
 
 
-def install(app: Flask) -> None:
+def init_app(app: Flask) -> None:
     """Put the guards up: login for all but the public areas (T-10), CSRF, headers, kind error pages."""
     CSRFProtect(app)
     login = LoginManager(app)
     login.user_loader(user_of_session)
     login.session_protection = None
-    app.before_request(_connect)
-    app.before_request(_only_members_of_the_house)
-    app.after_request(_headers)
-    app.register_error_handler(CSRFError, lambda error: _sorry(403, "form"))
+    app.before_request(_open_database)
+    app.before_request(_require_login)
+    app.after_request(_set_security_headers)
+    app.register_error_handler(CSRFError, lambda error: _render_error(403, "form"))
     for code in (400, 403, 404, 405, 413, 429, 500):
-        app.register_error_handler(code, lambda error, code=code: _sorry(code, error=error))
-    app.jinja_env.globals["asset"] = _asset
+        app.register_error_handler(code, lambda error, code=code: _render_error(code, error=error))
+    app.jinja_env.globals["asset"] = _static_url
 
 
-def _connect() -> None:
+def _open_database() -> None:
     db.connect(reuse_if_open=True)
 
 
-def _only_members_of_the_house() -> Response | None:
+def _require_login() -> Response | None:
     """Send everybody without a login to the login page; only areas and pages marked public are open."""
     if request.endpoint is None or request.endpoint == "static" or _is_public():
         return None
@@ -46,7 +46,7 @@ def _only_members_of_the_house() -> Response | None:
         return None
     if not settings.is_set_up():
         return redirect(url_for("setup.welcome"))  # type: ignore[return-value]
-    target = url_for("account.login", next=_way_back())
+    target = url_for("account.login", next=_next_url())
     if web.is_htmx():
         return Response(status=401, headers={"HX-Redirect": target})
     return redirect(target)  # type: ignore[return-value]
@@ -57,13 +57,13 @@ def _is_public() -> bool:
     return request.blueprint == "public" or bool(getattr(view, "is_public", False))
 
 
-def _way_back() -> str | None:
+def _next_url() -> str | None:
     return request.full_path.rstrip("?") if request.method == "GET" and request.path != "/" else None
 
 
-def _headers(response: Response) -> Response:
+def _set_security_headers(response: Response) -> Response:
     headers = response.headers
-    headers.setdefault("Content-Security-Policy", web.with_styles(POLICY))
+    headers.setdefault("Content-Security-Policy", web.csp_with_style_nonce(CONTENT_SECURITY_POLICY))
     headers.setdefault("X-Content-Type-Options", "nosniff")
     headers.setdefault("Referrer-Policy", "same-origin" if request.blueprint != "public" else "no-referrer")
     headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
@@ -76,17 +76,17 @@ def _headers(response: Response) -> Response:
     return response
 
 
-def _sorry(code: int, why: str = "", error: Exception | None = None) -> tuple[str, int]:
+def _render_error(code: int, why: str = "", error: Exception | None = None) -> tuple[str, int]:
     reader = request.blueprint == "public"
-    who = error.holders.sentence(web.language()) if isinstance(error, web.NotYours) else ""
+    who = error.holders.sentence(web.language()) if isinstance(error, web.PermissionDenied) else ""
     return render_template("error.html", code=code, why=why, reader=reader, who=who), code
 
 
-def _asset(filename: str) -> str:
+def _static_url(filename: str) -> str:
     """Return the address of a static file with its version, so that it may be cached for a year."""
-    return url_for("static", filename=filename, v=_version(f"{current_app.static_folder}/{filename}"))
+    return url_for("static", filename=filename, v=_content_hash(f"{current_app.static_folder}/{filename}"))
 
 
 @cache
-def _version(path: str) -> str:
+def _content_hash(path: str) -> str:
     return sha256(Path(path).read_bytes()).hexdigest()[:10]

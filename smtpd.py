@@ -26,37 +26,37 @@ from database import db
 
 log = logging.getLogger("kairan.inlet")
 
-LARGEST = imap_poller.MAX_MESSAGE_BYTES
+MAX_MESSAGE_SIZE = imap_poller.MAX_MESSAGE_BYTES
 """Octets of a mail that is taken; the mail server in front should refuse more by itself (message_size_limit)."""
-LONGEST_LINE = 2**20
-MOST_CONNECTIONS = 40
+MAX_LINE_LENGTH = 2**20
+MAX_CONNECTIONS = 40
 """Conversations at a time; a mail server keeps a few open (Postfix: 20)."""
-MOST_AT_ONCE = LARGEST + 4 * 2**20
+MAX_UNANSWERED_OCTETS = MAX_MESSAGE_SIZE + 4 * 2**20
 """Octets that a client may send without waiting for an answer: a line without an end would be collected for ever."""
-MOST_RECIPIENTS = 50
-PER_MINUTE = 200
+MAX_RECIPIENTS = 50
+MAX_RECIPIENTS_PER_MINUTE = 200
 """Recipients a minute that anybody may ask for; the mail server's own question (address verification) counts too.
 Return paths and replies carry a mark and are not counted."""
-WRONG_CODES = 60
+MAX_WRONG_CODES_PER_MINUTE = 60
 """Join codes that were wrong, in a minute; the next ones are put off, right or wrong."""
-IDLE_S = 0.5
-AGAIN_S = (5.0, 60.0, 300.0)
-SWEEP_S = 3600.0
+IDLE_POLL_S = 0.5
+RETRY_DELAYS_S = (5.0, 60.0, 300.0)
+CLEANUP_INTERVAL_S = 3600.0
 
 
-class Guarded(SMTP):
+class LimitedSMTP(SMTP):
     """What both doors share: so many conversations at a time, and so many octets until the next answer.
 
     Long lines pass: real mails hold them, and cutting them breaks a signature.
     """
 
-    line_length_limit = LONGEST_LINE
+    line_length_limit = MAX_LINE_LENGTH
     _octets = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the conversation up, or put it off (RFC 5321 3.8: 421) if too many are going on."""
         open_now = self.event_handler.conversations
-        if len(open_now) >= MOST_CONNECTIONS and isinstance(transport, asyncio.Transport):
+        if len(open_now) >= MAX_CONNECTIONS and isinstance(transport, asyncio.Transport):
             transport.write(b"421 4.3.2 too many connections, please try again later\r\n")
             transport.close()
             self._is_taken = False
@@ -78,7 +78,7 @@ class Guarded(SMTP):
         self._octets += len(data)
         if not self._is_taken or self.transport is None:
             return
-        if self._octets > MOST_AT_ONCE:
+        if self._octets > MAX_UNANSWERED_OCTETS:
             self.transport.write(b"552 5.3.4 too much\r\n")
             self.transport.abort()
             return
@@ -90,11 +90,11 @@ class Guarded(SMTP):
         await super().push(status)
 
 
-class Smtp(Guarded):
+class SmtpSession(LimitedSMTP):
     """The door by SMTP."""
 
 
-class Lmtp(Guarded, LMTP):
+class LmtpSession(LimitedSMTP, LMTP):
     """The door by LMTP: every answer to the content is given once for each recipient (RFC 2033 4.2)."""
 
     _answers = 1
@@ -114,7 +114,7 @@ class Lmtp(Guarded, LMTP):
         await super().push(status)
 
 
-class Door:
+class InboundHandler:
     """What the server asks us: may this recipient be written to, and will you keep this mail?"""
 
     def __init__(self, now: Callable = clock.now) -> None:
@@ -127,7 +127,7 @@ class Door:
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         """Take a recipient that is ours; refuse every other one now, so that nothing is bounced later."""
-        if len(envelope.rcpt_tos) >= MOST_RECIPIENTS:
+        if len(envelope.rcpt_tos) >= MAX_RECIPIENTS:
             return "452 4.5.3 too many recipients at once"
         coded = "-join-" in address.lower()
         if coded and self._is_guessing():
@@ -150,13 +150,13 @@ class Door:
         passed = time.monotonic()
         while self._guesses and self._guesses[0] < passed - 60:
             self._guesses.popleft()
-        return len(self._guesses) >= WRONG_CODES
+        return len(self._guesses) >= MAX_WRONG_CODES_PER_MINUTE
 
-    def _too_many(self) -> bool:
+    def _exceeds_rate(self) -> bool:
         passed = time.monotonic()
         while self._lately and self._lately[0] < passed - 60:
             self._lately.popleft()
-        if len(self._lately) >= PER_MINUTE:
+        if len(self._lately) >= MAX_RECIPIENTS_PER_MINUTE:
             return True
         self._lately.append(passed)
         return False
@@ -173,18 +173,18 @@ class Door:
         return "250 2.0.0 taken"
 
 
-class Inlet:
+class InboundServer:
     """The open door in a thread of its own, and the worker that reads what lies in the folder."""
 
     def __init__(self, protocol: str, host: str, port: int) -> None:
         """Take `smtp` or `lmtp` and where to listen; port 0: any free one."""
-        self._kind = Lmtp if protocol == "lmtp" else Smtp
+        self._kind = LmtpSession if protocol == "lmtp" else SmtpSession
         self._where = host, port
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="door", daemon=True)
         self._server: asyncio.Server | None = None
         self._hostname = settings.load_settings().mail_domain
-        self._door = Door()
+        self._door = InboundHandler()
 
     def open(self) -> int:
         """Begin to listen; return the port. Raises OSError if the place is taken."""
@@ -194,7 +194,7 @@ class Inlet:
 
     def _session(self) -> SMTP:
         return self._kind(
-            self._door, hostname=self._hostname, ident="Kairan", loop=self._loop, data_size_limit=LARGEST,
+            self._door, hostname=self._hostname, ident="Kairan", loop=self._loop, data_size_limit=MAX_MESSAGE_SIZE,
             enable_SMTPUTF8=True, timeout=120, auth_exclude_mechanism=("LOGIN", "PLAIN"),
         )  # fmt: skip
 
@@ -205,7 +205,7 @@ class Inlet:
         self._thread.join(10)
         self._loop.close()
 
-    async def _cut(self) -> None:
+    async def _cancel_sessions(self) -> None:
         if self._server:
             self._server.close()
         others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
@@ -217,7 +217,7 @@ class Inlet:
 # ── reading what was written down ────────────────────────────────────────────────────────────────────────────────
 
 
-class Reader:
+class SpoolWorker:
     """Picks the mails up, the oldest first. One that failed is tried again later, others go ahead meanwhile."""
 
     def __init__(self) -> None:
@@ -229,10 +229,10 @@ class Reader:
         """Read until `stopped()`."""
         while not stopped():
             if not self.step(stopped):
-                time.sleep(IDLE_S)
+                time.sleep(IDLE_POLL_S)
         db.close()
 
-    def step(self, stopped: Callable[[], bool] = lambda: False) -> int:
+    def run_once(self, stopped: Callable[[], bool] = lambda: False) -> int:
         """Handle every mail that waits and may be tried now; return how many were tried."""
         passed, tried = time.monotonic(), 0
         for name in spool.list_messages():
@@ -240,27 +240,27 @@ class Reader:
                 continue
             tried += 1
             self._one(name)
-        if passed - self._swept > SWEEP_S or not self._swept:
+        if passed - self._swept > CLEANUP_INTERVAL_S or not self._swept:
             self._swept = passed
             dispatch.erase_old_messages(clock.now())
         return tried
 
-    def _one(self, name: str) -> None:
+    def _process_file(self, name: str) -> None:
         try:
             self._handle(name)
         except RetryLater:
-            self._put_off(name, AGAIN_S[1])
+            self._put_off(name, RETRY_DELAYS_S[1])
         except Exception as fault:  # the door stays open, whatever a mail holds: it is tried again, then quarantined
             tries = self._tries.get(name, 0)
             self._tries[name] = tries + 1
             log.error("incoming mail could not be handled (%s); trying again", type(fault).__name__)
-            self._put_off(name, AGAIN_S[min(tries, len(AGAIN_S) - 1)])
+            self._put_off(name, RETRY_DELAYS_S[min(tries, len(RETRY_DELAYS_S) - 1)])
         else:
             spool.delete_message(name)
             self._not_before.pop(name, None)
             self._tries.pop(name, None)
 
-    def _put_off(self, name: str, seconds: float) -> None:
+    def _defer(self, name: str, seconds: float) -> None:
         self._not_before[name] = time.monotonic() + seconds
 
     def _handle(self, name: str) -> None:
@@ -275,29 +275,29 @@ class Reader:
                 later = wait
                 continue
             if row and row.notice and row.notice.begin_at:
-                tasks.ring(row.notice.begin_at)
+                tasks.wake_worker(row.notice.begin_at)
         if later:
             raise later
 
 
-def collect(stopped: Callable[[], bool]) -> None:
+def run_workers(stopped: Callable[[], bool]) -> None:
     """Read the mailbox, if the settings name one, and what was written down, until `stopped()`."""
-    reading = threading.Thread(target=Reader().run, args=(stopped,), name="reader", daemon=True)
+    reading = threading.Thread(target=SpoolWorker().run, args=(stopped,), name="reader", daemon=True)
     reading.start()
     imap_poller.ImapPoller().run(stopped)
     reading.join(30)
 
 
-def run(stopped: Callable[[], bool]) -> None:
+def serve_until(stopped: Callable[[], bool]) -> None:
     """Open the door of the settings in force and read until `stopped()`."""
-    config = ground.current()
+    config = ground.current_config()
     assert config.door is not None  # noqa: S101
     protocol, host, port = config.door
     if not ground.is_loopback(f"smtp://{host}"):
         log.warning("the mail door listens on %s: let a mail server stand in front of it", host)
-    door = Inlet(protocol, host, port)
+    door = InboundServer(protocol, host, port)
     log.info("taking mail by %s on %s:%s", protocol, host, door.open())
     try:
-        collect(stopped)
+        run_workers(stopped)
     finally:
         door.close()

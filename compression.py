@@ -10,26 +10,30 @@ from pathlib import Path
 
 from flask import Flask, Response, current_app, request
 
-TEXT = {"text/html", "text/css", "text/javascript", "application/javascript", "image/svg+xml", "text/csv"}
-LEAST = 1000
+COMPRESSIBLE_TYPES = {"text/html", "text/css", "text/javascript", "application/javascript", "image/svg+xml", "text/csv"}
+MIN_BYTES = 1000
 """Shorter answers (polls, fragments) gain nothing."""
-LEVEL = 5
+GZIP_LEVEL = 5
 
 
-def install(app: Flask) -> None:
+def init_app(app: Flask) -> None:
     """Pack the answers of an application."""
-    app.after_request(pack)
+    app.after_request(compress_response)
 
 
-def pack(response: Response) -> Response:
+def compress_response(response: Response) -> Response:
     """Pack one answer if the browser takes it."""
     static = request.endpoint == "static"
-    if response.mimetype not in TEXT or (response.direct_passthrough and not static):
+    if response.mimetype not in COMPRESSIBLE_TYPES or (response.direct_passthrough and not static):
         return response
     response.vary.add("Accept-Encoding")
     if response.status_code != 200 or request.method == "HEAD" or not request.accept_encodings["gzip"]:
         return response
-    raw = _packed_file(f"{current_app.static_folder}/{request.view_args['filename']}") if static else _packed(response)
+    raw = (
+        _gzip_static_file(f"{current_app.static_folder}/{request.view_args['filename']}")
+        if static
+        else _gzip_body(response)
+    )
     if raw:
         response.close()  # the file behind it
         response.direct_passthrough = False
@@ -40,13 +44,13 @@ def pack(response: Response) -> Response:
     return response
 
 
-def _packed(response: Response) -> bytes:
+def _gzip_body(response: Response) -> bytes:
     data = response.get_data()
-    return gzip.compress(data, LEVEL, mtime=0) if len(data) >= LEAST else b""
+    return gzip.compress(data, GZIP_LEVEL, mtime=0) if len(data) >= MIN_BYTES else b""
 
 
 @lru_cache(maxsize=64)
-def _packed_file(path: str) -> bytes:
+def _gzip_static_file(path: str) -> bytes:
     """Return a static file packed; kept, since these files never change while the program runs."""
     data = Path(path).read_bytes()
-    return gzip.compress(data, 9, mtime=0) if len(data) >= LEAST else b""
+    return gzip.compress(data, 9, mtime=0) if len(data) >= MIN_BYTES else b""
