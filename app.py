@@ -31,7 +31,7 @@ def create_app(config: ground.Config | None = None) -> Flask:
     For a terminal command only the commands are hung on it: they open the installation themselves.
     """
     app = KairanFlask(__name__)
-    app.cli = cli.Commands(app.name)  # type: ignore[assignment]
+    app.cli = cli.LazyCommands(app.name)  # type: ignore[assignment]
     if config is None and _is_cli_command():
         return app
     return _configure_web(app, config or ground.load_config())

@@ -14,8 +14,8 @@ import time
 from dataclasses import dataclass, field
 from statistics import median, quantiles
 
-from benchmarks import house
-from benchmarks.pages import ask, serving
+from benchmarks import harness
+from benchmarks.pages import request, serving
 from core.notices import questions
 from core.notices.questions import QuestionDraft
 from database import db
@@ -34,7 +34,7 @@ class Reader:
 
 
 @dataclass
-class Crowd:
+class CrowdResult:
     """What came of everybody: seconds for each opening and each press, and what was no good answer."""
 
     opened: list[float] = field(default_factory=list)
@@ -46,25 +46,25 @@ class Crowd:
         return quantiles(self.pressed, n=100)[98] * 1000
 
 
-def come(readers: list[Reader], port: int, seconds: float) -> Crowd:
+def run_crowd(readers: list[Reader], port: int, seconds: float) -> CrowdResult:
     """Let every reader come at his time, each request on a connection of its own, as from phones."""
-    crowd = Crowd()
+    crowd = CrowdResult()
     began = time.monotonic()
 
     async def everybody() -> None:
-        await asyncio.gather(*[_one(reader, port, began + reader.due * seconds, crowd) for reader in readers])
+        await asyncio.gather(*[_run_reader(reader, port, began + reader.due * seconds, crowd) for reader in readers])
 
     asyncio.run(everybody())
     return crowd
 
 
-async def _one(reader: Reader, port: int, due: float, crowd: Crowd) -> None:
+async def _run_reader(reader: Reader, port: int, due: float, crowd: CrowdResult) -> None:
     await asyncio.sleep(max(0.0, due - time.monotonic()))
     for method, path, form in reader.steps:
         began = time.perf_counter()
         try:
             stream = await asyncio.open_connection("127.0.0.1", port)
-            status, _ = await asyncio.wait_for(ask(*stream, method, path, form), 60)
+            status, _ = await asyncio.wait_for(request(*stream, method, path, form), 60)
             stream[1].close()
         except (OSError, asyncio.IncompleteReadError, TimeoutError):
             status = 0
@@ -74,9 +74,9 @@ async def _one(reader: Reader, port: int, due: float, crowd: Crowd) -> None:
             crowd.errors += 1
 
 
-def asked_notice() -> tuple[Notice, list[str]]:
+def start_notice_with_question() -> tuple[Notice, list[str]]:
     """Begin a notice with a question; return it with the tokens of its readers. Its letters have left already."""
-    notice = house.begun()
+    notice = harness.start_notice()
     with db.atomic():
         questions.save_questions(notice, [QuestionDraft("出席されますか。", ("出席する", "欠席する"), unit="person")])
         Letter.update(state="accepted").where(Letter.notice == notice).execute()
@@ -84,16 +84,16 @@ def asked_notice() -> tuple[Notice, list[str]]:
     return notice, [one.token for one in rows]
 
 
-def changes(place: int) -> bool:
+def changes_answer(place: int) -> bool:
     return place % CHANGES == 0
 
 
-def readers(tokens: list[str], bare: bool = False) -> list[Reader]:
+def build_readers(tokens: list[str], bare: bool = False) -> list[Reader]:
     """Return everybody, evenly over the time."""
     found = []
     for place, token in enumerate(tokens):
         steps = []
-        for choice in (1, 2) if changes(place) else (1,):
+        for choice in (1, 2) if changes_answer(place) else (1,):
             page = f"/a/{token}/{choice}"
             steps += [] if bare else [("GET", page, "")]
             steps.append(("POST", "/hello" if bare else page, f"q1={choice}"))
@@ -101,44 +101,44 @@ def readers(tokens: list[str], bare: bool = False) -> list[Reader]:
     return found
 
 
-def lost(notice: Notice, tokens: list[str]) -> int:
+def count_lost_answers(notice: Notice, tokens: list[str]) -> int:
     """Return how many readers' last answer is not the one that counts."""
     first, second = questions.load_questions(notice)[0].options
     rows = Answer.select(Delivery.token, Answer.choice).join(Delivery).where(Answer.superseded_at.is_null())
     counted = dict(rows.tuples())
-    wanted = {token: second.id if changes(place) else first.id for place, token in enumerate(tokens)}
+    wanted = {token: second.id if changes_answer(place) else first.id for place, token in enumerate(tokens)}
     return sum(counted.get(token) != choice for token, choice in wanted.items())
 
 
 def main(seconds: float = 60.0) -> None:
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {READERS} readers in {seconds:.0f} s\n")
-    port, bare = house.free_port(), house.free_port()
-    with house.sink() as sink, house.installation(READERS, sink, http=f"127.0.0.1:{port}") as config:
-        notice, tokens = asked_notice()
+    port, bare = harness.free_port(), harness.free_port()
+    with harness.run_smtp_sink() as sink, harness.installation(READERS, sink, http=f"127.0.0.1:{port}") as config:
+        notice, tokens = start_notice_with_question()
         own = {"KAIRAN_DATA": str(config.data), "KAIRAN_HTTP": config.http, "KAIRAN_SMTP": config.smtp}
         with (
             serving("cli", "pages", port=port, **own),
-            serving("benchmarks.hello", f"127.0.0.1:{bare}", port=bare),
-            house.senders(config, 2),
+            serving("benchmarks.baseline_app", f"127.0.0.1:{bare}", port=bare),
+            harness.run_workers(config, 2),
         ):
-            going_out = house.begun()
-            crowd = come(readers(tokens), port, seconds)
-            sent = house.accepted(going_out)
-            house.begun()
-            hello = come(readers(tokens, bare=True), bare, seconds)
-        _table(crowd, hello, lost(notice, tokens), sent)
+            going_out = harness.start_notice()
+            crowd = run_crowd(build_readers(tokens), port, seconds)
+            sent = harness.count_accepted(going_out)
+            harness.start_notice()
+            hello = run_crowd(build_readers(tokens, bare=True), bare, seconds)
+        _print_table(crowd, hello, count_lost_answers(notice, tokens), sent)
 
 
-def _table(crowd: Crowd, hello: Crowd, missing: int, sent: int) -> None:
-    house.row("presses", f"{len(crowd.pressed):,}")
-    house.row("  last answers lost", str(missing), "goal 0", missing == 0)
-    house.row("  errors", str(crowd.errors), "goal 0", crowd.errors == 0)
-    house.row("  median of a press", f"{median(crowd.pressed) * 1000:.0f} ms")
-    house.row("  p99 of a press", f"{crowd.p99_ms:.0f} ms", "goal < 1000 ms", crowd.p99_ms < 1000)
-    house.row("  p99 of an opening", f"{quantiles(crowd.opened, n=100)[98] * 1000:.0f} ms")
-    house.row("  letters sent meanwhile", f"{sent:,}")
-    house.row("bare page, the same crowd, p99", f"{hello.p99_ms:.0f} ms")
-    house.row("  p99 of a press to that of the bare page", f"{crowd.p99_ms / hello.p99_ms:.1f}")
+def _print_table(crowd: CrowdResult, hello: CrowdResult, missing: int, sent: int) -> None:
+    harness.print_row("presses", f"{len(crowd.pressed):,}")
+    harness.print_row("  last answers lost", str(missing), "goal 0", missing == 0)
+    harness.print_row("  errors", str(crowd.errors), "goal 0", crowd.errors == 0)
+    harness.print_row("  median of a press", f"{median(crowd.pressed) * 1000:.0f} ms")
+    harness.print_row("  p99 of a press", f"{crowd.p99_ms:.0f} ms", "goal < 1000 ms", crowd.p99_ms < 1000)
+    harness.print_row("  p99 of an opening", f"{quantiles(crowd.opened, n=100)[98] * 1000:.0f} ms")
+    harness.print_row("  letters sent meanwhile", f"{sent:,}")
+    harness.print_row("bare page, the same crowd, p99", f"{hello.p99_ms:.0f} ms")
+    harness.print_row("  p99 of a press to that of the bare page", f"{crowd.p99_ms / hello.p99_ms:.1f}")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from statistics import median
 
 import clock
 from app import create_app
-from benchmarks import house
+from benchmarks import harness
 from core.accounts import accounts
 from core.delivery.lifecycle import new_token
 from core.reports import stats
@@ -32,8 +32,8 @@ A_YEARS_MS, TIMES = 500, 30
 def main(readers: int = READERS, a_year: int = A_YEAR) -> None:
     """Print the times."""
     print(f"{readers:,} members, {YEARS} years of {a_year} notices\n")
-    with house.installation(readers, port=house.free_port()) as config:
-        fill(readers, a_year)
+    with harness.installation(readers, port=harness.free_port()) as config:
+        fill_database(readers, a_year)
         user = accounts.add_user("守", email=None, password=PASSWORD)
         Role.create(user=user, list_id=0, kind="admin")
         app = create_app(config)
@@ -43,32 +43,34 @@ def main(readers: int = READERS, a_year: int = A_YEAR) -> None:
         newest = Notice.select().order_by(Notice.id.desc()).first()
         began = time.perf_counter()
         stats.refresh_totals(newest, clock.now())
-        house.row(f"count one notice of {readers:,} readers", f"{(time.perf_counter() - began) * 1000:.0f} ms")
+        harness.print_row(f"count one notice of {readers:,} readers", f"{(time.perf_counter() - began) * 1000:.0f} ms")
         began = time.perf_counter()
         stats.refresh_recent_totals(clock.now())
-        house.row("the hourly task counts the young ones", f"{(time.perf_counter() - began) * 1000:.0f} ms")
-        house.row("this school year, for the first time in the hour", f"{look(browser, '/figures'):.0f} ms")
-        compare(browser, newest)
-        house.row("peak memory", f"{house.peak_mb():.0f} MB")
+        harness.print_row("the hourly task counts the young ones", f"{(time.perf_counter() - began) * 1000:.0f} ms")
+        harness.print_row(
+            "this school year, for the first time in the hour", f"{time_page(browser, '/figures'):.0f} ms"
+        )
+        compare_pages(browser, newest)
+        harness.print_row("peak memory", f"{harness.peak_mb():.0f} MB")
 
 
-def compare(browser, newest: Notice) -> None:
+def compare_pages(browser, newest: Notice) -> None:
     """Open each page and the plain one by turns; print the medians and how many plain pages each one costs."""
-    asked = pages(newest)
+    asked = list_pages(newest)
     times: dict[str, list[float]] = {PLAIN: [], **{path: [] for _, path, _ in asked}}
-    for _ in range(house.ROUNDS):
+    for _ in range(harness.ROUNDS):
         for path in times:
-            times[path].append(look(browser, path))
+            times[path].append(time_page(browser, path))
     plain = median(times[PLAIN])
-    house.row("a page that counts nothing (/admin)", f"{plain:.1f} ms")
+    harness.print_row("a page that counts nothing (/admin)", f"{plain:.1f} ms")
     for what, path, most in asked:
         taken = median(times[path])
-        house.row(what, f"{taken:.0f} ms", f"<= {most} ms", taken <= most)
+        harness.print_row(what, f"{taken:.0f} ms", f"<= {most} ms", taken <= most)
         goal = (f"<= {TIMES}", taken / plain <= TIMES) if most == A_YEARS_MS else ()
-        house.row("  to the page that counts nothing", f"{taken / plain:.1f}", *goal)
+        harness.print_row("  to the page that counts nothing", f"{taken / plain:.1f}", *goal)
 
 
-def pages(newest: Notice) -> list[tuple[str, str, int]]:
+def list_pages(newest: Notice) -> list[tuple[str, str, int]]:
     """Return what is measured, with its address and in how many milliseconds it is to come."""
     year = clock.school_year(clock.today())
     return [
@@ -79,7 +81,7 @@ def pages(newest: Notice) -> list[tuple[str, str, int]]:
     ]
 
 
-def look(browser, path: str) -> float:
+def time_page(browser, path: str) -> float:
     """Return how long a page takes, in milliseconds."""
     began = time.perf_counter()
     answer = browser.get(path)
@@ -88,7 +90,7 @@ def look(browser, path: str) -> float:
     return (time.perf_counter() - began) * 1000
 
 
-def fill(readers: int, a_year: int) -> None:
+def fill_database(readers: int, a_year: int) -> None:
     """Write five years of notices; the letters of the young ones too."""
     chance, everybody, now = Random(57), MailingList.get(), clock.now()  # noqa: S311
     people = list(Membership.select(Membership.person, Membership.id).tuples())
@@ -98,10 +100,10 @@ def fill(readers: int, a_year: int) -> None:
         for ago in (*old, *young[::-1]):
             at = now - ago
             notice = Notice.create(state="sent", started_at=at, confirmed_at=at, finished_at=at, rounds=1)
-            Wording.create(notice=notice, subject="授業参観・学級懇談会のお知らせ", text=house.TEXT)
+            Wording.create(notice=notice, subject="授業参観・学級懇談会のお知らせ", text=harness.TEXT)
             Target.create(notice=notice, kind="list", number=everybody.id)
             if ago in young:
-                deliver(notice, people, chance)
+                write_deliveries(notice, people, chance)
             else:
                 Sums.create(
                     notice=notice, at=at, fixed=True, sent=readers, failed=chance.randrange(50), asked=readers,
@@ -109,7 +111,7 @@ def fill(readers: int, a_year: int) -> None:
                 )  # fmt: skip
 
 
-def deliver(notice: Notice, people: list[tuple[int, int]], chance: Random) -> None:
+def write_deliveries(notice: Notice, people: list[tuple[int, int]], chance: Random) -> None:
     """Write deliveries, cells and letters of a notice; half of the readers have confirmed."""
     at = notice.started_at
     insert_rows(

@@ -12,7 +12,7 @@ import sys
 import time
 
 import clock
-from benchmarks import house
+from benchmarks import harness
 from core.delivery import lifecycle
 from core.notices import attachments, workflow
 from core.notices.audience import resolve_audience
@@ -22,11 +22,11 @@ LETTERS = 2000
 OCTETS = attachments.MAX_ENCLOSED_BYTES
 
 
-def begun_with_file() -> Notice:
+def start_notice_with_file() -> Notice:
     """Begin a notice whose letters carry the largest file that goes inside."""
     now = clock.now()
     notice = workflow.create_draft(None, now=now)
-    workflow.save_draft(notice, now=now, subject="しおり", text=house.TEXT, files_inside=True)
+    workflow.save_draft(notice, now=now, subject="しおり", text=harness.TEXT, files_inside=True)
     workflow.set_recipients(notice, now=now, lists=[MailingList.get().id])
     head, tail = b"%PDF-1.7\n", b"\n%%EOF\n"
     attachments.add_file(notice, "しおり.pdf", head + secrets.token_bytes(OCTETS - len(head + tail)) + tail, None, now)
@@ -35,31 +35,31 @@ def begun_with_file() -> Notice:
     return notice
 
 
-def sent(config: object, begin: object, letters: int) -> tuple[float, list[float]]:
+def time_sending(config: object, begin: object, letters: int) -> tuple[float, list[float]]:
     """Return the seconds until the last letter is recorded, and the peak memory in MB of each sender process."""
-    with house.senders(config, 2) as running:
+    with harness.run_workers(config, 2) as running:
         notice = begin()
         began = time.perf_counter()
-        house.until(lambda: house.accepted(notice) == letters, 1200)
-        return time.perf_counter() - began, [house.peak_mb(one.pid) for one in running]
+        harness.wait_until(lambda: harness.count_accepted(notice) == letters, 1200)
+        return time.perf_counter() - began, [harness.peak_mb(one.pid) for one in running]
 
 
 def main(letters: int = LETTERS) -> None:
     """Print the table."""
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {letters} letters of 4 MB\n")
-    with house.sink() as port, house.installation(letters, port) as config:
-        plain_s, plain_mb = sent(config, house.begun, letters)
-        large_s, large_mb = sent(config, begun_with_file, letters)
+    with harness.run_smtp_sink() as port, harness.installation(letters, port) as config:
+        plain_s, plain_mb = time_sending(config, harness.start_notice, letters)
+        large_s, large_mb = time_sending(config, start_notice_with_file, letters)
     few = max(1, letters // 10)
-    with house.sink() as port, house.installation(few, port) as config:
-        _, few_mb = sent(config, begun_with_file, few)
-    house.row(f"{letters:,} letters without a file", f"{plain_s:.1f} s")
-    house.row(f"{letters:,} letters of 4 MB, confirm to the sink", f"{large_s:.1f} s")
-    house.row("  on the wire", f"{letters * 4.1 / large_s:,.0f} MB/s")
-    house.row("peak memory of a sender, without a file", f"{max(plain_mb):.0f} MB")
-    house.row(f"  with the file, {few:,} letters", f"{max(few_mb):.0f} MB")
+    with harness.run_smtp_sink() as port, harness.installation(few, port) as config:
+        _, few_mb = time_sending(config, start_notice_with_file, few)
+    harness.print_row(f"{letters:,} letters without a file", f"{plain_s:.1f} s")
+    harness.print_row(f"{letters:,} letters of 4 MB, confirm to the sink", f"{large_s:.1f} s")
+    harness.print_row("  on the wire", f"{letters * 4.1 / large_s:,.0f} MB/s")
+    harness.print_row("peak memory of a sender, without a file", f"{max(plain_mb):.0f} MB")
+    harness.print_row(f"  with the file, {few:,} letters", f"{max(few_mb):.0f} MB")
     flat = max(large_mb) < max(few_mb) + 10
-    house.row(f"  with the file, {letters:,} letters", f"{max(large_mb):.0f} MB", "goal: flat", flat)
+    harness.print_row(f"  with the file, {letters:,} letters", f"{max(large_mb):.0f} MB", "goal: flat", flat)
 
 
 if __name__ == "__main__":

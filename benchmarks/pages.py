@@ -19,14 +19,14 @@ from itertools import count, cycle
 from statistics import median, quantiles
 
 import config as ground
-from benchmarks import figures, house
+from benchmarks import figures, harness
 from models import Delivery
 
 READERS = 4000
 
 
 @dataclass
-class Run:
+class LoadResult:
     """What came of some seconds of load: seconds for each answer, and what was no good answer."""
 
     times: list[float] = field(default_factory=list)
@@ -42,9 +42,9 @@ class Run:
         return quantiles(self.times, n=100)[98] * 1000
 
 
-def load(port: int, paths: Iterator[str], connections: int, seconds: float) -> Run:
+def run_load(port: int, paths: Iterator[str], connections: int, seconds: float) -> LoadResult:
     """Post to one path after the other over so many connections that are kept open."""
-    run = Run()
+    run = LoadResult()
     began = time.monotonic()
 
     async def everybody() -> None:
@@ -55,13 +55,13 @@ def load(port: int, paths: Iterator[str], connections: int, seconds: float) -> R
     return run
 
 
-async def _somebody(port: int, paths: Iterator[str], end: float, run: Run) -> None:
+async def _somebody(port: int, paths: Iterator[str], end: float, run: LoadResult) -> None:
     stream = None
     while time.monotonic() < end:
         asked = time.perf_counter()
         try:
             stream = stream or await asyncio.open_connection("127.0.0.1", port)
-            status, kept = await asyncio.wait_for(ask(*stream, "POST", next(paths)), 30)
+            status, kept = await asyncio.wait_for(request(*stream, "POST", next(paths)), 30)
         except (OSError, asyncio.IncompleteReadError, TimeoutError):
             status, kept = 0, False
         if status in (200, 303):
@@ -75,7 +75,7 @@ async def _somebody(port: int, paths: Iterator[str], end: float, run: Run) -> No
         stream[1].close()
 
 
-async def ask(
+async def request(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, method: str, path: str, form: str = ""
 ) -> tuple[int, bool]:
     """Send one request; return the status, and whether the connection stays open."""
@@ -95,7 +95,7 @@ def serving(*command: str, port: int, **environ: str) -> Iterator[None]:
     """Run a web server until the end."""
     running = subprocess.Popen([sys.executable, "-m", *command], cwd=ground.PROJECT_DIR, env={**os.environ, **environ})
     try:
-        house.until(lambda: house.answers(port), 30)
+        harness.wait_until(lambda: harness.is_listening(port), 30)
         time.sleep(1)
         yield
     finally:
@@ -104,48 +104,50 @@ def serving(*command: str, port: int, **environ: str) -> Iterator[None]:
 
 
 def main(seconds: float = 3.0) -> None:
-    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {seconds:.0f} s a run, medians of {house.ROUNDS}\n")
-    port, bare = house.free_port(), house.free_port()
-    with house.sink() as sink, house.installation(READERS, sink, http=f"127.0.0.1:{port}") as config:
-        notice = house.begun()
+    print(
+        f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {seconds:.0f} s a run, medians of {harness.ROUNDS}\n"
+    )
+    port, bare = harness.free_port(), harness.free_port()
+    with harness.run_smtp_sink() as sink, harness.installation(READERS, sink, http=f"127.0.0.1:{port}") as config:
+        notice = harness.start_notice()
         paths = cycle([f"/r/{one.token}" for one in Delivery.select(Delivery.token).where(Delivery.notice == notice)])
         own = {"KAIRAN_DATA": str(config.data), "KAIRAN_HTTP": config.http, "KAIRAN_SMTP": config.smtp}
         with (
             serving("cli", "pages", port=port, **own),
-            serving("benchmarks.hello", f"127.0.0.1:{bare}", port=bare),
+            serving("benchmarks.baseline_app", f"127.0.0.1:{bare}", port=bare),
         ):
-            found: dict[str, list[Run]] = {}
-            for _ in range(house.ROUNDS):
+            found: dict[str, list[LoadResult]] = {}
+            for _ in range(harness.ROUNDS):
                 for connections in (16, 64):
-                    hello = load(bare, ("/hello" for _ in count()), connections, seconds)
+                    hello = run_load(bare, ("/hello" for _ in count()), connections, seconds)
                     found.setdefault(f"hello {connections}", []).append(hello)
-                    found.setdefault(f"press {connections}", []).append(load(port, paths, connections, seconds))
-            _table(found)
-            with house.senders(config, 2):
-                run = load(port, paths, 64, max(seconds, 5))
-            house.row("press while a notice goes out, 64 connections", f"{run.rate:,.0f}/s")
-            house.row("  p99", f"{run.p99_ms:.0f} ms")
-            house.row("  errors", str(run.errors), "goal 0", run.errors == 0)
-            house.row("  letters sent meanwhile", f"{house.accepted(notice):,}")
+                    found.setdefault(f"press {connections}", []).append(run_load(port, paths, connections, seconds))
+            _print_table(found)
+            with harness.run_workers(config, 2):
+                run = run_load(port, paths, 64, max(seconds, 5))
+            harness.print_row("press while a notice goes out, 64 connections", f"{run.rate:,.0f}/s")
+            harness.print_row("  p99", f"{run.p99_ms:.0f} ms")
+            harness.print_row("  errors", str(run.errors), "goal 0", run.errors == 0)
+            harness.print_row("  letters sent meanwhile", f"{harness.count_accepted(notice):,}")
     print()
     figures.main()
 
 
-def _table(found: dict[str, list[Run]]) -> None:
+def _print_table(found: dict[str, list[LoadResult]]) -> None:
     for connections in (16, 64):
         hello, press = found[f"hello {connections}"], found[f"press {connections}"]
         rate, bare = median(one.rate for one in press), median(one.rate for one in hello)
         p99, errors = median(one.p99_ms for one in press), sum(one.errors for one in press)
-        house.row(f"bare page, {connections} connections", f"{bare:,.0f}/s")
-        house.row(f"press, {connections} connections", f"{rate:,.0f}/s")
+        harness.print_row(f"bare page, {connections} connections", f"{bare:,.0f}/s")
+        harness.print_row(f"press, {connections} connections", f"{rate:,.0f}/s")
         at_16 = connections == 16
-        _goal("  to the bare page", f"{rate / bare:.2f}", "goal ≥ 0.5", rate / bare >= 0.5, at_16)
-        _goal("  p99", f"{p99:.0f} ms", "goal ≤ 50 ms", p99 <= 50, at_16)
-        house.row("  errors", str(errors), "goal 0", errors == 0)
+        _print_goal("  to the bare page", f"{rate / bare:.2f}", "goal ≥ 0.5", rate / bare >= 0.5, at_16)
+        _print_goal("  p99", f"{p99:.0f} ms", "goal ≤ 50 ms", p99 <= 50, at_16)
+        harness.print_row("  errors", str(errors), "goal 0", errors == 0)
 
 
-def _goal(what: str, figure: str, goal: str, reached: bool, counts: bool) -> None:
-    house.row(what, figure, goal if counts else "", reached if counts else None)
+def _print_goal(what: str, figure: str, goal: str, reached: bool, counts: bool) -> None:
+    harness.print_row(what, figure, goal if counts else "", reached if counts else None)
 
 
 if __name__ == "__main__":

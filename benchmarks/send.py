@@ -15,7 +15,7 @@ import time
 from statistics import median
 
 import clock
-from benchmarks import house
+from benchmarks import harness
 from core.delivery import queue
 from core.delivery.worker import SmtpWorker
 from core.notices.rendering import RenderCache
@@ -27,7 +27,7 @@ LETTERS = 2000
 MANY = 20_000
 
 
-class Unsigned(SmtpWorker):
+class UnsignedWorker(SmtpWorker):
     """The engine without the arithmetic of signatures, to see what the rest costs."""
 
     def _sign(self, raw: bytes, force: object) -> bytes:
@@ -35,36 +35,45 @@ class Unsigned(SmtpWorker):
 
 
 def main(letters: int = LETTERS) -> None:
-    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {letters} letters, medians of {house.ROUNDS}\n")
-    with house.sink() as port, house.installation(letters, port) as config:
-        compose_us, raw = _compose()
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {letters} letters, medians of {harness.ROUNDS}\n")
+    with harness.run_smtp_sink() as port, harness.installation(letters, port) as config:
+        compose_us, raw = _time_compose()
         rounds = []
-        for _ in range(house.ROUNDS):
-            rounds.append((_bare(port, raw, letters), _rsa(), _unsigned(config, letters), *_signed(config, letters)))
+        for _ in range(harness.ROUNDS):
+            rounds.append(
+                (
+                    _time_bare_smtplib(port, raw, letters),
+                    _time_rsa(),
+                    _time_unsigned(config, letters),
+                    *_time_signed(config, letters),
+                )
+            )
     bare, rsa, unsigned, signed, seconds = (median(column) for column in zip(*rounds, strict=True))
-    small, large = (_memory(count) for count in (LETTERS, MANY))
-    house.row("bare smtplib loop, bytes ready, one connection", f"{bare:,.0f}/s")
-    house.row("OpenSSL RSA-2048 on two cores", f"{rsa:,.0f}/s")
-    house.row("compose one letter", f"{compose_us:.0f} µs", "goal ≤ 60 µs", compose_us <= 60)
-    house.row("unsigned, one process", f"{unsigned:,.0f}/s")
-    _ratio("  to the bare loop", unsigned / bare, 1.2)
-    house.row("signed, two processes", f"{signed:,.0f}/s")
-    _ratio("  to the bare loop", signed / bare, 0.20, 0.30)
-    _ratio("  to OpenSSL", signed / rsa, 0.45, 0.55)
-    house.row(
+    small, large = (_peak_memory(count) for count in (LETTERS, MANY))
+    harness.print_row("bare smtplib loop, bytes ready, one connection", f"{bare:,.0f}/s")
+    harness.print_row("OpenSSL RSA-2048 on two cores", f"{rsa:,.0f}/s")
+    harness.print_row("compose one letter", f"{compose_us:.0f} µs", "goal ≤ 60 µs", compose_us <= 60)
+    harness.print_row("unsigned, one process", f"{unsigned:,.0f}/s")
+    _print_ratio("  to the bare loop", unsigned / bare, 1.2)
+    harness.print_row("signed, two processes", f"{signed:,.0f}/s")
+    _print_ratio("  to the bare loop", signed / bare, 0.20, 0.30)
+    _print_ratio("  to OpenSSL", signed / rsa, 0.45, 0.55)
+    harness.print_row(
         f"{letters} signed letters, confirm to the sink", f"{seconds:.1f} s", "goal ≤ 5 s, then 3 s", seconds <= 5
     )
-    house.row(f"peak memory of a sender, {LETTERS:,} letters", f"{small:.0f} MB")
-    house.row(f"peak memory of a sender, {MANY:,} letters", f"{large:.0f} MB", "goal ≤ 120 MB, flat", large <= 120)
+    harness.print_row(f"peak memory of a sender, {LETTERS:,} letters", f"{small:.0f} MB")
+    harness.print_row(
+        f"peak memory of a sender, {MANY:,} letters", f"{large:.0f} MB", "goal ≤ 120 MB, flat", large <= 120
+    )
 
 
-def _ratio(what: str, ratio: float, goal: float, then: float | None = None) -> None:
-    house.row(what, f"{ratio:.2f}", f"goal ≥ {goal}" + (f", then {then}" if then else ""), ratio >= goal)
+def _print_ratio(what: str, ratio: float, goal: float, then: float | None = None) -> None:
+    harness.print_row(what, f"{ratio:.2f}", f"goal ≥ {goal}" + (f", then {then}" if then else ""), ratio >= goal)
 
 
-def _compose() -> tuple[float, bytes]:
+def _time_compose() -> tuple[float, bytes]:
     """Return microseconds for making one letter of a running notice, and the bytes of one, signed."""
-    notice = house.begun()
+    notice = harness.start_notice()
     numbers = [one.id for one in Letter.select(Letter.id).where(Letter.notice == notice).limit(500)]
     rows = [queue.load_message(Letter.get_by_id(number)) for number in numbers]
     desk, now = RenderCache(load_settings()), clock.now()
@@ -77,7 +86,7 @@ def _compose() -> tuple[float, bytes]:
         return (time.perf_counter() - began) / len(rows) * 1e6
 
     Letter.update(state="cancelled").where(Letter.notice == notice).execute()
-    return house.middle(once), DkimSigner("kairan", "mail.school.example", _key()).sign(raw)
+    return harness.median_of(once), DkimSigner("kairan", "mail.school.example", _key()).sign(raw)
 
 
 def _key() -> bytes:
@@ -86,7 +95,7 @@ def _key() -> bytes:
     return config.current_config().key("dkim.pem")
 
 
-def _bare(port: int, raw: bytes, letters: int) -> float:
+def _time_bare_smtplib(port: int, raw: bytes, letters: int) -> float:
     """Return letters a second of a loop that has every byte ready."""
     from mail.smtp import dot_stuff
 
@@ -103,7 +112,7 @@ def _bare(port: int, raw: bytes, letters: int) -> float:
         return letters / (time.perf_counter() - began)
 
 
-def _rsa() -> float:
+def _time_rsa() -> float:
     """Return the signatures a second that OpenSSL makes on two cores."""
     said = subprocess.run(
         ["openssl", "speed", "-seconds", "1", "-multi", "2", "rsa2048"], capture_output=True, text=True, check=True
@@ -111,9 +120,9 @@ def _rsa() -> float:
     return float(re.search(r"rsa\s+2048 bits\s+\S+\s+\S+\s+([\d.]+)", said)[1])
 
 
-def _unsigned(config: object, letters: int) -> float:
-    house.begun()
-    heart = Unsigned(config)
+def _time_unsigned(config: object, letters: int) -> float:
+    harness.start_notice()
+    heart = UnsignedWorker(config)
     began = time.perf_counter()
     while heart.step(lambda: False):
         pass
@@ -122,18 +131,18 @@ def _unsigned(config: object, letters: int) -> float:
     return letters / passed
 
 
-def _signed(config: object, letters: int) -> tuple[float, float]:
+def _time_signed(config: object, letters: int) -> tuple[float, float]:
     """Return letters a second of two real sender processes, and the seconds from confirming to the last letter."""
-    with house.senders(config, 2):
+    with harness.run_workers(config, 2):
         began = time.perf_counter()
-        notice = house.begun()
+        notice = harness.start_notice()
         filled = time.perf_counter()
-        house.until(lambda: house.accepted(notice) == letters, 300)
+        harness.wait_until(lambda: harness.count_accepted(notice) == letters, 300)
         ended = time.perf_counter()
     return letters / (ended - filled), ended - began
 
 
-def _memory(letters: int) -> float:
+def _peak_memory(letters: int) -> float:
     """Return the peak memory in MB of a process that sends so many letters."""
     said = subprocess.run(
         [sys.executable, "-m", "benchmarks.send", "--memory", str(letters)], capture_output=True, text=True, check=True
@@ -142,15 +151,15 @@ def _memory(letters: int) -> float:
 
 
 def _send_and_tell_memory(letters: int) -> None:
-    with house.sink() as port, house.installation(0, port) as config:
+    with harness.run_smtp_sink() as port, harness.installation(0, port) as config:
         made = subprocess.run(
             [sys.executable, "-m", "benchmarks.send", "--fill", str(config.data), str(port), str(letters)], check=True
         )
         assert made.returncode == 0
-        heart = Unsigned(config)
+        heart = UnsignedWorker(config)
         heart.drain()
         heart.close()
-        print(house.peak_mb())
+        print(harness.peak_mb())
 
 
 def _fill(folder: str, port: str, letters: int) -> None:
@@ -164,8 +173,8 @@ def _fill(folder: str, port: str, letters: int) -> None:
         data=Path(folder), smtp=f"smtp://127.0.0.1:{port}", rate=0, domain_rate=0, mail_domain="mail.school.example"
     )
     settings.open_and_migrate(ground.set_current_config(config))
-    house.add_readers(letters)
-    house.begun()
+    harness.add_readers(letters)
+    harness.start_notice()
 
 
 if __name__ == "__main__":

@@ -12,46 +12,46 @@ import time
 import urllib.request
 from statistics import median
 
-from benchmarks.house import ROUNDS, free_port, installation
+from benchmarks.harness import ROUNDS, free_port, installation
 from config import PROJECT_DIR
 
 FLASK = [sys.executable, "-P", str(PROJECT_DIR / ".venv" / "bin" / "flask"), "up"]  # what `./kairan up` ends in
-BARE = [sys.executable, "-c", "import flask"]
-LONGEST_S = 60.0
+BARE_FLASK = [sys.executable, "-c", "import flask"]
+MAX_START_S = 60.0
 
 
-def spent() -> float:
+def cpu_seconds() -> float:
     """Return the processor seconds of all processes below that have ended."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
-def bare() -> tuple[float, float]:
+def time_bare_flask() -> tuple[float, float]:
     """Return seconds and processor seconds of the bare interpreter with Flask."""
-    before, began = spent(), time.monotonic()
-    subprocess.run(BARE, check=True)  # noqa: S603
-    return time.monotonic() - began, spent() - before
+    before, began = cpu_seconds(), time.monotonic()
+    subprocess.run(BARE_FLASK, check=True)  # noqa: S603
+    return time.monotonic() - began, cpu_seconds() - before
 
 
-def started(environ: dict[str, str]) -> tuple[float, float]:
+def time_startup(environ: dict[str, str]) -> tuple[float, float]:
     """Return seconds until /healthz answers, and processor seconds of all parts until they have ended."""
-    before, began = spent(), time.monotonic()
+    before, began = cpu_seconds(), time.monotonic()
     process = subprocess.Popen(  # noqa: S603
         FLASK, cwd=PROJECT_DIR, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        while not answers(environ["KAIRAN_HTTP"]):
-            if time.monotonic() - began > LONGEST_S or process.poll() is not None:
+        while not is_answering(environ["KAIRAN_HTTP"]):
+            if time.monotonic() - began > MAX_START_S or process.poll() is not None:
                 raise SystemExit("the pages do not answer")
             time.sleep(0.01)
         took = time.monotonic() - began
     finally:
         process.terminate()
         process.wait()
-    return took, spent() - before
+    return took, cpu_seconds() - before
 
 
-def answers(http: str) -> bool:
+def is_answering(http: str) -> bool:
     try:
         with urllib.request.urlopen(f"http://{http}/healthz", timeout=2) as page:  # noqa: S310
             return page.status == 200
@@ -65,7 +65,7 @@ def main() -> None:
         port = free_port()
         environ = {**os.environ, "KAIRAN_DATA": str(config.data), "KAIRAN_HTTP": f"127.0.0.1:{port}"}
         environ |= {"FLASK_APP": str(PROJECT_DIR / "app.py")}
-        pairs = [(bare(), started(environ)) for _ in range(ROUNDS)]
+        pairs = [(time_bare_flask(), time_startup(environ)) for _ in range(ROUNDS)]
     bare_s, bare_cpu = (median(one[0][i] for one in pairs) for i in (0, 1))
     up_s, up_cpu = (median(one[1][i] for one in pairs) for i in (0, 1))
     print(f"start: {up_s:.2f} s until the pages answer, {up_s / bare_s:.1f} times an interpreter with Flask")

@@ -11,36 +11,36 @@ from pkgutil import iter_modules
 
 import click
 
-FILES = {"up": "serve", "send-letters": "work", "mail-door": "deliver", "restore": "backup"}
+COMMAND_MODULES = {"up": "serve", "send-letters": "work", "mail-door": "deliver", "restore": "backup"}
 """Where a command stands that is not in the file of its own name."""
 
 
 @cache
-def files() -> frozenset[str]:
+def module_names() -> frozenset[str]:
     """Return the names of the files of this package that hold commands."""
     return frozenset(found.name for found in iter_modules(__path__) if not found.name.startswith("_"))
 
 
-def commands() -> Iterator[click.Command]:
+def all_commands() -> Iterator[click.Command]:
     """Find every command of this package."""
-    for name in sorted(files()):
+    for name in sorted(module_names()):
         yield from getattr(import_module(f"cli.{name}"), "COMMANDS", ())
 
 
-def find(name: str) -> click.Command | None:
+def load_command(name: str) -> click.Command | None:
     """Return one command, or None; only its own file is loaded."""
-    file = FILES.get(name, name)
-    if file not in files():
+    file = COMMAND_MODULES.get(name, name)
+    if file not in module_names():
         return None
     there = getattr(import_module(f"cli.{file}"), "COMMANDS", ())
     return next((command for command in there if command.name == name), None)
 
 
-class Commands(click.Group):
+class LazyCommands(click.Group):
     """All commands as one group that loads what is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(command.name or "" for command in commands())
+        return sorted(command.name or "" for command in all_commands())
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        return find(name)
+        return load_command(name)

@@ -1,8 +1,8 @@
 """`python -m cli …`: the same commands without the web application; the supervisor starts its parts this way."""
 
-from cli import Commands
+from cli import LazyCommands
 
-main = Commands(help="Kairan on the terminal.")
+main = LazyCommands(help="Kairan on the terminal.")
 
 if __name__ == "__main__":
     main(prog_name="kairan")

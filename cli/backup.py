@@ -15,7 +15,7 @@ from models import Notice, Person
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@common.in_the_house
+@common.with_installation
 def backup(file: Path) -> None:
     """Write everything into FILE (0600; a folder: under the name of the day), also while Kairan runs.
 
@@ -24,10 +24,10 @@ def backup(file: Path) -> None:
     try:
         made = backups.create_backup(ground.current_config(), file.absolute(), clock.now())
     except db_snapshot.DatabaseDamaged as wrong:
-        common.fail(f"The database is damaged, nothing was written: {wrong}")
+        common.exit_with_error(f"The database is damaged, nothing was written: {wrong}")
     except OSError as wrong:
-        common.fail(f"{file} cannot be written ({wrong.strerror}).")
-    common.note(f"{made.files} files, {max(1, made.octets // 1024):,} kB, checked.")
+        common.exit_with_error(f"{file} cannot be written ({wrong.strerror}).")
+    common.print_note(f"{made.files} files, {max(1, made.octets // 1024):,} kB, checked.")
     click.echo(str(made.path))
 
 
@@ -39,28 +39,32 @@ def restore(file: Path) -> None:
     Takes what `backup` wrote, or a copy of the database from the folder `backups` of the data folder.
     """
     os.umask(0o077)
-    with common.in_one_line():
+    with common.errors_in_one_line():
         config = ground.set_current_config(ground.load_config())
         clock.set_offset(config.clock_offset_s)
         try:
             done = backups.restore_backup(config, file.absolute(), clock.now())
         except backups.InvalidBackup as wrong:
-            common.fail(f"{wrong} Nothing was changed.")
+            common.exit_with_error(f"{wrong} Nothing was changed.")
         except data_lock.DataLocked:
-            common.fail("Kairan is running with this data folder. Stop it first (sudo systemctl stop kairan).")
+            common.exit_with_error(
+                "Kairan is running with this data folder. Stop it first (sudo systemctl stop kairan)."
+            )
         except PermissionError as wrong:
-            common.fail(f"No right to write in {wrong.filename}. Run this as the user who owns the folder.")
-    _say(done)
+            common.exit_with_error(f"No right to write in {wrong.filename}. Run this as the user who owns the folder.")
+    _print_restored(done)
 
 
-def _say(done: backups.RestoreResult) -> None:
+def _print_restored(done: backups.RestoreResult) -> None:
     people, notices = Person.select().count(), Notice.select().count()
-    common.note(f"This is the state of {done.made_at}: {people} people, {notices} notices.")
+    common.print_note(f"This is the state of {done.made_at}: {people} people, {notices} notices.")
     if done.kept:
-        common.note(f"What was here before lies in {done.kept}. Delete it when all is well.")
+        common.print_note(f"What was here before lies in {done.kept}. Delete it when all is well.")
     if done.asking:
-        common.note(f"{done.asking} notices were on their way then. They wait and ask; look at them before sending.")
-    common.note("Everybody logs in anew. Look at the users: a role or account ended since then is back.")
+        common.print_note(
+            f"{done.asking} notices were on their way then. They wait and ask; look at them before sending."
+        )
+    common.print_note("Everybody logs in anew. Look at the users: a role or account ended since then is back.")
 
 
 COMMANDS = (backup, restore)

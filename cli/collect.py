@@ -12,18 +12,20 @@ from mail.imap import MailboxUnavailable
 
 
 @click.command()
-@common.in_the_house
+@common.with_installation
 def collect() -> None:
     """Take what lies in the mailbox (KAIRAN_IMAP) and handle it; print how many mails there were."""
     box = settings.load_settings().box
     if box is None:
-        common.fail("There is no mailbox to read: set one under More → How mail goes and comes, or KAIRAN_IMAP.")
+        common.exit_with_error(
+            "There is no mailbox to read: set one under More → How mail goes and comes, or KAIRAN_IMAP."
+        )
     try:
         number = imap_poller.poll_once(box, clock.now())
     except imap_poller.MailboxLocked:
-        common.fail("Kairan is running and reads the mailbox by itself.")
+        common.exit_with_error("Kairan is running and reads the mailbox by itself.")
     except MailboxUnavailable as trouble:
-        common.fail(f"{trouble.message} ({trouble.detail})" if trouble.detail else trouble.message)
+        common.exit_with_error(f"{trouble.message} ({trouble.detail})" if trouble.detail else trouble.message)
     smtpd.SpoolWorker().run_once()
     click.echo(number)
 

@@ -22,90 +22,92 @@ from mail.smtp_connect import BadSmtpUrl
 from models import MailingList
 
 
-def fail(sentence: str) -> NoReturn:
+def exit_with_error(sentence: str) -> NoReturn:
     """End with one clear line on stderr and exit code 1."""
     click.echo(sentence, err=True)
     sys.exit(1)
 
 
-def note(sentence: str) -> None:
+def print_note(sentence: str) -> None:
     """Say something that is not the result."""
     click.echo(sentence, err=True)
 
 
-def result(value: object) -> None:
+def print_json(value: object) -> None:
     """Print the one JSON document of `--json`."""
     click.echo(json.dumps(value, ensure_ascii=False, indent=2))
 
 
-def in_the_house(command: Callable) -> Callable:
+def with_installation(command: Callable) -> Callable:
     """Decorate a command that needs the data folder: settings read, clock set, tables open (made if missing)."""
 
     @wraps(command)
     def prepared(*args: Any, **kwargs: Any) -> Any:
         os.umask(0o077)  # journals and locks beside the database are for nobody else either
-        with in_one_line():
-            _open()
+        with errors_in_one_line():
+            _open_installation()
             return command(*args, **kwargs)
 
     return prepared
 
 
-def _open() -> None:
+def _open_installation() -> None:
     config = ground.set_current_config(ground.load_config())
     clock.set_offset(config.clock_offset_s)
     try:
         settings.prepare_data_folder(config)
     except PermissionError as wrong:
-        fail(f"No right to write in {wrong.filename}. {ground.run_as_owner_hint(config.data)}")
+        exit_with_error(f"No right to write in {wrong.filename}. {ground.run_as_owner_hint(config.data)}")
     except OSError as wrong:
-        fail(f"The data folder {wrong.filename} cannot be made ({wrong.strerror}); KAIRAN_DATA names another.")
+        exit_with_error(
+            f"The data folder {wrong.filename} cannot be made ({wrong.strerror}); KAIRAN_DATA names another."
+        )
 
 
 @contextmanager
-def in_one_line() -> Iterator[None]:
+def errors_in_one_line() -> Iterator[None]:
     """Turn what is wrong with this machine, not with the program, into one line and exit code 1."""
     try:
         yield
     except ground.ConfigError as wrong:
-        fail(str(wrong))
+        exit_with_error(str(wrong))
     except data_lock.DataLocked:
-        fail("A backup is just being restored into this data folder.")
+        exit_with_error("A backup is just being restored into this data folder.")
     except settings.IncompleteRestore as wrong:
-        fail(f"A restore into {wrong} was cut off. Run it again: flask restore FILE")
+        exit_with_error(f"A restore into {wrong} was cut off. Run it again: flask restore FILE")
     except BadSmtpUrl as wrong:
-        fail(f"The mail server (KAIRAN_SMTP, or set on the page) cannot be used: {wrong.message}")
+        exit_with_error(f"The mail server (KAIRAN_SMTP, or set on the page) cannot be used: {wrong.message}")
     except InvalidDkimKey as wrong:
-        fail(f"data/keys/dkim.pem cannot be used: {wrong}")
+        exit_with_error(f"data/keys/dkim.pem cannot be used: {wrong}")
     except DatabaseError as wrong:
         data = ground.current_config().data
         help_ = (
             f" {ground.run_as_owner_hint(data)}" if "readonly" in str(wrong) or "unable to open" in str(wrong) else ""
         )
-        fail(f"The database {ground.current_config().database} cannot be used: {wrong}.{help_}")
+        exit_with_error(f"The database {ground.current_config().database} cannot be used: {wrong}.{help_}")
     except OSError as wrong:
         if wrong.errno != errno.ENOSPC:
             raise
-        fail("There is no space left on the disk.")
+        exit_with_error("There is no space left on the disk.")
 
 
-def the_list(wanted: str) -> MailingList:
+def get_list_or_exit(wanted: str) -> MailingList:
     """Return a list by local part, number or exact name; exit 1 with a sentence if there is none."""
     by_name = (MailingList.address == wanted.lower()) | (MailingList.name == wanted)
     if wanted.isdecimal() and len(wanted) < 19:
         by_name |= MailingList.id == int(wanted)
     found = list(MailingList.select().where(by_name).limit(2))
     if not found:
-        fail(f"There is no list {wanted!r}. `flask list show` names them all.")
+        exit_with_error(f"There is no list {wanted!r}. `flask list show` names them all.")
     if len(found) > 1:
-        fail(f"{wanted!r} fits more than one list; give its address or number.")
+        exit_with_error(f"{wanted!r} fits more than one list; give its address or number.")
     return found[0]
 
 
 PARENT_PIPE = "KAIRAN_PARENT_PIPE"
 
 
-def end_with_the_parent() -> None:
+def exit_with_parent() -> None:
     """End this part (as by SIGTERM) when the supervisor is gone, however it died: its end of a pipe then closes."""
     pipe = os.environ.get(PARENT_PIPE)
     if pipe is None:

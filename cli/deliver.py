@@ -13,27 +13,27 @@ from cli import common
 from core.inbound import dispatch
 
 HANDLED, NO_SUCH_ADDRESS, TRY_LATER = os.EX_OK, os.EX_NOUSER, os.EX_TEMPFAIL
-NOBODY = ("<>", "MAILER-DAEMON")
+NULL_SENDERS = ("<>", "MAILER-DAEMON")
 """What mail servers write for the empty envelope sender (Postfix's pipe: the second)."""
 
 
 @click.command()
 @click.option("--recipient", required=True, help="the address that the mail came for (envelope)")
 @click.option("--sender", default="", help="the envelope sender; empty or <> for machines")
-@common.in_the_house
+@common.with_installation
 def deliver(recipient: str, sender: str) -> None:
     """Take one mail on standard input. Exit 0: handled, 67: no such address, 75: try again later."""
     if dispatch.resolve_recipient(recipient) is None:
-        common.note("There is no such address here.")
+        common.print_note("There is no such address here.")
         sys.exit(NO_SUCH_ADDRESS)
     raw = sys.stdin.buffer.read(smtpd.MAX_MESSAGE_SIZE + 1)
     if len(raw) > smtpd.MAX_MESSAGE_SIZE:
-        common.note("This mail is too large.")
+        common.print_note("This mail is too large.")
         sys.exit(os.EX_DATAERR)
     try:
-        row = dispatch.handle_message(raw, "" if sender.upper() in NOBODY else sender, recipient, clock.now())
+        row = dispatch.handle_message(raw, "" if sender.upper() in NULL_SENDERS else sender, recipient, clock.now())
     except Exception as fault:  # whatever the mail holds, the mail server must keep it and come again
-        common.note(f"The mail could not be handled now ({type(fault).__name__}).")
+        common.print_note(f"The mail could not be handled now ({type(fault).__name__}).")
         sys.exit(TRY_LATER)
     if row and row.notice and row.notice.begin_at:
         tasks.wake_worker(row.notice.begin_at)
@@ -41,13 +41,13 @@ def deliver(recipient: str, sender: str) -> None:
 
 
 @click.command("mail-door", hidden=True)
-@common.in_the_house
+@common.with_installation
 def mail_door() -> None:
     """The mail door; started and watched by the supervisor."""
     came: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, frame: came.append(number))
-    common.end_with_the_parent()
+    common.exit_with_parent()
     smtpd.serve_until(lambda: bool(came))
 
 

@@ -10,22 +10,22 @@ from core import demo as school
 def fill_demo(families: int = school.ROSTER_HOUSEHOLDS) -> None:
     """Fill an empty installation with the sample school and print the passwords on stderr; once, then say so."""
     if school.is_filled():
-        common.note("The sample school is here already; nothing was changed.")
-        common.note("A forgotten password is set anew by: ./kairan user reset '小川 守'")
+        common.print_note("The sample school is here already; nothing was changed.")
+        common.print_note("A forgotten password is set anew by: ./kairan user reset '小川 守'")
         return
     try:
         passwords = school.fill_demo(clock.now(), families)
     except school.DomainError as refused:
-        common.fail(str(refused))
-    _print(passwords)
+        common.exit_with_error(str(refused))
+    _print_passwords(passwords)
 
 
-def _print(passwords: list[tuple[str, str]]) -> None:
+def _print_passwords(passwords: list[tuple[str, str]]) -> None:
     roles = ("administrator", "manager of 6年1組", "manager of かえで原FC", "may look at 全校")
-    common.note(f"\nThe sample school {school.SCHOOL_NAME} is ready. These passwords are shown only now:\n")
+    common.print_note(f"\nThe sample school {school.SCHOOL_NAME} is ready. These passwords are shown only now:\n")
     for (name, password), role in zip(passwords, roles, strict=True):
-        common.note(f"  {name}  {password}   ({role})")
-    common.note("\nNo letter leaves this machine: all of them go into the outbox.")
+        common.print_note(f"  {name}  {password}   ({role})")
+    common.print_note("\nNo letter leaves this machine: all of them go into the outbox.")
 
 
 @click.command()
@@ -33,7 +33,7 @@ def _print(passwords: list[tuple[str, str]]) -> None:
     "--families", type=click.IntRange(school.ROSTER_HOUSEHOLDS, 1000), default=school.ROSTER_HOUSEHOLDS, show_default=True,
     help="size of the school; more families than the roster file has are invented",
 )  # fmt: skip
-@common.in_the_house
+@common.with_installation
 def demo(families: int) -> None:
     """Fill an empty installation with a sample school, its dates computed from today."""
     fill_demo(families)

@@ -9,31 +9,31 @@ from config import current_config
 from core.settings import load_settings
 from core.system import diagnostics as examination
 
-MARKS = {True: "ok", False: "!!", None: "--"}
+STATUS_MARKS = {True: "ok", False: "!!", None: "--"}
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="one JSON document on stdout")
-@common.in_the_house
+@common.with_installation
 def doctor(as_json: bool) -> None:
     """Examine DNS, mail server, clock, disk and queue; print the DNS records to publish."""
     found = examination.run_diagnostics(current_config(), load_settings(), clock.now())
     if as_json:
-        common.result(found)
+        common.print_json(found)
         return
     click.echo(f"Mail domain: {found['mail_domain']}\n\nDNS records to publish:")
     for one in found["records"]:
-        click.echo(f"\n[{MARKS[one['ok']]}] {one['kind']}\n  {one['name']}  {one['type']}\n  {one['value']}")
+        click.echo(f"\n[{STATUS_MARKS[one['ok']]}] {one['kind']}\n  {one['name']}  {one['type']}\n  {one['value']}")
         for text in one["found"] or ():
             click.echo(f"  found: {text}")
-        _advise(one["advice"])
+        _print_advice(one["advice"])
     click.echo("\nThis machine:")
     for one in found["checks"]:
-        click.echo(f"[{MARKS[one['ok']]}] {one['kind']}: {one['found']}")
-        _advise(one["advice"])
+        click.echo(f"[{STATUS_MARKS[one['ok']]}] {one['kind']}: {one['found']}")
+        _print_advice(one["advice"])
 
 
-def _advise(sentence: str) -> None:
+def _print_advice(sentence: str) -> None:
     if sentence:
         click.echo(f"  → {i18n.say('en', sentence)}")
 

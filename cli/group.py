@@ -7,7 +7,7 @@ import click
 from flask.cli import AppGroup
 
 import clock
-from cli.common import fail, in_the_house, note, result, the_list
+from cli.common import exit_with_error, get_list_or_exit, print_json, print_note, with_installation
 from core.members import groups, segment_rules
 from core.members.segment_rules import InvalidRule, SegmentRule
 from i18n import say
@@ -27,26 +27,26 @@ _FIELDS = {"学年": "grade", "組": "class_name", "class": "class_name", "続�
     "--where", "rules", multiple=True, required=True, metavar="RULE",
     help='"学年 is 3", "地区 one_of 本町,川端", "or 委員 not_empty"; may be repeated, "and" unless it begins with "or"',
 )  # fmt: skip
-@in_the_house
+@with_installation
 def add(wanted: str, name: str, rules: tuple[str, ...]) -> None:
     """Make a group of the members of LIST that fit a condition; print its number."""
-    mailing_list = the_list(wanted)
+    mailing_list = get_list_or_exit(wanted)
     try:
-        made = groups.add_group(mailing_list, name, None, clock.now(), segment_rules.parse_blocks(_read(rules)))
+        made = groups.add_group(mailing_list, name, None, clock.now(), segment_rules.parse_blocks(_parse_rules(rules)))
     except InvalidRule as wrong:
-        fail(f"rule {(wrong.place or 0) + 1}: {say('en', wrong.message)}")
+        exit_with_error(f"rule {(wrong.place or 0) + 1}: {say('en', wrong.message)}")
     except groups.DomainError as refused:
-        fail(say("en", refused.message))
+        exit_with_error(say("en", refused.message))
     found = groups.preview_group(groups.membership_ids(made), 0)
-    note(f"{made.name}: {found.people} people, {found.by_mail} by mail")
+    print_note(f"{made.name}: {found.people} people, {found.by_mail} by mail")
     click.echo(made.id)
 
 
-def _read(rules: tuple[str, ...]) -> Iterator[tuple[str, SegmentRule]]:
+def _parse_rules(rules: tuple[str, ...]) -> Iterator[tuple[str, SegmentRule]]:
     for text in rules:
         found = _WHERE.fullmatch(text.strip())
         if found is None:
-            fail(f"{text!r} is no rule; write it like “学年 is 3”.")
+            exit_with_error(f"{text!r} is no rule; write it like “学年 is 3”.")
         word, field, op, value = found.groups()
         known = _FIELDS.get(field, field if field in segment_rules.FIELDS else segment_rules.ITEM_PREFIX + field)
         yield word or "and", SegmentRule(known, op, value or "")
@@ -55,20 +55,20 @@ def _read(rules: tuple[str, ...]) -> Iterator[tuple[str, SegmentRule]]:
 @group.command("show")
 @click.argument("wanted", metavar="LIST", required=False)
 @click.option("--json", "as_json", is_flag=True, help="one JSON document")
-@in_the_house
+@with_installation
 def show(wanted: str | None, as_json: bool) -> None:
     """Show the groups of LIST, or of all lists: condition, people, how many of them mail reaches."""
-    chosen = [the_list(wanted)] if wanted else list(MailingList.open_ones())
-    shown = [_document(one) for one in groups.groups_in_lists(one.id for one in chosen)]
+    chosen = [get_list_or_exit(wanted)] if wanted else list(MailingList.open_ones())
+    shown = [_as_document(one) for one in groups.groups_in_lists(one.id for one in chosen)]
     if as_json:
-        result(shown)
+        print_json(shown)
         return
     for one in shown:
         said = one["condition"] or "fixed"
         click.echo(f"{one['number']}  {one['list']}/{one['name']}  {one['people']} people  {said}")
 
 
-def _document(one: Group) -> dict[str, object]:
+def _as_document(one: Group) -> dict[str, object]:
     found = groups.preview_group(groups.membership_ids(one), 0)
     condition = (
         segment_rules.describe_blocks("en", segment_rules.blocks_from_json(one.condition)) if one.condition else None
@@ -79,7 +79,7 @@ def _document(one: Group) -> dict[str, object]:
     }  # fmt: skip
 
 
-def the_group(wanted: str) -> Group:
+def get_group_or_exit(wanted: str) -> Group:
     """Return a group by number, by name, or by list and name (`zenko/3年`); exit 1 with a sentence if there is none."""
     place, _, name = wanted.rpartition("/")
     rows = Group.select(Group, MailingList).join(MailingList)
@@ -89,10 +89,10 @@ def the_group(wanted: str) -> Group:
     else:
         here = here.where(Group.name == name)
     if place:
-        here = here.where(Group.list == the_list(place))
+        here = here.where(Group.list == get_list_or_exit(place))
     found = list(here.limit(2))
     if not found:
-        fail(f"There is no group {wanted!r}. `flask group show` names them all.")
+        exit_with_error(f"There is no group {wanted!r}. `flask group show` names them all.")
     if len(found) > 1:
-        fail(f"{wanted!r} fits more than one group; write LIST/NAME or the number.")
+        exit_with_error(f"{wanted!r} fits more than one group; write LIST/NAME or the number.")
     return found[0]

@@ -3,16 +3,16 @@
 import click
 
 import config as ground
-from cli.common import in_the_house, note
+from cli.common import print_note, with_installation
 from core import settings
 
 
 @click.command("init")
-@in_the_house
+@with_installation
 def init() -> None:
     """Make data folder, keys and tables; print the set-up link while one is open. Safe to repeat."""
     config = ground.current_config()
-    note(f"Data folder: {config.data}")
+    print_note(f"Data folder: {config.data}")
     if token := settings.get_setup_token(config):
         click.echo(f"{settings.load_settings().base_url}/setup/{token}")
 

@@ -4,7 +4,7 @@ import click
 from flask.cli import AppGroup
 
 import clock
-from cli.common import fail, in_the_house, note, result, the_list
+from cli.common import exit_with_error, get_list_or_exit, print_json, print_note, with_installation
 from core import settings
 from core.members import lists
 from i18n import say
@@ -19,28 +19,28 @@ COMMANDS = (list_group,)
 @click.option("--address", required=True, metavar="LOCALPART", help="what stands before the @ of the list's address")
 @click.option("--whole", is_flag=True, help="this list is the whole school or club")
 @click.option("--purpose", default="", help="what the addresses are used for; shown to who joins")
-@in_the_house
+@with_installation
 def add(name: str, address: str, whole: bool, purpose: str) -> None:
     """Add a list; print its number."""
     try:
         made = lists.add_list(None, name, address, whole=whole, purpose=purpose, now=clock.now())
     except lists.DomainError as refused:
-        fail(say("en", refused.message, **refused.values))
-    note(f"{made.name}: {settings.load_settings().own.address(made.address)}")
+        exit_with_error(say("en", refused.message, **refused.values))
+    print_note(f"{made.name}: {settings.load_settings().own.address(made.address)}")
     click.echo(made.id)
 
 
 @list_group.command("show")
 @click.argument("wanted", metavar="LIST", required=False)
 @click.option("--json", "as_json", is_flag=True, help="one JSON document")
-@in_the_house
+@with_installation
 def show(wanted: str | None, as_json: bool) -> None:
     """Count the members of LIST (local part, number or exact name); without LIST, of all lists."""
-    chosen = [the_list(wanted)] if wanted else list(MailingList.open_ones())
+    chosen = [get_list_or_exit(wanted)] if wanted else list(MailingList.open_ones())
     counted = lists.count_members_by_list(one.id for one in chosen)
     shown = [{"number": one.id, "name": one.name, "address": one.address, **counted[one.id]} for one in chosen]
     if as_json:
-        result(shown[0] if wanted else shown)
+        print_json(shown[0] if wanted else shown)
         return
     for one in shown:
         click.echo("  ".join(f"{key} {value}" for key, value in one.items()))

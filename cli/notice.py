@@ -12,7 +12,7 @@ import i18n
 import tasks
 import web
 from cli import common
-from cli.group import the_group
+from cli.group import get_group_or_exit
 from core.accounts import accounts
 from core.delivery import throttle
 from core.errors import DomainError, TooManyGroups
@@ -48,7 +48,7 @@ def notice() -> None:
 @click.option("--hold", is_flag=True, help="wait the usual window in which it can be cancelled")
 @click.option("--fields-may-be-empty", is_flag=True, help="send also to those for whom a merge field is empty")
 @click.option("--by", required=True, metavar="USER", help="the organizer in whose name it goes")
-@common.in_the_house
+@common.with_installation
 def send(
     lists,
     named,
@@ -70,23 +70,23 @@ def send(
 ) -> None:
     """Send a notice to lists and groups; print its number."""
     now = clock.now()
-    user = _user(by)
-    chosen = [common.the_list(one) for one in lists]
-    to, without = [the_group(one) for one in named], [the_group(one) for one in left_out]
+    user = _get_user_or_exit(by)
+    chosen = [common.get_list_or_exit(one) for one in lists]
+    to, without = [get_group_or_exit(one) for one in named], [get_group_or_exit(one) for one in left_out]
     if not chosen and not to:
-        _wrong("To whom? Give at least one --list or --group.")
-    _may_send(user, [*chosen, *(one.list for one in to + without)])
-    moment, text = _moment("--at", at), _text(body_file)
-    asks = _asks(question, choices, deadline, unit, questions_file)
+        _usage_error("To whom? Give at least one --list or --group.")
+    _require_send_permission(user, [*chosen, *(one.list for one in to + without)])
+    moment, text = _parse_time_option("--at", at), _read_utf8(body_file)
+    asks = _parse_questions(question, choices, deadline, unit, questions_file)
     made = workflow.create_draft(user, now=now, urgent=urgent, route="terminal")
     workflow.save_draft(
         made, now=now, subject=subject, text=text, read_confirmation=read_confirmation, questions=asks,
         skip_missing=not fields_may_be_empty,
     )  # fmt: skip
-    _choose(made, user, now, chosen, to, without)
-    _attach(made, attached, user, now)
+    _set_recipients(made, user, now, chosen, to, without)
+    _attach_files(made, attached, user, now)
     audience = resolve_audience(made, moment)
-    _say_who(made, audience, moment, now)
+    _print_recipients(made, audience, moment, now)
     try:
         workflow.confirm_send(
             made, by=user, fingerprint=audience.fingerprint, now=now, at=moment,
@@ -95,13 +95,13 @@ def send(
     except DomainError as refusal:
         workflow.delete_draft(made, user)
         for sentence in getattr(refusal, "fields", {}).values():
-            common.note(i18n.say("en", sentence))
-        common.fail(refusal.message % refusal.values if refusal.values else refusal.message)
+            common.print_note(i18n.say("en", sentence))
+        common.exit_with_error(refusal.message % refusal.values if refusal.values else refusal.message)
     tasks.wake_worker(made.begin_at)
     click.echo(made.id)
 
 
-def _choose(
+def _set_recipients(
     made: Notice, user: User, now: datetime, lists: list[MailingList], to: list[Group], without: list[Group]
 ) -> None:
     numbers = [[one.id for one in part] for part in (lists, to, without)]
@@ -109,38 +109,38 @@ def _choose(
         workflow.set_recipients(made, now=now, lists=numbers[0], groups=numbers[1], without_groups=numbers[2])
     except TooManyGroups as refused:
         workflow.delete_draft(made, user)
-        common.fail(refused.message % refused.values)
+        common.exit_with_error(refused.message % refused.values)
 
 
-def _user(name: str) -> User:
+def _get_user_or_exit(name: str) -> User:
     found = accounts.find_user(name)
     if found is None or not found.is_active:
-        common.fail(f"There is no user {name!r} who may log in. `flask user add` makes one.")
+        common.exit_with_error(f"There is no user {name!r} who may log in. `flask user add` makes one.")
     return found
 
 
-def _may_send(user: User, lists: list[MailingList]) -> None:
+def _require_send_permission(user: User, lists: list[MailingList]) -> None:
     rights = permissions_of(user)
     for one in lists:
         if not rights.may_list("send", one):
-            common.fail(f"{user.name} may not send to {one.name}.")
+            common.exit_with_error(f"{user.name} may not send to {one.name}.")
 
 
-def _moment(option: str, text: str | None) -> datetime | None:
+def _parse_time_option(option: str, text: str | None) -> datetime | None:
     if text is None:
         return None
     moment = web.parse_local_time(text)
     if moment is None:
-        _wrong(f"{option} {text!r} is no time; write it like 2026-11-22T07:00.")
+        _usage_error(f"{option} {text!r} is no time; write it like 2026-11-22T07:00.")
     return moment
 
 
-def _wrong(sentence: str) -> NoReturn:
+def _usage_error(sentence: str) -> NoReturn:
     click.echo(sentence, err=True)
     sys.exit(2)
 
 
-def _deadline(text: str) -> datetime | None:
+def _parse_deadline(text: str) -> datetime | None:
     """Read a deadline: a day alone includes that day."""
     try:
         return questions.end_of_day(date.fromisoformat(text))
@@ -148,75 +148,79 @@ def _deadline(text: str) -> datetime | None:
         return web.parse_local_time(text)
 
 
-def _asks(
+def _parse_questions(
     question: str | None, choices: tuple[str, ...], deadline: str | None, unit: str, file: BinaryIO | None
 ) -> list[questions.QuestionDraft]:
     """Return the questions that the options say: one, those of a file, or none."""
     if file is not None:
         if question or choices or deadline:
-            _wrong("--questions-file says everything; --question, --choice and --deadline cannot stand beside it.")
+            _usage_error(
+                "--questions-file says everything; --question, --choice and --deadline cannot stand beside it."
+            )
         try:
-            return questions.from_json(_text(file), _deadline)
+            return questions.from_json(_read_utf8(file), _parse_deadline)
         except questions.InvalidQuestionFile as fault:
-            common.fail(f"{file.name}: {fault}.")
+            common.exit_with_error(f"{file.name}: {fault}.")
     if not question:
         if choices or deadline:
-            _wrong("--choice and --deadline need a --question.")
+            _usage_error("--choice and --deadline need a --question.")
         return []
-    moment = _deadline(deadline) if deadline else None
+    moment = _parse_deadline(deadline) if deadline else None
     if deadline and moment is None:
-        _wrong(f"--deadline {deadline!r} is no time; write it like 2026-11-22T21:00 or 2026-11-22.")
+        _usage_error(f"--deadline {deadline!r} is no time; write it like 2026-11-22T21:00 or 2026-11-22.")
     return [questions.QuestionDraft(question, choices, unit=unit, deadline=moment)]
 
 
-def _text(file: BinaryIO) -> str:
+def _read_utf8(file: BinaryIO) -> str:
     try:
         return file.read().decode("utf-8-sig")
     except UnicodeDecodeError:
-        common.fail(f"{file.name} is not written in UTF-8. Save it again with that encoding.")
+        common.exit_with_error(f"{file.name} is not written in UTF-8. Save it again with that encoding.")
 
 
-def _attach(made: Notice, attached: tuple[BinaryIO, ...], user: User, now: datetime) -> None:
+def _attach_files(made: Notice, attached: tuple[BinaryIO, ...], user: User, now: datetime) -> None:
     """Add files to the draft; the first that is not taken ends it all."""
     for file in attached:
         try:
             attachments.add_file(made, Path(file.name).name, file.read(attachments.MAX_FILE_BYTES + 1), user, now)
         except UnfitFile as unfit:
             workflow.delete_draft(made, user)
-            common.fail(i18n.say("en", unfit.message, **unfit.values))
+            common.exit_with_error(i18n.say("en", unfit.message, **unfit.values))
 
 
-def _say_who(made: Notice, audience: Audience, at: datetime | None, now: datetime) -> None:
+def _print_recipients(made: Notice, audience: Audience, at: datetime | None, now: datetime) -> None:
     """Print what the check page would show: counts, who is left out and why, warnings."""
     force = load_settings()
-    common.note(f"{audience.letters} letters to {', '.join(audience.titles)}")
+    common.print_note(f"{audience.letters} letters to {', '.join(audience.titles)}")
     for reason, sentence in EXCLUSION_REASONS.items():
         count = sum(one.reason == reason for one in audience.left_out)
         if count:
-            common.note(f"{count} without a letter: {sentence}")
+            common.print_note(f"{count} without a letter: {sentence}")
     for name, count in audience.missing.items():
-        common.note(f"  {count} of them because “{name}” is empty")
+        common.print_note(f"  {count} of them because “{name}” is empty")
     for one in preflight.collect_warnings(made, audience, now, at, "en"):
-        common.note(i18n.say("en", one.message, **one.values))
+        common.print_note(i18n.say("en", one.message, **one.values))
     if audience.needs_number:
-        common.note("It goes to everybody, or to more than half of all: a page would ask for the number of letters.")
+        common.print_note(
+            "It goes to everybody, or to more than half of all: a page would ask for the number of letters."
+        )
     minutes = throttle.estimate_duration(audience.letters, force).total_seconds() / 60
-    common.note(f"about {max(1, round(minutes))} min at the set rate")
+    common.print_note(f"about {max(1, round(minutes))} min at the set rate")
 
 
 @notice.command()
 @click.argument("number", type=click.IntRange(1, 2**63 - 1))
 @click.option("--json", "as_json", is_flag=True, help="one JSON document on stdout")
 @click.option("--deliveries", is_flag=True, help="with every delivery, by its newest letter")
-@common.in_the_house
+@common.with_installation
 def show(number: int, as_json: bool, deliveries: bool) -> None:
     """Show what became of a notice."""
     found = Notice.get_or_none(Notice.id == number)
     if found is None:
-        common.fail(f"There is no notice {number}.")
+        common.exit_with_error(f"There is no notice {number}.")
     document = progress.notice_document(found, load_settings(), clock.now(), deliveries=deliveries)
     if as_json:
-        common.result(document)
+        common.print_json(document)
         return
     click.echo(f"{document['number']}  {document['state']}  read by {document['reads']}")
     for asked in document["questions"]:

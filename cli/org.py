@@ -2,7 +2,7 @@
 
 import click
 
-from cli.common import fail, in_the_house, note
+from cli.common import exit_with_error, print_note, with_installation
 from core import settings
 from core.accounts import accounts
 from core.system import setup
@@ -21,7 +21,7 @@ def org() -> None:
 @click.option("--language", type=click.Choice(list(LANGUAGES)), help="language of pages and letters by default")
 @click.option("--mail-domain", help="domain of all list addresses")
 @click.option("--base-url", help="address of the pages as readers see it, https://…")
-@in_the_house
+@with_installation
 def change(**given: str | None) -> None:
     """Change what is given and leave the rest."""
     fields = {name: value.strip() for name, value in given.items() if value is not None}
@@ -30,9 +30,9 @@ def change(**given: str | None) -> None:
     try:
         settings.update_organization(None, **setup.clean_settings(fields))
     except accounts.DomainError as refused:
-        fail(say("en", refused.message, **refused.values))
+        exit_with_error(say("en", refused.message, **refused.values))
     for name in sorted(settings.load_settings().fixed & fields.keys()):
-        note(f"KAIRAN_{name.upper()} is set in the environment or kairan.toml and wins.")
+        print_note(f"KAIRAN_{name.upper()} is set in the environment or kairan.toml and wins.")
 
 
 COMMANDS = (org,)

@@ -4,7 +4,7 @@ import click
 from flask.cli import AppGroup
 
 import clock
-from cli.common import fail, in_the_house, note, the_list
+from cli.common import exit_with_error, get_list_or_exit, print_note, with_installation
 from core.members import lists
 from i18n import say
 
@@ -16,13 +16,13 @@ COMMANDS = (sender_group,)
 @click.argument("wanted", metavar="LIST")
 @click.argument("address")
 @click.option("--name", default="", help="name that readers see as the sender")
-@in_the_house
+@with_installation
 def add(wanted: str, address: str, name: str) -> None:
     """Register ADDRESS as a sender of LIST; print the sender's number."""
-    chosen = the_list(wanted)
+    chosen = get_list_or_exit(wanted)
     try:
         sender = lists.add_sender(chosen, None, address, name, now=clock.now())
     except lists.DomainError as refused:
-        fail(say("en", refused.message, **refused.values))
-    note(f"{chosen.name}: {sender.address} may post.")
+        exit_with_error(say("en", refused.message, **refused.values))
+    print_note(f"{chosen.name}: {sender.address} may post.")
     click.echo(sender.id)

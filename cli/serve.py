@@ -10,7 +10,7 @@ from typing import IO
 import click
 
 from cli import common
-from cli.supervisor import PARTS, Supervisor
+from cli.supervisor import PROCESSES, Supervisor
 from config import Config, current_config
 from core import data_lock, settings
 from models import Organization
@@ -18,59 +18,63 @@ from models import Organization
 
 @click.command()
 @click.option("--demo", is_flag=True, help="with the sample school (nothing leaves this machine)")
-@common.in_the_house
+@common.with_installation
 def up(demo: bool) -> None:
     """Make what is missing, print the address, and serve."""
     config = current_config()
-    _port_must_be_free(config)
-    parts = _all_parts(config)
-    held = _not_twice(config, parts)
+    _check_port_is_free(config)
+    parts = _all_processes(config)
+    held = _lock_parts(config, parts)
     if demo:
         from cli.demo import fill_demo
 
         fill_demo()
-    _welcome(config)
+    _print_welcome(config)
     raise SystemExit(Supervisor(config, parts, held).run())
 
 
 @click.command()
-@click.option("--only", type=click.Choice(list(PARTS)), help="one part alone")
-@common.in_the_house
+@click.option("--only", type=click.Choice(list(PROCESSES)), help="one part alone")
+@common.with_installation
 def serve(only: str | None) -> None:
     """Serve the pages and send the letters."""
     config = current_config()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
     if only == "inlet" and not config.door:
-        common.fail("The mail door needs a place: set KAIRAN_INLET=lmtp://127.0.0.1:8024, for example.")
+        common.exit_with_error("The mail door needs a place: set KAIRAN_INLET=lmtp://127.0.0.1:8024, for example.")
     if only in (None, "web"):
-        _port_must_be_free(config)
-    parts = PARTS[only] if only else _all_parts(config)
-    raise SystemExit(Supervisor(config, parts, _not_twice(config, parts)).run())
+        _check_port_is_free(config)
+    parts = PROCESSES[only] if only else _all_processes(config)
+    raise SystemExit(Supervisor(config, parts, _lock_parts(config, parts)).run())
 
 
-def _all_parts(config: Config) -> tuple[str, ...]:
+def _all_processes(config: Config) -> tuple[str, ...]:
     """Return the parts of a whole Kairan; the mail door only if the settings give it a place."""
-    return PARTS["web"] + PARTS["worker"] + (PARTS["inlet"] if config.door else ())
+    return PROCESSES["web"] + PROCESSES["worker"] + (PROCESSES["inlet"] if config.door else ())
 
 
-def _not_twice(config: Config, parts: tuple[str, ...]) -> list[IO[str]]:
+def _lock_parts(config: Config, parts: tuple[str, ...]) -> list[IO[str]]:
     try:
         return data_lock.lock_services(config.data, parts)
     except data_lock.DataLocked:
-        common.fail(f"Kairan is running already with {config.data}. Stop it first, or name another folder: KAIRAN_DATA")
+        common.exit_with_error(
+            f"Kairan is running already with {config.data}. Stop it first, or name another folder: KAIRAN_DATA"
+        )
 
 
-def _port_must_be_free(config: Config) -> None:
+def _check_port_is_free(config: Config) -> None:
     family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((config.host, config.port))
         except OSError as wrong:
-            common.fail(f"{config.http} cannot be used ({wrong.strerror}). {_help_with(wrong, config)}")
+            common.exit_with_error(
+                f"{config.http} cannot be used ({wrong.strerror}). {_port_error_hint(wrong, config)}"
+            )
 
 
-def _help_with(wrong: OSError, config: Config) -> str:
+def _port_error_hint(wrong: OSError, config: Config) -> str:
     """Say what to do about an address that cannot be served from."""
     if wrong.errno == errno.EADDRINUSE:
         other = f"KAIRAN_HTTP={config.host}:{config.port + 1} ./kairan up"
@@ -80,22 +84,24 @@ def _help_with(wrong: OSError, config: Config) -> str:
     return f"This machine has no address {config.host}. Usual is KAIRAN_HTTP=127.0.0.1:{config.port} ./kairan up"
 
 
-def _welcome(config: Config) -> None:
+def _print_welcome(config: Config) -> None:
     """Print the address, the one-time set-up link, and over SSH the tunnel line too."""
     base = settings.load_settings().base_url
     token = settings.get_setup_token(config)
     if token:
-        common.note("\nKairan is ready to be set up. Open this link (it works once):\n")
+        common.print_note("\nKairan is ready to be set up. Open this link (it works once):\n")
         click.echo(f"  {base}/setup/{token}")
     else:
         name = Organization.the().name
-        common.note(f"\nKairan{f' of {name}' if name else ''} is running:\n")
+        common.print_note(f"\nKairan{f' of {name}' if name else ''} is running:\n")
         click.echo(f"  {base}/")
     if os.environ.get("SSH_CONNECTION") and config.host in ("127.0.0.1", "localhost"):
         server = os.environ["SSH_CONNECTION"].split()[2]
         user = os.environ.get("USER", "you")
-        common.note(f"\nOn your own computer, first run:\n\n  ssh -L {config.port}:{config.http} {user}@{server}\n")
-    common.note("\nCtrl-C stops it; ./kairan up starts it again.")
+        common.print_note(
+            f"\nOn your own computer, first run:\n\n  ssh -L {config.port}:{config.http} {user}@{server}\n"
+        )
+    common.print_note("\nCtrl-C stops it; ./kairan up starts it again.")
     sys.stdout.flush()
 
 

@@ -19,10 +19,10 @@ from config import PROJECT_DIR, Config
 
 log = logging.getLogger("kairan.supervisor")
 
-PAUSES_S = (0.2, 0.5, 1, 2, 5, 10, 30)
-GRACE_S = 30
-STEADY_S = 60
-PARTS: dict[str, tuple[str, ...]] = {
+RESTART_DELAYS_S = (0.2, 0.5, 1, 2, 5, 10, 30)
+STOP_TIMEOUT_S = 30
+STABLE_AFTER_S = 60
+PROCESSES: dict[str, tuple[str, ...]] = {
     "web": ("pages",),
     "worker": ("bell", "send-letters", "send-letters"),
     "inlet": ("mail-door",),
@@ -30,7 +30,7 @@ PARTS: dict[str, tuple[str, ...]] = {
 
 
 @dataclass
-class Part:
+class ChildProcess:
     """One child process and how often it has died lately."""
 
     command: str
@@ -45,7 +45,7 @@ class Supervisor:
 
     def __init__(self, config: Config, commands: tuple[str, ...], locks: list[IO[str]] | None = None) -> None:
         self._locks = locks  # kept open: they say that this supervisor is here
-        self._parts = [Part(command) for command in commands]
+        self._parts = [ChildProcess(command) for command in commands]
         self._environ = {**os.environ, "KAIRAN_DATA": str(config.data), "PYTHONUNBUFFERED": "1"}
         self._reading, self._writing = os.pipe()
         os.set_inheritable(self._reading, True)
@@ -76,15 +76,15 @@ class Supervisor:
             if now >= part.not_before:
                 self._start(part, now)
 
-    def _note_death(self, part: Part, now: float) -> None:
+    def _note_death(self, part: ChildProcess, now: float) -> None:
         assert part.process is not None  # noqa: S101
-        part.deaths = 0 if now - part.started > STEADY_S else part.deaths + 1
-        pause = PAUSES_S[min(part.deaths, len(PAUSES_S) - 1)]
+        part.deaths = 0 if now - part.started > STABLE_AFTER_S else part.deaths + 1
+        pause = RESTART_DELAYS_S[min(part.deaths, len(RESTART_DELAYS_S) - 1)]
         part.not_before = now + pause
         log.warning("%s ended with %s; starting it again in %s s", part.command, part.process.returncode, pause)
         part.process = None
 
-    def _start(self, part: Part, now: float) -> None:
+    def _start(self, part: ChildProcess, now: float) -> None:
         part.process = subprocess.Popen(  # noqa: S603
             [sys.executable, "-m", "cli", part.command],
             cwd=PROJECT_DIR,
@@ -99,7 +99,7 @@ class Supervisor:
         living = [part.process for part in self._parts if part.process and part.process.poll() is None]
         for process in living:
             process.terminate()
-        deadline = time.monotonic() + GRACE_S
+        deadline = time.monotonic() + STOP_TIMEOUT_S
         for process in living:
             try:
                 process.wait(max(0.1, deadline - time.monotonic()))

@@ -7,7 +7,7 @@ import click
 
 import clock
 import config as ground
-from cli.common import fail, in_the_house, note, the_list
+from cli.common import exit_with_error, get_list_or_exit, print_note, with_installation
 from core import audit, settings
 from core.accounts import accounts, login_links, roles
 from database import db
@@ -27,13 +27,13 @@ def user() -> None:
 @click.option("--email", metavar="ADDRESS", help="for links, own copies and the practice list")
 @click.option("--language", type=click.Choice(list(LANGUAGES)), help="default: the organization's")
 @click.option("--password-stdin", is_flag=True, help="read the password from stdin, one line")
-@in_the_house
+@with_installation
 def add(
     name: str, role: str, wanted: str | None, email: str | None, language: str | None, password_stdin: bool
 ) -> None:
     """Add an organizer and print the number; without a password, show a one-time link that works for three days."""
     now = clock.now()
-    list_id = the_list(wanted).id if wanted else 0
+    list_id = get_list_or_exit(wanted).id if wanted else 0
     password = sys.stdin.readline().rstrip("\r\n") if password_stdin else None
     try:
         with db.atomic():
@@ -43,10 +43,10 @@ def add(
             roles.grant_role(made, role, list_id, by=None)
             accounts.ensure_practice_list(made, now)
     except (accounts.DomainError, roles.InvalidRole) as refused:
-        fail(say("en", refused.message, **refused.values))
+        exit_with_error(say("en", refused.message, **refused.values))
     _close_setup(made, role, now)
     if password is None:
-        note(f"Choose the password here within three days: {login_links.link_url(made, 'invitation', now)}")
+        print_note(f"Choose the password here within three days: {login_links.link_url(made, 'invitation', now)}")
     click.echo(made.id)
 
 
@@ -58,14 +58,14 @@ def _close_setup(made: User, role: str, now: datetime) -> None:
 
 @user.command("reset")
 @click.argument("name")
-@in_the_house
+@with_installation
 def reset(name: str) -> None:
     """Print a link that works once within an hour and sets a new password."""
     found = accounts.find_user(name)
     if found is None:
-        fail(f"There is no user {name!r}.")
+        exit_with_error(f"There is no user {name!r}.")
     if not found.is_active:
-        fail(f"{found.name} is disabled. An administrator can enable the account on the users page.")
+        exit_with_error(f"{found.name} is disabled. An administrator can enable the account on the users page.")
     audit.log_action(None, "password.link_made", found.id, kind="user")
     click.echo(login_links.link_url(found, "password", clock.now()))
 

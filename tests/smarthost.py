@@ -22,7 +22,7 @@ from core.notices.audience import resolve_audience
 from database import db
 from mail import address as addresses
 from models import Letter, MailingList, Membership, Notice, Person, User
-from tests.mail.servers import free_port
+from tests.mail.smtp_servers import free_port
 
 TEXT = "保護者の皆様\n\n明日は水筒をお持ちください。\n"
 

@@ -11,10 +11,10 @@ import pytest
 
 import clock
 import tasks
-from cli.serve import _help_with
+from cli.serve import _port_error_hint
 from models import Letter
 from tests import smarthost
-from tests.mail.servers import free_port
+from tests.mail.smtp_servers import free_port
 from tests.parts import children, lives, parts, until
 from tests.smarthost import confirmed, fresh, states, written
 
@@ -135,7 +135,7 @@ def test_an_address_that_cannot_be_served_from_is_one_clear_line(config, http, s
 
 def test_a_port_of_root_says_what_to_do(config):
     """Not tried with a real port: whoever runs the tests may be root."""
-    said = _help_with(PermissionError(errno.EACCES, "Permission denied"), config)
+    said = _port_error_hint(PermissionError(errno.EACCES, "Permission denied"), config)
     assert "below 1024" in said
 
 

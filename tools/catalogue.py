@@ -30,13 +30,13 @@ from jinja2 import Environment, TemplateSyntaxError, nodes
 ROOT = Path(__file__).resolve().parent.parent
 LANGUAGE = "ja"
 MARKS = {"_": 0, "N_": 0, "gettext": 0, "say": 1}
-ELSEWHERE = {"tests", "tools", "benchmarks", "migrations", "data", "docs", "static", "deploy", "translations"}
+EXCLUDED_DIRS = {"tests", "tools", "benchmarks", "migrations", "data", "docs", "static", "deploy", "translations"}
 PLACEHOLDER = re.compile(r"%\((\w+)\)")
 
 Sentences = dict[str, set[str]]
 
 
-class Calm(Catalog):
+class StableCatalog(Catalog):
     """A catalogue whose header holds no dates and no program versions, so equal words give equal files."""
 
     header_comment = "# Japanese words of Kairan, kept by tools/catalogue.py"
@@ -72,7 +72,7 @@ def sources(root: Path) -> Iterator[Path]:
     for folder_name, folders, files in os.walk(root):
         here = Path(folder_name)
         top = here == root
-        folders[:] = sorted(f for f in folders if f[0] not in "._" and not (top and f in ELSEWHERE))
+        folders[:] = sorted(f for f in folders if f[0] not in "._" and not (top and f in EXCLUDED_DIRS))
         inside = here.relative_to(root).parts
         for name in sorted(files):
             if name.endswith(".py") or (inside[:1] == ("templates",) and name.endswith((".html", ".txt"))):
@@ -112,7 +112,7 @@ def from_template(text: str) -> Iterator[str]:
             yield from (c.value for c in chosen if isinstance(c, nodes.Const) and isinstance(c.value, str))
 
 
-def marked(root: Path) -> tuple[Sentences, list[str]]:
+def extract_messages(root: Path) -> tuple[Sentences, list[str]]:
     """Give {sentence: {file names}} of the whole source, and a line for each file that cannot be read."""
     found: Sentences = {}
     faults: list[str] = []
@@ -132,17 +132,17 @@ def load(root: Path) -> Catalog:
     """Read the .po file; an empty catalogue if there is none."""
     path = folder(root) / "messages.po"
     if not path.exists():
-        return Calm(locale=LANGUAGE, fuzzy=False)
+        return StableCatalog(locale=LANGUAGE, fuzzy=False)
     with path.open("rb") as handle:
         return read_po(handle, locale=LANGUAGE)
 
 
-def merge(old: Catalog, found: Sentences, given: dict[str, str]) -> Calm:
+def merge(old: Catalog, found: Sentences, given: dict[str, str]) -> StableCatalog:
     """Make the new catalogue: the source's sentences, their words so far, and the given ones over them.
 
     Sentences that the source does not hold stay as long as they have a translation.
     """
-    new = Calm(locale=LANGUAGE, fuzzy=False)
+    new = StableCatalog(locale=LANGUAGE, fuzzy=False)
     former = {m.id: m for m in [*old, *old.obsolete.values()] if m.id}
     for sentence in sorted({*found, *former, *given}):
         before = former.get(sentence) or Message(sentence)
@@ -153,7 +153,7 @@ def merge(old: Catalog, found: Sentences, given: dict[str, str]) -> Calm:
     return new
 
 
-def save(root: Path, catalogue: Calm) -> None:
+def save(root: Path, catalogue: StableCatalog) -> None:
     """Write .po and .mo, each put in place whole, and only if it changed."""
     po, mo = BytesIO(), BytesIO()
     write_po(po, catalogue, width=0, sort_output=True)
@@ -167,7 +167,7 @@ def save(root: Path, catalogue: Calm) -> None:
         scratch.replace(path)
 
 
-def quarrel(sentence: str, words: str) -> str:
+def check_translation(sentence: str, words: str) -> str:
     """Say what is wrong between the placeholders of a sentence and its translation; "" if nothing is."""
     ours, theirs = set(PLACEHOLDER.findall(sentence)), set(PLACEHOLDER.findall(words))
     if ours != theirs:
@@ -181,9 +181,9 @@ def quarrel(sentence: str, words: str) -> str:
     return ""
 
 
-def faults_of(root: Path) -> list[str]:
+def find_problems(root: Path) -> list[str]:
     """List everything that keeps the catalogue from being whole, one line each."""
-    found, faults = marked(root)
+    found, faults = extract_messages(root)
     known = {m.id: m for m in load(root) if m.id}
     for sentence in sorted(found):
         message = known.get(sentence)
@@ -191,13 +191,13 @@ def faults_of(root: Path) -> list[str]:
             faults.append(f"untranslated: {sentence}   ({', '.join(sorted(found[sentence]))})")
         elif message.fuzzy:
             faults.append(f"fuzzy: {sentence}")
-        elif trouble := quarrel(sentence, message.string):
+        elif trouble := check_translation(sentence, message.string):
             faults.append(f"{trouble}: {sentence}")
     faults += [f"not in the source: {sentence}" for sentence in sorted(known) if sentence not in found]
-    return faults + stale(root)
+    return faults + find_unused(root)
 
 
-def stale(root: Path) -> list[str]:
+def find_unused(root: Path) -> list[str]:
     """Say if the compiled file is not the one that the .po file gives."""
     mo, fresh = folder(root) / "messages.mo", BytesIO()
     write_mo(fresh, merge(load(root), {}, {}))
@@ -205,22 +205,22 @@ def stale(root: Path) -> list[str]:
     return [] if same else ["messages.mo is not compiled from messages.po: run `tools/catalogue.py extract`"]
 
 
-def read_given(name: str) -> dict[str, str]:
+def read_translations(name: str) -> dict[str, str]:
     """Read {"English": "日本語"}; end the program if it is anything else or its placeholders differ."""
     text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
     given = json.loads(text)
     if not isinstance(given, dict) or not all(isinstance(v, str) and v and k for k, v in given.items()):
         sys.exit(f'{name}: not {{"English": "日本語", ...}}')
-    bad = [f"{trouble}: {k}" for k, v in given.items() if (trouble := quarrel(k, v))]
+    bad = [f"{trouble}: {k}" for k, v in given.items() if (trouble := check_translation(k, v))]
     if bad:
         sys.exit("\n".join([f"{name}: nothing was added", *bad]))
     return given
 
 
-def renew(root: Path, given: dict[str, str], prune: bool = False) -> tuple[Sentences, list[str]]:
+def update_catalog(root: Path, given: dict[str, str], prune: bool = False) -> tuple[Sentences, list[str]]:
     """Rewrite the catalogue under the lock; give the source's sentences and its unreadable files."""
     with locked(root):
-        found, faults = marked(root)
+        found, faults = extract_messages(root)
         if prune and faults:
             return found, faults
         catalogue = merge(load(root), found, given)
@@ -231,7 +231,7 @@ def renew(root: Path, given: dict[str, str], prune: bool = False) -> tuple[Sente
     return found, faults
 
 
-def tell(root: Path, found: Sentences, faults: list[str]) -> None:
+def print_report(root: Path, found: Sentences, faults: list[str]) -> None:
     """Print what could not be read and how many sentences wait for words."""
     for line in faults:
         print(f"skipped, {line}", file=sys.stderr)
@@ -250,12 +250,12 @@ def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
     commands.add_parser("add").add_argument("file")
     options = parser.parse_args(arguments)
     if options.command == "check":
-        faults = faults_of(root)
+        faults = find_problems(root)
         print("\n".join(faults) if faults else "every sentence has its Japanese words")
         return 1 if faults else 0
-    given = read_given(options.file) if options.command == "add" else {}
-    found, faults = renew(root, given, prune=options.command == "prune")
-    tell(root, found, faults)
+    given = read_translations(options.file) if options.command == "add" else {}
+    found, faults = update_catalog(root, given, prune=options.command == "prune")
+    print_report(root, found, faults)
     return 1 if faults and options.command == "prune" else 0
 
 

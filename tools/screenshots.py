@@ -35,7 +35,7 @@ ARGS = [
 ]  # fmt: skip
 PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "is_mobile": True, "has_touch": True}
 DESKTOP = {"viewport": {"width": 1280, "height": 800}}
-WHO = "小川 守"
+AUTHOR = "小川 守"
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class School:
     data: Path
     password: str
 
-    def ask(self, sql: str) -> str:
+    def query(self, sql: str) -> str:
         """Return the first value that the database answers."""
         with sqlite3.connect(self.data / "kairan.db") as db:
             return str(db.execute(sql).fetchone()[0])
@@ -74,10 +74,10 @@ def school() -> Iterator[School]:
         said = subprocess.run(
             [*run, "demo", "--families", FAMILIES], cwd=ROOT, env=environ, check=True, capture_output=True, text=True
         ).stderr
-        password = re.search(rf"{WHO}  (\S+)", said)[1]
+        password = re.search(rf"{AUTHOR}  (\S+)", said)[1]
         served = subprocess.Popen([*run, "serve"], cwd=ROOT, env=environ)
         try:
-            yield _when_it_answers(School(f"http://127.0.0.1:{port}", folder, password))
+            yield _wait_until_ready(School(f"http://127.0.0.1:{port}", folder, password))
         finally:
             served.terminate()
             served.wait(60)
@@ -92,7 +92,7 @@ def _until_monday() -> timedelta:
     return monday + timedelta(hours=15, minutes=4) - now
 
 
-def _when_it_answers(one: School) -> School:
+def _wait_until_ready(one: School) -> School:
     for _ in range(600):
         try:
             urllib.request.urlopen(f"{one.url}/healthz", timeout=1).close()
@@ -113,11 +113,11 @@ class Camera:
     suffix: str
     wanted: set[str]
 
-    def go(self, path: str) -> Page:
+    def open_page(self, path: str) -> Page:
         self.page.goto(self.school.url + path, wait_until="networkidle")
         return self.page
 
-    def take(self, name: str) -> None:
+    def capture(self, name: str) -> None:
         """Keep what the window shows."""
         full = f"{name}-{self.suffix}"
         if self.wanted and full not in self.wanted:
@@ -139,7 +139,7 @@ def camera(browser: Browser, one: School, device: dict, suffix: str, wanted: set
 
 def log_in(shot: Camera) -> None:
     page = shot.go("/login")
-    page.fill("[name=name]", WHO)
+    page.fill("[name=name]", AUTHOR)
     page.fill("[name=password]", shot.school.password)
     page.click("main button.main, main button[type=submit]")
     page.wait_for_url(shot.school.url + "/")
@@ -212,7 +212,7 @@ def reader(shot: Camera) -> None:
     shot.take("read-done")
 
 
-def together(browser: Browser, one: School, wanted: set[str]) -> None:
+def combine_images(browser: Browser, one: School, wanted: set[str]) -> None:
     """The picture of the README: the board, and the same notice on a parent's phone."""
     if wanted and "kairan" not in wanted:
         return
@@ -240,7 +240,7 @@ def main(wanted: set[str]) -> None:
     IMAGES.mkdir(parents=True, exist_ok=True)
     with school() as one, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGS)
-        together(browser, one, wanted)
+        combine_images(browser, one, wanted)
         with camera(browser, one, DESKTOP, "desktop", wanted) as shot:
             organizer(shot)
         with camera(browser, one, PHONE, "phone", wanted) as shot:

@@ -38,7 +38,7 @@ def sha384(data: bytes) -> str:
     return "sha384-" + base64.b64encode(hashlib.sha384(data).digest()).decode()
 
 
-def faults(root: Path) -> list[str]:
+def find_problems(root: Path) -> list[str]:
     """Compare the files with the written hashes; one line for each that is missing or different."""
     found = []
     for entry in table(root):
@@ -122,7 +122,7 @@ def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
                     write(entry, data, root)
                 elif sha384(data) != entry["sha384"]:
                     different.append(f"{entry['file']}: {entry['name']} {entry['version']} gives another file")
-    lines = different + faults(root)
+    lines = different + find_problems(root)
     print("\n".join(lines) if lines else f"{len(table(root))} files are as written in {TABLE}")
     return 1 if lines else 0
 

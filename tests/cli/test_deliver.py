@@ -11,7 +11,7 @@ from config import PROJECT_DIR
 from database import db
 from models import MailingList
 from tests.cast_mail import DOMAIN, mail
-from tests.mail.servers import free_port
+from tests.mail.smtp_servers import free_port
 from tests.parts import Parts, parts, until
 
 LIST = f"list@{DOMAIN}"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from cli.explain import COLUMNS, explain, split
+from cli.explain import COLUMNS, explain, split_mbox
 
 SAMPLES = Path(__file__).parent.parent / "mail" / "inbound"
 BOUNCE = SAMPLES / "postfix-user-unknown.eml"
@@ -58,7 +58,7 @@ def test_a_mailbox_is_cut_into_its_mails():
         for path in (BOUNCE, REPLY, BOUNCE)
     )
     assert [found["kind"] for found in run(given=mailbox)] == ["bounce", "ordinary", "bounce"]
-    assert list(split(b"Subject: x\n\nFrom here on it is cold at 12:00 o'clock\nA: b\n")) == [
+    assert list(split_mbox(b"Subject: x\n\nFrom here on it is cold at 12:00 o'clock\nA: b\n")) == [
         b"Subject: x\n\nFrom here on it is cold at 12:00 o'clock\nA: b\n"
     ]
 

@@ -33,7 +33,7 @@ PHONE = {"viewport": {"width": 360, "height": 740}, "device_scale_factor": 2, "h
 DESKTOP = {"viewport": {"width": 1280, "height": 900}}
 
 
-class House:
+class Installation:
     """A running installation: its address, its outbox, and the commands of its terminal."""
 
     def __init__(self, data: Path, **settings: str) -> None:
@@ -50,7 +50,7 @@ class House:
         self.process: subprocess.Popen | None = None
         self.command: tuple[str, ...] = ("serve",)
 
-    def start(self) -> "House":
+    def start(self) -> "Installation":
         """Start every part and wait until the pages answer."""
         self.process = subprocess.Popen(
             [sys.executable, "-m", "cli", *self.command],
@@ -147,7 +147,9 @@ def browser() -> Iterator:
 
 
 @pytest.fixture(scope="module")
-def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, key_box: Path) -> Iterator[House]:
+def house(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, key_box: Path
+) -> Iterator[Installation]:
     """The school of the cast, running, with the settings of the module (`SETTINGS`) if it has any."""
     data = tmp_path_factory.mktemp("house") / "data"
     data.mkdir(mode=0o700)
@@ -156,13 +158,13 @@ def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     settings.prepare_data_folder(ground.current_config())
     cast.build()
     db.close()
-    running = House(data, **getattr(request.module, "SETTINGS", {})).start()
+    running = Installation(data, **getattr(request.module, "SETTINGS", {})).start()
     yield running
     running.stop()
 
 
 @pytest.fixture
-def visit(browser, house: House) -> Iterator:
+def visit(browser, house: Installation) -> Iterator:
     """Open pages in a fresh browser profile: `visit(PHONE).goto("/")`; afterwards the console must have been silent."""
     contexts, noises = [], []
 

@@ -17,7 +17,7 @@ from core.accounts import accounts
 from database import db
 from models import User
 from tests import cast
-from tests.e2e.conftest import DESKTOP, PHONE, House, fits_the_width, has_no_axe_faults, log_in
+from tests.e2e.conftest import DESKTOP, PHONE, Installation, fits_the_width, has_no_axe_faults, log_in
 
 pytestmark = pytest.mark.xdist_group("pages")
 
@@ -26,7 +26,7 @@ MOST = 80
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory, key_box: Path) -> Iterator[House]:
+def house(tmp_path_factory: pytest.TempPathFactory, key_box: Path) -> Iterator[Installation]:
     """The sample school, running; its administrator has the password of the cast."""
     data = tmp_path_factory.mktemp("demo") / "data"
     data.mkdir(mode=0o700)
@@ -36,7 +36,7 @@ def house(tmp_path_factory: pytest.TempPathFactory, key_box: Path) -> Iterator[H
     demo.fill_demo(clock.now())
     accounts.set_password(User.get(User.name == "小川 守"), cast.PASSWORD, now=clock.now())
     db.close()
-    running = House(data, KAIRAN_MAIL_DOMAIN="").start()
+    running = Installation(data, KAIRAN_MAIL_DOMAIN="").start()
     yield running
     running.stop()
 
@@ -48,14 +48,14 @@ def shape(url: str) -> str:
     return NUMBERS.sub("0", parts.path) + ("?" + "&".join(names) if names else "")
 
 
-def is_a_page(url: str, house: House) -> bool:
+def is_a_page(url: str, house: Installation) -> bool:
     """Say whether a link leads to a page of ours that only shows something."""
     return url.startswith(house.url) and not re.search(
         r"\.(csv|eml|gif|png|txt)$|/source|/export|\.csv\?|/static/", url
     )
 
 
-def pages_of(page, house: House) -> Iterator[str]:
+def pages_of(page, house: Installation) -> Iterator[str]:
     """Walk all links from the first page on; yield each page once it is open."""
     waiting, seen = [house.url + "/"], {"/"}
     while waiting and len(seen) < MOST * 3:

@@ -9,7 +9,7 @@ import pytest
 
 from tests import files
 from tests.e2e.conftest import PHONE, fits_the_width, has_no_axe_faults, log_in
-from tests.real.programs import program
+from tests.real.external_programs import find_program
 
 pytestmark = pytest.mark.xdist_group("journeys")
 
@@ -130,7 +130,7 @@ def _reads_whole_in_mutt(raw: Path, folder: Path) -> None:
         'push "<display-message><quit>"\n'
     )
     environment = {**os.environ, "LC_ALL": "C.UTF-8", "TERM": "xterm", "HOME": str(folder)}
-    command = [program("mutt", "mutt"), "-n", "-F", "muttrc", "-R", "-f", str(box)]
+    command = [find_program("mutt", "mutt"), "-n", "-F", "muttrc", "-R", "-f", str(box)]
     subprocess.run(
         ["script", "-qec", " ".join(command), "/dev/null"], cwd=folder, env=environment, timeout=30,
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False,
@@ -144,7 +144,7 @@ def _reads_whole_in_w3m(letter, folder: Path) -> None:
     page = folder / "page.html"
     page.write_text(letter.get_body(("html",)).get_content(), encoding="utf-8")
     command = [
-        program("w3m", "w3m"),
+        find_program("w3m", "w3m"),
         "-dump",
         "-T",
         "text/html",

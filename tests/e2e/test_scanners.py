@@ -18,7 +18,7 @@ import pytest
 
 from tests.browser.test_answering import PRESSES, SUBMITS, SYNTHETIC
 from tests.cast_notices import PHONE as AGENT
-from tests.e2e.conftest import PHONE, House, by_day, links
+from tests.e2e.conftest import PHONE, Installation, by_day, links
 
 pytestmark = pytest.mark.xdist_group("journeys")
 
@@ -41,14 +41,14 @@ class Sent:
     number: int
     paths: list[str]
 
-    def outcome(self, house: House) -> tuple[int, int]:
+    def outcome(self, house: Installation) -> tuple[int, int]:
         """Return how many have confirmed and how many have answered, as the tables say."""
         with closing(sqlite3.connect(house.data / "kairan.db")) as tables:
             return tuple(tables.execute(count).fetchone()[0] for count in COUNTS)
 
 
 @pytest.fixture(scope="module")
-def sent(house: House) -> Sent:
+def sent(house: Installation) -> Sent:
     with closing(sqlite3.connect(house.data / "kairan.db")) as tables, tables:
         tables.execute("UPDATE mailing_list SET answer_on_open = 1")
     words = (
@@ -63,16 +63,16 @@ def sent(house: House) -> Sent:
 
 
 @pytest.fixture(scope="module")
-def later(house: House, sent: Sent) -> Iterator[dict[int, str]]:
+def later(house: Installation, sent: Sent) -> Iterator[dict[int, str]]:
     """The same house, seen so many seconds later: the addresses of its web parts."""
-    doors = {after: House(house.data, KAIRAN_CLOCK_OFFSET_S=str(int(BASE) + after)) for after in AFTER}
+    doors = {after: Installation(house.data, KAIRAN_CLOCK_OFFSET_S=str(int(BASE) + after)) for after in AFTER}
     for door in doors.values():
         door.command = ("pages",)
     with ThreadPoolExecutor() as pool:
-        list(pool.map(House.start, doors.values()))
+        list(pool.map(Installation.start, doors.values()))
     yield {after: door.url for after, door in doors.items()}
     with ThreadPoolExecutor() as pool:
-        list(pool.map(House.stop, doors.values()))
+        list(pool.map(Installation.stop, doors.values()))
 
 
 def ask(url: str, method: str, agent: str) -> int:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mail import address
 from mail.compose import make_renderer
 from mail.merge import one_line
-from tests.mail.cast import HANAKO, NOTICE, SECRET, SERVICE
+from tests.mail.sample_letter import HANAKO, NOTICE, SECRET, SERVICE
 
 ANY_TEXT = st.text(alphabet=st.characters(codec=None), max_size=200)
 JAPANESE = st.text(alphabet='あ漢髙﨑𠮷🌀é =?_ab"\\<>,;:()@.\t', max_size=120)

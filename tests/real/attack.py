@@ -20,7 +20,7 @@ from pathlib import Path
 from database import db
 from mail.address import return_path
 from tests.cast_mail import DOMAIN, mail
-from tests.mail.servers import free_port
+from tests.mail.smtp_servers import free_port
 from tests.parts import Parts, children, parts, until
 
 LIST = f"1nen1kumi@{DOMAIN}"
@@ -60,12 +60,12 @@ class Target:
 
 
 @contextmanager
-def running(data: Path, **settings: object) -> Iterator[tuple[Target, Parts]]:
+def run_smtpd(data: Path, **settings: object) -> Iterator[tuple[Target, Parts]]:
     """Start the door of an installation as a process of its own."""
     port = free_port()
     with parts(data, inlet=f"lmtp://127.0.0.1:{port}", mail_domain=DOMAIN, dns="127.0.0.1:9", **settings) as made:
         process = made.start("serve", "--only", "inlet")
-        assert until(lambda: _listens(port), 40), made.said()
+        assert until(lambda: _is_listening(port), 40), made.said()
         yield Target(port, process.pid, data / "kairan.db", (data / "keys" / "secret").read_bytes()), made
 
 
@@ -74,12 +74,12 @@ def _most_memory(process: int) -> int:
     return int(found[1]) // 1024 if found else 0
 
 
-def _listens(port: int) -> bool:
+def _is_listening(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def sent(target: Target, sender: str, recipient: str, raw: bytes) -> int:
+def send_message(target: Target, sender: str, recipient: str, raw: bytes) -> int:
     """Send one mail; return the code that decided."""
     try:
         with target.client() as client:
@@ -96,7 +96,7 @@ def sent(target: Target, sender: str, recipient: str, raw: bytes) -> int:
 # ── what wants letters out of us ─────────────────────────────────────────────────────────────────────────────────
 
 
-def bombing(target: Target, many: int) -> str:
+def attack_join_bombing(target: Target, many: int) -> str:
     """Blank mails to the registration address: one from each of many senders, then as many from one."""
     answers: Counter[int] = Counter()
     with target.client() as client:
@@ -113,7 +113,7 @@ def bombing(target: Target, many: int) -> str:
     return f"{many} blank mails: {dict(answers)}"
 
 
-def storm(target: Target, many: int) -> str:
+def attack_auto_reply_storm(target: Target, many: int) -> str:
     """Automatic answers, lists, our own letters come back, reports with marks that nobody gave."""
     kinds = (
         {"Auto_Submitted": "auto-replied"},
@@ -128,33 +128,37 @@ def storm(target: Target, many: int) -> str:
         more = {"Message_ID": f"<s{number}@robot.example>", **kinds[number % len(kinds)]}
         to = (LIST, JOIN, LEAVE)[number % 3]
         raw = mail("robot@robot.example", to, "不在です", f"自動応答 {number}", **more)
-        answers[sent(target, ("robot@robot.example", "")[number % 2], to, raw)] += 1
+        answers[send_message(target, ("robot@robot.example", "")[number % 2], to, raw)] += 1
     return f"{many} automatic mails: {dict(answers)}"
 
 
-def forged(target: Target, many: int) -> str:
+def attack_forged(target: Target, many: int) -> str:
     """A registered sender's name without proof, reports to guessed return paths, addresses that do not exist."""
     answers: Counter[int] = Counter()
     for number in range(many):
         raw = mail("hanako@example.jp", LIST, f"偽物 {number}", "本文")
-        answers[sent(target, "hanako@example.jp", LIST, raw)] += 1
+        answers[send_message(target, "hanako@example.jp", LIST, raw)] += 1
         guess = f"b-{number:024d}@{DOMAIN}".replace("0", "a").replace("1", "b").replace("8", "c").replace("9", "d")
-        answers[sent(target, "", guess, mail("mailer-daemon@x.example", guess, "Undelivered", "550 user unknown"))] += 1
-        answers[sent(target, "x@x.example", f"nobody{number}@{DOMAIN}", mail("x@x.example", LIST, "a", "b"))] += 1
+        answers[
+            send_message(target, "", guess, mail("mailer-daemon@x.example", guess, "Undelivered", "550 user unknown"))
+        ] += 1
+        answers[
+            send_message(target, "x@x.example", f"nobody{number}@{DOMAIN}", mail("x@x.example", LIST, "a", "b"))
+        ] += 1
     return f"{many} forged posts, reports, unknown addresses: {dict(answers)}"
 
 
-def twice(target: Target, many: int) -> str:
+def attack_replay(target: Target, many: int) -> str:
     """The same bytes again and again."""
     raw = mail("again@example.net", LIST, "同じ", "同じ本文")
-    answers = Counter(sent(target, "again@example.net", LIST, raw) for _ in range(many))
+    answers = Counter(send_message(target, "again@example.net", LIST, raw) for _ in range(many))
     return f"the same mail {many} times: {dict(answers)}"
 
 
 # ── what wants the process down ──────────────────────────────────────────────────────────────────────────────────
 
 
-def poison(target: Target) -> str:
+def attack_poison(target: Target) -> str:
     """Bytes that break parsers, to addresses with a mark (so that no limit stands before them)."""
     deep = b"".join(b"Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n" % (n, n) for n in range(3000))
     mails = {
@@ -171,7 +175,9 @@ def poison(target: Target) -> str:
         "encoded words": b"Subject: " + b"=?utf-8?b?44GC?= \r\n " * 20_000 + b"\r\n\r\nb\r\n",
     }
     began = time.monotonic()
-    codes = {name: sent(target, "", _marked(target, 10_000 + n), raw) for n, (name, raw) in enumerate(mails.items())}
+    codes = {
+        name: send_message(target, "", _marked(target, 10_000 + n), raw) for n, (name, raw) in enumerate(mails.items())
+    }
     read = target.settled(90)
     return f"poison {codes}, read {'all' if read else 'NOT all'} in {time.monotonic() - began:.1f} s"
 
@@ -180,11 +186,11 @@ def _marked(target: Target, number: int) -> str:
     return return_path(number, target.secret, DOMAIN)
 
 
-def too_large(target: Target) -> str:
+def attack_oversize(target: Target) -> str:
     """Mails at the limit, above it, and a line that never ends."""
     line = b"z" * 76 + b"\r\n"
-    at = sent(target, "", _marked(target, 1), b"Subject: x\r\n\r\n" + line * (24 * 2**20 // len(line)))
-    above = sent(target, "", _marked(target, 1), b"Subject: x\r\n\r\n" + line * (27 * 2**20 // len(line)))
+    at = send_message(target, "", _marked(target, 1), b"Subject: x\r\n\r\n" + line * (24 * 2**20 // len(line)))
+    above = send_message(target, "", _marked(target, 1), b"Subject: x\r\n\r\n" + line * (27 * 2**20 // len(line)))
     with target.raw(30) as endless:
         cut, octets = _endless(target, endless)
     return f"24 MB: {at}, 27 MB: {above}, a line without an end: {'cut' if cut else 'TAKEN'} after {octets >> 20} MB"
@@ -203,7 +209,7 @@ def _endless(target: Target, line: socket.socket) -> tuple[bool, int]:
     return True, octets
 
 
-def crowd(target: Target, many: int) -> str:
+def attack_connections(target: Target, many: int) -> str:
     """More connections than anybody needs, some that never speak, some half closed; then an honest mail."""
     held, refused = [], 0
     for number in range(many):
@@ -217,11 +223,13 @@ def crowd(target: Target, many: int) -> str:
         held.append(line)
     for line in held:
         line.close()
-    honest = until(lambda: sent(target, "", _marked(target, 2), mail("x@x.example", LIST, "a", "b")) == 250, 20, 0.2)
+    honest = until(
+        lambda: send_message(target, "", _marked(target, 2), mail("x@x.example", LIST, "a", "b")) == 250, 20, 0.2
+    )
     return f"{many} connections: {refused} put off; afterwards an honest mail {'passes' if honest else 'DOES NOT PASS'}"
 
 
-def slow(target: Target, lines: int = 10) -> str:
+def attack_slowloris(target: Target, lines: int = 10) -> str:
     """Clients that send a sign a tenth of a second; meanwhile an honest mail must pass at once."""
     held = [target.raw() for _ in range(lines)]
     for line in held:
@@ -231,7 +239,7 @@ def slow(target: Target, lines: int = 10) -> str:
             line.sendall(b"M")
         time.sleep(0.1)
     began = time.monotonic()
-    code = sent(target, "", _marked(target, 3), mail("x@x.example", LIST, "slow", "b"))
+    code = send_message(target, "", _marked(target, 3), mail("x@x.example", LIST, "slow", "b"))
     spent = time.monotonic() - began
     for line in held:
         line.close()
@@ -242,7 +250,7 @@ def slow(target: Target, lines: int = 10) -> str:
 
 
 @dataclass
-class Held:
+class AttackResult:
     """What is to be judged after the attacks."""
 
     said: list[str]
@@ -254,21 +262,21 @@ class Held:
     alive: bool
 
 
-def attack(target: Target, size: int = 1) -> Held:
+def run_attacks(target: Target, size: int = 1) -> AttackResult:
     """Run every attack; `size` multiplies the numbers."""
     before = {table: target.count(table) for table in QUIET}
     letters = target.count("letter")
     said = [
-        bombing(target, 150 * size), storm(target, 36 * size), forged(target, 12 * size), twice(target, 10 * size),
-        poison(target), too_large(target), slow(target), crowd(target, min(120 * size, 1000)),
+        attack_join_bombing(target, 150 * size), attack_auto_reply_storm(target, 36 * size), attack_forged(target, 12 * size), attack_replay(target, 10 * size),
+        attack_poison(target), attack_oversize(target), attack_slowloris(target), attack_connections(target, min(120 * size, 1000)),
     ]  # fmt: skip
     target.settled(120)
     changed = {table: (was, target.count(table)) for table, was in before.items() if target.count(table) != was}
     most = "SELECT max(n) FROM (SELECT count(*) AS n FROM letter WHERE address LIKE '%victims%' GROUP BY address)"
     with closing(sqlite3.connect(f"file:{target.database}?mode=ro", uri=True)) as tables:
         to_one = tables.execute(most).fetchone()[0] or 0
-    code = sent(target, "x@x.example", f"nobody@{DOMAIN}", mail("x@x.example", LIST, "a", "b"))
-    return Held(
+    code = send_message(target, "x@x.example", f"nobody@{DOMAIN}", mail("x@x.example", LIST, "a", "b"))
+    return AttackResult(
         said, changed, target.count("letter") - letters, to_one,
         target.count("incoming", "outcome = 'failed'"), target.memory(), code == 550,
     )  # fmt: skip
@@ -290,8 +298,8 @@ def main() -> None:
         settings.prepare_data_folder(ground.current_config())
         cast.build()
         db.close()
-        with running(data) as (target, made):
-            held = attack(target, size)
+        with run_smtpd(data) as (target, made):
+            held = run_attacks(target, size)
         print("\n".join(held.said))
         print(f"changed: {held.changed or 'nothing'}; letters: {held.letters}, at most {held.letters_to_one} to one")
         print(f"unread: {held.unread}; memory at most {held.memory_mib} MiB; door {'open' if held.alive else 'SHUT'}")

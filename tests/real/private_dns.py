@@ -28,13 +28,13 @@ def main(name: str, value: str, command: str, *mails: str) -> None:
         subprocess.run(["mount", "--bind", resolver.name, "/etc/resolv.conf"], check=True)
         listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         listener.bind(("127.0.0.1", 53))
-        threading.Thread(target=answer, args=(listener, name, value), daemon=True).start()
+        threading.Thread(target=serve_txt_record, args=(listener, name, value), daemon=True).start()
         for mail in mails:
             ended = subprocess.run([command], input=Path(mail).read_bytes(), stderr=sys.stderr, timeout=30)
             print(Path(mail).name, ended.returncode, flush=True)
 
 
-def answer(listener: socket.socket, name: str, value: str) -> None:
+def serve_txt_record(listener: socket.socket, name: str, value: str) -> None:
     """Answer the one name in strings of at most 255 octets (RFC 1035 3.3.14), all others with nothing."""
     strings = " ".join(f'"{value[at : at + 255]}"' for at in range(0, len(value), 255))
     while True:

@@ -10,8 +10,8 @@ pytestmark = [pytest.mark.xdist_group("processes"), pytest.mark.timeout(300)]
 
 def test_the_door_outlives_what_is_thrown_at_it(school, config):
     """Bombing, loops, poison, crowds, slow and endless clients: bounded memory, 550 to the unknown, no change."""
-    with attack.running(config.data) as (target, made):
-        held = attack.attack(target)
+    with attack.run_smtpd(config.data) as (target, made):
+        held = attack.run_attacks(target)
         said = made.said()
     told = "\n".join(held.said)
     assert held.alive and held.unread == 0 and "Traceback" not in said, told + said[-3000:]

@@ -9,10 +9,10 @@ import config as ground
 from core.system import smtp_test
 from models import Letter
 from tests import smarthost
-from tests.mail.servers import certificate, free_port
+from tests.mail.smtp_servers import free_port, self_signed_context
 from tests.parts import until
-from tests.real.mailbox import PASSWORD, SASL, USER, dovecot
-from tests.real.programs import postfix
+from tests.real.dovecot import PASSWORD, SASL, USER, run_dovecot
+from tests.real.external_programs import run_postfix
 from tests.smarthost import begun, drained, states
 
 pytestmark = [pytest.mark.xdist_group("real"), pytest.mark.timeout(180)]
@@ -36,13 +36,13 @@ def provider(school, tmp_path):
     """Run the provider's servers; give the port for letters and the parents' server."""
     key = tmp_path / "tls"
     key.mkdir()
-    certificate(key)
+    self_signed_context(key)
     (key / "logins").write_text(f"/@mail\\.school\\.example$/ {USER}\n/^/ somebody-else\n")
     main = f"smtpd_tls_cert_file = {key}/both.pem\nsmtpd_tls_key_file = {key}/both.pem\n"
     port = free_port()
-    with dovecot(tmp_path / "sasl", SASL) as logins, smarthost.running() as (host, sink):
+    with run_dovecot(tmp_path / "sasl", SASL) as logins, smarthost.running() as (host, sink):
         more = MASTER.format(port=port, sasl=logins.port, home=key)
-        with postfix(tmp_path / "pf", free_port(), sink, main, more):
+        with run_postfix(tmp_path / "pf", free_port(), sink, main, more):
             yield port, host
 
 
@@ -103,7 +103,7 @@ def test_postfix_hands_letters_on_with_the_settings_for_a_provider(provider, sch
     ):
         text = text.replace(there, here)
     own = free_port()
-    with postfix(tmp_path / "own", own, port, text):
+    with run_postfix(tmp_path / "own", own, port, text):
         smarthost.send_by(own)
         notice = begun(school.users["花子"], [school.lists["1-1"]])
         assert drained() and set(states(notice)) == {"accepted"}

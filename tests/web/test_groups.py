@@ -7,7 +7,7 @@ from core.members import groups, segment_rules
 from core.members.segment_rules import SegmentRule
 from core.notices import workflow
 from models import Child, Group, Notice, Target
-from tests.web.making import page
+from tests.web.notice_factory import get_page
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ TOWN = ("item:地区", "is", "本町")
 
 def test_the_form_offers_the_fields_of_the_list_and_shows_whom_it_finds(hanako, number):
     """E-15: preview of who matches, before anything is saved."""
-    shown = page(hanako, f"/lists/{number}/groups/new")
+    shown = get_page(hanako, f"/lists/{number}/groups/new")
     assert all(f">{name}</option>" in shown for name in ("学年", "組", "続柄", "地区")) and 'value="本町"' in shown
     answer = hanako.post(f"/lists/{number}/groups/new", data=typed(TOWN, act="look"))
     assert answer.status_code == 200 and not Group.select().exists()
@@ -69,11 +69,11 @@ def test_a_group_is_saved_changed_and_removed(hanako, number):
     answer = hanako.post(f"/lists/{number}/groups/new", data=typed(TOWN, name="本町"))
     assert answer.status_code == 303
     made = Group.get()
-    shown = page(hanako, f"/lists/{number}/groups")
+    shown = get_page(hanako, f"/lists/{number}/groups")
     assert "地区が「本町」" in shown and "3人" in shown
     more = typed(TOWN, ("item:地区", "is", "川端", "or"), name="本町と川端")
     assert hanako.post(f"/lists/{number}/groups/{made.id}", data=more).status_code == 303
-    shown = page(hanako, f"/lists/{number}/groups/{made.id}")
+    shown = get_page(hanako, f"/lists/{number}/groups/{made.id}")
     assert 'value="or" selected' in shown and "本町と川端" in shown
     assert hanako.post(f"/lists/{number}/groups/{made.id}/close").status_code == 303
     assert hanako.get(f"/lists/{number}/groups/{made.id}").status_code == 404
@@ -102,10 +102,10 @@ def test_people_ticked_in_the_roster_go_into_a_group(hanako, number, school):
     assert "2人をグループに入れる" in asked.text and "加藤" not in asked.text
     assert hanako.post(f"/lists/{number}/groups/put", data={"m": two, "name": "役員"}).status_code == 303
     made = Group.get()
-    shown = page(hanako, f"/lists/{number}/groups/{made.id}")
+    shown = get_page(hanako, f"/lists/{number}/groups/{made.id}")
     assert "2人" in shown and "石川 直樹" in shown
     hanako.post(f"/lists/{number}/groups/{made.id}/out", data={"m": two[0]})
-    assert "青山 健太" not in page(hanako, f"/lists/{number}/groups/{made.id}")
+    assert "青山 健太" not in get_page(hanako, f"/lists/{number}/groups/{made.id}")
     assert hanako.post(f"/lists/{number}/groups/{made.id}", data={"act": "save", "name": "新役員"}).status_code == 303
     assert Group.get().name == "新役員" and Group.get().condition == []
 
@@ -113,7 +113,7 @@ def test_people_ticked_in_the_roster_go_into_a_group(hanako, number, school):
 def test_a_condition_is_fixed_to_those_of_today(hanako, number, school):
     made = group_of(school, "本町", "本町")
     assert hanako.post(f"/lists/{number}/groups/{made.id}/fix").status_code == 303
-    assert Group.get().condition == [] and "鈴木 大輔" in page(hanako, f"/lists/{number}/groups/{made.id}")
+    assert Group.get().condition == [] and "鈴木 大輔" in get_page(hanako, f"/lists/{number}/groups/{made.id}")
 
 
 # ── naming as recipients ──
@@ -126,12 +126,12 @@ def choose(browser, notice, **form):
 def test_groups_are_sent_to_and_left_out(hanako, draft, school, number):
     """D-11, D-12, D-13: 送信する and 送信しない for each group; the choice is shown before going on."""
     town, river = group_of(school, "本町", "本町"), group_of(school, "川端", "川端")
-    assert "送信する" in page(hanako, f"/notices/{draft.id}/recipients")
+    assert "送信する" in get_page(hanako, f"/notices/{draft.id}/recipients")
     answer = choose(hanako, draft, lists=[number], **{f"group-{town.id}": "out", f"group-{river.id}": "in"})
     assert answer.status_code == 303
-    shown = page(hanako, f"/notices/{draft.id}/recipients")
+    shown = get_page(hanako, f"/notices/{draft.id}/recipients")
     assert "1年1組、川端" in shown and "いま1通" in shown
-    who = page(hanako, f"/notices/{draft.id}/recipients/all")
+    who = get_page(hanako, f"/notices/{draft.id}/recipients/all")
     assert "石川 直樹" in who and "青山 健太" in who
 
 
@@ -139,7 +139,7 @@ def test_the_way_to_make_a_group_leads_back_to_the_recipients(hanako, draft, num
     """D-10: ＋追加/管理, and back with the new group among the recipients; what was ticked is kept."""
     there = hanako.post(f"/notices/{draft.id}/recipients", data={"act": "groups", "of": number, "lists": [number]})
     assert there.location.endswith(f"/lists/{number}/groups?notice={draft.id}")
-    assert "保存して宛先に加える" in page(hanako, f"/lists/{number}/groups/new?notice={draft.id}")
+    assert "保存して宛先に加える" in get_page(hanako, f"/lists/{number}/groups/new?notice={draft.id}")
     back = hanako.post(f"/lists/{number}/groups/new", data=typed(TOWN, name="本町", notice=draft.id))
     assert f"/notices/{draft.id}/recipients" in back.location
     kinds = {(row.kind, row.include) for row in Target.select().where(Target.notice == draft)}
@@ -165,7 +165,7 @@ def test_another_lists_groups_are_not_there(as_, draft, school, number):
     """T-33: only people of one's own lists."""
     foreign = group_of(school, "よそ", "本町", key="2-1")
     hanako, taro, viewer = as_("花子"), as_("太郎"), as_("見る子")
-    assert "よそ" not in page(hanako, f"/notices/{draft.id}/recipients")
+    assert "よそ" not in get_page(hanako, f"/notices/{draft.id}/recipients")
     assert choose(hanako, draft, **{f"group-{foreign.id}": "in"}).status_code == 404
     other = school.lists["2-1"].id
     for address in (f"/lists/{other}/groups", f"/lists/{other}/groups/new", f"/lists/{other}/groups/{foreign.id}"):

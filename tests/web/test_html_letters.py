@@ -9,7 +9,7 @@ from core.delivery.worker import open_worker
 from core.notices import inline_images, workflow
 from models import Delivery, Notice, Sample, Wording
 from tests import files
-from tests.web.making import begun, page
+from tests.web.notice_factory import get_page, start_notice
 
 HTML = '<div>{{氏名}}様<br><strong>水筒</strong><img src=x onerror="alert(1)"></div>'
 
@@ -40,7 +40,7 @@ def post(browser, notice, act="save", headers=None, **fields):
 
 
 def test_text_is_the_ordinary_way_and_no_editor_is_loaded(as_, school):
-    shown = page(as_("花子"), f"/notices/{written(school, text='水筒').id}/words")
+    shown = get_page(as_("花子"), f"/notices/{written(school, text='水筒').id}/words")
     assert 'name="text"' in shown and 'name="html"' not in shown and "trix" not in shown
     assert "見出しや太字、画像を使う" in shown
 
@@ -61,7 +61,7 @@ def test_decoration_is_switched_on_and_off_and_nothing_typed_is_lost(as_, school
     notice, browser = written(school, text="古い文"), as_("花子")
     assert post(browser, notice, "decorate", text="水筒を\nお持ちください").status_code == 303
     assert words(notice).decorated and words(notice).html == "<div>水筒を<br>お持ちください</div>"
-    shown = page(browser, f"/notices/{notice.id}/words")
+    shown = get_page(browser, f"/notices/{notice.id}/words")
     assert 'name="html"' in shown and 'name="text"' not in shown and "水筒を<br>お持ちください" in shown
     post(browser, notice, html="<div><b>水筒</b>を</div>")
     post(browser, notice, "plain", html="<div><b>水筒</b>を持つ</div>")
@@ -90,7 +90,7 @@ def test_too_long_words_are_refused_with_everything_typed(as_, school):
 
 def test_another_window_is_never_overwritten_unasked(as_, school):
     notice, browser = written(school), as_("花子")
-    seen = re.search(r'name="seen" value="(\d+)"', page(browser, f"/notices/{notice.id}/words"))[1]
+    seen = re.search(r'name="seen" value="(\d+)"', get_page(browser, f"/notices/{notice.id}/words"))[1]
     Notice.update(updated_at=clock.now() + timedelta(seconds=3)).where(Notice.id == notice.id).execute()
     assert post(browser, notice, html=words(notice).html, seen=seen).status_code == 303  # the same words
     Notice.update(updated_at=clock.now() + timedelta(seconds=9)).where(Notice.id == notice.id).execute()
@@ -107,7 +107,7 @@ def test_a_picture_without_script_goes_behind_the_words(as_, school):
     assert '<img src="cid:p-' in words(notice).html and 'alt="校門の&quot;地図&quot;"' in words(notice).html
     post(browser, notice, "picture", html=words(notice).html, picture=(io.BytesIO(b"<svg>"), "a.svg"))
     assert words(notice).html.count("<img") == 1
-    assert "a.svg" in page(browser, f"/notices/{notice.id}/words")
+    assert "a.svg" in get_page(browser, f"/notices/{notice.id}/words")
 
 
 def test_the_editor_puts_a_picture_in_by_itself(as_, school):
@@ -131,7 +131,7 @@ def test_pictures_of_others_are_not_found(as_, school, client):
         assert browser.get(f"/notices/{notice.id}/pictures/{mark}").status_code in (302, 404)
         assert browser.post(f"/notices/{notice.id}/pictures").status_code in (302, 404)
     assert as_("花子").get(f"/notices/{notice.id}/pictures/p-{'b' * 32}").status_code == 404
-    sent = begun(school, html="<div>図なし</div>")
+    sent = start_notice(school, html="<div>図なし</div>")
     assert as_("花子").get(f"/notices/{sent.id}/pictures/{mark}").status_code == 404
 
 
@@ -139,10 +139,10 @@ def test_the_check_page_shows_it_on_a_phone_in_the_dark_and_as_text(as_, school)
     mark = inline_images.add_image("a.png", files.png())
     notice = written(school, html=f'{HTML}<div><img src="cid:{mark}" alt="地図"></div>')
     browser, where = as_("花子"), f"/notices/{notice.id}/check"
-    shown = page(browser, where)
+    shown = get_page(browser, where)
     assert f"{where}/buttons?look=phone" in shown and "暗い画面" in shown and "<iframe" in shown
-    assert f"{where}/buttons?look=dark" in page(browser, f"{where}?look=dark")
-    text = page(browser, f"{where}?look=text&as=1")
+    assert f"{where}/buttons?look=dark" in get_page(browser, f"{where}?look=dark")
+    text = get_page(browser, f"{where}?look=text&as=1")
     assert "<iframe" not in text and "［画像：地図］" in text and "look=text" in text
     frame = browser.get(f"{where}/buttons?look=phone").get_data(as_text=True)
     assert "data:image/png;base64," in frame and "cid:" not in frame and "prefers-color-scheme:dark" in frame
@@ -151,17 +151,17 @@ def test_the_check_page_shows_it_on_a_phone_in_the_dark_and_as_text(as_, school)
     part = browser.get(f"{where}?part=letter&look=dark", headers={"HX-Request": "true"}).get_data(as_text=True)
     assert part.lstrip().startswith('<div class="part" id="as">') and "look=dark" in part
     plain = written(school, text="水筒")
-    assert "暗い画面" not in page(browser, f"/notices/{plain.id}/check")
+    assert "暗い画面" not in get_page(browser, f"/notices/{plain.id}/check")
 
 
 def test_a_sent_one_is_shown_as_it_was_and_its_reader_sees_it(as_, school, client):
     mark = inline_images.add_image("a.png", files.png())
-    notice = begun(school, html=f'{HTML}<h1>持ち物</h1><div><img src="cid:{mark}" alt="地図"></div>')
+    notice = start_notice(school, html=f'{HTML}<h1>持ち物</h1><div><img src="cid:{mark}" alt="地図"></div>')
     browser = as_("花子")
-    assert f"/notices/{notice.id}/letter" in page(browser, f"/history/{notice.id}")
-    assert "<strong>水筒</strong>" in page(browser, f"/notices/{notice.id}/letter")
+    assert f"/notices/{notice.id}/letter" in get_page(browser, f"/history/{notice.id}")
+    assert "<strong>水筒</strong>" in get_page(browser, f"/notices/{notice.id}/letter")
     token = Delivery.select().where(Delivery.notice == notice, Delivery.reason == "").first().token
-    shown = page(client, f"/r/{token}")
+    shown = get_page(client, f"/r/{token}")
     assert (
         "<strong>水筒</strong>" in shown
         and "<h2>持ち物</h2>" in shown
@@ -180,7 +180,7 @@ def test_a_sent_one_is_shown_as_it_was_and_its_reader_sees_it(as_, school, clien
 def test_a_sample_is_changed_without_losing_its_looks(as_, school):
     notice, browser = written(school), as_("花子")
     kept = words(notice).html
-    shown = page(browser, f"/samples/new?notice={notice.id}")
+    shown = get_page(browser, f"/samples/new?notice={notice.id}")
     assert 'name="html"' in shown and kept.replace("<", "<") in shown
     data = {
         "name": "遠足",
@@ -193,7 +193,7 @@ def test_a_sample_is_changed_without_losing_its_looks(as_, school):
     assert browser.post("/samples/new", data=data).status_code == 303
     row = Sample.get(Sample.name == "遠足")
     assert row.decorated and row.html == kept and "水筒" in row.text
-    assert 'name="html"' in page(browser, f"/samples/own-{row.id}/edit")
+    assert 'name="html"' in get_page(browser, f"/samples/own-{row.id}/edit")
     browser.post(f"/samples/own-{row.id}/edit", data={**data, "html": "<script>alert(1)</script>"})
     assert Sample.get_by_id(row.id).html == kept  # an empty body is refused
 
@@ -223,7 +223,7 @@ def test_pictures_of_samples_are_shown_to_who_may_begin_from_them(as_, school):
 def test_a_practice_letter_shows_its_pictures_in_the_outbox(as_, school, config):
     """A newcomer sees the whole letter on a laptop with nothing else installed (design 4)."""
     mark = inline_images.add_image("a.png", files.png())
-    begun(school, html=f'<div>図<img src="cid:{mark}" alt="図"></div>')
+    start_notice(school, html=f'<div>図<img src="cid:{mark}" alt="図"></div>')
     sender = open_worker()
     assert sender.drain()
     sender.close()

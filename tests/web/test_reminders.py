@@ -10,7 +10,7 @@ from core.responses import read_confirmations
 from models import Choice, Letter, Notice, Question, Reminder
 from tests import cast_notices
 from tests.cast_notices import PHONE
-from tests.web.making import page
+from tests.web.notice_factory import get_page
 
 
 @pytest.fixture
@@ -43,8 +43,8 @@ def read(sent, name):
 def test_the_board_offers_it_and_the_page_says_how_many_and_to_whom(hanako, sent):
     """T-45, field 5.4: the number and the names stand there before anything is sent; 和田 has no address."""
     read(sent, "青山 健太")
-    assert url(sent) in page(hanako, f"/notices/{sent.notice.id}/board")
-    text = page(hanako, url(sent))
+    assert url(sent) in get_page(hanako, f"/notices/{sent.notice.id}/board")
+    text = get_page(hanako, url(sent))
     assert "<b>2</b><span>通を、未確認の方に送ります" in text and "2通を再送する" in text
     assert "石川 直樹" in text and "鈴木 大輔" in text
     assert "青山 健太" not in text and "和田 幸子" not in text
@@ -71,7 +71,7 @@ def test_at_night_it_offers_seven_in_the_morning_first_unless_it_is_urgent(as_, 
     Notice.update(urgent=urgent).where(Notice.id == sent.notice.id).execute()
     clock.set_offset(clock._offset.total_seconds() + 12.5 * 3600)
     hanako = as_("花子")
-    text = page(hanako, url(sent))
+    text = get_page(hanako, url(sent))
     assert "7:00 に4通を再送する" in text and "いま4通を送信する" in text and "22:30" in text
     assert first in text[text.index("btn main huge") :].split("</button>")[0]
     hanako.post(url(sent), data={"at": "morning"})
@@ -82,7 +82,7 @@ def test_at_night_it_offers_seven_in_the_morning_first_unless_it_is_urgent(as_, 
 def test_when_nobody_is_left_the_page_leads_to_the_telephone(hanako, sent):
     for name in ("青山 健太", "石川 直樹", "鈴木 大輔"):
         read(sent, name)
-    text = page(hanako, url(sent))
+    text = get_page(hanako, url(sent))
     assert "メールで再送する方は、もういません" in text and "view=phone" in text
     assert "もういません" in hanako.post(url(sent), follow_redirects=True).get_data(as_text=True)
 
@@ -107,10 +107,10 @@ def test_the_record_tells_it(hanako, sent):
     hanako.post(url(sent))
     clock.set_offset(clock._offset.total_seconds() + 200)
     reminders.start_due_reminders(clock.now())
-    text = page(hanako, f"/history/{sent.notice.id}")
+    text = get_page(hanako, f"/history/{sent.notice.id}")
     assert "未確認の方への再送を受け付け" in text and "未確認の方に再送しました 4通" in text
     assert Letter.select().where(Letter.round == 2).count() == 4
-    shown = page(hanako, f"/notices/{sent.notice.id}")
+    shown = get_page(hanako, f"/notices/{sent.notice.id}")
     assert "4人に再送しています" in shown
 
 
@@ -122,7 +122,7 @@ def test_sending_again_by_itself_is_an_option_of_a_notice(hanako, school):
     hanako.post(f"/notices/{draft.id}/words", data=data)
     kept = Notice.get_by_id(draft.id)
     assert (kept.remind_every_s, kept.remind_times) == (1800, 2)
-    text = page(hanako, f"/notices/{draft.id}/words")
+    text = get_page(hanako, f"/notices/{draft.id}/words")
     assert re.search(r"<option selected value=\"1800x2\">30分おきに2回</option>", text) and "自動で再送する、" in text
     answer = hanako.post(f"/notices/{draft.id}/words", data={**data, "text": "長い本文", "remind": "1x99"})
     assert answer.status_code == 422 and "長い本文" in answer.get_data(as_text=True)
@@ -132,8 +132,8 @@ def test_sending_again_by_itself_is_an_option_of_a_notice(hanako, school):
 def test_a_question_makes_it_a_reminder_to_those_who_have_not_answered(hanako, school, sent):
     row = Question.create(notice=sent.notice, place=1, text="懇談会に")
     Choice.create(question=row, number=1, text="出席する")
-    assert "未回答の方に再送する" in page(hanako, f"/notices/{sent.notice.id}")
-    text = page(hanako, url(sent))
+    assert "未回答の方に再送する" in get_page(hanako, f"/notices/{sent.notice.id}")
+    text = get_page(hanako, url(sent))
     assert '<h1 class="title rule">未回答の方に再送する' in text and "通を、未回答の方に送ります" in text
     hanako.post(url(sent), data={"at": ""})
     assert Reminder.get().wants == "answer"
@@ -143,7 +143,7 @@ def test_the_link_in_the_own_copy_calls_it_off_without_a_login(client, hanako, s
     """X-04, law 3: opening it does nothing, pressing twice neither."""
     hanako.post(url(sent), data={"at": ""})
     address = Letter.get(Letter.kind == "own-again").payload["url"].partition("/notices")[2]
-    assert "この再送を取り消しますか" in page(client, f"/notices{address}") and Reminder.get().state == "waiting"
+    assert "この再送を取り消しますか" in get_page(client, f"/notices{address}") and Reminder.get().state == "waiting"
     for _ in range(2):
         assert "再送はしません" in client.post(f"/notices{address}").get_data(as_text=True)
     assert Reminder.get().state == "called_off"
@@ -154,7 +154,7 @@ def test_a_wrong_number_for_the_whole_school_shows_the_page_again(as_, school):
     """X-06"""
     sent = cast_notices.send([school.lists["whole"]], by=school.users["守"])
     browser = as_("守")
-    text = page(browser, url(sent))
+    text = get_page(browser, url(sent))
     count = re.search(r"<b>(\d+)</b><span>通を", text)[1]
     assert f"よろしければ {count} と入力してください" in text and 'class="whole"' in text
     answer = browser.post(url(sent), data={"typed": "1"})
@@ -168,12 +168,12 @@ def test_one_that_was_slept_through_stands_on_the_first_page(hanako, sent):
     clock.set_offset(clock._offset.total_seconds() + 3600)
     reminders.start_due_reminders(clock.now())
     assert Reminder.get_by_id(made.id).state == "missed"
-    text = page(hanako, "/")
+    text = get_page(hanako, "/")
     assert "再送していません" in text and url(sent) in text
     hanako.post(url(sent), data={"at": ""})
     clock.set_offset(clock._offset.total_seconds() + 200)
     reminders.start_due_reminders(clock.now())
-    assert "再送していません" not in page(hanako, "/")
+    assert "再送していません" not in get_page(hanako, "/")
 
 
 def test_the_board_offers_it_while_answers_are_missing_though_all_have_read(as_, school):
@@ -181,5 +181,5 @@ def test_the_board_offers_it_while_answers_are_missing_though_all_have_read(as_,
     sent = cast_notices.send([school.lists["1-1"]], by=school.users["花子"], read_confirmation=False)
     cast_notices.ask(sent)
     for address in ("board", "answers"):
-        text = page(as_("花子"), f"/notices/{sent.notice.id}/{address}")
+        text = get_page(as_("花子"), f"/notices/{sent.notice.id}/{address}")
         assert url(sent) in text and "未回答の方に再送する" in text

@@ -6,7 +6,7 @@ import re
 from core.rollover import year_end
 from models import Membership, Rollover
 from tests.core.test_rollover import DOUBTFUL, ROSTER
-from tests.web.making import page
+from tests.web.notice_factory import get_page
 
 
 def mark(text: str, name: str) -> str:
@@ -15,7 +15,7 @@ def mark(text: str, name: str) -> str:
 
 def ended(browser) -> None:
     browser.post("/rollover/begin")
-    shown = page(browser, "/rollover")
+    shown = get_page(browser, "/rollover")
     browser.post("/rollover/end", data={"fingerprint": mark(shown, "fingerprint")})
 
 
@@ -25,45 +25,45 @@ def upload(browser, text: str):
 
 def test_the_whole_way(school, as_):
     browser = as_("守")
-    assert "何が変わるかを見る" in page(browser, "/rollover")
+    assert "何が変わるかを見る" in get_page(browser, "/rollover")
     browser.post("/rollover/begin")
-    shown = page(browser, "/rollover")
+    shown = get_page(browser, "/rollover")
     for words in ("加藤 悠斗", "2年1組", "2クラスの年度末の処理をする"):
         assert words in shown
     browser.post("/rollover/plan", data={"grades": ["2"], "lists": [school.lists["2-1"].id]})
-    assert "1クラスの年度末の処理をする" in page(browser, "/rollover")
+    assert "1クラスの年度末の処理をする" in get_page(browser, "/rollover")
     browser.post("/rollover/plan", data={"grades": ["2"], "lists": [school.lists[key].id for key in ("1-1", "2-1")]})
     browser.post("/rollover/end", data={"fingerprint": "old"})
     assert Rollover.select().get().state == "planned"
-    browser.post("/rollover/end", data={"fingerprint": mark(page(browser, "/rollover"), "fingerprint")})
-    assert "新しい名簿を取り込む" in page(browser, "/rollover")
+    browser.post("/rollover/end", data={"fingerprint": mark(get_page(browser, "/rollover"), "fingerprint")})
+    assert "新しい名簿を取り込む" in get_page(browser, "/rollover")
     assert upload(browser, ROSTER).status_code == 303
-    shown = page(browser, "/rollover")
+    shown = get_page(browser, "/rollover")
     assert "登録のある児童：4人" in shown and "新しい児童：1人" in shown
     form = {"seen": mark(shown, "seen"), "act": "run"}
     assert browser.post("/rollover/roster/decide", data=form).status_code == 303
-    shown = page(browser, "/rollover")
+    shown = get_page(browser, "/rollover")
     assert "新しい年度の準備ができました" in shown and "元に戻す" in shown
     browser.post("/rollover/undo")
-    assert "新しい名簿を取り込む" in page(browser, "/rollover")
+    assert "新しい名簿を取り込む" in get_page(browser, "/rollover")
     browser.post("/rollover/undo")
-    assert "何が変わるかを見る" in page(browser, "/rollover")
+    assert "何が変わるかを見る" in get_page(browser, "/rollover")
 
 
 def test_doubtful_lines_wait_for_a_decision_and_what_was_decided_is_kept(school, as_):
     browser = as_("守")
     ended(browser)
     upload(browser, DOUBTFUL)
-    shown = page(browser, "/rollover")
+    shown = get_page(browser, "/rollover")
     number = re.search(r'name="line-(\d+)" value="skip"', shown)[1]
     form = {"seen": mark(shown, "seen"), f"line-{number}": "skip", "act": "keep"}
     browser.post("/rollover/roster/decide", data=form)
-    again = page(browser, "/rollover")
+    again = get_page(browser, "/rollover")
     assert f'name="line-{number}" value="skip" checked' in again
     browser.post("/rollover/roster/decide", data={**form, "act": "run"})
-    assert year_end.current_rollover().state == "ended" and "まだ決まっていない" in page(browser, "/rollover")
+    assert year_end.current_rollover().state == "ended" and "まだ決まっていない" in get_page(browser, "/rollover")
     browser.post("/rollover/roster/forget")
-    assert "新しい名簿を取り込む" in page(browser, "/rollover")
+    assert "新しい名簿を取り込む" in get_page(browser, "/rollover")
 
 
 def test_what_cannot_be_read_is_said_and_pasted_lines_stay(school, as_):
@@ -81,7 +81,7 @@ def test_a_waiting_class_says_so_where_recipients_are_chosen(school, as_):
     answer = browser.post(f"/notices/{number}/recipients", data={"lists": school.lists["1-1"].id, "act": "next"})
     assert answer.status_code == 422 and "新しい年度の名簿を待っている" in answer.get_data(as_text=True)
     browser.post(f"/rollover/lists/{school.lists['1-1'].id}/open")
-    assert "新しい年度の名簿を待っている" not in page(browser, f"/notices/{number}/recipients")
+    assert "新しい年度の名簿を待っている" not in get_page(browser, f"/notices/{number}/recipients")
 
 
 def test_only_administrators_and_only_in_order(school, as_):

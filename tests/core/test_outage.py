@@ -1,0 +1,205 @@
+"""Trouble on the road: the server is away, hangs up, or a carrier blocks us (design 5, decision 8, field 3.4)."""
+
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+
+import clock
+import models
+from core.delivery import outage, queue, throttle
+from core.notices import workflow
+from core.settings import load_settings
+from models import Letter, Log, Person
+from tests import smarthost
+from tests.smarthost import begun, drained, fresh, later, letter_to, never, sender, states
+
+NAOKI, MEGUMI = "naoki@example.jp", "megumi.@mobile.example.jp"
+
+
+@pytest.fixture
+def hanako(school):
+    return school.users["花子"]
+
+
+@pytest.fixture
+def host(school):
+    """A server that takes what it is not told to refuse; the installation sends through it, without limits."""
+    with smarthost.running() as (found, port):
+        smarthost.send_by(port)
+        yield found
+
+
+# trouble on the road
+
+
+@pytest.mark.parametrize("why", ["connect", "greeting"])
+def test_while_the_server_is_away_notices_pause_and_no_attempt_is_counted(school, hanako, why):
+    from tests.mail.smtp_servers import ScriptedServer
+
+    notice = begun(hanako, [school.lists["1-1"]])
+    if why == "connect":
+        smarthost.send_by(smarthost.closed_port())
+        assert not drained()
+    else:
+        with ScriptedServer(greeting="554 not today") as route:
+            smarthost.send_by(route.port)
+            assert not drained()
+    assert (fresh(notice).state, fresh(notice).paused_why) == ("paused", why)
+    assert {(one.state, one.attempts) for one in Letter.select().where(Letter.notice == notice)} == {("waiting", 0)}
+    assert throttle.pause_reason(throttle.GLOBAL_BUCKET, clock.now()) == why
+
+
+def test_it_goes_on_by_itself_when_the_server_is_back(school, hanako):
+    port = smarthost.closed_port()
+    smarthost.send_by(port)
+    notice = begun(hanako, [school.lists["1-1"]])
+    heart = sender()
+    heart.step(never)
+    assert fresh(notice).state == "paused" and fresh(notice).paused_at
+    heart._sweep(clock.now())
+    assert fresh(notice).state == "paused"
+    with smarthost.running(port) as (host, _):
+        later(seconds=6)
+        heart._sweep(clock.now())
+        assert fresh(notice).state == "sending"
+        heart.step(never)
+        assert states(notice) == {"accepted": 4} and fresh(notice).paused_at is None
+    heart.close()
+    assert len(host.mails) == 4
+
+
+def test_the_pauses_grow_while_the_server_stays_away(school, hanako):
+    smarthost.send_by(smarthost.closed_port())
+    begun(hanako, [school.lists["1-1"]])
+    heart = sender()
+    heart.step(never)
+    waits = []
+    for _ in range(7):
+        until = models.Bucket.get(models.Bucket.name == throttle.GLOBAL_BUCKET).paused_until
+        waits.append(round((until - clock.now()).total_seconds()))
+        later(seconds=waits[-1] + 1)
+        heart._sweep(clock.now())
+    heart.close()
+    assert waits == [5, 10, 20, 40, 60, 60, 60]
+
+
+def test_a_server_that_takes_the_call_and_hangs_up_again_and_again_counts_as_away(school, host, hanako):
+    """Its pauses grow and after half an hour somebody is asked, though each call succeeds."""
+    host.rules[""] = "cut"
+    notice = begun(hanako, [school.lists["1-1"]])
+    heart = sender()
+    for _ in range(60):
+        heart.step(never)
+        later(seconds=61)
+        heart._sweep(clock.now())
+    heart.close()
+    assert (fresh(notice).state, fresh(notice).held_why) == ("held", "late")
+    assert {(one.state, one.attempts) for one in Letter.select().where(Letter.notice == notice)} == {("waiting", 0)}
+
+
+def test_a_server_that_hangs_after_the_content_does_not_make_letter_after_letter_unknown(school, host, hanako):
+    host.rules[""] = "vanish"
+    notice = begun(hanako, [school.lists["1-1"]])
+    assert not drained()
+    assert states(notice) == {"unknown": 2, "waiting": 2}
+    assert (fresh(notice).state, fresh(notice).paused_why) == ("paused", "broken")
+
+
+def test_one_letter_at_which_the_server_hangs_up_does_not_keep_the_others(school, host, hanako):
+    host.rules["aoyama"] = "cut"
+    notice = begun(hanako, [school.lists["1-1"]])
+    heart = sender()
+    heart.step(never)
+    assert fresh(notice).state == "paused"
+    later(seconds=6)
+    heart._sweep(clock.now())
+    heart.step(never)
+    heart.close()
+    assert states(notice) == {"accepted": 3, "waiting": 1}
+
+
+@pytest.mark.parametrize("back", [True, False])
+def test_after_half_an_hour_of_standing_still_somebody_is_asked(school, hanako, back):
+    """Design 1, decision 8."""
+    port = smarthost.closed_port()
+    smarthost.send_by(port)
+    notice = begun(hanako, [school.lists["1-1"]])
+    assert not drained()
+    later(minutes=29)
+    heart = sender()
+    heart._sweep(clock.now())
+    assert fresh(notice).state == "paused"
+    later(minutes=1, seconds=1)
+    with smarthost.running(port if back else 0) as (host, _):
+        heart._sweep(clock.now())
+        assert (fresh(notice).state, fresh(notice).held_why) == ("held", "late")
+        heart.step(never)
+        heart.close()
+        assert host.mails == []
+    with smarthost.running(port) as (host, _):
+        workflow.release_held(fresh(notice), hanako, clock.now())
+        assert drained()
+        assert len(host.mails) == 4 and fresh(notice).state == "sent"
+
+
+def test_draining_does_not_wait_for_a_paused_carrier(school, host, hanako):
+    smarthost.families(school.lists["1-1"], 1, "docomo.ne.jp")
+    throttle.pause_bucket("docomo.ne.jp", clock.now() + timedelta(hours=1), "carrier", clock.now())
+    notice = begun(hanako, [school.lists["1-1"]])
+    assert drained()
+    assert states(notice) == {"accepted": 4, "waiting": 1}
+
+
+def test_a_vanished_connection_leaves_one_letter_unknown_the_urgent_one_goes_once_more(school, host, hanako):
+    host.rules["aoyama"] = "vanish"
+    plain = begun(hanako, [school.lists["1-1"]])
+    urgent = begun(hanako, [school.lists["1-1"]], urgent=True)
+    assert drained()
+    assert states(plain) == states(urgent) == {"accepted": 3, "unknown": 1}
+    assert Counter(host.to())["aoyama.k@example.com"] == 3
+    assert letter_to(urgent, "aoyama.k@example.com").again
+    host.rules.clear()
+    assert workflow.resend_unknown(fresh(plain), hanako, clock.now()) == 1
+    assert drained()
+    assert states(plain) == {"accepted": 4} and fresh(plain).state == "sent"
+
+
+def test_trouble_forgotten_leaves_paused_notices_alone(school, hanako):
+    notice = begun(hanako, [school.lists["1-1"]])
+    outage.pause_notices("connect", clock.now())
+    outage.clear_outage()
+    assert fresh(notice).paused_at is not None
+    assert not Log.select().where(Log.action == "notice.held_late").exists()
+
+
+# the carrier guard, in a real run
+
+
+def test_a_blocking_carrier_is_paused_and_nobody_is_registered(school, host, hanako):
+    """Field 3.4: docomo's block looks like unknown users."""
+    smarthost.families(school.lists["1-1"], 30, "docomo.ne.jp")
+    host.rules["p0000"] = ""  # the first ten are taken
+    host.rules["p00"] = "550 Unknown user"
+    notice = begun(hanako, [school.lists["1-1"]])
+    assert drained()
+    assert Person.select().where(Person.address_state == "bounced", Person.address ** "p%").count() == 0
+    assert states(notice) == {"accepted": 14, "deferred": 5, "waiting": 15}
+    assert len([one for one in host.asked if one.startswith("p")]) == 15
+    later(hours=1, seconds=1)
+    host.rules.clear()
+    assert drained()
+    assert states(notice) == {"accepted": 34} and set(host.times().values()) == {1}
+
+
+def test_two_senders_at_a_blocking_carrier_register_nobody(school, host, hanako):
+    smarthost.families(school.lists["1-1"], 40, "docomo.ne.jp")
+    host.rules["p00"] = "550 Unknown user"
+    begun(hanako, [school.lists["1-1"]])
+    first, second = sender(), sender()
+    rest = queue.claim_batch(second.owner.name, second.boot, load_settings(), clock.now(), 20)
+    first.step(never)
+    second._send_batch(rest, load_settings(), never)
+    first.close()
+    second.close()
+    assert Person.select().where(Person.address_state == "bounced", Person.address ** "p%").count() == 0
