@@ -45,7 +45,7 @@ def _require_login() -> Response | None:
     if current_user.is_authenticated:
         return None
     if not settings.is_set_up():
-        return redirect(url_for("setup.welcome"))  # type: ignore[return-value]
+        return redirect(url_for("setup.setup_welcome"))  # type: ignore[return-value]
     target = url_for("account.login", next=_next_url())
     if web.is_htmx():
         return Response(status=401, headers={"HX-Redirect": target})

@@ -1,12 +1,12 @@
 """Name the device of a session in words that its owner knows."""
 
-SYSTEMS = (("iPhone", "iPhone"), ("iPad", "iPad"), ("Android", "Android"), ("CrOS", "Chromebook"),
+OS_TOKENS = (("iPhone", "iPhone"), ("iPad", "iPad"), ("Android", "Android"), ("CrOS", "Chromebook"),
            ("Windows", "Windows"), ("Mac OS X", "Mac"), ("Linux", "Linux"))  # fmt: skip
-BROWSERS = (("Edg", "Edge"), ("SamsungBrowser", "Samsung Internet"), ("Firefox", "Firefox"), ("FxiOS", "Firefox"),
+BROWSER_TOKENS = (("Edg", "Edge"), ("SamsungBrowser", "Samsung Internet"), ("Firefox", "Firefox"), ("FxiOS", "Firefox"),
             ("CriOS", "Chrome"), ("Chrome", "Chrome"), ("Safari", "Safari"))  # fmt: skip
 
 
-def named(agent: str) -> str:
+def describe_device(agent: str) -> str:
     """Return system and browser of a User-Agent, 「iPhone · Safari」; empty if it says neither."""
-    found = [next((name for part, name in table if part in agent), "") for table in (SYSTEMS, BROWSERS)]
+    found = [next((name for part, name in table if part in agent), "") for table in (OS_TOKENS, BROWSER_TOKENS)]
     return " · ".join(one for one in found if one)

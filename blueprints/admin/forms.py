@@ -10,14 +10,14 @@ from core.system.smtp_settings import SECURITY_LABELS
 from i18n import LANGUAGES, N_
 from web import Form, _
 
-NEEDED = InputRequired(N_("Please fill in this field."))
+REQUIRED = InputRequired(N_("Please fill in this field."))
 _OUT_OF_RANGE = N_("Please enter a number within the bounds that are named.")
 
 
-class House(Form):
+class OrganizationForm(Form):
     """What families see of the organization."""
 
-    name = StringField(N_("Name of the school or organization"), [NEEDED, Length(max=100)])
+    name = StringField(N_("Name of the school or organization"), [REQUIRED, Length(max=100)])
     postal = StringField(N_("Postal address"), [Length(max=200)])
     contact = StringField(N_("How families reach you (telephone, for one)"), [Length(max=200)])
     language = RadioField(N_("Language by default"), choices=[SelectChoice(*pair) for pair in LANGUAGES.items()])
@@ -25,10 +25,10 @@ class House(Form):
     mail_domain = StringField(N_("Mail domain"), [Length(max=200)])
 
 
-class Server(Form):
+class SmtpServerForm(Form):
     """The mail server, in fields instead of one address."""
 
-    host = StringField(N_("Server"), [Length(max=200)])
+    host = StringField(N_("SmtpServerForm"), [Length(max=200)])
     port = IntegerField(N_("Port"), [Optional(), NumberRange(1, 65535, _OUT_OF_RANGE)])
     security = SelectField(N_("Encryption"), default="starttls")
     user = StringField(N_("User name at the mail server"), [Length(max=200)])
@@ -42,20 +42,20 @@ class Server(Form):
         self.security.choices = [SelectChoice(name, _(words)) for name, words in SECURITY_LABELS.items()]
 
 
-class Road(Form):
+class MailModeForm(Form):
     """Which of the four situations this school is in."""
 
     road = RadioField(N_("Which one is yours?"), choices=[SelectChoice(name, name) for name in MAIL_MODES])
 
 
-class Mailbox(Form):
+class MailboxForm(Form):
     """The mailbox that is read for incoming mail."""
 
-    mailbox = StringField(N_("Address of the mailbox"), [NEEDED, Length(max=200)])
-    host = StringField(N_("Server for reading (IMAP)"), [NEEDED, Length(max=200)])
+    mailbox = StringField(N_("Address of the mailbox"), [REQUIRED, Length(max=200)])
+    host = StringField(N_("Server for reading (IMAP)"), [REQUIRED, Length(max=200)])
     port = IntegerField(N_("Port"), [Optional(), NumberRange(1, 65535, _OUT_OF_RANGE)], id="box-port")
     security = SelectField(N_("Encryption"), default="tls", id="box-security")
-    user = StringField(N_("User name at the mailbox"), [NEEDED, Length(max=200)], id="box-user")
+    user = StringField(N_("User name at the mailbox"), [REQUIRED, Length(max=200)], id="box-user")
     password = PasswordField(N_("Password at the mailbox"), [Length(max=200)], id="box-password")
     plus = BooleanField(N_("Mail to this address with a plus in it arrives, too"))
     header = StringField(N_("Header that names the recipient"), [Length(max=60)])
@@ -67,7 +67,7 @@ class Mailbox(Form):
         ]
 
 
-class Pace(Form):
+class SendingRatesForm(Form):
     """How fast letters go, and how long a notice can be cancelled."""
 
     rate = IntegerField(N_("Letters a minute in all"), [InputRequired(), NumberRange(0, 100_000, _OUT_OF_RANGE)])
@@ -82,7 +82,7 @@ class Pace(Form):
     )
 
 
-class Carrier(Form):
+class CarrierForm(Form):
     """The words on one carrier's mail filter; name and domains only of those that the school added."""
 
     name = StringField(N_("Name of the carrier or mail service"), [Length(max=100)])

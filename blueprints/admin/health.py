@@ -7,7 +7,7 @@ from wtforms.validators import Optional
 
 import clock
 import tasks
-from blueprints.admin.routes import Answer, bp
+from blueprints.admin.views import Answer, bp
 from core import backup_status, settings
 from core.system import health_email
 from i18n import N_
@@ -15,7 +15,7 @@ from models import Organization
 from web import Form, flash_message, is_htmx, redirect_to, render_page, requires
 
 
-class Renewals(Form):
+class RenewalDatesForm(Form):
     """Until when domain and server are paid."""
 
     domain_until = DateField(N_("The domain is paid until"), [Optional()])
@@ -28,13 +28,13 @@ def health() -> Answer:
     """Show the page at once; what asks the network comes into it when it is known (htmx), or with `?look=1`."""
     look = is_htmx() or request.args.get("look") == "1"
     found = health_email.collect_findings(clock.now()) if look else None
-    return _page(Renewals(None, obj=Organization.the()), found)
+    return _health_page(RenewalDatesForm(None, obj=Organization.the()), found)
 
 
-def _page(form: Renewals, found: list[health_email.HealthFinding] | None, status: int = 200) -> Answer:
+def _health_page(form: RenewalDatesForm, found: list[health_email.HealthFinding] | None, status: int = 200) -> Answer:
     return render_page(
         "admin/health.html",
-        "admin/_findings.html",
+        "admin/_diagnostics.html",
         status=status,
         form=form,
         found=found,
@@ -47,11 +47,11 @@ def _page(form: Renewals, found: list[health_email.HealthFinding] | None, status
 
 @bp.post("/admin/health/renewals")
 @requires("admin")
-def renewals() -> Answer:
+def save_renewal_dates() -> Answer:
     """Save until when domain and server are paid."""
-    form = Renewals()
+    form = RenewalDatesForm()
     if not form.validate():
-        return _page(form, None, 422)
+        return _health_page(form, None, 422)
     settings.update_organization(current_user, domain_until=form.domain_until.data, server_until=form.server_until.data)
     flash_message(N_("Saved. You are reminded by mail 60, 30, 14 and 7 days before, and the day before."))
     return redirect_to("admin.health")
@@ -59,7 +59,7 @@ def renewals() -> Answer:
 
 @bp.post("/admin/health/letter")
 @requires("admin")
-def send_health() -> Answer:
+def send_health_email() -> Answer:
     """Send the monthly letter now, to whoever asks."""
     if not current_user.email:
         flash_message(N_("Please enter your own e-mail address first: the test letter goes there."), "wrong")

@@ -27,29 +27,29 @@ from web import (
 )
 
 Answer = Response | tuple[str, int]
-SHOWN = 12
+PREVIEW_SIZE = 12
 
 
 @bp.get("/<int:number>/groups", endpoint="groups")
-def index(number: int) -> Answer:
+def list_groups(number: int) -> Answer:
     """Show the groups of a list, each with its condition in words and how many people it reaches."""
     mailing_list = get_list_or_404(number, "send")
     found = groups.groups_in_lists([number])
     return render_page(
         "lists/groups.html",
         list=mailing_list,
-        groups=[(one, _in_words(one), groups.preview_group(groups.membership_ids(one), 0)) for one in found],
-        notice=_notice(),
+        groups=[(one, _describe_condition(one), groups.preview_group(groups.membership_ids(one), 0)) for one in found],
+        notice=_requested_draft(),
     )
 
 
-def _in_words(group: Group) -> str:
+def _describe_condition(group: Group) -> str:
     if not group.condition:
         return _("Chosen by hand")
     return segment_rules.describe_blocks(language(), segment_rules.blocks_from_json(group.condition))
 
 
-def _notice() -> Any:
+def _requested_draft() -> Any:
     """Return the draft whose recipients are being chosen, if the way came from there."""
     number = request.values.get("notice", 0, type=parse_row_id)
     return get_notice_or_404(number, "send") if number else None
@@ -59,7 +59,7 @@ def _notice() -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class Typed:
+class PostedCondition:
     """A condition as it was typed: (word before it, rule) of each line, and what is wrong with one of them."""
 
     name: str
@@ -71,7 +71,7 @@ class Typed:
         return segment_rules.parse_blocks(self.lines)
 
 
-def _typed() -> Typed:
+def _read_condition() -> PostedCondition:
     lines = []
     for place in range(segment_rules.MAX_RULES + 1):
         field = request.form.get(f"field-{place}", "")
@@ -80,10 +80,10 @@ def _typed() -> Typed:
                 field, request.form.get(f"op-{place}", ""), request.form.get(f"value-{place}", "").strip()
             )
             lines.append((request.form.get(f"word-{place}", "and"), rule))
-    return Typed(request.form.get("name", ""), lines)
+    return PostedCondition(request.form.get("name", ""), lines)
 
 
-def _lines_of(group: Group) -> list[tuple[str, SegmentRule]]:
+def _rule_lines(group: Group) -> list[tuple[str, SegmentRule]]:
     """Return the rules of a group with the word before each."""
     return [
         ("or" if block_place and not place else "and", rule)
@@ -93,91 +93,97 @@ def _lines_of(group: Group) -> list[tuple[str, SegmentRule]]:
 
 
 @bp.route("/<int:number>/groups/new", methods=["GET", "POST"])
-def new_group(number: int) -> Answer:
+def add_group(number: int) -> Answer:
     """Make a group by a condition; what it finds is shown before it is saved."""
     mailing_list = get_list_or_404(number, "send")
     if request.method == "GET":
-        return _form(mailing_list, None, Typed("", []))
-    return _looked_or_saved(mailing_list, None)
+        return _condition_page(mailing_list, None, PostedCondition("", []))
+    return _preview_or_save(mailing_list, None)
 
 
 @bp.route("/<int:number>/groups/<int:group>", methods=["GET", "POST"])
-def group(number: int, group: int) -> Answer:
+def edit_group(number: int, group: int) -> Answer:
     """Show and change one group of the list; another list's is 404."""
     mailing_list = get_list_or_404(number, "send")
-    found = _own(mailing_list, group)
+    found = _group_or_404(mailing_list, group)
     if request.method == "GET":
-        return _page(mailing_list, found, Typed(found.name, _lines_of(found)))
-    return _looked_or_saved(mailing_list, found)
+        return _group_page(mailing_list, found, PostedCondition(found.name, _rule_lines(found)))
+    return _preview_or_save(mailing_list, found)
 
 
-def _own(mailing_list: MailingList, number: int) -> Group:
+def _group_or_404(mailing_list: MailingList, number: int) -> Group:
     found = Group.get_or_none(Group.id == number, Group.list == mailing_list, Group.closed_at.is_null())
     return found or abort(404)
 
 
-def _page(mailing_list: MailingList, group: Group, typed: Typed, **more: Any) -> Answer:
+def _group_page(mailing_list: MailingList, group: Group, typed: PostedCondition, **more: Any) -> Answer:
     if group.condition:
-        return _form(mailing_list, group, typed, **more)
+        return _condition_page(mailing_list, group, typed, **more)
     looked = groups.preview_group(groups.membership_ids(group), 500)
     return render_page(
-        "lists/group_fixed.html", list=mailing_list, group=group, found=looked, typed=typed, notice=_notice(), **more
+        "lists/group_by_hand.html",
+        list=mailing_list,
+        group=group,
+        found=looked,
+        typed=typed,
+        notice=_requested_draft(),
+        **more,
     )
 
 
-def _looked_or_saved(mailing_list: MailingList, group: Group | None) -> Answer:
+def _preview_or_save(mailing_list: MailingList, group: Group | None) -> Answer:
     """Answer a form: look whom it finds, offer one more rule, or save."""
-    typed, act = _typed(), request.form.get("act", "look")
+    typed, act = _read_condition(), request.form.get("act", "look")
     try:
         if act == "save":
             return _save(mailing_list, group, typed)
         if act == "look":
             typed.blocks  # noqa: B018 (says what is wrong)
     except InvalidRule as wrong:
-        return _refused(mailing_list, group, typed, wrong=wrong)
+        return _invalid_page(mailing_list, group, typed, wrong=wrong)
     except groups.DomainError as refused:
-        return _refused(mailing_list, group, typed, name_wrong=_(refused.message))
-    return _form(mailing_list, group, typed, looked_at=act == "look")
+        return _invalid_page(mailing_list, group, typed, name_wrong=_(refused.message))
+    return _condition_page(mailing_list, group, typed, looked_at=act == "look")
 
 
-def _refused(mailing_list: MailingList, group: Group | None, typed: Typed, **wrong: Any) -> Answer:
+def _invalid_page(mailing_list: MailingList, group: Group | None, typed: PostedCondition, **wrong: Any) -> Answer:
     if group and not group.condition:
-        return _page(mailing_list, group, typed, status=422, **wrong)
-    return _form(mailing_list, group, typed, status=422, **wrong)
+        return _group_page(mailing_list, group, typed, status=422, **wrong)
+    return _condition_page(mailing_list, group, typed, status=422, **wrong)
 
 
-def _save(mailing_list: MailingList, group: Group | None, typed: Typed) -> Answer:
+def _save(mailing_list: MailingList, group: Group | None, typed: PostedCondition) -> Answer:
     if group and not group.condition:
         groups.change_group(group, typed.name, current_user)
     elif group:
         groups.change_group(group, typed.name, current_user, typed.blocks)
     else:
         group = groups.add_group(mailing_list, typed.name, current_user, clock.now(), typed.blocks)
-        if notice := _notice():
-            return _back_to(notice, group)
+        if notice := _requested_draft():
+            return _add_to_recipients(notice, group)
     flash_message(N_("“%(name)s” is saved."), name=typed.name.strip())
-    return redirect_to("lists.groups", number=mailing_list.id, **_carried())
+    return redirect_to("lists.groups", number=mailing_list.id, **_notice_parameter())
 
 
-def _back_to(notice: Any, group: Group) -> Answer:
+def _add_to_recipients(notice: Any, group: Group) -> Answer:
     """Put a new group among the recipients that it was made for, and go on there."""
     try:
         workflow.add_group(notice, group, clock.now())
         flash_message(N_("“%(name)s” is saved and among the recipients."), name=group.name)
     except DomainError as refused:
         flash_message(refused.message, "wrong", **refused.values)
-    return redirect_to("notices.recipients", number=notice.id, _anchor="groups")
+    return redirect_to("notices.edit_recipients", number=notice.id, _anchor="groups")
 
 
-def _carried() -> dict[str, int]:
+def _notice_parameter() -> dict[str, int]:
     number = request.values.get("notice", 0, type=parse_row_id)
     return {"notice": number} if number else {}
 
 
-def _form(
+def _condition_page(
     mailing_list: MailingList,
     group: Group | None,
-    typed: Typed,
+    typed: PostedCondition,
     *,
     status: int = 200,
     wrong: InvalidRule | None = None,
@@ -186,7 +192,7 @@ def _form(
 ) -> Answer:
     """Show the form with one empty line more than there are rules, and whom the condition finds."""
     condition = typed.blocks if typed.lines and wrong is None and looked_at else ()
-    partial = "lists/_group_found.html" if is_htmx() and request.form.get("act", "look") == "look" else None
+    partial = "lists/_group_preview.html" if is_htmx() and request.form.get("act", "look") == "look" else None
     return render_page(
         "lists/group.html",
         partial,
@@ -198,13 +204,13 @@ def _form(
         field_name=lambda field: segment_rules.field_label(language(), field),
         operators=segment_rules.OPERATORS,
         values=groups.suggest_values(mailing_list.id),
-        found=groups.preview_group(groups.matching_membership_ids(mailing_list.id, condition), SHOWN)
+        found=groups.preview_group(groups.matching_membership_ids(mailing_list.id, condition), PREVIEW_SIZE)
         if condition
         else None,
         in_words=segment_rules.describe_blocks(language(), condition) if condition else "",
         wrong=wrong,
         name_wrong=name_wrong,
-        notice=_notice(),
+        notice=_requested_draft(),
         status=status,
     )
 
@@ -213,23 +219,27 @@ def _form(
 
 
 @bp.post("/<int:number>/groups/<int:group>/fix")
-def fix_group(number: int, group: int) -> Answer:
+def freeze_group(number: int, group: int) -> Answer:
     """Keep those whom the condition finds today, whatever the roster says later."""
-    found = _own(get_list_or_404(number, "send"), group)
+    found = _group_or_404(get_list_or_404(number, "send"), group)
     groups.freeze_members(found, current_user)
     flash_message(N_("The members are fixed now. Who joins later is not among them."))
-    return redirect_to("lists.group", number=number, group=group, **_carried())
+    return redirect_to("lists.edit_group", number=number, group=group, **_notice_parameter())
 
 
 @bp.post("/<int:number>/groups/put")
-def put_in_group(number: int) -> Answer:
+def add_to_group(number: int) -> Answer:
     """Put members who were ticked in the roster into a group, a new one if a name was typed."""
     mailing_list = get_list_or_404(number, "send")
     chosen, name = request.form.getlist("m", type=parse_row_id), request.form.get("name", "").strip()
     known = request.form.get("group", 0, type=parse_row_id)
     try:
         new = bool(name) or not known
-        into = groups.add_group(mailing_list, name, current_user, clock.now()) if new else _own(mailing_list, known)
+        into = (
+            groups.add_group(mailing_list, name, current_user, clock.now())
+            if new
+            else _group_or_404(mailing_list, known)
+        )
     except groups.DomainError as refused:
         flash_message(refused.message, "wrong")
         return redirect_to("lists.show", number=number)
@@ -240,25 +250,25 @@ def put_in_group(number: int) -> Answer:
         n=groups.add_group_members(into, chosen, current_user),
         name=into.name,
     )
-    return redirect_to("lists.group", number=number, group=into.id)
+    return redirect_to("lists.edit_group", number=number, group=into.id)
 
 
 @bp.post("/<int:number>/groups/<int:group>/out")
-def out_of_group(number: int, group: int) -> Answer:
+def remove_from_group(number: int, group: int) -> Answer:
     """Take one person out of a group; the registration in the list stays."""
-    found = _own(get_list_or_404(number, "send"), group)
+    found = _group_or_404(get_list_or_404(number, "send"), group)
     groups.remove_group_members(found, request.form.getlist("m", type=parse_row_id), current_user)
-    return redirect_to("lists.group", number=number, group=group)
+    return redirect_to("lists.edit_group", number=number, group=group)
 
 
 @bp.post("/<int:number>/groups/<int:group>/close")
 def close_group(number: int, group: int) -> Answer:
     """Remove a group; its members stay where they are."""
-    found = _own(get_list_or_404(number, "send"), group)
+    found = _group_or_404(get_list_or_404(number, "send"), group)
     try:
         groups.close_group(found, current_user, clock.now())
     except groups.DomainError as refused:
         flash_message(refused.message, "wrong")
-        return redirect_to("lists.group", number=number, group=group)
+        return redirect_to("lists.edit_group", number=number, group=group)
     flash_message(N_("The group “%(name)s” is removed. Its members stay in the list."), name=found.name)
-    return redirect_to("lists.groups", number=number, **_carried())
+    return redirect_to("lists.groups", number=number, **_notice_parameter())

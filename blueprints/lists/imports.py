@@ -16,12 +16,12 @@ from models import Job, MailingList
 from web import _, flash_message, get_list_or_404, language, redirect_to, render_page
 
 Answer = Response | tuple[str, int]
-SHOWN = 200  # lines of each kind that a page names; a class has 40, a school 800
-SAMPLE = 3
+MAX_LINES_SHOWN = 200  # lines of each kind that a page names; a class has 40, a school 800
+SAMPLE_ROWS = 3
 
 
 @bp.route("/<int:number>/import", methods=["GET", "POST"])
-def bring(number: int) -> Answer:
+def upload_roster(number: int) -> Answer:
     """Take a file or pasted lines; nothing is registered yet."""
     mailing_list = get_list_or_404(number, "manage")
     wrong, text = "", request.form.get("text", "")
@@ -40,55 +40,57 @@ def bring(number: int) -> Answer:
                     filename=(held.filename or "") if held and content else "",
                     now=clock.now(),
                 )
-                return redirect_to("lists.look", number=number, job_id=job.id)
+                return redirect_to("lists.show_import", number=number, job_id=job.id)
             except roster_read.UnreadableFile as refused:
                 wrong = _(refused.message, **refused.values)
-    return render_page("lists/import.html", status=422 if wrong else 200, list=mailing_list, wrong=wrong, text=text)
+    return render_page(
+        "lists/import_upload.html", status=422 if wrong else 200, list=mailing_list, wrong=wrong, text=text
+    )
 
 
-def _job(mailing_list: MailingList, job_id: int) -> Job:
+def _job_or_404(mailing_list: MailingList, job_id: int) -> Job:
     """Return an import of this list; another list's is 404."""
     return Job.get_or_none(Job.id == job_id, Job.list == mailing_list, Job.kind == "import") or abort(404)
 
 
 @bp.get("/<int:number>/import/<int:job_id>")
-def look(number: int, job_id: int) -> Answer:
+def show_import(number: int, job_id: int) -> Answer:
     """Show what an import would do, or what it did."""
     mailing_list = get_list_or_404(number, "manage")
-    job = _job(mailing_list, job_id)
+    job = _job_or_404(mailing_list, job_id)
     if roster.awaits_confirmation(job, clock.now()):
-        return _preview(mailing_list, job)
+        return _preview_page(mailing_list, job)
     if job.state in ("asked", "working"):
         left = job_runner.estimate_remaining(job, clock.now())
         return render_page(
-            "lists/import_working.html", "lists/_import_progress.html", list=mailing_list, job=job, left=left
+            "lists/import_running.html", "lists/_import_progress.html", list=mailing_list, job=job, left=left
         )
-    return render_page("lists/import_done.html", list=mailing_list, job=job, told_lines=_told_lines(job))
+    return render_page("lists/import_done.html", list=mailing_list, job=job, told_lines=_rejected_lines(job))
 
 
-def _preview(mailing_list: MailingList, job: Job) -> Answer:
+def _preview_page(mailing_list: MailingList, job: Job) -> Answer:
     wrong = ""
     try:
         sheet, plan = roster.preview_import(job, clock.now())
     except roster.DomainError as gone:
         flash_message(gone.message, "wrong", **gone.values)
-        return redirect_to("lists.bring", number=mailing_list.id)
+        return redirect_to("lists.upload_roster", number=mailing_list.id)
     except roster_read.UnreadableFile as unreadable:
         wrong = _(unreadable.message, **unreadable.values)
-        return render_page("lists/import.html", status=422, list=mailing_list, wrong=wrong, text="")
+        return render_page("lists/import_upload.html", status=422, list=mailing_list, wrong=wrong, text="")
     return render_page(
-        "lists/import_look.html",
+        "lists/import_preview.html",
         list=mailing_list,
         job=job,
         sheet=sheet,
         plan=plan,
         columns=list(zip(sheet.columns, job.detail["mapping"], strict=True)),
-        sample=sheet.rows[:SAMPLE],
-        noted=[line for line in plan.lines if line.outcome == "wrong"] + _remarkable(plan),
+        sample=sheet.rows[:SAMPLE_ROWS],
+        noted=[line for line in plan.lines if line.outcome == "wrong"] + _lines_with_notes(plan),
         plain=[line for line in plan.lines if line.outcome == "added" and not line.notes],
-        already=[line for line in plan.lines if _as_before(line)],
+        already=[line for line in plan.lines if _is_unchanged(line)],
         back=job_runner.failure_note(job),
-        shown=SHOWN,
+        shown=MAX_LINES_SHOWN,
         fields=columns.FIELDS,
         encodings=roster_read.ENCODINGS,
         outcome_words=line_notes.OUTCOME_LABELS,
@@ -96,17 +98,17 @@ def _preview(mailing_list: MailingList, job: Job) -> Answer:
     )
 
 
-def _remarkable(plan: ImportPlan) -> list[PlanLine]:
-    return [line for line in plan.lines if line.outcome != "wrong" and line.notes and not _as_before(line)]
+def _lines_with_notes(plan: ImportPlan) -> list[PlanLine]:
+    return [line for line in plan.lines if line.outcome != "wrong" and line.notes and not _is_unchanged(line)]
 
 
-def _as_before(line: PlanLine) -> bool:
+def _is_unchanged(line: PlanLine) -> bool:
     """Say whether a line is registered already just so, and there is nothing else to say of it."""
     known = line.membership is not None and line.membership.row is not None
     return known and line.outcome == "already" and len(line.notes) < 2
 
 
-def _told_lines(job: Job) -> list[tuple[int, str, str]]:
+def _rejected_lines(job: Job) -> list[tuple[int, str, str]]:
     """Return (line, name, why) of the lines that were not registered."""
     found = []
     for line in job.detail.get("wrong", ()):
@@ -116,21 +118,21 @@ def _told_lines(job: Job) -> list[tuple[int, str, str]]:
 
 
 @bp.post("/<int:number>/import/<int:job_id>/read")
-def read_again(number: int, job_id: int) -> Answer:
+def remap_import(number: int, job_id: int) -> Answer:
     """Read the waiting file with another encoding or other columns."""
-    job = _job(get_list_or_404(number, "manage"), job_id)
+    job = _job_or_404(get_list_or_404(number, "manage"), job_id)
     mapping = tuple(request.form.getlist("column"))
     try:
         roster.set_encoding_or_mapping(job, encoding=request.form.get("encoding"), mapping=mapping or None)
     except (roster.DomainError, roster_read.UnreadableFile) as refused:
         flash_message(refused.message, "wrong", **refused.values)
-    return redirect_to("lists.look", number=number, job_id=job_id)
+    return redirect_to("lists.show_import", number=number, job_id=job_id)
 
 
 @bp.post("/<int:number>/import/<int:job_id>/run")
-def run(number: int, job_id: int) -> Answer:
+def run_import(number: int, job_id: int) -> Answer:
     """Carry out a waiting import; a large one goes on by itself."""
-    job = _job(get_list_or_404(number, "manage"), job_id)
+    job = _job_or_404(get_list_or_404(number, "manage"), job_id)
     try:
         if not job_runner.start_import(
             job, current_user, fingerprint=request.form.get("fingerprint", ""), now=clock.now()
@@ -138,13 +140,13 @@ def run(number: int, job_id: int) -> Answer:
             tasks.wake_worker()
     except (roster.DomainError, roster_read.UnreadableFile) as refused:
         flash_message(refused.message, "wrong", **refused.values)
-    return redirect_to("lists.look", number=number, job_id=job_id)
+    return redirect_to("lists.show_import", number=number, job_id=job_id)
 
 
 @bp.post("/<int:number>/import/<int:job_id>/undo")
-def undo(number: int, job_id: int) -> Answer:
+def undo_import(number: int, job_id: int) -> Answer:
     """Take an import back."""
-    job = _job(get_list_or_404(number, "manage"), job_id)
+    job = _job_or_404(get_list_or_404(number, "manage"), job_id)
     try:
         back, kept = roster.undo_import(job, current_user, clock.now())
     except roster.DomainError as refused:
@@ -157,4 +159,4 @@ def undo(number: int, job_id: int) -> Answer:
             )
         else:
             flash_message(N_("The import is taken back. The list is as it was before."))
-    return redirect_to("lists.look", number=number, job_id=job_id)
+    return redirect_to("lists.show_import", number=number, job_id=job_id)

@@ -12,13 +12,13 @@ from web import Form
 _LINE = re.compile(r"\s*([^=＝:：\n]{1,60})\s*[=＝:：]\s*(.*)")
 
 
-def items_of(text: str) -> dict[str, str]:
+def parse_attributes(text: str) -> dict[str, str]:
     """Return {item: value} of lines 「項目＝値」; lines without a sign between are left out."""
     found = (_LINE.fullmatch(line) for line in text.splitlines())
     return {match[1].strip(): match[2].strip() for match in found if match}
 
 
-def as_lines(items: dict[str, str]) -> str:
+def format_attributes(items: dict[str, str]) -> str:
     """Return free items as the lines that `items_of` reads."""
     return "\n".join(f"{key}＝{' '.join(str(text).split())}" for key, text in items.items())
 
@@ -36,7 +36,7 @@ class PersonForm(Form):
     )
 
 
-class PlaceForm(Form):
+class MembershipForm(Form):
     """What belongs to the place in one list: the child, the relation, free items."""
 
     child_name = StringField(N_("Name of the child"), [Length(max=200)])
@@ -48,7 +48,7 @@ class PlaceForm(Form):
     items = TextAreaField(N_("Items"), [Length(max=5000)])
 
 
-class NewForm(PersonForm, PlaceForm):
+class NewMemberForm(PersonForm, MembershipForm):
     """A new member: person, address and place."""
 
     address = StringField(N_("E-mail address"), [Length(max=300)])
@@ -60,7 +60,7 @@ class AddressForm(Form):
     address = StringField(N_("New e-mail address"), [Length(max=300)])
 
 
-class AloneForm(Form):
+class DirectMessageForm(Form):
     """A letter to one person; `key` makes a double tap one letter."""
 
     key = HiddenField()

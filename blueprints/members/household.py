@@ -4,7 +4,7 @@ from flask import Response, request
 from flask_login import current_user
 
 from blueprints.members import bp
-from blueprints.members.routes import own_person
+from blueprints.members.views import get_person_or_404
 from core.members import member_list, members
 from core.notices import recipient_picker
 from i18n import N_
@@ -15,26 +15,26 @@ Answer = Response | tuple[str, int]
 
 
 @bp.route("/members/<int:number>/household", methods=["GET", "POST"])
-def household(number: int) -> Answer:
+def edit_household(number: int) -> Answer:
     """Find the person who belongs to the same household, and put the two together."""
-    person = own_person(number, "manage")
+    person = get_person_or_404(number, "manage")
     if request.method == "POST":
-        other = own_person(request.form.get("other", 0, type=int), "manage")
+        other = get_person_or_404(request.form.get("other", 0, type=int), "manage")
         members.join_household(person, other, current_user)
         flash_message(N_("%(name)s and %(other)s are one household now."), name=person.name, other=other.name)
         return redirect_to("members.show", number=number)
     wanted = request.args.get("q", "").strip()[:100]
     return render_page(
         "members/household.html",
-        "members/_same_household.html",
+        "members/_household_candidates.html",
         person=person,
         wanted=wanted,
         household=member_list.visible_household(person, permissions()),
-        found=_others(person, wanted),
+        found=_candidates(person, wanted),
     )
 
 
-def _others(person: Person, wanted: str) -> list[Person]:
+def _candidates(person: Person, wanted: str) -> list[Person]:
     """Return who may be meant: people of the lists that the user manages, not of this household."""
     found = recipient_picker.search_people(permissions(), wanted) if wanted else []
     return [
@@ -47,8 +47,8 @@ def _others(person: Person, wanted: str) -> list[Person]:
 
 
 @bp.post("/members/<int:number>/household/split")
-def split(number: int) -> Answer:
+def split_household(number: int) -> Answer:
     """Give this person a household of their own."""
-    members.split_household(own_person(number, "manage"), current_user)
+    members.split_household(get_person_or_404(number, "manage"), current_user)
     flash_message(N_("This person is a household of their own now."))
     return redirect_to("members.show", number=number)

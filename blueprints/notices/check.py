@@ -11,9 +11,9 @@ import clock
 import i18n
 import tasks
 import web
-from blueprints.notices import bp, files, letter
-from blueprints.notices.compose import NAMES_FIRST, NAMES_LAST, worth_saying
-from blueprints.notices.drafts import audience_of, is_stale, mark_of, own_draft, told_sent
+from blueprints.notices import attachment_pages, bp, letter_preview
+from blueprints.notices.compose import FIRST_NAMES_SHOWN, LAST_NAMES_SHOWN, reported_exclusions
+from blueprints.notices.draft_access import audience_of, flash_already_sent, get_draft_or_redirect, is_stale, version_of
 from blueprints.notices.forms import CheckForm
 from core import rate_limits
 from core.delivery import throttle
@@ -39,12 +39,12 @@ from database import EPOCH, millis
 from i18n import N_
 from models import Notice, User
 
-HOURS = (7, 17)
-SOON = timedelta(minutes=10)
+SUGGESTED_HOURS = (7, 17)
+MIN_LEAD_TIME = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
-class When:
+class SendTime:
     """When a notice is to go: `at` None is now. `typed`: what stood in the field; `wrong`: what is wrong with it."""
 
     at: datetime | None = None
@@ -59,51 +59,51 @@ class When:
 
 @bp.get("/<int:number>/check")
 @web.requires("send")
-def check(number: int) -> Any:
+def check_page(number: int) -> Any:
     """Show everything once more; `?at=` chooses the time, `?as=` whose letter is shown."""
-    notice, when = own_draft(number), _when(request.args.get("at", ""))
+    notice, when = get_draft_or_redirect(number), _parse_send_time(request.args.get("at", ""))
     audience = audience_of(notice, when.at)
     if missing := find_missing(notice, audience, current_user):
-        return _back_to_gap(notice, missing)
+        return _redirect_to_missing(notice, missing)
     wanted = request.args.get("part", "")
-    if wanted == "files" and (same := web.no_content_if_seen(len(files.looked_at(notice)))):
+    if wanted == "files" and (same := web.no_content_if_seen(len(attachment_pages.reviewed_file_ids(notice)))):
         return same
     if wanted == "links":
-        return render_template("notices/_links.html", notice=notice, silent=_silent(notice))
+        return render_template("notices/_link_check.html", notice=notice, silent=_unreachable_links(notice))
     part = {
-        "letter": "notices/_letter.html",
-        "send": "notices/_send_again.html",
-        "files": "notices/_files_check.html",
+        "letter": "notices/_reader_preview.html",
+        "send": "notices/_send_form_updated.html",
+        "files": "notices/_attachments_review.html",
     }.get(wanted)
-    return web.render_page("notices/check.html", part, **_everything(notice, audience, when))
+    return web.render_page("notices/check.html", part, **_check_values(notice, audience, when))
 
 
 @bp.post("/<int:number>/check", endpoint="confirm")
 @web.requires("send")
-def confirm(number: int) -> Any:
+def confirm_send(number: int) -> Any:
     """Send off or book what the page showed; refuse if anything is no longer so, and show what."""
-    notice, form = own_draft(number), CheckForm()
+    notice, form = get_draft_or_redirect(number), CheckForm()
     if not recipient_picker.may_still_send(web.permissions(), notice):
         web.forbid("send", [one.id for one in target_lists(notice)])
-    when = _when(form.at.data or "")
+    when = _parse_send_time(form.at.data or "")
     if is_stale(notice, form.seen.data):
-        return _again(notice, form, when, told=_CHANGED)
+        return _check_page_again(notice, form, when, told=_CHANGED)
     if when.wrong:
-        return _again(notice, form, when)
+        return _check_page_again(notice, form, when)
     try:
         _send_off(notice, form, when)
     except DomainError as refusal:
-        return _refused(notice, form, when, refusal)
+        return _handle_error(notice, form, when, refusal)
     return web.redirect_to("notices.show", number=number)
 
 
-def _send_off(notice: Notice, form: CheckForm, when: When) -> None:
+def _send_off(notice: Notice, form: CheckForm, when: SendTime) -> None:
     """Confirm the notice, or ask the chosen colleague to look at it first."""
     seen = {
         "fingerprint": form.fingerprint.data or "",
         "now": clock.now(),
         "at": when.at,
-        "typed": words_to_digits(form.typed.data or ""),
+        "typed": parse_typed_number(form.typed.data or ""),
     }
     if approval_policy.must_be_approved(notice, current_user):
         approval.request_review(notice, current_user, User.get_or_none(User.id == form.colleague.data), **seen)
@@ -113,33 +113,33 @@ def _send_off(notice: Notice, form: CheckForm, when: When) -> None:
     tasks.wake_worker()  # the own copy, or the letter to the colleague, leaves at once
 
 
-_WRONG_NUMBER = N_("That is not the number. If everybody is right, type %(number)s.")
+_WRONG_COUNT = N_("That is not the number. If everybody is right, type %(number)s.")
 _CHANGED = N_("The words were changed in another window since this page was shown. Please check them once more.")
 
 
-def words_to_digits(typed: str) -> str:
+def parse_typed_number(typed: str) -> str:
     """Return a typed number in plain digits: ４１２ and "412通" are 412."""
     plain = typed.translate({0xFF10 + digit: str(digit) for digit in range(10)})
     return plain.strip().removesuffix("通").replace(",", "").strip()
 
 
-def _back_to_gap(notice: Notice, missing: dict[str, str]) -> Response:
+def _redirect_to_missing(notice: Notice, missing: dict[str, str]) -> Response:
     web.flash_message(next(iter(missing.values())), kind="wrong")
-    screen = "notices.recipients" if "targets" in missing else "notices.words"
+    screen = "notices.edit_recipients" if "targets" in missing else "notices.edit_content"
     return web.redirect_to(screen, number=notice.id) if web.is_htmx() else redirect(url_for(screen, number=notice.id))
 
 
-def _refused(notice: Notice, form: CheckForm, when: When, refusal: DomainError) -> Any:
+def _handle_error(notice: Notice, form: CheckForm, when: SendTime, refusal: DomainError) -> Any:
     if isinstance(refusal, AlreadySent):
-        told_sent(notice)
+        flash_already_sent(notice)
         return web.redirect_to("notices.show", number=notice.id)
     if isinstance(refusal, MissingFields):
-        return _back_to_gap(notice, refusal.fields)
+        return _redirect_to_missing(notice, refusal.fields)
     if isinstance(refusal, WrongLetterCount):
-        form.typed.errors = [web._(_WRONG_NUMBER, **refusal.values)]
-        return _again(notice, form, when)
+        form.typed.errors = [web._(_WRONG_COUNT, **refusal.values)]
+        return _check_page_again(notice, form, when)
     if isinstance(refusal, TimeInPast):
-        return _again(notice, form, When(when.at, when.value, refusal.message))
+        return _check_page_again(notice, form, SendTime(when.at, when.value, refusal.message))
     if isinstance(
         refusal,
         sender_names.SenderNameForbidden
@@ -147,22 +147,22 @@ def _refused(notice: Notice, form: CheckForm, when: When, refusal: DomainError) 
         | AttachmentNotOpened
         | approval.InvalidApprover,
     ):
-        return _again(notice, form, when, told=web._(refusal.message, **refusal.values))
-    names = _who_changed(notice, form.shown.data or "")
-    return _again(notice, form, when, told=refusal.message, before=form.typed.data or "", names=names)
+        return _check_page_again(notice, form, when, told=web._(refusal.message, **refusal.values))
+    names = _changed_recipients(notice, form.shown.data or "")
+    return _check_page_again(notice, form, when, told=refusal.message, before=form.typed.data or "", names=names)
 
 
-def _again(notice: Notice, form: CheckForm, when: When, told: str = "", **more: Any) -> Any:
+def _check_page_again(notice: Notice, form: CheckForm, when: SendTime, told: str = "", **more: Any) -> Any:
     """Show the page again as things are now, with what was chosen and typed."""
     notice = Notice.get_by_id(notice.id)
     audience = audience_of(notice, when.at)
     if missing := find_missing(notice, audience, current_user):
-        return _back_to_gap(notice, missing)
-    page = _everything(notice, audience, when, form)
+        return _redirect_to_missing(notice, missing)
+    page = _check_values(notice, audience, when, form)
     return web.render_page("notices/check.html", **{**page, "again": told, **more}, status=422)
 
 
-def _who_changed(notice: Notice, shown: str) -> list[str]:
+def _changed_recipients(notice: Notice, shown: str) -> list[str]:
     """Return the names of those who came, left, stopped or got another address since the page was shown."""
     if not shown.isdecimal() or len(shown) > 15:
         return []
@@ -175,40 +175,40 @@ def _who_changed(notice: Notice, shown: str) -> list[str]:
 # ── what the page shows ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _when(typed: str) -> When:
+def _parse_send_time(typed: str) -> SendTime:
     typed = typed.strip()
     if not typed:
-        return When()
+        return SendTime()
     at = web.parse_local_time(typed)
     if at is None:
-        return When(None, typed, N_("Write the date and the time."))
+        return SendTime(None, typed, N_("Write the date and the time."))
     if at <= clock.now():
-        return When(at, typed, TimeInPast.message)
-    return When(at, typed)
+        return SendTime(at, typed, TimeInPast.message)
+    return SendTime(at, typed)
 
 
-def _everything(notice: Notice, audience: Audience, when: When, form: CheckForm | None = None) -> dict[str, Any]:
+def _check_values(notice: Notice, audience: Audience, when: SendTime, form: CheckForm | None = None) -> dict[str, Any]:
     force, now = load_settings(), clock.now()
-    left_out = worth_saying(audience)
+    left_out = reported_exclusions(audience)
     return {
         "notice": notice,
         "audience": audience,
-        "first": audience.receiving[:NAMES_FIRST],
-        "last": audience.receiving[NAMES_FIRST:][-NAMES_LAST:],
+        "first": audience.receiving[:FIRST_NAMES_SHOWN],
+        "last": audience.receiving[FIRST_NAMES_SHOWN:][-LAST_NAMES_SHOWN:],
         "left_out": left_out,
         "reasons": audiences.EXCLUSION_REASONS,
         "previous": previous_send.compare_with_previous(notice, audience),
         "linked": link_check.external_urls(notice),
         "warnings": preflight.collect_warnings(notice, audience, now, when.at, web.language()),
         "form": form or CheckForm(formdata=None),
-        "mark": mark_of(notice),
+        "mark": version_of(notice),
         "shown": millis(now),
         "when": when,
-        "suggestions": suggestions(now),
+        "suggestions": suggested_times(now),
         "colleagues": _colleagues(notice),
         "force": force,
-        **_pace(notice, audience, when, force, now),
-        **_as_one_reader(notice, audience, force, now),
+        **_duration_estimate(notice, audience, when, force, now),
+        **_reader_preview(notice, audience, force, now),
     }
 
 
@@ -221,7 +221,9 @@ def _colleagues(notice: Notice) -> list[User]:
     )
 
 
-def _pace(notice: Notice, audience: Audience, when: When, force: Settings, now: datetime) -> dict[str, Any]:
+def _duration_estimate(
+    notice: Notice, audience: Audience, when: SendTime, force: Settings, now: datetime
+) -> dict[str, Any]:
     """Return when sending begins, how long it takes, and when the last letter leaves (X-09)."""
     hold_s = force.hold_urgent_s if notice.urgent else force.hold_s
     begins = when.at or now + timedelta(seconds=hold_s)
@@ -229,14 +231,14 @@ def _pace(notice: Notice, audience: Audience, when: When, force: Settings, now: 
     return {"hold_s": hold_s, "begins": begins, "takes_min": -(-takes // timedelta(minutes=1)), "ends": begins + takes}
 
 
-def _as_one_reader(notice: Notice, audience: Audience, force: Settings, now: datetime) -> dict[str, Any]:
+def _reader_preview(notice: Notice, audience: Audience, force: Settings, now: datetime) -> dict[str, Any]:
     place = request.args.get("as", 0, type=int) % len(audience.receiving)
     reader = audience.receiving[place]
     shown = rendering.preview_letter(notice, reader, force, now)
     return {
         "reader": reader,
         "shown_letter": shown,
-        **letter.seen_as(notice),
+        **letter_preview.preview_mode(notice),
         "place": place,
         "previous_place": (place - 1) % len(audience.receiving),
         "next_place": (place + 1) % len(audience.receiving),
@@ -247,7 +249,7 @@ LINK_CHECKS = 30
 """How often one organizer's pages may ask other machines within ten minutes."""
 
 
-def _silent(notice: Notice) -> list[str]:
+def _unreachable_links(notice: Notice) -> list[str]:
     """Return the addresses that do not answer; nothing while somebody asks too often."""
     if rate_limits.record_hit(f"links:{current_user.id}", clock.now(), 600) > LINK_CHECKS:
         return []
@@ -256,30 +258,30 @@ def _silent(notice: Notice) -> list[str]:
 
 @bp.get("/<int:number>/check/buttons")
 @web.requires("send")
-def buttons(number: int) -> Response:
+def preview_html(number: int) -> Response:
     """Give the HTML part of a letter with questions, as one reader gets it, for a frame of its own."""
-    notice = own_draft(number)
+    notice = get_draft_or_redirect(number)
     audience = audience_of(notice)
     if not audience.receiving:
         abort(404)
-    shown = _as_one_reader(notice, audience, load_settings(), clock.now())["shown_letter"]
-    return letter.framed(shown)
+    shown = _reader_preview(notice, audience, load_settings(), clock.now())["shown_letter"]
+    return letter_preview.framed_html(shown)
 
 
-def suggestions(now: datetime) -> list[datetime]:
+def suggested_times(now: datetime) -> list[datetime]:
     """Return times to book with one tap: today's that are still far enough away, and tomorrow at seven."""
     today = clock.to_local(now).date()
-    moments = [clock.from_local(datetime.combine(today, time(hour))) for hour in HOURS]
-    moments.append(clock.from_local(datetime.combine(today + timedelta(days=1), time(HOURS[0]))))
-    return [moment for moment in moments if moment > now + SOON]
+    moments = [clock.from_local(datetime.combine(today, time(hour))) for hour in SUGGESTED_HOURS]
+    moments.append(clock.from_local(datetime.combine(today + timedelta(days=1), time(SUGGESTED_HOURS[0]))))
+    return [moment for moment in moments if moment > now + MIN_LEAD_TIME]
 
 
 @bp.post("/<int:number>/test")
 @web.requires("send")
-def test(number: int) -> Response:
+def send_test_email(number: int) -> Response:
     """Send the writer the letter as a test; nobody else gets it."""
-    notice = own_draft(number)
-    audience = audience_of(notice, _when(request.args.get("at", "")).at)
+    notice = get_draft_or_redirect(number)
+    audience = audience_of(notice, _parse_send_time(request.args.get("at", "")).at)
     like = audience.receiving[request.args.get("as", 0, type=int) % audience.letters] if audience.letters else None
     letter = author_copy.send_test(notice, current_user, clock.now(), like)
     if letter is None:
@@ -290,15 +292,15 @@ def test(number: int) -> Response:
         tasks.wake_worker()
         web.flash_message(N_("A test has been sent to %(address)s."), address=letter.address)
     shown = {name: request.args[name] for name in ("at", "as") if name in request.args}
-    return redirect(url_for("notices.check", number=number, _anchor="as", _method="GET", **shown), 303)
+    return redirect(url_for("notices.check_page", number=number, _anchor="as", _method="GET", **shown), 303)
 
 
-def minimum() -> str:
+def _earliest_field_value() -> str:
     """Return the earliest time a datetime-local field offers."""
     return clock.to_local(clock.now() + timedelta(minutes=1)).strftime("%Y-%m-%dT%H:%M")
 
 
-def say_when(language: str, at: datetime) -> str:
+def relative_time_in(language: str, at: datetime) -> str:
     """Return a time to book as people say it: 「あす 7:00」."""
     days = (clock.to_local(at).date() - clock.today()).days
     names = {0: N_("Today %(time)s"), 1: N_("Tomorrow %(time)s")}
@@ -308,18 +310,18 @@ def say_when(language: str, at: datetime) -> str:
 
 
 @bp.app_template_filter("soon")
-def soon(at: datetime) -> str:
+def relative_time(at: datetime) -> str:
     """Return a near time in the words of this page's language."""
-    return say_when(web.language(), at)
+    return relative_time_in(web.language(), at)
 
 
 @bp.app_template_global("earliest")
 def earliest() -> str:
     """Give templates the `min` of a datetime-local field."""
-    return minimum()
+    return _earliest_field_value()
 
 
 @bp.app_template_filter("field_time")
-def field_time(at: datetime) -> str:
+def datetime_local_value(at: datetime) -> str:
     """Return a moment as the value of a datetime-local field."""
     return clock.to_local(at).strftime("%Y-%m-%dT%H:%M")

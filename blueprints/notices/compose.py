@@ -10,10 +10,17 @@ from wtforms import SelectChoice
 
 import clock
 import web
-from blueprints.notices import asking, bp, decorating, files
-from blueprints.notices.drafts import audience_of, is_stale, mark_of, own_draft, replies_to, told_sent
-from blueprints.notices.forms import HOURS, RecipientsForm, WordsForm
-from blueprints.notices.persons import said
+from blueprints.notices import attachment_pages, bp, question_form, rich_text
+from blueprints.notices.draft_access import (
+    audience_of,
+    flash_already_sent,
+    get_draft_or_redirect,
+    is_stale,
+    reply_to_user_id,
+    version_of,
+)
+from blueprints.notices.forms import EXPIRY_HOURS, ContentForm, RecipientsForm
+from blueprints.notices.person_search import posted_choices
 from core.errors import NotADraft, TooManyGroups
 from core.members import groups as groups_of
 from core.notices import audience as audiences
@@ -23,7 +30,7 @@ from core.settings import load_settings
 from i18n import N_, format_time
 from models import MailingList, Notice
 
-NAMES_FIRST, NAMES_LAST, NAMES_OUT = 5, 2, 30
+FIRST_NAMES_SHOWN, LAST_NAMES_SHOWN, EXCLUDED_NAMES_SHOWN = 5, 2, 30
 OPTIONS = (
     "urgent", "read_confirmation", "footer", "files_inside", "skip_missing", "useful_s",
     "remind_every_s", "remind_times", "remind_before",
@@ -34,7 +41,7 @@ OPTIONS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class PostedRecipients:
     """What a recipients form says: numbers of lists and persons, in and out."""
 
     lists: list[int]
@@ -47,27 +54,27 @@ class Choice:
 
 @bp.get("/<int:number>/recipients")
 @web.requires("send")
-def recipients(number: int) -> str:
+def edit_recipients(number: int) -> str:
     """Show the lists of the user and the persons chosen so far."""
-    return _recipients_page(own_draft(number))
+    return _recipients_page(get_draft_or_redirect(number))
 
 
 @bp.post("/<int:number>/recipients", endpoint="choose")
 @web.requires("send")
-def choose(number: int) -> Any:
+def save_recipients(number: int) -> Any:
     """Save the choice; count, search, or go on to the words. A list that is not the user's is 404 (T-33)."""
-    notice, form = own_draft(number), RecipientsForm()
+    notice, form = get_draft_or_redirect(number), RecipientsForm()
     if not form.validate():
-        return _not_chosen(notice, N_("This choice could not be read. Please choose again."))
-    choice = _choice(form)
+        return _recipients_not_saved(notice, N_("This choice could not be read. Please choose again."))
+    choice = _read_recipients(form)
     chosen = [*choice.lists, *choice.without], [*choice.persons, *choice.without_persons]
     if not recipient_picker.may_send_to_all(web.permissions(), *chosen, [*choice.groups, *choice.without_groups]):
         abort(404)
     if is_stale(notice, form.seen.data) and request.form.get("act") != "mine":
         if web.is_htmx():
-            web.flash_message(_ELSEWHERE, "wrong")
-            return web.redirect_to("notices.recipients", number=number)
-        return _not_chosen(notice, _ELSEWHERE)
+            web.flash_message(_CHANGED_ELSEWHERE, "wrong")
+            return web.redirect_to("notices.edit_recipients", number=number)
+        return _recipients_not_saved(notice, _CHANGED_ELSEWHERE)
     try:
         workflow.set_recipients(
             notice, lists=choice.lists, without=choice.without, persons=choice.persons,
@@ -75,21 +82,21 @@ def choose(number: int) -> Any:
             now=clock.now(),
         )  # fmt: skip
     except TooManyGroups as refused:
-        return _not_chosen(notice, web._(refused.message, **refused.values), choice)
+        return _recipients_not_saved(notice, web._(refused.message, **refused.values), choice)
     except NotADraft:
-        told_sent(notice)
+        flash_already_sent(notice)
         return web.redirect_to("notices.show", number=number)
-    return _after_choice(Notice.get_by_id(number))
+    return _after_recipients_saved(Notice.get_by_id(number))
 
 
-_ELSEWHERE = N_(
+_CHANGED_ELSEWHERE = N_(
     "The recipients were changed in another window. This page now shows what is set there; please look once more."
 )
 
 
-def _choice(form: RecipientsForm) -> Choice:
-    persons, groups = said("person-"), said("group-")
-    return Choice(
+def _read_recipients(form: RecipientsForm) -> PostedRecipients:
+    persons, groups = posted_choices("person-"), posted_choices("group-")
+    return PostedRecipients(
         lists=form.lists.data or [],
         without=[one for one in form.without.data or [] if one not in (form.lists.data or [])],
         persons=[one for one, value in persons.items() if value == "in"],
@@ -99,7 +106,7 @@ def _choice(form: RecipientsForm) -> Choice:
     )
 
 
-def _after_choice(notice: Notice) -> Any:
+def _after_recipients_saved(notice: Notice) -> Any:
     act = request.form.get("act", "count")
     if act == "groups":
         return web.redirect_to(
@@ -108,25 +115,27 @@ def _after_choice(notice: Notice) -> Any:
     if act == "next":
         missing = find_missing(notice, audience_of(notice)).get("targets")
         if missing is None:
-            return web.redirect_to("notices.words", number=notice.id)
-        return _not_chosen(notice, missing)
+            return web.redirect_to("notices.edit_content", number=notice.id)
+        return _recipients_not_saved(notice, missing)
     if web.is_htmx():
-        return render_template("notices/_counted.html", notice=notice, **_audience(notice))
+        return render_template("notices/_recipients_counted.html", notice=notice, **_audience_values(notice))
     if act == "find":
         return redirect(
-            url_for("notices.recipients", number=notice.id, find=request.form.get("find", ""), _anchor="find"), 303
+            url_for("notices.edit_recipients", number=notice.id, find=request.form.get("find", ""), _anchor="find"), 303
         )
-    return redirect(url_for("notices.recipients", number=notice.id, _anchor="recipients-now"), 303)
+    return redirect(url_for("notices.edit_recipients", number=notice.id, _anchor="recipients-now"), 303)
 
 
-def _not_chosen(notice: Notice, wrong: str, typed: Choice | None = None) -> tuple[str, int]:
+def _recipients_not_saved(notice: Notice, wrong: str, typed: PostedRecipients | None = None) -> tuple[str, int]:
     """Answer a choice that cannot be taken: the sentence stands above the button."""
     if web.is_htmx():
-        return render_template("notices/_counted.html", notice=notice, wrong=wrong, **_audience(notice)), 422
+        return render_template(
+            "notices/_recipients_counted.html", notice=notice, wrong=wrong, **_audience_values(notice)
+        ), 422
     return _recipients_page(notice, wrong, 422, typed)
 
 
-def _as_chosen(choice: Choice) -> dict[tuple[str, bool], set[int]]:
+def _targets_of_choice(choice: PostedRecipients) -> dict[tuple[str, bool], set[int]]:
     """Return a choice that was not saved as the page shows it, so that nothing ticked is lost."""
     return {
         ("list", True): set(choice.lists), ("list", False): set(choice.without),
@@ -136,10 +145,10 @@ def _as_chosen(choice: Choice) -> dict[tuple[str, bool], set[int]]:
 
 
 def _recipients_page(
-    notice: Notice, wrong: str = "", status: int = 200, typed: Choice | None = None
+    notice: Notice, wrong: str = "", status: int = 200, typed: PostedRecipients | None = None
 ) -> tuple[str, int]:
     lists = list(web.permissions().lists("send"))
-    chosen = _as_chosen(typed) if typed else recipient_picker.target_ids(notice)
+    chosen = _targets_of_choice(typed) if typed else recipient_picker.target_ids(notice)
     groups = groups_of.groups_in_lists(one.id for one in lists)
     outs = chosen.get(("person", False), set())
     singles = chosen.get(("person", True), set()) | outs
@@ -150,7 +159,7 @@ def _recipients_page(
         notice=notice,
         status=status,
         wrong=wrong,
-        groups=_grouped(lists),
+        groups=_lists_by_section(lists),
         audience_groups=groups,
         group_sizes={one.id: groups_of.count_reachable(one) for one in groups},
         group_lists=[one for one in lists if not one.practice_of_id],
@@ -160,11 +169,11 @@ def _recipients_page(
         said={one: "out" if one in outs else "in" for one in singles},
         searched=searched,
         found=[one for one in found if one.id not in singles],
-        **_audience(notice),
+        **_audience_values(notice),
     )
 
 
-def _grouped(lists: list[MailingList]) -> dict[str, list[MailingList]]:
+def _lists_by_section(lists: list[MailingList]) -> dict[str, list[MailingList]]:
     return {
         "classes": [one for one in lists if not one.whole and not one.practice_of_id],
         "practice": [one for one in lists if one.practice_of_id],
@@ -172,39 +181,39 @@ def _grouped(lists: list[MailingList]) -> dict[str, list[MailingList]]:
     }
 
 
-def _audience(notice: Notice) -> dict[str, Any]:
+def _audience_values(notice: Notice) -> dict[str, Any]:
     """Return what the count and the names under it need."""
     audience = audience_of(notice)
-    left_out = worth_saying(audience)
+    left_out = reported_exclusions(audience)
     return {
         "audience": audience,
-        "first": audience.receiving[:NAMES_FIRST],
-        "last": audience.receiving[NAMES_FIRST:][-NAMES_LAST:],
-        "left_out": left_out[:NAMES_OUT],
+        "first": audience.receiving[:FIRST_NAMES_SHOWN],
+        "last": audience.receiving[FIRST_NAMES_SHOWN:][-LAST_NAMES_SHOWN:],
+        "left_out": left_out[:EXCLUDED_NAMES_SHOWN],
         "left_out_count": len(left_out),
         "reasons": audiences.EXCLUSION_REASONS,
-        "mark": mark_of(notice),
+        "mark": version_of(notice),
     }
 
 
-def worth_saying(audience: audiences.Audience) -> list[audiences.Recipient]:
+def reported_exclusions(audience: audiences.Audience) -> list[audiences.Recipient]:
     """Return who gets no letter, but for those who left the list long ago: nobody expects them."""
     return [one for one in audience.left_out if one.reason != "left"]
 
 
 @bp.get("/<int:number>/recipients/all")
-def who(number: int) -> str | Response:
+def list_all_recipients(number: int) -> str | Response:
     """List everybody who receives the notice, and everybody who does not with the reason (D-12)."""
     notice = web.get_notice_or_404(number)
     if notice.state != "draft" and web.permissions().seen(notice) is not None:
         abort(404)  # names of other lists stand in it
     audience = audience_of(notice)
     return render_template(
-        "notices/who.html",
+        "notices/all_recipients.html",
         notice=notice,
         subject=merge_fields.display_subject(notice),
         audience=audience,
-        left_out=worth_saying(audience),
+        left_out=reported_exclusions(audience),
         reasons=audiences.EXCLUSION_REASONS,
     )
 
@@ -214,42 +223,42 @@ def who(number: int) -> str | Response:
 
 @bp.get("/<int:number>/words")
 @web.requires("send")
-def words(number: int) -> Any:
+def edit_content(number: int) -> Any:
     """Show subject, text and the folded options."""
-    notice = own_draft(number)
-    return _words_page(notice, _filled(notice))
+    notice = get_draft_or_redirect(number)
+    return _content_page(notice, _form_of_draft(notice))
 
 
 @bp.post("/<int:number>/words", endpoint="write")
 @web.requires("send")
-def write(number: int) -> Any:
+def save_content(number: int) -> Any:
     """Save what was typed, by itself or by "next"; a newer version from another window is never overwritten unasked."""
-    notice, form = own_draft(number), _words_form(WordsForm())
-    form.sheets = asking.posted(form)
-    if not form.validate() or decorating.blame(notice, form) or asking.blame(form):
-        return _not_saved(notice, form)
-    if request.form.get("act") != "mine" and is_stale(notice, form.seen.data) and _differs(notice, form):
-        return _not_saved(notice, form, elsewhere=True)
+    notice, form = get_draft_or_redirect(number), _set_choices(ContentForm())
+    form.sheets = question_form.read_posted(form)
+    if not form.validate() or rich_text.add_length_error(notice, form) or question_form.add_deadline_errors(form):
+        return _content_not_saved(notice, form)
+    if request.form.get("act") != "mine" and is_stale(notice, form.seen.data) and _differs_from_saved(notice, form):
+        return _content_not_saved(notice, form, elsewhere=True)
     try:
-        workflow.save_draft(notice, now=clock.now(), step=2, **_values(notice, form))
-        return _after_words(Notice.get_by_id(number), form)
+        workflow.save_draft(notice, now=clock.now(), step=2, **_values_to_save(notice, form))
+        return _after_content_saved(Notice.get_by_id(number), form)
     except NotADraft:
-        told_sent(notice)
+        flash_already_sent(notice)
         return web.redirect_to("notices.show", number=number)
 
 
-def _words_form(form: WordsForm) -> WordsForm:
+def _set_choices(form: ContentForm) -> ContentForm:
     usual = web._("as usual: %(n)s hours", n=workflow.DEFAULT_LIFETIME_S // 3600)
     urgent = web._("if urgent: %(n)s hours", n=workflow.URGENT_LIFETIME_S // 3600)
     form.useful_s.choices = [SelectChoice(0, f"{usual} ({urgent})")]
-    for hours in HOURS:
+    for hours in EXPIRY_HOURS:
         shown = web._("%(n)s hours", n=hours) if hours < 72 else web._("%(n)s days", n=hours // 24)
         form.useful_s.choices.append(SelectChoice(hours * 3600, shown))
-    form.remind.choices = _reminders()
-    return asking.with_units(form)
+    form.remind.choices = _reminder_choices()
+    return question_form.set_unit_choices(form)
 
 
-def _reminders() -> list[SelectChoice]:
+def _reminder_choices() -> list[SelectChoice]:
     """Return none, and 15, 30, 60 minutes by one to three times (field 2.3)."""
     found = [SelectChoice("0x1", web._("no"))]
     for minutes in reminders.INTERVAL_CHOICES_MIN[1:]:
@@ -263,119 +272,125 @@ def _reminders() -> list[SelectChoice]:
     return found
 
 
-def _usual(urgent: bool) -> int:
+def _default_expiry_s(urgent: bool) -> int:
     return workflow.URGENT_LIFETIME_S if urgent else workflow.DEFAULT_LIFETIME_S
 
 
-def _filled(notice: Notice) -> WordsForm:
+def _form_of_draft(notice: Notice) -> ContentForm:
     wording = notice.wording
     values = {"subject": wording.subject, "text": wording.text, "html": wording.html}
     for name in OPTIONS:
         values[name] = getattr(notice, name)
     values["reply_to_own"] = notice.replies_to_id == current_user.id
     values["remind"] = f"{notice.remind_every_s}x{notice.remind_times if notice.remind_every_s else 1}"
-    values |= asking.shared_of(notice)
-    values["useful_s"] = 0 if notice.useful_s == _usual(notice.urgent) else notice.useful_s
-    return _words_form(WordsForm(formdata=None, data=values))
+    values |= question_form.shared_terms_of_draft(notice)
+    values["useful_s"] = 0 if notice.useful_s == _default_expiry_s(notice.urgent) else notice.useful_s
+    return _set_choices(ContentForm(formdata=None, data=values))
 
 
-def _values(notice: Notice, form: WordsForm) -> dict[str, Any]:
+def _values_to_save(notice: Notice, form: ContentForm) -> dict[str, Any]:
     """Return what is to be saved. Line breaks become \\n, as the database and the letters keep them."""
     every_s, times = (form.remind.data or "0x1").split("x")
     return {
         "remind_every_s": int(every_s),
         "remind_times": int(times),
         "subject": (form.subject.data or "").strip(),
-        **decorating.body(form),
+        **rich_text.posted_body(form),
         "urgent": form.urgent.data,
         "read_confirmation": form.read_confirmation.data,
         "footer": form.footer.data,
         "files_inside": form.files_inside.data,
         "skip_missing": form.skip_missing.data,
-        "replies_to_id": replies_to(notice, form.reply_to_own.data),
-        "useful_s": form.useful_s.data or _usual(form.urgent.data),
-        **asking.values(form),
+        "replies_to_id": reply_to_user_id(notice, form.reply_to_own.data),
+        "useful_s": form.useful_s.data or _default_expiry_s(form.urgent.data),
+        **question_form.values_to_save(form),
     }
 
 
-def _differs(notice: Notice, form: WordsForm) -> bool:
-    values = _values(notice, form)
-    if notice.wording.subject != values["subject"] or decorating.differs(notice, form) or asking.differs(notice, form):
+def _differs_from_saved(notice: Notice, form: ContentForm) -> bool:
+    values = _values_to_save(notice, form)
+    if (
+        notice.wording.subject != values["subject"]
+        or rich_text.body_differs(notice, form)
+        or question_form.differs(notice, form)
+    ):
         return True
     named = [name for name in (*OPTIONS, "replies_to_id") if name in values]
     return any(getattr(notice, name) != values[name] for name in named)
 
 
-def _after_words(notice: Notice, form: WordsForm) -> Any:
-    if (answer := _files(notice, form)) is not None:
+def _after_content_saved(notice: Notice, form: ContentForm) -> Any:
+    if (answer := _handle_files_without_script(notice, form)) is not None:
         return answer
-    if request.form.get("act") in decorating.ACTS:
-        return decorating.change(notice, form)
+    if request.form.get("act") in rich_text.RICH_TEXT_ACTIONS:
+        return rich_text.apply_button(notice, form)
     if request.form.get("act") in ("name", "measure"):
         return web.redirect_to(f"notices.{request.form['act']}", number=notice.id)
     if request.form.get("act") == "next":
         missing = find_missing(notice, audience_of(notice), current_user)
         for name in ("subject", "text"):
             if name in missing:
-                wrong = form[decorating.field_of(name)]
+                wrong = form[rich_text.body_field(name)]
                 wrong.errors = [*wrong.errors, missing[name]]
         form.asks_wrong = missing.get("questions", "")
         if missing.keys() & {"subject", "text", "questions"}:
-            return _words_page(notice, form, status=422)
-        return web.redirect_to("notices.check" if "targets" not in missing else "notices.recipients", number=notice.id)
-    if asking.is_act():
-        return asking.again(notice, form, mark_of(notice))
+            return _content_page(notice, form, status=422)
+        return web.redirect_to(
+            "notices.check_page" if "targets" not in missing else "notices.edit_recipients", number=notice.id
+        )
+    if question_form.is_question_button():
+        return question_form.question_section(notice, form, version_of(notice))
     if web.is_htmx():
-        return render_template("notices/_saved.html", notice=notice, mark=mark_of(notice), elsewhere=False)
+        return render_template("notices/_save_status.html", notice=notice, mark=version_of(notice), elsewhere=False)
     web.flash_message(N_("Draft saved at %(time)s."), time=format_time(notice.updated_at))
-    return web.redirect_to("notices.words", number=notice.id)
+    return web.redirect_to("notices.edit_content", number=notice.id)
 
 
-def _files(notice: Notice, form: WordsForm) -> Any:
+def _handle_files_without_script(notice: Notice, form: ContentForm) -> Any:
     """Take or drop files where no script does it: they come with the words, so that nothing typed is lost."""
     act = request.form.get("act", "")
     if web.is_htmx():
         return None
     if act.startswith("remove-") and act[7:].isdecimal() and len(act) < 20:
-        files.drop(notice, int(act[7:]))
-    elif wrong := files.take(notice, request.files.getlist("file")):
-        return _words_page(Notice.get_by_id(notice.id), form, status=422, wrong=wrong)
+        attachment_pages.remove_upload(notice, int(act[7:]))
+    elif wrong := attachment_pages.store_uploads(notice, request.files.getlist("file")):
+        return _content_page(Notice.get_by_id(notice.id), form, status=422, wrong=wrong)
     elif act != "attach":
         return None
-    return web.redirect_to("notices.words", number=notice.id, _anchor="files")
+    return web.redirect_to("notices.edit_content", number=notice.id, _anchor="files")
 
 
-def _not_saved(notice: Notice, form: WordsForm, elsewhere: bool = False) -> Any:
+def _content_not_saved(notice: Notice, form: ContentForm, elsewhere: bool = False) -> Any:
     """Answer what could not be saved with everything that was typed."""
     if web.is_htmx() and elsewhere:
         mark = form.seen.data
-        return render_template("notices/_saved.html", notice=notice, mark=mark, elsewhere=True), 422
-    return _words_page(notice, form, elsewhere=elsewhere, status=422)
+        return render_template("notices/_save_status.html", notice=notice, mark=mark, elsewhere=True), 422
+    return _content_page(notice, form, elsewhere=elsewhere, status=422)
 
 
-def _my_lists() -> list[int]:
+def _own_list_ids() -> list[int]:
     """Return the lists whose items are offered while none is chosen."""
     return [one.id for one in web.permissions().lists("send")]
 
 
-def _words_page(
-    notice: Notice, form: WordsForm, elsewhere: bool = False, status: int = 200, wrong: Sequence[str] = ()
+def _content_page(
+    notice: Notice, form: ContentForm, elsewhere: bool = False, status: int = 200, wrong: Sequence[str] = ()
 ) -> Any:
     page = web.render_page(
-        "notices/words.html",
-        "notices/_words.html",
+        "notices/content.html",
+        "notices/_content_form.html",
         notice=notice,
         form=form,
         elsewhere=elsewhere,
         other=notice.wording if elsewhere else None,
-        **decorating.shown(notice, form),
-        mark=form.seen.data if elsewhere else mark_of(notice),
+        **rich_text.template_values(notice, form),
+        mark=form.seen.data if elsewhere else version_of(notice),
         audience=audience_of(notice),
-        offered=merge_fields.offered_names(merge_fields.lists_of_notice(notice) or _my_lists(), web.language()),
+        offered=merge_fields.offered_names(merge_fields.lists_of_notice(notice) or _own_list_ids(), web.language()),
         lacks_signature=merge_fields.lacks_signature(current_user, form.subject.data, form.text.data),
         uses_fields=merge_fields.has_merge_fields(form.subject.data, form.text.data),
         force=load_settings(),
-        **asking.shown(notice, form),
+        **question_form.template_values(notice, form),
         wrong=wrong,
         status=status,
     )

@@ -14,10 +14,10 @@ from wtforms.validators import Length, Optional
 from i18n import N_
 from web import Form
 
-HOURS = (6, 12, 24, 48, 72, 168)
+EXPIRY_HOURS = (6, 12, 24, 48, 72, 168)
 
 
-class NewForm(Form):
+class NewNoticeForm(Form):
     """Beginning a notice: the key that makes a double tap harmless, whether it is urgent, or only practice."""
 
     form_key = HiddenField()
@@ -33,7 +33,7 @@ class RecipientsForm(Form):
     without = SelectMultipleField(coerce=int, validate_choice=False)
 
 
-class WordsForm(Form):
+class ContentForm(Form):
     """Subject, text and options."""
 
     seen = HiddenField()
@@ -69,7 +69,7 @@ class CheckForm(Form):
     colleague = IntegerField(N_("Who looks at it"), [Optional()])
 
 
-class SecondForm(Form):
+class ReviewForm(Form):
     """What the second person says: the mark of what was shown, and a word if it goes back."""
 
     mark = HiddenField()
@@ -82,7 +82,7 @@ class TimeForm(Form):
     at = StringField(N_("Date and time"))
 
 
-class FindForm(Form):
+class SearchForm(Form):
     """A search of the history."""
 
     q = StringField(N_("Subject or text"), [Length(max=200)])

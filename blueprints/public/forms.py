@@ -10,14 +10,14 @@ from i18n import LANGUAGES, N_
 from web import Form
 
 
-class OpenForm(Form):
+class TokenForm(Form):
     """A form of a page that is opened by a mark."""
 
     class Meta(Form.Meta):
         csrf = False
 
 
-class OwnForm(OpenForm):
+class PreferencesForm(TokenForm):
     """What belongs to the reader."""
 
     name = StringField(N_("Your name"), [Length(max=60)])
@@ -30,7 +30,7 @@ class OwnForm(OpenForm):
     )
 
 
-class ChildForm(OpenForm):
+class ChildForm(TokenForm):
     """A child: names, and class while it is not known."""
 
     name = StringField(N_("Name of the child"), [Length(max=60)])
@@ -39,13 +39,13 @@ class ChildForm(OpenForm):
     class_name = StringField(N_("Class"), [Length(max=20)])
 
 
-class AddressForm(OpenForm):
+class AddressForm(TokenForm):
     """A new address."""
 
     address = StringField(N_("New e-mail address"), [Length(max=300)])
 
 
-def items_typed(form: Mapping[str, str], items: Mapping[int, Mapping[str, str]]) -> dict[int, dict[str, str]]:
+def posted_attributes(form: Mapping[str, str], items: Mapping[int, Mapping[str, str]]) -> dict[int, dict[str, str]]:
     """Return the items of places as they were typed; fields are called after place and position."""
     return {
         number: {

@@ -9,15 +9,15 @@ from i18n import LANGUAGES, N_
 from models import MailingList
 from web import Form, _
 
-NEEDED = InputRequired(N_("Please fill in this field."))
+REQUIRED = InputRequired(N_("Please fill in this field."))
 
 
-class Duty(Form):
+class RoleForm(Form):
     """A role, where it counts, and until when."""
 
     kind = SelectField(N_("Role"), default="sender")
     place = SelectField(
-        N_("Where it counts"), [InputRequired(N_("Please choose where it counts."))], coerce=lambda text: _number(text)
+        N_("Where it counts"), [InputRequired(N_("Please choose where it counts."))], coerce=lambda text: _list_id(text)
     )
     until = DateField(N_("Last day"), [Optional()])
 
@@ -29,19 +29,19 @@ class Duty(Form):
         self.place.choices = [*nothing, *lists, SelectChoice(0, _("The whole organization"))]
 
 
-def _number(text: object) -> int | None:
+def _list_id(text: object) -> int | None:
     return int(str(text)) if str(text).isdecimal() else None
 
 
-class Invite(Duty):
+class InviteForm(RoleForm):
     """A colleague with the first role."""
 
-    name = StringField(N_("User name"), [NEEDED, Length(max=60)])
-    email = StringField(N_("E-mail address"), [NEEDED, Length(max=254)])
+    name = StringField(N_("User name"), [REQUIRED, Length(max=60)])
+    email = StringField(N_("E-mail address"), [REQUIRED, Length(max=254)])
     language = RadioField(N_("Language of the pages"), choices=[SelectChoice(*pair) for pair in LANGUAGES.items()])
 
 
-class Anyway(Form):
+class DisableForm(Form):
     """Disable although a list loses its only manager."""
 
     anyway = BooleanField()

@@ -101,9 +101,9 @@ def test_only_the_terminal_and_tests_import_the_application():
         ("models.py", "import core.lists"),
         ("i18n.py", "import config"),
         ("tasks.py", "from blueprints.home import routes"),
-        ("blueprints/lists/routes.py", "from blueprints.members import forms"),
-        ("blueprints/lists/routes.py", "from mail import address"),
-        ("blueprints/lists/routes.py", "from app import create_app"),
+        ("blueprints/lists/views.py", "from blueprints.members import forms"),
+        ("blueprints/lists/views.py", "from mail import address"),
+        ("blueprints/lists/views.py", "from app import create_app"),
         ("cli/list.py", "import blueprints.lists"),
     ],
 )
@@ -115,7 +115,7 @@ def test_the_rule_sees_a_breach(path, source):
     ("path", "source"),
     [
         (
-            "blueprints/lists/routes.py",
+            "blueprints/lists/views.py",
             "from blueprints.lists.forms import Form\nfrom core import lists\nimport web",
         ),
         ("core/members/lists.py", "from mail import address\nimport clock"),

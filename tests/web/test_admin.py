@@ -7,7 +7,7 @@ import pytest
 
 import clock
 import config as ground
-from blueprints.admin.record import ACTIONS
+from blueprints.admin.audit_log import ACTION_LABELS
 from core import settings
 from core.delivery import dev_outbox
 from core.notifications import service_mail
@@ -232,4 +232,4 @@ def written_actions() -> set[str]:
 def test_every_action_has_its_words():
     actions = written_actions()
     assert "user.disabled" in actions
-    assert actions - ACTIONS.keys() == set()
+    assert actions - ACTION_LABELS.keys() == set()

@@ -101,7 +101,7 @@ def test_one_list_is_picked_out(as_, school):
 
 
 def test_the_history_is_paged(hanako, school, monkeypatch):
-    monkeypatch.setattr("blueprints.history.routes.PAGE", 2)
+    monkeypatch.setattr("blueprints.history.views.PAGE_SIZE", 2)
     for number in range(3):
         sent(school, f"お知らせ{number}号")
     text = page(hanako, "/history?q=お知らせ")

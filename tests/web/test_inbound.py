@@ -210,7 +210,7 @@ def test_replies_are_shown_escaped(app, school):
     to = reply_address(letter.id, load_settings().secret, DOMAIN)
     come(mail("aoyama.k@example.com", to, f"Re: {EVIL}", EVIL), to, "aoyama.k@example.com")
     with app.test_request_context():
-        shown = render_template("incoming/_replies.html", replies=replies.list_replies(sent.notice))
+        shown = render_template("inbound/_replies.html", replies=replies.list_replies(sent.notice))
     assert "青山 健太" in shown and "&lt;script&gt;" in shown and EVIL not in shown
 
 

@@ -24,5 +24,5 @@ def test_fault_on_a_readers_page_leaves_no_token_in_the_log_and_no_internals_on_
     answer = client.get(f"/r/{token}")
     assert answer.status_code == 500
     assert "roof" not in answer.text and "Traceback" not in answer.text and token not in answer.text
-    assert "public.read" in caplog.text and "the roof is open" in caplog.text
+    assert "public.read_notice" in caplog.text and "the roof is open" in caplog.text
     assert token not in caplog.text

@@ -1,0 +1,53 @@
+"""What a browser carries in and out: the session cookie, the mark of a known device, the page to go on to."""
+
+from datetime import timedelta
+
+from flask import Response, current_app, redirect, request, session, url_for
+from flask_login import login_user
+
+from core.accounts import logins
+from models import User
+from web import redirect_to
+
+DEVICE_COOKIE = "kairan_device"
+DEVICE_AGE = timedelta(days=365)
+
+
+def client_info() -> logins.LoginClient:
+    """Return who knocks at this request."""
+    return logins.LoginClient(request.remote_addr, request.cookies.get(DEVICE_COOKIE), request.user_agent.string[:200])
+
+
+def start_browser_session(user: User, response: Response) -> Response:
+    """Put the session's token into a fresh cookie and remember the device; what stood in the old cookie is gone."""
+    known = logins.device_by_token(request.cookies.get(DEVICE_COOKIE), user)
+    session.clear()
+    session.permanent = bool(user.session and user.session.remembered)
+    login_user(user)
+    if not known:
+        response.set_cookie(
+            DEVICE_COOKIE,
+            logins.sign_device_token(user),
+            max_age=DEVICE_AGE,
+            httponly=True,
+            samesite="Lax",
+            secure=current_app.config["SESSION_COOKIE_SECURE"],
+        )
+    return response
+
+
+def clear_browser_session() -> Response:
+    """Empty the cookie and show the login page."""
+    session.clear()
+    return redirect_to("account.login")
+
+
+def redirect_to_next(wanted: str | None) -> Response:
+    """Answer with the way to a page of this site, else to the first page (no open redirect)."""
+    return redirect(wanted if wanted and is_own_path(wanted) else url_for("home.index"), code=303)  # type: ignore[return-value]
+
+
+def is_own_path(wanted: str) -> bool:
+    """Say whether this is a path on this site and nothing else: browsers read `//x` and `/\\x` as another host."""
+    plain = wanted.isprintable() and "\\" not in wanted
+    return plain and wanted.startswith("/") and not wanted.startswith("//")

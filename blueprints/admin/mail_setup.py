@@ -1,0 +1,168 @@
+"""How mail goes and comes: the situation of this school, the server that sends, the mailbox that is read."""
+
+from flask import abort
+from flask_login import current_user
+from flask_wtf import FlaskForm
+
+import clock
+from blueprints.admin.forms import MailboxForm, MailModeForm, SmtpServerForm
+from blueprints.admin.views import Answer, bp
+from core import settings
+from core.delivery import lifecycle
+from core.inbound import imap_poller
+from core.notifications import service_mail
+from core.system import mail_modes, mailbox_settings, smtp_settings, smtp_test
+from i18n import N_
+from models import Collection, Letter, Organization
+from web import add_field_error, flash_message, redirect_to, render_page, requires
+
+
+@bp.get("/admin/mail")
+@requires("admin")
+def mail_page() -> Answer:
+    """Show the situation, the forms that belong to it, and what works."""
+    return _mail_page()
+
+
+def _mail_page(status: int = 200, **filled: FlaskForm) -> Answer:
+    force = settings.load_settings()
+    forms = {"road": MailModeForm(None, road=force.road), "server": _server_form(force), "box": _mailbox_form()}
+    return render_page(
+        "admin/mail.html",
+        status=status,
+        force=force,
+        roads=mail_modes.MAIL_MODES,
+        features=list(mail_modes.available_features(force)),
+        state=Collection.the(),
+        test=_last_test(),
+        letter_states=lifecycle.STATE_LABELS,
+        **{**forms, **filled},
+    )
+
+
+def _server_form(force: settings.Settings) -> SmtpServerForm:
+    route = force.route
+    if route is None:
+        return SmtpServerForm(None, hour_rate=force.hour_rate)
+    return SmtpServerForm(
+        None, host=route.host, port=route.port, security=route.security, user=route.user, hour_rate=force.hour_rate
+    )
+
+
+def _mailbox_form() -> MailboxForm:
+    box, row = mailbox_settings.saved_account(), Organization.the()
+    given = {"mailbox": mail_modes.mailbox_address(), "plus": row.plus, "header": row.recipient_header}
+    if box is None:
+        return MailboxForm(None, **given)
+    return MailboxForm(None, host=box.host, port=box.port, security=box.security, user=box.user, **given)
+
+
+def _last_test() -> Letter | None:
+    tests = Letter.select().where(Letter.kind == "test", Letter.notice.is_null(), Letter.person.is_null())
+    return tests.order_by(Letter.id.desc()).first()
+
+
+@bp.post("/admin/mail/road")
+@requires("admin")
+def save_mail_mode() -> Answer:
+    """Keep which of the four situations this is."""
+    form = MailModeForm()
+    if "road" in settings.load_settings().fixed:
+        abort(403)
+    if not form.validate():
+        return _mail_page(422, road=form)
+    mail_modes.choose_mode(current_user, form.road.data)
+    flash_message(N_("Saved."))
+    return redirect_to("admin.mail_page")
+
+
+@bp.post("/admin/mail/server")
+@requires("admin")
+def save_smtp_server() -> Answer:
+    """Change the mail server; without one, letters stay in the outbox."""
+    form, fixed = SmtpServerForm(), settings.load_settings().fixed
+    if "smtp" in fixed:
+        abort(403)
+    if not form.validate():
+        return _mail_page(422, server=form)
+    try:
+        smtp_settings.update_smtp(
+            current_user,
+            host=form.host.data or "",
+            port=form.port.data,
+            security=form.security.data,
+            user=form.user.data or "",
+            password=form.password.data or "",
+            hour_rate=None if "hour_rate" in fixed else form.hour_rate.data or 0,
+        )
+    except smtp_settings.DomainError as refused:
+        add_field_error(form, refused.field, refused.message)
+        return _mail_page(422, server=form)
+    flash_message(N_("Saved. Now send a test letter."))
+    return redirect_to("admin.mail_page")
+
+
+@bp.post("/admin/mail/test")
+@requires("admin")
+def send_test_email() -> Answer:
+    """Send a test letter to the administrator who asks for it, and say at once how it went."""
+    if not current_user.email:
+        flash_message(N_("Please enter your own e-mail address first: the test letter goes there."), "wrong")
+        return redirect_to("account.index")
+    force = settings.load_settings()
+    if force.practice:
+        service_mail.notify(
+            "test", address=current_user.email, language=current_user.language,
+            values={"organization": force.name}, now=clock.now(),
+        )  # fmt: skip
+        flash_message(N_("The test letter is on its way to the outbox."))
+        return redirect_to("admin.mail_page")
+    found = smtp_test.send_test_letter(current_user, clock.now())
+    flash_message(found.message, "note" if found.well else "wrong", sender=force.own.sender("postmaster"))
+    return redirect_to("admin.mail_page")
+
+
+@bp.post("/admin/mail/box")
+@requires("admin")
+def save_mailbox() -> Answer:
+    """Change the mailbox that is read, and look into it once."""
+    form = MailboxForm()
+    if "imap" in settings.load_settings().fixed:
+        abort(403)
+    if not form.validate():
+        return _mail_page(422, box=form)
+    try:
+        mailbox_settings.save_mailbox(current_user, _mailbox_settings_of(form))
+    except mail_modes.DomainError as refused:
+        add_field_error(form, refused.field, refused.message)
+        return _mail_page(422, box=form)
+    return test_mailbox()
+
+
+def _mailbox_settings_of(form: MailboxForm) -> mailbox_settings.MailboxInput:
+    return mailbox_settings.MailboxInput(
+        host=form.host.data or "",
+        port=form.port.data,
+        security=form.security.data,
+        user=form.user.data or "",
+        password=form.password.data or "",
+        mailbox=form.mailbox.data or "",
+        plus=form.plus.data,
+        header=(form.header.data or "").strip(),
+    )
+
+
+@bp.post("/admin/mail/look")
+@requires("admin")
+def test_mailbox() -> Answer:
+    """Try the mailbox now, without taking anything out, and say how it went."""
+    box = settings.load_settings().box
+    if box is None:
+        flash_message(N_("Saved. It is read once “one mailbox” or “all mail in one mailbox” is chosen above."))
+        return redirect_to("admin.mail_page")
+    found = imap_poller.test_account(box, clock.now())
+    if found is None:
+        flash_message(N_("The mailbox is open to Kairan, and handled mail can be put aside."))
+    else:
+        flash_message(found.message, "wrong")
+    return redirect_to("admin.mail_page")

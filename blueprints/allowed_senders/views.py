@@ -1,0 +1,106 @@
+"""The page of a list's mail: who may post, who manages, how mails are taken (T-26, T-37 to T-39)."""
+
+from flask import Blueprint, Response, abort
+from flask_login import current_user
+
+import clock
+from blueprints.allowed_senders.forms import PostingRulesForm, SenderForm
+from core.inbound import allowed_senders
+from i18n import N_
+from models import MailingList, Sender
+from web import add_field_error, flash_message, get_list_or_404, redirect_to, render_page
+
+bp = Blueprint("senders", __name__, url_prefix="/lists/<int:number>/senders")
+
+Answer = Response | tuple[str, int]
+
+
+def _sender_or_404(number: int, which: int) -> tuple[MailingList, Sender]:
+    mailing_list = get_list_or_404(number, "manage")
+    return mailing_list, Sender.get_or_none(Sender.id == which, Sender.list == mailing_list) or abort(404)
+
+
+@bp.get("")
+def index(number: int) -> Answer:
+    """Show who may post to a list by mail, and its addresses."""
+    mailing_list = get_list_or_404(number, "manage")
+    return _senders_page(mailing_list, SenderForm(None), PostingRulesForm(None, obj=mailing_list))
+
+
+def _senders_page(mailing_list: MailingList, form: SenderForm, door: PostingRulesForm, status: int = 200) -> Answer:
+    return render_page(
+        "allowed_senders/index.html",
+        status=status,
+        list=mailing_list,
+        senders=allowed_senders.list_senders(mailing_list),
+        managers=allowed_senders.managers_of(mailing_list),
+        form=form,
+        door=door,
+    )
+
+
+@bp.post("")
+def add_sender(number: int) -> Answer:
+    """Register an address; it gets a trial letter."""
+    mailing_list, form = get_list_or_404(number, "manage"), SenderForm()
+    door = PostingRulesForm(None, obj=mailing_list)
+    if not form.validate():
+        return _senders_page(mailing_list, form, door, 422)
+    try:
+        sender = allowed_senders.add_sender(mailing_list, current_user, form.address.data, form.name.data, clock.now())
+    except allowed_senders.Refused as refused:
+        add_field_error(form, refused.field, refused.message, **refused.values)
+        return _senders_page(mailing_list, form, door, 422)
+    flash_message(N_("%(address)s may post now. A trial letter is on its way there."), address=sender.address)
+    return redirect_to("allowed_senders.index", number=number)
+
+
+@bp.post("/door")
+def save_posting_rules(number: int) -> Answer:
+    """Save how the list takes posts."""
+    mailing_list, form = get_list_or_404(number, "manage"), PostingRulesForm()
+    if not form.validate():
+        return _senders_page(mailing_list, SenderForm(None), form, 422)
+    allowed_senders.set_posting_rules(
+        mailing_list, current_user, post_ask=form.post_ask.data, post_confirm=form.post_confirm.data
+    )
+    flash_message(N_("Saved."))
+    return redirect_to("allowed_senders.index", number=number)
+
+
+@bp.route("/<int:which>", methods=["GET", "POST"])
+def edit_sender(number: int, which: int) -> Answer:
+    """Change an address or its name; a new address gets its own trial letter."""
+    mailing_list, sender = _sender_or_404(number, which)
+    form = SenderForm(obj=sender)
+    if form.validate_on_submit():
+        try:
+            allowed_senders.update_sender(sender, current_user, form.address.data, form.name.data, clock.now())
+        except allowed_senders.Refused as refused:
+            add_field_error(form, refused.field, refused.message, **refused.values)
+        else:
+            flash_message(N_("Saved."))
+            return redirect_to("allowed_senders.index", number=number)
+    status = 422 if form.errors else 200
+    return render_page("allowed_senders/edit.html", status=status, list=mailing_list, sender=sender, form=form)
+
+
+@bp.post("/<int:which>/trial")
+def send_trial_email(number: int, which: int) -> Answer:
+    """Send the trial letter once more."""
+    _, sender = _sender_or_404(number, which)
+    allowed_senders.send_verification(sender, clock.now())
+    flash_message(N_("A trial letter is on its way to %(address)s."), address=sender.address)
+    return redirect_to("allowed_senders.index", number=number)
+
+
+@bp.post("/<int:which>/remove")
+def remove_sender(number: int, which: int) -> Answer:
+    """Take the right to post away; the last one stays (T-38)."""
+    _, sender = _sender_or_404(number, which)
+    try:
+        allowed_senders.remove_sender(sender, current_user)
+        flash_message(N_("%(address)s cannot post any more."), address=sender.address)
+    except allowed_senders.LastSenderError as refused:
+        flash_message(refused.message, "wrong")
+    return redirect_to("allowed_senders.index", number=number)

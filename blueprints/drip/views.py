@@ -1,0 +1,148 @@
+"""The letters that follow joining a list, one after the other: write, look, pause, end (N-12)."""
+
+from flask import Blueprint, Response, abort, request
+from flask_login import current_user
+
+import clock
+import tasks
+from blueprints.drip.forms import DripMessageForm, form_of_content
+from core.errors import MissingFields
+from core.notices import audience, author_copy, drip, rendering
+from core.settings import load_settings
+from i18n import N_
+from models import MailingList, Step
+from web import add_field_error, flash_message, get_list_or_404, redirect_to, render_page
+
+bp = Blueprint("steps", __name__, url_prefix="/lists/<int:number>/steps")
+
+Answer = Response | tuple[str, int]
+MAX_COMING_SHOWN = 20
+
+
+def _message_or_404(number: int, which: int) -> tuple[MailingList, Step]:
+    mailing_list = get_list_or_404(number, "manage")
+    mine = (Step.id == which) & (Step.list == mailing_list) & Step.ended_at.is_null()
+    return mailing_list, Step.get_or_none(mine) or abort(404)
+
+
+@bp.get("")
+def index(number: int) -> Answer:
+    """Show the letters of a list in the order in which a new member gets them."""
+    mailing_list = get_list_or_404(number, "manage")
+    found = drip.steps_of_list(mailing_list)
+    return render_page(
+        "drip/index.html",
+        list=mailing_list,
+        steps=found,
+        words={one.id: drip.step_content(one) for one in found},
+        figures=drip.step_stats(found),
+        waiting={one.id: len(drip.people_due(one, clock.now())) for one in found if one.paused_at},
+        WHY=drip.PAUSE_REASONS,
+    )
+
+
+@bp.route("/new", methods=["GET", "POST"])
+def add_message(number: int) -> Answer:
+    """Write a letter that follows joining."""
+    mailing_list, form = get_list_or_404(number, "manage"), DripMessageForm()
+    if form.validate_on_submit():
+        try:
+            made = drip.add_step(mailing_list, current_user, form.words(), clock.now())
+        except MissingFields as missing:
+            _add_field_errors(form, missing)
+        else:
+            flash_message(N_("Saved. Whoever joins from now on gets this letter."))
+            return redirect_to("drip.show_message", number=number, which=made.id)
+    return render_page("drip/edit.html", status=422 if form.errors else 200, list=mailing_list, step=None, form=form)
+
+
+@bp.route("/<int:which>/edit", methods=["GET", "POST"])
+def edit_message(number: int, which: int) -> Answer:
+    """Change words and time; who has had the letter does not get it again."""
+    mailing_list, step = _message_or_404(number, which)
+    form = DripMessageForm() if request.method == "POST" else form_of_content(drip.step_content(step))
+    if form.validate_on_submit():
+        try:
+            drip.update_step(step, current_user, form.words(), clock.now())
+        except MissingFields as missing:
+            _add_field_errors(form, missing)
+        else:
+            flash_message(N_("Saved. Who has already had this letter does not get it again."))
+            return redirect_to("drip.show_message", number=number, which=which)
+    return render_page("drip/edit.html", status=422 if form.errors else 200, list=mailing_list, step=step, form=form)
+
+
+def _add_field_errors(form: DripMessageForm, missing: MissingFields) -> None:
+    for field, sentence in missing.fields.items():
+        add_field_error(form, field, sentence)
+
+
+@bp.get("/<int:which>")
+def show_message(number: int, which: int) -> Answer:
+    """Show one letter with its figures, who gets it next, and how one real member will see it."""
+    mailing_list, step = _message_or_404(number, which)
+    notice, now = drip.standing_notice(step) or abort(404), clock.now()
+    readers = audience.resolve_audience(notice).receiving
+    coming = drip.upcoming_sends(step, now)
+    return render_page(
+        "drip/show.html",
+        list=mailing_list,
+        step=step,
+        notice=notice,
+        said=drip.step_content(step),
+        figures=drip.step_stats([step]).get(step.id, drip.StepStats()),
+        waiting=sum(one.at <= now for one in coming),
+        coming=coming[:MAX_COMING_SHOWN],
+        more=max(0, len(coming) - MAX_COMING_SHOWN),
+        shown_letter=rendering.preview_letter(notice, readers[0], load_settings(), now) if readers else None,
+        WHY=drip.PAUSE_REASONS,
+    )
+
+
+@bp.post("/<int:which>/test")
+def send_test_email(number: int, which: int) -> Answer:
+    """Send the letter to whoever asks, and to nobody else."""
+    _, step = _message_or_404(number, which)
+    letter = author_copy.send_test(drip.standing_notice(step) or abort(404), current_user, clock.now())
+    if letter is None:
+        flash_message(
+            N_("Your account has no e-mail address, so no test can be sent. Enter one under your name first."), "wrong"
+        )
+    else:
+        tasks.wake_worker()
+        flash_message(N_("A test has been sent to %(address)s."), address=letter.address)
+    return redirect_to("drip.show_message", number=number, which=which)
+
+
+@bp.post("/<int:which>/pause")
+def pause_message(number: int, which: int) -> Answer:
+    """Let the letter rest."""
+    _, step = _message_or_404(number, which)
+    drip.pause_step(step, current_user, clock.now())
+    flash_message(N_("Paused. Nobody gets this letter until you let it go on."))
+    return redirect_to("drip.show_message", number=number, which=which)
+
+
+@bp.post("/<int:which>/go-on", endpoint="go_on")
+@bp.post("/<int:which>/skip", endpoint="skip")
+def resume_message(number: int, which: int) -> Answer:
+    """Let it go on, with those who waited or (skip) without them."""
+    _, step = _message_or_404(number, which)
+    made = drip.resume_step(step, current_user, clock.now(), skip=request.endpoint == "drip.resume_skipping")
+    if made:
+        tasks.wake_worker()
+        flash_message(N_("It goes on. %(n)s letters leave now."), n=made)
+    else:
+        flash_message(N_("It goes on with whoever becomes due from now on."))
+    return redirect_to("drip.show_message", number=number, which=which)
+
+
+@bp.route("/<int:which>/end", methods=["GET", "POST"])
+def end_message(number: int, which: int) -> Answer:
+    """Ask, then end the letter for good."""
+    mailing_list, step = _message_or_404(number, which)
+    if request.method == "POST":
+        drip.end_step(step, current_user, clock.now())
+        flash_message(N_("Ended. What it sent stays in the history."))
+        return redirect_to("drip.index", number=number)
+    return render_page("drip/confirm_end.html", list=mailing_list, step=step, said=drip.step_content(step))

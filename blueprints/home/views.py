@@ -1,0 +1,28 @@
+"""The first page: two large buttons, what needs somebody now, what goes out next, how the latest notices stand."""
+
+import uuid
+
+from flask import Blueprint, Response
+from flask_login import current_user
+
+import clock
+from core.notices import templates
+from core.reports import dashboard
+from web import permissions, render_page
+
+bp = Blueprint("home", __name__)
+
+Answer = Response | tuple[str, int]
+
+
+@bp.get("/")
+def index() -> Answer:
+    """Show the first page, or only the part that moves while something is being sent."""
+    return render_page(
+        "home/index.html",
+        "home/_open_tasks.html",
+        today=dashboard.load_dashboard(permissions(), clock.now()),
+        steps=dashboard.setup_steps(current_user, permissions()),
+        urgent_samples=templates.quick_templates(permissions()),
+        form_key=uuid.uuid4().hex,
+    )

@@ -1,0 +1,145 @@
+"""Pages behind links in letters: release a posted mail, confirm a registration, stop and resume.
+
+Opened on a phone without a login; the signed mark is the authority. GET never acts (law 3).
+"""
+
+from collections.abc import Callable
+
+from flask import Response, redirect, render_template, request, url_for
+from flask.blueprints import BlueprintSetupState
+
+import clock
+import tasks
+import web
+from blueprints.inbound.views import bp
+from core.errors import DomainError, MissingFields
+from core.inbound import post_by_mail
+from core.members import consent, preference_page, signed_links, unsubscribe_by_mail
+from core.notices.audience import resolve_audience
+from core.signup import emails, signup
+from models import Notice
+
+Answer = Response | tuple[str, int] | str
+
+
+def _expired_link_page() -> Answer:
+    return render_template("inbound/link_expired.html"), 404
+
+
+# ── a posted mail ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@bp.get("/mail/release/<mark>")
+@web.public_view
+def show_held_post(mark: str) -> Answer:
+    """Show a held mail as members would get it; opening it sends nothing."""
+    notice = post_by_mail.notice_by_release_token(mark, clock.now())
+    return _held_post_page(notice) if notice else _expired_link_page()
+
+
+@bp.post("/mail/release/<mark>")
+@web.public_view
+def release_held_post(mark: str) -> Answer:
+    """Let it go; pressing twice sends nothing twice."""
+    notice = post_by_mail.notice_by_release_token(mark, clock.now())
+    if notice is None:
+        return _expired_link_page()
+    try:
+        post_by_mail.release_post(notice, clock.now(), request.form.get("typed", ""))
+    except DomainError as refused:
+        fresh = Notice.get_by_id(notice.id)
+        sentence = next(iter(refused.fields.values())) if isinstance(refused, MissingFields) else refused.message
+        wrong = web._(sentence, **refused.values) if post_by_mail.is_waiting_for_release(fresh) else ""
+        return _held_post_page(fresh, wrong, 422 if wrong else 200)
+    tasks.wake_worker()
+    return redirect(url_for("inbound.show_held_post", mark=mark), code=303)  # type: ignore[return-value]
+
+
+def _held_post_page(notice: Notice, wrong: str = "", status: int = 200) -> Answer:
+    audience = resolve_audience(notice)
+    page = render_template(
+        "inbound/release_post.html",
+        notice=notice,
+        wording=notice.wording,
+        waits=post_by_mail.is_waiting_for_release(notice),
+        why=post_by_mail.hold_reason(notice),
+        sentences=post_by_mail.HOLD_REASONS,
+        letters=audience.letters,
+        whole=audience.whole,
+        lists=audience.lists,
+        wrong=wrong,
+    )
+    return page, status
+
+
+# ── joining ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@bp.get("/mail/join/<mark>")
+@web.public_view
+def show_signup(mark: str) -> Answer:
+    """Ask once more before an address becomes a member."""
+    wish = emails.request_from_link(mark, clock.now())
+    if wish is None:
+        return _expired_link_page()
+    return render_template(
+        "inbound/confirm_signup.html", wish=wish, terms=consent.render_consent_text(wish.list, web.language())
+    )
+
+
+@bp.post("/mail/join/<mark>")
+@web.public_view
+def confirm_signup(mark: str) -> Answer:
+    """Make the address a member and go on to the own page, which asks for the name."""
+    wish = emails.request_from_link(mark, clock.now())
+    if wish is None:
+        return _expired_link_page()
+    person, state = signup.confirm_signup(wish, clock.now())
+    tasks.wake_worker()
+    if state != "active":
+        return render_template("inbound/signup_pending.html", list=wish.list)
+    mark = preference_page.sign_page_token(person, clock.now() + preference_page.WELCOME_LINK_LIFETIME)
+    return _redirect_to("public.show_preferences", mark)
+
+
+def _redirect_to(endpoint: str, mark: str, **values: str) -> Answer:
+    return redirect(url_for(endpoint, mark=mark, **values), code=303)  # type: ignore[return-value]
+
+
+# ── leaving ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@bp.get("/mail/leave/<mark>")
+@web.public_view
+def show_membership(mark: str) -> Answer:
+    """Show how the member stands in the list, with one button."""
+    found = signed_links.membership_by_token(mark)
+    if found is None:
+        return _expired_link_page()
+    return render_template(
+        "inbound/unsubscribe.html", list=found[1], state=unsubscribe_by_mail.subscription_state(*found)
+    )
+
+
+@bp.post("/mail/leave/<mark>")
+@web.public_view
+def change_membership(mark: str) -> Answer:
+    """Stop or resume; both are repeatable and reversible."""
+    found = signed_links.membership_by_token(mark)
+    if found is None:
+        return _expired_link_page()
+    verbs: dict[str, Callable[[], bool]] = {
+        "stop": lambda: unsubscribe_by_mail.unsubscribe_from_list(*found, clock.now()),
+        "resume": lambda: unsubscribe_by_mail.resubscribe_to_list(*found),
+    }
+    verbs.get(request.form.get("act", ""), lambda: False)()
+    return _redirect_to("inbound.show_membership", mark)
+
+
+def _exempt_from_csrf(state: BlueprintSetupState) -> None:
+    """Exempt these POSTs from the CSRF token: nobody is logged in, and who knows the mark may act."""
+    for view in (release_held_post, confirm_signup, change_membership):
+        state.app.extensions["csrf"].exempt(view)
+
+
+bp.record_once(_exempt_from_csrf)

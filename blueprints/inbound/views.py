@@ -1,0 +1,92 @@
+"""Incoming mail for the administrators: what came, what became of it, and what nobody could read."""
+
+from flask import Blueprint, Response, abort, request
+
+import clock
+import tasks
+from core.inbound import dispatch, post_by_mail, replies
+from core.inbound.log_view import (
+    KIND_LABELS,
+    OUTCOME_LABELS,
+    REASON_TEXTS,
+    VIEW_LABELS,
+    list_messages,
+    read_raw_message,
+)
+from i18n import N_
+from models import Incoming, Notice
+from web import flash_message, paginate, permissions, redirect_to, render_page, requires, send_bytes
+
+bp = Blueprint("incoming", __name__)
+Answer = Response | tuple[str, int]
+bp.app_context_processor(lambda: {"replies_of": _replies_of, "posted_from": post_by_mail.posted_from_address})
+
+
+def _replies_of(notice: Notice) -> list[replies.ReplyView]:
+    return replies.list_replies(notice, lists=permissions().seen(notice))
+
+
+def _message_or_404(number: int) -> Incoming:
+    return Incoming.get_or_none(Incoming.id == number) or abort(404)
+
+
+@bp.get("/incoming")
+@requires("admin")
+def index() -> Answer:
+    """List the mails that came, newest first; first of all those that somebody should look at."""
+    view = request.args.get("view", "look")
+    if view not in VIEW_LABELS:
+        abort(404)
+    return render_page(
+        "inbound/index.html", found=paginate(list_messages(view)), view=view, views=VIEW_LABELS,
+        kinds=KIND_LABELS, outcomes=OUTCOME_LABELS,
+    )  # fmt: skip
+
+
+@bp.get("/incoming/<int:number>")
+@requires("admin")
+def show(number: int) -> Answer:
+    """Show one mail, escaped, and what became of it."""
+    row = _message_or_404(number)
+    return render_page(
+        "inbound/show.html", row=row, kinds=KIND_LABELS, outcomes=OUTCOME_LABELS, reason=REASON_TEXTS.get(row.reason, ""),
+        kept=read_raw_message(row) is not None,
+    )  # fmt: skip
+
+
+@bp.get("/incoming/<int:number>/raw")
+@requires("admin")
+def download_raw(number: int) -> Response:
+    """Hand out the raw mail as a file, never as a page."""
+    content = read_raw_message(_message_or_404(number))
+    if content is None:
+        abort(404)
+    headers = {"Content-Disposition": f'attachment; filename="mail-{number}.eml"'}
+    return Response(content, mimetype="application/octet-stream", headers=headers)
+
+
+@bp.get("/replies/<int:number>/files/<int:place>")
+def download_reply_file(number: int, place: int) -> Answer:
+    """Hand out a file that came with a reply, to organizers who see the reply; only kinds that cannot act (T-18)."""
+    try:
+        found = replies.get_reply_file(number, place, permissions())
+    except replies.UnfitFile:
+        return render_page("inbound/unsafe_file.html", status=415)
+    if found is None:
+        abort(404)
+    return send_bytes(found.content, found.name, found.kind)
+
+
+@bp.post("/incoming/<int:number>/again")
+@requires("admin")
+def retry_message(number: int) -> Answer:
+    """Try a quarantined mail once more (after an update, say)."""
+    if dispatch.retry_quarantined(_message_or_404(number), clock.now()):
+        flash_message(N_("The mail could be read now."))
+        tasks.wake_worker()
+    else:
+        flash_message(N_("The mail still cannot be read. It stays here."), "wrong")
+    return redirect_to("inbound.show", number=number)
+
+
+from blueprints.inbound import link_pages  # noqa: E402, F401 (registers the pages behind links in letters)

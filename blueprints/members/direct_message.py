@@ -1,0 +1,92 @@
+"""Writing to one person (D-30): a page and a colour of its own, so that nobody takes it for a notice to a list."""
+
+import uuid
+from typing import Any
+
+from flask import abort, request
+from flask_login import current_user
+
+import clock
+import tasks
+import web
+from blueprints.members import bp
+from blueprints.members.forms import DirectMessageForm
+from blueprints.members.views import get_person_or_404
+from core.errors import DomainError
+from core.notices import audience, direct_message, preflight, rendering, workflow
+from core.notices.validation import find_missing
+from core.settings import load_settings
+from models import Notice, Person
+
+
+@bp.route("/members/<int:number>/letter", methods=["GET", "POST"])
+@web.requires("send")
+def write_direct_message(number: int) -> Any:
+    """Write a letter to this person alone; `?of=` goes on with one that was begun."""
+    person = get_person_or_404(number, "send")
+    begun = _draft_or_404(person, request.args.get("of", type=int))
+    form = DirectMessageForm(obj=begun.wording if begun else None)
+    if begun and request.method == "GET":
+        form.key.data, form.read_confirmation.data = begun.form_key, begun.read_confirmation
+        form.out_of.data = begun.out_of_id
+    form.key.data = form.key.data or uuid.uuid4().hex
+    offered = direct_message.sender_lists(person, web.permissions(), request.args.get("list", type=web.parse_row_id))
+    form.out_of.choices = [(one.id, one.name) for one in offered]
+    if request.method == "GET" or not form.validate():
+        return _write_page(person, form, 422 if form.errors else 200)
+    try:
+        made = direct_message.write_draft(
+            person, current_user, subject=form.subject.data or "", text=(form.text.data or "").replace("\r\n", "\n"),
+            read_confirmation=form.read_confirmation.data, now=clock.now(), form_key=form.key.data[:64],
+            out_of=next((one for one in offered if one.id == form.out_of.data), offered[0] if offered else None),
+        )  # fmt: skip
+    except DomainError as refusal:
+        web.add_field_error(form, "text", refusal.message, **refusal.values)
+        return _write_page(person, form, 422)
+    return web.redirect_to("members.check_direct_message", number=number, notice=made.id)
+
+
+def _draft_or_404(person: Person, number: int | None) -> Notice | None:
+    if number is None:
+        return None
+    found = web.get_notice_or_404(number, "send")
+    return found if found.state == "draft" and direct_message.recipient_of(found) == person else abort(404)
+
+
+def _write_page(person: Person, form: DirectMessageForm, status: int) -> Any:
+    refused = direct_message.unreachable_reason(person)
+    warned = [] if refused else direct_message.warnings_for_person(person)
+    return web.render_page(
+        "members/direct_message.html", person=person, form=form, refused=refused, warnings=warned, status=status
+    )
+
+
+@bp.route("/members/<int:number>/letter/<int:notice>", methods=["GET", "POST"])
+@web.requires("send")
+def check_direct_message(number: int, notice: int) -> Any:
+    """Show the letter as it arrives, then send it; the window to cancel is the usual one."""
+    person, made = get_person_or_404(number, "send"), web.get_notice_or_404(notice, "send")
+    if made.kind != direct_message.KIND or direct_message.recipient_of(made) != person:
+        abort(404)
+    if made.state != "draft":
+        return web.redirect_to("notices.show", number=notice)
+    found = audience.resolve_audience(made)
+    if not found.receiving or find_missing(made, found, current_user):
+        return web.redirect_to("members.write_direct_message", number=number, of=notice)
+    wrong = ""
+    if request.method == "POST":
+        try:
+            workflow.confirm_send(
+                made, by=current_user, fingerprint=request.form.get("fingerprint", ""), now=clock.now()
+            )
+        except DomainError as refusal:
+            wrong = web._(refusal.message, **refusal.values)
+        else:
+            tasks.wake_worker()
+            tasks.wake_worker(made.begin_at)
+            return web.redirect_to("notices.show", number=notice)
+    return web.render_page(
+        "members/check_direct_message.html", status=422 if wrong else 200, person=person, notice=made, wrong=wrong,
+        audience=found, shown_letter=rendering.preview_letter(made, found.receiving[0], load_settings(), clock.now()),
+        warnings=[*direct_message.warnings_for_person(person), *preflight.collect_warnings(made, found, clock.now(), None, web.language())],
+    )  # fmt: skip

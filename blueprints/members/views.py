@@ -1,0 +1,281 @@
+"""The page of one member, and everything that is done to one."""
+
+from typing import Any
+
+from flask import Response, abort, request
+from flask_login import current_user
+from wtforms.fields.choices import SelectChoice
+
+import clock
+import tasks
+from blueprints.members import bp
+from blueprints.members.forms import (
+    AddressForm,
+    MembershipForm,
+    NewMemberForm,
+    PersonForm,
+    format_attributes,
+    parse_attributes,
+)
+from core import settings
+from core.accounts import class_teacher
+from core.delivery import lifecycle
+from core.inbound import replies
+from core.members import consent, member_list, members
+from core.notices import audience, author_copy
+from core.signup import approvals, carrier_guidance, carrier_help
+from i18n import N_
+from models import MailingList, Membership, Person
+from web import (
+    _,
+    add_field_error,
+    flash_message,
+    forbid,
+    get_list_or_404,
+    language,
+    paginate,
+    permissions,
+    redirect_to,
+    render_page,
+)
+
+Answer = Response | tuple[str, int]
+PER_PAGE = 20
+
+
+def get_person_or_404(number: int, need: str = "view") -> Person:
+    """Return a member of a list that the user may view (or `manage`); anybody else is 404 (T-33)."""
+    person = Person.get_or_none(Person.id == number)
+    if person is None or not member_list.visible_memberships(person, permissions(), "view"):
+        abort(404)
+    if need != "view" and not member_list.visible_memberships(person, permissions(), need):
+        forbid(need, [member_list.visible_memberships(person, permissions(), "view")[-1].list_id])
+    return person
+
+
+def _membership_or_404(person: Person, number: int) -> Membership:
+    found = [one for one in member_list.visible_memberships(person, permissions(), "manage") if one.id == number]
+    return found[0] if found else abort(404)
+
+
+@bp.get("/members/<int:number>")
+def show(number: int) -> Answer:
+    """Show a member: lists and children, household, telephone, state of the address, the fate of every letter."""
+    person = get_person_or_404(number)
+    places = member_list.visible_memberships(person, permissions())
+    managed = {one.list_id for one in member_list.visible_memberships(person, permissions(), "manage")}
+    addresses = bool(member_list.visible_memberships(person, permissions(), "send"))
+    page = paginate(member_list.deliveries_to(person), PER_PAGE)
+    known = consent.consent_texts_by_id(places)
+    return render_page(
+        "members/show.html",
+        person=person,
+        places=places,
+        managed=managed,
+        address=member_list.display_address(person, addresses),
+        may_write=addresses,
+        household=member_list.visible_household(person, permissions()),
+        found=page,
+        fates=member_list.delivery_views(page.rows, permissions()),
+        services=member_list.service_letters(person) if managed else [],
+        replies=replies.list_replies_of_person(person, permissions()),
+        records=[(place, consent.consent_view(place, known)) for place in places if place.list_id in managed],
+        state=person.address_state if person.address else "none",
+        guidance=carrier_guidance,
+        delivery=lifecycle,
+        reasons=audience.EXCLUSION_REASONS,
+        as_tag=member_list.TAGS,
+        room=lambda child: member_list.class_label(language(), child),
+    )
+
+
+@bp.get("/members/<int:number>/guidance")
+def show_carrier_help(number: int) -> Answer:
+    """Show the words for the parent, to read out or to print (field.md 4.4 no. 18)."""
+    person = get_person_or_404(number)
+    found = carrier_help.guidance_for_address(person.address or "", language())
+    return render_page(
+        "members/carrier_help.html",
+        person=person,
+        found=found,
+        domain=settings.load_settings().own.shown,
+        school=settings.load_settings(),
+    )
+
+
+@bp.route("/lists/<int:number>/members/new", methods=["GET", "POST"])
+def add_member(number: int) -> Answer:
+    """Register one member by hand (T-36)."""
+    mailing_list = get_list_or_404(number, "manage")
+    form = _with_teachers(NewMemberForm(language=settings.load_settings().language), mailing_list)
+    there: Person | None = None
+    if form.validate_on_submit():
+        try:
+            made = _add(mailing_list, form)
+        except members.AlreadyMember as refused:
+            there = refused.person
+            add_field_error(form, "address", refused.message)
+        except members.DomainError as refused:
+            add_field_error(form, refused.field, refused.message, **refused.values)
+        else:
+            flash_message(N_("Registered."))
+            if request.form.get("next"):
+                return redirect_to("members.add_member", number=number)
+            return redirect_to("members.show", number=made.person_id)
+    return render_page(
+        "members/new.html", status=422 if form.errors else 200, form=form, list=mailing_list, there=there
+    )
+
+
+def _add(mailing_list: MailingList, form: NewMemberForm) -> Membership:
+    said = {name: form[name].data or "" for name in form.data if name not in ("items", "csrf_token", "in_charge")}
+    items = parse_attributes(form.items.data or "")
+    made = members.add_member(mailing_list, by=current_user, now=clock.now(), attributes=items, **said)
+    class_teacher.assign_membership(made, form.in_charge.data or 0, current_user)
+    return made
+
+
+def _with_teachers(form: MembershipForm, mailing_list: MailingList) -> MembershipForm:
+    """Offer the users who may be put in charge in this list."""
+    teachers = [SelectChoice(user.id, user.name) for user in class_teacher.teacher_candidates(mailing_list)]
+    form.in_charge.choices = [SelectChoice(0, _("nobody")), *teachers]
+    return form
+
+
+@bp.route("/members/<int:number>/edit", methods=["GET", "POST"])
+def edit_person(number: int) -> Answer:
+    """Change what belongs to the person."""
+    person = get_person_or_404(number, "manage")
+    form = PersonForm(obj=person)
+    if form.validate_on_submit():
+        try:
+            members.edit_person(
+                person,
+                current_user,
+                name=form.name.data or "",
+                kana_=form.kana.data or "",
+                phone_=form.phone.data or "",
+                language=form.language.data,
+            )
+        except members.DomainError as refused:
+            add_field_error(form, refused.field, refused.message, **refused.values)
+        else:
+            flash_message(N_("Saved."))
+            return redirect_to("members.show", number=number)
+    return render_page("members/edit.html", status=422 if form.errors else 200, form=form, person=person)
+
+
+@bp.route("/members/<int:number>/places/<int:place_id>", methods=["GET", "POST"])
+def edit_membership(number: int, place_id: int) -> Answer:
+    """Change the child, the relation and the free items of a place in one list."""
+    person = get_person_or_404(number, "manage")
+    found = _membership_or_404(person, place_id)
+    form = _with_teachers(MembershipForm(data=_membership_values(found)), found.list)
+    if form.validate_on_submit():
+        names = ("name", "kana", "grade", "class_name")
+        fields = (form.child_name, form.child_kana, form.grade, form.class_name)
+        child = {name: field.data or "" for name, field in zip(names, fields, strict=True)}
+        items = parse_attributes(form.items.data or "")
+        try:
+            members.edit_membership(found, current_user, relation=form.relation.data or "", items=items, child=child)
+            class_teacher.assign_membership(found, form.in_charge.data or 0, current_user)
+        except members.DomainError as refused:
+            add_field_error(form, refused.field, refused.message, **refused.values)
+        else:
+            flash_message(N_("Saved."))
+            return redirect_to("members.show", number=number)
+    return render_page(
+        "members/edit_membership.html", status=422 if form.errors else 200, form=form, person=person, place=found
+    )
+
+
+def _membership_values(found: Membership) -> dict[str, Any]:
+    child = found.child
+    items = {**(child.attributes if child else {}), **found.attributes}
+    held = {"relation": found.relation, "items": format_attributes(items), "in_charge": found.in_charge_id or 0}
+    if child:
+        held |= {"child_name": child.name, "child_kana": child.kana, "grade": child.grade}
+        held["class_name"] = child.class_name
+    return held
+
+
+@bp.route("/members/<int:number>/address", methods=["GET", "POST"])
+def edit_address(number: int) -> Answer:
+    """Correct the address; memberships, household and history stay."""
+    person = get_person_or_404(number, "manage")
+    form = AddressForm(address=person.address or "")
+    other: Person | None = None
+    if form.validate_on_submit():
+        try:
+            members.change_address(person, form.address.data or "", current_user, clock.now())
+        except members.AddressTaken as taken:
+            other = taken.person if member_list.visible_memberships(taken.person, permissions()) else None
+            add_field_error(form, "address", taken.message)
+        except members.DomainError as refused:
+            add_field_error(form, refused.field, refused.message, **refused.values)
+        else:
+            flash_message(N_("The new address is saved. Open letters go there."))
+            return redirect_to("members.show", number=number)
+    return render_page(
+        "members/edit_address.html", status=422 if form.errors else 200, form=form, person=person, other=other
+    )
+
+
+@bp.post("/members/<int:number>/release")
+def release_address(number: int) -> Answer:
+    """Take a bounced or refusing address back (E-09)."""
+    if members.clear_suppression(get_person_or_404(number, "manage"), current_user, clock.now()):
+        flash_message(N_("Letters go to this address again."))
+    return redirect_to("members.show", number=number)
+
+
+@bp.post("/members/<int:number>/test")
+def send_test_email(number: int) -> Answer:
+    """Send this person the short test letter."""
+    person = get_person_or_404(number, "send")
+    if not person.reachable:
+        flash_message(N_("No letter can be sent to this person now."), "wrong")
+    elif author_copy.send_test_to_person(person, clock.now()):
+        tasks.wake_worker()
+        flash_message(N_("A test letter is on its way. Its fate shows below in a moment."))
+    return redirect_to("members.show", number=number)
+
+
+@bp.post("/members/<int:number>/lists/<int:list_id>")
+def change_membership(number: int, list_id: int) -> Answer:
+    """Stop, resume or approve somebody in one list; resuming against an own stop asks for the wish (T-24)."""
+    person, mailing_list = get_person_or_404(number, "manage"), get_list_or_404(list_id, "manage")
+    action, now = request.form.get("action", ""), clock.now()
+    if action == "stop":
+        members.stop_mail(mailing_list, [person.id], current_user, now)
+        flash_message(N_("The mail of “%(name)s” is stopped for this person."), name=mailing_list.name)
+    elif action == "approve":
+        approvals.approve_requests(mailing_list, [person.id], current_user, now)
+        tasks.wake_worker()
+        flash_message(N_("Approved. The next notice goes to this person as well."))
+    elif action == "resume":
+        try:
+            members.resume_mail(mailing_list, [person.id], current_user, now, wished=bool(request.form.get("wished")))
+        except members.StoppedByReader:
+            return render_page("members/confirm_resume.html", person=person, list=mailing_list)
+        flash_message(N_("The mail of “%(name)s” is on again for this person."), name=mailing_list.name)
+    else:
+        abort(400)
+    return redirect_to("members.show", number=number)
+
+
+@bp.route("/members/<int:number>/lists/<int:list_id>/remove", methods=["GET", "POST"])
+def remove_from_list(number: int, list_id: int) -> Answer:
+    """Ask, saying what is lost, then take somebody out of one list."""
+    person, mailing_list = get_person_or_404(number, "manage"), get_list_or_404(list_id, "manage")
+    if request.method == "GET":
+        others = [one for one in member_list.visible_memberships(person, permissions()) if one.list_id != list_id]
+        return render_page("members/confirm_remove.html", person=person, list=mailing_list, others=others)
+    members.remove_members(mailing_list, [person.id], current_user, clock.now())
+    flash_message(
+        N_("%(name)s is removed from “%(list)s”."), name=person.name or _("This person"), list=mailing_list.name
+    )
+    return redirect_to("lists.show", number=list_id)
+
+
+from blueprints.members import bag_slips, direct_message, household  # noqa: E402, F401  its routes hang on `bp`

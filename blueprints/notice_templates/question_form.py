@@ -1,0 +1,99 @@
+"""The questions of a sample: a form without script, whose buttons add and drop a question and save nothing (T-48)."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from flask import request
+
+from core.notices import question_presets, questions
+from core.notices.questions import QuestionDraft
+from core.settings import load_settings
+
+_KIND = re.compile(r"q(\d{1,3})-kind")
+
+
+@dataclass
+class QuestionFields:
+    """One question as the form shows it; for finding a day `days` holds one day in each line."""
+
+    kind: str
+    title: str
+    choices: list[str] = field(default_factory=list)
+    days: str = ""
+    unit: str = "household"
+    comment: bool = False
+
+    @property
+    def fixed(self) -> bool:
+        """Say whether its choices are always the same."""
+        return question_presets.PRESETS[self.kind].fixed
+
+
+def fields_of_questions(asks: Iterable[QuestionDraft]) -> list[QuestionFields]:
+    """Return the questions of a sample as the form shows them; days under one heading are one."""
+    grouped = groupby(enumerate(asks), key=lambda one: one[1].heading if one[1].kind == "days" else one[0])
+    return [_fields_of_group([ask for _, ask in held]) for _, held in grouped]
+
+
+def _fields_of_group(asks: list[QuestionDraft]) -> QuestionFields:
+    first, days = asks[0], asks[0].kind == "days"
+    kind = first.kind if first.kind in question_presets.PRESETS else "own"
+    lines = "\n".join(ask.text for ask in asks if ask.text) if days else ""
+    comment = any(ask.comment for ask in asks)
+    return QuestionFields(kind, first.heading if days else first.text, list(first.choices), lines, first.unit, comment)
+
+
+def read_posted() -> list[QuestionFields]:
+    """Return the questions that the form carries, after what its button did."""
+    places = sorted({int(found[1]) for name in request.form if (found := _KIND.fullmatch(name))})
+    sheets = {place: _read_question(place) for place in places[: questions.MAX_QUESTIONS]}
+    match request.form.get("act", "").split(":"):
+        case ["drop", place] if place.isdecimal():
+            sheets.pop(int(place), None)
+        case ["ask", kind] if kind in question_presets.PRESETS and len(sheets) < questions.MAX_QUESTIONS:
+            return [
+                *sheets.values(),
+                *fields_of_questions([question_presets.new_question(kind, load_settings().language)]),
+            ]
+    return list(sheets.values())
+
+
+def is_question_button() -> bool:
+    """Say whether a button of the questions was pressed: the form comes back, nothing is saved."""
+    return request.form.get("act", "").partition(":")[0] in ("ask", "drop")
+
+
+def _read_question(place: int) -> QuestionFields:
+    kind, unit = request.form[f"q{place}-kind"], request.form.get(f"q{place}-unit", "")
+    return QuestionFields(
+        kind if kind in question_presets.PRESETS else "own",
+        request.form.get(f"q{place}-text", "").strip()[: questions.MAX_TEXT_CHARS],
+        _nonempty_lines(request.form.get(f"q{place}-choices", ""))[: questions.MAX_CHOICES],
+        "\n".join(_nonempty_lines(request.form.get(f"q{place}-days", ""))),
+        unit if unit in questions.UNIT_LABELS else "household",
+        bool(request.form.get(f"q{place}-comment")),
+    )
+
+
+def _nonempty_lines(text: str) -> list[str]:
+    return [line.strip()[: questions.MAX_TEXT_CHARS] for line in text.splitlines() if line.strip()]
+
+
+def questions_to_save(sheets: Iterable[QuestionFields]) -> tuple[QuestionDraft, ...]:
+    """Return the questions as a sample keeps them."""
+    found = [ask for sheet in sheets for ask in _questions_of(sheet)]
+    return tuple(found[: questions.MAX_QUESTIONS])
+
+
+def _questions_of(sheet: QuestionFields) -> list[QuestionDraft]:
+    choices = tuple(sheet.choices)
+    if sheet.kind != "days":
+        return [QuestionDraft(sheet.title, choices, sheet.kind, unit=sheet.unit, comment=sheet.comment)]
+    days = sheet.days.splitlines() or [""]
+    last = len(days) - 1
+    return [
+        QuestionDraft(day, choices, "days", sheet.title, sheet.unit, comment=sheet.comment and place == last)
+        for place, day in enumerate(days)
+    ]

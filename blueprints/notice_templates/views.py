@@ -1,0 +1,171 @@
+"""Samples: begin a notice from one; managers write those of their lists (N-04, X-15)."""
+
+import uuid
+from dataclasses import asdict
+
+from flask import Blueprint, Response, abort, request
+from flask_login import current_user
+
+import clock
+import web
+from blueprints.notice_templates import question_form
+from blueprints.notice_templates.forms import TemplateForm
+from core.notices import inline_images, merge_fields, question_presets, questions, templates
+from i18n import N_
+from models import MailingList
+from web import flash_message, get_list_or_404, get_notice_or_404, permissions, redirect_to, render_page, requires
+
+bp = Blueprint("samples", __name__, url_prefix="/samples")
+
+Answer = Response | tuple[str, int]
+
+
+def _template_or_404(code: str) -> templates.NoticeTemplate:
+    return templates.get_template(permissions(), code) or abort(404)
+
+
+def _editable_template(code: str) -> templates.NoticeTemplate:
+    """Return a sample that the user may change; else the page says who may."""
+    found = _template_or_404(code)
+    if not templates.may_edit_template(permissions(), found):
+        lists = [found.row.list_id] if found.row and found.row.list_id else []
+        web.forbid("manage" if lists else "admin", lists)
+    return found
+
+
+@bp.get("")
+@requires("send")
+def index() -> Answer:
+    """Show the samples by what they are about, each with a button that begins a notice; `?q=` searches."""
+    text = request.args.get("q", "")[:100]
+    return render_page(
+        "notice_templates/index.html",
+        "notice_templates/_search_results.html",
+        kinds=templates.group_by_category(templates.available_templates(permissions()), text),
+        names=templates.CATEGORIES,
+        text=text,
+        may_change=lambda one: templates.may_edit_template(permissions(), one),
+        hidden=templates.count_hidden() if permissions().is_admin else 0,
+        form_key=uuid.uuid4().hex,
+    )
+
+
+@bp.get("/pictures/<mark>")
+@requires("send")
+def show_image(mark: str) -> Response:
+    """Give a picture that stands in a sample which the user may begin from."""
+    path = inline_images.image_path(mark)
+    if path is None or not any(
+        mark in inline_images.image_ids(one.words.html) for one in templates.available_templates(permissions())
+    ):
+        abort(404)
+    return web.send_stored_file(path, mark, inline_images.media_type_of(path), inline=True)
+
+
+@bp.post("/<code>/begin")
+@requires("send")
+def create_draft(code: str) -> Answer:
+    """Begin a notice from a sample; a double tap finds the same draft again."""
+    form_key = request.form.get("form_key", "")[:64] or None
+    notice = templates.start_notice(_template_or_404(code), current_user, clock.now(), form_key)
+    return redirect_to("notices.edit_recipients", number=get_notice_or_404(notice.id, "send").id)
+
+
+@bp.route("/new", methods=["GET", "POST"])
+@requires("manage")
+def add_template() -> Answer:
+    """Write a sample, or keep words and questions of a notice (?notice=) as one."""
+    number = request.args.get("notice", type=web.parse_row_id)
+    said = templates.content_from_notice(get_notice_or_404(number)) if number is not None else None
+    return _edit_page(said, None, None)
+
+
+@bp.route("/<code>/edit", methods=["GET", "POST"])
+@requires("manage")
+def edit_template(code: str) -> Answer:
+    """Change an own sample, or make an own version of a shipped one."""
+    found = _editable_template(code)
+    return _edit_page(found.words, found.row.list_id if found.row else None, found)
+
+
+def _edit_page(
+    said: templates.TemplateContent | None, list_id: int | None, found: templates.NoticeTemplate | None
+) -> Answer:
+    form = _template_form(said, list_id)
+    sheets = (
+        question_form.read_posted()
+        if request.method == "POST"
+        else question_form.fields_of_questions(said.questions if said else ())
+    )
+    wrong = ""
+    if request.method == "POST" and not question_form.is_question_button() and form.validate():
+        typed = form.words(question_form.questions_to_save(sheets))
+        wrong = templates.content_error(typed)
+        if not wrong and (done := _save_template(typed, form, found)):
+            return done
+    return render_page(
+        "notice_templates/edit.html", status=422 if form.errors or wrong else 200, form=form, sample=found, sheets=sheets,
+        wrong=wrong, kinds=question_presets.PRESETS, units=questions.UNIT_LABELS, uses_fields=False,
+        offered=merge_fields.offered_names(_merge_field_lists(form), web.language()),
+    )  # fmt: skip
+
+
+def _save_template(
+    typed: templates.TemplateContent, form: TemplateForm, found: templates.NoticeTemplate | None
+) -> Answer | None:
+    """Keep what was typed; None if it cannot be, and the sentence stands on the field."""
+    try:
+        if found is None:
+            templates.add_template(current_user, typed, _posted_list(form))
+        else:
+            templates.update_template(found, current_user, typed, _posted_list(form))
+    except templates.VersionExists as refusal:
+        web.add_field_error(form, "list", refusal.message)
+        return None
+    flash_message(N_("Saved as a sample."))
+    return redirect_to("notice_templates.index")
+
+
+def _template_form(said: templates.TemplateContent | None, list_id: int | None) -> TemplateForm:
+    """Return the form with words that stand already, offering the lists that the user manages."""
+    first = asdict(said) if said and request.method == "GET" else {}
+    form = TemplateForm(data={"kind": "other", "list": list_id or 0, **first})
+    form.decorated = "html" in request.form if request.method == "POST" else bool(said and said.html)
+    everybody = [(0, web._("All lists"))] if permissions().is_admin else []
+    form.list.choices = everybody + [(one.id, one.name) for one in permissions().lists("manage")]
+    form.kind.choices = [(name, web._(shown)) for name, shown in templates.CATEGORIES.items()]
+    return form
+
+
+def _merge_field_lists(form: TemplateForm) -> list[int]:
+    """Return the lists whose items may be tapped in: the one that is chosen, else all that the user manages."""
+    mine = [one.id for one in permissions().lists("manage")]
+    return [form.list.data] if form.list.data in mine else mine
+
+
+def _posted_list(form: TemplateForm) -> MailingList | None:
+    return get_list_or_404(form.list.data, "manage") if form.list.data else None
+
+
+@bp.route("/<code>/remove", methods=["GET", "POST"])
+@requires("manage")
+def remove_template(code: str) -> Answer:
+    """Ask, then remove an own sample, go back to the shipped words, or hide a shipped one (administrators)."""
+    sample = _editable_template(code)
+    if (sample.row is None or sample.row.list_id is None) and not permissions().is_admin:
+        web.forbid("admin")
+    if request.method == "POST":
+        templates.remove_template(sample, current_user)
+        flash_message(N_("The shipped words stand here again.") if sample.is_version else N_("The sample was removed."))
+        return redirect_to("notice_templates.index")
+    return render_page(
+        "notice_templates/confirm_remove.html", sample=sample, shipped=templates.shipped_template(sample.key)
+    )
+
+
+@bp.post("/show-again")
+@requires("admin")
+def unhide_shipped() -> Answer:
+    """Show the hidden shipped samples again."""
+    templates.unhide_all(current_user)
+    return redirect_to("notice_templates.index")

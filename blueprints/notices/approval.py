@@ -1,0 +1,114 @@
+"""The second person: sees exactly what goes out, opens the files, and lets it go or sends it back (field 5.4)."""
+
+from typing import Any
+
+from flask import Response, request
+from flask_login import current_user
+
+import clock
+import tasks
+import web
+from blueprints.notices import attachment_pages, bp
+from blueprints.notices.compose import FIRST_NAMES_SHOWN, LAST_NAMES_SHOWN, reported_exclusions
+from blueprints.notices.forms import ReviewForm
+from core.accounts import who_can
+from core.errors import DomainError, MissingFields
+from core.notices import approval, approval_policy, preflight, previous_send, rendering
+from core.notices import audience as audiences
+from core.settings import load_settings
+from i18n import N_
+from models import Notice
+
+
+def _notice_under_review(number: int) -> Notice:
+    """Return a notice whose letters the user may see as they go out; its writer, and who may let it go."""
+    notice = web.get_notice_or_404(number, "send")
+    if notice.by_id != current_user.id and not approval_policy.may_approve(web.permissions(), notice):
+        raise web.PermissionDenied(who_can.holders_for_notice(notice))
+    return notice
+
+
+@bp.get("/<int:number>/second")
+@web.requires("send")
+def review_page(number: int) -> Any:
+    """Show everything that goes out to the colleague who was asked, or to anybody else who may send it."""
+    notice = _notice_under_review(number)
+    if notice.state != "asked":
+        return web.redirect_to("notices.show", number=number)
+    if request.args.get("part") == "files" and (
+        same := web.no_content_if_seen(len(attachment_pages.reviewed_file_ids(notice)))
+    ):
+        return same
+    return _review_page(notice, ReviewForm(formdata=None))
+
+
+def _review_page(notice: Notice, form: ReviewForm, told: str = "", status: int = 200) -> Any:
+    now, force = clock.now(), load_settings()
+    audience = audiences.resolve_audience(notice)
+    part = "notices/_attachments_review.html" if request.args.get("part") == "files" else None
+    return web.render_page(
+        "notices/review.html", part, status=status,
+        notice=notice, audience=audience, form=form, again=told, reasons=audiences.EXCLUSION_REASONS,
+        first=audience.receiving[:FIRST_NAMES_SHOWN], last=audience.receiving[FIRST_NAMES_SHOWN:][-LAST_NAMES_SHOWN:],
+        left_out=reported_exclusions(audience), previous=previous_send.compare_with_previous(notice, audience),
+        sender=rendering.from_display_name(force.name, notice.signed, web.language()),
+        shown_letter=rendering.preview_letter(notice, audience.receiving[0], force, now) if audience.receiving else None,
+        warnings=preflight.collect_warnings(notice, audience, now, notice.begin_at, web.language()),
+        poll_page="notices.review_page", mark=approval_policy.content_fingerprint(notice, audience), own=notice.by_id == current_user.id,
+    )  # fmt: skip
+
+
+@bp.post("/<int:number>/approve")
+@web.requires("send")
+def approve_notice(number: int) -> Any:
+    """Let it go as it was shown; refuse if anything changed since, or a file was not opened."""
+    notice, form = _notice_under_review(number), ReviewForm()
+    try:
+        approval.approve_notice(notice, current_user, form.mark.data or "", clock.now())
+    except approval.NotInReview as refusal:
+        web.flash_message(refusal.message, "wrong")
+        return web.redirect_to("notices.show", number=number)
+    except MissingFields as refusal:
+        return _review_page(notice, form, web._(next(iter(refusal.fields.values()))), 422)
+    except DomainError as refusal:
+        return _review_page(Notice.get_by_id(number), form, web._(refusal.message, **refusal.values), 422)
+    tasks.wake_worker()
+    tasks.wake_worker(notice.begin_at)
+    web.flash_message(N_("You have approved it. It goes out as shown."))
+    return web.redirect_to("notices.show", number=number)
+
+
+@bp.post("/<int:number>/send-back")
+@web.requires("send")
+def return_to_author(number: int) -> Any:
+    """Give it back to its writer with a word."""
+    notice, form = _notice_under_review(number), ReviewForm()
+    if not form.validate() or not (form.word.data or "").strip():
+        form.word.errors = [*form.word.errors, N_("Write in a few words what should be changed.")]
+        return _review_page(notice, form, status=422)
+    return _back_to_draft(
+        notice, lambda: approval.return_to_author(notice, current_user, form.word.data or "", clock.now()),
+        N_("Sent back. The writer gets your word and finds the notice among the drafts."), "notices.index",
+    )  # fmt: skip
+
+
+@bp.post("/<int:number>/take-back")
+@web.requires("send")
+def cancel_review(number: int) -> Response:
+    """Take the own question back: a draft again."""
+    notice = web.get_notice_or_404(number, "send")
+    return _back_to_draft(
+        notice, lambda: approval.cancel_review_request(notice, current_user, clock.now()),
+        N_("Cancelled. Nothing was sent; the notice is a draft again."), "notices.edit_content",
+    )  # fmt: skip
+
+
+def _back_to_draft(notice: Notice, verb: Any, done: str, endpoint: str) -> Response:
+    try:
+        verb()
+    except approval.NotInReview as refusal:
+        web.flash_message(refusal.message, "wrong")
+        return web.redirect_to("notices.show", number=notice.id)
+    tasks.wake_worker()
+    web.flash_message(done)
+    return web.redirect_to(endpoint) if endpoint == "notices.index" else web.redirect_to(endpoint, number=notice.id)

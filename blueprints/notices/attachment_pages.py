@@ -1,0 +1,186 @@
+"""Files of a notice: added and removed on the words screen, opened on the check page, withdrawn after sending (X-01).
+
+Opening is a press: the POST notes who looked, the GET behind it only gives the bytes.
+"""
+
+from typing import Any
+
+from flask import Response, abort, render_template, request
+from flask_login import current_user
+from werkzeug.datastructures import FileStorage
+
+import clock
+import web
+from blueprints.notices import bp, confirm_page
+from blueprints.notices.draft_access import flash_already_sent, get_draft_or_redirect, is_stale, version_of
+from core.errors import NotADraft
+from core.notices import attachments
+from core.notices.file_types import UnfitFile
+from i18n import N_
+from models import Attachment, Notice
+
+TOO_LARGE = N_("That is too much at once. Each file may have %(most)s; please add them one after the other.")
+SHOWN_INLINE = ("image/jpeg", "image/png", "image/webp")
+
+
+@bp.post("/<int:number>/files")
+@web.requires("send")
+def upload_files(number: int) -> Any:
+    """Take the files chosen on the words screen, each as soon as it is chosen."""
+    notice = get_draft_or_redirect(number)
+    current = not is_stale(notice, request.form.get("seen"))
+    try:
+        wrong = store_uploads(notice, request.files.getlist("file"))
+    except NotADraft:
+        return _redirect_if_sent(notice)
+    return _files_section(notice, wrong, current)
+
+
+def _redirect_if_sent(notice: Notice) -> Response:
+    flash_already_sent(notice)
+    return web.redirect_to("notices.show", number=notice.id)
+
+
+def store_uploads(notice: Notice, chosen: list[FileStorage]) -> list[str]:
+    """Keep files with a draft; return a sentence for each that was not taken."""
+    wrong = []
+    for one in chosen:
+        if not one.filename:
+            continue
+        try:
+            content = one.stream.read(attachments.MAX_FILE_BYTES + 1)
+            attachments.add_file(notice, one.filename, content, current_user, clock.now())
+        except UnfitFile as unfit:
+            wrong.append(web._(unfit.message, **unfit.values))
+    return wrong
+
+
+@bp.post("/<int:number>/files/<int:file>/remove")
+@web.requires("send")
+def remove_file(number: int, file: int) -> Any:
+    """Take a file off a draft."""
+    notice = get_draft_or_redirect(number)
+    current = not is_stale(notice, request.form.get("seen"))
+    try:
+        remove_upload(notice, file)
+    except NotADraft:
+        return _redirect_if_sent(notice)
+    return _files_section(notice, [], current)
+
+
+def remove_upload(notice: Notice, file: int) -> None:
+    """Take a file off a draft; one that is gone already is no fault."""
+    if found := attachments.get_file(notice, file):
+        attachments.remove_file(found, clock.now())
+
+
+def _files_section(notice: Notice, wrong: list[str], current: bool) -> Any:
+    """Show the files as they are now. The mark of the page moves along, unless another window was faster before."""
+    if not web.is_htmx():
+        for sentence in wrong:
+            web.flash_message(sentence, "wrong")
+        return web.redirect_to("notices.edit_content", number=notice.id, _anchor="files")
+    fresh = Notice.get_by_id(notice.id)
+    mark = version_of(fresh) if current else request.form.get("seen", "")
+    return render_template("notices/_attachments_updated.html", notice=fresh, wrong=wrong, mark=mark, elsewhere=False)
+
+
+@bp.errorhandler(413)
+def _on_too_large(error: Exception) -> Any:
+    """Say beside the files that they are too large together; a page of its own would take the words away."""
+    if request.endpoint != "notices.upload_files" or not web.is_htmx():
+        return error
+    notice = get_draft_or_redirect((request.view_args or {})["number"])
+    sentence = web._(TOO_LARGE, most=attachments.format_bytes(attachments.MAX_FILE_BYTES))
+    return render_template("notices/_attachments.html", notice=notice, wrong=[sentence]), 422
+
+
+# ── looking ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@bp.post("/<int:number>/files/<int:file>/open")
+def review_file(number: int, file: int) -> Response:
+    """Note that this organizer looks at a file, and give it."""
+    found = _attachment_or_404(web.get_notice_or_404(number), file)
+    attachments.mark_previewed(found, current_user, clock.now())
+    shown = {"show": 1} if found.kind in SHOWN_INLINE else {}
+    return web.redirect_to("notices.download_file", number=number, file=file, **shown)
+
+
+@bp.get("/<int:number>/files/<int:file>")
+def download_file(number: int, file: int) -> Response:
+    """Give a file of a notice to who may see it; photos also as a picture for the check page (`?show=1`)."""
+    found = _attachment_or_404(web.get_notice_or_404(number), file)
+    inline = request.args.get("show") == "1" and found.kind in SHOWN_INLINE
+    return web.send_stored_file(attachments.existing_path(found), found.name, found.kind, inline)
+
+
+def _attachment_or_404(notice: Notice, number: int) -> Attachment:
+    found = attachments.get_file(notice, number)
+    if found is None:
+        abort(404)
+    return found
+
+
+# ── after sending ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@bp.route("/<int:number>/files/<int:file>/withdraw", methods=["GET", "POST"])
+@web.requires("send")
+def withdraw_file(number: int, file: int) -> Any:
+    """Say what withdrawing a file does, then close it for all readers (X-03)."""
+    notice = web.get_notice_or_404(number, "send")
+    found = _attachment_or_404(notice, file)
+    if notice.started_at is None:
+        abort(404)
+    if request.method == "GET":
+        return confirm_page.render_confirmation(
+            notice, title=N_("Withdraw this file?"), sentences=_withdrawal_effects(notice, found),
+            button=web._("Withdraw the file"),
+        )  # fmt: skip
+    try:
+        attachments.withdraw_file(found, current_user, clock.now())
+    except attachments.AlreadyWithdrawn as refusal:
+        web.flash_message(refusal.message, "wrong")
+    else:
+        web.flash_message(N_("“%(name)s” is withdrawn: nobody can open it any more."), name=found.name)
+    return web.redirect_to("notices.show", number=number)
+
+
+def _withdrawal_effects(notice: Notice, found: Attachment) -> list[str]:
+    opened = attachments.view_counts(notice).get(found.id, 0)
+    first = web._("“%(name)s” can then not be opened any more from the readers' pages.", name=found.name)
+    if notice.files_inside:
+        return [first, web._("It also went inside the letters themselves; from there it cannot be taken back.")]
+    return [first, web._("%(n)s readers have opened it until now; what they have saved stays with them.", n=opened)]
+
+
+# ── templates ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@bp.app_template_global("files_of")
+def attachments_of(notice: Notice) -> list[Attachment]:
+    """Give templates the files of a notice."""
+    return list(attachments.files_of_notice(notice))
+
+
+@bp.app_template_global("may_go_inside")
+def fit_inside_letters(files: list[Attachment]) -> bool:
+    """Say whether files are small enough to go inside the letters."""
+    return attachments.total_bytes(files) <= attachments.MAX_ENCLOSED_BYTES
+
+
+@bp.app_template_global("looked_at")
+def reviewed_file_ids(notice: Notice) -> set[int]:
+    """Give templates the numbers of the files that the user has opened."""
+    unseen = {one.id for one in attachments.unpreviewed_files(notice, current_user)}
+    return {one.id for one in attachments.files_of_notice(notice)} - unseen
+
+
+@bp.app_template_global("times_opened")
+def open_counts(notice: Notice) -> dict[int, int]:
+    """Give templates how many readers opened each file."""
+    return attachments.view_counts(notice)
+
+
+bp.add_app_template_filter(attachments.format_bytes, "size")

@@ -1,0 +1,91 @@
+"""The cancel link in the organizer's own copy: opened on the phone, without a login; the mark is the authority."""
+
+from contextlib import suppress
+from typing import Any
+
+from flask import render_template
+from flask.blueprints import BlueprintSetupState
+
+import clock
+import tasks
+import web
+from blueprints.notices import bp
+from core.errors import SendingStarted
+from core.notices import author_copy, merge_fields, reminders, workflow
+from models import Notice, Reminder
+
+
+@bp.get("/cancel/<mark>")
+@web.public_view
+def show_cancel_link(mark: str) -> Any:
+    """Show what would be cancelled, with one button; opening it cancels nothing."""
+    return _cancel_page(author_copy.notice_by_cancel_token(mark), mark)
+
+
+@bp.post("/cancel/<mark>")
+@web.public_view
+def cancel_by_link(mark: str) -> Any:
+    """Cancel what the mark names; pressing twice changes nothing more."""
+    notice = author_copy.notice_by_cancel_token(mark)
+    if notice is None:
+        return _cancel_page(None, mark)
+    try:
+        workflow.cancel_send(notice, None, clock.now())
+    except SendingStarted:
+        return _cancel_page(Notice.get_by_id(notice.id), mark)
+    tasks.wake_worker()
+    return _cancel_page(notice, mark, cancelled=True)
+
+
+def _cancel_page(notice: Notice | None, mark: str, cancelled: bool = False) -> Any:
+    waits = notice is not None and notice.state in ("held", "scheduled")
+    page = render_template(
+        "notices/cancel_link.html",
+        notice=notice,
+        subject=merge_fields.display_subject(notice) if notice else "",
+        letters=len(notice.expected) if notice else 0,
+        mark=mark,
+        waits=waits,
+        cancelled=cancelled,
+    )
+    return page, 200 if notice else 404
+
+
+# ── a reminder ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@bp.get("/call-off/<mark>")
+@web.public_view
+def show_reminder_cancel_link(mark: str) -> Any:
+    """Show which reminder would be called off, with one button; opening it calls off nothing."""
+    return _reminder_cancel_page(author_copy.reminder_by_cancel_token(mark))
+
+
+@bp.post("/call-off/<mark>")
+@web.public_view
+def cancel_reminder_by_link(mark: str) -> Any:
+    """Call off the reminder that the mark names; pressing twice changes nothing more."""
+    reminder = author_copy.reminder_by_cancel_token(mark)
+    if reminder is None or reminder.state != "waiting":
+        return _reminder_cancel_page(reminder)
+    with suppress(SendingStarted):  # somebody or the clock was faster: the page says how it stands
+        reminders.cancel_reminder(reminder, None, clock.now())
+    tasks.wake_worker()
+    return _reminder_cancel_page(Reminder.get_by_id(reminder.id))
+
+
+def _reminder_cancel_page(reminder: Reminder | None) -> Any:
+    page = render_template(
+        "notices/cancel_reminder_link.html", reminder=reminder,
+        subject=merge_fields.display_subject(reminder.notice) if reminder else "",
+    )  # fmt: skip
+    return page, 200 if reminder else 404
+
+
+def _exempt_from_csrf(state: BlueprintSetupState) -> None:
+    """Exempt these two POSTs from the CSRF token: nobody is logged in, and who knows the mark may cancel."""
+    for view in (cancel_by_link, cancel_reminder_by_link):
+        state.app.extensions["csrf"].exempt(view)
+
+
+bp.record_once(_exempt_from_csrf)

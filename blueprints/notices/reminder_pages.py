@@ -1,0 +1,109 @@
+"""「未確認の方に再送する」: who would get the notice once more, one button, and calling it off again (field 2.3)."""
+
+from datetime import datetime
+from typing import Any
+
+from flask import Response, abort, redirect, request, url_for
+from flask_login import current_user
+
+import clock
+import tasks
+import web
+from blueprints.notices import bp
+from blueprints.notices.control import run_and_flash
+from core.errors import DomainError, WrongLetterCount
+from core.notices import merge_fields, reminders, rendering
+from core.notices.reminder_recipients import find_recipients
+from core.permissions import target_lists
+from core.reports import notice_list
+from core.settings import load_settings
+from i18n import N_
+from models import Notice, Reminder
+
+BUTTON_LABELS = {
+    "read": N_("Send it again to those who have not confirmed"),
+    "answer": N_("Send it again to those who have not answered"),
+}
+
+
+@bp.get("/<int:number>/remind")
+@web.requires("send")
+def show_reminder_form(number: int) -> Any:
+    """Say how many letters go to whom, and who gets none (field 5.4); nothing is sent by looking."""
+    return _reminder_form_page(web.get_notice_or_404(number, "send"))
+
+
+def _reminder_form_page(notice: Notice, wrong: str = "") -> Any:
+    force, now = load_settings(), clock.now()
+    if not (wants := reminders.available_reminder(notice, now)):
+        return redirect(url_for("notices.show", number=notice.id))
+    readers = find_recipients(notice, now)
+    return web.render_page(
+        "notices/reminder_form.html",
+        status=422 if wrong else 200,
+        wrong=wrong,
+        typed=reminders.needs_typed_count(notice, readers),
+        whole=[one for one in target_lists(notice) if one.whole],
+        notice=notice,
+        readers=readers,
+        wants=wants,
+        offers=BUTTON_LABELS,
+        children=notice_list.children_by_delivery(one.delivery_id for one in readers),
+        subject=rendering.reminder_subject(merge_fields.display_subject(notice), force.language),
+        hold_s=force.hold_urgent_s if notice.urgent else force.hold_s,
+        morning=next_morning_if_night(now),
+        earlier=reminders.reminders_of_notice(notice),
+        states=reminders.STATE_LABELS,
+        corrections=notice_list.notice_rows(notice_list.corrections_of(notice)),
+        newer=reminders.is_superseded(notice),
+    )
+
+
+def next_morning_if_night(now: datetime) -> datetime | None:
+    """Return seven o'clock if it is night now, when phones lie beside beds (field 4.3 no. 8)."""
+    later = reminders.skip_quiet_hours(now)
+    return later if later > now else None
+
+
+@bp.post("/<int:number>/remind", endpoint="remind_now")
+@web.requires("send")
+def send_reminder(number: int) -> Any:
+    """Let the reminder go, after the usual window or at seven in the morning; a wrong number shows the page again."""
+    notice, now = web.get_notice_or_404(number, "send"), clock.now()
+    at = next_morning_if_night(now) if request.form.get("at") == "morning" else None
+    try:
+        made = reminders.request_reminder(notice, current_user, now, at, request.form.get("typed", ""))
+    except WrongLetterCount as refusal:
+        return _reminder_form_page(notice, web._(refusal.message, **refusal.values))
+    except DomainError as refusal:
+        web.flash_message(refusal.message, kind="wrong", **refusal.values)
+        return web.redirect_to("notices.show", number=number)
+    tasks.wake_worker()
+    tasks.wake_worker(made.begin_at)
+    web.flash_message(N_("The reminder goes out in a moment; you can call it off until then."))
+    return web.redirect_to("notices.show", number=number, _anchor="reminders")
+
+
+@bp.post("/<int:number>/remind/<int:reminder>/off")
+@web.requires("send")
+def cancel_reminder(number: int, reminder: int) -> Response:
+    """Call off a reminder that has not begun."""
+    notice = web.get_notice_or_404(number, "send")
+    found = Reminder.get_or_none(Reminder.id == reminder, Reminder.notice == notice)
+    if found is None:
+        abort(404)
+    done = N_("Called off: no reminder is sent.")
+    return run_and_flash(notice, lambda: reminders.cancel_reminder(found, current_user, clock.now()), done)
+
+
+@bp.app_template_global("reminders_of")
+def reminders_of(notice: Notice) -> list[Reminder]:
+    """Give templates the reminders of a notice, the last one first."""
+    return reminders.reminders_of_notice(notice)
+
+
+@bp.app_template_global("may_remind")
+def reminder_button_label(notice: Notice) -> str:
+    """Return to templates the words of the button, if it makes sense and this user may press it."""
+    wants = reminders.available_reminder(notice, clock.now()) if web.permissions().may_notice("send", notice) else ""
+    return web._(BUTTON_LABELS[wants]) if wants else ""

@@ -1,0 +1,112 @@
+"""In whose name a draft goes out: chosen on a page of its own by managers (D-08, D-19, D-21, D-23)."""
+
+from collections import Counter
+from typing import Any
+
+from flask import request
+from flask_login import current_user
+
+import clock
+import web
+from blueprints.notices import bp
+from blueprints.notices.draft_access import flash_already_sent, get_draft_or_redirect
+from core.accounts import class_teacher
+from core.errors import NotADraft
+from core.notices import rendering, sender_names
+from core.notices.audience import Audience
+from core.permissions import target_lists
+from core.settings import load_settings
+from i18n import N_
+from models import Notice
+
+OWN_NAME = "me"
+_SENT_BY_CLASS_TEACHERS = N_(
+    "It goes out in the names of the persons in charge; where there is none, in that of “%(name)s”."
+)
+
+
+@bp.get("/<int:number>/name")
+@web.requires("send")
+def edit_sender_name(number: int) -> Any:
+    """Show the names in which the notice may go out; below manager: 403."""
+    notice = get_draft_or_redirect(number)
+    if not sender_names.may_choose_sender_name(web.permissions(), notice):
+        web.forbid("manage", [one.id for one in target_lists(notice)])
+    return _sender_name_page(notice)
+
+
+@bp.post("/<int:number>/name", endpoint="choose_name")
+@web.requires("send")
+def save_sender_name(number: int) -> Any:
+    """Set the name. Back to the own name everybody may; another one, below manager, is 403 however it was sent."""
+    notice = get_draft_or_redirect(number)
+    kind, _, value = request.form.get("as", OWN_NAME).partition(":")
+    chosen = {"user": {"user": _user_id(value), "name": value}, "name": {"name": value}}.get(kind, {})
+    try:
+        wanted = bool(request.form.get("in_charge"))
+        sender_names.set_sender_name(notice, web.permissions(), clock.now(), in_charge=wanted, **chosen)
+    except sender_names.SenderNameForbidden:
+        web.forbid("manage", [one.id for one in target_lists(notice)])
+    except sender_names.SenderNameUnavailable as refused:
+        return _sender_name_page(notice, web._(refused.message, name=notice.sender_name or value), 422)
+    except NotADraft:
+        flash_already_sent(notice)
+        return web.redirect_to("notices.show", number=number)
+    told = _SENT_BY_CLASS_TEACHERS if notice.in_charge else N_("The sender's name is “%(name)s” now.")
+    web.flash_message(told, name=from_display_name(notice))
+    return web.redirect_to(
+        "notices.check_page" if request.form.get("back") == "check" else "notices.edit_content", number=number
+    )
+
+
+def _user_id(text: str) -> int:
+    try:
+        return web.parse_row_id(text)
+    except ValueError:
+        return web.MAX_ROW_ID  # nobody's: refused as not offered
+
+
+def _sender_name_page(notice: Notice, wrong: str = "", status: int = 200) -> Any:
+    offer = sender_names.sender_name_choices(web.permissions())
+    return web.render_page(
+        "notices/sender_name.html",
+        notice=notice,
+        offer=offer,
+        own=current_user,
+        chosen=_current_choice(notice),
+        has_charges=class_teacher.has_any_teacher(),
+        organization=load_settings().name,
+        from_name=lambda name: rendering.from_display_name(load_settings().name, name, web.language()),
+        back=request.values.get("back", ""),
+        wrong=wrong,
+        status=status,
+    )
+
+
+def _current_choice(notice: Notice) -> str:
+    if notice.sends_as_id:
+        return f"user:{notice.sends_as_id}"
+    return f"name:{notice.sender_name}" if notice.sender_name else OWN_NAME
+
+
+def from_display_name(notice: Notice) -> str:
+    """Return the display name of From as it will be when the current user sends the notice (D-07, D-23)."""
+    return rendering.from_display_name(load_settings().name, notice.sender_name or current_user.name, web.language())
+
+
+@bp.app_template_global("sender_of")
+def sender_of(notice: Notice) -> dict[str, Any]:
+    """Give templates what they say of a draft's sender: the name, and whether it is another's and may be changed."""
+    return {
+        "name": from_display_name(notice),
+        "in_charge": notice.in_charge,
+        "anothers": sender_names.uses_other_name(notice, current_user),
+        "may_choose": sender_names.may_choose_sender_name(web.permissions(), notice),
+    }
+
+
+@bp.app_template_global("signed_by")
+def letters_by_signature(audience: Audience) -> list[tuple[str, int]]:
+    """Give templates how many letters go in whose name; empty: the normal sender, who comes last."""
+    counts = Counter(one.signed for one in audience.receiving)
+    return sorted(counts.items(), key=lambda pair: (not pair[0], -pair[1], pair[0]))

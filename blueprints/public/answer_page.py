@@ -1,0 +1,177 @@
+"""The page behind the choices of a letter: what was opened is preselected, a press answers (T-49 to T-51).
+
+Opening it records a visit and nothing else; HEAD and OPTIONS never run. Everything works without script.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from flask import Response, redirect, render_template, request, url_for
+
+import clock
+from blueprints.public import inline_images
+from blueprints.public.views import (
+    bp,
+    closed_page,
+    delivery_of_token,
+    human_check_number,
+    is_internal_visit,
+    is_script_press,
+    unknown_token_page,
+    user_agent,
+)
+from core.display_names import make_stamp
+from core.notices import questions, related_notices
+from core.notices.questions import QuestionBlock
+from core.responses import answers, read_confirmations
+from core.responses.answers import CurrentAnswer, SubmittedAnswer
+from models import Delivery
+
+_NUMBER = re.compile(r"\s*0*(\d{1,4})(?!\d)")
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionView:
+    """What is asked together, as it stands for this reader. who: a sentence on who answers once, or nothing."""
+
+    block: QuestionBlock
+    standings: tuple[CurrentAnswer, ...]
+    open: bool
+    who: str = ""
+
+    @property
+    def answered(self) -> bool:
+        return all(one.answer for one in self.standings)
+
+
+@bp.route("/a/<token>", methods=["GET", "POST"], strict_slashes=False)
+@bp.route("/a/<token>/<choice>", methods=["GET", "POST"], strict_slashes=False)
+def answer_questions(token: str, choice: str = ""):
+    """Show the questions of a letter with a choice preselected; take what the reader sends."""
+    delivery = delivery_of_token(token)
+    if delivery is None:
+        return unknown_token_page(token)
+    if request.method == "POST":
+        return _save_answers(delivery, _choice_number(choice))
+    number = _choice_number(choice)
+    link = f"a{number or ''}"
+    read_confirmations.record_visit(delivery, link, agent=user_agent(), inside=is_internal_visit(), now=clock.now())
+    return _answer_page(delivery, number)
+
+
+def _choice_number(text: str) -> int | None:
+    """Read the number of a choice however a phone cut the link: 「2。」 is 2."""
+    found = _NUMBER.match(text)
+    return int(found[1]) if found else None
+
+
+def _answer_page(
+    delivery: Delivery,
+    opened: int | None,
+    given: Mapping[int, SubmittedAnswer] | None = None,
+    status: int = 200,
+    unsure: str = "",
+):
+    """Show the page. unsure: the number to be typed, after a press that was perhaps no person's."""
+    if read_confirmations.is_page_closed(delivery):
+        return closed_page(delivery)
+    found = answers.current_answers(delivery)
+    if not found:
+        return redirect(url_for("public.read_notice", token=delivery.token, p=1), 303)
+    page = render_template(
+        "public/answer.html",
+        notice=delivery.notice,
+        words=inline_images.render_body(delivery),
+        newer=related_notices.newer_exists(delivery.notice),
+        given=given or {},
+        missing=status == 422,
+        unsure=unsure,
+        touch_from=_auto_answer_from(delivery, opened, found),
+        **_answer_values(delivery, opened, found),
+    )
+    return page, status
+
+
+def _answer_values(delivery: Delivery, opened: int | None, found: list[CurrentAnswer]) -> dict:
+    now = clock.now()
+    by_question = {one.question.id: one for one in found}
+    blocks = questions.group_into_blocks(one.question for one in found)
+    who = questions.who_answers(blocks)
+    shown = [
+        QuestionView(
+            block,
+            tuple(by_question[one.id] for one in block.questions),
+            block.questions[0].is_open(now),
+            who.get(block.questions[0].place, ""),
+        )
+        for block in blocks
+    ]
+    return {
+        "delivery": delivery,
+        "shown": shown,
+        "opened": _opened_option(found, opened),
+        "alone": found[0] if len(found) == 1 else None,
+        "answered": all(one.answer for one in found),
+        "still": [one.question.text for one in found if not one.answer and one.question.is_open(now)],
+        "any_open": any(one.open for one in shown),
+        "ends": {one.block.deadline for one in shown if one.open},
+        "stamp": make_stamp(delivery.name),
+        "landed": request.args.get("done") == "1",
+        "until": questions.deadline_text,
+    }
+
+
+def _opened_option(found: list[CurrentAnswer], number: int | None) -> questions.Option | None:
+    """Return the choice whose link was opened, if there is one with this number."""
+    return next((option for one in found if (option := one.question.option(number))), None)
+
+
+def _auto_answer_from(delivery: Delivery, opened: int | None, found: list[CurrentAnswer]):
+    """Return from when on the script may press: only where the list is set so, for a choice not yet answered."""
+    standing = next((one for one in found if one.question.option(opened)), None)
+    if standing is None or standing.answer or not standing.question.is_open(clock.now()):
+        return None
+    return read_confirmations.touch_valid_from(delivery) if answers.records_on_open(delivery) else None
+
+
+def _save_answers(delivery: Delivery, opened: int | None):
+    now, asked = clock.now(), questions.load_questions(delivery.notice_id)
+    given = _posted_answers(asked)
+    if request.form.get("how") == "touch":
+        return _save_auto_answer(delivery, opened, given)
+    if read_confirmations.is_page_closed(delivery) or not any(one.is_open(now) for one in asked):
+        return _answer_page(delivery, opened, status=409)
+    if not given:
+        return _answer_page(delivery, opened, given, 422)
+    if is_script_press(delivery):
+        return _answer_page(delivery, opened, given, unsure=human_check_number(delivery))
+    answers.submit_answers(delivery, given, agent=user_agent(), now=now, asked=asked)
+    return redirect(url_for("public.answer_questions", token=delivery.token, p=1, done=1), 303)
+
+
+def _save_auto_answer(delivery: Delivery, opened: int | None, given: Mapping[int, SubmittedAnswer]):
+    """Take what the script pressed; nothing if the reader has chosen something else meanwhile."""
+    said = {one.number for one in given.values()}
+    if (
+        opened is None
+        or opened not in said
+        or not answers.answer_by_touch(delivery, opened, agent=user_agent(), now=clock.now())
+    ):
+        return Response(status=204)
+    fresh = read_confirmations.delivery_by_token(delivery.token) or delivery
+    return render_template(
+        "public/_answer_status.html",
+        **{**_answer_values(fresh, opened, answers.current_answers(fresh)), "landed": True},
+    )
+
+
+def _posted_answers(asked: Iterable[questions.StoredQuestion]) -> dict[int, SubmittedAnswer]:
+    """Return what the form says, by the row of the question; only choices that there are."""
+    given = {}
+    for one in asked:
+        number = _choice_number(request.form.get(f"q{one.place}", ""))
+        if one.option(number):
+            comment = request.form.get(f"c{one.place}", "")
+            given[one.id] = SubmittedAnswer(number or 0, comment[: answers.MAX_COMMENT_CHARS])
+    return given

@@ -1,0 +1,276 @@
+"""The reader's own page: `/p` mails a link, `/p/<mark>` is the page, `/p/new/<mark>` confirms a new address.
+
+No login, no session, no script; the mark is the authority, and GET never acts (law 3). Answers tell nobody who is
+registered; guessed marks are counted by network.
+"""
+
+from typing import Any
+
+from flask import Response, g, redirect, render_template, request, url_for
+
+import clock
+import tasks
+from blueprints.public.forms import AddressForm, ChildForm, PreferencesForm, posted_attributes
+from blueprints.public.views import bp
+from core import rate_limits
+from core.members import members, new_address, preference_page
+from core.members.preference_page import PreferenceForm, PreferencePage
+from core.responses import read_confirmations
+from core.signup import public_form
+from i18n import N_
+from models import Person
+from web import _, add_field_error, parse_row_id
+
+Answer = Response | tuple[str, int] | str
+LINKS_PER_NETWORK = 30
+RESULT_MESSAGES = {
+    "saved": N_("Saved. Thank you."),
+    "stopped": N_("The mail of this list is stopped. You can turn it on again here."),
+    "resumed": N_("The mail of this list comes again."),
+    "joined": N_("You get the notices of this list now."),
+    "waits": N_("You have asked for this list. A manager looks at it first."),
+    "address": N_("A letter is on its way to the new address. The change counts when its link is pressed."),
+    "test": N_(
+        "A test letter is on its way. If it does not come within ten minutes, the phone's filter may hold it back."
+    ),
+    "no-test": N_("No more test letters today."),
+    "told": N_("The school has been told. It changes what is wrong; nothing else is needed from you."),
+    "not-told": N_("Nothing was sent: please write a few words, at most three times a day."),
+    "none": N_("Nothing has changed."),
+}
+
+
+# ── getting the link ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@bp.route("/p", methods=["GET", "POST"], strict_slashes=False)
+def request_preferences_link() -> Answer:
+    """Ask for the address; mail the link there if it is a member's, and say the same if it is not."""
+    if request.method == "GET":
+        return _request_link_page(sent=request.args.get("sent") == "1")
+    now, typed = clock.now(), request.form.get("mail", "")[:320]
+    if not public_form.is_form_token_valid(request.form.get("made", ""), None, now):
+        return _request_link_page(typed=typed, wrong=_(public_form.SUBMIT_AGAIN), status=422)
+    if (
+        rate_limits.record_hit(f"own page {rate_limits.client_network(request.remote_addr)}", now, 600)
+        > LINKS_PER_NETWORK
+    ):
+        return _request_link_page(typed=typed, wrong=_(N_("Please try again in ten minutes.")), status=429)
+    try:
+        preference_page.email_page_link(typed, now)
+    except public_form.BadAddress as wrong:
+        return _request_link_page(typed=typed, wrong=_(wrong.message), status=422)
+    tasks.wake_worker()
+    return redirect(url_for("public.request_preferences_link", sent=1), code=303)  # type: ignore[return-value]
+
+
+def _request_link_page(
+    *, sent: bool = False, typed: str = "", wrong: str = "", dead: bool = False, status: int = 200
+) -> Answer:
+    made = public_form.form_token(None, clock.now())
+    page = render_template(
+        "public/request_preferences_link.html", sent=sent, typed=typed, wrong=wrong, dead=dead, made=made
+    )
+    return page, status
+
+
+def _person_of_token(mark: str) -> Person | None:
+    person = preference_page.person_by_token(mark, clock.now())
+    if person is not None:
+        g.language = person.language
+    return person
+
+
+def _expired_link_page() -> Answer:
+    """Say that the link is too old, and offer a new one; guesses are counted."""
+    network = rate_limits.client_network(request.remote_addr)
+    tries = rate_limits.record_hit(f"unknown token {network}", clock.now(), 600)
+    return _request_link_page(dead=True, status=404 if tries <= 60 else 429)
+
+
+# ── the page ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@bp.get("/p/<mark>", strict_slashes=False)
+def show_preferences(mark: str) -> Answer:
+    """Show what the reader gave and gets."""
+    person = _person_of_token(mark)
+    return _preferences_page(mark, preference_page.load_page(person)) if person else _expired_link_page()
+
+
+def _preferences_page(
+    mark: str, page: PreferencePage, forms: dict[str, Any] | None = None, address: AddressForm | None = None
+) -> Answer:
+    forms = forms or _forms(page)
+    wrong = any(one.errors for one in (*forms["children"].values(), forms["own"], forms["new"], address) if one)
+    shown = render_template(
+        "public/preferences.html",
+        mark=mark,
+        page=page,
+        forms=forms,
+        address=address or AddressForm(None),
+        told=RESULT_MESSAGES.get(request.args.get("told", "")),
+    )
+    return shown, 422 if wrong else 200
+
+
+def _forms(page: PreferencePage, typed: Any = None) -> dict[str, Any]:
+    """Return the forms of the page: filled from the rows, or from what was typed."""
+    return {
+        "own": PreferencesForm(typed, data=_own_values(page.person)),
+        "children": {one.id: ChildForm(typed, obj=one, prefix=f"child{one.id}-") for one in page.children},
+        "new": ChildForm(typed, prefix="new-"),
+    }
+
+
+def _own_values(person: Person) -> dict[str, str]:
+    """Return what is filled in; the telephone number may be another guardian's, so it is never shown."""
+    return {"name": person.name, "kana": person.kana, "language": person.language}
+
+
+@bp.post("/p/<mark>")
+def save_preferences(mark: str) -> Answer:
+    """Write down what the reader corrected."""
+    person = _person_of_token(mark)
+    if person is None:
+        return _expired_link_page()
+    page = preference_page.load_page(person)
+    forms = _forms(page, request.form)
+    if not all([one.validate() for one in (forms["own"], *forms["children"].values(), forms["new"])]):
+        return _preferences_page(mark, page, forms)
+    try:
+        preference_page.save_preferences(person, _posted_changes(page, forms))
+    except members.DomainError as refused:
+        _add_field_error(forms, refused)
+        return _preferences_page(mark, page, forms)
+    return _redirect_with_result(mark, "saved")
+
+
+def _posted_changes(page: PreferencePage, forms: dict[str, Any]) -> PreferenceForm:
+    own: PreferencesForm = forms["own"]
+    return PreferenceForm(
+        name=own.name.data or "",
+        kana=own.kana.data or "",
+        phone=own.phone.data or page.person.phone,
+        language=own.language.data,
+        children={number: _form_texts(form) for number, form in forms["children"].items()},
+        items=posted_attributes(request.form, page.items),
+        new_child=_form_texts(forms["new"]),
+    )
+
+
+def _form_texts(form: ChildForm) -> dict[str, str]:
+    return {one.short_name: one.data or "" for one in form}
+
+
+def _add_field_error(forms: dict[str, Any], refused: members.DomainError) -> None:
+    """Put a refusal on the field of the child, or of the reader, that it is about."""
+    part, _between, field = refused.field.partition("-")
+    number = part.removeprefix("child")
+    if field and number.isdigit() and int(number) in forms["children"]:
+        return add_field_error(forms["children"][int(number)], field, refused.message, **refused.values)
+    return add_field_error(forms["own"], refused.field, refused.message, **refused.values)
+
+
+def _redirect_with_result(mark: str, told: str) -> Answer:
+    return redirect(url_for("public.show_preferences", mark=mark, told=told), code=303)  # type: ignore[return-value]
+
+
+@bp.post("/p/<mark>/list")
+def change_subscription(mark: str) -> Answer:
+    """Stop, resume or join one list."""
+    person = _person_of_token(mark)
+    if person is None:
+        return _expired_link_page()
+    number, do, now = request.form.get("list", 0, type=parse_row_id), request.form.get("do", ""), clock.now()
+    if read_confirmations.is_known_scanner(request.headers.get("User-Agent", "")):
+        return _redirect_with_result(mark, "none")
+    if do == "join":
+        done = preference_page.join_another_list(person, number, now)
+        told = "waits" if done == "pending" else "joined"
+    else:
+        done, told = (
+            preference_page.stop_or_resume_list(person, number, do, now),
+            "stopped" if do == "stop" else "resumed",
+        )
+    tasks.wake_worker()
+    return _redirect_with_result(mark, told if done else "none")
+
+
+@bp.post("/p/<mark>/test")
+def send_test_email(mark: str) -> Answer:
+    """Send the short test letter (T-17)."""
+    person = _person_of_token(mark)
+    if person is None:
+        return _expired_link_page()
+    sent = preference_page.send_test_email(person, clock.now())
+    tasks.wake_worker()
+    return _redirect_with_result(mark, "test" if sent else "no-test")
+
+
+@bp.post("/p/<mark>/wrong")
+def report_error(mark: str) -> Answer:
+    """Tell the school what it holds wrongly; only it can change that."""
+    person = _person_of_token(mark)
+    if person is None:
+        return _expired_link_page()
+    done = preference_page.send_correction(person, request.form.get("wrong", ""), clock.now())
+    tasks.wake_worker()
+    return _redirect_with_result(mark, "told" if done else "not-told")
+
+
+# ── a new address ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@bp.post("/p/<mark>/address")
+def request_address_change(mark: str) -> Answer:
+    """Send a letter to the new address; nothing changes before its link is pressed."""
+    person = _person_of_token(mark)
+    if person is None:
+        return _expired_link_page()
+    form = AddressForm(request.form)
+    try:
+        new_address.request_new_address(person, (form.address.data or "")[:320], clock.now())
+    except members.DomainError as refused:
+        add_field_error(form, "address", refused.message, **refused.values)
+        return _preferences_page(mark, preference_page.load_page(person), None, form)
+    tasks.wake_worker()
+    return _redirect_with_result(mark, "address")
+
+
+@bp.route("/p/new/<mark>", methods=["GET", "POST"])
+def confirm_address_change(mark: str) -> Answer:
+    """Ask once more at the new address, then take it over."""
+    found = new_address.new_address_from_link(mark, clock.now())
+    if found is None:
+        return _expired_link_page()
+    person, address = found
+    g.language = person.language
+    taken = False
+    if request.method == "POST":
+        try:
+            new_address.confirm_new_address(person, address, clock.now())
+        except members.AddressTaken:
+            taken = True
+        else:
+            tasks.wake_worker()
+            return render_template("public/confirm_address_change.html", done=True, address=address)
+    page = render_template("public/confirm_address_change.html", done=False, address=address, taken=taken)
+    return page, 422 if taken else 200
+
+
+# ── farewell ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@bp.route("/p/<mark>/delete", methods=["GET", "POST"])
+def delete_registration(mark: str) -> Answer:
+    """Say what is lost; on the press take the reader out of everything."""
+    person = _person_of_token(mark)
+    if person is None:
+        return _expired_link_page()
+    if request.method == "GET" or read_confirmations.is_known_scanner(request.headers.get("User-Agent", "")):
+        return render_template(
+            "public/delete_registration.html", mark=mark, page=preference_page.load_page(person), gone=False
+        )
+    preference_page.delete_own_data(person, clock.now())
+    return render_template("public/delete_registration.html", mark=mark, page=None, gone=True)

@@ -1,0 +1,132 @@
+"""The page on which somebody joins a list: no login, no session, no script; the same answer whether known or not.
+
+`/j/<list>` and `/j/<list>/<code>` (T-26, T-36, T-17; defences 2). The address that is typed gets a letter of fixed
+words; nothing is registered before its link is pressed. Looking changes nothing (law 3).
+"""
+
+from dataclasses import dataclass
+
+from flask import Response, g, redirect, render_template, request, url_for
+
+import clock
+import i18n
+import tasks
+from blueprints.public.views import bp, unknown_page
+from core import settings
+from core.members import consent, join_codes
+from core.members.join_codes import ValidCode
+from core.signup import carrier_help, public_form, signup
+from core.signup.quotas import SignupRequest
+from i18n import N_
+from models import MailingList
+from web import _, language
+
+Answer = Response | tuple[str, int] | str
+WRONG_CODE = N_("This code does not fit. It may be an old one: please ask the school, or leave the field empty.")
+QUEUE_FULL = N_("Many people are registering just now. Please try again in an hour, or send the blank mail.")
+NETWORK_LIMIT = N_(
+    "Many registrations came from your network just now. Please send the blank mail, or try again later."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SignupTarget:
+    """The list and the code in the address of the page."""
+
+    list: MailingList
+    key: ValidCode | None = None
+    code: str = ""
+
+
+@bp.route("/j/<address>", methods=["GET", "POST"], strict_slashes=False)
+@bp.route("/j/<address>/<code>", methods=["GET", "POST"], strict_slashes=False)
+def sign_up(address: str, code: str = "") -> Answer:
+    """Show how to join; take an address."""
+    _apply_requested_language()
+    mailing_list = public_form.find_open_list(address)
+    if mailing_list is None:
+        return unknown_page()
+    if code and public_form.has_too_many_wrong_codes(request.remote_addr, clock.now()):
+        return _signup_page(SignupTarget(mailing_list), wrong_code=_(NETWORK_LIMIT), status=429)
+    key = join_codes.resolve_code(mailing_list, code) if code else None
+    if code and key is None:
+        public_form.count_wrong_code(request.remote_addr, clock.now())
+        return _signup_page(SignupTarget(mailing_list), wrong_code=_(WRONG_CODE), status=404)
+    door = SignupTarget(mailing_list, key, join_codes.normalise_code(code))
+    return _accept_signup(door) if request.method == "POST" else _signup_page(door)
+
+
+def _apply_requested_language() -> None:
+    """Let a reader choose the language by `?lang=`, which a printed link can carry."""
+    if (wanted := request.values.get("lang")) in i18n.LANGUAGES:
+        g.language = wanted
+
+
+def _signup_page(
+    door: SignupTarget, *, typed: str = "", wrong: str = "", wrong_code: str = "", status: int = 200
+) -> Answer:
+    force = settings.load_settings()
+    page = render_template(
+        "public/signup.html",
+        list=door.list,
+        child=door.key and door.key.child,
+        code=door.code,
+        here=_own_url(door),
+        sent=request.method == "GET" and request.args.get("sent") in ("1", "waits"),
+        waits=request.args.get("sent") == "waits",
+        typed=typed,
+        wrong=wrong,
+        wrong_code=wrong_code,
+        address=join_codes.join_address(door.list, door.code),
+        mailto=join_codes.join_mailto(door.list, door.code),
+        terms=consent.render_consent_text(door.list, language()),
+        carriers=carrier_help.list_guidance(language()),
+        domain=force.own.shown,
+        made=public_form.form_token(door.list, clock.now()),
+    )
+    return page, status
+
+
+def _own_url(door: SignupTarget, **more: object) -> str:
+    code = {"code": door.code} if door.code else {}
+    lang = {"lang": request.values["lang"]} if request.values.get("lang") in i18n.LANGUAGES else {}
+    return url_for("public.sign_up", address=door.list.address, **code, **lang, **more)
+
+
+def _accept_signup(door: SignupTarget) -> Answer:
+    """Take what was typed; what is missing or strange is asked for once more, with nothing lost."""
+    typed, now = request.form.get("mail", "")[:320], clock.now()
+    if request.form.get("website"):  # a field that no person sees
+        return redirect(_own_url(door, sent=1), code=303)  # type: ignore[return-value]
+    if not door.key and (shown := request.form.get("code", "").strip()):
+        return _accept_typed_code(door, shown, typed)
+    try:
+        clean = public_form.clean_signup_address(typed)
+    except public_form.BadAddress as wrong:
+        return _signup_page(door, typed=typed, wrong=_(wrong.message), status=422)
+    if not public_form.is_form_token_valid(request.form.get("made", ""), door.list, now):
+        return _signup_page(door, typed=typed, wrong=_(public_form.SUBMIT_AGAIN), status=422)
+    if public_form.exceeds_network_quota(request.remote_addr, bool(door.key), now):
+        return _signup_page(door, typed=typed, wrong=_(NETWORK_LIMIT), status=429)
+    found = signup.request_signup(_signup_request(door, clean), language(), now)
+    if found == "too many joins":
+        return _signup_page(door, typed=typed, wrong=_(QUEUE_FULL), status=429)
+    tasks.wake_worker()
+    return redirect(_own_url(door, sent=found or 1), code=303)  # type: ignore[return-value]
+
+
+def _signup_request(door: SignupTarget, clean: str) -> SignupRequest:
+    evidence: dict[str, object] = {"network": public_form.network(request.remote_addr)}
+    kind, child = (door.key.kind, door.key.child) if door.key else ("", None)
+    return SignupRequest(door.list, clean, "link", kind, child, evidence=evidence)
+
+
+def _accept_typed_code(door: SignupTarget, shown: str, typed: str) -> Answer:
+    """Go on with a code that was typed from paper, as if it had stood in the address."""
+    if public_form.has_too_many_wrong_codes(request.remote_addr, clock.now()):
+        return _signup_page(door, typed=typed, wrong_code=_(NETWORK_LIMIT), status=429)
+    key = join_codes.resolve_code(door.list, shown)
+    if key is None:
+        public_form.count_wrong_code(request.remote_addr, clock.now())
+        return _signup_page(door, typed=typed, wrong_code=_(WRONG_CODE), status=422)
+    return _accept_signup(SignupTarget(door.list, key, join_codes.normalise_code(shown)))

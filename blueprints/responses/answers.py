@@ -1,0 +1,267 @@
+"""The answers: bars with their table, who answered what and who has not, by class, and what was telephoned (T-52)."""
+
+import csv
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from io import StringIO
+from typing import Any
+
+from flask import Response, abort, render_template, request, url_for
+from flask_login import current_user
+
+import clock
+from blueprints.responses.board_display import class_title
+from blueprints.responses.csv_export import escape_formula, format_cell_time
+from blueprints.responses.views import bp, get_sent_notice
+from core import audit, visibility
+from core.notices import merge_fields, questions
+from core.notices.recipients import heading_targets
+from core.permissions import target_lists
+from core.reports import poll_results
+from core.reports.board_rows import FAILURE_ADVICE
+from core.reports.poll_results import PollResults, RespondentLine
+from core.responses import answers
+from core.responses.answers import SubmittedAnswer
+from i18n import N_
+from models import Delivery, Notice
+from web import _, flash_message, forbid, is_htmx, no_content_if_seen, permissions, redirect_to, render_page
+
+ROW_FILTERS = ("left", "said")
+PAGE_SIZE = 100
+SOURCE_LABELS: dict[str, str] = {
+    "press": N_("by the reader"),
+    "touch": N_("by opening the link"),
+    "organizer": N_("entered by %(name)s"),
+}
+UNIT_LABELS: dict[str, str] = {"household": N_("Households"), "person": N_("Persons"), "child": N_("Children")}
+PER_QUESTION_UNIT = N_("As each is asked")
+
+
+@dataclass(frozen=True, slots=True)
+class AnswersFilter:
+    """One way to look at the answers, as its address says."""
+
+    number: int
+    by: str
+    unit: str
+    show: str = "left"
+    room: str = ""
+    view: str = ""
+
+    def url_with(self, **changes: Any) -> str:
+        """Return the address of the same answers with something else about it; what is ordinary it leaves out."""
+        other = replace(self, **changes)
+        plain = AnswersFilter(self.number, self.unit, self.unit)
+        given = {name: getattr(other, name) for name in ("by", "show", "room", "view")}
+        asked = {name: value for name, value in given.items() if value != getattr(plain, name)}
+        return url_for("responses.show_answers", number=self.number, **asked)
+
+
+@bp.get("/notices/<int:number>/answers", endpoint="answers")
+def show_answers(number: int) -> Any:
+    """Show the answers, or bring a poll what has changed; 204 if nothing has."""
+    notice = get_sent_notice(number)
+    pulse = poll_results.poll_version(notice)
+    if is_htmx() and (same := no_content_if_seen(pulse)):
+        return same
+    found = poll_results.load_poll_results(notice, permissions().seen(notice))
+    if not found.questions:
+        abort(404)
+    look = _requested_filter(notice, found)
+    page = "responses/answers_print.html" if look.view == "print" else "responses/answers.html"
+    return render_page(page, "responses/_answers.html", **_answers_values(notice, found, look), pulse=pulse)
+
+
+def _requested_filter(notice: Notice, found: PollResults) -> AnswersFilter:
+    by, show = request.args.get("by", ""), request.args.get("show", "")
+    return AnswersFilter(
+        notice.id,
+        by if by in (*poll_results.GROUPINGS, found.unit) else found.unit,
+        found.unit,
+        show if show in ROW_FILTERS else "left",
+        request.args.get("room", "")[:80],
+        "print" if request.args.get("view") == "print" else "",
+    )
+
+
+def _answers_values(notice: Notice, found: PollResults, look: AnswersFilter) -> dict[str, Any]:
+    lines = found.lines(look.by)
+    left = [line for line in lines if found.missing(line)]
+    said = [line for line in lines if line.last]
+    shown = _filter_by_class(said if look.show == "said" else left, look.room)
+    page = max(1, request.args.get("page", 1, type=int))
+    may_enter = permissions().seen(notice, "send")
+    return {
+        "notice": notice,
+        "subject": merge_fields.display_subject(notice),
+        "lists": heading_targets(notice),
+        "look": look,
+        "tally": found,
+        "blocks": _result_blocks(found, look.by, lines),
+        "asked": len(lines),
+        "left": left,
+        "said": said,
+        "shown": shown if look.view == "print" else shown[(page - 1) * PAGE_SIZE : page * PAGE_SIZE],
+        "rooms": _count_by_class(said if look.show == "said" else left),
+        "here": page,
+        "pages": max(1, -(-len(shown) // PAGE_SIZE)),
+        "may_enter": (may_enter is None or bool(may_enter)) and notice.state != "withdrawn",
+        "so_many": lambda number: count_with_unit(
+            number, "household" if look.by == poll_results.EACH_QUESTION else look.by
+        ),
+        "room_title": class_title,
+        "how": source_label,
+        "until": questions.deadline_text,
+        "ADVICE": FAILURE_ADVICE,
+        "UNIT_LABELS": {poll_results.EACH_QUESTION: PER_QUESTION_UNIT, **UNIT_LABELS}
+        if found.unit == poll_results.EACH_QUESTION
+        else UNIT_LABELS,
+    }
+
+
+def _result_blocks(
+    found: PollResults, by: str, lines: list[RespondentLine]
+) -> list[tuple[questions.QuestionBlock, list[poll_results.QuestionResult], str]]:
+    """Return the results of what is asked together, and what is counted."""
+    results = {one.question.id: one for one in found.results(by, lines)}
+    return [
+        (
+            block,
+            [results[one.id] for one in block.questions],
+            UNIT_LABELS[block.unit if by == poll_results.EACH_QUESTION else by],
+        )
+        for block in questions.group_into_blocks(found.questions)
+    ]
+
+
+def class_key(room: tuple[str, str]) -> str:
+    """Return how an address names a class."""
+    return "-".join(room)
+
+
+def _filter_by_class(lines: list[RespondentLine], mark: str) -> list[RespondentLine]:
+    return [line for line in lines if not mark or mark in map(class_key, line.rooms)]
+
+
+def _count_by_class(lines: Iterable[RespondentLine]) -> dict[tuple[str, str], int]:
+    """Return the classes with how many of the lines they hold, in order."""
+    counted: dict[tuple[str, str], int] = {}
+    for line in lines:
+        for room in line.rooms:
+            counted[room] = counted.get(room, 0) + 1
+    return counted
+
+
+def count_with_unit(number: int, by: str) -> str:
+    """Return a count with its unit."""
+    counted = {
+        "household": N_("%(n)s households"), "person": N_("%(n)s persons"), "child": N_("%(n)s children"),
+    }  # fmt: skip
+    return _(counted[by], n=f"{number:,}")
+
+
+def source_label(said: poll_results.CountedAnswer) -> str:
+    """Return how an answer came, in words; who telephoned is never known, who entered it is."""
+    return (
+        _(SOURCE_LABELS[said.how], name=said.by or _("somebody"))
+        if said.how == "organizer"
+        else _(SOURCE_LABELS[said.how])
+    )
+
+
+# ── what was telephoned ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+@bp.route("/notices/<int:number>/answers/<int:delivery>", methods=["GET", "POST"], endpoint="enter")
+def enter_answer(number: int, delivery: int) -> Any:
+    """Enter what somebody said on the telephone, also after the deadline; it is marked so."""
+    notice = get_sent_notice(number)
+    reader = _delivery_or_404(notice, delivery)
+    standings = answers.current_answers(reader)
+    if not standings or notice.state == "withdrawn":
+        abort(404)
+    if request.method == "POST":
+        given = _posted_answers(standings)
+        if given:
+            answers.enter_answers(reader, given, by=current_user, now=clock.now())
+            flash_message(N_("The answer was entered."))
+            return redirect_to("responses.show_answers", number=number, _anchor="who")
+    status = 422 if request.method == "POST" else 200
+    page = render_template(
+        "responses/enter_answer.html", notice=notice, subject=merge_fields.display_subject(notice), reader=reader, standings=standings,
+        missing=status == 422, how=_source_of_standing,
+    )  # fmt: skip
+    return page, status
+
+
+def _delivery_or_404(notice: Notice, number: int) -> Delivery:
+    """Return a reader of the notice for whom the user may act; anybody else's is 404."""
+    lists = permissions().seen(notice, "send")
+    if lists is not None and not lists:
+        forbid("send", [one.id for one in target_lists(notice)])
+    mine = Delivery.id.in_(visibility.visible_deliveries(lists)) if lists is not None else Delivery.id == number
+    found = Delivery.select().where(Delivery.id == number, Delivery.notice == notice, mine).first()
+    if found is None:
+        abort(404)
+    return found
+
+
+def _posted_answers(standings: list[answers.CurrentAnswer]) -> dict[int, SubmittedAnswer]:
+    """Return what the form says; what it leaves as it stands is not entered anew."""
+    given = {}
+    for one in standings:
+        number = request.form.get(f"q{one.question.place}", 0, type=int)
+        comment = request.form.get(f"c{one.question.place}", "").strip()
+        before = (one.chosen.number, one.answer.comment) if one.chosen and one.answer else None
+        if one.question.option(number) and (number, comment) != before:
+            given[one.question.id] = SubmittedAnswer(number, comment)
+    return given
+
+
+def _source_of_standing(standing: answers.CurrentAnswer) -> str:
+    row = standing.answer
+    return "" if row is None else _(SOURCE_LABELS[row.how], name=row.by.name if row.by else _("somebody"))
+
+
+# ── as a file ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@bp.get("/notices/<int:number>/answers.csv")
+def answers_csv(number: int) -> Response:
+    """Hand out the answers as a file for a spreadsheet; the record says that it was."""
+    notice = get_sent_notice(number)
+    found = poll_results.load_poll_results(notice, permissions().seen(notice))
+    if not found.questions:
+        abort(404)
+    look = _requested_filter(notice, found)
+    lines = found.lines(look.by)
+    audit.log_action(current_user, "notice.answers_exported", notice.id, detail={"lines": len(lines)})
+    made = Response(_csv_bytes(found, lines), mimetype="text/csv")
+    made.headers["Content-Disposition"] = f'attachment; filename="kairan-{notice.id}-answers.csv"'
+    return made
+
+
+def _csv_bytes(found: PollResults, lines: list[RespondentLine]) -> bytes:
+    """Return UTF-8 with a byte order mark; no cell is taken for a formula."""
+    out = StringIO(newline="")
+    sheet = csv.writer(out)
+    titles = [f"{one.heading} {one.text}".strip() for one in found.questions]
+    head = [_("Class"), _("Child"), _("Guardian"), *titles, _("Remarks"), _("Answered at"), _("How"), _("Phone")]
+    for row in (head, *(_csv_row(found, line) for line in lines)):
+        sheet.writerow([escape_formula(cell) for cell in row])
+    return out.getvalue().encode("utf-8-sig")
+
+
+def _csv_row(found: PollResults, line: RespondentLine) -> list[str]:
+    said = [line.each(one) for one in found.questions]
+    last = line.last
+    return [
+        "、".join(class_title(*room) for room in line.rooms),
+        "、".join(line.children),
+        "、".join(line.names),
+        *("、".join(f"{name} {one.option.text}".strip() for name, one in each) for each in said),
+        "、".join(one.comment for each in said for _name, one in each if one.comment),
+        format_cell_time(last.at) if last else "",
+        source_label(last) if last else "",
+        "、".join(dict.fromkeys(voice.reader.phone for voice in line.voices if voice.reader.phone)),
+    ]

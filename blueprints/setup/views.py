@@ -1,0 +1,60 @@
+"""The first set-up: one page, one link, once."""
+
+from flask import Blueprint, Response, redirect, request, session, url_for
+from flask_login import login_user
+
+import clock
+from blueprints.setup.forms import SetupForm
+from core import settings
+from core.accounts import accounts, sessions
+from core.system import setup
+from web import add_field_error, language, public_view, render_page
+
+bp = Blueprint("setup", __name__)
+
+Answer = Response | tuple[str, int]
+
+
+@bp.get("/setup")
+@public_view
+def setup_welcome() -> Answer:
+    """Say where the set-up link is printed; once set up, lead to the login page."""
+    if settings.is_set_up():
+        return redirect(url_for("account.login"))  # type: ignore[return-value]
+    return render_page("setup/welcome.html")
+
+
+@bp.route("/setup/<token>", methods=["GET", "POST"])
+@public_view
+def run_setup(token: str) -> Answer:
+    """Ask the five things, write them, and log the first administrator in. A dead link is a kind 404."""
+    if not setup.is_setup_open(token):
+        return render_page("setup/link_expired.html", status=404, ready=settings.is_set_up())
+    form = SetupForm()
+    if request.method == "GET":
+        form.language.data = language()
+        return render_page("setup/form.html", form=form)
+    shaped, details = form.validate(), _posted_details(form)
+    wrong = [one for one in setup.find_errors(details) if not form[one.field].errors]
+    if wrong or not shaped:
+        return _invalid_page(form, wrong)
+    try:
+        user = setup.run_setup(token, details, clock.now())
+    except accounts.DomainError as refused:
+        return _invalid_page(form, [refused])
+    except setup.SetupAlreadyDone:
+        return render_page("setup/link_expired.html", status=404, ready=True)
+    session.clear()
+    login_user(sessions.start_session(user, now=clock.now(), device=request.user_agent.string))
+    return redirect(url_for("home.index"), code=303)  # type: ignore[return-value]
+
+
+def _invalid_page(form: SetupForm, wrong: list[accounts.DomainError]) -> Answer:
+    for refused in wrong:
+        add_field_error(form, refused.field, refused.message, **refused.values)
+    return render_page("setup/form.html", status=422, form=form)
+
+
+def _posted_details(form: SetupForm) -> setup.SetupDetails:
+    typed = {name: value or "" for name, value in form.data.items() if name != "csrf_token"}
+    return setup.SetupDetails(**typed, base_url=setup.public_base_url(request.url_root))

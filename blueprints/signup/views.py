@@ -1,0 +1,133 @@
+"""The pages about joining for organizers: a list's codes and words, registration day, the approval queue."""
+
+from flask import Blueprint, Response, abort, request
+from flask_login import current_user
+
+import clock
+import tasks
+from blueprints.signup.forms import SignupSettingsForm
+from core import settings
+from core.members import join_codes
+from core.signup import approvals, emails, quotas, signup
+from i18n import N_
+from models import MailingList
+from web import flash_message, get_list_or_404, parse_row_id, permissions, redirect_to, render_page, requires
+
+bp = Blueprint("joining", __name__)
+
+Answer = Response | tuple[str, int]
+
+
+@bp.get("/lists/<int:number>/joining")
+def index(number: int) -> Answer:
+    """Show how people join this list, with its addresses, and what waits."""
+    mailing_list = get_list_or_404(number, "manage")
+    return _settings_page(mailing_list, SignupSettingsForm(None, obj=mailing_list))
+
+
+def _settings_page(mailing_list: MailingList, form: SignupSettingsForm, status: int = 200) -> Answer:
+    force, code = settings.load_settings(), mailing_list.join_code
+    return render_page(
+        "signup/index.html",
+        status=status,
+        list=mailing_list,
+        form=form,
+        address=join_codes.join_address(mailing_list),
+        coded=join_codes.join_address(mailing_list, code),
+        link=join_codes.join_url(mailing_list, "", force.base_url),
+        code=join_codes.format_code(code),
+        day=quotas.is_registration_day(mailing_list, clock.now()),
+        waiting=quotas.count_queued(mailing_list),
+        last=quotas.newest_queued_id(mailing_list),
+        per_hour=quotas.PER_LIST_PER_HOUR,
+        children=len(join_codes.children_in_list(mailing_list)),
+        preview=emails.preview_welcome(mailing_list),
+    )
+
+
+@bp.post("/lists/<int:number>/joining")
+def save(number: int) -> Answer:
+    """Save who may join and the words."""
+    mailing_list, form = get_list_or_404(number, "manage"), SignupSettingsForm()
+    if not form.validate():
+        return _settings_page(mailing_list, form, 422)
+    signup.set_signup_options(
+        mailing_list, current_user, mode=form.join_mode.data, greeting=form.greeting.data or "",
+        purpose=form.purpose.data or "",
+    )  # fmt: skip
+    flash_message(N_("Saved."))
+    return redirect_to("signup.index", number=number)
+
+
+@bp.post("/lists/<int:number>/joining/code")
+def rotate_code(number: int) -> Answer:
+    """Make a new code of the list, or new codes of its children."""
+    mailing_list = get_list_or_404(number, "manage")
+    if request.form.get("of") == "children":
+        changed = join_codes.rotate_child_codes(mailing_list, current_user)
+        flash_message(N_("%(number)s children have new codes. Please print their slips again."), number=changed)
+    else:
+        join_codes.rotate_list_code(mailing_list, current_user)
+        flash_message(N_("The list has a new code. Hand-outs with the old one do not work any more."))
+    return redirect_to("signup.index", number=number)
+
+
+@bp.post("/lists/<int:number>/joining/day")
+def set_registration_day(number: int) -> Answer:
+    """Open or end a registration day; whoever waits comes in at once."""
+    mailing_list = get_list_or_404(number, "manage")
+    if request.form.get("do") == "close":
+        quotas.close_registration_day(mailing_list, current_user)
+        flash_message(N_("The registration day is over. The usual limits hold again."))
+    else:
+        quotas.open_registration_day(mailing_list, current_user, clock.now())
+        signup.process_queued_signups(clock.now())
+        tasks.wake_worker()
+        flash_message(N_("Registration day: for 24 hours everybody with a code comes in at once."))
+    return redirect_to("signup.index", number=number)
+
+
+@bp.post("/lists/<int:number>/joining/drop")
+def discard_queue(number: int) -> Answer:
+    """Drop the registrations that wait, as the page showed them."""
+    mailing_list = get_list_or_404(number, "manage")
+    gone = quotas.discard_queued(mailing_list, current_user, request.form.get("until", 0, type=parse_row_id))
+    flash_message(N_("%(number)s waiting registrations are dropped."), number=gone)
+    return redirect_to("signup.index", number=number)
+
+
+# ── approval ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@bp.get("/waiting")
+@requires("manage")
+def pending_approvals() -> Answer:
+    """Show who waits for approval in all lists of this manager, and where registrations wait above the caps."""
+    return render_page(
+        "signup/pending_approvals.html", "signup/_pending_approvals.html",
+        asked=approvals.pending_requests(permissions()), queues=approvals.queued_signups_by_list(permissions()),
+        refused=approvals.recently_rejected(permissions(), clock.now()),
+    )  # fmt: skip
+
+
+@bp.post("/lists/<int:number>/joining/decide")
+def decide_approval(number: int) -> Answer:
+    """Approve or refuse one person with one press."""
+    mailing_list = get_list_or_404(number, "manage")
+    person = request.form.get("person", 0, type=parse_row_id)
+    match request.form.get("do"):
+        case "approve":
+            done = approvals.approve_requests(mailing_list, [person], current_user, clock.now())
+            flash_message(N_("Approved, and greeted by a letter.") if done else N_("Nobody waited there any more."))
+        case "refuse":
+            done = approvals.reject_requests(mailing_list, [person], current_user, clock.now())
+            flash_message(
+                N_("Refused. The person gets a short letter.") if done else N_("Nobody waited there any more.")
+            )
+        case _:
+            abort(400)
+    tasks.wake_worker()
+    return redirect_to("signup.pending_approvals")
+
+
+from blueprints.signup import handouts  # noqa: E402, F401 (registers hand-out and slips)

@@ -1,0 +1,154 @@
+"""Figures over time and of one notice, each picture with its table; print and CSV (E-10, E-16, E-17, X-13)."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Response, abort, redirect, render_template, request, url_for
+from flask_login import current_user
+
+import clock
+import web
+from blueprints.stats import bp, csv_export
+from core import audit
+from core.permissions import target_lists
+from core.reports import dashboard, stats
+from core.reports.stats import StatsLine
+from core.responses import tracking
+from i18n import N_
+
+PAGE_SIZE = 50
+CHART_POINTS = 24
+SORTS = {"new": N_("Newest first"), "fast": N_("Confirmed fastest"), "opened": N_("Opened most (estimate)")}
+SORT_FUNCTIONS = {"fast": stats.fastest_read, "opened": stats.most_opened}
+
+
+@dataclass(frozen=True, slots=True)
+class StatsFilter:
+    """Which notices are looked at: of one list or all, of one school year, in which order."""
+
+    list_id: int | None
+    year: int
+    sort: str
+
+    def url_with(self, **changes: Any) -> str:
+        """Return the address of the same figures with something else about them."""
+        return url_for("stats.index", **{"list": self.list_id, "year": self.year, "sort": self.sort, **changes})
+
+
+def requested_list() -> int | None:
+    """Return the number of the list that is asked for, None for all; one that the user may not see is 404 (T-33)."""
+    number = request.args.get("list", type=web.parse_row_id)
+    return web.get_list_or_404(number).id if number else None
+
+
+def _requested_filter(years: list[int]) -> StatsFilter:
+    year, sort = request.args.get("year", type=web.parse_row_id), request.args.get("sort", "")
+    return StatsFilter(
+        requested_list(),
+        year if year in years else years[0],
+        sort if sort in SORTS else "new",
+    )
+
+
+def _filtered_lines(wish: StatsFilter) -> list[StatsLine]:
+    return stats.stats_lines(stats.visible_notices(web.permissions(), wish.list_id, wish.year), clock.now())
+
+
+def _sorted_lines(found: list[StatsLine], wish: StatsFilter) -> list[StatsLine]:
+    return SORT_FUNCTIONS[wish.sort](found) if wish.sort in SORT_FUNCTIONS else found
+
+
+@bp.get("")
+def index() -> str:
+    """Show the figures of a school year: in all, notice by notice, by hour of the day, by list."""
+    years = stats.school_years(web.permissions(), clock.now())
+    wish = _requested_filter(years)
+    found = _filtered_lines(wish)
+    total, shown = stats.sum_lines("", found), _sorted_lines(found, wish)
+    page = max(1, min(request.args.get("page", 1, type=int), -(-len(shown) // PAGE_SIZE) or 1))
+    newest = sorted(found, key=lambda one: one.notice.started_at)[-CHART_POINTS:]
+    return render_template(
+        "stats/index.html",
+        wish=wish,
+        years=years,
+        sorts={name: words for name, words in SORTS.items() if name != "opened" or total.opens_of},
+        lists=list(web.permissions().lists("view")),
+        total=total,
+        lines=shown[(page - 1) * PAGE_SIZE : page * PAGE_SIZE],
+        page=page,
+        pages=-(-len(shown) // PAGE_SIZE),
+        chart=[one for one in newest if one.read is not None],
+        opened_chart=[one for one in newest if one.opened is not None],
+        hours=stats.hourly_activity(found),
+        by_hour=stats.totals_by_sending_hour(found),
+        by_list=stats.totals_by_list(found),
+    )
+
+
+@bp.get("/figures.csv")
+def notices_csv() -> Response:
+    """Hand out the same figures as a file; the record says that it was."""
+    wish = _requested_filter(stats.school_years(web.permissions(), clock.now()))
+    audit.log_action(current_user, "figures.exported", detail={"year": wish.year})
+    return web.csv_response(
+        csv_export.notice_rows(_sorted_lines(_filtered_lines(wish), wish)), f"kairan-{wish.year}.csv"
+    )
+
+
+@bp.get("/<int:number>")
+def show(number: int) -> Any:
+    """Show one notice: delivered, confirmed, answered, how fast, and beside the others to the same list."""
+    notice = web.get_notice_or_404(number)
+    if notice.started_at is None:
+        abort(404)
+    if web.permissions().seen(notice) is not None:
+        return redirect(url_for("responses.show_board", number=number))
+    line, lists = stats.stats_of_notice(notice, clock.now()), target_lists(notice)
+    others = _comparison_total(line, lists[0].id if len(lists) == 1 else None)
+    return render_template(
+        "stats/show.html",
+        line=line,
+        notice=notice,
+        lists=lists,
+        others=others,
+        curve=stats.read_curve(notice),
+        hours=stats.hourly_activity([line]),
+        by_child=dashboard.counts_by_child(notice),
+        tracked=tracking.count_opens_and_clicks(notice) if notice.track_opens or notice.track_clicks else None,
+    )
+
+
+def _comparison_total(line: StatsLine, list_id: int | None) -> stats.StatsTotal | None:
+    """Return what the other notices of the same school year to the same list came to, if it went to one."""
+    if list_id is None:
+        return None
+    year = clock.school_year(clock.to_local(line.notice.started_at).date())
+    found = stats.stats_lines(stats.visible_notices(web.permissions(), list_id, year), clock.now())
+    others = [one for one in found if one.notice.id != line.notice.id]
+    return stats.sum_lines("", others) if others else None
+
+
+@bp.app_template_filter("percent")
+def format_percent(rate: float | None) -> str:
+    """Return a share as people write it: 98.5%, 100%, or ― where it has no meaning (E-10)."""
+    if rate is None:
+        return "―"
+    shown = int(rate * 10 + 1e-9) / 10 if 99 < rate < 100 else round(rate, 1)  # 99.97 is not "all"
+    return f"{shown:g}%"
+
+
+@bp.app_template_filter("lasting")
+def format_duration(seconds: int | None) -> str:
+    """Return a length of time in the two largest units: 3 h 20 min."""
+    if seconds is None:
+        return "―"
+    minutes = seconds // 60
+    if minutes < 60:
+        return web._("%(n)s min", n=minutes)
+    hours, minutes = divmod(minutes, 60)
+    if hours >= 48:
+        return web._("%(n)s days", n=hours // 24)
+    return web._("%(h)s h %(m)s min", h=hours, m=minutes) if minutes else web._("%(n)s hours", n=hours)
+
+
+from blueprints.stats import address_report  # noqa: E402, F401  its pages hang on `bp`

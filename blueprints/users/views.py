@@ -1,0 +1,167 @@
+"""The users page: who organizes, with which roles; inviting, changing, disabling (T-38, D-08)."""
+
+from flask import Blueprint, Response, abort
+from flask_login import current_user
+
+import clock
+from blueprints.users.forms import DisableForm, InviteForm, RoleForm
+from core import settings
+from core.accounts import accounts, invitations, login_links, roles, sessions
+from i18n import N_
+from models import MailingList, Role, User
+from web import _, add_field_error, flash_message, paginate, redirect_to, render_page, requires
+
+bp = Blueprint("users", __name__, url_prefix="/users")
+
+Answer = Response | tuple[str, int]
+
+
+def _user_or_404(number: int) -> User:
+    return User.get_or_none(User.id == number) or abort(404)
+
+
+@bp.get("")
+@requires("admin")
+def index() -> Answer:
+    """List the users with roles, last login and state."""
+    page = paginate(User.select().order_by(User.disabled_at.is_null(False), User.name_key))
+    return render_page(
+        "users/index.html", found=page, held=_roles_of(page.rows), waiting=invitations.is_invitation_pending
+    )
+
+
+def _roles_of(users: list[User]) -> dict[int, list[tuple[Role, str]]]:
+    """Return each user's roles, with where they count, in two queries."""
+    found = list(Role.select().where(Role.user.in_(users)).order_by(Role.list_id))
+    names = {0: _("The whole organization")}
+    names |= {one.id: one.name for one in MailingList.select().where(MailingList.id.in_({r.list_id for r in found}))}
+    held: dict[int, list[tuple[Role, str]]] = {user.id: [] for user in users}
+    for role in found:
+        held[role.user_id].append((role, names.get(role.list_id, "")))
+    return held
+
+
+@bp.route("/invite", methods=["GET", "POST"])
+@requires("admin")
+def invite_user() -> Answer:
+    """Invite a colleague by mail."""
+    form = InviteForm(language=settings.load_settings().language)
+    if not form.validate_on_submit():
+        return render_page("users/invite.html", status=422 if form.errors else 200, form=form)
+    try:
+        user = invitations.invite_user(
+            form.name.data,
+            form.email.data,
+            language=form.language.data,
+            kind=form.kind.data,
+            list_id=form.place.data,
+            until=form.until.data,
+            by=current_user,
+            now=clock.now(),
+        )
+    except (accounts.DomainError, roles.InvalidRole) as refused:
+        add_field_error(form, getattr(refused, "field", "place"), refused.message, **refused.values)
+        return render_page("users/invite.html", status=422, form=form)
+    flash_message(N_("The invitation is on its way. Its link works for three days."))
+    return redirect_to("users.show_user", number=user.id)
+
+
+@bp.get("/<int:number>")
+@requires("admin")
+def show_user(number: int) -> Answer:
+    """Show one user with everything that can be changed."""
+    return _user_page(_user_or_404(number), RoleForm(None))
+
+
+def _user_page(user: User, form: RoleForm, status: int = 200, alone: list[MailingList] | None = None) -> Answer:
+    now = clock.now()
+    waiting = invitations.is_invitation_pending(user)
+    practice = settings.load_settings().practice
+    return render_page(
+        "users/show.html",
+        status=status,
+        user=user,
+        form=form,
+        held=_roles_of([user])[user.id],
+        words=roles.ROLE_LABELS,
+        waiting=waiting,
+        link=login_links.link_url(user, "invitation", now) if waiting and practice else "",
+        sessions=sessions.active_sessions(user, now).count(),
+        alone=alone or [],
+        today=clock.today(),
+    )
+
+
+@bp.post("/<int:number>/roles")
+@requires("admin")
+def grant_role(number: int) -> Answer:
+    """Give a role, or change the one that is held there."""
+    user, form = _user_or_404(number), RoleForm()
+    if not form.validate():
+        return _user_page(user, form, 422)
+    try:
+        roles.grant_role(user, form.kind.data, form.place.data, until=form.until.data, by=current_user)
+    except (roles.InvalidRole, roles.LastAdministrator, roles.LastManager) as refused:
+        add_field_error(form, "place", refused.message, **refused.values)
+        return _user_page(user, form, 422)
+    flash_message(N_("Saved."))
+    return redirect_to("users.show_user", number=number)
+
+
+@bp.post("/<int:number>/roles/<int:role>/remove")
+@requires("admin")
+def revoke_role(number: int, role: int) -> Answer:
+    """Take a role away; the last manager of a list and the last administrator stay (T-38)."""
+    held = Role.get_or_none(Role.id == role, Role.user == _user_or_404(number)) or abort(404)
+    try:
+        roles.revoke_role(held, by=current_user)
+        flash_message(N_("The role is removed."))
+    except (roles.LastAdministrator, roles.LastManager) as refused:
+        flash_message(refused.message, "wrong", **refused.values)
+    return redirect_to("users.show_user", number=number)
+
+
+@bp.post("/<int:number>/disable")
+@requires("admin")
+def disable_user(number: int) -> Answer:
+    """Close an account at once; a list that loses its only manager is named first."""
+    user, form = _user_or_404(number), DisableForm()
+    try:
+        roles.disable_account(user, by=current_user, now=clock.now(), anyway=form.anyway.data)
+    except roles.LastManager as refused:
+        return _user_page(user, RoleForm(None), 422, alone=refused.lists)
+    except roles.LastAdministrator as refused:
+        flash_message(refused.message, "wrong", **refused.values)
+        return redirect_to("users.show_user", number=number)
+    flash_message(N_("%(name)s is disabled and logged out everywhere."), name=user.name)
+    return redirect_to("users.show_user", number=number)
+
+
+@bp.post("/<int:number>/enable")
+@requires("admin")
+def enable_user(number: int) -> Answer:
+    """Open a disabled account again."""
+    roles.enable_account(_user_or_404(number), by=current_user)
+    flash_message(N_("The account is open again."))
+    return redirect_to("users.show_user", number=number)
+
+
+@bp.post("/<int:number>/invite-again")
+@requires("admin")
+def resend_invitation(number: int) -> Answer:
+    """Send the invitation once more."""
+    if invitations.resend_invitation(_user_or_404(number), by=current_user, now=clock.now()):
+        flash_message(N_("The invitation is on its way. Its link works for three days."))
+    else:
+        flash_message(N_("This invitation was taken up already."), "wrong")
+    return redirect_to("users.show_user", number=number)
+
+
+@bp.post("/<int:number>/log-out")
+@requires("admin")
+def end_sessions(number: int) -> Answer:
+    """End every session of a user (a lost phone)."""
+    user = _user_or_404(number)
+    ended = sessions.revoke_all_sessions(user, clock.now(), but=current_user.session)
+    flash_message(N_("%(name)s is logged out on %(n)s devices."), name=user.name, n=ended)
+    return redirect_to("users.show_user", number=number)
