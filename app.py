@@ -12,8 +12,8 @@ import cli
 import config as ground
 
 AREAS = (
-    *("home", "account", "setup", "users", "lists", "members", "joining", "senders", "notices", "history", "results"),
-    *("admin", "figures", "incoming", "steps", "samples", "rollover", "public"),
+    *("home", "account", "setup", "users", "lists", "members", "signup", "allowed_senders", "notices", "history"),
+    *("responses", "admin", "stats", "inbound", "drip", "notice_templates", "rollover", "public"),
 )
 
 
@@ -68,8 +68,11 @@ def _configure_web(app: Flask, config: ground.Config) -> Flask:
     web.init_app(app)
     web_security.init_app(app)
     compression.init_app(app)
-    for name in AREAS:
-        app.register_blueprint(import_module(f"blueprints.{name}.routes").bp)
+    for area in AREAS:
+        package = import_module(f"blueprints.{area}")
+        for views in package.VIEWS:
+            import_module(f"blueprints.{area}.{views}")
+        app.register_blueprint(package.bp)
     app.extensions["csrf"].exempt(app.blueprints["public"])  # there the token in the address is the authority
     return app
 

@@ -155,7 +155,7 @@ def validate_config(config: Config) -> Config:
         raise ConfigError(f"KAIRAN_BASE_URL must be like https://kairan.example.jp, not {config.base_url!r}")
     if config.mail_domain and not _DOMAIN.fullmatch(config.mail_domain):
         raise ConfigError(f"KAIRAN_MAIL_DOMAIN must be like mail.example.jp, not {config.mail_domain!r}")
-    if config.inlet and config.door is None:
+    if config.inlet and config.inbound_listener is None:
         raise ConfigError(f"KAIRAN_INLET must be lmtp://host:port or smtp://host:port, not {config.inlet!r}")
     if config.road not in MAIL_MODES:
         raise ConfigError(f"KAIRAN_ROAD must be own, relay, collected or mailbox, not {config.road!r}")

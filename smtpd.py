@@ -140,7 +140,7 @@ class InboundHandler:
         if place is None:
             self._guesses += [time.monotonic()] if coded else []
             return "550 5.1.1 no such address here"
-        if not place.marked and self._too_many():
+        if not place.has_verp_tag and self._exceeds_rate():
             return "452 4.3.2 too much mail at once, please try again later"
         envelope.rcpt_tos.append(address)
         return "250 2.1.5 OK"
@@ -200,7 +200,7 @@ class InboundServer:
 
     def close(self) -> None:
         """Stop listening; a mail in transfer is cut and will be sent again by its server."""
-        asyncio.run_coroutine_threadsafe(self._cut(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._cancel_sessions(), self._loop).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()
@@ -232,14 +232,14 @@ class SpoolWorker:
                 time.sleep(IDLE_POLL_S)
         db.close()
 
-    def run_once(self, stopped: Callable[[], bool] = lambda: False) -> int:
+    def step(self, stopped: Callable[[], bool] = lambda: False) -> int:
         """Handle every mail that waits and may be tried now; return how many were tried."""
         passed, tried = time.monotonic(), 0
         for name in spool.list_messages():
             if stopped() or self._not_before.get(name, 0.0) > passed:
                 continue
             tried += 1
-            self._one(name)
+            self._process_file(name)
         if passed - self._swept > CLEANUP_INTERVAL_S or not self._swept:
             self._swept = passed
             dispatch.erase_old_messages(clock.now())
@@ -249,12 +249,12 @@ class SpoolWorker:
         try:
             self._handle(name)
         except RetryLater:
-            self._put_off(name, RETRY_DELAYS_S[1])
+            self._defer(name, RETRY_DELAYS_S[1])
         except Exception as fault:  # the door stays open, whatever a mail holds: it is tried again, then quarantined
             tries = self._tries.get(name, 0)
             self._tries[name] = tries + 1
             log.error("incoming mail could not be handled (%s); trying again", type(fault).__name__)
-            self._put_off(name, RETRY_DELAYS_S[min(tries, len(RETRY_DELAYS_S) - 1)])
+            self._defer(name, RETRY_DELAYS_S[min(tries, len(RETRY_DELAYS_S) - 1)])
         else:
             spool.delete_message(name)
             self._not_before.pop(name, None)
@@ -291,8 +291,8 @@ def run_workers(stopped: Callable[[], bool]) -> None:
 def serve_until(stopped: Callable[[], bool]) -> None:
     """Open the door of the settings in force and read until `stopped()`."""
     config = ground.current_config()
-    assert config.door is not None  # noqa: S101
-    protocol, host, port = config.door
+    assert config.inbound_listener is not None  # noqa: S101
+    protocol, host, port = config.inbound_listener
     if not ground.is_loopback(f"smtp://{host}"):
         log.warning("the mail door listens on %s: let a mail server stand in front of it", host)
     door = InboundServer(protocol, host, port)

@@ -11,7 +11,14 @@ from pkgutil import iter_modules
 
 import click
 
-COMMAND_MODULES = {"up": "serve", "send-letters": "work", "mail-door": "deliver", "restore": "backup"}
+COMMAND_MODULES = {
+    "bell": "scheduler",
+    "pages": "web_server",
+    "up": "serve",
+    "send-letters": "work",
+    "mail-door": "deliver",
+    "restore": "backup",
+}
 """Where a command stands that is not in the file of its own name."""
 
 

@@ -200,7 +200,7 @@ def _print_recipients(made: Notice, audience: Audience, at: datetime | None, now
         common.print_note(f"  {count} of them because “{name}” is empty")
     for one in preflight.collect_warnings(made, audience, now, at, "en"):
         common.print_note(i18n.say("en", one.message, **one.values))
-    if audience.needs_number:
+    if audience.needs_typed_count:
         common.print_note(
             "It goes to everybody, or to more than half of all: a page would ask for the number of letters."
         )

@@ -17,7 +17,7 @@ def bell() -> None:
     Two threads, so that a large import does not keep a notice waiting.
     """
     common.exit_with_parent()
-    if current_config().door is None:  # else the mail door does it
+    if current_config().inbound_listener is None:  # else the mail door does it
         threading.Thread(target=_run_imap_poller, name="collector", daemon=True).start()
     tasks.get_huey(current_config().data).create_consumer(
         workers=2, max_delay=1.0, graceful_signal="TERM", shutdown_timeout=30, check_worker_health=True

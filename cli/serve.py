@@ -40,7 +40,7 @@ def serve(only: str | None) -> None:
     """Serve the pages and send the letters."""
     config = current_config()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
-    if only == "inlet" and not config.door:
+    if only == "inlet" and not config.inbound_listener:
         common.exit_with_error("The mail door needs a place: set KAIRAN_INLET=lmtp://127.0.0.1:8024, for example.")
     if only in (None, "web"):
         _check_port_is_free(config)
@@ -50,7 +50,7 @@ def serve(only: str | None) -> None:
 
 def _all_processes(config: Config) -> tuple[str, ...]:
     """Return the parts of a whole Kairan; the mail door only if the settings give it a place."""
-    return PROCESSES["web"] + PROCESSES["worker"] + (PROCESSES["inlet"] if config.door else ())
+    return PROCESSES["web"] + PROCESSES["worker"] + (PROCESSES["inlet"] if config.inbound_listener else ())
 
 
 def _lock_parts(config: Config, parts: tuple[str, ...]) -> list[IO[str]]:

@@ -40,7 +40,7 @@ def lock_services(folder: Path, parts: Iterable[str]) -> list[IO[str]]:
 
 
 def _acquire_lock(folder: Path, lock: int) -> None:
-    global _held
+    global _lock_file
     if _lock_file is not None:
         _lock_file.close()
     _lock_file = (folder / "lock").open("a")

@@ -68,7 +68,7 @@ class Permissions:
         全校 and so to their families; steer it only if all of its lists are theirs to send to; a draft is seen by who
         may steer it. Without recipients it belongs to its writer and administrators. How much they see: `seen`.
         """
-        if self.is_admin and not self._practice_of_another(notice):
+        if self.is_admin and not self._is_others_practice(notice):
             return True
         if notice.by_id == self.user_id and self.by_list:
             return True
@@ -84,7 +84,7 @@ class Permissions:
     def _has_families(self) -> bool:
         return self.lists("view").where(MailingList.practice_of.is_null()).exists()
 
-    def visible_list_ids(self, notice: Notice, need: str = "view") -> list[int] | None:
+    def seen(self, notice: Notice, need: str = "view") -> list[int] | None:
         """Return the lists of whose families the user may see (or with `send`: mark) what a notice did; None: all.
 
         Whoever steers the notice sees all of it, unless it names somebody whose children stand in lists of others;
@@ -92,7 +92,7 @@ class Permissions:
         """
         if self.may(need, 0) or notice.by_id == self.user_id:
             return None
-        if need == "view" and self.may_notice("send", notice) and self.sees_all_by_name(notice):
+        if need == "view" and self.may_notice("send", notice) and self.may_see_named_recipients(notice):
             return None
         return [number for number in self.by_list if number and self.may(need, number)]
 
@@ -106,9 +106,9 @@ class Permissions:
         named = Target.select(Target.number).where(
             Target.notice == notice, Target.kind == "person", Target.include == True
         )
-        if self.writes_to is None or not named.exists():
+        if self.sendable_list_ids is None or not named.exists():
             return True
-        return _person_child_pairs(named, person_scope(notice)) <= _person_child_pairs(named, self.writes_to)
+        return _person_child_pairs(named, person_scope(notice)) <= _person_child_pairs(named, self.sendable_list_ids)
 
     def _is_others_practice(self, notice: Notice) -> bool:
         return notice.by_id != self.user_id and any(
@@ -151,7 +151,7 @@ def _person_child_pairs(named: ModelSelect, lists: list[int] | None) -> set[tupl
 
 def person_scope_for_user(by: User | None) -> list[int] | None:
     """Return what a notice that this user confirms keeps as `within`; the terminal's reaches all lists."""
-    return permissions_of(by).writes_to if by else None
+    return permissions_of(by).sendable_list_ids if by else None
 
 
 def notice_ids_for_lists(lists: Iterable[int] | ModelSelect) -> ModelSelect:

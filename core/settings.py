@@ -57,7 +57,7 @@ class Settings:
         return self.practice or (self.box is not None if self.road in ("collected", "mailbox") else self.door)
 
     @property
-    def is_practice(self) -> bool:
+    def practice(self) -> bool:
         """Say whether nothing leaves this machine."""
         return self.route is None
 
@@ -80,7 +80,7 @@ def load_settings() -> Settings:
         own=own,
         box=ImapAccount.parse(imap) if imap and reads_box else None,
         recipient_header=config.recipient_header or row.recipient_header,
-        door=config.door is not None,
+        door=config.inbound_listener is not None,
         rate=row.rate if config.rate is None else config.rate,
         domain_rate=_domain_rate(config, row),
         hour_rate=_hour_rate(config, row),
@@ -112,7 +112,7 @@ def _own_addresses(config: ground.Config, row: Organization, road: str) -> OwnAd
 def accepts_list_mail() -> bool:
     """Say whether people can post, join and leave by mail as this installation is set."""
     force = load_settings()
-    return force.takes_mail and force.own.many
+    return force.accepts_inbound and force.own.many
 
 
 def imap_address(force: Settings) -> str:

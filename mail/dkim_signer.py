@@ -99,7 +99,7 @@ class _LoadedKey(bytes):
 
     loaded: rsa.RSAPrivateKey
 
-    def __new__(cls, loaded: rsa.RSAPrivateKey) -> "_Key":
+    def __new__(cls, loaded: rsa.RSAPrivateKey) -> "_LoadedKey":
         self = super().__new__(cls)
         self.loaded = loaded
         return self

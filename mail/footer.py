@@ -8,10 +8,10 @@ from mail import merge
 from mail.html import html_part
 
 if TYPE_CHECKING:
-    pass
+    from mail.compose import LetterTemplate
 
 
-def footer_lines(form: "Form") -> Iterator[str]:
+def footer_lines(form: "LetterTemplate") -> Iterator[str]:
     """Return the lines: how to stop, where replies go, how to reach the school (D-26)."""
     language = form.language
     if form.list_id:
@@ -29,13 +29,13 @@ def footer_lines(form: "Form") -> Iterator[str]:
     yield from _sender_lines(form)
 
 
-def _reply_lines(form: "Form") -> str:
+def _reply_lines(form: "LetterTemplate") -> str:
     if form.reply_to:
         return say(form.language, "Replies go to the sender.")
     return say(form.language, "Replies are read by the person in charge (they are not counted as answers).")
 
 
-def _sender_lines(form: "Form") -> Iterator[str]:
+def _sender_lines(form: "LetterTemplate") -> Iterator[str]:
     """Return who sends and from where, the name once only."""
     organization, postal = merge.one_line(form.organization), merge.one_line(form.postal)
     if organization and postal and organization not in postal:

@@ -74,7 +74,7 @@ class ImapSession:
     def mails(self, largest: int) -> Iterator[FetchedMessage]:
         """Give the mails of the inbox one after another, the oldest first, without marking them. Raises Closed."""
         self._mail.client.untagged_responses.pop("EXISTS", None)
-        for uid in self._asked(lambda: self._mail.uids("ALL", charset=None))[:BATCH_SIZE]:
+        for uid in self._with_connection_errors(lambda: self._mail.uids("ALL", charset=None))[:BATCH_SIZE]:
             if uid not in self._said_no:
                 size = self._size(uid)
                 if size is not None:
@@ -85,11 +85,11 @@ class ImapSession:
     def move_message(self, uid: str, folder: str) -> None:
         """Move a mail into a folder, which is made if missing. Raises Closed; then this mail is not given again."""
         self._said_no.add(uid)
-        self._folded(lambda: self._mail.move(uid, self._made(folder)))
+        self._with_folder_errors(lambda: self._mail.move(uid, self._made(folder)))
 
     def ready(self, folder: str) -> None:
         """Make a folder if it is missing. Raises Closed."""
-        self._folded(lambda: self._made(folder))
+        self._with_folder_errors(lambda: self._made(folder))
 
     def _with_folder_errors(self, act: Callable[[], object]) -> None:
         try:
@@ -103,27 +103,27 @@ class ImapSession:
             raise _connection_broke(fault) from fault
 
     @property
-    def supports_idle(self) -> bool:
+    def tells(self) -> bool:
         """Say whether the server says by itself that a mail has come."""
         return "IDLE" in self._mail.client.capabilities
 
     def wait(self, seconds: float, stopped: Callable[[], bool]) -> bool:
         """Wait until a mail comes, some seconds have passed, or `stopped()`; say whether one came. Raises Closed."""
         until, idle = time.monotonic() + seconds, self._mail.idle
-        self._asked(idle.start)
+        self._with_connection_errors(idle.start)
         came = "EXISTS" in self._mail.client.untagged_responses  # it came between the last look and this
         while not came and not stopped() and time.monotonic() < until:
-            came = any(b"EXISTS" in line for line in self._asked(lambda: idle.poll(IDLE_POLL_S)))
-        self._asked(idle.stop)
+            came = any(b"EXISTS" in line for line in self._with_connection_errors(lambda: idle.poll(IDLE_POLL_S)))
+        self._with_connection_errors(idle.stop)
         return came
 
     def _size(self, uid: str) -> int | None:
-        kind, lines = self._asked(lambda: self._mail.client.uid("FETCH", uid, "(RFC822.SIZE)"))
+        kind, lines = self._with_connection_errors(lambda: self._mail.client.uid("FETCH", uid, "(RFC822.SIZE)"))
         found = re.search(rb"RFC822\.SIZE (\d+)", b" ".join(one for one in lines if isinstance(one, bytes)))
         return int(found[1]) if kind == "OK" and found else None  # None: it is gone meanwhile
 
     def _raw(self, uid: str) -> bytes | None:
-        kind, parts = self._asked(lambda: self._mail.client.uid("FETCH", uid, "(BODY.PEEK[])"))
+        kind, parts = self._with_connection_errors(lambda: self._mail.client.uid("FETCH", uid, "(BODY.PEEK[])"))
         return next((part[1] for part in parts if isinstance(part, tuple)), None) if kind == "OK" else None
 
     def _made(self, folder: str) -> str:

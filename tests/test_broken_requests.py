@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from tests.parts import parts, until
+from tests.processes import parts, until
 
 pytestmark = [pytest.mark.xdist_group("processes"), pytest.mark.timeout(120)]
 

@@ -15,7 +15,7 @@ from cli.serve import _port_error_hint
 from models import Letter
 from tests import smarthost
 from tests.mail.smtp_servers import free_port
-from tests.parts import children, lives, parts, until
+from tests.processes import children, lives, parts, until
 from tests.smarthost import confirmed, fresh, states, written
 
 pytestmark = [pytest.mark.xdist_group("processes"), pytest.mark.timeout(120)]

@@ -11,7 +11,7 @@ from core.notices import workflow
 from core.notifications import service_mail
 from models import Letter, Notice
 from tests import smarthost
-from tests.parts import parts, until
+from tests.processes import parts, until
 from tests.smarthost import confirmed, drained, fresh, states, written
 
 pytestmark = [pytest.mark.xdist_group("processes"), pytest.mark.timeout(180)]

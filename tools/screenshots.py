@@ -53,7 +53,7 @@ class School:
 
     def notice(self, piece: str) -> str:
         """Return the number of the notice whose subject holds a piece of text."""
-        return self.ask(f"SELECT notice_id FROM wording WHERE subject LIKE '%{piece}%' ORDER BY id LIMIT 1")
+        return self.query(f"SELECT notice_id FROM wording WHERE subject LIKE '%{piece}%' ORDER BY id LIMIT 1")
 
 
 @contextmanager
@@ -138,7 +138,7 @@ def camera(browser: Browser, one: School, device: dict, suffix: str, wanted: set
 
 
 def log_in(shot: Camera) -> None:
-    page = shot.go("/login")
+    page = shot.open_page("/login")
     page.fill("[name=name]", AUTHOR)
     page.fill("[name=password]", shot.school.password)
     page.click("main button.main, main button[type=submit]")
@@ -149,44 +149,44 @@ def organizer(shot: Camera) -> None:
     """The pages of an ordinary day."""
     one = shot.school
     log_in(shot)
-    shot.go("/")
-    shot.take("home")
-    page = shot.go(f"/notices/{one.notice('不審者')}/board")
-    shot.take("board")
+    shot.open_page("/")
+    shot.capture("home")
+    page = shot.open_page(f"/notices/{one.notice('不審者')}/board")
+    shot.capture("board")
     page.locator("ul.cells").first.evaluate("one => window.scrollBy(0, one.getBoundingClientRect().top - 90)")
     if shot.suffix == "phone":
-        shot.take("yet")
+        shot.capture("yet")
         return
-    shot.go("/history")
-    shot.take("history")
+    shot.open_page("/history")
+    shot.capture("history")
     page.set_viewport_size({"width": 1280, "height": 1150})
-    shot.go("/lists/" + one.ask("SELECT id FROM mailing_list WHERE name = '1年1組'"))
-    shot.take("list")
-    shot.go("/lists/" + one.ask("SELECT id FROM mailing_list WHERE name = '1年1組'") + "/handout")
-    shot.take("handout")
+    shot.open_page("/lists/" + one.query("SELECT id FROM mailing_list WHERE name = '1年1組'"))
+    shot.capture("list")
+    shot.open_page("/lists/" + one.query("SELECT id FROM mailing_list WHERE name = '1年1組'") + "/handout")
+    shot.capture("handout")
 
 
 def typhoon(shot: Camera) -> None:
     """The morning of a typhoon: a prepared notice, its words, its check, the pause in which it can be cancelled."""
     number = shot.school.notice("臨時休校")
-    shot.go(f"/notices/{number}/recipients")
-    shot.take("recipients")
-    shot.go(f"/notices/{number}/words")
-    shot.take("words")
-    page = shot.go(f"/notices/{number}/check")
-    shot.take("check")
+    shot.open_page(f"/notices/{number}/recipients")
+    shot.capture("recipients")
+    shot.open_page(f"/notices/{number}/words")
+    shot.capture("words")
+    page = shot.open_page(f"/notices/{number}/check")
+    shot.capture("check")
     typed = page.locator("[name=typed]")
     if typed.count():
         typed.scroll_into_view_if_needed()
-        typed.fill(shot.school.ask(READERS))
-        shot.take("typed")
+        typed.fill(shot.school.query(READERS))
+        shot.capture("typed")
     page.click("main form button.red, main form button.main >> nth=-1")
     page.wait_for_url(f"**/notices/{number}")
-    shot.take("held")
+    shot.capture("held")
     page.get_by_text("残りの送信を止める").first.wait_for(timeout=150_000)
     page.wait_for_timeout(1_000)
     page.reload(wait_until="domcontentloaded")
-    shot.take("sending")
+    shot.capture("sending")
 
 
 READERS = """SELECT COUNT(DISTINCT p.id) FROM membership m JOIN person p ON p.id = m.person_id
@@ -202,14 +202,14 @@ UNREAD = """SELECT d.token FROM delivery d JOIN wording w ON w.notice_id = d.not
 
 def reader(shot: Camera) -> None:
     """The page for joining; a parent's page before and after the stamp."""
-    shot.go("/j/1nen1kumi")
-    shot.take("join")
-    page = shot.go(f"/r/{shot.school.ask(UNREAD)}")
-    shot.take("read")
+    shot.open_page("/j/1nen1kumi")
+    shot.capture("join")
+    page = shot.open_page(f"/r/{shot.school.query(UNREAD)}")
+    shot.capture("read")
     page.click("form button.main, form button.huge")
     page.wait_for_load_state("networkidle")
     page.wait_for_timeout(600)
-    shot.take("read-done")
+    shot.capture("read-done")
 
 
 def combine_images(browser: Browser, one: School, wanted: set[str]) -> None:
@@ -218,9 +218,9 @@ def combine_images(browser: Browser, one: School, wanted: set[str]) -> None:
         return
     with camera(browser, one, {"viewport": {"width": 1280, "height": 1460}}, "", set()) as shot:
         log_in(shot)
-        board = shot.go(f"/notices/{one.notice('不審者')}/board").screenshot()
+        board = shot.open_page(f"/notices/{one.notice('不審者')}/board").screenshot()
     with camera(browser, one, {**PHONE, "device_scale_factor": 1}, "", set()) as shot:
-        phone = shot.go(f"/r/{one.ask(UNREAD)}").screenshot()
+        phone = shot.open_page(f"/r/{one.query(UNREAD)}").screenshot()
     left, right = (f"data:image/png;base64,{b64encode(picture).decode()}" for picture in (board, phone))
     page = browser.new_page(viewport={"width": 1000, "height": 700})
     page.set_content(SHEET.format(left=left, right=right))

@@ -7,9 +7,8 @@ from flask import Response
 
 import clock
 import tasks
-from blueprints.account import session_cookies
+from blueprints.account import bp, session_cookies
 from blueprints.account.forms import ConfirmEmailForm, LinkLoginForm, NewPasswordForm, RequestLinkForm
-from blueprints.account.views import bp
 from core.accounts import accounts, email_change, invitations, login_links, sessions
 from core.accounts.logins import TooManyAttempts
 from models import User

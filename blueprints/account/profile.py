@@ -5,9 +5,8 @@ from flask_login import current_user
 
 import clock
 import tasks
-from blueprints.account import devices, session_cookies
+from blueprints.account import bp, devices, session_cookies
 from blueprints.account.forms import ChangePasswordForm, EmailForm, ProfileForm
-from blueprints.account.views import bp
 from core import rate_limits
 from core.accounts import accounts, email_change, logins, sessions
 from i18n import N_

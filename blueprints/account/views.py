@@ -1,15 +1,13 @@
 """The doors of the house: log in, log out, and one's own account."""
 
-from flask import Blueprint, request
+from flask import request
 from flask_login import current_user
 
 import clock
-from blueprints.account import session_cookies
+from blueprints.account import bp, session_cookies
 from blueprints.account.forms import LoginForm
 from core.accounts import logins, sessions
 from web import _, public_view, render_page
-
-bp = Blueprint("account", __name__)
 
 
 @bp.route("/login", methods=["GET", "POST"])
@@ -46,6 +44,3 @@ def logout():
     """End this session on the server; the cookie alone would not do (T-12)."""
     sessions.revoke_session(current_user.session, clock.now())
     return session_cookies.clear_browser_session()
-
-
-from blueprints.account import emailed_links, profile  # noqa: E402, F401  their routes hang on `bp`

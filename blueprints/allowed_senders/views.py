@@ -1,16 +1,15 @@
 """The page of a list's mail: who may post, who manages, how mails are taken (T-26, T-37 to T-39)."""
 
-from flask import Blueprint, Response, abort
+from flask import Response, abort
 from flask_login import current_user
 
 import clock
+from blueprints.allowed_senders import bp
 from blueprints.allowed_senders.forms import PostingRulesForm, SenderForm
 from core.inbound import allowed_senders
 from i18n import N_
 from models import MailingList, Sender
 from web import add_field_error, flash_message, get_list_or_404, redirect_to, render_page
-
-bp = Blueprint("senders", __name__, url_prefix="/lists/<int:number>/senders")
 
 Answer = Response | tuple[str, int]
 

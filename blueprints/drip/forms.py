@@ -26,7 +26,7 @@ class DripMessageForm(Form):
     text = TextAreaField(N_("Body"), [Length(max=50_000, message=N_("The text is longer than 50,000 characters."))])
     read_confirmation = BooleanField(N_("Ask for “I have read this”"))
 
-    def posted_content(self) -> drip.StepContent:
+    def words(self) -> drip.StepContent:
         """Return what was typed as the verbs want it."""
         at = self.at.data or DEFAULT_TIME
         return drip.StepContent(

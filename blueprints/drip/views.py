@@ -1,10 +1,11 @@
 """The letters that follow joining a list, one after the other: write, look, pause, end (N-12)."""
 
-from flask import Blueprint, Response, abort, request
+from flask import Response, abort, request
 from flask_login import current_user
 
 import clock
 import tasks
+from blueprints.drip import bp
 from blueprints.drip.forms import DripMessageForm, form_of_content
 from core.errors import MissingFields
 from core.notices import audience, author_copy, drip, rendering
@@ -12,8 +13,6 @@ from core.settings import load_settings
 from i18n import N_
 from models import MailingList, Step
 from web import add_field_error, flash_message, get_list_or_404, redirect_to, render_page
-
-bp = Blueprint("steps", __name__, url_prefix="/lists/<int:number>/steps")
 
 Answer = Response | tuple[str, int]
 MAX_COMING_SHOWN = 20

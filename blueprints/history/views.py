@@ -3,10 +3,11 @@
 from datetime import datetime
 from itertools import groupby
 
-from flask import Blueprint, abort, render_template, request
+from flask import abort, render_template, request
 
 import clock
 import web
+from blueprints.history import bp
 from core import class_names
 from core.delivery import lifecycle
 from core.notices import questions, rendering, workflow
@@ -17,8 +18,6 @@ from core.responses import tracking
 from core.settings import load_settings
 from i18n import N_
 from models import Notice
-
-bp = Blueprint("history", __name__)
 
 PAGE_SIZE = 30
 ORIGIN_LABELS = {
@@ -129,6 +128,3 @@ def _result_blocks(notice: Notice) -> list[tuple[questions.QuestionBlock, list[p
     results = {one.question.id: one for one in poll_results.stored_results(notice)}
     blocks = questions.group_into_blocks([one.question for one in results.values()])
     return [(block, [results[one.id] for one in block.questions]) for block in blocks]
-
-
-from blueprints.history import breach_report  # noqa: E402, F401  its pages hang on `bp`

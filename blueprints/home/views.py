@@ -2,15 +2,14 @@
 
 import uuid
 
-from flask import Blueprint, Response
+from flask import Response
 from flask_login import current_user
 
 import clock
+from blueprints.home import bp
 from core.notices import templates
 from core.reports import dashboard
 from web import permissions, render_page
-
-bp = Blueprint("home", __name__)
 
 Answer = Response | tuple[str, int]
 

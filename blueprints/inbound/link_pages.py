@@ -11,7 +11,7 @@ from flask.blueprints import BlueprintSetupState
 import clock
 import tasks
 import web
-from blueprints.inbound.views import bp
+from blueprints.inbound import bp
 from core.errors import DomainError, MissingFields
 from core.inbound import post_by_mail
 from core.members import consent, preference_page, signed_links, unsubscribe_by_mail

@@ -1,9 +1,10 @@
 """Incoming mail for the administrators: what came, what became of it, and what nobody could read."""
 
-from flask import Blueprint, Response, abort, request
+from flask import Response, abort, request
 
 import clock
 import tasks
+from blueprints.inbound import bp
 from core.inbound import dispatch, post_by_mail, replies
 from core.inbound.log_view import (
     KIND_LABELS,
@@ -17,7 +18,6 @@ from i18n import N_
 from models import Incoming, Notice
 from web import flash_message, paginate, permissions, redirect_to, render_page, requires, send_bytes
 
-bp = Blueprint("incoming", __name__)
 Answer = Response | tuple[str, int]
 bp.app_context_processor(lambda: {"replies_of": _replies_of, "posted_from": post_by_mail.posted_from_address})
 
@@ -87,6 +87,3 @@ def retry_message(number: int) -> Answer:
     else:
         flash_message(N_("The mail still cannot be read. It stays here."), "wrong")
     return redirect_to("inbound.show", number=number)
-
-
-from blueprints.inbound import link_pages  # noqa: E402, F401 (registers the pages behind links in letters)

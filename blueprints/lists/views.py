@@ -4,7 +4,7 @@ from flask import Response, abort, render_template, request, url_for
 from flask_login import current_user
 
 import clock
-from blueprints.lists import bp, groups, imports
+from blueprints.lists import bp
 from blueprints.lists.forms import ListForm
 from core import audit
 from core.imports import export as roster_export
@@ -27,8 +27,6 @@ from web import (
     render_page,
     requires,
 )
-
-__all__ = ["bp", "charge", "groups", "heard", "imports", "transfer"]
 
 Answer = Response | tuple[str, int]
 BULK_ACTIONS = ("stop", "resume", "approve", "remove", "group")

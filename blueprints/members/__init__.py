@@ -3,3 +3,9 @@
 from flask import Blueprint
 
 bp = Blueprint("members", __name__)
+VIEWS = (
+    "bag_slips",
+    "direct_message",
+    "household",
+    "views",
+)

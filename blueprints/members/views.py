@@ -276,6 +276,3 @@ def remove_from_list(number: int, list_id: int) -> Answer:
         N_("%(name)s is removed from “%(list)s”."), name=person.name or _("This person"), list=mailing_list.name
     )
     return redirect_to("lists.show", number=list_id)
-
-
-from blueprints.members import bag_slips, direct_message, household  # noqa: E402, F401  its routes hang on `bp`

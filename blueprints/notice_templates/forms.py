@@ -38,7 +38,7 @@ class TemplateForm(Form):
             body.errors = [*body.errors, html_body.TEXT_TOO_LONG]
         return fits and not body.errors
 
-    def posted_content(self, asks: tuple[QuestionDraft, ...]) -> TemplateContent:
+    def words(self, asks: tuple[QuestionDraft, ...]) -> TemplateContent:
         """Return what was typed as the verbs want it."""
         return TemplateContent(
             (self.name.data or "").strip(),

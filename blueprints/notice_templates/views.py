@@ -3,19 +3,17 @@
 import uuid
 from dataclasses import asdict
 
-from flask import Blueprint, Response, abort, request
+from flask import Response, abort, request
 from flask_login import current_user
 
 import clock
 import web
-from blueprints.notice_templates import question_form
+from blueprints.notice_templates import bp, question_form
 from blueprints.notice_templates.forms import TemplateForm
 from core.notices import inline_images, merge_fields, question_presets, questions, templates
 from i18n import N_
 from models import MailingList
 from web import flash_message, get_list_or_404, get_notice_or_404, permissions, redirect_to, render_page, requires
-
-bp = Blueprint("samples", __name__, url_prefix="/samples")
 
 Answer = Response | tuple[str, int]
 

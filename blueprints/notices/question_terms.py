@@ -36,12 +36,12 @@ class QuestionTerms:
     remarks: str = ""
 
     @property
-    def error(self) -> str:
+    def wrong(self) -> str:
         """Return what is wrong with the deadline, one sentence, or nothing."""
         return _deadline_error(self.day, self.hour)[1]
 
     @property
-    def summary(self) -> list[str]:
+    def shown(self) -> list[str]:
         """Return it in words of this page, for the line that is folded."""
         end = parse_deadline(self.day, self.hour)
         until = web._("until %(day)s", day=questions.deadline_text(web.language(), end)) if end else ""

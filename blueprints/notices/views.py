@@ -9,8 +9,6 @@ import clock
 import web
 from blueprints.notices import (
     bp,
-    check,
-    compose,
     confirm_page,
 )
 from blueprints.notices.draft_access import get_draft_or_redirect
@@ -20,8 +18,6 @@ from core.errors import NotADraft
 from core.notices import recipient_picker, workflow
 from core.reports import dashboard, notice_list
 from i18n import N_
-
-__all__ = ["asked", "bp", "check", "compose", "files", "measure", "name", "own_copy", "remind", "second", "steer"]
 
 LATEST = 10
 

@@ -6,7 +6,8 @@ from flask import redirect, render_template, request, url_for
 
 import clock
 import web
-from blueprints.public.views import TOKEN_ENDPOINTS, bp, delivery_of_token, unknown_token_page, user_agent
+from blueprints.public import bp
+from blueprints.public.views import TOKEN_ENDPOINTS, delivery_of_token, unknown_token_page, user_agent
 from core.notices import attachments
 from core.responses import read_confirmations
 from models import Attachment, Delivery

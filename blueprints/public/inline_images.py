@@ -6,7 +6,8 @@ from flask import abort, url_for
 from markupsafe import Markup
 
 import web
-from blueprints.public.views import TOKEN_ENDPOINTS, bp, delivery_of_token, unknown_token_page
+from blueprints.public import bp
+from blueprints.public.views import TOKEN_ENDPOINTS, delivery_of_token, unknown_token_page
 from core.notices import html_body, inline_images
 from core.responses import read_confirmations
 from models import Delivery

@@ -10,8 +10,8 @@ from flask import Response, g, redirect, render_template, request, url_for
 
 import clock
 import tasks
+from blueprints.public import bp
 from blueprints.public.forms import AddressForm, ChildForm, PreferencesForm, posted_attributes
-from blueprints.public.views import bp
 from core import rate_limits
 from core.members import members, new_address, preference_page
 from core.members.preference_page import PreferenceForm, PreferencePage

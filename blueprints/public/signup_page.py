@@ -11,7 +11,8 @@ from flask import Response, g, redirect, render_template, request, url_for
 import clock
 import i18n
 import tasks
-from blueprints.public.views import bp, unknown_page
+from blueprints.public import bp
+from blueprints.public.views import unknown_page
 from core import settings
 from core.members import consent, join_codes
 from core.members.join_codes import ValidCode

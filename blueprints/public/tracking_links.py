@@ -6,7 +6,8 @@ They change nobody's state. A link leads to the address kept for it when the not
 from flask import Response, redirect, request
 
 import clock
-from blueprints.public.views import bp, closed_page, delivery_of_token, unknown_token_page, user_agent
+from blueprints.public import bp
+from blueprints.public.views import closed_page, delivery_of_token, unknown_token_page, user_agent
 from core.responses import read_confirmations, tracking
 
 PIXEL = bytes.fromhex("47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002024401003b")

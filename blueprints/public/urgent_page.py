@@ -3,7 +3,7 @@
 from flask import abort, render_template
 
 import clock
-from blueprints.public.views import bp
+from blueprints.public import bp
 from core.notices import public_page
 
 

@@ -6,10 +6,11 @@ GET never acts but for counting the visit, HEAD and OPTIONS never run (law 3). T
 import unicodedata
 from zlib import crc32
 
-from flask import Blueprint, Response, g, redirect, render_template, request, url_for
+from flask import Response, g, redirect, render_template, request, url_for
 
 import clock
 import tasks
+from blueprints.public import bp, inline_images
 from blueprints.public.confirmed_at import ConfirmedAt
 from core import rate_limits, settings
 from core.display_names import make_stamp
@@ -22,7 +23,6 @@ from database import db
 from models import Delivery
 from web import parse_row_id
 
-bp = Blueprint("public", __name__)
 # The token in the address is the authority; there is no session that a foreign page could abuse (RFC 8058 3.1).
 bp.record_once(lambda setup: setup.app.extensions["csrf"].exempt(bp))
 
@@ -264,14 +264,3 @@ def healthz() -> Response:
 def robots() -> Response:
     """Keep search engines out of everything."""
     return Response("User-agent: *\nDisallow: /\n", mimetype="text/plain")
-
-
-from blueprints.public import (  # noqa: E402, F401 (their pages)
-    answer_page,
-    attachment_pages,
-    inline_images,
-    preferences,
-    signup_page,
-    tracking_links,
-    urgent_page,
-)

@@ -10,9 +10,10 @@ from flask import Response, abort, render_template, request, url_for
 from flask_login import current_user
 
 import clock
+from blueprints.responses import bp
 from blueprints.responses.board_display import class_title
 from blueprints.responses.csv_export import escape_formula, format_cell_time
-from blueprints.responses.views import bp, get_sent_notice
+from blueprints.responses.views import get_sent_notice
 from core import audit, visibility
 from core.notices import merge_fields, questions
 from core.notices.recipients import heading_targets
@@ -48,7 +49,7 @@ class AnswersFilter:
     room: str = ""
     view: str = ""
 
-    def url_with(self, **changes: Any) -> str:
+    def to(self, **changes: Any) -> str:
         """Return the address of the same answers with something else about it; what is ordinary it leaves out."""
         other = replace(self, **changes)
         plain = AnswersFilter(self.number, self.unit, self.unit)

@@ -28,20 +28,20 @@ class BoardFilter:
     show: str = "all"
     room: str = ""
 
-    def url_with(self, **changes: object) -> str:
+    def to(self, **changes: object) -> str:
         """Return the address of the same board with something else about it."""
         other = replace(self, **changes)  # type: ignore[arg-type]
         return url_for("responses.show_board", number=self.number, **other.asked)
 
     @property
-    def url_parameters(self) -> dict[str, str]:
+    def asked(self) -> dict[str, str]:
         """Return what the address must say; what is ordinary it leaves out."""
         plain = BoardFilter(self.number)
         given = {name: getattr(self, name) for name in ("view", "by", "show", "room")}
         return {name: value for name, value in given.items() if value != getattr(plain, name)}
 
     @property
-    def by_household(self) -> bool:
+    def households(self) -> bool:
         return self.by == "household"
 
 

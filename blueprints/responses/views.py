@@ -1,10 +1,10 @@
 """The board: who has confirmed a notice, who has not, and whom to telephone (T-45, N-17)."""
 
-from flask import Blueprint, Response, abort, make_response, redirect, render_template, request, url_for
+from flask import Response, abort, make_response, redirect, render_template, request, url_for
 from flask_login import current_user
 
 import clock
-from blueprints.responses import board_display, csv_export
+from blueprints.responses import board_display, bp, csv_export
 from core import audit
 from core.notices import merge_fields, questions
 from core.notices.recipients import heading_targets
@@ -25,8 +25,6 @@ from web import (
     redirect_to,
     who_can_sentence,
 )
-
-bp = Blueprint("results", __name__)
 
 TEMPLATES = {
     "sheet": "responses/board.html",
@@ -151,6 +149,3 @@ def board_csv(number: int) -> Response:
     answer = Response(csv_export.board_as_csv(drawn.readers), mimetype="text/csv")
     answer.headers["Content-Disposition"] = f'attachment; filename="kairan-{notice.id}.csv"'
     return answer
-
-
-from blueprints.responses import answers  # noqa: E402, F401

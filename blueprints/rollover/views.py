@@ -15,8 +15,6 @@ from i18n import N_
 from models import MailingList, Rollover
 from web import flash_message, language, parse_row_id, redirect_to, render_page, requires
 
-__all__ = ["bp", "handover", "roster"]
-
 Answer = Response | tuple[str, int]
 
 

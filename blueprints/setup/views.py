@@ -1,16 +1,15 @@
 """The first set-up: one page, one link, once."""
 
-from flask import Blueprint, Response, redirect, request, session, url_for
+from flask import Response, redirect, request, session, url_for
 from flask_login import login_user
 
 import clock
+from blueprints.setup import bp
 from blueprints.setup.forms import SetupForm
 from core import settings
 from core.accounts import accounts, sessions
 from core.system import setup
 from web import add_field_error, language, public_view, render_page
-
-bp = Blueprint("setup", __name__)
 
 Answer = Response | tuple[str, int]
 

@@ -4,7 +4,7 @@ from flask import Response, abort, g, render_template, request
 
 import clock
 import i18n
-from blueprints.signup.views import bp
+from blueprints.signup import bp
 from core import settings
 from core.members import consent, member_list
 from core.signup import carrier_help, handouts, qr

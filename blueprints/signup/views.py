@@ -1,10 +1,11 @@
 """The pages about joining for organizers: a list's codes and words, registration day, the approval queue."""
 
-from flask import Blueprint, Response, abort, request
+from flask import Response, abort, request
 from flask_login import current_user
 
 import clock
 import tasks
+from blueprints.signup import bp
 from blueprints.signup.forms import SignupSettingsForm
 from core import settings
 from core.members import join_codes
@@ -12,8 +13,6 @@ from core.signup import approvals, emails, quotas, signup
 from i18n import N_
 from models import MailingList
 from web import flash_message, get_list_or_404, parse_row_id, permissions, redirect_to, render_page, requires
-
-bp = Blueprint("joining", __name__)
 
 Answer = Response | tuple[str, int]
 
@@ -128,6 +127,3 @@ def decide_approval(number: int) -> Answer:
             abort(400)
     tasks.wake_worker()
     return redirect_to("signup.pending_approvals")
-
-
-from blueprints.signup import handouts  # noqa: E402, F401 (registers hand-out and slips)

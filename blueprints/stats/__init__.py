@@ -2,4 +2,8 @@
 
 from flask import Blueprint
 
-bp = Blueprint("figures", __name__, url_prefix="/figures")
+bp = Blueprint("stats", __name__, url_prefix="/figures")
+VIEWS = (
+    "address_report",
+    "views",
+)

@@ -30,7 +30,7 @@ class StatsFilter:
     year: int
     sort: str
 
-    def url_with(self, **changes: Any) -> str:
+    def to(self, **changes: Any) -> str:
         """Return the address of the same figures with something else about them."""
         return url_for("stats.index", **{"list": self.list_id, "year": self.year, "sort": self.sort, **changes})
 
@@ -149,6 +149,3 @@ def format_duration(seconds: int | None) -> str:
     if hours >= 48:
         return web._("%(n)s days", n=hours // 24)
     return web._("%(h)s h %(m)s min", h=hours, m=minutes) if minutes else web._("%(n)s hours", n=hours)
-
-
-from blueprints.stats import address_report  # noqa: E402, F401  its pages hang on `bp`

@@ -1,17 +1,16 @@
 """The users page: who organizes, with which roles; inviting, changing, disabling (T-38, D-08)."""
 
-from flask import Blueprint, Response, abort
+from flask import Response, abort
 from flask_login import current_user
 
 import clock
+from blueprints.users import bp
 from blueprints.users.forms import DisableForm, InviteForm, RoleForm
 from core import settings
 from core.accounts import accounts, invitations, login_links, roles, sessions
 from i18n import N_
 from models import MailingList, Role, User
 from web import _, add_field_error, flash_message, paginate, redirect_to, render_page, requires
-
-bp = Blueprint("users", __name__, url_prefix="/users")
 
 Answer = Response | tuple[str, int]
 

@@ -105,7 +105,7 @@ class SmtpWorker:
     def __init__(self, config: Config) -> None:
         self._config = config
         self.owner = WorkerLock(config.data / "run")
-        self.owner.tidy(time.time())
+        self.owner.remove_stale_locks(time.time())
         self.boot = boot_id()
         self._catcher: DevSmtpServer | None = None
         self._connection: SmtpConnection | None = None
@@ -123,12 +123,12 @@ class SmtpWorker:
     def run(self, stopped: Callable[[], bool]) -> None:
         """Send whatever is due until `stopped()`; the letter in hand is finished first."""
         while not stopped():
-            self._keep_house()
+            self._housekeeping()
             seen = _data_version()
             if self.step(stopped):
                 self._worked = time.monotonic()
             else:
-                self._rest(seen, stopped)
+                self._wait_for_change(seen, stopped)
         self.close()
 
     def _wait_for_change(self, seen: int, stopped: Callable[[], bool]) -> None:
@@ -143,15 +143,15 @@ class SmtpWorker:
     def drain(self, stopped: Callable[[], bool] = lambda: False) -> bool:
         """Settle what dead senders left, then send until nothing is due now. False if the server cannot be used."""
         throttle.resume_bucket(throttle.GLOBAL_BUCKET)  # somebody asks for it now
-        self._sweep(clock.now())
+        self._recover_and_finish(clock.now())
         while not self.trouble and not stopped():
             scheduler.run_due_jobs(clock.now())
-            self._keep_house()
+            self._housekeeping()
             if self.step(stopped):
                 continue
             now = clock.now()
             if not self.trouble and not queue.due(now, 1, throttle.paused_buckets(now)):
-                self._sweep(now)
+                self._recover_and_finish(now)
                 return not self.trouble
             time.sleep(POLL_S)  # only pacing keeps the rest back
         return not self.trouble
@@ -162,11 +162,11 @@ class SmtpWorker:
             self._connection.close()
         if self._catcher:
             self._catcher.stop()
-        self.owner.leave()
+        self.owner.release()
 
     # ── one step ──
 
-    def run_once(self, stopped: Callable[[], bool]) -> int:
+    def step(self, stopped: Callable[[], bool]) -> int:
         """Claim and send one batch; return how many letters were claimed."""
         now, force = clock.now(), load_settings()
         if throttle.pause_reason(throttle.GLOBAL_BUCKET, now):
@@ -178,17 +178,17 @@ class SmtpWorker:
 
     def _send_batch(self, numbers: list[int], force: Settings, stopped: Callable[[], bool]) -> None:
         desk = self._desk = self._desk if self._desk and self._desk.force == force else RenderCache(force)
-        desk.look_again()
-        waiting = self._those_that_may_go(numbers)
+        desk.evict_notices_with_files()
+        waiting = self._recheck_batch(numbers)
         handed = False
         self._blocking = set()
         self._looked = time.monotonic()
         for place, letter in enumerate(waiting):
-            if stopped() or self._urgent_comes_first(letter, force):
-                self._give_back(waiting[place:])
+            if stopped() or self._should_yield_to_urgent(letter, force):
+                self._requeue(waiting[place:])
                 return
             if letter.domain in self._blocking:
-                self._give_back([letter])
+                self._requeue([letter])
                 handed = False
                 continue
             # A letter that cannot be handed over was stopped or withdrawn after the claim.
@@ -199,9 +199,9 @@ class SmtpWorker:
                 handed = self._send_one(letter, desk, follower)
             except Unreachable as trouble:
                 # Maybe this very letter made the server hang up: the others go first when the road is open again.
-                self._give_back([letter], BROKEN_CONNECTION_RETRY_S if trouble.reason == "broken" else 0)
-                self._give_back(waiting[place + 1 :])
-                self._road_is_closed(trouble, force)
+                self._requeue([letter], BROKEN_CONNECTION_RETRY_S if trouble.reason == "broken" else 0)
+                self._requeue(waiting[place + 1 :])
+                self._on_connection_failure(trouble, force)
                 return
 
     def _should_yield_to_urgent(self, letter: QueuedMessage, force: Settings) -> bool:
@@ -217,18 +217,18 @@ class SmtpWorker:
         with db.atomic():
             for number, reason in kept_back.items():
                 state = "expired" if reason == "expired" else "skipped"
-                self._record(number, state, reason=reason, counted=False)
+                self._record_state(number, state, reason=reason, counted=False)
         return [one for one in queue.load_claimed(numbers, self.owner.name) if one.id not in kept_back]
 
     def _send_one(self, letter: QueuedMessage, desk: RenderCache, follower: QueuedMessage | None) -> bool:
         """Send one letter; commit its outcome and the handing over of the next. Say whether that may go."""
         bare = bool(letter.bare)
-        connection = self._road(desk.force)
+        connection = self._open_connection(desk.force)
         try:
-            reply = self._send_bytes(connection, letter, desk, bare)
+            reply = self._transmit(connection, letter, desk, bare)
             if reply.code in (501, 553) and addresses.violates_rfc(letter.address):
                 bare = not bare
-                reply = self._send_bytes(connection, letter, desk, bare)
+                reply = self._transmit(connection, letter, desk, bare)
         except OutcomeUnknown as gone:
             lifecycle.mark_unknown(letter.id, self.owner.name, clock.now())
             self._vanished += 1
@@ -236,17 +236,17 @@ class SmtpWorker:
                 raise Unreachable("", "broken") from gone
             return False
         except addresses.BadAddress:
-            self._record(letter.id, "refused", reason="address")
+            self._record_state(letter.id, "refused", reason="address")
             return False
         except _RenderError:
-            self._record(letter.id, "deferred", reason="other", wait_s=RENDER_ERROR_RETRY_S)
+            self._record_state(letter.id, "deferred", reason="other", wait_s=RENDER_ERROR_RETRY_S)
             return False
         self._vanished = 0
-        self._road_is_good()
-        return self._note(letter, reply, follower, bare)
+        self._on_connection_ok()
+        return self._commit_result(letter, reply, follower, bare)
 
     def _transmit(self, connection: SmtpConnection, letter: QueuedMessage, desk: RenderCache, bare: bool) -> SmtpReply:
-        raw = self._written(letter, desk, bare)
+        raw = self._render_signed(letter, desk, bare)
         sender = desk.force.own.return_path(letter.id, desk.force.secret)
         return connection.send(sender, rcpt_address(letter.address, bare), raw)
 
@@ -291,12 +291,12 @@ class SmtpWorker:
         """Put letters back that no server has; no attempt is counted."""
         with db.atomic():
             for letter in letters:
-                self._record(letter.id, "waiting", counted=False, wait_s=wait_s)
+                self._record_state(letter.id, "waiting", counted=False, wait_s=wait_s)
 
     # ── the road and the seal ──
 
     def _open_connection(self, force: Settings) -> SmtpConnection:
-        route = force.route or self._outbox()
+        route = force.route or self._dev_route()
         if self._connection is None or route != self._route:
             if self._connection:
                 self._connection.close()
@@ -342,9 +342,9 @@ class SmtpWorker:
         if not road.has_paused_notices() or throttle.pause_reason(throttle.GLOBAL_BUCKET, now):
             return
         try:
-            self._road(force)
+            self._open_connection(force)
         except Unreachable as trouble:
-            self._road_is_closed(trouble, force)
+            self._on_connection_failure(trouble, force)
             return
         self.trouble, self._failures = "", max(1, self._failures)
         throttle.resume_bucket(throttle.GLOBAL_BUCKET)
@@ -356,10 +356,10 @@ class SmtpWorker:
         """Once a second look what is finished; every few seconds settle what dead senders left."""
         passed = time.monotonic()
         if passed - self._swept >= HOUSEKEEPING_S:
-            self._sweep(clock.now())
+            self._recover_and_finish(clock.now())
         elif passed - self._finished >= 1:
             lifecycle.finish_notices(clock.now())
-            self._retry_road()
+            self._retry_connection()
         else:
             return
         self._finished = passed
@@ -372,7 +372,7 @@ class SmtpWorker:
         lifecycle.restore_previous_round()
         lifecycle.finish_notices(now)
         road.hold_overdue_paused(now, load_settings().late_s)
-        self._retry_road()
+        self._retry_connection()
 
 
 def open_worker() -> SmtpWorker:

@@ -199,7 +199,7 @@ def _authenticate(place: InboundAddress, mail: InboundMail, handler: "MessageHan
     if handler not in _HANDLERS_NEEDING_AUTH or not mail.address:
         return AuthResult()
     config = ground.current_config()
-    asked = _dns_budget.of_one_mail(
+    asked = _dns_budget.limit_lookup(
         txt_lookup or dmarc.txt_resolver(config.dns), known=allowed_senders.is_known_address(mail.address)
     )
     return authenticate_message(mail.raw, addresses.domain_of(mail.address), asked, config.authserv_id)

@@ -29,7 +29,7 @@ class DnsBudget:
 
         def patient(name: str) -> list[str]:
             nonlocal left
-            if left <= 0 or (not known and self._used_up()):
+            if left <= 0 or (not known and self._is_exhausted()):
                 raise DnsError("out of patience")
             began = self._passed()
             try:

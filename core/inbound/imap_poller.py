@@ -62,7 +62,7 @@ def fetch_batch(reading: ImapSession, now: datetime, stopped: Callable[[], bool]
             spool.write_message(envelope_headers.find_sender(found.raw), [recipient], found.raw, now)
         else:
             others += 1
-        reading.aside(found.uid, OTHER_FOLDER if recipient is None else HANDLED_FOLDER)
+        reading.move_message(found.uid, OTHER_FOLDER if recipient is None else HANDLED_FOLDER)
         seen += 1
         if stopped():
             break
@@ -150,7 +150,7 @@ class ImapPoller:
         while not stopped():
             try:
                 with hold_mailbox_lock():
-                    self._while_alone(stopped)
+                    self._poll_until_stopped(stopped)
             except MailboxLocked:
                 _sleep_unless_stopped(POLL_INTERVAL_S, stopped)
         db.close()

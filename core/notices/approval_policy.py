@@ -37,7 +37,7 @@ def eligible_approvers(notice: Notice, by: User) -> list[User]:
 
 def may_approve(rights: Permissions, notice: Notice) -> bool:
     """Say whether a user may let a colleague's notice go: write to all of its lists, and see everybody in it."""
-    return rights.may_steer_all("send", notice) and rights.sees_all_by_name(notice)
+    return rights.may_in_all_lists("send", notice) and rights.may_see_named_recipients(notice)
 
 
 def content_fingerprint(notice: Notice, audience: Audience) -> str:

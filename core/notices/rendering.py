@@ -66,7 +66,7 @@ def notice_form(
         list_name=list_.name if list_ and not alone else "",
         list_id=f"{local}.{force.mail_domain}" if list_ and not alone else "",
         personal=alone,
-        leave_address=force.own.address(f"{local}-leave") if list_ and force.takes_mail and force.own.many else "",
+        leave_address=force.own.address(f"{local}-leave") if list_ and force.accepts_inbound and force.own.many else "",
         read_confirmation=notice.read_confirmation,
         asks=questions.letter_questions(notice, language),
         files=_file_lines(notice),
@@ -186,10 +186,10 @@ class RenderCache:
         self._notices = {number: self._notices[number] for number in fresh}
         self._prepared = {key: made for key, made in self._prepared.items() if key[0] in fresh}
 
-    def render(self, letter: QueuedMessage | Letter, bare: bool, now: datetime) -> bytes:
+    def letter(self, letter: QueuedMessage | Letter, bare: bool, now: datetime) -> bytes:
         """Return the bytes of one letter, ready to be signed. Raises BadAddress."""
         letter = load_message(letter) if isinstance(letter, Letter) else letter
-        return self._form_of(letter).letter(build_reader(letter, bare, now))
+        return self._prepared_form(letter).letter(build_reader(letter, bare, now))
 
     def _prepared_form(self, letter: QueuedMessage) -> LetterRenderer:
         if letter.notice_id is None or letter.reader_language is None:

@@ -40,7 +40,7 @@ class SenderNameChoices:
 
 def may_choose_sender_name(rights: Permissions, notice: Notice) -> bool:
     """Say whether this user may send the notice in another name (D-08, D-21)."""
-    return rights.may_steer_all("manage", notice)
+    return rights.may_in_all_lists("manage", notice)
 
 
 def sender_name_choices(rights: Permissions) -> SenderNameChoices:

@@ -203,7 +203,7 @@ def validate_for_sending(
         raise MissingFields(missing)
     if audience.fingerprint != fingerprint:
         raise AudienceChanged()
-    if audience.needs_number and (typed or "").strip() != str(audience.letters):
+    if audience.needs_typed_count and (typed or "").strip() != str(audience.letters):
         raise WrongLetterCount(number=audience.letters)
     if at is not None and at <= now:
         raise TimeInPast()

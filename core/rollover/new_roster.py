@@ -59,7 +59,7 @@ class RosterPreview:
     without_list: tuple[tuple[str, str], ...]  # classes of the roster that no list is for
     waiting: tuple[MailingList, ...]  # lists that the roster brings nobody for
 
-    def lines_of_kind(self, kind: str) -> list[RosterLine]:
+    def of(self, kind: str) -> list[RosterLine]:
         return [line for line in self.lines if line.kind == kind]
 
     @property

@@ -44,7 +44,7 @@ class SignupRequest:
         return addresses.comparison_key(self.address)
 
     @property
-    def has_proof_or_code(self) -> bool:
+    def strong(self) -> bool:
         """Say whether it waits above the caps instead of being dropped."""
         return bool(self.proof or self.code)
 

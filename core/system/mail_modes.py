@@ -56,7 +56,7 @@ _PARTIAL_BOUNCE_REPORTS = N_("Four reports in five are recognised; the others ar
 
 def available_features(force: Settings) -> Iterator[Feature]:
     """Say what works as this school is set, in the order in which people ask."""
-    comes, many = force.takes_mail, force.own.many
+    comes, many = force.accepts_inbound, force.own.many
     known = (_PARTIAL_BOUNCE_REPORTS if force.own.mailbox else "") if comes else _NO_INBOUND
     why = "" if comes and many else _NO_ADDRESS if comes else _NO_INBOUND
     yield Feature(N_("Notices to every family, with read confirmation and answers"), True)

@@ -9,7 +9,7 @@ import pytest
 from config import PROJECT_DIR
 from core import settings
 from database import db
-from tests.parts import parts, until
+from tests.processes import parts, until
 
 
 @pytest.fixture

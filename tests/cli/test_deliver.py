@@ -12,7 +12,7 @@ from database import db
 from models import MailingList
 from tests.cast_mail import DOMAIN, mail
 from tests.mail.smtp_servers import free_port
-from tests.parts import Parts, parts, until
+from tests.processes import Parts, parts, until
 
 LIST = f"list@{DOMAIN}"
 RAW = mail("x@example.jp", LIST, "宣伝", "本文")

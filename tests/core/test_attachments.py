@@ -185,11 +185,11 @@ def test_files_go_inside_the_letters_if_they_are_small_and_still_open(sent, scho
     assert b"filename*0*=" in desk.letter(letter, False, NOW)
     (made,) = attachments.files_of_notice(sent.notice)
     attachments.withdraw_file(made, school.users["花子"], NOW)
-    desk.look_again()
+    desk.evict_notices_with_files()
     assert b"filename" not in desk.letter(letter, False, NOW)
     Attachment.update(withdrawn_at=None).execute()
     monkeypatch.setattr(attachments, "MAX_ENCLOSED_BYTES", 10)
-    desk.look_again()
+    desk.evict_notices_with_files()
     raw = desk.letter(letter, False, NOW)
     assert b"filename" not in raw and b"multipart" not in raw
 

@@ -60,7 +60,7 @@ def test_it_is_whole_while_somebody_writes(school, config, tmp_path):
     other = sqlite3.connect(config.database, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     other.execute("UPDATE person SET name = 'halb'")
-    backup.snapshot.take(config.database, tmp_path / "copy.db")
+    db_snapshot.copy_database(config.database, tmp_path / "copy.db")
     other.execute("ROLLBACK")
     other.close()
     with sqlite3.connect(tmp_path / "copy.db") as copy:

@@ -110,7 +110,7 @@ def test_marks_lead_to_their_letter_whatever_their_case(school):
     for kind, address in (("return", return_path(7, secret, DOMAIN)), ("reply", reply_address(7, secret, DOMAIN))):
         for written in (address, address.upper()):
             place = dispatch.resolve_recipient(written)
-            assert (place.kind, place.letter, place.marked) == (kind, 7, True)
+            assert (place.kind, place.letter, place.has_verp_tag) == (kind, 7, True)
     forged = make_verp_tag(7, b"another key")
     assert dispatch.resolve_recipient(f"b-{forged}@{DOMAIN}") is None
 

@@ -38,13 +38,13 @@ def test_all_strangers_together_wait_twenty_seconds_a_minute_and_a_known_sender_
     patience = DnsBudget(slow.passed)
     for _ in range(10):
         try:
-            patience.of_one_mail(slow, known=False)("x.example")
+            patience.limit_lookup(slow, known=False)("x.example")
         except DnsError:
             slow.now += 0.01
     assert slow.asked == 5
-    assert patience.of_one_mail(slow, known=True)("school.example") == []
+    assert patience.limit_lookup(slow, known=True)("school.example") == []
     slow.now += 60
-    assert patience.of_one_mail(slow, known=False)("x.example") == []
+    assert patience.limit_lookup(slow, known=False)("x.example") == []
 
 
 def test_a_domain_of_many_labels_is_few_questions():

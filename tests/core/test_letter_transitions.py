@@ -53,7 +53,7 @@ def test_every_change_of_state_in_a_random_life_stands_in_the_table(school, host
         for _ in range(4):
             heart.step(lambda limit=limit: len(host.asked) >= limit)
             later(seconds=dice.choice((6, 70, 400)))
-            heart._sweep(clock.now())
+            heart._recover_and_finish(clock.now())
         if dice.random() < 0.3:
             queue.claim_batch("dead", heart.boot, load_settings(), clock.now(), 7)
         heart.close()

@@ -57,11 +57,11 @@ def test_it_goes_on_by_itself_when_the_server_is_back(school, hanako):
     heart = sender()
     heart.step(never)
     assert fresh(notice).state == "paused" and fresh(notice).paused_at
-    heart._sweep(clock.now())
+    heart._recover_and_finish(clock.now())
     assert fresh(notice).state == "paused"
     with smarthost.running(port) as (host, _):
         later(seconds=6)
-        heart._sweep(clock.now())
+        heart._recover_and_finish(clock.now())
         assert fresh(notice).state == "sending"
         heart.step(never)
         assert states(notice) == {"accepted": 4} and fresh(notice).paused_at is None
@@ -79,7 +79,7 @@ def test_the_pauses_grow_while_the_server_stays_away(school, hanako):
         until = models.Bucket.get(models.Bucket.name == throttle.GLOBAL_BUCKET).paused_until
         waits.append(round((until - clock.now()).total_seconds()))
         later(seconds=waits[-1] + 1)
-        heart._sweep(clock.now())
+        heart._recover_and_finish(clock.now())
     heart.close()
     assert waits == [5, 10, 20, 40, 60, 60, 60]
 
@@ -92,7 +92,7 @@ def test_a_server_that_takes_the_call_and_hangs_up_again_and_again_counts_as_awa
     for _ in range(60):
         heart.step(never)
         later(seconds=61)
-        heart._sweep(clock.now())
+        heart._recover_and_finish(clock.now())
     heart.close()
     assert (fresh(notice).state, fresh(notice).held_why) == ("held", "late")
     assert {(one.state, one.attempts) for one in Letter.select().where(Letter.notice == notice)} == {("waiting", 0)}
@@ -113,7 +113,7 @@ def test_one_letter_at_which_the_server_hangs_up_does_not_keep_the_others(school
     heart.step(never)
     assert fresh(notice).state == "paused"
     later(seconds=6)
-    heart._sweep(clock.now())
+    heart._recover_and_finish(clock.now())
     heart.step(never)
     heart.close()
     assert states(notice) == {"accepted": 3, "waiting": 1}
@@ -128,11 +128,11 @@ def test_after_half_an_hour_of_standing_still_somebody_is_asked(school, hanako, 
     assert not drained()
     later(minutes=29)
     heart = sender()
-    heart._sweep(clock.now())
+    heart._recover_and_finish(clock.now())
     assert fresh(notice).state == "paused"
     later(minutes=1, seconds=1)
     with smarthost.running(port if back else 0) as (host, _):
-        heart._sweep(clock.now())
+        heart._recover_and_finish(clock.now())
         assert (fresh(notice).state, fresh(notice).held_why) == ("held", "late")
         heart.step(never)
         heart.close()

@@ -170,10 +170,10 @@ def large(school):
 def test_classes_put_together_are_most_of_the_school(large):
     """X-06, decision 7: the number is asked for the share of the audience, not only for the mark of a list."""
     first, second = large.lists["1-1"].id, large.lists["2-1"].id
-    assert not resolve_audience(draft(large, "守", "お知らせ", lists=[first])).needs_number
+    assert not resolve_audience(draft(large, "守", "お知らせ", lists=[first])).needs_typed_count
     both = draft(large, "守", "お知らせ", lists=[first, second])
     found = resolve_audience(both)
-    assert found.needs_number and found.most and not found.whole
+    assert found.needs_typed_count and found.most and not found.whole
     with pytest.raises(WrongLetterCount):
         workflow.confirm_send(both, by=large.users["守"], fingerprint=found.fingerprint, now=clock.now())
     assert confirm(both, large.users["守"]).state == "held"
@@ -188,10 +188,10 @@ def test_a_wide_group_is_most_of_the_school_and_one_that_leaves_most_out_is_not(
     assert resolve_audience(draft(large, "守", "お知らせ", groups=[wide.id])).most
     assert not resolve_audience(
         draft(large, "守", "お知らせ", groups=[wide.id], without=[large.lists["2-1"].id])
-    ).needs_number
+    ).needs_typed_count
 
 
 def test_a_club_with_one_list_types_nothing(large):
     """Where there is one list only, its mark decides: everything is everybody there."""
     MailingList.update(closed_at=clock.now()).where(MailingList.id != large.lists["2-1"].id).execute()
-    assert not resolve_audience(draft(large, "守", "お知らせ", lists=[large.lists["2-1"].id])).needs_number
+    assert not resolve_audience(draft(large, "守", "お知らせ", lists=[large.lists["2-1"].id])).needs_typed_count

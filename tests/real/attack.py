@@ -21,7 +21,7 @@ from database import db
 from mail.address import return_path
 from tests.cast_mail import DOMAIN, mail
 from tests.mail.smtp_servers import free_port
-from tests.parts import Parts, children, parts, until
+from tests.processes import Parts, children, parts, until
 
 LIST = f"1nen1kumi@{DOMAIN}"
 JOIN = f"1nen1kumi-join@{DOMAIN}"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.conftest import needs_part
 from tests.mail.smtp_servers import free_port
-from tests.parts import until
+from tests.processes import until
 from tests.real.external_programs import find_program, is_listening
 
 USER, PASSWORD = "kairan", "geheim mit ö, 秘密"

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.conftest import needs_part
-from tests.parts import until
+from tests.processes import until
 
 FOLDERS = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 

@@ -22,9 +22,9 @@ from mail.imap_account import ImapAccount
 from models import Collection, Incoming, Letter, Membership, Notice, Organization, Person, Sender
 from tests import cast_notices, smarthost
 from tests.cast_mail import DOMAIN, dns, mail, signed
-from tests.core.test_inbox import dsn
+from tests.core.test_dispatch import dsn
 from tests.mail.smtp_servers import free_port, self_signed_context
-from tests.parts import until
+from tests.processes import until
 from tests.real.dovecot import run_dovecot
 from tests.real.external_programs import run_postfix
 

@@ -22,7 +22,7 @@ from models import Incoming, Letter, Membership, Notice, Person, Sender
 from tests import smarthost
 from tests.cast_mail import DOMAIN, dns, mail, signed
 from tests.mail.smtp_servers import free_port
-from tests.parts import until
+from tests.processes import until
 from tests.real.external_programs import find_program, run_postfix
 from tests.smarthost import begun, drained, fresh, letter_to
 

@@ -10,7 +10,7 @@ from mail import dkim_signer
 from models import Person
 from tests import smarthost
 from tests.mail.smtp_servers import free_port
-from tests.parts import until
+from tests.processes import until
 from tests.real.external_programs import run_postfix, run_smtp_sink
 from tests.smarthost import begun, drained, fresh, states
 

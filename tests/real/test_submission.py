@@ -10,7 +10,7 @@ from core.system import smtp_test
 from models import Letter
 from tests import smarthost
 from tests.mail.smtp_servers import free_port, self_signed_context
-from tests.parts import until
+from tests.processes import until
 from tests.real.dovecot import PASSWORD, SASL, USER, run_dovecot
 from tests.real.external_programs import run_postfix
 from tests.smarthost import begun, drained, states

@@ -6,4 +6,4 @@ Whoever sends letters loads them all from here: a process that sends alone must 
 from core.notifications.kinds import inbound, members, notices, system
 from core.notifications.service_mail import KINDS
 
-__all__ = ["KINDS", "house", "members", "notices", "posts"]
+__all__ = ["KINDS", "inbound", "members", "notices", "system"]
