@@ -77,12 +77,12 @@ def _time_compose() -> tuple[float, bytes]:
     numbers = [one.id for one in Letter.select(Letter.id).where(Letter.notice == notice).limit(500)]
     rows = [queue.load_message(Letter.get_by_id(number)) for number in numbers]
     desk, now = RenderCache(load_settings()), clock.now()
-    raw = desk.letter(rows[0], False, now)
+    raw = desk.render(rows[0], False, now)
 
     def once() -> float:
         began = time.perf_counter()
         for row in rows:
-            desk.letter(row, False, now)
+            desk.render(row, False, now)
         return (time.perf_counter() - began) / len(rows) * 1e6
 
     Letter.update(state="cancelled").where(Letter.notice == notice).execute()

@@ -11,7 +11,7 @@ from web import letter_response, render_page, requires
 PAGE_SIZE = 30
 
 
-@bp.get("/outbox", endpoint="outbox")
+@bp.get("/outbox", endpoint="list_outbox")
 @requires("admin")
 def list_outbox() -> Answer:
     """List the caught letters, newest first."""

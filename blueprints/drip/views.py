@@ -122,8 +122,8 @@ def pause_message(number: int, which: int) -> Answer:
     return redirect_to("drip.show_message", number=number, which=which)
 
 
-@bp.post("/<int:which>/go-on", endpoint="go_on")
-@bp.post("/<int:which>/skip", endpoint="skip")
+@bp.post("/<int:which>/go-on", endpoint="resume_message")
+@bp.post("/<int:which>/skip", endpoint="resume_skipping")
 def resume_message(number: int, which: int) -> Answer:
     """Let it go on, with those who waited or (skip) without them."""
     _, step = _message_or_404(number, which)

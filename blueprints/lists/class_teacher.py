@@ -25,7 +25,7 @@ def class_teachers(number: int) -> tuple[str, int]:
     )
 
 
-@bp.post("/<int:number>/in-charge", endpoint="set_in_charge")
+@bp.post("/<int:number>/in-charge", endpoint="save_class_teachers")
 def save_class_teachers(number: int) -> Response:
     """Put the chosen users in charge; classes left alone stay as they are."""
     mailing_list = get_list_or_404(number, "manage")

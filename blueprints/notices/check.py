@@ -78,7 +78,7 @@ def check_page(number: int) -> Any:
     return web.render_page("notices/check.html", part, **_check_values(notice, audience, when))
 
 
-@bp.post("/<int:number>/check", endpoint="confirm")
+@bp.post("/<int:number>/check", endpoint="confirm_send")
 @web.requires("send")
 def confirm_send(number: int) -> Any:
     """Send off or book what the page showed; refuse if anything is no longer so, and show what."""

@@ -59,7 +59,7 @@ def edit_recipients(number: int) -> str:
     return _recipients_page(get_draft_or_redirect(number))
 
 
-@bp.post("/<int:number>/recipients", endpoint="choose")
+@bp.post("/<int:number>/recipients", endpoint="save_recipients")
 @web.requires("send")
 def save_recipients(number: int) -> Any:
     """Save the choice; count, search, or go on to the words. A list that is not the user's is 404 (T-33)."""
@@ -229,7 +229,7 @@ def edit_content(number: int) -> Any:
     return _content_page(notice, _form_of_draft(notice))
 
 
-@bp.post("/<int:number>/words", endpoint="write")
+@bp.post("/<int:number>/words", endpoint="save_content")
 @web.requires("send")
 def save_content(number: int) -> Any:
     """Save what was typed, by itself or by "next"; a newer version from another window is never overwritten unasked."""

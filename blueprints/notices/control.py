@@ -7,6 +7,7 @@ from flask import Response, abort, redirect, render_template, request, url_for
 from flask_login import current_user
 
 import clock
+import i18n
 import tasks
 import web
 from blueprints.notices import bp, confirm_page, letter_preview
@@ -148,7 +149,7 @@ def reschedule(number: int) -> Any:
         web.flash_message(refusal.message, kind="wrong", **refusal.values)
         return web.redirect_to("notices.show", number=number)
     tasks.wake_worker(at)
-    web.flash_message(N_("The time was changed: it goes out on %(at)s."), at=web.words.when(web.language(), at))
+    web.flash_message(N_("The time was changed: it goes out on %(at)s."), at=i18n.format_datetime(web.language(), at))
     return web.redirect_to("notices.show", number=number)
 
 

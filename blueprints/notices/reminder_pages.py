@@ -65,7 +65,7 @@ def next_morning_if_night(now: datetime) -> datetime | None:
     return later if later > now else None
 
 
-@bp.post("/<int:number>/remind", endpoint="remind_now")
+@bp.post("/<int:number>/remind", endpoint="send_reminder")
 @web.requires("send")
 def send_reminder(number: int) -> Any:
     """Let the reminder go, after the usual window or at seven in the morning; a wrong number shows the page again."""

@@ -35,7 +35,7 @@ def edit_sender_name(number: int) -> Any:
     return _sender_name_page(notice)
 
 
-@bp.post("/<int:number>/name", endpoint="choose_name")
+@bp.post("/<int:number>/name", endpoint="save_sender_name")
 @web.requires("send")
 def save_sender_name(number: int) -> Any:
     """Set the name. Back to the own name everybody may; another one, below manager, is 403 however it was sent."""

@@ -55,7 +55,7 @@ def _tracking_page(notice: Notice, form: TrackingForm, status: int = 200) -> Any
     )
 
 
-@bp.post("/<int:number>/measure", endpoint="set_measure")
+@bp.post("/<int:number>/measure", endpoint="save_tracking")
 @web.requires("send")
 def save_tracking(number: int) -> Any:
     """Save them; what is daily is not written down."""

@@ -58,7 +58,7 @@ class AnswersFilter:
         return url_for("responses.show_answers", number=self.number, **asked)
 
 
-@bp.get("/notices/<int:number>/answers", endpoint="answers")
+@bp.get("/notices/<int:number>/answers", endpoint="show_answers")
 def show_answers(number: int) -> Any:
     """Show the answers, or bring a poll what has changed; 204 if nothing has."""
     notice = get_sent_notice(number)
@@ -173,7 +173,7 @@ def source_label(said: poll_results.CountedAnswer) -> str:
 # ── what was telephoned ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-@bp.route("/notices/<int:number>/answers/<int:delivery>", methods=["GET", "POST"], endpoint="enter")
+@bp.route("/notices/<int:number>/answers/<int:delivery>", methods=["GET", "POST"], endpoint="enter_answer")
 def enter_answer(number: int, delivery: int) -> Any:
     """Enter what somebody said on the telephone, also after the deadline; it is marked so."""
     notice = get_sent_notice(number)

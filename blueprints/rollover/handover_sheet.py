@@ -18,7 +18,7 @@ def show_handover_sheet() -> tuple[str, int]:
     return render_page("rollover/handover_sheet.html", sheet=handover_sheet.build_sheet(clock.now()), kinds=ROLE_LABELS)
 
 
-@bp.post("/hand-over", endpoint="note")
+@bp.post("/hand-over", endpoint="save_handover_note")
 @requires("admin")
 def save_handover_note() -> Response:
     """Keep the words that stand on the sheet."""

@@ -253,7 +253,7 @@ class SmtpWorker:
     def _render_signed(self, letter: QueuedMessage, desk: RenderCache, bare: bool) -> bytes:
         """Return the signed letter. Raises BadAddress, and _Unwritten for a fault of ours: others must go on."""
         try:
-            return self._sign(desk.letter(letter, bare, clock.now()), desk.force)
+            return self._sign(desk.render(letter, bare, clock.now()), desk.force)
         except addresses.BadAddress:
             raise
         except Exception as fault:

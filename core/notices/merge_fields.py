@@ -178,7 +178,7 @@ class FieldReader:
     free: tuple[tuple[str, frozenset[str]], ...]  # the written name, and the items that it means
 
     @classmethod
-    def of(cls, names: Iterable[str], rows: Iterable[Membership]) -> "FieldReader":
+    def for_members(cls, names: Iterable[str], rows: Iterable[Membership]) -> "FieldReader":
         """Read the names of a text for the members given; a name that nobody's items have stays as it is written."""
         items: dict[str, set[str]] = {}
         for row in rows:

@@ -186,7 +186,7 @@ class RenderCache:
         self._notices = {number: self._notices[number] for number in fresh}
         self._prepared = {key: made for key, made in self._prepared.items() if key[0] in fresh}
 
-    def letter(self, letter: QueuedMessage | Letter, bare: bool, now: datetime) -> bytes:
+    def render(self, letter: QueuedMessage | Letter, bare: bool, now: datetime) -> bytes:
         """Return the bytes of one letter, ready to be signed. Raises BadAddress."""
         letter = load_message(letter) if isinstance(letter, Letter) else letter
         return self._prepared_form(letter).letter(build_reader(letter, bare, now))

@@ -1,6 +1,6 @@
 """Samples: words for the usual notices, shipped and own, from which a notice is begun (N-04, X-15, field 5.2).
 
-Shipped ones stand in samples.json in the organization's language; 〔…〕 marks what is to be filled in. Own ones are
+Shipped ones stand in templates.json in the organization's language; 〔…〕 marks what is to be filled in. Own ones are
 rows, for one list or for all. Who changes a shipped one gets an own version of it, and may go back to the shipped
 words. A sample never names recipients: these are chosen anew each time (field 5.3 no. 2).
 """
@@ -24,7 +24,7 @@ from database import db
 from i18n import N_
 from models import MailingList, Notice, Sample, User
 
-SHIPPED_FILE = config.PROJECT_DIR / "core" / "writing" / "samples.json"
+SHIPPED_FILE = config.PROJECT_DIR / "core" / "notices" / "templates.json"
 MAX_QUICK_TEMPLATES = 4
 REMIND_EVERY_S, REMIND_TIMES = 30 * 60, 2
 """An urgent sample is sent again by itself to those who have not confirmed or answered (field 2.3)."""

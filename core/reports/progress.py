@@ -55,7 +55,7 @@ class Progress:
         return self.counts["refused"] + self.counts["bounced"]
 
     @property
-    def arrival(self) -> str:
+    def delivery_rate_text(self) -> str:
         """Return (1 - errors / sent) × 100 as E-10 wants it; a dash while nothing was sent. Only no error is 100 %."""
         return f"{1000 * (self.sent - self.errors) // self.sent / 10:.1f} %" if self.sent else "―"
 

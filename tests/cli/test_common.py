@@ -50,9 +50,9 @@ def test_a_full_disk_is_one_line_and_other_faults_stay_loud(run, monkeypatch):
     def full(value):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("cli.list.result", full)
+    monkeypatch.setattr("cli.list.print_json", full)
     assert is_one_line(run(list_group, "show", "1nen1kumi", "--json"), "no space")
-    monkeypatch.setattr("cli.list.result", lambda value: 1 / 0)
+    monkeypatch.setattr("cli.list.print_json", lambda value: 1 / 0)
     assert isinstance(run(list_group, "show", "1nen1kumi", "--json").exception, ZeroDivisionError)
 
 

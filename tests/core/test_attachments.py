@@ -182,15 +182,15 @@ def test_files_go_inside_the_letters_if_they_are_small_and_still_open(sent, scho
     """Decision 12. A sender that has prepared the letters looks again at each batch."""
     Notice.update(files_inside=True).where(Notice.id == sent.notice.id).execute()
     desk, letter = rendering.RenderCache(settings.load_settings()), sent.deliveries["青山 健太"].letters.get()
-    assert b"filename*0*=" in desk.letter(letter, False, NOW)
+    assert b"filename*0*=" in desk.render(letter, False, NOW)
     (made,) = attachments.files_of_notice(sent.notice)
     attachments.withdraw_file(made, school.users["花子"], NOW)
     desk.evict_notices_with_files()
-    assert b"filename" not in desk.letter(letter, False, NOW)
+    assert b"filename" not in desk.render(letter, False, NOW)
     Attachment.update(withdrawn_at=None).execute()
     monkeypatch.setattr(attachments, "MAX_ENCLOSED_BYTES", 10)
     desk.evict_notices_with_files()
-    raw = desk.letter(letter, False, NOW)
+    raw = desk.render(letter, False, NOW)
     assert b"filename" not in raw and b"multipart" not in raw
 
 

@@ -12,6 +12,7 @@ from io import BytesIO
 import pytest
 
 import clock
+import config as config_module
 from core import backup, backup_status, data_lock, db_snapshot, settings
 from core.accounts import sessions
 from database import db
@@ -116,7 +117,7 @@ def test_nothing_goes_out_by_itself_and_nobody_stays_logged_in(school, config, t
 
 def test_a_running_kairan_is_not_restored_over(made, config):
     running = os.open(config.data / "lock", os.O_RDWR)
-    backup.occupied.fcntl.flock(running, backup.occupied.fcntl.LOCK_SH)
+    data_lock.fcntl.flock(running, data_lock.fcntl.LOCK_SH)
     with pytest.raises(data_lock.DataLocked):
         backup.restore_backup(config, made.path, clock.now())
     os.close(running)
@@ -125,9 +126,9 @@ def test_a_running_kairan_is_not_restored_over(made, config):
 
 def test_while_it_is_restored_nobody_else_opens_it(config):
     restoring = os.open(config.data / "lock", os.O_RDWR)
-    settings.occupied.alone(config.data)
-    backup.occupied._held.close()
-    backup.occupied.fcntl.flock(restoring, backup.occupied.fcntl.LOCK_EX)
+    data_lock.lock_exclusive(config.data)
+    data_lock._lock_file.close()
+    data_lock.fcntl.flock(restoring, data_lock.fcntl.LOCK_EX)
     with pytest.raises(data_lock.DataLocked):
         settings.prepare_data_folder(config)
     os.close(restoring)
@@ -204,10 +205,10 @@ def test_a_restore_that_was_cut_off_is_said_and_can_be_repeated(made, config):
 
 def test_before_the_tables_change_a_copy_is_kept(school, config, tmp_path, monkeypatch):
     """An update brings a change: the copy has the tables from before, the database those of after."""
-    shutil.copytree(settings.ground.HERE / "migrations", tmp_path / "house" / "migrations")
+    shutil.copytree(config_module.PROJECT_DIR / "migrations", tmp_path / "house" / "migrations")
     more = "def up(migrator, db):\n    db.execute_sql('CREATE TABLE more (id INTEGER)')\n"
     (tmp_path / "house" / "migrations" / "0002_more.py").write_text(more)
-    monkeypatch.setattr(settings.ground, "HERE", tmp_path / "house")
+    monkeypatch.setattr(settings.ground, "PROJECT_DIR", tmp_path / "house")
     settings.prepare_data_folder(config)
     (copy,) = (config.data / "backups").iterdir()
     assert copy.name.startswith("before-0002_more-") and mode(copy) == 0o600

@@ -36,7 +36,7 @@ def names_by_reader(notice: Notice) -> dict[str, set[str]]:
     """Return in whose names each reader got letters, by the bytes of the mails."""
     desk, found = rendering.RenderCache(load_settings()), {}
     for letter in Letter.select().where(Letter.notice == notice):
-        sender = message_from_bytes(desk.letter(letter, False, clock.now()), policy=policy.default)["From"].addresses[0]
+        sender = message_from_bytes(desk.render(letter, False, clock.now()), policy=policy.default)["From"].addresses[0]
         assert sender.domain == "mail.school.example"  # decision 4
         found.setdefault(letter.delivery.name, set()).add(sender.display_name)
     return found

@@ -6,6 +6,7 @@ import pytest
 import time_machine
 
 import clock
+import i18n
 from core.notices import attachments, audience, preflight, previous_send, workflow
 from tests import cast_notices, files
 
@@ -121,7 +122,7 @@ def test_the_night_offers_the_next_morning(school, hour, morning):
     at = datetime(2026, 10, 14, hour, tzinfo=clock.ZONE)
     made = draft(school)
     (one,) = preflight.collect_warnings(made, audience.resolve_audience(made), NOON, at)
-    assert one.kind == "night" and preflight.words.when("ja", one.at) == morning
+    assert one.kind == "night" and i18n.format_datetime("ja", one.at) == morning
 
 
 # ── beside the others ────────────────────────────────────────────────────────────────────────────────────────────

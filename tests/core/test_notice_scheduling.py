@@ -156,7 +156,7 @@ def test_cancelling_at_the_very_moment_of_sending_is_either_or(school, hanako):
             lambda: lifecycle.start_due_notices(clock.now()),
         )
         letters = Letter.select().where(Letter.notice == notice).count()
-        expected = ("sending", 4) if "TooLate" in found else ("draft", 0)
+        expected = ("sending", 4) if "SendingStarted" in found else ("draft", 0)
         assert (fresh(notice).state, letters) == expected, found
         Notice.update(state="dropped").where(Notice.id == notice.id).execute()
 

@@ -42,7 +42,7 @@ def from_of(notice: Notice) -> set[tuple[str, str]]:
     desk = rendering.RenderCache(load_settings())
     found = set()
     for letter in Letter.select().where(Letter.notice == notice):
-        sender = message_from_bytes(desk.letter(letter, False, clock.now()), policy=policy.default)["From"]
+        sender = message_from_bytes(desk.render(letter, False, clock.now()), policy=policy.default)["From"]
         found.add((sender.addresses[0].display_name, sender.addresses[0].addr_spec))
     return found
 

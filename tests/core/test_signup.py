@@ -342,7 +342,7 @@ def test_a_letter_with_a_link_is_never_seen_without_it(the_list, monkeypatch):
         assert db.in_transaction(), "the letter could be sent before its link stands in it"
         return sane(*args, **values)
 
-    monkeypatch.setattr(emails.service, "send", watched)
+    monkeypatch.setattr(emails.service_mail, "notify", watched)
     signup.request_signup(SignupRequest(the_list, "new@example.net", "link"), "ja", clock.now())
     signup.confirm_signup(SignupRequest(the_list, "new@example.net", "link", proof="letter"), clock.now())
     from core.members import new_address

@@ -146,14 +146,14 @@ class ScriptedServer:
 
     def _content(self, connection: socket.socket, lines: Iterator[bytes]) -> bool:
         if self.answers.get("content") == "reset":
-            return self._cancel_sessions(connection, "reset")
+            return self._cut(connection, "reset")
         return any(line == b".\r\n" for line in lines)
 
     def _answer(self, connection: socket.socket, verb: str) -> bool:
         told = self.answers.get(verb, "250 ok")
         answer = told.pop(0) if isinstance(told, list) else told
         if answer in ("close", "reset"):
-            return self._cancel_sessions(connection, answer)
+            return self._cut(connection, answer)
         if answer == "silence":
             self._done.wait(5)
             return False

@@ -222,7 +222,7 @@ def written_actions() -> set[str]:
         *ground.PROJECT_DIR.glob("cli/*.py"),
     ]:
         for call in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if isinstance(call, ast.Call) and getattr(call.func, "attr", getattr(call.func, "id", "")) == "log":
+            if isinstance(call, ast.Call) and getattr(call.func, "attr", getattr(call.func, "id", "")) == "log_action":
                 second = call.args[1] if len(call.args) > 1 else None
                 if isinstance(second, ast.Constant) and "." in str(second.value):
                     found.add(second.value)

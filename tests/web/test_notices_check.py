@@ -270,7 +270,7 @@ def test_links_are_asked_beside_the_page_and_never_keep_it_waiting(hanako, schoo
     """Our own addresses are left out; who reloads for ever is not served for ever."""
     made = draft_of(school, "花子", CLASS, text="くわしくは https://school.example/x 、回答は http://kairan.test/r/a")
     asked = []
-    monkeypatch.setattr(check.link_check, "silent", lambda urls: asked.append(list(urls)) or list(urls))
+    monkeypatch.setattr(check.link_check, "dead_links", lambda urls: asked.append(list(urls)) or list(urls))
     assert "part=links" in page(hanako, f"/notices/{made.id}/check") and asked == []
     part = f"/notices/{made.id}/check?part=links"
     assert "このURLは開けませんでした：https://school.example/x" in page(hanako, part)
