@@ -228,11 +228,11 @@ class SpoolWorker:
     def run(self, stopped: Callable[[], bool]) -> None:
         """Read until `stopped()`."""
         while not stopped():
-            if not self.step(stopped):
+            if not self.run_once(stopped):
                 time.sleep(IDLE_POLL_S)
         db.close()
 
-    def step(self, stopped: Callable[[], bool] = lambda: False) -> int:
+    def run_once(self, stopped: Callable[[], bool] = lambda: False) -> int:
         """Handle every mail that waits and may be tried now; return how many were tried."""
         passed, tried = time.monotonic(), 0
         for name in spool.list_messages():

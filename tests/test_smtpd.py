@@ -164,7 +164,7 @@ def test_a_poison_mail_is_quarantined_after_three_tries_and_others_go_ahead(scho
     put(mail("y@example.jp", LIST, "fine", "b"))
     reader = SpoolWorker()
     for _ in range(4):
-        reader.step()
+        reader.run_once()
     assert len(tries) == 3
     assert spool.list_messages() == []
     outcomes = {row.outcome: row for row in Incoming.select()}
@@ -192,8 +192,8 @@ def test_a_mail_that_must_wait_stays_in_its_order(school, monkeypatch):
     monkeypatch.setattr(dispatch, "handle_message", later)
     name = put()
     reader = SpoolWorker()
-    assert reader.step() == 1
-    assert reader.step() == 0, "not tried again at once"
+    assert reader.run_once() == 1
+    assert reader.run_once() == 0, "not tried again at once"
     assert spool.list_messages() == [name]
 
 

@@ -28,7 +28,7 @@ class OrganizationForm(Form):
 class SmtpServerForm(Form):
     """The mail server, in fields instead of one address."""
 
-    host = StringField(N_("SmtpServerForm"), [Length(max=200)])
+    host = StringField(N_("Server"), [Length(max=200)])
     port = IntegerField(N_("Port"), [Optional(), NumberRange(1, 65535, _OUT_OF_RANGE)])
     security = SelectField(N_("Encryption"), default="starttls")
     user = StringField(N_("User name at the mail server"), [Length(max=200)])

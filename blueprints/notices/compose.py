@@ -324,8 +324,10 @@ def _after_content_saved(notice: Notice, form: ContentForm) -> Any:
         return answer
     if request.form.get("act") in rich_text.RICH_TEXT_ACTIONS:
         return rich_text.apply_button(notice, form)
-    if request.form.get("act") in ("name", "measure"):
-        return web.redirect_to(f"notices.{request.form['act']}", number=notice.id)
+    if request.form.get("act") == "name":
+        return web.redirect_to("notices.edit_sender_name", number=notice.id)
+    if request.form.get("act") == "measure":
+        return web.redirect_to("notices.edit_tracking", number=notice.id)
     if request.form.get("act") == "next":
         missing = find_missing(notice, audience_of(notice), current_user)
         for name in ("subject", "text"):

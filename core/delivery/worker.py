@@ -125,7 +125,7 @@ class SmtpWorker:
         while not stopped():
             self._housekeeping()
             seen = _data_version()
-            if self.step(stopped):
+            if self.run_once(stopped):
                 self._worked = time.monotonic()
             else:
                 self._wait_for_change(seen, stopped)
@@ -147,7 +147,7 @@ class SmtpWorker:
         while not self.trouble and not stopped():
             scheduler.run_due_jobs(clock.now())
             self._housekeeping()
-            if self.step(stopped):
+            if self.run_once(stopped):
                 continue
             now = clock.now()
             if not self.trouble and not queue.due(now, 1, throttle.paused_buckets(now)):
@@ -166,7 +166,7 @@ class SmtpWorker:
 
     # ── one step ──
 
-    def step(self, stopped: Callable[[], bool]) -> int:
+    def run_once(self, stopped: Callable[[], bool]) -> int:
         """Claim and send one batch; return how many letters were claimed."""
         now, force = clock.now(), load_settings()
         if throttle.pause_reason(throttle.GLOBAL_BUCKET, now):

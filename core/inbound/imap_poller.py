@@ -157,11 +157,11 @@ class ImapPoller:
 
     def _poll_until_stopped(self, stopped: Callable[[], bool]) -> None:
         while not stopped():
-            if not self.step(stopped):
+            if not self.run_once(stopped):
                 _sleep_unless_stopped(SETTINGS_CHECK_INTERVAL_S, stopped)
         self._hang_up()
 
-    def step(self, stopped: Callable[[], bool] = lambda: False) -> bool:
+    def run_once(self, stopped: Callable[[], bool] = lambda: False) -> bool:
         """Look once if it is time; say whether to look again at once. Nothing that goes wrong ends the process."""
         box = settings.load_settings().box
         if box != self._box:

@@ -51,7 +51,7 @@ def test_every_change_of_state_in_a_random_life_stands_in_the_table(school, host
         heart = sender()
         limit = len(host.asked) + dice.randrange(60)
         for _ in range(4):
-            heart.step(lambda limit=limit: len(host.asked) >= limit)
+            heart.run_once(lambda limit=limit: len(host.asked) >= limit)
             later(seconds=dice.choice((6, 70, 400)))
             heart._recover_and_finish(clock.now())
         if dice.random() < 0.3:

@@ -55,7 +55,7 @@ def test_it_goes_on_by_itself_when_the_server_is_back(school, hanako):
     smarthost.send_by(port)
     notice = begun(hanako, [school.lists["1-1"]])
     heart = sender()
-    heart.step(never)
+    heart.run_once(never)
     assert fresh(notice).state == "paused" and fresh(notice).paused_at
     heart._recover_and_finish(clock.now())
     assert fresh(notice).state == "paused"
@@ -63,7 +63,7 @@ def test_it_goes_on_by_itself_when_the_server_is_back(school, hanako):
         later(seconds=6)
         heart._recover_and_finish(clock.now())
         assert fresh(notice).state == "sending"
-        heart.step(never)
+        heart.run_once(never)
         assert states(notice) == {"accepted": 4} and fresh(notice).paused_at is None
     heart.close()
     assert len(host.mails) == 4
@@ -73,7 +73,7 @@ def test_the_pauses_grow_while_the_server_stays_away(school, hanako):
     smarthost.send_by(smarthost.closed_port())
     begun(hanako, [school.lists["1-1"]])
     heart = sender()
-    heart.step(never)
+    heart.run_once(never)
     waits = []
     for _ in range(7):
         until = models.Bucket.get(models.Bucket.name == throttle.GLOBAL_BUCKET).paused_until
@@ -90,7 +90,7 @@ def test_a_server_that_takes_the_call_and_hangs_up_again_and_again_counts_as_awa
     notice = begun(hanako, [school.lists["1-1"]])
     heart = sender()
     for _ in range(60):
-        heart.step(never)
+        heart.run_once(never)
         later(seconds=61)
         heart._recover_and_finish(clock.now())
     heart.close()
@@ -110,11 +110,11 @@ def test_one_letter_at_which_the_server_hangs_up_does_not_keep_the_others(school
     host.rules["aoyama"] = "cut"
     notice = begun(hanako, [school.lists["1-1"]])
     heart = sender()
-    heart.step(never)
+    heart.run_once(never)
     assert fresh(notice).state == "paused"
     later(seconds=6)
     heart._recover_and_finish(clock.now())
-    heart.step(never)
+    heart.run_once(never)
     heart.close()
     assert states(notice) == {"accepted": 3, "waiting": 1}
 
@@ -134,7 +134,7 @@ def test_after_half_an_hour_of_standing_still_somebody_is_asked(school, hanako, 
     with smarthost.running(port if back else 0) as (host, _):
         heart._recover_and_finish(clock.now())
         assert (fresh(notice).state, fresh(notice).held_why) == ("held", "late")
-        heart.step(never)
+        heart.run_once(never)
         heart.close()
         assert host.mails == []
     with smarthost.running(port) as (host, _):
@@ -198,7 +198,7 @@ def test_two_senders_at_a_blocking_carrier_register_nobody(school, host, hanako)
     begun(hanako, [school.lists["1-1"]])
     first, second = sender(), sender()
     rest = queue.claim_batch(second.owner.name, second.boot, load_settings(), clock.now(), 20)
-    first.step(never)
+    first.run_once(never)
     second._send_batch(rest, load_settings(), never)
     first.close()
     second.close()

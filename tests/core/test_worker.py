@@ -251,7 +251,7 @@ def test_stopping_in_the_middle_keeps_the_rest_of_the_batch_here(school, host, h
             workflow.stop_sending(notice, hanako, clock.now())
         return False
 
-    heart.step(somebody_stops_after_two)
+    heart.run_once(somebody_stops_after_two)
     heart.close()
     # the third was handed over with the commit of the second
     assert states(notice) == {"accepted": 3, "cancelled": 1}
@@ -261,7 +261,7 @@ def test_stopping_in_the_middle_keeps_the_rest_of_the_batch_here(school, host, h
 def test_a_sender_told_to_end_gives_back_what_it_has_not_handed_over(school, host, hanako):
     notice = begun(hanako, [school.lists["1-1"]])
     heart = sender()
-    heart.step(lambda: len(host.mails) == 2)
+    heart.run_once(lambda: len(host.mails) == 2)
     heart.close()
     assert states(notice) == {"accepted": 2, "waiting": 2}
     assert {one.attempts for one in Letter.select().where(Letter.state == "waiting")} == {0}

@@ -272,5 +272,5 @@ def _the_next_morning(house) -> None:
     house.start()
     ground.set_current_config(ground.Config(data=house.data, mail_domain="mail.school.example"))
     settings.prepare_data_folder(ground.current_config())
-    assert tasks.digests.tell(clock.now() + timedelta(seconds=offset)) == 2
+    assert tasks.digests.send_due_digests(clock.now() + timedelta(seconds=offset)) == 2
     db.close()

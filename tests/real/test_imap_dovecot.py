@@ -176,12 +176,12 @@ def test_the_collector_rests_after_trouble_and_forgets_it_with_new_settings(scho
     good = ground.current_config()
     ground.set_current_config(replace(good, imap=box.url.replace("geheim", "falsch")))
     collector = imap_poller.ImapPoller()
-    assert not collector.step() and Collection.the().reason == "login"
+    assert not collector.run_once() and Collection.the().reason == "login"
     Collection.update(reason="").execute()
-    assert not collector.step() and Collection.the().reason == "", "not tried again at once"
+    assert not collector.run_once() and Collection.the().reason == "", "not tried again at once"
     ground.set_current_config(good)
     box.put(came(mail("x@example.jp", LIST, "a", "b"), LIST), "1.a")
-    assert collector.step() and box.lying() == 0
+    assert collector.run_once() and box.lying() == 0
     collector._hang_up()
 
 
