@@ -34,12 +34,12 @@ _as_json = functools.partial(json.dumps, ensure_ascii=False)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def Json(**options: Any) -> JSONField:
+def JsonField(**options: Any) -> JSONField:
     """A JSON column that keeps Japanese keys as they are."""
     return JSONField(dumps=_as_json, **options)
 
 
-class Moment(BigIntegerField):
+class UtcMillisField(BigIntegerField):
     """An aware UTC datetime, kept as whole milliseconds since 1970: sorts and compares as a number."""
 
     def db_value(self, value: datetime | int | None) -> int | None:
@@ -54,24 +54,24 @@ def millis(moment: datetime) -> int:
     return (moment - EPOCH) // timedelta(milliseconds=1)
 
 
-CODE_SIGNS = "acdefghjkmnpqrtwxy34679"
+JOIN_CODE_ALPHABET = "acdefghjkmnpqrtwxy34679"
 """Signs of a join code: none that looks like another on paper (0 o, 1 l i, 2 z, 5 s, 8 b, u v)."""
-CODE_LENGTH = 10
+JOIN_CODE_LENGTH = 10
 """Signs of a join code: 45 bits, which nobody guesses through a door that counts (decision 0019)."""
 
 
-def new_code() -> str:
+def new_join_code() -> str:
     """Return a fresh join code."""
-    return "".join(secrets.choice(CODE_SIGNS) for _ in range(CODE_LENGTH))
+    return "".join(secrets.choice(JOIN_CODE_ALPHABET) for _ in range(JOIN_CODE_LENGTH))
 
 
-LONGEST_WAIT_S = 15.0
+BUSY_TIMEOUT_S = 15.0
 """Until a writer gives up waiting for the others."""
-GLANCE_S = (0.0005, 0.002)
+BUSY_RETRY_S = (0.0005, 0.002)
 """Between two looks whether the others are done: at least, and by chance so much more."""
 
 
-class Patient(SqliteDatabase):
+class RetryingSqlite(SqliteDatabase):
     """SQLite whose writers wait for each other by short glances of their own (decision 0068).
 
     SQLite itself sleeps longer each time, up to a tenth of a second, and so is overtaken by whoever comes later.
@@ -79,15 +79,15 @@ class Patient(SqliteDatabase):
 
     def begin(self, lock_type: str | None = None) -> None:
         """Begin a transaction; who writes waits here for the one who does."""
-        self._patiently(super().begin, lock_type)
+        self._retry_while_locked(super().begin, lock_type)
 
     def execute_sql(self, sql: str, params: Any = None) -> Any:
         """Run a statement; inside a transaction there is nobody left to wait for."""
         if self.in_transaction():
             return super().execute_sql(sql, params)
-        return self._patiently(super().execute_sql, sql, params)
+        return self._retry_while_locked(super().execute_sql, sql, params)
 
-    def _patiently(self, do: Callable[..., Any], *given: Any) -> Any:
+    def _retry_while_locked(self, do: Callable[..., Any], *given: Any) -> Any:
         until = None
         while True:
             try:
@@ -95,19 +95,19 @@ class Patient(SqliteDatabase):
             except OperationalError as busy:
                 if "database is locked" not in str(busy):
                     raise
-                until = until or time.monotonic() + LONGEST_WAIT_S
+                until = until or time.monotonic() + BUSY_TIMEOUT_S
                 if time.monotonic() > until:
                     raise
-            least, more = GLANCE_S
+            least, more = BUSY_RETRY_S
             time.sleep(least + more * random.random())  # noqa: S311
 
 
 def open_database(path: Path | str) -> SqliteDatabase:
     """Bind the tables to an SQLite file. Write transactions begin IMMEDIATE, so that they queue instead of failing."""
-    database = Patient(
+    database = RetryingSqlite(
         str(path),
         lock_type="IMMEDIATE",
-        timeout=LONGEST_WAIT_S,
+        timeout=BUSY_TIMEOUT_S,
         pragmas={
             "journal_mode": "wal",
             "foreign_keys": 1,
@@ -121,13 +121,13 @@ def open_database(path: Path | str) -> SqliteDatabase:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _Parameter:
     """Where the n-th value of a call goes."""
 
     number: int
 
 
-class _Answered:
+class _CursorDatabase:
     """Stands in for the database of a query that has been asked already: gives the cursor of the answer."""
 
     def __init__(self, cursor: Any) -> None:
@@ -137,7 +137,7 @@ class _Answered:
         return self._cursor
 
 
-class written_once:  # noqa: N801 (it decorates)
+class prepared_query:  # noqa: N801 (it decorates)
     """Lets peewee write the text of a query, and how its rows are read, at its first use only (decision 0069).
 
     Both together cost ten times what SQLite needs for the answer. What is decorated takes a place for each value and
@@ -152,23 +152,23 @@ class written_once:  # noqa: N801 (it decorates)
     @functools.cached_property
     def _written(self) -> tuple[Query, str, list[Any]]:
         places = self._build.__code__.co_argcount
-        query = self._build(*(SQL("?", (_Place(number),)) for number in range(places)))
+        query = self._build(*(SQL("?", (_Parameter(number),)) for number in range(places)))
         return query, *query.sql()
 
     def __call__(self, *values: Any) -> Any:
         query, sql, holds = self._written
         plain = [millis(one) if isinstance(one, datetime) else one for one in values]
-        cursor = db.execute_sql(sql, [plain[one.number] if isinstance(one, _Place) else one for one in holds])
+        cursor = db.execute_sql(sql, [plain[one.number] if isinstance(one, _Parameter) else one for one in holds])
         if not isinstance(query, BaseModelSelect):
             return cursor.rowcount
         if self._row is None:
-            rows = query.clone().execute(_Answered(cursor))
+            rows = query.clone().execute(_CursorDatabase(cursor))
             rows.initialize()
             self._row = rows.process_row
         return [self._row(one) for one in cursor.fetchall()]
 
 
-def insert_rows(table: type[Model], rows: Iterable[dict[str, Any]]) -> None:
+def bulk_insert(table: type[Model], rows: Iterable[dict[str, Any]]) -> None:
     """Write many rows in one prepared statement, defaults filled in. Call inside a transaction.
 
     Thirty times faster than the ORM; rows come from an iterator and are not gathered.
@@ -178,13 +178,14 @@ def insert_rows(table: type[Model], rows: Iterable[dict[str, Any]]) -> None:
     places = ", ".join(["?"] * len(fields))
     usual = [one.default() if callable(one.default) else one.default for one in fields]
     values = (
-        [_written(one, row.get(one.name, default)) for one, default in zip(fields, usual, strict=True)] for row in rows
+        [_column_value(one, row.get(one.name, default)) for one, default in zip(fields, usual, strict=True)]
+        for row in rows
     )
     statement = f'INSERT INTO "{table._meta.table_name}" ({columns}) VALUES ({places})'  # noqa: S608
     db.cursor().executemany(statement, values)
 
 
-def _written(field: Any, value: Any) -> Any:
+def _column_value(field: Any, value: Any) -> Any:
     """Return a value as its column keeps it."""
     return _as_json(value) if isinstance(field, JSONField) else field.db_value(value)
 
@@ -193,43 +194,43 @@ def _written(field: Any, value: Any) -> Any:
 
 _DUE = """
 SELECT l.id, l.domain FROM letter AS l LEFT JOIN notice AS n ON n.id = l.notice_id
-WHERE l.state IN ('waiting','deferred') AND l.next_at <= ?
+WHERE l.state IN ('waiting','deferred') AND l.next_attempt_at <= ?
  AND (l.notice_id IS NULL OR n.state IN ('sending','standing'))
-{without} ORDER BY l.urgent DESC, l.next_at, l.id LIMIT ?"""
+{without} ORDER BY l.urgent DESC, l.next_attempt_at, l.id LIMIT ?"""
 
 
-def due(now: datetime, limit: int, without: Sequence[str] = ()) -> list[tuple[int, str]]:
+def due_letters(now: datetime, limit: int, without: Sequence[str] = ()) -> list[tuple[int, str]]:
     """Return (number, domain) of letters that may go now, urgent first, then oldest; not those to some domains."""
     blocked = f"AND l.domain NOT IN ({','.join('?' * len(without))})" if without else ""
     found = db.execute_sql(_DUE.format(without=blocked), (millis(now), *without, limit))
     return list(found.fetchall())
 
 
-def claim(numbers: Iterable[int], owner: str, boot: str, now: datetime) -> int:
+def claim_letters(numbers: Iterable[int], owner: str, boot: str, now: datetime) -> int:
     """Take letters for a sender process; return how many were really still free. Call inside a transaction."""
     marks = [int(one) for one in numbers]
     if not marks:
         return 0
     return db.execute_sql(
-        "UPDATE letter SET state = 'sending', owner = ?, boot = ?, handed_at = NULL"  # noqa: S608
+        "UPDATE letter SET state = 'sending', owner = ?, boot = ?, handed_over_at = NULL"  # noqa: S608
         f" WHERE id IN ({','.join('?' * len(marks))}) AND state IN ('waiting','deferred')",
         (owner, boot, *marks),
     ).rowcount
 
 
 _RECORD = """
-UPDATE letter SET state = ?, code = ?, enhanced = ?, text = ?, reason = ?, next_at = ?, attempts = attempts + ?,
+UPDATE letter SET state = ?, code = ?, enhanced = ?, text = ?, reason = ?, next_attempt_at = ?, attempts = attempts + ?,
  done_at = ?, owner = CASE WHEN ? IN ('waiting','deferred') THEN '' ELSE owner END
 WHERE id = ? AND owner = ? AND state = 'sending'"""
 
 
-def record(
+def record_result(
     number: int,
     owner: str,
     state: str,
     *,
     now: datetime,
-    next_at: datetime,
+    next_attempt_at: datetime,
     code: int | None = None,
     enhanced: str = "",
     text: str = "",
@@ -246,7 +247,7 @@ def record(
                 enhanced,
                 text[:500],
                 reason,
-                millis(next_at),
+                millis(next_attempt_at),
                 int(counted),
                 millis(now),
                 state,
@@ -257,11 +258,11 @@ def record(
     )
 
 
-def hand(number: int, owner: str, now: datetime) -> bool:
+def mark_handed_over(number: int, owner: str, now: datetime) -> bool:
     """Note that a letter is about to be handed to the server (crash rules). False: it was stopped since the claim."""
     return bool(
         db.execute_sql(
-            "UPDATE letter SET handed_at = ? WHERE id = ? AND owner = ? AND state = 'sending'",
+            "UPDATE letter SET handed_over_at = ? WHERE id = ? AND owner = ? AND state = 'sending'",
             (millis(now), number, owner),
         ).rowcount
     )

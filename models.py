@@ -23,18 +23,12 @@ from peewee import (
 from playhouse.hybrid import hybrid_property
 
 import clock
-from database import (
-    Json,
-    Moment,
-    db,
-    new_code,
-    written_once,
-)
+from database import JsonField, UtcMillisField, db, new_join_code, prepared_query
 
-REACHABLE = ("fine", "refusing")  # states of an address to which letters are sent
+DELIVERABLE_STATES = ("fine", "refusing")  # states of an address to which letters are sent
 
 
-class Table(Model):
+class BaseModel(Model):
     """What every table shares."""
 
     id = AutoField()
@@ -47,7 +41,7 @@ class Table(Model):
 # ── 1 House ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class Organization(Table):
+class Organization(BaseModel):
     """The one school or club of this installation (row 1), and what its administrators set on pages."""
 
     name = CharField(default="")
@@ -67,46 +61,46 @@ class Organization(Table):
     domain_rate = IntegerField(default=120)
     hold_s = IntegerField(default=180)
     hold_urgent_s = IntegerField(default=20)
-    second_person = BooleanField(default=False)  # every notice is looked at by a second person; urgent ones never
-    carriers = Json(default=list)  # own words on the phones' filters (`core.signup.carrier_help`)
+    requires_approval = BooleanField(default=False)  # every notice is looked at by a second person; urgent ones never
+    carriers = JsonField(default=list)  # own words on the phones' filters (`core.signup.carrier_help`)
     public_urgent = BooleanField(default=False)  # the current urgent text stands on a page for everybody
     late_s = IntegerField(default=1800)
-    ready_at = Moment(null=True)
+    set_up_at = UtcMillisField(null=True)
     domain_until = DateField(null=True)  # when the domain's registration runs out
     server_until = DateField(null=True)  # when the rent of the server runs out
-    renewal_told = CharField(default="")  # which reminders of these dates have been sent
+    renewal_reminders_sent = CharField(default="")  # which reminders of these dates have been sent
     handover = TextField(default="")  # what whoever comes next must know, in the administrators' own words
-    well_told = CharField(default="")  # the month of the last 「元気です」 letter, YYYY-MM
-    forget_year = IntegerField(default=0)  # letters from before it are deleted from `forget_from` on
-    forget_from = Moment(null=True)
+    last_health_email = CharField(default="")  # the month of the last 「元気です」 letter, YYYY-MM
+    purge_before_year = IntegerField(default=0)  # letters from before it are deleted from `purge_starts_at` on
+    purge_starts_at = UtcMillisField(null=True)
 
     @classmethod
-    def the(cls) -> "Organization":
+    def load_row(cls) -> "Organization":
         """Return the one row, made on first use."""
-        found = _organization()
+        found = _select_organization()
         return found[0] if found else cls.get_or_create(id=1)[0]
 
 
-@written_once
-def _organization() -> ModelSelect:
+@prepared_query
+def _select_organization() -> ModelSelect:
     return Organization.select().where(Organization.id == 1)
 
 
-class User(Table):
+class User(BaseModel):
     """An organizer who logs in. `name` is typed at login and shown as who did something."""
 
     name = CharField()
     name_key = CharField(unique=True)
     email = CharField(null=True)
     email_key = CharField(null=True, unique=True)
-    email_wanted = CharField(null=True)  # a new address that its letter has not confirmed yet
+    pending_email = CharField(null=True)  # a new address that its letter has not confirmed yet
     password = CharField(null=True)
     language = CharField(default="ja")
     signature = TextField(default="")
     link_serial = IntegerField(default=0)
-    created_at = Moment(default=clock.now)
-    seen_at = Moment(null=True)
-    disabled_at = Moment(null=True)
+    created_at = UtcMillisField(default=clock.now)
+    seen_at = UtcMillisField(null=True)
+    disabled_at = UtcMillisField(null=True)
 
     # Flask-Login asks these four; the session in use is put here by `core.accounts.accounts.user_of_session`.
     session: "Session | None" = None
@@ -122,22 +116,22 @@ class User(Table):
         return self.session.token if self.session else ""
 
 
-class Session(Table):
+class Session(BaseModel):
     """One login on one device; revoked on logout, so that an old cookie opens nothing (T-12)."""
 
     user = ForeignKeyField(User, backref="sessions", on_delete="CASCADE")
     digest = CharField(unique=True)
-    created_at = Moment(default=clock.now)
-    seen_at = Moment(default=clock.now)
-    expires_at = Moment()
-    revoked_at = Moment(null=True)
+    created_at = UtcMillisField(default=clock.now)
+    seen_at = UtcMillisField(default=clock.now)
+    expires_at = UtcMillisField()
+    revoked_at = UtcMillisField(null=True)
     remembered = BooleanField(default=False)
     device = CharField(default="")
 
     token: str = ""  # known only while a request or a login holds it; the table keeps its digest
 
 
-class Role(Table):
+class Role(BaseModel):
     """What a user may do in a list; `list_id` 0 is the whole organization. Ends at the end of day `until`."""
 
     KINDS = ("admin", "manager", "sender", "viewer")
@@ -152,21 +146,21 @@ class Role(Table):
         indexes = ((("user", "list_id"), True),)
 
 
-class Log(Table):
+class AuditLog(BaseModel):
     """Who did what and when, by numbers; no address, name or text of a person stands here."""
 
-    at = Moment(default=clock.now, index=True)
+    at = UtcMillisField(default=clock.now, index=True)
     user = ForeignKeyField(User, null=True, on_delete="SET NULL")
     action = CharField()
     kind = CharField(default="")
     number = IntegerField(null=True)
-    detail = Json(default=dict)
+    detail = JsonField(default=dict)
 
 
 # ── 2 Lists ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class MailingList(Table):
+class MailingList(BaseModel):
     """A list with its own address. `whole` marks 「全校」; `practice_of` makes it the user's practice list."""
 
     name = CharField()
@@ -175,23 +169,25 @@ class MailingList(Table):
     purpose = TextField(default="")
     practice_of = ForeignKeyField(User, null=True, unique=True, on_delete="CASCADE")
     join_mode = CharField(default="open")  # who joins by himself: open, code, confirm, approve, closed
-    join_code = CharField(default=new_code, unique=True)
-    join_day_until = Moment(null=True)  # registration day: until then no caps
+    join_code = CharField(default=new_join_code, unique=True)
+    signup_caps_off_until = UtcMillisField(null=True)  # registration day: until then no caps
     greeting = TextField(default="")  # the list's own words in the letter to who has joined
     post_ask = BooleanField(default=False)  # always ask the sender before a posted mail is distributed
     post_confirm = BooleanField(default=False)  # posted mails ask for a read confirmation (T-46: off)
     answer_on_open = BooleanField(default=False)  # opening a choice may answer, as T-50 has it, behind our guards
-    test_day = IntegerField(null=True)  # day of the month of the reception test, 1 to 28
-    test_minute = IntegerField(default=12 * 60 + 30)
-    test_by = ForeignKeyField(User, null=True, backref="tested_lists", on_delete="SET NULL")
-    test_booked = CharField(default="")  # the month whose test was booked last, YYYY-MM
-    waits_since = Moment(null=True)  # emptied at the year's end: takes no notice until its new roster is in
-    second_person = BooleanField(default=False)  # notices to this list are looked at by a second person
-    closed_at = Moment(null=True)
-    created_at = Moment(default=clock.now)
+    monthly_test_day = IntegerField(null=True)  # day of the month of the reception test, 1 to 28
+    monthly_test_minute = IntegerField(default=12 * 60 + 30)
+    monthly_test_user = ForeignKeyField(User, null=True, backref="tested_lists", on_delete="SET NULL")
+    last_test_month = CharField(default="")  # the month whose test was booked last, YYYY-MM
+    awaiting_roster_since = UtcMillisField(
+        null=True
+    )  # emptied at the year's end: takes no notice until its new roster is in
+    requires_approval = BooleanField(default=False)  # notices to this list are looked at by a second person
+    closed_at = UtcMillisField(null=True)
+    created_at = UtcMillisField(default=clock.now)
 
     @classmethod
-    def open_ones(cls) -> ModelSelect:
+    def open_lists(cls) -> ModelSelect:
         """Lists in use, the whole organization first, practice lists left out."""
         return (
             cls.select()
@@ -200,7 +196,7 @@ class MailingList(Table):
         )
 
 
-class Person(Table):
+class Person(BaseModel):
     """Somebody who gets letters, or a family reached by telephone (`address` is then null).
 
     `address` is as typed, unquoted; `address_key` is its form for comparison. `bare`: the server took the
@@ -220,18 +216,18 @@ class Person(Table):
         default="fine", constraints=[Check("address_state IN ('fine','refusing','bounced','complained')")]
     )
     address_reason = CharField(default="")
-    address_state_at = Moment(null=True)
-    address_state_by = IntegerField(null=True)  # number of the notice whose letter brought it
-    told_state = CharField(default="fine")  # the state of the address of which the managers have been told
-    created_at = Moment(default=clock.now)
+    address_state_at = UtcMillisField(null=True)
+    address_state_notice_id = IntegerField(null=True)  # number of the notice whose letter brought it
+    reported_address_state = CharField(default="fine")  # the state of the address of which the managers have been told
+    created_at = UtcMillisField(default=clock.now)
 
     @property
-    def reachable(self) -> bool:
+    def is_deliverable(self) -> bool:
         """Say whether letters are sent to this person's address."""
-        return bool(self.address) and self.address_state in REACHABLE
+        return bool(self.address) and self.address_state in DELIVERABLE_STATES
 
 
-class Child(Table):
+class Child(BaseModel):
     """A child, one row for the whole organization; guardians are found through memberships."""
 
     name = CharField()
@@ -239,9 +235,9 @@ class Child(Table):
     grade = CharField(default="")
     class_name = CharField(default="")
     household = CharField(default="", index=True)
-    attributes = Json(default=dict)
-    join_code = CharField(default=new_code, unique=True)  # on the slip: joins a guardian and settles whose child
-    created_at = Moment(default=clock.now)
+    attributes = JsonField(default=dict)
+    join_code = CharField(default=new_join_code, unique=True)  # on the slip: joins a guardian and settles whose child
+    created_at = UtcMillisField(default=clock.now)
 
     @property
     def room(self) -> str:
@@ -254,7 +250,7 @@ class Child(Table):
         return self.name.replace("\u3000", " ").partition(" ")[2] or self.name
 
 
-class Membership(Table):
+class Membership(BaseModel):
     """A person in a list, because of a child or not, with the consent record (joined how, when, by which words).
 
     A place that was left or refused does not count any more; its row stays until the retention clock takes it.
@@ -266,26 +262,26 @@ class Membership(Table):
     list = ForeignKeyField(MailingList, backref="memberships", on_delete="CASCADE")
     child = ForeignKeyField(Child, null=True, backref="memberships", on_delete="CASCADE")
     relation = CharField(default="")
-    attributes = Json(default=dict)
+    attributes = JsonField(default=dict)
     state = CharField(
         default="active",
         constraints=[Check("state IN ('unconfirmed','pending','active','refused','stopped','left')")],
     )
     stopped_by = CharField(default="")  # reader, manager
     in_charge = ForeignKeyField(User, null=True, on_delete="SET NULL")
-    joined_at = Moment(default=clock.now)
-    joined_route = CharField(default="manager")  # manager, file, blank mail, link, move, copy
-    consent = Json(default=dict)  # how it was wished: keys in `core.members.consent`
-    stopped_at = Moment(null=True)
-    left_at = Moment(null=True)  # when it was left or refused
+    joined_at = UtcMillisField(default=clock.now)
+    joined_via = CharField(default="manager")  # manager, file, blank mail, link, move, copy
+    consent = JsonField(default=dict)  # how it was wished: keys in `core.members.consent`
+    stopped_at = UtcMillisField(null=True)
+    left_at = UtcMillisField(null=True)  # when it was left or refused
 
     @hybrid_property
-    def belongs(self) -> bool:
+    def is_member(self) -> bool:
         """Say whether the place still counts, in whatever state; asked of the class: the condition for it."""
         return self.state not in self.GONE
 
-    @belongs.expression
-    def belongs(cls) -> Expression:  # noqa: N805 (peewee hands the class over)
+    @is_member.expression
+    def is_member(cls) -> Expression:  # noqa: N805 (peewee hands the class over)
         return cls.state.not_in(cls.GONE)
 
     class Meta:
@@ -298,7 +294,7 @@ class Membership(Table):
         )
 
 
-class Terms(Table):
+class ConsentText(BaseModel):
     """The words that somebody agreed to by joining: what a list sends and what addresses are used for.
 
     Kept word for word, since the law asks for the text by which a consent was given (field.md 3.1).
@@ -306,10 +302,10 @@ class Terms(Table):
 
     list = ForeignKeyField(MailingList, backref="terms", on_delete="CASCADE")
     text = TextField()
-    since = Moment(default=clock.now)
+    since = UtcMillisField(default=clock.now)
 
 
-class Applicant(Table):
+class QueuedSignup(BaseModel):
     """A registration above the caps: it waits in its order and is never dropped (design decision 5).
 
     `sure`: the address is proven and joins; else it gets the letter with the link to confirm.
@@ -319,21 +315,21 @@ class Applicant(Table):
     child = ForeignKeyField(Child, null=True, on_delete="CASCADE")
     address = CharField()
     address_key = CharField()
-    sure = BooleanField(default=False)
+    address_proven = BooleanField(default=False)
     route = CharField(default="blank mail")
-    consent = Json(default=dict)
-    at = Moment(default=clock.now)
+    consent = JsonField(default=dict)
+    at = UtcMillisField(default=clock.now)
 
     class Meta:
         indexes = (
             SQL(
-                'CREATE UNIQUE INDEX IF NOT EXISTS "applicant_once" ON "applicant"'
+                'CREATE UNIQUE INDEX IF NOT EXISTS "applicant_once" ON "queued_signup"'
                 ' ("list_id", "address_key", COALESCE("child_id", 0))'
             ),
         )
 
 
-class Group(Table):
+class Group(BaseModel):
     """Some of the members of a list: whom a condition fits, looked up anew each time, or fixed ones (GroupMember).
 
     `condition`: blocks of rules, any block with all its rules (`core.members.segment_rules`); empty: the members are fixed.
@@ -341,15 +337,15 @@ class Group(Table):
 
     list = ForeignKeyField(MailingList, backref="groups", on_delete="CASCADE")
     name = CharField()
-    condition = Json(default=tuple)
-    created_at = Moment(default=clock.now)
-    closed_at = Moment(null=True)
+    condition = JsonField(default=tuple)
+    created_at = UtcMillisField(default=clock.now)
+    closed_at = UtcMillisField(null=True)
 
     class Meta:
         table_name = "member_group"  # "group" is a word of SQL
 
 
-class GroupMember(Table):
+class GroupMember(BaseModel):
     """A place in a list that stands in a group with fixed members."""
 
     group = ForeignKeyField(Group, backref="members", on_delete="CASCADE")
@@ -359,16 +355,18 @@ class GroupMember(Table):
         indexes = ((("group", "membership"), True),)
 
 
-class Sender(Table):
+class AllowedSender(BaseModel):
     """An address that may post to a list by mail; several for one person."""
 
     list = ForeignKeyField(MailingList, backref="senders", on_delete="CASCADE")
     address = CharField()
     address_key = CharField()
     name = CharField(default="")
-    created_at = Moment(default=clock.now)
-    tried_at = Moment(null=True)  # when a mail from this address came last
-    tried_how = CharField(default="")  # what proved it: dkim, dmarc, spf; empty: nothing, each post needs a release
+    created_at = UtcMillisField(default=clock.now)
+    last_post_at = UtcMillisField(null=True)  # when a mail from this address came last
+    last_auth_method = CharField(
+        default=""
+    )  # what proved it: dkim, dmarc, spf; empty: nothing, each post needs a release
 
     class Meta:
         indexes = ((("list", "address_key"), True),)
@@ -377,7 +375,7 @@ class Sender(Table):
 # ── 3 Notices ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class Notice(Table):
+class Notice(BaseModel):
     """One notice from draft to history. `state` moves only by `core.notices.workflow` and `core.delivery.lifecycle`.
 
     `form_key` makes a second submit of the same form find the first one. `fingerprint` and `expected` freeze what
@@ -393,11 +391,11 @@ class Notice(Table):
     out_of = ForeignKeyField(
         MailingList, null=True, backref="+", on_delete="SET NULL"
     )  # in whose name an individual goes
-    of_step = DeferredForeignKey("Step", null=True, backref="notices", on_delete="SET NULL")
+    drip_step = DeferredForeignKey("DripStep", null=True, backref="notices", on_delete="SET NULL")
     state = CharField(default="draft", index=True)
     by = ForeignKeyField(User, null=True, on_delete="SET NULL")
     by_name = CharField(default="")
-    sends_as = ForeignKeyField(User, null=True, backref="sent_for", on_delete="SET NULL")
+    sender_user = ForeignKeyField(User, null=True, backref="sent_for", on_delete="SET NULL")
     sender_name = CharField(default="")  # in whose name it goes out; empty: of whoever sends it
     in_charge = BooleanField(default=False)  # who has a person in charge gets it in that person's name (D-16)
     route = CharField(default="web")  # web, terminal, mail, monthly
@@ -406,12 +404,14 @@ class Notice(Table):
     urgent = BooleanField(default=False)
     read_confirmation = BooleanField(default=True)
     footer = BooleanField(default=True)
-    replies_to = ForeignKeyField(User, null=True, backref="+", on_delete="SET NULL")  # who ticked: to the own address
+    reply_to_user = ForeignKeyField(
+        User, null=True, backref="+", on_delete="SET NULL"
+    )  # who ticked: to the own address
     skip_missing = BooleanField(default=True)  # no letter to whom a merge field of the words is empty for (D-24)
     useful_s = IntegerField(default=48 * 3600)
     practice = BooleanField(default=False)
     asked = ForeignKeyField(User, null=True, backref="+", on_delete="SET NULL")  # who is to look before it goes
-    asked_at = Moment(null=True)
+    asked_at = UtcMillisField(null=True)
     asked_mark = CharField(default="")  # of words, files and audience as they were then
     approved_by = ForeignKeyField(User, null=True, backref="+", on_delete="SET NULL")
     word = TextField(default="")  # why it was sent back
@@ -419,31 +419,33 @@ class Notice(Table):
     files_inside = BooleanField(default=False)  # attachments go in the letters themselves, up to 3 MB
     track_opens = BooleanField(default=False)  # a picture in the HTML part counts openings (D-31)
     track_clicks = BooleanField(default=False)  # links of the HTML part lead by our counter (D-31)
-    tracked = Json(null=True)  # the sums of openings and clicks once these are deleted
-    tells = Json(default=dict)  # how often the sender is told what came back, by kind; missing: daily (D-32)
-    corrects = ForeignKeyField("self", null=True, on_delete="SET NULL")
-    follows = ForeignKeyField("self", null=True, on_delete="SET NULL")  # the earlier one that it brings up to date
-    created_at = Moment(default=clock.now)
-    updated_at = Moment(default=clock.now)
-    confirmed_at = Moment(null=True)
+    tracked = JsonField(null=True)  # the sums of openings and clicks once these are deleted
+    digest_settings = JsonField(
+        default=dict
+    )  # how often the sender is told what came back, by kind; missing: daily (D-32)
+    correction_of = ForeignKeyField("self", null=True, on_delete="SET NULL")
+    follow_up_to = ForeignKeyField("self", null=True, on_delete="SET NULL")  # the earlier one that it brings up to date
+    created_at = UtcMillisField(default=clock.now)
+    updated_at = UtcMillisField(default=clock.now)
+    confirmed_at = UtcMillisField(null=True)
     fingerprint = CharField(default="")
-    within = Json(null=True)  # lists whose places count for people chosen by name, as confirmed; null: all lists
-    expected = Json(default=list)  # [person, child or 0] of each letter that was to leave when it was confirmed
-    begin_at = Moment(null=True, index=True)  # end of the hold window, or the booked time
+    within = JsonField(null=True)  # lists whose places count for people chosen by name, as confirmed; null: all lists
+    expected = JsonField(default=list)  # [person, child or 0] of each letter that was to leave when it was confirmed
+    send_at = UtcMillisField(null=True, index=True)  # end of the hold window, or the booked time
     booked = BooleanField(default=False)
-    held_why = CharField(default="")  # window, late, changed, proof (a posted mail that its sender must release)
-    started_at = Moment(null=True)
-    finished_at = Moment(null=True)
-    stopped_at = Moment(null=True)
-    withdrawn_at = Moment(null=True)
-    paused_why = CharField(default="")  # connection, login
-    paused_at = Moment(null=True)
+    hold_reason = CharField(default="")  # window, late, changed, proof (a posted mail that its sender must release)
+    started_at = UtcMillisField(null=True)
+    finished_at = UtcMillisField(null=True)
+    stopped_at = UtcMillisField(null=True)
+    withdrawn_at = UtcMillisField(null=True)
+    pause_reason = CharField(default="")  # connection, login
+    paused_at = UtcMillisField(null=True)
     rounds = IntegerField(default=0)
     remind_every_s = IntegerField(default=0)  # send it again by itself after so many seconds to who has not read it
     remind_times = IntegerField(default=1)
     remind_before = BooleanField(default=False)  # and a day before the deadline to who has not answered
     serial = IntegerField(default=0)
-    forgotten_at = Moment(null=True)  # its pages are closed, its letters and answers deleted; `Sums.kept` stays
+    purged_at = UtcMillisField(null=True)  # its pages are closed, its letters and answers deleted; `Sums.kept` stays
 
     @property
     def signed(self) -> str:
@@ -453,7 +455,7 @@ class Notice(Table):
     @property
     def reply_address(self) -> str | None:
         """Return a person's own address for replies: only if who ticked it is the one who sends (decision 4)."""
-        return self.by.email or None if self.by_id and self.by_id == self.replies_to_id else None
+        return self.by.email or None if self.by_id and self.by_id == self.reply_to_user_id else None
 
     @property
     def wording(self) -> "Wording":
@@ -468,7 +470,7 @@ class Notice(Table):
         )
 
 
-class Wording(Table):
+class Wording(BaseModel):
     """Subject and text of a notice in one language; may hold {{fields}}.
 
     `decorated`: it was written with decoration, as `html` (`mail.html.sanitizer`), and `text` was made from that. `html` of one
@@ -486,7 +488,7 @@ class Wording(Table):
         indexes = ((("notice", "language"), True),)
 
 
-class Target(Table):
+class Target(BaseModel):
     """A list, group or person that a notice is sent to, or is kept from (`include` false); exclusion wins (D-13)."""
 
     notice = ForeignKeyField(Notice, backref="targets", on_delete="CASCADE")
@@ -498,11 +500,11 @@ class Target(Table):
         indexes = ((("notice", "kind", "number"), True),)
 
 
-class Attachment(Table):
+class Attachment(BaseModel):
     """A file that goes with a notice, kept as `file` (a random name) under `data/attachments`.
 
     `name` and `kind` are ours, found by content; `cleaned`: what a photo told beside its picture was taken out.
-    Withdrawn ones keep their file for the record; `gone_at`: the file was deleted after the school year.
+    Withdrawn ones keep their file for the record; `file_deleted_at`: the file was deleted after the school year.
     """
 
     notice = ForeignKeyField(Notice, backref="attachments", on_delete="CASCADE")
@@ -512,13 +514,13 @@ class Attachment(Table):
     digest = CharField()
     file = CharField(unique=True)
     cleaned = BooleanField(default=False)
-    added_at = Moment(default=clock.now)
+    added_at = UtcMillisField(default=clock.now)
     added_by = ForeignKeyField(User, null=True, on_delete="SET NULL")
-    withdrawn_at = Moment(null=True)
-    gone_at = Moment(null=True)
+    withdrawn_at = UtcMillisField(null=True)
+    file_deleted_at = UtcMillisField(null=True)
 
 
-class Reminder(Table):
+class Reminder(BaseModel):
     """A round of a notice after the first, to those who have not confirmed; its row says when it begins (law 1).
 
     `kind`: asked (a person pressed the button), timed (by itself, so many minutes after the last one), deadline (by
@@ -534,11 +536,11 @@ class Reminder(Table):
     wants = CharField(default="read")
     state = CharField(default="waiting", constraints=[Check(f"state IN {STATES}")])
     place = IntegerField(default=1)
-    until = Moment(null=True)  # of kind deadline: the last of those that it comes before
+    until = UtcMillisField(null=True)  # of kind deadline: the last of those that it comes before
     by = ForeignKeyField(User, null=True, on_delete="SET NULL")
-    made_at = Moment(default=clock.now)
-    begin_at = Moment()
-    done_at = Moment(null=True)
+    made_at = UtcMillisField(default=clock.now)
+    send_at = UtcMillisField()
+    done_at = UtcMillisField(null=True)
     round = IntegerField(default=0)  # of the letters, once it has begun
     letters = IntegerField(default=0)
 
@@ -549,11 +551,11 @@ class Reminder(Table):
                 'CREATE UNIQUE INDEX IF NOT EXISTS "reminder_once" ON "reminder" ("notice_id", "kind")'
                 " WHERE state = 'waiting'"
             ),
-            SQL('CREATE INDEX IF NOT EXISTS "reminder_due" ON "reminder" ("begin_at") WHERE state = \'waiting\''),
+            SQL('CREATE INDEX IF NOT EXISTS "reminder_due" ON "reminder" ("send_at") WHERE state = \'waiting\''),
         )
 
 
-class Question(Table):
+class Question(BaseModel):
     """One question of a notice. `unit`: who answers it once; `deadline`: the last moment for readers (None: none).
 
     `kind`: own, or the ready-made one it came from. Questions of kind `days` that follow each other under the same
@@ -566,14 +568,14 @@ class Question(Table):
     heading = CharField(default="")
     text = CharField(default="")
     unit = CharField(default="household", constraints=[Check("unit IN ('child','household','person')")])
-    deadline = Moment(null=True)
+    deadline = UtcMillisField(null=True)
     comment = BooleanField(default=False)  # a line of free text is offered beside the choices
 
     class Meta:
         indexes = ((("notice", "place"), True),)
 
 
-class Choice(Table):
+class Choice(BaseModel):
     """One choice of a question; `number` counts through all questions of the notice and stands in web addresses."""
 
     question = ForeignKeyField(Question, backref="choices", on_delete="CASCADE")
@@ -587,7 +589,7 @@ class Choice(Table):
 # ── 4 Letters ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class Delivery(Table):
+class Delivery(BaseModel):
     """One reader of one notice, frozen when sending began. `reason` empty: gets letters; else why not.
 
     Reasons: no_address, stopped, left, pending, bounced, complained, excluded, missing (a merge field is empty).
@@ -610,13 +612,13 @@ class Delivery(Table):
     language = CharField(default="ja")
     sender_name = CharField(default="")  # as it stood in From; empty: the notice's
     in_charge = ForeignKeyField(User, null=True, backref="charges", on_delete="SET NULL")  # whose name that is
-    values = Json(default=dict)
-    read_at = Moment(null=True)
-    read_how = CharField(default="")  # press, touch, answer
-    told_at = Moment(null=True)
-    told_by = ForeignKeyField(User, null=True, backref="told", on_delete="SET NULL")
-    replied_at = Moment(null=True)
-    strange_at = Moment(null=True)  # "not meant for me" was pressed
+    values = JsonField(default=dict)
+    read_at = UtcMillisField(null=True)
+    read_via = CharField(default="")  # press, touch, answer
+    phoned_at = UtcMillisField(null=True)
+    phoned_by = ForeignKeyField(User, null=True, backref="told", on_delete="SET NULL")
+    replied_at = UtcMillisField(null=True)
+    misdirected_at = UtcMillisField(null=True)  # "not meant for me" was pressed
 
     class Meta:
         indexes = (
@@ -628,7 +630,7 @@ class Delivery(Table):
         )
 
 
-class Cover(Table):
+class DeliveryMembership(BaseModel):
     """A membership that a delivery answers for, with household and class as they were: one cell of the board."""
 
     delivery = ForeignKeyField(Delivery, backref="covers", on_delete="CASCADE")
@@ -641,56 +643,56 @@ class Cover(Table):
     class_name = CharField(default="")
 
 
-class Letter(Table):
+class Letter(BaseModel):
     """One mail of one SMTP transaction: round n of a delivery, or a service letter without one.
 
-    States and their moves: `core.delivery.lifecycle.TRANSITIONS`. `handed_at` is set before the content goes to the server; a
-    letter whose sender died with it empty was surely not sent. `newest` is false once a later round exists.
+    States and their moves: `core.delivery.lifecycle.TRANSITIONS`. `handed_over_at` is set before the content goes to the server; a
+    letter whose sender died with it empty was surely not sent. `is_current` is false once a later round exists.
     """
 
     notice = ForeignKeyField(Notice, null=True, backref="letters", on_delete="CASCADE")
     delivery = ForeignKeyField(Delivery, null=True, backref="letters", on_delete="CASCADE")
     round = IntegerField(default=1)
-    newest = BooleanField(default=True)
+    is_current = BooleanField(default=True)
     kind = CharField(default="notice")  # notice, own, test, invitation, login, password, resume, release …
     person = ForeignKeyField(Person, null=True, on_delete="SET NULL")
     address = CharField()
     domain = CharField()
     urgent = BooleanField(default=False)
     language = CharField(default="ja")
-    payload = Json(default=dict)  # words of a service letter; secrets are cleared once it is accepted
+    payload = JsonField(default=dict)  # words of a service letter; secrets are cleared once it is accepted
     state = CharField(default="waiting")
-    made_at = Moment(default=clock.now)
-    next_at = Moment(default=clock.now)
-    useful_until = Moment()
+    made_at = UtcMillisField(default=clock.now)
+    next_attempt_at = UtcMillisField(default=clock.now)
+    expires_at = UtcMillisField()
     owner = CharField(default="")
     boot = CharField(default="")
-    handed_at = Moment(null=True)
+    handed_over_at = UtcMillisField(null=True)
     attempts = IntegerField(default=0)
-    done_at = Moment(null=True)
+    done_at = UtcMillisField(null=True)
     code = IntegerField(null=True)
     enhanced = CharField(default="")
     text = CharField(default="")
     reason = CharField(default="")  # skipped or refused why: stopped, left, bounced, unknown_user, filtered, full …
-    again = BooleanField(default=False)  # sent a second time by itself, because the first outcome was unknown
+    auto_resent = BooleanField(default=False)  # sent a second time by itself, because the first outcome was unknown
 
     class Meta:
         indexes = (
-            (("notice", "newest", "state"), False),
+            (("notice", "is_current", "state"), False),
             (("delivery", "round"), True),
             SQL(
-                'CREATE INDEX IF NOT EXISTS "letter_due" ON "letter" ("urgent" DESC, "next_at", "id")'
+                'CREATE INDEX IF NOT EXISTS "letter_due" ON "letter" ("urgent" DESC, "next_attempt_at", "id")'
                 " WHERE state IN ('waiting','deferred')"
             ),
             SQL('CREATE INDEX IF NOT EXISTS "letter_owned" ON "letter" ("owner") WHERE state = \'sending\''),
             SQL(
                 'CREATE INDEX IF NOT EXISTS "letter_gave_way" ON "letter" ("delivery_id")'
-                " WHERE newest AND round > 1 AND state IN ('cancelled','skipped','expired')"
+                " WHERE is_current AND round > 1 AND state IN ('cancelled','skipped','expired')"
             ),
         )
 
 
-class Answer(Table):
+class Answer(BaseModel):
     """What one unit answered to one question. The last one counts; those before it are kept, superseded (T-51).
 
     `unit` is the child, household or person as frozen (`core.notices.questions.answer_keys`), `delivery` whose letter
@@ -702,10 +704,10 @@ class Answer(Table):
     delivery = ForeignKeyField(Delivery, backref="answers", on_delete="CASCADE")
     choice = ForeignKeyField(Choice, on_delete="CASCADE")
     comment = TextField(default="")
-    at = Moment(default=clock.now)
+    at = UtcMillisField(default=clock.now)
     how = CharField(default="press")  # press, touch, organizer
     by = ForeignKeyField(User, null=True, on_delete="SET NULL")  # the organizer who entered it
-    superseded_at = Moment(null=True)
+    superseded_at = UtcMillisField(null=True)
 
     class Meta:
         indexes = (
@@ -716,19 +718,19 @@ class Answer(Table):
         )
 
 
-class Bounce(Table):
+class Bounce(BaseModel):
     """One report that a letter did not arrive, or only later; what it means for the person: `core.inbound.bounces`."""
 
     letter = ForeignKeyField(Letter, backref="bounces", on_delete="CASCADE")
     person = ForeignKeyField(Person, null=True, backref="bounces", on_delete="CASCADE")
-    at = Moment(default=clock.now)
+    at = UtcMillisField(default=clock.now)
     kind = CharField()  # unknown_user, filtered, full, policy, temporary, other, delayed, complaint
     permanent = BooleanField(default=False)
     status = CharField(default="")
     text = CharField(default="")
 
 
-class Sums(Table):
+class NoticeStats(BaseModel):
     """What came of a notice, counted; kept, so that years can be compared without going through all letters.
 
     `fixed`: it will not change any more. Letters: `sent` left or were refused, `failed` of them came to nothing.
@@ -739,7 +741,7 @@ class Sums(Table):
     """
 
     notice = ForeignKeyField(Notice, unique=True, backref="sums", on_delete="CASCADE")
-    at = Moment(default=clock.now)
+    at = UtcMillisField(default=clock.now)
     fixed = BooleanField(default=False)
     sent = IntegerField(default=0)
     failed = IntegerField(default=0)
@@ -750,18 +752,18 @@ class Sums(Table):
     half_s = IntegerField(null=True)
     could_answer = IntegerField(default=0)
     answered = IntegerField(default=0)
-    hours = Json(default=list)
+    hours = JsonField(default=list)
     opens_of = IntegerField(default=0)
     opened = IntegerField(default=0)
     proxied = IntegerField(default=0)
     clicks_of = IntegerField(default=0)
     clicked = IntegerField(default=0)
-    open_hours = Json(default=list)
-    click_hours = Json(default=list)
-    kept = Json(null=True)  # what is shown instead of the letters once they are deleted: `core.reports.summaries`
+    open_hours = JsonField(default=list)
+    click_hours = JsonField(default=list)
+    kept = JsonField(null=True)  # what is shown instead of the letters once they are deleted: `core.reports.summaries`
 
 
-class OldLink(Table):
+class ExpiredLink(BaseModel):
     """What is left of a delivery after its school year: by its token's digest this membership can be stopped."""
 
     digest = BlobField()
@@ -771,18 +773,18 @@ class OldLink(Table):
         indexes = ((("digest", "membership"), True),)
 
 
-class Visit(Table):
+class PageView(BaseModel):
     """A page opened by a letter's token, kept 90 days: it changes nobody's state, but tells robots from readers."""
 
     delivery = ForeignKeyField(Delivery, backref="visits", on_delete="CASCADE")
-    at = Moment(default=clock.now)
+    at = UtcMillisField(default=clock.now)
     page = CharField()  # r, u, o (picture), c<link>, a<choice>; touch, touch a<choice>: the script pressed
     inside = BooleanField(default=False)  # followed from a page of ours
     agent = CharField(default="")
     automatic = BooleanField(default=False)  # the agent is a known scanner or preview robot
 
 
-class Link(Table):
+class TrackedLink(BaseModel):
     """A web address of a notice's words, kept when sending began: its counter leads there and nowhere else (D-31)."""
 
     notice = ForeignKeyField(Notice, backref="links", on_delete="CASCADE")
@@ -793,18 +795,18 @@ class Link(Table):
         indexes = ((("notice", "number"), True),)
 
 
-class Opened(Table):
+class AttachmentView(BaseModel):
     """An attachment opened by a button: by a reader, or by an organizer who looked at it before it went (X-01)."""
 
     attachment = ForeignKeyField(Attachment, backref="opened", on_delete="CASCADE")
     delivery = ForeignKeyField(Delivery, null=True, backref="opened", on_delete="CASCADE")
     user = ForeignKeyField(User, null=True, on_delete="CASCADE")
-    at = Moment(default=clock.now)
+    at = UtcMillisField(default=clock.now)
 
     class Meta:
         indexes = (
             SQL(
-                'CREATE UNIQUE INDEX IF NOT EXISTS "opened_once" ON "opened"'
+                'CREATE UNIQUE INDEX IF NOT EXISTS "opened_once" ON "attachment_view"'
                 ' ("attachment_id", COALESCE("delivery_id", 0), COALESCE("user_id", 0))'
             ),
         )
@@ -813,33 +815,33 @@ class Opened(Table):
 # ── 5 Automation ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class Step(Table):
+class DripStep(BaseModel):
     """A letter that follows joining by itself: `days` after it, at `minute` of the school's day (N-12).
 
     Its words stand in the notice of kind step whose state is standing; earlier words stay as notices of their own.
-    Who joined before `since` is passed over. `paused_why`: hand, many (more people at once than by themselves).
+    Who joined before `since` is passed over. `pause_reason`: hand, many (more people at once than by themselves).
     """
 
     list = ForeignKeyField(MailingList, backref="steps", on_delete="CASCADE")
     days = IntegerField(default=0)
     minute = IntegerField(default=18 * 60)
-    since = Moment(default=clock.now)
-    paused_at = Moment(null=True)
-    paused_why = CharField(default="")
-    ended_at = Moment(null=True)
-    created_at = Moment(default=clock.now)
+    since = UtcMillisField(default=clock.now)
+    paused_at = UtcMillisField(null=True)
+    pause_reason = CharField(default="")
+    ended_at = UtcMillisField(null=True)
+    created_at = UtcMillisField(default=clock.now)
 
 
-class Had(Table):
+class StepSent(BaseModel):
     """Somebody who had a step in an earlier school year, so that it is not sent again. `sent`: by a letter."""
 
-    step = ForeignKeyField(Step, backref="had", on_delete="CASCADE")
+    step = ForeignKeyField(DripStep, backref="had", on_delete="CASCADE")
     person = ForeignKeyField(Person, null=True, on_delete="SET NULL")
     sent = BooleanField(default=True)
     read = BooleanField(default=False)
 
 
-class Sample(Table):
+class NoticeTemplate(BaseModel):
     """Words for a notice, kept to be begun from (N-04). No list: for all.
 
     `key`: the own version of a shipped one, for all or for one list; `hidden`: it only takes the shipped one away.
@@ -854,7 +856,7 @@ class Sample(Table):
     kind = CharField(default="other")
     urgent = BooleanField(default=False)
     read_confirmation = BooleanField(default=True)
-    questions = Json(default=list)
+    questions = JsonField(default=list)
     list = ForeignKeyField(MailingList, null=True, backref="samples", on_delete="CASCADE")
     key = CharField(null=True)
     hidden = BooleanField(default=False)
@@ -862,39 +864,39 @@ class Sample(Table):
     class Meta:
         indexes = (
             SQL(
-                'CREATE UNIQUE INDEX IF NOT EXISTS "sample_once" ON "sample" ("key", COALESCE("list_id", 0))'
+                'CREATE UNIQUE INDEX IF NOT EXISTS "sample_once" ON "notice_template" ("key", COALESCE("list_id", 0))'
                 " WHERE key IS NOT NULL"
             ),
         )
 
 
-class Digest(Table):
+class DigestSubscription(BaseModel):
     """What one user is told of one notice by mail: which kind of matter, how often, and until when it has been told."""
 
     notice = ForeignKeyField(Notice, backref="digests", on_delete="CASCADE")
     user = ForeignKeyField(User, backref="digests", on_delete="CASCADE")
     kind = CharField()  # open, reopen, click, read, answer
     timing = CharField()  # hourly, daily, weekly, monthly
-    told_until = Moment()
+    told_until = UtcMillisField()
 
     class Meta:
         indexes = ((("notice", "user", "kind"), True),)
 
 
-class Job(Table):
+class Job(BaseModel):
     """Long work with progress that survives a reload (an import, for one). `state`: ready, done, undone."""
 
     kind = CharField()
     user = ForeignKeyField(User, null=True, on_delete="SET NULL")
     list = ForeignKeyField(MailingList, null=True, on_delete="CASCADE")
     state = CharField(default="ready")
-    made_at = Moment(default=clock.now)
+    made_at = UtcMillisField(default=clock.now)
     done = IntegerField(default=0)
     total = IntegerField(default=0)
-    detail = Json(default=dict)
+    detail = JsonField(default=dict)
 
 
-class Rollover(Table):
+class Rollover(BaseModel):
     """The change of the school year in two steps: the year's end, then the new roster. One is open at a time.
 
     `state`: planned, ended (classes empty and waiting), done, undone. `plan`: {grades that leave, lists of classes};
@@ -903,18 +905,18 @@ class Rollover(Table):
 
     by = ForeignKeyField(User, null=True, on_delete="SET NULL")
     state = CharField(default="planned")
-    made_at = Moment(default=clock.now)
-    ended_at = Moment(null=True)
-    done_at = Moment(null=True)
-    plan = Json(default=dict)
-    roster = Json(default=dict)
-    undo = Json(default=dict)
+    made_at = UtcMillisField(default=clock.now)
+    ended_at = UtcMillisField(null=True)
+    done_at = UtcMillisField(null=True)
+    plan = JsonField(default=dict)
+    roster = JsonField(default=dict)
+    undo = JsonField(default=dict)
 
 
 # ── 6 Record ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class Incoming(Table):
+class InboundMessage(BaseModel):
     """One mail that came to one recipient, and what became of it. The same bytes to the same recipient come once.
 
     `recipient` is the local part. `outcome`: done, held, silent, dropped, failed (will be tried again), quarantined;
@@ -923,7 +925,7 @@ class Incoming(Table):
 
     digest = CharField()  # SHA-256 of the raw mail, in hex
     recipient = CharField()
-    at = Moment(default=clock.now, index=True)
+    at = UtcMillisField(default=clock.now, index=True)
     envelope_sender = CharField(default="")
     address = CharField(default="")  # the single From mailbox
     kind = CharField(default="")  # post, join, leave, bounce, complaint, reply, house, automatic, loop, machine, stray
@@ -937,17 +939,17 @@ class Incoming(Table):
     text = TextField(default="")
     attempts = IntegerField(default=0)
     file = CharField(default="")
-    files = Json(default=tuple)  # what came with a reply: [name, octets] each; the raw mail holds them
+    files = JsonField(default=tuple)  # what came with a reply: [name, octets] each; the raw mail holds them
 
     class Meta:
         indexes = ((("digest", "recipient"), True), (("kind", "outcome"), False))
 
 
-class Collection(Table):
+class ImapStatus(BaseModel):
     """How the mailbox was last read (row 1). `reason` is "" while all is well; `message` is a sentence for `say`."""
 
-    at = Moment(null=True)
-    well_at = Moment(null=True)
+    at = UtcMillisField(null=True)
+    last_success_at = UtcMillisField(null=True)
     reason = CharField(default="")
     message = CharField(default="")
     detail = CharField(default="")
@@ -955,32 +957,32 @@ class Collection(Table):
     others = IntegerField(default=0)  # mails that were for no address of ours
 
     @classmethod
-    def the(cls) -> "Collection":
+    def load_row(cls) -> "ImapStatus":
         """Return the one row, made on first use."""
         found, _ = cls.get_or_create(id=1)
         return found
 
 
-class Bucket(Table):
+class ThrottleBucket(BaseModel):
     """Pacing of one road: `all`, or a recipient domain. `tokens` letters may go now; nothing before `paused_until`."""
 
     name = CharField(unique=True)
     tokens = IntegerField(default=0)  # thousandths of a letter
-    at = Moment(default=clock.now)
-    paused_until = Moment(null=True)
+    at = UtcMillisField(default=clock.now)
+    paused_until = UtcMillisField(null=True)
     why = CharField(default="")
 
 
-TABLES: tuple[type[Table], ...] = (
-    Organization, User, Session, Role, Log,
-    MailingList, Person, Child, Membership, Group, GroupMember, Terms, Applicant, Sender,
+TABLES: tuple[type[BaseModel], ...] = (
+    Organization, User, Session, Role, AuditLog,
+    MailingList, Person, Child, Membership, Group, GroupMember, ConsentText, QueuedSignup, AllowedSender,
     Notice, Wording, Target, Attachment, Reminder, Question, Choice,
-    Delivery, Cover, Letter, Sums, Answer, Bounce, OldLink, Visit, Link, Opened,
-    Step, Had, Sample, Digest, Job, Rollover, Incoming, Collection, Bucket,
+    Delivery, DeliveryMembership, Letter, NoticeStats, Answer, Bounce, ExpiredLink, PageView, TrackedLink, AttachmentView,
+    DripStep, StepSent, NoticeTemplate, DigestSubscription, Job, Rollover, InboundMessage, ImapStatus, ThrottleBucket,
 )  # fmt: skip
 
 
 def count_letters(notice: int) -> dict[str, int]:
     """Return how many of a notice's newest letters stand in each state."""
-    mine = (Letter.notice == notice) & (Letter.newest == True)
+    mine = (Letter.notice == notice) & (Letter.is_current == True)
     return dict(Letter.select(Letter.state, fn.COUNT(Letter.id)).where(mine).group_by(Letter.state).tuples())

@@ -274,8 +274,8 @@ class SpoolWorker:
             except RetryLater as wait:
                 later = wait
                 continue
-            if row and row.notice and row.notice.begin_at:
-                tasks.wake_worker(row.notice.begin_at)
+            if row and row.notice and row.notice.send_at:
+                tasks.wake_worker(row.notice.send_at)
         if later:
             raise later
 

@@ -43,7 +43,7 @@ def _negotiate_language() -> str:
     if current_user and current_user.is_authenticated:
         return current_user.language
     asked = request.accept_languages.best_match(list(i18n.LANGUAGES))
-    return asked or Organization.the().language or i18n.DEFAULT_LANGUAGE
+    return asked or Organization.load_row().language or i18n.DEFAULT_LANGUAGE
 
 
 def _(message: str, /, **values: object) -> str:
@@ -319,7 +319,7 @@ def init_app(app: Flask) -> None:
         is_htmx=is_htmx,
         now=clock.now,
     )
-    app.jinja_env.globals.update(house=Organization.the, practice=lambda: settings.load_settings().practice)
+    app.jinja_env.globals.update(house=Organization.load_row, practice=lambda: settings.load_settings().practice)
     app.jinja_env.globals.update(own=lambda: settings.load_settings().own, mail_in=settings.accepts_list_mail)
 
 

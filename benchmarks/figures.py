@@ -20,8 +20,19 @@ from benchmarks import harness
 from core.accounts import accounts
 from core.delivery.lifecycle import new_token
 from core.reports import stats
-from database import db, insert_rows
-from models import Cover, Delivery, Letter, MailingList, Membership, Notice, Role, Sums, Target, Wording
+from database import bulk_insert, db
+from models import (
+    Delivery,
+    DeliveryMembership,
+    Letter,
+    MailingList,
+    Membership,
+    Notice,
+    NoticeStats,
+    Role,
+    Target,
+    Wording,
+)
 
 READERS, A_YEAR, YEARS, YOUNG = 10_000, 150, 5, 15
 PASSWORD = "kumo-no-ue-no-hasi-7"
@@ -105,7 +116,7 @@ def fill_database(readers: int, a_year: int) -> None:
             if ago in young:
                 write_deliveries(notice, people, chance)
             else:
-                Sums.create(
+                NoticeStats.create(
                     notice=notice, at=at, fixed=True, sent=readers, failed=chance.randrange(50), asked=readers,
                     read=chance.randrange(readers), half_s=chance.randrange(90_000), hours=[readers // 30] * 24,
                 )  # fmt: skip
@@ -114,7 +125,7 @@ def fill_database(readers: int, a_year: int) -> None:
 def write_deliveries(notice: Notice, people: list[tuple[int, int]], chance: Random) -> None:
     """Write deliveries, cells and letters of a notice; half of the readers have confirmed."""
     at = notice.started_at
-    insert_rows(
+    bulk_insert(
         Delivery,
         (
             {
@@ -125,13 +136,15 @@ def write_deliveries(notice: Notice, people: list[tuple[int, int]], chance: Rand
         ),
     )  # fmt: skip
     made = dict(Delivery.select(Delivery.person, Delivery.id).where(Delivery.notice == notice).tuples())
-    insert_rows(Cover, ({"delivery": made[p], "membership": m, "list": 1, "household": f"h{p}"} for p, m in people))
-    insert_rows(
+    bulk_insert(
+        DeliveryMembership, ({"delivery": made[p], "membership": m, "list": 1, "household": f"h{p}"} for p, m in people)
+    )
+    bulk_insert(
         Letter,
         (
             {
                 "notice": notice.id, "delivery": made[p], "person": p, "address": f"r{p}@parents.example",
-                "domain": "parents.example", "state": "accepted", "done_at": at, "useful_until": at,
+                "domain": "parents.example", "state": "accepted", "done_at": at, "expires_at": at,
             }
             for p, _ in people
         ),

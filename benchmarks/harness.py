@@ -17,7 +17,7 @@ import config as ground
 from core.delivery import lifecycle
 from core.notices import workflow
 from core.notices.audience import resolve_audience
-from database import db, insert_rows
+from database import bulk_insert, db
 from models import Letter, MailingList, Membership, Notice, Person
 
 ROUNDS = 5
@@ -47,12 +47,12 @@ def add_readers(count: int) -> None:
     everybody = MailingList.get()
     mails = [f"reader{number:05d}@parents.example" for number in range(count)]
     with db.atomic():
-        insert_rows(
+        bulk_insert(
             Person,
             ({"name": "鈴木 花子", "kana": "スズキ ハナコ", "address": one, "address_key": one} for one in mails),
         )
         rows = Person.select(Person.id).tuples().iterator()
-        insert_rows(Membership, [{"person": number, "list": everybody.id} for (number,) in rows])
+        bulk_insert(Membership, [{"person": number, "list": everybody.id} for (number,) in rows])
 
 
 def create_confirmed_notice() -> Notice:
@@ -72,7 +72,7 @@ def start_notice() -> Notice:
 
 
 def count_accepted(notice: Notice) -> int:
-    return Letter.select().where(Letter.notice == notice, Letter.newest == True, Letter.state == "accepted").count()
+    return Letter.select().where(Letter.notice == notice, Letter.is_current == True, Letter.state == "accepted").count()
 
 
 @contextmanager

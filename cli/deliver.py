@@ -35,8 +35,8 @@ def deliver(recipient: str, sender: str) -> None:
     except Exception as fault:  # whatever the mail holds, the mail server must keep it and come again
         common.print_note(f"The mail could not be handled now ({type(fault).__name__}).")
         sys.exit(TRY_LATER)
-    if row and row.notice and row.notice.begin_at:
-        tasks.wake_worker(row.notice.begin_at)
+    if row and row.notice and row.notice.send_at:
+        tasks.wake_worker(row.notice.send_at)
     sys.exit(HANDLED)
 
 

@@ -58,7 +58,7 @@ def _parse_rules(rules: tuple[str, ...]) -> Iterator[tuple[str, SegmentRule]]:
 @with_installation
 def show(wanted: str | None, as_json: bool) -> None:
     """Show the groups of LIST, or of all lists: condition, people, how many of them mail reaches."""
-    chosen = [get_list_or_exit(wanted)] if wanted else list(MailingList.open_ones())
+    chosen = [get_list_or_exit(wanted)] if wanted else list(MailingList.open_lists())
     shown = [_as_document(one) for one in groups.groups_in_lists(one.id for one in chosen)]
     if as_json:
         print_json(shown)

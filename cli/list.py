@@ -36,7 +36,7 @@ def add(name: str, address: str, whole: bool, purpose: str) -> None:
 @with_installation
 def show(wanted: str | None, as_json: bool) -> None:
     """Count the members of LIST (local part, number or exact name); without LIST, of all lists."""
-    chosen = [get_list_or_exit(wanted)] if wanted else list(MailingList.open_ones())
+    chosen = [get_list_or_exit(wanted)] if wanted else list(MailingList.open_lists())
     counted = lists.count_members_by_list(one.id for one in chosen)
     shown = [{"number": one.id, "name": one.name, "address": one.address, **counted[one.id]} for one in chosen]
     if as_json:

@@ -97,7 +97,7 @@ def send(
         for sentence in getattr(refusal, "fields", {}).values():
             common.print_note(i18n.say("en", sentence))
         common.exit_with_error(refusal.message % refusal.values if refusal.values else refusal.message)
-    tasks.wake_worker(made.begin_at)
+    tasks.wake_worker(made.send_at)
     click.echo(made.id)
 
 

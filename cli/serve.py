@@ -92,7 +92,7 @@ def _print_welcome(config: Config) -> None:
         common.print_note("\nKairan is ready to be set up. Open this link (it works once):\n")
         click.echo(f"  {base}/setup/{token}")
     else:
-        name = Organization.the().name
+        name = Organization.load_row().name
         common.print_note(f"\nKairan{f' of {name}' if name else ''} is running:\n")
         click.echo(f"  {base}/")
     if os.environ.get("SSH_CONNECTION") and config.host in ("127.0.0.1", "localhost"):

@@ -38,7 +38,7 @@ def add(
     try:
         with db.atomic():
             made = accounts.add_user(
-                name, email=email, password=password, language=language or Organization.the().language, now=now
+                name, email=email, password=password, language=language or Organization.load_row().language, now=now
             )
             roles.grant_role(made, role, list_id, by=None)
             accounts.ensure_practice_list(made, now)

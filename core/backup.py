@@ -218,7 +218,7 @@ def _swap_data(data: Path, fresh: Path, now: datetime) -> Path | None:
 def _hold_restored_notices(now: datetime) -> int:
     """Let nothing go out by itself that may have gone out since the backup, and log everybody out."""
     going = Notice.state.in_(("sending", "paused"))
-    due = Notice.state.in_(("scheduled", "held")) & (Notice.begin_at <= now) & Notice.held_why.in_(("", "window"))
+    due = Notice.state.in_(("scheduled", "held")) & (Notice.send_at <= now) & Notice.hold_reason.in_(("", "window"))
     with db.atomic():
         asking = list(Notice.select().where(going | due))
         Notice.update(state="paused").where(Notice.state == "sending").execute()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import clock
 import config as ground
-from models import Log, Organization
+from models import AuditLog, Organization
 
 COPIES_KEPT = 5  # backups of one kind; the oldest go
 OVERDUE_AFTER = timedelta(days=8)
@@ -26,13 +26,15 @@ class BackupStatus:
 def current_status(now: datetime) -> BackupStatus:
     """Say how safe everything is. A new house has as many days for its first backup as an old one between two."""
     last = last_backup_at()
-    since = last or Organization.the().ready_at or now
+    since = last or Organization.load_row().set_up_at or now
     return BackupStatus(last, now - since > OVERDUE_AFTER, _backup_command())
 
 
 def last_backup_at() -> datetime | None:
     """Return when the last backup was made, by hand, by night or before a great change; None: never."""
-    return Log.select(Log.at).where(Log.action == "house.backed_up").order_by(Log.at.desc()).scalar()
+    return (
+        AuditLog.select(AuditLog.at).where(AuditLog.action == "house.backed_up").order_by(AuditLog.at.desc()).scalar()
+    )
 
 
 def _backup_command() -> str:

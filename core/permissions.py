@@ -146,7 +146,7 @@ def _person_child_pairs(named: ModelSelect, lists: list[int] | None) -> set[tupl
     practice = MailingList.practice_of.is_null() & MailingList.closed_at.is_null()
     places = Membership.select(Membership.person, fn.COALESCE(Membership.child, 0)).join(MailingList)
     here = practice if lists is None else practice & Membership.list.in_(lists)
-    return set(places.where(here, Membership.person.in_(named), Membership.belongs).tuples())
+    return set(places.where(here, Membership.person.in_(named), Membership.is_member).tuples())
 
 
 def person_scope_for_user(by: User | None) -> list[int] | None:

@@ -22,11 +22,11 @@ def run_due_jobs(now: datetime) -> None:
 def upcoming_start_times(now: datetime) -> list[datetime]:
     """Return the moments within the next minute at which a notice or a reminder begins."""
     until = now + timedelta(minutes=1)
-    notices = Notice.select(Notice.begin_at).where(
-        (Notice.state == "scheduled") | ((Notice.state == "held") & (Notice.held_why == "window")),
-        Notice.begin_at > now, Notice.begin_at <= until,
+    notices = Notice.select(Notice.send_at).where(
+        (Notice.state == "scheduled") | ((Notice.state == "held") & (Notice.hold_reason == "window")),
+        Notice.send_at > now, Notice.send_at <= until,
     )  # fmt: skip
-    again = Reminder.select(Reminder.begin_at).where(
-        Reminder.state == "waiting", Reminder.begin_at > now, Reminder.begin_at <= until
+    again = Reminder.select(Reminder.send_at).where(
+        Reminder.state == "waiting", Reminder.send_at > now, Reminder.send_at <= until
     )
-    return sorted({one.begin_at for one in (*notices, *again)})
+    return sorted({one.send_at for one in (*notices, *again)})

@@ -17,7 +17,7 @@ from mail.dkim_signer import generate_key
 from mail.imap_account import ImapAccount
 from mail.own_addresses import OwnAddresses, id_domain
 from mail.smtp_connect import SmtpServer
-from models import Organization, User
+from models import TABLES, Organization, User
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Settings:
 
 def load_settings() -> Settings:
     """Put the environment, the file and the Organization row together. Read anew for each notice."""
-    config, row = ground.current_config(), Organization.the()
+    config, row = ground.current_config(), Organization.load_row()
     smtp, imap, road = config.smtp or row.smtp, config.imap or row.imap, config.road or row.road
     reads_box = road in ("collected", "mailbox")
     own = _own_addresses(config, row, road)
@@ -120,7 +120,7 @@ def imap_address(force: Settings) -> str:
     if force.box is None:
         return ""
     user = force.box.user.lower() if "@" in force.box.user else ""
-    return ground.current_config().mailbox or Organization.the().mailbox or user
+    return ground.current_config().mailbox or Organization.load_row().mailbox or user
 
 
 def _hour_rate(config: ground.Config, row: Organization) -> int:
@@ -169,7 +169,10 @@ def open_and_migrate(config: ground.Config) -> None:
     new = [one for one in steps if not one.applied]
     if new and len(new) < len(steps):
         db_snapshot.copy_before_migration(config.database, new[0].name, clock.now())
-    if new:
+    if new and not runner.applied():
+        runner.database.create_tables(TABLES)
+        runner.fake()
+    elif new:
         runner.up()
     os.chmod(config.database, 0o600)
 
@@ -187,7 +190,7 @@ def _create_file_once(path: Path, make) -> None:
 
 def get_setup_token(config: ground.Config) -> str | None:
     """Return the one-time set-up token (made on first call, file 0600); None once set-up is done."""
-    if Organization.the().ready_at:
+    if Organization.load_row().set_up_at:
         return None
     path = config.data / "setup-token"
     _create_file_once(path, lambda: secrets.token_urlsafe(24).encode())
@@ -202,30 +205,30 @@ def check_setup_token(config: ground.Config, token: str) -> bool:
 
 def finish_setup(config: ground.Config, by: User, now: datetime) -> None:
     """Close the set-up for ever: the token is dead and its file gone."""
-    Organization.update(ready_at=now).where(Organization.id == 1, Organization.ready_at.is_null()).execute()
+    Organization.update(set_up_at=now).where(Organization.id == 1, Organization.set_up_at.is_null()).execute()
     (config.data / "setup-token").unlink(missing_ok=True)
     audit.log_action(by, "organization.set_up")
 
 
 def update_organization(by: User | None, **fields: object) -> None:
     """Change what administrators set (name, postal, contact, language, mail_domain, base_url, smtp, rates, hold_s)."""
-    Organization.the()
+    Organization.load_row()
     Organization.update(**fields).where(Organization.id == 1).execute()
     audit.log_action(by, "organization.changed", detail={"fields": sorted(fields)})
 
 
 def is_set_up() -> bool:
     """Say whether set-up is done."""
-    return Organization.the().ready_at is not None
+    return Organization.load_row().set_up_at is not None
 
 
 def mark_set_up(now: datetime | None = None) -> None:
     """Note an installation made on the terminal as set up."""
-    Organization.the()
-    Organization.update(ready_at=now or clock.now()).where(Organization.ready_at.is_null()).execute()
+    Organization.load_row()
+    Organization.update(set_up_at=now or clock.now()).where(Organization.set_up_at.is_null()).execute()
 
 
 def purge_starts_at(now: datetime) -> datetime | None:
     """Return from when on letters of earlier school years are deleted, while that is ahead (decision 15)."""
-    at = Organization.the().forget_from
+    at = Organization.load_row().purge_starts_at
     return at if at and at > now else None

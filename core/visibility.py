@@ -9,7 +9,7 @@ from collections.abc import Collection
 
 from peewee import Case, Expression, Field, ModelSelect
 
-from models import Cover, Delivery, MailingList, Membership
+from models import Delivery, DeliveryMembership, MailingList, Membership
 
 VISIBLE_STATES = ("active", "stopped")
 
@@ -18,12 +18,12 @@ def visible_cells(lists: Collection[int] | None) -> Expression:
     """Return which rows may be seen of a query that joins deliveries with covers."""
     if lists is None:
         return Delivery.id.is_null(False)
-    return visible_with_child(lists) | Cover.membership.in_(_without_child(lists))
+    return visible_with_child(lists) | DeliveryMembership.membership.in_(_without_child(lists))
 
 
 def visible_with_child(lists: Collection[int]) -> Expression:
     """Return which covers may be seen together with the child that they are about."""
-    return Cover.list.in_(list(lists)) | Cover.membership.in_(_same_child(lists))
+    return DeliveryMembership.list.in_(list(lists)) | DeliveryMembership.membership.in_(_same_child(lists))
 
 
 def child_column(field: Field, lists: Collection[int] | None) -> Field | Case:
@@ -33,7 +33,7 @@ def child_column(field: Field, lists: Collection[int] | None) -> Field | Case:
 
 def visible_deliveries(lists: Collection[int]) -> ModelSelect:
     """Return the numbers of the deliveries of which at least one cell may be seen."""
-    return Cover.select(Cover.delivery).where(visible_cells(lists))
+    return DeliveryMembership.select(DeliveryMembership.delivery).where(visible_cells(lists))
 
 
 def _same_child(lists: Collection[int]) -> ModelSelect:

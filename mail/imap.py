@@ -103,7 +103,7 @@ class ImapSession:
             raise _connection_broke(fault) from fault
 
     @property
-    def tells(self) -> bool:
+    def supports_idle(self) -> bool:
         """Say whether the server says by itself that a mail has come."""
         return "IDLE" in self._mail.client.capabilities
 

@@ -9,7 +9,19 @@ import clock
 from core.delivery.lifecycle import new_token
 from core.notices import questions
 from database import db
-from models import Child, Cover, Delivery, Letter, MailingList, Membership, Notice, Person, Target, User, Wording
+from models import (
+    Child,
+    Delivery,
+    DeliveryMembership,
+    Letter,
+    MailingList,
+    Membership,
+    Notice,
+    Person,
+    Target,
+    User,
+    Wording,
+)
 
 PHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 Safari/604.1"
 OTHER_PHONE = "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 Chrome/130.0 Mobile Safari/537.36"
@@ -67,7 +79,7 @@ def _deliver(sent: Sent, lists: list[MailingList], at: datetime) -> None:
         people.setdefault(row.person_id, []).append(row)
     _insert(Delivery, [_delivery(sent.notice, held) for held in people.values()])
     made = {one.person_id: one for one in Delivery.select().where(Delivery.notice == sent.notice)}
-    _insert(Cover, [_cover(made[row.person_id], row) for held in people.values() for row in held])
+    _insert(DeliveryMembership, [_cover(made[row.person_id], row) for held in people.values() for row in held])
     _insert(Letter, [_letter(made[held[0].person_id], held[0].person, at) for held in people.values()
                      if not made[held[0].person_id].reason])  # fmt: skip
     sent.deliveries.update((one.name, one) for one in made.values())
@@ -85,7 +97,7 @@ def _delivery(notice: Notice, held: list[Membership]) -> dict:
     elif not person.address:
         reason = "no_address"
     else:
-        reason = "" if person.reachable else person.address_state
+        reason = "" if person.is_deliverable else person.address_state
     return {
         "notice": notice, "person": person, "token": new_token(), "reason": reason, "list": held[0].list_id,
         "name": person.name, "kana": person.kana, "language": person.language,
@@ -105,8 +117,8 @@ def _cover(delivery: Delivery, row: Membership) -> dict:
 def _letter(delivery: Delivery, person: Person, at: datetime) -> dict:
     return {
         "notice": delivery.notice_id, "delivery": delivery, "person": person, "address": person.address,
-        "domain": person.address.rpartition("@")[2], "state": "accepted", "made_at": at, "next_at": at, "done_at": at,
-        "useful_until": at + timedelta(hours=6),
+        "domain": person.address.rpartition("@")[2], "state": "accepted", "made_at": at, "next_attempt_at": at, "done_at": at,
+        "expires_at": at + timedelta(hours=6),
     }  # fmt: skip
 
 

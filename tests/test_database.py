@@ -8,7 +8,7 @@ from peewee import ModelSelect, ModelUpdate, OperationalError, fn
 
 import clock
 import database
-from database import db, written_once
+from database import db, prepared_query
 from models import MailingList, Membership, Person
 from tests.counting import queries
 
@@ -57,7 +57,7 @@ def test_who_writes_waits_for_the_one_who_does(school, monkeypatch, together):
 def test_who_waits_too_long_says_so(school, monkeypatch):
     done = threading.Event()
     other = held_by_another(done)
-    monkeypatch.setattr(database, "LONGEST_WAIT_S", 0.01)
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.01)
     with pytest.raises(OperationalError, match="locked"), db.atomic():
         raise AssertionError("began beside another writer")
     done.set()
@@ -75,14 +75,14 @@ def test_another_fault_is_no_reason_to_wait(school, monkeypatch):
 # ── queries whose text is written once ───────────────────────────────────────────────────────────────────────────
 
 
-@written_once
+@prepared_query
 def _members(number: int, since: object) -> ModelSelect:
     """The members of a list."""
     known = (Membership.list == number) & (Membership.joined_at >= since) & (Membership.state == "active")
     return Membership.select(Membership, Person).join(Person).where(known).order_by(Membership.id)
 
 
-@written_once
+@prepared_query
 def _shout(name: str, number: int) -> ModelUpdate:
     return Person.update(name=fn.COALESCE(fn.NULLIF(name, ""), Person.name)).where(Person.id == number)
 

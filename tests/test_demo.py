@@ -24,11 +24,12 @@ from core.notices import question_presets
 from core.reports import poll_results
 from database import db
 from models import (
+    AllowedSender,
     Answer,
+    AuditLog,
     Child,
     Delivery,
     Letter,
-    Log,
     MailingList,
     Membership,
     Notice,
@@ -36,7 +37,6 @@ from models import (
     Person,
     Question,
     Role,
-    Sender,
     User,
 )
 
@@ -128,9 +128,9 @@ def test_duty_days_move_to_the_coming_weeks_with_their_weekdays():
 
 
 def test_the_school_has_its_lists_members_and_organizers(filled):
-    house = Organization.the()
+    house = Organization.load_row()
     assert (house.name, settings.is_set_up()) == ("かえで原小学校", True)
-    names = {one.name: one for one in MailingList.open_ones()}
+    names = {one.name: one for one in MailingList.open_lists()}
     assert {"全校", "1年1組", "6年2組", "PTA役員", "かえで原FC"} <= set(names)
     assert names["全校"].whole and len(names) == 15
     assert Membership.select().where(Membership.list == names["全校"]).count() >= 40
@@ -138,7 +138,10 @@ def test_the_school_has_its_lists_members_and_organizers(filled):
         ("小川 守", "admin"), ("長谷川 小百合", "manager"), ("森 雄一", "manager"), ("北村 光代", "viewer"),
     }  # fmt: skip
     assert MailingList.select().where(MailingList.practice_of.is_null(False)).count() == 3
-    assert {(one.list.name, one.name) for one in Sender.select()} == {("全校", "小川 守"), ("かえで原FC", "森 雄一")}
+    assert {(one.list.name, one.name) for one in AllowedSender.select()} == {
+        ("全校", "小川 守"),
+        ("かえで原FC", "森 雄一"),
+    }
 
 
 def test_a_family_stands_in_the_list_of_its_class_as_in_the_whole_school(filled):
@@ -174,14 +177,14 @@ def test_one_notice_had_its_troubles(filled):
     letters = Letter.select(Letter.state, Letter.reason).where(Letter.notice == notice, Letter.state != "accepted")
     assert set(letters.tuples()) == {("refused", "unknown_user"), ("refused", "filtered"), ("expired", "full")}
     told = Delivery.get(Delivery.notice == notice, Delivery.reason == "no_address")
-    assert told.told_at > notice.started_at and told.told_by.name == "小川 守"
+    assert told.phoned_at > notice.started_at and told.phoned_by.name == "小川 守"
     states = {one.name: one.address_state for one in Person.select().where(Person.address_state != "fine")}
     assert states == {"江口 翔": "bounced", "藤井 智子": "refusing", "関口 由美": "bounced"}
 
 
 def test_one_is_booked_for_tomorrow_and_three_wait_as_drafts(filled):
     (booked,) = Notice.select().where(Notice.state == "scheduled")
-    assert clock.to_local(booked.begin_at).isoformat() == "2027-02-25T07:00:00+09:00"
+    assert clock.to_local(booked.send_at).isoformat() == "2027-02-25T07:00:00+09:00"
     drafts = {one.wording.subject: one for one in Notice.select().where(Notice.state == "draft")}
     typhoon = next(one for subject, one in drafts.items() if "臨時休校" in subject)
     assert len(drafts) == 3 and typhoon.urgent
@@ -190,12 +193,12 @@ def test_one_is_booked_for_tomorrow_and_three_wait_as_drafts(filled):
 
 def test_a_withdrawn_notice_is_followed_by_its_correction(filled):
     wrong = Notice.get(Notice.state == "withdrawn")
-    right = Notice.get(Notice.corrects == wrong)
+    right = Notice.get(Notice.correction_of == wrong)
     assert right.state == "sent" and wrong.withdrawn_at < right.started_at
 
 
 def test_the_record_is_told_in_the_order_of_time(filled):
-    moments = [row.at for row in Log.select().where(Log.action.startswith("notice.")).order_by(Log.id)]
+    moments = [row.at for row in AuditLog.select().where(AuditLog.action.startswith("notice.")).order_by(AuditLog.id)]
     assert moments == sorted(moments) and moments[0] < NOW - timedelta(days=28) and moments[-1] <= NOW
 
 

@@ -30,7 +30,7 @@ def test_the_migrations_make_the_tables_of_the_models(config, tmp_path):
 
 
 def test_opening_again_changes_nothing(config):
-    models.Organization.the()
+    models.Organization.load_row()
     before = shape(config.database)
     settings.open_and_migrate(config)
     assert shape(config.database) == before and models.Organization.select().count() == 1

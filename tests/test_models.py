@@ -5,7 +5,7 @@ import pytest
 
 import models
 
-TABLES = [one for one in vars(models).values() if isinstance(one, type) and issubclass(one, models.Table)]
+TABLES = [one for one in vars(models).values() if isinstance(one, type) and issubclass(one, models.BaseModel)]
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.__name__)

@@ -15,7 +15,7 @@ from core.inbound.message import read_inbound_mail
 from core.inbound.result import RetryLater
 from core.settings import load_settings
 from database import db
-from models import Incoming
+from models import InboundMessage
 from tests.cast_mail import mail
 
 LIST = "1nen1kumi@mail.school.example"
@@ -144,7 +144,7 @@ def test_the_reader_handles_each_recipient_and_forgets_the_file(school):
     put(mail("x@example.jp", LIST, "a", "b"), LIST, OTHER)
     assert SpoolWorker().run_once() == 1
     assert spool.list_messages() == []
-    assert {row.recipient for row in Incoming.select()} == {"1nen1kumi", "2nen1kumi"}
+    assert {row.recipient for row in InboundMessage.select()} == {"1nen1kumi", "2nen1kumi"}
 
 
 def test_a_poison_mail_is_quarantined_after_three_tries_and_others_go_ahead(school, monkeypatch):
@@ -167,7 +167,7 @@ def test_a_poison_mail_is_quarantined_after_three_tries_and_others_go_ahead(scho
         reader.run_once()
     assert len(tries) == 3
     assert spool.list_messages() == []
-    outcomes = {row.outcome: row for row in Incoming.select()}
+    outcomes = {row.outcome: row for row in InboundMessage.select()}
     assert set(outcomes) == {"quarantined", "held"}
     assert outcomes["quarantined"].reason == "RecursionError"
     assert spool.read_raw(outcomes["quarantined"].file) == b"From: x@example.jp\n\npoison"
@@ -205,12 +205,12 @@ def test_the_door_and_the_reader_work_together(school, config):
         worker.start()
         client.sendmail("x@example.jp", [LIST], mail("x@example.jp", LIST, "a", "b").replace(b"\n", b"\r\n"))
         for _ in range(200):
-            if Incoming.select().where(Incoming.outcome == "held").exists():
+            if InboundMessage.select().where(InboundMessage.outcome == "held").exists():
                 break
             stop.wait(0.05)
         stop.set()
         worker.join(10)
-    assert Incoming.get().kind == "stray"
+    assert InboundMessage.get().kind == "stray"
     db.close()
 
 
@@ -239,7 +239,7 @@ def test_a_blank_mail_with_a_childs_code_joins_through_the_door(school):
         with pytest.raises(smtplib.SMTPRecipientsRefused):
             client.sendmail("haha@example.net", [join_codes.join_address(the_list, "acdefghjkm")], b"x")
     SpoolWorker().run_once()
-    place = Membership.select().where(Membership.joined_route == "blank mail").get()
+    place = Membership.select().where(Membership.joined_via == "blank mail").get()
     assert (place.child_id, place.person.address, place.person.household) == (child.id, "haha@example.net", "ishikawa")
     assert place.consent["code"] == "child" and place.consent["message"]
     assert [(one.kind, one.address) for one in Letter.select()] == [("welcome", "haha@example.net")]

@@ -149,12 +149,12 @@ def test_the_worker_alone_sends_what_is_confirmed_and_what_is_booked(school, con
         assert until(lambda: len(commands(process)) == 3), house.said()
         by = school.users["守"]
         now_ = confirmed(written(by, [school.lists["1-1"]]), by)
-        tasks.wake_worker(now_.begin_at)
+        tasks.wake_worker(now_.send_at)
         booked = confirmed(written(by, [school.lists["2-1"]]), by, at=clock.now() + timedelta(seconds=3))
-        tasks.wake_worker(booked.begin_at)
+        tasks.wake_worker(booked.send_at)
         assert until(lambda: fresh(now_).state == fresh(booked).state == "sent", 30), house.said()
         first = Letter.select().where(Letter.notice == booked).order_by(Letter.done_at).first()
-        assert first.done_at >= booked.begin_at
+        assert first.done_at >= booked.send_at
         assert states(now_) == {"accepted": 4} and states(booked) == {"accepted": 3}
         assert set(host.times().values()) == {1}
         process.terminate()

@@ -65,7 +65,9 @@ def test_an_urgent_notice_sends_what_is_unknown_again_by_itself_and_says_so(scho
     notice, host, _ = kill_while_sending(school, config, letters=500, kills=5, urgent=True)
     assert set(states(notice)) <= {"accepted", "unknown"}
     doubled = {one for one, times in host.times().items() if times > 1}
-    marked = {_message_id(one, config) for one in Letter.select().where(Letter.notice == notice, Letter.again == True)}
+    marked = {
+        _message_id(one, config) for one in Letter.select().where(Letter.notice == notice, Letter.auto_resent == True)
+    }
     assert len(marked) <= 5 and doubled <= marked
     assert len(set(host.to())) + states(notice).get("unknown", 0) >= 500
 
@@ -91,4 +93,4 @@ def test_a_login_letter_waits_behind_nothing_after_a_crash(school, config):
         ended = house.run("work", "--drain")
         assert (ended.returncode, ended.stdout) == (0, ""), ended.stderr
         assert host.to() == ["a@example.com"]
-    assert (fresh(letter).state, fresh(letter).again) == ("accepted", True)
+    assert (fresh(letter).state, fresh(letter).auto_resent) == ("accepted", True)

@@ -195,7 +195,7 @@ READERS = """SELECT COUNT(DISTINCT p.id) FROM membership m JOIN person p ON p.id
 UNREAD = """SELECT d.token FROM delivery d JOIN wording w ON w.notice_id = d.notice_id
  JOIN letter l ON l.delivery_id = d.id
  WHERE w.subject LIKE '%不審者%' AND l.state = 'accepted' AND d.read_at IS NULL AND d.language = 'ja'
- AND LENGTH(d.name) = 5 AND NOT EXISTS (SELECT 1 FROM cover a JOIN cover b ON a.household = b.household
+ AND LENGTH(d.name) = 5 AND NOT EXISTS (SELECT 1 FROM delivery_membership a JOIN delivery_membership b ON a.household = b.household
  JOIN delivery e ON e.id = b.delivery_id
  WHERE a.delivery_id = d.id AND e.notice_id = d.notice_id AND e.id <> d.id) ORDER BY d.id LIMIT 1"""
 

@@ -86,7 +86,7 @@ def change_pending_email() -> Answer:
         email_change.cancel_email_change(current_user)
         flash_message(N_("Your address stays as it was."))
     elif (
-        current_user.email_wanted
+        current_user.pending_email
         and rate_limits.record_hit(f"email:{current_user.id}", clock.now(), 3600) <= RESENDS_PER_HOUR
     ):
         email_change.resend_email_change(current_user, clock.now())

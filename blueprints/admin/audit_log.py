@@ -5,7 +5,7 @@ from peewee import JOIN
 
 from blueprints.admin.views import Answer, bp
 from i18n import N_
-from models import Log, MailingList, User
+from models import AuditLog, MailingList, User
 from web import paginate, render_page, requires
 
 ACTION_LABELS = {
@@ -163,8 +163,8 @@ KIND_LABELS = {
 def list_audit_log() -> Answer:
     """Show the record, newest first; `?kind=` limits it to one noun."""
     kind = request.args.get("kind", "")
-    query = Log.select(Log, User).join(User, JOIN.LEFT_OUTER).order_by(Log.at.desc(), Log.id.desc())
-    found = paginate(query.where(Log.kind == kind) if kind in KIND_LABELS else query)
+    query = AuditLog.select(AuditLog, User).join(User, JOIN.LEFT_OUTER).order_by(AuditLog.at.desc(), AuditLog.id.desc())
+    found = paginate(query.where(AuditLog.kind == kind) if kind in KIND_LABELS else query)
     return render_page(
         "admin/audit_log.html",
         found=found,
@@ -175,7 +175,7 @@ def list_audit_log() -> Answer:
     )
 
 
-def _names(rows: list[Log]) -> dict[tuple[str, int], str]:
+def _names(rows: list[AuditLog]) -> dict[tuple[str, int], str]:
     """Return the present names of the users and lists that the lines are about."""
     wanted = {kind: {row.number for row in rows if row.kind == kind} for kind in ("user", "list")}
     users = User.select(User.id, User.name).where(User.id.in_(wanted["user"])).tuples()

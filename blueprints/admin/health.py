@@ -28,7 +28,7 @@ def health() -> Answer:
     """Show the page at once; what asks the network comes into it when it is known (htmx), or with `?look=1`."""
     look = is_htmx() or request.args.get("look") == "1"
     found = health_email.collect_findings(clock.now()) if look else None
-    return _health_page(RenewalDatesForm(None, obj=Organization.the()), found)
+    return _health_page(RenewalDatesForm(None, obj=Organization.load_row()), found)
 
 
 def _health_page(form: RenewalDatesForm, found: list[health_email.HealthFinding] | None, status: int = 200) -> Answer:

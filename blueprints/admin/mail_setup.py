@@ -13,7 +13,7 @@ from core.inbound import imap_poller
 from core.notifications import service_mail
 from core.system import mail_modes, mailbox_settings, smtp_settings, smtp_test
 from i18n import N_
-from models import Collection, Letter, Organization
+from models import ImapStatus, Letter, Organization
 from web import add_field_error, flash_message, redirect_to, render_page, requires
 
 
@@ -33,7 +33,7 @@ def _mail_page(status: int = 200, **filled: FlaskForm) -> Answer:
         force=force,
         roads=mail_modes.MAIL_MODES,
         features=list(mail_modes.available_features(force)),
-        state=Collection.the(),
+        state=ImapStatus.load_row(),
         test=_last_test(),
         letter_states=lifecycle.STATE_LABELS,
         **{**forms, **filled},
@@ -50,7 +50,7 @@ def _server_form(force: settings.Settings) -> SmtpServerForm:
 
 
 def _mailbox_form() -> MailboxForm:
-    box, row = mailbox_settings.saved_account(), Organization.the()
+    box, row = mailbox_settings.saved_account(), Organization.load_row()
     given = {"mailbox": mail_modes.mailbox_address(), "plus": row.plus, "header": row.recipient_header}
     if box is None:
         return MailboxForm(None, **given)

@@ -24,7 +24,7 @@ def organization_page() -> Answer:
 def _settings_page(status: int = 200, **filled: FlaskForm) -> Answer:
     force = settings.load_settings()
     forms = {
-        "families": _without_fixed_fields(OrganizationForm(None, obj=Organization.the())),
+        "families": _without_fixed_fields(OrganizationForm(None, obj=Organization.load_row())),
         "pace": _without_fixed_fields(SendingRatesForm(None, obj=force)),
     }
     return render_page(

@@ -17,7 +17,7 @@ from web import _, render_page, requires
 def retention_page() -> Answer:
     """Show it in one table, with the day on which letters are deleted next and what was deleted last."""
     now = clock.now()
-    done = Notice.select().where(Notice.forgotten_at.is_null(False))
+    done = Notice.select().where(Notice.purged_at.is_null(False))
     return render_page(
         "admin/retention.html",
         next_day=(next_day := purge.next_purge_date(now)),
@@ -26,7 +26,7 @@ def retention_page() -> Answer:
         running=purge.is_purging(now),
         waiting=purge.purgeable_notices(clock.school_year(clock.to_local(now).date())).count(),
         done=done.count(),
-        last=done.order_by(Notice.forgotten_at.desc()).first(),
+        last=done.order_by(Notice.purged_at.desc()).first(),
         rows=_retention_rows(),
         safety=backup_status.current_status(now),
     )

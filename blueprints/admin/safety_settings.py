@@ -17,8 +17,8 @@ def safety_page() -> Answer:
     """Show what protects families from letters that are not for them."""
     return render_page(
         "admin/safety.html",
-        organization=Organization.the(),
-        lists=list(MailingList.open_ones()),
+        organization=Organization.load_row(),
+        lists=list(MailingList.open_lists()),
         force=settings.load_settings(),
     )
 
@@ -29,7 +29,7 @@ def save_safety() -> Response:
     """Save the choices."""
     safety_settings.update_safety(
         current_user,
-        everywhere=bool(request.form.get("second_person")),
+        everywhere=bool(request.form.get("requires_approval")),
         lists=request.form.getlist("lists", type=parse_row_id),
         public_urgent=bool(request.form.get("public_urgent")),
     )

@@ -8,15 +8,17 @@ from blueprints.allowed_senders import bp
 from blueprints.allowed_senders.forms import PostingRulesForm, SenderForm
 from core.inbound import allowed_senders
 from i18n import N_
-from models import MailingList, Sender
+from models import AllowedSender, MailingList
 from web import add_field_error, flash_message, get_list_or_404, redirect_to, render_page
 
 Answer = Response | tuple[str, int]
 
 
-def _sender_or_404(number: int, which: int) -> tuple[MailingList, Sender]:
+def _sender_or_404(number: int, which: int) -> tuple[MailingList, AllowedSender]:
     mailing_list = get_list_or_404(number, "manage")
-    return mailing_list, Sender.get_or_none(Sender.id == which, Sender.list == mailing_list) or abort(404)
+    return mailing_list, AllowedSender.get_or_none(
+        AllowedSender.id == which, AllowedSender.list == mailing_list
+    ) or abort(404)
 
 
 @bp.get("")

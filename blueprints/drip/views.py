@@ -11,17 +11,17 @@ from core.errors import MissingFields
 from core.notices import audience, author_copy, drip, rendering
 from core.settings import load_settings
 from i18n import N_
-from models import MailingList, Step
+from models import DripStep, MailingList
 from web import add_field_error, flash_message, get_list_or_404, redirect_to, render_page
 
 Answer = Response | tuple[str, int]
 MAX_COMING_SHOWN = 20
 
 
-def _message_or_404(number: int, which: int) -> tuple[MailingList, Step]:
+def _message_or_404(number: int, which: int) -> tuple[MailingList, DripStep]:
     mailing_list = get_list_or_404(number, "manage")
-    mine = (Step.id == which) & (Step.list == mailing_list) & Step.ended_at.is_null()
-    return mailing_list, Step.get_or_none(mine) or abort(404)
+    mine = (DripStep.id == which) & (DripStep.list == mailing_list) & DripStep.ended_at.is_null()
+    return mailing_list, DripStep.get_or_none(mine) or abort(404)
 
 
 @bp.get("")

@@ -89,6 +89,6 @@ def _report_or_404(number: int) -> breach_report.BreachReport:
     notice = web.get_notice_or_404(number, "send")
     if notice.started_at is None:
         abort(404)
-    if notice.forgotten_at:
+    if notice.purged_at:
         abort(redirect(url_for("history.show", number=number, _anchor="kept")))
     return breach_report.build_report(notice, clock.now())

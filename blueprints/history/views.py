@@ -108,7 +108,7 @@ def show(number: int) -> str:
         actions=ACTION_LABELS,
         log=[one for one in notice_list.audit_entries(notice) if one.action in ACTION_LABELS],
         corrections=notice_list.notice_rows(notice_list.corrections_of(notice)),
-        corrected=notice_list.notice_rows([notice.corrects])[0] if notice.corrects_id else None,
+        corrected=notice_list.notice_rows([notice.correction_of])[0] if notice.correction_of_id else None,
         shown_letter=rendering.render_as_sent(notice, force, now),
         lists=heading_targets(notice),
         kept=summaries.summary_of_notice(notice) if lists is None else None,

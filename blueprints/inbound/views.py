@@ -15,7 +15,7 @@ from core.inbound.log_view import (
     read_raw_message,
 )
 from i18n import N_
-from models import Incoming, Notice
+from models import InboundMessage, Notice
 from web import flash_message, paginate, permissions, redirect_to, render_page, requires, send_bytes
 
 Answer = Response | tuple[str, int]
@@ -26,8 +26,8 @@ def _replies_of(notice: Notice) -> list[replies.ReplyView]:
     return replies.list_replies(notice, lists=permissions().seen(notice))
 
 
-def _message_or_404(number: int) -> Incoming:
-    return Incoming.get_or_none(Incoming.id == number) or abort(404)
+def _message_or_404(number: int) -> InboundMessage:
+    return InboundMessage.get_or_none(InboundMessage.id == number) or abort(404)
 
 
 @bp.get("/incoming")

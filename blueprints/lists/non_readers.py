@@ -36,8 +36,8 @@ class MonthlyTestForm(Form):
 def show_non_readers(number: int) -> Response | tuple[str, int]:
     """Show who has confirmed none of the last three notices, with telephone and a test letter."""
     mailing_list = get_list_or_404(number)
-    minutes = mailing_list.test_minute
-    form = MonthlyTestForm(None, day=mailing_list.test_day or 0, at=time(minutes // 60, minutes % 60))
+    minutes = mailing_list.monthly_test_minute
+    form = MonthlyTestForm(None, day=mailing_list.monthly_test_day or 0, at=time(minutes // 60, minutes % 60))
     return _non_readers_page(mailing_list, form)
 
 
@@ -53,7 +53,7 @@ def _non_readers_page(mailing_list: MailingList, form: MonthlyTestForm, status: 
         states=carrier_guidance.ADDRESS_STATE_WORDS,
         may_send=permissions().may_list("send", mailing_list),
         form=form if may_test else None,
-        next_at=monthly_test.next_test_at(mailing_list, clock.now()),
+        next_attempt_at=monthly_test.next_test_at(mailing_list, clock.now()),
     )
 
 

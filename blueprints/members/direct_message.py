@@ -83,7 +83,7 @@ def check_direct_message(number: int, notice: int) -> Any:
             wrong = web._(refusal.message, **refusal.values)
         else:
             tasks.wake_worker()
-            tasks.wake_worker(made.begin_at)
+            tasks.wake_worker(made.send_at)
             return web.redirect_to("notices.show", number=notice)
     return web.render_page(
         "members/check_direct_message.html", status=422 if wrong else 200, person=person, notice=made, wrong=wrong,

@@ -234,7 +234,7 @@ def release_address(number: int) -> Answer:
 def send_test_email(number: int) -> Answer:
     """Send this person the short test letter."""
     person = get_person_or_404(number, "send")
-    if not person.reachable:
+    if not person.is_deliverable:
         flash_message(N_("No letter can be sent to this person now."), "wrong")
     elif author_copy.send_test_to_person(person, clock.now()):
         tasks.wake_worker()

@@ -18,11 +18,11 @@ from web import flash_message, get_list_or_404, get_notice_or_404, permissions, 
 Answer = Response | tuple[str, int]
 
 
-def _template_or_404(code: str) -> templates.NoticeTemplate:
+def _template_or_404(code: str) -> templates.TemplateChoice:
     return templates.get_template(permissions(), code) or abort(404)
 
 
-def _editable_template(code: str) -> templates.NoticeTemplate:
+def _editable_template(code: str) -> templates.TemplateChoice:
     """Return a sample that the user may change; else the page says who may."""
     found = _template_or_404(code)
     if not templates.may_edit_template(permissions(), found):
@@ -87,7 +87,7 @@ def edit_template(code: str) -> Answer:
 
 
 def _edit_page(
-    said: templates.TemplateContent | None, list_id: int | None, found: templates.NoticeTemplate | None
+    said: templates.TemplateContent | None, list_id: int | None, found: templates.TemplateChoice | None
 ) -> Answer:
     form = _template_form(said, list_id)
     sheets = (
@@ -109,7 +109,7 @@ def _edit_page(
 
 
 def _save_template(
-    typed: templates.TemplateContent, form: TemplateForm, found: templates.NoticeTemplate | None
+    typed: templates.TemplateContent, form: TemplateForm, found: templates.TemplateChoice | None
 ) -> Answer | None:
     """Keep what was typed; None if it cannot be, and the sentence stands on the field."""
     try:

@@ -53,7 +53,7 @@ def _review_page(notice: Notice, form: ReviewForm, told: str = "", status: int =
         left_out=reported_exclusions(audience), previous=previous_send.compare_with_previous(notice, audience),
         sender=rendering.from_display_name(force.name, notice.signed, web.language()),
         shown_letter=rendering.preview_letter(notice, audience.receiving[0], force, now) if audience.receiving else None,
-        warnings=preflight.collect_warnings(notice, audience, now, notice.begin_at, web.language()),
+        warnings=preflight.collect_warnings(notice, audience, now, notice.send_at, web.language()),
         poll_page="notices.review_page", mark=approval_policy.content_fingerprint(notice, audience), own=notice.by_id == current_user.id,
     )  # fmt: skip
 
@@ -73,7 +73,7 @@ def approve_notice(number: int) -> Any:
     except DomainError as refusal:
         return _review_page(Notice.get_by_id(number), form, web._(refusal.message, **refusal.values), 422)
     tasks.wake_worker()
-    tasks.wake_worker(notice.begin_at)
+    tasks.wake_worker(notice.send_at)
     web.flash_message(N_("You have approved it. It goes out as shown."))
     return web.redirect_to("notices.show", number=number)
 

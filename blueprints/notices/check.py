@@ -109,7 +109,7 @@ def _send_off(notice: Notice, form: CheckForm, when: SendTime) -> None:
         approval.request_review(notice, current_user, User.get_or_none(User.id == form.colleague.data), **seen)
     else:
         workflow.confirm_send(notice, by=current_user, **seen)
-        tasks.wake_worker(notice.begin_at)
+        tasks.wake_worker(notice.send_at)
     tasks.wake_worker()  # the own copy, or the letter to the colleague, leaves at once
 
 

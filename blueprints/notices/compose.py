@@ -281,7 +281,7 @@ def _form_of_draft(notice: Notice) -> ContentForm:
     values = {"subject": wording.subject, "text": wording.text, "html": wording.html}
     for name in OPTIONS:
         values[name] = getattr(notice, name)
-    values["reply_to_own"] = notice.replies_to_id == current_user.id
+    values["reply_to_own"] = notice.reply_to_user_id == current_user.id
     values["remind"] = f"{notice.remind_every_s}x{notice.remind_times if notice.remind_every_s else 1}"
     values |= question_form.shared_terms_of_draft(notice)
     values["useful_s"] = 0 if notice.useful_s == _default_expiry_s(notice.urgent) else notice.useful_s
@@ -301,7 +301,7 @@ def _values_to_save(notice: Notice, form: ContentForm) -> dict[str, Any]:
         "footer": form.footer.data,
         "files_inside": form.files_inside.data,
         "skip_missing": form.skip_missing.data,
-        "replies_to_id": reply_to_user_id(notice, form.reply_to_own.data),
+        "reply_to_user_id": reply_to_user_id(notice, form.reply_to_own.data),
         "useful_s": form.useful_s.data or _default_expiry_s(form.urgent.data),
         **question_form.values_to_save(form),
     }
@@ -315,7 +315,7 @@ def _differs_from_saved(notice: Notice, form: ContentForm) -> bool:
         or question_form.differs(notice, form)
     ):
         return True
-    named = [name for name in (*OPTIONS, "replies_to_id") if name in values]
+    named = [name for name in (*OPTIONS, "reply_to_user_id") if name in values]
     return any(getattr(notice, name) != values[name] for name in named)
 
 

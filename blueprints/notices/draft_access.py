@@ -43,7 +43,7 @@ def reply_to_user_id(notice: Notice, ticked: bool) -> int | None:
     """Return who wants the replies at the own address: nobody ticks it for a colleague, or takes the tick away."""
     if ticked and current_user.email:
         return current_user.id
-    return None if notice.replies_to_id == current_user.id else notice.replies_to_id
+    return None if notice.reply_to_user_id == current_user.id else notice.reply_to_user_id
 
 
 def flash_already_sent(notice: Notice) -> None:

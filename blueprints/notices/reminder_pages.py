@@ -79,7 +79,7 @@ def send_reminder(number: int) -> Any:
         web.flash_message(refusal.message, kind="wrong", **refusal.values)
         return web.redirect_to("notices.show", number=number)
     tasks.wake_worker()
-    tasks.wake_worker(made.begin_at)
+    tasks.wake_worker(made.send_at)
     web.flash_message(N_("The reminder goes out in a moment; you can call it off until then."))
     return web.redirect_to("notices.show", number=number, _anchor="reminders")
 

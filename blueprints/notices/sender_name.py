@@ -84,8 +84,8 @@ def _sender_name_page(notice: Notice, wrong: str = "", status: int = 200) -> Any
 
 
 def _current_choice(notice: Notice) -> str:
-    if notice.sends_as_id:
-        return f"user:{notice.sends_as_id}"
+    if notice.sender_user_id:
+        return f"user:{notice.sender_user_id}"
     return f"name:{notice.sender_name}" if notice.sender_name else OWN_NAME
 
 

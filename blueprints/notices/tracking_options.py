@@ -65,7 +65,7 @@ def save_tracking(number: int) -> Any:
     tells = {kind: form[kind].data for kind in digests.EVENT_KINDS if form[kind].data != digests.DEFAULT_FREQUENCY}
     opens, clicks = form.track_opens.data, form.track_clicks.data
     try:
-        workflow.save_draft(notice, now=clock.now(), track_opens=opens, track_clicks=clicks, tells=tells)
+        workflow.save_draft(notice, now=clock.now(), track_opens=opens, track_clicks=clicks, digest_settings=tells)
     except NotADraft:
         flash_already_sent(notice)
         return web.redirect_to("notices.show", number=number)

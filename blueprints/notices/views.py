@@ -30,8 +30,8 @@ def index() -> str:
     latest = notice_list.notice_rows(notice_list.finished_notices(rights).limit(LATEST))
     return render_template(
         "notices/index.html",
-        asking=[row for row in waiting if row.notice.held_why in ("late", "changed", "proof")],
-        waiting=[row for row in waiting if row.notice.held_why not in ("late", "changed", "proof")],
+        asking=[row for row in waiting if row.notice.hold_reason in ("late", "changed", "proof")],
+        waiting=[row for row in waiting if row.notice.hold_reason not in ("late", "changed", "proof")],
         asked=notice_list.notice_rows(notice_list.notices_in_review(rights)),
         running=notice_list.notice_rows(notice_list.sending_notices(rights)),
         drafts=notice_list.notice_rows(notice_list.editable_drafts(rights).limit(50)),

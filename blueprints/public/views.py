@@ -200,7 +200,7 @@ def delivery_of_token(token: str) -> Delivery | None:
 
 def closed_page(delivery: Delivery) -> tuple[str, int]:
     """Say why the page of a letter is closed: its notice was withdrawn, or its school year is over."""
-    if delivery.notice.forgotten_at:
+    if delivery.notice.purged_at:
         leave = url_for("public.unsubscribe_page", token=delivery.token, p=1)
         return render_template("public/school_year_over.html", leave=leave), 410
     return render_template("public/withdrawn.html", delivery=delivery), 410

@@ -40,7 +40,7 @@ def _csv_row(one: BoardReader) -> list[str]:
         one.name,
         _(READER_STATES[one.state]),
         format_cell_time(one.read_at),
-        format_cell_time(one.told_at),
+        format_cell_time(one.phoned_at),
         _("Replied") if one.replied_at else "",
         _(FAILURE_ADVICE[one.trouble]) if one.trouble else "",
         one.phone,

@@ -54,7 +54,7 @@ def get_sent_notice(number: int) -> Notice:
     notice = get_notice_or_404(number)
     if notice.started_at is None:
         abort(404)
-    if notice.forgotten_at:  # its letters are deleted; the history shows the sums that stay
+    if notice.purged_at:  # its letters are deleted; the history shows the sums that stay
         abort(redirect(url_for("history.show", number=number, _anchor="kept")))
     return notice
 
@@ -87,7 +87,7 @@ def _board_values(
         "was": "".join(parts.values()),
         "may_tell": may_tell is None or bool(may_tell),
         "who_may_tell": lambda: _who_may_mark_phoned(notice),
-        "tellers": user_names({one.told_by for one in drawn.readers if one.told_by}),
+        "tellers": user_names({one.phoned_by for one in drawn.readers if one.phoned_by}),
         "glance": board_display.MAX_SIDE_ROWS,
         "title_of": lambda room: board_display.class_heading(room, drawn),
         "so_many": lambda number: board_display.count_with_unit(number, look, drawn.by_child),

@@ -24,7 +24,7 @@ class RoleForm(Form):
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
         self.kind.choices = [SelectChoice(kind, _(roles.ROLE_LABELS[kind])) for kind in reversed(roles.ROLE_LABELS)]
-        lists = [SelectChoice(one.id, one.name) for one in MailingList.open_ones()]
+        lists = [SelectChoice(one.id, one.name) for one in MailingList.open_lists()]
         nothing = [SelectChoice("", _("Please choose"))] if lists else []  # never the whole school by a careless press
         self.place.choices = [*nothing, *lists, SelectChoice(0, _("The whole organization"))]
 

@@ -99,7 +99,7 @@ def _is_own_address(mail: str) -> bool:
 def check_password(password: str, name: str, email: str | None, house: str | None = None) -> None:
     """Raise Refused unless the password keeps the rule of `core.accounts.passwords`."""
     try:
-        passwords.check_password_strength(password, name, email or "", house or Organization.the().name)
+        passwords.check_password_strength(password, name, email or "", house or Organization.load_row().name)
     except passwords.WeakPassword as weak:
         raise DomainError("password", weak.message, **weak.values) from weak
 

@@ -64,7 +64,7 @@ def teachers_of_classes(mailing_list: MailingList) -> list[ClassTeachers]:
     rows = (
         Membership.select(Child.grade, Child.class_name, number, fn.COUNT(Membership.id))
         .join(Child, JOIN.LEFT_OUTER)
-        .where(Membership.list == mailing_list, Membership.belongs)
+        .where(Membership.list == mailing_list, Membership.is_member)
         .group_by(Child.grade, Child.class_name, number)
         .tuples()
     )
@@ -102,7 +102,7 @@ def _assign_class(mailing_list: MailingList, grade: str, class_name: str, user: 
     others = fn.COALESCE(Membership.in_charge, 0) != user
     return (
         Membership.update(in_charge=user or None)
-        .where(Membership.list == mailing_list, Membership.belongs, here, others)
+        .where(Membership.list == mailing_list, Membership.is_member, here, others)
         .execute()
     )
 
@@ -115,7 +115,7 @@ def teacher_by_class(mailing_list: MailingList) -> dict[tuple[str, str], int]:
 
 def assign_new_members(mailing_list: MailingList, people: Iterable[int]) -> None:
     """Give who is new in a list the teacher of the child's class, where nobody is in charge yet (D-03). Repeatable."""
-    here = (Membership.list == mailing_list) & Membership.person.in_(list(people)) & Membership.belongs
+    here = (Membership.list == mailing_list) & Membership.person.in_(list(people)) & Membership.is_member
     new = list(Membership.select(Membership, Child).join(Child).where(here, Membership.in_charge.is_null()))
     known = teacher_by_class(mailing_list) if new else {}
     for row in new:

@@ -25,12 +25,12 @@ def request_email_change(user: User, typed: str | None, now: datetime) -> bool:
     wanted = accounts.clean_email(typed)
     if wanted is None or address.comparison_key(wanted) == user.email_key:
         old = user.email
-        accounts.change_account(user, now=now, email=wanted, email_wanted=None)
+        accounts.change_account(user, now=now, email=wanted, pending_email=None)
         _notify_old_address(user, old, wanted, now)
         return False
     if User.select().where(User.email_key == address.comparison_key(wanted), User.id != user.id).exists():
         raise accounts.DomainError("email", N_("Another account already has this e-mail address."))
-    User.update(email_wanted=wanted, link_serial=User.link_serial + 1).where(User.id == user.id).execute()
+    User.update(pending_email=wanted, link_serial=User.link_serial + 1).where(User.id == user.id).execute()
     resend_email_change(User.get_by_id(user.id), now)
     audit.log_action(user, "user.email_asked", user.id, kind="user")
     return True
@@ -38,10 +38,10 @@ def request_email_change(user: User, typed: str | None, now: datetime) -> bool:
 
 def resend_email_change(user: User, now: datetime) -> None:
     """Send the letter to the wanted address; older links still work."""
-    assert user.email_wanted  # noqa: S101
+    assert user.pending_email  # noqa: S101
     service_mail.notify(
         LINK_PURPOSE,
-        address=user.email_wanted,
+        address=user.pending_email,
         language=user.language,
         values={"name": user.name, "url": login_links.link_url(user, LINK_PURPOSE, now)},
         now=now,
@@ -51,16 +51,16 @@ def resend_email_change(user: User, now: datetime) -> None:
 
 def cancel_email_change(user: User) -> None:
     """Forget a new address that was not confirmed; its link is dead."""
-    User.update(email_wanted=None, link_serial=User.link_serial + 1).where(User.id == user.id).execute()
+    User.update(pending_email=None, link_serial=User.link_serial + 1).where(User.id == user.id).execute()
 
 
 def confirm_email_change(mark: str, now: datetime) -> User:
     """Take the new address over by the link of its letter, once. Raises DeadLink, accounts.Refused."""
     user = login_links.redeem_token(mark, LINK_PURPOSE, now)
-    if not user.email_wanted:
+    if not user.pending_email:
         raise login_links.InvalidLink(login_links.InvalidLink.message)
-    old, wanted = user.email, user.email_wanted
-    accounts.change_account(user, now=now, email=wanted, email_wanted=None)
+    old, wanted = user.email, user.pending_email
+    accounts.change_account(user, now=now, email=wanted, pending_email=None)
     _notify_old_address(user, old, wanted, now)
     return User.get_by_id(user.id)
 

@@ -120,7 +120,7 @@ def lists_managed_only_by(user: User) -> list[MailingList]:
     for row in managers:
         by_list.setdefault(row.list_id, set()).add(row.user_id)
     alone = [number for number, users in by_list.items() if users == {user.id}]
-    return list(MailingList.open_ones().where(MailingList.id.in_(alone)))
+    return list(MailingList.open_lists().where(MailingList.id.in_(alone)))
 
 
 def disable_account(user: User, *, by: User | None, now: datetime, anyway: bool = False) -> None:

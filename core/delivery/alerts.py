@@ -17,7 +17,7 @@ from core.notices import merge_fields
 from core.notifications import service_mail
 from core.settings import load_settings
 from database import db
-from models import Bounce, Bucket, Letter, Notice, User
+from models import Bounce, Letter, Notice, ThrottleBucket, User
 
 ALERT_VISIBLE_FOR = timedelta(days=1)
 ALERT_INTERVAL_S = 86400
@@ -81,8 +81,12 @@ def notify_policy_rejection(letter: Letter, now: datetime) -> None:
 
 def blocked_carriers(now: datetime, notice: Notice | None = None) -> list[BlockedCarrier]:
     """Return the carriers that are paused, with the letters that wait for them (of one notice, or all)."""
-    rows = Bucket.select().where(Bucket.why == CARRIER_BLOCK, Bucket.paused_until > now).order_by(Bucket.name)
-    waiting = (Letter.state.in_(("waiting", "deferred"))) & Letter.newest
+    rows = (
+        ThrottleBucket.select()
+        .where(ThrottleBucket.why == CARRIER_BLOCK, ThrottleBucket.paused_until > now)
+        .order_by(ThrottleBucket.name)
+    )
+    waiting = (Letter.state.in_(("waiting", "deferred"))) & Letter.is_current
     if notice is not None:
         waiting &= Letter.notice == notice
     counts = dict(
@@ -102,7 +106,7 @@ def resume_carrier(domain: str, by: User, now: datetime) -> int:
     with db.atomic():
         throttle.resume_bucket(domain)
         waiting = Letter.state.in_(("waiting", "deferred")) & (Letter.domain == domain)
-        going = Letter.update(next_at=now).where(waiting).execute()
+        going = Letter.update(next_attempt_at=now).where(waiting).execute()
         audit.log_action(by, "carrier.resumed", detail={"letters": going})
     return going
 

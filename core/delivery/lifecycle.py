@@ -1,7 +1,7 @@
 """From a confirmed notice to recorded outcomes: start, fill, settle, finish. Claiming: `core.delivery.queue`.
 
 `MOVES` is the one table of what a letter may become. Crash rules: a claim is committed durably with owner and boot
-before anything leaves; `handed_at` is committed before the content of a letter goes over the network. Whoever can
+before anything leaves; `handed_over_at` is committed before the content of a letter goes over the network. Whoever can
 take the lock of a dead owner settles its letters.
 """
 
@@ -20,10 +20,10 @@ from core.notifications import service_mail
 from core.reports import digests
 from core.responses import tracking
 from core.settings import Settings, load_settings
-from database import db, insert_rows, millis
+from database import bulk_insert, db, millis
 from i18n import N_
 from mail import address as addresses
-from models import Child, Cover, Delivery, Letter, Membership, Notice, Person
+from models import Child, Delivery, DeliveryMembership, Letter, Membership, Notice, Person
 
 TRANSITIONS: dict[str, frozenset[str]] = {
     "waiting": frozenset({"sending", "skipped", "cancelled", "expired"}),
@@ -70,7 +70,7 @@ REASON_LABELS: dict[str, str] = {
 }
 # Written out, since SQLite does not take the small indexes of the queue for a condition with placeholders.
 _QUEUED_SQL = SQL("(state IN ('waiting','deferred'))")
-_UNSENT_REMINDER_SQL = SQL("(newest AND round > 1 AND state IN ('cancelled','skipped','expired'))")
+_UNSENT_REMINDER_SQL = SQL("(is_current AND round > 1 AND state IN ('cancelled','skipped','expired'))")
 
 
 # ── starting ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -82,14 +82,14 @@ def start_due_notices(now: datetime) -> list[int]:
     More than `late_s` late (the server was down): held and asked, never fired (decision 8).
     """
     force = load_settings()
-    ready = _due_notices(now).order_by(Notice.urgent.desc(), Notice.begin_at, Notice.id)
+    ready = _due_notices(now).order_by(Notice.urgent.desc(), Notice.send_at, Notice.id)
     return [notice.id for notice in list(ready) if start_or_hold(notice, now, force)]
 
 
 def _due_notices(now: datetime) -> ModelSelect:
     """Return the notices whose time has come."""
-    waits = (Notice.state == "scheduled") | ((Notice.state == "held") & (Notice.held_why == "window"))
-    return Notice.select().where(waits, Notice.begin_at <= now)
+    waits = (Notice.state == "scheduled") | ((Notice.state == "held") & (Notice.hold_reason == "window"))
+    return Notice.select().where(waits, Notice.send_at <= now)
 
 
 def start_or_hold(notice: Notice, now: datetime, force: Settings) -> bool:
@@ -98,7 +98,7 @@ def start_or_hold(notice: Notice, now: datetime, force: Settings) -> bool:
         fresh = _due_notices(now).where(Notice.id == notice.id).first()
         if fresh is None:
             return False
-        if now - fresh.begin_at > timedelta(seconds=force.late_s):
+        if now - fresh.send_at > timedelta(seconds=force.late_s):
             return hold_notice(fresh, "late", now)
         return _start_sending(fresh, now, force)
 
@@ -106,7 +106,7 @@ def start_or_hold(notice: Notice, now: datetime, force: Settings) -> bool:
 def hold_notice(notice: Notice, why: str, now: datetime) -> bool:
     """Hold a notice for a person's decision; return False, since it does not begin."""
     waits = Notice.state.in_(("held", "scheduled", "paused"))
-    change = {"state": "held", "held_why": why, "updated_at": now, "serial": Notice.serial + 1}
+    change = {"state": "held", "hold_reason": why, "updated_at": now, "serial": Notice.serial + 1}
     if Notice.update(**change).where(Notice.id == notice.id, waits).execute():
         audit.log_action(None, f"notice.held_{why}", notice.id)
     return False
@@ -123,7 +123,7 @@ def _start_sending(notice: Notice, now: datetime, force: Settings) -> bool:
         return hold_notice(notice, "changed", now)
     taken = (
         Notice.update(
-            state="sending", held_why="", started_at=now, updated_at=now, rounds=1,
+            state="sending", hold_reason="", started_at=now, updated_at=now, rounds=1,
             practice=force.practice, serial=Notice.serial + 1,
             expected=[],  # every page of the notice would carry it along
         )
@@ -137,7 +137,7 @@ def _start_sending(notice: Notice, now: datetime, force: Settings) -> bool:
     digests.create_digests(notice, now)
     reminders.plan_next_reminder(notice, now)
     reminders.plan_deadline_reminder(notice, now)
-    for number in filter(None, (notice.corrects_id, notice.follows_id)):
+    for number in filter(None, (notice.correction_of_id, notice.follow_up_to_id)):
         reminders.cancel_all_reminders(number, now)
     changed = {"letters": audience.letters, "joined": _person_ids(after - before), "gone": _person_ids(before - after)}
     audit.log_action(None, "notice.started", notice.id, detail=changed)
@@ -152,11 +152,11 @@ def _person_ids(letters: set[tuple[int, int]]) -> list[int]:
 def create_deliveries(notice: Notice, audience: Audience, now: datetime) -> None:
     """Write a row for each reader of an audience, and the letters of those who receive one. Inside a transaction."""
     everybody = (*audience.receiving, *audience.left_out)
-    insert_rows(Delivery, (_delivery_row(notice, one) for one in everybody))
+    bulk_insert(Delivery, (_delivery_row(notice, one) for one in everybody))
     ids = _delivery_ids(notice)
-    insert_rows(Cover, _cover_rows(everybody, ids))
+    bulk_insert(DeliveryMembership, _cover_rows(everybody, ids))
     until = now + timedelta(seconds=notice.useful_s)
-    insert_rows(Letter, (_letter_row(notice, ids[one.key], one, now, until) for one in audience.receiving))
+    bulk_insert(Letter, (_letter_row(notice, ids[one.key], one, now, until) for one in audience.receiving))
 
 
 def _delivery_ids(notice: Notice) -> dict[tuple[int, int], int]:
@@ -223,8 +223,8 @@ def _letter_row(notice: Notice, delivery: int, one: Recipient, now: datetime, un
         "urgent": notice.urgent,
         "language": one.language,
         "made_at": now,
-        "next_at": now,
-        "useful_until": until,
+        "next_attempt_at": now,
+        "expires_at": until,
     }
 
 
@@ -251,8 +251,8 @@ def recover_orphans(is_dead: Callable[[str], bool], boot: str, now: datetime) ->
             continue
         with db.atomic():
             left = (Letter.owner == owner) & (Letter.state == "sending")
-            surely_here = left & Letter.handed_at.is_null() & (Letter.boot == boot)
-            settled += Letter.update(state="waiting", owner="", next_at=now).where(surely_here).execute()
+            surely_here = left & Letter.handed_over_at.is_null() & (Letter.boot == boot)
+            settled += Letter.update(state="waiting", owner="", next_attempt_at=now).where(surely_here).execute()
             settled += Letter.update(state="unknown", done_at=now).where(left).execute()
             _resend_unknown_urgent(now)
     return settled
@@ -261,12 +261,12 @@ def recover_orphans(is_dead: Callable[[str], bool], boot: str, now: datetime) ->
 def _resend_unknown_urgent(now: datetime) -> None:
     """Send an urgent letter of unknown outcome once more by itself, once; it says so on the page."""
     still = Notice.select(Notice.id).where(Notice.state.in_(("sending", "paused")))
-    Letter.update(state="waiting", again=True, owner="", next_at=now).where(
+    Letter.update(state="waiting", auto_resent=True, owner="", next_attempt_at=now).where(
         Letter.state == "unknown",
-        Letter.newest == True,
+        Letter.is_current == True,
         Letter.urgent == True,
-        Letter.again == False,
-        Letter.useful_until > now,
+        Letter.auto_resent == False,
+        Letter.expires_at > now,
         Letter.notice.in_(still) | Letter.notice.is_null(),
     ).execute()
 
@@ -294,7 +294,7 @@ def expire_letters(now: datetime) -> int:
 
     What servers put off all that time counts at the reader's address.
     """
-    late = _QUEUED_SQL & (Letter.useful_until < now)
+    late = _QUEUED_SQL & (Letter.expires_at < now)
     if not Letter.select(Letter.id).where(late).exists():
         return 0
     with db.atomic():
@@ -309,7 +309,7 @@ def finish_notices(now: datetime) -> int:
     """Mark notices as sent of which no letter is waiting, sending or deferred (law 5); return how many."""
     still = Letter.select(Letter.id).where(
         Letter.notice == Notice.id,
-        Letter.newest == True,
+        Letter.is_current == True,
         Letter.state.in_(PENDING_STATES),
         Letter.delivery.is_null(False),
     )
@@ -343,7 +343,7 @@ def restore_previous_round() -> int:
     gone = list(Letter.select(Letter.id, Letter.delivery, Letter.round).where(_UNSENT_REMINDER_SQL))
     for one in gone:
         with db.atomic():
-            if Letter.update(newest=False).where(Letter.id == one.id, Letter.newest == True).execute():
+            if Letter.update(is_current=False).where(Letter.id == one.id, Letter.is_current == True).execute():
                 _mark_previous_current(one)
     return len(gone)
 
@@ -355,4 +355,4 @@ def _mark_previous_current(gone: Letter) -> None:
     last = earlier.select(fn.MAX(earlier.round)).where(
         earlier.delivery == gone.delivery_id, earlier.round < gone.round, left
     )
-    Letter.update(newest=True).where(Letter.delivery == gone.delivery_id, Letter.round == last).execute()
+    Letter.update(is_current=True).where(Letter.delivery == gone.delivery_id, Letter.round == last).execute()

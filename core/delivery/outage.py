@@ -19,7 +19,7 @@ def pause_notices(why: str, now: datetime) -> None:
     takes our call and hangs up again and again counts as standing still, too.
     """
     since = fn.COALESCE(Notice.paused_at, millis(now))
-    Notice.update(state="paused", paused_why=why, paused_at=since, serial=Notice.serial + 1).where(
+    Notice.update(state="paused", pause_reason=why, paused_at=since, serial=Notice.serial + 1).where(
         Notice.state == "sending"
     ).execute()
 
@@ -28,7 +28,7 @@ def resume_notices(now: datetime, late_s: int) -> None:
     """Go on after trouble; what stood still for too long is held and asked instead."""
     with db.atomic():
         hold_overdue_paused(now, late_s)
-        Notice.update(state="sending", paused_why="", serial=Notice.serial + 1).where(
+        Notice.update(state="sending", pause_reason="", serial=Notice.serial + 1).where(
             Notice.state == "paused"
         ).execute()
 

@@ -12,9 +12,9 @@ from peewee import JOIN, fn
 from core.delivery import throttle
 from core.notices import reminder_recipients
 from core.settings import Settings
-from database import claim, db, due
+from database import claim_letters, db, due_letters
 from mail import address as addresses
-from models import REACHABLE, Cover, Delivery, Letter, Membership, Notice, Person
+from models import DELIVERABLE_STATES, Delivery, DeliveryMembership, Letter, Membership, Notice, Person
 
 RETRY_DELAYS_MIN = (1, 5, 15, 60, 240)
 BATCH_SIZE = 100
@@ -26,13 +26,13 @@ def claim_batch(owner: str, boot: str, force: Settings, now: datetime, limit: in
     Committed durably (synchronous=FULL): after a power cut no letter may have left that no row knows of.
     """
     blocked = throttle.blocked_buckets(force, now)
-    if throttle.GLOBAL_BUCKET in blocked or not due(now, 1, blocked):
+    if throttle.GLOBAL_BUCKET in blocked or not due_letters(now, 1, blocked):
         return []
     db.execute_sql("PRAGMA synchronous = FULL")
     try:
         with db.atomic():
-            numbers = throttle.take_tokens(due(now, limit, blocked), force, now)
-            return numbers if claim(numbers, owner, boot, now) else []
+            numbers = throttle.take_tokens(due_letters(now, limit, blocked), force, now)
+            return numbers if claim_letters(numbers, owner, boot, now) else []
     finally:
         db.execute_sql("PRAGMA synchronous = NORMAL")
 
@@ -100,7 +100,7 @@ def _select_messages(*which: Any) -> list[QueuedMessage]:
 
 def has_urgent(force: Settings, now: datetime) -> bool:
     """Say whether an urgent letter could go now."""
-    first = due(now, 1, throttle.blocked_buckets(force, now))
+    first = due_letters(now, 1, throttle.blocked_buckets(force, now))
     return bool(first) and Letter.select().where(Letter.id == first[0][0], Letter.urgent == True).exists()
 
 
@@ -112,7 +112,7 @@ def recheck_claimed(numbers: list[int], now: datetime) -> dict[int, str]:
     """
     rows = (
         Letter.select(
-            Letter.id, Letter.address, Letter.useful_until, Letter.delivery_id, Letter.round, Person.id, Person.address,
+            Letter.id, Letter.address, Letter.expires_at, Letter.delivery_id, Letter.round, Person.id, Person.address,
             Person.address_state,
         )
         .join(Person, JOIN.LEFT_OUTER)
@@ -123,10 +123,10 @@ def recheck_claimed(numbers: list[int], now: datetime) -> dict[int, str]:
     kept_back: dict[int, str] = {}
     moved: list[Letter] = []
     reminders: list[int] = []
-    for number, address, useful_until, delivery, round_, person, address_now, state in rows:
+    for number, address, expires_at, delivery, round_, person, address_now, state in rows:
         if round_ > 1:
             reminders.append(number)
-        if useful_until < now:
+        if expires_at < now:
             kept_back[number] = "expired"
         elif delivery is None:
             continue  # service letters go to an address, not to a person
@@ -145,21 +145,21 @@ def _skip_reason(person: int | None, address: str | None, state: str | None) -> 
         return "left"
     if not address:
         return "no_address"
-    return "" if state in REACHABLE else str(state)
+    return "" if state in DELIVERABLE_STATES else str(state)
 
 
 def _without_active_membership(numbers: list[int]) -> dict[int, str]:
     """Return the deliveries all of whose memberships have been stopped or left since they were made, with which."""
     rows = (
-        Cover.select(
-            Cover.delivery,
+        DeliveryMembership.select(
+            DeliveryMembership.delivery,
             fn.COALESCE(fn.SUM((Membership.state == "active").cast("integer")), 0),
             fn.COALESCE(fn.SUM((Membership.state == "stopped").cast("integer")), 0),
         )
         .join(Membership, JOIN.LEFT_OUTER)
-        .join(Letter, on=(Letter.delivery == Cover.delivery))
+        .join(Letter, on=(Letter.delivery == DeliveryMembership.delivery))
         .where(Letter.id.in_(numbers))
-        .group_by(Cover.delivery)
+        .group_by(DeliveryMembership.delivery)
         .tuples()
     )
     gone = {delivery: "stopped" if stopped else "left" for delivery, active, stopped in rows if not active}

@@ -58,7 +58,9 @@ def record_acceptance(letter: QueuedMessage, bare: bool, now: datetime) -> None:
     if letter.bare != bare:
         Person.update(bare=bare).where(Person.id == letter.person_id).execute()
     if letter.address_state == "refusing":
-        Person.update(address_state="fine", address_reason="", address_state_at=now, address_state_by=None).where(
+        Person.update(
+            address_state="fine", address_reason="", address_state_at=now, address_state_notice_id=None
+        ).where(
             Person.id == letter.person_id, Person.address == letter.address, Person.address_state == "refusing"
         ).execute()
 
@@ -73,7 +75,7 @@ def is_carrier_blocking(letter: Letter, now: datetime) -> bool:
     done, no = (
         Letter.select(fn.COUNT(Letter.id), refused)
         .where(
-            Letter.notice == letter.notice_id, Letter.newest == True, Letter.domain == letter.domain,
+            Letter.notice == letter.notice_id, Letter.is_current == True, Letter.domain == letter.domain,
             Letter.state.in_(("accepted", "refused", "bounced")),
         )
         .tuples()
@@ -87,11 +89,13 @@ def pause_carrier_and_requeue(letter: Letter, now: datetime) -> None:
     until = now + BLOCK_PAUSE
     throttle.pause_bucket(letter.domain, until, alerts.CARRIER_BLOCK, now)
     there = (Letter.notice == letter.notice_id) & (Letter.domain == letter.domain)
-    same = there & (Letter.state == "refused") & (Letter.newest == True)  # what came back after it was taken stays back
+    same = (
+        there & (Letter.state == "refused") & (Letter.is_current == True)
+    )  # what came back after it was taken stays back
     people = Letter.select(Letter.person).where(there & Letter.state.in_(("refused", "bounced")))
-    Person.update(address_state="fine", address_reason="", address_state_at=None, address_state_by=None).where(
-        Person.id.in_(people), Person.address_state_by == letter.notice_id
+    Person.update(address_state="fine", address_reason="", address_state_at=None, address_state_notice_id=None).where(
+        Person.id.in_(people), Person.address_state_notice_id == letter.notice_id
     ).execute()
-    Letter.update(state="deferred", next_at=until, reason="temporary", owner="").where(same).execute()
+    Letter.update(state="deferred", next_attempt_at=until, reason="temporary", owner="").where(same).execute()
     audit.log_action(None, "carrier.paused", letter.notice_id)
     alerts.notify_carrier_blocked(letter, until, now)

@@ -14,7 +14,7 @@ import clock
 from core import audit, rate_limits
 from core.delivery import alerts
 from mail.bounce.verdict import reason_from_text
-from models import Bounce, Delivery, Letter, Membership, Person, Visit
+from models import Bounce, Delivery, Letter, Membership, PageView, Person
 
 IMMEDIATE_RULES: dict[str, tuple[str, tuple[str, ...]]] = {
     "unknown_user": ("bounced", ("fine", "refusing")),
@@ -58,7 +58,7 @@ def _change_address_state(letter: Letter, kind: str, state: str, before: tuple[s
         "address_state": state,
         "address_reason": kind,
         "address_state_at": now,
-        "address_state_by": letter.notice_id,
+        "address_state_notice_id": letter.notice_id,
     }
     still = (Person.id == letter.person_id) & (Person.address == letter.address) & Person.address_state.in_(before)
     return bool(Person.update(**fields).where(still).execute())
@@ -146,7 +146,7 @@ def last_activity(person: int) -> datetime | None:
     mine = Delivery.person == person
     read, replied = Delivery.select(fn.MAX(Delivery.read_at), fn.MAX(Delivery.replied_at)).where(mine).tuples().get()
     opened = (
-        Visit.select(fn.MAX(Visit.at)).join(Delivery).where(mine, Visit.automatic == False).scalar()
+        PageView.select(fn.MAX(PageView.at)).join(Delivery).where(mine, PageView.automatic == False).scalar()
     )  # fmt: skip
     signs = [at for at in (read, replied, opened) if at is not None]
     return max(signs) if signs else None

@@ -11,7 +11,7 @@ from peewee import fn
 
 from core.settings import Settings
 from database import millis
-from models import Bucket
+from models import ThrottleBucket
 
 GLOBAL_BUCKET = "all"
 BURST_S = 2.0
@@ -73,7 +73,7 @@ def take_tokens(wanted: Sequence[tuple[int, str]], force: Settings, now: datetim
                     held[name] -= 1000
             going.append(number)
     for name, tokens in held.items() if going else ():
-        Bucket.update(tokens=tokens, at=now).where(Bucket.name == name).execute()
+        ThrottleBucket.update(tokens=tokens, at=now).where(ThrottleBucket.name == name).execute()
     if going and force.hour_rate:
         _count_hourly(len(going), now)
     return going
@@ -91,29 +91,37 @@ def hourly_allowance(force: Settings, now: datetime) -> int | None:
     if force.practice or not force.hour_rate:
         return None
     since = now - timedelta(seconds=3600 + SLOT_S)
-    sent = Bucket.select(fn.SUM(Bucket.tokens)).where(Bucket.name.startswith(HOUR_PREFIX), Bucket.at > since).scalar()
+    sent = (
+        ThrottleBucket.select(fn.SUM(ThrottleBucket.tokens))
+        .where(ThrottleBucket.name.startswith(HOUR_PREFIX), ThrottleBucket.at > since)
+        .scalar()
+    )
     return max(0, force.hour_rate - (sent or 0))
 
 
 def _count_hourly(letters: int, now: datetime) -> None:
     started = int(now.timestamp()) // SLOT_S * SLOT_S
     name, at = f"{HOUR_PREFIX}{started // SLOT_S % SLOTS}", datetime.fromtimestamp(started, UTC)
-    if Bucket.update(tokens=Bucket.tokens + letters).where(Bucket.name == name, Bucket.at == at).execute():
+    if (
+        ThrottleBucket.update(tokens=ThrottleBucket.tokens + letters)
+        .where(ThrottleBucket.name == name, ThrottleBucket.at == at)
+        .execute()
+    ):
         return
-    Bucket.insert(name=name, at=at, tokens=letters).on_conflict(
-        conflict_target=[Bucket.name], update={Bucket.tokens: letters, Bucket.at: at}
+    ThrottleBucket.insert(name=name, at=at, tokens=letters).on_conflict(
+        conflict_target=[ThrottleBucket.name], update={ThrottleBucket.tokens: letters, ThrottleBucket.at: at}
     ).execute()
 
 
 def _refill(names: list[str], limits: dict[str, int], now: datetime) -> dict[str, int]:
     """Return the tokens (thousandths) of each bucket as of now; a new bucket starts full."""
-    rows = {row.name: row for row in Bucket.select().where(Bucket.name.in_(names))}
+    rows = {row.name: row for row in ThrottleBucket.select().where(ThrottleBucket.name.in_(names))}
     held = {}
     for name in names:
         cap = max(1000, int(limits[name] * 1000 * BURST_S / 60))
         row = rows.get(name)
         if row is None:
-            Bucket.create(name=name, tokens=cap, at=now)
+            ThrottleBucket.create(name=name, tokens=cap, at=now)
             held[name] = cap
         else:
             since = max(0, millis(now) - millis(row.at))
@@ -124,7 +132,7 @@ def _refill(names: list[str], limits: dict[str, int], now: datetime) -> dict[str
 def blocked_buckets(force: Settings, now: datetime) -> list[str]:
     """Return the roads (domains, `all`) along which nothing may go at this moment: paused, or without a token."""
     blocked = [GLOBAL_BUCKET] if hourly_allowance(force, now) == 0 else []
-    for row in Bucket.select().where(~Bucket.name.startswith(HOUR_PREFIX)):
+    for row in ThrottleBucket.select().where(~ThrottleBucket.name.startswith(HOUR_PREFIX)):
         limit = _bucket_rate(row.name, force)
         since = max(0, millis(now) - millis(row.at))
         if _is_paused(row, now) or (limit and row.tokens + since * limit // 60 < 1000):
@@ -132,31 +140,31 @@ def blocked_buckets(force: Settings, now: datetime) -> list[str]:
     return blocked
 
 
-def _is_paused(row: Bucket, now: datetime) -> bool:
+def _is_paused(row: ThrottleBucket, now: datetime) -> bool:
     return row.paused_until is not None and row.paused_until > now
 
 
 def paused_buckets(now: datetime) -> list[str]:
     """Return the roads that are paused, which tokens coming in do not open."""
-    return [row.name for row in Bucket.select().where(Bucket.paused_until > now)]
+    return [row.name for row in ThrottleBucket.select().where(ThrottleBucket.paused_until > now)]
 
 
 def pause_bucket(name: str, until: datetime, why: str, now: datetime) -> None:
     """Let nothing go along a road until a moment."""
-    Bucket.insert(name=name, at=now, tokens=0, paused_until=until, why=why).on_conflict(
-        conflict_target=[Bucket.name], update={Bucket.paused_until: until, Bucket.why: why}
+    ThrottleBucket.insert(name=name, at=now, tokens=0, paused_until=until, why=why).on_conflict(
+        conflict_target=[ThrottleBucket.name], update={ThrottleBucket.paused_until: until, ThrottleBucket.why: why}
     ).execute()
 
 
 def pause_reason(name: str, now: datetime) -> str | None:
     """Return why a road is paused now, or None."""
-    row = Bucket.get_or_none(Bucket.name == name)
+    row = ThrottleBucket.get_or_none(ThrottleBucket.name == name)
     return (row.why or "paused") if row and _is_paused(row, now) else None
 
 
 def resume_bucket(name: str) -> None:
     """Open a road again."""
-    Bucket.update(paused_until=None, why="").where(Bucket.name == name).execute()
+    ThrottleBucket.update(paused_until=None, why="").where(ThrottleBucket.name == name).execute()
 
 
 def estimate_duration(letters: int, force: Settings) -> timedelta:

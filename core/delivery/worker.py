@@ -23,7 +23,7 @@ from core.delivery.queue import QueuedMessage
 from core.notices.rendering import RenderCache
 from core.notifications import service_mail
 from core.settings import Settings, load_settings
-from database import db, hand, record
+from database import db, mark_handed_over, record_result
 from mail import address as addresses
 from mail.dkim_signer import DkimSigner
 from mail.smtp import OutcomeUnknown, SmtpConnection, SmtpReply, rcpt_address
@@ -150,7 +150,7 @@ class SmtpWorker:
             if self.run_once(stopped):
                 continue
             now = clock.now()
-            if not self.trouble and not queue.due(now, 1, throttle.paused_buckets(now)):
+            if not self.trouble and not queue.due_letters(now, 1, throttle.paused_buckets(now)):
                 self._recover_and_finish(now)
                 return not self.trouble
             time.sleep(POLL_S)  # only pacing keeps the rest back
@@ -192,7 +192,7 @@ class SmtpWorker:
                 handed = False
                 continue
             # A letter that cannot be handed over was stopped or withdrawn after the claim.
-            if not handed and not hand(letter.id, self.owner.name, clock.now()):
+            if not handed and not mark_handed_over(letter.id, self.owner.name, clock.now()):
                 continue
             try:
                 follower = waiting[place + 1] if place + 1 < len(waiting) else None
@@ -268,8 +268,8 @@ class SmtpWorker:
         outcome = smtp_results.classify_reply(reply, letter.domain)
         later = queue.next_retry_at(letter.attempts, now) if outcome.state == "deferred" else now
         with db.atomic():
-            record(
-                letter.id, self.owner.name, outcome.state, now=now, next_at=later,
+            record_result(
+                letter.id, self.owner.name, outcome.state, now=now, next_attempt_at=later,
                 code=reply.code, enhanced=reply.enhanced, text=reply.text, reason=outcome.reason,
             )  # fmt: skip
             if outcome.state == "accepted":
@@ -278,14 +278,14 @@ class SmtpWorker:
                 self._blocking.add(letter.domain)
             if letter.delivery_id is None and outcome.state != "deferred":
                 service_mail.clear_secrets(letter.id)
-            return follower is not None and hand(follower.id, self.owner.name, now)
+            return follower is not None and mark_handed_over(follower.id, self.owner.name, now)
 
     def _record_state(
         self, number: int, state: str, *, reason: str = "", counted: bool = True, wait_s: float = 0
     ) -> None:
         now = clock.now()
         later = now + timedelta(seconds=wait_s)
-        record(number, self.owner.name, state, now=now, next_at=later, reason=reason, counted=counted)
+        record_result(number, self.owner.name, state, now=now, next_attempt_at=later, reason=reason, counted=counted)
 
     def _requeue(self, letters: list[QueuedMessage], wait_s: float = 0) -> None:
         """Put letters back that no server has; no attempt is counted."""

@@ -24,7 +24,7 @@ from core.members import groups, segment_rules
 from core.members.lists import add_list, add_sender
 from core.members.segment_rules import SegmentRule
 from database import db
-from models import Log, MailingList, Organization, User
+from models import AuditLog, MailingList, Organization, User
 
 SCHOOL_NAME = "かえで原小学校"
 SCHOOL_DOMAIN = "mail.kaedehara.example.jp"
@@ -49,7 +49,7 @@ class DomainError(Exception):
 
 def is_filled() -> bool:
     """Say whether the sample school is here already."""
-    return Log.select().where(Log.action == _AUDIT_ACTION).exists()
+    return AuditLog.select().where(AuditLog.action == _AUDIT_ACTION).exists()
 
 
 def fill_demo(now: datetime, families: int = ROSTER_HOUSEHOLDS) -> list[tuple[str, str]]:
@@ -83,10 +83,10 @@ def fill_demo(now: datetime, families: int = ROSTER_HOUSEHOLDS) -> list[tuple[st
 
 def _require_empty_installation() -> None:
     """Refuse beside an outside mail server or real data; sample letters must never reach anybody."""
-    for smtp in (config.current_config().smtp, Organization.the().smtp):
+    for smtp in (config.current_config().smtp, Organization.load_row().smtp):
         if smtp and not config.is_loopback(smtp):
             raise DomainError("A mail server is set, so the sample school is refused: its letters must not leave.")
-    if Organization.the().ready_at or MailingList.select().exists() or User.select().exists():
+    if Organization.load_row().set_up_at or MailingList.select().exists() or User.select().exists():
         raise DomainError("This installation is in use. For the sample school choose another folder: KAIRAN_DATA=…")
 
 

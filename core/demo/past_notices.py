@@ -20,7 +20,7 @@ from core.notices import follow_ups, workflow
 from core.notices.audience import resolve_audience
 from core.settings import load_settings
 from database import millis
-from models import Delivery, Letter, Log, MailingList, Notice, Person, User
+from models import AuditLog, Delivery, Letter, MailingList, Notice, Person, User
 
 NOTICES_FILE = config.PROJECT_DIR / "demo" / "demo_notices.json"
 MS_PER_LETTER = 200
@@ -58,7 +58,7 @@ def create_past_notices(past: DemoContext) -> None:
     made: dict[str, Notice] = {}
     for entry in sorted(used, key=lambda entry: _written_at(entry, past.today)):
         use = entry["use"]
-        before = Log.select().count()
+        before = AuditLog.select().count()
         made[entry["id"]] = plans[use["as"]](entry, past, made)
         _backdate_audit(before, _written_at(entry, past.today), past.now)
 
@@ -71,8 +71,8 @@ def _written_at(entry: dict, today: date) -> datetime:
 
 def _backdate_audit(before: int, at: datetime, now: datetime) -> None:
     """Put what the verbs logged at the moment at which it is meant to have happened, never later than now."""
-    fresh = Log.select(Log.id).order_by(Log.id).offset(before).limit(-1)
-    Log.update(at=min(at, now)).where(Log.id.in_(fresh)).execute()
+    fresh = AuditLog.select(AuditLog.id).order_by(AuditLog.id).offset(before).limit(-1)
+    AuditLog.update(at=min(at, now)).where(AuditLog.id.in_(fresh)).execute()
 
 
 # ── one notice ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -164,7 +164,13 @@ def _simulate_acceptance(notice: Notice, at: datetime) -> None:
     first = Letter.select(fn.MIN(Letter.id)).where(letters).scalar() or 0
     done_at = millis(at) + 2000 + (Letter.id - first) * MS_PER_LETTER
     Letter.update(
-        state="accepted", code=250, enhanced="2.0.0", text="2.0.0 Ok", attempts=1, handed_at=done_at, done_at=done_at
+        state="accepted",
+        code=250,
+        enhanced="2.0.0",
+        text="2.0.0 Ok",
+        attempts=1,
+        handed_over_at=done_at,
+        done_at=done_at,
     ).where(letters).execute()
 
 
@@ -202,10 +208,10 @@ def _simulate_reads(notice: Notice, share: float, at: datetime, until: datetime,
     for reader in Delivery.select().where(Delivery.id.in_(taken)).order_by(Delivery.id):
         read_at = _next_waking_time(at + timedelta(minutes=_random_delay_min(lots)), lots)
         if lots.random() < share and read_at < until:
-            reader.read_at, reader.read_how = read_at, "press"
+            reader.read_at, reader.read_via = read_at, "press"
             readers.append(reader)
     if readers:
-        Delivery.bulk_update(readers, [Delivery.read_at, Delivery.read_how], batch_size=500)
+        Delivery.bulk_update(readers, [Delivery.read_at, Delivery.read_via], batch_size=500)
 
 
 def _random_delay_min(lots: Random) -> float:
@@ -233,5 +239,5 @@ def _simulate_phone_call(notice: Notice, at: datetime, past: DemoContext) -> Non
         .first()
     )
     if first is not None:
-        told_at = min(at + timedelta(minutes=35), past.now)
-        Delivery.update(told_at=told_at, told_by=notice.by).where(Delivery.id == first.id).execute()
+        phoned_at = min(at + timedelta(minutes=35), past.now)
+        Delivery.update(phoned_at=phoned_at, phoned_by=notice.by).where(Delivery.id == first.id).execute()

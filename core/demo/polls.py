@@ -10,7 +10,7 @@ from core.notices.questions import QuestionDraft
 from core.reports import poll_results
 from core.responses import answers
 from core.responses.answers import SubmittedAnswer
-from database import insert_rows
+from database import bulk_insert
 from models import Answer, Delivery, Notice, User
 
 _DEADLINE = re.compile(r"\{\+(\d+)\}(?: (\d{1,2}:\d\d))?|本日(\d{1,2}:\d\d)")
@@ -51,7 +51,7 @@ def simulate_answers(notice: Notice, lots: Random, now: datetime) -> None:
         return
     end = min(one.deadline or now for one in asked)
     late = (Delivery.notice == notice) & (Delivery.read_at > end)
-    Delivery.update(read_at=None, read_how="").where(late).execute()
+    Delivery.update(read_at=None, read_via="").where(late).execute()
     readers = list(Delivery.select().where(Delivery.notice == notice, Delivery.read_at.is_null(False)))
     units = poll_results.answer_units_by_delivery(notice)
     given: dict[tuple[int, str], dict] = {}
@@ -63,8 +63,8 @@ def simulate_answers(notice: Notice, lots: Random, now: datetime) -> None:
             given.setdefault(
                 (question.id, unit), {**row, "at": reader.read_at, "comment": _random_comment(question, lots)}
             )
-    insert_rows(Answer, given.values())
-    Delivery.update(read_how="answer").where(Delivery.id.in_([one.id for one in readers])).execute()
+    bulk_insert(Answer, given.values())
+    Delivery.update(read_via="answer").where(Delivery.id.in_([one.id for one in readers])).execute()
     _simulate_phone_call(notice, asked, now)
 
 

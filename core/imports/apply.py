@@ -14,11 +14,11 @@ from peewee import fn
 from core.imports.plan_model import ImportPlan, PlanLine, RowDraft
 from core.members import households
 from database import db
-from models import Child, Cover, Delivery, Letter, Membership, Person, Table
+from models import BaseModel, Child, Delivery, DeliveryMembership, Letter, Membership, Person
 
 CHUNK_LINES = 500  # lines of one transaction: some tens of milliseconds
 
-TABLES: dict[str, type[Table]] = {"person": Person, "child": Child, "membership": Membership}
+TABLES: dict[str, type[BaseModel]] = {"person": Person, "child": Child, "membership": Membership}
 # What makes a row "the one that the import left": if one of these differs later, undo leaves it alone.
 _DIGEST_FIELDS = {
     "person": ("name", "kana", "address", "phone", "language", "household", "address_state"),
@@ -178,7 +178,7 @@ def _unchanged_rows(name: str, made: dict[int, str]) -> set[int]:
 def _referenced_rows(name: str, made: dict[int, str]) -> set[int]:
     """Return the rows that something else stands on by now: letters, boards, other memberships."""
     uses = {
-        "membership": (Cover.membership,),
+        "membership": (DeliveryMembership.membership,),
         "child": (Membership.child, Delivery.child),
         "person": (Membership.person, Delivery.person, Letter.person),
     }[name]
@@ -190,7 +190,7 @@ def _referenced_rows(name: str, made: dict[int, str]) -> set[int]:
     }
 
 
-def _delete_rows(table: type[Table], numbers: set[int]) -> None:
+def _delete_rows(table: type[BaseModel], numbers: set[int]) -> None:
     for chunk in _chunks(numbers):
         table.delete().where(table.id.in_(chunk)).execute()
 

@@ -53,7 +53,7 @@ def _load_memberships(
     missing = {row.child_id for row in rows if row.child_id} - set(children)
     children |= {child.id: child for child in _select_in_chunks(Child, Child.id, missing)}
     for row in rows:
-        if row.child_id and row.belongs and children[row.child_id] not in known.of_person[row.person_id]:
+        if row.child_id and row.is_member and children[row.child_id] not in known.of_person[row.person_id]:
             known.of_person[row.person_id].append(children[row.child_id])
         if row.list_id == mailing_list.id:
             known.here[row.person_id].append(row)

@@ -28,7 +28,7 @@ def export_csv(mailing_list: MailingList, language: str = "ja") -> bytes:
         .join(Child, JOIN.LEFT_OUTER)
         .switch(Membership)
         .join(User, JOIN.LEFT_OUTER, on=(Membership.in_charge == User.id))
-        .where(Membership.list == mailing_list, Membership.belongs)
+        .where(Membership.list == mailing_list, Membership.is_member)
         .order_by(Person.kana, Person.id, Membership.id)
     )
     items = _item_names(rows)

@@ -77,7 +77,7 @@ class _MembershipPlanner:
             self.used |= {found.id} if found else set()
             if found is None:
                 self._join(line, row, line.membership)
-            elif not found.belongs:
+            elif not found.is_member:
                 self._rejoin(line, row, line.membership)
             else:
                 self._stay(line, row, line.membership)
@@ -95,12 +95,12 @@ class _MembershipPlanner:
         here = self._here(line)
         child = line.child.row if line.child else None
         if line.child is None:
-            here = sorted(here, key=lambda one: (not one.belongs, one.child_id is not None))
+            here = sorted(here, key=lambda one: (not one.is_member, one.child_id is not None))
             return here[0] if here else None
         for one in here:
             if child is not None and one.child_id == child.id:
                 return one
-        bare = (one for one in here if one.child_id is None and not one.relation and one.belongs)
+        bare = (one for one in here if one.child_id is None and not one.relation and one.is_member)
         return next((one for one in bare if one.id not in self.used), None)
 
     def _here(self, line: PlanLine) -> list[Membership]:
@@ -117,7 +117,7 @@ class _MembershipPlanner:
             "stopped_by": stopped_by,
             "stopped_at": self.now if state == "stopped" else None,
             "joined_at": self.now,
-            "joined_route": self.route,
+            "joined_via": self.route,
             "in_charge": self._teacher(line, row) or self.known.of_classes.get((row.grade, row.class_name)),
         }
 

@@ -20,7 +20,7 @@ from database import db
 from i18n import N_
 from mail import address as addresses
 from mail.auth_results import AuthResult
-from models import Letter, MailingList, Person, Role, Sender, User
+from models import AllowedSender, Letter, MailingList, Person, Role, User
 
 Refused = lists.DomainError
 MAX_NOTIFICATIONS_PER_DAY = 10
@@ -36,9 +36,13 @@ class LastSenderError(Exception):
 # ── the page's verbs ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def list_senders(mailing_list: MailingList) -> list[Sender]:
+def list_senders(mailing_list: MailingList) -> list[AllowedSender]:
     """Return the addresses that may post to a list, by name."""
-    return list(Sender.select().where(Sender.list == mailing_list).order_by(Sender.name, Sender.address_key))
+    return list(
+        AllowedSender.select()
+        .where(AllowedSender.list == mailing_list)
+        .order_by(AllowedSender.name, AllowedSender.address_key)
+    )
 
 
 def managers_of(mailing_list: MailingList) -> list[User]:
@@ -54,21 +58,23 @@ def administrators() -> list[User]:
     return list(User.select().where(User.id.in_([row.user_id for row in held])).order_by(User.name_key))
 
 
-def get_sender(mailing_list: MailingList, address: str) -> Sender | None:
+def get_sender(mailing_list: MailingList, address: str) -> AllowedSender | None:
     """Return the registered sender of this list with this address."""
-    return Sender.get_or_none(Sender.list == mailing_list, Sender.address_key == addresses.comparison_key(address))
+    return AllowedSender.get_or_none(
+        AllowedSender.list == mailing_list, AllowedSender.address_key == addresses.comparison_key(address)
+    )
 
 
 def is_known_address(address: str) -> bool:
     """Say whether an address is that of a registered sender or of somebody in a roster."""
     key = addresses.comparison_key(address)
     return (
-        Sender.select().where(Sender.address_key == key).exists()
+        AllowedSender.select().where(AllowedSender.address_key == key).exists()
         or Person.select().where(Person.address_key == key).exists()
     )
 
 
-def add_sender(mailing_list: MailingList, by: User | None, address: str, name: str, now: datetime) -> Sender:
+def add_sender(mailing_list: MailingList, by: User | None, address: str, name: str, now: datetime) -> AllowedSender:
     """Register an address and send the trial letter. Raises Refused with the field."""
     _check_address(mailing_list, address)
     with db.atomic():
@@ -84,25 +90,29 @@ def _check_address(mailing_list: MailingList, typed: str, but: int = 0) -> str:
         raise Refused("address", wrong.message) from wrong
     if load_settings().own.has(clean):
         raise Refused("address", N_("This is an address of Kairan itself, so it cannot post."))
-    same = (Sender.list == mailing_list) & (Sender.address_key == addresses.comparison_key(clean)) & (Sender.id != but)
-    if Sender.select().where(same).exists():
+    same = (
+        (AllowedSender.list == mailing_list)
+        & (AllowedSender.address_key == addresses.comparison_key(clean))
+        & (AllowedSender.id != but)
+    )
+    if AllowedSender.select().where(same).exists():
         raise Refused("address", N_("This address may post already."))
     return clean
 
 
-def update_sender(sender: Sender, by: User | None, address: str, name: str, now: datetime) -> Sender:
+def update_sender(sender: AllowedSender, by: User | None, address: str, name: str, now: datetime) -> AllowedSender:
     """Change address or name; a new address gets its own trial letter. Raises Refused."""
     clean = _check_address(sender.list, address, but=sender.id)
     key = addresses.comparison_key(clean)
     moved = key != sender.address_key
     fields: dict[str, object] = {"address": clean, "address_key": key, "name": " ".join(name.split())}
     if moved:
-        fields |= {"tried_at": None, "tried_how": ""}
+        fields |= {"last_post_at": None, "last_auth_method": ""}
     try:
         with db.atomic():
-            Sender.update(**fields).where(Sender.id == sender.id).execute()
+            AllowedSender.update(**fields).where(AllowedSender.id == sender.id).execute()
             audit.log_action(by, "sender.changed", sender.id, detail={"list": sender.list_id})
-            fresh = Sender.get_by_id(sender.id)
+            fresh = AllowedSender.get_by_id(sender.id)
             if moved:
                 send_verification(fresh, now)
     except IntegrityError as taken:
@@ -110,13 +120,13 @@ def update_sender(sender: Sender, by: User | None, address: str, name: str, now:
     return fresh
 
 
-def remove_sender(sender: Sender, by: User | None) -> None:
+def remove_sender(sender: AllowedSender, by: User | None) -> None:
     """Take the right to post away. Raises LastSender (T-38)."""
     with db.atomic():
-        others = Sender.select().where(Sender.list == sender.list_id, Sender.id != sender.id)
+        others = AllowedSender.select().where(AllowedSender.list == sender.list_id, AllowedSender.id != sender.id)
         if not others.exists():
             raise LastSenderError(LastSenderError.message)
-        if Sender.delete().where(Sender.id == sender.id).execute():
+        if AllowedSender.delete().where(AllowedSender.id == sender.id).execute():
             audit.log_action(by, "sender.removed", sender.id, detail={"list": sender.list_id})
 
 
@@ -132,12 +142,12 @@ def set_posting_rules(mailing_list: MailingList, by: User | None, *, post_ask: b
 # ── the trial letter ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def send_verification(sender: Sender, now: datetime) -> None:
+def send_verification(sender: AllowedSender, now: datetime) -> None:
     """Send the letter that asks to be answered."""
     _send_to_sender(sender, "sender", now)
 
 
-def _send_to_sender(sender: Sender, kind: str, now: datetime) -> None:
+def _send_to_sender(sender: AllowedSender, kind: str, now: datetime) -> None:
     force, mailing_list = load_settings(), sender.list
     values = {
         "to_name": sender.name,
@@ -151,14 +161,14 @@ def _send_to_sender(sender: Sender, kind: str, now: datetime) -> None:
     )  # fmt: skip
 
 
-def sender_being_verified(letter: Letter) -> Sender | None:
+def sender_being_verified(letter: Letter) -> AllowedSender | None:
     """Return whose trial letter this is; None if it is another letter, or the sender is gone."""
     number = letter.payload.get("sender", "") if letter.kind == "sender" else ""
-    return Sender.get_or_none(Sender.id == int(number)) if number else None
+    return AllowedSender.get_or_none(AllowedSender.id == int(number)) if number else None
 
 
 def record_verification_reply(
-    sender: Sender, address: str, proof: AuthResult, letter: Letter, now: datetime
+    sender: AllowedSender, address: str, proof: AuthResult, letter: Letter, now: datetime
 ) -> InboundResult:
     """Note what the answer to a trial letter proves and say so. Call inside the transaction that records the mail."""
     if addresses.comparison_key(address) != sender.address_key:
@@ -169,9 +179,9 @@ def record_verification_reply(
     return InboundResult("reply", "done", proof.how or "unproven", sender.list, letter=letter)
 
 
-def record_authentication(sender: Sender, proof: AuthResult, now: datetime) -> None:
+def record_authentication(sender: AllowedSender, proof: AuthResult, now: datetime) -> None:
     """Remember what the latest mail from an address proved, for the senders page."""
-    Sender.update(tried_at=now, tried_how=proof.how).where(Sender.id == sender.id).execute()
+    AllowedSender.update(last_post_at=now, last_auth_method=proof.how).where(AllowedSender.id == sender.id).execute()
 
 
 # ── strangers ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -184,7 +194,12 @@ def hold_post_of_unknown_sender(
     person = Person.get_or_none(Person.address_key == addresses.comparison_key(address)) if "@" in address else None
     if rate_limits.record_hit(f"strangers:{mailing_list.id}", now, 86400) <= MAX_NOTIFICATIONS_PER_DAY:
         _notify_managers(mailing_list, address, subject, now)
-    if person and proof and person.reachable and rate_limits.record_hit(f"not a sender:{person.id}", now, 86400) == 1:
+    if (
+        person
+        and proof
+        and person.is_deliverable
+        and rate_limits.record_hit(f"not a sender:{person.id}", now, 86400) == 1
+    ):
         values = {"to_name": person.name, "list": mailing_list.name}
         service_mail.notify(
             "not-a-sender",

@@ -25,7 +25,7 @@ from database import db
 from mail import address as addresses
 from mail import dmarc
 from mail.auth_results import AuthResult, authenticate_message
-from models import Incoming, Letter, MailingList
+from models import InboundMessage, Letter, MailingList
 
 log = logging.getLogger("kairan.inbox")
 
@@ -125,7 +125,7 @@ def _resolve_mailbox_recipient(place: InboundAddress, mail: InboundMail) -> Inbo
 # ── one mail ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def handle_message(raw: bytes, envelope: str, recipient: str, now: datetime) -> Incoming | None:
+def handle_message(raw: bytes, envelope: str, recipient: str, now: datetime) -> InboundMessage | None:
     """Do what one mail to one recipient asks for; return its row, None if there is no such address.
 
     envelope: the sender of the envelope, "" for machines. Raises Later (it waits in its order), and whatever went
@@ -142,56 +142,62 @@ def handle_message(raw: bytes, envelope: str, recipient: str, now: datetime) -> 
     try:
         return _process_message(row, place, envelope, raw, now)
     except RetryLater:
-        Incoming.update(attempts=Incoming.attempts - 1).where(Incoming.id == row.id).execute()
+        InboundMessage.update(attempts=InboundMessage.attempts - 1).where(InboundMessage.id == row.id).execute()
         raise
     except Exception as fault:  # the mail door: whatever a mail holds, it costs this mail only
         log.error("incoming mail %s failed (%s)", row.id, type(fault).__name__)
         if row.attempts >= MAX_ATTEMPTS:
             return _quarantine(row, raw, type(fault).__name__)
-        Incoming.update(reason=type(fault).__name__).where(Incoming.id == row.id).execute()
+        InboundMessage.update(reason=type(fault).__name__).where(InboundMessage.id == row.id).execute()
         raise
 
 
-def _count_attempt(digest: str, local: str, envelope: str, now: datetime) -> Incoming:
+def _count_attempt(digest: str, local: str, envelope: str, now: datetime) -> InboundMessage:
     """Count this try before anything is read: a mail that kills the process is quarantined too, in the end."""
     with db.atomic():
-        row, _ = Incoming.get_or_create(
+        row, _ = InboundMessage.get_or_create(
             digest=digest, recipient=local, defaults={"at": now, "envelope_sender": envelope[:320]}
         )
         if row.outcome == "failed":
-            Incoming.update(attempts=Incoming.attempts + 1).where(Incoming.id == row.id).execute()
-        return Incoming.get_by_id(row.id)
+            InboundMessage.update(attempts=InboundMessage.attempts + 1).where(InboundMessage.id == row.id).execute()
+        return InboundMessage.get_by_id(row.id)
 
 
-def _quarantine(row: Incoming, raw: bytes, why: str) -> Incoming:
+def _quarantine(row: InboundMessage, raw: bytes, why: str) -> InboundMessage:
     fields = {"outcome": "quarantined", "reason": why, "file": spool.save_raw(raw)}
-    if Incoming.update(**fields).where(Incoming.id == row.id, Incoming.outcome == "failed").execute():
+    if InboundMessage.update(**fields).where(InboundMessage.id == row.id, InboundMessage.outcome == "failed").execute():
         audit.log_action(None, "incoming.quarantined", row.id)
-    return Incoming.get_by_id(row.id)
+    return InboundMessage.get_by_id(row.id)
 
 
-def _process_message(row: Incoming, place: InboundAddress, envelope: str, raw: bytes, now: datetime) -> Incoming:
+def _process_message(
+    row: InboundMessage, place: InboundAddress, envelope: str, raw: bytes, now: datetime
+) -> InboundMessage:
     """Read, prove, then act and file in one transaction."""
     mail = read_inbound_mail(raw, envelope, load_settings())
     place = _resolve_mailbox_recipient(place, mail)
     handler = _choose_handler(place, mail)
     proof = _authenticate(place, mail, handler)
     with rate_limits.rollback_on_error(), db.atomic():
-        taken = Incoming.update(outcome="done").where(Incoming.id == row.id, Incoming.outcome == "failed").execute()
+        taken = (
+            InboundMessage.update(outcome="done")
+            .where(InboundMessage.id == row.id, InboundMessage.outcome == "failed")
+            .execute()
+        )
         if taken:
             _save_result(row, handler(place, mail, proof, now), mail, raw)
-    return Incoming.get_by_id(row.id)
+    return InboundMessage.get_by_id(row.id)
 
 
-def _save_result(row: Incoming, result: InboundResult, mail: InboundMail, raw: bytes) -> None:
+def _save_result(row: InboundMessage, result: InboundResult, mail: InboundMail, raw: bytes) -> None:
     shown = {"text": mail.text[:MAX_TEXT_CHARS]} if result.show else {}
     if result.show or result.kind == "post":
         shown["subject"] = mail.subject[:500]
-    Incoming.update(
+    InboundMessage.update(
         kind=result.kind, outcome=result.outcome, reason=result.reason, list=result.list, person=result.person,
         letter=result.letter, notice=result.notice, address=mail.address[:320],
         file=spool.save_raw(raw) if result.keep else "", files=[list(one) for one in result.files], **shown,
-    ).where(Incoming.id == row.id).execute()  # fmt: skip
+    ).where(InboundMessage.id == row.id).execute()  # fmt: skip
 
 
 def _authenticate(place: InboundAddress, mail: InboundMail, handler: "MessageHandler") -> AuthResult:
@@ -227,7 +233,7 @@ def _get_letter(number: int | None) -> Letter | None:
 def _handle_report(place: InboundAddress, mail: InboundMail, proof: AuthResult, now: datetime) -> InboundResult:
     """A report about a letter: by the return path, else by our Message-ID in what came back."""
     letter = _get_letter(place.letter) or _get_letter(mail.about)
-    if letter and letter.state == "sending" and letter.handed_at:
+    if letter and letter.state == "sending" and letter.handed_over_at:
         raise RetryLater  # the bounce was faster than our own record of what it is about
     return bounces.record_report(letter, mail.explained(letter.address if letter else ""), now)
 
@@ -318,13 +324,17 @@ _HANDLERS_NEEDING_AUTH: tuple[MessageHandler, ...] = (_handle_post, _handle_join
 # ── afterwards ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def retry_quarantined(row: Incoming, now: datetime) -> bool:
+def retry_quarantined(row: InboundMessage, now: datetime) -> bool:
     """Try a quarantined mail once more; say whether it could be handled. It stays in quarantine if not."""
     raw = spool.read_raw(row.file) if row.outcome == "quarantined" else None
     if raw is None:
         return False
     change = {"outcome": "failed", "attempts": MAX_ATTEMPTS - 1}
-    if not Incoming.update(**change).where(Incoming.id == row.id, Incoming.outcome == "quarantined").execute():
+    if (
+        not InboundMessage.update(**change)
+        .where(InboundMessage.id == row.id, InboundMessage.outcome == "quarantined")
+        .execute()
+    ):
         return False
     done = handle_message(raw, row.envelope_sender, _full_address(row.recipient), now)
     return done is not None and done.outcome != "quarantined"
@@ -338,7 +348,16 @@ def _full_address(local: str) -> str:
 def erase_old_messages(now: datetime) -> int:
     """Forget words and addresses of mails of more than 30 days ago; replies stay with their notice. Return how many."""
     spool.delete_old_raw(now)
-    old = (Incoming.at < now - CONTENT_RETENTION) & (Incoming.kind != "reply") & (Incoming.kind != "post")
-    held = (Incoming.text != "") | (Incoming.subject != "") | (Incoming.address != "") | (Incoming.file != "")
+    old = (
+        (InboundMessage.at < now - CONTENT_RETENTION)
+        & (InboundMessage.kind != "reply")
+        & (InboundMessage.kind != "post")
+    )
+    held = (
+        (InboundMessage.text != "")
+        | (InboundMessage.subject != "")
+        | (InboundMessage.address != "")
+        | (InboundMessage.file != "")
+    )
     blank = {"text": "", "subject": "", "address": "", "envelope_sender": "", "file": ""}
-    return Incoming.update(**blank).where(old & held).execute()
+    return InboundMessage.update(**blank).where(old & held).execute()

@@ -22,7 +22,7 @@ from i18n import N_
 from mail import envelope_headers
 from mail.imap import HANDLED_FOLDER, OTHER_FOLDER, ImapSession, MailboxUnavailable
 from mail.imap_account import ImapAccount
-from models import Collection
+from models import ImapStatus
 
 log = logging.getLogger("kairan.collecting")
 
@@ -87,18 +87,18 @@ def _mailbox_address(force: settings.Settings) -> str:
 
 
 def _record_success(now: datetime, taken: int, others: int) -> None:
-    Collection.the()
-    Collection.update(
-        at=now, well_at=now, reason="", message="", detail="",
-        taken=Collection.taken + taken, others=Collection.others + others,
-    ).where(Collection.id == 1).execute()  # fmt: skip
+    ImapStatus.load_row()
+    ImapStatus.update(
+        at=now, last_success_at=now, reason="", message="", detail="",
+        taken=ImapStatus.taken + taken, others=ImapStatus.others + others,
+    ).where(ImapStatus.id == 1).execute()  # fmt: skip
 
 
 def record_error(trouble: MailboxUnavailable, now: datetime) -> None:
     """Keep what is wrong with the mailbox, for the settings page and the doctor."""
-    Collection.the()
+    ImapStatus.load_row()
     fields = {"reason": trouble.reason, "message": trouble.message, "detail": trouble.detail}
-    Collection.update(at=now, **fields).where(Collection.id == 1).execute()
+    ImapStatus.update(at=now, **fields).where(ImapStatus.id == 1).execute()
 
 
 def poll_once(box: ImapAccount, now: datetime) -> int:
@@ -188,7 +188,7 @@ class ImapPoller:
             self._failures = 0
             return True
         self._failures = 0
-        if self._reading.tells:
+        if self._reading.supports_idle:
             return self._reading.wait(POLL_INTERVAL_S, stopped)
         self._not_before = time.monotonic() + POLL_INTERVAL_S
         return False

@@ -5,7 +5,7 @@ from peewee import ModelSelect
 from core.inbound import spool
 from core.inbound.post_by_mail import HOLD_REASONS
 from i18n import N_
-from models import Incoming
+from models import InboundMessage
 
 KIND_LABELS: dict[str, str] = {
     "post": N_("To all members"),
@@ -60,18 +60,18 @@ _AUTOMATED_KINDS = ("bounce", "complaint", "automatic", "machine", "loop")
 
 def list_messages(view: str) -> ModelSelect:
     """Return the mails of a view, the newest first."""
-    rows = Incoming.select().order_by(Incoming.id.desc())
+    rows = InboundMessage.select().order_by(InboundMessage.id.desc())
     if view == "look":
         return rows.where(
-            Incoming.outcome.in_(("quarantined", "failed"))
-            | (Incoming.kind.in_(("stray", "house")) & (Incoming.outcome == "held"))
-            | (Incoming.kind.in_(("post", "join")) & Incoming.outcome.in_(("silent", "dropped")))
+            InboundMessage.outcome.in_(("quarantined", "failed"))
+            | (InboundMessage.kind.in_(("stray", "house")) & (InboundMessage.outcome == "held"))
+            | (InboundMessage.kind.in_(("post", "join")) & InboundMessage.outcome.in_(("silent", "dropped")))
         )
     if view == "people":
-        return rows.where(Incoming.kind.in_(("post", "stray", "join", "leave", "reply", "house")))
-    return rows.where(Incoming.kind.in_(_AUTOMATED_KINDS)) if view == "machines" else rows
+        return rows.where(InboundMessage.kind.in_(("post", "stray", "join", "leave", "reply", "house")))
+    return rows.where(InboundMessage.kind.in_(_AUTOMATED_KINDS)) if view == "machines" else rows
 
 
-def read_raw_message(row: Incoming) -> bytes | None:
+def read_raw_message(row: InboundMessage) -> bytes | None:
     """Return the raw mail of a row, while it is kept."""
     return spool.read_raw(row.file) if row.file else None

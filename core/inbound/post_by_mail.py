@@ -21,7 +21,7 @@ from database import db, millis
 from i18n import N_
 from mail import clean_post
 from mail.auth_results import AuthResult
-from models import Incoming, MailingList, Notice, Sender, Target, User, Wording
+from models import AllowedSender, InboundMessage, MailingList, Notice, Target, User, Wording
 
 MAX_HELD_PER_DAY = 10
 RELEASE_LINK_VALID_FOR = timedelta(hours=24)
@@ -56,7 +56,7 @@ class PostedMessage:
 
 
 def accept_post(
-    mailing_list: MailingList, sender: Sender, post: PostedMessage, proof: AuthResult, now: datetime
+    mailing_list: MailingList, sender: AllowedSender, post: PostedMessage, proof: AuthResult, now: datetime
 ) -> InboundResult:
     """Make a notice of a registered sender's mail, or refuse it. Call inside the transaction that records the mail."""
     force = load_settings()
@@ -70,9 +70,9 @@ def accept_post(
     if why and rate_limits.record_hit(f"held post:{sender.id}", now, 86400) > MAX_HELD_PER_DAY:
         return InboundResult("post", "silent", "too many", mailing_list, show=True)
     notice, audience = _create_notice(mailing_list, sender, subject, text, why, force, now)
-    if mailing_list.waits_since or not audience.receiving:
+    if mailing_list.awaiting_roster_since or not audience.receiving:
         Notice.update(state="dropped", finished_at=now).where(Notice.id == notice.id).execute()
-        kind = "waits" if mailing_list.waits_since else "nobody"
+        kind = "waits" if mailing_list.awaiting_roster_since else "nobody"
         _notify_sender(kind, notice, mailing_list, sender, audience, post, now, "", "")
         return InboundResult("post", "dropped", "new roster" if kind == "waits" else kind, mailing_list, notice=notice)
     if why:
@@ -86,7 +86,7 @@ def accept_post(
 
 def _find_hold_reason(
     mailing_list: MailingList,
-    sender: Sender,
+    sender: AllowedSender,
     post: PostedMessage,
     proof: AuthResult,
     words_: tuple[str, str],
@@ -125,16 +125,16 @@ def _is_duplicate_post(mailing_list: MailingList, words_: tuple[str, str], now: 
 
 
 def _create_notice(
-    mailing_list: MailingList, sender: Sender, subject: str, text: str, why: str, force: Settings, now: datetime
+    mailing_list: MailingList, sender: AllowedSender, subject: str, text: str, why: str, force: Settings, now: datetime
 ) -> tuple[Notice, Audience]:
     """Write the notice in the state in which it waits: the usual window, or for its sender."""
     user = User.get_or_none(User.email_key == sender.address_key, User.disabled_at.is_null())
     name = sender.name or (user.name if user else "")
     notice = Notice.create(
-        state="held", held_why="proof" if why else "window", route="mail", by=user, by_name=name,
+        state="held", hold_reason="proof" if why else "window", route="mail", by=user, by_name=name,
         read_confirmation=mailing_list.post_confirm, practice=force.practice, step=3,
         created_at=now, updated_at=now, confirmed_at=now,
-        begin_at=now if why else now + timedelta(seconds=force.hold_s),
+        send_at=now if why else now + timedelta(seconds=force.hold_s),
     )  # fmt: skip
     Wording.create(notice=notice, language=force.language, subject=subject, text=text)
     Target.create(notice=notice, kind="list", number=mailing_list.id)
@@ -150,7 +150,7 @@ def _create_notice(
 
 
 def _notify_sender(
-    kind: str, notice: Notice, mailing_list: MailingList, sender: Sender, audience: Audience,
+    kind: str, notice: Notice, mailing_list: MailingList, sender: AllowedSender, audience: Audience,
     post: PostedMessage, now: datetime, url: str, why: str,
 ) -> None:  # fmt: skip
     language = language_of_sender(sender)
@@ -165,7 +165,7 @@ def _notify_sender(
             "subject": wording.subject,
             "text": wording.text,
             "letters": audience.letters,
-            "at": i18n.format_time(notice.begin_at),
+            "at": i18n.format_time(notice.send_at),
             "url": url,
             "why": i18n.say(language, HOLD_REASONS[why]) if why else "",
             "attachments": i18n.say(language, _ATTACHMENTS_DROPPED) + "\n" if post.attachments else "",
@@ -178,7 +178,7 @@ def _notify_sender(
 _ATTACHMENTS_DROPPED = N_("Attachments are not distributed by mail.")
 
 
-def _warn_about_forgery(mailing_list: MailingList, sender: Sender, now: datetime) -> None:
+def _warn_about_forgery(mailing_list: MailingList, sender: AllowedSender, now: datetime) -> None:
     """Tell the registered address that somebody wrote in its name, at most once an hour."""
     if rate_limits.record_hit(f"forged post:{sender.id}", now, FORGERY_WARNING_INTERVAL_S) == 1:
         values = {"to_name": sender.name, "list": mailing_list.name}
@@ -187,7 +187,7 @@ def _warn_about_forgery(mailing_list: MailingList, sender: Sender, now: datetime
         )
 
 
-def language_of_sender(sender: Sender) -> str:
+def language_of_sender(sender: AllowedSender) -> str:
     """Return the language of a sender: the user's with this address, else the organization's."""
     user = User.get_or_none(User.email_key == sender.address_key)
     return user.language if user else load_settings().language
@@ -217,12 +217,12 @@ def _token_serializer(force: Settings) -> URLSafeSerializer:
 
 def is_waiting_for_release(notice: Notice) -> bool:
     """Say whether a posted mail still waits for its sender."""
-    return notice.state == "held" and notice.held_why == "proof"
+    return notice.state == "held" and notice.hold_reason == "proof"
 
 
 def hold_reason(notice: Notice) -> str:
     """Return why a posted mail was held, a key of WHY; "" if it was not."""
-    row = Incoming.select().where(Incoming.notice == notice, Incoming.kind == "post").first()
+    row = InboundMessage.select().where(InboundMessage.notice == notice, InboundMessage.kind == "post").first()
     return row.reason if row and row.reason in HOLD_REASONS else ""
 
 
@@ -232,7 +232,7 @@ def release_post(notice: Notice, now: datetime, typed: str = "") -> int:
     Raises WrongNumber (everybody: the number of letters must be typed, decision 7), Incomplete, TooLate.
     """
     audience = resolve_audience(notice)
-    if any(one.waits_since for one in audience.lists):
+    if any(one.awaiting_roster_since for one in audience.lists):
         raise MissingFields({"targets": N_("The list waits for its new roster, so nothing is sent to it now.")})
     if not audience.receiving:
         raise MissingFields({"targets": N_("Nobody of the chosen recipients can receive mail.")})
@@ -241,10 +241,10 @@ def release_post(notice: Notice, now: datetime, typed: str = "") -> int:
     with db.atomic():
         changed = (
             Notice.update(
-                held_why="window", begin_at=now, updated_at=now, serial=Notice.serial + 1,
+                hold_reason="window", send_at=now, updated_at=now, serial=Notice.serial + 1,
                 expected=audience.expected, fingerprint=audience.fingerprint,
             )
-            .where(Notice.id == notice.id, Notice.state == "held", Notice.held_why == "proof")
+            .where(Notice.id == notice.id, Notice.state == "held", Notice.hold_reason == "proof")
             .execute()
         )  # fmt: skip
         if not changed:
@@ -255,5 +255,5 @@ def release_post(notice: Notice, now: datetime, typed: str = "") -> int:
 
 def posted_from_address(notice: Notice) -> str:
     """Return the address from which a notice was posted (T-39); "" if it was written elsewhere."""
-    row = Incoming.select().where(Incoming.notice == notice, Incoming.kind == "post").first()
+    row = InboundMessage.select().where(InboundMessage.notice == notice, InboundMessage.kind == "post").first()
     return row.address if row else ""

@@ -20,7 +20,7 @@ from core.settings import load_settings
 from i18n import N_
 from mail import address as addresses
 from mail.message import parse_message
-from models import Delivery, Incoming, Letter, Notice, Person, Sender
+from models import AllowedSender, Delivery, InboundMessage, Letter, Notice, Person
 
 UnfitFile = file_types.UnfitFile
 MAX_NOTIFICATIONS_PER_DAY = 50
@@ -90,8 +90,12 @@ def _notify_organizer(delivery: Delivery, mail: InboundMail, now: datetime) -> N
 
 def _registered_sender_of(notice: Notice) -> tuple[str, str]:
     """Return address and language of the sender who posted the notice by mail; ("", "") if there is none."""
-    row = Incoming.select().where(Incoming.notice == notice, Incoming.kind == "post").first()
-    known = Sender.select().where(Sender.address_key == addresses.comparison_key(row.address)).first() if row else None
+    row = InboundMessage.select().where(InboundMessage.notice == notice, InboundMessage.kind == "post").first()
+    known = (
+        AllowedSender.select().where(AllowedSender.address_key == addresses.comparison_key(row.address)).first()
+        if row
+        else None
+    )
     return (known.address, load_settings().language) if known else ("", "")
 
 
@@ -103,11 +107,11 @@ def list_replies(
     `lists`: as for `core.visibility`.
     """
     rows = (
-        Incoming.select(Incoming, Letter, Delivery)
+        InboundMessage.select(InboundMessage, Letter, Delivery)
         .join(Letter)
         .join(Delivery)
-        .where(Incoming.kind == "reply", Delivery.notice == notice)
-        .order_by(Incoming.id.desc())
+        .where(InboundMessage.kind == "reply", Delivery.notice == notice)
+        .order_by(InboundMessage.id.desc())
     )
     if delivery is not None:
         rows = rows.where(Letter.delivery == delivery)
@@ -119,19 +123,19 @@ def list_replies(
 def list_replies_of_person(person: Person, rights: Permissions, limit: int = 20) -> list[tuple[Notice, ReplyView]]:
     """Return what somebody answered by mail to letters of notices that an organizer may see, the newest first."""
     rows = (
-        Incoming.select(Incoming, Letter, Delivery, Notice)
+        InboundMessage.select(InboundMessage, Letter, Delivery, Notice)
         .join(Letter)
         .join(Delivery)
         .join(Notice)
-        .where(Incoming.kind == "reply", Delivery.person == person)
-        .order_by(Incoming.id.desc())
+        .where(InboundMessage.kind == "reply", Delivery.person == person)
+        .order_by(InboundMessage.id.desc())
         .limit(limit)
     )
     found = ((row.letter.delivery.notice, _reply_view(row)) for row in rows)
     return [(notice, reply) for notice, reply in found if rights.may_notice("view", notice)]
 
 
-def _reply_view(row: Incoming) -> ReplyView:
+def _reply_view(row: InboundMessage) -> ReplyView:
     letter = row.letter
     other = bool(row.address) and addresses.comparison_key(row.address) != addresses.comparison_key(letter.address)
     files = tuple((str(name), int(size)) for name, size in row.files)
@@ -146,7 +150,7 @@ def get_reply_file(number: int, place: int, rights: Permissions) -> file_types.C
 
     Raises UnfitFile for what could act by itself: that is for the administrators, out of the raw mail.
     """
-    row = Incoming.get_or_none(Incoming.id == number, Incoming.kind == "reply")
+    row = InboundMessage.get_or_none(InboundMessage.id == number, InboundMessage.kind == "reply")
     notice = row.letter.delivery.notice if row and row.letter_id and row.letter.delivery_id else None
     if notice is None or not rights.may_notice("view", notice):
         return None

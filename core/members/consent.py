@@ -13,7 +13,7 @@ import i18n
 from core.settings import load_settings
 from database import EPOCH
 from i18n import N_
-from models import MailingList, Membership, Terms
+from models import ConsentText, MailingList, Membership
 
 ROUTE_LABELS: dict[str, str] = {
     "manager": N_("entered by an organizer"),
@@ -50,11 +50,11 @@ def render_consent_text(mailing_list: MailingList, language: str) -> str:
     return "\n".join(line for line in lines if line)
 
 
-def current_consent_text(mailing_list: MailingList, now: datetime) -> Terms:
+def current_consent_text(mailing_list: MailingList, now: datetime) -> ConsentText:
     """Return the row that keeps the words in force; a new one is made when they have changed."""
     said = render_consent_text(mailing_list, load_settings().language)
-    last = Terms.select().where(Terms.list == mailing_list).order_by(Terms.id.desc()).first()
-    return last if last and last.text == said else Terms.create(list=mailing_list, text=said, since=now)
+    last = ConsentText.select().where(ConsentText.list == mailing_list).order_by(ConsentText.id.desc()).first()
+    return last if last and last.text == said else ConsentText.create(list=mailing_list, text=said, since=now)
 
 
 def new_consent_record(mailing_list: MailingList, evidence: Mapping[str, object], now: datetime) -> dict[str, object]:
@@ -76,13 +76,13 @@ class ConsentView:
     since: datetime | None
 
 
-def consent_view(place: Membership, known: Mapping[int, Terms]) -> ConsentView:
+def consent_view(place: Membership, known: Mapping[int, ConsentText]) -> ConsentView:
     """Return the record of one membership; `known`: terms by number (`terms_of`). Words are source strings."""
     held = place.consent or {}
     agreed = known.get(int(held.get("terms", 0)))
     return ConsentView(
         at=place.joined_at,
-        route=ROUTE_LABELS.get(place.joined_route, place.joined_route),
+        route=ROUTE_LABELS.get(place.joined_via, place.joined_via),
         proof=PROOF_LABELS.get(str(held.get("proof", "")), ""),
         code=CODE_LABELS.get(str(held.get("code", "")), ""),
         source=str(held.get("message") or held.get("network") or ""),
@@ -96,13 +96,13 @@ def _parse_ms(held: object) -> datetime | None:
     return EPOCH + timedelta(milliseconds=held) if isinstance(held, int) else None
 
 
-def consent_texts_by_id(places: list[Membership]) -> dict[int, Terms]:
+def consent_texts_by_id(places: list[Membership]) -> dict[int, ConsentText]:
     """Return the words that some memberships were given to, by number; one query."""
     numbers = {int(one.consent.get("terms", 0)) for one in places if one.consent}
-    return {one.id: one for one in Terms.select().where(Terms.id.in_(numbers))}
+    return {one.id: one for one in ConsentText.select().where(ConsentText.id.in_(numbers))}
 
 
-def consent_as_line(place: Membership, known: Mapping[int, Terms], language: str) -> str:
+def consent_as_line(place: Membership, known: Mapping[int, ConsentText], language: str) -> str:
     """Return a record in one line, for the roster file."""
     record_ = consent_view(place, known)
     parts = [

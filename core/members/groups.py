@@ -16,9 +16,9 @@ from core.members import segment_rules
 from core.members.segment_rules import RuleBlocks
 from core.notices.merge_fields import custom_field_names
 from core.permissions import Permissions
-from database import db, insert_rows
+from database import bulk_insert, db
 from i18n import N_
-from models import REACHABLE, Child, Group, GroupMember, MailingList, Membership, Notice, Person, Target, User
+from models import DELIVERABLE_STATES, Child, Group, GroupMember, MailingList, Membership, Notice, Person, Target, User
 
 MAX_NAME_LENGTH = 60
 MAX_GROUPS_PER_NOTICE = 15
@@ -42,7 +42,7 @@ def membership_ids(group: Group) -> ModelSelect:
     if group.condition:
         return matching_membership_ids(group.list_id, segment_rules.blocks_from_json(group.condition))
     fixed = GroupMember.select(GroupMember.membership).where(GroupMember.group == group)
-    return Membership.select(Membership.id).where(Membership.id.in_(fixed), Membership.belongs)
+    return Membership.select(Membership.id).where(Membership.id.in_(fixed), Membership.is_member)
 
 
 def matching_membership_ids(list_id: int, condition: RuleBlocks) -> ModelSelect:
@@ -52,7 +52,7 @@ def matching_membership_ids(list_id: int, condition: RuleBlocks) -> ModelSelect:
         .join(Person)
         .switch(Membership)
         .join(Child, JOIN.LEFT_OUTER)
-        .where(Membership.list == list_id, Membership.belongs, segment_rules.blocks_to_sql(condition))
+        .where(Membership.list == list_id, Membership.is_member, segment_rules.blocks_to_sql(condition))
     )
 
 
@@ -68,7 +68,7 @@ class GroupPreview:
 def preview_group(numbers: ModelSelect, limit: int = 20) -> GroupPreview:
     """Look at the places of a query: how many people, and the first ones with their children, by kana."""
     here = Membership.id.in_(numbers)
-    mail = Person.address.is_null(False) & Person.address_state.in_(REACHABLE) & (Membership.state == "active")
+    mail = Person.address.is_null(False) & Person.address_state.in_(DELIVERABLE_STATES) & (Membership.state == "active")
     counted = Membership.select(fn.COUNT(fn.DISTINCT(Membership.person))).join(Person).where(here)
     rows = (
         Membership.select(Membership, Person, Child)
@@ -117,7 +117,7 @@ def open_groups_by_id(numbers: Iterable[int]) -> dict[int, Group]:
 
 def suggest_values(list_id: int) -> dict[str, list[str]]:
     """Return the values that members of a list have, by field: for tapping instead of typing."""
-    here = (Membership.list == list_id) & Membership.belongs
+    here = (Membership.list == list_id) & Membership.is_member
     children = Child.select(Child.grade, Child.class_name, Child.attributes).join(Membership).where(here).distinct()
     own = Membership.select(Membership.relation, Membership.attributes).where(here).distinct()
     found: dict[str, dict[str, None]] = {}
@@ -187,7 +187,7 @@ def freeze_members(group: Group, by: User | None) -> int:
         numbers = [row.id for row in membership_ids(group)]
         Group.update(condition=[]).where(Group.id == group.id).execute()
         GroupMember.delete().where(GroupMember.group == group).execute()
-        insert_rows(GroupMember, ({"group": group.id, "membership": number} for number in numbers))
+        bulk_insert(GroupMember, ({"group": group.id, "membership": number} for number in numbers))
         audit.log_action(by, "group.fixed", group.id, detail={"places": len(numbers)})
     return len(numbers)
 
@@ -198,11 +198,11 @@ def add_group_members(group: Group, people: Iterable[int], by: User | None) -> i
         there = GroupMember.select(GroupMember.membership).where(GroupMember.group == group)
         rows = list(
             Membership.select(Membership.id, Membership.person).where(
-                Membership.list == group.list_id, Membership.person.in_(list(people)), Membership.belongs,
+                Membership.list == group.list_id, Membership.person.in_(list(people)), Membership.is_member,
                 Membership.id.not_in(there),
             )
         )  # fmt: skip
-        insert_rows(GroupMember, ({"group": group.id, "membership": row.id} for row in rows))
+        bulk_insert(GroupMember, ({"group": group.id, "membership": row.id} for row in rows))
         added = len({row.person_id for row in rows})
         if added:
             audit.log_action(by, "group.members_added", group.id, detail={"people": added})

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from core import audit
 from core.settings import load_settings
-from database import db, new_code
+from database import db, new_join_code
 from models import Child, MailingList, Membership, User
 
 
@@ -50,7 +50,7 @@ def resolve_code(mailing_list: MailingList, typed: str) -> ValidCode | None:
 
 def is_child_in_list(child: int, mailing_list: MailingList) -> bool:
     """Say whether a child has a place in a list."""
-    here = (Membership.child == child) & (Membership.list == mailing_list) & Membership.belongs
+    here = (Membership.child == child) & (Membership.list == mailing_list) & Membership.is_member
     return Membership.select().where(here).exists()
 
 
@@ -75,14 +75,14 @@ def join_mailto(mailing_list: MailingList, code: str = "") -> str:
 def rotate_list_code(mailing_list: MailingList, by: User | None) -> None:
     """Give a list a new code: hand-outs with the old one, and links and QR codes on them, open nothing any more."""
     with db.atomic():
-        MailingList.update(join_code=new_code()).where(MailingList.id == mailing_list.id).execute()
+        MailingList.update(join_code=new_join_code()).where(MailingList.id == mailing_list.id).execute()
         audit.log_action(by, "list.code_rotated", mailing_list.id)
 
 
 def children_in_list(mailing_list: MailingList) -> list[Child]:
     """Return the children of a list by class and reading, each once."""
     here = Membership.select(Membership.child).where(
-        Membership.list == mailing_list, Membership.belongs, Membership.child.is_null(False)
+        Membership.list == mailing_list, Membership.is_member, Membership.child.is_null(False)
     )
     rows = Child.select().where(Child.id.in_(here))
     return sorted(
@@ -100,7 +100,7 @@ def rotate_child_codes(mailing_list: MailingList, by: User | None, only: Collect
     with db.atomic():
         rows = [one for one in children_in_list(mailing_list) if only is None or one.id in only]
         for row in rows:
-            row.join_code = new_code()
+            row.join_code = new_join_code()
         Child.bulk_update(rows, [Child.join_code], batch_size=500)
         if rows:
             audit.log_action(by, "list.slips_rotated", mailing_list.id, detail={"children": len(rows)})

@@ -11,7 +11,7 @@ from core.permissions import notice_ids_for_lists
 from database import db
 from i18n import N_
 from mail import address as addresses
-from models import MailingList, Membership, Notice, Person, Sender, User
+from models import AllowedSender, MailingList, Membership, Notice, Person, User
 
 COUNT_KEYS = ("members", "active", "stopped", "bounced", "pending")
 MAX_NAME_LENGTH = 60
@@ -72,13 +72,13 @@ def _validate_name(typed: str, but: int = 0) -> str:
     name = normalise_text(typed)
     if not name or len(name) > MAX_NAME_LENGTH:
         raise DomainError("name", N_("Please enter a name of at most %(number)s characters."), number=MAX_NAME_LENGTH)
-    if MailingList.open_ones().where(MailingList.name == name, MailingList.id != but).exists():
+    if MailingList.open_lists().where(MailingList.name == name, MailingList.id != but).exists():
         raise DomainError("name", N_("Another list already has this name."))
     return name
 
 
 def _require_single_whole(whole: bool, but: int = 0) -> None:
-    found = MailingList.open_ones().where(MailingList.whole == True, MailingList.id != but).first()
+    found = MailingList.open_lists().where(MailingList.whole == True, MailingList.id != but).first()
     if whole and found:
         raise DomainError("whole", N_("“%(name)s” is already marked as the whole organization."), name=found.name)
 
@@ -125,10 +125,10 @@ def close_list(mailing_list: MailingList, by: User | None, now: datetime) -> Non
 
 
 def _has_active_notice(mailing_list: MailingList) -> bool:
-    open_ones = ("held", "scheduled", "sending", "paused")
+    open_lists = ("held", "scheduled", "sending", "paused")
     return (
         Notice.select()
-        .where(Notice.id.in_(notice_ids_for_lists([mailing_list.id])), Notice.state.in_(open_ones))
+        .where(Notice.id.in_(notice_ids_for_lists([mailing_list.id])), Notice.state.in_(open_lists))
         .exists()
     )
 
@@ -154,7 +154,7 @@ def count_members_by_list(numbers: Iterable[int]) -> dict[int, dict[str, int]]:
     per_person = (
         Membership.select(Membership.list_id.alias("list_id"), member_state_sql().alias("standing"))
         .join(Person)
-        .where(Membership.list.in_(wanted), Membership.belongs)
+        .where(Membership.list.in_(wanted), Membership.is_member)
         .group_by(Membership.list_id, Membership.person_id, Person.address_state)
     )
     rows = (
@@ -188,7 +188,9 @@ def member_state_sql() -> Case:
 # ── who may post by mail ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def add_sender(mailing_list: MailingList, by: User | None, address: str, name: str = "", *, now: datetime) -> Sender:
+def add_sender(
+    mailing_list: MailingList, by: User | None, address: str, name: str = "", *, now: datetime
+) -> AllowedSender:
     """Register an address that may post to a list by mail (T-37). Raises Refused; adding twice changes the name."""
     try:
         clean = addresses.parse_address(address)
@@ -196,12 +198,12 @@ def add_sender(mailing_list: MailingList, by: User | None, address: str, name: s
         raise DomainError("address", wrong.message) from wrong
     key = addresses.comparison_key(clean)
     with db.atomic():
-        sender, fresh = Sender.get_or_create(
+        sender, fresh = AllowedSender.get_or_create(
             list=mailing_list,
             address_key=key,
             defaults={"address": clean, "name": name.strip(), "created_at": now},
         )
         if not fresh and name.strip():
-            Sender.update(name=name.strip()).where(Sender.id == sender.id).execute()
+            AllowedSender.update(name=name.strip()).where(AllowedSender.id == sender.id).execute()
         audit.log_action(by, "sender.added", sender.id, detail={"list": mailing_list.id})
     return sender

@@ -100,7 +100,7 @@ def _states_query(mailing_list: MailingList) -> ModelSelect:
         .join(Person)
         .switch(Membership)
         .join(Child, JOIN.LEFT_OUTER)
-        .where(Membership.list == mailing_list, Membership.belongs)
+        .where(Membership.list == mailing_list, Membership.is_member)
         .group_by(Membership.person_id, Person.address_state)
     )
 
@@ -144,7 +144,7 @@ def member_rows(mailing_list: MailingList, found: list[Person]) -> list[MemberRo
     places = (
         Membership.select(Membership, Child)
         .join(Child, JOIN.LEFT_OUTER)
-        .where(Membership.list == mailing_list, Membership.person.in_(list(made)), Membership.belongs)
+        .where(Membership.list == mailing_list, Membership.person.in_(list(made)), Membership.is_member)
         .order_by(Membership.id)
     )
     for place in places:
@@ -192,7 +192,7 @@ def visible_memberships(person: Person, rights: Permissions, need: str = "view")
         .join(MailingList)
         .switch(Membership)
         .join(Child, JOIN.LEFT_OUTER)
-        .where(Membership.person == person, Membership.belongs, Membership.list.in_(_visible_list_ids(rights, need)))
+        .where(Membership.person == person, Membership.is_member, Membership.list.in_(_visible_list_ids(rights, need)))
         .order_by(MailingList.whole.desc(), MailingList.name, Membership.id)
     )
 
@@ -214,7 +214,7 @@ def visible_household(person: Person, rights: Permissions) -> list[Person]:
     if not person.household:
         return []
     seen = Membership.select(Membership.person).where(
-        Membership.belongs, Membership.list.in_(_visible_list_ids(rights))
+        Membership.is_member, Membership.list.in_(_visible_list_ids(rights))
     )
     return list(
         Person.select()
@@ -241,7 +241,9 @@ def deliveries_to(person: Person) -> ModelSelect:
 
 def delivery_views(found: list[Delivery], rights: Permissions) -> list[DeliveryView]:
     """Return the fates of some deliveries with the subjects that somebody may see; three queries."""
-    newest = {one.delivery_id: one for one in Letter.select().where(Letter.delivery.in_(found), Letter.newest == True)}
+    newest = {
+        one.delivery_id: one for one in Letter.select().where(Letter.delivery.in_(found), Letter.is_current == True)
+    }
     notices = {one.notice_id for one in found}
     visible = _visible_notices(notices, rights)
     subjects: dict[int, str] = {}

@@ -175,11 +175,11 @@ def _save_child(membership: Membership, child: Mapping[str, str], items: dict[st
 def split_household(person: Person, by: User | None) -> None:
     """Give a person, and the children only this person cares for, a household of their own."""
     with db.atomic():
-        mine = {row.child_id for row in person.memberships if row.child_id and row.belongs}
+        mine = {row.child_id for row in person.memberships if row.child_id and row.is_member}
         shared = {
             row.child_id
             for row in Membership.select().where(
-                Membership.child.in_(mine), Membership.person != person, Membership.belongs
+                Membership.child.in_(mine), Membership.person != person, Membership.is_member
             )
         }
         key = households.new_household_key()
@@ -194,7 +194,7 @@ def join_household(person: Person, other: Person, by: User | None) -> None:
         key = person.household or other.household or households.new_household_key()
         households.merge_households({old: key for old in (person.household, other.household) if old and old != key})
         Person.update(household=key).where(Person.id.in_([person.id, other.id])).execute()
-        theirs = Membership.person.in_([person.id, other.id]) & Membership.belongs
+        theirs = Membership.person.in_([person.id, other.id]) & Membership.is_member
         Child.update(household=key).where(Child.id.in_(Membership.select(Membership.child).where(theirs))).execute()
         audit.log_action(by, "household.joined", person.id)
 
@@ -294,8 +294,8 @@ def _notify_old_address(person: Person, new_key: str, now: datetime) -> None:
 
     Not if it is dead, nor to another family that said that our letters are not meant for them (decision 2).
     """
-    strange = Delivery.select().where(Delivery.person == person, Delivery.strange_at.is_null(False)).exists()
-    if person.reachable and person.address_key != new_key and not strange:
+    strange = Delivery.select().where(Delivery.person == person, Delivery.misdirected_at.is_null(False)).exists()
+    if person.is_deliverable and person.address_key != new_key and not strange:
         service_mail.notify(
             "moved", address=person.address or "", language=person.language, values={"to_name": ""}, now=now,
             person=person, urgent=False, useful_s=86400,
@@ -314,7 +314,7 @@ def clean_member_address(typed: str) -> str:
 
 
 def _deliverable_fields(now: datetime) -> dict[str, Any]:
-    return {"address_state": "fine", "address_reason": "", "address_state_at": now, "address_state_by": None}
+    return {"address_state": "fine", "address_reason": "", "address_state_at": now, "address_state_notice_id": None}
 
 
 def clear_suppression(person: Person, by: User | None, now: datetime) -> bool:

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from core import audit
 from core.accounts import class_teacher
-from database import db, insert_rows
+from database import bulk_insert, db
 from models import MailingList, Membership, User
 
 KINDS = ("move", "copy")
@@ -35,7 +35,7 @@ def preview_move_copy(source: MailingList, target: MailingList, people: Iterable
     """Say what moving or copying would do, changing nothing."""
     rows = _memberships_in(source, people)
     known = _existing_memberships(target, rows)
-    return _count_result(rows, {key for key, row in known.items() if row.belongs})
+    return _count_result(rows, {key for key, row in known.items() if row.is_member})
 
 
 def move_or_copy(
@@ -47,9 +47,9 @@ def move_or_copy(
     with db.atomic():
         rows = _memberships_in(source, people)
         known = _existing_memberships(target, rows)
-        there = {key for key, row in known.items() if row.belongs}
+        there = {key for key, row in known.items() if row.is_member}
         arriving = [row for row in rows if _person_and_child(row) not in there]
-        insert_rows(
+        bulk_insert(
             Membership,
             (_new_membership_fields(row, target, kind, now) for row in arriving if _person_and_child(row) not in known),
         )
@@ -101,7 +101,7 @@ def _new_membership_fields(row: Membership, target: MailingList, kind: str, now:
     return {
         "person": row.person_id, "list": target.id, "child": row.child_id, "relation": row.relation,
         "attributes": row.attributes, "state": row.state, "stopped_by": row.stopped_by, "stopped_at": row.stopped_at,
-        "joined_at": now, "joined_route": kind, "consent": {**row.consent, "from_list": row.list_id}, "in_charge": None,
+        "joined_at": now, "joined_via": kind, "consent": {**row.consent, "from_list": row.list_id}, "in_charge": None,
     }  # fmt: skip
 
 

@@ -83,7 +83,7 @@ def email_page_link(typed: str, now: datetime) -> None:
     person = Person.get_or_none(Person.address_key == key)
     if any(rate_limits.record_hit(f"own page:{window}:{key}", now, window) > most for window, most in PER_ADDRESS):
         return
-    if person is None or not person.reachable or not _memberships_of(person):
+    if person is None or not person.is_deliverable or not _memberships_of(person):
         return
     if rate_limits.record_hit("own pages", now, 86400) <= MAX_LINKS_PER_DAY:
         values = {"url": page_url(person, now), "to_name": person.name}
@@ -154,7 +154,7 @@ def _memberships_of(person: Person) -> list[Membership]:
         .switch(Membership)
         .join(Child, JOIN.LEFT_OUTER)
         .where(
-            Membership.person == person, Membership.belongs, MailingList.closed_at.is_null(),
+            Membership.person == person, Membership.is_member, MailingList.closed_at.is_null(),
             MailingList.practice_of.is_null(),
         )
         .order_by(MailingList.whole.desc(), MailingList.name, Membership.id)
@@ -168,7 +168,7 @@ def _is_trusted(place: Membership) -> bool:
 
 def _is_guardian_by_roster(place: Membership) -> bool:
     """Say whether the school itself named this guardian of the child: who found a slip must not read its items."""
-    return bool(place.child_id) and _is_trusted(place) and place.joined_route not in ("blank mail", "link")
+    return bool(place.child_id) and _is_trusted(place) and place.joined_via not in ("blank mail", "link")
 
 
 def _list_line(mailing_list: MailingList, places: list[Membership]) -> ListLine:
@@ -318,7 +318,7 @@ def stop_or_resume_list(person: Person, list_id: int, do: str, now: datetime) ->
 
 def send_test_email(person: Person, now: datetime) -> bool:
     """Send the short test letter to the reader (T-17); False after some in a day."""
-    if not person.reachable or rate_limits.record_hit(f"own test:{person.id}", now, 86400) > TEST_EMAILS_PER_DAY:
+    if not person.is_deliverable or rate_limits.record_hit(f"own test:{person.id}", now, 86400) > TEST_EMAILS_PER_DAY:
         return False
     _send_email("test", person, person.address or "", {"to_name": person.name}, now)
     return True
@@ -333,7 +333,7 @@ def delete_own_data(person: Person, now: datetime) -> set[int]:
     """
     barred = (Membership.person == person) & ((Membership.stopped_by == "manager") | (Membership.state == "refused"))
     with db.atomic():
-        held = list(Membership.select().where(Membership.person == person, Membership.belongs, ~barred))
+        held = list(Membership.select().where(Membership.person == person, Membership.is_member, ~barred))
         children = {one.child_id for one in held if one.child_id}
         lists = sorted({one.list_id for one in held})
         left = {"state": "left", "stopped_by": "reader", "left_at": now, "attributes": {}}

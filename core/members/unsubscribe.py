@@ -12,7 +12,7 @@ from core import audit
 from core.notifications import service_mail
 from core.system import manager_alerts
 from database import db
-from models import Cover, Delivery, Letter, MailingList, Membership, Notice, Person
+from models import Delivery, DeliveryMembership, Letter, MailingList, Membership, Notice, Person
 
 RESUBSCRIBE_EMAIL_INTERVAL = timedelta(days=1)
 
@@ -36,7 +36,9 @@ def covered_lists(delivery: Delivery) -> list[CoveredList]:
 
 def _membership_states(delivery: Delivery) -> dict[int, set[tuple[str, str]]]:
     """Return (state, stopped by) of the reader's memberships in each list that the letter covers."""
-    covered = Cover.select(Cover.list).where(Cover.delivery == delivery, Cover.list.is_null(False))
+    covered = DeliveryMembership.select(DeliveryMembership.list).where(
+        DeliveryMembership.delivery == delivery, DeliveryMembership.list.is_null(False)
+    )
     rows = Membership.select(Membership.list, Membership.state, Membership.stopped_by).where(
         Membership.person == delivery.person_id,
         Membership.list.in_(covered) | (Membership.list == delivery.list_id),
@@ -81,9 +83,11 @@ def resubscribe_lists(delivery: Delivery, lists: Collection[int], now: datetime)
 
 
 def _clear_misdirected(delivery: Delivery) -> None:
-    row = Delivery.select(Delivery.strange_at).where(Delivery.id == delivery.id, Delivery.strange_at.is_null(False))
+    row = Delivery.select(Delivery.misdirected_at).where(
+        Delivery.id == delivery.id, Delivery.misdirected_at.is_null(False)
+    )
     said = row.scalar()
-    if said and Delivery.update(strange_at=None).where(Delivery.id == delivery.id).execute():
+    if said and Delivery.update(misdirected_at=None).where(Delivery.id == delivery.id).execute():
         Membership.update(state="active", stopped_by="", stopped_at=None).where(
             Membership.person == delivery.person_id,
             Membership.state == "stopped",
@@ -151,7 +155,7 @@ def handle_one_click(delivery: Delivery, url: str, now: datetime) -> bool:
     if not unsubscribe_lists(delivery, [one.number for one in covered_lists(delivery)], now):
         return False
     person = delivery.person
-    if not person or not person.reachable or _was_emailed_recently(person, now):
+    if not person or not person.is_deliverable or _was_emailed_recently(person, now):
         return False
     values = {"list": _join_names(names, delivery.language), "url": url, "to_name": person.name}
     service_mail.notify(
@@ -177,7 +181,7 @@ def report_misdirected(delivery: Delivery, now: datetime) -> None:
     """Believe the reader that the letter was meant for another family: stop this address at once, tell the managers."""
     with db.atomic():
         stopped = _unsubscribe_everywhere(delivery, now)
-        first = Delivery.update(strange_at=now).where(Delivery.id == delivery.id, Delivery.strange_at.is_null())
+        first = Delivery.update(misdirected_at=now).where(Delivery.id == delivery.id, Delivery.misdirected_at.is_null())
         if first.execute():
             audit.log_action(None, "delivery.strange", delivery.id, detail={"notice": delivery.notice_id})
             Notice.update(serial=Notice.serial + 1).where(Notice.id == delivery.notice_id).execute()
@@ -202,6 +206,6 @@ def _unsubscribe_everywhere(delivery: Delivery, now: datetime) -> list[int]:
 
 def _unreachable_children_of_reader(delivery: Delivery) -> set[int]:
     rows = Membership.select(Membership.child).where(
-        Membership.person == delivery.person_id, Membership.child.is_null(False), Membership.belongs
+        Membership.person == delivery.person_id, Membership.child.is_null(False), Membership.is_member
     )
     return unreachable_children({child for (child,) in rows.tuples()})

@@ -39,7 +39,7 @@ def _person_by_address(address: str) -> Person | None:
 
 def _send_daily_limited(kind: str, person: Person, mailing_list: MailingList, url: str, now: datetime) -> None:
     """Write to the member's own address, at most once a day for each list."""
-    if not person.reachable or rate_limits.record_hit(f"{kind}:{mailing_list.id}:{person.id}", now, 86400) > 1:
+    if not person.is_deliverable or rate_limits.record_hit(f"{kind}:{mailing_list.id}:{person.id}", now, 86400) > 1:
         return
     values = {"list": mailing_list.name, "url": url, "to_name": person.name}
     service_mail.notify(
@@ -51,7 +51,7 @@ def _send_daily_limited(kind: str, person: Person, mailing_list: MailingList, ur
 def subscription_state(person: Person, mailing_list: MailingList) -> str:
     """Return how somebody stands in a list: active, stopped (by the reader), over (by a manager), or ""."""
     rows = Membership.select().where(Membership.person == person, Membership.list == mailing_list)
-    standing = {(row.state, row.stopped_by) for row in rows if row.belongs}
+    standing = {(row.state, row.stopped_by) for row in rows if row.is_member}
     if any(state in ("active", "unconfirmed", "pending") for state, _ in standing):
         return "active"
     if ("stopped", "reader") in standing:

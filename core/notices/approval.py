@@ -57,7 +57,7 @@ def request_review(
     sender_names.verify_sender_name(notice, by)
     with db.atomic():
         workflow.change_state(
-            notice, ("draft",), AlreadySent(notice), state="asked", begin_at=at, booked=at is not None, by=by,
+            notice, ("draft",), AlreadySent(notice), state="asked", send_at=at, booked=at is not None, by=by,
             by_name=by.name, within=person_scope_for_user(by), asked=colleague, asked_at=now,
             asked_mark=approval_policy.content_fingerprint(notice, audience),
             fingerprint=audience.fingerprint, word="", word_by="", updated_at=now,
@@ -94,17 +94,17 @@ def approve_notice(notice: Notice, by: User, mark: str, now: datetime) -> Notice
     workflow.require_files_previewed(notice, by)
     audience = _unchanged_audience(notice, mark, now)
     audit.log_action(by, "notice.approved", notice.id)
-    return workflow.schedule_send(notice, audience, by=notice.by, now=now, at=notice.begin_at, second=by)
+    return workflow.schedule_send(notice, audience, by=notice.by, now=now, at=notice.send_at, second=by)
 
 
 def _unchanged_audience(notice: Notice, mark: str, now: datetime) -> Audience:
     """Return the audience if everything is as it was asked about and shown."""
     audience = resolve_audience(notice)
-    if missing := find_missing(notice, audience, notice.by, notice.begin_at or now):
+    if missing := find_missing(notice, audience, notice.by, notice.send_at or now):
         raise MissingFields(missing)
     if not approval_policy.content_fingerprint(notice, audience) == mark == notice.asked_mark:
         raise AudienceChanged()
-    if notice.begin_at is not None and notice.begin_at <= now:
+    if notice.send_at is not None and notice.send_at <= now:
         raise TimeInPast()
     return audience
 
@@ -127,6 +127,6 @@ def cancel_review_request(notice: Notice, by: User, now: datetime) -> None:
 
 def _return_to_draft(notice: Notice, now: datetime, **more: object) -> None:
     workflow.change_state(
-        notice, ("asked",), NotInReview(), state="draft", step=2, begin_at=None, booked=False, asked=None, asked_at=None,
+        notice, ("asked",), NotInReview(), state="draft", step=2, send_at=None, booked=False, asked=None, asked_at=None,
         asked_mark="", updated_at=now, **more,
     )  # fmt: skip

@@ -23,7 +23,7 @@ def is_enabled_for(notice: Notice) -> bool:
     lists = target_lists(notice)
     if notice.kind == "individual" or lists and all(one.practice_of_id for one in lists):
         return False
-    return Organization.the().second_person or any(one.second_person for one in lists)
+    return Organization.load_row().requires_approval or any(one.requires_approval for one in lists)
 
 
 def eligible_approvers(notice: Notice, by: User) -> list[User]:
@@ -50,7 +50,7 @@ def content_fingerprint(notice: Notice, audience: Audience) -> str:
             Attachment.select(Attachment.id, Attachment.name, Attachment.digest)
             .where(Attachment.notice == notice).order_by(Attachment.id).tuples()
         ),
-        "options": [notice.read_confirmation, notice.footer, notice.replies_to_id, notice.files_inside],
+        "options": [notice.read_confirmation, notice.footer, notice.reply_to_user_id, notice.files_inside],
         "audience": audience.fingerprint,
     }  # fmt: skip
     return hashlib.sha256(json.dumps(parts, ensure_ascii=False, default=str).encode()).hexdigest()[:32]

@@ -22,10 +22,10 @@ from core import audit
 from core.errors import DomainError, NotADraft
 from core.notices import file_types
 from core.notices.file_types import UnfitFile
-from database import db, written_once
+from database import db, prepared_query
 from i18n import N_
 from mail import multipart_mixed
-from models import Attachment, Delivery, Notice, Opened, User
+from models import Attachment, AttachmentView, Delivery, Notice, User
 
 MEBIBYTE = 2**20
 MAX_FILE_BYTES = 10 * MEBIBYTE
@@ -137,14 +137,14 @@ def mark_previewed(attachment: Attachment, user: User, now: datetime) -> None:
 
 def unpreviewed_files(notice: Notice, user: User) -> list[Attachment]:
     """Return the files that this organizer has not opened yet."""
-    seen = Opened.select(Opened.attachment).where(Opened.user == user)
+    seen = AttachmentView.select(AttachmentView.attachment).where(AttachmentView.user == user)
     return list(files_of_notice(notice).where(Attachment.id.not_in(seen)))
 
 
 def _insert_view(attachment: Attachment, now: datetime, **who: User | Delivery) -> bool:
     try:
         with db.atomic():
-            Opened.create(attachment=attachment, at=now, **who)
+            AttachmentView.create(attachment=attachment, at=now, **who)
     except IntegrityError:  # opened before: the first time stays
         return False
     return True
@@ -160,9 +160,9 @@ def files_for_readers(notice: Notice, now: datetime) -> list[Attachment]:
     return _select_open_files(notice.id)
 
 
-@written_once
+@prepared_query
 def _select_open_files(notice: int) -> ModelSelect:
-    return files_of_notice(notice).where(Attachment.withdrawn_at.is_null(), Attachment.gone_at.is_null())
+    return files_of_notice(notice).where(Attachment.withdrawn_at.is_null(), Attachment.file_deleted_at.is_null())
 
 
 def enclosed_files(notice: Notice, now: datetime) -> list[Attachment]:
@@ -221,20 +221,24 @@ def closes_at(notice: Notice) -> datetime:
 def view_counts(notice: Notice | int) -> dict[int, int]:
     """Return how many readers have opened each file of a notice."""
     rows = (
-        Opened.select(Opened.attachment, fn.COUNT(Opened.id))
+        AttachmentView.select(AttachmentView.attachment, fn.COUNT(AttachmentView.id))
         .join(Attachment)
-        .where(Attachment.notice == notice, Opened.delivery.is_null(False))
-        .group_by(Opened.attachment)
+        .where(Attachment.notice == notice, AttachmentView.delivery.is_null(False))
+        .group_by(AttachmentView.attachment)
         .tuples()
     )
     return dict(rows)
 
 
-def views_by_delivery(deliveries: Iterable[int]) -> dict[int, list[Opened]]:
+def views_by_delivery(deliveries: Iterable[int]) -> dict[int, list[AttachmentView]]:
     """Return what each reader has opened, with the file."""
-    found: dict[int, list[Opened]] = {}
-    rows = Opened.select(Opened, Attachment).join(Attachment).where(Opened.delivery.in_(list(deliveries)))
-    for row in rows.order_by(Opened.at):
+    found: dict[int, list[AttachmentView]] = {}
+    rows = (
+        AttachmentView.select(AttachmentView, Attachment)
+        .join(Attachment)
+        .where(AttachmentView.delivery.in_(list(deliveries)))
+    )
+    for row in rows.order_by(AttachmentView.at):
         found.setdefault(row.delivery_id, []).append(row)
     return found
 
@@ -283,16 +287,16 @@ def _store_content(content: bytes) -> str:
 def delete_expired_files(now: datetime) -> int:
     """Delete what no notice has any more, and what closed a month ago; return how many files."""
     _mark_expired(now)
-    known = {one.file for one in Attachment.select(Attachment.file).where(Attachment.gone_at.is_null())}
+    known = {one.file for one in Attachment.select(Attachment.file).where(Attachment.file_deleted_at.is_null())}
     return sum(_delete(path) for path in _files_past_grace() if path.name not in known)
 
 
 def _mark_expired(now: datetime) -> None:
     """Mark the files whose notices closed long ago."""
-    here = Attachment.gone_at.is_null() & (Notice.started_at < now - MIN_AVAILABLE - DELETE_AFTER_CLOSE)
+    here = Attachment.file_deleted_at.is_null() & (Notice.started_at < now - MIN_AVAILABLE - DELETE_AFTER_CLOSE)
     old = list(Attachment.select(Attachment, Notice).join(Notice).where(here))
     over = [one.id for one in old if closes_at(one.notice) + DELETE_AFTER_CLOSE < now]
-    Attachment.update(gone_at=now).where(Attachment.id.in_(over)).execute()
+    Attachment.update(file_deleted_at=now).where(Attachment.id.in_(over)).execute()
 
 
 def _files_past_grace() -> Iterator[Path]:

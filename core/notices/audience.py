@@ -19,7 +19,7 @@ from core.notices.per_child import differs_by_child
 from core.notices.recipients import TargetSet
 from core.settings import load_settings
 from i18n import N_, LazyMessage
-from models import REACHABLE, Child, Group, MailingList, Membership, Notice, Person, User
+from models import DELIVERABLE_STATES, Child, Group, MailingList, Membership, Notice, Person, User
 
 EXCLUSION_REASONS: dict[str, str] = {
     "no_address": N_("No address: to be told by telephone"),
@@ -103,7 +103,7 @@ class Audience:
     def waiting(self) -> list[str]:
         """Return the names of the lists, chosen or by a group, that wait for the roster of the new year."""
         lists = (*self.lists, *(one.list for one in self.groups))
-        return list(dict.fromkeys(one.name for one in lists if one.waits_since))
+        return list(dict.fromkeys(one.name for one in lists if one.awaiting_roster_since))
 
     @property
     def letters(self) -> int:
@@ -185,8 +185,8 @@ def is_majority(people: set[int]) -> bool:
     everybody, lists = (
         reached.join(Person)
         .where(
-            Membership.list.in_(MailingList.open_ones().select(MailingList.id).order_by()),
-            Membership.state == "active", Person.address.is_null(False), Person.address_state.in_(REACHABLE),
+            Membership.list.in_(MailingList.open_lists().select(MailingList.id).order_by()),
+            Membership.state == "active", Person.address.is_null(False), Person.address_state.in_(DELIVERABLE_STATES),
         )
         .tuples()
         .get()
@@ -216,7 +216,7 @@ def _collect_candidates(chosen: TargetSet, with_fields: bool) -> dict[int, _Cand
     """Collect everybody named by a list, by a group or alone, with the memberships that count for this notice."""
     people: dict[int, _Candidate] = {}
     closed = MailingList.select(MailingList.id).where(MailingList.closed_at.is_null(False))
-    rows = _select_memberships(with_fields).where(chosen.wanted, Membership.list.not_in(closed), Membership.belongs)
+    rows = _select_memberships(with_fields).where(chosen.wanted, Membership.list.not_in(closed), Membership.is_member)
     for row in rows.order_by(Membership.id):
         people.setdefault(row.person_id, _Candidate(row.person)).memberships.append(row)
     for person in Person.select().where(Person.id.in_(chosen.alone)):
@@ -339,4 +339,4 @@ def _exclusion_reason(one: _Candidate, active: list[Membership], excluded: froze
         return "left"
     if not person.address:
         return "no_address"
-    return "" if person.reachable else person.address_state
+    return "" if person.is_deliverable else person.address_state

@@ -22,7 +22,7 @@ from models import Letter, Notice, Person, Reminder, User
 
 def send_author_copy(notice: Notice, by: User | None, now: datetime) -> Letter | None:
     """Send the writer a copy with a cancel link, ahead of everything else; none without an e-mail address."""
-    if by is None or not by.email or notice.begin_at is None:
+    if by is None or not by.email or notice.send_at is None:
         return None
     force = load_settings()
     shown = render_author_copy(notice, by, force, now)
@@ -37,7 +37,7 @@ def send_author_copy(notice: Notice, by: User | None, now: datetime) -> Letter |
             "subject": shown.subject,
             "text": shown.text,
             "page": shown.html,
-            "when": say(by.language, begins, at=format_moment(by.language, notice.begin_at)),
+            "when": say(by.language, begins, at=format_moment(by.language, notice.send_at)),
             "url": f"{force.base_url}/notices/cancel/{notice_cancel_token(notice, force)}",
             "files": _files_line(notice, by, now),
             "notice": notice.id,
@@ -70,7 +70,7 @@ def send_reminder_copy(reminder: Reminder, by: User | None, now: datetime) -> Le
     shown = render_author_copy(notice, by, force, now)
     values = {
         "to_name": by.name, "subject": reminder_subject(shown.subject, by.language), "text": shown.text,
-        "letters": reminder.letters, "at": format_moment(by.language, reminder.begin_at),
+        "letters": reminder.letters, "at": format_moment(by.language, reminder.send_at),
         "url": f"{force.base_url}/notices/call-off/{reminder_cancel_token(reminder, force)}",
         "page": shown.html, "files": _files_line(notice, by, now), "notice": notice.id, "reminder": reminder.id,
     }  # fmt: skip

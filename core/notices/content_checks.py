@@ -183,7 +183,7 @@ def _other_lists(audience: Audience, mine: set[str]) -> list[MailingList]:
     """Return the lists that are named like a class or a grade, or long enough to be meant, and are no part of ours."""
     grades = {found for name in mine for found in _GRADE.findall(name)}
     others = []
-    for one in MailingList.open_ones():
+    for one in MailingList.open_lists():
         name = _normalize(one.name)
         same_grade = "組" not in name and set(_GRADE.findall(name)) & grades
         tells = len(name) >= 4 or _GRADE.search(name)

@@ -21,7 +21,7 @@ from core.notices.validation import find_missing
 from core.settings import load_settings
 from database import db
 from i18n import N_
-from models import Delivery, Had, MailingList, Membership, Notice, Person, Step, Target, User, Wording
+from models import Delivery, DripStep, MailingList, Membership, Notice, Person, StepSent, Target, User, Wording
 
 MAX_AT_ONCE = 30
 MAX_DAYS = 366
@@ -68,16 +68,16 @@ class StepStats:
 # ── setting up ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def add_step(mailing_list: MailingList, by: User, said: StepContent, now: datetime) -> Step:
+def add_step(mailing_list: MailingList, by: User, said: StepContent, now: datetime) -> DripStep:
     """Add a step to a list, for whoever joins from now on. Raises Incomplete (subject, text)."""
     with db.atomic():
-        step = Step.create(list=mailing_list, days=said.days, minute=said.minute, since=now, created_at=now)
+        step = DripStep.create(list=mailing_list, days=said.days, minute=said.minute, since=now, created_at=now)
         _require_complete(_open_standing_notice(step, by, said, now))
         audit.log_action(by, "step.added", mailing_list.id, detail={"step": step.id})
     return step
 
 
-def update_step(step: Step, by: User, said: StepContent, now: datetime) -> None:
+def update_step(step: DripStep, by: User, said: StepContent, now: datetime) -> None:
     """Change words and time of a step. Raises Incomplete, Ended."""
     with db.atomic():
         _update_open_step(step, days=said.days, minute=said.minute)
@@ -96,24 +96,24 @@ def update_step(step: Step, by: User, said: StepContent, now: datetime) -> None:
         audit.log_action(by, "step.changed", step.list_id, detail={"step": step.id})
 
 
-def pause_step(step: Step, by: User | None, now: datetime, why: str = "hand") -> None:
+def pause_step(step: DripStep, by: User | None, now: datetime, why: str = "hand") -> None:
     """Let a step rest; who becomes due meanwhile waits."""
-    _update_open_step(step, paused_at=now, paused_why=why)
+    _update_open_step(step, paused_at=now, pause_reason=why)
     audit.log_action(by, "step.paused", step.list_id, detail={"step": step.id, "why": why})
 
 
-def resume_step(step: Step, by: User, now: datetime, *, skip: bool = False) -> int:
+def resume_step(step: DripStep, by: User, now: datetime, *, skip: bool = False) -> int:
     """Let a step go on: to everybody who waits, however many, or (`skip`) only to who joins from now on.
 
     Return how many letters were made at once.
     """
     with db.atomic():
-        _update_open_step(step, paused_at=None, paused_why="", **({"since": now} if skip else {}))
+        _update_open_step(step, paused_at=None, pause_reason="", **({"since": now} if skip else {}))
         audit.log_action(by, "step.resumed", step.list_id, detail={"step": step.id, "skip": skip})
-        return 0 if skip else _enqueue_due(Step.get_by_id(step.id), now)
+        return 0 if skip else _enqueue_due(DripStep.get_by_id(step.id), now)
 
 
-def end_step(step: Step, by: User, now: datetime) -> None:
+def end_step(step: DripStep, by: User, now: datetime) -> None:
     """End a step for good; what it sent stays in the history."""
     with db.atomic():
         _update_open_step(step, ended_at=now)
@@ -121,18 +121,18 @@ def end_step(step: Step, by: User, now: datetime) -> None:
         audit.log_action(by, "step.ended", step.list_id, detail={"step": step.id})
 
 
-def _update_open_step(step: Step, **fields: object) -> None:
+def _update_open_step(step: DripStep, **fields: object) -> None:
     """Change a step that has not been ended."""
-    if not Step.update(**fields).where(Step.id == step.id, Step.ended_at.is_null()).execute():
+    if not DripStep.update(**fields).where(DripStep.id == step.id, DripStep.ended_at.is_null()).execute():
         raise StepEnded()
-    step.__data__.update(Step.get_by_id(step.id).__data__)
+    step.__data__.update(DripStep.get_by_id(step.id).__data__)
 
 
-def _open_standing_notice(step: Step, by: User | None, said: StepContent, now: datetime) -> Notice:
+def _open_standing_notice(step: DripStep, by: User | None, said: StepContent, now: datetime) -> Notice:
     """Open the standing notice of a step."""
     force = load_settings()
     notice = Notice.create(
-        kind="step", of_step=step, state="standing", by=by, by_name=by.name if by else "", created_at=now,
+        kind="step", drip_step=step, state="standing", by=by, by_name=by.name if by else "", created_at=now,
         updated_at=now, confirmed_at=now, started_at=now, rounds=1, read_confirmation=said.read_confirmation,
         practice=force.practice, useful_s=workflow.DEFAULT_LIFETIME_S,
     )  # fmt: skip
@@ -141,7 +141,7 @@ def _open_standing_notice(step: Step, by: User | None, said: StepContent, now: d
     return notice
 
 
-def _close_standing_notice(step: Step, now: datetime) -> None:
+def _close_standing_notice(step: DripStep, now: datetime) -> None:
     """Close the standing notice: its last letters still leave; one that nobody got is deleted."""
     notice = standing_notice(step)
     if notice is None:
@@ -172,21 +172,23 @@ def _content_differs(notice: Notice, said: StepContent) -> bool:
 # ── looking ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def steps_of_list(mailing_list: MailingList) -> list[Step]:
+def steps_of_list(mailing_list: MailingList) -> list[DripStep]:
     """Return the steps of a list in the order in which a new member gets them."""
     return list(
-        Step.select()
-        .where(Step.list == mailing_list, Step.ended_at.is_null())
-        .order_by(Step.days, Step.minute, Step.id)
+        DripStep.select()
+        .where(DripStep.list == mailing_list, DripStep.ended_at.is_null())
+        .order_by(DripStep.days, DripStep.minute, DripStep.id)
     )
 
 
-def standing_notice(step: Step) -> Notice | None:
+def standing_notice(step: DripStep) -> Notice | None:
     """Return the notice that holds the present words of a step."""
-    return Notice.select().where(Notice.of_step == step, Notice.state == "standing").order_by(Notice.id.desc()).first()
+    return (
+        Notice.select().where(Notice.drip_step == step, Notice.state == "standing").order_by(Notice.id.desc()).first()
+    )
 
 
-def step_content(step: Step) -> StepContent:
+def step_content(step: DripStep) -> StepContent:
     """Return what a step says now."""
     notice = standing_notice(step)
     wording = notice.wording if notice else None
@@ -196,15 +198,15 @@ def step_content(step: Step) -> StepContent:
     )  # fmt: skip
 
 
-def step_stats(steps: Iterable[Step]) -> dict[int, StepStats]:
+def step_stats(steps: Iterable[DripStep]) -> dict[int, StepStats]:
     """Count who got each step and who confirmed it; two queries."""
     steps = list(steps)
     read = fn.SUM(Case(None, [(Delivery.read_at.is_null(False), 1)], 0))
     rows = (
-        Delivery.select(Notice.of_step, fn.COUNT(Delivery.id), read)
+        Delivery.select(Notice.drip_step, fn.COUNT(Delivery.id), read)
         .join(Notice)
-        .where(Notice.of_step.in_([one.id for one in steps]), Delivery.reason == "")
-        .group_by(Notice.of_step)
+        .where(Notice.drip_step.in_([one.id for one in steps]), Delivery.reason == "")
+        .group_by(Notice.drip_step)
         .tuples()
     )
     found = {step: StepStats(sent, done) for step, sent, done in rows}
@@ -214,23 +216,23 @@ def step_stats(steps: Iterable[Step]) -> dict[int, StepStats]:
     return found
 
 
-def _earlier_sends(steps: Iterable[Step]) -> Iterable[tuple[int, int, int]]:
+def _earlier_sends(steps: Iterable[DripStep]) -> Iterable[tuple[int, int, int]]:
     """Return how many had each step in earlier school years, and how many of them confirmed it."""
-    read = fn.SUM(Case(None, [(Had.read == True, 1)], 0))
-    mine = (Had.step.in_([one.id for one in steps])) & (Had.sent == True)
-    return Had.select(Had.step, fn.COUNT(Had.id), read).where(mine).group_by(Had.step).tuples()
+    read = fn.SUM(Case(None, [(StepSent.read == True, 1)], 0))
+    mine = (StepSent.step.in_([one.id for one in steps])) & (StepSent.sent == True)
+    return StepSent.select(StepSent.step, fn.COUNT(StepSent.id), read).where(mine).group_by(StepSent.step).tuples()
 
 
-def steps_awaiting_decision(lists: ModelSelect) -> list[Step]:
+def steps_awaiting_decision(lists: ModelSelect) -> list[DripStep]:
     """Return the steps of some lists that wait for a person's word."""
     return list(
-        Step.select(Step, MailingList)
+        DripStep.select(DripStep, MailingList)
         .join(MailingList)
-        .where(Step.list.in_(lists), Step.paused_why == "many", Step.ended_at.is_null())
+        .where(DripStep.list.in_(lists), DripStep.pause_reason == "many", DripStep.ended_at.is_null())
     )
 
 
-def upcoming_sends(step: Step, now: datetime) -> list[UpcomingSend]:
+def upcoming_sends(step: DripStep, now: datetime) -> list[UpcomingSend]:
     """Return who will get a step, the next first; who waits now stands in front."""
     found = {}
     for member in _members_without_step(step, now):
@@ -240,22 +242,22 @@ def upcoming_sends(step: Step, now: datetime) -> list[UpcomingSend]:
     return sorted(found.values(), key=lambda one: (one.at, one.person.id))
 
 
-def people_due(step: Step, now: datetime) -> set[int]:
+def people_due(step: DripStep, now: datetime) -> set[int]:
     """Return the people who are due and have not got the step yet."""
     return {one.person.id for one in upcoming_sends(step, now) if one.at <= now}
 
 
-def step_due_at(joined: datetime, step: Step) -> datetime:
+def step_due_at(joined: datetime, step: DripStep) -> datetime:
     """Return when somebody who joined then gets a step; never before the joining itself."""
     day = clock.to_local(joined).date() + timedelta(days=step.days)
     at = clock.from_local(datetime.combine(day, time(step.minute // 60, step.minute % 60)))
     return at if at >= joined else at + timedelta(days=1)
 
 
-def _members_without_step(step: Step, now: datetime) -> ModelSelect:
+def _members_without_step(step: DripStep, now: datetime) -> ModelSelect:
     """Return the active members who joined since the step stands and have not got it in any wording."""
-    had = Delivery.select(Delivery.person).join(Notice).where(Notice.of_step == step, Delivery.person.is_null(False))
-    before = Had.select(Had.person).where(Had.step == step, Had.person.is_null(False))
+    had = Delivery.select(Delivery.person).join(Notice).where(Notice.drip_step == step, Delivery.person.is_null(False))
+    before = StepSent.select(StepSent.person).where(StepSent.step == step, StepSent.person.is_null(False))
     return (
         Membership.select(Membership, Person)
         .join(Person)
@@ -274,8 +276,8 @@ def _members_without_step(step: Step, now: datetime) -> ModelSelect:
 def send_due_steps(now: datetime) -> int:
     """Make the letters of everybody who is due; return how many. Safe to repeat, and from several processes."""
     made = 0
-    at_work = Step.ended_at.is_null() & Step.paused_at.is_null() & MailingList.closed_at.is_null()
-    for step in list(Step.select().join(MailingList).where(at_work)):
+    at_work = DripStep.ended_at.is_null() & DripStep.paused_at.is_null() & MailingList.closed_at.is_null()
+    for step in list(DripStep.select().join(MailingList).where(at_work)):
         people = people_due(step, now)
         if len(people) > MAX_AT_ONCE:
             pause_step(step, None, now, "many")
@@ -285,7 +287,7 @@ def send_due_steps(now: datetime) -> int:
     return made
 
 
-def _enqueue_due(step: Step, now: datetime) -> int:
+def _enqueue_due(step: DripStep, now: datetime) -> int:
     """Write the rows of everybody who is due. Call inside a transaction: it looks anew who has got it meanwhile."""
     people = people_due(step, now)
     if not people or step.ended_at or standing_notice(step) is None:
@@ -297,7 +299,7 @@ def _enqueue_due(step: Step, now: datetime) -> int:
     return audience.letters
 
 
-def _notice_for_mail_mode(step: Step, now: datetime) -> Notice:
+def _notice_for_mail_mode(step: DripStep, now: datetime) -> Notice:
     """Return the standing notice; a new one if the old was for practice and letters leave the house by now."""
     notice = standing_notice(step)
     practice = load_settings().practice

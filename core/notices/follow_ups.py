@@ -17,7 +17,7 @@ _UPDATE_PREFIX = re.compile(r"【\d{1,2}:\d\d 更新】|\[Update \d{1,2}:\d\d\] 
 def create_correction(notice: Notice, by: User | None, now: datetime) -> Notice:
     """Begin the correction of a notice: a draft with the same recipients and options, marked 【訂正】."""
     subject = "【訂正】" + notice.wording.subject.removeprefix("【訂正】")
-    return _copy_as_draft(notice, by, now, subject, corrects=notice)
+    return _copy_as_draft(notice, by, now, subject, correction_of=notice)
 
 
 def create_apology(notice: Notice, by: User | None, now: datetime) -> Notice:
@@ -26,7 +26,7 @@ def create_apology(notice: Notice, by: User | None, now: datetime) -> Notice:
     The old subject is left out, too: it is the first thing that the wrong family sees.
     """
     with db.atomic():
-        fresh = _copy_as_draft(notice, by, now, "", corrects=notice)
+        fresh = _copy_as_draft(notice, by, now, "", correction_of=notice)
         language = fresh.wording.language
         at = i18n.format_time(notice.started_at or now)
         Question.delete().where(Question.notice == fresh).execute()
@@ -52,14 +52,14 @@ def create_update(notice: Notice, by: User | None, now: datetime) -> Notice:
     wording = notice.wording
     subject = _UPDATE_PREFIX.sub("", wording.subject, count=1)
     marked = i18n.say(wording.language, UPDATE_SUBJECT, time=i18n.format_time(now), subject=subject)
-    return _copy_as_draft(notice, by, now, marked, follows=notice)
+    return _copy_as_draft(notice, by, now, marked, follow_up_to=notice)
 
 
 def _copy_as_draft(notice: Notice, by: User | None, now: datetime, subject: str, **link: Notice) -> Notice:
     with db.atomic():
         fresh = create_draft(by, now=now, urgent=notice.urgent)
         options = (
-            "read_confirmation", "footer", "replies_to", "useful_s", "sends_as", "sender_name", "in_charge",
+            "read_confirmation", "footer", "reply_to_user", "useful_s", "sender_user", "sender_name", "in_charge",
             "remind_every_s", "remind_times", "remind_before", "skip_missing",
         )  # fmt: skip
         Notice.update(step=2, **link, **{name: getattr(notice, name) for name in options}).where(

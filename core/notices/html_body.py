@@ -10,7 +10,7 @@ from typing import Any
 from core.notices import inline_images
 from i18n import N_
 from mail.html import sanitizer, text_part
-from models import Notice, Sample, Wording
+from models import Notice, NoticeTemplate, Wording
 
 MAX_TEXT_CHARS = 50_000
 MISSING_ALT_TEXT = N_("Write in a few words what each picture shows, for those who do not see it.")
@@ -41,7 +41,7 @@ def is_too_long(html: str, language: str) -> bool:
     )  # each stretch of a link repeats its address
 
 
-def initial_html(wording: Wording | Sample, language: str) -> str:
+def initial_html(wording: Wording | NoticeTemplate, language: str) -> str:
     """Return the HTML with which decoration begins: what it was before, if the text is still the same."""
     if wording.html and clean_html(wording.html, language)["text"].strip() == wording.text.strip():
         return wording.html
@@ -53,7 +53,7 @@ def append_image(wording: Wording, mark: str, alt: str) -> str:
     return f'{wording.html}<div><img src="cid:{mark}" alt="{escape(alt)}"></div>'
 
 
-def html_of(wording: Wording | Sample) -> str:
+def html_of(wording: Wording | NoticeTemplate) -> str:
     """Return the words as HTML, "" for a text letter."""
     return wording.html if wording.decorated else ""
 

@@ -21,7 +21,7 @@ from core.notices.attachments import MEBIBYTE, format_bytes
 from core.notices.file_types import UnfitFile
 from i18n import N_
 from mail import multipart_related as parts_of
-from models import Notice, Sample, Wording
+from models import Notice, NoticeTemplate, Wording
 
 MAX_IMAGE_BYTES = MEBIBYTE
 MAX_TOTAL_BYTES = 2 * MEBIBYTE
@@ -138,7 +138,11 @@ def delete_unused_images(now: datetime) -> int:
 
 def _ids_in_use(now: datetime) -> set[str]:
     """Return the marks that stand in samples, drafts, and notices whose files are still open."""
-    found = {mark for row in Sample.select(Sample.html).where(Sample.html != "") for mark in image_ids(row.html)}
+    found = {
+        mark
+        for row in NoticeTemplate.select(NoticeTemplate.html).where(NoticeTemplate.html != "")
+        for mark in image_ids(row.html)
+    }
     for row in Wording.select(Wording.html, Notice).join(Notice).where(Wording.html.contains("cid:p-")):
         if row.notice.started_at is None or attachments.closes_at(row.notice) + attachments.DELETE_AFTER_CLOSE > now:
             found.update(image_ids(row.html))

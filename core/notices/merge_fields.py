@@ -242,7 +242,7 @@ def fill_shared(notice: Notice, force: Settings, at: datetime) -> tuple[str, str
 def display_subject(notice: Notice, subject: str | None = None) -> str:
     """Return a notice's subject as pages and letters name it: day and school filled in; a draft's as it is written."""
     subject = notice.wording.subject if subject is None else subject
-    at = notice.started_at or notice.begin_at
+    at = notice.started_at or notice.send_at
     if "{{" not in subject or at is None:
         return subject
     return fill_shared(notice, load_settings(), at)[0]
@@ -284,7 +284,7 @@ def lists_of_notice(notice: Notice) -> list[int]:
     """Return the lists whose free items a notice may name: those chosen, and those of the groups and persons chosen."""
     chosen = Target.select(Target.number).where(Target.notice == notice, Target.include == True)
     persons = chosen.where(Target.kind == "person")
-    theirs = Membership.select(Membership.list).where(Membership.person.in_(persons), Membership.belongs)
+    theirs = Membership.select(Membership.list).where(Membership.person.in_(persons), Membership.is_member)
     if (within := permissions.person_scope(notice)) is not None:
         theirs = theirs.where(Membership.list.in_(within))
     of_groups = Group.select(Group.list).where(Group.id.in_(chosen.where(Target.kind == "group")))

@@ -35,25 +35,27 @@ TEST_TEXT = N_(
 
 def set_test_day(mailing_list: MailingList, by: User, day: int | None, minute: int) -> None:
     """Test a list every month on a day (1 to 28) at a minute of the day; None: not any more. Booked ones stay."""
-    MailingList.update(test_day=day, test_minute=minute, test_by=by).where(MailingList.id == mailing_list.id).execute()
+    MailingList.update(monthly_test_day=day, monthly_test_minute=minute, monthly_test_user=by).where(
+        MailingList.id == mailing_list.id
+    ).execute()
     audit.log_action(by, "list.reception", mailing_list.id, detail={"day": day or 0})
 
 
 def next_test_at(mailing_list: MailingList, now: datetime) -> datetime | None:
     """Return when the next test of a list goes out; None if it has none."""
-    if not mailing_list.test_day:
+    if not mailing_list.monthly_test_day:
         return None
     today = clock.to_local(now).date()
     at = _test_time(mailing_list, today.replace(day=1))
-    booked = mailing_list.test_booked
+    booked = mailing_list.last_test_month
     if at <= now or booked == f"{today:%Y-%m}":
         at = _test_time(mailing_list, _next_month(today))
     return at
 
 
 def _test_time(mailing_list: MailingList, first: date) -> datetime:
-    minutes = mailing_list.test_minute
-    day = first.replace(day=min(mailing_list.test_day, MAX_DAY_OF_MONTH))
+    minutes = mailing_list.monthly_test_minute
+    day = first.replace(day=min(mailing_list.monthly_test_day, MAX_DAY_OF_MONTH))
     return clock.from_local(datetime.combine(day, time(minutes // 60, minutes % 60)))
 
 
@@ -63,7 +65,7 @@ def _next_month(day: date) -> date:
 
 def book_due_tests(now: datetime) -> list[int]:
     """Book the tests that go out within three days; return their numbers. Once for each list and month."""
-    lists = MailingList.select().where(MailingList.test_day.is_null(False), MailingList.closed_at.is_null())
+    lists = MailingList.select().where(MailingList.monthly_test_day.is_null(False), MailingList.closed_at.is_null())
     booked = []
     for mailing_list in list(lists):
         at = next_test_at(mailing_list, now)
@@ -76,8 +78,8 @@ def _book_test(mailing_list: MailingList, at: datetime, now: datetime) -> Notice
     """Book one test; None if another process has, or nobody of the list can receive mail."""
     month = f"{clock.to_local(at):%Y-%m}"
     with db.atomic():
-        mine = (MailingList.id == mailing_list.id) & (MailingList.test_booked != month)
-        if not MailingList.update(test_booked=month).where(mine).execute():
+        mine = (MailingList.id == mailing_list.id) & (MailingList.last_test_month != month)
+        if not MailingList.update(last_test_month=month).where(mine).execute():
             return None
         notice = _create_test_notice(mailing_list, at, now)
         audience = resolve_audience(notice)
@@ -90,7 +92,7 @@ def _book_test(mailing_list: MailingList, at: datetime, now: datetime) -> Notice
 
 
 def _create_test_notice(mailing_list: MailingList, at: datetime, now: datetime) -> Notice:
-    force, by = load_settings(), mailing_list.test_by
+    force, by = load_settings(), mailing_list.monthly_test_user
     notice = workflow.create_draft(by if by and by.is_active else None, now=now, route="monthly")
     month = i18n.format_month(force.language, clock.to_local(at).date())
     workflow.save_draft(

@@ -11,7 +11,7 @@ from core.notices.audience import Audience
 from core.notices.content_checks import SendWarning
 from core.notices.related_notices import latest_to_same_list
 from i18n import N_
-from models import Delivery, Notice, Sums, Target, Wording
+from models import Delivery, Notice, NoticeStats, Target, Wording
 
 NOTICES_COMPARED = 20
 UNUSUAL_LETTERS = 50
@@ -33,7 +33,7 @@ class PreviousSend:
 def compare_with_previous(notice: Notice, audience: Audience) -> PreviousSend | None:
     """Compare with the last notice to the same list, if this one goes to a single list (X-04, X-06)."""
     last = latest_to_same_list(notice) if len(audience.lists) == 1 and not audience.groups else None
-    if last is None or last.started_at is None or last.forgotten_at:  # who got it nobody knows any more
+    if last is None or last.started_at is None or last.purged_at:  # who got it nobody knows any more
         return None
     got = {person: name for person, name in _receivers(last)}
     now = {one.person_id: one.name for one in audience.receiving}
@@ -72,7 +72,12 @@ def _largest_send(notice: Notice) -> int:
         .where(Delivery.notice.in_(mine), Delivery.reason == "")
         .group_by(Delivery.notice)
     )
-    deleted = Sums.select(fn.MAX(Sums.sent)).where(Sums.notice.in_(mine), Sums.kept.is_null(False)).scalar() or 0
+    deleted = (
+        NoticeStats.select(fn.MAX(NoticeStats.sent))
+        .where(NoticeStats.notice.in_(mine), NoticeStats.kept.is_null(False))
+        .scalar()
+        or 0
+    )
     return max((*(row.n for row in counts), deleted))
 
 

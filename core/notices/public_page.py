@@ -18,7 +18,7 @@ MAX_AGE_S = 12 * 3600
 
 def is_enabled() -> bool:
     """Say whether the page exists."""
-    return Organization.the().public_urgent
+    return Organization.load_row().public_urgent
 
 
 def current_notice(now: datetime) -> Notice | None:

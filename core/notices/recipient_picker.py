@@ -104,7 +104,7 @@ def people_changed_since(notice: Notice, moment: datetime) -> list[Person]:
 
 def _selectable_people(rights: Permissions) -> ModelSelect:
     member = Membership.select(Membership.person).where(
-        Membership.list.in_(_sendable_lists(rights)), Membership.belongs
+        Membership.list.in_(_sendable_lists(rights)), Membership.is_member
     )
     return Person.select().where(Person.id.in_(member))
 
@@ -123,7 +123,7 @@ def _name_matches(text: str, rights: Permissions) -> Expression:
     child = (
         Membership.select(Membership.person)
         .join(Child, JOIN.INNER)
-        .where(Membership.list.in_(_sendable_lists(rights)), Membership.belongs)
+        .where(Membership.list.in_(_sendable_lists(rights)), Membership.is_member)
         .where(_without_spaces(Child.name).contains(wanted) | _without_spaces(Child.kana).contains(reading))
     )
     return (
@@ -145,7 +145,7 @@ def _children_by_person(found: list[Person], rights: Permissions) -> dict[int, l
         Membership.select(Membership.person, Child)
         .join(Child)
         .where(Membership.person.in_([one.id for one in found]))
-        .where(Membership.list.in_(_sendable_lists(rights)), Membership.belongs)
+        .where(Membership.list.in_(_sendable_lists(rights)), Membership.is_member)
         .order_by(Child.id)
     )
     names: dict[int, dict[int, str]] = {}

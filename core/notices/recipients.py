@@ -79,8 +79,8 @@ def _order(numbers: list[int]) -> dict[int, int]:
 
 
 def _open_lists(numbers: list[int]) -> list[MailingList]:
-    open_ones = MailingList.select().where(MailingList.id.in_(numbers), MailingList.closed_at.is_null())
-    found = {one.id: one for one in open_ones}
+    open_lists = MailingList.select().where(MailingList.id.in_(numbers), MailingList.closed_at.is_null())
+    found = {one.id: one for one in open_lists}
     return [found[number] for number in numbers if number in found]
 
 
@@ -89,7 +89,7 @@ def _excluded_people(lists: list[int], out: list[Group]) -> frozenset[int]:
     if not lists and not out:
         return frozenset()
     asked = [Membership.list.in_(lists), *(Membership.id.in_(groups.membership_ids(one)) for one in out)]
-    rows = Membership.select(Membership.person).where(reduce(or_, asked), Membership.belongs)
+    rows = Membership.select(Membership.person).where(reduce(or_, asked), Membership.is_member)
     return frozenset(row.person_id for row in rows)
 
 

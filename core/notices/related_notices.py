@@ -5,7 +5,7 @@ from datetime import datetime
 from peewee import ModelSelect
 
 import clock
-from database import written_once
+from database import prepared_query
 from models import Delivery, Notice, Target
 
 
@@ -31,7 +31,7 @@ def newer_exists(notice: Notice) -> bool:
     return bool(_select_newer(notice.id, notice.started_at or clock.now()))
 
 
-@written_once
+@prepared_query
 def _select_newer(notice: int, since: datetime) -> ModelSelect:
     mine, others = Target.alias(), Target.alias()
     numbers = mine.select(mine.number).where(mine.notice == notice, mine.kind == "list", mine.include == True)

@@ -13,7 +13,17 @@ from peewee import JOIN, ModelSelect, fn
 
 from core.notices import questions
 from core.notices.questions import StoredQuestion
-from models import REACHABLE, Answer, Cover, Delivery, Letter, Membership, Notice, Person, Reminder
+from models import (
+    DELIVERABLE_STATES,
+    Answer,
+    Delivery,
+    DeliveryMembership,
+    Letter,
+    Membership,
+    Notice,
+    Person,
+    Reminder,
+)
 
 RESENDABLE_STATES = ("accepted", "unknown", "expired", "refused", "bounced")
 """States of a newest letter after which another one makes sense, if the person's address is one that we write to."""
@@ -52,18 +62,18 @@ def find_recipients(notice: Notice, now: datetime, until: datetime | None = None
 def _select_candidates(notice: Notice) -> ModelSelect:
     """Return who got a letter, may still be written to, and has an active membership left."""
     active = (
-        Cover.select()
+        DeliveryMembership.select()
         .join(Membership)
-        .where(Cover.delivery == Delivery.id, Membership.state == "active")
+        .where(DeliveryMembership.delivery == Delivery.id, Membership.state == "active")
     )  # fmt: skip
     return (
         Delivery.select(Delivery.id, Person.id, Delivery.name, Person.address, Delivery.language)
         .join(Person)
         .switch(Delivery)
-        .join(Letter, on=(Letter.delivery == Delivery.id) & (Letter.newest == True))  # noqa: E712
+        .join(Letter, on=(Letter.delivery == Delivery.id) & (Letter.is_current == True))  # noqa: E712
         .where(
             Delivery.notice == notice, Delivery.reason == "", Letter.state.in_(RESENDABLE_STATES),
-            Person.address.is_null(False), Person.address != "", Person.address_state.in_(REACHABLE),
+            Person.address.is_null(False), Person.address != "", Person.address_state.in_(DELIVERABLE_STATES),
             fn.EXISTS(active),
         )
         .order_by(Delivery.kana, Delivery.id)
@@ -102,7 +112,7 @@ def _settled_deliveries(
 
 def _read_deliveries(notice: int, some) -> set[int]:
     """Return those who confirmed or were told, and those whose whole household did: it has read, as on the board."""
-    done = Delivery.read_at.is_null(False) | Delivery.told_at.is_null(False) | Delivery.strange_at.is_null(False)
+    done = Delivery.read_at.is_null(False) | Delivery.phoned_at.is_null(False) | Delivery.misdirected_at.is_null(False)
     settled = {one.id for one in Delivery.select(Delivery.id).where(some, done)}
     told = {household for _, household in _select_households((Delivery.notice == notice) & done) if household}
     mine: dict[int, list[str]] = {}
@@ -126,16 +136,22 @@ def _answered_deliveries(asked: list[StoredQuestion], some) -> set[int]:
     for delivery, household in _select_households(some):
         if household:
             homes.setdefault(delivery, f"h{household}")
-    people = Delivery.select(Delivery.id, Delivery.person, Delivery.child, Delivery.strange_at).where(some).tuples()
+    people = Delivery.select(Delivery.id, Delivery.person, Delivery.child, Delivery.misdirected_at).where(some).tuples()
     settled = set()
-    for delivery, person, child, strange_at in people:
+    for delivery, person, child, misdirected_at in people:
         own = f"p{person}" if person else f"d{delivery}"
         units = questions.answer_keys(own, homes.get(delivery, own), child)
-        if strange_at or all((one.id, units[one.unit]) in given for one in asked):
+        if misdirected_at or all((one.id, units[one.unit]) in given for one in asked):
             settled.add(delivery)
     return settled
 
 
 def _select_households(which) -> ModelSelect:
     """Return (delivery, household) of the cells of some deliveries, the first cell of each first."""
-    return Cover.select(Cover.delivery, Cover.household).join(Delivery).where(which).order_by(Cover.id).tuples()
+    return (
+        DeliveryMembership.select(DeliveryMembership.delivery, DeliveryMembership.household)
+        .join(Delivery)
+        .where(which)
+        .order_by(DeliveryMembership.id)
+        .tuples()
+    )

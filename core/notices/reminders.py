@@ -19,7 +19,7 @@ from core.notices.audience import is_majority
 from core.notices.reminder_recipients import ReminderRecipient, find_recipients, outstanding_response
 from core.permissions import target_lists
 from core.settings import Settings, load_settings
-from database import db, insert_rows, millis
+from database import bulk_insert, db, millis
 from i18n import N_
 from mail import address as addresses
 from models import Delivery, Letter, Notice, Reminder, Target, User
@@ -56,7 +56,7 @@ def available_reminder(notice: Notice, now: datetime) -> str:
     if not wants:
         return ""
     fresh = Letter.state.in_(("waiting", "sending"))
-    waits = Letter.select().where(Letter.notice == notice, Letter.newest == True, fresh).exists()
+    waits = Letter.select().where(Letter.notice == notice, Letter.is_current == True, fresh).exists()
     return "" if waits else wants
 
 
@@ -91,7 +91,7 @@ def request_reminder(
         with db.atomic():
             made = Reminder.create(
                 notice=notice, kind="asked", wants=wants, by=by, made_at=now, letters=len(readers),
-                begin_at=at or now + timedelta(seconds=window),
+                send_at=at or now + timedelta(seconds=window),
             )  # fmt: skip
             _bump_serial(notice, now)
             audit.log_action(by, "notice.reminder_asked", notice.id, detail={"letters": len(readers)})
@@ -140,7 +140,7 @@ def plan_next_reminder(notice: Notice, now: datetime, place: int = 1) -> None:
         return
     at = now + timedelta(seconds=notice.remind_every_s)
     at = at if notice.urgent else skip_quiet_hours(at)
-    Reminder.create(notice=notice, kind="timed", place=place, made_at=now, begin_at=at)
+    Reminder.create(notice=notice, kind="timed", place=place, made_at=now, send_at=at)
 
 
 def plan_deadline_reminder(notice: Notice, now: datetime, after: datetime | None = None) -> None:
@@ -153,7 +153,7 @@ def plan_deadline_reminder(notice: Notice, now: datetime, after: datetime | None
     for first, last in _deadlines(notice):
         at = _day_before(first)
         if at > now + MIN_AFTER_SEND and (after is None or first > after):
-            fields = {"kind": "deadline", "wants": "answer", "made_at": now, "begin_at": at, "until": last}
+            fields = {"kind": "deadline", "wants": "answer", "made_at": now, "send_at": at, "until": last}
             Reminder.create(notice=notice, **fields)
             return
 
@@ -208,9 +208,7 @@ def is_superseded(notice: Notice) -> bool:
 def start_due_reminders(now: datetime) -> list[int]:
     """Begin every reminder whose time has come; return the numbers of the notices. Repeatable."""
     due = (
-        Reminder.select(Reminder.id)
-        .where(IS_WAITING, Reminder.begin_at <= now)
-        .order_by(Reminder.begin_at, Reminder.id)
+        Reminder.select(Reminder.id).where(IS_WAITING, Reminder.send_at <= now).order_by(Reminder.send_at, Reminder.id)
     )
     force = load_settings()
     return [number for one in list(due) if (number := _start_reminder(one.id, now, force))]
@@ -222,7 +220,7 @@ def _start_reminder(number: int, now: datetime, force: Settings) -> int:
         one = (
             Reminder.select(Reminder, Notice)
             .join(Notice)
-            .where(Reminder.id == number, IS_WAITING, Reminder.begin_at <= now)
+            .where(Reminder.id == number, IS_WAITING, Reminder.send_at <= now)
             .first()
         )
         if one is None or not _may_start(one, now, force):
@@ -243,9 +241,9 @@ def _may_start(one: Reminder, now: datetime, force: Settings) -> bool:
     notice = one.notice
     by_itself = one.kind != "asked"
     if by_itself and not notice.urgent and (later := skip_quiet_hours(now)) > now:
-        Reminder.update(begin_at=later).where(Reminder.id == one.id).execute()
+        Reminder.update(send_at=later).where(Reminder.id == one.id).execute()
         return False
-    if now - one.begin_at > timedelta(seconds=force.late_s):
+    if now - one.send_at > timedelta(seconds=force.late_s):
         return _mark_missed(one, now)
     if notice.state in ("paused", "held"):
         return False  # the road is closed: it goes when it opens, unless that is too late
@@ -282,8 +280,8 @@ def _create_letters(one: Reminder, readers: list[ReminderRecipient], now: dateti
     number = notice.rounds + 1
     for start in range(0, len(readers), 500):
         some = [each.delivery_id for each in readers[start : start + 500]]
-        Letter.update(newest=False).where(Letter.delivery.in_(some)).execute()
-    insert_rows(Letter, _letter_rows(notice, number, readers, now))
+        Letter.update(is_current=False).where(Letter.delivery.in_(some)).execute()
+    bulk_insert(Letter, _letter_rows(notice, number, readers, now))
     _close(one, "begun", now, wants=one.wants, round=number, letters=len(readers))
     detail = {"letters": len(readers), "round": number, "kind": one.kind}
     audit.log_action(one.by, "notice.reminded", notice.id, detail=detail)
@@ -296,7 +294,7 @@ def _letter_rows(notice: Notice, number: int, readers: list[ReminderRecipient], 
         yield {
             "notice": notice.id, "delivery": one.delivery_id, "person": one.person_id, "round": number,
             "address": one.address, "domain": addresses.domain_of(one.address), "urgent": notice.urgent,
-            "language": one.language, "made_at": now, "next_at": now, "useful_until": until,
+            "language": one.language, "made_at": now, "next_attempt_at": now, "expires_at": until,
         }  # fmt: skip
 
 
@@ -310,6 +308,6 @@ def _plan_following(one: Reminder, now: datetime) -> None:
         return
     at = now + timedelta(seconds=one.notice.remind_every_s)
     at = at if one.notice.urgent else skip_quiet_hours(at)
-    Reminder.update(begin_at=fn.MAX(Reminder.begin_at, millis(at))).where(
+    Reminder.update(send_at=fn.MAX(Reminder.send_at, millis(at))).where(
         Reminder.notice == one.notice_id, Reminder.kind == "timed", IS_WAITING
     ).execute()

@@ -15,7 +15,7 @@ import clock
 from core.errors import DomainError, NotADraft
 from core.permissions import Permissions, permissions_of
 from i18n import N_
-from models import Delivery, Notice, Role, Sender, User
+from models import AllowedSender, Delivery, Notice, Role, User
 
 
 class SenderNameForbidden(DomainError):
@@ -51,7 +51,11 @@ def sender_name_choices(rights: Permissions) -> SenderNameChoices:
     lists = [one.id for one in rights.lists("manage") if not one.practice_of_id]
     places = _users_with_active_role(None if rights.is_admin else [0, *lists])
     users = User.select().where(User.id.in_(places), User.disabled_at.is_null(), User.id != rights.user_id)
-    names = Sender.select(Sender.name).where(Sender.list.in_(lists), Sender.name != "").distinct()
+    names = (
+        AllowedSender.select(AllowedSender.name)
+        .where(AllowedSender.list.in_(lists), AllowedSender.name != "")
+        .distinct()
+    )
     offered = tuple(users.order_by(User.name))
     known = {user.name for user in (*offered, User.get_by_id(rights.user_id))}
     return SenderNameChoices(offered, tuple(sorted({row.name for row in names} - known)))
@@ -76,7 +80,7 @@ def set_sender_name(
 
     `in_charge`: members with a person in charge get it in that person's name. Raises NotYours, NotOffered, NotNow.
     """
-    fields: dict[str, object] = {"sends_as": None, "sender_name": ""}
+    fields: dict[str, object] = {"sender_user": None, "sender_name": ""}
     if (user or name or in_charge) and not may_choose_sender_name(rights, notice):
         raise SenderNameForbidden()
     if user or name:
@@ -91,11 +95,11 @@ def _fields_for_choice(offer: SenderNameChoices, user: int | None, name: str) ->
     if user:
         for one in offer.users:
             if one.id == user:
-                return {"sends_as": one, "sender_name": one.name}
+                return {"sender_user": one, "sender_name": one.name}
         raise SenderNameUnavailable(name=name)
     if name not in offer.names:
         raise SenderNameUnavailable(name=name)
-    return {"sends_as": None, "sender_name": name}
+    return {"sender_user": None, "sender_name": name}
 
 
 def verify_sender_name(notice: Notice, by: User | None) -> None:
@@ -111,14 +115,14 @@ def verify_sender_name(notice: Notice, by: User | None) -> None:
     if not notice.sender_name:
         return
     offer = sender_name_choices(rights)
-    known = notice.sends_as_id in {by.id, *(one.id for one in offer.users)} if notice.sends_as_id else False
+    known = notice.sender_user_id in {by.id, *(one.id for one in offer.users)} if notice.sender_user_id else False
     if not known and notice.sender_name not in offer.names:
         raise SenderNameUnavailable(name=notice.sender_name)
 
 
 def uses_other_name(notice: Notice, by: User | None) -> bool:
     """Say whether the notice goes out in another name than that of who presses."""
-    return notice.in_charge or (bool(notice.sender_name) and (by is None or notice.sends_as_id != by.id))
+    return notice.in_charge or (bool(notice.sender_name) and (by is None or notice.sender_user_id != by.id))
 
 
 def response_recipient(delivery: Delivery) -> User | None:
@@ -128,7 +132,7 @@ def response_recipient(delivery: Delivery) -> User | None:
     has no account: then it is who pressed "send".
     """
     notice = delivery.notice
-    for user in (delivery.in_charge, notice.sends_as, notice.by):
+    for user in (delivery.in_charge, notice.sender_user, notice.by):
         if user is not None and user.is_active and user.email:
             return user
     return None

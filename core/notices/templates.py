@@ -22,7 +22,7 @@ from core.permissions import Permissions
 from core.settings import load_settings
 from database import db
 from i18n import N_
-from models import MailingList, Notice, Sample, User
+from models import MailingList, Notice, NoticeTemplate, User
 
 SHIPPED_FILE = config.PROJECT_DIR / "core" / "notices" / "templates.json"
 MAX_QUICK_TEMPLATES = 4
@@ -58,7 +58,7 @@ class TemplateContent:
 
 
 @dataclass(frozen=True, slots=True)
-class NoticeTemplate:
+class TemplateChoice:
     """A sample to begin from; `code` names it in addresses, `row` is there if it is an own one.
 
     key: of the shipped one, which it is or of which it is an own version.
@@ -67,7 +67,7 @@ class NoticeTemplate:
     code: str
     words: TemplateContent
     home: bool = False
-    row: Sample | None = None
+    row: NoticeTemplate | None = None
     key: str = ""
 
     @property
@@ -84,20 +84,20 @@ def _shipped_entries() -> list[dict[str, Any]]:
 # ── which there are ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def available_templates(rights: Permissions) -> list[NoticeTemplate]:
+def available_templates(rights: Permissions) -> list[TemplateChoice]:
     """Return the samples that a user may begin from: own ones by name, then those shipped and not hidden."""
     lists = [one.id for one in rights.lists("send") if not one.practice_of_id]
-    mine = Sample.list.is_null() | Sample.list.in_(lists)
-    rows = list(Sample.select().where(mine).order_by(Sample.name, Sample.id))
+    mine = NoticeTemplate.list.is_null() | NoticeTemplate.list.in_(lists)
+    rows = list(NoticeTemplate.select().where(mine).order_by(NoticeTemplate.name, NoticeTemplate.id))
     own = [
-        NoticeTemplate(f"{OWN_PREFIX}{row.id}", template_content(row), row.urgent, row)
+        TemplateChoice(f"{OWN_PREFIX}{row.id}", template_content(row), row.urgent, row)
         for row in rows
         if row.key is None
     ]
     return [*own, *(one for entry in _shipped_entries() for one in _shipped_or_versions(entry, rows, lists))]
 
 
-def group_by_category(samples: Iterable[NoticeTemplate], text: str = "") -> list[tuple[str, list[NoticeTemplate]]]:
+def group_by_category(samples: Iterable[TemplateChoice], text: str = "") -> list[tuple[str, list[TemplateChoice]]]:
     """Return samples by what they are about; `text`: only those that hold it in name, subject or words."""
     order = {kind: place for place, kind in enumerate(CATEGORIES)}
     wanted = text.casefold().strip()
@@ -106,7 +106,9 @@ def group_by_category(samples: Iterable[NoticeTemplate], text: str = "") -> list
     return [(kind, list(held)) for kind, held in groupby(found, key=lambda one: one.words.kind)]
 
 
-def _shipped_or_versions(entry: dict[str, Any], rows: list[Sample], lists: list[int]) -> Iterator[NoticeTemplate]:
+def _shipped_or_versions(
+    entry: dict[str, Any], rows: list[NoticeTemplate], lists: list[int]
+) -> Iterator[TemplateChoice]:
     """Give a shipped sample as a user sees it: its version for all instead, and the versions of the own lists.
 
     Where every list of the user has a version of its own, the common one is not needed any more.
@@ -115,7 +117,7 @@ def _shipped_or_versions(entry: dict[str, Any], rows: list[Sample], lists: list[
     for_lists = [row for row in versions if row.list_id]
     for_all = next((row for row in versions if not row.list_id), None)
     for row in for_lists:
-        yield NoticeTemplate(
+        yield TemplateChoice(
             f"{OWN_PREFIX}{row.id}", template_content(row), entry["home"] and row.urgent, row, entry["key"]
         )
     if for_lists and {row.list_id for row in for_lists} >= set(lists):
@@ -123,21 +125,21 @@ def _shipped_or_versions(entry: dict[str, Any], rows: list[Sample], lists: list[
     if for_all is None:
         yield _build_shipped(entry)
     elif not for_all.hidden:
-        yield NoticeTemplate(
+        yield TemplateChoice(
             entry["key"], template_content(for_all), entry["home"] and for_all.urgent, for_all, entry["key"]
         )
 
 
-def _build_shipped(entry: dict[str, Any]) -> NoticeTemplate:
+def _build_shipped(entry: dict[str, Any]) -> TemplateChoice:
     language = load_settings().language
     said, asks = entry[language], _question_drafts(entry.get("question"), language)
     words = TemplateContent(
         said["name"], said["subject"], said["text"], entry["urgent"], entry["read"], entry["kind"], asks
     )
-    return NoticeTemplate(entry["key"], words, entry["home"], key=entry["key"])
+    return TemplateChoice(entry["key"], words, entry["home"], key=entry["key"])
 
 
-def shipped_template(key: str) -> NoticeTemplate | None:
+def shipped_template(key: str) -> TemplateChoice | None:
     """Return a shipped sample as it was shipped."""
     return next((_build_shipped(entry) for entry in _shipped_entries() if entry["key"] == key), None)
 
@@ -152,7 +154,7 @@ def _question_drafts(question: dict[str, Any] | None, language: str) -> tuple[Qu
     return (QuestionDraft(said["text"], tuple(said["choices"]), **shared),)
 
 
-def template_content(row: Sample) -> TemplateContent:
+def template_content(row: NoticeTemplate) -> TemplateContent:
     """Return what an own sample says."""
     asks = tuple(QuestionDraft(**{**one, "choices": tuple(one["choices"])}) for one in row.questions)
     return TemplateContent(
@@ -160,19 +162,19 @@ def template_content(row: Sample) -> TemplateContent:
     )
 
 
-def get_template(rights: Permissions, code: str) -> NoticeTemplate | None:
+def get_template(rights: Permissions, code: str) -> TemplateChoice | None:
     """Return the sample with a code, if the user may begin from it."""
     return next((one for one in available_templates(rights) if one.code == code), None)
 
 
-def quick_templates(rights: Permissions) -> list[NoticeTemplate]:
+def quick_templates(rights: Permissions) -> list[TemplateChoice]:
     """Return the urgent ones that stand on the first page, own ones before shipped ones (field 5.2: two taps)."""
     if not rights.may("send"):
         return []
     return [one for one in available_templates(rights) if one.home and one.words.urgent][:MAX_QUICK_TEMPLATES]
 
 
-def start_notice(sample: NoticeTemplate, by: User, now: datetime, form_key: str | None = None) -> Notice:
+def start_notice(sample: TemplateChoice, by: User, now: datetime, form_key: str | None = None) -> Notice:
     """Begin a notice with the words of a sample; the same `form_key` finds the first one as it stands.
 
     What is urgent goes again by itself, twice after half an hour each, to who has not confirmed; an option like others.
@@ -193,7 +195,7 @@ def start_notice(sample: NoticeTemplate, by: User, now: datetime, form_key: str 
 # ── own ones ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def may_edit_template(rights: Permissions, sample: NoticeTemplate) -> bool:
+def may_edit_template(rights: Permissions, sample: TemplateChoice) -> bool:
     """Say whether a user may change a sample: an own one its list's managers, one for all only administrators.
 
     Of a shipped one, or of its version for all, every manager may make a version for an own list.
@@ -209,9 +211,9 @@ def content_error(said: TemplateContent) -> str:
     return next((wrong for ask in said.questions if (wrong := questions.question_error(ask))), "")
 
 
-def add_template(by: User, said: TemplateContent, mailing_list: MailingList | None) -> Sample:
+def add_template(by: User, said: TemplateContent, mailing_list: MailingList | None) -> NoticeTemplate:
     """Keep words as a sample, for one list or for all."""
-    row = Sample.create(list=mailing_list, **_row_values(said))
+    row = NoticeTemplate.create(list=mailing_list, **_row_values(said))
     audit.log_action(by, "sample.added", row.id)
     return row
 
@@ -233,7 +235,7 @@ class VersionExists(DomainError):
     message = N_("This list has a version of its own already. Please change that one.")
 
 
-def update_template(sample: NoticeTemplate, by: User, said: TemplateContent, mailing_list: MailingList | None) -> None:
+def update_template(sample: TemplateChoice, by: User, said: TemplateContent, mailing_list: MailingList | None) -> None:
     """Change words and list of an own sample; a shipped one gets an own version, for one list or for all.
 
     A list gets its own words beside those for all. Raises Taken.
@@ -244,19 +246,19 @@ def update_template(sample: NoticeTemplate, by: User, said: TemplateContent, mai
             row = _create_version(sample.key, mailing_list)
         elif sample.key and row and row.list_id != (mailing_list and mailing_list.id):
             _require_no_version(sample.key, mailing_list)
-        Sample.update(list=mailing_list, **_row_values(said)).where(Sample.id == row.id).execute()
+        NoticeTemplate.update(list=mailing_list, **_row_values(said)).where(NoticeTemplate.id == row.id).execute()
         audit.log_action(by, "sample.changed", row.id)
 
 
-def _create_version(key: str, mailing_list: MailingList | None) -> Sample:
+def _create_version(key: str, mailing_list: MailingList | None) -> NoticeTemplate:
     """Make the own version of a shipped sample for a list (None: all)."""
     _require_no_version(key, mailing_list)
-    return Sample.create(key=key, list=mailing_list)
+    return NoticeTemplate.create(key=key, list=mailing_list)
 
 
 def _require_no_version(key: str, mailing_list: MailingList | None) -> None:
-    here = Sample.list.is_null() if mailing_list is None else Sample.list == mailing_list
-    if Sample.select().where(Sample.key == key, here).exists():
+    here = NoticeTemplate.list.is_null() if mailing_list is None else NoticeTemplate.list == mailing_list
+    if NoticeTemplate.select().where(NoticeTemplate.key == key, here).exists():
         raise VersionExists()
 
 
@@ -276,19 +278,19 @@ def _body_fields(said: TemplateContent) -> dict[str, str]:
 
 def count_hidden() -> int:
     """Return how many shipped ones are hidden."""
-    return Sample.select().where(Sample.hidden == True).count()  # noqa: E712
+    return NoticeTemplate.select().where(NoticeTemplate.hidden == True).count()  # noqa: E712
 
 
 def unhide_all(by: User) -> None:
     """Show every hidden shipped one again."""
-    if Sample.delete().where(Sample.hidden == True).execute():  # noqa: E712
+    if NoticeTemplate.delete().where(NoticeTemplate.hidden == True).execute():  # noqa: E712
         audit.log_action(by, "sample.shown")
 
 
-def remove_template(sample: NoticeTemplate, by: User) -> None:
+def remove_template(sample: TemplateChoice, by: User) -> None:
     """Remove an own sample, go from an own version back to the shipped one, or hide a shipped one; repeatable."""
     if sample.row:
-        if Sample.delete().where(Sample.id == sample.row.id).execute():
+        if NoticeTemplate.delete().where(NoticeTemplate.id == sample.row.id).execute():
             audit.log_action(by, "sample.back" if sample.is_version else "sample.removed", sample.row.id)
-    elif Sample.insert(key=sample.code, hidden=True).on_conflict_ignore().execute():
+    elif NoticeTemplate.insert(key=sample.code, hidden=True).on_conflict_ignore().execute():
         audit.log_action(by, "sample.hidden")

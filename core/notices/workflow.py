@@ -237,9 +237,9 @@ def schedule_send(
             ("asked",) if second else ("draft",),
             AlreadySent(notice),
             state="scheduled" if at else "held",
-            held_why="" if at else "window",
+            hold_reason="" if at else "window",
             booked=at is not None,
-            begin_at=at or now + timedelta(seconds=window),
+            send_at=at or now + timedelta(seconds=window),
             confirmed_at=now,
             updated_at=now,
             by=by,
@@ -265,7 +265,7 @@ def cancel_send(notice: Notice, by: User | None, now: datetime) -> None:
     with db.atomic():
         change_state(
             notice, ("held", "scheduled"), SendingStarted(), Notice.started_at.is_null(),
-            state="draft", held_why="", begin_at=None, confirmed_at=None, booked=False, updated_at=now, step=2,
+            state="draft", hold_reason="", send_at=None, confirmed_at=None, booked=False, updated_at=now, step=2,
         )  # fmt: skip
         cancel_author_copies(notice, now)
         audit.log_action(by, "notice.cancelled", notice.id)
@@ -276,7 +276,7 @@ def reschedule(notice: Notice, at: datetime, by: User | None, now: datetime) -> 
     if at <= now:
         raise TimeInPast()
     with db.atomic():
-        change_state(notice, ("scheduled",), SendingStarted(), begin_at=at, updated_at=now)
+        change_state(notice, ("scheduled",), SendingStarted(), send_at=at, updated_at=now)
         audit.log_action(by, "notice.retimed", notice.id, detail={"at": at.isoformat(timespec="minutes")})
 
 
@@ -287,22 +287,22 @@ def release_held(notice: Notice, by: User | None, now: datetime) -> None:
     """
     with db.atomic():
         if notice.started_at:
-            change: dict[str, Any] = {"state": "sending", "held_why": "", "paused_why": "", "paused_at": None}
+            change: dict[str, Any] = {"state": "sending", "hold_reason": "", "pause_reason": "", "paused_at": None}
             until = now + timedelta(seconds=notice.useful_s)
-            Letter.update(useful_until=until).where(
+            Letter.update(expires_at=until).where(
                 Letter.notice == notice, Letter.state.in_(("waiting", "deferred"))
             ).execute()
         else:
             change = {
-                "held_why": "window",
-                "begin_at": now,
+                "hold_reason": "window",
+                "send_at": now,
                 "expected": resolve_audience(notice).expected,
             }
         change_state(
             notice,
             ("held",),
             SendingStarted(),
-            Notice.held_why.in_(("late", "changed", "proof")),
+            Notice.hold_reason.in_(("late", "changed", "proof")),
             updated_at=now,
             **change,
         )
@@ -313,7 +313,7 @@ def discard_held(notice: Notice, by: User | None, now: datetime) -> None:
     """Give up a notice that was held because it was late or its recipients changed."""
     with db.atomic():
         change_state(
-            notice, ("held",), SendingStarted(), Notice.held_why.in_(("late", "changed", "proof")),
+            notice, ("held",), SendingStarted(), Notice.hold_reason.in_(("late", "changed", "proof")),
             updated_at=now, **_stop_changes(notice, now, "dropped"),
         )  # fmt: skip
         reminders.cancel_all_reminders(notice, now)
@@ -359,7 +359,7 @@ def withdraw_notice(notice: Notice, by: User | None, now: datetime) -> int:
 
 def _cancel_letters(notice: Notice, now: datetime) -> int:
     """Cancel what no server has: waiting, to be tried again, or claimed and not yet handed over."""
-    here = Letter.state.in_(("waiting", "deferred")) | ((Letter.state == "sending") & Letter.handed_at.is_null())
+    here = Letter.state.in_(("waiting", "deferred")) | ((Letter.state == "sending") & Letter.handed_over_at.is_null())
     cancelled = (
         Letter.update(state="cancelled", done_at=now)
         .where(Letter.notice == notice, Letter.delivery.is_null(False), here)
@@ -378,10 +378,10 @@ def resend_unknown(notice: Notice, by: User | None, now: datetime) -> int:
         change_state(notice, ("sending", "paused", "sent", "stopped"), NotADraft(), updated_at=now)
         count = (
             Letter.update(
-                state="waiting", again=True, owner="", next_at=now,
-                useful_until=now + timedelta(seconds=notice.useful_s),
+                state="waiting", auto_resent=True, owner="", next_attempt_at=now,
+                expires_at=now + timedelta(seconds=notice.useful_s),
             )
-            .where(Letter.notice == notice, Letter.newest == True, Letter.state == "unknown")
+            .where(Letter.notice == notice, Letter.is_current == True, Letter.state == "unknown")
             .execute()
         )  # fmt: skip
         if count:

@@ -114,8 +114,8 @@ def notify(
         language=language,
         payload={key: str(value) for key, value in values.items()},
         made_at=now,
-        next_at=now,
-        useful_until=now + timedelta(seconds=useful_s),
+        next_attempt_at=now,
+        expires_at=now + timedelta(seconds=useful_s),
     )
 
 

@@ -42,7 +42,7 @@ class BoardUnit:
 
     @property
     def told(self) -> BoardReader | None:
-        return next((one for one in self.readers if one.told_at), None)
+        return next((one for one in self.readers if one.phoned_at), None)
 
     @property
     def replied(self) -> bool:
@@ -73,7 +73,7 @@ class BoardUnit:
     @property
     def numbers(self) -> str:
         """Return the deliveries to mark when somebody was told, or all that were marked, for the form."""
-        marked = [one.number for one in self.readers if one.told_at]
+        marked = [one.number for one in self.readers if one.phoned_at]
         return ",".join(str(number) for number in marked or [self.readers[0].number])
 
 
@@ -162,7 +162,7 @@ class Board:
     @property
     def strange(self) -> list[BoardReader]:
         """Return the readers who said that the letter was meant for another family."""
-        return [one for one in self.readers if one.strange_at]
+        return [one for one in self.readers if one.misdirected_at]
 
     @property
     def persons(self) -> tuple[int, int]:
@@ -236,7 +236,7 @@ def _build_cell(
         kana=next((kana for kana in children.values() if kana), unit.readers[0].kana) or names[0],
         state=state,
         replied=unit.replied,
-        at=read_at or (told.told_at if told else None),
+        at=read_at or (told.phoned_at if told else None),
         trouble=unit.trouble,
         said=next((said[one.number] for one in unit.readers if one.number in said), ""),
     )
@@ -255,7 +255,7 @@ class BoardVersion:
 
 def board_version(notice: Notice, now: datetime) -> BoardVersion:
     """Return the pulse of a notice's board; equal serials mean that nothing changed."""
-    moments = (Delivery.read_at, Delivery.told_at, Delivery.replied_at, Delivery.strange_at)
+    moments = (Delivery.read_at, Delivery.phoned_at, Delivery.replied_at, Delivery.misdirected_at)
     row = (
         Delivery.select(*(fn.COUNT(one) for one in moments), *(fn.MAX(one) for one in moments))
         .where(Delivery.notice == notice)

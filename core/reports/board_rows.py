@@ -15,7 +15,7 @@ from core import visibility
 from core.members.unsubscribe import unreachable_children
 from database import db, millis
 from i18n import N_
-from models import Cover, Delivery, Letter, Membership, Notice, Person, User
+from models import Delivery, DeliveryMembership, Letter, Membership, Notice, Person, User
 
 NOT_INTENDED = ("excluded", "left", "pending", "unconfirmed", "missing")
 """Reasons of people who were not meant to get this notice; they are no part of the board."""
@@ -84,11 +84,11 @@ class BoardReader:
     letter: str  # state of the newest letter; empty: there is none
     trouble: str
     read_at: datetime | None
-    read_how: str
-    told_at: datetime | None
-    told_by: int | None
+    read_via: str
+    phoned_at: datetime | None
+    phoned_by: int | None
     replied_at: datetime | None
-    strange_at: datetime | None
+    misdirected_at: datetime | None
     child: str = ""  # the letter is about this child alone
     cells: list[CoveredMembership] = field(default_factory=list)
 
@@ -97,7 +97,7 @@ class BoardReader:
         """Return how far it is with this reader: a key of STATES."""
         if self.read_at:
             return "read"
-        if self.told_at:
+        if self.phoned_at:
             return "told"
         if self.trouble:
             return "trouble"
@@ -141,34 +141,39 @@ def load_board_data(notice: Notice, lists: Collection[int] | None) -> BoardData:
 
 
 def _select_rows(notice: Notice, lists: Collection[int] | None) -> ModelSelect:
-    child = (Cover.child_name, Cover.child_kana, Cover.grade, Cover.class_name)
+    child = (
+        DeliveryMembership.child_name,
+        DeliveryMembership.child_kana,
+        DeliveryMembership.grade,
+        DeliveryMembership.class_name,
+    )
     return (
         Delivery.select(
             Delivery.id, Delivery.person, Delivery.name, Delivery.kana, Person.phone,
             Delivery.reason, Letter.state, Letter.reason,
-            Delivery.read_at, Delivery.read_how, Delivery.told_at, Delivery.told_by,
-            Delivery.replied_at, Delivery.strange_at, Delivery.child_name,
-            Cover.household, Cover.list, *(visibility.child_column(one, lists) for one in child),
+            Delivery.read_at, Delivery.read_via, Delivery.phoned_at, Delivery.phoned_by,
+            Delivery.replied_at, Delivery.misdirected_at, Delivery.child_name,
+            DeliveryMembership.household, DeliveryMembership.list, *(visibility.child_column(one, lists) for one in child),
             Membership.state, Membership.stopped_by, Membership.stopped_at, Membership.child,
         )
-        .join(Cover, JOIN.LEFT_OUTER)
+        .join(DeliveryMembership, JOIN.LEFT_OUTER)
         .join(Membership, JOIN.LEFT_OUTER)
         .switch(Delivery)
         .join(Person, JOIN.LEFT_OUTER)
         .switch(Delivery)
-        .join(Letter, JOIN.LEFT_OUTER, on=(Letter.delivery == Delivery.id) & (Letter.newest == True))  # noqa: E712
+        .join(Letter, JOIN.LEFT_OUTER, on=(Letter.delivery == Delivery.id) & (Letter.is_current == True))  # noqa: E712
         .where(Delivery.notice == notice, Delivery.reason.not_in(NOT_INTENDED), visibility.visible_cells(lists))
-        .order_by(Delivery.kana, Delivery.id, Cover.id)
+        .order_by(Delivery.kana, Delivery.id, DeliveryMembership.id)
     )  # fmt: skip
 
 
 def _build_reader(row: tuple) -> BoardReader:
     """Make a reader from a row as the database gives it: moments are still numbers."""
     number, person, name, kana, phone, reason, letter, why = row[:8]
-    read_at, how, told_at, told_by, replied_at, strange_at, child = row[8:15]
+    read_at, how, phoned_at, phoned_by, replied_at, misdirected_at, child = row[8:15]
     return BoardReader(
         number, person, name, kana, phone or "", reason == "stopped", letter or "", _failure_key(reason, letter, why),
-        _as_datetime(read_at), how, _as_datetime(told_at), told_by, _as_datetime(replied_at), _as_datetime(strange_at), child,
+        _as_datetime(read_at), how, _as_datetime(phoned_at), phoned_by, _as_datetime(replied_at), _as_datetime(misdirected_at), child,
     )  # fmt: skip
 
 

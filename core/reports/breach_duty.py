@@ -12,7 +12,7 @@ from datetime import date, datetime, timedelta
 import clock
 from core import audit
 from i18n import N_
-from models import Log, Notice, User
+from models import AuditLog, Notice, User
 
 FIRST_REPORT = (timedelta(days=3), timedelta(days=5))
 FINAL_REPORT = timedelta(days=30)
@@ -91,8 +91,8 @@ class BreachAssessment:
 
 def latest_assessment(notice: Notice) -> BreachAssessment:
     """Return what was answered last."""
-    mine = (Log.action == AUDIT_ACTION) & (Log.number == notice.id)
-    row = Log.select().where(mine).order_by(Log.id.desc()).first()
+    mine = (AuditLog.action == AUDIT_ACTION) & (AuditLog.number == notice.id)
+    row = AuditLog.select().where(mine).order_by(AuditLog.id.desc()).first()
     if row is None:
         return BreachAssessment()
     said = {name: row.detail[name] for name in REPORTING_CASES if row.detail.get(name) in ANSWER_LABELS}

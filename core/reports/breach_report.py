@@ -16,7 +16,7 @@ import clock
 from core.imports.export import escape_formula
 from core.notices import attachments
 from core.reports import notice_list
-from models import Answer, Attachment, Delivery, Letter, Log, Notice, Visit
+from models import Answer, Attachment, AuditLog, Delivery, Letter, Notice, PageView
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class RecipientEvidence:
     page: datetime | None
     machine: datetime | None
     read: datetime | None
-    read_how: str
+    read_via: str
     files: tuple[tuple[str, datetime], ...]
     answered: datetime | None
     replied: datetime | None
@@ -59,7 +59,7 @@ class BreachReport:
     notice: Notice
     readers: tuple[RecipientEvidence, ...]
     files: tuple[Attachment, ...]
-    log: tuple[Log, ...]
+    log: tuple[AuditLog, ...]
     known_at: datetime
 
     @property
@@ -90,9 +90,9 @@ def build_report(notice: Notice, now: datetime) -> BreachReport:
             RecipientEvidence(
                 name=one.name, children=children.get(one.id, ""), state=_delivery_state(letters.get(one.id), one),
                 left=first.get(one.id), maybe=_has_state(letters.get(one.id), "unknown"),
-                page=visits.get(one.id), machine=machines.get(one.id), read=one.read_at, read_how=one.read_how,
+                page=visits.get(one.id), machine=machines.get(one.id), read=one.read_at, read_via=one.read_via,
                 files=tuple((row.attachment.name, row.at) for row in opened.get(one.id, ())),
-                answered=answers.get(one.id), replied=one.replied_at, strange=one.strange_at,
+                answered=answers.get(one.id), replied=one.replied_at, strange=one.misdirected_at,
             )
             for one in rows
         ),
@@ -120,14 +120,16 @@ def _first_accepted(notice: Notice) -> dict[int, datetime]:
 
 def _first_visits(notice: Notice, *, automatic: bool) -> dict[int, datetime]:
     """Return when each reader's page was first fetched, by what looks like a person or by a machine; no pictures."""
-    first = fn.MIN(Visit.at).alias("first")
+    first = fn.MIN(PageView.at).alias("first")
     rows = (
-        Visit.select(Visit.delivery, first)
+        PageView.select(PageView.delivery, first)
         .join(Delivery)
         .where(
-            Delivery.notice == notice, Visit.automatic == automatic, (Visit.page == "r") | Visit.page.startswith("a")
+            Delivery.notice == notice,
+            PageView.automatic == automatic,
+            (PageView.page == "r") | PageView.page.startswith("a"),
         )
-        .group_by(Visit.delivery)
+        .group_by(PageView.delivery)
     )
     return {row.delivery_id: row.first for row in rows}
 
@@ -144,9 +146,9 @@ def _first_answers(notice: Notice) -> dict[int, datetime]:
 
 def misdirected_deliveries(notices: Iterable[int]) -> list[Delivery]:
     """Return the readers who said that a letter was meant for another family, newest first."""
-    said = Delivery.strange_at.is_null(False) & Delivery.notice.in_(list(notices))
+    said = Delivery.misdirected_at.is_null(False) & Delivery.notice.in_(list(notices))
     return list(
-        Delivery.select(Delivery, Notice).join(Notice).where(said).order_by(Delivery.strange_at.desc()).limit(50)
+        Delivery.select(Delivery, Notice).join(Notice).where(said).order_by(Delivery.misdirected_at.desc()).limit(50)
     )
 
 

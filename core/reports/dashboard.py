@@ -25,7 +25,19 @@ from core.reports.progress import Progress
 from core.settings import load_settings
 from core.signup import approvals
 from core.system.health_email import Renewal, near_renewals
-from models import Child, Cover, Delivery, MailingList, Membership, Notice, Person, Reminder, Step, Target, User
+from models import (
+    Child,
+    Delivery,
+    DeliveryMembership,
+    DripStep,
+    MailingList,
+    Membership,
+    Notice,
+    Person,
+    Reminder,
+    Target,
+    User,
+)
 
 MAX_SHOWN = 5
 UNREAD_FOR = timedelta(days=7)
@@ -104,7 +116,7 @@ class Dashboard:
     blocked: list[alerts.BlockedCarrier]
     troubled: tuple[int, list[Person]]
     nameless: MemberCount
-    following: list[Step]
+    following: list[DripStep]
     renewals: list[Renewal]
     forgetting: datetime | None
     unsafe: list[BackupStatus]
@@ -137,7 +149,7 @@ class Dashboard:
 def load_dashboard(rights: Permissions, now: datetime) -> Dashboard:
     """Gather the first page of one user."""
     booked = notice_list.notice_rows(notice_list.scheduled_notices(rights).limit(4 * MAX_SHOWN))
-    asking = [row for row in booked if row.notice.held_why in ("late", "changed", "proof")]
+    asking = [row for row in booked if row.notice.hold_reason in ("late", "changed", "proof")]
     latest = notice_list.notice_rows(notice_list.finished_notices(rights).limit(MAX_SHOWN))
     unread = notice_list.notice_rows(_select_maybe_unread(rights, now))
     counts = count_households([row.notice.id for row in (*latest, *unread)], countable_lists(rights))
@@ -223,10 +235,10 @@ def count_households(notices: Collection[int], lists: Collection[int] | None) ->
         Delivery.select(
             Delivery.notice,
             _any_reader_has(Delivery.read_at, "read"),
-            _any_reader_has(Delivery.told_at, "told"),
+            _any_reader_has(Delivery.phoned_at, "told"),
             fn.MAX(Delivery.child_name != "").alias("named"),
         )
-        .join(Cover, JOIN.LEFT_OUTER)
+        .join(DeliveryMembership, JOIN.LEFT_OUTER)
         .where(Delivery.notice.in_(list(notices)), Delivery.reason.not_in(NOT_COUNTED), visibility.visible_cells(lists))
         .group_by(Delivery.notice, *household_keys())
         .alias("units")
@@ -259,7 +271,7 @@ def counts_by_child(notice: Notice) -> bool:
 
 def household_keys() -> tuple[Any, ...]:
     """Return by what the cells of a notice are grouped into households; who has none stands alone."""
-    household = fn.COALESCE(Cover.household, "")
+    household = fn.COALESCE(DeliveryMembership.household, "")
     return household, Delivery.child_name, Case(None, [(household == "", Delivery.id)], 0)
 
 
@@ -283,9 +295,9 @@ def _misdirected_deliveries(rights: Permissions, now: datetime) -> list[Delivery
         Membership.state == "stopped", Membership.stopped_by == "reader"
     )
     said = Delivery.select().where(
-        Delivery.strange_at > now - MISDIRECTED_FOR, Delivery.person.in_(stopped.select(Membership.person))
+        Delivery.misdirected_at > now - MISDIRECTED_FOR, Delivery.person.in_(stopped.select(Membership.person))
     )
-    return list(said.order_by(Delivery.strange_at.desc()).limit(MAX_SHOWN))
+    return list(said.order_by(Delivery.misdirected_at.desc()).limit(MAX_SHOWN))
 
 
 def _unreachable_members(rights: Permissions) -> tuple[int, list[Person]]:

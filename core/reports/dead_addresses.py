@@ -67,7 +67,7 @@ def _memberships_in(lists: list[MailingList]) -> Iterable[Membership]:
         .join(Child, JOIN.LEFT_OUTER)
         .switch(Membership)
         .join(MailingList)
-        .where(Membership.list.in_(lists), Membership.belongs, Person.address.is_null(False))
+        .where(Membership.list.in_(lists), Membership.is_member, Person.address.is_null(False))
         .order_by(MailingList.whole, MailingList.name, Membership.id)
     )
 
@@ -99,9 +99,9 @@ def _worst_reason(
     """Return the gravest reason, since when, and the places that it concerns; "" if there is none."""
     if person.address_state != "fine":
         return person.address_state, person.address_state_at, places
-    open_ones = [one for one in places if one.state in ("pending", "unconfirmed")]
-    if open_ones:
-        return "pending", min(one.joined_at for one in open_ones), open_ones
+    open_lists = [one for one in places if one.state in ("pending", "unconfirmed")]
+    if open_lists:
+        return "pending", min(one.joined_at for one in open_lists), open_lists
     stopped = [one for one in places if one.state == "stopped"]
     if stopped:
         return "stopped", min((one.stopped_at for one in stopped if one.stopped_at), default=None), stopped

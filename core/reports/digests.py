@@ -18,9 +18,9 @@ from core.notifications import service_mail
 from core.responses import response_events
 from core.responses.response_events import ResponseEvent
 from core.settings import load_settings
-from database import db, insert_rows
+from database import bulk_insert, db
 from i18n import N_
-from models import Delivery, Digest, Notice, User
+from models import Delivery, DigestSubscription, Notice, User
 
 EVENT_KINDS: dict[str, str] = {
     "read": N_("“I have read this”"),
@@ -58,7 +58,7 @@ LINES = {
 
 def digest_frequencies(notice: Notice) -> dict[str, str]:
     """Return how often each kind is told of a notice; what was not chosen is daily (D-32)."""
-    return {kind: notice.tells.get(kind, DEFAULT_FREQUENCY) for kind in EVENT_KINDS}
+    return {kind: notice.digest_settings.get(kind, DEFAULT_FREQUENCY) for kind in EVENT_KINDS}
 
 
 def create_digests(notice: Notice, now: datetime) -> None:
@@ -69,7 +69,7 @@ def create_digests(notice: Notice, now: datetime) -> None:
         for user in _digest_users(notice)
         for kind, timing in wanted.items()
     ]
-    insert_rows(Digest, rows)
+    bulk_insert(DigestSubscription, rows)
 
 
 def _applicable_frequencies(notice: Notice) -> dict[str, str]:
@@ -118,7 +118,7 @@ def _previous_due_time(timing: str, morning: datetime) -> datetime:
 
 def send_due_digests(now: datetime) -> int:
     """Send every letter that is due; return how many. Safe to repeat: what was told is taken down with the letter."""
-    due: dict[tuple[int, str], list[Digest]] = defaultdict(list)
+    due: dict[tuple[int, str], list[DigestSubscription]] = defaultdict(list)
     for row in _select_open_digests(now):
         if row.told_until < last_due_time(row.timing, now):
             due[row.user_id, row.timing].append(row)
@@ -128,18 +128,20 @@ def send_due_digests(now: datetime) -> int:
     return sum(_send_digest(rows, facts, last_due_time(timing, now), now) for (_, timing), rows in sorted(due.items()))
 
 
-def _select_open_digests(now: datetime) -> Iterable[Digest]:
+def _select_open_digests(now: datetime) -> Iterable[DigestSubscription]:
     return (
-        Digest.select(Digest, Notice, User)
+        DigestSubscription.select(DigestSubscription, Notice, User)
         .join(Notice)
-        .switch(Digest)
+        .switch(DigestSubscription)
         .join(User)
         .where(Notice.started_at > now - MAX_NOTICE_AGE, User.disabled_at.is_null(), User.email.is_null(False))
-        .order_by(Digest.notice.desc(), Digest.id)
+        .order_by(DigestSubscription.notice.desc(), DigestSubscription.id)
     )
 
 
-def _send_digest(rows: list[Digest], facts: dict[int, list[ResponseEvent]], until: datetime, now: datetime) -> int:
+def _send_digest(
+    rows: list[DigestSubscription], facts: dict[int, list[ResponseEvent]], until: datetime, now: datetime
+) -> int:
     """Take one user's matters down as told, and write the letter if there is any. Return how many letters."""
     with db.atomic():
         fresh = [row for row in rows if _claim_row(row, until)]
@@ -155,13 +157,13 @@ def _send_digest(rows: list[Digest], facts: dict[int, list[ResponseEvent]], unti
     return 1
 
 
-def _claim_row(row: Digest, until: datetime) -> bool:
-    mine = (Digest.id == row.id) & (Digest.told_until == row.told_until)
-    return bool(Digest.update(told_until=until).where(mine).execute())
+def _claim_row(row: DigestSubscription, until: datetime) -> bool:
+    mine = (DigestSubscription.id == row.id) & (DigestSubscription.told_until == row.told_until)
+    return bool(DigestSubscription.update(told_until=until).where(mine).execute())
 
 
-def _by_notice(rows: list[Digest]) -> Iterator[tuple[Notice, list[Digest]]]:
-    found: dict[int, list[Digest]] = defaultdict(list)
+def _by_notice(rows: list[DigestSubscription]) -> Iterator[tuple[Notice, list[DigestSubscription]]]:
+    found: dict[int, list[DigestSubscription]] = defaultdict(list)
     for row in rows:
         found[row.notice_id].append(row)
     for some in found.values():
@@ -169,7 +171,7 @@ def _by_notice(rows: list[Digest]) -> Iterator[tuple[Notice, list[Digest]]]:
 
 
 def _notice_lines(
-    notice: Notice, rows: list[Digest], facts: dict[int, list[ResponseEvent]], until: datetime, user: User
+    notice: Notice, rows: list[DigestSubscription], facts: dict[int, list[ResponseEvent]], until: datetime, user: User
 ) -> Iterator[str]:
     """Return what there is to tell of one notice: nothing, or its subject, the news, and where to look."""
     mine = _deliveries_for_user(notice, user)

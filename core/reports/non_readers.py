@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from peewee import JOIN, ModelSelect, fn
 
-from models import Child, Cover, Delivery, MailingList, Membership, Notice, Person, Target
+from models import Child, Delivery, DeliveryMembership, MailingList, Membership, Notice, Person, Target
 
 NOTICES_CHECKED = 3
 MIN_NOTICE_AGE = timedelta(hours=12)
@@ -31,7 +31,7 @@ def last_confirmable_notices(mailing_list: MailingList, now: datetime) -> list[N
         .where(
             Target.kind == "list", Target.include == True, Target.number == mailing_list.id,
             Notice.read_confirmation == True, Notice.state.in_(("sending", "paused", "sent", "stopped")),
-            Notice.forgotten_at.is_null(),
+            Notice.purged_at.is_null(),
             Notice.started_at < now - MIN_NOTICE_AGE,
         )
         .order_by(Notice.started_at.desc(), Notice.id.desc())
@@ -51,14 +51,14 @@ def find_non_readers(mailing_list: MailingList, notices: list[Notice]) -> list[N
 
 
 def _select_non_readers(mailing_list: MailingList, numbers: list[int]) -> ModelSelect:
-    here = Cover.select(Cover.delivery).where(Cover.list == mailing_list)
+    here = DeliveryMembership.select(DeliveryMembership.delivery).where(DeliveryMembership.list == mailing_list)
     still = Membership.select(Membership.person).where(Membership.list == mailing_list, Membership.state == "active")
     heard = (
-        Cover.select(Cover.household)
+        DeliveryMembership.select(DeliveryMembership.household)
         .join(Delivery)
-        .where(Delivery.notice.in_(numbers), Delivery.read_at.is_null(False), Cover.household != "")
+        .where(Delivery.notice.in_(numbers), Delivery.read_at.is_null(False), DeliveryMembership.household != "")
     )
-    theirs = Cover.alias()
+    theirs = DeliveryMembership.alias()
     read_at_home = theirs.select(theirs.delivery).where(theirs.household.in_(heard))
     got = (Delivery.notice.in_(numbers)) & (Delivery.reason == "") & Delivery.id.in_(here)
     return (

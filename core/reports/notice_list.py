@@ -9,7 +9,7 @@ from core import visibility
 from core.notices import merge_fields
 from core.permissions import Permissions, notice_ids_for_lists
 from core.reports import poll_results
-from models import Cover, Delivery, Group, Letter, Log, MailingList, Notice, Target, User, Wording
+from models import AuditLog, Delivery, DeliveryMembership, Group, Letter, MailingList, Notice, Target, User, Wording
 
 WAITING_STATES = ("held", "scheduled")
 SENT_STATES = ("sending", "paused", "sent", "stopped", "withdrawn", "standing")
@@ -65,7 +65,7 @@ def nonempty_drafts(rights: Permissions) -> ModelSelect:
 
 def scheduled_notices(rights: Permissions) -> ModelSelect:
     """Return what waits to go out, the next first; what asks to be decided before all (T-04, D-42)."""
-    return visible_notices(rights).where(Notice.state.in_(WAITING_STATES)).order_by(Notice.begin_at, Notice.id)
+    return visible_notices(rights).where(Notice.state.in_(WAITING_STATES)).order_by(Notice.send_at, Notice.id)
 
 
 def notices_in_review(rights: Permissions) -> ModelSelect:
@@ -121,19 +121,21 @@ def notice_rows(notices: Iterable[Notice]) -> list[NoticeRow]:
     ]  # fmt: skip
 
 
-def audit_entries(notice: Notice) -> list[Log]:
+def audit_entries(notice: Notice) -> list[AuditLog]:
     """Return what was done to a notice, by whom and when, oldest first."""
     return list(
-        Log.select(Log, User)
+        AuditLog.select(AuditLog, User)
         .join(User, JOIN.LEFT_OUTER)
-        .where(Log.kind == "notice", Log.number == notice.id)
-        .order_by(Log.at, Log.id)
+        .where(AuditLog.kind == "notice", AuditLog.number == notice.id)
+        .order_by(AuditLog.at, AuditLog.id)
     )
 
 
 def corrections_of(notice: Notice) -> list[Notice]:
     """Return the corrections that were made of a notice and are no drafts any more."""
-    return list(Notice.select().where(Notice.corrects == notice, Notice.state.in_(SENT_STATES)).order_by(Notice.id))
+    return list(
+        Notice.select().where(Notice.correction_of == notice, Notice.state.in_(SENT_STATES)).order_by(Notice.id)
+    )
 
 
 def deliveries_of_notice(notice: Notice, lists: Collection[int] | None = None) -> ModelSelect:
@@ -154,7 +156,7 @@ def sender_name_counts(notice: Notice, lists: Collection[int] | None = None) -> 
 
 def current_letters(deliveries: Iterable[int]) -> dict[int, Letter]:
     """Return the newest letter of each delivery that has one."""
-    newest = Letter.newest == True  # noqa: E712
+    newest = Letter.is_current == True  # noqa: E712
     return {one.delivery_id: one for one in Letter.select().where(Letter.delivery.in_(list(deliveries)), newest)}
 
 
@@ -162,9 +164,14 @@ def children_by_delivery(deliveries: Iterable[int], lists: Collection[int] | Non
     """Return the children of each reader with their class, as they were: 「5年1組 藤井 澪」 in short."""
     seen = [] if lists is None else [visibility.visible_with_child(lists)]
     rows = (
-        Cover.select(Cover.delivery, Cover.grade, Cover.class_name, Cover.child_name)
-        .where(Cover.delivery.in_(list(deliveries)), Cover.child_name != "", *seen)
-        .order_by(Cover.id)
+        DeliveryMembership.select(
+            DeliveryMembership.delivery,
+            DeliveryMembership.grade,
+            DeliveryMembership.class_name,
+            DeliveryMembership.child_name,
+        )
+        .where(DeliveryMembership.delivery.in_(list(deliveries)), DeliveryMembership.child_name != "", *seen)
+        .order_by(DeliveryMembership.id)
         .tuples()
     )
     names: dict[int, dict[str, None]] = {}
@@ -182,11 +189,11 @@ def _count_retrying(numbers: list[int]) -> dict[int, int]:
     later = fn.SUM((Letter.state == "deferred").cast("integer"))
     rows = (
         Letter.select(Letter.notice, fresh, later)
-        .where(Letter.notice.in_(numbers), Letter.newest == True, Letter.delivery.is_null(False))  # noqa: E712
+        .where(Letter.notice.in_(numbers), Letter.is_current == True, Letter.delivery.is_null(False))  # noqa: E712
         .group_by(Letter.notice)
         .tuples()
     )
-    return {notice: deferred for notice, open_ones, deferred in rows if not open_ones}
+    return {notice: deferred for notice, open_lists, deferred in rows if not open_lists}
 
 
 def _subjects(numbers: list[int]) -> dict[int, str]:

@@ -16,7 +16,7 @@ from core.notices import questions
 from core.notices.questions import Option, StoredQuestion
 from core.reports import board_rows
 from core.reports.board_rows import BoardReader, natural_sort_key
-from models import Answer, Cover, Delivery, Notice, Question, Sums, User
+from models import Answer, Delivery, DeliveryMembership, Notice, NoticeStats, Question, User
 
 GROUPINGS = ("household", "person", "child")
 EACH_QUESTION = "each"
@@ -221,9 +221,13 @@ def load_poll_results(notice: Notice, lists: Collection[int] | None = None) -> P
 def answer_units_by_delivery(notice: Notice) -> dict[int, dict[str, str]]:
     """Return the keys of every reader by unit, whatever of it may be seen."""
     mine = Delivery.notice == notice
-    covers = Cover.select(Cover.delivery, Cover.household).join(Delivery).where(mine, Cover.household != "")
+    covers = (
+        DeliveryMembership.select(DeliveryMembership.delivery, DeliveryMembership.household)
+        .join(Delivery)
+        .where(mine, DeliveryMembership.household != "")
+    )
     households: dict[int, str] = {}
-    for number, household in covers.order_by(Cover.id).tuples():
+    for number, household in covers.order_by(DeliveryMembership.id).tuples():
         households.setdefault(number, f"h{household}")
     rows = Delivery.select(Delivery.id, Delivery.person, Delivery.child).where(mine).tuples()
     found = {}
@@ -266,7 +270,7 @@ def poll_version(notice: Notice) -> str:
     row = Answer.select(fn.COUNT(Answer.id), fn.MAX(Answer.id), fn.COUNT(Answer.superseded_at)).where(
         Answer.question.in_(ours)
     )
-    moments = Delivery.select(fn.COUNT(Delivery.read_at), fn.COUNT(Delivery.told_at)).where(Delivery.notice == notice)
+    moments = Delivery.select(fn.COUNT(Delivery.read_at), fn.COUNT(Delivery.phoned_at)).where(Delivery.notice == notice)
     return f"{crc32(repr((row.tuples().get(), moments.tuples().get(), notice.state)).encode()):08x}"
 
 
@@ -295,13 +299,15 @@ def answered_counts(notices: Collection[int]) -> dict[int, int]:
 
 def _stored_answers(notices: Collection[int]) -> dict[int, dict]:
     """Return (asked, answered, choices) by question of the notices whose answers are deleted (`core.reports.summaries`)."""
-    rows = Sums.select(Sums.notice, Sums.kept).where(Sums.notice.in_(list(notices)), Sums.kept.is_null(False))
+    rows = NoticeStats.select(NoticeStats.notice, NoticeStats.kept).where(
+        NoticeStats.notice.in_(list(notices)), NoticeStats.kept.is_null(False)
+    )
     return {row.notice_id: row.kept["answers"] for row in rows}
 
 
 def stored_results(notice: Notice) -> list[QuestionResult]:
     """Return the bars of a notice whose answers are deleted, from its sums; [] while they are there."""
-    found = _stored_answers([notice.id]).get(notice.id, {}) if notice.forgotten_at else {}
+    found = _stored_answers([notice.id]).get(notice.id, {}) if notice.purged_at else {}
     return [
         _stored_result(one, *found[str(one.place)])
         for one in questions.load_questions(notice)

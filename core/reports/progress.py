@@ -11,7 +11,7 @@ from core.delivery import throttle
 from core.reports import poll_results, summaries
 from core.responses import answers
 from core.settings import Settings
-from models import Delivery, Letter, Log, Notice, Person, count_letters
+from models import AuditLog, Delivery, Letter, Notice, Person, count_letters
 
 LETTER_STATES = (
     "waiting", "sending", "accepted", "deferred", "refused", "bounced", "skipped", "unknown", "expired", "cancelled",
@@ -66,7 +66,7 @@ class Progress:
 
 def notice_progress(notice: Notice, force: Settings, now: datetime, lists: Collection[int] | None = None) -> Progress:
     """Count the newest letters of a notice and those left out, and estimate the end; `lists` as for `core.visibility`."""
-    if notice.forgotten_at and (found := summaries.summary_of_notice(notice)):
+    if notice.purged_at and (found := summaries.summary_of_notice(notice)):
         return _from_summary(found if lists is None else None, notice.serial)
     counts = dict.fromkeys(LETTER_STATES, 0) | (
         count_letters(notice.id) if lists is None else _count_by_state(notice, lists)
@@ -88,7 +88,7 @@ def _from_summary(found: summaries.NoticeSummary | None, serial: int) -> Progres
 def _count_by_state(notice: Notice, lists: Collection[int]) -> dict[str, int]:
     return dict(
         Letter.select(Letter.state, fn.COUNT(Letter.id))
-        .where(Letter.notice == notice, Letter.newest == True, _visible_letters(lists))  # noqa: E712
+        .where(Letter.notice == notice, Letter.is_current == True, _visible_letters(lists))  # noqa: E712
         .group_by(Letter.state)
         .tuples()
     )
@@ -114,7 +114,7 @@ def letters_by_name(notice: Notice, states: tuple[str, ...], lists: Collection[i
         .join(Delivery)
         .switch(Letter)
         .join(Person, JOIN.LEFT_OUTER, on=(Letter.person == Person.id))
-        .where(Letter.notice == notice, Letter.newest == True, Letter.state.in_(states), _visible_letters(lists))
+        .where(Letter.notice == notice, Letter.is_current == True, Letter.state.in_(states), _visible_letters(lists))
         .order_by(Delivery.kana, Delivery.id)
     )
 
@@ -132,7 +132,12 @@ def skipped_deliveries(notice: Notice, lists: Collection[int] | None = None) -> 
 
 def recipient_changes_at_start(notice: Notice) -> tuple[list[Person], list[Person]]:
     """Return who joined and who was gone between confirming and sending; both are named on the page."""
-    row = Log.select().where(Log.action == "notice.started", Log.number == notice.id).order_by(Log.id.desc()).first()
+    row = (
+        AuditLog.select()
+        .where(AuditLog.action == "notice.started", AuditLog.number == notice.id)
+        .order_by(AuditLog.id.desc())
+        .first()
+    )
     if row is None:
         return [], []
     named = [row.detail.get("joined", []), row.detail.get("gone", [])]
@@ -160,7 +165,7 @@ def notice_document(notice: Notice, force: Settings, now: datetime, *, deliverie
 
 def _current_letters(notice: Notice) -> list[Delivery]:
     """Return each delivery once, with its newest letter if it has one."""
-    newest = (Letter.delivery == Delivery.id) & (Letter.newest == True)
+    newest = (Letter.delivery == Delivery.id) & (Letter.is_current == True)
     return list(
         Delivery.select(Delivery, Letter, Person.address.alias("address_now"))
         .join(Letter, JOIN.LEFT_OUTER, on=newest, attr="newest_letter")
@@ -181,6 +186,6 @@ def _delivery_document(row: Delivery, said: list[dict]) -> dict:
         "code": letter.code if letter else None,
         "reason": (letter.reason if letter else row.reason) or None,
         "read_at": row.read_at.isoformat(timespec="seconds") if row.read_at else None,
-        "read_how": row.read_how or None,
+        "read_via": row.read_via or None,
         "answers": said,
     }

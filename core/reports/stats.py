@@ -20,7 +20,7 @@ from core.reports.dashboard import count_households, household_keys, practice_no
 from core.responses import tracking
 from core.settings import load_settings
 from database import EPOCH, millis
-from models import Cover, Delivery, MailingList, Notice, Sums, Target, Wording, count_letters
+from models import Delivery, DeliveryMembership, MailingList, Notice, NoticeStats, Target, Wording, count_letters
 
 RECENT_AGE = timedelta(days=2)
 FINAL_AFTER = timedelta(days=30)
@@ -51,7 +51,7 @@ class StatsLine:
 
     notice: Notice
     subject: str
-    sums: Sums
+    sums: NoticeStats
 
     @property
     def delivered(self) -> float | None:
@@ -82,7 +82,7 @@ def stats_lines(notices: Iterable[Notice], now: datetime) -> list[StatsLine]:
     """Return notices with their figures, in the order given; what is stale is counted anew."""
     found = list(notices)
     numbers = [one.id for one in found]
-    held = {row.notice_id: row for row in Sums.select().where(Sums.notice.in_(numbers))}
+    held = {row.notice_id: row for row in NoticeStats.select().where(NoticeStats.notice.in_(numbers))}
     subjects = dict(
         Wording.select(Wording.notice, Wording.subject)
         .where(Wording.notice.in_(numbers))
@@ -104,16 +104,16 @@ def stats_of_notice(notice: Notice, now: datetime) -> StatsLine:
     return StatsLine(notice, merge_fields.display_subject(notice), refresh_totals(notice, now))
 
 
-def _current_totals(notice: Notice, held: Sums | None, now: datetime) -> Sums:
+def _current_totals(notice: Notice, held: NoticeStats | None, now: datetime) -> NoticeStats:
     if held is None:
         return refresh_totals(notice, now)
     again = REFRESH_RECENT if now - (notice.started_at or now) < RECENT_AGE else REFRESH_OLD
     return held if held.fixed or now - held.at < again else refresh_totals(notice, now)
 
 
-def refresh_totals(notice: Notice, now: datetime, *, again: bool = False) -> Sums:
+def refresh_totals(notice: Notice, now: datetime, *, again: bool = False) -> NoticeStats:
     """Count a notice and keep what was found; a fixed one stays as it is, unless it is counted `again`."""
-    was = Sums.get_or_none(Sums.notice == notice)
+    was = NoticeStats.get_or_none(NoticeStats.notice == notice)
     if was and (was.kept or (was.fixed and not again)):
         return was
     sent, failed = sent_and_failed(count_letters(notice.id))
@@ -121,8 +121,10 @@ def refresh_totals(notice: Notice, now: datetime, *, again: bool = False) -> Sum
         "at": now, "fixed": _is_final(notice, now), "sent": sent, "failed": failed,
         **_read_totals(notice), **_answer_totals(notice), **_tracking_totals(notice),
     }  # fmt: skip
-    Sums.insert(notice=notice, **values).on_conflict(conflict_target=[Sums.notice], update=values).execute()
-    return Sums.get(Sums.notice == notice)
+    NoticeStats.insert(notice=notice, **values).on_conflict(
+        conflict_target=[NoticeStats.notice], update=values
+    ).execute()
+    return NoticeStats.get(NoticeStats.notice == notice)
 
 
 def _is_final(notice: Notice, now: datetime) -> bool:
@@ -152,7 +154,7 @@ def first_read_times(notice: Notice) -> list[int]:
     first = fn.MIN(Delivery.read_at)
     rows = (
         Delivery.select(first)
-        .join(Cover, "LEFT OUTER JOIN")
+        .join(DeliveryMembership, "LEFT OUTER JOIN")
         .where(Delivery.notice == notice, Delivery.reason.not_in(NOT_COUNTED))
         .group_by(*household_keys())
         .having(first.is_null(False))
@@ -190,7 +192,7 @@ def _tracking_totals(notice: Notice) -> dict[str, object]:
 
 def finalize_old_totals(now: datetime, most: int = 20) -> int:
     """Count for good what was sent more than thirty days ago; return how many. Repeatable; the hourly task does it."""
-    done = Sums.select(Sums.notice).where(Sums.fixed == True)
+    done = NoticeStats.select(NoticeStats.notice).where(NoticeStats.fixed == True)
     found = (
         Notice.select()
         .where(
@@ -205,7 +207,9 @@ def finalize_old_totals(now: datetime, most: int = 20) -> int:
 
 def refresh_recent_totals(now: datetime, most: int = 60) -> int:
     """Count anew what was sent within thirty days, so that no page has to; return how many. The hourly task does it."""
-    aged = Sums.select(Sums.notice).where((Sums.fixed == True) | (Sums.at > now - REFRESH_RECENT))
+    aged = NoticeStats.select(NoticeStats.notice).where(
+        (NoticeStats.fixed == True) | (NoticeStats.at > now - REFRESH_RECENT)
+    )
     young = Notice.select().where(Notice.started_at > now - FINAL_AFTER, Notice.kind != "step", Notice.id.not_in(aged))
     return sum(bool(refresh_totals(one, now)) for one in list(young.order_by(Notice.started_at.desc()).limit(most)))
 

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass
 
 from core.reports import board, poll_results
-from models import Delivery, Notice, Sums, count_letters
+from models import Delivery, Notice, NoticeStats, count_letters
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +50,14 @@ class NoticeSummary:
 
 def summary_of_notice(notice: Notice) -> NoticeSummary | None:
     """Return what was kept of a notice; None while its letters are still there."""
-    return load_summaries([notice.id]).get(notice.id) if notice.forgotten_at else None
+    return load_summaries([notice.id]).get(notice.id) if notice.purged_at else None
 
 
 def load_summaries(notices: Collection[int]) -> dict[int, NoticeSummary]:
     """Return what was kept, of those among some notices whose letters are gone."""
-    rows = Sums.select(Sums.notice, Sums.kept).where(Sums.notice.in_(list(notices)), Sums.kept.is_null(False))
+    rows = NoticeStats.select(NoticeStats.notice, NoticeStats.kept).where(
+        NoticeStats.notice.in_(list(notices)), NoticeStats.kept.is_null(False)
+    )
     return {row.notice_id: _parse_summary(row.kept) for row in rows}
 
 

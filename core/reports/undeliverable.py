@@ -77,12 +77,14 @@ def _address_slip(row: Membership, language: str) -> AddressSlip:
 
 def notify_managers(now: datetime) -> int:
     """Write to the managers who is not reached since they last heard; return how many letters. Safe to repeat."""
-    Person.update(told_state="fine").where(Person.address_state == "fine", Person.told_state != "fine").execute()
+    Person.update(reported_address_state="fine").where(
+        Person.address_state == "fine", Person.reported_address_state != "fine"
+    ).execute()
     fresh = list(
         Person.select().where(
             Person.address_state != "fine",
             Person.address_state_at.is_null(False),
-            Person.told_state != Person.address_state,
+            Person.reported_address_state != Person.address_state,
         )
     )
     if not fresh or max(one.address_state_at for one in fresh) > now - BATCH_WINDOW:
@@ -92,7 +94,7 @@ def notify_managers(now: datetime) -> int:
         for user in allowed_senders.managers_of(mailing_list) or allowed_senders.administrators():
             written += _send_to_manager(user, mailing_list, rows, now)
     for one in fresh:
-        Person.update(told_state=one.address_state).where(Person.id == one.id).execute()
+        Person.update(reported_address_state=one.address_state).where(Person.id == one.id).execute()
     return written
 
 

@@ -16,7 +16,7 @@ from core.delivery import lifecycle as letters
 from core.notices import questions
 from core.notices.questions import Option, StoredQuestion, answer_keys
 from core.responses import read_confirmations
-from database import db, millis, written_once
+from database import db, millis, prepared_query
 from models import Answer, Choice, Delivery, MailingList, Notice, Question, User
 
 MAX_COMMENT_CHARS = 500
@@ -52,7 +52,8 @@ def answer_units(delivery: Delivery) -> dict[str, str]:
     """
     person = f"p{delivery.person_id}" if delivery.person_id else f"d{delivery.id}"
     found = db.execute_sql(
-        "SELECT household FROM cover WHERE delivery_id = ? AND household <> '' ORDER BY id LIMIT 1", (delivery.id,)
+        "SELECT household FROM delivery_membership WHERE delivery_id = ? AND household <> '' ORDER BY id LIMIT 1",
+        (delivery.id,),
     ).fetchone()
     return answer_keys(person, f"h{found[0]}" if found else person, delivery.child_id)
 
@@ -69,7 +70,7 @@ def current_answers(delivery: Delivery, asked: Iterable[StoredQuestion] | None =
     return [_current_answer(one, found.get(one.id), delivery) for one in asked]
 
 
-@written_once
+@prepared_query
 def _select_current(notice: int, person: str, household: str, child: str) -> ModelSelect:
     mine = Answer.unit.in_((person, household, child)) & Answer.superseded_at.is_null()
     return Answer.select().join(Question).where(Question.notice == notice, mine)
@@ -98,8 +99,8 @@ def submit_answers(
     if read_confirmations.is_known_scanner(agent):
         return 0
     asked = questions.load_questions(delivery.notice_id) if asked is None else asked
-    open_ones = [one for one in asked if one.is_open(now)]
-    return _write_answers(delivery, open_ones, given, "press", None, now)
+    open_lists = [one for one in asked if one.is_open(now)]
+    return _write_answers(delivery, open_lists, given, "press", None, now)
 
 
 def answer_by_touch(delivery: Delivery, number: int, *, agent: str, now: datetime) -> bool:
@@ -135,8 +136,8 @@ def enter_answers(delivery: Delivery, given: Mapping[int, SubmittedAnswer], *, b
     asked = questions.load_questions(delivery.notice_id)
     done = _write_answers(delivery, asked, given, "organizer", by, now)
     if done:
-        Delivery.update(told_at=now, told_by=by).where(
-            Delivery.id == delivery.id, Delivery.told_at.is_null(), Delivery.read_at.is_null()
+        Delivery.update(phoned_at=now, phoned_by=by).where(
+            Delivery.id == delivery.id, Delivery.phoned_at.is_null(), Delivery.read_at.is_null()
         ).execute()
         audit.log_action(by, "notice.answer_entered", delivery.notice_id, detail={"answers": done})
     return done
@@ -178,7 +179,7 @@ _INSERT_ANSWER = (
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _MARK_READ = (
-    "UPDATE delivery SET read_at = COALESCE(read_at, ?), read_how = ? WHERE id = ? AND (read_at IS NULL{touched})"
+    "UPDATE delivery SET read_at = COALESCE(read_at, ?), read_via = ? WHERE id = ? AND (read_at IS NULL{touched})"
 )
 
 
@@ -200,7 +201,7 @@ def _write_answer(
 
 def _mark_read(delivery: Delivery, how: str, now: datetime) -> None:
     """An answer is also a read; a touch's read stays provisional, as its answer does."""
-    touched = "" if how == "touch" else " OR read_how = 'touch'"
+    touched = "" if how == "touch" else " OR read_via = 'touch'"
     as_read = "touch" if how == "touch" else "answer"
     db.execute_sql(_MARK_READ.format(touched=touched), (millis(now), as_read, delivery.id))
     letters.accept_unknown_on_read(delivery, now)

@@ -14,10 +14,10 @@ from peewee import ModelSelect, ModelUpdate, fn
 
 from core.delivery import lifecycle as letters
 from core.notices import html_body, inline_images, per_child
-from database import db, insert_rows, written_once
+from database import bulk_insert, db, prepared_query
 from mail import merge
 from mail.html import linkify, render_html
-from models import Answer, Cover, Delivery, Letter, Notice, Visit, Wording
+from models import Answer, Delivery, DeliveryMembership, Letter, Notice, PageView, Wording
 
 TOUCH_DELAY = timedelta(seconds=180)
 UNDO_WINDOW = timedelta(seconds=60)
@@ -46,7 +46,7 @@ def delivery_by_token(raw: str) -> Delivery | None:
     return found[0] if found else None
 
 
-@written_once
+@prepared_query
 def _select_by_token(token: str) -> ModelSelect:
     return Delivery.select(Delivery, Notice).join(Notice).where(Delivery.token == token)
 
@@ -77,13 +77,13 @@ def record_visit(
         if not inside and (touched := _last_touch(delivery, now)) and touched != (page, agent):
             _undo_touch(delivery, now)
         seen = {"delivery": delivery.id, "at": now, "page": page, "inside": inside, "agent": agent}
-        insert_rows(Visit, [{**seen, "automatic": ahead or is_robot_agent(agent)}])
+        bulk_insert(PageView, [{**seen, "automatic": ahead or is_robot_agent(agent)}])
 
 
 def record_open(delivery: Delivery, *, agent: str, now: datetime, ahead: bool = False) -> None:
     """Note that the picture of a letter was fetched (D-31). It tells nothing about the other links of the letter."""
     agent = agent[:MAX_AGENT_CHARS]
-    Visit.create(delivery=delivery, at=now, page="o", agent=agent, automatic=ahead or is_robot_agent(agent))
+    PageView.create(delivery=delivery, at=now, page="o", agent=agent, automatic=ahead or is_robot_agent(agent))
 
 
 def _last_touch(delivery: Delivery, now: datetime) -> tuple[str, str] | None:
@@ -92,20 +92,20 @@ def _last_touch(delivery: Delivery, now: datetime) -> tuple[str, str] | None:
     return (found[0].page.partition(" ")[2] or "r", found[0].agent) if found else None
 
 
-@written_once
+@prepared_query
 def _select_touches(delivery: int, since: datetime) -> ModelSelect:
-    touched = Visit.page.startswith("touch") & (Visit.at >= since)
-    return Visit.select().where(Visit.delivery == delivery, touched).order_by(Visit.id.desc()).limit(1)
+    touched = PageView.page.startswith("touch") & (PageView.at >= since)
+    return PageView.select().where(PageView.delivery == delivery, touched).order_by(PageView.id.desc()).limit(1)
 
 
 def _undo_touch(delivery: Delivery, now: datetime) -> bool:
     """Make a provisional read or answer a visit again; a press is never taken back."""
     fresh = (Answer.delivery == delivery) & (Answer.how == "touch") & (Answer.at >= now - UNDO_WINDOW)
     Answer.update(superseded_at=now).where(fresh, Answer.superseded_at.is_null()).execute()
-    provisional = (Delivery.read_how == "touch") & (Delivery.read_at >= now - UNDO_WINDOW)
-    done = Delivery.update(read_at=None, read_how="").where(Delivery.id == delivery.id, provisional).execute()
+    provisional = (Delivery.read_via == "touch") & (Delivery.read_at >= now - UNDO_WINDOW)
+    done = Delivery.update(read_at=None, read_via="").where(Delivery.id == delivery.id, provisional).execute()
     if done:
-        delivery.read_at, delivery.read_how = None, ""
+        delivery.read_at, delivery.read_via = None, ""
     return bool(done)
 
 
@@ -142,7 +142,7 @@ def letter_text(delivery: Delivery, picture: Callable[[str], str] = str) -> Lett
     return LetterText(wording.language, subject, about, tuple(linkify.split_at_urls(text)), page)
 
 
-@written_once
+@prepared_query
 def _select_wording(notice: int, language: str) -> ModelSelect:
     mine = (Wording.language == language).desc()
     return Wording.select().where(Wording.notice == notice).order_by(mine, Wording.id).limit(1)
@@ -150,7 +150,7 @@ def _select_wording(notice: int, language: str) -> ModelSelect:
 
 def is_page_closed(delivery: Delivery) -> bool:
     """Say whether the page of this letter is closed: the notice was withdrawn, or its year is over (13, 15)."""
-    return delivery.notice.state == "withdrawn" or delivery.notice.forgotten_at is not None
+    return delivery.notice.state == "withdrawn" or delivery.notice.purged_at is not None
 
 
 def household_has_read(delivery: Delivery) -> bool:
@@ -161,18 +161,20 @@ def household_has_read(delivery: Delivery) -> bool:
     return bool(_select_household_reads(delivery.id, delivery.notice_id, delivery.child_name))
 
 
-@written_once
+@prepared_query
 def _select_household_reads(delivery: int, notice: int, child: str) -> ModelSelect:
-    mine = Cover.select(Cover.household).where(Cover.delivery == delivery, Cover.household != "")
+    mine = DeliveryMembership.select(DeliveryMembership.household).where(
+        DeliveryMembership.delivery == delivery, DeliveryMembership.household != ""
+    )
     return (
-        Cover.select(Cover.id)
+        DeliveryMembership.select(DeliveryMembership.id)
         .join(Delivery)
         .where(
             Delivery.notice == notice,
             Delivery.id != delivery,
             Delivery.child_name == child,
             Delivery.read_at.is_null(False),
-            Cover.household.in_(mine),
+            DeliveryMembership.household.in_(mine),
         )
         .limit(1)
     )
@@ -200,11 +202,11 @@ def confirm_read(delivery: Delivery, *, agent: str, now: datetime) -> bool:
     return first
 
 
-@written_once
+@prepared_query
 def _update_pressed(delivery: int, now: datetime) -> ModelUpdate:
-    unread = Delivery.read_at.is_null() | (Delivery.read_how == "touch")
+    unread = Delivery.read_at.is_null() | (Delivery.read_via == "touch")
     first = fn.COALESCE(Delivery.read_at, now)
-    return Delivery.update(read_at=first, read_how="press").where(Delivery.id == delivery, unread)
+    return Delivery.update(read_at=first, read_via="press").where(Delivery.id == delivery, unread)
 
 
 def confirm_by_touch(delivery: Delivery, *, agent: str, now: datetime) -> bool:
@@ -218,7 +220,7 @@ def confirm_by_touch(delivery: Delivery, *, agent: str, now: datetime) -> bool:
         if not is_touch_valid(delivery, "r", agent=agent, now=now):
             return False
         done = (
-            Delivery.update(read_at=now, read_how="touch")
+            Delivery.update(read_at=now, read_via="touch")
             .where(Delivery.id == delivery.id, Delivery.read_at.is_null())
             .execute()
         )
@@ -240,7 +242,7 @@ def is_touch_valid(delivery: Delivery, link: str, *, agent: str, now: datetime) 
 def record_touch(delivery: Delivery, link: str, *, agent: str, now: datetime) -> None:
     """Keep by which link and agent a touch was recorded: for a minute others take it back."""
     page = "touch" if link == "r" else f"touch {link}"
-    Visit.create(delivery=delivery, at=now, page=page, inside=True, agent=agent[:MAX_AGENT_CHARS])
+    PageView.create(delivery=delivery, at=now, page=page, inside=True, agent=agent[:MAX_AGENT_CHARS])
 
 
 def touch_valid_from(delivery: Delivery) -> datetime | None:
@@ -249,7 +251,7 @@ def touch_valid_from(delivery: Delivery) -> datetime | None:
     return newest[0].done_at + TOUCH_DELAY if newest else None
 
 
-@written_once
+@prepared_query
 def _select_accepted(delivery: int) -> ModelSelect:
     taken = (Letter.delivery == delivery) & (Letter.state == "accepted") & Letter.done_at.is_null(False)
     return Letter.select(Letter.done_at).where(taken).order_by(Letter.round.desc()).limit(1)
@@ -258,13 +260,13 @@ def _select_accepted(delivery: int) -> ModelSelect:
 def _other_link_fetched(delivery: Delivery, link: str, agent: str, now: datetime) -> bool:
     """Say whether another link of this letter, or the same by another agent, was fetched within the last minute."""
     return (
-        Visit.select()
+        PageView.select()
         .where(
-            Visit.delivery == delivery,
-            Visit.at >= now - UNDO_WINDOW,
-            Visit.inside == False,
-            Visit.page != "o",  # people's mail programs fetch the picture themselves
-            (Visit.page != link) | (Visit.agent != agent),
+            PageView.delivery == delivery,
+            PageView.at >= now - UNDO_WINDOW,
+            PageView.inside == False,
+            PageView.page != "o",  # people's mail programs fetch the picture themselves
+            (PageView.page != link) | (PageView.agent != agent),
         )
         .exists()
     )

@@ -13,10 +13,10 @@ from datetime import datetime, timedelta
 from peewee import fn
 
 import clock
-from database import insert_rows
+from database import bulk_insert
 from mail import merge
 from mail.html import linkify
-from models import Delivery, Letter, Link, Notice, Visit
+from models import Delivery, Letter, Notice, PageView, TrackedLink
 
 MAX_LINKS = 50
 VISIT_RETENTION = timedelta(days=90)
@@ -35,7 +35,9 @@ def tracked_urls(notice: Notice) -> tuple[str, ...]:
     """Return the web addresses of a notice that lead by the counter, by number; () if it counts none."""
     if not notice.track_clicks:
         return ()
-    kept = tuple(row.url for row in Link.select().where(Link.notice == notice).order_by(Link.number))
+    kept = tuple(
+        row.url for row in TrackedLink.select().where(TrackedLink.notice == notice).order_by(TrackedLink.number)
+    )
     return kept or urls_in_text(notice.wording.text)
 
 
@@ -50,14 +52,14 @@ def store_links(notice: Notice) -> None:
     """Keep the counted addresses as sending begins: the counter leads to these and nowhere else."""
     if not notice.track_clicks:
         return
-    Link.delete().where(Link.notice == notice).execute()
+    TrackedLink.delete().where(TrackedLink.notice == notice).execute()
     rows = enumerate(urls_in_text(notice.wording.text), 1)
-    insert_rows(Link, ({"notice": notice.id, "number": number, "url": url} for number, url in rows))
+    bulk_insert(TrackedLink, ({"notice": notice.id, "number": number, "url": url} for number, url in rows))
 
 
 def url_of_link(notice: Notice | int, number: int) -> str | None:
     """Return the address kept for a link; None for a number that the notice does not have."""
-    link = Link.get_or_none(Link.notice == notice, Link.number == number)
+    link = TrackedLink.get_or_none(TrackedLink.notice == notice, TrackedLink.number == number)
     return link.url if link else None
 
 
@@ -109,18 +111,26 @@ def load_events(notices: Iterable[int], since: datetime | None = None) -> dict[i
         .group_by(Letter.delivery)
         .alias("taken")
     )
-    tracked = (Visit.page == "o") | Visit.page.startswith("c")
+    tracked = (PageView.page == "o") | PageView.page.startswith("c")
     rows = (
-        Visit.select(Delivery.notice, Visit.delivery, Visit.page, Visit.at, Visit.agent, Visit.automatic, taken.c.at)
+        PageView.select(
+            Delivery.notice,
+            PageView.delivery,
+            PageView.page,
+            PageView.at,
+            PageView.agent,
+            PageView.automatic,
+            taken.c.at,
+        )
         .join(Delivery)
-        .switch(Visit)
-        .left_outer_join(taken, on=(taken.c.delivery_id == Visit.delivery))
-        .where(Delivery.notice.in_(list(notices)), tracked, *([Visit.at > since] if since else []))
-        .order_by(Visit.at, Visit.id)
+        .switch(PageView)
+        .left_outer_join(taken, on=(taken.c.delivery_id == PageView.delivery))
+        .where(Delivery.notice.in_(list(notices)), tracked, *([PageView.at > since] if since else []))
+        .order_by(PageView.at, PageView.id)
         .tuples()
     )
     found: dict[int, list[TrackingEvent]] = defaultdict(list)
-    raw = [(*row[:6], Visit.at.python_value(row[6]) if isinstance(row[6], int) else row[6]) for row in rows]
+    raw = [(*row[:6], PageView.at.python_value(row[6]) if isinstance(row[6], int) else row[6]) for row in rows]
     bursts = _find_bursts(raw)
     for notice, delivery, page, at, agent, automatic, accepted in raw:
         soon = accepted is not None and at < accepted + SCANNER_WINDOW
@@ -156,7 +166,7 @@ def count_opens_and_clicks(notice: Notice) -> TrackingStats:
     urls = tracked_urls(notice)
     clicks = tuple(_link_clicks(url, seen.get(f"c{number}", {})) for number, url in enumerate(urls, 1))
     people = {one for page in seen.values() for one, by in page.items() if "reader" in by}
-    taken = (Letter.notice == notice) & (Letter.newest == True) & (Letter.state == "accepted")
+    taken = (Letter.notice == notice) & (Letter.is_current == True) & (Letter.state == "accepted")
     return TrackingStats(
         letters=Letter.select().where(taken, Letter.delivery.is_null(False)).count(),
         opened=sum("reader" in by for by in pictures),
@@ -193,7 +203,7 @@ def delete_old_visits(now: datetime) -> int:
         Notice.select().where(Notice.started_at < now - VISIT_RETENTION, counts, Notice.tracked.is_null())
     ):
         store_totals(notice)
-    return Visit.delete().where(Visit.at < now - VISIT_RETENTION).execute()
+    return PageView.delete().where(PageView.at < now - VISIT_RETENTION).execute()
 
 
 def store_totals(notice: Notice) -> None:

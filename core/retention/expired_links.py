@@ -12,8 +12,8 @@ from peewee import JOIN
 
 from core.members import unsubscribe_by_mail
 from core.members.signed_links import sign_membership
-from database import db, insert_rows
-from models import Cover, Delivery, MailingList, Membership, OldLink, Person
+from database import bulk_insert, db
+from models import Delivery, DeliveryMembership, ExpiredLink, MailingList, Membership, Person
 
 _TOKEN = re.compile(r"\s*([a-z2-7]{26})(?![a-z0-9])", re.IGNORECASE)
 
@@ -27,13 +27,13 @@ def save_expired_links(deliveries: Collection[int]) -> None:
     """Keep by which memberships the letters of some deliveries may be left. Call inside the transaction."""
     rows = (
         Delivery.select(Delivery.token, Membership.id)
-        .join(Cover, JOIN.INNER)
+        .join(DeliveryMembership, JOIN.INNER)
         .join(Membership, JOIN.INNER)
-        .where(Delivery.id.in_(list(deliveries)), Membership.belongs)
+        .where(Delivery.id.in_(list(deliveries)), Membership.is_member)
         .tuples()
     )
     found = {(token_digest(token), membership) for token, membership in rows}
-    insert_rows(OldLink, ({"digest": mark, "membership": membership} for mark, membership in found))
+    bulk_insert(ExpiredLink, ({"digest": mark, "membership": membership} for mark, membership in found))
 
 
 def memberships_by_token(raw: str) -> list[tuple[Person, MailingList]]:
@@ -42,12 +42,12 @@ def memberships_by_token(raw: str) -> list[tuple[Person, MailingList]]:
     if cut is None:
         return []
     rows = (
-        OldLink.select(OldLink, Membership, Person, MailingList)
+        ExpiredLink.select(ExpiredLink, Membership, Person, MailingList)
         .join(Membership)
         .join(Person)
         .switch(Membership)
         .join(MailingList)
-        .where(OldLink.digest == token_digest(cut[1].lower()))
+        .where(ExpiredLink.digest == token_digest(cut[1].lower()))
         .order_by(MailingList.whole.desc(), MailingList.name)
     )
     return list({row.membership.list_id: (row.membership.person, row.membership.list) for row in rows}.values())

@@ -23,21 +23,21 @@ from core.reports import stats, summaries
 from core.responses import tracking
 from core.retention import expired_links
 from core.settings import load_settings, purge_starts_at
-from database import db, due, insert_rows
+from database import bulk_insert, db, due_letters
 from models import (
+    AuditLog,
     Child,
     Delivery,
-    Had,
-    Incoming,
+    InboundMessage,
     Letter,
-    Log,
     Membership,
     Notice,
+    NoticeStats,
     Organization,
     Person,
     Reminder,
     Rollover,
-    Sums,
+    StepSent,
     User,
 )
 
@@ -69,22 +69,22 @@ def next_purge_date(now: datetime) -> datetime:
     year = clock.school_year(clock.to_local(now).date())
     if told := purge_starts_at(now):
         return told
-    if Organization.the().forget_year < year and purgeable_notices(year).exists():
+    if Organization.load_row().purge_before_year < year and purgeable_notices(year).exists():
         return max(default_purge_date(year), now + WARN_BEFORE)
     return default_purge_date(year) if now < default_purge_date(year) else default_purge_date(year + 1)
 
 
 def is_purging(now: datetime) -> bool:
     """Say whether letters of earlier school years are being deleted, hour by hour."""
-    house, year = Organization.the(), clock.school_year(clock.to_local(now).date())
-    return house.forget_year >= year and not purge_starts_at(now) and purgeable_notices(year).exists()
+    house, year = Organization.load_row(), clock.school_year(clock.to_local(now).date())
+    return house.purge_before_year >= year and not purge_starts_at(now) and purgeable_notices(year).exists()
 
 
 def purgeable_notices(year: int) -> ModelSelect:
     """Return the notices from before a school year whose letters are still there."""
     return Notice.select().where(
         Notice.kind != "step", Notice.state.in_(ENDED_STATES), Notice.started_at < school_year_start(year),
-        Notice.forgotten_at.is_null() | fn.EXISTS(Delivery.select(Delivery.id).where(Delivery.notice == Notice.id)),
+        Notice.purged_at.is_null() | fn.EXISTS(Delivery.select(Delivery.id).where(Delivery.notice == Notice.id)),
     )  # fmt: skip
 
 
@@ -94,16 +94,16 @@ def purgeable_notices(year: int) -> ModelSelect:
 def warn_administrators(now: datetime) -> int:
     """Tell the administrators by mail, two weeks before letters are deleted; return how many letters. Once a year."""
     year = clock.school_year(clock.to_local(now).date())
-    house = Organization.the()
+    house = Organization.load_row()
     if (
-        house.forget_year >= year
+        house.purge_before_year >= year
         or now < default_purge_date(year) - WARN_BEFORE
         or not purgeable_notices(year).exists()
     ):
         return 0
     at = max(default_purge_date(year), now + WARN_BEFORE)
-    mine = Organization.forget_year < year
-    if not Organization.update(forget_year=year, forget_from=at).where(mine).execute():
+    mine = Organization.purge_before_year < year
+    if not Organization.update(purge_before_year=year, purge_starts_at=at).where(mine).execute():
         return 0
     audit.log_action(None, "house.forgetting_told", detail={"year": year})
     return sum(_send_warning(user, year, at, now) for user in allowed_senders.administrators() if user.email)
@@ -126,12 +126,12 @@ def _send_warning(user: User, year: int, at: datetime, now: datetime) -> int:
 
 def run_purge(now: datetime, *, seconds: float = MAX_RUN_S, pause: Callable[[float], object] = time.sleep) -> int:
     """Delete what is due, for so many seconds; return how many rows. Safe to repeat and to kill."""
-    house = Organization.the()
-    if house.forget_from is None or now < house.forget_from:
+    house = Organization.load_row()
+    if house.purge_starts_at is None or now < house.purge_starts_at:
         return 0
-    border, end, gone = school_year_start(house.forget_year), time.monotonic() + seconds, 0
+    border, end, gone = school_year_start(house.purge_before_year), time.monotonic() + seconds, 0
     _reserve_letter_ids(border, now)
-    for rows in _purge_steps(house.forget_year, border, now):
+    for rows in _purge_steps(house.purge_before_year, border, now):
         gone += rows
         if time.monotonic() > end or is_queue_busy(now):
             break
@@ -142,7 +142,7 @@ def run_purge(now: datetime, *, seconds: float = MAX_RUN_S, pause: Callable[[flo
 
 def is_queue_busy(now: datetime) -> bool:
     """Say whether letters wait to leave now, or are leaving: then deleting waits for the next hour."""
-    return bool(due(now, 1)) or Letter.select().where(Letter.state == "sending").exists()
+    return bool(due_letters(now, 1)) or Letter.select().where(Letter.state == "sending").exists()
 
 
 def _purge_steps(year: int, border: datetime, now: datetime) -> Iterator[int]:
@@ -160,7 +160,7 @@ def _purge_steps(year: int, border: datetime, now: datetime) -> Iterator[int]:
         yield from _repeat_until_empty(lambda notice=notice, last=last: _delete_drip_deliveries(notice, last))
     service_letters = (Letter.delivery.is_null(), Letter.made_at < border, Letter.state.not_in(OPEN_LETTER_STATES))
     yield from _repeat_until_empty(lambda: _delete_rows(Letter, *service_letters))
-    yield from _repeat_until_empty(lambda: _delete_rows(Incoming, Incoming.at < border))
+    yield from _repeat_until_empty(lambda: _delete_rows(InboundMessage, InboundMessage.at < border))
     if not Rollover.select().where(Rollover.state == "ended").exists():  # its classes wait for who was in them
         yield from _repeat_until_empty(lambda: _delete_left_memberships(border))
     over = Rollover.state.in_(("done", "undone")) & (Rollover.done_at < border)
@@ -176,28 +176,32 @@ def _repeat_until_empty(step: Callable[[], int]) -> Iterator[int]:
 
 def _still_needed(notice: Notice, now: datetime) -> bool:
     """Say whether letters of a notice are open, a reminder is still to come, or somebody looks into a leak of it."""
-    looked = Log.select().where(
-        Log.at > now - BREACH_EVIDENCE_KEPT, Log.number == notice.id, Log.action.startswith("notice.incident")
+    looked = AuditLog.select().where(
+        AuditLog.at > now - BREACH_EVIDENCE_KEPT,
+        AuditLog.number == notice.id,
+        AuditLog.action.startswith("notice.incident"),
     )
     if looked.exists():
         return True
-    going = Letter.select().where(Letter.notice == notice, Letter.newest == True, Letter.state.in_(OPEN_LETTER_STATES))
+    going = Letter.select().where(
+        Letter.notice == notice, Letter.is_current == True, Letter.state.in_(OPEN_LETTER_STATES)
+    )
     return going.exists() or Reminder.select().where(Reminder.notice == notice, Reminder.state == "waiting").exists()
 
 
 def _close_and_summarize(notice: Notice, now: datetime) -> None:
     """Close the readers' pages, then count for good: nothing can be answered in between. Repeatable."""
-    if not notice.forgotten_at:
-        Notice.update(forgotten_at=now, serial=Notice.serial + 1).where(
-            Notice.id == notice.id, Notice.forgotten_at.is_null()
+    if not notice.purged_at:
+        Notice.update(purged_at=now, serial=Notice.serial + 1).where(
+            Notice.id == notice.id, Notice.purged_at.is_null()
         ).execute()
-    if Sums.select().where(Sums.notice == notice, Sums.kept.is_null(False)).exists():
+    if NoticeStats.select().where(NoticeStats.notice == notice, NoticeStats.kept.is_null(False)).exists():
         return
     tracking.store_totals(notice)
     fresh = Notice.get_by_id(notice.id)
     stats.refresh_totals(fresh, now, again=True)
     stays = summaries.build_summary(fresh, stats.read_curve(fresh) if fresh.read_confirmation else [])
-    Sums.update(kept=stays, fixed=True).where(Sums.notice == notice, Sums.kept.is_null()).execute()
+    NoticeStats.update(kept=stays, fixed=True).where(NoticeStats.notice == notice, NoticeStats.kept.is_null()).execute()
 
 
 def _delivery_ids(notice: Notice) -> list[int]:
@@ -233,10 +237,10 @@ def _delete_drip_deliveries(notice: Notice, last: int) -> int:
     mine = (Delivery.notice == notice) & (Delivery.id <= last)
     rows = list(Delivery.select().where(mine).order_by(Delivery.id).limit(CHUNK_SIZE))
     with db.atomic():
-        if notice.of_step_id:
-            had = ({"step": notice.of_step_id, "person": one.person_id, "sent": one.reason == "",
+        if notice.drip_step_id:
+            had = ({"step": notice.drip_step_id, "person": one.person_id, "sent": one.reason == "",
                     "read": one.read_at is not None} for one in rows)  # fmt: skip
-            insert_rows(Had, had)
+            bulk_insert(StepSent, had)
         return _delete_deliveries([one.id for one in rows])
 
 
@@ -247,7 +251,7 @@ def _delete_rows(table: type, *fits: object) -> int:
 
 def _delete_left_memberships(border: datetime) -> int:
     """Delete places that were left or refused before a moment, and people and children who then stand in no list."""
-    old = Membership.select().where(~Membership.belongs, Membership.left_at < border)
+    old = Membership.select().where(~Membership.is_member, Membership.left_at < border)
     rows = list(old.order_by(Membership.id).limit(CHUNK_SIZE))
     people, children = {one.person_id for one in rows}, {one.child_id for one in rows if one.child_id}
     with db.atomic():
@@ -269,7 +273,7 @@ def _reserve_letter_ids(border: datetime, now: datetime) -> None:
     """
     newest = Letter.select().order_by(Letter.id.desc()).first()
     if newest is not None and newest.made_at < border:
-        moments = {"made_at": now, "next_at": now, "useful_until": now, "done_at": now}
+        moments = {"made_at": now, "next_attempt_at": now, "expires_at": now, "done_at": now}
         Letter.create(kind="place", address="", domain="", state="cancelled", **moments)
 
 

@@ -31,7 +31,7 @@ from core.rollover.year_end import (
     in_chunks,
 )
 from core.settings import load_settings
-from database import db, insert_rows, millis
+from database import bulk_insert, db, millis
 from i18n import N_, say
 from models import Child, MailingList, Membership, Rollover, User
 
@@ -152,7 +152,7 @@ def _continuing_children(rollover: Rollover) -> list[Child]:
     """Return the children who did not graduate and had a place when the year ended, or have got one since."""
     ended = [int(number) for number in rollover.undo["end"]["places"]]
     numbers = {row.child_id for chunk in in_chunks(ended) for row in _child_ids(Membership.id.in_(chunk))}
-    numbers |= {row.child_id for row in _child_ids(Membership.belongs)}
+    numbers |= {row.child_id for row in _child_ids(Membership.is_member)}
     numbers -= {None, *rollover.plan["graduates"]}
     rows = (row for chunk in in_chunks(numbers) for row in Child.select().where(Child.id.in_(chunk)))
     return sorted(rows, key=lambda one: (one.grade.zfill(3), one.class_name.zfill(3), one.kana or one.name, one.id))
@@ -211,7 +211,7 @@ def _write_roster(rollover: Rollover, shown: RosterPreview, now: datetime) -> di
     undo["written"] = _register_new_families([line for line in shown.lines if line.is_new], shown, now)
     filled = [one.id for room, one in shown.rooms.items() if one not in shown.waiting]
     undo["lists"] = filled
-    MailingList.update(waits_since=None).where(MailingList.id.in_(filled)).execute()
+    MailingList.update(awaiting_roster_since=None).where(MailingList.id.in_(filled)).execute()
     return undo
 
 
@@ -248,7 +248,7 @@ class _MembershipPlanner:
             for person, places in held[child.id].items() if wanted else ():
                 self._one(line, child, person, places, wanted, again, fresh)
         highest = Membership.select(Membership.id).order_by(Membership.id.desc()).limit(1).scalar() or 0
-        insert_rows(Membership, fresh)
+        bulk_insert(Membership, fresh)
         made = [row.id for row in Membership.select(Membership.id).where(Membership.id > highest)]
         return again, made
 
@@ -260,7 +260,7 @@ class _MembershipPlanner:
                 found[row.child_id][row.person_id].append(row)
         for guardians in found.values():
             for person, places in list(guardians.items()):
-                if not any(row.belongs or row.id in self.before for row in places):
+                if not any(row.is_member or row.id in self.before for row in places):
                     del guardians[person]
         return found
 
@@ -277,8 +277,8 @@ class _MembershipPlanner:
         if here is None:
             relation = next((row.relation for row in places if row.relation), "")
             own = {"person": person, "list": wanted.id, "child": child.id, "relation": relation}
-            fresh.append({**own, **fields, "joined_at": self.now, "joined_route": "move"})
-        elif not here.belongs:
+            fresh.append({**own, **fields, "joined_at": self.now, "joined_via": "move"})
+        elif not here.is_member:
             again[here.id] = [here.state, here.stopped_by, here.left_at and millis(here.left_at)]
             Membership.update(**fields, left_at=None, joined_at=self.now).where(Membership.id == here.id).execute()
 
@@ -301,7 +301,9 @@ class _MembershipPlanner:
 
 def _end_child_memberships(children: frozenset[int], now: datetime) -> dict[int, str]:
     """End all places of children who have moved away; return their states."""
-    rows = Membership.select(Membership.id, Membership.state).where(Membership.child.in_(children), Membership.belongs)
+    rows = Membership.select(Membership.id, Membership.state).where(
+        Membership.child.in_(children), Membership.is_member
+    )
     old = dict(rows.tuples())
     Membership.update(state="left", left_at=now).where(Membership.id.in_(list(old))).execute()
     return old
@@ -310,7 +312,7 @@ def _end_child_memberships(children: frozenset[int], now: datetime) -> dict[int,
 def _register_new_families(lines: list[RosterLine], shown: RosterPreview, now: datetime) -> list[dict[str, Any]]:
     """Register the families of new children in class and whole school by the rules of every roster."""
     by_list: dict[MailingList, list[RosterRow]] = defaultdict(list)
-    whole = list(MailingList.open_ones().where(MailingList.whole == True))  # noqa: E712
+    whole = list(MailingList.open_lists().where(MailingList.whole == True))  # noqa: E712
     for line in lines:
         row = line.row
         row.name = row.name or say(load_settings().language, N_("Guardian of %(child)s"), child=row.child_name)
@@ -340,7 +342,7 @@ def undo_roster(rollover: Rollover, by: User | None) -> None:
             apply.undo_changes(written)
         _restore_memberships(kept)
         _restore_children(kept["children"])
-        MailingList.update(waits_since=rollover.ended_at).where(MailingList.id.in_(kept["lists"])).execute()
+        MailingList.update(awaiting_roster_since=rollover.ended_at).where(MailingList.id.in_(kept["lists"])).execute()
         audit.log_action(by, "rollover.roster_undone", rollover.id)
 
 

@@ -94,12 +94,12 @@ def begin_rollover(by: User | None, now: datetime) -> Rollover:
 
 def class_list_candidates() -> list[MailingList]:
     """Return the lists that may be those of a class: open, not the whole school's, nobody's practice."""
-    return list(MailingList.open_ones().where(MailingList.whole == False))  # noqa: E712
+    return list(MailingList.open_lists().where(MailingList.whole == False))  # noqa: E712
 
 
 def current_grades() -> list[str]:
     """Return the grades of the children who are in some list, the lowest first."""
-    rows = Child.select(Child.grade).join(Membership).where(Membership.belongs, Child.grade != "").distinct()
+    rows = Child.select(Child.grade).join(Membership).where(Membership.is_member, Child.grade != "").distinct()
     return sorted((row.grade for row in rows), key=lambda one: (not one.isdecimal(), one.zfill(3)))
 
 
@@ -145,7 +145,7 @@ def preview_year_end(rollover: Rollover) -> YearEndPreview:
     rows = list(
         Membership.select(Membership.id, Membership.list, Membership.person)
         .join(Child, JOIN.LEFT_OUTER)
-        .where(Membership.belongs, Membership.list.in_(open_lists), ends)
+        .where(Membership.is_member, Membership.list.in_(open_lists), ends)
         .tuples()
     )
     people: dict[int, set[int]] = defaultdict(set)
@@ -162,7 +162,7 @@ def preview_year_end(rollover: Rollover) -> YearEndPreview:
 
 
 def _graduates(leaving: list[str]) -> Iterable[Child]:
-    here = Membership.select(Membership.child).where(Membership.belongs)
+    here = Membership.select(Membership.child).where(Membership.is_member)
     return Child.select().where(Child.grade.in_(leaving), Child.id.in_(here)).order_by(Child.kana, Child.id)
 
 
@@ -176,7 +176,7 @@ def _class_list(mailing_list: MailingList, people: int) -> ClassList:
 
 
 def _lists_by_id(numbers: set[int]) -> Iterable[MailingList]:
-    return MailingList.open_ones().where(MailingList.id.in_(numbers))
+    return MailingList.open_lists().where(MailingList.id.in_(numbers))
 
 
 def _count_without_list(people: set[int], ending: set[int]) -> int:
@@ -184,7 +184,7 @@ def _count_without_list(people: set[int], ending: set[int]) -> int:
     rows = (
         Membership.select(Membership.id, Membership.person)
         .join(MailingList)
-        .where(Membership.belongs, Membership.person.in_(people), MailingList.closed_at.is_null())
+        .where(Membership.is_member, Membership.person.in_(people), MailingList.closed_at.is_null())
     )
     staying = {row.person_id for row in rows if row.id not in ending}
     return len(people - staying)
@@ -198,7 +198,7 @@ def _pending_notices(lists: list[MailingList]) -> Iterable[Notice]:
             Notice.id.in_(notice_ids_for_lists([one.id for one in lists])),
             Notice.state.in_(("held", "scheduled", "sending", "paused")),
         )
-        .order_by(Notice.begin_at, Notice.id)
+        .order_by(Notice.send_at, Notice.id)
     )
 
 
@@ -218,7 +218,7 @@ def end_year(rollover: Rollover, by: User | None, now: datetime, *, fingerprint:
         if not Rollover.update(**change, plan=plan).where(mine).execute():
             raise StepAlreadyDone()
         _end_memberships(shown.places, now)
-        MailingList.update(waits_since=now).where(MailingList.id.in_(lists)).execute()
+        MailingList.update(awaiting_roster_since=now).where(MailingList.id.in_(lists)).execute()
         for one in shown.lists:
             rotate_list_code(one.list, by)  # hand-outs of the old class must not lead into the new one
         detail = {"graduates": len(shown.graduates), "places": len(shown.places), "lists": len(lists)}
@@ -272,7 +272,9 @@ def undo_year_end(rollover: Rollover, by: User | None) -> None:
         kept = rollover.undo["end"]
         _restore_memberships(kept["places"], rollover.ended_at)
         for number, code in kept["lists"].items():
-            MailingList.update(waits_since=None, join_code=code).where(MailingList.id == int(number)).execute()
+            MailingList.update(awaiting_roster_since=None, join_code=code).where(
+                MailingList.id == int(number)
+            ).execute()
         audit.log_action(by, "rollover.undone", rollover.id)
 
 
@@ -294,13 +296,13 @@ def _restore_memberships(places: dict[str, list[Any]], ended_at: datetime) -> No
 
 def lists_awaiting_roster() -> list[MailingList]:
     """Return the lists that wait for their new roster."""
-    return list(MailingList.open_ones().where(MailingList.waits_since.is_null(False)))
+    return list(MailingList.open_lists().where(MailingList.awaiting_roster_since.is_null(False)))
 
 
 def reopen_list(mailing_list: MailingList, by: User | None) -> bool:
     """Let a list take notices without a new roster; False if it was not waiting."""
-    here = (MailingList.id == mailing_list.id) & MailingList.waits_since.is_null(False)
-    changed = MailingList.update(waits_since=None).where(here).execute()
+    here = (MailingList.id == mailing_list.id) & MailingList.awaiting_roster_since.is_null(False)
+    changed = MailingList.update(awaiting_roster_since=None).where(here).execute()
     if changed:
         audit.log_action(by, "rollover.list_opened", mailing_list.id, kind="list")
     return bool(changed)
@@ -308,5 +310,5 @@ def reopen_list(mailing_list: MailingList, by: User | None) -> bool:
 
 def count_people(mailing_list: MailingList) -> int:
     """Return how many people are in a list now."""
-    here = (Membership.list == mailing_list) & Membership.belongs
+    here = (Membership.list == mailing_list) & Membership.is_member
     return Membership.select(fn.COUNT(fn.DISTINCT(Membership.person))).join(Person).where(here).scalar() or 0

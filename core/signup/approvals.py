@@ -15,7 +15,7 @@ from core.members import consent, members
 from core.permissions import Permissions
 from core.signup import emails
 from database import db
-from models import Applicant, Child, MailingList, Membership, Person, User
+from models import Child, MailingList, Membership, Person, QueuedSignup, User
 
 MAX_SHOWN = 100
 REJECTED_SHOWN_FOR = timedelta(days=30)
@@ -63,9 +63,9 @@ def _managed_list_ids(rights: Permissions) -> list[int]:
 def queued_signups_by_list(rights: Permissions) -> list[tuple[MailingList, int]]:
     """Return the lists of a manager in which registrations wait above the caps, and how many."""
     counted = (
-        Applicant.select(Applicant.list, fn.COUNT(Applicant.id))
-        .where(Applicant.list.in_(_managed_list_ids(rights)))
-        .group_by(Applicant.list)
+        QueuedSignup.select(QueuedSignup.list, fn.COUNT(QueuedSignup.id))
+        .where(QueuedSignup.list.in_(_managed_list_ids(rights)))
+        .group_by(QueuedSignup.list)
         .tuples()
     )
     found = dict(counted)

@@ -82,7 +82,7 @@ def _parse_step(line: str) -> str:
 
 
 def _stored_rows() -> dict[str, dict[str, Any]]:
-    return {row["key"]: row for row in Organization.the().carriers}
+    return {row["key"]: row for row in Organization.load_row().carriers}
 
 
 # ── what administrators change ───────────────────────────────────────────────────────────────────────────────────

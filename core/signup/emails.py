@@ -47,13 +47,13 @@ def preview_welcome(mailing_list: MailingList) -> tuple[str, str]:
 
 def send_approved(mailing_list: MailingList, person: Person, now: datetime) -> None:
     """Greet whom a manager has let in."""
-    if person.reachable:
+    if person.is_deliverable:
         send_welcome(mailing_list, person, "active", now)
 
 
 def send_rejected(mailing_list: MailingList, person: Person, now: datetime) -> None:
     """Say kindly that the registration was not taken."""
-    if person.reachable:
+    if person.is_deliverable:
         _send_to_member("refused", person, _common_values(mailing_list, person), now)
 
 
@@ -148,7 +148,7 @@ def request_from_link(text: str, now: datetime) -> SignupRequest | None:
 
 def has_membership(wish: SignupRequest, person: Person | None, state: str = "active") -> bool:
     """Say whether somebody already gets (or waits for) what is wished: the list, and for this child."""
-    if person is None or not person.reachable:
+    if person is None or not person.is_deliverable:
         return False
     here = (Membership.list == wish.list) & (Membership.person == person) & (Membership.state == state)
     if wish.child:

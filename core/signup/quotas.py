@@ -14,7 +14,7 @@ from peewee import fn
 from core import audit, rate_limits
 from database import db
 from mail import address as addresses
-from models import Applicant, Child, MailingList, User
+from models import Child, MailingList, QueuedSignup, User
 
 PER_ADDRESS = ((600, 1), (86400, 3))
 """(seconds, registrations) of one address for one list and child."""
@@ -92,8 +92,8 @@ def _counters_for(wish: SignupRequest, now: datetime) -> Iterator[tuple[str, flo
 def enqueue_signup(wish: SignupRequest, sure: bool, now: datetime) -> bool:
     """Let a registration wait for its turn; the same one waits once. Say whether it is a new one."""
     before = count_queued(wish.list)
-    Applicant.insert(
-        list=wish.list, child=wish.child, address=wish.address, address_key=wish.key, sure=sure, route=wish.route,
+    QueuedSignup.insert(
+        list=wish.list, child=wish.child, address=wish.address, address_key=wish.key, address_proven=sure, route=wish.route,
         consent={**wish.evidence, "code": wish.code, "proof": wish.proof}, at=now,
     ).on_conflict_ignore().execute()  # fmt: skip
     return count_queued(wish.list) > before
@@ -101,15 +101,15 @@ def enqueue_signup(wish: SignupRequest, sure: bool, now: datetime) -> bool:
 
 def count_queued(mailing_list: MailingList) -> int:
     """Return how many registrations of a list wait."""
-    return Applicant.select().where(Applicant.list == mailing_list).count()
+    return QueuedSignup.select().where(QueuedSignup.list == mailing_list).count()
 
 
 def newest_queued_id(mailing_list: MailingList) -> int:
     """Return the number of the newest registration that waits; 0 if none does."""
-    return Applicant.select(fn.MAX(Applicant.id)).where(Applicant.list == mailing_list).scalar() or 0
+    return QueuedSignup.select(fn.MAX(QueuedSignup.id)).where(QueuedSignup.list == mailing_list).scalar() or 0
 
 
-def request_from_row(row: Applicant) -> SignupRequest:
+def request_from_row(row: QueuedSignup) -> SignupRequest:
     """Return what a waiting row asks for."""
     held = dict(row.consent)
     code, proof = str(held.pop("code", "")), str(held.pop("proof", ""))
@@ -119,7 +119,7 @@ def request_from_row(row: Applicant) -> SignupRequest:
 def discard_queued(mailing_list: MailingList, by: User | None, until: int) -> int:
     """Drop what waits, by a manager's decision, up to the number that the page showed; return how many."""
     with db.atomic():
-        gone = Applicant.delete().where(Applicant.list == mailing_list, Applicant.id <= until).execute()
+        gone = QueuedSignup.delete().where(QueuedSignup.list == mailing_list, QueuedSignup.id <= until).execute()
         if gone:
             audit.log_action(by, "list.applicants_dropped", mailing_list.id, detail={"people": gone})
     return gone
@@ -130,19 +130,21 @@ def discard_queued(mailing_list: MailingList, by: User | None, until: int) -> in
 
 def is_registration_day(mailing_list: MailingList, now: datetime) -> bool:
     """Say whether it is this list's registration day."""
-    return mailing_list.join_day_until is not None and mailing_list.join_day_until > now
+    return mailing_list.signup_caps_off_until is not None and mailing_list.signup_caps_off_until > now
 
 
 def open_registration_day(mailing_list: MailingList, by: User | None, now: datetime) -> None:
     """Open a registration day: 24 hours from now without caps."""
     with db.atomic():
-        MailingList.update(join_day_until=now + REGISTRATION_DAY).where(MailingList.id == mailing_list.id).execute()
+        MailingList.update(signup_caps_off_until=now + REGISTRATION_DAY).where(
+            MailingList.id == mailing_list.id
+        ).execute()
         audit.log_action(by, "list.day_opened", mailing_list.id)
 
 
 def close_registration_day(mailing_list: MailingList, by: User | None) -> None:
     """End a registration day before its time."""
     with db.atomic():
-        open_ = (MailingList.id == mailing_list.id) & MailingList.join_day_until.is_null(False)
-        if MailingList.update(join_day_until=None).where(open_).execute():
+        open_ = (MailingList.id == mailing_list.id) & MailingList.signup_caps_off_until.is_null(False)
+        if MailingList.update(signup_caps_off_until=None).where(open_).execute():
             audit.log_action(by, "list.day_closed", mailing_list.id)

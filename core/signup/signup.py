@@ -20,7 +20,7 @@ from core.signup.quotas import SignupRequest
 from database import db, millis
 from mail import address as addresses
 from mail.auth_results import AuthResult
-from models import Applicant, Child, MailingList, Membership, Person, User
+from models import Child, MailingList, Membership, Person, QueuedSignup, User
 
 MAX_BLANK_MAIL_CHARS = 100
 """Signs that a "blank" mail may hold: phones add a signature of their own."""
@@ -127,7 +127,7 @@ def _join_or_confirm(wish: SignupRequest, sure: bool, now: datetime) -> InboundR
 def process_queued_signups(now: datetime) -> int:
     """Let those in who wait above the caps, the oldest first, as far as there is room now; return how many."""
     done = 0
-    for (number,) in list(Applicant.select(Applicant.list).distinct().tuples()):
+    for (number,) in list(QueuedSignup.select(QueuedSignup.list).distinct().tuples()):
         mailing_list = MailingList.get_by_id(number)
         while (row := _oldest_queued(mailing_list)) and not quotas.is_quota_exhausted(
             quotas.request_from_row(row), now
@@ -136,20 +136,20 @@ def process_queued_signups(now: datetime) -> int:
     return done
 
 
-def _oldest_queued(mailing_list: MailingList) -> Applicant | None:
-    return Applicant.select().where(Applicant.list == mailing_list).order_by(Applicant.id).first()
+def _oldest_queued(mailing_list: MailingList) -> QueuedSignup | None:
+    return QueuedSignup.select().where(QueuedSignup.list == mailing_list).order_by(QueuedSignup.id).first()
 
 
-def _process_queued(row: Applicant, now: datetime) -> bool:
+def _process_queued(row: QueuedSignup, now: datetime) -> bool:
     wish = quotas.request_from_row(row)
     with db.atomic():
-        if not Applicant.delete().where(Applicant.id == row.id).execute():
+        if not QueuedSignup.delete().where(QueuedSignup.id == row.id).execute():
             return False
         gone = wish.list.closed_at is not None or wish.list.join_mode == "closed"
         if gone or emails.has_membership(wish, person := _person_by_address(wish.address)):
             return False
         quotas.count_signup(wish, now)
-        _join_or_confirm(wish, row.sure and _needs_no_confirmation(wish, person), now)
+        _join_or_confirm(wish, row.address_proven and _needs_no_confirmation(wish, person), now)
     return True
 
 
@@ -203,7 +203,7 @@ def join_list(wish: SignupRequest, now: datetime) -> tuple[Person, str]:
         class_teacher.assign_new_members(wish.list, [person.id])
         if named:
             mine = (Membership.person == person) & (Membership.list == wish.list) & (Membership.state == "active")
-            Membership.update(joined_route=wish.route, consent=_consent_record(wish, now)).where(mine).execute()
+            Membership.update(joined_via=wish.route, consent=_consent_record(wish, now)).where(mine).execute()
         audit.log_action(None, "member.joined", person.id, detail={"list": wish.list.id, "route": wish.route})
         fresh = Person.get_by_id(person.id)
         emails.send_welcome(wish.list, fresh, state, now)
@@ -226,14 +226,14 @@ def _find_or_create_person(wish: SignupRequest, now: datetime) -> tuple[Person, 
 def _guardian_without_address(mailing_list: MailingList, child: Child) -> Person | None:
     """Return the one guardian whom the roster names and who had no address; None if there is none, or a choice."""
     rows = Membership.select(Membership.person).where(
-        Membership.child == child, Membership.list == mailing_list, Membership.belongs
+        Membership.child == child, Membership.list == mailing_list, Membership.is_member
     )
     found = list(Person.select().where(Person.id.in_(rows), Person.address.is_null()).limit(2))
     return found[0] if len(found) == 1 else None
 
 
 def _clear_suppression(person: Person, now: datetime) -> None:
-    Person.update(address_state="fine", address_reason="", address_state_at=now, address_state_by=None).where(
+    Person.update(address_state="fine", address_reason="", address_state_at=now, address_state_notice_id=None).where(
         Person.id == person.id, Person.address_state != "fine"
     ).execute()
 
@@ -256,7 +256,7 @@ def _open_memberships(wish: SignupRequest, person: Person, now: datetime) -> str
     by = "manager" if state == "pending" and _is_barred(held) else ""
     fields: dict[str, Any] = {
         "state": state, "stopped_by": by, "stopped_at": None, "left_at": None, "joined_at": now,
-        "joined_route": wish.route, "consent": _consent_record(wish, now),
+        "joined_via": wish.route, "consent": _consent_record(wish, now),
     }  # fmt: skip
     numbers = [row.id for row in again]
     Membership.update(**fields).where(Membership.id.in_(numbers), Membership.state != "active").execute()
@@ -275,7 +275,7 @@ def _open_memberships(wish: SignupRequest, person: Person, now: datetime) -> str
 def _may_reopen(row: Membership, wish: SignupRequest) -> bool:
     """Say whether a shut place is meant: one that was left because of another child (a school ago) stays shut."""
     wanted = wish.child.id if wish.child else None
-    return row.belongs or row.stopped_by == "reader" or row.child_id == wanted
+    return row.is_member or row.stopped_by == "reader" or row.child_id == wanted
 
 
 def _needs_approval(wish: SignupRequest, held: list[Membership]) -> bool:
@@ -292,7 +292,7 @@ def _is_barred(held: list[Membership]) -> bool:
 
 
 def _count_guardians(child: Child) -> int:
-    rows = Membership.select(Membership.person).where(Membership.child == child, Membership.belongs)
+    rows = Membership.select(Membership.person).where(Membership.child == child, Membership.is_member)
     return rows.distinct().count()
 
 

@@ -24,7 +24,7 @@ from i18n import N_
 from mail import dkim_signer
 from mail.smtp import SmtpConnection
 from mail.smtp_connect import Unreachable
-from models import Collection, Letter
+from models import ImapStatus, Letter
 
 TIMEOUT_S = 3.0
 MIN_FREE_BYTES = 500 * 2**20
@@ -191,11 +191,11 @@ def _check_incoming(force: Settings) -> CheckResult:
     if force.box is None:
         advice = "" if force.door else N_("Mail does not come in: bounces, replies and posts are not seen.")
         return CheckResult("incoming", force.door or None, "inlet" if force.door else "", advice)
-    state = Collection.the()
+    state = ImapStatus.load_row()
     if state.reason:
         found = f"{force.box.shown()}: {state.detail}" if state.detail else force.box.shown()
         return CheckResult("incoming", False, found, state.message)
-    return CheckResult("incoming", True if state.well_at else None, force.box.shown(), "")
+    return CheckResult("incoming", True if state.last_success_at else None, force.box.shown(), "")
 
 
 def _check_certificate(base_url: str, now: datetime) -> CheckResult:
@@ -219,8 +219,8 @@ def _check_certificate(base_url: str, now: datetime) -> CheckResult:
 
 
 def _check_queue(now: datetime) -> CheckResult:
-    waiting = Letter.select().where(Letter.state.in_(("waiting", "deferred")), Letter.next_at < now)
-    oldest = waiting.order_by(Letter.next_at).first()
-    late = bool(oldest) and (now - oldest.next_at).total_seconds() > MAX_QUEUE_AGE_MIN * 60
+    waiting = Letter.select().where(Letter.state.in_(("waiting", "deferred")), Letter.next_attempt_at < now)
+    oldest = waiting.order_by(Letter.next_attempt_at).first()
+    late = bool(oldest) and (now - oldest.next_attempt_at).total_seconds() > MAX_QUEUE_AGE_MIN * 60
     advice = N_("Letters have been waiting for more than half an hour: is the worker running?") if late else ""
     return CheckResult("queue", not late, f"{waiting.count()} due", advice)

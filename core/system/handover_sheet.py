@@ -11,7 +11,7 @@ import config as ground
 from core import audit, backup_status
 from core.accounts import roles
 from core.settings import load_settings
-from models import MailingList, Membership, Organization, Role, Sender, User
+from models import AllowedSender, MailingList, Membership, Organization, Role, User
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ def build_sheet(now: datetime) -> HandoverSheet:
     force, newest = load_settings(), backup_status.newest_backup()
     return HandoverSheet(
         made_at=now,
-        house=Organization.the(),
+        house=Organization.load_row(),
         pages=force.base_url,
         mail_domain=force.mail_domain,
         machine=socket.gethostname(),
@@ -68,16 +68,18 @@ def build_sheet(now: datetime) -> HandoverSheet:
 
 
 def _list_lines(domain: str) -> list[ListLine]:
-    lists = list(MailingList.open_ones())
+    lists = list(MailingList.open_lists())
     numbers = [one.id for one in lists]
     people = dict(
         Membership.select(Membership.list, fn.COUNT(fn.DISTINCT(Membership.person)))
-        .where(Membership.list.in_(numbers), Membership.belongs)
+        .where(Membership.list.in_(numbers), Membership.is_member)
         .group_by(Membership.list)
         .tuples()
     )
     posters: dict[int, list[str]] = {}
-    for row in Sender.select().where(Sender.list.in_(numbers)).order_by(Sender.name, Sender.id):
+    for row in (
+        AllowedSender.select().where(AllowedSender.list.in_(numbers)).order_by(AllowedSender.name, AllowedSender.id)
+    ):
         posters.setdefault(row.list_id, []).append(row.name or row.address)
     return [
         ListLine(one, f"{one.address}@{domain}", people.get(one.id, 0), tuple(posters.get(one.id, ())))

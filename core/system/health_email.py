@@ -78,7 +78,7 @@ def collect_findings(now: datetime) -> list[HealthFinding]:
 
 def list_renewals(today: date) -> list[Renewal]:
     """Return what must be renewed, the nearest first; nothing for dates that nobody has entered."""
-    house = Organization.the()
+    house = Organization.load_row()
     dates = (("domain", house.domain_until), ("server", house.server_until))
     return sorted(
         (Renewal(kind, until, (until - today).days) for kind, until in dates if until), key=lambda one: one.until
@@ -102,10 +102,10 @@ def send_due_emails(now: datetime) -> None:
 
 def is_email_due(now: datetime) -> bool:
     """Say whether this month's letter has not been sent: from 9:00 on its first day, a week after the set-up."""
-    house, local = Organization.the(), clock.to_local(now)
+    house, local = Organization.load_row(), clock.to_local(now)
     first = clock.from_local(datetime(local.year, local.month, 1, SEND_HOUR))  # noqa: DTZ001  made aware at once
-    settled = house.ready_at is not None and house.ready_at + MIN_INSTALL_AGE < first
-    return settled and first <= now and house.well_told != _month(now)
+    settled = house.set_up_at is not None and house.set_up_at + MIN_INSTALL_AGE < first
+    return settled and first <= now and house.last_health_email != _month(now)
 
 
 def _month(now: datetime) -> str:
@@ -114,7 +114,11 @@ def _month(now: datetime) -> str:
 
 def send_monthly_email(now: datetime) -> int:
     """Examine everything and write to the administrators; return to how many. Once a month, whoever comes second."""
-    taken = Organization.update(well_told=_month(now)).where(Organization.well_told != _month(now)).execute()
+    taken = (
+        Organization.update(last_health_email=_month(now))
+        .where(Organization.last_health_email != _month(now))
+        .execute()
+    )
     return send_health_email(allowed_senders.administrators(), collect_findings(now), now) if taken else 0
 
 
@@ -151,14 +155,14 @@ def _finding_lines(language: str, found: list[HealthFinding], today: date) -> It
 
 def send_renewal_reminders(now: datetime) -> int:
     """Remind the administrators 60, 30, 14, 7 days and a day before a renewal date; return how many letters."""
-    house, today = Organization.the(), clock.to_local(now).date()
+    house, today = Organization.load_row(), clock.to_local(now).date()
     reached = {mark: one for one in list_renewals(today) if (mark := _reminder_mark(one))}
-    told = set(house.renewal_told.split())
+    told = set(house.renewal_reminders_sent.split())
     fresh = [one for mark, one in reached.items() if mark not in told]
     if reached.keys() == told:
         return 0
-    before = Organization.renewal_told == house.renewal_told
-    if not Organization.update(renewal_told=" ".join(sorted(reached))).where(before).execute():
+    before = Organization.renewal_reminders_sent == house.renewal_reminders_sent
+    if not Organization.update(renewal_reminders_sent=" ".join(sorted(reached))).where(before).execute():
         return 0
     return sum(_send_renewal_reminder(one, now) for one in fresh)
 

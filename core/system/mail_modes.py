@@ -95,4 +95,4 @@ def is_list_address(address: str) -> bool:
 
 def mailbox_address() -> str:
     """Return the address of the mailbox as it is set, also before it is read."""
-    return settings.imap_address(settings.load_settings()) or Organization.the().mailbox
+    return settings.imap_address(settings.load_settings()) or Organization.load_row().mailbox

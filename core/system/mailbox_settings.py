@@ -11,7 +11,7 @@ from core.system.mail_modes import DomainError
 from i18n import N_
 from mail import address as addresses
 from mail.imap_account import BadImapUrl, ImapAccount
-from models import Collection, Organization, User
+from models import ImapStatus, Organization, User
 
 SECURITY_LABELS = {
     "tls": N_("TLS from the start (usual, port 993)"),
@@ -52,7 +52,7 @@ def save_mailbox(by: User, wish: MailboxInput) -> None:
     fixed = settings.load_settings().fixed
     fields = {"imap": url, "mailbox": mailbox, "plus": wish.plus, "recipient_header": wish.header}
     settings.update_organization(by, **{name: value for name, value in fields.items() if name not in fixed})
-    Collection.update(at=None, well_at=None, reason="", message="", detail="").execute()
+    ImapStatus.update(at=None, last_success_at=None, reason="", message="", detail="").execute()
 
 
 def _clean_mailbox_address(typed: str) -> str:
@@ -81,7 +81,7 @@ def _build_imap_url(wish: MailboxInput) -> str:
 
 def _saved_account() -> ImapAccount | None:
     """Return the mailbox as it is set, also while another road is chosen."""
-    url = ground.current_config().imap or Organization.the().imap
+    url = ground.current_config().imap or Organization.load_row().imap
     return ImapAccount.parse(url) if url else None
 
 

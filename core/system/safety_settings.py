@@ -11,6 +11,6 @@ def update_safety(by: User | None, *, everywhere: bool, lists: Iterable[int], pu
     """Set where a second person looks (everywhere, or in some lists), and the public page of the urgent text."""
     chosen = list(lists)
     with db.atomic():
-        settings.update_organization(by, second_person=everywhere, public_urgent=public_urgent)
-        MailingList.update(second_person=False).where(MailingList.id.not_in(chosen)).execute()
-        MailingList.update(second_person=True).where(MailingList.id.in_(chosen)).execute()
+        settings.update_organization(by, requires_approval=everywhere, public_urgent=public_urgent)
+        MailingList.update(requires_approval=False).where(MailingList.id.not_in(chosen)).execute()
+        MailingList.update(requires_approval=True).where(MailingList.id.in_(chosen)).execute()

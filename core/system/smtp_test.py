@@ -59,7 +59,7 @@ def _create_letter(to: User, force: Settings, now: datetime) -> Letter:
         made = service_mail.notify(
             "test", address=to.email, language=to.language, values={"organization": force.name}, now=now
         )
-        Letter.update(next_at=now + timedelta(days=1)).where(Letter.id == made.id).execute()
+        Letter.update(next_attempt_at=now + timedelta(days=1)).where(Letter.id == made.id).execute()
     return Letter.get_by_id(made.id)
 
 

@@ -147,7 +147,10 @@ def test_a_breach_is_seen(module, source):
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        ("blueprints.lists.views", "from blueprints.lists.forms import Form\nfrom core.members import lists\nimport web"),
+        (
+            "blueprints.lists.views",
+            "from blueprints.lists.forms import Form\nfrom core.members import lists\nimport web",
+        ),
         ("core.members.lists", "from mail import address\nimport clock\nfrom core import errors"),
         ("core.notices.state", "from core.delivery import queue"),
         ("cli.serve", "from app import create_app"),

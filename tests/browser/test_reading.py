@@ -16,7 +16,7 @@ from core.notices import rendering
 from core.responses import read_confirmations
 from core.settings import load_settings
 from mail.compose import LetterRecipient, make_renderer
-from models import Delivery, Visit
+from models import Delivery, PageView
 from tests import cast, cast_notices, smarthost
 from tests.cast_notices import PHONE, fresh, outcome
 
@@ -93,7 +93,7 @@ def test_a_press_without_script_lands_the_stamp(browser, site, sent):
     expect(page.locator("#seal")).to_contain_text("「見ました」を受け付けました")
     assert context.cookies() == []
     context.close()
-    assert fresh(one).read_how == "press"
+    assert fresh(one).read_via == "press"
 
 
 def test_a_hand_on_the_page_counts_and_a_script_that_scrolls_does_not(page, site, sent):
@@ -106,7 +106,7 @@ def test_a_hand_on_the_page_counts_and_a_script_that_scrolls_does_not(page, site
     page.mouse.wheel(0, 200)
     expect(page.locator("#seal")).to_contain_text("「見ました」を受け付けました")
     expect(page.locator("#read")).to_be_hidden()
-    assert fresh(one).read_how == "touch"
+    assert fresh(one).read_via == "touch"
 
 
 def test_the_board_lives_and_leaves_scroll_and_focus_alone(page, site, sent):
@@ -158,7 +158,7 @@ def test_a_letter_that_counts_openings_fetches_its_picture(page, site, school):
     with page.expect_response(f"{site}/o/{hers.token}.gif") as answer:
         page.set_content(make_renderer(form).html(reader))
     assert answer.value.status == 200
-    assert [one.page for one in Visit.select()] == ["o"]
+    assert [one.page for one in PageView.select()] == ["o"]
 
 
 def test_the_figures_are_printed_with_the_table_of_each_picture(page, site, sent):

@@ -43,7 +43,7 @@ def test_a_data_folder_that_cannot_be_made_is_one_clear_line(run, monkeypatch, t
 def test_org_set_changes_only_what_is_given(run):
     assert run(org, "set", "--name", "もみじ小学校", "--language", "en").exit_code == 0
     assert run(org, "set", "--postal", "〒000-0000 例示市").exit_code == 0
-    house = Organization.the()
+    house = Organization.load_row()
     assert (house.name, house.language, house.postal) == ("もみじ小学校", "en", "〒000-0000 例示市")
 
 

@@ -36,7 +36,7 @@ def deliver(house: Parts, raw: bytes, *options: str) -> subprocess.CompletedProc
 
 def rows(house: Parts) -> list[tuple]:
     with sqlite3.connect(f"{house.environ['KAIRAN_DATA']}/kairan.db") as file:
-        return file.execute("SELECT kind, outcome, envelope_sender FROM incoming").fetchall()
+        return file.execute("SELECT kind, outcome, envelope_sender FROM inbound_message").fetchall()
 
 
 def test_exit_codes_and_streams(house):
@@ -58,7 +58,7 @@ def test_machines_have_no_sender(house):
 
 def test_a_database_that_cannot_be_written_means_later(house):
     with sqlite3.connect(f"{house.environ['KAIRAN_DATA']}/kairan.db") as file:
-        file.execute("CREATE TRIGGER full BEFORE INSERT ON incoming BEGIN SELECT RAISE(ABORT, 'no room'); END")
+        file.execute("CREATE TRIGGER full BEFORE INSERT ON inbound_message BEGIN SELECT RAISE(ABORT, 'no room'); END")
     put_off = deliver(house, RAW, "--recipient", LIST)
     assert put_off.returncode == 75 and b"Traceback" not in put_off.stderr
 

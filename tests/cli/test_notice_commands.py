@@ -15,7 +15,7 @@ from core.notices import questions
 from core.responses import answers, read_confirmations
 from core.responses.answers import SubmittedAnswer
 from database import db
-from models import Attachment, Delivery, Letter, Log, Membership, Notice
+from models import Attachment, AuditLog, Delivery, Letter, Membership, Notice
 from tests import files, smarthost
 from tests.cast_notices import PHONE
 
@@ -52,7 +52,7 @@ def test_the_number_alone_stands_on_stdout_the_counts_on_stderr(run):
     assert "4 letters to 1年1組" in answer.stderr
     assert "1 without a letter: No address: to be told by telephone" in answer.stderr
     assert (made.state, made.route, made.by_name, made.read_confirmation) == ("held", "terminal", "花子", False)
-    assert made.begin_at <= clock.now() and not Letter.select().exists()
+    assert made.send_at <= clock.now() and not Letter.select().exists()
 
 
 def test_a_user_is_found_by_a_name_of_two_words_and_by_the_address(run, school):
@@ -108,14 +108,14 @@ def test_several_lists_and_the_whole_school_need_no_typed_number_here(run):
 
 def test_with_hold_it_can_be_cancelled_for_the_usual_time(run):
     send(run, "--hold")
-    assert Notice.get().begin_at > clock.now() + timedelta(seconds=170)
+    assert Notice.get().send_at > clock.now() + timedelta(seconds=170)
 
 
 def test_a_time_books_it_in_the_schools_zone(run):
     answer = send(run, "--at", "2099-04-01T07:00")
     assert answer.exit_code == 0
     made = Notice.get()
-    assert (made.state, made.begin_at.isoformat()) == ("scheduled", "2099-03-31T22:00:00+00:00")
+    assert (made.state, made.send_at.isoformat()) == ("scheduled", "2099-03-31T22:00:00+00:00")
 
 
 @pytest.mark.parametrize(
@@ -257,7 +257,7 @@ def test_a_server_that_is_away_is_one_clear_line_and_nothing_is_lost(run, monkey
 
 def test_draining_with_nothing_due_ends_at_once(run):
     assert run(work, "--drain").exit_code == 0
-    assert not Log.select().where(Log.action == "notice.started").exists()
+    assert not AuditLog.select().where(AuditLog.action == "notice.started").exists()
 
 
 @pytest.mark.parametrize("words", [["show", "99"], ["show", "99", "--json"]])

@@ -10,7 +10,7 @@ from cli.list import list_group
 from cli.member import member_group
 from cli.sender import sender_group
 from database import db
-from models import Log, Membership, Person, Sender
+from models import AllowedSender, AuditLog, Membership, Person
 
 DEMO = Path(__file__).parents[2] / "demo"
 
@@ -93,12 +93,12 @@ def test_the_export_is_the_result_alone_and_comes_back(run, zenko, tmp_path):
     file = tmp_path / "out.csv"
     file.write_bytes(out.stdout_bytes)
     assert "0 added, 0 changed, 40 already" in run(member_group, "import", "zenko", str(file)).stderr
-    assert Log.select().where(Log.action == "roster.exported").exists()
+    assert AuditLog.select().where(AuditLog.action == "roster.exported").exists()
 
 
 def test_a_sender_is_added_with_an_old_carrier_address(run, zenko):
     done = run(sender_group, "add", "zenko", "a..b@docomo.ne.jp", "--name", "小川")
     assert (done.exit_code, done.stdout) == (0, "1\n")
-    assert Sender.get().address == "a..b@docomo.ne.jp"
+    assert AllowedSender.get().address == "a..b@docomo.ne.jp"
     assert run(sender_group, "add", "zenko", "nobody").exit_code == 1
     assert run(sender_group, "add", "nowhere", "a@example.jp").exit_code == 1

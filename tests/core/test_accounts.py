@@ -11,7 +11,7 @@ import clock
 from core import rate_limits
 from core.accounts import accounts, logins, passwords, sessions
 from core.accounts.sessions import user_of_session
-from models import Letter, Log, Membership, Session, User
+from models import AuditLog, Letter, Membership, Session, User
 from tests.cast import PASSWORD
 
 
@@ -118,7 +118,7 @@ def test_refused_cookie_is_noted_once_a_minute(school):
     sessions.revoke_session(user.session, clock.now())
     for _ in range(3):
         assert user_of_session(user.session.token) is None
-    assert Log.select().where(Log.action == "access.refused").count() == 1
+    assert AuditLog.select().where(AuditLog.action == "access.refused").count() == 1
 
 
 def test_waits_double_up_to_an_hour(config):

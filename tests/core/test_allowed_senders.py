@@ -10,7 +10,7 @@ from core.members import missing_names, preference_page, signed_links, unsubscri
 from core.settings import load_settings
 from core.signup import emails, signup
 from mail.address import message_id, reply_address
-from models import Incoming, Letter, MailingList, Membership, Person, Sender
+from models import AllowedSender, InboundMessage, Letter, MailingList, Membership, Person
 from tests import cast_notices
 from tests.cast_mail import DOMAIN, dns, mail, signed
 
@@ -28,11 +28,11 @@ def the_list(school) -> MailingList:
     return school.lists["1-1"]
 
 
-def come(raw: bytes, to: str, envelope: str) -> Incoming:
+def come(raw: bytes, to: str, envelope: str) -> InboundMessage:
     return dispatch.handle_message(raw, envelope, to, clock.now())
 
 
-def blank(address: str, to: str = JOIN, proven: bool = True, text: str = "") -> Incoming:
+def blank(address: str, to: str = JOIN, proven: bool = True, text: str = "") -> InboundMessage:
     """A blank mail as a phone sends it; each with its own Message-ID."""
     blank.count += 1
     raw = mail(address, to, "", text, Message_ID=f"<{blank.count}@client.example>")
@@ -73,10 +73,12 @@ def test_what_cannot_be_a_sender(the_list, school, wrong):
 
 def test_a_changed_address_is_tried_anew(the_list, school):
     sender = allowed_senders.add_sender(the_list, None, "a@example.jp", "A", clock.now())
-    Sender.update(tried_at=clock.now(), tried_how="dkim").execute()
-    assert allowed_senders.update_sender(sender, None, "a@example.jp", "新しい名", clock.now()).tried_how == "dkim"
+    AllowedSender.update(last_post_at=clock.now(), last_auth_method="dkim").execute()
+    assert (
+        allowed_senders.update_sender(sender, None, "a@example.jp", "新しい名", clock.now()).last_auth_method == "dkim"
+    )
     fresh = allowed_senders.update_sender(sender, None, "c@example.jp", "A", clock.now())
-    assert (fresh.address, fresh.tried_at) == ("c@example.jp", None)
+    assert (fresh.address, fresh.last_post_at) == ("c@example.jp", None)
     assert [one.address for one in letters("sender")] == ["a@example.jp", "c@example.jp"]
 
 
@@ -87,8 +89,8 @@ def test_who_answers_the_trial_letter_learns_how_posts_will_go(the_list, school,
     raw = mail("a@example.jp", to, "Re: 送信者に登録されました", "")
     come(signed(raw, "example.jp") if proven else raw, to, "a@example.jp")
     assert [one.kind for one in letters("sender-passes", "sender-asks")] == [kind]
-    fresh = Sender.get_by_id(sender.id)
-    assert (fresh.tried_how, fresh.tried_at is not None) == (how, True)
+    fresh = AllowedSender.get_by_id(sender.id)
+    assert (fresh.last_auth_method, fresh.last_post_at is not None) == (how, True)
 
 
 def test_another_address_cannot_answer_the_trial_letter(the_list, school):
@@ -107,7 +109,7 @@ def test_a_proven_blank_mail_joins_this_list_and_only_this(the_list):
     person = Person.get(Person.address_key == "new@example.jp")
     assert (row.kind, row.outcome, row.person_id) == ("join", "done", person.id)
     held = list(Membership.select().where(Membership.person == person))
-    assert [(one.list_id, one.state, one.joined_route) for one in held] == [(the_list.id, "active", "blank mail")]
+    assert [(one.list_id, one.state, one.joined_via) for one in held] == [(the_list.id, "active", "blank mail")]
     assert [one.address for one in letters("welcome")] == ["new@example.jp"]
 
 

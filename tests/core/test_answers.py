@@ -12,7 +12,7 @@ from core.reports import poll_results
 from core.responses import answers, read_confirmations
 from core.responses.answers import SubmittedAnswer
 from database import db
-from models import Answer, Delivery, Letter, MailingList, Visit
+from models import Answer, Delivery, Letter, MailingList, PageView
 from tests import cast_notices
 from tests.cast_notices import ATTENDANCE, OTHER_PHONE, PHONE, SCANNER, ask, fresh
 
@@ -100,7 +100,7 @@ def test_the_last_answer_counts_once(sent):
 def test_an_answer_is_also_a_read(sent):
     ask(sent)
     say(sent, "石川 直樹", 1)
-    assert fresh(sent.deliveries["石川 直樹"]).read_how == "answer"
+    assert fresh(sent.deliveries["石川 直樹"]).read_via == "answer"
 
 
 def test_a_choice_of_another_question_is_passed_over(sent):
@@ -131,7 +131,7 @@ def test_an_answer_by_telephone_tells_the_family_without_a_letter(sent, school):
     question = ask(sent)[0]
     by, wada = school.users["花子"], find(sent, "和田 幸子")
     answers.enter_answers(wada, {question.id: SubmittedAnswer(3)}, by=by, now=clock.now())
-    assert (fresh(wada).told_by, fresh(wada).read_at) == (by, None)
+    assert (fresh(wada).phoned_by, fresh(wada).read_at) == (by, None)
     assert counts(sent) == [0, 0, 1]
 
 
@@ -208,7 +208,7 @@ def test_opening_answers_where_the_list_is_set_so(opening, sent):
     now = clock.now()
     opened(opening, 2, now)
     assert answers.answer_by_touch(opening, 2, agent=PHONE, now=now)
-    assert counts(sent) == [0, 1, 0] and fresh(opening).read_how == "touch"
+    assert counts(sent) == [0, 1, 0] and fresh(opening).read_via == "touch"
     assert not answers.answer_by_touch(opening, 1, agent=PHONE, now=now + timedelta(minutes=2)), (
         "a second needs a press"
     )
@@ -263,7 +263,7 @@ def test_all_links_opened_at_once_are_visits_whenever_it_happens(sent, after, ag
             or page == "r"
         )
     assert fresh(hers).read_at is None and not Answer.select().exists()
-    assert Visit.select().where(Visit.page != "touch").count() == 5
+    assert PageView.select().where(PageView.page != "touch").count() == 5
 
 
 # ── many at once ─────────────────────────────────────────────────────────────────────────────────────────────────

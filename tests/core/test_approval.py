@@ -7,7 +7,7 @@ import pytest
 from core.errors import ApprovalRequired, AttachmentNotOpened, AudienceChanged, NotADraft, TimeInPast
 from core.notices import approval, approval_policy, attachments, audience, workflow
 from core.system import safety_settings
-from models import Attachment, Letter, Log, MailingList, Notice, Person, Role, Wording
+from models import Attachment, AuditLog, Letter, MailingList, Notice, Person, Role, Wording
 from tests import files
 
 NOW = datetime(2026, 10, 14, 6, 0, tzinfo=UTC)
@@ -48,7 +48,9 @@ def test_it_is_wanted_for_ordinary_notices_of_the_list_alone(wanted, school):
     workflow.set_recipients(other, lists=[school.lists["2-1"].id], now=NOW)
     assert not approval_policy.must_be_approved(other, school.users["太郎"])
     safety_settings.update_safety(None, everywhere=True, lists=[], public_urgent=False)
-    assert approval_policy.must_be_approved(other, school.users["太郎"]) and not MailingList.get_by_id(1).second_person
+    assert (
+        approval_policy.must_be_approved(other, school.users["太郎"]) and not MailingList.get_by_id(1).requires_approval
+    )
 
 
 def test_nobody_is_waited_for_who_is_not_there(wanted, school):
@@ -80,9 +82,9 @@ def test_asked_it_waits_and_the_colleague_gets_a_letter(wanted, school):
 
 def test_approved_it_goes_in_the_name_of_its_writer(wanted, school):
     made = approve(school, ask(school, draft(school)))
-    assert (made.state, made.held_why, made.by_name) == ("held", "window", "花子")
+    assert (made.state, made.hold_reason, made.by_name) == ("held", "window", "花子")
     assert made.approved_by == school.users["守"]
-    assert [one.action for one in Log.select().where(Log.kind == "notice").order_by(Log.id)][-3:] == [
+    assert [one.action for one in AuditLog.select().where(AuditLog.kind == "notice").order_by(AuditLog.id)][-3:] == [
         "notice.asked", "notice.approved", "notice.confirmed",
     ]  # fmt: skip
     with pytest.raises(approval.NotInReview):
@@ -95,7 +97,7 @@ def test_a_booked_one_keeps_its_time_and_no_past_one_goes(wanted, school):
     with pytest.raises(TimeInPast):
         approve(school, made, now=at + timedelta(minutes=1))
     made = approve(school, made)
-    assert (made.state, made.begin_at) == ("scheduled", at)
+    assert (made.state, made.send_at) == ("scheduled", at)
 
 
 def test_nobody_approves_the_own_notice(wanted, school):

@@ -14,7 +14,7 @@ from core.errors import AttachmentNotOpened, NotADraft
 from core.notices import attachments, audience, author_copy, rendering, workflow
 from core.notices.file_types import UnfitFile
 from core.responses import read_confirmations
-from models import Attachment, Notice, Opened
+from models import Attachment, AttachmentView, Notice
 from tests import cast_notices, files
 
 NOW = datetime(2026, 10, 14, 6, 0, tzinfo=UTC)
@@ -175,7 +175,7 @@ def test_what_nobody_needs_is_deleted_and_nothing_else(sent, draft, school):
         )
         == 1
     )
-    assert Attachment.get_by_id(kept.id).gone_at and Opened.select().count() == 0
+    assert Attachment.get_by_id(kept.id).file_deleted_at and AttachmentView.select().count() == 0
 
 
 def test_files_go_inside_the_letters_if_they_are_small_and_still_open(sent, school, monkeypatch):

@@ -16,7 +16,7 @@ import config as config_module
 from core import backup, backup_status, data_lock, db_snapshot, settings
 from core.accounts import sessions
 from database import db
-from models import Letter, Log, Notice, Person, Session
+from models import AuditLog, Letter, Notice, Person, Session
 from tests import cast_notices
 
 
@@ -51,7 +51,7 @@ def test_a_backup_holds_what_counts_and_is_for_its_owner_alone(made, config):
         "kairan.db", "keys/secret", "keys/session", "keys/dkim.pem", "attachments/1", "kairan.toml", backup.MANIFEST,
     }  # fmt: skip
     assert mode(made.path) == 0o600
-    assert Log.select().where(Log.action == "house.backed_up").exists()
+    assert AuditLog.select().where(AuditLog.action == "house.backed_up").exists()
     assert clock.now() - backup_status.last_backup_at() < timedelta(minutes=1)
     assert not list(config.data.glob("backups/.copy-*")) and not list(made.path.parent.glob(".*part"))
 
@@ -99,15 +99,13 @@ def test_nothing_goes_out_by_itself_and_nobody_stays_logged_in(school, config, t
     going = cast_notices.send([school.lists["1-1"]], state="sending").notice
     due, later = (cast_notices.send([school.lists["1-1"]], state="scheduled").notice for _ in range(2))
     for notice, minutes in ((due, 10), (later, 600)):
-        Notice.update(started_at=None, begin_at=now + timedelta(minutes=minutes)).where(
-            Notice.id == notice.id
-        ).execute()
+        Notice.update(started_at=None, send_at=now + timedelta(minutes=minutes)).where(Notice.id == notice.id).execute()
     Letter.create(kind="login", address="a@example.com", domain="example.com", payload={"url": "x"}, made_at=now,
-                  next_at=now, useful_until=now + timedelta(hours=1))  # fmt: skip
+                  next_attempt_at=now, expires_at=now + timedelta(hours=1))  # fmt: skip
     sessions.start_session(school.users["花子"], now=now)
     made = backup.create_backup(config, tmp_path / "b.tar.gz", now)
     done = backup.restore_backup(config, made.path, now + timedelta(minutes=20))
-    state = {one.id: (one.state, one.held_why) for one in Notice.select()}
+    state = {one.id: (one.state, one.hold_reason) for one in Notice.select()}
     assert (state[going.id], state[due.id]) == (("held", "late"), ("held", "late"))
     assert state[later.id] == ("scheduled", "") and done.asking == 2
     assert Session.select().count() == 0

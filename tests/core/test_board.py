@@ -8,7 +8,7 @@ import clock
 from core.members import unsubscribe
 from core.reports import board, board_rows, dashboard
 from core.responses import phone_marks, read_confirmations
-from models import Delivery, Log, Membership, Notice
+from models import AuditLog, Delivery, Membership, Notice
 from tests import cast_notices
 from tests.cast_notices import PHONE, fresh, outcome
 
@@ -168,7 +168,7 @@ def test_a_call_is_a_mark_of_its_own_and_can_be_taken_back(school, sent):
     assert fresh(sent.deliveries["和田 幸子"]).read_at is None
     assert phone_marks.unmark_phoned(sent.notice, [number], by=by, lists=None) == 1
     assert unit(board.build_board(sent.notice), "和田 幸子").state == "trouble"
-    assert Log.select().where(Log.action.in_(("delivery.told", "delivery.told_taken_back"))).count() == 2
+    assert AuditLog.select().where(AuditLog.action.in_(("delivery.told", "delivery.told_taken_back"))).count() == 2
 
 
 def test_nobody_marks_deliveries_of_other_lists_or_notices(school, sent):

@@ -10,7 +10,7 @@ from core.delivery import suppression
 from core.inbound import bounces
 from core.members import members
 from mail.bounce.report import Explanation
-from models import Bounce, Delivery, Letter, Log, Membership, Notice, Person, Visit
+from models import AuditLog, Bounce, Delivery, Letter, Membership, Notice, PageView, Person
 from tests import cast_notices
 
 
@@ -41,7 +41,11 @@ def test_user_unknown_excludes_at_once_and_names_why(sent):
     assert (result.kind, result.outcome, result.reason) == ("bounce", "done", "unknown_user")
     assert (letter_of(sent, "青山 健太").state, letter_of(sent, "青山 健太").reason) == ("bounced", "unknown_user")
     who = person("青山 健太")
-    assert (who.address_state, who.address_reason, who.address_state_by) == ("bounced", "unknown_user", sent.notice.id)
+    assert (who.address_state, who.address_reason, who.address_state_notice_id) == (
+        "bounced",
+        "unknown_user",
+        sent.notice.id,
+    )
     assert who.address == "aoyama.k@example.com"
     assert Notice.get_by_id(sent.notice.id).serial == serial + 1, "the board shows it at its next look"
     assert person("青山 美咲").address_state == "fine"
@@ -51,7 +55,7 @@ def test_one_click_releases_it(sent):
     """D-38."""
     bounces.record_report(letter_of(sent, "青山 健太"), report(), clock.now())
     assert members.clear_suppression(person("青山 健太"), None, clock.now())
-    assert person("青山 健太").reachable
+    assert person("青山 健太").is_deliverable
 
 
 @pytest.mark.parametrize(
@@ -62,7 +66,7 @@ def test_what_does_not_exclude(sent, reason, state):
     """A reader's filter, a full mailbox or distrust of our server is no dead address (decision 3)."""
     bounces.record_report(letter_of(sent, "青山 健太"), report(reason=reason, permanent=False), clock.now())
     assert person("青山 健太").address_state == state
-    assert person("青山 健太").reachable
+    assert person("青山 健太").is_deliverable
     assert letter_of(sent, "青山 健太").state == "bounced"
 
 
@@ -70,7 +74,7 @@ def test_distrust_of_our_server_raises_one_alarm_an_hour(sent):
     for name in ("青山 健太", "石川 直樹"):
         Letter.update(domain="example.com").where(Letter.id == letter_of(sent, name).id).execute()
         bounces.record_report(letter_of(sent, name), report(reason="policy", permanent=False), clock.now())
-    assert Log.select().where(Log.action == "mail.policy_alarm").count() == 1
+    assert AuditLog.select().where(AuditLog.action == "mail.policy_alarm").count() == 1
 
 
 def test_a_complaint_stops_everything_until_the_reader_comes_back(sent):
@@ -180,7 +184,7 @@ def test_a_sign_of_life_begins_the_count_anew(school, sign):
     for days in (9, 8, 7):
         delivery = fail(school, "青山 健太", days)
     if sign == "visit":
-        Visit.create(delivery=delivery, at=seen, page="r", agent="phone")
+        PageView.create(delivery=delivery, at=seen, page="r", agent="phone")
     else:
         field = {"read": "read_at", "reply": "replied_at"}[sign]
         Delivery.update({field: seen}).where(Delivery.id == delivery.id).execute()
@@ -194,7 +198,7 @@ def test_a_sign_of_life_begins_the_count_anew(school, sign):
 def test_a_robot_is_no_sign_of_life(school):
     for days in (9, 8, 7, 6):
         delivery = fail(school, "青山 健太", days)
-    Visit.create(delivery=delivery, at=clock.now() - timedelta(days=3), page="r", agent="bot", automatic=True)
+    PageView.create(delivery=delivery, at=clock.now() - timedelta(days=3), page="r", agent="bot", automatic=True)
     fail(school, "青山 健太", 1)
     assert person("青山 健太").address_state == "bounced"
 
@@ -246,7 +250,7 @@ def test_letters_put_off_until_they_are_useless_count_too(school, text, state):
     for days in (9, 5, 1):
         at = clock.now() - timedelta(days=days)
         made = cast_notices.send([school.lists["1-1"]], at=at)
-        late = {"state": "deferred", "code": 450, "text": text, "useful_until": at + timedelta(hours=1)}
+        late = {"state": "deferred", "code": 450, "text": text, "expires_at": at + timedelta(hours=1)}
         Letter.update(late).where(Letter.delivery == made.deliveries["青山 健太"]).execute()
         delivery_.expire_letters(at + timedelta(hours=2))
     assert person("青山 健太").address_state == state
@@ -263,7 +267,7 @@ def test_a_carrier_that_throws_a_whole_run_back_excludes_nobody(school):
         letters.append(
             Letter.create(
                 notice=made.notice, delivery=delivery, person=who, address=who.address, domain="docomo.ne.jp",
-                state="accepted", done_at=clock.now(), useful_until=clock.now(),
+                state="accepted", done_at=clock.now(), expires_at=clock.now(),
             )
         )  # fmt: skip
     for letter in letters:

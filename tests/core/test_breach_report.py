@@ -8,7 +8,7 @@ import pytest
 
 from core.notices import attachments, follow_ups, questions, workflow
 from core.reports import breach_duty, breach_report
-from models import Attachment, Delivery, Notice, Question, Visit
+from models import Attachment, Delivery, Notice, PageView, Question
 from tests import cast_notices, files
 
 NOW = datetime(2026, 10, 14, 6, 0, tzinfo=UTC)
@@ -46,9 +46,9 @@ def test_who_has_the_letter_and_who_not(sent):
 def test_a_page_that_a_machine_fetched_is_not_opened(sent):
     """field 5.3 no. 10: a scanner proves nothing, an opened page little, a picture is no page."""
     kenta, misaki, naoki = (sent.deliveries[name] for name in ("青山 健太", "青山 美咲", "石川 直樹"))
-    Visit.create(delivery=kenta, at=NOW, page="r", automatic=True)
-    Visit.create(delivery=misaki, at=NOW, page="r")
-    Visit.create(delivery=naoki, at=NOW, page="o")
+    PageView.create(delivery=kenta, at=NOW, page="r", automatic=True)
+    PageView.create(delivery=misaki, at=NOW, page="r")
+    PageView.create(delivery=naoki, at=NOW, page="o")
     sums = breach_report.build_report(sent.notice, NOW).sums
     assert (sums["page"], sums["seen"]) == (1, 0)
     assert (reader(sent, "青山 健太").page, reader(sent, "青山 健太").machine) == (None, NOW)
@@ -59,7 +59,7 @@ def test_a_press_and_an_opened_file_prove_that_it_was_seen(sent):
     (made,) = attachments.files_of_notice(sent.notice)
     attachments.record_view(sent.deliveries["青山 健太"], made, NOW)
     Delivery.update(read_at=NOW).where(Delivery.id == sent.deliveries["青山 美咲"].id).execute()
-    Delivery.update(strange_at=NOW).where(Delivery.id == sent.deliveries["石川 直樹"].id).execute()
+    Delivery.update(misdirected_at=NOW).where(Delivery.id == sent.deliveries["石川 直樹"].id).execute()
     sums = breach_report.build_report(sent.notice, NOW).sums
     assert (sums["seen"], sums["files"], sums["strange"]) == (3, 1, 1)
     assert reader(sent, "青山 健太").files == (("面談.pdf", NOW),)
@@ -109,7 +109,7 @@ def test_the_apology_repeats_nothing(sent, school):
     """field 4.3 no. 14."""
     cast_notices.ask(sent)
     fresh = follow_ups.create_apology(sent.notice, school.users["花子"], NOW)
-    assert fresh.corrects_id == sent.notice.id and fresh.state == "draft"
+    assert fresh.correction_of_id == sent.notice.id and fresh.state == "draft"
     assert questions.load_questions(fresh) == () and not Attachment.select().where(Attachment.notice == fresh).exists()
     assert Question.select().where(Question.notice == sent.notice).exists()
     assert "個人面談" not in fresh.wording.subject + fresh.wording.text

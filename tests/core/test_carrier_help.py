@@ -3,7 +3,7 @@
 import pytest
 
 from core.signup import carrier_guidance, carrier_help
-from models import Log, Organization
+from models import AuditLog, Organization
 
 
 def test_what_is_shipped_is_shown_as_long_as_nobody_wrote_anything(school):
@@ -26,8 +26,8 @@ def test_a_corrected_text_stands_everywhere_in_its_language(school):
     assert [one.carrier for one in carrier_help.list_guidance("ja")] == [
         one.carrier for one in carrier_guidance.CARRIERS
     ]
-    assert Organization.the().carriers == [{"key": "au", "ja": "メール設定を開く\n{{domain}} を 許可する"}]
-    assert Log.select().order_by(Log.id.desc()).first().detail == {"fields": ["carriers"]}
+    assert Organization.load_row().carriers == [{"key": "au", "ja": "メール設定を開く\n{{domain}} を 許可する"}]
+    assert AuditLog.select().order_by(AuditLog.id.desc()).first().detail == {"fields": ["carriers"]}
 
 
 def test_the_shipped_text_typed_again_is_no_text_of_ones_own(school):
@@ -35,7 +35,7 @@ def test_the_shipped_text_typed_again_is_no_text_of_ones_own(school):
     carrier_help.change_carrier(
         school.users["守"], "au", {one: carrier_help.shipped_text("au", one) for one in ("ja", "en")}
     )
-    assert Organization.the().carriers == []
+    assert Organization.load_row().carriers == []
 
 
 def test_a_carrier_of_the_region_is_found_by_its_domains(school):
@@ -68,7 +68,7 @@ def test_what_cannot_be_kept_is_named(school, name, domains, ja, field):
     with pytest.raises(carrier_help.DomainError) as refused:
         carrier_help.add_carrier(school.users["守"], name, domains, {"ja": ja, "en": ""})
     assert refused.value.field == field
-    assert Organization.the().carriers == []
+    assert Organization.load_row().carriers == []
 
 
 def test_nobody_changes_a_carrier_that_is_not_there(school):

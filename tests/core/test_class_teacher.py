@@ -18,7 +18,7 @@ from core.permissions import permissions_of
 from core.settings import load_settings
 from core.signup import signup
 from core.signup.quotas import SignupRequest
-from models import Delivery, Letter, Log, Membership, Notice, Person, User
+from models import AuditLog, Delivery, Letter, Membership, Notice, Person, User
 from tests.core.test_sender_names import begin, confirm, draft
 
 
@@ -131,7 +131,7 @@ def test_only_who_has_a_role_for_the_list_can_be_put_in_charge(school):
         ("1", 5, hanako.id),
         ("", 2, hanako.id),
     ]
-    assert Log.select().where(Log.action == "list.in_charge_set").count() == 2
+    assert AuditLog.select().where(AuditLog.action == "list.in_charge_set").count() == 2
 
 
 ROSTER = """保護者氏名,児童氏名,学年,組,メールアドレス,担任

@@ -42,7 +42,7 @@ def test_who_never_confirms_is_among_them_and_whose_family_does_is_not(school):
         Delivery.update(read_at=clock.now()).where(Delivery.id == sent.deliveries["木村 恵"].id).execute()
     silent = {name for name, (why, _) in found(school).items() if why == "silent"}
     assert silent == {"加藤 誠", "鈴木 大輔"}
-    Notice.update(forgotten_at=clock.now()).execute()  # last year's letters are deleted: they accuse nobody
+    Notice.update(purged_at=clock.now()).execute()  # last year's letters are deleted: they accuse nobody
     assert "加藤 誠" not in found(school)
 
 

@@ -9,7 +9,7 @@ from core.notices.rendering import service_form
 from core.reports import digests
 from core.responses import response_events
 from core.settings import load_settings
-from models import Delivery, Digest, Letter, Notice, User, Visit
+from models import Delivery, DigestSubscription, Letter, Notice, PageView, User
 from tests import cast_notices
 from tests.cast_notices import PHONE, SCANNER
 
@@ -34,7 +34,7 @@ def read(sent, name: str, at: datetime) -> None:
 
 def open_(sent, name: str, *moments: datetime, agent: str = PHONE) -> None:
     for at in moments:
-        Visit.create(delivery=sent.deliveries[name], page="o", at=at, agent=agent, automatic=agent == SCANNER)
+        PageView.create(delivery=sent.deliveries[name], page="o", at=at, agent=agent, automatic=agent == SCANNER)
 
 
 def told() -> list[tuple[str, str]]:
@@ -71,7 +71,7 @@ def test_the_moments_of_the_letters(timing, now, expected):
 def test_daily_by_default_and_never_at_once(school):
     """D-32, D-34: the next morning, all in one letter, once."""
     sent = send(school)
-    assert {(one.kind, one.timing) for one in Digest.select()} == {
+    assert {(one.kind, one.timing) for one in DigestSubscription.select()} == {
         ("read", "daily"), ("open", "daily"), ("reopen", "daily"),
     }  # fmt: skip
     read(sent, "青山 美咲", TUESDAY + timedelta(minutes=5))
@@ -99,7 +99,9 @@ def test_nothing_to_tell_no_letter(school):
 def test_a_simulated_month_with_each_timing(school, timing, expected):
     """D-33: a read every fifth day; the hour, the next morning, the next Monday, the first."""
     sent = send(school, begin=False)
-    Notice.update(tells={kind: timing for kind in digests.EVENT_KINDS}).where(Notice.id == sent.notice.id).execute()
+    Notice.update(digest_settings={kind: timing for kind in digests.EVENT_KINDS}).where(
+        Notice.id == sent.notice.id
+    ).execute()
     digests.create_digests(Notice.get_by_id(sent.notice.id), TUESDAY)
     names = list(sent.deliveries)
     reads = {2: names[0], 4: names[1], 6: names[2], 8: names[3], 10: names[4]}
@@ -153,7 +155,7 @@ def test_machines_are_not_told(school):
 
 def test_the_user_who_was_chosen_is_told_not_who_pressed(school):
     """D-20"""
-    sent = send(school, sends_as=school.users["守"], sender_name="守")
+    sent = send(school, sender_user=school.users["守"], sender_name="守")
     read(sent, "青山 美咲", TUESDAY + timedelta(minutes=5))
     digests.send_due_digests(tuesdays(8, 1))
     assert [address for address, _ in told()] == ["user0@school.example"]
@@ -183,4 +185,4 @@ def test_who_left_or_has_no_address_is_not_told(school):
 def test_what_cannot_come_back_is_not_noted(school):
     sent = cast_notices.send([school.lists["1-1"]], by=school.users["花子"], at=TUESDAY, read_confirmation=False)
     digests.create_digests(sent.notice, TUESDAY)
-    assert Digest.select().count() == 0
+    assert DigestSubscription.select().count() == 0

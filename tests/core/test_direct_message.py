@@ -25,7 +25,7 @@ def write(school, name, key="k", **fields):
 def sent(made):
     """Press the button and let its time come; return its letters."""
     workflow.confirm_send(made, by=made.by, fingerprint=audience.resolve_audience(made).fingerprint, now=clock.now())
-    Notice.update(begin_at=clock.now()).where(Notice.id == made.id).execute()
+    Notice.update(send_at=clock.now()).where(Notice.id == made.id).execute()
     lifecycle.start_due_notices(clock.now())
     return list(Letter.select().where(Letter.notice == made))
 

@@ -9,7 +9,7 @@ from core.inbound import dispatch, replies, spool
 from core.inbound.message import read_inbound_mail
 from core.settings import load_settings
 from mail.address import make_verp_tag, message_id, reply_address, return_path
-from models import Delivery, Incoming, Letter, Log, Notice, Person
+from models import AuditLog, Delivery, InboundMessage, Letter, Notice, Person
 from tests import cast_notices
 from tests.cast_mail import DOMAIN, dns, mail
 
@@ -31,7 +31,7 @@ def letter_of(sent, name: str = "青山 健太") -> Letter:
     return Letter.get(Letter.delivery == sent.deliveries[name])
 
 
-def come(raw: bytes, to: str, envelope: str = "x@example.jp") -> Incoming:
+def come(raw: bytes, to: str, envelope: str = "x@example.jp") -> InboundMessage:
     return dispatch.handle_message(raw, envelope, to, clock.now())
 
 
@@ -133,7 +133,7 @@ def test_the_same_bytes_to_the_same_recipient_change_nothing(sent):
     first = come(raw, to)
     before = Letter.select().count()
     assert come(raw, to).id == first.id
-    assert (Incoming.select().count(), Letter.select().count()) == (1, before)
+    assert (InboundMessage.select().count(), Letter.select().count()) == (1, before)
 
 
 def test_the_effect_and_the_row_are_one(sent, monkeypatch):
@@ -182,10 +182,10 @@ def test_quarantined_mail_can_be_tried_again(school, monkeypatch):
     row = come(raw, LIST)
     assert (row.outcome, row.reason) == ("quarantined", "ZeroDivisionError")
     assert not dispatch.retry_quarantined(row, clock.now())
-    assert Incoming.get_by_id(row.id).outcome == "quarantined"
+    assert InboundMessage.get_by_id(row.id).outcome == "quarantined"
     monkeypatch.setattr(dispatch, "read_inbound_mail", sane)
-    assert dispatch.retry_quarantined(Incoming.get_by_id(row.id), clock.now())
-    assert Incoming.get_by_id(row.id).kind == "stray"
+    assert dispatch.retry_quarantined(InboundMessage.get_by_id(row.id), clock.now())
+    assert InboundMessage.get_by_id(row.id).kind == "stray"
 
 
 # ── the gate ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -262,7 +262,7 @@ def test_our_own_mail_is_dropped_and_a_loop_alarms(sent, header):
     for number in range(6):
         row = come(mail("x@example.jp", LIST, str(number), "t", **header), LIST)
         assert (row.kind, row.outcome) == ("loop", "dropped")
-    assert Log.select().where(Log.action == "mail.loop_alarm").count() == 1
+    assert AuditLog.select().where(AuditLog.action == "mail.loop_alarm").count() == 1
 
 
 def test_a_list_address_as_envelope_sender_is_a_loop(sent):
@@ -335,7 +335,7 @@ def test_words_of_strangers_are_forgotten_after_thirty_days(school):
     assert (row.subject, row.text) == ("件名", "本文")
     assert dispatch.erase_old_messages(clock.now() + timedelta(days=29)) == 0
     assert dispatch.erase_old_messages(clock.now() + timedelta(days=31)) == 1
-    again = Incoming.get_by_id(row.id)
+    again = InboundMessage.get_by_id(row.id)
     assert (again.subject, again.text, again.address, again.file) == ("", "", "", "")
     assert spool.read_raw(row.file) is None
     assert come(mail("x@example.jp", LIST, "件名", "本文"), LIST).id == row.id, "but the mail is still known"

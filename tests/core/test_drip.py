@@ -7,7 +7,7 @@ import pytest
 from core.errors import MissingFields
 from core.notices import drip
 from core.notices.drip import StepContent
-from models import Delivery, Letter, MailingList, Membership, Notice, Person, Step
+from models import Delivery, DripStep, Letter, MailingList, Membership, Notice, Person
 
 MONDAY = datetime(2026, 4, 6, 0, 0, tzinfo=UTC)  # 9:00 at the school
 WEEK_LATER = StepContent(7, 18 * 60, "携帯電話の設定のお願い", "ドメイン指定受信の設定をお願いします。", False)
@@ -20,7 +20,7 @@ def room(school) -> MailingList:
     return school.lists["1-1"]
 
 
-def step(school, room, words: StepContent = WEEK_LATER, at: datetime = MONDAY) -> Step:
+def step(school, room, words: StepContent = WEEK_LATER, at: datetime = MONDAY) -> DripStep:
     return drip.add_step(room, school.users["花子"], words, at)
 
 
@@ -29,8 +29,8 @@ def join(room: MailingList, name: str, at: datetime, **fields: object) -> Member
     return Membership.create(person=person, list=room, joined_at=at)
 
 
-def got(step: Step) -> list[str]:
-    rows = Delivery.select().join(Notice).where(Notice.of_step == step, Delivery.reason == "").order_by(Delivery.id)
+def got(step: DripStep) -> list[str]:
+    rows = Delivery.select().join(Notice).where(Notice.drip_step == step, Delivery.reason == "").order_by(Delivery.id)
     return [one.name for one in rows]
 
 
@@ -110,7 +110,7 @@ def test_new_words_are_a_new_notice_and_reach_only_who_had_none(school, room):
     join(room, "後の人", MONDAY + timedelta(days=9))
     assert drip.send_due_steps(MONDAY + timedelta(days=17)) == 1
     assert got(made) == ["先の人", "後の人"]
-    old, new = Notice.select().where(Notice.of_step == made).order_by(Notice.id)
+    old, new = Notice.select().where(Notice.drip_step == made).order_by(Notice.id)
     assert (old.wording.subject, old.state, new.wording.subject, new.state) == (
         WEEK_LATER.subject, "sending", "新しい件名", "standing",
     )  # fmt: skip
@@ -120,7 +120,7 @@ def test_new_words_are_a_new_notice_and_reach_only_who_had_none(school, room):
 def test_words_that_nobody_has_had_are_changed_in_place(school, room):
     made = step(school, room)
     drip.update_step(made, school.users["花子"], StepContent(7, 18 * 60, "新しい件名", "本文", True), MONDAY)
-    assert [one.wording.subject for one in Notice.select().where(Notice.of_step == made)] == ["新しい件名"]
+    assert [one.wording.subject for one in Notice.select().where(Notice.drip_step == made)] == ["新しい件名"]
 
 
 def test_a_roster_brought_in_stops_it_and_asks(school, room):
@@ -129,10 +129,10 @@ def test_a_roster_brought_in_stops_it_and_asks(school, room):
     for number in range(drip.MAX_AT_ONCE + 1):
         join(room, f"名簿 {number:02}", MONDAY + timedelta(seconds=number + 1))
     assert drip.send_due_steps(MONDAY + timedelta(days=8)) == 0
-    assert (Step.get_by_id(made.id).paused_why, got(made)) == ("many", [])
+    assert (DripStep.get_by_id(made.id).pause_reason, got(made)) == ("many", [])
     assert drip.steps_awaiting_decision(MailingList.select(MailingList.id))[0].id == made.id
-    assert drip.resume_step(Step.get_by_id(made.id), school.users["花子"], MONDAY + timedelta(days=8)) == 31
-    assert drip.resume_step(Step.get_by_id(made.id), school.users["花子"], MONDAY + timedelta(days=8)) == 0
+    assert drip.resume_step(DripStep.get_by_id(made.id), school.users["花子"], MONDAY + timedelta(days=8)) == 31
+    assert drip.resume_step(DripStep.get_by_id(made.id), school.users["花子"], MONDAY + timedelta(days=8)) == 0
 
 
 def test_passing_over_goes_on_with_new_members_only(school, room):
@@ -151,7 +151,7 @@ def test_who_has_no_address_is_on_the_board_and_gets_no_letter(school, room):
     person = Person.create(name="電話の家", kana="デンワ", phone="000-0000-0002")
     Membership.create(person=person, list=room, joined_at=MONDAY + timedelta(hours=1))
     assert drip.send_due_steps(MONDAY + timedelta(days=8)) == 0
-    assert [one.reason for one in Delivery.select().join(Notice).where(Notice.of_step == made)] == ["no_address"]
+    assert [one.reason for one in Delivery.select().join(Notice).where(Notice.drip_step == made)] == ["no_address"]
     assert drip.people_due(made, MONDAY + timedelta(days=8)) == set()
 
 
@@ -160,7 +160,7 @@ def test_ended_steps_send_nothing_and_cannot_be_changed(school, room):
     join(room, "誰か", MONDAY + timedelta(hours=1))
     drip.end_step(made, school.users["花子"], MONDAY + timedelta(days=1))
     assert drip.send_due_steps(MONDAY + timedelta(days=8)) == 0
-    assert Notice.select().where(Notice.of_step == made).count() == 0
+    assert Notice.select().where(Notice.drip_step == made).count() == 0
     with pytest.raises(drip.StepEnded):
         drip.pause_step(made, school.users["花子"], MONDAY)
 
@@ -169,7 +169,7 @@ def test_a_letter_without_words_is_refused(school, room):
     with pytest.raises(MissingFields) as missing:
         step(school, room, StepContent(1, 0, " ", "", False))
     assert set(missing.value.fields) == {"subject", "text"}
-    assert Step.select().count() == Notice.select().count() == 0
+    assert DripStep.select().count() == Notice.select().count() == 0
 
 
 def test_a_closed_list_sends_nothing(school, room):

@@ -13,8 +13,8 @@ from core.notices import recipient_picker, workflow
 from core.notices.audience import resolve_audience
 from core.permissions import permissions_of, target_lists
 from core.reports import notice_list
-from database import db, insert_rows
-from models import Child, Group, GroupMember, Log, Membership, Notice, Person, Target
+from database import bulk_insert, db
+from models import AuditLog, Child, Group, GroupMember, Membership, Notice, Person, Target
 from tests import smarthost
 
 
@@ -228,7 +228,7 @@ def test_a_removed_group_reaches_nobody_and_its_name_stays_in_the_history(school
     groups.close_group(town, None, now)
     assert resolve_audience(Notice.get_by_id(notice.id)).receiving == ()
     assert notice_list.notice_rows([notice])[0].lists == "本町"
-    assert Log.select().where(Log.action == "group.removed").count() == 1
+    assert AuditLog.select().where(AuditLog.action == "group.removed").count() == 1
 
 
 @pytest.mark.parametrize("name", ["", " \u3000 ", "x" * 61, "本町"])
@@ -281,16 +281,16 @@ def _fill(mailing_list, count):
     """Put so many people with a child each into a list."""
     after = [table.select(fn.MAX(table.id)).scalar() for table in (Person, Child)]
     with db.atomic():
-        insert_rows(Person, ({"name": f"人{n}", "kana": f"ヒト{n:05}", "address": f"p{n}@example.com",
+        bulk_insert(Person, ({"name": f"人{n}", "kana": f"ヒト{n:05}", "address": f"p{n}@example.com",
                               "address_key": f"p{n}@example.com"} for n in range(count)))  # fmt: skip
-        insert_rows(
+        bulk_insert(
             Child,
             (
                 {"name": f"子{n}", "grade": str(n % 6 + 1), "attributes": _items(n), "join_code": f"z{n:07}"}
                 for n in range(count)
             ),
         )
-        insert_rows(Membership, ({"person": after[0] + n, "child": after[1] + n, "list": mailing_list.id}
+        bulk_insert(Membership, ({"person": after[0] + n, "child": after[1] + n, "list": mailing_list.id}
                                  for n in range(1, count + 1)))  # fmt: skip
 
 

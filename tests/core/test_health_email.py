@@ -20,7 +20,7 @@ WRONG = [HealthFinding("disk", False, "12 MB", "Make room: less than 500 MB are 
 @pytest.fixture
 def house(school, monkeypatch) -> None:
     """A school that was set up on 2 April, whose machine is looked at without network."""
-    Organization.update(ready_at=READY).execute()
+    Organization.update(set_up_at=READY).execute()
     monkeypatch.setattr(health_email, "collect_findings", lambda now: FINE)
 
 
@@ -49,7 +49,7 @@ def test_a_machine_that_slept_through_the_first_day_writes_when_it_wakes(house):
 
 @pytest.mark.parametrize("ready", [None, FIRST_OF_MAY - timedelta(days=3)])
 def test_a_house_that_is_not_set_up_or_quite_new_is_left_in_peace(house, ready):
-    Organization.update(ready_at=ready).execute()
+    Organization.update(set_up_at=ready).execute()
     health_email.send_due_emails(FIRST_OF_MAY + timedelta(hours=1))
     assert letters("well", "unwell") == []
 

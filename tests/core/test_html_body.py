@@ -102,7 +102,7 @@ def test_a_sample_keeps_it_and_begins_a_notice_with_it(school, draft):
     row = templates.add_template(school.users["花子"], templates.content_from_notice(draft, "遠足"), None)
     said = templates.template_content(row)
     assert said.html == decorated(draft).html and row.text == decorated(draft).text
-    fresh = templates.start_notice(templates.NoticeTemplate("own-1", said, row=row), school.users["花子"], NOW)
+    fresh = templates.start_notice(templates.TemplateChoice("own-1", said, row=row), school.users["花子"], NOW)
     assert decorated(fresh).decorated and decorated(fresh).html == said.html
 
 
@@ -265,7 +265,7 @@ def test_files_inside_stand_around_it(school):
         made = attachments.add_file(notice, "しおり.pdf", files.PDF, None, clock.now())
         attachments.mark_previewed(made, school.users["花子"], clock.now())
         smarthost.confirmed(notice, school.users["花子"])
-        Notice.update(begin_at=clock.now()).where(Notice.id == notice.id).execute()
+        Notice.update(send_at=clock.now()).where(Notice.id == notice.id).execute()
         assert drained()
     kinds = [part.get_content_type() for part in parts(host.mails[0][2]).walk()]
     assert kinds == ["multipart/mixed", "multipart/alternative", "text/plain", "text/html", "application/pdf"]

@@ -21,7 +21,7 @@ from core.imports.plan import plan_rows
 from core.imports.read import clean_cell
 from core.members import lists
 from database import db
-from models import Child, Cover, Delivery, Log, Membership, Notice, Person, User
+from models import AuditLog, Child, Delivery, DeliveryMembership, Membership, Notice, Person, User
 from tests.core.rosters import DEMO, FAMILY, bring, sheet_of
 
 
@@ -104,7 +104,7 @@ def test_nothing_is_written_before_it_is_confirmed(zenko, by):
     assert Person.select().count() == 0
     assert carry_out(job, by)["added"] == 1
     assert models.Job.get_by_id(job.id).state == "done"
-    assert Log.select().where(Log.action == "roster.imported").get().detail["wrong"] == 1
+    assert AuditLog.select().where(AuditLog.action == "roster.imported").get().detail["wrong"] == 1
 
 
 def test_the_file_is_gone_afterwards(zenko, by, config):
@@ -161,7 +161,7 @@ def test_undo_leaves_what_something_happened_to(zenko, by):
     yamada, hayashi = (Person.get(Person.name == name) for name in ("山田", "林"))
     Membership.update(state="stopped", stopped_by="reader").where(Membership.person == yamada).execute()
     delivery = Delivery.create(notice=Notice.create(), person=hayashi, token="t")
-    Cover.create(delivery=delivery, membership=hayashi.memberships.get())
+    DeliveryMembership.create(delivery=delivery, membership=hayashi.memberships.get())
     back, kept = roster.undo_import(models.Job.get_by_id(job.id), by, clock.now())
     assert (back, kept) == (2, 4)
     assert {one.name for one in Person.select()} == {"山田", "林"}

@@ -18,7 +18,7 @@ from core.settings import load_settings as in_force
 from database import db
 from mail import clean_post
 from mail.auth_results import authenticate_message
-from models import Incoming, Letter, Membership, Notice, Person, Sender
+from models import AllowedSender, InboundMessage, Letter, Membership, Notice, Person
 from tests import cast_notices
 from tests.cast_mail import DOMAIN, dns, mail, signed
 
@@ -30,7 +30,7 @@ LIST = f"1nen1kumi@{DOMAIN}"
 def sent(school, monkeypatch):
     """A list with a registered sender whose provider signs, and a letter that went out."""
     monkeypatch.setattr(dispatch, "txt_lookup", dns("example.jp"))
-    Sender.create(list=school.lists["1-1"], address=ME, address_key=ME, name="花子")
+    AllowedSender.create(list=school.lists["1-1"], address=ME, address_key=ME, name="花子")
     return cast_notices.send([school.lists["1-1"]], by=school.users["花子"], subject="運動会")
 
 
@@ -118,7 +118,7 @@ def test_forged_mail_is_never_distributed_and_answers_go_to_the_registered_addre
     already = Letter.select().count()
     dispatch.handle_message(FORGED[kind], "evil@evil.example", LIST, clock.now())
     made = Notice.select().where(Notice.route == "mail")
-    assert all((one.state, one.held_why) == ("held", "proof") for one in made)
+    assert all((one.state, one.hold_reason) == ("held", "proof") for one in made)
     known = {ME, *(one.email for one in sent.notice.by.select() if one.email)}
     assert {one.address for one in Letter.select().order_by(Letter.id).offset(already)} <= known
     assert not [one for one in Letter.select() if "evil" in one.address]
@@ -207,5 +207,5 @@ def test_mail_made_to_hurt_takes_no_time(sent, raw):
     row = dispatch.handle_message(raw, ME, LIST, clock.now())
     assert row.outcome not in ("failed", "quarantined")
     assert time.process_time() - began < 8
-    kept = Incoming.get_by_id(row.id)
+    kept = InboundMessage.get_by_id(row.id)
     assert len(kept.text) <= dispatch.MAX_TEXT_CHARS and len(kept.subject) <= 500

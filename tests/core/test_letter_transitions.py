@@ -77,5 +77,5 @@ def _something_happens(dice, school, hanako):
             verb(notice, hanako, clock.now())
     elif kind == "leave":
         Membership.update(state="left").where(Membership.id == dice.randrange(20, 70)).execute()
-    for held in Notice.select().where(Notice.held_why == "late", Notice.state == "held"):
+    for held in Notice.select().where(Notice.hold_reason == "late", Notice.state == "held"):
         dice.choice((workflow.release_held, workflow.discard_held))(held, hanako, clock.now())

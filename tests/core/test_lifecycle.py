@@ -8,8 +8,8 @@ import clock
 from core.delivery import lifecycle, queue
 from core.notices import workflow
 from core.settings import load_settings
-from database import db, due, hand, record
-from models import Cover, Delivery, Letter, Membership, Notice, Person
+from database import db, due_letters, mark_handed_over, record_result
+from models import Delivery, DeliveryMembership, Letter, Membership, Notice, Person
 from tests import smarthost
 from tests.smarthost import begun, fresh, later, letter_to, states
 
@@ -44,7 +44,7 @@ def test_everybody_is_frozen_with_a_token_and_only_readers_get_letters(school, n
     assert all(len(one.token) == 26 and one.token.islower() for one in rows)
     letters = list(Letter.select().where(Letter.notice == notice))
     assert {one.delivery_id for one in letters} == {one.id for one in rows if not one.reason}
-    assert {one.useful_until - one.made_at for one in letters} == {timedelta(hours=48)}
+    assert {one.expires_at - one.made_at for one in letters} == {timedelta(hours=48)}
 
 
 def test_each_covered_membership_is_a_cell_with_class_and_household_as_they_were(school, hanako):
@@ -52,7 +52,7 @@ def test_each_covered_membership_is_a_cell_with_class_and_household_as_they_were
     mine = Delivery.get(Delivery.notice == notice, Delivery.name == "鈴木 大輔")
     cells = {
         (one.child_name, one.grade, one.class_name, one.household)
-        for one in Cover.select().where(Cover.delivery == mine)
+        for one in DeliveryMembership.select().where(DeliveryMembership.delivery == mine)
     }
     assert cells == {("鈴木 海斗", "2", "1", "suzuki"), ("鈴木 美月", "1", "1", "suzuki")}
 
@@ -100,7 +100,7 @@ def test_letters_wait_while_their_notice_is_not_being_sent(notice, state):
 
 def test_a_deferred_letter_is_claimed_when_its_time_has_come(notice):
     no_limits()
-    Letter.update(state="deferred", next_at=clock.now() + timedelta(minutes=5)).execute()
+    Letter.update(state="deferred", next_attempt_at=clock.now() + timedelta(minutes=5)).execute()
     assert claimed() == []
     later(minutes=5)
     assert len(claimed()) == 4
@@ -127,7 +127,7 @@ def test_claims_are_written_through_to_the_disk_and_nothing_else_is(notice):
         ({"person": {"address_state": "bounced"}}, "bounced"),
         ({"person": {"address_state": "complained"}}, "complained"),
         ({"person": {"address": None, "address_key": None}}, "no_address"),
-        ({"letter": {"useful_until": clock.now() - timedelta(days=1)}}, "expired"),
+        ({"letter": {"expires_at": clock.now() - timedelta(days=1)}}, "expired"),
         ({"person": {"address_state": "refusing"}}, None),
         ({"membership": {"state": "active"}}, None),
     ],
@@ -191,7 +191,7 @@ def test_what_a_dead_sender_had_not_handed_over_waits_again_the_rest_is_unknown(
     """Crash rules."""
     no_limits()
     one, two, three, four = claimed("dead")
-    hand(one, "dead", clock.now())
+    mark_handed_over(one, "dead", clock.now())
     put(two, owner="alive")
     assert lifecycle.recover_orphans(lambda owner: owner == "dead", "boot", clock.now()) == 3
     assert [Letter.get_by_id(number).state for number in (one, two, three, four)] == [
@@ -211,16 +211,16 @@ def test_an_urgent_letter_of_unknown_outcome_is_sent_once_more_by_itself(school,
     notice = begun(hanako, [school.lists["1-1"]], urgent=True)
     for state in ("waiting", "unknown"):
         for number in claimed("dead"):
-            hand(number, "dead", clock.now())
+            mark_handed_over(number, "dead", clock.now())
         lifecycle.recover_orphans(lambda owner: True, "boot", clock.now())
         assert states(notice) == {state: 4}
-    assert all(one.again for one in Letter.select().where(Letter.notice == notice))
+    assert all(one.auto_resent for one in Letter.select().where(Letter.notice == notice))
 
 
 @pytest.mark.parametrize("state", ["stopped", "withdrawn", "sent"])
 def test_nothing_of_a_stopped_notice_is_sent_again_by_itself(school, hanako, state):
     notice = begun(hanako, [school.lists["1-1"]], urgent=True)
-    Letter.update(state="sending", owner="dead", handed_at=clock.now(), boot="boot").execute()
+    Letter.update(state="sending", owner="dead", handed_over_at=clock.now(), boot="boot").execute()
     Notice.update(state=state).where(Notice.id == notice.id).execute()
     lifecycle.recover_orphans(lambda owner: True, "boot", clock.now())
     assert states(notice) == {"unknown": 4}
@@ -256,7 +256,7 @@ def test_only_what_is_being_sent_is_finished(notice, state):
 
 def test_letters_that_are_no_longer_useful_are_given_up(notice):
     first = letter_to(notice, "naoki@example.jp")
-    put(first.id, useful_until=clock.now() + timedelta(hours=1), state="deferred")
+    put(first.id, expires_at=clock.now() + timedelta(hours=1), state="deferred")
     assert lifecycle.expire_letters(clock.now()) == 0
     later(hours=1, seconds=1)
     assert lifecycle.expire_letters(clock.now()) == 1
@@ -277,9 +277,9 @@ def test_an_expired_service_letter_keeps_no_working_link(school):
 def test_what_comes_back_after_stopping_is_cancelled_not_left_open(school, notice, hanako):
     no_limits()
     numbers = claimed("one")
-    hand(numbers[0], "one", clock.now())
+    mark_handed_over(numbers[0], "one", clock.now())
     workflow.stop_sending(notice, hanako, clock.now())
-    record(numbers[0], "one", "deferred", now=clock.now(), next_at=clock.now(), reason="temporary")
+    record_result(numbers[0], "one", "deferred", now=clock.now(), next_attempt_at=clock.now(), reason="temporary")
     assert lifecycle.cancel_requeued_letters(clock.now()) == 1
     assert states(notice) == {"cancelled": 4}
     assert lifecycle.cancel_requeued_letters(clock.now()) == 0
@@ -293,7 +293,7 @@ def test_the_sweep_does_not_grow_with_history(school, notice):
         lifecycle.expire_letters(clock.now())
         lifecycle.cancel_requeued_letters(clock.now())
         lifecycle.recover_orphans(lambda owner: False, "boot", clock.now())
-        due(clock.now(), 1)
+        due_letters(clock.now(), 1)
     looked = [one for one in seen if one.lstrip().startswith("SELECT")]
     assert len(looked) == 5
     for statement in looked:

@@ -4,7 +4,7 @@ import pytest
 
 import clock
 from core.members import lists
-from models import Child, Log, MailingList, Membership, Notice, Person, Sender, Target
+from models import AllowedSender, AuditLog, Child, MailingList, Membership, Notice, Person, Target
 
 
 def make(name="3年2組", address="3nen2kumi", **extra) -> MailingList:
@@ -19,7 +19,7 @@ def join(mailing_list, name, state="active", child=None, **person):
 def test_it_adds_a_list_and_notes_it(config):
     made = make(purpose=" 学校からのお知らせ ")
     assert (made.name, made.address, made.purpose) == ("3年2組", "3nen2kumi", "学校からのお知らせ")
-    assert Log.get().action == "list.added"
+    assert AuditLog.get().action == "list.added"
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_a_list_with_a_booked_notice_is_not_closed(config):
         lists.close_list(made, None, clock.now())
     Notice.update(state="sent").execute()
     lists.close_list(made, None, clock.now())
-    assert MailingList.open_ones().count() == 0
+    assert MailingList.open_lists().count() == 0
 
 
 def test_people_are_counted_once_per_list(config):
@@ -101,7 +101,7 @@ def test_a_sender_is_registered_once(config):
     made = make()
     lists.add_sender(made, None, "Ogawa@School.example.jp", "小川", now=clock.now())
     lists.add_sender(made, None, "ogawa@school.example.jp", "小川 守", now=clock.now())
-    assert [(one.address, one.name) for one in Sender.select()] == [("Ogawa@school.example.jp", "小川 守")]
+    assert [(one.address, one.name) for one in AllowedSender.select()] == [("Ogawa@school.example.jp", "小川 守")]
 
 
 def test_a_sender_without_an_address_is_refused(config):

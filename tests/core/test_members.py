@@ -5,7 +5,7 @@ import pytest
 import clock
 from core.members import lists, members
 from core.signup import carrier_guidance
-from models import Child, Log, Membership, Person
+from models import AuditLog, Child, Membership, Person
 
 
 @pytest.fixture
@@ -35,9 +35,9 @@ def test_a_member_is_added_with_child_and_items(kumi):
     )
     assert (row.person.kana, row.person.phone) == ("スズキ ダイスケ", "09012345678")
     assert (row.child.room, row.child.attributes) == ("3-2", {"地区": "本町"})
-    assert (row.relation, row.attributes, row.joined_route) == ("父", {"当番日": "10月1日"}, "manager")
+    assert (row.relation, row.attributes, row.joined_via) == ("父", {"当番日": "10月1日"}, "manager")
     assert row.child.household == row.person.household != ""
-    assert Log.get(Log.action == "member.added").detail == {"list": kumi.id}
+    assert AuditLog.get(AuditLog.action == "member.added").detail == {"list": kumi.id}
 
 
 def test_signs_that_turn_or_hide_text_do_not_get_into_names(kumi):

@@ -26,13 +26,13 @@ def test_three_days_ahead_and_once_a_month(room):
     """N-09."""
     days(NOW, 80)
     found = list(Notice.select().order_by(Notice.id))
-    assert [f"{clock.to_local(one.begin_at):%m-%d %H:%M}" for one in found] == [
+    assert [f"{clock.to_local(one.send_at):%m-%d %H:%M}" for one in found] == [
         "12-01 12:30",
         "01-01 12:30",
         "02-01 12:30",
     ]
     assert {one.state for one in found} == {"scheduled"}
-    assert all(one.begin_at - one.confirmed_at <= monthly_test.BOOK_AHEAD for one in found)
+    assert all(one.send_at - one.confirmed_at <= monthly_test.BOOK_AHEAD for one in found)
     assert found[0].wording.subject == "【テスト】メールの受信確認（12月）"
     assert "かえで原小学校" in found[0].wording.text
     assert (found[0].read_confirmation, found[0].route, found[0].by_name) == (True, "monthly", "花子")

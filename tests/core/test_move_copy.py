@@ -5,13 +5,13 @@ import pytest
 import clock
 from core.members import move_copy
 from core.reports import board
-from models import Log, Membership
+from models import AuditLog, Membership
 from tests import cast_notices
 
 
 def places(school, key, state=None):
     rows = Membership.select().where(Membership.list == school.lists[key])
-    rows = rows.where(Membership.state == state) if state else rows.where(Membership.belongs)
+    rows = rows.where(Membership.state == state) if state else rows.where(Membership.is_member)
     return sorted((row.person.name, row.child.name if row.child_id else "") for row in rows)
 
 
@@ -31,8 +31,8 @@ def test_moving_leaves_the_one_and_joins_the_other(school):
     )
     assert ("青山 健太", "青山 陽菜") in places(school, "1-1", "left")
     fresh = Membership.get(Membership.list == school.lists["2-1"], Membership.person == school.people["青山 健太"])
-    assert (fresh.joined_route, fresh.relation, fresh.consent["from_list"]) == ("move", "父", school.lists["1-1"].id)
-    row = Log.get(Log.action == "member.moved")
+    assert (fresh.joined_via, fresh.relation, fresh.consent["from_list"]) == ("move", "父", school.lists["1-1"].id)
+    row = AuditLog.get(AuditLog.action == "member.moved")
     assert (row.user, row.number, row.detail["people"]) == (school.users["守"], school.lists["2-1"].id, 2)
 
 

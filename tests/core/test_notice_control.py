@@ -11,7 +11,7 @@ from core.notices import follow_ups, workflow
 from core.notices.audience import resolve_audience
 from core.notices.related_notices import latest_to_same_list, newer_exists
 from core.settings import load_settings
-from database import hand
+from database import mark_handed_over
 from models import Letter
 from tests import smarthost
 from tests.smarthost import begun, fresh, later, put, states, written
@@ -44,7 +44,7 @@ def test_stopping_keeps_here_what_has_not_left(school, hanako):
 def test_what_was_claimed_but_not_handed_over_is_stopped_too(school, hanako):
     notice = begun(hanako, [school.lists["1-1"]])
     numbers = queue.claim_batch("o", "b", load_settings(), clock.now())
-    hand(numbers[0], "o", clock.now())
+    mark_handed_over(numbers[0], "o", clock.now())
     assert workflow.stop_sending(notice, hanako, clock.now()) == 3
     assert states(notice) == {"sending": 1, "cancelled": 3}
 
@@ -67,7 +67,7 @@ def test_what_was_not_sent_cannot_be_withdrawn(draft, hanako, state):
 def test_a_correction_is_a_draft_with_the_same_recipients_and_options(school, hanako):
     notice = begun(hanako, [school.lists["1-1"], school.lists["2-1"]], read_confirmation=False, footer=False)
     again = follow_ups.create_correction(notice, hanako, clock.now())
-    assert (again.state, again.corrects, again.by, again.footer) == ("draft", notice, hanako, False)
+    assert (again.state, again.correction_of, again.by, again.footer) == ("draft", notice, hanako, False)
     assert (again.wording.subject, again.wording.text) == ("【訂正】水筒", smarthost.TEXT)
     assert resolve_audience(again).fingerprint == resolve_audience(notice).fingerprint
     assert follow_ups.create_correction(again, hanako, clock.now()).wording.subject == "【訂正】水筒"
@@ -77,7 +77,7 @@ def test_the_latest_news_carries_its_time_before_the_subject(school, hanako):
     """Field 5.2.7: not to be confused with the first; the mark of the earlier news goes."""
     notice = begun(hanako, [school.lists["1-1"]], urgent=True)
     news = follow_ups.create_update(notice, hanako, datetime(2026, 10, 13, 21, 10, tzinfo=UTC))
-    assert (news.state, news.follows, news.corrects, news.urgent) == ("draft", notice, None, True)
+    assert (news.state, news.follow_up_to, news.correction_of, news.urgent) == ("draft", notice, None, True)
     assert (
         news.wording.subject == "【6:10 更新】水筒"
         and resolve_audience(news).fingerprint == resolve_audience(notice).fingerprint
@@ -93,7 +93,7 @@ def test_unknown_letters_are_sent_again_when_somebody_asks(school, hanako):
     Letter.update(state="unknown").where(Letter.id == lost.id).execute()
     assert workflow.resend_unknown(notice, hanako, clock.now()) == 1
     assert (fresh(notice).state, fresh(notice).finished_at) == ("sending", None)
-    assert (fresh(lost).state, fresh(lost).again) == ("waiting", True)
+    assert (fresh(lost).state, fresh(lost).auto_resent) == ("waiting", True)
     assert workflow.resend_unknown(notice, hanako, clock.now()) == 0
 
 

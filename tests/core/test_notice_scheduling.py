@@ -11,7 +11,7 @@ from core.errors import SendingStarted, TimeInPast
 from core.notices import workflow
 from core.reports import progress
 from database import db, open_database
-from models import Delivery, Letter, Log, Membership, Notice, Person
+from models import AuditLog, Delivery, Letter, Membership, Notice, Person
 from tests import smarthost
 from tests.smarthost import at_once, begun, book, confirmed, fresh, later, put, states, written
 
@@ -47,7 +47,7 @@ def test_a_booking_survives_a_restart_and_the_loss_of_the_queue(draft, hanako, c
 
     book(draft, hanako, hours=1)
     ground.set_current_config(config)
-    tasks.wake_worker(draft.begin_at)
+    tasks.wake_worker(draft.send_at)
     tasks.get_huey.cache_clear()
     for file in config.data.glob("huey.db*"):
         file.unlink()
@@ -71,10 +71,10 @@ def test_a_booking_leaves_the_same_record_as_an_immediate_notice(school, hanako)
     empty = [{name for name, value in row.items() if value in (None, "", [])} for row in (first, second)]
     assert empty[0] == empty[1]
     assert {name for name in first if first[name] != second[name]} <= {
-        "id", "booked", "confirmed_at", "created_at", "updated_at", "begin_at", "started_at", "finished_at", "serial",
+        "id", "booked", "confirmed_at", "created_at", "updated_at", "send_at", "started_at", "finished_at", "serial",
     }  # fmt: skip
     assert second["by"] == hanako.id and second["state"] == "sent"
-    records = [{row.action for row in Log.select().where(Log.number == one["id"])} for one in (first, second)]
+    records = [{row.action for row in AuditLog.select().where(AuditLog.number == one["id"])} for one in (first, second)]
     assert records[0] - {"notice.confirmed"} == records[1] - {"notice.booked"} == {"notice.started"}
 
 
@@ -121,7 +121,7 @@ def test_cancelling_gives_the_draft_back_with_everything(draft, hanako, booked):
     book(draft, hanako, hours=1) if booked else confirmed(draft, hanako, hold_s=None)
     workflow.cancel_send(draft, hanako, clock.now())
     kept = fresh(draft)
-    assert (kept.state, kept.begin_at, kept.booked, kept.held_why) == ("draft", None, False, "")
+    assert (kept.state, kept.send_at, kept.booked, kept.hold_reason) == ("draft", None, False, "")
     assert (kept.wording.text, kept.footer, kept.useful_s, kept.targets.count()) == (smarthost.TEXT, False, 900, 1)
     later(hours=2)
     assert lifecycle.start_due_notices(clock.now()) == []
@@ -141,7 +141,7 @@ def test_what_has_begun_cannot_be_cancelled(draft, hanako, state):
 
 def test_what_stood_still_in_the_middle_cannot_become_a_draft(school, hanako):
     """Some readers have it already: as a draft it would go to them again."""
-    notice = put(begun(hanako, [school.lists["1-1"]]), state="held", held_why="late")
+    notice = put(begun(hanako, [school.lists["1-1"]]), state="held", hold_reason="late")
     with pytest.raises(SendingStarted):
         workflow.cancel_send(notice, hanako, clock.now())
 
@@ -178,7 +178,7 @@ def test_more_than_half_an_hour_late_it_is_held_and_asked_never_fired(draft, han
     later(hours=1 if booked else 0, minutes=30, seconds=1)
     assert lifecycle.start_due_notices(clock.now()) == []
     held = fresh(draft)
-    assert (held.state, held.held_why) == ("held", "late") and states(held) == {}
+    assert (held.state, held.hold_reason) == ("held", "late") and states(held) == {}
     later(days=2)
     assert lifecycle.start_due_notices(clock.now()) == []
     workflow.release_held(held, hanako, clock.now())
@@ -219,7 +219,7 @@ def test_an_audience_that_grew_by_more_than_a_tenth_and_five_is_held(school, han
     assert len(notice.expected) == confirmed_at
     smarthost.families(school.lists["1-1"], joined, start=500)
     assert lifecycle.start_due_notices(clock.now()) == ([] if held else [notice.id])
-    assert (fresh(notice).state, fresh(notice).held_why) == (("held", "changed") if held else ("sending", ""))
+    assert (fresh(notice).state, fresh(notice).hold_reason) == (("held", "changed") if held else ("sending", ""))
     if held:
         workflow.release_held(fresh(notice), hanako, clock.now())
         assert lifecycle.start_due_notices(clock.now()) == [notice.id]
@@ -232,7 +232,7 @@ def test_an_audience_that_shrank_is_held_too(school, hanako):
     Membership.update(state="left").where(
         Membership.person.in_(Person.select().where(Person.name ** "保護者%"))
     ).execute()
-    assert lifecycle.start_due_notices(clock.now()) == [] and fresh(notice).held_why == "changed"
+    assert lifecycle.start_due_notices(clock.now()) == [] and fresh(notice).hold_reason == "changed"
 
 
 def test_who_came_and_who_went_since_the_confirmation_is_named(school, hanako):
@@ -251,6 +251,6 @@ def test_only_what_is_held_for_a_decision_is_released_or_dropped(draft, hanako, 
     with pytest.raises(SendingStarted):
         verb(draft, hanako, clock.now())
     for state in ("draft", "scheduled", "sending", "sent"):
-        put(draft, state=state, held_why="")
+        put(draft, state=state, hold_reason="")
         with pytest.raises(SendingStarted):
             verb(draft, hanako, clock.now())

@@ -7,7 +7,7 @@ from core.delivery import lifecycle
 from core.errors import AlreadySent, AudienceChanged, MissingFields, NotADraft, TimeInPast, WrongLetterCount
 from core.notices import author_copy, workflow
 from core.notices.audience import resolve_audience
-from models import Letter, Log, Membership, Notice, Target
+from models import AuditLog, Letter, Membership, Notice, Target
 from tests import smarthost
 from tests.smarthost import at_once, confirmed, fresh, later, put, states, written
 
@@ -153,7 +153,7 @@ def test_a_second_confirmation_is_refused_and_names_the_notice(draft, hanako):
         with pytest.raises(AlreadySent) as refusal:
             confirmed(again, hanako)
         assert refusal.value.notice == draft
-    assert Log.select().where(Log.action == "notice.confirmed").count() == 1
+    assert AuditLog.select().where(AuditLog.action == "notice.confirmed").count() == 1
 
 
 def test_two_tabs_at_the_same_moment_confirm_once(draft, hanako, config):
@@ -166,7 +166,7 @@ def test_two_tabs_at_the_same_moment_confirm_once(draft, hanako, config):
 def test_it_can_be_cancelled_for_a_while_before_it_goes(school, hanako, urgent, seconds):
     """Decision 11."""
     notice = confirmed(written(hanako, [school.lists["1-1"]], urgent=urgent), hanako, hold_s=None)
-    assert (notice.state, notice.held_why, notice.booked) == ("held", "window", False)
+    assert (notice.state, notice.hold_reason, notice.booked) == ("held", "window", False)
     later(seconds=seconds - 1)
     assert lifecycle.start_due_notices(clock.now()) == []
     later(seconds=1)

@@ -10,7 +10,7 @@ import models
 from core.delivery import outage, queue, throttle
 from core.notices import workflow
 from core.settings import load_settings
-from models import Letter, Log, Person
+from models import AuditLog, Letter, Person
 from tests import smarthost
 from tests.smarthost import begun, drained, fresh, later, letter_to, never, sender, states
 
@@ -45,7 +45,7 @@ def test_while_the_server_is_away_notices_pause_and_no_attempt_is_counted(school
         with ScriptedServer(greeting="554 not today") as route:
             smarthost.send_by(route.port)
             assert not drained()
-    assert (fresh(notice).state, fresh(notice).paused_why) == ("paused", why)
+    assert (fresh(notice).state, fresh(notice).pause_reason) == ("paused", why)
     assert {(one.state, one.attempts) for one in Letter.select().where(Letter.notice == notice)} == {("waiting", 0)}
     assert throttle.pause_reason(throttle.GLOBAL_BUCKET, clock.now()) == why
 
@@ -76,7 +76,7 @@ def test_the_pauses_grow_while_the_server_stays_away(school, hanako):
     heart.run_once(never)
     waits = []
     for _ in range(7):
-        until = models.Bucket.get(models.Bucket.name == throttle.GLOBAL_BUCKET).paused_until
+        until = models.ThrottleBucket.get(models.ThrottleBucket.name == throttle.GLOBAL_BUCKET).paused_until
         waits.append(round((until - clock.now()).total_seconds()))
         later(seconds=waits[-1] + 1)
         heart._recover_and_finish(clock.now())
@@ -94,7 +94,7 @@ def test_a_server_that_takes_the_call_and_hangs_up_again_and_again_counts_as_awa
         later(seconds=61)
         heart._recover_and_finish(clock.now())
     heart.close()
-    assert (fresh(notice).state, fresh(notice).held_why) == ("held", "late")
+    assert (fresh(notice).state, fresh(notice).hold_reason) == ("held", "late")
     assert {(one.state, one.attempts) for one in Letter.select().where(Letter.notice == notice)} == {("waiting", 0)}
 
 
@@ -103,7 +103,7 @@ def test_a_server_that_hangs_after_the_content_does_not_make_letter_after_letter
     notice = begun(hanako, [school.lists["1-1"]])
     assert not drained()
     assert states(notice) == {"unknown": 2, "waiting": 2}
-    assert (fresh(notice).state, fresh(notice).paused_why) == ("paused", "broken")
+    assert (fresh(notice).state, fresh(notice).pause_reason) == ("paused", "broken")
 
 
 def test_one_letter_at_which_the_server_hangs_up_does_not_keep_the_others(school, host, hanako):
@@ -133,7 +133,7 @@ def test_after_half_an_hour_of_standing_still_somebody_is_asked(school, hanako, 
     later(minutes=1, seconds=1)
     with smarthost.running(port if back else 0) as (host, _):
         heart._recover_and_finish(clock.now())
-        assert (fresh(notice).state, fresh(notice).held_why) == ("held", "late")
+        assert (fresh(notice).state, fresh(notice).hold_reason) == ("held", "late")
         heart.run_once(never)
         heart.close()
         assert host.mails == []
@@ -158,7 +158,7 @@ def test_a_vanished_connection_leaves_one_letter_unknown_the_urgent_one_goes_onc
     assert drained()
     assert states(plain) == states(urgent) == {"accepted": 3, "unknown": 1}
     assert Counter(host.to())["aoyama.k@example.com"] == 3
-    assert letter_to(urgent, "aoyama.k@example.com").again
+    assert letter_to(urgent, "aoyama.k@example.com").auto_resent
     host.rules.clear()
     assert workflow.resend_unknown(fresh(plain), hanako, clock.now()) == 1
     assert drained()
@@ -170,7 +170,7 @@ def test_trouble_forgotten_leaves_paused_notices_alone(school, hanako):
     outage.pause_notices("connect", clock.now())
     outage.clear_outage()
     assert fresh(notice).paused_at is not None
-    assert not Log.select().where(Log.action == "notice.held_late").exists()
+    assert not AuditLog.select().where(AuditLog.action == "notice.held_late").exists()
 
 
 # the carrier guard, in a real run

@@ -160,7 +160,7 @@ def test_nothing_starts_if_more_than_a_tenth_of_the_letters_changed(school, twin
         Membership.create(person=row.person_id, list=school.lists["1-1"], child=second)
     monkeypatch.setattr(per_child, "_CONDITIONS", (lambda notice: True,))
     assert lifecycle.start_due_notices(clock.now()) == []
-    assert Notice.get_by_id(notice.id).held_why == "changed"
+    assert Notice.get_by_id(notice.id).hold_reason == "changed"
 
 
 # ── board ──

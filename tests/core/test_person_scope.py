@@ -16,7 +16,7 @@ from core.notices import approval_policy, merge_fields, recipient_picker, render
 from core.notices.audience import resolve_audience, resolve_audience_for
 from core.permissions import permissions_of
 from core.settings import load_settings
-from models import Child, Cover, Delivery, MailingList, Membership, Notice, Person, Role
+from models import Child, Delivery, DeliveryMembership, MailingList, Membership, Notice, Person, Role
 
 TEXT = "{{保護者氏名}}様、{{児童氏名}}さん（{{学年組}}）の当番は{{当番日}}です。"
 
@@ -59,7 +59,7 @@ def test_a_person_chosen_by_name_brings_only_the_children_of_the_senders_lists(s
     confirm(notice, school.users["花子"])
     lifecycle.start_due_notices(clock.now() + timedelta(minutes=5))
     assert [one.child_name for one in Delivery.select().where(Delivery.notice == notice)] == ["鈴木 美月"]
-    assert {one.list_id for one in Cover.select()} == {school.lists["1-1"].id}
+    assert {one.list_id for one in DeliveryMembership.select()} == {school.lists["1-1"].id}
 
 
 def test_a_plain_letter_stamps_no_foreign_child_either(school, father):

@@ -13,7 +13,7 @@ from core.notices import workflow
 from core.notices.rendering import RenderCache
 from core.notifications import service_mail
 from core.settings import load_settings
-from models import Delivery, Incoming, Letter, MailingList, Notice, Person, Sender
+from models import AllowedSender, Delivery, InboundMessage, Letter, MailingList, Notice, Person
 from tests import cast_notices
 from tests.cast_mail import DOMAIN, body, dns, mail, signed
 
@@ -37,11 +37,11 @@ def door(school):
         ("2-1", "taro@example.jp", "太郎"),
         ("whole", HANAKO, "花子"),
     ):
-        Sender.create(list=school.lists[key], address=address, address_key=address, name=name)
+        AllowedSender.create(list=school.lists[key], address=address, address_key=address, name=name)
     return school
 
 
-def come(raw: bytes, to: str = LIST, envelope: str = HANAKO) -> Incoming:
+def come(raw: bytes, to: str = LIST, envelope: str = HANAKO) -> InboundMessage:
     return dispatch.handle_message(raw, envelope, to, clock.now())
 
 
@@ -59,7 +59,7 @@ def letters(kind: str) -> list[Letter]:
 @pytest.mark.parametrize("proven", [True, False])
 def test_a_list_that_waits_for_its_new_roster_distributes_nothing(door, proven):
     """The school year has ended: last year's parents get no post; the sender is told at the registered address."""
-    MailingList.update(waits_since=clock.now()).where(MailingList.address == "1nen1kumi").execute()
+    MailingList.update(awaiting_roster_since=clock.now()).where(MailingList.address == "1nen1kumi").execute()
     row = come(genuine() if proven else mail(HANAKO, LIST, "練習中止", TEXT))
     assert (row.kind, row.outcome, row.reason) == ("post", "dropped", "new roster")
     assert row.notice.state == "dropped" and not Delivery.select().exists()
@@ -72,7 +72,7 @@ def test_a_list_that_waits_for_its_new_roster_distributes_nothing(door, proven):
 def test_what_waited_for_its_release_does_not_go_to_last_years_parents(door):
     """Held before the year ended, released after it."""
     notice = come(mail(HANAKO, LIST, "練習中止", TEXT)).notice
-    MailingList.update(waits_since=clock.now()).where(MailingList.address == "1nen1kumi").execute()
+    MailingList.update(awaiting_roster_since=clock.now()).where(MailingList.address == "1nen1kumi").execute()
     with pytest.raises(MissingFields):
         post_by_mail.release_post(Notice.get_by_id(notice.id), clock.now())
     assert Notice.get_by_id(notice.id).state == "held" and not Delivery.select().exists()
@@ -86,10 +86,10 @@ def test_a_proven_post_waits_the_usual_window_and_goes_to_every_active_member(do
     row = come(genuine())
     notice = row.notice
     assert (row.kind, row.outcome, row.reason) == ("post", "done", "dkim")
-    assert (notice.state, notice.held_why, notice.route) == ("held", "window", "mail")
+    assert (notice.state, notice.hold_reason, notice.route) == ("held", "window", "mail")
     assert (notice.wording.subject, notice.wording.text) == ("練習中止", TEXT.strip())
     assert notice.by_name == "花子" and notice.by_id == door.users["花子"].id
-    later = notice.begin_at + timedelta(seconds=1)
+    later = notice.send_at + timedelta(seconds=1)
     assert lifecycle.start_due_notices(later) == [notice.id]
     went = {one.address for one in Letter.select().where(Letter.kind == "notice")}
     active = {"aoyama.k@example.com", "misaki@mobile.example.jp", "naoki@example.jp", "suzuki@example.com"}
@@ -139,7 +139,7 @@ def test_a_forged_sender_reaches_nobody_and_the_registered_address_is_asked(door
     """T-31, decision 6: From is typed by whoever sends."""
     row = come(mail(HANAKO, LIST, "偽の連絡", TEXT, Reply_To="evil@evil.com"), envelope="evil@evil.com")
     assert (row.outcome, row.reason) == ("held", "unproven")
-    assert (row.notice.state, row.notice.held_why) == ("held", "proof")
+    assert (row.notice.state, row.notice.hold_reason) == ("held", "proof")
     assert lifecycle.start_due_notices(clock.now() + timedelta(days=2)) == []
     (asked,) = letters("release")
     assert asked.address == HANAKO, "never Reply-To"
@@ -247,7 +247,7 @@ def test_everybody_is_always_asked_about_and_typed(door):
 def test_a_silent_dns_holds(door, monkeypatch):
     monkeypatch.setattr(dispatch, "txt_lookup", dns(silent=True))
     assert come(genuine()).reason == "unproven"
-    assert Sender.get(Sender.address == HANAKO).tried_at is None, "and says nothing about the sender"
+    assert AllowedSender.get(AllowedSender.address == HANAKO).last_post_at is None, "and says nothing about the sender"
 
 
 # ── who may not ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -322,7 +322,7 @@ def test_nobody_else_who_got_the_mail_is_passed_on(door):
         X_Secret="hidden@example.com",
     )
     notice = come(raw).notice
-    lifecycle.start_due_notices(notice.begin_at)
+    lifecycle.start_due_notices(notice.send_at)
     rows = Letter.select(Letter, Delivery).join(Delivery).where(Letter.kind == "notice")
     for letter in rows:
         made = RenderCache(load_settings()).render(letter, False, clock.now())

@@ -83,12 +83,12 @@ def test_letters_are_listed_by_name_in_the_order_of_their_reading(notice):
 def test_the_document_has_every_key_and_every_delivery_once(notice, school):
     put(notice, "naoki@example.jp", state="refused", reason="unknown_user", code=550)
     first = letter_to(notice, "suzuki@example.com")
-    Letter.update(newest=False, state="expired").where(Letter.id == first.id).execute()
+    Letter.update(is_current=False, state="expired").where(Letter.id == first.id).execute()
     Letter.create(
         notice=notice, delivery=first.delivery, person=first.person, round=2, address=first.address, domain="x",
-        useful_until=clock.now(), state="accepted", code=250,
+        expires_at=clock.now(), state="accepted", code=250,
     )  # fmt: skip
-    Delivery.update(read_at=clock.now(), read_how="press").where(Delivery.id == first.delivery_id).execute()
+    Delivery.update(read_at=clock.now(), read_via="press").where(Delivery.id == first.delivery_id).execute()
     document = progress.notice_document(fresh(notice), load_settings(), clock.now(), deliveries=True)
     json.dumps(document)
     assert {"number", "state", "counts", "reads", "answers", "deliveries"} <= set(document)
@@ -96,13 +96,13 @@ def test_the_document_has_every_key_and_every_delivery_once(notice, school):
     assert (document["reads"], document["counts"]["skipped"]) == (1, 3)
     rows = {row["address"]: row for row in document["deliveries"]}
     assert len(document["deliveries"]) == 7
-    assert (rows["suzuki@example.com"]["state"], rows["suzuki@example.com"]["read_how"]) == ("accepted", "press")
+    assert (rows["suzuki@example.com"]["state"], rows["suzuki@example.com"]["read_via"]) == ("accepted", "press")
     refused = rows["naoki@example.jp"]
     assert (refused["state"], refused["code"], refused["reason"]) == ("refused", 550, "unknown_user")
     assert (rows[None]["state"], rows[None]["reason"]) == ("skipped", "no_address")
     assert (rows["noise1@example.net"]["state"], rows["noise1@example.net"]["reason"]) == ("skipped", "stopped")
     assert all(
-        set(row) >= {"address", "state", "code", "reason", "read_at", "read_how", "answers"} for row in rows.values()
+        set(row) >= {"address", "state", "code", "reason", "read_at", "read_via", "answers"} for row in rows.values()
     )
 
 

@@ -15,22 +15,22 @@ from core.responses import answers, phone_marks
 from core.responses.answers import SubmittedAnswer
 from core.retention import expired_links, purge
 from database import db
-from models import (  # fmt: skip
+from models import (
     Answer,
-    Cover,
+    AuditLog,
     Delivery,
-    Had,
-    Incoming,
+    DeliveryMembership,
+    ExpiredLink,
+    InboundMessage,
     Letter,
-    Log,
     Membership,
     Notice,
-    OldLink,
+    NoticeStats,
     Organization,
+    PageView,
     Person,
     Rollover,
-    Sums,
-    Visit,
+    StepSent,
 )
 from tests import cast_notices, smarthost
 from tests.cast_notices import PHONE, outcome
@@ -59,8 +59,8 @@ def old(school):
     asked = cast_notices.ask(sent)[0]
     for name, minutes in (("青山 健太", 5), ("加藤 誠", 90)):
         when = MARCH + timedelta(minutes=minutes)
-        Delivery.update(read_at=when, read_how="press").where(Delivery.id == sent.deliveries[name].id).execute()
-        Visit.create(delivery=sent.deliveries[name], page="o", at=when, agent=PHONE)
+        Delivery.update(read_at=when, read_via="press").where(Delivery.id == sent.deliveries[name].id).execute()
+        PageView.create(delivery=sent.deliveries[name], page="o", at=when, agent=PHONE)
     answers.submit_answers(
         sent.deliveries["木村 恵"], {asked.id: SubmittedAnswer(2)}, agent=PHONE, now=MARCH + timedelta(days=40)
     )
@@ -121,32 +121,35 @@ def test_a_house_without_anything_old_is_left_in_peace(school):
 def test_everything_about_readers_goes_and_the_new_year_stays(old, school):
     new = cast_notices.send([school.lists["1-1"]], at=at(2027, 4, 9))
     service = Letter.create(
-        kind="test", address="a@example.com", domain="example.com", made_at=MARCH, useful_until=MARCH, state="accepted"
+        kind="test", address="a@example.com", domain="example.com", made_at=MARCH, expires_at=MARCH, state="accepted"
     )
-    Incoming.create(digest="x", recipient="r", at=MARCH, address="a@example.com", text="欠席します")
+    InboundMessage.create(digest="x", recipient="r", at=MARCH, address="a@example.com", text="欠席します")
     assert tell_and_sweep() > 0
     for table in (Delivery, Letter):
         assert {row.notice_id for row in table.select() if row.notice_id} == {new.notice.id}
-    assert Cover.select().join(Delivery).where(Delivery.notice == new.notice).count() == Cover.select().count()
-    assert not Answer.select().exists() and not Visit.select().exists() and not Incoming.select().exists()
+    assert (
+        DeliveryMembership.select().join(Delivery).where(Delivery.notice == new.notice).count()
+        == DeliveryMembership.select().count()
+    )
+    assert not Answer.select().exists() and not PageView.select().exists() and not InboundMessage.select().exists()
     assert not Letter.select().where(Letter.id == service.id).exists()
     assert fresh(old).wording.subject == "修了式について"
     assert tell_and_sweep(MAY + timedelta(hours=1)) == 0
 
 
 FIGURES = """
-SELECT (SELECT count(*) FROM letter WHERE newest AND notice_id = n AND state IN ('accepted','bounced','refused')),
- (SELECT count(*) FROM letter WHERE newest AND notice_id = n AND state IN ('bounced','refused')),
- (SELECT count(*) FROM (SELECT max(d.read_at IS NOT NULL) r FROM delivery d JOIN cover c ON c.delivery_id = d.id
+SELECT (SELECT count(*) FROM letter WHERE is_current AND notice_id = n AND state IN ('accepted','bounced','refused')),
+ (SELECT count(*) FROM letter WHERE is_current AND notice_id = n AND state IN ('bounced','refused')),
+ (SELECT count(*) FROM (SELECT max(d.read_at IS NOT NULL) r FROM delivery d JOIN delivery_membership c ON c.delivery_id = d.id
   WHERE d.notice_id = n AND d.reason IN ('','no_address') GROUP BY c.household)),
- (SELECT count(DISTINCT c.household) FROM delivery d JOIN cover c ON c.delivery_id = d.id
+ (SELECT count(DISTINCT c.household) FROM delivery d JOIN delivery_membership c ON c.delivery_id = d.id
   WHERE d.notice_id = n AND d.read_at IS NOT NULL),
  (SELECT count(*) FROM answer a JOIN question q ON q.id = a.question_id
   WHERE q.notice_id = n AND superseded_at IS NULL),
- (SELECT count(DISTINCT v.delivery_id) FROM visit v JOIN delivery d ON d.id = v.delivery_id
+ (SELECT count(DISTINCT v.delivery_id) FROM page_view v JOIN delivery d ON d.id = v.delivery_id
   WHERE d.notice_id = n AND v.page = 'o')
 FROM (SELECT ? AS n)"""
-SUMMED = "SELECT sent, failed, asked, read, answered, opened FROM sums WHERE notice_id = ?"
+SUMMED = "SELECT sent, failed, asked, read, answered, opened FROM notice_stats WHERE notice_id = ?"
 
 
 def test_figures_over_time_are_the_same_before_and_after(old, school):
@@ -216,7 +219,7 @@ def test_killed_in_the_middle_it_goes_on_and_counts_the_same(old, monkeypatch):
 
 def test_killed_between_closing_and_counting_it_counts_once_more(old):
     """Readers' pages are closed first, so that nothing comes between counting and deleting."""
-    Notice.update(forgotten_at=MAY).where(Notice.id == old.notice.id).execute()
+    Notice.update(purged_at=MAY).where(Notice.id == old.notice.id).execute()
     assert summaries.summary_of_notice(fresh(old)) is None
     before = sql(FIGURES, old.notice.id)
     tell_and_sweep()
@@ -227,9 +230,9 @@ def test_letters_that_wait_to_leave_come_first(old, school):
     purge.warn_administrators(TOLD)
     Letter.update(state="accepted").where(Letter.kind == "forgetting").execute()
     urgent = cast_notices.send([school.lists["1-1"]], at=MAY, state="sending")
-    Letter.update(state="waiting", next_at=MAY).where(Letter.notice == urgent.notice).execute()
+    Letter.update(state="waiting", next_attempt_at=MAY).where(Letter.notice == urgent.notice).execute()
     assert purge.run_purge(MAY) == 0
-    assert fresh(old).forgotten_at is None
+    assert fresh(old).purged_at is None
     Letter.update(state="accepted").where(Letter.notice == urgent.notice).execute()
     assert purge.run_purge(MAY, pause=lambda seconds: None) > 0
 
@@ -245,27 +248,29 @@ def test_it_stops_between_two_steps_when_a_sending_begins(old, school, monkeypat
 
 def test_a_letter_that_is_still_open_keeps_its_notice(old):
     outcome(old.deliveries["加藤 誠"], "deferred")
-    Letter.update(next_at=MAY + timedelta(hours=1)).where(Letter.state == "deferred").execute()
+    Letter.update(next_attempt_at=MAY + timedelta(hours=1)).where(Letter.state == "deferred").execute()
     tell_and_sweep()
-    assert fresh(old).forgotten_at is None
+    assert fresh(old).purged_at is None
 
 
 def test_the_evidence_of_a_leak_stays_until_it_is_reported(old, school):
     """Who looks at a notice as a possible leak has sixty days for the final report (field 3.2)."""
     audit.log_action(school.users["守"], "notice.incident_viewed", old.notice.id)
-    Log.update(at=MAY - timedelta(days=20)).where(Log.action == "notice.incident_viewed").execute()
+    AuditLog.update(at=MAY - timedelta(days=20)).where(AuditLog.action == "notice.incident_viewed").execute()
     tell_and_sweep()
-    assert fresh(old).forgotten_at is None and Delivery.select().exists()
+    assert fresh(old).purged_at is None and Delivery.select().exists()
     assert tell_and_sweep(MAY + timedelta(days=41)) > 0
 
 
 def test_the_numbers_of_letters_never_come_again(old):
     """RFC 5322 3.6.4: the number stands in the Message-ID, so SQLite must not give it twice."""
     last = Letter.select().order_by(Letter.id.desc()).get().id
-    Organization.update(forget_year=2027, forget_from=MAY).execute()  # told, but nobody has an address for the letter
+    Organization.update(
+        purge_before_year=2027, purge_starts_at=MAY
+    ).execute()  # told, but nobody has an address for the letter
     purge.run_purge(MAY, pause=lambda seconds: None)
     assert not Letter.select().where(Letter.id <= last).exists()
-    fresh_one = Letter.create(kind="test", address="a@example.com", domain="example.com", useful_until=MAY)
+    fresh_one = Letter.create(kind="test", address="a@example.com", domain="example.com", expires_at=MAY)
     assert fresh_one.id > last
 
 
@@ -286,7 +291,7 @@ def test_by_an_old_letter_one_can_still_leave_as_long_as_the_membership(old, sch
     assert expired_links.handle_expired_one_click(found, "https://kairan.test", MAY) is False
     Membership.delete().where(Membership.person == suzuki).execute()
     assert expired_links.memberships_by_token(token) == []
-    assert token not in str(list(OldLink.select().tuples()))
+    assert token not in str(list(ExpiredLink.select().tuples()))
 
 
 # ── what follows joining, and who left ───────────────────────────────────────────────────────────────────────────
@@ -304,9 +309,9 @@ def test_a_letter_after_joining_is_not_sent_again_and_keeps_its_figures(school):
     assert drip.send_due_steps(clock.now()) == 1
     Letter.update(state="accepted", made_at=MARCH).execute()
     Delivery.update(read_at=MARCH).execute()
-    Organization.update(forget_year=2027, forget_from=MAY).execute()
+    Organization.update(purge_before_year=2027, purge_starts_at=MAY).execute()
     purge.run_purge(MAY, pause=lambda seconds: None)
-    assert not Delivery.select().exists() and Had.select().count() == 1
+    assert not Delivery.select().exists() and StepSent.select().count() == 1
     assert drip.send_due_steps(MAY) == 0
     assert drip.step_stats([step])[step.id] == drip.StepStats(1, 1)
 
@@ -331,8 +336,8 @@ def test_who_left_before_the_year_goes_and_who_stands_in_a_list_stays(old, schoo
 def test_a_withdrawn_notice_goes_too_and_a_held_one_asks_on(old, school):
     Notice.update(state="withdrawn").where(Notice.id == old.notice.id).execute()
     tell_and_sweep()
-    assert fresh(old).forgotten_at and workflow.STATE_LABELS[fresh(old).state]
-    assert Sums.get(Sums.notice == old.notice).kept
+    assert fresh(old).purged_at and workflow.STATE_LABELS[fresh(old).state]
+    assert NoticeStats.get(NoticeStats.notice == old.notice).kept
 
 
 def test_what_fails_in_the_hour_does_not_keep_the_rest_from_its_turn(old, monkeypatch, caplog):
@@ -346,7 +351,7 @@ def test_what_fails_in_the_hour_does_not_keep_the_rest_from_its_turn(old, monkey
     monkeypatch.setattr(tasks, "HOURLY_JOBS", (broken, purge.run_purge))
     clock.set_offset((MAY - clock.now() + clock._offset).total_seconds())
     tasks._housekeeping()
-    assert fresh(old).forgotten_at and "broken" in caplog.text
+    assert fresh(old).purged_at and "broken" in caplog.text
 
 
 def test_the_hour_deletes_after_it_has_written(old):

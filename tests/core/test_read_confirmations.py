@@ -9,7 +9,7 @@ from core.members import unsubscribe
 from core.notices import related_notices
 from core.responses import read_confirmations
 from mail.html import linkify
-from models import Child, Delivery, Letter, Log, Membership, Notice, Visit
+from models import AuditLog, Child, Delivery, Letter, Membership, Notice, PageView
 from tests import cast_notices
 from tests.cast_notices import OTHER_PHONE, PHONE, SCANNER, fresh, outcome
 
@@ -91,7 +91,7 @@ def test_first_press_counts_and_its_time_is_kept(hers):
     assert read_confirmations.confirm_read(hers, agent=PHONE, now=first)
     assert not read_confirmations.confirm_read(again(hers), agent=PHONE, now=first + timedelta(hours=1))
     found = fresh(hers)
-    assert (found.read_how, found.read_at) == ("press", again(hers).read_at)
+    assert (found.read_via, found.read_at) == ("press", again(hers).read_at)
     assert abs(found.read_at - first) < timedelta(milliseconds=1)
 
 
@@ -147,7 +147,7 @@ def test_a_touch_counts_from_180_seconds_after_the_letter_was_taken(hers):
     outcome(hers, "accepted", done_at=accepted)
     assert not read_confirmations.confirm_by_touch(hers, agent=PHONE, now=accepted + timedelta(seconds=179))
     assert read_confirmations.confirm_by_touch(hers, agent=PHONE, now=accepted + timedelta(seconds=181))
-    assert fresh(hers).read_how == "touch"
+    assert fresh(hers).read_via == "touch"
 
 
 @pytest.mark.parametrize("state", ["waiting", "unknown", "refused", "bounced"])
@@ -162,7 +162,7 @@ def test_a_scanner_that_fetches_every_link_after_its_touch_is_taken_back(hers):
     assert read_confirmations.confirm_by_touch(hers, agent=PHONE, now=now)
     read_confirmations.record_visit(again(hers), "u", agent=PHONE, inside=False, now=now + timedelta(seconds=59))
     assert fresh(hers).read_at is None
-    assert Visit.select().where(Visit.delivery == hers).count() == 3
+    assert PageView.select().where(PageView.delivery == hers).count() == 3
 
 
 def test_a_link_fetched_before_the_touch_prevents_it(hers):
@@ -196,7 +196,7 @@ def test_a_press_makes_a_touch_final_and_keeps_its_time(hers):
     touched = fresh(hers).read_at
     assert not read_confirmations.confirm_read(again(hers), agent=PHONE, now=now + timedelta(seconds=9))
     read_confirmations.record_visit(again(hers), "u", agent=SCANNER, inside=False, now=now + timedelta(seconds=10))
-    assert (fresh(hers).read_how, fresh(hers).read_at) == ("press", touched)
+    assert (fresh(hers).read_via, fresh(hers).read_at) == ("press", touched)
 
 
 # ── family, newer notice ─────────────────────────────────────────────────────────────────────────────────────────
@@ -250,7 +250,7 @@ def test_the_record_says_whether_a_child_has_nobody_now(school, sent):
     Membership.update(state="left").where(Membership.list == school.lists["whole"]).execute()
     for one in both:
         unsubscribe.unsubscribe_lists(one, [school.lists["1-1"].id], clock.now())
-    rows = Log.select().where(Log.action == "member.stopped").order_by(Log.id)
+    rows = AuditLog.select().where(AuditLog.action == "member.stopped").order_by(AuditLog.id)
     assert [row.detail["alone"] for row in rows] == [0, 1]
 
 
@@ -270,11 +270,11 @@ def test_a_letter_for_another_family_stops_the_address_and_alarms(hers):
     serial = Notice.get_by_id(hers.notice_id).serial
     unsubscribe.report_misdirected(hers, clock.now())
     unsubscribe.report_misdirected(again(hers), clock.now())
-    assert fresh(hers).strange_at and states("青山 美咲")[1] == "stopped"
-    assert Log.select().where(Log.action == "delivery.strange", Log.number == hers.id).count() == 1
+    assert fresh(hers).misdirected_at and states("青山 美咲")[1] == "stopped"
+    assert AuditLog.select().where(AuditLog.action == "delivery.strange", AuditLog.number == hers.id).count() == 1
     assert Notice.get_by_id(hers.notice_id).serial > serial
     unsubscribe.resubscribe_lists(hers, [hers.list_id], clock.now())
-    assert fresh(hers).strange_at is None
+    assert fresh(hers).misdirected_at is None
 
 
 def test_a_person_who_is_gone_has_nothing_to_stop(hers):

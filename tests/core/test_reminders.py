@@ -12,7 +12,7 @@ from core.notices.reminder_recipients import find_recipients
 from core.responses import phone_marks, read_confirmations
 from core.settings import load_settings
 from database import db
-from models import Delivery, Letter, Log, Membership, Notice, Person, Reminder
+from models import AuditLog, Delivery, Letter, Membership, Notice, Person, Reminder
 from tests import smarthost
 from tests.cast_notices import PHONE
 from tests.smarthost import at_once, begun, drained, fresh, later, put, states
@@ -89,7 +89,7 @@ def test_not_to_those_whose_letter_is_still_on_its_way_or_was_stopped(school, se
 
 def test_nobody_who_was_told_by_telephone_or_said_it_is_not_meant_for_them(sent, hanako):
     phone_marks.mark_phoned(sent, [of(sent, "石川 直樹").id], by=hanako, lists=None, now=clock.now())
-    Delivery.update(strange_at=clock.now()).where(Delivery.id == of(sent, "鈴木 大輔").id).execute()
+    Delivery.update(misdirected_at=clock.now()).where(Delivery.id == of(sent, "鈴木 大輔").id).execute()
     assert names(sent) == ["青山 健太", "青山 美咲"]
 
 
@@ -100,13 +100,13 @@ def test_a_reminder_waits_its_window_and_is_a_new_letter_of_the_same_delivery(se
     """T-45: same links and state, subject marked once, the round counted."""
     read(sent, "青山 健太")
     asked = reminders.request_reminder(sent, hanako, clock.now())
-    assert (asked.begin_at - asked.made_at).total_seconds() == load_settings().hold_s
+    assert (asked.send_at - asked.made_at).total_seconds() == load_settings().hold_s
     assert reminders.start_due_reminders(clock.now()) == []
     later(seconds=181)
     assert reminders.start_due_reminders(clock.now()) == [sent.id]
     made = second_round(sent)
     assert [one.delivery.name for one in made] == ["石川 直樹", "鈴木 大輔"]
-    assert {one.delivery_id: one.newest for one in Letter.select().where(Letter.notice == sent, Letter.round == 1)} == {
+    assert {one.delivery_id: one.is_current for one in Letter.select().where(Letter.notice == sent, Letter.round == 1)} == {
         of(sent, "青山 健太").id: True, of(sent, "青山 美咲").id: True,
         of(sent, "石川 直樹").id: False, of(sent, "鈴木 大輔").id: False,
     }  # fmt: skip
@@ -114,13 +114,13 @@ def test_a_reminder_waits_its_window_and_is_a_new_letter_of_the_same_delivery(se
     assert fresh(sent).finished_at == sent.finished_at
     arrived(sent)
     assert (fresh(sent).state, fresh(sent).finished_at) == ("sent", sent.finished_at)
-    assert Log.select().where(Log.action == "notice.reminded").get().detail["letters"] == 2
+    assert AuditLog.select().where(AuditLog.action == "notice.reminded").get().detail["letters"] == 2
 
 
 def test_an_urgent_one_waits_twenty_seconds(school, hanako):
     notice = arrived(begun(hanako, [school.lists["1-1"]], urgent=True))
     asked = reminders.request_reminder(notice, hanako, clock.now())
-    assert (asked.begin_at - asked.made_at).total_seconds() == 20
+    assert (asked.send_at - asked.made_at).total_seconds() == 20
 
 
 def test_what_arrives_is_the_same_letter_with_a_mark_in_its_subject(school, hanako):
@@ -171,8 +171,8 @@ def test_who_confirms_before_the_claim_gets_none_and_stays_sent(school, hanako):
         assert host.to().count("naoki@example.jp") == host.to().count("aoyama.k@example.com") == 1
         assert host.to().count("suzuki@example.com") == 2
     kept = Letter.select().where(Letter.notice == notice, Letter.round == 2, Letter.state == "skipped")
-    assert {(one.reason, one.newest) for one in kept} == {("read", False)} and kept.count() == 3
-    newest = Letter.select().where(Letter.notice == notice, Letter.newest == True)
+    assert {(one.reason, one.is_current) for one in kept} == {("read", False)} and kept.count() == 3
+    newest = Letter.select().where(Letter.notice == notice, Letter.is_current == True)
     assert [one.state for one in newest] == ["accepted"] * 4
     assert fresh(notice).state == "sent"
 
@@ -231,13 +231,13 @@ def test_stopping_a_reminder_leaves_the_notice_sent(sent, hanako):
     later(seconds=181)
     reminders.start_due_reminders(clock.now())
     held = second_round(sent)[0]
-    Letter.update(state="sending", owner="o", handed_at=clock.now()).where(Letter.id == held.id).execute()
+    Letter.update(state="sending", owner="o", handed_over_at=clock.now()).where(Letter.id == held.id).execute()
     assert workflow.stop_sending(fresh(sent), hanako, clock.now()) == 3
     assert (fresh(sent).state, fresh(sent).stopped_at) == ("sent", None)
     Letter.update(state="waiting", owner="").where(Letter.id == held.id).execute()
     assert lifecycle.cancel_requeued_letters(clock.now()) == 1
     lifecycle.restore_previous_round()
-    newest = Letter.select().where(Letter.notice == sent, Letter.newest == True)
+    newest = Letter.select().where(Letter.notice == sent, Letter.is_current == True)
     assert {(one.round, one.state) for one in newest} == {(1, "accepted")} and newest.count() == 4
 
 
@@ -255,7 +255,7 @@ def test_kairan_that_slept_sends_no_late_reminder_and_says_so(sent, hanako):
     later(hours=2)
     assert reminders.start_due_reminders(clock.now()) == []
     assert fresh(asked).state == "missed" and second_round(sent) == []
-    assert Log.select().where(Log.action == "notice.reminder_missed").count() == 1
+    assert AuditLog.select().where(AuditLog.action == "notice.reminder_missed").count() == 1
 
 
 def test_while_the_mail_server_is_away_it_waits(sent, hanako):
@@ -276,12 +276,12 @@ def test_a_crash_while_it_begins_leaves_it_waiting_whole(sent, hanako, monkeypat
         raise KeyboardInterrupt
 
     with monkeypatch.context() as broken:
-        broken.setattr(reminders, "insert_rows", pull_the_plug)
+        broken.setattr(reminders, "bulk_insert", pull_the_plug)
         with pytest.raises(KeyboardInterrupt):
             reminders.start_due_reminders(clock.now())
     db.close()
     assert (fresh(asked).state, fresh(sent).state, fresh(sent).rounds) == ("waiting", "sent", 1)
-    assert Letter.select().where(Letter.notice == sent, Letter.newest == True).count() == 4
+    assert Letter.select().where(Letter.notice == sent, Letter.is_current == True).count() == 4
     assert reminders.start_due_reminders(clock.now()) == [sent.id] and len(second_round(sent)) == 4
 
 
@@ -368,7 +368,7 @@ def test_in_the_quiet_hours_ordinary_ones_wait_until_seven(school, hanako, hour,
     """Field 4.3 no. 8: nobody is woken by what can wait."""
     later(hours=hour - 10)
     notice = by_itself(school, hanako, urgent=urgent)
-    at = clock.to_local(reminders.reminders_of_notice(notice)[0].begin_at)
+    at = clock.to_local(reminders.reminders_of_notice(notice)[0].send_at)
     begun_day = clock.to_local(notice.started_at).date()
     assert (at.date() - begun_day).days * 24 + at.hour == (22 if urgent else {22: 21}.get(expected, expected))
 
@@ -376,11 +376,11 @@ def test_in_the_quiet_hours_ordinary_ones_wait_until_seven(school, hanako, hour,
 def test_one_that_was_put_off_into_the_night_waits_for_the_morning(school, hanako):
     later(hours=11.2)  # 21:12
     notice = by_itself(school, hanako)
-    Reminder.update(begin_at=clock.now() + timedelta(minutes=45)).execute()
+    Reminder.update(send_at=clock.now() + timedelta(minutes=45)).execute()
     put(notice, state="paused")
     assert begin_after(48) == []
     put(notice, state="sent")
-    at = clock.to_local(fresh(reminders.reminders_of_notice(notice)[0]).begin_at)
+    at = clock.to_local(fresh(reminders.reminders_of_notice(notice)[0]).send_at)
     assert (at.hour, at.minute) == (7, 0)
     later(hours=9)
     assert reminders.start_due_reminders(clock.now()) == [notice.id]

@@ -30,7 +30,7 @@ def test_most_of_the_whole_school_wants_its_number_typed(school):
     made = reminders.request_reminder(sent.notice, mamoru, clock.now(), typed=f" {len(everybody)} ")
     reminders.cancel_reminder(made, mamoru, clock.now())
     for one in everybody[len(everybody) // 2 :]:
-        Delivery.update(read_at=clock.now(), read_how="press").where(Delivery.id == one.delivery_id).execute()
+        Delivery.update(read_at=clock.now(), read_via="press").where(Delivery.id == one.delivery_id).execute()
     left = find_recipients(sent.notice, clock.now())
     assert 0 < 2 * len(left) <= len(everybody)
     assert reminders.request_reminder(fresh(sent.notice), mamoru, clock.now()).letters == len(left)

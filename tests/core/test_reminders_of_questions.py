@@ -89,7 +89,7 @@ def test_a_day_before_the_deadline_by_itself_and_once(school, hanako, hour, expe
         school, hanako, QuestionDraft("懇談会に", YES_NO, deadline=day + timedelta(hours=hour)), remind_before=True
     )  # fmt: skip
     say(notice, "石川 直樹", 1)
-    at = clock.to_local(reminders.reminders_of_notice(notice)[0].begin_at)
+    at = clock.to_local(reminders.reminders_of_notice(notice)[0].send_at)
     assert (at.date(), at.hour) == ((day - timedelta(days=1)).date(), expected)
     clock.set_offset(clock._offset.total_seconds() + (at - clock.now()).total_seconds() - 60)
     assert begin_after(0.5) == [] and begin_after(1) == [notice.id]
@@ -115,12 +115,12 @@ def test_each_deadline_has_its_reminder_to_those_who_owe_that_answer(school, han
     say(notice, "青山 健太", 1)
     say(notice, "石川 直樹", 3)
     planned = reminders.reminders_of_notice(notice)
-    assert [clock.to_local(one.begin_at) for one in planned] == [soon - timedelta(days=1)]
+    assert [clock.to_local(one.send_at) for one in planned] == [soon - timedelta(days=1)]
     assert begin_after((soon - timedelta(days=1) - clock.now()).total_seconds() / 60 + 1) == [notice.id]
     assert sorted(one.delivery.name for one in second_round(notice)) == ["石川 直樹", "鈴木 大輔"]
     arrived(fresh(notice))
     planned = reminders.reminders_of_notice(notice)
-    assert [clock.to_local(one.begin_at) for one in planned if one.state == "waiting"] == [late - timedelta(days=1)]
+    assert [clock.to_local(one.send_at) for one in planned if one.state == "waiting"] == [late - timedelta(days=1)]
     assert begin_after((late - timedelta(days=1) - clock.now()).total_seconds() / 60 + 1) == [notice.id]
     third = Letter.select().where(Letter.notice == notice, Letter.round == 3)
     assert sorted(one.delivery.name for one in third) == ["鈴木 大輔", "青山 健太", "青山 美咲"]

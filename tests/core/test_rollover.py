@@ -17,7 +17,18 @@ from core.notices import audience, workflow
 from core.notices.validation import find_missing
 from core.reports import board
 from core.rollover import new_roster, year_end
-from models import Child, Cover, Delivery, Letter, Log, MailingList, Membership, Notice, Person, Rollover
+from models import (
+    AuditLog,
+    Child,
+    Delivery,
+    DeliveryMembership,
+    Letter,
+    MailingList,
+    Membership,
+    Notice,
+    Person,
+    Rollover,
+)
 from tests import cast_notices
 
 ROSTER = """児童氏名,ふりがな,学年,組,担任
@@ -43,7 +54,7 @@ def ended(school, admin) -> Rollover:
 
 def names_in(mailing_list: MailingList) -> set[tuple[str, str, str]]:
     """Return (person, child, state) of the places of a list that have not ended."""
-    rows = Membership.select().where(Membership.list == mailing_list, Membership.belongs)
+    rows = Membership.select().where(Membership.list == mailing_list, Membership.is_member)
     return {(row.person.name, row.child.name if row.child else "", row.state) for row in rows}
 
 
@@ -51,7 +62,7 @@ def everything() -> list[tuple]:
     """Return what an undo must bring back."""
     places = Membership.select(Membership.id, Membership.state, Membership.left_at, Membership.in_charge).tuples()
     children = Child.select(Child.id, Child.name, Child.grade, Child.class_name).tuples()
-    lists = MailingList.select(MailingList.id, MailingList.waits_since, MailingList.join_code).tuples()
+    lists = MailingList.select(MailingList.id, MailingList.awaiting_roster_since, MailingList.join_code).tuples()
     return [sorted(one, key=str) for one in (places, children, lists)] + [[Person.select().count()]]
 
 
@@ -164,7 +175,7 @@ def test_what_was_booked_for_a_class_is_held(school, admin):
     year_end.end_year(found, admin, clock.now(), fingerprint=shown.fingerprint)
     lifecycle.start_due_notices(at + timedelta(seconds=1))
     kept = Notice.get_by_id(made.id)
-    assert (kept.state, kept.held_why) == ("held", "changed")
+    assert (kept.state, kept.hold_reason) == ("held", "changed")
     assert Letter.select().where(Letter.notice == made, Letter.kind == "notice").count() == 0
 
 
@@ -190,7 +201,7 @@ def test_old_history_is_readable_under_the_old_classes(school, admin):
     bring(year_end.current_rollover())
     carry_out(admin)
     assert Child.get(Child.name == "青山 陽菜").grade == "2"
-    covers = Cover.select().join(Delivery).where(Delivery.notice == sent.notice)
+    covers = DeliveryMembership.select().join(Delivery).where(Delivery.notice == sent.notice)
     assert {(one.grade, one.class_name) for one in covers if one.child_name} == {("1", "1")}
     assert board.build_board(sent.notice).rooms[0].short == "1-1"
 
@@ -221,7 +232,7 @@ def test_guardians_follow_their_children_into_the_new_classes(school, admin, end
     assert year_end.lists_awaiting_roster() == []
     teachers = {row.in_charge.name for row in school.lists["2-1"].memberships if row.in_charge}
     assert teachers == set()  # 花子 has no role for 2年1組: only who has one can be in charge
-    assert Log.select().where(Log.action == "rollover.roster_in").count() == 1
+    assert AuditLog.select().where(AuditLog.action == "rollover.roster_in").count() == 1
 
 
 def test_who_had_stopped_the_mail_stays_stopped_in_the_new_class(school, admin):

@@ -13,8 +13,8 @@ def test_what_begins_within_a_minute_is_known(school):
         ("scheduled", "", 30), ("held", "window", 59), ("scheduled", "", 61), ("scheduled", "", -5),
         ("held", "late", 20), ("draft", "", 10),
     ):  # fmt: skip
-        Notice.create(state=state, held_why=why, begin_at=now + timedelta(seconds=seconds))
+        Notice.create(state=state, hold_reason=why, send_at=now + timedelta(seconds=seconds))
     sent = Notice.create(state="sent")
-    Reminder.create(notice=sent, kind="asked", begin_at=now + timedelta(seconds=40))
-    Reminder.create(notice=sent, kind="timed", state="begun", begin_at=now + timedelta(seconds=45))
+    Reminder.create(notice=sent, kind="asked", send_at=now + timedelta(seconds=40))
+    Reminder.create(notice=sent, kind="timed", state="begun", send_at=now + timedelta(seconds=45))
     assert [(one - now).total_seconds() for one in scheduler.upcoming_start_times(now)] == [30, 40, 59]

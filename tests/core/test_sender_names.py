@@ -10,13 +10,13 @@ from core.delivery import lifecycle
 from core.notices import audience, rendering, sender_names, workflow
 from core.permissions import permissions_of
 from core.settings import load_settings
-from models import Delivery, Letter, Notice, Role, Sender, User
+from models import AllowedSender, Delivery, Letter, Notice, Role, User
 
 
 @pytest.fixture
 def named(school):
     """花子's list has a colleague who may send, and a registered sender's name."""
-    Sender.create(list=school.lists["1-1"], address="k@example.jp", address_key="k@example.jp", name="教頭 小川")
+    AllowedSender.create(list=school.lists["1-1"], address="k@example.jp", address_key="k@example.jp", name="教頭 小川")
     return school
 
 

@@ -11,7 +11,7 @@ from core.members import join_codes, preference_page
 from core.notifications import service_mail
 from core.signup import approvals, emails, quotas, signup
 from core.signup.quotas import SignupRequest
-from models import Applicant, Child, Incoming, Letter, MailingList, Membership, Person, Terms
+from models import Child, ConsentText, InboundMessage, Letter, MailingList, Membership, Person, QueuedSignup
 from tests.cast_mail import dns, mail, signed
 
 
@@ -29,7 +29,7 @@ def address(the_list: MailingList, code: str) -> str:
     return join_codes.join_address(the_list, code)
 
 
-def blank(sender: str, to: str, *, proven: bool = False, envelope: str = "", text: str = "") -> Incoming:
+def blank(sender: str, to: str, *, proven: bool = False, envelope: str = "", text: str = "") -> InboundMessage:
     raw = mail(sender, to, "", text)
     return dispatch.handle_message(signed(raw, "example.jp") if proven else raw, envelope or sender, to, clock.now())
 
@@ -74,7 +74,7 @@ def test_a_code_joins_at_once_without_any_proof(the_list):
     row = blank("new@example.net", address(the_list, the_list.join_code), envelope="other@example.net")
     assert (row.outcome, row.reason) == ("done", "code")
     (place,) = places(person("new@example.net"), the_list)
-    assert (place.state, place.joined_route, place.child_id) == ("active", "blank mail", None)
+    assert (place.state, place.joined_via, place.child_id) == ("active", "blank mail", None)
     assert [one.address for one in letters("welcome")] == ["new@example.net"]
 
 
@@ -191,7 +191,7 @@ def test_asking_going_and_asking_again_does_not_lift_a_refusal(school, the_list,
         assert preference_page.stop_or_resume_list(who, the_list.id, "stop", clock.now())
     else:
         preference_page.delete_own_data(who, clock.now())
-    assert not any(row.belongs for row in places(who, the_list))
+    assert not any(row.is_member for row in places(who, the_list))
     assert signup.join_list(wish, clock.now()) == (who, "pending")
     assert approvals.approve_requests(the_list, [who.id], school.users["花子"], clock.now()) == 1
     assert [(row.state, row.stopped_by) for row in places(who, the_list)] == [("active", "")]
@@ -224,8 +224,8 @@ def test_the_consent_is_kept_with_its_words(the_list):
     blank("a2@example.jp", address(the_list, the_list.join_code), proven=True)
     first, second = (places(person(f"a{number}@example.jp"), the_list)[0].consent for number in (1, 2))
     assert (first["proof"], first["code"]) == ("dkim", "list") and first["message"].endswith("@client.example")
-    assert "学校からのお知らせ" in Terms.get_by_id(first["terms"]).text
-    assert "新しい使いみち" in Terms.get_by_id(second["terms"]).text
+    assert "学校からのお知らせ" in ConsentText.get_by_id(first["terms"]).text
+    assert "新しい使いみち" in ConsentText.get_by_id(second["terms"]).text
 
 
 def test_the_greeting_stands_in_the_welcome_letter(the_list):
@@ -248,7 +248,7 @@ def test_above_the_caps_the_strong_wait_in_their_order_and_nobody_is_lost(the_li
         blank(f"n{number}@example.net", coded)
     forged = [blank(f"f{number}@example.net", address(the_list, "")).reason for number in range(3)]
     assert forged == ["asked to confirm", "asked to confirm", "too many joins"]
-    assert [one.address for one in Applicant.select().order_by(Applicant.id)] == [
+    assert [one.address for one in QueuedSignup.select().order_by(QueuedSignup.id)] == [
         f"n{n}@example.net" for n in (2, 3, 4)
     ]
     assert signup.process_queued_signups(clock.now()) == 0
@@ -258,7 +258,7 @@ def test_above_the_caps_the_strong_wait_in_their_order_and_nobody_is_lost(the_li
     assert person("n3@example.net") and not person("n4@example.net")
     clock.set_offset(2 * 3700)
     signup.process_queued_signups(clock.now())
-    assert Applicant.select().count() == 0 and person("n5@example.net")
+    assert QueuedSignup.select().count() == 0 and person("n5@example.net")
 
 
 def test_who_waits_hears_it_if_the_address_is_proven_and_once(the_list, monkeypatch):
@@ -270,7 +270,7 @@ def test_who_waits_hears_it_if_the_address_is_proven_and_once(the_list, monkeypa
         assert signup._join_within_quota(wish, None, clock.now()).reason == "waits"
     blank("forged@example.net", coded)
     assert [one.address for one in letters("waits-join")] == ["haha@example.jp"]
-    assert Applicant.select().count() == 2
+    assert QueuedSignup.select().count() == 2
     subject, text = service_mail.render_message(letters("waits-join")[0], "かえで原小学校")
     assert "受け付けました" in subject and "順番" in text and "1年1組" in text
 
@@ -298,7 +298,7 @@ def test_what_waits_can_be_dropped_up_to_what_was_seen(the_list, school, monkeyp
     seen = quotas.newest_queued_id(the_list)
     blank("n2@example.net", coded)
     assert quotas.discard_queued(the_list, school.users["花子"], seen) == 1
-    assert [one.address for one in Applicant.select()] == ["n2@example.net"]
+    assert [one.address for one in QueuedSignup.select()] == ["n2@example.net"]
 
 
 def test_one_address_cannot_be_bombed_over_many_lists(school, monkeypatch):

@@ -6,7 +6,7 @@ import clock
 from core.delivery import queue, smtp_results, throttle
 from core.notices.audience import resolve_audience
 from mail.smtp import SmtpReply
-from models import Letter, Log, Person
+from models import AuditLog, Letter, Person
 from tests import smarthost
 from tests.smarthost import begun, fresh, letter_to
 
@@ -51,7 +51,11 @@ def test_user_unknown_excludes_the_address_at_once_and_from_the_next_notice_on(s
     notice = begun(hanako, [school.lists["1-1"]])
     refuse(letter_to(notice, "naoki@example.jp"), "unknown_user")
     naoki = fresh(school.people["石川 直樹"])
-    assert (naoki.address_state, naoki.address_reason, naoki.address_state_by) == ("bounced", "unknown_user", notice.id)
+    assert (naoki.address_state, naoki.address_reason, naoki.address_state_notice_id) == (
+        "bounced",
+        "unknown_user",
+        notice.id,
+    )
     audience = resolve_audience(smarthost.written(hanako, [school.lists["1-1"]]))
     assert {one.name: one.reason for one in audience.left_out}["石川 直樹"] == "bounced"
     assert naoki.address == "naoki@example.jp"  # E-09: excluded, never deleted
@@ -68,7 +72,7 @@ def test_a_filter_is_marked_and_tried_again_until_it_opens(school, hanako):
     notice = begun(hanako, [school.lists["1-1"]])
     letter, naoki = letter_to(notice, "naoki@example.jp"), school.people["石川 直樹"]
     refuse(letter, "filtered")
-    assert fresh(naoki).address_state == "refusing" and fresh(naoki).reachable
+    assert fresh(naoki).address_state == "refusing" and fresh(naoki).is_deliverable
     Letter.update(state="sending", owner="one").where(Letter.id == letter.id).execute()
     smtp_results.record_acceptance(queue.load_claimed([letter.id], "one")[0], False, clock.now())
     assert (fresh(naoki).address_state, fresh(naoki).address_reason) == ("fine", "")
@@ -121,9 +125,9 @@ def test_a_carrier_that_refuses_more_than_a_fifth_and_five_is_paused_and_nobody_
     at_docomo = Letter.select().where(Letter.notice == notice, Letter.domain == "docomo.ne.jp")
     assert at_docomo.where(Letter.state == "deferred").count() == (refused if guarded else 0)
     if guarded:
-        waits = {one.next_at for one in at_docomo.where(Letter.state == "deferred")}
+        waits = {one.next_attempt_at for one in at_docomo.where(Letter.state == "deferred")}
         assert min(waits) > clock.now()
-        assert Log.select().where(Log.action == "carrier.paused").exists()
+        assert AuditLog.select().where(AuditLog.action == "carrier.paused").exists()
 
 
 def test_other_domains_know_their_own_users(school, hanako):
@@ -133,7 +137,7 @@ def test_other_domains_know_their_own_users(school, hanako):
 
 def test_who_bounced_before_stays_registered_when_a_carrier_blocks(school, hanako):
     smarthost.families(school.lists["1-1"], 1, "docomo.ne.jp", start=900)
-    Person.update(address_state="bounced", address_state_by=None).where(
+    Person.update(address_state="bounced", address_state_notice_id=None).where(
         Person.address == "p00900@docomo.ne.jp"
     ).execute()
     _, _, bounced = run_at(school, hanako, "docomo.ne.jp", 0, 8)

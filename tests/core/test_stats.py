@@ -11,7 +11,7 @@ from core.reports import stats
 from core.responses import answers, phone_marks, tracking
 from core.responses.answers import SubmittedAnswer
 from database import db
-from models import Choice, Delivery, Letter, MailingList, Notice, Question, Sums, Target, Visit
+from models import Choice, Delivery, Letter, MailingList, Notice, NoticeStats, PageView, Question, Target
 from tests import cast_notices, smarthost
 from tests.cast_notices import PHONE, SCANNER, outcome
 
@@ -30,7 +30,7 @@ def sent(school):
 
 def read(sent, name, minutes):
     at = sent.notice.started_at + timedelta(minutes=minutes)
-    Delivery.update(read_at=at, read_how="press").where(Delivery.id == sent.deliveries[name].id).execute()
+    Delivery.update(read_at=at, read_via="press").where(Delivery.id == sent.deliveries[name].id).execute()
 
 
 def sql(statement: str, *values) -> tuple:
@@ -52,7 +52,7 @@ def test_what_never_left_and_who_gets_none_is_no_part_of_sent(sent):
     sums = stats.refresh_totals(sent.notice, clock.now())
     counted = sql(
         "SELECT sum(state IN ('accepted','bounced','refused')), sum(state IN ('bounced','refused'))"
-        " FROM letter WHERE newest AND notice_id = ?",
+        " FROM letter WHERE is_current AND notice_id = ?",
         sent.notice.id,
     )
     assert (sums.sent, sums.failed) == counted == (3, 2)
@@ -70,8 +70,8 @@ def test_confirmed_is_counted_by_household_with_its_whole(sent, school):
     sums = stats.refresh_totals(sent.notice, clock.now())
     asked, done, told = sql(
         "SELECT count(*), sum(r), sum(t AND NOT r) FROM"
-        " (SELECT max(d.read_at IS NOT NULL) r, max(d.told_at IS NOT NULL) t FROM delivery d"
-        " JOIN cover c ON c.delivery_id = d.id WHERE d.notice_id = ? AND d.reason IN ('', 'no_address')"
+        " (SELECT max(d.read_at IS NOT NULL) r, max(d.phoned_at IS NOT NULL) t FROM delivery d"
+        " JOIN delivery_membership c ON c.delivery_id = d.id WHERE d.notice_id = ? AND d.reason IN ('', 'no_address')"
         " GROUP BY c.household)",
         sent.notice.id,
     )
@@ -88,7 +88,7 @@ def test_how_fast_and_at_what_hour(sent):
     assert stats.read_curve(sent.notice) == [(10, 1), (30, 1), (60, 1), (180, 3), (720, 4), (1440, 4), (2880, 4)]
     by_sql = dict(
         db.execute_sql(
-            "SELECT h, count(*) FROM (SELECT (min(d.read_at) / 3600000 + 9) % 24 h FROM delivery d JOIN cover c"
+            "SELECT h, count(*) FROM (SELECT (min(d.read_at) / 3600000 + 9) % 24 h FROM delivery d JOIN delivery_membership c"
             " ON c.delivery_id = d.id WHERE d.notice_id = ? AND d.read_at IS NOT NULL GROUP BY c.household) GROUP BY h",
             (sent.notice.id,),
         ).fetchall()
@@ -117,7 +117,7 @@ def test_answered_of_those_who_could(sent):
 COUNTED = """
 SELECT sum(o AND NOT p), sum(p), sum(c) FROM (
  SELECT max(v.page = 'o' AND v.agent NOT LIKE '%Proxy%') o, max(v.page = 'o' AND v.agent LIKE '%Proxy%') p,
-  max(v.page LIKE 'c%') c FROM visit v JOIN delivery d ON d.id = v.delivery_id
+  max(v.page LIKE 'c%') c FROM page_view v JOIN delivery d ON d.id = v.delivery_id
   JOIN letter l ON l.delivery_id = d.id AND l.state = 'accepted'
  WHERE d.notice_id = ? AND (v.agent LIKE '%Proxy%' OR NOT v.automatic AND v.at >= l.done_at + 60000
   AND v.agent <> 'Mozilla/5.0') GROUP BY d.id)"""
@@ -133,7 +133,7 @@ def counted(school, **options):
         ("青山 美咲", "o", 0.5, PHONE), ("石川 直樹", "o", 61, "Mozilla/5.0 (via ggpht.com GoogleImageProxy)"),
         ("加藤 誠", "o", 70, "Mozilla/5.0"), ("加藤 誠", "c1", 70, SCANNER), ("木村 恵", "c1", 130, PHONE),
     ):  # fmt: skip
-        Visit.create(
+        PageView.create(
             delivery=made.deliveries[name], page=page, at=at + timedelta(minutes=minutes), agent=agent,
             automatic=agent == SCANNER or "Proxy" in agent,
         )  # fmt: skip
@@ -147,7 +147,9 @@ def test_opened_and_links_opened_are_estimates_of_the_letters_that_count_them(sc
     line = stats.stats_of_notice(made.notice, clock.now())
     sums = line.sums
     assert (sums.opened, sums.proxied, sums.clicked) == sql(COUNTED, made.notice.id) == (1, 1, 2)
-    accepted = sql("SELECT count(*) FROM letter WHERE newest AND state = 'accepted' AND notice_id = ?", made.notice.id)
+    accepted = sql(
+        "SELECT count(*) FROM letter WHERE is_current AND state = 'accepted' AND notice_id = ?", made.notice.id
+    )
     assert (sums.opens_of, sums.clicks_of) == accepted * 2 == (5, 5)
     assert (line.opened, line.clicked) == (40, 40)
 
@@ -171,7 +173,7 @@ def test_openings_by_hour_of_the_day_and_by_hour_of_sending(school):
     line = stats.stats_of_notice(made.notice, clock.now())
     by_sql = dict(
         db.execute_sql(
-            "SELECT h, count(*) FROM (SELECT (min(v.at) / 3600000 + 9) % 24 h FROM visit v JOIN delivery d"
+            "SELECT h, count(*) FROM (SELECT (min(v.at) / 3600000 + 9) % 24 h FROM page_view v JOIN delivery d"
             " ON d.id = v.delivery_id WHERE v.page = 'o' AND d.notice_id = ? AND d.name IN ('青山 健太', '石川 直樹')"
             " GROUP BY d.id) GROUP BY h",
             (made.notice.id,),
@@ -208,7 +210,7 @@ def test_sums_are_counted_anew_while_young_and_fixed_after_thirty_days(sent):
     Delivery.delete().where(Delivery.notice == sent.notice).execute()
     kept = stats.stats_lines([Notice.get_by_id(sent.notice.id)], later)[0]
     assert (kept.sums.read, kept.sums.sent, kept.sums.fixed) == (1, 6, True)
-    assert Sums.select().count() == 1
+    assert NoticeStats.select().count() == 1
 
 
 def test_the_hourly_task_counts_ahead_so_that_no_page_has_to(sent, school, monkeypatch):
@@ -233,7 +235,7 @@ def test_over_time_is_the_sum_of_its_notices(sent, school):
     found = stats.stats_lines(stats.visible_notices(permissions_of(school.users["守"])), clock.now())
     everything = stats.sum_lines("", found)
     assert (everything.sent, everything.failed) == sql(
-        "SELECT count(*), sum(state = 'bounced') FROM letter WHERE newest"
+        "SELECT count(*), sum(state = 'bounced') FROM letter WHERE is_current"
     )
     assert [one.notice.id for one in stats.fastest_read(found)] == [second.notice.id, sent.notice.id]
     totals = {one.name: (one.notices, one.sent, one.read) for one in stats.totals_by_list(found)}

@@ -9,7 +9,7 @@ from core.notices import content_checks, merge_fields, preflight, questions, tem
 from core.notices.audience import resolve_audience
 from core.permissions import permissions_of
 from mail import merge
-from models import Log, Notice, Sample
+from models import AuditLog, Notice, NoticeTemplate
 
 SAID = templates.TemplateContent(
     "遠足", "遠足について", "〔10月1日〕に行きます。", read_confirmation=False, kind="school"
@@ -57,8 +57,10 @@ def test_an_own_one_is_seen_by_its_list_alone(school):
     ready = templates.get_template(permissions_of(school.users["太郎"]), code)
     assert ready.words.name == "海"
     templates.remove_template(ready, by)
-    assert not Sample.select().exists()
-    actions = [one.action for one in Log.select().where(Log.action.startswith("sample.")).order_by(Log.id)]
+    assert not NoticeTemplate.select().exists()
+    actions = [
+        one.action for one in AuditLog.select().where(AuditLog.action.startswith("sample.")).order_by(AuditLog.id)
+    ]
     assert actions == ["sample.added", "sample.changed", "sample.removed"]
 
 

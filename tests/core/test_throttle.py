@@ -8,7 +8,7 @@ import pytest
 from core.delivery import throttle
 from core.settings import load_settings
 from mail.smtp_connect import SmtpServer
-from models import Bucket
+from models import ThrottleBucket
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -84,9 +84,9 @@ def test_a_minute_may_hold_less_than_one_letter(force):
 def test_looking_without_taking_changes_nothing(force):
     slow = replace(force, rate=1)
     throttle.take_tokens([(1, "a.example")], slow, NOON)
-    before = list(Bucket.select().order_by(Bucket.id).tuples())
+    before = list(ThrottleBucket.select().order_by(ThrottleBucket.id).tuples())
     assert throttle.take_tokens([(2, "a.example")], slow, NOON + timedelta(seconds=1)) == []
-    assert list(Bucket.select().order_by(Bucket.id).tuples()) == before
+    assert list(ThrottleBucket.select().order_by(ThrottleBucket.id).tuples()) == before
 
 
 def test_a_clock_that_went_back_gives_no_tokens(force):

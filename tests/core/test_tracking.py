@@ -12,7 +12,7 @@ from core.notices.audience import resolve_audience
 from core.responses import tracking
 from core.settings import load_settings
 from mail.compose import LetterRecipient, make_renderer
-from models import Letter, Link, Notice, Visit
+from models import Letter, Notice, PageView, TrackedLink
 from tests import cast_notices
 from tests.cast_notices import PHONE, SCANNER
 
@@ -42,7 +42,7 @@ def visit(delivery, page: str, after_s: float, agent: str = PHONE) -> None:
     accepted = Letter.get(Letter.delivery == delivery).done_at
     automatic = agent == SCANNER
     at = accepted + timedelta(seconds=after_s)
-    Visit.create(delivery=delivery, page=page, at=at, agent=agent, automatic=automatic)
+    PageView.create(delivery=delivery, page=page, at=at, agent=agent, automatic=automatic)
 
 
 def test_off_by_default_no_letter_holds_picture_or_counter(school):
@@ -79,7 +79,7 @@ def test_addresses_are_kept_at_sending(school):
     mark = resolve_audience(notice).fingerprint
     workflow.confirm_send(notice, by=school.users["花子"], fingerprint=mark, now=clock.now(), hold_s=0)
     start_due_notices(clock.now())
-    assert [one.url for one in Link.select().order_by(Link.number)] == [
+    assert [one.url for one in TrackedLink.select().order_by(TrackedLink.number)] == [
         "https://school.example/oshirase?id=7", "https://city.example.jp/bosai",
     ]  # fmt: skip
     sender = open_worker()
@@ -129,6 +129,6 @@ def test_after_ninety_days_only_the_sums_are_left(sent):
     before = tracking.count_opens_and_clicks(sent.notice)
     assert tracking.delete_old_visits(clock.now() + timedelta(days=89)) == 0
     assert tracking.delete_old_visits(clock.now() + timedelta(days=91)) == 2
-    assert Visit.select().count() == 0
+    assert PageView.select().count() == 0
     assert tracking.count_opens_and_clicks(Notice.get_by_id(sent.notice.id)) == before
     assert sum(before.open_hours) == sum(before.click_hours) == 1

@@ -8,7 +8,7 @@ import clock
 from core.delivery import alerts, suppression, throttle
 from core.reports import undeliverable
 from core.reports.progress import Progress
-from models import Bounce, Letter, Log, Membership, Person
+from models import AuditLog, Bounce, Letter, Membership, Person
 from tests import cast_notices
 
 SOON = timedelta(hours=1)
@@ -92,7 +92,9 @@ def test_distrust_is_told_to_the_administrators_once_a_day_and_excludes_nobody(s
 def test_a_carrier_that_blocks_is_told_and_tried_again_with_one_press(school, sent):
     """Field 3.4: pause, register nobody, one click."""
     now, letter = clock.now(), letter_of(sent)
-    Letter.update(state="deferred", domain="docomo.ne.jp", next_at=now + SOON).where(Letter.id == letter.id).execute()
+    Letter.update(state="deferred", domain="docomo.ne.jp", next_attempt_at=now + SOON).where(
+        Letter.id == letter.id
+    ).execute()
     throttle.pause_bucket("docomo.ne.jp", now + SOON, alerts.CARRIER_BLOCK, now)
     alerts.notify_carrier_blocked(Letter.get_by_id(letter.id), now + SOON, now)
     alerts.notify_carrier_blocked(Letter.get_by_id(letter.id), now + SOON, now)
@@ -101,9 +103,9 @@ def test_a_carrier_that_blocks_is_told_and_tried_again_with_one_press(school, se
     assert (shown.domain, shown.letters) == ("docomo.ne.jp", 1)
     assert [one.letters for one in alerts.blocked_carriers(now, sent.notice)] == [1]
     assert alerts.resume_carrier("docomo.ne.jp", school.users["花子"], now) == 1
-    assert Letter.get_by_id(letter.id).next_at <= now and not throttle.pause_reason("docomo.ne.jp", now)
+    assert Letter.get_by_id(letter.id).next_attempt_at <= now and not throttle.pause_reason("docomo.ne.jp", now)
     assert alerts.resume_carrier("docomo.ne.jp", school.users["花子"], now) == 0
-    assert Log.select().where(Log.action == "carrier.resumed").count() == 1
+    assert AuditLog.select().where(AuditLog.action == "carrier.resumed").count() == 1
 
 
 def test_what_rests_for_another_reason_is_not_opened(school):

@@ -148,7 +148,7 @@ def test_a_deferred_letter_is_tried_after_1_5_15_60_minutes_and_4_hours(school, 
     for tried, minutes in enumerate((1, 5, 15, 60, 240, 240), 1):
         drained()
         letter = letter_to(notice, NAOKI)
-        assert (letter.attempts, letter.next_at - letter.done_at) == (tried, timedelta(minutes=minutes))
+        assert (letter.attempts, letter.next_attempt_at - letter.done_at) == (tried, timedelta(minutes=minutes))
         later(minutes=minutes, seconds=-1)
         drained()
         assert host.asked.count(NAOKI) == tried
@@ -302,7 +302,7 @@ def test_a_letter_that_cannot_be_written_does_not_stop_the_others(school, host, 
     Person.update(address="a b@example.com").where(Person.id == school.people["石川 直樹"].id).execute()
     assert drained()
     assert states(notice) == {"accepted": 3, "refused": 1}
-    assert fresh(broken).state == "deferred" and fresh(broken).next_at > clock.now() + timedelta(minutes=10)
+    assert fresh(broken).state == "deferred" and fresh(broken).next_attempt_at > clock.now() + timedelta(minutes=10)
     assert f"letter {broken.id} cannot be written (KeyError)" in caplog.text
     assert "example.com" not in caplog.text
 

@@ -19,7 +19,7 @@ from database import db
 from mail.address import message_id
 from mail.imap import HANDLED_FOLDER, OTHER_FOLDER, ImapSession, MailboxUnavailable
 from mail.imap_account import ImapAccount
-from models import Collection, Incoming, Letter, Membership, Notice, Organization, Person, Sender
+from models import AllowedSender, ImapStatus, InboundMessage, Letter, Membership, Notice, Organization, Person
 from tests import cast_notices, smarthost
 from tests.cast_mail import DOMAIN, dns, mail, signed
 from tests.core.test_dispatch import dsn
@@ -60,7 +60,9 @@ def read() -> int:
 
 def test_posts_joins_and_bounces_come_by_the_mailbox(school, box):
     """T-30, T-27, D-37: byte for byte, so that signatures hold; handled mail is moved into a folder."""
-    Sender.create(list=school.lists["1-1"], address="hanako@example.jp", address_key="hanako@example.jp", name="花子")
+    AllowedSender.create(
+        list=school.lists["1-1"], address="hanako@example.jp", address_key="hanako@example.jp", name="花子"
+    )
     sent = cast_notices.send([school.lists["1-1"]], by=school.users["花子"], subject="運動会")
     letter = Letter.get(Letter.delivery == sent.deliveries["青山 健太"])
     report = dsn(letter)
@@ -70,19 +72,23 @@ def test_posts_joins_and_bounces_come_by_the_mailbox(school, box):
     box.put(came(report, path, ""), "3.c")
     box.put(came(mail("x@example.jp", "n", "a", "b"), f"nobody@{DOMAIN}"), "4.d")
     assert read() == 4
-    assert {row.kind: row.outcome for row in Incoming.select()} == {"post": "done", "join": "done", "bounce": "done"}
-    assert Incoming.get(Incoming.kind == "post").reason == "dkim"
+    assert {row.kind: row.outcome for row in InboundMessage.select()} == {
+        "post": "done",
+        "join": "done",
+        "bounce": "done",
+    }
+    assert InboundMessage.get(InboundMessage.kind == "post").reason == "dkim"
     assert Membership.select().join(Person).where(Person.address == "new@example.jp").get().state == "active"
     assert Person.get_by_id(letter.person_id).address_state == "bounced"
     assert (box.lying(), box.lying(HANDLED_FOLDER), box.lying(OTHER_FOLDER)) == (0, 3, 1)
-    state = Collection.the()
+    state = ImapStatus.load_row()
     assert (state.reason, state.taken, state.others) == ("", 3, 1)
     assert read() == 0
 
 
 def test_the_same_mail_seen_twice_changes_nothing(school, box, monkeypatch):
     """The connection broke between writing down and moving aside."""
-    Sender.create(list=school.lists["1-1"], address="hanako@example.jp", address_key="hanako@example.jp")
+    AllowedSender.create(list=school.lists["1-1"], address="hanako@example.jp", address_key="hanako@example.jp")
     box.put(came(signed(mail("hanako@example.jp", LIST, "練習", "本文\n"), "example.jp"), LIST), "1.a")
 
     def cut(self, uid, folder):
@@ -92,9 +98,9 @@ def test_the_same_mail_seen_twice_changes_nothing(school, box, monkeypatch):
         once.setattr(ImapSession, "move_message", cut)
         read()
     SpoolWorker().run_once()
-    assert Collection.the().reason == "broken" and box.lying() == 1
+    assert ImapStatus.load_row().reason == "broken" and box.lying() == 1
     assert read() == 1 and Notice.select().where(Notice.route == "mail").count() == 1
-    assert Collection.the().reason == ""
+    assert ImapStatus.load_row().reason == ""
 
 
 def test_a_mail_that_is_too_large_is_not_fetched(school, box, monkeypatch):
@@ -122,7 +128,11 @@ def test_with_one_mailbox_replies_and_bounces_are_known_by_the_letter(school, bo
     box.put(head.replace(b"<p@example.jp>", b"<>") + report, "2.b")
     box.put(head + mail("q@example.jp", f"kairan@{DOMAIN}", "質問", "行事はいつですか"), "3.c")
     assert read() == 3
-    assert {row.kind: row.outcome for row in Incoming.select()} == {"reply": "done", "bounce": "done", "house": "held"}
+    assert {row.kind: row.outcome for row in InboundMessage.select()} == {
+        "reply": "done",
+        "bounce": "done",
+        "house": "held",
+    }
     assert Person.get_by_id(letter.person_id).address_state == "bounced"
 
 
@@ -131,17 +141,17 @@ def test_a_recipient_that_is_only_guessed_posts_nothing_by_itself(school, box):
     ground.set_current_config(
         replace(ground.current_config(), road="mailbox", mailbox="kaede@gmail.example", plus="yes")
     )
-    Sender.create(list=school.lists["1-1"], address="hanako@example.jp", address_key="hanako@example.jp")
+    AllowedSender.create(list=school.lists["1-1"], address="hanako@example.jp", address_key="hanako@example.jp")
     list_ = "kaede+1nen1kumi@gmail.example"
     head = b"Received: from a\r\n\tby mx; Sun\r\n"
     box.put(head + signed(mail("hanako@example.jp", list_, "練習", "本文\n"), "example.jp"), "1.a")
     both = mail("hanako@example.jp", f"{list_}, kaede+2nen1kumi@gmail.example", "両方", "本文\n")
     box.put(head + signed(both, "example.jp"), "2.b")
     assert read() == 2
-    rows = {row.subject: row for row in Incoming.select()}
+    rows = {row.subject: row for row in InboundMessage.select()}
     assert (rows["練習"].kind, rows["練習"].outcome, rows["練習"].reason) == ("post", "held", "bcc")
     assert rows["両方"].kind == "house"
-    assert Notice.get(Notice.route == "mail").held_why == "proof"
+    assert Notice.get(Notice.route == "mail").hold_reason == "proof"
 
 
 @pytest.mark.parametrize(
@@ -160,9 +170,9 @@ def test_what_is_wrong_is_said_in_plain_words_and_tried_less_and_less(school, bo
     Organization.update(imap="").execute()
     with pytest.raises(MailboxUnavailable) as told:
         imap_poller.poll_once(wrong, clock.now())
-    assert (told.value.reason, Collection.the().reason) == (reason, reason)
-    assert load_settings().box.password not in told.value.detail + Collection.the().detail
-    assert told.value.message == Collection.the().message != ""
+    assert (told.value.reason, ImapStatus.load_row().reason) == (reason, reason)
+    assert load_settings().box.password not in told.value.detail + ImapStatus.load_row().detail
+    assert told.value.message == ImapStatus.load_row().message != ""
     ground.set_current_config(replace(ground.current_config(), imap=box.url))
     check = next(
         one
@@ -176,9 +186,9 @@ def test_the_collector_rests_after_trouble_and_forgets_it_with_new_settings(scho
     good = ground.current_config()
     ground.set_current_config(replace(good, imap=box.url.replace("geheim", "falsch")))
     collector = imap_poller.ImapPoller()
-    assert not collector.run_once() and Collection.the().reason == "login"
-    Collection.update(reason="").execute()
-    assert not collector.run_once() and Collection.the().reason == "", "not tried again at once"
+    assert not collector.run_once() and ImapStatus.load_row().reason == "login"
+    ImapStatus.update(reason="").execute()
+    assert not collector.run_once() and ImapStatus.load_row().reason == "", "not tried again at once"
     ground.set_current_config(good)
     box.put(came(mail("x@example.jp", LIST, "a", "b"), LIST), "1.a")
     assert collector.run_once() and box.lying() == 0
@@ -195,7 +205,7 @@ def test_a_mail_that_arrives_while_waiting_is_taken_at_once(school, box):
     thread = threading.Thread(target=run)
     thread.start()
     try:
-        assert until(lambda: Collection.select().where(Collection.well_at.is_null(False)).exists(), 10)
+        assert until(lambda: ImapStatus.select().where(ImapStatus.last_success_at.is_null(False)).exists(), 10)
         box.put(came(mail("x@example.jp", LIST, "a", "b"), LIST), "1.a")
         assert until(lambda: box.lying(HANDLED_FOLDER) == 1, 10), box.said()
         with pytest.raises(imap_poller.MailboxLocked):
@@ -229,7 +239,7 @@ def test_the_command_reads_once(school, box, monkeypatch):
     box.put(came(mail("x@example.jp", LIST, "a", "b"), LIST), "1.a")
     done = CliRunner().invoke(collect)
     assert (done.exit_code, done.stdout) == (0, "1\n"), done.output
-    assert Incoming.get().kind == "stray"
+    assert InboundMessage.get().kind == "stray"
     assert settings.load_settings().box and Path(ground.current_config().data).exists()
 
 
@@ -254,7 +264,7 @@ default_destination_concurrency_failed_cohort_limit = 0
 def test_a_real_catch_all_brings_posts_and_bounces_by_imap(school, box, tmp_path):
     """D-37, T-30: Kairan → provider's Postfix → 550 → report into the mailbox → IMAP → the person is excluded."""
     list_, dead = school.lists["1-1"], "aoyama.k@example.com"
-    Sender.create(list=list_, address="hanako@example.jp", address_key="hanako@example.jp", name="花子")
+    AllowedSender.create(list=list_, address="hanako@example.jp", address_key="hanako@example.jp", name="花子")
     owner = os.stat(box.home / "Maildir")
     main = CATCH_ALL.format(domain=DOMAIN, home=box.home, uid=owner.st_uid, gid=owner.st_gid)
     port = free_port()
@@ -274,7 +284,7 @@ def test_a_real_catch_all_brings_posts_and_bounces_by_imap(school, box, tmp_path
     letter = smarthost.letter_to(notice, dead)
     assert (letter.state, letter.reason) == ("bounced", "unknown_user")
     assert Person.get_by_id(letter.person_id).address_state == "bounced"
-    rows = {row.kind: row for row in Incoming.select()}
+    rows = {row.kind: row for row in InboundMessage.select()}
     assert rows["bounce"].envelope_sender == "" and rows["bounce"].recipient.startswith("b-")
     assert (rows["post"].envelope_sender, rows["post"].outcome, rows["post"].reason) == (
         "hanako@example.jp", "done", "dkim",

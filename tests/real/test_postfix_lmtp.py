@@ -18,7 +18,7 @@ from click.testing import CliRunner
 import config as ground
 from cli.deliver import deliver
 from core.inbound import dispatch
-from models import Incoming, Letter, Membership, Notice, Person, Sender
+from models import AllowedSender, InboundMessage, Letter, Membership, Notice, Person
 from tests import smarthost
 from tests.cast_mail import DOMAIN, dns, mail, signed
 from tests.mail.smtp_servers import free_port
@@ -113,7 +113,9 @@ def log(tmp_path) -> str:
 def test_mail_from_outside_comes_in_and_what_is_unknown_is_refused_at_the_door(school, tmp_path, monkeypatch):
     """T-23, T-27, T-30: a post of a registered sender, a blank mail, a stranger; no backscatter, no open relay."""
     monkeypatch.setattr(dispatch, "txt_lookup", dns("example.jp"))
-    Sender.create(list=school.lists["1-1"], address="hanako@example.jp", address_key="hanako@example.jp", name="花子")
+    AllowedSender.create(
+        list=school.lists["1-1"], address="hanako@example.jp", address_key="hanako@example.jp", name="花子"
+    )
     join = f"1nen1kumi-join@{DOMAIN}"
     with house(tmp_path) as (port, host):
         unknown = swaks(port, mail("x@example.jp", "n", "a", "b"), tmp_path, "x@example.jp", f"nobody@{DOMAIN}")
@@ -127,7 +129,7 @@ def test_mail_from_outside_comes_in_and_what_is_unknown_is_refused_at_the_door(s
         assert swaks(port, signed(mail("new@example.jp", join), "example.jp"), tmp_path, "new@example.jp", join)
         assert swaks(port, mail("evil@example.net", LIST, "宣伝", "x"), tmp_path, "evil@example.net", LIST)
 
-        done = Incoming.select().where(Incoming.outcome.in_(("done", "held")))
+        done = InboundMessage.select().where(InboundMessage.outcome.in_(("done", "held")))
         assert until(lambda: done.count() == 3, 30), log(tmp_path)
         found = {row.kind: row for row in done}
         assert set(found) == {"post", "join", "stray"}
@@ -151,7 +153,12 @@ def _says_the_limit_of_size(port: int) -> None:
         assert (code, why[:5]) == (552, b"5.3.4"), why
         big = mail("x@example.jp", to, "big", "") + b"".join([b"y" * 76 + b"\n"] * (24 * 2**20 // 77))
         assert client.sendmail("x@example.jp", [to], big.replace(b"\n", b"\r\n")) == {}
-    assert until(lambda: Incoming.select().where(Incoming.kind == "house", Incoming.outcome == "held").exists(), 30)
+    assert until(
+        lambda: (
+            InboundMessage.select().where(InboundMessage.kind == "house", InboundMessage.outcome == "held").exists()
+        ),
+        30,
+    )
 
 
 def test_real_reports_come_back_and_exclude_only_who_is_gone(school, tmp_path):
@@ -174,7 +181,7 @@ def test_real_reports_come_back_and_exclude_only_who_is_gone(school, tmp_path):
     assert reasons == {unknown: "unknown_user", full: "full", spam: "policy"}
     states = {one: Person.get(Person.address == one).address_state for one in (unknown, full, spam)}
     assert states == {unknown: "bounced", full: "fine", spam: "fine"}
-    rows = list(Incoming.select())
+    rows = list(InboundMessage.select())
     assert {row.kind for row in rows} == {"bounce"}
     assert sorted(row.reason for row in rows) == ["delayed", "full", "policy", "unknown_user"]
     assert all(re.fullmatch(r"b-[a-z2-7]{24}", row.recipient) for row in rows)
@@ -215,5 +222,6 @@ def test_the_documented_pipe_hands_over_each_mail_with_its_envelope(school, tmp_
         done = CliRunner().invoke(deliver, given, input=raw, env=environ)
         assert done.exit_code == 0, done.output
         assert (
-            Incoming.get(Incoming.recipient == given[1].partition("=")[2].partition("@")[0]).envelope_sender == sender
+            InboundMessage.get(InboundMessage.recipient == given[1].partition("=")[2].partition("@")[0]).envelope_sender
+            == sender
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from core.notices import inline_images
-from models import Link
+from models import TrackedLink
 from tests import files, smarthost
 from tests.real.external_programs import find_program
 from tests.real.sample_letters import DECORATED, ENGLISH, JAPANESE, write_files
@@ -70,7 +70,9 @@ def test_counting_openings_and_links_costs_at_most_half_a_point(school, tmp_path
         for counts in ways.values():
             options = {"subject": "防災訓練のお知らせ", "text": LINKS, "read_confirmation": read}
             notice = begun(school.users["花子"], [school.lists["1-1"]], **options, **counts)
-            assert Link.select().where(Link.notice == notice).count() == (2 if "track_clicks" in counts else 0)
+            assert TrackedLink.select().where(TrackedLink.notice == notice).count() == (
+                2 if "track_clicks" in counts else 0
+            )
             assert drained()
     mails = [raw for _, to, raw, _ in host.mails if to == ["aoyama.k@example.com"]]
     _are_what_they_are_meant_to_be(mails, ways)

@@ -29,7 +29,7 @@ def confirm_notice(
 def start_notice(school: School, **fields: Any) -> Notice:
     """Make a notice whose letters wait to be claimed."""
     made = confirm_notice(school, **fields)
-    Notice.update(begin_at=clock.now()).where(Notice.id == made.id).execute()
+    Notice.update(send_at=clock.now()).where(Notice.id == made.id).execute()
     lifecycle.start_due_notices(clock.now())
     return Notice.get_by_id(made.id)
 

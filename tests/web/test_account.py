@@ -6,7 +6,7 @@ import pytest
 
 import clock
 from core.accounts import accounts, passwords
-from models import Letter, Log, MailingList, Membership, Session, User
+from models import AuditLog, Letter, MailingList, Membership, Session, User
 from tests.cast import PASSWORD
 
 NEW = "mizuumi-no-asa-no-kiri"
@@ -65,18 +65,18 @@ def test_a_new_address_counts_once_its_letter_was_answered(as_, client):
     browser = as_("花子")
     browser.post("/account/email", data={"email": "new@school.example", "password": PASSWORD})
     hanako = User.get(User.name == "花子")
-    assert (hanako.email, hanako.email_wanted) == ("user1@school.example", "new@school.example")
+    assert (hanako.email, hanako.pending_email) == ("user1@school.example", "new@school.example")
     assert "new@school.example はまだ確認されていません" in browser.get("/account").text
     assert accounts.find_user("new@school.example") is None
     opened = client.get(link())
     assert opened.status_code == 200 and User.get(User.name == "花子").email == "user1@school.example"  # GET never acts
     assert client.post(link()).status_code == 200
     hanako = User.get(User.name == "花子")
-    assert (hanako.email, hanako.email_wanted) == ("new@school.example", None)
+    assert (hanako.email, hanako.pending_email) == ("new@school.example", None)
     assert client.post(link()).status_code == 404
     told = Letter.get(Letter.kind == "email-changed")
     assert told.address == "user1@school.example" and "new@" not in str(told.payload) and "守" in str(told.payload)
-    assert Log.select().where(Log.action == "email.used").exists()
+    assert AuditLog.select().where(AuditLog.action == "email.used").exists()
 
 
 def test_the_letter_goes_out_again_and_the_new_address_can_be_forgotten(as_, client):

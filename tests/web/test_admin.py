@@ -13,7 +13,7 @@ from core.delivery import dev_outbox
 from core.notifications import service_mail
 from mail import address
 from mail.dev_outbox_files import save_letter
-from models import Letter, Log, Notice, Organization
+from models import AuditLog, Letter, Notice, Organization
 from tests.counting import queries
 
 HOUSE = {
@@ -40,7 +40,7 @@ def caught(config, kind="notice", html="", **fields) -> str:
     """Put a letter of ours into the outbox and return its name."""
     notice = Notice.create(state="sent") if kind == "notice" else None
     letter = Letter.create(kind=kind, notice=notice, address="a@example.jp", domain="example.jp",
-                           useful_until=clock.now(), payload={})  # fmt: skip
+                           expires_at=clock.now(), payload={})  # fmt: skip
     mark = address.make_verp_tag(letter.id, config.key("secret"))
     head = f"Message-ID: <{mark}@mail.school.example>\r\nFrom: =?utf-8?b?5qCh?= <zenko@mail.school.example>\r\n"
     head += "To: a@example.jp\r\nSubject: =?utf-8?b?6YGL5YuV5Lya?=\r\nMIME-Version: 1.0\r\n"
@@ -90,9 +90,9 @@ def test_forged_posts_are_refused(as_, client, path):
 def test_what_families_see_is_changed_and_recorded(as_, free):
     browser = as_("守")
     assert browser.post("/admin/organization", data=HOUSE).status_code == 303
-    row = Organization.the()
+    row = Organization.load_row()
     assert {name: getattr(row, name) for name in HOUSE} == HOUSE
-    log = Log.select().where(Log.action == "organization.changed").order_by(Log.id.desc()).get()
+    log = AuditLog.select().where(AuditLog.action == "organization.changed").order_by(AuditLog.id.desc()).get()
     assert log.detail == {"fields": sorted(HOUSE)}
 
 
@@ -104,7 +104,7 @@ def test_bad_value_keeps_what_was_typed_and_changes_nothing(as_, free, field, va
     answer = as_("守").post("/admin/organization", data={**HOUSE, field: value})
     assert answer.status_code == 422
     assert f'value="{HOUSE["postal"]}"' in answer.text
-    assert Organization.the().name == "かえで原小学校"
+    assert Organization.load_row().name == "かえで原小学校"
 
 
 def test_what_the_environment_fixes_is_named_and_cannot_be_posted(as_):
@@ -113,7 +113,7 @@ def test_what_the_environment_fixes_is_named_and_cannot_be_posted(as_):
     assert "KAIRAN_BASE_URL" in text and "KAIRAN_MAIL_DOMAIN" in text
     assert 'name="base_url"' not in text
     assert browser.post("/admin/organization", data=HOUSE).status_code == 303
-    assert Organization.the().base_url == ""
+    assert Organization.load_row().base_url == ""
 
 
 def test_pace_is_changed(as_):
@@ -126,7 +126,7 @@ def test_pace_is_changed(as_):
 def test_time_to_cancel_is_never_switched_off(as_, field, value):
     """N-06"""
     assert as_("守").post("/admin/organization/pace", data={**PACE, field: value}).status_code == 422
-    assert Organization.the().hold_s == 180
+    assert Organization.load_row().hold_s == 180
 
 
 # ── the outbox ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -191,13 +191,13 @@ def test_outbox_is_paged(as_, config):
 
 def test_record_names_who_did_what(as_, school):
     as_("花子")
-    Log.create(user=school.users["守"], action="user.disabled", kind="user", number=school.users["太郎"].id)
+    AuditLog.create(user=school.users["守"], action="user.disabled", kind="user", number=school.users["太郎"].id)
     text = as_("守").get("/admin/record").text
     assert "ログインしました" in text and "アカウントを停止" in text and "太郎" in text
 
 
 def test_record_can_be_narrowed_and_paged(as_, school):
-    Log.insert_many([{"action": "list.added", "kind": "list", "at": clock.now()} for _ in range(60)]).execute()
+    AuditLog.insert_many([{"action": "list.added", "kind": "list", "at": clock.now()} for _ in range(60)]).execute()
     browser = as_("守")
     assert browser.get("/admin/record?kind=list").text.count("リストを追加") == 50
     assert browser.get("/admin/record?kind=list&page=2").text.count("リストを追加") == 10
@@ -207,7 +207,7 @@ def test_record_can_be_narrowed_and_paged(as_, school):
 def test_record_takes_the_same_queries_for_any_number_of_lines(as_, school):
     browser = as_("守")
     few = queries(lambda: browser.get("/admin/record"))
-    Log.insert_many(
+    AuditLog.insert_many(
         [{"action": "user.changed", "kind": "user", "number": 1, "user": 2, "at": clock.now()} for _ in range(40)]
     ).execute()
     assert queries(lambda: browser.get("/admin/record")) == few

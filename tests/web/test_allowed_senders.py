@@ -2,7 +2,7 @@
 
 import pytest
 
-from models import Letter, Log, MailingList, Sender
+from models import AllowedSender, AuditLog, Letter, MailingList
 
 
 @pytest.fixture
@@ -38,34 +38,34 @@ def test_a_manager_adds_senders_and_each_gets_a_trial_letter(as_, page):
     ],
 )
 def test_what_cannot_be_a_sender_is_said_at_the_field(as_, page, school, address, sentence):
-    Sender.create(list=school.lists["1-1"], address="a@example.jp", address_key="a@example.jp")
+    AllowedSender.create(list=school.lists["1-1"], address="a@example.jp", address_key="a@example.jp")
     got = add(as_("花子"), page, address)
     assert got.status_code == 422
     assert sentence in got.get_data(as_text=True)
-    assert Sender.select().count() == 1
+    assert AllowedSender.select().count() == 1
 
 
 def test_the_last_sender_cannot_go(as_, page, school):
     """T-38: neither is there a button, nor does a forged form do it."""
     browser = as_("花子")
     add(browser, page)
-    only = Sender.get()
+    only = AllowedSender.get()
     assert f"/{only.id}/remove" not in browser.get(page).get_data(as_text=True)
     browser.post(f"{page}/{only.id}/remove")
     assert "最低1人" in browser.get(page).get_data(as_text=True)
     add(browser, page, "b@example.jp")
     browser.post(f"{page}/{only.id}/remove")
-    assert [one.address for one in Sender.select()] == ["b@example.jp"]
-    assert Log.select().where(Log.action == "sender.removed").count() == 1
+    assert [one.address for one in AllowedSender.select()] == ["b@example.jp"]
+    assert AuditLog.select().where(AuditLog.action == "sender.removed").count() == 1
 
 
 def test_a_sender_is_changed_and_tried_again(as_, page):
     browser = as_("花子")
     add(browser, page)
-    sender = Sender.get()
+    sender = AllowedSender.get()
     assert "花子（携帯）" in browser.get(f"{page}/{sender.id}").get_data(as_text=True)
     browser.post(f"{page}/{sender.id}", data={"address": "new@docomo.ne.jp", "name": "花子"})
-    assert (Sender.get().address, Sender.get().name) == ("new@docomo.ne.jp", "花子")
+    assert (AllowedSender.get().address, AllowedSender.get().name) == ("new@docomo.ne.jp", "花子")
     browser.post(f"{page}/{sender.id}/trial")
     assert Letter.select().where(Letter.kind == "sender", Letter.address == "new@docomo.ne.jp").count() == 2
 
@@ -83,17 +83,17 @@ def test_how_mails_are_taken(as_, page, school):
 @pytest.mark.parametrize(("who", "code"), [("太郎", 404), ("送る子", 403), ("見る子", 403), ("守", 200)])
 def test_only_managers_of_this_list(as_, page, school, who, code):
     """T-33."""
-    sender = Sender.create(list=school.lists["1-1"], address="a@example.jp", address_key="a@example.jp")
+    sender = AllowedSender.create(list=school.lists["1-1"], address="a@example.jp", address_key="a@example.jp")
     browser = as_(who)
     assert browser.get(page).status_code == code
     if code != 200:
         for path in ("", "/door", f"/{sender.id}", f"/{sender.id}/remove", f"/{sender.id}/trial"):
             assert browser.post(page + path, data={"address": "x@example.jp"}).status_code == code
-    assert Sender.select().count() == 1
+    assert AllowedSender.select().count() == 1
 
 
 def test_a_sender_of_another_list_is_not_found(as_, page, school):
-    other = Sender.create(list=school.lists["2-1"], address="a@example.jp", address_key="a@example.jp")
+    other = AllowedSender.create(list=school.lists["2-1"], address="a@example.jp", address_key="a@example.jp")
     browser = as_("花子")
     assert browser.get(f"{page}/{other.id}").status_code == 404
     assert browser.post(f"{page}/{other.id}/remove").status_code == 404

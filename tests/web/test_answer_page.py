@@ -9,7 +9,7 @@ import clock
 from core.notices import questions, rendering, workflow
 from core.notices.questions import QuestionDraft
 from core.reports import poll_results
-from models import Answer, Delivery, MailingList, Question, Visit
+from models import Answer, Delivery, MailingList, PageView, Question
 from tests import cast_notices
 from tests.cast_notices import ATTENDANCE, PHONE, SCANNER, ask, fresh
 
@@ -54,7 +54,7 @@ def test_the_opened_choice_is_preselected_and_nothing_is_recorded(reader, sent, 
     assert "まだ回答していません。「欠席する」でよければ、下のボタンを押してください。" in text
     assert "この内容で回答する" in text and "授業参観の出欠" in text and "臨時休校" in text
     assert counts(sent) == [0, 0, 0] and fresh(hers).read_at is None
-    assert Visit.get(Visit.delivery == hers).page == "a2"
+    assert PageView.get(PageView.delivery == hers).page == "a2"
 
 
 def test_a_press_answers_and_can_be_corrected_at_once(reader, sent, hers):
@@ -105,7 +105,7 @@ def test_an_unknown_token_is_told_kindly_and_records_nothing(reader, sent):
     assert reader.get(f"/a/{'a' * 26}/1").status_code == 404
     assert reader.post(f"/a/{'a' * 26}/1", data={"q1": "1"}).status_code == 404
     assert "見本" in page(reader.get(f"/a/{rendering.PLACEHOLDER_TOKEN}/1"))
-    assert not Answer.select().exists() and not Visit.select().exists()
+    assert not Answer.select().exists() and not PageView.select().exists()
 
 
 def test_a_notice_without_questions_leads_to_its_page(reader, school):
@@ -154,7 +154,7 @@ def test_days_are_chosen_on_one_page(reader, sent, hers):
 def test_what_scanners_send_ahead_runs_nothing(reader, hers, method):
     """Law 3"""
     assert reader.open(f"/a/{hers.token}/2", method=method).status_code == 204
-    assert not Visit.select().exists()
+    assert not PageView.select().exists()
 
 
 def test_a_scanners_press_is_no_answer(app, sent, hers):

@@ -91,16 +91,16 @@ def test_an_urgent_notice_shows_the_usual_button(as_, draft, school):
 
 def test_administrators_set_where_it_is_wanted(as_, school):
     mamoru, one = as_("守"), school.lists["2-1"]
-    data = {"second_person": "1", "lists": [str(one.id)]}
+    data = {"requires_approval": "1", "lists": [str(one.id)]}
     assert mamoru.post("/admin/safety", data=data).status_code == 303
-    assert Organization.the().second_person and MailingList.get_by_id(one.id).second_person
+    assert Organization.load_row().requires_approval and MailingList.get_by_id(one.id).requires_approval
     assert "checked" in get_page(mamoru, "/admin/safety")
     assert as_("花子").get("/admin/safety").status_code == 403
 
 
 def test_nobody_approves_who_may_not_see_all_of_it(as_, school):
     """T-33: 送る子 sends to the class, but the father was chosen by name for both of his children."""
-    Organization.update(second_person=True).execute()
+    Organization.update(requires_approval=True).execute()
     draft = draft_of(school, "守", "1-1")
     father = school.people["鈴木 大輔"]
     Role.create(user=school.users["見る子"], list_id=school.lists["2-1"].id, kind="sender")

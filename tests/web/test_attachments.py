@@ -8,7 +8,7 @@ import pytest
 
 import clock
 from core.notices import attachments
-from models import Attachment, Notice, Opened
+from models import Attachment, AttachmentView, Notice
 from tests import cast_notices, files
 from tests.web.notice_factory import get_page
 from tests.web.test_notices_check import draft_of, hidden
@@ -160,11 +160,11 @@ def test_a_press_opens_and_counts_a_get_does_not(client, sent):
     assert "しおり.pdf" in client.get(at, headers=agent).get_data(as_text=True)
     got = client.get(there, headers=agent, buffered=True)
     assert got.data == files.PDF and got.headers["Content-Disposition"].startswith("attachment")
-    assert client.head(there).status_code == 204 and Opened.select().count() == 0
+    assert client.head(there).status_code == 204 and AttachmentView.select().count() == 0
     pressed = client.post(there, headers=agent, follow_redirects=True, buffered=True)
-    assert pressed.data == files.PDF and Opened.select().count() == 1
+    assert pressed.data == files.PDF and AttachmentView.select().count() == 1
     client.post(there, headers={"User-Agent": cast_notices.SCANNER})
-    assert Opened.select().count() == 1
+    assert AttachmentView.select().count() == 1
 
 
 def test_no_token_opens_the_file_of_another_notice(client, sent, school):

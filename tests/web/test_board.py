@@ -14,7 +14,7 @@ import models
 from core.members import unsubscribe
 from core.responses import read_confirmations
 from database import db
-from models import Child, Delivery, Log, MailingList, Membership, Notice, Person, User
+from models import AuditLog, Child, Delivery, MailingList, Membership, Notice, Person, User
 from tests import cast_notices
 from tests.cast_notices import PHONE, fresh, outcome
 
@@ -147,18 +147,18 @@ def test_tell_and_take_back(as_, sent):
     browser, number = as_("花子"), sent.deliveries["和田 幸子"].id
     answer = browser.post(url(sent, "/told?view=phone"), data={"tell": number})
     assert answer.status_code == 303 and answer.location.endswith("board?view=phone#side")
-    assert fresh(sent.deliveries["和田 幸子"]).told_by.name == "花子"
+    assert fresh(sent.deliveries["和田 幸子"]).phoned_by.name == "花子"
     page = text(browser.get(url(sent)))
     assert "電話で伝えた 1世帯" in page and 'class="stamp tel' in page and count(page)[0] == "0"
     browser.post(url(sent, "/told"), data={"undo": number})
-    assert fresh(sent.deliveries["和田 幸子"]).told_at is None
+    assert fresh(sent.deliveries["和田 幸子"]).phoned_at is None
 
 
 @pytest.mark.parametrize(("who", "status"), [("守", 303), ("送る子", 303), ("見る子", 403), ("太郎", 404)])
 def test_who_may_mark(as_, sent, who, status):
     answer = as_(who).post(url(sent, "/told"), data={"tell": sent.deliveries["和田 幸子"].id})
     assert answer.status_code == status
-    assert (fresh(sent.deliveries["和田 幸子"]).told_at is not None) == (status == 303)
+    assert (fresh(sent.deliveries["和田 幸子"]).phoned_at is not None) == (status == 303)
 
 
 def test_a_viewer_gets_no_buttons(as_, sent):
@@ -168,7 +168,7 @@ def test_a_viewer_gets_no_buttons(as_, sent):
 @pytest.mark.parametrize("data", [{}, {"tell": "x"}, {"tell": ""}, {"tell": "99999999,-1"}])
 def test_bad_values_mark_nobody(as_, sent, data):
     assert as_("花子").post(url(sent, "/told"), data=data).status_code in (303, 400)
-    assert Delivery.select().where(Delivery.told_at.is_null(False)).count() == 0
+    assert Delivery.select().where(Delivery.phoned_at.is_null(False)).count() == 0
 
 
 def test_wrong_methods(as_, sent):
@@ -211,7 +211,7 @@ def test_a_poll_after_new_classes_appeared_loads_the_page_again(as_, school, sen
     page = text(browser.get(url(sent)))
     child = Child.create(name="新 一", grade="9", class_name="9", household="new")
     member = Membership.create(person=school.people["石川 直樹"], list=school.lists["1-1"], child=child)
-    models.Cover.create(
+    models.DeliveryMembership.create(
         delivery=sent.deliveries["石川 直樹"], membership=member, list=school.lists["1-1"], household="ishikawa",
         child_name=child.name, grade="9", class_name="9",
     )  # fmt: skip
@@ -244,7 +244,7 @@ def test_the_file_holds_everybody_and_no_formula(as_, school, sent):
     assert by_name["石川 直樹"]["組"] == "1年1組"  # 1-1 would become the first of January
     assert "'=HYPERLINK(1)" in by_name
     assert "@" not in answer.data.decode("utf-8-sig")
-    assert Log.select().where(Log.action == "board.exported", Log.number == sent.notice.id).count() == 1
+    assert AuditLog.select().where(AuditLog.action == "board.exported", AuditLog.number == sent.notice.id).count() == 1
 
 
 # ── size ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -285,7 +285,7 @@ def big(name: str, households: int, by: User) -> cast_notices.Sent:
             Membership.insert_many({"person": base + n, "list": made.id, "child": first + n} for n in part).execute()
     sent = cast_notices.send([made], by=by)
     half = [one.id for one in sent.deliveries.values()][::2]
-    Delivery.update(read_at=clock.now(), read_how="press").where(Delivery.id.in_(half)).execute()
+    Delivery.update(read_at=clock.now(), read_via="press").where(Delivery.id.in_(half)).execute()
     return sent
 
 

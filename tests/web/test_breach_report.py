@@ -8,7 +8,7 @@ import pytest
 import clock
 import i18n
 from core.reports import breach_duty
-from models import Delivery, Log, Notice
+from models import AuditLog, Delivery, Notice
 from tests import cast_notices
 
 
@@ -29,7 +29,7 @@ def page(browser, address, status=200):
 
 
 def logged(action):
-    return [(one.user.name, one.number) for one in Log.select().where(Log.action == action)]
+    return [(one.user.name, one.number) for one in AuditLog.select().where(AuditLog.action == action)]
 
 
 def test_the_page_names_who_has_it_and_what_the_law_asks(hanako, sent):
@@ -74,8 +74,8 @@ def test_what_has_not_begun_is_no_incident(hanako, sent):
 def test_the_list_offers_the_own_notices_and_the_alarms(hanako, as_, sent, school):
     """A notice to 全校 may be seen by a class teacher, not steered: it is not offered."""
     whole = cast_notices.send([school.lists["whole"]], by=school.users["守"], subject="全校のもの")
-    Delivery.update(strange_at=clock.now()).where(Delivery.id == sent.deliveries["石川 直樹"].id).execute()
-    Delivery.update(strange_at=clock.now()).where(Delivery.id == whole.deliveries["加藤 誠"].id).execute()
+    Delivery.update(misdirected_at=clock.now()).where(Delivery.id == sent.deliveries["石川 直樹"].id).execute()
+    Delivery.update(misdirected_at=clock.now()).where(Delivery.id == whole.deliveries["加藤 誠"].id).execute()
     text = page(hanako, "/history/incident")
     assert "個人面談の日程" in text and "石川 直樹" in text
     assert "全校のもの" not in text and "加藤 誠" not in text

@@ -22,7 +22,7 @@ def test_an_administrator_corrects_a_text_and_parents_read_it(as_, client, schoo
         shown = text(admin.get(path))
         assert "新しい手順で" in shown and f"{domain}を許可" in shown, path
     assert admin.post("/admin/carriers/docomo/back").status_code == 303
-    assert Organization.the().carriers == []
+    assert Organization.load_row().carriers == []
 
 
 def test_a_carrier_is_added_and_a_mistake_keeps_what_was_typed(as_, school):

@@ -9,7 +9,7 @@ from core import permissions, visibility
 from core.inbound import replies
 from core.reports import dashboard
 from core.responses import read_confirmations
-from models import Delivery, Incoming, Letter, Membership, Notice, Person
+from models import Delivery, InboundMessage, Letter, Membership, Notice, Person
 from tests import cast_notices
 from tests.cast_notices import PHONE, fresh, outcome
 
@@ -106,13 +106,13 @@ def test_only_families_of_the_own_class_can_be_marked(as_, sent):
     address = f"/notices/{sent.notice.id}/board/told"
     assert as_("見る子").post(address, data={"tell": str(ours.id)}).status_code == 403
     as_("送る子").post(address, data={"tell": f"{ours.id},{theirs.id}"})
-    assert fresh(ours).told_at and not fresh(theirs).told_at
+    assert fresh(ours).phoned_at and not fresh(theirs).phoned_at
 
 
 def test_replies_of_other_families_are_not_read(as_, sent):
     for name, text in (("石川 直樹", "うちのことです"), ("木村 恵", "よその話です")):
         letter = Letter.get(Letter.delivery == sent.deliveries[name])
-        Incoming.create(
+        InboundMessage.create(
             kind="reply",
             letter=letter,
             notice=sent.notice,

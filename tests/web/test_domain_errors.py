@@ -35,7 +35,7 @@ def test_what_is_not_to_be_seen_names_nobody(as_, school):
 
 def test_where_a_button_is_missing_stands_who_has_it(as_, school):
     sent = cast_notices.send([school.lists["1-1"]], by=school.users["花子"], state="scheduled")
-    Notice.update(started_at=None, begin_at=sent.notice.confirmed_at).where(Notice.id == sent.notice.id).execute()
+    Notice.update(started_at=None, send_at=sent.notice.confirmed_at).where(Notice.id == sent.notice.id).execute()
     viewer = as_("見る子")
     shown = text(viewer.get(f"/notices/{sent.notice.id}"), 200)
     assert "この操作ができるのは、リストに送信できる人（花子さん、送る子さん）です。" in shown

@@ -8,7 +8,7 @@ import clock
 from core.delivery import lifecycle
 from core.delivery.worker import open_worker
 from core.notices import drip
-from models import Letter, Log, Membership, Notice, Person, Step
+from models import AuditLog, DripStep, Letter, Membership, Notice, Person
 
 WRITTEN = {
     "days": "1",
@@ -41,7 +41,7 @@ def test_a_manager_writes_one_and_a_new_member_gets_it(as_, page, school):
     assert "1人" in shown and f"/notices/{notice.id}/board" in shown
     assert browser.get(f"/notices/{notice.id}/board").status_code == 200
     assert browser.get(f"/history/{notice.id}").status_code == 200
-    assert [one.action for one in Log.select().where(Log.action.startswith("step."))] == ["step.added"]
+    assert [one.action for one in AuditLog.select().where(AuditLog.action.startswith("step."))] == ["step.added"]
 
 
 def test_the_letter_really_leaves(as_, page, school):
@@ -76,7 +76,7 @@ def test_what_cannot_be_is_said_and_what_was_typed_stays(as_, page, field, typed
     shown = answer.get_data(as_text=True)
     assert answer.status_code == 422
     assert sentence in shown
-    assert Step.select().count() == 0
+    assert DripStep.select().count() == 0
     if field != "text":
         assert "ご登録ありがとうございます。" in shown
 
@@ -94,7 +94,7 @@ def test_changed_paused_gone_on_and_ended(as_, page):
     browser.post(f"{where}/test")
     assert Letter.get(Letter.kind == "trial").address == "user1@school.example"
     assert "終わらせますか" in browser.get(f"{where}/end").get_data(as_text=True)
-    assert Step.get().ended_at is None
+    assert DripStep.get().ended_at is None
     browser.post(f"{where}/end")
     assert browser.get(where).status_code == 404
 

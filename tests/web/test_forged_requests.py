@@ -11,7 +11,7 @@ import clock
 from core.accounts import class_teacher
 from core.members import groups, segment_rules
 from core.notices import templates, workflow
-from models import Group, Log, Membership, Notice, Role, Sample, Sender, Target
+from models import AllowedSender, AuditLog, Group, Membership, Notice, NoticeTemplate, Role, Target
 
 STEER = (
     "recipients", "words", "name", "check", "test", "measure", "files", "cancel", "approve", "send-back", "take-back",
@@ -23,7 +23,7 @@ STEER = (
 def foreign(school):
     """What 太郎 has: a group, a sample, a registered sender's name, a draft."""
     room, now, taro = school.lists["2-1"], clock.now(), school.users["太郎"]
-    Sender.create(list=room, address="k@example.jp", address_key="k@example.jp", name="校長 山田")
+    AllowedSender.create(list=room, address="k@example.jp", address_key="k@example.jp", name="校長 山田")
     group = groups.add_group(
         room, "2年", taro, now, segment_rules.parse_blocks([("and", segment_rules.SegmentRule("grade", "is", "2"))])
     )
@@ -43,8 +43,8 @@ def own_draft(school, name: str) -> Notice:
 
 def written() -> list[int]:
     """Return the size of every table that a forged request might grow, and what was done."""
-    return [table.select().count() for table in (Notice, Target, Group, Sample, Role, Membership)] + [
-        Log.select().where(Log.action.not_in(("session.started", "session.ended"))).count()
+    return [table.select().count() for table in (Notice, Target, Group, NoticeTemplate, Role, Membership)] + [
+        AuditLog.select().where(AuditLog.action.not_in(("session.started", "session.ended"))).count()
     ]
 
 
@@ -110,7 +110,7 @@ def test_no_foreign_name_under_a_notice(school, as_, foreign, as_whom):
         answer = as_(name).post(f"/notices/{notice.id}/name", data={"as": wanted})
         assert answer.status_code == refused, (name, wanted)
         kept = Notice.get_by_id(notice.id)
-        assert (kept.sender_name, kept.sends_as_id, kept.in_charge) == ("", None, False)
+        assert (kept.sender_name, kept.sender_user_id, kept.in_charge) == ("", None, False)
 
 
 def test_the_tick_for_persons_in_charge_is_refused_below_manager(school, as_):

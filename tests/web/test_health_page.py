@@ -9,7 +9,7 @@ import config as ground
 from core import audit
 from core.system import health_email
 from core.system.health_email import HealthFinding
-from models import Letter, Log, Organization
+from models import AuditLog, Letter, Organization
 
 FOUND = [
     HealthFinding("smtp", False, "smtp://127.0.0.1:25", "The mail server cannot be reached."),
@@ -36,7 +36,7 @@ def test_dates_are_saved_and_shown_on_the_first_page_when_near(as_):
     near = clock.today() + timedelta(days=20)
     data = {"domain_until": near.isoformat(), "server_until": ""}
     assert browser.post("/admin/health/renewals", data=data).status_code == 303
-    assert Organization.the().domain_until == near
+    assert Organization.load_row().domain_until == near
     assert "ドメインの期限は" in browser.get("/").get_data(as_text=True)
     assert "ドメインの期限は" not in as_("花子").get("/").get_data(as_text=True)
 
@@ -44,17 +44,17 @@ def test_dates_are_saved_and_shown_on_the_first_page_when_near(as_):
 def test_a_missed_backup_stands_where_an_administrator_looks(as_):
     """Shown with the command for this machine; on the first page only once it is too long ago."""
     browser = as_("守")
-    Organization.update(ready_at=clock.now() - timedelta(days=2)).execute()
+    Organization.update(set_up_at=clock.now() - timedelta(days=2)).execute()
     page = browser.get("/admin/health").get_data(as_text=True)
     assert "バックアップはまだありません" in page and f"KAIRAN_DATA={ground.current_config().data} " in page
     assert "バックアップ" not in browser.get("/").get_data(as_text=True)
-    Organization.update(ready_at=clock.now() - timedelta(days=20)).execute()
+    Organization.update(set_up_at=clock.now() - timedelta(days=20)).execute()
     assert all("バックアップはまだありません" in browser.get(one).get_data(as_text=True) for one in ("/", "/admin"))
     assert "バックアップ" not in as_("花子").get("/").get_data(as_text=True)
     audit.log_action(None, "house.backed_up", detail={"files": 3})
     assert "バックアップは" not in browser.get("/").get_data(as_text=True)
     assert "最後のバックアップは" in browser.get("/admin/health").get_data(as_text=True)
-    Log.update(at=clock.now() - timedelta(days=9)).where(Log.action == "house.backed_up").execute()
+    AuditLog.update(at=clock.now() - timedelta(days=9)).where(AuditLog.action == "house.backed_up").execute()
     assert "最後のバックアップは" in browser.get("/").get_data(as_text=True)
 
 

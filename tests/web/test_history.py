@@ -25,7 +25,7 @@ def sent(school, subject, name="花子", key=CLASS, route="web", at=None, text="
     mark, booked = audiences.resolve_audience(made), now + timedelta(seconds=1) if at else None
     typed = str(mark.letters)
     workflow.confirm_send(made, by=school.users[name], fingerprint=mark.fingerprint, now=now, at=booked, typed=typed)
-    Notice.update(begin_at=now).where(Notice.id == made.id).execute()
+    Notice.update(send_at=now).where(Notice.id == made.id).execute()
     lifecycle.start_due_notices(now)
     return Notice.get_by_id(made.id)
 
@@ -79,7 +79,7 @@ def test_reads_are_counted_in_households(hanako, school):
 
 def test_told_by_telephone_is_not_confirmed(hanako, school):
     made = sent(school, "遠足のお知らせ")
-    Delivery.update(told_at=clock.now()).where(Delivery.notice == made, Delivery.name == "青山 健太").execute()
+    Delivery.update(phoned_at=clock.now()).where(Delivery.notice == made, Delivery.name == "青山 健太").execute()
     text = page(hanako, f"/history/{made.id}")
     assert "0／" in text and "電話で伝えた 1世帯" in text
 
@@ -151,7 +151,7 @@ def test_corrections_are_linked_both_ways(hanako, school):
     fresh = follow_ups.create_correction(first, first.by, clock.now())
     mark = audiences.resolve_audience(fresh).fingerprint
     workflow.confirm_send(fresh, by=first.by, fingerprint=mark, now=clock.now())
-    Notice.update(begin_at=clock.now()).where(Notice.id == fresh.id).execute()
+    Notice.update(send_at=clock.now()).where(Notice.id == fresh.id).execute()
     lifecycle.start_due_notices(clock.now())
     assert "訂正を送っています" in page(hanako, f"/history/{first.id}")
     assert f"/history/{first.id}" in page(hanako, f"/history/{fresh.id}")

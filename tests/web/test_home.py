@@ -74,7 +74,7 @@ def test_households_are_counted_as_on_the_board(school):
     for name in ("青山 美咲", "鈴木 大輔"):
         sent.deliveries[name].read_at = clock.now()
         sent.deliveries[name].save()
-    sent.deliveries["和田 幸子"].told_at = clock.now()
+    sent.deliveries["和田 幸子"].phoned_at = clock.now()
     sent.deliveries["和田 幸子"].save()
     for lists in (None, [school.lists["1-1"].id], [school.lists["2-1"].id]):
         drawn = board.build_board(sent.notice, lists=lists)
@@ -130,7 +130,7 @@ def test_running_notice_shows_how_far_it_is_and_is_asked_again(as_, school):
 
 def test_held_notice_asks_for_a_decision(as_, school):
     sent = cast_notices.send(
-        [school.lists["1-1"]], state="held", held_why="late", begin_at=day_old(), subject="遅れた話"
+        [school.lists["1-1"]], state="held", hold_reason="late", send_at=day_old(), subject="遅れた話"
     )
     text = as_("花子").get("/").text
     assert "遅れた話" in text and "まだ送っていません" in text
@@ -139,7 +139,7 @@ def test_held_notice_asks_for_a_decision(as_, school):
 
 def test_bookings_and_drafts_are_shown(as_, school):
     booked = cast_notices.send(
-        [school.lists["1-1"]], state="scheduled", begin_at=clock.now() + timedelta(days=1), subject="予約の話"
+        [school.lists["1-1"]], state="scheduled", send_at=clock.now() + timedelta(days=1), subject="予約の話"
     )
     Notice.update(started_at=None).where(Notice.id == booked.notice.id).execute()
     draft = Notice.create(by=school.users["花子"], by_name="花子")

@@ -7,7 +7,7 @@ from datetime import timedelta
 import clock
 from core.delivery.worker import open_worker
 from core.notices import inline_images, workflow
-from models import Delivery, Notice, Sample, Wording
+from models import Delivery, Notice, NoticeTemplate, Wording
 from tests import files
 from tests.web.notice_factory import get_page, start_notice
 
@@ -191,11 +191,11 @@ def test_a_sample_is_changed_without_losing_its_looks(as_, school):
         "kind": "other",
     }
     assert browser.post("/samples/new", data=data).status_code == 303
-    row = Sample.get(Sample.name == "遠足")
+    row = NoticeTemplate.get(NoticeTemplate.name == "遠足")
     assert row.decorated and row.html == kept and "水筒" in row.text
     assert 'name="html"' in get_page(browser, f"/samples/own-{row.id}/edit")
     browser.post(f"/samples/own-{row.id}/edit", data={**data, "html": "<script>alert(1)</script>"})
-    assert Sample.get_by_id(row.id).html == kept  # an empty body is refused
+    assert NoticeTemplate.get_by_id(row.id).html == kept  # an empty body is refused
 
 
 def test_the_editor_alone_may_write_styles_and_is_loaded_where_it_is_wanted(as_, school):
@@ -213,8 +213,10 @@ def test_the_editor_alone_may_write_styles_and_is_loaded_where_it_is_wanted(as_,
 
 def test_pictures_of_samples_are_shown_to_who_may_begin_from_them(as_, school):
     mark = inline_images.add_image("a.png", files.png())
-    row = Sample.create(name="図", subject="図", text="図", html=f'<img src="cid:{mark}" alt="図">', decorated=True)
-    Sample.update(list=school.lists["1-1"]).where(Sample.id == row.id).execute()
+    row = NoticeTemplate.create(
+        name="図", subject="図", text="図", html=f'<img src="cid:{mark}" alt="図">', decorated=True
+    )
+    NoticeTemplate.update(list=school.lists["1-1"]).where(NoticeTemplate.id == row.id).execute()
     assert as_("花子").get(f"/samples/pictures/{mark}", buffered=True).data == files.png()
     assert as_("太郎").get(f"/samples/pictures/{mark}").status_code == 404
     assert as_("花子").get(f"/samples/pictures/p-{'b' * 32}").status_code == 404

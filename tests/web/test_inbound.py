@@ -11,7 +11,7 @@ from core.members import signed_links
 from core.notifications import service_mail
 from core.settings import load_settings
 from mail.address import reply_address
-from models import Incoming, Letter, MailingList, Membership, Notice, Person, Sender
+from models import AllowedSender, InboundMessage, Letter, MailingList, Membership, Notice, Person
 from tests import cast_notices
 from tests.cast_mail import DOMAIN, dns, mail, signed
 from tests.files import PDF
@@ -26,11 +26,11 @@ def known_dns(monkeypatch):
 
 
 @pytest.fixture
-def sender(school) -> Sender:
-    return Sender.create(list=school.lists["1-1"], address="hanako@example.jp", address_key="hanako@example.jp")
+def sender(school) -> AllowedSender:
+    return AllowedSender.create(list=school.lists["1-1"], address="hanako@example.jp", address_key="hanako@example.jp")
 
 
-def come(raw: bytes, to: str = LIST, envelope: str = "x@example.jp") -> Incoming:
+def come(raw: bytes, to: str = LIST, envelope: str = "x@example.jp") -> InboundMessage:
     return dispatch.handle_message(raw, envelope, to, clock.now())
 
 
@@ -76,7 +76,7 @@ def test_a_quarantined_mail_is_tried_again_by_a_press(as_, school, monkeypatch):
     assert "読み取れませんでした" in browser.get("/incoming").get_data(as_text=True)
     monkeypatch.setattr(dispatch, "read_inbound_mail", sane)
     browser.post(f"/incoming/{row.id}/again")
-    assert Incoming.get_by_id(row.id).kind == "stray"
+    assert InboundMessage.get_by_id(row.id).kind == "stray"
 
 
 @pytest.mark.parametrize("who", ["花子", "送る子", "見る子"])
@@ -112,16 +112,16 @@ def test_opening_the_link_shows_the_mail_and_says_in_red_that_it_is_not_proven(c
     assert 'class="wrong"' in shown and "確かめられていません" in shown
     assert "4人に配信する" in shown
     client.head(path(held))
-    assert Notice.get().held_why == "proof"
+    assert Notice.get().hold_reason == "proof"
 
 
 def test_one_press_releases_and_a_second_does_nothing(client, held):
     assert client.post(path(held)).status_code == 303
     notice = Notice.get()
-    assert (notice.state, notice.held_why) == ("held", "window")
-    begin = notice.begin_at
+    assert (notice.state, notice.hold_reason) == ("held", "window")
+    begin = notice.send_at
     assert client.post(path(held)).status_code == 200
-    assert Notice.get().begin_at == begin
+    assert Notice.get().send_at == begin
     assert "配信する</button>" not in client.get(path(held)).get_data(as_text=True)
 
 
@@ -130,18 +130,18 @@ def test_a_wrong_or_old_link_does_nothing(client, held):
     assert client.post(path(held)[:-2] + "xx").status_code == 404
     clock.set_offset(25 * 3600)
     assert client.post(path(held)).status_code == 404
-    assert Notice.get().held_why == "proof"
+    assert Notice.get().hold_reason == "proof"
 
 
 def test_everybody_wants_the_number_typed(client, school):
-    Sender.create(list=school.lists["whole"], address="hanako@example.jp", address_key="hanako@example.jp")
+    AllowedSender.create(list=school.lists["whole"], address="hanako@example.jp", address_key="hanako@example.jp")
     to = f"zenko@{DOMAIN}"
     come(signed(mail("hanako@example.jp", to, "臨時休校", "休みです"), "example.jp"), to, "hanako@example.jp")
     url = path(Letter.get(Letter.kind == "release"))
     assert client.post(url, data={"typed": "5"}).status_code == 422
-    assert Notice.get().held_why == "proof"
+    assert Notice.get().hold_reason == "proof"
     assert client.post(url, data={"typed": "6"}).status_code == 303
-    assert Notice.get().held_why == "window"
+    assert Notice.get().hold_reason == "window"
 
 
 def test_the_link_in_the_receipt_cancels(client, sender):

@@ -4,7 +4,7 @@ import pytest
 
 import clock
 from core.members import lists, member_list
-from models import Child, Log, MailingList, Membership, Notice, Person, Target
+from models import AuditLog, Child, MailingList, Membership, Notice, Person, Target
 from tests.counting import queries
 
 
@@ -252,7 +252,7 @@ def test_the_export_is_a_file_and_is_written_down(as_, one):
     assert answer.mimetype == "text/csv"
     assert "attachment" in answer.headers["Content-Disposition"]
     assert "青山 健太" in answer.data.decode("utf-8-sig")
-    assert Log.select().where(Log.action == "roster.exported", Log.number == one.id).count() == 1
+    assert AuditLog.select().where(AuditLog.action == "roster.exported", AuditLog.number == one.id).count() == 1
 
 
 def test_two_thousand_members_are_shown_quickly(as_, one):

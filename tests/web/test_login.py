@@ -5,7 +5,7 @@ import re
 import pytest
 
 import clock
-from models import Letter, Log, Session, User
+from models import AuditLog, Letter, Session, User
 from tests.cast import PASSWORD
 
 
@@ -134,7 +134,7 @@ def test_old_cookie_opens_nothing_after_logout_and_is_noted(as_, app):
     thief = app.test_client()
     thief.set_cookie("kairan", cookie)
     assert thief.get("/").status_code == 302
-    assert Log.select().where(Log.action == "access.refused").count() == 1
+    assert AuditLog.select().where(AuditLog.action == "access.refused").count() == 1
 
 
 def test_logout_wants_a_post(as_):

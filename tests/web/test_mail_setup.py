@@ -13,7 +13,7 @@ from core.settings import load_settings
 from core.system import smtp_test
 from mail.imap import MailboxUnavailable
 from mail.smtp import SmtpReply
-from models import Collection, Letter, Log, Organization
+from models import AuditLog, ImapStatus, Letter, Organization
 from tests import smarthost
 
 SERVER = {
@@ -148,7 +148,7 @@ def test_a_test_letter_is_sent_while_its_administrator_waits(as_):
     )
     assert b"DKIM-Signature" in raw and letter.state == "accepted"
     assert "サーバーがテストメールを受け取りました" in page(browser)
-    assert Log.get(Log.action == "organization.tested").detail == {"well": True}
+    assert AuditLog.get(AuditLog.action == "organization.tested").detail == {"well": True}
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_the_mailbox_is_tried_when_it_is_saved_and_its_password_never_shown(as_,
     assert settings.imap_address(load_settings()) == "kairan@momiji.example"
     text = page(browser)
     assert "メールボックスを開けました" in text and "p@ss" not in text and "p%40ss" not in text
-    assert Collection.the().well_at
+    assert ImapStatus.load_row().last_success_at
 
 
 def test_what_is_wrong_with_the_mailbox_stands_on_the_page(as_, free, monkeypatch):
@@ -271,7 +271,7 @@ def test_a_mailbox_that_cannot_be_is_refused_and_nothing_typed_is_lost(as_, free
     assert answer.status_code == 422
     kept = "user" if field == "host" else "host"
     assert f'value="{BOX[kept]}"' in answer.text
-    assert not Organization.the().imap and not opens
+    assert not Organization.load_row().imap and not opens
 
 
 def test_what_the_environment_fixes_is_named_and_cannot_be_posted(as_, config):
@@ -288,7 +288,7 @@ def test_what_the_environment_fixes_is_named_and_cannot_be_posted(as_, config):
     assert all(f"KAIRAN_{name}" in text for name in ("ROAD", "IMAP", "SMTP")) and "geheim" not in text
     for one in ("road", "server", "box"):
         assert browser.post(f"/admin/mail/{one}", data={**BOX, **SERVER, "road": "own"}).status_code == 403
-    assert (Organization.the().road, Organization.the().imap, load_settings().hour_rate) == ("", "", 7)
+    assert (Organization.load_row().road, Organization.load_row().imap, load_settings().hour_rate) == ("", "", 7)
 
 
 def test_a_word_that_is_no_situation_is_refused(as_, free):

@@ -4,7 +4,7 @@ import pytest
 
 import clock
 from core.members import unsubscribe
-from models import Child, Delivery, Letter, Log, Membership, Notice, Person, Target, Wording
+from models import AuditLog, Child, Delivery, Letter, Membership, Notice, Person, Target, Wording
 from tests import cast_notices
 from tests.counting import queries
 
@@ -108,7 +108,7 @@ def sent(person, mailing_list, subject, state="accepted", **more):
     if not more.get("reason"):
         Letter.create(
             notice=notice, delivery=delivery, person=person, address="a", domain="a", state=state,
-            useful_until=clock.now(),
+            expires_at=clock.now(),
         )  # fmt: skip
     return notice
 
@@ -161,7 +161,7 @@ def test_a_member_is_added_by_hand(as_, one):
     assert answer.location == url(row.person)
     assert (row.person.kana, row.attributes) == ("ハヤシ シュンスケ", {"当番日": "10月20日(月)"})
     assert row.child.attributes == {"地区": "本町"}
-    assert row.joined_route == "manager"
+    assert row.joined_via == "manager"
 
 
 @pytest.mark.parametrize("address", ["bad", "x@mail.school.example"])
@@ -300,7 +300,7 @@ def test_removing_asks_and_says_what_stays(as_, aoyama, one, school):
     as_("花子").post(url(aoyama, f"/lists/{one.id}/remove"))
     assert Membership.get(Membership.person == aoyama, Membership.list == one).state == "left"
     assert Membership.get(Membership.person == aoyama, Membership.list == school.lists["whole"]).state == "active"
-    assert Log.get(Log.action == "member.removed").detail == {"list": one.id}
+    assert AuditLog.get(AuditLog.action == "member.removed").detail == {"list": one.id}
 
 
 def test_a_household_is_split(as_, aoyama, school):

@@ -5,7 +5,7 @@ from tests.web.notice_factory import get_page
 
 
 def members(school, key):
-    rows = Membership.select().where(Membership.list == school.lists[key], Membership.belongs)
+    rows = Membership.select().where(Membership.list == school.lists[key], Membership.is_member)
     return {row.person.name for row in rows}
 
 

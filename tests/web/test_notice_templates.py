@@ -4,7 +4,7 @@ import pytest
 
 import clock
 from core.notices import questions, templates, workflow
-from models import Notice, Sample
+from models import Notice, NoticeTemplate
 
 TYPED = {"name": "遠足", "kind": "school", "subject": "遠足", "text": "〔1日〕に行きます", "read_confirmation": "y"}
 
@@ -37,14 +37,14 @@ def test_an_urgent_notice_has_everybody_on_top_and_never_ticked(as_):
 def test_a_manager_writes_changes_and_removes_one(as_, school):
     browser, room = as_("花子"), school.lists["1-1"]
     assert browser.post("/samples/new", data={**TYPED, "list": room.id}).status_code == 303
-    row = Sample.get()
+    row = NoticeTemplate.get()
     assert "遠足" in browser.get("/samples").get_data(as_text=True)
     assert "〔1日〕" in browser.get(f"/samples/own-{row.id}/edit").get_data(as_text=True)
     browser.post(f"/samples/own-{row.id}/edit", data={**TYPED, "name": "海", "list": room.id})
-    assert Sample.get().name == "海"
+    assert NoticeTemplate.get().name == "海"
     assert "海" in browser.get(f"/samples/own-{row.id}/remove").get_data(as_text=True)
     browser.post(f"/samples/own-{row.id}/remove")
-    assert not Sample.select().exists()
+    assert not NoticeTemplate.select().exists()
 
 
 @pytest.mark.parametrize("which", ["whole", "2-1"])
@@ -52,7 +52,7 @@ def test_nobody_writes_one_for_a_foreign_list(as_, school, which):
     number = 0 if which == "whole" else school.lists[which].id
     answer = as_("花子").post("/samples/new", data={**TYPED, "list": number})
     assert answer.status_code == 422 and "〔1日〕に行きます" in answer.get_data(as_text=True)
-    assert not Sample.select().exists()
+    assert not NoticeTemplate.select().exists()
 
 
 def test_a_foreign_one_is_not_found_and_one_for_all_not_changed(as_, school):
@@ -101,11 +101,11 @@ def test_a_question_is_written_with_the_sample_without_script(as_, school):
     added = browser.post("/samples/new", data={**typed, "act": "ask:attendance"})
     shown = added.get_data(as_text=True)
     assert added.status_code == 200 and "〔1日〕に行きます" in shown and 'name="q1-text"' in shown
-    assert not Sample.select().exists()
+    assert not NoticeTemplate.select().exists()
     wrong = browser.post("/samples/new", data={**typed, **ASKED, "q1-choices": "はい"})
     assert wrong.status_code == 422 and "選択肢は2つ以上" in wrong.get_data(as_text=True)
     assert browser.post("/samples/new", data={**typed, **ASKED}).status_code == 303
-    row = Sample.get()
+    row = NoticeTemplate.get()
     assert "来ますか。" in browser.get(f"/samples/own-{row.id}/edit").get_data(as_text=True)
     browser.post(f"/samples/own-{row.id}/begin", data={"form_key": "a"})
     (ask,) = questions.question_drafts(Notice.get())
@@ -123,7 +123,7 @@ def test_days_to_choose_from_come_back_as_they_were_written(as_, school):
     browser, room = as_("花子"), school.lists["1-1"]
     days = {"q1-kind": "days", "q1-text": "懇談", "q1-days": "10/1\n10/2", "q1-choices": "○\n×", "q1-unit": "person"}
     browser.post("/samples/new", data={**TYPED, "list": room.id, **days})
-    shown = browser.get(f"/samples/own-{Sample.get().id}/edit").get_data(as_text=True)
+    shown = browser.get(f"/samples/own-{NoticeTemplate.get().id}/edit").get_data(as_text=True)
     assert "10/1\n10/2" in shown.replace("\r", "") and "懇談" in shown
 
 
@@ -139,7 +139,7 @@ def test_a_shipped_one_is_changed_in_place_and_put_back(as_):
     assert "自宅待機（朝の警報）" in browser.get("/samples/wait/remove").get_data(as_text=True)
     browser.post("/samples/wait/remove")
     assert "自宅待機（朝の警報）" in browser.get("/samples").get_data(as_text=True)
-    assert not Sample.select().exists()
+    assert not NoticeTemplate.select().exists()
 
 
 def test_a_list_has_a_version_of_its_own(as_, school):
@@ -155,10 +155,12 @@ def test_a_list_has_a_version_of_its_own(as_, school):
     both = as_("守")
     assert both.post("/samples/wait/edit", data=own).status_code == 422
     assert both.post("/samples/wait/edit", data={**own, "name": "みんな待機", "list": 0}).status_code == 303
-    assert as_("太郎").post(f"/samples/own-{Sample.get(Sample.list == room).id}/remove").status_code == 404
+    assert (
+        as_("太郎").post(f"/samples/own-{NoticeTemplate.get(NoticeTemplate.list == room).id}/remove").status_code == 404
+    )
     assert as_("花子").post("/samples/wait/remove").status_code == 404
     assert as_("太郎").post("/samples/wait/remove").status_code == 403
-    assert Sample.select().count() == 2
+    assert NoticeTemplate.select().count() == 2
 
 
 def test_samples_stand_under_what_they_are_about_and_are_found_by_a_word(as_):

@@ -65,7 +65,7 @@ def test_an_old_link_does_not_cancel_a_new_confirmation(client, held):
 
 def test_too_late_for_the_link(client, held):
     address = link(held)
-    Notice.update(begin_at=clock.now()).where(Notice.id == held.id).execute()
+    Notice.update(send_at=clock.now()).where(Notice.id == held.id).execute()
     lifecycle.start_due_notices(clock.now())
     assert "取り消しに間に合いませんでした" in get_page(client, address)
     assert "取り消しに間に合いませんでした" in client.post(address).get_data(as_text=True)

@@ -149,7 +149,7 @@ def test_pressing_holds_the_notice_and_sends_the_own_copy(hanako, draft):
     assert answer.status_code == 303
     assert answer.location.endswith(f"/notices/{draft.id}")
     held = Notice.get_by_id(draft.id)
-    assert (held.state, held.held_why, held.by_name) == ("held", "window", "花子")
+    assert (held.state, held.hold_reason, held.by_name) == ("held", "window", "花子")
     assert Letter.select().where(Letter.kind == "own").count() == 1
     assert "取り消して直す" in page(hanako, f"/notices/{draft.id}")
 
@@ -223,7 +223,7 @@ def test_a_booking_says_its_time_on_the_button(hanako, draft):
     assert answer.status_code == 303
     booked = Notice.get_by_id(draft.id)
     assert booked.state == "scheduled"
-    assert local(booked.begin_at) == local(at)
+    assert local(booked.send_at) == local(at)
     assert "予約を取り消す" in page(hanako, f"/notices/{draft.id}")
 
 

@@ -81,7 +81,7 @@ def test_looking_at_a_question_changes_nothing(hanako, held, verb):
 def test_the_hold_window_says_when_it_ends(hanako, held):
     """field 4.4 no. 13; without script the time stands there in words."""
     text = get_page(hanako, f"/notices/{held.id}")
-    at = clock.to_local(held.begin_at)
+    at = clock.to_local(held.send_at)
     assert (
         f"{at.hour}:{at.minute:02d}に送信を始めます。それまでは取り消せます。あなたの分を1通、先に送りました。" in text
     )
@@ -111,7 +111,7 @@ def test_bookings_are_listed_with_content_and_time(hanako, as_, booked):
     text = get_page(hanako, "/notices/booked")
     assert "遠足のお知らせ" in text
     assert "4通" in text
-    assert f'value="{datetime_local_value(booked.begin_at)}"' in text
+    assert f'value="{datetime_local_value(booked.send_at)}"' in text
     content = get_page(hanako, f"/notices/{booked.id}")
     assert "遠足に行きます。" in content
     assert "<textarea" not in content
@@ -124,7 +124,7 @@ def test_the_time_is_changed_in_place(hanako, booked):
     assert hanako.post(f"/notices/{booked.id}/retime", data={"at": datetime_local_value(at)}).status_code == 303
     fresh = Notice.get_by_id(booked.id)
     assert fresh.state == "scheduled"
-    assert datetime_local_value(fresh.begin_at) == datetime_local_value(at)
+    assert datetime_local_value(fresh.send_at) == datetime_local_value(at)
 
 
 @pytest.mark.parametrize("at", ["", "x", "2020-01-01T07:00"])
@@ -134,7 +134,7 @@ def test_a_bad_time_keeps_the_booking_and_what_was_typed(hanako, booked, at):
     assert answer.status_code == 422
     assert "過去の日時は指定できません。" in text or "日付と時刻を入力してください。" in text
     assert not at or f'value="{at}"' in text
-    assert Notice.get_by_id(booked.id).begin_at == booked.begin_at
+    assert Notice.get_by_id(booked.id).send_at == booked.send_at
 
 
 def test_a_cancelled_booking_is_a_draft(hanako, booked):
@@ -158,7 +158,7 @@ def late(school):
 
 def test_what_was_late_asks_instead_of_going(hanako, late):
     """Decision 8, field 5.3.4."""
-    assert late.held_why == "late"
+    assert late.hold_reason == "late"
     text = get_page(hanako, f"/notices/{late.id}")
     assert "サーバーが動いていませんでした" in text
     assert "いま4通を送信する" in text
@@ -252,7 +252,7 @@ def test_the_rest_is_stopped_after_a_question(hanako, sending):
 def test_an_interruption_is_red_and_offers_another_way(hanako, sending):
     """Field 5.2 no. 10: the text to copy is what people read, not its fields."""
     Wording.update(subject="{{学校名}}から").where(Wording.notice == sending).execute()
-    Notice.update(state="paused", paused_why="connection", paused_at=clock.now()).where(
+    Notice.update(state="paused", pause_reason="connection", paused_at=clock.now()).where(
         Notice.id == sending.id
     ).execute()
     text = get_page(hanako, f"/notices/{sending.id}")
@@ -303,7 +303,7 @@ def test_the_apology_withdraws_and_repeats_nothing(hanako, sending):
     hanako.post(f"/notices/{sending.id}/correct", data={"what": "neutral"})
     assert reload_state(sending) == "withdrawn"
     fresh = Notice.get(Notice.state == "draft")
-    assert fresh.corrects_id == sending.id
+    assert fresh.correction_of_id == sending.id
     assert fresh.wording.subject == "【訂正】先ほどのメールは誤ってお送りしたものです"
     assert "削除してください" in fresh.wording.text and sending.wording.text.strip() not in fresh.wording.text
 

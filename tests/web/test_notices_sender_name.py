@@ -9,7 +9,7 @@ from core.notices import rendering, workflow
 from core.notices.audience import resolve_audience, resolve_audience_for
 from core.permissions import target_lists
 from core.settings import load_settings
-from models import Notice, Sender
+from models import AllowedSender, Notice
 from tests.web.notice_factory import get_page
 
 
@@ -22,7 +22,7 @@ def draft(school, name="花子"):
 
 def test_the_chosen_name_stands_on_writing_and_check(school, as_):
     """D-07, D-19, D-23."""
-    Sender.create(list=school.lists["1-1"], address="k@example.jp", address_key="k@example.jp", name="教頭 小川")
+    AllowedSender.create(list=school.lists["1-1"], address="k@example.jp", address_key="k@example.jp", name="教頭 小川")
     notice, browser = draft(school), as_("花子")
     assert "かえで原小学校（花子）" in get_page(browser, f"/notices/{notice.id}/words")
     assert "教頭 小川" in get_page(browser, f"/notices/{notice.id}/name")
@@ -58,7 +58,7 @@ def test_below_manager_the_control_is_absent_and_a_forged_request_refused(school
 
 def test_a_colleagues_draft_in_another_name_is_not_sent_by_a_sender(school, as_):
     """D-21: the page says why and offers the own name."""
-    Sender.create(list=school.lists["1-1"], address="k@example.jp", address_key="k@example.jp", name="教頭 小川")
+    AllowedSender.create(list=school.lists["1-1"], address="k@example.jp", address_key="k@example.jp", name="教頭 小川")
     notice = draft(school)
     as_("花子").post(f"/notices/{notice.id}/name", data={"as": "name:教頭 小川"})
     browser = as_("送る子")
@@ -137,10 +137,10 @@ def test_nobody_ticks_replies_to_a_colleagues_address(school, as_):
     notice, typed = draft(school), {"subject": "遠足", "text": "行きます。", "useful_s": "0"}
     as_("花子").post(f"/notices/{notice.id}/words", data={**typed, "reply_to_own": "y"})
     hanako, other = school.users["花子"], school.users["送る子"]
-    assert Notice.get_by_id(notice.id).replies_to == hanako and reply_to(notice) == hanako.email
+    assert Notice.get_by_id(notice.id).reply_to_user == hanako and reply_to(notice) == hanako.email
     browser = as_("送る子")
     browser.post(f"/notices/{notice.id}/words", data={**typed, "text": "行きますよ。"})  # saves the rest of the page
-    assert Notice.get_by_id(notice.id).replies_to == hanako
+    assert Notice.get_by_id(notice.id).reply_to_user == hanako
     check = get_page(browser, f"/notices/{notice.id}/check")
     assert hanako.email not in check and other.email not in check and "花子さんが送るときだけ" in check
     assert hanako.email in get_page(as_("花子"), f"/notices/{notice.id}/check")
@@ -154,4 +154,4 @@ def test_the_tick_is_taken_away_by_who_set_it(school, as_):
     browser = as_("花子")
     for tick, kept in (({"reply_to_own": "y"}, school.users["花子"]), ({}, None)):
         browser.post(f"/notices/{notice.id}/words", data={**typed, **tick})
-        assert Notice.get_by_id(notice.id).replies_to == kept
+        assert Notice.get_by_id(notice.id).reply_to_user == kept

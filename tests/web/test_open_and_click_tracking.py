@@ -6,7 +6,7 @@ import pytest
 
 import clock
 from core.responses import read_confirmations, tracking
-from models import Delivery, Notice, Visit
+from models import Delivery, Notice, PageView
 from tests import cast_notices
 from tests.cast_notices import PHONE, SCANNER
 
@@ -38,27 +38,27 @@ def test_the_picture_counts_and_changes_nobodys_state(reader, hers):
     answer = reader.get(f"/o/{hers.token}.gif")
     assert (answer.status_code, answer.mimetype) == (200, "image/gif")
     assert answer.data.startswith(b"GIF89a") and "no-store" in answer.headers["Cache-Control"]
-    assert [one.page for one in Visit.select()] == ["o"]
+    assert [one.page for one in PageView.select()] == ["o"]
     assert Delivery.get_by_id(hers.id).read_at is None
 
 
 def test_an_unknown_picture_looks_the_same(reader, hers):
     known, unknown = reader.get(f"/o/{hers.token}.gif"), reader.get(f"/o/{'a' * 26}.gif")
     assert (known.status_code, known.data) == (unknown.status_code, unknown.data)
-    assert Visit.select().count() == 1
+    assert PageView.select().count() == 1
 
 
 def test_the_picture_of_a_notice_that_counts_nothing_counts_nothing(reader, hers, sent):
     Notice.update(track_opens=False).where(Notice.id == sent.notice.id).execute()
     assert reader.get(f"/o/{hers.token}.gif").status_code == 200
-    assert Visit.select().count() == 0
+    assert PageView.select().count() == 0
 
 
 def test_a_link_leads_to_the_kept_address_and_nowhere_else(reader, hers):
     answer = reader.get(f"/c/{hers.token}/1?next=https://evil.example/&url=https://evil.example/")
     assert (answer.status_code, answer.location) == (302, "https://school.example/oshirase?id=7")
     assert answer.headers["Referrer-Policy"] == "no-referrer"
-    assert [one.page for one in Visit.select()] == ["c1"]
+    assert [one.page for one in PageView.select()] == ["c1"]
 
 
 @pytest.mark.parametrize("path", ["/c/{token}/2", "/c/{token}/0", "/c/" + "a" * 26 + "/1", "/c/{token}/https:evil"])
@@ -76,13 +76,13 @@ def test_a_withdrawn_notice_leads_nowhere(reader, hers, sent):
 @pytest.mark.parametrize("path", ["/o/{}.gif", "/c/{}/1"])
 def test_head_never_runs(reader, hers, path):
     assert reader.head(path.format(hers.token)).status_code == 204
-    assert Visit.select().count() == 0
+    assert PageView.select().count() == 0
 
 
 def test_a_robot_is_noted_as_one(reader, hers):
     reader.environ_base["HTTP_USER_AGENT"] = SCANNER
     reader.get(f"/c/{hers.token}/1")
-    assert Visit.get().automatic is True
+    assert PageView.get().automatic is True
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_what_loads_ahead_is_a_machine(reader, hers, sent, header):
     """N-15: prefetchers stand apart, and are led on all the same."""
     assert reader.get(f"/c/{hers.token}/1", headers=header).status_code == 302
     assert reader.get(f"/o/{hers.token}.gif", headers=header).status_code == 200
-    assert [one.automatic for one in Visit.select()] == [True, True]
+    assert [one.automatic for one in PageView.select()] == [True, True]
     found = tracking.count_opens_and_clicks(sent.notice)
     assert (found.clicked, found.opened, found.machines) == (0, 0, 1)
 
@@ -128,7 +128,7 @@ def test_the_switches_stand_on_a_page_of_their_own(as_, school):
     assert browser.post(f"/notices/{number}/measure", data=typed).status_code == 303
     notice = Notice.get_by_id(number)
     assert (notice.track_opens, notice.track_clicks) == (True, False)
-    assert notice.tells == {"open": "none", "reopen": "weekly", "click": "hourly"}
+    assert notice.digest_settings == {"open": "none", "reopen": "weekly", "click": "hourly"}
     assert browser.post(f"/notices/{number}/measure", data={**typed, "read": "at once"}).status_code == 422  # D-34
     assert as_("太郎").get(f"/notices/{number}/measure").status_code == 404
 

@@ -13,7 +13,7 @@ from core.notices import questions, workflow
 from core.notices.questions import QuestionDraft
 from core.responses import answers, read_confirmations
 from core.responses.answers import SubmittedAnswer
-from models import Answer, Log, MailingList
+from models import Answer, AuditLog, MailingList
 from tests import cast_notices
 from tests.cast_notices import ATTENDANCE, PHONE, ask
 
@@ -117,7 +117,11 @@ def test_an_organizer_enters_what_was_telephoned(as_, sent, school):
     assert answer.status_code == 303
     text = page(hanako, of(sent, "?show=said"))
     assert "欠席する" in text and "花子さんが入力" in text and "「法事のため」" in text
-    assert Log.select().where(Log.action == "notice.answer_entered", Log.user == school.users["花子"]).exists()
+    assert (
+        AuditLog.select()
+        .where(AuditLog.action == "notice.answer_entered", AuditLog.user == school.users["花子"])
+        .exists()
+    )
     parent = page(as_("花子"), f"/a/{sent.deliveries['和田 幸子'].token}")
     assert "学校で「欠席する」の回答を受け付けています。" in parent and "花子" not in parent
 
@@ -170,7 +174,7 @@ def test_the_file_is_safe_in_a_spreadsheet(as_, sent):
     assert rows[0][3] == "出席されますか。" and len(rows) == 1 + 5
     mine = next(row for row in rows if row[2] == "石川 直樹")
     assert mine[0] == "1年1組" and mine[3] == "欠席する" and mine[4].startswith("'=")
-    assert Log.select().where(Log.action == "notice.answers_exported").exists()
+    assert AuditLog.select().where(AuditLog.action == "notice.answers_exported").exists()
 
 
 def test_the_printed_page_holds_both_halves(as_, sent):

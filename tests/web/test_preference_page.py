@@ -9,7 +9,7 @@ import clock
 from core.members import preference_page
 from core.notifications import service_mail
 from core.signup import public_form
-from models import Child, Letter, Log, MailingList, Membership, Person
+from models import AuditLog, Child, Letter, MailingList, Membership, Person
 
 EVIL = "<script>alert(1)</script>"
 
@@ -123,7 +123,7 @@ def test_names_and_items_are_corrected(client, school, father, page):
     changed = Child.get_by_id(child.id)
     assert (changed.name, changed.kana, changed.grade) == ("石川 廉", "イシカワ レン", "1")
     assert Membership.get_by_id(place.id).attributes == {"係": "図書", "備考": "x"}
-    assert Log.select().where(Log.action == "member.changed_self").exists()
+    assert AuditLog.select().where(AuditLog.action == "member.changed_self").exists()
     assert "Saved. Thank you." in text(client.get(f"{page}?told=saved"))
 
 
@@ -165,7 +165,7 @@ def test_who_joined_by_a_slip_does_not_read_the_items_of_the_child(client, schoo
     """A slip may have been found: only whom the school itself named as a guardian sees them."""
     child = school.children["石川 蓮"]
     Child.update(attributes={"地区": "東町"}).where(Child.id == child.id).execute()
-    Membership.update(joined_route="link").where(Membership.person == father).execute()
+    Membership.update(joined_via="link").where(Membership.person == father).execute()
     assert "東町" not in text(client.get(page))
 
 

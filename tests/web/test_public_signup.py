@@ -6,7 +6,7 @@ import pytest
 
 import clock
 from core.signup import emails, public_form, quotas
-from models import Applicant, Letter, MailingList, Membership, Person
+from models import Letter, MailingList, Membership, Person, QueuedSignup
 
 EVIL = "<script>alert(1)</script>"
 
@@ -51,7 +51,7 @@ def test_an_address_gets_a_letter_and_joins_by_its_link(client, the_list):
     assert Person.get_or_none(Person.address_key == "new@example.net") is None
     assert press(client, letter).status_code == 303
     place = Membership.select().join(Person).where(Person.address_key == "new@example.net").get()
-    assert (place.state, place.joined_route) == ("active", "link")
+    assert (place.state, place.joined_via) == ("active", "link")
     assert place.consent["network"] == "127.0.0.0/24" and place.consent["proof"] == "letter"
     assert place.consent["confirmed"] and place.consent["terms"]
 
@@ -71,7 +71,7 @@ def test_a_code_may_be_typed_from_the_slip(client, school, the_list):
     got = fill(client, f"/j/{the_list.address}", "haha@example.net", code=f"{code[:5].upper()} - {code[5:]}")
     assert got.status_code == 303
     press(client, Letter.get())
-    assert Membership.get(Membership.joined_route == "link").child.name == "石川 蓮"
+    assert Membership.get(Membership.joined_via == "link").child.name == "石川 蓮"
 
 
 @pytest.mark.parametrize("state", ["active", "stopped", "left", "unknown"])
@@ -100,7 +100,7 @@ def test_with_a_code_it_waits_instead(client, the_list, monkeypatch):
     strange, known = fill(client, url, "new@example.net"), fill(client, url, "naoki@example.jp", wait=10)
     assert strange.status_code == known.status_code == 303 and strange.location == known.location
     assert "登録を受け付けました" in client.get(strange.location).get_data(as_text=True)
-    assert [one.address for one in Applicant.select()] == ["new@example.net"]
+    assert [one.address for one in QueuedSignup.select()] == ["new@example.net"]
     assert [one.kind for one in Letter.select()] == ["already"]
 
 

@@ -9,7 +9,7 @@ import pytest
 import clock
 from core.notices import rendering
 from core.responses import read_confirmations
-from models import Delivery, Letter, Log, Membership, Notice, Person, Visit
+from models import AuditLog, Delivery, Letter, Membership, Notice, PageView, Person
 from tests import cast_notices
 from tests.cast_notices import OTHER_PHONE, PHONE, SCANNER, fresh, outcome
 
@@ -58,7 +58,7 @@ def test_shows_the_notice_and_the_button_in_both_languages(reader, hers):
     assert "まだ「見ました」になっていません。" in text
     assert '<a href="https://school.example/oshirase?id=7" rel="noopener noreferrer">' in text
     assert fresh(hers).read_at is None
-    assert Visit.select().where(Visit.delivery == hers, Visit.page == "r").count() == 1
+    assert PageView.select().where(PageView.delivery == hers, PageView.page == "r").count() == 1
 
 
 def test_speaks_the_language_of_the_reader(reader, hers):
@@ -141,7 +141,7 @@ def test_an_unknown_token_is_told_kindly(reader, school, path):
     assert answer.status_code == 404
     assert "このページは開けませんでした" in page(answer) and "電話 000-0000-0000" in page(answer)
     assert reader.post(path.format(UNKNOWN)).status_code == 404
-    assert Visit.select().count() == 0
+    assert PageView.select().count() == 0
 
 
 def test_guessing_is_slowed_and_a_valid_token_never(reader, hers):
@@ -200,7 +200,7 @@ def test_head_and_options_never_run(reader, hers, method):
     """Law 3"""
     for path in (f"/r/{hers.token}", f"/u/{hers.token}", f"/u/{hers.token}/one-click", f"/r/{UNKNOWN}"):
         assert getattr(reader, method)(path).status_code == 204
-    assert Visit.select().count() == 0 and Log.select().where(Log.action == "member.stopped").count() == 0
+    assert PageView.select().count() == 0 and AuditLog.select().where(AuditLog.action == "member.stopped").count() == 0
 
 
 def test_a_scanner_that_opens_and_posts_everything_changes_nobody(scanner, hers):
@@ -211,9 +211,9 @@ def test_a_scanner_that_opens_and_posts_everything_changes_nobody(scanner, hers)
     scanner.post(f"/u/{hers.token}", data={"do": "stop", "list": hers.list_id})
     scanner.post(f"/u/{hers.token}", data={"do": "strange"})
     found = fresh(hers)
-    assert found.read_at is None and found.strange_at is None
+    assert found.read_at is None and found.misdirected_at is None
     assert Membership.select().where(Membership.person == hers.person, Membership.state == "active").count() == 2
-    assert [row.automatic for row in Visit.select()] == [True] * 3
+    assert [row.automatic for row in PageView.select()] == [True] * 3
 
 
 def touch(browser, one, **headers):
@@ -227,7 +227,7 @@ def test_a_touch_before_180_seconds_is_a_visit(reader, hers):
     answer = touch(reader, hers)
     assert answer.status_code == 200 and page(answer).startswith('<section class="seal" id="seal"')
     assert "を受け付けました" in page(answer)
-    assert fresh(hers).read_how == "touch"
+    assert fresh(hers).read_via == "touch"
 
 
 def test_the_page_tells_its_script_when_a_touch_counts(reader, hers):
@@ -250,14 +250,14 @@ def test_a_reader_who_follows_the_links_of_the_page_is_not(reader, hers):
     touch(reader, hers)
     reader.get(f"/u/{hers.token}?p=1")
     reader.get(f"/u/{hers.token}", headers={"Sec-Fetch-Site": "same-origin"})
-    assert fresh(hers).read_how == "touch"
+    assert fresh(hers).read_via == "touch"
 
 
 def test_after_a_minute_a_touch_stands(reader, hers):
     touch(reader, hers)
     clock.set_offset(61)
     reader.get(f"/u/{hers.token}")
-    assert fresh(hers).read_how == "touch"
+    assert fresh(hers).read_via == "touch"
 
 
 def test_the_same_link_by_another_agent_takes_a_touch_back(app, reader, hers):
@@ -307,7 +307,7 @@ def test_several_lists_are_offered_each(reader, school):
 def test_meant_for_another_family(reader, hers):
     answer = reader.post(f"/u/{hers.token}", data={"do": "strange"})
     text = page(reader.get(answer.location))
-    assert fresh(hers).strange_at and stopped(hers.person) == 2  # every list, not only that of the letter
+    assert fresh(hers).misdirected_at and stopped(hers.person) == 2  # every list, not only that of the letter
     assert "学校に知らせました" in text
 
 
@@ -359,7 +359,7 @@ def test_a_person_whose_browser_says_no_name_can_press(app, hers):
     nameless.post(f"/r/{hers.token}", data={"how": "touch"})
     assert fresh(hers).read_at is None
     assert nameless.post(f"/r/{hers.token}").status_code == 303
-    assert fresh(hers).read_how == "press"
+    assert fresh(hers).read_via == "press"
 
 
 def test_a_wrong_method_sets_no_cookie_either(reader, hers):
@@ -388,7 +388,7 @@ def test_a_press_that_only_a_script_made_is_none(reader, hers):
     text = html.unescape(reader.post(f"/r/{hers.token}", data={"hand": "0"}).get_data(as_text=True))
     assert "まだ受け付けていません" in text and fresh(hers).read_at is None
     reader.post(f"/r/{hers.token}", data={"hand": "1"})
-    assert fresh(hers).read_how == "press"
+    assert fresh(hers).read_via == "press"
 
 
 @pytest.mark.parametrize(("typed", "counts"), [("{}", True), (" {} ", True), ("wide", True), ("", False), ("1", False)])
@@ -398,4 +398,4 @@ def test_a_program_that_helps_to_press_is_believed_with_the_number(reader, hers,
     number = re.search(r"(\d\d) と入力", text)[1]
     wide = number.translate({ord(one): ord(one) + 0xFEE0 for one in "0123456789"})
     reader.post(f"/r/{hers.token}", data={"hand": "0", "typed": wide if typed == "wide" else typed.format(number)})
-    assert (fresh(hers).read_how == "press") is counts
+    assert (fresh(hers).read_via == "press") is counts

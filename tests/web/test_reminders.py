@@ -75,7 +75,7 @@ def test_at_night_it_offers_seven_in_the_morning_first_unless_it_is_urgent(as_, 
     assert "7:00 に4通を再送する" in text and "いま4通を送信する" in text and "22:30" in text
     assert first in text[text.index("btn main huge") :].split("</button>")[0]
     hanako.post(url(sent), data={"at": "morning"})
-    at = clock.to_local(Reminder.get().begin_at)
+    at = clock.to_local(Reminder.get().send_at)
     assert (at.hour, at.minute) == (7, 0)
 
 

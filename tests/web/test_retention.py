@@ -27,7 +27,7 @@ def old(school):
 
 
 def forget() -> None:
-    Organization.update(forget_year=2027, forget_from=clock.now()).execute()
+    Organization.update(purge_before_year=2027, purge_starts_at=clock.now()).execute()
     assert purge.run_purge(clock.now(), pause=lambda seconds: None)
 
 
@@ -104,6 +104,6 @@ def test_by_an_old_letter_the_mail_is_still_stopped(client, old, school):
 def test_while_its_letters_are_being_deleted_a_page_is_closed_already(client, old):
     """Nothing is answered between the last count and the deletion."""
     token = old.deliveries["石川 直樹"].token
-    type(old.notice).update(forgotten_at=clock.now()).execute()
+    type(old.notice).update(purged_at=clock.now()).execute()
     assert "前の年度のお知らせです" in get_page(client, f"/r/{token}", 410)
     assert "止め" in get_page(client, f"/u/{token}")

@@ -54,7 +54,7 @@ def test_confirming_registers_and_names_the_wrong_lines(begin, one):
     assert "名簿を取り込みました" in shown
     assert '<td class="n">3</td><td>林</td>' in shown
     row = Membership.select().join(Person).where(Person.name == "山田 花子").get()
-    assert (row.list_id, row.joined_route) == (one.id, "file")
+    assert (row.list_id, row.joined_via) == (one.id, "file")
 
 
 def test_pasted_lines_are_read_too(as_, one):

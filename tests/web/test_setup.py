@@ -5,7 +5,7 @@ import pytest
 import models
 from app import create_app
 from core import settings
-from models import Log, MailingList, Membership, Organization, Role, User
+from models import AuditLog, MailingList, Membership, Organization, Role, User
 
 GIVEN = {
     "language": "ja",
@@ -41,14 +41,14 @@ def test_set_up_makes_the_house_and_logs_in(fresh, config):
     answer = browser.post(link, data=GIVEN)
     assert (answer.status_code, answer.location) == (303, "/")
     assert browser.get("/").status_code == 200
-    house = Organization.the()
+    house = Organization.load_row()
     assert (house.name, house.mail_domain, house.base_url) == ("もみじ小学校", "mail.momiji.example", "")
     user = User.get()
     assert [(one.kind, one.list_id) for one in Role.select()] == [("admin", 0)]
     practice = MailingList.get(MailingList.practice_of == user)
     assert [one.person.address for one in Membership.select().where(Membership.list == practice)] == [GIVEN["email"]]
     assert not (config.data / "setup-token").exists()
-    assert Log.select().where(Log.action == "organization.set_up").count() == 1
+    assert AuditLog.select().where(AuditLog.action == "organization.set_up").count() == 1
 
 
 def test_link_is_dead_afterwards(fresh):
@@ -89,7 +89,7 @@ def test_mistake_is_named_and_everything_typed_is_kept(fresh, field, value, sent
         assert f'value="{GIVEN[name]}"' in answer.text
     assert GIVEN["password"] not in answer.text
     assert User.select().count() == 0
-    assert Organization.the().name == ""
+    assert Organization.load_row().name == ""
 
 
 def test_all_mistakes_are_named_at_once(fresh):
@@ -116,7 +116,7 @@ def test_without_mail_address_there_is_no_practice_list(fresh):
 def test_address_of_the_pages_is_taken_from_the_browser(fresh):
     browser, link = fresh
     browser.post(link, data=GIVEN, base_url="https://kairan.momiji.example")
-    assert Organization.the().base_url == "https://kairan.momiji.example"
+    assert Organization.load_row().base_url == "https://kairan.momiji.example"
 
 
 def test_form_without_token_is_refused(fresh):

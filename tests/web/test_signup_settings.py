@@ -6,7 +6,7 @@ import clock
 from core.members import join_codes
 from core.signup import quotas
 from core.signup.quotas import SignupRequest
-from models import Applicant, Letter, MailingList, Membership, Person
+from models import Letter, MailingList, Membership, Person, QueuedSignup
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def test_only_managers_of_the_list(as_, school, page, who, status, part):
     browser, code = as_(who), row(school).join_code
     assert browser.post(page + part).status_code == status
     assert part or browser.get(page).status_code == status
-    assert row(school).join_code == code and row(school).join_day_until is None
+    assert row(school).join_code == code and row(school).signup_caps_off_until is None
 
 
 def test_one_press_makes_a_new_code(as_, school, page):
@@ -65,23 +65,23 @@ def test_a_registration_day_lets_in_who_waits(as_, school, page):
     assert "登録待ち1件" in home and page in home
     assert "1件の登録が順番を待っています" in shown(browser, page)
     browser.post(f"{page}/day", data={"do": "open"})
-    assert Person.get_or_none(Person.address_key == "n@example.net") and Applicant.select().count() == 0
+    assert Person.get_or_none(Person.address_key == "n@example.net") and QueuedSignup.select().count() == 0
     assert "受付中" in shown(browser, page)
     browser.post(f"{page}/day", data={"do": "close"})
-    assert row(school).join_day_until is None
+    assert row(school).signup_caps_off_until is None
 
 
 def test_what_waits_is_dropped_by_a_press(as_, school, page):
     quotas.enqueue_signup(SignupRequest(row(school), "spam@example.net", code="list"), True, clock.now())
     as_("花子").post(f"{page}/drop", data={"until": quotas.newest_queued_id(row(school))})
-    assert Applicant.select().count() == 0
+    assert QueuedSignup.select().count() == 0
 
 
 @pytest.mark.parametrize(("do", "state", "kind"), [("approve", "active", "welcome"), ("refuse", "refused", "refused")])
 def test_one_press_decides(as_, school, page, do, state, kind):
     """T-36: home names that somebody waits; the queue shows who and how, to the managers of the list alone."""
     who = Person.create(address="new@example.net", address_key="new@example.net")
-    place = Membership.create(person=who, list=row(school), state="pending", joined_route="blank mail")
+    place = Membership.create(person=who, list=row(school), state="pending", joined_via="blank mail")
     browser = as_("花子")
     assert "/waiting" in shown(browser, "/")
     assert "new@example.net" in shown(browser, "/waiting") and "空メールで登録" in shown(browser, "/waiting")
@@ -96,7 +96,7 @@ def test_one_press_decides(as_, school, page, do, state, kind):
 def test_a_refused_person_is_no_member_and_may_be_let_in_after_all(as_, school, page):
     """T-36, states of a membership: refused is a state of its own; the manager sees it and can think again."""
     who = Person.create(name="申込 三郎", address="new@example.net", address_key="new@example.net")
-    place = Membership.create(person=who, list=row(school), state="pending", joined_route="blank mail")
+    place = Membership.create(person=who, list=row(school), state="pending", joined_via="blank mail")
     browser, others = as_("花子"), as_("太郎")
     browser.post(f"{page}/decide", data={"person": who.id, "do": "refuse"})
     assert "申込 三郎" not in shown(browser, f"/lists/{row(school).id}")

@@ -7,7 +7,7 @@ from io import StringIO
 import pytest
 
 import clock
-from models import Delivery, Log, Visit
+from models import AuditLog, Delivery, PageView
 from tests import cast_notices, smarthost
 from tests.cast_notices import PHONE, outcome
 from tests.web.notice_factory import get_page
@@ -53,7 +53,7 @@ def test_openings_and_links_stand_only_where_they_are_counted(as_, sent, school)
         [school.lists["1-1"]], by=school.users["花子"], at=clock.now() - timedelta(hours=3), track_opens=True
     )
     at = made.notice.started_at + timedelta(minutes=9)
-    Visit.create(delivery=made.deliveries["石川 直樹"], page="o", at=at, agent=PHONE)
+    PageView.create(delivery=made.deliveries["石川 直樹"], page="o", at=at, agent=PHONE)
     hanako = as_("花子")
     text = get_page(hanako, "/figures")
     assert "開封（目安）" in text and "1/4" in text and "リンクの開封（目安）" not in text.partition('id="each"')[0]
@@ -70,7 +70,7 @@ def test_as_a_file_with_numbers_as_numbers_and_no_formula(as_, sent):
     rows = list(csv.DictReader(StringIO(answer.get_data().decode("utf-8-sig"))))
     assert rows[0]["件名"] == "'=休校のお知らせ" and rows[0]["送信通数"] == "4" and rows[0]["届いた割合（%）"] == "75.0"
     assert rows[0]["回答の割合（%）"] == "" and rows[0]["半数が確認するまでの分"] == ""
-    assert Log.select().where(Log.action == "figures.exported").count() == 1
+    assert AuditLog.select().where(AuditLog.action == "figures.exported").count() == 1
 
 
 def test_who_looks_at_one_class_sees_the_board_instead_of_the_whole_school(as_, school, sent):
@@ -99,7 +99,7 @@ def test_addresses_to_look_at_are_shown_printed_and_written_to_a_file(as_, schoo
     answer = hanako.get("/figures/addresses.csv")
     rows = list(csv.DictReader(StringIO(answer.get_data().decode("utf-8-sig"))))
     assert [row["名前"] for row in rows] == ["雑音 三", "雑音 一"] and rows[0]["リスト"] == "1年1組"
-    assert Log.select().where(Log.action == "addresses.exported").count() == 1
+    assert AuditLog.select().where(AuditLog.action == "addresses.exported").count() == 1
     assert "noise3@example.net" not in get_page(as_("見る子"), "/figures/addresses")
     assert "どのアドレスにも届いていて" in get_page(as_("太郎"), "/figures/addresses")
 
@@ -110,4 +110,7 @@ def test_a_foreign_list_is_not_there_and_nothing_is_recorded(as_, school, path):
     for number in (school.lists["1-1"].id, 99):
         assert as_("太郎").get(f"{path}?list={number}").status_code == 404
     assert as_("花子").get(f"{path}?list={school.lists['1-1'].id}").status_code == 200
-    assert Log.select().where(Log.action.contains("exported"), Log.user == school.users["太郎"]).count() == 0
+    assert (
+        AuditLog.select().where(AuditLog.action.contains("exported"), AuditLog.user == school.users["太郎"]).count()
+        == 0
+    )

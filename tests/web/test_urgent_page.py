@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 import clock
-from models import Notice, Organization, Visit
+from models import Notice, Organization, PageView
 from tests import cast_notices
 
 
@@ -49,7 +49,7 @@ def test_no_name_and_no_way_to_a_familys_page_stands_there(client, on):
     for delivery in sent.deliveries.values():
         assert delivery.token not in page and delivery.name not in page
     assert "守" not in page and "Set-Cookie" not in client.get("/now").headers
-    assert Visit.select().count() == 0
+    assert PageView.select().count() == 0
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 
 import clock
 from core.permissions import permissions_of
-from models import Letter, Log, Role, Session, User
+from models import AuditLog, Letter, Role, Session, User
 from tests.counting import queries
 
 GIVEN = {
@@ -116,7 +116,7 @@ def test_role_is_changed_and_works_at_once(as_, school):
     given = {"kind": "viewer", "place": str(place), "until": ""}
     assert as_("守").post(f"/users/{sender.id}/roles", data=given).status_code == 303
     assert role_of("送る子", place).kind == "viewer"
-    assert Log.select().where(Log.action == "role.given", Log.number == sender.id).count() == 1
+    assert AuditLog.select().where(AuditLog.action == "role.given", AuditLog.number == sender.id).count() == 1
 
 
 def test_role_with_a_last_day_is_over_the_day_after(as_, school):
