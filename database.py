@@ -253,7 +253,7 @@ def record_result(
                 state,
                 number,
                 owner,
-            ),  # fmt: skip
+            ),
         ).rowcount
     )
 

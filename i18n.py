@@ -57,9 +57,15 @@ _COUNTED_NOUN = re.compile(
     r"(?: (are|were|have|do|go|wait|need|leave|stay)\b)?"
 )
 _SINGULAR_FORMS = {
-    "people": "person", "children": "child", "entries": "entry", "are": "is", "were": "was", "have": "has",
-    "do": "does", "go": "goes",
-}  # fmt: skip
+    "people": "person",
+    "children": "child",
+    "entries": "entry",
+    "are": "is",
+    "were": "was",
+    "have": "has",
+    "do": "does",
+    "go": "goes",
+}
 
 
 def _in_singular(text: str, values: dict[str, object]) -> str:

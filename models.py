@@ -264,8 +264,7 @@ class Membership(BaseModel):
     relation = CharField(default="")
     attributes = JsonField(default=dict)
     state = CharField(
-        default="active",
-        constraints=[Check("state IN ('unconfirmed','pending','active','refused','stopped','left')")],
+        default="active", constraints=[Check("state IN ('unconfirmed','pending','active','refused','stopped','left')")]
     )
     stopped_by = CharField(default="")  # reader, manager
     in_charge = ForeignKeyField(User, null=True, on_delete="SET NULL")
@@ -383,9 +382,18 @@ class Notice(BaseModel):
     """
 
     STATES = (
-        "draft", "asked", "held", "scheduled", "sending", "paused", "sent", "stopped", "withdrawn", "dropped",
+        "draft",
+        "asked",
+        "held",
+        "scheduled",
+        "sending",
+        "paused",
+        "sent",
+        "stopped",
+        "withdrawn",
+        "dropped",
         "standing",
-    )  # fmt: skip
+    )
 
     kind = CharField(default="notice")  # notice, step, individual (a letter to one person)
     out_of = ForeignKeyField(
@@ -974,12 +982,47 @@ class ThrottleBucket(BaseModel):
 
 
 TABLES: tuple[type[BaseModel], ...] = (
-    Organization, User, Session, Role, AuditLog,
-    MailingList, Person, Child, Membership, Group, GroupMember, ConsentText, QueuedSignup, AllowedSender,
-    Notice, Wording, Target, Attachment, Reminder, Question, Choice,
-    Delivery, DeliveryMembership, Letter, NoticeStats, Answer, Bounce, ExpiredLink, PageView, TrackedLink, AttachmentView,
-    DripStep, StepSent, NoticeTemplate, DigestSubscription, Job, Rollover, InboundMessage, ImapStatus, ThrottleBucket,
-)  # fmt: skip
+    Organization,
+    User,
+    Session,
+    Role,
+    AuditLog,
+    MailingList,
+    Person,
+    Child,
+    Membership,
+    Group,
+    GroupMember,
+    ConsentText,
+    QueuedSignup,
+    AllowedSender,
+    Notice,
+    Wording,
+    Target,
+    Attachment,
+    Reminder,
+    Question,
+    Choice,
+    Delivery,
+    DeliveryMembership,
+    Letter,
+    NoticeStats,
+    Answer,
+    Bounce,
+    ExpiredLink,
+    PageView,
+    TrackedLink,
+    AttachmentView,
+    DripStep,
+    StepSent,
+    NoticeTemplate,
+    DigestSubscription,
+    Job,
+    Rollover,
+    InboundMessage,
+    ImapStatus,
+    ThrottleBucket,
+)
 
 
 def count_letters(notice: int) -> dict[str, int]:

@@ -194,9 +194,15 @@ class InboundServer:
 
     def _session(self) -> SMTP:
         return self._kind(
-            self._door, hostname=self._hostname, ident="Kairan", loop=self._loop, data_size_limit=MAX_MESSAGE_SIZE,
-            enable_SMTPUTF8=True, timeout=120, auth_exclude_mechanism=("LOGIN", "PLAIN"),
-        )  # fmt: skip
+            self._door,
+            hostname=self._hostname,
+            ident="Kairan",
+            loop=self._loop,
+            data_size_limit=MAX_MESSAGE_SIZE,
+            enable_SMTPUTF8=True,
+            timeout=120,
+            auth_exclude_mechanism=("LOGIN", "PLAIN"),
+        )
 
     def close(self) -> None:
         """Stop listening; a mail in transfer is cut and will be sent again by its server."""

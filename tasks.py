@@ -26,9 +26,18 @@ from database import db
 log = logging.getLogger("kairan.tasks")
 
 HOURLY_JOBS: tuple[Callable[[datetime], object], ...] = (
-    undeliverable.notify_managers, health_email.send_due_emails, digests.send_due_digests, role_expiry.notify_expiring_roles, purge.warn_administrators, attachments.delete_expired_files,
-    inline_images.delete_unused_images, stats.refresh_recent_totals, stats.finalize_old_totals, tracking.delete_old_visits, purge.run_purge,
-)  # fmt: skip
+    undeliverable.notify_managers,
+    health_email.send_due_emails,
+    digests.send_due_digests,
+    role_expiry.notify_expiring_roles,
+    purge.warn_administrators,
+    attachments.delete_expired_files,
+    inline_images.delete_unused_images,
+    stats.refresh_recent_totals,
+    stats.finalize_old_totals,
+    tracking.delete_old_visits,
+    purge.run_purge,
+)
 
 
 @cache

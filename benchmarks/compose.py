@@ -85,12 +85,7 @@ def main() -> None:
 
     def by_dkimpy() -> bytes:
         return dkim.sign(
-            raw,
-            b"k1",
-            FORM.mail_domain.encode(),
-            pem,
-            canonicalize=(b"relaxed", b"relaxed"),
-            include_headers=signed,
+            raw, b"k1", FORM.mail_domain.encode(), pem, canonicalize=(b"relaxed", b"relaxed"), include_headers=signed
         )
 
     message = per_call(lambda: plain_message(subject, text, READER), max(times // 20, 20))

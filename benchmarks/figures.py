@@ -117,9 +117,16 @@ def fill_database(readers: int, a_year: int) -> None:
                 write_deliveries(notice, people, chance)
             else:
                 NoticeStats.create(
-                    notice=notice, at=at, fixed=True, sent=readers, failed=chance.randrange(50), asked=readers,
-                    read=chance.randrange(readers), half_s=chance.randrange(90_000), hours=[readers // 30] * 24,
-                )  # fmt: skip
+                    notice=notice,
+                    at=at,
+                    fixed=True,
+                    sent=readers,
+                    failed=chance.randrange(50),
+                    asked=readers,
+                    read=chance.randrange(readers),
+                    half_s=chance.randrange(90_000),
+                    hours=[readers // 30] * 24,
+                )
 
 
 def write_deliveries(notice: Notice, people: list[tuple[int, int]], chance: Random) -> None:
@@ -129,12 +136,15 @@ def write_deliveries(notice: Notice, people: list[tuple[int, int]], chance: Rand
         Delivery,
         (
             {
-                "notice": notice.id, "person": person, "token": new_token(), "list": 1,
+                "notice": notice.id,
+                "person": person,
+                "token": new_token(),
+                "list": 1,
                 "read_at": at + timedelta(seconds=chance.randrange(100_000)) if chance.random() < 0.5 else None,
             }
             for person, _ in people
         ),
-    )  # fmt: skip
+    )
     made = dict(Delivery.select(Delivery.person, Delivery.id).where(Delivery.notice == notice).tuples())
     bulk_insert(
         DeliveryMembership, ({"delivery": made[p], "membership": m, "list": 1, "household": f"h{p}"} for p, m in people)
@@ -143,12 +153,18 @@ def write_deliveries(notice: Notice, people: list[tuple[int, int]], chance: Rand
         Letter,
         (
             {
-                "notice": notice.id, "delivery": made[p], "person": p, "address": f"r{p}@parents.example",
-                "domain": "parents.example", "state": "accepted", "done_at": at, "expires_at": at,
+                "notice": notice.id,
+                "delivery": made[p],
+                "person": p,
+                "address": f"r{p}@parents.example",
+                "domain": "parents.example",
+                "state": "accepted",
+                "done_at": at,
+                "expires_at": at,
             }
             for p, _ in people
         ),
-    )  # fmt: skip
+    )
 
 
 if __name__ == "__main__":

@@ -99,9 +99,12 @@ def run_smtp_sink() -> Iterator[int]:
 def run_workers(config: ground.Config, count: int) -> Iterator[list[subprocess.Popen]]:
     """Run real sender processes, started and idle."""
     environ = {
-        **os.environ, "KAIRAN_DATA": str(config.data), "KAIRAN_SMTP": config.smtp, "KAIRAN_RATE": "0",
+        **os.environ,
+        "KAIRAN_DATA": str(config.data),
+        "KAIRAN_SMTP": config.smtp,
+        "KAIRAN_RATE": "0",
         "KAIRAN_MAIL_DOMAIN": config.mail_domain,
-    }  # fmt: skip
+    }
     started = [
         subprocess.Popen([sys.executable, "-m", "cli", "send-letters"], cwd=ground.PROJECT_DIR, env=environ)
         for _ in range(count)

@@ -1,10 +1,9 @@
 """`flask collect`: read the mailbox once, now, and handle what came."""
 
-import smtpd
-
 import click
 
 import clock
+import smtpd
 from cli import common
 from core import settings
 from core.inbound import imap_poller

@@ -2,12 +2,12 @@
 
 import os
 import signal
-import smtpd
 import sys
 
 import click
 
 import clock
+import smtpd
 import tasks
 from cli import common
 from core.inbound import dispatch

@@ -30,9 +30,12 @@ def _print_passwords(passwords: list[tuple[str, str]]) -> None:
 
 @click.command()
 @click.option(
-    "--families", type=click.IntRange(school.ROSTER_HOUSEHOLDS, 1000), default=school.ROSTER_HOUSEHOLDS, show_default=True,
+    "--families",
+    type=click.IntRange(school.ROSTER_HOUSEHOLDS, 1000),
+    default=school.ROSTER_HOUSEHOLDS,
+    show_default=True,
     help="size of the school; more families than the roster file has are invented",
-)  # fmt: skip
+)
 @common.with_installation
 def demo(families: int) -> None:
     """Fill an empty installation with a sample school, its dates computed from today."""

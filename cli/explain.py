@@ -34,9 +34,15 @@ def explain_raw_message(raw: bytes) -> dict[str, object]:
     arrival = message.parse_message(raw)
     found = report.explain_message(arrival)
     values = (
-        found.kind, found.permanent, found.status, found.reason, list(found.failed),
-        arrival.from_addresses[0] if arrival.from_addresses else "", arrival.subject, arrival.text,
-    )  # fmt: skip
+        found.kind,
+        found.permanent,
+        found.status,
+        found.reason,
+        list(found.failed),
+        arrival.from_addresses[0] if arrival.from_addresses else "",
+        arrival.subject,
+        arrival.text,
+    )
     return dict(zip(COLUMNS, values, strict=True))
 
 

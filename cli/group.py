@@ -24,9 +24,13 @@ _FIELDS = {"学年": "grade", "組": "class_name", "class": "class_name", "続�
 @click.argument("wanted", metavar="LIST")
 @click.argument("name")
 @click.option(
-    "--where", "rules", multiple=True, required=True, metavar="RULE",
+    "--where",
+    "rules",
+    multiple=True,
+    required=True,
+    metavar="RULE",
     help='"学年 is 3", "地区 one_of 本町,川端", "or 委員 not_empty"; may be repeated, "and" unless it begins with "or"',
-)  # fmt: skip
+)
 @with_installation
 def add(wanted: str, name: str, rules: tuple[str, ...]) -> None:
     """Make a group of the members of LIST that fit a condition; print its number."""
@@ -74,9 +78,13 @@ def _as_document(one: Group) -> dict[str, object]:
         segment_rules.describe_blocks("en", segment_rules.blocks_from_json(one.condition)) if one.condition else None
     )
     return {
-        "number": one.id, "name": one.name, "list": one.list.address, "condition": condition,
-        "people": found.people, "by_mail": found.by_mail,
-    }  # fmt: skip
+        "number": one.id,
+        "name": one.name,
+        "list": one.list.address,
+        "condition": condition,
+        "people": found.people,
+        "by_mail": found.by_mail,
+    }
 
 
 def get_group_or_exit(wanted: str) -> Group:

@@ -80,18 +80,28 @@ def send(
     asks = _parse_questions(question, choices, deadline, unit, questions_file)
     made = workflow.create_draft(user, now=now, urgent=urgent, route="terminal")
     workflow.save_draft(
-        made, now=now, subject=subject, text=text, read_confirmation=read_confirmation, questions=asks,
+        made,
+        now=now,
+        subject=subject,
+        text=text,
+        read_confirmation=read_confirmation,
+        questions=asks,
         skip_missing=not fields_may_be_empty,
-    )  # fmt: skip
+    )
     _set_recipients(made, user, now, chosen, to, without)
     _attach_files(made, attached, user, now)
     audience = resolve_audience(made, moment)
     _print_recipients(made, audience, moment, now)
     try:
         workflow.confirm_send(
-            made, by=user, fingerprint=audience.fingerprint, now=now, at=moment,
-            typed=str(audience.letters), hold_s=None if hold else 0,
-        )  # fmt: skip
+            made,
+            by=user,
+            fingerprint=audience.fingerprint,
+            now=now,
+            at=moment,
+            typed=str(audience.letters),
+            hold_s=None if hold else 0,
+        )
     except DomainError as refusal:
         workflow.delete_draft(made, user)
         for sentence in getattr(refusal, "fields", {}).values():

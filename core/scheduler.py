@@ -24,8 +24,9 @@ def upcoming_start_times(now: datetime) -> list[datetime]:
     until = now + timedelta(minutes=1)
     notices = Notice.select(Notice.send_at).where(
         (Notice.state == "scheduled") | ((Notice.state == "held") & (Notice.hold_reason == "window")),
-        Notice.send_at > now, Notice.send_at <= until,
-    )  # fmt: skip
+        Notice.send_at > now,
+        Notice.send_at <= until,
+    )
     again = Reminder.select(Reminder.send_at).where(
         Reminder.state == "waiting", Reminder.send_at > now, Reminder.send_at <= until
     )

@@ -101,10 +101,12 @@ def alternative_body(text: bytes, html: bytes, kind: str = HTML_HEADERS) -> byte
     kind: the headers of the second part, if that is more than HTML alone.
     """
     return (
-        f"--{_BOUNDARY}\r\n{PLAIN_HEADERS}\r\n".encode() + text
-        + f"\r\n--{_BOUNDARY}\r\n{kind}\r\n".encode() + html
+        f"--{_BOUNDARY}\r\n{PLAIN_HEADERS}\r\n".encode()
+        + text
+        + f"\r\n--{_BOUNDARY}\r\n{kind}\r\n".encode()
+        + html
         + f"\r\n--{_BOUNDARY}--\r\n".encode()
-    )  # fmt: skip
+    )
 
 
 def _octets_of(text: str) -> bytes:

@@ -53,9 +53,16 @@ def send(
     """Make a notice as if it had been sent to the lists at a moment (default: ten minutes ago)."""
     at = at or clock.now() - timedelta(minutes=10)
     notice = Notice.create(
-        state=state, by=by, by_name=by.name if by else "", created_at=at, confirmed_at=at, started_at=at,
-        finished_at=at + timedelta(minutes=1), rounds=1, **options,
-    )  # fmt: skip
+        state=state,
+        by=by,
+        by_name=by.name if by else "",
+        created_at=at,
+        confirmed_at=at,
+        started_at=at,
+        finished_at=at + timedelta(minutes=1),
+        rounds=1,
+        **options,
+    )
     Wording.create(notice=notice, language="ja", subject=subject, text=text)
     for one in lists:
         Target.create(notice=notice, kind="list", number=one.id)
@@ -80,8 +87,14 @@ def _deliver(sent: Sent, lists: list[MailingList], at: datetime) -> None:
     _insert(Delivery, [_delivery(sent.notice, held) for held in people.values()])
     made = {one.person_id: one for one in Delivery.select().where(Delivery.notice == sent.notice)}
     _insert(DeliveryMembership, [_cover(made[row.person_id], row) for held in people.values() for row in held])
-    _insert(Letter, [_letter(made[held[0].person_id], held[0].person, at) for held in people.values()
-                     if not made[held[0].person_id].reason])  # fmt: skip
+    _insert(
+        Letter,
+        [
+            _letter(made[held[0].person_id], held[0].person, at)
+            for held in people.values()
+            if not made[held[0].person_id].reason
+        ],
+    )
     sent.deliveries.update((one.name, one) for one in made.values())
 
 
@@ -99,27 +112,44 @@ def _delivery(notice: Notice, held: list[Membership]) -> dict:
     else:
         reason = "" if person.is_deliverable else person.address_state
     return {
-        "notice": notice, "person": person, "token": new_token(), "reason": reason, "list": held[0].list_id,
-        "name": person.name, "kana": person.kana, "language": person.language,
-    }  # fmt: skip
+        "notice": notice,
+        "person": person,
+        "token": new_token(),
+        "reason": reason,
+        "list": held[0].list_id,
+        "name": person.name,
+        "kana": person.kana,
+        "language": person.language,
+    }
 
 
 def _cover(delivery: Delivery, row: Membership) -> dict:
     child = row.child if row.child_id else None
     return {
-        "delivery": delivery, "membership": row, "list": row.list_id,
+        "delivery": delivery,
+        "membership": row,
+        "list": row.list_id,
         "household": (child.household if child else "") or row.person.household,
-        "child_name": child.name if child else "", "child_kana": child.kana if child else "",
-        "grade": child.grade if child else "", "class_name": child.class_name if child else "",
-    }  # fmt: skip
+        "child_name": child.name if child else "",
+        "child_kana": child.kana if child else "",
+        "grade": child.grade if child else "",
+        "class_name": child.class_name if child else "",
+    }
 
 
 def _letter(delivery: Delivery, person: Person, at: datetime) -> dict:
     return {
-        "notice": delivery.notice_id, "delivery": delivery, "person": person, "address": person.address,
-        "domain": person.address.rpartition("@")[2], "state": "accepted", "made_at": at, "next_attempt_at": at, "done_at": at,
+        "notice": delivery.notice_id,
+        "delivery": delivery,
+        "person": person,
+        "address": person.address,
+        "domain": person.address.rpartition("@")[2],
+        "state": "accepted",
+        "made_at": at,
+        "next_attempt_at": at,
+        "done_at": at,
         "expires_at": at + timedelta(hours=6),
-    }  # fmt: skip
+    }
 
 
 def outcome(delivery: Delivery, state: str, reason: str = "", done_at: datetime | None = None) -> None:

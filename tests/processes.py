@@ -27,18 +27,30 @@ class Parts:
         """Start a command in a session of its own; what it says goes to the log."""
         with self.log.open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "cli", *command], cwd=HERE, env=self.environ, stdin=subprocess.DEVNULL,
-                stdout=options.pop("stdout", log), stderr=log, start_new_session=True, **options,
-            )  # fmt: skip
+                [sys.executable, "-m", "cli", *command],
+                cwd=HERE,
+                env=self.environ,
+                stdin=subprocess.DEVNULL,
+                stdout=options.pop("stdout", log),
+                stderr=log,
+                start_new_session=True,
+                **options,
+            )
         self.started.append(process)
         return process
 
     def run(self, *command: str, **options: object) -> subprocess.CompletedProcess:
         """Run a command to its end."""
         return subprocess.run(
-            [sys.executable, "-m", "cli", *command], cwd=HERE, env=self.environ, stdin=subprocess.DEVNULL,
-            capture_output=True, text=True, timeout=60, **options,
-        )  # fmt: skip
+            [sys.executable, "-m", "cli", *command],
+            cwd=HERE,
+            env=self.environ,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            **options,
+        )
 
     def said(self) -> str:
         return self.log.read_text("utf-8", "replace") if self.log.exists() else ""

@@ -134,9 +134,14 @@ def confirmed(notice: Notice, by: User, *, hold_s: int | None = 0, at: datetime 
     """Confirm a draft as its check page would."""
     audience = resolve_audience(notice)
     return workflow.confirm_send(
-        notice, by=by, fingerprint=audience.fingerprint, now=clock.now(), at=at, hold_s=hold_s,
+        notice,
+        by=by,
+        fingerprint=audience.fingerprint,
+        now=clock.now(),
+        at=at,
+        hold_s=hold_s,
         typed=str(audience.letters),
-    )  # fmt: skip
+    )
 
 
 def begun(by: User, lists: Iterable[MailingList], **options) -> Notice:

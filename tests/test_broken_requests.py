@@ -44,7 +44,7 @@ BROKEN = {
     b"Content-Length: 40\r\n\r\n--\xff\r\n" + MAIL + b"\r\n\r\n\r\n\r\n\r\n\r\n\r\n",
     "host that is none": b"GET " + READ + b" HTTP/1.1\r\nHost: " + MAIL + b"/..\r\n\r\n",
     "other scheme": b"GET ftp://" + MAIL + READ + b" HTTP/1.1\r\nHost: x\r\n\r\n",
-}  # fmt: skip
+}
 
 
 def test_no_broken_request_leaves_a_token_or_an_address_in_the_log(school, config):

@@ -135,8 +135,11 @@ def test_the_school_has_its_lists_members_and_organizers(filled):
     assert names["全校"].whole and len(names) == 15
     assert Membership.select().where(Membership.list == names["全校"]).count() >= 40
     assert {(role.user.name, role.kind) for role in Role.select()} == {
-        ("小川 守", "admin"), ("長谷川 小百合", "manager"), ("森 雄一", "manager"), ("北村 光代", "viewer"),
-    }  # fmt: skip
+        ("小川 守", "admin"),
+        ("長谷川 小百合", "manager"),
+        ("森 雄一", "manager"),
+        ("北村 光代", "viewer"),
+    }
     assert MailingList.select().where(MailingList.practice_of.is_null(False)).count() == 3
     assert {(one.list.name, one.name) for one in AllowedSender.select()} == {
         ("全校", "小川 守"),

@@ -112,11 +112,7 @@ def test_works_from_elsewhere_through_symlinks_and_keeps_the_callers_folder(plac
     (tmp_path / "first").symlink_to("my school's folder/kairan")
     (elsewhere / "second").symlink_to("../first")
     result = place.run("up", "--demo", cwd=elsewhere, file="./second")
-    assert result.stdout.splitlines() == [
-        f"flask in {elsewhere}, umask 0077, {place.home}/app.py",
-        "<up>",
-        "<--demo>",
-    ]
+    assert result.stdout.splitlines() == [f"flask in {elsewhere}, umask 0077, {place.home}/app.py", "<up>", "<--demo>"]
 
 
 def test_second_start_installs_nothing_and_says_nothing(place):

@@ -1,21 +1,21 @@
 """The mail door: what is taken, what is refused, and that nothing taken is lost (design 2c, defences 2)."""
 
-import smtpd
 import smtplib
 import socket
 import threading
 from contextlib import contextmanager
-from smtpd import InboundServer, SpoolWorker
 
 import pytest
 
 import clock
+import smtpd
 from core.inbound import dispatch, spool
 from core.inbound.message import read_inbound_mail
 from core.inbound.result import RetryLater
 from core.settings import load_settings
 from database import db
 from models import InboundMessage
+from smtpd import InboundServer, SpoolWorker
 from tests.cast_mail import mail
 
 LIST = "1nen1kumi@mail.school.example"
@@ -50,8 +50,14 @@ def test_unknown_addresses_are_refused_before_the_content(school, protocol):
     with door(protocol) as client:
         client.ehlo("client.example")
         client.mail("x@example.jp")
-        for wrong in ("nobody@mail.school.example", "1nen1kumi@other.example", "b-aaaa@mail.school.example",
-                      f"b-{'a' * 24}@mail.school.example", "kyonen@mail.school.example", "1nen1kumi"):  # fmt: skip
+        for wrong in (
+            "nobody@mail.school.example",
+            "1nen1kumi@other.example",
+            "b-aaaa@mail.school.example",
+            f"b-{'a' * 24}@mail.school.example",
+            "kyonen@mail.school.example",
+            "1nen1kumi",
+        ):
             code, text = client.rcpt(wrong)
             assert (code, text[:5]) == (550, b"5.1.1"), wrong
         assert client.rcpt(LIST)[0] == 250

@@ -3,8 +3,4 @@
 from flask import Blueprint
 
 bp = Blueprint("account", __name__)
-VIEWS = (
-    "emailed_links",
-    "profile",
-    "views",
-)
+VIEWS = ("emailed_links", "profile", "views")

@@ -74,8 +74,11 @@ def request_email_change() -> Answer:
     except (accounts.DomainError, logins.WrongCredentials, logins.TooManyAttempts) as refused:
         return _profile_page(_error_status(form, "password", refused), email=form)
     tasks.wake_worker()
-    flash_message(N_("A letter is on its way to the new address. It counts once you press the button behind the link in it.")
-         if asked else N_("Saved."))  # fmt: skip
+    flash_message(
+        N_("A letter is on its way to the new address. It counts once you press the button behind the link in it.")
+        if asked
+        else N_("Saved.")
+    )
     return redirect_to("account.index")
 
 

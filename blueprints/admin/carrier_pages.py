@@ -61,9 +61,12 @@ def reset_carrier(key: str) -> Response:
 
 def _carrier_page(form: CarrierForm, entry: carrier_help.CarrierEntry | None) -> Answer:
     return render_page(
-        "admin/edit_carrier.html", status=422 if form.errors else 200, form=form, entry=entry,
+        "admin/edit_carrier.html",
+        status=422 if form.errors else 200,
+        form=form,
+        entry=entry,
         placeholder=carrier_help.PLACEHOLDER,
-    )  # fmt: skip
+    )
 
 
 def _texts(form: CarrierForm) -> dict[str, str]:

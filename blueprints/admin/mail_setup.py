@@ -112,9 +112,12 @@ def send_test_email() -> Answer:
     force = settings.load_settings()
     if force.practice:
         service_mail.notify(
-            "test", address=current_user.email, language=current_user.language,
-            values={"organization": force.name}, now=clock.now(),
-        )  # fmt: skip
+            "test",
+            address=current_user.email,
+            language=current_user.language,
+            values={"organization": force.name},
+            now=clock.now(),
+        )
         flash_message(N_("The test letter is on its way to the outbox."))
         return redirect_to("admin.mail_page")
     found = smtp_test.send_test_letter(current_user, clock.now())

@@ -27,12 +27,7 @@ def _settings_page(status: int = 200, **filled: FlaskForm) -> Answer:
         "families": _without_fixed_fields(OrganizationForm(None, obj=Organization.load_row())),
         "pace": _without_fixed_fields(SendingRatesForm(None, obj=force)),
     }
-    return render_page(
-        "admin/organization.html",
-        status=status,
-        force=force,
-        **{**forms, **filled},
-    )
+    return render_page("admin/organization.html", status=status, force=force, **{**forms, **filled})
 
 
 def _without_fixed_fields(form: OrganizationForm | SendingRatesForm) -> OrganizationForm | SendingRatesForm:

@@ -38,21 +38,24 @@ def _retention_rows() -> list[tuple[str, str, str]]:
     nothing = _("nothing")
     return [
         (
-            _("Letters with the names in them, who confirmed, answers, links in letters"), year_over,
+            _("Letters with the names in them, who confirmed, answers, links in letters"),
+            year_over,
             _("sums: letters by state, households by class and hour, choices; links to stop the mail work on"),
         ),
         (
-            _("Subject and text of notices, the record of who did what"), _("as long as this installation"),
+            _("Subject and text of notices, the record of who did what"),
+            _("as long as this installation"),
             _("everything, as it was written; so name no family in a notice to many"),
         ),
         (_("Replies and registrations by mail"), year_over, nothing),
         (_("Raw mails that came in"), _("%(n)s days", n=spool.RAW_RETENTION_DAYS), nothing),
         (
-            _("Pages visited, openings, links opened"), _("%(n)s days", n=tracking.VISIT_RETENTION.days),
+            _("Pages visited, openings, links opened"),
+            _("%(n)s days", n=tracking.VISIT_RETENTION.days),
             _("sums, where they are counted"),
         ),
         (_("Attached files"), _("closed with the school year, deleted a month later"), _("name and size")),
         (_("Families who left every list"), year_over, nothing),
         (_("Families in a list, stopped ones too"), _("as long as they stand in it"), _("everything")),
         (_("Practice letters in the outbox"), _("%(n)s days", n=RETENTION_DAYS), nothing),
-    ]  # fmt: skip
+    ]

@@ -17,9 +17,7 @@ class DripMessageForm(Form):
     """When the letter goes out, and what it says."""
 
     days = IntegerField(
-        N_("Days after joining"),
-        [InputRequired(DAYS_MESSAGE), NumberRange(0, drip.MAX_DAYS, DAYS_MESSAGE)],
-        default=0,
+        N_("Days after joining"), [InputRequired(DAYS_MESSAGE), NumberRange(0, drip.MAX_DAYS, DAYS_MESSAGE)], default=0
     )
     at = TimeField(N_("Time of day"), [InputRequired(N_("Write a time, for example 18:00."))], default=DEFAULT_TIME)
     subject = StringField(N_("Subject"), [Length(max=200)])
@@ -42,7 +40,10 @@ def form_of_content(said: drip.StepContent) -> DripMessageForm:
     """Return the form with the present words of a step."""
     return DripMessageForm(
         data={
-            "days": said.days, "at": time(said.minute // 60, said.minute % 60), "subject": said.subject,
-            "text": said.text, "read_confirmation": said.read_confirmation,
+            "days": said.days,
+            "at": time(said.minute // 60, said.minute % 60),
+            "subject": said.subject,
+            "text": said.text,
+            "read_confirmation": said.read_confirmation,
         }
-    )  # fmt: skip
+    )

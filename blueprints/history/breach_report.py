@@ -42,10 +42,19 @@ def show_breach_report(number: int) -> str:
     audit.log_action(current_user, "notice.incident_viewed", number)
     now, judged = clock.now(), breach_duty.latest_assessment(report.notice)
     return render_template(
-        "history/breach_report.html", report=report, states=DELIVERY_LABELS, actions=ACTION_LABELS, now=now, cases=breach_duty.REPORTING_CASES,
-        said=breach_duty.ANSWER_LABELS, judged=judged, days=judged.days(clock.to_local(report.known_at).date()),
-        today=clock.to_local(now).date(), kept_days=tracking.VISIT_RETENTION.days, kept_since=now - tracking.VISIT_RETENTION,
-    )  # fmt: skip
+        "history/breach_report.html",
+        report=report,
+        states=DELIVERY_LABELS,
+        actions=ACTION_LABELS,
+        now=now,
+        cases=breach_duty.REPORTING_CASES,
+        said=breach_duty.ANSWER_LABELS,
+        judged=judged,
+        days=judged.days(clock.to_local(report.known_at).date()),
+        today=clock.to_local(now).date(),
+        kept_days=tracking.VISIT_RETENTION.days,
+        kept_since=now - tracking.VISIT_RETENTION,
+    )
 
 
 @bp.post("/history/<int:number>/incident")
@@ -79,10 +88,18 @@ def breach_report_csv(number: int) -> Response:
 
 
 CSV_HEADINGS = [
-    N_("Guardian"), N_("Children"), N_("Letter"), N_("Left at"), N_("Page opened"), N_("Fetched by a machine"),
-    N_("Confirmed at"), N_("Answered at"), N_("Wrote back at"), N_("Said it was for another family"),
+    N_("Guardian"),
+    N_("Children"),
+    N_("Letter"),
+    N_("Left at"),
+    N_("Page opened"),
+    N_("Fetched by a machine"),
+    N_("Confirmed at"),
+    N_("Answered at"),
+    N_("Wrote back at"),
+    N_("Said it was for another family"),
     N_("Files opened"),
-]  # fmt: skip
+]
 
 
 def _report_or_404(number: int) -> breach_report.BreachReport:

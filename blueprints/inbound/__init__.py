@@ -3,7 +3,4 @@
 from flask import Blueprint
 
 bp = Blueprint("inbound", __name__)
-VIEWS = (
-    "link_pages",
-    "views",
-)
+VIEWS = ("link_pages", "views")

@@ -38,9 +38,13 @@ def index() -> Answer:
     if view not in VIEW_LABELS:
         abort(404)
     return render_page(
-        "inbound/index.html", found=paginate(list_messages(view)), view=view, views=VIEW_LABELS,
-        kinds=KIND_LABELS, outcomes=OUTCOME_LABELS,
-    )  # fmt: skip
+        "inbound/index.html",
+        found=paginate(list_messages(view)),
+        view=view,
+        views=VIEW_LABELS,
+        kinds=KIND_LABELS,
+        outcomes=OUTCOME_LABELS,
+    )
 
 
 @bp.get("/incoming/<int:number>")
@@ -49,9 +53,13 @@ def show(number: int) -> Answer:
     """Show one mail, escaped, and what became of it."""
     row = _message_or_404(number)
     return render_page(
-        "inbound/show.html", row=row, kinds=KIND_LABELS, outcomes=OUTCOME_LABELS, reason=REASON_TEXTS.get(row.reason, ""),
+        "inbound/show.html",
+        row=row,
+        kinds=KIND_LABELS,
+        outcomes=OUTCOME_LABELS,
+        reason=REASON_TEXTS.get(row.reason, ""),
         kept=read_raw_message(row) is not None,
-    )  # fmt: skip
+    )
 
 
 @bp.get("/incoming/<int:number>/raw")

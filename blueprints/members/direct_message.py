@@ -36,10 +36,15 @@ def write_direct_message(number: int) -> Any:
         return _write_page(person, form, 422 if form.errors else 200)
     try:
         made = direct_message.write_draft(
-            person, current_user, subject=form.subject.data or "", text=(form.text.data or "").replace("\r\n", "\n"),
-            read_confirmation=form.read_confirmation.data, now=clock.now(), form_key=form.key.data[:64],
+            person,
+            current_user,
+            subject=form.subject.data or "",
+            text=(form.text.data or "").replace("\r\n", "\n"),
+            read_confirmation=form.read_confirmation.data,
+            now=clock.now(),
+            form_key=form.key.data[:64],
             out_of=next((one for one in offered if one.id == form.out_of.data), offered[0] if offered else None),
-        )  # fmt: skip
+        )
     except DomainError as refusal:
         web.add_field_error(form, "text", refusal.message, **refusal.values)
         return _write_page(person, form, 422)
@@ -86,7 +91,15 @@ def check_direct_message(number: int, notice: int) -> Any:
             tasks.wake_worker(made.send_at)
             return web.redirect_to("notices.show", number=notice)
     return web.render_page(
-        "members/check_direct_message.html", status=422 if wrong else 200, person=person, notice=made, wrong=wrong,
-        audience=found, shown_letter=rendering.preview_letter(made, found.receiving[0], load_settings(), clock.now()),
-        warnings=[*direct_message.warnings_for_person(person), *preflight.collect_warnings(made, found, clock.now(), None, web.language())],
-    )  # fmt: skip
+        "members/check_direct_message.html",
+        status=422 if wrong else 200,
+        person=person,
+        notice=made,
+        wrong=wrong,
+        audience=found,
+        shown_letter=rendering.preview_letter(made, found.receiving[0], load_settings(), clock.now()),
+        warnings=[
+            *direct_message.warnings_for_person(person),
+            *preflight.collect_warnings(made, found, clock.now(), None, web.language()),
+        ],
+    )

@@ -30,9 +30,7 @@ class PersonForm(Form):
     kana = StringField(N_("Reading of the name"), [Length(max=200)])
     phone = StringField(N_("Telephone"), [Length(max=40)])
     language = RadioField(
-        N_("Language of the letters"),
-        choices=[SelectChoice(*pair) for pair in LANGUAGES.items()],
-        default="ja",
+        N_("Language of the letters"), choices=[SelectChoice(*pair) for pair in LANGUAGES.items()], default="ja"
     )
 
 

@@ -102,10 +102,17 @@ def _edit_page(
         if not wrong and (done := _save_template(typed, form, found)):
             return done
     return render_page(
-        "notice_templates/edit.html", status=422 if form.errors or wrong else 200, form=form, sample=found, sheets=sheets,
-        wrong=wrong, kinds=question_presets.PRESETS, units=questions.UNIT_LABELS, uses_fields=False,
+        "notice_templates/edit.html",
+        status=422 if form.errors or wrong else 200,
+        form=form,
+        sample=found,
+        sheets=sheets,
+        wrong=wrong,
+        kinds=question_presets.PRESETS,
+        units=questions.UNIT_LABELS,
+        uses_fields=False,
         offered=merge_fields.offered_names(_merge_field_lists(form), web.language()),
-    )  # fmt: skip
+    )
 
 
 def _save_template(

@@ -47,15 +47,27 @@ def _review_page(notice: Notice, form: ReviewForm, told: str = "", status: int =
     audience = audiences.resolve_audience(notice)
     part = "notices/_attachments_review.html" if request.args.get("part") == "files" else None
     return web.render_page(
-        "notices/review.html", part, status=status,
-        notice=notice, audience=audience, form=form, again=told, reasons=audiences.EXCLUSION_REASONS,
-        first=audience.receiving[:FIRST_NAMES_SHOWN], last=audience.receiving[FIRST_NAMES_SHOWN:][-LAST_NAMES_SHOWN:],
-        left_out=reported_exclusions(audience), previous=previous_send.compare_with_previous(notice, audience),
+        "notices/review.html",
+        part,
+        status=status,
+        notice=notice,
+        audience=audience,
+        form=form,
+        again=told,
+        reasons=audiences.EXCLUSION_REASONS,
+        first=audience.receiving[:FIRST_NAMES_SHOWN],
+        last=audience.receiving[FIRST_NAMES_SHOWN:][-LAST_NAMES_SHOWN:],
+        left_out=reported_exclusions(audience),
+        previous=previous_send.compare_with_previous(notice, audience),
         sender=rendering.from_display_name(force.name, notice.signed, web.language()),
-        shown_letter=rendering.preview_letter(notice, audience.receiving[0], force, now) if audience.receiving else None,
+        shown_letter=rendering.preview_letter(notice, audience.receiving[0], force, now)
+        if audience.receiving
+        else None,
         warnings=preflight.collect_warnings(notice, audience, now, notice.send_at, web.language()),
-        poll_page="notices.review_page", mark=approval_policy.content_fingerprint(notice, audience), own=notice.by_id == current_user.id,
-    )  # fmt: skip
+        poll_page="notices.review_page",
+        mark=approval_policy.content_fingerprint(notice, audience),
+        own=notice.by_id == current_user.id,
+    )
 
 
 @bp.post("/<int:number>/approve")
@@ -87,9 +99,11 @@ def return_to_author(number: int) -> Any:
         form.word.errors = [*form.word.errors, N_("Write in a few words what should be changed.")]
         return _review_page(notice, form, status=422)
     return _back_to_draft(
-        notice, lambda: approval.return_to_author(notice, current_user, form.word.data or "", clock.now()),
-        N_("Sent back. The writer gets your word and finds the notice among the drafts."), "notices.index",
-    )  # fmt: skip
+        notice,
+        lambda: approval.return_to_author(notice, current_user, form.word.data or "", clock.now()),
+        N_("Sent back. The writer gets your word and finds the notice among the drafts."),
+        "notices.index",
+    )
 
 
 @bp.post("/<int:number>/take-back")
@@ -98,9 +112,11 @@ def cancel_review(number: int) -> Response:
     """Take the own question back: a draft again."""
     notice = web.get_notice_or_404(number, "send")
     return _back_to_draft(
-        notice, lambda: approval.cancel_review_request(notice, current_user, clock.now()),
-        N_("Cancelled. Nothing was sent; the notice is a draft again."), "notices.edit_content",
-    )  # fmt: skip
+        notice,
+        lambda: approval.cancel_review_request(notice, current_user, clock.now()),
+        N_("Cancelled. Nothing was sent; the notice is a draft again."),
+        "notices.edit_content",
+    )
 
 
 def _back_to_draft(notice: Notice, verb: Any, done: str, endpoint: str) -> Response:

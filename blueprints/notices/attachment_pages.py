@@ -135,9 +135,11 @@ def withdraw_file(number: int, file: int) -> Any:
         abort(404)
     if request.method == "GET":
         return confirm_page.render_confirmation(
-            notice, title=N_("Withdraw this file?"), sentences=_withdrawal_effects(notice, found),
+            notice,
+            title=N_("Withdraw this file?"),
+            sentences=_withdrawal_effects(notice, found),
             button=web._("Withdraw the file"),
-        )  # fmt: skip
+        )
     try:
         attachments.withdraw_file(found, current_user, clock.now())
     except attachments.AlreadyWithdrawn as refusal:

@@ -76,9 +76,10 @@ def cancel_reminder_by_link(mark: str) -> Any:
 
 def _reminder_cancel_page(reminder: Reminder | None) -> Any:
     page = render_template(
-        "notices/cancel_reminder_link.html", reminder=reminder,
+        "notices/cancel_reminder_link.html",
+        reminder=reminder,
         subject=merge_fields.display_subject(reminder.notice) if reminder else "",
-    )  # fmt: skip
+    )
     return page, 200 if reminder else 404
 
 

@@ -32,9 +32,16 @@ from models import MailingList, Notice
 
 FIRST_NAMES_SHOWN, LAST_NAMES_SHOWN, EXCLUDED_NAMES_SHOWN = 5, 2, 30
 OPTIONS = (
-    "urgent", "read_confirmation", "footer", "files_inside", "skip_missing", "useful_s",
-    "remind_every_s", "remind_times", "remind_before",
-)  # fmt: skip
+    "urgent",
+    "read_confirmation",
+    "footer",
+    "files_inside",
+    "skip_missing",
+    "useful_s",
+    "remind_every_s",
+    "remind_times",
+    "remind_before",
+)
 
 
 # ── ① recipients ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -77,10 +84,15 @@ def save_recipients(number: int) -> Any:
         return _recipients_not_saved(notice, _CHANGED_ELSEWHERE)
     try:
         workflow.set_recipients(
-            notice, lists=choice.lists, without=choice.without, persons=choice.persons,
-            without_persons=choice.without_persons, groups=choice.groups, without_groups=choice.without_groups,
+            notice,
+            lists=choice.lists,
+            without=choice.without,
+            persons=choice.persons,
+            without_persons=choice.without_persons,
+            groups=choice.groups,
+            without_groups=choice.without_groups,
             now=clock.now(),
-        )  # fmt: skip
+        )
     except TooManyGroups as refused:
         return _recipients_not_saved(notice, web._(refused.message, **refused.values), choice)
     except NotADraft:
@@ -138,10 +150,13 @@ def _recipients_not_saved(notice: Notice, wrong: str, typed: PostedRecipients | 
 def _targets_of_choice(choice: PostedRecipients) -> dict[tuple[str, bool], set[int]]:
     """Return a choice that was not saved as the page shows it, so that nothing ticked is lost."""
     return {
-        ("list", True): set(choice.lists), ("list", False): set(choice.without),
-        ("group", True): set(choice.groups), ("group", False): set(choice.without_groups),
-        ("person", True): set(choice.persons), ("person", False): set(choice.without_persons),
-    }  # fmt: skip
+        ("list", True): set(choice.lists),
+        ("list", False): set(choice.without),
+        ("group", True): set(choice.groups),
+        ("group", False): set(choice.without_groups),
+        ("person", True): set(choice.persons),
+        ("person", False): set(choice.without_persons),
+    }
 
 
 def _recipients_page(

@@ -182,9 +182,14 @@ def question_section(notice: Notice, form: ContentForm, mark: str) -> Any:
     if not web.is_htmx():
         return web.redirect_to("notices.edit_content", number=notice.id, _anchor="questions")
     page = render_template(
-        "notices/_questions_updated.html", notice=notice, form=form, mark=mark, act=request.form.get("act", ""),
-        elsewhere=False, **template_values(notice, form),
-    )  # fmt: skip
+        "notices/_questions_updated.html",
+        notice=notice,
+        form=form,
+        mark=mark,
+        act=request.form.get("act", ""),
+        elsewhere=False,
+        **template_values(notice, form),
+    )
     return Response(page, headers={"HX-Retarget": "#questions", "HX-Reswap": "outerHTML"})
 
 

@@ -73,10 +73,11 @@ def terms_of_block(block: QuestionBlock, blocks: Sequence[QuestionBlock]) -> Que
     day, hour = _deadline_fields(block.deadline) if block.deadline != end else ("", "")
     return QuestionTerms(
         block.unit if block.unit != _most_common(one.unit for one in blocks) else "",
-        day, hour,
+        day,
+        hour,
         endless=block.deadline is None and end is not None,
         remarks=_remarks_setting(block, blocks),
-    )  # fmt: skip
+    )
 
 
 def _remarks_setting(block: QuestionBlock, blocks: Sequence[QuestionBlock]) -> str:
@@ -114,9 +115,12 @@ def read_terms(place: int) -> QuestionTerms:
 
     unit, remarks = said("unit"), said("remarks")
     return QuestionTerms(
-        unit if unit in questions.UNIT_LABELS else "", said("day"), said("hour"), bool(said("endless")),
+        unit if unit in questions.UNIT_LABELS else "",
+        said("day"),
+        said("hour"),
+        bool(said("endless")),
         remarks if remarks in REMARKS_LABELS else "",
-    )  # fmt: skip
+    )
 
 
 def effective_terms(mine: QuestionTerms, form: ContentForm) -> dict[str, Any]:

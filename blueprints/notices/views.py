@@ -7,10 +7,7 @@ from flask_login import current_user
 
 import clock
 import web
-from blueprints.notices import (
-    bp,
-    confirm_page,
-)
+from blueprints.notices import bp, confirm_page
 from blueprints.notices.draft_access import get_draft_or_redirect
 from blueprints.notices.forms import NewNoticeForm
 from core.accounts import accounts

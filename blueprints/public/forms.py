@@ -24,9 +24,7 @@ class PreferencesForm(TokenForm):
     kana = StringField(N_("Reading in kana"), [Length(max=60)])
     phone = StringField(N_("Telephone"), [Length(max=40)])
     language = RadioField(
-        N_("Language of the letters"),
-        choices=[SelectChoice(*pair) for pair in LANGUAGES.items()],
-        default="ja",
+        N_("Language of the letters"), choices=[SelectChoice(*pair) for pair in LANGUAGES.items()], default="ja"
     )
 
 
@@ -48,8 +46,6 @@ class AddressForm(TokenForm):
 def posted_attributes(form: Mapping[str, str], items: Mapping[int, Mapping[str, str]]) -> dict[int, dict[str, str]]:
     """Return the items of places as they were typed; fields are called after place and position."""
     return {
-        number: {
-            key: form[name] for place, key in enumerate(shown) if (name := f"item{number}-{place}") in form
-        }
+        number: {key: form[name] for place, key in enumerate(shown) if (name := f"item{number}-{place}") in form}
         for number, shown in items.items()
-    }  # fmt: skip
+    }

@@ -155,9 +155,7 @@ def _count_by_class(lines: Iterable[RespondentLine]) -> dict[tuple[str, str], in
 
 def count_with_unit(number: int, by: str) -> str:
     """Return a count with its unit."""
-    counted = {
-        "household": N_("%(n)s households"), "person": N_("%(n)s persons"), "child": N_("%(n)s children"),
-    }  # fmt: skip
+    counted = {"household": N_("%(n)s households"), "person": N_("%(n)s persons"), "child": N_("%(n)s children")}
     return _(counted[by], n=f"{number:,}")
 
 
@@ -189,9 +187,14 @@ def enter_answer(number: int, delivery: int) -> Any:
             return redirect_to("responses.show_answers", number=number, _anchor="who")
     status = 422 if request.method == "POST" else 200
     page = render_template(
-        "responses/enter_answer.html", notice=notice, subject=merge_fields.display_subject(notice), reader=reader, standings=standings,
-        missing=status == 422, how=_source_of_standing,
-    )  # fmt: skip
+        "responses/enter_answer.html",
+        notice=notice,
+        subject=merge_fields.display_subject(notice),
+        reader=reader,
+        standings=standings,
+        missing=status == 422,
+        how=_source_of_standing,
+    )
     return page, status
 
 

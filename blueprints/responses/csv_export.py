@@ -22,9 +22,16 @@ def board_as_csv(readers: tuple[BoardReader, ...]) -> bytes:
 
 def _headings() -> list[str]:
     return [
-        _("Class"), _("Child"), _("Guardian"), _("State"), _("Confirmed at"),
-        _("Told by telephone at"), _("Reply"), _("Why not delivered"), _("Phone"),
-    ]  # fmt: skip
+        _("Class"),
+        _("Child"),
+        _("Guardian"),
+        _("State"),
+        _("Confirmed at"),
+        _("Told by telephone at"),
+        _("Reply"),
+        _("Why not delivered"),
+        _("Phone"),
+    ]
 
 
 def _class_sort_key(one: BoardReader) -> tuple:

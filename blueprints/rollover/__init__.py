@@ -3,8 +3,4 @@
 from flask import Blueprint
 
 bp = Blueprint("rollover", __name__, url_prefix="/rollover")
-VIEWS = (
-    "handover_sheet",
-    "new_roster",
-    "views",
-)
+VIEWS = ("handover_sheet", "new_roster", "views")

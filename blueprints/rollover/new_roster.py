@@ -24,9 +24,14 @@ def new_roster_page(found: Rollover, wrong: str = "", text: str = "", status: in
         may_undo = year_end.can_undo(found)
         lists = [(one, year_end.count_people(one)) for one in year_end.lists_awaiting_roster()]
         return render_page(
-            "rollover/upload_roster.html", rollover=found, wrong=wrong, text=text, may_undo=may_undo, waiting=lists,
+            "rollover/upload_roster.html",
+            rollover=found,
+            wrong=wrong,
+            text=text,
+            may_undo=may_undo,
+            waiting=lists,
             status=status,
-        )  # fmt: skip
+        )
     shown = new_roster.preview_roster(found)
     doubtful = shown.of("doubtful")
 

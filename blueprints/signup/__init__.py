@@ -3,7 +3,4 @@
 from flask import Blueprint
 
 bp = Blueprint("signup", __name__)
-VIEWS = (
-    "handouts",
-    "views",
-)
+VIEWS = ("handouts", "views")

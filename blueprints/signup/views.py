@@ -51,9 +51,12 @@ def save(number: int) -> Answer:
     if not form.validate():
         return _settings_page(mailing_list, form, 422)
     signup.set_signup_options(
-        mailing_list, current_user, mode=form.join_mode.data, greeting=form.greeting.data or "",
+        mailing_list,
+        current_user,
+        mode=form.join_mode.data,
+        greeting=form.greeting.data or "",
         purpose=form.purpose.data or "",
-    )  # fmt: skip
+    )
     flash_message(N_("Saved."))
     return redirect_to("signup.index", number=number)
 
@@ -103,10 +106,12 @@ def discard_queue(number: int) -> Answer:
 def pending_approvals() -> Answer:
     """Show who waits for approval in all lists of this manager, and where registrations wait above the caps."""
     return render_page(
-        "signup/pending_approvals.html", "signup/_pending_approvals.html",
-        asked=approvals.pending_requests(permissions()), queues=approvals.queued_signups_by_list(permissions()),
+        "signup/pending_approvals.html",
+        "signup/_pending_approvals.html",
+        asked=approvals.pending_requests(permissions()),
+        queues=approvals.queued_signups_by_list(permissions()),
         refused=approvals.recently_rejected(permissions(), clock.now()),
-    )  # fmt: skip
+    )
 
 
 @bp.post("/lists/<int:number>/joining/decide")

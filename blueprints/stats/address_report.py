@@ -62,6 +62,12 @@ def _csv_rows(found: Iterable[DeadAddress]) -> Iterator[list[object]]:
     for one in found:
         since = clock.to_local(one.since).strftime("%Y-%m-%d") if one.since else ""
         yield [
-            _(dead_addresses.REASONS[one.why]), since, one.person.name, one.person.kana, "、".join(one.children),
-            "、".join(one.lists), one.address, one.person.phone,
-        ]  # fmt: skip
+            _(dead_addresses.REASONS[one.why]),
+            since,
+            one.person.name,
+            one.person.kana,
+            "、".join(one.children),
+            "、".join(one.lists),
+            one.address,
+            one.person.phone,
+        ]

@@ -43,11 +43,7 @@ def requested_list() -> int | None:
 
 def _requested_filter(years: list[int]) -> StatsFilter:
     year, sort = request.args.get("year", type=web.parse_row_id), request.args.get("sort", "")
-    return StatsFilter(
-        requested_list(),
-        year if year in years else years[0],
-        sort if sort in SORTS else "new",
-    )
+    return StatsFilter(requested_list(), year if year in years else years[0], sort if sort in SORTS else "new")
 
 
 def _filtered_lines(wish: StatsFilter) -> list[StatsLine]:

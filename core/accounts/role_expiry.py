@@ -37,11 +37,7 @@ class ExpiringRole:
     def line(self, language: str) -> str:
         """Return the role in one line of a letter."""
         place = self.place or i18n.say(language, WHOLE_ORGANIZATION)
-        values = {
-            "name": self.user.name,
-            "place": place,
-            "role": i18n.say(language, roles.ROLE_LABELS[self.role.kind]),
-        }
+        values = {"name": self.user.name, "place": place, "role": i18n.say(language, roles.ROLE_LABELS[self.role.kind])}
         said = i18n.say(language, _ROLE_LINE, day=i18n.format_day(language, self.role.until), **values)
         return f"{said}\n  {i18n.say(language, _LAST_MANAGER_LINE)}" if self.alone else said
 
@@ -102,9 +98,10 @@ def _send_email(kind: str, user: User, ends: list[ExpiringRole], now: datetime) 
     if not user.email:
         return
     values = {
-        "to_name": user.name, "lines": "\n".join(one.line(user.language) for one in ends),
+        "to_name": user.name,
+        "lines": "\n".join(one.line(user.language) for one in ends),
         "url": f"{load_settings().base_url}/users",
-    }  # fmt: skip
+    }
     service_mail.notify(
         kind, address=user.email, language=user.language, values=values, now=now, urgent=False, useful_s=EMAIL_EXPIRES_S
     )

@@ -130,6 +130,10 @@ def _notify_users(kind: str, users: list[User], values: dict[str, object], now: 
     for user in users:
         if user.email:
             service_mail.notify(
-                kind, address=user.email, language=user.language, values={**values, "to_name": user.name}, now=now,
+                kind,
+                address=user.email,
+                language=user.language,
+                values={**values, "to_name": user.name},
+                now=now,
                 useful_s=86400,
-            )  # fmt: skip
+            )

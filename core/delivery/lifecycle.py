@@ -123,13 +123,18 @@ def _start_sending(notice: Notice, now: datetime, force: Settings) -> bool:
         return hold_notice(notice, "changed", now)
     taken = (
         Notice.update(
-            state="sending", hold_reason="", started_at=now, updated_at=now, rounds=1,
-            practice=force.practice, serial=Notice.serial + 1,
+            state="sending",
+            hold_reason="",
+            started_at=now,
+            updated_at=now,
+            rounds=1,
+            practice=force.practice,
+            serial=Notice.serial + 1,
             expected=[],  # every page of the notice would carry it along
         )
         .where(Notice.id == notice.id, Notice.state.in_(("held", "scheduled")))
         .execute()
-    )  # fmt: skip
+    )
     if not taken:
         return False
     create_deliveries(notice, audience, now)
@@ -196,16 +201,20 @@ def _cover_rows(everybody: tuple[Recipient, ...], ids: dict[tuple[int, int], int
     for numbers in _chunks(list(owner), 500):
         rows = (
             Membership.select(
-                Membership.id.alias("membership"), Membership.list,
+                Membership.id.alias("membership"),
+                Membership.list,
                 fn.COALESCE(fn.NULLIF(Child.household, ""), Person.household).alias("household"),
-                Child.name.alias("child_name"), Child.kana.alias("child_kana"), Child.grade, Child.class_name,
+                Child.name.alias("child_name"),
+                Child.kana.alias("child_kana"),
+                Child.grade,
+                Child.class_name,
             )
             .join(Child, JOIN.LEFT_OUTER)
             .switch(Membership)
             .join(Person)
             .where(Membership.id.in_(numbers))
             .dicts()
-        )  # fmt: skip
+        )
         for row in rows:
             known = {name: value for name, value in row.items() if value is not None}
             yield {"delivery": owner[row["membership"]], **known}

@@ -83,18 +83,36 @@ def load_message(letter: Letter) -> QueuedMessage:
 def _select_messages(*which: Any) -> list[QueuedMessage]:
     rows = (
         Letter.select(
-            Letter.id, Letter.notice_id, Letter.delivery_id, Letter.person_id, Letter.kind, Letter.address,
-            Letter.domain, Letter.language, Letter.payload, Letter.round, Letter.attempts, Letter.urgent,
-            Delivery.token, Delivery.list_id, Delivery.language, Delivery.name, Delivery.sender_name,
-            Delivery.child_name, Delivery.child_room, Delivery.siblings, Delivery.values,
-            Person.address_state, Person.bare,
+            Letter.id,
+            Letter.notice_id,
+            Letter.delivery_id,
+            Letter.person_id,
+            Letter.kind,
+            Letter.address,
+            Letter.domain,
+            Letter.language,
+            Letter.payload,
+            Letter.round,
+            Letter.attempts,
+            Letter.urgent,
+            Delivery.token,
+            Delivery.list_id,
+            Delivery.language,
+            Delivery.name,
+            Delivery.sender_name,
+            Delivery.child_name,
+            Delivery.child_room,
+            Delivery.siblings,
+            Delivery.values,
+            Person.address_state,
+            Person.bare,
         )
         .join(Delivery, JOIN.LEFT_OUTER)
         .switch(Letter)
         .join(Person, JOIN.LEFT_OUTER, on=(Letter.person == Person.id))
         .where(*which)
         .tuples()
-    )  # fmt: skip
+    )
     return [QueuedMessage(*row) for row in rows]
 
 
@@ -112,13 +130,19 @@ def recheck_claimed(numbers: list[int], now: datetime) -> dict[int, str]:
     """
     rows = (
         Letter.select(
-            Letter.id, Letter.address, Letter.expires_at, Letter.delivery_id, Letter.round, Person.id, Person.address,
+            Letter.id,
+            Letter.address,
+            Letter.expires_at,
+            Letter.delivery_id,
+            Letter.round,
+            Person.id,
+            Person.address,
             Person.address_state,
         )
         .join(Person, JOIN.LEFT_OUTER)
         .where(Letter.id.in_(numbers))
         .tuples()
-    )  # fmt: skip
+    )
     gone = _without_active_membership(numbers)
     kept_back: dict[int, str] = {}
     moved: list[Letter] = []

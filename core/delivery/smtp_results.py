@@ -75,12 +75,14 @@ def is_carrier_blocking(letter: Letter, now: datetime) -> bool:
     done, no = (
         Letter.select(fn.COUNT(Letter.id), refused)
         .where(
-            Letter.notice == letter.notice_id, Letter.is_current == True, Letter.domain == letter.domain,
+            Letter.notice == letter.notice_id,
+            Letter.is_current == True,
+            Letter.domain == letter.domain,
             Letter.state.in_(("accepted", "refused", "bounced")),
         )
         .tuples()
         .get()
-    )  # fmt: skip
+    )
     return (no or 0) >= BLOCK_MIN_REFUSALS and (no or 0) * BLOCK_SHARE_DIVISOR > done
 
 

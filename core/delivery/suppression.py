@@ -145,8 +145,6 @@ def last_activity(person: int) -> datetime | None:
     """Return when this person last read, answered or opened something; robots do not count."""
     mine = Delivery.person == person
     read, replied = Delivery.select(fn.MAX(Delivery.read_at), fn.MAX(Delivery.replied_at)).where(mine).tuples().get()
-    opened = (
-        PageView.select(fn.MAX(PageView.at)).join(Delivery).where(mine, PageView.automatic == False).scalar()
-    )  # fmt: skip
+    opened = PageView.select(fn.MAX(PageView.at)).join(Delivery).where(mine, PageView.automatic == False).scalar()
     signs = [at for at in (read, replied, opened) if at is not None]
     return max(signs) if signs else None

@@ -269,9 +269,16 @@ class SmtpWorker:
         later = queue.next_retry_at(letter.attempts, now) if outcome.state == "deferred" else now
         with db.atomic():
             record_result(
-                letter.id, self.owner.name, outcome.state, now=now, next_attempt_at=later,
-                code=reply.code, enhanced=reply.enhanced, text=reply.text, reason=outcome.reason,
-            )  # fmt: skip
+                letter.id,
+                self.owner.name,
+                outcome.state,
+                now=now,
+                next_attempt_at=later,
+                code=reply.code,
+                enhanced=reply.enhanced,
+                text=reply.text,
+                reason=outcome.reason,
+            )
             if outcome.state == "accepted":
                 smtp_results.record_acceptance(letter, bare, now)
             elif outcome.state == "refused" and smtp_results.record_refusal(Letter.get_by_id(letter.id), outcome, now):

@@ -43,8 +43,12 @@ class UndoLog:
         """Read it back, to go on with an import that broke off."""
         if kept is None:
             return cls()
-        return cls(*({name: {int(n): mark for n, mark in rows.items()} for name, rows in kept[part].items()}
-                     for part in ("made", "changed")))  # fmt: skip
+        return cls(
+            *(
+                {name: {int(n): mark for n, mark in rows.items()} for name, rows in kept[part].items()}
+                for part in ("made", "changed")
+            )
+        )
 
 
 def apply_plan(

@@ -44,9 +44,22 @@ CHILD_ITEMS = frozenset(("地区", "登校班", "通学班", "出席番号", "di
 
 _GUARDIAN_WORDS = ("保護者", "親", "ほごしゃ", "guardian", "parent")
 _CHILD_WORDS = (
-    "児童", "生徒", "園児", "子", "子供", "子ども", "こども", "お子さん", "お子様", "お子さま", "部員", "選手",
-    "child", "student", "pupil",
-)  # fmt: skip
+    "児童",
+    "生徒",
+    "園児",
+    "子",
+    "子供",
+    "子ども",
+    "こども",
+    "お子さん",
+    "お子様",
+    "お子さま",
+    "部員",
+    "選手",
+    "child",
+    "student",
+    "pupil",
+)
 _NAME_WORDS = (
     "氏名",
     "名前",
@@ -62,9 +75,24 @@ _NAME_WORDS = (
     "fullname",
 )
 _KANA_WORDS = (
-    "カナ", "フリガナ", "よみ", "ヨミガナ", "読み", "読み仮名", "氏名カナ", "氏名フリガナ", "名カナ", "名フリガナ",
-    "名前カナ", "名前フリガナ", "のカナ", "のフリガナ", "kana", "reading", "furigana",
-)  # fmt: skip
+    "カナ",
+    "フリガナ",
+    "よみ",
+    "ヨミガナ",
+    "読み",
+    "読み仮名",
+    "氏名カナ",
+    "氏名フリガナ",
+    "名カナ",
+    "名フリガナ",
+    "名前カナ",
+    "名前フリガナ",
+    "のカナ",
+    "のフリガナ",
+    "kana",
+    "reading",
+    "furigana",
+)
 
 _HEADER_WORDS: dict[str, tuple[str, ...]] = {
     "name": ("会員名", "会員氏名", "登録者名", "登録者", "fullname"),
@@ -73,25 +101,60 @@ _HEADER_WORDS: dict[str, tuple[str, ...]] = {
     "class_name": ("組", "クラス", "学級", "class", "classname", "homeroom"),
     "room": ("学年組", "学年・組", "年組", "年・組", "学年クラス", "学年・クラス", "クラス名", "所属"),
     "address": (
-        "メールアドレス", "メール", "アドレス", "eメール", "eメールアドレス", "電子メール", "電子メールアドレス",
-        "email", "e-mail", "mail", "mailaddress", "emailaddress", "e-mailaddress", "address",
+        "メールアドレス",
+        "メール",
+        "アドレス",
+        "eメール",
+        "eメールアドレス",
+        "電子メール",
+        "電子メールアドレス",
+        "email",
+        "e-mail",
+        "mail",
+        "mailaddress",
+        "emailaddress",
+        "e-mailaddress",
+        "address",
     ),
     "phone": (
-        "電話", "電話番号", "携帯", "携帯番号", "携帯電話", "携帯電話番号", "連絡先電話番号", "緊急連絡先", "tel",
-        "phone", "phonenumber", "telephone", "telephonenumber", "mobile",
+        "電話",
+        "電話番号",
+        "携帯",
+        "携帯番号",
+        "携帯電話",
+        "携帯電話番号",
+        "連絡先電話番号",
+        "緊急連絡先",
+        "tel",
+        "phone",
+        "phonenumber",
+        "telephone",
+        "telephonenumber",
+        "mobile",
     ),
     "household": ("世帯", "世帯番号", "世帯id", "家庭番号", "household", "householdid"),
     "state": ("状態", "配信状態", "登録状態", "state"),
     "language": ("言語", "使用言語", "language"),
     "in_charge": (
-        "担任", "担任・担当者", "担任名", "担任氏名", "担任の先生", "担当", "担当者", "担当者名", "担当者氏名",
-        "personincharge", "teacher", "classteacher", "homeroomteacher",
+        "担任",
+        "担任・担当者",
+        "担任名",
+        "担任氏名",
+        "担任の先生",
+        "担当",
+        "担当者",
+        "担当者名",
+        "担当者氏名",
+        "personincharge",
+        "teacher",
+        "classteacher",
+        "homeroomteacher",
     ),
     "family": ("姓", "名字", "苗字", "保護者姓", "lastname", "familyname", "surname"),
     "given": ("firstname", "givenname"),
     "family_kana": ("セイ", "姓カナ", "姓フリガナ", "保護者セイ"),
     "given_kana": ("メイ", "名カナ", "名フリガナ", "保護者メイ"),
-}  # fmt: skip
+}
 
 
 def _fold_header(text: str) -> str:
@@ -305,9 +368,17 @@ def normalise_row(number: int, held: dict[str, str], items: dict[str, str]) -> R
 _CONTROL_CHARACTERS = re.compile("[\x00-\x08\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
 _GRADE_AND_CLASS = re.compile(r"([0-9一二三四五六]+)\s*(?:年生?|[-‐−ー.・/])\s*([^\s]+?)\s*組?")
 _KANJI_DIGITS = str.maketrans("一二三四五六七八九", "123456789")
-_LANGUAGE_CODES = {_fold_header(word): code for word, code in (
-    ("ja", "ja"), ("日本語", "ja"), ("japanese", "ja"), ("en", "en"), ("英語", "en"), ("english", "en"),
-)}  # fmt: skip
+_LANGUAGE_CODES = {
+    _fold_header(word): code
+    for word, code in (
+        ("ja", "ja"),
+        ("日本語", "ja"),
+        ("japanese", "ja"),
+        ("en", "en"),
+        ("英語", "en"),
+        ("english", "en"),
+    )
+}
 
 
 def normalise_text(text: str) -> str:

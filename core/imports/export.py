@@ -14,9 +14,20 @@ from models import Child, MailingList, Membership, Person, User
 
 _FORMULA_START = re.compile(r"'*[=+\-@\t\r＝＋－＠]")
 _COLUMNS = (
-    "name", "kana", "relation", "child_name", "child_kana", "grade", "class_name", "address", "phone", "household",
-    "language", "state", "in_charge",
-)  # fmt: skip
+    "name",
+    "kana",
+    "relation",
+    "child_name",
+    "child_kana",
+    "grade",
+    "class_name",
+    "address",
+    "phone",
+    "household",
+    "language",
+    "state",
+    "in_charge",
+)
 
 
 def export_csv(mailing_list: MailingList, language: str = "ja") -> bytes:

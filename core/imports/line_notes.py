@@ -26,12 +26,7 @@ def format_note(language: str, note: LineNote) -> str:
     return say(language, note.message, **values)
 
 
-OUTCOME_LABELS = {
-    "added": N_("Added"),
-    "changed": N_("Changed"),
-    "already": N_("Skipped"),
-    "wrong": N_("Error"),
-}
+OUTCOME_LABELS = {"added": N_("Added"), "changed": N_("Changed"), "already": N_("Skipped"), "wrong": N_("Error")}
 
 # Words that our export writes, by language, and others that rosters of the field hold (field.md 4.1).
 STATE_LABELS = {

@@ -156,9 +156,14 @@ def _send_to_sender(sender: AllowedSender, kind: str, now: datetime) -> None:
         "sender": sender.id,
     }
     service_mail.notify(
-        kind, address=sender.address, language=language_of_sender(sender), values=values, now=now, urgent=False,
+        kind,
+        address=sender.address,
+        language=language_of_sender(sender),
+        values=values,
+        now=now,
+        urgent=False,
         useful_s=3 * 86400,
-    )  # fmt: skip
+    )
 
 
 def sender_being_verified(letter: Letter) -> AllowedSender | None:
@@ -218,9 +223,14 @@ def _notify_managers(mailing_list: MailingList, address: str, subject: str, now:
     for user in managers_of(mailing_list) or administrators():
         if user.email:
             service_mail.notify(
-                "stranger", address=user.email, language=user.language, values={**values, "to_name": user.name},
-                now=now, urgent=False, useful_s=86400,
-            )  # fmt: skip
+                "stranger",
+                address=user.email,
+                language=user.language,
+                values={**values, "to_name": user.name},
+                now=now,
+                urgent=False,
+                useful_s=86400,
+            )
 
 
 def notify_role_mail(local: str, address: str, subject: str, now: datetime) -> None:
@@ -231,6 +241,11 @@ def notify_role_mail(local: str, address: str, subject: str, now: datetime) -> N
     for user in administrators():
         if user.email:
             service_mail.notify(
-                "house", address=user.email, language=user.language, values={**values, "to_name": user.name},
-                now=now, urgent=False, useful_s=86400,
-            )  # fmt: skip
+                "house",
+                address=user.email,
+                language=user.language,
+                values={**values, "to_name": user.name},
+                now=now,
+                urgent=False,
+                useful_s=86400,
+            )

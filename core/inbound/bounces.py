@@ -57,9 +57,14 @@ def _record_failure(letter: Letter, found: Explanation, now: datetime) -> Inboun
 
 def _save_bounce(letter: Letter, kind: str, found: Explanation, now: datetime) -> None:
     Bounce.create(
-        letter=letter, person=letter.person_id, at=now, kind=kind, permanent=bool(found.permanent),
-        status=found.status, text=found.text[:MAX_TEXT_CHARS],
-    )  # fmt: skip
+        letter=letter,
+        person=letter.person_id,
+        at=now,
+        kind=kind,
+        permanent=bool(found.permanent),
+        status=found.status,
+        text=found.text[:MAX_TEXT_CHARS],
+    )
 
 
 def _record_delay(letter: Letter, found: Explanation, now: datetime) -> InboundResult:

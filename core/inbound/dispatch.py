@@ -194,10 +194,18 @@ def _save_result(row: InboundMessage, result: InboundResult, mail: InboundMail, 
     if result.show or result.kind == "post":
         shown["subject"] = mail.subject[:500]
     InboundMessage.update(
-        kind=result.kind, outcome=result.outcome, reason=result.reason, list=result.list, person=result.person,
-        letter=result.letter, notice=result.notice, address=mail.address[:320],
-        file=spool.save_raw(raw) if result.keep else "", files=[list(one) for one in result.files], **shown,
-    ).where(InboundMessage.id == row.id).execute()  # fmt: skip
+        kind=result.kind,
+        outcome=result.outcome,
+        reason=result.reason,
+        list=result.list,
+        person=result.person,
+        letter=result.letter,
+        notice=result.notice,
+        address=mail.address[:320],
+        file=spool.save_raw(raw) if result.keep else "",
+        files=[list(one) for one in result.files],
+        **shown,
+    ).where(InboundMessage.id == row.id).execute()
 
 
 def _authenticate(place: InboundAddress, mail: InboundMail, handler: "MessageHandler") -> AuthResult:
@@ -275,9 +283,8 @@ def _handle_join(place: InboundAddress, mail: InboundMail, proof: AuthResult, no
     if not _is_addressed_to(place, mail):
         proof = AuthResult(forged=proof.forged)  # a genuine mail to somebody else, sent here by whoever got it
     return signup.handle_join_mail(
-        place.list, mail.address, mail.envelope, signs, proof, now, code=place.code,
-        message_id=mail.arrival.message_id,
-    )  # fmt: skip
+        place.list, mail.address, mail.envelope, signs, proof, now, code=place.code, message_id=mail.arrival.message_id
+    )
 
 
 def _is_addressed_to(place: InboundAddress, mail: InboundMail) -> bool:

@@ -89,9 +89,14 @@ def _mailbox_address(force: settings.Settings) -> str:
 def _record_success(now: datetime, taken: int, others: int) -> None:
     ImapStatus.load_row()
     ImapStatus.update(
-        at=now, last_success_at=now, reason="", message="", detail="",
-        taken=ImapStatus.taken + taken, others=ImapStatus.others + others,
-    ).where(ImapStatus.id == 1).execute()  # fmt: skip
+        at=now,
+        last_success_at=now,
+        reason="",
+        message="",
+        detail="",
+        taken=ImapStatus.taken + taken,
+        others=ImapStatus.others + others,
+    ).where(ImapStatus.id == 1).execute()
 
 
 def record_error(trouble: MailboxUnavailable, now: datetime) -> None:

@@ -116,12 +116,15 @@ def _is_duplicate_post(mailing_list: MailingList, words_: tuple[str, str], now: 
         .switch(Notice)
         .join(Target)
         .where(
-            Notice.route == "mail", Notice.created_at > now - DUPLICATE_WINDOW,
-            Wording.subject == words_[0], Wording.text == words_[1],
-            Target.kind == "list", Target.number == mailing_list.id,
+            Notice.route == "mail",
+            Notice.created_at > now - DUPLICATE_WINDOW,
+            Wording.subject == words_[0],
+            Wording.text == words_[1],
+            Target.kind == "list",
+            Target.number == mailing_list.id,
         )
         .exists()
-    )  # fmt: skip
+    )
 
 
 def _create_notice(
@@ -131,11 +134,19 @@ def _create_notice(
     user = User.get_or_none(User.email_key == sender.address_key, User.disabled_at.is_null())
     name = sender.name or (user.name if user else "")
     notice = Notice.create(
-        state="held", hold_reason="proof" if why else "window", route="mail", by=user, by_name=name,
-        read_confirmation=mailing_list.post_confirm, practice=force.practice, step=3,
-        created_at=now, updated_at=now, confirmed_at=now,
+        state="held",
+        hold_reason="proof" if why else "window",
+        route="mail",
+        by=user,
+        by_name=name,
+        read_confirmation=mailing_list.post_confirm,
+        practice=force.practice,
+        step=3,
+        created_at=now,
+        updated_at=now,
+        confirmed_at=now,
         send_at=now if why else now + timedelta(seconds=force.hold_s),
-    )  # fmt: skip
+    )
     Wording.create(notice=notice, language=force.language, subject=subject, text=text)
     Target.create(notice=notice, kind="list", number=mailing_list.id)
     audience = resolve_audience(notice)
@@ -150,9 +161,16 @@ def _create_notice(
 
 
 def _notify_sender(
-    kind: str, notice: Notice, mailing_list: MailingList, sender: AllowedSender, audience: Audience,
-    post: PostedMessage, now: datetime, url: str, why: str,
-) -> None:  # fmt: skip
+    kind: str,
+    notice: Notice,
+    mailing_list: MailingList,
+    sender: AllowedSender,
+    audience: Audience,
+    post: PostedMessage,
+    now: datetime,
+    url: str,
+    why: str,
+) -> None:
     language = language_of_sender(sender)
     wording = notice.wording
     service_mail.notify(
@@ -241,12 +259,16 @@ def release_post(notice: Notice, now: datetime, typed: str = "") -> int:
     with db.atomic():
         changed = (
             Notice.update(
-                hold_reason="window", send_at=now, updated_at=now, serial=Notice.serial + 1,
-                expected=audience.expected, fingerprint=audience.fingerprint,
+                hold_reason="window",
+                send_at=now,
+                updated_at=now,
+                serial=Notice.serial + 1,
+                expected=audience.expected,
+                fingerprint=audience.fingerprint,
             )
             .where(Notice.id == notice.id, Notice.state == "held", Notice.hold_reason == "proof")
             .execute()
-        )  # fmt: skip
+        )
         if not changed:
             raise SendingStarted()
         audit.log_action(notice.by, "notice.released", notice.id, detail={"letters": audience.letters, "by": "mail"})

@@ -63,9 +63,17 @@ def record_reply(letter: Letter, mail: InboundMail, now: datetime) -> InboundRes
     files = tuple((file_types.safe_filename(one.name), one.size) for one in mail.arrival.attachments[:MAX_FILES])
     _notify_organizer(delivery, mail, now)
     return InboundResult(
-        "reply", "done", "", delivery.list, letter.person_id, letter, delivery.notice_id,
-        show=True, keep=bool(files), files=files,
-    )  # fmt: skip
+        "reply",
+        "done",
+        "",
+        delivery.list,
+        letter.person_id,
+        letter,
+        delivery.notice_id,
+        show=True,
+        keep=bool(files),
+        files=files,
+    )
 
 
 def _notify_organizer(delivery: Delivery, mail: InboundMail, now: datetime) -> None:

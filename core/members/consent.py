@@ -38,15 +38,15 @@ def render_consent_text(mailing_list: MailingList, language: str) -> str:
     force = load_settings()
     lines = [
         i18n.say(
-            language, N_("%(organization)s sends the notices of “%(list)s” to this address by e-mail."),
-            organization=force.name or "Kairan", list=mailing_list.name,
+            language,
+            N_("%(organization)s sends the notices of “%(list)s” to this address by e-mail."),
+            organization=force.name or "Kairan",
+            list=mailing_list.name,
         ),
         mailing_list.purpose
         or i18n.say(language, N_("The address and the names are used for notices of the school only.")),
-        i18n.say(
-            language, N_("Other families see nothing of it. Every letter has a link by which it can be stopped.")
-        ),
-    ]  # fmt: skip
+        i18n.say(language, N_("Other families see nothing of it. Every letter has a link by which it can be stopped.")),
+    ]
     return "\n".join(line for line in lines if line)
 
 

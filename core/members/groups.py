@@ -198,10 +198,12 @@ def add_group_members(group: Group, people: Iterable[int], by: User | None) -> i
         there = GroupMember.select(GroupMember.membership).where(GroupMember.group == group)
         rows = list(
             Membership.select(Membership.id, Membership.person).where(
-                Membership.list == group.list_id, Membership.person.in_(list(people)), Membership.is_member,
+                Membership.list == group.list_id,
+                Membership.person.in_(list(people)),
+                Membership.is_member,
                 Membership.id.not_in(there),
             )
-        )  # fmt: skip
+        )
         bulk_insert(GroupMember, ({"group": group.id, "membership": row.id} for row in rows))
         added = len({row.person_id for row in rows})
         if added:
@@ -232,8 +234,6 @@ def _has_scheduled_notice(group: Group) -> bool:
     return (
         Notice.select()
         .join(Target, on=(Target.notice == Notice.id))
-        .where(
-            Target.kind == "group", Target.number == group.id, Notice.state.in_(("held", "scheduled")),
-        )
+        .where(Target.kind == "group", Target.number == group.id, Notice.state.in_(("held", "scheduled")))
         .exists()
-    )  # fmt: skip
+    )

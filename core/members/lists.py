@@ -199,9 +199,7 @@ def add_sender(
     key = addresses.comparison_key(clean)
     with db.atomic():
         sender, fresh = AllowedSender.get_or_create(
-            list=mailing_list,
-            address_key=key,
-            defaults={"address": clean, "name": name.strip(), "created_at": now},
+            list=mailing_list, address_key=key, defaults={"address": clean, "name": name.strip(), "created_at": now}
         )
         if not fresh and name.strip():
             AllowedSender.update(name=name.strip()).where(AllowedSender.id == sender.id).execute()

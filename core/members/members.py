@@ -297,9 +297,15 @@ def _notify_old_address(person: Person, new_key: str, now: datetime) -> None:
     strange = Delivery.select().where(Delivery.person == person, Delivery.misdirected_at.is_null(False)).exists()
     if person.is_deliverable and person.address_key != new_key and not strange:
         service_mail.notify(
-            "moved", address=person.address or "", language=person.language, values={"to_name": ""}, now=now,
-            person=person, urgent=False, useful_s=86400,
-        )  # fmt: skip
+            "moved",
+            address=person.address or "",
+            language=person.language,
+            values={"to_name": ""},
+            now=now,
+            person=person,
+            urgent=False,
+            useful_s=86400,
+        )
 
 
 def clean_member_address(typed: str) -> str:

@@ -99,10 +99,19 @@ def _count_result(rows: list[Membership], there: set[tuple[int, int]]) -> MoveCo
 def _new_membership_fields(row: Membership, target: MailingList, kind: str, now: datetime) -> dict[str, object]:
     """Return a place in the second list like the one in the first, consent and all, but for who is in charge."""
     return {
-        "person": row.person_id, "list": target.id, "child": row.child_id, "relation": row.relation,
-        "attributes": row.attributes, "state": row.state, "stopped_by": row.stopped_by, "stopped_at": row.stopped_at,
-        "joined_at": now, "joined_via": kind, "consent": {**row.consent, "from_list": row.list_id}, "in_charge": None,
-    }  # fmt: skip
+        "person": row.person_id,
+        "list": target.id,
+        "child": row.child_id,
+        "relation": row.relation,
+        "attributes": row.attributes,
+        "state": row.state,
+        "stopped_by": row.stopped_by,
+        "stopped_at": row.stopped_at,
+        "joined_at": now,
+        "joined_via": kind,
+        "consent": {**row.consent, "from_list": row.list_id},
+        "in_charge": None,
+    }
 
 
 def _end_memberships(source: MailingList, rows: list[Membership], now: datetime) -> None:

@@ -33,9 +33,14 @@ def request_new_address(person: Person, typed: str, now: datetime) -> None:
         raise members.DomainError("address", TOO_OFTEN)
     with db.atomic():  # a sender process must not take the letter before its link stands in it
         letter = service_mail.notify(
-            "new-address", address=clean, language=person.language, values={"to_name": ""}, now=now, urgent=False,
+            "new-address",
+            address=clean,
+            language=person.language,
+            values={"to_name": ""},
+            now=now,
+            urgent=False,
             useful_s=86400,
-        )  # fmt: skip
+        )
         text = signed_links.link_signer(load_settings(), LINK_PURPOSE).dumps(
             [person.id, preference_page.address_fingerprint(person), letter.id]
         )

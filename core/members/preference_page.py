@@ -92,9 +92,15 @@ def email_page_link(typed: str, now: datetime) -> None:
 
 def _send_email(kind: str, person: Person, address: str, values: dict[str, str], now: datetime) -> None:
     service_mail.notify(
-        kind, address=address, language=person.language, values=values, now=now, person=person, urgent=False,
+        kind,
+        address=address,
+        language=person.language,
+        values=values,
+        now=now,
+        person=person,
+        urgent=False,
         useful_s=86400,
-    )  # fmt: skip
+    )
 
 
 # ── what it shows ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -154,11 +160,13 @@ def _memberships_of(person: Person) -> list[Membership]:
         .switch(Membership)
         .join(Child, JOIN.LEFT_OUTER)
         .where(
-            Membership.person == person, Membership.is_member, MailingList.closed_at.is_null(),
+            Membership.person == person,
+            Membership.is_member,
+            MailingList.closed_at.is_null(),
             MailingList.practice_of.is_null(),
         )
         .order_by(MailingList.whole.desc(), MailingList.name, Membership.id)
-    )  # fmt: skip
+    )
 
 
 def _is_trusted(place: Membership) -> bool:
@@ -194,12 +202,16 @@ def _joinable_lists(person: Person, children: Mapping[int, Child], known: set[in
         Membership.select(Membership.list, Membership.child)
         .join(MailingList)
         .where(
-            Membership.child.in_(list(children)), Membership.state == "active", Membership.list.not_in(list(known)),
-            MailingList.closed_at.is_null(), MailingList.practice_of.is_null(), MailingList.join_mode != "closed",
+            Membership.child.in_(list(children)),
+            Membership.state == "active",
+            Membership.list.not_in(list(known)),
+            MailingList.closed_at.is_null(),
+            MailingList.practice_of.is_null(),
+            MailingList.join_mode != "closed",
         )
         .distinct()
         .tuples()
-    )  # fmt: skip
+    )
     return [(MailingList.get_by_id(number), children[child]) for number, child in rows]
 
 
@@ -288,9 +300,14 @@ def send_correction(person: Person, text: str, now: datetime) -> bool:
         for user in list(told.values()) or allowed_senders.administrators():
             if user.email:
                 service_mail.notify(
-                    "says-wrong", address=user.email, language=user.language, values={**values, "to_name": user.name},
-                    now=now, urgent=False, useful_s=3 * 86400,
-                )  # fmt: skip
+                    "says-wrong",
+                    address=user.email,
+                    language=user.language,
+                    values={**values, "to_name": user.name},
+                    now=now,
+                    urgent=False,
+                    useful_s=3 * 86400,
+                )
     return True
 
 

@@ -40,8 +40,7 @@ def _membership_states(delivery: Delivery) -> dict[int, set[tuple[str, str]]]:
         DeliveryMembership.delivery == delivery, DeliveryMembership.list.is_null(False)
     )
     rows = Membership.select(Membership.list, Membership.state, Membership.stopped_by).where(
-        Membership.person == delivery.person_id,
-        Membership.list.in_(covered) | (Membership.list == delivery.list_id),
+        Membership.person == delivery.person_id, Membership.list.in_(covered) | (Membership.list == delivery.list_id)
     )
     found: dict[int, set[tuple[str, str]]] = {}
     for number, state, by in rows.tuples():
@@ -61,10 +60,15 @@ def _combined_state(standing: set[tuple[str, str]]) -> str:
 def unsubscribe_lists(delivery: Delivery, lists: Collection[int], now: datetime) -> int:
     """Stop the reader's mail from some of the lists that the letter covers. Return how many memberships; repeatable."""
     return _change_memberships(
-        delivery, lists, "member.stopped", now,
+        delivery,
+        lists,
+        "member.stopped",
+        now,
         where=(Membership.state == "active",),
-        state="stopped", stopped_by="reader", stopped_at=now,
-    )  # fmt: skip
+        state="stopped",
+        stopped_by="reader",
+        stopped_at=now,
+    )
 
 
 def resubscribe_lists(delivery: Delivery, lists: Collection[int], now: datetime) -> int:
@@ -73,10 +77,15 @@ def resubscribe_lists(delivery: Delivery, lists: Collection[int], now: datetime)
     Where the letter was said to be another family's, everything that this stopped comes back with it.
     """
     done = _change_memberships(
-        delivery, lists, "member.resumed", now,
+        delivery,
+        lists,
+        "member.resumed",
+        now,
         where=(Membership.state == "stopped", Membership.stopped_by == "reader"),
-        state="active", stopped_by="", stopped_at=None,
-    )  # fmt: skip
+        state="active",
+        stopped_by="",
+        stopped_at=None,
+    )
     if done:
         _clear_misdirected(delivery)
     return done
@@ -159,9 +168,14 @@ def handle_one_click(delivery: Delivery, url: str, now: datetime) -> bool:
         return False
     values = {"list": _join_names(names, delivery.language), "url": url, "to_name": person.name}
     service_mail.notify(
-        "resume", address=person.address, language=delivery.language, values=values, now=now, person=person,
+        "resume",
+        address=person.address,
+        language=delivery.language,
+        values=values,
+        now=now,
+        person=person,
         useful_s=RESUBSCRIBE_EMAIL_INTERVAL.days * 86400,
-    )  # fmt: skip
+    )
     return True
 
 

@@ -43,9 +43,14 @@ def _send_daily_limited(kind: str, person: Person, mailing_list: MailingList, ur
         return
     values = {"list": mailing_list.name, "url": url, "to_name": person.name}
     service_mail.notify(
-        kind, address=person.address or "", language=person.language, values=values, now=now, person=person,
+        kind,
+        address=person.address or "",
+        language=person.language,
+        values=values,
+        now=now,
+        person=person,
         useful_s=86400,
-    )  # fmt: skip
+    )
 
 
 def subscription_state(person: Person, mailing_list: MailingList) -> str:

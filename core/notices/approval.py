@@ -57,11 +57,23 @@ def request_review(
     sender_names.verify_sender_name(notice, by)
     with db.atomic():
         workflow.change_state(
-            notice, ("draft",), AlreadySent(notice), state="asked", send_at=at, booked=at is not None, by=by,
-            by_name=by.name, within=person_scope_for_user(by), asked=colleague, asked_at=now,
+            notice,
+            ("draft",),
+            AlreadySent(notice),
+            state="asked",
+            send_at=at,
+            booked=at is not None,
+            by=by,
+            by_name=by.name,
+            within=person_scope_for_user(by),
+            asked=colleague,
+            asked_at=now,
             asked_mark=approval_policy.content_fingerprint(notice, audience),
-            fingerprint=audience.fingerprint, word="", word_by="", updated_at=now,
-        )  # fmt: skip
+            fingerprint=audience.fingerprint,
+            word="",
+            word_by="",
+            updated_at=now,
+        )
         audit.log_action(by, "notice.asked", notice.id, detail={"colleague": colleague.id})
         _send_review_mail("second", notice, colleague, by, now)
 
@@ -127,6 +139,16 @@ def cancel_review_request(notice: Notice, by: User, now: datetime) -> None:
 
 def _return_to_draft(notice: Notice, now: datetime, **more: object) -> None:
     workflow.change_state(
-        notice, ("asked",), NotInReview(), state="draft", step=2, send_at=None, booked=False, asked=None, asked_at=None,
-        asked_mark="", updated_at=now, **more,
-    )  # fmt: skip
+        notice,
+        ("asked",),
+        NotInReview(),
+        state="draft",
+        step=2,
+        send_at=None,
+        booked=False,
+        asked=None,
+        asked_at=None,
+        asked_mark="",
+        updated_at=now,
+        **more,
+    )

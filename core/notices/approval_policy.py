@@ -48,9 +48,11 @@ def content_fingerprint(notice: Notice, audience: Audience) -> str:
         "choices": list(Choice.select().join(Question).where(Question.notice == notice).order_by(Choice.id).tuples()),
         "files": list(
             Attachment.select(Attachment.id, Attachment.name, Attachment.digest)
-            .where(Attachment.notice == notice).order_by(Attachment.id).tuples()
+            .where(Attachment.notice == notice)
+            .order_by(Attachment.id)
+            .tuples()
         ),
         "options": [notice.read_confirmation, notice.footer, notice.reply_to_user_id, notice.files_inside],
         "audience": audience.fingerprint,
-    }  # fmt: skip
+    }
     return hashlib.sha256(json.dumps(parts, ensure_ascii=False, default=str).encode()).hexdigest()[:32]

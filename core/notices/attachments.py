@@ -63,9 +63,16 @@ def add_file(notice: Notice, name: str, content: bytes, by: User | None, now: da
                 return found
             _check_limits(notice, fit)
             return Attachment.create(
-                notice=notice, name=_unique_name(notice, fit.name), kind=fit.kind, size=len(fit.content),
-                digest=digest, file=file, cleaned=fit.cleaned, added_at=now, added_by=by,
-            )  # fmt: skip
+                notice=notice,
+                name=_unique_name(notice, fit.name),
+                kind=fit.kind,
+                size=len(fit.content),
+                digest=digest,
+                file=file,
+                cleaned=fit.cleaned,
+                added_at=now,
+                added_by=by,
+            )
     except (UnfitFile, NotADraft):
         _path(file).unlink(missing_ok=True)
         raise

@@ -186,11 +186,13 @@ def is_majority(people: set[int]) -> bool:
         reached.join(Person)
         .where(
             Membership.list.in_(MailingList.open_lists().select(MailingList.id).order_by()),
-            Membership.state == "active", Person.address.is_null(False), Person.address_state.in_(DELIVERABLE_STATES),
+            Membership.state == "active",
+            Person.address.is_null(False),
+            Person.address_state.in_(DELIVERABLE_STATES),
         )
         .tuples()
         .get()
-    )  # fmt: skip
+    )
     return lists > 1 and 2 * len(people) > everybody
 
 
@@ -203,13 +205,33 @@ def recipients_fingerprint(receiving: Iterable[Recipient]) -> str:
 
 
 _BASE_COLUMNS = (
-    Membership.id, Membership.person, Membership.list, Membership.child, Membership.state,
-    Person.id, Person.name, Person.kana, Person.address, Person.address_state, Person.language, Person.household,
-    Person.phone, Child.id, Child.name, Child.grade, Child.class_name,
-)  # fmt: skip
+    Membership.id,
+    Membership.person,
+    Membership.list,
+    Membership.child,
+    Membership.state,
+    Person.id,
+    Person.name,
+    Person.kana,
+    Person.address,
+    Person.address_state,
+    Person.language,
+    Person.household,
+    Person.phone,
+    Child.id,
+    Child.name,
+    Child.grade,
+    Child.class_name,
+)
 _MERGE_FIELD_COLUMNS = (
-    Membership.attributes, Membership.relation, Membership.in_charge, Child.kana, Child.attributes, User.id, User.name,
-)  # fmt: skip
+    Membership.attributes,
+    Membership.relation,
+    Membership.in_charge,
+    Child.kana,
+    Child.attributes,
+    User.id,
+    User.name,
+)
 
 
 def _collect_candidates(chosen: TargetSet, with_fields: bool) -> dict[int, _Candidate]:

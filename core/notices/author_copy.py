@@ -69,11 +69,17 @@ def send_reminder_copy(reminder: Reminder, by: User | None, now: datetime) -> Le
     notice, force = reminder.notice, load_settings()
     shown = render_author_copy(notice, by, force, now)
     values = {
-        "to_name": by.name, "subject": reminder_subject(shown.subject, by.language), "text": shown.text,
-        "letters": reminder.letters, "at": format_moment(by.language, reminder.send_at),
+        "to_name": by.name,
+        "subject": reminder_subject(shown.subject, by.language),
+        "text": shown.text,
+        "letters": reminder.letters,
+        "at": format_moment(by.language, reminder.send_at),
         "url": f"{force.base_url}/notices/call-off/{reminder_cancel_token(reminder, force)}",
-        "page": shown.html, "files": _files_line(notice, by, now), "notice": notice.id, "reminder": reminder.id,
-    }  # fmt: skip
+        "page": shown.html,
+        "files": _files_line(notice, by, now),
+        "notice": notice.id,
+        "reminder": reminder.id,
+    }
     return service_mail.notify("own-again", address=by.email, language=by.language, values=values, now=now)
 
 
@@ -128,9 +134,13 @@ def send_test(notice: Notice, by: User, now: datetime, like: Recipient | None = 
     shown = render_author_copy(notice, by, load_settings(), now, like)
     files = _files_line(notice, by, now)
     values = {
-        "to_name": by.name, "subject": shown.subject, "text": shown.text, "page": shown.html, "files": files,
+        "to_name": by.name,
+        "subject": shown.subject,
+        "text": shown.text,
+        "page": shown.html,
+        "files": files,
         "notice": notice.id,
-    }  # fmt: skip
+    }
     return service_mail.notify("trial", address=by.email, language=by.language, values=values, now=now)
 
 

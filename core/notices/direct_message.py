@@ -76,9 +76,13 @@ def sender_lists(person: Person, rights: Permissions, came_from: int | None = No
     writer manages by a role in them, a class rather than the whole school.
     """
     mine = {one.id for one in rights.lists("send") if not one.practice_of_id}
-    rows = Membership.select(Membership, MailingList).join(MailingList).where(
-        Membership.person == person, Membership.state.in_(("active", "stopped")), Membership.list.in_(list(mine))
-    )  # fmt: skip
+    rows = (
+        Membership.select(Membership, MailingList)
+        .join(MailingList)
+        .where(
+            Membership.person == person, Membership.state.in_(("active", "stopped")), Membership.list.in_(list(mine))
+        )
+    )
 
     def likely(row: Membership) -> tuple:
         own = rights.by_list.get(row.list_id, 0)
@@ -88,9 +92,16 @@ def sender_lists(person: Person, rights: Permissions, came_from: int | None = No
 
 
 def write_draft(
-    person: Person, by: User, *, subject: str, text: str, read_confirmation: bool, now: datetime, form_key: str,
+    person: Person,
+    by: User,
+    *,
+    subject: str,
+    text: str,
+    read_confirmation: bool,
+    now: datetime,
+    form_key: str,
     out_of: MailingList | None = None,
-) -> Notice:  # fmt: skip
+) -> Notice:
     """Begin or change the letter of a form; `out_of`: the list in whose name it goes. Raises NotReachable, NotNow."""
     if unreachable_reason(person):
         raise NotReachable()

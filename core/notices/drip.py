@@ -25,10 +25,7 @@ from models import Delivery, DripStep, MailingList, Membership, Notice, Person, 
 
 MAX_AT_ONCE = 30
 MAX_DAYS = 366
-PAUSE_REASONS = {
-    "hand": N_("Paused"),
-    "many": N_("Waits for your word: many people at once"),
-}
+PAUSE_REASONS = {"hand": N_("Paused"), "many": N_("Waits for your word: many people at once")}
 
 
 class StepEnded(DomainError):
@@ -132,10 +129,20 @@ def _open_standing_notice(step: DripStep, by: User | None, said: StepContent, no
     """Open the standing notice of a step."""
     force = load_settings()
     notice = Notice.create(
-        kind="step", drip_step=step, state="standing", by=by, by_name=by.name if by else "", created_at=now,
-        updated_at=now, confirmed_at=now, started_at=now, rounds=1, read_confirmation=said.read_confirmation,
-        practice=force.practice, useful_s=workflow.DEFAULT_LIFETIME_S,
-    )  # fmt: skip
+        kind="step",
+        drip_step=step,
+        state="standing",
+        by=by,
+        by_name=by.name if by else "",
+        created_at=now,
+        updated_at=now,
+        confirmed_at=now,
+        started_at=now,
+        rounds=1,
+        read_confirmation=said.read_confirmation,
+        practice=force.practice,
+        useful_s=workflow.DEFAULT_LIFETIME_S,
+    )
     Wording.create(notice=notice, language=force.language, subject=said.subject, text=said.text)
     Target.create(notice=notice, kind="list", number=step.list_id)
     return notice
@@ -165,8 +172,10 @@ def _require_complete(notice: Notice) -> None:
 def _content_differs(notice: Notice, said: StepContent) -> bool:
     wording = notice.wording
     return (wording.subject, wording.text, notice.read_confirmation) != (
-        said.subject, said.text, said.read_confirmation,
-    )  # fmt: skip
+        said.subject,
+        said.text,
+        said.read_confirmation,
+    )
 
 
 # ── looking ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -193,9 +202,12 @@ def step_content(step: DripStep) -> StepContent:
     notice = standing_notice(step)
     wording = notice.wording if notice else None
     return StepContent(
-        step.days, step.minute, wording.subject if wording else "", wording.text if wording else "",
+        step.days,
+        step.minute,
+        wording.subject if wording else "",
+        wording.text if wording else "",
         notice.read_confirmation if notice else False,
-    )  # fmt: skip
+    )
 
 
 def step_stats(steps: Iterable[DripStep]) -> dict[int, StepStats]:
@@ -262,12 +274,15 @@ def _members_without_step(step: DripStep, now: datetime) -> ModelSelect:
         Membership.select(Membership, Person)
         .join(Person)
         .where(
-            Membership.list == step.list_id, Membership.state == "active", Membership.joined_at >= step.since,
-            Membership.joined_at <= now, Membership.person.not_in(had),
+            Membership.list == step.list_id,
+            Membership.state == "active",
+            Membership.joined_at >= step.since,
+            Membership.joined_at <= now,
+            Membership.person.not_in(had),
             Membership.person.not_in(before),
         )
         .order_by(Membership.joined_at, Membership.id)
-    )  # fmt: skip
+    )
 
 
 # ── by itself ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -59,9 +59,18 @@ def _copy_as_draft(notice: Notice, by: User | None, now: datetime, subject: str,
     with db.atomic():
         fresh = create_draft(by, now=now, urgent=notice.urgent)
         options = (
-            "read_confirmation", "footer", "reply_to_user", "useful_s", "sender_user", "sender_name", "in_charge",
-            "remind_every_s", "remind_times", "remind_before", "skip_missing",
-        )  # fmt: skip
+            "read_confirmation",
+            "footer",
+            "reply_to_user",
+            "useful_s",
+            "sender_user",
+            "sender_name",
+            "in_charge",
+            "remind_every_s",
+            "remind_times",
+            "remind_before",
+            "skip_missing",
+        )
         Notice.update(step=2, **link, **{name: getattr(notice, name) for name in options}).where(
             Notice.id == fresh.id
         ).execute()

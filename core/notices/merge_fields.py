@@ -73,12 +73,24 @@ def _short_date(one: FieldContext) -> str:
 
 
 MERGE_FIELDS: tuple[MergeField, ...] = (
-    MergeField("保護者氏名", "guardian name", "person", lambda one: one.person.name, ("氏名", "名前", "お名前", "name")),
+    MergeField(
+        "保護者氏名", "guardian name", "person", lambda one: one.person.name, ("氏名", "名前", "お名前", "name")
+    ),
     MergeField("保護者カナ", "guardian kana", "person", lambda one: one.person.kana, ("氏名カナ", "フリガナ", "kana")),
-    MergeField("児童氏名", "child name", "child", _child_attribute("name"),
-          ("児童名", "お子さんの氏名", "お子さんの名前", "子の氏名", "生徒氏名", "園児氏名", "部員氏名")),
-    MergeField("児童の名", "child given name", "child", lambda one: given_name(one.child.name) if one.child else "",
-          ("お子さんの名", "given name")),
+    MergeField(
+        "児童氏名",
+        "child name",
+        "child",
+        _child_attribute("name"),
+        ("児童名", "お子さんの氏名", "お子さんの名前", "子の氏名", "生徒氏名", "園児氏名", "部員氏名"),
+    ),
+    MergeField(
+        "児童の名",
+        "child given name",
+        "child",
+        lambda one: given_name(one.child.name) if one.child else "",
+        ("お子さんの名", "given name"),
+    ),
     MergeField("児童カナ", "child kana", "child", _child_attribute("kana"), ("児童フリガナ", "お子さんのフリガナ")),
     MergeField("学年", "grade", "child", _child_attribute("grade"), ("年生",)),
     MergeField("組", "class", "child", _child_attribute("class_name"), ("クラス", "class name")),
@@ -86,15 +98,24 @@ MERGE_FIELDS: tuple[MergeField, ...] = (
     MergeField("続柄", "relation", "place", lambda one: next((row.relation for row in one.rows if row.relation), "")),
     MergeField("リスト名", "list name", "person", lambda one: one.list_name, ("list",)),
     MergeField("担当者", "person in charge", "place", _class_teacher_name, ("担任", "担当")),
-    MergeField("今日の日付", "today", "day", lambda one: i18n.format_day(one.language, one.at), ("本日の日付", "日付", "date")),
+    MergeField(
+        "今日の日付", "today", "day", lambda one: i18n.format_day(one.language, one.at), ("本日の日付", "日付", "date")
+    ),
     MergeField("今日の日付（短）", "today in short", "day", _short_date, ("短い日付",)),
-    MergeField("差出人の名前", "sender name", "sender", lambda one: one.signed or one.notice.signed, ("送信者名", "差出人")),
-    MergeField("送信者の署名", "signature", "sender", lambda one: one.notice.by.signature if one.notice.by_id else "",
-          ("署名", "sender signature")),
+    MergeField(
+        "差出人の名前", "sender name", "sender", lambda one: one.signed or one.notice.signed, ("送信者名", "差出人")
+    ),
+    MergeField(
+        "送信者の署名",
+        "signature",
+        "sender",
+        lambda one: one.notice.by.signature if one.notice.by_id else "",
+        ("署名", "sender signature"),
+    ),
     MergeField("学校名", "organization", "house", lambda one: one.force.name, ("組織名", "団体名", "school")),
     MergeField("学校の連絡先", "contact", "house", lambda one: one.force.contact, ("連絡先", "問い合わせ先")),
     MergeField("学校の住所", "postal address", "house", lambda one: one.force.postal, ()),
-)  # fmt: skip
+)
 """The known fields, in the order in which pages offer them. `差出人の名前` is who writes, as From shows it."""
 
 SIGNATURE_FIELD = "送信者の署名"

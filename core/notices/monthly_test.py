@@ -96,8 +96,11 @@ def _create_test_notice(mailing_list: MailingList, at: datetime, now: datetime) 
     notice = workflow.create_draft(by if by and by.is_active else None, now=now, route="monthly")
     month = i18n.format_month(force.language, clock.to_local(at).date())
     workflow.save_draft(
-        notice, now=now, read_confirmation=True, subject=i18n.say(force.language, TEST_SUBJECT, month=month),
+        notice,
+        now=now,
+        read_confirmation=True,
+        subject=i18n.say(force.language, TEST_SUBJECT, month=month),
         text=i18n.say(force.language, TEST_TEXT, organization=force.name),
-    )  # fmt: skip
+    )
     workflow.set_recipients(notice, lists=[mailing_list.id], now=now)
     return notice

@@ -90,14 +90,18 @@ def check_duplicate(notice: Notice, audience: Audience, now: datetime, language:
         .switch(Notice)
         .join(Target)
         .where(
-            Notice.id != notice.id, Notice.confirmed_at > now - DUPLICATE_WINDOW,
+            Notice.id != notice.id,
+            Notice.confirmed_at > now - DUPLICATE_WINDOW,
             Notice.state.not_in(("draft", "dropped", "withdrawn")),
-            Wording.subject == wording.subject, Wording.text == wording.text,
-            Target.kind == "list", Target.include == True, Target.number.in_([one.id for one in audience.lists]),
+            Wording.subject == wording.subject,
+            Wording.text == wording.text,
+            Target.kind == "list",
+            Target.include == True,
+            Target.number.in_([one.id for one in audience.lists]),
         )
         .order_by(Notice.confirmed_at.desc())
         .first()
-    )  # fmt: skip
+    )
     if found:
         sentence = N_("The same words were sent to this list before (%(at)s). Is it meant to go out twice?")
         yield SendWarning("again", sentence, {"at": i18n.format_datetime(language, found.confirmed_at)})

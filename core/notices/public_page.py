@@ -24,14 +24,19 @@ def is_enabled() -> bool:
 def current_notice(now: datetime) -> Notice | None:
     """Return the newest urgent notice to the whole school that still holds; None if there is none."""
     whole = MailingList.select(MailingList.id).where(MailingList.whole == True)
-    aimed = Target.select(Target.notice).where(
-        Target.kind == "list", Target.include == True, Target.number.in_(whole)
-    )  # fmt: skip
-    found = Notice.select().where(
-        Notice.urgent == True, Notice.kind == "notice", Notice.state.in_(("sending", "paused", "sent", "stopped")),
-        Notice.started_at > now - timedelta(seconds=MAX_AGE_S), Notice.practice == load_settings().practice,
-        Notice.id.in_(aimed),
-    ).order_by(Notice.started_at.desc(), Notice.id.desc())  # fmt: skip
+    aimed = Target.select(Target.notice).where(Target.kind == "list", Target.include == True, Target.number.in_(whole))
+    found = (
+        Notice.select()
+        .where(
+            Notice.urgent == True,
+            Notice.kind == "notice",
+            Notice.state.in_(("sending", "paused", "sent", "stopped")),
+            Notice.started_at > now - timedelta(seconds=MAX_AGE_S),
+            Notice.practice == load_settings().practice,
+            Notice.id.in_(aimed),
+        )
+        .order_by(Notice.started_at.desc(), Notice.id.desc())
+    )
     newest = found.first()
     return None if newest is None or merge_fields.is_personalized(newest) else newest
 

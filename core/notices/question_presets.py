@@ -20,23 +20,30 @@ class Preset:
 
 PRESETS: dict[str, Preset] = {
     "attendance": Preset(
-        N_("Attendance"), N_("Will you attend?"), (N_("We attend"), N_("We do not attend"), N_("Not known yet")),
+        N_("Attendance"),
+        N_("Will you attend?"),
+        (N_("We attend"), N_("We do not attend"), N_("Not known yet")),
         comment=True,
     ),
     "majority": Preset(N_("Majority vote"), N_("Which do you prefer?"), (N_("In favour"), N_("Against"))),
     "days": Preset(
-        N_("Finding a day"), N_("Which days suit you?"), (N_("○ Yes"), N_("△ Perhaps"), N_("× No")), fixed=True,
+        N_("Finding a day"), N_("Which days suit you?"), (N_("○ Yes"), N_("△ Perhaps"), N_("× No")), fixed=True
     ),
     "proxy": Preset(
-        N_("Assembly and proxy"), N_("How will you take part in the assembly?"),
-        (N_("We attend"), N_("Absent, the chair votes for us"), N_("Absent, we vote in writing")), comment=True,
+        N_("Assembly and proxy"),
+        N_("How will you take part in the assembly?"),
+        (N_("We attend"), N_("Absent, the chair votes for us"), N_("Absent, we vote in writing")),
+        comment=True,
     ),
     "safety": Preset(
-        N_("Safety check"), N_("How is your child?"),
-        (N_("Safe"), N_("Hurt, or needs help"), N_("Not known yet, still searching")), unit="child", fixed=True,
+        N_("Safety check"),
+        N_("How is your child?"),
+        (N_("Safe"), N_("Hurt, or needs help"), N_("Not known yet, still searching")),
+        unit="child",
+        fixed=True,
     ),
     "own": Preset(N_("A question of your own")),
-}  # fmt: skip
+}
 
 
 def new_question(kind: str, language: str) -> QuestionDraft:

@@ -117,9 +117,15 @@ def save_questions(notice: Notice, asks: Sequence[QuestionDraft]) -> None:
     numbers = count(1)
     for place, ask in enumerate(asks[:MAX_QUESTIONS], 1):
         row = Question.create(
-            notice=notice, place=place, kind=ask.kind, heading=_clean_line(ask.heading), text=_clean_line(ask.text), unit=ask.unit,
-            deadline=ask.deadline, comment=ask.comment,
-        )  # fmt: skip
+            notice=notice,
+            place=place,
+            kind=ask.kind,
+            heading=_clean_line(ask.heading),
+            text=_clean_line(ask.text),
+            unit=ask.unit,
+            deadline=ask.deadline,
+            comment=ask.comment,
+        )
         texts = [line for text in ask.choices if (line := _clean_line(text))][:MAX_CHOICES]
         choices = [(row.id, next(numbers), text) for text in texts]
         if choices:
@@ -134,11 +140,16 @@ def question_drafts(notice: Notice) -> list[QuestionDraft]:
     """Return the questions of a notice as they were written."""
     return [
         QuestionDraft(
-            one.text, tuple(option.text for option in one.options), one.kind, one.heading, one.unit, one.deadline,
+            one.text,
+            tuple(option.text for option in one.options),
+            one.kind,
+            one.heading,
+            one.unit,
+            one.deadline,
             one.comment,
         )
         for one in load_questions(notice)
-    ]  # fmt: skip
+    ]
 
 
 def copy_questions(notice: Notice, fresh: Notice, now: datetime) -> None:

@@ -11,19 +11,26 @@ from models import Delivery, Notice, Target
 
 def latest_to_same_list(notice: Notice) -> Notice | None:
     """Return the last notice that was sent to the first list of this one, for the check page (X-09)."""
-    first = Target.select(Target.number).where(
-        Target.notice == notice, Target.kind == "list", Target.include == True
-    ).order_by(Target.id).limit(1)  # fmt: skip
+    first = (
+        Target.select(Target.number)
+        .where(Target.notice == notice, Target.kind == "list", Target.include == True)
+        .order_by(Target.id)
+        .limit(1)
+    )
     others = Target.alias()
     return (
         Notice.latest()
         .join(others, on=(others.notice == Notice.id))
         .where(
-            others.kind == "list", others.include == True, others.number.in_(first),
-            Notice.id != notice.id, Notice.started_at.is_null(False), Notice.kind == "notice",
+            others.kind == "list",
+            others.include == True,
+            others.number.in_(first),
+            Notice.id != notice.id,
+            Notice.started_at.is_null(False),
+            Notice.kind == "notice",
         )
         .first()
-    )  # fmt: skip
+    )
 
 
 def newer_exists(notice: Notice) -> bool:
@@ -39,12 +46,16 @@ def _select_newer(notice: int, since: datetime) -> ModelSelect:
         Notice.select(Notice.id)
         .join(others, on=(others.notice == Notice.id))
         .where(
-            others.kind == "list", others.number.in_(numbers), Notice.id != notice,
-            Notice.started_at.is_null(False), Notice.started_at > since,
-            Notice.state != "withdrawn", Notice.kind == "notice",
+            others.kind == "list",
+            others.number.in_(numbers),
+            Notice.id != notice,
+            Notice.started_at.is_null(False),
+            Notice.started_at > since,
+            Notice.state != "withdrawn",
+            Notice.kind == "notice",
         )
         .limit(1)
-    )  # fmt: skip
+    )
 
 
 def count_reached(notice: Notice) -> int:

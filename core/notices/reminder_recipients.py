@@ -65,19 +65,23 @@ def _select_candidates(notice: Notice) -> ModelSelect:
         DeliveryMembership.select()
         .join(Membership)
         .where(DeliveryMembership.delivery == Delivery.id, Membership.state == "active")
-    )  # fmt: skip
+    )
     return (
         Delivery.select(Delivery.id, Person.id, Delivery.name, Person.address, Delivery.language)
         .join(Person)
         .switch(Delivery)
         .join(Letter, on=(Letter.delivery == Delivery.id) & (Letter.is_current == True))  # noqa: E712
         .where(
-            Delivery.notice == notice, Delivery.reason == "", Letter.state.in_(RESENDABLE_STATES),
-            Person.address.is_null(False), Person.address != "", Person.address_state.in_(DELIVERABLE_STATES),
+            Delivery.notice == notice,
+            Delivery.reason == "",
+            Letter.state.in_(RESENDABLE_STATES),
+            Person.address.is_null(False),
+            Person.address != "",
+            Person.address_state.in_(DELIVERABLE_STATES),
             fn.EXISTS(active),
         )
         .order_by(Delivery.kana, Delivery.id)
-    )  # fmt: skip
+    )
 
 
 def unneeded_letters(numbers: Collection[int], now: datetime) -> dict[int, str]:

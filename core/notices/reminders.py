@@ -90,9 +90,14 @@ def request_reminder(
     try:
         with db.atomic():
             made = Reminder.create(
-                notice=notice, kind="asked", wants=wants, by=by, made_at=now, letters=len(readers),
+                notice=notice,
+                kind="asked",
+                wants=wants,
+                by=by,
+                made_at=now,
+                letters=len(readers),
                 send_at=at or now + timedelta(seconds=window),
-            )  # fmt: skip
+            )
             _bump_serial(notice, now)
             audit.log_action(by, "notice.reminder_asked", notice.id, detail={"letters": len(readers)})
             if window or at:
@@ -195,11 +200,15 @@ def is_superseded(notice: Notice) -> bool:
         Notice.select()
         .join(others, on=(others.notice == Notice.id))
         .where(
-            others.kind == "list", others.include == True, others.number.in_(mine), Notice.urgent == True,
-            Notice.started_at > notice.started_at, Notice.state != "withdrawn",
+            others.kind == "list",
+            others.include == True,
+            others.number.in_(mine),
+            Notice.urgent == True,
+            Notice.started_at > notice.started_at,
+            Notice.state != "withdrawn",
         )
         .exists()
-    )  # fmt: skip
+    )
 
 
 # ── beginning ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -292,10 +301,18 @@ def _letter_rows(notice: Notice, number: int, readers: list[ReminderRecipient], 
     until = now + timedelta(seconds=notice.useful_s)
     for one in readers:
         yield {
-            "notice": notice.id, "delivery": one.delivery_id, "person": one.person_id, "round": number,
-            "address": one.address, "domain": addresses.domain_of(one.address), "urgent": notice.urgent,
-            "language": one.language, "made_at": now, "next_attempt_at": now, "expires_at": until,
-        }  # fmt: skip
+            "notice": notice.id,
+            "delivery": one.delivery_id,
+            "person": one.person_id,
+            "round": number,
+            "address": one.address,
+            "domain": addresses.domain_of(one.address),
+            "urgent": notice.urgent,
+            "language": one.language,
+            "made_at": now,
+            "next_attempt_at": now,
+            "expires_at": until,
+        }
 
 
 def _plan_following(one: Reminder, now: datetime) -> None:

@@ -165,10 +165,15 @@ def preview_letter(notice: Notice, recipient: Recipient, force: Settings, now: d
     list_ = MailingList.get_or_none(MailingList.id == recipient.list_id)
     made = make_renderer(notice_form(notice, list_, recipient.language, force, recipient.signed))
     reader = LetterRecipient(
-        number=0, address=recipient.address or "a@example.com", bare=False, name=recipient.name,
-        token=PLACEHOLDER_TOKEN, values=recipient.values, at=now,
+        number=0,
+        address=recipient.address or "a@example.com",
+        bare=False,
+        name=recipient.name,
+        token=PLACEHOLDER_TOKEN,
+        values=recipient.values,
+        at=now,
         **_child_fields(recipient.siblings, recipient.language, recipient.child_name, recipient.child_room),
-    )  # fmt: skip
+    )
     return RenderedLetter(recipient.name, made.subject(reader), made.text(reader), made.html(reader))
 
 
@@ -195,8 +200,12 @@ class RenderCache:
         if letter.notice_id is None or letter.reader_language is None:
             return make_renderer(service_form(letter, self.force))
         key = (
-            letter.notice_id, letter.list_id or 0, letter.reader_language, letter.sender_name or "", letter.round > 1
-        )  # fmt: skip
+            letter.notice_id,
+            letter.list_id or 0,
+            letter.reader_language,
+            letter.sender_name or "",
+            letter.round > 1,
+        )
         if key not in self._prepared:
             notice = self._notices.get(letter.notice_id) or Notice.get_by_id(letter.notice_id)
             self._notices[letter.notice_id] = notice
@@ -233,9 +242,14 @@ def render_author_copy(
         like.values if like else merge_fields.shared_values(merge_fields.names_in_notice(notice), notice, force, now)
     )
     reader = LetterRecipient(
-        number=0, address=by.email or "a@example.com", bare=False, name=by.name, token=PLACEHOLDER_TOKEN, values=values,
+        number=0,
+        address=by.email or "a@example.com",
+        bare=False,
+        name=by.name,
+        token=PLACEHOLDER_TOKEN,
+        values=values,
         at=now,
-    )  # fmt: skip
+    )
     return _render_preview(notice_form(notice, _author_copy_list(notice, like), by.language, force), reader)
 
 

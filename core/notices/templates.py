@@ -186,9 +186,14 @@ def start_notice(sample: TemplateChoice, by: User, now: datetime, form_key: str 
             return found
         notice = workflow.create_draft(by, now=now, form_key=form_key, urgent=said.urgent)
         workflow.save_draft(
-            notice, now=now, subject=said.subject, read_confirmation=said.read_confirmation,
-            questions=list(said.questions), **_body_fields(said), **again,
-        )  # fmt: skip
+            notice,
+            now=now,
+            subject=said.subject,
+            read_confirmation=said.read_confirmation,
+            questions=list(said.questions),
+            **_body_fields(said),
+            **again,
+        )
     return notice
 
 
@@ -224,9 +229,15 @@ def content_from_notice(notice: Notice, name: str = "") -> TemplateContent:
     asks = tuple(replace(ask, deadline=None) for ask in questions.question_drafts(notice))
     kind = "emergency" if notice.urgent else "other"
     return TemplateContent(
-        name or wording.subject, wording.subject, wording.text, notice.urgent, notice.read_confirmation, kind, asks,
+        name or wording.subject,
+        wording.subject,
+        wording.text,
+        notice.urgent,
+        notice.read_confirmation,
+        kind,
+        asks,
         html_body.html_of(wording),
-    )  # fmt: skip
+    )
 
 
 class VersionExists(DomainError):
@@ -265,10 +276,14 @@ def _require_no_version(key: str, mailing_list: MailingList | None) -> None:
 def _row_values(said: TemplateContent) -> dict[str, Any]:
     asks = [{name: value for name, value in asdict(ask).items() if name != "deadline"} for ask in said.questions]
     return {
-        "name": said.name, "subject": said.subject, "urgent": said.urgent, "kind": said.kind,
-        "read_confirmation": said.read_confirmation, "questions": asks,
+        "name": said.name,
+        "subject": said.subject,
+        "urgent": said.urgent,
+        "kind": said.kind,
+        "read_confirmation": said.read_confirmation,
+        "questions": asks,
         **html_body.normalize_body(_body_fields(said), load_settings().language),
-    }  # fmt: skip
+    }
 
 
 def _body_fields(said: TemplateContent) -> dict[str, str]:

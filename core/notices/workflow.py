@@ -264,9 +264,18 @@ def cancel_send(notice: Notice, by: User | None, now: datetime) -> None:
     """
     with db.atomic():
         change_state(
-            notice, ("held", "scheduled"), SendingStarted(), Notice.started_at.is_null(),
-            state="draft", hold_reason="", send_at=None, confirmed_at=None, booked=False, updated_at=now, step=2,
-        )  # fmt: skip
+            notice,
+            ("held", "scheduled"),
+            SendingStarted(),
+            Notice.started_at.is_null(),
+            state="draft",
+            hold_reason="",
+            send_at=None,
+            confirmed_at=None,
+            booked=False,
+            updated_at=now,
+            step=2,
+        )
         cancel_author_copies(notice, now)
         audit.log_action(by, "notice.cancelled", notice.id)
 
@@ -293,11 +302,7 @@ def release_held(notice: Notice, by: User | None, now: datetime) -> None:
                 Letter.notice == notice, Letter.state.in_(("waiting", "deferred"))
             ).execute()
         else:
-            change = {
-                "hold_reason": "window",
-                "send_at": now,
-                "expected": resolve_audience(notice).expected,
-            }
+            change = {"hold_reason": "window", "send_at": now, "expected": resolve_audience(notice).expected}
         change_state(
             notice,
             ("held",),
@@ -313,9 +318,13 @@ def discard_held(notice: Notice, by: User | None, now: datetime) -> None:
     """Give up a notice that was held because it was late or its recipients changed."""
     with db.atomic():
         change_state(
-            notice, ("held",), SendingStarted(), Notice.hold_reason.in_(("late", "changed", "proof")),
-            updated_at=now, **_stop_changes(notice, now, "dropped"),
-        )  # fmt: skip
+            notice,
+            ("held",),
+            SendingStarted(),
+            Notice.hold_reason.in_(("late", "changed", "proof")),
+            updated_at=now,
+            **_stop_changes(notice, now, "dropped"),
+        )
         reminders.cancel_all_reminders(notice, now)
         _cancel_letters(notice, now)
         audit.log_action(by, "notice.dropped", notice.id)
@@ -347,10 +356,14 @@ def withdraw_notice(notice: Notice, by: User | None, now: datetime) -> int:
     """Withdraw a notice: what has not left stays here, its page closes (decision 13). Return the letters cancelled."""
     with db.atomic():
         change_state(
-            notice, ("sending", "paused", "sent", "stopped"), SendingStarted(),
-            state="withdrawn", withdrawn_at=now, updated_at=now,
+            notice,
+            ("sending", "paused", "sent", "stopped"),
+            SendingStarted(),
+            state="withdrawn",
+            withdrawn_at=now,
+            updated_at=now,
             finished_at=fn.COALESCE(Notice.finished_at, millis(now)),
-        )  # fmt: skip
+        )
         reminders.cancel_all_reminders(notice, now)
         cancelled = _cancel_letters(notice, now)
         audit.log_action(by, "notice.withdrawn", notice.id, detail={"letters": cancelled})
@@ -378,12 +391,15 @@ def resend_unknown(notice: Notice, by: User | None, now: datetime) -> int:
         change_state(notice, ("sending", "paused", "sent", "stopped"), NotADraft(), updated_at=now)
         count = (
             Letter.update(
-                state="waiting", auto_resent=True, owner="", next_attempt_at=now,
+                state="waiting",
+                auto_resent=True,
+                owner="",
+                next_attempt_at=now,
                 expires_at=now + timedelta(seconds=notice.useful_s),
             )
             .where(Letter.notice == notice, Letter.is_current == True, Letter.state == "unknown")
             .execute()
-        )  # fmt: skip
+        )
         if count:
             Notice.update(state="sending", finished_at=None).where(
                 Notice.id == notice.id, Notice.state.in_(("sent", "stopped"))

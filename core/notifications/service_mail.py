@@ -123,10 +123,7 @@ def render_message(letter: Letter, organization: str) -> tuple[str, str]:
     """Return subject and text of a service letter in its language."""
     kind = KINDS[letter.kind]
     values = {"organization": organization, **letter.payload}
-    return (
-        i18n.say(letter.language, kind.subject, **values),
-        i18n.say(letter.language, kind.text, **values),
-    )
+    return (i18n.say(letter.language, kind.subject, **values), i18n.say(letter.language, kind.text, **values))
 
 
 def clear_secrets(letter_id: int) -> None:

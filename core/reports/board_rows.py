@@ -149,12 +149,28 @@ def _select_rows(notice: Notice, lists: Collection[int] | None) -> ModelSelect:
     )
     return (
         Delivery.select(
-            Delivery.id, Delivery.person, Delivery.name, Delivery.kana, Person.phone,
-            Delivery.reason, Letter.state, Letter.reason,
-            Delivery.read_at, Delivery.read_via, Delivery.phoned_at, Delivery.phoned_by,
-            Delivery.replied_at, Delivery.misdirected_at, Delivery.child_name,
-            DeliveryMembership.household, DeliveryMembership.list, *(visibility.child_column(one, lists) for one in child),
-            Membership.state, Membership.stopped_by, Membership.stopped_at, Membership.child,
+            Delivery.id,
+            Delivery.person,
+            Delivery.name,
+            Delivery.kana,
+            Person.phone,
+            Delivery.reason,
+            Letter.state,
+            Letter.reason,
+            Delivery.read_at,
+            Delivery.read_via,
+            Delivery.phoned_at,
+            Delivery.phoned_by,
+            Delivery.replied_at,
+            Delivery.misdirected_at,
+            Delivery.child_name,
+            DeliveryMembership.household,
+            DeliveryMembership.list,
+            *(visibility.child_column(one, lists) for one in child),
+            Membership.state,
+            Membership.stopped_by,
+            Membership.stopped_at,
+            Membership.child,
         )
         .join(DeliveryMembership, JOIN.LEFT_OUTER)
         .join(Membership, JOIN.LEFT_OUTER)
@@ -164,7 +180,7 @@ def _select_rows(notice: Notice, lists: Collection[int] | None) -> ModelSelect:
         .join(Letter, JOIN.LEFT_OUTER, on=(Letter.delivery == Delivery.id) & (Letter.is_current == True))  # noqa: E712
         .where(Delivery.notice == notice, Delivery.reason.not_in(NOT_INTENDED), visibility.visible_cells(lists))
         .order_by(Delivery.kana, Delivery.id, DeliveryMembership.id)
-    )  # fmt: skip
+    )
 
 
 def _build_reader(row: tuple) -> BoardReader:
@@ -172,9 +188,22 @@ def _build_reader(row: tuple) -> BoardReader:
     number, person, name, kana, phone, reason, letter, why = row[:8]
     read_at, how, phoned_at, phoned_by, replied_at, misdirected_at, child = row[8:15]
     return BoardReader(
-        number, person, name, kana, phone or "", reason == "stopped", letter or "", _failure_key(reason, letter, why),
-        _as_datetime(read_at), how, _as_datetime(phoned_at), phoned_by, _as_datetime(replied_at), _as_datetime(misdirected_at), child,
-    )  # fmt: skip
+        number,
+        person,
+        name,
+        kana,
+        phone or "",
+        reason == "stopped",
+        letter or "",
+        _failure_key(reason, letter, why),
+        _as_datetime(read_at),
+        how,
+        _as_datetime(phoned_at),
+        phoned_by,
+        _as_datetime(replied_at),
+        _as_datetime(misdirected_at),
+        child,
+    )
 
 
 def _as_datetime(number: int | None) -> datetime | None:

@@ -88,18 +88,26 @@ def build_report(notice: Notice, now: datetime) -> BreachReport:
         notice,
         tuple(
             RecipientEvidence(
-                name=one.name, children=children.get(one.id, ""), state=_delivery_state(letters.get(one.id), one),
-                left=first.get(one.id), maybe=_has_state(letters.get(one.id), "unknown"),
-                page=visits.get(one.id), machine=machines.get(one.id), read=one.read_at, read_via=one.read_via,
+                name=one.name,
+                children=children.get(one.id, ""),
+                state=_delivery_state(letters.get(one.id), one),
+                left=first.get(one.id),
+                maybe=_has_state(letters.get(one.id), "unknown"),
+                page=visits.get(one.id),
+                machine=machines.get(one.id),
+                read=one.read_at,
+                read_via=one.read_via,
                 files=tuple((row.attachment.name, row.at) for row in opened.get(one.id, ())),
-                answered=answers.get(one.id), replied=one.replied_at, strange=one.misdirected_at,
+                answered=answers.get(one.id),
+                replied=one.replied_at,
+                strange=one.misdirected_at,
             )
             for one in rows
         ),
         tuple(attachments.files_of_notice(notice)),
         tuple(notice_list.audit_entries(notice)),
         notice.withdrawn_at or notice.stopped_at or now,
-    )  # fmt: skip
+    )
 
 
 def _delivery_state(letter: Letter | None, delivery: Delivery) -> str:
@@ -160,9 +168,18 @@ def report_as_csv(report: BreachReport, headings: list[str], states: dict[str, s
     for one in report.readers:
         files = "、".join(f"{name} {_format_time(at)}" for name, at in one.files)
         line = (
-            one.name, one.children, states.get(one.state, ""), _format_time(one.left), _format_time(one.page), _format_time(one.machine),
-            _format_time(one.read), _format_time(one.answered), _format_time(one.replied), _format_time(one.strange), files,
-        )  # fmt: skip
+            one.name,
+            one.children,
+            states.get(one.state, ""),
+            _format_time(one.left),
+            _format_time(one.page),
+            _format_time(one.machine),
+            _format_time(one.read),
+            _format_time(one.answered),
+            _format_time(one.replied),
+            _format_time(one.strange),
+            files,
+        )
         sheet.writerow([escape_formula(cell) for cell in line])
     return out.getvalue().encode("utf-8-sig")
 

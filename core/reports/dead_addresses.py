@@ -88,9 +88,13 @@ def _dead_address(places: list[Membership], never: set[int], managed: set[int]) 
         return None
     children = dict.fromkeys(f"{one.child.room} {one.child.name}".strip() for one in there if one.child_id)
     return DeadAddress(
-        person, why, since, tuple(dict.fromkeys(one.list.name for one in there)), tuple(children),
+        person,
+        why,
+        since,
+        tuple(dict.fromkeys(one.list.name for one in there)),
+        tuple(children),
         member_list.display_address(person, any(one.list_id in managed for one in places)),
-    )  # fmt: skip
+    )
 
 
 def _worst_reason(

@@ -75,9 +75,12 @@ def create_digests(notice: Notice, now: datetime) -> None:
 def _applicable_frequencies(notice: Notice) -> dict[str, str]:
     """Leave out the kinds that cannot come back of this notice."""
     possible = {
-        "read": notice.read_confirmation, "open": notice.track_opens, "reopen": notice.track_opens,
-        "click": notice.track_clicks, "answer": notice.questions.exists(),
-    }  # fmt: skip
+        "read": notice.read_confirmation,
+        "open": notice.track_opens,
+        "reopen": notice.track_opens,
+        "click": notice.track_clicks,
+        "answer": notice.questions.exists(),
+    }
     return {kind: timing for kind, timing in digest_frequencies(notice).items() if possible[kind]}
 
 

@@ -29,14 +29,17 @@ def last_confirmable_notices(mailing_list: MailingList, now: datetime) -> list[N
         Notice.select()
         .join(Target, on=(Target.notice == Notice.id))
         .where(
-            Target.kind == "list", Target.include == True, Target.number == mailing_list.id,
-            Notice.read_confirmation == True, Notice.state.in_(("sending", "paused", "sent", "stopped")),
+            Target.kind == "list",
+            Target.include == True,
+            Target.number == mailing_list.id,
+            Notice.read_confirmation == True,
+            Notice.state.in_(("sending", "paused", "sent", "stopped")),
             Notice.purged_at.is_null(),
             Notice.started_at < now - MIN_NOTICE_AGE,
         )
         .order_by(Notice.started_at.desc(), Notice.id.desc())
         .limit(NOTICES_CHECKED)
-    )  # fmt: skip
+    )
 
 
 def find_non_readers(mailing_list: MailingList, notices: list[Notice]) -> list[NonReader]:

@@ -114,11 +114,14 @@ def notice_rows(notices: Iterable[Notice]) -> list[NoticeRow]:
     answered = poll_results.answered_counts(numbers) if numbers else {}
     return [
         NoticeRow(
-            one, merge_fields.display_subject(one, subjects.get(one.id, "")), "、".join(lists.get(one.id, ())),
-            retrying.get(one.id, 0), answered.get(one.id),
+            one,
+            merge_fields.display_subject(one, subjects.get(one.id, "")),
+            "、".join(lists.get(one.id, ())),
+            retrying.get(one.id, 0),
+            answered.get(one.id),
         )
         for one in found
-    ]  # fmt: skip
+    ]
 
 
 def audit_entries(notice: Notice) -> list[AuditLog]:

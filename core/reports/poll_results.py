@@ -251,13 +251,11 @@ def _counted_answers(asked: Iterable[StoredQuestion]) -> dict[tuple[int, str], C
     """Return the answers that count, by question and unit."""
     options = {option.id: option for one in asked for option in one.options}
     rows = (
-        Answer.select(
-            Answer.question, Answer.unit, Answer.choice, Answer.comment, Answer.at, Answer.how, User.name
-        )
+        Answer.select(Answer.question, Answer.unit, Answer.choice, Answer.comment, Answer.at, Answer.how, User.name)
         .join(User, JOIN.LEFT_OUTER)
         .where(Answer.question.in_([one.id for one in asked]), Answer.superseded_at.is_null())
         .tuples()
-    )  # fmt: skip
+    )
     return {
         (question, unit): CountedAnswer(options[choice], comment, at, how, by or "")
         for question, unit, choice, comment, at, how, by in rows
@@ -332,15 +330,21 @@ def poll_document(notice: Notice) -> dict:
     entries = []
     for result in stored_results(notice) or load_poll_results(notice).results(EACH_QUESTION, ()):
         question = result.question
-        entries.append({
-            "number": question.place, "text": question.text, "heading": question.heading or None,
-            "kind": question.kind, "unit": question.unit,
-            "deadline": question.deadline.isoformat(timespec="seconds") if question.deadline else None,
-            "asked": result.asked, "answered": result.answered,
-            "choices": [
-                {"number": bar.option.number, "text": bar.option.text, "count": bar.count} for bar in result.bars
-            ],
-        })  # fmt: skip
+        entries.append(
+            {
+                "number": question.place,
+                "text": question.text,
+                "heading": question.heading or None,
+                "kind": question.kind,
+                "unit": question.unit,
+                "deadline": question.deadline.isoformat(timespec="seconds") if question.deadline else None,
+                "asked": result.asked,
+                "answered": result.answered,
+                "choices": [
+                    {"number": bar.option.number, "text": bar.option.text, "count": bar.count} for bar in result.bars
+                ],
+            }
+        )
     return {"answers": sum(entry["answered"] for entry in entries), "questions": entries}
 
 

@@ -14,8 +14,17 @@ from core.settings import Settings
 from models import AuditLog, Delivery, Letter, Notice, Person, count_letters
 
 LETTER_STATES = (
-    "waiting", "sending", "accepted", "deferred", "refused", "bounced", "skipped", "unknown", "expired", "cancelled",
-)  # fmt: skip
+    "waiting",
+    "sending",
+    "accepted",
+    "deferred",
+    "refused",
+    "bounced",
+    "skipped",
+    "unknown",
+    "expired",
+    "cancelled",
+)
 PENDING_STATES = ("waiting", "sending", "deferred")
 PROBLEM_STATES = ("refused", "bounced", "unknown", "expired", "deferred")
 

@@ -118,9 +118,14 @@ def refresh_totals(notice: Notice, now: datetime, *, again: bool = False) -> Not
         return was
     sent, failed = sent_and_failed(count_letters(notice.id))
     values = {
-        "at": now, "fixed": _is_final(notice, now), "sent": sent, "failed": failed,
-        **_read_totals(notice), **_answer_totals(notice), **_tracking_totals(notice),
-    }  # fmt: skip
+        "at": now,
+        "fixed": _is_final(notice, now),
+        "sent": sent,
+        "failed": failed,
+        **_read_totals(notice),
+        **_answer_totals(notice),
+        **_tracking_totals(notice),
+    }
     NoticeStats.insert(notice=notice, **values).on_conflict(
         conflict_target=[NoticeStats.notice], update=values
     ).execute()
@@ -142,11 +147,13 @@ def _read_totals(notice: Notice) -> dict[str, object]:
     moments, begun = first_read_times(notice), millis(notice.started_at)
     half = ceil(counted.households / 2)
     return {
-        "asked": counted.households, "read": counted.read, "told": counted.told,
+        "asked": counted.households,
+        "read": counted.read,
+        "told": counted.told,
         "read_1h": sum(at - begun <= HOUR_MS for at in moments),
         "half_s": max(0, moments[half - 1] - begun) // 1000 if 0 < half <= len(moments) else None,
         "hours": count_by_hour(moments),
-    }  # fmt: skip
+    }
 
 
 def first_read_times(notice: Notice) -> list[int]:
@@ -184,10 +191,14 @@ def _tracking_totals(notice: Notice) -> dict[str, object]:
         return {}
     found = tracking.count_opens_and_clicks(notice)
     return {
-        "opens_of": found.letters if notice.track_opens else 0, "opened": found.opened, "proxied": found.proxied,
-        "clicks_of": found.letters if notice.track_clicks else 0, "clicked": found.clicked,
-        "open_hours": list(found.open_hours), "click_hours": list(found.click_hours),
-    }  # fmt: skip
+        "opens_of": found.letters if notice.track_opens else 0,
+        "opened": found.opened,
+        "proxied": found.proxied,
+        "clicks_of": found.letters if notice.track_clicks else 0,
+        "clicked": found.clicked,
+        "open_hours": list(found.open_hours),
+        "click_hours": list(found.click_hours),
+    }
 
 
 def finalize_old_totals(now: datetime, most: int = 20) -> int:
@@ -196,12 +207,13 @@ def finalize_old_totals(now: datetime, most: int = 20) -> int:
     found = (
         Notice.select()
         .where(
-            Notice.started_at < now - FINAL_AFTER, Notice.state.in_(("sent", "stopped", "withdrawn")),
+            Notice.started_at < now - FINAL_AFTER,
+            Notice.state.in_(("sent", "stopped", "withdrawn")),
             Notice.id.not_in(done),
         )
         .order_by(Notice.started_at)
         .limit(most)
-    )  # fmt: skip
+    )
     return sum(refresh_totals(one, now).fixed for one in list(found))
 
 
@@ -262,9 +274,11 @@ def visible_notices(rights: Permissions, list_id: int | None = None, year: int |
     Whoever looks at some lists only sees the notices that went to these alone. Practice and steps are left out.
     """
     found = notice_list.sent_notices(rights).where(
-        Notice.kind != "step", Notice.practice == load_settings().practice, Notice.id.not_in(practice_notice_ids()),
+        Notice.kind != "step",
+        Notice.practice == load_settings().practice,
+        Notice.id.not_in(practice_notice_ids()),
         Notice.started_at.is_null(False),
-    )  # fmt: skip
+    )
     if not rights.may("view", 0):
         mine = rights.lists("view").select(MailingList.id).order_by()
         others = MailingList.select(MailingList.id).where(MailingList.id.not_in(mine))
@@ -321,9 +335,18 @@ def totals_by_sending_hour(some: Iterable[StatsLine]) -> list[StatsTotal]:
 
 
 _SUMMED_COLUMNS = (
-    "sent", "failed", "asked", "read", "could_answer", "answered", "opens_of", "opened", "proxied", "clicks_of",
+    "sent",
+    "failed",
+    "asked",
+    "read",
+    "could_answer",
+    "answered",
+    "opens_of",
+    "opened",
+    "proxied",
+    "clicks_of",
     "clicked",
-)  # fmt: skip
+)
 
 
 def sum_lines(name: str, some: Collection[StatsLine]) -> StatsTotal:

@@ -76,11 +76,17 @@ def build_summary(notice: Notice, curve: list[tuple[int, int]]) -> dict:
     read = Delivery.select().where(Delivery.notice == notice, Delivery.read_at.is_null(False))
     out = Delivery.select().where(Delivery.notice == notice, Delivery.reason != "")
     found = NoticeSummary(
-        letters=count_letters(notice.id), left_out=out.count(), reads=read.count(), households=len(drawn.units),
-        read=drawn.count("read"), told=drawn.count("told"), by_child=drawn.by_child,
+        letters=count_letters(notice.id),
+        left_out=out.count(),
+        reads=read.count(),
+        households=len(drawn.units),
+        read=drawn.count("read"),
+        told=drawn.count("told"),
+        by_child=drawn.by_child,
         rooms=tuple(_class_summary(one) for one in drawn.rooms),
-        curve=tuple(curve), answers=_answer_counts(notice),
-    )  # fmt: skip
+        curve=tuple(curve),
+        answers=_answer_counts(notice),
+    )
     return asdict(found)
 
 

@@ -66,10 +66,13 @@ def _address_slip(row: Membership, language: str) -> AddressSlip:
     code = row.child.join_code if row.child_id else row.list.join_code
     address = row.person.address or ""
     return AddressSlip(
-        row.person, row.child if row.child_id else None, addresses.mask_address(address),
-        row.person.address_state == "bounced", handouts.join_links(row.list, code),
+        row.person,
+        row.child if row.child_id else None,
+        addresses.mask_address(address),
+        row.person.address_state == "bounced",
+        handouts.join_links(row.list, code),
         carrier_help.guidance_for_address(address, language),
-    )  # fmt: skip
+    )
 
 
 # ── to the managers ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -108,11 +111,13 @@ def _memberships_by_list(people: list[Person]) -> dict[MailingList, list[Members
         .switch(Membership)
         .join(MailingList)
         .where(
-            Membership.person.in_(people), Membership.state == "active",
-            MailingList.closed_at.is_null(), MailingList.practice_of.is_null(),
+            Membership.person.in_(people),
+            Membership.state == "active",
+            MailingList.closed_at.is_null(),
+            MailingList.practice_of.is_null(),
         )
         .order_by(MailingList.whole, MailingList.id, Child.grade, Child.class_name, Person.kana)
-    )  # fmt: skip
+    )
     found: dict[MailingList, list[Membership]] = {}
     seen: set[int] = set()
     for row in rows:
@@ -133,9 +138,14 @@ def _send_to_manager(user: User, mailing_list: MailingList, rows: list[Membershi
         "url": f"{load_settings().base_url}/lists/{mailing_list.id}?state=undelivered",
     }
     service_mail.notify(
-        "unreached", address=user.email, language=user.language, values=values, now=now, urgent=False,
+        "unreached",
+        address=user.email,
+        language=user.language,
+        values=values,
+        now=now,
+        urgent=False,
         useful_s=3 * 86400,
-    )  # fmt: skip
+    )
     return True
 
 

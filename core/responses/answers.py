@@ -152,8 +152,11 @@ def _write_answers(
     now: datetime,
 ) -> int:
     """Write answers in one short transaction. Writers queue (BEGIN IMMEDIATE), so that none overwrites unseen."""
-    wanted = [(one, option, given[one.id]) for one in asked if one.id in given
-              and (option := one.option(given[one.id].number))]  # fmt: skip
+    wanted = [
+        (one, option, given[one.id])
+        for one in asked
+        if one.id in given and (option := one.option(given[one.id].number))
+    ]
     if not wanted:
         return 0
     units = answer_units(delivery)
@@ -184,9 +187,15 @@ _MARK_READ = (
 
 
 def _write_answer(
-    question: StoredQuestion, unit: str, option: Option, said: SubmittedAnswer, delivery: Delivery, how: str, by: User | None,
+    question: StoredQuestion,
+    unit: str,
+    option: Option,
+    said: SubmittedAnswer,
+    delivery: Delivery,
+    how: str,
+    by: User | None,
     now: datetime,
-) -> bool:  # fmt: skip
+) -> bool:
     """Make an answer the one that counts; False if it counts already, however often it is sent (T-51)."""
     comment = said.comment.strip()[:MAX_COMMENT_CHARS] if question.comment else ""
     before = db.execute_sql(_SELECT_CURRENT, (question.id, unit)).fetchone()

@@ -12,17 +12,21 @@ def mark_phoned(
     notice: Notice, numbers: Collection[int], *, by: User, lists: Collection[int] | None, now: datetime
 ) -> int:
     """Note that somebody telephoned; `lists`: those the caller may act for (None: all). Return how many. Repeatable."""
-    return _mark(
-        notice, numbers, by, lists, "delivery.told", Delivery.phoned_at.is_null(), phoned_at=now, phoned_by=by
-    )  # fmt: skip
+    return _mark(notice, numbers, by, lists, "delivery.told", Delivery.phoned_at.is_null(), phoned_at=now, phoned_by=by)
 
 
 def unmark_phoned(notice: Notice, numbers: Collection[int], *, by: User, lists: Collection[int] | None) -> int:
     """Take the mark back. Return how many. Repeatable."""
     return _mark(
-        notice, numbers, by, lists, "delivery.told_taken_back", Delivery.phoned_at.is_null(False),
-        phoned_at=None, phoned_by=None,
-    )  # fmt: skip
+        notice,
+        numbers,
+        by,
+        lists,
+        "delivery.told_taken_back",
+        Delivery.phoned_at.is_null(False),
+        phoned_at=None,
+        phoned_by=None,
+    )
 
 
 def _mark(

@@ -83,9 +83,11 @@ def is_purging(now: datetime) -> bool:
 def purgeable_notices(year: int) -> ModelSelect:
     """Return the notices from before a school year whose letters are still there."""
     return Notice.select().where(
-        Notice.kind != "step", Notice.state.in_(ENDED_STATES), Notice.started_at < school_year_start(year),
+        Notice.kind != "step",
+        Notice.state.in_(ENDED_STATES),
+        Notice.started_at < school_year_start(year),
         Notice.purged_at.is_null() | fn.EXISTS(Delivery.select(Delivery.id).where(Delivery.notice == Notice.id)),
-    )  # fmt: skip
+    )
 
 
 # ── telling ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -111,13 +113,21 @@ def warn_administrators(now: datetime) -> int:
 
 def _send_warning(user: User, year: int, at: datetime, now: datetime) -> int:
     values = {
-        "to_name": user.name, "day": i18n.format_day(user.language, clock.to_local(at).date()), "notices": purgeable_notices(year).count(),
-        "begin": i18n.format_day(user.language, school_year_start(year)), "url": f"{load_settings().base_url}/admin/keeping",
-    }  # fmt: skip
+        "to_name": user.name,
+        "day": i18n.format_day(user.language, clock.to_local(at).date()),
+        "notices": purgeable_notices(year).count(),
+        "begin": i18n.format_day(user.language, school_year_start(year)),
+        "url": f"{load_settings().base_url}/admin/keeping",
+    }
     service_mail.notify(
-        "forgetting", address=user.email or "", language=user.language, values=values, now=now, urgent=False,
+        "forgetting",
+        address=user.email or "",
+        language=user.language,
+        values=values,
+        now=now,
+        urgent=False,
         useful_s=int(WARN_BEFORE.total_seconds()),
-    )  # fmt: skip
+    )
     return 1
 
 
@@ -238,8 +248,15 @@ def _delete_drip_deliveries(notice: Notice, last: int) -> int:
     rows = list(Delivery.select().where(mine).order_by(Delivery.id).limit(CHUNK_SIZE))
     with db.atomic():
         if notice.drip_step_id:
-            had = ({"step": notice.drip_step_id, "person": one.person_id, "sent": one.reason == "",
-                    "read": one.read_at is not None} for one in rows)  # fmt: skip
+            had = (
+                {
+                    "step": notice.drip_step_id,
+                    "person": one.person_id,
+                    "sent": one.reason == "",
+                    "read": one.read_at is not None,
+                }
+                for one in rows
+            )
             bulk_insert(StepSent, had)
         return _delete_deliveries([one.id for one in rows])
 

@@ -265,14 +265,22 @@ class _MembershipPlanner:
         return found
 
     def _one(
-        self, line: RosterLine, child: Child, person: int, places: list[Membership], wanted: MailingList,
-        again: dict[int, list[Any]], fresh: list[dict[str, Any]],
-    ) -> None:  # fmt: skip
+        self,
+        line: RosterLine,
+        child: Child,
+        person: int,
+        places: list[Membership],
+        wanted: MailingList,
+        again: dict[int, list[Any]],
+        fresh: list[dict[str, Any]],
+    ) -> None:
         state, stopped_by = self._state(places)
         fields = {
-            "state": state, "stopped_by": stopped_by, "stopped_at": self.now if state == "stopped" else None,
+            "state": state,
+            "stopped_by": stopped_by,
+            "stopped_at": self.now if state == "stopped" else None,
             "in_charge": self._teacher(line, wanted),
-        }  # fmt: skip
+        }
         here = next((row for row in places if row.list_id == wanted.id), None)
         if here is None:
             relation = next((row.relation for row in places if row.relation), "")

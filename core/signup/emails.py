@@ -94,9 +94,15 @@ def _common_values(mailing_list: MailingList, person: Person) -> dict[str, str]:
 
 def _send_to_member(kind: str, person: Person, values: dict[str, str], now: datetime) -> None:
     service_mail.notify(
-        kind, address=person.address or "", language=person.language, values=values, now=now, person=person,
-        urgent=False, useful_s=EMAIL_EXPIRES_S,
-    )  # fmt: skip
+        kind,
+        address=person.address or "",
+        language=person.language,
+        values=values,
+        now=now,
+        person=person,
+        urgent=False,
+        useful_s=EMAIL_EXPIRES_S,
+    )
 
 
 # ── the link that confirms ───────────────────────────────────────────────────────────────────────────────────────

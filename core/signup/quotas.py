@@ -93,9 +93,15 @@ def enqueue_signup(wish: SignupRequest, sure: bool, now: datetime) -> bool:
     """Let a registration wait for its turn; the same one waits once. Say whether it is a new one."""
     before = count_queued(wish.list)
     QueuedSignup.insert(
-        list=wish.list, child=wish.child, address=wish.address, address_key=wish.key, address_proven=sure, route=wish.route,
-        consent={**wish.evidence, "code": wish.code, "proof": wish.proof}, at=now,
-    ).on_conflict_ignore().execute()  # fmt: skip
+        list=wish.list,
+        child=wish.child,
+        address=wish.address,
+        address_key=wish.key,
+        address_proven=sure,
+        route=wish.route,
+        consent={**wish.evidence, "code": wish.code, "proof": wish.proof},
+        at=now,
+    ).on_conflict_ignore().execute()
     return count_queued(wish.list) > before
 
 

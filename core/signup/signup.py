@@ -255,9 +255,14 @@ def _open_memberships(wish: SignupRequest, person: Person, now: datetime) -> str
     # Who asks again after a refusal stays marked while waiting: else going and coming once more would lift it.
     by = "manager" if state == "pending" and _is_barred(held) else ""
     fields: dict[str, Any] = {
-        "state": state, "stopped_by": by, "stopped_at": None, "left_at": None, "joined_at": now,
-        "joined_via": wish.route, "consent": _consent_record(wish, now),
-    }  # fmt: skip
+        "state": state,
+        "stopped_by": by,
+        "stopped_at": None,
+        "left_at": None,
+        "joined_at": now,
+        "joined_via": wish.route,
+        "consent": _consent_record(wish, now),
+    }
     numbers = [row.id for row in again]
     Membership.update(**fields).where(Membership.id.in_(numbers), Membership.state != "active").execute()
     here = [row for row in held if row.state == "active" or row in again]

@@ -82,9 +82,8 @@ def _list_lines(domain: str) -> list[ListLine]:
     ):
         posters.setdefault(row.list_id, []).append(row.name or row.address)
     return [
-        ListLine(one, f"{one.address}@{domain}", people.get(one.id, 0), tuple(posters.get(one.id, ())))
-        for one in lists
-    ]  # fmt: skip
+        ListLine(one, f"{one.address}@{domain}", people.get(one.id, 0), tuple(posters.get(one.id, ()))) for one in lists
+    ]
 
 
 def _role_lines(today: date) -> list[RoleLine]:

@@ -130,12 +130,15 @@ def send_health_email(users: list[User], found: list[HealthFinding], now: dateti
         if not user.email:
             continue
         values = {
-            "to_name": user.name, "wrong": wrong, "url": f"{load_settings().base_url}/admin/health",
+            "to_name": user.name,
+            "wrong": wrong,
+            "url": f"{load_settings().base_url}/admin/health",
             "lines": "\n".join(_finding_lines(user.language, found, clock.to_local(now).date())),
-        }  # fmt: skip
+        }
         kind = "unwell" if wrong else "well"
-        service_mail.notify(kind, address=user.email, language=user.language, values=values, now=now, urgent=False,
-                     useful_s=7 * 86400)  # fmt: skip
+        service_mail.notify(
+            kind, address=user.email, language=user.language, values=values, now=now, urgent=False, useful_s=7 * 86400
+        )
         written += 1
     audit.log_action(None, "organization.well", detail={"letters": written, "wrong": wrong})
     return written
@@ -148,9 +151,11 @@ def _finding_lines(language: str, found: list[HealthFinding], today: date) -> It
             yield f"   → {i18n.say(language, one.advice)}"
     for one in list_renewals(today):
         yield i18n.say(
-            language, N_("%(what)s: paid until %(day)s"),
-            what=i18n.say(language, RENEWAL_NAMES[one.kind]), day=i18n.format_day(language, one.until),
-        )  # fmt: skip
+            language,
+            N_("%(what)s: paid until %(day)s"),
+            what=i18n.say(language, RENEWAL_NAMES[one.kind]),
+            day=i18n.format_day(language, one.until),
+        )
 
 
 def send_renewal_reminders(now: datetime) -> int:
@@ -179,11 +184,21 @@ def _send_renewal_reminder(one: Renewal, now: datetime) -> int:
         if not user.email:
             continue
         values = {
-            "to_name": user.name, "what": i18n.say(user.language, RENEWAL_NAMES[one.kind]), "days": one.days,
-            "day": i18n.format_day(user.language, one.until), "url": f"{load_settings().base_url}/admin/health",
-        }  # fmt: skip
-        service_mail.notify("renewal", address=user.email, language=user.language, values=values, now=now, urgent=False,
-                     useful_s=7 * 86400)  # fmt: skip
+            "to_name": user.name,
+            "what": i18n.say(user.language, RENEWAL_NAMES[one.kind]),
+            "days": one.days,
+            "day": i18n.format_day(user.language, one.until),
+            "url": f"{load_settings().base_url}/admin/health",
+        }
+        service_mail.notify(
+            "renewal",
+            address=user.email,
+            language=user.language,
+            values=values,
+            now=now,
+            urgent=False,
+            useful_s=7 * 86400,
+        )
         written += 1
     audit.log_action(None, "organization.renewal", detail={"what": one.kind, "days": one.days})
     return written

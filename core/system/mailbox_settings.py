@@ -13,10 +13,7 @@ from mail import address as addresses
 from mail.imap_account import BadImapUrl, ImapAccount
 from models import ImapStatus, Organization, User
 
-SECURITY_LABELS = {
-    "tls": N_("TLS from the start (usual, port 993)"),
-    "starttls": N_("STARTTLS (port 143)"),
-}
+SECURITY_LABELS = {"tls": N_("TLS from the start (usual, port 993)"), "starttls": N_("STARTTLS (port 143)")}
 _SCHEMES = {"tls": "imaps", "starttls": "imap+starttls", "none": "imap"}
 _HOST = re.compile(r"[A-Za-z0-9.:-]{1,200}")
 _HEADER = re.compile(r"[A-Za-z0-9-]{1,60}")

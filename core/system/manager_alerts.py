@@ -33,7 +33,7 @@ def alert_misdirected(delivery: Delivery, lists: Collection[int], alone: Collect
         }
         service_mail.notify(
             "strange", address=user.email or "", language=user.language, values=values, now=now, useful_s=DAY_S
-        )  # fmt: skip
+        )
 
 
 def _alert_recipients(delivery: Delivery, lists: Collection[int]) -> list[User]:

@@ -24,14 +24,7 @@ class DomainError(Exception):
 
 
 def update_smtp(
-    by: User,
-    *,
-    host: str,
-    port: int | None,
-    security: str,
-    user: str,
-    password: str,
-    hour_rate: int | None = None,
+    by: User, *, host: str, port: int | None, security: str, user: str, password: str, hour_rate: int | None = None
 ) -> None:
     """Keep the route to the mail server; without a host, letters stay in the outbox. Raises Refused.
 

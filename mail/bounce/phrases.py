@@ -213,7 +213,7 @@ _UNKNOWN = (
     r"|收件人不存在|帐号不存在|账号不存在|邮箱不存在|不存在|無此|无此|查無|존재하지|없는 사용자|onbekend"
     r"|bestaat niet|okänd|finns inte|ukjent|findes ikke|tuntematon|neexistuje|neznám|nem létez|ismeretlen"
     r"|bulunamadı|yok\b"
-)  # fmt: skip
+)
 
 _SURELY_UNKNOWN = (
     r"(?:user|recipient|addressee|mailbox|recipient address) (?:is |was )?(?:unknown|not found|not known)"

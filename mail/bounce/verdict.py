@@ -13,9 +13,19 @@ from typing import Literal
 from mail.smtp import SmtpReply
 
 BounceReason = Literal[
-    "unknown_user", "unknown_host", "moved", "closed",
-    "full", "too_large", "filtered", "suspended", "policy", "temporary", "doubtful", "other",
-]  # fmt: skip
+    "unknown_user",
+    "unknown_host",
+    "moved",
+    "closed",
+    "full",
+    "too_large",
+    "filtered",
+    "suspended",
+    "policy",
+    "temporary",
+    "doubtful",
+    "other",
+]
 """Why a letter was refused. The first row means that the address is dead; closed: its system takes no mail at all.
 
 filtered: refused by the reader's own settings. suspended: the account sleeps. policy: the server does not want

@@ -63,9 +63,14 @@ class HtmlPage:
     """The HTML of all letters of one form; `filled` gives one reader's."""
 
     def __init__(
-        self, language: str, text: str, pieces: Iterable[HtmlSection], counted: Mapping[str, CountedLink] | None = None,
-        image: str = "", decorated: RichBody | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        language: str,
+        text: str,
+        pieces: Iterable[HtmlSection],
+        counted: Mapping[str, CountedLink] | None = None,
+        image: str = "",
+        decorated: RichBody | None = None,
+    ) -> None:
         """counted: web addresses of the text that lead by our counter. image: the counting picture, "" for none.
 
         decorated: the same words as HTML.

@@ -118,6 +118,7 @@ def strip_invisible(words: str) -> str:
     What joins the parts of one emoji stays.
     """
     return "".join(
-        one for at, one in enumerate(words)
+        one
+        for at, one in enumerate(words)
         if unicodedata.category(one) != "Cf" or (one in _JOINERS and at and not words[at - 1].isalnum())
-    )  # fmt: skip
+    )

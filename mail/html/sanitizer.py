@@ -100,9 +100,13 @@ def _cleaner() -> Any:
 
     attributes = {"a": {"href"}, "img": {"src", "alt"}}
     return nh3.Cleaner(
-        tags=_TAGS, clean_content_tags=_DROPPED_TAGS, attributes=attributes, strip_comments=True, link_rel=None,
+        tags=_TAGS,
+        clean_content_tags=_DROPPED_TAGS,
+        attributes=attributes,
+        strip_comments=True,
+        link_rel=None,
         url_schemes={"http", "https", "mailto", "tel", "cid"},
-    )  # fmt: skip
+    )
 
 
 def _strip_active_content(html: str) -> str:

@@ -26,8 +26,12 @@ WEB = {"flask", "werkzeug", "gunicorn", "wtforms", "huey"}
 def test_a_part_does_not_load_what_it_does_not_need(loads, never, tmp_path):
     told = f"{loads}\nimport sys\nprint(*sys.modules)"
     found = subprocess.run(
-        [sys.executable, "-c", told], cwd=HERE, env={"KAIRAN_DATA": str(tmp_path)}, capture_output=True, text=True,
+        [sys.executable, "-c", told],
+        cwd=HERE,
+        env={"KAIRAN_DATA": str(tmp_path)},
+        capture_output=True,
+        text=True,
         check=True,
-    )  # fmt: skip
+    )
     loaded = set(found.stdout.split())
     assert {name for name in never if name in loaded} == set()

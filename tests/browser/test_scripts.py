@@ -257,9 +257,7 @@ def test_once_button_can_be_pressed_again_after_an_htmx_answer(page, site):
 
 def test_choosing_submits(page, site):
     show(
-        page,
-        site,
-        '<form method="post" action="/set"><select name="s" data-submit><option>a<option>b</select></form>',
+        page, site, '<form method="post" action="/set"><select name="s" data-submit><option>a<option>b</select></form>'
     )
     with page.expect_response("**/set"):
         page.select_option("select", "b")
@@ -296,11 +294,7 @@ def test_page_from_the_browsers_memory_is_loaded_anew(page, site):
 
 def test_htmx_keeps_the_focus_and_breaks_no_policy(page, site):
     site.answer = '<input id="q" name="q" value="2"><p id="new">2</p>'
-    show(
-        page,
-        site,
-        '<div id="box"><input id="q" name="q" hx-post="/s" hx-trigger="keyup" hx-target="#box"></div>',
-    )
+    show(page, site, '<div id="box"><input id="q" name="q" hx-post="/s" hx-trigger="keyup" hx-target="#box"></div>')
     page.focus("#q")
     page.keyboard.press("a")
     page.wait_for_selector("#new")

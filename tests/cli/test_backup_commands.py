@@ -42,10 +42,7 @@ def test_there_and_back(run, config, tmp_path):
 
 @pytest.mark.parametrize(
     ("words", "told"),
-    [
-        (("restore", "/etc/hostname"), "no whole backup"),
-        (("backup", "/nowhere/file"), "cannot be written"),
-    ],
+    [(("restore", "/etc/hostname"), "no whole backup"), (("backup", "/nowhere/file"), "cannot be written")],
 )
 def test_what_cannot_be_is_one_line(run, words, told):
     data_lock._lock_file.close()

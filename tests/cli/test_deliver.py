@@ -29,9 +29,13 @@ def house(config):
 
 def deliver(house: Parts, raw: bytes, *options: str) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, "-m", "cli", "deliver", *options], cwd=PROJECT_DIR, env=house.environ, input=raw,
-        capture_output=True, timeout=60,
-    )  # fmt: skip
+        [sys.executable, "-m", "cli", "deliver", *options],
+        cwd=PROJECT_DIR,
+        env=house.environ,
+        input=raw,
+        capture_output=True,
+        timeout=60,
+    )
 
 
 def rows(house: Parts) -> list[tuple]:

@@ -58,8 +58,12 @@ def test_both_demo_files_give_the_same_people(run, zenko):
         assert run(member_group, "import", "zenko", str(DEMO / name)).exit_code == 0
     counted = json.loads(run(list_group, "show", "zenko", "--json").stdout)
     assert {key: counted[key] for key in ("members", "active", "stopped", "bounced", "pending")} == {
-        "members": 39, "active": 36, "stopped": 1, "bounced": 1, "pending": 1,
-    }  # fmt: skip
+        "members": 39,
+        "active": 36,
+        "stopped": 1,
+        "bounced": 1,
+        "pending": 1,
+    }
 
 
 def test_a_dry_run_writes_nothing(run, zenko):

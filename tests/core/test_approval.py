@@ -85,8 +85,10 @@ def test_approved_it_goes_in_the_name_of_its_writer(wanted, school):
     assert (made.state, made.hold_reason, made.by_name) == ("held", "window", "花子")
     assert made.approved_by == school.users["守"]
     assert [one.action for one in AuditLog.select().where(AuditLog.kind == "notice").order_by(AuditLog.id)][-3:] == [
-        "notice.asked", "notice.approved", "notice.confirmed",
-    ]  # fmt: skip
+        "notice.asked",
+        "notice.approved",
+        "notice.confirmed",
+    ]
     with pytest.raises(approval.NotInReview):
         approve(school, made)
 

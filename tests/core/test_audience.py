@@ -13,11 +13,13 @@ def audience_of(school, lists=(), without=(), persons=(), without_persons=()):
     now = clock.now()
     notice = workflow.create_draft(school.users["守"], now=now)
     workflow.set_recipients(
-        notice, now=now,
-        lists=[school.lists[key].id for key in lists], without=[school.lists[key].id for key in without],
+        notice,
+        now=now,
+        lists=[school.lists[key].id for key in lists],
+        without=[school.lists[key].id for key in without],
         persons=[school.people[key].id for key in persons],
         without_persons=[school.people[key].id for key in without_persons],
-    )  # fmt: skip
+    )
     return resolve_audience(notice)
 
 

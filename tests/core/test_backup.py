@@ -48,8 +48,14 @@ def names(path):
 def test_a_backup_holds_what_counts_and_is_for_its_owner_alone(made, config):
     held = names(made.path)
     assert held == {
-        "kairan.db", "keys/secret", "keys/session", "keys/dkim.pem", "attachments/1", "kairan.toml", backup.MANIFEST,
-    }  # fmt: skip
+        "kairan.db",
+        "keys/secret",
+        "keys/session",
+        "keys/dkim.pem",
+        "attachments/1",
+        "kairan.toml",
+        backup.MANIFEST,
+    }
     assert mode(made.path) == 0o600
     assert AuditLog.select().where(AuditLog.action == "house.backed_up").exists()
     assert clock.now() - backup_status.last_backup_at() < timedelta(minutes=1)
@@ -100,8 +106,15 @@ def test_nothing_goes_out_by_itself_and_nobody_stays_logged_in(school, config, t
     due, later = (cast_notices.send([school.lists["1-1"]], state="scheduled").notice for _ in range(2))
     for notice, minutes in ((due, 10), (later, 600)):
         Notice.update(started_at=None, send_at=now + timedelta(minutes=minutes)).where(Notice.id == notice.id).execute()
-    Letter.create(kind="login", address="a@example.com", domain="example.com", payload={"url": "x"}, made_at=now,
-                  next_attempt_at=now, expires_at=now + timedelta(hours=1))  # fmt: skip
+    Letter.create(
+        kind="login",
+        address="a@example.com",
+        domain="example.com",
+        payload={"url": "x"},
+        made_at=now,
+        next_attempt_at=now,
+        expires_at=now + timedelta(hours=1),
+    )
     sessions.start_session(school.users["花子"], now=now)
     made = backup.create_backup(config, tmp_path / "b.tar.gz", now)
     done = backup.restore_backup(config, made.path, now + timedelta(minutes=20))

@@ -266,10 +266,16 @@ def test_a_carrier_that_throws_a_whole_run_back_excludes_nobody(school):
         delivery = Delivery.create(notice=made.notice, person=who, token=f"t{number}", list=some.list)
         letters.append(
             Letter.create(
-                notice=made.notice, delivery=delivery, person=who, address=who.address, domain="docomo.ne.jp",
-                state="accepted", done_at=clock.now(), expires_at=clock.now(),
+                notice=made.notice,
+                delivery=delivery,
+                person=who,
+                address=who.address,
+                domain="docomo.ne.jp",
+                state="accepted",
+                done_at=clock.now(),
+                expires_at=clock.now(),
             )
-        )  # fmt: skip
+        )
     for letter in letters:
         bounces.record_report(letter, report(), clock.now())
     states = {row.address_state for row in Person.select().where(Person.name.startswith("P"))}

@@ -78,10 +78,13 @@ def test_until_somebody_says_otherwise_the_days_count_from_the_withdrawal(sent, 
 @pytest.mark.parametrize(
     ("said", "outcome"),
     [
-        ({}, "open"), ({"many": "yes"}, "must"), (dict.fromkeys(breach_duty.REPORTING_CASES, "no"), "free"),
-        ({**dict.fromkeys(breach_duty.REPORTING_CASES, "no"), "money": "unknown"}, "open"), ({"sensitive": "x", "other": "yes"}, "open"),
+        ({}, "open"),
+        ({"many": "yes"}, "must"),
+        (dict.fromkeys(breach_duty.REPORTING_CASES, "no"), "free"),
+        ({**dict.fromkeys(breach_duty.REPORTING_CASES, "no"), "money": "unknown"}, "open"),
+        ({"sensitive": "x", "other": "yes"}, "open"),
     ],
-)  # fmt: skip
+)
 def test_a_possibility_is_not_ruled_out(sent, school, said, outcome):
     """field 3.2: 「おそれ」 is enough; the last answers count, and who gave them is kept."""
     assert breach_duty.latest_assessment(sent.notice).outcome == ""

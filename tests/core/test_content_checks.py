@@ -91,9 +91,15 @@ def test_another_class_in_the_words_is_pointed_out(school, lists, text, warned):
 
 @pytest.mark.parametrize(
     ("text", "days"),
-    [("10月12日(月)に集まります", "10月12日(月)"), ("9月30日と10/1(木)", "9月30日(水), 10月1日(木)"),
-     ("10月13日(火)です", ""), ("来年の1月8日(金)", ""), ("3/4の方が", ""), ("13月40日", "")],
-)  # fmt: skip
+    [
+        ("10月12日(月)に集まります", "10月12日(月)"),
+        ("9月30日と10/1(木)", "9月30日(水), 10月1日(木)"),
+        ("10月13日(火)です", ""),
+        ("来年の1月8日(金)", ""),
+        ("3/4の方が", ""),
+        ("13月40日", ""),
+    ],
+)
 def test_days_that_have_passed_are_named(school, text, days):
     found = [
         one

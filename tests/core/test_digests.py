@@ -72,8 +72,10 @@ def test_daily_by_default_and_never_at_once(school):
     """D-32, D-34: the next morning, all in one letter, once."""
     sent = send(school)
     assert {(one.kind, one.timing) for one in DigestSubscription.select()} == {
-        ("read", "daily"), ("open", "daily"), ("reopen", "daily"),
-    }  # fmt: skip
+        ("read", "daily"),
+        ("open", "daily"),
+        ("reopen", "daily"),
+    }
     read(sent, "青山 美咲", TUESDAY + timedelta(minutes=5))
     open_(sent, "青山 健太", TUESDAY + timedelta(minutes=10))
     for hour in range(10, 24):
@@ -171,8 +173,9 @@ def test_each_person_in_charge_is_told_of_the_own_members_only(school):
         read(sent, name, TUESDAY + timedelta(minutes=5))
     assert digests.send_due_digests(tuesdays(8, 1)) == 2
     assert sorted((address, "1人" in text, "2人" in text) for address, text in told()) == [
-        ("user1@school.example", False, True), ("user3@school.example", True, False),
-    ]  # fmt: skip
+        ("user1@school.example", False, True),
+        ("user3@school.example", True, False),
+    ]
 
 
 def test_who_left_or_has_no_address_is_not_told(school):

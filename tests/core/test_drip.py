@@ -112,8 +112,11 @@ def test_new_words_are_a_new_notice_and_reach_only_who_had_none(school, room):
     assert got(made) == ["先の人", "後の人"]
     old, new = Notice.select().where(Notice.drip_step == made).order_by(Notice.id)
     assert (old.wording.subject, old.state, new.wording.subject, new.state) == (
-        WEEK_LATER.subject, "sending", "新しい件名", "standing",
-    )  # fmt: skip
+        WEEK_LATER.subject,
+        "sending",
+        "新しい件名",
+        "standing",
+    )
     assert drip.step_stats([made])[made.id].sent == 2
 
 

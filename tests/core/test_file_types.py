@@ -58,8 +58,13 @@ def test_what_acts_or_pretends_is_refused_with_its_reason(name, content, sentenc
 def test_a_photo_keeps_its_picture_and_loses_its_place():
     """The side that is up stays, or the picture would lie on its side."""
     colours = files.segment(0xE2, b"ICC_PROFILE\0\1\1colours")
-    told = files.jpeg(files.exif(6), colours, files.segment(0xE2, b"MPF\0second"), files.segment(0xFE, files.SECRET),
-                      behind=files.jpeg(files.exif()))  # fmt: skip
+    told = files.jpeg(
+        files.exif(6),
+        colours,
+        files.segment(0xE2, b"MPF\0second"),
+        files.segment(0xFE, files.SECRET),
+        behind=files.jpeg(files.exif()),
+    )
     clean = photo_metadata.strip_metadata("image/jpeg", told)
     assert files.SECRET in told and files.SECRET not in clean
     assert colours in clean and clean.endswith(b"more\xff\xd9") and clean.count(b"picture") == 2

@@ -102,11 +102,15 @@ def test_who_left_is_never_found(school, items):
 @pytest.mark.parametrize(
     ("wrong", "place"),
     [
-        (rule("地区", "like", "x"), 0), (rule("地区", "is", " "), 0), (rule("地区", "one_of", "、,"), 0),
-        (("and", SegmentRule("person.address", "is", "x")), 0), (("and", SegmentRule("item:", "is", "x")), 0),
-        (rule("地区", "is", "x" * 201), 0), (("and", SegmentRule("地区", "is", "x")), 0),
+        (rule("地区", "like", "x"), 0),
+        (rule("地区", "is", " "), 0),
+        (rule("地区", "one_of", "、,"), 0),
+        (("and", SegmentRule("person.address", "is", "x")), 0),
+        (("and", SegmentRule("item:", "is", "x")), 0),
+        (rule("地区", "is", "x" * 201), 0),
+        (("and", SegmentRule("地区", "is", "x")), 0),
     ],
-)  # fmt: skip
+)
 def test_only_known_fields_and_operators_are_taken(wrong, place):
     with pytest.raises(InvalidRule) as refused:
         segment_rules.parse_blocks([wrong])
@@ -265,8 +269,10 @@ def test_a_group_belongs_to_those_of_its_list(school, items):
 def test_conditions_are_quick_with_ten_thousand_members(school):
     """E-15, N-08: 15 groups over 10,000 places, resolved in well under a second or two on a small machine."""
     _fill(school.lists["whole"], 10_000)
-    made = [grouped(school, f"区{n}", rule("地区", "is", f"区{n}"), rule("委員", "not_empty", "", "or"), key="whole")
-            for n in range(15)]  # fmt: skip
+    made = [
+        grouped(school, f"区{n}", rule("地区", "is", f"区{n}"), rule("委員", "not_empty", "", "or"), key="whole")
+        for n in range(15)
+    ]
     began = time.process_time()
     assert groups.preview_group(groups.membership_ids(made[0]), 12).people == 400
     looked = time.process_time() - began
@@ -281,8 +287,18 @@ def _fill(mailing_list, count):
     """Put so many people with a child each into a list."""
     after = [table.select(fn.MAX(table.id)).scalar() for table in (Person, Child)]
     with db.atomic():
-        bulk_insert(Person, ({"name": f"人{n}", "kana": f"ヒト{n:05}", "address": f"p{n}@example.com",
-                              "address_key": f"p{n}@example.com"} for n in range(count)))  # fmt: skip
+        bulk_insert(
+            Person,
+            (
+                {
+                    "name": f"人{n}",
+                    "kana": f"ヒト{n:05}",
+                    "address": f"p{n}@example.com",
+                    "address_key": f"p{n}@example.com",
+                }
+                for n in range(count)
+            ),
+        )
         bulk_insert(
             Child,
             (
@@ -290,8 +306,10 @@ def _fill(mailing_list, count):
                 for n in range(count)
             ),
         )
-        bulk_insert(Membership, ({"person": after[0] + n, "child": after[1] + n, "list": mailing_list.id}
-                                 for n in range(1, count + 1)))  # fmt: skip
+        bulk_insert(
+            Membership,
+            ({"person": after[0] + n, "child": after[1] + n, "list": mailing_list.id} for n in range(1, count + 1)),
+        )
 
 
 def _items(n):

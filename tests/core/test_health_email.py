@@ -79,9 +79,16 @@ def test_renewals_are_reminded_of_on_their_days_and_once_each(house):
             health_email.send_renewal_reminders(FIRST_OF_MAY + timedelta(days=day, hours=hour))
     days = [(one.payload["what"], int(one.payload["days"])) for one in letters("renewal")]
     assert days == [
-        ("サーバー", 19), ("サーバー", 14), ("サーバー", 7), ("サーバー", 1),
-        ("ドメイン", 60), ("ドメイン", 30), ("ドメイン", 14), ("ドメイン", 7), ("ドメイン", 1),
-    ]  # fmt: skip
+        ("サーバー", 19),
+        ("サーバー", 14),
+        ("サーバー", 7),
+        ("サーバー", 1),
+        ("ドメイン", 60),
+        ("ドメイン", 30),
+        ("ドメイン", 14),
+        ("ドメイン", 7),
+        ("ドメイン", 1),
+    ]
 
 
 def test_a_new_date_begins_anew(house):

@@ -12,7 +12,7 @@ from email.policy import default as policy
 import pytest
 
 import clock
-from core.notices import (  # fmt: skip
+from core.notices import (
     approval_policy,
     attachments,
     audience,

@@ -38,8 +38,10 @@ def no_limits():
 def test_everybody_is_frozen_with_a_token_and_only_readers_get_letters(school, notice):
     rows = list(Delivery.select().where(Delivery.notice == notice))
     assert {one.name: one.reason for one in rows if one.reason} == {
-        "和田 幸子": "no_address", "雑音 一": "stopped", "雑音 三": "bounced",
-    }  # fmt: skip
+        "和田 幸子": "no_address",
+        "雑音 一": "stopped",
+        "雑音 三": "bounced",
+    }
     assert len({one.token for one in rows}) == len(rows) == 7
     assert all(len(one.token) == 26 and one.token.islower() for one in rows)
     letters = list(Letter.select().where(Letter.notice == notice))
@@ -195,8 +197,11 @@ def test_what_a_dead_sender_had_not_handed_over_waits_again_the_rest_is_unknown(
     put(two, owner="alive")
     assert lifecycle.recover_orphans(lambda owner: owner == "dead", "boot", clock.now()) == 3
     assert [Letter.get_by_id(number).state for number in (one, two, three, four)] == [
-        "unknown", "sending", "waiting", "waiting",
-    ]  # fmt: skip
+        "unknown",
+        "sending",
+        "waiting",
+        "waiting",
+    ]
 
 
 def test_after_a_power_cut_every_claimed_letter_is_unknown(notice):

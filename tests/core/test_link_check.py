@@ -9,9 +9,25 @@ from core.notices import link_check
 
 @pytest.mark.parametrize(
     "address",
-    ["127.0.0.1", "10.0.0.5", "192.168.1.1", "172.16.0.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1",
-     "::1", "fe80::1", "fc00::1", "::ffff:127.0.0.1", "2002:7f00:1::", "2001:0:1::1", "255.255.255.255", "::"],
-)  # fmt: skip
+    [
+        "127.0.0.1",
+        "10.0.0.5",
+        "192.168.1.1",
+        "172.16.0.1",
+        "169.254.169.254",
+        "100.64.0.1",
+        "0.0.0.0",
+        "224.0.0.1",
+        "::1",
+        "fe80::1",
+        "fc00::1",
+        "::ffff:127.0.0.1",
+        "2002:7f00:1::",
+        "2001:0:1::1",
+        "255.255.255.255",
+        "::",
+    ],
+)
 def test_places_that_are_not_public(address):
     assert not link_check.is_public_address(address)
 
@@ -80,9 +96,16 @@ def test_an_unknown_name_is_silent_and_a_missing_network_says_nothing(net):
 
 @pytest.mark.parametrize(
     "url",
-    ["http://inside.example/", "http://school.example:8080/", "ftp://school.example/", "http://user@school.example/",
-     "https://school.example:22/", "http://127.0.0.1/", "http://[::1]/"],
-)  # fmt: skip
+    [
+        "http://inside.example/",
+        "http://school.example:8080/",
+        "ftp://school.example/",
+        "http://user@school.example/",
+        "https://school.example:22/",
+        "http://127.0.0.1/",
+        "http://[::1]/",
+    ],
+)
 def test_places_inside_are_neither_asked_nor_spoken_of(net, url):
     names, _, asked = net
     names |= {"inside.example": "10.0.0.1", "school.example": PUBLIC, "127.0.0.1": "127.0.0.1", "::1": "::1"}

@@ -71,8 +71,16 @@ def test_a_booking_leaves_the_same_record_as_an_immediate_notice(school, hanako)
     empty = [{name for name, value in row.items() if value in (None, "", [])} for row in (first, second)]
     assert empty[0] == empty[1]
     assert {name for name in first if first[name] != second[name]} <= {
-        "id", "booked", "confirmed_at", "created_at", "updated_at", "send_at", "started_at", "finished_at", "serial",
-    }  # fmt: skip
+        "id",
+        "booked",
+        "confirmed_at",
+        "created_at",
+        "updated_at",
+        "send_at",
+        "started_at",
+        "finished_at",
+        "serial",
+    }
     assert second["by"] == hanako.id and second["state"] == "sent"
     records = [{row.action for row in AuditLog.select().where(AuditLog.number == one["id"])} for one in (first, second)]
     assert records[0] - {"notice.confirmed"} == records[1] - {"notice.booked"} == {"notice.started"}

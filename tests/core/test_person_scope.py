@@ -160,8 +160,13 @@ def test_the_person_in_charge_of_a_foreign_list_signs_nothing(school, father):
 def large(school):
     """Thirty families: twelve in 1年1組, eighteen in 2年1組, all of them in 全校."""
     for number in range(30):
-        made = Person.create(name=f"森 {number:02}", kana=f"モリ {number:02}", address=f"m{number}@example.jp",
-                             address_key=f"m{number}@example.jp", household=f"m{number}")  # fmt: skip
+        made = Person.create(
+            name=f"森 {number:02}",
+            kana=f"モリ {number:02}",
+            address=f"m{number}@example.jp",
+            address_key=f"m{number}@example.jp",
+            household=f"m{number}",
+        )
         for key in ("1-1" if number < 12 else "2-1", "whole"):
             Membership.create(person=made, list=school.lists[key])
     return school
@@ -182,9 +187,12 @@ def test_classes_put_together_are_most_of_the_school(large):
 def test_a_wide_group_is_most_of_the_school_and_one_that_leaves_most_out_is_not(large):
     """X-06, D-13."""
     wide = groups.add_group(
-        large.lists["whole"], "ほぼ全員", None, clock.now(),
+        large.lists["whole"],
+        "ほぼ全員",
+        None,
+        clock.now(),
         segment_rules.parse_blocks([("and", segment_rules.SegmentRule("item:休み", "empty"))]),
-    )  # fmt: skip
+    )
     assert resolve_audience(draft(large, "守", "お知らせ", groups=[wide.id])).most
     assert not resolve_audience(
         draft(large, "守", "お知らせ", groups=[wide.id], without=[large.lists["2-1"].id])

@@ -201,11 +201,7 @@ def test_after_ten_held_posts_a_day_there_is_silence(door):
 
 @pytest.mark.parametrize(
     ("change", "why"),
-    [
-        ({"subject": "Re: 運動会"}, "reply"),
-        ({"to": f"somebody@{DOMAIN}"}, "bcc"),
-        ({"post_ask": True}, "ask"),
-    ],
+    [({"subject": "Re: 運動会"}, "reply"), ({"to": f"somebody@{DOMAIN}"}, "bcc"), ({"post_ask": True}, "ask")],
 )
 def test_even_a_proven_mail_is_asked_about(door, change, why):
     """Decision 6; a signed mail to somebody else, sent on to the list, must not be distributed."""

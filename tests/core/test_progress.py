@@ -13,8 +13,17 @@ from tests import smarthost
 from tests.smarthost import begun, fresh, later, letter_to
 
 KEYS = {
-    "waiting", "sending", "accepted", "deferred", "refused", "bounced", "skipped", "unknown", "expired", "cancelled",
-}  # fmt: skip
+    "waiting",
+    "sending",
+    "accepted",
+    "deferred",
+    "refused",
+    "bounced",
+    "skipped",
+    "unknown",
+    "expired",
+    "cancelled",
+}
 
 
 @pytest.fixture
@@ -85,9 +94,16 @@ def test_the_document_has_every_key_and_every_delivery_once(notice, school):
     first = letter_to(notice, "suzuki@example.com")
     Letter.update(is_current=False, state="expired").where(Letter.id == first.id).execute()
     Letter.create(
-        notice=notice, delivery=first.delivery, person=first.person, round=2, address=first.address, domain="x",
-        expires_at=clock.now(), state="accepted", code=250,
-    )  # fmt: skip
+        notice=notice,
+        delivery=first.delivery,
+        person=first.person,
+        round=2,
+        address=first.address,
+        domain="x",
+        expires_at=clock.now(),
+        state="accepted",
+        code=250,
+    )
     Delivery.update(read_at=clock.now(), read_via="press").where(Delivery.id == first.delivery_id).execute()
     document = progress.notice_document(fresh(notice), load_settings(), clock.now(), deliveries=True)
     json.dumps(document)

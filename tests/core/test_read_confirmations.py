@@ -111,9 +111,14 @@ def test_robots_never_confirm(hers, agent):
 
 @pytest.mark.parametrize(
     "agent",
-    [PHONE, "Mozilla/5.0 (Linux; Android 9; CUBOT_X19) Chrome/99", "w3m/0.5.3", "Mozilla/5.0 Safari Line/14.1.0",
-     "DoCoMo/2.0 F07F(c500;TB;W24H16)"],
-)  # fmt: skip
+    [
+        PHONE,
+        "Mozilla/5.0 (Linux; Android 9; CUBOT_X19) Chrome/99",
+        "w3m/0.5.3",
+        "Mozilla/5.0 Safari Line/14.1.0",
+        "DoCoMo/2.0 F07F(c500;TB;W24H16)",
+    ],
+)
 def test_people_on_every_device_are_no_robots(agent):
     """T-16"""
     assert not read_confirmations.is_robot_agent(agent)

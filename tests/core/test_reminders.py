@@ -78,9 +78,14 @@ def test_goes_to_those_who_have_not_confirmed_and_to_nobody_else(school, sent):
 
 @pytest.mark.parametrize(
     ("change", "gets_one"),
-    [({"state": "deferred"}, False), ({"state": "cancelled"}, False), ({"state": "unknown"}, True),
-     ({"state": "refused"}, True), ({"state": "expired"}, True)],
-)  # fmt: skip
+    [
+        ({"state": "deferred"}, False),
+        ({"state": "cancelled"}, False),
+        ({"state": "unknown"}, True),
+        ({"state": "refused"}, True),
+        ({"state": "expired"}, True),
+    ],
+)
 def test_not_to_those_whose_letter_is_still_on_its_way_or_was_stopped(school, sent, change, gets_one):
     """A refused letter is tried again only while the address is one that we still write to."""
     Letter.update(**change).where(Letter.delivery == of(sent, "石川 直樹")).execute()
@@ -106,10 +111,14 @@ def test_a_reminder_waits_its_window_and_is_a_new_letter_of_the_same_delivery(se
     assert reminders.start_due_reminders(clock.now()) == [sent.id]
     made = second_round(sent)
     assert [one.delivery.name for one in made] == ["石川 直樹", "鈴木 大輔"]
-    assert {one.delivery_id: one.is_current for one in Letter.select().where(Letter.notice == sent, Letter.round == 1)} == {
-        of(sent, "青山 健太").id: True, of(sent, "青山 美咲").id: True,
-        of(sent, "石川 直樹").id: False, of(sent, "鈴木 大輔").id: False,
-    }  # fmt: skip
+    assert {
+        one.delivery_id: one.is_current for one in Letter.select().where(Letter.notice == sent, Letter.round == 1)
+    } == {
+        of(sent, "青山 健太").id: True,
+        of(sent, "青山 美咲").id: True,
+        of(sent, "石川 直樹").id: False,
+        of(sent, "鈴木 大輔").id: False,
+    }
     assert (fresh(sent).state, fresh(sent).rounds, fresh(asked).round, fresh(asked).letters) == ("sending", 2, 2, 2)
     assert fresh(sent).finished_at == sent.finished_at
     arrived(sent)

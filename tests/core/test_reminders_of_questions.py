@@ -87,7 +87,7 @@ def test_a_day_before_the_deadline_by_itself_and_once(school, hanako, hour, expe
     day = clock.to_local(clock.now()).replace(hour=0, minute=0, second=0) + timedelta(days=4)
     notice = asking(
         school, hanako, QuestionDraft("懇談会に", YES_NO, deadline=day + timedelta(hours=hour)), remind_before=True
-    )  # fmt: skip
+    )
     say(notice, "石川 直樹", 1)
     at = clock.to_local(reminders.reminders_of_notice(notice)[0].send_at)
     assert (at.date(), at.hour) == ((day - timedelta(days=1)).date(), expected)
@@ -99,8 +99,11 @@ def test_a_day_before_the_deadline_by_itself_and_once(school, hanako, hour, expe
 
 def test_a_deadline_of_today_has_no_reminder_a_day_before(school, hanako):
     notice = asking(
-        school, hanako, QuestionDraft("懇談会に", YES_NO, deadline=clock.now() + timedelta(hours=20)), remind_before=True
-    )  # fmt: skip
+        school,
+        hanako,
+        QuestionDraft("懇談会に", YES_NO, deadline=clock.now() + timedelta(hours=20)),
+        remind_before=True,
+    )
     assert reminders.reminders_of_notice(notice) == []
 
 
@@ -109,9 +112,12 @@ def test_each_deadline_has_its_reminder_to_those_who_owe_that_answer(school, han
     noon = clock.to_local(clock.now()).replace(hour=12, minute=0, second=0, microsecond=0)
     soon, late = noon + timedelta(days=3), noon + timedelta(days=6)
     notice = asking(
-        school, hanako, QuestionDraft("弁当を", ("頼む", "頼まない"), deadline=soon), QuestionDraft("懇談会に", YES_NO, deadline=late),
+        school,
+        hanako,
+        QuestionDraft("弁当を", ("頼む", "頼まない"), deadline=soon),
+        QuestionDraft("懇談会に", YES_NO, deadline=late),
         remind_before=True,
-    )  # fmt: skip
+    )
     say(notice, "青山 健太", 1)
     say(notice, "石川 直樹", 3)
     planned = reminders.reminders_of_notice(notice)

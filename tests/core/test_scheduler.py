@@ -10,9 +10,13 @@ from models import Notice, Reminder
 def test_what_begins_within_a_minute_is_known(school):
     now = clock.now().replace(microsecond=0)
     for state, why, seconds in (
-        ("scheduled", "", 30), ("held", "window", 59), ("scheduled", "", 61), ("scheduled", "", -5),
-        ("held", "late", 20), ("draft", "", 10),
-    ):  # fmt: skip
+        ("scheduled", "", 30),
+        ("held", "window", 59),
+        ("scheduled", "", 61),
+        ("scheduled", "", -5),
+        ("held", "late", 20),
+        ("draft", "", 10),
+    ):
         Notice.create(state=state, hold_reason=why, send_at=now + timedelta(seconds=seconds))
     sent = Notice.create(state="sent")
     Reminder.create(notice=sent, kind="asked", send_at=now + timedelta(seconds=40))

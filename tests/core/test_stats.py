@@ -129,14 +129,22 @@ def counted(school, **options):
     made = cast_notices.send([school.lists["whole"]], by=school.users["守"], at=at, **options)
     tracking.store_links(made.notice)
     for name, page, minutes, agent in (
-        ("青山 健太", "o", 7, PHONE), ("青山 健太", "o", 90, PHONE), ("青山 健太", "c1", 8, PHONE),
-        ("青山 美咲", "o", 0.5, PHONE), ("石川 直樹", "o", 61, "Mozilla/5.0 (via ggpht.com GoogleImageProxy)"),
-        ("加藤 誠", "o", 70, "Mozilla/5.0"), ("加藤 誠", "c1", 70, SCANNER), ("木村 恵", "c1", 130, PHONE),
-    ):  # fmt: skip
+        ("青山 健太", "o", 7, PHONE),
+        ("青山 健太", "o", 90, PHONE),
+        ("青山 健太", "c1", 8, PHONE),
+        ("青山 美咲", "o", 0.5, PHONE),
+        ("石川 直樹", "o", 61, "Mozilla/5.0 (via ggpht.com GoogleImageProxy)"),
+        ("加藤 誠", "o", 70, "Mozilla/5.0"),
+        ("加藤 誠", "c1", 70, SCANNER),
+        ("木村 恵", "c1", 130, PHONE),
+    ):
         PageView.create(
-            delivery=made.deliveries[name], page=page, at=at + timedelta(minutes=minutes), agent=agent,
+            delivery=made.deliveries[name],
+            page=page,
+            at=at + timedelta(minutes=minutes),
+            agent=agent,
             automatic=agent == SCANNER or "Proxy" in agent,
-        )  # fmt: skip
+        )
     return made
 
 

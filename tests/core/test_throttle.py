@@ -124,10 +124,13 @@ def test_the_time_is_estimated_from_the_rate(force):
 @pytest.mark.parametrize(
     ("domain", "carrier"),
     [
-        ("docomo.ne.jp", "docomo.ne.jp"), ("d.vodafone.ne.jp", "vodafone.ne.jp"), ("example.com", None),
-        ("notdocomo.ne.jp", None), ("docomo.ne.jp.example.com", None),
+        ("docomo.ne.jp", "docomo.ne.jp"),
+        ("d.vodafone.ne.jp", "vodafone.ne.jp"),
+        ("example.com", None),
+        ("notdocomo.ne.jp", None),
+        ("docomo.ne.jp.example.com", None),
     ],
-)  # fmt: skip
+)
 def test_carriers_are_known_by_their_domain(domain, carrier):
     assert throttle.carrier_domain(domain) == carrier
 

@@ -80,8 +80,9 @@ def test_addresses_are_kept_at_sending(school):
     workflow.confirm_send(notice, by=school.users["花子"], fingerprint=mark, now=clock.now(), hold_s=0)
     start_due_notices(clock.now())
     assert [one.url for one in TrackedLink.select().order_by(TrackedLink.number)] == [
-        "https://school.example/oshirase?id=7", "https://city.example.jp/bosai",
-    ]  # fmt: skip
+        "https://school.example/oshirase?id=7",
+        "https://city.example.jp/bosai",
+    ]
     sender = open_worker()
     try:
         assert sender.drain()
@@ -92,8 +93,9 @@ def test_addresses_are_kept_at_sending(school):
 
 def test_an_address_made_of_a_merge_field_is_a_readers_own(school):
     assert tracking.urls_in_text("https://a.example/{{氏名}} https://b.example/x https://b.example/x") == (
-        "https://a.example/", "https://b.example/x",
-    )  # fmt: skip
+        "https://a.example/",
+        "https://b.example/x",
+    )
 
 
 def test_openings_are_counted_by_letters_and_machines_stand_apart(sent):

@@ -26,9 +26,14 @@ from tests.conftest import needs_part
 
 CHROMIUM = os.environ.get("KAIRAN_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome") or ""
 FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 PHONE = {"viewport": {"width": 360, "height": 740}, "device_scale_factor": 2, "has_touch": True, "is_mobile": True}
 DESKTOP = {"viewport": {"width": 1280, "height": 900}}
 
@@ -44,9 +49,12 @@ class Installation:
         self.data = data
         self.environ = {
             **{name: value for name, value in os.environ.items() if not name.startswith("KAIRAN_")},
-            "KAIRAN_DATA": str(data), "KAIRAN_HTTP": f"127.0.0.1:{self.port}", "KAIRAN_HOLD_S": "1",
-            "KAIRAN_MAIL_DOMAIN": "mail.school.example", **settings,
-        }  # fmt: skip
+            "KAIRAN_DATA": str(data),
+            "KAIRAN_HTTP": f"127.0.0.1:{self.port}",
+            "KAIRAN_HOLD_S": "1",
+            "KAIRAN_MAIL_DOMAIN": "mail.school.example",
+            **settings,
+        }
         self.process: subprocess.Popen | None = None
         self.command: tuple[str, ...] = ("serve",)
 
@@ -92,8 +100,13 @@ class Installation:
         """Run a command of the terminal; return its stdout."""
         done = subprocess.run(
             [sys.executable, "-m", "cli", *words],
-            cwd=ground.PROJECT_DIR, env=self.environ, input=stdin, capture_output=True, text=True, timeout=60,
-        )  # fmt: skip
+            cwd=ground.PROJECT_DIR,
+            env=self.environ,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout
 

@@ -34,8 +34,16 @@ PASTE = """html => {
   document.querySelector("trix-editor").dispatchEvent(
     new ClipboardEvent("paste", {clipboardData: data, bubbles: true, cancelable: true}));
 }"""
-TEXT = ["授業参観のご案内", "日ごろより本校の教育活動にご理解をいただき、くわしい案内", "https://school.example/sankan",
-        "・上履き", "・下足入れ", "［画像：正門から体育館までの地図］", "鈴木", "見ました"]  # fmt: skip
+TEXT = [
+    "授業参観のご案内",
+    "日ごろより本校の教育活動にご理解をいただき、くわしい案内",
+    "https://school.example/sankan",
+    "・上履き",
+    "・下足入れ",
+    "［画像：正門から体育館までの地図］",
+    "鈴木",
+    "見ました",
+]
 
 
 def to_the_words(page, list_name: str = "1年1組") -> None:
@@ -112,9 +120,10 @@ def _is_shown_three_ways(page) -> None:
     fits_the_width(page)
     page.click("#look-dark")
     page.wait_for_selector("iframe.dark")
-    assert page.frame_locator("iframe.dark").locator(".mail").evaluate(
-        "mail => getComputedStyle(mail).backgroundColor"
-    ) == "rgb(32, 29, 25)"  # fmt: skip
+    assert (
+        page.frame_locator("iframe.dark").locator(".mail").evaluate("mail => getComputedStyle(mail).backgroundColor")
+        == "rgb(32, 29, 25)"
+    )
     page.click("#look-text")
     page.wait_for_selector("#looks .body")
     assert "［画像：正門から体育館までの地図］" in page.inner_text("#looks")
@@ -132,9 +141,15 @@ def _reads_whole_in_mutt(raw: Path, folder: Path) -> None:
     environment = {**os.environ, "LC_ALL": "C.UTF-8", "TERM": "xterm", "HOME": str(folder)}
     command = [find_program("mutt", "mutt"), "-n", "-F", "muttrc", "-R", "-f", str(box)]
     subprocess.run(
-        ["script", "-qec", " ".join(command), "/dev/null"], cwd=folder, env=environment, timeout=30,
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False,
-    )  # fmt: skip
+        ["script", "-qec", " ".join(command), "/dev/null"],
+        cwd=folder,
+        env=environment,
+        timeout=30,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        check=False,
+    )
     shown = (folder / "shown").read_text("utf-8")
     assert [one for one in TEXT if one not in shown] == [], shown
 

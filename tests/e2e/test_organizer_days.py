@@ -250,10 +250,18 @@ def test_the_ordinary_week(visit, house) -> None:
 
 
 PAGES = (
-    "/", "/notices", "/notices/new-draft/recipients", "/notices/new-draft/words", "/notices/new-draft/check",
-    "/notices/sent", "/notices/sent/board", "/notices/sent/remind", "/notices/sent/board?view=phone", "/history",
+    "/",
+    "/notices",
+    "/notices/new-draft/recipients",
+    "/notices/new-draft/words",
+    "/notices/new-draft/check",
+    "/notices/sent",
+    "/notices/sent/board",
+    "/notices/sent/remind",
+    "/notices/sent/board?view=phone",
+    "/history",
     "/lists",
-)  # fmt: skip
+)
 
 
 def test_no_page_weighs_more_than_fifty_kilobytes(visit, house) -> None:

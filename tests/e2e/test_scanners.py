@@ -27,11 +27,16 @@ SETTINGS = {"KAIRAN_CLOCK_OFFSET_S": BASE}
 AFTER = (10, 43, 240, 3600)
 COUNTS = ("SELECT count(read_at) FROM delivery", "SELECT count(*) FROM answer WHERE superseded_at IS NULL")
 PREVIEWS = (
-    "facebookexternalhit/1.1", "Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)", "WhatsApp/2.23.20.0",
-    "Mozilla/5.0 (compatible; Discordbot/2.0; +https://discordapp.com)", "line-poker/1.0",
+    "facebookexternalhit/1.1",
+    "Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)",
+    "WhatsApp/2.23.20.0",
+    "Mozilla/5.0 (compatible; Discordbot/2.0; +https://discordapp.com)",
+    "line-poker/1.0",
     "SkypeUriPreview Preview/0.5",
-    "Mozilla/5.0 (compatible; Barracuda Sentinel (EE))", "Mozilla/5.0 (Windows NT 10.0) Microsoft Office SafeLinks", "",
-)  # fmt: skip
+    "Mozilla/5.0 (compatible; Barracuda Sentinel (EE))",
+    "Mozilla/5.0 (Windows NT 10.0) Microsoft Office SafeLinks",
+    "",
+)
 
 
 @dataclass
@@ -52,9 +57,22 @@ def sent(house: Installation) -> Sent:
     with closing(sqlite3.connect(house.data / "kairan.db")) as tables, tables:
         tables.execute("UPDATE mailing_list SET answer_on_open = 1")
     words = (
-        "--list", "1nen1kumi", "--subject", "授業参観の出欠", "--body-file", "-", "--read-confirmation",
-        "--question", "出席しますか", "--choice", "出席する", "--choice", "欠席する", "--by", "守",
-    )  # fmt: skip
+        "--list",
+        "1nen1kumi",
+        "--subject",
+        "授業参観の出欠",
+        "--body-file",
+        "-",
+        "--read-confirmation",
+        "--question",
+        "出席しますか",
+        "--choice",
+        "出席する",
+        "--choice",
+        "欠席する",
+        "--by",
+        "守",
+    )
     number = int(house.run("notice", "send", *words, stdin="授業参観です。\n"))
     letter = house.wait_letters(1, to="naoki", subject="授業参観の出欠")[0]
     paths = [re.sub(r"^https?://[^/]+", "", url) for url in links(letter)]
@@ -91,8 +109,10 @@ def test_all_links_at_once_record_nothing(house, sent, later, after) -> None:
     """HEAD, OPTIONS and GET of every link at the same moment, by scanners, previews and what looks like a phone."""
     asked = [
         (later[after] + path, method, agent)
-        for path in sent.paths for agent in (AGENT, *PREVIEWS) for method in ("HEAD", "OPTIONS", "GET")
-    ]  # fmt: skip
+        for path in sent.paths
+        for agent in (AGENT, *PREVIEWS)
+        for method in ("HEAD", "OPTIONS", "GET")
+    ]
     with ThreadPoolExecutor(8) as pool:
         found = set(pool.map(lambda one: ask(*one), asked))
     assert found <= {200, 204}
@@ -138,8 +158,9 @@ def test_a_reader_still_can(visit, house, sent, later) -> None:
     with page.expect_navigation():
         page.evaluate(
             "number => setTimeout(() => { document.querySelector('[name=typed]').value = number;"
-            " document.querySelector('form[data-hand] button').click() })", number,
-        )  # fmt: skip
+            " document.querySelector('form[data-hand] button').click() })",
+            number,
+        )
     page.get_by_text("受け付けました").first.wait_for()
     assert sent.outcome(house) == (1, 1)
     shown = json.loads(house.run("notice", "show", str(sent.number), "--json"))

@@ -97,6 +97,9 @@ def test_a_camera_reads_the_printed_slips(visit, house, tmp_path) -> None:
     picture = tmp_path / "slips.png"
     page.screenshot(path=str(picture), full_page=True)
     seen = subprocess.run(["zbarimg", "--quiet", "--raw", picture], capture_output=True, text=True, timeout=60).stdout
-    codes = of(house, "SELECT group_concat(DISTINCT join_code) FROM child JOIN membership ON child.id = child_id "
-                      f"WHERE list_id = {number} AND state != 'left'").split(",")  # fmt: skip
+    codes = of(
+        house,
+        "SELECT group_concat(DISTINCT join_code) FROM child JOIN membership ON child.id = child_id "
+        f"WHERE list_id = {number} AND state != 'left'",
+    ).split(",")
     assert sorted(line.rpartition("/")[2] for line in seen.split()) == sorted(codes)

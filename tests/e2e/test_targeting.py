@@ -189,9 +189,11 @@ def test_fields_are_tapped_in_and_every_child_has_the_own_values(visit, house) -
         (str(one["Subject"]), re.search(r"お子さん：(\S+?)。当番は(\S+)", text_of(one)).groups()) for one in theirs
     }
     assert found == {
-        ("当番 10/5(月)（悠斗さん）", ("悠斗", "10/5(月)")), ("当番 10/6(火)（結斗さん）", ("結斗", "10/6(火)")),
-        ("当番 10/3(土)（美月さん）", ("美月", "10/3(土)")), ("当番 10/2(金)（海斗さん）", ("海斗", "10/2(金)")),
-    }  # fmt: skip
+        ("当番 10/5(月)（悠斗さん）", ("悠斗", "10/5(月)")),
+        ("当番 10/6(火)（結斗さん）", ("結斗", "10/6(火)")),
+        ("当番 10/3(土)（美月さん）", ("美月", "10/3(土)")),
+        ("当番 10/2(金)（海斗さん）", ("海斗", "10/2(金)")),
+    }
     for one in theirs:
         own = re.search(r"お子さん：(\S+?)。", text_of(one))[1]
         assert not [name for name in ("悠斗", "結斗", "美月", "海斗") if name != own and name in text_of(one)]

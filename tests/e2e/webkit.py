@@ -35,8 +35,9 @@ class WebKit:
         reading, writing = os.pipe()
         self._screen = subprocess.Popen(
             [DISPLAY, "-displayfd", str(writing), "-screen", "0", "800x1000x24", "-nolisten", "tcp"],
-            pass_fds=(writing,), stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+            pass_fds=(writing,),
+            stderr=subprocess.DEVNULL,
+        )
         number = os.read(reading, 16).decode().strip()
         port = _free_port()
         self._url = f"http://127.0.0.1:{port}"
@@ -44,8 +45,9 @@ class WebKit:
         self._driver = subprocess.Popen(
             [DRIVER, f"--port={port}"],
             env={**os.environ, "DISPLAY": f":{number}", **drawing},
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         self._session = self._begin()
 
     def _begin(self) -> str:

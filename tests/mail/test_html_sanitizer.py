@@ -92,13 +92,56 @@ def test_what_could_act_is_gone(hostile):
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.sampled_from([
-    "<b>", "</b>", "<div>", "</div>", "<ul>", "<li>", "</ul>", "</li>", "<p>", "</p>", "<a href='https://e.jp/{{x}}'>",
-    "</a>", "<h2>", "</h2>", "<blockquote>", "</blockquote>", "<br>", "\n", " ", "&nbsp;", "水筒", "{{氏", "名}}",
-    "{", "}",
-    "<table><tr><td>", "</table>", "<del>", "<img src='cid:p-" + "a" * 32 + "' alt='図'>", "<figure>", "<figcaption>",
-    "<svg><style>", "<!--", "-->", "<script>", "&lt;b&gt;", "\"'", "<pre>", "https://e.jp/a。", "\u3000", "🎒",
-]), max_size=40))  # fmt: skip
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                "<b>",
+                "</b>",
+                "<div>",
+                "</div>",
+                "<ul>",
+                "<li>",
+                "</ul>",
+                "</li>",
+                "<p>",
+                "</p>",
+                "<a href='https://e.jp/{{x}}'>",
+                "</a>",
+                "<h2>",
+                "</h2>",
+                "<blockquote>",
+                "</blockquote>",
+                "<br>",
+                "\n",
+                " ",
+                "&nbsp;",
+                "水筒",
+                "{{氏",
+                "名}}",
+                "{",
+                "}",
+                "<table><tr><td>",
+                "</table>",
+                "<del>",
+                "<img src='cid:p-" + "a" * 32 + "' alt='図'>",
+                "<figure>",
+                "<figcaption>",
+                "<svg><style>",
+                "<!--",
+                "-->",
+                "<script>",
+                "&lt;b&gt;",
+                "\"'",
+                "<pre>",
+                "https://e.jp/a。",
+                "\u3000",
+                "🎒",
+            ]
+        ),
+        max_size=40,
+    )
+)
 def test_any_tag_soup_becomes_words_of_ours(pieces):
     made("".join(pieces))
 

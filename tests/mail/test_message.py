@@ -70,13 +70,27 @@ def test_two_from_fields_are_from_nobody():
 @pytest.mark.parametrize(
     "raw",
     [
-        b"", b"\n", b"\r", b"\xff" * 300, b"From: \"\nTo: \"\n\nx", b"From: <\n\n", b"Message-ID: <\n\n",
-        b"Content-Type: text/plain; charset=x-unknown\n\n\xff\xfe", b"From: a:b@c,<d\n\n", b"Date: Mon, 99 Foo\n\n",
-        b"Content-Type: multipart/mixed\n\nx", b"Content-Type: ;;;\n\nx", b"Subject", b":\n:\n", b"From x\nFrom y\n",
-        b"Content-Type: multipart/mixed; boundary=\"\"\n\n--\n\nx", b"Date: Thu, 1 Jan 0001 00:00:00 +2359\n\n",
-        b"Content-Transfer-Encoding: base64\n\n!!!=", b"Content-Transfer-Encoding: uu\n\nbegin\n!!\n",
+        b"",
+        b"\n",
+        b"\r",
+        b"\xff" * 300,
+        b'From: "\nTo: "\n\nx',
+        b"From: <\n\n",
+        b"Message-ID: <\n\n",
+        b"Content-Type: text/plain; charset=x-unknown\n\n\xff\xfe",
+        b"From: a:b@c,<d\n\n",
+        b"Date: Mon, 99 Foo\n\n",
+        b"Content-Type: multipart/mixed\n\nx",
+        b"Content-Type: ;;;\n\nx",
+        b"Subject",
+        b":\n:\n",
+        b"From x\nFrom y\n",
+        b'Content-Type: multipart/mixed; boundary=""\n\n--\n\nx',
+        b"Date: Thu, 1 Jan 0001 00:00:00 +2359\n\n",
+        b"Content-Transfer-Encoding: base64\n\n!!!=",
+        b"Content-Transfer-Encoding: uu\n\nbegin\n!!\n",
     ],
-)  # fmt: skip
+)
 def test_bytes_that_break_other_readers(raw):
     """Among them those that make Python's own `email` package raise."""
     mail = message.parse_message(raw)

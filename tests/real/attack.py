@@ -267,9 +267,15 @@ def run_attacks(target: Target, size: int = 1) -> AttackResult:
     before = {table: target.count(table) for table in QUIET}
     letters = target.count("letter")
     said = [
-        attack_join_bombing(target, 150 * size), attack_auto_reply_storm(target, 36 * size), attack_forged(target, 12 * size), attack_replay(target, 10 * size),
-        attack_poison(target), attack_oversize(target), attack_slowloris(target), attack_connections(target, min(120 * size, 1000)),
-    ]  # fmt: skip
+        attack_join_bombing(target, 150 * size),
+        attack_auto_reply_storm(target, 36 * size),
+        attack_forged(target, 12 * size),
+        attack_replay(target, 10 * size),
+        attack_poison(target),
+        attack_oversize(target),
+        attack_slowloris(target),
+        attack_connections(target, min(120 * size, 1000)),
+    ]
     target.settled(120)
     changed = {table: (was, target.count(table)) for table, was in before.items() if target.count(table) != was}
     most = "SELECT max(n) FROM (SELECT count(*) AS n FROM letter WHERE address LIKE '%victims%' GROUP BY address)"
@@ -277,9 +283,14 @@ def run_attacks(target: Target, size: int = 1) -> AttackResult:
         to_one = tables.execute(most).fetchone()[0] or 0
     code = send_message(target, "x@x.example", f"nobody@{DOMAIN}", mail("x@x.example", LIST, "a", "b"))
     return AttackResult(
-        said, changed, target.count("letter") - letters, to_one,
-        target.count("incoming", "outcome = 'failed'"), target.memory(), code == 550,
-    )  # fmt: skip
+        said,
+        changed,
+        target.count("letter") - letters,
+        to_one,
+        target.count("incoming", "outcome = 'failed'"),
+        target.memory(),
+        code == 550,
+    )
 
 
 def main() -> None:

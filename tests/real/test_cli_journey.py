@@ -26,15 +26,23 @@ def flask(tmp_path):
     with smarthost.running() as (host, port):
         environ = {name: value for name, value in os.environ.items() if not name.startswith("KAIRAN_")}
         environ |= {
-            "KAIRAN_DATA": str(tmp_path / "data"), "KAIRAN_SMTP": f"smtp://127.0.0.1:{port}", "KAIRAN_RATE": "0",
-            "KAIRAN_MAIL_DOMAIN": "mail.school.example", "KAIRAN_BASE_URL": "https://mail.school.example",
-        }  # fmt: skip
+            "KAIRAN_DATA": str(tmp_path / "data"),
+            "KAIRAN_SMTP": f"smtp://127.0.0.1:{port}",
+            "KAIRAN_RATE": "0",
+            "KAIRAN_MAIL_DOMAIN": "mail.school.example",
+            "KAIRAN_BASE_URL": "https://mail.school.example",
+        }
 
         def run(*words, typed=None, code=0):
             ended = subprocess.run(
-                [Path(sys.executable).with_name("flask"), *words], cwd=ground.PROJECT_DIR, env=environ, input=typed,
-                capture_output=True, text=True, timeout=120,
-            )  # fmt: skip
+                [Path(sys.executable).with_name("flask"), *words],
+                cwd=ground.PROJECT_DIR,
+                env=environ,
+                input=typed,
+                capture_output=True,
+                text=True,
+                timeout=120,
+            )
             assert ended.returncode == code, ended.stderr
             assert "Traceback" not in ended.stderr
             return ended.stdout
@@ -62,9 +70,18 @@ def test_every_reader_of_an_imported_list_gets_one_letter(flask, tmp_path, name)
     members = json.loads(flask("list", "show", "zenko", "--json"))
     assert members["number"] == int(number) and members["active"] > 20
     notice = flask(
-        "notice", "send", "--list", "zenko", "--subject", "授業参観のお知らせ", "--body-file",
-        str(tmp_path / "body.txt"), "--read-confirmation", "--by", "花子",
-    ).strip()  # fmt: skip
+        "notice",
+        "send",
+        "--list",
+        "zenko",
+        "--subject",
+        "授業参観のお知らせ",
+        "--body-file",
+        str(tmp_path / "body.txt"),
+        "--read-confirmation",
+        "--by",
+        "花子",
+    ).strip()
     assert flask("work", "--drain") == ""
     document = json.loads(flask("notice", "show", notice, "--json", "--deliveries"))
     sent = [row["address"] for row in document["deliveries"] if row["state"] == "accepted"]

@@ -5,7 +5,6 @@ import smtplib
 import threading
 from dataclasses import replace
 from pathlib import Path
-from smtpd import SpoolWorker
 
 import pytest
 
@@ -20,6 +19,7 @@ from mail.address import message_id
 from mail.imap import HANDLED_FOLDER, OTHER_FOLDER, ImapSession, MailboxUnavailable
 from mail.imap_account import ImapAccount
 from models import AllowedSender, ImapStatus, InboundMessage, Letter, Membership, Notice, Organization, Person
+from smtpd import SpoolWorker
 from tests import cast_notices, smarthost
 from tests.cast_mail import DOMAIN, dns, mail, signed
 from tests.core.test_dispatch import dsn
@@ -287,5 +287,7 @@ def test_a_real_catch_all_brings_posts_and_bounces_by_imap(school, box, tmp_path
     rows = {row.kind: row for row in InboundMessage.select()}
     assert rows["bounce"].envelope_sender == "" and rows["bounce"].recipient.startswith("b-")
     assert (rows["post"].envelope_sender, rows["post"].outcome, rows["post"].reason) == (
-        "hanako@example.jp", "done", "dkim",
-    )  # fmt: skip
+        "hanako@example.jp",
+        "done",
+        "dkim",
+    )

@@ -54,8 +54,10 @@ def test_opendkim_testmsg_accepts_every_letter_that_asks_the_dns(signed, publish
     where = Path(__file__).with_name("private_dns.py")
     ended = subprocess.run(
         ["unshare", "-n", "-m", "--propagation", "private", sys.executable, where, *published, command, *signed],
-        capture_output=True, text=True, timeout=100,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
     if "not permitted" in ended.stderr:
         needs_part(False, "a machine that may make private networks")
     codes = dict(line.split() for line in ended.stdout.splitlines())

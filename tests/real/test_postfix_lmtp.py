@@ -10,7 +10,6 @@ import subprocess
 import threading
 import time
 from contextlib import contextmanager
-from smtpd import InboundServer, SpoolWorker
 
 import pytest
 from click.testing import CliRunner
@@ -19,6 +18,7 @@ import config as ground
 from cli.deliver import deliver
 from core.inbound import dispatch
 from models import AllowedSender, InboundMessage, Letter, Membership, Notice, Person
+from smtpd import InboundServer, SpoolWorker
 from tests import smarthost
 from tests.cast_mail import DOMAIN, dns, mail, signed
 from tests.mail.smtp_servers import free_port
@@ -100,10 +100,26 @@ def swaks(port: int, raw: bytes, tmp_path, sender: str, recipient: str) -> subpr
     file = tmp_path / "mail.eml"
     file.write_bytes(raw.replace(b"\r\n", b"\n"))
     return subprocess.run(
-        [find_program("swaks", "swaks"), "--server", f"127.0.0.1:{port}", "--from", sender, "--to", recipient,
-         "--helo", "client.example", "--data", f"@{file}", "--timeout", "30"],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
+        [
+            find_program("swaks", "swaks"),
+            "--server",
+            f"127.0.0.1:{port}",
+            "--from",
+            sender,
+            "--to",
+            recipient,
+            "--helo",
+            "client.example",
+            "--data",
+            f"@{file}",
+            "--timeout",
+            "30",
+        ],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
 
 
 def log(tmp_path) -> str:

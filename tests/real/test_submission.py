@@ -73,8 +73,14 @@ def test_letters_go_by_starttls_and_login_and_every_mistake_has_its_words(provid
     assert "does not let this login send as" in other.message and other.said.startswith("553 5.7.1")
     assert PASSWORD not in "".join(str(one) for one in (good, wrong, bare, nobody, early, strange, other))
     assert [one.state for one in Letter.select().order_by(Letter.id)] == [
-        "accepted", "cancelled", "refused", "refused", "cancelled", "cancelled", "refused",
-    ]  # fmt: skip
+        "accepted",
+        "cancelled",
+        "refused",
+        "refused",
+        "cancelled",
+        "cancelled",
+        "refused",
+    ]
 
 
 def test_a_notice_goes_by_the_provider(provider, school):

@@ -39,8 +39,9 @@ def free(config):
 def caught(config, kind="notice", html="", **fields) -> str:
     """Put a letter of ours into the outbox and return its name."""
     notice = Notice.create(state="sent") if kind == "notice" else None
-    letter = Letter.create(kind=kind, notice=notice, address="a@example.jp", domain="example.jp",
-                           expires_at=clock.now(), payload={})  # fmt: skip
+    letter = Letter.create(
+        kind=kind, notice=notice, address="a@example.jp", domain="example.jp", expires_at=clock.now(), payload={}
+    )
     mark = address.make_verp_tag(letter.id, config.key("secret"))
     head = f"Message-ID: <{mark}@mail.school.example>\r\nFrom: =?utf-8?b?5qCh?= <zenko@mail.school.example>\r\n"
     head += "To: a@example.jp\r\nSubject: =?utf-8?b?6YGL5YuV5Lya?=\r\nMIME-Version: 1.0\r\n"

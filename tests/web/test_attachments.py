@@ -143,8 +143,14 @@ def test_small_files_may_go_inside_the_letters(hanako, draft, monkeypatch):
 @pytest.fixture
 def sent(school):
     made = cast_notices.send([school.lists["1-1"]], by=school.users["花子"])
-    Attachment.create(notice=made.notice, name="しおり.pdf", kind="application/pdf", size=len(files.PDF), digest="x",
-                      file=attachments._store_content(files.PDF))  # fmt: skip
+    Attachment.create(
+        notice=made.notice,
+        name="しおり.pdf",
+        kind="application/pdf",
+        size=len(files.PDF),
+        digest="x",
+        file=attachments._store_content(files.PDF),
+    )
     return made
 
 

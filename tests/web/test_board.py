@@ -212,9 +212,14 @@ def test_a_poll_after_new_classes_appeared_loads_the_page_again(as_, school, sen
     child = Child.create(name="新 一", grade="9", class_name="9", household="new")
     member = Membership.create(person=school.people["石川 直樹"], list=school.lists["1-1"], child=child)
     models.DeliveryMembership.create(
-        delivery=sent.deliveries["石川 直樹"], membership=member, list=school.lists["1-1"], household="ishikawa",
-        child_name=child.name, grade="9", class_name="9",
-    )  # fmt: skip
+        delivery=sent.deliveries["石川 直樹"],
+        membership=member,
+        list=school.lists["1-1"],
+        household="ishikawa",
+        child_name=child.name,
+        grade="9",
+        class_name="9",
+    )
     read(sent, "石川 直樹")
     assert poll(browser, page).headers["HX-Refresh"] == "true"
 
@@ -275,13 +280,26 @@ def big(name: str, households: int, by: User) -> cast_notices.Sent:
         for start in range(0, households, 500):
             part = rows[start : start + 500]
             Child.insert_many(
-                {"id": first + n, "name": f"山田 {name}{n}", "grade": str(n % 12 // 2 + 1),
-                 "class_name": str(n % 2 + 1), "household": f"{name}{n}"} for n in part
-            ).execute()  # fmt: skip
+                {
+                    "id": first + n,
+                    "name": f"山田 {name}{n}",
+                    "grade": str(n % 12 // 2 + 1),
+                    "class_name": str(n % 2 + 1),
+                    "household": f"{name}{n}",
+                }
+                for n in part
+            ).execute()
             Person.insert_many(
-                {"id": base + n, "name": f"山田 親{name}{n}", "kana": f"ヤマダ{n:05}", "household": f"{name}{n}",
-                 "address": f"{name}{n}@example.jp", "address_key": f"{name}{n}@example.jp"} for n in part
-            ).execute()  # fmt: skip
+                {
+                    "id": base + n,
+                    "name": f"山田 親{name}{n}",
+                    "kana": f"ヤマダ{n:05}",
+                    "household": f"{name}{n}",
+                    "address": f"{name}{n}@example.jp",
+                    "address_key": f"{name}{n}@example.jp",
+                }
+                for n in part
+            ).execute()
             Membership.insert_many({"person": base + n, "list": made.id, "child": first + n} for n in part).execute()
     sent = cast_notices.send([made], by=by)
     half = [one.id for one in sent.deliveries.values()][::2]

@@ -24,9 +24,14 @@ EVIL = "<script>alert(1)</script>"
 @pytest.fixture
 def joined(school) -> Person:
     wish = SignupRequest(
-        school.lists["1-1"], "haha@example.jp", "link", "child", school.children["石川 蓮"], "letter",
+        school.lists["1-1"],
+        "haha@example.jp",
+        "link",
+        "child",
+        school.children["石川 蓮"],
+        "letter",
         {"network": "192.0.2.0/24"},
-    )  # fmt: skip
+    )
     return signup.join_list(wish, clock.now())[0]
 
 

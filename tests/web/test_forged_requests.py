@@ -14,9 +14,29 @@ from core.notices import templates, workflow
 from models import AllowedSender, AuditLog, Group, Membership, Notice, NoticeTemplate, Role, Target
 
 STEER = (
-    "recipients", "words", "name", "check", "test", "measure", "files", "cancel", "approve", "send-back", "take-back",
-    "stop", "withdraw", "again", "release", "drop", "remind", "retime", "correct", "update", "delete", "pictures",
-)  # fmt: skip
+    "recipients",
+    "words",
+    "name",
+    "check",
+    "test",
+    "measure",
+    "files",
+    "cancel",
+    "approve",
+    "send-back",
+    "take-back",
+    "stop",
+    "withdraw",
+    "again",
+    "release",
+    "drop",
+    "remind",
+    "retime",
+    "correct",
+    "update",
+    "delete",
+    "pictures",
+)
 
 
 @pytest.fixture
@@ -54,11 +74,15 @@ def test_foreign_recipients_are_not_found(school, as_, foreign, name):
     notice, browser, before = own_draft(school, name), as_(name), written()
     own = str(school.lists["1-1"].id)
     for forged in (
-        {"lists": [own, str(foreign["list"].id)]}, {"lists": own, "without": str(foreign["list"].id)},
-        {"lists": own, f"group-{foreign['group'].id}": "in"}, {"lists": own, f"group-{foreign['group'].id}": "out"},
+        {"lists": [own, str(foreign["list"].id)]},
+        {"lists": own, "without": str(foreign["list"].id)},
+        {"lists": own, f"group-{foreign['group'].id}": "in"},
+        {"lists": own, f"group-{foreign['group'].id}": "out"},
         {"lists": own, f"person-{school.people['加藤 誠'].id}": "in"},
-        {"lists": own, f"person-{school.people['加藤 誠'].id}": "out"}, {"lists": "9999999"}, {"group-9999999": "in"},
-    ):  # fmt: skip
+        {"lists": own, f"person-{school.people['加藤 誠'].id}": "out"},
+        {"lists": "9999999"},
+        {"group-9999999": "in"},
+    ):
         assert browser.post(f"/notices/{notice.id}/recipients", data=forged).status_code == 404, forged
     assert written() == before
     assert [one.number for one in notice.targets] == [school.lists["1-1"].id]
@@ -94,9 +118,18 @@ def test_who_may_only_look_writes_nothing(school, as_):
     """D-08: 見る子 sees the list and its notices."""
     notice, browser, number = own_draft(school, "花子"), as_("見る子"), school.lists["1-1"].id
     before = written()
-    for address in ("/notices/new", f"/notices/{notice.id}/check", f"/lists/{number}/in-charge", "/samples/wait/begin",
-                    "/samples/new", f"/lists/{number}/members", f"/lists/{number}/import", "/rollover/begin",
-                    f"/lists/{number}/transfer", f"/lists/{number}/groups/new"):  # fmt: skip
+    for address in (
+        "/notices/new",
+        f"/notices/{notice.id}/check",
+        f"/lists/{number}/in-charge",
+        "/samples/wait/begin",
+        "/samples/new",
+        f"/lists/{number}/members",
+        f"/lists/{number}/import",
+        "/rollover/begin",
+        f"/lists/{number}/transfer",
+        f"/lists/{number}/groups/new",
+    ):
         assert browser.post(address, data={"form_key": "x", "name": "x"}).status_code in (403, 404), address
     assert written() == before
 
@@ -140,10 +173,19 @@ def test_groups_and_samples_of_foreign_lists(school, as_, foreign):
     hanako, own, before = as_("花子"), school.lists["1-1"].id, written()
     group, sample, other = foreign["group"].id, foreign["sample"].id, foreign["list"].id
     typed = {"name": "x", "subject": "x", "text": "x", "kind": "other", "act": "save"}
-    for address in (f"/lists/{other}/groups/new", f"/lists/{other}/groups/{group}", f"/lists/{own}/groups/{group}",
-                    f"/lists/{own}/groups/{group}/close", f"/lists/{own}/groups/{group}/fix",
-                    f"/lists/{own}/groups/{group}/out", f"/samples/own-{sample}/edit", f"/samples/own-{sample}/begin",
-                    f"/samples/own-{sample}/remove", "/samples/own-999/begin", "/samples/no/edit"):  # fmt: skip
+    for address in (
+        f"/lists/{other}/groups/new",
+        f"/lists/{other}/groups/{group}",
+        f"/lists/{own}/groups/{group}",
+        f"/lists/{own}/groups/{group}/close",
+        f"/lists/{own}/groups/{group}/fix",
+        f"/lists/{own}/groups/{group}/out",
+        f"/samples/own-{sample}/edit",
+        f"/samples/own-{sample}/begin",
+        f"/samples/own-{sample}/remove",
+        "/samples/own-999/begin",
+        "/samples/no/edit",
+    ):
         assert hanako.post(address, data=typed).status_code == 404, address
     for address in ("/samples/new", "/samples/wait/edit"):
         assert hanako.post(address, data={**typed, "list": str(other)}).status_code == 422, address
@@ -155,8 +197,16 @@ def test_moving_members_and_the_school_year_are_the_administrators(school, as_, 
     """T-35, field 5.1."""
     browser, before = as_("花子"), written()
     form = {"to": str(foreign["list"].id), "m": str(school.people["石川 直樹"].id), "kind": "copy"}
-    for address in (f"/lists/{school.lists['1-1'].id}/transfer", "/rollover/begin", "/rollover/plan", "/rollover/end",
-                    "/rollover/roster", "/rollover/undo", "/rollover/hand-over", "/samples/show-again"):  # fmt: skip
+    for address in (
+        f"/lists/{school.lists['1-1'].id}/transfer",
+        "/rollover/begin",
+        "/rollover/plan",
+        "/rollover/end",
+        "/rollover/roster",
+        "/rollover/undo",
+        "/rollover/hand-over",
+        "/samples/show-again",
+    ):
         assert browser.post(address, data=form).status_code == 403, address
     assert written() == before
 

@@ -16,9 +16,16 @@ def test_everything_whoever_comes_next_must_know(school, as_):
     browser = as_("守")
     shown = get_page(browser, "/rollover/hand-over")
     for words in (
-        "http://kairan.test", "1nen1kumi@mail.school.example", "教頭 小川", "送る子", "2030年3月31日", "全体管理者",
-        "smtp.provider.example:465", "2027年3月1日", "./kairan backup",
-    ):  # fmt: skip
+        "http://kairan.test",
+        "1nen1kumi@mail.school.example",
+        "教頭 小川",
+        "送る子",
+        "2030年3月31日",
+        "全体管理者",
+        "smtp.provider.example:465",
+        "2027年3月1日",
+        "./kairan backup",
+    ):
         assert words in shown, words
     assert "sehr-geheim" not in shown and cast.PASSWORD not in shown
     browser.post("/rollover/hand-over", data={"note": "契約者：山田\n電話 000-0000-0009 <b>"})

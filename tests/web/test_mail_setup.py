@@ -80,8 +80,12 @@ def test_mail_server_is_kept_as_one_route_and_its_password_is_never_shown(as_, f
     assert browser.post("/admin/mail/server", data=SERVER).status_code == 303
     route = settings.load_settings().route
     assert (route.host, route.port, route.security, route.user, route.password) == (
-        "smtp.momiji.example", 587, "starttls", "school@momiji", "p@ss:/w",
-    )  # fmt: skip
+        "smtp.momiji.example",
+        587,
+        "starttls",
+        "school@momiji",
+        "p@ss:/w",
+    )
     text = browser.get("/admin/mail").text
     assert "smtp.momiji.example" in text
     assert "p@ss" not in text and "p%40ss" not in text

@@ -107,9 +107,14 @@ def sent(person, mailing_list, subject, state="accepted", **more):
     delivery = Delivery.create(notice=notice, person=person, token=subject, **more)
     if not more.get("reason"):
         Letter.create(
-            notice=notice, delivery=delivery, person=person, address="a", domain="a", state=state,
+            notice=notice,
+            delivery=delivery,
+            person=person,
+            address="a",
+            domain="a",
+            state=state,
             expires_at=clock.now(),
-        )  # fmt: skip
+        )
     return notice
 
 

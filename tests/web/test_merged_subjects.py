@@ -17,11 +17,20 @@ def sent(school):
 @pytest.mark.parametrize(
     "path",
     [
-        "/notices/{n}", "/notices/{n}/board", "/notices/{n}/board?view=phone", "/notices/{n}/remind", "/notices",
-        "/history", "/history/{n}", "/history/{n}/incident", "/figures/{n}", "/members/{person}", "/",
+        "/notices/{n}",
+        "/notices/{n}/board",
+        "/notices/{n}/board?view=phone",
+        "/notices/{n}/remind",
+        "/notices",
+        "/history",
+        "/history/{n}",
+        "/history/{n}/incident",
+        "/figures/{n}",
+        "/members/{person}",
+        "/",
         "/notices/{n}/correct",
     ],
-)  # fmt: skip
+)
 def test_pages_name_a_notice_as_it_is_read(as_, school, sent, path):
     person = sent.deliveries["石川 直樹"].person_id
     text = get_page(as_("守"), path.format(n=sent.notice.id, person=person))

@@ -35,9 +35,11 @@ def test_what_is_missing_is_said_and_the_choice_is_kept(as_, school):
     admin, one = as_("守"), school.lists["1-1"].id
     person = school.people["石川 直樹"].id
     for form, sentence in (
-        ({"into": school.lists["2-1"].id}, "先に"), ({"m": [person]}, "移す先のリストを選んでください。"),
-        ({"m": [person], "into": one}, "移す先のリストを選んでください。"), ({"m": [person], "into": 999}, "移す先"),
-    ):  # fmt: skip
+        ({"into": school.lists["2-1"].id}, "先に"),
+        ({"m": [person]}, "移す先のリストを選んでください。"),
+        ({"m": [person], "into": one}, "移す先のリストを選んでください。"),
+        ({"m": [person], "into": 999}, "移す先"),
+    ):
         answer = admin.post(f"/lists/{one}/transfer", data=form | {"sure": "y"})
         assert answer.status_code == 422 and sentence in answer.text
     assert "石川 直樹" in members(school, "1-1")

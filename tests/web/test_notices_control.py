@@ -36,9 +36,20 @@ def sending(school):
 # ── rights ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 POSTS = (
-    "cancel", "retime", "release", "drop", "stop", "withdraw", "correct", "update", "remind", "again", "delete", "test",
+    "cancel",
+    "retime",
+    "release",
+    "drop",
+    "stop",
+    "withdraw",
+    "correct",
+    "update",
+    "remind",
+    "again",
+    "delete",
+    "test",
     "check",
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize("verb", POSTS)

@@ -216,9 +216,10 @@ def test_questions_of_different_units_are_counted_each_by_its_own(as_, school):
     """T-52: households for one, persons for the other; a family is done when everybody asked of it has answered."""
     sent = cast_notices.send([school.lists["1-1"]], by=school.users["花子"], subject="懇談会と役員")
     ask(
-        sent, QuestionDraft("懇談会に", ("出席", "欠席"), deadline=clock.now() + timedelta(days=5)),
+        sent,
+        QuestionDraft("懇談会に", ("出席", "欠席"), deadline=clock.now() + timedelta(days=5)),
         QuestionDraft("役員を", ("引き受ける", "できない"), unit="person", deadline=clock.now() + timedelta(days=2)),
-    )  # fmt: skip
+    )
     say(sent, "青山 健太", 1)
     say(sent, "青山 健太", 4)
     hanako = as_("花子")

@@ -113,10 +113,16 @@ def test_names_and_items_are_corrected(client, school, father, page):
     place = Membership.get(Membership.person == father, Membership.list == school.lists["1-1"])
     Membership.update(attributes={"係": "なし", "備考": "x"}).where(Membership.id == place.id).execute()
     data = {
-        "name": "石川 直輝", "kana": "いしかわ なおき", "phone": "000-2222-3333", "language": "en",
-        f"child{child.id}-name": "石川 廉", f"child{child.id}-kana": "いしかわ れん",
-        f"child{child.id}-grade": "6", f"item{place.id}-0": "図書", f"item{place.id}-1": "y",
-    }  # fmt: skip
+        "name": "石川 直輝",
+        "kana": "いしかわ なおき",
+        "phone": "000-2222-3333",
+        "language": "en",
+        f"child{child.id}-name": "石川 廉",
+        f"child{child.id}-kana": "いしかわ れん",
+        f"child{child.id}-grade": "6",
+        f"item{place.id}-0": "図書",
+        f"item{place.id}-1": "y",
+    }
     assert client.post(page, data=data).status_code == 303
     now = fresh(father)
     assert (now.name, now.kana, now.phone, now.language) == ("石川 直輝", "イシカワ ナオキ", "000-2222-3333", "en")

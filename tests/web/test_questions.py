@@ -92,10 +92,21 @@ def test_choices_come_and_go_by_form_posts(hanako, draft):
 def test_several_questions_share_deadline_unit_and_remarks(hanako, draft):
     day = clock.today() + timedelta(days=5)
     post(
-        hanako, draft, unit="person", comment="y", deadline_day=day.isoformat(), deadline_time="21:00",
-        **{"q1-kind": "own", "q1-text": "出席", "q1-choice": ["はい", "いいえ"],
-           "q4-kind": "own", "q4-text": "お弁当", "q4-choice": ["要る", "要らない"]},
-    )  # fmt: skip
+        hanako,
+        draft,
+        unit="person",
+        comment="y",
+        deadline_day=day.isoformat(),
+        deadline_time="21:00",
+        **{
+            "q1-kind": "own",
+            "q1-text": "出席",
+            "q1-choice": ["はい", "いいえ"],
+            "q4-kind": "own",
+            "q4-text": "お弁当",
+            "q4-choice": ["要る", "要らない"],
+        },
+    )
     first, second = written(draft)
     assert (first.text, second.text, first.unit, first.comment, second.comment) == (
         "出席",
@@ -111,9 +122,11 @@ def test_several_questions_share_deadline_unit_and_remarks(hanako, draft):
 
 def test_the_days_of_a_date_finding_are_lines(hanako, draft):
     post(
-        hanako, draft, comment="y",
+        hanako,
+        draft,
+        comment="y",
         **{"q1-kind": "days", "q1-text": "面談", "q1-choice": ["○", "△", "×"], "q1-days": "16日\r\n\r\n 17日\r\n18日"},
-    )  # fmt: skip
+    )
     kept = written(draft)
     assert [(one.heading, one.text, one.choices) for one in kept] == [
         ("面談", day, ("○", "△", "×")) for day in ("16日", "17日", "18日")
@@ -218,9 +231,13 @@ def test_a_list_may_take_an_opened_choice_as_the_answer(as_, school):
 # ── terms of one question ────────────────────────────────────────────────────────────────────────────────────────
 
 TWO = {
-    "q1-kind": "own", "q1-text": "出席", "q1-choice": ["はい", "いいえ"],
-    "q2-kind": "own", "q2-text": "お弁当", "q2-choice": ["要る", "要らない"],
-}  # fmt: skip
+    "q1-kind": "own",
+    "q1-text": "出席",
+    "q1-choice": ["はい", "いいえ"],
+    "q2-kind": "own",
+    "q2-text": "お弁当",
+    "q2-choice": ["要る", "要らない"],
+}
 
 
 def test_a_question_may_have_its_own_deadline_unit_and_remarks(hanako, draft):
