@@ -6,6 +6,7 @@ from flask_login import current_user
 import clock
 from blueprints.allowed_senders import bp
 from blueprints.allowed_senders.forms import PostingRulesForm, SenderForm
+from core.accounts import who_can
 from core.inbound import allowed_senders
 from i18n import N_
 from models import AllowedSender, MailingList
@@ -34,7 +35,7 @@ def _senders_page(mailing_list: MailingList, form: SenderForm, door: PostingRule
         status=status,
         list=mailing_list,
         senders=allowed_senders.list_senders(mailing_list),
-        managers=allowed_senders.managers_of(mailing_list),
+        managers=who_can.managers_of(mailing_list),
         form=form,
         door=door,
     )

@@ -11,8 +11,7 @@ from datetime import date, datetime, timedelta
 import clock
 import i18n
 from core import audit
-from core.accounts import roles
-from core.inbound import allowed_senders
+from core.accounts import roles, who_can
 from core.notifications import service_mail
 from core.settings import load_settings
 from database import db
@@ -72,7 +71,7 @@ def notify_expiring_roles(now: datetime) -> int:
         ends = [one for one in expiring_roles(clock.to_local(now).date()) if _mark_notified(one.role)]
         if not ends:
             return 0
-        admins = allowed_senders.administrators()
+        admins = who_can.administrators()
         for admin in admins:
             _send_email("roles-end", admin, ends, now)
         _notify_holders([one for one in ends if one.user not in admins], now)

@@ -8,7 +8,7 @@ import i18n
 from core.accounts import roles
 from core.permissions import REQUIRED_LEVELS, ROLE_LEVELS, target_lists
 from i18n import N_
-from models import Notice, Role, User
+from models import MailingList, Notice, Role, User
 
 MAX_NAMES = 3
 _ROLE_PHRASES = {
@@ -85,3 +85,16 @@ def _active_roles_where(*conditions: object) -> list[Role]:
         .where(*conditions)
         .order_by(Role.list_id == 0, Role.kind == "sender", User.id)  # who knows the list best comes first
     )
+
+
+def managers_of(mailing_list: MailingList) -> list[User]:
+    """Return the managers of a list today, without administrators."""
+    manages = (Role.kind == "manager") & Role.list_id.in_((0, mailing_list.id))
+    numbers = [row.user_id for row in roles.active_roles(clock.today()).where(manages)]
+    return list(User.select().where(User.id.in_(numbers)).order_by(User.name_key))
+
+
+def administrators() -> list[User]:
+    """Return the administrators of today."""
+    held = roles.active_roles(clock.today()).where(Role.kind == "admin", Role.list_id == 0)
+    return list(User.select().where(User.id.in_([row.user_id for row in held])).order_by(User.name_key))

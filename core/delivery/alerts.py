@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 from peewee import fn
 
 from core import audit, rate_limits
+from core.accounts import who_can
 from core.delivery import throttle
-from core.inbound import allowed_senders
 from core.notices import merge_fields
 from core.notifications import service_mail
 from core.settings import load_settings
@@ -73,7 +73,7 @@ def notify_policy_rejection(letter: Letter, now: datetime) -> None:
         return
     said = Letter.select(Letter.text).where(Letter.id == letter.id).scalar() or ""
     values = {"domain": letter.domain, "said": said[:300], "url": f"{load_settings().base_url}/admin/health"}
-    _notify_users("distrust", allowed_senders.administrators(), values, now)
+    _notify_users("distrust", who_can.administrators(), values, now)
 
 
 # ── carriers that refuse too much ────────────────────────────────────────────────────────────────────────────────
@@ -117,7 +117,7 @@ def notify_carrier_blocked(letter: Letter, until: datetime, now: datetime) -> No
         return
     notice = letter.notice
     writer = [notice.by] if notice.by and notice.by.is_active else []
-    users = {user.id: user for user in (*writer, *allowed_senders.administrators())}
+    users = {user.id: user for user in (*writer, *who_can.administrators())}
     values = {
         "domain": letter.domain,
         "notice": merge_fields.display_subject(notice),

@@ -8,9 +8,8 @@ from datetime import datetime
 
 from peewee import IntegrityError
 
-import clock
 from core import audit, rate_limits
-from core.accounts import roles
+from core.accounts import who_can
 from core.inbound.post_by_mail import language_of_sender
 from core.inbound.result import InboundResult
 from core.members import lists
@@ -20,7 +19,7 @@ from database import db
 from i18n import N_
 from mail import address as addresses
 from mail.auth_results import AuthResult
-from models import AllowedSender, Letter, MailingList, Person, Role, User
+from models import AllowedSender, Letter, MailingList, Person, User
 
 Refused = lists.DomainError
 MAX_NOTIFICATIONS_PER_DAY = 10
@@ -43,19 +42,6 @@ def list_senders(mailing_list: MailingList) -> list[AllowedSender]:
         .where(AllowedSender.list == mailing_list)
         .order_by(AllowedSender.name, AllowedSender.address_key)
     )
-
-
-def managers_of(mailing_list: MailingList) -> list[User]:
-    """Return who manages a list today, administrators left out."""
-    manages = (Role.kind == "manager") & Role.list_id.in_((0, mailing_list.id))
-    numbers = [row.user_id for row in roles.active_roles(clock.today()).where(manages)]
-    return list(User.select().where(User.id.in_(numbers)).order_by(User.name_key))
-
-
-def administrators() -> list[User]:
-    """Return who administers the house today."""
-    held = roles.active_roles(clock.today()).where(Role.kind == "admin", Role.list_id == 0)
-    return list(User.select().where(User.id.in_([row.user_id for row in held])).order_by(User.name_key))
 
 
 def get_sender(mailing_list: MailingList, address: str) -> AllowedSender | None:
@@ -220,7 +206,7 @@ def hold_post_of_unknown_sender(
 def _notify_managers(mailing_list: MailingList, address: str, subject: str, now: datetime) -> None:
     url = f"{load_settings().base_url}/lists/{mailing_list.id}/senders"
     values = {"list": mailing_list.name, "from": address, "subject": subject, "url": url}
-    for user in managers_of(mailing_list) or administrators():
+    for user in who_can.managers_of(mailing_list) or who_can.administrators():
         if user.email:
             service_mail.notify(
                 "stranger",
@@ -238,7 +224,7 @@ def notify_role_mail(local: str, address: str, subject: str, now: datetime) -> N
     if rate_limits.record_hit("house", now, 86400) > MAX_NOTIFICATIONS_PER_DAY:
         return
     values = {"to": local, "from": address, "subject": subject, "url": f"{load_settings().base_url}/incoming"}
-    for user in administrators():
+    for user in who_can.administrators():
         if user.email:
             service_mail.notify(
                 "house",

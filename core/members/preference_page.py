@@ -16,8 +16,8 @@ from datetime import datetime, timedelta
 from peewee import JOIN
 
 from core import audit, rate_limits
+from core.accounts import who_can
 from core.imports.columns import normalise_class, normalise_grade, normalise_kana, normalise_text
-from core.inbound import allowed_senders
 from core.members import members, missing_names, unsubscribe, unsubscribe_by_mail
 from core.notifications import service_mail
 from core.settings import load_settings
@@ -293,11 +293,11 @@ def send_correction(person: Person, text: str, now: datetime) -> bool:
     if not said or rate_limits.record_hit(f"own page wish:{person.id}", now, 86400) > CORRECTIONS_PER_DAY:
         return False
     lists = [line.list for line in load_page(person).lines if line.state == "active"]
-    told = {user.id: user for one in lists for user in allowed_senders.managers_of(one)}
+    told = {user.id: user for one in lists for user in who_can.managers_of(one)}
     values = {"name": person.name, "text": said, "url": f"{load_settings().base_url}/members/{person.id}"}
     with db.atomic():
         audit.log_action(None, "member.says_wrong", person.id)
-        for user in list(told.values()) or allowed_senders.administrators():
+        for user in list(told.values()) or who_can.administrators():
             if user.email:
                 service_mail.notify(
                     "says-wrong",

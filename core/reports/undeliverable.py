@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import i18n
-from core.inbound import allowed_senders
+from core.accounts import who_can
 from core.notifications import service_mail
 from core.settings import load_settings
 from core.signup import carrier_guidance, carrier_help, handouts
@@ -94,7 +94,7 @@ def notify_managers(now: datetime) -> int:
         return 0
     written = 0
     for mailing_list, rows in _memberships_by_list(fresh).items():
-        for user in allowed_senders.managers_of(mailing_list) or allowed_senders.administrators():
+        for user in who_can.managers_of(mailing_list) or who_can.administrators():
             written += _send_to_manager(user, mailing_list, rows, now)
     for one in fresh:
         Person.update(reported_address_state=one.address_state).where(Person.id == one.id).execute()

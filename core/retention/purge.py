@@ -17,7 +17,7 @@ import clock
 import config as ground
 import i18n
 from core import audit
-from core.inbound import allowed_senders
+from core.accounts import who_can
 from core.notifications import service_mail
 from core.reports import stats, summaries
 from core.responses import tracking
@@ -108,7 +108,7 @@ def warn_administrators(now: datetime) -> int:
     if not Organization.update(purge_before_year=year, purge_starts_at=at).where(mine).execute():
         return 0
     audit.log_action(None, "house.forgetting_told", detail={"year": year})
-    return sum(_send_warning(user, year, at, now) for user in allowed_senders.administrators() if user.email)
+    return sum(_send_warning(user, year, at, now) for user in who_can.administrators() if user.email)
 
 
 def _send_warning(user: User, year: int, at: datetime, now: datetime) -> int:

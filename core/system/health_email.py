@@ -11,7 +11,7 @@ import clock
 import i18n
 from config import current_config
 from core import audit
-from core.inbound import allowed_senders
+from core.accounts import who_can
 from core.notifications import service_mail
 from core.settings import load_settings
 from i18n import N_
@@ -119,7 +119,7 @@ def send_monthly_email(now: datetime) -> int:
         .where(Organization.last_health_email != _month(now))
         .execute()
     )
-    return send_health_email(allowed_senders.administrators(), collect_findings(now), now) if taken else 0
+    return send_health_email(who_can.administrators(), collect_findings(now), now) if taken else 0
 
 
 def send_health_email(users: list[User], found: list[HealthFinding], now: datetime) -> int:
@@ -180,7 +180,7 @@ def _reminder_mark(one: Renewal) -> str:
 
 def _send_renewal_reminder(one: Renewal, now: datetime) -> int:
     written = 0
-    for user in allowed_senders.administrators():
+    for user in who_can.administrators():
         if not user.email:
             continue
         values = {

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import i18n
 from core import rate_limits
-from core.inbound import allowed_senders
+from core.accounts import who_can
 from core.notices import merge_fields
 from core.notifications import service_mail
 from core.settings import load_settings
@@ -40,7 +40,7 @@ def _alert_recipients(delivery: Delivery, lists: Collection[int]) -> list[User]:
     """Return the managers of the lists and the writer of the notice, each once; administrators where there is none."""
     found: dict[int, User] = {}
     for one in MailingList.select().where(MailingList.id.in_(list(lists))):
-        found.update((user.id, user) for user in allowed_senders.managers_of(one) or allowed_senders.administrators())
+        found.update((user.id, user) for user in who_can.managers_of(one) or who_can.administrators())
     writer = delivery.notice.by
     if writer and writer.is_active:
         found[writer.id] = writer

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 import clock
+from core.accounts import who_can
 from core.inbound import allowed_senders, dispatch
 from core.members import missing_names, preference_page, signed_links, unsubscribe_by_mail
 from core.settings import load_settings
@@ -60,7 +61,7 @@ def test_the_last_sender_stays(the_list, school):
 
 
 def test_managers_are_those_of_today(the_list, school):
-    assert [user.name for user in allowed_senders.managers_of(the_list)] == ["花子"]
+    assert [user.name for user in who_can.managers_of(the_list)] == ["花子"]
 
 
 @pytest.mark.parametrize("wrong", ["", "not an address", f"list@{DOMAIN}", "A@Example.jp"])
