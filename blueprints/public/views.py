@@ -12,7 +12,7 @@ import clock
 import tasks
 from blueprints.public import bp, inline_images
 from blueprints.public.confirmed_at import ConfirmedAt
-from core import rate_limits, settings
+from core import household_reads, rate_limits, settings
 from core.display_names import make_stamp
 from core.members import unsubscribe
 from core.notices import attachments, related_notices
@@ -108,7 +108,7 @@ def _stamp_values(delivery: Delivery, landed: bool) -> dict:
         "stamp": make_stamp(delivery.name),
         "landed": landed and read,
         "answered": ConfirmedAt(delivery.language, delivery.read_at) if delivery.read_at else None,
-        "family": asks and not read and read_confirmations.household_has_read(delivery),
+        "family": asks and not read and household_reads.has_another_reader_read(delivery),
         "touch_from": read_confirmations.touch_valid_from(delivery) if asks and not read else None,
     }
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from peewee import JOIN, ModelSelect, fn
 
+from core import household_reads
 from core.notices import questions
 from core.notices.questions import StoredQuestion
 from models import (
@@ -111,18 +112,10 @@ def _settled_deliveries(
     """Return the deliveries (of `only`, if given) that need no reminder."""
     some = (Delivery.notice == notice) & (Delivery.id.in_(only) if only is not None else Delivery.id.is_null(False))
     asked = _open_questions(notice, now, until) if wants == "answer" else []
-    return _answered_deliveries(asked, some) if asked else _read_deliveries(notice, some)
-
-
-def _read_deliveries(notice: int, some) -> set[int]:
-    """Return those who confirmed or were told, and those whose whole household did: it has read, as on the board."""
+    if asked:
+        return _answered_deliveries(asked, some)
     done = Delivery.read_at.is_null(False) | Delivery.phoned_at.is_null(False) | Delivery.misdirected_at.is_null(False)
-    settled = {one.id for one in Delivery.select(Delivery.id).where(some, done)}
-    told = {household for _, household in _select_households((Delivery.notice == notice) & done) if household}
-    mine: dict[int, list[str]] = {}
-    for delivery, household in _select_households(some):
-        mine.setdefault(delivery, []).append(household)
-    return settled | {delivery for delivery, homes in mine.items() if all(one in told for one in homes)}
+    return household_reads.settled_deliveries([notice], done, some)
 
 
 def _open_questions(notice: int, now: datetime, until: datetime | None = None) -> list[StoredQuestion]:

@@ -13,6 +13,7 @@ from zlib import crc32
 
 from peewee import fn
 
+from core import household_reads
 from core.display_names import Stamp, given_name, make_stamp, placeholder_stamp
 from core.reports import board_rows, poll_results
 from core.reports.board_rows import BoardReader, CoveredMembership, StoppedReader, natural_sort_key
@@ -198,7 +199,7 @@ def _add_reader(
     names: dict[int, str],
     by: str,
 ) -> None:
-    key = f"{cell.household}\t{reader.child}" if by == "household" and cell.household else f"d{reader.number}"
+    key = household_reads.unit_key(cell.household if by == "household" else "", reader.child, reader.number)
     unit = units.setdefault(key, BoardUnit(key))
     if not unit.readers or unit.readers[-1] is not reader:
         unit.readers.append(reader)

@@ -12,15 +12,11 @@ from typing import NamedTuple
 from peewee import JOIN, ModelSelect
 
 from core import visibility
+from core.household_reads import NOT_INTENDED
 from core.members.unsubscribe import unreachable_children
 from database import db, millis
 from i18n import N_
 from models import Delivery, DeliveryMembership, Letter, Membership, Notice, Person, User
-
-NOT_INTENDED = ("excluded", "left", "pending", "unconfirmed", "missing")
-"""Reasons of people who were not meant to get this notice; they are no part of the board."""
-NOT_COUNTED = (*NOT_INTENDED, "stopped")
-"""The same, and those who had stopped the mail before: they are named, but nobody waits for their stamp."""
 
 FAILURE_ADVICE: dict[str, str] = {
     "no_address": N_("This family has no e-mail address. Please telephone."),

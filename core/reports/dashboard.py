@@ -6,38 +6,25 @@ Every figure is one query whatever the number of notices or people; only what th
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
-from peewee import JOIN, Alias, Case, Field, ModelSelect, fn
+from peewee import JOIN, ModelSelect, fn
 
 import clock
-from core import backup_status, settings, visibility
+from core import backup_status, household_reads, settings
 from core.backup_status import BackupStatus
 from core.delivery import alerts
+from core.household_reads import HouseholdCount
 from core.members import unsubscribed
 from core.notices import drip as steps_after
 from core.notices.reminder_recipients import find_recipients
 from core.permissions import Permissions
 from core.reports import notice_list, progress, summaries
-from core.reports.board_rows import NOT_COUNTED
 from core.reports.notice_list import NoticeRow
 from core.reports.progress import Progress
 from core.settings import load_settings
 from core.signup import approvals
 from core.system.health_email import Renewal, near_renewals
-from models import (
-    Child,
-    Delivery,
-    DeliveryMembership,
-    DripStep,
-    MailingList,
-    Membership,
-    Notice,
-    Person,
-    Reminder,
-    Target,
-    User,
-)
+from models import Child, Delivery, DripStep, MailingList, Membership, Notice, Person, Reminder, Target, User
 
 MAX_SHOWN = 5
 UNREAD_FOR = timedelta(days=7)
@@ -49,23 +36,6 @@ MISSED_FOR = timedelta(days=3)
 UNREAD_AFTER = timedelta(hours=12)
 """Ordinary notices are given this time before anybody is troubled; urgent ones none."""
 FAILED_ADDRESS_STATES = ("bounced", "complained", "refusing")
-
-
-@dataclass(frozen=True, slots=True)
-class HouseholdCount:
-    """How many households a notice went to, how many have confirmed, and how many others were told by telephone.
-
-    by_child: the letters differed by child, so that each child counts and not the household.
-    """
-
-    households: int = 0
-    read: int = 0
-    told: int = 0
-    by_child: bool = False
-
-    @property
-    def left(self) -> int:
-        return self.households - self.read - self.told
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,39 +196,11 @@ def countable_lists(rights: Permissions) -> set[int] | None:
 
 
 def count_households(notices: Collection[int], lists: Collection[int] | None) -> dict[int, HouseholdCount]:
-    """Count households of notices as the board does: read by one guardian is read by the household.
-
-    Where the letters differ by child, each child of a household counts. Of a notice whose letters are deleted the sums
-    speak, to who may see all of it.
-    """
-    units = (
-        Delivery.select(
-            Delivery.notice,
-            _any_reader_has(Delivery.read_at, "read"),
-            _any_reader_has(Delivery.phoned_at, "told"),
-            fn.MAX(Delivery.child_name != "").alias("named"),
-        )
-        .join(DeliveryMembership, JOIN.LEFT_OUTER)
-        .where(Delivery.notice.in_(list(notices)), Delivery.reason.not_in(NOT_COUNTED), visibility.visible_cells(lists))
-        .group_by(Delivery.notice, *household_keys())
-        .alias("units")
-    )
-    found = (
-        Delivery.select(
-            units.c.notice_id,
-            fn.COUNT(units.c.read),
-            fn.SUM(units.c.read),
-            fn.SUM(units.c.told * (1 - units.c.read)),
-            fn.MAX(units.c.named),
-        )
-        .from_(units)
-        .group_by(units.c.notice_id)
-        .tuples()
-    )
-    stayed = summaries.load_summaries(notices) if lists is None else {}
-    return {notice: HouseholdCount(*counted, by_child=bool(named)) for notice, *counted, named in found} | {
+    """Count the households of notices, from the summary where letters are deleted (if all lists are visible)."""
+    summarized = summaries.load_summaries(notices) if lists is None else {}
+    return household_reads.count_households(notices, lists) | {
         notice: HouseholdCount(one.households, one.read, one.told, by_child=one.by_child)
-        for notice, one in stayed.items()
+        for notice, one in summarized.items()
     }
 
 
@@ -267,17 +209,6 @@ def counts_by_child(notice: Notice) -> bool:
     if stays := summaries.summary_of_notice(notice):
         return stays.by_child
     return Delivery.select().where(Delivery.notice == notice, Delivery.child_name != "").exists()
-
-
-def household_keys() -> tuple[Any, ...]:
-    """Return by what the cells of a notice are grouped into households; who has none stands alone."""
-    household = fn.COALESCE(DeliveryMembership.household, "")
-    return household, Delivery.child_name, Case(None, [(household == "", Delivery.id)], 0)
-
-
-def _any_reader_has(moment: Field, name: str) -> Alias:
-    """Return 1 for a household of which one reader has this moment, else 0."""
-    return fn.MAX(Case(None, [(moment.is_null(False), 1)], 0)).alias(name)
 
 
 # ── people ───────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -6,8 +6,9 @@ What one guardian read the household has read, as on the board (field 2.3, 5.1).
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from peewee import JOIN, ModelSelect, fn
+from peewee import JOIN
 
+from core import household_reads
 from models import Child, Delivery, DeliveryMembership, MailingList, Membership, Notice, Person, Target
 
 NOTICES_CHECKED = 3
@@ -47,33 +48,28 @@ def find_non_readers(mailing_list: MailingList, notices: list[Notice]) -> list[N
     if len(notices) < NOTICES_CHECKED:
         return []
     numbers = [one.id for one in notices]
-    people = [person for (person,) in _select_non_readers(mailing_list, numbers).tuples()]
+    people = list(_non_reader_ids(mailing_list, numbers))
     found = Person.select().where(Person.id.in_(people)).order_by(Person.kana, Person.name, Person.id)
     children = _children(mailing_list, people)
     return [NonReader(one, tuple(children.get(one.id, ()))) for one in found]
 
 
-def _select_non_readers(mailing_list: MailingList, numbers: list[int]) -> ModelSelect:
-    here = DeliveryMembership.select(DeliveryMembership.delivery).where(DeliveryMembership.list == mailing_list)
-    still = Membership.select(Membership.person).where(Membership.list == mailing_list, Membership.state == "active")
-    heard = (
-        DeliveryMembership.select(DeliveryMembership.household)
-        .join(Delivery)
-        .where(Delivery.notice.in_(numbers), Delivery.read_at.is_null(False), DeliveryMembership.household != "")
+def _non_reader_ids(mailing_list: MailingList, notice_ids: list[int]) -> set[int]:
+    """Return the active members who got all these notices and whose household has read none of them."""
+    in_list = DeliveryMembership.select(DeliveryMembership.delivery).where(DeliveryMembership.list == mailing_list)
+    active = Membership.select(Membership.person).where(Membership.list == mailing_list, Membership.state == "active")
+    received = (Delivery.reason == "") & Delivery.id.in_(in_list) & Delivery.person.in_(active)
+    read = household_reads.settled_deliveries(notice_ids, Delivery.read_at.is_null(False), received)
+    notices: dict[int, set[int]] = {}
+    readers = set()
+    rows = Delivery.select(Delivery.person, Delivery.notice, Delivery.id).where(
+        Delivery.notice.in_(notice_ids), received
     )
-    theirs = DeliveryMembership.alias()
-    read_at_home = theirs.select(theirs.delivery).where(theirs.household.in_(heard))
-    got = (Delivery.notice.in_(numbers)) & (Delivery.reason == "") & Delivery.id.in_(here)
-    return (
-        Delivery.select(Delivery.person)
-        .where(got, Delivery.person.in_(still))
-        .group_by(Delivery.person)
-        .having(
-            fn.COUNT(Delivery.notice.distinct()) == len(numbers),
-            fn.COUNT(Delivery.read_at) == 0,
-            fn.SUM(Delivery.id.in_(read_at_home).cast("integer")) == 0,
-        )
-    )
+    for person, notice, delivery in rows.tuples():
+        notices.setdefault(person, set()).add(notice)
+        if delivery in read:
+            readers.add(person)
+    return {person for person, got in notices.items() if len(got) == len(notice_ids)} - readers
 
 
 def _children(mailing_list: MailingList, people: list[int]) -> dict[int, list[str]]:

@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
 
-from peewee import ModelSelect, fn
+from peewee import ModelSelect
 
 import clock
+from core.household_reads import first_read_times
 from core.notices import merge_fields, questions
 from core.permissions import Permissions, notice_ids_for_lists
 from core.reports import notice_list, poll_results, progress, summaries
-from core.reports.board_rows import NOT_COUNTED
-from core.reports.dashboard import count_households, household_keys, practice_notice_ids
+from core.reports.dashboard import count_households, practice_notice_ids
 from core.responses import tracking
 from core.settings import load_settings
 from database import EPOCH, millis
-from models import Delivery, DeliveryMembership, MailingList, Notice, NoticeStats, Target, Wording, count_letters
+from models import MailingList, Notice, NoticeStats, Target, Wording, count_letters
 
 RECENT_AGE = timedelta(days=2)
 FINAL_AFTER = timedelta(days=30)
@@ -144,7 +144,7 @@ def _read_totals(notice: Notice) -> dict[str, object]:
     counted = count_households([notice.id], None).get(notice.id)
     if counted is None:
         return {"asked": 0, "read": 0, "told": 0, "read_1h": 0, "half_s": None, "hours": []}
-    moments, begun = first_read_times(notice), millis(notice.started_at)
+    moments, begun = first_read_times(notice.id), millis(notice.started_at)
     half = ceil(counted.households / 2)
     return {
         "asked": counted.households,
@@ -154,20 +154,6 @@ def _read_totals(notice: Notice) -> dict[str, object]:
         "half_s": max(0, moments[half - 1] - begun) // 1000 if 0 < half <= len(moments) else None,
         "hours": count_by_hour(moments),
     }
-
-
-def first_read_times(notice: Notice) -> list[int]:
-    """Return when each household first confirmed, in milliseconds, in order."""
-    first = fn.MIN(Delivery.read_at)
-    rows = (
-        Delivery.select(first)
-        .join(DeliveryMembership, "LEFT OUTER JOIN")
-        .where(Delivery.notice == notice, Delivery.reason.not_in(NOT_COUNTED))
-        .group_by(*household_keys())
-        .having(first.is_null(False))
-        .tuples()
-    )
-    return sorted(at if isinstance(at, int) else millis(at) for (at,) in rows)
 
 
 def count_by_hour(moments: Iterable[int]) -> list[int]:
@@ -322,7 +308,7 @@ def read_curve(notice: Notice) -> list[tuple[int, int]]:
     """Return how many households had confirmed so many minutes after the sending began."""
     if stayed := summaries.summary_of_notice(notice):
         return list(stayed.curve)
-    begun, moments = millis(notice.started_at), first_read_times(notice)
+    begun, moments = millis(notice.started_at), first_read_times(notice.id)
     return [(minutes, sum(at - begun <= minutes * 60_000 for at in moments)) for minutes in CURVE_MINUTES]
 
 

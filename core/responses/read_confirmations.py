@@ -17,7 +17,7 @@ from core.notices import html_body, inline_images, per_child
 from database import bulk_insert, db, prepared_query
 from mail import merge
 from mail.html import linkify, render_html
-from models import Answer, Delivery, DeliveryMembership, Letter, Notice, PageView, Wording
+from models import Answer, Delivery, Letter, Notice, PageView, Wording
 
 TOUCH_DELAY = timedelta(seconds=180)
 UNDO_WINDOW = timedelta(seconds=60)
@@ -151,33 +151,6 @@ def _select_wording(notice: int, language: str) -> ModelSelect:
 def is_page_closed(delivery: Delivery) -> bool:
     """Say whether the page of this letter is closed: the notice was withdrawn, or its year is over (13, 15)."""
     return delivery.notice.state == "withdrawn" or delivery.notice.purged_at is not None
-
-
-def household_has_read(delivery: Delivery) -> bool:
-    """Say whether another letter of this notice to the same household was confirmed; by whom and when, nobody says.
-
-    Where the letters differ by child, only those about the same child count.
-    """
-    return bool(_select_household_reads(delivery.id, delivery.notice_id, delivery.child_name))
-
-
-@prepared_query
-def _select_household_reads(delivery: int, notice: int, child: str) -> ModelSelect:
-    mine = DeliveryMembership.select(DeliveryMembership.household).where(
-        DeliveryMembership.delivery == delivery, DeliveryMembership.household != ""
-    )
-    return (
-        DeliveryMembership.select(DeliveryMembership.id)
-        .join(Delivery)
-        .where(
-            Delivery.notice == notice,
-            Delivery.id != delivery,
-            Delivery.child_name == child,
-            Delivery.read_at.is_null(False),
-            DeliveryMembership.household.in_(mine),
-        )
-        .limit(1)
-    )
 
 
 # ── confirming ───────────────────────────────────────────────────────────────────────────────────────────────────

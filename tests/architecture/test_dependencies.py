@@ -21,6 +21,7 @@ PACKAGES = (
     "core.visibility",
     "core.settings",
     "core.rate_limits",
+    "core.household_reads",
     "core.backup",
     "core.backup_status",
     "core.notifications",

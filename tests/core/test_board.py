@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 import clock
+from core import household_reads
 from core.members import unsubscribe
 from core.reports import board, board_rows, dashboard
 from core.responses import phone_marks, read_confirmations
@@ -89,7 +90,7 @@ def test_who_had_stopped_before_is_named_and_not_counted(school):
 
 def test_who_was_not_meant_to_get_it_is_no_part_of_it(sent):
     one = sent.deliveries["石川 直樹"]
-    for reason in board_rows.NOT_INTENDED:
+    for reason in household_reads.NOT_INTENDED:
         Delivery.update(reason=reason).where(Delivery.id == one.id).execute()
         assert all("石川 直樹" not in found.names for found in board.build_board(sent.notice).units)
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 import clock
-from core import permissions
+from core import household_reads, permissions
 from core.accounts import accounts
 from core.members import unsubscribe
 from core.reports import board, dashboard
@@ -79,7 +79,7 @@ def test_households_are_counted_as_on_the_board(school):
     for lists in (None, [school.lists["1-1"].id], [school.lists["2-1"].id]):
         drawn = board.build_board(sent.notice, lists=lists)
         counted = dashboard.count_households([sent.notice.id], lists)
-        expected = dashboard.HouseholdCount(len(drawn.units), drawn.count("read"), drawn.count("told"))
+        expected = household_reads.HouseholdCount(len(drawn.units), drawn.count("read"), drawn.count("told"))
         assert counted == ({sent.notice.id: expected} if drawn.units else {})
 
 
