@@ -5,6 +5,7 @@ import click
 import clock
 from cli import common
 from core import demo as school
+from core.errors import DomainError
 
 
 def fill_demo(families: int = school.ROSTER_HOUSEHOLDS) -> None:
@@ -15,7 +16,7 @@ def fill_demo(families: int = school.ROSTER_HOUSEHOLDS) -> None:
         return
     try:
         passwords = school.fill_demo(clock.now(), families)
-    except school.DomainError as refused:
+    except DomainError as refused:
         common.exit_with_error(str(refused))
     _print_passwords(passwords)
 

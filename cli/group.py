@@ -8,6 +8,7 @@ from flask.cli import AppGroup
 
 import clock
 from cli.common import exit_with_error, get_list_or_exit, print_json, print_note, with_installation
+from core.errors import DomainError
 from core.members import groups, segment_rules
 from core.members.segment_rules import InvalidRule, SegmentRule
 from i18n import say
@@ -39,7 +40,7 @@ def add(wanted: str, name: str, rules: tuple[str, ...]) -> None:
         made = groups.add_group(mailing_list, name, None, clock.now(), segment_rules.parse_blocks(_parse_rules(rules)))
     except InvalidRule as wrong:
         exit_with_error(f"rule {(wrong.place or 0) + 1}: {say('en', wrong.message)}")
-    except groups.DomainError as refused:
+    except DomainError as refused:
         exit_with_error(say("en", refused.message))
     found = groups.preview_group(groups.membership_ids(made), 0)
     print_note(f"{made.name}: {found.people} people, {found.by_mail} by mail")

@@ -6,6 +6,7 @@ from flask.cli import AppGroup
 import clock
 from cli.common import exit_with_error, get_list_or_exit, print_json, print_note, with_installation
 from core import settings
+from core.errors import DomainError
 from core.members import lists
 from i18n import say
 from models import MailingList
@@ -24,7 +25,7 @@ def add(name: str, address: str, whole: bool, purpose: str) -> None:
     """Add a list; print its number."""
     try:
         made = lists.add_list(None, name, address, whole=whole, purpose=purpose, now=clock.now())
-    except lists.DomainError as refused:
+    except DomainError as refused:
         exit_with_error(say("en", refused.message, **refused.values))
     print_note(f"{made.name}: {settings.load_settings().own.address(made.address)}")
     click.echo(made.id)

@@ -4,7 +4,7 @@ import click
 
 from cli.common import exit_with_error, print_note, with_installation
 from core import settings
-from core.accounts import accounts
+from core.errors import DomainError
 from core.system import setup
 from i18n import LANGUAGES, say
 
@@ -29,7 +29,7 @@ def change(**given: str | None) -> None:
         raise click.UsageError("Give at least one of the options.")
     try:
         settings.update_organization(None, **setup.clean_settings(fields))
-    except accounts.DomainError as refused:
+    except DomainError as refused:
         exit_with_error(say("en", refused.message, **refused.values))
     for name in sorted(settings.load_settings().fixed & fields.keys()):
         print_note(f"KAIRAN_{name.upper()} is set in the environment or kairan.toml and wins.")

@@ -5,6 +5,7 @@ from flask.cli import AppGroup
 
 import clock
 from cli.common import exit_with_error, get_list_or_exit, print_note, with_installation
+from core.errors import DomainError
 from core.members import lists
 from i18n import say
 
@@ -22,7 +23,7 @@ def add(wanted: str, address: str, name: str) -> None:
     chosen = get_list_or_exit(wanted)
     try:
         sender = lists.add_sender(chosen, None, address, name, now=clock.now())
-    except lists.DomainError as refused:
+    except DomainError as refused:
         exit_with_error(say("en", refused.message, **refused.values))
     print_note(f"{chosen.name}: {sender.address} may post.")
     click.echo(sender.id)

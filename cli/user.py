@@ -10,6 +10,7 @@ import config as ground
 from cli.common import exit_with_error, get_list_or_exit, print_note, with_installation
 from core import audit, settings
 from core.accounts import accounts, login_links, roles
+from core.errors import DomainError
 from database import db
 from i18n import LANGUAGES, say
 from models import Organization, Role, User
@@ -42,7 +43,7 @@ def add(
             )
             roles.grant_role(made, role, list_id, by=None)
             accounts.ensure_practice_list(made, now)
-    except (accounts.DomainError, roles.InvalidRole) as refused:
+    except (DomainError, roles.InvalidRole) as refused:
         exit_with_error(say("en", refused.message, **refused.values))
     _close_setup(made, role, now)
     if password is None:

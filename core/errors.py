@@ -1,17 +1,18 @@
-"""Why a verb about notices refuses, each with its sentence for the organizer."""
+"""The error of every verb of `core`, and the errors that a caller tells apart."""
 
 from i18n import N_
 from models import Notice
 
 
 class DomainError(Exception):
-    """A verb was not carried out; `message` is a source string, `values` fill its places."""
+    """A verb was not carried out. `message`: source string for `say`; `values`: its placeholders; `field`: of a form."""
 
     message = N_("This cannot be done.")
 
-    def __init__(self, **values: object) -> None:
+    def __init__(self, message: str = "", field: str = "", **values: object) -> None:
+        self.message = message or self.message
         super().__init__(self.message)
-        self.values = values
+        self.field, self.values = field, values
 
 
 class NotADraft(DomainError):

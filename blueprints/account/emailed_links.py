@@ -9,8 +9,9 @@ import clock
 import tasks
 from blueprints.account import bp, session_cookies
 from blueprints.account.forms import ConfirmEmailForm, LinkLoginForm, NewPasswordForm, RequestLinkForm
-from core.accounts import accounts, email_change, invitations, login_links, sessions
+from core.accounts import email_change, invitations, login_links, sessions
 from core.accounts.logins import TooManyAttempts
+from core.errors import DomainError
 from models import User
 from web import _, add_field_error, public_view, render_page
 
@@ -83,7 +84,7 @@ def _set_password(mark: str, purpose: str) -> Answer:
         user = invitations.set_password_by_link(mark, purpose, form.password.data, now)
     except login_links.InvalidLink:
         return _expired_link_page(purpose)
-    except accounts.DomainError as refused:
+    except DomainError as refused:
         add_field_error(form, refused.field, refused.message, **refused.values)
         return _password_page(form, user, purpose, 422)
     sessions.start_session(user, now=now, device=session_cookies.client_info().agent)
@@ -106,7 +107,7 @@ def confirm_email(mark: str) -> Answer:
         user = email_change.confirm_email_change(mark, now)
     except login_links.InvalidLink:
         return _expired_link_page(email_change.LINK_PURPOSE)
-    except accounts.DomainError as refused:
+    except DomainError as refused:
         return render_page(
             "account/link_expired.html", status=422, purpose=email_change.LINK_PURPOSE, sentence=_(refused.message)
         )

@@ -9,6 +9,7 @@ from blueprints.account import bp, devices, session_cookies
 from blueprints.account.forms import ChangePasswordForm, EmailForm, ProfileForm
 from core import rate_limits
 from core.accounts import accounts, email_change, logins, sessions
+from core.errors import DomainError
 from i18n import N_
 from models import Session
 from web import add_field_error, flash_message, redirect_to, render_page
@@ -53,7 +54,7 @@ def save_profile() -> Answer:
             language=form.language.data,
             signature=(form.signature.data or "").strip(),
         )
-    except accounts.DomainError as refused:
+    except DomainError as refused:
         add_field_error(form, refused.field, refused.message, **refused.values)
         return _profile_page(422, profile=form)
     g.language = form.language.data
@@ -71,7 +72,7 @@ def request_email_change() -> Answer:
         accounts.clean_email(form.email.data)
         logins.confirm_password(current_user, form.password.data, session_cookies.client_info(), now=clock.now())
         asked = email_change.request_email_change(current_user, form.email.data, clock.now())
-    except (accounts.DomainError, logins.WrongCredentials, logins.TooManyAttempts) as refused:
+    except (DomainError, logins.WrongCredentials, logins.TooManyAttempts) as refused:
         return _profile_page(_error_status(form, "password", refused), email=form)
     tasks.wake_worker()
     flash_message(
@@ -108,7 +109,7 @@ def change_password() -> Answer:
         accounts.check_password(form.password.data, current_user.name, current_user.email)
         logins.confirm_password(current_user, form.old.data, session_cookies.client_info(), now=clock.now())
         accounts.set_password(current_user, form.password.data, clock.now(), keep=current_user.session)
-    except (accounts.DomainError, logins.WrongCredentials, logins.TooManyAttempts) as refused:
+    except (DomainError, logins.WrongCredentials, logins.TooManyAttempts) as refused:
         return _profile_page(_error_status(form, "old", refused), password=form)
     flash_message(N_("The password is changed. All other devices are logged out."))
     return redirect_to("account.index")
@@ -116,7 +117,7 @@ def change_password() -> Answer:
 
 def _error_status(form: EmailForm | ChangePasswordForm, secret: str, refused: Exception) -> int:
     """Put a refusal on its field; return the status of the answer."""
-    if isinstance(refused, accounts.DomainError):
+    if isinstance(refused, DomainError):
         add_field_error(form, refused.field, refused.message, **refused.values)
     elif isinstance(refused, logins.TooManyAttempts):
         add_field_error(form, secret, refused.message, **refused.values)

@@ -6,6 +6,7 @@ from flask_login import current_user
 from blueprints.admin.forms import CarrierForm
 from blueprints.admin.views import Answer, bp
 from core import settings
+from core.errors import DomainError
 from core.signup import carrier_help
 from i18n import LANGUAGES, N_
 from web import add_field_error, flash_message, redirect_to, render_page, requires
@@ -28,7 +29,7 @@ def add_carrier() -> Answer:
     if form.validate_on_submit():
         try:
             carrier_help.add_carrier(current_user, form.name.data or "", form.domains.data or "", _texts(form))
-        except carrier_help.DomainError as refused:
+        except DomainError as refused:
             add_field_error(form, refused.field, refused.message, **refused.values)
         else:
             return _saved()
@@ -44,7 +45,7 @@ def edit_carrier(key: str) -> Answer:
     if form.validate_on_submit():
         try:
             carrier_help.change_carrier(current_user, key, _texts(form), form.name.data or "", form.domains.data or "")
-        except carrier_help.DomainError as refused:
+        except DomainError as refused:
             add_field_error(form, refused.field, refused.message, **refused.values)
         else:
             return _saved()

@@ -9,6 +9,7 @@ from blueprints.admin.forms import MailboxForm, MailModeForm, SmtpServerForm
 from blueprints.admin.views import Answer, bp
 from core import settings
 from core.delivery import lifecycle
+from core.errors import DomainError
 from core.inbound import imap_poller
 from core.notifications import service_mail
 from core.system import mail_modes, mailbox_settings, smtp_settings, smtp_test
@@ -95,7 +96,7 @@ def save_smtp_server() -> Answer:
             password=form.password.data or "",
             hour_rate=None if "hour_rate" in fixed else form.hour_rate.data or 0,
         )
-    except smtp_settings.DomainError as refused:
+    except DomainError as refused:
         add_field_error(form, refused.field, refused.message)
         return _mail_page(422, server=form)
     flash_message(N_("Saved. Now send a test letter."))
@@ -136,7 +137,7 @@ def save_mailbox() -> Answer:
         return _mail_page(422, box=form)
     try:
         mailbox_settings.save_mailbox(current_user, _mailbox_settings_of(form))
-    except mail_modes.DomainError as refused:
+    except DomainError as refused:
         add_field_error(form, refused.field, refused.message)
         return _mail_page(422, box=form)
     return test_mailbox()

@@ -7,7 +7,7 @@ from flask_wtf import FlaskForm
 from blueprints.admin.forms import OrganizationForm, SendingRatesForm
 from blueprints.admin.views import Answer, bp
 from core import settings
-from core.accounts import accounts
+from core.errors import DomainError
 from core.system import setup
 from i18n import N_
 from models import Organization
@@ -47,7 +47,7 @@ def save_organization() -> Answer:
     typed = {name: value or "" for name, value in form.data.items() if name != "csrf_token"}
     try:
         settings.update_organization(current_user, **setup.clean_settings(typed))
-    except accounts.DomainError as refused:
+    except DomainError as refused:
         add_field_error(form, refused.field, refused.message, **refused.values)
         return _settings_page(422, families=form)
     return _saved()

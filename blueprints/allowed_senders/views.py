@@ -7,6 +7,7 @@ import clock
 from blueprints.allowed_senders import bp
 from blueprints.allowed_senders.forms import PostingRulesForm, SenderForm
 from core.accounts import who_can
+from core.errors import DomainError
 from core.inbound import allowed_senders
 from i18n import N_
 from models import AllowedSender, MailingList
@@ -50,7 +51,7 @@ def add_sender(number: int) -> Answer:
         return _senders_page(mailing_list, form, door, 422)
     try:
         sender = allowed_senders.add_sender(mailing_list, current_user, form.address.data, form.name.data, clock.now())
-    except allowed_senders.Refused as refused:
+    except DomainError as refused:
         add_field_error(form, refused.field, refused.message, **refused.values)
         return _senders_page(mailing_list, form, door, 422)
     flash_message(N_("%(address)s may post now. A trial letter is on its way there."), address=sender.address)
@@ -78,7 +79,7 @@ def edit_sender(number: int, which: int) -> Answer:
     if form.validate_on_submit():
         try:
             allowed_senders.update_sender(sender, current_user, form.address.data, form.name.data, clock.now())
-        except allowed_senders.Refused as refused:
+        except DomainError as refused:
             add_field_error(form, refused.field, refused.message, **refused.values)
         else:
             flash_message(N_("Saved."))

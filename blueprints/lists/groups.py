@@ -141,7 +141,7 @@ def _preview_or_save(mailing_list: MailingList, group: Group | None) -> Answer:
             typed.blocks  # noqa: B018 (says what is wrong)
     except InvalidRule as wrong:
         return _invalid_page(mailing_list, group, typed, wrong=wrong)
-    except groups.DomainError as refused:
+    except DomainError as refused:
         return _invalid_page(mailing_list, group, typed, name_wrong=_(refused.message))
     return _condition_page(mailing_list, group, typed, looked_at=act == "look")
 
@@ -240,7 +240,7 @@ def add_to_group(number: int) -> Answer:
             if new
             else _group_or_404(mailing_list, known)
         )
-    except groups.DomainError as refused:
+    except DomainError as refused:
         flash_message(refused.message, "wrong")
         return redirect_to("lists.show", number=number)
     if into.condition:
@@ -267,7 +267,7 @@ def close_group(number: int, group: int) -> Answer:
     found = _group_or_404(get_list_or_404(number, "send"), group)
     try:
         groups.close_group(found, current_user, clock.now())
-    except groups.DomainError as refused:
+    except DomainError as refused:
         flash_message(refused.message, "wrong")
         return redirect_to("lists.edit_group", number=number, group=group)
     flash_message(N_("The group “%(name)s” is removed. Its members stay in the list."), name=found.name)

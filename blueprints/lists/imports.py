@@ -6,6 +6,7 @@ from flask_login import current_user
 import clock
 import tasks
 from blueprints.lists import bp
+from core.errors import DomainError
 from core.imports import columns, job_runner
 from core.imports import jobs as roster
 from core.imports import line_notes as line_notes
@@ -72,7 +73,7 @@ def _preview_page(mailing_list: MailingList, job: Job) -> Answer:
     wrong = ""
     try:
         sheet, plan = roster.preview_import(job, clock.now())
-    except roster.DomainError as gone:
+    except DomainError as gone:
         flash_message(gone.message, "wrong", **gone.values)
         return redirect_to("lists.upload_roster", number=mailing_list.id)
     except roster_read.UnreadableFile as unreadable:
@@ -124,7 +125,7 @@ def remap_import(number: int, job_id: int) -> Answer:
     mapping = tuple(request.form.getlist("column"))
     try:
         roster.set_encoding_or_mapping(job, encoding=request.form.get("encoding"), mapping=mapping or None)
-    except (roster.DomainError, roster_read.UnreadableFile) as refused:
+    except (DomainError, roster_read.UnreadableFile) as refused:
         flash_message(refused.message, "wrong", **refused.values)
     return redirect_to("lists.show_import", number=number, job_id=job_id)
 
@@ -138,7 +139,7 @@ def run_import(number: int, job_id: int) -> Answer:
             job, current_user, fingerprint=request.form.get("fingerprint", ""), now=clock.now()
         ):
             tasks.wake_worker()
-    except (roster.DomainError, roster_read.UnreadableFile) as refused:
+    except (DomainError, roster_read.UnreadableFile) as refused:
         flash_message(refused.message, "wrong", **refused.values)
     return redirect_to("lists.show_import", number=number, job_id=job_id)
 
@@ -149,7 +150,7 @@ def undo_import(number: int, job_id: int) -> Answer:
     job = _job_or_404(get_list_or_404(number, "manage"), job_id)
     try:
         back, kept = roster.undo_import(job, current_user, clock.now())
-    except roster.DomainError as refused:
+    except DomainError as refused:
         flash_message(refused.message, "wrong", **refused.values)
     else:
         if kept:

@@ -7,6 +7,7 @@ import clock
 from blueprints.lists import bp
 from blueprints.lists.forms import ListForm
 from core import audit
+from core.errors import DomainError
 from core.imports import export as roster_export
 from core.imports import job_runner
 from core.members import lists, member_list, members
@@ -54,7 +55,7 @@ def add_list() -> Answer:
                 purpose=form.purpose.data or "",
                 now=clock.now(),
             )
-        except lists.DomainError as refused:
+        except DomainError as refused:
             add_field_error(form, refused.field, refused.message, **refused.values)
         else:
             flash_message(N_("The list is there. Now its members can come in."))
@@ -175,7 +176,7 @@ def edit_list(number: int) -> Answer:
                 whole=form.whole.data,
                 answer_on_open=form.answer_on_open.data,
             )
-        except lists.DomainError as refused:
+        except DomainError as refused:
             add_field_error(form, refused.field, refused.message, **refused.values)
         else:
             flash_message(N_("Saved."))
@@ -192,7 +193,7 @@ def close_list(number: int) -> Answer:
         return render_page("lists/confirm_close.html", list=mailing_list, counts=lists.count_members(mailing_list))
     try:
         lists.close_list(mailing_list, current_user, clock.now())
-    except lists.DomainError as refused:
+    except DomainError as refused:
         flash_message(refused.message, "wrong", **refused.values)
         return redirect_to("lists.edit_list", number=number)
     flash_message(N_("“%(name)s” is closed. Its history stays."), name=mailing_list.name)

@@ -20,6 +20,7 @@ from blueprints.members.forms import (
 from core import settings
 from core.accounts import class_teacher
 from core.delivery import lifecycle
+from core.errors import DomainError
 from core.inbound import replies
 from core.members import consent, member_list, members
 from core.notices import audience, author_copy
@@ -116,7 +117,7 @@ def add_member(number: int) -> Answer:
         except members.AlreadyMember as refused:
             there = refused.person
             add_field_error(form, "address", refused.message)
-        except members.DomainError as refused:
+        except DomainError as refused:
             add_field_error(form, refused.field, refused.message, **refused.values)
         else:
             flash_message(N_("Registered."))
@@ -158,7 +159,7 @@ def edit_person(number: int) -> Answer:
                 phone_=form.phone.data or "",
                 language=form.language.data,
             )
-        except members.DomainError as refused:
+        except DomainError as refused:
             add_field_error(form, refused.field, refused.message, **refused.values)
         else:
             flash_message(N_("Saved."))
@@ -180,7 +181,7 @@ def edit_membership(number: int, place_id: int) -> Answer:
         try:
             members.edit_membership(found, current_user, relation=form.relation.data or "", items=items, child=child)
             class_teacher.assign_membership(found, form.in_charge.data or 0, current_user)
-        except members.DomainError as refused:
+        except DomainError as refused:
             add_field_error(form, refused.field, refused.message, **refused.values)
         else:
             flash_message(N_("Saved."))
@@ -212,7 +213,7 @@ def edit_address(number: int) -> Answer:
         except members.AddressTaken as taken:
             other = taken.person if member_list.visible_memberships(taken.person, permissions()) else None
             add_field_error(form, "address", taken.message)
-        except members.DomainError as refused:
+        except DomainError as refused:
             add_field_error(form, refused.field, refused.message, **refused.values)
         else:
             flash_message(N_("The new address is saved. Open letters go there."))

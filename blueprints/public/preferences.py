@@ -13,6 +13,7 @@ import tasks
 from blueprints.public import bp
 from blueprints.public.forms import AddressForm, ChildForm, PreferencesForm, posted_attributes
 from core import rate_limits
+from core.errors import DomainError
 from core.members import members, new_address, preference_page
 from core.members.preference_page import PreferenceForm, PreferencePage
 from core.responses import read_confirmations
@@ -140,7 +141,7 @@ def save_preferences(mark: str) -> Answer:
         return _preferences_page(mark, page, forms)
     try:
         preference_page.save_preferences(person, _posted_changes(page, forms))
-    except members.DomainError as refused:
+    except DomainError as refused:
         _add_field_error(forms, refused)
         return _preferences_page(mark, page, forms)
     return _redirect_with_result(mark, "saved")
@@ -163,7 +164,7 @@ def _form_texts(form: ChildForm) -> dict[str, str]:
     return {one.short_name: one.data or "" for one in form}
 
 
-def _add_field_error(forms: dict[str, Any], refused: members.DomainError) -> None:
+def _add_field_error(forms: dict[str, Any], refused: DomainError) -> None:
     """Put a refusal on the field of the child, or of the reader, that it is about."""
     part, _between, field = refused.field.partition("-")
     number = part.removeprefix("child")
@@ -231,7 +232,7 @@ def request_address_change(mark: str) -> Answer:
     form = AddressForm(request.form)
     try:
         new_address.request_new_address(person, (form.address.data or "")[:320], clock.now())
-    except members.DomainError as refused:
+    except DomainError as refused:
         add_field_error(form, "address", refused.message, **refused.values)
         return _preferences_page(mark, preference_page.load_page(person), None, form)
     tasks.wake_worker()

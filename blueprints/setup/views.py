@@ -7,7 +7,8 @@ import clock
 from blueprints.setup import bp
 from blueprints.setup.forms import SetupForm
 from core import settings
-from core.accounts import accounts, sessions
+from core.accounts import sessions
+from core.errors import DomainError
 from core.system import setup
 from web import add_field_error, language, public_view, render_page
 
@@ -39,7 +40,7 @@ def run_setup(token: str) -> Answer:
         return _invalid_page(form, wrong)
     try:
         user = setup.run_setup(token, details, clock.now())
-    except accounts.DomainError as refused:
+    except DomainError as refused:
         return _invalid_page(form, [refused])
     except setup.SetupAlreadyDone:
         return render_page("setup/link_expired.html", status=404, ready=True)
@@ -48,7 +49,7 @@ def run_setup(token: str) -> Answer:
     return redirect(url_for("home.index"), code=303)  # type: ignore[return-value]
 
 
-def _invalid_page(form: SetupForm, wrong: list[accounts.DomainError]) -> Answer:
+def _invalid_page(form: SetupForm, wrong: list[DomainError]) -> Answer:
     for refused in wrong:
         add_field_error(form, refused.field, refused.message, **refused.values)
     return render_page("setup/form.html", status=422, form=form)

@@ -7,7 +7,8 @@ import clock
 from blueprints.users import bp
 from blueprints.users.forms import DisableForm, InviteForm, RoleForm
 from core import settings
-from core.accounts import accounts, invitations, login_links, roles, sessions
+from core.accounts import invitations, login_links, roles, sessions
+from core.errors import DomainError
 from i18n import N_
 from models import MailingList, Role, User
 from web import _, add_field_error, flash_message, paginate, redirect_to, render_page, requires
@@ -58,7 +59,7 @@ def invite_user() -> Answer:
             by=current_user,
             now=clock.now(),
         )
-    except (accounts.DomainError, roles.InvalidRole) as refused:
+    except (DomainError, roles.InvalidRole) as refused:
         add_field_error(form, getattr(refused, "field", "place"), refused.message, **refused.values)
         return render_page("users/invite.html", status=422, form=form)
     flash_message(N_("The invitation is on its way. Its link works for three days."))

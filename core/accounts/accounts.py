@@ -10,20 +10,13 @@ import clock
 import i18n
 from core import audit, settings
 from core.accounts import passwords, sessions
+from core.errors import DomainError
 from database import db
 from i18n import N_
 from mail import address
 from models import MailingList, Membership, Organization, Person, Session, User
 
 _NAME = re.compile(r"[^\x00-\x1f\x7f@\u202a-\u202e\u2066-\u2069]{1,60}")
-
-
-class DomainError(Exception):
-    """An account cannot be made or changed so; `message` says why for `say`, `field` names the field."""
-
-    def __init__(self, field: str, message: str, **values: object) -> None:
-        super().__init__(message)
-        self.field, self.message, self.values = field, message, values
 
 
 def name_key(name: str) -> str:
@@ -41,7 +34,7 @@ def add_user(
 ) -> User:
     """Add an organizer who may do nothing yet. Without a password only a link from a letter opens the account.
 
-    Raises Refused if the name or the address is taken or unusable, or the password too easy.
+    Raises DomainError if the name or the address is taken or unusable, or the password too easy.
     """
     shown, mail = clean_name(name), clean_email(email)
     if password is not None:
@@ -63,28 +56,28 @@ def add_user(
 
 def _duplicate_error(error: IntegrityError) -> DomainError:
     if "email_key" in str(error):
-        return DomainError("email", N_("Another account already has this e-mail address."))
-    return DomainError("name", N_("Another account already has this user name."))
+        return DomainError(N_("Another account already has this e-mail address."), "email")
+    return DomainError(N_("Another account already has this user name."), "name")
 
 
 def clean_name(raw: str) -> str:
-    """Return a user name as it is shown; raise Refused if it cannot be one (an @ would read as an address)."""
+    """Return a user name as it is shown; raise DomainError if it cannot be one (an @ would read as an address)."""
     shown = " ".join(unicodedata.normalize("NFC", raw).split())
     if not _NAME.fullmatch(shown):
-        raise DomainError("name", N_("Please enter a user name: 1 to 60 characters, without @."))
+        raise DomainError(N_("Please enter a user name: 1 to 60 characters, without @."), "name")
     return shown
 
 
 def clean_email(raw: str | None) -> str | None:
-    """Return the address in a field that may be empty; raise Refused if it is none."""
+    """Return the address in a field that may be empty; raise DomainError if it is none."""
     if not (raw or "").strip():
         return None
     try:
         mail = address.parse_address(raw or "")
     except address.BadAddress as wrong:
-        raise DomainError("email", wrong.message) from wrong
+        raise DomainError(wrong.message, "email") from wrong
     if _is_own_address(mail):
-        raise DomainError("email", N_("This is an address of Kairan itself. Please enter one that a person reads."))
+        raise DomainError(N_("This is an address of Kairan itself. Please enter one that a person reads."), "email")
     return mail
 
 
@@ -97,11 +90,11 @@ def _is_own_address(mail: str) -> bool:
 
 
 def check_password(password: str, name: str, email: str | None, house: str | None = None) -> None:
-    """Raise Refused unless the password keeps the rule of `core.accounts.passwords`."""
+    """Raise DomainError unless the password keeps the rule of `core.accounts.passwords`."""
     try:
         passwords.check_password_strength(password, name, email or "", house or Organization.load_row().name)
     except passwords.WeakPassword as weak:
-        raise DomainError("password", weak.message, **weak.values) from weak
+        raise DomainError(weak.message, "password", **weak.values) from weak
 
 
 def find_user(typed: str) -> User | None:
@@ -112,7 +105,7 @@ def find_user(typed: str) -> User | None:
 
 
 def set_password(user: User, password: str, now: datetime, *, keep: Session | None = None) -> None:
-    """Give a new password; every other session ends and every link in a letter is dead. Raises Refused."""
+    """Give a new password; every other session ends and every link in a letter is dead. Raises DomainError."""
     check_password(password, user.name, user.email)
     store_password_hash(user, passwords.hash_password(password), now, keep=keep)
 
@@ -126,7 +119,7 @@ def store_password_hash(user: User, kept: str, now: datetime, *, keep: Session |
 
 
 def change_account(user: User, *, now: datetime, **fields: str | None) -> None:
-    """Change name, email, language or signature of an account. Raises Refused.
+    """Change name, email, language or signature of an account. Raises DomainError.
 
     A new address makes the links in older letters dead and moves the practice list to it.
     """

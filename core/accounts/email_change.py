@@ -8,6 +8,7 @@ from datetime import datetime
 from core import audit
 from core.accounts import accounts, login_links
 from core.accounts.who_can import holders_for_lists
+from core.errors import DomainError
 from core.notifications import service_mail
 from core.settings import load_settings
 from i18n import N_
@@ -18,7 +19,7 @@ LINK_PURPOSE = "email"
 
 
 def request_email_change(user: User, typed: str | None, now: datetime) -> bool:
-    """Send the letter with the link to a new address; True if it has to be confirmed. Raises accounts.Refused.
+    """Send the letter with the link to a new address; True if it has to be confirmed. Raises DomainError.
 
     No address at all, or the present one written otherwise, counts at once.
     """
@@ -29,7 +30,7 @@ def request_email_change(user: User, typed: str | None, now: datetime) -> bool:
         _notify_old_address(user, old, wanted, now)
         return False
     if User.select().where(User.email_key == address.comparison_key(wanted), User.id != user.id).exists():
-        raise accounts.DomainError("email", N_("Another account already has this e-mail address."))
+        raise DomainError(N_("Another account already has this e-mail address."), "email")
     User.update(pending_email=wanted, link_serial=User.link_serial + 1).where(User.id == user.id).execute()
     resend_email_change(User.get_by_id(user.id), now)
     audit.log_action(user, "user.email_asked", user.id, kind="user")
@@ -55,7 +56,7 @@ def cancel_email_change(user: User) -> None:
 
 
 def confirm_email_change(mark: str, now: datetime) -> User:
-    """Take the new address over by the link of its letter, once. Raises DeadLink, accounts.Refused."""
+    """Take the new address over by the link of its letter, once. Raises InvalidLink, DomainError."""
     user = login_links.redeem_token(mark, LINK_PURPOSE, now)
     if not user.pending_email:
         raise login_links.InvalidLink(login_links.InvalidLink.message)

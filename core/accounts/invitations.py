@@ -4,6 +4,7 @@ from datetime import date, datetime
 
 from core import audit
 from core.accounts import accounts, login_links, passwords, roles
+from core.errors import DomainError
 from database import db
 from i18n import N_
 from models import User
@@ -12,9 +13,9 @@ from models import User
 def invite_user(
     name: str, email: str, *, language: str, kind: str, list_id: int, until: date | None, by: User, now: datetime
 ) -> User:
-    """Add the account with its role and send the invitation. Raises accounts.Refused, roles.BadRole."""
+    """Add the account with its role and send the invitation. Raises DomainError, roles.InvalidRole."""
     if accounts.clean_email(email) is None:
-        raise accounts.DomainError("email", N_("Please enter an e-mail address: the invitation is sent there."))
+        raise DomainError(N_("Please enter an e-mail address: the invitation is sent there."), "email")
     with db.atomic():
         user = accounts.add_user(name, email=email, language=language, now=now)
         roles.grant_role(user, kind, list_id, until=until, by=by)
@@ -39,7 +40,7 @@ def resend_invitation(user: User, *, by: User, now: datetime) -> bool:
 def set_password_by_link(text: str, purpose: str, password: str, now: datetime) -> User:
     """Take up an invitation or replace a forgotten password: the link is used, every other session ends.
 
-    Raises DeadLink, or accounts.Refused (the link then still works).
+    Raises InvalidLink, or DomainError (the link then still works).
     """
     holder = login_links.user_by_token(text, purpose, now)
     accounts.check_password(password, holder.name, holder.email)

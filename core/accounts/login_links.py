@@ -57,7 +57,7 @@ def link_url(user: User, purpose: str, now: datetime) -> str:
 
 
 def user_by_token(text: str, purpose: str, now: datetime) -> User:
-    """Return whose link this is, changing nothing. Raises DeadLink."""
+    """Return whose link this is, changing nothing. Raises InvalidLink."""
     try:
         number, serial, ends = _signer(purpose).loads(text)
     except (BadSignature, ValueError, TypeError) as wrong:
@@ -69,7 +69,7 @@ def user_by_token(text: str, purpose: str, now: datetime) -> User:
 
 
 def redeem_token(text: str, purpose: str, now: datetime) -> User:
-    """Return whose link this is and make it dead, exactly once even when pressed twice. Raises DeadLink."""
+    """Return whose link this is and make it dead, exactly once even when pressed twice. Raises InvalidLink."""
     user = user_by_token(text, purpose, now)
     serial = user.link_serial
     changed = (

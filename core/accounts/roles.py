@@ -54,7 +54,7 @@ def active_roles(today: date) -> ModelSelect:
 def grant_role(user: User, kind: str, list_id: int, *, until: date | None = None, by: User | None) -> Role:
     """Give a role in a list (0: the whole organization), in place of the one held there.
 
-    Raises BadRole, LastAdministrator, LastManager.
+    Raises InvalidRole, LastAdministrator, LastManager.
     """
     _validate_role(kind, list_id)
     with db.atomic():

@@ -15,6 +15,7 @@ from core.accounts import accounts, class_teacher, roles
 from core.demo import families as demo_families
 from core.demo.dates import shift_dates
 from core.demo.past_notices import DemoContext, create_past_notices
+from core.errors import DomainError
 from core.imports import columns
 from core.imports import jobs as roster
 from core.imports.apply import apply_plan
@@ -43,10 +44,6 @@ _GROUPS = {
 _LETTERS_AND_DIGITS = "abcdefghjkmnpqrstuvwxyz23456789"
 
 
-class DomainError(Exception):
-    """The sample school cannot be put into this installation; the message says why."""
-
-
 def is_filled() -> bool:
     """Say whether the sample school is here already."""
     return AuditLog.select().where(AuditLog.action == _AUDIT_ACTION).exists()
@@ -55,7 +52,7 @@ def is_filled() -> bool:
 def fill_demo(now: datetime, families: int = ROSTER_HOUSEHOLDS) -> list[tuple[str, str]]:
     """Put the sample school into an empty installation; return (user name, password) of its organizers.
 
-    All of it or nothing, in one transaction. Raises Refused where real letters or real people could be touched.
+    All of it or nothing, in one transaction. Raises DomainError where real letters or real people could be touched.
     """
     _require_empty_installation()
     with db.atomic():

@@ -15,8 +15,9 @@ from peewee import IntegrityError
 
 import config as ground
 from core import audit
+from core.errors import DomainError
 from core.imports import apply
-from core.imports.jobs import STALLED_AFTER, DomainError, is_worker_job, preview_import, upload_path
+from core.imports.jobs import STALLED_AFTER, is_worker_job, preview_import, upload_path
 from core.imports.line_notes import LineNote
 from core.imports.plan_model import ImportPlan
 from core.imports.read import UnreadableFile
@@ -38,7 +39,7 @@ _IMPORT_INTERRUPTED = N_(
 def start_import(job: Job, by: User, *, fingerprint: str, now: datetime) -> bool:
     """Carry out a waiting import: True at once, False if the worker does it. Only the first of two presses does it.
 
-    Raises Refused if the job is not waiting or if the list changed since the preview.
+    Raises DomainError if the job is not waiting or if the list changed since the preview.
     """
     made = _plan_as_previewed(job, fingerprint, now)
     if len(made.lines) <= MAX_LINES_INLINE:
@@ -50,7 +51,7 @@ def start_import(job: Job, by: User, *, fingerprint: str, now: datetime) -> bool
 
 
 def run_import_now(job: Job, by: User, *, fingerprint: str, now: datetime) -> dict[str, int]:
-    """Carry out a waiting import of any size now; return its counts. Raises Refused."""
+    """Carry out a waiting import of any size now; return its counts. Raises DomainError."""
     made = _plan_as_previewed(job, fingerprint, now)
     _run_inline(job, by, made, now)
     return made.counts

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import config as ground
 from core import audit
+from core.errors import DomainError
 from core.imports import apply
 from core.imports.columns import ATTRIBUTE, FIELDS, Sheet, find_header, guess_mapping
 from core.imports.plan import plan_sheet
@@ -22,14 +23,6 @@ from models import Job, MailingList, User
 CONFIRM_WITHIN = timedelta(hours=24)
 STALLED_AFTER = timedelta(minutes=10)  # an import takes seconds: after that its process has died
 UNDO_WITHIN = timedelta(days=30)
-
-
-class DomainError(Exception):
-    """An import was not carried out; `message` says why for `say`."""
-
-    def __init__(self, message: str, **values: object) -> None:
-        super().__init__(message)
-        self.message, self.values = message, values
 
 
 def read_sheet(content: bytes, filename: str = "", encoding: str = "") -> Sheet:
@@ -88,7 +81,7 @@ def is_worker_job(job: Job) -> bool:
 
 
 def reread_upload(job: Job) -> Sheet:
-    """Read the waiting file of an import again. Raises Refused if it is gone, Unreadable for a wrong encoding."""
+    """Read the waiting file of an import again. Raises DomainError if it is gone, Unreadable for a wrong encoding."""
     path = upload_path(job)
     if job.state not in ("ready", "asked", "working") or not path.exists():
         raise DomainError(N_("This import is not waiting any more. Please choose the file once more."))
@@ -121,7 +114,7 @@ def preview_import(job: Job, now: datetime) -> tuple[Sheet, ImportPlan]:
 def undo_import(job: Job, by: User, now: datetime) -> tuple[int, int]:
     """Take an import back; return (rows taken back, rows left because something happened to them since).
 
-    Raises Refused if it is taken back already, or too old.
+    Raises DomainError if it is taken back already, or too old.
     """
     if job.state == "undone":
         raise DomainError(N_("This import has already been taken back."))

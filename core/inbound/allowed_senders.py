@@ -10,6 +10,7 @@ from peewee import IntegrityError
 
 from core import audit, rate_limits
 from core.accounts import who_can
+from core.errors import DomainError
 from core.inbound.post_by_mail import language_of_sender
 from core.inbound.result import InboundResult
 from core.members import lists
@@ -21,7 +22,6 @@ from mail import address as addresses
 from mail.auth_results import AuthResult
 from models import AllowedSender, Letter, MailingList, Person, User
 
-Refused = lists.DomainError
 MAX_NOTIFICATIONS_PER_DAY = 10
 
 
@@ -61,7 +61,7 @@ def is_known_address(address: str) -> bool:
 
 
 def add_sender(mailing_list: MailingList, by: User | None, address: str, name: str, now: datetime) -> AllowedSender:
-    """Register an address and send the trial letter. Raises Refused with the field."""
+    """Register an address and send the trial letter. Raises DomainError with the field."""
     _check_address(mailing_list, address)
     with db.atomic():
         sender = lists.add_sender(mailing_list, by, address, name, now=now)
@@ -73,21 +73,21 @@ def _check_address(mailing_list: MailingList, typed: str, but: int = 0) -> str:
     try:
         clean = addresses.parse_address(typed)
     except addresses.BadAddress as wrong:
-        raise Refused("address", wrong.message) from wrong
+        raise DomainError(wrong.message, "address") from wrong
     if load_settings().own.has(clean):
-        raise Refused("address", N_("This is an address of Kairan itself, so it cannot post."))
+        raise DomainError(N_("This is an address of Kairan itself, so it cannot post."), "address")
     same = (
         (AllowedSender.list == mailing_list)
         & (AllowedSender.address_key == addresses.comparison_key(clean))
         & (AllowedSender.id != but)
     )
     if AllowedSender.select().where(same).exists():
-        raise Refused("address", N_("This address may post already."))
+        raise DomainError(N_("This address may post already."), "address")
     return clean
 
 
 def update_sender(sender: AllowedSender, by: User | None, address: str, name: str, now: datetime) -> AllowedSender:
-    """Change address or name; a new address gets its own trial letter. Raises Refused."""
+    """Change address or name; a new address gets its own trial letter. Raises DomainError."""
     clean = _check_address(sender.list, address, but=sender.id)
     key = addresses.comparison_key(clean)
     moved = key != sender.address_key
@@ -102,7 +102,7 @@ def update_sender(sender: AllowedSender, by: User | None, address: str, name: st
             if moved:
                 send_verification(fresh, now)
     except IntegrityError as taken:
-        raise Refused("address", N_("This address may post already.")) from taken
+        raise DomainError(N_("This address may post already."), "address") from taken
     return fresh
 
 

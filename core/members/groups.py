@@ -11,6 +11,7 @@ from datetime import datetime
 from peewee import JOIN, ModelSelect, fn
 
 from core import audit
+from core.errors import DomainError
 from core.imports.columns import normalise_text
 from core.members import segment_rules
 from core.members.segment_rules import RuleBlocks
@@ -24,14 +25,6 @@ MAX_NAME_LENGTH = 60
 MAX_GROUPS_PER_NOTICE = 15
 """Groups that one notice may name, those to send to and those left out together (D-14)."""
 MAX_SUGGESTIONS = 60
-
-
-class DomainError(Exception):
-    """A group cannot be made so; `field` names the field, `message` says why for `say`."""
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(message)
-        self.field, self.message = field, message
 
 
 # ── who is in it ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -148,7 +141,7 @@ def rule_fields(list_id: int) -> list[str]:
 def add_group(
     mailing_list: MailingList, name: str, by: User | None, now: datetime, condition: RuleBlocks = ()
 ) -> Group:
-    """Make a group; without a condition its members are fixed, and there are none yet. Raises Refused."""
+    """Make a group; without a condition its members are fixed, and there are none yet. Raises DomainError."""
     with db.atomic():
         clean = _validate_name(mailing_list, name)
         made = Group.create(
@@ -159,7 +152,7 @@ def add_group(
 
 
 def change_group(group: Group, name: str, by: User | None, condition: RuleBlocks | None = None) -> None:
-    """Change name and condition (None: as it is). Raises Refused."""
+    """Change name and condition (None: as it is). Raises DomainError."""
     with db.atomic():
         clean = _validate_name(group.list, name, group.id)
         rows = group.condition if condition is None else segment_rules.blocks_to_json(condition)
@@ -170,14 +163,14 @@ def change_group(group: Group, name: str, by: User | None, condition: RuleBlocks
 def _validate_name(mailing_list: MailingList, name: str, group: int = 0) -> str:
     clean = normalise_text(name)
     if not clean:
-        raise DomainError("name", N_("Please enter a name."))
+        raise DomainError(N_("Please enter a name."), "name")
     if len(clean) > MAX_NAME_LENGTH:
-        raise DomainError("name", N_("The name is longer than 60 characters."))
+        raise DomainError(N_("The name is longer than 60 characters."), "name")
     others = Group.select().where(
         Group.list == mailing_list, Group.name == clean, Group.id != group, Group.closed_at.is_null()
     )
     if others.exists():
-        raise DomainError("name", N_("This list has a group of that name already."))
+        raise DomainError(N_("This list has a group of that name already."), "name")
     return clean
 
 
@@ -222,10 +215,10 @@ def remove_group_members(group: Group, people: Iterable[int], by: User | None) -
 
 
 def close_group(group: Group, by: User | None, now: datetime) -> None:
-    """Remove a group; its members stay in the list. Raises Refused while a notice to it is booked."""
+    """Remove a group; its members stay in the list. Raises DomainError while a notice to it is booked."""
     with db.atomic():
         if _has_scheduled_notice(group):
-            raise DomainError("", N_("A notice to this group is booked or about to be sent. Cancel it first."))
+            raise DomainError(N_("A notice to this group is booked or about to be sent. Cancel it first."))
         if Group.update(closed_at=now).where(Group.id == group.id, Group.closed_at.is_null()).execute():
             audit.log_action(by, "group.removed", group.id, detail={"list": group.list_id})
 

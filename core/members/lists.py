@@ -6,6 +6,7 @@ from datetime import datetime
 from peewee import Case, IntegrityError, Value, fn
 
 from core import audit
+from core.errors import DomainError
 from core.imports.columns import normalise_text
 from core.permissions import notice_ids_for_lists
 from database import db
@@ -17,18 +18,10 @@ COUNT_KEYS = ("members", "active", "stopped", "bounced", "pending")
 MAX_NAME_LENGTH = 60
 
 
-class DomainError(Exception):
-    """A list cannot be made or changed so; `field` names the field, `message` says why for `say`."""
-
-    def __init__(self, field: str, message: str, **values: object) -> None:
-        super().__init__(message)
-        self.field, self.message, self.values = field, message, values
-
-
 def add_list(
     by: User | None, name: str, address: str, *, whole: bool = False, purpose: str = "", now: datetime
 ) -> MailingList:
-    """Add a list with its own representative address (a local part). Raises Refused with the field and the reason."""
+    """Add a list with its own representative address (a local part). Raises DomainError with the field and the reason."""
     local = validate_local_part(address)
     with db.atomic():
         shown = _validate_name(name)
@@ -46,11 +39,11 @@ def validate_local_part(typed: str, but: int = 0) -> str:
     local = typed.strip().lower()
     if not addresses.is_valid_list_local_part(local):
         raise DomainError(
-            "address",
             N_("Use 1 to 40 small letters, digits, dots, hyphens or underscores, with a letter or digit at both ends."),
+            "address",
         )
     if addresses.is_reserved_local_part(local):
-        raise DomainError("address", _reserved_message(local), name=local)
+        raise DomainError(_reserved_message(local), "address", name=local)
     if MailingList.select().where(MailingList.address == local, MailingList.id != but).exists():
         raise _address_taken_error()
     return local
@@ -65,22 +58,22 @@ def _reserved_message(local: str) -> str:
 
 
 def _address_taken_error() -> DomainError:
-    return DomainError("address", N_("Another list already has this address."))
+    return DomainError(N_("Another list already has this address."), "address")
 
 
 def _validate_name(typed: str, but: int = 0) -> str:
     name = normalise_text(typed)
     if not name or len(name) > MAX_NAME_LENGTH:
-        raise DomainError("name", N_("Please enter a name of at most %(number)s characters."), number=MAX_NAME_LENGTH)
+        raise DomainError(N_("Please enter a name of at most %(number)s characters."), "name", number=MAX_NAME_LENGTH)
     if MailingList.open_lists().where(MailingList.name == name, MailingList.id != but).exists():
-        raise DomainError("name", N_("Another list already has this name."))
+        raise DomainError(N_("Another list already has this name."), "name")
     return name
 
 
 def _require_single_whole(whole: bool, but: int = 0) -> None:
     found = MailingList.open_lists().where(MailingList.whole == True, MailingList.id != but).first()
     if whole and found:
-        raise DomainError("whole", N_("“%(name)s” is already marked as the whole organization."), name=found.name)
+        raise DomainError(N_("“%(name)s” is already marked as the whole organization."), "whole", name=found.name)
 
 
 def change_list(
@@ -93,7 +86,7 @@ def change_list(
     whole: bool,
     answer_on_open: bool | None = None,
 ) -> None:
-    """Change name, representative address, purpose of use and the mark for the whole. Raises Refused.
+    """Change name, representative address, purpose of use and the mark for the whole. Raises DomainError.
 
     answer_on_open: whether opening a choice answers (T-50); None: as it is.
     """
@@ -109,12 +102,10 @@ def change_list(
 
 
 def close_list(mailing_list: MailingList, by: User | None, now: datetime) -> None:
-    """Close a list: nobody reaches it any more, its history stays. Raises Refused while a notice is under way."""
+    """Close a list: nobody reaches it any more, its history stays. Raises DomainError while a notice is under way."""
     with db.atomic():
         if _has_active_notice(mailing_list):
-            raise DomainError(
-                "", N_("A notice to this list is booked or being sent. Cancel it or wait until it is sent.")
-            )
+            raise DomainError(N_("A notice to this list is booked or being sent. Cancel it or wait until it is sent."))
         closed = (
             MailingList.update(closed_at=now)
             .where(MailingList.id == mailing_list.id, MailingList.closed_at.is_null())
@@ -191,11 +182,11 @@ def member_state_sql() -> Case:
 def add_sender(
     mailing_list: MailingList, by: User | None, address: str, name: str = "", *, now: datetime
 ) -> AllowedSender:
-    """Register an address that may post to a list by mail (T-37). Raises Refused; adding twice changes the name."""
+    """Register an address that may post to a list by mail (T-37). Raises DomainError; adding twice changes the name."""
     try:
         clean = addresses.parse_address(address)
     except addresses.BadAddress as wrong:
-        raise DomainError("address", wrong.message) from wrong
+        raise DomainError(wrong.message, "address") from wrong
     key = addresses.comparison_key(clean)
     with db.atomic():
         sender, fresh = AllowedSender.get_or_create(

@@ -12,6 +12,7 @@ from peewee import IntegrityError
 
 from core import audit, settings
 from core.accounts import class_teacher
+from core.errors import DomainError
 from core.imports import apply
 from core.imports.columns import (
     CHILD_ITEMS,
@@ -37,19 +38,11 @@ NAME_REQUIRED = N_("Please enter a name.")
 CHILD_NAME_REQUIRED = N_("Please enter the child’s name.")
 
 
-class DomainError(Exception):
-    """A member cannot be added or changed so; `field` names the field, `message` says why for `say`."""
-
-    def __init__(self, field: str, message: str, **values: object) -> None:
-        super().__init__(message)
-        self.field, self.message, self.values = field, message, values
-
-
 class AlreadyMember(DomainError):
     """The person is in the list already; `person` is who."""
 
     def __init__(self, message: str, person: Person) -> None:
-        super().__init__("address", message)
+        super().__init__(message, "address")
         self.person = person
 
 
@@ -57,7 +50,7 @@ class AddressTaken(DomainError):
     """Another person has this address; `person` is who (to be named only to somebody who may see that person)."""
 
     def __init__(self, person: Person) -> None:
-        super().__init__("address", N_("Another member already has this address."))
+        super().__init__(N_("Another member already has this address."), "address")
         self.person = person
 
 
@@ -65,7 +58,7 @@ class StoppedByReader(DomainError):
     """Some of them stopped the mail themselves; `people` says how many."""
 
     def __init__(self, people: int) -> None:
-        super().__init__("", N_("%(number)s of them stopped the mail themselves."), number=people)
+        super().__init__(N_("%(number)s of them stopped the mail themselves."), number=people)
         self.people = people
 
 
@@ -82,7 +75,7 @@ def add_member(
 ) -> Membership:
     """Register one person in a list; no address: a family reached by telephone.
 
-    `said`: name, kana, address, phone, language, relation, child_name, child_kana, grade, class_name. Raises Refused
+    `said`: name, kana, address, phone, language, relation, child_name, child_kana, grade, class_name. Raises DomainError
     with the field, AlreadyThere if nothing would be added.
     """
     held = {key: text.strip() for key, text in said.items() if text and text.strip()}
@@ -107,7 +100,7 @@ def _require_new(line: PlanLine) -> None:
     note = line.notes[0] if line.notes else None
     if line.outcome == "wrong" and note:
         field = "name" if note.message == N_("There is neither an e-mail address nor a name.") else "address"
-        raise DomainError(field, note.message, **note.values)
+        raise DomainError(note.message, field, **note.values)
     if line.outcome in ("already", "changed") and line.person and line.membership:
         raise AlreadyMember(already_member_message(line.membership.row, line), line.person.row)
 
@@ -119,7 +112,7 @@ def edit_person(person: Person, by: User | None, *, name: str, kana_: str, phone
     """Change what belongs to the person. A person without an address needs a name."""
     shown = normalise_text(name)
     if not shown and not person.address:
-        raise DomainError("name", NAME_REQUIRED)
+        raise DomainError(NAME_REQUIRED, "name")
     with db.atomic():
         Person.update(name=shown, kana=normalise_kana(kana_), phone=normalise_phone(phone_), language=language).where(
             Person.id == person.id
@@ -166,7 +159,7 @@ def _save_child(membership: Membership, child: Mapping[str, str], items: dict[st
     }
     if membership.child_id:
         if not name:
-            raise DomainError("child_name", CHILD_NAME_REQUIRED)
+            raise DomainError(CHILD_NAME_REQUIRED, "child_name")
         Child.update(**fields).where(Child.id == membership.child_id).execute()
         return membership.child_id
     return Child.create(**fields, household=membership.person.household).id if name else None
@@ -274,7 +267,7 @@ def _change_state(
 def change_address(person: Person, typed: str, by: User | None, now: datetime) -> None:
     """Correct an address. Memberships, household and history stay; a bounced or refusing state is over.
 
-    Whoever reported our mail as spam stays unmailed. Raises Refused for an unusable address, AddressTaken.
+    Whoever reported our mail as spam stays unmailed. Raises DomainError for an unusable address, AddressTaken.
     """
     clean = clean_member_address(typed)
     fields = {**address_fields(clean), "bare": False}
@@ -309,13 +302,13 @@ def _notify_old_address(person: Person, new_key: str, now: datetime) -> None:
 
 
 def clean_member_address(typed: str) -> str:
-    """Return a clean address that a member may have. Raises Refused."""
+    """Return a clean address that a member may have. Raises DomainError."""
     try:
         clean = addresses.parse_address(typed)
     except addresses.BadAddress as wrong:
-        raise DomainError("address", wrong.message) from wrong
+        raise DomainError(wrong.message, "address") from wrong
     if settings.load_settings().own.has(clean):
-        raise DomainError("address", N_("This is an address of Kairan itself, so it cannot be a member."))
+        raise DomainError(N_("This is an address of Kairan itself, so it cannot be a member."), "address")
     return clean
 
 

@@ -6,6 +6,7 @@ The letter to the new address is the same whether Kairan knows it or not.
 from datetime import datetime, timedelta
 
 from core import audit, rate_limits
+from core.errors import DomainError
 from core.members import members, preference_page, signed_links
 from core.notifications import service_mail
 from core.settings import load_settings
@@ -23,14 +24,14 @@ SAME_ADDRESS = N_("This is the address that we write to already.")
 
 
 def request_new_address(person: Person, typed: str, now: datetime) -> None:
-    """Send the letter with the link to the new address. Raises members.Refused for one that cannot be."""
+    """Send the letter with the link to the new address. Raises DomainError for one that cannot be."""
     clean = _clean_new_address(person, typed)
     too_often = rate_limits.record_hit(f"new address:{person.id}", now, 86400) > PER_PERSON_A_DAY
     if (
         too_often
         or rate_limits.record_hit(f"new address at:{addresses.comparison_key(clean)}", now, 86400) > PER_ADDRESS_A_DAY
     ):
-        raise members.DomainError("address", TOO_OFTEN)
+        raise DomainError(TOO_OFTEN, "address")
     with db.atomic():  # a sender process must not take the letter before its link stands in it
         letter = service_mail.notify(
             "new-address",
@@ -51,7 +52,7 @@ def request_new_address(person: Person, typed: str, now: datetime) -> None:
 def _clean_new_address(person: Person, typed: str) -> str:
     clean = members.clean_member_address(typed)
     if addresses.comparison_key(clean) == person.address_key:
-        raise members.DomainError("address", SAME_ADDRESS)
+        raise DomainError(SAME_ADDRESS, "address")
     return clean
 
 

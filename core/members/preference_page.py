@@ -17,6 +17,7 @@ from peewee import JOIN
 
 from core import audit, rate_limits
 from core.accounts import who_can
+from core.errors import DomainError
 from core.imports.columns import normalise_class, normalise_grade, normalise_kana, normalise_text
 from core.members import members, missing_names, unsubscribe, unsubscribe_by_mail
 from core.notifications import service_mail
@@ -232,7 +233,7 @@ class PreferenceForm:
 
 
 def save_preferences(person: Person, said: PreferenceForm) -> None:
-    """Write down what a reader corrected about the family. Raises members.Refused with the field.
+    """Write down what a reader corrected about the family. Raises DomainError with the field.
 
     Class and school year are the school's once they are known; the reader fills in only what is empty. Items are
     corrected, none is added.
@@ -240,7 +241,7 @@ def save_preferences(person: Person, said: PreferenceForm) -> None:
     seen = load_page(person)
     _reject_urls(said)
     if seen.unnamed and not normalise_text(said.name):
-        raise members.DomainError("name", members.NAME_REQUIRED)
+        raise DomainError(members.NAME_REQUIRED, "name")
     with db.atomic():
         members.edit_person(person, None, name=said.name, kana_=said.kana, phone_=said.phone, language=said.language)
         for child in seen.children:
@@ -263,13 +264,13 @@ def _reject_urls(said: PreferenceForm) -> None:
     ]
     for field, text in [*own, *of_children]:
         if _WEB_ADDRESS.search(unicodedata.normalize("NFKC", text)):
-            raise members.DomainError("name" if field.startswith("childnew") else field, NO_WEB_ADDRESS)
+            raise DomainError(NO_WEB_ADDRESS, "name" if field.startswith("childnew") else field)
 
 
 def _save_child(child: Child, typed: Mapping[str, str]) -> None:
     name = normalise_text(typed.get("name", child.name))
     if not name:
-        raise members.DomainError(f"child{child.id}-name", members.CHILD_NAME_REQUIRED)
+        raise DomainError(members.CHILD_NAME_REQUIRED, f"child{child.id}-name")
     fields = {"name": name, "kana": normalise_kana(typed.get("kana", child.kana))}
     if not child.grade:
         fields["grade"] = normalise_grade(typed.get("grade", ""))

@@ -10,6 +10,7 @@ from typing import Any
 
 import i18n
 from core import settings
+from core.errors import DomainError
 from core.signup import carrier_guidance
 from core.signup.carrier_guidance import Guidance
 from i18n import LANGUAGES, N_
@@ -22,14 +23,6 @@ PLACEHOLDER = "{{domain}}"
 _ANY_PLACEHOLDER = re.compile(r"[{｛]{2}\s*(?:domain|ドメイン)\s*[}｝]{2}", re.IGNORECASE)
 _DOMAIN = re.compile(r"(?=.{3,200}\Z)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)+")
 _SHIPPED_BY_KEY = {one.key: one for one in (*carrier_guidance.CARRIERS, carrier_guidance.OTHER_PROVIDER)}
-
-
-class DomainError(Exception):
-    """A text cannot be kept so; `field` names the field of the form, `values` fill the places of the message."""
-
-    def __init__(self, field: str, message: str, **values: object) -> None:
-        super().__init__(message)
-        self.field, self.message, self.values = field, message, values
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +107,7 @@ def shipped_text(key: str, language: str) -> str:
 
 
 def change_carrier(by: User, key: str, texts: dict[str, str], name: str = "", domains: str = "") -> None:
-    """Keep the words on a carrier. Raises BadWords; KeyError for a carrier that does not exist."""
+    """Keep the words on a carrier. Raises DomainError; KeyError for a carrier that does not exist."""
     rows = _stored_rows()
     if key not in _SHIPPED_BY_KEY and key not in rows:
         raise KeyError(key)
@@ -128,10 +121,10 @@ def change_carrier(by: User, key: str, texts: dict[str, str], name: str = "", do
 
 
 def add_carrier(by: User, name: str, domains: str, texts: dict[str, str]) -> str:
-    """Add a carrier of the region; return its key. Raises BadWords."""
+    """Add a carrier of the region; return its key. Raises DomainError."""
     rows = _stored_rows()
     if len(rows) >= MAX_OWN_CARRIERS:
-        raise DomainError("name", N_("There are too many carriers already. Please remove one first."))
+        raise DomainError(N_("There are too many carriers already. Please remove one first."), "name")
     used = [int(key[4:]) for key in rows if key.startswith("own-")]
     key = f"own-{max(used, default=0) + 1}"
     cleaned = {one: _clean_text(one, texts.get(one, "")) for one in LANGUAGES}
@@ -155,20 +148,20 @@ def _clean_text(language: str, typed: str) -> str:
     lines = [" ".join(line.split()) for line in typed.splitlines() if line.strip()]
     text = "\n".join(_ANY_PLACEHOLDER.sub(PLACEHOLDER, line) for line in lines)
     if len(text) > MAX_TEXT_LENGTH or len(lines) > MAX_LINES:
-        raise DomainError(language, N_("Please keep it to %(n)s lines; nobody reads more on a phone."), n=MAX_LINES)
+        raise DomainError(N_("Please keep it to %(n)s lines; nobody reads more on a phone."), language, n=MAX_LINES)
     return text
 
 
 def _require_any_text(texts: dict[str, str]) -> dict[str, str]:
     if not any(texts.values()):
-        raise DomainError("ja", N_("Please write the steps, at least in one language."))
+        raise DomainError(N_("Please write the steps, at least in one language."), "ja")
     return texts
 
 
 def _clean_name(typed: str) -> str:
     name = " ".join(typed.split())
     if not name or len(name) > MAX_NAME_LENGTH:
-        raise DomainError("name", N_("Please give the carrier a name of at most %(n)s letters."), n=MAX_NAME_LENGTH)
+        raise DomainError(N_("Please give the carrier a name of at most %(n)s letters."), "name", n=MAX_NAME_LENGTH)
     return name
 
 
@@ -176,5 +169,5 @@ def _clean_domains(typed: str) -> str:
     """Return the domains of a carrier, lower case, a blank between them; there may be none."""
     found = list(dict.fromkeys(one.lstrip("@").lower() for one in re.split(r"[\s,、，]+", typed) if one))
     if len(found) > MAX_DOMAINS or any(not _DOMAIN.fullmatch(one) for one in found):
-        raise DomainError("domains", N_("Write what stands after the @, such as mail.example.jp, with blanks between."))
+        raise DomainError(N_("Write what stands after the @, such as mail.example.jp, with blanks between."), "domains")
     return " ".join(found)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from core import settings
+from core.errors import DomainError
 from core.settings import Settings
 from i18n import N_
 from models import MailingList, Organization, User
@@ -70,18 +71,10 @@ def available_features(force: Settings) -> Iterator[Feature]:
 # ── choosing ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class DomainError(Exception):
-    """Mail cannot be set so; `field` names the field, `message` says why for `say`."""
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(message)
-        self.field, self.message = field, message
-
-
 def choose_mode(by: User, road: str) -> None:
-    """Keep which situation this school is in. Raises Refused for a word that is none of them."""
+    """Keep which situation this school is in. Raises DomainError for a word that is none of them."""
     if road not in MAIL_MODES:
-        raise DomainError("road", N_("Please choose one."))
+        raise DomainError(N_("Please choose one."), "road")
     if "road" not in settings.load_settings().fixed and road != settings.load_settings().road:
         settings.update_organization(by, road=road)
 

@@ -6,8 +6,8 @@ from urllib.parse import quote
 
 import config as ground
 from core import settings
+from core.errors import DomainError
 from core.system import mail_modes
-from core.system.mail_modes import DomainError
 from i18n import N_
 from mail import address as addresses
 from mail.imap_account import BadImapUrl, ImapAccount
@@ -34,18 +34,18 @@ class MailboxInput:
 
 
 def save_mailbox(by: User, wish: MailboxInput) -> None:
-    """Keep how the mailbox is reached. Raises Refused.
+    """Keep how the mailbox is reached. Raises DomainError.
 
     An empty password keeps the old one, for the same host and user only: it must not be sent to another server.
     """
     mailbox = _clean_mailbox_address(wish.mailbox)
     if wish.header and not _HEADER.fullmatch(wish.header):
-        raise DomainError("header", N_("This is no name of a header. It looks like X-Original-To."))
+        raise DomainError(N_("This is no name of a header. It looks like X-Original-To."), "header")
     url = _build_imap_url(wish)
     try:
         ImapAccount.parse(url)
     except BadImapUrl as wrong:
-        raise DomainError("password" if "password" in wrong.message else "host", wrong.message) from wrong
+        raise DomainError(wrong.message, "password" if "password" in wrong.message else "host") from wrong
     fixed = settings.load_settings().fixed
     fields = {"imap": url, "mailbox": mailbox, "plus": wish.plus, "recipient_header": wish.header}
     settings.update_organization(by, **{name: value for name, value in fields.items() if name not in fixed})
@@ -56,18 +56,18 @@ def _clean_mailbox_address(typed: str) -> str:
     try:
         found = addresses.parse_address(typed).lower()
     except addresses.BadAddress as wrong:
-        raise DomainError("mailbox", wrong.message) from wrong
+        raise DomainError(wrong.message, "mailbox") from wrong
     if not ground.is_mailbox_address(found):
-        raise DomainError("mailbox", N_("Use an address of letters, digits, dots, hyphens or underscores."))
+        raise DomainError(N_("Use an address of letters, digits, dots, hyphens or underscores."), "mailbox")
     if mail_modes.is_list_address(found):
-        raise DomainError("mailbox", N_("This is the address of a list. The mailbox needs an address of its own."))
+        raise DomainError(N_("This is the address of a list. The mailbox needs an address of its own."), "mailbox")
     return found
 
 
 def _build_imap_url(wish: MailboxInput) -> str:
     host, user, password = wish.host.strip(), wish.user.strip(), wish.password
     if not _HOST.fullmatch(host):
-        raise DomainError("host", N_("The mailbox server cannot be reached. Please check its name and port."))
+        raise DomainError(N_("The mailbox server cannot be reached. Please check its name and port."), "host")
     kept = _saved_account()
     if not password and kept and (kept.host, kept.user) == (host, user):
         password = kept.password

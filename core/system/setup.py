@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import config as ground
 from core import settings
 from core.accounts import accounts
+from core.errors import DomainError
 from database import db
 from i18n import N_
 from mail import address
@@ -45,7 +46,7 @@ def public_base_url(url_root: str) -> str:
 
 
 def run_setup(token: str, details: SetupDetails, now: datetime) -> User:
-    """Write the organization and its first administrator. Raises AlreadyDone, accounts.Refused."""
+    """Write the organization and its first administrator. Raises AlreadyDone, DomainError."""
     fields = ("organization", "postal", "contact", "mail_domain", "base_url", "language")
     kept = clean_settings({name: getattr(details, name) for name in fields})
     with db.atomic():
@@ -61,7 +62,7 @@ def run_setup(token: str, details: SetupDetails, now: datetime) -> User:
     return user
 
 
-def find_errors(details: SetupDetails) -> list[accounts.DomainError]:
+def find_errors(details: SetupDetails) -> list[DomainError]:
     """Return everything that is wrong about what was typed, so that one page can name it all."""
     own = (details.name, details.email, details.organization)
     checks: tuple[Callable[[], object], ...] = (
@@ -74,13 +75,13 @@ def find_errors(details: SetupDetails) -> list[accounts.DomainError]:
     for check in checks:
         try:
             check()
-        except accounts.DomainError as refused:
+        except DomainError as refused:
             found.append(refused)
     return found
 
 
 def clean_settings(fields: dict[str, str]) -> dict[str, str]:
-    """Return settings of the organization as they are kept; raise accounts.Refused naming the field."""
+    """Return settings of the organization as they are kept; raise DomainError naming the field."""
     kept = {name: " ".join(value.split()) for name, value in fields.items()}
     if "mail_domain" in kept:
         kept["mail_domain"] = clean_domain(kept["mail_domain"])
@@ -91,12 +92,12 @@ def clean_settings(fields: dict[str, str]) -> dict[str, str]:
 
 def _clean_url(raw: str) -> str:
     if raw and not ground.is_base_url(raw):
-        raise accounts.DomainError("base_url", N_("This is not a web address. It looks like https://kairan.example.jp"))
+        raise DomainError(N_("This is not a web address. It looks like https://kairan.example.jp"), "base_url")
     return raw.rstrip("/")
 
 
 def clean_domain(raw: str) -> str:
-    """Return a mail domain in lower-case ASCII, or empty; raise accounts.Refused if it is none."""
+    """Return a mail domain in lower-case ASCII, or empty; raise DomainError if it is none."""
     if not raw.strip():
         return ""
     try:
@@ -104,5 +105,5 @@ def clean_domain(raw: str) -> str:
     except address.BadAddress:
         found = ""
     if "." not in found:
-        raise accounts.DomainError("mail_domain", N_("This is not a domain. It looks like mail.example.jp, without @."))
+        raise DomainError(N_("This is not a domain. It looks like mail.example.jp, without @."), "mail_domain")
     return found

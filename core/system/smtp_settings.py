@@ -3,6 +3,7 @@
 from urllib.parse import quote
 
 from core import settings
+from core.errors import DomainError
 from i18n import N_
 from mail.smtp_connect import BadSmtpUrl, SmtpServer
 from models import User
@@ -15,18 +16,10 @@ SECURITY_LABELS = {
 _SCHEMES = {"starttls": "smtp+starttls", "tls": "smtps", "none": "smtp"}
 
 
-class DomainError(Exception):
-    """Letters cannot be sent by such a server; `message` says why for `say`, `field` names the field."""
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(message)
-        self.field, self.message = field, message
-
-
 def update_smtp(
     by: User, *, host: str, port: int | None, security: str, user: str, password: str, hour_rate: int | None = None
 ) -> None:
-    """Keep the route to the mail server; without a host, letters stay in the outbox. Raises Refused.
+    """Keep the route to the mail server; without a host, letters stay in the outbox. Raises DomainError.
 
     hour_rate: letters an hour that it allows (0: no limit); None keeps what is set.
 
@@ -37,7 +30,7 @@ def update_smtp(
         if url:
             SmtpServer.parse(url)
     except BadSmtpUrl as wrong:
-        raise DomainError("password" if "password" in wrong.message else "host", wrong.message) from wrong
+        raise DomainError(wrong.message, "password" if "password" in wrong.message else "host") from wrong
     more = {} if hour_rate is None else {"hour_rate": hour_rate}
     settings.update_organization(by, smtp=url, **more)
 

@@ -11,6 +11,7 @@ import clock
 from core import rate_limits
 from core.accounts import accounts, logins, passwords, sessions
 from core.accounts.sessions import user_of_session
+from core.errors import DomainError
 from models import AuditLog, Letter, Membership, Session, User
 from tests.cast import PASSWORD
 
@@ -86,7 +87,7 @@ def test_unknown_user_costs_a_hash_too(school, monkeypatch):
     ],
 )
 def test_user_that_cannot_be_added_names_the_field(school, name, email, field):
-    with pytest.raises(accounts.DomainError) as refused:
+    with pytest.raises(DomainError) as refused:
         accounts.add_user(name, email=email)
     assert refused.value.field == field
 

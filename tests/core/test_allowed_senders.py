@@ -6,6 +6,7 @@ import pytest
 
 import clock
 from core.accounts import who_can
+from core.errors import DomainError
 from core.inbound import allowed_senders, dispatch
 from core.members import missing_names, preference_page, signed_links, unsubscribe_by_mail
 from core.settings import load_settings
@@ -67,7 +68,7 @@ def test_managers_are_those_of_today(the_list, school):
 @pytest.mark.parametrize("wrong", ["", "not an address", f"list@{DOMAIN}", "A@Example.jp"])
 def test_what_cannot_be_a_sender(the_list, school, wrong):
     allowed_senders.add_sender(the_list, None, "a@example.jp", "", clock.now())
-    with pytest.raises(allowed_senders.Refused):
+    with pytest.raises(DomainError):
         allowed_senders.add_sender(the_list, None, wrong, "", clock.now())
     assert len(allowed_senders.list_senders(the_list)) == 1
 

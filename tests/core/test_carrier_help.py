@@ -2,6 +2,7 @@
 
 import pytest
 
+from core.errors import DomainError
 from core.signup import carrier_guidance, carrier_help
 from models import AuditLog, Organization
 
@@ -65,7 +66,7 @@ def test_a_carrier_of_the_region_is_found_by_its_domains(school):
     ],
 )
 def test_what_cannot_be_kept_is_named(school, name, domains, ja, field):
-    with pytest.raises(carrier_help.DomainError) as refused:
+    with pytest.raises(DomainError) as refused:
         carrier_help.add_carrier(school.users["守"], name, domains, {"ja": ja, "en": ""})
     assert refused.value.field == field
     assert Organization.load_row().carriers == []

@@ -6,7 +6,7 @@ import pytest
 from peewee import fn
 
 import clock
-from core.errors import TooManyGroups
+from core.errors import DomainError, TooManyGroups
 from core.members import groups, segment_rules
 from core.members.segment_rules import InvalidRule, SegmentRule
 from core.notices import recipient_picker, workflow
@@ -226,7 +226,7 @@ def test_a_removed_group_reaches_nobody_and_its_name_stays_in_the_history(school
     workflow.save_draft(notice, now=now, subject="件名", text="本文")
     workflow.set_recipients(notice, now=now, groups=[town.id])
     smarthost.confirmed(notice, school.users["守"])
-    with pytest.raises(groups.DomainError):
+    with pytest.raises(DomainError):
         groups.close_group(town, None, now)
     workflow.cancel_send(notice, None, now)
     groups.close_group(town, None, now)
@@ -238,7 +238,7 @@ def test_a_removed_group_reaches_nobody_and_its_name_stays_in_the_history(school
 @pytest.mark.parametrize("name", ["", " \u3000 ", "x" * 61, "本町"])
 def test_a_group_needs_a_name_of_its_own(school, name):
     grouped(school, "本町", rule("grade", "is", "1"))
-    with pytest.raises(groups.DomainError):
+    with pytest.raises(DomainError):
         grouped(school, name, rule("grade", "is", "1"))
     assert grouped(school, "本町", rule("grade", "is", "2"), key="2-1")
 

@@ -7,6 +7,7 @@ import pytest
 
 import clock
 from core import scheduler
+from core.errors import DomainError
 from core.imports import apply, job_runner
 from core.imports import jobs as roster
 from models import Child, Job, Membership, Person
@@ -64,7 +65,7 @@ def test_a_large_one_is_left_to_the_worker(job, one, by):
 
 def test_a_second_press_asks_for_nothing_more(job, by):
     asked(job, by)
-    with pytest.raises(roster.DomainError):
+    with pytest.raises(DomainError):
         asked(again(job), by)
     job_runner.process_import_jobs(clock.now())
     assert job_runner.process_import_jobs(clock.now()) == 0

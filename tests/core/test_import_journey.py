@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 import clock
 import models
 from core import settings
+from core.errors import DomainError
 from core.imports import apply, columns
 from core.imports import export as roster_export
 from core.imports import job_runner as roster_work
@@ -116,7 +117,7 @@ def test_a_second_press_does_nothing(zenko, by):
     job = start(zenko, by)
     _, made = roster.preview_import(job, clock.now())
     roster_work.run_import_now(job, by, fingerprint=made.fingerprint, now=clock.now())
-    with pytest.raises(roster.DomainError):
+    with pytest.raises(DomainError):
         roster_work.run_import_now(job, by, fingerprint=made.fingerprint, now=clock.now())
     assert Person.select().count() == 1
 
@@ -124,7 +125,7 @@ def test_a_second_press_does_nothing(zenko, by):
 def test_an_import_whose_process_died_can_be_carried_on(zenko, by):
     job = start(zenko, by)
     models.Job.update(state="working", made_at=clock.now()).execute()
-    with pytest.raises(roster.DomainError):
+    with pytest.raises(DomainError):
         carry_out(models.Job.get_by_id(job.id), by)
     clock.set_offset(11 * 60)
     job = models.Job.get_by_id(job.id)
@@ -136,7 +137,7 @@ def test_a_list_that_changed_since_the_preview_asks_again(zenko, by):
     job = start(zenko, by)
     _, made = roster.preview_import(job, clock.now())
     bring(zenko, "氏名,メール\r\n山田,y@example.jp\r\n")
-    with pytest.raises(roster.DomainError, match="changed"):
+    with pytest.raises(DomainError, match="changed"):
         roster_work.run_import_now(job, by, fingerprint=made.fingerprint, now=clock.now())
 
 
@@ -151,7 +152,7 @@ def test_undo_takes_everything_back(zenko, by):
     assert (back, kept) == (5, 0)
     assert roster_export.export_csv(zenko) == before
     assert (Person.select().count(), Child.select().count()) == (1, 1)
-    with pytest.raises(roster.DomainError):
+    with pytest.raises(DomainError):
         roster.undo_import(job, by, clock.now())
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 import clock
+from core.errors import DomainError
 from core.members import lists
 from models import AllowedSender, AuditLog, Child, MailingList, Membership, Notice, Person, Target
 
@@ -38,7 +39,7 @@ def test_it_adds_a_list_and_notes_it(config):
 )
 def test_an_address_that_cannot_be_is_refused_with_its_reason(config, address, word):
     make()
-    with pytest.raises(lists.DomainError) as refused:
+    with pytest.raises(DomainError) as refused:
         make(name="別の組", address=address)
     assert refused.value.field == "address"
     assert word in refused.value.message
@@ -46,13 +47,13 @@ def test_an_address_that_cannot_be_is_refused_with_its_reason(config, address, w
 
 def test_two_lists_never_share_a_name(config):
     make()
-    with pytest.raises(lists.DomainError, match="name"):
+    with pytest.raises(DomainError, match="name"):
         make(name=" 3年2組 ", address="other")
 
 
 def test_only_one_list_is_the_whole(config):
     make(name="全校", address="zenko", whole=True)
-    with pytest.raises(lists.DomainError) as refused:
+    with pytest.raises(DomainError) as refused:
         make(whole=True)
     assert refused.value.values == {"name": "全校"}
 
@@ -68,7 +69,7 @@ def test_a_list_with_a_booked_notice_is_not_closed(config):
     made = make()
     notice = Notice.create(state="scheduled")
     Target.create(notice=notice, kind="list", number=made.id)
-    with pytest.raises(lists.DomainError):
+    with pytest.raises(DomainError):
         lists.close_list(made, None, clock.now())
     Notice.update(state="sent").execute()
     lists.close_list(made, None, clock.now())
@@ -105,5 +106,5 @@ def test_a_sender_is_registered_once(config):
 
 
 def test_a_sender_without_an_address_is_refused(config):
-    with pytest.raises(lists.DomainError):
+    with pytest.raises(DomainError):
         lists.add_sender(make(), None, "小川", now=clock.now())

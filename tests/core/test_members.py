@@ -3,6 +3,7 @@
 import pytest
 
 import clock
+from core.errors import DomainError
 from core.members import lists, members
 from core.signup import carrier_guidance
 from models import AuditLog, Child, Membership, Person
@@ -57,14 +58,14 @@ def test_a_second_child_of_the_same_address_is_the_same_person(kumi):
 
 def test_a_family_without_address_needs_a_name(kumi):
     assert add(kumi, address="", name="和田 幸子").person.address is None
-    with pytest.raises(members.DomainError) as refused:
+    with pytest.raises(DomainError) as refused:
         add(kumi, address="", name="")
     assert refused.value.field == "name"
 
 
 @pytest.mark.parametrize("address", ["bad", "x@mail.school.example", "山@example.jp"])
 def test_an_unusable_address_is_refused_on_its_field(kumi, address):
-    with pytest.raises(members.DomainError) as refused:
+    with pytest.raises(DomainError) as refused:
         add(kumi, address=address)
     assert refused.value.field == "address"
     assert Person.select().count() == 0
@@ -96,7 +97,7 @@ def test_editing_changes_person_child_and_items(kumi):
 
 def test_a_name_cannot_be_taken_from_a_telephone_family(kumi):
     row = add(kumi, address="", name="和田 幸子")
-    with pytest.raises(members.DomainError):
+    with pytest.raises(DomainError):
         members.edit_person(row.person, None, name=" ", kana_="", phone_="", language="ja")
 
 
