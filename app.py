@@ -44,11 +44,11 @@ def _configure_web(app: Flask, config: ground.Config) -> Flask:
     import compression
     import web
     import web_security
-    from core import settings
+    from core import install, settings
 
     ground.set_current_config(config)
     clock.set_offset(config.clock_offset_s)
-    settings.prepare_data_folder(config)
+    install.prepare_data_folder(config)
     app.config.update(
         SECRET_KEY=config.key("session").decode(),
         SESSION_COOKIE_NAME="kairan",

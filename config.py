@@ -89,7 +89,7 @@ class Config:
         return parts.scheme, parts.hostname or "127.0.0.1", port
 
     def key(self, name: str) -> bytes:
-        """Return a key file of `data/keys/`; made by `core.settings.prepare_data_folder`."""
+        """Return a key file of `data/keys/`; made by `core.install.prepare_data_folder`."""
         return (self.data / "keys" / name).read_bytes()
 
 

@@ -14,6 +14,7 @@ from statistics import median
 
 import clock
 import config as ground
+from core import install, settings
 from core.delivery import lifecycle
 from core.notices import workflow
 from core.notices.audience import resolve_audience
@@ -25,13 +26,13 @@ TEXT = "保護者の皆様\n\n" + "秋も深まってまいりました。下記
 
 
 @contextmanager
-def installation(readers: int, port: int = 0, **settings: object) -> Iterator[ground.Config]:
+def installation(readers: int, port: int = 0, **options: object) -> Iterator[ground.Config]:
     """Give a fresh installation with one list of so many readers; its letters go to a port of this machine."""
     with tempfile.TemporaryDirectory(prefix="kairan-bench-") as folder:
-        given = {"rate": 0, "domain_rate": 0, "mail_domain": "mail.school.example", **settings}
+        given = {"rate": 0, "domain_rate": 0, "mail_domain": "mail.school.example", **options}
         smtp = f"smtp://127.0.0.1:{port}" if port else ""
         config = ground.set_current_config(ground.Config(data=Path(folder) / "data", smtp=smtp, **given))
-        settings.prepare_data_folder(config)
+        install.prepare_data_folder(config)
         settings.update_organization(
             None, name="かえで原小学校", postal="〒000-0000 例示市1-2-3", contact="000-0000-0000"
         )

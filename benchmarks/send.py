@@ -167,12 +167,12 @@ def _fill(folder: str, port: str, letters: int) -> None:
     from pathlib import Path
 
     import config as ground
-    from core import settings
+    from core import install
 
     config = ground.Config(
         data=Path(folder), smtp=f"smtp://127.0.0.1:{port}", rate=0, domain_rate=0, mail_domain="mail.school.example"
     )
-    settings.open_and_migrate(ground.set_current_config(config))
+    install.open_and_upgrade(ground.set_current_config(config))
     harness.add_readers(letters)
     harness.start_notice()
 

@@ -9,7 +9,8 @@ import clock
 import config as ground
 from cli import common
 from core import backup as backups
-from core import data_lock, db_snapshot
+from core import install, schema
+from core.system import restore as restores
 from models import Notice, Person
 
 
@@ -23,7 +24,7 @@ def backup(file: Path) -> None:
     """
     try:
         made = backups.create_backup(ground.current_config(), file.absolute(), clock.now())
-    except db_snapshot.DatabaseDamaged as wrong:
+    except schema.DatabaseDamaged as wrong:
         common.exit_with_error(f"The database is damaged, nothing was written: {wrong}")
     except OSError as wrong:
         common.exit_with_error(f"{file} cannot be written ({wrong.strerror}).")
@@ -43,10 +44,10 @@ def restore(file: Path) -> None:
         config = ground.set_current_config(ground.load_config())
         clock.set_offset(config.clock_offset_s)
         try:
-            done = backups.restore_backup(config, file.absolute(), clock.now())
-        except backups.InvalidBackup as wrong:
+            done = restores.restore_backup(config, file.absolute(), clock.now())
+        except restores.InvalidBackup as wrong:
             common.exit_with_error(f"{wrong} Nothing was changed.")
-        except data_lock.DataLocked:
+        except install.DataLocked:
             common.exit_with_error(
                 "Kairan is running with this data folder. Stop it first (sudo systemctl stop kairan)."
             )
@@ -55,7 +56,7 @@ def restore(file: Path) -> None:
     _print_restored(done)
 
 
-def _print_restored(done: backups.RestoreResult) -> None:
+def _print_restored(done: restores.RestoreResult) -> None:
     people, notices = Person.select().count(), Notice.select().count()
     common.print_note(f"This is the state of {done.made_at}: {people} people, {notices} notices.")
     if done.kept:

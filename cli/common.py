@@ -16,7 +16,7 @@ from peewee import DatabaseError
 
 import clock
 import config as ground
-from core import data_lock, settings
+from core import install, schema
 from mail.dkim_signer import InvalidDkimKey
 from mail.smtp_connect import BadSmtpUrl
 from models import MailingList
@@ -55,7 +55,7 @@ def _open_installation() -> None:
     config = ground.set_current_config(ground.load_config())
     clock.set_offset(config.clock_offset_s)
     try:
-        settings.prepare_data_folder(config)
+        install.prepare_data_folder(config)
     except PermissionError as wrong:
         exit_with_error(f"No right to write in {wrong.filename}. {ground.run_as_owner_hint(config.data)}")
     except OSError as wrong:
@@ -71,10 +71,25 @@ def errors_in_one_line() -> Iterator[None]:
         yield
     except ground.ConfigError as wrong:
         exit_with_error(str(wrong))
-    except data_lock.DataLocked:
-        exit_with_error("A backup is just being restored into this data folder.")
-    except settings.IncompleteRestore as wrong:
+    except install.DataLocked:
+        exit_with_error("Another process is restoring a backup into this data folder, or upgrading its database.")
+    except install.IncompleteRestore as wrong:
         exit_with_error(f"A restore into {wrong} was cut off. Run it again: flask restore FILE")
+    except install.StillRunning as wrong:
+        exit_with_error(
+            f"This version must upgrade the database, but Kairan is still running with {wrong}. "
+            "Stop Kairan first (sudo systemctl stop kairan), then start this version."
+        )
+    except schema.NewerDatabase as wrong:
+        exit_with_error(
+            f"The database was upgraded by a newer Kairan ({wrong} is unknown here). "
+            "Install that version, or restore a backup made with this one."
+        )
+    except schema.UpgradeFailed as wrong:
+        exit_with_error(
+            f"The database could not be upgraded, so nothing in it was changed: {wrong}. "
+            "Go on with the version you had, and report this line."
+        )
     except BadSmtpUrl as wrong:
         exit_with_error(f"The mail server (KAIRAN_SMTP, or set on the page) cannot be used: {wrong.message}")
     except InvalidDkimKey as wrong:

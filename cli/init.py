@@ -4,7 +4,7 @@ import click
 
 import config as ground
 from cli.common import print_note, with_installation
-from core import settings
+from core import install, settings
 
 
 @click.command("init")
@@ -13,7 +13,7 @@ def init() -> None:
     """Make data folder, keys and tables; print the set-up link while one is open. Safe to repeat."""
     config = ground.current_config()
     print_note(f"Data folder: {config.data}")
-    if token := settings.get_setup_token(config):
+    if token := install.get_setup_token(config):
         click.echo(f"{settings.load_settings().base_url}/setup/{token}")
 
 

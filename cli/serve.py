@@ -12,7 +12,7 @@ import click
 from cli import common
 from cli.supervisor import PROCESSES, Supervisor
 from config import Config, current_config
-from core import data_lock, settings
+from core import install, settings
 from models import Organization
 
 
@@ -55,8 +55,8 @@ def _all_processes(config: Config) -> tuple[str, ...]:
 
 def _lock_parts(config: Config, parts: tuple[str, ...]) -> list[IO[str]]:
     try:
-        return data_lock.lock_services(config.data, parts)
-    except data_lock.DataLocked:
+        return install.lock_services(config.data, parts)
+    except install.DataLocked:
         common.exit_with_error(
             f"Kairan is running already with {config.data}. Stop it first, or name another folder: KAIRAN_DATA"
         )
@@ -87,7 +87,7 @@ def _port_error_hint(wrong: OSError, config: Config) -> str:
 def _print_welcome(config: Config) -> None:
     """Print the address, the one-time set-up link, and over SSH the tunnel line too."""
     base = settings.load_settings().base_url
-    token = settings.get_setup_token(config)
+    token = install.get_setup_token(config)
     if token:
         common.print_note("\nKairan is ready to be set up. Open this link (it works once):\n")
         click.echo(f"  {base}/setup/{token}")

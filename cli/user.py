@@ -8,7 +8,7 @@ import click
 import clock
 import config as ground
 from cli.common import exit_with_error, get_list_or_exit, print_note, with_installation
-from core import audit, settings
+from core import audit, install, settings
 from core.accounts import accounts, login_links, roles
 from core.errors import DomainError
 from database import db
@@ -54,7 +54,7 @@ def add(
 def _close_setup(made: User, role: str, now: datetime) -> None:
     """An administrator made here is the first one: the set-up link must open nothing any more."""
     if role == "admin" and not settings.is_set_up():
-        settings.finish_setup(ground.current_config(), made, now)
+        install.finish_setup(ground.current_config(), made, now)
 
 
 @user.command("reset")

@@ -1,42 +1,34 @@
-"""Everything that Kairan keeps as one file, and back (design 4: `flask backup`, `flask restore`).
+"""Backups of the whole data folder as one file, and when the last one was made.
 
-The file is a gzipped tar: a checked copy of the database, the keys, attachments and whatever else lies in the data
-folder, and last of all a list of these with their sums. What does not count after a restore (locks, queue, limits,
-outbox) stays out. What is restored is quiet first: a notice that was being sent asks before it goes on, because its
-letters may have left since; nobody stays logged in.
+The file is a gzipped tar: a checked copy of the database, keys, attachments, all other files, and last a manifest with
+their SHA-256 sums. Locks, queue, rate limits and the practice outbox stay out. `core.system.restore` reads it back.
 """
 
-import gzip
 import hashlib
 import io
 import json
 import os
-import shutil
-import sqlite3
+import shlex
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
-from pathlib import Path, PurePosixPath
+from datetime import datetime, timedelta
+from pathlib import Path
 
 import clock
-from config import PROJECT_DIR, Config
-from core import audit, data_lock, db_snapshot, settings
-from core.delivery import lifecycle
-from database import db
-from models import Letter, Notice, Session
+from config import PROJECT_DIR, Config, current_config
+from core import audit, schema
+from models import AuditLog, Organization
 
 MANIFEST = "kairan-backup.json"
 MANIFEST_FORMAT = 1
 DATABASE_NAME = "kairan.db"
 EXCLUDED_NAMES = ("run", "backups", "outbox", "imports", "lock", "restoring", MANIFEST)
 EXCLUDED_PREFIXES = ("kairan.db", "huey.db", "limits.db", "old-")
-NOT_REPLACED = ("run", "backups", "lock", "restoring")
-SQLITE_MAGIC = b"SQLite format 3\0"
-
-
-class InvalidBackup(Exception):
-    """This is no backup that can be restored; the message says why."""
+COPIES_KEPT = 5
+"""How many automatic backups of one kind stay; the oldest are deleted."""
+OVERDUE_AFTER = timedelta(days=8)
+"""A nightly or weekly backup has been missed when the last one is older."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,21 +41,18 @@ class BackupResult:
 
 
 @dataclass(frozen=True, slots=True)
-class RestoreResult:
-    """What was restored: of when, where the data from before lies, how many notices now ask."""
+class BackupStatus:
+    """When the last backup was made (None: never), whether that is too long ago, and the command that makes one."""
 
-    made_at: str
-    kept: Path | None
-    asking: int
-
-
-# ── making one ───────────────────────────────────────────────────────────────────────────────────────────────────
+    last: datetime | None
+    old: bool
+    command: str
 
 
 def create_backup(config: Config, target: Path, now: datetime) -> BackupResult:
     """Write everything into a file (0600), or under a name of its own into a folder. Safe while Kairan runs.
 
-    The file appears whole or not at all. Raises OSError, snapshot.Damaged.
+    The file appears whole or not at all. Raises OSError, schema.DatabaseDamaged.
     """
     if target.is_dir():
         target = target / f"kairan-{clock.to_local(now):%Y%m%d-%H%M%S}.tar.gz"
@@ -71,7 +60,7 @@ def create_backup(config: Config, target: Path, now: datetime) -> BackupResult:
     copy = config.data / "backups" / f".copy-{os.getpid()}.db"
     copy.parent.mkdir(mode=0o700, exist_ok=True)
     try:
-        db_snapshot.copy_database(config.database, copy)
+        schema.copy_database(config.database, copy)
         files = _write_archive(config, part, copy, now)
         os.replace(part, target)
     finally:
@@ -81,6 +70,17 @@ def create_backup(config: Config, target: Path, now: datetime) -> BackupResult:
     return BackupResult(target, target.stat().st_size, files)
 
 
+def create_backup_before(what: str, now: datetime) -> Path:
+    """Write `data/backups/before-<what>-<time>.tar.gz` and return it. Raises OSError, schema.DatabaseDamaged."""
+    folder = current_config().data / "backups"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    path = folder / f"before-{what}-{clock.to_local(now):%Y%m%d-%H%M%S}.tar.gz"
+    create_backup(current_config(), path, now)
+    for old in sorted(folder.glob(f"before-{what}-*.tar.gz"))[:-COPIES_KEPT]:
+        old.unlink()
+    return path
+
+
 def _write_archive(config: Config, part: Path, copy: Path, now: datetime) -> int:
     sums: dict[str, str] = {}
     with open(os.open(part, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as raw:
@@ -88,7 +88,7 @@ def _write_archive(config: Config, part: Path, copy: Path, now: datetime) -> int
             for name, path in ((DATABASE_NAME, copy), *_other_files(config.data)):
                 try:
                     content = path.read_bytes()
-                except FileNotFoundError:  # a mail that was read meanwhile
+                except FileNotFoundError:  # an inbound message that was handled meanwhile
                     continue
                 sums[name] = _add_entry(tar, name, content, now)
             listed = {"format": MANIFEST_FORMAT, "made_at": now.isoformat(timespec="seconds"), "files": sums}
@@ -120,113 +120,31 @@ def _add_entry(tar: tarfile.TarFile, name: str, content: bytes, now: datetime) -
     return hashlib.sha256(content).hexdigest()
 
 
-# ── and back ─────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── status ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def restore_backup(config: Config, file: Path, now: datetime) -> RestoreResult:
-    """Put a backup in place of what the data folder holds; that is kept aside in a folder `old-…` of it.
-
-    Also takes the copy of a database from before a change of the tables: then keys and files stay as they are.
-    Raises Unusable (nothing was changed then), occupied.Occupied, OSError.
-    """
-    config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    data_lock.lock_exclusive(config.data)
-    fresh = config.data / "restoring"
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(mode=0o700)
-    try:
-        made_at = _unpack_archive(file, fresh)
-        _check_database(fresh / DATABASE_NAME)
-    except BaseException:
-        shutil.rmtree(fresh, ignore_errors=True)
-        raise
-    kept = _swap_data(config.data, fresh, now)
-    settings.prepare_data_folder(config)
-    return RestoreResult(made_at, kept, _hold_restored_notices(now))
+def current_status(now: datetime) -> BackupStatus:
+    """Return the backup status. A new installation has as many days until its first backup as between two backups."""
+    last = last_backup_at()
+    since = last or Organization.load_row().set_up_at or now
+    return BackupStatus(last, now - since > OVERDUE_AFTER, _backup_command())
 
 
-def _unpack_archive(file: Path, into: Path) -> str:
-    """Unpack a backup and compare every file with the list; return when it was made."""
-    with file.open("rb") as opened:
-        start = opened.read(len(SQLITE_MAGIC))
-    if start == SQLITE_MAGIC:
-        shutil.copyfile(file, into / DATABASE_NAME)
-        return datetime.fromtimestamp(file.stat().st_mtime, clock.now().tzinfo).isoformat(timespec="seconds")
-    try:
-        with tarfile.open(file, "r:gz") as tar:
-            sums = {entry.name: _extract_entry(tar, entry, into) for entry in tar}
-        listed = json.loads((into / MANIFEST).read_text("utf-8"))
-        wanted, made_at = listed["files"], listed["made_at"]
-    except (tarfile.TarError, gzip.BadGzipFile, EOFError, OSError, ValueError, KeyError, TypeError) as wrong:
-        raise InvalidBackup(f"{file} is no whole backup of Kairan ({type(wrong).__name__}).") from wrong
-    if listed.get("format") != MANIFEST_FORMAT:
-        raise InvalidBackup(f"{file} was made by a newer Kairan.")
-    sums.pop(MANIFEST, None)
-    if sums != wanted or DATABASE_NAME not in wanted:
-        raise InvalidBackup(f"{file} is damaged: its files are not those of its list.")
-    (into / MANIFEST).unlink()
-    return str(made_at)
+def last_backup_at() -> datetime | None:
+    """Return when the last backup was made, by an administrator, by cron or before a large change; None: never."""
+    return (
+        AuditLog.select(AuditLog.at).where(AuditLog.action == "house.backed_up").order_by(AuditLog.at.desc()).scalar()
+    )
 
 
-def _extract_entry(tar: tarfile.TarFile, entry: tarfile.TarInfo, into: Path) -> str:
-    """Write one file of the archive (0600); nothing but plain files inside the folder is taken."""
-    place = PurePosixPath(entry.name)
-    opened = tar.extractfile(entry) if entry.isreg() else None
-    if opened is None or place.is_absolute() or ".." in place.parts:
-        raise ValueError(entry.name)
-    target = into / place
-    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    content = opened.read()
-    with open(os.open(target, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600), "wb") as written:
-        written.write(content)
-    return hashlib.sha256(content).hexdigest()
+def newest_backup() -> Path | None:
+    """Return the newest automatic backup, or None."""
+    made = (current_config().data / "backups").glob("*.tar.gz")
+    return max(made, key=lambda one: one.stat().st_mtime, default=None)
 
 
-def _check_database(database: Path) -> None:
-    """Refuse a database that does not hold together, is none of ours, or has tables of a later Kairan."""
-    try:
-        db_snapshot.check_integrity(database)
-        with sqlite3.connect(f"file:{database}?mode=ro&immutable=1", uri=True) as tables:
-            applied = {name for (name,) in tables.execute("SELECT name FROM schema_migration")}
-            tables.execute("SELECT id FROM organization")
-        tables.close()
-    except db_snapshot.DatabaseDamaged as wrong:
-        raise InvalidBackup(f"The database in the backup is damaged: {wrong}") from wrong
-    except sqlite3.DatabaseError as wrong:
-        raise InvalidBackup("The database in the backup is not one of Kairan.") from wrong
-    known = {path.stem for path in (PROJECT_DIR / "migrations").glob("[0-9]*.py")}
-    if applied - known:
-        raise InvalidBackup("The backup was made by a newer Kairan; install that version first.")
-
-
-def _swap_data(data: Path, fresh: Path, now: datetime) -> Path | None:
-    """Move what there is aside and the backup in; a database alone replaces only the database."""
-    whole = (fresh / "keys").exists()
-    there = [one for one in data.iterdir() if one.name not in NOT_REPLACED and not one.name.startswith("old-")]
-    moved = [one for one in there if whole or one.name.startswith(DATABASE_NAME)]
-    aside = data / f"old-{clock.to_local(now):%Y%m%d-%H%M%S}"
-    if moved:
-        aside.mkdir(mode=0o700)
-    for one in moved:
-        os.rename(one, aside / one.name)
-    for one in list(fresh.iterdir()):
-        os.rename(one, data / one.name)
-    fresh.rmdir()
-    return aside if moved else None
-
-
-def _hold_restored_notices(now: datetime) -> int:
-    """Let nothing go out by itself that may have gone out since the backup, and log everybody out."""
-    going = Notice.state.in_(("sending", "paused"))
-    due = Notice.state.in_(("scheduled", "held")) & (Notice.send_at <= now) & Notice.hold_reason.in_(("", "window"))
-    with db.atomic():
-        asking = list(Notice.select().where(going | due))
-        Notice.update(state="paused").where(Notice.state == "sending").execute()
-        for notice in asking:
-            lifecycle.hold_notice(notice, "late", now)
-        Letter.update(state="cancelled", done_at=now, payload={}).where(
-            Letter.delivery.is_null(), Letter.state.in_(("waiting", "deferred", "sending"))
-        ).execute()
-        Session.delete().execute()
-        audit.log_action(None, "house.restored", detail={"asking": len(asking)})
-    return len(asking)
+def _backup_command() -> str:
+    """Return the command as it is typed on this machine, for its own data folder."""
+    data = current_config().data
+    named = "" if data == PROJECT_DIR / "data" else f"KAIRAN_DATA={shlex.quote(str(data))} "
+    return f"{named}{shlex.quote(str(PROJECT_DIR / 'kairan'))} backup /var/backups/kairan/"

@@ -1,23 +1,16 @@
-"""The organization and its installation: folder, keys, tables, and the settings in force."""
+"""The settings in force: environment, `kairan.toml`, and what administrators set on pages."""
 
-import os
-import secrets
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from urllib.parse import urlsplit
-
-from playhouse import migrations
 
 import clock
 import config as ground
-from core import audit, data_lock, db_snapshot
-from database import open_database
-from mail.dkim_signer import generate_key
+from core import audit
 from mail.imap_account import ImapAccount
 from mail.own_addresses import OwnAddresses, id_domain
 from mail.smtp_connect import SmtpServer
-from models import TABLES, Organization, User
+from models import Organization, User
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,74 +133,6 @@ def _domain_rate(config: ground.Config, row: Organization) -> int:
 def _is_set(config: ground.Config, name: str) -> bool:
     value = getattr(config, name)
     return value is not None and value != ""
-
-
-class IncompleteRestore(Exception):
-    """A restore was cut off in the middle; the message is the data folder."""
-
-
-def prepare_data_folder(config: ground.Config) -> None:
-    """Make the data folder (0700), keys (0600) and tables. Safe to repeat; nothing is overwritten.
-
-    Raises HalfRestored, and occupied.Occupied while a restore goes on.
-    """
-    if (config.data / "restoring").exists() and not config.database.exists():
-        raise IncompleteRestore(str(config.data))
-    for folder in (config.data, config.data / "keys", config.data / "run", config.data / "outbox"):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    data_lock.lock_shared(config.data)
-    _create_file_once(config.data / "keys" / "secret", lambda: secrets.token_bytes(32))
-    _create_file_once(config.data / "keys" / "session", lambda: secrets.token_urlsafe(48).encode())
-    _create_file_once(config.data / "keys" / "dkim.pem", generate_key)
-    open_and_migrate(config)
-
-
-def open_and_migrate(config: ground.Config) -> None:
-    """Open the database and bring its tables up to date; a copy from before a change is kept in `backups/`."""
-    runner = migrations.Runner(open_database(config.database), str(ground.PROJECT_DIR / "migrations"))
-    steps = [one for one in runner.status() if one.path is not None]
-    new = [one for one in steps if not one.applied]
-    if new and len(new) < len(steps):
-        db_snapshot.copy_before_migration(config.database, new[0].name, clock.now())
-    if new and not runner.applied():
-        runner.database.create_tables(TABLES)
-        runner.fake()
-    elif new:
-        runner.up()
-    os.chmod(config.database, 0o600)
-
-
-def _create_file_once(path: Path, make) -> None:
-    if not path.exists():
-        fresh = path.with_suffix(".new")
-        fresh.touch(mode=0o600)
-        fresh.write_bytes(make())
-        os.replace(fresh, path)
-
-
-# ── first set-up ─────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def get_setup_token(config: ground.Config) -> str | None:
-    """Return the one-time set-up token (made on first call, file 0600); None once set-up is done."""
-    if Organization.load_row().set_up_at:
-        return None
-    path = config.data / "setup-token"
-    _create_file_once(path, lambda: secrets.token_urlsafe(24).encode())
-    return path.read_text()
-
-
-def check_setup_token(config: ground.Config, token: str) -> bool:
-    """Say whether this is the token of an installation that still waits for its set-up."""
-    held = get_setup_token(config)
-    return held is not None and secrets.compare_digest(held.encode(), token.encode())
-
-
-def finish_setup(config: ground.Config, by: User, now: datetime) -> None:
-    """Close the set-up for ever: the token is dead and its file gone."""
-    Organization.update(set_up_at=now).where(Organization.id == 1, Organization.set_up_at.is_null()).execute()
-    (config.data / "setup-token").unlink(missing_ok=True)
-    audit.log_action(by, "organization.set_up")
 
 
 def update_organization(by: User | None, **fields: object) -> None:

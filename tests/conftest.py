@@ -16,7 +16,7 @@ from flask import Flask
 
 import clock
 import config as ground
-from core import settings
+from core import install
 from core.accounts import passwords
 from database import db
 from tests import cast
@@ -26,7 +26,7 @@ from tests import cast
 def mould(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One fresh installation for the whole run, to be copied: making keys and tables for each test takes minutes."""
     folder = tmp_path_factory.mktemp("mould")
-    settings.prepare_data_folder(ground.Config(data=folder))
+    install.prepare_data_folder(ground.Config(data=folder))
     db.close()
     return folder
 
@@ -80,7 +80,7 @@ def config(tmp_path: Path, mould: Path) -> Iterator[ground.Config]:
     shutil.copy(mould / "kairan.db", data / "kairan.db")
     made = ground.Config(data=data, mail_domain="mail.school.example", base_url="http://kairan.test")
     ground.set_current_config(made)
-    settings.prepare_data_folder(made)
+    install.prepare_data_folder(made)
     db.execute_sql("PRAGMA synchronous = OFF")  # nobody pulls the plug of this connection
     yield made
     db.close()

@@ -6,7 +6,7 @@ import sqlite3
 from peewee import SqliteDatabase
 
 import models
-from core import settings
+from core import install
 from database import db
 
 
@@ -32,5 +32,5 @@ def test_the_migrations_make_the_tables_of_the_models(config, tmp_path):
 def test_opening_again_changes_nothing(config):
     models.Organization.load_row()
     before = shape(config.database)
-    settings.open_and_migrate(config)
+    install.open_and_upgrade(config)
     assert shape(config.database) == before and models.Organization.select().count() == 1

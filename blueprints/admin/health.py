@@ -8,7 +8,7 @@ from wtforms.validators import Optional
 import clock
 import tasks
 from blueprints.admin.views import Answer, bp
-from core import backup_status, settings
+from core import backup, settings
 from core.system import health_email
 from i18n import N_
 from models import Organization
@@ -41,7 +41,7 @@ def _health_page(form: RenewalDatesForm, found: list[health_email.HealthFinding]
         MARKS=health_email.STATUS_MARKS,
         RENEWALS=health_email.RENEWAL_NAMES,
         renewals=health_email.near_renewals(clock.today(), 60),
-        safety=backup_status.current_status(clock.now()),
+        safety=backup.current_status(clock.now()),
     )
 
 

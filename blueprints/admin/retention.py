@@ -2,7 +2,7 @@
 
 import clock
 from blueprints.admin.views import Answer, bp
-from core import backup_status
+from core import backup
 from core.inbound import spool
 from core.responses import tracking
 from core.retention import purge
@@ -28,7 +28,7 @@ def retention_page() -> Answer:
         done=done.count(),
         last=done.order_by(Notice.purged_at.desc()).first(),
         rows=_retention_rows(),
-        safety=backup_status.current_status(now),
+        safety=backup.current_status(now),
     )
 
 

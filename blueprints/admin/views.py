@@ -4,7 +4,7 @@ from flask import Response
 
 import clock
 from blueprints.admin import bp
-from core import backup_status
+from core import backup
 from web import permissions, render_page
 
 Answer = Response | tuple[str, int]
@@ -14,5 +14,5 @@ Answer = Response | tuple[str, int]
 def index() -> Answer:
     """Show the links that the user may follow."""
     return render_page(
-        "admin/index.html", safety=backup_status.current_status(clock.now()) if permissions().is_admin else None
+        "admin/index.html", safety=backup.current_status(clock.now()) if permissions().is_admin else None
     )

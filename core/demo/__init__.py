@@ -10,7 +10,7 @@ from random import Random
 
 import clock
 import config
-from core import audit, settings
+from core import audit, install, settings
 from core.accounts import accounts, class_teacher, roles
 from core.demo import families as demo_families
 from core.demo.dates import shift_dates
@@ -73,7 +73,7 @@ def fill_demo(now: datetime, families: int = ROSTER_HOUSEHOLDS) -> list[tuple[st
         for list_name, user in (("全校", users["小川 守"]), ("かえで原FC", users["森 雄一"])):
             add_sender(lists[list_name], None, user.email or "", user.name, now=began)
         create_past_notices(DemoContext(users, lists, now, Random(57)))  # noqa: S311 - the same school each time
-        settings.finish_setup(config.current_config(), users["小川 守"], now)
+        install.finish_setup(config.current_config(), users["小川 守"], now)
         audit.log_action(None, _AUDIT_ACTION, detail={"families": families})
     return passwords
 

@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from peewee import JOIN, ModelSelect, fn
 
 import clock
-from core import backup_status, household_reads, settings
-from core.backup_status import BackupStatus
+from core import backup, household_reads, settings
+from core.backup import BackupStatus
 from core.delivery import alerts
 from core.household_reads import HouseholdCount
 from core.members import unsubscribed
@@ -142,7 +142,7 @@ def load_dashboard(rights: Permissions, now: datetime) -> Dashboard:
         following=steps_after.steps_awaiting_decision(rights.lists("manage").select(MailingList.id).order_by()),
         forgetting=settings.purge_starts_at(now) if rights.is_admin else None,
         renewals=near_renewals(clock.to_local(now).date()) if rights.is_admin else [],
-        unsafe=[found] if rights.is_admin and (found := backup_status.current_status(now)).old else [],
+        unsafe=[found] if rights.is_admin and (found := backup.current_status(now)).old else [],
         waiting=[row for row in booked if row not in asking][:MAX_SHOWN],
         drafts=notice_list.notice_rows(notice_list.nonempty_drafts(rights).limit(MAX_SHOWN)),
         latest=_lines(latest, counts),

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from core import audit, backup_status
+from core import audit, backup
 from core.accounts import class_teacher
 from core.errors import DomainError
 from core.imports import apply, columns
@@ -185,7 +185,7 @@ def _list_by_class(rollover: Rollover) -> dict[tuple[str, str], MailingList]:
 
 def apply_roster(rollover: Rollover, by: User | None, now: datetime, *, fingerprint: str) -> RosterPreview:
     """Bring the new roster in, after a backup. Raises NotNow, Changed, Undecided."""
-    backup_status.backup_before("roster", now)
+    backup.create_backup_before("roster", now)
     with db.atomic():
         shown = preview_roster(rollover)
         if shown.open:

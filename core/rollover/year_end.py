@@ -14,7 +14,7 @@ from typing import Any
 
 from peewee import JOIN, Expression, fn
 
-from core import audit, backup_status
+from core import audit, backup
 from core.accounts.class_teacher import teachers_of_classes
 from core.errors import DomainError
 from core.imports.columns import normalise_row
@@ -204,7 +204,7 @@ def _pending_notices(lists: list[MailingList]) -> Iterable[Notice]:
 
 def end_year(rollover: Rollover, by: User | None, now: datetime, *, fingerprint: str) -> YearEndPreview:
     """Carry the year's end out, after a backup. Raises NotNow for a second tap, Changed if it differs from the page."""
-    backup_status.backup_before("rollover", now)
+    backup.create_backup_before("rollover", now)
     with db.atomic():
         shown = preview_year_end(rollover)
         if shown.fingerprint != fingerprint:

@@ -18,7 +18,7 @@ import dns.resolver
 import dns.reversename
 
 from config import Config
-from core import backup_status
+from core import backup
 from core.settings import Settings
 from i18n import N_
 from mail import dkim_signer
@@ -166,8 +166,8 @@ def check_system(config: Config, force: Settings, now: datetime) -> Iterator[Che
 
 
 def _check_backup(now: datetime) -> CheckResult:
-    last = backup_status.last_backup_at()
-    fresh = None if last is None else now - last < backup_status.OVERDUE_AFTER
+    last = backup.last_backup_at()
+    fresh = None if last is None else now - last < backup.OVERDUE_AFTER
     advice = "" if fresh else N_("Write a backup every night: ./kairan backup FOLDER (docs/administrator.md, 7).")
     return CheckResult("backup", fresh, "never" if last is None else f"{(now - last).days} days ago", advice)
 

@@ -8,7 +8,7 @@ from peewee import JOIN, fn
 
 import clock
 import config as ground
-from core import audit, backup_status
+from core import audit, backup
 from core.accounts import roles
 from core.settings import load_settings
 from models import AllowedSender, MailingList, Membership, Organization, Role, User
@@ -52,7 +52,7 @@ class HandoverSheet:
 
 def build_sheet(now: datetime) -> HandoverSheet:
     """Gather the sheet as things stand now."""
-    force, newest = load_settings(), backup_status.newest_backup()
+    force, newest = load_settings(), backup.newest_backup()
     return HandoverSheet(
         made_at=now,
         house=Organization.load_row(),

@@ -6,7 +6,7 @@ from datetime import datetime
 from urllib.parse import urlsplit
 
 import config as ground
-from core import settings
+from core import install, settings
 from core.accounts import accounts
 from core.errors import DomainError
 from database import db
@@ -36,7 +36,7 @@ class SetupDetails:
 
 def is_setup_open(token: str) -> bool:
     """Say whether this is the token of an installation that waits for its set-up."""
-    return settings.check_setup_token(ground.current_config(), token)
+    return install.check_setup_token(ground.current_config(), token)
 
 
 def public_base_url(url_root: str) -> str:
@@ -58,7 +58,7 @@ def run_setup(token: str, details: SetupDetails, now: datetime) -> User:
         )
         Role.create(user=user, list_id=0, kind="admin")
         accounts.ensure_practice_list(user, now)
-        settings.finish_setup(ground.current_config(), user, now)
+        install.finish_setup(ground.current_config(), user, now)
     return user
 
 

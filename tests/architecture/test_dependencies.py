@@ -20,6 +20,8 @@ PACKAGES = (
     "core.permissions",
     "core.visibility",
     "core.settings",
+    "core.schema",
+    "core.install",
     "core.rate_limits",
     "core.household_reads",
     "core.backup",

@@ -6,7 +6,7 @@ from click.testing import CliRunner
 from cli.init import init
 from cli.org import org
 from cli.user import user
-from core import settings
+from core import install
 from core.accounts import passwords
 from database import db
 from models import Organization, Role, User
@@ -29,7 +29,7 @@ def run(config, monkeypatch):
 def test_init_is_repeatable_and_prints_the_link(run, config):
     first, again = run(init), run(init)
     assert first.exit_code == again.exit_code == 0
-    assert first.stdout == again.stdout == f"http://kairan.test/setup/{settings.get_setup_token(config)}\n"
+    assert first.stdout == again.stdout == f"http://kairan.test/setup/{install.get_setup_token(config)}\n"
 
 
 def test_a_data_folder_that_cannot_be_made_is_one_clear_line(run, monkeypatch, tmp_path):
@@ -71,7 +71,7 @@ def test_first_administrator_closes_the_set_up(run, config):
     made = User.get()
     assert (answer.exit_code, answer.stdout) == (0, f"{made.id}\n")
     assert passwords.verify_password(made.password, PASSWORD)
-    assert settings.get_setup_token(config) is None
+    assert install.get_setup_token(config) is None
 
 
 def test_role_in_one_list(run, school):

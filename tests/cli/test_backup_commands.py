@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from config import PROJECT_DIR
-from core import data_lock
+from core import install
 from database import db
 from tests.processes import parts, until
 
@@ -32,7 +32,7 @@ def test_there_and_back(run, config, tmp_path):
     assert made.returncode == 0 and made.stdout == f"{tmp_path / 'all.tar.gz'}\n"
     refused = run("restore", str(tmp_path / "all.tar.gz"))  # this test itself works in the folder
     assert refused.returncode == 1 and refused.stderr.count("\n") == 1 and "running" in refused.stderr
-    data_lock._lock_file.close()
+    install._lock_file.close()
     done = run("restore", str(tmp_path / "all.tar.gz"))
     assert done.returncode == 0 and "old-" in done.stderr and "logs in anew" in done.stderr and done.stdout == ""
     with parts(config.data) as house:
@@ -45,6 +45,6 @@ def test_there_and_back(run, config, tmp_path):
     [(("restore", "/etc/hostname"), "no whole backup"), (("backup", "/nowhere/file"), "cannot be written")],
 )
 def test_what_cannot_be_is_one_line(run, words, told):
-    data_lock._lock_file.close()
+    install._lock_file.close()
     done = run(*words)
     assert done.returncode == 1 and told in done.stderr and done.stderr.count("\n") == 1

@@ -12,9 +12,9 @@ from io import BytesIO
 import pytest
 
 import clock
-import config as config_module
-from core import backup, backup_status, data_lock, db_snapshot, settings
+from core import backup, install, schema
 from core.accounts import sessions
+from core.system import restore
 from database import db
 from models import AuditLog, Letter, Notice, Person, Session
 from tests import cast_notices
@@ -58,7 +58,7 @@ def test_a_backup_holds_what_counts_and_is_for_its_owner_alone(made, config):
     }
     assert mode(made.path) == 0o600
     assert AuditLog.select().where(AuditLog.action == "house.backed_up").exists()
-    assert clock.now() - backup_status.last_backup_at() < timedelta(minutes=1)
+    assert clock.now() - backup.last_backup_at() < timedelta(minutes=1)
     assert not list(config.data.glob("backups/.copy-*")) and not list(made.path.parent.glob(".*part"))
 
 
@@ -67,7 +67,7 @@ def test_it_is_whole_while_somebody_writes(school, config, tmp_path):
     other = sqlite3.connect(config.database, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     other.execute("UPDATE person SET name = 'halb'")
-    db_snapshot.copy_database(config.database, tmp_path / "copy.db")
+    schema.copy_database(config.database, tmp_path / "copy.db")
     other.execute("ROLLBACK")
     other.close()
     with sqlite3.connect(tmp_path / "copy.db") as copy:
@@ -81,7 +81,7 @@ def test_a_folder_takes_one_for_each_day(school, config, tmp_path):
 
 
 def test_restored_on_a_new_machine_everything_is_there(made, elsewhere):
-    done = backup.restore_backup(elsewhere, made.path, clock.now())
+    done = restore.restore_backup(elsewhere, made.path, clock.now())
     assert done.kept is None and Person.select().where(Person.name == "青山 健太").exists()
     assert (elsewhere.data / "attachments" / "1").read_bytes() == b"%PDF map"
     assert mode(elsewhere.data) == 0o700 and mode(elsewhere.data / "keys" / "secret") == 0o600
@@ -91,7 +91,7 @@ def test_restored_on_a_new_machine_everything_is_there(made, elsewhere):
 def test_what_was_there_is_kept_aside(made, config):
     Person.update(name="später").execute()
     (config.data / "attachments" / "2").write_bytes(b"later")
-    done = backup.restore_backup(config, made.path, clock.now())
+    done = restore.restore_backup(config, made.path, clock.now())
     assert not Person.select().where(Person.name == "später").exists()
     assert (done.kept / "attachments" / "2").exists() and not (config.data / "attachments" / "2").exists()
     with sqlite3.connect(done.kept / "kairan.db") as old:
@@ -117,7 +117,7 @@ def test_nothing_goes_out_by_itself_and_nobody_stays_logged_in(school, config, t
     )
     sessions.start_session(school.users["花子"], now=now)
     made = backup.create_backup(config, tmp_path / "b.tar.gz", now)
-    done = backup.restore_backup(config, made.path, now + timedelta(minutes=20))
+    done = restore.restore_backup(config, made.path, now + timedelta(minutes=20))
     state = {one.id: (one.state, one.hold_reason) for one in Notice.select()}
     assert (state[going.id], state[due.id]) == (("held", "late"), ("held", "late"))
     assert state[later.id] == ("scheduled", "") and done.asking == 2
@@ -128,22 +128,23 @@ def test_nothing_goes_out_by_itself_and_nobody_stays_logged_in(school, config, t
 
 def test_a_running_kairan_is_not_restored_over(made, config):
     running = os.open(config.data / "lock", os.O_RDWR)
-    data_lock.fcntl.flock(running, data_lock.fcntl.LOCK_SH)
-    with pytest.raises(data_lock.DataLocked):
-        backup.restore_backup(config, made.path, clock.now())
+    install.fcntl.flock(running, install.fcntl.LOCK_SH)
+    with pytest.raises(install.DataLocked):
+        restore.restore_backup(config, made.path, clock.now())
     os.close(running)
     assert Person.select().where(Person.name == "青山 健太").exists()
 
 
 def test_while_it_is_restored_nobody_else_opens_it(config):
     restoring = os.open(config.data / "lock", os.O_RDWR)
-    data_lock.lock_exclusive(config.data)
-    data_lock._lock_file.close()
-    data_lock.fcntl.flock(restoring, data_lock.fcntl.LOCK_EX)
-    with pytest.raises(data_lock.DataLocked):
-        settings.prepare_data_folder(config)
+    install.lock_exclusive(config.data)
+    install._lock_file.close()
+    (config.data / "restoring").mkdir()
+    install.fcntl.flock(restoring, install.fcntl.LOCK_EX)
+    with pytest.raises(install.DataLocked):
+        install.prepare_data_folder(config)
     os.close(restoring)
-    settings.prepare_data_folder(config)
+    install.prepare_data_folder(config)
 
 
 def changed(path, name, content):
@@ -178,9 +179,9 @@ def changed(path, name, content):
 )
 def test_a_changed_backup_is_refused_and_nothing_is_touched(made, config, name, content):
     Person.update(name="now").execute()
-    with pytest.raises(backup.InvalidBackup):
-        backup.restore_backup(config, changed(made.path, name, content), clock.now())
-    settings.prepare_data_folder(config)
+    with pytest.raises(restore.InvalidBackup):
+        restore.restore_backup(config, changed(made.path, name, content), clock.now())
+    install.prepare_data_folder(config)
     assert Person.select().where(Person.name == "now").exists()
     assert not (config.data / "restoring").exists() and not (config.data.parent / "outside").exists()
 
@@ -188,60 +189,60 @@ def test_a_changed_backup_is_refused_and_nothing_is_touched(made, config, name, 
 @pytest.mark.parametrize("content", [b"", b"no archive", b"\x1f\x8b\x08broken"])
 def test_what_is_no_backup_is_refused(config, tmp_path, content):
     (tmp_path / "file").write_bytes(content)
-    with pytest.raises(backup.InvalidBackup):
-        backup.restore_backup(config, tmp_path / "file", clock.now())
+    with pytest.raises(restore.InvalidBackup):
+        restore.restore_backup(config, tmp_path / "file", clock.now())
 
 
 def test_a_cut_off_backup_is_refused(made, config):
     made.path.write_bytes(made.path.read_bytes()[:-2000])
-    with pytest.raises(backup.InvalidBackup):
-        backup.restore_backup(config, made.path, clock.now())
+    with pytest.raises(restore.InvalidBackup):
+        restore.restore_backup(config, made.path, clock.now())
 
 
 def test_a_later_kairans_backup_is_refused(school, config, tmp_path):
     db.execute_sql("INSERT INTO schema_migration (name, applied) VALUES ('0999_later', '2030-01-01')")
     made = backup.create_backup(config, tmp_path / "b.tar.gz", clock.now())
-    with pytest.raises(backup.InvalidBackup, match="newer Kairan"):
-        backup.restore_backup(config, made.path, clock.now())
+    with pytest.raises(restore.InvalidBackup, match="newer Kairan"):
+        restore.restore_backup(config, made.path, clock.now())
 
 
 def test_a_restore_that_was_cut_off_is_said_and_can_be_repeated(made, config):
     os.rename(config.database, config.data / "gone")
     (config.data / "restoring").mkdir()
-    with pytest.raises(settings.IncompleteRestore):
-        settings.prepare_data_folder(config)
-    backup.restore_backup(config, made.path, clock.now())
+    with pytest.raises(install.IncompleteRestore):
+        install.prepare_data_folder(config)
+    restore.restore_backup(config, made.path, clock.now())
     assert Person.select().where(Person.name == "青山 健太").exists()
 
 
 def test_before_the_tables_change_a_copy_is_kept(school, config, tmp_path, monkeypatch):
     """An update brings a change: the copy has the tables from before, the database those of after."""
-    shutil.copytree(config_module.PROJECT_DIR / "migrations", tmp_path / "house" / "migrations")
+    shutil.copytree(schema.MIGRATIONS_DIR, tmp_path / "migrations")
     more = "def up(migrator, db):\n    db.execute_sql('CREATE TABLE more (id INTEGER)')\n"
-    (tmp_path / "house" / "migrations" / "0002_more.py").write_text(more)
-    monkeypatch.setattr(settings.ground, "PROJECT_DIR", tmp_path / "house")
-    settings.prepare_data_folder(config)
+    (tmp_path / "migrations" / "0900_more.py").write_text(more)
+    monkeypatch.setattr(schema, "MIGRATIONS_DIR", tmp_path / "migrations")
+    install.prepare_data_folder(config)
     (copy,) = (config.data / "backups").iterdir()
-    assert copy.name.startswith("before-0002_more-") and mode(copy) == 0o600
+    assert copy.name.startswith("before-0900_more-") and mode(copy) == 0o600
     assert "more" in db.get_tables()
     with sqlite3.connect(copy) as before:
         assert not before.execute("SELECT 1 FROM sqlite_master WHERE name = 'more'").fetchone()
     before.close()
-    settings.prepare_data_folder(config)
+    install.prepare_data_folder(config)
     assert len(list((config.data / "backups").iterdir())) == 1
 
 
 def test_only_the_newest_copies_are_kept(school, config):
     folder = config.data / "backups"
-    for number in range(db_snapshot.COPIES_KEPT + 2):
-        copy = db_snapshot.copy_before_migration(config.database, f"{number:04}_more", clock.now())
-    assert len(list(folder.iterdir())) == db_snapshot.COPIES_KEPT and copy.exists()
+    for number in range(schema.COPIES_KEPT + 2):
+        copy = schema.copy_before_migration(config.database, f"{number:04}_more", clock.now())
+    assert len(list(folder.iterdir())) == schema.COPIES_KEPT and copy.exists()
 
 
 def test_a_copy_of_the_database_is_restored_alone(school, config):
-    copy = db_snapshot.copy_before_migration(config.database, "0002_more", clock.now())
+    copy = schema.copy_before_migration(config.database, "0002_more", clock.now())
     Person.update(name="now").execute()
     (config.data / "keys-stay").write_text("x")
-    done = backup.restore_backup(config, copy, clock.now())
+    done = restore.restore_backup(config, copy, clock.now())
     assert not Person.select().where(Person.name == "now").exists()
     assert (config.data / "keys-stay").exists() and (done.kept / "kairan.db").exists()

@@ -19,7 +19,7 @@ import pytest
 
 import clock
 import config as ground
-from core import settings
+from core import install
 from database import db
 from tests import cast
 from tests.conftest import needs_part
@@ -168,7 +168,7 @@ def house(
     data.mkdir(mode=0o700)
     shutil.copytree(key_box, data / "keys")
     ground.set_current_config(ground.Config(data=data))
-    settings.prepare_data_folder(ground.current_config())
+    install.prepare_data_folder(ground.current_config())
     cast.build()
     db.close()
     running = Installation(data, **getattr(request.module, "SETTINGS", {})).start()

@@ -11,7 +11,7 @@ import pytest
 
 import clock
 import config as ground
-from core import demo, settings
+from core import demo, install
 from core.accounts import accounts
 from database import db
 from models import User
@@ -28,7 +28,7 @@ def house(tmp_path: Path, key_box: Path) -> Iterator[Installation]:
     data.mkdir(mode=0o700)
     shutil.copytree(key_box, data / "keys")
     ground.set_current_config(ground.Config(data=data))
-    settings.prepare_data_folder(ground.current_config())
+    install.prepare_data_folder(ground.current_config())
     demo.fill_demo(clock.now())
     accounts.set_password(User.get(User.name == "小川 守"), cast.PASSWORD, now=clock.now())
     db.close()

@@ -12,7 +12,7 @@ import pytest
 import clock
 import config as ground
 import tasks
-from core import settings
+from core import install
 from database import db
 from tests.e2e.conftest import DESKTOP, PHONE, by_day, fits_the_width, links, log_in, wait_for
 
@@ -273,6 +273,6 @@ def _the_next_morning(house) -> None:
     house.environ["KAIRAN_CLOCK_OFFSET_S"] = str(offset)
     house.start()
     ground.set_current_config(ground.Config(data=house.data, mail_domain="mail.school.example"))
-    settings.prepare_data_folder(ground.current_config())
+    install.prepare_data_folder(ground.current_config())
     assert tasks.digests.send_due_digests(clock.now() + timedelta(seconds=offset)) == 2
     db.close()

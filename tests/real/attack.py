@@ -298,7 +298,7 @@ def main() -> None:
     import tempfile
 
     import config as ground
-    from core import settings
+    from core import install
     from tests import cast
 
     size = int(sys.argv[1]) if len(sys.argv) > 1 else 4
@@ -306,7 +306,7 @@ def main() -> None:
         data = Path(place) / "data"
         data.mkdir(mode=0o700)
         ground.set_current_config(ground.Config(data=data, mail_domain=DOMAIN))
-        settings.prepare_data_folder(ground.current_config())
+        install.prepare_data_folder(ground.current_config())
         cast.build()
         db.close()
         with run_smtpd(data) as (target, made):

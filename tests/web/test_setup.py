@@ -4,7 +4,7 @@ import pytest
 
 import models
 from app import create_app
-from core import settings
+from core import install
 from models import AuditLog, MailingList, Membership, Organization, Role, User
 
 GIVEN = {
@@ -24,7 +24,7 @@ def fresh(config):
     """An installation that nobody has set up: browser and path of the link."""
     app = create_app(config)
     app.config.update(TESTING=True, WTF_CSRF_ENABLED=False)
-    return app.test_client(), f"/setup/{settings.get_setup_token(config)}"
+    return app.test_client(), f"/setup/{install.get_setup_token(config)}"
 
 
 def test_first_page_leads_to_the_explanation(fresh):
@@ -127,5 +127,5 @@ def test_form_without_token_is_refused(fresh):
 
 
 def test_link_is_the_same_until_it_is_used(config):
-    assert settings.get_setup_token(config) == settings.get_setup_token(config)
+    assert install.get_setup_token(config) == install.get_setup_token(config)
     assert (config.data / "setup-token").stat().st_mode & 0o777 == 0o600
