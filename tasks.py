@@ -16,7 +16,7 @@ import clock
 import config
 from core import scheduler
 from core.accounts import role_expiry
-from core.notices import attachments, inline_images
+from core.notices import attachments, html_body
 from core.reports import digests, stats, undeliverable
 from core.responses import tracking
 from core.retention import purge
@@ -32,7 +32,7 @@ HOURLY_JOBS: tuple[Callable[[datetime], object], ...] = (
     role_expiry.notify_expiring_roles,
     purge.warn_administrators,
     attachments.delete_expired_files,
-    inline_images.delete_unused_images,
+    html_body.delete_unused_images,
     stats.refresh_recent_totals,
     stats.finalize_old_totals,
     tracking.delete_old_visits,

@@ -14,7 +14,7 @@ import time
 import clock
 from benchmarks import harness
 from core.delivery import lifecycle
-from core.notices import attachments, workflow
+from core.notices import attachments, drafts, workflow
 from core.notices.audience import resolve_audience
 from models import MailingList, Notice
 
@@ -25,9 +25,9 @@ OCTETS = attachments.MAX_ENCLOSED_BYTES
 def start_notice_with_file() -> Notice:
     """Begin a notice whose letters carry the largest file that goes inside."""
     now = clock.now()
-    notice = workflow.create_draft(None, now=now)
-    workflow.save_draft(notice, now=now, subject="しおり", text=harness.TEXT, files_inside=True)
-    workflow.set_recipients(notice, now=now, lists=[MailingList.get().id])
+    notice = drafts.create_draft(None, now=now)
+    drafts.save_draft(notice, now=now, subject="しおり", text=harness.TEXT, files_inside=True)
+    drafts.set_recipients(notice, now=now, lists=[MailingList.get().id])
     head, tail = b"%PDF-1.7\n", b"\n%%EOF\n"
     attachments.add_file(notice, "しおり.pdf", head + secrets.token_bytes(OCTETS - len(head + tail)) + tail, None, now)
     workflow.confirm_send(notice, by=None, fingerprint=resolve_audience(notice).fingerprint, now=now, hold_s=0)

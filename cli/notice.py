@@ -16,7 +16,7 @@ from cli.group import get_group_or_exit
 from core.accounts import accounts
 from core.delivery import throttle
 from core.errors import DomainError, TooManyGroups
-from core.notices import attachments, preflight, questions, workflow
+from core.notices import attachments, content_checks, drafts, questions, workflow
 from core.notices.audience import EXCLUSION_REASONS, Audience, resolve_audience
 from core.notices.file_types import UnfitFile
 from core.permissions import permissions_of
@@ -78,8 +78,8 @@ def send(
     _require_send_permission(user, [*chosen, *(one.list for one in to + without)])
     moment, text = _parse_time_option("--at", at), _read_utf8(body_file)
     asks = _parse_questions(question, choices, deadline, unit, questions_file)
-    made = workflow.create_draft(user, now=now, urgent=urgent, route="terminal")
-    workflow.save_draft(
+    made = drafts.create_draft(user, now=now, urgent=urgent, route="terminal")
+    drafts.save_draft(
         made,
         now=now,
         subject=subject,
@@ -103,7 +103,7 @@ def send(
             hold_s=None if hold else 0,
         )
     except DomainError as refusal:
-        workflow.delete_draft(made, user)
+        drafts.delete_draft(made, user)
         for sentence in getattr(refusal, "fields", {}).values():
             common.print_note(i18n.say("en", sentence))
         common.exit_with_error(refusal.message % refusal.values if refusal.values else refusal.message)
@@ -116,9 +116,9 @@ def _set_recipients(
 ) -> None:
     numbers = [[one.id for one in part] for part in (lists, to, without)]
     try:
-        workflow.set_recipients(made, now=now, lists=numbers[0], groups=numbers[1], without_groups=numbers[2])
+        drafts.set_recipients(made, now=now, lists=numbers[0], groups=numbers[1], without_groups=numbers[2])
     except TooManyGroups as refused:
-        workflow.delete_draft(made, user)
+        drafts.delete_draft(made, user)
         common.exit_with_error(refused.message % refused.values)
 
 
@@ -194,7 +194,7 @@ def _attach_files(made: Notice, attached: tuple[BinaryIO, ...], user: User, now:
         try:
             attachments.add_file(made, Path(file.name).name, file.read(attachments.MAX_FILE_BYTES + 1), user, now)
         except UnfitFile as unfit:
-            workflow.delete_draft(made, user)
+            drafts.delete_draft(made, user)
             common.exit_with_error(i18n.say("en", unfit.message, **unfit.values))
 
 
@@ -208,7 +208,7 @@ def _print_recipients(made: Notice, audience: Audience, at: datetime | None, now
             common.print_note(f"{count} without a letter: {sentence}")
     for name, count in audience.missing.items():
         common.print_note(f"  {count} of them because “{name}” is empty")
-    for one in preflight.collect_warnings(made, audience, now, at, "en"):
+    for one in content_checks.collect_warnings(made, audience, now, at, "en"):
         common.print_note(i18n.say("en", one.message, **one.values))
     if audience.needs_typed_count:
         common.print_note(

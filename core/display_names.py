@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import i18n
+
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
@@ -72,3 +74,15 @@ def placeholder_stamp(name: str) -> Stamp:
     """Return what stands in the place that waits for a stamp: the surname, or its first letter."""
     found = make_stamp(name)
     return Stamp(family_name(name)[:1] or "印", 1) if found == FALLBACK_STAMP else found
+
+
+def class_label(language: str, grade: str, name: str) -> str:
+    """Return a class as people say it: 「3年2組」, which no spreadsheet takes for the second of March.
+
+    Grades that are no number stay as they stand.
+    """
+    if not grade.isdecimal():
+        return " ".join(part for part in (grade, name) if part)
+    if not name:
+        return i18n.say(language, "Year %(grade)s", grade=grade)
+    return i18n.say(language, "Class %(grade)s-%(name)s", grade=grade, name=name)

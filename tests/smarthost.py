@@ -17,7 +17,7 @@ import config as ground
 from core.delivery import lifecycle
 from core.delivery.worker import SmtpWorker
 from core.errors import DomainError
-from core.notices import workflow
+from core.notices import drafts, workflow
 from core.notices.audience import resolve_audience
 from database import db
 from mail import address as addresses
@@ -124,9 +124,9 @@ def send_by(port: int, **settings: object) -> ground.Config:
 def written(by: User, lists: Iterable[MailingList], *, subject: str = "水筒", text: str = TEXT, **options) -> Notice:
     """Write a draft to lists."""
     now = clock.now()
-    notice = workflow.create_draft(by, now=now, urgent=bool(options.pop("urgent", False)))
-    workflow.save_draft(notice, now=now, subject=subject, text=text, **options)
-    workflow.set_recipients(notice, now=now, lists=[one.id for one in lists])
+    notice = drafts.create_draft(by, now=now, urgent=bool(options.pop("urgent", False)))
+    drafts.save_draft(notice, now=now, subject=subject, text=text, **options)
+    drafts.set_recipients(notice, now=now, lists=[one.id for one in lists])
     return notice
 
 

@@ -21,7 +21,7 @@ from core.accounts import passwords
 from core.demo import dates, families
 from core.demo import past_notices as demo_past
 from core.errors import DomainError
-from core.notices import question_presets
+from core.notices import questions
 from core.reports import poll_results
 from database import db
 from models import (
@@ -315,7 +315,7 @@ def test_no_link_of_the_sample_school_is_broken(config, who):
 def test_each_kind_of_question_was_asked_and_answered(filled):
     """T-48: attendance, vote, days, proxy, safety; one family each telephoned, some have not answered."""
     asked = {one.kind: one for one in Question.select()}
-    assert set(asked) == set(question_presets.PRESETS) - {"own"}
+    assert set(asked) == set(questions.PRESETS) - {"own"}
     for kind, question in asked.items():
         counted = poll_results.poll_document(question.notice)["questions"][0]
         assert 0 < counted["answered"] < counted["asked"], kind

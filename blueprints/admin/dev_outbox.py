@@ -4,7 +4,7 @@ from flask import Response, abort, request
 
 from blueprints.admin.views import Answer, bp
 from core.delivery import dev_outbox
-from core.notices import inline_images
+from core.notices import html_body
 from mail.dev_outbox_files import RETENTION_DAYS, NoSuchLetter, OutboxFile
 from web import letter_response, render_page, requires
 
@@ -60,4 +60,4 @@ def outbox_message_html(name: str) -> Response:
     found = _message_or_404(name)
     if not found.html:
         abort(404)
-    return letter_response(inline_images.embed_as_data_urls(found.html))
+    return letter_response(html_body.embed_as_data_urls(found.html))

@@ -8,7 +8,7 @@ from flask import abort, render_template, request
 import clock
 import web
 from blueprints.history import bp
-from core import class_names
+from core import display_names
 from core.delivery import lifecycle
 from core.notices import questions, rendering, workflow
 from core.notices.audience import EXCLUSION_REASONS
@@ -114,7 +114,7 @@ def show(number: int) -> str:
         kept=summaries.summary_of_notice(notice) if lists is None else None,
         blocks=_result_blocks(notice),
         until=questions.deadline_text,
-        room_in_words=class_names.class_label,
+        room_in_words=display_names.class_label,
         tracked=tracking.count_opens_and_clicks(notice) if notice.track_opens or notice.track_clicks else None,
         page=page,
         signed=notice_list.sender_name_counts(notice, lists) if notice.in_charge else [],

@@ -4,7 +4,7 @@ from flask import Response, request
 from flask_login import current_user
 
 from blueprints.lists import bp
-from core import class_names
+from core import display_names
 from core.accounts import class_teacher
 from i18n import N_
 from web import flash_message, get_list_or_404, language, parse_row_id, redirect_to, render_page
@@ -21,7 +21,7 @@ def class_teachers(number: int) -> tuple[str, int]:
         list=mailing_list,
         rooms=class_teacher.teachers_of_classes(mailing_list),
         users=list(class_teacher.teacher_candidates(mailing_list)),
-        room=lambda one: class_names.class_label(language(), one.grade, one.class_name),
+        room=lambda one: display_names.class_label(language(), one.grade, one.class_name),
     )
 
 

@@ -11,7 +11,7 @@ from blueprints.lists import bp
 from core.errors import DomainError
 from core.members import groups, segment_rules
 from core.members.segment_rules import InvalidRule, RuleBlocks, SegmentRule
-from core.notices import workflow
+from core.notices import drafts
 from i18n import N_
 from models import Group, MailingList
 from web import (
@@ -168,7 +168,7 @@ def _save(mailing_list: MailingList, group: Group | None, typed: PostedCondition
 def _add_to_recipients(notice: Any, group: Group) -> Answer:
     """Put a new group among the recipients that it was made for, and go on there."""
     try:
-        workflow.add_group(notice, group, clock.now())
+        drafts.add_group(notice, group, clock.now())
         flash_message(N_("“%(name)s” is saved and among the recipients."), name=group.name)
     except DomainError as refused:
         flash_message(refused.message, "wrong", **refused.values)

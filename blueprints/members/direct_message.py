@@ -13,8 +13,8 @@ from blueprints.members import bp
 from blueprints.members.forms import DirectMessageForm
 from blueprints.members.views import get_person_or_404
 from core.errors import DomainError
-from core.notices import audience, direct_message, preflight, rendering, workflow
-from core.notices.validation import find_missing
+from core.notices import audience, content_checks, direct_message, rendering, workflow
+from core.notices.content_checks import find_missing
 from core.settings import load_settings
 from models import Notice, Person
 
@@ -100,6 +100,6 @@ def check_direct_message(number: int, notice: int) -> Any:
         shown_letter=rendering.preview_letter(made, found.receiving[0], load_settings(), clock.now()),
         warnings=[
             *direct_message.warnings_for_person(person),
-            *preflight.collect_warnings(made, found, clock.now(), None, web.language()),
+            *content_checks.collect_warnings(made, found, clock.now(), None, web.language()),
         ],
     )

@@ -6,7 +6,7 @@ from flask_login import current_user
 from blueprints.members import bp
 from blueprints.members.views import get_person_or_404
 from core.members import member_list, members
-from core.notices import recipient_picker
+from core.notices import recipients
 from i18n import N_
 from models import Person
 from web import flash_message, permissions, redirect_to, render_page
@@ -36,7 +36,7 @@ def edit_household(number: int) -> Answer:
 
 def _candidates(person: Person, wanted: str) -> list[Person]:
     """Return who may be meant: people of the lists that the user manages, not of this household."""
-    found = recipient_picker.search_people(permissions(), wanted) if wanted else []
+    found = recipients.search_people(permissions(), wanted) if wanted else []
     return [
         one
         for one in found

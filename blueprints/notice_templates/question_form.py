@@ -7,7 +7,7 @@ from itertools import groupby
 
 from flask import request
 
-from core.notices import question_presets, questions
+from core.notices import questions
 from core.notices.questions import QuestionDraft
 from core.settings import load_settings
 
@@ -28,7 +28,7 @@ class QuestionFields:
     @property
     def fixed(self) -> bool:
         """Say whether its choices are always the same."""
-        return question_presets.PRESETS[self.kind].fixed
+        return questions.PRESETS[self.kind].fixed
 
 
 def fields_of_questions(asks: Iterable[QuestionDraft]) -> list[QuestionFields]:
@@ -39,7 +39,7 @@ def fields_of_questions(asks: Iterable[QuestionDraft]) -> list[QuestionFields]:
 
 def _fields_of_group(asks: list[QuestionDraft]) -> QuestionFields:
     first, days = asks[0], asks[0].kind == "days"
-    kind = first.kind if first.kind in question_presets.PRESETS else "own"
+    kind = first.kind if first.kind in questions.PRESETS else "own"
     lines = "\n".join(ask.text for ask in asks if ask.text) if days else ""
     comment = any(ask.comment for ask in asks)
     return QuestionFields(kind, first.heading if days else first.text, list(first.choices), lines, first.unit, comment)
@@ -52,11 +52,8 @@ def read_posted() -> list[QuestionFields]:
     match request.form.get("act", "").split(":"):
         case ["drop", place] if place.isdecimal():
             sheets.pop(int(place), None)
-        case ["ask", kind] if kind in question_presets.PRESETS and len(sheets) < questions.MAX_QUESTIONS:
-            return [
-                *sheets.values(),
-                *fields_of_questions([question_presets.new_question(kind, load_settings().language)]),
-            ]
+        case ["ask", kind] if kind in questions.PRESETS and len(sheets) < questions.MAX_QUESTIONS:
+            return [*sheets.values(), *fields_of_questions([questions.new_question(kind, load_settings().language)])]
     return list(sheets.values())
 
 
@@ -68,7 +65,7 @@ def is_question_button() -> bool:
 def _read_question(place: int) -> QuestionFields:
     kind, unit = request.form[f"q{place}-kind"], request.form.get(f"q{place}-unit", "")
     return QuestionFields(
-        kind if kind in question_presets.PRESETS else "own",
+        kind if kind in questions.PRESETS else "own",
         request.form.get(f"q{place}-text", "").strip()[: questions.MAX_TEXT_CHARS],
         _nonempty_lines(request.form.get(f"q{place}-choices", ""))[: questions.MAX_CHOICES],
         "\n".join(_nonempty_lines(request.form.get(f"q{place}-days", ""))),

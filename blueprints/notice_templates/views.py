@@ -10,7 +10,7 @@ import clock
 import web
 from blueprints.notice_templates import bp, question_form
 from blueprints.notice_templates.forms import TemplateForm
-from core.notices import inline_images, merge_fields, question_presets, questions, templates
+from core.notices import html_body, merge_fields, questions, templates
 from i18n import N_
 from models import MailingList
 from web import flash_message, get_list_or_404, get_notice_or_404, permissions, redirect_to, render_page, requires
@@ -52,12 +52,12 @@ def index() -> Answer:
 @requires("send")
 def show_image(mark: str) -> Response:
     """Give a picture that stands in a sample which the user may begin from."""
-    path = inline_images.image_path(mark)
+    path = html_body.image_path(mark)
     if path is None or not any(
-        mark in inline_images.image_ids(one.words.html) for one in templates.available_templates(permissions())
+        mark in html_body.image_ids(one.words.html) for one in templates.available_templates(permissions())
     ):
         abort(404)
-    return web.send_stored_file(path, mark, inline_images.media_type_of(path), inline=True)
+    return web.send_stored_file(path, mark, html_body.media_type_of(path), inline=True)
 
 
 @bp.post("/<code>/begin")
@@ -108,7 +108,7 @@ def _edit_page(
         sample=found,
         sheets=sheets,
         wrong=wrong,
-        kinds=question_presets.PRESETS,
+        kinds=questions.PRESETS,
         units=questions.UNIT_LABELS,
         uses_fields=False,
         offered=merge_fields.offered_names(_merge_field_lists(form), web.language()),

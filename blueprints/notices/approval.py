@@ -13,7 +13,7 @@ from blueprints.notices.compose import FIRST_NAMES_SHOWN, LAST_NAMES_SHOWN, repo
 from blueprints.notices.forms import ReviewForm
 from core.accounts import who_can
 from core.errors import DomainError, MissingFields
-from core.notices import approval, approval_policy, preflight, previous_send, rendering
+from core.notices import approval, approval_policy, content_checks, rendering
 from core.notices import audience as audiences
 from core.settings import load_settings
 from i18n import N_
@@ -58,12 +58,12 @@ def _review_page(notice: Notice, form: ReviewForm, told: str = "", status: int =
         first=audience.receiving[:FIRST_NAMES_SHOWN],
         last=audience.receiving[FIRST_NAMES_SHOWN:][-LAST_NAMES_SHOWN:],
         left_out=reported_exclusions(audience),
-        previous=previous_send.compare_with_previous(notice, audience),
+        previous=content_checks.compare_with_previous(notice, audience),
         sender=rendering.from_display_name(force.name, notice.signed, web.language()),
         shown_letter=rendering.preview_letter(notice, audience.receiving[0], force, now)
         if audience.receiving
         else None,
-        warnings=preflight.collect_warnings(notice, audience, now, notice.send_at, web.language()),
+        warnings=content_checks.collect_warnings(notice, audience, now, notice.send_at, web.language()),
         poll_page="notices.review_page",
         mark=approval_policy.content_fingerprint(notice, audience),
         own=notice.by_id == current_user.id,

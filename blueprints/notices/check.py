@@ -22,17 +22,16 @@ from core.notices import (
     approval,
     approval_policy,
     author_copy,
+    content_checks,
     link_check,
-    preflight,
-    previous_send,
-    recipient_picker,
+    recipients,
     rendering,
     sender_names,
     workflow,
 )
 from core.notices import audience as audiences
 from core.notices.audience import Audience
-from core.notices.validation import find_missing
+from core.notices.content_checks import find_missing
 from core.permissions import target_lists
 from core.settings import Settings, load_settings
 from database import EPOCH, millis
@@ -83,7 +82,7 @@ def check_page(number: int) -> Any:
 def confirm_send(number: int) -> Any:
     """Send off or book what the page showed; refuse if anything is no longer so, and show what."""
     notice, form = get_draft_or_redirect(number), CheckForm()
-    if not recipient_picker.may_still_send(web.permissions(), notice):
+    if not recipients.may_still_send(web.permissions(), notice):
         web.forbid("send", [one.id for one in target_lists(notice)])
     when = _parse_send_time(form.at.data or "")
     if is_stale(notice, form.seen.data):
@@ -167,8 +166,7 @@ def _changed_recipients(notice: Notice, shown: str) -> list[str]:
     if not shown.isdecimal() or len(shown) > 15:
         return []
     return [
-        person.name
-        for person in recipient_picker.people_changed_since(notice, EPOCH + timedelta(milliseconds=int(shown)))
+        person.name for person in recipients.people_changed_since(notice, EPOCH + timedelta(milliseconds=int(shown)))
     ]
 
 
@@ -197,9 +195,9 @@ def _check_values(notice: Notice, audience: Audience, when: SendTime, form: Chec
         "last": audience.receiving[FIRST_NAMES_SHOWN:][-LAST_NAMES_SHOWN:],
         "left_out": left_out,
         "reasons": audiences.EXCLUSION_REASONS,
-        "previous": previous_send.compare_with_previous(notice, audience),
+        "previous": content_checks.compare_with_previous(notice, audience),
         "linked": link_check.external_urls(notice),
-        "warnings": preflight.collect_warnings(notice, audience, now, when.at, web.language()),
+        "warnings": content_checks.collect_warnings(notice, audience, now, when.at, web.language()),
         "form": form or CheckForm(formdata=None),
         "mark": version_of(notice),
         "shown": millis(now),

@@ -24,8 +24,8 @@ from blueprints.notices.person_search import posted_choices
 from core.errors import NotADraft, TooManyGroups
 from core.members import groups as groups_of
 from core.notices import audience as audiences
-from core.notices import merge_fields, recipient_picker, reminders, workflow
-from core.notices.validation import find_missing
+from core.notices import drafts, merge_fields, recipients, reminders
+from core.notices.content_checks import find_missing
 from core.settings import load_settings
 from i18n import N_, format_time
 from models import MailingList, Notice
@@ -75,7 +75,7 @@ def save_recipients(number: int) -> Any:
         return _recipients_not_saved(notice, N_("This choice could not be read. Please choose again."))
     choice = _read_recipients(form)
     chosen = [*choice.lists, *choice.without], [*choice.persons, *choice.without_persons]
-    if not recipient_picker.may_send_to_all(web.permissions(), *chosen, [*choice.groups, *choice.without_groups]):
+    if not recipients.may_send_to_all(web.permissions(), *chosen, [*choice.groups, *choice.without_groups]):
         abort(404)
     if is_stale(notice, form.seen.data) and request.form.get("act") != "mine":
         if web.is_htmx():
@@ -83,7 +83,7 @@ def save_recipients(number: int) -> Any:
             return web.redirect_to("notices.edit_recipients", number=number)
         return _recipients_not_saved(notice, _CHANGED_ELSEWHERE)
     try:
-        workflow.set_recipients(
+        drafts.set_recipients(
             notice,
             lists=choice.lists,
             without=choice.without,
@@ -163,12 +163,12 @@ def _recipients_page(
     notice: Notice, wrong: str = "", status: int = 200, typed: PostedRecipients | None = None
 ) -> tuple[str, int]:
     lists = list(web.permissions().lists("send"))
-    chosen = _targets_of_choice(typed) if typed else recipient_picker.target_ids(notice)
+    chosen = _targets_of_choice(typed) if typed else recipients.target_ids(notice)
     groups = groups_of.groups_in_lists(one.id for one in lists)
     outs = chosen.get(("person", False), set())
     singles = chosen.get(("person", True), set()) | outs
     searched = request.args.get("find", "").strip()
-    found = recipient_picker.search_people(web.permissions(), searched) if searched else []
+    found = recipients.search_people(web.permissions(), searched) if searched else []
     return web.render_page(
         "notices/recipients.html",
         notice=notice,
@@ -178,9 +178,9 @@ def _recipients_page(
         audience_groups=groups,
         group_sizes={one.id: groups_of.count_reachable(one) for one in groups},
         group_lists=[one for one in lists if not one.practice_of_id],
-        sizes=recipient_picker.count_reachable(lists),
+        sizes=recipients.count_reachable(lists),
         chosen=chosen,
-        persons=recipient_picker.search_people(web.permissions(), numbers=singles) if singles else [],
+        persons=recipients.search_people(web.permissions(), numbers=singles) if singles else [],
         said={one: "out" if one in outs else "in" for one in singles},
         searched=searched,
         found=[one for one in found if one.id not in singles],
@@ -255,7 +255,7 @@ def save_content(number: int) -> Any:
     if request.form.get("act") != "mine" and is_stale(notice, form.seen.data) and _differs_from_saved(notice, form):
         return _content_not_saved(notice, form, elsewhere=True)
     try:
-        workflow.save_draft(notice, now=clock.now(), step=2, **_values_to_save(notice, form))
+        drafts.save_draft(notice, now=clock.now(), step=2, **_values_to_save(notice, form))
         return _after_content_saved(Notice.get_by_id(number), form)
     except NotADraft:
         flash_already_sent(notice)
@@ -263,8 +263,8 @@ def save_content(number: int) -> Any:
 
 
 def _set_choices(form: ContentForm) -> ContentForm:
-    usual = web._("as usual: %(n)s hours", n=workflow.DEFAULT_LIFETIME_S // 3600)
-    urgent = web._("if urgent: %(n)s hours", n=workflow.URGENT_LIFETIME_S // 3600)
+    usual = web._("as usual: %(n)s hours", n=drafts.DEFAULT_LIFETIME_S // 3600)
+    urgent = web._("if urgent: %(n)s hours", n=drafts.URGENT_LIFETIME_S // 3600)
     form.useful_s.choices = [SelectChoice(0, f"{usual} ({urgent})")]
     for hours in EXPIRY_HOURS:
         shown = web._("%(n)s hours", n=hours) if hours < 72 else web._("%(n)s days", n=hours // 24)
@@ -288,7 +288,7 @@ def _reminder_choices() -> list[SelectChoice]:
 
 
 def _default_expiry_s(urgent: bool) -> int:
-    return workflow.URGENT_LIFETIME_S if urgent else workflow.DEFAULT_LIFETIME_S
+    return drafts.URGENT_LIFETIME_S if urgent else drafts.DEFAULT_LIFETIME_S
 
 
 def _form_of_draft(notice: Notice) -> ContentForm:

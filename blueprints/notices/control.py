@@ -15,7 +15,7 @@ from blueprints.notices.forms import TimeForm
 from core.delivery import alerts, lifecycle
 from core.errors import DomainError, SendingStarted, TimeInPast
 from core.notices import audience as audiences
-from core.notices import follow_ups, merge_fields, reminders, workflow
+from core.notices import merge_fields, related_notices, reminders, workflow
 from core.notices.recipients import heading_targets
 from core.reports import notice_list, progress
 from core.settings import load_settings
@@ -247,9 +247,9 @@ def start_correction(number: int) -> str | Response:
 
 def _create_correction(notice: Notice) -> Response:
     """Make the draft; the one that repeats nothing withdraws the notice first, as its button says."""
-    now, make = clock.now(), follow_ups.create_correction
+    now, make = clock.now(), related_notices.create_correction
     if request.form.get("what") == "neutral":
-        make = follow_ups.create_apology
+        make = related_notices.create_apology
         if notice.state != "withdrawn":
             try:
                 workflow.withdraw_notice(notice, current_user, now)
@@ -270,7 +270,7 @@ def start_follow_up(number: int) -> str | Response:
     if notice.started_at is None:
         abort(404)
     if request.method == "POST":
-        fresh = follow_ups.create_update(notice, current_user, clock.now())
+        fresh = related_notices.create_update(notice, current_user, clock.now())
         web.flash_message(N_("A draft of the update was made. Nothing has been sent yet."))
         return web.redirect_to("notices.edit_content", number=fresh.id)
     return confirm_page.render_confirmation(

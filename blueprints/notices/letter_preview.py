@@ -7,7 +7,7 @@ from flask import Response, abort, request
 import clock
 import web
 from blueprints.notices import bp
-from core.notices import inline_images, rendering
+from core.notices import html_body, rendering
 from core.notices.audience import Audience, resolve_audience
 from core.settings import load_settings
 from i18n import N_
@@ -30,7 +30,7 @@ def framed_html(shown: rendering.RenderedLetter) -> Response:
     """Give the HTML part of a letter for a frame; `?look=dark`: as a mail program in the dark shows it."""
     if not shown.html:
         abort(404)
-    page = inline_images.embed_as_data_urls(shown.html)
+    page = html_body.embed_as_data_urls(shown.html)
     if request.args.get("look") == "dark":
         page = page.replace(_DARK, "@media all").replace('content="light dark"', 'content="dark"', 1)
     return web.letter_response(page)

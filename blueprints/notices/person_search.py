@@ -5,7 +5,7 @@ from flask import Response, redirect, render_template, request, url_for
 import web
 from blueprints.notices import bp
 from blueprints.notices.draft_access import get_draft_or_redirect
-from core.notices import recipient_picker
+from core.notices import recipients
 from models import Notice
 
 
@@ -27,8 +27,8 @@ def search_people(number: int) -> str | Response:
     if not web.is_htmx():
         return redirect(url_for("notices.edit_recipients", number=number, find=searched, _anchor="find"))
     chosen = _chosen_persons(notice)
-    found = [one for one in recipient_picker.search_people(web.permissions(), searched) if one.id not in chosen]
-    persons = recipient_picker.search_people(web.permissions(), numbers=chosen) if chosen else []
+    found = [one for one in recipients.search_people(web.permissions(), searched) if one.id not in chosen]
+    persons = recipients.search_people(web.permissions(), numbers=chosen) if chosen else []
     return render_template(
         "notices/_people_found.html", searched=searched, found=found, persons=persons, said=chosen, oob=True
     )
@@ -36,7 +36,7 @@ def search_people(number: int) -> str | Response:
 
 def _chosen_persons(notice: Notice) -> dict[int, str]:
     """Return what is said of single persons: as saved, and as it stands on the page."""
-    saved = recipient_picker.target_ids(notice)
+    saved = recipients.target_ids(notice)
     known = dict.fromkeys(saved.get(("person", True), ()), "in") | dict.fromkeys(
         saved.get(("person", False), ()), "out"
     )

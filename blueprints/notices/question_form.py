@@ -15,7 +15,7 @@ from wtforms import SelectChoice
 import web
 from blueprints.notices import bp, question_terms
 from blueprints.notices.forms import ContentForm
-from core.notices import question_presets, questions
+from core.notices import questions
 from core.notices.questions import QuestionDraft
 from core.settings import load_settings
 from models import Notice
@@ -35,7 +35,7 @@ class QuestionFields:
 
     @property
     def fixed(self) -> bool:
-        return self.kind in question_presets.PRESETS and question_presets.PRESETS[self.kind].fixed
+        return self.kind in questions.PRESETS and questions.PRESETS[self.kind].fixed
 
     @property
     def rows(self) -> list[str]:
@@ -82,7 +82,7 @@ def read_posted(form: ContentForm) -> list[QuestionFields] | None:
             sheets.pop(int(place), None)
         case ["drop", place, number] if place.isdecimal() and number.isdecimal():
             _remove_choice(sheets.get(int(place)), int(number))
-        case ["ask", kind] if kind in question_presets.PRESETS and len(sheets) < questions.MAX_QUESTIONS:
+        case ["ask", kind] if kind in questions.PRESETS and len(sheets) < questions.MAX_QUESTIONS:
             found = _drop_empty_choices(sheets.values())
             return [*found, _new_question(kind, form, first=not found)]
     return _drop_empty_choices(sheets.values())
@@ -95,7 +95,7 @@ def _drop_empty_choices(sheets: Iterable[QuestionFields]) -> list[QuestionFields
 
 def _new_question(kind: str, form: ContentForm, first: bool) -> QuestionFields:
     """Return a ready-made question; the first one sets for all who answers, and the line for remarks."""
-    ask = question_presets.new_question(kind, load_settings().language)
+    ask = questions.new_question(kind, load_settings().language)
     own = question_terms.QuestionTerms()
     if first:
         form.unit.data, form.comment.data = ask.unit, ask.comment
@@ -109,7 +109,7 @@ def _read_question(place: int) -> QuestionFields:
     texts = request.form.getlist(f"q{place}-choice")[: questions.MAX_CHOICES]
     kind = request.form[f"q{place}-kind"]
     return QuestionFields(
-        kind if kind in question_presets.PRESETS else "own",
+        kind if kind in questions.PRESETS else "own",
         request.form.get(f"q{place}-text", "").strip()[: questions.MAX_TEXT_CHARS],
         [text.strip()[: questions.MAX_TEXT_CHARS] for text in texts],
         request.form.get(f"q{place}-days", "").replace("\r\n", "\n"),
@@ -169,7 +169,7 @@ def template_values(notice: Notice, form: ContentForm) -> dict[str, Any]:
     """Return what the section of the questions needs."""
     return {
         "sheets": fields_of_draft(notice) if form.sheets is None else form.sheets,
-        "kinds": question_presets.PRESETS,
+        "kinds": questions.PRESETS,
         "units": questions.UNIT_LABELS,
         "remarks": question_terms.REMARKS_LABELS,
         "until": questions.deadline_text(web.language(), question_terms.shared_deadline(form)),

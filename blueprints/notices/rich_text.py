@@ -10,7 +10,7 @@ import web
 from blueprints.notices import bp
 from blueprints.notices.draft_access import get_draft_or_redirect
 from blueprints.notices.forms import ContentForm
-from core.notices import html_body, inline_images, workflow
+from core.notices import drafts, html_body
 from core.notices.file_types import UnfitFile
 from i18n import N_
 from models import Notice
@@ -56,7 +56,7 @@ def body_differs(notice: Notice, form: ContentForm) -> bool:
 def template_values(notice: Notice, form: ContentForm) -> dict[str, Any]:
     """Return what the words screen needs: which of the two fields, and its name among the errors."""
     on = is_rich_text_posted(form) if request.method == "POST" else notice.wording.decorated
-    return {"decorated": on, "body": "html" if on else "text", "most_picture": inline_images.MAX_IMAGE_BYTES}
+    return {"decorated": on, "body": "html" if on else "text", "most_picture": html_body.MAX_IMAGE_BYTES}
 
 
 def apply_button(notice: Notice, form: ContentForm) -> Any:
@@ -65,9 +65,9 @@ def apply_button(notice: Notice, form: ContentForm) -> Any:
     if act == "picture":
         return _append_image(notice)
     if act == "decorate" and not wording.decorated:
-        workflow.save_draft(notice, now=clock.now(), html=html_body.initial_html(wording, wording.language))
+        drafts.save_draft(notice, now=clock.now(), html=html_body.initial_html(wording, wording.language))
     elif act == "plain" and wording.decorated:
-        workflow.save_draft(notice, now=clock.now(), text=wording.text)
+        drafts.save_draft(notice, now=clock.now(), text=wording.text)
         web.flash_message(
             N_("Decoration and pictures are gone, the words are kept. Switched on again now, they come back.")
         )
@@ -81,7 +81,7 @@ def _append_image(notice: Notice) -> Any:
         web.flash_message(wrong, "wrong")
     elif mark:
         alt = request.form.get("alt", "")
-        workflow.save_draft(notice, now=clock.now(), html=html_body.append_image(notice.wording, mark, alt))
+        drafts.save_draft(notice, now=clock.now(), html=html_body.append_image(notice.wording, mark, alt))
     return web.redirect_to("notices.edit_content", number=notice.id, _anchor="body")
 
 
@@ -90,7 +90,7 @@ def _store_image(chosen: FileStorage | None) -> tuple[str, str]:
     if chosen is None or not chosen.filename:
         return "", web._(N_("Choose a picture first."))
     try:
-        return inline_images.add_image(chosen.filename, chosen.stream.read(inline_images.MAX_UPLOAD_BYTES)), ""
+        return html_body.add_image(chosen.filename, chosen.stream.read(html_body.MAX_UPLOAD_BYTES)), ""
     except UnfitFile as unfit:
         return "", web._(unfit.message, **unfit.values)
 
@@ -112,5 +112,5 @@ def show_image(number: int, mark: str) -> Response:
     notice = web.get_notice_or_404(number)
     if notice.state != "draft" and mark not in html_body.image_ids_of_notice(notice):
         abort(404)
-    path = inline_images.image_path(mark)
-    return web.send_stored_file(path, mark, inline_images.media_type_of(path) if path else "", inline=True)
+    path = html_body.image_path(mark)
+    return web.send_stored_file(path, mark, html_body.media_type_of(path) if path else "", inline=True)

@@ -13,7 +13,7 @@ import web
 from blueprints.notices import bp
 from blueprints.notices.draft_access import flash_already_sent, get_draft_or_redirect
 from core.errors import NotADraft
-from core.notices import workflow
+from core.notices import drafts
 from core.reports import digests
 from i18n import N_
 from models import Notice
@@ -65,7 +65,7 @@ def save_tracking(number: int) -> Any:
     tells = {kind: form[kind].data for kind in digests.EVENT_KINDS if form[kind].data != digests.DEFAULT_FREQUENCY}
     opens, clicks = form.track_opens.data, form.track_clicks.data
     try:
-        workflow.save_draft(notice, now=clock.now(), track_opens=opens, track_clicks=clicks, digest_settings=tells)
+        drafts.save_draft(notice, now=clock.now(), track_opens=opens, track_clicks=clicks, digest_settings=tells)
     except NotADraft:
         flash_already_sent(notice)
         return web.redirect_to("notices.show", number=number)

@@ -12,7 +12,7 @@ from blueprints.notices.draft_access import get_draft_or_redirect
 from blueprints.notices.forms import NewNoticeForm
 from core.accounts import accounts
 from core.errors import NotADraft
-from core.notices import recipient_picker, workflow
+from core.notices import drafts, recipients
 from core.reports import dashboard, notice_list
 from i18n import N_
 
@@ -53,16 +53,16 @@ def list_scheduled() -> str:
 def create_draft() -> Response:
     """Begin a notice; a double tap finds the same draft again. Practice goes to the writer's own list."""
     form, now = NewNoticeForm(), clock.now()
-    notice = workflow.create_draft(
+    notice = drafts.create_draft(
         current_user, form_key=(form.form_key.data or "")[:64] or None, urgent=bool(form.urgent.data), now=now
     )
     web.get_notice_or_404(notice.id, "send")
     if (
         form.practice.data
-        and not recipient_picker.target_ids(notice)
+        and not recipients.target_ids(notice)
         and (mine := accounts.ensure_practice_list(current_user, now))
     ):
-        workflow.set_recipients(notice, lists=[mine.id], now=now)
+        drafts.set_recipients(notice, lists=[mine.id], now=now)
     return web.redirect_to("notices.edit_recipients", number=notice.id)
 
 
@@ -80,7 +80,7 @@ def delete_draft(number: int) -> str | Response:
             way_back="notices.index",
         )
     try:
-        workflow.delete_draft(notice, current_user)
+        drafts.delete_draft(notice, current_user)
     except NotADraft as refusal:
         web.flash_message(refusal.message, kind="wrong", **refusal.values)
         return web.redirect_to("notices.show", number=number)

@@ -8,7 +8,7 @@ from markupsafe import Markup
 import web
 from blueprints.public import bp
 from blueprints.public.views import TOKEN_ENDPOINTS, delivery_of_token, unknown_token_page
-from core.notices import html_body, inline_images
+from core.notices import html_body
 from core.responses import read_confirmations
 from models import Delivery
 
@@ -23,8 +23,8 @@ def inline_image(token: str, mark: str):
         return unknown_token_page(token)
     if read_confirmations.is_page_closed(delivery) or mark not in html_body.image_ids_of_notice(delivery.notice):
         abort(404)
-    path = inline_images.image_path(mark)
-    return web.send_stored_file(path, mark, inline_images.media_type_of(path) if path else "", inline=True)
+    path = html_body.image_path(mark)
+    return web.send_stored_file(path, mark, html_body.media_type_of(path) if path else "", inline=True)
 
 
 def render_body(delivery: Delivery) -> read_confirmations.LetterText:

@@ -7,7 +7,7 @@ from datetime import datetime
 from flask import request, url_for
 
 import clock
-from core import class_names as classes
+from core import display_names as classes
 from core.reports import board as boards
 from core.reports.board import Board, BoardClass, BoardUnit
 from models import Notice

@@ -5,7 +5,7 @@ from flask_login import current_user
 
 import clock
 from blueprints.rollover import bp
-from core import class_names
+from core import display_names
 from core.errors import DomainError
 from core.imports.read import UnreadableFile
 from core.rollover import new_roster, year_end
@@ -36,7 +36,7 @@ def new_roster_page(found: Rollover, wrong: str = "", text: str = "", status: in
     doubtful = shown.of("doubtful")
 
     def room(grade: str, class_name: str) -> str:
-        return class_names.class_label(language(), grade, class_name)
+        return display_names.class_label(language(), grade, class_name)
 
     return render_page(
         "rollover/review_roster.html",

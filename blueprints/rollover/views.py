@@ -8,7 +8,7 @@ from flask_login import current_user
 
 import clock
 from blueprints.rollover import bp, new_roster
-from core import class_names
+from core import display_names
 from core.errors import DomainError
 from core.rollover import year_end
 from i18n import N_
@@ -68,7 +68,7 @@ def _plan_page(found: Rollover) -> Answer:
 
 def class_label(grade: str, class_name: str) -> str:
     """Return a class in the words of this page."""
-    return class_names.class_label(language(), grade, class_name)
+    return display_names.class_label(language(), grade, class_name)
 
 
 @bp.post("/begin")

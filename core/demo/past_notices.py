@@ -16,7 +16,7 @@ import config
 from core.delivery import lifecycle, suppression
 from core.demo import polls
 from core.demo.dates import day_for_weekdays, fill_dates, local_moment
-from core.notices import follow_ups, workflow
+from core.notices import drafts, related_notices, workflow
 from core.notices.audience import resolve_audience
 from core.settings import load_settings
 from database import millis
@@ -81,19 +81,19 @@ def _backdate_audit(before: int, at: datetime, now: datetime) -> None:
 def _create_draft(entry: dict, past: DemoContext, now: datetime) -> Notice:
     """Write a notice of the file as a draft, its dates filled in."""
     use, day = entry["use"], clock.to_local(_written_at(entry, past.today)).date()
-    notice = workflow.create_draft(past.users[use["by"]], now=now, urgent=use.get("urgent", False))
+    notice = drafts.create_draft(past.users[use["by"]], now=now, urgent=use.get("urgent", False))
     words = {"subject": fill_dates(entry["subject"], day), "text": fill_dates(entry["body"], day)}
     asks = polls.question_drafts(entry, day)
-    workflow.save_draft(notice, now=now, read_confirmation=entry["read"], questions=asks, **words)
+    drafts.save_draft(notice, now=now, read_confirmation=entry["read"], questions=asks, **words)
     if entry["target"]:
-        workflow.set_recipients(notice, now=now, lists=[past.lists[entry["target"]].id])
+        drafts.set_recipients(notice, now=now, lists=[past.lists[entry["target"]].id])
     return notice
 
 
 def _leave_draft(entry: dict, past: DemoContext, made: dict[str, Notice]) -> Notice:
     at = min(_written_at(entry, past.today), past.now - timedelta(hours=1))
     notice = _create_draft(entry, past, at)
-    workflow.save_draft(notice, now=at, step=3 if entry["target"] == "全校" else 2)
+    drafts.save_draft(notice, now=at, step=3 if entry["target"] == "全校" else 2)
     return notice
 
 
@@ -123,8 +123,8 @@ def _correct(entry: dict, past: DemoContext, made: dict[str, Notice]) -> Notice:
     """Correct an earlier notice of the file, to the same readers."""
     at = _written_at(entry, past.today)
     wrong = made[entry["use"]["of"]]
-    notice = follow_ups.create_correction(wrong, past.users[entry["use"]["by"]], at - timedelta(minutes=4))
-    workflow.save_draft(notice, now=at, subject=entry["subject"], text=entry["body"], read_confirmation=entry["read"])
+    notice = related_notices.create_correction(wrong, past.users[entry["use"]["by"]], at - timedelta(minutes=4))
+    drafts.save_draft(notice, now=at, subject=entry["subject"], text=entry["body"], read_confirmation=entry["read"])
     _send_and_simulate(notice, entry, past, at)
     return notice
 

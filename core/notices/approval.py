@@ -10,7 +10,7 @@ from core import audit
 from core.errors import AlreadySent, AudienceChanged, DomainError, MissingFields, TimeInPast
 from core.notices import approval_policy, sender_names, workflow
 from core.notices.audience import Audience, resolve_audience
-from core.notices.validation import find_missing
+from core.notices.content_checks import find_missing
 from core.notifications import service_mail
 from core.permissions import person_scope_for_user
 from core.settings import load_settings

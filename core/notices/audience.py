@@ -12,14 +12,13 @@ from datetime import datetime
 from peewee import JOIN, ModelSelect, fn
 
 import clock
-from core import class_names
+from core import display_names
 from core.accounts import class_teacher
 from core.notices import merge_fields, recipients
-from core.notices.per_child import differs_by_child
 from core.notices.recipients import TargetSet
 from core.settings import load_settings
 from i18n import N_, LazyMessage
-from models import DELIVERABLE_STATES, Child, Group, MailingList, Membership, Notice, Person, User
+from models import DELIVERABLE_STATES, Child, Group, MailingList, Membership, Notice, Person, Question, User
 
 EXCLUSION_REASONS: dict[str, str] = {
     "no_address": N_("No address: to be told by telephone"),
@@ -338,7 +337,7 @@ def _build_recipient(
 
 
 def _class_label(person: Person, child: Child) -> str:
-    return class_names.class_label(person.language, child.grade, child.class_name)
+    return display_names.class_label(person.language, child.grade, child.class_name)
 
 
 def _active_memberships(memberships: list[Membership]) -> list[Membership]:
@@ -362,3 +361,35 @@ def _exclusion_reason(one: _Candidate, active: list[Membership], excluded: froze
     if not person.address:
         return "no_address"
     return "" if person.is_deliverable else person.address_state
+
+
+def differs_by_child(notice: Notice) -> bool:
+    """Say whether a reader with two children gets two letters of this notice."""
+    return any(asks(notice) for asks in _CONDITIONS)
+
+
+def _is_signed_by_class_teacher(notice: Notice) -> bool:
+    """Brothers and sisters have different class teachers, in whose names the letters go (D-15)."""
+    return notice.in_charge
+
+
+def _has_question_per_child(notice: Notice) -> bool:
+    return Question.select().where(Question.notice == notice, Question.unit == "child").exists()
+
+
+def _has_child_merge_field(notice: Notice) -> bool:
+    """Say whether subject or text hold a field of the child, or of a place in a list, which a child has."""
+    names = merge_fields.names_in_notice(notice)
+    free = (
+        merge_fields.custom_field_names(merge_fields.lists_of_notice(notice))
+        if any(merge_fields.field_by_name(name) is None for name in names)
+        else ()
+    )
+    return any(merge_fields.varies_by_child(name, free) for name in names)
+
+
+_CONDITIONS: tuple[Callable[[Notice], bool], ...] = (
+    _is_signed_by_class_teacher,
+    _has_question_per_child,
+    _has_child_merge_field,
+)

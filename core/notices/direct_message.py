@@ -7,7 +7,7 @@ not. It goes by the same engine, with the same window to cancel, and stands in t
 from datetime import datetime
 
 from core.errors import DomainError, NotADraft
-from core.notices import workflow
+from core.notices import drafts
 from core.notices.content_checks import SendWarning
 from core.permissions import Permissions
 from database import db
@@ -106,12 +106,12 @@ def write_draft(
     if unreachable_reason(person):
         raise NotReachable()
     with db.atomic():
-        made = workflow.create_draft(by, form_key=form_key, now=now)
+        made = drafts.create_draft(by, form_key=form_key, now=now)
         if made.by_id != by.id or (made.kind != KIND and Target.select().where(Target.notice == made).exists()):
             raise NotADraft()
         Notice.update(kind=KIND, out_of=out_of).where(Notice.id == made.id).execute()
-        workflow.set_recipients(made, persons=[person.id], now=now)
-        workflow.save_draft(made, subject=subject, text=text, read_confirmation=read_confirmation, now=now)
+        drafts.set_recipients(made, persons=[person.id], now=now)
+        drafts.save_draft(made, subject=subject, text=text, read_confirmation=read_confirmation, now=now)
     return Notice.get_by_id(made.id)
 
 

@@ -15,9 +15,9 @@ import clock
 from core import audit
 from core.delivery import lifecycle
 from core.errors import DomainError, MissingFields
-from core.notices import workflow
+from core.notices import drafts
 from core.notices.audience import Audience, resolve_audience
-from core.notices.validation import find_missing
+from core.notices.content_checks import find_missing
 from core.settings import load_settings
 from database import db
 from i18n import N_
@@ -141,7 +141,7 @@ def _open_standing_notice(step: DripStep, by: User | None, said: StepContent, no
         rounds=1,
         read_confirmation=said.read_confirmation,
         practice=force.practice,
-        useful_s=workflow.DEFAULT_LIFETIME_S,
+        useful_s=drafts.DEFAULT_LIFETIME_S,
     )
     Wording.create(notice=notice, language=force.language, subject=said.subject, text=said.text)
     Target.create(notice=notice, kind="list", number=step.list_id)

@@ -13,7 +13,7 @@ from functools import cache
 
 import clock
 import i18n
-from core import class_names, permissions
+from core import display_names, permissions
 from core.display_names import given_name
 from core.settings import Settings, load_settings
 from mail import merge
@@ -54,7 +54,7 @@ class MergeField:
 
 
 def _class_label(one: FieldContext) -> str:
-    return class_names.class_label(one.language, one.child.grade, one.child.class_name) if one.child else ""
+    return display_names.class_label(one.language, one.child.grade, one.child.class_name) if one.child else ""
 
 
 def _child_attribute(name: str) -> Callable[[FieldContext], str]:

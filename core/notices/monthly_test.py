@@ -11,7 +11,7 @@ from datetime import date, datetime, time, timedelta
 import clock
 import i18n
 from core import audit
-from core.notices import workflow
+from core.notices import drafts, workflow
 from core.notices.audience import resolve_audience
 from core.settings import load_settings
 from database import db
@@ -84,7 +84,7 @@ def _book_test(mailing_list: MailingList, at: datetime, now: datetime) -> Notice
         notice = _create_test_notice(mailing_list, at, now)
         audience = resolve_audience(notice)
         if not audience.receiving:
-            workflow.delete_draft(notice, None)
+            drafts.delete_draft(notice, None)
             return None
         return workflow.confirm_send(
             notice, by=notice.by, fingerprint=audience.fingerprint, now=now, at=at, typed=str(audience.letters)
@@ -93,14 +93,14 @@ def _book_test(mailing_list: MailingList, at: datetime, now: datetime) -> Notice
 
 def _create_test_notice(mailing_list: MailingList, at: datetime, now: datetime) -> Notice:
     force, by = load_settings(), mailing_list.monthly_test_user
-    notice = workflow.create_draft(by if by and by.is_active else None, now=now, route="monthly")
+    notice = drafts.create_draft(by if by and by.is_active else None, now=now, route="monthly")
     month = i18n.format_month(force.language, clock.to_local(at).date())
-    workflow.save_draft(
+    drafts.save_draft(
         notice,
         now=now,
         read_confirmation=True,
         subject=i18n.say(force.language, TEST_SUBJECT, month=month),
         text=i18n.say(force.language, TEST_TEXT, organization=force.name),
     )
-    workflow.set_recipients(notice, lists=[mailing_list.id], now=now)
+    drafts.set_recipients(notice, lists=[mailing_list.id], now=now)
     return notice

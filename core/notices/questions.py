@@ -1,7 +1,7 @@
 """The questions of a notice: written with the draft, numbered through, frozen with everything else (T-48, T-49).
 
 What is written is an `Ask` (plain values), what stands in the tables comes back as an `Asked` (with its numbers).
-Answers: `core.responses.answers`. Ready-made ones: `core.notices.question_presets`.
+Answers: `core.responses.answers`. Ready-made ones: `core.notices.questions`.
 """
 
 import json
@@ -14,7 +14,7 @@ from typing import Any
 import clock
 import i18n
 from database import db
-from i18n import N_
+from i18n import N_, say
 from mail import merge, question_block
 from models import Choice, Notice, Question
 
@@ -317,3 +317,52 @@ def _from_entry(entry: Any, where: str, read_time: Any) -> QuestionDraft:
         raise InvalidQuestionFile(f"{where}: deadline {deadline!r} is no time; write it like 2026-11-22T21:00")
     text, kind, heading, unit = texts
     return QuestionDraft(text, tuple(choices), kind, heading, unit, moment, entry.get("comment") is True)
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """What a kind of question begins with. `fixed`: its choices are not changed, so that everybody knows them."""
+
+    name: str
+    text: str = ""
+    choices: tuple[str, ...] = ()
+    unit: str = "household"
+    comment: bool = False
+    fixed: bool = False
+
+
+PRESETS: dict[str, Preset] = {
+    "attendance": Preset(
+        N_("Attendance"),
+        N_("Will you attend?"),
+        (N_("We attend"), N_("We do not attend"), N_("Not known yet")),
+        comment=True,
+    ),
+    "majority": Preset(N_("Majority vote"), N_("Which do you prefer?"), (N_("In favour"), N_("Against"))),
+    "days": Preset(
+        N_("Finding a day"), N_("Which days suit you?"), (N_("○ Yes"), N_("△ Perhaps"), N_("× No")), fixed=True
+    ),
+    "proxy": Preset(
+        N_("Assembly and proxy"),
+        N_("How will you take part in the assembly?"),
+        (N_("We attend"), N_("Absent, the chair votes for us"), N_("Absent, we vote in writing")),
+        comment=True,
+    ),
+    "safety": Preset(
+        N_("Safety check"),
+        N_("How is your child?"),
+        (N_("Safe"), N_("Hurt, or needs help"), N_("Not known yet, still searching")),
+        unit="child",
+        fixed=True,
+    ),
+    "own": Preset(N_("A question of your own")),
+}
+
+
+def new_question(kind: str, language: str) -> QuestionDraft:
+    """Return a fresh question of a kind, in the organization's language."""
+    made = PRESETS[kind]
+    text, choices = say(language, made.text), tuple(say(language, one) for one in made.choices)
+    if kind == "days":
+        return QuestionDraft("", choices, kind, heading=text, unit=made.unit)
+    return QuestionDraft(text, choices, kind, unit=made.unit, comment=made.comment)

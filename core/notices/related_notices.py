@@ -1,12 +1,17 @@
 """A notice among the others of its lists: the one before it, whether there is a newer one, and how many it reached."""
 
+import re
 from datetime import datetime
 
 from peewee import ModelSelect
 
 import clock
-from database import prepared_query
-from models import Delivery, Notice, Target
+import i18n
+from core.notices import questions
+from core.notices.drafts import create_draft, insert_targets
+from database import db, prepared_query
+from i18n import N_
+from models import Delivery, Notice, Question, Target, User, Wording
 
 
 def latest_to_same_list(notice: Notice) -> Notice | None:
@@ -61,3 +66,75 @@ def _select_newer(notice: int, since: datetime) -> ModelSelect:
 def count_reached(notice: Notice) -> int:
     """Return how many people the notice was sent to (frozen when sending began)."""
     return Delivery.select().where(Delivery.notice == notice, Delivery.reason == "").count()
+
+
+UPDATE_SUBJECT = N_("[Update %(time)s] %(subject)s")
+_UPDATE_PREFIX = re.compile(r"【\d{1,2}:\d\d 更新】|\[Update \d{1,2}:\d\d\] ")
+
+
+def create_correction(notice: Notice, by: User | None, now: datetime) -> Notice:
+    """Begin the correction of a notice: a draft with the same recipients and options, marked 【訂正】."""
+    subject = "【訂正】" + notice.wording.subject.removeprefix("【訂正】")
+    return _copy_as_draft(notice, by, now, subject, correction_of=notice)
+
+
+def create_apology(notice: Notice, by: User | None, now: datetime) -> Notice:
+    """Begin a correction that does not repeat what was wrong: no old words, no questions, no files (field 4.3 no. 14).
+
+    The old subject is left out, too: it is the first thing that the wrong family sees.
+    """
+    with db.atomic():
+        fresh = _copy_as_draft(notice, by, now, "", correction_of=notice)
+        language = fresh.wording.language
+        at = i18n.format_time(notice.started_at or now)
+        Question.delete().where(Question.notice == fresh).execute()
+        subject, text = i18n.say(language, APOLOGY_SUBJECT), i18n.say(language, APOLOGY_TEXT, time=at)
+        said = {"subject": subject, "text": text, "html": "", "decorated": False}
+        Wording.update(**said).where(Wording.notice == fresh).execute()
+        Notice.update(read_confirmation=True).where(Notice.id == fresh.id).execute()
+    return Notice.get_by_id(fresh.id)
+
+
+APOLOGY_SUBJECT = N_("[Correction] An earlier letter was sent by mistake")
+APOLOGY_TEXT = N_(
+    "The letter of about %(time)s was sent to you by mistake. We are very sorry. Please delete it.\n"
+    "If you have read it, please do not pass its contents on.\n"
+)
+
+
+def create_update(notice: Notice, by: User | None, now: datetime) -> Notice:
+    """Begin the next news of a notice: a draft to the same people, the time before its subject (field 5.2.7).
+
+    【6:10 更新】 tells a reader with two letters at a glance which one holds; the mark of an earlier one goes.
+    """
+    wording = notice.wording
+    subject = _UPDATE_PREFIX.sub("", wording.subject, count=1)
+    marked = i18n.say(wording.language, UPDATE_SUBJECT, time=i18n.format_time(now), subject=subject)
+    return _copy_as_draft(notice, by, now, marked, follow_up_to=notice)
+
+
+def _copy_as_draft(notice: Notice, by: User | None, now: datetime, subject: str, **link: Notice) -> Notice:
+    with db.atomic():
+        fresh = create_draft(by, now=now, urgent=notice.urgent)
+        options = (
+            "read_confirmation",
+            "footer",
+            "reply_to_user",
+            "useful_s",
+            "sender_user",
+            "sender_name",
+            "in_charge",
+            "remind_every_s",
+            "remind_times",
+            "remind_before",
+            "skip_missing",
+        )
+        Notice.update(step=2, **link, **{name: getattr(notice, name) for name in options}).where(
+            Notice.id == fresh.id
+        ).execute()
+        targets = Target.select().where(Target.notice == notice).order_by(Target.id)
+        insert_targets([(fresh.id, one.kind, one.number, one.include) for one in targets])
+        said = {name: getattr(notice.wording, name) for name in ("text", "html", "decorated")}
+        Wording.update(subject=subject, **said).where(Wording.notice == fresh).execute()
+        questions.copy_questions(notice, fresh, now)
+    return Notice.get_by_id(fresh.id)

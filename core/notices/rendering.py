@@ -10,7 +10,7 @@ import clock
 import i18n
 from core.delivery.queue import QueuedMessage, load_message
 from core.display_names import given_name
-from core.notices import attachments, html_body, inline_images, merge_fields, per_child, questions
+from core.notices import attachments, html_body, merge_fields, questions
 from core.notices.audience import Recipient
 from core.notifications import kinds, service_mail
 from core.permissions import target_lists
@@ -53,7 +53,7 @@ def notice_form(
         subject=reminder_subject(wording.subject, language) if again else wording.subject,
         text=wording.text,
         html=(html := html_body.html_of(wording)),
-        pictured=inline_images.encoded_images(html, force.mail_domain),
+        pictured=html_body.encoded_images(html, force.mail_domain),
         organization=force.name,
         contact=force.contact,
         postal=force.postal,
@@ -116,7 +116,7 @@ def service_form(letter: QueuedMessage | Letter, force: Settings) -> LetterTempl
         subject=subject,
         text=text,
         page=page,
-        pictured=inline_images.encoded_images(page, force.mail_domain),
+        pictured=html_body.encoded_images(page, force.mail_domain),
         organization=force.name,
         contact=force.contact,
         postal=force.postal,
@@ -157,7 +157,7 @@ def build_reader(letter: QueuedMessage, bare: bool, now: datetime) -> LetterReci
 
 def _child_fields(siblings: bool | None, language: str, name: str, room: str) -> dict[str, str]:
     """Return what a letter that has sisters says of its child."""
-    return {"child": given_name(name), "about": per_child.sibling_note(language, name, room)} if siblings else {}
+    return {"child": given_name(name), "about": sibling_note(language, name, room)} if siblings else {}
 
 
 def preview_letter(notice: Notice, recipient: Recipient, force: Settings, now: datetime) -> RenderedLetter:
@@ -263,3 +263,19 @@ def _author_copy_list(notice: Notice, like: Recipient | None) -> MailingList | N
 def format_moment(language: str, moment: datetime) -> str:
     """Return a moment in words, in the language of a letter."""
     return i18n.format_datetime(language, moment)
+
+
+def sibling_note(language: str, name: str, room: str) -> str:
+    """Return the sentence above a letter that has sisters: whose it is, and that the others come by themselves."""
+    if room:
+        return i18n.say(language, _WITH_ROOM, name=name, room=room)
+    return i18n.say(language, _WITHOUT_ROOM, name=name)
+
+
+_WITH_ROOM = N_("This letter is about %(name)s (%(room)s). Brothers and sisters have a letter of their own.")
+_WITHOUT_ROOM = N_("This letter is about %(name)s. Brothers and sisters have a letter of their own.")
+
+
+def subject_with_child(language: str, subject: str, name: str) -> str:
+    """Return a subject that ends with the given name of the child whom the letter is about."""
+    return i18n.say(language, N_("%(subject)s (%(child)s)"), subject=subject, child=given_name(name))

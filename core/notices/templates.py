@@ -16,7 +16,7 @@ from typing import Any
 import config
 from core import audit
 from core.errors import DomainError
-from core.notices import html_body, questions, workflow
+from core.notices import drafts, html_body, questions
 from core.notices.questions import QuestionDraft
 from core.permissions import Permissions
 from core.settings import load_settings
@@ -184,8 +184,8 @@ def start_notice(sample: TemplateChoice, by: User, now: datetime, form_key: str 
     with db.atomic():
         if form_key and (found := Notice.get_or_none(Notice.form_key == form_key)):
             return found
-        notice = workflow.create_draft(by, now=now, form_key=form_key, urgent=said.urgent)
-        workflow.save_draft(
+        notice = drafts.create_draft(by, now=now, form_key=form_key, urgent=said.urgent)
+        drafts.save_draft(
             notice,
             now=now,
             subject=said.subject,

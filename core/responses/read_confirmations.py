@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from peewee import ModelSelect, ModelUpdate, fn
 
 from core.delivery import lifecycle as letters
-from core.notices import html_body, inline_images, per_child
+from core.notices import html_body, rendering
 from database import bulk_insert, db, prepared_query
 from mail import merge
 from mail.html import linkify, render_html
@@ -133,11 +133,11 @@ def letter_text(delivery: Delivery, picture: Callable[[str], str] = str) -> Lett
     subject = merge.one_line(merge.fill_fields(wording.subject, delivery.values))
     about = ""
     if delivery.siblings:
-        subject = per_child.subject_with_child(delivery.language, subject, delivery.child_name)
-        about = per_child.sibling_note(delivery.language, delivery.child_name, delivery.child_room)
+        subject = rendering.subject_with_child(delivery.language, subject, delivery.child_name)
+        about = rendering.sibling_note(delivery.language, delivery.child_name, delivery.child_room)
     text = merge.clean_text(merge.fill_fields(wording.text, delivery.values)).strip("\n")
     html = html_body.html_of(wording)
-    shown = {mark: picture(mark) for mark in inline_images.existing_ids(inline_images.image_ids(html))}
+    shown = {mark: picture(mark) for mark in html_body.existing_ids(html_body.image_ids(html))}
     page = render_html.render_for_page(html, delivery.values, shown) if html else ""
     return LetterText(wording.language, subject, about, tuple(linkify.split_at_urls(text)), page)
 

@@ -12,7 +12,6 @@ ROOT = Path(__file__).parents[2]
 FOUNDATION = ("clock", "i18n", "config", "database", "models")
 PACKAGES = (
     "core.errors",
-    "core.class_names",
     "core.display_names",
     "core.data_lock",
     "core.db_snapshot",

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 import clock
-from core.notices import audience, follow_ups, questions, workflow
+from core.notices import audience, drafts, questions, related_notices, workflow
 from core.notices.questions import QuestionDraft
 from core.reports import poll_results
 from core.responses import answers, read_confirmations
@@ -52,16 +52,16 @@ def test_choices_are_numbered_through_all_questions(sent):
 def test_questions_are_written_with_the_draft_and_freeze_with_it(school):
     """D-46: they come back with a booking that is cancelled, and go along with a correction."""
     now = clock.now().replace(microsecond=0)
-    draft = workflow.create_draft(school.users["花子"], now=now)
+    draft = drafts.create_draft(school.users["花子"], now=now)
     asks = [QuestionDraft("出席", ("はい", "いいえ"), unit="person", deadline=now + timedelta(days=3), comment=True)]
-    workflow.save_draft(draft, now=now, subject="s", text="t", questions=asks)
+    drafts.save_draft(draft, now=now, subject="s", text="t", questions=asks)
     assert questions.question_drafts(draft) == asks
     later = now + timedelta(days=9)
-    fresh_one = follow_ups.create_correction(draft, school.users["花子"], later)
+    fresh_one = related_notices.create_correction(draft, school.users["花子"], later)
     assert [(one.text, one.choices, one.deadline) for one in questions.question_drafts(fresh_one)] == [
         ("出席", ("はい", "いいえ"), None)
     ]
-    workflow.save_draft(draft, now=now, questions=[])
+    drafts.save_draft(draft, now=now, questions=[])
     assert questions.load_questions(draft) == ()
 
 
@@ -305,11 +305,11 @@ def test_answers_that_come_at_the_same_time_are_all_kept(sent):
 
 def test_a_question_for_each_child_makes_a_letter_for_each_child(school):
     """D-01: two children, two letters, each answered for its own child."""
-    made = workflow.create_draft(school.users["守"], now=clock.now())
-    workflow.set_recipients(made, lists=[school.lists["1-1"].id, school.lists["2-1"].id], now=clock.now())
+    made = drafts.create_draft(school.users["守"], now=clock.now())
+    drafts.set_recipients(made, lists=[school.lists["1-1"].id, school.lists["2-1"].id], now=clock.now())
     suzuki = school.people["鈴木 大輔"].id
     letters = [one for one in audience.resolve_audience(made).receiving if one.person_id == suzuki]
     assert len(letters) == 1
-    workflow.save_draft(made, now=clock.now(), questions=[QuestionDraft("お迎え", ATTENDANCE, unit="child")])
+    drafts.save_draft(made, now=clock.now(), questions=[QuestionDraft("お迎え", ATTENDANCE, unit="child")])
     letters = [one for one in audience.resolve_audience(made).receiving if one.person_id == suzuki]
     assert len(letters) == 2

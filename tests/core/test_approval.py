@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from core.errors import ApprovalRequired, AttachmentNotOpened, AudienceChanged, NotADraft, TimeInPast
-from core.notices import approval, approval_policy, attachments, audience, workflow
+from core.notices import approval, approval_policy, attachments, audience, drafts, workflow
 from core.system import safety_settings
 from models import Attachment, AuditLog, Letter, MailingList, Notice, Person, Role, Wording
 from tests import files
@@ -21,9 +21,9 @@ def wanted(school):
 
 
 def draft(school, **fields):
-    made = workflow.create_draft(school.users["花子"], now=NOW)
-    workflow.set_recipients(made, lists=[school.lists["1-1"].id], now=NOW)
-    workflow.save_draft(made, **{"subject": "遠足", "text": "遠足に行きます。", **fields}, now=NOW)
+    made = drafts.create_draft(school.users["花子"], now=NOW)
+    drafts.set_recipients(made, lists=[school.lists["1-1"].id], now=NOW)
+    drafts.save_draft(made, **{"subject": "遠足", "text": "遠足に行きます。", **fields}, now=NOW)
     return made
 
 
@@ -44,8 +44,8 @@ def test_it_is_wanted_for_ordinary_notices_of_the_list_alone(wanted, school):
     hanako = school.users["花子"]
     assert approval_policy.must_be_approved(draft(school), hanako)
     assert not approval_policy.must_be_approved(draft(school, urgent=True), hanako)
-    other = workflow.create_draft(school.users["太郎"], now=NOW)
-    workflow.set_recipients(other, lists=[school.lists["2-1"].id], now=NOW)
+    other = drafts.create_draft(school.users["太郎"], now=NOW)
+    drafts.set_recipients(other, lists=[school.lists["2-1"].id], now=NOW)
     assert not approval_policy.must_be_approved(other, school.users["太郎"])
     safety_settings.update_safety(None, everywhere=True, lists=[], public_urgent=False)
     assert (
@@ -77,7 +77,7 @@ def test_asked_it_waits_and_the_colleague_gets_a_letter(wanted, school):
     assert letter.address == school.users["守"].email
     assert letter.payload["url"].endswith(f"/notices/{made.id}/second")
     with pytest.raises(NotADraft):
-        workflow.save_draft(made, subject="別の件名", now=NOW)
+        drafts.save_draft(made, subject="別の件名", now=NOW)
 
 
 def test_approved_it_goes_in_the_name_of_its_writer(wanted, school):

@@ -11,7 +11,7 @@ import pytest
 import clock
 from core import settings
 from core.errors import AttachmentNotOpened, NotADraft
-from core.notices import attachments, audience, author_copy, rendering, workflow
+from core.notices import attachments, audience, author_copy, drafts, rendering, workflow
 from core.notices.file_types import UnfitFile
 from core.responses import read_confirmations
 from models import Attachment, AttachmentView, Notice
@@ -22,9 +22,9 @@ NOW = datetime(2026, 10, 14, 6, 0, tzinfo=UTC)
 
 @pytest.fixture
 def draft(school):
-    made = workflow.create_draft(school.users["花子"], now=NOW)
-    workflow.set_recipients(made, lists=[school.lists["1-1"].id], now=NOW)
-    workflow.save_draft(made, subject="遠足", text="遠足に行きます。添付をご覧ください。", now=NOW)
+    made = drafts.create_draft(school.users["花子"], now=NOW)
+    drafts.set_recipients(made, lists=[school.lists["1-1"].id], now=NOW)
+    drafts.save_draft(made, subject="遠足", text="遠足に行きます。添付をご覧ください。", now=NOW)
     return made
 
 
@@ -91,7 +91,7 @@ def test_each_file_is_opened_by_who_sends_before_it_goes(draft, school):
 def test_an_urgent_notice_waits_for_nobody_to_look(draft, school):
     """Law 7."""
     add(draft)
-    workflow.save_draft(draft, urgent=True, now=NOW)
+    drafts.save_draft(draft, urgent=True, now=NOW)
     assert confirm(draft, school.users["花子"]).state == "held"
 
 
@@ -106,7 +106,7 @@ def test_a_file_looked_at_and_changed_is_looked_at_again(draft, school):
 @pytest.mark.parametrize("asks", [True, False])
 def test_the_letter_names_the_files_and_leads_to_them_once(draft, asks):
     add(draft)
-    workflow.save_draft(draft, read_confirmation=asks, now=NOW)
+    drafts.save_draft(draft, read_confirmation=asks, now=NOW)
     reader = audience.resolve_audience(draft).receiving[0]
     text = rendering.preview_letter(draft, reader, settings.load_settings(), NOW).text
     assert "【添付ファイル】\n- しおり.pdf (1 KB)\n" in text
@@ -163,7 +163,7 @@ def test_files_close_with_the_school_year(sent, begun, closes):
 
 def test_what_nobody_needs_is_deleted_and_nothing_else(sent, draft, school):
     kept, dropped = attachments.files_of_notice(sent.notice).get(), add(draft, content=files.PDF + b"%")
-    workflow.delete_draft(draft, school.users["花子"])
+    drafts.delete_draft(draft, school.users["花子"])
     assert attachments.delete_expired_files(clock.now()) == 0, "it may be an upload of this moment"
     for path in attachments.attachments_dir().iterdir():
         os.utime(path, (0, 0))
@@ -214,5 +214,5 @@ def test_own_copy_and_test_letter_show_the_files_as_they_go_out(draft, school, m
 def test_the_copy_of_a_draft_that_was_thrown_away_has_no_file(draft, school):
     add(draft)
     letter = author_copy.send_test(draft, school.users["花子"], NOW)
-    workflow.delete_draft(draft, None)
+    drafts.delete_draft(draft, None)
     assert b"multipart" not in rendering.RenderCache(settings.load_settings()).render(letter, False, clock.now())

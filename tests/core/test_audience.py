@@ -3,7 +3,7 @@
 import pytest
 
 import clock
-from core.notices import workflow
+from core.notices import drafts
 from core.notices.audience import EXCLUSION_REASONS, resolve_audience
 from models import MailingList, Membership, Person
 from tests import smarthost
@@ -11,8 +11,8 @@ from tests import smarthost
 
 def audience_of(school, lists=(), without=(), persons=(), without_persons=()):
     now = clock.now()
-    notice = workflow.create_draft(school.users["守"], now=now)
-    workflow.set_recipients(
+    notice = drafts.create_draft(school.users["守"], now=now)
+    drafts.set_recipients(
         notice,
         now=now,
         lists=[school.lists[key].id for key in lists],
@@ -162,8 +162,8 @@ def test_the_fingerprint_changes_with_who_receives_at_which_address_and_nothing_
 def test_the_same_number_of_queries_for_ten_and_for_five_hundred(school):
     smarthost.families(school.lists["2-1"], 10)
     now = clock.now()
-    notice = workflow.create_draft(school.users["守"], now=now)
-    workflow.set_recipients(notice, now=now, lists=[school.lists["2-1"].id], without=[school.lists["1-1"].id])
+    notice = drafts.create_draft(school.users["守"], now=now)
+    drafts.set_recipients(notice, now=now, lists=[school.lists["2-1"].id], without=[school.lists["1-1"].id])
     with smarthost.queries() as few:
         assert resolve_audience(notice).letters == 12
     smarthost.families(school.lists["2-1"], 490, start=10)

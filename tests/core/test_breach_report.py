@@ -6,7 +6,7 @@ from io import StringIO
 
 import pytest
 
-from core.notices import attachments, follow_ups, questions, workflow
+from core.notices import attachments, questions, related_notices, workflow
 from core.reports import breach_duty, breach_report
 from models import Attachment, Delivery, Notice, PageView, Question
 from tests import cast_notices, files
@@ -111,7 +111,7 @@ def test_the_file_is_guarded_against_formulas(sent):
 def test_the_apology_repeats_nothing(sent, school):
     """field 4.3 no. 14."""
     cast_notices.ask(sent)
-    fresh = follow_ups.create_apology(sent.notice, school.users["花子"], NOW)
+    fresh = related_notices.create_apology(sent.notice, school.users["花子"], NOW)
     assert fresh.correction_of_id == sent.notice.id and fresh.state == "draft"
     assert questions.load_questions(fresh) == () and not Attachment.select().where(Attachment.notice == fresh).exists()
     assert Question.select().where(Question.notice == sent.notice).exists()

@@ -7,7 +7,7 @@ import time_machine
 
 import clock
 import i18n
-from core.notices import attachments, audience, preflight, previous_send, workflow
+from core.notices import attachments, audience, content_checks, drafts
 from tests import cast_notices, files
 
 NOON = datetime(2026, 10, 13, 3, 0, tzinfo=UTC)  # Tuesday 12:00 in Tokyo
@@ -20,14 +20,14 @@ def noon():
 
 
 def draft(school, text="遠足です。", subject="お知らせ", lists=("1-1",), by="花子"):
-    made = workflow.create_draft(school.users[by], now=NOON)
-    workflow.set_recipients(made, lists=[school.lists[key].id for key in lists], now=NOON)
-    workflow.save_draft(made, subject=subject, text=text, now=NOON)
+    made = drafts.create_draft(school.users[by], now=NOON)
+    drafts.set_recipients(made, lists=[school.lists[key].id for key in lists], now=NOON)
+    drafts.save_draft(made, subject=subject, text=text, now=NOON)
     return made
 
 
 def kinds(made, at=None):
-    return [one.kind for one in preflight.collect_warnings(made, audience.resolve_audience(made), NOON, at)]
+    return [one.kind for one in content_checks.collect_warnings(made, audience.resolve_audience(made), NOON, at)]
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,9 @@ def test_another_class_in_the_words_is_pointed_out(school, lists, text, warned):
 def test_days_that_have_passed_are_named(school, text, days):
     found = [
         one
-        for one in preflight.collect_warnings(draft(school, text), audience.resolve_audience(draft(school, text)), NOON)
+        for one in content_checks.collect_warnings(
+            draft(school, text), audience.resolve_audience(draft(school, text)), NOON
+        )
         if one.kind == "past"
     ]
     assert (found[0].values["days"].replace("、", ", ") if found else "") == days
@@ -118,7 +120,7 @@ def test_the_dates_of_a_sample_are_told_once_as_blanks(school):
 def test_a_day_word_in_the_subject_is_pointed_out_even_today(school):
     """field 4.3: 「本日」 in a subject → 「10/14(火)」."""
     made = draft(school, subject="明日は休校です")
-    (one,) = preflight.collect_warnings(made, audience.resolve_audience(made), NOON)
+    (one,) = content_checks.collect_warnings(made, audience.resolve_audience(made), NOON)
     assert (one.kind, one.values["day"]) == ("subject_day", "10月14日(水)")
 
 
@@ -127,7 +129,7 @@ def test_the_night_offers_the_next_morning(school, hour, morning):
     """N-11, field 4.3 no. 8."""
     at = datetime(2026, 10, 14, hour, tzinfo=clock.ZONE)
     made = draft(school)
-    (one,) = preflight.collect_warnings(made, audience.resolve_audience(made), NOON, at)
+    (one,) = content_checks.collect_warnings(made, audience.resolve_audience(made), NOON, at)
     assert one.kind == "night" and i18n.format_datetime("ja", one.at) == morning
 
 
@@ -139,9 +141,9 @@ def test_who_is_new_and_who_is_gone_since_the_last_one(school):
     sent = cast_notices.send([school.lists["1-1"]], by=school.users["花子"], at=NOON - timedelta(days=1))
     gone, new = sent.deliveries["青山 健太"], sent.deliveries["石川 直樹"]
     made = draft(school)
-    workflow.set_recipients(made, lists=[school.lists["1-1"].id], without_persons=[gone.person_id], now=NOON)
+    drafts.set_recipients(made, lists=[school.lists["1-1"].id], without_persons=[gone.person_id], now=NOON)
     new.delete_instance()
-    found = previous_send.compare_with_previous(made, audience.resolve_audience(made))
+    found = content_checks.compare_with_previous(made, audience.resolve_audience(made))
     assert (found.new, found.gone, found.count, found.more) == (("石川 直樹",), ("青山 健太",), 3, 0)
 
 
@@ -154,8 +156,8 @@ def test_the_same_words_twice_are_pointed_out(school):
 
 def test_an_unusual_size_is_pointed_out(school, monkeypatch):
     """X-06, field 5.3 no. 2: to 228 addresses instead of one family."""
-    monkeypatch.setattr(previous_send, "UNUSUAL_LETTERS", 5)
+    monkeypatch.setattr(content_checks, "UNUSUAL_LETTERS", 5)
     cast_notices.send([school.lists["1-1"]], by=school.users["守"], at=NOON - timedelta(days=9), text="前の文")
     assert kinds(draft(school, lists=("1-1",), by="守")) == []
-    monkeypatch.setattr(previous_send, "_largest_send", lambda notice: 3)
+    monkeypatch.setattr(content_checks, "_largest_send", lambda notice: 3)
     assert kinds(draft(school, lists=("whole",), by="守")) == ["size"]

@@ -8,7 +8,7 @@ import clock
 from core import settings
 from core.delivery import lifecycle, queue
 from core.errors import NotADraft
-from core.notices import approval_policy, audience, direct_message, rendering, workflow
+from core.notices import approval_policy, audience, direct_message, drafts, rendering, workflow
 from core.notices.related_notices import newer_exists
 from core.system import safety_settings
 from models import Delivery, Letter, Membership, Notice, Person
@@ -54,8 +54,8 @@ def test_who_has_stopped_can_be_written_to_and_it_is_said(school):
 
 def test_a_notice_to_lists_still_leaves_out_who_has_stopped(school):
     """field 5.3 no. 6."""
-    made = workflow.create_draft(school.users["花子"], now=clock.now())
-    workflow.set_recipients(made, persons=[school.people["雑音 一"].id], now=clock.now())
+    made = drafts.create_draft(school.users["花子"], now=clock.now())
+    drafts.set_recipients(made, persons=[school.people["雑音 一"].id], now=clock.now())
     assert [one.reason for one in audience.resolve_audience(made).left_out] == ["stopped"]
 
 

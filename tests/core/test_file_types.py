@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.notices import file_types, photo_metadata
+from core.notices import file_types
 from tests import files
 
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
@@ -65,11 +65,11 @@ def test_a_photo_keeps_its_picture_and_loses_its_place():
         files.segment(0xFE, files.SECRET),
         behind=files.jpeg(files.exif()),
     )
-    clean = photo_metadata.strip_metadata("image/jpeg", told)
+    clean = file_types.strip_metadata("image/jpeg", told)
     assert files.SECRET in told and files.SECRET not in clean
     assert colours in clean and clean.endswith(b"more\xff\xd9") and clean.count(b"picture") == 2
-    assert b"Exif\0\0MM\0*" in clean and photo_metadata._orientation(clean[clean.index(b"Exif\0\0") + 6 :]) == 6
-    assert photo_metadata.strip_metadata("image/jpeg", clean) == clean
+    assert b"Exif\0\0MM\0*" in clean and file_types._orientation(clean[clean.index(b"Exif\0\0") + 6 :]) == 6
+    assert file_types.strip_metadata("image/jpeg", clean) == clean
 
 
 def test_an_untold_photo_stays_as_it_is():
@@ -80,8 +80,8 @@ def test_an_untold_photo_stays_as_it_is():
 
 def test_other_photos_lose_their_place_too():
     told = files.png(files.chunk(b"eXIf", files.SECRET), files.chunk(b"tEXt", files.SECRET))
-    assert photo_metadata.strip_metadata("image/png", told + b"behind" + files.SECRET) == files.png()
-    clean = photo_metadata.strip_metadata("image/webp", files.webp())
+    assert file_types.strip_metadata("image/png", told + b"behind" + files.SECRET) == files.png()
+    clean = file_types.strip_metadata("image/webp", files.webp())
     assert files.SECRET not in clean and b"VP8 " in clean
     assert clean[20] == 0b0010_0000 and int.from_bytes(clean[4:8], "little") == len(clean) - 8
 
@@ -91,8 +91,8 @@ def test_a_photo_cut_anywhere_is_damaged_or_clean(whole):
     kind = file_types.detect_media_type(whole)
     for end in range(len(whole)):
         try:
-            assert files.SECRET not in photo_metadata.strip_metadata(kind, whole[:end])
-        except photo_metadata.DamagedPhoto:
+            assert files.SECRET not in file_types.strip_metadata(kind, whole[:end])
+        except file_types.DamagedPhoto:
             continue
 
 

@@ -9,7 +9,7 @@ import clock
 from core.errors import DomainError, TooManyGroups
 from core.members import groups, segment_rules
 from core.members.segment_rules import InvalidRule, SegmentRule
-from core.notices import recipient_picker, workflow
+from core.notices import drafts, recipients, workflow
 from core.notices.audience import resolve_audience
 from core.permissions import permissions_of, target_lists
 from core.reports import notice_list
@@ -47,8 +47,8 @@ def grouped(school, name, *rules, key="1-1") -> Group:
 
 def audience_of(school, **chosen):
     now = clock.now()
-    notice = workflow.create_draft(school.users["守"], now=now)
-    workflow.set_recipients(notice, now=now, **{kind: [one.id for one in rows] for kind, rows in chosen.items()})
+    notice = drafts.create_draft(school.users["守"], now=now)
+    drafts.set_recipients(notice, now=now, **{kind: [one.id for one in rows] for kind, rows in chosen.items()})
     return resolve_audience(notice)
 
 
@@ -175,8 +175,8 @@ def test_the_same_group_in_and_out_is_out(school, items):
 def test_fifteen_groups_in_and_out_together_and_not_one_more(school):
     """D-14"""
     made = [grouped(school, f"組{number}", rule("grade", "is", str(number))) for number in range(16)]
-    notice = workflow.create_draft(school.users["守"], now=clock.now())
-    workflow.set_recipients(
+    notice = drafts.create_draft(school.users["守"], now=clock.now())
+    drafts.set_recipients(
         notice, now=clock.now(), groups=[one.id for one in made[:9]], without_groups=[one.id for one in made[9:15]]
     )
     assert Target.select().where(Target.notice == notice).count() == 15
@@ -185,12 +185,12 @@ def test_fifteen_groups_in_and_out_together_and_not_one_more(school):
         {"groups": [1], "without_groups": [one.id for one in made[1:]]},
     ):
         with pytest.raises(TooManyGroups) as refused:
-            workflow.set_recipients(notice, now=clock.now(), **extra)
+            drafts.set_recipients(notice, now=clock.now(), **extra)
         assert refused.value.values == {"count": 16}
     with pytest.raises(TooManyGroups):
-        workflow.add_group(notice, made[15], clock.now())
+        drafts.add_group(notice, made[15], clock.now())
     assert Target.select().where(Target.notice == notice).count() == 15
-    workflow.set_recipients(
+    drafts.set_recipients(
         notice, now=clock.now(), lists=[one.id for one in school.lists.values()], groups=[one.id for one in made[:15]]
     )
 
@@ -222,9 +222,9 @@ def test_members_are_put_into_a_fixed_group_once_and_taken_out(school):
 def test_a_removed_group_reaches_nobody_and_its_name_stays_in_the_history(school, items):
     town = grouped(school, "本町", rule("地区", "is", "本町"))
     now = clock.now()
-    notice = workflow.create_draft(school.users["守"], now=now)
-    workflow.save_draft(notice, now=now, subject="件名", text="本文")
-    workflow.set_recipients(notice, now=now, groups=[town.id])
+    notice = drafts.create_draft(school.users["守"], now=now)
+    drafts.save_draft(notice, now=now, subject="件名", text="本文")
+    drafts.set_recipients(notice, now=now, groups=[town.id])
     smarthost.confirmed(notice, school.users["守"])
     with pytest.raises(DomainError):
         groups.close_group(town, None, now)
@@ -251,16 +251,16 @@ def test_a_group_belongs_to_those_of_its_list(school, items):
     town = grouped(school, "本町", rule("地区", "is", "本町"))
     hanako, taro = (permissions_of(school.users[name]) for name in ("花子", "太郎"))
     assert [one.id for one in groups.sendable_groups(hanako)] == [town.id] and groups.sendable_groups(taro) == []
-    assert recipient_picker.may_send_to_all(hanako, [], [], [town.id]) and not recipient_picker.may_send_to_all(
+    assert recipients.may_send_to_all(hanako, [], [], [town.id]) and not recipients.may_send_to_all(
         taro, [], [], [town.id]
     )
-    assert not recipient_picker.may_send_to_all(hanako, [], [], [town.id, 999])
-    notice = workflow.create_draft(school.users["守"], now=clock.now())
-    workflow.set_recipients(notice, now=clock.now(), groups=[town.id])
+    assert not recipients.may_send_to_all(hanako, [], [], [town.id, 999])
+    notice = drafts.create_draft(school.users["守"], now=clock.now())
+    drafts.set_recipients(notice, now=clock.now(), groups=[town.id])
     assert target_lists(notice) == [school.lists["1-1"]]
     assert hanako.may_notice("send", notice) and not taro.may_notice("view", notice)
     assert notice in list(notice_list.visible_notices(hanako)) and notice not in list(notice_list.visible_notices(taro))
-    assert recipient_picker.may_still_send(hanako, notice) and not recipient_picker.may_still_send(taro, notice)
+    assert recipients.may_still_send(hanako, notice) and not recipients.may_still_send(taro, notice)
 
 
 # ── size ──

@@ -17,14 +17,12 @@ from core.notices import (
     attachments,
     audience,
     author_copy,
-    follow_ups,
+    content_checks,
+    drafts,
     html_body,
-    inline_images,
-    preflight,
+    related_notices,
     rendering,
     templates,
-    validation,
-    workflow,
 )
 from core.notices.file_types import UnfitFile
 from core.responses import read_confirmations, tracking
@@ -42,9 +40,9 @@ HTML = (
 
 @pytest.fixture
 def draft(school):
-    made = workflow.create_draft(school.users["花子"], now=NOW)
-    workflow.set_recipients(made, lists=[school.lists["1-1"].id], now=NOW)
-    workflow.save_draft(made, subject="遠足", html=HTML, now=NOW)
+    made = drafts.create_draft(school.users["花子"], now=NOW)
+    drafts.set_recipients(made, lists=[school.lists["1-1"].id], now=NOW)
+    drafts.save_draft(made, subject="遠足", html=HTML, now=NOW)
     return made
 
 
@@ -82,19 +80,19 @@ def test_a_short_text_may_not_make_a_huge_letter():
 def test_plain_words_again_and_back(draft):
     """Decoration that was switched off by mistake comes back, as long as the words are the same."""
     before = decorated(draft)
-    workflow.save_draft(draft, text=before.text, now=NOW)
+    drafts.save_draft(draft, text=before.text, now=NOW)
     plain = decorated(draft)
     assert not plain.decorated and plain.text == before.text and html_body.html_of(plain) == ""
     assert html_body.initial_html(plain, "ja") == before.html
-    workflow.save_draft(draft, text="別の文\n2行目 <b>", now=NOW)
+    drafts.save_draft(draft, text="別の文\n2行目 <b>", now=NOW)
     assert html_body.initial_html(decorated(draft), "ja") == "<div>別の文<br>2行目 &lt;b&gt;</div>"
 
 
 def test_corrections_and_latest_news_carry_it_and_an_apology_does_not(school, draft):
-    for verb in (follow_ups.create_correction, follow_ups.create_update):
+    for verb in (related_notices.create_correction, related_notices.create_update):
         fresh = decorated(verb(draft, school.users["花子"], NOW))
         assert fresh.decorated and fresh.html == decorated(draft).html and fresh.text == decorated(draft).text
-    sorry = decorated(follow_ups.create_apology(draft, school.users["花子"], NOW))
+    sorry = decorated(related_notices.create_apology(draft, school.users["花子"], NOW))
     assert not sorry.decorated and sorry.html == ""
 
 
@@ -109,7 +107,7 @@ def test_a_sample_keeps_it_and_begins_a_notice_with_it(school, draft):
 def test_a_change_of_looks_alone_asks_the_second_person_anew(draft):
     found = audience.resolve_audience(draft)
     before = approval_policy.content_fingerprint(draft, found)
-    workflow.save_draft(draft, html=HTML.replace("strong", "em"), now=NOW)
+    drafts.save_draft(draft, html=HTML.replace("strong", "em"), now=NOW)
     assert approval_policy.content_fingerprint(Notice.get_by_id(draft.id), found) != before
 
 
@@ -117,48 +115,48 @@ def test_a_change_of_looks_alone_asks_the_second_person_anew(draft):
 
 
 def test_warnings_and_gaps_read_the_words_not_the_tags(school, draft):
-    workflow.save_draft(draft, html="<div>10月<b>14</b>日(金)に<i>添</i>付のとおり</div>", now=NOW)
-    kinds = {one.kind for one in preflight.collect_warnings(draft, audience.resolve_audience(draft), NOW)}
+    drafts.save_draft(draft, html="<div>10月<b>14</b>日(金)に<i>添</i>付のとおり</div>", now=NOW)
+    kinds = {one.kind for one in content_checks.collect_warnings(draft, audience.resolve_audience(draft), NOW)}
     assert {"weekday", "no_file"} <= kinds
-    workflow.save_draft(draft, html="<div>{{名<b>札</b>}}</div>", now=NOW)
-    assert "名札" in str(validation.find_missing(draft, audience.resolve_audience(draft))["text"].values)
-    workflow.save_draft(draft, html="<div><br></div><ul><li></li></ul>", now=NOW)
-    assert validation.find_missing(draft, audience.resolve_audience(draft))["text"] == "Write the text."
+    drafts.save_draft(draft, html="<div>{{名<b>札</b>}}</div>", now=NOW)
+    assert "名札" in str(content_checks.find_missing(draft, audience.resolve_audience(draft))["text"].values)
+    drafts.save_draft(draft, html="<div><br></div><ul><li></li></ul>", now=NOW)
+    assert content_checks.find_missing(draft, audience.resolve_audience(draft))["text"] == "Write the text."
 
 
 def test_a_picture_needs_words_unless_it_is_urgent(draft):
-    mark = inline_images.add_image("地図.png", files.png())
-    workflow.save_draft(draft, html=f'<div>地図<img src="cid:{mark}"></div>', now=NOW)
+    mark = html_body.add_image("地図.png", files.png())
+    drafts.save_draft(draft, html=f'<div>地図<img src="cid:{mark}"></div>', now=NOW)
     found = audience.resolve_audience(draft)
-    assert validation.find_missing(draft, found)["text"] == html_body.MISSING_ALT_TEXT
-    workflow.save_draft(draft, urgent=True, now=NOW)
-    assert "text" not in validation.find_missing(draft, found)
-    workflow.save_draft(draft, urgent=False, html=f'<div>地図<img src="cid:{mark}" alt="校門"></div>', now=NOW)
-    assert "text" not in validation.find_missing(draft, found) and decorated(draft).text == "地図\n［画像：校門］\n"
+    assert content_checks.find_missing(draft, found)["text"] == html_body.MISSING_ALT_TEXT
+    drafts.save_draft(draft, urgent=True, now=NOW)
+    assert "text" not in content_checks.find_missing(draft, found)
+    drafts.save_draft(draft, urgent=False, html=f'<div>地図<img src="cid:{mark}" alt="校門"></div>', now=NOW)
+    assert "text" not in content_checks.find_missing(draft, found) and decorated(draft).text == "地図\n［画像：校門］\n"
 
 
 def test_a_picture_among_few_words_is_told(draft):
     """Some do not see it, and filters take it for an advertisement (X-08)."""
-    mark = inline_images.add_image("地図.png", files.png())
+    mark = html_body.add_image("地図.png", files.png())
     picture = f'<div><img src="cid:{mark}" alt="{"とても長い説明です。" * 9}"></div>'
     for words, told in (("ご覧ください。", True), ("運動会は10月24日(土) 9:00から校庭で行います。" * 3, False)):
-        workflow.save_draft(draft, html=f"<div>{words}</div>{picture}", now=NOW)
-        kinds = {one.kind for one in preflight.collect_warnings(draft, audience.resolve_audience(draft), NOW)}
+        drafts.save_draft(draft, html=f"<div>{words}</div>{picture}", now=NOW)
+        kinds = {one.kind for one in content_checks.collect_warnings(draft, audience.resolve_audience(draft), NOW)}
         assert ("picture" in kinds) == told
-    workflow.save_draft(draft, html="<div>短い</div>", now=NOW)
+    drafts.save_draft(draft, html="<div>短い</div>", now=NOW)
     assert "picture" not in {
-        one.kind for one in preflight.collect_warnings(draft, audience.resolve_audience(draft), NOW)
+        one.kind for one in content_checks.collect_warnings(draft, audience.resolve_audience(draft), NOW)
     }
 
 
 def test_pictures_may_not_be_too_heavy(draft, monkeypatch):
-    mark = inline_images.add_image("地図.png", files.png())
-    workflow.save_draft(draft, html=f'<div>地図<img src="cid:{mark}" alt="校門"></div>', now=NOW)
-    monkeypatch.setattr(inline_images, "MAX_TOTAL_BYTES", 10)
-    assert validation.find_missing(draft, audience.resolve_audience(draft))["text"] == html_body.IMAGES_TOO_LARGE
-    monkeypatch.setattr(inline_images, "MAX_IMAGE_BYTES", 10)
+    mark = html_body.add_image("地図.png", files.png())
+    drafts.save_draft(draft, html=f'<div>地図<img src="cid:{mark}" alt="校門"></div>', now=NOW)
+    monkeypatch.setattr(html_body, "MAX_TOTAL_BYTES", 10)
+    assert content_checks.find_missing(draft, audience.resolve_audience(draft))["text"] == html_body.IMAGES_TOO_LARGE
+    monkeypatch.setattr(html_body, "MAX_IMAGE_BYTES", 10)
     with pytest.raises(UnfitFile, match="a picture in a letter may have"):
-        inline_images.add_image("別の地図.png", files.png())
+        html_body.add_image("別の地図.png", files.png())
 
 
 # ── pictures ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -168,18 +166,18 @@ def test_pictures_may_not_be_too_heavy(draft, monkeypatch):
 def test_a_picture_does_not_unfold_to_gigabytes_on_phones(config, width, height):
     bomb = files.png().replace(struct.pack(">II", 1, 1), struct.pack(">II", width, height), 1)
     with pytest.raises(UnfitFile, match="dots"):
-        inline_images.add_image("bomb.png", bomb)
+        html_body.add_image("bomb.png", bomb)
     wide = struct.pack(">HH", min(width, 60_000), min(height, 60_000))
     with pytest.raises(UnfitFile, match="dots") if width != 0x7FFFFFFF else nullcontext():
-        inline_images.add_image("bomb.jpg", files.jpeg().replace(b"\x08\0\1\0\1", b"\x08" + wide, 1))
+        html_body.add_image("bomb.jpg", files.jpeg().replace(b"\x08\0\1\0\1", b"\x08" + wide, 1))
 
 
 def test_a_photo_loses_where_it_was_taken_and_lies_closed(config):
-    mark = inline_images.add_image("photo.jpg", files.jpeg(files.exif()))
-    path = inline_images.image_path(mark)
-    assert files.SECRET not in path.read_bytes() and inline_images.media_type_of(path) == "image/jpeg"
+    mark = html_body.add_image("photo.jpg", files.jpeg(files.exif()))
+    path = html_body.image_path(mark)
+    assert files.SECRET not in path.read_bytes() and html_body.media_type_of(path) == "image/jpeg"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600 and stat.S_IMODE(path.parent.stat().st_mode) == 0o700
-    assert inline_images.add_image("again.jpg", files.jpeg(files.exif())) == mark
+    assert html_body.add_image("again.jpg", files.jpeg(files.exif())) == mark
 
 
 @pytest.mark.parametrize(
@@ -195,42 +193,34 @@ def test_a_photo_loses_where_it_was_taken_and_lies_closed(config):
 )
 def test_what_is_no_picture_is_not_taken(config, name, content):
     with pytest.raises(UnfitFile):
-        inline_images.add_image(name, content)
-    assert not list(inline_images.images_dir().iterdir())
+        html_body.add_image(name, content)
+    assert not list(html_body.images_dir().iterdir())
 
 
 @pytest.mark.parametrize("mark", ["../kairan.db", "p-" + "A" * 32, "p-" + "a" * 31, ".", ""])
 def test_a_mark_leads_nowhere_else(config, mark):
-    assert inline_images.image_path(mark) is None
+    assert html_body.image_path(mark) is None
 
 
 def test_words_can_only_show_pictures_that_are_kept(draft):
-    workflow.save_draft(draft, html=f'<div>図<img src="cid:p-{"a" * 32}" alt="x"></div>', now=NOW)
+    drafts.save_draft(draft, html=f'<div>図<img src="cid:p-{"a" * 32}" alt="x"></div>', now=NOW)
     assert "img" not in decorated(draft).html
 
 
 def test_pictures_go_when_no_words_hold_them(school, draft):
     used, unused, kept = (
-        inline_images.add_image("a.png", files.png(files.chunk(b"gAMA", bytes([0, 0, 0, n])))) for n in (1, 2, 3)
+        html_body.add_image("a.png", files.png(files.chunk(b"gAMA", bytes([0, 0, 0, n])))) for n in (1, 2, 3)
     )
-    workflow.save_draft(draft, html=f'<div>図<img src="cid:{used}" alt="x"></div>', now=NOW)
+    drafts.save_draft(draft, html=f'<div>図<img src="cid:{used}" alt="x"></div>', now=NOW)
     templates.add_template(
         school.users["花子"], templates.TemplateContent("図", "図", "", html=f'<img src="cid:{kept}" alt="y">'), None
     )
-    assert inline_images.delete_unused_images(NOW) == 0
-    for one in inline_images.images_dir().iterdir():
-        os.utime(one, (time.time() - 2 * inline_images.UPLOAD_GRACE_S,) * 2)
-    assert (
-        inline_images.delete_unused_images(NOW) == 1
-        and inline_images.image_path(used)
-        and not inline_images.image_path(unused)
-    )
+    assert html_body.delete_unused_images(NOW) == 0
+    for one in html_body.images_dir().iterdir():
+        os.utime(one, (time.time() - 2 * html_body.UPLOAD_GRACE_S,) * 2)
+    assert html_body.delete_unused_images(NOW) == 1 and html_body.image_path(used) and not html_body.image_path(unused)
     Notice.update(started_at=NOW - timedelta(days=900)).where(Notice.id == draft.id).execute()
-    assert (
-        inline_images.delete_unused_images(NOW) == 1
-        and not inline_images.image_path(used)
-        and inline_images.image_path(kept)
-    )
+    assert html_body.delete_unused_images(NOW) == 1 and not html_body.image_path(used) and html_body.image_path(kept)
 
 
 # ── the letter ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -238,7 +228,7 @@ def test_pictures_go_when_no_words_hold_them(school, draft):
 
 def test_a_letter_carries_both_parts_and_its_pictures(school):
     """T-16: the text part alone says everything; the HTML loads nothing from elsewhere."""
-    mark = inline_images.add_image("地図.png", files.png())
+    mark = html_body.add_image("地図.png", files.png())
     html = HTML + f'<figure><img src="/notices/1/pictures/{mark}"><figcaption>校門までの地図</figcaption></figure>'
     with smarthost.running() as (host, port):
         smarthost.send_by(port)
@@ -281,7 +271,7 @@ def test_a_text_letter_stays_text_alone(school):
 
 
 def test_links_are_counted_by_their_words(draft):
-    workflow.save_draft(draft, track_clicks=True, now=NOW)
+    drafts.save_draft(draft, track_clicks=True, now=NOW)
     draft = Notice.get_by_id(draft.id)
     assert tracking.tracked_urls(draft) == ("https://school.example/a",)
     shown = first_letter(draft)
@@ -295,14 +285,14 @@ def test_the_writers_copy_and_the_test_show_it_below_their_own_words(school, dra
     page = raw.get_body(("html",)).get_content()
     assert page.index("テスト") < page.index("水筒") and "<strong>水筒</strong>" in page and page.count("<body") == 1
     assert "水筒をお持ちください" in raw.get_body(("plain",)).get_content()
-    workflow.save_draft(draft, text="文字だけ", now=NOW)
+    drafts.save_draft(draft, text="文字だけ", now=NOW)
     plain = author_copy.send_test(draft, school.users["花子"], NOW)
     again = parts(rendering.RenderCache(load_settings()).render(Letter.get_by_id(plain.id), False, NOW))
     assert again.get_content_type() == "text/plain"
 
 
 def test_the_readers_page_has_the_same_words(school):
-    mark = inline_images.add_image("地図.png", files.png())
+    mark = html_body.add_image("地図.png", files.png())
     notice = begun(
         school.users["花子"], [school.lists["1-1"]], html=f'{HTML}<div><img src="cid:{mark}" alt="図"></div>'
     )

@@ -11,7 +11,7 @@ from core.delivery import lifecycle, queue
 from core.errors import MissingFields
 from core.notices import author_copy, merge_fields, rendering
 from core.notices.audience import resolve_audience
-from core.notices.validation import SIGNATURE_EMPTY, find_missing
+from core.notices.content_checks import SIGNATURE_EMPTY, find_missing
 from core.responses import read_confirmations
 from core.settings import load_settings
 from models import Child, Delivery, Letter, Membership, Notice, Person, User, Wording

@@ -7,7 +7,7 @@ import pytest
 import clock
 from core.delivery import queue
 from core.errors import NotADraft, SendingStarted
-from core.notices import follow_ups, workflow
+from core.notices import related_notices, workflow
 from core.notices.audience import resolve_audience
 from core.notices.related_notices import latest_to_same_list, newer_exists
 from core.settings import load_settings
@@ -66,23 +66,23 @@ def test_what_was_not_sent_cannot_be_withdrawn(draft, hanako, state):
 
 def test_a_correction_is_a_draft_with_the_same_recipients_and_options(school, hanako):
     notice = begun(hanako, [school.lists["1-1"], school.lists["2-1"]], read_confirmation=False, footer=False)
-    again = follow_ups.create_correction(notice, hanako, clock.now())
+    again = related_notices.create_correction(notice, hanako, clock.now())
     assert (again.state, again.correction_of, again.by, again.footer) == ("draft", notice, hanako, False)
     assert (again.wording.subject, again.wording.text) == ("【訂正】水筒", smarthost.TEXT)
     assert resolve_audience(again).fingerprint == resolve_audience(notice).fingerprint
-    assert follow_ups.create_correction(again, hanako, clock.now()).wording.subject == "【訂正】水筒"
+    assert related_notices.create_correction(again, hanako, clock.now()).wording.subject == "【訂正】水筒"
 
 
 def test_the_latest_news_carries_its_time_before_the_subject(school, hanako):
     """Field 5.2.7: not to be confused with the first; the mark of the earlier news goes."""
     notice = begun(hanako, [school.lists["1-1"]], urgent=True)
-    news = follow_ups.create_update(notice, hanako, datetime(2026, 10, 13, 21, 10, tzinfo=UTC))
+    news = related_notices.create_update(notice, hanako, datetime(2026, 10, 13, 21, 10, tzinfo=UTC))
     assert (news.state, news.follow_up_to, news.correction_of, news.urgent) == ("draft", notice, None, True)
     assert (
         news.wording.subject == "【6:10 更新】水筒"
         and resolve_audience(news).fingerprint == resolve_audience(notice).fingerprint
     )
-    second = follow_ups.create_update(news, hanako, datetime(2026, 10, 13, 22, 5, tzinfo=UTC))
+    second = related_notices.create_update(news, hanako, datetime(2026, 10, 13, 22, 5, tzinfo=UTC))
     assert second.wording.subject == "【7:05 更新】水筒"
 
 

@@ -8,7 +8,7 @@ import clock
 import config as ground
 from core.delivery import lifecycle
 from core.errors import SendingStarted, TimeInPast
-from core.notices import workflow
+from core.notices import drafts, workflow
 from core.reports import progress
 from database import db, open_database
 from models import AuditLog, Delivery, Letter, Membership, Notice, Person
@@ -125,7 +125,7 @@ def test_only_a_booking_can_be_moved_and_only_forward(draft, hanako):
 @pytest.mark.parametrize("booked", [True, False])
 def test_cancelling_gives_the_draft_back_with_everything(draft, hanako, booked):
     """T-07, D-43, D-46."""
-    workflow.save_draft(draft, now=clock.now(), footer=False, useful_s=900)
+    drafts.save_draft(draft, now=clock.now(), footer=False, useful_s=900)
     book(draft, hanako, hours=1) if booked else confirmed(draft, hanako, hold_s=None)
     workflow.cancel_send(draft, hanako, clock.now())
     kept = fresh(draft)
@@ -133,7 +133,7 @@ def test_cancelling_gives_the_draft_back_with_everything(draft, hanako, booked):
     assert (kept.wording.text, kept.footer, kept.useful_s, kept.targets.count()) == (smarthost.TEXT, False, 900, 1)
     later(hours=2)
     assert lifecycle.start_due_notices(clock.now()) == []
-    workflow.save_draft(kept, now=clock.now(), subject="水筒と帽子")
+    drafts.save_draft(kept, now=clock.now(), subject="水筒と帽子")
     book(kept, hanako, hours=1)
     later(hours=1)
     assert lifecycle.start_due_notices(clock.now()) == [draft.id]

@@ -5,7 +5,7 @@ import pytest
 import clock
 from core.delivery import lifecycle
 from core.errors import AlreadySent, AudienceChanged, MissingFields, NotADraft, TimeInPast, WrongLetterCount
-from core.notices import author_copy, workflow
+from core.notices import author_copy, drafts, workflow
 from core.notices.audience import resolve_audience
 from models import AuditLog, Letter, Membership, Notice, Target
 from tests import smarthost
@@ -29,16 +29,16 @@ def draft(school, hanako):
 
 def test_a_double_tap_on_new_begins_one_draft(hanako):
     now = clock.now()
-    first = workflow.create_draft(hanako, now=now, form_key="k1")
-    assert workflow.create_draft(hanako, now=now, form_key="k1") == first
-    assert workflow.create_draft(hanako, now=now, form_key="k2") != first
+    first = drafts.create_draft(hanako, now=now, form_key="k1")
+    assert drafts.create_draft(hanako, now=now, form_key="k1") == first
+    assert drafts.create_draft(hanako, now=now, form_key="k2") != first
 
 
 def test_a_draft_keeps_words_options_and_recipients(school, hanako):
     now = clock.now()
-    notice = workflow.create_draft(hanako, now=now, urgent=True)
-    workflow.save_draft(notice, now=now, subject=" 水筒\r\nBcc: x@example.com ", text="本文", footer=False, step=3)
-    workflow.set_recipients(
+    notice = drafts.create_draft(hanako, now=now, urgent=True)
+    drafts.save_draft(notice, now=now, subject=" 水筒\r\nBcc: x@example.com ", text="本文", footer=False, step=3)
+    drafts.set_recipients(
         notice, now=now, lists=[school.lists["1-1"].id], without_persons=[school.people["石川 直樹"].id]
     )
     notice = fresh(notice)
@@ -49,19 +49,19 @@ def test_a_draft_keeps_words_options_and_recipients(school, hanako):
 
 
 def test_an_urgent_notice_is_useful_for_six_hours_another_for_two_days(draft):
-    workflow.save_draft(draft, now=clock.now(), urgent=True)
+    drafts.save_draft(draft, now=clock.now(), urgent=True)
     assert draft.useful_s == 6 * 3600
-    workflow.save_draft(draft, now=clock.now(), urgent=False)
+    drafts.save_draft(draft, now=clock.now(), urgent=False)
     assert draft.useful_s == 48 * 3600
-    workflow.save_draft(draft, now=clock.now(), urgent=True, useful_s=600)
+    drafts.save_draft(draft, now=clock.now(), urgent=True, useful_s=600)
     assert draft.useful_s == 600
 
 
 def test_many_recipients_are_written_in_few_statements(school, draft):
     with smarthost.queries() as few:
-        workflow.set_recipients(draft, now=clock.now(), persons=range(1, 11))
+        drafts.set_recipients(draft, now=clock.now(), persons=range(1, 11))
     with smarthost.queries() as many:
-        workflow.set_recipients(draft, now=clock.now(), persons=range(1, 401))
+        drafts.set_recipients(draft, now=clock.now(), persons=range(1, 401))
     assert len(few) == len(many)
     assert draft.targets.count() == 400
 
@@ -71,16 +71,16 @@ def test_only_a_draft_is_written_in(draft, hanako, state):
     """D-46: the content of a booked notice is read-only."""
     put(draft, state=state)
     with pytest.raises(NotADraft):
-        workflow.save_draft(draft, now=clock.now(), subject="anders")
+        drafts.save_draft(draft, now=clock.now(), subject="anders")
     with pytest.raises(NotADraft):
-        workflow.set_recipients(draft, now=clock.now(), lists=[])
+        drafts.set_recipients(draft, now=clock.now(), lists=[])
     with pytest.raises(NotADraft):
-        workflow.delete_draft(draft, hanako)
+        drafts.delete_draft(draft, hanako)
     assert fresh(draft).wording.subject == "水筒" and draft.targets.count() == 1
 
 
 def test_a_draft_is_thrown_away_with_everything(draft, hanako):
-    workflow.delete_draft(draft, hanako)
+    drafts.delete_draft(draft, hanako)
     assert not Notice.select().exists() and not Target.select().exists()
 
 
@@ -99,7 +99,7 @@ def test_a_draft_is_thrown_away_with_everything(draft, hanako):
 )
 def test_what_is_missing_is_named_by_field(draft, hanako, change, field):
     """D-09, field 5.3.5."""
-    workflow.save_draft(draft, now=clock.now(), **change)
+    drafts.save_draft(draft, now=clock.now(), **change)
     with pytest.raises(MissingFields) as refusal:
         confirmed(draft, hanako)
     assert list(refusal.value.fields) == [field]
@@ -108,11 +108,11 @@ def test_what_is_missing_is_named_by_field(draft, hanako, change, field):
 
 def test_no_recipients_and_nobody_reachable_are_refused(school, draft, hanako):
     """D-06."""
-    workflow.set_recipients(draft, now=clock.now())
+    drafts.set_recipients(draft, now=clock.now())
     with pytest.raises(MissingFields) as refusal:
         confirmed(draft, hanako)
     assert "targets" in refusal.value.fields
-    workflow.set_recipients(draft, now=clock.now(), persons=[school.people["和田 幸子"].id])
+    drafts.set_recipients(draft, now=clock.now(), persons=[school.people["和田 幸子"].id])
     with pytest.raises(MissingFields) as refusal:
         confirmed(draft, hanako)
     assert "targets" in refusal.value.fields

@@ -8,7 +8,7 @@ import pytest
 import clock
 from core import household_reads
 from core.delivery import lifecycle, queue
-from core.notices import per_child, rendering, workflow
+from core.notices import audience, drafts, rendering
 from core.notices.audience import resolve_audience
 from core.reports import board, dashboard
 from core.responses import read_confirmations
@@ -21,7 +21,7 @@ from tests.cast_notices import PHONE
 @pytest.fixture
 def differs(monkeypatch):
     """Every notice is one whose letters differ by child."""
-    monkeypatch.setattr(per_child, "_CONDITIONS", (lambda notice: True,))
+    monkeypatch.setattr(audience, "_CONDITIONS", (lambda notice: True,))
 
 
 @pytest.fixture
@@ -36,10 +36,10 @@ def twins(school) -> Person:
 
 def chosen(school, *keys, persons=()) -> Notice:
     now = clock.now()
-    notice = workflow.create_draft(school.users["守"], now=now)
-    workflow.save_draft(notice, now=now, subject="持ち物", text="体操服です。")
+    notice = drafts.create_draft(school.users["守"], now=now)
+    drafts.save_draft(notice, now=now, subject="持ち物", text="体操服です。")
     lists = [school.lists[key].id for key in keys]
-    workflow.set_recipients(notice, now=now, lists=lists, persons=[school.people[name].id for name in persons])
+    drafts.set_recipients(notice, now=now, lists=lists, persons=[school.people[name].id for name in persons])
     return notice
 
 
@@ -65,7 +65,7 @@ def test_twins_share_one_letter_unless_it_differs_by_child(school, twins, monkey
     """D-01: the ordinary notice is one letter; one that differs by child is one for each."""
     plain = resolve_audience(chosen(school, "1-1"))
     assert of(plain, "石川 直樹") == [("石川 蓮, 石川 葵", "")]
-    monkeypatch.setattr(per_child, "_CONDITIONS", (lambda notice: True,))
+    monkeypatch.setattr(audience, "_CONDITIONS", (lambda notice: True,))
     split = resolve_audience(chosen(school, "1-1"))
     assert of(split, "石川 直樹") == [("石川 蓮", ""), ("石川 葵", "")]
     assert (plain.letters, split.letters) == (4, 5)
@@ -159,7 +159,7 @@ def test_nothing_starts_if_more_than_a_tenth_of_the_letters_changed(school, twin
     rows = Membership.select(Membership.person).where(Membership.list == school.lists["1-1"]).distinct()
     for row in list(rows):
         Membership.create(person=row.person_id, list=school.lists["1-1"], child=second)
-    monkeypatch.setattr(per_child, "_CONDITIONS", (lambda notice: True,))
+    monkeypatch.setattr(audience, "_CONDITIONS", (lambda notice: True,))
     assert lifecycle.start_due_notices(clock.now()) == []
     assert Notice.get_by_id(notice.id).hold_reason == "changed"
 

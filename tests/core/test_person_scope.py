@@ -12,7 +12,7 @@ from core.accounts import class_teacher
 from core.delivery import lifecycle
 from core.errors import WrongLetterCount
 from core.members import groups, segment_rules
-from core.notices import approval_policy, merge_fields, recipient_picker, rendering, sender_names, workflow
+from core.notices import approval_policy, drafts, merge_fields, recipients, rendering, sender_names, workflow
 from core.notices.audience import resolve_audience, resolve_audience_for
 from core.permissions import permissions_of
 from core.settings import load_settings
@@ -29,9 +29,9 @@ def father(school):
 
 
 def draft(school, name: str, text: str = TEXT, **targets: object) -> Notice:
-    made = workflow.create_draft(school.users[name], now=clock.now())
-    workflow.set_recipients(made, now=clock.now(), **targets)
-    workflow.save_draft(made, subject="当番", text=text, now=clock.now())
+    made = drafts.create_draft(school.users[name], now=clock.now())
+    drafts.set_recipients(made, now=clock.now(), **targets)
+    drafts.save_draft(made, subject="当番", text=text, now=clock.now())
     return made
 
 
@@ -106,11 +106,9 @@ def test_items_of_foreign_lists_are_not_offered(school, father):
 def test_nobody_is_found_by_a_foreign_child(school):
     """The search would tell that two children are brother and sister."""
     hanako = permissions_of(school.users["花子"])
-    assert recipient_picker.search_people(hanako, "海斗") == []
-    assert [one.name for one in recipient_picker.search_people(hanako, "美月")] == ["鈴木 大輔"]
-    assert [one.name for one in recipient_picker.search_people(permissions_of(school.users["守"]), "海斗")] == [
-        "鈴木 大輔"
-    ]
+    assert recipients.search_people(hanako, "海斗") == []
+    assert [one.name for one in recipients.search_people(hanako, "美月")] == ["鈴木 大輔"]
+    assert [one.name for one in recipients.search_people(permissions_of(school.users["守"]), "海斗")] == ["鈴木 大輔"]
 
 
 def test_a_second_person_must_be_allowed_to_see_everybody_in_it(school, father):

@@ -6,7 +6,7 @@ import pytest
 import time_machine
 
 from core import settings
-from core.notices import audience, preflight, workflow
+from core.notices import audience, content_checks, drafts
 
 NOON = datetime(2026, 10, 13, 3, 0, tzinfo=UTC)  # Tuesday 12:00 in Tokyo
 
@@ -19,10 +19,10 @@ def noon():
 
 def found(school, text="遠足です。", at=None, now=NOON, **fields):
     """Return the kinds and sentences of the warnings of a notice."""
-    made = workflow.create_draft(school.users["花子"], now=now)
-    workflow.set_recipients(made, lists=[school.lists["1-1"].id], now=now)
-    workflow.save_draft(made, subject="お知らせ", text=text, now=now, **fields)
-    return preflight.collect_warnings(made, audience.resolve_audience(made), now, at)
+    made = drafts.create_draft(school.users["花子"], now=now)
+    drafts.set_recipients(made, lists=[school.lists["1-1"].id], now=now)
+    drafts.save_draft(made, subject="お知らせ", text=text, now=now, **fields)
+    return content_checks.collect_warnings(made, audience.resolve_audience(made), now, at)
 
 
 def test_an_ordinary_notice_at_noon_is_left_in_peace(school):
@@ -32,7 +32,7 @@ def test_an_ordinary_notice_at_noon_is_left_in_peace(school):
 # N-11
 @pytest.mark.parametrize(("hour", "warned"), [(5, True), (6, False), (21, False), (22, True)])
 def test_the_night_is_named(school, hour, warned):
-    at = datetime(2026, 10, 14, hour, 0, tzinfo=UTC).replace(tzinfo=preflight.clock.ZONE)
+    at = datetime(2026, 10, 14, hour, 0, tzinfo=UTC).replace(tzinfo=content_checks.clock.ZONE)
     assert ([one.kind for one in found(school, at=at)] == ["night"]) is warned
 
 
@@ -47,7 +47,7 @@ def test_the_night_is_named(school, hour, warned):
 )
 def test_day_words_are_read_on_the_day_of_sending(school, text, read_as):
     """field 4.4 no. 16."""
-    at = datetime(2026, 10, 15, 7, 0, tzinfo=preflight.clock.ZONE)
+    at = datetime(2026, 10, 15, 7, 0, tzinfo=content_checks.clock.ZONE)
     (one,) = found(school, text, at=at)
     assert one.kind == "day"
     assert one.values["read"] == read_as
@@ -55,7 +55,7 @@ def test_day_words_are_read_on_the_day_of_sending(school, text, read_as):
 
 @pytest.mark.parametrize("text", ["話すことはあすか先生", "なすこと", "平常どおり"])
 def test_other_words_are_no_day_words(school, text):
-    assert found(school, text, at=datetime(2026, 10, 15, 7, 0, tzinfo=preflight.clock.ZONE)) == []
+    assert found(school, text, at=datetime(2026, 10, 15, 7, 0, tzinfo=content_checks.clock.ZONE)) == []
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 import clock
 import tasks
 from core import audit, settings
-from core.notices import drip, previous_send, workflow
+from core.notices import content_checks, drafts, drip, workflow
 from core.notices.audience import resolve_audience
 from core.permissions import permissions_of
 from core.reports import dashboard, notice_list, poll_results, progress, stats, summaries
@@ -362,8 +362,8 @@ def test_the_hour_deletes_after_it_has_written(old):
 def test_a_notice_of_may_is_compared_with_what_is_still_known(old, school):
     """X-06: nobody is called new because last year's readers are deleted, and what was sent to many stays many."""
     tell_and_sweep()
-    fresh_one = workflow.create_draft(school.users["守"], now=MAY)
-    workflow.set_recipients(fresh_one, lists=[school.lists["whole"].id], now=MAY)
+    fresh_one = drafts.create_draft(school.users["守"], now=MAY)
+    drafts.set_recipients(fresh_one, lists=[school.lists["whole"].id], now=MAY)
     audience = resolve_audience(fresh_one)
-    assert previous_send.compare_with_previous(fresh_one, audience) is None
-    assert previous_send._largest_send(fresh_one) == 6
+    assert content_checks.compare_with_previous(fresh_one, audience) is None
+    assert content_checks._largest_send(fresh_one) == 6

@@ -7,7 +7,7 @@ import pytest
 import clock
 from core.delivery import lifecycle
 from core.errors import NoRecipientsLeft, NotADraft, ReminderPending, SendingStarted
-from core.notices import follow_ups, reminders, rendering, workflow
+from core.notices import related_notices, reminders, rendering, workflow
 from core.notices.reminder_recipients import find_recipients
 from core.responses import phone_marks, read_confirmations
 from core.settings import load_settings
@@ -340,7 +340,7 @@ def test_stops_with_the_notice(school, hanako, verb):
     assert reminders.reminders_of_notice(notice)[0].state == "called_off"
 
 
-@pytest.mark.parametrize("verb", [follow_ups.create_correction, follow_ups.create_update])
+@pytest.mark.parametrize("verb", [related_notices.create_correction, related_notices.create_update])
 def test_a_correction_or_newer_news_calls_off_reminders_of_what_was_wrong(school, hanako, verb):
     notice = by_itself(school, hanako)
     better = verb(notice, hanako, clock.now())

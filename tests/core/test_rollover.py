@@ -13,8 +13,8 @@ import config as ground
 from core.delivery import lifecycle
 from core.errors import MissingFields
 from core.members import groups, segment_rules
-from core.notices import audience, workflow
-from core.notices.validation import find_missing
+from core.notices import audience, drafts, workflow
+from core.notices.content_checks import find_missing
 from core.reports import board
 from core.rollover import new_roster, year_end
 from models import (
@@ -123,9 +123,9 @@ def test_what_changed_since_the_page_was_shown_is_asked_again(school, admin):
 
 def test_a_class_takes_no_notice_until_its_roster_is_in(school, admin, ended):
     """The reason is said on the pages, to booked notices, and to who posts by mail."""
-    made = workflow.create_draft(admin, now=clock.now())
-    workflow.set_recipients(made, lists=[school.lists["1-1"].id, school.lists["whole"].id], now=clock.now())
-    workflow.save_draft(made, subject="x", text="x", now=clock.now())
+    made = drafts.create_draft(admin, now=clock.now())
+    drafts.set_recipients(made, lists=[school.lists["1-1"].id, school.lists["whole"].id], now=clock.now())
+    drafts.save_draft(made, subject="x", text="x", now=clock.now())
     found = audience.resolve_audience(made)
     assert "名簿" in _ja(find_missing(made, found)["targets"])
     with pytest.raises(MissingFields):
@@ -142,9 +142,9 @@ def test_a_group_of_a_waiting_class_waits_too(school, admin):
         clock.now(),
         segment_rules.parse_blocks([("and", segment_rules.SegmentRule("grade", "is", "1"))]),
     )
-    made = workflow.create_draft(admin, now=clock.now())
-    workflow.set_recipients(made, groups=[wide.id], now=clock.now())
-    workflow.save_draft(made, subject="x", text="x", now=clock.now())
+    made = drafts.create_draft(admin, now=clock.now())
+    drafts.set_recipients(made, groups=[wide.id], now=clock.now())
+    drafts.save_draft(made, subject="x", text="x", now=clock.now())
     mark = audience.resolve_audience(made).fingerprint
     workflow.confirm_send(made, by=admin, fingerprint=mark, at=clock.now() + timedelta(hours=1), now=clock.now())
     found = year_end.begin_rollover(admin, clock.now())
@@ -162,9 +162,9 @@ def _ja(message: str) -> str:
 
 
 def test_what_was_booked_for_a_class_is_held(school, admin):
-    made = workflow.create_draft(admin, now=clock.now())
-    workflow.set_recipients(made, lists=[school.lists["1-1"].id], now=clock.now())
-    workflow.save_draft(made, subject="x", text="x", now=clock.now())
+    made = drafts.create_draft(admin, now=clock.now())
+    drafts.set_recipients(made, lists=[school.lists["1-1"].id], now=clock.now())
+    drafts.save_draft(made, subject="x", text="x", now=clock.now())
     at = clock.now() + timedelta(hours=1)
     workflow.confirm_send(
         made, by=admin, fingerprint=audience.resolve_audience(made).fingerprint, at=at, now=clock.now()

@@ -7,7 +7,7 @@ import pytest
 
 import clock
 from core.delivery import lifecycle
-from core.notices import audience, rendering, sender_names, workflow
+from core.notices import audience, drafts, rendering, sender_names, workflow
 from core.permissions import permissions_of
 from core.settings import load_settings
 from models import AllowedSender, Delivery, Letter, Notice, Role, User
@@ -21,9 +21,9 @@ def named(school):
 
 
 def draft(school, name: str = "花子", key: str = "1-1") -> Notice:
-    made = workflow.create_draft(school.users[name], now=clock.now())
-    workflow.set_recipients(made, lists=[school.lists[key].id], now=clock.now())
-    workflow.save_draft(made, subject="遠足", text="行きます。", now=clock.now())
+    made = drafts.create_draft(school.users[name], now=clock.now())
+    drafts.set_recipients(made, lists=[school.lists[key].id], now=clock.now())
+    drafts.save_draft(made, subject="遠足", text="行きます。", now=clock.now())
     return made
 
 
@@ -112,7 +112,7 @@ def test_a_manager_of_one_list_names_nobody_for_another(named):
         with pytest.raises(sender_names.SenderNameUnavailable):
             choose(notice, taro, **wrong)
     both = draft(named)
-    workflow.set_recipients(both, lists=[named.lists["1-1"].id, named.lists["2-1"].id], now=clock.now())
+    drafts.set_recipients(both, lists=[named.lists["1-1"].id, named.lists["2-1"].id], now=clock.now())
     assert not sender_names.may_choose_sender_name(permissions_of(named.users["花子"]), both)
     assert sender_names.may_choose_sender_name(permissions_of(named.users["守"]), both)
 

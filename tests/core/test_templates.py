@@ -5,7 +5,7 @@ import re
 import pytest
 
 import clock
-from core.notices import content_checks, merge_fields, preflight, questions, templates
+from core.notices import content_checks, merge_fields, questions, templates
 from core.notices.audience import resolve_audience
 from core.permissions import permissions_of
 from mail import merge
@@ -36,7 +36,9 @@ def test_a_notice_begun_has_the_words_and_the_question_but_no_recipients(school)
     assert resolve_audience(notice).letters == 0
     assert templates.start_notice(pickup, user, clock.now(), "once").id == notice.id
     assert Notice.select().count() == 1
-    assert "blank" in {one.kind for one in preflight.collect_warnings(notice, resolve_audience(notice), clock.now())}
+    assert "blank" in {
+        one.kind for one in content_checks.collect_warnings(notice, resolve_audience(notice), clock.now())
+    }
 
 
 def test_a_blank_is_named_and_a_filled_one_is_not():

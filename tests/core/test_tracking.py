@@ -7,7 +7,7 @@ import pytest
 import clock
 from core.delivery.lifecycle import start_due_notices
 from core.delivery.worker import open_worker
-from core.notices import rendering, workflow
+from core.notices import drafts, rendering, workflow
 from core.notices.audience import resolve_audience
 from core.responses import tracking
 from core.settings import load_settings
@@ -73,9 +73,9 @@ def test_the_text_keeps_the_address_and_the_html_shows_no_other_host_than_it_lea
 
 def test_addresses_are_kept_at_sending(school):
     """X-05: what an organizer changes later changes no link that is out."""
-    notice = workflow.create_draft(school.users["花子"], now=clock.now())
-    workflow.save_draft(notice, now=clock.now(), subject="件名", text=TEXT, track_clicks=True)
-    workflow.set_recipients(notice, lists=[school.lists["1-1"].id], now=clock.now())
+    notice = drafts.create_draft(school.users["花子"], now=clock.now())
+    drafts.save_draft(notice, now=clock.now(), subject="件名", text=TEXT, track_clicks=True)
+    drafts.set_recipients(notice, lists=[school.lists["1-1"].id], now=clock.now())
     mark = resolve_audience(notice).fingerprint
     workflow.confirm_send(notice, by=school.users["花子"], fingerprint=mark, now=clock.now(), hold_s=0)
     start_due_notices(clock.now())

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import clock
-from core.notices import author_copy, inline_images, workflow
+from core.notices import author_copy, drafts, html_body
 from core.notifications import service_mail
 from models import Letter, Person
 from tests import files
@@ -28,8 +28,8 @@ def send_every_kind(school, host) -> list[bytes]:
     begun(by, [school.lists["1-1"]], subject="【緊急】" + "臨時休校 " * 12, text="一\n.\n..二\nFrom 三\n", urgent=True)
     begun(school.users["太郎"], [school.lists["2-1"]], subject="x" * 150, text="y" * 3000, footer=False)
     begun(by, [school.lists["1-1"]], subject="明日の水筒について", html=DECORATED + _picture())
-    test = workflow.create_draft(by, now=clock.now())
-    workflow.save_draft(test, now=clock.now(), subject="試し", text="本文")
+    test = drafts.create_draft(by, now=clock.now())
+    drafts.save_draft(test, now=clock.now(), subject="試し", text="本文")
     author_copy.send_test(test, by, clock.now())
     author_copy.send_test_to_person(Person.get(Person.name == "青山 健太"), clock.now())
     for kind in ("login", "password", "invitation"):
@@ -41,7 +41,7 @@ def send_every_kind(school, host) -> list[bytes]:
 
 
 def _picture() -> str:
-    return f'<div><img src="cid:{inline_images.add_image("a.png", files.png())}" alt="水筒の置き場所"></div>'
+    return f'<div><img src="cid:{html_body.add_image("a.png", files.png())}" alt="水筒の置き場所"></div>'
 
 
 def write_files(mails: list[bytes], folder: Path) -> list[Path]:

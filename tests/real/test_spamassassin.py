@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from core.notices import inline_images
+from core.notices import html_body
 from models import TrackedLink
 from tests import files, smarthost
 from tests.real.external_programs import find_program
@@ -44,7 +44,7 @@ def test_notices_score_at_most_half_a_point(school, tmp_path, capsys):
 
 def test_decorated_letters_score_at_most_half_a_point(school, tmp_path, capsys):
     """X-15, X-08. A picture looks like an advertisement to this filter (HTML_IMAGE_ONLY); five points are spam."""
-    photo = f'<div><img src="cid:{inline_images.add_image("a.jpg", files.jpeg())}" alt="水筒の置き場所"></div>'
+    photo = f'<div><img src="cid:{html_body.add_image("a.jpg", files.jpeg())}" alt="水筒の置き場所"></div>'
     letters = {"decorated": DECORATED, "with picture": DECORATED + photo}
     ways = {f"{name}{', read' * read}": (html, read) for name, html in letters.items() for read in (True, False)}
     with smarthost.running() as (host, port):

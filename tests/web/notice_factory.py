@@ -7,7 +7,7 @@ from typing import Any
 import clock
 from core.delivery import lifecycle
 from core.notices import audience as audiences
-from core.notices import workflow
+from core.notices import drafts, workflow
 from models import Notice
 from tests.cast import School
 
@@ -19,9 +19,9 @@ def confirm_notice(
 ) -> Notice:
     """Make a notice and press the button."""
     now = clock.now()
-    made = workflow.create_draft(school.users[name], now=now)
-    workflow.set_recipients(made, lists=[school.lists[key].id], now=now)
-    workflow.save_draft(made, **{"subject": "遠足のお知らせ", "text": "遠足に行きます。", **fields}, now=now)
+    made = drafts.create_draft(school.users[name], now=now)
+    drafts.set_recipients(made, lists=[school.lists[key].id], now=now)
+    drafts.save_draft(made, **{"subject": "遠足のお知らせ", "text": "遠足に行きます。", **fields}, now=now)
     mark = audiences.resolve_audience(made).fingerprint
     return workflow.confirm_send(made, by=school.users[name], fingerprint=mark, now=now, at=at)
 

@@ -5,7 +5,7 @@ import re
 import pytest
 
 import clock
-from core.notices import attachments, workflow
+from core.notices import attachments, drafts
 from core.system import safety_settings
 from models import MailingList, Notice, Organization, Role
 from tests import files
@@ -105,7 +105,7 @@ def test_nobody_approves_who_may_not_see_all_of_it(as_, school):
     father = school.people["鈴木 大輔"]
     Role.create(user=school.users["見る子"], list_id=school.lists["2-1"].id, kind="sender")
     Role.update(kind="sender").where(Role.user == school.users["見る子"]).execute()
-    workflow.set_recipients(draft, lists=[school.lists["1-1"].id], persons=[father.id], now=clock.now())
+    drafts.set_recipients(draft, lists=[school.lists["1-1"].id], persons=[father.id], now=clock.now())
     mamoru, text = as_("守"), get_page(as_("守"), f"/notices/{draft.id}/check")
     assert "見る子" in text and "送る子" not in text
     assert asked(mamoru, draft, school, "見る子").status_code == 303

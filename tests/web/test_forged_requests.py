@@ -10,7 +10,7 @@ import pytest
 import clock
 from core.accounts import class_teacher
 from core.members import groups, segment_rules
-from core.notices import templates, workflow
+from core.notices import drafts, templates
 from models import AllowedSender, AuditLog, Group, Membership, Notice, NoticeTemplate, Role, Target
 
 STEER = (
@@ -48,16 +48,16 @@ def foreign(school):
         room, "2年", taro, now, segment_rules.parse_blocks([("and", segment_rules.SegmentRule("grade", "is", "2"))])
     )
     sample = templates.add_template(taro, templates.TemplateContent("海", "海", "海"), room)
-    draft = workflow.create_draft(taro, now=now)
-    workflow.set_recipients(draft, lists=[room.id], now=now)
-    workflow.save_draft(draft, subject="海", text="行く", now=now)
+    draft = drafts.create_draft(taro, now=now)
+    drafts.set_recipients(draft, lists=[room.id], now=now)
+    drafts.save_draft(draft, subject="海", text="行く", now=now)
     return {"list": room, "group": group, "sample": sample, "draft": draft, "user": taro}
 
 
 def own_draft(school, name: str) -> Notice:
-    made = workflow.create_draft(school.users[name], now=clock.now())
-    workflow.set_recipients(made, lists=[school.lists["1-1"].id], now=clock.now())
-    workflow.save_draft(made, subject="山", text="行く", now=clock.now())
+    made = drafts.create_draft(school.users[name], now=clock.now())
+    drafts.set_recipients(made, lists=[school.lists["1-1"].id], now=clock.now())
+    drafts.save_draft(made, subject="山", text="行く", now=clock.now())
     return made
 
 

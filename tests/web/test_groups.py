@@ -5,7 +5,7 @@ import pytest
 import clock
 from core.members import groups, segment_rules
 from core.members.segment_rules import SegmentRule
-from core.notices import workflow
+from core.notices import drafts
 from models import Child, Group, Notice, Target
 from tests.web.notice_factory import get_page
 
@@ -26,7 +26,7 @@ def number(school) -> int:
 
 @pytest.fixture
 def draft(school) -> Notice:
-    return workflow.create_draft(school.users["花子"], now=clock.now())
+    return drafts.create_draft(school.users["花子"], now=clock.now())
 
 
 def typed(*rules, **more) -> dict[str, str]:

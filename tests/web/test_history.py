@@ -8,7 +8,7 @@ import pytest
 import clock
 from core.delivery import lifecycle
 from core.notices import audience as audiences
-from core.notices import follow_ups, workflow
+from core.notices import drafts, related_notices, workflow
 from core.reports import dashboard
 from models import Delivery, Notice
 from tests import cast_notices
@@ -19,9 +19,9 @@ CLASS, OTHER = "1-1", "2-1"
 def sent(school, subject, name="花子", key=CLASS, route="web", at=None, text="本文です。"):
     """Make a notice that has begun to be sent."""
     now = clock.now()
-    made = workflow.create_draft(school.users[name], now=now, route=route)
-    workflow.set_recipients(made, lists=[school.lists[key].id], now=now)
-    workflow.save_draft(made, subject=subject, text=text, now=now)
+    made = drafts.create_draft(school.users[name], now=now, route=route)
+    drafts.set_recipients(made, lists=[school.lists[key].id], now=now)
+    drafts.save_draft(made, subject=subject, text=text, now=now)
     mark, booked = audiences.resolve_audience(made), now + timedelta(seconds=1) if at else None
     typed = str(mark.letters)
     workflow.confirm_send(made, by=school.users[name], fingerprint=mark.fingerprint, now=now, at=booked, typed=typed)
@@ -134,7 +134,7 @@ def test_a_viewer_reads_but_has_no_buttons(as_, school):
 
 
 def test_a_draft_is_no_history(hanako, school):
-    made = workflow.create_draft(school.users["花子"], now=clock.now())
+    made = drafts.create_draft(school.users["花子"], now=clock.now())
     assert hanako.get(f"/history/{made.id}").status_code == 404
     assert hanako.post("/history").status_code == 405
 
@@ -148,7 +148,7 @@ def test_without_a_login_there_is_no_history(client, school):
 def test_corrections_are_linked_both_ways(hanako, school):
     """Decision 13."""
     first = sent(school, "遠足のお知らせ")
-    fresh = follow_ups.create_correction(first, first.by, clock.now())
+    fresh = related_notices.create_correction(first, first.by, clock.now())
     mark = audiences.resolve_audience(fresh).fingerprint
     workflow.confirm_send(fresh, by=first.by, fingerprint=mark, now=clock.now())
     Notice.update(send_at=clock.now()).where(Notice.id == fresh.id).execute()

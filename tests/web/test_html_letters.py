@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import clock
 from core.delivery.worker import open_worker
-from core.notices import inline_images, workflow
+from core.notices import drafts, html_body, workflow
 from models import Delivery, Notice, NoticeTemplate, Wording
 from tests import files
 from tests.web.notice_factory import get_page, start_notice
@@ -15,9 +15,9 @@ HTML = '<div>{{氏名}}様<br><strong>水筒</strong><img src=x onerror="alert(1
 
 
 def written(school, **fields):
-    made = workflow.create_draft(school.users["花子"], now=clock.now())
-    workflow.set_recipients(made, lists=[school.lists["1-1"].id], now=clock.now())
-    workflow.save_draft(made, subject="遠足", now=clock.now(), **(fields or {"html": HTML}))
+    made = drafts.create_draft(school.users["花子"], now=clock.now())
+    drafts.set_recipients(made, lists=[school.lists["1-1"].id], now=clock.now())
+    drafts.save_draft(made, subject="遠足", now=clock.now(), **(fields or {"html": HTML}))
     return Notice.get_by_id(made.id)
 
 
@@ -125,7 +125,7 @@ def test_the_editor_puts_a_picture_in_by_itself(as_, school):
 
 
 def test_pictures_of_others_are_not_found(as_, school, client):
-    mark = inline_images.add_image("a.png", files.png())
+    mark = html_body.add_image("a.png", files.png())
     notice = written(school, html=f'<div>図<img src="cid:{mark}" alt="図"></div>')
     for browser in (as_("太郎"), client):
         assert browser.get(f"/notices/{notice.id}/pictures/{mark}").status_code in (302, 404)
@@ -136,7 +136,7 @@ def test_pictures_of_others_are_not_found(as_, school, client):
 
 
 def test_the_check_page_shows_it_on_a_phone_in_the_dark_and_as_text(as_, school):
-    mark = inline_images.add_image("a.png", files.png())
+    mark = html_body.add_image("a.png", files.png())
     notice = written(school, html=f'{HTML}<div><img src="cid:{mark}" alt="地図"></div>')
     browser, where = as_("花子"), f"/notices/{notice.id}/check"
     shown = get_page(browser, where)
@@ -155,7 +155,7 @@ def test_the_check_page_shows_it_on_a_phone_in_the_dark_and_as_text(as_, school)
 
 
 def test_a_sent_one_is_shown_as_it_was_and_its_reader_sees_it(as_, school, client):
-    mark = inline_images.add_image("a.png", files.png())
+    mark = html_body.add_image("a.png", files.png())
     notice = start_notice(school, html=f'{HTML}<h1>持ち物</h1><div><img src="cid:{mark}" alt="地図"></div>')
     browser = as_("花子")
     assert f"/notices/{notice.id}/letter" in get_page(browser, f"/history/{notice.id}")
@@ -212,7 +212,7 @@ def test_the_editor_alone_may_write_styles_and_is_loaded_where_it_is_wanted(as_,
 
 
 def test_pictures_of_samples_are_shown_to_who_may_begin_from_them(as_, school):
-    mark = inline_images.add_image("a.png", files.png())
+    mark = html_body.add_image("a.png", files.png())
     row = NoticeTemplate.create(
         name="図", subject="図", text="図", html=f'<img src="cid:{mark}" alt="図">', decorated=True
     )
@@ -224,7 +224,7 @@ def test_pictures_of_samples_are_shown_to_who_may_begin_from_them(as_, school):
 
 def test_a_practice_letter_shows_its_pictures_in_the_outbox(as_, school, config):
     """A newcomer sees the whole letter on a laptop with nothing else installed (design 4)."""
-    mark = inline_images.add_image("a.png", files.png())
+    mark = html_body.add_image("a.png", files.png())
     start_notice(school, html=f'<div>図<img src="cid:{mark}" alt="図"></div>')
     sender = open_worker()
     assert sender.drain()

@@ -5,7 +5,7 @@ import re
 import pytest
 
 import clock
-from core.notices import workflow
+from core.notices import drafts
 from models import Notice
 from tests import cast_notices
 
@@ -47,9 +47,9 @@ def test_number_beyond_every_row_in_a_form_or_query_means_nobody(as_, client, sc
 
 @pytest.fixture
 def draft(school):
-    made = workflow.create_draft(school.users["花子"], now=clock.now())
-    workflow.set_recipients(made, lists=[school.lists["1-1"].id], now=clock.now())
-    workflow.save_draft(made, subject="遠足のお知らせ", text="遠足に行きます。", now=clock.now())
+    made = drafts.create_draft(school.users["花子"], now=clock.now())
+    drafts.set_recipients(made, lists=[school.lists["1-1"].id], now=clock.now())
+    drafts.save_draft(made, subject="遠足のお知らせ", text="遠足に行きます。", now=clock.now())
     return made
 
 

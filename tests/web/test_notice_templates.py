@@ -3,7 +3,7 @@
 import pytest
 
 import clock
-from core.notices import questions, templates, workflow
+from core.notices import drafts, questions, templates
 from models import Notice, NoticeTemplate
 
 TYPED = {"name": "遠足", "kind": "school", "subject": "遠足", "text": "〔1日〕に行きます", "read_confirmation": "y"}
@@ -18,7 +18,7 @@ def test_two_taps_from_home_to_the_typhoon_notice(as_, school):
     notice = Notice.get()
     assert answer.status_code == 303 and answer.location.endswith(f"/notices/{notice.id}/recipients")
     assert notice.urgent and "自宅で待機" in notice.wording.subject
-    workflow.set_recipients(notice, lists=[school.lists["1-1"].id], now=clock.now())
+    drafts.set_recipients(notice, lists=[school.lists["1-1"].id], now=clock.now())
     assert "文例のまま" in browser.get(f"/notices/{notice.id}/check").get_data(as_text=True)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 import clock
 from core.notices import audience as audiences
-from core.notices import workflow
+from core.notices import drafts, workflow
 from database import millis
 from models import MailingList, Notice, Target
 
@@ -22,9 +22,9 @@ def hanako(as_):
 @pytest.fixture
 def draft(school):
     """A draft of 花子's to 1年1組, with words."""
-    made = workflow.create_draft(school.users["花子"], now=clock.now())
-    workflow.set_recipients(made, lists=[school.lists[CLASS].id], now=clock.now())
-    workflow.save_draft(made, subject="遠足のお知らせ", text="あす、遠足です。", now=clock.now())
+    made = drafts.create_draft(school.users["花子"], now=clock.now())
+    drafts.set_recipients(made, lists=[school.lists[CLASS].id], now=clock.now())
+    drafts.save_draft(made, subject="遠足のお知らせ", text="あす、遠足です。", now=clock.now())
     return made
 
 
@@ -106,7 +106,7 @@ def test_without_a_login_there_is_only_the_login_page(client, draft, path):
 # D-10, E-07
 def test_only_the_own_lists_are_offered_and_none_is_chosen(hanako, school):
     """X-04, field 5.3.2: nothing is preselected, nothing of others is in sight."""
-    notice = workflow.create_draft(school.users["花子"], now=clock.now())
+    notice = drafts.create_draft(school.users["花子"], now=clock.now())
     text = page(hanako, f"/notices/{notice.id}/recipients")
     assert "1年1組" in text
     assert "2年1組" not in text
@@ -115,14 +115,14 @@ def test_only_the_own_lists_are_offered_and_none_is_chosen(hanako, school):
 
 
 def test_the_whole_school_is_offered_last_and_apart(as_, school):
-    notice = workflow.create_draft(school.users["守"], now=clock.now())
+    notice = drafts.create_draft(school.users["守"], now=clock.now())
     text = page(as_("守"), f"/notices/{notice.id}/recipients")
     assert text.index("1年1組") < text.index("2年1組") < text.index('class="shu">全校')
 
 
 def test_the_choice_is_kept_and_counted(hanako, school):
     """D-01, D-12: who receives is shown with the number before going on."""
-    notice = workflow.create_draft(school.users["花子"], now=clock.now())
+    notice = drafts.create_draft(school.users["花子"], now=clock.now())
     address = f"/notices/{notice.id}/recipients"
     answer = hanako.post(address, data={"lists": school.lists[CLASS].id, "act": "count"})
     assert answer.status_code == 303
@@ -134,7 +134,7 @@ def test_the_choice_is_kept_and_counted(hanako, school):
 
 
 def test_htmx_gets_the_count_alone(hanako, school):
-    notice = workflow.create_draft(school.users["花子"], now=clock.now())
+    notice = drafts.create_draft(school.users["花子"], now=clock.now())
     answer = hanako.post(
         f"/notices/{notice.id}/recipients", data={"lists": school.lists[CLASS].id}, headers={"HX-Request": "true"}
     )
@@ -147,14 +147,14 @@ def test_htmx_gets_the_count_alone(hanako, school):
 
 def test_next_without_recipients_is_refused_beside_the_button(hanako, school):
     """D-06."""
-    notice = workflow.create_draft(school.users["花子"], now=clock.now())
+    notice = drafts.create_draft(school.users["花子"], now=clock.now())
     answer = hanako.post(f"/notices/{notice.id}/recipients", data={"act": "next"})
     assert answer.status_code == 422
     assert "宛先を選んでください。" in answer.get_data(as_text=True)
 
 
 def test_next_with_recipients_goes_on_to_the_words(hanako, school):
-    notice = workflow.create_draft(school.users["花子"], now=clock.now())
+    notice = drafts.create_draft(school.users["花子"], now=clock.now())
     answer = hanako.post(f"/notices/{notice.id}/recipients", data={"lists": school.lists[CLASS].id, "act": "next"})
     assert answer.status_code == 303
     assert answer.location.endswith(f"/notices/{notice.id}/words")
@@ -163,21 +163,21 @@ def test_next_with_recipients_goes_on_to_the_words(hanako, school):
 @pytest.mark.parametrize("key", [OTHER, "whole"])
 def test_a_forged_list_is_refused(as_, school, key):
     """A sender of 1年1組 cannot choose another list, whatever the form says (T-33)."""
-    notice = workflow.create_draft(school.users["送る子"], now=clock.now())
+    notice = drafts.create_draft(school.users["送る子"], now=clock.now())
     answer = as_("送る子").post(f"/notices/{notice.id}/recipients", data={"lists": school.lists[key].id, "act": "next"})
     assert answer.status_code == 404
     assert not Target.select().exists()
 
 
 def test_a_forged_person_is_refused(as_, school):
-    notice = workflow.create_draft(school.users["送る子"], now=clock.now())
+    notice = drafts.create_draft(school.users["送る子"], now=clock.now())
     stranger = school.people["加藤 誠"].id
     answer = as_("送る子").post(f"/notices/{notice.id}/recipients", data={f"person-{stranger}": "in"})
     assert answer.status_code == 404
 
 
 def test_a_list_that_is_no_number_keeps_the_page(hanako, school):
-    notice = workflow.create_draft(school.users["花子"], now=clock.now())
+    notice = drafts.create_draft(school.users["花子"], now=clock.now())
     answer = hanako.post(f"/notices/{notice.id}/recipients", data={"lists": "x"})
     assert answer.status_code == 422
 
@@ -283,7 +283,7 @@ def test_switching_the_footer_off_is_warned_about(hanako, draft):
 
 def test_a_second_window_does_not_overwrite_the_words(hanako, draft):
     data = words(draft, text="こちらの窓")
-    workflow.save_draft(draft, text="あちらの窓", now=clock.now())
+    drafts.save_draft(draft, text="あちらの窓", now=clock.now())
     answer = hanako.post(f"/notices/{draft.id}/words", data={**data, "seen": "1", "act": "next"})
     text = answer.get_data(as_text=True)
     assert answer.status_code == 422

@@ -8,7 +8,7 @@ import pytest
 
 import clock
 from blueprints.notices import check
-from core.notices import workflow
+from core.notices import drafts
 from models import Letter, Membership, Notice, Person, User
 
 CLASS, OTHER = "1-1", "2-1"
@@ -22,9 +22,9 @@ def hanako(as_):
 
 def draft_of(school, name, *lists, **fields):
     """Make a complete draft."""
-    made = workflow.create_draft(school.users[name], now=clock.now())
-    workflow.set_recipients(made, lists=[school.lists[key].id for key in lists], now=clock.now())
-    workflow.save_draft(made, **{"subject": "遠足のお知らせ", "text": "遠足に行きます。", **fields}, now=clock.now())
+    made = drafts.create_draft(school.users[name], now=clock.now())
+    drafts.set_recipients(made, lists=[school.lists[key].id for key in lists], now=clock.now())
+    drafts.save_draft(made, **{"subject": "遠足のお知らせ", "text": "遠足に行きます。", **fields}, now=clock.now())
     return made
 
 
@@ -191,7 +191,7 @@ def test_a_changed_audience_is_shown_again_by_name(hanako, school, draft):
 
 def test_words_changed_in_another_window_are_shown_again(hanako, draft):
     fields = hidden(page(hanako, f"/notices/{draft.id}/check"))
-    workflow.save_draft(draft, text="書きかえました。", now=clock.now() + timedelta(seconds=2))
+    drafts.save_draft(draft, text="書きかえました。", now=clock.now() + timedelta(seconds=2))
     answer = hanako.post(f"/notices/{draft.id}/check", data=fields)
     assert answer.status_code == 422
     assert "書きかえました。" in body(answer)

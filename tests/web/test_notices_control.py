@@ -8,7 +8,7 @@ import pytest
 
 import clock
 from core.delivery import lifecycle
-from core.notices import workflow
+from core.notices import drafts, workflow
 from models import Delivery, Letter, Notice, Target, Wording
 from tests.web.notice_factory import confirm_notice, datetime_local_value, get_page, reload_state, start_notice
 
@@ -335,9 +335,7 @@ def test_a_draft_cannot_be_corrected(hanako, held):
 
 def test_the_front_page_shows_only_what_is_mine(as_, school, booked, sending):
     """T-33, T-40: drafts, bookings, and what is on its way."""
-    workflow.save_draft(
-        workflow.create_draft(school.users["花子"], now=clock.now()), subject="書きかけ", now=clock.now()
-    )
+    drafts.save_draft(drafts.create_draft(school.users["花子"], now=clock.now()), subject="書きかけ", now=clock.now())
     text = get_page(as_("花子"), "/notices")
     assert text.count("遠足のお知らせ") == 2
     assert "書きかけ" in text

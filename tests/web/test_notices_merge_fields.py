@@ -3,7 +3,7 @@
 import pytest
 
 import clock
-from core.notices import workflow
+from core.notices import drafts
 from models import Letter, Membership, Notice, User
 from tests.web.notice_factory import get_page
 
@@ -19,11 +19,9 @@ def draft(school) -> Notice:
     Membership.update(attributes={"当番日": "10月20日(月)"}).where(
         Membership.person.in_([school.people["石川 直樹"], school.people["青山 美咲"]])
     ).execute()
-    made = workflow.create_draft(school.users["花子"], now=clock.now())
-    workflow.set_recipients(made, lists=[school.lists["1-1"].id], now=clock.now())
-    workflow.save_draft(
-        made, subject="【旗当番】{{当番日}}", text="{{保護者氏名}} 様\n{{当番日}}です。", now=clock.now()
-    )
+    made = drafts.create_draft(school.users["花子"], now=clock.now())
+    drafts.set_recipients(made, lists=[school.lists["1-1"].id], now=clock.now())
+    drafts.save_draft(made, subject="【旗当番】{{当番日}}", text="{{保護者氏名}} 様\n{{当番日}}です。", now=clock.now())
     return made
 
 
@@ -84,7 +82,7 @@ def test_without_a_signature_the_way_to_enter_it_is_shown(hanako, draft, school)
 
 def test_a_signature_removed_in_another_window_stops_the_button(hanako, draft, school):
     """D-22: the server looks again when the button is pressed."""
-    workflow.save_draft(draft, text="{{送信者の署名}}", now=clock.now())
+    drafts.save_draft(draft, text="{{送信者の署名}}", now=clock.now())
     answer = hanako.post(f"/notices/{draft.id}/check", data={"fingerprint": "x"})
     assert answer.location.endswith("/words") and Notice.get_by_id(draft.id).state == "draft"
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 import clock
 from core.accounts import class_teacher
 from core.delivery import lifecycle
-from core.notices import rendering, workflow
+from core.notices import drafts, rendering, workflow
 from core.notices.audience import resolve_audience, resolve_audience_for
 from core.permissions import target_lists
 from core.settings import load_settings
@@ -14,9 +14,9 @@ from tests.web.notice_factory import get_page
 
 
 def draft(school, name="花子"):
-    made = workflow.create_draft(school.users[name], now=clock.now())
-    workflow.set_recipients(made, lists=[school.lists["1-1"].id], now=clock.now())
-    workflow.save_draft(made, subject="遠足", text="行きます。", now=clock.now())
+    made = drafts.create_draft(school.users[name], now=clock.now())
+    drafts.set_recipients(made, lists=[school.lists["1-1"].id], now=clock.now())
+    drafts.save_draft(made, subject="遠足", text="行きます。", now=clock.now())
     return made
 
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 import clock
-from core.notices import question_presets, questions, workflow
+from core.notices import drafts, questions
 from core.notices.questions import QuestionDraft
 from database import millis
 from models import MailingList, Notice
@@ -22,9 +22,9 @@ def hanako(as_):
 
 @pytest.fixture
 def draft(school):
-    made = workflow.create_draft(school.users["花子"], now=clock.now())
-    workflow.set_recipients(made, lists=[school.lists["1-1"].id], now=clock.now())
-    workflow.save_draft(made, subject="授業参観", text="授業参観を行います。", now=clock.now())
+    made = drafts.create_draft(school.users["花子"], now=clock.now())
+    drafts.set_recipients(made, lists=[school.lists["1-1"].id], now=clock.now())
+    drafts.save_draft(made, subject="授業参観", text="授業参観を行います。", now=clock.now())
     return made
 
 
@@ -60,14 +60,14 @@ def fields_of(text: str) -> dict[str, list[str]]:
     return found
 
 
-@pytest.mark.parametrize("kind", list(question_presets.PRESETS))
+@pytest.mark.parametrize("kind", list(questions.PRESETS))
 def test_a_ready_made_question_is_one_press(hanako, draft, kind):
     """T-48: attendance, majority, finding a day, proxy vote, safety check, or one of one's own."""
     answer = post(hanako, draft, f"ask:{kind}")
     assert answer.status_code == 303 and answer.location.endswith("#questions")
     kept = written(draft)[0]
-    assert (kept.kind, kept.unit) == (kind, question_presets.PRESETS[kind].unit)
-    assert len(kept.choices) == len(question_presets.PRESETS[kind].choices)
+    assert (kept.kind, kept.unit) == (kind, questions.PRESETS[kind].unit)
+    assert len(kept.choices) == len(questions.PRESETS[kind].choices)
     text = page(hanako.get(f"/notices/{draft.id}/words"))
     assert 'name="asks"' in text and fields_of(text)["q1-kind"] == [kind]
     if kind == "attendance":
@@ -151,7 +151,7 @@ def test_a_button_brings_its_section_with_the_new_mark(hanako, draft):
 
 
 def test_a_form_without_the_section_leaves_the_questions_alone(hanako, draft):
-    workflow.save_draft(draft, now=clock.now(), questions=[QuestionDraft("出席", ("はい", "いいえ"))])
+    drafts.save_draft(draft, now=clock.now(), questions=[QuestionDraft("出席", ("はい", "いいえ"))])
     words = {"subject": "新しい件名", "text": "本文", "act": "save", "useful_s": "0", "remind": "0x1"}
     hanako.post(f"/notices/{draft.id}/words", data=words)
     assert Notice.get_by_id(draft.id).wording.subject == "新しい件名" and len(written(draft)) == 1
@@ -160,7 +160,7 @@ def test_a_form_without_the_section_leaves_the_questions_alone(hanako, draft):
 def test_an_older_window_does_not_overwrite_questions(hanako, draft):
     seen = millis(draft.updated_at)
     clock.set_offset(5)
-    workflow.save_draft(draft, now=clock.now(), questions=[QuestionDraft("出席", ("はい", "いいえ"))])
+    drafts.save_draft(draft, now=clock.now(), questions=[QuestionDraft("出席", ("はい", "いいえ"))])
     answer = post(hanako, draft, seen=str(seen), **{"q1-kind": "own", "q1-text": "別の質問", "q1-choice": ["a", "b"]})
     assert answer.status_code == 422 and "別の質問" in page(answer)
     assert written(draft)[0].text == "出席"
@@ -207,13 +207,13 @@ def test_a_foreign_draft_is_not_found(as_, draft):
 
 def test_the_check_page_shows_the_buttons_in_a_frame_of_their_own(hanako, draft):
     """Decision 10: the HTML part as one reader gets it, under a policy that runs and loads nothing."""
-    workflow.save_draft(draft, now=clock.now(), questions=[QuestionDraft("お弁当", ("要る", "<b>要らない</b>"))])
+    drafts.save_draft(draft, now=clock.now(), questions=[QuestionDraft("お弁当", ("要る", "<b>要らない</b>"))])
     assert f"/notices/{draft.id}/check/buttons" in page(hanako.get(f"/notices/{draft.id}/check"))
     answer = hanako.get(f"/notices/{draft.id}/check/buttons?as=1")
     text = answer.get_data(as_text=True)
     assert 'class="choice"' in text and "&lt;b&gt;要らない" in text and "<script" not in text
     assert "sandbox" in answer.headers["Content-Security-Policy"]
-    workflow.save_draft(draft, now=clock.now(), questions=[])
+    drafts.save_draft(draft, now=clock.now(), questions=[])
     assert hanako.get(f"/notices/{draft.id}/check/buttons").status_code == 404
 
 
