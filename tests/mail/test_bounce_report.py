@@ -53,14 +53,14 @@ def judged(line: str) -> bool:
     return judge_refusal(Refusal(line, int(code), enhanced, "rcpt", "parents.example")).permanent
 
 
-@pytest.mark.parametrize("line", lines("permanent.txt"))
-def test_these_sentences_mean_that_the_address_is_dead(line):
-    assert judged(line)
+def test_these_sentences_mean_that_the_address_is_dead():
+    assert [line for line in lines("permanent.txt") if not judged(line)] == []
+    assert len(lines("permanent.txt")) > 100
 
 
-@pytest.mark.parametrize("line", lines("temporary.txt"))
-def test_these_sentences_exclude_nobody(line):
-    assert not judged(line)
+def test_these_sentences_exclude_nobody():
+    assert [line for line in lines("temporary.txt") if judged(line)] == []
+    assert len(lines("temporary.txt")) > 100
 
 
 def report(form: Path, line: str) -> message.ParsedMessage:
