@@ -23,7 +23,7 @@ import clock
 import i18n
 from core import settings
 from core.accounts import who_can
-from core.imports.export import escape_formula
+from core.csv_cells import escape_formula
 from core.notices import merge_fields
 from core.permissions import Permissions, permissions_of
 from core.signup import qr

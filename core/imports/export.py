@@ -2,17 +2,16 @@
 
 import csv
 import io
-import re
 
 from peewee import JOIN
 
+from core.csv_cells import escape_formula
 from core.imports import line_notes
 from core.imports.columns import CHILD_ITEMS, CONSENT_LABEL, FIELDS
 from core.members import consent
 from i18n import say
 from models import Child, MailingList, Membership, Person, User
 
-_FORMULA_START = re.compile(r"'*[=+\-@\t\r＝＋－＠]")
 _COLUMNS = (
     "name",
     "kana",
@@ -56,11 +55,6 @@ def export_csv(mailing_list: MailingList, language: str = "ja") -> bytes:
         )
         writer.writerow([escape_formula(cell) for cell in cells])
     return sheet.getvalue().encode("utf-8-sig")
-
-
-def escape_formula(cell: str) -> str:
-    """Put a ' before what a spreadsheet would run as a formula; `roster_read.clean` takes it off again."""
-    return f"'{cell}" if _FORMULA_START.match(cell) else cell
 
 
 def _item_names(rows: list[Membership]) -> list[str]:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from core.csv_cells import clean_cell
 from core.imports import excel
 from i18n import N_
 
@@ -22,7 +23,8 @@ MAX_RECIPIENT_LENGTH = 300
 ENCODINGS = {"utf-8": "UTF-8", "cp932": "Shift_JIS", "iso-2022-jp": "ISO-2022-JP", "utf-16": "UTF-16"}
 _ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _UNMAPPED_CP932 = b"\x85\x40"  # stands for nothing in CP932, so it becomes U+FFFD
-_ESCAPED_FORMULA = re.compile(r"'+[=+\-@\t\r＝＋－＠]")
+
+
 _NAME_AND_ADDRESS = re.compile(
     r"^(?P<name>[^<]*?)[\s　,、;:：]*<?(?P<address>[^\s　<>,、;]+[@＠][^\s　<>,、;]+)>?[\s　,、;]*$"
 )
@@ -133,13 +135,6 @@ def _checked_rows(rows: Iterable[tuple[int, list[str]]]) -> tuple[tuple[int, tup
     if not kept:
         raise UnreadableFile(N_("There is nothing in it that could be read as a list of members."))
     return tuple(kept)
-
-
-def clean_cell(cell: str) -> str:
-    """Trim a cell, drop control characters, and take off the guard that our export puts before formulas."""
-    text = re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", "", cell.replace("\r\n", "\n").replace("\r", "\n"))
-    text = text.strip().strip("\u3000").strip()
-    return text[1:].strip() if _ESCAPED_FORMULA.match(text) else text
 
 
 def _csv_records(text: str) -> Iterator[tuple[int, list[str]]]:

@@ -13,7 +13,7 @@ from io import StringIO
 from peewee import fn
 
 import clock
-from core.imports.export import escape_formula
+from core.csv_cells import escape_formula
 from core.notices import attachments
 from core.reports import notice_list
 from models import Answer, Attachment, AuditLog, Delivery, Letter, Notice, PageView

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 import clock
 import models
 from core import settings
+from core.csv_cells import clean_cell, escape_formula
 from core.errors import DomainError
 from core.imports import apply, columns
 from core.imports import export as roster_export
@@ -17,9 +18,7 @@ from core.imports import job_runner as roster_work
 from core.imports import jobs as roster
 from core.imports import plan as roster_plan
 from core.imports.columns import read_rows
-from core.imports.export import escape_formula
 from core.imports.plan import plan_rows
-from core.imports.read import clean_cell
 from core.members import lists
 from database import db
 from models import AuditLog, Child, Delivery, DeliveryMembership, Membership, Notice, Person, User
