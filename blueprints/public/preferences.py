@@ -59,7 +59,7 @@ def request_preferences_link() -> Answer:
         return _request_link_page(typed=typed, wrong=_(N_("Please try again in ten minutes.")), status=429)
     try:
         preference_page.email_page_link(typed, now)
-    except public_form.BadAddress as wrong:
+    except DomainError as wrong:
         return _request_link_page(typed=typed, wrong=_(wrong.message), status=422)
     tasks.wake_worker()
     return redirect(url_for("public.request_preferences_link", sent=1), code=303)  # type: ignore[return-value]

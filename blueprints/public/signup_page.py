@@ -13,8 +13,9 @@ import i18n
 import tasks
 from blueprints.public import bp
 from blueprints.public.views import unknown_page
-from core import settings
-from core.members import consent, join_codes
+from core import rate_limits, settings
+from core.errors import DomainError
+from core.members import consent, join_codes, normalise
 from core.members.join_codes import ValidCode
 from core.signup import carrier_help, public_form, signup
 from core.signup.quotas import SignupRequest
@@ -102,8 +103,8 @@ def _accept_signup(door: SignupTarget) -> Answer:
     if not door.key and (shown := request.form.get("code", "").strip()):
         return _accept_typed_code(door, shown, typed)
     try:
-        clean = public_form.clean_signup_address(typed)
-    except public_form.BadAddress as wrong:
+        clean = normalise.parse_member_address(typed)
+    except DomainError as wrong:
         return _signup_page(door, typed=typed, wrong=_(wrong.message), status=422)
     if not public_form.is_form_token_valid(request.form.get("made", ""), door.list, now):
         return _signup_page(door, typed=typed, wrong=_(public_form.SUBMIT_AGAIN), status=422)
@@ -117,7 +118,7 @@ def _accept_signup(door: SignupTarget) -> Answer:
 
 
 def _signup_request(door: SignupTarget, clean: str) -> SignupRequest:
-    evidence: dict[str, object] = {"network": public_form.network(request.remote_addr)}
+    evidence: dict[str, object] = {"network": rate_limits.client_network(request.remote_addr)}
     kind, child = (door.key.kind, door.key.child) if door.key else ("", None)
     return SignupRequest(door.list, clean, "link", kind, child, evidence=evidence)
 

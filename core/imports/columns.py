@@ -10,6 +10,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from core.imports.read import Cells
+from core.members.normalise import (
+    CHILD_ITEMS,
+    language_code,
+    normalise_class,
+    normalise_grade,
+    normalise_kana,
+    normalise_phone,
+    normalise_text,
+    to_katakana,
+)
 from i18n import N_
 
 ATTRIBUTE = "attribute"
@@ -39,8 +49,6 @@ CONSENT_LABEL = N_("Consent record")
 _EXPORT_ONLY_HEADERS = ("Consent record", "登録の記録")
 """Columns of our own export that are for people to read: a file cannot say that somebody consented."""
 
-# Items that belong to the child and not to the guardian's place in one list.
-CHILD_ITEMS = frozenset(("地区", "登校班", "通学班", "出席番号", "district", "walking group"))
 
 _GUARDIAN_WORDS = ("保護者", "親", "ほごしゃ", "guardian", "parent")
 _CHILD_WORDS = (
@@ -171,11 +179,6 @@ def _build_header_index() -> dict[str, str]:
         known |= {_fold_header(who + word): kana for who in before for word in _KANA_WORDS}
         known |= {_fold_header(who + word): name for who in before for word in _NAME_WORDS}
     return known
-
-
-def to_katakana(text: str) -> str:
-    """Return hiragana as katakana; everything else stays."""
-    return "".join(chr(ord(one) + 0x60) if "ぁ" <= one <= "ゖ" else one for one in text)
 
 
 _FIELD_BY_HEADER = _build_header_index()
@@ -357,7 +360,7 @@ def normalise_row(number: int, held: dict[str, str], items: dict[str, str]) -> R
         phone=telephone,
         household=normalise_text(get("household", "")),
         state=normalise_text(get("state", "")),
-        language=_LANGUAGE_CODES.get(_fold_header(get("language", "")), ""),
+        language=language_code(_fold_header(get("language", ""))),
         in_charge=normalise_text(get("in_charge", "")),
         attributes={key: text for key, text in items.items() if not (has_child and key.lower() in CHILD_ITEMS)},
         child_attributes={key: text for key, text in items.items() if has_child and key.lower() in CHILD_ITEMS},
@@ -365,54 +368,4 @@ def normalise_row(number: int, held: dict[str, str], items: dict[str, str]) -> R
     )
 
 
-_CONTROL_CHARACTERS = re.compile("[\x00-\x08\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
 _GRADE_AND_CLASS = re.compile(r"([0-9一二三四五六]+)\s*(?:年生?|[-‐−ー.・/])\s*([^\s]+?)\s*組?")
-_KANJI_DIGITS = str.maketrans("一二三四五六七八九", "123456789")
-_LANGUAGE_CODES = {
-    _fold_header(word): code
-    for word, code in (
-        ("ja", "ja"),
-        ("日本語", "ja"),
-        ("japanese", "ja"),
-        ("en", "en"),
-        ("英語", "en"),
-        ("english", "en"),
-    )
-}
-
-
-def normalise_text(text: str) -> str:
-    """Trim a name, unify its spaces (U+3000 as well), drop control signs and those that turn the text around them."""
-    return " ".join(_CONTROL_CHARACTERS.sub("", text).split())[:200]
-
-
-def normalise_kana(text: str) -> str:
-    """Return a reading as full-width katakana with single spaces: ﾔﾏﾀﾞ, やまだ and ヤマダ are one."""
-    return to_katakana(normalise_text(unicodedata.normalize("NFKC", text)))
-
-
-def normalise_grade(text: str) -> str:
-    """Return a grade in short: 「1年」, 「１」, 「第1学年」, 「一年生」 are all 「1」."""
-    plain = normalise_text(unicodedata.normalize("NFKC", text))
-    found = re.fullmatch(r"第?([0-9]{1,2}|[一二三四五六七八九])(?:学年|年生|年|th|st|nd|rd)?", plain)
-    return str(int(found[1].translate(_KANJI_DIGITS))) if found else plain
-
-
-def normalise_class(text: str) -> str:
-    """Return a class in short: 「1組」 and 「１」 are 「1」, 「Ａ組」 is 「A」."""
-    plain = normalise_text(unicodedata.normalize("NFKC", text))
-    found = re.fullmatch(r"(.+?)(?:組|クラス|学級)", plain)
-    short = found[1] if found else plain
-    return (
-        str(int(short))
-        if re.fullmatch(r"[0-9]{1,2}", short)
-        else short.translate(_KANJI_DIGITS)
-        if len(short) == 1
-        else short
-    )
-
-
-def normalise_phone(text: str, mend: bool = True) -> str:
-    """Return a telephone number in half-width; the leading 0 that Excel took away comes back."""
-    plain = re.sub(r"[‐‑–—−ー－]", "-", normalise_text(unicodedata.normalize("NFKC", text)))[:40]
-    return f"0{plain}" if mend and re.fullmatch(r"[1-9][0-9]{8,9}", plain) else plain

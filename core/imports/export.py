@@ -7,8 +7,9 @@ from peewee import JOIN
 
 from core.csv_cells import escape_formula
 from core.imports import line_notes
-from core.imports.columns import CHILD_ITEMS, CONSENT_LABEL, FIELDS
+from core.imports.columns import CONSENT_LABEL, FIELDS
 from core.members import consent
+from core.members.normalise import CHILD_ITEMS
 from i18n import say
 from models import Child, MailingList, Membership, Person, User
 

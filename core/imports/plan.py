@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from core import settings
 from core.accounts import class_teacher
 from core.imports import line_notes
 from core.imports.columns import RosterRow, Sheet, read_rows
@@ -32,7 +31,7 @@ def plan_sheet(mailing_list: MailingList, sheet: Sheet, mapping: tuple[str, ...]
 def plan_rows(mailing_list: MailingList, rows: list[RosterRow], now: datetime, route: str = "file") -> ImportPlan:
     """Work out what registering these rows in a list would do."""
     made = ImportPlan(mailing_list.id, now, [PlanLine(row.number, row.name, row.child_name) for row in rows])
-    judge = LineValidator(settings.load_settings().own)
+    judge = LineValidator()
     good = [(line, row) for line, row in zip(made.lines, rows, strict=True) if judge.passes(line, row)]
     known = load_existing_rows(mailing_list, [row for _, row in good], judge.keys.values())
     PersonMatcher(known, judge.keys).find(good)

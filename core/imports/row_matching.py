@@ -4,14 +4,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core import settings
+from core.errors import DomainError
 from core.imports import line_notes
 from core.imports.columns import RosterRow
 from core.imports.existing_rows import ExistingRows
 from core.imports.line_notes import LineNote, has_lost_character, is_same_name
 from core.imports.plan_model import PlanLine, RowDraft
+from core.members.normalise import address_fields, parse_member_address
 from i18n import N_
 from mail import address as addresses
-from mail.own_addresses import OwnAddresses
 from models import Child, Person
 
 LineRows = list[tuple[PlanLine, RosterRow]]
@@ -21,7 +22,6 @@ LineRows = list[tuple[PlanLine, RosterRow]]
 class LineValidator:
     """Say which lines cannot be read at all; keep the key of the clean address of the others by line."""
 
-    own: OwnAddresses
     keys: dict[int, str] = field(default_factory=dict)
 
     def passes(self, line: PlanLine, row: RosterRow) -> bool:
@@ -42,11 +42,9 @@ class LineValidator:
         if not row.address:
             return None if row.name else LineNote(N_("There is neither an e-mail address nor a name."))
         try:
-            row.address = addresses.parse_address(row.address)
-        except addresses.BadAddress as wrong:
+            row.address = parse_member_address(row.address)
+        except DomainError as wrong:
             return LineNote(wrong.message)
-        if self.own.has(row.address):
-            return LineNote(N_("This is an address of Kairan itself, so it cannot be a member."))
         self.keys[row.number] = addresses.comparison_key(row.address)
         return None
 
@@ -142,15 +140,6 @@ class PersonMatcher:
             "household": "",
             "address_state": state if state in ("bounced", "complained") else "fine",
         }
-
-
-def address_fields(address: str) -> dict[str, Any]:
-    """Return the columns of a person that follow from a clean address ('' for none)."""
-    return {
-        "address": address or None,
-        "address_key": addresses.comparison_key(address) if address else None,
-        "violates_rfc": bool(address) and addresses.violates_rfc(address),
-    }
 
 
 @dataclass(slots=True)

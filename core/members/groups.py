@@ -12,8 +12,8 @@ from peewee import JOIN, ModelSelect, fn
 
 from core import audit
 from core.errors import DomainError
-from core.imports.columns import normalise_text
 from core.members import segment_rules
+from core.members.normalise import normalise_text
 from core.members.segment_rules import RuleBlocks
 from core.notices.merge_fields import custom_field_names
 from core.permissions import Permissions

@@ -7,7 +7,7 @@ from peewee import Case, IntegrityError, Value, fn
 
 from core import audit
 from core.errors import DomainError
-from core.imports.columns import normalise_text
+from core.members.normalise import normalise_text
 from core.permissions import notice_ids_for_lists
 from database import db
 from i18n import N_

@@ -7,8 +7,8 @@ from datetime import datetime
 
 from peewee import JOIN, Case, Expression, ModelSelect, fn
 
-from core.imports.columns import normalise_kana, normalise_text
 from core.members.lists import member_state_sql
+from core.members.normalise import normalise_kana, normalise_text
 from core.notices import merge_fields
 from core.permissions import Permissions
 from core.reports import notice_list

@@ -10,27 +10,27 @@ from typing import Any
 
 from peewee import IntegrityError
 
-from core import audit, settings
+from core import audit
 from core.accounts import class_teacher
 from core.errors import DomainError
 from core.imports import apply
-from core.imports.columns import (
+from core.imports.columns import normalise_row
+from core.imports.plan import already_member_message, plan_rows
+from core.imports.plan_model import PlanLine
+from core.members import households
+from core.members.normalise import (
     CHILD_ITEMS,
+    address_fields,
     normalise_class,
     normalise_grade,
     normalise_kana,
     normalise_phone,
-    normalise_row,
     normalise_text,
+    parse_member_address,
 )
-from core.imports.plan import already_member_message, plan_rows
-from core.imports.plan_model import PlanLine
-from core.imports.row_matching import address_fields
-from core.members import households
 from core.notifications import service_mail
 from database import db
 from i18n import N_
-from mail import address as addresses
 from models import Child, Delivery, MailingList, Membership, Person, User
 
 MAX_ITEM_LENGTH = 500
@@ -269,7 +269,7 @@ def change_address(person: Person, typed: str, by: User | None, now: datetime) -
 
     Whoever reported our mail as spam stays unmailed. Raises DomainError for an unusable address, AddressTaken.
     """
-    clean = clean_member_address(typed)
+    clean = parse_member_address(typed)
     fields = {**address_fields(clean), "bare": False}
     if person.address_state in ("bounced", "refusing"):
         fields |= _deliverable_fields(now)
@@ -299,17 +299,6 @@ def _notify_old_address(person: Person, new_key: str, now: datetime) -> None:
             urgent=False,
             useful_s=86400,
         )
-
-
-def clean_member_address(typed: str) -> str:
-    """Return a clean address that a member may have. Raises DomainError."""
-    try:
-        clean = addresses.parse_address(typed)
-    except addresses.BadAddress as wrong:
-        raise DomainError(wrong.message, "address") from wrong
-    if settings.load_settings().own.has(clean):
-        raise DomainError(N_("This is an address of Kairan itself, so it cannot be a member."), "address")
-    return clean
 
 
 def _deliverable_fields(now: datetime) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from core import audit, rate_limits
 from core.errors import DomainError
 from core.members import members, preference_page, signed_links
+from core.members.normalise import parse_member_address
 from core.notifications import service_mail
 from core.settings import load_settings
 from database import db
@@ -50,7 +51,7 @@ def request_new_address(person: Person, typed: str, now: datetime) -> None:
 
 
 def _clean_new_address(person: Person, typed: str) -> str:
-    clean = members.clean_member_address(typed)
+    clean = parse_member_address(typed)
     if addresses.comparison_key(clean) == person.address_key:
         raise DomainError(SAME_ADDRESS, "address")
     return clean

@@ -18,8 +18,8 @@ from peewee import JOIN
 from core import audit, rate_limits
 from core.accounts import who_can
 from core.errors import DomainError
-from core.imports.columns import normalise_class, normalise_grade, normalise_kana, normalise_text
 from core.members import members, missing_names, unsubscribe, unsubscribe_by_mail
+from core.members.normalise import normalise_class, normalise_grade, normalise_kana, normalise_text, parse_address
 from core.notifications import service_mail
 from core.settings import load_settings
 from core.signup.quotas import SignupRequest
@@ -79,8 +79,8 @@ def person_by_token(text: str, now: datetime) -> Person | None:
 
 
 def email_page_link(typed: str, now: datetime) -> None:
-    """Mail the link to a member's own address; nobody learns whether there is one. Raises BadAddress."""
-    key = addresses.comparison_key(addresses.parse_address(typed))
+    """Mail the link to a member's own address; nobody learns whether there is one. Raises DomainError."""
+    key = addresses.comparison_key(parse_address(typed))
     person = Person.get_or_none(Person.address_key == key)
     if any(rate_limits.record_hit(f"own page:{window}:{key}", now, window) > most for window, most in PER_ADDRESS):
         return

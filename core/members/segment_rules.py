@@ -13,7 +13,7 @@ from typing import Any
 from peewee import Expression, Function, fn
 
 import i18n
-from core.imports.columns import normalise_class, normalise_grade, normalise_text
+from core.members.normalise import language_code, normalise_class, normalise_grade, normalise_text
 from i18n import N_, LazyMessage
 from models import Child, Membership, Person
 
@@ -78,8 +78,7 @@ RuleBlocks = tuple[tuple[SegmentRule, ...], ...]
 
 
 def _language_code(text: str) -> str:
-    plain = normalise_text(text).casefold()
-    return {"日本語": "ja", "japanese": "ja", "英語": "en", "english": "en"}.get(plain, plain)
+    return language_code(text) or normalise_text(text).casefold()
 
 
 # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────

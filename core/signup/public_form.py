@@ -11,7 +11,6 @@ from core.members import signed_links
 from core.settings import load_settings
 from database import millis
 from i18n import N_
-from mail import address as addresses
 from models import MailingList
 
 MIN_FORM_AGE_MS, MAX_FORM_AGE_MS = 2_000, 24 * 3_600_000
@@ -20,8 +19,6 @@ PER_NETWORK, PER_NETWORK_WITH_CODE = 30, 300
 MAX_WRONG_CODES = 300
 """Wrong codes of a network in the window; then codes are not looked at, so that a right one shows nothing either."""
 
-network = rate_limits.client_network
-BadAddress = addresses.BadAddress
 SUBMIT_AGAIN = N_("Please press the button once more.")
 
 
@@ -29,14 +26,6 @@ def find_open_list(address: str) -> MailingList | None:
     """Return the list with this local part, if people may join it by themselves."""
     found = MailingList.get_or_none(MailingList.address == address.lower(), MailingList.closed_at.is_null())
     return found if found and not found.practice_of_id and found.join_mode != "closed" else None
-
-
-def clean_signup_address(typed: str) -> str:
-    """Return a clean address. Raises BadAddress."""
-    clean = addresses.parse_address(typed)
-    if load_settings().own.has(clean):
-        raise addresses.BadAddress(N_("This is an address of Kairan itself, so it cannot be a member."))
-    return clean
 
 
 def form_token(mailing_list: MailingList | None, now: datetime) -> str:
@@ -56,14 +45,14 @@ def is_form_token_valid(text: str, mailing_list: MailingList | None, now: dateti
 def exceeds_network_quota(address: str | None, coded: bool, now: datetime) -> bool:
     """Count a registration of a network; say whether it has had its share."""
     most = PER_NETWORK_WITH_CODE if coded else PER_NETWORK
-    return rate_limits.record_hit(f"join page {coded} {network(address)}", now, WINDOW_S) > most
+    return rate_limits.record_hit(f"join page {coded} {rate_limits.client_network(address)}", now, WINDOW_S) > most
 
 
 def count_wrong_code(address: str | None, now: datetime) -> None:
     """Count a wrong code of a network."""
-    rate_limits.record_hit(f"join code {network(address)}", now, WINDOW_S)
+    rate_limits.record_hit(f"join code {rate_limits.client_network(address)}", now, WINDOW_S)
 
 
 def has_too_many_wrong_codes(address: str | None, now: datetime) -> bool:
     """Say whether a network has guessed codes too often."""
-    return rate_limits.hit_count(f"join code {network(address)}", now) >= MAX_WRONG_CODES
+    return rate_limits.hit_count(f"join code {rate_limits.client_network(address)}", now) >= MAX_WRONG_CODES

@@ -11,9 +11,9 @@ from typing import Any
 
 from core import audit
 from core.accounts import class_teacher
-from core.imports.row_matching import address_fields
 from core.inbound.result import InboundResult
 from core.members import consent, households, join_codes
+from core.members.normalise import address_fields
 from core.settings import load_settings
 from core.signup import emails, quotas
 from core.signup.quotas import SignupRequest

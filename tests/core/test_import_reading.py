@@ -12,19 +12,11 @@ from core import settings
 from core.imports import columns
 from core.imports import jobs as roster
 from core.imports import read as roster_read
-from core.imports.columns import (
-    FIELDS,
-    _field_of_header,
-    find_header,
-    normalise_class,
-    normalise_grade,
-    normalise_kana,
-    normalise_phone,
-    read_rows,
-)
+from core.imports.columns import FIELDS, _field_of_header, find_header, read_rows
 from core.imports.line_notes import STATE_LABELS, parse_state
 from core.imports.read import read_pasted
 from core.members import lists
+from core.members.normalise import normalise_class, normalise_grade, normalise_kana, normalise_phone
 from i18n import say
 from models import Person
 from tests.core.rosters import bring, sheet_of
