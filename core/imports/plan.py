@@ -17,6 +17,7 @@ from core.imports.line_notes import LineNote
 from core.imports.plan_model import ImportPlan, PlanLine, RowDraft
 from core.imports.row_matching import ChildMatcher, LineRows, LineValidator, PersonMatcher
 from core.members import households
+from core.settings import load_settings
 from i18n import N_
 from models import MailingList, Membership
 
@@ -31,7 +32,7 @@ def plan_sheet(mailing_list: MailingList, sheet: Sheet, mapping: tuple[str, ...]
 def plan_rows(mailing_list: MailingList, rows: list[RosterRow], now: datetime, route: str = "file") -> ImportPlan:
     """Work out what registering these rows in a list would do."""
     made = ImportPlan(mailing_list.id, now, [PlanLine(row.number, row.name, row.child_name) for row in rows])
-    judge = LineValidator()
+    judge = LineValidator(load_settings().own)
     good = [(line, row) for line, row in zip(made.lines, rows, strict=True) if judge.passes(line, row)]
     known = load_existing_rows(mailing_list, [row for _, row in good], judge.keys.values())
     PersonMatcher(known, judge.keys).find(good)

@@ -13,6 +13,7 @@ from core.imports.plan_model import PlanLine, RowDraft
 from core.members.normalise import address_fields, parse_member_address
 from i18n import N_
 from mail import address as addresses
+from mail.own_addresses import OwnAddresses
 from models import Child, Person
 
 LineRows = list[tuple[PlanLine, RosterRow]]
@@ -22,6 +23,7 @@ LineRows = list[tuple[PlanLine, RosterRow]]
 class LineValidator:
     """Say which lines cannot be read at all; keep the key of the clean address of the others by line."""
 
+    own: OwnAddresses
     keys: dict[int, str] = field(default_factory=dict)
 
     def passes(self, line: PlanLine, row: RosterRow) -> bool:
@@ -42,7 +44,7 @@ class LineValidator:
         if not row.address:
             return None if row.name else LineNote(N_("There is neither an e-mail address nor a name."))
         try:
-            row.address = parse_member_address(row.address)
+            row.address = parse_member_address(row.address, self.own)
         except DomainError as wrong:
             return LineNote(wrong.message)
         self.keys[row.number] = addresses.comparison_key(row.address)

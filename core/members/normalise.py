@@ -11,6 +11,7 @@ from core.errors import DomainError
 from core.settings import load_settings
 from i18n import N_
 from mail import address as addresses
+from mail.own_addresses import OwnAddresses
 
 CHILD_ITEMS = frozenset(("地区", "登校班", "通学班", "出席番号", "district", "walking group"))
 """Custom items that belong to the child, not to the guardian's membership in one list."""
@@ -70,10 +71,10 @@ def parse_address(typed: str) -> str:
         raise DomainError(wrong.message, "address") from wrong
 
 
-def parse_member_address(typed: str) -> str:
-    """Return a clean address that is none of Kairan's own. Raises DomainError."""
+def parse_member_address(typed: str, own: OwnAddresses | None = None) -> str:
+    """Return a clean address that is none of Kairan's own (`own`, else loaded). Raises DomainError."""
     clean = parse_address(typed)
-    if load_settings().own.has(clean):
+    if (own or load_settings().own).has(clean):
         raise DomainError(N_("This is an address of Kairan itself, so it cannot be a member."), "address")
     return clean
 
