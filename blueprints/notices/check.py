@@ -13,7 +13,7 @@ import tasks
 import web
 from blueprints.notices import attachment_pages, bp, letter_preview
 from blueprints.notices.compose import FIRST_NAMES_SHOWN, LAST_NAMES_SHOWN, reported_exclusions
-from blueprints.notices.draft_access import audience_of, flash_already_sent, get_draft_or_redirect, is_stale, version_of
+from blueprints.notices.draft_access import audience_of, flash_already_sent, get_draft_as_sender, is_stale, version_of
 from blueprints.notices.forms import CheckForm
 from core import rate_limits
 from core.delivery import throttle
@@ -60,7 +60,7 @@ class SendTime:
 @web.requires("send")
 def check_page(number: int) -> Any:
     """Show everything once more; `?at=` chooses the time, `?as=` whose letter is shown."""
-    notice, when = get_draft_or_redirect(number), _parse_send_time(request.args.get("at", ""))
+    notice, when = get_draft_as_sender(number), _parse_send_time(request.args.get("at", ""))
     audience = audience_of(notice, when.at)
     if missing := find_missing(notice, audience, current_user):
         return _redirect_to_missing(notice, missing)
@@ -81,7 +81,7 @@ def check_page(number: int) -> Any:
 @web.requires("send")
 def confirm_send(number: int) -> Any:
     """Send off or book what the page showed; refuse if anything is no longer so, and show what."""
-    notice, form = get_draft_or_redirect(number), CheckForm()
+    notice, form = get_draft_as_sender(number), CheckForm()
     if not recipients.may_still_send(web.permissions(), notice):
         web.forbid("send", [one.id for one in target_lists(notice)])
     when = _parse_send_time(form.at.data or "")
@@ -153,7 +153,7 @@ def _handle_error(notice: Notice, form: CheckForm, when: SendTime, refusal: Doma
 
 def _check_page_again(notice: Notice, form: CheckForm, when: SendTime, told: str = "", **more: Any) -> Any:
     """Show the page again as things are now, with what was chosen and typed."""
-    notice = Notice.get_by_id(notice.id)
+    notice = audiences.as_sent_by(Notice.get_by_id(notice.id), current_user)
     audience = audience_of(notice, when.at)
     if missing := find_missing(notice, audience, current_user):
         return _redirect_to_missing(notice, missing)
@@ -258,7 +258,7 @@ def _unreachable_links(notice: Notice) -> list[str]:
 @web.requires("send")
 def preview_html(number: int) -> Response:
     """Give the HTML part of a letter with questions, as one reader gets it, for a frame of its own."""
-    notice = get_draft_or_redirect(number)
+    notice = get_draft_as_sender(number)
     audience = audience_of(notice)
     if not audience.receiving:
         abort(404)
@@ -278,7 +278,7 @@ def suggested_times(now: datetime) -> list[datetime]:
 @web.requires("send")
 def send_test_email(number: int) -> Response:
     """Send the writer the letter as a test; nobody else gets it."""
-    notice = get_draft_or_redirect(number)
+    notice = get_draft_as_sender(number)
     audience = audience_of(notice, _parse_send_time(request.args.get("at", "")).at)
     like = audience.receiving[request.args.get("as", 0, type=int) % audience.letters] if audience.letters else None
     letter = author_copy.send_test(notice, current_user, clock.now(), like)

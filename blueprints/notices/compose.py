@@ -222,6 +222,8 @@ def list_all_recipients(number: int) -> str | Response:
     notice = web.get_notice_or_404(number)
     if notice.state != "draft" and web.permissions().seen(notice) is not None:
         abort(404)  # names of other lists stand in it
+    if notice.state == "draft":
+        notice = audiences.as_sent_by(notice, current_user)
     audience = audience_of(notice)
     return render_template(
         "notices/all_recipients.html",
@@ -344,7 +346,7 @@ def _after_content_saved(notice: Notice, form: ContentForm) -> Any:
     if request.form.get("act") == "measure":
         return web.redirect_to("notices.edit_tracking", number=notice.id)
     if request.form.get("act") == "next":
-        missing = find_missing(notice, audience_of(notice), current_user)
+        missing = find_missing(audiences.as_sent_by(notice, current_user), audience_of(notice), current_user)
         for name in ("subject", "text"):
             if name in missing:
                 wrong = form[rich_text.body_field(name)]
@@ -403,7 +405,9 @@ def _content_page(
         **rich_text.template_values(notice, form),
         mark=form.seen.data if elsewhere else version_of(notice),
         audience=audience_of(notice),
-        offered=merge_fields.offered_names(merge_fields.lists_of_notice(notice) or _own_list_ids(), web.language()),
+        offered=merge_fields.offered_names(
+            merge_fields.lists_of_notice(audiences.as_sent_by(notice, current_user)) or _own_list_ids(), web.language()
+        ),
         lacks_signature=merge_fields.lacks_signature(current_user, form.subject.data, form.text.data),
         uses_fields=merge_fields.has_merge_fields(form.subject.data, form.text.data),
         force=load_settings(),

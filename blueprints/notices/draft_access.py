@@ -9,7 +9,7 @@ import i18n
 import web
 from core.errors import AlreadySent, NotADraft
 from core.notices import direct_message
-from core.notices.audience import Audience, resolve_audience, resolve_audience_for
+from core.notices.audience import Audience, as_sent_by, resolve_audience, resolve_audience_for
 from database import millis
 from i18n import N_
 from models import Notice
@@ -32,6 +32,11 @@ def get_draft_or_redirect(number: int) -> Notice:
     ):
         abort(web.redirect_to("members.check_direct_message", number=person.id, notice=number))
     return notice
+
+
+def get_draft_as_sender(number: int) -> Notice:
+    """Return a draft as the current user would send it; its row does not change."""
+    return as_sent_by(get_draft_or_redirect(number), current_user)
 
 
 def audience_of(notice: Notice, at: datetime | None = None) -> Audience:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 
-from core.notices.audience import Audience
+from core.notices.audience import Audience, as_sent_by
 from core.permissions import Permissions, permissions_of, target_lists
 from models import Attachment, Choice, Notice, Organization, Question, User, Wording
 
@@ -31,8 +31,9 @@ def eligible_approvers(notice: Notice, by: User) -> list[User]:
 
     Who approves sees the letters as they go out, and so the children of everybody who was chosen by name.
     """
+    as_sent = as_sent_by(notice, by)
     others = User.select().where(User.id != by.id, User.disabled_at.is_null()).order_by(User.name)
-    return [one for one in others if may_approve(permissions_of(one), notice)]
+    return [one for one in others if may_approve(permissions_of(one), as_sent)]
 
 
 def may_approve(rights: Permissions, notice: Notice) -> bool:

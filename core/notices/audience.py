@@ -6,6 +6,7 @@ Resolved anew from the targets whenever it is asked; the fingerprint says whethe
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
+from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -163,10 +164,18 @@ def resolve_audience(notice: Notice, at: datetime | None = None) -> Audience:
 
 
 def resolve_audience_for(notice: Notice, by: User | None, at: datetime | None = None) -> Audience:
-    """Work out the audience of a draft as it is if this user sends it: within the own lists, with the own name."""
-    if by is not None:
-        notice.by, notice.by_name = by, by.name
-    return resolve_audience(notice, at)
+    """Resolve the audience of a draft as if this user sends it: within the user's lists, in the user's name."""
+    return resolve_audience(as_sent_by(notice, by), at)
+
+
+def as_sent_by(notice: Notice, by: User | None) -> Notice:
+    """Return an unsaved copy of a draft with `by` as its sender; the draft itself for the terminal (None)."""
+    if by is None:
+        return notice
+    preview = copy(notice)
+    preview.__data__, preview.__rel__ = dict(notice.__data__), dict(notice.__rel__)
+    preview.by, preview.by_name = by, by.name
+    return preview
 
 
 MIN_FOR_MAJORITY = 10

@@ -11,7 +11,7 @@ import i18n
 from core.delivery.queue import QueuedMessage, load_message
 from core.display_names import given_name
 from core.notices import attachments, html_body, merge_fields, questions
-from core.notices.audience import Recipient
+from core.notices.audience import Recipient, as_sent_by
 from core.notifications import kinds, service_mail
 from core.permissions import target_lists
 from core.responses import tracking
@@ -238,6 +238,8 @@ def render_author_copy(
 
     like: the reader whose merge fields it shows; without one 〔児童氏名〕 stands where each reader's own value will.
     """
+    if notice.state == "draft":
+        notice = as_sent_by(notice, by)
     values = (
         like.values if like else merge_fields.shared_values(merge_fields.names_in_notice(notice), notice, force, now)
     )

@@ -24,7 +24,7 @@ from core.errors import (
     WrongLetterCount,
 )
 from core.notices import approval_policy, attachments, reminders, sender_names
-from core.notices.audience import Audience, resolve_audience, resolve_audience_for
+from core.notices.audience import Audience, as_sent_by, resolve_audience
 from core.notices.author_copy import cancel_author_copies, send_author_copy
 from core.notices.content_checks import find_missing
 from core.permissions import person_scope_for_user
@@ -82,8 +82,9 @@ def validate_for_sending(
     """
     if notice.state != "draft":
         raise AlreadySent(notice)
-    audience = resolve_audience_for(notice, by)
-    if missing := find_missing(notice, audience, by, at or now):
+    as_sent = as_sent_by(notice, by)
+    audience = resolve_audience(as_sent)
+    if missing := find_missing(as_sent, audience, by, at or now):
         raise MissingFields(missing)
     if audience.fingerprint != fingerprint:
         raise AudienceChanged()
@@ -298,3 +299,4 @@ def change_state(notice: Notice, before: tuple[str, ...], refusal: DomainError, 
     if not Notice.update(**fields).where(Notice.id == notice.id, Notice.state.in_(before), *where).execute():
         raise refusal
     notice.__data__.update(Notice.get_by_id(notice.id).__data__)
+    notice.__rel__.clear()  # the sender may be another user now

@@ -13,7 +13,7 @@ from core.delivery import lifecycle
 from core.errors import WrongLetterCount
 from core.members import groups, segment_rules
 from core.notices import approval_policy, drafts, merge_fields, recipients, rendering, sender_names, workflow
-from core.notices.audience import resolve_audience, resolve_audience_for
+from core.notices.audience import as_sent_by, resolve_audience, resolve_audience_for
 from core.permissions import permissions_of
 from core.settings import load_settings
 from models import Child, Delivery, DeliveryMembership, MailingList, Membership, Notice, Person, Role
@@ -77,7 +77,9 @@ def test_a_colleagues_draft_is_looked_at_with_the_own_eyes(school, father):
     """Begun by the administrator for both children, opened and sent by who manages one class."""
     notice = draft(school, "守", persons=[father.id], lists=[school.lists["1-1"].id])
     hanako = school.users["花子"]
-    assert "海斗" not in shown(notice, resolve_audience_for(notice, hanako))
+    found = resolve_audience_for(notice, hanako)
+    assert found.receiving and "海斗" not in shown(as_sent_by(notice, hanako), found)
+    assert Notice.get_by_id(notice.id).by == notice.by == school.users["守"]
     Child.update(attributes={"当番日": "10/1"}).execute()
     confirm(Notice.get_by_id(notice.id), hanako)
     kept = Notice.get_by_id(notice.id)
