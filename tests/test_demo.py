@@ -128,6 +128,7 @@ def test_duty_days_move_to_the_coming_weeks_with_their_weekdays():
 # ── what is there ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.proves("E-20")
 def test_the_school_has_its_lists_members_and_organizers(filled):
     house = Organization.load_row()
     assert (house.name, settings.is_set_up()) == ("かえで原小学校", True)
@@ -245,6 +246,7 @@ def test_the_command_prints_the_passwords_once_and_they_open_the_door(config):
     assert Notice.select().count() == count
 
 
+@pytest.mark.proves("E-20")
 def test_it_refuses_beside_an_outside_mail_server(config):
     ground.set_current_config(replace(config, smtp="smtp+starttls://mail.school.example:587"))
     with pytest.raises(DomainError, match="mail server"):
@@ -312,6 +314,7 @@ def test_no_link_of_the_sample_school_is_broken(config, who):
     assert "かえで原小学校" in front and "練習" in front
 
 
+@pytest.mark.proves("T-48")
 def test_each_kind_of_question_was_asked_and_answered(filled):
     """T-48: attendance, vote, days, proxy, safety; one family each telephoned, some have not answered."""
     asked = {one.kind: one for one in Question.select()}

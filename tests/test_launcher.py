@@ -93,6 +93,7 @@ def test_is_plain_shell(shell):
 
 
 # E-03
+@pytest.mark.proves("E-03")
 def test_first_start_installs_then_runs_flask_with_the_same_words(place):
     result = place.run("notice", "send", "--subject", "運動会 の お知らせ", "")
     assert result.returncode == 0, result.stderr

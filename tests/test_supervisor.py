@@ -139,6 +139,7 @@ def test_a_port_of_root_says_what_to_do(config):
     assert "below 1024" in said
 
 
+@pytest.mark.proves("T-02", "D-39", "N-14")
 def test_the_worker_alone_sends_what_is_confirmed_and_what_is_booked(school, config):
     """T-02: nobody is logged in; the bell rings for both."""
     with (

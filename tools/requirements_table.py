@@ -1,71 +1,81 @@
-"""Write into `docs/requirements.md` which tests hold each requirement, read from the ids that the tests quote.
+"""Write into `docs/requirements.md` which tests prove each requirement: `.venv/bin/python -m tools.requirements_table`.
 
-Run it as `.venv/bin/python -m tools.requirements_table`. A row without a test keeps its "later: …"; what has neither is named.
+A test names what it proves: `@pytest.mark.proves("D-40", "T-05")`. The third column is written from these markers. The
+fourth is written by hand and kept: "by hand: how", "in part: what is missing" or "nothing to build".
 """
 
 import ast
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "requirements.md"
 ID = re.compile(r"\b[TDNXE]-\d\d\b")
-ROW = re.compile(r"^\| (?P<id>[TDNXE]-\d\d) \| (?P<what>.*) \| (?P<where>.*) \|$")
-MAX_TESTS = 3
-"""Tests named for one requirement; more are seldom read."""
+ROW = re.compile(r"^\| (?P<id>[TDNXE]-\d\d) \| (?P<what>.*) \| (?P<tests>.*) \| (?P<remark>.*) \|$")
+REMARK = re.compile(r"(?:by hand|in part): .+|nothing to build|-")
+COUNT = re.compile(r"about [\d,]+ test functions")
+"""Rounded to hundreds, so that one new test does not change the page."""
+
+
+def test_functions(folder: Path) -> Iterator[tuple[str, ast.FunctionDef]]:
+    """Give ("tests/x.py::test_y", function) of every test."""
+    for path in sorted(folder.rglob("test_*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+                yield f"{path.relative_to(ROOT).as_posix()}::{node.name}", node
+
+
+def proved_ids(function: ast.FunctionDef) -> list[str]:
+    """Return the ids of the marker `proves` of one test."""
+    calls = [one for one in function.decorator_list if isinstance(one, ast.Call)]
+    marks = [one for one in calls if ast.unparse(one.func) == "pytest.mark.proves"]
+    return [ast.literal_eval(argument) for mark in marks for argument in mark.args]
 
 
 def tests_by_id(folder: Path) -> dict[str, list[str]]:
-    """Return {id: ["tests/x.py::test_y", …]}; an id outside every test function names the file alone."""
-    found: dict[str, list[str]] = {}
-    for path in sorted(folder.rglob("test_*.py")):
-        source = path.read_text("utf-8")
-        name = path.relative_to(ROOT).as_posix()
-        rest = set(ID.findall(source))
-        for node in ast.walk(ast.parse(source)):
-            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
-                here = set(ID.findall(_source_with_comment(source, node)))
-                rest -= here
-                for one in sorted(here):
-                    found.setdefault(one, []).append(f"{name}::{node.name}")
-        for one in sorted(rest):
-            found.setdefault(one, []).append(name)
-    return found
+    """Return {id: ["tests/x.py::test_y", …]} from the markers."""
+    tests: dict[str, list[str]] = {}
+    for name, function in test_functions(folder):
+        for requirement in proved_ids(function):
+            tests.setdefault(requirement, []).append(name)
+    return tests
 
 
-def _source_with_comment(source: str, node: ast.FunctionDef) -> str:
-    """Return the text of a function with its decorators and the comment lines directly above."""
-    lines = source.splitlines()
-    first = min([node.lineno, *(one.lineno for one in node.decorator_list)]) - 1
-    while first and lines[first - 1].startswith("#"):
-        first -= 1
-    return "\n".join(lines[first : node.end_lineno])
-
-
-def fill_table(page: str, tests: dict[str, list[str]]) -> tuple[str, list[str]]:
-    """Return the page with its last column renewed, and the ids that have neither test nor "later"."""
-    lines, bare = [], []
+def fill_table(page: str, tests: dict[str, list[str]], functions: int) -> str:
+    """Return the page with its column of tests and its number of test functions renewed."""
+    lines = []
     for line in page.splitlines():
-        row = ROW.match(line)
-        if row:
-            where = _cell(tests.get(row["id"], [])) or (row["where"] if row["where"].startswith("later: ") else "-")
-            bare += [row["id"]] if where == "-" else []
-            line = f"| {row['id']} | {row['what']} | {where} |"
-        lines.append(line)
-    return "\n".join(lines) + "\n", bare
+        if row := ROW.match(line):
+            cell = " · ".join(f"`{one}`" for one in tests.get(row["id"], [])) or "-"
+            line = f"| {row['id']} | {row['what']} | {cell} | {row['remark']} |"
+        lines.append(COUNT.sub(f"about {round(functions, -2):,} test functions", line))
+    return "\n".join(lines) + "\n"
 
 
-def _cell(tests: list[str]) -> str:
-    exact = [one for one in tests if "::" in one] or tests
-    return " · ".join(f"`{one}`" for one in exact[:MAX_TESTS])
+def unproven(page: str) -> list[str]:
+    """Return the ids that have neither a test nor a remark that says why."""
+    rows = [row for line in page.splitlines() if (row := ROW.match(line))]
+    return [
+        row["id"]
+        for row in rows
+        if not REMARK.fullmatch(row["remark"])
+        or (row["tests"] == "-" and not row["remark"].startswith(("by hand: ", "nothing to build")))
+    ]
+
+
+def written_page() -> str:
+    """Return the page as it must be for the tests of today."""
+    folder = ROOT / "tests"
+    return fill_table(PAGE.read_text("utf-8"), tests_by_id(folder), sum(1 for _ in test_functions(folder)))
 
 
 def main() -> int:
-    page, bare = fill_table(PAGE.read_text("utf-8"), tests_by_id(ROOT / "tests"))
+    page = written_page()
     PAGE.write_text(page, "utf-8")
-    if bare:
-        print("neither test nor later:", " ".join(bare), file=sys.stderr)
+    if bare := unproven(page):
+        print("neither test nor remark:", " ".join(bare), file=sys.stderr)
     return bool(bare)
 
 

@@ -5,6 +5,8 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tools import catalogue
 
 HERE = Path(__file__).parents[2]
@@ -216,16 +218,19 @@ def pages_and_styles() -> list[Path]:
     return [*(HERE / "templates").rglob("*.html"), *(path for path in own if "vendor" not in path.parts)]
 
 
+@pytest.mark.proves("T-19", "E-01")
 def test_nothing_is_fetched_from_elsewhere():
     """E-01, E-04, T-19: whoever reaches this server needs no other one: no font, no script, no picture."""
     assert [name(path) for path in pages_and_styles() if ELSEWHERE.search(path.read_text("utf-8"))] == []
 
 
+@pytest.mark.proves("T-22")
 def test_no_page_needs_a_plug_in():
     """T-22."""
     assert [name(path) for path in pages_and_styles() if PLUG_IN.search(path.read_text("utf-8"))] == []
 
 
+@pytest.mark.proves("N-07", "E-06", "E-07")
 def test_no_form_has_a_field_for_to_cc_or_bcc():
     """N-07, E-06: what does not exist cannot be confused; recipients are lists and names, never typed addresses."""
     forms = [*(HERE / "templates").rglob("*.html"), *(HERE / "blueprints").rglob("*.py")]

@@ -71,6 +71,7 @@ def test_only_the_named_pages_are_open(app):
     assert {one for one in opened if not one.startswith("public.")} == OPEN_TO_ALL
 
 
+@pytest.mark.proves("T-10", "X-05")
 @pytest.mark.parametrize("headers", [{}, HTMX], ids=["page", "fragment"])
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
 def test_every_other_page_wants_a_login(app, method, headers):
@@ -99,6 +100,7 @@ def test_every_form_wants_its_token(strict):
     assert browser.get("/").status_code == 200, "and nothing of it has logged anybody out"
 
 
+@pytest.mark.proves("E-01")
 @pytest.mark.parametrize("who", ["守", None], ids=["administrator", "stranger"])
 def test_every_answer_carries_the_protecting_headers(app, as_, school, who):
     """T-12: nothing is kept by a browser, so that the way back after a logout shows nothing."""
@@ -115,6 +117,7 @@ def test_every_answer_carries_the_protecting_headers(app, as_, school, who):
         assert headers["Referrer-Policy"] in ("same-origin", "no-referrer"), endpoint
 
 
+@pytest.mark.proves("T-09", "E-05")
 def test_a_page_over_https_asks_for_https_for_ever(app):
     got = app.test_client().get("/login", base_url="https://kairan.test")
     assert "max-age" in got.headers["Strict-Transport-Security"]

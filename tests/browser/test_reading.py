@@ -83,6 +83,7 @@ def barriers(page: Page) -> list[str]:
     return [f"{one['id']}: {one['nodes'][0]['html'][:120]}" for one in found]
 
 
+@pytest.mark.proves("T-21")
 def test_a_press_without_script_lands_the_stamp(browser, site, sent):
     """T-18, T-44"""
     one = sent.deliveries["青山 美咲"]

@@ -278,6 +278,7 @@ def test_copying_tells_that_it_was_done(page, site):
     assert page.text_content("button") == "コピー"
 
 
+@pytest.mark.proves("T-22")
 def test_print_button_prints(page, site):
     page.add_init_script("window.printed = 0; window.print = () => { window.printed += 1 }")
     show(page, site, "<button data-print>印刷する</button>")
@@ -285,6 +286,7 @@ def test_print_button_prints(page, site):
     assert page.evaluate("window.printed") == 1
 
 
+@pytest.mark.proves("T-12")
 def test_page_from_the_browsers_memory_is_loaded_anew(page, site):
     show(page, site, "<p>1</p>")
     with page.expect_navigation():

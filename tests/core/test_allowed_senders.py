@@ -105,6 +105,7 @@ def test_another_address_cannot_answer_the_trial_letter(the_list, school):
 # ── joining ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.proves("T-26", "T-27", "T-36")
 def test_a_proven_blank_mail_joins_this_list_and_only_this(the_list):
     """T-27, N-16: empty subject and body; a greeting comes back."""
     row = blank("new@example.jp")
@@ -115,6 +116,7 @@ def test_a_proven_blank_mail_joins_this_list_and_only_this(the_list):
     assert [one.address for one in letters("welcome")] == ["new@example.jp"]
 
 
+@pytest.mark.proves("T-27")
 def test_whatever_the_mail_holds_is_ignored(the_list):
     """T-27: a "blank" mail has a signature, an image, an advertisement."""
     blank("new@example.jp", text="iPhoneから送信\n" * 50)
@@ -123,6 +125,7 @@ def test_whatever_the_mail_holds_is_ignored(the_list):
     assert "iPhone" not in str([one.payload for one in Letter.select()])
 
 
+@pytest.mark.proves("T-27")
 def test_joining_twice_makes_no_second_member(the_list):
     """T-27."""
     for _ in range(4):

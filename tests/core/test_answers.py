@@ -86,6 +86,7 @@ def test_an_unfinished_question_is_named(sent, given, sentence):
 # ── answering ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.proves("T-51")
 def test_the_last_answer_counts_once(sent):
     """T-51: first A, then B: none for A, one for B; the same again changes nothing."""
     ask(sent)
@@ -203,6 +204,7 @@ def opened(delivery: Delivery, number: int, at, agent: str = PHONE) -> None:
     read_confirmations.record_visit(fresh_one, f"a{number}", agent=agent, inside=False, now=at)
 
 
+@pytest.mark.proves("T-50")
 def test_opening_answers_where_the_list_is_set_so(opening, sent):
     """T-50: a touched page answers with the opened choice."""
     now = clock.now()
@@ -214,6 +216,7 @@ def test_opening_answers_where_the_list_is_set_so(opening, sent):
     )
 
 
+@pytest.mark.proves("T-50")
 def test_no_opening_answers_by_itself_elsewhere(sent):
     """T-50, decision 1: off by default."""
     ask(sent)
@@ -269,6 +272,7 @@ def test_all_links_opened_at_once_are_visits_whenever_it_happens(sent, after, ag
 # ── many at once ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.proves("T-51")
 def test_answers_that_come_at_the_same_time_are_all_kept(sent):
     """T-51: two guardians and their changes from many threads: one answer counts, every press has its row."""
     ask(

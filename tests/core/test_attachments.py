@@ -76,6 +76,7 @@ def confirm(draft, by):
     return workflow.confirm_send(draft, by=by, fingerprint=mark, now=NOW)
 
 
+@pytest.mark.proves("X-01")
 def test_each_file_is_opened_by_who_sends_before_it_goes(draft, school):
     """X-01, field 5.3 no. 2: the wrong file was attached although somebody had approved."""
     hanako, made = school.users["花子"], add(draft)
@@ -145,6 +146,7 @@ def test_a_withdrawn_file_is_closed_and_the_notice_stays(sent, school):
         attachments.withdraw_file(made, school.users["花子"], NOW)
 
 
+@pytest.mark.proves("X-03")
 @pytest.mark.parametrize(
     ("begun", "closes"),
     [

@@ -31,6 +31,7 @@ def reasons(audience):
     return {one.name: one.reason for one in audience.left_out}
 
 
+@pytest.mark.proves("T-34")
 def test_a_list_reaches_its_active_readers_by_kana_and_names_who_is_left_out(school):
     audience = audience_of(school, ["1-1"])
     assert names(audience.receiving) == ["青山 健太", "青山 美咲", "石川 直樹", "鈴木 大輔"]
@@ -73,12 +74,14 @@ def test_stopping_one_list_keeps_the_other(school):
 # exclusion (D-13)
 
 
+@pytest.mark.proves("D-13")
 def test_an_excluded_list_wins_over_an_included_one(school):
     audience = audience_of(school, ["1-1", "2-1"], without=["2-1"])
     assert "鈴木 大輔" not in names(audience.receiving)
     assert reasons(audience)["鈴木 大輔"] == "excluded"
 
 
+@pytest.mark.proves("D-13")
 def test_an_excluded_person_wins_over_being_named(school):
     audience = audience_of(school, ["1-1"], persons=["石川 直樹"], without_persons=["石川 直樹"])
     assert reasons(audience)["石川 直樹"] == "excluded"

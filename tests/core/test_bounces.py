@@ -33,6 +33,7 @@ def person(name: str) -> Person:
     return Person.get(Person.name == name)
 
 
+@pytest.mark.proves("D-37", "E-09")
 def test_user_unknown_excludes_at_once_and_names_why(sent):
     """D-37: the first hard bounce registers; E-09: the row stays."""
     letter = letter_of(sent, "青山 健太")

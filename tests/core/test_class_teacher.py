@@ -46,6 +46,7 @@ def wish(notice: Notice, by: User, **what: object) -> None:
     sender_names.set_sender_name(notice, permissions_of(by), clock.now(), in_charge=True, **what)
 
 
+@pytest.mark.proves("D-03", "D-15", "D-16")
 def test_letters_go_in_the_name_of_the_person_in_charge(teachers):
     """D-03, D-15, D-16: who has nobody in charge keeps the normal sender."""
     first, hanako = teachers.lists["1-1"], teachers.users["花子"]

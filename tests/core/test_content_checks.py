@@ -124,6 +124,7 @@ def test_a_day_word_in_the_subject_is_pointed_out_even_today(school):
     assert (one.kind, one.values["day"]) == ("subject_day", "10月14日(水)")
 
 
+@pytest.mark.proves("N-11")
 @pytest.mark.parametrize(("hour", "morning"), [(23, "10月15日(木) 7:00"), (2, "10月14日(水) 7:00")])
 def test_the_night_offers_the_next_morning(school, hour, morning):
     """N-11, field 4.3 no. 8."""

@@ -55,6 +55,7 @@ def examine() -> dict[str, dict]:
     return {one["kind"]: one for one in found["records"] + found["checks"]}
 
 
+@pytest.mark.proves("X-08")
 def test_names_every_record_to_publish_when_nothing_is_there(zone, config):
     found = examine()
     assert found["dkim"]["name"] == "kairan._domainkey.mail.school.example"
@@ -65,6 +66,7 @@ def test_names_every_record_to_publish_when_nothing_is_there(zone, config):
     assert all(found[kind]["advice"] for kind in ("dkim", "spf", "dmarc", "mx"))
 
 
+@pytest.mark.proves("E-02", "E-19")
 def test_finds_what_is_published(zone, config):
     key = dkim_signer.dns_record(config.key("dkim.pem"))
     halves = f'"{key[:200]}" "{key[200:]}"'
@@ -78,6 +80,7 @@ def test_finds_what_is_published(zone, config):
     assert [found[kind]["ok"] for kind in ("dkim", "spf", "dmarc", "mx", "ptr")] == [True] * 5
 
 
+@pytest.mark.proves("E-02")
 def test_another_key_and_two_spf_records_are_faults(zone):
     zone["kairan._domainkey.mail.school.example", "TXT"] = [
         f'"{dkim_signer.dns_record(dkim_signer.generate_key())[:250]}"'

@@ -68,6 +68,7 @@ def test_the_moments_of_the_letters(timing, now, expected):
     assert digests.last_due_time(timing, now) == expected
 
 
+@pytest.mark.proves("D-32", "D-34")
 def test_daily_by_default_and_never_at_once(school):
     """D-32, D-34: the next morning, all in one letter, once."""
     sent = send(school)
@@ -95,6 +96,7 @@ def test_nothing_to_tell_no_letter(school):
         assert digests.send_due_digests(tuesdays(8, day)) == 0
 
 
+@pytest.mark.proves("D-33")
 @pytest.mark.parametrize(
     ("timing", "expected"), [("none", 0), ("hourly", 5), ("daily", 5), ("weekly", 2), ("monthly", 1)]
 )
@@ -135,6 +137,7 @@ def test_several_notices_come_in_one_letter(school):
 # ── re-opening ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.proves("D-35")
 @pytest.mark.parametrize(("minutes", "counted"), [((59,), 0), ((61,), 1), ((40, 80), 0), ((59, 120), 1)])
 def test_within_an_hour_of_the_opening_before_is_no_new_opening(school, minutes, counted):
     """D-35: the hour slides with each opening."""
@@ -155,6 +158,7 @@ def test_machines_are_not_told(school):
 # ── to whom ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.proves("D-20")
 def test_the_user_who_was_chosen_is_told_not_who_pressed(school):
     """D-20"""
     sent = send(school, sender_user=school.users["守"], sender_name="守")
@@ -163,6 +167,7 @@ def test_the_user_who_was_chosen_is_told_not_who_pressed(school):
     assert [address for address, _ in told()] == ["user0@school.example"]
 
 
+@pytest.mark.proves("D-18")
 def test_each_person_in_charge_is_told_of_the_own_members_only(school):
     """D-18"""
     sent = send(school, begin=False)

@@ -42,6 +42,7 @@ def test_it_goes_to_this_person_alone(school):
     assert "お一人にお送りしています" in text and "登録された方へ" not in text
 
 
+@pytest.mark.proves("D-30")
 def test_who_has_stopped_can_be_written_to_and_it_is_said(school):
     """D-30."""
     person = school.people["雑音 一"]
@@ -52,6 +53,7 @@ def test_who_has_stopped_can_be_written_to_and_it_is_said(school):
     assert queue.recheck_claimed([letter.id], clock.now()) == {letter.id: "stopped"}
 
 
+@pytest.mark.proves("D-30")
 def test_a_notice_to_lists_still_leaves_out_who_has_stopped(school):
     """field 5.3 no. 6."""
     made = drafts.create_draft(school.users["花子"], now=clock.now())

@@ -80,6 +80,7 @@ text
 # ── roads ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.proves("T-26")
 @pytest.mark.parametrize(
     ("local", "kind"),
     [
@@ -283,6 +284,7 @@ def test_an_absence_note_is_no_bounce_and_no_reading(sent):
 # ── replies ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.proves("T-18")
 def test_a_reply_is_shown_told_and_never_distributed(sent):
     """T-18: no answer, no confirmation; the cell is marked, the writer of the notice is told."""
     letter = letter_of(sent)

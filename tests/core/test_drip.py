@@ -48,6 +48,7 @@ def test_due_so_many_days_after_joining_at_the_set_time(school, room, joined, da
     assert drip.step_due_at(joined, made) == due
 
 
+@pytest.mark.proves("N-12")
 def test_a_simulated_fortnight_sends_each_letter_once_and_in_order(school, room):
     """N-12: day by day, with the sweep running every few hours."""
     first = step(school, room, StepContent(0, 18 * 60, "ようこそ", "ご登録ありがとうございます。", True))
@@ -70,6 +71,7 @@ def test_who_joined_before_the_step_was_written_gets_none(school, room):
     assert drip.send_due_steps(MONDAY + timedelta(days=30)) == 0
 
 
+@pytest.mark.proves("N-12")
 def test_who_stopped_or_left_before_the_day_gets_none(school, room):
     made = step(school, room)
     for name, state in (("止めた人", "stopped"), ("去った人", "left"), ("待つ人", "pending")):

@@ -59,6 +59,7 @@ def names(recipients):
 # ── conditions ──
 
 
+@pytest.mark.proves("E-15")
 @pytest.mark.parametrize(
     ("rules", "expected"),
     [
@@ -84,6 +85,7 @@ def test_each_operator_finds_whom_it_says(school, items, rules, expected):
     assert sorted(found(school, *rules)) == sorted(expected)
 
 
+@pytest.mark.proves("E-15")
 def test_and_binds_closer_than_or(school, items):
     """E-15: 「広報」, or fathers in 本町."""
     rules = [rule("委員", "is", "広報"), rule("地区", "is", "本町", "or"), rule("relation", "is", "父")]
@@ -129,6 +131,7 @@ def test_twelve_rules_are_enough():
 # ── groups as recipients ──
 
 
+@pytest.mark.proves("D-01", "E-14")
 def test_lists_groups_and_persons_mix_and_everybody_gets_one_letter(school, items):
     """D-01, E-14: the same person in a list, in two groups and by name."""
     town, press = (
@@ -153,6 +156,7 @@ def test_a_group_covers_only_the_places_that_it_finds(school, items):
     assert not audience.whole
 
 
+@pytest.mark.proves("D-13")
 def test_an_excluded_group_wins_over_everything(school, items):
     """D-13: 送信しない wins over a list, a group and a name."""
     town, all_ = grouped(school, "本町", rule("地区", "is", "本町")), grouped(school, "1年", rule("grade", "is", "1"))
@@ -172,6 +176,7 @@ def test_the_same_group_in_and_out_is_out(school, items):
     assert audience_of(school, groups=[town], without_groups=[town]).receiving == ()
 
 
+@pytest.mark.proves("D-14")
 def test_fifteen_groups_in_and_out_together_and_not_one_more(school):
     """D-14"""
     made = [grouped(school, f"組{number}", rule("grade", "is", str(number))) for number in range(16)]

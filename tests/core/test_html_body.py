@@ -96,6 +96,7 @@ def test_corrections_and_latest_news_carry_it_and_an_apology_does_not(school, dr
     assert not sorry.decorated and sorry.html == ""
 
 
+@pytest.mark.proves("X-15")
 def test_a_sample_keeps_it_and_begins_a_notice_with_it(school, draft):
     row = templates.add_template(school.users["花子"], templates.content_from_notice(draft, "遠足"), None)
     said = templates.template_content(row)
@@ -226,6 +227,7 @@ def test_pictures_go_when_no_words_hold_them(school, draft):
 # ── the letter ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.proves("T-16", "X-15", "E-01")
 def test_a_letter_carries_both_parts_and_its_pictures(school):
     """T-16: the text part alone says everything; the HTML loads nothing from elsewhere."""
     mark = html_body.add_image("地図.png", files.png())

@@ -76,6 +76,7 @@ def test_a_list_with_a_booked_notice_is_not_closed(config):
     assert MailingList.open_lists().count() == 0
 
 
+@pytest.mark.proves("T-34")
 def test_people_are_counted_once_per_list(config):
     made, other = make(), make("別", "betsu")
     kaito, mitsuki = Child.create(name="鈴木 海斗"), Child.create(name="鈴木 美月")

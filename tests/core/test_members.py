@@ -194,6 +194,7 @@ def test_splitting_a_household_leaves_the_shared_child(kumi):
 
 
 # T-17
+@pytest.mark.proves("T-17")
 @pytest.mark.parametrize(
     ("address", "carrier"),
     [

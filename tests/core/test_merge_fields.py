@@ -60,6 +60,7 @@ def gaps_of(notice, by=None):
 # ── values ──
 
 
+@pytest.mark.proves("N-13")
 def test_values_come_from_child_place_person_house_sender_and_day(school, hanako):
     """N-13"""
     give(school, "石川 直樹", "石川 蓮", 当番日="10月20日(月)", 名札="青")
@@ -165,6 +166,7 @@ def test_what_one_child_has_the_sister_does_not_get(school):
 # ── missing values ──
 
 
+@pytest.mark.proves("D-24")
 def test_whom_a_field_is_empty_for_gets_no_letter_and_is_named(school, hanako):
     """D-24: skipped, counted, listed with the field."""
     give(school, "石川 直樹", "石川 蓮", 当番日="10月20日(月)")
@@ -181,6 +183,7 @@ def test_whom_a_field_is_empty_for_gets_no_letter_and_is_named(school, hanako):
     assert Letter.select().where(Letter.notice == notice, Letter.delivery.is_null(False)).count() == 1
 
 
+@pytest.mark.proves("D-25")
 def test_without_skipping_the_place_stays_empty(school, hanako):
     """D-25: sent with that place empty, never with braces."""
     give(school, "石川 直樹", "石川 蓮", 当番日="10月20日(月)")
@@ -217,6 +220,7 @@ def test_an_item_that_no_list_chosen_has_is_unknown(school):
     assert gaps_of(drafted(school, "{{車}}", "2-1", by="太郎")) == {}
 
 
+@pytest.mark.proves("D-22")
 def test_the_writer_without_a_signature_is_refused(school, hanako):
     """D-22: the one who is logged in needs a signature, if the words ask for it."""
     notice = drafted(school, "本文\n\n{{送信者の署名}}")
@@ -238,6 +242,7 @@ def test_what_the_house_has_not_entered_is_named_to_the_writer(school, hanako):
 # ── what leaves ──
 
 
+@pytest.mark.proves("T-41", "N-13")
 def test_the_letter_carries_the_values_frozen_when_sending_began(school, hanako):
     """D-25, T-41: what was sent stays what it was, whatever the roster says later."""
     give(school, "石川 直樹", "石川 蓮", 当番日="10月20日(月)")

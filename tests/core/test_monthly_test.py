@@ -22,6 +22,7 @@ def days(start: datetime, count: int) -> list[list[int]]:
     return [monthly_test.book_due_tests(start + timedelta(days=day)) for day in range(count)]
 
 
+@pytest.mark.proves("N-09")
 def test_three_days_ahead_and_once_a_month(room):
     """N-09."""
     days(NOW, 80)

@@ -22,6 +22,7 @@ def do(school, kind, *names, source="1-1", target="2-1"):
     )
 
 
+@pytest.mark.proves("T-35")
 def test_moving_leaves_the_one_and_joins_the_other(school):
     """T-35"""
     done = do(school, "move", "青山 健太", "石川 直樹")
@@ -36,6 +37,7 @@ def test_moving_leaves_the_one_and_joins_the_other(school):
     assert (row.user, row.number, row.detail["people"]) == (school.users["守"], school.lists["2-1"].id, 2)
 
 
+@pytest.mark.proves("T-35")
 def test_copying_keeps_both(school):
     """T-35"""
     do(school, "copy", "青山 健太")

@@ -30,6 +30,7 @@ def draft(school, hanako):
 
 
 # N-14
+@pytest.mark.proves("T-01", "D-39", "N-14", "X-07", "E-14")
 def test_a_booking_is_not_sent_before_its_time_and_sent_then_with_nobody_there(draft, hanako):
     """T-01, T-02, D-39, D-45."""
     book(draft, hanako, hours=9)
@@ -41,6 +42,7 @@ def test_a_booking_is_not_sent_before_its_time_and_sent_then_with_nobody_there(d
     assert fresh(draft).state == "sending" and Letter.select().where(Letter.notice == draft).count() == 4
 
 
+@pytest.mark.proves("T-02")
 def test_a_booking_survives_a_restart_and_the_loss_of_the_queue(draft, hanako, config):
     """T-02, law 1."""
     import tasks
@@ -57,6 +59,7 @@ def test_a_booking_survives_a_restart_and_the_loss_of_the_queue(draft, hanako, c
     assert lifecycle.start_due_notices(clock.now()) == [draft.id]
 
 
+@pytest.mark.proves("T-03", "D-45")
 def test_a_booking_leaves_the_same_record_as_an_immediate_notice(school, hanako):
     """T-03: when, who, content."""
     with smarthost.running() as (_, port):
@@ -86,6 +89,7 @@ def test_a_booking_leaves_the_same_record_as_an_immediate_notice(school, hanako)
     assert records[0] - {"notice.confirmed"} == records[1] - {"notice.booked"} == {"notice.started"}
 
 
+@pytest.mark.proves("T-06")
 def test_a_booking_moves_to_another_time_in_place_and_is_sent_once(draft, hanako):
     """T-06."""
     book(draft, hanako, hours=1)
@@ -122,6 +126,7 @@ def test_only_a_booking_can_be_moved_and_only_forward(draft, hanako):
 # cancelling
 
 
+@pytest.mark.proves("T-07", "D-43", "D-46")
 @pytest.mark.parametrize("booked", [True, False])
 def test_cancelling_gives_the_draft_back_with_everything(draft, hanako, booked):
     """T-07, D-43, D-46."""
@@ -139,6 +144,7 @@ def test_cancelling_gives_the_draft_back_with_everything(draft, hanako, booked):
     assert lifecycle.start_due_notices(clock.now()) == [draft.id]
 
 
+@pytest.mark.proves("D-44")
 @pytest.mark.parametrize("state", ["sending", "paused", "sent", "stopped", "withdrawn", "dropped", "draft"])
 def test_what_has_begun_cannot_be_cancelled(draft, hanako, state):
     """D-44."""
@@ -154,6 +160,7 @@ def test_what_stood_still_in_the_middle_cannot_become_a_draft(school, hanako):
         workflow.cancel_send(notice, hanako, clock.now())
 
 
+@pytest.mark.proves("D-44")
 def test_cancelling_at_the_very_moment_of_sending_is_either_or(school, hanako):
     """D-44: race at t."""
     for _ in range(12):

@@ -66,6 +66,7 @@ def test_many_recipients_are_written_in_few_statements(school, draft):
     assert draft.targets.count() == 400
 
 
+@pytest.mark.proves("D-46")
 @pytest.mark.parametrize("state", [one for one in ALL_STATES if one != "draft"])
 def test_only_a_draft_is_written_in(draft, hanako, state):
     """D-46: the content of a booked notice is read-only."""
@@ -87,6 +88,7 @@ def test_a_draft_is_thrown_away_with_everything(draft, hanako):
 # confirming
 
 
+@pytest.mark.proves("D-09")
 @pytest.mark.parametrize(
     ("change", "field"),
     [
@@ -106,6 +108,7 @@ def test_what_is_missing_is_named_by_field(draft, hanako, change, field):
     assert fresh(draft).state == "draft"
 
 
+@pytest.mark.proves("D-06")
 def test_no_recipients_and_nobody_reachable_are_refused(school, draft, hanako):
     """D-06."""
     drafts.set_recipients(draft, now=clock.now())
@@ -126,6 +129,7 @@ def test_an_audience_that_changed_since_the_check_page_is_refused(school, draft,
     assert fresh(draft).state == "draft"
 
 
+@pytest.mark.proves("N-06")
 @pytest.mark.parametrize("typed", [None, "", "5", "60", "六", "06"])
 def test_the_whole_school_wants_its_number_typed(school, typed):
     """Decision 7, N-06: nobody is used to it."""
@@ -162,6 +166,7 @@ def test_two_tabs_at_the_same_moment_confirm_once(draft, hanako, config):
     assert Letter.select().count() == 0
 
 
+@pytest.mark.proves("N-05")
 @pytest.mark.parametrize(("urgent", "seconds"), [(False, 180), (True, 20)])
 def test_it_can_be_cancelled_for_a_while_before_it_goes(school, hanako, urgent, seconds):
     """Decision 11."""

@@ -106,6 +106,7 @@ def test_a_server_that_hangs_after_the_content_does_not_make_letter_after_letter
     assert (fresh(notice).state, fresh(notice).pause_reason) == ("paused", "broken")
 
 
+@pytest.mark.proves("X-12")
 def test_one_letter_at_which_the_server_hangs_up_does_not_keep_the_others(school, host, hanako):
     host.rules["aoyama"] = "cut"
     notice = begun(hanako, [school.lists["1-1"]])

@@ -172,6 +172,7 @@ def large(school):
     return school
 
 
+@pytest.mark.proves("X-06")
 def test_classes_put_together_are_most_of_the_school(large):
     """X-06, decision 7: the number is asked for the share of the audience, not only for the mark of a list."""
     first, second = large.lists["1-1"].id, large.lists["2-1"].id

@@ -81,6 +81,7 @@ def test_what_waited_for_its_release_does_not_go_to_last_years_parents(door):
 # ── proven ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.proves("T-08", "T-23", "T-28", "T-30", "T-40")
 def test_a_proven_post_waits_the_usual_window_and_goes_to_every_active_member(door):
     """T-23, T-40: same engine and history as from the pages, with its route."""
     row = come(genuine())
@@ -97,6 +98,7 @@ def test_a_proven_post_waits_the_usual_window_and_goes_to_every_active_member(do
     assert notice.id in {one.id for one in Notice.latest()}
 
 
+@pytest.mark.proves("T-53")
 def test_a_post_carries_no_question_whatever_stands_in_it(door):
     """T-53: questions are written on the pages; a mail that looks like one is words."""
     notice = come(genuine(text="【アンケート】出席されますか。\n1. 出席する\n2. 欠席する\n")).notice
@@ -117,6 +119,7 @@ def test_the_receipt_names_the_number_the_time_and_how_to_cancel(door):
     assert Notice.get_by_id(notice.id).state == "draft"
 
 
+@pytest.mark.proves("T-46")
 def test_no_read_confirmation_unless_the_list_says_so(door):
     """T-46."""
     assert come(genuine()).notice.read_confirmation is False
@@ -124,6 +127,7 @@ def test_no_read_confirmation_unless_the_list_says_so(door):
     assert come(genuine("別の件")).notice.read_confirmation is True
 
 
+@pytest.mark.proves("T-29", "T-39")
 def test_which_address_was_used_is_known(door):
     """T-39: one person with two addresses; the history shows which."""
     raw = mail("hanako@docomo.ne.jp", LIST, "携帯から", TEXT)
@@ -135,6 +139,7 @@ def test_which_address_was_used_is_known(door):
 # ── not proven ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.proves("T-31")
 def test_a_forged_sender_reaches_nobody_and_the_registered_address_is_asked(door):
     """T-31, decision 6: From is typed by whoever sends."""
     row = come(mail(HANAKO, LIST, "偽の連絡", TEXT, Reply_To="evil@evil.com"), envelope="evil@evil.com")
@@ -249,6 +254,7 @@ def test_a_silent_dns_holds(door, monkeypatch):
 # ── who may not ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.proves("T-30")
 @pytest.mark.parametrize(
     ("author", "to"),
     [
@@ -267,6 +273,7 @@ def test_only_registered_senders_of_this_list_post(door, author, to):
     assert row.text == "買ってください", "the managers may look"
 
 
+@pytest.mark.proves("T-31")
 def test_strangers_get_no_answer_and_the_managers_are_told(door):
     """T-31: no content goes to a forged address."""
     come(mail("victim@example.net", LIST, "宣伝", "買ってください"), envelope="victim@example.net")
@@ -308,6 +315,7 @@ def test_the_sender_header_and_the_name_count_nothing(door):
 # ── what members see ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.proves("T-14", "N-07")
 def test_nobody_else_who_got_the_mail_is_passed_on(door):
     """N-07: people in Cc, hidden headers and our own links never reach members."""
     secret_link = "http://kairan.test/r/abcdefghijklmnopqrstuvwxyz"
@@ -364,6 +372,7 @@ def test_a_list_without_readers_says_so(door):
     assert len(letters("nobody")) == 1
 
 
+@pytest.mark.proves("T-15", "T-29")
 def test_a_post_in_an_old_japanese_encoding_is_read(door):
     """T-15, T-29."""
     head = f"From: {HANAKO}\nTo: {LIST}\nSubject: =?iso-2022-jp?b?GyRCTnM9LBsoQg==?=\n".encode()

@@ -25,11 +25,13 @@ def found(school, text="遠足です。", at=None, now=NOON, **fields):
     return content_checks.collect_warnings(made, audience.resolve_audience(made), now, at)
 
 
+@pytest.mark.proves("D-29")
 def test_an_ordinary_notice_at_noon_is_left_in_peace(school):
     assert found(school) == []
 
 
 # N-11
+@pytest.mark.proves("N-11")
 @pytest.mark.parametrize(("hour", "warned"), [(5, True), (6, False), (21, False), (22, True)])
 def test_the_night_is_named(school, hour, warned):
     at = datetime(2026, 10, 14, hour, 0, tzinfo=UTC).replace(tzinfo=content_checks.clock.ZONE)
@@ -72,11 +74,13 @@ def test_a_right_day_of_the_week_is_left_in_peace(school, text):
     assert found(school, text) == []
 
 
+@pytest.mark.proves("D-29")
 def test_a_footer_switched_off_is_named(school):
     """D-29."""
     assert [one.kind for one in found(school, footer=False)] == ["footer"]
 
 
+@pytest.mark.proves("D-28")
 def test_a_missing_postal_address_is_named(school):
     """D-28."""
     settings.update_organization(None, postal="")

@@ -66,6 +66,7 @@ def test_the_mark_for_polling_changes_with_every_count_and_with_the_notice(notic
     assert len(marks) == 3 and seen(notice).serial in marks
 
 
+@pytest.mark.proves("X-09")
 def test_the_end_is_estimated_by_the_set_rate_then_by_the_pace_so_far(school):
     """X-09."""
     smarthost.send_by(smarthost.closed_port(), rate=60)
@@ -89,6 +90,7 @@ def test_letters_are_listed_by_name_in_the_order_of_their_reading(notice):
     assert {one.name for one in progress.skipped_deliveries(notice)} == {"和田 幸子", "雑音 一", "雑音 三"}
 
 
+@pytest.mark.proves("N-17")
 def test_the_document_has_every_key_and_every_delivery_once(notice, school):
     put(notice, "naoki@example.jp", state="refused", reason="unknown_user", code=550)
     first = letter_to(notice, "suzuki@example.com")

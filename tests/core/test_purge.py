@@ -118,6 +118,7 @@ def test_a_house_without_anything_old_is_left_in_peace(school):
 # ── deleting ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.proves("X-02")
 def test_everything_about_readers_goes_and_the_new_year_stays(old, school):
     new = cast_notices.send([school.lists["1-1"]], at=at(2027, 4, 9))
     service = Letter.create(

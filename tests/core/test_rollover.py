@@ -89,6 +89,7 @@ def test_the_plan_guesses_the_highest_grade_and_the_classes_and_changes_nothing(
     assert year_end.begin_rollover(admin, clock.now()) == found  # an idle one is taken up again, not doubled
 
 
+@pytest.mark.proves("E-12")
 def test_the_years_end_empties_the_classes_and_takes_graduates_out_everywhere(school, admin, ended):
     assert names_in(school.lists["1-1"]) == names_in(school.lists["2-1"]) == set()
     left = {child for _, child, _ in names_in(school.lists["whole"])}

@@ -51,6 +51,7 @@ def choose(notice: Notice, by: User, **what: object) -> None:
     sender_names.set_sender_name(notice, permissions_of(by), clock.now(), **what)
 
 
+@pytest.mark.proves("D-07", "N-11")
 def test_the_name_is_that_of_who_sends_and_the_address_the_lists(school):
     """D-07."""
     notice, hanako = draft(school), school.users["花子"]
@@ -58,6 +59,7 @@ def test_the_name_is_that_of_who_sends_and_the_address_the_lists(school):
     assert from_of(notice) == {("かえで原小学校（花子）", "1nen1kumi@mail.school.example")}
 
 
+@pytest.mark.proves("D-19", "D-20")
 def test_a_manager_sends_in_the_name_of_another_user_and_both_are_kept(named):
     """D-19, D-20, T-41: From keeps the list's address, replies are told to the other one."""
     notice, hanako, other = draft(named), named.users["花子"], named.users["送る子"]
@@ -72,6 +74,7 @@ def test_a_manager_sends_in_the_name_of_another_user_and_both_are_kept(named):
     assert sender_names.response_recipient(Delivery.get_by_id(first.id)) == hanako
 
 
+@pytest.mark.proves("D-19")
 def test_a_registered_senders_name_may_be_chosen(named):
     """D-19: it has no account, so who pressed is told."""
     notice, hanako = draft(named), named.users["花子"]
@@ -81,6 +84,7 @@ def test_a_registered_senders_name_may_be_chosen(named):
     assert sender_names.response_recipient(Delivery.select().where(Delivery.notice == notice).first()) == hanako
 
 
+@pytest.mark.proves("D-21")
 def test_below_manager_no_other_name(named):
     """D-08, D-21: not by choosing, and not by pressing "send" on a colleague's draft."""
     notice, sender = draft(named, "送る子"), named.users["送る子"]

@@ -217,6 +217,7 @@ def test_a_list_may_always_ask_and_may_be_closed(the_list):
     assert emails.request_from_link(link, clock.now()) is None
 
 
+@pytest.mark.proves("X-02")
 def test_the_consent_is_kept_with_its_words(the_list):
     """field.md 3.1: route, when, the wording, the Message-ID; new words get a number of their own."""
     blank("a1@example.jp", address(the_list, the_list.join_code), proven=True)
@@ -228,6 +229,7 @@ def test_the_consent_is_kept_with_its_words(the_list):
     assert "新しい使いみち" in ConsentText.get_by_id(second["terms"]).text
 
 
+@pytest.mark.proves("N-16")
 def test_the_greeting_stands_in_the_welcome_letter(the_list):
     """N-16: the list's own words; a per cent sign or a field in them is taken as written."""
     signup.set_signup_options(the_list, None, mode="open", greeting="ようこそ 100% %(url)s", purpose="連絡")

@@ -46,6 +46,7 @@ def refuse(letter, reason, state="refused"):
 
 
 # E-12
+@pytest.mark.proves("D-38", "E-09", "E-12")
 def test_user_unknown_excludes_the_address_at_once_and_from_the_next_notice_on(school, hanako):
     """D-37, D-38."""
     notice = begun(hanako, [school.lists["1-1"]])

@@ -37,6 +37,7 @@ def sql(statement: str, *values) -> tuple:
     return db.execute_sql(statement, values).fetchone()
 
 
+@pytest.mark.proves("E-10")
 def test_delivery_rate_as_the_source_has_it():
     """E-10: 200 sent, 3 came back: 98.5 %; nothing sent: ―, not 0 and not 100."""
     assert stats.delivery_rate(200, 3) == 98.5
@@ -44,6 +45,7 @@ def test_delivery_rate_as_the_source_has_it():
     assert stats.sent_and_failed({"accepted": 197, "bounced": 2, "refused": 1}) == (200, 3)
 
 
+@pytest.mark.proves("E-10")
 def test_what_never_left_and_who_gets_none_is_no_part_of_sent(sent):
     """E-10: excluded recipients are not in "sent"; what waits, was skipped or cancelled neither."""
     names = ["青山 健太", "青山 美咲", "石川 直樹", "加藤 誠", "木村 恵", "鈴木 大輔"]
@@ -59,6 +61,7 @@ def test_what_never_left_and_who_gets_none_is_no_part_of_sent(sent):
     assert stats.stats_of_notice(sent.notice, clock.now()).delivered == pytest.approx(100 / 3)
 
 
+@pytest.mark.proves("E-16")
 def test_confirmed_is_counted_by_household_with_its_whole(sent, school):
     """E-16: read by one guardian is read by the household; families without an address are asked too."""
     read(sent, "青山 健太", 5)
@@ -148,6 +151,7 @@ def counted(school, **options):
     return made
 
 
+@pytest.mark.proves("N-15", "X-10")
 def test_opened_and_links_opened_are_estimates_of_the_letters_that_count_them(school):
     """X-10, E-16, N-15: readers and their provider's proxy of the letters accepted; scanners and prefetchers not."""
     made = counted(school, track_opens=True, track_clicks=True)
@@ -175,6 +179,7 @@ def test_a_switch_that_is_off_has_no_rate(school):
     assert both.opens_of == 6 and both.clicks_of == 0 and both.sent == 12
 
 
+@pytest.mark.proves("X-13")
 def test_openings_by_hour_of_the_day_and_by_hour_of_sending(school):
     """X-13: the first opening of each letter; and what came of the notices that left at the same hour."""
     made = counted(school, track_opens=True, track_clicks=True)
@@ -232,6 +237,7 @@ def test_the_hourly_task_counts_ahead_so_that_no_page_has_to(sent, school, monke
 # ── over time ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.proves("E-17")
 def test_over_time_is_the_sum_of_its_notices(sent, school):
     """E-17: by notice, by list, the fastest first; the sums by plain SQL over the letters."""
     second = cast_notices.send([school.lists["1-1"]], by=school.users["花子"], at=clock.now() - timedelta(hours=1))

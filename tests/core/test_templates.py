@@ -16,6 +16,7 @@ SAID = templates.TemplateContent(
 )
 
 
+@pytest.mark.proves("N-04")
 def test_the_usual_emergencies_are_shipped(school):
     """N-04: strangers, the administration, disasters and crime, in both languages."""
     shipped = {one.code for one in templates.available_templates(permissions_of(school.users["送る子"]))}
@@ -24,6 +25,7 @@ def test_the_usual_emergencies_are_shipped(school):
         assert all(one[language][part] for language in ("ja", "en") for part in ("name", "subject", "text"))
 
 
+@pytest.mark.proves("N-04")
 def test_a_notice_begun_has_the_words_and_the_question_but_no_recipients(school):
     """N-04, field 5.2 and 5.3 no. 2."""
     user = school.users["送る子"]

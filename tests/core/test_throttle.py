@@ -38,11 +38,13 @@ def test_all_letters_together_keep_the_rate_after_a_short_start(force):
     assert gone_in(60, force, wanted) == pytest.approx(300 + 10, abs=2)
 
 
+@pytest.mark.proves("N-10")
 def test_one_domain_keeps_its_own_rate(force):
     assert gone_in(60, force, letters(500)) == pytest.approx(120 + 4, abs=2)
 
 
 # E-02, E-19
+@pytest.mark.proves("N-10", "X-08", "E-02", "E-19")
 @pytest.mark.parametrize(
     ("domain", "a_minute"),
     [("docomo.ne.jp", 60), ("ezweb.ne.jp", 30), ("au.com", 30), ("i.softbank.jp", 60), ("t.vodafone.ne.jp", 60)],
@@ -53,6 +55,7 @@ def test_carriers_are_served_as_slowly_as_they_ask(force, domain, a_minute):
     assert gone_in(60, force, letters(200, domain)) == pytest.approx(a_minute + a_minute / 30, abs=1)
 
 
+@pytest.mark.proves("N-10", "X-12")
 def test_a_slow_domain_does_not_hold_up_the_others(force):
     wanted = [*letters(40, "ezweb.ne.jp"), (99, "example.com"), (100, "example.com")]
     assert throttle.take_tokens(wanted, force, NOON)[-2:] == [99, 100]
@@ -114,6 +117,7 @@ def test_a_pause_of_all_roads_says_why_and_ends(force):
     assert throttle.pause_reason(throttle.GLOBAL_BUCKET, NOON) is None
 
 
+@pytest.mark.proves("X-09")
 def test_the_time_is_estimated_from_the_rate(force):
     """X-09: 500 letters, about two minutes."""
     assert throttle.estimate_duration(500, force) == timedelta(seconds=100)

@@ -45,6 +45,7 @@ def visit(delivery, page: str, after_s: float, agent: str = PHONE) -> None:
     PageView.create(delivery=delivery, page=page, at=at, agent=agent, automatic=automatic)
 
 
+@pytest.mark.proves("D-31")
 def test_off_by_default_no_letter_holds_picture_or_counter(school):
     """D-31"""
     notice = cast_notices.send([school.lists["1-1"]], text=TEXT).notice
@@ -53,6 +54,7 @@ def test_off_by_default_no_letter_holds_picture_or_counter(school):
     assert "/o/" not in text and "/c/" not in text
 
 
+@pytest.mark.proves("D-31")
 @pytest.mark.parametrize(("opens", "clicks"), [(True, False), (False, True)])
 def test_two_independent_switches(school, opens, clicks):
     """D-31"""

@@ -34,6 +34,7 @@ def told(kind: str) -> list[Letter]:
 # ── to the managers ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.proves("E-09")
 def test_managers_hear_of_the_names_in_one_letter_and_once(school):
     """E-09: who died, by name and child; no address; not a letter for each bounce."""
     dead("青山 健太", "加藤 誠")
@@ -121,6 +122,7 @@ def test_what_rests_for_another_reason_is_not_opened(school):
 # ── the rate ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.proves("E-10")
 @pytest.mark.parametrize(
     ("accepted", "refused", "bounced", "rate"),
     [(197, 1, 2, "98.5 %"), (0, 0, 0, "―"), (200, 0, 0, "100.0 %"), (0, 3, 0, "0.0 %"), (1999, 1, 0, "99.9 %")],

@@ -35,6 +35,7 @@ def host(school):
 # every reader one letter
 
 
+@pytest.mark.proves("T-13", "D-04", "N-02", "E-08")
 def test_everybody_gets_exactly_one_letter_in_a_transaction_of_its_own(school, host, hanako):
     """T-13, D-04, E-08."""
     notice = begun(hanako, [school.lists["1-1"]])
@@ -55,6 +56,7 @@ def test_letters_share_a_connection(school, host, hanako):
 
 
 # N-08
+@pytest.mark.proves("T-14", "D-04", "N-08", "E-06", "E-08")
 def test_no_letter_holds_the_address_of_anybody_else(school, host):
     """T-14, also when the writer is a reader too: his own address stands in his own letter alone."""
     writer = school.users["守"]
@@ -88,6 +90,7 @@ def _all_that_can_be_read(raw):
     return b"\n".join(shown)
 
 
+@pytest.mark.proves("T-44")
 def test_each_letter_has_its_own_return_path_reply_address_and_links(school, host, hanako):
     begun(hanako, [school.lists["1-1"]], read_confirmation=True)
     assert drained()
@@ -97,6 +100,7 @@ def test_each_letter_has_its_own_return_path_reply_address_and_links(school, hos
     assert not [raw for _, _, raw, _ in host.mails if re.search(rb"\nBcc:|\nCc:", raw)]
 
 
+@pytest.mark.proves("E-13")
 def test_letters_are_signed(school, host, hanako):
     begun(hanako, [school.lists["1-1"]])
     assert drained()
@@ -129,6 +133,7 @@ def test_each_answer_has_its_state_and_reason_and_the_others_go_on(school, host,
     assert fresh(notice).state == ("sending" if state == "deferred" else "sent")
 
 
+@pytest.mark.proves("D-37", "D-38")
 def test_an_unknown_user_is_excluded_next_time(school, host, hanako):
     """D-37, D-38."""
     host.rules[NAOKI] = "550 5.1.1 User unknown"
@@ -318,6 +323,7 @@ def test_a_running_sender_notices_new_letters_and_ends_when_told(school, host, h
     assert not list((ground.current_config().data / "run").iterdir())
 
 
+@pytest.mark.proves("E-20")
 def test_without_a_server_letters_go_to_the_outbox_and_count_as_practice(school, config, hanako):
     notice = begun(hanako, [school.lists["1-1"]])
     assert drained()

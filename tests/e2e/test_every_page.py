@@ -71,6 +71,7 @@ def pages_of(page, house: Installation) -> Iterator[str]:
                 waiting.append(found)
 
 
+@pytest.mark.proves("E-04")
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(("device", "language"), [(PHONE, "ja"), (DESKTOP, "en")], ids=["phone-ja", "desktop-en"])
 def test_every_page_fits_and_has_no_axe_fault(visit, house, device, language) -> None:

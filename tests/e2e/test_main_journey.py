@@ -41,6 +41,7 @@ def write_notice(page, subject: str, look_at: Callable, list_name: str = "1ๅนด1็
     look_at(page)
 
 
+@pytest.mark.proves("T-19", "T-20", "T-21", "T-25", "T-43", "X-11", "E-04")
 @pytest.mark.parametrize(
     ("device", "options", "look_at"),
     [(PHONE, {}, look), (DESKTOP, {}, look), (PHONE, {"java_script_enabled": False}, pass_by)],

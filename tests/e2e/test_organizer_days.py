@@ -122,6 +122,7 @@ def _urgent_from_the_sample(page) -> tuple[int, str]:
     return count, subject
 
 
+@pytest.mark.proves("N-03")
 @pytest.mark.timeout(120)
 def test_the_typhoon_day(visit, house) -> None:
     """Field 5.2: from the shipped sample on the first page, under a minute and at most six taps to the sending;
@@ -198,6 +199,7 @@ def _written_in_the_tram(visit) -> int:
     return number
 
 
+@pytest.mark.proves("T-02", "D-36")
 @pytest.mark.timeout(180)
 def test_the_ordinary_week(visit, house) -> None:
     """Field 5.1: a question and a file, written in the evening, survive a closed tab; a colleague corrects a word and

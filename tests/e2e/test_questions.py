@@ -10,6 +10,7 @@ from tests.e2e.test_main_journey import write_notice
 pytestmark = pytest.mark.xdist_group("journeys")
 
 
+@pytest.mark.proves("T-49")
 def test_a_poll_written_on_a_phone_comes_back_as_bars(visit, house) -> None:
     """T-47 to T-52: written, sent, received with its links and buttons, answered, changed, counted."""
     page = visit(PHONE)

@@ -120,6 +120,7 @@ def say_of(page, name: str, choice: str, script: bool) -> None:
         page.wait_for_load_state()
 
 
+@pytest.mark.proves("D-01", "D-11")
 @pytest.mark.timeout(90)
 @pytest.mark.parametrize("script", [True, False], ids=["phone", "no-script"])
 def test_lists_groups_and_persons_mixed_with_some_left_out(visit, house, script) -> None:
@@ -222,6 +223,7 @@ def put_in_charge(page, house, name: str, teacher: str) -> None:
     page.get_by_role("button", name="保存する").click()
 
 
+@pytest.mark.proves("D-15", "D-18")
 @pytest.mark.timeout(120)
 def test_every_family_hears_from_its_teacher_and_each_teacher_of_the_own_families(visit, house) -> None:
     """D-03, D-15 to D-18, D-20: the name in From, the address the list's, and a digest to each for the own members."""

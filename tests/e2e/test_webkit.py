@@ -21,6 +21,7 @@ def safari() -> Iterator[WebKit]:
     window.close()
 
 
+@pytest.mark.proves("T-20", "E-04")
 def test_an_organizer_writes_and_a_parent_presses(safari: WebKit, house) -> None:
     """T-20, T-25, T-44."""
     safari.open(f"{house.url}/login")

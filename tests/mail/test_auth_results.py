@@ -117,6 +117,7 @@ def said(results: str, server: str = OURS, below: bytes = b"") -> bytes:
     return field + b"Received: from x by mx.school.example; now\r\n" + below + POST.replace(b"\n", b"\r\n")
 
 
+@pytest.mark.proves("T-29")
 @pytest.mark.parametrize(
     ("results", "how"),
     [

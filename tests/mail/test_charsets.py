@@ -38,6 +38,7 @@ def test_escapes_are_believed_under_every_name(charset):
     assert charsets.decode_text(jis(DAILY), charset) == DAILY
 
 
+@pytest.mark.proves("T-15")
 @pytest.mark.parametrize(
     ("raw", "charset", "text"),
     [

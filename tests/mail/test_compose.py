@@ -59,6 +59,7 @@ def test_the_text_is_what_the_check_page_shows():
     assert read(prepared.letter(HANAKO))["Subject"] == prepared.subject(HANAKO)
 
 
+@pytest.mark.proves("T-42", "T-43", "D-26", "D-28")
 def test_words_then_read_confirmation_then_footer():
     """T-43 the confirmation at the end of the body, D-26 the leave link and the address at the very bottom."""
     lines = make_renderer(NOTICE).text(HANAKO).split("\n")
@@ -79,6 +80,7 @@ def test_every_link_stands_alone_on_its_line(language):
     assert all(re.fullmatch(r"https://[a-z./0-9]+[a-z0-9]", line) and len(line) < 70 for line in links)
 
 
+@pytest.mark.proves("D-27")
 def test_a_letter_without_footer_and_confirmation_has_no_link():
     """An emergency letter may go without any URL, since some phones refuse mail with URLs."""
     letter = make_renderer(replace(NOTICE, footer=False, read_confirmation=False))

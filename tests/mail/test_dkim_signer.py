@@ -44,6 +44,7 @@ def published(pem):
 
 
 # E-13, X-08
+@pytest.mark.proves("X-08", "E-13")
 @pytest.mark.parametrize(
     "form",
     [

@@ -325,6 +325,7 @@ def test_a_field_whose_name_holds_an_ampersand_is_filled():
 # ── the text part ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.proves("T-16")
 def test_the_text_part_is_complete():
     """T-16: headings, items, addresses, what is struck out, pictures: all is said without HTML."""
     html = (

@@ -141,6 +141,7 @@ def test_the_plain_part_is_the_text_and_files_are_files():
     assert mail.attachments[0].content() == b"\x00\x01\x02"
 
 
+@pytest.mark.proves("T-15")
 def test_html_alone_is_turned_into_words():
     page = (
         '<head><title>x</title><style>p{}</style></head><div style="display:none">preview</div><p>朝<br>昼 &amp; 夜</p>'

@@ -126,6 +126,7 @@ def log(tmp_path) -> str:
     return (tmp_path / "pf" / "mail.log").read_text("utf-8", "replace")
 
 
+@pytest.mark.proves("T-23")
 def test_mail_from_outside_comes_in_and_what_is_unknown_is_refused_at_the_door(school, tmp_path, monkeypatch):
     """T-23, T-27, T-30: a post of a registered sender, a blank mail, a stranger; no backscatter, no open relay."""
     monkeypatch.setattr(dispatch, "txt_lookup", dns("example.jp"))

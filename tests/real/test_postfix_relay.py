@@ -17,6 +17,7 @@ from tests.smarthost import begun, drained, fresh, states
 pytestmark = [pytest.mark.xdist_group("real"), pytest.mark.timeout(180)]
 
 
+@pytest.mark.proves("T-13")
 def test_postfixs_own_sink_takes_every_letter_with_one_recipient(school, tmp_path):
     readers = smarthost.families(school.lists["1-1"], 60)
     folder, port = tmp_path / "sunk", free_port()

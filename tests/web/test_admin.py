@@ -88,6 +88,7 @@ def test_forged_posts_are_refused(as_, client, path):
 # ── settings ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.proves("D-28")
 def test_what_families_see_is_changed_and_recorded(as_, free):
     browser = as_("守")
     assert browser.post("/admin/organization", data=HOUSE).status_code == 303
@@ -123,6 +124,7 @@ def test_pace_is_changed(as_):
     assert (force.rate, force.domain_rate, force.hold_s, force.hold_urgent_s) == (100, 50, 60, 15)
 
 
+@pytest.mark.proves("N-06")
 @pytest.mark.parametrize(("field", "value"), [("hold_s", "0"), ("hold_urgent_s", "0"), ("rate", "-1"), ("rate", "x")])
 def test_time_to_cancel_is_never_switched_off(as_, field, value):
     """N-06"""

@@ -14,6 +14,7 @@ def add(browser, page: str, address: str = "hanako@docomo.ne.jp", name: str = "�
     return browser.post(page, data={"address": address, "name": name})
 
 
+@pytest.mark.proves("T-37", "T-39")
 def test_a_manager_adds_senders_and_each_gets_a_trial_letter(as_, page):
     """T-37, T-39: several, one person with two addresses."""
     browser = as_("花子")
@@ -45,6 +46,7 @@ def test_what_cannot_be_a_sender_is_said_at_the_field(as_, page, school, address
     assert AllowedSender.select().count() == 1
 
 
+@pytest.mark.proves("T-37", "T-38")
 def test_the_last_sender_cannot_go(as_, page, school):
     """T-38: neither is there a button, nor does a forged form do it."""
     browser = as_("花子")
@@ -59,6 +61,7 @@ def test_the_last_sender_cannot_go(as_, page, school):
     assert AuditLog.select().where(AuditLog.action == "sender.removed").count() == 1
 
 
+@pytest.mark.proves("T-37")
 def test_a_sender_is_changed_and_tried_again(as_, page):
     browser = as_("花子")
     add(browser, page)

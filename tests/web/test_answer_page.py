@@ -45,6 +45,7 @@ def counts(sent) -> list[int]:
     return [one["count"] for one in poll_results.poll_document(sent.notice)["questions"][0]["choices"]]
 
 
+@pytest.mark.proves("T-49")
 def test_the_opened_choice_is_preselected_and_nothing_is_recorded(reader, sent, hers):
     """T-49, decision 1"""
     answer = reader.get(f"/a/{hers.token}/2")
@@ -57,6 +58,7 @@ def test_the_opened_choice_is_preselected_and_nothing_is_recorded(reader, sent, 
     assert PageView.get(PageView.delivery == hers).page == "a2"
 
 
+@pytest.mark.proves("T-18", "T-50")
 def test_a_press_answers_and_can_be_corrected_at_once(reader, sent, hers):
     """T-50, T-51: the stamp lands; another link changes the answer, no double."""
     posted = reader.post(f"/a/{hers.token}/2", data={"q1": "2", "c1": "祖父が倒れました"})

@@ -91,6 +91,7 @@ def test_a_file_of_another_list_is_not_found(as_, draft, school):
     assert taro.post(f"/notices/{mine.id}/files/{made.id}/remove").status_code == 303 and names(draft) == ["a.pdf"]
 
 
+@pytest.mark.proves("X-01")
 def test_the_check_page_wants_each_file_opened(hanako, draft):
     """X-01: name, size, a button to open it; field 5.3 no. 2."""
     made = attachments.add_file(draft, "しおり.pdf", files.PDF, None, clock.now())
@@ -173,6 +174,7 @@ def test_a_press_opens_and_counts_a_get_does_not(client, sent):
     assert AttachmentView.select().count() == 1
 
 
+@pytest.mark.proves("X-05")
 def test_no_token_opens_the_file_of_another_notice(client, sent, school):
     """X-05."""
     other = cast_notices.send([school.lists["2-1"]])
@@ -181,6 +183,7 @@ def test_no_token_opens_the_file_of_another_notice(client, sent, school):
     assert client.get(f"/r/{'a' * 26}/file/{made.id}").status_code == 404
 
 
+@pytest.mark.proves("X-03")
 def test_a_withdrawn_file_and_a_withdrawn_notice_are_closed(client, hanako, sent):
     """X-03."""
     at, there, _ = reader(client, sent)

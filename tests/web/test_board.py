@@ -47,6 +47,7 @@ def count(page: str) -> tuple[str, str]:
 # ── looking ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.proves("T-45")
 def test_shows_everybody_those_who_have_not_confirmed_included(as_, sent):
     """T-45"""
     read(sent, "青山 美咲")
@@ -65,6 +66,7 @@ def test_every_look_opens(as_, sent, view, by):
     assert "石川 蓮" in page and "鈴木 美月" in page
 
 
+@pytest.mark.proves("T-45")
 def test_the_table_holds_the_time_of_every_confirmation(as_, sent):
     """T-45"""
     read(sent, "石川 直樹")
@@ -114,6 +116,7 @@ def test_no_board_before_sending(as_, school):
     assert as_("花子").get(f"/notices/{draft.id}/board").status_code == 404
 
 
+@pytest.mark.proves("N-17")
 def test_without_confirmation_there_are_states_and_no_stamps(as_, school):
     """N-17"""
     sent = cast_notices.send([school.lists["1-1"]], by=school.users["花子"], read_confirmation=False)

@@ -96,6 +96,7 @@ def test_it_is_found_where_somebody_looks(hanako, as_, sent):
 ALL_NO = dict.fromkeys(("sensitive", "money", "purpose", "many"), "no")
 
 
+@pytest.mark.proves("X-02")
 @pytest.mark.parametrize("case", list(ALL_NO))
 def test_each_of_the_four_cases_of_the_law_alone_is_a_duty_to_report(hanako, sent, case):
     """X-02, field 3.2: sensitive data, loss of property, a wrongful purpose, more than 1,000 persons."""

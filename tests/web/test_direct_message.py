@@ -21,6 +21,7 @@ def begin(browser, person, **fields):
     return browser.post(f"/members/{person.id}/letter", data=data), data
 
 
+@pytest.mark.proves("D-30")
 def test_from_the_members_page_to_the_window(hanako, school):
     person = school.people["石川 直樹"]
     assert f"/members/{person.id}/letter" in get_page(hanako, f"/members/{person.id}")

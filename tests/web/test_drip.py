@@ -44,6 +44,7 @@ def test_a_manager_writes_one_and_a_new_member_gets_it(as_, page, school):
     assert [one.action for one in AuditLog.select().where(AuditLog.action.startswith("step."))] == ["step.added"]
 
 
+@pytest.mark.proves("N-12")
 def test_the_letter_really_leaves(as_, page, school):
     """Claimed like every letter, though its notice is never finished."""
     as_("花子").post(f"{page}/new", data={**WRITTEN, "days": "0"})

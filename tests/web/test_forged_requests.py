@@ -68,6 +68,7 @@ def written() -> list[int]:
     ]
 
 
+@pytest.mark.proves("X-04", "E-07")
 @pytest.mark.parametrize("name", ["花子", "送る子"])
 def test_foreign_recipients_are_not_found(school, as_, foreign, name):
     """T-33, D-01: lists, groups and persons, to send to and to leave out, alone and beside the own ones."""
@@ -102,6 +103,7 @@ def page_part(browser, address: str) -> str:
     return browser.get(address, headers={"HX-Request": "true"}).get_data(as_text=True)
 
 
+@pytest.mark.proves("T-33")
 @pytest.mark.parametrize("name", ["花子", "送る子", "見る子"])
 def test_a_foreign_notice_is_steered_by_nobody_else(as_, foreign, name):
     """T-33, D-21: every verb of a notice, at a notice of another list."""
@@ -114,6 +116,7 @@ def test_a_foreign_notice_is_steered_by_nobody_else(as_, foreign, name):
     assert written() == before and Notice.get_by_id(foreign["draft"].id).state == "draft"
 
 
+@pytest.mark.proves("E-05")
 def test_who_may_only_look_writes_nothing(school, as_):
     """D-08: 見る子 sees the list and its notices."""
     notice, browser, number = own_draft(school, "花子"), as_("見る子"), school.lists["1-1"].id

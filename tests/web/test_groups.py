@@ -53,6 +53,7 @@ TOWN = ("item:地区", "is", "本町")
 # ── making ──
 
 
+@pytest.mark.proves("E-15")
 def test_the_form_offers_the_fields_of_the_list_and_shows_whom_it_finds(hanako, number):
     """E-15: preview of who matches, before anything is saved."""
     shown = get_page(hanako, f"/lists/{number}/groups/new")
@@ -123,6 +124,7 @@ def choose(browser, notice, **form):
     return browser.post(f"/notices/{notice.id}/recipients", data={"act": "next", **form})
 
 
+@pytest.mark.proves("D-11")
 def test_groups_are_sent_to_and_left_out(hanako, draft, school, number):
     """D-11, D-12, D-13: 送信する and 送信しない for each group; the choice is shown before going on."""
     town, river = group_of(school, "本町", "本町"), group_of(school, "川端", "川端")
@@ -135,6 +137,7 @@ def test_groups_are_sent_to_and_left_out(hanako, draft, school, number):
     assert "石川 直樹" in who and "青山 健太" in who
 
 
+@pytest.mark.proves("D-10")
 def test_the_way_to_make_a_group_leads_back_to_the_recipients(hanako, draft, number):
     """D-10: ＋追加/管理, and back with the new group among the recipients; what was ticked is kept."""
     there = hanako.post(f"/notices/{draft.id}/recipients", data={"act": "groups", "of": number, "lists": [number]})
@@ -146,6 +149,7 @@ def test_the_way_to_make_a_group_leads_back_to_the_recipients(hanako, draft, num
     assert kinds == {("list", True), ("group", True)}
 
 
+@pytest.mark.proves("D-14")
 def test_the_sixteenth_group_is_refused_with_the_number_and_the_choice_is_kept(hanako, draft, school, number):
     """D-14"""
     made = [group_of(school, f"組{n}", str(n)) for n in range(16)]

@@ -41,6 +41,7 @@ def hanako(as_):
     return as_("花子")
 
 
+@pytest.mark.proves("T-28", "T-40", "D-45")
 def test_every_route_leaves_the_same_record(hanako, school):
     """T-40, T-03: pages, terminal, mail, booked or not: when, who and what stand there."""
     sent(school, "画面のもの")
@@ -55,6 +56,7 @@ def test_every_route_leaves_the_same_record(hanako, school):
     assert text.count("花子") >= 4
 
 
+@pytest.mark.proves("T-41")
 def test_the_full_text_is_kept_as_sent(hanako, school):
     """T-41."""
     made = sent(school, "遠足のお知らせ", text="一行目\n二行目")

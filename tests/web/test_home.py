@@ -20,6 +20,7 @@ def day_old():
 
 
 # D-02, D-05, N-03
+@pytest.mark.proves("D-05")
 def test_two_large_buttons_are_posts_of_one_form(as_):
     text = as_("花子").get("/").text
     assert 'action="/notices/new"' in text

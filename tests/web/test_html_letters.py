@@ -4,6 +4,8 @@ import io
 import re
 from datetime import timedelta
 
+import pytest
+
 import clock
 from core.delivery.worker import open_worker
 from core.notices import drafts, html_body, workflow
@@ -57,6 +59,7 @@ def test_the_page_is_loaded_again_although_it_leads_to_a_place_on_itself(as_, sc
     assert answer.headers["HX-Redirect"].endswith("/words#body") and "HX-Refresh" not in answer.headers
 
 
+@pytest.mark.proves("X-15")
 def test_decoration_is_switched_on_and_off_and_nothing_typed_is_lost(as_, school):
     notice, browser = written(school, text="古い文"), as_("花子")
     assert post(browser, notice, "decorate", text="水筒を\nお持ちください").status_code == 303

@@ -41,6 +41,7 @@ def path(letter: Letter, name: str = "url") -> str:
 # ── for administrators ───────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.proves("T-31")
 def test_strangers_and_what_could_not_be_read_are_shown_escaped(as_, school):
     """Law 6: whatever arrives from outside is hostile."""
     row = come(mail("evil@example.net", LIST, EVIL, EVIL))

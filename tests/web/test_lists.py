@@ -24,6 +24,7 @@ def text(answer):
 # ── the lists ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.proves("T-33")
 def test_everybody_sees_the_own_lists_only(as_):
     shown = text(as_("花子").get("/lists"))
     assert "1年1組" in shown
@@ -43,6 +44,7 @@ def test_lists_count_their_people(as_):
     assert "届きません 1" in shown
 
 
+@pytest.mark.proves("T-34")
 def test_an_administrator_adds_a_list(as_):
     answer = as_("守").post("/lists/new", data={"name": "3年2組", "address": "3nen2kumi", "purpose": "連絡"})
     assert answer.status_code == 303
@@ -65,6 +67,7 @@ def test_a_bad_address_is_refused_and_what_was_typed_stays(as_, address, word):
 # ── one list ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.proves("X-07")
 def test_a_list_shows_each_person_once_with_children(as_, school):
     shown = text(as_("守").get(url(school.lists["whole"])))
     assert shown.count(">鈴木 大輔</a>") == 1
@@ -73,6 +76,7 @@ def test_a_list_shows_each_person_once_with_children(as_, school):
     assert "雑音 二" not in shown
 
 
+@pytest.mark.proves("T-33")
 @pytest.mark.parametrize("path", ["", "/import", "/export", "/settings"])
 def test_another_list_is_not_there(as_, one, path):
     assert as_("太郎").get(url(one, path)).status_code == 404

@@ -30,6 +30,7 @@ def test_name_is_read_kindly_and_may_be_the_address(client, name):
     assert log_in(client, name).status_code == 303
 
 
+@pytest.mark.proves("T-11")
 @pytest.mark.parametrize(("name", "password"), [("花子", "wrong"), ("だれか", PASSWORD), ("who@x.example", PASSWORD)])
 def test_wrong_login_gets_one_answer_and_runs_nothing(client, name, password):
     """T-11: no further program runs, and nobody learns which of the two was wrong."""
@@ -54,6 +55,7 @@ def test_empty_fields_are_named_and_the_name_is_kept(client):
     assert 'value="花子"' in answer.text
 
 
+@pytest.mark.proves("E-05")
 def test_sixth_try_must_wait_even_with_the_right_password(client):
     """E-05: five tries are free, then it takes a minute; what was typed as name is kept."""
     for _ in range(5):
@@ -116,6 +118,7 @@ def test_login_never_leads_away_from_this_site(client, wanted):
     assert log_in(client, next=wanted).location == "/"
 
 
+@pytest.mark.proves("T-10")
 def test_every_page_sends_strangers_to_the_login_page(client):
     """T-10, with the page to come back to; for htmx by header, without content."""
     answer = client.get("/users?page=2")
@@ -125,6 +128,7 @@ def test_every_page_sends_strangers_to_the_login_page(client):
     assert answer.headers["HX-Redirect"].startswith("/login")
 
 
+@pytest.mark.proves("T-12")
 def test_old_cookie_opens_nothing_after_logout_and_is_noted(as_, app):
     """T-12: the session is revoked on the server; its use afterwards is an unauthorized access."""
     browser = as_("花子")
@@ -145,6 +149,7 @@ def test_logout_of_a_stranger_leads_to_the_login_page(client):
     assert client.post("/logout").status_code == 302
 
 
+@pytest.mark.proves("T-12")
 def test_form_from_before_logout_is_refused(app, as_):
     """T-12: the token of an old form dies with its session."""
     browser = as_("花子")
@@ -175,11 +180,13 @@ def test_remembered_phone_is_asked_again_after_ninety_days_away(client):
     assert client.get("/").status_code == 302
 
 
+@pytest.mark.proves("T-09")
 def test_session_cookie_is_closed_to_scripts(client):
     cookie = next(one for one in log_in(client).headers.getlist("Set-Cookie") if one.startswith("kairan="))
     assert "HttpOnly" in cookie and "SameSite=Lax" in cookie
 
 
+@pytest.mark.proves("T-09")
 def test_session_cookie_goes_over_tls_only_where_there_is_tls(school, config):
     """T-09"""
     from dataclasses import replace

@@ -34,6 +34,7 @@ def again(row):
 # ── looking ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.proves("T-32")
 def test_the_page_shows_lists_child_and_household(as_, aoyama):
     shown = text(as_("花子").get(url(aoyama)))
     for word in ("1年1組", "青山 陽菜", "aoyama.k@example.com", "青山 美咲", "このアドレスに送っています"):
@@ -159,6 +160,7 @@ NEW = {
 }
 
 
+@pytest.mark.proves("T-24", "T-32", "T-36")
 def test_a_member_is_added_by_hand(as_, one):
     answer = as_("花子").post(f"/lists/{one.id}/members/new", data=NEW)
     assert answer.status_code == 303
@@ -228,6 +230,7 @@ def test_a_dead_address_is_nowhere_said_to_get_mail(as_, aoyama):
     assert "配信中" not in page and "宛先不明で停止" in page
 
 
+@pytest.mark.proves("T-32")
 def test_a_new_address_is_saved_and_the_state_released(as_, aoyama):
     Person.update(address_state="bounced").where(Person.id == aoyama.id).execute()
     answer = as_("花子").post(url(aoyama, "/address"), data={"address": "new@example.jp"})
@@ -253,6 +256,7 @@ def test_releasing_is_one_press(as_, school):
     assert as_("花子").get(url(noise, "/release")).status_code == 405
 
 
+@pytest.mark.proves("N-09")
 def test_a_test_letter_goes_out_also_to_who_stopped_but_not_to_a_dead_address(as_, school):
     browser = as_("花子")
     assert browser.post(url(school.people["雑音 一"], "/test")).status_code == 303
@@ -268,6 +272,7 @@ def test_a_test_letter_goes_out_also_to_who_stopped_but_not_to_a_dead_address(as
     assert "テストメール" in text(browser.get(url(school.people["雑音 一"])))
 
 
+@pytest.mark.proves("T-24")
 def test_one_list_is_stopped_and_resumed(as_, aoyama, one, school):
     browser, place = as_("花子"), Membership.get(Membership.person == aoyama, Membership.list == one)
     browser.post(url(aoyama, f"/lists/{one.id}"), data={"action": "stop"})
@@ -297,6 +302,7 @@ def test_who_waits_is_approved(as_, aoyama, one):
     assert Membership.get(Membership.person == aoyama, Membership.list == one).state == "active"
 
 
+@pytest.mark.proves("T-24")
 def test_removing_asks_and_says_what_stays(as_, aoyama, one, school):
     asked = text(as_("守").get(url(aoyama, f"/lists/{one.id}/remove")))
     assert "元に戻せません" in asked

@@ -1,5 +1,7 @@
 """The page for moving and copying members: administrators alone have it (T-35, T-33)."""
 
+import pytest
+
 from models import Membership
 from tests.web.notice_factory import get_page
 
@@ -45,6 +47,7 @@ def test_what_is_missing_is_said_and_the_choice_is_kept(as_, school):
     assert "石川 直樹" in members(school, "1-1")
 
 
+@pytest.mark.proves("T-35")
 def test_ordinary_managers_lack_the_page(as_, school):
     """T-35: 403 at the own list, 404 at another's; and the roster shows no button."""
     hanako, one = as_("花子"), school.lists["1-1"].id

@@ -35,6 +35,7 @@ def names(school) -> list[str]:
     return [one.person.name for one in non_readers.find_non_readers(school.lists["1-1"], notices)]
 
 
+@pytest.mark.proves("N-09")
 def test_names_those_who_confirmed_none_of_three_nor_anybody_at_home(school, three):
     """One confirmation in the household is enough; what is older than the last three does not count."""
     assert names(school) == ["青山 健太", "青山 美咲", "石川 直樹", "鈴木 大輔"]

@@ -9,6 +9,7 @@ from models import Notice, NoticeTemplate
 TYPED = {"name": "遠足", "kind": "school", "subject": "遠足", "text": "〔1日〕に行きます", "read_confirmation": "y"}
 
 
+@pytest.mark.proves("N-03")
 def test_two_taps_from_home_to_the_typhoon_notice(as_, school):
     """N-04, field 5.2: the button stands on the first page and leads to the recipients."""
     browser = as_("送る子")

@@ -73,6 +73,7 @@ def test_beginning_is_no_get(hanako):
     assert hanako.get("/notices/new").status_code == 405
 
 
+@pytest.mark.proves("D-05")
 def test_the_front_page_offers_a_key_that_no_other_page_has(hanako):
     first, second = (hidden(page(hanako, "/notices"), "form_key") for _ in range(2))
     assert first != second
@@ -104,6 +105,7 @@ def test_without_a_login_there_is_only_the_login_page(client, draft, path):
 
 
 # D-10, E-07
+@pytest.mark.proves("X-04")
 def test_only_the_own_lists_are_offered_and_none_is_chosen(hanako, school):
     """X-04, field 5.3.2: nothing is preselected, nothing of others is in sight."""
     notice = drafts.create_draft(school.users["花子"], now=clock.now())
@@ -120,6 +122,7 @@ def test_the_whole_school_is_offered_last_and_apart(as_, school):
     assert text.index("1年1組") < text.index("2年1組") < text.index('class="shu">全校')
 
 
+@pytest.mark.proves("D-12")
 def test_the_choice_is_kept_and_counted(hanako, school):
     """D-01, D-12: who receives is shown with the number before going on."""
     notice = drafts.create_draft(school.users["花子"], now=clock.now())
@@ -145,6 +148,7 @@ def test_htmx_gets_the_count_alone(hanako, school):
     assert "4通" in text
 
 
+@pytest.mark.proves("D-06")
 def test_next_without_recipients_is_refused_beside_the_button(hanako, school):
     """D-06."""
     notice = drafts.create_draft(school.users["花子"], now=clock.now())
@@ -153,6 +157,7 @@ def test_next_without_recipients_is_refused_beside_the_button(hanako, school):
     assert "宛先を選んでください。" in answer.get_data(as_text=True)
 
 
+@pytest.mark.proves("D-10", "X-11")
 def test_next_with_recipients_goes_on_to_the_words(hanako, school):
     notice = drafts.create_draft(school.users["花子"], now=clock.now())
     answer = hanako.post(f"/notices/{notice.id}/recipients", data={"lists": school.lists[CLASS].id, "act": "next"})
@@ -182,6 +187,7 @@ def test_a_list_that_is_no_number_keeps_the_page(hanako, school):
     assert answer.status_code == 422
 
 
+@pytest.mark.proves("D-11")
 def test_leaving_out_wins(hanako, school, draft):
     """D-11, D-13: 送信しない wins over the list."""
     one = school.people["青山 健太"].id
@@ -206,6 +212,7 @@ def test_two_windows_do_not_overwrite_each_other_silently(hanako, school, draft)
     assert Target.select().where(Target.notice == draft).count() == 1
 
 
+@pytest.mark.proves("D-12")
 def test_everybody_is_listed_with_the_reason(hanako, draft):
     """D-12: who receives and who does not, and why; the full list."""
     text = page(hanako, f"/notices/{draft.id}/recipients/all")
@@ -234,6 +241,7 @@ def test_words_are_saved_by_themselves(hanako, draft):
     assert "途中" in page(hanako, f"/notices/{draft.id}/words")
 
 
+@pytest.mark.proves("D-09")
 def test_next_wants_subject_and_text_and_keeps_what_was_typed(hanako, draft):
     """D-09: errors stand beside the field."""
     answer = hanako.post(f"/notices/{draft.id}/words", data=words(draft, subject=" ", text="長い本文", act="next"))
@@ -254,12 +262,14 @@ def test_an_htmx_next_with_errors_gets_the_form(hanako, draft):
     assert "<html" not in answer.get_data(as_text=True)
 
 
+@pytest.mark.proves("X-11")
 def test_next_goes_to_the_check(hanako, draft):
     answer = hanako.post(f"/notices/{draft.id}/words", data=words(draft, act="next"))
     assert answer.status_code == 303
     assert answer.location.endswith("/check")
 
 
+@pytest.mark.proves("T-42", "D-27")
 def test_options_are_saved(hanako, draft):
     """T-42, D-27: read confirmation and footer are options of each notice."""
     data = words(draft, useful_s=str(24 * 3600), urgent="y")

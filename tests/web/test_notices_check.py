@@ -56,6 +56,7 @@ def body(answer):
 # ── what it shows ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.proves("N-05", "X-01", "X-04", "X-16")
 def test_lists_number_names_and_reasons_are_shown(hanako, draft):
     """X-04, field 5.4: list and number large, first and last names, who is left out and why."""
     text = page(hanako, f"/notices/{draft.id}/check")
@@ -85,6 +86,7 @@ def test_htmx_gets_one_part(hanako, draft):
         assert "<html" not in body(answer)
 
 
+@pytest.mark.proves("X-09")
 def test_the_last_letter_leaves_after_the_chosen_time(hanako, draft):
     """X-09"""
     tomorrow = clock.to_local(clock.now()).date() + timedelta(days=1)
@@ -105,6 +107,7 @@ def test_the_last_notice_to_the_list_is_compared(hanako, school, draft):
     assert "前回との差" in page(hanako, f"/notices/{draft.id}/check")
 
 
+@pytest.mark.proves("D-29")
 def test_the_footer_switched_off_is_warned_about(hanako, school):
     """D-29."""
     made = draft_of(school, "花子", CLASS, footer=False)
@@ -143,6 +146,7 @@ def send(browser, notice, **more):
 
 
 # D-07
+@pytest.mark.proves("T-01", "D-36")
 def test_pressing_holds_the_notice_and_sends_the_own_copy(hanako, draft):
     """Journey a: the hold window begins with the organizer's own copy."""
     answer = send(hanako, draft)
@@ -173,6 +177,7 @@ def test_a_press_after_sending_says_so(hanako, draft):
     assert "このお知らせはすでに送信しました。（" in text
 
 
+@pytest.mark.proves("N-05")
 def test_a_changed_audience_is_shown_again_by_name(hanako, school, draft):
     """N-05: who came between check and press is named, and nothing is sent."""
     fields = hidden(page(hanako, f"/notices/{draft.id}/check"))
@@ -198,6 +203,7 @@ def test_words_changed_in_another_window_are_shown_again(hanako, draft):
     assert Notice.get_by_id(draft.id).state == "draft"
 
 
+@pytest.mark.proves("X-06")
 def test_the_whole_school_wants_its_number(as_, school):
     """X-06, N-06, decision 7: red all through, confirmed by typing the number."""
     admin, made = as_("守"), draft_of(school, "守", "whole")
@@ -213,6 +219,7 @@ def test_the_whole_school_wants_its_number(as_, school):
     assert Notice.get_by_id(made.id).state == "held"
 
 
+@pytest.mark.proves("T-01", "D-36", "D-41")
 def test_a_booking_says_its_time_on_the_button(hanako, draft):
     """T-01, D-36, D-41."""
     at = clock.now() + timedelta(days=1)

@@ -99,6 +99,7 @@ def test_the_hold_window_says_when_it_ends(hanako, held):
     assert f'data-until="{at.isoformat(timespec="seconds")}"' in text
 
 
+@pytest.mark.proves("D-43")
 def test_cancelling_brings_the_draft_back(hanako, held):
     """D-43, D-46: everything is kept, nothing was sent, the own copy does not leave any more."""
     answer = hanako.post(f"/notices/{held.id}/cancel")
@@ -110,6 +111,7 @@ def test_cancelling_brings_the_draft_back(hanako, held):
     assert "取り消しました。" in get_page(hanako, f"/notices/{held.id}/words")
 
 
+@pytest.mark.proves("D-44")
 def test_cancelling_too_late_says_so(hanako, sending):
     """D-44."""
     hanako.post(f"/notices/{sending.id}/cancel")
@@ -117,6 +119,7 @@ def test_cancelling_too_late_says_so(hanako, sending):
     assert "すでに送信が始まっているため、取り消せません。" in get_page(hanako, f"/notices/{sending.id}")
 
 
+@pytest.mark.proves("T-04", "T-05", "D-42")
 def test_bookings_are_listed_with_content_and_time(hanako, as_, booked):
     """T-04, T-05, D-42."""
     text = get_page(hanako, "/notices/booked")
@@ -129,6 +132,7 @@ def test_bookings_are_listed_with_content_and_time(hanako, as_, booked):
     assert "遠足のお知らせ" not in get_page(as_("太郎"), "/notices/booked")
 
 
+@pytest.mark.proves("T-06")
 def test_the_time_is_changed_in_place(hanako, booked):
     """T-06."""
     at = clock.now() + timedelta(days=2)
@@ -148,6 +152,7 @@ def test_a_bad_time_keeps_the_booking_and_what_was_typed(hanako, booked, at):
     assert Notice.get_by_id(booked.id).send_at == booked.send_at
 
 
+@pytest.mark.proves("T-07")
 def test_a_cancelled_booking_is_a_draft(hanako, booked):
     """T-07."""
     hanako.post(f"/notices/{booked.id}/cancel")
@@ -222,6 +227,7 @@ def test_what_only_waits_for_another_try_counts_as_sent(hanako, sending):
         assert "送信中<" not in text, address
 
 
+@pytest.mark.proves("X-12")
 def test_polling_costs_nothing_while_nothing_changes(hanako, sending):
     poll = {"HX-Request": "true"}
     text = hanako.get(f"/notices/{sending.id}", headers=poll).get_data(as_text=True)

@@ -50,6 +50,7 @@ def test_an_unknown_field_stands_at_its_place_and_nothing_is_lost(hanako, draft)
     assert "{{当番}}です。" in answer.text and Notice.get_by_id(draft.id).wording.text == "{{当番}}です。"
 
 
+@pytest.mark.proves("D-24")
 def test_the_check_page_steps_through_the_readers_and_names_whom_it_skips(hanako, draft):
     """D-24: 「当番日」が空の2人には送りません。"""
     first = get_page(hanako, f"/notices/{draft.id}/check")
@@ -60,6 +61,7 @@ def test_the_check_page_steps_through_the_readers_and_names_whom_it_skips(hanako
     assert "「当番日」が空です" in who and "青山 健太" in who
 
 
+@pytest.mark.proves("D-25")
 def test_unticked_everybody_gets_it_with_the_place_empty(hanako, draft):
     """D-25"""
     assert write(hanako, draft, subject="【旗当番】{{当番日}}", text="{{当番日}}です。").status_code == 303
@@ -80,6 +82,7 @@ def test_without_a_signature_the_way_to_enter_it_is_shown(hanako, draft, school)
     assert "1年1組 花子" in get_page(hanako, f"/notices/{draft.id}/check")
 
 
+@pytest.mark.proves("D-22")
 def test_a_signature_removed_in_another_window_stops_the_button(hanako, draft, school):
     """D-22: the server looks again when the button is pressed."""
     drafts.save_draft(draft, text="{{送信者の署名}}", now=clock.now())

@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+import pytest
+
 import clock
 from core.accounts import class_teacher
 from core.delivery import lifecycle
@@ -20,6 +22,7 @@ def draft(school, name="花子"):
     return made
 
 
+@pytest.mark.proves("D-07", "D-08", "D-23")
 def test_the_chosen_name_stands_on_writing_and_check(school, as_):
     """D-07, D-19, D-23."""
     AllowedSender.create(list=school.lists["1-1"], address="k@example.jp", address_key="k@example.jp", name="教頭 小川")
@@ -45,6 +48,7 @@ def test_typed_words_are_kept_on_the_way_to_the_name(school, as_):
     assert Notice.get_by_id(notice.id).wording.subject == "新しい件名"
 
 
+@pytest.mark.proves("D-08", "D-21")
 def test_below_manager_the_control_is_absent_and_a_forged_request_refused(school, as_):
     """D-08, D-21."""
     notice, browser = draft(school, "送る子"), as_("送る子")
@@ -71,6 +75,7 @@ def test_a_colleagues_draft_in_another_name_is_not_sent_by_a_sender(school, as_)
     assert Notice.get_by_id(notice.id).signed == "送る子"
 
 
+@pytest.mark.proves("D-16", "D-17", "D-23")
 def test_letters_in_the_names_of_the_persons_in_charge(school, as_):
     """D-16, D-17, D-23: the tick, then writing and check say so, with how many letters in whose name."""
     notice, browser = draft(school), as_("花子")
@@ -87,6 +92,7 @@ def test_letters_in_the_names_of_the_persons_in_charge(school, as_):
     get_page(as_("太郎"), f"/lists/{school.lists['1-1'].id}/in-charge", 404)
 
 
+@pytest.mark.proves("D-03")
 def test_the_person_in_charge_stands_on_the_members_page(school, as_):
     """D-03: set for one place by hand."""
     browser, person = as_("花子"), school.people["石川 直樹"]

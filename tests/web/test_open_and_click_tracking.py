@@ -34,6 +34,7 @@ def reader(app):
     return browser
 
 
+@pytest.mark.proves("N-15")
 def test_the_picture_counts_and_changes_nobodys_state(reader, hers):
     answer = reader.get(f"/o/{hers.token}.gif")
     assert (answer.status_code, answer.mimetype) == (200, "image/gif")
@@ -54,6 +55,7 @@ def test_the_picture_of_a_notice_that_counts_nothing_counts_nothing(reader, hers
     assert PageView.select().count() == 0
 
 
+@pytest.mark.proves("N-15")
 def test_a_link_leads_to_the_kept_address_and_nowhere_else(reader, hers):
     answer = reader.get(f"/c/{hers.token}/1?next=https://evil.example/&url=https://evil.example/")
     assert (answer.status_code, answer.location) == (302, "https://school.example/oshirase?id=7")
@@ -107,6 +109,7 @@ def test_a_fetched_picture_takes_no_read_back(reader, hers):
     assert Delivery.get_by_id(hers.id).read_at is not None
 
 
+@pytest.mark.proves("D-31", "D-32", "D-33", "D-34")
 def test_the_switches_stand_on_a_page_of_their_own(as_, school):
     """D-31 to D-33: both off, all timings daily, five choices exactly."""
     browser = as_("花子")

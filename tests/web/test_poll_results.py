@@ -49,6 +49,7 @@ def of(sent, more: str = "") -> str:
     return f"/notices/{sent.notice.id}/answers{more}"
 
 
+@pytest.mark.proves("T-52")
 def test_bars_stand_in_their_table_with_those_who_have_not_answered(as_, sent):
     """T-52: five households were asked; both guardians of one count once."""
     say(sent, "青山 健太", 1)
@@ -68,6 +69,7 @@ def test_counts_by_household_person_and_child(as_, sent):
     assert [bars(page(hanako, of(sent, f"?by={by}")))[0] for by in ("household", "person", "child")] == [1, 2, 1]
 
 
+@pytest.mark.proves("T-52")
 def test_who_has_not_answered_is_shown_by_class(as_, school):
     made = cast_notices.send([school.lists["1-1"], school.lists["2-1"]], by=school.users["守"])
     ask(made)
@@ -183,6 +185,7 @@ def test_the_printed_page_holds_both_halves(as_, sent):
     assert "和田 幸子" in text and "石川 蓮" in text and "hx-get" not in text
 
 
+@pytest.mark.proves("T-48")
 def test_the_days_are_counted_in_one_table(as_, school):
     """T-48: the day that suits most is marked."""
     made = cast_notices.send([school.lists["1-1"]], by=school.users["花子"])

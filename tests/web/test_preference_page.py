@@ -92,6 +92,7 @@ def test_guessing_is_counted_and_a_mark_of_another_purpose_opens_nothing(client,
 # ── what it shows and corrects ───────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.proves("X-05")
 def test_it_shows_the_own_data_and_nobody_elses(client, school):
     """No other guardian's data, no telephone number, no history, no remark of an organizer."""
     mine = school.people["青山 健太"]
@@ -238,6 +239,7 @@ def test_the_other_lists_of_the_child_are_one_press_away(client, school):
     assert (place.state, place.child.name) == ("active", "石川 蓮")
 
 
+@pytest.mark.proves("T-17")
 def test_a_test_letter_now_and_then(client, page):
     """T-17: a member can try whether mail arrives."""
     for _ in range(5):

@@ -28,6 +28,7 @@ def press(client, letter: Letter):
     return client.post(letter.payload["url"].removeprefix("http://kairan.test"))
 
 
+@pytest.mark.proves("T-17")
 def test_the_page_says_what_comes_to_whom_and_how_to_let_it_in(client, the_list):
     """T-17, T-26: purpose of use, blank mail, the domain to allow for each carrier; without a session."""
     got = client.get(f"/j/{the_list.address}")
@@ -39,6 +40,7 @@ def test_the_page_says_what_comes_to_whom_and_how_to_let_it_in(client, the_list)
     assert "No app and no password" in english and 'lang="en"' in english
 
 
+@pytest.mark.proves("T-36")
 def test_an_address_gets_a_letter_and_joins_by_its_link(client, the_list):
     """T-36: nobody joins before the link is pressed; opening it does nothing (law 3)."""
     url = f"/j/{the_list.address}"

@@ -60,6 +60,7 @@ def fields_of(text: str) -> dict[str, list[str]]:
     return found
 
 
+@pytest.mark.proves("T-48")
 @pytest.mark.parametrize("kind", list(questions.PRESETS))
 def test_a_ready_made_question_is_one_press(hanako, draft, kind):
     """T-48: attendance, majority, finding a day, proxy vote, safety check, or one of one's own."""

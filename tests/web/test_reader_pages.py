@@ -68,6 +68,7 @@ def test_speaks_the_language_of_the_reader(reader, hers):
 
 
 # X-05, N-02
+@pytest.mark.proves("N-02")
 def test_shows_no_more_than_the_letter_itself(reader, sent, hers):
     """Law 2: no other guardian, address, time or child."""
     read_confirmations.confirm_read(
@@ -85,6 +86,7 @@ def test_a_title_says_nothing_about_the_notice(reader, hers):
     assert "og:" not in text and 'name="description"' not in text
 
 
+@pytest.mark.proves("T-18", "T-44")
 def test_a_press_lands_the_stamp(reader, hers):
     """T-44"""
     answer = reader.post(f"/r/{hers.token}")
@@ -95,6 +97,7 @@ def test_a_press_lands_the_stamp(reader, hers):
     assert 'data-s="青山"' in text and "I have read this" not in text
 
 
+@pytest.mark.proves("T-45")
 def test_the_first_time_is_kept_and_shown_again(reader, hers):
     """T-45"""
     reader.post(f"/r/{hers.token}")
@@ -134,6 +137,7 @@ def test_readers_forms_are_exempt_from_csrf_and_nothing_else_is(app, reader, her
     assert reader.post("/login", data={"name": "花子", "password": "x"}).status_code == 403
 
 
+@pytest.mark.proves("T-44")
 @pytest.mark.parametrize("path", ["/r/{}", "/u/{}", "/u/{}/one-click"])
 def test_an_unknown_token_is_told_kindly(reader, school, path):
     """T-44: 404, nothing recorded."""
@@ -165,6 +169,7 @@ def test_a_withdrawn_notice_is_closed(reader, hers):
     assert fresh(hers).read_at is None
 
 
+@pytest.mark.proves("T-42")
 def test_no_button_where_no_confirmation_was_asked(reader, school):
     """T-42"""
     one = cast_notices.send([school.lists["1-1"]], read_confirmation=False).deliveries["青山 美咲"]
@@ -281,6 +286,7 @@ def test_the_leave_page_asks_first(reader, hers):
     assert stopped(hers.person) == 0
 
 
+@pytest.mark.proves("T-21", "D-26")
 def test_stop_and_turn_on_again(reader, hers):
     answer = reader.post(f"/u/{hers.token}", data={"do": "stop", "list": hers.list_id})
     assert answer.status_code == 303 and stopped(hers.person) == 1

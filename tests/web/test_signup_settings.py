@@ -22,6 +22,7 @@ def shown(browser, page: str) -> str:
     return browser.get(page).get_data(as_text=True)
 
 
+@pytest.mark.proves("T-26")
 def test_the_page_shows_both_ways_with_the_code(as_, school, page):
     """T-26."""
     text, code = shown(as_("花子"), page), row(school).join_code
@@ -47,6 +48,7 @@ def test_one_press_makes_a_new_code(as_, school, page):
     assert type(child).get_by_id(child.id).join_code != child.join_code
 
 
+@pytest.mark.proves("N-16")
 def test_rules_and_words_are_saved_and_shown(as_, school, page):
     """N-16: the greeting is seen in the letter before anybody gets it."""
     browser = as_("花子")

@@ -24,6 +24,7 @@ def sent(school):
     return made
 
 
+@pytest.mark.proves("X-07", "E-14", "E-16")
 def test_one_page_holds_the_three_rates_with_what_they_are_a_share_of(as_, sent):
     """E-16: 3 of 4 letters; 1 of 5 households, those without an address that works included; nothing asked."""
     text = get_page(as_("花子"), f"/figures/{sent.notice.id}")
@@ -34,6 +35,7 @@ def test_one_page_holds_the_three_rates_with_what_they_are_a_share_of(as_, sent)
     assert "style=" not in text
 
 
+@pytest.mark.proves("X-13", "E-17")
 def test_over_time_by_notice_hour_and_list(as_, sent, school):
     """E-17, X-13."""
     hanako = as_("花子")
@@ -46,6 +48,7 @@ def test_over_time_by_notice_hour_and_list(as_, sent, school):
     assert "/figures" in get_page(hanako, "/history")
 
 
+@pytest.mark.proves("X-10", "E-16")
 def test_openings_and_links_stand_only_where_they_are_counted(as_, sent, school):
     """X-10, E-16, D-31: labelled estimates, with what they are a share of, by notice, hour and list."""
     assert "目安" not in get_page(as_("花子"), "/figures").partition('id="meant"')[0]
@@ -88,6 +91,7 @@ def test_before_anything_was_sent_it_says_so(as_):
     assert "この年度に送ったお知らせはありません" in get_page(as_("守"), "/figures")
 
 
+@pytest.mark.proves("E-12")
 def test_addresses_to_look_at_are_shown_printed_and_written_to_a_file(as_, school):
     """E-12"""
     hanako = as_("花子")

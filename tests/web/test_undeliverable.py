@@ -3,6 +3,8 @@
 import html
 from datetime import timedelta
 
+import pytest
+
 import clock
 from core.delivery import alerts, throttle
 from models import Letter, Notice, Person
@@ -59,6 +61,7 @@ def test_our_own_fault_stands_on_the_first_page_of_administrators(as_, school):
     assert "信用していません" not in text(as_("花子").get("/"))
 
 
+@pytest.mark.proves("E-11")
 def test_the_result_names_the_rate_and_of_how_many(as_, school):
     """E-10, E-11"""
     notice = notice_factory.start_notice(school)

@@ -128,6 +128,7 @@ def test_role_with_a_last_day_is_over_the_day_after(as_, school):
     assert not permissions_of(sender).may("view", place)
 
 
+@pytest.mark.proves("T-38")
 def test_last_manager_of_a_list_stays(as_, school):
     """T-38: refused, until another manager is named."""
     browser, place = as_("守"), school.lists["1-1"].id
