@@ -9,7 +9,7 @@ from blueprints.history.views import ACTION_LABELS, bp
 from core import audit
 from core.delivery import lifecycle
 from core.notices.audience import EXCLUSION_REASONS
-from core.reports import breach_duty, breach_report, notice_list
+from core.reports import breach_report, notice_list
 from core.responses import tracking
 from i18n import N_
 
@@ -40,15 +40,15 @@ def show_breach_report(number: int) -> str:
     """Show who got a notice, who has seen what of it, and what was closed when; each look is written down."""
     report = _report_or_404(number)
     audit.log_action(current_user, "notice.incident_viewed", number)
-    now, judged = clock.now(), breach_duty.latest_assessment(report.notice)
+    now, judged = clock.now(), breach_report.latest_assessment(report.notice)
     return render_template(
         "history/breach_report.html",
         report=report,
         states=DELIVERY_LABELS,
         actions=ACTION_LABELS,
         now=now,
-        cases=breach_duty.REPORTING_CASES,
-        said=breach_duty.ANSWER_LABELS,
+        cases=breach_report.REPORTING_CASES,
+        said=breach_report.ANSWER_LABELS,
         judged=judged,
         days=judged.days(clock.to_local(report.known_at).date()),
         today=clock.to_local(now).date(),
@@ -63,13 +63,13 @@ def save_breach_assessment(number: int) -> Response:
     """Keep what the organizer says to the four cases of the law."""
     report, now = _report_or_404(number), clock.now()
     typed = request.form.get("known_on", "")
-    known = breach_duty.parse_known_on(typed, now)
+    known = breach_report.parse_known_on(typed, now)
     if typed.strip() and known is None:
         web.flash_message(
             N_("Write the day on which it was known like 2026-11-07; it cannot lie in the future."), "wrong"
         )
-    breach_duty.save_assessment(
-        report.notice, current_user, {name: request.form.get(name, "") for name in breach_duty.REPORTING_CASES}, known
+    breach_report.save_assessment(
+        report.notice, current_user, {name: request.form.get(name, "") for name in breach_report.REPORTING_CASES}, known
     )
     return web.redirect_to("history.show_breach_report", number=number, _anchor="law")
 

@@ -7,6 +7,7 @@ timing; where there is nothing to tell there is no letter. A letter names nobody
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from peewee import JOIN
@@ -15,12 +16,56 @@ import clock
 import i18n
 from core.notices import merge_fields, sender_names
 from core.notifications import service_mail
-from core.responses import response_events
-from core.responses.response_events import ResponseEvent
+from core.responses import tracking
 from core.settings import load_settings
 from database import bulk_insert, db
 from i18n import N_
-from models import Delivery, DigestSubscription, Notice, User
+from models import Answer, Delivery, DigestSubscription, Notice, User
+
+REOPEN_AFTER = timedelta(hours=1)
+"""Opened again within the hour of the opening before it: the same reading, not told (D-35)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseEvent:
+    """Something that a reader did with a letter; `kind`: read, answer, open, reopen, click."""
+
+    delivery: int
+    kind: str
+    at: datetime
+
+
+def events_by_notice(notices: Iterable[int]) -> dict[int, list[ResponseEvent]]:
+    """Return the facts by notice. Four queries, however many notices; what machines did is left out."""
+    numbers = list(notices)
+    found: dict[int, list[ResponseEvent]] = defaultdict(list)
+    for delivery in Delivery.select().where(Delivery.notice.in_(numbers), Delivery.read_at.is_null(False)):
+        found[delivery.notice_id].append(ResponseEvent(delivery.id, "read", delivery.read_at))
+    standing = Answer.by.is_null() & Answer.superseded_at.is_null()
+    answers = Answer.select(Answer, Delivery).join(Delivery).where(Delivery.notice.in_(numbers), standing)
+    for answer in answers:
+        found[answer.delivery.notice_id].append(ResponseEvent(answer.delivery_id, "answer", answer.at))
+    for notice, some in tracking.load_events(numbers).items():
+        found[notice] += _opens_and_clicks(some)
+    return found
+
+
+def _opens_and_clicks(some: list[tracking.TrackingEvent]) -> Iterable[ResponseEvent]:
+    """Turn fetches into openings and clicks; a provider's proxy opens only when somebody looks."""
+    last: dict[int, datetime] = {}
+    for event in some:
+        if event.by == "machine":
+            continue
+        if event.page != "o":
+            yield ResponseEvent(event.delivery, "click", event.at)
+            continue
+        before = last.get(event.delivery)
+        last[event.delivery] = event.at
+        if before is None:
+            yield ResponseEvent(event.delivery, "open", event.at)
+        elif event.at - before > REOPEN_AFTER:
+            yield ResponseEvent(event.delivery, "reopen", event.at)
+
 
 EVENT_KINDS: dict[str, str] = {
     "read": N_("“I have read this”"),
@@ -127,7 +172,7 @@ def send_due_digests(now: datetime) -> int:
             due[row.user_id, row.timing].append(row)
     if not due:
         return 0
-    facts = response_events.events_by_notice({row.notice_id for rows in due.values() for row in rows})
+    facts = events_by_notice({row.notice_id for rows in due.values() for row in rows})
     return sum(_send_digest(rows, facts, last_due_time(timing, now), now) for (_, timing), rows in sorted(due.items()))
 
 

@@ -7,7 +7,7 @@ from io import StringIO
 import pytest
 
 from core.notices import attachments, questions, related_notices, workflow
-from core.reports import breach_duty, breach_report
+from core.reports import breach_report
 from models import Attachment, Delivery, Notice, PageView, Question
 from tests import cast_notices, files
 
@@ -71,7 +71,7 @@ def test_until_somebody_says_otherwise_the_days_count_from_the_withdrawal(sent, 
     workflow.withdraw_notice(sent.notice, school.users["花子"], NOW)
     report = breach_report.build_report(Notice.get_by_id(sent.notice.id), NOW + timedelta(days=2))
     assert report.known_at == NOW and "notice.withdrawn" in [one.action for one in report.log]
-    days = breach_duty.latest_assessment(sent.notice).days(NOW.date())
+    days = breach_report.latest_assessment(sent.notice).days(NOW.date())
     assert [(days[name] - NOW.date()).days for name in ("known", "first", "last", "final")] == [0, 3, 5, 30]
 
 
@@ -80,19 +80,19 @@ def test_until_somebody_says_otherwise_the_days_count_from_the_withdrawal(sent, 
     [
         ({}, "open"),
         ({"many": "yes"}, "must"),
-        (dict.fromkeys(breach_duty.REPORTING_CASES, "no"), "free"),
-        ({**dict.fromkeys(breach_duty.REPORTING_CASES, "no"), "money": "unknown"}, "open"),
+        (dict.fromkeys(breach_report.REPORTING_CASES, "no"), "free"),
+        ({**dict.fromkeys(breach_report.REPORTING_CASES, "no"), "money": "unknown"}, "open"),
         ({"sensitive": "x", "other": "yes"}, "open"),
     ],
 )
 def test_a_possibility_is_not_ruled_out(sent, school, said, outcome):
     """field 3.2: 「おそれ」 is enough; the last answers count, and who gave them is kept."""
-    assert breach_duty.latest_assessment(sent.notice).outcome == ""
-    breach_duty.save_assessment(
-        sent.notice, school.users["守"], dict.fromkeys(breach_duty.REPORTING_CASES, "yes"), None
+    assert breach_report.latest_assessment(sent.notice).outcome == ""
+    breach_report.save_assessment(
+        sent.notice, school.users["守"], dict.fromkeys(breach_report.REPORTING_CASES, "yes"), None
     )
-    breach_duty.save_assessment(sent.notice, school.users["花子"], said, NOW.date())
-    judged = breach_duty.latest_assessment(sent.notice)
+    breach_report.save_assessment(sent.notice, school.users["花子"], said, NOW.date())
+    judged = breach_report.latest_assessment(sent.notice)
     assert (judged.outcome, judged.by, judged.known_on) == (outcome, "花子", NOW.date())
 
 

@@ -7,7 +7,6 @@ import pytest
 import clock
 from core.notices.rendering import service_form
 from core.reports import digests
-from core.responses import response_events
 from core.settings import load_settings
 from models import Delivery, DigestSubscription, Letter, Notice, PageView, User
 from tests import cast_notices
@@ -144,7 +143,7 @@ def test_within_an_hour_of_the_opening_before_is_no_new_opening(school, minutes,
     sent = send(school)
     first = TUESDAY + timedelta(minutes=10)
     open_(sent, "青山 美咲", first, *(first + timedelta(minutes=one) for one in minutes))
-    facts = response_events.events_by_notice([sent.notice.id])[sent.notice.id]
+    facts = digests.events_by_notice([sent.notice.id])[sent.notice.id]
     assert sum(one.kind == "open" for one in facts) == 1
     assert sum(one.kind == "reopen" for one in facts) == counted
 

@@ -7,7 +7,7 @@ import pytest
 
 import clock
 import i18n
-from core.reports import breach_duty
+from core.reports import breach_report
 from models import AuditLog, Delivery, Notice
 from tests import cast_notices
 
@@ -106,7 +106,7 @@ def test_each_of_the_four_cases_of_the_law_alone_is_a_duty_to_report(hanako, sen
     assert hanako.post(address, data={**ALL_NO, case: "yes"}).status_code == 303
     text = page(hanako, address)
     assert (
-        f"報告が必要です（{i18n.say('ja', breach_duty.REPORTING_CASES[case].short)}）" in text
+        f"報告が必要です（{i18n.say('ja', breach_report.REPORTING_CASES[case].short)}）" in text
         and "ご本人への通知も必要です。" in text
     )
     assert text.count('value="no" checked') == 3 and text.count('value="yes" checked') == 1
