@@ -16,7 +16,7 @@ import clock
 import config as ground
 from core import install, settings
 from core.delivery import lifecycle
-from core.notices import drafts, workflow
+from core.notices import approval, drafts
 from core.notices.audience import resolve_audience
 from database import bulk_insert, db
 from models import Letter, MailingList, Membership, Notice, Person
@@ -62,7 +62,7 @@ def create_confirmed_notice() -> Notice:
     notice = drafts.create_draft(None, now=now)
     drafts.save_draft(notice, now=now, subject="授業参観・学級懇談会のお知らせ", text=TEXT, read_confirmation=True)
     drafts.set_recipients(notice, now=now, lists=[MailingList.get().id])
-    return workflow.confirm_send(notice, by=None, fingerprint=resolve_audience(notice).fingerprint, now=now, hold_s=0)
+    return approval.confirm_send(notice, by=None, fingerprint=resolve_audience(notice).fingerprint, now=now, hold_s=0)
 
 
 def start_notice() -> Notice:

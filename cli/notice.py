@@ -16,7 +16,7 @@ from cli.group import get_group_or_exit
 from core.accounts import accounts
 from core.delivery import throttle
 from core.errors import DomainError, TooManyGroups
-from core.notices import attachments, content_checks, drafts, questions, workflow
+from core.notices import approval, attachments, content_checks, drafts, questions
 from core.notices.audience import EXCLUSION_REASONS, Audience, resolve_audience
 from core.notices.file_types import UnfitFile
 from core.permissions import permissions_of
@@ -93,7 +93,7 @@ def send(
     audience = resolve_audience(made, moment)
     _print_recipients(made, audience, moment, now)
     try:
-        workflow.confirm_send(
+        approval.confirm_send(
             made,
             by=user,
             fingerprint=audience.fingerprint,

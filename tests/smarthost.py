@@ -17,7 +17,7 @@ import config as ground
 from core.delivery import lifecycle
 from core.delivery.worker import SmtpWorker
 from core.errors import DomainError
-from core.notices import drafts, workflow
+from core.notices import approval, drafts
 from core.notices.audience import resolve_audience
 from database import db
 from mail import address as addresses
@@ -133,7 +133,7 @@ def written(by: User, lists: Iterable[MailingList], *, subject: str = "水筒", 
 def confirmed(notice: Notice, by: User, *, hold_s: int | None = 0, at: datetime | None = None) -> Notice:
     """Confirm a draft as its check page would."""
     audience = resolve_audience(notice)
-    return workflow.confirm_send(
+    return approval.confirm_send(
         notice,
         by=by,
         fingerprint=audience.fingerprint,

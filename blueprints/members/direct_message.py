@@ -13,7 +13,7 @@ from blueprints.members import bp
 from blueprints.members.forms import DirectMessageForm
 from blueprints.members.views import get_person_or_404
 from core.errors import DomainError
-from core.notices import audience, content_checks, direct_message, rendering, workflow
+from core.notices import approval, audience, content_checks, direct_message, rendering
 from core.notices.content_checks import find_missing
 from core.settings import load_settings
 from models import Notice, Person
@@ -81,7 +81,7 @@ def check_direct_message(number: int, notice: int) -> Any:
     wrong = ""
     if request.method == "POST":
         try:
-            workflow.confirm_send(
+            approval.confirm_send(
                 made, by=current_user, fingerprint=request.form.get("fingerprint", ""), now=clock.now()
             )
         except DomainError as refusal:

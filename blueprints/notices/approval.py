@@ -13,7 +13,7 @@ from blueprints.notices.compose import FIRST_NAMES_SHOWN, LAST_NAMES_SHOWN, repo
 from blueprints.notices.forms import ReviewForm
 from core.accounts import who_can
 from core.errors import DomainError, MissingFields
-from core.notices import approval, approval_policy, content_checks, rendering
+from core.notices import approval, content_checks, rendering
 from core.notices import audience as audiences
 from core.settings import load_settings
 from i18n import N_
@@ -23,7 +23,7 @@ from models import Notice
 def _notice_under_review(number: int) -> Notice:
     """Return a notice whose letters the user may see as they go out; its writer, and who may let it go."""
     notice = web.get_notice_or_404(number, "send")
-    if notice.by_id != current_user.id and not approval_policy.may_approve(web.permissions(), notice):
+    if notice.by_id != current_user.id and not approval.may_approve(web.permissions(), notice):
         raise web.PermissionDenied(who_can.holders_for_notice(notice))
     return notice
 
@@ -65,7 +65,7 @@ def _review_page(notice: Notice, form: ReviewForm, told: str = "", status: int =
         else None,
         warnings=content_checks.collect_warnings(notice, audience, now, notice.send_at, web.language()),
         poll_page="notices.review_page",
-        mark=approval_policy.content_fingerprint(notice, audience),
+        mark=approval.content_fingerprint(notice, audience),
         own=notice.by_id == current_user.id,
     )
 

@@ -18,17 +18,7 @@ from blueprints.notices.forms import CheckForm
 from core import rate_limits
 from core.delivery import throttle
 from core.errors import AlreadySent, AttachmentNotOpened, DomainError, MissingFields, TimeInPast, WrongLetterCount
-from core.notices import (
-    approval,
-    approval_policy,
-    author_copy,
-    content_checks,
-    link_check,
-    recipients,
-    rendering,
-    sender_names,
-    workflow,
-)
+from core.notices import approval, author_copy, content_checks, link_check, recipients, rendering, sender_names
 from core.notices import audience as audiences
 from core.notices.audience import Audience
 from core.notices.content_checks import find_missing
@@ -104,10 +94,10 @@ def _send_off(notice: Notice, form: CheckForm, when: SendTime) -> None:
         "at": when.at,
         "typed": parse_typed_number(form.typed.data or ""),
     }
-    if approval_policy.must_be_approved(notice, current_user):
+    if approval.must_be_approved(notice, current_user):
         approval.request_review(notice, current_user, User.get_or_none(User.id == form.colleague.data), **seen)
     else:
-        workflow.confirm_send(notice, by=current_user, **seen)
+        approval.confirm_send(notice, by=current_user, **seen)
         tasks.wake_worker(notice.send_at)
     tasks.wake_worker()  # the own copy, or the letter to the colleague, leaves at once
 
@@ -212,11 +202,7 @@ def _check_values(notice: Notice, audience: Audience, when: SendTime, form: Chec
 
 def _colleagues(notice: Notice) -> list[User]:
     """Return who may be asked to look before it goes; nobody if it goes without."""
-    return (
-        approval_policy.eligible_approvers(notice, current_user)
-        if approval_policy.must_be_approved(notice, current_user)
-        else []
-    )
+    return approval.eligible_approvers(notice, current_user) if approval.must_be_approved(notice, current_user) else []
 
 
 def _duration_estimate(

@@ -16,7 +16,7 @@ import config
 from core.delivery import lifecycle, suppression
 from core.demo import polls
 from core.demo.dates import day_for_weekdays, fill_dates, local_moment
-from core.notices import drafts, related_notices, workflow
+from core.notices import approval, drafts, related_notices, workflow
 from core.notices.audience import resolve_audience
 from core.settings import load_settings
 from database import millis
@@ -132,7 +132,7 @@ def _correct(entry: dict, past: DemoContext, made: dict[str, Notice]) -> Notice:
 def _confirm(notice: Notice, past: DemoContext, now: datetime, at: datetime | None = None) -> None:
     audience = resolve_audience(notice)
     typed = str(audience.letters)
-    workflow.confirm_send(
+    approval.confirm_send(
         notice, by=notice.by, fingerprint=audience.fingerprint, now=now, at=at, typed=typed, hold_s=None if at else 0
     )
 

@@ -4,19 +4,21 @@ asked → held or scheduled (approved), asked → draft (sent back, or taken bac
 goes: the mark covers words, questions, files and audience, and anything that changed since is refused.
 """
 
+import hashlib
+import json
 from datetime import datetime
 
 from core import audit
-from core.errors import AlreadySent, AudienceChanged, DomainError, MissingFields, TimeInPast
-from core.notices import approval_policy, sender_names, workflow
-from core.notices.audience import Audience, resolve_audience
+from core.errors import AlreadySent, ApprovalRequired, AudienceChanged, DomainError, MissingFields, TimeInPast
+from core.notices import sender_names, workflow
+from core.notices.audience import Audience, as_sent_by, resolve_audience
 from core.notices.content_checks import find_missing
 from core.notifications import service_mail
-from core.permissions import person_scope_for_user
+from core.permissions import Permissions, permissions_of, person_scope_for_user, target_lists
 from core.settings import load_settings
 from database import db
 from i18n import N_
-from models import Notice, User
+from models import Attachment, Choice, Notice, Organization, Question, User, Wording
 
 MAX_NOTE_CHARS = 1000
 REQUEST_LIFETIME_S = 24 * 3600
@@ -40,6 +42,84 @@ class NotInReview(DomainError):
     message = N_("This notice does not wait for a second person any more.")
 
 
+def confirm_send(
+    notice: Notice,
+    *,
+    by: User | None,
+    fingerprint: str,
+    now: datetime,
+    at: datetime | None = None,
+    typed: str | None = None,
+    hold_s: int | None = None,
+) -> Notice:
+    """Let a checked notice go: into the hold window, or booked for a time `at`.
+
+    Raises what `examined` has against it, and NeedsSecond if a second person must look first (never if urgent).
+    """
+    audience = workflow.validate_for_sending(notice, by=by, fingerprint=fingerprint, now=now, at=at, typed=typed)
+    if must_be_approved(notice, by):
+        raise ApprovalRequired()
+    sender_names.verify_sender_name(notice, by)
+    return workflow.schedule_send(notice, audience, by=by, now=now, at=at, hold_s=hold_s)
+
+
+# ── who may approve ──
+
+
+def must_be_approved(notice: Notice, by: User | None) -> bool:
+    """Say whether somebody else must approve this notice.
+
+    Only what is written on the pages, never what is urgent (law 7) or practice; nobody is waited for who is not there.
+    """
+    if by is None or notice.urgent or notice.route != "web" or not is_enabled_for(notice):
+        return False
+    return bool(eligible_approvers(notice, by))
+
+
+def is_enabled_for(notice: Notice) -> bool:
+    """Say whether the organization or one of the lists wants a second person."""
+    lists = target_lists(notice)
+    if notice.kind == "individual" or lists and all(one.practice_of_id for one in lists):
+        return False
+    return Organization.load_row().requires_approval or any(one.requires_approval for one in lists)
+
+
+def eligible_approvers(notice: Notice, by: User) -> list[User]:
+    """Return who may approve: everybody else who may send to all of its lists, and to those of the people in it.
+
+    Who approves sees the letters as they go out, and so the children of everybody who was chosen by name.
+    """
+    as_sent = as_sent_by(notice, by)
+    others = User.select().where(User.id != by.id, User.disabled_at.is_null()).order_by(User.name)
+    return [one for one in others if may_approve(permissions_of(one), as_sent)]
+
+
+def may_approve(rights: Permissions, notice: Notice) -> bool:
+    """Say whether a user may let a colleague's notice go: write to all of its lists, and see everybody in it."""
+    return rights.may_in_all_lists("send", notice) and rights.may_see_named_recipients(notice)
+
+
+def content_fingerprint(notice: Notice, audience: Audience) -> str:
+    """Return a short mark of everything that goes out: words, questions, options, files, audience."""
+    parts = {
+        "words": list(Wording.select().where(Wording.notice == notice).order_by(Wording.id).tuples()),
+        "questions": list(Question.select().where(Question.notice == notice).order_by(Question.id).tuples()),
+        "choices": list(Choice.select().join(Question).where(Question.notice == notice).order_by(Choice.id).tuples()),
+        "files": list(
+            Attachment.select(Attachment.id, Attachment.name, Attachment.digest)
+            .where(Attachment.notice == notice)
+            .order_by(Attachment.id)
+            .tuples()
+        ),
+        "options": [notice.read_confirmation, notice.footer, notice.reply_to_user_id, notice.files_inside],
+        "audience": audience.fingerprint,
+    }
+    return hashlib.sha256(json.dumps(parts, ensure_ascii=False, default=str).encode()).hexdigest()[:32]
+
+
+# ── review ──
+
+
 def request_review(
     notice: Notice,
     by: User,
@@ -51,7 +131,7 @@ def request_review(
     typed: str | None = None,
 ) -> None:
     """Ask a colleague to look at a checked notice. Raises NoColleague and what `notices.examined` has against it."""
-    if colleague is None or colleague.id not in {one.id for one in approval_policy.eligible_approvers(notice, by)}:
+    if colleague is None or colleague.id not in {one.id for one in eligible_approvers(notice, by)}:
         raise InvalidApprover()
     audience = workflow.validate_for_sending(notice, by=by, fingerprint=fingerprint, now=now, at=at, typed=typed)
     sender_names.verify_sender_name(notice, by)
@@ -68,7 +148,7 @@ def request_review(
             within=person_scope_for_user(by),
             asked=colleague,
             asked_at=now,
-            asked_mark=approval_policy.content_fingerprint(notice, audience),
+            asked_mark=content_fingerprint(notice, audience),
             fingerprint=audience.fingerprint,
             word="",
             word_by="",
@@ -114,7 +194,7 @@ def _unchanged_audience(notice: Notice, mark: str, now: datetime) -> Audience:
     audience = resolve_audience(notice)
     if missing := find_missing(notice, audience, notice.by, notice.send_at or now):
         raise MissingFields(missing)
-    if not approval_policy.content_fingerprint(notice, audience) == mark == notice.asked_mark:
+    if not content_fingerprint(notice, audience) == mark == notice.asked_mark:
         raise AudienceChanged()
     if notice.send_at is not None and notice.send_at <= now:
         raise TimeInPast()

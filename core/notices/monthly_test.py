@@ -11,7 +11,7 @@ from datetime import date, datetime, time, timedelta
 import clock
 import i18n
 from core import audit
-from core.notices import drafts, workflow
+from core.notices import approval, drafts
 from core.notices.audience import resolve_audience
 from core.settings import load_settings
 from database import db
@@ -86,7 +86,7 @@ def _book_test(mailing_list: MailingList, at: datetime, now: datetime) -> Notice
         if not audience.receiving:
             drafts.delete_draft(notice, None)
             return None
-        return workflow.confirm_send(
+        return approval.confirm_send(
             notice, by=notice.by, fingerprint=audience.fingerprint, now=now, at=at, typed=str(audience.letters)
         )
 

@@ -13,7 +13,6 @@ from core import audit
 from core.delivery import lifecycle
 from core.errors import (
     AlreadySent,
-    ApprovalRequired,
     AttachmentNotOpened,
     AudienceChanged,
     DomainError,
@@ -23,7 +22,7 @@ from core.errors import (
     TimeInPast,
     WrongLetterCount,
 )
-from core.notices import approval_policy, attachments, reminders, sender_names
+from core.notices import attachments, reminders
 from core.notices.audience import Audience, as_sent_by, resolve_audience
 from core.notices.author_copy import cancel_author_copies, send_author_copy
 from core.notices.content_checks import find_missing
@@ -48,27 +47,6 @@ STATE_LABELS: dict[str, str] = {
 
 
 # ── confirming ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def confirm_send(
-    notice: Notice,
-    *,
-    by: User | None,
-    fingerprint: str,
-    now: datetime,
-    at: datetime | None = None,
-    typed: str | None = None,
-    hold_s: int | None = None,
-) -> Notice:
-    """Let a checked notice go: into the hold window, or booked for a time `at`.
-
-    Raises what `examined` has against it, and NeedsSecond if a second person must look first (never if urgent).
-    """
-    audience = validate_for_sending(notice, by=by, fingerprint=fingerprint, now=now, at=at, typed=typed)
-    if approval_policy.must_be_approved(notice, by):
-        raise ApprovalRequired()
-    sender_names.verify_sender_name(notice, by)
-    return schedule_send(notice, audience, by=by, now=now, at=at, hold_s=hold_s)
 
 
 def validate_for_sending(

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from core.errors import ApprovalRequired, AttachmentNotOpened, AudienceChanged, NotADraft, TimeInPast
-from core.notices import approval, approval_policy, attachments, audience, drafts, workflow
+from core.notices import approval, attachments, audience, drafts
 from core.system import safety_settings
 from models import Attachment, AuditLog, Letter, MailingList, Notice, Person, Role, Wording
 from tests import files
@@ -35,33 +35,31 @@ def ask(school, made, who="守", at=None, by="花子"):
 
 def approve(school, made, who="守", now=NOW, mark=None):
     fresh = Notice.get_by_id(made.id)
-    shown = mark or approval_policy.content_fingerprint(fresh, audience.resolve_audience(fresh))
+    shown = mark or approval.content_fingerprint(fresh, audience.resolve_audience(fresh))
     return approval.approve_notice(fresh, school.users[who], shown, now)
 
 
 def test_it_is_wanted_for_ordinary_notices_of_the_list_alone(wanted, school):
     """Law 7: never for an urgent one."""
     hanako = school.users["花子"]
-    assert approval_policy.must_be_approved(draft(school), hanako)
-    assert not approval_policy.must_be_approved(draft(school, urgent=True), hanako)
+    assert approval.must_be_approved(draft(school), hanako)
+    assert not approval.must_be_approved(draft(school, urgent=True), hanako)
     other = drafts.create_draft(school.users["太郎"], now=NOW)
     drafts.set_recipients(other, lists=[school.lists["2-1"].id], now=NOW)
-    assert not approval_policy.must_be_approved(other, school.users["太郎"])
+    assert not approval.must_be_approved(other, school.users["太郎"])
     safety_settings.update_safety(None, everywhere=True, lists=[], public_urgent=False)
-    assert (
-        approval_policy.must_be_approved(other, school.users["太郎"]) and not MailingList.get_by_id(1).requires_approval
-    )
+    assert approval.must_be_approved(other, school.users["太郎"]) and not MailingList.get_by_id(1).requires_approval
 
 
 def test_nobody_is_waited_for_who_is_not_there(wanted, school):
     Role.delete().where(Role.user != school.users["花子"]).execute()
-    assert not approval_policy.must_be_approved(draft(school), school.users["花子"])
+    assert not approval.must_be_approved(draft(school), school.users["花子"])
 
 
 def test_without_the_colleague_it_does_not_go(wanted, school):
     made = draft(school)
     with pytest.raises(ApprovalRequired):
-        workflow.confirm_send(
+        approval.confirm_send(
             made, by=school.users["花子"], fingerprint=audience.resolve_audience(made).fingerprint, now=NOW
         )
     for who in ("花子", "太郎", "見る子"):
@@ -116,7 +114,7 @@ def test_only_what_was_shown_goes(wanted, school, what):
     attachments.mark_previewed(file, school.users["花子"], NOW)
     attachments.mark_previewed(file, school.users["守"], NOW)
     ask(school, made)
-    shown = approval_policy.content_fingerprint(made, audience.resolve_audience(made))
+    shown = approval.content_fingerprint(made, audience.resolve_audience(made))
     {
         "words": lambda: Wording.update(text="別の文").where(Wording.notice == made).execute(),
         "file": lambda: Attachment.update(digest="x").execute(),

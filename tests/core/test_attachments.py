@@ -11,7 +11,7 @@ import pytest
 import clock
 from core import settings
 from core.errors import AttachmentNotOpened, NotADraft
-from core.notices import attachments, audience, author_copy, drafts, rendering, workflow
+from core.notices import approval, attachments, audience, author_copy, drafts, rendering
 from core.notices.file_types import UnfitFile
 from core.responses import read_confirmations
 from models import Attachment, AttachmentView, Notice
@@ -73,7 +73,7 @@ def test_a_confirmed_notice_takes_and_loses_no_file(draft, school):
 
 def confirm(draft, by):
     mark = audience.resolve_audience(draft).fingerprint
-    return workflow.confirm_send(draft, by=by, fingerprint=mark, now=NOW)
+    return approval.confirm_send(draft, by=by, fingerprint=mark, now=NOW)
 
 
 @pytest.mark.proves("X-01")

@@ -13,7 +13,7 @@ from core.imports import export as roster_export
 from core.imports import job_runner
 from core.imports import jobs as roster
 from core.members import members, move_copy
-from core.notices import audience, rendering, sender_names, workflow
+from core.notices import approval, audience, rendering, sender_names
 from core.permissions import permissions_of
 from core.settings import load_settings
 from core.signup import signup
@@ -83,7 +83,7 @@ def test_brothers_and_sisters_of_two_teachers_get_a_letter_each(teachers):
     notice, admin = draft(teachers, "守", "whole"), teachers.users["守"]
     wish(notice, admin)
     found = audience.resolve_audience(notice)
-    workflow.confirm_send(notice, by=admin, fingerprint=found.fingerprint, typed=str(found.letters), now=clock.now())
+    approval.confirm_send(notice, by=admin, fingerprint=found.fingerprint, typed=str(found.letters), now=clock.now())
     lifecycle.start_due_notices(clock.now() + timedelta(minutes=5))
     assert names_by_reader(notice)["鈴木 大輔"] == {"かえで原小学校（見る子）", "かえで原小学校（太郎）"}
     rows = Delivery.select().where(Delivery.notice == notice, Delivery.name == "鈴木 大輔")
@@ -115,7 +115,7 @@ def test_a_change_of_teacher_after_the_check_page_asks_again(teachers):
     seen = audience.resolve_audience(notice).fingerprint
     class_teacher.assign_classes(teachers.lists["1-1"], {("1", "1"): hanako.id}, hanako)
     with pytest.raises(AudienceChanged):
-        workflow.confirm_send(notice, by=hanako, fingerprint=seen, now=clock.now())
+        approval.confirm_send(notice, by=hanako, fingerprint=seen, now=clock.now())
 
 
 def test_only_who_has_a_role_for_the_list_can_be_put_in_charge(school):

@@ -8,7 +8,7 @@ import clock
 from core import settings
 from core.delivery import lifecycle, queue
 from core.errors import NotADraft
-from core.notices import approval_policy, audience, direct_message, drafts, rendering, workflow
+from core.notices import approval, audience, direct_message, drafts, rendering
 from core.notices.related_notices import newer_exists
 from core.system import safety_settings
 from models import Delivery, Letter, Membership, Notice, Person
@@ -24,7 +24,7 @@ def write(school, name, key="k", **fields):
 
 def sent(made):
     """Press the button and let its time come; return its letters."""
-    workflow.confirm_send(made, by=made.by, fingerprint=audience.resolve_audience(made).fingerprint, now=clock.now())
+    approval.confirm_send(made, by=made.by, fingerprint=audience.resolve_audience(made).fingerprint, now=clock.now())
     Notice.update(send_at=clock.now()).where(Notice.id == made.id).execute()
     lifecycle.start_due_notices(clock.now())
     return list(Letter.select().where(Letter.notice == made))
@@ -100,7 +100,7 @@ def test_the_same_form_twice_is_one_letter(school):
 
 def test_no_second_person_is_asked_about_one_family(school):
     safety_settings.update_safety(None, everywhere=True, lists=[], public_urgent=False)
-    assert not approval_policy.must_be_approved(write(school, "石川 直樹"), school.users["花子"])
+    assert not approval.must_be_approved(write(school, "石川 直樹"), school.users["花子"])
 
 
 def test_it_stands_beside_no_list(school):

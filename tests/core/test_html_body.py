@@ -13,7 +13,7 @@ import pytest
 
 import clock
 from core.notices import (
-    approval_policy,
+    approval,
     attachments,
     audience,
     author_copy,
@@ -107,9 +107,9 @@ def test_a_sample_keeps_it_and_begins_a_notice_with_it(school, draft):
 
 def test_a_change_of_looks_alone_asks_the_second_person_anew(draft):
     found = audience.resolve_audience(draft)
-    before = approval_policy.content_fingerprint(draft, found)
+    before = approval.content_fingerprint(draft, found)
     drafts.save_draft(draft, html=HTML.replace("strong", "em"), now=NOW)
-    assert approval_policy.content_fingerprint(Notice.get_by_id(draft.id), found) != before
+    assert approval.content_fingerprint(Notice.get_by_id(draft.id), found) != before
 
 
 # ── before it goes ───────────────────────────────────────────────────────────────────────────────────────────────

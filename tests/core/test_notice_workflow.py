@@ -5,7 +5,7 @@ import pytest
 import clock
 from core.delivery import lifecycle
 from core.errors import AlreadySent, AudienceChanged, MissingFields, NotADraft, TimeInPast, WrongLetterCount
-from core.notices import author_copy, drafts, workflow
+from core.notices import approval, author_copy, drafts, workflow
 from core.notices.audience import resolve_audience
 from models import AuditLog, Letter, Membership, Notice, Target
 from tests import smarthost
@@ -125,7 +125,7 @@ def test_an_audience_that_changed_since_the_check_page_is_refused(school, draft,
     seen = resolve_audience(draft).fingerprint
     Membership.update(state="stopped").where(Membership.person == school.people["石川 直樹"]).execute()
     with pytest.raises(AudienceChanged):
-        workflow.confirm_send(draft, by=hanako, fingerprint=seen, now=clock.now())
+        approval.confirm_send(draft, by=hanako, fingerprint=seen, now=clock.now())
     assert fresh(draft).state == "draft"
 
 
@@ -137,9 +137,9 @@ def test_the_whole_school_wants_its_number_typed(school, typed):
     audience = resolve_audience(notice)
     assert audience.letters == 6
     with pytest.raises(WrongLetterCount) as refusal:
-        workflow.confirm_send(notice, by=None, fingerprint=audience.fingerprint, now=clock.now(), typed=typed)
+        approval.confirm_send(notice, by=None, fingerprint=audience.fingerprint, now=clock.now(), typed=typed)
     assert refusal.value.values == {"number": 6}
-    workflow.confirm_send(notice, by=None, fingerprint=audience.fingerprint, now=clock.now(), typed=" 6 ")
+    approval.confirm_send(notice, by=None, fingerprint=audience.fingerprint, now=clock.now(), typed=" 6 ")
     assert notice.state == "held"
 
 

@@ -12,7 +12,7 @@ from core.accounts import class_teacher
 from core.delivery import lifecycle
 from core.errors import WrongLetterCount
 from core.members import groups, segment_rules
-from core.notices import approval_policy, drafts, merge_fields, recipients, rendering, sender_names, workflow
+from core.notices import approval, drafts, merge_fields, recipients, rendering, sender_names
 from core.notices.audience import as_sent_by, resolve_audience, resolve_audience_for
 from core.permissions import permissions_of
 from core.settings import load_settings
@@ -37,7 +37,7 @@ def draft(school, name: str, text: str = TEXT, **targets: object) -> Notice:
 
 def confirm(notice: Notice, by) -> Notice:
     found = resolve_audience_for(notice, by)
-    return workflow.confirm_send(
+    return approval.confirm_send(
         notice, by=by, fingerprint=found.fingerprint, typed=str(found.letters), now=clock.now()
     )
 
@@ -119,7 +119,7 @@ def test_a_second_person_must_be_allowed_to_see_everybody_in_it(school, father):
     for kind, number in both.items():
         Role.replace(user=school.users["見る子"], list_id=number, kind=kind).execute()
     notice = draft(school, "守", "お知らせ", persons=[father.id])
-    assert [one.name for one in approval_policy.eligible_approvers(notice, school.users["守"])] == ["見る子"]
+    assert [one.name for one in approval.eligible_approvers(notice, school.users["守"])] == ["見る子"]
 
 
 def test_who_steers_a_notice_sees_no_child_of_other_lists_in_it(school, father):
@@ -181,7 +181,7 @@ def test_classes_put_together_are_most_of_the_school(large):
     found = resolve_audience(both)
     assert found.needs_typed_count and found.most and not found.whole
     with pytest.raises(WrongLetterCount):
-        workflow.confirm_send(both, by=large.users["守"], fingerprint=found.fingerprint, now=clock.now())
+        approval.confirm_send(both, by=large.users["守"], fingerprint=found.fingerprint, now=clock.now())
     assert confirm(both, large.users["守"]).state == "held"
 
 

@@ -13,7 +13,7 @@ import config as ground
 from core.delivery import lifecycle
 from core.errors import MissingFields
 from core.members import groups, segment_rules
-from core.notices import audience, drafts, workflow
+from core.notices import approval, audience, drafts
 from core.notices.content_checks import find_missing
 from core.reports import board
 from core.rollover import new_roster, year_end
@@ -130,7 +130,7 @@ def test_a_class_takes_no_notice_until_its_roster_is_in(school, admin, ended):
     found = audience.resolve_audience(made)
     assert "名簿" in _ja(find_missing(made, found)["targets"])
     with pytest.raises(MissingFields):
-        workflow.confirm_send(made, by=admin, fingerprint=found.fingerprint, typed=str(found.letters), now=clock.now())
+        approval.confirm_send(made, by=admin, fingerprint=found.fingerprint, typed=str(found.letters), now=clock.now())
 
 
 def test_a_group_of_a_waiting_class_waits_too(school, admin):
@@ -147,7 +147,7 @@ def test_a_group_of_a_waiting_class_waits_too(school, admin):
     drafts.set_recipients(made, groups=[wide.id], now=clock.now())
     drafts.save_draft(made, subject="x", text="x", now=clock.now())
     mark = audience.resolve_audience(made).fingerprint
-    workflow.confirm_send(made, by=admin, fingerprint=mark, at=clock.now() + timedelta(hours=1), now=clock.now())
+    approval.confirm_send(made, by=admin, fingerprint=mark, at=clock.now() + timedelta(hours=1), now=clock.now())
     found = year_end.begin_rollover(admin, clock.now())
     shown = year_end.preview_year_end(found)
     assert [one.id for one in shown.booked] == [made.id]
@@ -167,7 +167,7 @@ def test_what_was_booked_for_a_class_is_held(school, admin):
     drafts.set_recipients(made, lists=[school.lists["1-1"].id], now=clock.now())
     drafts.save_draft(made, subject="x", text="x", now=clock.now())
     at = clock.now() + timedelta(hours=1)
-    workflow.confirm_send(
+    approval.confirm_send(
         made, by=admin, fingerprint=audience.resolve_audience(made).fingerprint, at=at, now=clock.now()
     )
     found = year_end.begin_rollover(admin, clock.now())

@@ -7,7 +7,7 @@ import pytest
 
 import clock
 from core.delivery import lifecycle
-from core.notices import audience, drafts, rendering, sender_names, workflow
+from core.notices import approval, audience, drafts, rendering, sender_names
 from core.permissions import permissions_of
 from core.settings import load_settings
 from models import AllowedSender, Delivery, Letter, Notice, Role, User
@@ -29,7 +29,7 @@ def draft(school, name: str = "花子", key: str = "1-1") -> Notice:
 
 def confirm(notice: Notice, by: User) -> Notice:
     mark = audience.resolve_audience(notice).fingerprint
-    return workflow.confirm_send(notice, by=by, fingerprint=mark, now=clock.now())
+    return approval.confirm_send(notice, by=by, fingerprint=mark, now=clock.now())
 
 
 def begin(notice: Notice, by: User) -> None:

@@ -7,7 +7,7 @@ import pytest
 import clock
 from core.delivery.lifecycle import start_due_notices
 from core.delivery.worker import open_worker
-from core.notices import drafts, rendering, workflow
+from core.notices import approval, drafts, rendering
 from core.notices.audience import resolve_audience
 from core.responses import tracking
 from core.settings import load_settings
@@ -79,7 +79,7 @@ def test_addresses_are_kept_at_sending(school):
     drafts.save_draft(notice, now=clock.now(), subject="件名", text=TEXT, track_clicks=True)
     drafts.set_recipients(notice, lists=[school.lists["1-1"].id], now=clock.now())
     mark = resolve_audience(notice).fingerprint
-    workflow.confirm_send(notice, by=school.users["花子"], fingerprint=mark, now=clock.now(), hold_s=0)
+    approval.confirm_send(notice, by=school.users["花子"], fingerprint=mark, now=clock.now(), hold_s=0)
     start_due_notices(clock.now())
     assert [one.url for one in TrackedLink.select().order_by(TrackedLink.number)] == [
         "https://school.example/oshirase?id=7",

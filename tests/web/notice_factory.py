@@ -6,8 +6,8 @@ from typing import Any
 
 import clock
 from core.delivery import lifecycle
+from core.notices import approval, drafts
 from core.notices import audience as audiences
-from core.notices import drafts, workflow
 from models import Notice
 from tests.cast import School
 
@@ -23,7 +23,7 @@ def confirm_notice(
     drafts.set_recipients(made, lists=[school.lists[key].id], now=now)
     drafts.save_draft(made, **{"subject": "遠足のお知らせ", "text": "遠足に行きます。", **fields}, now=now)
     mark = audiences.resolve_audience(made).fingerprint
-    return workflow.confirm_send(made, by=school.users[name], fingerprint=mark, now=now, at=at)
+    return approval.confirm_send(made, by=school.users[name], fingerprint=mark, now=now, at=at)
 
 
 def start_notice(school: School, **fields: Any) -> Notice:

@@ -7,8 +7,8 @@ import pytest
 
 import clock
 from core.delivery import lifecycle
+from core.notices import approval, drafts, related_notices
 from core.notices import audience as audiences
-from core.notices import drafts, related_notices, workflow
 from core.reports import dashboard
 from models import Delivery, Notice
 from tests import cast_notices
@@ -24,7 +24,7 @@ def sent(school, subject, name="花子", key=CLASS, route="web", at=None, text="
     drafts.save_draft(made, subject=subject, text=text, now=now)
     mark, booked = audiences.resolve_audience(made), now + timedelta(seconds=1) if at else None
     typed = str(mark.letters)
-    workflow.confirm_send(made, by=school.users[name], fingerprint=mark.fingerprint, now=now, at=booked, typed=typed)
+    approval.confirm_send(made, by=school.users[name], fingerprint=mark.fingerprint, now=now, at=booked, typed=typed)
     Notice.update(send_at=now).where(Notice.id == made.id).execute()
     lifecycle.start_due_notices(now)
     return Notice.get_by_id(made.id)
@@ -152,7 +152,7 @@ def test_corrections_are_linked_both_ways(hanako, school):
     first = sent(school, "遠足のお知らせ")
     fresh = related_notices.create_correction(first, first.by, clock.now())
     mark = audiences.resolve_audience(fresh).fingerprint
-    workflow.confirm_send(fresh, by=first.by, fingerprint=mark, now=clock.now())
+    approval.confirm_send(fresh, by=first.by, fingerprint=mark, now=clock.now())
     Notice.update(send_at=clock.now()).where(Notice.id == fresh.id).execute()
     lifecycle.start_due_notices(clock.now())
     assert "訂正を送っています" in page(hanako, f"/history/{first.id}")

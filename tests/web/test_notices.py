@@ -5,8 +5,8 @@ import re
 import pytest
 
 import clock
+from core.notices import approval, drafts
 from core.notices import audience as audiences
-from core.notices import drafts, workflow
 from database import millis
 from models import MailingList, Notice, Target
 
@@ -311,7 +311,7 @@ def test_a_subject_that_is_too_long_keeps_everything(hanako, draft):
 
 
 def test_words_of_a_sent_notice_cannot_be_changed(hanako, draft):
-    workflow.confirm_send(
+    approval.confirm_send(
         draft, by=draft.by, fingerprint=audiences.resolve_audience(draft).fingerprint, now=clock.now()
     )
     answer = hanako.post(f"/notices/{draft.id}/words", data=words(draft, text="あとから"))
@@ -331,7 +331,7 @@ def test_a_draft_is_deleted_after_asking(hanako, draft):
 
 
 def test_what_was_sent_is_not_deleted(hanako, draft):
-    workflow.confirm_send(
+    approval.confirm_send(
         draft, by=draft.by, fingerprint=audiences.resolve_audience(draft).fingerprint, now=clock.now()
     )
     assert hanako.post(f"/notices/{draft.id}/delete").status_code == 303

@@ -6,8 +6,8 @@ import pytest
 
 import clock
 from core.delivery import lifecycle
+from core.notices import approval, author_copy, workflow
 from core.notices import audience as audiences
-from core.notices import author_copy, workflow
 from core.settings import load_settings
 from models import Notice
 from tests.web.notice_factory import confirm_notice, datetime_local_value, get_page, reload_state
@@ -58,7 +58,7 @@ def test_an_old_link_does_not_cancel_a_new_confirmation(client, held):
     address = link(held)
     workflow.cancel_send(held, held.by, clock.now())
     later = clock.now() + timedelta(minutes=1)
-    workflow.confirm_send(held, by=held.by, fingerprint=audiences.resolve_audience(held).fingerprint, now=later)
+    approval.confirm_send(held, by=held.by, fingerprint=audiences.resolve_audience(held).fingerprint, now=later)
     assert client.post(address).status_code == 404
     assert reload_state(held) == "held"
 

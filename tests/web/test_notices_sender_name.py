@@ -7,7 +7,7 @@ import pytest
 import clock
 from core.accounts import class_teacher
 from core.delivery import lifecycle
-from core.notices import drafts, rendering, workflow
+from core.notices import approval, drafts, rendering
 from core.notices.audience import resolve_audience, resolve_audience_for
 from core.permissions import target_lists
 from core.settings import load_settings
@@ -113,7 +113,7 @@ def test_the_history_names_the_teachers_and_who_sent_it(school, as_):
     class_teacher.assign_classes(school.lists["1-1"], {("1", "1"): teacher.id}, None)
     browser.post(f"/notices/{notice.id}/name", data={"as": "me", "in_charge": "y"})
     mark = resolve_audience(Notice.get_by_id(notice.id)).fingerprint
-    workflow.confirm_send(Notice.get_by_id(notice.id), by=school.users["花子"], fingerprint=mark, now=clock.now())
+    approval.confirm_send(Notice.get_by_id(notice.id), by=school.users["花子"], fingerprint=mark, now=clock.now())
     lifecycle.start_due_notices(clock.now() + timedelta(minutes=5))
     shown = get_page(browser, f"/history/{notice.id}")
     assert "担任・担当者" in shown and '見る子 <span class="nb">4通' in shown and "花子" in shown
@@ -151,7 +151,7 @@ def test_nobody_ticks_replies_to_a_colleagues_address(school, as_):
     assert hanako.email not in check and other.email not in check and "花子さんが送るときだけ" in check
     assert hanako.email in get_page(as_("花子"), f"/notices/{notice.id}/check")
     found = resolve_audience_for(Notice.get_by_id(notice.id), other)
-    sent = workflow.confirm_send(Notice.get_by_id(notice.id), by=other, fingerprint=found.fingerprint, now=clock.now())
+    sent = approval.confirm_send(Notice.get_by_id(notice.id), by=other, fingerprint=found.fingerprint, now=clock.now())
     assert reply_to(sent) == ""
 
 
