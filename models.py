@@ -120,6 +120,7 @@ class Session(BaseModel):
     """One login on one device; revoked on logout, so that an old cookie opens nothing (T-12)."""
 
     user = ForeignKeyField(User, backref="sessions", on_delete="CASCADE")
+    user_id: int
     digest = CharField(unique=True)
     created_at = UtcMillisField(default=clock.now)
     seen_at = UtcMillisField(default=clock.now)
@@ -137,6 +138,7 @@ class Role(BaseModel):
     KINDS = ("admin", "manager", "sender", "viewer")
 
     user = ForeignKeyField(User, backref="roles", on_delete="CASCADE")
+    user_id: int
     list_id = IntegerField(default=0)
     kind = CharField(constraints=[Check("kind IN ('admin','manager','sender','viewer')")])
     until = DateField(null=True)
@@ -151,6 +153,7 @@ class AuditLog(BaseModel):
 
     at = UtcMillisField(default=clock.now, index=True)
     user = ForeignKeyField(User, null=True, on_delete="SET NULL")
+    user_id: int | None
     action = CharField()
     kind = CharField(default="")
     number = IntegerField(null=True)
@@ -168,6 +171,7 @@ class MailingList(BaseModel):
     whole = BooleanField(default=False)
     purpose = TextField(default="")
     practice_of = ForeignKeyField(User, null=True, unique=True, on_delete="CASCADE")
+    practice_of_id: int | None
     join_mode = CharField(default="open")  # who joins by himself: open, code, confirm, approve, closed
     join_code = CharField(default=new_join_code, unique=True)
     signup_caps_off_until = UtcMillisField(null=True)  # registration day: until then no caps
@@ -178,6 +182,7 @@ class MailingList(BaseModel):
     monthly_test_day = IntegerField(null=True)  # day of the month of the reception test, 1 to 28
     monthly_test_minute = IntegerField(default=12 * 60 + 30)
     monthly_test_user = ForeignKeyField(User, null=True, backref="tested_lists", on_delete="SET NULL")
+    monthly_test_user_id: int | None
     last_test_month = CharField(default="")  # the month whose test was booked last, YYYY-MM
     awaiting_roster_since = UtcMillisField(
         null=True
@@ -259,8 +264,11 @@ class Membership(BaseModel):
     GONE = ("left", "refused")
 
     person = ForeignKeyField(Person, backref="memberships", on_delete="CASCADE")
+    person_id: int
     list = ForeignKeyField(MailingList, backref="memberships", on_delete="CASCADE")
+    list_id: int
     child = ForeignKeyField(Child, null=True, backref="memberships", on_delete="CASCADE")
+    child_id: int | None
     relation = CharField(default="")
     attributes = JsonField(default=dict)
     state = CharField(
@@ -268,6 +276,7 @@ class Membership(BaseModel):
     )
     stopped_by = CharField(default="")  # reader, manager
     in_charge = ForeignKeyField(User, null=True, on_delete="SET NULL")
+    in_charge_id: int | None
     joined_at = UtcMillisField(default=clock.now)
     joined_via = CharField(default="manager")  # manager, file, blank mail, link, move, copy
     consent = JsonField(default=dict)  # how it was wished: keys in `core.members.consent`
@@ -300,6 +309,7 @@ class ConsentText(BaseModel):
     """
 
     list = ForeignKeyField(MailingList, backref="terms", on_delete="CASCADE")
+    list_id: int
     text = TextField()
     since = UtcMillisField(default=clock.now)
 
@@ -311,7 +321,9 @@ class QueuedSignup(BaseModel):
     """
 
     list = ForeignKeyField(MailingList, backref="applicants", on_delete="CASCADE")
+    list_id: int
     child = ForeignKeyField(Child, null=True, on_delete="CASCADE")
+    child_id: int | None
     address = CharField()
     address_key = CharField()
     address_proven = BooleanField(default=False)
@@ -335,6 +347,7 @@ class Group(BaseModel):
     """
 
     list = ForeignKeyField(MailingList, backref="groups", on_delete="CASCADE")
+    list_id: int
     name = CharField()
     condition = JsonField(default=tuple)
     created_at = UtcMillisField(default=clock.now)
@@ -348,7 +361,9 @@ class GroupMember(BaseModel):
     """A place in a list that stands in a group with fixed members."""
 
     group = ForeignKeyField(Group, backref="members", on_delete="CASCADE")
+    group_id: int
     membership = ForeignKeyField(Membership, on_delete="CASCADE")
+    membership_id: int
 
     class Meta:
         indexes = ((("group", "membership"), True),)
@@ -358,6 +373,7 @@ class AllowedSender(BaseModel):
     """An address that may post to a list by mail; several for one person."""
 
     list = ForeignKeyField(MailingList, backref="senders", on_delete="CASCADE")
+    list_id: int
     address = CharField()
     address_key = CharField()
     name = CharField(default="")
@@ -399,11 +415,15 @@ class Notice(BaseModel):
     out_of = ForeignKeyField(
         MailingList, null=True, backref="+", on_delete="SET NULL"
     )  # in whose name an individual goes
+    out_of_id: int | None
     drip_step = DeferredForeignKey("DripStep", null=True, backref="notices", on_delete="SET NULL")
+    drip_step_id: int | None
     state = CharField(default="draft", index=True)
     by = ForeignKeyField(User, null=True, on_delete="SET NULL")
+    by_id: int | None
     by_name = CharField(default="")
     sender_user = ForeignKeyField(User, null=True, backref="sent_for", on_delete="SET NULL")
+    sender_user_id: int | None
     sender_name = CharField(default="")  # in whose name it goes out; empty: of whoever sends it
     in_charge = BooleanField(default=False)  # who has a person in charge gets it in that person's name (D-16)
     route = CharField(default="web")  # web, terminal, mail, monthly
@@ -415,13 +435,16 @@ class Notice(BaseModel):
     reply_to_user = ForeignKeyField(
         User, null=True, backref="+", on_delete="SET NULL"
     )  # who ticked: to the own address
+    reply_to_user_id: int | None
     skip_missing = BooleanField(default=True)  # no letter to whom a merge field of the words is empty for (D-24)
     useful_s = IntegerField(default=48 * 3600)
     practice = BooleanField(default=False)
     asked = ForeignKeyField(User, null=True, backref="+", on_delete="SET NULL")  # who is to look before it goes
+    asked_id: int | None
     asked_at = UtcMillisField(null=True)
     asked_mark = CharField(default="")  # of words, files and audience as they were then
     approved_by = ForeignKeyField(User, null=True, backref="+", on_delete="SET NULL")
+    approved_by_id: int | None
     word = TextField(default="")  # why it was sent back
     word_by = CharField(default="")
     files_inside = BooleanField(default=False)  # attachments go in the letters themselves, up to 3 MB
@@ -432,7 +455,9 @@ class Notice(BaseModel):
         default=dict
     )  # how often the sender is told what came back, by kind; missing: daily (D-32)
     correction_of = ForeignKeyField("self", null=True, on_delete="SET NULL")
+    correction_of_id: int | None
     follow_up_to = ForeignKeyField("self", null=True, on_delete="SET NULL")  # the earlier one that it brings up to date
+    follow_up_to_id: int | None
     created_at = UtcMillisField(default=clock.now)
     updated_at = UtcMillisField(default=clock.now)
     confirmed_at = UtcMillisField(null=True)
@@ -486,6 +511,7 @@ class Wording(BaseModel):
     """
 
     notice = ForeignKeyField(Notice, backref="wordings", on_delete="CASCADE")
+    notice_id: int
     language = CharField(default="ja")
     subject = CharField(default="")
     text = TextField(default="")
@@ -500,6 +526,7 @@ class Target(BaseModel):
     """A list, group or person that a notice is sent to, or is kept from (`include` false); exclusion wins (D-13)."""
 
     notice = ForeignKeyField(Notice, backref="targets", on_delete="CASCADE")
+    notice_id: int
     include = BooleanField(default=True)
     kind = CharField(constraints=[Check("kind IN ('list','group','person')")])
     number = IntegerField()
@@ -516,6 +543,7 @@ class Attachment(BaseModel):
     """
 
     notice = ForeignKeyField(Notice, backref="attachments", on_delete="CASCADE")
+    notice_id: int
     name = CharField()
     kind = CharField()
     size = IntegerField()
@@ -524,6 +552,7 @@ class Attachment(BaseModel):
     cleaned = BooleanField(default=False)
     added_at = UtcMillisField(default=clock.now)
     added_by = ForeignKeyField(User, null=True, on_delete="SET NULL")
+    added_by_id: int | None
     withdrawn_at = UtcMillisField(null=True)
     file_deleted_at = UtcMillisField(null=True)
 
@@ -540,12 +569,14 @@ class Reminder(BaseModel):
     STATES = ("waiting", "begun", "nobody", "called_off", "missed")
 
     notice = ForeignKeyField(Notice, backref="reminders", on_delete="CASCADE")
+    notice_id: int
     kind = CharField(constraints=[Check("kind IN ('asked','timed','deadline')")])
     wants = CharField(default="read")
     state = CharField(default="waiting", constraints=[Check(f"state IN {STATES}")])
     place = IntegerField(default=1)
     until = UtcMillisField(null=True)  # of kind deadline: the last of those that it comes before
     by = ForeignKeyField(User, null=True, on_delete="SET NULL")
+    by_id: int | None
     made_at = UtcMillisField(default=clock.now)
     send_at = UtcMillisField()
     done_at = UtcMillisField(null=True)
@@ -571,6 +602,7 @@ class Question(BaseModel):
     """
 
     notice = ForeignKeyField(Notice, backref="questions", on_delete="CASCADE")
+    notice_id: int
     place = IntegerField()
     kind = CharField(default="own")
     heading = CharField(default="")
@@ -587,6 +619,7 @@ class Choice(BaseModel):
     """One choice of a question; `number` counts through all questions of the notice and stands in web addresses."""
 
     question = ForeignKeyField(Question, backref="choices", on_delete="CASCADE")
+    question_id: int
     number = IntegerField()
     text = CharField()
 
@@ -607,24 +640,30 @@ class Delivery(BaseModel):
     """
 
     notice = ForeignKeyField(Notice, backref="deliveries", on_delete="CASCADE")
+    notice_id: int
     person = ForeignKeyField(Person, null=True, backref="deliveries", on_delete="SET NULL")
+    person_id: int | None
     child = ForeignKeyField(Child, null=True, on_delete="SET NULL")
+    child_id: int | None
     child_name = CharField(default="")
     child_room = CharField(default="")
     siblings = BooleanField(default=False)
     token = CharField(unique=True)
     reason = CharField(default="")
     list = ForeignKeyField(MailingList, null=True, on_delete="SET NULL")
+    list_id: int | None
     name = CharField(default="")
     kana = CharField(default="")
     language = CharField(default="ja")
     sender_name = CharField(default="")  # as it stood in From; empty: the notice's
     in_charge = ForeignKeyField(User, null=True, backref="charges", on_delete="SET NULL")  # whose name that is
+    in_charge_id: int | None
     values = JsonField(default=dict)
     read_at = UtcMillisField(null=True)
     read_via = CharField(default="")  # press, touch, answer
     phoned_at = UtcMillisField(null=True)
     phoned_by = ForeignKeyField(User, null=True, backref="told", on_delete="SET NULL")
+    phoned_by_id: int | None
     replied_at = UtcMillisField(null=True)
     misdirected_at = UtcMillisField(null=True)  # "not meant for me" was pressed
 
@@ -642,8 +681,11 @@ class DeliveryMembership(BaseModel):
     """A membership that a delivery answers for, with household and class as they were: one cell of the board."""
 
     delivery = ForeignKeyField(Delivery, backref="covers", on_delete="CASCADE")
+    delivery_id: int
     membership = ForeignKeyField(Membership, null=True, on_delete="SET NULL")
+    membership_id: int | None
     list = ForeignKeyField(MailingList, null=True, on_delete="SET NULL")
+    list_id: int | None
     household = CharField(default="")
     child_name = CharField(default="")
     child_kana = CharField(default="")
@@ -659,11 +701,14 @@ class Letter(BaseModel):
     """
 
     notice = ForeignKeyField(Notice, null=True, backref="letters", on_delete="CASCADE")
+    notice_id: int | None
     delivery = ForeignKeyField(Delivery, null=True, backref="letters", on_delete="CASCADE")
+    delivery_id: int | None
     round = IntegerField(default=1)
     is_current = BooleanField(default=True)
     kind = CharField(default="notice")  # notice, own, test, invitation, login, password, resume, release …
     person = ForeignKeyField(Person, null=True, on_delete="SET NULL")
+    person_id: int | None
     address = CharField()
     domain = CharField()
     urgent = BooleanField(default=False)
@@ -708,13 +753,17 @@ class Answer(BaseModel):
     """
 
     question = ForeignKeyField(Question, backref="answers", on_delete="CASCADE")
+    question_id: int
     unit = CharField()
     delivery = ForeignKeyField(Delivery, backref="answers", on_delete="CASCADE")
+    delivery_id: int
     choice = ForeignKeyField(Choice, on_delete="CASCADE")
+    choice_id: int
     comment = TextField(default="")
     at = UtcMillisField(default=clock.now)
     how = CharField(default="press")  # press, touch, organizer
     by = ForeignKeyField(User, null=True, on_delete="SET NULL")  # the organizer who entered it
+    by_id: int | None
     superseded_at = UtcMillisField(null=True)
 
     class Meta:
@@ -730,7 +779,9 @@ class Bounce(BaseModel):
     """One report that a letter did not arrive, or only later; what it means for the person: `core.inbound.bounces`."""
 
     letter = ForeignKeyField(Letter, backref="bounces", on_delete="CASCADE")
+    letter_id: int
     person = ForeignKeyField(Person, null=True, backref="bounces", on_delete="CASCADE")
+    person_id: int | None
     at = UtcMillisField(default=clock.now)
     kind = CharField()  # unknown_user, filtered, full, policy, temporary, other, delayed, complaint
     permanent = BooleanField(default=False)
@@ -749,6 +800,7 @@ class NoticeStats(BaseModel):
     """
 
     notice = ForeignKeyField(Notice, unique=True, backref="sums", on_delete="CASCADE")
+    notice_id: int
     at = UtcMillisField(default=clock.now)
     fixed = BooleanField(default=False)
     sent = IntegerField(default=0)
@@ -776,6 +828,7 @@ class ExpiredLink(BaseModel):
 
     digest = BlobField()
     membership = ForeignKeyField(Membership, on_delete="CASCADE")
+    membership_id: int
 
     class Meta:
         indexes = ((("digest", "membership"), True),)
@@ -785,6 +838,7 @@ class PageView(BaseModel):
     """A page opened by a letter's token, kept 90 days: it changes nobody's state, but tells robots from readers."""
 
     delivery = ForeignKeyField(Delivery, backref="visits", on_delete="CASCADE")
+    delivery_id: int
     at = UtcMillisField(default=clock.now)
     page = CharField()  # r, u, o (picture), c<link>, a<choice>; touch, touch a<choice>: the script pressed
     inside = BooleanField(default=False)  # followed from a page of ours
@@ -796,6 +850,7 @@ class TrackedLink(BaseModel):
     """A web address of a notice's words, kept when sending began: its counter leads there and nowhere else (D-31)."""
 
     notice = ForeignKeyField(Notice, backref="links", on_delete="CASCADE")
+    notice_id: int
     number = IntegerField()
     url = TextField()
 
@@ -807,8 +862,11 @@ class AttachmentView(BaseModel):
     """An attachment opened by a button: by a reader, or by an organizer who looked at it before it went (X-01)."""
 
     attachment = ForeignKeyField(Attachment, backref="opened", on_delete="CASCADE")
+    attachment_id: int
     delivery = ForeignKeyField(Delivery, null=True, backref="opened", on_delete="CASCADE")
+    delivery_id: int | None
     user = ForeignKeyField(User, null=True, on_delete="CASCADE")
+    user_id: int | None
     at = UtcMillisField(default=clock.now)
 
     class Meta:
@@ -831,6 +889,7 @@ class DripStep(BaseModel):
     """
 
     list = ForeignKeyField(MailingList, backref="steps", on_delete="CASCADE")
+    list_id: int
     days = IntegerField(default=0)
     minute = IntegerField(default=18 * 60)
     since = UtcMillisField(default=clock.now)
@@ -844,7 +903,9 @@ class StepSent(BaseModel):
     """Somebody who had a step in an earlier school year, so that it is not sent again. `sent`: by a letter."""
 
     step = ForeignKeyField(DripStep, backref="had", on_delete="CASCADE")
+    step_id: int
     person = ForeignKeyField(Person, null=True, on_delete="SET NULL")
+    person_id: int | None
     sent = BooleanField(default=True)
     read = BooleanField(default=False)
 
@@ -866,6 +927,7 @@ class NoticeTemplate(BaseModel):
     read_confirmation = BooleanField(default=True)
     questions = JsonField(default=list)
     list = ForeignKeyField(MailingList, null=True, backref="samples", on_delete="CASCADE")
+    list_id: int | None
     key = CharField(null=True)
     hidden = BooleanField(default=False)
 
@@ -882,7 +944,9 @@ class DigestSubscription(BaseModel):
     """What one user is told of one notice by mail: which kind of matter, how often, and until when it has been told."""
 
     notice = ForeignKeyField(Notice, backref="digests", on_delete="CASCADE")
+    notice_id: int
     user = ForeignKeyField(User, backref="digests", on_delete="CASCADE")
+    user_id: int
     kind = CharField()  # open, reopen, click, read, answer
     timing = CharField()  # hourly, daily, weekly, monthly
     told_until = UtcMillisField()
@@ -896,7 +960,9 @@ class Job(BaseModel):
 
     kind = CharField()
     user = ForeignKeyField(User, null=True, on_delete="SET NULL")
+    user_id: int | None
     list = ForeignKeyField(MailingList, null=True, on_delete="CASCADE")
+    list_id: int | None
     state = CharField(default="ready")
     made_at = UtcMillisField(default=clock.now)
     done = IntegerField(default=0)
@@ -912,6 +978,7 @@ class Rollover(BaseModel):
     """
 
     by = ForeignKeyField(User, null=True, on_delete="SET NULL")
+    by_id: int | None
     state = CharField(default="planned")
     made_at = UtcMillisField(default=clock.now)
     ended_at = UtcMillisField(null=True)
@@ -940,9 +1007,13 @@ class InboundMessage(BaseModel):
     outcome = CharField(default="failed")
     reason = CharField(default="")
     list = ForeignKeyField(MailingList, null=True, on_delete="SET NULL")
+    list_id: int | None
     person = ForeignKeyField(Person, null=True, on_delete="SET NULL")
+    person_id: int | None
     letter = ForeignKeyField(Letter, null=True, on_delete="SET NULL")
+    letter_id: int | None
     notice = ForeignKeyField(Notice, null=True, on_delete="SET NULL")
+    notice_id: int | None
     subject = CharField(default="")
     text = TextField(default="")
     attempts = IntegerField(default=0)
