@@ -8,7 +8,7 @@ import pytest
 import clock
 from core.delivery import lifecycle
 from core.notices import workflow
-from core.notifications import service_mail
+from core.notifications.notify import notify
 from models import Letter, Notice
 from tests import smarthost
 from tests.processes import parts, until
@@ -84,7 +84,7 @@ def _message_id(letter: Letter, config) -> str:
 
 def test_a_login_letter_waits_behind_nothing_after_a_crash(school, config):
     """What a dead sender held goes out with the next one; `work --drain` settles it before anything else."""
-    letter = service_mail.notify("login", address="a@example.com", language="ja", values={"url": "x"}, now=clock.now())
+    letter = notify("login", "a@example.com", clock.now(), language="ja", url="x")
     Letter.update(state="sending", owner="sender-1-dead", boot="another boot").where(Letter.id == letter.id).execute()
     with (
         smarthost.running() as (host, port),

@@ -11,7 +11,7 @@ from core import settings
 from core.delivery import lifecycle
 from core.errors import DomainError
 from core.inbound import imap_poller
-from core.notifications import service_mail
+from core.notifications.notify import notify
 from core.system import mail_modes, mailbox_settings, smtp_settings, smtp_test
 from i18n import N_
 from models import ImapStatus, Letter, Organization
@@ -112,13 +112,7 @@ def send_test_email() -> Answer:
         return redirect_to("account.index")
     force = settings.load_settings()
     if force.practice:
-        service_mail.notify(
-            "test",
-            address=current_user.email,
-            language=current_user.language,
-            values={"organization": force.name},
-            now=clock.now(),
-        )
+        notify("test", current_user, clock.now(), to_name="")
         flash_message(N_("The test letter is on its way to the outbox."))
         return redirect_to("admin.mail_page")
     found = smtp_test.send_test_letter(current_user, clock.now())

@@ -9,7 +9,7 @@ from core import audit
 from core.accounts import accounts, login_links
 from core.accounts.who_can import holders_for_lists
 from core.errors import DomainError
-from core.notifications import service_mail
+from core.notifications.notify import notify
 from core.settings import load_settings
 from i18n import N_
 from mail import address
@@ -40,14 +40,8 @@ def request_email_change(user: User, typed: str | None, now: datetime) -> bool:
 def resend_email_change(user: User, now: datetime) -> None:
     """Send the letter to the wanted address; older links still work."""
     assert user.pending_email  # noqa: S101
-    service_mail.notify(
-        LINK_PURPOSE,
-        address=user.pending_email,
-        language=user.language,
-        values={"name": user.name, "url": login_links.link_url(user, LINK_PURPOSE, now)},
-        now=now,
-        useful_s=int(login_links.PURPOSES[LINK_PURPOSE].good_for.total_seconds()),
-    )
+    url = login_links.link_url(user, LINK_PURPOSE, now)
+    notify(LINK_PURPOSE, user.pending_email, now, language=user.language, name=user.name, url=url)
 
 
 def cancel_email_change(user: User) -> None:
@@ -69,10 +63,5 @@ def confirm_email_change(mark: str, now: datetime) -> User:
 def _notify_old_address(user: User, old: str | None, new: str | None, now: datetime) -> None:
     """Write to the address that was taken off, without naming the new one."""
     if old and (new is None or address.comparison_key(old) != address.comparison_key(new)):
-        values = {
-            "name": user.name,
-            "administrators": ", ".join(holders_for_lists("admin", ()).names) or load_settings().contact,
-        }
-        service_mail.notify(
-            "email-changed", address=old, language=user.language, values=values, now=now, useful_s=86400
-        )
+        names = ", ".join(holders_for_lists("admin", ()).names) or load_settings().contact
+        notify("email-changed", old, now, language=user.language, name=user.name, administrators=names)

@@ -13,7 +13,7 @@ import config as ground
 from core import audit, rate_limits
 from core.accounts import accounts
 from core.accounts.logins import NETWORK_WINDOW_S, TooManyAttempts
-from core.notifications import service_mail
+from core.notifications.notify import notify
 from core.settings import load_settings
 from database import millis
 from i18n import N_
@@ -107,13 +107,5 @@ def request_link(purpose: str, typed: str, address: str | None, now: datetime) -
 
 def send_link(user: User, purpose: str, now: datetime, **values: str) -> None:
     """Put the letter with the link in the queue. The user must have an e-mail address."""
-    assert user.email  # noqa: S101
-    service_mail.notify(
-        purpose,
-        address=user.email,
-        language=user.language,
-        values={"name": user.name, "url": link_url(user, purpose, now), **values},
-        now=now,
-        useful_s=int(PURPOSES[purpose].good_for.total_seconds()),
-    )
+    notify(purpose, user, now, to_name="", name=user.name, url=link_url(user, purpose, now), **values)
     audit.log_action(None, f"{purpose}.sent", user.id, kind="user")

@@ -4,7 +4,6 @@ No list loses its last manager silently: giving the last one an end is refused b
 comes to that all the same (an account was closed meanwhile), the letter names the list.
 """
 
-from collections import defaultdict
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -12,7 +11,7 @@ import clock
 import i18n
 from core import audit
 from core.accounts import roles, who_can
-from core.notifications import service_mail
+from core.notifications.notify import notify_users
 from core.settings import load_settings
 from database import db
 from i18n import N_
@@ -20,7 +19,6 @@ from models import MailingList, Role, User
 
 WARN_BEFORE = timedelta(days=14)
 SEND_HOUR = 8
-EMAIL_EXPIRES_S = 7 * 86400
 WHOLE_ORGANIZATION = N_("The whole organization")
 
 
@@ -72,9 +70,9 @@ def notify_expiring_roles(now: datetime) -> int:
         if not ends:
             return 0
         admins = who_can.administrators()
-        for admin in admins:
-            _send_email("roles-end", admin, ends, now)
-        _notify_holders([one for one in ends if one.user not in admins], now)
+        _notify("roles-end", admins, ends, now)
+        for user in dict.fromkeys(one.user for one in ends if one.user not in admins):
+            _notify("role-ends", [user], [one for one in ends if one.user == user], now)
         audit.log_action(None, "role.end_told", detail={"roles": len(ends)})
     return len(ends)
 
@@ -85,22 +83,6 @@ def _mark_notified(role: Role) -> bool:
     return bool(Role.update(told_until=role.until).where(Role.id == role.id, fresh).execute())
 
 
-def _notify_holders(ends: list[ExpiringRole], now: datetime) -> None:
-    of_user: dict[User, list[ExpiringRole]] = defaultdict(list)
-    for one in ends:
-        of_user[one.user].append(one)
-    for user, own in of_user.items():
-        _send_email("role-ends", user, own, now)
-
-
-def _send_email(kind: str, user: User, ends: list[ExpiringRole], now: datetime) -> None:
-    if not user.email:
-        return
-    values = {
-        "to_name": user.name,
-        "lines": "\n".join(one.line(user.language) for one in ends),
-        "url": f"{load_settings().base_url}/users",
-    }
-    service_mail.notify(
-        kind, address=user.email, language=user.language, values=values, now=now, urgent=False, useful_s=EMAIL_EXPIRES_S
-    )
+def _notify(kind: str, users: list[User], ends: list[ExpiringRole], now: datetime) -> None:
+    url = f"{load_settings().base_url}/users"
+    notify_users(kind, users, now, lines=lambda language: "\n".join(one.line(language) for one in ends), url=url)

@@ -14,7 +14,7 @@ from core import audit, rate_limits
 from core.accounts import who_can
 from core.delivery import throttle
 from core.notices import merge_fields
-from core.notifications import service_mail
+from core.notifications.notify import notify_users
 from core.settings import load_settings
 from database import db
 from models import Bounce, Letter, Notice, ThrottleBucket, User
@@ -72,8 +72,8 @@ def notify_policy_rejection(letter: Letter, now: datetime) -> None:
     if rate_limits.record_hit(f"distrust:{letter.domain}", now, ALERT_INTERVAL_S) > 1:
         return
     said = Letter.select(Letter.text).where(Letter.id == letter.id).scalar() or ""
-    values = {"domain": letter.domain, "said": said[:300], "url": f"{load_settings().base_url}/admin/health"}
-    _notify_users("distrust", who_can.administrators(), values, now)
+    url = f"{load_settings().base_url}/admin/health"
+    notify_users("distrust", who_can.administrators(), now, domain=letter.domain, said=said[:300], url=url)
 
 
 # ── carriers that refuse too much ────────────────────────────────────────────────────────────────────────────────
@@ -117,23 +117,6 @@ def notify_carrier_blocked(letter: Letter, until: datetime, now: datetime) -> No
         return
     notice = letter.notice
     writer = [notice.by] if notice.by and notice.by.is_active else []
-    users = {user.id: user for user in (*writer, *who_can.administrators())}
-    values = {
-        "domain": letter.domain,
-        "notice": merge_fields.display_subject(notice),
-        "url": f"{load_settings().base_url}/notices/{notice.id}",
-    }
-    _notify_users("blocked", list(users.values()), values, now)
-
-
-def _notify_users(kind: str, users: list[User], values: dict[str, object], now: datetime) -> None:
-    for user in users:
-        if user.email:
-            service_mail.notify(
-                kind,
-                address=user.email,
-                language=user.language,
-                values={**values, "to_name": user.name},
-                now=now,
-                useful_s=86400,
-            )
+    users = dict.fromkeys((*writer, *who_can.administrators()))
+    subject, url = merge_fields.display_subject(notice), f"{load_settings().base_url}/notices/{notice.id}"
+    notify_users("blocked", users, now, domain=letter.domain, notice=subject, url=url)

@@ -8,7 +8,7 @@ from email.parser import BytesParser
 from pathlib import Path
 
 import config as ground
-from core.notifications import service_mail
+from core.notifications.kinds import KINDS, has_secrets
 from mail import address, dev_outbox_files
 from mail.dev_outbox_files import NoSuchLetter, OutboxFile
 from models import Letter
@@ -77,9 +77,7 @@ def _is_secret(message: EmailMessage) -> bool:
     letter = Letter.get_or_none(Letter.id == number) if number else None
     if letter is None or letter.notice_id:
         return letter is None
-    return letter.kind not in service_mail.KINDS or (
-        service_mail.has_secrets(letter.kind) and letter.kind not in READER_LINK_KINDS
-    )
+    return letter.kind not in KINDS or (has_secrets(letter.kind) and letter.kind not in READER_LINK_KINDS)
 
 
 def _body_text(message: EmailMessage, kind: str) -> str:

@@ -16,7 +16,7 @@ from core import audit
 from core.delivery import suppression
 from core.notices import reminders
 from core.notices.audience import Audience, Recipient, resolve_audience
-from core.notifications import service_mail
+from core.notifications.kinds import kinds_with_secrets
 from core.reports import digests
 from core.responses import tracking
 from core.settings import Settings, load_settings
@@ -308,7 +308,7 @@ def expire_letters(now: datetime) -> int:
         return 0
     with db.atomic():
         put_off = list(Letter.select().where(late, Letter.person.is_null(False), Letter.code.between(400, 499)))
-        Letter.update(payload={}).where(late, Letter.kind.in_(service_mail.kinds_with_secrets())).execute()
+        Letter.update(payload={}).where(late, Letter.kind.in_(kinds_with_secrets())).execute()
         done = Letter.update(state="expired", reason="expired", done_at=now).where(late).execute()
         suppression.record_expired(put_off, now)
     return done

@@ -21,7 +21,7 @@ from core.delivery import lifecycle, queue, smtp_results, throttle
 from core.delivery import outage as road
 from core.delivery.queue import QueuedMessage
 from core.notices.rendering import RenderCache
-from core.notifications import service_mail
+from core.notifications.notify import clear_secrets
 from core.settings import Settings, load_settings
 from database import db, mark_handed_over, record_result
 from mail import address as addresses
@@ -284,7 +284,7 @@ class SmtpWorker:
             elif outcome.state == "refused" and smtp_results.record_refusal(Letter.get_by_id(letter.id), outcome, now):
                 self._blocking.add(letter.domain)
             if letter.delivery_id is None and outcome.state != "deferred":
-                service_mail.clear_secrets(letter.id)
+                clear_secrets(letter.id)
             return follower is not None and mark_handed_over(follower.id, self.owner.name, now)
 
     def _record_state(

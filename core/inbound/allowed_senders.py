@@ -11,10 +11,10 @@ from peewee import IntegrityError
 from core import audit, rate_limits
 from core.accounts import who_can
 from core.errors import DomainError
-from core.inbound.post_by_mail import language_of_sender
+from core.inbound.post_by_mail import notify_sender
 from core.inbound.result import InboundResult
 from core.members import lists
-from core.notifications import service_mail
+from core.notifications.notify import notify, notify_users
 from core.settings import load_settings
 from database import db
 from i18n import N_
@@ -134,22 +134,9 @@ def send_verification(sender: AllowedSender, now: datetime) -> None:
 
 
 def _send_to_sender(sender: AllowedSender, kind: str, now: datetime) -> None:
-    force, mailing_list = load_settings(), sender.list
-    values = {
-        "to_name": sender.name,
-        "list": mailing_list.name,
-        "address": force.own.address(mailing_list.address),
-        "sender": sender.id,
-    }
-    service_mail.notify(
-        kind,
-        address=sender.address,
-        language=language_of_sender(sender),
-        values=values,
-        now=now,
-        urgent=False,
-        useful_s=3 * 86400,
-    )
+    mailing_list = sender.list
+    address = load_settings().own.address(mailing_list.address)
+    notify_sender(kind, sender, now, list=mailing_list.name, address=address, sender=sender.id)
 
 
 def sender_being_verified(letter: Letter) -> AllowedSender | None:
@@ -191,32 +178,14 @@ def hold_post_of_unknown_sender(
         and person.is_deliverable
         and rate_limits.record_hit(f"not a sender:{person.id}", now, 86400) == 1
     ):
-        values = {"to_name": person.name, "list": mailing_list.name}
-        service_mail.notify(
-            "not-a-sender",
-            address=person.address or "",
-            language=person.language,
-            values=values,
-            now=now,
-            person=person,
-        )
+        notify("not-a-sender", person, now, list=mailing_list.name)
     return InboundResult("stray", "held", "stranger", mailing_list, person, show=True, keep=True)
 
 
 def _notify_managers(mailing_list: MailingList, address: str, subject: str, now: datetime) -> None:
     url = f"{load_settings().base_url}/lists/{mailing_list.id}/senders"
     values = {"list": mailing_list.name, "from": address, "subject": subject, "url": url}
-    for user in who_can.managers_of(mailing_list) or who_can.administrators():
-        if user.email:
-            service_mail.notify(
-                "stranger",
-                address=user.email,
-                language=user.language,
-                values={**values, "to_name": user.name},
-                now=now,
-                urgent=False,
-                useful_s=86400,
-            )
+    notify_users("stranger", who_can.managers_of(mailing_list) or who_can.administrators(), now, **values)
 
 
 def notify_role_mail(local: str, address: str, subject: str, now: datetime) -> None:
@@ -224,14 +193,4 @@ def notify_role_mail(local: str, address: str, subject: str, now: datetime) -> N
     if rate_limits.record_hit("house", now, 86400) > MAX_NOTIFICATIONS_PER_DAY:
         return
     values = {"to": local, "from": address, "subject": subject, "url": f"{load_settings().base_url}/incoming"}
-    for user in who_can.administrators():
-        if user.email:
-            service_mail.notify(
-                "house",
-                address=user.email,
-                language=user.language,
-                values={**values, "to_name": user.name},
-                now=now,
-                urgent=False,
-                useful_s=86400,
-            )
+    notify_users("house", who_can.administrators(), now, **values)

@@ -15,7 +15,7 @@ from core.errors import MissingFields, SendingStarted, WrongLetterCount
 from core.inbound.result import InboundResult
 from core.notices.audience import Audience, resolve_audience
 from core.notices.author_copy import notice_cancel_token
-from core.notifications import service_mail
+from core.notifications.notify import notify
 from core.settings import Settings, load_settings
 from database import db, millis
 from i18n import N_
@@ -171,25 +171,18 @@ def _notify_sender(
     url: str,
     why: str,
 ) -> None:
-    language = language_of_sender(sender)
-    wording = notice.wording
-    service_mail.notify(
+    notify_sender(
         kind,
-        address=sender.address,
-        language=language,
-        values={
-            "to_name": sender.name,
-            "list": mailing_list.name,
-            "subject": wording.subject,
-            "text": wording.text,
-            "letters": audience.letters,
-            "at": i18n.format_time(notice.send_at),
-            "url": url,
-            "why": i18n.say(language, HOLD_REASONS[why]) if why else "",
-            "attachments": i18n.say(language, _ATTACHMENTS_DROPPED) + "\n" if post.attachments else "",
-        },
-        now=now,
-        useful_s=int(RELEASE_LINK_VALID_FOR.total_seconds()) if kind == "release" else 3600,
+        sender,
+        now,
+        list=mailing_list.name,
+        subject=notice.wording.subject,
+        text=notice.wording.text,
+        letters=audience.letters,
+        at=i18n.format_time(notice.send_at),
+        url=url,
+        why=lambda language: i18n.say(language, HOLD_REASONS[why]) if why else "",
+        attachments=lambda language: i18n.say(language, _ATTACHMENTS_DROPPED) + "\n" if post.attachments else "",
     )
 
 
@@ -199,10 +192,12 @@ _ATTACHMENTS_DROPPED = N_("Attachments are not distributed by mail.")
 def _warn_about_forgery(mailing_list: MailingList, sender: AllowedSender, now: datetime) -> None:
     """Tell the registered address that somebody wrote in its name, at most once an hour."""
     if rate_limits.record_hit(f"forged post:{sender.id}", now, FORGERY_WARNING_INTERVAL_S) == 1:
-        values = {"to_name": sender.name, "list": mailing_list.name}
-        service_mail.notify(
-            "forged", address=sender.address, language=language_of_sender(sender), values=values, now=now
-        )
+        notify_sender("forged", sender, now, list=mailing_list.name)
+
+
+def notify_sender(kind: str, sender: AllowedSender, now: datetime, /, **values: object) -> None:
+    """Send a service letter to a registered sender."""
+    notify(kind, sender.address, now, language=language_of_sender(sender), to_name=sender.name, **values)
 
 
 def language_of_sender(sender: AllowedSender) -> str:

@@ -14,7 +14,7 @@ from core.inbound.message import InboundMail
 from core.inbound.result import InboundResult
 from core.notices import file_types, merge_fields
 from core.notices.sender_names import response_recipient
-from core.notifications import service_mail
+from core.notifications.notify import notify
 from core.permissions import Permissions
 from core.settings import load_settings
 from i18n import N_
@@ -91,9 +91,7 @@ def _notify_organizer(delivery: Delivery, mail: InboundMail, now: datetime) -> N
         "files": f"{i18n.say(language, _FILES_LINE, n=mail.attachments)}\n" if mail.attachments else "",
         "url": f"{load_settings().base_url}/notices/{notice.id}/board",
     }
-    service_mail.notify(
-        "reply", address=address, language=language, values=values, now=now, urgent=False, useful_s=86400
-    )
+    notify("reply", address, now, language=language, **values)
 
 
 def _registered_sender_of(notice: Notice) -> tuple[str, str]:

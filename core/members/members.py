@@ -28,7 +28,7 @@ from core.members.normalise import (
     normalise_text,
     parse_member_address,
 )
-from core.notifications import service_mail
+from core.notifications.notify import notify
 from database import db
 from i18n import N_
 from models import Child, Delivery, MailingList, Membership, Person, User
@@ -289,16 +289,7 @@ def _notify_old_address(person: Person, new_key: str, now: datetime) -> None:
     """
     strange = Delivery.select().where(Delivery.person == person, Delivery.misdirected_at.is_null(False)).exists()
     if person.is_deliverable and person.address_key != new_key and not strange:
-        service_mail.notify(
-            "moved",
-            address=person.address or "",
-            language=person.language,
-            values={"to_name": ""},
-            now=now,
-            person=person,
-            urgent=False,
-            useful_s=86400,
-        )
+        notify("moved", person, now, to_name="")
 
 
 def _deliverable_fields(now: datetime) -> dict[str, Any]:

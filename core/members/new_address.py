@@ -9,7 +9,7 @@ from core import audit, rate_limits
 from core.errors import DomainError
 from core.members import members, preference_page, signed_links
 from core.members.normalise import parse_member_address
-from core.notifications import service_mail
+from core.notifications.notify import notify
 from core.settings import load_settings
 from database import db
 from i18n import N_
@@ -34,15 +34,7 @@ def request_new_address(person: Person, typed: str, now: datetime) -> None:
     ):
         raise DomainError(TOO_OFTEN, "address")
     with db.atomic():  # a sender process must not take the letter before its link stands in it
-        letter = service_mail.notify(
-            "new-address",
-            address=clean,
-            language=person.language,
-            values={"to_name": ""},
-            now=now,
-            urgent=False,
-            useful_s=86400,
-        )
+        letter = notify("new-address", clean, now, language=person.language)
         text = signed_links.link_signer(load_settings(), LINK_PURPOSE).dumps(
             [person.id, preference_page.address_fingerprint(person), letter.id]
         )

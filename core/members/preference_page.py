@@ -20,7 +20,7 @@ from core.accounts import who_can
 from core.errors import DomainError
 from core.members import members, missing_names, unsubscribe, unsubscribe_by_mail
 from core.members.normalise import normalise_class, normalise_grade, normalise_kana, normalise_text, parse_address
-from core.notifications import service_mail
+from core.notifications.notify import notify, notify_users
 from core.settings import load_settings
 from core.signup.quotas import SignupRequest
 from database import db, millis
@@ -87,21 +87,7 @@ def email_page_link(typed: str, now: datetime) -> None:
     if person is None or not person.is_deliverable or not _memberships_of(person):
         return
     if rate_limits.record_hit("own pages", now, 86400) <= MAX_LINKS_PER_DAY:
-        values = {"url": page_url(person, now), "to_name": person.name}
-        _send_email("page", person, person.address or "", values, now)
-
-
-def _send_email(kind: str, person: Person, address: str, values: dict[str, str], now: datetime) -> None:
-    service_mail.notify(
-        kind,
-        address=address,
-        language=person.language,
-        values=values,
-        now=now,
-        person=person,
-        urgent=False,
-        useful_s=86400,
-    )
+        notify("page", person, now, url=page_url(person, now))
 
 
 # ── what it shows ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -294,21 +280,11 @@ def send_correction(person: Person, text: str, now: datetime) -> bool:
     if not said or rate_limits.record_hit(f"own page wish:{person.id}", now, 86400) > CORRECTIONS_PER_DAY:
         return False
     lists = [line.list for line in load_page(person).lines if line.state == "active"]
-    told = {user.id: user for one in lists for user in who_can.managers_of(one)}
-    values = {"name": person.name, "text": said, "url": f"{load_settings().base_url}/members/{person.id}"}
+    managers = list(dict.fromkeys(user for one in lists for user in who_can.managers_of(one)))
+    url = f"{load_settings().base_url}/members/{person.id}"
     with db.atomic():
         audit.log_action(None, "member.says_wrong", person.id)
-        for user in list(told.values()) or who_can.administrators():
-            if user.email:
-                service_mail.notify(
-                    "says-wrong",
-                    address=user.email,
-                    language=user.language,
-                    values={**values, "to_name": user.name},
-                    now=now,
-                    urgent=False,
-                    useful_s=3 * 86400,
-                )
+        notify_users("says-wrong", managers or who_can.administrators(), now, name=person.name, text=said, url=url)
     return True
 
 
@@ -338,7 +314,7 @@ def send_test_email(person: Person, now: datetime) -> bool:
     """Send the short test letter to the reader (T-17); False after some in a day."""
     if not person.is_deliverable or rate_limits.record_hit(f"own test:{person.id}", now, 86400) > TEST_EMAILS_PER_DAY:
         return False
-    _send_email("test", person, person.address or "", {"to_name": person.name}, now)
+    notify("test", person, now, urgent=False, expires_after=timedelta(days=1))
     return True
 
 

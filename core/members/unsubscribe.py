@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from core import audit
-from core.notifications import service_mail
+from core.notifications.notify import notify
 from core.system import manager_alerts
 from database import db
 from models import Delivery, DeliveryMembership, Letter, MailingList, Membership, Notice, Person
@@ -166,16 +166,7 @@ def handle_one_click(delivery: Delivery, url: str, now: datetime) -> bool:
     person = delivery.person
     if not person or not person.is_deliverable or _was_emailed_recently(person, now):
         return False
-    values = {"list": _join_names(names, delivery.language), "url": url, "to_name": person.name}
-    service_mail.notify(
-        "resume",
-        address=person.address,
-        language=delivery.language,
-        values=values,
-        now=now,
-        person=person,
-        useful_s=RESUBSCRIBE_EMAIL_INTERVAL.days * 86400,
-    )
+    notify("resume", person, now, language=delivery.language, list=_join_names(names, delivery.language), url=url)
     return True
 
 

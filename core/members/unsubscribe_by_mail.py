@@ -9,7 +9,7 @@ from datetime import datetime
 from core import audit, rate_limits
 from core.inbound.result import InboundResult
 from core.members.signed_links import sign_membership
-from core.notifications import service_mail
+from core.notifications.notify import notify
 from core.settings import load_settings
 from database import db
 from mail import address as addresses
@@ -41,16 +41,7 @@ def _send_daily_limited(kind: str, person: Person, mailing_list: MailingList, ur
     """Write to the member's own address, at most once a day for each list."""
     if not person.is_deliverable or rate_limits.record_hit(f"{kind}:{mailing_list.id}:{person.id}", now, 86400) > 1:
         return
-    values = {"list": mailing_list.name, "url": url, "to_name": person.name}
-    service_mail.notify(
-        kind,
-        address=person.address or "",
-        language=person.language,
-        values=values,
-        now=now,
-        person=person,
-        useful_s=86400,
-    )
+    notify(kind, person, now, list=mailing_list.name, url=url)
 
 
 def subscription_state(person: Person, mailing_list: MailingList) -> str:

@@ -13,7 +13,7 @@ from core.errors import AlreadySent, ApprovalRequired, AudienceChanged, DomainEr
 from core.notices import sender_names, workflow
 from core.notices.audience import Audience, as_sent_by, resolve_audience
 from core.notices.content_checks import find_missing
-from core.notifications import service_mail
+from core.notifications.notify import notify
 from core.permissions import Permissions, permissions_of, person_scope_for_user, target_lists
 from core.settings import load_settings
 from database import db
@@ -21,7 +21,6 @@ from i18n import N_
 from models import Attachment, Choice, Notice, Organization, Question, User, Wording
 
 MAX_NOTE_CHARS = 1000
-REQUEST_LIFETIME_S = 24 * 3600
 
 
 class InvalidApprover(DomainError):
@@ -163,10 +162,7 @@ def _send_review_mail(kind: str, notice: Notice, to: User, by: User, now: dateti
     if not to.email:
         return
     url = f"{load_settings().base_url}/notices/{notice.id}/second" if kind == "second" else _compose_url(notice)
-    values = {"to_name": to.name, "by": by.name, "subject": notice.wording.subject, "url": url, "word": word}
-    service_mail.notify(
-        kind, address=to.email, language=to.language, values=values, now=now, useful_s=REQUEST_LIFETIME_S
-    )
+    notify(kind, to, now, by=by.name, subject=notice.wording.subject, url=url, word=word)
 
 
 def _compose_url(notice: Notice) -> str:

@@ -13,7 +13,7 @@ from itsdangerous import BadSignature, URLSafeSerializer
 from core.notices import attachments
 from core.notices.audience import Recipient
 from core.notices.rendering import format_moment, reminder_subject, render_author_copy
-from core.notifications import service_mail
+from core.notifications.notify import notify
 from core.settings import Settings, load_settings
 from database import millis
 from i18n import N_, say
@@ -27,23 +27,18 @@ def send_author_copy(notice: Notice, by: User | None, now: datetime) -> Letter |
     force = load_settings()
     shown = render_author_copy(notice, by, force, now)
     begins = N_("Sending starts on %(at)s. Until then it can be cancelled.")
-    letter = service_mail.notify(
+    return notify(
         "own",
-        address=by.email,
-        language=by.language,
-        now=now,
-        values={
-            "to_name": by.name,
-            "subject": shown.subject,
-            "text": shown.text,
-            "page": shown.html,
-            "when": say(by.language, begins, at=format_moment(by.language, notice.send_at)),
-            "url": f"{force.base_url}/notices/cancel/{notice_cancel_token(notice, force)}",
-            "files": _files_line(notice, by, now),
-            "notice": notice.id,
-        },
+        by,
+        now,
+        subject=shown.subject,
+        text=shown.text,
+        page=shown.html,
+        when=say(by.language, begins, at=format_moment(by.language, notice.send_at)),
+        url=f"{force.base_url}/notices/cancel/{notice_cancel_token(notice, force)}",
+        files=_files_line(notice, by, now),
+        notice=notice.id,
     )
-    return letter
 
 
 def _files_line(notice: Notice, by: User, now: datetime) -> str:
@@ -68,19 +63,20 @@ def send_reminder_copy(reminder: Reminder, by: User | None, now: datetime) -> Le
         return None
     notice, force = reminder.notice, load_settings()
     shown = render_author_copy(notice, by, force, now)
-    values = {
-        "to_name": by.name,
-        "subject": reminder_subject(shown.subject, by.language),
-        "text": shown.text,
-        "letters": reminder.letters,
-        "at": format_moment(by.language, reminder.send_at),
-        "url": f"{force.base_url}/notices/call-off/{reminder_cancel_token(reminder, force)}",
-        "page": shown.html,
-        "files": _files_line(notice, by, now),
-        "notice": notice.id,
-        "reminder": reminder.id,
-    }
-    return service_mail.notify("own-again", address=by.email, language=by.language, values=values, now=now)
+    return notify(
+        "own-again",
+        by,
+        now,
+        subject=reminder_subject(shown.subject, by.language),
+        text=shown.text,
+        letters=reminder.letters,
+        at=format_moment(by.language, reminder.send_at),
+        url=f"{force.base_url}/notices/call-off/{reminder_cancel_token(reminder, force)}",
+        page=shown.html,
+        files=_files_line(notice, by, now),
+        notice=notice.id,
+        reminder=reminder.id,
+    )
 
 
 def cancel_reminder_copies(reminder: Reminder, now: datetime) -> None:
@@ -133,26 +129,13 @@ def send_test(notice: Notice, by: User, now: datetime, like: Recipient | None = 
         return None
     shown = render_author_copy(notice, by, load_settings(), now, like)
     files = _files_line(notice, by, now)
-    values = {
-        "to_name": by.name,
-        "subject": shown.subject,
-        "text": shown.text,
-        "page": shown.html,
-        "files": files,
-        "notice": notice.id,
-    }
-    return service_mail.notify("trial", address=by.email, language=by.language, values=values, now=now)
+    return notify(
+        "trial", by, now, subject=shown.subject, text=shown.text, page=shown.html, files=files, notice=notice.id
+    )
 
 
 def send_test_to_person(person: Person, now: datetime) -> Letter | None:
     """Send a person the short test letter ("can you read this?"); None without an address (N-09)."""
     if not person.address:
         return None
-    return service_mail.notify(
-        "test",
-        address=person.address,
-        language=person.language,
-        values={"to_name": person.name},
-        now=now,
-        person=person,
-    )
+    return notify("test", person, now)

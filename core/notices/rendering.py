@@ -12,7 +12,8 @@ from core.delivery.queue import QueuedMessage, load_message
 from core.display_names import given_name
 from core.notices import attachments, html_body, merge_fields, questions
 from core.notices.audience import Recipient, as_sent_by
-from core.notifications import kinds, service_mail
+from core.notifications.kinds import KINDS
+from core.notifications.notify import render_message
 from core.permissions import target_lists
 from core.responses import tracking
 from core.settings import Settings
@@ -109,7 +110,7 @@ def _file_lines(notice: Notice) -> tuple[str, ...]:
 
 def service_form(letter: QueuedMessage | Letter, force: Settings) -> LetterTemplate:
     """Return the form of a service letter: from the organization, no list, marked as automatic."""
-    subject, text = service_mail.render_message(letter, force.name)
+    subject, text = render_message(letter, force.name)
     page = letter.payload.get("page", "")
     return LetterTemplate(
         language=letter.language,
@@ -126,7 +127,7 @@ def service_form(letter: QueuedMessage | Letter, force: Settings) -> LetterTempl
         mail_domain=force.mail_domain,
         base_url=force.base_url,
         secret=force.secret,
-        footer=kinds.KINDS[letter.kind].footer,
+        footer=KINDS[letter.kind].footer,
         enclosed=_attached_copy(letter),
         automatic=True,
     )
@@ -135,7 +136,7 @@ def service_form(letter: QueuedMessage | Letter, force: Settings) -> LetterTempl
 def _attached_copy(letter: QueuedMessage | Letter) -> bytes:
     """Return the files that an organizer's copy of a notice shows as they go out (X-01)."""
     number = letter.payload.get("notice", "")
-    shows = kinds.KINDS[letter.kind].files and number.isdecimal()
+    shows = KINDS[letter.kind].files and number.isdecimal()
     return attachments.encoded_files_for_copy(int(number), clock.now()) if shows else b""
 
 

@@ -15,7 +15,7 @@ from peewee import JOIN
 import clock
 import i18n
 from core.notices import merge_fields, sender_names
-from core.notifications import service_mail
+from core.notifications.notify import notify
 from core.responses import tracking
 from core.settings import load_settings
 from database import bulk_insert, db
@@ -198,10 +198,7 @@ def _send_digest(
         if not lines:
             return 0
         title = i18n.say(user.language, TITLES[rows[0].timing], when=i18n.format_day(user.language, until))
-        values = {"to_name": user.name, "title": title, "lines": "\n".join(lines).strip("\n")}
-        service_mail.notify(
-            "digest", address=user.email, language=user.language, values=values, now=now, urgent=False, useful_s=86400
-        )
+        notify("digest", user, now, title=title, lines="\n".join(lines).strip("\n"))
     return 1
 
 

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 import i18n
 from core.accounts import who_can
-from core.notifications import service_mail
+from core.notifications.notify import notify_users
 from core.settings import load_settings
 from core.signup import carrier_guidance, carrier_help, handouts
 from i18n import N_
@@ -94,8 +94,8 @@ def notify_managers(now: datetime) -> int:
         return 0
     written = 0
     for mailing_list, rows in _memberships_by_list(fresh).items():
-        for user in who_can.managers_of(mailing_list) or who_can.administrators():
-            written += _send_to_manager(user, mailing_list, rows, now)
+        users = who_can.managers_of(mailing_list) or who_can.administrators()
+        written += _notify(users, mailing_list, rows, now)
     for one in fresh:
         Person.update(reported_address_state=one.address_state).where(Person.id == one.id).execute()
     return written
@@ -127,26 +127,16 @@ def _memberships_by_list(people: list[Person]) -> dict[MailingList, list[Members
     return found
 
 
-def _send_to_manager(user: User, mailing_list: MailingList, rows: list[Membership], now: datetime) -> bool:
-    if not user.email:
-        return False
-    values = {
-        "to_name": user.name,
-        "list": mailing_list.name,
-        "number": len({row.person_id for row in rows}),
-        "names": "\n".join(_name_lines(user.language, rows)),
-        "url": f"{load_settings().base_url}/lists/{mailing_list.id}?state=undelivered",
-    }
-    service_mail.notify(
+def _notify(users: list[User], mailing_list: MailingList, rows: list[Membership], now: datetime) -> int:
+    return notify_users(
         "unreached",
-        address=user.email,
-        language=user.language,
-        values=values,
-        now=now,
-        urgent=False,
-        useful_s=3 * 86400,
+        users,
+        now,
+        list=mailing_list.name,
+        number=len({row.person_id for row in rows}),
+        names=lambda language: "\n".join(_name_lines(language, rows)),
+        url=f"{load_settings().base_url}/lists/{mailing_list.id}?state=undelivered",
     )
-    return True
 
 
 def _name_lines(language: str, rows: Iterable[Membership]) -> list[str]:

@@ -18,7 +18,7 @@ import config as ground
 import i18n
 from core import audit
 from core.accounts import who_can
-from core.notifications import service_mail
+from core.notifications.notify import notify_users
 from core.reports import stats, summaries
 from core.responses import tracking
 from core.retention import expired_links
@@ -38,7 +38,6 @@ from models import (
     Reminder,
     Rollover,
     StepSent,
-    User,
 )
 
 PURGE_AFTER = timedelta(days=30)
@@ -108,27 +107,15 @@ def warn_administrators(now: datetime) -> int:
     if not Organization.update(purge_before_year=year, purge_starts_at=at).where(mine).execute():
         return 0
     audit.log_action(None, "house.forgetting_told", detail={"year": year})
-    return sum(_send_warning(user, year, at, now) for user in who_can.administrators() if user.email)
-
-
-def _send_warning(user: User, year: int, at: datetime, now: datetime) -> int:
-    values = {
-        "to_name": user.name,
-        "day": i18n.format_day(user.language, clock.to_local(at).date()),
-        "notices": purgeable_notices(year).count(),
-        "begin": i18n.format_day(user.language, school_year_start(year)),
-        "url": f"{load_settings().base_url}/admin/keeping",
-    }
-    service_mail.notify(
+    return notify_users(
         "forgetting",
-        address=user.email or "",
-        language=user.language,
-        values=values,
-        now=now,
-        urgent=False,
-        useful_s=int(WARN_BEFORE.total_seconds()),
+        who_can.administrators(),
+        now,
+        day=lambda language: i18n.format_day(language, clock.to_local(at).date()),
+        notices=purgeable_notices(year).count(),
+        begin=lambda language: i18n.format_day(language, school_year_start(year)),
+        url=f"{load_settings().base_url}/admin/keeping",
     )
-    return 1
 
 
 # ── deleting ─────────────────────────────────────────────────────────────────────────────────────────────────────

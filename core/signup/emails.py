@@ -7,14 +7,13 @@ from datetime import datetime, timedelta
 
 from core import rate_limits
 from core.members import consent, join_codes, preference_page, signed_links
-from core.notifications import service_mail
+from core.notifications.notify import notify, render_message
 from core.settings import load_settings
 from core.signup.quotas import SignupRequest
 from database import db
 from models import Child, Letter, MailingList, Membership, Person
 
 CONFIRM_LINK_LIFETIME = timedelta(days=3)
-EMAIL_EXPIRES_S = 86400
 MAX_QUEUED_EMAILS_PER_HOUR = 300
 """Letters an hour that only say that somebody waits."""
 
@@ -28,7 +27,7 @@ def send_welcome(mailing_list: MailingList, person: Person, state: str, now: dat
         "terms": consent.render_consent_text(mailing_list, person.language),
     }
     known = "registered" if person.name else "welcome"  # without a name the letter asks for it first of all
-    _send_to_member(known if state == "active" else "approval", person, values, now)
+    notify(known if state == "active" else "approval", person, now, **values)
 
 
 def preview_welcome(mailing_list: MailingList) -> tuple[str, str]:
@@ -42,7 +41,7 @@ def preview_welcome(mailing_list: MailingList) -> tuple[str, str]:
         "url": f"{force.base_url}/p/…",
         "leave": f"{force.base_url}/mail/leave/…",
     }
-    return service_mail.render_message(Letter(kind="welcome", language=force.language, payload=values), force.name)
+    return render_message(Letter(kind="welcome", language=force.language, payload=values), force.name)
 
 
 def send_approved(mailing_list: MailingList, person: Person, now: datetime) -> None:
@@ -54,7 +53,7 @@ def send_approved(mailing_list: MailingList, person: Person, now: datetime) -> N
 def send_rejected(mailing_list: MailingList, person: Person, now: datetime) -> None:
     """Say kindly that the registration was not taken."""
     if person.is_deliverable:
-        _send_to_member("refused", person, _common_values(mailing_list, person), now)
+        notify("refused", person, now, **_common_values(mailing_list, person))
 
 
 def send_queued(wish: SignupRequest, language: str, now: datetime) -> None:
@@ -64,22 +63,14 @@ def send_queued(wish: SignupRequest, language: str, now: datetime) -> None:
     """
     if rate_limits.record_hit("join waits", now, 3600) > MAX_QUEUED_EMAILS_PER_HOUR:
         return
-    values = {"list": wish.list.name, "from": load_settings().own.sender(wish.list.address), "to_name": ""}
-    service_mail.notify(
-        "waits-join",
-        address=wish.address,
-        language=language,
-        values=values,
-        now=now,
-        urgent=False,
-        useful_s=EMAIL_EXPIRES_S,
-    )
+    values = {"list": wish.list.name, "from": load_settings().own.sender(wish.list.address)}
+    notify("waits-join", wish.address, now, language=language, **values)
 
 
 def send_already_member(mailing_list: MailingList, person: Person, now: datetime) -> None:
     """Say that there is nothing to do, at most once a day."""
     if rate_limits.record_hit(f"already:{mailing_list.id}:{person.id}", now, 86400) == 1:
-        _send_to_member("already", person, _common_values(mailing_list, person), now)
+        notify("already", person, now, **_common_values(mailing_list, person))
 
 
 def _common_values(mailing_list: MailingList, person: Person) -> dict[str, str]:
@@ -87,22 +78,8 @@ def _common_values(mailing_list: MailingList, person: Person) -> dict[str, str]:
     return {
         "list": mailing_list.name,
         "from": force.own.sender(mailing_list.address),
-        "to_name": person.name,
         "leave": f"{force.base_url}/mail/leave/{signed_links.sign_membership(person, mailing_list, force)}",
     }
-
-
-def _send_to_member(kind: str, person: Person, values: dict[str, str], now: datetime) -> None:
-    service_mail.notify(
-        kind,
-        address=person.address or "",
-        language=person.language,
-        values=values,
-        now=now,
-        person=person,
-        urgent=False,
-        useful_s=EMAIL_EXPIRES_S,
-    )
 
 
 # ── the link that confirms ───────────────────────────────────────────────────────────────────────────────────────
@@ -114,18 +91,10 @@ def send_confirmation_link(wish: SignupRequest, language: str, now: datetime) ->
     In one transaction: a sender process must not take the letter before its link stands in it.
     """
     force = load_settings()
-    values = {"list": wish.list.name, "from": force.own.sender(wish.list.address), "to_name": ""}
+    values = {"list": wish.list.name, "from": force.own.sender(wish.list.address)}
     asked = {"route": wish.route, "code": wish.code, "child": wish.child.id if wish.child else 0, **wish.evidence}
     with db.atomic():
-        letter = service_mail.notify(
-            "join",
-            address=wish.address,
-            language=language,
-            values=values,
-            now=now,
-            urgent=False,
-            useful_s=EMAIL_EXPIRES_S,
-        )
+        letter = notify("join", wish.address, now, language=language, **values)
         mark = signed_links.link_signer(force, "join").dumps([letter.id, wish.list.id])
         payload = {**letter.payload, "url": f"{force.base_url}/mail/join/{mark}", "asked": asked}
         Letter.update(payload=payload).where(Letter.id == letter.id).execute()

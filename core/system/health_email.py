@@ -12,7 +12,7 @@ import i18n
 from config import current_config
 from core import audit
 from core.accounts import who_can
-from core.notifications import service_mail
+from core.notifications.notify import notify_users
 from core.settings import load_settings
 from i18n import N_
 from models import Organization, User
@@ -124,22 +124,15 @@ def send_monthly_email(now: datetime) -> int:
 
 def send_health_email(users: list[User], found: list[HealthFinding], now: datetime) -> int:
     """Send the letter to some users, whatever the month; return how many letters."""
-    wrong = sum(one.ok is False for one in found)
-    written = 0
-    for user in users:
-        if not user.email:
-            continue
-        values = {
-            "to_name": user.name,
-            "wrong": wrong,
-            "url": f"{load_settings().base_url}/admin/health",
-            "lines": "\n".join(_finding_lines(user.language, found, clock.to_local(now).date())),
-        }
-        kind = "unwell" if wrong else "well"
-        service_mail.notify(
-            kind, address=user.email, language=user.language, values=values, now=now, urgent=False, useful_s=7 * 86400
-        )
-        written += 1
+    wrong, today = sum(one.ok is False for one in found), clock.to_local(now).date()
+    written = notify_users(
+        "unwell" if wrong else "well",
+        users,
+        now,
+        wrong=wrong,
+        url=f"{load_settings().base_url}/admin/health",
+        lines=lambda language: "\n".join(_finding_lines(language, found, today)),
+    )
     audit.log_action(None, "organization.well", detail={"letters": written, "wrong": wrong})
     return written
 
@@ -179,26 +172,14 @@ def _reminder_mark(one: Renewal) -> str:
 
 
 def _send_renewal_reminder(one: Renewal, now: datetime) -> int:
-    written = 0
-    for user in who_can.administrators():
-        if not user.email:
-            continue
-        values = {
-            "to_name": user.name,
-            "what": i18n.say(user.language, RENEWAL_NAMES[one.kind]),
-            "days": one.days,
-            "day": i18n.format_day(user.language, one.until),
-            "url": f"{load_settings().base_url}/admin/health",
-        }
-        service_mail.notify(
-            "renewal",
-            address=user.email,
-            language=user.language,
-            values=values,
-            now=now,
-            urgent=False,
-            useful_s=7 * 86400,
-        )
-        written += 1
+    written = notify_users(
+        "renewal",
+        who_can.administrators(),
+        now,
+        what=lambda language: i18n.say(language, RENEWAL_NAMES[one.kind]),
+        days=one.days,
+        day=lambda language: i18n.format_day(language, one.until),
+        url=f"{load_settings().base_url}/admin/health",
+    )
     audit.log_action(None, "organization.renewal", detail={"what": one.kind, "days": one.days})
     return written

@@ -7,7 +7,7 @@ import i18n
 from core import rate_limits
 from core.accounts import who_can
 from core.notices import merge_fields
-from core.notifications import service_mail
+from core.notifications.notify import notify_users
 from core.settings import load_settings
 from i18n import N_
 from models import Child, Delivery, MailingList, User
@@ -23,17 +23,15 @@ def alert_misdirected(delivery: Delivery, lists: Collection[int], alone: Collect
     if rate_limits.record_hit(f"strange:{delivery.person_id}", now, DAY_S) > 1:
         return
     children = [one.name for one in Child.select().where(Child.id.in_(list(alone))).order_by(Child.id)]
-    for user in _alert_recipients(delivery, lists):
-        values = {
-            "to_name": user.name,
-            "reader": delivery.name,
-            "notice": merge_fields.display_subject(delivery.notice),
-            "alone": _unreached_children_line(user.language, children),
-            "url": f"{load_settings().base_url}/members/{delivery.person_id}",
-        }
-        service_mail.notify(
-            "strange", address=user.email or "", language=user.language, values=values, now=now, useful_s=DAY_S
-        )
+    notify_users(
+        "strange",
+        _alert_recipients(delivery, lists),
+        now,
+        reader=delivery.name,
+        notice=merge_fields.display_subject(delivery.notice),
+        alone=lambda language: _unreached_children_line(language, children),
+        url=f"{load_settings().base_url}/members/{delivery.person_id}",
+    )
 
 
 def _alert_recipients(delivery: Delivery, lists: Collection[int]) -> list[User]:
@@ -44,7 +42,7 @@ def _alert_recipients(delivery: Delivery, lists: Collection[int]) -> list[User]:
     writer = delivery.notice.by
     if writer and writer.is_active:
         found[writer.id] = writer
-    return [user for user in found.values() if user.email]
+    return list(found.values())
 
 
 def _unreached_children_line(language: str, children: list[str]) -> str:

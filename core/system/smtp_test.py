@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import config as ground
 from core import audit
 from core.notices.rendering import RenderCache
-from core.notifications import service_mail
+from core.notifications.notify import notify
 from core.settings import Settings, load_settings
 from database import db
 from i18n import N_
@@ -56,9 +56,7 @@ def send_test_letter(to: User, now: datetime) -> SmtpTestResult:
 def _create_letter(to: User, force: Settings, now: datetime) -> Letter:
     """Write the letter's row; the senders must not take it."""
     with db.atomic():
-        made = service_mail.notify(
-            "test", address=to.email, language=to.language, values={"organization": force.name}, now=now
-        )
+        made = notify("test", to, now, to_name="")
         Letter.update(next_attempt_at=now + timedelta(days=1)).where(Letter.id == made.id).execute()
     return Letter.get_by_id(made.id)
 

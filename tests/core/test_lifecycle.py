@@ -270,10 +270,10 @@ def test_letters_that_are_no_longer_useful_are_given_up(notice):
 
 
 def test_an_expired_service_letter_keeps_no_working_link(school):
-    from core.notifications import service_mail
+    from core.notifications.notify import notify
 
     now = clock.now()
-    letter = service_mail.notify("login", address="a@example.com", language="ja", values={"url": "http://x/y"}, now=now)
+    letter = notify("login", "a@example.com", now, language="ja", url="http://x/y")
     later(hours=2)
     assert lifecycle.expire_letters(clock.now()) == 1
     assert "http" not in str(fresh(letter).payload)

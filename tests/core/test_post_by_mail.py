@@ -11,7 +11,7 @@ from core.errors import MissingFields, SendingStarted, WrongLetterCount
 from core.inbound import dispatch, post_by_mail
 from core.notices import workflow
 from core.notices.rendering import RenderCache
-from core.notifications import service_mail
+from core.notifications.notify import render_message
 from core.settings import load_settings
 from models import AllowedSender, Delivery, InboundMessage, Letter, MailingList, Notice, Person
 from tests import cast_notices
@@ -65,7 +65,7 @@ def test_a_list_that_waits_for_its_new_roster_distributes_nothing(door, proven):
     assert row.notice.state == "dropped" and not Delivery.select().exists()
     told = Letter.select().get()
     assert (told.kind, told.address) == ("waits", HANAKO)
-    subject, text = service_mail.render_message(told, "かえで原小学校")
+    subject, text = render_message(told, "かえで原小学校")
     assert "練習中止" in subject and "名簿" in text and "URL" not in text
 
 

@@ -8,7 +8,7 @@ import clock
 from core import permissions
 from core.inbound import dispatch
 from core.members import join_codes, preference_page
-from core.notifications import service_mail
+from core.notifications.notify import render_message
 from core.signup import approvals, emails, quotas, signup
 from core.signup.quotas import SignupRequest
 from models import Child, ConsentText, InboundMessage, Letter, MailingList, Membership, Person, QueuedSignup
@@ -235,7 +235,7 @@ def test_the_greeting_stands_in_the_welcome_letter(the_list):
     signup.set_signup_options(the_list, None, mode="open", greeting="ようこそ 100% %(url)s", purpose="連絡")
 
     blank("new@example.net", address(the_list, the_list.join_code))
-    subject, text = service_mail.render_message(letters("welcome")[0], "かえで原小学校")
+    subject, text = render_message(letters("welcome")[0], "かえで原小学校")
     assert text.startswith("ようこそ 100% %(url)s\n\n") and "1年1組" in subject and "連絡" in text
 
 
@@ -273,7 +273,7 @@ def test_who_waits_hears_it_if_the_address_is_proven_and_once(the_list, monkeypa
     blank("forged@example.net", coded)
     assert [one.address for one in letters("waits-join")] == ["haha@example.jp"]
     assert QueuedSignup.select().count() == 2
-    subject, text = service_mail.render_message(letters("waits-join")[0], "かえで原小学校")
+    subject, text = render_message(letters("waits-join")[0], "かえで原小学校")
     assert "受け付けました" in subject and "順番" in text and "1年1組" in text
 
 
@@ -338,13 +338,14 @@ def test_a_letter_with_a_link_is_never_seen_without_it(the_list, monkeypatch):
     """A sender process may take a letter at any moment: letter and link are one transaction."""
     from database import db
 
-    sane = service_mail.notify
+    sane = emails.notify
 
     def watched(*args, **values):
         assert db.in_transaction(), "the letter could be sent before its link stands in it"
         return sane(*args, **values)
 
-    monkeypatch.setattr(emails.service_mail, "notify", watched)
+    monkeypatch.setattr("core.signup.emails.notify", watched)
+    monkeypatch.setattr("core.members.new_address.notify", watched)
     signup.request_signup(SignupRequest(the_list, "new@example.net", "link"), "ja", clock.now())
     signup.confirm_signup(SignupRequest(the_list, "new@example.net", "link", proof="letter"), clock.now())
     from core.members import new_address

@@ -11,7 +11,7 @@ import clock
 import config as ground
 import models
 from core.notices import workflow
-from core.notifications import service_mail
+from core.notifications.notify import notify
 from models import Letter, Membership, Person
 from tests import smarthost
 from tests.smarthost import begun, confirmed, drained, fresh, later, letter_to, sender, states, written
@@ -279,9 +279,7 @@ def test_a_sender_told_to_end_gives_back_what_it_has_not_handed_over(school, hos
 
 def test_a_service_letter_loses_its_secrets_once_accepted(school, host):
     now = clock.now()
-    letter = service_mail.notify(
-        "login", address="a@example.com", language="ja", values={"url": "http://kairan.test/x/geheim"}, now=now
-    )
+    letter = notify("login", "a@example.com", now, language="ja", url="http://kairan.test/x/geheim")
     host.rules["a@"] = ["451 4.7.1 later"]
     drained()
     assert "geheim" in str(fresh(letter).payload)
@@ -293,16 +291,14 @@ def test_a_service_letter_loses_its_secrets_once_accepted(school, host):
 
 def test_a_service_letter_to_a_dead_address_touches_nobody(school, host):
     host.rules["a@"] = "550 5.1.1 User unknown"
-    letter = service_mail.notify(
-        "login", address="a@example.com", language="ja", values={"url": "geheim"}, now=clock.now()
-    )
+    letter = notify("login", "a@example.com", clock.now(), language="ja", url="geheim")
     assert drained()
     assert fresh(letter).state == "refused" and "geheim" not in str(fresh(letter).payload)
 
 
 def test_a_letter_that_cannot_be_written_does_not_stop_the_others(school, host, hanako, caplog):
     notice = begun(hanako, [school.lists["1-1"]])
-    broken = service_mail.notify("login", address="a@example.com", language="ja", values={}, now=clock.now())
+    broken = notify("login", "a@example.com", clock.now(), language="ja")
     Letter.update(address="a b@example.com").where(Letter.id == letter_to(notice, NAOKI).id).execute()
     Person.update(address="a b@example.com").where(Person.id == school.people["石川 直樹"].id).execute()
     assert drained()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import clock
 from core.notices import author_copy, drafts, html_body
-from core.notifications import service_mail
+from core.notifications.notify import notify
 from models import Letter, Person
 from tests import files
 from tests.smarthost import begun, drained
@@ -34,7 +34,7 @@ def send_every_kind(school, host) -> list[bytes]:
     author_copy.send_test_to_person(Person.get(Person.name == "青山 健太"), clock.now())
     for kind in ("login", "password", "invitation"):
         values = {"name": "花子", "by": "守", "url": "http://kairan.test/x/" + "a" * 43}
-        service_mail.notify(kind, address="hanako@example.com", language="ja", values=values, now=clock.now())
+        notify(kind, "hanako@example.com", clock.now(), language="ja", **values)
     assert drained()
     assert not Letter.select().where(Letter.state != "accepted").exists()
     return [raw for _, _, raw, _ in host.mails]

@@ -10,7 +10,7 @@ import config as ground
 from blueprints.admin.audit_log import ACTION_LABELS
 from core import settings
 from core.delivery import dev_outbox
-from core.notifications import service_mail
+from core.notifications.kinds import KINDS, has_secrets
 from mail import address
 from mail.dev_outbox_files import save_letter
 from models import AuditLog, Letter, Notice, Organization
@@ -156,7 +156,7 @@ def test_html_stands_in_a_sandbox_with_its_own_policy(as_, config):
 
 @pytest.mark.parametrize("kind", ["login", "password", "invitation", "a kind of tomorrow"])
 def test_letters_with_secrets_are_not_shown(as_, config, kind):
-    assert service_mail.has_secrets(kind) or kind not in service_mail.KINDS
+    assert has_secrets(kind) or kind not in KINDS
     browser, name = as_("守"), caught(config, kind=kind)
     text = browser.get(f"/outbox/{name}").text
     assert "運動会" in text and "https://x.example" not in text
@@ -166,7 +166,7 @@ def test_letters_with_secrets_are_not_shown(as_, config, kind):
 @pytest.mark.parametrize("kind", ["join", "welcome", "registered", "page", "new-address"])
 def test_joining_can_be_practised_to_its_end(as_, config, kind):
     """T-26: the link to confirm an address stands in the outbox, the only place where that letter can be read."""
-    assert service_mail.has_secrets(kind)
+    assert has_secrets(kind)
     assert "https://x.example" in as_("守").get(f"/outbox/{caught(config, kind=kind)}").text
 
 

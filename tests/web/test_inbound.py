@@ -8,7 +8,7 @@ import clock
 from core.inbound import dispatch, spool
 from core.inbound.message import read_inbound_mail
 from core.members import signed_links
-from core.notifications import service_mail
+from core.notifications.notify import render_message
 from core.settings import load_settings
 from mail.address import reply_address
 from models import AllowedSender, InboundMessage, Letter, MailingList, Membership, Notice, Person
@@ -244,7 +244,7 @@ def test_files_of_a_reply_can_be_saved_by_who_sees_the_reply(as_, school):
     assert [hanako.get(f"{url}/{place}").status_code for place in (1, 2, 3)] == [415, 415, 404]
     assert as_("太郎").get(f"{url}/0").status_code == 404
     told = Letter.select().where(Letter.kind == "reply").get()
-    assert "添付ファイル: 3件" in service_mail.render_message(told, "かえで原小学校")[1]
+    assert "添付ファイル: 3件" in render_message(told, "かえで原小学校")[1]
     (spool.spool_folder() / "kept" / row.file).unlink()
     assert hanako.get(f"{url}/0").status_code == 404
     page = hanako.get(f"/notices/{sent.notice.id}/board").get_data(as_text=True)

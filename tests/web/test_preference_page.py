@@ -7,7 +7,7 @@ import pytest
 
 import clock
 from core.members import preference_page
-from core.notifications import service_mail
+from core.notifications.notify import render_message
 from core.signup import public_form
 from models import AuditLog, Child, Letter, MailingList, Membership, Person
 
@@ -160,7 +160,7 @@ def test_what_the_school_holds_is_shown_and_a_mistake_is_told_to_the_managers(cl
     assert done.status_code == 303 and "told=told" in done.location
     told = Letter.select().where(Letter.kind == "says-wrong").get()
     assert told.address == school.users["花子"].email
-    subject, words = service_mail.render_message(told, "かえで原小学校")
+    subject, words = render_message(told, "かえで原小学校")
     assert "石川 直樹" in subject and "2組です <b>" in words and f"/members/{father.id}" in words
     assert Child.get_by_id(child.id).class_name == "1"
     assert "told=not-told" in client.post(f"{page}/wrong", data={"wrong": " "}).location
