@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from mail.bounce import patterns as signs
+from mail.bounce import phrases
 from mail.message import ParsedMessage
 
 SenderKind = Literal["person", "machine", "loop", "automatic"]
@@ -96,7 +96,7 @@ def _auto_reply_sign(arrival: ParsedMessage, sender: str, house: OwnIdentity) ->
         return "precedence"
     if "autoresponder" in arrival.header("x-post-messageclass").lower():
         return "x-post-messageclass"
-    return "subject" if signs.AUTO_SUBJECT.match(arrival.subject[:300]) else ""
+    return "subject" if phrases.AUTO_SUBJECT.match(arrival.subject[:300]) else ""
 
 
 _AUTO_REPLY_HEADERS = (

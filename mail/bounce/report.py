@@ -1,18 +1,373 @@
-"""What a mail system tells us: bounce, delay, complaint, automatic answer, or an ordinary mail after all.
+"""Explain a message from a mail system: bounce, delay, complaint, automatic reply, or an ordinary message.
 
-RFC 3464 and 6522 (delivery status), RFC 5965 (complaints), RFC 8098 (read receipts), RFC 3834 (automatic answers).
-Half of all bounces have no machine-readable part, a third say "auto-replied": so complaint, delay and bounce are
-asked before automatic answers, and text counts as a bounce only with several signs together.
+RFC 3464 and 6522 (delivery status), RFC 5965 (complaints), RFC 8098 (read receipts), RFC 3834 (automatic replies),
+RFC 3463 (status codes). Half of all bounces have no machine-readable part, and a third say "auto-replied".
+Therefore complaint, delay and bounce are tested before automatic reply, and text counts as a bounce only with
+several signs together.
 """
 
+import re
 from dataclasses import dataclass, field
 from typing import Literal
 
 from i18n import N_
 from mail import address_list
-from mail.bounce import dsn, dsn_status, failed_recipients, original_part, report_type
-from mail.bounce.verdict import DEAD_ADDRESS_REASONS
+from mail.bounce import dsn, phrases
+from mail.bounce.verdict import (
+    DEAD_ADDRESS_REASONS,
+    Refusal,
+    Verdict,
+    is_mobile_carrier,
+    judge_refusal,
+    reason_from_text,
+)
 from mail.message import ParsedMessage
+
+# ── failed recipients in free text ───────────────────────────────────────────────────────────────────────────────────
+
+_DOMAIN = r"[A-Za-z0-9_.-]{2,255}"
+_ADDRESS = rf"[A-Za-z0-9!#$%&*+/=?^_`{{|}}~.-]{{1,128}}@{_DOMAIN}"
+_QUOTED = rf"\"[!#-\[\]-~]{{1,64}}\"@{_DOMAIN}"
+_ANY_ADDRESS = rf"(?:{_QUOTED}|{_ADDRESS})"
+_ALONE = re.compile(
+    rf"(?m)^[ \t*>-]{{0,20}}(?:\S{{0,20}}[ \t])?[<(\[\"']?({_ANY_ADDRESS})[>)\]\"']?[ \t]*(?:[:;,.<(]|$)"
+)
+_BEHIND_WORDS = re.compile(
+    r"(?i)(?:rcpt to|recipients?(?: address(?:es)?)?|addressee|unknown user|user unknown|no such user"
+    r"|undeliverable to|delivered to|deliver(?:ed|y)? (?:the |your |a )?(?:message |mail |e-?mail |failed )?(?:to"
+    r"|for)|(?:message|mail|e-?mail) (?:was |sent )?(?:to|for)|sent to|address|mailbox|userid|user"
+    rf"|account|\bto|\bfor|failed|宛先|宛|あて先)[ \t]?(?:is|was|:|=)?[ \t\n]{{0,20}}[<(\[\"'「]{{0,2}}({_ANY_ADDRESS})"
+)
+_OF_SENDER = re.compile(
+    rf"(?i)(?:mail from|sender|\bfrom|contact|reply-to|return-path|message-id|e-?mail us at"
+    rf"|postmaster at)[ \t]?[:=]?[ \t]{{0,5}}<?({_ANY_ADDRESS})"
+)
+_ROLE_ADDRESS = re.compile(
+    r"(?i)(?:mailer-?daemon|postmaster|mail-?daemon|abuse|support|help\w*|admin\w*|webmaster|hostmaster|no-?reply"
+    r"|noc|root|security)@"
+)
+
+
+def find_failed_addresses(arrival: ParsedMessage, human: str) -> list[str]:
+    """Return the addresses that a returned mail says have failed, best guess first, at most 50."""
+    head = [found for value in arrival.headers("x-failed-recipients") for found in address_list.find_addresses(value)]
+    if head:
+        return list(dict.fromkeys(head))[:50]
+    others = _unrelated_addresses(arrival, human)
+    for pattern in (_ALONE, _BEHIND_WORDS):
+        found = _unique_addresses((match[1] for match in pattern.finditer(human)), others)
+        if found:
+            return found
+    return _unique_addresses(address_list.find_addresses(human), others)
+
+
+def _unrelated_addresses(arrival: ParsedMessage, human: str) -> set[str]:
+    """Return the addresses that are not the failed ones: the server's, the sender's, ours."""
+    boxes = [*arrival.from_addresses]
+    for name in ("to", "cc", "return-path", "delivered-to", "reply-to", "x-original-to", "envelope-to"):
+        boxes += [box.address for box in address_list.parse_address_list(arrival.root.raw(name) or b"")]
+    boxes += [shaped for match in _OF_SENDER.finditer(human) for shaped in address_list.find_addresses(match[1])]
+    return {box.lower() for box in boxes}
+
+
+def _unique_addresses(texts: object, others: set[str]) -> list[str]:
+    found: dict[str, None] = {}
+    for text in texts:  # type: ignore[attr-defined]
+        for address in address_list.find_addresses(text.rstrip(".:;,!?'\"`")):
+            if address.lower() not in others and not _ROLE_ADDRESS.match(address):
+                found.setdefault(address, None)
+    return list(found)[:50]
+
+
+# ── the type of a report ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _report_type(arrival: ParsedMessage) -> str:
+    is_report = arrival.root.kind == "multipart/report"
+    return arrival.root.parameters.get("report-type", "").lower() if is_report else ""
+
+
+def is_complaint(arrival: ParsedMessage) -> bool:
+    """Tell whether a provider reports that somebody took our mail for spam (RFC 5965; Hotmail's plain form)."""
+    if _report_type(arrival) == "feedback-report" or any(dsn.find_parts(arrival.root, "message/feedback-report")):
+        return True
+    return bool(_PLAIN_COMPLAINT.match(arrival.subject)) and dsn.has_original_message(arrival)
+
+
+_PLAIN_COMPLAINT = re.compile(r"\s*complaint about message from\b", re.IGNORECASE)
+
+
+def is_read_receipt(arrival: ParsedMessage) -> bool:
+    receipt = any(
+        dsn.find_parts(arrival.root, "message/disposition-notification", "message/global-disposition-notification")
+    )
+    return receipt or _report_type(arrival) == "disposition-notification"
+
+
+def is_refusal_receipt(arrival: ParsedMessage, human: str) -> bool:
+    """Tell whether a receipt says that a filter or a quota refused the mail (RFC 5429 2.1.2; older Dovecots)."""
+    said = " ".join(part.text()[:4000] for part in dsn.find_parts(arrival.root, "message/disposition-notification"))
+    refused = re.search(r"(?i)automatic-action.{0,60};\s*(?:deleted|failed|denied)", said)
+    return bool(refused) and bool(_REFUSED.search(human[:1000]))
+
+
+_REFUSED = re.compile(r"(?i)(?:automatically|was|been) (?:rejected|refused|returned)|(?:not|n't) (?:be )?delivered")
+
+
+def is_delivery_report(arrival: ParsedMessage) -> bool:
+    """Tell whether a delivery-status part is what this mail is, not something that a person sent along."""
+    forwarded = phrases.REPLY_OR_FORWARD.match(arrival.subject) and not is_from_mailer_daemon(arrival)
+    return arrival.root.kind == "multipart/report" or (
+        not forwarded and (is_from_mailer_daemon(arrival) or has_null_return_path(arrival))
+    )
+
+
+def is_from_mailer_daemon(arrival: ParsedMessage) -> bool:
+    if any(phrases.DAEMON_ADDRESS.match(address) for address in arrival.from_addresses):
+        return True
+    named = arrival.from_name or ("" if arrival.from_addresses else arrival.header("from")).strip()
+    if named.endswith("<>"):
+        return True
+    signed = has_null_return_path(arrival) or not arrival.headers("return-path")
+    return signed and bool(phrases.DAEMON_NAME.search(named))
+
+
+def has_null_return_path(arrival: ParsedMessage) -> bool:
+    """Tell whether the envelope sender was empty, as far as the mail still shows it (RFC 5321 4.5.5)."""
+    path = arrival.header("return-path").strip()
+    return path == "<>" or bool(re.match(r"<?mailer-daemon\b", path, re.IGNORECASE))
+
+
+def is_bounce(arrival: ParsedMessage, human: str) -> bool:
+    """Tell whether a mail without a machine-readable part is returned mail. human: its words, cut at the original.
+
+    It needs a sender or an envelope as mail systems have them, a subject or an opening that says so, and a fact:
+    a server's reply, the mail that came back, or the address that failed. From anybody else all of these.
+    """
+    if arrival.headers("x-failed-recipients"):
+        return True
+    start = _unquoted(human)[:3000]
+    says_so = bool(phrases.BOUNCE_SUBJECT.search(arrival.subject))
+    opens_so = bool(phrases.BOUNCE_OPENING.search(start))
+    if not (says_so or opens_so):
+        return False
+    replies = bool(phrases.SMTP_REPLY_LINE.search(start))
+    came_back = dsn.has_original_message(arrival)
+    if is_from_mailer_daemon(arrival):
+        return replies or came_back or bool(find_failed_addresses(arrival, start))
+    if has_null_return_path(arrival):
+        facts = replies or came_back or (says_so and bool(find_failed_addresses(arrival, start)))
+        return facts and not phrases.AUTO_SUBJECT.match(arrival.subject)
+    if phrases.REPLY_OR_FORWARD.match(arrival.subject) or _is_conversation(arrival):
+        return False
+    return says_so and opens_so and came_back and (replies or bool(reason_from_text(start[:2000])))
+
+
+def _is_conversation(arrival: ParsedMessage) -> bool:
+    return bool(arrival.header("x-mailer") or arrival.header("user-agent")) or len(arrival.references) > 1
+
+
+def _unquoted(text: str) -> str:
+    return re.sub(r"(?m)^[ \t]{0,3}[>＞|].*$", "", text)
+
+
+def is_success(arrival: ParsedMessage, human: str) -> bool:
+    """Tell whether a mail system reports in words alone that a letter arrived."""
+    says_so = re.search(
+        r"success|\brelayed\b|^delivered:|return receipt|delivery receipt|配信完了|送信完了",
+        arrival.subject,
+        re.IGNORECASE,
+    )
+    return bool(says_so) and is_from_mailer_daemon(arrival)
+
+
+def is_auto_reply(arrival: ParsedMessage) -> bool:
+    """Tell whether a program answered: absence, acknowledgement, challenge (RFC 3834 and what came before it)."""
+    submitted = arrival.header("auto-submitted").lower()
+    if submitted.startswith(("auto-replied", "auto-notified")) or any(
+        arrival.headers(name) for name in _AUTO_REPLY_HEADERS
+    ):
+        return True
+    told = arrival.header("precedence").lower() in ("auto_reply", "auto-reply", "autoreply")
+    told = told or "autoresponder" in arrival.header("x-post-messageclass").lower()
+    if told or phrases.AUTO_SUBJECT.match(arrival.subject[:300]):
+        return True
+    if is_from_mailer_daemon(arrival):
+        return False
+    if any(arrival.headers(name) for name in _LIST_HEADERS):
+        return False
+    if has_null_return_path(arrival) and len(arrival.text) < MAX_AUTO_REPLY_CHARS:
+        return True
+    machine = _has_automatic_signs(arrival)
+    if machine and (arrival.in_reply_to or arrival.references or phrases.REPLY_OR_FORWARD.match(arrival.subject)):
+        return True
+    return machine and bool(phrases.CHALLENGE_WORDS.search(f"{arrival.subject}\n{arrival.text[:1500]}"))
+
+
+MAX_AUTO_REPLY_CHARS = 3000
+"""Characters; what is longer and came with an empty envelope sender is a newsletter gone wrong."""
+
+
+def _has_automatic_signs(arrival: ParsedMessage) -> bool:
+    """Tell whether a program sent this. Old mailing lists say "Precedence: bulk" of letters that people wrote."""
+    suppressed = arrival.header("x-auto-response-suppress").lower()
+    if arrival.header("auto-submitted").lower().startswith("auto-") or re.search(
+        r"\b(?:oof|autoreply|all)\b", suppressed
+    ):
+        return True
+    written = any(arrival.headers(name) for name in ("sender", "user-agent", "x-mailer", "x-loop"))
+    return arrival.header("precedence").lower() in ("bulk", "junk") and not written
+
+
+_LIST_HEADERS = ("list-id", "list-post", "list-unsubscribe", "mailing-list")
+_AUTO_REPLY_HEADERS = (
+    "x-autoreply",
+    "x-autorespond",
+    "x-autoresponder",
+    "x-auto-reply",
+    "x-autoreply-from",
+    "x-mail-autoreply",
+)
+
+
+def is_delay(arrival: ParsedMessage, human: str) -> bool:
+    if phrases.DELAY_WORDS.search(arrival.subject):
+        return True
+    return bool(phrases.DELAY_WORDS.search(human[:3000])) and not phrases.FINAL_WORDS.search(human[:3000])
+
+
+# ── the verdict on one recipient ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class RecipientFinding:
+    """What a report says about one recipient. text: the server's words, one line; phase, remote: "" if unknown."""
+
+    verdict: Verdict
+    status: str
+    text: str
+    phase: str
+    remote: str
+
+
+def judge_recipient(human: str, behind: str, block: dsn.RecipientStatus, domain: str) -> RecipientFinding:
+    """Judge one recipient: the server's own words first, then the sentences around them, then the codes alone.
+
+    human: what the server says in words; behind: the rest of the text, looked at only if all else is silent.
+    """
+    own = block.recipients[0].rpartition("@")[2] if block.recipients else domain
+    carrier = next((name for name in _CARRIER_REMOTES if name in block.remote), own)
+    phase = smtp_phase_of(f"{block.diagnostic}\n{human}")
+    texts = _texts_to_judge(human, block, carrier)
+    code, status = _codes(texts, block.status)
+    if behind and not status and not any(reason_from_text(_text_around_replies(text)) for text in texts):
+        texts += [text for text in _paragraphs(behind, "") if _CODE.match(text)]
+        code, status = _codes(texts, block.status)
+    for text in texts:
+        judged = text if text is block.diagnostic else _text_around_replies(text)
+        if reason_from_text(judged):
+            own_code, own_status = _codes([text], block.status)
+            refusal = Refusal(judged, own_code or code, own_status or status, phase, carrier)
+            return RecipientFinding(judge_refusal(refusal), own_status or status, _one_line(text), phase, block.remote)
+    found = judge_refusal(Refusal(block.diagnostic, code, status, phase, carrier))
+    return RecipientFinding(found, status, _one_line(texts[0] if texts else ""), phase, block.remote)
+
+
+def _texts_to_judge(human: str, block: dsn.RecipientStatus, domain: str) -> list[str]:
+    """Return the texts to judge by, the most exact first. Carriers say the truth beside the server's reply."""
+    human = _COMMAND.sub("", human)
+    whole = human[:4000]
+    near = _paragraphs(human, domain)
+    if (
+        is_mobile_carrier(domain)
+        and not block.diagnostic
+        and reason_from_text(_text_around_replies(whole)) not in ("", "policy", "unknown_user")
+    ):
+        near = [whole]
+    return [text for text in (block.diagnostic, *near, whole) if text.strip()]
+
+
+def _text_around_replies(text: str) -> str:
+    """Return a server's reply as it is; of other stretches what stands around the replies in them.
+
+    Words on both sides of such a border make no sentence.
+    """
+    if _CODE.match(text):
+        return text
+    return "\n".join(line[: found.start(1)] if (found := _CODE.search(line)) else line for line in text.split("\n"))
+
+
+# In a transcript: what the reporting server said itself, which is no evidence ("EHLO …" looks like a complaint).
+_COMMAND = re.compile(
+    r"(?im)^[ \t]{0,12}(?:[<>]{1,3} ?|[CS]: ?)?(?:EHLO|HELO|QUIT|RSET|DATA|BDAT [^\n]{0,40})(?: [!-~]{1,255})?$"
+)
+
+_CARRIER_REMOTES = ("docomo.ne.jp", "ezweb.ne.jp", "au.com", "softbank.ne.jp", "vodafone.ne.jp")
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+_CODE = re.compile(
+    r"(?:^|[\s:;>(=\"'])([45]\d\d)(?=[ -]#?[45]\.\d\.\d|[ -][A-Za-z<\"(\[:#\u3040-\u9fff]|[:,]\s|$)", re.MULTILINE
+)
+_ENHANCED = re.compile(
+    r"(?im)(?:[45]\d\d[ -]|#|status:?\s{0,3}|[(<\[]|smtp;\s?|error:?\s|^|said:\s)#?([45]\.[0-7]\.\d{1,3})(?![\d.])"
+)
+
+
+def _codes(texts: list[str], status: str) -> tuple[int, str]:
+    """Return reply code and enhanced code: those in the server's words before the Status field."""
+    code = next((int(found[1]) for text in texts if (found := _CODE.search(text[:2000]))), 0)
+    codes = [found[1] for text in texts for found in _ENHANCED.finditer(text[:2000])]
+    codes.append(status)
+    exact = next((one for one in codes if one and not one.endswith(".0.0")), "")
+    return code, exact or next((one for one in codes if one), "")
+
+
+def _paragraphs(human: str, domain: str) -> list[str]:
+    """Return the stretches with facts in them: what servers replied, then what stands beside an address."""
+    cut = [part[:800] for part in re.split(r"\n[ \t]*\n", human) if part.strip()][:60]
+    replies = [part for part in cut if phrases.SMTP_REPLY_LINE.search(part)]
+    replied = [part[found.start(1) :] for part in replies if (found := _CODE.search(part))]
+    beside = [part for part in cut if domain and f"@{domain}" in part.lower()]
+    return list(dict.fromkeys([*replied, *replies, *beside]))[:16]
+
+
+# Postfix, Exim, Sendmail, several gateways, InterScan, qmail, and the states that Gmail numbered.
+_PHASES = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        r"in\s+reply\s+to\s+(?:the\s+)?(end of data|data|rcpt|mail|ehlo|helo|connect)",
+        r"(?:after|before|during|at) (?:the )?(end of data|data\b|rcpt|mail from|ehlo|helo|initial connection)",
+        r">>> ?(\.|data|rcpt|mail|ehlo|helo)[^\n]*\n[^\n]{0,80}<<< ?[45]\d\d",
+        r"(?:while sending|response to|issuing|command:?|error (?:in|on)) (?:the )?"
+        r"(end of data|message body|data\b|rcpt|mail from)",
+        r"sent <<< (data|rcpt|mail|\.)",
+        r"(failed after i sent the message|does not like recipient|but sender was rejected)",
+        r"\(state (\d{1,2})\)",
+    )
+)
+_END = ("end of data", ".", "message body", "failed after i sent the message", "15", "16", "17", "18")
+_MAIL = ("mail", "mail from", "ehlo", "helo", "but sender was rejected", "connect", "initial connection")
+_PHASE_NAMES = {
+    **dict.fromkeys(_END, "end"),
+    **dict.fromkeys(_MAIL, "mail"),
+    **dict.fromkeys(("rcpt", "does not like recipient", "14"), "rcpt"),
+    "data": "data",
+}
+
+
+def smtp_phase_of(text: str) -> str:
+    """Return the SMTP command after which a server refused: "mail", "rcpt", "data", "end", "" if it does not show."""
+    for pattern in _PHASES:
+        if found := pattern.search(text):
+            return _PHASE_NAMES.get(found[1].lower(), "")
+    return ""
+
+
+# ── the explanation ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 ReportKind = Literal["bounce", "delayed", "complaint", "auto-reply", "success", "mdn", "ordinary"]
 
@@ -55,7 +410,7 @@ class Explanation:
     text: str = field(default="", repr=False)
     phase: str = ""
     remote: str = ""
-    original: original_part.OriginalMessage = original_part.OriginalMessage()
+    original: dsn.OriginalMessage = dsn.OriginalMessage()
 
     @property
     def is_about_a_reader(self) -> bool:
@@ -68,20 +423,20 @@ def explain_message(arrival: ParsedMessage, recipient: str = "") -> Explanation:
 
     Of a report about several recipients only what it says about this one counts, if it names it.
     """
-    if report_type.is_complaint(arrival):
+    if is_complaint(arrival):
         return _read_complaint(arrival)
-    human = original_part.server_text(arrival)
-    if report_type.is_read_receipt(arrival):
-        refused = report_type.is_refusal_receipt(arrival, human)
+    human = dsn.server_text(arrival)
+    if is_read_receipt(arrival):
+        refused = is_refusal_receipt(arrival, human)
         return _build_explanation("bounce", arrival, human, []) if refused else Explanation("mdn")
     blocks = _statuses_for_recipient(dsn.read_delivery_status(arrival.root, human), recipient)
-    if blocks and report_type.is_delivery_report(arrival):
+    if blocks and is_delivery_report(arrival):
         return _read_delivery_report(arrival, human, blocks)
-    if report_type.is_bounce(arrival, human):
+    if is_bounce(arrival, human):
         return _read_plain_bounce(arrival, human, blocks)
-    if report_type.is_success(arrival, human):
+    if is_success(arrival, human):
         return Explanation("success")
-    return Explanation("auto-reply" if report_type.is_auto_reply(arrival) else "ordinary")
+    return Explanation("auto-reply" if is_auto_reply(arrival) else "ordinary")
 
 
 def _statuses_for_recipient(blocks: list[dsn.RecipientStatus], recipient: str) -> list[dsn.RecipientStatus]:
@@ -96,7 +451,7 @@ def _read_complaint(arrival: ParsedMessage) -> Explanation:
         for group in dsn.parse_field_groups(part.text())
     ]
     fields = {name: value for group in reversed(groups) for name, value in group.items()}
-    came_back = original_part.find_original_message(arrival)
+    came_back = dsn.find_original_message(arrival)
     named = [
         found
         for name in ("original-rcpt-to", "removal-recipient", "final-recipient")
@@ -118,27 +473,25 @@ def _read_delivery_report(arrival: ParsedMessage, human: str, blocks: list[dsn.R
         if not late:
             return Explanation("success", status=blocks[0].status, failed=())
         return _build_explanation("delayed", arrival, human, late)
-    if not any(block.action for block in blocks) and report_type.is_delay(arrival, human):
+    if not any(block.action for block in blocks) and is_delay(arrival, human):
         return _build_explanation("delayed", arrival, human, broken)
     return _build_explanation("bounce", arrival, human, broken)
 
 
 def _read_plain_bounce(arrival: ParsedMessage, human: str, blocks: list[dsn.RecipientStatus]) -> Explanation:
-    return _build_explanation("delayed" if report_type.is_delay(arrival, human) else "bounce", arrival, human, blocks)
+    return _build_explanation("delayed" if is_delay(arrival, human) else "bounce", arrival, human, blocks)
 
 
 def _build_explanation(
     kind: ReportKind, arrival: ParsedMessage, human: str, blocks: list[dsn.RecipientStatus]
 ) -> Explanation:
     """Put together what a bounce or a delay says; of several recipients all must be dead to call it permanent."""
-    came_back = original_part.find_original_message(arrival)
-    addresses = [
-        address for block in blocks for address in block.recipients
-    ] or failed_recipients.find_failed_addresses(arrival, human)
+    came_back = dsn.find_original_message(arrival)
+    addresses = [address for block in blocks for address in block.recipients] or find_failed_addresses(arrival, human)
     who = tuple(dict.fromkeys(addresses or (came_back.to if len(came_back.to) == 1 else ())))[:50]
     domain = who[0].rpartition("@")[2] if who else ""
     findings = [
-        dsn_status.judge_recipient(human, arrival.text[len(human) : len(human) + 4000], block, domain)
+        judge_recipient(human, arrival.text[len(human) : len(human) + 4000], block, domain)
         for block in blocks[:MAX_JUDGED_RECIPIENTS] or [dsn.RecipientStatus((), "", "", "", "")]
     ]
     dead = [found for found in findings if found.verdict.permanent]

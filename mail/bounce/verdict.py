@@ -8,37 +8,19 @@ doubt a refusal is temporary: to exclude a parent wrongly costs more than one mo
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from mail.smtp import SmtpReply
 
-BounceReason = Literal[
-    "unknown_user",
-    "unknown_host",
-    "moved",
-    "closed",
-    "full",
-    "too_large",
-    "filtered",
-    "suspended",
-    "policy",
-    "temporary",
-    "doubtful",
-    "other",
-]
-"""Why a letter was refused. The first row means that the address is dead; closed: its system takes no mail at all.
-
-filtered: refused by the reader's own settings. suspended: the account sleeps. policy: the server does not want
-mail from us (our fault). full, too_large, temporary, other: try again, count. doubtful: "user unknown" with a
-temporary code, as servers say it that cannot look the name up, or never mean to stop trying: true if it is repeated.
-"""
+if TYPE_CHECKING:
+    from mail.bounce.phrases import BounceReason
 
 # The one thing that a link says: that a list of bad senders is behind the refusal.
 _BLOCKLIST_URL = re.compile(
     r"(?i)(?<![!-~])[!-~]{0,40}://[!-~]{0,60}(?:openspf|spamhaus|spamcop|sorbs|senderbase|barracudacentral)[!-~]*"
 )
 
-DEAD_ADDRESS_REASONS: frozenset[BounceReason] = frozenset(("unknown_user", "unknown_host", "moved", "closed"))
+DEAD_ADDRESS_REASONS: frozenset["BounceReason"] = frozenset(("unknown_user", "unknown_host", "moved", "closed"))
 
 MOBILE_CARRIER_DOMAINS = (
     *("docomo.ne.jp", "ezweb.ne.jp", "au.com", "uqmobile.jp"),
@@ -55,7 +37,7 @@ _AU = ("ezweb.ne.jp", "au.com", "uqmobile.jp")
 class Verdict:
     """What a refusal means; permanent: the address is dead, exclude it at once (decision 3)."""
 
-    kind: BounceReason
+    kind: "BounceReason"
     permanent: bool = False
 
 
@@ -120,12 +102,12 @@ def judge_refusal(refusal: Refusal) -> Verdict:
     return verdict_from_code(refusal.enhanced)
 
 
-def reason_from_text(text: str) -> BounceReason | Literal[""]:
+def reason_from_text(text: str) -> "BounceReason | Literal['']":
     """Return the class that the words of a text speak of, "" if they say nothing."""
-    from mail.bounce.phrases import REASON_PATTERNS  # large patterns: made when a server refuses for the first time
+    from mail.bounce.phrases import reason_patterns  # compiled when a server refuses for the first time
 
     words = normalize_text(text[:_MAX_TEXT_CHARS])
-    return next((kind for kind, pattern in REASON_PATTERNS if pattern.search(words)), "")
+    return next((kind for kind, pattern in reason_patterns() if pattern.search(words)), "")
 
 
 _MAX_TEXT_CHARS = 4000
@@ -153,7 +135,7 @@ def normalize_text(text: str) -> str:
     return " ".join(re.sub(r"[\"<>\[\]|*]+", " ", bare).split())
 
 
-_BY_CODE: dict[str, BounceReason] = {
+_BY_CODE: dict[str, "BounceReason"] = {
     **dict.fromkeys(("5.1.1", "5.1.3", "5.1.10"), "unknown_user"),
     "5.1.2": "unknown_host",
     "5.1.6": "moved",
