@@ -8,7 +8,7 @@ What stands below the topmost Received may have been written by anybody.
 import re
 
 from mail import address_list
-from mail.mime import MAX_HEADER_BYTES
+from mail.message import MAX_HEADER_BYTES
 
 RECIPIENT_HEADERS = ("x-original-to", "envelope-to", "x-envelope-to", "x-rcpt-to", "delivered-to", "x-apparently-to")
 """Fields that name the recipient, the most exact first: X-Original-To is from before aliases were followed."""

@@ -11,9 +11,8 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from mail import address_list, charsets, mime
-from mail.message import ParsedMessage
-from mail.mime import MimePart
+from mail import address_list, charsets, message
+from mail.message import MimePart, ParsedMessage
 
 MAX_REPORT_CHARS = 64 * 1024
 MAX_RECIPIENTS = 100
@@ -213,12 +212,12 @@ def find_original_message(arrival: ParsedMessage) -> OriginalMessage:
     )
 
 
-def _returned_part(arrival: ParsedMessage) -> mime.MimePart | None:
+def _returned_part(arrival: ParsedMessage) -> message.MimePart | None:
     """Return the returned mail as a part with fields, if it came as one."""
     for part in find_parts(arrival.root, *_ORIGINAL_TYPES):
         if part.children:
             return part.children[0]
-        inner = mime.parse_mime(part.content()[: mime.MAX_HEADER_BYTES])
+        inner = message.parse_mime(part.content()[: message.MAX_HEADER_BYTES])
         if inner.fields:
             return inner
     return None
@@ -233,7 +232,7 @@ _ORIGINAL_TYPES = (
 )
 
 
-def _in_the_text(text: str) -> mime.MimePart | None:
+def _in_the_text(text: str) -> message.MimePart | None:
     """Return the returned mail that follows a border in the words."""
     found = _ORIGINAL_BORDER.search(text[:MAX_TEXT_CHARS])
     if not found:
@@ -241,7 +240,9 @@ def _in_the_text(text: str) -> mime.MimePart | None:
     begins = _FIRST_FIELD.search(text, found.start())
     if not begins:
         return None
-    return mime.parse_mime(text[begins.start() : begins.start() + mime.MAX_HEADER_BYTES].encode("utf-8", "replace"))
+    return message.parse_mime(
+        text[begins.start() : begins.start() + message.MAX_HEADER_BYTES].encode("utf-8", "replace")
+    )
 
 
 _FIRST_FIELD = re.compile(

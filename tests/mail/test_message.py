@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from mail import address_list, message, mime
+from mail import address_list, message
 from mail.html import to_text
 
 LETTER = """\
@@ -184,7 +184,7 @@ def test_limits_are_told():
     """64 KiB of header, 200 parts, 20 levels, the size of the mail (inbound rules, summary)."""
     assert message.parse_message(b"X: " + b"y" * 70_000 + b"\n\nx").cut
     parts = b"Content-Type: multipart/mixed; boundary=b\n\n" + b"--b\n\nx\n" * 300
-    assert message.parse_message(parts).cut and len(list(mime.parse_mime(parts).walk())) == mime.MAX_PARTS
+    assert message.parse_message(parts).cut and len(list(message.parse_mime(parts).walk())) == message.MAX_PARTS
     deep = b"".join(b"Content-Type: multipart/mixed; boundary=%d\n\n--%d\n" % (level, level) for level in range(40))
     assert message.parse_message(deep).cut
     assert message.parse_message(b"From: a@x.example\n\n" + b"x" * 100, limit=50).cut
