@@ -18,7 +18,7 @@ import clock
 import config as ground
 from core import install, schema
 from mail.dkim_signer import InvalidDkimKey
-from mail.smtp_connect import BadSmtpUrl
+from mail.smtp import BadSmtpUrl
 from models import MailingList
 
 

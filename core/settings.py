@@ -8,8 +8,8 @@ import clock
 import config as ground
 from core import audit
 from mail.imap_account import ImapAccount
-from mail.own_addresses import OwnAddresses, id_domain
-from mail.smtp_connect import SmtpServer
+from mail.address import OwnAddresses, id_domain
+from mail.smtp import SmtpServer
 from models import Organization, User
 
 

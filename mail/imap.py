@@ -17,9 +17,9 @@ from imap_tools import BaseMailBox, MailBox, MailBoxUnencrypted
 from imap_tools.errors import ImapToolsError, MailboxFolderSelectError, MailboxLoginError
 
 from i18n import N_
-from mail import login_errors
+from mail import smtp
 from mail.imap_account import ImapAccount
-from mail.smtp_connect import tls_context
+from mail.smtp import tls_context
 
 Answer = TypeVar("Answer")
 
@@ -203,7 +203,7 @@ def _log_in(mail: BaseMailBox, box: ImapAccount) -> None:
             raise _connection_broke(fault) from fault
         usual = N_("The mailbox refused the login. Please check user and password.")
         said = str(fault).replace(box.password, "…")
-        raise MailboxUnavailable(login_errors.login_failure_message(said, usual), "login", said) from fault
+        raise MailboxUnavailable(smtp.login_failure_message(said, usual), "login", said) from fault
     except OSError as fault:
         raise _connection_broke(fault) from fault
     try:

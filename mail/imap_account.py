@@ -6,7 +6,7 @@ from typing import Literal
 from urllib.parse import unquote, urlsplit
 
 from i18n import N_
-from mail.smtp_connect import is_loopback
+from mail.smtp import is_loopback
 
 ImapSecurity = Literal["none", "starttls", "tls"]
 

@@ -26,8 +26,7 @@ from core.settings import Settings, load_settings
 from database import db, mark_handed_over, record_result
 from mail import address as addresses
 from mail.dkim_signer import DkimSigner
-from mail.smtp import OutcomeUnknown, SmtpConnection, SmtpReply, rcpt_address
-from mail.smtp_connect import SmtpServer, Unreachable
+from mail.smtp import OutcomeUnknown, SmtpConnection, SmtpReply, SmtpServer, Unreachable, rcpt_address
 from models import Letter
 
 if TYPE_CHECKING:

@@ -22,8 +22,7 @@ from core import backup
 from core.settings import Settings
 from i18n import N_
 from mail import dkim_signer
-from mail.smtp import SmtpConnection
-from mail.smtp_connect import Unreachable
+from mail.smtp import SmtpConnection, Unreachable
 from models import ImapStatus, Letter
 
 TIMEOUT_S = 3.0

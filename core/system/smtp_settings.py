@@ -5,7 +5,7 @@ from urllib.parse import quote
 from core import settings
 from core.errors import DomainError
 from i18n import N_
-from mail.smtp_connect import BadSmtpUrl, SmtpServer
+from mail.smtp import BadSmtpUrl, SmtpServer
 from models import User
 
 SECURITY_LABELS = {

@@ -14,8 +14,7 @@ from core.settings import Settings, load_settings
 from database import db
 from i18n import N_
 from mail.dkim_signer import DkimSigner
-from mail.smtp import OutcomeUnknown, SmtpConnection, SmtpReply
-from mail.smtp_connect import Unreachable
+from mail.smtp import OutcomeUnknown, SmtpConnection, SmtpReply, Unreachable
 from models import Letter, User
 
 TIMEOUT_S = 15.0

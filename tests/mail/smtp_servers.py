@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from mail.smtp_connect import SmtpServer
+from mail.smtp import SmtpServer
 
 
 def free_port() -> int:

@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mail import login_errors
-from mail.smtp import OutcomeUnknown, SmtpConnection, dot_stuff, rcpt_address
-from mail.smtp_connect import BadSmtpUrl, SmtpServer, Unreachable
+from mail import smtp
+from mail.smtp import BadSmtpUrl, OutcomeUnknown, SmtpConnection, SmtpServer, Unreachable, dot_stuff, rcpt_address
 from tests.mail.smtp_servers import ScriptedServer, authenticate_hanako, free_port, run_sink, self_signed_context
 
 LETTER = b"From: a@school.example\r\nSubject: x\r\n\r\nhello\r\n"
@@ -357,7 +356,7 @@ def test_tls_to_a_plain_server_fails_clearly():
 
 def test_a_strangers_certificate_is_refused_but_on_loopback(secure, monkeypatch):
     """The same server, reached as if it stood elsewhere."""
-    monkeypatch.setattr("mail.smtp_connect.is_loopback", lambda host: False)
+    monkeypatch.setattr("mail.smtp.is_loopback", lambda host: False)
     with pytest.raises(Unreachable) as caught:
         connected(with_login(secure[1])).open()
     assert caught.value.reason == "tls" and "certificate" in caught.value.message
@@ -385,4 +384,4 @@ def test_smtplib_still_has_what_we_use():
 )
 def test_a_provider_that_takes_no_passwords_is_told_apart(said, told):
     """Nobody is to type the right password ten times where only OAuth or an app password opens."""
-    assert (login_errors.login_failure_message(said, "usual") == login_errors.APP_PASSWORD_NEEDED) is told
+    assert (smtp.login_failure_message(said, "usual") == smtp.APP_PASSWORD_NEEDED) is told

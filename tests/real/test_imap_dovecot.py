@@ -224,7 +224,7 @@ def test_tls_is_required_off_this_machine_and_its_certificate_checked(school, tm
     with run_dovecot(tmp_path / "imap", tls=(home / "both.pem", home / "both.pem")) as made:
         there = ImapAccount.parse(made.url.replace("imap://", "imap+starttls://"))
         ImapSession(there).close()
-        monkeypatch.setattr("mail.smtp_connect.is_loopback", lambda host: False)
+        monkeypatch.setattr("mail.smtp.is_loopback", lambda host: False)
         with pytest.raises(MailboxUnavailable) as told:
             ImapSession(there)
         assert told.value.reason == "certificate"

@@ -65,7 +65,7 @@ def test_letters_go_by_starttls_and_login_and_every_mistake_has_its_words(provid
     early = said(port, to, right, scheme="smtps")
     assert "TLS from the start" in early.message
     with monkeypatch.context() as outside:
-        outside.setattr("mail.smtp_connect.is_loopback", lambda host: False)
+        outside.setattr("mail.smtp.is_loopback", lambda host: False)
         strange = said(port, to, right)
         assert "certificate" in strange.message and "self" in strange.said
     ground.set_current_config(replace(ground.current_config(), mail_domain="other.example"))
