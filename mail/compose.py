@@ -14,7 +14,7 @@ from email.utils import format_datetime
 from functools import lru_cache
 
 from i18n import say
-from mail import address, footer, merge, mime_encoding, multipart_mixed, multipart_related, question_block
+from mail import address, footer, merge, mime_encoding, question_block
 from mail.html import html_part
 from mail.question_block import LetterQuestion
 
@@ -132,7 +132,7 @@ class LetterRenderer:
         kind = mime_encoding.PLAIN_HEADERS if self._html is None else mime_encoding.ALTERNATIVE_HEADERS
         body = text if self._html is None else mime_encoding.alternative_body(text, *self._html_part(reader))
         if self._form.enclosed:
-            kind, body = multipart_mixed.MIXED_HEADERS, multipart_mixed.mixed_body(kind, body, self._form.enclosed)
+            kind, body = mime_encoding.MIXED_HEADERS, mime_encoding.mixed_body(kind, body, self._form.enclosed)
         return f"{self._head(reader)}{kind}\r\n".encode("ascii") + body
 
     def _html_part(self, reader: LetterRecipient) -> tuple[bytes, str]:
@@ -140,7 +140,7 @@ class LetterRenderer:
         html = mime_encoding.encode_body(self.html(reader))
         behind = self._form.pictured
         return (
-            (multipart_related.related_body(html, behind), multipart_related.RELATED_HEADERS)
+            (mime_encoding.related_body(html, behind), mime_encoding.RELATED_HEADERS)
             if behind
             else (html, mime_encoding.HTML_HEADERS)
         )

@@ -24,7 +24,7 @@ from core.notices import file_types
 from core.notices.file_types import UnfitFile
 from database import db, prepared_query
 from i18n import N_
-from mail import multipart_mixed
+from mail import mime_encoding
 from models import Attachment, AttachmentView, Delivery, Notice, User
 
 MEBIBYTE = 2**20
@@ -181,7 +181,7 @@ def enclosed_files(notice: Notice, now: datetime) -> list[Attachment]:
 
 @lru_cache(maxsize=2)
 def _encoded(files: tuple[tuple[str, str, Path], ...]) -> bytes:
-    return multipart_mixed.attachment_parts((name, kind, path.read_bytes()) for name, kind, path in files)
+    return mime_encoding.attachment_parts((name, kind, path.read_bytes()) for name, kind, path in files)
 
 
 def encoded_files(notice: Notice, now: datetime) -> bytes:

@@ -22,7 +22,7 @@ from core.notices import attachments, file_types
 from core.notices.attachments import MEBIBYTE, format_bytes
 from core.notices.file_types import UnfitFile
 from i18n import N_
-from mail import multipart_related as parts_of
+from mail import mime_encoding
 from mail.html import sanitizer, text_part
 from models import Notice, NoticeTemplate, Wording
 
@@ -112,7 +112,7 @@ _TOO_LARGE = N_("“%(name)s” has %(size)s; a picture in a letter may have %(m
 def add_image(name: str, content: bytes) -> str:
     """Keep a picture, without what a photo tells beside it; return its mark. Repeatable. Raises UnfitFile."""
     fit = file_types.check_file(name, content)
-    if fit.kind not in parts_of.EXTENSIONS:
+    if fit.kind not in mime_encoding.EXTENSIONS:
         raise UnfitFile(_NOT_AN_IMAGE, name=fit.name)
     if not 0 < file_types.pixel_count(fit.kind, fit.content) <= MAX_PIXELS:
         raise UnfitFile(_TOO_MANY_PIXELS, name=fit.name)
@@ -182,7 +182,7 @@ def encoded_images(html: str, domain: str) -> bytes:
 @lru_cache(maxsize=2)
 def _encoded(found: tuple[str, ...], domain: str) -> bytes:
     paths = [(mark, path) for mark in found if (path := image_path(mark))]
-    return parts_of.inline_image_parts(((mark, media_type_of(path), path.read_bytes()) for mark, path in paths), domain)
+    return mime_encoding.inline_image_parts(((mark, media_type_of(path), path.read_bytes()) for mark, path in paths), domain)
 
 
 def embed_as_data_urls(html: str) -> str:

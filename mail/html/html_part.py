@@ -2,7 +2,7 @@
 (decision 10).
 
 Styles stand in the elements, since mail programs drop style sheets; the one in the head is for the dark alone. No
-script, nothing from elsewhere (RFC 2110 4.1): pictures come along (`mail.multipart_related`), but for the one that counts
+script, nothing from elsewhere (RFC 2110 4.1): pictures come along (`mail.mime_encoding`), but for the one that counts
 openings where an organizer asked for it (D-31). Words of people are escaped, values of merge fields too.
 """
 

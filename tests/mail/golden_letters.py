@@ -9,7 +9,7 @@ from dataclasses import replace
 from email import message_from_bytes, policy
 from pathlib import Path
 
-from mail import multipart_related
+from mail import mime_encoding
 from mail.compose import LetterRecipient, LetterTemplate, make_renderer
 from mail.html import sanitizer, text_part
 from mail.question_block import LetterQuestion
@@ -58,9 +58,7 @@ DOT = bytes.fromhex(
 def decorated(form: LetterTemplate, html: str) -> LetterTemplate:
     """Return a form whose words are decorated, its text part made from them."""
     words = sanitizer.sanitize_html(html, {SEAL})
-    behind = (
-        multipart_related.inline_image_parts([(SEAL, "image/png", DOT)], form.mail_domain) if words.pictures() else b""
-    )
+    behind = mime_encoding.inline_image_parts([(SEAL, "image/png", DOT)], form.mail_domain) if words.pictures() else b""
     return replace(form, html=words.html(), text=text_part.render_text(words, form.language), pictured=behind)
 
 

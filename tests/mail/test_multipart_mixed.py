@@ -9,7 +9,7 @@ from email.policy import default as policy
 import dkim
 import pytest
 
-from mail import multipart_mixed
+from mail import mime_encoding
 from mail.compose import make_renderer
 from mail.dkim_signer import LARGE_BODY_BYTES, DkimSigner, dns_record, generate_key
 from tests import files
@@ -21,7 +21,7 @@ NAMES = ("遠足のしおり（保護者の皆様へ）と持ち物の一覧に�
 @pytest.fixture
 def form():
     sent = ((NAMES[0], "application/pdf", files.PDF), (NAMES[1], "image/png", files.png()))
-    return replace(NOTICE, files=("しおり.pdf (1 KB)",), enclosed=multipart_mixed.attachment_parts(sent))
+    return replace(NOTICE, files=("しおり.pdf (1 KB)",), enclosed=mime_encoding.attachment_parts(sent))
 
 
 @pytest.mark.parametrize("asks", [False, True])
@@ -43,7 +43,7 @@ def test_a_mail_program_finds_the_words_and_each_file(form, asks):
 @pytest.mark.parametrize("size", [10, LARGE_BODY_BYTES + 10_000])
 def test_small_and_large_letters_are_signed_so_that_others_verify_them(size):
     pem = generate_key()
-    blob = multipart_mixed.attachment_parts([("b.pdf", "application/pdf", os.urandom(size))])
+    blob = mime_encoding.attachment_parts([("b.pdf", "application/pdf", os.urandom(size))])
     raw = make_renderer(replace(NOTICE, enclosed=blob)).letter(HANAKO)
     signed = DkimSigner("k1", NOTICE.mail_domain, pem).sign(raw)
     look_up = lambda name, timeout=5: dns_record(pem).encode()  # noqa: E731
@@ -53,7 +53,7 @@ def test_small_and_large_letters_are_signed_so_that_others_verify_them(size):
 
 def test_a_large_letter_costs_little_more_than_its_bytes():
     """Encoded once; each letter lays 4 MB behind its words and signs them as they stand."""
-    blob = multipart_mixed.attachment_parts([("a.pdf", "application/pdf", os.urandom(3 * 2**20))])
+    blob = mime_encoding.attachment_parts([("a.pdf", "application/pdf", os.urandom(3 * 2**20))])
     made, signer = make_renderer(replace(NOTICE, enclosed=blob)), DkimSigner("k1", NOTICE.mail_domain, generate_key())
     started = time.process_time()
     for _ in range(5):
