@@ -1,9 +1,9 @@
-"""Letters: what is the same for all readers of a notice is made once, what differs per letter.
+"""Compose letters: parts shared by all recipients of a notice are built once, the rest per letter.
 
-RFC 5322 (message), 2045/2046 (MIME), 2047 (encoded words), 2919 (List-Id), 2369 (List-Post,
-List-Unsubscribe), 8058 (one-click), 3834 (Auto-Submitted). Order of the text (T-43, T-49, D-26): what the
-organizer wrote, the read confirmation, the questions, the footer. Each web address stands alone on its line and has
-its label on the line before, since phones make everything up to the next space part of a link.
+RFC 5322 (message), 2045/2046 (MIME), 2047 (encoded words), 2919 (List-Id), 2369 (List-Post, List-Unsubscribe),
+8058 (one-click), 3834 (Auto-Submitted). Order of the text (T-43, T-49, D-26): the organizer's text, the read
+confirmation, the questions, the footer. Each URL stands alone on its line with its label on the line before,
+because phones take everything up to the next space into a link.
 """
 
 import re
@@ -12,11 +12,75 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from email.utils import format_datetime
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from i18n import say
-from mail import address, footer, merge, mime_encoding, question_block
+from mail import address, merge, mime_encoding
 from mail.html import html_part
-from mail.question_block import LetterQuestion
+
+
+@dataclass(frozen=True, slots=True)
+class LetterQuestion:
+    """A question in a letter. choices: number (as it stands in the web address) and words.
+
+    until: the deadline in words, "" if there is none. days: of a date finding, each with the number that says yes to
+    it; all are answered on one page. who: a sentence on who answers once, "" if every household does.
+    """
+
+    title: str
+    until: str
+    choices: tuple[tuple[int, str], ...]
+    days: tuple[tuple[int, str], ...] = ()
+    who: str = ""
+
+
+def text_lines(language: str, ask: LetterQuestion, page: str) -> Iterator[str]:
+    """Return a question, how it is answered, and each choice with its own web address (T-49)."""
+    yield say(language, "[Question] %(question)s", question=merge.one_line(ask.title))
+    yield from _how_to_answer(language, ask)
+    yield ""
+    point = "・" if language == "ja" else "- "
+    for number, day in ask.days:
+        yield f"{point}{merge.one_line(day)}"
+        yield f"{page}/{number}"
+    if ask.days:
+        yield say(language, "All days on one page:")
+        yield page
+        return
+    for number, text in ask.choices:
+        yield f"{number}. {merge.one_line(text)}"
+        yield f"{page}/{number}"
+
+
+def _how_to_answer(language: str, ask: LetterQuestion) -> Iterator[str]:
+    """Return how a question is answered and until when."""
+    if ask.days:
+        yield say(
+            language,
+            "Open the link of a day that suits you, choose for the other days there too, and press the button.",
+        )
+    else:
+        yield say(language, "Open the link that is right, and press the button there.")
+    yield from answer_terms(language, ask)
+
+
+def answer_terms(language: str, ask: LetterQuestion) -> Iterator[str]:
+    """Say who answers, where that is not every household, and until when."""
+    if ask.who:
+        yield ask.who
+    if ask.until:
+        yield say(language, "Until %(day)s; you can change your answer until then.", day=ask.until)
+
+
+def answer_buttons(language: str, ask: LetterQuestion, page: str) -> Iterator[tuple[str, str]]:
+    """Return the same as buttons: words and web address."""
+    for number, text in ask.days or ask.choices:
+        yield merge.one_line(text), f"{page}/{number}"
+    if ask.days:
+        yield say(language, "All days on one page"), page
+
+
+# ── letters ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 _SEPARATOR = "─" * 16
 _one_line = merge.one_line
@@ -303,9 +367,9 @@ def _sections(form: LetterTemplate) -> LetterSections:
     return LetterSections(
         tuple(_files(form)) if form.files else (),
         tuple(_confirmation(form)) if form.read_confirmation else (),
-        tuple(tuple(question_block.text_lines(form.language, ask, _answer_url(form))) for ask in form.asks),
+        tuple(tuple(text_lines(form.language, ask, _answer_url(form))) for ask in form.asks),
         _do_not_forward_hint(form),
-        tuple(footer.footer_lines(form)) if form.footer else (),
+        tuple(footer_lines(form)) if form.footer else (),
     )
 
 
@@ -362,8 +426,8 @@ def _html_sections(form: LetterTemplate) -> Iterator[html_part.HtmlSection]:
         button = (say(language, "I have read this"), parts.confirmation[-1])
         yield html_part.HtmlSection(parts.confirmation[0], parts.confirmation[1:-1], (button,))
     for ask in form.asks:
-        buttons = tuple(question_block.answer_buttons(language, ask, _answer_url(form)))
-        yield html_part.HtmlSection(_one_line(ask.title), tuple(question_block.answer_terms(language, ask)), buttons)
+        buttons = tuple(answer_buttons(language, ask, _answer_url(form)))
+        yield html_part.HtmlSection(_one_line(ask.title), tuple(answer_terms(language, ask)), buttons)
     yield html_part.HtmlSection("", (parts.caution,))
     yield html_part.HtmlSection("", parts.footer, small=True)
 
@@ -371,3 +435,42 @@ def _html_sections(form: LetterTemplate) -> Iterator[html_part.HtmlSection]:
 def _answer_url(form: LetterTemplate) -> str:
     """Return the web address under which a reader answers."""
     return f"{form.base_url}/a/{_TOKEN}"
+
+
+# ── the footer ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+if TYPE_CHECKING:
+    from mail.compose import LetterTemplate
+
+
+def footer_lines(form: "LetterTemplate") -> Iterator[str]:
+    """Return the lines: how to stop, where replies go, how to reach the school (D-26)."""
+    language = form.language
+    if form.list_id:
+        yield say(
+            language, "This letter goes to those registered with “%(list)s”.", list=merge.one_line(form.list_name)
+        )
+        yield say(language, "Change address, stop, or not for you:")
+        yield f"{form.base_url}/u/{html_part.TOKEN_PLACEHOLDER}"
+        yield _reply_lines(form)
+    elif form.personal:
+        yield say(language, "This letter goes to you alone.")
+        yield _reply_lines(form)
+    if form.contact:
+        yield say(language, "Contact: %(contact)s", contact=merge.one_line(form.contact))
+    yield from _sender_lines(form)
+
+
+def _reply_lines(form: "LetterTemplate") -> str:
+    if form.reply_to:
+        return say(form.language, "Replies go to the sender.")
+    return say(form.language, "Replies are read by the person in charge (they are not counted as answers).")
+
+
+def _sender_lines(form: "LetterTemplate") -> Iterator[str]:
+    """Return who sends and from where, the name once only."""
+    organization, postal = merge.one_line(form.organization), merge.one_line(form.postal)
+    if organization and postal and organization not in postal:
+        yield say(form.language, "%(organization)s, %(postal)s", organization=organization, postal=postal)
+    elif organization or postal:
+        yield postal or organization

@@ -15,7 +15,7 @@ import clock
 import i18n
 from database import db
 from i18n import N_, say
-from mail import merge, question_block
+from mail import compose, merge
 from models import Choice, Notice, Question
 
 UNIT_LABELS: dict[str, str] = {
@@ -252,17 +252,17 @@ def who_answers(asked: Iterable[QuestionBlock]) -> dict[int, str]:
     return {one.questions[0].place: WHO_ANSWERS[one.unit] for one in found}
 
 
-def letter_questions(notice: Notice, language: str) -> tuple[question_block.LetterQuestion, ...]:
+def letter_questions(notice: Notice, language: str) -> tuple[compose.LetterQuestion, ...]:
     """Return the questions of a notice as its letters ask them."""
     found = group_into_blocks(load_questions(notice))
     said = who_answers(found)
     return tuple(_letter_question(one, language, said.get(one.questions[0].place, "")) for one in found)
 
 
-def _letter_question(block: QuestionBlock, language: str, who: str) -> question_block.LetterQuestion:
+def _letter_question(block: QuestionBlock, language: str, who: str) -> compose.LetterQuestion:
     choices = tuple((one.number, one.text) for one in block.questions[0].options)
     days = tuple((one.options[0].number, one.text) for one in block.questions if one.options) if block.days else ()
-    return question_block.LetterQuestion(
+    return compose.LetterQuestion(
         block.title, deadline_text(language, block.deadline), choices, days, i18n.say(language, who) if who else ""
     )
 

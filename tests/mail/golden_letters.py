@@ -10,9 +10,8 @@ from email import message_from_bytes, policy
 from pathlib import Path
 
 from mail import mime_encoding
-from mail.compose import LetterRecipient, LetterTemplate, make_renderer
+from mail.compose import LetterQuestion, LetterRecipient, LetterTemplate, make_renderer
 from mail.html import sanitizer, text_part
-from mail.question_block import LetterQuestion
 from tests.mail.sample_letter import HANAKO, NOTICE, SERVICE
 
 FOLDER = Path(__file__).parent / "samples"

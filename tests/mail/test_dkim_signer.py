@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from mail.compose import make_renderer
+from mail.compose import LetterQuestion, make_renderer
 from mail.dkim_signer import (
     OVERSIGNED_HEADERS,
     SIGNED_HEADERS,
@@ -20,7 +20,6 @@ from mail.dkim_signer import (
     generate_key,
     patch_dkimpy,
 )
-from mail.question_block import LetterQuestion
 from mail.smtp import SmtpConnection
 from tests.mail.sample_letter import HANAKO, NOTICE, SERVICE
 from tests.mail.smtp_servers import run_sink
