@@ -3,7 +3,7 @@
 from base64 import b64encode
 from functools import cache
 
-from mail import dmarc
+from mail import auth_results
 from mail.dkim_signer import DkimSigner, dns_record, generate_key
 
 DOMAIN = "mail.school.example"
@@ -40,14 +40,14 @@ def signed(raw: bytes, domain: str) -> bytes:
     return DkimSigner("s1", domain, key(domain)).sign(raw.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n"))
 
 
-def dns(*signing: str, silent: bool = False, **texts: str) -> dmarc.TxtLookup:
+def dns(*signing: str, silent: bool = False, **texts: str) -> auth_results.TxtLookup:
     """Return a DNS in which these domains publish their key; texts by name with _ for dots (two for one _)."""
     known = {f"s1._domainkey.{domain}": [dns_record(key(domain))] for domain in signing}
     known |= {name.replace("__", "\0").replace("_", ".").replace("\0", "_"): [text] for name, text in texts.items()}
 
     def lookup(name: str) -> list[str]:
         if silent:
-            raise dmarc.DnsError("silent")
+            raise auth_results.DnsError("silent")
         return known.get(name.lower(), [])
 
     return lookup

@@ -23,7 +23,7 @@ from core.settings import Settings, load_settings
 from core.signup import signup
 from database import db
 from mail import address as addresses
-from mail import dmarc
+from mail import auth_results
 from mail.auth_results import AuthResult, authenticate_message
 from models import InboundMessage, Letter, MailingList
 
@@ -35,7 +35,7 @@ LOOP_ALARM_PER_HOUR = 5
 MAX_TEXT_CHARS = 20_000
 """Signs of a mail's text that are kept with its row."""
 
-txt_lookup: dmarc.TxtLookup | None = None
+txt_lookup: auth_results.TxtLookup | None = None
 """How TXT records are asked for; None: by the resolver of the settings. Tests put their own here."""
 
 
@@ -214,7 +214,7 @@ def _authenticate(place: InboundAddress, mail: InboundMail, handler: "MessageHan
         return AuthResult()
     config = ground.current_config()
     asked = _dns_budget.limit_lookup(
-        txt_lookup or dmarc.txt_resolver(config.dns), known=allowed_senders.is_known_address(mail.address)
+        txt_lookup or auth_results.txt_resolver(config.dns), known=allowed_senders.is_known_address(mail.address)
     )
     return authenticate_message(mail.raw, addresses.domain_of(mail.address), asked, config.authserv_id)
 

@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from mail.dmarc import DnsError, TxtLookup
+from mail.auth_results import DnsError, TxtLookup
 
 PER_MESSAGE_S = 10.0
 UNKNOWN_SENDERS_S, WINDOW_S = 20.0, 60.0

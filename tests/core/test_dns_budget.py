@@ -3,9 +3,8 @@
 import pytest
 
 from core.inbound.dns_budget import DnsBudget
-from mail import dmarc
-from mail.auth_results import authenticate_message
-from mail.dmarc import DnsError
+from mail import auth_results
+from mail.auth_results import DnsError, authenticate_message
 from tests.cast_mail import mail, signed
 
 
@@ -50,8 +49,8 @@ def test_all_strangers_together_wait_twenty_seconds_a_minute_and_a_known_sender_
 def test_a_domain_of_many_labels_is_few_questions():
     asked: list[str] = []
     deep = ".".join(["a"] * 60 + ["example", "com"])
-    assert dmarc.find_policy(deep, lambda name: asked.append(name) or []) == {}
-    assert len(asked) <= dmarc.MAX_QUERIES
+    assert auth_results.find_policy(deep, lambda name: asked.append(name) or []) == {}
+    assert len(asked) <= auth_results.MAX_QUERIES
     assert asked[0] == f"_dmarc.{deep}" and "_dmarc.example.com" in asked
 
 

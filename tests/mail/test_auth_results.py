@@ -5,7 +5,7 @@ import time
 import dkim
 import pytest
 
-from mail import auth_results, dmarc
+from mail import auth_results
 from mail.auth_results import AuthResult, authenticate_message
 from tests.cast_mail import dns, key, mail, signed
 
@@ -56,7 +56,7 @@ def test_the_signature_of_another_organization_proves_nothing():
     ],
 )
 def test_who_speaks_for_whom(signing, author, speaks):
-    assert dmarc.is_aligned(signing, author) is speaks
+    assert auth_results.is_aligned(signing, author) is speaks
 
 
 def test_strict_alignment_is_respected():
@@ -165,9 +165,9 @@ def test_a_mail_that_fails_a_published_policy_is_forged():
 
 def test_a_policy_is_found_at_a_parent_but_not_at_a_public_suffix():
     parent = dns(__dmarc_example_co_jp="v=DMARC1; p=reject")
-    assert dmarc.find_policy("mail.example.co.jp", parent) == {"v": "dmarc1", "p": "reject"}
-    assert dmarc.find_policy("example.co.jp", dns(__dmarc_co_jp="v=DMARC1; p=reject")) == {}
-    assert dmarc.find_policy("example.jp", dns(__dmarc_example_jp="v=spf1 -all")) == {}
+    assert auth_results.find_policy("mail.example.co.jp", parent) == {"v": "dmarc1", "p": "reject"}
+    assert auth_results.find_policy("example.co.jp", dns(__dmarc_co_jp="v=DMARC1; p=reject")) == {}
+    assert auth_results.find_policy("example.jp", dns(__dmarc_example_jp="v=spf1 -all")) == {}
 
 
 @pytest.mark.parametrize(
