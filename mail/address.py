@@ -1,9 +1,9 @@
-"""Mail addresses: those that people type and carriers once issued, and our own addresses that carry a mark.
+"""E-mail addresses: parse, compare and quote them; read address headers; our own addresses with VERP tags.
 
-RFC 5321 4.1.2 (syntax in commands), RFC 5322 3.4 (syntax in headers), RFC 2142 (names that every
-domain keeps for its administrators), RFC 4648 6 (base32). Until 2009 Japanese carriers issued
-addresses that break RFC 5322 (`a..b@`, `a.@`, `.a@`) and people still use them: they are stored
-unquoted, and quoted wherever a header or a command holds them.
+RFC 5321 4.1.2 (syntax in commands), RFC 5322 3.4 (syntax in headers) and 4.4 (routes), RFC 6854 (groups in From),
+RFC 2142 (role addresses), RFC 4648 6 (base32), RFC 5233 (plus addresses). Until 2009 Japanese carriers issued
+addresses that break RFC 5322 (`a..b@`, `a.@`, `.a@`), and people still use them. They are stored unquoted, and
+quoted in headers and commands.
 """
 
 import base64
@@ -11,8 +11,11 @@ import binascii
 import hmac
 import re
 import unicodedata
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from i18n import N_
+from mail import charsets
 
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _DOT_ATOM = re.compile(rf"{_ATOM}(?:\.{_ATOM})*")
@@ -188,3 +191,182 @@ def reply_address(number: int, secret: bytes, domain: str) -> str:
 def message_id(number: int, secret: bytes, domain: str) -> str:
     """Return the Message-ID of one letter, the same at every try (RFC 5322 3.6.4), in its angle brackets."""
     return f"<{make_verp_tag(number, secret)}@{domain}>"
+
+
+# ── address headers ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+MAX_CHARS = 64 * 1024
+MAX_MAILBOXES = 500
+"""Mailboxes of one header that are read."""
+
+
+class Mailbox(NamedTuple):
+    """A display name (decoded, "" if none) and an address: local part unquoted, domain in lower case."""
+
+    name: str
+    address: str
+
+
+_TOKEN = re.compile(
+    r"\"(?:[^\"\\]|\\.)*\"?"  # a quoted string, its end perhaps missing
+    r"|[<>,;:()\\]"
+    r"|[^\"<>,;:()\\]+",
+    re.DOTALL,
+)
+_QUOTED_LOCAL = r"\"(?:[^\"\\\s]|\\.){1,64}\""
+# In a header whatever is no delimiter belongs to the address: half an address would be somebody else's.
+_IN_HEADER = re.compile(rf"(?:{_QUOTED_LOCAL}|[^\s\"<>,;:()@\[\]\\]{{1,128}})@[^\s\"<>,;:()@\\]{{1,255}}")
+# In sentences, Japanese ones above all, words stand right beside it.
+_IN_TEXT = re.compile(rf"(?:{_QUOTED_LOCAL}|[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~.-]{{1,128}})@[A-Za-z0-9_.\[\]-]{{1,255}}")
+
+
+def parse_address_list(raw: bytes) -> list[Mailbox]:
+    """Return the mailboxes of an address header, given as it stands. Never raises."""
+    found = []
+    for entry in _entries(charsets.unfold_header(raw[:MAX_CHARS])):
+        found += _mailboxes(entry)
+        if len(found) >= MAX_MAILBOXES:
+            break
+    return found[:MAX_MAILBOXES]
+
+
+def find_addresses(text: str) -> list[str]:
+    """Return every address in a stretch of text, each once, in its order."""
+    found = (match[0] for match in _IN_TEXT.finditer(text[:MAX_CHARS]))
+    return list(
+        dict.fromkeys(
+            _normal_form(one) for one in found if _is_valid_length(one) and "." in one.rpartition("@")[2].strip(".")
+        )
+    )
+
+
+def _in_header(text: str) -> list[str]:
+    return list(
+        dict.fromkeys(_normal_form(match[0]) for match in _IN_HEADER.finditer(text) if _is_valid_length(match[0]))
+    )
+
+
+@dataclass(slots=True)
+class _Entry:
+    """One entry of an address list, cut into what stands before, inside and behind its brackets."""
+
+    before: str = ""
+    inside: str = ""
+    behind: str = ""
+    comment: str = ""
+
+
+def _entries(text: str) -> list[_Entry]:
+    """Cut an address list at its commas."""
+    entries = [_Entry()]
+    depth, angle = 0, False
+    for sign in _TOKEN.findall(text):
+        entry = entries[-1]
+        if sign in "()":
+            depth = max(0, depth + (1 if sign == "(" else -1))
+        elif depth:
+            entry.comment += f" {sign}"
+        elif sign in "<>":
+            angle = sign == "<"
+            entry.inside += " "
+        elif angle:
+            entry.inside += sign
+        elif sign in ",;":
+            entries.append(_Entry())
+        elif sign == ":":
+            entry.before = ""  # the name of a group
+        elif entry.inside:
+            entry.behind += sign
+        else:
+            entry.before += sign
+    return entries
+
+
+def _mailboxes(entry: _Entry) -> list[Mailbox]:
+    """Read one entry. With brackets the address is in them, and what stands before is a name, which may hold an @."""
+    inside = entry.inside.strip()
+    found = _in_header(inside.rpartition(":")[2] if inside.startswith("@") else inside)
+    if found:
+        name = _name(entry.before or entry.comment)
+        return [Mailbox(name, one) for one in [*found, *_in_header(entry.behind)]]
+    return [Mailbox(_name(entry.comment), one) for one in _in_header(f"{entry.before} {entry.behind}")]
+
+
+def _name(text: str) -> str:
+    """Return a display name without quotes, its encoded words read."""
+    bare = re.sub(r"\"((?:[^\"\\]|\\.)*)\"?", lambda quoted: re.sub(r"\\(.)", r"\1", quoted[1]), text.strip())
+    return re.sub(r"[\x00-\x1f\x7f]", "", charsets.decode_encoded_words(bare)).strip()[:200]
+
+
+def _is_valid_length(text: str) -> bool:
+    return len(text) <= MAX_ADDRESS_LENGTH + 2 and text.rpartition("@")[2].strip(".") != ""
+
+
+def _normal_form(text: str) -> str:
+    local, _, domain = text.rpartition("@")
+    return f"{unquote_local_part(local)}@{domain.rstrip('.').lower()}"
+
+
+# ── our own addresses ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class OwnAddresses:
+    """Our addresses. domain: of all of them. id_domain: of Message-ID and List-Id, which nobody else uses.
+
+    mailbox: the address of the one mailbox, "" if the whole domain is ours. plus: mail to `name+anything@` reaches it.
+    """
+
+    domain: str
+    id_domain: str
+    mailbox: str = ""
+    plus: bool = False
+
+    @property
+    def many(self) -> bool:
+        """Say whether lists and letters have addresses of their own."""
+        return not self.mailbox or self.plus
+
+    def address(self, local: str) -> str:
+        """Return the address for one of our local parts: the mailbox itself where there is no other."""
+        if not self.mailbox:
+            return f"{local}@{self.domain}"
+        name = self.mailbox.rpartition("@")[0]
+        return f"{name}+{local}@{self.domain}" if self.plus else self.mailbox
+
+    def sender(self, local: str) -> str:
+        """Return what may stand in From: the list's own address, or the mailbox that the provider lets us use."""
+        return self.mailbox or f"{local}@{self.domain}"
+
+    def return_path(self, number: int, secret: bytes) -> str:
+        """Return the envelope sender of a letter. With one mailbox, reports are known by the Message-ID in them."""
+        return self.mailbox or return_path(number, secret, self.domain)
+
+    def local(self, address: str) -> str | None:
+        """Return the local part that an address means here; "" for the mailbox itself, None if it is not ours."""
+        local, _, domain = address.strip().strip("<>").lower().rpartition("@")
+        if domain != self.domain or not local:
+            return None
+        if not self.mailbox:
+            return local
+        name, plus, behind = unquote_local_part(local).partition("+")
+        if name != self.mailbox.rpartition("@")[0].lower():
+            return None
+        return behind if self.plus and plus else ""
+
+    def has(self, address: str) -> bool:
+        """Say whether mail to this address comes back to us: it can be no member, sender or organizer."""
+        return self.local(address) is not None or domain_of(address) == self.id_domain
+
+    @property
+    def shown(self) -> str:
+        """Return what parents must allow on their phones: our domain, or our one address."""
+        return self.mailbox or self.domain
+
+
+def id_domain(mailbox: str, host: str) -> str:
+    """Return the domain for Message-IDs beside one mailbox: the host of the pages, if it has a name."""
+    if "." in host and re.fullmatch(r"[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,}", host.lower()):
+        return host.lower()
+    name, _, domain = mailbox.lower().rpartition("@")
+    return f"{re.sub(r'[^a-z0-9-]', '-', name).strip('-') or 'kairan'}.{domain}"

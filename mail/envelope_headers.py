@@ -7,7 +7,7 @@ What stands below the topmost Received may have been written by anybody.
 
 import re
 
-from mail import address_list
+from mail import address
 from mail.message import MAX_HEADER_BYTES
 
 RECIPIENT_HEADERS = ("x-original-to", "envelope-to", "x-envelope-to", "x-rcpt-to", "delivered-to", "x-apparently-to")
@@ -30,20 +30,20 @@ def find_recipients(raw: bytes, named: str = "") -> list[str]:
     found = _fields(raw)
     if named:
         value = next((value for name, value in found if name == named.lower()), b"")
-        return [box.address for box in address_list.parse_address_list(_address_alone(value))]
+        return [box.address for box in address.parse_address_list(_address_alone(value))]
     top = sorted(
         (one for one in _fields_above_received(found) if one[0] in RECIPIENT_HEADERS), key=lambda one: _RANK[one[0]]
     )
     received = next((value for name, value in found if name == "received"), b"")
     values = [*(_address_alone(value) for _, value in top), *_FOR.findall(received)[:1]]
-    return list(dict.fromkeys(box.address for value in values for box in address_list.parse_address_list(value)))
+    return list(dict.fromkeys(box.address for value in values for box in address.parse_address_list(value)))
 
 
 def find_sender(raw: bytes) -> str:
     """Return the envelope sender: "" of machines, UNKNOWN if the mail does not show it. Never raises."""
     for name, value in _fields_above_received(_fields(raw)):
         if name == "return-path":
-            boxes = address_list.parse_address_list(value)
+            boxes = address.parse_address_list(value)
             return boxes[0].address if boxes else ("" if b"<>" in value else UNKNOWN_SENDER)
     return UNKNOWN_SENDER
 

@@ -16,7 +16,7 @@ from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
-from mail import address_list, charsets
+from mail import address, charsets
 from mail.html import to_text
 
 MAX_HEADER_BYTES = 64 * 1024
@@ -340,7 +340,7 @@ def parse_message(raw: bytes, limit: int = MAX_BYTES) -> ParsedMessage:
     """Read a mail. limit: octets of it that are looked at. Never raises."""
     root = parse_mime(raw, limit)
     senders = [value for name, value in root.fields if name == "from"]
-    boxes = [box for value in senders[:5] for box in address_list.parse_address_list(value)]
+    boxes = [box for value in senders[:5] for box in address.parse_address_list(value)]
     return ParsedMessage(
         root=root,
         from_addresses=tuple(box.address for box in boxes),

@@ -13,7 +13,7 @@ from core.imports.plan_model import PlanLine, RowDraft
 from core.members.normalise import address_fields, parse_member_address
 from i18n import N_
 from mail import address as addresses
-from mail.own_addresses import OwnAddresses
+from mail.address import OwnAddresses
 from models import Child, Person
 
 LineRows = list[tuple[PlanLine, RosterRow]]

@@ -1,6 +1,6 @@
 """How mail goes and comes at this school: four situations, and what works in each of them (N-07, X-08).
 
-Whatever cannot work is not offered: pages ask `organization.mail_comes_in`, letters `mail.own_addresses`.
+Whatever cannot work is not offered: pages ask `organization.mail_comes_in`, letters `mail.address`.
 """
 
 from collections.abc import Iterator

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from mail import address_list, charsets, message
+from mail import address, charsets, message
 from mail.message import MimePart, ParsedMessage
 
 MAX_REPORT_CHARS = 64 * 1024
@@ -96,9 +96,9 @@ def _without_type(value: str) -> str:
 def recipient_addresses(value: str) -> list[str]:
     """Return the addresses in a recipient field (`rfc822; a@b`), also when they are xtext (RFC 3461 4)."""
     plain = _without_type(value)
-    return address_list.find_addresses(
-        _XTEXT.sub(lambda code: chr(int(code[1], 16)), plain)
-    ) or address_list.find_addresses(plain)
+    return address.find_addresses(_XTEXT.sub(lambda code: chr(int(code[1], 16)), plain)) or address.find_addresses(
+        plain
+    )
 
 
 def _action(value: str) -> str:
@@ -206,9 +206,9 @@ def find_original_message(arrival: ParsedMessage) -> OriginalMessage:
     given = re.search(r"<([^<>\s]{1,500})>", charsets.unfold_header((part.raw("message-id") or b"")[:2000]))
     return OriginalMessage(
         message_id=given[1] if given else "",
-        to=tuple(box.address for box in address_list.parse_address_list(part.raw("to") or b"")),
+        to=tuple(box.address for box in address.parse_address_list(part.raw("to") or b"")),
         unsubscribe=part.field("list-unsubscribe")[:2000],
-        from_=next((box.address for box in address_list.parse_address_list(part.raw("from") or b"")), ""),
+        from_=next((box.address for box in address.parse_address_list(part.raw("from") or b"")), ""),
     )
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from i18n import N_
-from mail import address_list
+from mail import address
 from mail.bounce import dsn, phrases
 from mail.bounce.verdict import (
     DEAD_ADDRESS_REASONS,
@@ -50,7 +50,7 @@ _ROLE_ADDRESS = re.compile(
 
 def find_failed_addresses(arrival: ParsedMessage, human: str) -> list[str]:
     """Return the addresses that a returned mail says have failed, best guess first, at most 50."""
-    head = [found for value in arrival.headers("x-failed-recipients") for found in address_list.find_addresses(value)]
+    head = [found for value in arrival.headers("x-failed-recipients") for found in address.find_addresses(value)]
     if head:
         return list(dict.fromkeys(head))[:50]
     others = _unrelated_addresses(arrival, human)
@@ -58,22 +58,22 @@ def find_failed_addresses(arrival: ParsedMessage, human: str) -> list[str]:
         found = _unique_addresses((match[1] for match in pattern.finditer(human)), others)
         if found:
             return found
-    return _unique_addresses(address_list.find_addresses(human), others)
+    return _unique_addresses(address.find_addresses(human), others)
 
 
 def _unrelated_addresses(arrival: ParsedMessage, human: str) -> set[str]:
     """Return the addresses that are not the failed ones: the server's, the sender's, ours."""
     boxes = [*arrival.from_addresses]
     for name in ("to", "cc", "return-path", "delivered-to", "reply-to", "x-original-to", "envelope-to"):
-        boxes += [box.address for box in address_list.parse_address_list(arrival.root.raw(name) or b"")]
-    boxes += [shaped for match in _OF_SENDER.finditer(human) for shaped in address_list.find_addresses(match[1])]
+        boxes += [box.address for box in address.parse_address_list(arrival.root.raw(name) or b"")]
+    boxes += [shaped for match in _OF_SENDER.finditer(human) for shaped in address.find_addresses(match[1])]
     return {box.lower() for box in boxes}
 
 
 def _unique_addresses(texts: object, others: set[str]) -> list[str]:
     found: dict[str, None] = {}
     for text in texts:  # type: ignore[attr-defined]
-        for address in address_list.find_addresses(text.rstrip(".:;,!?'\"`")):
+        for address in address.find_addresses(text.rstrip(".:;,!?'\"`")):
             if address.lower() not in others and not _ROLE_ADDRESS.match(address):
                 found.setdefault(address, None)
     return list(found)[:50]
@@ -458,7 +458,7 @@ def _read_complaint(arrival: ParsedMessage) -> Explanation:
         for found in dsn.recipient_addresses(fields.get(name, ""))
     ]
     for part in arrival.root.walk():
-        named += address_list.find_addresses(part.field("x-hmxmroriginalrecipient"))
+        named += address.find_addresses(part.field("x-hmxmroriginalrecipient"))
     who = tuple(dict.fromkeys(named or [one for one in came_back.to if not one.startswith("redacted")]))
     return Explanation(
         "complaint", reason=fields.get("feedback-type", "abuse").lower()[:40] or "abuse", failed=who, original=came_back

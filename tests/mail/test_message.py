@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from mail import address_list, message
+from mail import address, message
 from mail.html import to_text
 
 LETTER = """\
@@ -59,7 +59,7 @@ def test_a_letter_of_a_telephone():
     ],
 )
 def test_mailboxes_are_counted_with_suspicion(header, found):
-    assert [box.address for box in address_list.parse_address_list(header.encode())] == found
+    assert [box.address for box in address.parse_address_list(header.encode())] == found
 
 
 def test_two_from_fields_are_from_nobody():

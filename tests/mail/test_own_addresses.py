@@ -2,8 +2,7 @@
 
 import pytest
 
-from mail.address import make_verp_tag
-from mail.own_addresses import OwnAddresses, id_domain
+from mail.address import OwnAddresses, id_domain, make_verp_tag
 
 SECRET = b"s" * 32
 WHOLE = OwnAddresses("mail.school.example", "mail.school.example")
