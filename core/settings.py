@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 import clock
 import config as ground
 from core import audit
-from mail.imap_account import ImapAccount
 from mail.address import OwnAddresses, id_domain
+from mail.imap_account import ImapAccount
 from mail.smtp import SmtpServer
 from models import Organization, User
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from i18n import say
 from mail import address, merge, mime_encoding
-from mail.html import html_part
+from mail.html import render_html
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ def answer_buttons(language: str, ask: LetterQuestion, page: str) -> Iterator[tu
 
 _SEPARATOR = "─" * 16
 _one_line = merge.one_line
-_TOKEN = html_part.TOKEN_PLACEHOLDER
+_TOKEN = render_html.TOKEN_PLACEHOLDER
 VERP_TAG_PLACEHOLDER = "{mark}"
 """Stands for a letter's mark in its reply address."""
 _JAPAN = timezone(timedelta(hours=9))  # Asia/Tokyo has no summer time (RFC 5322 3.3 wants the offset alone)
@@ -255,10 +255,10 @@ class LetterRenderer:
         return address.quote_if_needed(own) if own else self._reply_base.replace(VERP_TAG_PLACEHOLDER, mark)
 
 
-def _html_page(form: LetterTemplate) -> html_part.HtmlPage | html_part.HtmlCopy | None:
+def _html_page(form: LetterTemplate) -> render_html.HtmlPage | render_html.HtmlCopy | None:
     """Return the HTML part of a form, None for text alone (decision 10)."""
     if form.page:
-        return html_part.HtmlCopy(form.text.partition(_SEPARATOR)[0], form.page)
+        return render_html.HtmlCopy(form.text.partition(_SEPARATOR)[0], form.page)
     if not (form.asks or form.image or form.counted or form.html):
         return None
     ways = {}
@@ -266,10 +266,10 @@ def _html_page(form: LetterTemplate) -> html_part.HtmlPage | html_part.HtmlCopy 
         shown = say(form.language, "Open link %(number)s", number=number)
         if len(form.counted) == 1:
             shown = say(form.language, "Open the link")
-        ways[url] = html_part.CountedLink(f"{form.base_url}/c/{_TOKEN}/{number}", shown)
+        ways[url] = render_html.CountedLink(f"{form.base_url}/c/{_TOKEN}/{number}", shown)
     image = f"{form.base_url}/o/{_TOKEN}.gif" if form.image else ""
-    decorated = html_part.RichBody(form.html, form.mail_domain) if form.html else None
-    return html_part.HtmlPage(form.language, form.text, _html_sections(form), ways, image, decorated)
+    decorated = render_html.RichBody(form.html, form.mail_domain) if form.html else None
+    return render_html.HtmlPage(form.language, form.text, _html_sections(form), ways, image, decorated)
 
 
 def _fixed_subject(cut: list[merge.TextPiece]) -> str:
@@ -417,19 +417,19 @@ def _confirmation(form: LetterTemplate) -> Iterator[str]:
     yield f"{form.base_url}/r/{_TOKEN}"
 
 
-def _html_sections(form: LetterTemplate) -> Iterator[html_part.HtmlSection]:
+def _html_sections(form: LetterTemplate) -> Iterator[render_html.HtmlSection]:
     """Return the same words as pieces of an HTML page: real buttons instead of bare addresses (decision 10)."""
     parts, language = _sections(form), form.language
     if parts.files:
-        yield html_part.HtmlSection(parts.files[0], parts.files[1:])
+        yield render_html.HtmlSection(parts.files[0], parts.files[1:])
     if parts.confirmation:
         button = (say(language, "I have read this"), parts.confirmation[-1])
-        yield html_part.HtmlSection(parts.confirmation[0], parts.confirmation[1:-1], (button,))
+        yield render_html.HtmlSection(parts.confirmation[0], parts.confirmation[1:-1], (button,))
     for ask in form.asks:
         buttons = tuple(answer_buttons(language, ask, _answer_url(form)))
-        yield html_part.HtmlSection(_one_line(ask.title), tuple(answer_terms(language, ask)), buttons)
-    yield html_part.HtmlSection("", (parts.caution,))
-    yield html_part.HtmlSection("", parts.footer, small=True)
+        yield render_html.HtmlSection(_one_line(ask.title), tuple(answer_terms(language, ask)), buttons)
+    yield render_html.HtmlSection("", (parts.caution,))
+    yield render_html.HtmlSection("", parts.footer, small=True)
 
 
 def _answer_url(form: LetterTemplate) -> str:
@@ -451,7 +451,7 @@ def footer_lines(form: "LetterTemplate") -> Iterator[str]:
             language, "This letter goes to those registered with “%(list)s”.", list=merge.one_line(form.list_name)
         )
         yield say(language, "Change address, stop, or not for you:")
-        yield f"{form.base_url}/u/{html_part.TOKEN_PLACEHOLDER}"
+        yield f"{form.base_url}/u/{render_html.TOKEN_PLACEHOLDER}"
         yield _reply_lines(form)
     elif form.personal:
         yield say(language, "This letter goes to you alone.")

@@ -11,7 +11,7 @@ from core.errors import DomainError
 from core.settings import load_settings
 from i18n import N_
 from mail import address as addresses
-from mail.own_addresses import OwnAddresses
+from mail.address import OwnAddresses
 
 CHILD_ITEMS = frozenset(("地区", "登校班", "通学班", "出席番号", "district", "walking group"))
 """Custom items that belong to the child, not to the guardian's membership in one list."""

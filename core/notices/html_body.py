@@ -182,7 +182,9 @@ def encoded_images(html: str, domain: str) -> bytes:
 @lru_cache(maxsize=2)
 def _encoded(found: tuple[str, ...], domain: str) -> bytes:
     paths = [(mark, path) for mark in found if (path := image_path(mark))]
-    return mime_encoding.inline_image_parts(((mark, media_type_of(path), path.read_bytes()) for mark, path in paths), domain)
+    return mime_encoding.inline_image_parts(
+        ((mark, media_type_of(path), path.read_bytes()) for mark, path in paths), domain
+    )
 
 
 def embed_as_data_urls(html: str) -> str:

@@ -16,7 +16,7 @@ from ipaddress import ip_address
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from core.settings import load_settings
-from mail.html import linkify
+from mail.html import links
 from models import Notice
 
 TIMEOUT_S = 4.0
@@ -35,7 +35,7 @@ class _Inconclusive(Exception):
 def external_urls(notice: Notice) -> list[str]:
     """Return the web addresses in the words of a notice, but for our own."""
     wording, ours = notice.wording, load_settings().base_url
-    found = (url for _, url in linkify.split_at_urls(f"{wording.subject}\n{wording.text}") if url)
+    found = (url for _, url in links.split_at_urls(f"{wording.subject}\n{wording.text}") if url)
     return [url for url in found if not url.startswith(ours)]
 
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from core.notices import merge_fields
 from core.settings import load_settings
 from mail import merge
-from mail.html import linkify
+from mail.html import links
 from models import MailingList, Notice, Organization, Target
 
 MAX_AGE_S = 12 * 3600
@@ -46,4 +46,4 @@ def public_wording(notice: Notice) -> tuple[str, list[tuple[str, str | None]]]:
     force = load_settings()
     notice.sender_name, notice.by = force.name, None  # for this page alone; nothing is saved
     subject, text = merge_fields.fill_shared(notice, force, notice.started_at)
-    return subject, linkify.split_at_urls(merge.clean_text(text).strip("\n"))
+    return subject, links.split_at_urls(merge.clean_text(text).strip("\n"))

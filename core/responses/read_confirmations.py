@@ -16,7 +16,7 @@ from core.delivery import lifecycle as letters
 from core.notices import html_body, rendering
 from database import bulk_insert, db, prepared_query
 from mail import merge
-from mail.html import linkify, render_html
+from mail.html import links, render_html
 from models import Answer, Delivery, Letter, Notice, PageView, Wording
 
 TOUCH_DELAY = timedelta(seconds=180)
@@ -139,7 +139,7 @@ def letter_text(delivery: Delivery, picture: Callable[[str], str] = str) -> Lett
     html = html_body.html_of(wording)
     shown = {mark: picture(mark) for mark in html_body.existing_ids(html_body.image_ids(html))}
     page = render_html.render_for_page(html, delivery.values, shown) if html else ""
-    return LetterText(wording.language, subject, about, tuple(linkify.split_at_urls(text)), page)
+    return LetterText(wording.language, subject, about, tuple(links.split_at_urls(text)), page)
 
 
 @prepared_query

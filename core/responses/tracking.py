@@ -15,7 +15,7 @@ from peewee import fn
 import clock
 from database import bulk_insert
 from mail import merge
-from mail.html import linkify
+from mail.html import links
 from models import Delivery, Letter, Notice, PageView, TrackedLink
 
 MAX_LINKS = 50
@@ -44,7 +44,7 @@ def tracked_urls(notice: Notice) -> tuple[str, ...]:
 def urls_in_text(text: str) -> tuple[str, ...]:
     """Return the web addresses of a text, each once; those made of a merge field are a reader's own and not counted."""
     whole = "".join("\n" if field else words for words, field in merge.split_fields(merge.clean_text(text)))
-    urls = dict.fromkeys(url for _, url in linkify.split_at_urls(whole) if url)
+    urls = dict.fromkeys(url for _, url in links.split_at_urls(whole) if url)
     return tuple(urls)[:MAX_LINKS]
 
 

@@ -1,14 +1,66 @@
-"""Tidy decorated words (X-15): spaces as browsers show them, neighbouring lines in one block, merge fields whole, and
-bare addresses as links.
+"""Blocks of decorated text, and their normalization (X-15).
+
+A block holds cells: each is a character or a picture with its style. Normalization collapses spaces as browsers do,
+joins neighbouring lines, keeps merge fields whole, and turns bare URLs into links.
 """
 
 import unicodedata
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from mail import merge
-from mail.html import link_safety, linkify
-from mail.html.block_model import PLAIN_STYLE, Block, Cell, InlinePicture
+from mail.html import links
+
+
+@dataclass(frozen=True, slots=True)
+class TextStyle:
+    """How a stretch of words looks, and where it leads."""
+
+    strong: bool = False
+    em: bool = False
+    struck: bool = False
+    href: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class InlinePicture:
+    """A picture among the words: its mark, and the words for those who do not see it."""
+
+    mark: str
+    alt: str
+
+
+PLAIN_STYLE = TextStyle()
+Cell = tuple[str | InlinePicture, TextStyle]
+
+
+@dataclass(slots=True)
+class Block:
+    """A heading, item, quotation or stretch of lines. `lists`: what it is an item of, outermost first."""
+
+    kind: str = "div"
+    lists: tuple[str, ...] = ()
+    cells: list[Cell] = field(default_factory=list)
+    apart: bool = False  # a paragraph: a blank line before and behind
+
+    def runs(self) -> Iterator[tuple[str | InlinePicture, TextStyle]]:
+        """Give the stretches that look the same; line breaks and pictures stand alone."""
+        words, last = "", PLAIN_STYLE
+        for what, marks in self.cells:
+            if isinstance(what, InlinePicture) or what == "\n" or marks != last:
+                if words:
+                    yield words, last
+                words = ""
+            if isinstance(what, InlinePicture) or what == "\n":
+                yield what, marks
+            else:
+                words += what
+            last = marks
+        if words:
+            yield words, last
+
+
+# ── normalization ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 SOFT_BREAK = "\f"  # a line end of the source, which is no line end of the words
 _MAX_BREAKS = 3
@@ -115,10 +167,10 @@ def _link_bare_urls(cells: list[Cell]) -> list[Cell]:
     """Make bare web addresses links."""
     found: list[Cell] = []
     at = 0
-    for text, url in linkify.split_at_urls(_cell_text(cells)):
+    for text, url in links.split_at_urls(_cell_text(cells)):
         part = cells[at : at + len(text)]
         at += len(text)
-        if url and all(marks.href == "" for _, marks in part) and (checked := link_safety.clean_href(url)):
+        if url and all(marks.href == "" for _, marks in part) and (checked := links.clean_href(url)):
             part = [(what, replace(marks, href=checked)) for what, marks in part]
         found += part
     return found
@@ -133,7 +185,7 @@ def _show_true_targets(cells: list[Cell]) -> list[Cell]:
     at = 0
     shown: set[str] = set()
     for begin, end, named in _find_named_targets(_cell_text(cells)):
-        false = [look for _, look in cells[begin:end] if not link_safety.link_matches_text(look.href, named)]
+        false = [look for _, look in cells[begin:end] if not links.link_matches_text(look.href, named)]
         if false:
             words = "…" if false[0].href in shown else false[0].href
             found += cells[at:begin] + [(one, false[0]) for one in words]
@@ -145,11 +197,11 @@ def _show_true_targets(cells: list[Cell]) -> list[Cell]:
 def _find_named_targets(text: str) -> Iterator[tuple[int, int, str]]:
     """Give where words name a web address, a host or a mail address, and which."""
     at = 0
-    for part, url in linkify.split_at_urls(text):
+    for part, url in links.split_at_urls(text):
         if url:
-            yield at, at + len(part), link_safety.host_of_url(url)
+            yield at, at + len(part), links.host_of_url(url)
         else:
-            yield from ((at + begin, at + end, named) for begin, end, named in link_safety.find_bare_names(part))
+            yield from ((at + begin, at + end, named) for begin, end, named in links.find_bare_names(part))
         at += len(part)
 
 

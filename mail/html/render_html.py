@@ -1,18 +1,20 @@
-"""Decorated words where they are shown: in the HTML part of a letter, and on the reader's page.
+"""Render decorated text as HTML: for a letter, with buttons, and for the reader's page (decision 10).
 
-Mail programs drop style sheets, so css-inline puts the styles into the elements (X-15); merge fields are filled behind
-that, each as its place wants it: escaped among words, as part of an address in a link. `html` is always what
-`mail.html.sanitizer.RichDocument` wrote, where no attribute holds an angle bracket.
+Mail programs drop style sheets, so css-inline writes the styles into the elements (X-15); the style sheet in the head
+is for dark mode only. There is no script and no remote content (RFC 2110 4.1), except the open-tracking image if an
+organizer asked for it (D-31). User text and values of merge fields are escaped: as text, or as part of a URL.
+Decorated `html` is always output of `mail.html.sanitizer.RichDocument`, where no attribute holds an angle bracket.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from html import escape, unescape
 from typing import NamedTuple, Protocol
 from urllib.parse import quote
 
 from mail import merge
-from mail.html import link_safety, linkify
+from mail.html import links
 
 _STYLES = """
 div, ul, ol, blockquote { margin: 0 0 16px }
@@ -88,7 +90,7 @@ def _escape_value(value: str, place: str) -> str:
         return quote(value, safe="")
     if place == "alt":
         return escape(merge.one_line(value))
-    cut = linkify.split_at_urls(value) if place == "words" else [(value, None)]
+    cut = links.split_at_urls(value) if place == "words" else [(value, None)]
     shown = (f'<a href="{escape(url)}">{escape(text)}</a>' if url else escape(text) for text, url in cut)
     return "".join(shown).replace("\n", "<br>")
 
@@ -111,8 +113,168 @@ def _replace_counted_links(html: str, counted: Mapping[str, LinkTarget]) -> str:
         way = counted.get(unescape(found[2]))
         if way is None:
             return str(found[0])
-        named = link_safety.looks_like_host(unescape(_TAGS.sub("", found[4])))
+        named = links.looks_like_host(unescape(_TAGS.sub("", found[4])))
         shown = escape(way.words) if named else found[4]
         return f"{found[1]}{escape(way.href)}{found[3]}{shown}{found[5]}"
 
     return _LINK.sub(led, html)
+
+
+# ── the HTML part of a letter ────────────────────────────────────────────────────────────────────────────────────────
+
+TOKEN_PLACEHOLDER = "\0"  # noqa: S105  (stands for the reader's token in texts that are made once)
+
+_MAIL = (
+    "max-width:36em;margin:0 auto;padding:16px;font-family:sans-serif;font-size:17px;line-height:1.8;"
+    "color:#24201a;background:#fffdf7;overflow-wrap:anywhere"
+)
+_OPENING = f'<body style="margin:0">\n<div class="mail" style="{_MAIL}">\n'
+_BUTTON = (
+    "display:block;padding:12px 16px;border:2px solid #24201a;border-radius:4px;color:#24201a;font-weight:bold;"
+    "text-decoration:none"
+)
+_ASK = "border-top:3px solid #24201a;padding-top:16px"
+_SMALL = "border-top:1px solid #857b69;padding-top:16px;font-size:16px;color:#5c5446"
+_DARK = (
+    "@media (prefers-color-scheme:dark){.mail{background:#201d19!important}"
+    ".mail,.choice{color:#eee8db!important}.choice,.ask{border-color:#eee8db!important}"
+    ".small,.small a{color:#b9b09f!important}}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class HtmlSection:
+    """What stands below the words: a heading, lines, and buttons (words, web address)."""
+
+    title: str
+    lines: tuple[str, ...] = ()
+    buttons: tuple[tuple[str, str], ...] = ()
+    small: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CountedLink:
+    """Where a link of the text leads (may hold TOKEN), and the words that are shown for it."""
+
+    href: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class RichBody:
+    """Words as HTML (`mail.html.sanitizer`), and the domain of the Content-IDs of their pictures."""
+
+    html: str
+    domain: str
+
+
+class HtmlPage:
+    """The HTML of all letters of one form; `filled` gives one reader's."""
+
+    def __init__(
+        self,
+        language: str,
+        text: str,
+        pieces: Iterable[HtmlSection],
+        counted: Mapping[str, CountedLink] | None = None,
+        image: str = "",
+        decorated: RichBody | None = None,
+    ) -> None:
+        """counted: web addresses of the text that lead by our counter. image: the counting picture, "" for none.
+
+        decorated: the same words as HTML.
+        """
+        self._counted = counted or {}
+        self._words = merge.split_fields(merge.clean_text(text).strip("\n"))
+        self._decorated = render_for_letter(decorated.html, decorated.domain, self._counted) if decorated else None
+        self._head = (
+            f'<!DOCTYPE html>\n<html lang="{language}">\n<head>\n<meta charset="utf-8">\n'
+            '<meta name="color-scheme" content="light dark">\n'
+            f"<style>{_DARK}</style>\n</head>\n"
+            f"{_OPENING}"
+        )
+        below = "".join(_render_section(piece) for piece in pieces)
+        self._tail = f"{below}</div>\n{_counting_picture(image)}</body>\n</html>\n".split(TOKEN_PLACEHOLDER)
+
+    def filled(self, values: Mapping[str, str], token: str, about: str = "") -> str:
+        """Return the page with a reader's values and token; about: the sentence above the words."""
+        if self._decorated:
+            said = _paragraph(escape(about)) if about else ""
+            said += fill_parts(self._decorated, values).replace(TOKEN_PLACEHOLDER, token) + "\n"
+        else:
+            words = (f"{about}\n\n" if about else "") + merge.join_pieces(self._words, values, values)
+            said = _paragraph(_escape_text(words, self._counted).replace(TOKEN_PLACEHOLDER, token))
+        return f"{self._head}{said}{token.join(self._tail)}"
+
+
+class HtmlCopy:
+    """The HTML of one letter below the words of another: an own copy, a test (X-04)."""
+
+    def __init__(self, text: str, page: str) -> None:
+        """text: what stands above. page: as `Page.filled` gives it."""
+        above = _paragraph(_escape_text(text.strip("\n"), {})) + f'<div style="{_ASK}">\n'
+        start, opening, rest = page.partition(_OPENING)
+        words, end, after = rest.rpartition("</div>\n")
+        self._page = f"{start}{opening}{above}{words}</div>\n{end}{after}"
+
+    def filled(self, values: Mapping[str, str], token: str, about: str = "") -> str:
+        """Return the page: it is for one reader and holds no fields any more."""
+        return self._page
+
+
+def _paragraph(html: str) -> str:
+    return f'<p style="margin:0 0 16px">{html}</p>\n'
+
+
+def _counting_picture(url: str) -> str:
+    """Return the counting picture, as the ground of an empty cell.
+
+    Filters take a letter with an `img` and few words for an advertisement: 2 to 3 points in SpamAssassin.
+    """
+    if not url:
+        return ""
+    return (
+        '<table role="presentation" cellpadding="0" cellspacing="0" border="0"><tr>'
+        f'<td width="1" height="1" background="{escape(url)}"></td></tr></table>\n'
+    )
+
+
+def _render_section(piece: HtmlSection) -> str:
+    if not any((piece.title, piece.buttons, *piece.lines)):
+        return ""
+    kind, style = ("small", _SMALL) if piece.small else ("ask", _ASK) if piece.title else ("note", "")
+    title = f'<h2 style="font-size:20px;line-height:1.5;margin:0 0 16px">{escape(piece.title)}</h2>\n'
+    lines = "<br>\n".join(_link(line) for line in piece.lines if line)
+    return (
+        f'<div class="{kind}" style="{style}">\n'
+        + (title if piece.title else "")
+        + (_paragraph(lines) if lines else "")
+        + "".join(_button(words, url) for words, url in piece.buttons)
+        + "</div>\n"
+    )
+
+
+def _button(words: str, url: str) -> str:
+    return (
+        f'<p style="margin:0 0 16px"><a class="choice" href="{escape(url)}" style="{_BUTTON}">{escape(words)}</a></p>\n'
+    )
+
+
+def _link(line: str) -> str:
+    """Return a line of ours; one that is an address is a link."""
+    shown = escape(line)
+    return f'<a href="{shown}" style="color:#5c5446">{shown}</a>' if line.startswith(("https://", "http://")) else shown
+
+
+def _escape_text(words: str, counted: Mapping[str, CountedLink]) -> str:
+    """Return people's words with their line breaks, indents and web addresses.
+
+    A counted address is shown by words, never by itself: what is shown and where it leads must not be two hosts.
+    """
+    shown = (
+        f'<a href="{escape(way.href)}" style="color:inherit">{escape(way.words)}</a>'
+        if url and (way := counted.get(url, CountedLink(url, text)))
+        else escape(text)
+        for text, url in links.split_at_urls(words)
+    )
+    return "".join(shown).replace("  ", "&nbsp; ").replace("\n", "<br>\n")

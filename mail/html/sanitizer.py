@@ -14,9 +14,17 @@ from html.parser import HTMLParser
 from typing import Any
 
 from mail import merge
-from mail.html import link_safety
-from mail.html.block_model import PLAIN_STYLE, Block, Cell, InlinePicture, TextStyle
-from mail.html.normalize import SOFT_BREAK, has_words, normalize_blocks
+from mail.html import links
+from mail.html.normalize import (
+    PLAIN_STYLE,
+    SOFT_BREAK,
+    Block,
+    Cell,
+    InlinePicture,
+    TextStyle,
+    has_words,
+    normalize_blocks,
+)
 
 MAX_HTML_CHARS = 200_000
 MAX_TAGS = 20_000
@@ -137,7 +145,7 @@ class _Reader(HTMLParser):
         if tag in _STYLE_TAGS:
             self._marks = [*self._marks[-_MAX_NESTING:], _STYLE_TAGS[tag]]
         elif tag == "a":
-            self._links.append(link_safety.clean_href(given.get("href", "")))
+            self._links.append(links.clean_href(given.get("href", "")))
         elif tag == "br":
             self._put("\n")
         elif tag == "img":
@@ -192,7 +200,7 @@ class _Reader(HTMLParser):
 
     def _put(self, words: str) -> None:
         marks = TextStyle("strong" in self._marks, "em" in self._marks, "del" in self._marks, self._href())
-        words = link_safety.strip_invisible(words) if marks.href else words
+        words = links.strip_invisible(words) if marks.href else words
         self.blocks[-1].cells += [(one, marks) for one in words]
 
     def _href(self) -> str:

@@ -7,7 +7,7 @@ says so: "14:00 15:00" would be read as both.
 from collections.abc import Iterator
 
 from i18n import say
-from mail.html.block_model import PLAIN_STYLE, Block, InlinePicture, TextStyle
+from mail.html.normalize import PLAIN_STYLE, Block, InlinePicture, TextStyle
 from mail.html.sanitizer import RichDocument
 
 

@@ -9,7 +9,7 @@ from core import household_reads
 from core.members import unsubscribe
 from core.notices import related_notices
 from core.responses import read_confirmations
-from mail.html import linkify
+from mail.html import links
 from models import AuditLog, Child, Delivery, Letter, Membership, Notice, PageView
 from tests import cast_notices
 from tests.cast_notices import OTHER_PHONE, PHONE, SCANNER, fresh, outcome
@@ -63,13 +63,13 @@ def test_anything_else_is_no_token(hers, change):
     ],
 )
 def test_addresses_end_where_japanese_begins(text, url):
-    pieces = linkify.split_at_urls(text)
+    pieces = links.split_at_urls(text)
     assert [found for _, found in pieces if found] == [url]
     assert "".join(piece for piece, _ in pieces) == text
 
 
 def test_no_address_that_a_browser_would_run():
-    assert all(url is None for _, url in linkify.split_at_urls("javascript:alert(1) data:text/html,x ftp://a.example/"))
+    assert all(url is None for _, url in links.split_at_urls("javascript:alert(1) data:text/html,x ftp://a.example/"))
 
 
 def test_merge_fields_are_filled_and_the_childs_name_ends_the_subject(school):

@@ -1,4 +1,7 @@
-"""Where a link of decorated words may lead: web pages, mail addresses, telephone numbers (RFC 3986, 6068, 3966)."""
+"""Links in user text: find URLs, clean link targets, and compare a target with the words that show it.
+
+RFC 3986 (URI), 6068 (mailto), 3966 (tel).
+"""
 
 import re
 import unicodedata
@@ -6,6 +9,37 @@ from collections.abc import Iterator
 from urllib.parse import quote
 
 from mail import merge
+
+_URL = re.compile(r"https?://[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+", re.IGNORECASE)
+
+
+def split_at_urls(text: str) -> list[tuple[str, str | None]]:
+    """Cut a text at its web addresses; joined again, the pieces are the text.
+
+    Only ASCII belongs to an address, so 「。」, 「、」 and 「）」 end it; so do a full stop and an unpaired bracket.
+    """
+    found: list[tuple[str, str | None]] = []
+    end = 0
+    for match in _URL.finditer(text):
+        url = _trimmed(match[0])
+        found += [(text[end : match.start()], None), (url, url)]
+        end = match.start() + len(url)
+    found.append((text[end:], None))
+    return [piece for piece in found if piece[0]]
+
+
+def _trimmed(url: str) -> str:
+    """Return an address without what only stands behind it; each sign is looked at once, however many there are."""
+    too_many = {")": url.count(")") - url.count("("), "]": url.count("]") - url.count("[")}
+    end = len(url)
+    while (last := url[end - 1]) in ".,;:!?'*" or too_many.get(last, 0) > 0:
+        end -= 1
+        if last in too_many:
+            too_many[last] -= 1
+    return url[:end]
+
+
+# ── link targets ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 _WEB = re.compile(r"(https?)://([^/?#\s\\]+)([/?#].*)?", re.IGNORECASE | re.DOTALL)
 _OTHER = re.compile(r"(mailto|tel):([A-Za-z0-9.!#$%&'*+/=?^_`{|}~@,;()-]{1,300})", re.IGNORECASE)
