@@ -136,7 +136,7 @@ def open_connection(route: SmtpServer, hello: str, timeout: float) -> smtplib.SM
         if route.user:
             _log_in(smtp, route)
     except Unreachable:
-        close()
+        smtp.close()
         raise
     return smtp
 
@@ -168,14 +168,14 @@ def tls_context(host: str) -> ssl.SSLContext:
 
 def _greet(smtp: smtplib.SMTP) -> None:
     try:
-        ehlo_or_helo_if_needed()
+        smtp.ehlo_or_helo_if_needed()
     except (OSError, smtplib.SMTPException) as fault:
         raise _unreachable(fault) from fault
 
 
 def _start_tls(smtp: smtplib.SMTP, route: SmtpServer) -> None:
     try:
-        starttls(context=tls_context(route.host))
+        smtp.starttls(context=tls_context(route.host))
     except (OSError, smtplib.SMTPException) as fault:  # ssl.SSLError is an OSError
         raise _tls_failed(fault) from fault
     _greet(smtp)
@@ -184,12 +184,12 @@ def _start_tls(smtp: smtplib.SMTP, route: SmtpServer) -> None:
 def _log_in(smtp: smtplib.SMTP, route: SmtpServer) -> None:
     try:
         if (route.user + route.password).isascii():
-            login(route.user, route.password)
+            smtp.login(route.user, route.password)
         else:
             _log_in_with_utf8(smtp, route)
     except smtplib.SMTPNotSupportedError as fault:
         usual = N_("The mail server offers no login in this way. Please check encryption and port.")
-        offered = str(esmtp_features.get("auth", ""))
+        offered = str(smtp.esmtp_features.get("auth", ""))
         raise Unreachable(login_failure_message(offered, usual), "login", _error_detail(fault)) from fault
     except (OSError, smtplib.SMTPException, UnicodeError) as fault:
         usual = N_("The mail server refused the login. Please check user and password.")
@@ -198,11 +198,11 @@ def _log_in(smtp: smtplib.SMTP, route: SmtpServer) -> None:
 
 def _log_in_with_utf8(smtp: smtplib.SMTP, route: SmtpServer) -> None:
     """Log in by PLAIN in UTF-8 (RFC 4616), which smtplib cannot: it takes ASCII passwords only."""
-    ehlo_or_helo_if_needed()
-    if "PLAIN" not in esmtp_features.get("auth", "").upper().split():
+    smtp.ehlo_or_helo_if_needed()
+    if "PLAIN" not in smtp.esmtp_features.get("auth", "").upper().split():
         raise smtplib.SMTPNotSupportedError("the server offers no AUTH PLAIN")
     secret = b64encode(f"\0{route.user}\0{route.password}".encode()).decode("ascii")
-    code, text = docmd("AUTH", f"PLAIN {secret}")
+    code, text = smtp.docmd("AUTH", f"PLAIN {secret}")
     if code != 235:
         raise smtplib.SMTPAuthenticationError(code, text)
 

@@ -73,9 +73,9 @@ def _unrelated_addresses(arrival: ParsedMessage, human: str) -> set[str]:
 def _unique_addresses(texts: object, others: set[str]) -> list[str]:
     found: dict[str, None] = {}
     for text in texts:  # type: ignore[attr-defined]
-        for address in address.find_addresses(text.rstrip(".:;,!?'\"`")):
-            if address.lower() not in others and not _ROLE_ADDRESS.match(address):
-                found.setdefault(address, None)
+        for recipient in address.find_addresses(text.rstrip(".:;,!?'\"`")):
+            if recipient.lower() not in others and not _ROLE_ADDRESS.match(recipient):
+                found.setdefault(recipient, None)
     return list(found)[:50]
 
 
@@ -123,7 +123,7 @@ def is_delivery_report(arrival: ParsedMessage) -> bool:
 
 
 def is_from_mailer_daemon(arrival: ParsedMessage) -> bool:
-    if any(phrases.DAEMON_ADDRESS.match(address) for address in arrival.from_addresses):
+    if any(phrases.DAEMON_ADDRESS.match(sender) for sender in arrival.from_addresses):
         return True
     named = arrival.from_name or ("" if arrival.from_addresses else arrival.header("from")).strip()
     if named.endswith("<>"):
@@ -487,7 +487,7 @@ def _build_explanation(
 ) -> Explanation:
     """Put together what a bounce or a delay says; of several recipients all must be dead to call it permanent."""
     came_back = dsn.find_original_message(arrival)
-    addresses = [address for block in blocks for address in block.recipients] or find_failed_addresses(arrival, human)
+    addresses = [recipient for block in blocks for recipient in block.recipients] or find_failed_addresses(arrival, human)
     who = tuple(dict.fromkeys(addresses or (came_back.to if len(came_back.to) == 1 else ())))[:50]
     domain = who[0].rpartition("@")[2] if who else ""
     findings = [
