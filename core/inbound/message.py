@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from core.settings import Settings
-from mail import address, classify
 from mail import address as addresses
+from mail import classify
 from mail.bounce.report import Explanation, explain_message
 from mail.message import ParsedMessage, parse_message
 
@@ -49,7 +49,7 @@ class InboundMail:
     def named(self) -> frozenset[str]:
         fields = [value for name, value in self.arrival.root.fields if name in ("to", "cc")]
         return frozenset(
-            addresses.comparison_key(box.address) for value in fields[:5] for box in address.parse_address_list(value)
+            addresses.comparison_key(box.address) for value in fields[:5] for box in addresses.parse_address_list(value)
         )
 
     def explained(self, recipient: str) -> Explanation:
