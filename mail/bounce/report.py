@@ -487,7 +487,9 @@ def _build_explanation(
 ) -> Explanation:
     """Put together what a bounce or a delay says; of several recipients all must be dead to call it permanent."""
     came_back = dsn.find_original_message(arrival)
-    addresses = [recipient for block in blocks for recipient in block.recipients] or find_failed_addresses(arrival, human)
+    addresses = [recipient for block in blocks for recipient in block.recipients] or find_failed_addresses(
+        arrival, human
+    )
     who = tuple(dict.fromkeys(addresses or (came_back.to if len(came_back.to) == 1 else ())))[:50]
     domain = who[0].rpartition("@")[2] if who else ""
     findings = [
