@@ -334,7 +334,7 @@ class QueuedSignup(BaseModel):
     class Meta:
         indexes = (
             SQL(
-                'CREATE UNIQUE INDEX IF NOT EXISTS "applicant_once" ON "queued_signup"'
+                'CREATE UNIQUE INDEX IF NOT EXISTS "queued_signup_once" ON "queued_signup"'
                 ' ("list_id", "address_key", COALESCE("child_id", 0))'
             ),
         )
@@ -872,7 +872,7 @@ class AttachmentView(BaseModel):
     class Meta:
         indexes = (
             SQL(
-                'CREATE UNIQUE INDEX IF NOT EXISTS "opened_once" ON "attachment_view"'
+                'CREATE UNIQUE INDEX IF NOT EXISTS "attachment_view_once" ON "attachment_view"'
                 ' ("attachment_id", COALESCE("delivery_id", 0), COALESCE("user_id", 0))'
             ),
         )
@@ -934,7 +934,7 @@ class NoticeTemplate(BaseModel):
     class Meta:
         indexes = (
             SQL(
-                'CREATE UNIQUE INDEX IF NOT EXISTS "sample_once" ON "notice_template" ("key", COALESCE("list_id", 0))'
+                'CREATE UNIQUE INDEX IF NOT EXISTS "notice_template_once" ON "notice_template" ("key", COALESCE("list_id", 0))'
                 " WHERE key IS NOT NULL"
             ),
         )
