@@ -18,7 +18,7 @@ import clock
 from app import create_app
 from benchmarks import harness
 from core.accounts import accounts
-from core.delivery.lifecycle import new_token
+from core.notices.start import new_token
 from core.reports import stats
 from database import bulk_insert, db
 from models import (

@@ -15,8 +15,7 @@ from statistics import median
 import clock
 import config as ground
 from core import install, settings
-from core.delivery import lifecycle
-from core.notices import approval, drafts
+from core.notices import approval, drafts, start
 from core.notices.audience import resolve_audience
 from database import bulk_insert, db
 from models import Letter, MailingList, Membership, Notice, Person
@@ -68,7 +67,7 @@ def create_confirmed_notice() -> Notice:
 def start_notice() -> Notice:
     """Confirm a notice and make its letters."""
     notice = create_confirmed_notice()
-    lifecycle.start_due_notices(clock.now())
+    start.start_due_notices(clock.now())
     return notice
 
 

@@ -13,8 +13,7 @@ import time
 
 import clock
 from benchmarks import harness
-from core.delivery import lifecycle
-from core.notices import approval, attachments, drafts
+from core.notices import approval, attachments, drafts, start
 from core.notices.audience import resolve_audience
 from models import MailingList, Notice
 
@@ -31,7 +30,7 @@ def start_notice_with_file() -> Notice:
     head, tail = b"%PDF-1.7\n", b"\n%%EOF\n"
     attachments.add_file(notice, "しおり.pdf", head + secrets.token_bytes(OCTETS - len(head + tail)) + tail, None, now)
     approval.confirm_send(notice, by=None, fingerprint=resolve_audience(notice).fingerprint, now=now, hold_s=0)
-    lifecycle.start_due_notices(clock.now())
+    start.start_due_notices(clock.now())
     return notice
 
 

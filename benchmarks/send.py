@@ -16,6 +16,7 @@ from statistics import median
 
 import clock
 from benchmarks import harness
+from cli.work import HOOKS
 from core.delivery import queue
 from core.delivery.worker import SmtpWorker
 from core.notices.rendering import RenderCache
@@ -30,7 +31,7 @@ MANY = 20_000
 class UnsignedWorker(SmtpWorker):
     """The engine without the arithmetic of signatures, to see what the rest costs."""
 
-    def _sign(self, raw: bytes, force: object) -> bytes:
+    def _sign(self, raw: bytes, settings: object) -> bytes:
         return raw
 
 
@@ -122,7 +123,7 @@ def _time_rsa() -> float:
 
 def _time_unsigned(config: object, letters: int) -> float:
     harness.start_notice()
-    heart = UnsignedWorker(config)
+    heart = UnsignedWorker(config, HOOKS)
     began = time.perf_counter()
     while heart.run_once(lambda: False):
         pass
@@ -156,7 +157,7 @@ def _send_and_tell_memory(letters: int) -> None:
             [sys.executable, "-m", "benchmarks.send", "--fill", str(config.data), str(port), str(letters)], check=True
         )
         assert made.returncode == 0
-        heart = UnsignedWorker(config)
+        heart = UnsignedWorker(config, HOOKS)
         heart.drain()
         heart.close()
         print(harness.peak_mb())

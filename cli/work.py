@@ -1,4 +1,4 @@
-"""`flask work`: the worker alone, or one pass over whatever is due (`--drain`)."""
+"""`flask work`: the worker alone, or one pass over the due letters (`--drain`)."""
 
 import signal
 
@@ -7,41 +7,52 @@ import click
 from cli import common
 from cli.supervisor import PROCESSES, Supervisor
 from config import current_config
-from core.delivery.worker import open_worker
+from core import scheduler
+from core.delivery.worker import NoticeHooks, SmtpWorker
+from core.notices.merge_fields import display_subject
+from core.notices.reminder_recipients import unneeded_letters
+from core.notices.rendering import RenderCache
+
+HOOKS = NoticeHooks(RenderCache, unneeded_letters, display_subject, scheduler.run_due_jobs)
+
+
+def open_worker() -> SmtpWorker:
+    """Return a worker for the current installation."""
+    return SmtpWorker(current_config(), HOOKS)
 
 
 @click.command()
 @click.option("--drain", is_flag=True, help="send until nothing is due now, then end")
 @common.with_installation
 def work(drain: bool) -> None:
-    """Send letters: the clock and two sender processes, until stopped."""
+    """Send letters: the scheduler and two worker processes, until stopped."""
     if not drain:
         raise SystemExit(Supervisor(current_config(), PROCESSES["worker"]).run())
     stopping = _catch_signals(signal.SIGTERM, signal.SIGINT)
-    sender = open_worker()
+    worker = open_worker()
     try:
-        reached = sender.drain(lambda: bool(stopping))
+        reached = worker.drain(lambda: bool(stopping))
     finally:
-        sender.close()
+        worker.close()
     if not reached:
-        common.exit_with_error(f"The mail server cannot be used ({sender.trouble}). The letters wait; nothing is lost.")
+        common.exit_with_error(f"The mail server cannot be used ({worker.failure}). The letters wait; nothing is lost.")
 
 
 @click.command("send-letters", hidden=True)  # `flask sender` is about who may post to a list
 @common.with_installation
 def send_letters() -> None:
-    """One sender process; started and watched by the supervisor."""
+    """One worker process; started and watched by the supervisor."""
     stopping = _catch_signals(signal.SIGTERM)
     common.exit_with_parent()
     open_worker().run(lambda: bool(stopping))
 
 
 def _catch_signals(*signals: int) -> list[int]:
-    """Let signals end this process between two letters; the list returned holds those that came."""
-    came: list[int] = []
+    """Let signals end this process between two letters; the returned list holds the signals received."""
+    received: list[int] = []
     for number in signals:
-        signal.signal(number, lambda number, frame: came.append(number))
-    return came
+        signal.signal(number, lambda number, frame: received.append(number))
+    return received
 
 
 COMMANDS = (work, send_letters)

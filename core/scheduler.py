@@ -1,17 +1,16 @@
-"""Whatever the clock brings: the one list of what becomes due by itself, for the bell and for `flask work --drain`."""
+"""Scheduler entry point: run every job whose due time has passed. `tasks` and `flask work --drain` call it."""
 
 from datetime import datetime, timedelta
 
-from core.delivery import lifecycle
 from core.imports import job_runner
-from core.notices import drip, monthly_test, reminders
+from core.notices import drip, monthly_test, reminders, start
 from core.signup import signup
 from models import Notice, Reminder
 
 
 def run_due_jobs(now: datetime) -> None:
-    """Begin everything whose time has come. Safe to repeat, and from several processes: the rows decide (law 1)."""
-    lifecycle.start_due_notices(now)
+    """Start everything whose time has come. Idempotent, also from several processes: the rows decide (law 1)."""
+    start.start_due_notices(now)
     reminders.start_due_reminders(now)
     signup.process_queued_signups(now)
     drip.send_due_steps(now)
@@ -20,14 +19,10 @@ def run_due_jobs(now: datetime) -> None:
 
 
 def upcoming_start_times(now: datetime) -> list[datetime]:
-    """Return the moments within the next minute at which a notice or a reminder begins."""
+    """Return the moments within the next minute at which a notice or a reminder starts."""
     until = now + timedelta(minutes=1)
-    notices = Notice.select(Notice.send_at).where(
-        (Notice.state == "scheduled") | ((Notice.state == "held") & (Notice.hold_reason == "window")),
-        Notice.send_at > now,
-        Notice.send_at <= until,
+    notices = Notice.select(Notice.send_at).where(start.WAITS_FOR_START, Notice.send_at > now, Notice.send_at <= until)
+    due_reminders = Reminder.select(Reminder.send_at).where(
+        reminders.IS_WAITING, Reminder.send_at > now, Reminder.send_at <= until
     )
-    again = Reminder.select(Reminder.send_at).where(
-        Reminder.state == "waiting", Reminder.send_at > now, Reminder.send_at <= until
-    )
-    return sorted({one.send_at for one in (*notices, *again)})
+    return sorted({row.send_at for row in (*notices, *due_reminders)})

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from peewee import JOIN
 
 import clock
-from core.delivery.lifecycle import new_token
 from core.notices import questions
+from core.notices.start import new_token
 from database import db
 from models import (
     Child,

@@ -14,10 +14,10 @@ from peewee import fn
 
 import clock
 import config as ground
-from core.delivery import lifecycle
+from cli.work import open_worker
 from core.delivery.worker import SmtpWorker
 from core.errors import DomainError
-from core.notices import approval, drafts
+from core.notices import approval, drafts, start
 from core.notices.audience import resolve_audience
 from database import db
 from mail import address as addresses
@@ -147,13 +147,13 @@ def confirmed(notice: Notice, by: User, *, hold_s: int | None = 0, at: datetime 
 def begun(by: User, lists: Iterable[MailingList], **options) -> Notice:
     """Write, confirm and begin a notice: its letters wait."""
     notice = confirmed(written(by, lists, **options), by)
-    assert lifecycle.start_due_notices(clock.now()) == [notice.id]
+    assert start.start_due_notices(clock.now()) == [notice.id]
     return fresh(notice)
 
 
 def sender() -> SmtpWorker:
     """Return a sender process's heart, to be stepped by hand."""
-    return SmtpWorker(ground.current_config())
+    return open_worker()
 
 
 def drained() -> bool:

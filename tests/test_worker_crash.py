@@ -6,8 +6,7 @@ import signal
 import pytest
 
 import clock
-from core.delivery import lifecycle
-from core.notices import workflow
+from core.notices import start, workflow
 from core.notifications.notify import notify
 from models import Letter, Notice
 from tests import smarthost
@@ -26,7 +25,7 @@ def kill_while_sending(school, config, *, letters, kills, urgent=False):
         smarthost.running() as (host, port),
         parts(config.data, smtp=f"smtp://127.0.0.1:{port}", rate=0, mail_domain=config.mail_domain) as house,
     ):
-        lifecycle.start_due_notices(clock.now())
+        start.start_due_notices(clock.now())
         senders = [house.start("send-letters"), house.start("send-letters")]
         for number in range(1, kills + 1):
             wanted = number * letters // (kills + 1) + dice.randrange(20)

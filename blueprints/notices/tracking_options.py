@@ -13,8 +13,7 @@ import web
 from blueprints.notices import bp
 from blueprints.notices.draft_access import flash_already_sent, get_draft_or_redirect
 from core.errors import NotADraft
-from core.notices import drafts
-from core.reports import digests
+from core.notices import digest_settings, drafts
 from i18n import N_
 from models import Notice
 
@@ -24,16 +23,18 @@ class TrackingForm(web.Form):
 
     track_opens = BooleanField(N_("Count openings"))
     track_clicks = BooleanField(N_("Count opened links"))
-    read = SelectField(digests.EVENT_KINDS["read"])
-    answer = SelectField(digests.EVENT_KINDS["answer"])
-    open = SelectField(digests.EVENT_KINDS["open"])
-    reopen = SelectField(digests.EVENT_KINDS["reopen"])
-    click = SelectField(digests.EVENT_KINDS["click"])
+    read = SelectField(digest_settings.EVENT_KINDS["read"])
+    answer = SelectField(digest_settings.EVENT_KINDS["answer"])
+    open = SelectField(digest_settings.EVENT_KINDS["open"])
+    reopen = SelectField(digest_settings.EVENT_KINDS["reopen"])
+    click = SelectField(digest_settings.EVENT_KINDS["click"])
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
-        for kind in digests.EVENT_KINDS:
-            self[kind].choices = [SelectChoice(name, web._(shown)) for name, shown in digests.FREQUENCIES.items()]
+        for kind in digest_settings.EVENT_KINDS:
+            self[kind].choices = [
+                SelectChoice(name, web._(shown)) for name, shown in digest_settings.FREQUENCIES.items()
+            ]
 
 
 @bp.get("/<int:number>/measure")
@@ -44,14 +45,14 @@ def edit_tracking(number: int) -> Any:
     filled = {
         "track_opens": notice.track_opens,
         "track_clicks": notice.track_clicks,
-        **digests.digest_frequencies(notice),
+        **digest_settings.digest_frequencies(notice),
     }
     return _tracking_page(notice, TrackingForm(None, data=filled))
 
 
 def _tracking_page(notice: Notice, form: TrackingForm, status: int = 200) -> Any:
     return web.render_page(
-        "notices/tracking_options.html", status=status, notice=notice, form=form, KINDS=digests.EVENT_KINDS
+        "notices/tracking_options.html", status=status, notice=notice, form=form, KINDS=digest_settings.EVENT_KINDS
     )
 
 
@@ -62,7 +63,11 @@ def save_tracking(number: int) -> Any:
     notice, form = get_draft_or_redirect(number), TrackingForm()
     if not form.validate():
         return _tracking_page(notice, form, 422)
-    tells = {kind: form[kind].data for kind in digests.EVENT_KINDS if form[kind].data != digests.DEFAULT_FREQUENCY}
+    tells = {
+        kind: form[kind].data
+        for kind in digest_settings.EVENT_KINDS
+        if form[kind].data != digest_settings.DEFAULT_FREQUENCY
+    }
     opens, clicks = form.track_opens.data, form.track_clicks.data
     try:
         drafts.save_draft(notice, now=clock.now(), track_opens=opens, track_clicks=clicks, digest_settings=tells)

@@ -4,7 +4,7 @@ Nobody is excluded because of them (decision 3). The administrators get a letter
 waits for a carrier can be tried again with one press (field 3.4).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -13,7 +13,6 @@ from peewee import fn
 from core import audit, rate_limits
 from core.accounts import who_can
 from core.delivery import throttle
-from core.notices import merge_fields
 from core.notifications.notify import notify_users
 from core.settings import load_settings
 from database import db
@@ -111,12 +110,12 @@ def resume_carrier(domain: str, by: User, now: datetime) -> int:
     return going
 
 
-def notify_carrier_blocked(letter: Letter, until: datetime, now: datetime) -> None:
-    """Write to the administrators and to who sent the notice that a carrier is paused; once an hour."""
+def notify_carrier_blocked(letter: Letter, now: datetime, subject_of: Callable[[Notice], str]) -> None:
+    """E-mail the administrators and the sender of the notice that a carrier is paused; once an hour."""
     if rate_limits.record_hit(f"blocked:{letter.domain}", now, 3600) > 1:
         return
     notice = letter.notice
     writer = [notice.by] if notice.by and notice.by.is_active else []
     users = dict.fromkeys((*writer, *who_can.administrators()))
-    subject, url = merge_fields.display_subject(notice), f"{load_settings().base_url}/notices/{notice.id}"
+    subject, url = subject_of(notice), f"{load_settings().base_url}/notices/{notice.id}"
     notify_users("blocked", users, now, domain=letter.domain, notice=subject, url=url)

@@ -1,18 +1,18 @@
-"""Which letters a sender process takes next, and what must not go after all: each claim looks anew.
+"""The queue of letters: enqueue, claim a batch, and recheck the claimed letters before they are sent.
 
 A claim is committed durably with owner and boot before anything leaves (crash rules).
 """
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from peewee import JOIN, fn
 
 from core.delivery import throttle
-from core.notices import reminder_recipients
 from core.settings import Settings
-from database import claim_letters, db, due_letters
+from database import bulk_insert, claim_letters, db, due_letters
 from mail import address as addresses
 from models import DELIVERABLE_STATES, Delivery, DeliveryMembership, Letter, Membership, Notice, Person
 
@@ -20,18 +20,51 @@ RETRY_DELAYS_MIN = (1, 5, 15, 60, 240)
 BATCH_SIZE = 100
 
 
-def claim_batch(owner: str, boot: str, force: Settings, now: datetime, limit: int = BATCH_SIZE) -> list[int]:
-    """Take up to `limit` letters that may go now, with their tokens; return their numbers in sending order.
+class NewLetter(NamedTuple):
+    """One letter to enqueue."""
 
-    Committed durably (synchronous=FULL): after a power cut no letter may have left that no row knows of.
+    delivery_id: int
+    person_id: int
+    address: str
+    language: str
+
+
+def enqueue(notice: Notice, letters: Iterable[NewLetter], now: datetime, round_: int = 1) -> None:
+    """Write the letters of one round of a notice. Call inside a transaction."""
+    shared = {
+        "notice": notice.id,
+        "round": round_,
+        "urgent": notice.urgent,
+        "made_at": now,
+        "next_attempt_at": now,
+        "expires_at": now + timedelta(seconds=notice.useful_s),
+    }
+    rows = (
+        {
+            **shared,
+            "delivery": letter.delivery_id,
+            "person": letter.person_id,
+            "address": letter.address,
+            "domain": addresses.domain_of(letter.address),
+            "language": letter.language,
+        }
+        for letter in letters
+    )
+    bulk_insert(Letter, rows)
+
+
+def claim_batch(owner: str, boot: str, settings: Settings, now: datetime, limit: int = BATCH_SIZE) -> list[int]:
+    """Claim up to `limit` due letters and take their tokens; return their ids in sending order.
+
+    Committed durably (synchronous=FULL): a letter must not leave before its claim survives a power cut.
     """
-    blocked = throttle.blocked_buckets(force, now)
+    blocked = throttle.blocked_buckets(settings, now)
     if throttle.GLOBAL_BUCKET in blocked or not due_letters(now, 1, blocked):
         return []
     db.execute_sql("PRAGMA synchronous = FULL")
     try:
         with db.atomic():
-            numbers = throttle.take_tokens(due_letters(now, limit, blocked), force, now)
+            numbers = throttle.take_tokens(due_letters(now, limit, blocked), settings, now)
             return numbers if claim_letters(numbers, owner, boot, now) else []
     finally:
         db.execute_sql("PRAGMA synchronous = NORMAL")
@@ -39,7 +72,7 @@ def claim_batch(owner: str, boot: str, force: Settings, now: datetime, limit: in
 
 @dataclass(frozen=True, slots=True)
 class QueuedMessage:
-    """A claimed letter with what its delivery and its reader add; not rows, since there are thousands of them."""
+    """A letter with the fields of its delivery and person. No model rows: there are thousands of them."""
 
     id: int
     notice_id: int | None
@@ -67,20 +100,18 @@ class QueuedMessage:
 
 
 def load_claimed(numbers: list[int], owner: str) -> list[QueuedMessage]:
-    """Return the letters that this owner has claimed and may still send, in the order of their numbers given."""
-    found = {
-        one.id: one
-        for one in _select_messages(Letter.id.in_(numbers), Letter.owner == owner, Letter.state == "sending")
-    }
-    return [found[number] for number in numbers if number in found]
+    """Return the letters that this owner still has claimed, in the order of `numbers`."""
+    rows = _select_messages(Letter.id.in_(numbers), Letter.owner == owner, Letter.state == "sending")
+    claimed = {message.id: message for message in rows}
+    return [claimed[number] for number in numbers if number in claimed]
 
 
 def load_message(letter: Letter) -> QueuedMessage:
-    """Return a letter, claimed or not, with what its delivery and reader add."""
+    """Return the message of a letter, claimed or not."""
     return _select_messages(Letter.id == letter.id)[0]
 
 
-def _select_messages(*which: Any) -> list[QueuedMessage]:
+def _select_messages(*conditions: Any) -> list[QueuedMessage]:
     rows = (
         Letter.select(
             Letter.id,
@@ -110,23 +141,22 @@ def _select_messages(*which: Any) -> list[QueuedMessage]:
         .join(Delivery, JOIN.LEFT_OUTER)
         .switch(Letter)
         .join(Person, JOIN.LEFT_OUTER, on=(Letter.person == Person.id))
-        .where(*which)
+        .where(*conditions)
         .tuples()
     )
     return [QueuedMessage(*row) for row in rows]
 
 
-def has_urgent(force: Settings, now: datetime) -> bool:
-    """Say whether an urgent letter could go now."""
-    first = due_letters(now, 1, throttle.blocked_buckets(force, now))
+def has_urgent(settings: Settings, now: datetime) -> bool:
+    """Return whether an urgent letter is due."""
+    first = due_letters(now, 1, throttle.blocked_buckets(settings, now))
     return bool(first) and Letter.select().where(Letter.id == first[0][0], Letter.urgent == True).exists()
 
 
-def recheck_claimed(numbers: list[int], now: datetime) -> dict[int, str]:
-    """Return the claimed letters that must not go after all, with the reason: each claim looks anew.
+def recheck_claimed(numbers: Collection[int], now: datetime) -> dict[int, str]:
+    """Return the claimed letters that must not be sent any more, each with the reason. Updates corrected addresses.
 
-    Somebody may have stopped, left, bounced or corrected the address since the letter was made; a corrected
-    address is taken over here. Whoever has confirmed needs no reminder.
+    Since the letter was made, its reader may have unsubscribed, left, bounced or corrected the address.
     """
     rows = (
         Letter.select(
@@ -134,37 +164,33 @@ def recheck_claimed(numbers: list[int], now: datetime) -> dict[int, str]:
             Letter.address,
             Letter.expires_at,
             Letter.delivery_id,
-            Letter.round,
             Person.id,
             Person.address,
             Person.address_state,
         )
         .join(Person, JOIN.LEFT_OUTER)
-        .where(Letter.id.in_(numbers))
+        .where(Letter.id.in_(list(numbers)))
         .tuples()
     )
-    gone = _without_active_membership(numbers)
-    kept_back: dict[int, str] = {}
-    moved: list[Letter] = []
-    reminders: list[int] = []
-    for number, address, expires_at, delivery, round_, person, address_now, state in rows:
-        if round_ > 1:
-            reminders.append(number)
+    inactive = _without_active_membership(numbers)
+    skipped: dict[int, str] = {}
+    corrected: list[Letter] = []
+    for number, address, expires_at, delivery, person, current_address, state in rows:
         if expires_at < now:
-            kept_back[number] = "expired"
+            skipped[number] = "expired"
         elif delivery is None:
-            continue  # service letters go to an address, not to a person
-        elif why := gone.get(delivery) or _skip_reason(person, address_now, state):
-            kept_back[number] = why
-        elif address_now != address:
-            moved.append(Letter(id=number, address=address_now, domain=addresses.domain_of(address_now)))
-    if moved:
-        Letter.bulk_update(moved, [Letter.address, Letter.domain])
-    return {**(reminder_recipients.unneeded_letters(reminders, now) if reminders else {}), **kept_back}
+            continue  # a service letter goes to an address, not to a person
+        elif reason := inactive.get(delivery) or _skip_reason(person, current_address, state):
+            skipped[number] = reason
+        elif current_address != address:
+            corrected.append(Letter(id=number, address=current_address, domain=addresses.domain_of(current_address)))
+    if corrected:
+        Letter.bulk_update(corrected, [Letter.address, Letter.domain])
+    return skipped
 
 
 def _skip_reason(person: int | None, address: str | None, state: str | None) -> str:
-    """Say why a reader is not to get the letter after all, or nothing."""
+    """Return why a letter must not go to this person any more; empty: it may."""
     if person is None:
         return "left"
     if not address:
@@ -172,8 +198,8 @@ def _skip_reason(person: int | None, address: str | None, state: str | None) -> 
     return "" if state in DELIVERABLE_STATES else str(state)
 
 
-def _without_active_membership(numbers: list[int]) -> dict[int, str]:
-    """Return the deliveries all of whose memberships have been stopped or left since they were made, with which."""
+def _without_active_membership(numbers: Collection[int]) -> dict[int, str]:
+    """Return the deliveries without an active membership, each with `stopped` or `left`."""
     rows = (
         DeliveryMembership.select(
             DeliveryMembership.delivery,
@@ -182,22 +208,22 @@ def _without_active_membership(numbers: list[int]) -> dict[int, str]:
         )
         .join(Membership, JOIN.LEFT_OUTER)
         .join(Letter, on=(Letter.delivery == DeliveryMembership.delivery))
-        .where(Letter.id.in_(numbers))
+        .where(Letter.id.in_(list(numbers)))
         .group_by(DeliveryMembership.delivery)
         .tuples()
     )
-    gone = {delivery: "stopped" if stopped else "left" for delivery, active, stopped in rows if not active}
-    return _without_direct_messages(gone)
+    inactive = {delivery: "stopped" if stopped else "left" for delivery, active, stopped in rows if not active}
+    return _without_direct_messages(inactive)
 
 
-def _without_direct_messages(gone: dict[int, str]) -> dict[int, str]:
-    """Leave letters to one person out of what is stopped: these may be written to somebody who has stopped (D-30)."""
-    stopped = [delivery for delivery, why in gone.items() if why == "stopped"]
+def _without_direct_messages(inactive: dict[int, str]) -> dict[int, str]:
+    """Leave out direct messages to people who stopped the mail: these may still be sent (D-30)."""
+    stopped = [delivery for delivery, reason in inactive.items() if reason == "stopped"]
     if not stopped:
-        return gone
-    alone = Delivery.select(Delivery.id).join(Notice).where(Delivery.id.in_(stopped), Notice.kind == "individual")
-    individual = {one.id for one in alone}
-    return {delivery: why for delivery, why in gone.items() if delivery not in individual}
+        return inactive
+    direct = Delivery.select(Delivery.id).join(Notice).where(Delivery.id.in_(stopped), Notice.kind == "individual")
+    direct_ids = {row.id for row in direct}
+    return {delivery: reason for delivery, reason in inactive.items() if delivery not in direct_ids}
 
 
 def next_retry_at(attempts: int, now: datetime) -> datetime:

@@ -4,6 +4,7 @@ Only "user unknown" excludes at once. A filter, a full mailbox or distrust of ou
 refuses more than a fifth of a run is blocking us: it is paused, and nobody is registered because of it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -14,7 +15,7 @@ from core.delivery import alerts, suppression, throttle
 from core.delivery.queue import QueuedMessage
 from mail.bounce.verdict import judge_smtp_reply
 from mail.smtp import SmtpReply
-from models import Letter, Person
+from models import Letter, Notice, Person
 
 BLOCK_SHARE_DIVISOR = 5  # a fifth
 BLOCK_MIN_REFUSALS = 5
@@ -39,15 +40,15 @@ def classify_reply(reply: SmtpReply, domain: str) -> SmtpResult:
     return SmtpResult("refused", found.kind)
 
 
-def record_refusal(letter: Letter, outcome: SmtpResult, now: datetime) -> bool:
+def record_refusal(letter: Letter, reason: str, now: datetime, subject_of: Callable[[Notice], str]) -> bool:
     """Note what a refusal says, already recorded at the letter; call inside the transaction that recorded it.
 
     True if the carrier refuses so many that it must be blocking us: then it is paused and nobody is registered.
     """
     if is_carrier_blocking(letter, now):
-        pause_carrier_and_requeue(letter, now)
+        pause_carrier_and_requeue(letter, now, subject_of)
         return True
-    suppression.record_failure(letter, outcome.reason, now)
+    suppression.record_failure(letter, reason, now)
     return False
 
 
@@ -86,7 +87,7 @@ def is_carrier_blocking(letter: Letter, now: datetime) -> bool:
     return (no or 0) >= BLOCK_MIN_REFUSALS and (no or 0) * BLOCK_SHARE_DIVISOR > done
 
 
-def pause_carrier_and_requeue(letter: Letter, now: datetime) -> None:
+def pause_carrier_and_requeue(letter: Letter, now: datetime, subject_of: Callable[[Notice], str]) -> None:
     """Pause the carrier, release whom this notice registered there, and try the refused letters later."""
     until = now + BLOCK_PAUSE
     throttle.pause_bucket(letter.domain, until, alerts.CARRIER_BLOCK, now)
@@ -100,4 +101,4 @@ def pause_carrier_and_requeue(letter: Letter, now: datetime) -> None:
     ).execute()
     Letter.update(state="deferred", next_attempt_at=until, reason="temporary", owner="").where(same).execute()
     audit.log_action(None, "carrier.paused", letter.notice_id)
-    alerts.notify_carrier_blocked(letter, until, now)
+    alerts.notify_carrier_blocked(letter, now, subject_of)

@@ -16,7 +16,7 @@ import config
 from core.delivery import lifecycle, suppression
 from core.demo import polls
 from core.demo.dates import day_for_weekdays, fill_dates, local_moment
-from core.notices import approval, drafts, related_notices, workflow
+from core.notices import approval, drafts, related_notices, start, workflow
 from core.notices.audience import resolve_audience
 from core.settings import load_settings
 from database import millis
@@ -142,7 +142,7 @@ def _send_and_simulate(
 ) -> None:
     """Confirm and fill a notice at a moment, and write what server and readers made of it until a moment."""
     _confirm(notice, past, at)
-    lifecycle.start_or_hold(notice, at, load_settings())
+    start.start_or_hold(notice, at, load_settings())
     Notice.update(practice=True).where(Notice.id == notice.id).execute()
     _simulate_acceptance(notice, at)
     if entry["use"].get("troubles"):

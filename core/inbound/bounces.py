@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from core.delivery import smtp_results, suppression
 from core.inbound.result import InboundResult
+from core.notices import merge_fields
 from mail.bounce.report import Explanation
 from models import Bounce, Letter, Notice
 
@@ -49,7 +50,7 @@ def _record_failure(letter: Letter, found: Explanation, now: datetime) -> Inboun
     if changed:
         _bump_notice_serial(letter)
     if smtp_results.is_carrier_blocking(letter, now):
-        smtp_results.pause_carrier_and_requeue(letter, now)
+        smtp_results.pause_carrier_and_requeue(letter, now, merge_fields.display_subject)
     else:
         suppression.record_failure(letter, kind, now)
     return InboundResult("bounce", "done", kind, letter=letter)

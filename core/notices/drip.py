@@ -13,11 +13,11 @@ from peewee import Case, ModelSelect, fn
 
 import clock
 from core import audit
-from core.delivery import lifecycle
 from core.errors import DomainError, MissingFields
 from core.notices import drafts
 from core.notices.audience import Audience, resolve_audience
 from core.notices.content_checks import find_missing
+from core.notices.start import create_deliveries
 from core.settings import load_settings
 from database import db
 from i18n import N_
@@ -309,7 +309,7 @@ def _enqueue_due(step: DripStep, now: datetime) -> int:
         return 0
     notice = _notice_for_mail_mode(step, now)
     audience = _limit_audience(resolve_audience(notice), people)
-    lifecycle.create_deliveries(notice, audience, now)
+    create_deliveries(notice, audience, now)
     Notice.update(updated_at=now, serial=Notice.serial + 1).where(Notice.id == notice.id).execute()
     return audience.letters
 

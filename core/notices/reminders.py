@@ -5,7 +5,7 @@ the next round in the transaction that closes the row, so that it begins exactly
 deliveries: same links, same state. One that Kairan slept through is not sent late; the page says so.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime, time, timedelta
 from itertools import groupby
 
@@ -13,15 +13,15 @@ from peewee import IntegrityError, fn
 
 import clock
 from core import audit
+from core.delivery.queue import NewLetter, enqueue
 from core.errors import NoRecipientsLeft, NotADraft, ReminderPending, SendingStarted, WrongLetterCount
 from core.notices import author_copy, questions
 from core.notices.audience import is_majority
 from core.notices.reminder_recipients import ReminderRecipient, find_recipients, outstanding_response
 from core.permissions import target_lists
 from core.settings import Settings, load_settings
-from database import bulk_insert, db, millis
+from database import db, millis
 from i18n import N_
-from mail import address as addresses
 from models import Delivery, Letter, Notice, Reminder, Target, User
 
 INTERVAL_CHOICES_MIN = (0, 15, 30, 60)
@@ -290,29 +290,12 @@ def _create_letters(one: Reminder, readers: list[ReminderRecipient], now: dateti
     for start in range(0, len(readers), 500):
         some = [each.delivery_id for each in readers[start : start + 500]]
         Letter.update(is_current=False).where(Letter.delivery.in_(some)).execute()
-    bulk_insert(Letter, _letter_rows(notice, number, readers, now))
+    letters = (NewLetter(each.delivery_id, each.person_id, each.address, each.language) for each in readers)
+    enqueue(notice, letters, now, number)
     _close(one, "begun", now, wants=one.wants, round=number, letters=len(readers))
     detail = {"letters": len(readers), "round": number, "kind": one.kind}
     audit.log_action(one.by, "notice.reminded", notice.id, detail=detail)
     return True
-
-
-def _letter_rows(notice: Notice, number: int, readers: list[ReminderRecipient], now: datetime) -> Iterator[dict]:
-    until = now + timedelta(seconds=notice.useful_s)
-    for one in readers:
-        yield {
-            "notice": notice.id,
-            "delivery": one.delivery_id,
-            "person": one.person_id,
-            "round": number,
-            "address": one.address,
-            "domain": addresses.domain_of(one.address),
-            "urgent": notice.urgent,
-            "language": one.language,
-            "made_at": now,
-            "next_attempt_at": now,
-            "expires_at": until,
-        }
 
 
 def _plan_following(one: Reminder, now: datetime) -> None:

@@ -10,12 +10,11 @@ import clock
 import i18n
 from core.delivery.queue import QueuedMessage, load_message
 from core.display_names import given_name
-from core.notices import attachments, html_body, merge_fields, questions
+from core.notices import attachments, html_body, merge_fields, questions, tracked_links
 from core.notices.audience import Recipient, as_sent_by
 from core.notifications.kinds import KINDS
 from core.notifications.notify import render_message
 from core.permissions import target_lists
-from core.responses import tracking
 from core.settings import Settings
 from i18n import N_
 from mail.compose import VERP_TAG_PLACEHOLDER, LetterRecipient, LetterRenderer, LetterTemplate, make_renderer
@@ -72,7 +71,7 @@ def notice_form(
         asks=questions.letter_questions(notice, language),
         files=_file_lines(notice),
         image=notice.track_opens,
-        counted=tracking.tracked_urls(notice),
+        counted=tracked_links.tracked_urls(notice),
         enclosed=attachments.encoded_files(notice, clock.now()),
         footer=notice.footer,
         reply_to=notice.reply_address,

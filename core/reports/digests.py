@@ -18,7 +18,7 @@ from core.notices import merge_fields, sender_names
 from core.notifications.notify import notify
 from core.responses import tracking
 from core.settings import load_settings
-from database import bulk_insert, db
+from database import db
 from i18n import N_
 from models import Answer, Delivery, DigestSubscription, Notice, User
 
@@ -67,21 +67,6 @@ def _opens_and_clicks(some: list[tracking.TrackingEvent]) -> Iterable[ResponseEv
             yield ResponseEvent(event.delivery, "reopen", event.at)
 
 
-EVENT_KINDS: dict[str, str] = {
-    "read": N_("“I have read this”"),
-    "answer": N_("Answers"),
-    "open": N_("First openings"),
-    "reopen": N_("Openings once more"),
-    "click": N_("Links opened"),
-}
-FREQUENCIES: dict[str, str] = {
-    "none": N_("not told"),
-    "hourly": N_("every hour"),
-    "daily": N_("every day"),
-    "weekly": N_("every week"),
-    "monthly": N_("every month"),
-}
-DEFAULT_FREQUENCY = "daily"
 SEND_HOUR = 8
 """Of the morning at which daily, weekly (Monday) and monthly (the first) letters go."""
 MAX_NOTICE_AGE = timedelta(days=100)
@@ -99,42 +84,6 @@ LINES = {
     "reopen": N_("opened once more: about %(n)s"),
     "click": N_("links opened: %(n)s times"),
 }
-
-
-def digest_frequencies(notice: Notice) -> dict[str, str]:
-    """Return how often each kind is told of a notice; what was not chosen is daily (D-32)."""
-    return {kind: notice.digest_settings.get(kind, DEFAULT_FREQUENCY) for kind in EVENT_KINDS}
-
-
-def create_digests(notice: Notice, now: datetime) -> None:
-    """Write down who is told what, as sending begins. Call inside the transaction."""
-    wanted = {kind: timing for kind, timing in _applicable_frequencies(notice).items() if timing != "none"}
-    rows = [
-        {"notice": notice.id, "user": user, "kind": kind, "timing": timing, "told_until": now}
-        for user in _digest_users(notice)
-        for kind, timing in wanted.items()
-    ]
-    bulk_insert(DigestSubscription, rows)
-
-
-def _applicable_frequencies(notice: Notice) -> dict[str, str]:
-    """Leave out the kinds that cannot come back of this notice."""
-    possible = {
-        "read": notice.read_confirmation,
-        "open": notice.track_opens,
-        "reopen": notice.track_opens,
-        "click": notice.track_clicks,
-        "answer": notice.questions.exists(),
-    }
-    return {kind: timing for kind, timing in digest_frequencies(notice).items() if possible[kind]}
-
-
-def _digest_users(notice: Notice) -> list[int]:
-    """Return the users who are told of some letter of a notice."""
-    in_charge = Delivery.select(Delivery.in_charge).where(Delivery.notice == notice, Delivery.in_charge.is_null(False))
-    numbers = {row.in_charge_id for row in in_charge.distinct()}
-    own = sender_names.response_recipient(Delivery(notice=notice))
-    return sorted(numbers | ({own.id} if own else set()))
 
 
 # ── times ────────────────────────────────────────────────────────────────────────────────────────────────────────

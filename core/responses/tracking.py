@@ -13,12 +13,9 @@ from datetime import datetime, timedelta
 from peewee import fn
 
 import clock
-from database import bulk_insert
-from mail import merge
-from mail.html import links
-from models import Delivery, Letter, Notice, PageView, TrackedLink
+from core.notices import tracked_links
+from models import Delivery, Letter, Notice, PageView
 
-MAX_LINKS = 50
 VISIT_RETENTION = timedelta(days=90)
 SCANNER_WINDOW = timedelta(seconds=60)
 """What comes sooner after a server took the letter is a scanner, most of the time (defences 2)."""
@@ -26,44 +23,6 @@ BURST_WINDOW = timedelta(seconds=5)
 _PROXY_AGENT = re.compile(r"googleimageproxy|yahoomailproxy|ymailnorrisproxy", re.IGNORECASE)
 _PREFETCH_AGENT = re.compile(r"Mozilla/5\.0\s*")
 """All that a mail program says of itself which loads every picture ahead, whether the letter is opened or not."""
-
-
-# ── counting ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def tracked_urls(notice: Notice) -> tuple[str, ...]:
-    """Return the web addresses of a notice that lead by the counter, by number; () if it counts none."""
-    if not notice.track_clicks:
-        return ()
-    kept = tuple(
-        row.url for row in TrackedLink.select().where(TrackedLink.notice == notice).order_by(TrackedLink.number)
-    )
-    return kept or urls_in_text(notice.wording.text)
-
-
-def urls_in_text(text: str) -> tuple[str, ...]:
-    """Return the web addresses of a text, each once; those made of a merge field are a reader's own and not counted."""
-    whole = "".join("\n" if field else words for words, field in merge.split_fields(merge.clean_text(text)))
-    urls = dict.fromkeys(url for _, url in links.split_at_urls(whole) if url)
-    return tuple(urls)[:MAX_LINKS]
-
-
-def store_links(notice: Notice) -> None:
-    """Keep the counted addresses as sending begins: the counter leads to these and nowhere else."""
-    if not notice.track_clicks:
-        return
-    TrackedLink.delete().where(TrackedLink.notice == notice).execute()
-    rows = enumerate(urls_in_text(notice.wording.text), 1)
-    bulk_insert(TrackedLink, ({"notice": notice.id, "number": number, "url": url} for number, url in rows))
-
-
-def url_of_link(notice: Notice | int, number: int) -> str | None:
-    """Return the address kept for a link; None for a number that the notice does not have."""
-    link = TrackedLink.get_or_none(TrackedLink.notice == notice, TrackedLink.number == number)
-    return link.url if link else None
-
-
-# ── reading it ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +122,7 @@ def count_opens_and_clicks(notice: Notice) -> TrackingStats:
     for event in happened:
         seen[event.page][event.delivery].add(event.by)
     pictures = list(seen.pop("o", {}).values())
-    urls = tracked_urls(notice)
+    urls = tracked_links.tracked_urls(notice)
     clicks = tuple(_link_clicks(url, seen.get(f"c{number}", {})) for number, url in enumerate(urls, 1))
     people = {one for page in seen.values() for one, by in page.items() if "reader" in by}
     taken = (Letter.notice == notice) & (Letter.is_current == True) & (Letter.state == "accepted")

@@ -10,8 +10,7 @@ from click.testing import CliRunner
 import clock
 from cli.notice import notice
 from cli.work import work
-from core.delivery import lifecycle
-from core.notices import questions
+from core.notices import questions, start
 from core.responses import answers, read_confirmations
 from core.responses.answers import SubmittedAnswer
 from database import db
@@ -160,7 +159,7 @@ def test_a_question_goes_along_and_show_counts_its_answers(run, school):
     made = Notice.get()
     asked = questions.load_questions(made)[0]
     assert questions.deadline_text("ja", asked.deadline) == "1月31日(土)"
-    lifecycle.start_due_notices(clock.now())
+    start.start_due_notices(clock.now())
     first, other = Delivery.select().where(Delivery.reason == "").order_by(Delivery.id)[:2]
     answers.submit_answers(
         read_confirmations.delivery_by_token(first.token), {asked.id: SubmittedAnswer(2)}, agent=PHONE, now=clock.now()

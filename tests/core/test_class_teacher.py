@@ -7,13 +7,12 @@ import pytest
 
 import clock
 from core.accounts import class_teacher
-from core.delivery import lifecycle
 from core.errors import AudienceChanged
 from core.imports import export as roster_export
 from core.imports import job_runner
 from core.imports import jobs as roster
 from core.members import members, move_copy
-from core.notices import approval, audience, rendering, sender_names
+from core.notices import approval, audience, rendering, sender_names, start
 from core.permissions import permissions_of
 from core.settings import load_settings
 from core.signup import signup
@@ -84,7 +83,7 @@ def test_brothers_and_sisters_of_two_teachers_get_a_letter_each(teachers):
     wish(notice, admin)
     found = audience.resolve_audience(notice)
     approval.confirm_send(notice, by=admin, fingerprint=found.fingerprint, typed=str(found.letters), now=clock.now())
-    lifecycle.start_due_notices(clock.now() + timedelta(minutes=5))
+    start.start_due_notices(clock.now() + timedelta(minutes=5))
     assert names_by_reader(notice)["鈴木 大輔"] == {"かえで原小学校（見る子）", "かえで原小学校（太郎）"}
     rows = Delivery.select().where(Delivery.notice == notice, Delivery.name == "鈴木 大輔")
     assert {(one.child_name, one.sender_name) for one in rows} == {("鈴木 海斗", "太郎"), ("鈴木 美月", "見る子")}

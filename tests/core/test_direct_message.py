@@ -6,9 +6,9 @@ import pytest
 
 import clock
 from core import settings
-from core.delivery import lifecycle, queue
+from core.delivery import queue
 from core.errors import NotADraft
-from core.notices import approval, audience, direct_message, drafts, rendering
+from core.notices import approval, audience, direct_message, drafts, rendering, start
 from core.notices.related_notices import newer_exists
 from core.system import safety_settings
 from models import Delivery, Letter, Membership, Notice, Person
@@ -26,7 +26,7 @@ def sent(made):
     """Press the button and let its time come; return its letters."""
     approval.confirm_send(made, by=made.by, fingerprint=audience.resolve_audience(made).fingerprint, now=clock.now())
     Notice.update(send_at=clock.now()).where(Notice.id == made.id).execute()
-    lifecycle.start_due_notices(clock.now())
+    start.start_due_notices(clock.now())
     return list(Letter.select().where(Letter.notice == made))
 
 

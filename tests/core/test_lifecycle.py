@@ -6,7 +6,7 @@ import pytest
 
 import clock
 from core.delivery import lifecycle, queue
-from core.notices import workflow
+from core.notices import start, workflow
 from core.settings import load_settings
 from database import db, due_letters, mark_handed_over, record_result
 from models import Delivery, DeliveryMembership, Letter, Membership, Notice, Person
@@ -61,11 +61,11 @@ def test_each_covered_membership_is_a_cell_with_class_and_household_as_they_were
 
 def test_the_same_number_of_statements_for_ten_and_for_four_hundred(school, hanako):
     counts = []
-    for start, count in ((0, 10), (10, 390)):
-        smarthost.families(school.lists["2-1"], count, start=start)
+    for first, count in ((0, 10), (10, 390)):
+        smarthost.families(school.lists["2-1"], count, start=first)
         smarthost.confirmed(smarthost.written(hanako, [school.lists["2-1"]]), hanako)
         with smarthost.queries() as seen:
-            assert len(lifecycle.start_due_notices(clock.now())) == 1
+            assert len(start.start_due_notices(clock.now())) == 1
         counts.append(len([one for one in seen if not one.startswith("INSERT INTO")]))  # prepared once, run per row
     assert counts[0] == counts[1]
 

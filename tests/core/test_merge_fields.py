@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 import pytest
 
 import clock
-from core.delivery import lifecycle, queue
+from core.delivery import queue
 from core.errors import MissingFields
-from core.notices import author_copy, merge_fields, rendering
+from core.notices import author_copy, merge_fields, rendering, start
 from core.notices.audience import resolve_audience
 from core.notices.content_checks import SIGNATURE_EMPTY, find_missing
 from core.responses import read_confirmations
@@ -177,7 +177,7 @@ def test_whom_a_field_is_empty_for_gets_no_letter_and_is_named(school, hanako):
     assert {one.why for one in audience.left_out if one.reason == "missing"} == {"“%(fields)s” is empty"}
     assert {one.name for one in audience.left_out if one.missing} == {"青山 健太", "青山 美咲", "鈴木 大輔"}
     smarthost.confirmed(notice, hanako)
-    assert lifecycle.start_due_notices(clock.now()) == [notice.id]
+    assert start.start_due_notices(clock.now()) == [notice.id]
     rows = {one.name: one.reason for one in Delivery.select().where(Delivery.notice == notice)}
     assert rows["鈴木 大輔"] == "missing" and rows["和田 幸子"] == "no_address" and rows["石川 直樹"] == ""
     assert Letter.select().where(Letter.notice == notice, Letter.delivery.is_null(False)).count() == 1
@@ -248,7 +248,7 @@ def test_the_letter_carries_the_values_frozen_when_sending_began(school, hanako)
     give(school, "石川 直樹", "石川 蓮", 当番日="10月20日(月)")
     notice = drafted(school, "{{保護者氏名}} 様\n当番日：{{当番日}}", subject="【旗当番】{{当番日}}")
     smarthost.confirmed(notice, hanako)
-    lifecycle.start_due_notices(clock.now())
+    start.start_due_notices(clock.now())
     give(school, "石川 直樹", "石川 蓮", 当番日="変わった")
     letter = Letter.get(Letter.notice == notice, Letter.delivery.is_null(False))
     raw = rendering.RenderCache(load_settings()).render(queue.load_message(letter), False, clock.now())

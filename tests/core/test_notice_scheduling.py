@@ -6,9 +6,8 @@ import pytest
 
 import clock
 import config as ground
-from core.delivery import lifecycle
 from core.errors import SendingStarted, TimeInPast
-from core.notices import drafts, workflow
+from core.notices import drafts, start, workflow
 from core.reports import progress
 from database import db, open_database
 from models import AuditLog, Delivery, Letter, Membership, Notice, Person
@@ -36,9 +35,9 @@ def test_a_booking_is_not_sent_before_its_time_and_sent_then_with_nobody_there(d
     book(draft, hanako, hours=9)
     assert (draft.state, draft.booked) == ("scheduled", True)
     later(hours=8, minutes=59)
-    assert lifecycle.start_due_notices(clock.now()) == []
+    assert start.start_due_notices(clock.now()) == []
     later(minutes=1)
-    assert lifecycle.start_due_notices(clock.now()) == [draft.id]
+    assert start.start_due_notices(clock.now()) == [draft.id]
     assert fresh(draft).state == "sending" and Letter.select().where(Letter.notice == draft).count() == 4
 
 
@@ -56,7 +55,7 @@ def test_a_booking_survives_a_restart_and_the_loss_of_the_queue(draft, hanako, c
     db.close()
     open_database(config.database)
     later(hours=1)
-    assert lifecycle.start_due_notices(clock.now()) == [draft.id]
+    assert start.start_due_notices(clock.now()) == [draft.id]
 
 
 @pytest.mark.proves("T-03", "D-45")
@@ -95,11 +94,11 @@ def test_a_booking_moves_to_another_time_in_place_and_is_sent_once(draft, hanako
     book(draft, hanako, hours=1)
     workflow.reschedule(draft, clock.now() + timedelta(hours=3), hanako, clock.now())
     later(hours=1)
-    assert lifecycle.start_due_notices(clock.now()) == [] and draft.state == "scheduled"
+    assert start.start_due_notices(clock.now()) == [] and draft.state == "scheduled"
     later(hours=2)
-    assert lifecycle.start_due_notices(clock.now()) == [draft.id]
+    assert start.start_due_notices(clock.now()) == [draft.id]
     later(hours=5)
-    assert lifecycle.start_due_notices(clock.now()) == []
+    assert start.start_due_notices(clock.now()) == []
     assert Letter.select().where(Letter.notice == draft).count() == 4
 
 
@@ -107,7 +106,7 @@ def test_a_time_moved_nearer_counts_too(draft, hanako):
     book(draft, hanako, hours=5)
     workflow.reschedule(draft, clock.now() + timedelta(minutes=1), hanako, clock.now())
     later(minutes=1)
-    assert lifecycle.start_due_notices(clock.now()) == [draft.id]
+    assert start.start_due_notices(clock.now()) == [draft.id]
 
 
 def test_only_a_booking_can_be_moved_and_only_forward(draft, hanako):
@@ -118,7 +117,7 @@ def test_only_a_booking_can_be_moved_and_only_forward(draft, hanako):
     with pytest.raises(TimeInPast):
         workflow.reschedule(draft, clock.now(), hanako, clock.now())
     later(hours=1)
-    lifecycle.start_due_notices(clock.now())
+    start.start_due_notices(clock.now())
     with pytest.raises(SendingStarted):
         workflow.reschedule(draft, clock.now() + timedelta(hours=1), hanako, clock.now())
 
@@ -137,11 +136,11 @@ def test_cancelling_gives_the_draft_back_with_everything(draft, hanako, booked):
     assert (kept.state, kept.send_at, kept.booked, kept.hold_reason) == ("draft", None, False, "")
     assert (kept.wording.text, kept.footer, kept.useful_s, kept.targets.count()) == (smarthost.TEXT, False, 900, 1)
     later(hours=2)
-    assert lifecycle.start_due_notices(clock.now()) == []
+    assert start.start_due_notices(clock.now()) == []
     drafts.save_draft(kept, now=clock.now(), subject="水筒と帽子")
     book(kept, hanako, hours=1)
     later(hours=1)
-    assert lifecycle.start_due_notices(clock.now()) == [draft.id]
+    assert start.start_due_notices(clock.now()) == [draft.id]
 
 
 @pytest.mark.proves("D-44")
@@ -168,7 +167,7 @@ def test_cancelling_at_the_very_moment_of_sending_is_either_or(school, hanako):
         confirmed(notice, hanako, hold_s=0)
         found = at_once(
             lambda notice=notice: workflow.cancel_send(Notice.get_by_id(notice.id), hanako, clock.now()) or "cancelled",
-            lambda: lifecycle.start_due_notices(clock.now()),
+            lambda: start.start_due_notices(clock.now()),
         )
         letters = Letter.select().where(Letter.notice == notice).count()
         expected = ("sending", 4) if "SendingStarted" in found else ("draft", 0)
@@ -178,7 +177,7 @@ def test_cancelling_at_the_very_moment_of_sending_is_either_or(school, hanako):
 
 def test_two_clocks_begin_a_notice_once(school, hanako):
     notice = confirmed(written(hanako, [school.lists["1-1"]]), hanako)
-    found = at_once(*[lambda: lifecycle.start_due_notices(clock.now())] * 4)
+    found = at_once(*[lambda: start.start_due_notices(clock.now())] * 4)
     assert sorted(map(len, found)) == [0, 0, 0, 1]
     assert Letter.select().where(Letter.notice == notice).count() == 4
 
@@ -191,36 +190,36 @@ def test_more_than_half_an_hour_late_it_is_held_and_asked_never_fired(draft, han
     """Decision 8, field 5.3.4."""
     book(draft, hanako, hours=1) if booked else confirmed(draft, hanako)
     later(hours=1 if booked else 0, minutes=30, seconds=1)
-    assert lifecycle.start_due_notices(clock.now()) == []
+    assert start.start_due_notices(clock.now()) == []
     held = fresh(draft)
     assert (held.state, held.hold_reason) == ("held", "late") and states(held) == {}
     later(days=2)
-    assert lifecycle.start_due_notices(clock.now()) == []
+    assert start.start_due_notices(clock.now()) == []
     workflow.release_held(held, hanako, clock.now())
-    assert lifecycle.start_due_notices(clock.now()) == [draft.id]
+    assert start.start_due_notices(clock.now()) == [draft.id]
 
 
 def test_up_to_half_an_hour_late_it_is_sent(draft, hanako):
     book(draft, hanako, hours=1)
     later(hours=1, minutes=29, seconds=58)
-    assert lifecycle.start_due_notices(clock.now()) == [draft.id]
+    assert start.start_due_notices(clock.now()) == [draft.id]
 
 
 def test_a_held_notice_is_given_up_for_good(draft, hanako):
     book(draft, hanako, hours=1)
     later(hours=3)
-    lifecycle.start_due_notices(clock.now())
+    start.start_due_notices(clock.now())
     workflow.discard_held(draft, hanako, clock.now())
     assert fresh(draft).state == "dropped"
     with pytest.raises(SendingStarted):
         workflow.release_held(draft, hanako, clock.now())
-    assert lifecycle.start_due_notices(clock.now()) == []
+    assert start.start_due_notices(clock.now()) == []
 
 
 def test_a_held_notice_goes_back_to_the_drafts(draft, hanako):
     book(draft, hanako, hours=1)
     later(hours=3)
-    lifecycle.start_due_notices(clock.now())
+    start.start_due_notices(clock.now())
     workflow.cancel_send(draft, hanako, clock.now())
     assert fresh(draft).state == "draft"
 
@@ -233,11 +232,11 @@ def test_an_audience_that_grew_by_more_than_a_tenth_and_five_is_held(school, han
     notice = confirmed(written(hanako, [school.lists["1-1"]]), hanako)
     assert len(notice.expected) == confirmed_at
     smarthost.families(school.lists["1-1"], joined, start=500)
-    assert lifecycle.start_due_notices(clock.now()) == ([] if held else [notice.id])
+    assert start.start_due_notices(clock.now()) == ([] if held else [notice.id])
     assert (fresh(notice).state, fresh(notice).hold_reason) == (("held", "changed") if held else ("sending", ""))
     if held:
         workflow.release_held(fresh(notice), hanako, clock.now())
-        assert lifecycle.start_due_notices(clock.now()) == [notice.id]
+        assert start.start_due_notices(clock.now()) == [notice.id]
     assert Letter.select().where(Letter.notice == notice).count() == confirmed_at + joined
 
 
@@ -247,14 +246,14 @@ def test_an_audience_that_shrank_is_held_too(school, hanako):
     Membership.update(state="left").where(
         Membership.person.in_(Person.select().where(Person.name ** "保護者%"))
     ).execute()
-    assert lifecycle.start_due_notices(clock.now()) == [] and fresh(notice).hold_reason == "changed"
+    assert start.start_due_notices(clock.now()) == [] and fresh(notice).hold_reason == "changed"
 
 
 def test_who_came_and_who_went_since_the_confirmation_is_named(school, hanako):
     notice = confirmed(written(hanako, [school.lists["1-1"]]), hanako)
     Membership.update(state="left").where(Membership.person == school.people["石川 直樹"]).execute()
     smarthost.families(school.lists["1-1"], 1)
-    lifecycle.start_due_notices(clock.now())
+    start.start_due_notices(clock.now())
     joined, gone = progress.recipient_changes_at_start(notice)
     assert [one.name for one in gone] == ["石川 直樹"] and len(joined) == 1
     assert Delivery.select().where(Delivery.notice == notice, Delivery.name == "石川 直樹").count() == 0

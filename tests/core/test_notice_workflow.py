@@ -3,9 +3,8 @@
 import pytest
 
 import clock
-from core.delivery import lifecycle
 from core.errors import AlreadySent, AudienceChanged, MissingFields, NotADraft, TimeInPast, WrongLetterCount
-from core.notices import approval, author_copy, drafts, workflow
+from core.notices import approval, author_copy, drafts, start, workflow
 from core.notices.audience import resolve_audience
 from models import AuditLog, Letter, Membership, Notice, Target
 from tests import smarthost
@@ -173,10 +172,10 @@ def test_it_can_be_cancelled_for_a_while_before_it_goes(school, hanako, urgent, 
     notice = confirmed(written(hanako, [school.lists["1-1"]], urgent=urgent), hanako, hold_s=None)
     assert (notice.state, notice.hold_reason, notice.booked) == ("held", "window", False)
     later(seconds=seconds - 1)
-    assert lifecycle.start_due_notices(clock.now()) == []
+    assert start.start_due_notices(clock.now()) == []
     later(seconds=1)
-    assert lifecycle.start_due_notices(clock.now()) == [notice.id]
-    assert lifecycle.start_due_notices(clock.now()) == []
+    assert start.start_due_notices(clock.now()) == [notice.id]
+    assert start.start_due_notices(clock.now()) == []
     assert states(notice) == {"waiting": 4}
 
 

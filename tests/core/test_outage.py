@@ -198,7 +198,7 @@ def test_two_senders_at_a_blocking_carrier_register_nobody(school, host, hanako)
     host.rules["p00"] = "550 Unknown user"
     begun(hanako, [school.lists["1-1"]])
     first, second = sender(), sender()
-    rest = queue.claim_batch(second.owner.name, second.boot, load_settings(), clock.now(), 20)
+    rest = queue.claim_batch(second.lock.name, second.boot, load_settings(), clock.now(), 20)
     first.run_once(never)
     second._send_batch(rest, load_settings(), never)
     first.close()

@@ -7,8 +7,8 @@ import pytest
 
 import clock
 from core import household_reads
-from core.delivery import lifecycle, queue
-from core.notices import audience, drafts, reminder_recipients, rendering
+from core.delivery import queue
+from core.notices import audience, drafts, reminder_recipients, rendering, start
 from core.notices.audience import resolve_audience
 from core.reports import board, dashboard
 from core.responses import read_confirmations
@@ -50,7 +50,7 @@ def of(audience, name):
 
 def begun(school, *keys) -> Notice:
     notice = smarthost.confirmed(chosen(school, *keys), school.users["守"])
-    assert lifecycle.start_due_notices(clock.now()) == [notice.id]
+    assert start.start_due_notices(clock.now()) == [notice.id]
     return Notice.get_by_id(notice.id)
 
 
@@ -138,7 +138,7 @@ def test_the_preview_and_the_page_say_the_same_as_the_letter(school, twins, diff
     one = next(one for one in resolve_audience(notice).receiving if one.child_name == "石川 葵")
     shown = rendering.preview_letter(notice, one, load_settings(), clock.now())
     smarthost.confirmed(notice, school.users["守"])
-    lifecycle.start_due_notices(clock.now())
+    start.start_due_notices(clock.now())
     page = read_confirmations.letter_text(mine(notice, "石川 葵"))
     assert shown.subject == page.subject == "持ち物（葵さん）"
     assert shown.text.startswith(page.about) and page.about.startswith("これは 石川 葵さん（1年1組）")
@@ -160,7 +160,7 @@ def test_nothing_starts_if_more_than_a_tenth_of_the_letters_changed(school, twin
     for row in list(rows):
         Membership.create(person=row.person_id, list=school.lists["1-1"], child=second)
     monkeypatch.setattr(audience, "_CONDITIONS", (lambda notice: True,))
-    assert lifecycle.start_due_notices(clock.now()) == []
+    assert start.start_due_notices(clock.now()) == []
     assert Notice.get_by_id(notice.id).hold_reason == "changed"
 
 
@@ -209,6 +209,6 @@ def test_who_joined_is_named_once(school, twins, differs):
     late = Person.create(name="遅刻 望", address="late@example.jp", address_key="late@example.jp", household="late")
     for child in ("石川 蓮", "石川 葵"):
         Membership.create(person=late, list=school.lists["1-1"], child=school.children[child])
-    lifecycle.start_due_notices(clock.now())
+    start.start_due_notices(clock.now())
     joined, gone = progress.recipient_changes_at_start(Notice.get_by_id(notice.id))
     assert [one.name for one in joined] == ["遅刻 望"] and gone == []

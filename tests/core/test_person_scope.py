@@ -9,10 +9,9 @@ import pytest
 
 import clock
 from core.accounts import class_teacher
-from core.delivery import lifecycle
 from core.errors import WrongLetterCount
 from core.members import groups, segment_rules
-from core.notices import approval, drafts, merge_fields, recipients, rendering, sender_names
+from core.notices import approval, drafts, merge_fields, recipients, rendering, sender_names, start
 from core.notices.audience import as_sent_by, resolve_audience, resolve_audience_for
 from core.permissions import permissions_of
 from core.settings import load_settings
@@ -57,7 +56,7 @@ def test_a_person_chosen_by_name_brings_only_the_children_of_the_senders_lists(s
     ]
     assert "海斗" not in shown(notice, found) and "10/2" not in shown(notice, found)
     confirm(notice, school.users["花子"])
-    lifecycle.start_due_notices(clock.now() + timedelta(minutes=5))
+    start.start_due_notices(clock.now() + timedelta(minutes=5))
     assert [one.child_name for one in Delivery.select().where(Delivery.notice == notice)] == ["鈴木 美月"]
     assert {one.list_id for one in DeliveryMembership.select()} == {school.lists["1-1"].id}
 

@@ -6,10 +6,9 @@ from datetime import timedelta
 import pytest
 
 import clock
-from core.delivery import lifecycle
 from core.errors import MissingFields, SendingStarted, WrongLetterCount
 from core.inbound import dispatch, post_by_mail
-from core.notices import workflow
+from core.notices import start, workflow
 from core.notices.rendering import RenderCache
 from core.notifications.notify import render_message
 from core.settings import load_settings
@@ -91,7 +90,7 @@ def test_a_proven_post_waits_the_usual_window_and_goes_to_every_active_member(do
     assert (notice.wording.subject, notice.wording.text) == ("練習中止", TEXT.strip())
     assert notice.by_name == "花子" and notice.by_id == door.users["花子"].id
     later = notice.send_at + timedelta(seconds=1)
-    assert lifecycle.start_due_notices(later) == [notice.id]
+    assert start.start_due_notices(later) == [notice.id]
     went = {one.address for one in Letter.select().where(Letter.kind == "notice")}
     active = {"aoyama.k@example.com", "misaki@mobile.example.jp", "naoki@example.jp", "suzuki@example.com"}
     assert went == active
@@ -145,7 +144,7 @@ def test_a_forged_sender_reaches_nobody_and_the_registered_address_is_asked(door
     row = come(mail(HANAKO, LIST, "偽の連絡", TEXT, Reply_To="evil@evil.com"), envelope="evil@evil.com")
     assert (row.outcome, row.reason) == ("held", "unproven")
     assert (row.notice.state, row.notice.hold_reason) == ("held", "proof")
-    assert lifecycle.start_due_notices(clock.now() + timedelta(days=2)) == []
+    assert start.start_due_notices(clock.now() + timedelta(days=2)) == []
     (asked,) = letters("release")
     assert asked.address == HANAKO, "never Reply-To"
     assert Letter.select().where(Letter.address == "evil@evil.com").count() == 0
@@ -183,7 +182,7 @@ def test_the_link_releases_once_within_a_day(door):
     assert post_by_mail.release_post(notice, now) == 4
     with pytest.raises(SendingStarted):
         post_by_mail.release_post(notice, now)
-    assert lifecycle.start_due_notices(clock.now()) == [notice.id]
+    assert start.start_due_notices(clock.now()) == [notice.id]
     assert post_by_mail.notice_by_release_token(mark, now + timedelta(hours=24, seconds=5)) is None
     assert post_by_mail.notice_by_release_token(mark[:-2] + ("A" if mark[-2] != "A" else "B") + mark[-1], now) is None
 
@@ -194,7 +193,7 @@ def test_an_organizer_may_release_or_drop_it_on_the_pages(door):
     assert Notice.get_by_id(notice.id).state == "dropped"
     other = come(mail(HANAKO, LIST, "別の件", TEXT)).notice
     workflow.release_held(other, door.users["花子"], clock.now())
-    assert lifecycle.start_due_notices(clock.now()) == [other.id]
+    assert start.start_due_notices(clock.now()) == [other.id]
 
 
 def test_after_ten_held_posts_a_day_there_is_silence(door):
@@ -326,7 +325,7 @@ def test_nobody_else_who_got_the_mail_is_passed_on(door):
         X_Secret="hidden@example.com",
     )
     notice = come(raw).notice
-    lifecycle.start_due_notices(notice.send_at)
+    start.start_due_notices(notice.send_at)
     rows = Letter.select(Letter, Delivery).join(Delivery).where(Letter.kind == "notice")
     for letter in rows:
         made = RenderCache(load_settings()).render(letter, False, clock.now())

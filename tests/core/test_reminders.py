@@ -7,7 +7,7 @@ import pytest
 import clock
 from core.delivery import lifecycle
 from core.errors import NoRecipientsLeft, NotADraft, ReminderPending, SendingStarted
-from core.notices import related_notices, reminders, rendering, workflow
+from core.notices import related_notices, reminders, rendering, start, workflow
 from core.notices.reminder_recipients import find_recipients
 from core.responses import phone_marks, read_confirmations
 from core.settings import load_settings
@@ -285,7 +285,7 @@ def test_a_crash_while_it_begins_leaves_it_waiting_whole(sent, hanako, monkeypat
         raise KeyboardInterrupt
 
     with monkeypatch.context() as broken:
-        broken.setattr(reminders, "bulk_insert", pull_the_plug)
+        broken.setattr(reminders, "enqueue", pull_the_plug)
         with pytest.raises(KeyboardInterrupt):
             reminders.start_due_reminders(clock.now())
     db.close()
@@ -346,7 +346,7 @@ def test_a_correction_or_newer_news_calls_off_reminders_of_what_was_wrong(school
     better = verb(notice, hanako, clock.now())
     assert reminders.reminders_of_notice(notice)[0].state == "waiting"
     smarthost.confirmed(better, hanako)
-    lifecycle.start_due_notices(clock.now())
+    start.start_due_notices(clock.now())
     assert (
         reminders.reminders_of_notice(notice)[0].state == "called_off"
         and reminders.reminders_of_notice(better)[0].state == "waiting"

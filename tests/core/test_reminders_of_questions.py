@@ -5,8 +5,7 @@ from datetime import timedelta
 import pytest
 
 import clock
-from core.delivery import lifecycle
-from core.notices import questions, reminders
+from core.notices import questions, reminders, start
 from core.notices.questions import QuestionDraft
 from core.responses import answers, phone_marks
 from core.responses.answers import SubmittedAnswer
@@ -22,7 +21,7 @@ __all__ = ["at_ten", "hanako"]
 def asking(school, hanako, *asks: QuestionDraft, **options) -> Notice:
     draft = smarthost.written(hanako, [school.lists["1-1"]], questions=list(asks), **options)
     smarthost.confirmed(draft, hanako)
-    assert lifecycle.start_due_notices(clock.now()) == [draft.id]
+    assert start.start_due_notices(clock.now()) == [draft.id]
     return arrived(fresh(draft))
 
 

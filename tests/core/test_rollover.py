@@ -10,10 +10,9 @@ import pytest
 
 import clock
 import config as ground
-from core.delivery import lifecycle
 from core.errors import MissingFields
 from core.members import groups, segment_rules
-from core.notices import approval, audience, drafts
+from core.notices import approval, audience, drafts, start
 from core.notices.content_checks import find_missing
 from core.reports import board
 from core.rollover import new_roster, year_end
@@ -174,7 +173,7 @@ def test_what_was_booked_for_a_class_is_held(school, admin):
     shown = year_end.preview_year_end(found)
     assert [one.id for one in shown.booked] == [made.id]
     year_end.end_year(found, admin, clock.now(), fingerprint=shown.fingerprint)
-    lifecycle.start_due_notices(at + timedelta(seconds=1))
+    start.start_due_notices(at + timedelta(seconds=1))
     kept = Notice.get_by_id(made.id)
     assert (kept.state, kept.hold_reason) == ("held", "changed")
     assert Letter.select().where(Letter.notice == made, Letter.kind == "notice").count() == 0

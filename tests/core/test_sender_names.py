@@ -6,8 +6,7 @@ from email import message_from_bytes, policy
 import pytest
 
 import clock
-from core.delivery import lifecycle
-from core.notices import approval, audience, drafts, rendering, sender_names
+from core.notices import approval, audience, drafts, rendering, sender_names, start
 from core.permissions import permissions_of
 from core.settings import load_settings
 from models import AllowedSender, Delivery, Letter, Notice, Role, User
@@ -34,7 +33,7 @@ def confirm(notice: Notice, by: User) -> Notice:
 
 def begin(notice: Notice, by: User) -> None:
     confirm(notice, by)
-    lifecycle.start_due_notices(clock.now() + timedelta(minutes=5))
+    start.start_due_notices(clock.now() + timedelta(minutes=5))
 
 
 def from_of(notice: Notice) -> set[tuple[str, str]]:

@@ -5,6 +5,7 @@ import pytest
 import clock
 from core.delivery import queue, smtp_results, throttle
 from core.notices.audience import resolve_audience
+from core.notices.merge_fields import display_subject
 from mail.smtp import SmtpReply
 from models import AuditLog, Letter, Person
 from tests import smarthost
@@ -42,7 +43,7 @@ def test_an_answer_becomes_an_outcome(answer, domain, state, reason):
 
 def refuse(letter, reason, state="refused"):
     Letter.update(state=state, reason=reason).where(Letter.id == letter.id).execute()
-    return smtp_results.record_refusal(fresh(letter), smtp_results.SmtpResult(state, reason), clock.now())
+    return smtp_results.record_refusal(fresh(letter), reason, clock.now(), display_subject)
 
 
 # E-12

@@ -6,6 +6,7 @@ import pytest
 
 import clock
 from core.delivery import alerts, suppression, throttle
+from core.notices.merge_fields import display_subject
 from core.reports import undeliverable
 from core.reports.progress import Progress
 from models import AuditLog, Bounce, Letter, Membership, Person
@@ -97,8 +98,8 @@ def test_a_carrier_that_blocks_is_told_and_tried_again_with_one_press(school, se
         Letter.id == letter.id
     ).execute()
     throttle.pause_bucket("docomo.ne.jp", now + SOON, alerts.CARRIER_BLOCK, now)
-    alerts.notify_carrier_blocked(Letter.get_by_id(letter.id), now + SOON, now)
-    alerts.notify_carrier_blocked(Letter.get_by_id(letter.id), now + SOON, now)
+    alerts.notify_carrier_blocked(Letter.get_by_id(letter.id), now, display_subject)
+    alerts.notify_carrier_blocked(Letter.get_by_id(letter.id), now, display_subject)
     assert {one.address for one in told("blocked")} == {"user0@school.example", school.users["花子"].email}
     (shown,) = alerts.blocked_carriers(now)
     assert (shown.domain, shown.letters) == ("docomo.ne.jp", 1)

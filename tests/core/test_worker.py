@@ -336,10 +336,10 @@ def test_draining_begins_what_is_due_and_leaves_what_is_not(school, host, hanako
 
 def test_a_sender_lives_until_its_lock_can_be_taken(config):
     first, second = sender(), sender()
-    assert not second.owner.is_dead(first.owner.name) and not second.owner.is_dead(second.owner.name)
-    assert second.owner.is_dead("sender-1-gone")
-    first.owner._held.close()  # as the kernel does when a process dies
-    assert second.owner.is_dead(first.owner.name)
+    assert not second.lock.is_dead(first.lock.name) and not second.lock.is_dead(second.lock.name)
+    assert second.lock.is_dead("sender-1-gone")
+    first.lock._file.close()  # as the kernel does when a process dies
+    assert second.lock.is_dead(first.lock.name)
     second.close()
 
 
@@ -348,9 +348,9 @@ def test_locks_of_the_long_dead_are_cleared_away_and_nobody_elses(config):
     living, dead, young = sender(), folder / "sender-1-old", folder / "sender-2-young"
     for path in (dead, young):
         path.touch()
-    for path in (dead, folder / living.owner.name):
+    for path in (dead, folder / living.lock.name):
         os.utime(path, (1, 1))
     another = sender()
-    assert {path.name for path in folder.iterdir()} == {living.owner.name, another.owner.name, young.name}
+    assert {path.name for path in folder.iterdir()} == {living.lock.name, another.lock.name, young.name}
     living.close()
     another.close()

@@ -5,8 +5,7 @@ from datetime import datetime
 from typing import Any
 
 import clock
-from core.delivery import lifecycle
-from core.notices import approval, drafts
+from core.notices import approval, drafts, start
 from core.notices import audience as audiences
 from models import Notice
 from tests.cast import School
@@ -30,7 +29,7 @@ def start_notice(school: School, **fields: Any) -> Notice:
     """Make a notice whose letters wait to be claimed."""
     made = confirm_notice(school, **fields)
     Notice.update(send_at=clock.now()).where(Notice.id == made.id).execute()
-    lifecycle.start_due_notices(clock.now())
+    start.start_due_notices(clock.now())
     return Notice.get_by_id(made.id)
 
 

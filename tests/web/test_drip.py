@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 
 import clock
+from cli.work import open_worker
 from core.delivery import lifecycle
-from core.delivery.worker import open_worker
 from core.notices import drip
 from models import AuditLog, DripStep, Letter, Membership, Notice, Person
 

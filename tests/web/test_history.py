@@ -6,8 +6,7 @@ from datetime import timedelta
 import pytest
 
 import clock
-from core.delivery import lifecycle
-from core.notices import approval, drafts, related_notices
+from core.notices import approval, drafts, related_notices, start
 from core.notices import audience as audiences
 from core.reports import dashboard
 from models import Delivery, Notice
@@ -26,7 +25,7 @@ def sent(school, subject, name="花子", key=CLASS, route="web", at=None, text="
     typed = str(mark.letters)
     approval.confirm_send(made, by=school.users[name], fingerprint=mark.fingerprint, now=now, at=booked, typed=typed)
     Notice.update(send_at=now).where(Notice.id == made.id).execute()
-    lifecycle.start_due_notices(now)
+    start.start_due_notices(now)
     return Notice.get_by_id(made.id)
 
 
@@ -154,7 +153,7 @@ def test_corrections_are_linked_both_ways(hanako, school):
     mark = audiences.resolve_audience(fresh).fingerprint
     approval.confirm_send(fresh, by=first.by, fingerprint=mark, now=clock.now())
     Notice.update(send_at=clock.now()).where(Notice.id == fresh.id).execute()
-    lifecycle.start_due_notices(clock.now())
+    start.start_due_notices(clock.now())
     assert "訂正を送っています" in page(hanako, f"/history/{first.id}")
     assert f"/history/{first.id}" in page(hanako, f"/history/{fresh.id}")
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 import clock
-from core.delivery.worker import open_worker
+from cli.work import open_worker
 from core.notices import drafts, html_body, workflow
 from models import Delivery, Notice, NoticeTemplate, Wording
 from tests import files

@@ -5,8 +5,7 @@ from datetime import timedelta
 import pytest
 
 import clock
-from core.delivery import lifecycle
-from core.notices import approval, author_copy, workflow
+from core.notices import approval, author_copy, start, workflow
 from core.notices import audience as audiences
 from core.settings import load_settings
 from models import Notice
@@ -66,7 +65,7 @@ def test_an_old_link_does_not_cancel_a_new_confirmation(client, held):
 def test_too_late_for_the_link(client, held):
     address = link(held)
     Notice.update(send_at=clock.now()).where(Notice.id == held.id).execute()
-    lifecycle.start_due_notices(clock.now())
+    start.start_due_notices(clock.now())
     assert "取り消しに間に合いませんでした" in get_page(client, address)
     assert "取り消しに間に合いませんでした" in client.post(address).get_data(as_text=True)
     assert reload_state(held) == "sending"

@@ -8,7 +8,7 @@ import pytest
 
 import clock
 from core.delivery import lifecycle
-from core.notices import drafts, workflow
+from core.notices import drafts, start, workflow
 from models import Delivery, Letter, Notice, Target, Wording
 from tests.web.notice_factory import confirm_notice, datetime_local_value, get_page, reload_state, start_notice
 
@@ -168,7 +168,7 @@ def late(school):
     """A booking whose time passed while the server was down."""
     made = confirm_notice(school, at=clock.now() + timedelta(hours=1))
     clock.set_offset(3 * 3600)
-    lifecycle.start_due_notices(clock.now())
+    start.start_due_notices(clock.now())
     return Notice.get_by_id(made.id)
 
 
@@ -183,7 +183,7 @@ def test_what_was_late_asks_instead_of_going(hanako, late):
 
 def test_it_goes_after_all_by_a_persons_press(hanako, late):
     hanako.post(f"/notices/{late.id}/release")
-    lifecycle.start_due_notices(clock.now())
+    start.start_due_notices(clock.now())
     assert reload_state(late) == "sending"
 
 

@@ -6,8 +6,7 @@ import pytest
 
 import clock
 from core.accounts import class_teacher
-from core.delivery import lifecycle
-from core.notices import approval, drafts, rendering
+from core.notices import approval, drafts, rendering, start
 from core.notices.audience import resolve_audience, resolve_audience_for
 from core.permissions import target_lists
 from core.settings import load_settings
@@ -114,7 +113,7 @@ def test_the_history_names_the_teachers_and_who_sent_it(school, as_):
     browser.post(f"/notices/{notice.id}/name", data={"as": "me", "in_charge": "y"})
     mark = resolve_audience(Notice.get_by_id(notice.id)).fingerprint
     approval.confirm_send(Notice.get_by_id(notice.id), by=school.users["花子"], fingerprint=mark, now=clock.now())
-    lifecycle.start_due_notices(clock.now() + timedelta(minutes=5))
+    start.start_due_notices(clock.now() + timedelta(minutes=5))
     shown = get_page(browser, f"/history/{notice.id}")
     assert "担任・担当者" in shown and '見る子 <span class="nb">4通' in shown and "花子" in shown
     assert "（見る子 の名前で）" in shown

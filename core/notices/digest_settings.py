@@ -1,0 +1,60 @@
+"""Who receives which digest of the responses to a notice, and how often (D-18, D-32). Sending: `core.reports.digests`."""
+
+from datetime import datetime
+
+from core.notices import sender_names
+from database import bulk_insert
+from i18n import N_
+from models import Delivery, DigestSubscription, Notice
+
+EVENT_KINDS: dict[str, str] = {
+    "read": N_("“I have read this”"),
+    "answer": N_("Answers"),
+    "open": N_("First openings"),
+    "reopen": N_("Openings once more"),
+    "click": N_("Links opened"),
+}
+FREQUENCIES: dict[str, str] = {
+    "none": N_("not told"),
+    "hourly": N_("every hour"),
+    "daily": N_("every day"),
+    "weekly": N_("every week"),
+    "monthly": N_("every month"),
+}
+DEFAULT_FREQUENCY = "daily"
+
+
+def digest_frequencies(notice: Notice) -> dict[str, str]:
+    """Return the digest frequency of each event kind; the default is daily (D-32)."""
+    return {kind: notice.digest_settings.get(kind, DEFAULT_FREQUENCY) for kind in EVENT_KINDS}
+
+
+def create_subscriptions(notice: Notice, now: datetime) -> None:
+    """Write the digest subscriptions of a notice when sending starts. Call inside the transaction."""
+    wanted = {kind: timing for kind, timing in _applicable_frequencies(notice).items() if timing != "none"}
+    rows = [
+        {"notice": notice.id, "user": user, "kind": kind, "timing": timing, "told_until": now}
+        for user in _digest_users(notice)
+        for kind, timing in wanted.items()
+    ]
+    bulk_insert(DigestSubscription, rows)
+
+
+def _applicable_frequencies(notice: Notice) -> dict[str, str]:
+    """Return the frequencies of the event kinds that this notice can have."""
+    possible = {
+        "read": notice.read_confirmation,
+        "open": notice.track_opens,
+        "reopen": notice.track_opens,
+        "click": notice.track_clicks,
+        "answer": notice.questions.exists(),
+    }
+    return {kind: timing for kind, timing in digest_frequencies(notice).items() if possible[kind]}
+
+
+def _digest_users(notice: Notice) -> list[int]:
+    """Return the users who receive the responses to some letter of a notice."""
+    in_charge = Delivery.select(Delivery.in_charge).where(Delivery.notice == notice, Delivery.in_charge.is_null(False))
+    numbers = {row.in_charge_id for row in in_charge.distinct()}
+    own = sender_names.response_recipient(Delivery(notice=notice))
+    return sorted(numbers | ({own.id} if own else set()))
