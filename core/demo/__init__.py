@@ -21,8 +21,9 @@ from core.imports import jobs as roster
 from core.imports.apply import apply_plan
 from core.imports.columns import RosterRow, read_rows
 from core.imports.plan import plan_rows
+from core.inbound.allowed_senders import add_sender
 from core.members import groups, segment_rules
-from core.members.lists import add_list, add_sender
+from core.members.lists import add_list
 from core.members.segment_rules import SegmentRule
 from database import db
 from models import AuditLog, MailingList, Organization, User
@@ -71,7 +72,7 @@ def fill_demo(now: datetime, families: int = ROSTER_HOUSEHOLDS) -> list[tuple[st
         users, passwords = _create_users(lists, began)
         _assign_class_teacher(lists["6年1組"], users["長谷川 小百合"])
         for list_name, user in (("全校", users["小川 守"]), ("かえで原FC", users["森 雄一"])):
-            add_sender(lists[list_name], None, user.email or "", user.name, now=began)
+            add_sender(lists[list_name], None, user.email or "", user.name, now)
         create_past_notices(DemoContext(users, lists, now, Random(57)))  # noqa: S311 - the same school each time
         install.finish_setup(config.current_config(), users["小川 守"], now)
         audit.log_action(None, _AUDIT_ACTION, detail={"families": families})

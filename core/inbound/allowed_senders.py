@@ -13,7 +13,6 @@ from core.accounts import who_can
 from core.errors import DomainError
 from core.inbound.post_by_mail import notify_sender
 from core.inbound.result import InboundResult
-from core.members import lists
 from core.notifications.notify import notify, notify_users
 from core.settings import load_settings
 from database import db
@@ -62,10 +61,15 @@ def is_known_address(address: str) -> bool:
 
 def add_sender(mailing_list: MailingList, by: User | None, address: str, name: str, now: datetime) -> AllowedSender:
     """Register an address and send the trial letter. Raises DomainError with the field."""
-    _check_address(mailing_list, address)
-    with db.atomic():
-        sender = lists.add_sender(mailing_list, by, address, name, now=now)
-        send_verification(sender, now)
+    clean = _check_address(mailing_list, address)
+    fields = {"address": clean, "address_key": addresses.comparison_key(clean), "name": " ".join(name.split())}
+    try:
+        with db.atomic():
+            sender = AllowedSender.create(list=mailing_list, created_at=now, **fields)
+            audit.log_action(by, "sender.added", sender.id, detail={"list": mailing_list.id})
+            send_verification(sender, now)
+    except IntegrityError as taken:
+        raise _duplicate_error() from taken
     return sender
 
 
@@ -82,8 +86,12 @@ def _check_address(mailing_list: MailingList, typed: str, but: int = 0) -> str:
         & (AllowedSender.id != but)
     )
     if AllowedSender.select().where(same).exists():
-        raise DomainError(N_("This address may post already."), "address")
+        raise _duplicate_error()
     return clean
+
+
+def _duplicate_error() -> DomainError:
+    return DomainError(N_("This address may post already."), "address")
 
 
 def update_sender(sender: AllowedSender, by: User | None, address: str, name: str, now: datetime) -> AllowedSender:
@@ -102,7 +110,7 @@ def update_sender(sender: AllowedSender, by: User | None, address: str, name: st
             if moved:
                 send_verification(fresh, now)
     except IntegrityError as taken:
-        raise DomainError(N_("This address may post already."), "address") from taken
+        raise _duplicate_error() from taken
     return fresh
 
 

@@ -12,7 +12,7 @@ from core.permissions import notice_ids_for_lists
 from database import db
 from i18n import N_
 from mail import address as addresses
-from models import AllowedSender, MailingList, Membership, Notice, Person, User
+from models import MailingList, Membership, Notice, Person, User
 
 COUNT_KEYS = ("members", "active", "stopped", "bounced", "pending")
 MAX_NAME_LENGTH = 60
@@ -174,25 +174,3 @@ def member_state_sql() -> Case:
         ],
         "pending",
     )
-
-
-# ── who may post by mail ─────────────────────────────────────────────────────────────────────────────────────────
-
-
-def add_sender(
-    mailing_list: MailingList, by: User | None, address: str, name: str = "", *, now: datetime
-) -> AllowedSender:
-    """Register an address that may post to a list by mail (T-37). Raises DomainError; adding twice changes the name."""
-    try:
-        clean = addresses.parse_address(address)
-    except addresses.BadAddress as wrong:
-        raise DomainError(wrong.message, "address") from wrong
-    key = addresses.comparison_key(clean)
-    with db.atomic():
-        sender, fresh = AllowedSender.get_or_create(
-            list=mailing_list, address_key=key, defaults={"address": clean, "name": name.strip(), "created_at": now}
-        )
-        if not fresh and name.strip():
-            AllowedSender.update(name=name.strip()).where(AllowedSender.id == sender.id).execute()
-        audit.log_action(by, "sender.added", sender.id, detail={"list": mailing_list.id})
-    return sender

@@ -10,7 +10,7 @@ from cli.list import list_group
 from cli.member import member_group
 from cli.sender import sender_group
 from database import db
-from models import AllowedSender, AuditLog, Membership, Person
+from models import AllowedSender, AuditLog, Letter, Membership, Person
 
 DEMO = Path(__file__).parents[2] / "demo"
 
@@ -100,9 +100,13 @@ def test_the_export_is_the_result_alone_and_comes_back(run, zenko, tmp_path):
     assert AuditLog.select().where(AuditLog.action == "roster.exported").exists()
 
 
-def test_a_sender_is_added_with_an_old_carrier_address(run, zenko):
+def test_a_sender_is_added_with_an_old_carrier_address(run, zenko, config):
     done = run(sender_group, "add", "zenko", "a..b@docomo.ne.jp", "--name", "小川")
     assert (done.exit_code, done.stdout) == (0, "1\n")
     assert AllowedSender.get().address == "a..b@docomo.ne.jp"
+    assert [(one.kind, one.address) for one in Letter.select()] == [("sender", "a..b@docomo.ne.jp")]
+    again = run(sender_group, "add", "zenko", "A..B@docomo.ne.jp", "--name", "小川 守")
+    assert (again.exit_code, AllowedSender.get().name, Letter.select().count()) == (0, "小川 守", 1)
     assert run(sender_group, "add", "zenko", "nobody").exit_code == 1
+    assert run(sender_group, "add", "zenko", f"zenko@{config.mail_domain}").exit_code == 1
     assert run(sender_group, "add", "nowhere", "a@example.jp").exit_code == 1

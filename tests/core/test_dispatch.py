@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 import clock
-from core.inbound import dispatch, replies, spool
+from core.inbound import allowed_senders, dispatch, replies, spool
 from core.inbound.message import read_inbound_mail
 from core.settings import load_settings
 from mail.address import make_verp_tag, message_id, reply_address, return_path
@@ -248,9 +248,7 @@ def test_a_machine_is_never_answered_distributed_or_joined(sent):
 )
 @pytest.mark.parametrize("road", ["-join", "", "-leave"])
 def test_automatic_mail_joins_posts_and_leaves_nothing(sent, school, header, road):
-    from core.members import lists
-
-    lists.add_sender(school.lists["1-1"], None, "hanako@example.jp", now=clock.now())
+    allowed_senders.add_sender(school.lists["1-1"], None, "hanako@example.jp", "", clock.now())
     to = f"1nen1kumi{road}@{DOMAIN}"
     letters = Letter.select().count()
     row = come(mail("hanako@example.jp", to, **{"subject": "s", "text": "t", **header}), to, "hanako@example.jp")

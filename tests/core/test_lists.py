@@ -5,7 +5,7 @@ import pytest
 import clock
 from core.errors import DomainError
 from core.members import lists
-from models import AllowedSender, AuditLog, Child, MailingList, Membership, Notice, Person, Target
+from models import AuditLog, Child, MailingList, Membership, Notice, Person, Target
 
 
 def make(name="3年2組", address="3nen2kumi", **extra) -> MailingList:
@@ -97,15 +97,3 @@ def test_people_are_counted_once_per_list(config):
 
 def test_an_empty_list_counts_zeros(config):
     assert lists.count_members(make()) == dict.fromkeys(lists.COUNT_KEYS, 0)
-
-
-def test_a_sender_is_registered_once(config):
-    made = make()
-    lists.add_sender(made, None, "Ogawa@School.example.jp", "小川", now=clock.now())
-    lists.add_sender(made, None, "ogawa@school.example.jp", "小川 守", now=clock.now())
-    assert [(one.address, one.name) for one in AllowedSender.select()] == [("Ogawa@school.example.jp", "小川 守")]
-
-
-def test_a_sender_without_an_address_is_refused(config):
-    with pytest.raises(DomainError):
-        lists.add_sender(make(), None, "小川", now=clock.now())
