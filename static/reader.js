@@ -1,5 +1,5 @@
 // Presses "I have read this" for the reader, once (docs: "What counts as read"):
-//   <form id="read" method="post" data-press-after="2026-10-14T05:51:00Z" data-now="..."> ... <section id="seal">
+//   <form id="read" method="post" data-touch-url="/r/…/touch" data-press-after="2026-10-14T05:51:00Z" data-now="..."> ... <section id="seal">
 // The same for an opened choice, where a list records answers on opening too; that form stays (data-stays).
 // Only when the time has come, the page is visible, and a hand was on it: mail scanners open links too, some run
 // scripts on a page that calls itself visible, and can scroll it; so a scroll counts by its wheel or touch only.
@@ -28,13 +28,11 @@
 
   async function send() {
     done = true;
-    const fields = new URLSearchParams(new FormData(form));
-    fields.set("how", "touch");
     try {
-      const answer = await fetch(form.getAttribute("action") || location.href, {
+      const answer = await fetch(form.dataset.touchUrl, {
         method: "POST",
         headers: { "HX-Request": "true" },
-        body: fields,
+        body: new URLSearchParams(new FormData(form)),
       });
       if (answer.ok) show(await answer.text());
     } catch {

@@ -1,6 +1,6 @@
 """One's own account: name, address, language, signature, password, devices."""
 
-from flask import Response, abort, g, request
+from flask import Response, abort, g
 from flask_login import current_user
 
 import clock
@@ -83,13 +83,17 @@ def request_email_change() -> Answer:
     return redirect_to("account.index")
 
 
-@bp.post("/account/email/wanted")
-def change_pending_email() -> Answer:
-    """Send the letter to the new address once more, or forget that address."""
-    if "forget" in request.form:
-        email_change.cancel_email_change(current_user)
-        flash_message(N_("Your address stays as it was."))
-    elif (
+@bp.post("/account/email/wanted/forget")
+def forget_pending_email() -> Answer:
+    email_change.cancel_email_change(current_user)
+    flash_message(N_("Your address stays as it was."))
+    return redirect_to("account.index")
+
+
+@bp.post("/account/email/wanted/resend")
+def resend_confirmation() -> Answer:
+    """Send the letter to the new address once more, at most five times an hour."""
+    if (
         current_user.pending_email
         and rate_limits.record_hit(f"email:{current_user.id}", clock.now(), 3600) <= RESENDS_PER_HOUR
     ):

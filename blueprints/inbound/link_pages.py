@@ -17,7 +17,7 @@ from core.inbound import post_by_mail
 from core.members import consent, preference_page, signed_links, unsubscribe_by_mail
 from core.notices.audience import resolve_audience
 from core.signup import emails, signup
-from models import Notice
+from models import MailingList, Notice, Person
 
 Answer = Response | tuple[str, int] | str
 
@@ -117,28 +117,34 @@ def show_membership(mark: str) -> Answer:
     if found is None:
         return _expired_link_page()
     return render_template(
-        "inbound/unsubscribe.html", list=found[1], state=unsubscribe_by_mail.subscription_state(*found)
+        "inbound/unsubscribe.html", mark=mark, list=found[1], state=unsubscribe_by_mail.subscription_state(*found)
     )
 
 
-@bp.post("/mail/leave/<mark>")
+@bp.post("/mail/leave/<mark>/stop")
 @web.public_view
-def change_membership(mark: str) -> Answer:
-    """Stop or resume; both are repeatable and reversible."""
-    found = signed_links.membership_by_token(mark)
-    if found is None:
+def stop_membership(mark: str) -> Answer:
+    return _change_membership(mark, lambda *place: unsubscribe_by_mail.unsubscribe_from_list(*place, clock.now()))
+
+
+@bp.post("/mail/leave/<mark>/resume")
+@web.public_view
+def resume_membership(mark: str) -> Answer:
+    return _change_membership(mark, unsubscribe_by_mail.resubscribe_to_list)
+
+
+def _change_membership(mark: str, change: Callable[[Person, MailingList], bool]) -> Answer:
+    """Stop or resume the list of a signed link; both are idempotent."""
+    place = signed_links.membership_by_token(mark)
+    if place is None:
         return _expired_link_page()
-    verbs: dict[str, Callable[[], bool]] = {
-        "stop": lambda: unsubscribe_by_mail.unsubscribe_from_list(*found, clock.now()),
-        "resume": lambda: unsubscribe_by_mail.resubscribe_to_list(*found),
-    }
-    verbs.get(request.form.get("act", ""), lambda: False)()
+    change(*place)
     return _redirect_to("inbound.show_membership", mark)
 
 
 def _exempt_from_csrf(state: BlueprintSetupState) -> None:
     """Exempt these POSTs from the CSRF token: nobody is logged in, and who knows the mark may act."""
-    for view in (release_held_post, confirm_signup, change_membership):
+    for view in (release_held_post, confirm_signup, stop_membership, resume_membership):
         state.app.extensions["csrf"].exempt(view)
 
 

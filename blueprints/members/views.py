@@ -243,26 +243,33 @@ def send_test_email(number: int) -> Answer:
     return redirect_to("members.show", number=number)
 
 
-@bp.post("/members/<int:number>/lists/<int:list_id>")
-def change_membership(number: int, list_id: int) -> Answer:
-    """Stop, resume or approve somebody in one list; resuming against an own stop asks for the wish (T-24)."""
+@bp.post("/members/<int:number>/lists/<int:list_id>/stop")
+def stop_membership(number: int, list_id: int) -> Answer:
     person, mailing_list = get_person_or_404(number, "manage"), get_list_or_404(list_id, "manage")
-    action, now = request.form.get("action", ""), clock.now()
-    if action == "stop":
-        members.stop_mail(mailing_list, [person.id], current_user, now)
-        flash_message(N_("The mail of “%(name)s” is stopped for this person."), name=mailing_list.name)
-    elif action == "approve":
-        approvals.approve_requests(mailing_list, [person.id], current_user, now)
-        tasks.wake_worker()
-        flash_message(N_("Approved. The next notice goes to this person as well."))
-    elif action == "resume":
-        try:
-            members.resume_mail(mailing_list, [person.id], current_user, now, wished=bool(request.form.get("wished")))
-        except members.StoppedByReader:
-            return render_page("members/confirm_resume.html", person=person, list=mailing_list)
-        flash_message(N_("The mail of “%(name)s” is on again for this person."), name=mailing_list.name)
-    else:
-        abort(400)
+    members.stop_mail(mailing_list, [person.id], current_user, clock.now())
+    flash_message(N_("The mail of “%(name)s” is stopped for this person."), name=mailing_list.name)
+    return redirect_to("members.show", number=number)
+
+
+@bp.post("/members/<int:number>/lists/<int:list_id>/approve")
+def approve_membership(number: int, list_id: int) -> Answer:
+    person, mailing_list = get_person_or_404(number, "manage"), get_list_or_404(list_id, "manage")
+    approvals.approve_requests(mailing_list, [person.id], current_user, clock.now())
+    tasks.wake_worker()
+    flash_message(N_("Approved. The next notice goes to this person as well."))
+    return redirect_to("members.show", number=number)
+
+
+@bp.post("/members/<int:number>/lists/<int:list_id>/resume")
+def resume_membership(number: int, list_id: int) -> Answer:
+    """Resume the mail; if the reader stopped it, ask for `wished` first (T-24)."""
+    person, mailing_list = get_person_or_404(number, "manage"), get_list_or_404(list_id, "manage")
+    wished = bool(request.form.get("wished"))
+    try:
+        members.resume_mail(mailing_list, [person.id], current_user, clock.now(), wished=wished)
+    except members.StoppedByReader:
+        return render_page("members/confirm_resume.html", person=person, list=mailing_list)
+    flash_message(N_("The mail of “%(name)s” is on again for this person."), name=mailing_list.name)
     return redirect_to("members.show", number=number)
 
 

@@ -138,8 +138,6 @@ def _auto_answer_from(delivery: Delivery, opened: int | None, found: list[Curren
 def _save_answers(delivery: Delivery, opened: int | None):
     now, asked = clock.now(), questions.load_questions(delivery.notice_id)
     given = _posted_answers(asked)
-    if request.form.get("how") == "touch":
-        return _save_auto_answer(delivery, opened, given)
     if read_confirmations.is_page_closed(delivery) or not any(one.is_open(now) for one in asked):
         return _answer_page(delivery, opened, status=409)
     if not given:
@@ -150,8 +148,14 @@ def _save_answers(delivery: Delivery, opened: int | None):
     return redirect(url_for("public.answer_questions", token=delivery.token, p=1, done=1), 303)
 
 
-def _save_auto_answer(delivery: Delivery, opened: int | None, given: Mapping[int, SubmittedAnswer]):
-    """Take what the script pressed; nothing if the reader has chosen something else meanwhile."""
+@bp.post("/a/<token>/<choice>/touch")
+def answer_by_touch(token: str, choice: str):
+    """Record the opened choice that reader.js reports; 204 if the reader has chosen another one meanwhile."""
+    delivery = delivery_of_token(token)
+    if delivery is None:
+        return unknown_token_page(token)
+    opened = _choice_number(choice)
+    given = _posted_answers(questions.load_questions(delivery.notice_id))
     said = {one.number for one in given.values()}
     if (
         opened is None

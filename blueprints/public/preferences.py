@@ -4,6 +4,7 @@ No login, no session, no script; the mark is the authority, and GET never acts (
 registered; guessed marks are counted by network.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from flask import Response, g, redirect, render_template, request, url_for
@@ -20,7 +21,7 @@ from core.responses import read_confirmations
 from core.signup import public_form
 from i18n import N_
 from models import Person
-from web import _, add_field_error, parse_row_id
+from web import _, add_field_error
 
 Answer = Response | tuple[str, int] | str
 LINKS_PER_NETWORK = 30
@@ -177,25 +178,40 @@ def _redirect_with_result(mark: str, told: str) -> Answer:
     return redirect(url_for("public.show_preferences", mark=mark, told=told), code=303)  # type: ignore[return-value]
 
 
-@bp.post("/p/<mark>/list")
-def change_subscription(mark: str) -> Answer:
-    """Stop, resume or join one list."""
+@bp.post("/p/<mark>/lists/<int:number>/stop")
+def stop_list(mark: str, number: int) -> Answer:
+    return _change_subscription(
+        mark,
+        lambda person: "stopped" if preference_page.stop_or_resume_list(person, number, "stop", clock.now()) else "",
+    )
+
+
+@bp.post("/p/<mark>/lists/<int:number>/resume")
+def resume_list(mark: str, number: int) -> Answer:
+    return _change_subscription(
+        mark,
+        lambda person: "resumed" if preference_page.stop_or_resume_list(person, number, "resume", clock.now()) else "",
+    )
+
+
+@bp.post("/p/<mark>/lists/<int:number>/join")
+def join_list(mark: str, number: int) -> Answer:
+    results = {"": "", "pending": "waits"}
+    return _change_subscription(
+        mark, lambda person: results.get(preference_page.join_another_list(person, number, clock.now()) or "", "joined")
+    )
+
+
+def _change_subscription(mark: str, change: Callable[[Person], str]) -> Answer:
+    """Change one list and show the page with the result. A known scanner changes nothing."""
     person = _person_of_token(mark)
     if person is None:
         return _expired_link_page()
-    number, do, now = request.form.get("list", 0, type=parse_row_id), request.form.get("do", ""), clock.now()
     if read_confirmations.is_known_scanner(request.headers.get("User-Agent", "")):
         return _redirect_with_result(mark, "none")
-    if do == "join":
-        done = preference_page.join_another_list(person, number, now)
-        told = "waits" if done == "pending" else "joined"
-    else:
-        done, told = (
-            preference_page.stop_or_resume_list(person, number, do, now),
-            "stopped" if do == "stop" else "resumed",
-        )
+    result = change(person)
     tasks.wake_worker()
-    return _redirect_with_result(mark, told if done else "none")
+    return _redirect_with_result(mark, result or "none")
 
 
 @bp.post("/p/<mark>/test")

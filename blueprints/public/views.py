@@ -4,6 +4,8 @@ GET never acts but for counting the visit, HEAD and OPTIONS never run (law 3). T
 """
 
 import unicodedata
+from collections.abc import Callable
+from datetime import datetime
 from zlib import crc32
 
 from flask import Response, g, redirect, render_template, request, url_for
@@ -30,8 +32,13 @@ UNKNOWN_PER_NETWORK = 60
 UNKNOWN_WINDOW_S = 600
 TOKEN_ENDPOINTS = {
     "public.read_notice",
+    "public.confirm_by_touch",
     "public.answer_questions",
+    "public.answer_by_touch",
     "public.unsubscribe_page",
+    "public.stop_lists",
+    "public.resume_lists",
+    "public.report_misdirected",
     "public.one_click_unsubscribe",
     "public.open_pixel",
     "public.click_link",
@@ -51,7 +58,7 @@ def _ignore_head_and_options() -> Response | None:
 
 @bp.route("/r/<token>", methods=["GET", "POST"], strict_slashes=False)
 def read_notice(token: str):
-    """Show the notice; take the press of 「見ました」, or the touch that the script reports."""
+    """Show the notice; take the press of 「見ました」."""
     delivery = delivery_of_token(token)
     if delivery is None:
         return unknown_token_page(token)
@@ -79,10 +86,6 @@ def _read_page(delivery: Delivery, unsure: bool = False) -> str:
 
 def _confirm_read(delivery: Delivery):
     now = clock.now()
-    if request.form.get("how") == "touch":
-        if not read_confirmations.confirm_by_touch(delivery, agent=user_agent(), now=now):
-            return Response(status=204)
-        return _stamp_fragment(delivery, first=True)
     if is_script_press(delivery) and delivery.read_at is None and read_confirmations.may_confirm(delivery):
         read_confirmations.record_visit(delivery, "r", agent=user_agent(), inside=True, now=now)
         return _read_page(delivery, unsure=True)
@@ -91,6 +94,17 @@ def _confirm_read(delivery: Delivery):
         return _stamp_fragment(delivery, first)
     again = {"done": 1} if first else {}
     return redirect(url_for("public.read_notice", token=delivery.token, p=1, **again), code=303)
+
+
+@bp.post("/r/<token>/touch")
+def confirm_by_touch(token: str):
+    """Record the touch that reader.js reports; 204 if it does not count."""
+    delivery = delivery_of_token(token)
+    if delivery is None:
+        return unknown_token_page(token)
+    if not read_confirmations.confirm_by_touch(delivery, agent=user_agent(), now=clock.now()):
+        return Response(status=204)
+    return _stamp_fragment(delivery, first=True)
 
 
 def _stamp_fragment(delivery: Delivery, first: bool) -> str:
@@ -116,14 +130,12 @@ def _stamp_values(delivery: Delivery, landed: bool) -> dict:
 # ── leaving ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@bp.route("/u/<token>", methods=["GET", "POST"], strict_slashes=False)
+@bp.get("/u/<token>", strict_slashes=False)
 def unsubscribe_page(token: str):
-    """Show which mail can be stopped or resumed here; act only on a press (decision 2)."""
+    """Show the lists that can be stopped or resumed here; only a POST acts (decision 2)."""
     delivery = delivery_of_token(token)
     if delivery is None:
         return _expired_unsubscribe(token) or unknown_token_page(token)
-    if request.method == "POST":
-        return _apply_unsubscribe(delivery)
     return _unsubscribe_page(delivery)
 
 
@@ -139,17 +151,34 @@ def _unsubscribe_page(delivery: Delivery) -> str:
     )
 
 
-def _apply_unsubscribe(delivery: Delivery) -> Response:
-    now, lists = clock.now(), request.form.getlist("list", type=parse_row_id)
-    match None if read_confirmations.is_known_scanner(user_agent()) else request.form.get("do"):
-        case "stop":
-            unsubscribe.unsubscribe_lists(delivery, lists, now)
-        case "resume":
-            unsubscribe.resubscribe_lists(delivery, lists, now)
-        case "strange":
-            unsubscribe.report_misdirected(delivery, now)
-            tasks.wake_worker()
-    return redirect(url_for("public.unsubscribe_page", token=delivery.token, p=1), code=303)  # type: ignore[return-value]
+@bp.post("/u/<token>/stop")
+def stop_lists(token: str):
+    return _apply_unsubscribe(token, lambda delivery: unsubscribe.unsubscribe_lists(delivery, *_lists_and_time()))
+
+
+@bp.post("/u/<token>/resume")
+def resume_lists(token: str):
+    return _apply_unsubscribe(token, lambda delivery: unsubscribe.resubscribe_lists(delivery, *_lists_and_time()))
+
+
+@bp.post("/u/<token>/misdirected")
+def report_misdirected(token: str):
+    return _apply_unsubscribe(token, lambda delivery: unsubscribe.report_misdirected(delivery, clock.now()))
+
+
+def _lists_and_time() -> tuple[list[int], datetime]:
+    return request.form.getlist("list", type=parse_row_id), clock.now()
+
+
+def _apply_unsubscribe(token: str, change: Callable[[Delivery], object]):
+    """Apply one change and show the page again. A known scanner changes nothing."""
+    delivery = delivery_of_token(token)
+    if delivery is None:
+        return _expired_unsubscribe(token) or unknown_token_page(token)
+    if not read_confirmations.is_known_scanner(user_agent()):
+        change(delivery)
+        tasks.wake_worker()
+    return redirect(url_for("public.unsubscribe_page", token=delivery.token, p=1), code=303)
 
 
 @bp.route("/u/<token>/one-click", methods=["GET", "POST"])

@@ -1,6 +1,6 @@
 """The pages about joining for organizers: a list's codes and words, registration day, the approval queue."""
 
-from flask import Response, abort, request
+from flask import Response, request
 from flask_login import current_user
 
 import clock
@@ -62,30 +62,33 @@ def save(number: int) -> Answer:
 
 
 @bp.post("/lists/<int:number>/joining/code")
-def rotate_code(number: int) -> Answer:
-    """Make a new code of the list, or new codes of its children."""
-    mailing_list = get_list_or_404(number, "manage")
-    if request.form.get("of") == "children":
-        changed = join_codes.rotate_child_codes(mailing_list, current_user)
-        flash_message(N_("%(number)s children have new codes. Please print their slips again."), number=changed)
-    else:
-        join_codes.rotate_list_code(mailing_list, current_user)
-        flash_message(N_("The list has a new code. Hand-outs with the old one do not work any more."))
+def rotate_list_code(number: int) -> Answer:
+    join_codes.rotate_list_code(get_list_or_404(number, "manage"), current_user)
+    flash_message(N_("The list has a new code. Hand-outs with the old one do not work any more."))
     return redirect_to("signup.index", number=number)
 
 
-@bp.post("/lists/<int:number>/joining/day")
-def set_registration_day(number: int) -> Answer:
-    """Open or end a registration day; whoever waits comes in at once."""
-    mailing_list = get_list_or_404(number, "manage")
-    if request.form.get("do") == "close":
-        quotas.close_registration_day(mailing_list, current_user)
-        flash_message(N_("The registration day is over. The usual limits hold again."))
-    else:
-        quotas.open_registration_day(mailing_list, current_user, clock.now())
-        signup.process_queued_signups(clock.now())
-        tasks.wake_worker()
-        flash_message(N_("Registration day: for 24 hours everybody with a code comes in at once."))
+@bp.post("/lists/<int:number>/joining/child-codes")
+def rotate_child_codes(number: int) -> Answer:
+    changed = join_codes.rotate_child_codes(get_list_or_404(number, "manage"), current_user)
+    flash_message(N_("%(number)s children have new codes. Please print their slips again."), number=changed)
+    return redirect_to("signup.index", number=number)
+
+
+@bp.post("/lists/<int:number>/joining/day/open")
+def open_registration_day(number: int) -> Answer:
+    """Open a registration day and admit the queued registrations at once."""
+    quotas.open_registration_day(get_list_or_404(number, "manage"), current_user, clock.now())
+    signup.process_queued_signups(clock.now())
+    tasks.wake_worker()
+    flash_message(N_("Registration day: for 24 hours everybody with a code comes in at once."))
+    return redirect_to("signup.index", number=number)
+
+
+@bp.post("/lists/<int:number>/joining/day/close")
+def close_registration_day(number: int) -> Answer:
+    quotas.close_registration_day(get_list_or_404(number, "manage"), current_user)
+    flash_message(N_("The registration day is over. The usual limits hold again."))
     return redirect_to("signup.index", number=number)
 
 
@@ -114,21 +117,23 @@ def pending_approvals() -> Answer:
     )
 
 
-@bp.post("/lists/<int:number>/joining/decide")
-def decide_approval(number: int) -> Answer:
-    """Approve or refuse one person with one press."""
+@bp.post("/lists/<int:number>/joining/approve")
+def approve_member(number: int) -> Answer:
     mailing_list = get_list_or_404(number, "manage")
-    person = request.form.get("person", 0, type=parse_row_id)
-    match request.form.get("do"):
-        case "approve":
-            done = approvals.approve_requests(mailing_list, [person], current_user, clock.now())
-            flash_message(N_("Approved, and greeted by a letter.") if done else N_("Nobody waited there any more."))
-        case "refuse":
-            done = approvals.reject_requests(mailing_list, [person], current_user, clock.now())
-            flash_message(
-                N_("Refused. The person gets a short letter.") if done else N_("Nobody waited there any more.")
-            )
-        case _:
-            abort(400)
+    done = approvals.approve_requests(mailing_list, [_posted_person_id()], current_user, clock.now())
+    flash_message(N_("Approved, and greeted by a letter.") if done else N_("Nobody waited there any more."))
     tasks.wake_worker()
     return redirect_to("signup.pending_approvals")
+
+
+@bp.post("/lists/<int:number>/joining/refuse")
+def reject_member(number: int) -> Answer:
+    mailing_list = get_list_or_404(number, "manage")
+    done = approvals.reject_requests(mailing_list, [_posted_person_id()], current_user, clock.now())
+    flash_message(N_("Refused. The person gets a short letter.") if done else N_("Nobody waited there any more."))
+    tasks.wake_worker()
+    return redirect_to("signup.pending_approvals")
+
+
+def _posted_person_id() -> int:
+    return request.form.get("person", 0, type=parse_row_id)

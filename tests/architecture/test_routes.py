@@ -19,7 +19,8 @@ OPEN_TO_ALL = {
     "inbound.show_signup",
     "inbound.confirm_signup",
     "inbound.show_membership",
-    "inbound.change_membership",
+    "inbound.stop_membership",
+    "inbound.resume_membership",
     "inbound.show_held_post",
     "inbound.release_held_post",
     "notices.show_reminder_cancel_link",
@@ -35,7 +36,8 @@ WITHOUT_TOKEN = {
     "notices.cancel_reminder_by_link",
     "notices.cancel_by_link",
     "inbound.confirm_signup",
-    "inbound.change_membership",
+    "inbound.stop_membership",
+    "inbound.resume_membership",
     "inbound.release_held_post",
 }
 """The mark in its address, mailed to the writer alone, is the authority, as on the readers' pages."""

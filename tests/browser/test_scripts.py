@@ -118,7 +118,7 @@ def settled(page: Page) -> None:
 
 NOW = "2026-10-14T05:48:00Z"
 READER = """<section id="seal"><p>not yet</p></section>
-  <form id="read" method="post" action="/r/abc" data-press-after="2026-10-14T05:51:00Z" data-now="{now}">
+  <form id="read" method="post" action="/r/abc" data-touch-url="/r/abc/touch" data-press-after="2026-10-14T05:51:00Z" data-now="{now}">
   <input type="hidden" name="how" value="press"><button>見ました</button></form><input id="other"><p class="big"></p>"""
 
 
@@ -135,10 +135,10 @@ def test_reader_who_touches_the_page_is_recorded_when_the_time_has_come(page, si
     page.focus("#other")
     settled(page)
     assert site.posts == []
-    with page.expect_response("**/r/abc"):
+    with page.expect_response("**/r/abc/touch"):
         page.clock.fast_forward(180_000)
     page.wait_for_selector("#seal[role=status]")
-    assert site.posts == [({"how": ["touch"]}, "true")]
+    assert site.posts == [({"how": ["press"]}, "true")]
     assert page.evaluate("document.activeElement.id") == "other"
     assert not page.is_visible("#read")
     page.keyboard.press("Tab")
@@ -151,7 +151,7 @@ def test_late_touch_counts_at_once(page, site):
     page.clock.fast_forward(200_000)
     settled(page)
     assert site.posts == []
-    with page.expect_response("**/r/abc"):
+    with page.expect_response("**/r/abc/touch"):
         page.mouse.wheel(0, 10)
 
 
@@ -189,7 +189,7 @@ def test_page_hidden_when_the_time_comes_waits_until_it_is_seen(page, site):
     page.clock.fast_forward(200_000)
     settled(page)
     assert site.posts == []
-    with page.expect_response("**/r/abc"):
+    with page.expect_response("**/r/abc/touch"):
         page.evaluate("window.shown = 'visible'; document.dispatchEvent(new Event('visibilitychange'))")
 
 
@@ -199,7 +199,7 @@ def test_phone_with_a_wrong_clock_waits_as_long_as_others(page, site):
     page.clock.fast_forward(170_000)
     settled(page)
     assert site.posts == []
-    with page.expect_response("**/r/abc"):
+    with page.expect_response("**/r/abc/touch"):
         page.clock.fast_forward(11_000)
 
 

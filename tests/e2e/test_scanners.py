@@ -94,9 +94,7 @@ def later(house: Installation, sent: Sent) -> Iterator[dict[int, str]]:
 
 
 def ask(url: str, method: str, agent: str) -> int:
-    request = Request(
-        url, method=method, headers={"User-Agent": agent}, data=b"hand=0&how=" if method == "POST" else None
-    )
+    request = Request(url, method=method, headers={"User-Agent": agent}, data=b"hand=0" if method == "POST" else None)
     try:
         with urlopen(request, timeout=10) as answer:  # noqa: S310
             return answer.status

@@ -83,12 +83,12 @@ def test_the_letter_goes_out_again_and_the_new_address_can_be_forgotten(as_, cli
     browser = as_("花子")
     browser.post("/account/email", data={"email": "new@school.example", "password": PASSWORD})
     first = link()
-    browser.post("/account/email/wanted")
+    browser.post("/account/email/wanted/resend")
     assert Letter.select().where(Letter.kind == "email").count() == 2
     browser.post("/account/email", data={"email": "third@school.example", "password": PASSWORD})
     assert client.post(first).status_code == 404  # it was for another address
     last = link()
-    browser.post("/account/email/wanted", data={"forget": "1"})
+    browser.post("/account/email/wanted/forget")
     assert client.post(last).status_code == 404
     assert User.get(User.name == "花子").email == "user1@school.example"
     assert "まだ確認されていません" not in browser.get("/account").text

@@ -169,12 +169,12 @@ def test_a_scanners_press_is_no_answer(app, sent, hers):
 def test_the_script_presses_only_where_the_list_is_set_so(reader, sent, hers, school):
     """T-50: off by default; then only for the choice that was opened."""
     assert "data-press-after" not in page(reader.get(f"/a/{hers.token}/2"))
-    assert reader.post(f"/a/{hers.token}/2", data={"q1": "2", "how": "touch"}).status_code == 204
+    assert reader.post(f"/a/{hers.token}/2/touch", data={"q1": "2"}).status_code == 204
     MailingList.update(answer_on_open=True).where(MailingList.id == school.lists["1-1"].id).execute()
     assert "data-press-after" in page(reader.get(f"/a/{hers.token}/2"))
-    assert reader.post(f"/a/{hers.token}/2", data={"q1": "1", "how": "touch"}).status_code == 204
+    assert reader.post(f"/a/{hers.token}/2/touch", data={"q1": "1"}).status_code == 204
     assert counts(sent) == [0, 0, 0]
-    answer = reader.post(f"/a/{hers.token}/2", data={"q1": "2", "how": "touch"})
+    answer = reader.post(f"/a/{hers.token}/2/touch", data={"q1": "2"})
     assert answer.status_code == 200 and 'id="seal"' in page(answer) and counts(sent) == [0, 1, 0]
 
 

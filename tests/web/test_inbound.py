@@ -192,13 +192,14 @@ def test_leaving_and_coming_back(client, school):
     mine = (Membership.person == person) & (Membership.list == the_list)
     assert "止めますか" in client.get(url).get_data(as_text=True)
     assert Membership.get(mine).state == "active"
-    client.post(url, data={"act": "stop"})
-    client.post(url, data={"act": "stop"})
+    client.post(f"{url}/stop")
+    client.post(f"{url}/stop")
     assert Membership.get(mine).state == "stopped"
-    client.post(url, data={"act": "nonsense"})
-    client.post(url, data={"act": "resume"})
+    assert client.post(f"{url}/nonsense").status_code == 404
+    assert client.post(url).status_code == 405
+    client.post(f"{url}/resume")
     assert Membership.get(mine).state == "active"
-    assert client.post(url[:-2] + "xx", data={"act": "stop"}).status_code == 404
+    assert client.post(url[:-2] + "xx/stop").status_code == 404
 
 
 def test_replies_are_shown_escaped(app, school):

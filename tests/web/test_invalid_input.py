@@ -41,7 +41,7 @@ def test_number_beyond_every_row_in_a_form_or_query_means_nobody(as_, client, sc
     told = f"/notices/{sent.notice.id}/board/told"
     assert browser.post(told, data={"tell": number}).status_code == 303
     leave = f"/u/{sent.deliveries['石川 直樹'].token}"
-    answer = client.post(leave, data={"do": "stop", "list": number}, headers={"User-Agent": "Firefox"})
+    answer = client.post(f"{leave}/stop", data={"list": number}, headers={"User-Agent": "Firefox"})
     assert answer.status_code == 303
 
 

@@ -73,8 +73,8 @@ def test_who_may_only_look_sees_no_address_and_changes_nothing(as_, aoyama, one)
     assert "aoyama.k" not in shown
     assert looker.get(url(aoyama, "/edit")).status_code == 403
     assert looker.get(url(aoyama, "/address")).status_code == 403
-    for path in ("/release", "/test", "/household/split", f"/lists/{one.id}", f"/lists/{one.id}/remove"):
-        assert looker.post(url(aoyama, path), data={"action": "stop"}).status_code == 403
+    for path in ("/release", "/test", "/household/split", f"/lists/{one.id}/stop", f"/lists/{one.id}/remove"):
+        assert looker.post(url(aoyama, path)).status_code == 403
 
 
 @pytest.mark.parametrize(
@@ -275,22 +275,22 @@ def test_a_test_letter_goes_out_also_to_who_stopped_but_not_to_a_dead_address(as
 @pytest.mark.proves("T-24")
 def test_one_list_is_stopped_and_resumed(as_, aoyama, one, school):
     browser, place = as_("花子"), Membership.get(Membership.person == aoyama, Membership.list == one)
-    browser.post(url(aoyama, f"/lists/{one.id}"), data={"action": "stop"})
+    browser.post(url(aoyama, f"/lists/{one.id}/stop"))
     assert again(place).state == "stopped"
-    browser.post(url(aoyama, f"/lists/{one.id}"), data={"action": "resume"})
+    browser.post(url(aoyama, f"/lists/{one.id}/resume"))
     assert again(place).state == "active"
     whole = school.lists["whole"]
-    assert browser.post(url(aoyama, f"/lists/{whole.id}"), data={"action": "stop"}).status_code == 404
-    assert browser.post(url(aoyama, f"/lists/{one.id}"), data={"action": "x"}).status_code == 400
+    assert browser.post(url(aoyama, f"/lists/{whole.id}/stop")).status_code == 404
+    assert browser.post(url(aoyama, f"/lists/{one.id}/x")).status_code == 404
 
 
 def test_the_own_stop_asks_for_the_wish(as_, aoyama, one):
     Membership.update(state="stopped", stopped_by="reader").where(Membership.person == aoyama).execute()
     browser, place = as_("花子"), Membership.get(Membership.person == aoyama, Membership.list == one)
-    asked = browser.post(url(aoyama, f"/lists/{one.id}"), data={"action": "resume"})
+    asked = browser.post(url(aoyama, f"/lists/{one.id}/resume"))
     assert "ご本人の意思" in text(asked)
     assert again(place).state == "stopped"
-    browser.post(url(aoyama, f"/lists/{one.id}"), data={"action": "resume", "wished": "y"})
+    browser.post(url(aoyama, f"/lists/{one.id}/resume"), data={"wished": "y"})
     assert again(place).state == "active"
 
 
@@ -298,7 +298,7 @@ def test_who_waits_is_approved(as_, aoyama, one):
     Membership.update(state="pending").where(Membership.person == aoyama, Membership.list == one).execute()
     browser = as_("花子")
     assert "承認する" in text(browser.get(url(aoyama)))
-    browser.post(url(aoyama, f"/lists/{one.id}"), data={"action": "approve"})
+    browser.post(url(aoyama, f"/lists/{one.id}/approve"))
     assert Membership.get(Membership.person == aoyama, Membership.list == one).state == "active"
 
 

@@ -209,13 +209,13 @@ def test_each_list_is_stopped_and_resumed_alone(client, school, father, page):
     """T-24: GET does nothing; both are repeatable."""
     the_list = school.lists["1-1"]
     mine = (Membership.person == father) & (Membership.list == the_list)
-    client.get(f"{page}/list?list={the_list.id}&do=stop")
+    assert client.get(f"{page}/lists/{the_list.id}/stop").status_code == 405
     assert Membership.get(mine).state == "active"
     for _ in range(2):
-        client.post(f"{page}/list", data={"list": the_list.id, "do": "stop"})
+        client.post(f"{page}/lists/{the_list.id}/stop")
     assert (Membership.get(mine).state, Membership.get(mine).stopped_by) == ("stopped", "reader")
     assert Membership.get(Membership.person == father, Membership.list == school.lists["whole"]).state == "active"
-    client.post(f"{page}/list", data={"list": the_list.id, "do": "resume"})
+    client.post(f"{page}/lists/{the_list.id}/resume")
     assert Membership.get(mine).state == "active"
 
 
@@ -223,8 +223,8 @@ def test_what_a_manager_stopped_stays_and_foreign_lists_are_nothing(client, scho
     mine = (Membership.person == father) & (Membership.list == school.lists["1-1"])
     Membership.update(state="stopped", stopped_by="manager").where(mine).execute()
     for number in (school.lists["1-1"].id, school.lists["2-1"].id, 999, 2**70):
-        client.post(f"{page}/list", data={"list": number, "do": "resume"})
-        client.post(f"{page}/list", data={"list": number, "do": "join"})
+        client.post(f"{page}/lists/{number}/resume")
+        client.post(f"{page}/lists/{number}/join")
     assert Membership.get(mine).state == "stopped"
     assert not Membership.select().where(Membership.person == father, Membership.list == school.lists["2-1"]).exists()
 
@@ -234,7 +234,7 @@ def test_the_other_lists_of_the_child_are_one_press_away(client, school):
     Membership.create(person=mother, list=school.lists["1-1"], child=school.children["石川 蓮"])
     url = f"/p/{preference_page.sign_page_token(mother, clock.now() + preference_page.LINK_LIFETIME)}"
     assert "全校" in text(client.get(url))
-    client.post(f"{url}/list", data={"list": school.lists["whole"].id, "do": "join"})
+    client.post(f"{url}/lists/{school.lists['whole'].id}/join")
     place = Membership.get(Membership.person == mother, Membership.list == school.lists["whole"])
     assert (place.state, place.child.name) == ("active", "石川 蓮")
 
@@ -322,7 +322,7 @@ def test_a_notice_never_links_to_it(school):
 def test_a_scanner_that_presses_changes_nothing(client, school, father, page):
     agent = {"User-Agent": "Mozilla/5.0 (compatible; Googlebot/2.1)"}
     client.post(f"{page}/delete", headers=agent)
-    client.post(f"{page}/list", data={"list": school.lists["1-1"].id, "do": "stop"}, headers=agent)
+    client.post(f"{page}/lists/{school.lists['1-1'].id}/stop", headers=agent)
     assert Membership.select().where(Membership.person == father, Membership.state == "active").count() == 2
     assert MailingList.get_by_id(school.lists["1-1"].id)
 
@@ -337,7 +337,7 @@ def test_who_is_not_taken_for_a_guardian_changes_no_child(client, school, state,
     Membership.create(person=who, list=school.lists["1-1"], child=child, state=state, stopped_by=by)
     url = f"/p/{preference_page.sign_page_token(who, clock.now() + preference_page.LINK_LIFETIME)}"
     client.post(url, data={"name": "だれか", "language": "ja", f"child{child.id}-name": "いたずら"})
-    client.post(f"{url}/list", data={"list": school.lists["whole"].id, "do": "join"})
+    client.post(f"{url}/lists/{school.lists['whole'].id}/join")
     assert Child.get_by_id(child.id).name == "石川 蓮"
     assert Membership.select().where(Membership.person == who).count() == 1
 
@@ -375,7 +375,7 @@ def test_who_joins_another_list_is_promised_no_more_than_is_so(client, school, m
     Membership.delete().where(Membership.person == mother, Membership.list == room).execute()
     MailingList.update(join_mode=mode).where(MailingList.id == room.id).execute()
     mine = f"/p/{preference_page.sign_page_token(mother, clock.now() + preference_page.LINK_LIFETIME)}"
-    got = client.post(f"{mine}/list", data={"list": room.id, "do": "join"}, follow_redirects=True)
+    got = client.post(f"{mine}/lists/{room.id}/join", follow_redirects=True)
     shown = re.search(r'role="status".*?</', text(got), re.S)
     place = Membership.get(Membership.person == mother, Membership.list == room)
     assert place.state == state

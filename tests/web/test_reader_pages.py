@@ -118,7 +118,7 @@ def test_the_button_needs_no_script_and_the_page_no_cookie(reader, hers):
         reader.post(f"/r/{hers.token}"),
         reader.get(f"/r/{hers.token}?p=1&done=1"),
         reader.get(f"/u/{hers.token}"),
-        reader.post(f"/u/{hers.token}", data={"do": "stop", "list": hers.list_id}),
+        reader.post(f"/u/{hers.token}/stop", data={"list": hers.list_id}),
         reader.post(f"/u/{hers.token}/one-click"),
         reader.get(f"/r/{UNKNOWN}"),
     ]
@@ -138,13 +138,15 @@ def test_readers_forms_are_exempt_from_csrf_and_nothing_else_is(app, reader, her
 
 
 @pytest.mark.proves("T-44")
-@pytest.mark.parametrize("path", ["/r/{}", "/u/{}", "/u/{}/one-click"])
-def test_an_unknown_token_is_told_kindly(reader, school, path):
+@pytest.mark.parametrize(
+    ("path", "posted"), [("/r/{}", ""), ("/u/{}", "/stop"), ("/u/{}", "/misdirected"), ("/u/{}/one-click", "")]
+)
+def test_an_unknown_token_is_told_kindly(reader, school, path, posted):
     """T-44: 404, nothing recorded."""
     answer = reader.get(path.format(UNKNOWN))
     assert answer.status_code == 404
     assert "このページは開けませんでした" in page(answer) and "電話 000-0000-0000" in page(answer)
-    assert reader.post(path.format(UNKNOWN)).status_code == 404
+    assert reader.post(path.format(UNKNOWN) + posted).status_code == 404
     assert PageView.select().count() == 0
 
 
@@ -212,9 +214,9 @@ def test_a_scanner_that_opens_and_posts_everything_changes_nobody(scanner, hers)
     for path in (f"/r/{hers.token}", f"/u/{hers.token}", f"/u/{hers.token}/one-click"):
         scanner.get(path)
     scanner.post(f"/r/{hers.token}")
-    scanner.post(f"/r/{hers.token}", data={"how": "touch"})
-    scanner.post(f"/u/{hers.token}", data={"do": "stop", "list": hers.list_id})
-    scanner.post(f"/u/{hers.token}", data={"do": "strange"})
+    scanner.post(f"/r/{hers.token}/touch")
+    scanner.post(f"/u/{hers.token}/stop", data={"list": hers.list_id})
+    scanner.post(f"/u/{hers.token}/misdirected")
     found = fresh(hers)
     assert found.read_at is None and found.misdirected_at is None
     assert Membership.select().where(Membership.person == hers.person, Membership.state == "active").count() == 2
@@ -222,7 +224,7 @@ def test_a_scanner_that_opens_and_posts_everything_changes_nobody(scanner, hers)
 
 
 def touch(browser, one, **headers):
-    return browser.post(f"/r/{one.token}", data={"how": "touch"}, headers={"HX-Request": "true", **headers})
+    return browser.post(f"/r/{one.token}/touch", headers={"HX-Request": "true", **headers})
 
 
 def test_a_touch_before_180_seconds_is_a_visit(reader, hers):
@@ -288,16 +290,16 @@ def test_the_leave_page_asks_first(reader, hers):
 
 @pytest.mark.proves("T-21", "D-26")
 def test_stop_and_turn_on_again(reader, hers):
-    answer = reader.post(f"/u/{hers.token}", data={"do": "stop", "list": hers.list_id})
+    answer = reader.post(f"/u/{hers.token}/stop", data={"list": hers.list_id})
     assert answer.status_code == 303 and stopped(hers.person) == 1
     text = page(reader.get(answer.location))
     assert "「1年1組」のメールを止めました。" in text and "元に戻す" in text
-    reader.post(f"/u/{hers.token}", data={"do": "resume", "list": hers.list_id})
+    reader.post(f"/u/{hers.token}/resume", data={"list": hers.list_id})
     assert stopped(hers.person) == 0
 
 
 def test_lists_that_the_letter_does_not_cover_cannot_be_stopped(reader, school, hers):
-    reader.post(f"/u/{hers.token}", data={"do": "stop", "list": [school.lists["whole"].id, "x"]})
+    reader.post(f"/u/{hers.token}/stop", data={"list": [school.lists["whole"].id, "x"]})
     assert stopped(hers.person) == 0
 
 
@@ -305,13 +307,13 @@ def test_several_lists_are_offered_each(reader, school):
     one = cast_notices.send([school.lists["whole"], school.lists["1-1"]]).deliveries["青山 美咲"]
     text = page(reader.get(f"/u/{one.token}"))
     assert text.count('type="checkbox"') == 2 and "全校" in text and "1年1組" in text
-    reader.post(f"/u/{one.token}", data={"do": "stop", "list": [school.lists["1-1"].id]})
+    reader.post(f"/u/{one.token}/stop", data={"list": [school.lists["1-1"].id]})
     text = page(reader.get(f"/u/{one.token}"))
     assert "「1年1組」のメールを止めました。" in text and "「全校」のメールを止めますか。" in text
 
 
 def test_meant_for_another_family(reader, hers):
-    answer = reader.post(f"/u/{hers.token}", data={"do": "strange"})
+    answer = reader.post(f"/u/{hers.token}/misdirected")
     text = page(reader.get(answer.location))
     assert fresh(hers).misdirected_at and stopped(hers.person) == 2  # every list, not only that of the letter
     assert "学校に知らせました" in text
@@ -362,7 +364,7 @@ def test_a_person_whose_browser_says_no_name_can_press(app, hers):
     """T-20, T-44: some browsers hide what they are; a touch reported without a name does not count, a press does."""
     nameless = app.test_client()
     nameless.environ_base["HTTP_USER_AGENT"] = ""
-    nameless.post(f"/r/{hers.token}", data={"how": "touch"})
+    nameless.post(f"/r/{hers.token}/touch")
     assert fresh(hers).read_at is None
     assert nameless.post(f"/r/{hers.token}").status_code == 303
     assert fresh(hers).read_via == "press"
