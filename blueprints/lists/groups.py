@@ -14,20 +14,11 @@ from core.members.segment_rules import InvalidRule, RuleBlocks, SegmentRule
 from core.notices import drafts
 from i18n import N_
 from models import Group, MailingList
-from web import (
-    _,
-    flash_message,
-    get_list_or_404,
-    get_notice_or_404,
-    is_htmx,
-    language,
-    parse_row_id,
-    redirect_to,
-    render_page,
-)
+from web import _, flash_message, get_list_or_404, get_notice_or_404, language, parse_row_id, redirect_to, render_page
 
 Answer = Response | tuple[str, int]
 PREVIEW_SIZE = 12
+_PREVIEW = "lists/_group_preview.html"
 
 
 @bp.get("/<int:number>/groups", endpoint="groups")
@@ -92,23 +83,55 @@ def _rule_lines(group: Group) -> list[tuple[str, SegmentRule]]:
     ]
 
 
-@bp.route("/<int:number>/groups/new", methods=["GET", "POST"])
+@bp.get("/<int:number>/groups/new")
 def add_group(number: int) -> Answer:
-    """Make a group by a condition; what it finds is shown before it is saved."""
-    mailing_list = get_list_or_404(number, "send")
-    if request.method == "GET":
-        return _condition_page(mailing_list, None, PostedCondition("", []))
-    return _preview_or_save(mailing_list, None)
+    return _condition_page(get_list_or_404(number, "send"), None, PostedCondition("", []))
 
 
-@bp.route("/<int:number>/groups/<int:group>", methods=["GET", "POST"])
+@bp.get("/<int:number>/groups/<int:group>")
 def edit_group(number: int, group: int) -> Answer:
-    """Show and change one group of the list; another list's is 404."""
+    """Show one group of the list; another list's is 404."""
     mailing_list = get_list_or_404(number, "send")
     found = _group_or_404(mailing_list, group)
-    if request.method == "GET":
-        return _group_page(mailing_list, found, PostedCondition(found.name, _rule_lines(found)))
-    return _preview_or_save(mailing_list, found)
+    return _group_page(mailing_list, found, PostedCondition(found.name, _rule_lines(found)))
+
+
+@bp.post("/<int:number>/groups/new/preview", defaults={"group": None})
+@bp.post("/<int:number>/groups/<int:group>/preview")
+def preview_group(number: int, group: int | None) -> Answer:
+    """Show whom the condition finds; save nothing."""
+    mailing_list = get_list_or_404(number, "send")
+    found, typed = _group_or_none(mailing_list, group), _read_condition()
+    try:
+        typed.blocks  # noqa: B018 (raises if a rule is wrong)
+    except InvalidRule as wrong:
+        return _invalid_page(mailing_list, found, typed, wrong=wrong, partial=_PREVIEW)
+    return _condition_page(mailing_list, found, typed, partial=_PREVIEW)
+
+
+@bp.post("/<int:number>/groups/new/rule", defaults={"group": None})
+@bp.post("/<int:number>/groups/<int:group>/rule")
+def add_rule(number: int, group: int | None) -> Answer:
+    """Show the form with one more empty rule; save nothing."""
+    mailing_list = get_list_or_404(number, "send")
+    return _condition_page(mailing_list, _group_or_none(mailing_list, group), _read_condition(), looked_at=False)
+
+
+@bp.post("/<int:number>/groups/new", defaults={"group": None})
+@bp.post("/<int:number>/groups/<int:group>")
+def save_group(number: int, group: int | None) -> Answer:
+    mailing_list = get_list_or_404(number, "send")
+    found, typed = _group_or_none(mailing_list, group), _read_condition()
+    try:
+        return _save(mailing_list, found, typed)
+    except InvalidRule as wrong:
+        return _invalid_page(mailing_list, found, typed, wrong=wrong)
+    except DomainError as refused:
+        return _invalid_page(mailing_list, found, typed, name_wrong=_(refused.message))
+
+
+def _group_or_none(mailing_list: MailingList, number: int | None) -> Group | None:
+    return None if number is None else _group_or_404(mailing_list, number)
 
 
 def _group_or_404(mailing_list: MailingList, number: int) -> Group:
@@ -131,23 +154,9 @@ def _group_page(mailing_list: MailingList, group: Group, typed: PostedCondition,
     )
 
 
-def _preview_or_save(mailing_list: MailingList, group: Group | None) -> Answer:
-    """Answer a form: look whom it finds, offer one more rule, or save."""
-    typed, act = _read_condition(), request.form.get("act", "look")
-    try:
-        if act == "save":
-            return _save(mailing_list, group, typed)
-        if act == "look":
-            typed.blocks  # noqa: B018 (says what is wrong)
-    except InvalidRule as wrong:
-        return _invalid_page(mailing_list, group, typed, wrong=wrong)
-    except DomainError as refused:
-        return _invalid_page(mailing_list, group, typed, name_wrong=_(refused.message))
-    return _condition_page(mailing_list, group, typed, looked_at=act == "look")
-
-
 def _invalid_page(mailing_list: MailingList, group: Group | None, typed: PostedCondition, **wrong: Any) -> Answer:
     if group and not group.condition:
+        wrong.pop("partial", None)
         return _group_page(mailing_list, group, typed, status=422, **wrong)
     return _condition_page(mailing_list, group, typed, status=422, **wrong)
 
@@ -189,10 +198,10 @@ def _condition_page(
     wrong: InvalidRule | None = None,
     name_wrong: str = "",
     looked_at: bool = True,
+    partial: str | None = None,
 ) -> Answer:
     """Show the form with one empty line more than there are rules, and whom the condition finds."""
     condition = typed.blocks if typed.lines and wrong is None and looked_at else ()
-    partial = "lists/_group_preview.html" if is_htmx() and request.form.get("act", "look") == "look" else None
     return render_page(
         "lists/group.html",
         partial,

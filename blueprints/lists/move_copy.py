@@ -1,6 +1,6 @@
 """Moving and copying members between lists: a page of its own, for administrators alone (T-35)."""
 
-from flask import Response, request
+from flask import Response, abort, make_response, request
 from flask_login import current_user
 
 import clock
@@ -13,22 +13,31 @@ from web import flash_message, get_list_or_404, parse_row_id, permissions, redir
 Answer = Response | tuple[str, int]
 
 
-@bp.route("/<int:number>/transfer", methods=["GET", "POST"])
+@bp.get("/<int:number>/transfer")
 @requires("admin")
-def move_copy_members(number: int) -> Answer:
-    """Choose people and the other list; say what will happen; do it."""
-    source = get_list_or_404(number, "manage")
-    chosen = request.form.getlist("m", type=parse_row_id)
-    target = _target_list(source)
-    kind = request.form.get("kind", "move")
-    if request.method == "GET" or request.form.get("act") == "choose":
-        return _move_copy_page(source, chosen)
-    if not chosen:
-        return _move_copy_page(source, chosen, N_("Please choose somebody first."))
-    if target is None or kind not in move_copy.KINDS:
-        return _move_copy_page(source, chosen, N_("Choose the list into which they are to go."))
-    if not request.form.get("sure"):
-        return _confirm_page(source, target, kind, chosen)
+def show_move_copy(number: int) -> Answer:
+    return _move_copy_page(get_list_or_404(number, "manage"), [])
+
+
+@bp.post("/<int:number>/transfer/choose")
+@requires("admin")
+def choose_move_copy(number: int) -> Answer:
+    """Show the page with the members ticked in the roster."""
+    return _move_copy_page(get_list_or_404(number, "manage"), request.form.getlist("m", type=parse_row_id))
+
+
+@bp.post("/<int:number>/transfer")
+@requires("admin")
+def confirm_move_copy(number: int) -> Answer:
+    """Say what will happen, and ask."""
+    source, target, kind, chosen = _posted_move_copy(number)
+    return _confirm_page(source, target, kind, chosen)
+
+
+@bp.post("/<int:number>/transfer/run")
+@requires("admin")
+def run_move_copy(number: int) -> Answer:
+    source, target, kind, chosen = _posted_move_copy(number)
     done = move_copy.move_or_copy(kind, source, target, chosen, current_user, clock.now())
     sentence = (
         N_("%(new)s people were moved into “%(list)s”, %(there)s were there already.")
@@ -37,6 +46,19 @@ def move_copy_members(number: int) -> Answer:
     )
     flash_message(sentence, new=done.new, there=done.there, list=target.name)
     return redirect_to("lists.show", number=target.id)
+
+
+def _posted_move_copy(number: int) -> tuple[MailingList, MailingList, str, list[int]]:
+    """Return source, target, kind and people; if one of them is missing, answer with the page and the sentence."""
+    source = get_list_or_404(number, "manage")
+    chosen = request.form.getlist("m", type=parse_row_id)
+    target, kind = _target_list(source), request.form.get("kind", "move")
+    if not chosen:
+        abort(make_response(_move_copy_page(source, chosen, N_("Please choose somebody first."))))
+    if target is None or kind not in move_copy.KINDS:
+        wrong = N_("Choose the list into which they are to go.")
+        abort(make_response(_move_copy_page(source, chosen, wrong)))
+    return source, target, kind, chosen
 
 
 def _target_list(source: MailingList) -> MailingList | None:

@@ -30,7 +30,6 @@ from web import (
 )
 
 Answer = Response | tuple[str, int]
-BULK_ACTIONS = ("stop", "resume", "approve", "remove", "group")
 
 
 @bp.get("")
@@ -102,46 +101,59 @@ def _url_with(**changes: object) -> str:
     return url_for("lists.show", number=request.view_args["number"] if request.view_args else 0, **wanted)
 
 
-@bp.post("/<int:number>/members")
-def change_members(number: int) -> Answer:
-    """Stop, resume, approve or remove the chosen members; removing and unwished resuming ask first (T-24)."""
-    mailing_list = get_list_or_404(number, "manage")
-    action = request.form.get("action", "")
-    chosen = request.form.getlist("m", type=parse_row_id)
-    if action not in BULK_ACTIONS:
-        abort(400)
-    if not chosen:
-        flash_message(N_("Please choose somebody first."), "wrong")
-        return redirect_to("lists.show", number=number)
-    if action == "group":
-        return _choose_group_page(mailing_list, chosen)
-    if action == "remove" and not request.form.get("sure"):
-        return _confirm_page("remove", mailing_list, chosen)
-    try:
-        _apply_to_members(action, mailing_list, chosen)
-    except members.StoppedByReader as refused:
-        return _confirm_page("resume", mailing_list, chosen, refused.people)
+@bp.post("/<int:number>/members/stop")
+def stop_members(number: int) -> Answer:
+    mailing_list, chosen = _chosen_members(number)
+    stopped = members.stop_mail(mailing_list, chosen, current_user, clock.now())
+    flash_message(N_("The mail is stopped for %(number)s people."), number=stopped)
     return redirect_to("lists.show", number=number)
 
 
-def _apply_to_members(action: str, mailing_list: MailingList, chosen: list[int]) -> None:
-    now, by = clock.now(), current_user
-    if action == "stop":
-        flash_message(
-            N_("The mail is stopped for %(number)s people."), number=members.stop_mail(mailing_list, chosen, by, now)
-        )
-    elif action == "approve":
-        flash_message(
-            N_("%(number)s people are members now."), number=approvals.approve_requests(mailing_list, chosen, by, now)
-        )
-    elif action == "remove":
-        flash_message(
-            N_("%(number)s people are removed."), number=members.remove_members(mailing_list, chosen, by, now)
-        )
-    else:
-        wished = bool(request.form.get("wished"))
-        resumed = members.resume_mail(mailing_list, chosen, by, now, wished=wished)
-        flash_message(N_("The mail is on again for %(number)s people."), number=resumed)
+@bp.post("/<int:number>/members/approve")
+def approve_members(number: int) -> Answer:
+    mailing_list, chosen = _chosen_members(number)
+    approved = approvals.approve_requests(mailing_list, chosen, current_user, clock.now())
+    flash_message(N_("%(number)s people are members now."), number=approved)
+    return redirect_to("lists.show", number=number)
+
+
+@bp.post("/<int:number>/members/resume")
+def resume_members(number: int) -> Answer:
+    """Resume the mail; if readers stopped it themselves, ask for `wished` first (T-24)."""
+    mailing_list, chosen = _chosen_members(number)
+    wished = bool(request.form.get("wished"))
+    try:
+        resumed = members.resume_mail(mailing_list, chosen, current_user, clock.now(), wished=wished)
+    except members.StoppedByReader as refused:
+        return _confirm_page("resume", mailing_list, chosen, refused.people)
+    flash_message(N_("The mail is on again for %(number)s people."), number=resumed)
+    return redirect_to("lists.show", number=number)
+
+
+@bp.post("/<int:number>/members/remove")
+def remove_members(number: int) -> Answer:
+    """Ask for `sure`, then remove the chosen members."""
+    mailing_list, chosen = _chosen_members(number)
+    if not request.form.get("sure"):
+        return _confirm_page("remove", mailing_list, chosen)
+    removed = members.remove_members(mailing_list, chosen, current_user, clock.now())
+    flash_message(N_("%(number)s people are removed."), number=removed)
+    return redirect_to("lists.show", number=number)
+
+
+@bp.post("/<int:number>/members/group")
+def choose_group(number: int) -> Answer:
+    return _choose_group_page(*_chosen_members(number))
+
+
+def _chosen_members(number: int) -> tuple[MailingList, list[int]]:
+    """Return the list and the ticked members; if none is ticked, redirect to the list with a message."""
+    mailing_list = get_list_or_404(number, "manage")
+    chosen = request.form.getlist("m", type=parse_row_id)
+    if not chosen:
+        flash_message(N_("Please choose somebody first."), "wrong")
+        abort(redirect_to("lists.show", number=number))
+    return mailing_list, chosen
 
 
 def _choose_group_page(mailing_list: MailingList, chosen: list[int]) -> Answer:

@@ -118,21 +118,34 @@ def _changed_parts(context: dict) -> Response:
 
 @bp.post("/notices/<int:number>/board/told")
 def mark_phoned(number: int):
-    """Mark families as told by telephone, or take the mark back."""
+    notice, lists = _markable_lists(number)
+    deliveries = _posted_delivery_ids(request.form["deliveries"])
+    if phone_marks.mark_phoned(notice, deliveries, by=current_user, lists=lists, now=clock.now()):
+        flash_message(N_("Marked as told by telephone."))
+    return _redirect_to_board(notice)
+
+
+@bp.post("/notices/<int:number>/board/told/undo")
+def unmark_phoned(number: int):
+    notice, lists = _markable_lists(number)
+    deliveries = _posted_delivery_ids(request.form["deliveries"])
+    if phone_marks.unmark_phoned(notice, deliveries, by=current_user, lists=lists):
+        flash_message(N_("The mark was taken back."))
+    return _redirect_to_board(notice)
+
+
+def _markable_lists(number: int) -> tuple[Notice, set[int] | None]:
+    """Return the notice and the lists in which the user may mark families; None means all."""
     notice = get_sent_notice(number)
     lists = permissions().seen(notice, "send")
     if lists is not None and not lists:
         forbid("send", [one.id for one in target_lists(notice)])
-    undo = "undo" in request.form
-    numbers = _posted_delivery_ids(request.form["undo" if undo else "tell"])
-    if undo:
-        done = phone_marks.unmark_phoned(notice, numbers, by=current_user, lists=lists)
-    else:
-        done = phone_marks.mark_phoned(notice, numbers, by=current_user, lists=lists, now=clock.now())
-    if done:
-        flash_message(N_("The mark was taken back.") if undo else N_("Marked as told by telephone."))
+    return notice, lists
+
+
+def _redirect_to_board(notice: Notice) -> Response:
     return redirect_to(
-        "responses.show_board", number=number, **board_display.requested_filter(notice).asked, _anchor="side"
+        "responses.show_board", number=notice.id, **board_display.requested_filter(notice).asked, _anchor="side"
     )
 
 

@@ -148,18 +148,18 @@ def test_alarms_are_shown(as_, school, sent):
 
 def test_tell_and_take_back(as_, sent):
     browser, number = as_("花子"), sent.deliveries["和田 幸子"].id
-    answer = browser.post(url(sent, "/told?view=phone"), data={"tell": number})
+    answer = browser.post(url(sent, "/told?view=phone"), data={"deliveries": number})
     assert answer.status_code == 303 and answer.location.endswith("board?view=phone#side")
     assert fresh(sent.deliveries["和田 幸子"]).phoned_by.name == "花子"
     page = text(browser.get(url(sent)))
     assert "電話で伝えた 1世帯" in page and 'class="stamp tel' in page and count(page)[0] == "0"
-    browser.post(url(sent, "/told"), data={"undo": number})
+    browser.post(url(sent, "/told/undo"), data={"deliveries": number})
     assert fresh(sent.deliveries["和田 幸子"]).phoned_at is None
 
 
 @pytest.mark.parametrize(("who", "status"), [("守", 303), ("送る子", 303), ("見る子", 403), ("太郎", 404)])
 def test_who_may_mark(as_, sent, who, status):
-    answer = as_(who).post(url(sent, "/told"), data={"tell": sent.deliveries["和田 幸子"].id})
+    answer = as_(who).post(url(sent, "/told"), data={"deliveries": sent.deliveries["和田 幸子"].id})
     assert answer.status_code == status
     assert (fresh(sent.deliveries["和田 幸子"]).phoned_at is not None) == (status == 303)
 
@@ -168,7 +168,7 @@ def test_a_viewer_gets_no_buttons(as_, sent):
     assert "<button" not in text(as_("見る子").get(url(sent, "?view=phone")))
 
 
-@pytest.mark.parametrize("data", [{}, {"tell": "x"}, {"tell": ""}, {"tell": "99999999,-1"}])
+@pytest.mark.parametrize("data", [{}, {"deliveries": "x"}, {"deliveries": ""}, {"deliveries": "99999999,-1"}])
 def test_bad_values_mark_nobody(as_, sent, data):
     assert as_("花子").post(url(sent, "/told"), data=data).status_code in (303, 400)
     assert Delivery.select().where(Delivery.phoned_at.is_null(False)).count() == 0

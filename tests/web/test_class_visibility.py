@@ -55,10 +55,13 @@ def test_who_may_only_look_learns_who_may_mark_a_call(as_, sent, tail):
     """N-17: the press 「電話で伝えた」 belongs to who may send to the class; a viewer is told who that is."""
     seen = page(as_("見る子"), f"/notices/{sent.notice.id}/{tail}")
     assert (
-        'name="tell"' not in seen and "電話で伝えたら" in seen and "花子さん、送る子さん" in seen and "太郎" not in seen
+        'name="deliveries"' not in seen
+        and "電話で伝えたら" in seen
+        and "花子さん、送る子さん" in seen
+        and "太郎" not in seen
     )
     steered = page(as_("花子"), f"/notices/{sent.notice.id}/{tail}")
-    assert 'name="tell"' in steered and "電話で伝えたら" not in steered
+    assert 'name="deliveries"' in steered and "電話で伝えたら" not in steered
 
 
 def test_record_and_first_page_count_the_own_class(as_, sent):
@@ -104,8 +107,8 @@ def test_who_has_left_the_class_is_no_longer_seen(as_, school, sent):
 def test_only_families_of_the_own_class_can_be_marked(as_, sent):
     ours, theirs = sent.deliveries["石川 直樹"], sent.deliveries["木村 恵"]
     address = f"/notices/{sent.notice.id}/board/told"
-    assert as_("見る子").post(address, data={"tell": str(ours.id)}).status_code == 403
-    as_("送る子").post(address, data={"tell": f"{ours.id},{theirs.id}"})
+    assert as_("見る子").post(address, data={"deliveries": str(ours.id)}).status_code == 403
+    as_("送る子").post(address, data={"deliveries": f"{ours.id},{theirs.id}"})
     assert fresh(ours).phoned_at and not fresh(theirs).phoned_at
 
 

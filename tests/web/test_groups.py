@@ -31,7 +31,7 @@ def draft(school) -> Notice:
 
 def typed(*rules, **more) -> dict[str, str]:
     """Return a form with rules of (field, op, value, word)."""
-    form = {"act": "save", **more}
+    form = dict(more)
     for place, (field, op, value, *word) in enumerate(rules):
         form |= {
             f"field-{place}": field,
@@ -58,11 +58,11 @@ def test_the_form_offers_the_fields_of_the_list_and_shows_whom_it_finds(hanako, 
     """E-15: preview of who matches, before anything is saved."""
     shown = get_page(hanako, f"/lists/{number}/groups/new")
     assert all(f">{name}</option>" in shown for name in ("学年", "組", "続柄", "地区")) and 'value="本町"' in shown
-    answer = hanako.post(f"/lists/{number}/groups/new", data=typed(TOWN, act="look"))
+    answer = hanako.post(f"/lists/{number}/groups/new/preview", data=typed(TOWN))
     assert answer.status_code == 200 and not Group.select().exists()
     assert "地区が「本町」" in answer.text and "<b>3</b><span>人が当てはまります" in answer.text
     assert "青山 健太" in answer.text and "石川 直樹" not in answer.text
-    part = hanako.post(f"/lists/{number}/groups/new", data=typed(TOWN, act="look"), headers={"HX-Request": "true"})
+    part = hanako.post(f"/lists/{number}/groups/new/preview", data=typed(TOWN), headers={"HX-Request": "true"})
     assert part.text.startswith('<section class="part" id="found"') and "青山 健太" in part.text
 
 
@@ -99,7 +99,7 @@ def test_what_cannot_be_saved_is_said_and_nothing_typed_is_lost(hanako, number, 
 
 def test_people_ticked_in_the_roster_go_into_a_group(hanako, number, school):
     two = [school.people["青山 健太"].id, school.people["石川 直樹"].id, school.people["加藤 誠"].id]
-    asked = hanako.post(f"/lists/{number}/members", data={"action": "group", "m": two})
+    asked = hanako.post(f"/lists/{number}/members/group", data={"m": two})
     assert "2人をグループに入れる" in asked.text and "加藤" not in asked.text
     assert hanako.post(f"/lists/{number}/groups/put", data={"m": two, "name": "役員"}).status_code == 303
     made = Group.get()
@@ -107,7 +107,7 @@ def test_people_ticked_in_the_roster_go_into_a_group(hanako, number, school):
     assert "2人" in shown and "石川 直樹" in shown
     hanako.post(f"/lists/{number}/groups/{made.id}/out", data={"m": two[0]})
     assert "青山 健太" not in get_page(hanako, f"/lists/{number}/groups/{made.id}")
-    assert hanako.post(f"/lists/{number}/groups/{made.id}", data={"act": "save", "name": "新役員"}).status_code == 303
+    assert hanako.post(f"/lists/{number}/groups/{made.id}", data={"name": "新役員"}).status_code == 303
     assert Group.get().name == "新役員" and Group.get().condition == []
 
 

@@ -86,7 +86,7 @@ def test_another_list_is_not_there(as_, one, path):
 def test_who_may_only_look_changes_nothing(as_, one, path):
     assert as_("見る子").get(url(one)).status_code == 200
     assert as_("見る子").get(url(one, path)).status_code == 403
-    assert as_("送る子").post(url(one, "/members"), data={"action": "stop", "m": 1}).status_code == 403
+    assert as_("送る子").post(url(one, "/members/stop"), data={"m": 1}).status_code == 403
     assert as_("送る子").post(url(one, "/export")).status_code == 403
 
 
@@ -174,22 +174,22 @@ def states(mailing_list):
 def test_chosen_members_are_stopped_and_resumed(as_, one, school):
     chosen = [school.people["青山 健太"].id, school.people["石川 直樹"].id]
     browser = as_("花子")
-    assert browser.post(url(one, "/members"), data={"action": "stop", "m": chosen}).status_code == 303
+    assert browser.post(url(one, "/members/stop"), data={"m": chosen}).status_code == 303
     assert states(one)["青山 健太"] == states(one)["石川 直樹"] == "stopped"
     assert states(one)["青山 美咲"] == "active"
     assert states(school.lists["whole"])["青山 健太"] == "active"
-    browser.post(url(one, "/members"), data={"action": "resume", "m": chosen})
+    browser.post(url(one, "/members/resume"), data={"m": chosen})
     assert states(one)["青山 健太"] == "active"
 
 
 def test_removing_asks_first_and_says_what_is_lost(as_, one, school):
     browser, number = as_("花子"), school.people["青山 健太"].id
-    asked = browser.post(url(one, "/members"), data={"action": "remove", "m": number})
+    asked = browser.post(url(one, "/members/remove"), data={"m": number})
     assert asked.status_code == 200
     assert "元に戻せません" in text(asked)
     assert "青山 健太" in text(asked)
     assert states(one)["青山 健太"] == "active"
-    browser.post(url(one, "/members"), data={"action": "remove", "m": number, "sure": "y"})
+    browser.post(url(one, "/members/remove"), data={"m": number, "sure": "y"})
     assert states(one)["青山 健太"] == "left"
 
 
@@ -197,24 +197,24 @@ def test_who_stopped_himself_is_resumed_on_his_wish(as_, one, school):
     number = school.people["青山 健太"].id
     Membership.update(state="stopped", stopped_by="reader").where(Membership.person == number).execute()
     browser = as_("花子")
-    asked = browser.post(url(one, "/members"), data={"action": "resume", "m": number})
+    asked = browser.post(url(one, "/members/resume"), data={"m": number})
     assert "ご本人の意思" in text(asked)
     assert states(one)["青山 健太"] == "stopped"
-    browser.post(url(one, "/members"), data={"action": "resume", "m": number, "wished": "y"})
+    browser.post(url(one, "/members/resume"), data={"m": number, "wished": "y"})
     assert states(one)["青山 健太"] == "active"
 
 
 def test_people_of_another_list_are_not_touched_by_number(as_, one, school):
     number = school.people["加藤 誠"].id
-    as_("花子").post(url(one, "/members"), data={"action": "remove", "m": number, "sure": "y"})
+    as_("花子").post(url(one, "/members/remove"), data={"m": number, "sure": "y"})
     assert states(school.lists["2-1"])["加藤 誠"] == "active"
 
 
 def test_nobody_chosen_and_odd_actions(as_, one):
     browser = as_("花子")
-    assert "選んでください" in text(browser.post(url(one, "/members"), data={"action": "stop"}, follow_redirects=True))
-    assert browser.post(url(one, "/members"), data={"action": "explode", "m": 1}).status_code == 400
-    assert browser.get(url(one, "/members")).status_code == 405
+    assert "選んでください" in text(browser.post(url(one, "/members/stop"), follow_redirects=True))
+    assert browser.post(url(one, "/members/explode"), data={"m": 1}).status_code == 404
+    assert browser.get(url(one, "/members/stop")).status_code == 405
 
 
 # ── settings, closing, export ────────────────────────────────────────────────────────────────────────────────────
