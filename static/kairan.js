@@ -85,6 +85,12 @@ document.addEventListener("htmx:afterRequest", (event) => {
   if (form && underway.has(form)) release(form);
 });
 
+// htmx posts to the `formaction` of the button that was pressed last. A form that saves itself has no button pressed.
+document.addEventListener("htmx:configRequest", (event) => {
+  const { elt, triggeringEvent } = event.detail;
+  if (elt.matches("form") && triggeringEvent && triggeringEvent.type !== "submit") event.detail.path = elt.getAttribute("hx-post") || event.detail.path;
+});
+
 // <span data-until="2026-10-14T05:52:20Z" data-now="2026-10-14T05:52:00Z">: counts down. data-now is the server's clock
 // when the page was made: a phone that is minutes off must not show minutes that nobody has.
 const lateness = new WeakMap();

@@ -9,7 +9,6 @@ from flask import request
 
 from core.notices import questions
 from core.notices.questions import QuestionDraft
-from core.settings import load_settings
 
 _KIND = re.compile(r"q(\d{1,3})-kind")
 
@@ -45,21 +44,10 @@ def _fields_of_group(asks: list[QuestionDraft]) -> QuestionFields:
     return QuestionFields(kind, first.heading if days else first.text, list(first.choices), lines, first.unit, comment)
 
 
-def read_posted() -> list[QuestionFields]:
-    """Return the questions that the form carries, after what its button did."""
+def read_posted(without: int | None = None) -> list[QuestionFields]:
+    """Return the posted questions, but for one place on the page."""
     places = sorted({int(found[1]) for name in request.form if (found := _KIND.fullmatch(name))})
-    sheets = {place: _read_question(place) for place in places[: questions.MAX_QUESTIONS]}
-    match request.form.get("act", "").split(":"):
-        case ["drop", place] if place.isdecimal():
-            sheets.pop(int(place), None)
-        case ["ask", kind] if kind in questions.PRESETS and len(sheets) < questions.MAX_QUESTIONS:
-            return [*sheets.values(), *fields_of_questions([questions.new_question(kind, load_settings().language)])]
-    return list(sheets.values())
-
-
-def is_question_button() -> bool:
-    """Say whether a button of the questions was pressed: the form comes back, nothing is saved."""
-    return request.form.get("act", "").partition(":")[0] in ("ask", "drop")
+    return [_read_question(place) for place in places[: questions.MAX_QUESTIONS] if place != without]
 
 
 def _read_question(place: int) -> QuestionFields:

@@ -11,6 +11,7 @@ import web
 from blueprints.notice_templates import bp, question_form
 from blueprints.notice_templates.forms import TemplateForm
 from core.notices import html_body, merge_fields, questions, templates
+from core.settings import load_settings
 from i18n import N_
 from models import MailingList
 from web import flash_message, get_list_or_404, get_notice_or_404, permissions, redirect_to, render_page, requires
@@ -72,32 +73,68 @@ def create_draft(code: str) -> Answer:
 @bp.route("/new", methods=["GET", "POST"])
 @requires("manage")
 def add_template() -> Answer:
-    """Write a sample, or keep words and questions of a notice (?notice=) as one."""
-    number = request.args.get("notice", type=web.parse_row_id)
-    said = templates.content_from_notice(get_notice_or_404(number)) if number is not None else None
-    return _edit_page(said, None, None)
+    """Write a template, or start from words and questions of a notice (?notice=)."""
+    return _edit_page(*_new_template(), save=request.method == "POST")
 
 
 @bp.route("/<code>/edit", methods=["GET", "POST"])
 @requires("manage")
 def edit_template(code: str) -> Answer:
-    """Change an own sample, or make an own version of a shipped one."""
+    """Change an own template, or make an own version of a shipped one."""
+    return _edit_page(*_known_template(code), save=request.method == "POST")
+
+
+@bp.post("/new/questions/add/<kind>", defaults={"code": None})
+@bp.post("/<code>/edit/questions/add/<kind>")
+@requires("manage")
+def add_question(code: str | None, kind: str) -> Answer:
+    """Show the form with one more question; save nothing."""
+    sheets = question_form.read_posted()
+    if kind in questions.PRESETS and len(sheets) < questions.MAX_QUESTIONS:
+        added = questions.new_question(kind, load_settings().language)
+        sheets = [*sheets, *question_form.fields_of_questions([added])]
+    return _edit_page(*(_known_template(code) if code else _new_template()), sheets=sheets)
+
+
+@bp.post("/new/questions/<int:place>/remove", defaults={"code": None})
+@bp.post("/<code>/edit/questions/<int:place>/remove")
+@requires("manage")
+def remove_question(code: str | None, place: int) -> Answer:
+    """Show the form without one question; save nothing."""
+    sheets = question_form.read_posted(without=place)
+    return _edit_page(*(_known_template(code) if code else _new_template()), sheets=sheets)
+
+
+Edited = tuple[templates.TemplateContent | None, int | None, templates.TemplateChoice | None]
+
+
+def _new_template() -> Edited:
+    number = request.args.get("notice", type=web.parse_row_id)
+    return templates.content_from_notice(get_notice_or_404(number)) if number is not None else None, None, None
+
+
+def _known_template(code: str) -> Edited:
     found = _editable_template(code)
-    return _edit_page(found.words, found.row.list_id if found.row else None, found)
+    return found.words, found.row.list_id if found.row else None, found
 
 
 def _edit_page(
-    said: templates.TemplateContent | None, list_id: int | None, found: templates.TemplateChoice | None
+    said: templates.TemplateContent | None,
+    list_id: int | None,
+    found: templates.TemplateChoice | None,
+    *,
+    save: bool = False,
+    sheets: list[question_form.QuestionFields] | None = None,
 ) -> Answer:
+    """Show the form, or save what was posted. sheets: the posted questions after an edit."""
     form = _template_form(said, list_id)
-    sheets = (
-        question_form.read_posted()
-        if request.method == "POST"
-        else question_form.fields_of_questions(said.questions if said else ())
-    )
+    if save:
+        sheets = question_form.read_posted()
+    elif sheets is None:
+        sheets = question_form.fields_of_questions(said.questions if said else ())
     wrong = ""
-    if request.method == "POST" and not question_form.is_question_button() and form.validate():
-        typed = form.words(question_form.questions_to_save(sheets))
+    if save and form.validate():
+        typed = form.words(question_form.questions_to_save(sheets or []))
         wrong = templates.content_error(typed)
         if not wrong and (done := _save_template(typed, form, found)):
             return done
@@ -106,6 +143,7 @@ def _edit_page(
         status=422 if form.errors or wrong else 200,
         form=form,
         sample=found,
+        code=request.view_args.get("code") if request.view_args else None,
         sheets=sheets,
         wrong=wrong,
         kinds=questions.PRESETS,

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Response, request
+from flask import Response
 from flask_login import current_user
 
 import clock
@@ -35,20 +35,27 @@ def review_page(number: int) -> Any:
     notice = _notice_under_review(number)
     if notice.state != "asked":
         return web.redirect_to("notices.show", number=number)
-    if request.args.get("part") == "files" and (
-        same := web.no_content_if_seen(len(attachment_pages.reviewed_file_ids(notice)))
-    ):
-        return same
     return _review_page(notice, ReviewForm(formdata=None))
 
 
-def _review_page(notice: Notice, form: ReviewForm, told: str = "", status: int = 200) -> Any:
+@bp.get("/<int:number>/second/files")
+@web.requires("send")
+def files_under_review(number: int) -> Any:
+    """Show which files this user has opened; 204 if `?seen=` is still their number."""
+    notice = _notice_under_review(number)
+    if notice.state != "asked":
+        return web.redirect_to("notices.show", number=number)
+    unchanged = web.no_content_if_seen(len(attachment_pages.reviewed_file_ids(notice)))
+    return unchanged or _review_page(notice, ReviewForm(formdata=None), template="notices/_attachments_review.html")
+
+
+def _review_page(
+    notice: Notice, form: ReviewForm, told: str = "", status: int = 200, template: str = "notices/review.html"
+) -> Any:
     now, force = clock.now(), load_settings()
     audience = audiences.resolve_audience(notice)
-    part = "notices/_attachments_review.html" if request.args.get("part") == "files" else None
     return web.render_page(
-        "notices/review.html",
-        part,
+        template,
         status=status,
         notice=notice,
         audience=audience,
@@ -64,7 +71,7 @@ def _review_page(notice: Notice, form: ReviewForm, told: str = "", status: int =
         if audience.receiving
         else None,
         warnings=content_checks.collect_warnings(notice, audience, now, notice.send_at, web.language()),
-        poll_page="notices.review_page",
+        poll_endpoint="notices.files_under_review",
         mark=approval.content_fingerprint(notice, audience),
         own=notice.by_id == current_user.id,
     )

@@ -50,24 +50,47 @@ class SendTime:
 @web.requires("send")
 def check_page(number: int) -> Any:
     """Show everything once more; `?at=` chooses the time, `?as=` whose letter is shown."""
+    return _render_checked(number, "notices/check.html")
+
+
+@bp.get("/<int:number>/check/letter")
+@web.requires("send")
+def reader_preview(number: int) -> Any:
+    return _render_checked(number, "notices/_reader_preview.html")
+
+
+@bp.get("/<int:number>/check/send")
+@web.requires("send")
+def send_form(number: int) -> Any:
+    return _render_checked(number, "notices/_send_form_updated.html")
+
+
+@bp.get("/<int:number>/check/files")
+@web.requires("send")
+def reviewed_files(number: int) -> Any:
+    """Show which files this user has opened; 204 if `?seen=` is still their number."""
+    notice = get_draft_as_sender(number)
+    unchanged = web.no_content_if_seen(len(attachment_pages.reviewed_file_ids(notice)))
+    return unchanged or _render_checked(number, "notices/_attachments_review.html")
+
+
+@bp.get("/<int:number>/check/links")
+@web.requires("send")
+def unreachable_links(number: int) -> str:
+    notice = get_draft_as_sender(number)
+    return render_template("notices/_link_check.html", notice=notice, silent=_unreachable_links(notice))
+
+
+def _render_checked(number: int, template: str) -> Any:
+    """Render the page or a part of it; if something is missing, redirect to the screen where it is entered."""
     notice, when = get_draft_as_sender(number), _parse_send_time(request.args.get("at", ""))
     audience = audience_of(notice, when.at)
     if missing := find_missing(notice, audience, current_user):
         return _redirect_to_missing(notice, missing)
-    wanted = request.args.get("part", "")
-    if wanted == "files" and (same := web.no_content_if_seen(len(attachment_pages.reviewed_file_ids(notice)))):
-        return same
-    if wanted == "links":
-        return render_template("notices/_link_check.html", notice=notice, silent=_unreachable_links(notice))
-    part = {
-        "letter": "notices/_reader_preview.html",
-        "send": "notices/_send_form_updated.html",
-        "files": "notices/_attachments_review.html",
-    }.get(wanted)
-    return web.render_page("notices/check.html", part, **_check_values(notice, audience, when))
+    return render_template(template, **_check_values(notice, audience, when))
 
 
-@bp.post("/<int:number>/check", endpoint="confirm_send")
+@bp.post("/<int:number>/check")
 @web.requires("send")
 def confirm_send(number: int) -> Any:
     """Send off or book what the page showed; refuse if anything is no longer so, and show what."""

@@ -1,6 +1,6 @@
 """The first two screens: who receives it, and what it says. Everything is saved as it is typed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,10 +66,54 @@ def edit_recipients(number: int) -> str:
     return _recipients_page(get_draft_or_redirect(number))
 
 
-@bp.post("/<int:number>/recipients", endpoint="save_recipients")
+@bp.post("/<int:number>/recipients")
 @web.requires("send")
 def save_recipients(number: int) -> Any:
-    """Save the choice; count, search, or go on to the words. A list that is not the user's is 404 (T-33)."""
+    """Save the choice and go on to the words, if it reaches a recipient."""
+
+    def next_screen(notice: Notice) -> Any:
+        missing = find_missing(notice, audience_of(notice)).get("targets")
+        if missing is None:
+            return web.redirect_to("notices.edit_content", number=notice.id)
+        return _recipients_not_saved(notice, missing)
+
+    return _save_recipients(number, next_screen)
+
+
+@bp.post("/<int:number>/recipients/count")
+@web.requires("send")
+def count_recipients(number: int) -> Any:
+    """Save the choice and show its count."""
+
+    def counted(notice: Notice) -> Any:
+        if web.is_htmx():
+            return render_template("notices/_recipients_counted.html", notice=notice, **_audience_values(notice))
+        return redirect(url_for("notices.edit_recipients", number=notice.id, _anchor="recipients-now"), 303)
+
+    return _save_recipients(number, counted)
+
+
+@bp.post("/<int:number>/recipients/search")
+@web.requires("send")
+def save_and_search(number: int) -> Any:
+    """Save the choice and search for people, where no script does it."""
+    text = request.form.get("find", "")
+    return _save_recipients(
+        number,
+        lambda notice: redirect(url_for("notices.edit_recipients", number=number, find=text, _anchor="find"), 303),
+    )
+
+
+@bp.post("/<int:number>/recipients/groups")
+@web.requires("send")
+def save_and_open_groups(number: int) -> Any:
+    """Save the choice and go to the groups of a list."""
+    list_id = request.form.get("of", 0, type=web.parse_row_id)
+    return _save_recipients(number, lambda notice: web.redirect_to("lists.groups", number=list_id, notice=number))
+
+
+def _save_recipients(number: int, then: Callable[[Notice], Any]) -> Any:
+    """Save the posted choice and answer with `then`. A list that the user may not send to is 404 (T-33)."""
     notice, form = get_draft_or_redirect(number), RecipientsForm()
     if not form.validate():
         return _recipients_not_saved(notice, N_("This choice could not be read. Please choose again."))
@@ -77,7 +121,7 @@ def save_recipients(number: int) -> Any:
     chosen = [*choice.lists, *choice.without], [*choice.persons, *choice.without_persons]
     if not recipients.may_send_to_all(web.permissions(), *chosen, [*choice.groups, *choice.without_groups]):
         abort(404)
-    if is_stale(notice, form.seen.data) and request.form.get("act") != "mine":
+    if is_stale(notice, form.seen.data):
         if web.is_htmx():
             web.flash_message(_CHANGED_ELSEWHERE, "wrong")
             return web.redirect_to("notices.edit_recipients", number=number)
@@ -98,7 +142,7 @@ def save_recipients(number: int) -> Any:
     except NotADraft:
         flash_already_sent(notice)
         return web.redirect_to("notices.show", number=number)
-    return _after_recipients_saved(Notice.get_by_id(number))
+    return then(Notice.get_by_id(number))
 
 
 _CHANGED_ELSEWHERE = N_(
@@ -116,26 +160,6 @@ def _read_recipients(form: RecipientsForm) -> PostedRecipients:
         groups=[one for one, value in groups.items() if value == "in"],
         without_groups=[one for one, value in groups.items() if value == "out"],
     )
-
-
-def _after_recipients_saved(notice: Notice) -> Any:
-    act = request.form.get("act", "count")
-    if act == "groups":
-        return web.redirect_to(
-            "lists.groups", number=request.form.get("of", 0, type=web.parse_row_id), notice=notice.id
-        )
-    if act == "next":
-        missing = find_missing(notice, audience_of(notice)).get("targets")
-        if missing is None:
-            return web.redirect_to("notices.edit_content", number=notice.id)
-        return _recipients_not_saved(notice, missing)
-    if web.is_htmx():
-        return render_template("notices/_recipients_counted.html", notice=notice, **_audience_values(notice))
-    if act == "find":
-        return redirect(
-            url_for("notices.edit_recipients", number=notice.id, find=request.form.get("find", ""), _anchor="find"), 303
-        )
-    return redirect(url_for("notices.edit_recipients", number=notice.id, _anchor="recipients-now"), 303)
 
 
 def _recipients_not_saved(notice: Notice, wrong: str, typed: PostedRecipients | None = None) -> tuple[str, int]:
@@ -246,19 +270,151 @@ def edit_content(number: int) -> Any:
     return _content_page(notice, _form_of_draft(notice))
 
 
-@bp.post("/<int:number>/words", endpoint="save_content")
+@bp.post("/<int:number>/words")
 @web.requires("send")
 def save_content(number: int) -> Any:
-    """Save what was typed, by itself or by "next"; a newer version from another window is never overwritten unasked."""
+    """Save what was typed: the autosave of the page, and its button."""
+    return _save_content(number, _show_saved)
+
+
+@bp.post("/<int:number>/words/overwrite")
+@web.requires("send")
+def overwrite_content(number: int) -> Any:
+    """Save over a newer version of another window."""
+    return _save_content(number, _show_saved, overwrite=True)
+
+
+@bp.post("/<int:number>/words/next")
+@web.requires("send")
+def save_and_check(number: int) -> Any:
+    """Save and go on to the check, if nothing is missing."""
+    return _save_content(number, _next_screen)
+
+
+@bp.post("/<int:number>/words/sender-name")
+@web.requires("send")
+def save_and_edit_sender_name(number: int) -> Any:
+    return _save_content(number, lambda notice, form: web.redirect_to("notices.edit_sender_name", number=number))
+
+
+@bp.post("/<int:number>/words/tracking")
+@web.requires("send")
+def save_and_edit_tracking(number: int) -> Any:
+    return _save_content(number, lambda notice, form: web.redirect_to("notices.edit_tracking", number=number))
+
+
+@bp.post("/<int:number>/words/files")
+@web.requires("send")
+def save_and_add_files(number: int) -> Any:
+    """Save and keep the chosen files, where no script does it."""
+    return _save_content(number, lambda notice, form: _redirect_to_part(number, "files"))
+
+
+@bp.post("/<int:number>/words/files/<int:file>/remove")
+@web.requires("send")
+def save_and_remove_file(number: int, file: int) -> Any:
+    """Save and take a file off, where no script does it."""
+
+    def without_file(notice: Notice, form: ContentForm) -> Any:
+        attachment_pages.remove_upload(notice, file)
+        return _redirect_to_part(number, "files")
+
+    return _save_content(number, without_file)
+
+
+@bp.post("/<int:number>/words/rich-text")
+@web.requires("send")
+def switch_to_rich_text(number: int) -> Any:
+    def decorated(notice: Notice, form: ContentForm) -> Any:
+        rich_text.decorate(notice)
+        return _redirect_to_part(number, "body")
+
+    return _save_content(number, decorated)
+
+
+@bp.post("/<int:number>/words/plain-text")
+@web.requires("send")
+def switch_to_plain_text(number: int) -> Any:
+    def plain(notice: Notice, form: ContentForm) -> Any:
+        rich_text.remove_decoration(notice)
+        return _redirect_to_part(number, "body")
+
+    return _save_content(number, plain)
+
+
+@bp.post("/<int:number>/words/images")
+@web.requires("send")
+def save_and_append_image(number: int) -> Any:
+    """Save and put a picture behind the words, where no script puts it in its place."""
+
+    def with_image(notice: Notice, form: ContentForm) -> Any:
+        rich_text.append_posted_image(notice)
+        return _redirect_to_part(number, "body")
+
+    return _save_content(number, with_image)
+
+
+@bp.post("/<int:number>/words/questions/add/<kind>")
+@web.requires("send")
+def add_question(number: int, kind: str) -> Any:
+    return _save_questions(number, question_form.AddQuestion(kind), added_question=True)
+
+
+@bp.post("/<int:number>/words/questions/<int:place>/remove")
+@web.requires("send")
+def remove_question(number: int, place: int) -> Any:
+    return _save_questions(number, question_form.RemoveQuestion(place))
+
+
+@bp.post("/<int:number>/words/questions/<int:place>/choices/add")
+@web.requires("send")
+def add_choice(number: int, place: int) -> Any:
+    """Save the questions and show one more empty choice, as the section always does."""
+    return _save_questions(number, None, added_choice=place)
+
+
+@bp.post("/<int:number>/words/questions/<int:place>/choices/<int:choice>/remove")
+@web.requires("send")
+def remove_choice(number: int, place: int, choice: int) -> Any:
+    return _save_questions(number, question_form.RemoveChoice(place, choice))
+
+
+def _save_questions(number: int, edit: question_form.Edit | None, **focus: Any) -> Any:
+    """Save the content with an edit of its questions, and show their section."""
+    return _save_content(
+        number,
+        lambda notice, form: question_form.question_section(notice, form, version_of(notice), **focus),
+        edit=edit,
+    )
+
+
+def _redirect_to_part(number: int, part: str) -> Response:
+    return web.redirect_to("notices.edit_content", number=number, _anchor=part)
+
+
+def _save_content(
+    number: int,
+    then: Callable[[Notice, ContentForm], Any],
+    *,
+    edit: question_form.Edit | None = None,
+    overwrite: bool = False,
+) -> Any:
+    """Save the posted draft and answer with `then`. Without `overwrite`, a newer version of another window stays.
+
+    A browser without script posts files along with the words: they are stored by every button.
+    """
     notice, form = get_draft_or_redirect(number), _set_choices(ContentForm())
-    form.sheets = question_form.read_posted(form)
+    form.sheets = question_form.read_posted(form, edit)
     if not form.validate() or rich_text.add_length_error(notice, form) or question_form.add_deadline_errors(form):
         return _content_not_saved(notice, form)
-    if request.form.get("act") != "mine" and is_stale(notice, form.seen.data) and _differs_from_saved(notice, form):
+    if not overwrite and is_stale(notice, form.seen.data) and _differs_from_saved(notice, form):
         return _content_not_saved(notice, form, elsewhere=True)
     try:
         drafts.save_draft(notice, now=clock.now(), step=2, **_values_to_save(notice, form))
-        return _after_content_saved(Notice.get_by_id(number), form)
+        saved = Notice.get_by_id(number)
+        if not web.is_htmx() and (wrong := attachment_pages.store_uploads(saved, request.files.getlist("file"))):
+            return _content_page(Notice.get_by_id(number), form, status=422, wrong=wrong)
+        return then(saved, form)
     except NotADraft:
         flash_already_sent(notice)
         return web.redirect_to("notices.show", number=number)
@@ -336,47 +492,24 @@ def _differs_from_saved(notice: Notice, form: ContentForm) -> bool:
     return any(getattr(notice, name) != values[name] for name in named)
 
 
-def _after_content_saved(notice: Notice, form: ContentForm) -> Any:
-    if (answer := _handle_files_without_script(notice, form)) is not None:
-        return answer
-    if request.form.get("act") in rich_text.RICH_TEXT_ACTIONS:
-        return rich_text.apply_button(notice, form)
-    if request.form.get("act") == "name":
-        return web.redirect_to("notices.edit_sender_name", number=notice.id)
-    if request.form.get("act") == "measure":
-        return web.redirect_to("notices.edit_tracking", number=notice.id)
-    if request.form.get("act") == "next":
-        missing = find_missing(audiences.as_sent_by(notice, current_user), audience_of(notice), current_user)
-        for name in ("subject", "text"):
-            if name in missing:
-                wrong = form[rich_text.body_field(name)]
-                wrong.errors = [*wrong.errors, missing[name]]
-        form.asks_wrong = missing.get("questions", "")
-        if missing.keys() & {"subject", "text", "questions"}:
-            return _content_page(notice, form, status=422)
-        return web.redirect_to(
-            "notices.check_page" if "targets" not in missing else "notices.edit_recipients", number=notice.id
-        )
-    if question_form.is_question_button():
-        return question_form.question_section(notice, form, version_of(notice))
+def _next_screen(notice: Notice, form: ContentForm) -> Any:
+    missing = find_missing(audiences.as_sent_by(notice, current_user), audience_of(notice), current_user)
+    for name in ("subject", "text"):
+        if name in missing:
+            field = form[rich_text.body_field(name)]
+            field.errors = [*field.errors, missing[name]]
+    form.asks_wrong = missing.get("questions", "")
+    if missing.keys() & {"subject", "text", "questions"}:
+        return _content_page(notice, form, status=422)
+    screen = "notices.edit_recipients" if "targets" in missing else "notices.check_page"
+    return web.redirect_to(screen, number=notice.id)
+
+
+def _show_saved(notice: Notice, form: ContentForm) -> Any:
     if web.is_htmx():
         return render_template("notices/_save_status.html", notice=notice, mark=version_of(notice), elsewhere=False)
     web.flash_message(N_("Draft saved at %(time)s."), time=format_time(notice.updated_at))
     return web.redirect_to("notices.edit_content", number=notice.id)
-
-
-def _handle_files_without_script(notice: Notice, form: ContentForm) -> Any:
-    """Take or drop files where no script does it: they come with the words, so that nothing typed is lost."""
-    act = request.form.get("act", "")
-    if web.is_htmx():
-        return None
-    if act.startswith("remove-") and act[7:].isdecimal() and len(act) < 20:
-        attachment_pages.remove_upload(notice, int(act[7:]))
-    elif wrong := attachment_pages.store_uploads(notice, request.files.getlist("file")):
-        return _content_page(Notice.get_by_id(notice.id), form, status=422, wrong=wrong)
-    elif act != "attach":
-        return None
-    return web.redirect_to("notices.edit_content", number=notice.id, _anchor="files")
 
 
 def _content_not_saved(notice: Notice, form: ContentForm, elsewhere: bool = False) -> Any:

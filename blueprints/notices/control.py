@@ -233,33 +233,43 @@ def withdraw_notice(number: int) -> str | Response:
     )
 
 
-@bp.route("/<int:number>/correct", methods=["GET", "POST"])
+@bp.get("/<int:number>/correct")
 @web.requires("send")
-def start_correction(number: int) -> str | Response:
-    """Say what a correction is, then begin one: a draft to the same recipients, marked 【訂正】."""
+def start_correction(number: int) -> str:
+    """Say what a correction is, and offer the two kinds."""
+    return render_template("notices/correct.html", notice=_started_notice(number))
+
+
+@bp.post("/<int:number>/correct")
+@web.requires("send")
+def create_correction(number: int) -> Response:
+    """Make a draft to the same recipients, marked 【訂正】."""
+    return _open_correction(related_notices.create_correction(_started_notice(number), current_user, clock.now()))
+
+
+@bp.post("/<int:number>/correct/apology")
+@web.requires("send")
+def withdraw_and_apologise(number: int) -> Response:
+    """Withdraw the notice, then make a draft that repeats nothing of it."""
+    notice, now = _started_notice(number), clock.now()
+    if notice.state != "withdrawn":
+        try:
+            workflow.withdraw_notice(notice, current_user, now)
+        except DomainError as refusal:
+            web.flash_message(refusal.message, kind="wrong", **refusal.values)
+            return web.redirect_to("notices.show", number=notice.id)
+        tasks.wake_worker()
+    return _open_correction(related_notices.create_apology(notice, current_user, now))
+
+
+def _started_notice(number: int) -> Notice:
     notice = web.get_notice_or_404(number, "send")
-    if notice.started_at is None:
-        abort(404)
-    if request.method == "POST":
-        return _create_correction(notice)
-    return render_template("notices/correct.html", notice=notice)
+    return abort(404) if notice.started_at is None else notice
 
 
-def _create_correction(notice: Notice) -> Response:
-    """Make the draft; the one that repeats nothing withdraws the notice first, as its button says."""
-    now, make = clock.now(), related_notices.create_correction
-    if request.form.get("what") == "neutral":
-        make = related_notices.create_apology
-        if notice.state != "withdrawn":
-            try:
-                workflow.withdraw_notice(notice, current_user, now)
-            except DomainError as refusal:
-                web.flash_message(refusal.message, kind="wrong", **refusal.values)
-                return web.redirect_to("notices.show", number=notice.id)
-            tasks.wake_worker()
-    fresh = make(notice, current_user, now)
+def _open_correction(draft: Notice) -> Response:
     web.flash_message(N_("A draft of the correction was made. Nothing has been sent yet."))
-    return web.redirect_to("notices.edit_content", number=fresh.id)
+    return web.redirect_to("notices.edit_content", number=draft.id)
 
 
 @bp.route("/<int:number>/update", methods=["GET", "POST"])

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from flask import Response, render_template, request
 from wtforms import SelectChoice
@@ -71,21 +71,49 @@ def set_unit_choices(form: ContentForm) -> ContentForm:
 # ── reading the form ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def read_posted(form: ContentForm) -> list[QuestionFields] | None:
-    """Return the questions that the form carries, after what its button does; None if it carries none at all."""
+def read_posted(form: ContentForm, edit: "Edit | None" = None) -> list[QuestionFields] | None:
+    """Return the posted questions after an edit of them; None if the form carries none at all."""
     if "asks" not in request.form:
         return None
     places = sorted({int(found[1]) for name in request.form if (found := _KIND.fullmatch(name))})
     sheets = {place: _read_question(place) for place in places[: questions.MAX_QUESTIONS]}
-    match request.form.get("act", "").split(":"):
-        case ["drop", place] if place.isdecimal():
-            sheets.pop(int(place), None)
-        case ["drop", place, number] if place.isdecimal() and number.isdecimal():
-            _remove_choice(sheets.get(int(place)), int(number))
-        case ["ask", kind] if kind in questions.PRESETS and len(sheets) < questions.MAX_QUESTIONS:
-            found = _drop_empty_choices(sheets.values())
-            return [*found, _new_question(kind, form, first=not found)]
+    if edit:
+        edit.apply(sheets, form)
     return _drop_empty_choices(sheets.values())
+
+
+class Edit(Protocol):
+    """A change that a button makes to the posted questions, keyed by their place on the page."""
+
+    def apply(self, sheets: dict[int, QuestionFields], form: ContentForm) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class AddQuestion:
+    kind: str
+
+    def apply(self, sheets: dict[int, QuestionFields], form: ContentForm) -> None:
+        if self.kind in questions.PRESETS and len(sheets) < questions.MAX_QUESTIONS:
+            sheets[max(sheets, default=0) + 1] = _new_question(self.kind, form, first=not sheets)
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveQuestion:
+    place: int
+
+    def apply(self, sheets: dict[int, QuestionFields], form: ContentForm) -> None:
+        sheets.pop(self.place, None)
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveChoice:
+    place: int
+    choice: int
+
+    def apply(self, sheets: dict[int, QuestionFields], form: ContentForm) -> None:
+        sheet = sheets.get(self.place)
+        if sheet and not sheet.fixed and self.choice < len(sheet.choices):
+            del sheet.choices[self.choice]
 
 
 def _drop_empty_choices(sheets: Iterable[QuestionFields]) -> list[QuestionFields]:
@@ -115,16 +143,6 @@ def _read_question(place: int) -> QuestionFields:
         request.form.get(f"q{place}-days", "").replace("\r\n", "\n"),
         question_terms.read_terms(place),
     )
-
-
-def _remove_choice(sheet: QuestionFields | None, number: int) -> None:
-    if sheet and not sheet.fixed and number < len(sheet.choices):
-        del sheet.choices[number]
-
-
-def is_question_button() -> bool:
-    """Say whether a button of the questions was pressed; the form then comes back with them."""
-    return request.form.get("act", "").partition(":")[0] in ("ask", "choice", "drop")
 
 
 def values_to_save(form: ContentForm) -> dict[str, Any]:
@@ -177,8 +195,10 @@ def template_values(notice: Notice, form: ContentForm) -> dict[str, Any]:
     }
 
 
-def question_section(notice: Notice, form: ContentForm, mark: str) -> Any:
-    """Answer a button of the questions with their section, the new one or the next empty line in focus."""
+def question_section(
+    notice: Notice, form: ContentForm, mark: str, added_question: bool = False, added_choice: int = 0
+) -> Any:
+    """Answer a button of the questions with their section, the new question or the next empty choice in focus."""
     if not web.is_htmx():
         return web.redirect_to("notices.edit_content", number=notice.id, _anchor="questions")
     page = render_template(
@@ -186,7 +206,9 @@ def question_section(notice: Notice, form: ContentForm, mark: str) -> Any:
         notice=notice,
         form=form,
         mark=mark,
-        act=request.form.get("act", ""),
+        opened=True,
+        added_question=added_question,
+        added_choice=added_choice,
         elsewhere=False,
         **template_values(notice, form),
     )

@@ -15,8 +15,6 @@ from core.notices.file_types import UnfitFile
 from i18n import N_
 from models import Notice
 
-RICH_TEXT_ACTIONS = ("decorate", "plain", "picture")
-
 
 def is_rich_text_posted(form: ContentForm) -> bool:
     """Say whether a form was posted from a page with decorated words."""
@@ -59,30 +57,30 @@ def template_values(notice: Notice, form: ContentForm) -> dict[str, Any]:
     return {"decorated": on, "body": "html" if on else "text", "most_picture": html_body.MAX_IMAGE_BYTES}
 
 
-def apply_button(notice: Notice, form: ContentForm) -> Any:
-    """Switch decoration on or off, or put a picture at the end; what was typed is saved already."""
-    wording, act = notice.wording, request.form.get("act")
-    if act == "picture":
-        return _append_image(notice)
-    if act == "decorate" and not wording.decorated:
+def decorate(notice: Notice) -> None:
+    """Switch decoration on; nothing if it is on."""
+    wording = notice.wording
+    if not wording.decorated:
         drafts.save_draft(notice, now=clock.now(), html=html_body.initial_html(wording, wording.language))
-    elif act == "plain" and wording.decorated:
-        drafts.save_draft(notice, now=clock.now(), text=wording.text)
+
+
+def remove_decoration(notice: Notice) -> None:
+    """Switch decoration off; nothing if it is off."""
+    if notice.wording.decorated:
+        drafts.save_draft(notice, now=clock.now(), text=notice.wording.text)
         web.flash_message(
             N_("Decoration and pictures are gone, the words are kept. Switched on again now, they come back.")
         )
-    return web.redirect_to("notices.edit_content", number=notice.id, _anchor="body")
 
 
-def _append_image(notice: Notice) -> Any:
-    """Take a picture where no script puts it in its place."""
+def append_posted_image(notice: Notice) -> None:
+    """Put the posted picture behind the words; flash why if it cannot be stored."""
     mark, wrong = _store_image(request.files.get("picture"))
     if wrong:
         web.flash_message(wrong, "wrong")
     elif mark:
         alt = request.form.get("alt", "")
         drafts.save_draft(notice, now=clock.now(), html=html_body.append_image(notice.wording, mark, alt))
-    return web.redirect_to("notices.edit_content", number=notice.id, _anchor="body")
 
 
 def _store_image(chosen: FileStorage | None) -> tuple[str, str]:

@@ -105,17 +105,27 @@ def discard_roster() -> Response:
 @bp.post("/roster/decide")
 @requires("admin")
 def save_decisions() -> Answer:
-    """Keep the decisions; with act=run carry the roster out as the page then shows it."""
-    found = _ended_rollover()
-    if found is None or not found.roster:
-        return redirect_to("rollover.index")
-    decided = {name[5:]: value for name, value in request.form.items() if name.startswith("line-")}
-    leaving = request.form.getlist("leaving", type=parse_row_id)
-    new_roster.save_decisions(found, decided, leaving)
-    if request.form.get("act") != "run":
+    if _save_posted_decisions() is not None:
         flash_message(N_("Kept. You can leave this page and go on later."))
-        return redirect_to("rollover.index")
-    return _apply_roster(found)
+    return redirect_to("rollover.index")
+
+
+@bp.post("/roster/run")
+@requires("admin")
+def apply_roster() -> Answer:
+    """Save the decisions and apply the roster as the page then shows it."""
+    rollover = _save_posted_decisions()
+    return redirect_to("rollover.index") if rollover is None else _apply_roster(rollover)
+
+
+def _save_posted_decisions() -> Rollover | None:
+    """Save the decisions on the uploaded roster; None if no roster waits for them."""
+    rollover = _ended_rollover()
+    if rollover is None or not rollover.roster:
+        return None
+    decided = {name[5:]: value for name, value in request.form.items() if name.startswith("line-")}
+    new_roster.save_decisions(rollover, decided, request.form.getlist("leaving", type=parse_row_id))
+    return rollover
 
 
 def _apply_roster(found: Rollover) -> Response:

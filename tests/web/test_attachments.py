@@ -57,27 +57,15 @@ def test_the_mark_of_the_page_moves_along_unless_another_window_was_faster(hanak
 
 
 def test_without_script_files_come_with_the_words_and_nothing_typed_is_lost(hanako, draft):
-    data = {
-        "useful_s": "0",
-        "subject": "件名",
-        "text": "本文です",
-        "act": "attach",
-        "file": (io.BytesIO(files.PDF), "a.pdf"),
-    }
-    assert hanako.post(f"/notices/{draft.id}/words", data=data).location.endswith("/words#files")
-    data = {
-        "useful_s": "0",
-        "subject": "件名2",
-        "text": "本文です",
-        "act": "next",
-        "file": (io.BytesIO(b"<html>"), "b.pdf"),
-    }
-    answer = hanako.post(f"/notices/{draft.id}/words", data=data)
+    data = {"useful_s": "0", "subject": "件名", "text": "本文です", "file": (io.BytesIO(files.PDF), "a.pdf")}
+    assert hanako.post(f"/notices/{draft.id}/words/files", data=data).location.endswith("/words#files")
+    data = {"useful_s": "0", "subject": "件名2", "text": "本文です", "file": (io.BytesIO(b"<html>"), "b.pdf")}
+    answer = hanako.post(f"/notices/{draft.id}/words/next", data=data)
     assert answer.status_code == 422 and "中身が名前の末尾（.pdf）と合わない" in answer.get_data(as_text=True)
     assert Notice.get_by_id(draft.id).wording.subject == "件名2" and names(draft) == ["a.pdf"]
     (made,) = attachments.files_of_notice(draft)
-    data = {"useful_s": "0", "subject": "件名3", "text": "本文です", "act": f"remove-{made.id}"}
-    assert hanako.post(f"/notices/{draft.id}/words", data=data).status_code == 303
+    data = {"useful_s": "0", "subject": "件名3", "text": "本文です"}
+    assert hanako.post(f"/notices/{draft.id}/words/files/{made.id}/remove", data=data).status_code == 303
     assert Notice.get_by_id(draft.id).wording.subject == "件名3" and names(draft) == []
 
 
@@ -100,10 +88,10 @@ def test_the_check_page_wants_each_file_opened(hanako, draft):
     assert "しおり.pdf" in text and "1 KB" in text and 'hx-trigger="every 4s"' in text
     refused = hanako.post(address, data={**hidden(text), "at": ""})
     assert refused.status_code == 422 and "ファイルを一度開いて" in refused.get_data(as_text=True)
-    assert hanako.get(f"{address}?part=files&seen=0", headers=HTMX).status_code == 204
+    assert hanako.get(f"{address}/files?seen=0", headers=HTMX).status_code == 204
     opened = hanako.post(f"/notices/{draft.id}/files/{made.id}/open", follow_redirects=True, buffered=True)
     assert opened.data == files.PDF and opened.headers["Content-Disposition"].startswith("attachment")
-    assert "開いて確認済み" in hanako.get(f"{address}?part=files&seen=0", headers=HTMX).get_data(as_text=True)
+    assert "開いて確認済み" in hanako.get(f"{address}/files?seen=0", headers=HTMX).get_data(as_text=True)
     text = get_page(hanako, address)
     assert "開いて確認済み" in text and "every 4s" not in text
     assert hanako.post(address, data={**hidden(text), "at": ""}).status_code == 303

@@ -51,7 +51,7 @@ def test_a_begun_one_never_becomes_a_notice_to_a_list(hanako, school):
     made = Notice.get()
     for screen in ("recipients", "words", "check"):
         assert hanako.get(f"/notices/{made.id}/{screen}").location.endswith(f"/members/{person.id}/letter/{made.id}")
-    assert hanako.post(f"/notices/{made.id}/recipients", data={"lists": [1], "act": "next"}).status_code == 303
+    assert hanako.post(f"/notices/{made.id}/recipients", data={"lists": [1]}).status_code == 303
     assert "お電話の件" in get_page(hanako, f"/members/{person.id}/letter?of={made.id}")
     assert hanako.post(f"/notices/{made.id}/delete").status_code == 303 and Notice.select().count() == 0
 

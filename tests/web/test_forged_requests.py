@@ -15,7 +15,23 @@ from models import AllowedSender, AuditLog, Group, Membership, Notice, NoticeTem
 
 STEER = (
     "recipients",
+    "recipients/count",
+    "recipients/search",
+    "recipients/groups",
     "words",
+    "words/overwrite",
+    "words/next",
+    "words/sender-name",
+    "words/tracking",
+    "words/files",
+    "words/files/1/remove",
+    "words/rich-text",
+    "words/plain-text",
+    "words/images",
+    "words/questions/add/own",
+    "words/questions/1/remove",
+    "words/questions/1/choices/add",
+    "words/questions/1/choices/1/remove",
     "name",
     "check",
     "test",
@@ -33,6 +49,7 @@ STEER = (
     "remind",
     "retime",
     "correct",
+    "correct/apology",
     "update",
     "delete",
     "pictures",
@@ -127,11 +144,13 @@ def test_who_may_only_look_writes_nothing(school, as_):
         f"/lists/{number}/in-charge",
         "/samples/wait/begin",
         "/samples/new",
-        f"/lists/{number}/members",
+        *(f"/lists/{number}/members/{verb}" for verb in ("stop", "resume", "approve", "remove", "group")),
         f"/lists/{number}/import",
         "/rollover/begin",
         f"/lists/{number}/transfer",
+        f"/lists/{number}/transfer/run",
         f"/lists/{number}/groups/new",
+        f"/lists/{number}/groups/new/preview",
     ):
         assert browser.post(address, data={"form_key": "x", "name": "x"}).status_code in (403, 404), address
     assert written() == before
@@ -175,15 +194,18 @@ def test_groups_and_samples_of_foreign_lists(school, as_, foreign):
     """T-33, E-15, N-04: not through their own addresses, nor through those of an own list."""
     hanako, own, before = as_("花子"), school.lists["1-1"].id, written()
     group, sample, other = foreign["group"].id, foreign["sample"].id, foreign["list"].id
-    typed = {"name": "x", "subject": "x", "text": "x", "kind": "other", "act": "save"}
+    typed = {"name": "x", "subject": "x", "text": "x", "kind": "other"}
     for address in (
         f"/lists/{other}/groups/new",
         f"/lists/{other}/groups/{group}",
+        f"/lists/{other}/groups/{group}/preview",
+        f"/lists/{own}/groups/{group}/rule",
         f"/lists/{own}/groups/{group}",
         f"/lists/{own}/groups/{group}/close",
         f"/lists/{own}/groups/{group}/fix",
         f"/lists/{own}/groups/{group}/out",
         f"/samples/own-{sample}/edit",
+        f"/samples/own-{sample}/edit/questions/add/own",
         f"/samples/own-{sample}/begin",
         f"/samples/own-{sample}/remove",
         "/samples/own-999/begin",
@@ -202,10 +224,12 @@ def test_moving_members_and_the_school_year_are_the_administrators(school, as_, 
     form = {"to": str(foreign["list"].id), "m": str(school.people["石川 直樹"].id), "kind": "copy"}
     for address in (
         f"/lists/{school.lists['1-1'].id}/transfer",
+        f"/lists/{school.lists['1-1'].id}/transfer/run",
         "/rollover/begin",
         "/rollover/plan",
         "/rollover/end",
         "/rollover/roster",
+        "/rollover/roster/run",
         "/rollover/undo",
         "/rollover/hand-over",
         "/samples/show-again",
@@ -219,9 +243,9 @@ def test_sixteen_groups_are_refused_with_the_sentence_and_nothing_is_lost(school
     notice, browser, number = own_draft(school, "花子"), as_("花子"), count(1)
     made = [groups.add_group(school.lists["1-1"], f"班{next(number)}", None, clock.now()) for _ in range(16)]
     said = {f"group-{one.id}": "out" if place % 2 else "in" for place, one in enumerate(made)}
-    answer = browser.post(f"/notices/{notice.id}/recipients", data={**said, "act": "next"})
+    answer = browser.post(f"/notices/{notice.id}/recipients", data=said)
     assert answer.status_code == 422 and "15個まで" in answer.text and "16個" in answer.text
     assert answer.text.count('<option value="out" selected>') == 8
     said.popitem()
-    assert browser.post(f"/notices/{notice.id}/recipients", data={**said, "act": "count"}).status_code == 303
+    assert browser.post(f"/notices/{notice.id}/recipients/count", data=said).status_code == 303
     assert Target.select().where(Target.notice == notice, Target.kind == "group").count() == 15

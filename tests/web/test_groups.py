@@ -121,7 +121,7 @@ def test_a_condition_is_fixed_to_those_of_today(hanako, number, school):
 
 
 def choose(browser, notice, **form):
-    return browser.post(f"/notices/{notice.id}/recipients", data={"act": "next", **form})
+    return browser.post(f"/notices/{notice.id}/recipients", data=form)
 
 
 @pytest.mark.proves("D-11")
@@ -140,7 +140,7 @@ def test_groups_are_sent_to_and_left_out(hanako, draft, school, number):
 @pytest.mark.proves("D-10")
 def test_the_way_to_make_a_group_leads_back_to_the_recipients(hanako, draft, number):
     """D-10: ＋追加/管理, and back with the new group among the recipients; what was ticked is kept."""
-    there = hanako.post(f"/notices/{draft.id}/recipients", data={"act": "groups", "of": number, "lists": [number]})
+    there = hanako.post(f"/notices/{draft.id}/recipients/groups", data={"of": number, "lists": [number]})
     assert there.location.endswith(f"/lists/{number}/groups?notice={draft.id}")
     assert "保存して宛先に加える" in get_page(hanako, f"/lists/{number}/groups/new?notice={draft.id}")
     back = hanako.post(f"/lists/{number}/groups/new", data=typed(TOWN, name="本町", notice=draft.id))

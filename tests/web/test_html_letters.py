@@ -27,7 +27,7 @@ def words(notice):
     return Wording.get(Wording.notice == notice)
 
 
-def post(browser, notice, act="save", headers=None, **fields):
+def post(browser, notice, verb="", headers=None, **fields):
     data = {
         "subject": "遠足",
         "read_confirmation": "y",
@@ -35,10 +35,11 @@ def post(browser, notice, act="save", headers=None, **fields):
         "skip_missing": "y",
         "useful_s": "0",
         "remind": "0x1",
-        "act": act,
         **fields,
     }
-    return browser.post(f"/notices/{notice.id}/words", data=data, content_type="multipart/form-data", headers=headers)
+    return browser.post(
+        f"/notices/{notice.id}/words{verb}", data=data, content_type="multipart/form-data", headers=headers
+    )
 
 
 def test_text_is_the_ordinary_way_and_no_editor_is_loaded(as_, school):
@@ -52,24 +53,24 @@ def test_the_page_is_loaded_again_although_it_leads_to_a_place_on_itself(as_, sc
     notice, browser = written(school, text="水筒"), as_("花子")
     here = f"http://localhost/notices/{notice.id}/words"
     htmx = {"HX-Request": "true", "HX-Current-URL": here}
-    answer = post(browser, notice, "decorate", headers=htmx, text="水筒")
+    answer = post(browser, notice, "/rich-text", headers=htmx, text="水筒")
     assert answer.headers["HX-Redirect"].endswith("/words#body") and answer.headers["HX-Refresh"] == "true"
     other = {**htmx, "HX-Current-URL": here.replace("words", "check")}
-    answer = post(browser, notice, "plain", headers=other, html="<div>水筒</div>")
+    answer = post(browser, notice, "/plain-text", headers=other, html="<div>水筒</div>")
     assert answer.headers["HX-Redirect"].endswith("/words#body") and "HX-Refresh" not in answer.headers
 
 
 @pytest.mark.proves("X-15")
 def test_decoration_is_switched_on_and_off_and_nothing_typed_is_lost(as_, school):
     notice, browser = written(school, text="古い文"), as_("花子")
-    assert post(browser, notice, "decorate", text="水筒を\nお持ちください").status_code == 303
+    assert post(browser, notice, "/rich-text", text="水筒を\nお持ちください").status_code == 303
     assert words(notice).decorated and words(notice).html == "<div>水筒を<br>お持ちください</div>"
     shown = get_page(browser, f"/notices/{notice.id}/words")
     assert 'name="html"' in shown and 'name="text"' not in shown and "水筒を<br>お持ちください" in shown
     post(browser, notice, html="<div><b>水筒</b>を</div>")
-    post(browser, notice, "plain", html="<div><b>水筒</b>を持つ</div>")
+    post(browser, notice, "/plain-text", html="<div><b>水筒</b>を持つ</div>")
     assert not words(notice).decorated and words(notice).text == "水筒を持つ\n"
-    post(browser, notice, "decorate", text="水筒を持つ\n")
+    post(browser, notice, "/rich-text", text="水筒を持つ\n")
     assert words(notice).html == "<div><strong>水筒</strong>を持つ</div>"
 
 
@@ -106,9 +107,9 @@ def test_another_window_is_never_overwritten_unasked(as_, school):
 def test_a_picture_without_script_goes_behind_the_words(as_, school):
     notice, browser = written(school), as_("花子")
     chosen = {"picture": (io.BytesIO(files.png()), "地図.png"), "alt": '校門の"地図"'}
-    assert post(browser, notice, "picture", html=words(notice).html, **chosen).status_code == 303
+    assert post(browser, notice, "/images", html=words(notice).html, **chosen).status_code == 303
     assert '<img src="cid:p-' in words(notice).html and 'alt="校門の&quot;地図&quot;"' in words(notice).html
-    post(browser, notice, "picture", html=words(notice).html, picture=(io.BytesIO(b"<svg>"), "a.svg"))
+    post(browser, notice, "/images", html=words(notice).html, picture=(io.BytesIO(b"<svg>"), "a.svg"))
     assert words(notice).html.count("<img") == 1
     assert "a.svg" in get_page(browser, f"/notices/{notice.id}/words")
 
@@ -151,7 +152,7 @@ def test_the_check_page_shows_it_on_a_phone_in_the_dark_and_as_text(as_, school)
     assert "data:image/png;base64," in frame and "cid:" not in frame and "prefers-color-scheme:dark" in frame
     dark = browser.get(f"{where}/buttons?look=dark").get_data(as_text=True)
     assert "@media all{.mail{background" in dark
-    part = browser.get(f"{where}?part=letter&look=dark", headers={"HX-Request": "true"}).get_data(as_text=True)
+    part = browser.get(f"{where}/letter?look=dark", headers={"HX-Request": "true"}).get_data(as_text=True)
     assert part.lstrip().startswith('<div class="part" id="as">') and "look=dark" in part
     plain = written(school, text="水筒")
     assert "暗い画面" not in get_page(browser, f"/notices/{plain.id}/check")

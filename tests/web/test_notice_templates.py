@@ -99,7 +99,7 @@ def test_a_question_is_written_with_the_sample_without_script(as_, school):
     """N-04, T-48: a button adds it, nothing typed is lost, and the notice that is begun asks it."""
     browser, room = as_("花子"), school.lists["1-1"]
     typed = {**TYPED, "list": room.id}
-    added = browser.post("/samples/new", data={**typed, "act": "ask:attendance"})
+    added = browser.post("/samples/new/questions/add/attendance", data=typed)
     shown = added.get_data(as_text=True)
     assert added.status_code == 200 and "〔1日〕に行きます" in shown and 'name="q1-text"' in shown
     assert not NoticeTemplate.select().exists()

@@ -127,7 +127,7 @@ def test_the_choice_is_kept_and_counted(hanako, school):
     """D-01, D-12: who receives is shown with the number before going on."""
     notice = drafts.create_draft(school.users["花子"], now=clock.now())
     address = f"/notices/{notice.id}/recipients"
-    answer = hanako.post(address, data={"lists": school.lists[CLASS].id, "act": "count"})
+    answer = hanako.post(f"{address}/count", data={"lists": school.lists[CLASS].id})
     assert answer.status_code == 303
     text = page(hanako, address)
     assert "4通" in text
@@ -139,7 +139,7 @@ def test_the_choice_is_kept_and_counted(hanako, school):
 def test_htmx_gets_the_count_alone(hanako, school):
     notice = drafts.create_draft(school.users["花子"], now=clock.now())
     answer = hanako.post(
-        f"/notices/{notice.id}/recipients", data={"lists": school.lists[CLASS].id}, headers={"HX-Request": "true"}
+        f"/notices/{notice.id}/recipients/count", data={"lists": school.lists[CLASS].id}, headers={"HX-Request": "true"}
     )
     text = answer.get_data(as_text=True)
     assert answer.status_code == 200
@@ -152,7 +152,7 @@ def test_htmx_gets_the_count_alone(hanako, school):
 def test_next_without_recipients_is_refused_beside_the_button(hanako, school):
     """D-06."""
     notice = drafts.create_draft(school.users["花子"], now=clock.now())
-    answer = hanako.post(f"/notices/{notice.id}/recipients", data={"act": "next"})
+    answer = hanako.post(f"/notices/{notice.id}/recipients")
     assert answer.status_code == 422
     assert "宛先を選んでください。" in answer.get_data(as_text=True)
 
@@ -160,7 +160,7 @@ def test_next_without_recipients_is_refused_beside_the_button(hanako, school):
 @pytest.mark.proves("D-10", "X-11")
 def test_next_with_recipients_goes_on_to_the_words(hanako, school):
     notice = drafts.create_draft(school.users["花子"], now=clock.now())
-    answer = hanako.post(f"/notices/{notice.id}/recipients", data={"lists": school.lists[CLASS].id, "act": "next"})
+    answer = hanako.post(f"/notices/{notice.id}/recipients", data={"lists": school.lists[CLASS].id})
     assert answer.status_code == 303
     assert answer.location.endswith(f"/notices/{notice.id}/words")
 
@@ -169,7 +169,7 @@ def test_next_with_recipients_goes_on_to_the_words(hanako, school):
 def test_a_forged_list_is_refused(as_, school, key):
     """A sender of 1年1組 cannot choose another list, whatever the form says (T-33)."""
     notice = drafts.create_draft(school.users["送る子"], now=clock.now())
-    answer = as_("送る子").post(f"/notices/{notice.id}/recipients", data={"lists": school.lists[key].id, "act": "next"})
+    answer = as_("送る子").post(f"/notices/{notice.id}/recipients", data={"lists": school.lists[key].id})
     assert answer.status_code == 404
     assert not Target.select().exists()
 
@@ -206,7 +206,7 @@ def test_a_single_person_is_found_by_reading_and_child(hanako, school, draft):
 
 
 def test_two_windows_do_not_overwrite_each_other_silently(hanako, school, draft):
-    answer = hanako.post(f"/notices/{draft.id}/recipients", data={"seen": "1", "act": "next"})
+    answer = hanako.post(f"/notices/{draft.id}/recipients", data={"seen": "1"})
     assert answer.status_code == 422
     assert "別の画面" in answer.get_data(as_text=True)
     assert Target.select().where(Target.notice == draft).count() == 1
@@ -244,7 +244,7 @@ def test_words_are_saved_by_themselves(hanako, draft):
 @pytest.mark.proves("D-09")
 def test_next_wants_subject_and_text_and_keeps_what_was_typed(hanako, draft):
     """D-09: errors stand beside the field."""
-    answer = hanako.post(f"/notices/{draft.id}/words", data=words(draft, subject=" ", text="長い本文", act="next"))
+    answer = hanako.post(f"/notices/{draft.id}/words/next", data=words(draft, subject=" ", text="長い本文"))
     text = answer.get_data(as_text=True)
     assert answer.status_code == 422
     assert "件名を入力してください。" in text
@@ -253,9 +253,7 @@ def test_next_wants_subject_and_text_and_keeps_what_was_typed(hanako, draft):
 
 
 def test_an_htmx_next_with_errors_gets_the_form(hanako, draft):
-    answer = hanako.post(
-        f"/notices/{draft.id}/words", data=words(draft, text="", act="next"), headers={"HX-Request": "true"}
-    )
+    answer = hanako.post(f"/notices/{draft.id}/words/next", data=words(draft, text=""), headers={"HX-Request": "true"})
     assert answer.status_code == 422
     assert answer.headers["HX-Retarget"] == "#words"
     assert "本文を入力してください。" in answer.get_data(as_text=True)
@@ -264,7 +262,7 @@ def test_an_htmx_next_with_errors_gets_the_form(hanako, draft):
 
 @pytest.mark.proves("X-11")
 def test_next_goes_to_the_check(hanako, draft):
-    answer = hanako.post(f"/notices/{draft.id}/words", data=words(draft, act="next"))
+    answer = hanako.post(f"/notices/{draft.id}/words/next", data=words(draft))
     assert answer.status_code == 303
     assert answer.location.endswith("/check")
 
@@ -294,13 +292,13 @@ def test_switching_the_footer_off_is_warned_about(hanako, draft):
 def test_a_second_window_does_not_overwrite_the_words(hanako, draft):
     data = words(draft, text="こちらの窓")
     drafts.save_draft(draft, text="あちらの窓", now=clock.now())
-    answer = hanako.post(f"/notices/{draft.id}/words", data={**data, "seen": "1", "act": "next"})
+    answer = hanako.post(f"/notices/{draft.id}/words/next", data={**data, "seen": "1"})
     text = answer.get_data(as_text=True)
     assert answer.status_code == 422
     assert "こちらの窓" in text
     assert "あちらの窓" in text
     assert draft.wording.text == "あちらの窓"
-    hanako.post(f"/notices/{draft.id}/words", data={**data, "seen": "1", "act": "mine"})
+    hanako.post(f"/notices/{draft.id}/words/overwrite", data={**data, "seen": "1"})
     assert draft.wording.text == "こちらの窓"
 
 

@@ -81,7 +81,7 @@ def test_the_letter_is_shown_as_one_reader_gets_it(hanako, draft):
 
 def test_htmx_gets_one_part(hanako, draft):
     for part in ("letter", "send"):
-        answer = hanako.get(f"/notices/{draft.id}/check?part={part}", headers={"HX-Request": "true"})
+        answer = hanako.get(f"/notices/{draft.id}/check/{part}", headers={"HX-Request": "true"})
         assert answer.status_code == 200
         assert "<html" not in body(answer)
 
@@ -90,7 +90,7 @@ def test_htmx_gets_one_part(hanako, draft):
 def test_the_last_letter_leaves_after_the_chosen_time(hanako, draft):
     """X-09"""
     tomorrow = clock.to_local(clock.now()).date() + timedelta(days=1)
-    address = f"/notices/{draft.id}/check?part=send&at={tomorrow}T07:00"
+    address = f"/notices/{draft.id}/check/send?at={tomorrow}T07:00"
     text = body(hanako.get(address, headers={"HX-Request": "true"}))
     assert re.search(r'<dd id="pace" hx-swap-oob="true">.*あす 7:0\d', text)
 
@@ -278,8 +278,8 @@ def test_links_are_asked_beside_the_page_and_never_keep_it_waiting(hanako, schoo
     made = draft_of(school, "花子", CLASS, text="くわしくは https://school.example/x 、回答は http://kairan.test/r/a")
     asked = []
     monkeypatch.setattr(check.link_check, "dead_links", lambda urls: asked.append(list(urls)) or list(urls))
-    assert "part=links" in page(hanako, f"/notices/{made.id}/check") and asked == []
-    part = f"/notices/{made.id}/check?part=links"
+    assert "/check/links" in page(hanako, f"/notices/{made.id}/check") and asked == []
+    part = f"/notices/{made.id}/check/links"
     assert "このURLは開けませんでした：https://school.example/x" in page(hanako, part)
     assert asked == [["https://school.example/x"]]
     monkeypatch.setattr(check, "LINK_CHECKS", 1)

@@ -317,7 +317,7 @@ def test_the_apology_withdraws_and_repeats_nothing(hanako, sending):
     """field 4.3 no. 14: the neutral text stands first; the old subject, words and questions stay where they are."""
     text = get_page(hanako, f"/notices/{sending.id}/correct")
     assert text.index("取り下げて、おわびを書く") < text.index("訂正の下書きを作る")
-    hanako.post(f"/notices/{sending.id}/correct", data={"what": "neutral"})
+    hanako.post(f"/notices/{sending.id}/correct/apology")
     assert reload_state(sending) == "withdrawn"
     fresh = Notice.get(Notice.state == "draft")
     assert fresh.correction_of_id == sending.id
@@ -328,7 +328,7 @@ def test_the_apology_withdraws_and_repeats_nothing(hanako, sending):
 def test_the_apology_can_follow_a_withdrawal(hanako, sending):
     hanako.post(f"/notices/{sending.id}/withdraw")
     assert "取り下げて、おわびを書く" not in get_page(hanako, f"/notices/{sending.id}/correct")
-    assert "/words" in hanako.post(f"/notices/{sending.id}/correct", data={"what": "neutral"}).location
+    assert "/words" in hanako.post(f"/notices/{sending.id}/correct/apology").location
     assert Notice.select().where(Notice.state == "draft").count() == 1
 
 

@@ -26,7 +26,7 @@ def draft(school) -> Notice:
 
 
 def write(browser, notice, **fields):
-    return browser.post(f"/notices/{notice.id}/words", data={"footer": "y", "useful_s": "0", "act": "next", **fields})
+    return browser.post(f"/notices/{notice.id}/words/next", data={"footer": "y", "useful_s": "0", **fields})
 
 
 def test_the_screen_offers_the_fields_of_the_chosen_list(hanako, draft):

@@ -41,7 +41,7 @@ def test_the_chosen_name_stands_on_writing_and_check(school, as_):
 def test_typed_words_are_kept_on_the_way_to_the_name(school, as_):
     notice, browser = draft(school), as_("花子")
     answer = browser.post(
-        f"/notices/{notice.id}/words", data={"subject": "新しい件名", "text": "x", "useful_s": "0", "act": "name"}
+        f"/notices/{notice.id}/words/sender-name", data={"subject": "新しい件名", "text": "x", "useful_s": "0"}
     )
     assert answer.headers["Location"].endswith(f"/notices/{notice.id}/name")
     assert Notice.get_by_id(notice.id).wording.subject == "新しい件名"

@@ -28,7 +28,7 @@ def draft(school):
     return made
 
 
-def post(browser, draft, act="save", headers=None, **fields):
+def post(browser, draft, verb="", headers=None, **fields):
     """Post the words form as its page would, with a section of questions."""
     words = {
         "subject": "授業参観",
@@ -38,8 +38,8 @@ def post(browser, draft, act="save", headers=None, **fields):
         "remind": "0x1",
         "asks": "1",
     }
-    data = {**words, "act": act, "unit": "household", **fields}
-    return browser.post(f"/notices/{draft.id}/words", data=data, headers=headers)
+    data = {**words, "unit": "household", **fields}
+    return browser.post(f"/notices/{draft.id}/words{verb}", data=data, headers=headers)
 
 
 def page(answer) -> str:
@@ -64,7 +64,7 @@ def fields_of(text: str) -> dict[str, list[str]]:
 @pytest.mark.parametrize("kind", list(questions.PRESETS))
 def test_a_ready_made_question_is_one_press(hanako, draft, kind):
     """T-48: attendance, majority, finding a day, proxy vote, safety check, or one of one's own."""
-    answer = post(hanako, draft, f"ask:{kind}")
+    answer = post(hanako, draft, f"/questions/add/{kind}")
     assert answer.status_code == 303 and answer.location.endswith("#questions")
     kept = written(draft)[0]
     assert (kept.kind, kept.unit) == (kind, questions.PRESETS[kind].unit)
@@ -78,15 +78,15 @@ def test_a_ready_made_question_is_one_press(hanako, draft, kind):
 def test_choices_come_and_go_by_form_posts(hanako, draft):
     """T-49: without script; what is typed is never lost."""
     one = {"q1-kind": "own", "q1-text": "お弁当", "q1-choice": ["要る", "要らない"]}
-    post(hanako, draft, "choice:1", **one)
+    post(hanako, draft, "/questions/1/choices/add", **one)
     sent = fields_of(page(hanako.get(f"/notices/{draft.id}/words")))
     assert sent["q1-choice"] == ["要る", "要らない", ""]
     sent["q1-choice"][2] = "半分"
-    post(hanako, draft, "choice:1", **sent)
+    post(hanako, draft, "/questions/1/choices/add", **sent)
     assert written(draft)[0].choices == ("要る", "要らない", "半分")
-    post(hanako, draft, "drop:1:0", **fields_of(page(hanako.get(f"/notices/{draft.id}/words"))))
+    post(hanako, draft, "/questions/1/choices/0/remove", **fields_of(page(hanako.get(f"/notices/{draft.id}/words"))))
     assert written(draft)[0].choices == ("要らない", "半分")
-    post(hanako, draft, "drop:1", **fields_of(page(hanako.get(f"/notices/{draft.id}/words"))))
+    post(hanako, draft, "/questions/1/remove", **fields_of(page(hanako.get(f"/notices/{draft.id}/words"))))
     assert written(draft) == []
 
 
@@ -145,7 +145,7 @@ def test_the_draft_saves_itself_with_its_questions(hanako, draft):
 
 
 def test_a_button_brings_its_section_with_the_new_mark(hanako, draft):
-    answer = post(hanako, draft, "ask:majority", headers=HTMX)
+    answer = post(hanako, draft, "/questions/add/majority", headers=HTMX)
     text = page(answer)
     assert answer.headers["HX-Retarget"] == "#questions" and 'id="q1-text"' in text
     assert f'name="seen" value="{millis(Notice.get_by_id(draft.id).updated_at)}"' in text and "hx-swap-oob" in text
@@ -178,7 +178,7 @@ def test_an_older_window_does_not_overwrite_questions(hanako, draft):
     ],
 )
 def test_what_is_unfinished_is_named_before_the_check(hanako, draft, fields, sentence):
-    answer = post(hanako, draft, "next", **{"q1-kind": "own", **fields})
+    answer = post(hanako, draft, "/next", **{"q1-kind": "own", **fields})
     text = page(answer)
     assert answer.status_code == 422 and sentence in text
     assert all(value in text for name, value in fields.items() if isinstance(value, str))
@@ -186,24 +186,31 @@ def test_what_is_unfinished_is_named_before_the_check(hanako, draft, fields, sen
 
 def test_the_check_page_shows_the_letter_with_its_question(hanako, draft):
     """T-49, X-06: exactly what a family gets."""
-    answer = post(hanako, draft, "next", **{"q1-kind": "own", "q1-text": "お弁当", "q1-choice": ["要る", "要らない"]})
+    answer = post(hanako, draft, "/next", **{"q1-kind": "own", "q1-text": "お弁当", "q1-choice": ["要る", "要らない"]})
     assert answer.location.endswith("/check")
     text = page(hanako.get(answer.location))
     assert "【アンケート】お弁当" in text and "1. 要る" in text and "/a/" in text
 
 
 @pytest.mark.parametrize(
-    "act", ["ask:", "ask:nothing", "drop:9", "drop:x", "drop:1:99", "choice:", "drop::", "ask:own:1"]
+    "verb", ["/add/nothing", "/9/remove", "/1/choices/99/remove", "/9/choices/1/remove", "/9/choices/add"]
 )
-def test_a_strange_button_changes_nothing(hanako, draft, act):
+def test_a_strange_button_changes_nothing(hanako, draft, verb):
     one = {"q1-kind": "own", "q1-text": "お弁当", "q1-choice": ["要る", "要らない"], "q1000-kind": "own"}
-    assert post(hanako, draft, act, **one).status_code == 303
+    assert post(hanako, draft, f"/questions{verb}", **one).status_code == 303
     assert written(draft) == [QuestionDraft("お弁当", ("要る", "要らない"))]
+
+
+@pytest.mark.parametrize("verb", ["/add/", "/x/remove", "//remove", "/1/choices/x/remove", "/add/own/1"])
+def test_an_address_that_is_no_button_saves_nothing(hanako, draft, verb):
+    one = {"q1-kind": "own", "q1-text": "お弁当", "q1-choice": ["要る", "要らない"]}
+    assert post(hanako, draft, f"/questions{verb}", **one).status_code in (404, 405, 308)
+    assert written(draft) == []
 
 
 def test_a_foreign_draft_is_not_found(as_, draft):
     """T-33"""
-    assert post(as_("太郎"), draft, "ask:own").status_code == 404 and written(draft) == []
+    assert post(as_("太郎"), draft, "/questions/add/own").status_code == 404 and written(draft) == []
 
 
 def test_the_check_page_shows_the_buttons_in_a_frame_of_their_own(hanako, draft):
@@ -290,12 +297,12 @@ def test_what_the_page_shows_again_is_what_was_written(hanako, draft):
 
 def test_a_second_ready_made_question_brings_its_own_unit(hanako, draft):
     """T-48: a safety check is asked for each child, also beside a question for the household."""
-    post(hanako, draft, "ask:majority")
-    post(hanako, draft, "ask:safety", **fields_of(page(hanako.get(f"/notices/{draft.id}/words"))))
+    post(hanako, draft, "/questions/add/majority")
+    post(hanako, draft, "/questions/add/safety", **fields_of(page(hanako.get(f"/notices/{draft.id}/words"))))
     assert [one.unit for one in written(draft)] == ["household", "child"]
 
 
 def test_a_deadline_of_one_question_that_cannot_be_read_is_named_there(hanako, draft):
-    answer = post(hanako, draft, "next", **TWO, **{"q2-hour": "21:00"})
+    answer = post(hanako, draft, "/next", **TWO, **{"q2-hour": "21:00"})
     text = page(answer)
     assert answer.status_code == 422 and "期限の日も" in text and 'id="q2-own" open' in text and 'value="21:00"' in text

@@ -40,8 +40,8 @@ def test_the_whole_way(school, as_):
     assert upload(browser, ROSTER).status_code == 303
     shown = get_page(browser, "/rollover")
     assert "登録のある児童：4人" in shown and "新しい児童：1人" in shown
-    form = {"seen": mark(shown, "seen"), "act": "run"}
-    assert browser.post("/rollover/roster/decide", data=form).status_code == 303
+    form = {"seen": mark(shown, "seen")}
+    assert browser.post("/rollover/roster/run", data=form).status_code == 303
     shown = get_page(browser, "/rollover")
     assert "新しい年度の準備ができました" in shown and "元に戻す" in shown
     browser.post("/rollover/undo")
@@ -56,11 +56,11 @@ def test_doubtful_lines_wait_for_a_decision_and_what_was_decided_is_kept(school,
     upload(browser, DOUBTFUL)
     shown = get_page(browser, "/rollover")
     number = re.search(r'name="line-(\d+)" value="skip"', shown)[1]
-    form = {"seen": mark(shown, "seen"), f"line-{number}": "skip", "act": "keep"}
+    form = {"seen": mark(shown, "seen"), f"line-{number}": "skip"}
     browser.post("/rollover/roster/decide", data=form)
     again = get_page(browser, "/rollover")
     assert f'name="line-{number}" value="skip" checked' in again
-    browser.post("/rollover/roster/decide", data={**form, "act": "run"})
+    browser.post("/rollover/roster/run", data=form)
     assert year_end.current_rollover().state == "ended" and "まだ決まっていない" in get_page(browser, "/rollover")
     browser.post("/rollover/roster/forget")
     assert "新しい名簿を取り込む" in get_page(browser, "/rollover")
@@ -78,7 +78,7 @@ def test_a_waiting_class_says_so_where_recipients_are_chosen(school, as_):
     browser = as_("守")
     ended(browser)
     number = re.search(r"/notices/(\d+)", browser.post("/notices/new", data={"form_key": "k"}).headers["Location"])[1]
-    answer = browser.post(f"/notices/{number}/recipients", data={"lists": school.lists["1-1"].id, "act": "next"})
+    answer = browser.post(f"/notices/{number}/recipients", data={"lists": school.lists["1-1"].id})
     assert answer.status_code == 422 and "新しい年度の名簿を待っている" in answer.get_data(as_text=True)
     browser.post(f"/rollover/lists/{school.lists['1-1'].id}/open")
     assert "新しい年度の名簿を待っている" not in get_page(browser, f"/notices/{number}/recipients")
