@@ -1,28 +1,11 @@
-"""What stands on a stamp: the surname, as it is cut into a personal seal, or 「済」 where none fits."""
+"""How people and classes are shown: the surname on a stamp, the given name, 「3年2組」."""
 
 from dataclasses import dataclass
 
 import i18n
 
-
-@dataclass(frozen=True, slots=True)
-class Stamp:
-    """The characters of one stamp. `size` is how many there are, 1 to 4, for its type size."""
-
-    text: str
-    size: int
-
-
-FALLBACK_STAMP = Stamp("済", 1)
-
-
-def family_name(name: str) -> str:
-    """Return what stands before the first space of a name, or all of it; a title in front is none (教頭 小川 守)."""
-    return _without_title(name).partition(" ")[0]
-
-
 _TITLES = frozenset(
-    (
+    [
         "校長",
         "副校長",
         "教頭",
@@ -48,8 +31,29 @@ _TITLES = frozenset(
         "部長",
         "監督",
         "コーチ",
-    )
+    ]
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """The characters of a stamp. `size`: their number, 1 to 4, which selects the type size."""
+
+    text: str
+    size: int
+
+
+FALLBACK_STAMP = Stamp("済", 1)
+
+
+def family_name(name: str) -> str:
+    """Return the part before the first space, without a leading title (教頭 小川 守)."""
+    return _without_title(name).partition(" ")[0]
+
+
+def given_name(name: str) -> str:
+    """Return the part after the surname; the whole name if there is no space."""
+    return _without_title(name).partition(" ")[2] or name.strip()
 
 
 def _without_title(name: str) -> str:
@@ -57,13 +61,8 @@ def _without_title(name: str) -> str:
     return " ".join(parts[1:] if len(parts) > 1 and parts[0] in _TITLES else parts)
 
 
-def given_name(name: str) -> str:
-    """Return what stands behind the surname, or all of it."""
-    return _without_title(name).partition(" ")[2] or name.strip()
-
-
 def make_stamp(name: str) -> Stamp:
-    """Return the stamp of a person; Latin letters and more than four characters do not fit into the ring."""
+    """Return the stamp of a person: 「済」 for Latin letters and for surnames of more than four characters."""
     text = family_name(name)
     if not text or len(text) > 4 or text.isascii():
         return FALLBACK_STAMP
@@ -71,16 +70,13 @@ def make_stamp(name: str) -> Stamp:
 
 
 def placeholder_stamp(name: str) -> Stamp:
-    """Return what stands in the place that waits for a stamp: the surname, or its first letter."""
-    found = make_stamp(name)
-    return Stamp(family_name(name)[:1] or "印", 1) if found == FALLBACK_STAMP else found
+    """Return the outline of a stamp that is still missing: the surname, or its first character."""
+    stamp = make_stamp(name)
+    return Stamp(family_name(name)[:1] or "印", 1) if stamp == FALLBACK_STAMP else stamp
 
 
 def class_label(language: str, grade: str, name: str) -> str:
-    """Return a class as people say it: 「3年2組」, which no spreadsheet takes for the second of March.
-
-    Grades that are no number stay as they stand.
-    """
+    """Return 「3年2組」, since spreadsheets read "3-2" as a date. A grade that is not a number stays as it is."""
     if not grade.isdecimal():
         return " ".join(part for part in (grade, name) if part)
     if not name:

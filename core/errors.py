@@ -1,4 +1,4 @@
-"""The error of every verb of `core`, and the errors that a caller tells apart."""
+"""DomainError: the error of every verb of `core`, and the subclasses that a caller handles differently."""
 
 from i18n import N_
 from models import Notice
@@ -16,13 +16,11 @@ class DomainError(Exception):
 
 
 class NotADraft(DomainError):
-    """The notice is no draft any more."""
-
     message = N_("This notice is no draft any more, so it cannot be changed.")
 
 
 class MissingFields(DomainError):
-    """Something required is missing; `fields` names what, by field."""
+    """Required fields are empty or wrong. `fields`: {field: message}."""
 
     message = N_("Something is still missing.")
 
@@ -32,13 +30,13 @@ class MissingFields(DomainError):
 
 
 class AudienceChanged(DomainError):
-    """Who receives is no longer what the check page showed."""
+    """The audience differs from the one on the check page."""
 
     message = N_("The recipients have changed since this page was shown. Please check them once more.")
 
 
 class TooManyGroups(DomainError):
-    """More groups were named than the mail server's pace and a human eye can check (D-14)."""
+    """The limit keeps the list readable and the load on the mail server low (D-14)."""
 
     message = N_(
         "At most 15 groups can be named (now %(count)s). Those to send to and those to leave out are counted together."
@@ -46,19 +44,17 @@ class TooManyGroups(DomainError):
 
 
 class WrongLetterCount(DomainError):
-    """The number of letters was not typed, or not rightly."""
+    """The typed number of letters is missing or wrong."""
 
     message = N_("This goes to everybody. If that is right, type %(number)s.")
 
 
 class TimeInPast(DomainError):
-    """The chosen time has passed."""
-
     message = N_("This time has already passed.")
 
 
 class SendingStarted(DomainError):
-    """Sending has begun, or somebody else was faster."""
+    """Sending has started, or another process changed the notice first."""
 
     message = N_("Sending has already begun, so it cannot be cancelled.")
 
@@ -74,24 +70,22 @@ class AlreadySent(DomainError):
 
 
 class NoRecipientsLeft(DomainError):
-    """A reminder would reach nobody."""
-
     message = N_("There is nobody left to be reminded by mail.")
 
 
 class ReminderPending(DomainError):
-    """A reminder of this notice already waits to be sent."""
+    """A reminder of this notice is waiting already (double tap, or a second user)."""
 
     message = N_("A reminder is already about to be sent. It goes out once.")
 
 
 class AttachmentNotOpened(DomainError):
-    """A file was not opened on the check page before sending; `names` says which (X-01)."""
+    """The user has not opened the attachments `names` before sending (X-01)."""
 
     message = N_("Please open each file once and look whether it is the right one: %(names)s")
 
 
 class ApprovalRequired(DomainError):
-    """A second person must look at this notice before it goes."""
+    """A second user must approve this notice (field 5.4)."""
 
     message = N_("A second person looks at this notice before it goes. Please ask a colleague.")

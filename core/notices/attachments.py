@@ -1,14 +1,11 @@
-"""Files that go with a notice: taken in, looked at before sending, opened by readers, withdrawn (decision 12).
+"""Attachments of a notice: upload, preview, view and withdraw (decision 12; X-01, X-03, X-05).
 
-X-01, X-03, X-05: each file is opened once more before it goes, stands behind the reader's own link, and can be
-withdrawn after sending. The bytes lie under `data/attachments`, 0600, by random names that nobody can guess.
+Content is stored in `data/attachments` under random names. Readers open an attachment through their own link.
 """
 
 import hashlib
-import os
 import secrets
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from datetime import time as time_of_day
 from functools import lru_cache
@@ -17,7 +14,6 @@ from pathlib import Path
 from peewee import IntegrityError, ModelSelect, fn
 
 import clock
-import config as ground
 from core import audit
 from core.errors import DomainError, NotADraft
 from core.notices import file_types
@@ -32,23 +28,21 @@ MAX_FILE_BYTES = 10 * MEBIBYTE
 MAX_NOTICE_BYTES = 20 * MEBIBYTE
 MAX_FILES = 10
 MAX_ENCLOSED_BYTES = 3 * MEBIBYTE
-"""Octets of files that may go inside the letters themselves (decision 12)."""
+"""Total bytes of attachments that may be enclosed in the letters (decision 12)."""
 MIN_AVAILABLE = timedelta(days=30)
 DELETE_AFTER_CLOSE = timedelta(days=30)
 UPLOAD_GRACE_S = 3600
 
 
 class AlreadyWithdrawn(DomainError):
-    """The file was withdrawn before, or its notice was."""
-
     message = N_("This file has already been withdrawn.")
 
 
-# ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── drafts ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def add_file(notice: Notice, name: str, content: bytes, by: User | None, now: datetime) -> Attachment:
-    """Keep a file with a draft. The same content again is the same file. Raises UnfitFile, NotNow."""
+    """Attach a file to a draft. Idempotent for the same content. Raises UnfitFile, NotADraft."""
     if len(content) > MAX_FILE_BYTES:
         values = {"name": file_types.safe_filename(name), "most": format_bytes(MAX_FILE_BYTES)}
         raise UnfitFile(N_("“%(name)s” is larger than %(most)s. Please make it smaller, a PDF for one."), **values)
@@ -58,9 +52,9 @@ def add_file(notice: Notice, name: str, content: bytes, by: User | None, now: da
     try:
         with db.atomic():
             _touch_draft(notice, now)
-            if found := files_of_notice(notice).where(Attachment.digest == digest).first():
+            if same := files_of_notice(notice).where(Attachment.digest == digest).first():
                 _path(file).unlink()
-                return found
+                return same
             _check_limits(notice, fit)
             return Attachment.create(
                 notice=notice,
@@ -79,7 +73,7 @@ def add_file(notice: Notice, name: str, content: bytes, by: User | None, now: da
 
 
 def _touch_draft(notice: Notice, now: datetime) -> None:
-    """Note that the draft is another one now: an open check page is then out of date."""
+    """Change the version of the draft, so that open check pages become stale. Raises NotADraft."""
     if not Notice.update(updated_at=now).where(Notice.id == notice.id, Notice.state == "draft").execute():
         raise NotADraft()
     notice.updated_at = now
@@ -97,15 +91,15 @@ def _check_limits(notice: Notice, fit: file_types.CheckedFile) -> None:
 
 
 def _unique_name(notice: Notice, name: str) -> str:
-    """Return a name that no other file of the notice has: two photos of one phone are often called the same."""
-    taken = {one.name for one in files_of_notice(notice)}
+    """Number a name that another file of the notice has: phones give many photos the same name."""
+    taken = {file.name for file in files_of_notice(notice)}
     stem, _, ending = name.rpartition(".")
-    tries = (name, *(f"{stem} ({number}).{ending}" for number in range(2, MAX_FILES + 2)))
-    return next(one for one in tries if one not in taken)
+    names = (name, *(f"{stem} ({number}).{ending}" for number in range(2, MAX_FILES + 2)))
+    return next(name for name in names if name not in taken)
 
 
 def remove_file(attachment: Attachment, now: datetime) -> None:
-    """Take a file off a draft and delete it. Raises NotNow."""
+    """Remove a file from a draft and delete its content. Raises NotADraft."""
     with db.atomic():
         _touch_draft(attachment.notice, now)
         attachment.delete_instance()
@@ -113,37 +107,33 @@ def remove_file(attachment: Attachment, now: datetime) -> None:
 
 
 def files_of_notice(notice: Notice | int) -> ModelSelect:
-    """Return the files of a notice in the order they were added."""
     return Attachment.select().where(Attachment.notice == notice).order_by(Attachment.id)
 
 
 def get_file(notice: Notice | int, number: int) -> Attachment | None:
-    """Return a file by its number, if it belongs to this notice."""
     return files_of_notice(notice).where(Attachment.id == number).first()
 
 
 def total_bytes(files: Iterable[Attachment]) -> int:
-    """Return how many octets files have together."""
-    return sum(one.size for one in files)
+    return sum(file.size for file in files)
 
 
-def format_bytes(octets: int) -> str:
-    """Return a size as people read it: 「120 KB」, 「2.4 MB」."""
-    if octets < MEBIBYTE:
-        return f"{max(1, round(octets / 1024))} KB"
-    return f"{octets / MEBIBYTE:.1f}".removesuffix(".0") + " MB"
+def format_bytes(size: int) -> str:
+    """Return "120 KB" or "2.4 MB"."""
+    if size < MEBIBYTE:
+        return f"{max(1, round(size / 1024))} KB"
+    return f"{size / MEBIBYTE:.1f}".removesuffix(".0") + " MB"
 
 
-# ── looking before it goes ───────────────────────────────────────────────────────────────────────────────────────
+# ── preview before sending ───────────────────────────────────────────────────────────────────────────────────────
 
 
 def mark_previewed(attachment: Attachment, user: User, now: datetime) -> None:
-    """Note that an organizer opened a file to see what goes out (X-01). Repeating is harmless."""
+    """Record that a user opened a file before sending (X-01). Idempotent."""
     _insert_view(attachment, now, user=user)
 
 
 def unpreviewed_files(notice: Notice, user: User) -> list[Attachment]:
-    """Return the files that this organizer has not opened yet."""
     seen = AttachmentView.select(AttachmentView.attachment).where(AttachmentView.user == user)
     return list(files_of_notice(notice).where(Attachment.id.not_in(seen)))
 
@@ -152,7 +142,7 @@ def _insert_view(attachment: Attachment, now: datetime, **who: User | Delivery) 
     try:
         with db.atomic():
             AttachmentView.create(attachment=attachment, at=now, **who)
-    except IntegrityError:  # opened before: the first time stays
+    except IntegrityError:  # opened before: the time of the first view stays
         return False
     return True
 
@@ -161,7 +151,7 @@ def _insert_view(attachment: Attachment, now: datetime, **who: User | Delivery) 
 
 
 def files_for_readers(notice: Notice, now: datetime) -> list[Attachment]:
-    """Return the files that stand on the readers' pages now: not withdrawn, and until the school year's end."""
+    """Return the files on the readers' pages: not withdrawn, until the notice closes (`closes_at`)."""
     if now >= closes_at(notice):
         return []
     return _select_open_files(notice.id)
@@ -173,10 +163,8 @@ def _select_open_files(notice: int) -> ModelSelect:
 
 
 def enclosed_files(notice: Notice, now: datetime) -> list[Attachment]:
-    """Return the files that go inside the letters themselves: chosen for this notice, and together small enough."""
-    if not notice.files_inside:
-        return []
-    return _enclosable_files(notice, now)
+    """Return the files enclosed in the letters: if the notice wants it and they are small enough together."""
+    return _enclosable_files(notice, now) if notice.files_inside else []
 
 
 @lru_cache(maxsize=2)
@@ -185,25 +173,27 @@ def _encoded(files: tuple[tuple[str, str, Path], ...]) -> bytes:
 
 
 def encoded_files(notice: Notice, now: datetime) -> bytes:
-    """Return the files inside the letters, encoded once for all letters of the notice; nothing if there are none."""
-    files = tuple((one.name, one.kind, _path(one.file)) for one in enclosed_files(notice, now))
-    return _encoded(files) if files else b""
+    """Return the enclosed files as MIME parts, cached for all letters of the notice; b"" without files."""
+    return _encode(enclosed_files(notice, now))
 
 
 def encoded_files_for_copy(number: int, now: datetime) -> bytes:
-    """Return the files as the organizer's own copy and the test letter enclose them, wherever families find them."""
+    """Return the MIME parts for the author's copy and the test letter, also if readers only get a link."""
     notice = Notice.get_or_none(Notice.id == number)
-    mine = _enclosable_files(notice, now) if notice else []
-    return _encoded(tuple((one.name, one.kind, _path(one.file)) for one in mine)) if mine else b""
+    return _encode(_enclosable_files(notice, now) if notice else [])
+
+
+def _encode(files: list[Attachment]) -> bytes:
+    return _encoded(tuple((file.name, file.kind, _path(file.file)) for file in files)) if files else b""
 
 
 def _enclosable_files(notice: Notice, now: datetime) -> list[Attachment]:
-    mine = files_for_readers(notice, now)
-    return mine if total_bytes(mine) <= MAX_ENCLOSED_BYTES and all(existing_path(one) for one in mine) else []
+    files = files_for_readers(notice, now)
+    return files if total_bytes(files) <= MAX_ENCLOSED_BYTES and all(map(existing_path, files)) else []
 
 
 def copy_files_note(notice: Notice, now: datetime) -> str:
-    """Return what a copy says of its files, where families do not get them as this copy does; nothing else."""
+    """Return the note of a copy on its files, if readers do not get them the same way; else ""."""
     if notice.files_inside or not files_for_readers(notice, now):
         return ""
     return _ENCLOSED if _enclosable_files(notice, now) else _TOO_LARGE
@@ -214,19 +204,19 @@ _TOO_LARGE = N_("The files are too large to be attached here. They open from the
 
 
 def record_view(delivery: Delivery, attachment: Attachment, now: datetime) -> bool:
-    """Count that a reader opened a file by its button; return whether it was the first time."""
+    """Record that a reader opened a file; return whether it was the first time. Idempotent."""
     return _insert_view(attachment, now, delivery=delivery)
 
 
 def closes_at(notice: Notice) -> datetime:
-    """Return when the files of a notice close: at the school year's end, thirty days after it was sent at least."""
-    begun = notice.started_at or clock.now()
-    april = date(clock.school_year(clock.to_local(begun).date()) + 1, 4, 1)
-    return max(clock.from_local(datetime.combine(april, time_of_day())), begun + MIN_AVAILABLE)
+    """Return when the files close: at the end of the school year, but at least 30 days after the start of sending."""
+    started = notice.started_at or clock.now()
+    april = date(clock.school_year(clock.to_local(started).date()) + 1, 4, 1)
+    return max(clock.from_local(datetime.combine(april, time_of_day())), started + MIN_AVAILABLE)
 
 
 def view_counts(notice: Notice | int) -> dict[int, int]:
-    """Return how many readers have opened each file of a notice."""
+    """Return {attachment id: number of readers who opened it}."""
     rows = (
         AttachmentView.select(AttachmentView.attachment, fn.COUNT(AttachmentView.id))
         .join(Attachment)
@@ -238,20 +228,20 @@ def view_counts(notice: Notice | int) -> dict[int, int]:
 
 
 def views_by_delivery(deliveries: Iterable[int]) -> dict[int, list[AttachmentView]]:
-    """Return what each reader has opened, with the file."""
-    found: dict[int, list[AttachmentView]] = {}
+    """Return {delivery id: views, oldest first}, each with its attachment."""
+    views: dict[int, list[AttachmentView]] = {}
     rows = (
         AttachmentView.select(AttachmentView, Attachment)
         .join(Attachment)
         .where(AttachmentView.delivery.in_(list(deliveries)))
     )
     for row in rows.order_by(AttachmentView.at):
-        found.setdefault(row.delivery_id, []).append(row)
-    return found
+        views.setdefault(row.delivery_id, []).append(row)
+    return views
 
 
 def withdraw_file(attachment: Attachment, by: User | None, now: datetime) -> None:
-    """Close one file for all readers; the notice stays (X-03). Raises Withdrawn if it was before."""
+    """Close one file for all readers (X-03). Raises AlreadyWithdrawn."""
     open_still = Attachment.withdrawn_at.is_null()
     with db.atomic():
         if not Attachment.update(withdrawn_at=now).where(Attachment.id == attachment.id, open_still).execute():
@@ -260,14 +250,11 @@ def withdraw_file(attachment: Attachment, by: User | None, now: datetime) -> Non
         audit.log_action(by, "notice.file_withdrawn", attachment.notice_id, detail={"file": attachment.id})
 
 
-# ── bytes ────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── content ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def attachments_dir() -> Path:
-    """Return where the files lie; nobody but Kairan's own user may look in."""
-    found = ground.current_config().data / "attachments"
-    found.mkdir(mode=0o700, exist_ok=True)
-    return found
+    return file_types.data_folder("attachments")
 
 
 def _path(file: str) -> Path:
@@ -275,44 +262,27 @@ def _path(file: str) -> Path:
 
 
 def existing_path(attachment: Attachment) -> Path | None:
-    """Return the file on the disk, None if it was deleted after its time."""
-    found = _path(attachment.file)
-    return found if found.is_file() else None
+    """Return the path of the content; None if it was deleted after the retention period."""
+    path = _path(attachment.file)
+    return path if path.is_file() else None
 
 
 def _store_content(content: bytes) -> str:
-    """Write a file whole and flushed under a random name; return the name."""
+    """Write content under a random name; return the name."""
     name = secrets.token_hex(16)
-    descriptor = os.open(_path(name), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as written:
-        written.write(content)
-        written.flush()
-        os.fsync(written.fileno())
+    file_types.write_file(_path(name), content)
     return name
 
 
 def delete_expired_files(now: datetime) -> int:
-    """Delete what no notice has any more, and what closed a month ago; return how many files."""
+    """Delete content without a notice, and content closed more than 30 days ago; return the number of files."""
     _mark_expired(now)
-    known = {one.file for one in Attachment.select(Attachment.file).where(Attachment.file_deleted_at.is_null())}
-    return sum(_delete(path) for path in _files_past_grace() if path.name not in known)
+    known = {row.file for row in Attachment.select(Attachment.file).where(Attachment.file_deleted_at.is_null())}
+    return file_types.delete_old_files(attachments_dir(), known, UPLOAD_GRACE_S)
 
 
 def _mark_expired(now: datetime) -> None:
-    """Mark the files whose notices closed long ago."""
-    here = Attachment.file_deleted_at.is_null() & (Notice.started_at < now - MIN_AVAILABLE - DELETE_AFTER_CLOSE)
-    old = list(Attachment.select(Attachment, Notice).join(Notice).where(here))
-    over = [one.id for one in old if closes_at(one.notice) + DELETE_AFTER_CLOSE < now]
-    Attachment.update(file_deleted_at=now).where(Attachment.id.in_(over)).execute()
-
-
-def _files_past_grace() -> Iterator[Path]:
-    """Give the files that are no upload of this moment. Their age is the disk's, not the moved clock's."""
-    for path in attachments_dir().iterdir():
-        if time.time() - path.stat().st_mtime > UPLOAD_GRACE_S:
-            yield path
-
-
-def _delete(path: Path) -> bool:
-    path.unlink(missing_ok=True)
-    return True
+    candidates = Attachment.file_deleted_at.is_null() & (Notice.started_at < now - MIN_AVAILABLE - DELETE_AFTER_CLOSE)
+    old = list(Attachment.select(Attachment, Notice).join(Notice).where(candidates))
+    expired = [file.id for file in old if closes_at(file.notice) + DELETE_AFTER_CLOSE < now]
+    Attachment.update(file_deleted_at=now).where(Attachment.id.in_(expired)).execute()

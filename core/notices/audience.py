@@ -13,8 +13,8 @@ from datetime import datetime
 from peewee import JOIN, ModelSelect, fn
 
 import clock
-from core import display_names
 from core.accounts import class_teacher
+from core.display_names import class_label
 from core.notices import merge_fields, recipients
 from core.notices.recipients import TargetSet
 from core.settings import load_settings
@@ -337,16 +337,12 @@ def _build_recipient(
         child_name=", ".join(child.name for child in children.values()),
         household=person.household,
         phone=person.phone,
-        child_room=_class_label(person, one.child) if one.child else "",
+        child_room=class_label(person.language, one.child.grade, one.child.class_name) if one.child else "",
         in_charge_id=user,
         signed=signed,
         values=values,
         missing=() if reason else missing,
     )
-
-
-def _class_label(person: Person, child: Child) -> str:
-    return display_names.class_label(person.language, child.grade, child.class_name)
 
 
 def _active_memberships(memberships: list[Membership]) -> list[Membership]:

@@ -1,17 +1,28 @@
-"""What a file really is, by its content: the few kinds that families can open and that cannot act by themselves.
+"""Accept uploaded files by content: PDF, photos without metadata, and Office files without macros.
 
-The name that it came with is only asked whether it says the same. SVG, HTML and old Office files are refused: they
-can hold programs; so are photos that only Apple's phones open.
+The file name must agree with the content. SVG, HTML and old Office files can hold programs; many phones cannot open
+HEIF photos: all four are refused.
+
+Photos are rewritten segment by segment, because phones store place and time in them. Pixel data is copied and never
+decoded; only the segments that the display needs stay (colours, orientation). Data after the end of the picture (the
+film of a "live" photo) is dropped. JPEG: ITU-T T.81 annex B; Exif 2.3 4.5 and 4.6. PNG: RFC 2083, PNG 3rd edition 5.
+WebP: RFC 9649 2.
 """
 
 import io
+import os
 import re
+import secrets
 import struct
+import time
 import unicodedata
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
+import config
+from core.errors import DomainError
 from i18n import N_
 
 MAX_NAME_CHARS = 80
@@ -33,18 +44,13 @@ _MAX_ZIP_ENTRIES = 5000
 _NOT_IN_NAMES = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]+')
 
 
-class UnfitFile(Exception):
-    """A file that is not taken; `message` says why and what to do instead, `values` fill its places."""
-
-    def __init__(self, message: str, **values: object) -> None:
-        super().__init__(message)
-        self.message = message
-        self.values = values
+class UnfitFile(DomainError):
+    """The file was refused; `message` says why and what to do instead."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckedFile:
-    """A file as it is kept: safe name, media type, content; `cleaned`: a photo told more than its picture."""
+    """A file as it is stored. `cleaned`: metadata was removed from a photo."""
 
     name: str
     kind: str
@@ -53,19 +59,22 @@ class CheckedFile:
 
 
 def check_file(name: str, content: bytes) -> CheckedFile:
-    """Return a file as it may be kept. Raises UnfitFile with the sentence for who chose it."""
-    shown = safe_filename(name)
+    """Return the file as it is to be stored. Raises UnfitFile."""
+    safe_name = safe_filename(name)
     if not content:
-        raise UnfitFile(N_("“%(name)s” is empty."), name=shown)
+        raise UnfitFile(N_("“%(name)s” is empty."), name=safe_name)
     kind = detect_media_type(content)
-    ending = shown.rpartition(".")[2].lower() if "." in shown else ""
-    values = {"name": shown, "ending": f".{ending}" if ending else "–"}
+    ending = safe_name.rpartition(".")[2].lower() if "." in safe_name else ""
+    values = {"name": safe_name, "ending": f".{ending}" if ending else "–"}
     if kind is None:
         raise UnfitFile(_rejection_message(ending, content), **values)
     if not _extension_fits(ending, kind):
         raise UnfitFile(DISGUISED, **values)
-    clean = _strip_photo_metadata(shown, kind, content)
-    return CheckedFile(_with_extension(shown, ending, kind), kind, clean, cleaned=clean != content)
+    try:
+        clean = strip_metadata(kind, content) if kind in _PHOTOS else content
+    except DamagedPhoto as error:
+        raise UnfitFile(_BROKEN, name=safe_name) from error
+    return CheckedFile(_with_extension(safe_name, ending, kind), kind, clean, cleaned=clean != content)
 
 
 DISGUISED = N_(
@@ -83,7 +92,7 @@ _BROKEN = N_("“%(name)s” is damaged or not whole. Please save it again and c
 
 
 def detect_media_type(content: bytes) -> str | None:
-    """Return the media type that the content shows, None for everything that is not taken."""
+    """Return the media type of the content; None if files of this type are refused."""
     if content.startswith(b"%PDF-"):
         return "application/pdf"
     if content.startswith(b"\xff\xd8\xff"):
@@ -99,22 +108,22 @@ def _office_kind(content: bytes) -> str | None:
     names = _zip_names(content)
     if "[Content_Types].xml" not in names or _has_macros(names):
         return None
-    return next((kind for start, (kind, _) in _OFFICE.items() if any(one.startswith(start) for one in names)), None)
+    return next((kind for start, (kind, _) in _OFFICE.items() if any(name.startswith(start) for name in names)), None)
 
 
 def _zip_names(content: bytes) -> list[str]:
-    """Return the names inside a ZIP file; nothing is unpacked."""
+    """Return the names of the members of a ZIP file without unpacking it; nothing for other files."""
     if not content.startswith(b"PK\x03\x04"):
         return []
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as packed:
-            return packed.namelist()[:_MAX_ZIP_ENTRIES]
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            return archive.namelist()[:_MAX_ZIP_ENTRIES]
     except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError):
         return []
 
 
 def _has_macros(names: list[str]) -> bool:
-    return any(one.lower().endswith(("vbaproject.bin", ".exe", ".js", ".vbs")) for one in names)
+    return any(name.lower().endswith(("vbaproject.bin", ".exe", ".js", ".vbs")) for name in names)
 
 
 def _rejection_message(ending: str, content: bytes) -> str:
@@ -128,19 +137,10 @@ def _rejection_message(ending: str, content: bytes) -> str:
 
 
 def _extension_fits(ending: str, kind: str) -> bool:
-    """Say whether a name's ending fits the content; phones mix up the kinds of photos, which harms nobody."""
+    """Say whether the extension fits the content. Any photo extension fits any photo: phones mix them up."""
     if kind in _PHOTOS:
         return any(ending in endings for endings in _PHOTOS.values())
     return ending in ALLOWED_TYPES[kind]
-
-
-def _strip_photo_metadata(name: str, kind: str, content: bytes) -> bytes:
-    if kind not in _PHOTOS:
-        return content
-    try:
-        return strip_metadata(kind, content)
-    except DamagedPhoto as broken:
-        raise UnfitFile(_BROKEN, name=name) from broken
 
 
 def _with_extension(name: str, ending: str, kind: str) -> str:
@@ -148,10 +148,10 @@ def _with_extension(name: str, ending: str, kind: str) -> str:
 
 
 def safe_filename(name: str) -> str:
-    """Return a name that is safe on every system and shows what it is: no folders, no signs that turn or hide text."""
+    """Return a name that is safe on every system: without folders and without invisible or bidirectional controls."""
     bare = name.replace("\\", "/").rpartition("/")[2]
-    seen = "".join(one for one in bare if unicodedata.category(one) not in ("Cf", "Cc", "Cs", "Co", "Cn"))
-    flat = " ".join(_NOT_IN_NAMES.sub("_", unicodedata.normalize("NFC", seen)).split()).strip(". ")
+    visible = "".join(char for char in bare if unicodedata.category(char) not in ("Cf", "Cc", "Cs", "Co", "Cn"))
+    flat = " ".join(_NOT_IN_NAMES.sub("_", unicodedata.normalize("NFC", visible)).split()).strip(". ")
     stem, dot, ending = flat.rpartition(".")
     if dot and len(ending) <= 5:
         return f"{stem[: MAX_NAME_CHARS - 6].rstrip('. ') or 'file'}.{ending}"
@@ -170,29 +170,26 @@ _WEBP_METADATA_FLAGS = 0b0000_1100  # of the flags of VP8X: holds Exif, holds XM
 
 
 class DamagedPhoto(ValueError):
-    """This is no whole photo of its kind."""
+    """The photo is truncated or malformed."""
 
 
 def strip_metadata(kind: str, content: bytes) -> bytes:
-    """Return a photo (`image/jpeg`, `image/png`, `image/webp`) without what it tells beside the picture.
-
-    Raises Damaged. Repeating changes nothing more.
-    """
+    """Return a photo (`image/jpeg`, `image/png`, `image/webp`) without its metadata. Idempotent. Raises DamagedPhoto."""
     cleaner = {"image/jpeg": _jpeg, "image/png": _png, "image/webp": _webp}[kind]
     try:
         return b"".join(cleaner(content))
-    except (struct.error, IndexError) as short:
-        raise DamagedPhoto(kind) from short
+    except (struct.error, IndexError) as error:
+        raise DamagedPhoto(kind) from error
 
 
 def pixel_count(kind: str, content: bytes) -> int:
-    """Return how many dots a whole JPEG or PNG says that it has; 0 for one that cannot be shown."""
+    """Return the number of pixels in the header of a complete JPEG or PNG; 0 if the header is missing."""
     if kind == "image/png":
         width, height = map(int, struct.unpack_from(">II", content, 16))
         return width * height
     place = 2
-    while found := _JPEG_MARKER.match(content, place):
-        mark, place = found[1][0], found.end()
+    while match := _JPEG_MARKER.match(content, place):
+        mark, place = match[1][0], match.end()
         if 0xC0 <= mark <= 0xCF and mark not in _NOT_SOF_MARKERS:
             height, width = map(int, struct.unpack_from(">HH", content, place + 3))
             return width * height
@@ -204,18 +201,18 @@ def pixel_count(kind: str, content: bytes) -> int:
 
 
 def _jpeg(raw: bytes) -> Iterator[bytes]:
-    """Give the segments to keep, up to the end of the picture."""
+    """Yield the segments to keep, up to the end of the picture."""
     if raw[:2] != b"\xff\xd8":
         raise DamagedPhoto("jpeg")
     yield raw[:2]
-    place, seen = 2, False
+    place, has_scan = 2, False
     while True:
-        found = _JPEG_MARKER.match(raw, place)
-        if found is None:
+        match = _JPEG_MARKER.match(raw, place)
+        if match is None:
             raise DamagedPhoto("jpeg")
-        mark, place = found[1][0], found.end()
+        mark, place = match[1][0], match.end()
         if mark == 0xD9:
-            if not seen:
+            if not has_scan:
                 raise DamagedPhoto("jpeg")
             yield b"\xff\xd9"
             return
@@ -225,25 +222,25 @@ def _jpeg(raw: bytes) -> Iterator[bytes]:
             raise DamagedPhoto("jpeg")
         yield _clean_segment(mark, segment)
         place = end
-        if mark == 0xDA:  # behind the header of a scan come its data, up to the next real mark
-            after = _JPEG_MARKER.search(raw, end)
-            if after is None:
+        if mark == 0xDA:  # scan data follow the scan header, up to the next marker
+            next_marker = _JPEG_MARKER.search(raw, end)
+            if next_marker is None:
                 raise DamagedPhoto("jpeg")
-            yield raw[end : after.start()]
-            place, seen = after.start(), True
+            yield raw[end : next_marker.start()]
+            place, has_scan = next_marker.start(), True
 
 
 def _clean_segment(mark: int, segment: bytes) -> bytes:
-    """Return a segment as it stays: of Exif the side that is up, of the other notes the colours alone."""
+    """Return what stays of a segment: the orientation of Exif, the colour profile of other application segments."""
     if mark == 0xE1:
         return _orientation_only(segment)
-    tells = 0xE0 <= mark <= 0xEF or mark == 0xFE
-    colours = mark in (0xE0, 0xEE) or (mark == 0xE2 and segment[2:14] == b"ICC_PROFILE\0")
-    return b"" if tells and not colours else bytes((0xFF, mark)) + segment
+    is_metadata = 0xE0 <= mark <= 0xEF or mark == 0xFE
+    is_colour = mark in (0xE0, 0xEE) or (mark == 0xE2 and segment[2:14] == b"ICC_PROFILE\0")
+    return b"" if is_metadata and not is_colour else bytes((0xFF, mark)) + segment
 
 
 def _orientation_only(segment: bytes) -> bytes:
-    """Return an Exif segment that says which side is up and nothing else; nothing if it is the usual one."""
+    """Return an Exif segment that holds only the orientation; nothing for the default orientation."""
     side = _orientation(segment[8:]) if segment[2:8] == b"Exif\0\0" else 1
     if side == 1:
         return b""
@@ -252,7 +249,7 @@ def _orientation_only(segment: bytes) -> bytes:
 
 
 def _orientation(tiff: bytes) -> int:
-    """Read tag 0x0112 of the first directory; 1 (as it is) where it is missing or senseless."""
+    """Return tag 0x0112 of the first directory; 1 (upright) if it is missing or invalid."""
     order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
     if order is None:
         return 1
@@ -310,3 +307,36 @@ def _webp_chunks(raw: bytes, whole: int) -> Iterator[bytes]:
         if kind in _WEBP_KEPT:
             yield chunk
         place = end
+
+
+# ── storing ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def data_folder(name: str) -> Path:
+    """Return a folder of the data directory that only Kairan's own user may read."""
+    folder = config.current_config().data / name
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file atomically and flushed to disk, mode 0600."""
+    partial = path.with_name(f".{secrets.token_hex(8)}")
+    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def delete_old_files(folder: Path, wanted: Collection[str], grace_s: float) -> int:
+    """Delete the files of a folder that are not wanted and not newer than `grace_s`; return how many.
+
+    The age comes from the file system, since tests and the demo move the clock of Kairan.
+    """
+    old = [
+        path for path in folder.iterdir() if path.name not in wanted and time.time() - path.stat().st_mtime > grace_s
+    ]
+    for path in old:
+        path.unlink(missing_ok=True)
+    return len(old)

@@ -13,8 +13,8 @@ from functools import cache
 
 import clock
 import i18n
-from core import display_names, permissions
-from core.display_names import given_name
+from core import permissions
+from core.display_names import class_label, given_name
 from core.settings import Settings, load_settings
 from mail import merge
 from models import Child, Group, Membership, Notice, Person, Target, User, Wording
@@ -54,7 +54,7 @@ class MergeField:
 
 
 def _class_label(one: FieldContext) -> str:
-    return display_names.class_label(one.language, one.child.grade, one.child.class_name) if one.child else ""
+    return class_label(one.language, one.child.grade, one.child.class_name) if one.child else ""
 
 
 def _child_attribute(name: str) -> Callable[[FieldContext], str]:
