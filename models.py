@@ -3,6 +3,8 @@
 Tables know no mail and no web, nor which engine keeps them: that is `database`, whose names stand here too.
 """
 
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
 from peewee import (
     SQL,
     AutoField,
@@ -28,10 +30,26 @@ from database import JsonField, UtcMillisField, db, new_join_code, prepared_quer
 DELIVERABLE_STATES = ("fine", "refusing")  # states of an address to which letters are sent
 
 
+if TYPE_CHECKING:
+    M = TypeVar("M", bound=Model)
+
+    class Rows(ModelSelect[M]):
+        """What the stubs of peewee leave out: a select of tuples or dicts gives no rows of the table."""
+
+        def tuples(self, as_tuple: bool = True) -> ModelSelect[Any]: ...
+        def dicts(self, as_dict: bool = True) -> ModelSelect[Any]: ...
+        def first(self, n: int = 1) -> M | None: ...
+
+
 class BaseModel(Model):
     """What every table shares."""
 
     id = AutoField()
+
+    if TYPE_CHECKING:
+
+        @classmethod
+        def select(cls, *fields: Any) -> "Rows[Self]": ...
 
     class Meta:
         database = db

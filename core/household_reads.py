@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from peewee import JOIN, Alias, Case, Expression, Field, ModelSelect, fn
+from peewee import JOIN, Case, Expression, Field, ModelSelect, fn
 
 from core import visibility
 from database import millis
@@ -78,7 +78,7 @@ def count_households(notices: Collection[int], lists: Collection[int] | None) ->
         .group_by(units.c.notice_id)
         .tuples()
     )
-    return {notice: HouseholdCount(*counts, by_child=bool(by_child)) for notice, *counts, by_child in rows}
+    return {notice: HouseholdCount(all_, read, told, bool(by_child)) for notice, all_, read, told, by_child in rows}
 
 
 def first_read_times(notice_id: int) -> list[int]:
@@ -115,7 +115,7 @@ def settled_deliveries(notices: Collection[int], is_done: Expression, among: Exp
     return done | {delivery for delivery, its_units in units.items() if done_units.issuperset(its_units)}
 
 
-def _select_cells(*conditions: Expression) -> ModelSelect:
+def _select_cells(*conditions: Expression) -> "ModelSelect[Any]":
     """Select the columns of `Cell`."""
     return (
         DeliveryMembership.select(
@@ -126,7 +126,7 @@ def _select_cells(*conditions: Expression) -> ModelSelect:
     )
 
 
-def _select_units(columns: tuple[Any, ...], *conditions: Expression) -> ModelSelect:
+def _select_units(columns: tuple[Any, ...], *conditions: Expression) -> "ModelSelect[Any]":
     """Select columns, one row for each household (and child) that counts, `by_child` last."""
     by_child = fn.MAX(Delivery.child_name != "").alias("by_child")
     return (
@@ -137,6 +137,6 @@ def _select_units(columns: tuple[Any, ...], *conditions: Expression) -> ModelSel
     )
 
 
-def _any_reader(moment: Field, name: str) -> Alias:
+def _any_reader(moment: Field, name: str) -> Any:
     """Return 1 if one reader of the household has this moment, else 0."""
     return fn.MAX(Case(None, [(moment.is_null(False), 1)], 0)).alias(name)

@@ -7,6 +7,7 @@ next: `manage` (members, senders), `send` (write and send notices), `view` (read
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 from peewee import JOIN, Value, fn
 
@@ -36,7 +37,7 @@ class Permissions:
             return any(strength >= enough for strength in self.by_list.values())
         return max(self.by_list.get(0, 0), self.by_list.get(list_id, 0)) >= enough
 
-    def lists(self, need: str = "view") -> ModelSelect:
+    def lists(self, need: str = "view") -> "ModelSelect[MailingList]":
         """Return the open lists that the user may view, send to or manage; the own practice list last.
 
         Nobody manages a practice list: it reaches its user and takes no members.
@@ -141,7 +142,7 @@ def person_scope(notice: Notice) -> list[int] | None:
     return notice.within
 
 
-def _person_child_pairs(named: ModelSelect, lists: list[int] | None) -> set[tuple[int, int]]:
+def _person_child_pairs(named: "ModelSelect[Any]", lists: list[int] | None) -> set[tuple[int, int]]:
     """Return (person, child or 0) of people as some lists show them; None: all that are open."""
     practice = MailingList.practice_of.is_null() & MailingList.closed_at.is_null()
     places = Membership.select(Membership.person, fn.COALESCE(Membership.child, 0)).join(MailingList)
@@ -154,7 +155,7 @@ def person_scope_for_user(by: User | None) -> list[int] | None:
     return permissions_of(by).sendable_list_ids if by else None
 
 
-def notice_ids_for_lists(lists: Iterable[int] | ModelSelect) -> ModelSelect:
+def notice_ids_for_lists(lists: "Iterable[int] | ModelSelect[Any]") -> "ModelSelect[Target]":
     """Return the numbers of the notices that are sent to some lists, or to a group of one, as a query."""
     groups = Group.select(Group.id).where(Group.list.in_(lists))
     to_list = (Target.kind == "list") & Target.number.in_(lists)

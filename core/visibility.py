@@ -6,6 +6,7 @@ is named. `lists` are numbers of lists, or None for everything.
 """
 
 from collections.abc import Collection
+from typing import Any
 
 from peewee import Case, Expression, Field, ModelSelect
 
@@ -31,12 +32,12 @@ def child_column(field: Field, lists: Collection[int] | None) -> Field | Case:
     return field if lists is None else Case(None, [(visible_with_child(lists), field)], "")
 
 
-def visible_deliveries(lists: Collection[int]) -> ModelSelect:
+def visible_deliveries(lists: Collection[int]) -> "ModelSelect[DeliveryMembership]":
     """Return the numbers of the deliveries of which at least one cell may be seen."""
     return DeliveryMembership.select(DeliveryMembership.delivery).where(visible_cells(lists))
 
 
-def _same_child(lists: Collection[int]) -> ModelSelect:
+def _same_child(lists: Collection[int]) -> "ModelSelect[Membership]":
     """Return the places in 全校 of children who are in these lists too, and of people without a child there."""
     held, there = _memberships_in(lists), _membership_alias()
     child = there.child.in_(held.select(Membership.child).where(Membership.child.is_null(False)))
@@ -44,18 +45,18 @@ def _same_child(lists: Collection[int]) -> ModelSelect:
     return there.select(there.id).where(_in_whole_school(there), child | person)
 
 
-def _without_child(lists: Collection[int]) -> ModelSelect:
+def _without_child(lists: Collection[int]) -> "ModelSelect[Membership]":
     """Return the places in 全校 of people who are in these lists for no child's sake."""
     held, there = _memberships_in(lists), _membership_alias()
     people = held.select(Membership.person).where(Membership.child.is_null())
     return there.select(there.id).where(_in_whole_school(there), there.person.in_(people))
 
 
-def _memberships_in(lists: Collection[int]) -> ModelSelect:
+def _memberships_in(lists: Collection[int]) -> "ModelSelect[Membership]":
     return Membership.select().where(Membership.list.in_(list(lists)), Membership.state.in_(VISIBLE_STATES))
 
 
-def _membership_alias() -> type[Membership]:
+def _membership_alias() -> Any:
     return Membership.alias("there")
 
 

@@ -7,6 +7,7 @@ sees nobody else. A condition is looked up anew each time; fixed members are pla
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from peewee import JOIN, ModelSelect, fn
 
@@ -58,7 +59,7 @@ class GroupPreview:
     rows: list[Membership]
 
 
-def preview_group(numbers: ModelSelect, limit: int = 20) -> GroupPreview:
+def preview_group(numbers: "ModelSelect[Any]", limit: int = 20) -> GroupPreview:
     """Look at the places of a query: how many people, and the first ones with their children, by kana."""
     here = Membership.id.in_(numbers)
     mail = Person.address.is_null(False) & Person.address_state.in_(DELIVERABLE_STATES) & (Membership.state == "active")

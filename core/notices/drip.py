@@ -8,6 +8,7 @@ than joining brings in a day (a roster was brought in) stop the step, and it ask
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
+from typing import Any
 
 from peewee import Case, ModelSelect, fn
 
@@ -235,7 +236,7 @@ def _earlier_sends(steps: Iterable[DripStep]) -> Iterable[tuple[int, int, int]]:
     return StepSent.select(StepSent.step, fn.COUNT(StepSent.id), read).where(mine).group_by(StepSent.step).tuples()
 
 
-def steps_awaiting_decision(lists: ModelSelect) -> list[DripStep]:
+def steps_awaiting_decision(lists: "ModelSelect[Any]") -> list[DripStep]:
     """Return the steps of some lists that wait for a person's word."""
     return list(
         DripStep.select(DripStep, MailingList)

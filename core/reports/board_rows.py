@@ -130,13 +130,13 @@ def load_board_data(notice: Notice, lists: Collection[int] | None) -> BoardData:
     begun = millis(notice.started_at) if notice.started_at else 0
     for row in db.execute(_select_rows(notice, lists)).fetchall():
         reader = readers.get(row[0]) or readers.setdefault(row[0], _build_reader(row))
-        reader.cells.append(CoveredMembership(*(value or "" for value in row[15:21])))
+        reader.cells.append(CoveredMembership(row[15] or "", row[16], *(value or "" for value in row[17:21])))
         if row[21] == "stopped" and row[22] == "reader" and row[23] >= begun:
             leavers.setdefault(row[0], []).append((row[24], row[17] or ""))
     return BoardData(tuple(readers.values()), _stopped_readers(readers, leavers))
 
 
-def _select_rows(notice: Notice, lists: Collection[int] | None) -> ModelSelect:
+def _select_rows(notice: Notice, lists: Collection[int] | None) -> "ModelSelect[Delivery]":
     child = (
         DeliveryMembership.child_name,
         DeliveryMembership.child_kana,

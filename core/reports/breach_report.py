@@ -17,6 +17,7 @@ from core import audit
 from core.csv_cells import escape_formula
 from core.notices import attachments
 from core.reports import notice_list
+from database import EPOCH
 from i18n import N_
 from models import Answer, Attachment, AuditLog, Delivery, Letter, Notice, PageView, User
 
@@ -234,9 +235,8 @@ def _first_accepted(notice: Notice) -> dict[int, datetime]:
 
 def _first_visits(notice: Notice, *, automatic: bool) -> dict[int, datetime]:
     """Return when each reader's page was first fetched, by what looks like a person or by a machine; no pictures."""
-    first = fn.MIN(PageView.at).alias("first")
     rows = (
-        PageView.select(PageView.delivery, first)
+        PageView.select(PageView.delivery, fn.MIN(PageView.at))
         .join(Delivery)
         .where(
             Delivery.notice == notice,
@@ -245,17 +245,23 @@ def _first_visits(notice: Notice, *, automatic: bool) -> dict[int, datetime]:
         )
         .group_by(PageView.delivery)
     )
-    return {row.delivery_id: row.first for row in rows}
+    return {
+        delivery: at if isinstance(at, datetime) else EPOCH + timedelta(milliseconds=at)
+        for delivery, at in rows.tuples()
+    }
 
 
 def _first_answers(notice: Notice) -> dict[int, datetime]:
     rows = (
-        Answer.select(Answer.delivery, fn.MIN(Answer.at).alias("first"))
+        Answer.select(Answer.delivery, fn.MIN(Answer.at))
         .join(Delivery)
         .where(Delivery.notice == notice, Answer.by.is_null())
         .group_by(Answer.delivery)
     )
-    return {row.delivery_id: row.first for row in rows}
+    return {
+        delivery: at if isinstance(at, datetime) else EPOCH + timedelta(milliseconds=at)
+        for delivery, at in rows.tuples()
+    }
 
 
 def misdirected_deliveries(notices: Iterable[int]) -> list[Delivery]:

@@ -6,6 +6,7 @@ Every figure is one query whatever the number of notices or people; only what th
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from peewee import JOIN, ModelSelect, fn
 
@@ -170,7 +171,7 @@ def _missed_reminders(rights: Permissions, now: datetime) -> list[tuple[NoticeRo
     return [(row, found[row.notice.id]) for row in rows if find_recipients(row.notice, now)]
 
 
-def _select_maybe_unread(rights: Permissions, now: datetime) -> ModelSelect:
+def _select_maybe_unread(rights: Permissions, now: datetime) -> "ModelSelect[Notice]":
     """Return the notices of the last days that ask for confirmation and have had their time."""
     sent = notice_list.finished_notices(rights).where(
         Notice.state != "withdrawn",
@@ -182,7 +183,7 @@ def _select_maybe_unread(rights: Permissions, now: datetime) -> ModelSelect:
     return sent.limit(4 * MAX_SHOWN)
 
 
-def practice_notice_ids() -> ModelSelect:
+def practice_notice_ids() -> "ModelSelect[Target]":
     """Return the notices that went to somebody's practice list: nobody but their writers waits for these."""
     lists = MailingList.select(MailingList.id).where(MailingList.practice_of.is_null(False))
     return Target.select(Target.notice).where(Target.kind == "list", Target.number.in_(lists))
@@ -214,7 +215,7 @@ def counts_by_child(notice: Notice) -> bool:
 # ── people ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _select_memberships(rights: Permissions, need: str) -> ModelSelect:
+def _select_memberships(rights: Permissions, need: str) -> "ModelSelect[Membership]":
     """Return the memberships of lists that the user may view or manage; no practice lists."""
     mine = rights.lists(need).where(MailingList.practice_of.is_null()).select(MailingList.id).order_by()
     return Membership.select(Membership.id).where(Membership.list.in_(mine))
@@ -238,7 +239,7 @@ def _unreachable_members(rights: Permissions) -> tuple[int, list[Person]]:
     return found.count(), list(found.order_by(Person.kana, Person.id).limit(3))
 
 
-def _count_people(members: ModelSelect) -> MemberCount:
+def _count_people(members: "ModelSelect[Any]") -> MemberCount:
     """Count the people of some memberships, and name the last of their lists: a class, rather than the whole school."""
     return MemberCount(*members.select(fn.COUNT(Membership.person.distinct()), fn.MAX(Membership.list)).tuples().get())
 

@@ -86,7 +86,7 @@ def _dead_address(places: list[Membership], never: set[int], managed: set[int]) 
     why, since, there = _worst_reason(person, places, never)
     if not why:
         return None
-    children = dict.fromkeys(f"{one.child.room} {one.child.name}".strip() for one in there if one.child_id)
+    children = dict.fromkeys(f"{one.child.room} {one.child.name}".strip() for one in there if one.child)
     return DeadAddress(
         person,
         why,

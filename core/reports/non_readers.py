@@ -82,6 +82,6 @@ def _children(mailing_list: MailingList, people: list[int]) -> dict[int, list[st
     )
     found: dict[int, list[str]] = {}
     for row in rows:
-        if row.child_id:
+        if row.child:
             found.setdefault(row.person_id, []).append(f"{row.child.room} {row.child.name}".strip())
     return found

@@ -29,7 +29,7 @@ class NoticeRow:
     answered: int | None = None
 
 
-def visible_notices(rights: Permissions) -> ModelSelect:
+def visible_notices(rights: Permissions) -> "ModelSelect[Notice]":
     """Return the notices that a user may see: the own ones, those of the lists in view, and what went to 全校."""
     own = Notice.by == rights.user_id
     lists = rights.lists("view").select(MailingList.id).order_by()
@@ -46,7 +46,7 @@ def visible_notices(rights: Permissions) -> ModelSelect:
     return Notice.select().where(found)
 
 
-def editable_drafts(rights: Permissions) -> ModelSelect:
+def editable_drafts(rights: Permissions) -> "ModelSelect[Notice]":
     """Return the drafts a user may write on, the one touched last first; who may only look sees none."""
     found = visible_notices(rights).where(Notice.state == "draft")
     if not rights.is_admin:
@@ -57,25 +57,25 @@ def editable_drafts(rights: Permissions) -> ModelSelect:
     return found.order_by(Notice.updated_at.desc(), Notice.id.desc())
 
 
-def nonempty_drafts(rights: Permissions) -> ModelSelect:
+def nonempty_drafts(rights: Permissions) -> "ModelSelect[Notice]":
     """Return the drafts in which something is written; a page opened and left again is no work that waits."""
     written = Wording.select(Wording.notice).where((Wording.subject != "") | (Wording.text != ""))
     return editable_drafts(rights).where(Notice.id.in_(written))
 
 
-def scheduled_notices(rights: Permissions) -> ModelSelect:
+def scheduled_notices(rights: Permissions) -> "ModelSelect[Notice]":
     """Return what waits to go out, the next first; what asks to be decided before all (T-04, D-42)."""
     return visible_notices(rights).where(Notice.state.in_(WAITING_STATES)).order_by(Notice.send_at, Notice.id)
 
 
-def notices_in_review(rights: Permissions) -> ModelSelect:
+def notices_in_review(rights: Permissions) -> "ModelSelect[Notice]":
     """Return what waits for a second person, the oldest first: of those the user may send, and the own ones."""
     found = visible_notices(rights).where(Notice.state == "asked").order_by(Notice.asked_at, Notice.id)
     mine = [one.id for one in found if rights.may_notice("send", one)]
     return found.where(Notice.id.in_(mine))
 
 
-def sent_notices(rights: Permissions) -> ModelSelect:
+def sent_notices(rights: Permissions) -> "ModelSelect[Notice]":
     """Return what was sent or is being sent, newest first (T-40)."""
     return (
         visible_notices(rights)
@@ -84,17 +84,17 @@ def sent_notices(rights: Permissions) -> ModelSelect:
     )
 
 
-def sending_notices(rights: Permissions) -> ModelSelect:
+def sending_notices(rights: Permissions) -> "ModelSelect[Notice]":
     """Return what is being sent now, or stands still for our own reasons."""
     return sent_notices(rights).where(Notice.state.in_(("sending", "paused")))
 
 
-def finished_notices(rights: Permissions) -> ModelSelect:
+def finished_notices(rights: Permissions) -> "ModelSelect[Notice]":
     """Return what organizers sent, newest first; not what follows joining by itself."""
     return sent_notices(rights).where(Notice.state.in_(("sent", "stopped", "withdrawn")), Notice.kind != "step")
 
 
-def search_notices(rights: Permissions, text: str = "", list_id: int | None = None) -> ModelSelect:
+def search_notices(rights: Permissions, text: str = "", list_id: int | None = None) -> "ModelSelect[Notice]":
     """Return the history that holds a piece of text in subject or text, or went to a list."""
     query = sent_notices(rights)
     if text:
@@ -141,7 +141,7 @@ def corrections_of(notice: Notice) -> list[Notice]:
     )
 
 
-def deliveries_of_notice(notice: Notice, lists: Collection[int] | None = None) -> ModelSelect:
+def deliveries_of_notice(notice: Notice, lists: Collection[int] | None = None) -> "ModelSelect[Delivery]":
     """Return everybody the notice was meant for, by kana; not those who had left a list long before."""
     found = Delivery.select().where(Delivery.notice == notice, Delivery.reason != "left")
     if lists is not None:

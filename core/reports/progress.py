@@ -116,7 +116,9 @@ def _time_left(notice: Notice, done: int, going: int, force: Settings, now: date
     return throttle.estimate_duration(going, force)
 
 
-def letters_by_name(notice: Notice, states: tuple[str, ...], lists: Collection[int] | None = None) -> ModelSelect:
+def letters_by_name(
+    notice: Notice, states: tuple[str, ...], lists: Collection[int] | None = None
+) -> "ModelSelect[Letter]":
     """Return letters (with delivery and person) of the given states, by kana."""
     return (
         Letter.select(Letter, Delivery, Person)
@@ -128,7 +130,7 @@ def letters_by_name(notice: Notice, states: tuple[str, ...], lists: Collection[i
     )
 
 
-def skipped_deliveries(notice: Notice, lists: Collection[int] | None = None) -> ModelSelect:
+def skipped_deliveries(notice: Notice, lists: Collection[int] | None = None) -> "ModelSelect[Delivery]":
     """Return the deliveries without a letter, with the reason, by kana."""
     seen = [] if lists is None else [Delivery.id.in_(visibility.visible_deliveries(lists))]
     return (

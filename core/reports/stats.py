@@ -254,7 +254,7 @@ class StatsTotal:
         return percentage(self.clicked, self.clicks_of)
 
 
-def visible_notices(rights: Permissions, list_id: int | None = None, year: int | None = None) -> ModelSelect:
+def visible_notices(rights: Permissions, list_id: int | None = None, year: int | None = None) -> "ModelSelect[Notice]":
     """Return the notices whose whole figures a user may see, newest first: of one list, of one school year.
 
     Whoever looks at some lists only sees the notices that went to these alone. Practice and steps are left out.
@@ -378,4 +378,5 @@ def most_opened(some: Iterable[StatsLine]) -> list[StatsLine]:
 
 def fastest_read(some: Iterable[StatsLine]) -> list[StatsLine]:
     """Return the notices that half of the households had confirmed soonest, the fastest first (E-17)."""
-    return sorted((one for one in some if one.sums.half_s is not None), key=lambda one: one.sums.half_s)
+    counted = [(one.sums.half_s, one) for one in some if one.sums.half_s is not None]
+    return [one for _, one in sorted(counted, key=lambda pair: pair[0])]

@@ -7,6 +7,7 @@ alone: what one family of a small class said would be no sum.
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
 
+from core.notices import questions
 from core.reports import board, poll_results
 from models import Delivery, Notice, NoticeStats, count_letters
 
@@ -97,7 +98,7 @@ def _class_summary(room: board.BoardClass) -> ClassSummary:
 
 
 def _answer_counts(notice: Notice) -> dict[int, tuple[int, int, dict[int, int]]]:
-    if not notice.questions.exists():
+    if not questions.has_questions(notice):
         return {}
     each = poll_results.load_poll_results(notice).results(poll_results.EACH_QUESTION, ())
     return {

@@ -63,7 +63,7 @@ def _undeliverable_memberships(mailing_list: MailingList, person: Person | None)
 
 
 def _address_slip(row: Membership, language: str) -> AddressSlip:
-    code = row.child.join_code if row.child_id else row.list.join_code
+    code = row.child.join_code if row.child else row.list.join_code
     address = row.person.address or ""
     return AddressSlip(
         row.person,
@@ -144,7 +144,7 @@ def _name_lines(language: str, rows: Iterable[Membership]) -> list[str]:
     lines = []
     for row in list(rows)[:MAX_NAMES]:
         name = row.person.name or i18n.say(language, "(no name)")
-        child = f"{row.child.name}　" if row.child_id else ""
+        child = f"{row.child.name}　" if row.child else ""
         why = i18n.say(language, REASONS.get(row.person.address_state, ""))
         lines.append(f"{child}{name}: {why}")
     return list(dict.fromkeys(lines))

@@ -71,7 +71,7 @@ def current_answers(delivery: Delivery, asked: Iterable[StoredQuestion] | None =
 
 
 @prepared_query
-def _select_current(notice: int, person: str, household: str, child: str) -> ModelSelect:
+def _select_current(notice: int, person: str, household: str, child: str) -> "ModelSelect[Answer]":
     mine = Answer.unit.in_((person, household, child)) & Answer.superseded_at.is_null()
     return Answer.select().join(Question).where(Question.notice == notice, mine)
 

@@ -2,6 +2,9 @@
 
 from collections.abc import Collection
 from datetime import datetime
+from typing import Any
+
+from peewee import Expression
 
 from core import audit, visibility
 from database import db
@@ -30,7 +33,13 @@ def unmark_phoned(notice: Notice, numbers: Collection[int], *, by: User, lists: 
 
 
 def _mark(
-    notice: Notice, numbers: Collection[int], by: User, lists: Collection[int] | None, action: str, where, **fields
+    notice: Notice,
+    numbers: Collection[int],
+    by: User,
+    lists: Collection[int] | None,
+    action: str,
+    where: Expression,
+    **fields: Any,
 ) -> int:
     chosen = Delivery.id.in_(list(numbers))
     if lists is not None:

@@ -47,7 +47,7 @@ def delivery_by_token(raw: str) -> Delivery | None:
 
 
 @prepared_query
-def _select_by_token(token: str) -> ModelSelect:
+def _select_by_token(token: str) -> "ModelSelect[Delivery]":
     return Delivery.select(Delivery, Notice).join(Notice).where(Delivery.token == token)
 
 
@@ -93,7 +93,7 @@ def _last_touch(delivery: Delivery, now: datetime) -> tuple[str, str] | None:
 
 
 @prepared_query
-def _select_touches(delivery: int, since: datetime) -> ModelSelect:
+def _select_touches(delivery: int, since: datetime) -> "ModelSelect[PageView]":
     touched = PageView.page.startswith("touch") & (PageView.at >= since)
     return PageView.select().where(PageView.delivery == delivery, touched).order_by(PageView.id.desc()).limit(1)
 
@@ -143,7 +143,7 @@ def letter_text(delivery: Delivery, picture: Callable[[str], str] = str) -> Lett
 
 
 @prepared_query
-def _select_wording(notice: int, language: str) -> ModelSelect:
+def _select_wording(notice: int, language: str) -> "ModelSelect[Wording]":
     mine = (Wording.language == language).desc()
     return Wording.select().where(Wording.notice == notice).order_by(mine, Wording.id).limit(1)
 
@@ -225,7 +225,7 @@ def touch_valid_from(delivery: Delivery) -> datetime | None:
 
 
 @prepared_query
-def _select_accepted(delivery: int) -> ModelSelect:
+def _select_accepted(delivery: int) -> "ModelSelect[Letter]":
     taken = (Letter.delivery == delivery) & (Letter.state == "accepted") & Letter.done_at.is_null(False)
     return Letter.select(Letter.done_at).where(taken).order_by(Letter.round.desc()).limit(1)
 

@@ -10,8 +10,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
+from typing import Any
 
-from peewee import ModelSelect, fn
+from peewee import Field, ModelSelect, fn
 
 import clock
 import config as ground
@@ -26,6 +27,7 @@ from core.settings import load_settings, purge_starts_at
 from database import bulk_insert, db, due_letters
 from models import (
     AuditLog,
+    BaseModel,
     Child,
     Delivery,
     InboundMessage,
@@ -79,7 +81,7 @@ def is_purging(now: datetime) -> bool:
     return house.purge_before_year >= year and not purge_starts_at(now) and purgeable_notices(year).exists()
 
 
-def purgeable_notices(year: int) -> ModelSelect:
+def purgeable_notices(year: int) -> "ModelSelect[Notice]":
     """Return the notices from before a school year whose letters are still there."""
     return Notice.select().where(
         Notice.kind != "step",
@@ -248,8 +250,8 @@ def _delete_drip_deliveries(notice: Notice, last: int) -> int:
         return _delete_deliveries([one.id for one in rows])
 
 
-def _delete_rows(table: type, *fits: object) -> int:
-    numbers = table.select(table.id).where(*fits).order_by(table.id).limit(CHUNK_SIZE)
+def _delete_rows(table: type[BaseModel], *conditions: Any) -> int:
+    numbers = table.select(table.id).where(*conditions).order_by(table.id).limit(CHUNK_SIZE)
     return table.delete().where(table.id.in_([row for (row,) in numbers.tuples()])).execute()
 
 
@@ -265,7 +267,7 @@ def _delete_left_memberships(border: datetime) -> int:
     return len(rows)
 
 
-def _delete_unlisted(table: type, numbers: Iterable[int], place: object) -> None:
+def _delete_unlisted(table: type[BaseModel], numbers: Iterable[int], place: Field) -> None:
     held = Membership.select(place).where(place.in_(list(numbers)))
     table.delete().where(table.id.in_(list(numbers)), table.id.not_in(held)).execute()
 
