@@ -69,7 +69,7 @@ class Organization(BaseModel):
     mail_domain = CharField(default="")
     base_url = CharField(default="")
     smtp = CharField(default="")
-    road = CharField(default="")  # how mail comes back: own, relay, collected, mailbox (`core.system.mail_modes`)
+    road = CharField(default="")  # how mail comes back: own, relay, collected, mailbox (`core.system.mail_settings`)
     imap = CharField(default="")
     mailbox = CharField(default="")
     plus = BooleanField(default=False)

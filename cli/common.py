@@ -18,7 +18,7 @@ import clock
 import config as ground
 from core import install, schema
 from mail.dkim_signer import InvalidDkimKey
-from mail.smtp import BadSmtpUrl
+from mail.server_urls import BadServerUrl
 from models import MailingList
 
 
@@ -90,7 +90,7 @@ def errors_in_one_line() -> Iterator[None]:
             f"The database could not be upgraded, so nothing in it was changed: {wrong}. "
             "Go on with the version you had, and report this line."
         )
-    except BadSmtpUrl as wrong:
+    except BadServerUrl as wrong:
         exit_with_error(f"The mail server (KAIRAN_SMTP, or set on the page) cannot be used: {wrong.message}")
     except InvalidDkimKey as wrong:
         exit_with_error(f"data/keys/dkim.pem cannot be used: {wrong}")

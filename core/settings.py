@@ -8,8 +8,7 @@ import clock
 import config as ground
 from core import audit
 from mail.address import OwnAddresses, id_domain
-from mail.imap_account import ImapAccount
-from mail.smtp import SmtpServer
+from mail.server_urls import ImapAccount, SmtpServer
 from models import Organization, User
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from mail.dev_outbox_files import RETENTION_DAYS, delete_old_letters, save_letter
-from mail.smtp import SmtpServer
+from mail.server_urls import SmtpServer
 
 
 def _utc_now() -> datetime:

@@ -18,7 +18,7 @@ from imap_tools.errors import ImapToolsError, MailboxFolderSelectError, MailboxL
 
 from i18n import N_
 from mail import smtp
-from mail.imap_account import ImapAccount
+from mail.server_urls import ImapAccount
 from mail.smtp import tls_context
 
 Answer = TypeVar("Answer")

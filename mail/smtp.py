@@ -6,18 +6,17 @@ the server does not have it (`Unreachable`). After its reply the outcome is sett
 outcome is unknown (`OutcomeUnknown`).
 """
 
-import ipaddress
 import re
 import smtplib
 import ssl
 from base64 import b64encode
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import unquote, urlsplit
 
 from i18n import N_
 from mail import address, merge
+from mail.server_urls import SmtpServer, is_loopback
 
 APP_PASSWORD_NEEDED = N_(
     "The provider takes no ordinary password from programs. Make an app password there. If it has none, as with "
@@ -37,24 +36,8 @@ def login_failure_message(said: str, usual: str) -> str:
 
 # ── the connection ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-SmtpSecurity = Literal["none", "starttls", "tls"]
-
 MAX_REPLY_CHARS = 500
 """Characters of a server's reply that are kept."""
-
-_SCHEMES: dict[str, tuple[SmtpSecurity, int]] = {
-    "smtp": ("none", 25),
-    "smtp+starttls": ("starttls", 587),
-    "smtps": ("tls", 465),
-}
-
-
-class BadSmtpUrl(ValueError):
-    """This does not say how to reach a mail server; `message` says why, in English, for `say`."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.message = message
 
 
 class Unreachable(ConnectionError):
@@ -69,61 +52,6 @@ class Unreachable(ConnectionError):
         self.message = message
         self.reason = reason
         self.detail = detail[:MAX_REPLY_CHARS]
-
-
-@dataclass(frozen=True, slots=True)
-class SmtpServer:
-    """Where letters go: a server of our own, of the provider, or the outbox on loopback."""
-
-    host: str
-    port: int
-    security: SmtpSecurity = "none"
-    user: str = ""
-    password: str = field(default="", repr=False)
-
-    @classmethod
-    def parse(cls, url: str) -> "SmtpServer":
-        """Read `smtp://host:port`, `smtp+starttls://user:password@host` or `smtps://…`. Raises BadRoute.
-
-        Ports default to 25, 587 and 465. User and password are percent-decoded.
-        """
-        try:
-            parts = urlsplit(url.strip())
-            port = parts.port
-        except ValueError:
-            raise BadSmtpUrl(N_("The port of the mail server must be a number.")) from None
-        if parts.scheme not in _SCHEMES:
-            raise BadSmtpUrl(N_("A mail server begins with smtp://, smtp+starttls:// or smtps://."))
-        if not parts.hostname or parts.path not in ("", "/") or parts.query or parts.fragment:
-            raise BadSmtpUrl(N_("Give the mail server as smtp://host:port."))
-        security, usual = _SCHEMES[parts.scheme]
-        user, password = unquote(parts.username or ""), unquote(parts.password or "")
-        if bool(user) != bool(password):
-            raise BadSmtpUrl(N_("A mail server that wants a login needs both user and password."))
-        if user and security == "none" and not is_loopback(parts.hostname):
-            raise BadSmtpUrl(N_("A password must not travel in the open: use smtp+starttls:// or smtps://."))
-        return cls(parts.hostname, port or usual, security, user, password)
-
-    def shown(self) -> str:
-        """Return the route for pages and logs, without password."""
-        scheme = next(name for name, (security, _) in _SCHEMES.items() if security == self.security)
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{scheme}://{f'{self.user}@' if self.user else ''}{host}:{self.port}"
-
-    @property
-    def is_loopback(self) -> bool:
-        """Tell whether letters stay on this machine, as far as the route goes."""
-        return is_loopback(self.host)
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether a host is this machine itself."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def open_connection(route: SmtpServer, hello: str, timeout: float) -> smtplib.SMTP:

@@ -4,9 +4,8 @@ from wtforms import BooleanField, IntegerField, PasswordField, RadioField, Selec
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Length, NumberRange, Optional
 
-from core.system import mailbox_settings
-from core.system.mail_modes import MAIL_MODES
-from core.system.smtp_settings import SECURITY_LABELS
+from core.system import mail_settings
+from core.system.mail_settings import MAIL_MODES, SMTP_SECURITY_LABELS
 from i18n import LANGUAGES, N_
 from web import Form, _
 
@@ -39,7 +38,7 @@ class SmtpServerForm(Form):
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
-        self.security.choices = [SelectChoice(name, _(words)) for name, words in SECURITY_LABELS.items()]
+        self.security.choices = [SelectChoice(name, _(words)) for name, words in SMTP_SECURITY_LABELS.items()]
 
 
 class MailModeForm(Form):
@@ -63,7 +62,7 @@ class MailboxForm(Form):
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
         self.security.choices = [
-            SelectChoice(name, _(words)) for name, words in mailbox_settings.SECURITY_LABELS.items()
+            SelectChoice(name, _(words)) for name, words in mail_settings.IMAP_SECURITY_LABELS.items()
         ]
 
 

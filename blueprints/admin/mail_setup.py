@@ -12,7 +12,7 @@ from core.delivery import lifecycle
 from core.errors import DomainError
 from core.inbound import imap_poller
 from core.notifications.notify import notify
-from core.system import mail_modes, mailbox_settings, smtp_settings, smtp_test
+from core.system import mail_settings, smtp_test
 from i18n import N_
 from models import ImapStatus, Letter, Organization
 from web import add_field_error, flash_message, redirect_to, render_page, requires
@@ -32,8 +32,8 @@ def _mail_page(status: int = 200, **filled: FlaskForm) -> Answer:
         "admin/mail.html",
         status=status,
         force=force,
-        roads=mail_modes.MAIL_MODES,
-        features=list(mail_modes.available_features(force)),
+        roads=mail_settings.MAIL_MODES,
+        features=list(mail_settings.available_features(force)),
         state=ImapStatus.load_row(),
         test=_last_test(),
         letter_states=lifecycle.STATE_LABELS,
@@ -51,8 +51,8 @@ def _server_form(force: settings.Settings) -> SmtpServerForm:
 
 
 def _mailbox_form() -> MailboxForm:
-    box, row = mailbox_settings.saved_account(), Organization.load_row()
-    given = {"mailbox": mail_modes.mailbox_address(), "plus": row.plus, "header": row.recipient_header}
+    box, row = mail_settings.saved_account(), Organization.load_row()
+    given = {"mailbox": mail_settings.mailbox_address(), "plus": row.plus, "header": row.recipient_header}
     if box is None:
         return MailboxForm(None, **given)
     return MailboxForm(None, host=box.host, port=box.port, security=box.security, user=box.user, **given)
@@ -72,7 +72,7 @@ def save_mail_mode() -> Answer:
         abort(403)
     if not form.validate():
         return _mail_page(422, road=form)
-    mail_modes.choose_mode(current_user, form.road.data)
+    mail_settings.choose_mode(current_user, form.road.data)
     flash_message(N_("Saved."))
     return redirect_to("admin.mail_page")
 
@@ -87,7 +87,7 @@ def save_smtp_server() -> Answer:
     if not form.validate():
         return _mail_page(422, server=form)
     try:
-        smtp_settings.update_smtp(
+        mail_settings.update_smtp(
             current_user,
             host=form.host.data or "",
             port=form.port.data,
@@ -130,15 +130,15 @@ def save_mailbox() -> Answer:
     if not form.validate():
         return _mail_page(422, box=form)
     try:
-        mailbox_settings.save_mailbox(current_user, _mailbox_settings_of(form))
+        mail_settings.save_mailbox(current_user, _mailbox_settings_of(form))
     except DomainError as refused:
         add_field_error(form, refused.field, refused.message)
         return _mail_page(422, box=form)
     return test_mailbox()
 
 
-def _mailbox_settings_of(form: MailboxForm) -> mailbox_settings.MailboxInput:
-    return mailbox_settings.MailboxInput(
+def _mailbox_settings_of(form: MailboxForm) -> mail_settings.MailboxInput:
+    return mail_settings.MailboxInput(
         host=form.host.data or "",
         port=form.port.data,
         security=form.security.data,

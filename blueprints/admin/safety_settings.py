@@ -5,7 +5,7 @@ from flask_login import current_user
 
 from blueprints.admin.views import Answer, bp
 from core import settings
-from core.system import safety_settings
+from core.system import setup
 from i18n import N_
 from models import MailingList, Organization
 from web import flash_message, parse_row_id, redirect_to, render_page, requires
@@ -27,7 +27,7 @@ def safety_page() -> Answer:
 @requires("admin")
 def save_safety() -> Response:
     """Save the choices."""
-    safety_settings.update_safety(
+    setup.update_safety(
         current_user,
         everywhere=bool(request.form.get("requires_approval")),
         lists=request.form.getlist("lists", type=parse_row_id),

@@ -23,7 +23,8 @@ from core.settings import Settings, load_settings
 from database import db, mark_handed_over, record_result
 from mail import address as addresses
 from mail.dkim_signer import DkimSigner
-from mail.smtp import OutcomeUnknown, SmtpConnection, SmtpReply, SmtpServer, Unreachable, rcpt_address
+from mail.server_urls import SmtpServer
+from mail.smtp import OutcomeUnknown, SmtpConnection, SmtpReply, Unreachable, rcpt_address
 from models import Letter, Notice
 
 if TYPE_CHECKING:

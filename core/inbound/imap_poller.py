@@ -21,7 +21,7 @@ from database import db
 from i18n import N_
 from mail import envelope_headers
 from mail.imap import HANDLED_FOLDER, OTHER_FOLDER, ImapSession, MailboxUnavailable
-from mail.imap_account import ImapAccount
+from mail.server_urls import ImapAccount
 from models import ImapStatus
 
 log = logging.getLogger("kairan.collecting")

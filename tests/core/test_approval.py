@@ -6,7 +6,7 @@ import pytest
 
 from core.errors import ApprovalRequired, AttachmentNotOpened, AudienceChanged, NotADraft, TimeInPast
 from core.notices import approval, attachments, audience, drafts
-from core.system import safety_settings
+from core.system import setup
 from models import Attachment, AuditLog, Letter, MailingList, Notice, Person, Role, Wording
 from tests import files
 
@@ -16,7 +16,7 @@ NOW = datetime(2026, 10, 14, 6, 0, tzinfo=UTC)
 @pytest.fixture
 def wanted(school):
     """1年1組 wants a second person; 守, 花子 and 送る子 may send there."""
-    safety_settings.update_safety(None, everywhere=False, lists=[school.lists["1-1"].id], public_urgent=False)
+    setup.update_safety(None, everywhere=False, lists=[school.lists["1-1"].id], public_urgent=False)
     return school
 
 
@@ -47,7 +47,7 @@ def test_it_is_wanted_for_ordinary_notices_of_the_list_alone(wanted, school):
     other = drafts.create_draft(school.users["太郎"], now=NOW)
     drafts.set_recipients(other, lists=[school.lists["2-1"].id], now=NOW)
     assert not approval.must_be_approved(other, school.users["太郎"])
-    safety_settings.update_safety(None, everywhere=True, lists=[], public_urgent=False)
+    setup.update_safety(None, everywhere=True, lists=[], public_urgent=False)
     assert approval.must_be_approved(other, school.users["太郎"]) and not MailingList.get_by_id(1).requires_approval
 
 

@@ -10,7 +10,7 @@ from core.delivery import queue
 from core.errors import NotADraft
 from core.notices import approval, audience, direct_message, drafts, rendering, start
 from core.notices.related_notices import newer_exists
-from core.system import safety_settings
+from core.system import setup
 from models import Delivery, Letter, Membership, Notice, Person
 from tests import cast_notices
 
@@ -99,7 +99,7 @@ def test_the_same_form_twice_is_one_letter(school):
 
 
 def test_no_second_person_is_asked_about_one_family(school):
-    safety_settings.update_safety(None, everywhere=True, lists=[], public_urgent=False)
+    setup.update_safety(None, everywhere=True, lists=[], public_urgent=False)
     assert not approval.must_be_approved(write(school, "石川 直樹"), school.users["花子"])
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from core.delivery import throttle
 from core.settings import load_settings
-from mail.smtp import SmtpServer
+from mail.server_urls import SmtpServer
 from models import ThrottleBucket
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from mail.smtp import SmtpServer
+from mail.server_urls import SmtpServer
 
 
 def free_port() -> int:

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mail import smtp
-from mail.smtp import BadSmtpUrl, OutcomeUnknown, SmtpConnection, SmtpServer, Unreachable, dot_stuff, rcpt_address
+from mail.server_urls import BadServerUrl, SmtpServer
+from mail.smtp import OutcomeUnknown, SmtpConnection, Unreachable, dot_stuff, rcpt_address
 from tests.mail.smtp_servers import ScriptedServer, authenticate_hanako, free_port, run_sink, self_signed_context
 
 LETTER = b"From: a@school.example\r\nSubject: x\r\n\r\nhello\r\n"
@@ -44,7 +45,7 @@ def test_a_route_is_read_from_an_address(url, route):
     ],
 )
 def test_a_wrong_route_is_explained(url):
-    with pytest.raises(BadSmtpUrl) as caught:
+    with pytest.raises(BadServerUrl) as caught:
         SmtpServer.parse(url)
     assert caught.value.message.endswith(".")
     assert "password" not in caught.value.message or "wants" in caught.value.message or "open" in caught.value.message

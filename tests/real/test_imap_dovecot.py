@@ -17,7 +17,7 @@ from core.system import diagnostics
 from database import db
 from mail.address import message_id
 from mail.imap import HANDLED_FOLDER, OTHER_FOLDER, ImapSession, MailboxUnavailable
-from mail.imap_account import ImapAccount
+from mail.server_urls import ImapAccount
 from models import AllowedSender, ImapStatus, InboundMessage, Letter, Membership, Notice, Organization, Person
 from smtpd import SpoolWorker
 from tests import cast_notices, smarthost

@@ -6,7 +6,7 @@ import pytest
 
 import clock
 from core.notices import attachments, drafts
-from core.system import safety_settings
+from core.system import setup
 from models import MailingList, Notice, Organization, Role
 from tests import files
 from tests.web.notice_factory import get_page, reload_state
@@ -15,7 +15,7 @@ from tests.web.test_notices_check import draft_of, hidden
 
 @pytest.fixture
 def draft(school):
-    safety_settings.update_safety(None, everywhere=False, lists=[school.lists["1-1"].id], public_urgent=False)
+    setup.update_safety(None, everywhere=False, lists=[school.lists["1-1"].id], public_urgent=False)
     return draft_of(school, "花子", "1-1")
 
 

@@ -1,0 +1,200 @@
+"""Mail set-up by an administrator: the mail mode, the SMTP server, and the IMAP mailbox (N-07, X-08).
+
+Pages and letters offer only what works in the chosen mode (`Settings.accepts_inbound`, `mail.address.OwnAddresses`).
+Each server is stored as one URL in the Organization row.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from config import current_config, is_mailbox_address
+from core.errors import DomainError
+from core.settings import Settings, imap_address, load_settings, update_organization
+from i18n import N_
+from mail import address as addresses
+from mail.server_urls import BadServerUrl, ImapAccount, Server, SmtpServer
+from models import ImapStatus, MailingList, Organization, User
+
+
+@dataclass(frozen=True, slots=True)
+class MailMode:
+    """How the school's mail works, described for a secretary."""
+
+    name: str
+    about: str
+
+
+MAIL_MODES: dict[str, MailMode] = {
+    "own": MailMode(
+        N_("Our own mail server stands on this machine"),
+        N_("Somebody has set up Postfix here. It sends the letters and takes mail for our domain."),
+    ),
+    "relay": MailMode(
+        N_("A provider sends for us; mail for our domain comes to this machine"),
+        N_("We have a user name and a password for sending. The MX record of our domain names this machine."),
+    ),
+    "collected": MailMode(
+        N_("A provider does our mail; all mail for our domain lies in one mailbox"),
+        N_("The provider calls it catch-all. Kairan sends by the provider and reads that mailbox."),
+    ),
+    "mailbox": MailMode(
+        N_("We have one mail address at a provider, and nothing else"),
+        N_("Such as school@… of Gmail or of an internet provider. Every letter comes from this one address."),
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """A feature and whether it works; `why` it does not, or works in part."""
+
+    name: str
+    works: bool
+    why: str = ""
+
+
+_NO_INBOUND = N_("Mail does not come in yet: see “Receiving” on this page.")
+_NO_ADDRESS = N_("For this the lists need addresses of their own: a mail domain, or a provider with plus addresses.")
+_PARTIAL_BOUNCE_REPORTS = N_("Four reports in five are recognised; the others are shown under “Incoming mail”.")
+
+
+def available_features(settings: Settings) -> Iterator[Feature]:
+    """Yield what works with these settings, in the order in which people ask."""
+    inbound, list_addresses = settings.accepts_inbound, settings.own.many
+    why = _NO_INBOUND if not inbound else "" if list_addresses else _NO_ADDRESS
+    bounces = _NO_INBOUND if not inbound else _PARTIAL_BOUNCE_REPORTS if settings.own.mailbox else ""
+    yield Feature(N_("Notices to every family, with read confirmation and answers"), True)
+    yield Feature(N_("Joining and leaving by a link"), True)
+    yield Feature(N_("Addresses that do not exist are noticed"), inbound, bounces)
+    yield Feature(N_("Replies of families stand at the notice"), inbound, "" if inbound else _NO_INBOUND)
+    yield Feature(N_("Sending notices from a mail program"), inbound and list_addresses, why)
+    yield Feature(N_("Joining and leaving by a blank mail"), inbound and list_addresses, why)
+
+
+def choose_mode(by: User, mode: str) -> None:
+    """Store the mail mode, unless the configuration file fixes it. Raises DomainError for an unknown mode."""
+    if mode not in MAIL_MODES:
+        raise DomainError(N_("Please choose one."), "road")
+    settings = load_settings()
+    if "road" not in settings.fixed and mode != settings.road:
+        update_organization(by, road=mode)
+
+
+def mailbox_address() -> str:
+    """Return the configured mailbox address, also if another mail mode is active."""
+    return imap_address(load_settings()) or Organization.load_row().mailbox
+
+
+def _server_url(scheme: str, host: str, port: int | None, user: str, password: str, saved: Server | None) -> str:
+    """Build the URL of a server. An empty password keeps the saved one, only for the same host and user:
+
+    a password must never be sent to another server.
+    """
+    if not password and saved and (saved.host, saved.user) == (host, user):
+        password = saved.password
+    login = f"{quote(user, safe='')}:{quote(password, safe='')}@" if user or password else ""
+    name = f"[{host}]" if ":" in host else host
+    return f"{scheme}://{login}{name}{f':{port}' if port else ''}"
+
+
+def _url_error(error: BadServerUrl) -> DomainError:
+    return DomainError(error.message, "password" if "password" in error.message else "host")
+
+
+# ── the mail server ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+SMTP_SECURITY_LABELS = {
+    "starttls": N_("STARTTLS (usual, port 587)"),
+    "tls": N_("TLS from the start (port 465)"),
+    "none": N_("Not encrypted (only inside your own network)"),
+}
+_SMTP_SCHEMES = {"starttls": "smtp+starttls", "tls": "smtps", "none": "smtp"}
+
+
+def update_smtp(
+    by: User, *, host: str, port: int | None, security: str, user: str, password: str, hour_rate: int | None = None
+) -> None:
+    """Store the SMTP server; without a host, letters go to the outbox. Raises DomainError.
+
+    hour_rate: letters per hour that the server accepts (0: no limit; None: keep the stored value).
+    An empty password keeps the stored one if host and user are the same.
+    """
+    host, user, url = host.strip(), user.strip(), ""
+    if host:
+        url = _server_url(_SMTP_SCHEMES[security], host, port, user, password, load_settings().route)
+        try:
+            SmtpServer.parse(url)
+        except BadServerUrl as error:
+            raise _url_error(error) from error
+    rate = {} if hour_rate is None else {"hour_rate": hour_rate}
+    update_organization(by, smtp=url, **rate)
+
+
+# ── the mailbox ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+IMAP_SECURITY_LABELS = {"tls": N_("TLS from the start (usual, port 993)"), "starttls": N_("STARTTLS (port 143)")}
+_IMAP_SCHEMES = {"tls": "imaps", "starttls": "imap+starttls", "none": "imap"}
+_HOST = re.compile(r"[A-Za-z0-9.:-]{1,200}")
+_HEADER = re.compile(r"[A-Za-z0-9-]{1,60}")
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxInput:
+    """The form of the mailbox. plus: the provider delivers `name+anything@`; header: names the recipient."""
+
+    host: str
+    port: int | None
+    security: str
+    user: str
+    password: str
+    mailbox: str
+    plus: bool
+    header: str
+
+
+def save_mailbox(by: User, entered: MailboxInput) -> None:
+    """Store the mailbox account and reset its status. Raises DomainError.
+
+    An empty password keeps the stored one if host and user are the same.
+    """
+    mailbox = _clean_mailbox_address(entered.mailbox)
+    if entered.header and not _HEADER.fullmatch(entered.header):
+        raise DomainError(N_("This is no name of a header. It looks like X-Original-To."), "header")
+    host, user = entered.host.strip(), entered.user.strip()
+    if not _HOST.fullmatch(host):
+        raise DomainError(N_("The mailbox server cannot be reached. Please check its name and port."), "host")
+    scheme = _IMAP_SCHEMES[entered.security]
+    url = _server_url(scheme, host, entered.port, user, entered.password, saved_account())
+    try:
+        ImapAccount.parse(url)
+    except BadServerUrl as error:
+        raise _url_error(error) from error
+    fixed = load_settings().fixed
+    fields = {"imap": url, "mailbox": mailbox, "plus": entered.plus, "recipient_header": entered.header}
+    update_organization(by, **{name: value for name, value in fields.items() if name not in fixed})
+    ImapStatus.update(at=None, last_success_at=None, reason="", message="", detail="").execute()
+
+
+def _clean_mailbox_address(entered: str) -> str:
+    try:
+        address = addresses.parse_address(entered).lower()
+    except addresses.BadAddress as error:
+        raise DomainError(error.message, "mailbox") from error
+    if not is_mailbox_address(address):
+        raise DomainError(N_("Use an address of letters, digits, dots, hyphens or underscores."), "mailbox")
+    if _is_list_address(address):
+        raise DomainError(N_("This is the address of a list. The mailbox needs an address of its own."), "mailbox")
+    return address
+
+
+def _is_list_address(address: str) -> bool:
+    local, _, domain = address.rpartition("@")
+    return domain == load_settings().own.domain and MailingList.select().where(MailingList.address == local).exists()
+
+
+def saved_account() -> ImapAccount | None:
+    """Return the stored mailbox account, also if another mail mode is active. Pages never show its password."""
+    url = current_config().imap or Organization.load_row().imap
+    return ImapAccount.parse(url) if url else None
