@@ -21,9 +21,11 @@ from core import settings
 from core.accounts import class_teacher
 from core.delivery import lifecycle
 from core.errors import DomainError
+from core.imports import register
 from core.inbound import replies
 from core.members import consent, member_list, members
 from core.notices import audience, author_copy
+from core.reports import person_history
 from core.signup import approvals, carrier_guidance, carrier_help
 from i18n import N_
 from models import MailingList, Membership, Person
@@ -66,7 +68,7 @@ def show(number: int) -> Answer:
     places = member_list.visible_memberships(person, permissions())
     managed = {one.list_id for one in member_list.visible_memberships(person, permissions(), "manage")}
     addresses = bool(member_list.visible_memberships(person, permissions(), "send"))
-    page = paginate(member_list.deliveries_to(person), PER_PAGE)
+    page = paginate(person_history.deliveries_to(person), PER_PAGE)
     known = consent.consent_texts_by_id(places)
     return render_page(
         "members/show.html",
@@ -77,8 +79,8 @@ def show(number: int) -> Answer:
         may_write=addresses,
         household=member_list.visible_household(person, permissions()),
         found=page,
-        fates=member_list.delivery_views(page.rows, permissions()),
-        services=member_list.service_letters(person) if managed else [],
+        fates=person_history.delivery_views(page.rows, permissions()),
+        services=person_history.service_letters(person) if managed else [],
         replies=replies.list_replies_of_person(person, permissions()),
         records=[(place, consent.consent_view(place, known)) for place in places if place.list_id in managed],
         state=person.address_state if person.address else "none",
@@ -114,7 +116,7 @@ def add_member(number: int) -> Answer:
     if form.validate_on_submit():
         try:
             made = _add(mailing_list, form)
-        except members.AlreadyMember as refused:
+        except register.AlreadyMember as refused:
             there = refused.person
             add_field_error(form, "address", refused.message)
         except DomainError as refused:
@@ -132,7 +134,7 @@ def add_member(number: int) -> Answer:
 def _add(mailing_list: MailingList, form: NewMemberForm) -> Membership:
     said = {name: form[name].data or "" for name in form.data if name not in ("items", "csrf_token", "in_charge")}
     items = parse_attributes(form.items.data or "")
-    made = members.add_member(mailing_list, by=current_user, now=clock.now(), attributes=items, **said)
+    made = register.add_member(mailing_list, by=current_user, now=clock.now(), attributes=items, **said)
     class_teacher.assign_membership(made, form.in_charge.data or 0, current_user)
     return made
 

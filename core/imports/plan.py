@@ -10,13 +10,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from core.accounts import class_teacher
-from core.imports import line_notes
+from core.imports import line_notes, row_matching
 from core.imports.columns import RosterRow, Sheet, read_rows
 from core.imports.existing_rows import ExistingRows, load_existing_rows
 from core.imports.line_notes import LineNote
 from core.imports.plan_model import ImportPlan, PlanLine, RowDraft
 from core.imports.row_matching import ChildMatcher, LineRows, LineValidator, PersonMatcher
-from core.members import households
 from core.settings import load_settings
 from i18n import N_
 from models import MailingList, Membership
@@ -37,7 +36,7 @@ def plan_rows(mailing_list: MailingList, rows: list[RosterRow], now: datetime, r
     known = load_existing_rows(mailing_list, [row for _, row in good], judge.keys.values())
     PersonMatcher(known, judge.keys).find(good)
     ChildMatcher(known).find(good)
-    made.merges = households.assign_household_keys(
+    made.merges = row_matching.assign_household_keys(
         [(line.person or RowDraft(), line.child, row.household) for line, row in good]
     )
     for line, _ in good:

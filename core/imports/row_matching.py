@@ -1,5 +1,7 @@
 """Which person and which child a line of a roster means: a known one, one of an earlier line, or a new one."""
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +12,7 @@ from core.imports.columns import RosterRow
 from core.imports.existing_rows import ExistingRows
 from core.imports.line_notes import LineNote, has_lost_character, is_same_name
 from core.imports.plan_model import PlanLine, RowDraft
+from core.members.households import new_household_key
 from core.members.normalise import address_fields, parse_member_address
 from i18n import N_
 from mail import address as addresses
@@ -212,3 +215,75 @@ def _is_same_child(child: Child, row: RosterRow) -> bool:
     same_kana = child.kana == row.child_kana or not child.kana or not row.child_kana
     told = bool((child.kana and row.child_kana) or row.grade)
     return told and same_kana and (child.grade, child.class_name) == (row.grade, row.class_name)
+
+
+_OWN_KEY = re.compile(r"h[a-z2-7]{11}")
+
+
+@dataclass(slots=True)
+class _DraftGroups:
+    """Drafts that belong together (union-find); a group may have the value of a column 「世帯」."""
+
+    parent: dict[int, int] = field(default_factory=dict)
+    value: dict[int, str] = field(default_factory=dict)
+    drafts: dict[int, RowDraft] = field(default_factory=dict)
+
+    def root(self, draft: RowDraft) -> int:
+        """Return the group of a draft."""
+        mark = id(draft)
+        self.drafts.setdefault(mark, draft)
+        while (above := self.parent.setdefault(mark, mark)) != mark:
+            self.parent[mark] = mark = self.parent[above]
+        return mark
+
+    def name(self, draft: RowDraft, value: str) -> None:
+        """Give a draft's group the file's own household, unless it has one."""
+        self.value.setdefault(self.root(draft), value)
+
+    def join(self, one: RowDraft, other: RowDraft) -> None:
+        """Put two groups together, unless the file says that they are two households."""
+        a, b = self.root(one), self.root(other)
+        if a == b or (a in self.value and b in self.value and self.value[a] != self.value[b]):
+            return
+        self.parent[b] = a
+        if b in self.value:
+            self.value[a] = self.value.pop(b)
+
+    def gathered(self) -> Iterable[tuple[str, list[RowDraft]]]:
+        """Give (value or '', drafts) of each group; groups of one value are one."""
+        found: dict[tuple[str, int], list[RowDraft]] = {}
+        for draft in self.drafts.values():
+            root = self.root(draft)
+            value = self.value.get(root, "")
+            found.setdefault((value, 0 if value else root), []).append(draft)
+        return ((value, drafts) for (value, _), drafts in found.items())
+
+
+def assign_household_keys(lines: list[tuple[RowDraft, RowDraft | None, str]]) -> dict[str, str]:
+    """Give (person, child, value of the column 「世帯」) their household keys; return the keys to be joined."""
+    groups = _DraftGroups()
+    for person, child, value in lines:
+        groups.root(person)
+        for draft in (person, child):
+            if value and draft is not None:
+                groups.name(draft, value)
+    for person, child, value in lines:
+        if child is not None and not value:
+            groups.join(person, child)
+    merges: dict[str, str] = {}
+    taken: set[str] = set()
+    for value, drafts in groups.gathered():
+        held = list(dict.fromkeys(filter(None, (draft.row and draft.row.household for draft in drafts))))
+        key = _key_for_named_household(value, held, taken) if value else (held[0] if held else new_household_key())
+        merges |= {} if value else dict.fromkeys(held[1:], key)
+        for draft in drafts:
+            draft.change("household", key)
+    return merges
+
+
+def _key_for_named_household(value: str, held: list[str], taken: set[str]) -> str:
+    """Return the key for a household that the file names: its own key, one of its people's, or a new one."""
+    free = [one for one in ([value] if value in held else held) if one not in taken]
+    key = free[0] if free else value if _OWN_KEY.fullmatch(value) and value not in taken else new_household_key()
+    taken.add(key)
+    return key

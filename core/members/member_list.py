@@ -3,18 +3,15 @@
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from peewee import JOIN, Case, Expression, ModelSelect, fn
 
 from core.members.lists import member_state_sql
 from core.members.normalise import normalise_kana, normalise_text
-from core.notices import merge_fields
 from core.permissions import Permissions
-from core.reports import notice_list
 from i18n import N_
 from mail import address as addresses
-from models import Child, Delivery, Letter, MailingList, Membership, Notice, Person, Wording
+from models import Child, MailingList, Membership, Person
 
 KANA_ROWS: dict[str, str] = {
     "あ": "アイウエオァィゥェォヴ",
@@ -220,57 +217,4 @@ def visible_household(person: Person, rights: Permissions) -> list[Person]:
         Person.select()
         .where(Person.household == person.household, Person.id != person.id, Person.id.in_(seen))
         .order_by(Person.kana, Person.id)
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class DeliveryView:
-    """What became of one notice for one person. `subject` is '' for a notice that the asker may not see."""
-
-    at: datetime
-    notice: Notice
-    subject: str
-    delivery: Delivery
-    letter: Letter | None
-
-
-def deliveries_to(person: Person) -> ModelSelect:
-    """Return what was sent to a person, or not sent and why, newest first."""
-    return Delivery.select(Delivery, Notice).join(Notice).where(Delivery.person == person).order_by(Delivery.id.desc())
-
-
-def delivery_views(found: list[Delivery], rights: Permissions) -> list[DeliveryView]:
-    """Return the fates of some deliveries with the subjects that somebody may see; three queries."""
-    newest = {
-        one.delivery_id: one for one in Letter.select().where(Letter.delivery.in_(found), Letter.is_current == True)
-    }
-    notices = {one.notice_id for one in found}
-    visible = _visible_notices(notices, rights)
-    subjects: dict[int, str] = {}
-    for wording in Wording.select().where(Wording.notice.in_(visible)).order_by(Wording.id.desc()):
-        subjects[wording.notice_id] = wording.subject
-    made = []
-    for one in found:
-        letter = newest.get(one.id)
-        at = (letter.done_at or letter.made_at) if letter else (one.notice.started_at or one.notice.created_at)
-        made.append(
-            DeliveryView(
-                at, one.notice, merge_fields.display_subject(one.notice, subjects.get(one.notice_id, "")), one, letter
-            )
-        )
-    return made
-
-
-def _visible_notices(notices: set[int], rights: Permissions) -> set[int]:
-    """Return the notices of one page that somebody may see."""
-    return {row.id for row in notice_list.visible_notices(rights).where(Notice.id.in_(notices)).select(Notice.id)}
-
-
-def service_letters(person: Person, limit: int = 10) -> list[Letter]:
-    """Return the latest letters of Kairan itself (tests, links) to a person, newest first."""
-    return list(
-        Letter.select()
-        .where(Letter.person == person, Letter.delivery.is_null())
-        .order_by(Letter.id.desc())
-        .limit(limit)
     )

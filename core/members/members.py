@@ -8,15 +8,9 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from peewee import IntegrityError
-
 from core import audit
 from core.accounts import class_teacher
 from core.errors import DomainError
-from core.imports import apply
-from core.imports.columns import normalise_row
-from core.imports.plan import already_member_message, plan_rows
-from core.imports.plan_model import PlanLine
 from core.members import households
 from core.members.normalise import (
     CHILD_ITEMS,
@@ -38,14 +32,6 @@ NAME_REQUIRED = N_("Please enter a name.")
 CHILD_NAME_REQUIRED = N_("Please enter the child’s name.")
 
 
-class AlreadyMember(DomainError):
-    """The person is in the list already; `person` is who."""
-
-    def __init__(self, message: str, person: Person) -> None:
-        super().__init__(message, "address")
-        self.person = person
-
-
 class AddressTaken(DomainError):
     """Another person has this address; `person` is who (to be named only to somebody who may see that person)."""
 
@@ -63,46 +49,6 @@ class StoppedByReader(DomainError):
 
 
 # ── adding ───────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def add_member(
-    mailing_list: MailingList,
-    *,
-    by: User | None,
-    now: datetime,
-    attributes: Mapping[str, str] | None = None,
-    **said: str,
-) -> Membership:
-    """Register one person in a list; no address: a family reached by telephone.
-
-    `said`: name, kana, address, phone, language, relation, child_name, child_kana, grade, class_name. Raises DomainError
-    with the field, AlreadyThere if nothing would be added.
-    """
-    held = {key: text.strip() for key, text in said.items() if text and text.strip()}
-    row = normalise_row(1, held, dict(attributes or {}))
-    for last in (False, True):
-        plan = plan_rows(mailing_list, [row], now, route="manager")
-        line = plan.lines[0]
-        _require_new(line)
-        try:
-            apply.apply_plan(plan)
-        except IntegrityError:  # somebody registered this address at the same moment: look again, once
-            if last:
-                raise
-            continue
-        break
-    membership = line.membership.row if line.membership else None
-    audit.log_action(by, "member.added", membership.person_id, detail={"list": mailing_list.id})
-    return membership
-
-
-def _require_new(line: PlanLine) -> None:
-    note = line.notes[0] if line.notes else None
-    if line.outcome == "wrong" and note:
-        field = "name" if note.message == N_("There is neither an e-mail address nor a name.") else "address"
-        raise DomainError(note.message, field, **note.values)
-    if line.outcome in ("already", "changed") and line.person and line.membership:
-        raise AlreadyMember(already_member_message(line.membership.row, line), line.person.row)
 
 
 # ── editing ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -9,7 +9,7 @@ import clock
 from core.accounts import class_teacher
 from core.errors import AudienceChanged
 from core.imports import export as roster_export
-from core.imports import job_runner
+from core.imports import job_runner, register
 from core.imports import jobs as roster
 from core.members import members, move_copy
 from core.notices import approval, audience, rendering, sender_names, start
@@ -200,9 +200,9 @@ def test_a_class_without_one_teacher_gives_none(school):
 def test_who_is_added_by_hand_named_later_or_copied_too(teachers):
     first, hanako = teachers.lists["1-1"], teachers.users["花子"]
     child = {"child_name": "新井 空", "grade": "1", "class_name": "1"}
-    made = members.add_member(first, by=hanako, now=clock.now(), name="新井 恵", address="arai@example.jp", **child)
+    made = register.add_member(first, by=hanako, now=clock.now(), name="新井 恵", address="arai@example.jp", **child)
     assert Membership.get_by_id(made.id).in_charge == teachers.users["見る子"]
-    bare = members.add_member(first, by=hanako, now=clock.now(), name="森 一", address="mori@example.jp")
+    bare = register.add_member(first, by=hanako, now=clock.now(), name="森 一", address="mori@example.jp")
     bare = Membership.get_by_id(bare.id)
     assert bare.in_charge is None
     said = {"name": "森 海", "grade": "1", "class_name": "1"}

@@ -4,6 +4,7 @@ import pytest
 
 import clock
 from core.errors import DomainError
+from core.imports import register
 from core.members import lists, members
 from core.signup import carrier_guidance
 from models import AuditLog, Child, Membership, Person
@@ -16,7 +17,7 @@ def kumi(config):
 
 def add(kumi, **said):
     said = {"name": "鈴木 大輔", "address": "d@example.jp", **said}
-    return members.add_member(kumi, by=None, now=clock.now(), **said)
+    return register.add_member(kumi, by=None, now=clock.now(), **said)
 
 
 def again(row):
@@ -74,7 +75,7 @@ def test_an_unusable_address_is_refused_on_its_field(kumi, address):
 def test_somebody_who_is_there_is_not_added_again(kumi):
     row = add(kumi)
     Membership.update(state="stopped", stopped_by="reader").execute()
-    with pytest.raises(members.AlreadyMember) as refused:
+    with pytest.raises(register.AlreadyMember) as refused:
         add(kumi, address="D@example.jp", phone="000-0000-0001")
     assert refused.value.person.id == row.person_id
     assert "stopped" in refused.value.message
