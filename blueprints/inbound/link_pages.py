@@ -14,7 +14,7 @@ import web
 from blueprints.inbound import bp
 from core.errors import DomainError, MissingFields
 from core.inbound import post_by_mail
-from core.members import consent, preference_page, signed_links, unsubscribe_by_mail
+from core.members import consent, signed_links, unsubscribe
 from core.notices.audience import resolve_audience
 from core.signup import emails, signup
 from models import MailingList, Notice, Person
@@ -98,7 +98,7 @@ def confirm_signup(mark: str) -> Answer:
     tasks.wake_worker()
     if state != "active":
         return render_template("inbound/signup_pending.html", list=wish.list)
-    mark = preference_page.sign_page_token(person, clock.now() + preference_page.WELCOME_LINK_LIFETIME)
+    mark = signed_links.sign_page_token(person, clock.now() + signed_links.WELCOME_LINK_LIFETIME)
     return _redirect_to("public.show_preferences", mark)
 
 
@@ -117,20 +117,20 @@ def show_membership(mark: str) -> Answer:
     if found is None:
         return _expired_link_page()
     return render_template(
-        "inbound/unsubscribe.html", mark=mark, list=found[1], state=unsubscribe_by_mail.subscription_state(*found)
+        "inbound/unsubscribe.html", mark=mark, list=found[1], state=unsubscribe.subscription_state(*found)
     )
 
 
 @bp.post("/mail/leave/<mark>/stop")
 @web.public_view
 def stop_membership(mark: str) -> Answer:
-    return _change_membership(mark, lambda *place: unsubscribe_by_mail.unsubscribe_from_list(*place, clock.now()))
+    return _change_membership(mark, lambda *place: unsubscribe.unsubscribe_from_list(*place, clock.now()))
 
 
 @bp.post("/mail/leave/<mark>/resume")
 @web.public_view
 def resume_membership(mark: str) -> Answer:
-    return _change_membership(mark, unsubscribe_by_mail.resubscribe_to_list)
+    return _change_membership(mark, unsubscribe.resubscribe_to_list)
 
 
 def _change_membership(mark: str, change: Callable[[Person, MailingList], bool]) -> Answer:

@@ -15,10 +15,10 @@ from blueprints.public import bp
 from blueprints.public.forms import AddressForm, ChildForm, PreferencesForm, posted_attributes
 from core import rate_limits
 from core.errors import DomainError
-from core.members import members, new_address, preference_page
+from core.members import members, preference_page, signed_links
 from core.members.preference_page import PreferenceForm, PreferencePage
 from core.responses import read_confirmations
-from core.signup import public_form
+from core.signup import public_form, signup
 from i18n import N_
 from models import Person
 from web import _, add_field_error
@@ -77,7 +77,7 @@ def _request_link_page(
 
 
 def _person_of_token(mark: str) -> Person | None:
-    person = preference_page.person_by_token(mark, clock.now())
+    person = signed_links.person_by_token(mark, clock.now())
     if person is not None:
         g.language = person.language
     return person
@@ -198,7 +198,7 @@ def resume_list(mark: str, number: int) -> Answer:
 def join_list(mark: str, number: int) -> Answer:
     results = {"": "", "pending": "waits"}
     return _change_subscription(
-        mark, lambda person: results.get(preference_page.join_another_list(person, number, clock.now()) or "", "joined")
+        mark, lambda person: results.get(signup.join_another_list(person, number, clock.now()) or "", "joined")
     )
 
 
@@ -247,7 +247,7 @@ def request_address_change(mark: str) -> Answer:
         return _expired_link_page()
     form = AddressForm(request.form)
     try:
-        new_address.request_new_address(person, (form.address.data or "")[:320], clock.now())
+        preference_page.request_new_address(person, (form.address.data or "")[:320], clock.now())
     except DomainError as refused:
         add_field_error(form, "address", refused.message, **refused.values)
         return _preferences_page(mark, preference_page.load_page(person), None, form)
@@ -258,7 +258,7 @@ def request_address_change(mark: str) -> Answer:
 @bp.route("/p/new/<mark>", methods=["GET", "POST"])
 def confirm_address_change(mark: str) -> Answer:
     """Ask once more at the new address, then take it over."""
-    found = new_address.new_address_from_link(mark, clock.now())
+    found = preference_page.new_address_from_link(mark, clock.now())
     if found is None:
         return _expired_link_page()
     person, address = found
@@ -266,7 +266,7 @@ def confirm_address_change(mark: str) -> Answer:
     taken = False
     if request.method == "POST":
         try:
-            new_address.confirm_new_address(person, address, clock.now())
+            preference_page.confirm_new_address(person, address, clock.now())
         except members.AddressTaken:
             taken = True
         else:

@@ -19,7 +19,7 @@ from core.display_names import make_stamp
 from core.members import unsubscribe
 from core.notices import attachments, related_notices
 from core.notices.rendering import PLACEHOLDER_TOKEN
-from core.responses import answers, read_confirmations
+from core.responses import answers, misdirected, read_confirmations
 from core.retention import expired_links
 from database import db
 from models import Delivery
@@ -163,7 +163,7 @@ def resume_lists(token: str):
 
 @bp.post("/u/<token>/misdirected")
 def report_misdirected(token: str):
-    return _apply_unsubscribe(token, lambda delivery: unsubscribe.report_misdirected(delivery, clock.now()))
+    return _apply_unsubscribe(token, lambda delivery: misdirected.report_misdirected(delivery, clock.now()))
 
 
 def _lists_and_time() -> tuple[list[int], datetime]:

@@ -13,12 +13,11 @@ from datetime import datetime, timedelta
 
 import config as ground
 from core import audit, rate_limits, settings
-from core.inbound import allowed_senders, bounces, post_by_mail, replies, spool
+from core.inbound import allowed_senders, bounces, join_leave, post_by_mail, replies, spool
 from core.inbound.dns_budget import DnsBudget
 from core.inbound.message import InboundMail, read_inbound_mail
 from core.inbound.post_by_mail import PostedMessage
 from core.inbound.result import InboundResult, RetryLater
-from core.members import unsubscribe_by_mail
 from core.settings import Settings, load_settings
 from core.signup import signup
 from database import db
@@ -282,7 +281,7 @@ def _handle_join(place: InboundAddress, mail: InboundMail, proof: AuthResult, no
     signs = len(mail.subject.strip()) + len(mail.text.strip())
     if not _is_addressed_to(place, mail):
         proof = AuthResult(forged=proof.forged)  # a genuine mail to somebody else, sent here by whoever got it
-    return signup.handle_join_mail(
+    return join_leave.handle_join_mail(
         place.list, mail.address, mail.envelope, signs, proof, now, code=place.code, message_id=mail.arrival.message_id
     )
 
@@ -294,7 +293,7 @@ def _is_addressed_to(place: InboundAddress, mail: InboundMail) -> bool:
 
 def _handle_leave(place: InboundAddress, mail: InboundMail, proof: AuthResult, now: datetime) -> InboundResult:
     assert place.list  # noqa: S101
-    return unsubscribe_by_mail.handle_leave_mail(place.list, mail.address, _get_letter(mail.about), proof, now)
+    return join_leave.handle_leave_mail(place.list, mail.address, _get_letter(mail.about), proof, now)
 
 
 def _handle_post(place: InboundAddress, mail: InboundMail, proof: AuthResult, now: datetime) -> InboundResult:

@@ -14,9 +14,9 @@ from peewee import JOIN, ModelSelect, fn
 from core import audit
 from core.errors import DomainError
 from core.members import segment_rules
+from core.members.lists import item_names
 from core.members.normalise import normalise_text
 from core.members.segment_rules import RuleBlocks
-from core.notices.merge_fields import custom_field_names
 from core.permissions import Permissions
 from database import bulk_insert, db
 from i18n import N_
@@ -133,7 +133,7 @@ def _collect_values(found: dict[str, dict[str, None]], fixed: dict[str, str], it
 
 def rule_fields(list_id: int) -> list[str]:
     """Return the fields that a condition on members of a list may use."""
-    return [*segment_rules.FIELDS, *(segment_rules.ITEM_PREFIX + name for name in custom_field_names([list_id]))]
+    return [*segment_rules.FIELDS, *(segment_rules.ITEM_PREFIX + name for name in item_names([list_id]))]
 
 
 # ── making and changing ──────────────────────────────────────────────────────────────────────────────────────────

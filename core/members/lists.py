@@ -12,7 +12,7 @@ from core.permissions import notice_ids_for_lists
 from database import db
 from i18n import N_
 from mail import address as addresses
-from models import MailingList, Membership, Notice, Person, User
+from models import Child, MailingList, Membership, Notice, Person, User
 
 COUNT_KEYS = ("members", "active", "stopped", "bounced", "pending")
 MAX_NAME_LENGTH = 60
@@ -174,3 +174,11 @@ def member_state_sql() -> Case:
         ],
         "pending",
     )
+
+
+def item_names(list_ids: Iterable[int]) -> list[str]:
+    """Return the names of the custom items that members of some lists, or their children, have."""
+    numbers = list(list_ids)
+    own = Membership.select(Membership.attributes).where(Membership.list.in_(numbers)).distinct()
+    of_children = Child.select(Child.attributes).join(Membership).where(Membership.list.in_(numbers)).distinct()
+    return list({name: None for query in (of_children, own) for (items,) in query.tuples() for name in items or ()})

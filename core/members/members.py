@@ -25,6 +25,7 @@ from core.members.normalise import (
 from core.notifications.notify import notify
 from database import db
 from i18n import N_
+from mail import address as addresses
 from models import Child, Delivery, MailingList, Membership, Person, User
 
 MAX_ITEM_LENGTH = 500
@@ -253,3 +254,7 @@ def clear_suppression(person: Person, by: User | None, now: datetime) -> bool:
         if changed:
             audit.log_action(by, "member.address_released", person.id)
     return bool(changed)
+
+
+def person_by_address(address: str) -> Person | None:
+    return Person.get_or_none(Person.address_key == addresses.comparison_key(address)) if "@" in address else None

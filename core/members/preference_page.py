@@ -4,11 +4,8 @@ Behind a signed link that ends: the welcome letter carries one for a week, `/p` 
 makes every older link useless. It shows what the reader gave and gets, nobody else's data, and no history.
 """
 
-import hmac
 import re
-import struct
 import unicodedata
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,22 +15,32 @@ from peewee import JOIN
 from core import audit, rate_limits
 from core.accounts import who_can
 from core.errors import DomainError
-from core.members import members, missing_names, unsubscribe, unsubscribe_by_mail
-from core.members.normalise import normalise_class, normalise_grade, normalise_kana, normalise_text, parse_address
+from core.members import members, signed_links, unsubscribe
+from core.members.normalise import (
+    normalise_class,
+    normalise_grade,
+    normalise_kana,
+    normalise_text,
+    parse_address,
+    parse_member_address,
+)
+from core.members.signed_links import PAGE_LINK_LIFETIME, page_url
 from core.notifications.notify import notify, notify_users
 from core.settings import load_settings
-from core.signup.quotas import SignupRequest
-from database import db, millis
+from database import db
 from i18n import N_
 from mail import address as addresses
-from models import Child, MailingList, Membership, Person
+from models import Child, Letter, MailingList, Membership, Person
 
-LINK_LIFETIME, WELCOME_LINK_LIFETIME = timedelta(hours=24), timedelta(days=7)
 PER_ADDRESS = ((600, 1), (86400, 3))
 MAX_LINKS_PER_DAY = 500
 TEST_EMAILS_PER_DAY = 3
 CORRECTIONS_PER_DAY, MAX_CORRECTION_LENGTH = 3, 500
-_LINK_TOKEN = re.compile(r"[A-Za-z0-9_-]{32}")
+NEW_ADDRESSES_PER_DAY = 3
+"""New addresses one person may ask for, and letters one new address may get."""
+NEW_ADDRESS_PURPOSE = "new address"
+NEW_ADDRESS_TOO_OFTEN = N_("A letter went there already. Please look for it, or try again tomorrow.")
+SAME_ADDRESS = N_("This is the address that we write to already.")
 NO_WEB_ADDRESS = N_("A name cannot hold a web address.")
 _WEB_ADDRESS = re.compile(r"://|\bwww\.", re.IGNORECASE)
 INTERNAL_ITEM_WORDS = ("備考", "メモ", "注意", "所見", "note", "remark", "memo")
@@ -43,45 +50,10 @@ INTERNAL_ITEM_WORDS = ("備考", "メモ", "注意", "所見", "note", "remark",
 # ── the link ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def sign_page_token(person: Person, ends: datetime) -> str:
-    """Return the signed text of a link that opens this person's page until a moment, and at this address only.
-
-    32 signs, so that the link fits on one line of a letter: number, minute, and 128 bits over both and the address.
-    """
-    body = struct.pack(">II", person.id, millis(ends) // 60_000)
-    return urlsafe_b64encode(body + _token_hmac(body, person)).decode()
-
-
-def _token_hmac(body: bytes, person: Person) -> bytes:
-    return hmac.digest(load_settings().secret, b"own page" + body + (person.address_key or "").encode(), "sha256")[:16]
-
-
-def address_fingerprint(person: Person) -> str:
-    """Return what ties a link to the address that the person has now."""
-    return hmac.digest(load_settings().secret, f"at {person.address_key}".encode(), "sha256")[:6].hex()
-
-
-def page_url(person: Person, now: datetime, good_for: timedelta = LINK_LIFETIME) -> str:
-    """Return the whole web address of the page."""
-    return f"{load_settings().base_url}/p/{sign_page_token(person, now + good_for)}"
-
-
-def person_by_token(text: str, now: datetime) -> Person | None:
-    """Return whose page this link opens; None if it is wrong, too old, or the address has changed since."""
-    if not _LINK_TOKEN.fullmatch(text):
-        return None
-    held = urlsafe_b64decode(text)
-    number, minute = struct.unpack(">II", held[:8])
-    person = Person.get_or_none(Person.id == number)
-    if person is None or not person.address or not hmac.compare_digest(held[8:], _token_hmac(held[:8], person)):
-        return None
-    return person if minute * 60_000 > millis(now) else None
-
-
 def email_page_link(typed: str, now: datetime) -> None:
     """Mail the link to a member's own address; nobody learns whether there is one. Raises DomainError."""
-    key = addresses.comparison_key(parse_address(typed))
-    person = Person.get_or_none(Person.address_key == key)
+    clean = parse_address(typed)
+    key, person = addresses.comparison_key(clean), members.person_by_address(clean)
     if any(rate_limits.record_hit(f"own page:{window}:{key}", now, window) > most for window, most in PER_ADDRESS):
         return
     if person is None or not person.is_deliverable or not _memberships_of(person):
@@ -133,10 +105,20 @@ def load_page(person: Person) -> PreferencePage:
             one.child_id: reader_visible_items(one.child.attributes) for one in places if _is_guardian_by_roster(one)
         },
         labels={one.id: " ".join((one.list.name, one.child.name if one.child_id else "")).strip() for one in places},
-        unnamed=next(
-            (found for one in lists.values() if (found := missing_names.membership_without_names(person, one))), None
-        ),
+        unnamed=next((found for one in lists.values() if (found := membership_without_names(person, one))), None),
         more=_joinable_lists(person, children, set(lists)),
+    )
+
+
+def membership_without_names(person: Person, mailing_list: MailingList) -> Membership | None:
+    """Return the place in the list that still lacks its names; None once they are known."""
+    if person.name:
+        return None
+    return Membership.get_or_none(
+        Membership.person == person,
+        Membership.list == mailing_list,
+        Membership.child.is_null(),
+        Membership.state.in_(("active", "pending", "unconfirmed")),
     )
 
 
@@ -167,12 +149,7 @@ def _is_guardian_by_roster(place: Membership) -> bool:
 
 
 def _list_line(mailing_list: MailingList, places: list[Membership]) -> ListLine:
-    states = {one.state for one in places}
-    own_stop = any(one.state == "stopped" and one.stopped_by == "reader" for one in places)
-    if states & {"active", "unconfirmed"}:
-        state = "active"
-    else:
-        state = "pending" if "pending" in states else "stopped" if own_stop else "over"
+    state = unsubscribe.combined_state((one.state, one.stopped_by) for one in places)
     return ListLine(mailing_list, state, tuple(one.child.name for one in places if one.child_id))
 
 
@@ -288,26 +265,14 @@ def send_correction(person: Person, text: str, now: datetime) -> bool:
     return True
 
 
-def join_another_list(person: Person, list_id: int, now: datetime) -> str:
-    """Join another list in which a child of the reader is registered; return active or pending, "" if none is such."""
-    from core.signup import signup  # it sends the link to this page, so it stands above us
-
-    found = [(one, child) for one, child in load_page(person).more if one.id == list_id]
-    states = {
-        signup.join_list(SignupRequest(mailing_list, person.address or "", "link", "child", child, "letter"), now)[1]
-        for mailing_list, child in found
-    }
-    return min(states, default="")
-
-
 def stop_or_resume_list(person: Person, list_id: int, do: str, now: datetime) -> bool:
     """Stop or resume one list of the reader; repeatable. False if nothing changed."""
     mailing_list = next((line.list for line in load_page(person).lines if line.list.id == list_id), None)
     if mailing_list is None:
         return False
     if do == "stop":
-        return unsubscribe_by_mail.unsubscribe_from_list(person, mailing_list, now)
-    return do == "resume" and unsubscribe_by_mail.resubscribe_to_list(person, mailing_list)
+        return unsubscribe.unsubscribe_from_list(person, mailing_list, now)
+    return do == "resume" and unsubscribe.resubscribe_to_list(person, mailing_list)
 
 
 def send_test_email(person: Person, now: datetime) -> bool:
@@ -341,3 +306,53 @@ def delete_own_data(person: Person, now: datetime) -> set[int]:
         if lists:
             audit.log_action(None, "member.deleted_self", person.id, detail={"lists": lists, "alone": len(alone)})
     return alone
+
+
+# ── a new address ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def request_new_address(person: Person, typed: str, now: datetime) -> None:
+    """Send the letter with the link to the new address. Raises DomainError for one that cannot be."""
+    clean = _clean_new_address(person, typed)
+    too_often = rate_limits.record_hit(f"new address:{person.id}", now, 86400) > NEW_ADDRESSES_PER_DAY
+    if (
+        too_often
+        or rate_limits.record_hit(f"new address at:{addresses.comparison_key(clean)}", now, 86400)
+        > NEW_ADDRESSES_PER_DAY
+    ):
+        raise DomainError(NEW_ADDRESS_TOO_OFTEN, "address")
+    with db.atomic():  # a sender process must not take the letter before its link stands in it
+        letter = notify("new-address", clean, now, language=person.language)
+        text = signed_links.link_signer(load_settings(), NEW_ADDRESS_PURPOSE).dumps(
+            [person.id, signed_links.address_fingerprint(person), letter.id]
+        )
+        link = {"url": f"{load_settings().base_url}/p/new/{text}"}
+        Letter.update(payload={**letter.payload, **link}).where(Letter.id == letter.id).execute()
+
+
+def _clean_new_address(person: Person, typed: str) -> str:
+    clean = parse_member_address(typed)
+    if addresses.comparison_key(clean) == person.address_key:
+        raise DomainError(SAME_ADDRESS, "address")
+    return clean
+
+
+def new_address_from_link(text: str, now: datetime) -> tuple[Person, str] | None:
+    """Return who wants which address; None if the link is wrong, too old, or was used."""
+    held = signed_links.read_token(text, NEW_ADDRESS_PURPOSE)
+    if not held:
+        return None
+    person = Person.get_or_none(Person.id == held[0])
+    letter = Letter.get_or_none(
+        Letter.id == held[2], Letter.kind == "new-address", Letter.made_at > now - PAGE_LINK_LIFETIME
+    )
+    if person is None or letter is None or not person.address or held[1] != signed_links.address_fingerprint(person):
+        return None
+    return person, letter.address
+
+
+def confirm_new_address(person: Person, clean: str, now: datetime) -> None:
+    """Take the new address over and tell the old one. Raises members.AddressTaken."""
+    with db.atomic():
+        members.change_address(person, clean, None, now)
+        audit.log_action(None, "member.address_changed_self", person.id)

@@ -1,36 +1,92 @@
-"""Signed marks in the web addresses of letters to members: which member, which list. No address stands in them.
+"""Signed tokens in the links of e-mails to members. No token holds an address.
 
-A mark of a place (leave, resume) works as long as the membership; what can change data has an end of its own.
+The token of a membership (leave, resume) is valid as long as the membership; tokens that can change data expire.
 """
+
+import hmac
+import re
+import struct
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from datetime import datetime, timedelta
+from typing import Any
 
 from itsdangerous import BadSignature, URLSafeSerializer
 
 from core.settings import Settings, load_settings
+from database import millis
 from models import MailingList, Person
 
-
-def link_signer(force: Settings, purpose: str) -> URLSafeSerializer:
-    """Return what signs and reads marks of one purpose; a mark of one purpose is none of another."""
-    return URLSafeSerializer(force.secret, salt=f"kairan by mail: {purpose}")
+PAGE_LINK_LIFETIME, WELCOME_LINK_LIFETIME = timedelta(hours=24), timedelta(days=7)
+_PAGE_TOKEN = re.compile(r"[A-Za-z0-9_-]{32}")
 
 
-def read_token(text: str, purpose: str) -> list | None:
-    """Return what a mark holds; None if it is not one of ours."""
+def link_signer(settings: Settings, purpose: str) -> URLSafeSerializer:
+    """Return what signs and reads the tokens of one purpose; it rejects those of another."""
+    return URLSafeSerializer(settings.secret, salt=f"kairan by mail: {purpose}")
+
+
+def read_token(text: str, purpose: str) -> list[Any] | None:
+    """Return what a token holds; None if it is not one of ours."""
     try:
         return link_signer(load_settings(), purpose).loads(text)
     except (BadSignature, ValueError, TypeError):
         return None
 
 
-def sign_membership(person: Person, mailing_list: MailingList, force: Settings | None = None) -> str:
-    """Return the mark by which a member leaves or resumes this one list."""
-    return link_signer(force or load_settings(), "place").dumps([person.id, mailing_list.id])
+def sign_membership(person: Person, mailing_list: MailingList, settings: Settings | None = None) -> str:
+    """Return the token by which a member leaves or resumes this one list."""
+    return link_signer(settings or load_settings(), "place").dumps([person.id, mailing_list.id])
+
+
+def leave_url(person: Person, mailing_list: MailingList, settings: Settings | None = None) -> str:
+    """Return the whole web address of the page that stops or resumes one list."""
+    settings = settings or load_settings()
+    return f"{settings.base_url}/mail/leave/{sign_membership(person, mailing_list, settings)}"
 
 
 def membership_by_token(text: str) -> tuple[Person, MailingList] | None:
-    """Return member and list of a mark; None if it is wrong, or the member is gone."""
+    """Return member and list of a token; None if it is wrong, or the member is gone."""
     held = read_token(text, "place")
     if held is None:
         return None
-    found, mailing_list = Person.get_or_none(Person.id == held[0]), MailingList.get_or_none(MailingList.id == held[1])
-    return (found, mailing_list) if found and mailing_list else None
+    person, mailing_list = Person.get_or_none(Person.id == held[0]), MailingList.get_or_none(MailingList.id == held[1])
+    return (person, mailing_list) if person and mailing_list else None
+
+
+# ── the preference page ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def sign_page_token(person: Person, ends: datetime) -> str:
+    """Return the token that opens the preference page until a moment, while the person keeps this address.
+
+    32 characters, so that the link fits on one line of a letter: number, minute, and 128 bits of HMAC over both and
+    the address.
+    """
+    body = struct.pack(">II", person.id, millis(ends) // 60_000)
+    return urlsafe_b64encode(body + _token_hmac(body, person)).decode()
+
+
+def _token_hmac(body: bytes, person: Person) -> bytes:
+    return hmac.digest(load_settings().secret, b"own page" + body + (person.address_key or "").encode(), "sha256")[:16]
+
+
+def address_fingerprint(person: Person) -> str:
+    """Return what ties a link to the address that the person has now."""
+    return hmac.digest(load_settings().secret, f"at {person.address_key}".encode(), "sha256")[:6].hex()
+
+
+def page_url(person: Person, now: datetime, lifetime: timedelta = PAGE_LINK_LIFETIME) -> str:
+    """Return the whole web address of the preference page."""
+    return f"{load_settings().base_url}/p/{sign_page_token(person, now + lifetime)}"
+
+
+def person_by_token(text: str, now: datetime) -> Person | None:
+    """Return whose page this token opens; None if it is wrong, expired, or the address has changed since."""
+    if not _PAGE_TOKEN.fullmatch(text):
+        return None
+    held = urlsafe_b64decode(text)
+    number, minute = struct.unpack(">II", held[:8])
+    person = Person.get_or_none(Person.id == number)
+    if person is None or not person.address or not hmac.compare_digest(held[8:], _token_hmac(held[:8], person)):
+        return None
+    return person if minute * 60_000 > millis(now) else None

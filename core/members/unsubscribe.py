@@ -1,20 +1,57 @@
-"""Stopping and resuming mail from the page of a letter, and letters that were meant for another family (decision 2).
+"""Stop and resume the mail of a list by the reader's own wish: from the page of a letter, by mail, or with one click.
 
-Everything here is reversible from the same page, changes the person behind the letter only, and is shown to the
-managers: on the notice's board and in the record.
+Every change is reversible on the same page, touches only the reader behind the letter, and is shown to the managers on
+the notice's board and in the audit log (decision 2).
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from core import audit
+from peewee import JOIN, Expression
+
+from core import audit, rate_limits
 from core.notifications.notify import notify
-from core.system import manager_alerts
+from core.permissions import Permissions
 from database import db
-from models import Delivery, DeliveryMembership, Letter, MailingList, Membership, Notice, Person
+from models import Child, Delivery, DeliveryMembership, Letter, MailingList, Membership, Notice, Person
 
 RESUBSCRIBE_EMAIL_INTERVAL = timedelta(days=1)
+REPORTED_FOR = timedelta(days=7)
+MAX_REPORTED = 5
+
+_STOPPED_BY_READER = (Membership.state == "stopped") & (Membership.stopped_by == "reader")
+_RESUMED = {"state": "active", "stopped_by": "", "stopped_at": None}
+
+
+def _stopped(now: datetime) -> dict[str, Any]:
+    return {"state": "stopped", "stopped_by": "reader", "stopped_at": now}
+
+
+# ── state ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def combined_state(states: Iterable[tuple[str, str]]) -> str:
+    """Combine the (state, stopped_by) of one reader's memberships in one list.
+
+    Return active, pending, stopped (the reader may resume), over (only a manager may resume), or "" without memberships.
+    """
+    held = set(states)
+    if any(state in ("active", "unconfirmed") for state, _ in held):
+        return "active"
+    if any(state == "pending" for state, _ in held):
+        return "pending"
+    if ("stopped", "reader") in held:
+        return "stopped"
+    return "over" if held else ""
+
+
+def subscription_state(person: Person, mailing_list: MailingList) -> str:
+    """Return what the reader can do with a list: stop it (active), resume it (stopped), neither (over, "")."""
+    rows = Membership.select().where(Membership.person == person, Membership.list == mailing_list, Membership.is_member)
+    state = combined_state((row.state, row.stopped_by) for row in rows)
+    return "active" if state == "pending" else state
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,103 +65,91 @@ class CoveredList:
 
 def covered_lists(delivery: Delivery) -> list[CoveredList]:
     """Return the lists that a letter covers, the letter's own first; none if the person is gone."""
-    standings = _membership_states(delivery)
-    names = {one.id: one.name for one in MailingList.select().where(MailingList.id.in_(list(standings)))}
+    by_list = membership_states(delivery)
+    names = {row.id: row.name for row in MailingList.select().where(MailingList.id.in_(list(by_list)))}
     order = sorted(names, key=lambda number: (number != delivery.list_id, number))
-    return [CoveredList(number, names[number], _combined_state(standings[number])) for number in order]
+    states = {number: combined_state(pair for pair in by_list[number] if pair[0] != "pending") for number in order}
+    return [CoveredList(number, names[number], states[number] or "over") for number in order]
 
 
-def _membership_states(delivery: Delivery) -> dict[int, set[tuple[str, str]]]:
-    """Return (state, stopped by) of the reader's memberships in each list that the letter covers."""
+def membership_states(delivery: Delivery) -> dict[int, set[tuple[str, str]]]:
+    """Return (state, stopped_by) of the reader's memberships in each list that the letter covers."""
     covered = DeliveryMembership.select(DeliveryMembership.list).where(
         DeliveryMembership.delivery == delivery, DeliveryMembership.list.is_null(False)
     )
     rows = Membership.select(Membership.list, Membership.state, Membership.stopped_by).where(
         Membership.person == delivery.person_id, Membership.list.in_(covered) | (Membership.list == delivery.list_id)
     )
-    found: dict[int, set[tuple[str, str]]] = {}
-    for number, state, by in rows.tuples():
-        found.setdefault(number, set()).add((state, by))
-    return found
+    states: dict[int, set[tuple[str, str]]] = {}
+    for number, state, stopped_by in rows.tuples():
+        states.setdefault(number, set()).add((state, stopped_by))
+    return states
 
 
-def _combined_state(standing: set[tuple[str, str]]) -> str:
-    if any(state in ("active", "unconfirmed") for state, _ in standing):
-        return "active"
-    return "stopped" if ("stopped", "reader") in standing else "over"
-
-
-# ── stop and resume ──────────────────────────────────────────────────────────────────────────────────────────────
+# ── stop and resume, from the page of a letter ───────────────────────────────────────────────────────────────────
 
 
 def unsubscribe_lists(delivery: Delivery, lists: Collection[int], now: datetime) -> int:
     """Stop the reader's mail from some of the lists that the letter covers. Return how many memberships; repeatable."""
-    return _change_memberships(
-        delivery,
-        lists,
-        "member.stopped",
-        now,
-        where=(Membership.state == "active",),
-        state="stopped",
-        stopped_by="reader",
-        stopped_at=now,
-    )
+    return _change_covered(delivery, lists, "member.stopped", Membership.state == "active", _stopped(now))
 
 
 def resubscribe_lists(delivery: Delivery, lists: Collection[int], now: datetime) -> int:
     """Undo what the reader stopped; a manager's stop stays. Return how many memberships; repeatable.
 
-    Where the letter was said to be another family's, everything that this stopped comes back with it.
+    If the letter was reported as meant for another family, resume everything that the report stopped.
     """
-    done = _change_memberships(
-        delivery,
-        lists,
-        "member.resumed",
-        now,
-        where=(Membership.state == "stopped", Membership.stopped_by == "reader"),
-        state="active",
-        stopped_by="",
-        stopped_at=None,
-    )
-    if done:
+    count = _change_covered(delivery, lists, "member.resumed", _STOPPED_BY_READER, _RESUMED)
+    if count:
         _clear_misdirected(delivery)
-    return done
+    return count
 
 
 def _clear_misdirected(delivery: Delivery) -> None:
     row = Delivery.select(Delivery.misdirected_at).where(
         Delivery.id == delivery.id, Delivery.misdirected_at.is_null(False)
     )
-    said = row.scalar()
-    if said and Delivery.update(misdirected_at=None).where(Delivery.id == delivery.id).execute():
-        Membership.update(state="active", stopped_by="", stopped_at=None).where(
-            Membership.person == delivery.person_id,
-            Membership.state == "stopped",
-            Membership.stopped_by == "reader",
-            Membership.stopped_at == said,
+    reported_at = row.scalar()
+    if reported_at and Delivery.update(misdirected_at=None).where(Delivery.id == delivery.id).execute():
+        Membership.update(**_RESUMED).where(
+            Membership.person == delivery.person_id, _STOPPED_BY_READER, Membership.stopped_at == reported_at
         ).execute()
         audit.log_action(None, "delivery.strange_taken_back", delivery.id, detail={"notice": delivery.notice_id})
 
 
-def _change_memberships(
-    delivery: Delivery, lists: Collection[int], action: str, now: datetime, *, where: tuple, **fields: object
+def _change_covered(
+    delivery: Delivery, lists: Collection[int], action: str, where: Expression, fields: dict[str, Any]
 ) -> int:
-    covered = [number for number in _membership_states(delivery) if number in set(lists)]
+    covered = [number for number in membership_states(delivery) if number in set(lists)]
+
+    def detail() -> dict[str, Any]:
+        return {"delivery": delivery.id, "alone": len(_unreachable_children_in_lists(delivery, covered))}
+
     with db.atomic():
-        done = (
+        count = _change_memberships(delivery.person_id, covered, action, where, fields, detail)
+        if count:
+            Notice.update(serial=Notice.serial + 1).where(Notice.id == delivery.notice_id).execute()
+    return count
+
+
+def _change_memberships(
+    person_id: int | None,
+    lists: list[int],
+    action: str,
+    where: Expression,
+    fields: dict[str, Any],
+    detail: Callable[[], dict[str, Any]],
+) -> int:
+    """Update the reader's memberships in some lists and log it; `detail` runs after the update."""
+    with db.atomic():
+        count = (
             Membership.update(**fields)
-            .where(Membership.person == delivery.person_id, Membership.list.in_(covered), *where)
+            .where(Membership.person == person_id, Membership.list.in_(lists), where)
             .execute()
         )
-        if done:
-            detail = {
-                "lists": covered,
-                "delivery": delivery.id,
-                "alone": len(_unreachable_children_in_lists(delivery, covered)),
-            }
-            audit.log_action(None, action, delivery.person_id, detail=detail)
-            Notice.update(serial=Notice.serial + 1).where(Notice.id == delivery.notice_id).execute()
-    return done
+        if count:
+            audit.log_action(None, action, person_id, detail={"lists": lists, **detail()})
+    return count
 
 
 def _unreachable_children_in_lists(delivery: Delivery, lists: Collection[int]) -> set[int]:
@@ -135,7 +160,7 @@ def _unreachable_children_in_lists(delivery: Delivery, lists: Collection[int]) -
 
 
 def unreachable_children(children: Collection[int]) -> set[int]:
-    """Return those of some children for whom no guardian with a working address is left in any list."""
+    """Return the children without a guardian who has a working address and gets mail, in any list."""
     if not children:
         return set()
     reached = (
@@ -152,26 +177,61 @@ def unreachable_children(children: Collection[int]) -> set[int]:
     return set(children) - {child for (child,) in reached}
 
 
+# ── stop and resume one list, without a letter ───────────────────────────────────────────────────────────────────
+
+
+def unsubscribe_from_list(person: Person, mailing_list: MailingList, now: datetime) -> bool:
+    """Stop a list for a reader; a membership that waits for approval ends. Repeatable."""
+    active = Membership.state.in_(("active", "unconfirmed"))
+    stopped = _change_in_list(person, mailing_list, "member.stopped", active, _stopped(now))
+    left = {"state": "left", "left_at": now}
+    return bool(stopped + _change_in_list(person, mailing_list, "member.left", Membership.state == "pending", left))
+
+
+def resubscribe_to_list(person: Person, mailing_list: MailingList) -> bool:
+    """Undo what the reader stopped; a manager's stop stays. Repeatable."""
+    return bool(_change_in_list(person, mailing_list, "member.resumed", _STOPPED_BY_READER, _RESUMED))
+
+
+def _change_in_list(
+    person: Person, mailing_list: MailingList, action: str, where: Expression, fields: dict[str, Any]
+) -> int:
+    return _change_memberships(person.id, [mailing_list.id], action, where, fields, lambda: {"by": "mail"})
+
+
+def unsubscribe_and_notify(person: Person, mailing_list: MailingList, url: str, now: datetime) -> bool:
+    """Stop a list and mail the link that undoes it; False if there was nothing to stop. Repeatable."""
+    if not unsubscribe_from_list(person, mailing_list, now):
+        return False
+    send_link_daily("resume", person, mailing_list, url, now)
+    return True
+
+
+def send_link_daily(kind: str, person: Person, mailing_list: MailingList, url: str, now: datetime) -> None:
+    """Mail a link (kind: leave, resume) to the member's own address, at most once a day for each list."""
+    if not person.is_deliverable or rate_limits.record_hit(f"{kind}:{mailing_list.id}:{person.id}", now, 86400) > 1:
+        return
+    notify(kind, person, now, list=mailing_list.name, url=url)
+
+
 # ── one click in the mail program ────────────────────────────────────────────────────────────────────────────────
 
 
 def handle_one_click(delivery: Delivery, url: str, now: datetime) -> bool:
-    """Stop every list of the letter, as RFC 8058 wants it, and write how to undo it. Safe to repeat.
+    """Stop every list of the letter (RFC 8058) and mail the link that undoes it. Safe to repeat.
 
     url: of the page where it can be undone. Return whether a letter about it was made: at most one a day.
     """
-    names = [one.name for one in covered_lists(delivery) if one.state == "active"]
-    if not unsubscribe_lists(delivery, [one.number for one in covered_lists(delivery)], now):
+    covered = covered_lists(delivery)
+    if not unsubscribe_lists(delivery, [row.number for row in covered], now):
         return False
     person = delivery.person
     if not person or not person.is_deliverable or _was_emailed_recently(person, now):
         return False
-    notify("resume", person, now, language=delivery.language, list=_join_names(names, delivery.language), url=url)
+    names = [row.name for row in covered if row.state == "active"]
+    between = "」「" if delivery.language == "ja" else "”, “"
+    notify("resume", person, now, language=delivery.language, list=between.join(names), url=url)
     return True
-
-
-def _join_names(names: list[str], language: str) -> str:
-    return "」「".join(names) if language == "ja" else "”, “".join(names)
 
 
 def _was_emailed_recently(person: Person, now: datetime) -> bool:
@@ -179,38 +239,52 @@ def _was_emailed_recently(person: Person, now: datetime) -> bool:
     return Letter.select().where(Letter.kind == "resume", Letter.person == person, lately).exists()
 
 
-# ── meant for another family ─────────────────────────────────────────────────────────────────────────────────────
+# ── recent unsubscribes, for managers ────────────────────────────────────────────────────────────────────────────
 
 
-def report_misdirected(delivery: Delivery, now: datetime) -> None:
-    """Believe the reader that the letter was meant for another family: stop this address at once, tell the managers."""
-    with db.atomic():
-        stopped = _unsubscribe_everywhere(delivery, now)
-        first = Delivery.update(misdirected_at=now).where(Delivery.id == delivery.id, Delivery.misdirected_at.is_null())
-        if first.execute():
-            audit.log_action(None, "delivery.strange", delivery.id, detail={"notice": delivery.notice_id})
-            Notice.update(serial=Notice.serial + 1).where(Notice.id == delivery.notice_id).execute()
-            if delivery.person_id:
-                manager_alerts.alert_misdirected(
-                    delivery,
-                    stopped or list(_membership_states(delivery)),
-                    _unreachable_children_of_reader(delivery),
-                    now,
-                )
+@dataclass(frozen=True, slots=True)
+class UnsubscribedPerson:
+    """A reader who stopped the mail or left. `alone`: names of the children whom no letter reaches any more."""
+
+    person: Person
+    at: datetime
+    lists: tuple[str, ...]
+    left: bool
+    alone: tuple[str, ...]
 
 
-def _unsubscribe_everywhere(delivery: Delivery, now: datetime) -> list[int]:
-    """Stop all mail to the person behind the letter, of lists that it does not cover too; return the lists."""
-    mine = (Membership.person == delivery.person_id) & (Membership.state == "active")
-    lists = [number for (number,) in Membership.select(Membership.list).where(mine).distinct().tuples()]
-    Membership.update(state="stopped", stopped_by="reader", stopped_at=now).where(mine).execute()
-    if lists:
-        audit.log_action(None, "member.stopped", delivery.person_id, detail={"lists": lists, "delivery": delivery.id})
-    return lists
-
-
-def _unreachable_children_of_reader(delivery: Delivery) -> set[int]:
-    rows = Membership.select(Membership.child).where(
-        Membership.person == delivery.person_id, Membership.child.is_null(False), Membership.is_member
+def recently_unsubscribed(rights: Permissions, now: datetime) -> list[UnsubscribedPerson]:
+    """Return who unsubscribed lately from the lists of a manager; readers with unreachable children come first."""
+    managed = [row.id for row in rights.lists("manage") if not row.practice_of_id]
+    since = now - REPORTED_FOR
+    recently = ((Membership.state == "stopped") & (Membership.stopped_at > since)) | (
+        (Membership.state == "left") & (Membership.left_at > since)
     )
-    return unreachable_children({child for (child,) in rows.tuples()})
+    rows = list(
+        Membership.select(Membership, Person, MailingList, Child)
+        .join(Person)
+        .switch(Membership)
+        .join(MailingList)
+        .switch(Membership)
+        .join(Child, JOIN.LEFT_OUTER)
+        .where(Membership.list.in_(managed), Membership.stopped_by == "reader", recently)
+        .order_by(Membership.id)
+        .limit(100)
+    )
+    alone = unreachable_children({row.child_id for row in rows if row.child_id})
+    by_person: dict[int, list[Membership]] = {}
+    for row in rows:
+        by_person.setdefault(row.person_id, []).append(row)
+    people = [_unsubscribed_person(memberships, alone) for memberships in by_person.values()]
+    return sorted(people, key=lambda row: (not row.alone, -row.at.timestamp()))[:MAX_REPORTED]
+
+
+def _unsubscribed_person(memberships: list[Membership], alone: set[int]) -> UnsubscribedPerson:
+    moments = [row.left_at or row.stopped_at for row in memberships]
+    return UnsubscribedPerson(
+        person=memberships[0].person,
+        at=max(moment for moment in moments if moment),
+        lists=tuple(dict.fromkeys(row.list.name for row in memberships)),
+        left=any(row.state == "left" for row in memberships),
+        alone=tuple(dict.fromkeys(row.child.name for row in memberships if row.child_id in alone)),
+    )

@@ -15,6 +15,7 @@ import clock
 import i18n
 from core import permissions
 from core.display_names import class_label, given_name
+from core.members.lists import item_names
 from core.settings import Settings, load_settings
 from mail import merge
 from models import Child, Group, Membership, Notice, Person, Target, User, Wording
@@ -159,11 +160,7 @@ def has_merge_fields(*texts: str | None) -> bool:
 
 def custom_field_names(lists: Iterable[int]) -> list[str]:
     """Return the names of the free items that members of some lists, or their children, have."""
-    numbers = list(lists)
-    own = Membership.select(Membership.attributes).where(Membership.list.in_(numbers)).distinct()
-    children = Child.select(Child.attributes).join(Membership).where(Membership.list.in_(numbers)).distinct()
-    found = {name: None for query in (children, own) for (items,) in query.tuples() for name in items or ()}
-    return [name for name in found if field_by_name(name) is None]
+    return [name for name in item_names(lists) if field_by_name(name) is None]
 
 
 def varies_by_child(name: str, free: Iterable[str] = ()) -> bool:

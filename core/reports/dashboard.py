@@ -15,7 +15,7 @@ from core import backup, household_reads, settings
 from core.backup import BackupStatus
 from core.delivery import alerts
 from core.household_reads import HouseholdCount
-from core.members import unsubscribed
+from core.members import unsubscribe
 from core.notices import drip as steps_after
 from core.notices.reminder_recipients import find_recipients
 from core.permissions import Permissions
@@ -82,7 +82,7 @@ class Dashboard:
     strange: list[Delivery]
     pending: MemberCount
     queues: list[tuple[MailingList, int]]
-    gone: list[unsubscribed.UnsubscribedPerson]
+    gone: list[unsubscribe.UnsubscribedPerson]
     distrusted: list[alerts.PolicyRejection]
     blocked: list[alerts.BlockedCarrier]
     troubled: tuple[int, list[Person]]
@@ -135,7 +135,7 @@ def load_dashboard(rights: Permissions, now: datetime) -> Dashboard:
         strange=_misdirected_deliveries(rights, now),
         pending=_count_people(_select_memberships(rights, "manage").where(Membership.state == "pending")),
         queues=approvals.queued_signups_by_list(rights),
-        gone=unsubscribed.recently_unsubscribed(rights, now),
+        gone=unsubscribe.recently_unsubscribed(rights, now),
         distrusted=alerts.policy_rejections(now) if rights.is_admin else [],
         blocked=alerts.blocked_carriers(now) if rights.may("send") else [],
         troubled=_unreachable_members(rights),

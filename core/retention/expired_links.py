@@ -10,7 +10,7 @@ from hashlib import sha256
 
 from peewee import JOIN
 
-from core.members import unsubscribe_by_mail
+from core.members import unsubscribe
 from core.members.signed_links import sign_membership
 from database import bulk_insert, db
 from models import Delivery, DeliveryMembership, ExpiredLink, MailingList, Membership, Person
@@ -64,5 +64,5 @@ def handle_expired_one_click(found: Collection[tuple[Person, MailingList]], base
     with db.atomic():
         for person, one in found:
             url = f"{base_url}/mail/leave/{sign_membership(person, one)}"
-            told |= unsubscribe_by_mail.unsubscribe_and_notify(person, one, url, now)
+            told |= unsubscribe.unsubscribe_and_notify(person, one, url, now)
     return told

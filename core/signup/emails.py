@@ -6,7 +6,7 @@ Nothing that a mail or a form said stands in them: a letter may reach somebody w
 from datetime import datetime, timedelta
 
 from core import rate_limits
-from core.members import consent, join_codes, preference_page, signed_links
+from core.members import consent, join_codes, signed_links
 from core.notifications.notify import notify, render_message
 from core.settings import load_settings
 from core.signup.quotas import SignupRequest
@@ -22,7 +22,7 @@ def send_welcome(mailing_list: MailingList, person: Person, state: str, now: dat
     """Greet a new member, or say that a manager approves first."""
     values = {
         **_common_values(mailing_list, person),
-        "url": preference_page.page_url(person, now, preference_page.WELCOME_LINK_LIFETIME),
+        "url": signed_links.page_url(person, now, signed_links.WELCOME_LINK_LIFETIME),
         "greeting": f"{mailing_list.greeting.strip()}\n\n" if mailing_list.greeting.strip() else "",
         "terms": consent.render_consent_text(mailing_list, person.language),
     }
@@ -56,15 +56,15 @@ def send_rejected(mailing_list: MailingList, person: Person, now: datetime) -> N
         notify("refused", person, now, **_common_values(mailing_list, person))
 
 
-def send_queued(wish: SignupRequest, language: str, now: datetime) -> None:
+def send_queued(request: SignupRequest, language: str, now: datetime) -> None:
     """Say that a registration was received and waits for its turn: to proven addresses only, which nobody forged.
 
     So many an hour: the letters that everybody waits for must not wait behind these.
     """
     if rate_limits.record_hit("join waits", now, 3600) > MAX_QUEUED_EMAILS_PER_HOUR:
         return
-    values = {"list": wish.list.name, "from": load_settings().own.sender(wish.list.address)}
-    notify("waits-join", wish.address, now, language=language, **values)
+    values = {"list": request.list.name, "from": load_settings().own.sender(request.list.address)}
+    notify("waits-join", request.address, now, language=language, **values)
 
 
 def send_already_member(mailing_list: MailingList, person: Person, now: datetime) -> None:
@@ -78,24 +78,29 @@ def _common_values(mailing_list: MailingList, person: Person) -> dict[str, str]:
     return {
         "list": mailing_list.name,
         "from": force.own.sender(mailing_list.address),
-        "leave": f"{force.base_url}/mail/leave/{signed_links.sign_membership(person, mailing_list, force)}",
+        "leave": signed_links.leave_url(person, mailing_list, force),
     }
 
 
 # ── the link that confirms ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def send_confirmation_link(wish: SignupRequest, language: str, now: datetime) -> None:
+def send_confirmation_link(request: SignupRequest, language: str, now: datetime) -> None:
     """Send the letter with the link. The link names the letter, so that no address stands in it.
 
     In one transaction: a sender process must not take the letter before its link stands in it.
     """
     force = load_settings()
-    values = {"list": wish.list.name, "from": force.own.sender(wish.list.address)}
-    asked = {"route": wish.route, "code": wish.code, "child": wish.child.id if wish.child else 0, **wish.evidence}
+    values = {"list": request.list.name, "from": force.own.sender(request.list.address)}
+    asked = {
+        "route": request.route,
+        "code": request.code,
+        "child": request.child.id if request.child else 0,
+        **request.evidence,
+    }
     with db.atomic():
-        letter = notify("join", wish.address, now, language=language, **values)
-        mark = signed_links.link_signer(force, "join").dumps([letter.id, wish.list.id])
+        letter = notify("join", request.address, now, language=language, **values)
+        mark = signed_links.link_signer(force, "join").dumps([letter.id, request.list.id])
         payload = {**letter.payload, "url": f"{force.base_url}/mail/join/{mark}", "asked": asked}
         Letter.update(payload=payload).where(Letter.id == letter.id).execute()
 
@@ -121,11 +126,11 @@ def request_from_link(text: str, now: datetime) -> SignupRequest | None:
     )
 
 
-def has_membership(wish: SignupRequest, person: Person | None, state: str = "active") -> bool:
+def has_membership(request: SignupRequest, person: Person | None, state: str = "active") -> bool:
     """Say whether somebody already gets (or waits for) what is wished: the list, and for this child."""
     if person is None or not person.is_deliverable:
         return False
-    here = (Membership.list == wish.list) & (Membership.person == person) & (Membership.state == state)
-    if wish.child:
-        here &= Membership.child == wish.child
+    here = (Membership.list == request.list) & (Membership.person == person) & (Membership.state == state)
+    if request.child:
+        here &= Membership.child == request.child
     return Membership.select().where(here).exists()

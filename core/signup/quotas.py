@@ -44,65 +44,67 @@ class SignupRequest:
         return addresses.comparison_key(self.address)
 
     @property
-    def strong(self) -> bool:
+    def has_proof_or_code(self) -> bool:
         """Say whether it waits above the caps instead of being dropped."""
         return bool(self.proof or self.code)
 
 
-def check_quota(wish: SignupRequest, now: datetime) -> str:
+def check_quota(request: SignupRequest, now: datetime) -> str:
     """Count a registration; return "" to go on, else "too often", "waits" or "too many joins"."""
-    if is_quota_exhausted(wish, now) or (
-        wish.strong and not is_registration_day(wish.list, now) and count_queued(wish.list)
+    if is_quota_exhausted(request, now) or (
+        request.has_proof_or_code and not is_registration_day(request.list, now) and count_queued(request.list)
     ):
-        return "waits" if wish.strong else "too many joins"
-    of_child = f":{wish.child.id}" if wish.child else ""
+        return "waits" if request.has_proof_or_code else "too many joins"
+    of_child = f":{request.child.id}" if request.child else ""
     for window, most in PER_ADDRESS:
-        if rate_limits.record_hit(f"join:{window}:{wish.list.id}{of_child}:{wish.key}", now, window) > most:
+        if rate_limits.record_hit(f"join:{window}:{request.list.id}{of_child}:{request.key}", now, window) > most:
             return "too often"
-    if rate_limits.record_hit(f"join:anywhere:{wish.key}", now, DAY_S) > PER_ADDRESS_ALL_LISTS_DAY:
+    if rate_limits.record_hit(f"join:anywhere:{request.key}", now, DAY_S) > PER_ADDRESS_ALL_LISTS_DAY:
         return "too often"
-    count_signup(wish, now)
+    count_signup(request, now)
     return ""
 
 
-def is_quota_exhausted(wish: SignupRequest, now: datetime) -> bool:
+def is_quota_exhausted(request: SignupRequest, now: datetime) -> bool:
     """Say whether the caps in force leave no room for this one."""
-    return any(rate_limits.hit_count(name, now) >= most for name, _, most in _counters_for(wish, now))
+    return any(rate_limits.hit_count(name, now) >= most for name, _, most in _counters_for(request, now))
 
 
-def count_signup(wish: SignupRequest, now: datetime) -> None:
+def count_signup(request: SignupRequest, now: datetime) -> None:
     """Note that one was let in."""
-    for name, window, _ in _counters_for(wish, now):
+    for name, window, _ in _counters_for(request, now):
         rate_limits.record_hit(name, now, window)
 
 
-def _counters_for(wish: SignupRequest, now: datetime) -> Iterator[tuple[str, float, int]]:
-    if wish.strong and is_registration_day(wish.list, now):
-        if not wish.proof:
-            yield f"joins on the day:{wish.list.id}", DAY_S, UNPROVEN_PER_REGISTRATION_DAY
+def _counters_for(request: SignupRequest, now: datetime) -> Iterator[tuple[str, float, int]]:
+    if request.has_proof_or_code and is_registration_day(request.list, now):
+        if not request.proof:
+            yield f"joins on the day:{request.list.id}", DAY_S, UNPROVEN_PER_REGISTRATION_DAY
         return
-    kind = "joins" if wish.strong else "weak joins"  # counted apart: forged mails must not make families wait
-    yield f"{kind}:{wish.list.id}", HOUR_S, PER_LIST_PER_HOUR
+    kind = (
+        "joins" if request.has_proof_or_code else "weak joins"
+    )  # counted apart: forged mails must not make families wait
+    yield f"{kind}:{request.list.id}", HOUR_S, PER_LIST_PER_HOUR
     yield kind, DAY_S, ALL_LISTS_PER_DAY
 
 
 # ── the queue ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def enqueue_signup(wish: SignupRequest, sure: bool, now: datetime) -> bool:
+def enqueue_signup(request: SignupRequest, sure: bool, now: datetime) -> bool:
     """Let a registration wait for its turn; the same one waits once. Say whether it is a new one."""
-    before = count_queued(wish.list)
+    before = count_queued(request.list)
     QueuedSignup.insert(
-        list=wish.list,
-        child=wish.child,
-        address=wish.address,
-        address_key=wish.key,
+        list=request.list,
+        child=request.child,
+        address=request.address,
+        address_key=request.key,
         address_proven=sure,
-        route=wish.route,
-        consent={**wish.evidence, "code": wish.code, "proof": wish.proof},
+        route=request.route,
+        consent={**request.evidence, "code": request.code, "proof": request.proof},
         at=now,
     ).on_conflict_ignore().execute()
-    return count_queued(wish.list) > before
+    return count_queued(request.list) > before
 
 
 def count_queued(mailing_list: MailingList) -> int:

@@ -8,7 +8,7 @@ import clock
 from core.accounts import who_can
 from core.errors import DomainError
 from core.inbound import allowed_senders, dispatch
-from core.members import missing_names, preference_page, signed_links, unsubscribe_by_mail
+from core.members import preference_page, signed_links, unsubscribe
 from core.settings import load_settings
 from core.signup import emails, signup
 from mail.address import message_id, reply_address
@@ -230,7 +230,7 @@ def test_our_own_addresses_never_join(the_list):
 def test_the_new_member_is_asked_for_the_name_once(the_list):
     """Decision 5."""
     blank("new@example.jp")
-    person = preference_page.person_by_token(letters("welcome")[0].payload["url"].rpartition("/")[2], clock.now())
+    person = signed_links.person_by_token(letters("welcome")[0].payload["url"].rpartition("/")[2], clock.now())
     child = {"name": "山田 空", "kana": "", "grade": "1", "class_name": "1"}
     preference_page.save_preferences(
         person, preference_page.PreferenceForm("山田 花", "やまだ はな", "", "ja", {}, {}, child)
@@ -238,7 +238,7 @@ def test_the_new_member_is_asked_for_the_name_once(the_list):
     fresh = Person.get_by_id(person.id)
     assert (fresh.name, fresh.kana) == ("山田 花", "ヤマダ ハナ")
     assert Membership.get(Membership.person == person).child.room == "1-1"
-    assert missing_names.membership_without_names(fresh, the_list) is None
+    assert preference_page.membership_without_names(fresh, the_list) is None
 
 
 # ── leaving ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -261,7 +261,7 @@ def test_a_proven_mail_leaves_at_once_and_can_come_back(member, the_list):
     assert {one.state for one in others} == {"active"}
     (told,) = letters("resume")
     found = signed_links.membership_by_token(told.payload["url"].rpartition("/")[2])
-    assert unsubscribe_by_mail.resubscribe_to_list(*found)
+    assert unsubscribe.resubscribe_to_list(*found)
     assert state(member, the_list) == "active"
 
 
@@ -288,6 +288,6 @@ def test_the_mark_of_a_letter_leaves_at_once(member, the_list):
 def test_who_waits_for_approval_does_not_become_a_member_by_leaving_and_coming_back(member, the_list):
     mine = (Membership.person == member) & (Membership.list == the_list)
     Membership.update(state="pending").where(mine).execute()
-    assert unsubscribe_by_mail.unsubscribe_from_list(member, the_list, clock.now())
-    assert not unsubscribe_by_mail.resubscribe_to_list(member, the_list)
+    assert unsubscribe.unsubscribe_from_list(member, the_list, clock.now())
+    assert not unsubscribe.resubscribe_to_list(member, the_list)
     assert Membership.get(mine).state == "left"

@@ -8,7 +8,7 @@ import clock
 from core import household_reads
 from core.members import unsubscribe
 from core.reports import board, board_rows, dashboard
-from core.responses import phone_marks, read_confirmations
+from core.responses import misdirected, phone_marks, read_confirmations
 from models import AuditLog, Delivery, Membership, Notice
 from tests import cast_notices
 from tests.cast_notices import PHONE, fresh, outcome
@@ -203,7 +203,7 @@ def test_who_had_stopped_before_is_not_news(school):
 
 
 def test_the_alarm_of_a_letter_for_another_family(sent):
-    unsubscribe.report_misdirected(read_confirmations.delivery_by_token(sent.deliveries["加藤 誠"].token), clock.now())
+    misdirected.report_misdirected(read_confirmations.delivery_by_token(sent.deliveries["加藤 誠"].token), clock.now())
     assert [one.name for one in board.build_board(sent.notice).strange] == ["加藤 誠"]
 
 

@@ -8,7 +8,7 @@ import clock
 from core import household_reads
 from core.members import unsubscribe
 from core.notices import related_notices
-from core.responses import read_confirmations
+from core.responses import misdirected, read_confirmations
 from mail.html import links
 from models import AuditLog, Child, Delivery, Letter, Membership, Notice, PageView
 from tests import cast_notices
@@ -274,8 +274,8 @@ def test_one_click_stops_once_and_writes_once_a_day(hers):
 
 def test_a_letter_for_another_family_stops_the_address_and_alarms(hers):
     serial = Notice.get_by_id(hers.notice_id).serial
-    unsubscribe.report_misdirected(hers, clock.now())
-    unsubscribe.report_misdirected(again(hers), clock.now())
+    misdirected.report_misdirected(hers, clock.now())
+    misdirected.report_misdirected(again(hers), clock.now())
     assert fresh(hers).misdirected_at and states("青山 美咲")[1] == "stopped"
     assert AuditLog.select().where(AuditLog.action == "delivery.strange", AuditLog.number == hers.id).count() == 1
     assert Notice.get_by_id(hers.notice_id).serial > serial
@@ -287,15 +287,15 @@ def test_a_person_who_is_gone_has_nothing_to_stop(hers):
     Delivery.update(person=None).where(Delivery.id == hers.id).execute()
     gone = again(hers)
     assert unsubscribe.covered_lists(gone) == []
-    unsubscribe.report_misdirected(gone, clock.now())
+    misdirected.report_misdirected(gone, clock.now())
     assert unsubscribe.unsubscribe_lists(gone, [gone.list_id], clock.now()) == 0
 
 
 def test_another_familys_letter_stops_all_mail_there_and_tells_the_managers(hers, school):
     """Decision 2: also lists that the letter does not cover; by name, without the address, once a day."""
     now = clock.now()
-    unsubscribe.report_misdirected(hers, now)
-    unsubscribe.report_misdirected(again(hers), now)
+    misdirected.report_misdirected(hers, now)
+    misdirected.report_misdirected(again(hers), now)
     places = Membership.select().where(Membership.person == hers.person_id)
     assert {one.state for one in places} == {"stopped"} and len({one.list_id for one in places}) == 2
     sent = list(Letter.select().where(Letter.kind == "strange").order_by(Letter.address))
@@ -305,17 +305,17 @@ def test_another_familys_letter_stops_all_mail_there_and_tells_the_managers(hers
     assert "@" not in str(sent[0].payload)
     unsubscribe.resubscribe_lists(again(hers), [hers.list_id], now)
     assert {one.state for one in places.clone()} == {"active"}
-    unsubscribe.report_misdirected(again(hers), now)
+    misdirected.report_misdirected(again(hers), now)
     assert Letter.select().where(Letter.kind == "strange").count() == 2
 
 
 def test_the_alarm_says_when_a_child_has_nobody_else(school):
     sent = cast_notices.send([school.lists["1-1"]], by=school.users["花子"])
-    unsubscribe.report_misdirected(
+    misdirected.report_misdirected(
         read_confirmations.delivery_by_token(sent.deliveries["石川 直樹"].token), clock.now()
     )
     assert "石川 蓮" in Letter.get(Letter.kind == "strange").payload["alone"]
-    unsubscribe.report_misdirected(
+    misdirected.report_misdirected(
         read_confirmations.delivery_by_token(sent.deliveries["青山 美咲"].token), clock.now()
     )
     assert Letter.select().where(Letter.kind == "strange").order_by(Letter.id.desc()).get().payload["alone"] == ""

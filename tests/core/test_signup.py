@@ -269,7 +269,7 @@ def test_who_waits_hears_it_if_the_address_is_proven_and_once(the_list, monkeypa
     coded = address(the_list, the_list.join_code)
     wish = SignupRequest(the_list, "haha@example.jp", code="list", proof="dkim")
     for _ in range(2):
-        assert signup._join_within_quota(wish, None, clock.now()).reason == "waits"
+        assert signup.join_within_quota(wish, None, clock.now()).reason == "waits"
     blank("forged@example.net", coded)
     assert [one.address for one in letters("waits-join")] == ["haha@example.jp"]
     assert QueuedSignup.select().count() == 2
@@ -345,12 +345,11 @@ def test_a_letter_with_a_link_is_never_seen_without_it(the_list, monkeypatch):
         return sane(*args, **values)
 
     monkeypatch.setattr("core.signup.emails.notify", watched)
-    monkeypatch.setattr("core.members.new_address.notify", watched)
+    monkeypatch.setattr("core.members.preference_page.notify", watched)
     signup.request_signup(SignupRequest(the_list, "new@example.net", "link"), "ja", clock.now())
     signup.confirm_signup(SignupRequest(the_list, "new@example.net", "link", proof="letter"), clock.now())
-    from core.members import new_address
 
-    new_address.request_new_address(person("new@example.net"), "other@example.net", clock.now())
+    preference_page.request_new_address(person("new@example.net"), "other@example.net", clock.now())
     assert {one.kind for one in Letter.select()} == {"join", "welcome", "new-address"}
 
 

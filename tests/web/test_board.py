@@ -11,8 +11,7 @@ import pytest
 
 import clock
 import models
-from core.members import unsubscribe
-from core.responses import read_confirmations
+from core.responses import misdirected, read_confirmations
 from database import db
 from models import AuditLog, Child, Delivery, MailingList, Membership, Notice, Person, User
 from tests import cast_notices
@@ -135,7 +134,7 @@ def test_practice_and_withdrawal_are_marked(as_, school):
 
 
 def test_alarms_are_shown(as_, school, sent):
-    unsubscribe.report_misdirected(
+    misdirected.report_misdirected(
         read_confirmations.delivery_by_token(sent.deliveries["石川 直樹"].token), clock.now()
     )
     page = text(as_("花子").get(url(sent)))

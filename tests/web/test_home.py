@@ -9,7 +9,7 @@ from core import household_reads, permissions
 from core.accounts import accounts
 from core.members import unsubscribe
 from core.reports import board, dashboard
-from core.responses import read_confirmations
+from core.responses import misdirected, read_confirmations
 from models import Letter, MailingList, Membership, Notice, Person, Role, User, Wording
 from tests import cast_notices
 from tests.counting import queries
@@ -196,7 +196,7 @@ def test_administrator_alone_is_asked_to_invite(school):
 def test_a_letter_for_another_family_needs_somebody(as_, school):
     """Decision 2."""
     sent = cast_notices.send([school.lists["1-1"]], by=school.users["花子"])
-    unsubscribe.report_misdirected(sent.deliveries["石川 直樹"], clock.now())
+    misdirected.report_misdirected(sent.deliveries["石川 直樹"], clock.now())
     text = as_("花子").get("/").text
     assert "別のご家庭あて" in text and f"/members/{school.people['石川 直樹'].id}" in text
     assert dashboard.load_dashboard(permissions.permissions_of(school.users["太郎"]), clock.now()).strange == []

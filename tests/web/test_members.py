@@ -3,7 +3,7 @@
 import pytest
 
 import clock
-from core.members import unsubscribe
+from core.responses import misdirected
 from models import AuditLog, Child, Delivery, Letter, Membership, Notice, Person, Target, Wording
 from tests import cast_notices
 from tests.counting import queries
@@ -346,7 +346,7 @@ def test_people_of_other_lists_are_no_household_to_choose(as_, aoyama, school):
 def test_another_family_that_stopped_our_mail_is_not_written_to(as_, school):
     """Decision 2: the old address is told when it changes, unless it said that our letters are not meant for it."""
     sent = cast_notices.send([school.lists["1-1"]], by=school.users["花子"])
-    unsubscribe.report_misdirected(sent.deliveries["石川 直樹"], clock.now())
+    misdirected.report_misdirected(sent.deliveries["石川 直樹"], clock.now())
     for name, mail in (("石川 直樹", "right@example.jp"), ("青山 健太", "newer@example.jp")):
         as_("花子").post(url(school.people[name], "/address"), data={"address": mail})
     assert [one.address for one in Letter.select().where(Letter.kind == "moved")] == ["aoyama.k@example.com"]

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 import clock
-from core.members import preference_page
+from core.members import preference_page, signed_links
 from core.notifications.notify import render_message
 from core.signup import public_form
 from models import AuditLog, Child, Letter, MailingList, Membership, Person
@@ -21,7 +21,7 @@ def father(school) -> Person:
 
 @pytest.fixture
 def page(father) -> str:
-    return f"/p/{preference_page.sign_page_token(father, clock.now() + preference_page.LINK_LIFETIME)}"
+    return f"/p/{signed_links.sign_page_token(father, clock.now() + signed_links.PAGE_LINK_LIFETIME)}"
 
 
 def fresh(person: Person) -> Person:
@@ -82,7 +82,6 @@ def test_the_link_opens_the_page_for_a_day_and_dies_with_the_address(client, fat
 
 
 def test_guessing_is_counted_and_a_mark_of_another_purpose_opens_nothing(client, school, father, page):
-    from core.members import signed_links
 
     assert client.get(f"/p/{signed_links.sign_membership(father, school.lists['1-1'])}").status_code == 404
     codes = [client.get(f"{page}x").status_code for _ in range(62)]
@@ -99,7 +98,7 @@ def test_it_shows_the_own_data_and_nobody_elses(client, school):
     place = Membership.get(Membership.person == mine, Membership.list == school.lists["1-1"])
     Membership.update(attributes={"係": "旗当番", "備考": "要注意"}).where(Membership.id == place.id).execute()
     Person.update(phone="000-1111-2222").where(Person.id == mine.id).execute()
-    got = client.get(f"/p/{preference_page.sign_page_token(mine, clock.now() + preference_page.LINK_LIFETIME)}")
+    got = client.get(f"/p/{signed_links.sign_page_token(mine, clock.now() + signed_links.PAGE_LINK_LIFETIME)}")
     shown = text(got)
     for held in ("青山 健太", "青山 陽菜", "1年1組", "旗当番", "aoyama.k@example.com"):
         assert held in shown
@@ -136,18 +135,17 @@ def test_names_and_items_are_corrected(client, school, father, page):
 
 def test_the_link_fits_on_one_line_of_a_letter_and_is_as_strong_as_before(client, father):
     """Mail programs cut at 76 signs; 128 bits of the address and the end stand in it."""
-    made = preference_page.sign_page_token(father, clock.now() + preference_page.LINK_LIFETIME)
+    made = signed_links.sign_page_token(father, clock.now() + signed_links.PAGE_LINK_LIFETIME)
     assert len(f"https://kairan.kaedehara.example.jp/p/{made}") <= 76
     for place in range(len(made)):
         wrong = made[:place] + ("A" if made[place] != "A" else "B") + made[place + 1 :]
-        assert preference_page.person_by_token(wrong, clock.now()) is None
-    assert preference_page.person_by_token(made, clock.now()) == father
+        assert signed_links.person_by_token(wrong, clock.now()) is None
+    assert signed_links.person_by_token(made, clock.now()) == father
     assert (
-        preference_page.person_by_token(made, clock.now() + preference_page.LINK_LIFETIME + timedelta(minutes=1))
-        is None
+        signed_links.person_by_token(made, clock.now() + signed_links.PAGE_LINK_LIFETIME + timedelta(minutes=1)) is None
     )
     Person.update(address_key="other@example.jp").where(Person.id == father.id).execute()
-    assert preference_page.person_by_token(made, clock.now()) is None
+    assert signed_links.person_by_token(made, clock.now()) is None
 
 
 def test_what_the_school_holds_is_shown_and_a_mistake_is_told_to_the_managers(client, school, father, page):
@@ -194,7 +192,7 @@ def test_who_has_no_name_is_asked_for_it_first(client, school):
     """Decision 5: the welcome letter leads here."""
     who = Person.create(address="new@example.net", address_key="new@example.net")
     Membership.create(person=who, list=school.lists["1-1"])
-    url = f"/p/{preference_page.sign_page_token(who, clock.now() + preference_page.WELCOME_LINK_LIFETIME)}"
+    url = f"/p/{signed_links.sign_page_token(who, clock.now() + signed_links.WELCOME_LINK_LIFETIME)}"
     assert "あと1つ" in text(client.get(url))
     assert client.post(url, data={"name": "", "language": "ja"}).status_code == 422
     data = {"name": "山田 花", "language": "ja", "new-name": "山田 空", "new-grade": "1", "new-class_name": "1"}
@@ -232,7 +230,7 @@ def test_what_a_manager_stopped_stays_and_foreign_lists_are_nothing(client, scho
 def test_the_other_lists_of_the_child_are_one_press_away(client, school):
     mother = Person.create(name="石川 母", address="haha@example.jp", address_key="haha@example.jp")
     Membership.create(person=mother, list=school.lists["1-1"], child=school.children["石川 蓮"])
-    url = f"/p/{preference_page.sign_page_token(mother, clock.now() + preference_page.LINK_LIFETIME)}"
+    url = f"/p/{signed_links.sign_page_token(mother, clock.now() + signed_links.PAGE_LINK_LIFETIME)}"
     assert "全校" in text(client.get(url))
     client.post(f"{url}/lists/{school.lists['whole'].id}/join")
     place = Membership.get(Membership.person == mother, Membership.list == school.lists["whole"])
@@ -335,7 +333,7 @@ def test_who_is_not_taken_for_a_guardian_changes_no_child(client, school, state,
     who = Person.create(name="だれか", address="who@example.net", address_key="who@example.net")
     child = school.children["石川 蓮"]
     Membership.create(person=who, list=school.lists["1-1"], child=child, state=state, stopped_by=by)
-    url = f"/p/{preference_page.sign_page_token(who, clock.now() + preference_page.LINK_LIFETIME)}"
+    url = f"/p/{signed_links.sign_page_token(who, clock.now() + signed_links.PAGE_LINK_LIFETIME)}"
     client.post(url, data={"name": "だれか", "language": "ja", f"child{child.id}-name": "いたずら"})
     client.post(f"{url}/lists/{school.lists['whole'].id}/join")
     assert Child.get_by_id(child.id).name == "石川 蓮"
@@ -374,7 +372,7 @@ def test_who_joins_another_list_is_promised_no_more_than_is_so(client, school, m
     mother, room = school.people["青山 美咲"], school.lists["1-1"]
     Membership.delete().where(Membership.person == mother, Membership.list == room).execute()
     MailingList.update(join_mode=mode).where(MailingList.id == room.id).execute()
-    mine = f"/p/{preference_page.sign_page_token(mother, clock.now() + preference_page.LINK_LIFETIME)}"
+    mine = f"/p/{signed_links.sign_page_token(mother, clock.now() + signed_links.PAGE_LINK_LIFETIME)}"
     got = client.post(f"{mine}/lists/{room.id}/join", follow_redirects=True)
     shown = re.search(r'role="status".*?</', text(got), re.S)
     place = Membership.get(Membership.person == mother, Membership.list == room)

@@ -1,0 +1,81 @@
+"""Handle mail to the -join and -leave addresses of a list (T-26, T-36; decisions 2 and 5).
+
+A proven leave mail, or one that carries the tag of a letter, stops the list at once; any other gets a link, sent to the
+member's own address. Mail from an unknown address gets no answer. The subject and text of a mail are never used.
+"""
+
+from datetime import datetime
+
+from core.inbound.result import InboundResult
+from core.members import join_codes, unsubscribe
+from core.members.members import person_by_address
+from core.members.signed_links import leave_url
+from core.settings import load_settings
+from core.signup import emails, signup
+from core.signup.quotas import SignupRequest
+from mail import address as addresses
+from mail.auth_results import AuthResult
+from models import Letter, MailingList
+
+MAX_BLANK_MAIL_CHARS = 100
+"""Characters in subject and text of a "blank" mail: phones add a signature."""
+
+
+def handle_join_mail(
+    mailing_list: MailingList,
+    address: str,
+    envelope: str,
+    chars: int,
+    proof: AuthResult,
+    now: datetime,
+    *,
+    code: str = "",
+    message_id: str = "",
+) -> InboundResult:
+    """Sign the sender up. Call inside the transaction that records the mail.
+
+    envelope: the envelope sender. chars: how many the mail holds in subject and text. code: of the address.
+    """
+    try:
+        clean = addresses.parse_address(address)
+    except addresses.BadAddress:
+        return InboundResult("join", "dropped", "address", mailing_list)
+    if load_settings().own.has(clean):
+        return InboundResult("join", "dropped", "our own address", mailing_list)
+    if proof.forged:
+        return InboundResult("join", "silent", "forged", mailing_list, show=True)
+    request = _request_from_mail(mailing_list, clean, code, proof, message_id)
+    person = person_by_address(clean)
+    if person and emails.has_membership(request, person):
+        emails.send_already_member(mailing_list, person, now)
+        return InboundResult("join", "done", "already", mailing_list, person)
+    if not request.has_proof_or_code and (
+        addresses.comparison_key(envelope or "@") != request.key or chars > MAX_BLANK_MAIL_CHARS
+    ):
+        return InboundResult("join", "silent", "unproven", mailing_list, show=True)
+    outcome, reason, person = signup.join_within_quota(request, person, now)
+    return InboundResult("join", outcome, reason, mailing_list, person)
+
+
+def _request_from_mail(
+    mailing_list: MailingList, clean: str, code: str, proof: AuthResult, message_id: str
+) -> SignupRequest:
+    valid = join_codes.resolve_code(mailing_list, code) if code else None
+    evidence: dict[str, object] = {"message": message_id[:300]} if message_id else {}
+    kind, child = (valid.kind, valid.child) if valid else ("", None)
+    return SignupRequest(mailing_list, clean, "blank mail", kind, child, proof.how, evidence)
+
+
+def handle_leave_mail(
+    mailing_list: MailingList, address: str, letter: Letter | None, proof: AuthResult, now: datetime
+) -> InboundResult:
+    """Stop the list for the sender, or ask to confirm. `letter`: of ours, whose tag the mail carries."""
+    person = letter.person if letter and letter.person_id else person_by_address(address)
+    if person is None or not unsubscribe.subscription_state(person, mailing_list):
+        return InboundResult("leave", "silent", "no member", mailing_list, show=True)
+    url = leave_url(person, mailing_list)
+    if letter is not None or proof:
+        unsubscribe.unsubscribe_and_notify(person, mailing_list, url, now)
+        return InboundResult("leave", "done", "letter" if letter else proof.how, mailing_list, person)
+    unsubscribe.send_link_daily("leave", person, mailing_list, url, now)
+    return InboundResult("leave", "held", "asked to confirm", mailing_list, person)
