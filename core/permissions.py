@@ -165,8 +165,11 @@ def notice_ids_for_lists(lists: "Iterable[int] | ModelSelect[Any]") -> "ModelSel
 
 def permissions_of(user: User, today: date | None = None) -> Permissions:
     """Return what a user may do today; nothing for a disabled one."""
-    day = today or clock.today()
-    if not user.is_active:
-        return Permissions(user.id, {})
-    rows = Role.select().where(Role.user == user, Role.until.is_null() | (Role.until >= day))
-    return Permissions(user.id, {row.list_id: ROLE_LEVELS[row.kind] for row in rows})
+    roles = active_roles(today or clock.today()).where(Role.user == user)
+    return Permissions(user.id, {role.list_id: ROLE_LEVELS[role.kind] for role in roles})
+
+
+def active_roles(day: date) -> ModelSelect:
+    """Return the roles in force on a day, of users who are not disabled. A role ends after its last day."""
+    in_force = Role.until.is_null() | (Role.until >= day)
+    return Role.select().join(User).where(User.disabled_at.is_null(), in_force)

@@ -9,7 +9,7 @@ import clock
 import tasks
 from blueprints.account import bp, session_cookies
 from blueprints.account.forms import ConfirmEmailForm, LinkLoginForm, NewPasswordForm, RequestLinkForm
-from core.accounts import email_change, invitations, login_links, sessions
+from core.accounts import change_email, invitations, login_links, sessions
 from core.accounts.logins import TooManyAttempts
 from core.errors import DomainError
 from models import User
@@ -101,15 +101,15 @@ def confirm_email(mark: str) -> Answer:
     """Take a new address over by the link of the letter that went there: one button."""
     form, now = ConfirmEmailForm(), clock.now()
     try:
-        user = login_links.user_by_token(mark, email_change.LINK_PURPOSE, now)
+        user = login_links.user_by_token(mark, change_email.LINK_PURPOSE, now)
         if not form.validate_on_submit():
             return render_page("account/confirm_email.html", form=form, user=user)
-        user = email_change.confirm_email_change(mark, now)
+        user = change_email.confirm_email_change(mark, now)
     except login_links.InvalidLink:
-        return _expired_link_page(email_change.LINK_PURPOSE)
+        return _expired_link_page(change_email.LINK_PURPOSE)
     except DomainError as refused:
         return render_page(
-            "account/link_expired.html", status=422, purpose=email_change.LINK_PURPOSE, sentence=_(refused.message)
+            "account/link_expired.html", status=422, purpose=change_email.LINK_PURPOSE, sentence=_(refused.message)
         )
     tasks.wake_worker()
     return render_page("account/email_confirmed.html", user=user)

@@ -8,7 +8,7 @@ import tasks
 from blueprints.account import bp, devices, session_cookies
 from blueprints.account.forms import ChangePasswordForm, EmailForm, ProfileForm
 from core import rate_limits
-from core.accounts import accounts, email_change, logins, sessions
+from core.accounts import accounts, change_email, logins, sessions
 from core.errors import DomainError
 from i18n import N_
 from models import Session
@@ -71,7 +71,7 @@ def request_email_change() -> Answer:
             return _profile_page(422, email=form)
         accounts.clean_email(form.email.data)
         logins.confirm_password(current_user, form.password.data, session_cookies.client_info(), now=clock.now())
-        asked = email_change.request_email_change(current_user, form.email.data, clock.now())
+        asked = change_email.request_email_change(current_user, form.email.data, clock.now())
     except (DomainError, logins.WrongCredentials, logins.TooManyAttempts) as refused:
         return _profile_page(_error_status(form, "password", refused), email=form)
     tasks.wake_worker()
@@ -85,7 +85,7 @@ def request_email_change() -> Answer:
 
 @bp.post("/account/email/wanted/forget")
 def forget_pending_email() -> Answer:
-    email_change.cancel_email_change(current_user)
+    change_email.cancel_email_change(current_user)
     flash_message(N_("Your address stays as it was."))
     return redirect_to("account.index")
 
@@ -97,7 +97,7 @@ def resend_confirmation() -> Answer:
         current_user.pending_email
         and rate_limits.record_hit(f"email:{current_user.id}", clock.now(), 3600) <= RESENDS_PER_HOUR
     ):
-        email_change.resend_email_change(current_user, clock.now())
+        change_email.resend_email_change(current_user, clock.now())
         tasks.wake_worker()
         flash_message(N_("The letter is on its way once more."))
     return redirect_to("account.index")

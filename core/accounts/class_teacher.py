@@ -5,17 +5,17 @@ list of the notice counts first. A notice to the whole school finds the class te
 and so does one by somebody who may write to these lists; nobody else signs with a foreign list's teacher (T-33).
 """
 
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from peewee import JOIN, ModelSelect, fn
 
 import clock
-from core import audit, permissions
+from core import audit
 from core.accounts.accounts import name_key
+from core.permissions import active_roles
 from database import db
-from models import Child, MailingList, Membership, Notice, Role, User
+from models import Child, MailingList, Membership, Role, User
 
 NO_CLASS = ("", "")
 
@@ -42,9 +42,8 @@ class ClassTeachers:
 
 def teacher_candidates(mailing_list: MailingList) -> ModelSelect:
     """Return the users who may be put in charge in a list: any role there or in the whole organization, today."""
-    in_force = Role.until.is_null() | (Role.until >= clock.today())
-    roles = Role.select(Role.user).where(Role.list_id.in_([0, mailing_list.id]), in_force)
-    return User.select().where(User.id.in_(roles), User.disabled_at.is_null()).order_by(User.name)
+    roles = active_roles(clock.today()).where(Role.list_id.in_([0, mailing_list.id]))
+    return User.select().where(User.id.in_(roles.select(Role.user))).order_by(User.name)
 
 
 def candidates_by_name(mailing_list: MailingList) -> dict[str, User]:
@@ -137,46 +136,3 @@ def assign_membership(membership: Membership, user: int, by: User | None) -> Non
 def has_any_teacher() -> bool:
     """Say whether anybody is in charge of anybody."""
     return Membership.select().where(Membership.in_charge.is_null(False)).exists()
-
-
-# ── whose letters go in whose name ───────────────────────────────────────────────────────────────────────────────
-
-TeachersByReader = dict[tuple[int, int], list[tuple[int, int, str]]]
-
-
-def teachers_by_reader(notice: Notice) -> TeachersByReader:
-    """Return {(person, child or 0): [(list, user, name)]} for a notice that goes in their names; else nothing."""
-    if not notice.in_charge:
-        return {}
-    lists = _signing_lists(notice)
-    here = Membership.list.in_(lists) if lists is not None else Membership.id.is_null(False)
-    rows = (
-        Membership.select(Membership.person, Membership.child, Membership.list, User.id, User.name)
-        .join(User, on=(Membership.in_charge == User.id))
-        .where(here, Membership.state == "active", User.disabled_at.is_null())
-        .order_by(Membership.list)
-        .tuples()
-    )
-    found: TeachersByReader = defaultdict(list)
-    for person, child, list_id, user, name in rows:
-        found[person, child or 0].append((list_id, user, name))
-    return dict(found)
-
-
-def _signing_lists(notice: Notice) -> list[int] | None:
-    """Return the lists whose persons in charge may sign the letters of a notice; None: all."""
-    aimed, within = permissions.target_lists(notice), permissions.person_scope(notice)
-    if within is None or any(one.whole for one in aimed):
-        return None
-    return [*within, *(one.id for one in aimed)]
-
-
-def teacher_for_reader(
-    places: TeachersByReader, person: int, children: Iterable[int | None], order: dict[int, int]
-) -> tuple[int | None, str]:
-    """Return who is in charge of a reader because of some children: the first list of the notice counts."""
-    held = [one for child in children for one in places.get((person, child or 0), ())]
-    if not held:
-        return None, ""
-    _, user, name = min(held, key=lambda one: (order.get(one[0], len(order)), one[0]))
-    return user, name

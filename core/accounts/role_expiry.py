@@ -12,6 +12,7 @@ import i18n
 from core import audit
 from core.accounts import roles, who_can
 from core.notifications.notify import notify_users
+from core.permissions import active_roles
 from core.settings import load_settings
 from database import db
 from i18n import N_
@@ -45,7 +46,7 @@ _LAST_MANAGER_LINE = N_("Nobody would manage this list after that. Please name s
 
 def expiring_roles(today: date) -> list[ExpiringRole]:
     """Return the roles that end within fourteen days, the nearest first."""
-    rows = roles.active_roles(today).where(Role.until.is_null(False), Role.until <= today + WARN_BEFORE)
+    rows = active_roles(today).where(Role.until.is_null(False), Role.until <= today + WARN_BEFORE)
     found = list(rows.select(Role, User).order_by(Role.until, User.name, Role.id))
     names = {one.id: one.name for one in MailingList.select().where(MailingList.id.in_([r.list_id for r in found]))}
     return [ExpiringRole(one, one.user, names.get(one.list_id, ""), _is_last_manager(one)) for one in found]
@@ -55,9 +56,7 @@ def _is_last_manager(role: Role) -> bool:
     """Say whether no other manager of this list is there on the day after."""
     if role.kind != "manager" or not role.list_id:
         return False
-    others = roles.active_roles(role.until + timedelta(days=1)).where(
-        Role.kind == "manager", Role.list_id == role.list_id
-    )
+    others = active_roles(role.until + timedelta(days=1)).where(Role.kind == "manager", Role.list_id == role.list_id)
     return not others.where(Role.user != role.user_id).exists()
 
 

@@ -2,11 +2,10 @@
 
 from datetime import date, datetime
 
-from peewee import ModelSelect
-
 import clock
 from core import audit
 from core.accounts import sessions
+from core.permissions import active_roles
 from database import db
 from i18n import N_
 from models import MailingList, Role, User
@@ -43,12 +42,6 @@ class InvalidRole(Exception):
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.message, self.values = message, {}
-
-
-def active_roles(today: date) -> ModelSelect:
-    """Return the roles that count today, of users who are not disabled."""
-    ends_later = Role.until.is_null() | (Role.until >= today)
-    return Role.select().join(User).where(User.disabled_at.is_null(), ends_later)
 
 
 def grant_role(user: User, kind: str, list_id: int, *, until: date | None = None, by: User | None) -> Role:

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 import clock
 import i18n
-from core.accounts import roles
-from core.permissions import REQUIRED_LEVELS, ROLE_LEVELS, target_lists
+from core.permissions import REQUIRED_LEVELS, ROLE_LEVELS, active_roles, target_lists
 from i18n import N_
 from models import MailingList, Notice, Role, User
 
@@ -80,7 +79,7 @@ def _user_names(*conditions: object) -> tuple[str, ...]:
 
 def _active_roles_where(*conditions: object) -> list[Role]:
     return list(
-        roles.active_roles(clock.today())
+        active_roles(clock.today())
         .select(Role, User)
         .where(*conditions)
         .order_by(Role.list_id == 0, Role.kind == "sender", User.id)  # who knows the list best comes first
@@ -90,11 +89,11 @@ def _active_roles_where(*conditions: object) -> list[Role]:
 def managers_of(mailing_list: MailingList) -> list[User]:
     """Return the managers of a list today, without administrators."""
     manages = (Role.kind == "manager") & Role.list_id.in_((0, mailing_list.id))
-    numbers = [row.user_id for row in roles.active_roles(clock.today()).where(manages)]
+    numbers = [row.user_id for row in active_roles(clock.today()).where(manages)]
     return list(User.select().where(User.id.in_(numbers)).order_by(User.name_key))
 
 
 def administrators() -> list[User]:
     """Return the administrators of today."""
-    held = roles.active_roles(clock.today()).where(Role.kind == "admin", Role.list_id == 0)
+    held = active_roles(clock.today()).where(Role.kind == "admin", Role.list_id == 0)
     return list(User.select().where(User.id.in_([row.user_id for row in held])).order_by(User.name_key))

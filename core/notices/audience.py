@@ -13,9 +13,8 @@ from datetime import datetime
 from peewee import JOIN, ModelSelect, fn
 
 import clock
-from core.accounts import class_teacher
 from core.display_names import class_label
-from core.notices import merge_fields, recipients
+from core.notices import merge_fields, recipients, sender_names
 from core.notices.recipients import TargetSet
 from core.settings import load_settings
 from i18n import N_, LazyMessage
@@ -147,7 +146,7 @@ def resolve_audience(notice: Notice, at: datetime | None = None) -> Audience:
     gathered: Iterable[_Candidate] = people.values()
     if differs_by_child(notice):
         gathered = (part for one in people.values() for part in _split_by_child(one, chosen))
-    charges = class_teacher.teachers_by_reader(notice)
+    charges = sender_names.teachers_by_reader(notice)
     read = _make_field_reader(notice, names, people.values(), at or clock.now()) if names else None
     found = [_build_recipient(one, chosen, charges, read, notice.kind == "individual") for one in gathered]
     found.sort(key=lambda one: (one.kana or one.name, *one.key))
@@ -310,7 +309,7 @@ def _list_names(people: Collection[_Candidate]) -> dict[int, str]:
 def _build_recipient(
     one: _Candidate,
     chosen: TargetSet,
-    charges: class_teacher.TeachersByReader,
+    charges: sender_names.TeachersByReader,
     read: _ReadFields | None,
     individual: bool,
 ) -> Recipient:
@@ -320,7 +319,7 @@ def _build_recipient(
     active.sort(key=lambda row: (order.get(row.list_id, len(order)), row.id))
     covers = active or named or sorted(one.memberships, key=lambda row: (order.get(row.list_id, len(order)), row.id))
     children = {row.child_id: row.child for row in covers if row.child_id}
-    user, signed = class_teacher.teacher_for_reader(charges, person.id, children or (None,), order)
+    user, signed = sender_names.teacher_for_reader(charges, person.id, children or (None,), order)
     values, missing = read(one, tuple(covers), signed) if read else ({}, ())
     reason = _exclusion_reason(one, active, chosen.excluded, individual)
     return Recipient(

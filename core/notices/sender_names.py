@@ -5,17 +5,16 @@ Only the display name changes: From stays the list's address, since a foreign on
 choose: managers of all lists that the notice goes to. `Notice.sender_name` empty: whoever presses "send".
 """
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from peewee import ModelSelect
-
 import clock
 from core.errors import DomainError, NotADraft
-from core.permissions import Permissions, permissions_of
+from core.permissions import Permissions, active_roles, permissions_of, person_scope, target_lists
 from i18n import N_
-from models import AllowedSender, Delivery, Notice, Role, User
+from models import AllowedSender, Delivery, Membership, Notice, Role, User
 
 
 class SenderNameForbidden(DomainError):
@@ -49,8 +48,10 @@ def sender_name_choices(rights: Permissions) -> SenderNameChoices:
     The names of those who hold a role in the whole organization are open to every manager.
     """
     lists = [one.id for one in rights.lists("manage") if not one.practice_of_id]
-    places = _users_with_active_role(None if rights.is_admin else [0, *lists])
-    users = User.select().where(User.id.in_(places), User.disabled_at.is_null(), User.id != rights.user_id)
+    roles = active_roles(clock.today())
+    if not rights.is_admin:
+        roles = roles.where(Role.list_id.in_([0, *lists]))
+    users = User.select().where(User.id.in_(roles.select(Role.user)), User.id != rights.user_id)
     names = (
         AllowedSender.select(AllowedSender.name)
         .where(AllowedSender.list.in_(lists), AllowedSender.name != "")
@@ -59,12 +60,6 @@ def sender_name_choices(rights: Permissions) -> SenderNameChoices:
     offered = tuple(users.order_by(User.name))
     known = {user.name for user in (*offered, User.get_by_id(rights.user_id))}
     return SenderNameChoices(offered, tuple(sorted({row.name for row in names} - known)))
-
-
-def _users_with_active_role(lists: Iterable[int] | None) -> ModelSelect:
-    today = clock.today()
-    roles = Role.select(Role.user).where(Role.until.is_null() | (Role.until >= today))
-    return roles if lists is None else roles.where(Role.list_id.in_(list(lists)))
 
 
 def set_sender_name(
@@ -136,3 +131,46 @@ def response_recipient(delivery: Delivery) -> User | None:
         if user is not None and user.is_active and user.email:
             return user
     return None
+
+
+# ── each letter in the name of the class teacher ───────────────────────────────────────────────────────────────────────────────
+
+TeachersByReader = dict[tuple[int, int], list[tuple[int, int, str]]]
+
+
+def teachers_by_reader(notice: Notice) -> TeachersByReader:
+    """Return {(person, child or 0): [(list, user, name)]} for a notice that goes in their names; else nothing."""
+    if not notice.in_charge:
+        return {}
+    lists = _signing_lists(notice)
+    here = Membership.list.in_(lists) if lists is not None else Membership.id.is_null(False)
+    rows = (
+        Membership.select(Membership.person, Membership.child, Membership.list, User.id, User.name)
+        .join(User, on=(Membership.in_charge == User.id))
+        .where(here, Membership.state == "active", User.disabled_at.is_null())
+        .order_by(Membership.list)
+        .tuples()
+    )
+    found: TeachersByReader = defaultdict(list)
+    for person, child, list_id, user, name in rows:
+        found[person, child or 0].append((list_id, user, name))
+    return dict(found)
+
+
+def _signing_lists(notice: Notice) -> list[int] | None:
+    """Return the lists whose persons in charge may sign the letters of a notice; None: all."""
+    aimed, within = target_lists(notice), person_scope(notice)
+    if within is None or any(one.whole for one in aimed):
+        return None
+    return [*within, *(one.id for one in aimed)]
+
+
+def teacher_for_reader(
+    places: TeachersByReader, person: int, children: Iterable[int | None], order: dict[int, int]
+) -> tuple[int | None, str]:
+    """Return who is in charge of a reader because of some children: the first list of the notice counts."""
+    held = [one for child in children for one in places.get((person, child or 0), ())]
+    if not held:
+        return None, ""
+    _, user, name = min(held, key=lambda one: (order.get(one[0], len(order)), one[0]))
+    return user, name

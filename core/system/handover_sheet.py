@@ -9,7 +9,7 @@ from peewee import JOIN, fn
 import clock
 import config as ground
 from core import audit, backup
-from core.accounts import roles
+from core.permissions import active_roles
 from core.settings import load_settings
 from models import AllowedSender, MailingList, Membership, Organization, Role, User
 
@@ -89,7 +89,7 @@ def _list_lines(domain: str) -> list[ListLine]:
 def _role_lines(today: date) -> list[RoleLine]:
     """Return the roles in force, administrators first, practice lists left out."""
     rows = list(
-        roles.active_roles(today)
+        active_roles(today)
         .select(Role, User, MailingList)
         .switch(Role)
         .join(MailingList, JOIN.LEFT_OUTER, on=(Role.list_id == MailingList.id), attr="place")

@@ -8,7 +8,6 @@ from datetime import timedelta
 import pytest
 
 import clock
-from core.accounts import class_teacher
 from core.errors import WrongLetterCount
 from core.members import groups, segment_rules
 from core.notices import approval, drafts, merge_fields, recipients, rendering, sender_names, start
@@ -149,7 +148,7 @@ def test_the_person_in_charge_of_a_foreign_list_signs_nothing(school, father):
     whole = draft(school, "守", "お知らせ", lists=[school.lists["whole"].id])
     sender_names.set_sender_name(whole, permissions_of(school.users["守"]), clock.now(), in_charge=True)
     assert "太郎" in {one.signed for one in resolve_audience(whole).receiving}
-    assert class_teacher.teachers_by_reader(notice) == {}
+    assert sender_names.teachers_by_reader(notice) == {}
 
 
 # ── most of the school ───────────────────────────────────────────────────────────────────────────────────────────

@@ -25,9 +25,7 @@ def request_email_change(user: User, typed: str | None, now: datetime) -> bool:
     """
     wanted = accounts.clean_email(typed)
     if wanted is None or address.comparison_key(wanted) == user.email_key:
-        old = user.email
-        accounts.change_account(user, now=now, email=wanted, pending_email=None)
-        _notify_old_address(user, old, wanted, now)
+        _replace_email(user, wanted, now)
         return False
     if User.select().where(User.email_key == address.comparison_key(wanted), User.id != user.id).exists():
         raise DomainError(N_("Another account already has this e-mail address."), "email")
@@ -54,14 +52,14 @@ def confirm_email_change(mark: str, now: datetime) -> User:
     user = login_links.redeem_token(mark, LINK_PURPOSE, now)
     if not user.pending_email:
         raise login_links.InvalidLink(login_links.InvalidLink.message)
-    old, wanted = user.email, user.pending_email
-    accounts.change_account(user, now=now, email=wanted, pending_email=None)
-    _notify_old_address(user, old, wanted, now)
+    _replace_email(user, user.pending_email, now)
     return User.get_by_id(user.id)
 
 
-def _notify_old_address(user: User, old: str | None, new: str | None, now: datetime) -> None:
-    """Write to the address that was taken off, without naming the new one."""
+def _replace_email(user: User, new: str | None, now: datetime) -> None:
+    """Change the address and write to the old one, without naming the new one."""
+    old = user.email
+    accounts.change_account(user, now=now, email=new, pending_email=None)
     if old and (new is None or address.comparison_key(old) != address.comparison_key(new)):
         names = ", ".join(holders_for_lists("admin", ()).names) or load_settings().contact
         notify("email-changed", old, now, language=user.language, name=user.name, administrators=names)
