@@ -1,8 +1,7 @@
-"""What of a sent notice somebody may see: the cells of their own lists, and nothing else (T-33, T-45; decision 0008).
+"""Which cells of a sent notice a user may see: those of the user's own lists (T-33, T-45; decision 8).
 
-A notice to 全校 covers places in that list alone. Of those, whoever may look at a class sees the ones of its families:
-of a child in the class, whichever guardian got the letter, and of its members without a child, of whom then no child
-is named. `lists` are numbers of lists, or None for everything.
+A notice to the whole school covers memberships of that list only. A class viewer sees those of children in the class, and of
+members without a child, then without any child's name. `lists`: list ids, None for all.
 """
 
 from collections.abc import Collection
@@ -16,29 +15,29 @@ VISIBLE_STATES = ("active", "stopped")
 
 
 def visible_cells(lists: Collection[int] | None) -> Expression:
-    """Return which rows may be seen of a query that joins deliveries with covers."""
+    """Return the condition for visible cells, in a query that joins Delivery and DeliveryMembership."""
     if lists is None:
         return Delivery.id.is_null(False)
     return visible_with_child(lists) | DeliveryMembership.membership.in_(_without_child(lists))
 
 
 def visible_with_child(lists: Collection[int]) -> Expression:
-    """Return which covers may be seen together with the child that they are about."""
+    """Return the condition for cells whose child may be named."""
     return DeliveryMembership.list.in_(list(lists)) | DeliveryMembership.membership.in_(_same_child(lists))
 
 
 def child_column(field: Field, lists: Collection[int] | None) -> Field | Case:
-    """Return a column of the covered child, empty where only the person is known to the list."""
+    """Return a column of the child, empty where only the person may be seen."""
     return field if lists is None else Case(None, [(visible_with_child(lists), field)], "")
 
 
 def visible_deliveries(lists: Collection[int]) -> "ModelSelect[DeliveryMembership]":
-    """Return the numbers of the deliveries of which at least one cell may be seen."""
+    """Select the deliveries with at least one visible cell."""
     return DeliveryMembership.select(DeliveryMembership.delivery).where(visible_cells(lists))
 
 
 def _same_child(lists: Collection[int]) -> "ModelSelect[Membership]":
-    """Return the places in 全校 of children who are in these lists too, and of people without a child there."""
+    """Select whole-school memberships of children (or childless members) of these lists."""
     held, there = _memberships_in(lists), _membership_alias()
     child = there.child.in_(held.select(Membership.child).where(Membership.child.is_null(False)))
     person = there.child.is_null() & there.person.in_(held.select(Membership.person))
@@ -46,7 +45,7 @@ def _same_child(lists: Collection[int]) -> "ModelSelect[Membership]":
 
 
 def _without_child(lists: Collection[int]) -> "ModelSelect[Membership]":
-    """Return the places in 全校 of people who are in these lists for no child's sake."""
+    """Select whole-school memberships of members who are in these lists without a child."""
     held, there = _memberships_in(lists), _membership_alias()
     people = held.select(Membership.person).where(Membership.child.is_null())
     return there.select(there.id).where(_in_whole_school(there), there.person.in_(people))

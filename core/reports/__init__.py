@@ -1,1 +1,1 @@
-"""What came of it: the board, answers, figures, digests, the first page."""
+"""What came of notices: boards, answers, statistics, digests and the dashboard."""

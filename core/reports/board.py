@@ -1,8 +1,7 @@
-"""The circulation sheet: who has confirmed a notice, class by class, and who still has to hear of it (T-45, N-17).
+"""The board of a notice: a cell for each household, by class (T-45, N-17).
 
-A household is what shares a household key; what one guardian read the household has read; where the letters differ
-by child, each child of a household has its own stamp. Families without an
-address stand in the sheet too, and a call by telephone is marked in it, but a call is no stamp.
+`core.household_reads` decides what a household has read. Families without an address have a cell too. A telephone call is
+marked in the cell, but is no stamp.
 """
 
 from collections.abc import Collection, Iterable
@@ -25,7 +24,7 @@ IDLE_AFTER = timedelta(minutes=10)
 
 @dataclass
 class BoardUnit:
-    """What the sheet counts: a household, or one person. Its readers, and the children by room."""
+    """A household (or person) with its readers, and its children by class."""
 
     key: str
     readers: list[BoardReader] = field(default_factory=list)
@@ -33,7 +32,7 @@ class BoardUnit:
 
     @cached_property
     def state(self) -> str:
-        """Return the best of its readers' states: read, told, sent, going; trouble only if nothing reached anybody."""
+        """Return the best state of its readers; `trouble` only if no letter arrived at any of them."""
         states = {one.state for one in self.readers}
         return next(state for state in ("read", "told", "sent", "going", "trouble") if state in states)
 
@@ -51,12 +50,12 @@ class BoardUnit:
 
     @property
     def trouble(self) -> str:
-        """Return why nothing has arrived here, a key of ADVICE; empty if something has."""
+        """Return why no letter arrived, a key of FAILURE_ADVICE; empty if one did."""
         return self.readers[0].trouble if self.state == "trouble" else ""
 
     @property
     def resting(self) -> bool:
-        """Say whether the whole household had stopped the mail before this notice."""
+        """Say whether the whole household had unsubscribed before this notice."""
         return all(one.resting for one in self.readers)
 
     @property
@@ -73,14 +72,14 @@ class BoardUnit:
 
     @property
     def numbers(self) -> str:
-        """Return the deliveries to mark when somebody was told, or all that were marked, for the form."""
+        """Return the delivery ids that the telephone form marks, or those already marked."""
         marked = [one.number for one in self.readers if one.phoned_at]
         return ",".join(str(number) for number in marked or [self.readers[0].number])
 
 
 @dataclass(frozen=True, slots=True)
 class BoardCell:
-    """One cell of the sheet: a unit in one room."""
+    """One cell: a unit in one class."""
 
     unit: BoardUnit
     stamp: Stamp
@@ -96,7 +95,7 @@ class BoardCell:
 
 @dataclass(slots=True)
 class BoardClass:
-    """A class, or a list where nobody has one. `short` is what the chips show."""
+    """A class, or a list if its members have no class. `short`: the label on the filter chips."""
 
     key: str
     grade: str
@@ -110,7 +109,7 @@ class BoardClass:
 
     @property
     def mark(self) -> str:
-        """Return a name of ASCII letters, for the address and for the ids of the room's elements."""
+        """Return an ASCII name for URLs and element ids."""
         return f"c{crc32(self.key.encode()):x}"
 
     def count(self, *states: str) -> int:
@@ -123,7 +122,7 @@ class BoardClass:
 
 @dataclass(frozen=True)
 class Board:
-    """The sheet of one notice as one viewer may see it."""
+    """The board of a notice as one user may see it."""
 
     units: tuple[BoardUnit, ...]
     resting: tuple[BoardUnit, ...]  # had stopped the mail before: they are named, not counted
@@ -133,7 +132,7 @@ class Board:
     letters: dict[str, int]
 
     def count(self, *states: str) -> int:
-        """Return how many units stand in some states."""
+        """Count the units in these states."""
         return sum(one.state in states for one in self.units)
 
     @property
@@ -142,13 +141,13 @@ class Board:
 
     @cached_property
     def troubled(self) -> list[BoardUnit]:
-        """Return the units that nothing has reached; those that Kairan still tries by itself come last."""
+        """Return the units without any arrived letter; those with retries pending come last."""
         found = [one for one in self.units if one.state == "trouble"]
         return sorted(found, key=lambda one: one.trouble == "deferred")
 
     @cached_property
     def waiting(self) -> list[BoardUnit]:
-        """Return the units that got it and have not confirmed."""
+        """Return the units that received the notice and have not read it."""
         return [one for one in self.units if one.state in ("sent", "going")]
 
     @cached_property
@@ -157,17 +156,17 @@ class Board:
 
     @property
     def by_child(self) -> bool:
-        """Say whether the letters differ by child: then each child has a stamp of its own."""
+        """Say whether letters differ by child, so that each child has a stamp."""
         return any(one.child for one in self.readers)
 
     @property
     def strange(self) -> list[BoardReader]:
-        """Return the readers who said that the letter was meant for another family."""
+        """Return the readers who reported that the letter was meant for another family."""
         return [one for one in self.readers if one.misdirected_at]
 
     @property
     def persons(self) -> tuple[int, int]:
-        """Return how many persons have confirmed, of how many."""
+        """Return how many readers have read, and how many there are."""
         asked = [one for one in self.readers if not one.resting]
         return sum(one.read_at is not None for one in asked), len(asked)
 
@@ -176,7 +175,7 @@ class Board:
 
 
 def build_board(notice: Notice, *, lists: Collection[int] | None = None, by: str = "household") -> Board:
-    """Draw the sheet of a notice; by `household` or by `person`. `lists`: as they are for `core.visibility`."""
+    """Build the board of a notice, by `household` or by `person`. `lists`: visible lists, None for all."""
     rows = board_rows.load_board_data(notice, lists)
     names = dict(MailingList.select(MailingList.id, MailingList.name).tuples())
     units: dict[str, BoardUnit] = {}
@@ -214,7 +213,7 @@ def _class_order(room: BoardClass) -> tuple:
 
 
 def _fill_classes(rooms: dict[str, BoardClass], units: Iterable[BoardUnit], said: dict[int, str]) -> None:
-    """Put every unit into its rooms; who has not confirmed comes first, then by kana."""
+    """Put each unit into its classes: unread first, then by kana."""
     for unit in units:
         state, read_at = unit.state, unit.read_at
         for key, children in unit.rooms.items():
@@ -248,14 +247,14 @@ def _build_cell(
 
 @dataclass(frozen=True, slots=True)
 class BoardVersion:
-    """A mark that changes with the board, from two small queries. `quiet`: nothing has happened for ten minutes."""
+    """A hash that changes with the board. `quiet`: nothing changed for ten minutes, so the page polls less often."""
 
     serial: str
     quiet: bool
 
 
 def board_version(notice: Notice, now: datetime) -> BoardVersion:
-    """Return the pulse of a notice's board; equal serials mean that nothing changed."""
+    """Return the version of a board from two small queries; equal serials mean no change."""
     moments = (Delivery.read_at, Delivery.phoned_at, Delivery.replied_at, Delivery.misdirected_at)
     row = (
         Delivery.select(*(fn.COUNT(one) for one in moments), *(fn.MAX(one) for one in moments))
@@ -275,10 +274,10 @@ def _in_millis(moment: datetime | int | None) -> int:
 
 
 def short_hash(*values: object) -> str:
-    """Return five characters that change with what a part of the page shows."""
+    """Return a hash of five characters."""
     return f"{crc32(repr(values).encode()) & 0xFFFFF:05x}"
 
 
 def class_hash(places: Iterable[BoardCell]) -> str:
-    """Return the digest of the cells of a room."""
+    """Return the hash of the cells of a class."""
     return short_hash(*((one.full_name, one.state, one.at, one.replied, one.trouble, one.said) for one in places))

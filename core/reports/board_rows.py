@@ -1,6 +1,6 @@
-"""The rows behind the board: who got the notice, for which child of which class, and how it went.
+"""The rows behind the board: readers, their children and classes, and the state of their letters.
 
-One query whatever the number of people; what a viewer may not see is left out in the database.
+One query for any number of readers. The query itself leaves out what the user may not see.
 """
 
 from collections import Counter
@@ -57,7 +57,7 @@ LETTER_STATES: dict[str, str] = {
 
 
 class CoveredMembership(NamedTuple):
-    """Household, list, child and class of one covered membership, as they were."""
+    """Household, list, child and class of a membership as they were when sending began."""
 
     household: str
     list_id: int | None
@@ -69,7 +69,7 @@ class CoveredMembership(NamedTuple):
 
 @dataclass(slots=True)
 class BoardReader:
-    """One delivery with everything that it covers. `trouble`: why nothing arrived, a key of ADVICE, or empty."""
+    """One delivery with its memberships. `trouble`: why no letter arrived, a key of FAILURE_ADVICE, or empty."""
 
     number: int
     person_id: int | None
@@ -90,7 +90,7 @@ class BoardReader:
 
     @property
     def state(self) -> str:
-        """Return how far it is with this reader: a key of STATES."""
+        """Return a key of READER_STATES."""
         if self.read_at:
             return "read"
         if self.phoned_at:
@@ -102,7 +102,7 @@ class BoardReader:
 
 @dataclass(frozen=True, slots=True)
 class StoppedReader:
-    """Somebody who stopped the mail after this notice. `alone`: children for whom nobody is left."""
+    """A reader who unsubscribed after this notice. `alone`: children without another reader."""
 
     person_id: int | None
     name: str
@@ -112,19 +112,17 @@ class StoppedReader:
 
 @dataclass(frozen=True, slots=True)
 class BoardData:
-    """Everything the board is drawn from."""
-
     readers: tuple[BoardReader, ...]
     stopped: tuple[StoppedReader, ...]
 
     @property
     def letters(self) -> dict[str, int]:
-        """Return how many newest letters stand in each state."""
+        """Count the current letters by state."""
         return dict(Counter(one.letter for one in self.readers if one.letter))
 
 
 def load_board_data(notice: Notice, lists: Collection[int] | None) -> BoardData:
-    """Read the board's rows by kana; `lists`: only what those may see who look at these lists (None: everything)."""
+    """Load the rows by kana. `lists`: visible lists, None for all."""
     readers: dict[int, BoardReader] = {}
     leavers: dict[int, list[tuple[int | None, str]]] = {}
     begun = millis(notice.started_at) if notice.started_at else 0
@@ -180,7 +178,7 @@ def _select_rows(notice: Notice, lists: Collection[int] | None) -> "ModelSelect[
 
 
 def _build_reader(row: tuple) -> BoardReader:
-    """Make a reader from a row as the database gives it: moments are still numbers."""
+    """Build a reader from a raw row, in which times are integers."""
     number, person, name, kana, phone, reason, letter, why = row[:8]
     read_at, how, phoned_at, phoned_by, replied_at, misdirected_at, child = row[8:15]
     return BoardReader(
@@ -207,7 +205,7 @@ def _as_datetime(number: int | None) -> datetime | None:
 
 
 def _failure_key(reason: str, letter: str | None, why: str | None) -> str:
-    """Return the key of the advice for somebody whom the letter has not reached."""
+    """Return the key of FAILURE_ADVICE for an undelivered letter."""
     found = reason
     if not reason and letter in ("refused", "bounced", "skipped"):
         found = why or "other"
@@ -229,10 +227,9 @@ def _stopped_readers(
 
 
 def user_names(users: Collection[int]) -> dict[int, str]:
-    """Return the names of organizers by number."""
     return dict(User.select(User.id, User.name).where(User.id.in_(list(users))).tuples()) if users else {}
 
 
 def natural_sort_key(text: str) -> tuple[int, int, str]:
-    """Return a key by which 2 comes before 10, and numbers before words."""
+    """Return a sort key that puts 2 before 10 and numbers before words."""
     return (0, int(text), "") if text.isdecimal() else (1, 0, text)

@@ -1,7 +1,7 @@
-"""「漏えいかもしれない時」: who got a notice, who has seen what of it, what was closed when; out of the record.
+"""The page for a suspected data breach: who received a notice, what was seen of it, and when it was closed.
 
-What the law asks, and the organizer's answers to it: `core.reports.breach_report`.
-Each figure names its kind of evidence: a press is a person's, an opened page may be a machine's.
+It also keeps the organizer's answers about the duty to report. Each figure names its kind of evidence: a press is a
+person's act, an opened page may be a mail scanner.
 """
 
 import csv
@@ -30,7 +30,7 @@ ANSWER_LABELS: dict[str, str] = {"yes": N_("Yes"), "no": N_("No"), "unknown": N_
 
 @dataclass(frozen=True, slots=True)
 class ReportingCase:
-    """One of the four cases: the question, what belongs to it, and the case in a few words."""
+    """One of the four reporting cases: the question, its explanation, and a short name."""
 
     question: str
     hint: str
@@ -63,7 +63,7 @@ REPORTING_CASES: dict[str, ReportingCase] = {
 
 @dataclass(frozen=True, slots=True)
 class BreachAssessment:
-    """What was answered, by whom and when; `known_on`: the day on which anybody of the school first knew."""
+    """The answers, with author and time. `known_on`: the day on which the school first knew."""
 
     said: Mapping[str, str] = field(default_factory=dict)
     known_on: date | None = None
@@ -72,12 +72,12 @@ class BreachAssessment:
 
     @property
     def met(self) -> list[ReportingCase]:
-        """Return the cases that were answered with yes."""
+        """Return the cases answered with yes."""
         return [case for name, case in REPORTING_CASES.items() if self.said.get(name) == "yes"]
 
     @property
     def outcome(self) -> str:
-        """Return `must` (a case is met), `open` (something is not known), `free` (no case), "" (nobody answered)."""
+        """Return `must` (a case is met), `open` (an answer is missing), `free` (no case) or "" (no answers)."""
         if not self.said:
             return ""
         if self.met:
@@ -85,7 +85,7 @@ class BreachAssessment:
         return "free" if all(self.said.get(name) == "no" for name in REPORTING_CASES) else "open"
 
     def days(self, otherwise: date) -> dict[str, date]:
-        """Return the days of the reports, counted from when it was known (else from another day)."""
+        """Return the reporting deadlines, counted from the day it was known or from another day."""
         known = self.known_on or otherwise
         final = FINAL_REPORT_INTENTIONAL if self.said.get("purpose") == "yes" else FINAL_REPORT
         return {
@@ -97,7 +97,6 @@ class BreachAssessment:
 
 
 def latest_assessment(notice: Notice) -> BreachAssessment:
-    """Return what was answered last."""
     mine = (AuditLog.action == AUDIT_ACTION) & (AuditLog.number == notice.id)
     row = AuditLog.select().where(mine).order_by(AuditLog.id.desc()).first()
     if row is None:
@@ -110,7 +109,7 @@ def latest_assessment(notice: Notice) -> BreachAssessment:
 
 
 def save_assessment(notice: Notice, by: User, said: Mapping[str, str], known_on: date | None) -> None:
-    """Keep the answers; what was not answered is not known yet."""
+    """Save the answers; an unanswered question counts as not yet known."""
     detail = {name: said[name] if said.get(name) in ANSWER_LABELS else "unknown" for name in REPORTING_CASES}
     audit.log_action(
         by, AUDIT_ACTION, notice.id, detail=detail | {"known_on": known_on.isoformat() if known_on else ""}
@@ -118,7 +117,7 @@ def save_assessment(notice: Notice, by: User, said: Mapping[str, str], known_on:
 
 
 def parse_known_on(typed: str, now: datetime) -> date | None:
-    """Read the day on which it was known; None for nothing, one that is no day, or one still to come."""
+    """Parse the day on which the school knew; None if empty, invalid or in the future."""
     try:
         found = date.fromisoformat(typed.strip())
     except ValueError:
@@ -128,10 +127,10 @@ def parse_known_on(typed: str, now: datetime) -> date | None:
 
 @dataclass(frozen=True, slots=True)
 class RecipientEvidence:
-    """What the record knows of one reader. None: it did not happen, or nobody knows.
+    """What the records show about one reader. None: it did not happen, or is unknown.
 
-    left: when the letter left for the reader's server; maybe: nobody knows whether it did. page: when the page was
-    first opened by what looks like a person; machine: by a mail scanner. files: names and moments, by a press.
+    left: when a server accepted the letter; maybe: outcome unknown. page: first visit by a probable person; machine: by a
+    mail scanner. files: names and times of opened attachments.
     """
 
     name: str
@@ -150,18 +149,18 @@ class RecipientEvidence:
 
     @property
     def has(self) -> bool:
-        """Say whether the letter is, or may be, with this reader."""
+        """Say whether this reader has, or may have, the letter."""
         return self.left is not None or self.maybe
 
     @property
     def seen(self) -> bool:
-        """Say whether a person surely saw the notice: pressed, answered, wrote back, or opened a file."""
+        """Say whether a person certainly saw the notice: by press, answer, reply or opened attachment."""
         return bool(self.read or self.answered or self.replied or self.strange or self.files)
 
 
 @dataclass(frozen=True, slots=True)
 class BreachReport:
-    """One notice as an incident: its readers, its files, and what was done when."""
+    """One notice as an incident: readers, attachments and measures."""
 
     notice: Notice
     readers: tuple[RecipientEvidence, ...]
@@ -171,7 +170,7 @@ class BreachReport:
 
     @property
     def sums(self) -> dict[str, int]:
-        """Return how many got it, surely saw it, opened its page, a file, or said it was not meant for them."""
+        """Count readers who received it, certainly saw it, opened the page, opened an attachment, or reported it as misdirected."""
         have = [one for one in self.readers if one.has]
         return {
             "sent": len(have),
@@ -184,7 +183,7 @@ class BreachReport:
 
 
 def build_report(notice: Notice, now: datetime) -> BreachReport:
-    """Gather everything about one notice. A handful of queries, whatever the number of readers."""
+    """Gather the evidence about a notice in a fixed number of queries."""
     rows = list(notice_list.deliveries_of_notice(notice))
     numbers = [one.id for one in rows]
     letters, children = notice_list.current_letters(numbers), notice_list.children_by_delivery(numbers)
@@ -226,7 +225,7 @@ def _has_state(letter: Letter | None, state: str) -> bool:
 
 
 def _first_accepted(notice: Notice) -> dict[int, datetime]:
-    """Return when the first letter of each reader was taken by a server."""
+    """Return when a server first accepted a letter to each reader."""
     rows = Letter.select(Letter.delivery, Letter.done_at).where(
         Letter.notice == notice, Letter.delivery.is_null(False), Letter.state.in_(("accepted", "bounced"))
     )
@@ -234,7 +233,7 @@ def _first_accepted(notice: Notice) -> dict[int, datetime]:
 
 
 def _first_visits(notice: Notice, *, automatic: bool) -> dict[int, datetime]:
-    """Return when each reader's page was first fetched, by what looks like a person or by a machine; no pictures."""
+    """Return the first visit of each reader's page, by probable persons or by machines; without tracking images."""
     rows = (
         PageView.select(PageView.delivery, fn.MIN(PageView.at))
         .join(Delivery)
@@ -265,7 +264,7 @@ def _first_answers(notice: Notice) -> dict[int, datetime]:
 
 
 def misdirected_deliveries(notices: Iterable[int]) -> list[Delivery]:
-    """Return the readers who said that a letter was meant for another family, newest first."""
+    """Return the deliveries reported as meant for another family, newest first."""
     said = Delivery.misdirected_at.is_null(False) & Delivery.notice.in_(list(notices))
     return list(
         Delivery.select(Delivery, Notice).join(Notice).where(said).order_by(Delivery.misdirected_at.desc()).limit(50)
@@ -273,7 +272,7 @@ def misdirected_deliveries(notices: Iterable[int]) -> list[Delivery]:
 
 
 def report_as_csv(report: BreachReport, headings: list[str], states: dict[str, str]) -> bytes:
-    """Return one line for each reader, for a spreadsheet; moments in the school's time."""
+    """Return one CSV row for each reader; times in the school's time zone."""
     out = StringIO(newline="")
     sheet = csv.writer(out)
     sheet.writerow(headings)

@@ -1,6 +1,6 @@
-"""What an organizer finds on the first page: what needs somebody now, what goes out next, how the latest ones stand.
+"""The organizer's first page: open tasks, what goes out next, and the latest notices.
 
-Every figure is one query whatever the number of notices or people; only what the user's rights allow is counted.
+Each figure is one query for any number of notices or members. Only lists within the user's permissions count.
 """
 
 from collections.abc import Collection
@@ -41,7 +41,7 @@ FAILED_ADDRESS_STATES = ("bounced", "complained", "refusing")
 
 @dataclass(frozen=True, slots=True)
 class NoticeLine:
-    """A notice in a list with its households."""
+    """A notice with its household counts."""
 
     row: NoticeRow
     count: HouseholdCount
@@ -49,7 +49,7 @@ class NoticeLine:
 
 @dataclass(frozen=True, slots=True)
 class SetupSteps:
-    """The first three steps of a new house: which are done."""
+    """The first three steps of a new installation; True where done."""
 
     roster: bool
     written: bool
@@ -62,7 +62,7 @@ class SetupSteps:
 
 @dataclass(frozen=True, slots=True)
 class MemberCount:
-    """How many people something is the matter with, and a list in which to begin (None if nobody)."""
+    """How many members need attention, and one list to start with (None if there are none)."""
 
     count: int
     list_id: int | None
@@ -70,8 +70,8 @@ class MemberCount:
 
 @dataclass(frozen=True, slots=True)
 class Dashboard:
-    """The whole first page. `strange`: said to be meant for another family; `troubled`: how many people cannot be
-    reached by mail, and the first names; `following`: letters after joining that wait for somebody's word.
+    """The first page. `strange`: letters reported as meant for another family; `troubled`: number of unreachable
+    members and the first names; `following`: drip messages that wait for a decision.
     """
 
     asking: list[NoticeRow]
@@ -97,7 +97,7 @@ class Dashboard:
 
     @property
     def matters(self) -> int:
-        """Return how many matters need somebody now."""
+        """Count the open tasks."""
         one_each = (self.pending.count, self.troubled[0], self.nameless.count, self.forgetting)
         each = (
             *self.asking,
@@ -118,7 +118,6 @@ class Dashboard:
 
 
 def load_dashboard(rights: Permissions, now: datetime) -> Dashboard:
-    """Gather the first page of one user."""
     booked = notice_list.notice_rows(notice_list.scheduled_notices(rights).limit(4 * MAX_SHOWN))
     asking = [row for row in booked if row.notice.hold_reason in ("late", "changed", "proof")]
     latest = notice_list.notice_rows(notice_list.finished_notices(rights).limit(MAX_SHOWN))
@@ -155,14 +154,14 @@ def _lines(rows: list[NoticeRow], counts: dict[int, HouseholdCount]) -> list[Not
 
 
 def sending_with_progress(rights: Permissions, now: datetime) -> list[tuple[NoticeRow, Progress]]:
-    """Return what is being sent now, or stands still, with how far it has come."""
+    """Return the notices in sending or paused, with their progress."""
     force = load_settings()
     rows = notice_list.notice_rows(notice_list.sending_notices(rights).limit(MAX_SHOWN))
     return [(row, progress.notice_progress(row.notice, force, now, rights.seen(row.notice))) for row in rows]
 
 
 def _missed_reminders(rights: Permissions, now: datetime) -> list[tuple[NoticeRow, Reminder]]:
-    """Return the notices whose last reminder did not go, because Kairan was not running, and is still owed."""
+    """Return notices whose last reminder was missed while Kairan was stopped, and is still needed."""
     newest = Reminder.select(fn.MAX(Reminder.id)).where(Reminder.state != "waiting").group_by(Reminder.notice)
     here = (Reminder.state == "missed") & (Reminder.done_at > now - MISSED_FOR) & Reminder.id.in_(newest)
     found = {one.notice_id: one for one in Reminder.select().where(here)}
@@ -172,7 +171,7 @@ def _missed_reminders(rights: Permissions, now: datetime) -> list[tuple[NoticeRo
 
 
 def _select_maybe_unread(rights: Permissions, now: datetime) -> "ModelSelect[Notice]":
-    """Return the notices of the last days that ask for confirmation and have had their time."""
+    """Select recent notices that ask for a confirmation and are old enough."""
     sent = notice_list.finished_notices(rights).where(
         Notice.state != "withdrawn",
         Notice.read_confirmation == True,  # noqa: E712
@@ -184,13 +183,13 @@ def _select_maybe_unread(rights: Permissions, now: datetime) -> "ModelSelect[Not
 
 
 def practice_notice_ids() -> "ModelSelect[Target]":
-    """Return the notices that went to somebody's practice list: nobody but their writers waits for these."""
+    """Select the notices sent to practice lists; only their authors read these."""
     lists = MailingList.select(MailingList.id).where(MailingList.practice_of.is_null(False))
     return Target.select(Target.notice).where(Target.kind == "list", Target.number.in_(lists))
 
 
 def countable_lists(rights: Permissions) -> set[int] | None:
-    """Return the lists whose households this user may count; None for everybody's."""
+    """Return the lists whose households this user may count; None for all."""
     if rights.may("view", 0):
         return None
     return {one.id for one in rights.lists("view")}
@@ -206,7 +205,7 @@ def count_households(notices: Collection[int], lists: Collection[int] | None) ->
 
 
 def counts_by_child(notice: Notice) -> bool:
-    """Say whether each child counts in this notice, since the letters differed by child."""
+    """Say whether each child counts, because letters differ by child."""
     if stays := summaries.summary_of_notice(notice):
         return stays.by_child
     return Delivery.select().where(Delivery.notice == notice, Delivery.child_name != "").exists()
@@ -216,13 +215,13 @@ def counts_by_child(notice: Notice) -> bool:
 
 
 def _select_memberships(rights: Permissions, need: str) -> "ModelSelect[Membership]":
-    """Return the memberships of lists that the user may view or manage; no practice lists."""
+    """Select memberships of lists with this permission, without practice lists."""
     mine = rights.lists(need).where(MailingList.practice_of.is_null()).select(MailingList.id).order_by()
     return Membership.select(Membership.id).where(Membership.list.in_(mine))
 
 
 def _misdirected_deliveries(rights: Permissions, now: datetime) -> list[Delivery]:
-    """Return the letters that a reader said were meant for another family, while the mail to that address stands."""
+    """Return letters reported as meant for another family while that address is still stopped."""
     stopped = _select_memberships(rights, "view").where(
         Membership.state == "stopped", Membership.stopped_by == "reader"
     )
@@ -233,14 +232,14 @@ def _misdirected_deliveries(rights: Permissions, now: datetime) -> list[Delivery
 
 
 def _unreachable_members(rights: Permissions) -> tuple[int, list[Person]]:
-    """Return how many active members our letters do not reach, and the first three."""
+    """Count active members whose address fails, and return the first three."""
     members = _select_memberships(rights, "view").where(Membership.state == "active").select(Membership.person)
     found = Person.select().where(Person.address_state.in_(FAILED_ADDRESS_STATES), Person.id.in_(members))
     return found.count(), list(found.order_by(Person.kana, Person.id).limit(3))
 
 
 def _count_people(members: "ModelSelect[Any]") -> MemberCount:
-    """Count the people of some memberships, and name the last of their lists: a class, rather than the whole school."""
+    """Count the persons of these memberships, and return their last list: a class rather than the whole school."""
     return MemberCount(*members.select(fn.COUNT(Membership.person.distinct()), fn.MAX(Membership.list)).tuples().get())
 
 
@@ -255,7 +254,7 @@ def _incomplete_members(rights: Permissions) -> MemberCount:
 
 
 def setup_steps(user: User, rights: Permissions) -> SetupSteps | None:
-    """Return the first three steps while a new house still needs them; None once it runs, or for who cannot write."""
+    """Return the first three steps; None if a notice was sent before or the user cannot write."""
     if (
         not rights.may("send")
         or notice_list.sent_notices(rights).where(Notice.id.not_in(practice_notice_ids())).exists()

@@ -1,7 +1,6 @@
-"""Addresses that a list had better not carry on with: dead, refusing, stopped, never confirmed (E-12).
+"""Addresses to clean up once a year: bounced, refusing, unsubscribed or never read (E-12).
 
-Writing to dead addresses makes carriers take the sender for one of spam. Nobody is deleted by it: the list is for a
-yearly clean-up, with the family, by telephone or on paper.
+Carriers treat senders to dead addresses as spammers. Kairan deletes no member here; organizers ask the family.
 """
 
 from collections.abc import Iterable
@@ -28,7 +27,7 @@ REASONS: dict[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class DeadAddress:
-    """One person with one reason. `since`: None where nobody can say; `address`: as the asker may see it."""
+    """One person with one reason. `since`: None if unknown; `address`: as far as the user may see it."""
 
     person: Person
     why: str
@@ -39,7 +38,7 @@ class DeadAddress:
 
 
 def list_dead_addresses(rights: Permissions, now: datetime, list_id: int | None = None) -> list[DeadAddress]:
-    """Return everybody in the lists that somebody may look at about whom something is stale; by reason, then kana."""
+    """Return the members with a reason in the user's lists, by reason, then kana."""
     lists = [one for one in rights.lists("view") if not one.practice_of_id and list_id in (None, one.id)]
     never = _non_reader_ids(lists, now)
     managed = {one.id for one in rights.lists("manage")}
@@ -52,7 +51,6 @@ def list_dead_addresses(rights: Permissions, now: datetime, list_id: int | None 
 
 
 def count_by_reason(some: Iterable[DeadAddress]) -> dict[str, int]:
-    """Return how many there are of each reason, of those that occur."""
     found = dict.fromkeys(REASONS, 0)
     for one in some:
         found[one.why] += 1
@@ -73,7 +71,7 @@ def _memberships_in(lists: list[MailingList]) -> Iterable[Membership]:
 
 
 def _non_reader_ids(lists: list[MailingList], now: datetime) -> set[int]:
-    """Return who has confirmed none of the last three notices of a list, nor anybody of the household."""
+    """Return persons whose household read none of the last three notices of a list."""
     return {
         row.person.id
         for one in lists
@@ -100,7 +98,7 @@ def _dead_address(places: list[Membership], never: set[int], managed: set[int]) 
 def _worst_reason(
     person: Person, places: list[Membership], never: set[int]
 ) -> tuple[str, datetime | None, list[Membership]]:
-    """Return the gravest reason, since when, and the places that it concerns; "" if there is none."""
+    """Return the gravest reason, its date and its memberships; "" if there is none."""
     if person.address_state != "fine":
         return person.address_state, person.address_state_at, places
     open_lists = [one for one in places if one.state in ("pending", "unconfirmed")]

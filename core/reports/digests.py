@@ -1,8 +1,7 @@
-"""What came back of the notices, told by mail at set times and never at once (D-18, D-20, D-32 to D-35).
+"""E-mail digests of reads, answers, openings and clicks, at set times (D-18, D-20, D-32 to D-35).
 
-Five kinds, five timings; what nobody chose is daily. Told is whoever a letter went out in the name of: the sender, the
-user who was chosen, or each person in charge for the own members. One letter gathers all notices of a user and a
-timing; where there is nothing to tell there is no letter. A letter names nobody: the page behind its link does.
+The recipient is the user in whose name a letter went out: the author, the chosen user, or each class teacher. One letter
+gathers all notices of a user and a frequency. It names no reader; the linked page does.
 """
 
 from collections import defaultdict
@@ -28,7 +27,7 @@ REOPEN_AFTER = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class ResponseEvent:
-    """Something that a reader did with a letter; `kind`: read, answer, open, reopen, click."""
+    """A reader's act; `kind`: read, answer, open, reopen or click."""
 
     delivery: int
     kind: str
@@ -36,7 +35,7 @@ class ResponseEvent:
 
 
 def events_by_notice(notices: Iterable[int]) -> dict[int, list[ResponseEvent]]:
-    """Return the facts by notice. Four queries, however many notices; what machines did is left out."""
+    """Return the events by notice in four queries; machines are left out."""
     numbers = list(notices)
     found: dict[int, list[ResponseEvent]] = defaultdict(list)
     for delivery in Delivery.select().where(Delivery.notice.in_(numbers), Delivery.read_at.is_null(False)):
@@ -51,7 +50,7 @@ def events_by_notice(notices: Iterable[int]) -> dict[int, list[ResponseEvent]]:
 
 
 def _opens_and_clicks(some: list[tracking.TrackingEvent]) -> Iterable[ResponseEvent]:
-    """Turn fetches into openings and clicks; a provider's proxy opens only when somebody looks."""
+    """Turn fetches into openings and clicks; a proxy fetch counts as an opening."""
     last: dict[int, datetime] = {}
     for event in some:
         if event.by == "machine":
@@ -90,7 +89,7 @@ LINES = {
 
 
 def last_due_time(timing: str, now: datetime) -> datetime:
-    """Return the last moment at which a letter of this timing went out, or goes out now."""
+    """Return the last due time of this frequency, which may be now."""
     local = clock.to_local(now)
     if timing == "hourly":
         return clock.from_local(local.replace(minute=0, second=0, microsecond=0, tzinfo=None))
@@ -114,7 +113,7 @@ def _previous_due_time(timing: str, morning: datetime) -> datetime:
 
 
 def send_due_digests(now: datetime) -> int:
-    """Send every letter that is due; return how many. Safe to repeat: what was told is taken down with the letter."""
+    """Send every due digest; return how many. Idempotent: the reported time is saved with the letter."""
     due: dict[tuple[int, str], list[DigestSubscription]] = defaultdict(list)
     for row in _select_open_digests(now):
         if row.told_until < last_due_time(row.timing, now):
@@ -139,7 +138,7 @@ def _select_open_digests(now: datetime) -> Iterable[DigestSubscription]:
 def _send_digest(
     rows: list[DigestSubscription], facts: dict[int, list[ResponseEvent]], until: datetime, now: datetime
 ) -> int:
-    """Take one user's matters down as told, and write the letter if there is any. Return how many letters."""
+    """Mark one user's events as reported and send the letter if there are any; return 0 or 1."""
     with db.atomic():
         fresh = [row for row in rows if _claim_row(row, until)]
         user = rows[0].user
@@ -167,7 +166,7 @@ def _by_notice(rows: list[DigestSubscription]) -> Iterator[tuple[Notice, list[Di
 def _notice_lines(
     notice: Notice, rows: list[DigestSubscription], facts: dict[int, list[ResponseEvent]], until: datetime, user: User
 ) -> Iterator[str]:
-    """Return what there is to tell of one notice: nothing, or its subject, the news, and where to look."""
+    """Return the lines about one notice: none, or subject, news and URL."""
     mine = _deliveries_for_user(notice, user)
     news = []
     for row in rows:
@@ -184,7 +183,7 @@ def _notice_lines(
 
 
 def _deliveries_for_user(notice: Notice, user: User) -> set[int]:
-    """Return the letters of a notice of which this user is told (D-18)."""
+    """Return the deliveries about which this user is informed (D-18)."""
     rows = (
         Delivery.select(Delivery, User)
         .join(User, JOIN.LEFT_OUTER, on=(Delivery.in_charge == User.id))

@@ -1,7 +1,4 @@
-"""Who has confirmed none of the last three notices of a list: the people a school should hear from before the typhoon.
-
-What one guardian read the household has read, as on the board (field 2.3, 5.1).
-"""
+"""Members whose household read none of the last three notices: the school should call them before the typhoon."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,14 +15,14 @@ MIN_NOTICE_AGE = timedelta(hours=12)
 
 @dataclass(frozen=True, slots=True)
 class NonReader:
-    """One person who has confirmed none of them, with the children's classes."""
+    """A person, with the children's classes."""
 
     person: Person
     children: tuple[str, ...]
 
 
 def last_confirmable_notices(mailing_list: MailingList, now: datetime) -> list[Notice]:
-    """Return the last three notices of a list that asked for a confirmation and have had time for it, newest first."""
+    """Return the last three notices of a list that asked for a confirmation and are old enough, newest first."""
     return list(
         Notice.select()
         .join(Target, on=(Target.notice == Notice.id))
@@ -44,7 +41,7 @@ def last_confirmable_notices(mailing_list: MailingList, now: datetime) -> list[N
 
 
 def find_non_readers(mailing_list: MailingList, notices: list[Notice]) -> list[NonReader]:
-    """Return who got all of these notices and has confirmed none, nor anybody of the household; by kana."""
+    """Return the non-readers by kana; [] if the list has had fewer than three notices."""
     if len(notices) < NOTICES_CHECKED:
         return []
     numbers = [one.id for one in notices]
@@ -73,7 +70,7 @@ def _non_reader_ids(mailing_list: MailingList, notice_ids: list[int]) -> set[int
 
 
 def _children(mailing_list: MailingList, people: list[int]) -> dict[int, list[str]]:
-    """Return the children of people in a list with their class: 「3-2 鈴木 海斗」."""
+    """Return {person id: labels such as 「3-2 鈴木 海斗」}."""
     rows = (
         Membership.select(Membership, Child)
         .join(Child, JOIN.LEFT_OUTER)

@@ -1,4 +1,4 @@
-"""What may be looked up of notices, with what stands beside each in a list (T-04, T-40, T-41)."""
+"""Queries for lists of notices: drafts, scheduled, in review, sent, searched (T-04, T-40, T-41)."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ SENT_STATES = ("sending", "paused", "sent", "stopped", "withdrawn", "standing")
 
 @dataclass(frozen=True, slots=True)
 class NoticeRow:
-    """One notice as a line of a list. `retrying`: letters to be tried again, once nothing else is open.
+    """One notice in a list. `retrying`: letters to be tried again when all others are done.
 
-    `answered`: how many have answered; None if nothing was asked.
+    `answered`: number of answers; None without questions.
     """
 
     notice: Notice
@@ -30,7 +30,7 @@ class NoticeRow:
 
 
 def visible_notices(rights: Permissions) -> "ModelSelect[Notice]":
-    """Return the notices that a user may see: the own ones, those of the lists in view, and what went to 全校."""
+    """Select the user's own notices, those of visible lists, and those to the whole school."""
     own = Notice.by == rights.user_id
     lists = rights.lists("view").select(MailingList.id).order_by()
     if rights.is_admin:
@@ -47,7 +47,7 @@ def visible_notices(rights: Permissions) -> "ModelSelect[Notice]":
 
 
 def editable_drafts(rights: Permissions) -> "ModelSelect[Notice]":
-    """Return the drafts a user may write on, the one touched last first; who may only look sees none."""
+    """Select drafts that the user may edit, last changed first; viewers see none."""
     found = visible_notices(rights).where(Notice.state == "draft")
     if not rights.is_admin:
         mine = rights.lists("send").select(MailingList.id).order_by()
@@ -58,25 +58,25 @@ def editable_drafts(rights: Permissions) -> "ModelSelect[Notice]":
 
 
 def nonempty_drafts(rights: Permissions) -> "ModelSelect[Notice]":
-    """Return the drafts in which something is written; a page opened and left again is no work that waits."""
+    """Select drafts with content; an opened but empty page is no open task."""
     written = Wording.select(Wording.notice).where((Wording.subject != "") | (Wording.text != ""))
     return editable_drafts(rights).where(Notice.id.in_(written))
 
 
 def scheduled_notices(rights: Permissions) -> "ModelSelect[Notice]":
-    """Return what waits to go out, the next first; what asks to be decided before all (T-04, D-42)."""
+    """Select held and scheduled notices: those awaiting a decision first, then by time (T-04, D-42)."""
     return visible_notices(rights).where(Notice.state.in_(WAITING_STATES)).order_by(Notice.send_at, Notice.id)
 
 
 def notices_in_review(rights: Permissions) -> "ModelSelect[Notice]":
-    """Return what waits for a second person, the oldest first: of those the user may send, and the own ones."""
+    """Select notices that wait for a review, oldest first."""
     found = visible_notices(rights).where(Notice.state == "asked").order_by(Notice.asked_at, Notice.id)
     mine = [one.id for one in found if rights.may_notice("send", one)]
     return found.where(Notice.id.in_(mine))
 
 
 def sent_notices(rights: Permissions) -> "ModelSelect[Notice]":
-    """Return what was sent or is being sent, newest first (T-40)."""
+    """Select sent notices and those in sending, newest first (T-40)."""
     return (
         visible_notices(rights)
         .where(Notice.state.in_(SENT_STATES))
@@ -85,17 +85,17 @@ def sent_notices(rights: Permissions) -> "ModelSelect[Notice]":
 
 
 def sending_notices(rights: Permissions) -> "ModelSelect[Notice]":
-    """Return what is being sent now, or stands still for our own reasons."""
+    """Select notices in sending or paused."""
     return sent_notices(rights).where(Notice.state.in_(("sending", "paused")))
 
 
 def finished_notices(rights: Permissions) -> "ModelSelect[Notice]":
-    """Return what organizers sent, newest first; not what follows joining by itself."""
+    """Select sent notices, newest first, without drip messages."""
     return sent_notices(rights).where(Notice.state.in_(("sent", "stopped", "withdrawn")), Notice.kind != "step")
 
 
 def search_notices(rights: Permissions, text: str = "", list_id: int | None = None) -> "ModelSelect[Notice]":
-    """Return the history that holds a piece of text in subject or text, or went to a list."""
+    """Select the history with this text in subject, text or list name."""
     query = sent_notices(rights)
     if text:
         found = Wording.select(Wording.notice).where(Wording.subject.contains(text) | Wording.text.contains(text))
@@ -106,7 +106,7 @@ def search_notices(rights: Permissions, text: str = "", list_id: int | None = No
 
 
 def notice_rows(notices: Iterable[Notice]) -> list[NoticeRow]:
-    """Return notices as lines of a list; a few queries, however many there are."""
+    """Return notices as list rows, in a fixed number of queries."""
     found = list(notices)
     numbers = [one.id for one in found]
     subjects, lists = _subjects(numbers), _list_names(numbers)
@@ -125,7 +125,7 @@ def notice_rows(notices: Iterable[Notice]) -> list[NoticeRow]:
 
 
 def audit_entries(notice: Notice) -> list[AuditLog]:
-    """Return what was done to a notice, by whom and when, oldest first."""
+    """Return the audit entries of a notice, oldest first."""
     return list(
         AuditLog.select(AuditLog, User)
         .join(User, JOIN.LEFT_OUTER)
@@ -135,14 +135,14 @@ def audit_entries(notice: Notice) -> list[AuditLog]:
 
 
 def corrections_of(notice: Notice) -> list[Notice]:
-    """Return the corrections that were made of a notice and are no drafts any more."""
+    """Return the sent corrections of a notice."""
     return list(
         Notice.select().where(Notice.correction_of == notice, Notice.state.in_(SENT_STATES)).order_by(Notice.id)
     )
 
 
 def deliveries_of_notice(notice: Notice, lists: Collection[int] | None = None) -> "ModelSelect[Delivery]":
-    """Return everybody the notice was meant for, by kana; not those who had left a list long before."""
+    """Return all intended readers by kana, without those who had left before."""
     found = Delivery.select().where(Delivery.notice == notice, Delivery.reason != "left")
     if lists is not None:
         found = found.where(Delivery.id.in_(visibility.visible_deliveries(lists)))
@@ -150,7 +150,7 @@ def deliveries_of_notice(notice: Notice, lists: Collection[int] | None = None) -
 
 
 def sender_name_counts(notice: Notice, lists: Collection[int] | None = None) -> list[tuple[str, int]]:
-    """Return in whose names letters went out, and how many in each: the persons in charge, then the rest."""
+    """Return sender names with their number of letters: class teachers first."""
     readers = deliveries_of_notice(notice, lists).where(Delivery.reason == "").order_by()
     names = readers.select(Delivery.sender_name, Delivery.in_charge.is_null(), fn.COUNT(Delivery.id))
     rows = names.group_by(Delivery.sender_name, Delivery.in_charge.is_null()).tuples()
@@ -158,13 +158,13 @@ def sender_name_counts(notice: Notice, lists: Collection[int] | None = None) -> 
 
 
 def current_letters(deliveries: Iterable[int]) -> dict[int, Letter]:
-    """Return the newest letter of each delivery that has one."""
+    """Return the current letter of each delivery."""
     newest = Letter.is_current == True  # noqa: E712
     return {one.delivery_id: one for one in Letter.select().where(Letter.delivery.in_(list(deliveries)), newest)}
 
 
 def children_by_delivery(deliveries: Iterable[int], lists: Collection[int] | None = None) -> dict[int, str]:
-    """Return the children of each reader with their class, as they were: 「5年1組 藤井 澪」 in short."""
+    """Return the children of each delivery with their class then: 「5年1組 藤井 澪」."""
     seen = [] if lists is None else [visibility.visible_with_child(lists)]
     rows = (
         DeliveryMembership.select(
@@ -185,7 +185,7 @@ def children_by_delivery(deliveries: Iterable[int], lists: Collection[int] | Non
 
 
 def _count_retrying(numbers: list[int]) -> dict[int, int]:
-    """Return how many letters wait for another try, of notices of which nothing else is open any more."""
+    """Count deferred letters of notices without other pending letters."""
     if not numbers:
         return {}
     fresh = fn.SUM(Letter.state.in_(("waiting", "sending")).cast("integer"))
@@ -207,7 +207,7 @@ def _subjects(numbers: list[int]) -> dict[int, str]:
 
 
 def _list_names(numbers: list[int]) -> dict[int, list[str]]:
-    """Return the names of the lists and groups of each notice."""
+    """Return the names of lists and groups by notice."""
     query = (
         Target.select(Target.notice, fn.COALESCE(MailingList.name, Group.name))
         .join(MailingList, JOIN.LEFT_OUTER, on=(Target.kind == "list") & (Target.number == MailingList.id))

@@ -1,7 +1,6 @@
-"""What came of the questions of a notice: counted by household, person or child, and by name (T-52).
+"""Results of questions: counted by household, person or child, and by name (T-52).
 
-Every reader of the board stands in it, those without an address too. A question is answered once per unit; counted by
-something else, the latest answer of its readers stands for it.
+Readers without an address count too. A unit answers once; where another unit is counted, its readers' latest answer counts.
 """
 
 from collections.abc import Collection, Iterable
@@ -25,7 +24,7 @@ EACH_QUESTION = "each"
 
 @dataclass(frozen=True, slots=True)
 class CountedAnswer:
-    """An answer that counts. `by`: the organizer who entered it."""
+    """A current answer. `by`: the organizer who entered it, or empty."""
 
     option: Option
     comment: str
@@ -36,7 +35,7 @@ class CountedAnswer:
 
 @dataclass(frozen=True, slots=True)
 class ReaderAnswers:
-    """One reader with the answers of the units that it belongs to, by question."""
+    """A reader with the answers of its units, by question id."""
 
     reader: BoardReader
     units: dict[str, str]
@@ -62,8 +61,6 @@ class ReaderAnswers:
 
 @dataclass(frozen=True, slots=True)
 class ChoiceCount:
-    """A choice and how many chose it."""
-
     option: Option
     count: int
     percent: int
@@ -71,7 +68,7 @@ class ChoiceCount:
 
 @dataclass(frozen=True, slots=True)
 class QuestionResult:
-    """One question with its bars. `asked`: how many could answer."""
+    """A question with its bars. `asked`: number of units that may answer."""
 
     question: StoredQuestion
     bars: tuple[ChoiceCount, ...]
@@ -85,7 +82,7 @@ class QuestionResult:
 
 @dataclass
 class RespondentLine:
-    """Whoever answers once, by name: the readers and children behind one unit, and what was said."""
+    """One unit with its readers, children and answers."""
 
     key: str
     voices: list[ReaderAnswers] = field(default_factory=list)
@@ -140,7 +137,7 @@ class RespondentLine:
 
 @dataclass(frozen=True)
 class PollResults:
-    """The answers of one notice as one viewer may see them."""
+    """The answers of a notice as one user may see them."""
 
     questions: tuple[StoredQuestion, ...]
     voices: tuple[ReaderAnswers, ...]
@@ -209,7 +206,7 @@ def _question_result(question: StoredQuestion, lines: list[RespondentLine]) -> Q
 
 
 def load_poll_results(notice: Notice, lists: Collection[int] | None = None) -> PollResults:
-    """Return the tally of a notice; `lists` limits it to what covers these lists. Four queries."""
+    """Load the results in four queries. `lists`: visible lists, None for all."""
     asked = questions.load_questions(notice)
     readers = board_rows.load_board_data(notice, lists).readers
     known = answer_units_by_delivery(notice)
@@ -219,7 +216,7 @@ def load_poll_results(notice: Notice, lists: Collection[int] | None = None) -> P
 
 
 def answer_units_by_delivery(notice: Notice) -> dict[int, dict[str, str]]:
-    """Return the keys of every reader by unit, whatever of it may be seen."""
+    """Return {delivery id: {unit kind: key}} for all readers."""
     mine = Delivery.notice == notice
     covers = (
         DeliveryMembership.select(DeliveryMembership.delivery, DeliveryMembership.household)
@@ -248,7 +245,7 @@ def _reader_answers(
 
 
 def _counted_answers(asked: Iterable[StoredQuestion]) -> dict[tuple[int, str], CountedAnswer]:
-    """Return the answers that count, by question and unit."""
+    """Return the current answers by question id and unit key."""
     options = {option.id: option for one in asked for option in one.options}
     rows = (
         Answer.select(Answer.question, Answer.unit, Answer.choice, Answer.comment, Answer.at, Answer.how, User.name)
@@ -263,7 +260,7 @@ def _counted_answers(asked: Iterable[StoredQuestion]) -> dict[tuple[int, str], C
 
 
 def poll_version(notice: Notice) -> str:
-    """Return a mark that changes with the answers and reads of a notice, from two small queries."""
+    """Return a hash that changes with answers and reads, from two small queries."""
     ours = [one.id for one in questions.load_questions(notice)]
     row = Answer.select(fn.COUNT(Answer.id), fn.MAX(Answer.id), fn.COUNT(Answer.superseded_at)).where(
         Answer.question.in_(ours)

@@ -1,7 +1,7 @@
-"""What stays of a notice when its letters, answers and tokens are deleted: sums, and no name (design decision 15).
+"""What remains of a notice after the purge: counts without names (decision 15).
 
-By state, class, hour and choice, written down once by `core.retention.purge`. Choices are kept for the whole notice
-alone: what one family of a small class said would be no sum.
+`core.retention.purge` writes them once, by state, class, hour and choice. Choices are counted for the whole notice only:
+in a small class a count would reveal a family.
 """
 
 from collections.abc import Collection
@@ -14,7 +14,7 @@ from models import Delivery, Notice, NoticeStats, count_letters
 
 @dataclass(frozen=True, slots=True)
 class ClassSummary:
-    """A class, or a list where nobody has one: households asked, confirmed, told by telephone."""
+    """A class, or a list without classes: households asked, read, and told by telephone."""
 
     grade: str
     class_name: str
@@ -26,10 +26,10 @@ class ClassSummary:
 
 @dataclass(frozen=True, slots=True)
 class NoticeSummary:
-    """The sums of a notice; of children where `by_child`, else of households. `letters` by state, `left_out`: readers
-    without a letter; `reads`: readers who confirmed.
+    """Counts of a notice, by child if `by_child`, else by household. `letters`: by state; `left_out`: readers without a letter;
+    `reads`: readers who read.
 
-    `answers`: for each question, by its place: how many were asked, answered, and chose which choice, by its number.
+    `answers`: {question position: (asked, answered, {choice number: count})}.
     """
 
     letters: dict[str, int]
@@ -45,17 +45,17 @@ class NoticeSummary:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Return the letters by state as `Progress` has them: who was left out was skipped."""
+        """Return the letters by state as `Progress` does: left-out readers count as skipped."""
         return self.letters | {"skipped": self.letters.get("skipped", 0) + self.left_out}
 
 
 def summary_of_notice(notice: Notice) -> NoticeSummary | None:
-    """Return what was kept of a notice; None while its letters are still there."""
+    """Return the summary; None while the letters still exist."""
     return load_summaries([notice.id]).get(notice.id) if notice.purged_at else None
 
 
 def load_summaries(notices: Collection[int]) -> dict[int, NoticeSummary]:
-    """Return what was kept, of those among some notices whose letters are gone."""
+    """Return the summaries of purged notices by id."""
     rows = NoticeStats.select(NoticeStats.notice, NoticeStats.kept).where(
         NoticeStats.notice.in_(list(notices)), NoticeStats.kept.is_null(False)
     )
@@ -72,7 +72,7 @@ def _parse_summary(found: dict) -> NoticeSummary:
 
 
 def build_summary(notice: Notice, curve: list[tuple[int, int]]) -> dict:
-    """Count everything that is to stay of a notice whose letters are still there, as its row keeps it."""
+    """Count what remains of a notice, as JSON for its row."""
     drawn = board.build_board(notice)
     read = Delivery.select().where(Delivery.notice == notice, Delivery.read_at.is_null(False))
     out = Delivery.select().where(Delivery.notice == notice, Delivery.reason != "")

@@ -1,7 +1,6 @@
-"""Families whom our letters do not reach: told to the managers by name, and on paper to the family (E-09, E-12).
+"""Families without a working address: reported to managers, with slips for the children's bags (E-09, E-12).
 
-An address that died is excluded, never deleted. The managers ask for the new one by a slip in the child's bag, on which
-nobody's address stands but the family's own, half hidden.
+A bounced address is excluded, never deleted. A slip shows only the family's own address, half hidden.
 """
 
 from collections.abc import Iterable
@@ -31,7 +30,7 @@ REASONS: dict[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class AddressSlip:
-    """What stands on one slip: the child, whose address it is about, and how to register a new one."""
+    """The content of a slip: the child, the reader, and how to register a new address."""
 
     person: Person
     child: Child | None
@@ -42,7 +41,7 @@ class AddressSlip:
 
 
 def address_slips(mailing_list: MailingList, language: str, person: Person | None = None) -> list[AddressSlip]:
-    """Return a slip for each family of a list (or one person) whose address does not work, by class."""
+    """Return the slips of a list (or one person) by class."""
     return [_address_slip(row, language) for row in _undeliverable_memberships(mailing_list, person)]
 
 
@@ -79,7 +78,7 @@ def _address_slip(row: Membership, language: str) -> AddressSlip:
 
 
 def notify_managers(now: datetime) -> int:
-    """Write to the managers who is not reached since they last heard; return how many letters. Safe to repeat."""
+    """Report newly failing addresses to the managers; return the number of letters. Idempotent."""
     Person.update(reported_address_state="fine").where(
         Person.address_state == "fine", Person.reported_address_state != "fine"
     ).execute()
@@ -102,7 +101,7 @@ def notify_managers(now: datetime) -> int:
 
 
 def _memberships_by_list(people: list[Person]) -> dict[MailingList, list[Membership]]:
-    """Return the active places of some people by list; who is in a class, too, is told in the class."""
+    """Return the active memberships by list; a class list wins over the whole school."""
     rows = (
         Membership.select(Membership, Person, Child, MailingList)
         .join(Person)
@@ -140,7 +139,7 @@ def _notify(users: list[User], mailing_list: MailingList, rows: list[Membership]
 
 
 def _name_lines(language: str, rows: Iterable[Membership]) -> list[str]:
-    """Return a line for each person: child, name, why; no address."""
+    """Return one line a person: child, name, reason; no address."""
     lines = []
     for row in list(rows)[:MAX_NAMES]:
         name = row.person.name or i18n.say(language, "(no name)")

@@ -1,8 +1,8 @@
-"""What readers answer, and what an organizer enters for them (T-49 to T-52; design decision 1).
+"""Answers by readers, and entered for them by organizers (T-49 to T-52; decision 1).
 
-Opening a choice records a visit and preselects it; a press answers. The last answer of a unit wins until the deadline,
-the earlier ones stay, superseded; after the deadline only an organizer enters answers, marked so. A list may be set
-to record answers on opening too: then the page's script presses, behind the guards of `core.responses.read_confirmations`.
+Opening a choice records a visit and preselects it; a press answers. The last answer before the deadline counts; earlier ones
+stay, superseded. After the deadline only organizers enter answers. If the list is set so, opening answers too, with the
+guards of `core.responses.read_confirmations`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -24,7 +24,7 @@ MAX_COMMENT_CHARS = 500
 
 @dataclass(frozen=True, slots=True)
 class SubmittedAnswer:
-    """What somebody says to one question: a number of its choices, and a comment."""
+    """An answer as posted: choice number and comment."""
 
     number: int
     comment: str = ""
@@ -32,7 +32,7 @@ class SubmittedAnswer:
 
 @dataclass(frozen=True, slots=True)
 class CurrentAnswer:
-    """One question as it stands for one reader. `mine`: given by this reader's own letter, or entered for it."""
+    """A question with the reader's current answer. `mine`: given by this letter, or entered for it."""
 
     question: StoredQuestion
     answer: Answer | None
@@ -46,9 +46,9 @@ class CurrentAnswer:
 
 
 def answer_units(delivery: Delivery) -> dict[str, str]:
-    """Return the keys under which a reader answers, by the question's unit, as frozen when sending began.
+    """Return {unit kind: key} for a reader, as frozen when sending began.
 
-    Where there is no such thing (no child, no household), the next larger one that there is stands for it.
+    Without a child or household, the next larger unit takes its place.
     """
     person = f"p{delivery.person_id}" if delivery.person_id else f"d{delivery.id}"
     found = db.execute_sql(
@@ -59,7 +59,7 @@ def answer_units(delivery: Delivery) -> dict[str, str]:
 
 
 def current_answers(delivery: Delivery, asked: Iterable[StoredQuestion] | None = None) -> list[CurrentAnswer]:
-    """Return every question of the reader's notice with the answer that counts for the reader's unit."""
+    """Return the questions of a notice with the current answers of this reader's units."""
     asked = list(questions.load_questions(delivery.notice_id) if asked is None else asked)
     if not asked:
         return []
@@ -92,9 +92,9 @@ def submit_answers(
     now: datetime,
     asked: Iterable[StoredQuestion] | None = None,
 ) -> int:
-    """Record what the reader sent, by the question's row number. Return how many answers are new or changed.
+    """Save posted answers {question id: answer}; return how many are new or changed.
 
-    A known scanner's press counts as little as its opening. Closed questions and foreign choices are passed over.
+    Known scanners, closed questions and unknown choices are ignored.
     """
     if read_confirmations.is_known_scanner(agent):
         return 0
@@ -104,10 +104,9 @@ def submit_answers(
 
 
 def answer_by_touch(delivery: Delivery, number: int, *, agent: str, now: datetime) -> bool:
-    """Record the opened choice for a reader who touched the page, if the list is set so (T-50 to the letter).
+    """Save the opened choice after a trusted touch, if the list is set so (T-50).
 
-    Guards: 180 s after acceptance, no other link of the letter fetched within a minute, and nothing answered before:
-    what was pressed is only changed by a press.
+    Guards: 180 s after acceptance, no other link fetched within a minute, and no earlier answer.
     """
     link = f"a{number}"
     if not records_on_open(delivery):
@@ -126,13 +125,13 @@ def answer_by_touch(delivery: Delivery, number: int, *, agent: str, now: datetim
 
 
 def records_on_open(delivery: Delivery) -> bool:
-    """Say whether the list of this letter records answers on opening too."""
+    """Say whether opening answers in the list of this letter."""
     row = MailingList.get_or_none(MailingList.id == delivery.list_id)
     return row is not None and row.answer_on_open
 
 
 def enter_answers(delivery: Delivery, given: Mapping[int, SubmittedAnswer], *, by: User, now: datetime) -> int:
-    """Enter answers for a reader who telephoned, also after the deadline; marked so. Return how many are new."""
+    """Enter answers for a reader, also after the deadline; return how many are new."""
     asked = questions.load_questions(delivery.notice_id)
     done = _write_answers(delivery, asked, given, "organizer", by, now)
     if done:
@@ -151,7 +150,7 @@ def _write_answers(
     by: User | None,
     now: datetime,
 ) -> int:
-    """Write answers in one short transaction. Writers queue (BEGIN IMMEDIATE), so that none overwrites unseen."""
+    """Write answers in one transaction. BEGIN IMMEDIATE queues writers, so that none overwrites another unseen."""
     wanted = [
         (one, option, given[one.id])
         for one in asked
@@ -196,7 +195,7 @@ def _write_answer(
     by: User | None,
     now: datetime,
 ) -> bool:
-    """Make an answer the one that counts; False if it counts already, however often it is sent (T-51)."""
+    """Make an answer current; False if it already is (T-51)."""
     comment = said.comment.strip()[:MAX_COMMENT_CHARS] if question.comment else ""
     before = db.execute_sql(_SELECT_CURRENT, (question.id, unit)).fetchone()
     if before and before[1:3] == (option.id, comment) and before[3] != "touch":
@@ -209,7 +208,7 @@ def _write_answer(
 
 
 def _mark_read(delivery: Delivery, how: str, now: datetime) -> None:
-    """An answer is also a read; a touch's read stays provisional, as its answer does."""
+    """Mark the letter as read: an answer is also a read. A touch stays provisional."""
     touched = "" if how == "touch" else " OR read_via = 'touch'"
     as_read = "touch" if how == "touch" else "answer"
     db.execute_sql(_MARK_READ.format(touched=touched), (millis(now), as_read, delivery.id))
@@ -220,7 +219,7 @@ def _mark_read(delivery: Delivery, how: str, now: datetime) -> None:
 
 
 def answers_by_delivery(notice: Notice) -> dict[int, list[dict]]:
-    """Return the answers that count by the delivery that they came by, for the JSON document."""
+    """Return the current answers by delivery, for the JSON document."""
     places = {one.id: one.place for one in questions.load_questions(notice)}
     rows = (
         Answer.select(

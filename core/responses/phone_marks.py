@@ -1,4 +1,4 @@
-"""Families who were told by telephone: marked at their place in the sheet, and the mark can be taken back."""
+"""Marks for families told by telephone, and their removal."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -14,12 +14,12 @@ from models import Delivery, Notice, User
 def mark_phoned(
     notice: Notice, numbers: Collection[int], *, by: User, lists: Collection[int] | None, now: datetime
 ) -> int:
-    """Note that somebody telephoned; `lists`: those the caller may act for (None: all). Return how many. Repeatable."""
+    """Mark deliveries as told by telephone; `lists`: those the user may act for, None for all. Return how many. Idempotent."""
     return _mark(notice, numbers, by, lists, "delivery.told", Delivery.phoned_at.is_null(), phoned_at=now, phoned_by=by)
 
 
 def unmark_phoned(notice: Notice, numbers: Collection[int], *, by: User, lists: Collection[int] | None) -> int:
-    """Take the mark back. Return how many. Repeatable."""
+    """Remove the marks. Return how many. Idempotent."""
     return _mark(
         notice,
         numbers,

@@ -1,8 +1,8 @@
-"""What readers do on the pages of their letters: open and confirm them (T-44, T-45; design decision 1).
+"""Visits and read confirmations on readers' pages (T-44, T-45; decision 1).
 
-Opening records a visit and changes nobody's state. A press of the button confirms; a script presses it for a reader
-who touched the page, but not before the mail scanners' usual hour is over, and what it recorded is taken back if
-another link of the same letter is fetched within a minute: people do not open every link of a letter, robots do.
+Opening a page records a visit and changes no state. A press confirms. A script presses for a reader who touched the page,
+at the earliest when mail scanners are done; if another link of the letter is fetched within a minute, it was a scanner
+and the confirmation is undone.
 """
 
 import re
@@ -35,9 +35,9 @@ _ROBOT = re.compile(
 
 
 def delivery_by_token(raw: str) -> Delivery | None:
-    """Return the delivery of a token as it stands in an address, however a phone cut the link (T-44).
+    """Return the delivery of a token from a URL (T-44).
 
-    Capitals, spaces around it and punctuation behind it do no harm: 「…です。」 often becomes part of a link.
+    Phones cut links wrongly: capitals, surrounding spaces and trailing punctuation are ignored.
     """
     cut = _TOKEN.match(raw)
     if cut is None:
@@ -52,12 +52,12 @@ def _select_by_token(token: str) -> "ModelSelect[Delivery]":
 
 
 def is_robot_agent(agent: str) -> bool:
-    """Say whether a browser's name is that of a known mail scanner or link preview, or is missing."""
+    """Say whether a user agent is empty, a known mail scanner or a link preview."""
     return not agent or is_known_scanner(agent)
 
 
 def is_known_scanner(agent: str) -> bool:
-    """Say whether a name is that of a known scanner: then not even a press counts. Some people's browsers say none."""
+    """Say whether a user agent is a known scanner, whose presses do not count."""
     return bool(_ROBOT.search(agent))
 
 
@@ -67,10 +67,9 @@ def is_known_scanner(agent: str) -> bool:
 def record_visit(
     delivery: Delivery, page: str, *, agent: str, inside: bool, now: datetime, ahead: bool = False
 ) -> None:
-    """Record that page `r`, `u` or `a3` (choice 3) of a letter was fetched; `inside`: from a page of ours; `ahead`:
-    by a program that says that it loads before anybody asks.
+    """Record a fetch of page `r`, `u` or `a3` (choice 3). inside: followed from our page; ahead: a prefetch.
 
-    If a touch was recorded within the last minute and this is another link, or another agent, it becomes a visit.
+    If a touch was recorded within the last minute, a fetch by another link or agent undoes it.
     """
     agent = agent[:MAX_AGENT_CHARS]
     with db.atomic():
@@ -81,13 +80,13 @@ def record_visit(
 
 
 def record_open(delivery: Delivery, *, agent: str, now: datetime, ahead: bool = False) -> None:
-    """Note that the picture of a letter was fetched (D-31). It tells nothing about the other links of the letter."""
+    """Record a fetch of the tracking image (D-31)."""
     agent = agent[:MAX_AGENT_CHARS]
     PageView.create(delivery=delivery, at=now, page="o", agent=agent, automatic=ahead or is_robot_agent(agent))
 
 
 def _last_touch(delivery: Delivery, now: datetime) -> tuple[str, str] | None:
-    """Return link and agent of a touch of the last minute, if there was one."""
+    """Return link and agent of a touch within the last minute."""
     found = _select_touches(delivery.id, now - UNDO_WINDOW)
     return (found[0].page.partition(" ")[2] or "r", found[0].agent) if found else None
 
@@ -99,7 +98,7 @@ def _select_touches(delivery: int, since: datetime) -> "ModelSelect[PageView]":
 
 
 def _undo_touch(delivery: Delivery, now: datetime) -> bool:
-    """Make a provisional read or answer a visit again; a press is never taken back."""
+    """Undo a provisional read or answer; a press is never undone."""
     fresh = (Answer.delivery == delivery) & (Answer.how == "touch") & (Answer.at >= now - UNDO_WINDOW)
     Answer.update(superseded_at=now).where(fresh, Answer.superseded_at.is_null()).execute()
     provisional = (Delivery.read_via == "touch") & (Delivery.read_at >= now - UNDO_WINDOW)
@@ -111,10 +110,9 @@ def _undo_touch(delivery: Delivery, now: datetime) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class LetterText:
-    """A notice as its reader got it. `about`: whose letter it is, where there is one for each child.
+    """A notice as its reader received it. `about`: the child, if letters differ by child.
 
-    `pieces` are stretches of text, each with its web address if it is one; `html` stands for them where the words are
-    decorated (X-15).
+    `pieces`: (text, URL or None); `html` replaces them for rich text (X-15).
     """
 
     language: str
@@ -125,10 +123,7 @@ class LetterText:
 
 
 def letter_text(delivery: Delivery, picture: Callable[[str], str] = str) -> LetterText:
-    """Return subject and text as they stand in this reader's letter, merge fields filled, addresses found.
-
-    picture: gives the address of a picture by its mark.
-    """
+    """Return subject and text of a reader's letter, merge fields filled, URLs marked. picture: image id to URL."""
     wording = _select_wording(delivery.notice_id, delivery.language)[0]
     subject = merge.one_line(merge.fill_fields(wording.subject, delivery.values))
     about = ""
@@ -149,7 +144,7 @@ def _select_wording(notice: int, language: str) -> "ModelSelect[Wording]":
 
 
 def is_page_closed(delivery: Delivery) -> bool:
-    """Say whether the page of this letter is closed: the notice was withdrawn, or its year is over (13, 15)."""
+    """Say whether the page is closed: withdrawn or purged (decisions 13, 15)."""
     return delivery.notice.state == "withdrawn" or delivery.notice.purged_at is not None
 
 
@@ -157,14 +152,14 @@ def is_page_closed(delivery: Delivery) -> bool:
 
 
 def may_confirm(delivery: Delivery) -> bool:
-    """Say whether this letter asks for a confirmation and still takes one (T-42)."""
+    """Say whether this letter asks for a confirmation and is still open (T-42)."""
     return delivery.notice.read_confirmation and not is_page_closed(delivery)
 
 
 def confirm_read(delivery: Delivery, *, agent: str, now: datetime) -> bool:
-    """Record that the reader pressed the button. Return whether this was the first time, which is kept (T-45).
+    """Record a press of the button. Return True for the first read, whose time is kept (T-45).
 
-    A provisional touch becomes a press, with the time of the touch.
+    A provisional touch becomes a press and keeps its time.
     """
     if is_known_scanner(agent) or not may_confirm(delivery):
         return False
@@ -183,10 +178,7 @@ def _update_pressed(delivery: int, now: datetime) -> ModelUpdate:
 
 
 def confirm_by_touch(delivery: Delivery, *, agent: str, now: datetime) -> bool:
-    """Record that the page's script pressed the button for a reader who touched the page (decision 1).
-
-    Only later than 180 s after the letter was accepted, and if no other link of it was fetched within a minute.
-    """
+    """Record the script's press after a trusted touch: 180 s after acceptance, and no other link within a minute."""
     if not may_confirm(delivery):
         return False
     with db.atomic():
@@ -203,23 +195,20 @@ def confirm_by_touch(delivery: Delivery, *, agent: str, now: datetime) -> bool:
 
 
 def is_touch_valid(delivery: Delivery, link: str, *, agent: str, now: datetime) -> bool:
-    """Say whether a touch on the page of a link may be a person's: late enough, and no other link was fetched.
-
-    Call inside the transaction that records it, so that no visit comes between.
-    """
+    """Say whether a touch may be a person's. Call inside the transaction that records it."""
     begins = touch_valid_from(delivery)
     late = begins is not None and now >= begins
     return late and not is_robot_agent(agent) and not _other_link_fetched(delivery, link, agent[:MAX_AGENT_CHARS], now)
 
 
 def record_touch(delivery: Delivery, link: str, *, agent: str, now: datetime) -> None:
-    """Keep by which link and agent a touch was recorded: for a minute others take it back."""
+    """Keep link and agent of a touch; fetches within a minute may undo it."""
     page = "touch" if link == "r" else f"touch {link}"
     PageView.create(delivery=delivery, at=now, page=page, inside=True, agent=agent[:MAX_AGENT_CHARS])
 
 
 def touch_valid_from(delivery: Delivery) -> datetime | None:
-    """Return from when on a touch counts: 180 s after the newest accepted letter was taken; None if there is none."""
+    """Return when touches begin to count: 180 s after the current letter was accepted; None if none was."""
     newest = _select_accepted(delivery.id)
     return newest[0].done_at + TOUCH_DELAY if newest else None
 
@@ -231,7 +220,7 @@ def _select_accepted(delivery: int) -> "ModelSelect[Letter]":
 
 
 def _other_link_fetched(delivery: Delivery, link: str, agent: str, now: datetime) -> bool:
-    """Say whether another link of this letter, or the same by another agent, was fetched within the last minute."""
+    """Say whether another link or agent fetched this letter within the last minute."""
     return (
         PageView.select()
         .where(

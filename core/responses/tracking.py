@@ -1,7 +1,7 @@
-"""Openings and clicks of one notice, where an organizer asked for them (D-31, X-10, N-15; design decision 9).
+"""Estimated openings and clicks of a notice, if an organizer asked for them (D-31, X-10, N-15; decision 9).
 
-Off by default: the read confirmation is the truth, these are estimates. Openings are fetches of a picture, which mail
-programs leave out, load ahead, or load by their provider's proxy; so what a machine did stands apart.
+Off by default; read confirmations are exact. Mail programs omit, prefetch or proxy the image, so machines are counted
+apart.
 """
 
 import re
@@ -27,7 +27,7 @@ _PREFETCH_AGENT = re.compile(r"Mozilla/5\.0\s*")
 
 @dataclass(frozen=True, slots=True)
 class LinkClicks:
-    """One link: its address, by how many readers it was opened, and by how many machines only."""
+    """A link with its number of readers, and of machines only."""
 
     url: str
     readers: int
@@ -36,10 +36,8 @@ class LinkClicks:
 
 @dataclass(frozen=True, slots=True)
 class TrackingStats:
-    """What was counted of a notice, by letters accepted. `opened`: letters opened by readers, estimated; `proxied`:
-    by a provider's proxy alone, which mostly means that somebody opened it; `machines`: by scanners and programs that
-    load ahead alone. `open_hours`, `click_hours`: the first opening (by reader or proxy) and the first link of each
-    letter by hour of the school's day.
+    """Counts by accepted letter. `opened`: by readers; `proxied`: by a provider's proxy only, mostly a real opening;
+    `machines`: by scanners and prefetchers only. `open_hours`, `click_hours`: first event of each letter by local hour.
     """
 
     letters: int
@@ -54,7 +52,7 @@ class TrackingStats:
 
 @dataclass(frozen=True, slots=True)
 class TrackingEvent:
-    """One fetch of the picture or of a counted link, with who it probably was: reader, proxy, machine."""
+    """One fetch, classified as reader, proxy or machine."""
 
     delivery: int
     page: str
@@ -63,7 +61,7 @@ class TrackingEvent:
 
 
 def load_events(notices: Iterable[int], since: datetime | None = None) -> dict[int, list[TrackingEvent]]:
-    """Return the fetches of pictures and links by notice, in order of time."""
+    """Return the fetches by notice, in order of time."""
     taken = (
         Letter.select(Letter.delivery, fn.MIN(Letter.done_at).alias("at"))
         .where(Letter.state == "accepted", Letter.notice.in_(list(notices)))
@@ -100,7 +98,7 @@ def load_events(notices: Iterable[int], since: datetime | None = None) -> dict[i
 
 
 def _find_bursts(rows: list[tuple]) -> set[tuple[int, datetime]]:
-    """Return the moments at which two different links of a letter were fetched within seconds: nobody reads so."""
+    """Return times at which two links of a letter were fetched within seconds, as only machines do."""
     last: dict[int, tuple[str, datetime]] = {}
     found = set()
     for _, delivery, page, at, *_rest in rows:
@@ -114,7 +112,7 @@ def _find_bursts(rows: list[tuple]) -> set[tuple[int, datetime]]:
 
 
 def count_opens_and_clicks(notice: Notice) -> TrackingStats:
-    """Count the openings and clicks of a notice by letters, machines apart; of an old one what was kept of it."""
+    """Count openings and clicks by letter; for purged visits return the stored totals."""
     if notice.tracked:
         return _from_stored(notice.tracked)
     seen: dict[str, dict[int, set[str]]] = defaultdict(lambda: defaultdict(set))
@@ -139,13 +137,12 @@ def count_opens_and_clicks(notice: Notice) -> TrackingStats:
 
 
 def _from_stored(kept: dict) -> TrackingStats:
-    """Return what was counted as it was kept when the visits were deleted."""
     hours = {name: tuple(kept.get(name, ())) for name in ("open_hours", "click_hours")}
     return TrackingStats(**{**kept, **hours, "links": tuple(LinkClicks(**one) for one in kept["links"])})
 
 
 def _first_events_by_hour(some: Iterable[TrackingEvent]) -> tuple[int, ...]:
-    """Return the first event of each letter by hour of the school's day; events come in order of time."""
+    """Count the first event of each letter by local hour."""
     first: dict[int, datetime] = {}
     for event in some:
         first.setdefault(event.delivery, event.at)
@@ -156,7 +153,7 @@ def _first_events_by_hour(some: Iterable[TrackingEvent]) -> tuple[int, ...]:
 
 
 def delete_old_visits(now: datetime) -> int:
-    """Delete visits, openings and clicks after 90 days (decision 15), keeping their sums. Return how many."""
+    """Delete visits after 90 days, storing totals first (decision 15). Return how many."""
     counts = (Notice.track_opens == True) | (Notice.track_clicks == True)
     for notice in list(
         Notice.select().where(Notice.started_at < now - VISIT_RETENTION, counts, Notice.tracked.is_null())
@@ -166,7 +163,7 @@ def delete_old_visits(now: datetime) -> int:
 
 
 def store_totals(notice: Notice) -> None:
-    """Write down what was counted of a notice, before the visits go; only what counts anything, and once."""
+    """Store the totals of a notice once, before its visits are deleted."""
     if (notice.track_opens or notice.track_clicks) and not notice.tracked:
         Notice.update(tracked=asdict(count_opens_and_clicks(notice))).where(
             Notice.id == notice.id, Notice.tracked.is_null()

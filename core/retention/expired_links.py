@@ -1,6 +1,6 @@
-"""Leaving by a letter of an earlier school year: its delivery is deleted, its leave link works on (decision 15).
+"""Unsubscribe links in letters of earlier school years, whose deliveries are purged (decision 15).
 
-Of the token only a digest is kept, beside each membership that the letter covered; it goes with the membership.
+A digest of the token is kept beside each covered membership, and deleted with it.
 """
 
 import re
@@ -19,12 +19,12 @@ _TOKEN = re.compile(r"\s*([a-z2-7]{26})(?![a-z0-9])", re.IGNORECASE)
 
 
 def token_digest(token: str) -> bytes:
-    """Return what is kept of a token of 128 random bits: nobody finds the token from it."""
+    """Return the digest of a 128-bit token; it cannot be reversed."""
     return sha256(token.encode()).digest()[:16]
 
 
 def save_expired_links(deliveries: Collection[int]) -> None:
-    """Keep by which memberships the letters of some deliveries may be left. Call inside the transaction."""
+    """Save the digests of deliveries before they are deleted. Call inside the transaction."""
     rows = (
         Delivery.select(Delivery.token, Membership.id)
         .join(DeliveryMembership, JOIN.INNER)
@@ -37,7 +37,7 @@ def save_expired_links(deliveries: Collection[int]) -> None:
 
 
 def memberships_by_token(raw: str) -> list[tuple[Person, MailingList]]:
-    """Return the person and each list of an old letter by the token of its links; [] for any other token."""
+    """Return the person and lists of an expired letter; [] for an unknown token."""
     cut = _TOKEN.match(raw)
     if cut is None:
         return []
@@ -54,12 +54,12 @@ def memberships_by_token(raw: str) -> list[tuple[Person, MailingList]]:
 
 
 def unsubscribe_urls(found: Collection[tuple[Person, MailingList]]) -> list[tuple[str, str]]:
-    """Return name and page of each list that an old letter can stop or resume."""
+    """Return name and URL of each list that an expired letter can stop or resume."""
     return [(one.name, f"/mail/leave/{sign_membership(person, one)}") for person, one in found]
 
 
 def handle_expired_one_click(found: Collection[tuple[Person, MailingList]], base_url: str, now: datetime) -> bool:
-    """Stop every list of an old letter, as RFC 8058 wants it; say whether a letter about it was made."""
+    """Unsubscribe all lists of an expired letter (RFC 8058); return True if a letter about it was sent."""
     told = False
     with db.atomic():
         for person, one in found:

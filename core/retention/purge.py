@@ -1,9 +1,8 @@
-"""The clock of decision 15: thirty days after the school year's end letters, answers and tokens are deleted.
+"""The purge of decision 15: letters, answers and tokens are deleted thirty days after the school year.
 
-The sums stay (`core.reports.summaries`), and by old letters one can still leave (`core.retention.expired_links`). Administrators
-are told two weeks before. The hourly task deletes in small steps, each a short transaction of its own, and makes way
-for letters that wait: no sending stands still because of it. Killed at any moment it goes on where it was: a notice is
-closed, then counted for good, then its rows go.
+Summaries and unsubscribe links remain (`core.reports.summaries`, `core.retention.expired_links`). Administrators are warned
+two weeks before. The hourly task deletes in short transactions and yields to waiting letters. It can be killed at any
+moment: a notice is closed, then summarized, then deleted.
 """
 
 import time
@@ -56,17 +55,16 @@ OPEN_LETTER_STATES = ("waiting", "sending", "deferred")
 
 
 def school_year_start(year: int) -> datetime:
-    """Return the first moment of a school year."""
     return clock.from_local(datetime(year, 4, 1))  # noqa: DTZ001  made aware at once
 
 
 def default_purge_date(year: int) -> datetime:
-    """Return from when on what was sent before a school year is deleted."""
+    """Return when notices sent before a school year are deleted."""
     return school_year_start(year) + PURGE_AFTER
 
 
 def next_purge_date(now: datetime) -> datetime:
-    """Return when letters are deleted next, as far as anybody can tell today."""
+    """Return the expected date of the next purge."""
     year = clock.school_year(clock.to_local(now).date())
     if told := purge_starts_at(now):
         return told
@@ -76,13 +74,13 @@ def next_purge_date(now: datetime) -> datetime:
 
 
 def is_purging(now: datetime) -> bool:
-    """Say whether letters of earlier school years are being deleted, hour by hour."""
+    """Say whether a purge is in progress."""
     house, year = Organization.load_row(), clock.school_year(clock.to_local(now).date())
     return house.purge_before_year >= year and not purge_starts_at(now) and purgeable_notices(year).exists()
 
 
 def purgeable_notices(year: int) -> "ModelSelect[Notice]":
-    """Return the notices from before a school year whose letters are still there."""
+    """Select notices from before a school year that still have letters."""
     return Notice.select().where(
         Notice.kind != "step",
         Notice.state.in_(ENDED_STATES),
@@ -95,7 +93,7 @@ def purgeable_notices(year: int) -> "ModelSelect[Notice]":
 
 
 def warn_administrators(now: datetime) -> int:
-    """Tell the administrators by mail, two weeks before letters are deleted; return how many letters. Once a year."""
+    """Warn administrators two weeks before a purge; once a year. Return the number of letters."""
     year = clock.school_year(clock.to_local(now).date())
     house = Organization.load_row()
     if (
@@ -124,7 +122,7 @@ def warn_administrators(now: datetime) -> int:
 
 
 def run_purge(now: datetime, *, seconds: float = MAX_RUN_S, pause: Callable[[float], object] = time.sleep) -> int:
-    """Delete what is due, for so many seconds; return how many rows. Safe to repeat and to kill."""
+    """Delete what is due for this many seconds; return the number of rows. Idempotent, safe to kill."""
     house = Organization.load_row()
     if house.purge_starts_at is None or now < house.purge_starts_at:
         return 0
@@ -140,12 +138,12 @@ def run_purge(now: datetime, *, seconds: float = MAX_RUN_S, pause: Callable[[flo
 
 
 def is_queue_busy(now: datetime) -> bool:
-    """Say whether letters wait to leave now, or are leaving: then deleting waits for the next hour."""
+    """Say whether letters are due or in sending; then the purge waits an hour."""
     return bool(due_letters(now, 1)) or Letter.select().where(Letter.state == "sending").exists()
 
 
 def _purge_steps(year: int, border: datetime, now: datetime) -> Iterator[int]:
-    """Give how many rows each short transaction deleted."""
+    """Yield the number of rows deleted by each transaction."""
     if is_queue_busy(now):
         return
     for notice in list(purgeable_notices(year).order_by(Notice.started_at)):
@@ -168,13 +166,12 @@ def _purge_steps(year: int, border: datetime, now: datetime) -> Iterator[int]:
 
 
 def _repeat_until_empty(step: Callable[[], int]) -> Iterator[int]:
-    """Repeat a step until it finds nothing more."""
     while rows := step():
         yield rows
 
 
 def _still_needed(notice: Notice, now: datetime) -> bool:
-    """Say whether letters of a notice are open, a reminder is still to come, or somebody looks into a leak of it."""
+    """Say whether a notice has pending letters, a waiting reminder or an open breach assessment."""
     looked = AuditLog.select().where(
         AuditLog.at > now - BREACH_EVIDENCE_KEPT,
         AuditLog.number == notice.id,
@@ -189,7 +186,7 @@ def _still_needed(notice: Notice, now: datetime) -> bool:
 
 
 def _close_and_summarize(notice: Notice, now: datetime) -> None:
-    """Close the readers' pages, then count for good: nothing can be answered in between. Repeatable."""
+    """Close the readers' pages, then summarize, so that no answer comes in between. Idempotent."""
     if not notice.purged_at:
         Notice.update(purged_at=now, serial=Notice.serial + 1).where(
             Notice.id == notice.id, Notice.purged_at.is_null()
@@ -209,7 +206,7 @@ def _delivery_ids(notice: Notice) -> list[int]:
 
 
 def _delete_deliveries(deliveries: list[int]) -> int:
-    """Delete some deliveries with everything that hangs on them: letters, answers, visits, cells, reports."""
+    """Delete deliveries with their letters, answers, visits and bounces."""
     if not deliveries:
         return 0
     with db.atomic():
@@ -219,7 +216,7 @@ def _delete_deliveries(deliveries: list[int]) -> int:
 
 
 def _old_drip_notices(border: datetime) -> list[tuple[Notice, int]]:
-    """Return the notices of steps with their last delivery from before a moment; a step stands for years."""
+    """Return drip notices with their last delivery before this time."""
     rows = (
         Letter.select(Letter.notice, fn.MAX(Letter.delivery))
         .join(Notice)
@@ -232,7 +229,7 @@ def _old_drip_notices(border: datetime) -> list[tuple[Notice, int]]:
 
 
 def _delete_drip_deliveries(notice: Notice, last: int) -> int:
-    """Delete deliveries of a step up to a number; who had it is kept, so that nobody gets it again."""
+    """Delete old deliveries of a drip step; keep who received it, so that it is not sent again."""
     mine = (Delivery.notice == notice) & (Delivery.id <= last)
     rows = list(Delivery.select().where(mine).order_by(Delivery.id).limit(CHUNK_SIZE))
     with db.atomic():
@@ -256,7 +253,7 @@ def _delete_rows(table: type[BaseModel], *conditions: Any) -> int:
 
 
 def _delete_left_memberships(border: datetime) -> int:
-    """Delete places that were left or refused before a moment, and people and children who then stand in no list."""
+    """Delete memberships left or refused before this time, and persons and children without any list."""
     old = Membership.select().where(~Membership.is_member, Membership.left_at < border)
     rows = list(old.order_by(Membership.id).limit(CHUNK_SIZE))
     people, children = {one.person_id for one in rows}, {one.child_id for one in rows if one.child_id}
@@ -273,10 +270,7 @@ def _delete_unlisted(table: type[BaseModel], numbers: Iterable[int], place: Fiel
 
 
 def _reserve_letter_ids(border: datetime, now: datetime) -> None:
-    """Keep the highest number of a letter in use: it stands in Message-IDs and return paths, and must not come again.
-
-    SQLite gives the number of a deleted last row to the next one.
-    """
+    """Keep the highest letter id in use: SQLite would reuse it, but Message-IDs and return paths hold it."""
     newest = Letter.select().order_by(Letter.id.desc()).first()
     if newest is not None and newest.made_at < border:
         moments = {"made_at": now, "next_attempt_at": now, "expires_at": now, "done_at": now}
@@ -284,7 +278,7 @@ def _reserve_letter_ids(border: datetime, now: datetime) -> None:
 
 
 def _delete_old_backups(now: datetime) -> None:
-    """Delete the copies that Kairan made by itself before great changes, once they are older than thirty days."""
+    """Delete automatic backups older than thirty days."""
     for path in (ground.current_config().data / "backups").glob("before-*.tar.gz"):
         with suppress(OSError):
             if path.stat().st_mtime < (now - PURGE_AFTER).timestamp():
