@@ -3,6 +3,7 @@
 Tables know no mail and no web, nor which engine keeps them: that is `database`, whose names stand here too.
 """
 
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from peewee import (
@@ -39,6 +40,11 @@ if TYPE_CHECKING:
         def tuples(self, as_tuple: bool = True) -> ModelSelect[Any]: ...
         def dicts(self, as_dict: bool = True) -> ModelSelect[Any]: ...
         def first(self, n: int = 1) -> M | None: ...
+
+
+def _check_state(states: type[StrEnum]) -> Check:
+    """Return the CHECK constraint of a column `state`."""
+    return Check(f"state IN ({','.join(repr(state.value) for state in states)})")
 
 
 class BaseModel(Model):
@@ -408,26 +414,28 @@ class AllowedSender(BaseModel):
 # ── 3 Notices ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+class NoticeState(StrEnum):
+    """States of a notice. `asked`: waits for approval; `dropped`: never sent; `standing`: a step of a drip series."""
+
+    DRAFT = "draft"
+    ASKED = "asked"
+    HELD = "held"
+    SCHEDULED = "scheduled"
+    SENDING = "sending"
+    PAUSED = "paused"
+    SENT = "sent"
+    STOPPED = "stopped"
+    WITHDRAWN = "withdrawn"
+    DROPPED = "dropped"
+    STANDING = "standing"
+
+
 class Notice(BaseModel):
     """One notice from draft to history. `state` moves only by `core.notices.workflow` and `core.delivery.lifecycle`.
 
     `form_key` makes a second submit of the same form find the first one. `fingerprint` and `expected` freeze what
     the check page showed. `serial` grows with every change, so that a poll can answer "nothing new".
     """
-
-    STATES = (
-        "draft",
-        "asked",
-        "held",
-        "scheduled",
-        "sending",
-        "paused",
-        "sent",
-        "stopped",
-        "withdrawn",
-        "dropped",
-        "standing",
-    )
 
     kind = CharField(default="notice")  # notice, step, individual (a letter to one person)
     out_of = ForeignKeyField(
@@ -436,7 +444,7 @@ class Notice(BaseModel):
     out_of_id: int | None
     drip_step = DeferredForeignKey("DripStep", null=True, backref="notices", on_delete="SET NULL")
     drip_step_id: int | None
-    state = CharField(default="draft", index=True)
+    state = CharField(default=NoticeState.DRAFT, index=True, constraints=[_check_state(NoticeState)])
     by = ForeignKeyField(User, null=True, on_delete="SET NULL")
     by_id: int | None
     by_name = CharField(default="")
@@ -711,11 +719,26 @@ class DeliveryMembership(BaseModel):
     class_name = CharField(default="")
 
 
+class LetterState(StrEnum):
+    """States of a letter. `deferred`: tried again later; `unknown`: the connection broke after the content was sent."""
+
+    WAITING = "waiting"
+    SENDING = "sending"
+    ACCEPTED = "accepted"
+    DEFERRED = "deferred"
+    REFUSED = "refused"
+    BOUNCED = "bounced"
+    SKIPPED = "skipped"
+    UNKNOWN = "unknown"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+
+
 class Letter(BaseModel):
     """One mail of one SMTP transaction: round n of a delivery, or a service letter without one.
 
-    States and their moves: `core.delivery.lifecycle.TRANSITIONS`. `handed_over_at` is set before the content goes to the server; a
-    letter whose sender died with it empty was surely not sent. `is_current` is false once a later round exists.
+    State changes: `core.delivery.lifecycle.TRANSITIONS`. `handed_over_at` is set before the content goes to the server.
+    If a worker died while it was empty, the letter was not sent. `is_current` is false once a later round exists.
     """
 
     notice = ForeignKeyField(Notice, null=True, backref="letters", on_delete="CASCADE")
@@ -732,7 +755,7 @@ class Letter(BaseModel):
     urgent = BooleanField(default=False)
     language = CharField(default="ja")
     payload = JsonField(default=dict)  # words of a service letter; secrets are cleared once it is accepted
-    state = CharField(default="waiting")
+    state = CharField(default=LetterState.WAITING, constraints=[_check_state(LetterState)])
     made_at = UtcMillisField(default=clock.now)
     next_attempt_at = UtcMillisField(default=clock.now)
     expires_at = UtcMillisField()

@@ -22,9 +22,9 @@ import clock
 import config as ground
 import models
 from cli import common
+from cli.work import open_worker
 from core import install, scheduler, schema
 from core.accounts import accounts
-from core.delivery import worker
 from core.imports import jobs
 from core.rollover import new_roster, year_end
 from database import db, open_database
@@ -298,7 +298,7 @@ def test_every_notice_and_reader_page_opens(administrator):
 
 def test_scheduler_and_worker_go_on_with_the_old_rows(upgraded):
     scheduler.run_due_jobs(clock.now())
-    sender = worker.open_worker()
+    sender = open_worker()
     sender.drain(lambda: False)
     sender.close()
     assert not Letter.select().where(Letter.state == "waiting", Letter.next_attempt_at <= clock.now()).exists()

@@ -16,7 +16,7 @@ from core.delivery import throttle
 from core.notifications.notify import notify_users
 from core.settings import load_settings
 from database import db
-from models import Bounce, Letter, Notice, ThrottleBucket, User
+from models import Bounce, Letter, LetterState, Notice, ThrottleBucket, User
 
 ALERT_VISIBLE_FOR = timedelta(days=1)
 ALERT_INTERVAL_S = 86400
@@ -56,7 +56,9 @@ def policy_rejections(now: datetime) -> list[PolicyRejection]:
 
 def _policy_refusals(now: datetime) -> Iterator[tuple[int, str, str]]:
     rows = Letter.select(Letter.id, Letter.domain, Letter.text).where(
-        Letter.state.in_(("refused", "bounced")), Letter.reason == "policy", Letter.done_at > now - ALERT_VISIBLE_FOR
+        Letter.state.in_((LetterState.REFUSED, LetterState.BOUNCED)),
+        Letter.reason == "policy",
+        Letter.done_at > now - ALERT_VISIBLE_FOR,
     )
     yield from rows.limit(1000).tuples()
 
@@ -85,7 +87,7 @@ def blocked_carriers(now: datetime, notice: Notice | None = None) -> list[Blocke
         .where(ThrottleBucket.why == CARRIER_BLOCK, ThrottleBucket.paused_until > now)
         .order_by(ThrottleBucket.name)
     )
-    waiting = (Letter.state.in_(("waiting", "deferred"))) & Letter.is_current
+    waiting = (Letter.state.in_((LetterState.WAITING, LetterState.DEFERRED))) & Letter.is_current
     if notice is not None:
         waiting &= Letter.notice == notice
     counts = dict(
@@ -104,7 +106,7 @@ def resume_carrier(domain: str, by: User, now: datetime) -> int:
         return 0
     with db.atomic():
         throttle.resume_bucket(domain)
-        waiting = Letter.state.in_(("waiting", "deferred")) & (Letter.domain == domain)
+        waiting = Letter.state.in_((LetterState.WAITING, LetterState.DEFERRED)) & (Letter.domain == domain)
         going = Letter.update(next_attempt_at=now).where(waiting).execute()
         audit.log_action(by, "carrier.resumed", detail={"letters": going})
     return going

@@ -15,33 +15,38 @@ from core.delivery import suppression
 from core.notifications.kinds import kinds_with_secrets
 from database import db, millis
 from i18n import N_
-from models import Delivery, Letter, Notice
+from models import Delivery, Letter, LetterState, Notice, NoticeState
 
-TRANSITIONS: dict[str, frozenset[str]] = {
-    "waiting": frozenset({"sending", "skipped", "cancelled", "expired"}),
-    "deferred": frozenset({"sending", "skipped", "cancelled", "expired"}),
-    "sending": frozenset({"accepted", "refused", "deferred", "skipped", "expired", "waiting", "unknown", "cancelled"}),
-    "unknown": frozenset({"waiting", "accepted", "bounced"}),
-    "accepted": frozenset({"bounced"}),
-    "refused": frozenset({"deferred"}),  # only when the carrier guard takes a whole run back
-    "skipped": frozenset(),
-    "bounced": frozenset(),
-    "expired": frozenset(),
-    "cancelled": frozenset(),
+TRANSITIONS: dict[LetterState, frozenset[LetterState]] = {
+    LetterState.WAITING: frozenset(
+        {LetterState.SENDING, LetterState.SKIPPED, LetterState.CANCELLED, LetterState.EXPIRED}
+    ),
+    LetterState.DEFERRED: frozenset(
+        {LetterState.SENDING, LetterState.SKIPPED, LetterState.CANCELLED, LetterState.EXPIRED}
+    ),
+    LetterState.SENDING: frozenset(LetterState) - {LetterState.SENDING, LetterState.BOUNCED},
+    LetterState.UNKNOWN: frozenset({LetterState.WAITING, LetterState.ACCEPTED, LetterState.BOUNCED}),
+    LetterState.ACCEPTED: frozenset({LetterState.BOUNCED}),
+    LetterState.REFUSED: frozenset({LetterState.DEFERRED}),  # when a paused carrier's letters are requeued
+    LetterState.SKIPPED: frozenset(),
+    LetterState.BOUNCED: frozenset(),
+    LetterState.EXPIRED: frozenset(),
+    LetterState.CANCELLED: frozenset(),
 }
-PENDING_STATES = ("waiting", "sending", "deferred")
-NEVER_SENT_STATES = ("cancelled", "skipped", "expired")
+QUEUED_STATES = (LetterState.WAITING, LetterState.DEFERRED)
+PENDING_STATES = (LetterState.WAITING, LetterState.SENDING, LetterState.DEFERRED)
+NEVER_SENT_STATES = (LetterState.CANCELLED, LetterState.SKIPPED, LetterState.EXPIRED)
 STATE_LABELS: dict[str, str] = {
-    "waiting": N_("Waiting"),
-    "sending": N_("Being handed over"),
-    "accepted": N_("Sent (whether it was read shows by the stamp)"),
-    "deferred": N_("Will be tried again"),
-    "refused": N_("Refused"),
-    "bounced": N_("Came back"),
-    "skipped": N_("Not sent"),
-    "unknown": N_("Not known whether it arrived"),
-    "expired": N_("Given up, too late to be useful"),
-    "cancelled": N_("Stopped before it left"),
+    LetterState.WAITING: N_("Waiting"),
+    LetterState.SENDING: N_("Being handed over"),
+    LetterState.ACCEPTED: N_("Sent (whether it was read shows by the stamp)"),
+    LetterState.DEFERRED: N_("Will be tried again"),
+    LetterState.REFUSED: N_("Refused"),
+    LetterState.BOUNCED: N_("Came back"),
+    LetterState.SKIPPED: N_("Not sent"),
+    LetterState.UNKNOWN: N_("Not known whether it arrived"),
+    LetterState.EXPIRED: N_("Given up, too late to be useful"),
+    LetterState.CANCELLED: N_("Stopped before it left"),
 }
 REASON_LABELS: dict[str, str] = {
     "address": N_("This address cannot be written to; please correct it."),
@@ -68,24 +73,24 @@ _UNSENT_REMINDER_SQL = SQL("(is_current AND round > 1 AND state IN ('cancelled',
 def recover_orphans(is_dead: Callable[[str], bool], boot: str, now: datetime) -> int:
     """Recover the letters of dead workers: not handed over in this boot → waiting, else → unknown. Return how many."""
     recovered = 0
-    owners = [row.owner for row in Letter.select(Letter.owner).where(Letter.state == "sending").distinct()]
+    owners = [row.owner for row in Letter.select(Letter.owner).where(Letter.state == LetterState.SENDING).distinct()]
     for owner in owners:
         if not is_dead(owner):
             continue
         with db.atomic():
-            orphans = (Letter.owner == owner) & (Letter.state == "sending")
+            orphans = (Letter.owner == owner) & (Letter.state == LetterState.SENDING)
             unsent = orphans & Letter.handed_over_at.is_null() & (Letter.boot == boot)
-            recovered += Letter.update(state="waiting", owner="", next_attempt_at=now).where(unsent).execute()
-            recovered += Letter.update(state="unknown", done_at=now).where(orphans).execute()
+            recovered += Letter.update(state=LetterState.WAITING, owner="", next_attempt_at=now).where(unsent).execute()
+            recovered += Letter.update(state=LetterState.UNKNOWN, done_at=now).where(orphans).execute()
             _resend_unknown_urgent(now)
     return recovered
 
 
 def _resend_unknown_urgent(now: datetime) -> None:
     """Send urgent letters of unknown outcome a second time, once each; the page shows it."""
-    active = Notice.select(Notice.id).where(Notice.state.in_(("sending", "paused")))
-    Letter.update(state="waiting", auto_resent=True, owner="", next_attempt_at=now).where(
-        Letter.state == "unknown",
+    active = Notice.select(Notice.id).where(Notice.state.in_((NoticeState.SENDING, NoticeState.PAUSED)))
+    Letter.update(state=LetterState.WAITING, auto_resent=True, owner="", next_attempt_at=now).where(
+        Letter.state == LetterState.UNKNOWN,
         Letter.is_current == True,
         Letter.urgent == True,
         Letter.auto_resent == False,
@@ -97,8 +102,8 @@ def _resend_unknown_urgent(now: datetime) -> None:
 def mark_unknown(number: int, owner: str, now: datetime) -> None:
     """Record that the connection broke after the content was handed over: the outcome is unknown."""
     with db.atomic():
-        Letter.update(state="unknown", done_at=now).where(
-            Letter.id == number, Letter.owner == owner, Letter.state == "sending"
+        Letter.update(state=LetterState.UNKNOWN, done_at=now).where(
+            Letter.id == number, Letter.owner == owner, Letter.state == LetterState.SENDING
         ).execute()
         _resend_unknown_urgent(now)
 
@@ -123,7 +128,7 @@ def expire_letters(now: datetime) -> int:
     with db.atomic():
         deferred = list(Letter.select().where(late, Letter.person.is_null(False), Letter.code.between(400, 499)))
         Letter.update(payload={}).where(late, Letter.kind.in_(kinds_with_secrets())).execute()
-        expired: int = Letter.update(state="expired", reason="expired", done_at=now).where(late).execute()
+        expired: int = Letter.update(state=LetterState.EXPIRED, reason="expired", done_at=now).where(late).execute()
         suppression.record_expired(deferred, now)
     return expired
 
@@ -136,14 +141,16 @@ def finish_notices(now: datetime) -> int:
         Letter.state.in_(PENDING_STATES),
         Letter.delivery.is_null(False),
     )
-    finished = Notice.select(Notice.id).where(Notice.state == "sending", ~fn.EXISTS(pending))
+    finished = Notice.select(Notice.id).where(Notice.state == NoticeState.SENDING, ~fn.EXISTS(pending))
     if not (numbers := [notice.id for notice in finished]):
         return 0
-    state = Case(None, [(Notice.stopped_at.is_null(), "sent")], "stopped")  # a reminder leaves a stopped notice stopped
+    state = Case(
+        None, [(Notice.stopped_at.is_null(), NoticeState.SENT)], NoticeState.STOPPED
+    )  # a reminder leaves a stopped notice stopped
     finished_at = fn.COALESCE(Notice.finished_at, millis(now))
     changed: int = (
         Notice.update(state=state, finished_at=finished_at, updated_at=now, serial=Notice.serial + 1)
-        .where(Notice.id.in_(numbers), Notice.state == "sending", ~fn.EXISTS(pending))
+        .where(Notice.id.in_(numbers), Notice.state == NoticeState.SENDING, ~fn.EXISTS(pending))
         .execute()
     )
     return changed
@@ -151,21 +158,23 @@ def finish_notices(now: datetime) -> int:
 
 def hold_notice(notice: Notice, reason: str, now: datetime) -> None:
     """Hold a notice for a decision of its organizer."""
-    holdable = Notice.state.in_(("held", "scheduled", "paused"))
-    changes = {"state": "held", "hold_reason": reason, "updated_at": now, "serial": Notice.serial + 1}
+    holdable = Notice.state.in_((NoticeState.HELD, NoticeState.SCHEDULED, NoticeState.PAUSED))
+    changes = {"state": NoticeState.HELD, "hold_reason": reason, "updated_at": now, "serial": Notice.serial + 1}
     if Notice.update(**changes).where(Notice.id == notice.id, holdable).execute():
         audit.log_action(None, f"notice.held_{reason}", notice.id)
 
 
 def cancel_requeued_letters(now: datetime) -> int:
     """Cancel letters that a worker requeued after their notice or reminder was stopped or withdrawn; return how many."""
-    ended = Notice.select(Notice.id).where(Notice.state.in_(("stopped", "withdrawn", "sent")))
+    ended = Notice.select(Notice.id).where(
+        Notice.state.in_((NoticeState.STOPPED, NoticeState.WITHDRAWN, NoticeState.SENT))
+    )
     of_ended = (Letter.notice_id + 0).in_(ended)  # the sum keeps SQLite from reading all letters of these notices
     requeued = Letter.select(Letter.id).where(_QUEUED_SQL, of_ended, Letter.delivery.is_null(False))
     if not (numbers := [letter.id for letter in requeued]):
         return 0
-    queued = Letter.id.in_(numbers) & Letter.state.in_(("waiting", "deferred")) & Letter.notice.in_(ended)
-    cancelled: int = Letter.update(state="cancelled", done_at=now).where(queued).execute()
+    queued = Letter.id.in_(numbers) & Letter.state.in_(QUEUED_STATES) & Letter.notice.in_(ended)
+    cancelled: int = Letter.update(state=LetterState.CANCELLED, done_at=now).where(queued).execute()
     return cancelled
 
 

@@ -10,7 +10,7 @@ from peewee import fn
 
 from core.delivery.lifecycle import hold_notice
 from database import db, millis
-from models import Notice
+from models import Notice, NoticeState
 
 
 def pause_notices(reason: str, now: datetime) -> None:
@@ -20,8 +20,8 @@ def pause_notices(reason: str, now: datetime) -> None:
     connections and closes them again and again counts as an outage, too.
     """
     since = fn.COALESCE(Notice.paused_at, millis(now))
-    Notice.update(state="paused", pause_reason=reason, paused_at=since, serial=Notice.serial + 1).where(
-        Notice.state == "sending"
+    Notice.update(state=NoticeState.PAUSED, pause_reason=reason, paused_at=since, serial=Notice.serial + 1).where(
+        Notice.state == NoticeState.SENDING
     ).execute()
 
 
@@ -29,22 +29,22 @@ def resume_notices(now: datetime, late_s: int) -> None:
     """Resume the paused notices; hold those that were paused for too long."""
     with db.atomic():
         hold_overdue_paused(now, late_s)
-        Notice.update(state="sending", pause_reason="", serial=Notice.serial + 1).where(
-            Notice.state == "paused"
+        Notice.update(state=NoticeState.SENDING, pause_reason="", serial=Notice.serial + 1).where(
+            Notice.state == NoticeState.PAUSED
         ).execute()
 
 
 def hold_overdue_paused(now: datetime, late_s: int) -> None:
     """Hold notices that an outage has delayed for too long (decision 8)."""
     oldest = now - timedelta(seconds=late_s)
-    for notice in list(Notice.select().where(Notice.state == "paused", Notice.paused_at < oldest)):
+    for notice in list(Notice.select().where(Notice.state == NoticeState.PAUSED, Notice.paused_at < oldest)):
         hold_notice(notice, "late", now)
 
 
 def clear_outage() -> None:
     """Note that letters get through again."""
-    Notice.update(paused_at=None).where(Notice.state == "sending", Notice.paused_at.is_null(False)).execute()
+    Notice.update(paused_at=None).where(Notice.state == NoticeState.SENDING, Notice.paused_at.is_null(False)).execute()
 
 
 def has_paused_notices() -> bool:
-    return Notice.select().where(Notice.state == "paused").exists()
+    return Notice.select().where(Notice.state == NoticeState.PAUSED).exists()

@@ -14,7 +14,7 @@ from core.delivery import throttle
 from core.settings import Settings
 from database import bulk_insert, claim_letters, db, due_letters
 from mail import address as addresses
-from models import DELIVERABLE_STATES, Delivery, DeliveryMembership, Letter, Membership, Notice, Person
+from models import DELIVERABLE_STATES, Delivery, DeliveryMembership, Letter, LetterState, Membership, Notice, Person
 
 RETRY_DELAYS_MIN = (1, 5, 15, 60, 240)
 BATCH_SIZE = 100
@@ -101,7 +101,7 @@ class QueuedMessage:
 
 def load_claimed(numbers: list[int], owner: str) -> list[QueuedMessage]:
     """Return the letters that this owner still has claimed, in the order of `numbers`."""
-    rows = _select_messages(Letter.id.in_(numbers), Letter.owner == owner, Letter.state == "sending")
+    rows = _select_messages(Letter.id.in_(numbers), Letter.owner == owner, Letter.state == LetterState.SENDING)
     claimed = {message.id: message for message in rows}
     return [claimed[number] for number in numbers if number in claimed]
 

@@ -15,7 +15,7 @@ from core.delivery import alerts, suppression, throttle
 from core.delivery.queue import QueuedMessage
 from mail.bounce.verdict import judge_smtp_reply
 from mail.smtp import SmtpReply
-from models import Letter, Notice, Person
+from models import Letter, LetterState, Notice, Person
 
 BLOCK_SHARE_DIVISOR = 5  # a fifth
 BLOCK_MIN_REFUSALS = 5
@@ -26,18 +26,18 @@ BLOCK_PAUSE = timedelta(hours=1)
 class SmtpResult:
     """State and reason of a letter after a server's answer."""
 
-    state: str
+    state: LetterState
     reason: str = ""
 
 
 def classify_reply(reply: SmtpReply, domain: str) -> SmtpResult:
     """Say what becomes of a letter. A temporary answer, a full mailbox: tried again as long as it is useful."""
     if reply.accepted:
-        return SmtpResult("accepted")
+        return SmtpResult(LetterState.ACCEPTED)
     found = judge_smtp_reply(reply, domain)
     if reply.deferred or found.kind == "full":
-        return SmtpResult("deferred", found.kind)
-    return SmtpResult("refused", found.kind)
+        return SmtpResult(LetterState.DEFERRED, found.kind)
+    return SmtpResult(LetterState.REFUSED, found.kind)
 
 
 def record_refusal(letter: Letter, reason: str, now: datetime, subject_of: Callable[[Notice], str]) -> bool:
@@ -72,14 +72,14 @@ def is_carrier_blocking(letter: Letter, now: datetime) -> bool:
         return False
     if throttle.pause_reason(letter.domain, now) == alerts.CARRIER_BLOCK:
         return True
-    refused = fn.SUM(Letter.state.in_(("refused", "bounced")).cast("integer"))
+    refused = fn.SUM(Letter.state.in_((LetterState.REFUSED, LetterState.BOUNCED)).cast("integer"))
     done, no = (
         Letter.select(fn.COUNT(Letter.id), refused)
         .where(
             Letter.notice == letter.notice_id,
             Letter.is_current == True,
             Letter.domain == letter.domain,
-            Letter.state.in_(("accepted", "refused", "bounced")),
+            Letter.state.in_((LetterState.ACCEPTED, LetterState.REFUSED, LetterState.BOUNCED)),
         )
         .tuples()
         .get()
@@ -93,12 +93,12 @@ def pause_carrier_and_requeue(letter: Letter, now: datetime, subject_of: Callabl
     throttle.pause_bucket(letter.domain, until, alerts.CARRIER_BLOCK, now)
     there = (Letter.notice == letter.notice_id) & (Letter.domain == letter.domain)
     same = (
-        there & (Letter.state == "refused") & (Letter.is_current == True)
+        there & (Letter.state == LetterState.REFUSED) & (Letter.is_current == True)
     )  # what came back after it was taken stays back
-    people = Letter.select(Letter.person).where(there & Letter.state.in_(("refused", "bounced")))
+    people = Letter.select(Letter.person).where(there & Letter.state.in_((LetterState.REFUSED, LetterState.BOUNCED)))
     Person.update(address_state="fine", address_reason="", address_state_at=None, address_state_notice_id=None).where(
         Person.id.in_(people), Person.address_state_notice_id == letter.notice_id
     ).execute()
-    Letter.update(state="deferred", next_attempt_at=until, reason="temporary", owner="").where(same).execute()
+    Letter.update(state=LetterState.DEFERRED, next_attempt_at=until, reason="temporary", owner="").where(same).execute()
     audit.log_action(None, "carrier.paused", letter.notice_id)
     alerts.notify_carrier_blocked(letter, now, subject_of)

@@ -14,7 +14,7 @@ import clock
 from core import audit, rate_limits
 from core.delivery import alerts
 from mail.bounce.verdict import reason_from_text
-from models import Bounce, Delivery, Letter, Membership, PageView, Person
+from models import Bounce, Delivery, Letter, LetterState, Membership, PageView, Person
 
 IMMEDIATE_RULES: dict[str, tuple[str, tuple[str, ...]]] = {
     "unknown_user": ("bounced", ("fine", "refusing")),
@@ -105,7 +105,9 @@ def has_repeated_unknown_user(person: int, address: str, now: datetime) -> bool:
     came_back = (
         Bounce.select(Bounce.letter).join(Letter).where(here, Bounce.kind == "doubtful", Bounce.at > since).tuples()
     )
-    late = Letter.select().where(here, Letter.state == "expired", Letter.code.between(400, 499), Letter.done_at > since)
+    late = Letter.select().where(
+        here, Letter.state == LetterState.EXPIRED, Letter.code.between(400, 499), Letter.done_at > since
+    )
     return (
         len({number for (number,) in came_back} | {one.id for one in late if _is_temporary_unknown_user(one)})
         >= MIN_UNKNOWN_USER_4XX
@@ -131,12 +133,12 @@ def _bounced_days(person: int, address: str, since: datetime) -> dict[int, date]
 
 def _refused_days(person: int, address: str, since: datetime) -> dict[int, date]:
     """Return the letters that a server refused, or put off until they were no longer useful."""
-    put_off = (Letter.state == "expired") & Letter.code.between(400, 599)
+    put_off = (Letter.state == LetterState.EXPIRED) & Letter.code.between(400, 599)
     rows = Letter.select(Letter.id, Letter.done_at).where(
         Letter.person == person,
         Letter.address == address,
         Letter.done_at > since,
-        ((Letter.state == "refused") & Letter.reason.in_(COUNTED_KINDS)) | put_off,
+        ((Letter.state == LetterState.REFUSED) & Letter.reason.in_(COUNTED_KINDS)) | put_off,
     )
     return {row.id: clock.to_local(row.done_at).date() for row in rows}
 

@@ -25,7 +25,7 @@ from mail import address as addresses
 from mail.dkim_signer import DkimSigner
 from mail.server_urls import SmtpServer
 from mail.smtp import OutcomeUnknown, SmtpConnection, SmtpReply, Unreachable, rcpt_address
-from models import Letter, Notice
+from models import Letter, LetterState, Notice
 
 if TYPE_CHECKING:
     from mail.dev_smtp import DevSmtpServer
@@ -244,7 +244,7 @@ class SmtpWorker:
         skipped = {**self._hooks.unneeded_letters(numbers, now), **queue.recheck_claimed(numbers, now)}
         with db.atomic():
             for number, reason in skipped.items():
-                state = "expired" if reason == "expired" else "skipped"
+                state = LetterState.EXPIRED if reason == "expired" else LetterState.SKIPPED
                 self._record_state(number, state, reason=reason, counted=False)
         return [letter for letter in queue.load_claimed(numbers, self.lock.name) if letter.id not in skipped]
 
@@ -266,10 +266,10 @@ class SmtpWorker:
                 raise Unreachable("", "broken") from unknown
             return False
         except addresses.BadAddress:
-            self._record_state(letter.id, "refused", reason="address")
+            self._record_state(letter.id, LetterState.REFUSED, reason="address")
             return False
         except _RenderError:
-            self._record_state(letter.id, "deferred", reason="other", wait_s=RENDER_ERROR_RETRY_S)
+            self._record_state(letter.id, LetterState.DEFERRED, reason="other", wait_s=RENDER_ERROR_RETRY_S)
             return False
         self._unknown_in_a_row = 0
         self._on_connection_ok()
@@ -298,7 +298,7 @@ class SmtpWorker:
         """Commit the reply, its consequences and the handing over of the following letter."""
         now = clock.now()
         result = smtp_results.classify_reply(reply, letter.domain)
-        retry_at = queue.next_retry_at(letter.attempts, now) if result.state == "deferred" else now
+        retry_at = queue.next_retry_at(letter.attempts, now) if result.state == LetterState.DEFERRED else now
         with db.atomic():
             record_result(
                 letter.id,
@@ -311,18 +311,18 @@ class SmtpWorker:
                 text=reply.text,
                 reason=result.reason,
             )
-            if result.state == "accepted":
+            if result.state == LetterState.ACCEPTED:
                 smtp_results.record_acceptance(letter, bare, now)
-            elif result.state == "refused":
+            elif result.state == LetterState.REFUSED:
                 row = Letter.get_by_id(letter.id)
                 if smtp_results.record_refusal(row, result.reason, now, self._hooks.subject_of):
                     self._blocked_domains.add(letter.domain)
-            if letter.delivery_id is None and result.state != "deferred":
+            if letter.delivery_id is None and result.state != LetterState.DEFERRED:
                 clear_secrets(letter.id)
             return following is not None and mark_handed_over(following.id, self.lock.name, now)
 
     def _record_state(
-        self, number: int, state: str, *, reason: str = "", counted: bool = True, wait_s: float = 0
+        self, number: int, state: LetterState, *, reason: str = "", counted: bool = True, wait_s: float = 0
     ) -> None:
         now = clock.now()
         retry_at = now + timedelta(seconds=wait_s)
@@ -332,7 +332,7 @@ class SmtpWorker:
         """Return claimed letters to the queue without counting an attempt. No server has them."""
         with db.atomic():
             for letter in letters:
-                self._record_state(letter.id, "waiting", counted=False, wait_s=wait_s)
+                self._record_state(letter.id, LetterState.WAITING, counted=False, wait_s=wait_s)
 
     # ── connection and signature ──
 

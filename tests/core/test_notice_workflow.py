@@ -6,11 +6,11 @@ import clock
 from core.errors import AlreadySent, AudienceChanged, MissingFields, NotADraft, TimeInPast, WrongLetterCount
 from core.notices import approval, author_copy, drafts, start, workflow
 from core.notices.audience import resolve_audience
-from models import AuditLog, Letter, Membership, Notice, Target
+from models import AuditLog, Letter, Membership, Notice, NoticeState, Target
 from tests import smarthost
 from tests.smarthost import at_once, confirmed, fresh, later, put, states, written
 
-ALL_STATES = Notice.STATES
+ALL_STATES = tuple(NoticeState)
 
 
 @pytest.fixture
