@@ -10,7 +10,7 @@ from config import current_config
 from core import scheduler
 from core.delivery.worker import NoticeHooks, SmtpWorker
 from core.notices.merge_fields import display_subject
-from core.notices.reminder_recipients import unneeded_letters
+from core.notices.reminders import unneeded_letters
 from core.notices.rendering import RenderCache
 
 HOOKS = NoticeHooks(RenderCache, unneeded_letters, display_subject, scheduler.run_due_jobs)

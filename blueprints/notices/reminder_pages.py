@@ -13,7 +13,7 @@ from blueprints.notices import bp
 from blueprints.notices.control import run_and_flash
 from core.errors import DomainError, WrongLetterCount
 from core.notices import merge_fields, reminders, rendering
-from core.notices.reminder_recipients import find_recipients
+from core.notices.reminders import find_recipients
 from core.permissions import target_lists
 from core.reports import notice_list
 from core.settings import load_settings

@@ -13,7 +13,7 @@ import web
 from blueprints.notices import bp
 from blueprints.notices.draft_access import flash_already_sent, get_draft_or_redirect
 from core.errors import NotADraft
-from core.notices import digest_settings, drafts
+from core.notices import drafts, tracking_options
 from i18n import N_
 from models import Notice
 
@@ -23,17 +23,17 @@ class TrackingForm(web.Form):
 
     track_opens = BooleanField(N_("Count openings"))
     track_clicks = BooleanField(N_("Count opened links"))
-    read = SelectField(digest_settings.EVENT_KINDS["read"])
-    answer = SelectField(digest_settings.EVENT_KINDS["answer"])
-    open = SelectField(digest_settings.EVENT_KINDS["open"])
-    reopen = SelectField(digest_settings.EVENT_KINDS["reopen"])
-    click = SelectField(digest_settings.EVENT_KINDS["click"])
+    read = SelectField(tracking_options.EVENT_KINDS["read"])
+    answer = SelectField(tracking_options.EVENT_KINDS["answer"])
+    open = SelectField(tracking_options.EVENT_KINDS["open"])
+    reopen = SelectField(tracking_options.EVENT_KINDS["reopen"])
+    click = SelectField(tracking_options.EVENT_KINDS["click"])
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
-        for kind in digest_settings.EVENT_KINDS:
+        for kind in tracking_options.EVENT_KINDS:
             self[kind].choices = [
-                SelectChoice(name, web._(shown)) for name, shown in digest_settings.FREQUENCIES.items()
+                SelectChoice(name, web._(shown)) for name, shown in tracking_options.FREQUENCIES.items()
             ]
 
 
@@ -45,14 +45,14 @@ def edit_tracking(number: int) -> Any:
     filled = {
         "track_opens": notice.track_opens,
         "track_clicks": notice.track_clicks,
-        **digest_settings.digest_frequencies(notice),
+        **tracking_options.digest_frequencies(notice),
     }
     return _tracking_page(notice, TrackingForm(None, data=filled))
 
 
 def _tracking_page(notice: Notice, form: TrackingForm, status: int = 200) -> Any:
     return web.render_page(
-        "notices/tracking_options.html", status=status, notice=notice, form=form, KINDS=digest_settings.EVENT_KINDS
+        "notices/tracking_options.html", status=status, notice=notice, form=form, KINDS=tracking_options.EVENT_KINDS
     )
 
 
@@ -65,8 +65,8 @@ def save_tracking(number: int) -> Any:
         return _tracking_page(notice, form, 422)
     tells = {
         kind: form[kind].data
-        for kind in digest_settings.EVENT_KINDS
-        if form[kind].data != digest_settings.DEFAULT_FREQUENCY
+        for kind in tracking_options.EVENT_KINDS
+        if form[kind].data != tracking_options.DEFAULT_FREQUENCY
     }
     opens, clicks = form.track_opens.data, form.track_clicks.data
     try:

@@ -8,7 +8,7 @@ from flask import Response, redirect, request
 import clock
 from blueprints.public import bp
 from blueprints.public.views import closed_page, delivery_of_token, unknown_token_page, user_agent
-from core.notices import tracked_links
+from core.notices import tracking_options
 from core.responses import read_confirmations
 
 PIXEL = bytes.fromhex("47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002024401003b")
@@ -32,7 +32,7 @@ def click_link(token: str, number: int):
         return unknown_token_page(token)
     if read_confirmations.is_page_closed(delivery):
         return closed_page(delivery)
-    url = tracked_links.url_of_link(delivery.notice_id, number)
+    url = tracking_options.url_of_link(delivery.notice_id, number)
     if url is None:
         return unknown_token_page(token)
     read_confirmations.record_visit(

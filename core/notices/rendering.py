@@ -10,7 +10,7 @@ import clock
 import i18n
 from core.delivery.queue import QueuedMessage, load_message
 from core.display_names import given_name
-from core.notices import attachments, html_body, merge_fields, questions, tracked_links
+from core.notices import attachments, html_body, merge_fields, questions, tracking_options
 from core.notices.audience import Recipient, as_sent_by
 from core.notifications.kinds import KINDS
 from core.notifications.notify import render_message
@@ -71,7 +71,7 @@ def notice_form(
         asks=questions.letter_questions(notice, language),
         files=_file_lines(notice),
         image=notice.track_opens,
-        counted=tracked_links.tracked_urls(notice),
+        counted=tracking_options.tracked_urls(notice),
         enclosed=attachments.encoded_files(notice, clock.now()),
         footer=notice.footer,
         reply_to=notice.reply_address,

@@ -13,7 +13,7 @@ from peewee import JOIN, ModelSelect, fn
 from core import audit
 from core.delivery.lifecycle import hold_notice
 from core.delivery.queue import NewLetter, enqueue
-from core.notices import digest_settings, reminders, tracked_links
+from core.notices import reminders, tracking_options
 from core.notices.audience import Audience, Recipient, resolve_audience
 from core.settings import Settings, load_settings
 from database import bulk_insert, db
@@ -75,8 +75,8 @@ def _start_sending(notice: Notice, now: datetime, settings: Settings) -> bool:
     if not started:
         return False
     create_deliveries(notice, audience, now)
-    tracked_links.store_links(notice)
-    digest_settings.create_subscriptions(notice, now)
+    tracking_options.store_links(notice)
+    tracking_options.create_subscriptions(notice, now)
     reminders.plan_next_reminder(notice, now)
     reminders.plan_deadline_reminder(notice, now)
     for number in filter(None, (notice.correction_of_id, notice.follow_up_to_id)):

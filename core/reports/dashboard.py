@@ -17,7 +17,7 @@ from core.delivery import alerts
 from core.household_reads import HouseholdCount
 from core.members import unsubscribe
 from core.notices import drip as steps_after
-from core.notices.reminder_recipients import find_recipients
+from core.notices.reminders import find_recipients
 from core.permissions import Permissions
 from core.reports import notice_list, progress, summaries
 from core.reports.notice_list import NoticeRow

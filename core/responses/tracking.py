@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from peewee import fn
 
 import clock
-from core.notices import tracked_links
+from core.notices import tracking_options
 from models import Delivery, Letter, Notice, PageView
 
 VISIT_RETENTION = timedelta(days=90)
@@ -120,7 +120,7 @@ def count_opens_and_clicks(notice: Notice) -> TrackingStats:
     for event in happened:
         seen[event.page][event.delivery].add(event.by)
     pictures = list(seen.pop("o", {}).values())
-    urls = tracked_links.tracked_urls(notice)
+    urls = tracking_options.tracked_urls(notice)
     clicks = tuple(_link_clicks(url, seen.get(f"c{number}", {})) for number, url in enumerate(urls, 1))
     people = {one for page in seen.values() for one, by in page.items() if "reader" in by}
     taken = (Letter.notice == notice) & (Letter.is_current == True) & (Letter.state == "accepted")

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 import clock
-from core.notices import digest_settings
+from core.notices import tracking_options
 from core.notices.rendering import service_form
 from core.reports import digests
 from core.settings import load_settings
@@ -24,7 +24,7 @@ def on_tuesday():
 def send(school, begin: bool = True, **options):
     sent = cast_notices.send([school.lists["1-1"]], by=school.users["花子"], at=TUESDAY, track_opens=True, **options)
     if begin:
-        digest_settings.create_subscriptions(sent.notice, TUESDAY)
+        tracking_options.create_subscriptions(sent.notice, TUESDAY)
     return sent
 
 
@@ -103,10 +103,10 @@ def test_nothing_to_tell_no_letter(school):
 def test_a_simulated_month_with_each_timing(school, timing, expected):
     """D-33: a read every fifth day; the hour, the next morning, the next Monday, the first."""
     sent = send(school, begin=False)
-    Notice.update(digest_settings={kind: timing for kind in digest_settings.EVENT_KINDS}).where(
+    Notice.update(digest_settings={kind: timing for kind in tracking_options.EVENT_KINDS}).where(
         Notice.id == sent.notice.id
     ).execute()
-    digest_settings.create_subscriptions(Notice.get_by_id(sent.notice.id), TUESDAY)
+    tracking_options.create_subscriptions(Notice.get_by_id(sent.notice.id), TUESDAY)
     names = list(sent.deliveries)
     reads = {2: names[0], 4: names[1], 6: names[2], 8: names[3], 10: names[4]}
     for hour in range(24 * 25):
@@ -173,7 +173,7 @@ def test_each_person_in_charge_is_told_of_the_own_members_only(school):
     sent = send(school, begin=False)
     mine = sent.deliveries["青山 美咲"]
     Delivery.update(in_charge=school.users["送る子"]).where(Delivery.id == mine.id).execute()
-    digest_settings.create_subscriptions(sent.notice, TUESDAY)
+    tracking_options.create_subscriptions(sent.notice, TUESDAY)
     for name in ("青山 美咲", "青山 健太", "石川 直樹"):
         read(sent, name, TUESDAY + timedelta(minutes=5))
     assert digests.send_due_digests(tuesdays(8, 1)) == 2
@@ -192,5 +192,5 @@ def test_who_left_or_has_no_address_is_not_told(school):
 
 def test_what_cannot_come_back_is_not_noted(school):
     sent = cast_notices.send([school.lists["1-1"]], by=school.users["花子"], at=TUESDAY, read_confirmation=False)
-    digest_settings.create_subscriptions(sent.notice, TUESDAY)
+    tracking_options.create_subscriptions(sent.notice, TUESDAY)
     assert DigestSubscription.select().count() == 0

@@ -23,7 +23,7 @@ from core.notices import (
     related_notices,
     rendering,
     templates,
-    tracked_links,
+    tracking_options,
 )
 from core.notices.file_types import UnfitFile
 from core.responses import read_confirmations
@@ -276,7 +276,7 @@ def test_a_text_letter_stays_text_alone(school):
 def test_links_are_counted_by_their_words(draft):
     drafts.save_draft(draft, track_clicks=True, now=NOW)
     draft = Notice.get_by_id(draft.id)
-    assert tracked_links.tracked_urls(draft) == ("https://school.example/a",)
+    assert tracking_options.tracked_urls(draft) == ("https://school.example/a",)
     shown = first_letter(draft)
     assert "/c/" in shown.html and ">くわしく</a>" in shown.html and "https://school.example/a" not in shown.html
     assert "https://school.example/a" in shown.text

@@ -8,7 +8,7 @@ import pytest
 import clock
 from core import household_reads
 from core.delivery import queue
-from core.notices import audience, drafts, reminder_recipients, rendering, start
+from core.notices import audience, drafts, reminders, rendering, start
 from core.notices.audience import resolve_audience
 from core.reports import board, dashboard
 from core.responses import read_confirmations
@@ -188,7 +188,7 @@ def test_each_child_has_a_stamp_of_its_own(school, twins, differs):
     counted = dashboard.count_households([notice.id], None)[notice.id]
     assert (counted.households, counted.read) == (len(drawn.units), 1)
     Letter.update(state="accepted").where(Letter.notice == notice).execute()
-    reminded = {one.delivery_id for one in reminder_recipients.find_recipients(notice, clock.now())}
+    reminded = {one.delivery_id for one in reminders.find_recipients(notice, clock.now())}
     of_the_twins = {one.id: one.child_name for one in Delivery.select().where(Delivery.person.in_([twins, mother]))}
     assert [of_the_twins[number] for number in sorted(reminded & of_the_twins.keys())] == ["石川 葵"] * 2
 

@@ -8,7 +8,7 @@ import clock
 from core.delivery import lifecycle
 from core.errors import NoRecipientsLeft, NotADraft, ReminderPending, SendingStarted
 from core.notices import related_notices, reminders, rendering, start, workflow
-from core.notices.reminder_recipients import find_recipients
+from core.notices.reminders import find_recipients
 from core.responses import phone_marks, read_confirmations
 from core.settings import load_settings
 from database import db

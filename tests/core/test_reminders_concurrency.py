@@ -8,7 +8,7 @@ import pytest
 import clock
 from core.errors import WrongLetterCount
 from core.notices import audience, author_copy, reminders, rendering
-from core.notices.reminder_recipients import find_recipients
+from core.notices.reminders import find_recipients
 from core.settings import load_settings
 from models import Delivery, Letter, Reminder
 from tests import cast_notices

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 import clock
-from core.notices import questions, tracked_links
+from core.notices import questions, tracking_options
 from core.permissions import permissions_of
 from core.reports import stats
 from core.responses import answers, phone_marks
@@ -130,7 +130,7 @@ def counted(school, **options):
     """Send a notice of which readers, a proxy, a scanner and a program that loads ahead fetched something."""
     at = clock.now() - timedelta(hours=5)
     made = cast_notices.send([school.lists["whole"]], by=school.users["守"], at=at, **options)
-    tracked_links.store_links(made.notice)
+    tracking_options.store_links(made.notice)
     for name, page, minutes, agent in (
         ("青山 健太", "o", 7, PHONE),
         ("青山 健太", "o", 90, PHONE),

@@ -6,7 +6,7 @@ import pytest
 
 import clock
 from cli.work import open_worker
-from core.notices import approval, drafts, rendering, tracked_links
+from core.notices import approval, drafts, rendering, tracking_options
 from core.notices.audience import resolve_audience
 from core.notices.start import start_due_notices
 from core.responses import tracking
@@ -25,7 +25,7 @@ def sent(school):
     made = cast_notices.send(
         [school.lists["1-1"]], by=school.users["花子"], text=TEXT, track_opens=True, track_clicks=True
     )
-    tracked_links.store_links(made.notice)
+    tracking_options.store_links(made.notice)
     return made
 
 
@@ -94,7 +94,7 @@ def test_addresses_are_kept_at_sending(school):
 
 
 def test_an_address_made_of_a_merge_field_is_a_readers_own(school):
-    assert tracked_links.urls_in_text("https://a.example/{{氏名}} https://b.example/x https://b.example/x") == (
+    assert tracking_options.urls_in_text("https://a.example/{{氏名}} https://b.example/x https://b.example/x") == (
         "https://a.example/",
         "https://b.example/x",
     )

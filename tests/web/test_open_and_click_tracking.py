@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 import clock
-from core.notices import tracked_links
+from core.notices import tracking_options
 from core.responses import read_confirmations, tracking
 from models import Delivery, Notice, PageView
 from tests import cast_notices
@@ -19,7 +19,7 @@ def sent(school):
     made = cast_notices.send(
         [school.lists["1-1"]], by=school.users["花子"], text=TEXT, track_opens=True, track_clicks=True
     )
-    tracked_links.store_links(made.notice)
+    tracking_options.store_links(made.notice)
     return made
 
 
