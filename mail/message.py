@@ -308,7 +308,6 @@ class ParsedMessage:
     from_name: str
     subject: str
     text: str = field(repr=False)
-    has_html: bool
     attachments: tuple[MailAttachment, ...]
     message_id: str
     in_reply_to: tuple[str, ...]
@@ -330,11 +329,6 @@ class ParsedMessage:
         """Return the one address in the one From field; "" if there are none or more, so nobody is to be trusted."""
         return self.from_addresses[0] if self.from_fields == 1 and len(self.from_addresses) == 1 else ""
 
-    @property
-    def is_blank(self) -> bool:
-        """Tell whether nobody wrote anything: no text but perhaps a signature, no file."""
-        return not self.attachments and not strip_quotes_and_signature(self.text).strip()
-
 
 def parse_message(raw: bytes, limit: int = MAX_BYTES) -> ParsedMessage:
     """Read a mail. limit: octets of it that are looked at. Never raises."""
@@ -348,7 +342,6 @@ def parse_message(raw: bytes, limit: int = MAX_BYTES) -> ParsedMessage:
         from_name=boxes[0].name if boxes else _name_without_address(senders),
         subject=_header_text(root.raw("subject")),
         text=best_text(root),
-        has_html=any(part.kind == "text/html" for part in _parts_outside_messages(root)),
         attachments=tuple(_attachments(root)),
         message_id=next(iter(_ids(root, "message-id")), root.field("message-id")[:500]),
         in_reply_to=_ids(root, "in-reply-to"),
@@ -464,58 +457,3 @@ def _leaves_of_text(part: MimePart) -> Iterator[MimePart]:
 def _size(part: MimePart) -> int:
     """Return the size of a file; of a mail inside this mail, of what is left of it after reading."""
     return sum(len(child.content()) for child in part.walk())
-
-
-# ── what the writer added ────────────────────────────────────────────────────────────────────────────────────────
-
-_SIGNATURE = re.compile(
-    r"(?:-- ?|―{5,}|—{5,}|─{5,}|━{5,}|＿{5,}|_{10,}|-{10,}|={10,}|\*{10,}"
-    r"|(?=.{10})[-=*+~_]{2,}(?: [-=*+~_]{2,})*)$"
-)
-_PHONE_SIGNATURE = re.compile(
-    r"(?:sent from (?:my|outlook|yahoo|mail)\b.*|(?:get|download) outlook for .*|iPhoneから送信|私の\w+から送信"
-    r"|(?:\S{1,20} ?(?:から|より)(?:の)?送信(?:しています|されました)?)|(?:android|xperia|galaxy|aquos)\S*から送信)。?",
-    re.IGNORECASE,
-)
-_QUOTE_LINE = re.compile(r"\s{0,3}[>＞|｜]")
-_QUOTE_INTRO = re.compile(
-    r"(?:on .{5,200} wrote|.{0,200}(?:さん)?(?:は書きました|のメール|wrote|writes|のメッセージ).{0,3}"
-    r"|\d{4}年\d{1,2}月\d{1,2}日.{0,200}[:：]|\d{4}[/-]\d{1,2}[/-]\d{1,2}.{0,200}[<＜].{0,200}[:：])\s*[:：]?",
-    re.IGNORECASE,
-)
-_ORIGINAL = re.compile(
-    r"\s*(?:-{2,}\s*(?:original message|forwarded message|転送メッセージ|元のメッセージ)\s*-{2,}|_{20,}"
-    r"|[-*]*\s*元のメッセージ\s*[-*]*)\s*",
-    re.IGNORECASE,
-)
-
-
-def strip_quotes_and_signature(text: str) -> str:
-    """Return a mail's text without quoted mail and without signature."""
-    return strip_signature(strip_quotes(text))
-
-
-def strip_signature(text: str) -> str:
-    """Drop the signature: from the last line that marks one, if at most 12 lines follow, and the phone's own line."""
-    lines = text.rstrip().split("\n")
-    for number in range(max(0, len(lines) - 13), len(lines)):
-        if _SIGNATURE.fullmatch(lines[number].strip()[:200]) or lines[number].rstrip("\r") == "-- ":
-            return "\n".join(lines[:number]).rstrip()
-    while lines and (not lines[-1].strip() or _PHONE_SIGNATURE.fullmatch(lines[-1].strip()[:200])):
-        lines.pop()
-    return "\n".join(lines)
-
-
-def strip_quotes(text: str) -> str:
-    """Drop quoted lines and the line that introduces them, and everything behind "Original Message"."""
-    kept: list[str] = []
-    for line in text.split("\n"):
-        if _ORIGINAL.fullmatch(line[:200]):
-            break
-        if not _QUOTE_LINE.match(line):
-            kept.append(line)
-        elif kept and _QUOTE_INTRO.fullmatch(kept[-1].strip()[:400]):
-            kept.pop()
-    while kept and (not kept[-1].strip() or _QUOTE_INTRO.fullmatch(kept[-1].strip()[:400])):
-        kept.pop()
-    return "\n".join(kept)
