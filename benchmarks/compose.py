@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import dkim
 
-from mail.compose import LetterRecipient, LetterTemplate, make_renderer
+from mail.compose import LetterRecipient, LetterRenderer, LetterTemplate
 from mail.dkim_signer import OVERSIGNED_HEADERS, SIGNED_HEADERS, DkimSigner, generate_key
 
 ROUNDS = 5
@@ -77,8 +77,8 @@ def per_call(work: Callable[[], object], times: int) -> float:
 def main() -> None:
     """Print microseconds a letter and the ratio to the baseline."""
     times = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
-    prepared, pem = make_renderer(FORM), generate_key()
-    fixed = make_renderer(replace(FORM, text=PARAGRAPH * 20))
+    prepared, pem = LetterRenderer(FORM), generate_key()
+    fixed = LetterRenderer(replace(FORM, text=PARAGRAPH * 20))
     subject, text, raw = prepared.subject(READER), prepared.text(READER), prepared.letter(READER)
     signer = DkimSigner("k1", FORM.mail_domain, pem)
     signed = [name for name in (*SIGNED_HEADERS, *OVERSIGNED_HEADERS) if name != b"auto-submitted"]

@@ -83,7 +83,6 @@ def answer_buttons(language: str, ask: LetterQuestion, page: str) -> Iterator[tu
 # ── letters ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 _SEPARATOR = "─" * 16
-_one_line = merge.one_line
 _TOKEN = render_html.TOKEN_PLACEHOLDER
 VERP_TAG_PLACEHOLDER = "{mark}"
 """Stands for a letter's mark in its reply address."""
@@ -162,15 +161,11 @@ class LetterRecipient:
     at: datetime = field(kw_only=True)
 
 
-def make_renderer(form: LetterTemplate) -> "LetterRenderer":
-    """Make everything that all letters of a form share. Raises ValueError if a header value holds a break."""
-    return LetterRenderer(form)
-
-
 class LetterRenderer:
-    """The letters of one form: `letter` gives the bytes, `subject` and `text` the words for a page."""
+    """The letters of one template: `letter` returns the bytes, `subject` and `text` the words for a page."""
 
     def __init__(self, form: LetterTemplate) -> None:
+        """Build everything that all letters share. Raises ValueError if a header value holds a line break."""
         self._form = form
         self._zone: tzinfo = _JAPAN if form.language == "ja" else UTC
         self._subject = merge.split_fields(merge.one_line(form.subject))
@@ -401,7 +396,7 @@ def _sections_above_footer(parts: LetterSections) -> Iterator[tuple[str, ...]]:
 def _files(form: LetterTemplate) -> Iterator[str]:
     """List the files that stand behind the link; it is written once, with the read confirmation if there is one."""
     yield say(form.language, "[Files]")
-    yield from (f"- {_one_line(one)}" for one in form.files)
+    yield from (f"- {merge.one_line(one)}" for one in form.files)
     if form.enclosed:
         yield say(form.language, "They are attached to this letter.")
     elif form.read_confirmation:
@@ -427,7 +422,7 @@ def _html_sections(form: LetterTemplate) -> Iterator[render_html.HtmlSection]:
         yield render_html.HtmlSection(parts.confirmation[0], parts.confirmation[1:-1], (button,))
     for ask in form.asks:
         buttons = tuple(answer_buttons(language, ask, _answer_url(form)))
-        yield render_html.HtmlSection(_one_line(ask.title), tuple(answer_terms(language, ask)), buttons)
+        yield render_html.HtmlSection(merge.one_line(ask.title), tuple(answer_terms(language, ask)), buttons)
     yield render_html.HtmlSection("", (parts.caution,))
     yield render_html.HtmlSection("", parts.footer, small=True)
 

@@ -17,7 +17,7 @@ from core.notifications.notify import render_message
 from core.permissions import target_lists
 from core.settings import Settings
 from i18n import N_
-from mail.compose import VERP_TAG_PLACEHOLDER, LetterRecipient, LetterRenderer, LetterTemplate, make_renderer
+from mail.compose import VERP_TAG_PLACEHOLDER, LetterRecipient, LetterRenderer, LetterTemplate
 from models import Delivery, Letter, MailingList, Notice, User
 
 REMINDER_SUBJECT = N_("[Sent again] %(subject)s")
@@ -163,7 +163,7 @@ def _child_fields(siblings: bool | None, language: str, name: str, room: str) ->
 def preview_letter(notice: Notice, recipient: Recipient, force: Settings, now: datetime) -> RenderedLetter:
     """Return the letter exactly as this reader will get it, but for the token in its links."""
     list_ = MailingList.get_or_none(MailingList.id == recipient.list_id)
-    made = make_renderer(notice_form(notice, list_, recipient.language, force, recipient.signed))
+    made = LetterRenderer(notice_form(notice, list_, recipient.language, force, recipient.signed))
     reader = LetterRecipient(
         number=0,
         address=recipient.address or "a@example.com",
@@ -198,7 +198,7 @@ class RenderCache:
 
     def _prepared_form(self, letter: QueuedMessage) -> LetterRenderer:
         if letter.notice_id is None or letter.reader_language is None:
-            return make_renderer(service_form(letter, self.force))
+            return LetterRenderer(service_form(letter, self.force))
         key = (
             letter.notice_id,
             letter.list_id or 0,
@@ -210,7 +210,7 @@ class RenderCache:
             notice = self._notices.get(letter.notice_id) or Notice.get_by_id(letter.notice_id)
             self._notices[letter.notice_id] = notice
             list_ = MailingList.get_or_none(MailingList.id == letter.list_id)
-            self._prepared[key] = make_renderer(notice_form(notice, list_, key[2], self.force, key[3], key[4]))
+            self._prepared[key] = LetterRenderer(notice_form(notice, list_, key[2], self.force, key[3], key[4]))
         return self._prepared[key]
 
 
@@ -227,7 +227,7 @@ def render_as_sent(notice: Notice, force: Settings, now: datetime) -> RenderedLe
 
 def _render_preview(form: LetterTemplate, reader: LetterRecipient) -> RenderedLetter:
     """Return a letter for a page or a copy, with its HTML where families get one."""
-    made = make_renderer(form)
+    made = LetterRenderer(form)
     return RenderedLetter(reader.name, made.subject(reader), made.text(reader), made.html(reader))
 
 

@@ -15,7 +15,7 @@ import clock
 from core.notices import rendering
 from core.responses import read_confirmations
 from core.settings import load_settings
-from mail.compose import LetterRecipient, make_renderer
+from mail.compose import LetterRecipient, LetterRenderer
 from models import Delivery, PageView
 from tests import cast, cast_notices, smarthost
 from tests.cast_notices import PHONE, fresh, outcome
@@ -157,7 +157,7 @@ def test_a_letter_that_counts_openings_fetches_its_picture(page, site, school):
         number=7, address="a@example.com", bare=False, name="青山", token=hers.token, values={}, at=clock.now()
     )
     with page.expect_response(f"{site}/o/{hers.token}.gif") as answer:
-        page.set_content(make_renderer(form).html(reader))
+        page.set_content(LetterRenderer(form).html(reader))
     assert answer.value.status == 200
     assert [one.page for one in PageView.select()] == ["o"]
 

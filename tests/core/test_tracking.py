@@ -11,7 +11,7 @@ from core.notices.audience import resolve_audience
 from core.notices.start import start_due_notices
 from core.responses import tracking
 from core.settings import load_settings
-from mail.compose import LetterRecipient, make_renderer
+from mail.compose import LetterRecipient, LetterRenderer
 from models import Letter, Notice, PageView, TrackedLink
 from tests import cast_notices
 from tests.cast_notices import PHONE, SCANNER
@@ -34,7 +34,7 @@ def html_of(notice: Notice) -> tuple[str, str]:
     reader = LetterRecipient(
         number=7, address="a@example.com", bare=False, name="青山", token="k" * 26, values={}, at=clock.now()
     )
-    made = make_renderer(form)
+    made = LetterRenderer(form)
     return made.html(reader), made.text(reader)
 
 

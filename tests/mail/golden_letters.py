@@ -10,7 +10,7 @@ from email import message_from_bytes, policy
 from pathlib import Path
 
 from mail import mime_encoding
-from mail.compose import LetterQuestion, LetterRecipient, LetterTemplate, make_renderer
+from mail.compose import LetterQuestion, LetterRecipient, LetterRenderer, LetterTemplate
 from mail.html import sanitizer, text_part
 from tests.mail.sample_letter import HANAKO, NOTICE, SERVICE
 
@@ -113,7 +113,7 @@ LETTERS: dict[str, tuple[LetterTemplate, LetterRecipient]] = {
 def render_sample(name: str) -> tuple[bytes, str]:
     """Return a letter as octets, and as people read it."""
     form, reader = LETTERS[name]
-    raw = make_renderer(form).letter(reader)
+    raw = LetterRenderer(form).letter(reader)
     mail = message_from_bytes(raw, policy=policy.default)
     head = "".join(f"{header}: {mail[header]}\n" for header in ("From", "To", "Reply-To", "Subject", "Date"))
     text = mail.get_body(("plain",)).get_content()

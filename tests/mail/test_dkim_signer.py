@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from mail.compose import LetterQuestion, make_renderer
+from mail.compose import LetterQuestion, LetterRenderer
 from mail.dkim_signer import (
     OVERSIGNED_HEADERS,
     SIGNED_HEADERS,
@@ -54,7 +54,7 @@ def published(pem):
     ],
 )
 def test_a_signed_letter_is_verified_by_dkimpy(pem, published, form):
-    raw = make_renderer(form).letter(HANAKO)
+    raw = LetterRenderer(form).letter(HANAKO)
     signed = DkimSigner("k1", DOMAIN, pem).sign(raw)
     assert signed.endswith(raw) and signed.startswith(b"DKIM-Signature: ")
     assert dkim.verify(signed, dnsfunc=published)
@@ -73,14 +73,14 @@ def test_a_signed_letter_is_verified_by_dkimpy(pem, published, form):
 )
 def test_a_changed_letter_is_not_verified(pem, published, old, new):
     """RFC 6376 8.15: not even a second From or Subject can be added."""
-    head, _, body = DkimSigner("k1", DOMAIN, pem).sign(make_renderer(NOTICE).letter(HANAKO)).partition(b"\r\nFrom: ")
+    head, _, body = DkimSigner("k1", DOMAIN, pem).sign(LetterRenderer(NOTICE).letter(HANAKO)).partition(b"\r\nFrom: ")
     changed = (b"From: " + body).replace(old, new, 1)
     assert changed != b"From: " + body
     assert not dkim.verify(head + b"\r\n" + changed, dnsfunc=published)
 
 
 def test_a_signed_letter_arrives_as_it_was_signed(pem, published):
-    signed = DkimSigner("k1", DOMAIN, pem).sign(make_renderer(NOTICE).letter(HANAKO))
+    signed = DkimSigner("k1", DOMAIN, pem).sign(LetterRenderer(NOTICE).letter(HANAKO))
     with run_sink() as (taken, route):
         line = SmtpConnection(route, DOMAIN, 5)
         assert line.send("", HANAKO.address, signed).accepted
@@ -89,14 +89,14 @@ def test_a_signed_letter_arrives_as_it_was_signed(pem, published):
 
 
 def test_white_space_changed_on_the_way_does_no_harm(pem, published):
-    signed = DkimSigner("k1", DOMAIN, pem).sign(make_renderer(NOTICE).letter(HANAKO))
+    signed = DkimSigner("k1", DOMAIN, pem).sign(LetterRenderer(NOTICE).letter(HANAKO))
     assert dkim.verify(signed.replace(b"Subject: ", b"subject:   ") + b"\r\n\r\n", dnsfunc=published)
 
 
 def test_it_signs_the_same_as_dkimpy_alone(pem, time_machine):
     """The same b= for the same t=, dkimpy's own parser and arithmetic against ours."""
     time_machine.move_to(1_800_000_000)
-    raw = make_renderer(NOTICE).letter(HANAKO)
+    raw = LetterRenderer(NOTICE).letter(HANAKO)
     ours = DkimSigner("k1", DOMAIN, pem).sign(raw)
     names = [name for name in re.findall(rb"(?m)^([A-Za-z-]+):", raw.lower()) if name in SIGNED_HEADERS] + list(
         OVERSIGNED_HEADERS
@@ -107,7 +107,7 @@ def test_it_signs_the_same_as_dkimpy_alone(pem, time_machine):
 
 
 def test_what_is_signed(pem):
-    signed = DkimSigner("k1", DOMAIN, pem).sign(make_renderer(NOTICE).letter(HANAKO))
+    signed = DkimSigner("k1", DOMAIN, pem).sign(LetterRenderer(NOTICE).letter(HANAKO))
     names = re.search(rb"h=([^;]+);", signed)[1].replace(b"\r\n", b"").replace(b" ", b"").split(b":")
     wanted = {b"list-unsubscribe", b"list-unsubscribe-post", b"message-id", b"reply-to", b"list-id"}
     assert wanted < set(names)  # RFC 8058 4 for the first two

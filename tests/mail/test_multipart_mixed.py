@@ -10,7 +10,7 @@ import dkim
 import pytest
 
 from mail import mime_encoding
-from mail.compose import make_renderer
+from mail.compose import LetterRenderer
 from mail.dkim_signer import LARGE_BODY_BYTES, DkimSigner, dns_record, generate_key
 from tests import files
 from tests.mail.sample_letter import HANAKO, NOTICE
@@ -27,7 +27,7 @@ def form():
 @pytest.mark.parametrize("asks", [False, True])
 def test_a_mail_program_finds_the_words_and_each_file(form, asks):
     form = form if asks else replace(form, asks=())
-    raw = make_renderer(form).letter(HANAKO)
+    raw = LetterRenderer(form).letter(HANAKO)
     read = email.message_from_bytes(raw, policy=policy)
     words, *found = list(read.iter_parts())
     assert read.get_content_type() == "multipart/mixed" and read.defects == []
@@ -44,7 +44,7 @@ def test_a_mail_program_finds_the_words_and_each_file(form, asks):
 def test_small_and_large_letters_are_signed_so_that_others_verify_them(size):
     pem = generate_key()
     blob = mime_encoding.attachment_parts([("b.pdf", "application/pdf", os.urandom(size))])
-    raw = make_renderer(replace(NOTICE, enclosed=blob)).letter(HANAKO)
+    raw = LetterRenderer(replace(NOTICE, enclosed=blob)).letter(HANAKO)
     signed = DkimSigner("k1", NOTICE.mail_domain, pem).sign(raw)
     look_up = lambda name, timeout=5: dns_record(pem).encode()  # noqa: E731
     assert dkim.verify(signed, dnsfunc=look_up)
@@ -54,7 +54,7 @@ def test_small_and_large_letters_are_signed_so_that_others_verify_them(size):
 def test_a_large_letter_costs_little_more_than_its_bytes():
     """Encoded once; each letter lays 4 MB behind its words and signs them as they stand."""
     blob = mime_encoding.attachment_parts([("a.pdf", "application/pdf", os.urandom(3 * 2**20))])
-    made, signer = make_renderer(replace(NOTICE, enclosed=blob)), DkimSigner("k1", NOTICE.mail_domain, generate_key())
+    made, signer = LetterRenderer(replace(NOTICE, enclosed=blob)), DkimSigner("k1", NOTICE.mail_domain, generate_key())
     started = time.process_time()
     for _ in range(5):
         signer.sign(made.letter(HANAKO))
