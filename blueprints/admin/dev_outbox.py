@@ -4,8 +4,8 @@ from flask import Response, abort, request
 
 from blueprints.admin.views import Answer, bp
 from core.delivery import dev_outbox
+from core.delivery.dev_outbox import RETENTION_DAYS, NoSuchLetter, OutboxFile
 from core.notices import html_body
-from mail.dev_outbox_files import RETENTION_DAYS, NoSuchLetter, OutboxFile
 from web import letter_response, render_page, requires
 
 PAGE_SIZE = 30

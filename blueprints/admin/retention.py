@@ -3,11 +3,11 @@
 import clock
 from blueprints.admin.views import Answer, bp
 from core import backup
+from core.delivery.dev_outbox import RETENTION_DAYS
 from core.inbound import spool
 from core.responses import tracking
 from core.retention import purge
 from core.settings import purge_starts_at
-from mail.dev_outbox_files import RETENTION_DAYS
 from models import Notice
 from web import _, render_page, requires
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import clock
 from config import Config
-from core.delivery import lifecycle, outage, queue, smtp_results, throttle
+from core.delivery import dev_outbox, lifecycle, outage, queue, smtp_results, throttle
 from core.delivery.queue import QueuedMessage
 from core.notifications.notify import clear_secrets
 from core.settings import Settings, load_settings
@@ -348,9 +348,7 @@ class SmtpWorker:
     def _route_to_dev_server(self) -> SmtpServer:
         """Start the development server on first use."""
         if self._dev_route is None:
-            from mail.dev_smtp import DevSmtpServer  # loads aiosmtpd, which only practice needs
-
-            self._dev_server = DevSmtpServer(self._config.data / "outbox", now=clock.now)
+            self._dev_server = dev_outbox.make_server(self._config.data / "outbox")
             self._dev_route = self._dev_server.start()
         return self._dev_route
 

@@ -10,9 +10,9 @@ import config as ground
 from blueprints.admin.audit_log import ACTION_LABELS
 from core import settings
 from core.delivery import dev_outbox
+from core.delivery.dev_outbox import save_letter
 from core.notifications.kinds import KINDS, has_secrets
 from mail import address
-from mail.dev_outbox_files import save_letter
 from models import AuditLog, Letter, Notice, Organization
 from tests.counting import queries
 
