@@ -101,6 +101,7 @@ def test_table_keeps_no_token(school):
 
 def test_disabled_user_has_no_session(school):
     user = sessions.start_session(school.users["花子"], now=clock.now())
+    assert user_of_session(user.session.token) == user
     User.update(disabled_at=clock.now()).where(User.id == user.id).execute()
     assert user_of_session(user.session.token) is None
 

@@ -99,7 +99,10 @@ def test_another_address_cannot_answer_the_trial_letter(the_list, school):
     allowed_senders.add_sender(the_list, None, "a@example.jp", "A", clock.now())
     to = reply_address(letters("sender")[0].id, load_settings().secret, DOMAIN)
     come(signed(mail("b@example.jp", to, "Re", ""), "example.jp"), to, "b@example.jp")
+    assert InboundMessage.select().count() == 1
     assert letters("sender-passes", "sender-asks") == []
+    come(signed(mail("a@example.jp", to, "Re", ""), "example.jp"), to, "a@example.jp")
+    assert [one.kind for one in letters("sender-passes", "sender-asks")] == ["sender-passes"]
 
 
 # ── joining ──────────────────────────────────────────────────────────────────────────────────────────────────────

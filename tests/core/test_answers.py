@@ -183,12 +183,11 @@ def test_a_comment_is_kept_only_where_it_is_asked_for(sent):
 def test_a_scanner_that_presses_answers_nothing(sent):
     """T-51, decision 1"""
     question = ask(sent)[0]
-    assert (
-        answers.submit_answers(
-            find(sent, "石川 直樹"), {question.id: SubmittedAnswer(1)}, agent=SCANNER, now=clock.now()
-        )
-        == 0
-    )
+    hers, answer = find(sent, "石川 直樹"), {question.id: SubmittedAnswer(1)}
+    assert answers.submit_answers(hers, answer, agent=SCANNER, now=clock.now()) == 0
+    assert not Answer.select().exists()
+    assert answers.submit_answers(hers, answer, agent=PHONE, now=clock.now()) == 1
+    assert counts(sent) == [1, 0, 0]
 
 
 @pytest.fixture
@@ -223,6 +222,9 @@ def test_no_opening_answers_by_itself_elsewhere(sent):
     hers = find(sent, "石川 直樹")
     opened(hers, 2, clock.now())
     assert not answers.answer_by_touch(hers, 2, agent=PHONE, now=clock.now())
+    assert counts(sent) == [0, 0, 0]
+    MailingList.update(answer_on_open=True).where(MailingList.id == hers.list_id).execute()
+    assert answers.answer_by_touch(find(sent, "石川 直樹"), 2, agent=PHONE, now=clock.now())
 
 
 @pytest.mark.parametrize("after_s", [10, 43, 179])

@@ -52,6 +52,7 @@ def test_it_is_wanted_for_ordinary_notices_of_the_list_alone(wanted, school):
 
 
 def test_nobody_is_waited_for_who_is_not_there(wanted, school):
+    assert approval.must_be_approved(draft(school), school.users["花子"])
     Role.delete().where(Role.user != school.users["花子"]).execute()
     assert not approval.must_be_approved(draft(school), school.users["花子"])
 

@@ -216,5 +216,8 @@ def test_own_copy_and_test_letter_show_the_files_as_they_go_out(draft, school, m
 def test_the_copy_of_a_draft_that_was_thrown_away_has_no_file(draft, school):
     add(draft)
     letter = author_copy.send_test(draft, school.users["花子"], NOW)
+    before = rendering.RenderCache(settings.load_settings()).render(letter, False, clock.now())
+    assert b"multipart" in before
     drafts.delete_draft(draft, None)
-    assert b"multipart" not in rendering.RenderCache(settings.load_settings()).render(letter, False, clock.now())
+    after = rendering.RenderCache(settings.load_settings()).render(letter, False, clock.now())
+    assert b"Subject: " in after and b"multipart" not in after

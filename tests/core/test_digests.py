@@ -153,6 +153,8 @@ def test_machines_are_not_told(school):
     sent = send(school)
     open_(sent, "青山 美咲", TUESDAY + timedelta(minutes=10), agent=SCANNER)
     assert digests.send_due_digests(tuesdays(8, 1)) == 0
+    open_(sent, "青山 健太", tuesdays(10, 1))
+    assert digests.send_due_digests(tuesdays(8, 2)) == 1 and "初めての開封 約1通" in told()[0][1]
 
 
 # ── to whom ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -188,6 +190,9 @@ def test_who_left_or_has_no_address_is_not_told(school):
     read(sent, "青山 美咲", TUESDAY + timedelta(minutes=5))
     User.update(disabled_at=TUESDAY).where(User.id == school.users["花子"].id).execute()
     assert digests.send_due_digests(tuesdays(8, 1)) == 0
+    User.update(disabled_at=None).where(User.id == school.users["花子"].id).execute()
+    read(sent, "青山 健太", tuesdays(10, 1))
+    assert digests.send_due_digests(tuesdays(8, 2)) == 1
 
 
 def test_what_cannot_come_back_is_not_noted(school):

@@ -75,6 +75,7 @@ def test_an_address_that_bounced_or_complained_is_refused(school, state, key):
 
 def test_who_left_is_not_written_to(school):
     made = write(school, "石川 直樹")
+    assert [one.name for one in audience.resolve_audience(made).receiving] == ["石川 直樹"]
     Membership.update(state="left").where(Membership.person == school.people["石川 直樹"]).execute()
     assert audience.resolve_audience(made).receiving == ()
 
@@ -99,8 +100,12 @@ def test_the_same_form_twice_is_one_letter(school):
 
 
 def test_no_second_person_is_asked_about_one_family(school):
+    hanako = school.users["花子"]
     setup.update_safety(None, everywhere=True, lists=[], public_urgent=False)
-    assert not approval.must_be_approved(write(school, "石川 直樹"), school.users["花子"])
+    assert not approval.must_be_approved(write(school, "石川 直樹"), hanako)
+    listed = drafts.create_draft(hanako, now=clock.now())
+    drafts.set_recipients(listed, lists=[school.lists["1-1"].id], now=clock.now())
+    assert approval.must_be_approved(listed, hanako)
 
 
 def test_it_stands_beside_no_list(school):
@@ -108,3 +113,5 @@ def test_it_stands_beside_no_list(school):
     older = cast_notices.send([school.lists["1-1"]], at=clock.now() - timedelta(days=1))
     sent(write(school, "石川 直樹"))
     assert not newer_exists(older.notice)
+    cast_notices.send([school.lists["1-1"]])
+    assert newer_exists(older.notice)

@@ -69,16 +69,19 @@ def test_who_joined_before_the_step_was_written_gets_none(school, room):
     made = step(school, room)
     assert drip.upcoming_sends(made, MONDAY + timedelta(days=30)) == []
     assert drip.send_due_steps(MONDAY + timedelta(days=30)) == 0
+    join(room, "後からの人", MONDAY + timedelta(hours=1))
+    assert drip.send_due_steps(MONDAY + timedelta(days=8)) == 1 and got(made) == ["後からの人"]
 
 
 @pytest.mark.proves("N-12")
 def test_who_stopped_or_left_before_the_day_gets_none(school, room):
     made = step(school, room)
+    join(room, "残った人", MONDAY + timedelta(hours=1))
     for name, state in (("止めた人", "stopped"), ("去った人", "left"), ("待つ人", "pending")):
         member = join(room, name, MONDAY + timedelta(hours=1))
         Membership.update(state=state).where(Membership.id == member.id).execute()
-    drip.send_due_steps(MONDAY + timedelta(days=8))
-    assert got(made) == []
+    assert drip.send_due_steps(MONDAY + timedelta(days=8)) == 1
+    assert got(made) == ["残った人"]
 
 
 def test_rejoining_does_not_bring_it_again(school, room):
@@ -182,3 +185,5 @@ def test_a_closed_list_sends_nothing(school, room):
     join(room, "誰か", MONDAY + timedelta(hours=1))
     MailingList.update(closed_at=MONDAY).where(MailingList.id == room.id).execute()
     assert drip.send_due_steps(MONDAY + timedelta(days=8)) == 0
+    MailingList.update(closed_at=None).where(MailingList.id == room.id).execute()
+    assert drip.send_due_steps(MONDAY + timedelta(days=8)) == 1

@@ -70,7 +70,9 @@ def test_an_export_makes_the_same_list_elsewhere(zenko):
 
 def test_no_cell_of_an_export_is_a_formula(zenko):
     bring(zenko, '氏名,メール,項目\r\n=1+1,e@example.jp,"\t=2"\r\n西田,-chihiro-@example.jp,@SUM\r\n')
-    for row in cells(roster_export.export_csv(zenko)):
+    rows = cells(roster_export.export_csv(zenko))
+    assert len(rows) == 3 and "'=1+1" in rows[1] + rows[2] and "'@SUM" in rows[1] + rows[2]
+    for row in rows:
         assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r")) for cell in row)
 
 

@@ -98,6 +98,8 @@ def test_letters_wait_while_their_notice_is_not_being_sent(notice, state):
     no_limits()
     Notice.update(state=state).where(Notice.id == notice.id).execute()
     assert claimed() == []
+    Notice.update(state="sending").where(Notice.id == notice.id).execute()
+    assert len(claimed()) == 4
 
 
 def test_a_deferred_letter_is_claimed_when_its_time_has_come(notice):

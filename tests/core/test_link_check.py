@@ -107,9 +107,11 @@ def test_an_unknown_name_is_silent_and_a_missing_network_says_nothing(net):
     ],
 )
 def test_places_inside_are_neither_asked_nor_spoken_of(net, url):
-    names, _, asked = net
+    names, places, asked = net
     names |= {"inside.example": "10.0.0.1", "school.example": PUBLIC, "127.0.0.1": "127.0.0.1", "::1": "::1"}
-    assert link_check.dead_links([url]) == [] and asked == []
+    names["outside.example"], places["outside.example/"] = PUBLIC, (404, None)
+    assert link_check.dead_links([url, "https://outside.example/"]) == ["https://outside.example/"]
+    assert [host for host, *_ in asked] == ["outside.example"]
 
 
 def test_a_redirect_is_examined_anew(net):

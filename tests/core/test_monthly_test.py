@@ -58,6 +58,8 @@ def test_switched_off_or_closed_nothing_is_booked(room, school):
     monthly_test.set_test_day(room, school.users["花子"], 1, 0)
     MailingList.update(closed_at=NOW).where(MailingList.id == room.id).execute()
     assert sum(map(len, days(NOW, 40))) == 0
+    MailingList.update(closed_at=None).where(MailingList.id == room.id).execute()
+    assert sum(map(len, days(NOW, 40))) >= 1
 
 
 def test_a_list_without_anybody_leaves_no_draft_behind(room):

@@ -199,8 +199,10 @@ def test_two_senders_at_a_blocking_carrier_register_nobody(school, host, hanako)
     begun(hanako, [school.lists["1-1"]])
     first, second = sender(), sender()
     rest = queue.claim_batch(second.lock.name, second.boot, load_settings(), clock.now(), 20)
+    assert rest
     first.run_once(never)
     second._send_batch(rest, load_settings(), never)
     first.close()
     second.close()
+    assert len([one for one in host.asked if one.startswith("p")]) > 5
     assert Person.select().where(Person.address_state == "bounced", Person.address ** "p%").count() == 0

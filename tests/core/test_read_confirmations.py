@@ -108,6 +108,7 @@ def test_robots_never_confirm(hers, agent):
     assert not read_confirmations.confirm_read(hers, agent=agent, now=clock.now())
     assert not read_confirmations.confirm_by_touch(hers, agent=agent, now=clock.now())
     assert fresh(hers).read_at is None
+    assert read_confirmations.confirm_read(hers, agent=PHONE, now=clock.now()) and fresh(hers).read_at
 
 
 @pytest.mark.parametrize(
@@ -137,6 +138,8 @@ def test_no_confirmation_where_none_was_asked_for(school):
 def test_a_withdrawn_notice_takes_none(hers):
     Notice.update(state="withdrawn").where(Notice.id == hers.notice_id).execute()
     assert not read_confirmations.confirm_read(again(hers), agent=PHONE, now=clock.now())
+    Notice.update(state="sent").where(Notice.id == hers.notice_id).execute()
+    assert read_confirmations.confirm_read(again(hers), agent=PHONE, now=clock.now())
 
 
 def test_a_read_settles_a_letter_of_unknown_outcome(hers):
@@ -160,6 +163,8 @@ def test_a_touch_counts_from_180_seconds_after_the_letter_was_taken(hers):
 def test_no_touch_without_an_accepted_letter(hers, state):
     outcome(hers, state)
     assert not read_confirmations.confirm_by_touch(hers, agent=PHONE, now=clock.now())
+    assert fresh(hers).read_at is None
+    assert read_confirmations.confirm_read(hers, agent=PHONE, now=clock.now())
 
 
 def test_a_scanner_that_fetches_every_link_after_its_touch_is_taken_back(hers):

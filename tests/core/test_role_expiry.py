@@ -69,6 +69,8 @@ def test_closed_accounts_and_roles_that_are_over_are_left_alone(school, ending):
     User.update(disabled_at=MARCH_17).where(User.id == ending.id).execute()
     Role.update(until=MARCH_17.date() - timedelta(days=1)).where(Role.user == school.users["花子"]).execute()
     assert role_expiry.notify_expiring_roles(MARCH_17) == 0
+    User.update(disabled_at=None).where(User.id == ending.id).execute()
+    assert role_expiry.notify_expiring_roles(MARCH_17) == 1
 
 
 def test_the_role_counts_on_its_last_day_and_not_after(school, ending):

@@ -51,6 +51,7 @@ def test_off_by_default_no_letter_holds_picture_or_counter(school):
     notice = cast_notices.send([school.lists["1-1"]], text=TEXT).notice
     html, text = html_of(notice)
     assert html == ""
+    assert "https://school.example/oshirase?id=7" in text and "/r/" in text
     assert "/o/" not in text and "/c/" not in text
 
 

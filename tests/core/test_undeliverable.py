@@ -57,6 +57,10 @@ def test_nobody_else_hears_and_stopped_members_are_not_named(school):
     person = Person.get(Person.name == "青山 健太")
     Membership.update(state="stopped").where(Membership.person == person).execute()
     assert undeliverable.notify_managers(clock.now() + SOON) == 0 and told("unreached") == []
+    dead("石川 直樹")
+    assert undeliverable.notify_managers(clock.now() + SOON) >= 1
+    names = [one.payload["names"] for one in told("unreached")]
+    assert any("石川 直樹" in one for one in names) and not any("青山 健太" in one for one in names)
 
 
 def test_the_slip_is_about_one_family_and_shows_no_whole_address(school):

@@ -81,6 +81,7 @@ def test_a_signature_over_a_part_of_the_body_is_refused():
 
 
 def test_sha1_is_refused():
+    assert proven(hand_signed(POST))
     raw = hand_signed(POST, signature_algorithm=b"rsa-sha1")
     assert not proven(raw)
 

@@ -171,9 +171,12 @@ def test_joining_can_be_practised_to_its_end(as_, config, kind):
 
 
 def test_letter_that_no_row_explains_is_not_shown(as_, config):
-    name = caught(config)
+    browser, name = as_("守"), caught(config)
+    assert "https://x.example" in browser.get(f"/outbox/{name}").text
     Letter.delete().execute()
-    assert "https://x.example" not in as_("守").get(f"/outbox/{name}").text
+    answer = browser.get(f"/outbox/{name}")
+    assert answer.status_code == 200 and "運動会" in answer.text and "内容は表示しません" in answer.text
+    assert "https://x.example" not in answer.text
 
 
 @pytest.mark.parametrize("name", ["x", "..%2Fkeys%2Fsecret", "20260101T000000000000Z-0123456789abcdef.eml"])

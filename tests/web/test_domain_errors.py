@@ -29,8 +29,9 @@ def test_a_refusal_names_who_may_do_it(as_, school, who, path, names):
 
 
 def test_what_is_not_to_be_seen_names_nobody(as_, school):
-    shown = text(as_("太郎").get(f"/lists/{school.lists['1-1'].id}/settings"), 404)
-    assert "花子" not in shown
+    address = f"/lists/{school.lists['1-1'].id}/settings"
+    assert "花子" in text(as_("見る子").get(address), 403)
+    assert "花子" not in text(as_("太郎").get(address), 404)
 
 
 def test_where_a_button_is_missing_stands_who_has_it(as_, school):

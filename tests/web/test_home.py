@@ -28,8 +28,10 @@ def test_two_large_buttons_are_posts_of_one_form(as_):
 
 
 def test_who_may_only_look_has_no_buttons(as_):
-    text = as_("見る子").get("/").text
-    assert "/notices/new" not in text
+    answer = as_("見る子").get("/")
+    assert answer.status_code == 200 and 'id="needs"' in answer.text
+    assert "/notices/new" in as_("送る子").get("/").text
+    assert "/notices/new" not in answer.text and 'name="urgent"' not in answer.text
 
 
 def test_user_without_a_role_is_told_so(as_, school):
@@ -49,8 +51,10 @@ def test_unread_notice_needs_somebody_until_all_have_read_it(as_, school):
 
 
 def test_ordinary_notice_of_this_morning_is_left_in_peace(as_, school):
+    old = cast_notices.send([school.lists["1-1"]], at=day_old())
     cast_notices.send([school.lists["1-1"]], at=clock.now() - timedelta(hours=2))
-    assert dashboard.load_dashboard(permissions.permissions_of(school.users["花子"]), clock.now()).unread == []
+    shown = dashboard.load_dashboard(permissions.permissions_of(school.users["花子"]), clock.now()).unread
+    assert [line.row.notice.id for line in shown] == [old.notice.id]
 
 
 def test_urgent_notice_needs_somebody_at_once(as_, school):
@@ -60,8 +64,10 @@ def test_urgent_notice_needs_somebody_at_once(as_, school):
 
 @pytest.mark.parametrize("options", [{"read_confirmation": False}, {"state": "withdrawn"}])
 def test_some_notices_never_ask_for_reading(school, options):
+    plain = cast_notices.send([school.lists["1-1"]], at=day_old())
     cast_notices.send([school.lists["1-1"]], at=day_old(), **options)
-    assert dashboard.load_dashboard(permissions.permissions_of(school.users["守"]), clock.now()).unread == []
+    shown = dashboard.load_dashboard(permissions.permissions_of(school.users["守"]), clock.now()).unread
+    assert [line.row.notice.id for line in shown] == [plain.notice.id]
 
 
 def test_own_practice_never_asks_for_reading(school):

@@ -170,8 +170,11 @@ def test_who_joined_by_a_slip_does_not_read_the_items_of_the_child(client, schoo
     """A slip may have been found: only whom the school itself named as a guardian sees them."""
     child = school.children["石川 蓮"]
     Child.update(attributes={"地区": "東町"}).where(Child.id == child.id).execute()
+    assert "東町" in text(client.get(page))
     Membership.update(joined_via="link").where(Membership.person == father).execute()
-    assert "東町" not in text(client.get(page))
+    answer = client.get(page)
+    assert answer.status_code == 200 and "石川 直樹" in text(answer)
+    assert "東町" not in text(answer)
 
 
 def test_other_peoples_numbers_in_the_form_change_nothing(client, school, page):

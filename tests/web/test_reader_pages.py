@@ -175,8 +175,10 @@ def test_a_withdrawn_notice_is_closed(reader, hers):
 def test_no_button_where_no_confirmation_was_asked(reader, school):
     """T-42"""
     one = cast_notices.send([school.lists["1-1"]], read_confirmation=False).deliveries["青山 美咲"]
-    assert "<button" not in page(reader.get(f"/r/{one.token}"))
-    reader.post(f"/r/{one.token}")
+    answer = reader.get(f"/r/{one.token}")
+    assert answer.status_code == 200 and "臨時休校" in page(answer)
+    assert "<button" not in page(answer)
+    assert reader.post(f"/r/{one.token}").status_code == 303
     assert fresh(one).read_at is None
 
 
@@ -248,7 +250,7 @@ def test_a_scripting_scanner_that_fetches_the_leave_link_too_is_found_out(reader
     reader.get(f"/r/{hers.token}")
     assert touch(reader, hers).status_code == 200
     clock.set_offset(30)
-    reader.get(f"/u/{hers.token}")
+    assert reader.get(f"/u/{hers.token}").status_code == 200
     assert fresh(hers).read_at is None
 
 
@@ -268,8 +270,9 @@ def test_after_a_minute_a_touch_stands(reader, hers):
 
 
 def test_the_same_link_by_another_agent_takes_a_touch_back(app, reader, hers):
-    touch(reader, hers)
-    app.test_client().get(f"/r/{hers.token}", headers={"User-Agent": OTHER_PHONE})
+    assert touch(reader, hers).status_code == 200 and fresh(hers).read_via == "touch"
+    opened = app.test_client().get(f"/r/{hers.token}", headers={"User-Agent": OTHER_PHONE})
+    assert opened.status_code == 200
     assert fresh(hers).read_at is None
 
 
@@ -299,8 +302,10 @@ def test_stop_and_turn_on_again(reader, hers):
 
 
 def test_lists_that_the_letter_does_not_cover_cannot_be_stopped(reader, school, hers):
-    reader.post(f"/u/{hers.token}/stop", data={"list": [school.lists["whole"].id, "x"]})
-    assert stopped(hers.person) == 0
+    data = {"list": [school.lists["whole"].id, "x", hers.list_id]}
+    assert reader.post(f"/u/{hers.token}/stop", data=data).status_code == 303
+    states = {one.list_id: one.state for one in Membership.select().where(Membership.person == hers.person)}
+    assert states[hers.list_id] == "stopped" and states[school.lists["whole"].id] == "active"
 
 
 def test_several_lists_are_offered_each(reader, school):

@@ -77,8 +77,10 @@ def test_a_registration_day_lets_in_who_waits(as_, school, page):
 
 def test_what_waits_is_dropped_by_a_press(as_, school, page):
     quotas.enqueue_signup(SignupRequest(row(school), "spam@example.net", code="list"), True, clock.now())
-    as_("花子").post(f"{page}/drop", data={"until": quotas.newest_queued_id(row(school))})
-    assert QueuedSignup.select().count() == 0
+    assert QueuedSignup.select().count() == 1
+    answer = as_("花子").post(f"{page}/drop", data={"until": quotas.newest_queued_id(row(school))})
+    assert answer.status_code == 303 and QueuedSignup.select().count() == 0
+    assert not Person.select().where(Person.address_key == "spam@example.net").exists()
 
 
 @pytest.mark.parametrize(("do", "state", "kind"), [("approve", "active", "welcome"), ("refuse", "refused", "refused")])

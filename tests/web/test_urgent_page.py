@@ -46,6 +46,7 @@ def test_no_name_and_no_way_to_a_familys_page_stands_there(client, on):
     """T-14, law 2"""
     sent = cast_notices.send([on.lists["whole"]], by=on.users["守"], urgent=True, practice=True)
     page = shown(client)
+    assert len(sent.deliveries) > 5 and "臨時休校とします" in page
     for delivery in sent.deliveries.values():
         assert delivery.token not in page and delivery.name not in page
     assert "守" not in page and "Set-Cookie" not in client.get("/now").headers
