@@ -8,10 +8,8 @@ from flask.cli import AppGroup
 import clock
 from cli.common import exit_with_error, get_list_or_exit, print_note, with_installation
 from core import audit
-from core.imports import columns
+from core.imports import columns, jobs, plan_model
 from core.imports import export as roster_export
-from core.imports import jobs as roster
-from core.imports import line_notes as line_notes
 from core.imports import plan as roster_plan
 from core.imports import read as roster_read
 from i18n import say
@@ -32,17 +30,17 @@ def import_(wanted: str, file: Path, dry_run: bool) -> None:
     """
     chosen = get_list_or_exit(wanted)
     try:
-        sheet = roster.read_sheet(file.read_bytes(), file.name)
+        sheet = jobs.read_sheet(file.read_bytes(), file.name)
     except roster_read.UnreadableFile as wrong:
         exit_with_error(say("en", wrong.message, **wrong.values))
     mapping = columns.guess_mapping(sheet)
     if dry_run:
         made = roster_plan.plan_sheet(chosen, sheet, mapping, clock.now())
     else:
-        made = roster.import_now(chosen, sheet, mapping, None, clock.now())
+        made = jobs.import_now(chosen, sheet, mapping, None, clock.now())
     for line in made.lines:
         if line.outcome == "wrong":
-            print_note(f"line {line.number}: {' '.join(line_notes.format_note('en', one) for one in line.notes)}")
+            print_note(f"line {line.number}: {' '.join(plan_model.format_note('en', one) for one in line.notes)}")
     counts = made.counts
     print_note(
         ("Nothing written. " if dry_run else "") + ", ".join(f"{number} {name}" for name, number in counts.items())

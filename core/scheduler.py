@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from core.imports import job_runner
+from core.imports import jobs
 from core.notices import drip, monthly_test, reminders, start
 from core.signup import signup
 from models import Notice, Reminder
@@ -15,7 +15,7 @@ def run_due_jobs(now: datetime) -> None:
     signup.process_queued_signups(now)
     drip.send_due_steps(now)
     monthly_test.book_due_tests(now)
-    job_runner.process_import_jobs(now)  # the longest comes last
+    jobs.process_import_jobs(now)  # the longest comes last
 
 
 def upcoming_start_times(now: datetime) -> list[datetime]:

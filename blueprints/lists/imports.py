@@ -7,9 +7,7 @@ import clock
 import tasks
 from blueprints.lists import bp
 from core.errors import DomainError
-from core.imports import columns, job_runner
-from core.imports import jobs as roster
-from core.imports import line_notes as line_notes
+from core.imports import columns, jobs, plan_model
 from core.imports import read as roster_read
 from core.imports.plan_model import ImportPlan, PlanLine
 from i18n import N_
@@ -33,7 +31,7 @@ def upload_roster(number: int) -> Answer:
             wrong = _("Please choose a file or paste some lines.")
         else:
             try:
-                job = roster.create_import(
+                job = jobs.create_import(
                     mailing_list,
                     current_user,
                     content=content,
@@ -59,10 +57,10 @@ def show_import(number: int, job_id: int) -> Answer:
     """Show what an import would do, or what it did."""
     mailing_list = get_list_or_404(number, "manage")
     job = _job_or_404(mailing_list, job_id)
-    if roster.awaits_confirmation(job, clock.now()):
+    if jobs.awaits_confirmation(job, clock.now()):
         return _preview_page(mailing_list, job)
     if job.state in ("asked", "working"):
-        left = job_runner.estimate_remaining(job, clock.now())
+        left = jobs.estimate_remaining(job, clock.now())
         return render_page(
             "lists/import_running.html", "lists/_import_progress.html", list=mailing_list, job=job, left=left
         )
@@ -72,7 +70,7 @@ def show_import(number: int, job_id: int) -> Answer:
 def _preview_page(mailing_list: MailingList, job: Job) -> Answer:
     wrong = ""
     try:
-        sheet, plan = roster.preview_import(job, clock.now())
+        sheet, plan = jobs.preview_import(job, clock.now())
     except DomainError as gone:
         flash_message(gone.message, "wrong", **gone.values)
         return redirect_to("lists.upload_roster", number=mailing_list.id)
@@ -90,12 +88,12 @@ def _preview_page(mailing_list: MailingList, job: Job) -> Answer:
         noted=[line for line in plan.lines if line.outcome == "wrong"] + _lines_with_notes(plan),
         plain=[line for line in plan.lines if line.outcome == "added" and not line.notes],
         already=[line for line in plan.lines if _is_unchanged(line)],
-        back=job_runner.failure_note(job),
+        back=jobs.failure_note(job),
         shown=MAX_LINES_SHOWN,
         fields=columns.FIELDS,
         encodings=roster_read.ENCODINGS,
-        outcome_words=line_notes.OUTCOME_LABELS,
-        tell=lambda note: line_notes.format_note(language(), note),
+        outcome_words=plan_model.OUTCOME_LABELS,
+        tell=lambda note: plan_model.format_note(language(), note),
     )
 
 
@@ -113,8 +111,8 @@ def _rejected_lines(job: Job) -> list[tuple[int, str, str]]:
     """Return (line, name, why) of the lines that were not registered."""
     found = []
     for line in job.detail.get("wrong", ()):
-        notes = [line_notes.LineNote(message, values) for message, values in line["notes"]]
-        found.append((line["number"], line["name"], " ".join(line_notes.format_note(language(), one) for one in notes)))
+        notes = [plan_model.LineNote(message, values) for message, values in line["notes"]]
+        found.append((line["number"], line["name"], " ".join(plan_model.format_note(language(), one) for one in notes)))
     return found
 
 
@@ -124,8 +122,8 @@ def remap_import(number: int, job_id: int) -> Answer:
     job = _job_or_404(get_list_or_404(number, "manage"), job_id)
     mapping = tuple(request.form.getlist("column"))
     try:
-        roster.set_encoding_or_mapping(job, encoding=request.form.get("encoding"), mapping=mapping or None)
-    except (DomainError, roster_read.UnreadableFile) as refused:
+        jobs.set_encoding_or_mapping(job, encoding=request.form.get("encoding"), mapping=mapping or None)
+    except DomainError as refused:
         flash_message(refused.message, "wrong", **refused.values)
     return redirect_to("lists.show_import", number=number, job_id=job_id)
 
@@ -135,11 +133,9 @@ def run_import(number: int, job_id: int) -> Answer:
     """Carry out a waiting import; a large one goes on by itself."""
     job = _job_or_404(get_list_or_404(number, "manage"), job_id)
     try:
-        if not job_runner.start_import(
-            job, current_user, fingerprint=request.form.get("fingerprint", ""), now=clock.now()
-        ):
+        if not jobs.start_import(job, current_user, fingerprint=request.form.get("fingerprint", ""), now=clock.now()):
             tasks.wake_worker()
-    except (DomainError, roster_read.UnreadableFile) as refused:
+    except DomainError as refused:
         flash_message(refused.message, "wrong", **refused.values)
     return redirect_to("lists.show_import", number=number, job_id=job_id)
 
@@ -149,7 +145,7 @@ def undo_import(number: int, job_id: int) -> Answer:
     """Take an import back."""
     job = _job_or_404(get_list_or_404(number, "manage"), job_id)
     try:
-        back, kept = roster.undo_import(job, current_user, clock.now())
+        back, kept = jobs.undo_import(job, current_user, clock.now())
     except DomainError as refused:
         flash_message(refused.message, "wrong", **refused.values)
     else:

@@ -9,7 +9,7 @@ from blueprints.lists.forms import ListForm
 from core import audit
 from core.errors import DomainError
 from core.imports import export as roster_export
-from core.imports import job_runner
+from core.imports import jobs
 from core.members import lists, member_list, members
 from core.members.groups import groups_in_lists
 from core.signup import approvals
@@ -78,7 +78,7 @@ def show(number: int) -> Answer:
         "lists/show.html",
         "lists/_members.html",
         list=mailing_list,
-        going_on=job_runner.running_import(mailing_list),
+        going_on=jobs.running_import(mailing_list),
         wish=wish,
         found=page,
         rows=member_list.member_rows(mailing_list, page.rows),

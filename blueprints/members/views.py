@@ -26,7 +26,7 @@ from core.inbound import replies
 from core.members import consent, member_list, members
 from core.notices import audience, author_copy
 from core.reports import person_history
-from core.signup import approvals, carrier_guidance, carrier_help
+from core.signup import approvals, carrier_help
 from i18n import N_
 from models import MailingList, Membership, Person
 from web import (
@@ -84,7 +84,7 @@ def show(number: int) -> Answer:
         replies=replies.list_replies_of_person(person, permissions()),
         records=[(place, consent.consent_view(place, known)) for place in places if place.list_id in managed],
         state=person.address_state if person.address else "none",
-        address_states=carrier_guidance.ADDRESS_STATE_WORDS,
+        address_states=member_list.ADDRESS_STATE_WORDS,
         state_labels=lifecycle.STATE_LABELS,
         reason_labels=lifecycle.REASON_LABELS,
         reasons=audience.EXCLUSION_REASONS,

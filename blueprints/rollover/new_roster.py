@@ -7,7 +7,6 @@ import clock
 from blueprints.rollover import bp
 from core import display_names
 from core.errors import DomainError
-from core.imports.read import UnreadableFile
 from core.rollover import new_roster, year_end
 from core.rollover.child_matching import DOUBT_REASONS
 from i18n import N_
@@ -88,7 +87,7 @@ def upload_roster() -> Answer:
     try:
         filename = (held.filename or "") if held and content else ""
         new_roster.upload_roster(found, content=content, text="" if content else text, filename=filename)
-    except (UnreadableFile, DomainError) as refused:
+    except DomainError as refused:
         return new_roster_page(found, _(refused.message, **refused.values), text, 422)
     return redirect_to("rollover.index")
 

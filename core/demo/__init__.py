@@ -16,8 +16,7 @@ from core.demo import families as demo_families
 from core.demo.dates import shift_dates
 from core.demo.past_notices import DemoContext, create_past_notices
 from core.errors import DomainError
-from core.imports import columns
-from core.imports import jobs as roster
+from core.imports import columns, jobs
 from core.imports.apply import apply_plan
 from core.imports.columns import RosterRow, read_rows
 from core.imports.plan import plan_rows
@@ -136,7 +135,7 @@ def roster_rows(today: date) -> list[RosterRow]:
 
     A family without an address gets a telephone number, as schools keep one.
     """
-    sheet = roster.read_sheet(ROSTER_FILE.read_bytes(), ROSTER_FILE.name)
+    sheet = jobs.read_sheet(ROSTER_FILE.read_bytes(), ROSTER_FILE.name)
     mapping = tuple(
         "" if column in ("番号", "試験の狙い") else meaning
         for column, meaning in zip(sheet.columns, columns.guess_mapping(sheet), strict=True)

@@ -369,3 +369,33 @@ def normalise_row(number: int, held: dict[str, str], items: dict[str, str]) -> R
 
 
 _GRADE_AND_CLASS = re.compile(r"([0-9一二三四五六]+)\s*(?:年生?|[-‐−ー.・/])\s*([^\s]+?)\s*組?")
+
+
+# Words that our export writes, by language, and others that rosters of the field hold (field.md 4.1).
+STATE_LABELS = {
+    "active": N_("active"),
+    "stopped": N_("stopped"),
+    "stopped by manager": N_("stopped by manager"),
+    "bounced": N_("address dead"),
+    "complained": N_("reported as spam"),
+    "pending": N_("waiting for approval"),
+    "unconfirmed": N_("not confirmed yet"),
+    "no address": N_("no address"),
+}
+_STATE_SPELLINGS = {
+    "active": ("配信中", "有効", "登録済み", "登録済", "通常", "active"),
+    "stopped": ("配信停止", "停止", "停止中", "配信停止中", "配信停止(本人)", "stopped", "unsubscribed"),
+    "stopped by manager": ("配信停止(管理者)", "stoppedbymanager"),
+    "bounced": ("エラー停止", "宛先不明", "エラー", "bounced", "addressdead"),
+    "complained": ("迷惑メール報告", "reportedasspam"),
+    "pending": ("承認待ち", "pending", "waitingforapproval"),
+    "unconfirmed": ("確認待ち", "notconfirmedyet"),
+    "no address": ("アドレスなし", "メールなし", "電話連絡", "noaddress"),
+}
+_STATE_BY_SPELLING = {word: state for state, known in _STATE_SPELLINGS.items() for word in known}
+
+
+def parse_state(text: str) -> str:
+    """Return the state that a word in a file means, 'active' for an empty cell, '' for an unknown word."""
+    plain = re.sub(r"\s", "", unicodedata.normalize("NFKC", text)).lower()
+    return _STATE_BY_SPELLING.get(plain, "") if plain else "active"

@@ -6,7 +6,7 @@ import io
 from peewee import JOIN
 
 from core.csv_cells import escape_formula
-from core.imports import line_notes
+from core.imports import columns
 from core.imports.columns import CONSENT_LABEL, FIELDS
 from core.members import consent
 from core.members.normalise import CHILD_ITEMS
@@ -87,7 +87,7 @@ def _cells(row: Membership, language: str) -> tuple[str, ...]:
         person.phone,
         child.household if child else person.household,
         person.language,
-        say(language, line_notes.STATE_LABELS[state_key(row)]),
+        say(language, columns.STATE_LABELS[state_key(row)]),
         row.in_charge.name if row.in_charge_id else "",
     )
 

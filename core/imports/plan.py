@@ -5,17 +5,14 @@ children is one person with two memberships; one child with two guardians is one
 is made active again by a file.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from core.accounts import class_teacher
-from core.imports import line_notes, row_matching
+from core.imports import columns, matching
 from core.imports.columns import RosterRow, Sheet, read_rows
-from core.imports.existing_rows import ExistingRows, load_existing_rows
-from core.imports.line_notes import LineNote
-from core.imports.plan_model import ImportPlan, PlanLine, RowDraft
-from core.imports.row_matching import ChildMatcher, LineRows, LineValidator, PersonMatcher
+from core.imports.matching import ChildMatcher, ExistingRows, LineRows, LineValidator, PersonMatcher, load_existing_rows
+from core.imports.plan_model import ImportPlan, LineNote, PlanLine, RowDraft
 from core.settings import load_settings
 from i18n import N_
 from models import MailingList, Membership
@@ -36,7 +33,7 @@ def plan_rows(mailing_list: MailingList, rows: list[RosterRow], now: datetime, r
     known = load_existing_rows(mailing_list, [row for _, row in good], judge.keys.values())
     PersonMatcher(known, judge.keys).find(good)
     ChildMatcher(known).find(good)
-    made.merges = row_matching.assign_household_keys(
+    made.merges = matching.assign_household_keys(
         [(line.person or RowDraft(), line.child, row.household) for line, row in good]
     )
     for line, _ in good:
@@ -137,7 +134,7 @@ class _MembershipPlanner:
 
     def _state(self, line: PlanLine, row: RosterRow) -> tuple[str, str]:
         """Return (state, stopped by): as the file says, but stopped if this reader stopped the mail of this list."""
-        said = line_notes.parse_state(row.state)
+        said = columns.parse_state(row.state)
         if any(one.state == "stopped" and one.stopped_by == "reader" for one in self._here(line)):
             line.notes.append(LineNote(N_("This person has stopped the mail of this list, so it stays stopped.")))
             return "stopped", "reader"
@@ -158,7 +155,7 @@ class _MembershipPlanner:
             draft.fields["in_charge"] = teacher
             line.changed(True, N_("person in charge"))
         line.changed(draft.change("attributes", {**found.attributes, **row.attributes}), N_("items"))
-        said = line_notes.parse_state(row.state)
+        said = columns.parse_state(row.state)
         if said in ("stopped", "stopped by manager") and found.state == "active":
             draft.fields |= {
                 "state": "stopped",
@@ -184,8 +181,3 @@ def already_member_message(found: Membership, line: PlanLine) -> str:
     if line.person is not None and line.person.row is not None and line.person.row.address_state == "bounced":
         return N_("Already registered (address dead).")
     return N_("Already registered.")
-
-
-def invalid_lines(made: ImportPlan) -> Iterable[PlanLine]:
-    """Give the lines that cannot be registered."""
-    return (line for line in made.lines if line.outcome == "wrong")

@@ -6,9 +6,28 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from core.imports.line_notes import LineNote
+from i18n import N_, say
 
 OUTCOMES = ("added", "changed", "already", "wrong")
+OUTCOME_LABELS = {"added": N_("Added"), "changed": N_("Changed"), "already": N_("Skipped"), "wrong": N_("Error")}
+
+
+@dataclass(frozen=True, slots=True)
+class LineNote:
+    """A sentence about a line; a value that is a tuple holds source strings of its own."""
+
+    message: str
+    values: dict[str, Any] = field(default_factory=dict)
+
+
+def format_note(language: str, note: LineNote) -> str:
+    """Return a note in a language."""
+    between = "・" if language == "ja" else ", "
+    values = {
+        key: between.join(say(language, one) for one in value) if isinstance(value, tuple) else value
+        for key, value in note.values.items()
+    }
+    return say(language, note.message, **values)
 
 
 @dataclass(slots=True, eq=False)

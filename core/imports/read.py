@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from core.csv_cells import clean_cell
+from core.errors import DomainError
 from core.imports import excel
 from i18n import N_
 
@@ -30,12 +31,8 @@ _NAME_AND_ADDRESS = re.compile(
 )
 
 
-class UnreadableFile(Exception):
-    """A file holds no roster; `message` says why for `say`."""
-
-    def __init__(self, message: str, **values: object) -> None:
-        super().__init__(message)
-        self.message, self.values = message, values
+class UnreadableFile(DomainError):
+    """A file holds no roster."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +45,7 @@ class Cells:
 
 
 def read_cells(content: bytes, filename: str, encoding: str = "") -> Cells:
-    """Read a file. `encoding` '' finds it out: BOM, ISO-2022-JP escape, strict UTF-8, else CP932. Raises Unreadable."""
+    """Read a file. `encoding` '' finds it out: BOM, ISO-2022-JP escape, strict UTF-8, else CP932. Raises UnreadableFile."""
     if len(content) > MAX_BYTES:
         raise UnreadableFile(N_("This file is larger than %(number)s MB. Please split it."), number=MAX_BYTES // 2**20)
     if content.startswith((_ZIP, _OLE)):
@@ -59,7 +56,7 @@ def read_cells(content: bytes, filename: str, encoding: str = "") -> Cells:
 
 
 def read_pasted(text: str) -> Cells:
-    """Read pasted text: cells of a sheet (tabs), CSV, or a name and an address on each line. Raises Unreadable."""
+    """Read pasted text: cells of a sheet (tabs), CSV, or a name and an address on each line. Raises UnreadableFile."""
     text = text.replace("\0", "").lstrip("\ufeff")
     lone = _recipient_lines(text)
     if lone is not None:
@@ -124,7 +121,7 @@ def _jis_to_sjis(part: bytes) -> bytes:
 
 
 def _checked_rows(rows: Iterable[tuple[int, list[str]]]) -> tuple[tuple[int, tuple[str, ...]], ...]:
-    """Keep rows that hold something, as trimmed text without our guard; raise Unreadable for none or too many."""
+    """Keep rows that hold something, as trimmed text without our guard; raise UnreadableFile for none or too many."""
     kept = []
     for number, cells in rows:
         shown = tuple(clean_cell(cell) for cell in cells[:MAX_COLUMNS])

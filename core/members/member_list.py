@@ -218,3 +218,13 @@ def visible_household(person: Person, rights: Permissions) -> list[Person]:
         .where(Person.household == person.household, Person.id != person.id, Person.id.in_(seen))
         .order_by(Person.kana, Person.id)
     )
+
+
+# What the state of an address means, in words for organizers (field.md 4.4 no. 18).
+ADDRESS_STATE_WORDS: dict[str, str] = {
+    "fine": N_("Letters go to this address."),
+    "none": N_("No e-mail address. Please tell this family by telephone."),
+    "refusing": N_("Probably refused by the phone’s mail filter. Still registered."),
+    "bounced": N_("This address does not exist (any more), so nothing is sent there. Please ask for the new one."),
+    "complained": N_("Our mail was reported as spam, so nothing is sent there until this person joins again."),
+}

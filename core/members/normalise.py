@@ -86,3 +86,16 @@ def address_fields(address: str) -> dict[str, Any]:
         "address_key": addresses.comparison_key(address) if address else None,
         "violates_rfc": bool(address) and addresses.violates_rfc(address),
     }
+
+
+def has_lost_character(name: str) -> bool:
+    """Say whether a character of a name was lost when a file was saved (CP932 turns 𠮷 into ?)."""
+    return "?" in name or "〓" in name
+
+
+def is_same_name(one: str, other: str) -> bool:
+    """Say whether two names are the same, spaces aside, a lost character standing for any."""
+    one, other = one.replace(" ", ""), other.replace(" ", "")
+    if one == other or len(one) != len(other):
+        return one == other
+    return all(a == b or a in "?〓" or b in "?〓" for a, b in zip(one, other, strict=True))

@@ -11,7 +11,7 @@ import i18n
 from core.accounts import who_can
 from core.notifications.notify import notify_users
 from core.settings import load_settings
-from core.signup import carrier_guidance, carrier_help, handouts
+from core.signup import carrier_help, handouts
 from i18n import N_
 from mail import address as addresses
 from models import Child, MailingList, Membership, Person, User
@@ -37,7 +37,7 @@ class AddressSlip:
     address: str
     gone: bool
     ways: handouts.JoinLinks
-    help: carrier_guidance.Guidance
+    help: carrier_help.Guidance
 
 
 def address_slips(mailing_list: MailingList, language: str, person: Person | None = None) -> list[AddressSlip]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from core.imports.columns import RosterRow
-from core.imports.line_notes import is_same_name
+from core.members.normalise import is_same_name
 from i18n import N_
 from models import Child
 

@@ -15,8 +15,7 @@ from typing import Any
 from core import audit, backup
 from core.accounts import class_teacher
 from core.errors import DomainError
-from core.imports import apply, columns
-from core.imports import jobs as roster
+from core.imports import apply, columns, jobs
 from core.imports.columns import RosterRow, Sheet, read_rows
 from core.imports.plan import plan_rows
 from core.imports.read import read_pasted
@@ -85,7 +84,7 @@ class RosterPreview:
 
 def upload_roster(rollover: Rollover, *, content: bytes = b"", text: str = "", filename: str = "") -> int:
     """Keep the lines of a roster until they are carried out; return how many. Raises Unreadable, NoChildren, NotNow."""
-    sheet = columns.find_header(read_pasted(text)) if text.strip() else roster.read_sheet(content, filename)
+    sheet = columns.find_header(read_pasted(text)) if text.strip() else jobs.read_sheet(content, filename)
     rows = [row for row in read_rows(sheet, _child_mapping(sheet)) if row.child_name]
     if not rows or not any(row.grade or row.class_name for row in rows):
         raise NoChildColumns()

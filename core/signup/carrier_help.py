@@ -11,10 +11,66 @@ from typing import Any
 import i18n
 from core import settings
 from core.errors import DomainError
-from core.signup import carrier_guidance
-from core.signup.carrier_guidance import Guidance
 from i18n import LANGUAGES, N_
+from mail import address as addresses
 from models import Organization, User
+
+
+@dataclass(frozen=True, slots=True)
+class Guidance:
+    """Steps to read out or print; `carrier` is '' for an unknown one. `%(domain)s` in a step is our mail domain.
+
+    These are the shipped ones; what pages show is asked of `core.signup.carrier_help`, where the school's own words win.
+    """
+
+    carrier: str
+    steps: tuple[str, ...]
+    key: str = ""
+
+
+_ALLOW = N_("Add “%(domain)s” to the list of accepted senders.")
+_LINKS = N_("If there is a setting that refuses mail with links, set it to “receive”.")
+_CONTACT = N_("Add an address of “%(domain)s” to the contacts.")
+_NOT_SPAM = N_("Look in the spam folder. If our mail is there, mark it as “not spam”.")
+DOCOMO = Guidance(
+    N_("docomo"),
+    (N_("Open My docomo → mail settings → list of accepted and refused senders."), _ALLOW, _LINKS),
+    "docomo",
+)
+AU = Guidance(N_("au / UQ mobile"), (N_("Open the spam filter settings → accept list (always receive)."), _ALLOW), "au")
+SOFTBANK = Guidance(
+    N_("SoftBank"),
+    (N_("Open My SoftBank → mail settings → protection against spam → accept list."), _ALLOW, _LINKS),
+    "softbank",
+)
+YMOBILE = Guidance(
+    N_("Y!mobile"), (N_("Open My Y!mobile → spam filter → accepted and refused senders."), _ALLOW, _LINKS), "ymobile"
+)
+RAKUTEN = Guidance(N_("Rakuten Mobile"), (N_("Open Rakuten Mail → settings → spam → accept list."), _ALLOW), "rakuten")
+GMAIL = Guidance(N_("Gmail"), (_NOT_SPAM, _CONTACT), "gmail")
+ICLOUD = Guidance(N_("iCloud"), (_NOT_SPAM, _CONTACT), "icloud")
+OTHER_PROVIDER = Guidance("", (_NOT_SPAM, N_("Open the spam settings of the mail service."), _ALLOW), "others")
+CARRIERS = (DOCOMO, AU, SOFTBANK, YMOBILE, RAKUTEN, GMAIL, ICLOUD)
+"""Those that the page for joining and the hand-out name, in the order of their customers."""
+_BY_DOMAIN = {
+    "docomo.ne.jp": DOCOMO,
+    "ezweb.ne.jp": AU,
+    "au.com": AU,
+    "uqmobile.jp": AU,
+    "softbank.ne.jp": SOFTBANK,
+    "i.softbank.jp": SOFTBANK,
+    "vodafone.ne.jp": SOFTBANK,
+    "ymobile.ne.jp": YMOBILE,
+    "ymobile1.ne.jp": YMOBILE,
+    "yahoo.ne.jp": YMOBILE,
+    "rakumail.jp": RAKUTEN,
+    "gmail.com": GMAIL,
+    "googlemail.com": GMAIL,
+    "icloud.com": ICLOUD,
+    "me.com": ICLOUD,
+    "mac.com": ICLOUD,
+}
+
 
 MAX_NAME_LENGTH, MAX_TEXT_LENGTH, MAX_LINES, MAX_DOMAINS, MAX_OWN_CARRIERS = 40, 1000, 12, 12, 30
 PLACEHOLDER = "{{domain}}"
@@ -22,7 +78,7 @@ PLACEHOLDER = "{{domain}}"
 
 _ANY_PLACEHOLDER = re.compile(r"[{｛]{2}\s*(?:domain|ドメイン)\s*[}｝]{2}", re.IGNORECASE)
 _DOMAIN = re.compile(r"(?=.{3,200}\Z)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)+")
-_SHIPPED_BY_KEY = {one.key: one for one in (*carrier_guidance.CARRIERS, carrier_guidance.OTHER_PROVIDER)}
+_SHIPPED_BY_KEY = {one.key: one for one in (*CARRIERS, OTHER_PROVIDER)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +104,30 @@ def list_guidance(language: str) -> list[Guidance]:
         for key, row in rows.items()
         if key not in _SHIPPED_BY_KEY
     ]
-    return [_with_own_words(one, rows.get(one.key), language) for one in carrier_guidance.CARRIERS] + own
+    return [_with_own_words(one, rows.get(one.key), language) for one in CARRIERS] + own
 
 
 def guidance_for_address(address: str, language: str) -> Guidance:
     """Return the guidance for the carrier or service of an address; what the school added is asked first."""
-    rows, wanted = _stored_rows(), carrier_guidance.parent_domains(address)
+    rows, wanted = _stored_rows(), _parent_domains(address)
     for domain in wanted:
         for key, row in rows.items():
             if domain in row.get("domains", "").split():
                 return _with_own_words(Guidance(row["name"], (), key), row, language)
-    found = carrier_guidance.shipped_guidance_for(address)
+    found = _shipped_guidance_for(address)
     return _with_own_words(found, rows.get(found.key), language)
+
+
+def _shipped_guidance_for(address: str) -> Guidance:
+    """Return the shipped guidance for the carrier or service of an address."""
+    found = (_BY_DOMAIN.get(one) for one in _parent_domains(address))
+    return next((one for one in found if one is not None), OTHER_PROVIDER)
+
+
+def _parent_domains(address: str) -> list[str]:
+    """Return the domain of an address and those above it, the longest first."""
+    parts = addresses.domain_of(address).split(".")
+    return [".".join(parts[start:]) for start in range(len(parts))]
 
 
 def _with_own_words(one: Guidance, row: dict[str, Any] | None, language: str) -> Guidance:

@@ -33,7 +33,7 @@ WORKER_LOOPS = {
     "core/inbound/dispatch.py",
     "cli/deliver.py",
     "mail/auth_results.py",
-    "core/imports/job_runner.py",
+    "core/imports/jobs.py",
 }
 """The worker loop and the mail door, where any exception is caught: they record it, put the work off and go on."""
 

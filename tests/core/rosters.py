@@ -3,8 +3,7 @@
 from pathlib import Path
 
 import clock
-from core.imports import columns
-from core.imports import jobs as roster
+from core.imports import columns, jobs
 from core.imports.plan_model import ImportPlan
 from models import MailingList
 
@@ -16,10 +15,10 @@ FAMILY = (
 
 def bring(mailing_list: MailingList, content: str | bytes, name: str = "x.csv") -> ImportPlan:
     """Import at once, as the terminal does."""
-    sheet = roster.read_sheet(content.encode() if isinstance(content, str) else content, name)
-    return roster.import_now(mailing_list, sheet, columns.guess_mapping(sheet), None, clock.now())
+    sheet = jobs.read_sheet(content.encode() if isinstance(content, str) else content, name)
+    return jobs.import_now(mailing_list, sheet, columns.guess_mapping(sheet), None, clock.now())
 
 
 def sheet_of(text: str) -> columns.Sheet:
     """Return a sheet of UTF-8 CSV."""
-    return roster.read_sheet(text.encode())
+    return jobs.read_sheet(text.encode())

@@ -3,14 +3,14 @@
 import pytest
 
 from core.errors import DomainError
-from core.signup import carrier_guidance, carrier_help
+from core.signup import carrier_help
 from models import AuditLog, Organization
 
 
 def test_what_is_shipped_is_shown_as_long_as_nobody_wrote_anything(school):
     """T-17: the shipped words, by carrier, in both languages."""
-    assert tuple(carrier_help.list_guidance("ja")) == carrier_guidance.CARRIERS
-    assert carrier_help.guidance_for_address("a@docomo.ne.jp", "en") is carrier_guidance.DOCOMO
+    assert tuple(carrier_help.list_guidance("ja")) == carrier_help.CARRIERS
+    assert carrier_help.guidance_for_address("a@docomo.ne.jp", "en") is carrier_help.DOCOMO
     assert "{{domain}}" in carrier_help.shipped_text("docomo", "ja")
     assert not any(one.changed for one in carrier_help.settings_entries())
 
@@ -23,10 +23,8 @@ def test_a_corrected_text_stands_everywhere_in_its_language(school):
         "メール設定を開く",
         "%(domain)s を 許可する",
     )
-    assert carrier_help.guidance_for_address("a@ezweb.ne.jp", "en").steps == carrier_guidance.AU.steps
-    assert [one.carrier for one in carrier_help.list_guidance("ja")] == [
-        one.carrier for one in carrier_guidance.CARRIERS
-    ]
+    assert carrier_help.guidance_for_address("a@ezweb.ne.jp", "en").steps == carrier_help.AU.steps
+    assert [one.carrier for one in carrier_help.list_guidance("ja")] == [one.carrier for one in carrier_help.CARRIERS]
     assert Organization.load_row().carriers == [{"key": "au", "ja": "メール設定を開く\n{{domain}} を 許可する"}]
     assert AuditLog.select().order_by(AuditLog.id.desc()).first().detail == {"fields": ["carriers"]}
 
@@ -47,10 +45,10 @@ def test_a_carrier_of_the_region_is_found_by_its_domains(school):
     assert (found.carrier, found.steps, found.key) == ("みなと ケーブル", ("窓口へ",), key)
     assert carrier_help.list_guidance("ja")[-1].carrier == "みなと ケーブル"
     carrier_help.change_carrier(school.users["守"], key, {"ja": "窓口へ", "en": "Ask the desk"}, "Minato", "")
-    assert carrier_help.guidance_for_address("a@cable.example.jp", "en") is carrier_guidance.OTHER_PROVIDER
+    assert carrier_help.guidance_for_address("a@cable.example.jp", "en") is carrier_help.OTHER_PROVIDER
     carrier_help.reset_carrier(school.users["守"], key)
     carrier_help.reset_carrier(school.users["守"], key)
-    assert len(carrier_help.list_guidance("ja")) == len(carrier_guidance.CARRIERS)
+    assert len(carrier_help.list_guidance("ja")) == len(carrier_help.CARRIERS)
 
 
 @pytest.mark.parametrize(

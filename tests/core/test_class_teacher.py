@@ -9,8 +9,7 @@ import clock
 from core.accounts import class_teacher
 from core.errors import AudienceChanged
 from core.imports import export as roster_export
-from core.imports import job_runner, register
-from core.imports import jobs as roster
+from core.imports import jobs, register
 from core.members import members, move_copy
 from core.notices import approval, audience, rendering, sender_names, start
 from core.permissions import permissions_of
@@ -144,17 +143,17 @@ ROSTER = """保護者氏名,児童氏名,学年,組,メールアドレス,担任
 def test_a_column_of_the_roster_sets_it_and_the_export_writes_it(school):
     """D-03: 「担任」 is read, an unknown name is said and changes nothing, undo takes it back."""
     first, hanako = school.lists["1-1"], school.users["花子"]
-    job = roster.create_import(first, hanako, content=ROSTER.encode(), filename="r.csv", now=clock.now())
-    _, plan = roster.preview_import(job, clock.now())
+    job = jobs.create_import(first, hanako, content=ROSTER.encode(), filename="r.csv", now=clock.now())
+    _, plan = jobs.preview_import(job, clock.now())
     assert [note.values for line in plan.lines for note in line.notes if note.values.get("name")] == [
         {"name": "知らない人"}
     ]
-    job_runner.run_import_now(job, hanako, fingerprint=plan.fingerprint, now=clock.now())
+    jobs.start_import(job, hanako, fingerprint=plan.fingerprint, now=clock.now())
     held = {row.person.name: row.in_charge and row.in_charge.name for row in first.memberships}
     assert (held["青山 健太"], held["新井 恵"], held["森 一"]) == ("見る子", "花子", None)
     assert "担任・担当者" in roster_export.export_csv(first).decode("utf-8-sig").splitlines()[0]
     assert "見る子" in roster_export.export_csv(first).decode("utf-8-sig")
-    roster.undo_import(type(job).get_by_id(job.id), hanako, clock.now())
+    jobs.undo_import(type(job).get_by_id(job.id), hanako, clock.now())
     assert Membership.select().where(Membership.in_charge.is_null(False)).count() == 0
 
 
@@ -162,9 +161,9 @@ def test_the_export_can_be_brought_in_again(teachers):
     first, hanako = teachers.lists["1-1"], teachers.users["花子"]
     written = roster_export.export_csv(first)
     Membership.update(in_charge=None).execute()
-    job = roster.create_import(first, hanako, content=written, filename="r.csv", now=clock.now())
-    _, plan = roster.preview_import(job, clock.now())
-    job_runner.run_import_now(job, hanako, fingerprint=plan.fingerprint, now=clock.now())
+    job = jobs.create_import(first, hanako, content=written, filename="r.csv", now=clock.now())
+    _, plan = jobs.preview_import(job, clock.now())
+    jobs.start_import(job, hanako, fingerprint=plan.fingerprint, now=clock.now())
     assert Membership.select().where(Membership.in_charge.is_null(False)).count() == 5
 
 

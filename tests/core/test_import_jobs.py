@@ -8,11 +8,10 @@ import pytest
 import clock
 from core import scheduler
 from core.errors import DomainError
-from core.imports import apply, job_runner
-from core.imports import jobs as roster
+from core.imports import apply, jobs
 from models import Child, Job, Membership, Person
 
-LINES = job_runner.MAX_LINES_INLINE + 100
+LINES = jobs.MAX_LINES_INLINE + 100
 
 
 @pytest.fixture
@@ -32,12 +31,12 @@ def text(lines=LINES, change=""):
 
 @pytest.fixture
 def job(one, by):
-    return roster.create_import(one, by, content=text().encode(), filename="名簿.csv", now=clock.now())
+    return jobs.create_import(one, by, content=text().encode(), filename="名簿.csv", now=clock.now())
 
 
 def asked(job, by):
-    _, made = roster.preview_import(job, clock.now())
-    return job_runner.start_import(job, by, fingerprint=made.fingerprint, now=clock.now())
+    _, made = jobs.preview_import(job, clock.now())
+    return jobs.start_import(job, by, fingerprint=made.fingerprint, now=clock.now())
 
 
 def again(job):
@@ -45,7 +44,7 @@ def again(job):
 
 
 def test_a_small_one_is_carried_out_at_once(one, by):
-    small = roster.create_import(one, by, text=text(3), now=clock.now())
+    small = jobs.create_import(one, by, text=text(3), now=clock.now())
     assert asked(small, by) and again(small).state == "done"
 
 
@@ -53,22 +52,20 @@ def test_a_large_one_is_left_to_the_worker(job, one, by):
     """T-36: nothing is written inside the request; whatever is due finds the row, with the bell or without."""
     assert not asked(job, by) and again(job).state == "asked"
     assert Person.select().where(Person.name.startswith("保護者")).count() == 0
-    assert (
-        job_runner.running_import(one).id == job.id and job_runner.estimate_remaining(again(job), clock.now()) is None
-    )
+    assert jobs.running_import(one).id == job.id and jobs.estimate_remaining(again(job), clock.now()) is None
     scheduler.run_due_jobs(clock.now())
     done = again(job)
     assert (done.state, done.done, done.detail["counts"]["added"]) == ("done", LINES, LINES)
     assert Person.select().where(Person.name.startswith("保護者")).count() == LINES
-    assert job_runner.running_import(one) is None and not roster.upload_path(job).exists()
+    assert jobs.running_import(one) is None and not jobs.upload_path(job).exists()
 
 
 def test_a_second_press_asks_for_nothing_more(job, by):
     asked(job, by)
     with pytest.raises(DomainError):
         asked(again(job), by)
-    job_runner.process_import_jobs(clock.now())
-    assert job_runner.process_import_jobs(clock.now()) == 0
+    jobs.process_import_jobs(clock.now())
+    assert jobs.process_import_jobs(clock.now()) == 0
 
 
 def test_after_a_kill_it_goes_on_where_it_was_and_undo_knows_everything(job, by, monkeypatch):
@@ -83,7 +80,7 @@ def test_after_a_kill_it_goes_on_where_it_was_and_undo_knows_everything(job, by,
 
     monkeypatch.setattr(apply, "_write_chunk", killed)
     with pytest.raises(SystemExit):
-        job_runner.process_import_jobs(clock.now())
+        jobs.process_import_jobs(clock.now())
     half = again(job)
     assert (half.state, half.done) == ("working", apply.CHUNK_LINES)
     assert (
@@ -93,12 +90,12 @@ def test_after_a_kill_it_goes_on_where_it_was_and_undo_knows_everything(job, by,
         == half.done
     )
     later = half.made_at + timedelta(seconds=5)
-    assert timedelta(0) < job_runner.estimate_remaining(half, later) < timedelta(seconds=5)
+    assert timedelta(0) < jobs.estimate_remaining(half, later) < timedelta(seconds=5)
     monkeypatch.undo()
-    assert job_runner.process_import_jobs(clock.now()) == 1
+    assert jobs.process_import_jobs(clock.now()) == 1
     done = again(job)
     assert done.state == "done" and done.detail["counts"]["added"] == LINES
-    assert roster.undo_import(done, by, clock.now()) == (3 * LINES, 0)
+    assert jobs.undo_import(done, by, clock.now()) == (3 * LINES, 0)
     assert not Person.select().where(Person.name.startswith("保護者")).exists()
     assert not Child.select().where(Child.name.startswith("子 ")).exists()
 
@@ -107,18 +104,18 @@ def test_only_one_process_writes(job, by, config):
     asked(job, by)
     with (config.data / "run" / "import").open("w") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
-        assert job_runner.process_import_jobs(clock.now()) == 0
+        assert jobs.process_import_jobs(clock.now()) == 0
     assert again(job).state == "asked"
 
 
 def test_what_cannot_be_written_goes_back_to_its_preview_and_says_why(job, one, by, monkeypatch):
     asked(job, by)
-    small = roster.create_import(one, by, text=text(3), now=clock.now())
+    small = jobs.create_import(one, by, text=text(3), now=clock.now())
     asked(small, by)
-    assert job_runner.process_import_jobs(clock.now()) == 0
+    assert jobs.process_import_jobs(clock.now()) == 0
     back = again(job)
-    assert roster.awaits_confirmation(back, clock.now()) and "changed" in job_runner.failure_note(back).message
-    assert not asked(back, by) and job_runner.failure_note(again(job)) is None
-    monkeypatch.setattr(job_runner, "_apply_with_progress", lambda job, made: 1 / 0)
-    job_runner.process_import_jobs(clock.now())
-    assert "broke off" in job_runner.failure_note(again(job)).message
+    assert jobs.awaits_confirmation(back, clock.now()) and "changed" in jobs.failure_note(back).message
+    assert not asked(back, by) and jobs.failure_note(again(job)) is None
+    monkeypatch.setattr(jobs, "_apply_with_progress", lambda job, made: 1 / 0)
+    jobs.process_import_jobs(clock.now())
+    assert "broke off" in jobs.failure_note(again(job)).message

@@ -12,10 +12,8 @@ import models
 from core import settings
 from core.csv_cells import clean_cell, escape_formula
 from core.errors import DomainError
-from core.imports import apply, columns
+from core.imports import apply, columns, jobs
 from core.imports import export as roster_export
-from core.imports import job_runner as roster_work
-from core.imports import jobs as roster
 from core.imports import plan as roster_plan
 from core.imports.columns import read_rows
 from core.imports.plan import plan_rows
@@ -92,17 +90,18 @@ def test_who_left_is_not_in_the_export(zenko):
 
 
 def start(zenko, by, text="氏名,メール\r\n山田,y@example.jp\r\n林,bad\r\n"):
-    return roster.create_import(zenko, by, content=text.encode(), filename="名簿.csv", now=clock.now())
+    return jobs.create_import(zenko, by, content=text.encode(), filename="名簿.csv", now=clock.now())
 
 
 def carry_out(job, by):
-    _, made = roster.preview_import(job, clock.now())
-    return roster_work.run_import_now(job, by, fingerprint=made.fingerprint, now=clock.now())
+    _, made = jobs.preview_import(job, clock.now())
+    assert jobs.start_import(job, by, fingerprint=made.fingerprint, now=clock.now())
+    return models.Job.get_by_id(job.id).detail["counts"]
 
 
 def test_nothing_is_written_before_it_is_confirmed(zenko, by):
     job = start(zenko, by)
-    roster.preview_import(job, clock.now())
+    jobs.preview_import(job, clock.now())
     assert Person.select().count() == 0
     assert carry_out(job, by)["added"] == 1
     assert models.Job.get_by_id(job.id).state == "done"
@@ -116,10 +115,10 @@ def test_the_file_is_gone_afterwards(zenko, by, config):
 
 def test_a_second_press_does_nothing(zenko, by):
     job = start(zenko, by)
-    _, made = roster.preview_import(job, clock.now())
-    roster_work.run_import_now(job, by, fingerprint=made.fingerprint, now=clock.now())
+    _, made = jobs.preview_import(job, clock.now())
+    jobs.start_import(job, by, fingerprint=made.fingerprint, now=clock.now())
     with pytest.raises(DomainError):
-        roster_work.run_import_now(job, by, fingerprint=made.fingerprint, now=clock.now())
+        jobs.start_import(job, by, fingerprint=made.fingerprint, now=clock.now())
     assert Person.select().count() == 1
 
 
@@ -130,16 +129,16 @@ def test_an_import_whose_process_died_can_be_carried_on(zenko, by):
         carry_out(models.Job.get_by_id(job.id), by)
     clock.set_offset(11 * 60)
     job = models.Job.get_by_id(job.id)
-    assert roster.awaits_confirmation(job, clock.now())
+    assert jobs.awaits_confirmation(job, clock.now())
     assert carry_out(job, by)["added"] == 1
 
 
 def test_a_list_that_changed_since_the_preview_asks_again(zenko, by):
     job = start(zenko, by)
-    _, made = roster.preview_import(job, clock.now())
+    _, made = jobs.preview_import(job, clock.now())
     bring(zenko, "氏名,メール\r\n山田,y@example.jp\r\n")
     with pytest.raises(DomainError, match="changed"):
-        roster_work.run_import_now(job, by, fingerprint=made.fingerprint, now=clock.now())
+        jobs.start_import(job, by, fingerprint=made.fingerprint, now=clock.now())
 
 
 def test_undo_takes_everything_back(zenko, by):
@@ -149,12 +148,12 @@ def test_undo_takes_everything_back(zenko, by):
     carry_out(job, by)
     assert roster_export.export_csv(zenko) != before
     job = models.Job.get_by_id(job.id)
-    back, kept = roster.undo_import(job, by, clock.now())
+    back, kept = jobs.undo_import(job, by, clock.now())
     assert (back, kept) == (5, 0)
     assert roster_export.export_csv(zenko) == before
     assert (Person.select().count(), Child.select().count()) == (1, 1)
     with pytest.raises(DomainError):
-        roster.undo_import(job, by, clock.now())
+        jobs.undo_import(job, by, clock.now())
 
 
 def test_undo_leaves_what_something_happened_to(zenko, by):
@@ -164,7 +163,7 @@ def test_undo_leaves_what_something_happened_to(zenko, by):
     Membership.update(state="stopped", stopped_by="reader").where(Membership.person == yamada).execute()
     delivery = Delivery.create(notice=Notice.create(), person=hayashi, token="t")
     DeliveryMembership.create(delivery=delivery, membership=hayashi.memberships.get())
-    back, kept = roster.undo_import(models.Job.get_by_id(job.id), by, clock.now())
+    back, kept = jobs.undo_import(models.Job.get_by_id(job.id), by, clock.now())
     assert (back, kept) == (2, 4)
     assert {one.name for one in Person.select()} == {"山田", "林"}
 
@@ -175,7 +174,7 @@ def test_undo_puts_a_rejoined_member_back_to_left(zenko, by):
     left_at = Membership.get().left_at
     job = start(zenko, by)
     carry_out(job, by)
-    roster.undo_import(models.Job.get_by_id(job.id), by, clock.now())
+    jobs.undo_import(models.Job.get_by_id(job.id), by, clock.now())
     row = Membership.get()
     assert (row.state, row.left_at) == ("left", left_at)
 
@@ -183,19 +182,17 @@ def test_undo_puts_a_rejoined_member_back_to_left(zenko, by):
 def test_files_that_nobody_confirmed_are_deleted(zenko, by, config):
     start(zenko, by)
     clock.set_offset(25 * 3600)
-    roster.purge_old_imports(clock.now())
+    jobs.purge_old_imports(clock.now())
     assert models.Job.select().count() == 0
     assert list((config.data / "imports").iterdir()) == []
 
 
 def test_another_encoding_and_other_columns_can_be_chosen(zenko, by):
-    job = roster.create_import(
-        zenko, by, content="氏名,メール\r\n山田,y@example.jp\r\n".encode("cp932"), now=clock.now()
-    )
-    roster.set_encoding_or_mapping(job, encoding="utf-8")
-    assert roster.preview_import(job, clock.now())[1].counts["wrong"] > 0
-    roster.set_encoding_or_mapping(job, encoding="cp932")
-    roster.set_encoding_or_mapping(job, mapping=("attribute", "address", "nonsense"))
+    job = jobs.create_import(zenko, by, content="氏名,メール\r\n山田,y@example.jp\r\n".encode("cp932"), now=clock.now())
+    jobs.set_encoding_or_mapping(job, encoding="utf-8")
+    assert jobs.preview_import(job, clock.now())[1].counts["wrong"] > 0
+    jobs.set_encoding_or_mapping(job, encoding="cp932")
+    jobs.set_encoding_or_mapping(job, mapping=("attribute", "address", "nonsense"))
     carry_out(job, by)
     assert (Person.get().name, Membership.get().attributes) == ("", {"氏名": "山田"})
 

@@ -4,7 +4,7 @@ import pytest
 
 import clock
 from core import settings
-from core.imports import jobs as roster
+from core.imports import jobs
 from core.imports import plan as roster_plan
 from core.members import lists
 from models import Child, Membership, Person
@@ -116,7 +116,7 @@ def test_a_wrong_line_says_why_and_the_others_go_in(zenko, line, word):
 
 
 def test_a_wrong_encoding_is_seen(zenko):
-    sheet = roster.read_sheet("氏名,メール\r\n山田,y@example.jp\r\n".encode("cp932"), encoding="utf-8")
+    sheet = jobs.read_sheet("氏名,メール\r\n山田,y@example.jp\r\n".encode("cp932"), encoding="utf-8")
     assert roster_plan.plan_sheet(zenko, sheet, ("name", "address"), clock.now()).counts["wrong"] == 2
 
 

@@ -9,11 +9,9 @@ from hypothesis import strategies as st
 
 import clock
 from core import settings
-from core.imports import columns
-from core.imports import jobs as roster
+from core.imports import columns, jobs
 from core.imports import read as roster_read
-from core.imports.columns import FIELDS, _field_of_header, find_header, read_rows
-from core.imports.line_notes import STATE_LABELS, parse_state
+from core.imports.columns import FIELDS, STATE_LABELS, _field_of_header, find_header, parse_state, read_rows
 from core.imports.read import read_pasted
 from core.members import lists
 from core.members.normalise import normalise_class, normalise_grade, normalise_kana, normalise_phone
@@ -36,20 +34,20 @@ SHEET = "氏名,メールアドレス,学年\r\n髙橋 ①,t@example.jp,2年\r\n
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp932", "utf-16"])
 @pytest.mark.parametrize("mark", [",", "\t", ";"])
 def test_every_encoding_and_separator_is_read(encoding, mark):
-    sheet = roster.read_sheet(SHEET.replace(",", mark).encode(encoding))
+    sheet = jobs.read_sheet(SHEET.replace(",", mark).encode(encoding))
     assert read_rows(sheet, columns.guess_mapping(sheet))[0].name == "髙橋 ①"
 
 
 def test_iso_2022_jp_is_read_with_the_signs_that_python_does_not_know():
     content = "氏名,アドレス\r\n髙".replace("髙", "山").encode("iso2022_jp") + b"\x1b$B\x2d\x21\x1b(B,a@example.jp\r\n"
-    sheet = roster.read_sheet(content)
+    sheet = jobs.read_sheet(content)
     assert sheet.encoding == "iso-2022-jp"
     assert sheet.rows[0][1] == ("山①", "a@example.jp")
 
 
 @given(st.text(st.characters(codec="iso2022_jp", categories=("Lo", "Lu", "Ll", "Nd")), min_size=1))
 def test_iso_2022_jp_reads_what_python_writes(text):
-    sheet = roster.read_sheet(f"氏名,アドレス\n山{text},a@example.jp".encode("iso2022_jp"))
+    sheet = jobs.read_sheet(f"氏名,アドレス\n山{text},a@example.jp".encode("iso2022_jp"))
     assert sheet.rows[0][1][0] == f"山{text}"
 
 
@@ -73,9 +71,9 @@ def test_excel_is_read_with_whole_numbers_and_a_title_above(zenko):
 
 def test_a_broken_excel_file_is_refused_with_a_sentence(zenko):
     with pytest.raises(roster_read.UnreadableFile):
-        roster.read_sheet(b"PK\x03\x04 nothing")
+        jobs.read_sheet(b"PK\x03\x04 nothing")
     with pytest.raises(roster_read.UnreadableFile):
-        roster.read_sheet(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1 nothing")
+        jobs.read_sheet(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1 nothing")
 
 
 def test_a_tiny_excel_file_cannot_ask_for_the_memory_of_the_machine(zenko):
@@ -85,14 +83,14 @@ def test_a_tiny_excel_file_cannot_ask_for_the_memory_of_the_machine(zenko):
     held = io.BytesIO()
     book.save(held)
     with pytest.raises(roster_read.UnreadableFile):
-        roster.read_sheet(held.getvalue(), "名簿.xlsx")
+        jobs.read_sheet(held.getvalue(), "名簿.xlsx")
 
 
 @given(st.binary(max_size=200))
 def test_any_bytes_after_an_escape_of_iso_2022_jp_are_read_or_refused(content):
     """Law 6: what is no pair of JIS X 0208 becomes U+FFFD, which the plan refuses line by line."""
     try:
-        sheet = roster.read_sheet(b"x\x1b$B" + content)
+        sheet = jobs.read_sheet(b"x\x1b$B" + content)
     except roster_read.UnreadableFile:
         return
     assert sheet.rows
@@ -101,14 +99,14 @@ def test_any_bytes_after_an_escape_of_iso_2022_jp_are_read_or_refused(content):
 @pytest.mark.parametrize("content", [b"", b"\r\n\r\n", b",,,\r\n"])
 def test_nothing_is_refused_with_a_sentence(content):
     with pytest.raises(roster_read.UnreadableFile):
-        roster.read_sheet(content)
+        jobs.read_sheet(content)
 
 
 def test_a_file_that_is_too_large_is_refused():
     with pytest.raises(roster_read.UnreadableFile):
-        roster.read_sheet(b"a" * (5 * 2**20))
+        jobs.read_sheet(b"a" * (5 * 2**20))
     with pytest.raises(roster_read.UnreadableFile):
-        roster.read_sheet(b"a\r\n" * 20_001)
+        jobs.read_sheet(b"a\r\n" * 20_001)
 
 
 @pytest.mark.parametrize(

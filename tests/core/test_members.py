@@ -6,7 +6,7 @@ import clock
 from core.errors import DomainError
 from core.imports import register
 from core.members import lists, members
-from core.signup import carrier_guidance
+from core.signup import carrier_help
 from models import AuditLog, Child, Membership, Person
 
 
@@ -199,13 +199,13 @@ def test_splitting_a_household_leaves_the_shared_child(kumi):
 @pytest.mark.parametrize(
     ("address", "carrier"),
     [
-        ("a..b@docomo.ne.jp", carrier_guidance.DOCOMO),
-        ("a@ezweb.ne.jp", carrier_guidance.AU),
-        ("a@i.softbank.jp", carrier_guidance.SOFTBANK),
-        ("a@sub.softbank.ne.jp", carrier_guidance.SOFTBANK),
-        ("a@gmail.com", carrier_guidance.GMAIL),
-        ("a@notdocomo.ne.jp", carrier_guidance.OTHER_PROVIDER),
+        ("a..b@docomo.ne.jp", carrier_help.DOCOMO),
+        ("a@ezweb.ne.jp", carrier_help.AU),
+        ("a@i.softbank.jp", carrier_help.SOFTBANK),
+        ("a@sub.softbank.ne.jp", carrier_help.SOFTBANK),
+        ("a@gmail.com", carrier_help.GMAIL),
+        ("a@notdocomo.ne.jp", carrier_help.OTHER_PROVIDER),
     ],
 )
 def test_guidance_follows_the_carrier(address, carrier):
-    assert carrier_guidance.shipped_guidance_for(address) is carrier
+    assert carrier_help._shipped_guidance_for(address) is carrier

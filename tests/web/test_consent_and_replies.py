@@ -6,9 +6,8 @@ import io
 import pytest
 
 import clock
-from core.imports import columns
+from core.imports import columns, jobs
 from core.imports import export as roster_export
-from core.imports import jobs as roster
 from core.inbound import dispatch
 from core.settings import load_settings
 from core.signup import signup
@@ -49,7 +48,7 @@ def test_the_record_is_in_the_roster_file_and_is_not_read_back(school, joined):
     rows = list(csv.DictReader(io.StringIO(content.decode("utf-8-sig"))))
     (mine,) = [row for row in rows if row["メールアドレス"] == "haha@example.jp"]
     assert "192.0.2.0/24" in mine["登録の記録"] and "登録ページで登録" in mine["登録の記録"]
-    sheet = roster.read_sheet(content, "roster.csv")
+    sheet = jobs.read_sheet(content, "roster.csv")
     mapping = dict(zip(sheet.columns, columns.guess_mapping(sheet), strict=True))
     assert mapping["登録の記録"] == "" and mapping["メールアドレス"] == "address"
 

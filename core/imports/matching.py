@@ -1,25 +1,80 @@
 """Which person and which child a line of a roster means: a known one, one of an earlier line, or a new one."""
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from peewee import Expression, Field
+
 from core import settings
+from core.accounts import class_teacher
 from core.errors import DomainError
-from core.imports import line_notes
+from core.imports import columns
 from core.imports.columns import RosterRow
-from core.imports.existing_rows import ExistingRows
-from core.imports.line_notes import LineNote, has_lost_character, is_same_name
-from core.imports.plan_model import PlanLine, RowDraft
+from core.imports.plan_model import LineNote, PlanLine, RowDraft
 from core.members.households import new_household_key
-from core.members.normalise import address_fields, parse_member_address
+from core.members.normalise import address_fields, has_lost_character, is_same_name, parse_member_address
 from i18n import N_
 from mail import address as addresses
 from mail.address import OwnAddresses
-from models import Child, Person
+from models import Child, MailingList, Membership, Person, User
 
+_OWN_KEY = re.compile(r"h[a-z2-7]{11}")
+_MAX_IN_VALUES = 10_000  # values in one IN (…); SQLite takes 32,766
 LineRows = list[tuple[PlanLine, RosterRow]]
+
+
+@dataclass(slots=True)
+class ExistingRows:
+    """Rows of the tables that lines of the roster may mean."""
+
+    by_key: dict[str, Person] = field(default_factory=dict)
+    by_name: dict[str, list[Person]] = field(default_factory=lambda: defaultdict(list))
+    children: dict[str, list[Child]] = field(default_factory=lambda: defaultdict(list))
+    of_person: dict[int, list[Child]] = field(default_factory=lambda: defaultdict(list))
+    here: dict[int, list[Membership]] = field(default_factory=lambda: defaultdict(list))  # by person, in this list
+    teachers: dict[str, User] = field(default_factory=dict)  # who may be put in charge here, by name
+    of_classes: dict[tuple[str, str], int] = field(default_factory=dict)  # who is in charge of a class here
+
+
+def load_existing_rows(mailing_list: MailingList, rows: list[RosterRow], keys: Iterable[str]) -> ExistingRows:
+    """Load everybody whom the rows may mean: by address, by name, by child's name, and their memberships."""
+    known = ExistingRows()
+    people: dict[int, Person] = {}
+    for person in _select_in_chunks(Person, Person.address_key, keys):
+        known.by_key[person.address_key] = people[person.id] = person
+    for person in _select_in_chunks(Person, Person.name, {row.name for row in rows if row.name}):
+        person = people.setdefault(person.id, person)
+        known.by_name[person.name].append(person)
+    children: dict[int, Child] = {}
+    for child in _select_in_chunks(Child, Child.name, {row.child_name for row in rows if row.child_name}):
+        known.children[child.name].append(children.setdefault(child.id, child))
+    _load_memberships(known, mailing_list, people, children)
+    if any(row.in_charge for row in rows):
+        known.teachers = class_teacher.candidates_by_name(mailing_list)
+    known.of_classes = class_teacher.teacher_by_class(mailing_list)
+    return known
+
+
+def _load_memberships(
+    known: ExistingRows, mailing_list: MailingList, people: dict[int, Person], children: dict[int, Child]
+) -> None:
+    rows = list(_select_in_chunks(Membership, Membership.person, people))
+    missing = {row.child_id for row in rows if row.child_id} - set(children)
+    children |= {child.id: child for child in _select_in_chunks(Child, Child.id, missing)}
+    for row in rows:
+        if row.child_id and row.is_member and children[row.child_id] not in known.of_person[row.person_id]:
+            known.of_person[row.person_id].append(children[row.child_id])
+        if row.list_id == mailing_list.id:
+            known.here[row.person_id].append(row)
+
+
+def _select_in_chunks(table: type[Any], column: Field, values: Iterable[Any], *more: Expression) -> Iterable[Any]:
+    wanted = list(values)
+    for start in range(0, len(wanted), _MAX_IN_VALUES):
+        yield from table.select().where(column.in_(wanted[start : start + _MAX_IN_VALUES]), *more).order_by(table.id)
 
 
 @dataclass(slots=True)
@@ -42,7 +97,7 @@ class LineValidator:
     def _wrong(self, row: RosterRow) -> LineNote | None:
         if row.damaged:
             return LineNote(N_("Some characters cannot be read. Please choose another encoding."))
-        if row.state and not line_notes.parse_state(row.state):
+        if row.state and not columns.parse_state(row.state):
             return LineNote(N_("The state “%(state)s” is not known."), {"state": row.state})
         if not row.address:
             return None if row.name else LineNote(N_("There is neither an e-mail address nor a name."))
@@ -56,7 +111,7 @@ class LineValidator:
 
 def _line_warnings(row: RosterRow, typed: str) -> list[str]:
     """Return what is worth saying about a line that can be registered."""
-    found = [] if row.address else [line_notes.no_address_message(bool(row.phone))]
+    found = [] if row.address else [_no_address_message(bool(row.phone))]
     if row.address.lower() != typed.lower():
         found.append(N_("The address was put right (full-width letters, spaces or brackets)."))
     if row.address and addresses.violates_rfc(row.address):
@@ -70,6 +125,13 @@ def _line_warnings(row: RosterRow, typed: str) -> list[str]:
     if row.child_name and row.grade and not row.class_name:
         found.append(N_("The class is empty."))
     return found
+
+
+def _no_address_message(phone: bool) -> str:
+    """Return the note for a family without an e-mail address."""
+    if phone:
+        return N_("No e-mail address: registered as a family that is told by telephone.")
+    return N_("No e-mail address and no telephone number. Please add one of them later.")
 
 
 @dataclass(slots=True)
@@ -135,7 +197,7 @@ class PersonMatcher:
                 line.changed(draft.change(part, value), N_("e-mail address"))
 
     def _new(self, row: RosterRow) -> dict[str, Any]:
-        state = line_notes.parse_state(row.state) if row.address else ""
+        state = columns.parse_state(row.state) if row.address else ""
         return {
             "name": row.name,
             "kana": row.kana,
@@ -215,9 +277,6 @@ def _is_same_child(child: Child, row: RosterRow) -> bool:
     same_kana = child.kana == row.child_kana or not child.kana or not row.child_kana
     told = bool((child.kana and row.child_kana) or row.grade)
     return told and same_kana and (child.grade, child.class_name) == (row.grade, row.class_name)
-
-
-_OWN_KEY = re.compile(r"h[a-z2-7]{11}")
 
 
 @dataclass(slots=True)
