@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 import cli
+import models
 from config import Config
 from tools import commands_page, requirements_table
 
@@ -149,11 +150,30 @@ def test_the_readme_begins_with_the_two_commands():
 # ── words ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def glossary_rows() -> list[list[str]]:
+    """Return the cells of every row of the glossary: English, Japanese, meaning, place in the code."""
+    lines = [line for line in read("docs/glossary.md").splitlines() if line.startswith("| ")]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return [row for row in rows if row[0] != "English"]
+
+
 def test_the_glossary_uses_each_word_once():
-    table = re.findall(r"^\| ([^|]+) \| ([^|]+) \|", read("docs/glossary.md"), re.MULTILINE)[2:]
-    english, japanese = [row[0].strip() for row in table], [row[1].strip() for row in table]
-    assert len(table) > 30
-    assert len(set(english)) == len(english) and len(set(japanese)) == len(japanese)
+    rows = glossary_rows()
+    for column in (0, 1):
+        words = [row[column] for row in rows]
+        assert len(words) > 60 and sorted(words) == sorted(set(words))
+
+
+def test_the_glossary_names_every_table_and_what_it_names_exists():
+    named = re.findall(r"`([^`]+)`", "\n".join(row[3] for row in glossary_rows()))
+    tables = {one.__name__: one for one in models.TABLES}
+    assert set(tables) <= {name.partition(".")[0] for name in named}
+    for name in named:
+        if "/" in name or name.endswith(".py"):
+            assert (HERE / name).exists(), name
+        elif name.partition(".")[0] in tables:
+            table, _, field = name.partition(".")
+            assert not field or field in tables[table]._meta.fields, name
 
 
 def test_both_manuals_have_the_same_parts_and_pictures():
