@@ -465,18 +465,7 @@ class Notice(BaseModel):
     skip_missing = BooleanField(default=True)  # no letter to whom a merge field of the words is empty for (D-24)
     useful_s = IntegerField(default=48 * 3600)
     practice = BooleanField(default=False)
-    asked = ForeignKeyField(User, null=True, backref="+", on_delete="SET NULL")  # who is to look before it goes
-    asked_id: int | None
-    asked_at = UtcMillisField(null=True)
-    asked_mark = CharField(default="")  # of words, files and audience as they were then
-    approved_by = ForeignKeyField(User, null=True, backref="+", on_delete="SET NULL")
-    approved_by_id: int | None
-    word = TextField(default="")  # why it was sent back
-    word_by = CharField(default="")
     files_inside = BooleanField(default=False)  # attachments go in the letters themselves, up to 3 MB
-    track_opens = BooleanField(default=False)  # a picture in the HTML part counts openings (D-31)
-    track_clicks = BooleanField(default=False)  # links of the HTML part lead by our counter (D-31)
-    tracked = JsonField(null=True)  # the sums of openings and clicks once these are deleted
     digest_settings = JsonField(
         default=dict
     )  # how often the sender is told what came back, by kind; missing: daily (D-32)
@@ -500,9 +489,6 @@ class Notice(BaseModel):
     pause_reason = CharField(default="")  # connection, login
     paused_at = UtcMillisField(null=True)
     rounds = IntegerField(default=0)
-    remind_every_s = IntegerField(default=0)  # send it again by itself after so many seconds to who has not read it
-    remind_times = IntegerField(default=1)
-    remind_before = BooleanField(default=False)  # and a day before the deadline to who has not answered
     serial = IntegerField(default=0)
     purged_at = UtcMillisField(null=True)  # its pages are closed, its letters and answers deleted; `Sums.kept` stays
 
@@ -517,6 +503,21 @@ class Notice(BaseModel):
         return self.by.email or None if self.by_id and self.by_id == self.reply_to_user_id else None
 
     @property
+    def review(self) -> "NoticeReview":
+        """Return the request for a review; an empty unsaved row if there is none. One query."""
+        return NoticeReview.of_notice(self)
+
+    @property
+    def reminder_rule(self) -> "ReminderRule":
+        """Return the rule of automatic reminders; an unsaved row that sends none if there is none. One query."""
+        return ReminderRule.of_notice(self)
+
+    @property
+    def tracking(self) -> "NoticeTracking":
+        """Return what is counted of the letters; an unsaved row that counts nothing if there is none. One query."""
+        return NoticeTracking.of_notice(self)
+
+    @property
     def wording(self) -> "Wording":
         """Return the words in the organization's own language (the first row)."""
         return self.wordings.order_by(Wording.id).get()
@@ -527,6 +528,66 @@ class Notice(BaseModel):
         return (
             cls.select().where(cls.state.not_in(("draft", "dropped"))).order_by(cls.confirmed_at.desc(), cls.id.desc())
         )
+
+
+class NoticePart(BaseModel):
+    """A table with at most one row for a notice; no row means that every column has its default."""
+
+    notice: ForeignKeyField
+
+    @classmethod
+    def of_notice(cls, notice: Notice) -> Self:
+        """Return the row of a notice, or an unsaved one with the defaults."""
+        return cls.get_or_none(cls.notice == notice) or cls(notice=notice)
+
+    def store(self) -> None:
+        """Insert or update the row; delete it if only defaults are left. Call inside a transaction."""
+        columns = [one for one in self._meta.sorted_fields if one.name not in ("id", "notice")]
+        if any(self.__data__.get(one.name) != one.default for one in columns):
+            self.save()
+        elif self.id is not None:
+            self.delete_instance()
+            self.id = None
+
+
+class NoticeReview(NoticePart):
+    """A colleague's review of a notice before it is sent: who was asked, who approved it, why it was sent back."""
+
+    notice = ForeignKeyField(Notice, unique=True, backref="+", on_delete="CASCADE")
+    notice_id: int
+    requested_from = ForeignKeyField(User, null=True, backref="+", on_delete="SET NULL")
+    requested_from_id: int | None
+    requested_at = UtcMillisField(null=True)
+    fingerprint = CharField(default="")  # of words, questions, files and audience when the review was requested
+    reviewed_by = ForeignKeyField(User, null=True, backref="+", on_delete="SET NULL")  # who approved it
+    reviewed_by_id: int | None
+    note = TextField(default="")  # why it was sent back
+    note_by = CharField(default="")
+
+
+class ReminderRule(NoticePart):
+    """When a notice is sent again by itself: `times` times every `every_s` seconds to those who have not read it."""
+
+    notice = ForeignKeyField(Notice, unique=True, backref="+", on_delete="CASCADE")
+    notice_id: int
+    every_s = IntegerField(default=0)  # 0: never
+    times = IntegerField(default=1)
+    before_deadline = BooleanField(default=False)  # and a day before the deadline to those who have not answered
+
+
+class NoticeTracking(NoticePart):
+    """What is counted of the HTML part of the letters (D-31); `totals` are kept when the page views are deleted."""
+
+    notice = ForeignKeyField(Notice, unique=True, backref="+", on_delete="CASCADE")
+    notice_id: int
+    opens = BooleanField(default=False)  # by an invisible picture
+    clicks = BooleanField(default=False)  # links lead by our counter
+    totals = JsonField(null=True)
+
+    @property
+    def is_on(self) -> bool:
+        """Say whether openings or clicks are counted."""
+        return self.opens or self.clicks
 
 
 class Wording(BaseModel):
@@ -1109,6 +1170,9 @@ TABLES: tuple[type[BaseModel], ...] = (
     QueuedSignup,
     AllowedSender,
     Notice,
+    NoticeReview,
+    ReminderRule,
+    NoticeTracking,
     Wording,
     Target,
     Attachment,

@@ -17,6 +17,7 @@ from models import (
     MailingList,
     Membership,
     Notice,
+    NoticeTracking,
     Person,
     Target,
     User,
@@ -48,6 +49,7 @@ def send(
     subject: str = "【緊急】10/14(火)は臨時休校です",
     text: str = TEXT,
     state: str = "sent",
+    tracking: dict[str, bool] | None = None,
     **options: object,
 ) -> Sent:
     """Make a notice as if it had been sent to the lists at a moment (default: ten minutes ago)."""
@@ -64,6 +66,8 @@ def send(
         **options,
     )
     Wording.create(notice=notice, language="ja", subject=subject, text=text)
+    if tracking:
+        NoticeTracking.create(notice=notice, **tracking)
     for one in lists:
         Target.create(notice=notice, kind="list", number=one.id)
     sent = Sent(notice)

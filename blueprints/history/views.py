@@ -115,7 +115,7 @@ def show(number: int) -> str:
         blocks=_result_blocks(notice),
         until=questions.deadline_text,
         room_in_words=display_names.class_label,
-        tracked=tracking.count_opens_and_clicks(notice) if notice.track_opens or notice.track_clicks else None,
+        tracked=tracking.count_opens_and_clicks(notice) if notice.tracking.is_on else None,
         page=page,
         signed=notice_list.sender_name_counts(notice, lists) if notice.in_charge else [],
         letters=notice_list.current_letters([one.id for one in page.rows]),

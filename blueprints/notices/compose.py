@@ -31,17 +31,7 @@ from i18n import N_, format_time
 from models import MailingList, Notice
 
 FIRST_NAMES_SHOWN, LAST_NAMES_SHOWN, EXCLUDED_NAMES_SHOWN = 5, 2, 30
-OPTIONS = (
-    "urgent",
-    "read_confirmation",
-    "footer",
-    "files_inside",
-    "skip_missing",
-    "useful_s",
-    "remind_every_s",
-    "remind_times",
-    "remind_before",
-)
+OPTIONS = ("urgent", "read_confirmation", "footer", "files_inside", "skip_missing", "useful_s")
 
 
 # ── ① recipients ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -455,7 +445,9 @@ def _form_of_draft(notice: Notice) -> ContentForm:
     for name in OPTIONS:
         values[name] = getattr(notice, name)
     values["reply_to_own"] = notice.reply_to_user_id == current_user.id
-    values["remind"] = f"{notice.remind_every_s}x{notice.remind_times if notice.remind_every_s else 1}"
+    rule = notice.reminder_rule
+    values["remind"] = f"{rule.every_s}x{rule.times if rule.every_s else 1}"
+    values["remind_before_deadline"] = rule.before_deadline
     values |= question_form.shared_terms_of_draft(notice)
     values["useful_s"] = 0 if notice.useful_s == _default_expiry_s(notice.urgent) else notice.useful_s
     return _set_choices(ContentForm(formdata=None, data=values))
@@ -465,8 +457,11 @@ def _values_to_save(notice: Notice, form: ContentForm) -> dict[str, Any]:
     """Return what is to be saved. Line breaks become \\n, as the database and the letters keep them."""
     every_s, times = (form.remind.data or "0x1").split("x")
     return {
-        "remind_every_s": int(every_s),
-        "remind_times": int(times),
+        "reminder_rule": {
+            "every_s": int(every_s),
+            "times": int(times),
+            "before_deadline": bool(form.remind_before_deadline.data),
+        },
         "subject": (form.subject.data or "").strip(),
         **rich_text.posted_body(form),
         "urgent": form.urgent.data,
@@ -487,6 +482,9 @@ def _differs_from_saved(notice: Notice, form: ContentForm) -> bool:
         or rich_text.body_differs(notice, form)
         or question_form.differs(notice, form)
     ):
+        return True
+    rule = notice.reminder_rule
+    if any(getattr(rule, name) != value for name, value in values["reminder_rule"].items()):
         return True
     named = [name for name in (*OPTIONS, "reply_to_user_id") if name in values]
     return any(getattr(notice, name) != values[name] for name in named)

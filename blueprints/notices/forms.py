@@ -47,7 +47,7 @@ class ContentForm(Form):
     reply_to_own = BooleanField(N_("Send replies to my own address"))
     remind = SelectField(N_("Send it again by itself to those who have not confirmed"), default="0x1", choices=[])
     skip_missing = BooleanField(N_("Send nothing to those for whom a merge field is empty"))
-    remind_before = BooleanField(N_("A day before the deadline, send it again to those who have not answered"))
+    remind_before_deadline = BooleanField(N_("A day before the deadline, send it again to those who have not answered"))
     useful_s = SelectField(N_("Do not send it any more after"), coerce=int, choices=[])
     deadline_day = StringField(N_("Answers until"), [Length(max=20)])
     deadline_time = StringField(N_("Time (else the whole day)"), [Length(max=10)])

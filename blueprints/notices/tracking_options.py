@@ -42,9 +42,10 @@ class TrackingForm(web.Form):
 def edit_tracking(number: int) -> Any:
     """Show the switches and the timings of a draft."""
     notice = get_draft_or_redirect(number)
+    tracking = notice.tracking
     filled = {
-        "track_opens": notice.track_opens,
-        "track_clicks": notice.track_clicks,
+        "track_opens": tracking.opens,
+        "track_clicks": tracking.clicks,
         **tracking_options.digest_frequencies(notice),
     }
     return _tracking_page(notice, TrackingForm(None, data=filled))
@@ -68,9 +69,9 @@ def save_tracking(number: int) -> Any:
         for kind in tracking_options.EVENT_KINDS
         if form[kind].data != tracking_options.DEFAULT_FREQUENCY
     }
-    opens, clicks = form.track_opens.data, form.track_clicks.data
+    tracking = {"opens": form.track_opens.data, "clicks": form.track_clicks.data}
     try:
-        drafts.save_draft(notice, now=clock.now(), track_opens=opens, track_clicks=clicks, digest_settings=tells)
+        drafts.save_draft(notice, now=clock.now(), tracking=tracking, digest_settings=tells)
     except NotADraft:
         flash_already_sent(notice)
         return web.redirect_to("notices.show", number=number)

@@ -19,7 +19,7 @@ PIXEL = bytes.fromhex("47494638396101000100800000000000ffffff21f90401000000002c0
 def open_pixel(token: str) -> Response:
     """Give the picture, known or not; note that a letter with counted openings was opened."""
     delivery = delivery_of_token(token)
-    if delivery is not None and delivery.notice.track_opens:
+    if delivery is not None and delivery.notice.tracking.opens:
         read_confirmations.record_open(delivery, agent=user_agent(), now=clock.now(), ahead=_is_prefetch())
     return Response(PIXEL, mimetype="image/gif")
 

@@ -110,7 +110,7 @@ def show(number: int) -> Any:
         curve=stats.read_curve(notice),
         hours=stats.hourly_activity([line]),
         by_child=dashboard.counts_by_child(notice),
-        tracked=tracking.count_opens_and_clicks(notice) if notice.track_opens or notice.track_clicks else None,
+        tracked=tracking.count_opens_and_clicks(notice) if notice.tracking.is_on else None,
     )
 
 

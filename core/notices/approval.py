@@ -145,14 +145,14 @@ def request_review(
             by=by,
             by_name=by.name,
             within=person_scope_for_user(by),
-            asked=colleague,
-            asked_at=now,
-            asked_mark=content_fingerprint(notice, audience),
             fingerprint=audience.fingerprint,
-            word="",
-            word_by="",
             updated_at=now,
         )
+        review = notice.review
+        review.requested_from, review.requested_at = colleague, now
+        review.fingerprint = content_fingerprint(notice, audience)
+        review.note = review.note_by = ""
+        review.store()
         audit.log_action(by, "notice.asked", notice.id, detail={"colleague": colleague.id})
         _send_review_mail("second", notice, colleague, by, now)
 
@@ -190,7 +190,7 @@ def _unchanged_audience(notice: Notice, mark: str, now: datetime) -> Audience:
     audience = resolve_audience(notice)
     if missing := find_missing(notice, audience, notice.by, notice.send_at or now):
         raise MissingFields(missing)
-    if not content_fingerprint(notice, audience) == mark == notice.asked_mark:
+    if not content_fingerprint(notice, audience) == mark == notice.review.fingerprint:
         raise AudienceChanged()
     if notice.send_at is not None and notice.send_at <= now:
         raise TimeInPast()
@@ -200,10 +200,11 @@ def _unchanged_audience(notice: Notice, mark: str, now: datetime) -> Audience:
 def return_to_author(notice: Notice, by: User, word: str, now: datetime) -> None:
     """Give a notice back to its writer with a word. Raises NotAsked."""
     with db.atomic():
-        _return_to_draft(notice, now, word=word.strip()[:MAX_NOTE_CHARS], word_by=by.name)
+        note = word.strip()[:MAX_NOTE_CHARS]
+        _return_to_draft(notice, now, note=note, note_by=by.name)
         audit.log_action(by, "notice.sent_back", notice.id)
         if notice.by and notice.by_id != by.id:
-            _send_review_mail("sent-back", notice, notice.by, by, now, notice.word)
+            _send_review_mail("sent-back", notice, notice.by, by, now, note)
 
 
 def cancel_review_request(notice: Notice, by: User, now: datetime) -> None:
@@ -213,18 +214,11 @@ def cancel_review_request(notice: Notice, by: User, now: datetime) -> None:
         audit.log_action(by, "notice.cancelled", notice.id)
 
 
-def _return_to_draft(notice: Notice, now: datetime, **more: object) -> None:
+def _return_to_draft(notice: Notice, now: datetime, note: str = "", note_by: str = "") -> None:
     workflow.change_state(
-        notice,
-        ("asked",),
-        NotInReview(),
-        state="draft",
-        step=2,
-        send_at=None,
-        booked=False,
-        asked=None,
-        asked_at=None,
-        asked_mark="",
-        updated_at=now,
-        **more,
+        notice, ("asked",), NotInReview(), state="draft", step=2, send_at=None, booked=False, updated_at=now
     )
+    review = notice.review
+    review.requested_from = review.requested_at = None
+    review.fingerprint, review.note, review.note_by = "", note, note_by
+    review.store()

@@ -11,7 +11,7 @@ from core.notices import html_body, questions
 from core.settings import load_settings
 from database import db
 from mail import merge
-from models import Group, Notice, Target, User, Wording
+from models import Group, Notice, NoticePart, Target, User, Wording
 
 URGENT_LIFETIME_S = 6 * 3600
 DEFAULT_LIFETIME_S = 48 * 3600
@@ -39,7 +39,11 @@ def create_draft(
 
 
 def save_draft(notice: Notice, *, now: datetime, **fields: Any) -> None:
-    """Save words, `questions` and options of a draft. Raise NotNow if it is no draft any more (D-46)."""
+    """Save words, `questions` and options of a draft. Raise NotADraft if it is none any more (D-46).
+
+    `reminder_rule` and `tracking`: {column: value} of ReminderRule and NoticeTracking.
+    """
+    rule, tracking = fields.pop("reminder_rule", None), fields.pop("tracking", None)
     wording = {name: fields.pop(name) for name in ("subject", "text", "html") if name in fields}
     asks = fields.pop("questions", None)
     if "subject" in wording:
@@ -48,12 +52,32 @@ def save_draft(notice: Notice, *, now: datetime, **fields: Any) -> None:
         fields["useful_s"] = URGENT_LIFETIME_S if fields["urgent"] else DEFAULT_LIFETIME_S
     with db.atomic():
         _update_draft(notice, updated_at=now, **fields)
+        if rule:
+            save_reminder_rule(notice, **rule)
+        if tracking:
+            save_tracking(notice, **tracking)
         if wording:
             kept = notice.wording
             Wording.update(**html_body.normalize_body(wording, kept.language)).where(Wording.id == kept.id).execute()
         if asks is not None:
             questions.save_questions(notice, asks)
     notice.__data__.update(Notice.get_by_id(notice.id).__data__)
+
+
+def save_reminder_rule(notice: Notice, **values: Any) -> None:
+    """Change the rule of automatic reminders. Call inside a transaction."""
+    _store_part(notice.reminder_rule, values)
+
+
+def save_tracking(notice: Notice, **values: Any) -> None:
+    """Change what is counted of a notice. Call inside a transaction."""
+    _store_part(notice.tracking, values)
+
+
+def _store_part(row: NoticePart, values: dict[str, Any]) -> None:
+    for name, value in values.items():
+        setattr(row, name, value)
+    row.store()
 
 
 def set_recipients(

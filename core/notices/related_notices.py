@@ -8,7 +8,7 @@ from peewee import ModelSelect
 import clock
 import i18n
 from core.notices import questions
-from core.notices.drafts import create_draft, insert_targets
+from core.notices.drafts import create_draft, insert_targets, save_reminder_rule
 from database import db, prepared_query
 from i18n import N_
 from models import Delivery, Notice, Question, Target, User, Wording
@@ -124,14 +124,13 @@ def _copy_as_draft(notice: Notice, by: User | None, now: datetime, subject: str,
             "sender_user",
             "sender_name",
             "in_charge",
-            "remind_every_s",
-            "remind_times",
-            "remind_before",
             "skip_missing",
         )
         Notice.update(step=2, **link, **{name: getattr(notice, name) for name in options}).where(
             Notice.id == fresh.id
         ).execute()
+        rule = notice.reminder_rule
+        save_reminder_rule(fresh, every_s=rule.every_s, times=rule.times, before_deadline=rule.before_deadline)
         targets = Target.select().where(Target.notice == notice).order_by(Target.id)
         insert_targets([(fresh.id, one.kind, one.number, one.include) for one in targets])
         said = {name: getattr(notice.wording, name) for name in ("text", "html", "decorated")}

@@ -167,13 +167,14 @@ def _close(reminder: Reminder, state: str, now: datetime, **fields: object) -> b
 
 def plan_next_reminder(notice: Notice, now: datetime, place: int = 1) -> None:
     """Plan the timed reminder number `place`, if the notice wants it. Call inside a transaction."""
-    if not notice.remind_every_s or not outstanding_response(notice, now) or place > notice.remind_times:
+    rule = notice.reminder_rule
+    if not rule.every_s or not outstanding_response(notice, now) or place > rule.times:
         return
     Reminder.create(notice=notice, kind="timed", place=place, made_at=now, send_at=_next_timed_start(notice, now))
 
 
 def _next_timed_start(notice: Notice, now: datetime) -> datetime:
-    at = now + timedelta(seconds=notice.remind_every_s)
+    at = now + timedelta(seconds=notice.reminder_rule.every_s)
     return at if notice.urgent else skip_quiet_hours(at)
 
 
@@ -182,7 +183,7 @@ def plan_deadline_reminder(notice: Notice, now: datetime, after: datetime | None
 
     All deadlines of one day share a reminder. It goes to readers who have not answered the questions due by then.
     """
-    if not notice.remind_before:
+    if not notice.reminder_rule.before_deadline:
         return
     for first, last in _deadlines_by_day(notice):
         at = _day_before(first)

@@ -70,7 +70,7 @@ def notice_form(
         read_confirmation=notice.read_confirmation,
         asks=questions.letter_questions(notice, language),
         files=_file_lines(notice),
-        image=notice.track_opens,
+        image=notice.tracking.opens,
         counted=tracking_options.tracked_urls(notice),
         enclosed=attachments.encoded_files(notice, clock.now()),
         footer=notice.footer,

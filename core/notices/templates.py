@@ -180,7 +180,7 @@ def start_notice(sample: TemplateChoice, by: User, now: datetime, form_key: str 
     What is urgent goes again by itself, twice after half an hour each, to who has not confirmed; an option like others.
     """
     said = sample.words
-    again = {"remind_every_s": REMIND_EVERY_S, "remind_times": REMIND_TIMES} if said.urgent else {}
+    rule = {"every_s": REMIND_EVERY_S, "times": REMIND_TIMES} if said.urgent else {}
     with db.atomic():
         if form_key and (found := Notice.get_or_none(Notice.form_key == form_key)):
             return found
@@ -192,7 +192,7 @@ def start_notice(sample: TemplateChoice, by: User, now: datetime, form_key: str 
             read_confirmation=said.read_confirmation,
             questions=list(said.questions),
             **_body_fields(said),
-            **again,
+            reminder_rule=rule,
         )
     return notice
 

@@ -14,7 +14,7 @@ MAX_LINKS = 50
 
 def tracked_urls(notice: Notice) -> tuple[str, ...]:
     """Return the counted addresses of a notice in the order of their numbers; () if it counts no clicks."""
-    if not notice.track_clicks:
+    if not notice.tracking.clicks:
         return ()
     rows = TrackedLink.select().where(TrackedLink.notice == notice).order_by(TrackedLink.number)
     return tuple(row.url for row in rows) or urls_in_text(notice.wording.text)
@@ -29,7 +29,7 @@ def urls_in_text(text: str) -> tuple[str, ...]:
 
 def store_links(notice: Notice) -> None:
     """Store the counted addresses when sending starts."""
-    if not notice.track_clicks:
+    if not notice.tracking.clicks:
         return
     TrackedLink.delete().where(TrackedLink.notice == notice).execute()
     rows = enumerate(urls_in_text(notice.wording.text), 1)
@@ -77,11 +77,12 @@ def create_subscriptions(notice: Notice, now: datetime) -> None:
 
 def _applicable_frequencies(notice: Notice) -> dict[str, str]:
     """Return the frequencies of the event kinds that this notice can have."""
+    tracking = notice.tracking
     possible = {
         "read": notice.read_confirmation,
-        "open": notice.track_opens,
-        "reopen": notice.track_opens,
-        "click": notice.track_clicks,
+        "open": tracking.opens,
+        "reopen": tracking.opens,
+        "click": tracking.clicks,
         "answer": notice.questions.exists(),
     }
     return {kind: timing for kind, timing in digest_frequencies(notice).items() if possible[kind]}

@@ -108,11 +108,13 @@ def schedule_send(
             by=by,
             by_name=by.name if by else notice.by_name,
             within=notice.within if second else person_scope_for_user(by),
-            approved_by=second,
             fingerprint=audience.fingerprint,
             expected=audience.expected,
             practice=force.practice,
         )
+        review = notice.review
+        review.reviewed_by = second
+        review.store()
         detail = {"letters": audience.letters}
         audit.log_action(second or by, "notice.booked" if at else "notice.confirmed", notice.id, detail=detail)
         if window or at:

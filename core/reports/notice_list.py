@@ -9,7 +9,19 @@ from core import visibility
 from core.notices import merge_fields
 from core.permissions import Permissions, notice_ids_for_lists
 from core.reports import poll_results
-from models import AuditLog, Delivery, DeliveryMembership, Group, Letter, MailingList, Notice, Target, User, Wording
+from models import (
+    AuditLog,
+    Delivery,
+    DeliveryMembership,
+    Group,
+    Letter,
+    MailingList,
+    Notice,
+    NoticeReview,
+    Target,
+    User,
+    Wording,
+)
 
 WAITING_STATES = ("held", "scheduled")
 SENT_STATES = ("sending", "paused", "sent", "stopped", "withdrawn", "standing")
@@ -70,7 +82,8 @@ def scheduled_notices(rights: Permissions) -> "ModelSelect[Notice]":
 
 def notices_in_review(rights: Permissions) -> "ModelSelect[Notice]":
     """Select notices that wait for a review, oldest first."""
-    found = visible_notices(rights).where(Notice.state == "asked").order_by(Notice.asked_at, Notice.id)
+    requested_at = NoticeReview.select(NoticeReview.requested_at).where(NoticeReview.notice == Notice.id)
+    found = visible_notices(rights).where(Notice.state == "asked").order_by(requested_at, Notice.id)
     mine = [one.id for one in found if rights.may_notice("send", one)]
     return found.where(Notice.id.in_(mine))
 

@@ -173,14 +173,15 @@ def _answer_totals(notice: Notice) -> dict[str, int]:
 
 def _tracking_totals(notice: Notice) -> dict[str, object]:
     """Estimate openings and clicks, where an organizer asked for them (D-31, X-10)."""
-    if not (notice.track_opens or notice.track_clicks):
+    counted = notice.tracking
+    if not counted.is_on:
         return {}
     found = tracking.count_opens_and_clicks(notice)
     return {
-        "opens_of": found.letters if notice.track_opens else 0,
+        "opens_of": found.letters if counted.opens else 0,
         "opened": found.opened,
         "proxied": found.proxied,
-        "clicks_of": found.letters if notice.track_clicks else 0,
+        "clicks_of": found.letters if counted.clicks else 0,
         "clicked": found.clicked,
         "open_hours": list(found.open_hours),
         "click_hours": list(found.click_hours),

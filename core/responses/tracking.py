@@ -14,7 +14,7 @@ from peewee import fn
 
 import clock
 from core.notices import tracking_options
-from models import Delivery, Letter, Notice, PageView
+from models import Delivery, Letter, Notice, NoticeTracking, PageView
 
 VISIT_RETENTION = timedelta(days=90)
 SCANNER_WINDOW = timedelta(seconds=60)
@@ -113,8 +113,8 @@ def _find_bursts(rows: list[tuple]) -> set[tuple[int, datetime]]:
 
 def count_opens_and_clicks(notice: Notice) -> TrackingStats:
     """Count openings and clicks by letter; for purged visits return the stored totals."""
-    if notice.tracked:
-        return _from_stored(notice.tracked)
+    if totals := notice.tracking.totals:
+        return _from_stored(totals)
     seen: dict[str, dict[int, set[str]]] = defaultdict(lambda: defaultdict(set))
     happened = load_events([notice.id]).get(notice.id, [])
     for event in happened:
@@ -154,9 +154,11 @@ def _first_events_by_hour(some: Iterable[TrackingEvent]) -> tuple[int, ...]:
 
 def delete_old_visits(now: datetime) -> int:
     """Delete visits after 90 days, storing totals first (decision 15). Return how many."""
-    counts = (Notice.track_opens == True) | (Notice.track_clicks == True)
+    counts = (NoticeTracking.opens == True) | (NoticeTracking.clicks == True)
     for notice in list(
-        Notice.select().where(Notice.started_at < now - VISIT_RETENTION, counts, Notice.tracked.is_null())
+        Notice.select()
+        .join(NoticeTracking)
+        .where(Notice.started_at < now - VISIT_RETENTION, counts, NoticeTracking.totals.is_null())
     ):
         store_totals(notice)
     return PageView.delete().where(PageView.at < now - VISIT_RETENTION).execute()
@@ -164,9 +166,10 @@ def delete_old_visits(now: datetime) -> int:
 
 def store_totals(notice: Notice) -> None:
     """Store the totals of a notice once, before its visits are deleted."""
-    if (notice.track_opens or notice.track_clicks) and not notice.tracked:
-        Notice.update(tracked=asdict(count_opens_and_clicks(notice))).where(
-            Notice.id == notice.id, Notice.tracked.is_null()
+    tracking = notice.tracking
+    if tracking.is_on and not tracking.totals:
+        NoticeTracking.update(totals=asdict(count_opens_and_clicks(notice))).where(
+            NoticeTracking.id == tracking.id, NoticeTracking.totals.is_null()
         ).execute()
 
 

@@ -150,7 +150,7 @@ def test_the_readers_pages_have_no_barriers_and_fit_a_phone(page, site, sent, pa
 
 def test_a_letter_that_counts_openings_fetches_its_picture(page, site, school):
     """D-31: the ground of an empty cell is loaded like a picture, by the engines that mail programs are made of."""
-    sent = cast_notices.send([school.lists["1-1"]], by=school.users["花子"], track_opens=True)
+    sent = cast_notices.send([school.lists["1-1"]], by=school.users["花子"], tracking={"opens": True})
     hers = sent.deliveries["青山 美咲"]
     form = rendering.notice_form(sent.notice, None, "ja", replace(load_settings(), base_url=site))
     reader = LetterRecipient(

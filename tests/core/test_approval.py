@@ -82,7 +82,7 @@ def test_asked_it_waits_and_the_colleague_gets_a_letter(wanted, school):
 def test_approved_it_goes_in_the_name_of_its_writer(wanted, school):
     made = approve(school, ask(school, draft(school)))
     assert (made.state, made.hold_reason, made.by_name) == ("held", "window", "花子")
-    assert made.approved_by == school.users["守"]
+    assert made.review.reviewed_by == school.users["守"]
     assert [one.action for one in AuditLog.select().where(AuditLog.kind == "notice").order_by(AuditLog.id)][-3:] == [
         "notice.asked",
         "notice.approved",
@@ -144,7 +144,9 @@ def test_sent_back_with_a_word_it_is_a_draft_again(wanted, school):
     made = ask(school, draft(school))
     approval.return_to_author(made, school.users["守"], "日付を直してください。", NOW)
     fresh = Notice.get_by_id(made.id)
-    assert (fresh.state, fresh.word, fresh.word_by, fresh.asked) == ("draft", "日付を直してください。", "守", None)
+    review = fresh.review
+    assert fresh.state == "draft"
+    assert (review.note, review.note_by, review.requested_from) == ("日付を直してください。", "守", None)
     assert Letter.get(Letter.kind == "sent-back").address == school.users["花子"].email
     with pytest.raises(approval.NotInReview):
         approval.return_to_author(fresh, school.users["守"], "もう一度", NOW)

@@ -22,7 +22,9 @@ def on_tuesday():
 
 
 def send(school, begin: bool = True, **options):
-    sent = cast_notices.send([school.lists["1-1"]], by=school.users["花子"], at=TUESDAY, track_opens=True, **options)
+    sent = cast_notices.send(
+        [school.lists["1-1"]], by=school.users["花子"], at=TUESDAY, tracking={"opens": True}, **options
+    )
     if begin:
         tracking_options.create_subscriptions(sent.notice, TUESDAY)
     return sent

@@ -274,7 +274,7 @@ def test_a_text_letter_stays_text_alone(school):
 
 
 def test_links_are_counted_by_their_words(draft):
-    drafts.save_draft(draft, track_clicks=True, now=NOW)
+    drafts.save_draft(draft, tracking={"clicks": True}, now=NOW)
     draft = Notice.get_by_id(draft.id)
     assert tracking_options.tracked_urls(draft) == ("https://school.example/a",)
     shown = first_letter(draft)

@@ -54,7 +54,7 @@ def real(school):
 def old(school):
     """A notice of March with a question, outcomes, reads, a call and visits."""
     sent = cast_notices.send(
-        [school.lists["whole"]], by=school.users["守"], at=MARCH, track_opens=True, subject="修了式について"
+        [school.lists["whole"]], by=school.users["守"], at=MARCH, tracking={"opens": True}, subject="修了式について"
     )
     asked = cast_notices.ask(sent)[0]
     for name, minutes in (("青山 健太", 5), ("加藤 誠", 90)):

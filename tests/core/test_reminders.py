@@ -298,7 +298,7 @@ def test_a_crash_while_it_begins_leaves_it_waiting_whole(sent, hanako, monkeypat
 
 
 def by_itself(school, hanako, minutes=30, times=2, **options) -> Notice:
-    notice = begun(hanako, [school.lists["1-1"]], remind_every_s=minutes * 60, remind_times=times, **options)
+    notice = begun(hanako, [school.lists["1-1"]], reminder_rule={"every_s": minutes * 60, "times": times}, **options)
     return arrived(notice)
 
 

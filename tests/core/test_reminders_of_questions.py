@@ -85,7 +85,10 @@ def test_a_day_before_the_deadline_by_itself_and_once(school, hanako, hour, expe
     """Field 2.3; at an hour at which families are awake."""
     day = clock.to_local(clock.now()).replace(hour=0, minute=0, second=0) + timedelta(days=4)
     notice = asking(
-        school, hanako, QuestionDraft("懇談会に", YES_NO, deadline=day + timedelta(hours=hour)), remind_before=True
+        school,
+        hanako,
+        QuestionDraft("懇談会に", YES_NO, deadline=day + timedelta(hours=hour)),
+        reminder_rule={"before_deadline": True},
     )
     say(notice, "石川 直樹", 1)
     at = clock.to_local(reminders.reminders_of_notice(notice)[0].send_at)
@@ -101,7 +104,7 @@ def test_a_deadline_of_today_has_no_reminder_a_day_before(school, hanako):
         school,
         hanako,
         QuestionDraft("懇談会に", YES_NO, deadline=clock.now() + timedelta(hours=20)),
-        remind_before=True,
+        reminder_rule={"before_deadline": True},
     )
     assert notice.remind_before and questions.load_questions(notice)[0].deadline
     assert reminders.reminders_of_notice(notice) == []
@@ -116,7 +119,7 @@ def test_each_deadline_has_its_reminder_to_those_who_owe_that_answer(school, han
         hanako,
         QuestionDraft("弁当を", ("頼む", "頼まない"), deadline=soon),
         QuestionDraft("懇談会に", YES_NO, deadline=late),
-        remind_before=True,
+        reminder_rule={"before_deadline": True},
     )
     say(notice, "青山 健太", 1)
     say(notice, "石川 直樹", 3)

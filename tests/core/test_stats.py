@@ -154,7 +154,7 @@ def counted(school, **options):
 @pytest.mark.proves("N-15", "X-10")
 def test_opened_and_links_opened_are_estimates_of_the_letters_that_count_them(school):
     """X-10, E-16, N-15: readers and their provider's proxy of the letters accepted; scanners and prefetchers not."""
-    made = counted(school, track_opens=True, track_clicks=True)
+    made = counted(school, tracking={"opens": True, "clicks": True})
     outcome(made.deliveries["鈴木 大輔"], "bounced")
     line = stats.stats_of_notice(made.notice, clock.now())
     sums = line.sums
@@ -168,7 +168,7 @@ def test_opened_and_links_opened_are_estimates_of_the_letters_that_count_them(sc
 
 def test_a_switch_that_is_off_has_no_rate(school):
     """D-31: two switches; what was not counted is ―, not 0 %."""
-    neither, opens = counted(school), counted(school, track_opens=True)
+    neither, opens = counted(school), counted(school, tracking={"opens": True})
     assert (
         stats.stats_of_notice(neither.notice, clock.now()).opened,
         stats.stats_of_notice(neither.notice, clock.now()).clicked,
@@ -182,7 +182,7 @@ def test_a_switch_that_is_off_has_no_rate(school):
 @pytest.mark.proves("X-13")
 def test_openings_by_hour_of_the_day_and_by_hour_of_sending(school):
     """X-13: the first opening of each letter; and what came of the notices that left at the same hour."""
-    made = counted(school, track_opens=True, track_clicks=True)
+    made = counted(school, tracking={"opens": True, "clicks": True})
     line = stats.stats_of_notice(made.notice, clock.now())
     by_sql = dict(
         db.execute_sql(

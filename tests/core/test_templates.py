@@ -32,7 +32,8 @@ def test_a_notice_begun_has_the_words_and_the_question_but_no_recipients(school)
     pickup = templates.get_template(permissions_of(user), "pickup")
     notice = templates.start_notice(pickup, user, clock.now(), "once")
     assert (notice.urgent, notice.read_confirmation) == (True, False)
-    assert (notice.remind_every_s, notice.remind_times) == (1800, 2)  # field 2.3; without being asked for
+    rule = notice.reminder_rule
+    assert (rule.every_s, rule.times) == (1800, 2)  # field 2.3; without being asked for
     assert notice.wording.text.startswith("保護者の皆様")
     assert [ask.unit for ask in questions.question_drafts(notice)] == ["child"]
     assert resolve_audience(notice).letters == 0

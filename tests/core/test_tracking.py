@@ -23,7 +23,7 @@ TEXT = "くわしくは https://school.example/oshirase?id=7 と\nhttps://city.e
 def sent(school):
     """A notice sent ten minutes ago that counts both."""
     made = cast_notices.send(
-        [school.lists["1-1"]], by=school.users["花子"], text=TEXT, track_opens=True, track_clicks=True
+        [school.lists["1-1"]], by=school.users["花子"], text=TEXT, tracking={"opens": True, "clicks": True}
     )
     tracking_options.store_links(made.notice)
     return made
@@ -59,7 +59,7 @@ def test_off_by_default_no_letter_holds_picture_or_counter(school):
 @pytest.mark.parametrize(("opens", "clicks"), [(True, False), (False, True)])
 def test_two_independent_switches(school, opens, clicks):
     """D-31"""
-    notice = cast_notices.send([school.lists["1-1"]], text=TEXT, track_opens=opens, track_clicks=clicks).notice
+    notice = cast_notices.send([school.lists["1-1"]], text=TEXT, tracking={"opens": opens, "clicks": clicks}).notice
     html, _ = html_of(notice)
     assert (f"/o/{'k' * 26}.gif" in html) is opens
     assert (f"/c/{'k' * 26}/1" in html) is clicks
@@ -77,7 +77,7 @@ def test_the_text_keeps_the_address_and_the_html_shows_no_other_host_than_it_lea
 def test_addresses_are_kept_at_sending(school):
     """X-05: what an organizer changes later changes no link that is out."""
     notice = drafts.create_draft(school.users["花子"], now=clock.now())
-    drafts.save_draft(notice, now=clock.now(), subject="件名", text=TEXT, track_clicks=True)
+    drafts.save_draft(notice, now=clock.now(), subject="件名", text=TEXT, tracking={"clicks": True})
     drafts.set_recipients(notice, lists=[school.lists["1-1"].id], now=clock.now())
     mark = resolve_audience(notice).fingerprint
     approval.confirm_send(notice, by=school.users["花子"], fingerprint=mark, now=clock.now(), hold_s=0)

@@ -63,16 +63,14 @@ def test_decorated_letters_score_at_most_half_a_point(school, tmp_path, capsys):
 @pytest.mark.parametrize("read", [True, False], ids=["with read confirmation", "without"])
 def test_counting_openings_and_links_costs_at_most_half_a_point(school, tmp_path, capsys, read):
     """D-31, X-08: the same notice to the same reader, with picture and counted links, and without both."""
-    ways = {"plain": {}, "picture": {"track_opens": True}, "links": {"track_clicks": True}}
+    ways = {"plain": {}, "picture": {"opens": True}, "links": {"clicks": True}}
     ways["both"] = ways["picture"] | ways["links"]
     with smarthost.running() as (host, port):
         smarthost.send_by(port, base_url="https://mail.school.example")
         for counts in ways.values():
             options = {"subject": "防災訓練のお知らせ", "text": LINKS, "read_confirmation": read}
-            notice = begun(school.users["花子"], [school.lists["1-1"]], **options, **counts)
-            assert TrackedLink.select().where(TrackedLink.notice == notice).count() == (
-                2 if "track_clicks" in counts else 0
-            )
+            notice = begun(school.users["花子"], [school.lists["1-1"]], **options, tracking=counts)
+            assert TrackedLink.select().where(TrackedLink.notice == notice).count() == (2 if "clicks" in counts else 0)
             assert drained()
     mails = [raw for _, to, raw, _ in host.mails if to == ["aoyama.k@example.com"]]
     _are_what_they_are_meant_to_be(mails, ways)
@@ -93,8 +91,8 @@ def _are_what_they_are_meant_to_be(mails: list[bytes], ways: dict[str, dict]) ->
     for raw, counts in zip(mails, ways.values(), strict=True):
         html = message_from_bytes(raw, policy=default).get_body(("html",))
         shown = html.get_content() if html else ""
-        assert (".gif" in shown) is ("track_opens" in counts)
-        assert ("/c/" in shown) is ("track_clicks" in counts)
+        assert (".gif" in shown) is ("opens" in counts)
+        assert ("/c/" in shown) is ("clicks" in counts)
 
 
 def judged(files: dict[str, Path]) -> dict[str, tuple[float, str]]:

@@ -7,7 +7,7 @@ import pytest
 import clock
 from core.notices import tracking_options
 from core.responses import read_confirmations, tracking
-from models import Delivery, Notice, PageView
+from models import Delivery, Notice, NoticeTracking, PageView
 from tests import cast_notices
 from tests.cast_notices import PHONE, SCANNER
 
@@ -17,7 +17,7 @@ TEXT = "https://school.example/oshirase?id=7 をご覧ください。"
 @pytest.fixture
 def sent(school):
     made = cast_notices.send(
-        [school.lists["1-1"]], by=school.users["花子"], text=TEXT, track_opens=True, track_clicks=True
+        [school.lists["1-1"]], by=school.users["花子"], text=TEXT, tracking={"opens": True, "clicks": True}
     )
     tracking_options.store_links(made.notice)
     return made
@@ -51,7 +51,7 @@ def test_an_unknown_picture_looks_the_same(reader, hers):
 
 
 def test_the_picture_of_a_notice_that_counts_nothing_counts_nothing(reader, hers, sent):
-    Notice.update(track_opens=False).where(Notice.id == sent.notice.id).execute()
+    NoticeTracking.update(opens=False).where(NoticeTracking.notice == sent.notice.id).execute()
     assert reader.get(f"/o/{hers.token}.gif").status_code == 200
     assert PageView.select().count() == 0
 
@@ -131,7 +131,7 @@ def test_the_switches_stand_on_a_page_of_their_own(as_, school):
     }
     assert browser.post(f"/notices/{number}/measure", data=typed).status_code == 303
     notice = Notice.get_by_id(number)
-    assert (notice.track_opens, notice.track_clicks) == (True, False)
+    assert (notice.tracking.opens, notice.tracking.clicks) == (True, False)
     assert notice.digest_settings == {"open": "none", "reopen": "weekly", "click": "hourly"}
     assert browser.post(f"/notices/{number}/measure", data={**typed, "read": "at once"}).status_code == 422  # D-34
     assert as_("太郎").get(f"/notices/{number}/measure").status_code == 404

@@ -121,12 +121,13 @@ def test_sending_again_by_itself_is_an_option_of_a_notice(hanako, school):
     data = {"subject": "件名", "text": "本文", "useful_s": "0", "read_confirmation": "y", "remind": "1800x2"}
     hanako.post(f"/notices/{draft.id}/words", data=data)
     kept = Notice.get_by_id(draft.id)
-    assert (kept.remind_every_s, kept.remind_times) == (1800, 2)
+    rule = kept.reminder_rule
+    assert (rule.every_s, rule.times, rule.before_deadline) == (1800, 2, False)
     text = get_page(hanako, f"/notices/{draft.id}/words")
     assert re.search(r"<option selected value=\"1800x2\">30分おきに2回</option>", text) and "自動で再送する、" in text
     answer = hanako.post(f"/notices/{draft.id}/words", data={**data, "text": "長い本文", "remind": "1x99"})
     assert answer.status_code == 422 and "長い本文" in answer.get_data(as_text=True)
-    assert Notice.get_by_id(draft.id).remind_every_s == 1800
+    assert Notice.get_by_id(draft.id).reminder_rule.every_s == 1800
 
 
 def test_a_question_makes_it_a_reminder_to_those_who_have_not_answered(hanako, school, sent):

@@ -53,7 +53,7 @@ def test_openings_and_links_stand_only_where_they_are_counted(as_, sent, school)
     """X-10, E-16, D-31: labelled estimates, with what they are a share of, by notice, hour and list."""
     assert "目安" not in get_page(as_("花子"), "/figures").partition('id="meant"')[0]
     made = cast_notices.send(
-        [school.lists["1-1"]], by=school.users["花子"], at=clock.now() - timedelta(hours=3), track_opens=True
+        [school.lists["1-1"]], by=school.users["花子"], at=clock.now() - timedelta(hours=3), tracking={"opens": True}
     )
     at = made.notice.started_at + timedelta(minutes=9)
     PageView.create(delivery=made.deliveries["石川 直樹"], page="o", at=at, agent=PHONE)
