@@ -1,13 +1,13 @@
-"""Which cells of a sent notice a user may see: those of the user's own lists (T-33, T-45; decision 8).
+"""Which results of a sent notice a user may see: those of the own lists (T-33, T-45; decision 0008).
 
-A notice to the whole school covers memberships of that list only. A class viewer sees those of children in the class, and of
-members without a child, then without any child's name. `lists`: list ids, None for all.
+A notice to 全校 covers memberships in that list alone. A user who may view a class sees those of its families: of a
+child in the class, whichever guardian got the letter, and of its members without a child. The latter without the names
+of their children in other lists. `lists` are list numbers; None: all.
 """
 
 from collections.abc import Collection
-from typing import Any
 
-from peewee import Case, Expression, Field, ModelSelect
+from peewee import Case, Expression, Field, ModelAlias, ModelSelect
 
 from models import Delivery, DeliveryMembership, MailingList, Membership
 
@@ -15,50 +15,51 @@ VISIBLE_STATES = ("active", "stopped")
 
 
 def visible_cells(lists: Collection[int] | None) -> Expression:
-    """Return the condition for visible cells, in a query that joins Delivery and DeliveryMembership."""
+    """Return the condition for a query that joins deliveries with their memberships."""
     if lists is None:
         return Delivery.id.is_null(False)
     return visible_with_child(lists) | DeliveryMembership.membership.in_(_without_child(lists))
 
 
 def visible_with_child(lists: Collection[int]) -> Expression:
-    """Return the condition for cells whose child may be named."""
+    """Return the condition for memberships that may be seen together with their child."""
     return DeliveryMembership.list.in_(list(lists)) | DeliveryMembership.membership.in_(_same_child(lists))
 
 
 def child_column(field: Field, lists: Collection[int] | None) -> Field | Case:
-    """Return a column of the child, empty where only the person may be seen."""
+    """Return a column of the child, empty where the lists know only the person."""
     return field if lists is None else Case(None, [(visible_with_child(lists), field)], "")
 
 
 def visible_deliveries(lists: Collection[int]) -> "ModelSelect[DeliveryMembership]":
-    """Select the deliveries with at least one visible cell."""
+    """Return a subquery with the ids of the deliveries of which at least one membership may be seen."""
     return DeliveryMembership.select(DeliveryMembership.delivery).where(visible_cells(lists))
 
 
 def _same_child(lists: Collection[int]) -> "ModelSelect[Membership]":
-    """Select whole-school memberships of children (or childless members) of these lists."""
-    held, there = _memberships_in(lists), _membership_alias()
-    child = there.child.in_(held.select(Membership.child).where(Membership.child.is_null(False)))
-    person = there.child.is_null() & there.person.in_(held.select(Membership.person))
-    return there.select(there.id).where(_in_whole_school(there), child | person)
+    """Return memberships in 全校: of children who are in these lists too, and of people without a child there."""
+    in_lists, in_whole = _memberships_in(lists), Membership.alias("in_whole")
+    child = in_whole.child.in_(in_lists.select(Membership.child).where(Membership.child.is_null(False)))
+    person = in_whole.child.is_null() & in_whole.person.in_(in_lists.select(Membership.person))
+    query: ModelSelect[Membership] = in_whole.select(in_whole.id).where(_is_in_whole_list(in_whole), child | person)
+    return query
 
 
 def _without_child(lists: Collection[int]) -> "ModelSelect[Membership]":
-    """Select whole-school memberships of members who are in these lists without a child."""
-    held, there = _memberships_in(lists), _membership_alias()
-    people = held.select(Membership.person).where(Membership.child.is_null())
-    return there.select(there.id).where(_in_whole_school(there), there.person.in_(people))
+    """Return memberships in 全校: of people who are in these lists without a child."""
+    in_lists, in_whole = _memberships_in(lists), Membership.alias("in_whole")
+    people = in_lists.select(Membership.person).where(Membership.child.is_null())
+    query: ModelSelect[Membership] = in_whole.select(in_whole.id).where(
+        _is_in_whole_list(in_whole), in_whole.person.in_(people)
+    )
+    return query
 
 
 def _memberships_in(lists: Collection[int]) -> "ModelSelect[Membership]":
     return Membership.select().where(Membership.list.in_(list(lists)), Membership.state.in_(VISIBLE_STATES))
 
 
-def _membership_alias() -> Any:
-    return Membership.alias("there")
-
-
-def _in_whole_school(there: type[Membership]) -> Expression:
+def _is_in_whole_list(membership: "ModelAlias[Membership]") -> Expression:
     whole = MailingList.select(MailingList.id).where(MailingList.whole == True)  # noqa: E712
-    return there.list.in_(whole)
+    condition: Expression = membership.list.in_(whole)
+    return condition
