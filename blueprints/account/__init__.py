@@ -1,6 +1,6 @@
-"""The doors of the house: log in, log out, links from letters, one"s own account."""
+"""The doors of the house: log in, log out, links from letters, one's own account."""
 
 from flask import Blueprint
 
 bp = Blueprint("account", __name__)
-VIEWS = ("emailed_links", "profile", "views")
+VIEWS = ("views",)

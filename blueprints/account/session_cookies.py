@@ -51,3 +51,32 @@ def is_own_path(wanted: str) -> bool:
     """Say whether this is a path on this site and nothing else: browsers read `//x` and `/\\x` as another host."""
     plain = wanted.isprintable() and "\\" not in wanted
     return plain and wanted.startswith("/") and not wanted.startswith("//")
+
+
+# ── names of devices ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+OS_TOKENS = (
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Android", "Android"),
+    ("CrOS", "Chromebook"),
+    ("Windows", "Windows"),
+    ("Mac OS X", "Mac"),
+    ("Linux", "Linux"),
+)
+BROWSER_TOKENS = (
+    ("Edg", "Edge"),
+    ("SamsungBrowser", "Samsung Internet"),
+    ("Firefox", "Firefox"),
+    ("FxiOS", "Firefox"),
+    ("CriOS", "Chrome"),
+    ("Chrome", "Chrome"),
+    ("Safari", "Safari"),
+)
+
+
+def describe_device(agent: str) -> str:
+    """Return system and browser of a User-Agent, 「iPhone · Safari」; empty if it says neither."""
+    found = [next((name for part, name in table if part in agent), "") for table in (OS_TOKENS, BROWSER_TOKENS)]
+    return " · ".join(one for one in found if one)

@@ -1,13 +1,82 @@
-"""The doors of the house: log in, log out, and one's own account."""
+"""Log in and out, one's own account, and the links in letters to organizers.
 
-from flask import request
+GET shows a page with a button, POST acts: mail scanners open every link (design, law 3).
+"""
+
+from flask import Response, abort, g, request
 from flask_login import current_user
+from wtforms import BooleanField, HiddenField, PasswordField, RadioField, StringField, TextAreaField
+from wtforms.fields.choices import SelectChoice
+from wtforms.validators import InputRequired, Length
 
 import clock
+import tasks
 from blueprints.account import bp, session_cookies
-from blueprints.account.forms import LoginForm
-from core.accounts import logins, sessions
-from web import _, public_view, render_page
+from core import rate_limits
+from core.accounts import accounts, change_email, invitations, login_links, logins, sessions
+from core.accounts.logins import TooManyAttempts
+from core.errors import DomainError
+from i18n import LANGUAGES, N_
+from models import Session, User
+from web import Form, _, add_field_error, flash_message, public_view, redirect_to, render_page
+
+REQUIRED = InputRequired(N_("Please fill in this field."))
+
+
+class LoginForm(Form):
+    """User name or e-mail and password."""
+
+    name = StringField(N_("User name or e-mail address"), [REQUIRED, Length(max=254)])
+    password = PasswordField(N_("Password"), [REQUIRED])
+    remember = BooleanField(N_("Stay logged in on this device for 90 days"))
+    next = HiddenField()
+
+
+class RequestLinkForm(Form):
+    """Whose account a link is to be mailed for."""
+
+    name = StringField(N_("User name or e-mail address"), [REQUIRED, Length(max=254)])
+
+
+class LinkLoginForm(Form):
+    """The button of a log-in link."""
+
+    remember = BooleanField(N_("Stay logged in on this device for 90 days"))
+
+
+class ConfirmEmailForm(Form):
+    """The button that confirms a new address."""
+
+
+class NewPasswordForm(Form):
+    """A password chosen through a link."""
+
+    password = PasswordField(N_("New password"), [REQUIRED])
+
+
+class ProfileForm(Form):
+    """One's own name, language and signature."""
+
+    name = StringField(N_("User name"), [REQUIRED, Length(max=60)])
+    language = RadioField(N_("Language of the pages"), choices=[SelectChoice(*pair) for pair in LANGUAGES.items()])
+    signature = TextAreaField(N_("Signature"), [Length(max=1000)])
+
+
+class EmailForm(Form):
+    """One's own address, with the password."""
+
+    email = StringField(N_("E-mail address"), [Length(max=254)])
+    password = PasswordField(N_("Your password"), [REQUIRED], id="email-password")
+
+
+class ChangePasswordForm(Form):
+    """The old and the new password."""
+
+    old = PasswordField(N_("Your password until now"), [REQUIRED])
+    password = PasswordField(N_("New password"), [REQUIRED])
+
+
+# ── log in and out ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @bp.route("/login", methods=["GET", "POST"])
@@ -44,3 +113,243 @@ def logout():
     """End this session on the server; the cookie alone would not do (T-12)."""
     sessions.revoke_session(current_user.session, clock.now())
     return session_cookies.clear_browser_session()
+
+
+# ── one's own account ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+Answer = Response | tuple[str, int]
+RESENDS_PER_HOUR = 5
+
+
+@bp.get("/account")
+def index() -> Answer:
+    """Show one's own account."""
+    return _profile_page()
+
+
+def _profile_page(status: int = 200, **filled: ProfileForm | EmailForm | ChangePasswordForm) -> Answer:
+    """Show the page with its three forms; one of them perhaps as it was filled in."""
+    forms = {
+        "profile": ProfileForm(None, obj=current_user),
+        "email": EmailForm(None, email=current_user.email or ""),
+        "password": ChangePasswordForm(None),
+    }
+    return render_page(
+        "account/index.html",
+        status=status,
+        sessions=list(sessions.active_sessions(current_user, clock.now())),
+        device=session_cookies.describe_device,
+        **{**forms, **filled},
+    )
+
+
+@bp.post("/account")
+def save_profile() -> Answer:
+    """Change name, language and signature."""
+    form = ProfileForm()
+    if not form.validate():
+        return _profile_page(422, profile=form)
+    try:
+        accounts.change_account(
+            current_user,
+            now=clock.now(),
+            name=form.name.data,
+            language=form.language.data,
+            signature=(form.signature.data or "").strip(),
+        )
+    except DomainError as refused:
+        add_field_error(form, refused.field, refused.message, **refused.values)
+        return _profile_page(422, profile=form)
+    g.language = form.language.data
+    flash_message(N_("Saved."))
+    return redirect_to("account.index")
+
+
+@bp.post("/account/email")
+def request_email_change() -> Answer:
+    """Change the address, with the password: whoever finds an open session must not take the account over."""
+    form = EmailForm()
+    try:
+        if not form.validate():
+            return _profile_page(422, email=form)
+        accounts.clean_email(form.email.data)
+        logins.confirm_password(current_user, form.password.data, session_cookies.client_info(), now=clock.now())
+        asked = change_email.request_email_change(current_user, form.email.data, clock.now())
+    except (DomainError, logins.WrongCredentials, logins.TooManyAttempts) as refused:
+        return _profile_page(_error_status(form, "password", refused), email=form)
+    tasks.wake_worker()
+    flash_message(
+        N_("A letter is on its way to the new address. It counts once you press the button behind the link in it.")
+        if asked
+        else N_("Saved.")
+    )
+    return redirect_to("account.index")
+
+
+@bp.post("/account/email/wanted/forget")
+def forget_pending_email() -> Answer:
+    change_email.cancel_email_change(current_user)
+    flash_message(N_("Your address stays as it was."))
+    return redirect_to("account.index")
+
+
+@bp.post("/account/email/wanted/resend")
+def resend_confirmation() -> Answer:
+    """Send the letter to the new address once more, at most five times an hour."""
+    if (
+        current_user.pending_email
+        and rate_limits.record_hit(f"email:{current_user.id}", clock.now(), 3600) <= RESENDS_PER_HOUR
+    ):
+        change_email.resend_email_change(current_user, clock.now())
+        tasks.wake_worker()
+        flash_message(N_("The letter is on its way once more."))
+    return redirect_to("account.index")
+
+
+@bp.post("/account/password")
+def change_password() -> Answer:
+    """Change the password, with the old one; every other device is logged out."""
+    form = ChangePasswordForm()
+    try:
+        if not form.validate():
+            return _profile_page(422, password=form)
+        accounts.check_password(form.password.data, current_user.name, current_user.email)
+        logins.confirm_password(current_user, form.old.data, session_cookies.client_info(), now=clock.now())
+        accounts.set_password(current_user, form.password.data, clock.now(), keep=current_user.session)
+    except (DomainError, logins.WrongCredentials, logins.TooManyAttempts) as refused:
+        return _profile_page(_error_status(form, "old", refused), password=form)
+    flash_message(N_("The password is changed. All other devices are logged out."))
+    return redirect_to("account.index")
+
+
+def _error_status(form: EmailForm | ChangePasswordForm, secret: str, refused: Exception) -> int:
+    """Put a refusal on its field; return the status of the answer."""
+    if isinstance(refused, DomainError):
+        add_field_error(form, refused.field, refused.message, **refused.values)
+    elif isinstance(refused, logins.TooManyAttempts):
+        add_field_error(form, secret, refused.message, **refused.values)
+        return 429
+    else:
+        add_field_error(form, secret, N_("This is not your password."))
+    return 422
+
+
+@bp.post("/account/sessions/<int:number>/end")
+def end_session(number: int) -> Answer:
+    """Log one of one's own devices out."""
+    session = Session.get_or_none(Session.id == number, Session.user == current_user)
+    if session is None:
+        abort(404)
+    if session.id == current_user.session.id:
+        sessions.revoke_session(session, clock.now())
+        return session_cookies.clear_browser_session()
+    sessions.revoke_session(session, clock.now())
+    flash_message(N_("That device is logged out."))
+    return redirect_to("account.index")
+
+
+# ── links in letters ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@bp.route("/login/letter", methods=["GET", "POST"])
+@public_view
+def request_login_link() -> Answer:
+    """Mail a log-in link, without saying whether there is such an account."""
+    return _request_link("login")
+
+
+@bp.route("/password", methods=["GET", "POST"])
+@public_view
+def request_password_link() -> Answer:
+    """Mail a link for a new password, without saying whether there is such an account."""
+    return _request_link("password")
+
+
+def _request_link(purpose: str) -> Answer:
+    form = RequestLinkForm()
+    if not form.validate_on_submit():
+        return render_page("account/request_link.html", status=422 if form.errors else 200, form=form, purpose=purpose)
+    try:
+        login_links.request_link(purpose, form.name.data, session_cookies.client_info().address, clock.now())
+    except TooManyAttempts as many:
+        add_field_error(form, "name", many.message, **many.values)
+        return render_page("account/request_link.html", status=429, form=form, purpose=purpose)
+    return render_page("account/link_sent.html", purpose=purpose)
+
+
+@bp.route("/login/letter/<mark>", methods=["GET", "POST"])
+@public_view
+def login_by_link(mark: str) -> Answer:
+    """Log in by the link of a letter: one button, no password."""
+    form, now = LinkLoginForm(), clock.now()
+    try:
+        if not form.validate_on_submit():
+            return render_page(
+                "account/login_by_link.html", form=form, user=login_links.user_by_token(mark, "login", now)
+            )
+        user = login_links.redeem_token(mark, "login", now)
+    except login_links.InvalidLink:
+        return _expired_link_page("login")
+    sessions.start_session(user, now=now, remember=form.remember.data, device=session_cookies.client_info().agent)
+    return session_cookies.start_browser_session(user, session_cookies.redirect_to_next(None))
+
+
+@bp.route("/password/<mark>", methods=["GET", "POST"])
+@public_view
+def reset_password(mark: str) -> Answer:
+    """Choose a new password by the link of a letter."""
+    return _set_password(mark, "password")
+
+
+@bp.route("/invitation/<mark>", methods=["GET", "POST"])
+@public_view
+def accept_invitation(mark: str) -> Answer:
+    """Take up an invitation: choose a password and be in."""
+    return _set_password(mark, "invitation")
+
+
+def _set_password(mark: str, purpose: str) -> Answer:
+    form, now = NewPasswordForm(), clock.now()
+    try:
+        user = login_links.user_by_token(mark, purpose, now)
+        if not form.validate_on_submit():
+            return _password_page(form, user, purpose, 422 if form.errors else 200)
+        user = invitations.set_password_by_link(mark, purpose, form.password.data, now)
+    except login_links.InvalidLink:
+        return _expired_link_page(purpose)
+    except DomainError as refused:
+        add_field_error(form, refused.field, refused.message, **refused.values)
+        return _password_page(form, user, purpose, 422)
+    sessions.start_session(user, now=now, device=session_cookies.client_info().agent)
+    return session_cookies.start_browser_session(user, session_cookies.redirect_to_next(None))
+
+
+def _password_page(form: NewPasswordForm, user: User, purpose: str, status: int) -> Answer:
+    return render_page("account/set_password.html", status=status, form=form, user=user, purpose=purpose)
+
+
+@bp.route("/account/email/<mark>", methods=["GET", "POST"])
+@public_view
+def confirm_email(mark: str) -> Answer:
+    """Take a new address over by the link of the letter that went there: one button."""
+    form, now = ConfirmEmailForm(), clock.now()
+    try:
+        user = login_links.user_by_token(mark, change_email.LINK_PURPOSE, now)
+        if not form.validate_on_submit():
+            return render_page("account/confirm_email.html", form=form, user=user)
+        user = change_email.confirm_email_change(mark, now)
+    except login_links.InvalidLink:
+        return _expired_link_page(change_email.LINK_PURPOSE)
+    except DomainError as refused:
+        return render_page(
+            "account/link_expired.html", status=422, purpose=change_email.LINK_PURPOSE, sentence=_(refused.message)
+        )
+    tasks.wake_worker()
+    return render_page("account/email_confirmed.html", user=user)
+
+
+def _expired_link_page(purpose: str) -> Answer:
+    return render_page(
+        "account/link_expired.html", status=404, purpose=purpose, sentence=_(login_links.InvalidLink.message)
+    )

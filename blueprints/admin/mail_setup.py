@@ -1,6 +1,6 @@
 """How mail goes and comes: the situation of this school, the server that sends, the mailbox that is read."""
 
-from flask import abort
+from flask import Response, abort, request
 from flask_login import current_user
 from flask_wtf import FlaskForm
 
@@ -8,14 +8,16 @@ import clock
 from blueprints.admin.forms import MailboxForm, MailModeForm, SmtpServerForm
 from blueprints.admin.views import Answer, bp
 from core import settings
-from core.delivery import lifecycle
+from core.delivery import dev_outbox, lifecycle
+from core.delivery.dev_outbox import RETENTION_DAYS, NoSuchLetter, OutboxFile
 from core.errors import DomainError
 from core.inbound import imap_poller
+from core.notices import html_body
 from core.notifications.notify import notify
 from core.system import mail_settings, smtp_test
 from i18n import N_
 from models import ImapStatus, Letter, Organization
-from web import add_field_error, flash_message, redirect_to, render_page, requires
+from web import add_field_error, flash_message, letter_response, redirect_to, render_page, requires
 
 
 @bp.get("/admin/mail")
@@ -164,3 +166,61 @@ def test_mailbox() -> Answer:
     else:
         flash_message(found.message, "wrong")
     return redirect_to("admin.mail_page")
+
+
+# ── caught letters ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+PAGE_SIZE = 30
+
+
+@bp.get("/outbox", endpoint="list_outbox")
+@requires("admin")
+def list_outbox() -> Answer:
+    """List the caught letters, newest first."""
+    kept = dev_outbox.list_messages()
+    last = max(1, -(-len(kept) // PAGE_SIZE))
+    number = min(max(1, request.args.get("page", 1, type=int)), last)
+    return render_page(
+        "admin/outbox.html",
+        letters=_read_messages(kept[(number - 1) * PAGE_SIZE : number * PAGE_SIZE]),
+        total=len(kept),
+        number=number,
+        last=last,
+        days=RETENTION_DAYS,
+    )
+
+
+def _read_messages(kept: list[OutboxFile]) -> list[dev_outbox.CapturedMessage]:
+    """Return the letters that are still there."""
+    found = []
+    for one in kept:
+        try:
+            found.append(dev_outbox.read_message(one))
+        except NoSuchLetter:
+            continue
+    return found
+
+
+def _message_or_404(name: str) -> dev_outbox.CapturedMessage:
+    try:
+        return dev_outbox.get_message(name)
+    except NoSuchLetter:
+        abort(404)
+
+
+@bp.get("/outbox/<name>")
+@requires("admin")
+def show_outbox_message(name: str) -> Answer:
+    """Show one letter: text, HTML in a sandbox, source."""
+    return render_page("admin/outbox_message.html", letter=_message_or_404(name))
+
+
+@bp.get("/outbox/<name>/html")
+@requires("admin")
+def outbox_message_html(name: str) -> Response:
+    """Give the HTML part alone, under a policy of its own: no script, nothing loaded, links in a new window."""
+    found = _message_or_404(name)
+    if not found.html:
+        abort(404)
+    return letter_response(html_body.embed_as_data_urls(found.html))

@@ -1,11 +1,38 @@
 """「その他」: the way to everything that is not for every day."""
 
-from flask import Response
+from flask import Response, abort, request
+from flask_login import current_user
+from flask_wtf import FlaskForm
+from wtforms import DateField
+from wtforms.validators import Optional
 
 import clock
+import tasks
 from blueprints.admin import bp
-from core import backup
-from web import permissions, render_page
+from blueprints.admin.forms import CarrierForm, OrganizationForm, SendingRatesForm
+from core import backup, settings
+from core.delivery.dev_outbox import RETENTION_DAYS
+from core.errors import DomainError
+from core.inbound import spool
+from core.responses import tracking
+from core.retention import purge
+from core.settings import purge_starts_at
+from core.signup import carrier_help
+from core.system import health_email, setup
+from i18n import LANGUAGES, N_
+from models import MailingList, Notice, Organization
+from web import (
+    Form,
+    _,
+    add_field_error,
+    flash_message,
+    is_htmx,
+    parse_row_id,
+    permissions,
+    redirect_to,
+    render_page,
+    requires,
+)
 
 Answer = Response | tuple[str, int]
 
@@ -16,3 +43,271 @@ def index() -> Answer:
     return render_page(
         "admin/index.html", safety=backup.current_status(clock.now()) if permissions().is_admin else None
     )
+
+
+# ── organization ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@bp.get("/admin/organization")
+@requires("admin")
+def organization_page() -> Answer:
+    """Show the settings in two forms."""
+    return _settings_page()
+
+
+def _settings_page(status: int = 200, **filled: FlaskForm) -> Answer:
+    force = settings.load_settings()
+    forms = {
+        "families": _without_fixed_fields(OrganizationForm(None, obj=Organization.load_row())),
+        "pace": _without_fixed_fields(SendingRatesForm(None, obj=force)),
+    }
+    return render_page("admin/organization.html", status=status, force=force, **{**forms, **filled})
+
+
+def _without_fixed_fields(form: OrganizationForm | SendingRatesForm) -> OrganizationForm | SendingRatesForm:
+    """Take the fields out that only a restart can change."""
+    for name in settings.load_settings().fixed & {field.name for field in form}:
+        del form[name]
+    return form
+
+
+@bp.post("/admin/organization")
+@requires("admin")
+def save_organization() -> Answer:
+    """Change what families see."""
+    form = _without_fixed_fields(OrganizationForm())
+    if not form.validate():
+        return _settings_page(422, families=form)
+    typed = {name: value or "" for name, value in form.data.items() if name != "csrf_token"}
+    try:
+        settings.update_organization(current_user, **setup.clean_settings(typed))
+    except DomainError as refused:
+        add_field_error(form, refused.field, refused.message, **refused.values)
+        return _settings_page(422, families=form)
+    return _saved()
+
+
+@bp.post("/admin/organization/pace")
+@requires("admin")
+def save_sending_rates() -> Answer:
+    """Change rates and hold window (N-06: it can be made short, not be switched off)."""
+    form = _without_fixed_fields(SendingRatesForm())
+    if not form.validate():
+        return _settings_page(422, pace=form)
+    typed = {name: value for name, value in form.data.items() if name != "csrf_token"}
+    settings.update_organization(current_user, **typed)
+    return _saved()
+
+
+def _saved() -> Response:
+    flash_message(N_("Saved."))
+    return redirect_to("admin.organization_page")
+
+
+# ── safety ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@bp.get("/admin/safety")
+@requires("admin")
+def safety_page() -> Answer:
+    """Show what protects families from letters that are not for them."""
+    return render_page(
+        "admin/safety.html",
+        organization=Organization.load_row(),
+        lists=list(MailingList.open_lists()),
+        force=settings.load_settings(),
+    )
+
+
+@bp.post("/admin/safety")
+@requires("admin")
+def save_safety() -> Response:
+    """Save the choices."""
+    setup.update_safety(
+        current_user,
+        everywhere=bool(request.form.get("requires_approval")),
+        lists=request.form.getlist("lists", type=parse_row_id),
+        public_urgent=bool(request.form.get("public_urgent")),
+    )
+    flash_message(N_("Saved."))
+    return redirect_to("admin.safety_page")
+
+
+# ── retention ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@bp.get("/admin/keeping")
+@requires("admin")
+def retention_page() -> Answer:
+    """Show it in one table, with the day on which letters are deleted next and what was deleted last."""
+    now = clock.now()
+    done = Notice.select().where(Notice.purged_at.is_null(False))
+    return render_page(
+        "admin/retention.html",
+        next_day=(next_day := purge.next_purge_date(now)),
+        next_year=clock.to_local(next_day).year,
+        told=purge_starts_at(now),
+        running=purge.is_purging(now),
+        waiting=purge.purgeable_notices(clock.school_year(clock.to_local(now).date())).count(),
+        done=done.count(),
+        last=done.order_by(Notice.purged_at.desc()).first(),
+        rows=_retention_rows(),
+        safety=backup.current_status(now),
+    )
+
+
+def _retention_rows() -> list[tuple[str, str, str]]:
+    """Return what is kept, until when, and what stays of it."""
+    year_over = _("%(n)s days after the end of the school year", n=purge.PURGE_AFTER.days)
+    nothing = _("nothing")
+    return [
+        (
+            _("Letters with the names in them, who confirmed, answers, links in letters"),
+            year_over,
+            _("sums: letters by state, households by class and hour, choices; links to stop the mail work on"),
+        ),
+        (
+            _("Subject and text of notices, the record of who did what"),
+            _("as long as this installation"),
+            _("everything, as it was written; so name no family in a notice to many"),
+        ),
+        (_("Replies and registrations by mail"), year_over, nothing),
+        (_("Raw mails that came in"), _("%(n)s days", n=spool.RAW_RETENTION_DAYS), nothing),
+        (
+            _("Pages visited, openings, links opened"),
+            _("%(n)s days", n=tracking.VISIT_RETENTION.days),
+            _("sums, where they are counted"),
+        ),
+        (_("Attached files"), _("closed with the school year, deleted a month later"), _("name and size")),
+        (_("Families who left every list"), year_over, nothing),
+        (_("Families in a list, stopped ones too"), _("as long as they stand in it"), _("everything")),
+        (_("Practice letters in the outbox"), _("%(n)s days", n=RETENTION_DAYS), nothing),
+    ]
+
+
+# ── health ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class RenewalDatesForm(Form):
+    """Until when domain and server are paid."""
+
+    domain_until = DateField(N_("The domain is paid until"), [Optional()])
+    server_until = DateField(N_("The server is paid until"), [Optional()])
+
+
+@bp.get("/admin/health")
+@requires("admin")
+def health() -> Answer:
+    """Show the page at once; what asks the network comes into it when it is known (htmx), or with `?look=1`."""
+    look = is_htmx() or request.args.get("look") == "1"
+    found = health_email.collect_findings(clock.now()) if look else None
+    return _health_page(RenewalDatesForm(None, obj=Organization.load_row()), found)
+
+
+def _health_page(form: RenewalDatesForm, found: list[health_email.HealthFinding] | None, status: int = 200) -> Answer:
+    return render_page(
+        "admin/health.html",
+        "admin/_diagnostics.html",
+        status=status,
+        form=form,
+        found=found,
+        MARKS=health_email.STATUS_MARKS,
+        RENEWALS=health_email.RENEWAL_NAMES,
+        renewals=health_email.near_renewals(clock.today(), 60),
+        safety=backup.current_status(clock.now()),
+    )
+
+
+@bp.post("/admin/health/renewals")
+@requires("admin")
+def save_renewal_dates() -> Answer:
+    """Save until when domain and server are paid."""
+    form = RenewalDatesForm()
+    if not form.validate():
+        return _health_page(form, None, 422)
+    settings.update_organization(current_user, domain_until=form.domain_until.data, server_until=form.server_until.data)
+    flash_message(N_("Saved. You are reminded by mail 60, 30, 14 and 7 days before, and the day before."))
+    return redirect_to("admin.health")
+
+
+@bp.post("/admin/health/letter")
+@requires("admin")
+def send_health_email() -> Answer:
+    """Send the monthly letter now, to whoever asks."""
+    if not current_user.email:
+        flash_message(N_("Please enter your own e-mail address first: the test letter goes there."), "wrong")
+        return redirect_to("account.index")
+    health_email.send_health_email([current_user], health_email.collect_findings(clock.now()), clock.now())
+    tasks.wake_worker()
+    flash_message(N_("The letter is on its way to you."))
+    return redirect_to("admin.health")
+
+
+# ── carriers ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@bp.get("/admin/carriers")
+@requires("admin")
+def list_carriers() -> Answer:
+    """Show the words on every carrier."""
+    return render_page(
+        "admin/carriers.html", entries=carrier_help.settings_entries(), domain=settings.load_settings().own.shown
+    )
+
+
+@bp.route("/admin/carriers/new", methods=["GET", "POST"])
+@requires("admin")
+def add_carrier() -> Answer:
+    """Add a carrier of the region."""
+    form = CarrierForm()
+    if form.validate_on_submit():
+        try:
+            carrier_help.add_carrier(current_user, form.name.data or "", form.domains.data or "", _texts(form))
+        except DomainError as refused:
+            add_field_error(form, refused.field, refused.message, **refused.values)
+        else:
+            return _carriers_saved()
+    return _carrier_page(form, None)
+
+
+@bp.route("/admin/carriers/<key>", methods=["GET", "POST"])
+@requires("admin")
+def edit_carrier(key: str) -> Answer:
+    """Correct the words on one carrier."""
+    entry = next((one for one in carrier_help.settings_entries() if one.key == key), None) or abort(404)
+    form = CarrierForm(name=entry.name, domains=entry.domains, **entry.texts)
+    if form.validate_on_submit():
+        try:
+            carrier_help.change_carrier(current_user, key, _texts(form), form.name.data or "", form.domains.data or "")
+        except DomainError as refused:
+            add_field_error(form, refused.field, refused.message, **refused.values)
+        else:
+            return _carriers_saved()
+    return _carrier_page(form, entry)
+
+
+@bp.post("/admin/carriers/<key>/back")
+@requires("admin")
+def reset_carrier(key: str) -> Response:
+    """Take the shipped words again, or remove a carrier that was added."""
+    carrier_help.reset_carrier(current_user, key)
+    return _carriers_saved()
+
+
+def _carrier_page(form: CarrierForm, entry: carrier_help.CarrierEntry | None) -> Answer:
+    return render_page(
+        "admin/edit_carrier.html",
+        status=422 if form.errors else 200,
+        form=form,
+        entry=entry,
+        placeholder=carrier_help.PLACEHOLDER,
+    )
+
+
+def _texts(form: CarrierForm) -> dict[str, str]:
+    return {name: form[name].data or "" for name in LANGUAGES}
+
+
+def _carriers_saved() -> Response:
+    flash_message(N_("Saved."))
+    return redirect_to("admin.list_carriers")

@@ -1,17 +1,38 @@
-"""The page of a list's mail: who may post, who manages, how mails are taken (T-26, T-37 to T-39)."""
+"""Forms about who may post to a list by mail, and how posts are treated."""
 
 from flask import Response, abort
 from flask_login import current_user
+from wtforms import BooleanField, StringField
+from wtforms.validators import InputRequired, Length
 
 import clock
 from blueprints.allowed_senders import bp
-from blueprints.allowed_senders.forms import PostingRulesForm, SenderForm
 from core.accounts import who_can
 from core.errors import DomainError
 from core.inbound import allowed_senders
 from i18n import N_
 from models import AllowedSender, MailingList
-from web import add_field_error, flash_message, get_list_or_404, redirect_to, render_page
+from web import Form, add_field_error, flash_message, get_list_or_404, redirect_to, render_page
+
+REQUIRED = InputRequired(N_("Please fill in this field."))
+
+
+class SenderForm(Form):
+    """An address that may post, and the name that readers see."""
+
+    address = StringField(N_("E-mail address"), [REQUIRED, Length(max=254)])
+    name = StringField(N_("Name that readers see as the sender"), [Length(max=60)])
+
+
+class PostingRulesForm(Form):
+    """How the list takes mails."""
+
+    post_ask = BooleanField(N_("Always ask the sender before a mail is distributed"))
+    post_confirm = BooleanField(N_("Ask readers of posted mails for “I have read this”"))
+
+
+# ── views ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
 
 Answer = Response | tuple[str, int]
 

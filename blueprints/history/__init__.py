@@ -3,4 +3,4 @@
 from flask import Blueprint
 
 bp = Blueprint("history", __name__)
-VIEWS = ("breach_report", "views")
+VIEWS = ("views",)

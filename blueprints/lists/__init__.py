@@ -3,4 +3,4 @@
 from flask import Blueprint
 
 bp = Blueprint("lists", __name__, url_prefix="/lists")
-VIEWS = ("class_teacher", "groups", "imports", "move_copy", "non_readers", "views")
+VIEWS = ("groups", "imports", "non_readers", "views")

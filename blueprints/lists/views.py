@@ -1,21 +1,24 @@
-"""The lists, the members of one list, what is done to several of them, and the list's settings."""
+"""Forms about lists."""
 
-from flask import Response, abort, render_template, request, url_for
+from flask import Response, abort, make_response, render_template, request, url_for
 from flask_login import current_user
+from wtforms import BooleanField, StringField, TextAreaField
+from wtforms.validators import InputRequired, Length
 
 import clock
 from blueprints.lists import bp
-from blueprints.lists.forms import ListForm
-from core import audit
+from core import audit, display_names
+from core.accounts import class_teacher
 from core.errors import DomainError
 from core.imports import export as roster_export
 from core.imports import jobs
-from core.members import lists, member_list, members
+from core.members import lists, member_list, members, move_copy
 from core.members.groups import groups_in_lists
 from core.signup import approvals
 from i18n import N_
 from models import MailingList, Person
 from web import (
+    Form,
     _,
     add_field_error,
     flash_message,
@@ -28,6 +31,22 @@ from web import (
     render_page,
     requires,
 )
+
+REQUIRED = InputRequired(N_("Please fill in this field."))
+
+
+class ListForm(Form):
+    """Name, representative address, purpose of use, and whether this is the whole organization."""
+
+    name = StringField(N_("Name of the list"), [REQUIRED, Length(max=60)])
+    address = StringField(N_("Representative address (before the @)"), [REQUIRED, Length(max=40)])
+    purpose = TextAreaField(N_("What the addresses are used for"), [Length(max=1000)])
+    whole = BooleanField(N_("This list is the whole school or club"))
+    answer_on_open = BooleanField(N_("Take an opened choice as the answer"))
+
+
+# ── views ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
 
 Answer = Response | tuple[str, int]
 
@@ -231,4 +250,132 @@ def confirm_export(number: int) -> str:
     """Say what an export means before it is made."""
     return render_template(
         "lists/confirm_export.html", list=get_list_or_404(number, "manage"), title=_("Write the roster as a file")
+    )
+
+
+# ── class teachers ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+UNCHANGED = ""
+
+
+@bp.get("/<int:number>/in-charge")
+def class_teachers(number: int) -> tuple[str, int]:
+    """Show the classes of a list, each with a choice of users."""
+    mailing_list = get_list_or_404(number, "manage")
+    return render_page(
+        "lists/class_teachers.html",
+        list=mailing_list,
+        rooms=class_teacher.teachers_of_classes(mailing_list),
+        users=list(class_teacher.teacher_candidates(mailing_list)),
+        room=lambda one: display_names.class_label(language(), one.grade, one.class_name),
+    )
+
+
+@bp.post("/<int:number>/in-charge", endpoint="save_class_teachers")
+def save_class_teachers(number: int) -> Response:
+    """Put the chosen users in charge; classes left alone stay as they are."""
+    mailing_list = get_list_or_404(number, "manage")
+    wanted = {}
+    for place, room in enumerate(class_teacher.teachers_of_classes(mailing_list)):
+        same_class = request.form.get(f"class-{place}") == f"{room.grade}\t{room.class_name}"
+        chosen = request.form.get(f"user-{place}", UNCHANGED)
+        if same_class and chosen != UNCHANGED:
+            wanted[room.grade, room.class_name] = _user_id(chosen)
+    changed = class_teacher.assign_classes(mailing_list, wanted, current_user)
+    flash_message(N_("Saved. The person in charge changed in %(number)s places."), number=changed)
+    return redirect_to("lists.show", number=number)
+
+
+def _user_id(text: str) -> int:
+    try:
+        return parse_row_id(text)
+    except ValueError:
+        return -1  # nobody's: changes nothing
+
+
+# ── move and copy ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@bp.get("/<int:number>/transfer")
+@requires("admin")
+def show_move_copy(number: int) -> Answer:
+    return _move_copy_page(get_list_or_404(number, "manage"), [])
+
+
+@bp.post("/<int:number>/transfer/choose")
+@requires("admin")
+def choose_move_copy(number: int) -> Answer:
+    """Show the page with the members ticked in the roster."""
+    return _move_copy_page(get_list_or_404(number, "manage"), request.form.getlist("m", type=parse_row_id))
+
+
+@bp.post("/<int:number>/transfer")
+@requires("admin")
+def confirm_move_copy(number: int) -> Answer:
+    """Say what will happen, and ask."""
+    source, target, kind, chosen = _posted_move_copy(number)
+    return _confirm_move_copy(source, target, kind, chosen)
+
+
+@bp.post("/<int:number>/transfer/run")
+@requires("admin")
+def run_move_copy(number: int) -> Answer:
+    source, target, kind, chosen = _posted_move_copy(number)
+    done = move_copy.move_or_copy(kind, source, target, chosen, current_user, clock.now())
+    sentence = (
+        N_("%(new)s people were moved into “%(list)s”, %(there)s were there already.")
+        if kind == "move"
+        else N_("%(new)s people were copied into “%(list)s”, %(there)s were there already.")
+    )
+    flash_message(sentence, new=done.new, there=done.there, list=target.name)
+    return redirect_to("lists.show", number=target.id)
+
+
+def _posted_move_copy(number: int) -> tuple[MailingList, MailingList, str, list[int]]:
+    """Return source, target, kind and people; if one of them is missing, answer with the page and the sentence."""
+    source = get_list_or_404(number, "manage")
+    chosen = request.form.getlist("m", type=parse_row_id)
+    target, kind = _target_list(source), request.form.get("kind", "move")
+    if not chosen:
+        abort(make_response(_move_copy_page(source, chosen, N_("Please choose somebody first."))))
+    if target is None or kind not in move_copy.KINDS:
+        wrong = N_("Choose the list into which they are to go.")
+        abort(make_response(_move_copy_page(source, chosen, wrong)))
+    return source, target, kind, chosen
+
+
+def _target_list(source: MailingList) -> MailingList | None:
+    number = request.form.get("into", 0, type=parse_row_id)
+    return next((one for one in _other_lists(source) if one.id == number), None)
+
+
+def _other_lists(source: MailingList) -> list[MailingList]:
+    return [one for one in permissions().lists("manage") if one.id != source.id and not one.practice_of_id]
+
+
+def _move_copy_page(source: MailingList, chosen: list[int], wrong: str = "") -> Answer:
+    people = list(member_list.query_members(source, member_list.MemberQuery()))
+    return render_page(
+        "lists/move_copy.html",
+        list=source,
+        people=member_list.member_rows(source, people),
+        chosen=set(chosen),
+        others=_other_lists(source),
+        into=request.form.get("into", 0, type=parse_row_id),
+        kind=request.form.get("kind", "move"),
+        wrong=wrong,
+        status=422 if wrong else 200,
+    )
+
+
+def _confirm_move_copy(source: MailingList, target: MailingList, kind: str, chosen: list[int]) -> Answer:
+    fits = member_list.query_members(source, member_list.MemberQuery())
+    return render_page(
+        "lists/confirm_move_copy.html",
+        list=source,
+        target=target,
+        kind=kind,
+        people=list(fits.where(Person.id.in_(chosen))),
+        look=move_copy.preview_move_copy(source, target, chosen),
     )

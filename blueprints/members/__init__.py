@@ -3,4 +3,4 @@
 from flask import Blueprint
 
 bp = Blueprint("members", __name__)
-VIEWS = ("bag_slips", "direct_message", "household", "views")
+VIEWS = ("direct_message", "views")

@@ -24,8 +24,8 @@ from core.errors import DomainError
 from core.imports import register
 from core.inbound import replies
 from core.members import consent, member_list, members
-from core.notices import audience, author_copy
-from core.reports import person_history
+from core.notices import audience, author_copy, recipients
+from core.reports import person_history, undeliverable
 from core.signup import approvals, carrier_help
 from i18n import N_
 from models import MailingList, Membership, Person
@@ -37,6 +37,7 @@ from web import (
     get_list_or_404,
     language,
     paginate,
+    parse_row_id,
     permissions,
     redirect_to,
     render_page,
@@ -287,3 +288,70 @@ def remove_from_list(number: int, list_id: int) -> Answer:
         N_("%(name)s is removed from “%(list)s”."), name=person.name or _("This person"), list=mailing_list.name
     )
     return redirect_to("lists.show", number=list_id)
+
+
+# ── household ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@bp.route("/members/<int:number>/household", methods=["GET", "POST"])
+def edit_household(number: int) -> Answer:
+    """Find the person who belongs to the same household, and put the two together."""
+    person = get_person_or_404(number, "manage")
+    if request.method == "POST":
+        other = get_person_or_404(request.form.get("other", 0, type=int), "manage")
+        members.join_household(person, other, current_user)
+        flash_message(N_("%(name)s and %(other)s are one household now."), name=person.name, other=other.name)
+        return redirect_to("members.show", number=number)
+    wanted = request.args.get("q", "").strip()[:100]
+    return render_page(
+        "members/household.html",
+        "members/_household_candidates.html",
+        person=person,
+        wanted=wanted,
+        household=member_list.visible_household(person, permissions()),
+        found=_candidates(person, wanted),
+    )
+
+
+def _candidates(person: Person, wanted: str) -> list[Person]:
+    """Return who may be meant: people of the lists that the user manages, not of this household."""
+    found = recipients.search_people(permissions(), wanted) if wanted else []
+    return [
+        one
+        for one in found
+        if one.id != person.id
+        and not (one.household and one.household == person.household)
+        and member_list.visible_memberships(one, permissions(), "manage")
+    ]
+
+
+@bp.post("/members/<int:number>/household/split")
+def split_household(number: int) -> Answer:
+    """Give this person a household of their own."""
+    members.split_household(get_person_or_404(number, "manage"), current_user)
+    flash_message(N_("This person is a household of their own now."))
+    return redirect_to("members.show", number=number)
+
+
+# ── slips for the bag ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@bp.get("/lists/<int:number>/bag-slips")
+def print_bag_slips(number: int) -> Answer:
+    """Show one slip for each family of a list that is not reached; with ?person= for one of them."""
+    mailing_list = get_list_or_404(number, "manage")
+    person = (
+        get_person_or_404(request.args.get("person", type=parse_row_id), "manage") if "person" in request.args else None
+    )
+    found = undeliverable.address_slips(mailing_list, language(), person)
+    if person and not found:
+        abort(404)
+    return render_page(
+        "members/bag_slips.html",
+        list=mailing_list,
+        person=person,
+        slips=found,
+        domain=settings.load_settings().own.shown,
+        school=settings.load_settings(),
+        room=lambda child: member_list.class_label(language(), child),
+    )

@@ -1,17 +1,8 @@
-"""The readers" pages, opened by the token of a letter: no login, no cookie, no script needed (T-18, T-44).
+"""The readers' pages, opened by the token of a letter: no login, no cookie, no script needed (T-18, T-44).
 
 GET never acts but for counting the visit, HEAD and OPTIONS never run (law 3). The token is the authority."""
 
 from flask import Blueprint
 
 bp = Blueprint("public", __name__)
-VIEWS = (
-    "answer_page",
-    "attachment_pages",
-    "inline_images",
-    "preferences",
-    "signup_page",
-    "tracking_links",
-    "urgent_page",
-    "views",
-)
+VIEWS = ("answer_page", "preferences", "signup_page", "views")

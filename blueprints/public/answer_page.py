@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from flask import Response, redirect, render_template, request, url_for
 
 import clock
-from blueprints.public import inline_images
-from blueprints.public.views import (
-    bp,
+from blueprints.public import bp, views
+from blueprints.public.access import (
     closed_page,
     delivery_of_token,
     human_check_number,
@@ -82,7 +81,7 @@ def _answer_page(
     page = render_template(
         "public/answer.html",
         notice=delivery.notice,
-        words=inline_images.render_body(delivery),
+        words=views.render_body(delivery),
         newer=related_notices.newer_exists(delivery.notice),
         given=given or {},
         missing=status == 422,

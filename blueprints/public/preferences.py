@@ -4,24 +4,71 @@ No login, no session, no script; the mark is the authority, and GET never acts (
 registered; guessed marks are counted by network.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from flask import Response, g, redirect, render_template, request, url_for
+from wtforms import RadioField, StringField
+from wtforms.fields.choices import SelectChoice
+from wtforms.validators import Length
 
 import clock
 import tasks
 from blueprints.public import bp
-from blueprints.public.forms import AddressForm, ChildForm, PreferencesForm, posted_attributes
 from core import rate_limits
 from core.errors import DomainError
 from core.members import members, preference_page, signed_links
 from core.members.preference_page import PreferenceForm, PreferencePage
 from core.responses import read_confirmations
 from core.signup import public_form, signup
-from i18n import N_
+from i18n import LANGUAGES, N_
 from models import Person
-from web import _, add_field_error
+from web import Form, _, add_field_error
+
+
+class TokenForm(Form):
+    """A form of a page that is opened by a mark."""
+
+    class Meta(Form.Meta):
+        csrf = False
+
+
+class PreferencesForm(TokenForm):
+    """What belongs to the reader."""
+
+    name = StringField(N_("Your name"), [Length(max=60)])
+    kana = StringField(N_("Reading in kana"), [Length(max=60)])
+    phone = StringField(N_("Telephone"), [Length(max=40)])
+    language = RadioField(
+        N_("Language of the letters"), choices=[SelectChoice(*pair) for pair in LANGUAGES.items()], default="ja"
+    )
+
+
+class ChildForm(TokenForm):
+    """A child: names, and class while it is not known."""
+
+    name = StringField(N_("Name of the child"), [Length(max=60)])
+    kana = StringField(N_("Reading of the child's name"), [Length(max=60)])
+    grade = StringField(N_("School year"), [Length(max=20)])
+    class_name = StringField(N_("Class"), [Length(max=20)])
+
+
+class AddressForm(TokenForm):
+    """A new address."""
+
+    address = StringField(N_("New e-mail address"), [Length(max=300)])
+
+
+def posted_attributes(form: Mapping[str, str], items: Mapping[int, Mapping[str, str]]) -> dict[int, dict[str, str]]:
+    """Return the items of places as they were typed; fields are called after place and position."""
+    return {
+        number: {key: form[name] for place, key in enumerate(shown) if (name := f"item{number}-{place}") in form}
+        for number, shown in items.items()
+    }
+
+
+# ── preferences ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
 
 Answer = Response | tuple[str, int] | str
 LINKS_PER_NETWORK = 30
@@ -43,8 +90,6 @@ RESULT_MESSAGES = {
 
 
 # ── getting the link ─────────────────────────────────────────────────────────────────────────────────────────────
-
-
 @bp.route("/p", methods=["GET", "POST"], strict_slashes=False)
 def request_preferences_link() -> Answer:
     """Ask for the address; mail the link there if it is a member's, and say the same if it is not."""
@@ -91,8 +136,6 @@ def _expired_link_page() -> Answer:
 
 
 # ── the page ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 @bp.get("/p/<mark>", strict_slashes=False)
 def show_preferences(mark: str) -> Answer:
     """Show what the reader gave and gets."""
@@ -237,8 +280,6 @@ def report_error(mark: str) -> Answer:
 
 
 # ── a new address ────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 @bp.post("/p/<mark>/address")
 def request_address_change(mark: str) -> Answer:
     """Send a letter to the new address; nothing changes before its link is pressed."""
@@ -277,8 +318,6 @@ def confirm_address_change(mark: str) -> Answer:
 
 
 # ── farewell ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 @bp.route("/p/<mark>/delete", methods=["GET", "POST"])
 def delete_registration(mark: str) -> Answer:
     """Say what is lost; on the press take the reader out of everything."""

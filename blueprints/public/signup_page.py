@@ -12,7 +12,7 @@ import clock
 import i18n
 import tasks
 from blueprints.public import bp
-from blueprints.public.views import unknown_page
+from blueprints.public.access import unknown_page
 from core import rate_limits, settings
 from core.errors import DomainError
 from core.members import consent, join_codes, normalise

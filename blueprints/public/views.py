@@ -3,59 +3,41 @@
 GET never acts but for counting the visit, HEAD and OPTIONS never run (law 3). The token is the authority.
 """
 
-import unicodedata
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime
-from zlib import crc32
+from typing import Any
 
-from flask import Response, g, redirect, render_template, request, url_for
+from babel.dates import format_date
+from flask import Response, abort, g, redirect, render_template, request, url_for
+from markupsafe import Markup
 
 import clock
 import tasks
-from blueprints.public import bp, inline_images
-from blueprints.public.confirmed_at import ConfirmedAt
-from core import household_reads, rate_limits, settings
+import web
+from blueprints.public import bp
+from blueprints.public.access import (
+    closed_page,
+    delivery_of_token,
+    human_check_number,
+    is_internal_visit,
+    is_script_press,
+    unknown_token_page,
+    user_agent,
+)
+from core import household_reads, settings
 from core.display_names import make_stamp
 from core.members import unsubscribe
-from core.notices import attachments, related_notices
-from core.notices.rendering import PLACEHOLDER_TOKEN
+from core.notices import attachments, html_body, public_page, related_notices, tracking_options
 from core.responses import answers, misdirected, read_confirmations
 from core.retention import expired_links
 from database import db
-from models import Delivery
+from i18n import format_time
+from models import Attachment, Delivery
 from web import parse_row_id
-
-# The token in the address is the authority; there is no session that a foreign page could abuse (RFC 8058 3.1).
-bp.record_once(lambda setup: setup.app.extensions["csrf"].exempt(bp))
-
-UNKNOWN_PER_NETWORK = 60
-UNKNOWN_WINDOW_S = 600
-TOKEN_ENDPOINTS = {
-    "public.read_notice",
-    "public.confirm_by_touch",
-    "public.answer_questions",
-    "public.answer_by_touch",
-    "public.unsubscribe_page",
-    "public.stop_lists",
-    "public.resume_lists",
-    "public.report_misdirected",
-    "public.one_click_unsubscribe",
-    "public.open_pixel",
-    "public.click_link",
-}
-
-
-@bp.before_request
-def _ignore_head_and_options() -> Response | None:
-    """Answer what scanners send ahead of a GET without running the page."""
-    if request.endpoint in TOKEN_ENDPOINTS and request.method in ("HEAD", "OPTIONS"):
-        return Response(status=204)
-    return None
 
 
 # ── the notice ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 @bp.route("/r/<token>", methods=["GET", "POST"], strict_slashes=False)
 def read_notice(token: str):
     """Show the notice; take the press of 「見ました」."""
@@ -76,7 +58,7 @@ def _read_page(delivery: Delivery, unsure: bool = False) -> str:
         "public/read.html",
         unsure=human_check_number(delivery) if unsure else "",
         notice=delivery.notice,
-        words=inline_images.render_body(delivery),
+        words=render_body(delivery),
         newer=related_notices.newer_exists(delivery.notice),
         standings=answers.current_answers(delivery),
         files=attachments.files_for_readers(delivery.notice, clock.now()),
@@ -128,8 +110,6 @@ def _stamp_values(delivery: Delivery, landed: bool) -> dict:
 
 
 # ── leaving ──────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 @bp.get("/u/<token>", strict_slashes=False)
 def unsubscribe_page(token: str):
     """Show the lists that can be stopped or resumed here; only a POST acts (decision 2)."""
@@ -216,72 +196,7 @@ def _expired_one_click(token: str) -> Response | str | None:
     return Response("ok\n", mimetype="text/plain") if found else None
 
 
-# ── who knocks ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def delivery_of_token(token: str) -> Delivery | None:
-    """Return the delivery of a token, and speak its reader's language from here on."""
-    found = read_confirmations.delivery_by_token(token)
-    if found is not None:
-        g.language = found.language
-    return found
-
-
-def closed_page(delivery: Delivery) -> tuple[str, int]:
-    """Say why the page of a letter is closed: its notice was withdrawn, or its school year is over."""
-    if delivery.notice.purged_at:
-        leave = url_for("public.unsubscribe_page", token=delivery.token, p=1)
-        return render_template("public/school_year_over.html", leave=leave), 410
-    return render_template("public/withdrawn.html", delivery=delivery), 410
-
-
-def unknown_token_page(token: str) -> tuple[str, int]:
-    """Say kindly that the page does not open; guessing is slowed by network, a valid token never is (T-44)."""
-    if token == PLACEHOLDER_TOKEN:  # pressed in an own copy or a preview
-        return render_template("public/unknown_token.html", sample=True), 404
-    if found := expired_links.memberships_by_token(token):
-        g.language = found[0][0].language
-        return render_template(
-            "public/school_year_over.html", leave=url_for("public.unsubscribe_page", token=token)
-        ), 410
-    return unknown_page()
-
-
-def unknown_page() -> tuple[str, int]:
-    """Answer an address that opens nothing, and count it for the network."""
-    network = rate_limits.client_network(request.remote_addr)
-    tries = rate_limits.record_hit(f"unknown token {network}", clock.now(), UNKNOWN_WINDOW_S)
-    return render_template("public/unknown_token.html"), 404 if tries <= UNKNOWN_PER_NETWORK else 429
-
-
-def is_script_press(delivery: Delivery) -> bool:
-    """Say whether a script pressed the button: the page's own script saw nothing that a hand does (decision 1).
-
-    Programs that help people press so too (voice control, for one): whoever types the number that the page then shows
-    is taken for a person.
-    """
-    typed = unicodedata.normalize("NFKC", request.form.get("typed", "")).strip()
-    return request.form.get("hand") == "0" and typed != human_check_number(delivery)
-
-
-def human_check_number(delivery: Delivery) -> str:
-    """Return two digits that belong to this letter's page."""
-    return str(10 + crc32(delivery.token.encode()) % 90)
-
-
-def user_agent() -> str:
-    """Return what the browser calls itself."""
-    return request.headers.get("User-Agent", "")
-
-
-def is_internal_visit() -> bool:
-    """Say whether the page was reached from a page of ours."""
-    return request.args.get("p") == "1" or request.headers.get("Sec-Fetch-Site") == "same-origin"
-
-
 # ── for machines ─────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 @bp.get("/healthz")
 def healthz() -> Response:
     """Say that pages and database answer, and no more."""
@@ -293,3 +208,126 @@ def healthz() -> Response:
 def robots() -> Response:
     """Keep search engines out of everything."""
     return Response("User-agent: *\nDisallow: /\n", mimetype="text/plain")
+
+
+# ── moments ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmedAt:
+    """When a reader confirmed, in the parts that a sentence needs."""
+
+    language: str
+    at: datetime
+
+    @property
+    def day(self) -> str:
+        on = clock.to_local(self.at).date()
+        return f"{on.month}月{on.day}日" if self.language == "ja" else format_date(on, "d MMMM", locale="en")
+
+    @property
+    def time(self) -> str:
+        return format_time(self.at)
+
+
+# ── files ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@bp.route("/r/<token>/file/<int:number>", methods=["GET", "POST"])
+def download_file(token: str, number: int) -> Any:
+    """Count a press and lead on to the file; give it to a GET, by whomever, without counting anybody."""
+    delivery = delivery_of_token(token)
+    if delivery is None:
+        return unknown_token_page(token)
+    found = _downloadable(delivery, number)
+    if found is None:
+        return render_template("public/file_closed.html", delivery=delivery), 410
+    if request.method == "POST":
+        if not read_confirmations.is_known_scanner(user_agent()):
+            attachments.record_view(delivery, found, clock.now())
+        return redirect(url_for("public.download_file", token=delivery.token, number=number, p=1), code=303)
+    return web.send_stored_file(attachments.existing_path(found), found.name, found.kind)
+
+
+def _downloadable(delivery: Delivery, number: int) -> Attachment | None:
+    """Return a file that stands on this reader's page now."""
+    if read_confirmations.is_page_closed(delivery):
+        return None
+    return next((one for one in attachments.files_for_readers(delivery.notice, clock.now()) if one.id == number), None)
+
+
+# ── pictures ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@bp.get("/r/<token>/pictures/<mark>")
+def inline_image(token: str, mark: str):
+    """Give a picture that stands in this reader's notice; nobody is counted."""
+    delivery = delivery_of_token(token)
+    if delivery is None:
+        return unknown_token_page(token)
+    if read_confirmations.is_page_closed(delivery) or mark not in html_body.image_ids_of_notice(delivery.notice):
+        abort(404)
+    path = html_body.image_path(mark)
+    return web.send_stored_file(path, mark, html_body.media_type_of(path) if path else "", inline=True)
+
+
+def render_body(delivery: Delivery) -> read_confirmations.LetterText:
+    """Return a reader's words with the addresses of their pictures."""
+    words = read_confirmations.letter_text(
+        delivery, lambda mark: url_for("public.inline_image", token=delivery.token, mark=mark)
+    )
+    # The only HTML that a page takes as it is: `mail.html.sanitizer` wrote each tag, `mail.html.render_html` escaped each value.
+    return replace(words, html=Markup(words.html))  # noqa: S704
+
+
+# ── counted openings and clicks ─────────────────────────────────────────────────────────────────────────────────────
+
+
+PIXEL = bytes.fromhex("47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002024401003b")
+"""A transparent GIF of one pixel."""
+
+
+@bp.get("/o/<token>.gif")
+def open_pixel(token: str) -> Response:
+    """Give the picture, known or not; note that a letter with counted openings was opened."""
+    delivery = delivery_of_token(token)
+    if delivery is not None and delivery.notice.tracking.opens:
+        read_confirmations.record_open(delivery, agent=user_agent(), now=clock.now(), ahead=_is_prefetch())
+    return Response(PIXEL, mimetype="image/gif")
+
+
+@bp.get("/c/<token>/<int:number>")
+def click_link(token: str, number: int):
+    """Lead to the kept address of a link and note the click; a withdrawn notice leads nowhere."""
+    delivery = delivery_of_token(token)
+    if delivery is None:
+        return unknown_token_page(token)
+    if read_confirmations.is_page_closed(delivery):
+        return closed_page(delivery)
+    url = tracking_options.url_of_link(delivery.notice_id, number)
+    if url is None:
+        return unknown_token_page(token)
+    read_confirmations.record_visit(
+        delivery, f"c{number}", agent=user_agent(), inside=False, now=clock.now(), ahead=_is_prefetch()
+    )
+    return redirect(url, 302)
+
+
+def _is_prefetch() -> bool:
+    """Say whether a program says that it loads before anybody asks (Fetch standard: Sec-Purpose; older names of it)."""
+    said = (request.headers.get(name, "") for name in ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz"))
+    return any(value.lower().startswith(("prefetch", "preview")) for value in said)
+
+
+# ── the page for everybody ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+@bp.get("/now")
+def show_urgent():
+    """Show the urgent text that holds now, or that there is none; 404 while the page is switched off."""
+    if not public_page.is_enabled():
+        abort(404)
+    notice = public_page.current_notice(clock.now())
+    wording = notice.wording if notice else None
+    subject, pieces = public_page.public_wording(notice) if notice else ("", ())
+    return render_template("public/urgent.html", notice=notice, wording=wording, subject=subject, pieces=pieces)

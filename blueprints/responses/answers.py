@@ -1,9 +1,7 @@
 """The answers: bars with their table, who answered what and who has not, by class, and what was telephoned (T-52)."""
 
-import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from io import StringIO
 from typing import Any
 
 from flask import Response, abort, render_template, request, url_for
@@ -11,9 +9,7 @@ from flask_login import current_user
 
 import clock
 from blueprints.responses import bp
-from blueprints.responses.board_display import class_title
-from blueprints.responses.csv_export import escape_formula, format_cell_time
-from blueprints.responses.views import get_sent_notice
+from blueprints.responses.board import class_title, format_cell_time, get_sent_notice
 from core import audit, visibility
 from core.notices import merge_fields, questions
 from core.notices.recipients import heading_targets
@@ -25,7 +21,17 @@ from core.responses import answers
 from core.responses.answers import SubmittedAnswer
 from i18n import N_
 from models import Delivery, Notice
-from web import _, flash_message, forbid, is_htmx, no_content_if_seen, permissions, redirect_to, render_page
+from web import (
+    _,
+    csv_response,
+    flash_message,
+    forbid,
+    is_htmx,
+    no_content_if_seen,
+    permissions,
+    redirect_to,
+    render_page,
+)
 
 ROW_FILTERS = ("left", "said")
 PAGE_SIZE = 100
@@ -240,20 +246,13 @@ def answers_csv(number: int) -> Response:
     look = _requested_filter(notice, found)
     lines = found.lines(look.by)
     audit.log_action(current_user, "notice.answers_exported", notice.id, detail={"lines": len(lines)})
-    made = Response(_csv_bytes(found, lines), mimetype="text/csv")
-    made.headers["Content-Disposition"] = f'attachment; filename="kairan-{notice.id}-answers.csv"'
-    return made
+    return csv_response(_csv_rows(found, lines), f"kairan-{notice.id}-answers.csv")
 
 
-def _csv_bytes(found: PollResults, lines: list[RespondentLine]) -> bytes:
-    """Return UTF-8 with a byte order mark; no cell is taken for a formula."""
-    out = StringIO(newline="")
-    sheet = csv.writer(out)
+def _csv_rows(found: PollResults, lines: list[RespondentLine]) -> Iterator[list[str]]:
     titles = [f"{one.heading} {one.text}".strip() for one in found.questions]
-    head = [_("Class"), _("Child"), _("Guardian"), *titles, _("Remarks"), _("Answered at"), _("How"), _("Phone")]
-    for row in (head, *(_csv_row(found, line) for line in lines)):
-        sheet.writerow([escape_formula(cell) for cell in row])
-    return out.getvalue().encode("utf-8-sig")
+    yield [_("Class"), _("Child"), _("Guardian"), *titles, _("Remarks"), _("Answered at"), _("How"), _("Phone")]
+    yield from (_csv_row(found, line) for line in lines)
 
 
 def _csv_row(found: PollResults, line: RespondentLine) -> list[str]:

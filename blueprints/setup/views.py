@@ -2,15 +2,37 @@
 
 from flask import Response, redirect, request, session, url_for
 from flask_login import login_user
+from wtforms import PasswordField, RadioField, StringField
+from wtforms.fields.choices import SelectChoice
+from wtforms.validators import InputRequired, Length
 
 import clock
 from blueprints.setup import bp
-from blueprints.setup.forms import SetupForm
 from core import settings
 from core.accounts import sessions
 from core.errors import DomainError
 from core.system import setup
-from web import add_field_error, language, public_view, render_page
+from i18n import LANGUAGES, N_
+from web import Form, add_field_error, language, public_view, render_page
+
+REQUIRED = InputRequired(N_("Please fill in this field."))
+
+
+class SetupForm(Form):
+    """The organization and its first administrator."""
+
+    language = RadioField(N_("Language of the pages"), choices=[SelectChoice(*pair) for pair in LANGUAGES.items()])
+    organization = StringField(N_("2  Name of the school or organization"), [REQUIRED, Length(max=100)])
+    postal = StringField(N_("3  Postal address"), [Length(max=200)])
+    contact = StringField(N_("How families reach you (telephone, for one)"), [Length(max=200)])
+    mail_domain = StringField(N_("4  Mail domain"), [Length(max=200)])
+    name = StringField(N_("User name"), [REQUIRED, Length(max=60)])
+    email = StringField(N_("E-mail address"), [Length(max=254)])
+    password = PasswordField(N_("Password"), [REQUIRED])
+
+
+# ── views ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
 
 Answer = Response | tuple[str, int]
 

@@ -1,18 +1,44 @@
-"""The pages about joining for organizers: a list's codes and words, registration day, the approval queue."""
+"""The form of how a list is joined."""
 
 from flask import Response, request
 from flask_login import current_user
+from wtforms import RadioField, TextAreaField
+from wtforms.fields.choices import SelectChoice
+from wtforms.validators import Length
 
 import clock
 import tasks
 from blueprints.signup import bp
-from blueprints.signup.forms import SignupSettingsForm
 from core import settings
 from core.members import join_codes
 from core.signup import approvals, emails, quotas, signup
 from i18n import N_
 from models import MailingList
-from web import flash_message, get_list_or_404, parse_row_id, permissions, redirect_to, render_page, requires
+from web import Form, _, flash_message, get_list_or_404, parse_row_id, permissions, redirect_to, render_page, requires
+
+JOIN_MODES = {
+    "open": N_("Everybody with the address, at once"),
+    "code": N_("With a code at once; without one a manager approves"),
+    "confirm": N_("Everybody presses a link in a letter first"),
+    "approve": N_("A manager approves each one"),
+    "closed": N_("Nobody: only managers add members"),
+}
+
+
+class SignupSettingsForm(Form):
+    """Who joins by himself, the words that greet, and what the addresses are used for."""
+
+    join_mode = RadioField(N_("Who may join without an organizer"))
+    greeting = TextAreaField(N_("Your own words in the welcome letter"), [Length(max=2000)])
+    purpose = TextAreaField(N_("What the addresses are used for"), [Length(max=1000)])
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)
+        self.join_mode.choices = [SelectChoice(mode, _(JOIN_MODES[mode])) for mode in JOIN_MODES]
+
+
+# ── views ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
 
 Answer = Response | tuple[str, int]
 
@@ -102,8 +128,6 @@ def discard_queue(number: int) -> Answer:
 
 
 # ── approval ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 @bp.get("/waiting")
 @requires("manage")
 def pending_approvals() -> Answer:

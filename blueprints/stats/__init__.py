@@ -3,4 +3,4 @@
 from flask import Blueprint
 
 bp = Blueprint("stats", __name__, url_prefix="/figures")
-VIEWS = ("address_report", "views")
+VIEWS = ("views",)

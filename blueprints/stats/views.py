@@ -1,5 +1,6 @@
 """Figures over time and of one notice, each picture with its table; print and CSV (E-10, E-16, E-17, X-13)."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,13 +9,15 @@ from flask_login import current_user
 
 import clock
 import web
-from blueprints.stats import bp, csv_export
+from blueprints.stats import bp
 from core import audit
 from core.permissions import target_lists
-from core.reports import dashboard, stats
+from core.reports import dashboard, dead_addresses, stats
+from core.reports.dead_addresses import DeadAddress
 from core.reports.stats import StatsLine
 from core.responses import tracking
 from i18n import N_
+from web import _
 
 PAGE_SIZE = 50
 CHART_POINTS = 24
@@ -86,9 +89,7 @@ def notices_csv() -> Response:
     """Hand out the same figures as a file; the record says that it was."""
     wish = _requested_filter(stats.school_years(web.permissions(), clock.now()))
     audit.log_action(current_user, "figures.exported", detail={"year": wish.year})
-    return web.csv_response(
-        csv_export.notice_rows(_sorted_lines(_filtered_lines(wish), wish)), f"kairan-{wish.year}.csv"
-    )
+    return web.csv_response(notice_rows(_sorted_lines(_filtered_lines(wish), wish)), f"kairan-{wish.year}.csv")
 
 
 @bp.get("/<int:number>")
@@ -145,3 +146,121 @@ def format_duration(seconds: int | None) -> str:
     if hours >= 48:
         return web._("%(n)s days", n=hours // 24)
     return web._("%(h)s h %(m)s min", h=hours, m=minutes) if minutes else web._("%(n)s hours", n=hours)
+
+
+# ── addresses ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@bp.get("/addresses")
+def address_report_page() -> str:
+    """Show them by reason; of one list, or of all that the user may look at."""
+    list_id, found = _filtered_rows()
+    counts = dead_addresses.count_by_reason(found)
+    why = request.args.get("why", "")
+    shown = [one for one in found if one.why == why] if why in counts else found
+    return render_template(
+        "stats/address_report.html",
+        lists=[one for one in web.permissions().lists("view") if not one.practice_of_id],
+        list_id=list_id,
+        counts=counts,
+        why=why if why in counts else "",
+        found=found,
+        shown=shown,
+        WHY=dead_addresses.REASONS,
+        to=lambda **changes: url_for("stats.address_report_page", **{"list": list_id, "why": why, **changes}),
+    )
+
+
+def _filtered_rows() -> tuple[int | None, list[DeadAddress]]:
+    list_id = requested_list()
+    return list_id, dead_addresses.list_dead_addresses(web.permissions(), clock.now(), list_id)
+
+
+@bp.get("/addresses.csv")
+def address_report_csv() -> Response:
+    """Hand out the same as a file; the record says that it was."""
+    list_id, found = _filtered_rows()
+    audit.log_action(current_user, "addresses.exported", list_id, detail={"lines": len(found)})
+    return web.csv_response(_csv_rows(found), "kairan-addresses.csv")
+
+
+def _csv_rows(found: Iterable[DeadAddress]) -> Iterator[list[object]]:
+    yield [
+        _("Reason"),
+        _("Since"),
+        _("Name"),
+        _("Kana"),
+        _("Children"),
+        _("Lists"),
+        _("E-mail address"),
+        _("Telephone"),
+    ]
+    for one in found:
+        since = clock.to_local(one.since).strftime("%Y-%m-%d") if one.since else ""
+        yield [
+            _(dead_addresses.REASONS[one.why]),
+            since,
+            one.person.name,
+            one.person.kana,
+            "、".join(one.children),
+            "、".join(one.lists),
+            one.address,
+            one.person.phone,
+        ]
+
+
+# ── files ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def notice_rows(lines: Iterable[StatsLine]) -> Iterator[list[object]]:
+    """Give the headings and one line for each notice."""
+    yield [
+        _("Sent at"),
+        _("Subject"),
+        _("Letters sent"),
+        _("Did not arrive"),
+        _("Delivered, percent"),
+        _("Households asked"),
+        _("Confirmed"),
+        _("Confirmed, percent"),
+        _("Confirmed within an hour"),
+        _("Minutes until half had confirmed"),
+        _("Could answer"),
+        _("Answered"),
+        _("Answered, percent"),
+        _("Letters whose openings are counted"),
+        _("Opened by readers (estimate)"),
+        _("Opened by their mail provider alone (estimate)"),
+        _("Opened, percent (estimate)"),
+        _("Letters whose links are counted"),
+        _("Links opened by (estimate)"),
+        _("Links opened, percent (estimate)"),
+    ]
+    for one in lines:
+        sums = one.sums
+        yield [
+            clock.to_local(one.notice.started_at).strftime("%Y-%m-%d %H:%M"),
+            one.subject,
+            sums.sent,
+            sums.failed,
+            _percent_cell(one.delivered),
+            sums.asked,
+            sums.read,
+            _percent_cell(one.read),
+            sums.read_1h,
+            "" if sums.half_s is None else sums.half_s // 60,
+            sums.could_answer,
+            sums.answered,
+            _percent_cell(one.answered),
+            sums.opens_of,
+            sums.opened,
+            sums.proxied,
+            _percent_cell(one.opened),
+            sums.clicks_of,
+            sums.clicked,
+            _percent_cell(one.clicked),
+        ]
+
+
+def _percent_cell(rate: float | None) -> object:
+    return "" if rate is None else round(rate, 1)

@@ -1,17 +1,60 @@
-"""The users page: who organizes, with which roles; inviting, changing, disabling (T-38, D-08)."""
+"""Invitations, roles, disabled accounts. For administrators."""
 
 from flask import Response, abort
 from flask_login import current_user
+from wtforms import BooleanField, DateField, RadioField, SelectField, StringField
+from wtforms.fields.choices import SelectChoice
+from wtforms.validators import InputRequired, Length, Optional
 
 import clock
 from blueprints.users import bp
-from blueprints.users.forms import DisableForm, InviteForm, RoleForm
 from core import settings
 from core.accounts import invitations, login_links, roles, sessions
 from core.errors import DomainError
-from i18n import N_
+from i18n import LANGUAGES, N_
 from models import MailingList, Role, User
-from web import _, add_field_error, flash_message, paginate, redirect_to, render_page, requires
+from web import Form, _, add_field_error, flash_message, paginate, redirect_to, render_page, requires
+
+REQUIRED = InputRequired(N_("Please fill in this field."))
+
+
+class RoleForm(Form):
+    """A role, where it counts, and until when."""
+
+    kind = SelectField(N_("Role"), default="sender")
+    place = SelectField(
+        N_("Where it counts"), [InputRequired(N_("Please choose where it counts."))], coerce=lambda text: _list_id(text)
+    )
+    until = DateField(N_("Last day"), [Optional()])
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)
+        self.kind.choices = [SelectChoice(kind, _(roles.ROLE_LABELS[kind])) for kind in reversed(roles.ROLE_LABELS)]
+        lists = [SelectChoice(one.id, one.name) for one in MailingList.open_lists()]
+        nothing = [SelectChoice("", _("Please choose"))] if lists else []  # never the whole school by a careless press
+        self.place.choices = [*nothing, *lists, SelectChoice(0, _("The whole organization"))]
+
+
+def _list_id(text: object) -> int | None:
+    return int(str(text)) if str(text).isdecimal() else None
+
+
+class InviteForm(RoleForm):
+    """A colleague with the first role."""
+
+    name = StringField(N_("User name"), [REQUIRED, Length(max=60)])
+    email = StringField(N_("E-mail address"), [REQUIRED, Length(max=254)])
+    language = RadioField(N_("Language of the pages"), choices=[SelectChoice(*pair) for pair in LANGUAGES.items()])
+
+
+class DisableForm(Form):
+    """Disable although a list loses its only manager."""
+
+    anyway = BooleanField()
+
+
+# ── views ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
 
 Answer = Response | tuple[str, int]
 

@@ -152,8 +152,8 @@ def test_a_breach_is_seen(module, source):
     ("module", "source"),
     [
         (
-            "blueprints.lists.views",
-            "from blueprints.lists.forms import Form\nfrom core.members import lists\nimport web",
+            "blueprints.lists.imports",
+            "from blueprints.lists.views import Form\nfrom core.members import lists\nimport web",
         ),
         ("core.members.lists", "from mail import address\nimport clock\nfrom core import errors"),
         ("core.notices.state", "from core.delivery import queue"),

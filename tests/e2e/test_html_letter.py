@@ -60,7 +60,7 @@ def test_a_letter_from_word_arrives_whole_for_who_reads_text(visit, house, tmp_p
     log_in(page, "花子")
     to_the_words(page)
     page.fill("[name=subject]", "授業参観")
-    page.click("[value=decorate]")
+    page.click("[formaction$=rich-text]")
     page.wait_for_selector("trix-editor")
     assert not page.locator("textarea[name=html]").is_visible()
     page.locator("trix-editor").click()

@@ -166,7 +166,7 @@ def test_who_may_mark(as_, sent, who, status):
 def test_a_viewer_gets_no_buttons(as_, sent):
     answer = as_("見る子").get(url(sent, "?view=phone"))
     assert answer.status_code == 200 and "石川 直樹" in text(answer)
-    assert 'name="tell"' in text(as_("花子").get(url(sent, "?view=phone")))
+    assert 'name="deliveries"' in text(as_("花子").get(url(sent, "?view=phone")))
     assert "<button" not in text(answer)
 
 
