@@ -26,7 +26,7 @@ from peewee import (
 from playhouse.hybrid import hybrid_property
 
 import clock
-from database import JsonField, UtcMillisField, db, new_join_code, prepared_query
+from database import JsonField, UtcMillisField, db, load_rows, new_join_code
 
 DELIVERABLE_STATES = ("fine", "refusing")  # states of an address to which letters are sent
 
@@ -101,13 +101,8 @@ class Organization(BaseModel):
     @classmethod
     def load_row(cls) -> "Organization":
         """Return the one row, made on first use."""
-        found = _select_organization()
-        return found[0] if found else cls.get_or_create(id=1)[0]
-
-
-@prepared_query
-def _select_organization() -> ModelSelect:
-    return Organization.select().where(Organization.id == 1)
+        rows = load_rows(cls, "SELECT * FROM organization WHERE id = 1")
+        return rows[0] if rows else cls.get_or_create(id=1)[0]
 
 
 class User(BaseModel):

@@ -1,15 +1,16 @@
-"""The ground under the tables: writers that wait for each other, and queries whose text is written once."""
+"""The database: writers that wait for each other, and rows of constant SELECT statements."""
 
 import threading
 from datetime import timedelta
 
 import pytest
-from peewee import ModelSelect, ModelUpdate, OperationalError, fn
+from peewee import OperationalError
 
 import clock
 import database
-from database import db, prepared_query
-from models import MailingList, Membership, Person
+import models
+from database import db, load_rows
+from models import MailingList, Membership
 from tests.counting import queries
 
 
@@ -72,67 +73,34 @@ def test_another_fault_is_no_reason_to_wait(school, monkeypatch):
         db.execute_sql("SELECT 1 FROM nowhere")
 
 
-# ── queries whose text is written once ───────────────────────────────────────────────────────────────────────────
+# ── rows of a constant SELECT ────────────────────────────────────────────────────────────────────────────────────
+
+MEMBERS = "SELECT m.* FROM membership AS m WHERE list_id = ? AND joined_at >= ? AND state = 'active' ORDER BY id"
 
 
-@prepared_query
-def _members(number: int, since: object) -> ModelSelect:
-    """The members of a list."""
-    known = (Membership.list == number) & (Membership.joined_at >= since) & (Membership.state == "active")
-    return Membership.select(Membership, Person).join(Person).where(known).order_by(Membership.id)
+def plain(rows: list[Membership]) -> list[dict]:
+    return [row.__data__ for row in rows]
 
 
-@prepared_query
-def _shout(name: str, number: int) -> ModelUpdate:
-    return Person.update(name=fn.COALESCE(fn.NULLIF(name, ""), Person.name)).where(Person.id == number)
-
-
-def plain(rows: list[Membership]) -> list[tuple]:
-    return [(row.__data__, row.person.__data__, row.person.id) for row in rows]
-
-
-def test_a_query_written_once_gives_what_peewee_gives(school):
-    """Rows, joined rows, moments and JSON are as peewee reads them, whatever the values and on whichever call."""
+def test_load_rows_gives_what_peewee_gives(school):
+    """Numbers, moments and JSON are as peewee reads them."""
     since = clock.now() - timedelta(days=9)
     for name in ("2-1", "1-1", "2-1"):
         number = school.lists[name].id
-        known = (Membership.list == number) & (Membership.joined_at >= since) & (Membership.state == "active")
-        rows = Membership.select(Membership, Person).join(Person).where(known).order_by(Membership.id)
-        found = _members(number, since)
-        assert found and plain(found) == plain(list(rows))
+        active = (Membership.list == number) & (Membership.joined_at >= since) & (Membership.state == "active")
+        found = load_rows(Membership, MEMBERS, number, since)
+        assert found and plain(found) == plain(list(Membership.select().where(active).order_by(Membership.id)))
         assert found[0].joined_at.tzinfo is not None and found[0].dirty_fields == []
-    assert _members(school.lists["1-1"].id, clock.now() + timedelta(days=1)) == []
+    assert load_rows(Membership, MEMBERS, school.lists["1-1"].id, clock.now() + timedelta(days=1)) == []
+    for table in models.TABLES:
+        found = load_rows(table, f'SELECT * FROM "{table._meta.table_name}"')
+        assert plain(found) == plain(list(table.select()))
 
 
-def test_a_query_written_once_is_one_statement_and_its_rows_can_be_saved(school):
+def test_load_rows_is_one_statement_and_its_rows_can_be_saved(school):
     number, since = school.lists["1-1"].id, clock.now() - timedelta(days=9)
-    assert queries(lambda: [one.person.name for one in _members(number, since)]) == 1
-    row = _members(number, since)[0]
+    assert queries(lambda: load_rows(Membership, MEMBERS, number, since)) == 1
+    row = load_rows(Membership, MEMBERS, number, since)[0]
     row.state = "stopped"
     row.save()
     assert Membership.get_by_id(row.id).state == "stopped"
-    assert _members.__doc__ == "The members of a list."
-
-
-def test_a_change_written_once_tells_how_many(school):
-    person = Person.select().first()
-    assert _shout("青山 花", person.id) == 1 and Person.get_by_id(person.id).name == "青山 花"
-    assert _shout("", person.id) == 1 and Person.get_by_id(person.id).name == "青山 花"
-    assert _shout("誰か", 10**9) == 0
-
-
-def test_a_query_written_once_serves_every_thread(school):
-    """Each thread has a connection of its own."""
-    number, since = school.lists["1-1"].id, clock.now() - timedelta(days=9)
-    wanted, found = plain(_members(number, since)), []
-
-    def look() -> None:
-        found.append(plain(_members(number, since)))
-        db.close()
-
-    threads = [threading.Thread(target=look) for _ in range(4)]
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join(20)
-    assert found == [wanted] * 4

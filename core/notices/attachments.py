@@ -18,7 +18,7 @@ from core import audit
 from core.errors import DomainError, NotADraft
 from core.notices import file_types
 from core.notices.file_types import UnfitFile
-from database import db, prepared_query
+from database import db, load_rows
 from i18n import N_
 from mail import mime_encoding
 from models import Attachment, AttachmentView, Delivery, Notice, User
@@ -150,16 +150,15 @@ def _insert_view(attachment: Attachment, now: datetime, **who: User | Delivery) 
 # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+_OPEN_FILES = """
+SELECT * FROM attachment WHERE notice_id = ? AND withdrawn_at IS NULL AND file_deleted_at IS NULL ORDER BY id"""
+
+
 def files_for_readers(notice: Notice, now: datetime) -> list[Attachment]:
     """Return the files on the readers' pages: not withdrawn, until the notice closes (`closes_at`)."""
     if now >= closes_at(notice):
         return []
-    return _select_open_files(notice.id)
-
-
-@prepared_query
-def _select_open_files(notice: int) -> ModelSelect:
-    return files_of_notice(notice).where(Attachment.withdrawn_at.is_null(), Attachment.file_deleted_at.is_null())
+    return load_rows(Attachment, _OPEN_FILES, notice.id)
 
 
 def enclosed_files(notice: Notice, now: datetime) -> list[Attachment]:

@@ -3,13 +3,11 @@
 import re
 from datetime import datetime
 
-from peewee import ModelSelect
-
 import clock
 import i18n
 from core.notices import questions
 from core.notices.drafts import create_draft, insert_targets, save_reminder_rule
-from database import db, prepared_query
+from database import db, millis
 from i18n import N_
 from models import Delivery, Notice, Question, Target, User, Wording
 
@@ -38,29 +36,17 @@ def latest_to_same_list(notice: Notice) -> Notice | None:
     )
 
 
+_NEWER = """
+SELECT 1 FROM notice AS n JOIN target AS t ON t.notice_id = n.id
+WHERE t.kind = 'list' AND n.id <> ? AND n.kind = 'notice' AND n.state <> 'withdrawn'
+ AND t.number IN (SELECT number FROM target WHERE notice_id = ? AND kind = 'list' AND include)
+ AND n.started_at > ? LIMIT 1"""
+
+
 def newer_exists(notice: Notice) -> bool:
     """Say whether a later notice of one of the same lists has begun to be sent (its page then says so)."""
-    return bool(_select_newer(notice.id, notice.started_at or clock.now()))
-
-
-@prepared_query
-def _select_newer(notice: int, since: datetime) -> ModelSelect:
-    mine, others = Target.alias(), Target.alias()
-    numbers = mine.select(mine.number).where(mine.notice == notice, mine.kind == "list", mine.include == True)
-    return (
-        Notice.select(Notice.id)
-        .join(others, on=(others.notice == Notice.id))
-        .where(
-            others.kind == "list",
-            others.number.in_(numbers),
-            Notice.id != notice,
-            Notice.started_at.is_null(False),
-            Notice.started_at > since,
-            Notice.state != "withdrawn",
-            Notice.kind == "notice",
-        )
-        .limit(1)
-    )
+    since = millis(notice.started_at or clock.now())
+    return db.execute_sql(_NEWER, (notice.id, notice.id, since)).fetchone() is not None
 
 
 def count_reached(notice: Notice) -> int:

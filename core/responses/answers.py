@@ -9,15 +9,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from peewee import JOIN, ModelSelect
+from peewee import JOIN
 
 from core import audit
 from core.delivery import lifecycle as letters
 from core.notices import questions
 from core.notices.questions import Option, StoredQuestion, answer_keys
 from core.responses import read_confirmations
-from database import db, millis, prepared_query
-from models import Answer, Choice, Delivery, MailingList, Notice, Question, User
+from database import db, load_rows, millis
+from models import Answer, Choice, Delivery, MailingList, Notice, User
 
 MAX_COMMENT_CHARS = 500
 
@@ -58,6 +58,11 @@ def answer_units(delivery: Delivery) -> dict[str, str]:
     return answer_keys(person, f"h{found[0]}" if found else person, delivery.child_id)
 
 
+_CURRENT_ANSWERS = """
+SELECT a.* FROM answer AS a JOIN question AS q ON q.id = a.question_id
+WHERE q.notice_id = ? AND a.unit IN (?, ?, ?) AND a.superseded_at IS NULL"""
+
+
 def current_answers(delivery: Delivery, asked: Iterable[StoredQuestion] | None = None) -> list[CurrentAnswer]:
     """Return the questions of a notice with the current answers of this reader's units."""
     asked = list(questions.load_questions(delivery.notice_id) if asked is None else asked)
@@ -65,15 +70,9 @@ def current_answers(delivery: Delivery, asked: Iterable[StoredQuestion] | None =
         return []
     units = answer_units(delivery)
     pairs = {one.id: units[one.unit] for one in asked}
-    rows = _select_current(delivery.notice_id, *units.values())
+    rows = load_rows(Answer, _CURRENT_ANSWERS, delivery.notice_id, *units.values())
     found = {row.question_id: row for row in rows if row.unit == pairs.get(row.question_id)}
     return [_current_answer(one, found.get(one.id), delivery) for one in asked]
-
-
-@prepared_query
-def _select_current(notice: int, person: str, household: str, child: str) -> "ModelSelect[Answer]":
-    mine = Answer.unit.in_((person, household, child)) & Answer.superseded_at.is_null()
-    return Answer.select().join(Question).where(Question.notice == notice, mine)
 
 
 def _current_answer(question: StoredQuestion, answer: Answer | None, delivery: Delivery) -> CurrentAnswer:

@@ -10,11 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from peewee import ModelSelect, ModelUpdate, fn
-
 from core.delivery import lifecycle as letters
 from core.notices import html_body, rendering
-from database import bulk_insert, db, prepared_query
+from database import bulk_insert, db, load_rows, millis
 from mail import merge
 from mail.html import links, render_html
 from models import Answer, Delivery, Letter, Notice, PageView, Wording
@@ -42,13 +40,11 @@ def delivery_by_token(raw: str) -> Delivery | None:
     cut = _TOKEN.match(raw)
     if cut is None:
         return None
-    found = _select_by_token(cut[1].lower())
-    return found[0] if found else None
-
-
-@prepared_query
-def _select_by_token(token: str) -> "ModelSelect[Delivery]":
-    return Delivery.select(Delivery, Notice).join(Notice).where(Delivery.token == token)
+    deliveries = load_rows(Delivery, "SELECT * FROM delivery WHERE token = ?", cut[1].lower())
+    if not deliveries:
+        return None
+    deliveries[0].notice = load_rows(Notice, "SELECT * FROM notice WHERE id = ?", deliveries[0].notice_id)[0]
+    return deliveries[0]
 
 
 def is_robot_agent(agent: str) -> bool:
@@ -85,16 +81,14 @@ def record_open(delivery: Delivery, *, agent: str, now: datetime, ahead: bool = 
     PageView.create(delivery=delivery, at=now, page="o", agent=agent, automatic=ahead or is_robot_agent(agent))
 
 
+_LAST_TOUCH = """
+SELECT page, agent FROM page_view WHERE delivery_id = ? AND page LIKE 'touch%' AND at >= ? ORDER BY id DESC LIMIT 1"""
+
+
 def _last_touch(delivery: Delivery, now: datetime) -> tuple[str, str] | None:
     """Return link and agent of a touch within the last minute."""
-    found = _select_touches(delivery.id, now - UNDO_WINDOW)
-    return (found[0].page.partition(" ")[2] or "r", found[0].agent) if found else None
-
-
-@prepared_query
-def _select_touches(delivery: int, since: datetime) -> "ModelSelect[PageView]":
-    touched = PageView.page.startswith("touch") & (PageView.at >= since)
-    return PageView.select().where(PageView.delivery == delivery, touched).order_by(PageView.id.desc()).limit(1)
+    row = db.execute_sql(_LAST_TOUCH, (delivery.id, millis(now - UNDO_WINDOW))).fetchone()
+    return (row[0].partition(" ")[2] or "r", row[1]) if row else None
 
 
 def _undo_touch(delivery: Delivery, now: datetime) -> bool:
@@ -122,9 +116,12 @@ class LetterText:
     html: str = ""
 
 
+_WORDING = "SELECT * FROM wording WHERE notice_id = ? ORDER BY language = ? DESC, id LIMIT 1"
+
+
 def letter_text(delivery: Delivery, picture: Callable[[str], str] = str) -> LetterText:
     """Return subject and text of a reader's letter, merge fields filled, URLs marked. picture: image id to URL."""
-    wording = _select_wording(delivery.notice_id, delivery.language)[0]
+    (wording,) = load_rows(Wording, _WORDING, delivery.notice_id, delivery.language)
     subject = merge.one_line(merge.fill_fields(wording.subject, delivery.values))
     about = ""
     if delivery.siblings:
@@ -135,12 +132,6 @@ def letter_text(delivery: Delivery, picture: Callable[[str], str] = str) -> Lett
     shown = {mark: picture(mark) for mark in html_body.existing_ids(html_body.image_ids(html))}
     page = render_html.render_for_page(html, delivery.values, shown) if html else ""
     return LetterText(wording.language, subject, about, tuple(links.split_at_urls(text)), page)
-
-
-@prepared_query
-def _select_wording(notice: int, language: str) -> "ModelSelect[Wording]":
-    mine = (Wording.language == language).desc()
-    return Wording.select().where(Wording.notice == notice).order_by(mine, Wording.id).limit(1)
 
 
 def is_page_closed(delivery: Delivery) -> bool:
@@ -156,6 +147,11 @@ def may_confirm(delivery: Delivery) -> bool:
     return delivery.notice.read_confirmation and not is_page_closed(delivery)
 
 
+_PRESS = """
+UPDATE delivery SET read_at = COALESCE(read_at, ?), read_via = 'press'
+WHERE id = ? AND (read_at IS NULL OR read_via = 'touch')"""
+
+
 def confirm_read(delivery: Delivery, *, agent: str, now: datetime) -> bool:
     """Record a press of the button. Return True for the first read, whose time is kept (T-45).
 
@@ -164,17 +160,10 @@ def confirm_read(delivery: Delivery, *, agent: str, now: datetime) -> bool:
     if is_known_scanner(agent) or not may_confirm(delivery):
         return False
     with db.atomic():
-        first = bool(_update_pressed(delivery.id, now)) and delivery.read_at is None
+        first = bool(db.execute_sql(_PRESS, (millis(now), delivery.id)).rowcount) and delivery.read_at is None
         if first:
             letters.accept_unknown_on_read(delivery, now)
     return first
-
-
-@prepared_query
-def _update_pressed(delivery: int, now: datetime) -> ModelUpdate:
-    unread = Delivery.read_at.is_null() | (Delivery.read_via == "touch")
-    first = fn.COALESCE(Delivery.read_at, now)
-    return Delivery.update(read_at=first, read_via="press").where(Delivery.id == delivery, unread)
 
 
 def confirm_by_touch(delivery: Delivery, *, agent: str, now: datetime) -> bool:
@@ -207,16 +196,15 @@ def record_touch(delivery: Delivery, link: str, *, agent: str, now: datetime) ->
     PageView.create(delivery=delivery, at=now, page=page, inside=True, agent=agent[:MAX_AGENT_CHARS])
 
 
+_LAST_ACCEPTED = """
+SELECT done_at FROM letter WHERE delivery_id = ? AND state = 'accepted' AND done_at IS NOT NULL
+ORDER BY round DESC LIMIT 1"""
+
+
 def touch_valid_from(delivery: Delivery) -> datetime | None:
     """Return when touches begin to count: 180 s after the current letter was accepted; None if none was."""
-    newest = _select_accepted(delivery.id)
-    return newest[0].done_at + TOUCH_DELAY if newest else None
-
-
-@prepared_query
-def _select_accepted(delivery: int) -> "ModelSelect[Letter]":
-    taken = (Letter.delivery == delivery) & (Letter.state == "accepted") & Letter.done_at.is_null(False)
-    return Letter.select(Letter.done_at).where(taken).order_by(Letter.round.desc()).limit(1)
+    letters = load_rows(Letter, _LAST_ACCEPTED, delivery.id)
+    return letters[0].done_at + TOUCH_DELAY if letters else None
 
 
 def _other_link_fetched(delivery: Delivery, link: str, agent: str, now: datetime) -> bool:
