@@ -9,7 +9,7 @@ import clock
 import tasks
 import web
 from blueprints.notices import attachment_pages, bp
-from blueprints.notices.compose import FIRST_NAMES_SHOWN, LAST_NAMES_SHOWN, reported_exclusions
+from blueprints.notices.draft_access import audience_values
 from blueprints.notices.forms import ReviewForm
 from core.accounts import who_can
 from core.errors import DomainError, MissingFields
@@ -58,13 +58,9 @@ def _review_page(
         template,
         status=status,
         notice=notice,
-        audience=audience,
+        **audience_values(audience),
         form=form,
         again=told,
-        reasons=audiences.EXCLUSION_REASONS,
-        first=audience.receiving[:FIRST_NAMES_SHOWN],
-        last=audience.receiving[FIRST_NAMES_SHOWN:][-LAST_NAMES_SHOWN:],
-        left_out=reported_exclusions(audience),
         previous=content_checks.compare_with_previous(notice, audience),
         sender=rendering.from_display_name(force.name, notice.signed, web.language()),
         shown_letter=rendering.preview_letter(notice, audience.receiving[0], force, now)

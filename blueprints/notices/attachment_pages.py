@@ -11,7 +11,7 @@ from werkzeug.datastructures import FileStorage
 
 import clock
 import web
-from blueprints.notices import bp, confirm_page
+from blueprints.notices import bp, draft_access
 from blueprints.notices.draft_access import flash_already_sent, get_draft_or_redirect, is_stale, version_of
 from core.errors import NotADraft
 from core.notices import attachments
@@ -134,7 +134,7 @@ def withdraw_file(number: int, file: int) -> Any:
     if notice.started_at is None:
         abort(404)
     if request.method == "GET":
-        return confirm_page.render_confirmation(
+        return draft_access.render_confirmation(
             notice,
             title=N_("Withdraw this file?"),
             sentences=_withdrawal_effects(notice, found),

@@ -11,22 +11,81 @@ import clock
 import i18n
 import tasks
 import web
-from blueprints.notices import attachment_pages, bp, letter_preview
-from blueprints.notices.compose import FIRST_NAMES_SHOWN, LAST_NAMES_SHOWN, reported_exclusions
-from blueprints.notices.draft_access import audience_of, flash_already_sent, get_draft_as_sender, is_stale, version_of
+from blueprints.notices import attachment_pages, bp
+from blueprints.notices.draft_access import (
+    audience_of,
+    audience_values,
+    flash_already_sent,
+    get_draft_as_sender,
+    is_stale,
+    version_of,
+)
 from blueprints.notices.forms import CheckForm
 from core import rate_limits
 from core.delivery import throttle
 from core.errors import AlreadySent, AttachmentNotOpened, DomainError, MissingFields, TimeInPast, WrongLetterCount
-from core.notices import approval, author_copy, content_checks, link_check, recipients, rendering, sender_names
+from core.notices import (
+    approval,
+    author_copy,
+    content_checks,
+    html_body,
+    link_check,
+    recipients,
+    rendering,
+    sender_names,
+)
 from core.notices import audience as audiences
-from core.notices.audience import Audience
+from core.notices.audience import Audience, resolve_audience
 from core.notices.content_checks import find_missing
 from core.permissions import target_lists
 from core.settings import Settings, load_settings
 from database import EPOCH, millis
 from i18n import N_
 from models import Notice, User
+
+PREVIEW_MODES = {"phone": N_("On a phone"), "dark": N_("In the dark"), "text": N_("Text alone")}
+_DARK = "@media (prefers-color-scheme:dark)"
+
+
+def preview_mode(notice: Notice) -> dict[str, Any]:
+    """Return how the letter is looked at; only decorated words have more than one look."""
+    wanted = request.args.get("look", "phone")
+    return {
+        "looks": PREVIEW_MODES if notice.wording.decorated else {},
+        "look": (wanted if wanted in PREVIEW_MODES else "phone") if notice.wording.decorated else "",
+    }
+
+
+def framed_html(shown: rendering.RenderedLetter) -> Response:
+    """Give the HTML part of a letter for a frame; `?look=dark`: as a mail program in the dark shows it."""
+    if not shown.html:
+        abort(404)
+    page = html_body.embed_as_data_urls(shown.html)
+    if request.args.get("look") == "dark":
+        page = page.replace(_DARK, "@media all").replace('content="light dark"', 'content="dark"', 1)
+    return web.letter_response(page)
+
+
+def preview_or_sent(notice: Notice, waiting: Audience | None) -> rendering.RenderedLetter:
+    """Return the letter as it went out, or as the first reader will get it (T-05).
+
+    waiting: who is to get it, if it has not begun and the user may see everybody.
+    """
+    if waiting and waiting.receiving:
+        return rendering.preview_letter(notice, waiting.receiving[0], load_settings(), clock.now())
+    return rendering.render_as_sent(notice, load_settings(), clock.now())
+
+
+@bp.get("/<int:number>/letter")
+def letter_html(number: int) -> Response:
+    """Give the HTML of a notice as it was sent, or will be, for a frame of its own."""
+    notice = web.get_notice_or_404(number)
+    waits = notice.started_at is None and web.permissions().seen(notice) is None
+    return framed_html(preview_or_sent(notice, resolve_audience(notice) if waits else None))
+
+
+# ── the screen ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
 
 SUGGESTED_HOURS = (7, 17)
 MIN_LEAD_TIME = timedelta(minutes=10)
@@ -184,8 +243,6 @@ def _changed_recipients(notice: Notice, shown: str) -> list[str]:
 
 
 # ── what the page shows ──────────────────────────────────────────────────────────────────────────────────────────
-
-
 def _parse_send_time(typed: str) -> SendTime:
     typed = typed.strip()
     if not typed:
@@ -200,14 +257,9 @@ def _parse_send_time(typed: str) -> SendTime:
 
 def _check_values(notice: Notice, audience: Audience, when: SendTime, form: CheckForm | None = None) -> dict[str, Any]:
     force, now = load_settings(), clock.now()
-    left_out = reported_exclusions(audience)
     return {
         "notice": notice,
-        "audience": audience,
-        "first": audience.receiving[:FIRST_NAMES_SHOWN],
-        "last": audience.receiving[FIRST_NAMES_SHOWN:][-LAST_NAMES_SHOWN:],
-        "left_out": left_out,
-        "reasons": audiences.EXCLUSION_REASONS,
+        **audience_values(audience),
         "previous": content_checks.compare_with_previous(notice, audience),
         "linked": link_check.external_urls(notice),
         "warnings": content_checks.collect_warnings(notice, audience, now, when.at, web.language()),
@@ -245,7 +297,7 @@ def _reader_preview(notice: Notice, audience: Audience, force: Settings, now: da
     return {
         "reader": reader,
         "shown_letter": shown,
-        **letter_preview.preview_mode(notice),
+        **preview_mode(notice),
         "place": place,
         "previous_place": (place - 1) % len(audience.receiving),
         "next_place": (place + 1) % len(audience.receiving),
@@ -272,7 +324,7 @@ def preview_html(number: int) -> Response:
     if not audience.receiving:
         abort(404)
     shown = _reader_preview(notice, audience, load_settings(), clock.now())["shown_letter"]
-    return letter_preview.framed_html(shown)
+    return framed_html(shown)
 
 
 def suggested_times(now: datetime) -> list[datetime]:

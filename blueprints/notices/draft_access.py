@@ -1,19 +1,29 @@
-"""Fetching a draft through its owner, and seeing whether another window was faster."""
+"""Fetch a draft for its author, see whether another window was faster, show what the screens share."""
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
-from flask import abort, request
+from flask import abort, render_template, request, url_for
 from flask_login import current_user
 
 import i18n
 import web
 from core.errors import AlreadySent, NotADraft
 from core.notices import direct_message
-from core.notices.audience import Audience, as_sent_by, resolve_audience, resolve_audience_for
+from core.notices.audience import (
+    EXCLUSION_REASONS,
+    Audience,
+    Recipient,
+    as_sent_by,
+    resolve_audience,
+    resolve_audience_for,
+)
 from database import millis
 from i18n import N_
 from models import Notice
 
+FIRST_NAMES_SHOWN, LAST_NAMES_SHOWN = 5, 2
 DELETE_ENDPOINT = "notices.delete_draft"
 """A draft of any kind is thrown away here."""
 
@@ -42,6 +52,24 @@ def get_draft_as_sender(number: int) -> Notice:
 def audience_of(notice: Notice, at: datetime | None = None) -> Audience:
     """Resolve the audience: of a draft as it will be when the current user sends it, else as it was confirmed."""
     return resolve_audience_for(notice, current_user, at) if notice.state == "draft" else resolve_audience(notice, at)
+
+
+def audience_values(audience: Audience) -> dict[str, Any]:
+    """Return what a page shows of an audience: first and last names, and the exclusions with their reasons."""
+    left_out = reported_exclusions(audience)
+    return {
+        "audience": audience,
+        "first": audience.receiving[:FIRST_NAMES_SHOWN],
+        "last": audience.receiving[FIRST_NAMES_SHOWN:][-LAST_NAMES_SHOWN:],
+        "left_out": left_out,
+        "left_out_count": len(left_out),
+        "reasons": EXCLUSION_REASONS,
+    }
+
+
+def reported_exclusions(audience: Audience) -> list[Recipient]:
+    """Return who gets no letter, except members who left the list: they do not expect one."""
+    return [one for one in audience.left_out if one.reason != "left"]
 
 
 def reply_to_user_id(notice: Notice, ticked: bool) -> int | None:
@@ -80,3 +108,30 @@ def version_of(notice: Notice) -> str:
 def is_stale(notice: Notice, seen: str | None) -> bool:
     """Say whether a draft was changed after the page that now posts was made. A page without a mark is taken as new."""
     return bool(seen) and seen != version_of(notice)
+
+
+# ── shared pages ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def render_confirmation(
+    notice: Notice,
+    *,
+    title: str,
+    sentences: Sequence[str],
+    button: str,
+    way_back: str = "notices.show",
+    red: bool = True,
+    facts: Sequence[tuple[str, str]] = (),
+) -> str:
+    """Return the page that asks; its one button posts to the same address."""
+    back = url_for(way_back) if way_back == "notices.index" else url_for(way_back, number=notice.id)
+    return render_template(
+        "notices/confirm_action.html",
+        notice=notice,
+        title=title,
+        sentences=sentences,
+        facts=facts,
+        button=button,
+        way_back=back,
+        red=red,
+    )

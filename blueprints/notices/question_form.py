@@ -1,24 +1,172 @@
-"""The questions under the words: how the form shows them, and how it is read; add and remove are form posts (T-49).
+"""What holds for all questions of a notice, and what for one of them alone: who answers, until when, remarks (T-48).
 
-Deadline, unit and line for remarks are asked for once, and for a question alone where it differs: `terms`.
+One deadline, one unit and one line for remarks are enough for nearly every notice, so the form asks for them once. A
+question may have its own, folded under it; what it leaves empty is as for all. The rows know nothing of this: each
+has its own deadline, unit and line for remarks, and what most of them share is what the form shows for all.
 """
 
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, time
 from typing import Any, Protocol
 
 from flask import Response, render_template, request
 from wtforms import SelectChoice
 
+import clock
 import web
-from blueprints.notices import bp, question_terms
+from blueprints.notices import bp
 from blueprints.notices.forms import ContentForm
 from core.notices import questions
-from core.notices.questions import QuestionDraft
+from core.notices.questions import QuestionBlock, QuestionDraft
 from core.settings import load_settings
+from i18n import N_
 from models import Notice
+
+_TIME = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
+REMARKS_LABELS: dict[str, str] = {"yes": N_("with a line for remarks"), "no": N_("without a line for remarks")}
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionTerms:
+    """What one question has of its own, as typed. Empty: as for all. endless: no deadline, whatever the others have."""
+
+    unit: str = ""
+    day: str = ""
+    hour: str = ""
+    endless: bool = False
+    remarks: str = ""
+
+    @property
+    def wrong(self) -> str:
+        """Return what is wrong with the deadline, one sentence, or nothing."""
+        return _deadline_error(self.day, self.hour)[1]
+
+    @property
+    def shown(self) -> list[str]:
+        """Return it in words of this page, for the line that is folded."""
+        end = parse_deadline(self.day, self.hour)
+        until = web._("until %(day)s", day=questions.deadline_text(web.language(), end)) if end else ""
+        parts = (
+            web._("without a deadline") if self.endless else until,
+            web._(questions.UNIT_LABELS[self.unit]) if self.unit else "",
+            web._(REMARKS_LABELS[self.remarks]) if self.remarks else "",
+        )
+        return [one for one in parts if one]
+
+
+# ── from the rows to the form ────────────────────────────────────────────────────────────────────────────────────
+def shared_terms(blocks: Sequence[QuestionBlock]) -> dict[str, Any]:
+    """Return what holds for all questions of a draft, for the form."""
+    day, hour = _deadline_fields(_most_common(one.deadline for one in blocks))
+    return {
+        "unit": _most_common(one.unit for one in blocks) or "household",
+        "comment": any(one.comment for one in blocks),
+        "deadline_day": day,
+        "deadline_time": hour,
+    }
+
+
+def terms_of_block(block: QuestionBlock, blocks: Sequence[QuestionBlock]) -> QuestionTerms:
+    """Return what one question of a draft has of its own."""
+    end = _most_common(one.deadline for one in blocks)
+    day, hour = _deadline_fields(block.deadline) if block.deadline != end else ("", "")
+    return QuestionTerms(
+        block.unit if block.unit != _most_common(one.unit for one in blocks) else "",
+        day,
+        hour,
+        endless=block.deadline is None and end is not None,
+        remarks=_remarks_setting(block, blocks),
+    )
+
+
+def _remarks_setting(block: QuestionBlock, blocks: Sequence[QuestionBlock]) -> str:
+    """Return whether a question has a line of its own, or none; the last line is that for all."""
+    lines = [place for place, one in enumerate(blocks) if one.comment]
+    place = blocks.index(block)
+    if not lines or place == lines[-1]:
+        return ""
+    return "yes" if place in lines else "no" if place > lines[-1] else ""
+
+
+def _most_common(values: Iterable[Any]) -> Any:
+    """Return what most of them have, the first of equals; None of nothing."""
+    counted = Counter(values).most_common(1)
+    return counted[0][0] if counted else None
+
+
+def _deadline_fields(end: datetime | None) -> tuple[str, str]:
+    """Return a deadline as the fields hold it: the day alone if it is the end of that day."""
+    if end is None:
+        return "", ""
+    local = clock.to_local(end)
+    whole_day = (local.hour, local.minute) == questions.END_OF_DAY
+    return local.strftime("%Y-%m-%d"), "" if whole_day else local.strftime("%H:%M")
+
+
+# ── from the form to the rows ────────────────────────────────────────────────────────────────────────────────────
+def read_terms(place: int) -> QuestionTerms:
+    """Read what the form says of one question alone."""
+
+    def said(name: str) -> str:
+        return request.form.get(f"q{place}-{name}", "").strip()[:20]
+
+    unit, remarks = said("unit"), said("remarks")
+    return QuestionTerms(
+        unit if unit in questions.UNIT_LABELS else "",
+        said("day"),
+        said("hour"),
+        bool(said("endless")),
+        remarks if remarks in REMARKS_LABELS else "",
+    )
+
+
+def effective_terms(mine: QuestionTerms, form: ContentForm) -> dict[str, Any]:
+    """Return the unit and the deadline of one question: its own, or those for all."""
+    unit = form.unit.data if form.unit.data in questions.UNIT_LABELS else "household"
+    end = None if mine.endless else parse_deadline(mine.day, mine.hour) or shared_deadline(form)
+    return {"unit": mine.unit or unit, "deadline": end}
+
+
+def parse_deadline(day: str, hour: str) -> datetime | None:
+    """Return the deadline that two fields say: the end of a day, or a time of it."""
+    at = web.parse_local_time(day)
+    if at is None:
+        return None
+    chosen, typed = clock.to_local(at).date(), _TIME.fullmatch(hour)
+    if typed is None:
+        return questions.end_of_day(chosen)
+    return clock.from_local(datetime.combine(chosen, time(int(typed[1]), int(typed[2]))))
+
+
+def shared_deadline(form: ContentForm) -> datetime | None:
+    """Return the deadline for all questions."""
+    return parse_deadline(form.deadline_day.data or "", form.deadline_time.data or "")
+
+
+def add_deadline_error(form: ContentForm) -> bool:
+    """Put a sentence on a deadline for all that cannot be read; say whether there is one."""
+    place, sentence = _deadline_error((form.deadline_day.data or "").strip(), (form.deadline_time.data or "").strip())
+    if sentence:
+        web.add_field_error(form, f"deadline_{place}", sentence)
+    return bool(sentence)
+
+
+def _deadline_error(day: str, hour: str) -> tuple[str, str]:
+    """Return which field of a deadline is wrong, and the sentence for it."""
+    if day and web.parse_local_time(day) is None:
+        return "day", N_("Write the day like 2026-11-07.")
+    if hour and not day:
+        return "day", N_("Choose the day of the deadline too.")
+    if hour and not _TIME.fullmatch(hour):
+        return "time", N_("Write the time like 21:00.")
+    return "", ""
+
+
+# ── the questions ───────────────────────────────────────────────────────────────────────────────────────────────────
+
 
 _KIND = re.compile(r"q(\d{1,3})-kind")
 
@@ -31,7 +179,7 @@ class QuestionFields:
     title: str
     choices: list[str] = field(default_factory=list)
     days: str = ""
-    own: question_terms.QuestionTerms = question_terms.QuestionTerms()
+    own: QuestionTerms = QuestionTerms()
 
     @property
     def fixed(self) -> bool:
@@ -48,10 +196,10 @@ class QuestionFields:
 def fields_of_draft(notice: Notice) -> list[QuestionFields]:
     """Return the questions of a draft as the form shows them."""
     found = questions.group_into_blocks(questions.load_questions(notice))
-    return [_fields_of_block(block, question_terms.terms_of_block(block, found)) for block in found]
+    return [_fields_of_block(block, terms_of_block(block, found)) for block in found]
 
 
-def _fields_of_block(block: questions.QuestionBlock, own: question_terms.QuestionTerms) -> QuestionFields:
+def _fields_of_block(block: questions.QuestionBlock, own: QuestionTerms) -> QuestionFields:
     first = block.questions[0]
     days = "\n".join(one.text for one in block.questions if one.text) if block.days else ""
     return QuestionFields(first.kind, block.title, [one.text for one in first.options], days, own)
@@ -59,7 +207,7 @@ def _fields_of_block(block: questions.QuestionBlock, own: question_terms.Questio
 
 def shared_terms_of_draft(notice: Notice) -> dict[str, Any]:
     """Return what holds for all questions of a draft, for the form."""
-    return question_terms.shared_terms(questions.group_into_blocks(questions.load_questions(notice)))
+    return shared_terms(questions.group_into_blocks(questions.load_questions(notice)))
 
 
 def set_unit_choices(form: ContentForm) -> ContentForm:
@@ -69,8 +217,6 @@ def set_unit_choices(form: ContentForm) -> ContentForm:
 
 
 # ── reading the form ─────────────────────────────────────────────────────────────────────────────────────────────
-
-
 def read_posted(form: ContentForm, edit: "Edit | None" = None) -> list[QuestionFields] | None:
     """Return the posted questions after an edit of them; None if the form carries none at all."""
     if "asks" not in request.form:
@@ -124,12 +270,12 @@ def _drop_empty_choices(sheets: Iterable[QuestionFields]) -> list[QuestionFields
 def _new_question(kind: str, form: ContentForm, first: bool) -> QuestionFields:
     """Return a ready-made question; the first one sets for all who answers, and the line for remarks."""
     ask = questions.new_question(kind, load_settings().language)
-    own = question_terms.QuestionTerms()
+    own = QuestionTerms()
     if first:
         form.unit.data, form.comment.data = ask.unit, ask.comment
     else:
         unit = ask.unit if ask.unit != form.unit.data and ask.unit != "household" else ""
-        own = question_terms.QuestionTerms(unit, remarks="yes" if ask.comment and not form.comment.data else "")
+        own = QuestionTerms(unit, remarks="yes" if ask.comment and not form.comment.data else "")
     return QuestionFields(kind, ask.heading or ask.text, list(ask.choices), own=own)
 
 
@@ -141,7 +287,7 @@ def _read_question(place: int) -> QuestionFields:
         request.form.get(f"q{place}-text", "").strip()[: questions.MAX_TEXT_CHARS],
         [text.strip()[: questions.MAX_TEXT_CHARS] for text in texts],
         request.form.get(f"q{place}-days", "").replace("\r\n", "\n"),
-        question_terms.read_terms(place),
+        read_terms(place),
     )
 
 
@@ -189,8 +335,8 @@ def template_values(notice: Notice, form: ContentForm) -> dict[str, Any]:
         "sheets": fields_of_draft(notice) if form.sheets is None else form.sheets,
         "kinds": questions.PRESETS,
         "units": questions.UNIT_LABELS,
-        "remarks": question_terms.REMARKS_LABELS,
-        "until": questions.deadline_text(web.language(), question_terms.shared_deadline(form)),
+        "remarks": REMARKS_LABELS,
+        "until": questions.deadline_text(web.language(), shared_deadline(form)),
         "most": questions.MAX_QUESTIONS,
     }
 
@@ -230,7 +376,7 @@ def questions_to_save(sheets: Iterable[QuestionFields], form: ContentForm) -> li
 
 
 def _questions_of(sheet: QuestionFields, form: ContentForm) -> list[QuestionDraft]:
-    choices, own = tuple(one for one in sheet.choices if one), question_terms.effective_terms(sheet.own, form)
+    choices, own = tuple(one for one in sheet.choices if one), effective_terms(sheet.own, form)
     if sheet.kind != "days":
         return [QuestionDraft(sheet.title, choices, sheet.kind, **own)]
     days = [line.strip()[: questions.MAX_TEXT_CHARS] for line in sheet.days.split("\n") if line.strip()] or [""]
@@ -239,6 +385,6 @@ def _questions_of(sheet: QuestionFields, form: ContentForm) -> list[QuestionDraf
 
 def add_deadline_errors(form: ContentForm) -> bool:
     """Put sentences on deadlines that cannot be read; say whether there is one."""
-    shared = question_terms.add_deadline_error(form)
+    shared = add_deadline_error(form)
     form.asks_wrong = next((one.own.wrong for one in form.sheets or () if one.own.wrong), "")
     return shared or bool(form.asks_wrong)

@@ -10,7 +10,7 @@ import clock
 import tasks
 import web
 from blueprints.notices import bp
-from blueprints.notices.control import run_and_flash
+from blueprints.notices.views import run_and_flash
 from core.errors import DomainError, WrongLetterCount
 from core.notices import merge_fields, reminders, rendering
 from core.notices.reminders import find_recipients

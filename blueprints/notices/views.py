@@ -1,20 +1,29 @@
-"""The front page of notices: what waits, what asks, drafts, latest; beginning and throwing away a draft."""
+"""The list of notices, and one notice after the send button: held, booked, on its way, done."""
 
 import uuid
+from collections.abc import Callable
+from typing import Any
 
-from flask import Response, render_template, request
+from flask import Response, abort, redirect, render_template, request, url_for
 from flask_login import current_user
 
 import clock
+import i18n
+import tasks
 import web
-from blueprints.notices import bp, confirm_page
+from blueprints.notices import bp, check, draft_access
 from blueprints.notices.draft_access import get_draft_or_redirect
-from blueprints.notices.forms import NewNoticeForm
+from blueprints.notices.forms import NewNoticeForm, TimeForm
 from core.accounts import accounts
-from core.errors import NotADraft
-from core.notices import drafts, recipients
-from core.reports import dashboard, notice_list
+from core.delivery import alerts, lifecycle
+from core.errors import DomainError, NotADraft, SendingStarted, TimeInPast
+from core.notices import audience as audiences
+from core.notices import drafts, merge_fields, recipients, related_notices, reminders, workflow
+from core.notices.recipients import heading_targets
+from core.reports import dashboard, notice_list, progress
+from core.settings import load_settings
 from i18n import N_
+from models import Notice
 
 LATEST = 10
 
@@ -72,7 +81,7 @@ def delete_draft(number: int) -> str | Response:
     """Ask, then delete a draft for good."""
     notice = get_draft_or_redirect(number)
     if request.method == "GET":
-        return confirm_page.render_confirmation(
+        return draft_access.render_confirmation(
             notice,
             title=N_("Delete this draft?"),
             sentences=[web._("The draft is deleted for good. Nothing has been sent from it.")],
@@ -86,3 +95,285 @@ def delete_draft(number: int) -> str | Response:
         return web.redirect_to("notices.show", number=number)
     web.flash_message(N_("The draft was deleted."))
     return web.redirect_to("notices.index")
+
+
+# ── one notice ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@bp.get("/<int:number>")
+def show(number: int) -> Any:
+    """Show a notice by its state; as a poll, only if something changed (204), and no more once it is done."""
+    notice = web.get_notice_or_404(number)
+    if notice.state == "draft":
+        return _redirect_to_draft(notice)
+    seen = _progress_of(notice)
+    if web.is_htmx() and (same := web.no_content_if_seen(seen.serial)):
+        return same
+    return web.render_page("notices/show.html", "notices/_state.html", **_state_values(notice, seen))
+
+
+def _redirect_to_draft(notice: Notice) -> Any:
+    """Lead to the screen that was open last; a poll must take the whole page along."""
+    screen = "notices.edit_content" if notice.step > 1 else "notices.edit_recipients"
+    return web.redirect_to(screen, number=notice.id) if web.is_htmx() else redirect(url_for(screen, number=notice.id))
+
+
+def _progress_of(notice: Notice) -> progress.Progress:
+    return progress.notice_progress(notice, load_settings(), clock.now(), web.permissions().seen(notice))
+
+
+def _state_values(notice: Notice, seen: progress.Progress) -> dict[str, Any]:
+    begun = notice.started_at is not None
+    audience = None if begun else audiences.resolve_audience(notice)
+    lists = web.permissions().seen(notice)
+    joined, gone = progress.recipient_changes_at_start(notice) if begun and lists is None else ([], [])
+    left_out = list(progress.skipped_deliveries(notice, lists)) if begun else []
+    trouble = _letters_needing_attention(notice, seen, lists) if begun else {}
+    return {
+        "notice": notice,
+        "wording": notice.wording,
+        "said": merge_fields.fill_shared(notice, load_settings(), notice.started_at or clock.now()),
+        "lists": heading_targets(notice),
+        "seen": seen,
+        "states": workflow.STATE_LABELS,
+        "letter_states": lifecycle.STATE_LABELS,
+        "letter_reasons": lifecycle.REASON_LABELS,
+        "reasons": audiences.EXCLUSION_REASONS,
+        "trouble": trouble,
+        "children": notice_list.children_by_delivery(_delivery_ids(trouble, left_out), lists),
+        "left_out": left_out,
+        "calls": sum(one.reason in ("no_address", "bounced") for one in left_out),
+        "joined": joined,
+        "gone": gone,
+        "audience": audience,
+        "sees_all": lists is None,
+        "own_copy": bool(notice.by and notice.by.email),
+        "may_send": web.permissions().may_notice("send", notice),
+        "shown_letter": check.preview_or_sent(notice, audience if lists is None else None),
+        "form": TimeForm(formdata=None),
+        "blocked": alerts.blocked_carriers(clock.now(), notice) if notice.state in ("sending", "paused") else [],
+        "reminders": reminders.reminders_of_notice(notice),
+        "reminder_states": reminders.STATE_LABELS,
+    }
+
+
+def _letters_needing_attention(notice: Notice, seen: progress.Progress, lists: list[int] | None) -> dict[str, list]:
+    """Return the letters that need somebody's eye, by state and name."""
+    return {
+        state: list(progress.letters_by_name(notice, (state,), lists))
+        for state in progress.PROBLEM_STATES
+        if seen.counts[state]
+    }
+
+
+def _delivery_ids(trouble: dict[str, list], left_out: list) -> list[int]:
+    return [one.delivery_id for rows in trouble.values() for one in rows] + [one.id for one in left_out]
+
+
+# ── while it waits ───────────────────────────────────────────────────────────────────────────────────────────────
+def run_and_flash(notice: Notice, verb: Callable[[], Any], done: str, endpoint: str = "notices.show") -> Response:
+    """Carry out a verb and say what happened, or why not."""
+    try:
+        result = verb()
+    except DomainError as refusal:
+        web.flash_message(refusal.message, kind="wrong", **refusal.values)
+        return web.redirect_to("notices.show", number=notice.id)
+    web.flash_message(done, **({"n": result} if isinstance(result, int) else {}))
+    tasks.wake_worker()
+    return web.redirect_to(endpoint, number=notice.id)
+
+
+@bp.post("/carrier")
+@web.requires("send")
+def retry_carrier() -> Response:
+    """Send again at once to a carrier that refused too much."""
+    going = alerts.resume_carrier(request.form.get("domain", ""), current_user, clock.now())
+    if going:
+        web.flash_message(N_("%(n)s letters are being tried again."), n=going)
+        tasks.wake_worker()
+    else:
+        web.flash_message(N_("Nothing waits there any more."))
+    number = request.form.get("notice", 0, type=web.parse_row_id)
+    return web.redirect_to("notices.show", number=number) if number else web.redirect_to("home.index")
+
+
+@bp.post("/<int:number>/cancel")
+@web.requires("send")
+def cancel_sending(number: int) -> Response:
+    """Take a held or booked notice back into the drafts (T-07, D-43 to D-46)."""
+    notice = web.get_notice_or_404(number, "send")
+    done = N_("Cancelled. Nothing was sent; the notice is a draft again.")
+    return run_and_flash(
+        notice, lambda: workflow.cancel_send(notice, current_user, clock.now()), done, "notices.edit_content"
+    )
+
+
+@bp.post("/<int:number>/retime")
+@web.requires("send")
+def reschedule(number: int) -> Any:
+    """Change the time of a booking in place (T-06)."""
+    notice, form = web.get_notice_or_404(number, "send"), TimeForm()
+    at = web.parse_local_time(form.at.data or "")
+    if at is None:
+        return _invalid_time_page(notice, form, N_("Write the date and the time."))
+    try:
+        workflow.reschedule(notice, at, current_user, clock.now())
+    except TimeInPast as refusal:
+        return _invalid_time_page(notice, form, refusal.message)
+    except DomainError as refusal:
+        web.flash_message(refusal.message, kind="wrong", **refusal.values)
+        return web.redirect_to("notices.show", number=number)
+    tasks.wake_worker(at)
+    web.flash_message(N_("The time was changed: it goes out on %(at)s."), at=i18n.format_datetime(web.language(), at))
+    return web.redirect_to("notices.show", number=number)
+
+
+def _invalid_time_page(notice: Notice, form: TimeForm, sentence: str) -> Any:
+    form.at.errors = [sentence]
+    if notice.state != "scheduled":
+        web.flash_message(SendingStarted.message, kind="wrong")
+        return web.redirect_to("notices.show", number=notice.id)
+    return web.render_page(
+        "notices/show.html", status=422, **{**_state_values(notice, _progress_of(notice)), "form": form}
+    )
+
+
+@bp.post("/<int:number>/release")
+@web.requires("send")
+def send_held(number: int) -> Response:
+    """Send after all what was held because it was late or its recipients changed (decision 8)."""
+    notice = web.get_notice_or_404(number, "send")
+    return run_and_flash(
+        notice, lambda: workflow.release_held(notice, current_user, clock.now()), N_("It is being sent now.")
+    )
+
+
+@bp.route("/<int:number>/drop", methods=["GET", "POST"])
+@web.requires("send")
+def discard_held(number: int) -> str | Response:
+    """Ask, then give up what was held."""
+    notice = web.get_notice_or_404(number, "send")
+    if request.method == "POST":
+        done = N_("It will not be sent.")
+        return run_and_flash(notice, lambda: workflow.discard_held(notice, current_user, clock.now()), done)
+    return draft_access.render_confirmation(
+        notice,
+        title=web._("Do not send this notice?"),
+        sentences=[web._("Nobody else receives it. The text stays here to be copied.")],
+        button=web._("Do not send it"),
+    )
+
+
+# ── while and after it goes ──────────────────────────────────────────────────────────────────────────────────────
+@bp.route("/<int:number>/stop", methods=["GET", "POST"])
+@web.requires("send")
+def stop_sending(number: int) -> str | Response:
+    """Say what stopping does, then stop the letters that have not left."""
+    notice = web.get_notice_or_404(number, "send")
+    if request.method == "POST":
+        done = N_("Stopped: %(n)s letters did not leave.")
+        return run_and_flash(notice, lambda: workflow.stop_sending(notice, current_user, clock.now()), done)
+    if notice.state not in ("sending", "paused"):
+        return redirect(url_for("notices.show", number=number))  # type: ignore[return-value]
+    seen = _progress_of(notice)
+    return draft_access.render_confirmation(
+        notice,
+        title=web._("Stop the rest?"),
+        sentences=[
+            web._("%(n)s letters have not left yet; they will not be sent.", n=seen.stoppable),
+            web._("%(n)s letters have left and will arrive.", n=seen.counts["accepted"]),
+        ],
+        button=web._("Stop %(n)s letters", n=seen.stoppable),
+    )
+
+
+@bp.route("/<int:number>/withdraw", methods=["GET", "POST"])
+@web.requires("send")
+def withdraw_notice(number: int) -> str | Response:
+    """Say what withdrawing does, then withdraw (decision 13)."""
+    notice = web.get_notice_or_404(number, "send")
+    if request.method == "POST":
+        done = N_("Withdrawn. If families should know what is right, send a correction.")
+        return run_and_flash(notice, lambda: workflow.withdraw_notice(notice, current_user, clock.now()), done)
+    return draft_access.render_confirmation(
+        notice,
+        title=web._("Withdraw this notice?"),
+        sentences=[
+            web._("Letters that have not left are stopped, and the page behind the link is closed."),
+            web._("Letters that have arrived stay in the mailboxes. This cannot be undone."),
+        ],
+        button=web._("Withdraw the notice"),
+    )
+
+
+@bp.get("/<int:number>/correct")
+@web.requires("send")
+def start_correction(number: int) -> str:
+    """Say what a correction is, and offer the two kinds."""
+    return render_template("notices/correct.html", notice=_started_notice(number))
+
+
+@bp.post("/<int:number>/correct")
+@web.requires("send")
+def create_correction(number: int) -> Response:
+    """Make a draft to the same recipients, marked 【訂正】."""
+    return _open_correction(related_notices.create_correction(_started_notice(number), current_user, clock.now()))
+
+
+@bp.post("/<int:number>/correct/apology")
+@web.requires("send")
+def withdraw_and_apologise(number: int) -> Response:
+    """Withdraw the notice, then make a draft that repeats nothing of it."""
+    notice, now = _started_notice(number), clock.now()
+    if notice.state != "withdrawn":
+        try:
+            workflow.withdraw_notice(notice, current_user, now)
+        except DomainError as refusal:
+            web.flash_message(refusal.message, kind="wrong", **refusal.values)
+            return web.redirect_to("notices.show", number=notice.id)
+        tasks.wake_worker()
+    return _open_correction(related_notices.create_apology(notice, current_user, now))
+
+
+def _started_notice(number: int) -> Notice:
+    notice = web.get_notice_or_404(number, "send")
+    return abort(404) if notice.started_at is None else notice
+
+
+def _open_correction(draft: Notice) -> Response:
+    web.flash_message(N_("A draft of the correction was made. Nothing has been sent yet."))
+    return web.redirect_to("notices.edit_content", number=draft.id)
+
+
+@bp.route("/<int:number>/update", methods=["GET", "POST"])
+@web.requires("send")
+def start_follow_up(number: int) -> str | Response:
+    """Say what an update is, then begin one: a draft to the same recipients with the time in its subject."""
+    notice = web.get_notice_or_404(number, "send")
+    if notice.started_at is None:
+        abort(404)
+    if request.method == "POST":
+        fresh = related_notices.create_update(notice, current_user, clock.now())
+        web.flash_message(N_("A draft of the update was made. Nothing has been sent yet."))
+        return web.redirect_to("notices.edit_content", number=fresh.id)
+    return draft_access.render_confirmation(
+        notice,
+        title=web._("Send the latest news?"),
+        sentences=[
+            web._("A new draft is made to the same recipients; the time stands before its subject."),
+            web._(
+                "The page of the earlier notice says that there is a newer one; it is no longer sent again by itself."
+            ),
+        ],
+        button=web._("Write the latest news"),
+        red=False,
+    )
+
+
+@bp.post("/<int:number>/again")
+@web.requires("send")
+def resend_unknown(number: int) -> Response:
+    """Send the letters once more of which nobody knows whether they arrived."""
+    notice = web.get_notice_or_404(number, "send")
+    done = N_("%(n)s letters are being sent once more.")
+    return run_and_flash(notice, lambda: workflow.resend_unknown(notice, current_user, clock.now()), done)

@@ -1,16 +1,16 @@
-"""The first two screens: who receives it, and what it says. Everything is saved as it is typed."""
+"""The second screen: what it says, plain or decorated (X-15). Everything is saved as it is typed."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from flask import Response, abort, redirect, render_template, request, url_for
+from flask import Response, abort, render_template, request
 from flask_login import current_user
+from werkzeug.datastructures import FileStorage
 from wtforms import SelectChoice
 
 import clock
 import web
-from blueprints.notices import attachment_pages, bp, question_form, rich_text
+from blueprints.notices import attachment_pages, bp, question_form
 from blueprints.notices.draft_access import (
     audience_of,
     flash_already_sent,
@@ -19,237 +19,119 @@ from blueprints.notices.draft_access import (
     reply_to_user_id,
     version_of,
 )
-from blueprints.notices.forms import EXPIRY_HOURS, ContentForm, RecipientsForm
-from blueprints.notices.person_search import posted_choices
-from core.errors import NotADraft, TooManyGroups
-from core.members import groups as groups_of
+from blueprints.notices.forms import EXPIRY_HOURS, ContentForm
+from core.errors import NotADraft
 from core.notices import audience as audiences
-from core.notices import drafts, merge_fields, recipients, reminders
+from core.notices import drafts, html_body, merge_fields, reminders
 from core.notices.content_checks import find_missing
+from core.notices.file_types import UnfitFile
 from core.settings import load_settings
 from i18n import N_, format_time
-from models import MailingList, Notice
-
-FIRST_NAMES_SHOWN, LAST_NAMES_SHOWN, EXCLUDED_NAMES_SHOWN = 5, 2, 30
-OPTIONS = ("urgent", "read_confirmation", "footer", "files_inside", "skip_missing", "useful_s")
+from models import Notice
 
 
-# ── ① recipients ─────────────────────────────────────────────────────────────────────────────────────────────────
+def is_rich_text_posted(form: ContentForm) -> bool:
+    """Say whether a form was posted from a page with decorated words."""
+    return "html" in request.form if request.method == "POST" else False
 
 
-@dataclass(frozen=True, slots=True)
-class PostedRecipients:
-    """What a recipients form says: numbers of lists and persons, in and out."""
-
-    lists: list[int]
-    without: list[int]
-    persons: list[int]
-    without_persons: list[int]
-    groups: list[int]
-    without_groups: list[int]
+def posted_body(form: ContentForm) -> dict[str, str]:
+    """Return the body as it was posted, for `notices.save`."""
+    if is_rich_text_posted(form):
+        return {"html": form.html.data or ""}
+    return {"text": (form.text.data or "").replace("\r\n", "\n")}
 
 
-@bp.get("/<int:number>/recipients")
-@web.requires("send")
-def edit_recipients(number: int) -> str:
-    """Show the lists of the user and the persons chosen so far."""
-    return _recipients_page(get_draft_or_redirect(number))
+def body_field(part: str) -> str:
+    """Return the field of the words screen where a part of the words stands."""
+    return "html" if part == "text" and "html" in request.form else part
 
 
-@bp.post("/<int:number>/recipients")
-@web.requires("send")
-def save_recipients(number: int) -> Any:
-    """Save the choice and go on to the words, if it reaches a recipient."""
-
-    def next_screen(notice: Notice) -> Any:
-        missing = find_missing(notice, audience_of(notice)).get("targets")
-        if missing is None:
-            return web.redirect_to("notices.edit_content", number=notice.id)
-        return _recipients_not_saved(notice, missing)
-
-    return _save_recipients(number, next_screen)
+def add_length_error(notice: Notice, form: ContentForm) -> bool:
+    """Say on the field that decorated words are longer than a letter may be."""
+    if not is_rich_text_posted(form) or not html_body.is_too_long(form.html.data or "", notice.wording.language):
+        return False
+    form.html.errors = [*form.html.errors, html_body.TEXT_TOO_LONG]
+    return True
 
 
-@bp.post("/<int:number>/recipients/count")
-@web.requires("send")
-def count_recipients(number: int) -> Any:
-    """Save the choice and show its count."""
-
-    def counted(notice: Notice) -> Any:
-        if web.is_htmx():
-            return render_template("notices/_recipients_counted.html", notice=notice, **_audience_values(notice))
-        return redirect(url_for("notices.edit_recipients", number=notice.id, _anchor="recipients-now"), 303)
-
-    return _save_recipients(number, counted)
+def body_differs(notice: Notice, form: ContentForm) -> bool:
+    """Say whether the body that was posted is another one than what is saved."""
+    wording, posted = notice.wording, posted_body(form)
+    if wording.decorated != is_rich_text_posted(form):
+        return True
+    if not is_rich_text_posted(form):
+        return wording.text != posted["text"]
+    return wording.html != html_body.clean_html(posted["html"], wording.language)["html"]
 
 
-@bp.post("/<int:number>/recipients/search")
-@web.requires("send")
-def save_and_search(number: int) -> Any:
-    """Save the choice and search for people, where no script does it."""
-    text = request.form.get("find", "")
-    return _save_recipients(
-        number,
-        lambda notice: redirect(url_for("notices.edit_recipients", number=number, find=text, _anchor="find"), 303),
-    )
+def body_values(notice: Notice, form: ContentForm) -> dict[str, Any]:
+    """Return what the words screen needs: which of the two fields, and its name among the errors."""
+    on = is_rich_text_posted(form) if request.method == "POST" else notice.wording.decorated
+    return {"decorated": on, "body": "html" if on else "text", "most_picture": html_body.MAX_IMAGE_BYTES}
 
 
-@bp.post("/<int:number>/recipients/groups")
-@web.requires("send")
-def save_and_open_groups(number: int) -> Any:
-    """Save the choice and go to the groups of a list."""
-    list_id = request.form.get("of", 0, type=web.parse_row_id)
-    return _save_recipients(number, lambda notice: web.redirect_to("lists.groups", number=list_id, notice=number))
+def decorate(notice: Notice) -> None:
+    """Switch decoration on; nothing if it is on."""
+    wording = notice.wording
+    if not wording.decorated:
+        drafts.save_draft(notice, now=clock.now(), html=html_body.initial_html(wording, wording.language))
 
 
-def _save_recipients(number: int, then: Callable[[Notice], Any]) -> Any:
-    """Save the posted choice and answer with `then`. A list that the user may not send to is 404 (T-33)."""
-    notice, form = get_draft_or_redirect(number), RecipientsForm()
-    if not form.validate():
-        return _recipients_not_saved(notice, N_("This choice could not be read. Please choose again."))
-    choice = _read_recipients(form)
-    chosen = [*choice.lists, *choice.without], [*choice.persons, *choice.without_persons]
-    if not recipients.may_send_to_all(web.permissions(), *chosen, [*choice.groups, *choice.without_groups]):
-        abort(404)
-    if is_stale(notice, form.seen.data):
-        if web.is_htmx():
-            web.flash_message(_CHANGED_ELSEWHERE, "wrong")
-            return web.redirect_to("notices.edit_recipients", number=number)
-        return _recipients_not_saved(notice, _CHANGED_ELSEWHERE)
-    try:
-        drafts.set_recipients(
-            notice,
-            lists=choice.lists,
-            without=choice.without,
-            persons=choice.persons,
-            without_persons=choice.without_persons,
-            groups=choice.groups,
-            without_groups=choice.without_groups,
-            now=clock.now(),
+def remove_decoration(notice: Notice) -> None:
+    """Switch decoration off; nothing if it is off."""
+    if notice.wording.decorated:
+        drafts.save_draft(notice, now=clock.now(), text=notice.wording.text)
+        web.flash_message(
+            N_("Decoration and pictures are gone, the words are kept. Switched on again now, they come back.")
         )
-    except TooManyGroups as refused:
-        return _recipients_not_saved(notice, web._(refused.message, **refused.values), choice)
-    except NotADraft:
-        flash_already_sent(notice)
-        return web.redirect_to("notices.show", number=number)
-    return then(Notice.get_by_id(number))
 
 
-_CHANGED_ELSEWHERE = N_(
-    "The recipients were changed in another window. This page now shows what is set there; please look once more."
-)
+def append_posted_image(notice: Notice) -> None:
+    """Put the posted picture behind the words; flash why if it cannot be stored."""
+    mark, wrong = _store_image(request.files.get("picture"))
+    if wrong:
+        web.flash_message(wrong, "wrong")
+    elif mark:
+        alt = request.form.get("alt", "")
+        drafts.save_draft(notice, now=clock.now(), html=html_body.append_image(notice.wording, mark, alt))
 
 
-def _read_recipients(form: RecipientsForm) -> PostedRecipients:
-    persons, groups = posted_choices("person-"), posted_choices("group-")
-    return PostedRecipients(
-        lists=form.lists.data or [],
-        without=[one for one in form.without.data or [] if one not in (form.lists.data or [])],
-        persons=[one for one, value in persons.items() if value == "in"],
-        without_persons=[one for one, value in persons.items() if value == "out"],
-        groups=[one for one, value in groups.items() if value == "in"],
-        without_groups=[one for one, value in groups.items() if value == "out"],
-    )
+def _store_image(chosen: FileStorage | None) -> tuple[str, str]:
+    """Keep a picture; return its mark, and else the sentence that says why not."""
+    if chosen is None or not chosen.filename:
+        return "", web._(N_("Choose a picture first."))
+    try:
+        return html_body.add_image(chosen.filename, chosen.stream.read(html_body.MAX_UPLOAD_BYTES)), ""
+    except UnfitFile as unfit:
+        return "", web._(unfit.message, **unfit.values)
 
 
-def _recipients_not_saved(notice: Notice, wrong: str, typed: PostedRecipients | None = None) -> tuple[str, int]:
-    """Answer a choice that cannot be taken: the sentence stands above the button."""
-    if web.is_htmx():
-        return render_template(
-            "notices/_recipients_counted.html", notice=notice, wrong=wrong, **_audience_values(notice)
-        ), 422
-    return _recipients_page(notice, wrong, 422, typed)
+@bp.post("/<int:number>/pictures")
+@web.requires("send")
+def upload_image(number: int) -> Any:
+    """Take a picture for the words of a draft; the editor puts it where the writer is."""
+    get_draft_or_redirect(number)
+    mark, wrong = _store_image(request.files.get("picture"))
+    if wrong:
+        return {"wrong": wrong}, 422
+    return {"mark": mark, "url": f"/notices/{number}/pictures/{mark}"}
 
 
-def _targets_of_choice(choice: PostedRecipients) -> dict[tuple[str, bool], set[int]]:
-    """Return a choice that was not saved as the page shows it, so that nothing ticked is lost."""
-    return {
-        ("list", True): set(choice.lists),
-        ("list", False): set(choice.without),
-        ("group", True): set(choice.groups),
-        ("group", False): set(choice.without_groups),
-        ("person", True): set(choice.persons),
-        ("person", False): set(choice.without_persons),
-    }
-
-
-def _recipients_page(
-    notice: Notice, wrong: str = "", status: int = 200, typed: PostedRecipients | None = None
-) -> tuple[str, int]:
-    lists = list(web.permissions().lists("send"))
-    chosen = _targets_of_choice(typed) if typed else recipients.target_ids(notice)
-    groups = groups_of.groups_in_lists(one.id for one in lists)
-    outs = chosen.get(("person", False), set())
-    singles = chosen.get(("person", True), set()) | outs
-    searched = request.args.get("find", "").strip()
-    found = recipients.search_people(web.permissions(), searched) if searched else []
-    return web.render_page(
-        "notices/recipients.html",
-        notice=notice,
-        status=status,
-        wrong=wrong,
-        groups=_lists_by_section(lists),
-        audience_groups=groups,
-        group_sizes={one.id: groups_of.count_reachable(one) for one in groups},
-        group_lists=[one for one in lists if not one.practice_of_id],
-        sizes=recipients.count_reachable(lists),
-        chosen=chosen,
-        persons=recipients.search_people(web.permissions(), numbers=singles) if singles else [],
-        said={one: "out" if one in outs else "in" for one in singles},
-        searched=searched,
-        found=[one for one in found if one.id not in singles],
-        **_audience_values(notice),
-    )
-
-
-def _lists_by_section(lists: list[MailingList]) -> dict[str, list[MailingList]]:
-    return {
-        "classes": [one for one in lists if not one.whole and not one.practice_of_id],
-        "practice": [one for one in lists if one.practice_of_id],
-        "whole": [one for one in lists if one.whole],
-    }
-
-
-def _audience_values(notice: Notice) -> dict[str, Any]:
-    """Return what the count and the names under it need."""
-    audience = audience_of(notice)
-    left_out = reported_exclusions(audience)
-    return {
-        "audience": audience,
-        "first": audience.receiving[:FIRST_NAMES_SHOWN],
-        "last": audience.receiving[FIRST_NAMES_SHOWN:][-LAST_NAMES_SHOWN:],
-        "left_out": left_out[:EXCLUDED_NAMES_SHOWN],
-        "left_out_count": len(left_out),
-        "reasons": audiences.EXCLUSION_REASONS,
-        "mark": version_of(notice),
-    }
-
-
-def reported_exclusions(audience: audiences.Audience) -> list[audiences.Recipient]:
-    """Return who gets no letter, but for those who left the list long ago: nobody expects them."""
-    return [one for one in audience.left_out if one.reason != "left"]
-
-
-@bp.get("/<int:number>/recipients/all")
-def list_all_recipients(number: int) -> str | Response:
-    """List everybody who receives the notice, and everybody who does not with the reason (D-12)."""
+@bp.get("/<int:number>/pictures/<mark>")
+def show_image(number: int, mark: str) -> Response:
+    """Give a picture to who may see the notice: one that stands in it, or that a writer has just put there."""
     notice = web.get_notice_or_404(number)
-    if notice.state != "draft" and web.permissions().seen(notice) is not None:
-        abort(404)  # names of other lists stand in it
-    if notice.state == "draft":
-        notice = audiences.as_sent_by(notice, current_user)
-    audience = audience_of(notice)
-    return render_template(
-        "notices/all_recipients.html",
-        notice=notice,
-        subject=merge_fields.display_subject(notice),
-        audience=audience,
-        left_out=reported_exclusions(audience),
-        reasons=audiences.EXCLUSION_REASONS,
-    )
+    if notice.state != "draft" and mark not in html_body.image_ids_of_notice(notice):
+        abort(404)
+    path = html_body.image_path(mark)
+    return web.send_stored_file(path, mark, html_body.media_type_of(path) if path else "", inline=True)
 
 
-# ── ② words ──────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── the screen ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+OPTIONS = ("urgent", "read_confirmation", "footer", "files_inside", "skip_missing", "useful_s")
 
 
 @bp.get("/<int:number>/words")
@@ -316,7 +198,7 @@ def save_and_remove_file(number: int, file: int) -> Any:
 @web.requires("send")
 def switch_to_rich_text(number: int) -> Any:
     def decorated(notice: Notice, form: ContentForm) -> Any:
-        rich_text.decorate(notice)
+        decorate(notice)
         return _redirect_to_part(number, "body")
 
     return _save_content(number, decorated)
@@ -326,7 +208,7 @@ def switch_to_rich_text(number: int) -> Any:
 @web.requires("send")
 def switch_to_plain_text(number: int) -> Any:
     def plain(notice: Notice, form: ContentForm) -> Any:
-        rich_text.remove_decoration(notice)
+        remove_decoration(notice)
         return _redirect_to_part(number, "body")
 
     return _save_content(number, plain)
@@ -338,7 +220,7 @@ def save_and_append_image(number: int) -> Any:
     """Save and put a picture behind the words, where no script puts it in its place."""
 
     def with_image(notice: Notice, form: ContentForm) -> Any:
-        rich_text.append_posted_image(notice)
+        append_posted_image(notice)
         return _redirect_to_part(number, "body")
 
     return _save_content(number, with_image)
@@ -395,7 +277,7 @@ def _save_content(
     """
     notice, form = get_draft_or_redirect(number), _set_choices(ContentForm())
     form.sheets = question_form.read_posted(form, edit)
-    if not form.validate() or rich_text.add_length_error(notice, form) or question_form.add_deadline_errors(form):
+    if not form.validate() or add_length_error(notice, form) or question_form.add_deadline_errors(form):
         return _content_not_saved(notice, form)
     if not overwrite and is_stale(notice, form.seen.data) and _differs_from_saved(notice, form):
         return _content_not_saved(notice, form, elsewhere=True)
@@ -463,7 +345,7 @@ def _values_to_save(notice: Notice, form: ContentForm) -> dict[str, Any]:
             "before_deadline": bool(form.remind_before_deadline.data),
         },
         "subject": (form.subject.data or "").strip(),
-        **rich_text.posted_body(form),
+        **posted_body(form),
         "urgent": form.urgent.data,
         "read_confirmation": form.read_confirmation.data,
         "footer": form.footer.data,
@@ -477,11 +359,7 @@ def _values_to_save(notice: Notice, form: ContentForm) -> dict[str, Any]:
 
 def _differs_from_saved(notice: Notice, form: ContentForm) -> bool:
     values = _values_to_save(notice, form)
-    if (
-        notice.wording.subject != values["subject"]
-        or rich_text.body_differs(notice, form)
-        or question_form.differs(notice, form)
-    ):
+    if notice.wording.subject != values["subject"] or body_differs(notice, form) or question_form.differs(notice, form):
         return True
     rule = notice.reminder_rule
     if any(getattr(rule, name) != value for name, value in values["reminder_rule"].items()):
@@ -494,7 +372,7 @@ def _next_screen(notice: Notice, form: ContentForm) -> Any:
     missing = find_missing(audiences.as_sent_by(notice, current_user), audience_of(notice), current_user)
     for name in ("subject", "text"):
         if name in missing:
-            field = form[rich_text.body_field(name)]
+            field = form[body_field(name)]
             field.errors = [*field.errors, missing[name]]
     form.asks_wrong = missing.get("questions", "")
     if missing.keys() & {"subject", "text", "questions"}:
@@ -533,7 +411,7 @@ def _content_page(
         form=form,
         elsewhere=elsewhere,
         other=notice.wording if elsewhere else None,
-        **rich_text.template_values(notice, form),
+        **body_values(notice, form),
         mark=form.seen.data if elsewhere else version_of(notice),
         audience=audience_of(notice),
         offered=merge_fields.offered_names(

@@ -1,0 +1,266 @@
+"""The first screen: who receives it. The choice is saved with every change."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Response, abort, redirect, render_template, request, url_for
+from flask_login import current_user
+
+import clock
+import web
+from blueprints.notices import bp
+from blueprints.notices.draft_access import (
+    audience_of,
+    audience_values,
+    flash_already_sent,
+    get_draft_or_redirect,
+    is_stale,
+    reported_exclusions,
+    version_of,
+)
+from blueprints.notices.forms import RecipientsForm
+from core.errors import NotADraft, TooManyGroups
+from core.members import groups as groups_of
+from core.notices import audience as audiences
+from core.notices import drafts, merge_fields, recipients
+from core.notices.content_checks import find_missing
+from i18n import N_
+from models import MailingList, Notice
+
+EXCLUDED_NAMES_SHOWN = 30
+
+
+@dataclass(frozen=True, slots=True)
+class PostedRecipients:
+    """What a recipients form says: numbers of lists and persons, in and out."""
+
+    lists: list[int]
+    without: list[int]
+    persons: list[int]
+    without_persons: list[int]
+    groups: list[int]
+    without_groups: list[int]
+
+
+@bp.get("/<int:number>/recipients")
+@web.requires("send")
+def edit_recipients(number: int) -> str:
+    """Show the lists of the user and the persons chosen so far."""
+    return _recipients_page(get_draft_or_redirect(number))
+
+
+@bp.post("/<int:number>/recipients")
+@web.requires("send")
+def save_recipients(number: int) -> Any:
+    """Save the choice and go on to the words, if it reaches a recipient."""
+
+    def next_screen(notice: Notice) -> Any:
+        missing = find_missing(notice, audience_of(notice)).get("targets")
+        if missing is None:
+            return web.redirect_to("notices.edit_content", number=notice.id)
+        return _recipients_not_saved(notice, missing)
+
+    return _save_recipients(number, next_screen)
+
+
+@bp.post("/<int:number>/recipients/count")
+@web.requires("send")
+def count_recipients(number: int) -> Any:
+    """Save the choice and show its count."""
+
+    def counted(notice: Notice) -> Any:
+        if web.is_htmx():
+            return render_template("notices/_recipients_counted.html", notice=notice, **_audience_values(notice))
+        return redirect(url_for("notices.edit_recipients", number=notice.id, _anchor="recipients-now"), 303)
+
+    return _save_recipients(number, counted)
+
+
+@bp.post("/<int:number>/recipients/search")
+@web.requires("send")
+def save_and_search(number: int) -> Any:
+    """Save the choice and search for people, where no script does it."""
+    text = request.form.get("find", "")
+    return _save_recipients(
+        number,
+        lambda notice: redirect(url_for("notices.edit_recipients", number=number, find=text, _anchor="find"), 303),
+    )
+
+
+@bp.post("/<int:number>/recipients/groups")
+@web.requires("send")
+def save_and_open_groups(number: int) -> Any:
+    """Save the choice and go to the groups of a list."""
+    list_id = request.form.get("of", 0, type=web.parse_row_id)
+    return _save_recipients(number, lambda notice: web.redirect_to("lists.groups", number=list_id, notice=number))
+
+
+def _save_recipients(number: int, then: Callable[[Notice], Any]) -> Any:
+    """Save the posted choice and answer with `then`. A list that the user may not send to is 404 (T-33)."""
+    notice, form = get_draft_or_redirect(number), RecipientsForm()
+    if not form.validate():
+        return _recipients_not_saved(notice, N_("This choice could not be read. Please choose again."))
+    choice = _read_recipients(form)
+    chosen = [*choice.lists, *choice.without], [*choice.persons, *choice.without_persons]
+    if not recipients.may_send_to_all(web.permissions(), *chosen, [*choice.groups, *choice.without_groups]):
+        abort(404)
+    if is_stale(notice, form.seen.data):
+        if web.is_htmx():
+            web.flash_message(_CHANGED_ELSEWHERE, "wrong")
+            return web.redirect_to("notices.edit_recipients", number=number)
+        return _recipients_not_saved(notice, _CHANGED_ELSEWHERE)
+    try:
+        drafts.set_recipients(
+            notice,
+            lists=choice.lists,
+            without=choice.without,
+            persons=choice.persons,
+            without_persons=choice.without_persons,
+            groups=choice.groups,
+            without_groups=choice.without_groups,
+            now=clock.now(),
+        )
+    except TooManyGroups as refused:
+        return _recipients_not_saved(notice, web._(refused.message, **refused.values), choice)
+    except NotADraft:
+        flash_already_sent(notice)
+        return web.redirect_to("notices.show", number=number)
+    return then(Notice.get_by_id(number))
+
+
+_CHANGED_ELSEWHERE = N_(
+    "The recipients were changed in another window. This page now shows what is set there; please look once more."
+)
+
+
+def _read_recipients(form: RecipientsForm) -> PostedRecipients:
+    persons, groups = posted_choices("person-"), posted_choices("group-")
+    return PostedRecipients(
+        lists=form.lists.data or [],
+        without=[one for one in form.without.data or [] if one not in (form.lists.data or [])],
+        persons=[one for one, value in persons.items() if value == "in"],
+        without_persons=[one for one, value in persons.items() if value == "out"],
+        groups=[one for one, value in groups.items() if value == "in"],
+        without_groups=[one for one, value in groups.items() if value == "out"],
+    )
+
+
+def _recipients_not_saved(notice: Notice, wrong: str, typed: PostedRecipients | None = None) -> tuple[str, int]:
+    """Answer a choice that cannot be taken: the sentence stands above the button."""
+    if web.is_htmx():
+        return render_template(
+            "notices/_recipients_counted.html", notice=notice, wrong=wrong, **_audience_values(notice)
+        ), 422
+    return _recipients_page(notice, wrong, 422, typed)
+
+
+def _targets_of_choice(choice: PostedRecipients) -> dict[tuple[str, bool], set[int]]:
+    """Return a choice that was not saved as the page shows it, so that nothing ticked is lost."""
+    return {
+        ("list", True): set(choice.lists),
+        ("list", False): set(choice.without),
+        ("group", True): set(choice.groups),
+        ("group", False): set(choice.without_groups),
+        ("person", True): set(choice.persons),
+        ("person", False): set(choice.without_persons),
+    }
+
+
+def _recipients_page(
+    notice: Notice, wrong: str = "", status: int = 200, typed: PostedRecipients | None = None
+) -> tuple[str, int]:
+    lists = list(web.permissions().lists("send"))
+    chosen = _targets_of_choice(typed) if typed else recipients.target_ids(notice)
+    groups = groups_of.groups_in_lists(one.id for one in lists)
+    outs = chosen.get(("person", False), set())
+    singles = chosen.get(("person", True), set()) | outs
+    searched = request.args.get("find", "").strip()
+    found = recipients.search_people(web.permissions(), searched) if searched else []
+    return web.render_page(
+        "notices/recipients.html",
+        notice=notice,
+        status=status,
+        wrong=wrong,
+        groups=_lists_by_section(lists),
+        audience_groups=groups,
+        group_sizes={one.id: groups_of.count_reachable(one) for one in groups},
+        group_lists=[one for one in lists if not one.practice_of_id],
+        sizes=recipients.count_reachable(lists),
+        chosen=chosen,
+        persons=recipients.search_people(web.permissions(), numbers=singles) if singles else [],
+        said={one: "out" if one in outs else "in" for one in singles},
+        searched=searched,
+        found=[one for one in found if one.id not in singles],
+        **_audience_values(notice),
+    )
+
+
+def _lists_by_section(lists: list[MailingList]) -> dict[str, list[MailingList]]:
+    return {
+        "classes": [one for one in lists if not one.whole and not one.practice_of_id],
+        "practice": [one for one in lists if one.practice_of_id],
+        "whole": [one for one in lists if one.whole],
+    }
+
+
+def _audience_values(notice: Notice) -> dict[str, Any]:
+    """Return what the count and the names under it need."""
+    values = audience_values(audience_of(notice))
+    return {**values, "left_out": values["left_out"][:EXCLUDED_NAMES_SHOWN], "mark": version_of(notice)}
+
+
+@bp.get("/<int:number>/recipients/all")
+def list_all_recipients(number: int) -> str | Response:
+    """List everybody who receives the notice, and everybody who does not with the reason (D-12)."""
+    notice = web.get_notice_or_404(number)
+    if notice.state != "draft" and web.permissions().seen(notice) is not None:
+        abort(404)  # names of other lists stand in it
+    if notice.state == "draft":
+        notice = audiences.as_sent_by(notice, current_user)
+    audience = audience_of(notice)
+    return render_template(
+        "notices/all_recipients.html",
+        notice=notice,
+        subject=merge_fields.display_subject(notice),
+        audience=audience,
+        left_out=reported_exclusions(audience),
+        reasons=audiences.EXCLUSION_REASONS,
+    )
+
+
+# ── search for people ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def posted_choices(prefix: str) -> dict[int, str]:
+    """Return what the form says of each person or group: `in`, `out`, or nothing."""
+    found = {name.removeprefix(prefix): value for name, value in request.values.items() if name.startswith(prefix)}
+    return {int(number): value for number, value in found.items() if number.isdecimal() and len(number) < 13}
+
+
+@bp.get("/<int:number>/recipients/find")
+@web.requires("send")
+def search_people(number: int) -> str | Response:
+    """Return the people that a piece of a name finds, and above them those who are chosen already.
+
+    What was just chosen comes along (`person-…`) and moves to the chosen ones: the next search must not drop it.
+    """
+    notice = get_draft_or_redirect(number)
+    searched = request.args.get("find", "").strip()
+    if not web.is_htmx():
+        return redirect(url_for("notices.edit_recipients", number=number, find=searched, _anchor="find"))
+    chosen = _chosen_persons(notice)
+    found = [one for one in recipients.search_people(web.permissions(), searched) if one.id not in chosen]
+    persons = recipients.search_people(web.permissions(), numbers=chosen) if chosen else []
+    return render_template(
+        "notices/_people_found.html", searched=searched, found=found, persons=persons, said=chosen, oob=True
+    )
+
+
+def _chosen_persons(notice: Notice) -> dict[int, str]:
+    """Return what is said of single persons: as saved, and as it stands on the page."""
+    saved = recipients.target_ids(notice)
+    known = dict.fromkeys(saved.get(("person", True), ()), "in") | dict.fromkeys(
+        saved.get(("person", False), ()), "out"
+    )
+    return {number: value for number, value in (known | posted_choices("person-")).items() if value in ("in", "out")}
