@@ -1,5 +1,7 @@
 """Standard names for tables, columns and indexes; three parts of `notice` get tables of their own. From version 0.1."""
 
+from datetime import UTC, datetime, timedelta
+
 from migrations.helpers import Source, change_json, rewrite
 
 STATEMENTS = (
@@ -301,8 +303,29 @@ def rename_in_import(detail):
 
 
 def rename_in_rollover(undo):
+    """Turn what a new roster wrote into an undo log, as imports keep it."""
     roster = undo.get("roster")
-    return {**undo, "roster": {**roster, "written": [rename_columns(one) for one in roster["written"]]}} if roster else undo
+    if not roster:
+        return undo
+    children = {
+        row: [dict(zip(("name", "kana", "grade", "class_name"), old, strict=True)), ""]
+        for row, old in roster["children"].items()
+    }
+    opened = {
+        row: [{"state": state, "stopped_by": by, "left_at": as_moment(left_at), "in_charge": None}, ""]
+        for row, (state, by, left_at) in roster["opened"].items()
+    }
+    gone = {row: [{"state": state, "left_at": None}, ""] for row, state in roster["gone"].items()}
+    log = {
+        "made": {"person": {}, "child": {}, "membership": dict.fromkeys(map(str, roster["made"]), "")},
+        "changed": {"person": {}, "child": children, "membership": {**opened, **gone}},
+    }
+    written = [log, *(rename_columns(one) for one in roster["written"])]
+    return {**undo, "roster": {"lists": roster["lists"], "written": written}}
+
+
+def as_moment(ms):
+    return ms and (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms)).isoformat()
 
 
 def rename_columns(written):

@@ -29,7 +29,10 @@ _DIGEST_FIELDS = {
 
 @dataclass(slots=True)
 class UndoLog:
-    """What an import wrote, for undo: {table: {number: mark}} made, {table: {number: [old fields, mark]}} changed."""
+    """What was written: {table: {id: digest}} made, {table: {id: [old values, digest]}} changed.
+
+    Undo skips a row whose digest differs. An empty digest matches every row.
+    """
 
     made: dict[str, dict[int, str]] = field(default_factory=lambda: {name: {} for name in TABLES})
     changed: dict[str, dict[int, list[Any]]] = field(default_factory=lambda: {name: {} for name in TABLES})
@@ -52,37 +55,37 @@ class UndoLog:
 
 
 def apply_plan(
-    plan: ImportPlan, note: Callable[[int], None] = lambda done: None, written: UndoLog | None = None
+    plan: ImportPlan, note: Callable[[int], None] = lambda done: None, undo_log: UndoLog | None = None
 ) -> UndoLog:
     """Write a plan; `note` is called with the number of lines done, inside the transaction of each chunk.
 
-    `written`: what an earlier try left, to be added to. Raises peewee.IntegrityError if somebody else registered one
+    `undo_log`: what an earlier try left, to be added to. Raises peewee.IntegrityError if somebody else registered one
     of its addresses meanwhile. Chunks before that stay written; a new plan then finds them "already there".
     """
-    written = UndoLog() if written is None else written
+    undo_log = UndoLog() if undo_log is None else undo_log
     with db.atomic():
-        _merge_households(plan, written)
+        _merge_households(plan, undo_log)
         note(0)
     lines = [line for line in plan.lines if line.outcome != "wrong"]
     for start in range(0, len(lines), CHUNK_LINES):
         chunk = lines[start : start + CHUNK_LINES]
         with db.atomic():
-            _write_chunk(plan, chunk, written)
+            _write_chunk(plan, chunk, undo_log)
             note(start + len(chunk))
-    return written
+    return undo_log
 
 
-def _merge_households(plan: ImportPlan, written: UndoLog) -> None:
+def _merge_households(plan: ImportPlan, undo_log: UndoLog) -> None:
     for table, number, old in households.merge_households(plan.merges):
-        written.changed[table.__name__.lower()][number] = [{"household": old}, ""]
+        undo_log.changed[table.__name__.lower()][number] = [{"household": old}, ""]
 
 
-def _write_chunk(plan: ImportPlan, chunk: list[PlanLine], written: UndoLog) -> None:
+def _write_chunk(plan: ImportPlan, chunk: list[PlanLine], undo_log: UndoLog) -> None:
     people = _unique_drafts(line.person for line in chunk)
     children = _unique_drafts(line.child for line in chunk)
     for name, drafts in (("person", people), ("child", children)):
-        _update_drafts(name, [draft for draft in drafts if draft.row is not None and draft.fields], written)
-        _insert_drafts(name, [draft for draft in drafts if draft.row is None], written)
+        _update_drafts(name, [draft for draft in drafts if draft.row is not None and draft.fields], undo_log)
+        _insert_drafts(name, [draft for draft in drafts if draft.row is None], undo_log)
     new, known = [], []
     for line in chunk:
         draft = line.membership
@@ -96,15 +99,15 @@ def _write_chunk(plan: ImportPlan, chunk: list[PlanLine], written: UndoLog) -> N
             if draft.fields.get("child") is True and line.child:
                 draft.fields["child"] = line.child.row.id
             known.append(draft)
-    _update_drafts("membership", known, written)
-    _insert_drafts("membership", new, written)
+    _update_drafts("membership", known, undo_log)
+    _insert_drafts("membership", new, undo_log)
 
 
 def _unique_drafts(drafts: Iterable[RowDraft | None]) -> list[RowDraft]:
     return list({id(draft): draft for draft in drafts if draft is not None}.values())
 
 
-def _insert_drafts(name: str, drafts: list[RowDraft], written: UndoLog) -> None:
+def _insert_drafts(name: str, drafts: list[RowDraft], undo_log: UndoLog) -> None:
     """Insert new rows at once and give each draft its row."""
     if not drafts:
         return
@@ -115,10 +118,10 @@ def _insert_drafts(name: str, drafts: list[RowDraft], written: UndoLog) -> None:
     for draft, number in zip(drafts, numbers, strict=True):
         draft.row = table(id=number, **draft.fields)
         draft.fields = {}
-        written.made[name][number] = row_digest(name, draft.row)
+        undo_log.made[name][number] = row_digest(name, draft.row)
 
 
-def _update_drafts(name: str, drafts: list[RowDraft], written: UndoLog) -> None:
+def _update_drafts(name: str, drafts: list[RowDraft], undo_log: UndoLog) -> None:
     """Change rows that exist, some hundreds at once; the old values are kept for undo."""
     if not drafts:
         return
@@ -130,8 +133,8 @@ def _update_drafts(name: str, drafts: list[RowDraft], written: UndoLog) -> None:
         for key, value in draft.fields.items():
             setattr(draft.row, key, value)
         touched |= set(draft.fields)
-        kept = written.changed[name].get(draft.row.id, [{}, ""])[0]
-        written.changed[name][draft.row.id] = [{**_to_json_values(old), **kept}, row_digest(name, draft.row)]
+        kept = undo_log.changed[name].get(draft.row.id, [{}, ""])[0]
+        undo_log.changed[name][draft.row.id] = [{**_to_json_values(old), **kept}, row_digest(name, draft.row)]
         draft.fields = {}
     fields = [getattr(table, key) for key in sorted(touched)]
     table.bulk_update([draft.row for draft in drafts], fields, batch_size=500)
@@ -150,7 +153,7 @@ def row_digest(name: str, row: Any) -> str:
 # ── undo ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def undo_changes(written: dict[str, Any]) -> tuple[int, int]:
+def undo_changes(undo_log: dict[str, Any]) -> tuple[int, int]:
     """Take back what an import wrote; return (rows taken back, rows left alone).
 
     A row that was changed since, got a letter, or is used by something newer is left as it is.
@@ -158,11 +161,11 @@ def undo_changes(written: dict[str, Any]) -> tuple[int, int]:
     back = kept = 0
     with db.atomic():
         for name in ("membership", "child", "person"):
-            made = {int(number): said for number, said in written["made"][name].items()}
+            made = {int(number): said for number, said in undo_log["made"][name].items()}
             free = _unchanged_rows(name, made) - _referenced_rows(name, made)
             _delete_rows(TABLES[name], free)
             back, kept = back + len(free), kept + len(made) - len(free)
-            changed = {int(number): tuple(said) for number, said in written["changed"][name].items()}
+            changed = {int(number): tuple(said) for number, said in undo_log["changed"][name].items()}
             restored = _restore_rows(name, changed)
             back, kept = back + restored, kept + len(changed) - restored
     return back, kept
@@ -176,7 +179,7 @@ def _chunks(numbers: Iterable[int]) -> Iterable[list[int]]:
 def _unchanged_rows(name: str, made: dict[int, str]) -> set[int]:
     table = TABLES[name]
     rows = (row for chunk in _chunks(made) for row in table.select().where(table.id.in_(chunk)))
-    return {row.id for row in rows if row_digest(name, row) == made[row.id]}
+    return {row.id for row in rows if made[row.id] in ("", row_digest(name, row))}
 
 
 def _referenced_rows(name: str, made: dict[int, str]) -> set[int]:

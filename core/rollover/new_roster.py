@@ -18,6 +18,7 @@ from core.errors import DomainError
 from core.imports import apply, columns, jobs
 from core.imports.columns import RosterRow, Sheet, read_rows
 from core.imports.plan import plan_rows
+from core.imports.plan_model import ImportPlan, PlanLine, RowDraft
 from core.imports.read import read_pasted
 from core.rollover.child_matching import DECIDED_NEW, DECIDED_SKIP, RosterLine, match_rows
 from core.rollover.year_end import (
@@ -30,9 +31,9 @@ from core.rollover.year_end import (
     in_chunks,
 )
 from core.settings import load_settings
-from database import bulk_insert, db, millis
+from database import db
 from i18n import N_, say
-from models import Child, MailingList, Membership, Rollover, User
+from models import Child, MailingList, Membership, Person, Rollover, User
 
 
 class NoChildColumns(DomainError):
@@ -200,135 +201,134 @@ def apply_roster(rollover: Rollover, by: User | None, now: datetime, *, fingerpr
     return shown
 
 
-def _write_roster(rollover: Rollover, shown: RosterPreview, now: datetime) -> dict[str, Any]:
-    """Write children, places and new families; open the lists that have a roster now. Return how to take it back."""
-    settled = [(line, line.child) for line in shown.lines if line.child]
-    undo: dict[str, Any] = {"children": _update_children(settled), "lists": [], "made": [], "opened": [], "written": []}
-    opened, made = _MembershipPlanner(rollover, shown, now).fill(settled)
-    undo["opened"], undo["made"] = opened, made
-    undo["gone"] = _end_child_memberships(shown.leaving, now)
-    undo["written"] = _register_new_families([line for line in shown.lines if line.is_new], shown, now)
-    filled = [one.id for room, one in shown.rooms.items() if one not in shown.waiting]
-    undo["lists"] = filled
-    MailingList.update(awaiting_roster_since=None).where(MailingList.id.in_(filled)).execute()
-    return undo
+def _write_roster(rollover: Rollover, preview: RosterPreview, now: datetime) -> dict[str, Any]:
+    """Write children, memberships and new families; open the lists that have a roster. Return the undo data."""
+    plans = [*_plan_known_children(rollover, preview, now), _plan_leaving_children(preview.leaving, now)]
+    undo_log = apply.UndoLog()
+    for plan in plans:
+        apply.apply_plan(plan, undo_log=undo_log)
+    logs = [undo_log.as_json(), *_register_new_families(preview, now)]
+    lists = [row.id for row in preview.rooms.values() if row not in preview.waiting]
+    MailingList.update(awaiting_roster_since=None).where(MailingList.id.in_(lists)).execute()
+    return {"lists": lists, "written": logs}
 
 
-def _update_children(settled: list[tuple[RosterLine, Child]]) -> dict[int, list[str]]:
-    """Give the children grade and class of their lines, and the name where somebody decided; return the old ones."""
-    old = {}
-    for line, child in settled:
-        old[child.id] = [child.name, child.kana, child.grade, child.class_name]
-        child.grade, child.class_name = line.row.grade, line.row.class_name
-        if line.decided:
-            child.name = line.row.child_name
-        child.kana = line.row.child_kana or child.kana
-    fields = [Child.name, Child.kana, Child.grade, Child.class_name]
-    if settled:
-        Child.bulk_update([child for _, child in settled], fields, batch_size=500)
-    return old
+def _plan_known_children(rollover: Rollover, preview: RosterPreview, now: datetime) -> Iterable[ImportPlan]:
+    """Plan grade and class of the known children, and the memberships of their guardians in the new classes."""
+    planner = _MembershipPlanner(rollover, now, [line.child.id for line in preview.lines if line.child])
+    plans: dict[int, ImportPlan] = {}
+    for line in preview.lines:
+        if line.child is None:
+            continue
+        mailing_list = preview.rooms.get((line.row.grade, line.row.class_name))
+        plan = plans.setdefault(mailing_list.id if mailing_list else 0, ImportPlan(0, now, []))
+        child = RowDraft(line.child, _child_fields(line, line.child))
+        _add_line(plan, child=child)
+        if mailing_list is not None:
+            plan.list_id = mailing_list.id
+            planner.add_lines(plan, line, child, mailing_list)
+    return plans.values()
+
+
+def _child_fields(line: RosterLine, child: Child) -> dict[str, str]:
+    """Return grade and class of the line, and the name if it was decided by hand."""
+    fields = {"grade": line.row.grade, "class_name": line.row.class_name, "kana": line.row.child_kana or child.kana}
+    return fields | ({"name": line.row.child_name} if line.decided else {})
+
+
+def _add_line(plan: ImportPlan, **drafts: RowDraft) -> None:
+    """Add a line of drafts (person, child, membership) to a plan."""
+    number = len(plan.lines) + 1
+    if membership := drafts.get("membership"):
+        membership.line = number
+    plan.lines.append(PlanLine(number, "", "", "changed", **drafts))
 
 
 class _MembershipPlanner:
-    """The places of guardians in the new classes: taken up again where they left, else made."""
+    """Plan the memberships of guardians in the new classes: reopen an ended one, else add one."""
 
-    def __init__(self, rollover: Rollover, shown: RosterPreview, now: datetime) -> None:
-        self.rooms, self.now = shown.rooms, now
-        self.before = {int(number): said[0] for number, said in rollover.undo["end"]["places"].items()}
+    def __init__(self, rollover: Rollover, now: datetime, children: list[int]) -> None:
+        self.now = now
+        self.state_before = {int(number): held[0] for number, held in rollover.undo["end"]["places"].items()}
         self.teachers: dict[int, dict[str, User]] = {}
+        self.by_child = self._memberships(children)
 
-    def fill(self, settled: list[tuple[RosterLine, Child]]) -> tuple[dict[int, list[Any]], list[int]]:
-        """Return the places taken up again with what they were, and the numbers of those made."""
-        held = self._held([child.id for _, child in settled])
-        again: dict[int, list[Any]] = {}
-        fresh: list[dict[str, Any]] = []
-        for line, child in settled:
-            wanted = self.rooms.get((line.row.grade, line.row.class_name))
-            for person, places in held[child.id].items() if wanted else ():
-                self._one(line, child, person, places, wanted, again, fresh)
-        highest = Membership.select(Membership.id).order_by(Membership.id.desc()).limit(1).scalar() or 0
-        bulk_insert(Membership, fresh)
-        made = [row.id for row in Membership.select(Membership.id).where(Membership.id > highest)]
-        return again, made
-
-    def _held(self, children: list[int]) -> dict[int, dict[int, list[Membership]]]:
-        """Return the guardians of children with their places: those that go on, and those that ended with the year."""
-        found: dict[int, dict[int, list[Membership]]] = defaultdict(lambda: defaultdict(list))
+    def _memberships(self, children: list[int]) -> dict[int, dict[int, list[Membership]]]:
+        """Return {child: {person: memberships}} of the guardians with one that goes on or ended with the year."""
+        by_child: dict[int, dict[int, list[Membership]]] = defaultdict(lambda: defaultdict(list))
         for chunk in in_chunks(children):
             for row in Membership.select().where(Membership.child.in_(chunk)).order_by(Membership.id):
-                found[row.child_id][row.person_id].append(row)
-        for guardians in found.values():
-            for person, places in list(guardians.items()):
-                if not any(row.is_member or row.id in self.before for row in places):
-                    del guardians[person]
-        return found
-
-    def _one(
-        self,
-        line: RosterLine,
-        child: Child,
-        person: int,
-        places: list[Membership],
-        wanted: MailingList,
-        again: dict[int, list[Any]],
-        fresh: list[dict[str, Any]],
-    ) -> None:
-        state, stopped_by = self._state(places)
-        fields = {
-            "state": state,
-            "stopped_by": stopped_by,
-            "stopped_at": self.now if state == "stopped" else None,
-            "in_charge": self._teacher(line, wanted),
+                by_child[row.child_id][row.person_id].append(row)
+        return {
+            child: {
+                person: rows
+                for person, rows in guardians.items()
+                if any(row.is_member or row.id in self.state_before for row in rows)
+            }
+            for child, guardians in by_child.items()
         }
-        here = next((row for row in places if row.list_id == wanted.id), None)
-        if here is None:
-            relation = next((row.relation for row in places if row.relation), "")
-            own = {"person": person, "list": wanted.id, "child": child.id, "relation": relation}
-            fresh.append({**own, **fields, "joined_at": self.now, "joined_via": "move"})
-        elif not here.is_member:
-            again[here.id] = [here.state, here.stopped_by, here.left_at and millis(here.left_at)]
-            Membership.update(**fields, left_at=None, joined_at=self.now).where(Membership.id == here.id).execute()
 
-    def _state(self, places: list[Membership]) -> tuple[str, str]:
-        """Return the state that the place in the old class had: who had stopped it stays stopped (field.md 3.1)."""
-        old = [row for row in places if row.id in self.before]
-        states = {self.before[row.id] for row in old}
+    def add_lines(self, plan: ImportPlan, line: RosterLine, child: RowDraft, mailing_list: MailingList) -> None:
+        for person, rows in self.by_child.get(child.row.id, {}).items():
+            here = next((row for row in rows if row.list_id == mailing_list.id), None)
+            if here is not None and here.is_member:
+                continue
+            state, stopped_by = self._state(rows)
+            fields = {
+                "state": state,
+                "stopped_by": stopped_by,
+                "stopped_at": self.now if state == "stopped" else None,
+                "in_charge": self._teacher(line, mailing_list),
+                "joined_at": self.now,
+            }
+            if here is not None:
+                fields["left_at"] = None
+            else:
+                fields |= {"relation": next((row.relation for row in rows if row.relation), ""), "joined_via": "move"}
+                fields |= {"attributes": {}}
+            _add_line(plan, person=RowDraft(Person(id=person)), child=child, membership=RowDraft(here, fields))
+
+    def _state(self, rows: list[Membership]) -> tuple[str, str]:
+        """Return (state, stopped_by) of the old class: a stopped membership stays stopped (field.md 3.1)."""
+        old = [row for row in rows if row.id in self.state_before]
+        states = {self.state_before[row.id] for row in old}
         if "stopped" in states and "active" not in states:
-            return "stopped", next((row.stopped_by for row in old if self.before[row.id] == "stopped"), "reader")
+            return "stopped", next((row.stopped_by for row in old if self.state_before[row.id] == "stopped"), "reader")
         return (next(iter(states)), "") if len(states) == 1 and states <= {"pending", "unconfirmed"} else ("active", "")
 
-    def _teacher(self, line: RosterLine, wanted: MailingList) -> int | None:
+    def _teacher(self, line: RosterLine, mailing_list: MailingList) -> int | None:
         if not line.row.in_charge:
             return None
-        if wanted.id not in self.teachers:
-            self.teachers[wanted.id] = class_teacher.candidates_by_name(wanted)
-        found = self.teachers[wanted.id].get(class_teacher.teacher_name_key(line.row.in_charge))
-        return found.id if found else None
+        if mailing_list.id not in self.teachers:
+            self.teachers[mailing_list.id] = class_teacher.candidates_by_name(mailing_list)
+        teacher = self.teachers[mailing_list.id].get(class_teacher.teacher_name_key(line.row.in_charge))
+        return teacher.id if teacher else None
 
 
-def _end_child_memberships(children: frozenset[int], now: datetime) -> dict[int, str]:
-    """End all places of children who have moved away; return their states."""
-    rows = Membership.select(Membership.id, Membership.state).where(
-        Membership.child.in_(children), Membership.is_member
-    )
-    old = dict(rows.tuples())
-    Membership.update(state="left", left_at=now).where(Membership.id.in_(list(old))).execute()
-    return old
+def _plan_leaving_children(children: frozenset[int], now: datetime) -> ImportPlan:
+    """Plan the end of all memberships of children who have moved away."""
+    plan = ImportPlan(0, now, [])
+    for row in Membership.select().where(Membership.child.in_(children), Membership.is_member):
+        ended = RowDraft(row, {"state": "left", "left_at": now})
+        _add_line(plan, person=RowDraft(Person(id=row.person_id)), membership=ended)
+    return plan
 
 
-def _register_new_families(lines: list[RosterLine], shown: RosterPreview, now: datetime) -> list[dict[str, Any]]:
-    """Register the families of new children in class and whole school by the rules of every roster."""
+def _register_new_families(preview: RosterPreview, now: datetime) -> list[dict[str, Any]]:
+    """Import the families of new children into class and whole school; return the undo logs."""
     by_list: dict[MailingList, list[RosterRow]] = defaultdict(list)
     whole = list(MailingList.open_lists().where(MailingList.whole == True))  # noqa: E712
-    for line in lines:
+    for line in preview.lines:
+        if not line.is_new:
+            continue
         row = line.row
         row.name = row.name or say(load_settings().language, N_("Guardian of %(child)s"), child=row.child_name)
-        wanted = shown.rooms.get((row.grade, row.class_name))
-        for mailing_list in (*whole, *([wanted] if wanted else ())):
+        room = preview.rooms.get((row.grade, row.class_name))
+        for mailing_list in (*whole, *([room] if room else ())):
             by_list[mailing_list].append(row)
     return [
-        apply.apply_plan(plan_rows(one, [RosterRow(**asdict(row)) for row in rows], now)).as_json()
-        for one, rows in by_list.items()
+        apply.apply_plan(plan_rows(mailing_list, [RosterRow(**asdict(row)) for row in rows], now)).as_json()
+        for mailing_list, rows in by_list.items()
     ]
 
 
@@ -345,29 +345,7 @@ def undo_roster(rollover: Rollover, by: User | None) -> None:
         back = {key: value for key, value in rollover.undo.items() if key != "roster"}
         if not kept or not Rollover.update(state="ended", done_at=None, undo=back).where(mine).execute():
             raise StepAlreadyDone()
-        for written in reversed(kept["written"]):
-            apply.undo_changes(written)
-        _restore_memberships(kept)
-        _restore_children(kept["children"])
+        for log in reversed(kept["written"]):
+            apply.undo_changes(log)
         MailingList.update(awaiting_roster_since=rollover.ended_at).where(MailingList.id.in_(kept["lists"])).execute()
         audit.log_action(by, "rollover.roster_undone", rollover.id)
-
-
-def _restore_memberships(kept: dict[str, Any]) -> None:
-    for chunk in in_chunks(kept["made"]):
-        Membership.delete().where(Membership.id.in_(chunk)).execute()
-    for number, (state, stopped_by, left_at) in kept["opened"].items():
-        Membership.update(state=state, stopped_by=stopped_by, left_at=left_at, in_charge=None).where(
-            Membership.id == int(number)
-        ).execute()
-    for number, state in kept["gone"].items():
-        Membership.update(state=state, left_at=None).where(Membership.id == int(number)).execute()
-
-
-def _restore_children(old: dict[str, list[str]]) -> None:
-    rows = [
-        Child(id=int(number), name=name, kana=kana, grade=grade, class_name=class_name)
-        for number, (name, kana, grade, class_name) in old.items()
-    ]
-    if rows:
-        Child.bulk_update(rows, [Child.name, Child.kana, Child.grade, Child.class_name], batch_size=500)
