@@ -211,7 +211,7 @@ class MailingList(BaseModel):
     created_at = UtcMillisField(default=clock.now)
 
     @classmethod
-    def open_lists(cls) -> ModelSelect:
+    def open_lists(cls) -> "Rows[Self]":
         """Lists in use, the whole organization first, practice lists left out."""
         return (
             cls.select()

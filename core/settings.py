@@ -1,12 +1,13 @@
 """The settings in force: environment, `kairan.toml`, and what administrators set on pages."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from urllib.parse import urlsplit
 
 import clock
 import config as ground
 from core import audit
+from i18n import N_
 from mail.address import OwnAddresses, id_domain
 from mail.server_urls import ImapAccount, SmtpServer
 from models import Organization, User
@@ -156,3 +157,30 @@ def purge_starts_at(now: datetime) -> datetime | None:
     """Return from when on letters of earlier school years are deleted, while that is ahead (decision 15)."""
     at = Organization.load_row().purge_starts_at
     return at if at and at > now else None
+
+
+# ── renewals ──
+
+RENEWAL_NAMES = {"domain": N_("the domain"), "server": N_("the server")}
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """Domain or server (`kind`), the day until which it is paid, and the days left."""
+
+    kind: str
+    until: date
+    days: int
+
+
+def list_renewals(today: date) -> list[Renewal]:
+    """Return the renewal dates that administrators entered, nearest first."""
+    row = Organization.load_row()
+    dates = (("domain", row.domain_until), ("server", row.server_until))
+    renewals = (Renewal(kind, until, (until - today).days) for kind, until in dates if until)
+    return sorted(renewals, key=lambda renewal: renewal.until)
+
+
+def near_renewals(today: date, within: int = 30) -> list[Renewal]:
+    """Return the renewals within so many days, overdue ones too."""
+    return [renewal for renewal in list_renewals(today) if renewal.days <= within]

@@ -52,7 +52,7 @@ def txt_resolver(server: str = "", timeout_s: float = TIMEOUT_S) -> TxtLookup:
 
     def lookup(name: str) -> list[str]:
         try:
-            found = _make_resolver(server, timeout_s).resolve(name.rstrip("."), "TXT", lifetime=timeout_s)
+            found = make_resolver(server, timeout_s).resolve(name.rstrip("."), "TXT", lifetime=timeout_s)
         except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer, dns.name.BadLabelType, dns.name.LabelTooLong):
             return []
         except (dns.exception.DNSException, OSError, UnicodeError) as silent:
@@ -62,7 +62,7 @@ def txt_resolver(server: str = "", timeout_s: float = TIMEOUT_S) -> TxtLookup:
     return lookup
 
 
-def _make_resolver(server: str, timeout_s: float) -> "Resolver":
+def make_resolver(server: str, timeout_s: float) -> "Resolver":
     """Return a resolver for host:port, made anew since its settings may change."""
     import dns.resolver
 

@@ -118,7 +118,7 @@ def send_test_email() -> Answer:
         flash_message(N_("The test letter is on its way to the outbox."))
         return redirect_to("admin.mail_page")
     found = smtp_test.send_test_letter(current_user, clock.now())
-    flash_message(found.message, "note" if found.well else "wrong", sender=force.own.sender("postmaster"))
+    flash_message(found.advice, "note" if found.ok else "wrong", sender=force.own.sender("postmaster"))
     return redirect_to("admin.mail_page")
 
 

@@ -16,9 +16,10 @@ from core.errors import DomainError
 from core.inbound import spool
 from core.responses import tracking
 from core.retention import purge
-from core.settings import purge_starts_at
+from core.settings import RENEWAL_NAMES, near_renewals, purge_starts_at
 from core.signup import carrier_help
 from core.system import health_email, setup
+from core.system.diagnostics import CheckResult
 from i18n import LANGUAGES, N_
 from models import MailingList, Notice, Organization
 from web import (
@@ -204,7 +205,7 @@ def health() -> Answer:
     return _health_page(RenewalDatesForm(None, obj=Organization.load_row()), found)
 
 
-def _health_page(form: RenewalDatesForm, found: list[health_email.HealthFinding] | None, status: int = 200) -> Answer:
+def _health_page(form: RenewalDatesForm, found: list[CheckResult] | None, status: int = 200) -> Answer:
     return render_page(
         "admin/health.html",
         "admin/_diagnostics.html",
@@ -212,8 +213,8 @@ def _health_page(form: RenewalDatesForm, found: list[health_email.HealthFinding]
         form=form,
         found=found,
         MARKS=health_email.STATUS_MARKS,
-        RENEWALS=health_email.RENEWAL_NAMES,
-        renewals=health_email.near_renewals(clock.today(), 60),
+        RENEWALS=RENEWAL_NAMES,
+        renewals=near_renewals(clock.today(), 60),
         safety=backup.current_status(clock.now()),
     )
 

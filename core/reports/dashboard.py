@@ -22,9 +22,8 @@ from core.permissions import Permissions
 from core.reports import notice_list, progress, summaries
 from core.reports.notice_list import NoticeRow
 from core.reports.progress import Progress
-from core.settings import load_settings
+from core.settings import Renewal, load_settings, near_renewals
 from core.signup import approvals
-from core.system.health_email import Renewal, near_renewals
 from models import Child, Delivery, DripStep, MailingList, Membership, Notice, Person, Reminder, Target, User
 
 MAX_SHOWN = 5

@@ -1,1 +1,1 @@
-"""The installation itself: set up, examined, backed up, handed over, and told when something is wrong."""
+"""The installation: set-up, diagnostics, health e-mail, hand-over sheet."""

@@ -1,22 +1,22 @@
-"""The hand-over sheet (引き継ぎ書): what whoever comes next must know, on one sheet of A4. No password stands on it."""
+"""The hand-over sheet 引き継ぎ書: what the next administrator must know, on one A4 page, without passwords."""
 
 import socket
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import NamedTuple
 
 from peewee import JOIN, fn
 
 import clock
-import config as ground
+from config import current_config
 from core import audit, backup
 from core.permissions import active_roles
 from core.settings import load_settings
 from models import AllowedSender, MailingList, Membership, Organization, Role, User
 
 
-@dataclass(frozen=True, slots=True)
-class ListLine:
-    """A list with its address, how many people are in it, and who posts to it by mail."""
+class ListLine(NamedTuple):
+    """A list: its address, the number of members, and the names of its allowed senders."""
 
     list: MailingList
     address: str
@@ -24,9 +24,8 @@ class ListLine:
     posters: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class RoleLine:
-    """Who holds which role where (list None: the whole organization), and until when."""
+class RoleLine(NamedTuple):
+    """A role of a user, for a list or (None) the whole organization, and its last day."""
 
     user: User
     kind: str
@@ -36,7 +35,7 @@ class RoleLine:
 
 @dataclass(frozen=True, slots=True)
 class HandoverSheet:
-    """Everything on the sheet. `mail`: the mail server's name and port; never its user or password."""
+    """Everything on the sheet. `mail`: name and port of the mail server, never user or password."""
 
     made_at: datetime
     house: Organization
@@ -51,56 +50,55 @@ class HandoverSheet:
 
 
 def build_sheet(now: datetime) -> HandoverSheet:
-    """Gather the sheet as things stand now."""
-    force, newest = load_settings(), backup.newest_backup()
+    settings, newest = load_settings(), backup.newest_backup()
     return HandoverSheet(
         made_at=now,
         house=Organization.load_row(),
-        pages=force.base_url,
-        mail_domain=force.mail_domain,
+        pages=settings.base_url,
+        mail_domain=settings.mail_domain,
         machine=socket.gethostname(),
-        folder=str(ground.current_config().data.resolve()),
-        mail=f"{force.route.host}:{force.route.port}" if force.route else "",
+        folder=str(current_config().data.resolve()),
+        mail=f"{settings.route.host}:{settings.route.port}" if settings.route else "",
         backup=str(newest) if newest else "",
-        lists=tuple(_list_lines(force.mail_domain)),
+        lists=tuple(_list_lines(settings.mail_domain)),
         roles=tuple(_role_lines(clock.to_local(now).date())),
     )
 
 
 def _list_lines(domain: str) -> list[ListLine]:
-    lists = list(MailingList.open_lists())
-    numbers = [one.id for one in lists]
-    people = dict(
+    lists: list[MailingList] = list(MailingList.open_lists())
+    numbers = [mailing_list.id for mailing_list in lists]
+    people: dict[int, int] = dict(
         Membership.select(Membership.list, fn.COUNT(fn.DISTINCT(Membership.person)))
         .where(Membership.list.in_(numbers), Membership.is_member)
         .group_by(Membership.list)
         .tuples()
     )
-    posters: dict[int, list[str]] = {}
-    for row in (
-        AllowedSender.select().where(AllowedSender.list.in_(numbers)).order_by(AllowedSender.name, AllowedSender.id)
-    ):
-        posters.setdefault(row.list_id, []).append(row.name or row.address)
+    senders: dict[int, list[str]] = {}
+    ordered = AllowedSender.select().order_by(AllowedSender.name, AllowedSender.id)
+    for sender in ordered.where(AllowedSender.list.in_(numbers)):
+        senders.setdefault(sender.list_id, []).append(sender.name or sender.address)
     return [
-        ListLine(one, f"{one.address}@{domain}", people.get(one.id, 0), tuple(posters.get(one.id, ()))) for one in lists
+        ListLine(each, f"{each.address}@{domain}", people.get(each.id, 0), tuple(senders.get(each.id, ())))
+        for each in lists
     ]
 
 
 def _role_lines(today: date) -> list[RoleLine]:
-    """Return the roles in force, administrators first, practice lists left out."""
-    rows = list(
+    """Return the active roles, administrators first, without those of practice lists."""
+    rows: list[Role] = list(
         active_roles(today)
         .select(Role, User, MailingList)
         .switch(Role)
-        .join(MailingList, JOIN.LEFT_OUTER, on=(Role.list_id == MailingList.id), attr="place")
+        .join(MailingList, JOIN.LEFT_OUTER, on=(Role.list_id == MailingList.id), attr="list_row")
     )
-    found = [RoleLine(one.user, one.kind, getattr(one, "place", None) or None, one.until) for one in rows]
-    found = [one for one in found if one.list is None or (one.list.id and one.list.practice_of_id is None)]
-    order = {kind: place for place, kind in enumerate(Role.KINDS)}
-    return sorted(found, key=lambda one: (order[one.kind], one.list.name if one.list else "", one.user.name))
+    lines = [RoleLine(row.user, row.kind, getattr(row, "list_row", None) or None, row.until) for row in rows]
+    lines = [line for line in lines if line.list is None or (line.list.id and line.list.practice_of_id is None)]
+    rank = {kind: number for number, kind in enumerate(Role.KINDS)}
+    return sorted(lines, key=lambda line: (rank[line.kind], line.list.name if line.list else "", line.user.name))
 
 
 def save_note(text: str, by: User | None) -> None:
-    """Keep what only people know: contracts, telephone numbers, customs. Passwords do not belong here."""
+    """Save the note on the sheet: contracts, telephone numbers, customs; no passwords."""
     Organization.update(handover=text.replace("\r\n", "\n").strip()[:4000]).where(Organization.id == 1).execute()
     audit.log_action(by, "organization.changed")

@@ -6,15 +6,15 @@ import pytest
 
 import clock
 from core.notices.rendering import service_form
-from core.settings import load_settings
+from core.settings import load_settings, near_renewals
 from core.system import health_email
-from core.system.health_email import HealthFinding
+from core.system.diagnostics import CheckResult
 from models import Letter, Organization, User
 
 READY = datetime(2026, 4, 2, 0, 0, tzinfo=UTC)
 FIRST_OF_MAY = datetime(2026, 5, 1, 0, 0, tzinfo=UTC)  # 9:00 at the school
-FINE = [HealthFinding("disk", True, "9000 MB", ""), HealthFinding("ptr", None, "mail.example.jp", "?")]
-WRONG = [HealthFinding("disk", False, "12 MB", "Make room: less than 500 MB are free."), *FINE]
+FINE = [CheckResult("disk", True, "9000 MB", ""), CheckResult("ptr", None, "mail.example.jp", "?")]
+WRONG = [CheckResult("disk", False, "12 MB", "Make room: less than 500 MB are free."), *FINE]
 
 
 @pytest.fixture
@@ -96,5 +96,5 @@ def test_a_new_date_begins_anew(house):
     assert health_email.send_renewal_reminders(FIRST_OF_MAY) == 1
     Organization.update(domain_until=date(2027, 5, 5)).execute()
     assert health_email.send_renewal_reminders(FIRST_OF_MAY) == 0
-    assert health_email.near_renewals(date(2026, 5, 1)) == []
+    assert near_renewals(date(2026, 5, 1)) == []
     assert health_email.send_renewal_reminders(datetime(2027, 5, 1, tzinfo=UTC)) == 1

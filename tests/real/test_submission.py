@@ -7,6 +7,7 @@ import pytest
 import clock
 import config as ground
 from core.system import smtp_test
+from core.system.diagnostics import CheckResult
 from models import Letter
 from tests import smarthost
 from tests.mail.smtp_servers import free_port, self_signed_context
@@ -46,7 +47,7 @@ def provider(school, tmp_path):
             yield port, host
 
 
-def said(port: int, to, login: str = "", scheme: str = "smtp+starttls") -> smtp_test.SmtpTestResult:
+def said(port: int, to, login: str = "", scheme: str = "smtp+starttls") -> CheckResult:
     ground.set_current_config(replace(ground.current_config(), smtp=f"{scheme}://{login}127.0.0.1:{port}", rate=0))
     return smtp_test.send_test_letter(to, clock.now())
 
@@ -55,22 +56,22 @@ def test_letters_go_by_starttls_and_login_and_every_mistake_has_its_words(provid
     port, host = provider
     to, right = school.users["守"], f"{USER}:{PASSWORD.replace(' ', '%20')}@"
     good = said(port, to, right)
-    assert good.well and good.said.startswith("250 2.0.0"), (good, (tmp_path / "pf" / "mail.log").read_text())
+    assert good.ok and good.found.startswith("250 2.0.0"), (good, (tmp_path / "pf" / "mail.log").read_text())
     wrong = said(port, to, f"{USER}:falsch@")
-    assert "refused the login" in wrong.message and wrong.said.startswith("535 5.7.8")
+    assert "refused the login" in wrong.advice and wrong.found.startswith("535 5.7.8")
     bare = said(port, to, scheme="smtp")
-    assert "encryption or a login first" in bare.message and bare.said.startswith("530 5.7.0")
+    assert "encryption or a login first" in bare.advice and bare.found.startswith("530 5.7.0")
     nobody = said(port, to)
-    assert not nobody.well and "login" in nobody.message, nobody
+    assert not nobody.ok and "login" in nobody.advice, nobody
     early = said(port, to, right, scheme="smtps")
     assert "TLS from the start" in early.message
     with monkeypatch.context() as outside:
         outside.setattr("mail.smtp.is_loopback", lambda host: False)
         strange = said(port, to, right)
-        assert "certificate" in strange.message and "self" in strange.said
+        assert "certificate" in strange.advice and "self" in strange.found
     ground.set_current_config(replace(ground.current_config(), mail_domain="other.example"))
     other = said(port, to, right)
-    assert "does not let this login send as" in other.message and other.said.startswith("553 5.7.1")
+    assert "does not let this login send as" in other.advice and other.found.startswith("553 5.7.1")
     assert PASSWORD not in "".join(str(one) for one in (good, wrong, bare, nobody, early, strange, other))
     assert [one.state for one in Letter.select().order_by(Letter.id)] == [
         "accepted",

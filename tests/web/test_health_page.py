@@ -8,12 +8,12 @@ import clock
 import config as ground
 from core import audit
 from core.system import health_email
-from core.system.health_email import HealthFinding
+from core.system.diagnostics import CheckResult
 from models import AuditLog, Letter, Organization
 
 FOUND = [
-    HealthFinding("smtp", False, "smtp://127.0.0.1:25", "The mail server cannot be reached."),
-    HealthFinding("disk", True, "9 MB", ""),
+    CheckResult("smtp", False, "smtp://127.0.0.1:25", "The mail server cannot be reached."),
+    CheckResult("disk", True, "9 MB", ""),
 ]
 
 
