@@ -57,7 +57,7 @@ def main(readers: int = READERS, a_year: int = A_YEAR) -> None:
         harness.print_row(f"count one notice of {readers:,} readers", f"{(time.perf_counter() - began) * 1000:.0f} ms")
         began = time.perf_counter()
         stats.refresh_recent_totals(clock.now())
-        harness.print_row("the hourly task counts the young ones", f"{(time.perf_counter() - began) * 1000:.0f} ms")
+        harness.print_row("the hourly task counts recent notices", f"{(time.perf_counter() - began) * 1000:.0f} ms")
         harness.print_row(
             "this school year, for the first time in the hour", f"{time_page(browser, '/figures'):.0f} ms"
         )
@@ -102,7 +102,7 @@ def time_page(browser, path: str) -> float:
 
 
 def fill_database(readers: int, a_year: int) -> None:
-    """Write five years of notices; the letters of the young ones too."""
+    """Write five years of notices; with letters for the recent ones."""
     chance, everybody, now = Random(57), MailingList.get(), clock.now()  # noqa: S311
     people = list(Membership.select(Membership.person, Membership.id).tuples())
     old = [timedelta(days=31 + 365 * n / a_year) for n in range(a_year * YEARS)]
