@@ -1,7 +1,8 @@
-"""A second person sees exactly what goes out, and lets it go or sends it back with a word (field 5.4).
+"""Confirm a notice: directly, or by the review of a second user (field 5.4; decision 11: never if urgent).
 
-asked → held or scheduled (approved), asked → draft (sent back, or taken back by who asked). What was shown is what
-goes: the mark covers words, questions, files and audience, and anything that changed since is refused.
+States: draft → held or scheduled (confirmed); draft → asked (review requested); asked → held or scheduled (approved);
+asked → draft (returned, or cancelled by the author). A fingerprint covers words, questions, files and audience, so the
+reviewer approves exactly what is sent.
 """
 
 import hashlib
@@ -24,20 +25,14 @@ MAX_NOTE_CHARS = 1000
 
 
 class InvalidApprover(DomainError):
-    """The chosen colleague may not approve this notice (any more)."""
-
     message = N_("Please choose a colleague who may send to these lists.")
 
 
 class SelfApproval(DomainError):
-    """Nobody approves the own notice."""
-
     message = N_("You wrote this notice yourself. Somebody else must look at it.")
 
 
 class NotInReview(DomainError):
-    """It was approved, sent back or taken back meanwhile."""
-
     message = N_("This notice does not wait for a second person any more.")
 
 
@@ -51,9 +46,9 @@ def confirm_send(
     typed: str | None = None,
     hold_s: int | None = None,
 ) -> Notice:
-    """Let a checked notice go: into the hold window, or booked for a time `at`.
+    """Hold a draft for the hold window, or schedule it for `at`.
 
-    Raises what `examined` has against it, and NeedsSecond if a second person must look first (never if urgent).
+    Raises ApprovalRequired, the errors of `validate_for_sending`, and those of `verify_sender_name`.
     """
     audience = workflow.validate_for_sending(notice, by=by, fingerprint=fingerprint, now=now, at=at, typed=typed)
     if must_be_approved(notice, by):
@@ -62,13 +57,13 @@ def confirm_send(
     return workflow.schedule_send(notice, audience, by=by, now=now, at=at, hold_s=hold_s)
 
 
-# ── who may approve ──
+# ── who may approve ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def must_be_approved(notice: Notice, by: User | None) -> bool:
-    """Say whether somebody else must approve this notice.
+    """Say whether a second user must approve this notice.
 
-    Only what is written on the pages, never what is urgent (law 7) or practice; nobody is waited for who is not there.
+    Never for urgent notices (law 7), practice lists, or notices by mail and terminal; nor without an eligible approver.
     """
     if by is None or notice.urgent or notice.route != "web" or not is_enabled_for(notice):
         return False
@@ -76,30 +71,27 @@ def must_be_approved(notice: Notice, by: User | None) -> bool:
 
 
 def is_enabled_for(notice: Notice) -> bool:
-    """Say whether the organization or one of the lists wants a second person."""
+    """Say whether the organization or one of the lists requires approval."""
     lists = target_lists(notice)
-    if notice.kind == "individual" or lists and all(one.practice_of_id for one in lists):
+    if notice.kind == "individual" or lists and all(mailing_list.practice_of_id for mailing_list in lists):
         return False
-    return Organization.load_row().requires_approval or any(one.requires_approval for one in lists)
+    return Organization.load_row().requires_approval or any(mailing_list.requires_approval for mailing_list in lists)
 
 
 def eligible_approvers(notice: Notice, by: User) -> list[User]:
-    """Return who may approve: everybody else who may send to all of its lists, and to those of the people in it.
-
-    Who approves sees the letters as they go out, and so the children of everybody who was chosen by name.
-    """
+    """Return the other users who may approve this notice of `by`, by name."""
     as_sent = as_sent_by(notice, by)
     others = User.select().where(User.id != by.id, User.disabled_at.is_null()).order_by(User.name)
-    return [one for one in others if may_approve(permissions_of(one), as_sent)]
+    return [user for user in others if may_approve(permissions_of(user), as_sent)]
 
 
 def may_approve(rights: Permissions, notice: Notice) -> bool:
-    """Say whether a user may let a colleague's notice go: write to all of its lists, and see everybody in it."""
+    """Say whether a user may approve: send to all of its lists and see each recipient, since the letters show them."""
     return rights.may_in_all_lists("send", notice) and rights.may_see_named_recipients(notice)
 
 
 def content_fingerprint(notice: Notice, audience: Audience) -> str:
-    """Return a short mark of everything that goes out: words, questions, options, files, audience."""
+    """Return a hash of everything that is sent: words, questions, options, files, audience."""
     parts = {
         "words": list(Wording.select().where(Wording.notice == notice).order_by(Wording.id).tuples()),
         "questions": list(Question.select().where(Question.notice == notice).order_by(Question.id).tuples()),
@@ -116,7 +108,7 @@ def content_fingerprint(notice: Notice, audience: Audience) -> str:
     return hashlib.sha256(json.dumps(parts, ensure_ascii=False, default=str).encode()).hexdigest()[:32]
 
 
-# ── review ──
+# ── review ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def request_review(
@@ -129,8 +121,8 @@ def request_review(
     at: datetime | None = None,
     typed: str | None = None,
 ) -> None:
-    """Ask a colleague to look at a checked notice. Raises NoColleague and what `notices.examined` has against it."""
-    if colleague is None or colleague.id not in {one.id for one in eligible_approvers(notice, by)}:
+    """Ask a colleague to review a draft. Raises InvalidApprover and the errors of `confirm_send`."""
+    if colleague is None or colleague.id not in {user.id for user in eligible_approvers(notice, by)}:
         raise InvalidApprover()
     audience = workflow.validate_for_sending(notice, by=by, fingerprint=fingerprint, now=now, at=at, typed=typed)
     sender_names.verify_sender_name(notice, by)
@@ -157,50 +149,45 @@ def request_review(
         _send_review_mail("second", notice, colleague, by, now)
 
 
-def _send_review_mail(kind: str, notice: Notice, to: User, by: User, now: datetime, word: str = "") -> None:
-    """Send a colleague a letter with the way to the notice; who has no address finds it on the first page."""
-    if not to.email:
-        return
-    url = f"{load_settings().base_url}/notices/{notice.id}/second" if kind == "second" else _compose_url(notice)
-    notify(kind, to, now, by=by.name, subject=notice.wording.subject, url=url, word=word)
+def _send_review_mail(kind: str, notice: Notice, to: User, by: User, now: datetime, note: str = "") -> None:
+    """Send a link to the notice. A user without an address finds the notice on the home page."""
+    if to.email:
+        url = f"{load_settings().base_url}/notices/{notice.id}/{'second' if kind == 'second' else 'words'}"
+        notify(kind, to, now, by=by.name, subject=notice.wording.subject, url=url, word=note)
 
 
-def _compose_url(notice: Notice) -> str:
-    return f"{load_settings().base_url}/notices/{notice.id}/words"
+def approve_notice(notice: Notice, by: User, fingerprint: str, now: datetime) -> Notice:
+    """Approve the notice of a colleague. fingerprint: of the content that the reviewer saw.
 
-
-def approve_notice(notice: Notice, by: User, mark: str, now: datetime) -> Notice:
-    """Let a notice go that a colleague wrote.
-
-    Raises NotAsked, OwnNotice, NotLooked (a file that this person has not opened), AudienceChanged (anything of what
-    was asked about is another now), Incomplete, PastTime.
+    Raises NotInReview, SelfApproval, AttachmentNotOpened, MissingFields, AudienceChanged (also for changed content),
+    TimeInPast.
     """
     if notice.state != "asked":
         raise NotInReview()
     if notice.by_id == by.id:
         raise SelfApproval()
     workflow.require_files_previewed(notice, by)
-    audience = _unchanged_audience(notice, mark, now)
+    audience = _unchanged_audience(notice, fingerprint, now)
     audit.log_action(by, "notice.approved", notice.id)
-    return workflow.schedule_send(notice, audience, by=notice.by, now=now, at=notice.send_at, second=by)
+    return workflow.schedule_send(notice, audience, by=notice.by, now=now, at=notice.send_at, approved_by=by)
 
 
-def _unchanged_audience(notice: Notice, mark: str, now: datetime) -> Audience:
-    """Return the audience if everything is as it was asked about and shown."""
+def _unchanged_audience(notice: Notice, fingerprint: str, now: datetime) -> Audience:
+    """Return the audience if the content is the same as requested and as shown."""
     audience = resolve_audience(notice)
     if missing := find_missing(notice, audience, notice.by, notice.send_at or now):
         raise MissingFields(missing)
-    if not content_fingerprint(notice, audience) == mark == notice.review.fingerprint:
+    if not content_fingerprint(notice, audience) == fingerprint == notice.review.fingerprint:
         raise AudienceChanged()
     if notice.send_at is not None and notice.send_at <= now:
         raise TimeInPast()
     return audience
 
 
-def return_to_author(notice: Notice, by: User, word: str, now: datetime) -> None:
-    """Give a notice back to its writer with a word. Raises NotAsked."""
+def return_to_author(notice: Notice, by: User, note: str, now: datetime) -> None:
+    """Return a notice to its author with a note. Raises NotInReview."""
     with db.atomic():
-        note = word.strip()[:MAX_NOTE_CHARS]
+        note = note.strip()[:MAX_NOTE_CHARS]
         _return_to_draft(notice, now, note=note, note_by=by.name)
         audit.log_action(by, "notice.sent_back", notice.id)
         if notice.by and notice.by_id != by.id:
@@ -208,7 +195,7 @@ def return_to_author(notice: Notice, by: User, word: str, now: datetime) -> None
 
 
 def cancel_review_request(notice: Notice, by: User, now: datetime) -> None:
-    """Take the own question back: the notice is a draft again. Raises NotAsked."""
+    """Make the notice a draft again. Raises NotInReview."""
     with db.atomic():
         _return_to_draft(notice, now)
         audit.log_action(by, "notice.cancelled", notice.id)

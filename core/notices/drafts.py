@@ -20,10 +20,10 @@ DEFAULT_LIFETIME_S = 48 * 3600
 def create_draft(
     by: User | None, *, now: datetime, form_key: str | None = None, urgent: bool = False, route: str = "web"
 ) -> Notice:
-    """Begin a notice. The same `form_key` returns the same draft, so that a double tap begins one."""
+    """Create a draft. Idempotent for the same `form_key` (double tap)."""
     with db.atomic():
-        if form_key and (found := Notice.get_or_none(Notice.form_key == form_key)):
-            return found
+        if form_key and (existing := Notice.get_or_none(Notice.form_key == form_key)):
+            return existing
         notice = Notice.create(
             by=by,
             by_name=by.name if by else "",
@@ -39,29 +39,29 @@ def create_draft(
 
 
 def save_draft(notice: Notice, *, now: datetime, **fields: Any) -> None:
-    """Save words, `questions` and options of a draft. Raise NotADraft if it is none any more (D-46).
+    """Save words, `questions` and columns of a draft. Raises NotADraft (D-46).
 
-    `reminder_rule` and `tracking`: {column: value} of ReminderRule and NoticeTracking.
+    reminder_rule, tracking: {column: value} of ReminderRule and NoticeTracking.
     """
     rule, tracking = fields.pop("reminder_rule", None), fields.pop("tracking", None)
-    wording = {name: fields.pop(name) for name in ("subject", "text", "html") if name in fields}
-    asks = fields.pop("questions", None)
+    wording: dict[str, Any] = {name: fields.pop(name) for name in ("subject", "text", "html") if name in fields}
+    new_questions = fields.pop("questions", None)
     if "subject" in wording:
         wording["subject"] = merge.one_line(wording["subject"]).strip()
     if fields.get("urgent") is not None and "useful_s" not in fields and fields["urgent"] != notice.urgent:
         fields["useful_s"] = URGENT_LIFETIME_S if fields["urgent"] else DEFAULT_LIFETIME_S
     with db.atomic():
-        _update_draft(notice, updated_at=now, **fields)
+        update_draft(notice, updated_at=now, **fields)
         if rule:
             save_reminder_rule(notice, **rule)
         if tracking:
             save_tracking(notice, **tracking)
         if wording:
-            kept = notice.wording
-            Wording.update(**html_body.normalize_body(wording, kept.language)).where(Wording.id == kept.id).execute()
-        if asks is not None:
-            questions.save_questions(notice, asks)
-    notice.__data__.update(Notice.get_by_id(notice.id).__data__)
+            row = notice.wording
+            Wording.update(**html_body.normalize_body(wording, row.language)).where(Wording.id == row.id).execute()
+        if new_questions is not None:
+            questions.save_questions(notice, new_questions)
+    reload_notice(notice)
 
 
 def save_reminder_rule(notice: Notice, **values: Any) -> None:
@@ -91,9 +91,9 @@ def set_recipients(
     groups: Iterable[int] = (),
     without_groups: Iterable[int] = (),
 ) -> None:
-    """Replace the recipients of a draft: lists, groups and single persons, in and out (D-11 to D-13).
+    """Replace the included and excluded lists, groups and persons of a draft (D-11 to D-13).
 
-    Raises TooManyGroups for more than 15, those in and those out counted together (D-14).
+    Raises TooManyGroups for more than 15 groups, included and excluded (D-14), and NotADraft.
     """
     kinds = (
         ("list", True, lists),
@@ -106,43 +106,48 @@ def set_recipients(
     chosen: dict[tuple[str, int], bool] = {}
     for kind, include, numbers in kinds:
         for number in numbers:
-            chosen[kind, int(number)] = include  # what is left out comes later and wins
-    named = sum(kind == "group" for kind, _ in chosen)
-    if named > MAX_GROUPS_PER_NOTICE:
-        raise TooManyGroups(count=named)
+            chosen[kind, int(number)] = include  # an exclusion comes later and wins
+    group_count = sum(kind == "group" for kind, _ in chosen)
+    if group_count > MAX_GROUPS_PER_NOTICE:
+        raise TooManyGroups(count=group_count)
     with db.atomic():
-        _update_draft(notice, updated_at=now)
+        update_draft(notice, updated_at=now)
         Target.delete().where(Target.notice == notice).execute()
-        rows = [(notice.id, kind, number, include) for (kind, number), include in chosen.items()]
-        insert_targets(rows)
+        insert_targets([(notice.id, kind, number, include) for (kind, number), include in chosen.items()])
 
 
 def add_group(notice: Notice, group: Group, now: datetime) -> None:
-    """Add a group to those that a draft is sent to. Raises TooManyGroups, NotNow; repeatable."""
-    named = Target.select().where(Target.notice == notice, Target.kind == "group", Target.number != group.id).count()
-    if named >= MAX_GROUPS_PER_NOTICE:
-        raise TooManyGroups(count=named + 1)
+    """Include a group in the recipients of a draft. Idempotent. Raises TooManyGroups, NotADraft."""
+    others = Target.select().where(Target.notice == notice, Target.kind == "group", Target.number != group.id).count()
+    if others >= MAX_GROUPS_PER_NOTICE:
+        raise TooManyGroups(count=others + 1)
     with db.atomic():
-        _update_draft(notice, updated_at=now)
+        update_draft(notice, updated_at=now)
         Target.delete().where(Target.notice == notice, Target.kind == "group", Target.number == group.id).execute()
         insert_targets([(notice.id, "group", group.id, True)])
 
 
 def insert_targets(rows: list[tuple[int, str, int, bool]]) -> None:
-    """Write rows of notice, kind, number, include, keeping their order."""
+    """Insert rows of (notice, kind, number, include) in order."""
     fields = [Target.notice, Target.kind, Target.number, Target.include]
     for start in range(0, len(rows), 500):
         Target.insert_many(rows[start : start + 500], fields=fields).execute()
 
 
-def _update_draft(notice: Notice, **fields: Any) -> None:
-    changed = Notice.update(**fields).where(Notice.id == notice.id, Notice.state == "draft").execute()
-    if not changed:
+def update_draft(notice: Notice, **fields: Any) -> None:
+    """Change columns of a draft by a conditional UPDATE. Raises NotADraft."""
+    if not Notice.update(**fields).where(Notice.id == notice.id, Notice.state == "draft").execute():
         raise NotADraft()
 
 
+def reload_notice(notice: Notice) -> None:
+    """Replace the attributes of a notice by those of its row."""
+    notice.__data__.update(Notice.get_by_id(notice.id).__data__)
+    notice.__rel__.clear()
+
+
 def delete_draft(notice: Notice, by: User | None) -> None:
-    """Delete a draft for good."""
+    """Delete a draft. Raises NotADraft."""
     if not Notice.delete().where(Notice.id == notice.id, Notice.state == "draft").execute():
         raise NotADraft()
     audit.log_action(by, "notice.thrown_away", notice.id)

@@ -1,4 +1,4 @@
-"""A notice among the others of its lists: the one before it, whether there is a newer one, and how many it reached."""
+"""A notice and the others of its lists: the previous and newer ones, its correction and its updates."""
 
 import re
 from datetime import datetime
@@ -13,7 +13,7 @@ from models import Delivery, Notice, Question, Target, User, Wording
 
 
 def latest_to_same_list(notice: Notice) -> Notice | None:
-    """Return the last notice that was sent to the first list of this one, for the check page (X-09)."""
+    """Return the last notice sent to the first list of this one (X-09)."""
     first = (
         Target.select(Target.number)
         .where(Target.notice == notice, Target.kind == "list", Target.include == True)
@@ -44,14 +44,17 @@ WHERE t.kind = 'list' AND n.id <> ? AND n.kind = 'notice' AND n.state <> 'withdr
 
 
 def newer_exists(notice: Notice) -> bool:
-    """Say whether a later notice of one of the same lists has begun to be sent (its page then says so)."""
+    """Say whether sending of a later notice to one of the same lists has started."""
     since = millis(notice.started_at or clock.now())
     return db.execute_sql(_NEWER, (notice.id, notice.id, since)).fetchone() is not None
 
 
 def count_reached(notice: Notice) -> int:
-    """Return how many people the notice was sent to (frozen when sending began)."""
+    """Return the number of recipients, as frozen when sending started."""
     return Delivery.select().where(Delivery.notice == notice, Delivery.reason == "").count()
+
+
+# ── follow-ups ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 UPDATE_SUBJECT = N_("[Update %(time)s] %(subject)s")
@@ -59,15 +62,15 @@ _UPDATE_PREFIX = re.compile(r"【\d{1,2}:\d\d 更新】|\[Update \d{1,2}:\d\d\] 
 
 
 def create_correction(notice: Notice, by: User | None, now: datetime) -> Notice:
-    """Begin the correction of a notice: a draft with the same recipients and options, marked 【訂正】."""
+    """Create a draft with the same words, recipients and options, marked 【訂正】."""
     subject = "【訂正】" + notice.wording.subject.removeprefix("【訂正】")
     return _copy_as_draft(notice, by, now, subject, correction_of=notice)
 
 
 def create_apology(notice: Notice, by: User | None, now: datetime) -> Notice:
-    """Begin a correction that does not repeat what was wrong: no old words, no questions, no files (field 4.3 no. 14).
+    """Create a correction without the old subject, text, questions and files (field 4.3 no. 14).
 
-    The old subject is left out, too: it is the first thing that the wrong family sees.
+    A letter to the wrong family must not repeat them.
     """
     with db.atomic():
         fresh = _copy_as_draft(notice, by, now, "", correction_of=notice)
@@ -75,8 +78,8 @@ def create_apology(notice: Notice, by: User | None, now: datetime) -> Notice:
         at = i18n.format_time(notice.started_at or now)
         Question.delete().where(Question.notice == fresh).execute()
         subject, text = i18n.say(language, APOLOGY_SUBJECT), i18n.say(language, APOLOGY_TEXT, time=at)
-        said = {"subject": subject, "text": text, "html": "", "decorated": False}
-        Wording.update(**said).where(Wording.notice == fresh).execute()
+        words = {"subject": subject, "text": text, "html": "", "decorated": False}
+        Wording.update(**words).where(Wording.notice == fresh).execute()
         Notice.update(read_confirmation=True).where(Notice.id == fresh.id).execute()
     return Notice.get_by_id(fresh.id)
 
@@ -89,9 +92,9 @@ APOLOGY_TEXT = N_(
 
 
 def create_update(notice: Notice, by: User | None, now: datetime) -> Notice:
-    """Begin the next news of a notice: a draft to the same people, the time before its subject (field 5.2.7).
+    """Create a draft to the same recipients, with the time in its subject: 【6:10 更新】 (field 5.2.7).
 
-    【6:10 更新】 tells a reader with two letters at a glance which one holds; the mark of an earlier one goes.
+    A reader with two letters then sees which one is valid. The mark replaces that of an earlier update.
     """
     wording = notice.wording
     subject = _UPDATE_PREFIX.sub("", wording.subject, count=1)
@@ -118,8 +121,8 @@ def _copy_as_draft(notice: Notice, by: User | None, now: datetime, subject: str,
         rule = notice.reminder_rule
         save_reminder_rule(fresh, every_s=rule.every_s, times=rule.times, before_deadline=rule.before_deadline)
         targets = Target.select().where(Target.notice == notice).order_by(Target.id)
-        insert_targets([(fresh.id, one.kind, one.number, one.include) for one in targets])
-        said = {name: getattr(notice.wording, name) for name in ("text", "html", "decorated")}
-        Wording.update(subject=subject, **said).where(Wording.notice == fresh).execute()
+        insert_targets([(fresh.id, target.kind, target.number, target.include) for target in targets])
+        words = {name: getattr(notice.wording, name) for name in ("text", "html", "decorated")}
+        Wording.update(subject=subject, **words).where(Wording.notice == fresh).execute()
         questions.copy_questions(notice, fresh, now)
     return Notice.get_by_id(fresh.id)

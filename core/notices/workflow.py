@@ -1,7 +1,7 @@
-"""A notice from draft to history: write, choose, confirm, hold, book, cancel, stop, withdraw.
+"""State changes of a notice: schedule, cancel, reschedule, release, stop, withdraw, resend.
 
-Every change of state is one conditional UPDATE whose count is looked at; whoever comes second is refused with a
-sentence. What sending does with it: `core.delivery.lifecycle`.
+Each change is one conditional UPDATE. If another process changed the state first, the function raises a DomainError.
+Starting: `core.notices.start`. Review: `core.notices.approval`.
 """
 
 from datetime import datetime, timedelta
@@ -26,6 +26,7 @@ from core.notices import attachments, reminders
 from core.notices.audience import Audience, as_sent_by, resolve_audience
 from core.notices.author_copy import cancel_author_copies, send_author_copy
 from core.notices.content_checks import find_missing
+from core.notices.drafts import reload_notice
 from core.permissions import person_scope_for_user
 from core.settings import load_settings
 from database import db, millis
@@ -46,17 +47,16 @@ STATE_LABELS: dict[str, str] = {
 }
 
 
-# ── confirming ───────────────────────────────────────────────────────────────────────────────────────────────────
+# ── schedule and cancel ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def validate_for_sending(
     notice: Notice, *, by: User | None, fingerprint: str, now: datetime, at: datetime | None, typed: str | None
 ) -> Audience:
-    """Return the audience of a draft that may go as the check page showed it.
+    """Return the audience of a draft that may be sent as the check page showed it.
 
-    Raises Incomplete (gaps), WrongNumber (everybody, or most of all: the number of letters is typed), PastTime,
-    AudienceChanged (since the check page), AlreadySent (double tap, reload, second tab: T-01, field 5.3.3), NotLooked
-    (a file was not opened; an urgent notice never waits for that (law 7), nor does one from the terminal).
+    Raises AlreadySent (double tap, reload, second tab: T-01, field 5.3.3), MissingFields, AudienceChanged,
+    WrongLetterCount (`typed`), TimeInPast, and AttachmentNotOpened (not if urgent (law 7) or from the terminal).
     """
     if notice.state != "draft":
         raise AlreadySent(notice)
@@ -76,9 +76,9 @@ def validate_for_sending(
 
 
 def require_files_previewed(notice: Notice, by: User) -> None:
-    """Raise NotLooked if there is a file that this organizer has not opened (X-01)."""
-    if unseen := attachments.unpreviewed_files(notice, by):
-        raise AttachmentNotOpened(names=", ".join(one.name for one in unseen))
+    """Raise AttachmentNotOpened if this user has not opened every attachment (X-01)."""
+    if unopened := attachments.unpreviewed_files(notice, by):
+        raise AttachmentNotOpened(names=", ".join(file.name for file in unopened))
 
 
 def schedule_send(
@@ -89,15 +89,15 @@ def schedule_send(
     now: datetime,
     at: datetime | None,
     hold_s: int | None = None,
-    second: User | None = None,
+    approved_by: User | None = None,
 ) -> Notice:
-    """Put an examined notice into the hold window or the bookings; `second`: who approved it for its writer."""
-    force = load_settings()
-    window = hold_s if hold_s is not None else (force.hold_urgent_s if notice.urgent else force.hold_s)
+    """Hold a validated notice for the hold window, or schedule it for `at`. approved_by: the second user (field 5.4)."""
+    settings = load_settings()
+    window = hold_s if hold_s is not None else (settings.hold_urgent_s if notice.urgent else settings.hold_s)
     with db.atomic():
         change_state(
             notice,
-            ("asked",) if second else ("draft",),
+            ("asked",) if approved_by else ("draft",),
             AlreadySent(notice),
             state="scheduled" if at else "held",
             hold_reason="" if at else "window",
@@ -107,25 +107,25 @@ def schedule_send(
             updated_at=now,
             by=by,
             by_name=by.name if by else notice.by_name,
-            within=notice.within if second else person_scope_for_user(by),
+            within=notice.within if approved_by else person_scope_for_user(by),
             fingerprint=audience.fingerprint,
             expected=audience.expected,
-            practice=force.practice,
+            practice=settings.practice,
         )
         review = notice.review
-        review.reviewed_by = second
+        review.reviewed_by = approved_by
         review.store()
         detail = {"letters": audience.letters}
-        audit.log_action(second or by, "notice.booked" if at else "notice.confirmed", notice.id, detail=detail)
+        audit.log_action(approved_by or by, "notice.booked" if at else "notice.confirmed", notice.id, detail=detail)
         if window or at:
             send_author_copy(notice, by, now)
     return notice
 
 
 def cancel_send(notice: Notice, by: User | None, now: datetime) -> None:
-    """Take a held or booked notice back into the drafts, everything kept (T-07, D-43, D-46).
+    """Make a held or scheduled notice a draft again (T-07, D-43, D-46).
 
-    Raises TooLate once sending has begun (D-44), also if it stood still since and now waits for a decision.
+    Raises SendingStarted (D-44), also for a notice that was held after sending had started.
     """
     with db.atomic():
         change_state(
@@ -146,7 +146,7 @@ def cancel_send(notice: Notice, by: User | None, now: datetime) -> None:
 
 
 def reschedule(notice: Notice, at: datetime, by: User | None, now: datetime) -> None:
-    """Change the time of a booked notice in place (T-06). Raises PastTime, TooLate."""
+    """Change the start time of a scheduled notice (T-06). Raises TimeInPast, SendingStarted."""
     if at <= now:
         raise TimeInPast()
     with db.atomic():
@@ -155,32 +155,32 @@ def reschedule(notice: Notice, at: datetime, by: User | None, now: datetime) -> 
 
 
 def release_held(notice: Notice, by: User | None, now: datetime) -> None:
-    """Send a notice after all that was held because it was late or its recipients changed.
+    """Send a notice that was held because it was late or its recipients changed. Raises SendingStarted.
 
-    One whose sending had begun goes on with the letters that are left; they become useful anew.
+    If sending had started, the remaining letters are sent and their expiry time starts anew.
     """
     with db.atomic():
         if notice.started_at:
-            change: dict[str, Any] = {"state": "sending", "hold_reason": "", "pause_reason": "", "paused_at": None}
+            changes: dict[str, Any] = {"state": "sending", "hold_reason": "", "pause_reason": "", "paused_at": None}
             until = now + timedelta(seconds=notice.useful_s)
             Letter.update(expires_at=until).where(
                 Letter.notice == notice, Letter.state.in_(("waiting", "deferred"))
             ).execute()
         else:
-            change = {"hold_reason": "window", "send_at": now, "expected": resolve_audience(notice).expected}
+            changes = {"hold_reason": "window", "send_at": now, "expected": resolve_audience(notice).expected}
         change_state(
             notice,
             ("held",),
             SendingStarted(),
             Notice.hold_reason.in_(("late", "changed", "proof")),
             updated_at=now,
-            **change,
+            **changes,
         )
         audit.log_action(by, "notice.released", notice.id)
 
 
 def discard_held(notice: Notice, by: User | None, now: datetime) -> None:
-    """Give up a notice that was held because it was late or its recipients changed."""
+    """Drop a notice that was held because it was late or its recipients changed. Raises SendingStarted."""
     with db.atomic():
         change_state(
             notice,
@@ -195,11 +195,11 @@ def discard_held(notice: Notice, by: User | None, now: datetime) -> None:
         audit.log_action(by, "notice.dropped", notice.id)
 
 
-# ── while and after sending ──────────────────────────────────────────────────────────────────────────────────────
+# ── during and after sending ──────────────────────────────────────────────────────────────────────────────────────
 
 
 def stop_sending(notice: Notice, by: User | None, now: datetime) -> int:
-    """Stop the rest: letters not yet handed over are cancelled. Return how many."""
+    """Cancel the letters that were not handed over; return how many. Raises SendingStarted."""
     with db.atomic():
         change_state(notice, ("sending", "paused"), SendingStarted(), updated_at=now, **_stop_changes(notice, now))
         reminders.cancel_all_reminders(notice, now)
@@ -209,7 +209,7 @@ def stop_sending(notice: Notice, by: User | None, now: datetime) -> int:
 
 
 def _stop_changes(notice: Notice, now: datetime, never_begun: str = "") -> dict[str, Any]:
-    """Return what changes when the rest is stopped. A stopped reminder leaves the notice as sent as it was."""
+    """Return the columns to change on a stop. If only a reminder is stopped, the notice itself stays `sent`."""
     if never_begun and not notice.started_at:
         return {"state": never_begun, "finished_at": now}
     if notice.rounds > 1 and notice.finished_at and not notice.stopped_at:
@@ -218,7 +218,7 @@ def _stop_changes(notice: Notice, now: datetime, never_begun: str = "") -> dict[
 
 
 def withdraw_notice(notice: Notice, by: User | None, now: datetime) -> int:
-    """Withdraw a notice: what has not left stays here, its page closes (decision 13). Return the letters cancelled."""
+    """Cancel unsent letters and close the readers' page (decision 13); return the number of letters cancelled."""
     with db.atomic():
         change_state(
             notice,
@@ -236,11 +236,11 @@ def withdraw_notice(notice: Notice, by: User | None, now: datetime) -> int:
 
 
 def _cancel_letters(notice: Notice, now: datetime) -> int:
-    """Cancel what no server has: waiting, to be tried again, or claimed and not yet handed over."""
-    here = Letter.state.in_(("waiting", "deferred")) | ((Letter.state == "sending") & Letter.handed_over_at.is_null())
+    """Cancel waiting, deferred and claimed letters that no mail server has."""
+    unsent = Letter.state.in_(("waiting", "deferred")) | ((Letter.state == "sending") & Letter.handed_over_at.is_null())
     cancelled = (
         Letter.update(state="cancelled", done_at=now)
-        .where(Letter.notice == notice, Letter.delivery.is_null(False), here)
+        .where(Letter.notice == notice, Letter.delivery.is_null(False), unsent)
         .execute()
     )
     lifecycle.restore_previous_round()
@@ -248,10 +248,7 @@ def _cancel_letters(notice: Notice, now: datetime) -> int:
 
 
 def resend_unknown(notice: Notice, by: User | None, now: datetime) -> int:
-    """Send the letters whose outcome is unknown once more, knowing that some may arrive twice. Return how many.
-
-    Raises NotNow if the notice has been withdrawn or held meanwhile.
-    """
+    """Requeue the letters with an unknown outcome; return how many. Some may arrive twice. Raises NotADraft."""
     with db.atomic():
         change_state(notice, ("sending", "paused", "sent", "stopped"), NotADraft(), updated_at=now)
         count = (
@@ -273,10 +270,9 @@ def resend_unknown(notice: Notice, by: User | None, now: datetime) -> int:
     return count
 
 
-def change_state(notice: Notice, before: tuple[str, ...], refusal: DomainError, *where: Any, **fields: Any) -> None:
-    """Change a notice that stands in one of some states; raise the refusal if somebody was faster."""
+def change_state(notice: Notice, before: tuple[str, ...], error: DomainError, *where: Any, **fields: Any) -> None:
+    """Change a notice that is in one of the states `before`; raise `error` if another process was first."""
     fields["serial"] = Notice.serial + 1
     if not Notice.update(**fields).where(Notice.id == notice.id, Notice.state.in_(before), *where).execute():
-        raise refusal
-    notice.__data__.update(Notice.get_by_id(notice.id).__data__)
-    notice.__rel__.clear()  # the sender may be another user now
+        raise error
+    reload_notice(notice)
