@@ -37,12 +37,12 @@ if TYPE_CHECKING:
     class Rows(ModelSelect[M]):
         """What the stubs of peewee leave out: a select of tuples or dicts gives no rows of the table."""
 
-        def tuples(self, as_tuple: bool = True) -> ModelSelect[Any]: ...
-        def dicts(self, as_dict: bool = True) -> ModelSelect[Any]: ...
-        def first(self, n: int = 1) -> M | None: ...
+        def tuples(self, as_tuple: bool = True) -> ModelSelect[Any]: ...  # type: ignore[override]
+        def dicts(self, as_dict: bool = True) -> ModelSelect[Any]: ...  # type: ignore[override]
+        def first(self, n: int = 1) -> Any: ...  # type: ignore[override]
 
 
-def _check_state(states: type[StrEnum]) -> Check:
+def _check_state(states: type[StrEnum]) -> Any:
     """Return the CHECK constraint of a column `state`."""
     return Check(f"state IN ({','.join(repr(state.value) for state in states)})")
 
@@ -307,8 +307,8 @@ class Membership(BaseModel):
         """Say whether the place still counts, in whatever state; asked of the class: the condition for it."""
         return self.state not in self.GONE
 
-    @is_member.expression
-    def is_member(cls) -> Expression:  # noqa: N805 (peewee hands the class over)
+    @is_member.expression  # type: ignore[no-redef]
+    def is_member(cls: Any) -> Expression:  # noqa: N805 (peewee passes the class)
         return cls.state.not_in(cls.GONE)
 
     class Meta:
@@ -495,7 +495,7 @@ class Notice(BaseModel):
     @property
     def reply_address(self) -> str | None:
         """Return a person's own address for replies: only if who ticked it is the one who sends (decision 4)."""
-        return self.by.email or None if self.by_id and self.by_id == self.reply_to_user_id else None
+        return self.by.email or None if self.by and self.by_id == self.reply_to_user_id else None
 
     @property
     def review(self) -> "NoticeReview":
@@ -515,10 +515,10 @@ class Notice(BaseModel):
     @property
     def wording(self) -> "Wording":
         """Return the words in the organization's own language (the first row)."""
-        return self.wordings.order_by(Wording.id).get()
+        return Wording.select().where(Wording.notice == self).order_by(Wording.id).get()
 
     @classmethod
-    def latest(cls) -> ModelSelect:
+    def latest(cls) -> "ModelSelect[Notice]":
         """Everything that is no draft, newest first (T-40)."""
         return (
             cls.select().where(cls.state.not_in(("draft", "dropped"))).order_by(cls.confirmed_at.desc(), cls.id.desc())
@@ -542,7 +542,7 @@ class NoticePart(BaseModel):
             self.save()
         elif self.id is not None:
             self.delete_instance()
-            self.id = None
+            self.id = None  # type: ignore[assignment]
 
 
 class NoticeReview(NoticePart):

@@ -104,7 +104,7 @@ def lock_services(folder: Path, parts: Iterable[str]) -> list[IO[str]]:
 
     Two workers would not send a letter twice, but an administrator who starts Kairan twice has made a mistake.
     """
-    held = []
+    held: list[IO[str]] = []
     for part in sorted(set(parts)):
         lock = (folder / "run" / f"served-{part}").open("a")
         try:

@@ -73,7 +73,7 @@ def record_hit(name: str, now: datetime, window_s: float = 600) -> int:
         names.append(name)
     with _connect() as file:
         file.execute("DELETE FROM hit WHERE over <= ? AND until <= ?", (moment, moment))
-        return file.execute(_COUNT, (_hash_name(name), moment + window_s, moment, moment)).fetchone()[0]
+        return int(file.execute(_COUNT, (_hash_name(name), moment + window_s, moment, moment)).fetchone()[0])
 
 
 def hit_count(name: str, now: datetime) -> int:

@@ -64,7 +64,7 @@ def upgrade_schema(database: Database, keep_copy: Callable[[str], object]) -> li
             return []
         if not runner.applied():
             database.create_tables(TABLES)
-            return runner.fake()
+            return list(runner.fake())
         keep_copy(names[0])
         try:
             runner.up()

@@ -106,7 +106,7 @@ def remove_file(attachment: Attachment, now: datetime) -> None:
     _path(attachment.file).unlink(missing_ok=True)
 
 
-def files_of_notice(notice: Notice | int) -> ModelSelect:
+def files_of_notice(notice: Notice | int) -> "ModelSelect[Attachment]":
     return Attachment.select().where(Attachment.notice == notice).order_by(Attachment.id)
 
 

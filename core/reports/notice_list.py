@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from peewee import JOIN, ModelSelect, fn
 
@@ -164,16 +165,21 @@ def deliveries_of_notice(notice: Notice, lists: Collection[int] | None = None) -
 
 def sender_name_counts(notice: Notice, lists: Collection[int] | None = None) -> list[tuple[str, int]]:
     """Return sender names with their number of letters: class teachers first."""
-    readers = deliveries_of_notice(notice, lists).where(Delivery.reason == "").order_by()
+    readers: ModelSelect[Any] = deliveries_of_notice(notice, lists).where(Delivery.reason == "").order_by()
     names = readers.select(Delivery.sender_name, Delivery.in_charge.is_null(), fn.COUNT(Delivery.id))
     rows = names.group_by(Delivery.sender_name, Delivery.in_charge.is_null()).tuples()
-    return [(name, count) for name, _, count in sorted(rows, key=lambda one: (one[1], -one[2], one[0]))]
+    ordered = sorted(rows, key=lambda row: (row[1], -row[2], row[0]))
+    return [(name, count) for name, _, count in ordered]
 
 
 def current_letters(deliveries: Iterable[int]) -> dict[int, Letter]:
     """Return the current letter of each delivery."""
     newest = Letter.is_current == True  # noqa: E712
-    return {one.delivery_id: one for one in Letter.select().where(Letter.delivery.in_(list(deliveries)), newest)}
+    return {
+        one.delivery_id: one
+        for one in Letter.select().where(Letter.delivery.in_(list(deliveries)), newest)
+        if one.delivery_id
+    }
 
 
 def children_by_delivery(deliveries: Iterable[int], lists: Collection[int] | None = None) -> dict[int, str]:

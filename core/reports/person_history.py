@@ -13,7 +13,7 @@ from models import Delivery, Letter, Notice, Person, Wording
 
 @dataclass(frozen=True, slots=True)
 class DeliveryView:
-    """What became of one notice for one person. `subject` is '' for a notice that the asker may not see."""
+    """A notice and its letter to one person. `subject` is empty if the user may not see the notice."""
 
     at: datetime
     notice: Notice
@@ -22,13 +22,13 @@ class DeliveryView:
     letter: Letter | None
 
 
-def deliveries_to(person: Person) -> ModelSelect:
-    """Return what was sent to a person, or not sent and why, newest first."""
+def deliveries_to(person: Person) -> "ModelSelect[Delivery]":
+    """Select the deliveries of a person, sent or not, newest first."""
     return Delivery.select(Delivery, Notice).join(Notice).where(Delivery.person == person).order_by(Delivery.id.desc())
 
 
 def delivery_views(found: list[Delivery], rights: Permissions) -> list[DeliveryView]:
-    """Return the fates of some deliveries with the subjects that somebody may see; three queries."""
+    """Return deliveries with the subjects that this user may see, in three queries."""
     newest = {
         one.delivery_id: one for one in Letter.select().where(Letter.delivery.in_(found), Letter.is_current == True)
     }

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from peewee import Field, ModelSelect, fn
@@ -151,10 +152,10 @@ def _purge_steps(year: int, border: datetime, now: datetime) -> Iterator[int]:
             continue
         _close_and_summarize(notice, now)
         yield 0
-        yield from _repeat_until_empty(lambda notice=notice: _delete_deliveries(_delivery_ids(notice)))
+        yield from _repeat_until_empty(partial(_delete_next_deliveries, notice))
         audit.log_action(None, "notice.forgotten", notice.id)
     for notice, last in _old_drip_notices(border):
-        yield from _repeat_until_empty(lambda notice=notice, last=last: _delete_drip_deliveries(notice, last))
+        yield from _repeat_until_empty(partial(_delete_drip_deliveries, notice, last))
     service_letters = (Letter.delivery.is_null(), Letter.made_at < border, Letter.state.not_in(OPEN_LETTER_STATES))
     yield from _repeat_until_empty(lambda: _delete_rows(Letter, *service_letters))
     yield from _repeat_until_empty(lambda: _delete_rows(InboundMessage, InboundMessage.at < border))
@@ -200,9 +201,9 @@ def _close_and_summarize(notice: Notice, now: datetime) -> None:
     NoticeStats.update(kept=stays, fixed=True).where(NoticeStats.notice == notice, NoticeStats.kept.is_null()).execute()
 
 
-def _delivery_ids(notice: Notice) -> list[int]:
-    mine = Delivery.notice == notice
-    return [row for (row,) in Delivery.select(Delivery.id).where(mine).order_by(Delivery.id).limit(CHUNK_SIZE).tuples()]
+def _delete_next_deliveries(notice: Notice) -> int:
+    rows = Delivery.select(Delivery.id).where(Delivery.notice == notice).order_by(Delivery.id).limit(CHUNK_SIZE)
+    return _delete_deliveries([number for (number,) in rows.tuples()])
 
 
 def _delete_deliveries(deliveries: list[int]) -> int:
@@ -254,7 +255,7 @@ def _delete_rows(table: type[BaseModel], *conditions: Any) -> int:
 
 def _delete_left_memberships(border: datetime) -> int:
     """Delete memberships left or refused before this time, and persons and children without any list."""
-    old = Membership.select().where(~Membership.is_member, Membership.left_at < border)
+    old = Membership.select().where(Membership.state.in_(Membership.GONE), Membership.left_at < border)
     rows = list(old.order_by(Membership.id).limit(CHUNK_SIZE))
     people, children = {one.person_id for one in rows}, {one.child_id for one in rows if one.child_id}
     with db.atomic():
