@@ -56,6 +56,8 @@ class BaseModel(Model):
 
         @classmethod
         def select(cls, *fields: Any) -> "Rows[Self]": ...
+        @classmethod
+        def get_or_create(cls, **fields: Any) -> tuple[Self, bool]: ...
 
     class Meta:
         database = db

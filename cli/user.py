@@ -43,7 +43,7 @@ def add(
             )
             roles.grant_role(made, role, list_id, by=None)
             accounts.ensure_practice_list(made, now)
-    except (DomainError, roles.InvalidRole) as refused:
+    except DomainError as refused:
         exit_with_error(say("en", refused.message, **refused.values))
     _close_setup(made, role, now)
     if password is None:

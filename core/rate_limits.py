@@ -1,6 +1,6 @@
-"""Counting tries against guessing: an SQLite file of its own, so that a flood never waits for a letter's transaction.
+"""Rate limits, in an SQLite file of their own, so that a flood of counts never waits for a letter's transaction.
 
-Names are kept as keyed hashes, so the file holds no address and no user. Losing it loses nothing but the counts.
+Keys are stored as keyed hashes, so the file holds no address and no user. Losing the file loses only the counts.
 """
 
 import hmac
@@ -11,10 +11,10 @@ from contextvars import ContextVar
 from datetime import datetime, timedelta
 from ipaddress import ip_address, ip_network
 
-import config as ground
+from config import current_config
 
 FREE_FAILURES = 5
-"""Wrong tries before the first wait."""
+"""Failures before the first lockout."""
 FIRST_LOCKOUT = timedelta(minutes=1)
 MAX_LOCKOUT = timedelta(hours=1)
 FAILURE_WINDOW_S = 24 * 3600
@@ -31,7 +31,7 @@ RETURNING count"""
 
 @contextmanager
 def _connect() -> Iterator[sqlite3.Connection]:
-    path = ground.current_config().data / "limits.db"
+    path = current_config().data / "limits.db"
     fresh = not path.exists()
     if fresh:
         path.touch(mode=0o600)
@@ -44,7 +44,7 @@ def _connect() -> Iterator[sqlite3.Connection]:
 
 
 def _hash_name(name: str) -> str:
-    return hmac.digest(ground.current_config().key("secret"), b"kairan limit " + name.encode(), "sha256")[:16].hex()
+    return hmac.digest(current_config().key("secret"), b"kairan limit " + name.encode(), "sha256")[:16].hex()
 
 
 _counted: ContextVar[list[str] | None] = ContextVar("counted", default=None)
@@ -52,7 +52,7 @@ _counted: ContextVar[list[str] | None] = ContextVar("counted", default=None)
 
 @contextmanager
 def rollback_on_error() -> Iterator[None]:
-    """Take back what was counted inside if it fails, as a transaction does: the next try is the first one again."""
+    """Undo the counts made inside if the block raises, like a transaction."""
     names: list[str] = []
     token = _counted.set(names)
     try:
@@ -67,7 +67,7 @@ def rollback_on_error() -> Iterator[None]:
 
 
 def record_hit(name: str, now: datetime, window_s: float = 600) -> int:
-    """Count one event and return how many there were in the window that began with the first of them (seconds)."""
+    """Count one event; return the count in the window, which begins with its first event (seconds)."""
     moment = now.timestamp()
     if (names := _counted.get()) is not None:
         names.append(name)
@@ -77,7 +77,7 @@ def record_hit(name: str, now: datetime, window_s: float = 600) -> int:
 
 
 def hit_count(name: str, now: datetime) -> int:
-    """Return how many events the window in force has seen, without adding one."""
+    """Return the count in the current window, without counting."""
     with _connect() as file:
         row = file.execute(
             "SELECT count FROM hit WHERE name = ? AND over > ?", (_hash_name(name), now.timestamp())
@@ -86,33 +86,32 @@ def hit_count(name: str, now: datetime) -> int:
 
 
 def record_failure(name: str, now: datetime) -> int:
-    """Count a wrong try within a day; from the fifth on it costs a minute, then twice as much each, up to an hour."""
-    tries = record_hit(name, now, FAILURE_WINDOW_S)
-    if tries >= FREE_FAILURES:
-        cost = min(FIRST_LOCKOUT * 2 ** min(tries - FREE_FAILURES, 10), MAX_LOCKOUT)
+    """Count a failure within a day. The fifth locks for a minute; each further one twice as long, up to an hour."""
+    failures = record_hit(name, now, FAILURE_WINDOW_S)
+    if failures >= FREE_FAILURES:
+        lockout = min(FIRST_LOCKOUT * 2 ** min(failures - FREE_FAILURES, 10), MAX_LOCKOUT)
         with _connect() as file:
-            file.execute("UPDATE hit SET until = ? WHERE name = ?", ((now + cost).timestamp(), _hash_name(name)))
-    return tries
+            file.execute("UPDATE hit SET until = ? WHERE name = ?", ((now + lockout).timestamp(), _hash_name(name)))
+    return failures
 
 
 def retry_after(name: str, now: datetime) -> timedelta:
-    """Return how long this name must still wait; zero if not at all."""
+    """Return the rest of the lockout; zero without one."""
     with _connect() as file:
         row = file.execute("SELECT until FROM hit WHERE name = ?", (_hash_name(name),)).fetchone()
     return timedelta(seconds=max(0.0, row[0] - now.timestamp())) if row else timedelta(0)
 
 
 def reset_count(name: str) -> None:
-    """Drop the count of a name, after a success."""
     with _connect() as file:
         file.execute("DELETE FROM hit WHERE name = ?", (_hash_name(name),))
 
 
 def client_network(address: str | None) -> str:
-    """Return the network that an address is counted by: /24 of IPv4, /48 of IPv6; 「?」 if there is none to read."""
+    """Return the network of an address for counting: /24 of IPv4, /48 of IPv6; "?" if it is invalid."""
     try:
-        found = ip_address(address or "")
+        parsed = ip_address(address or "")
     except ValueError:
         return "?"
-    mapped = getattr(found, "ipv4_mapped", None) or found
-    return str(ip_network((mapped, 24 if mapped.version == 4 else 48), strict=False))
+    plain = getattr(parsed, "ipv4_mapped", None) or parsed
+    return str(ip_network((plain, 24 if plain.version == 4 else 48), strict=False))

@@ -176,7 +176,7 @@ def request_email_change() -> Answer:
         accounts.clean_email(form.email.data)
         logins.confirm_password(current_user, form.password.data, session_cookies.client_info(), now=clock.now())
         asked = change_email.request_email_change(current_user, form.email.data, clock.now())
-    except (DomainError, logins.WrongCredentials, logins.TooManyAttempts) as refused:
+    except DomainError as refused:
         return _profile_page(_error_status(form, "password", refused), email=form)
     tasks.wake_worker()
     flash_message(
@@ -217,21 +217,21 @@ def change_password() -> Answer:
         accounts.check_password(form.password.data, current_user.name, current_user.email)
         logins.confirm_password(current_user, form.old.data, session_cookies.client_info(), now=clock.now())
         accounts.set_password(current_user, form.password.data, clock.now(), keep=current_user.session)
-    except (DomainError, logins.WrongCredentials, logins.TooManyAttempts) as refused:
+    except DomainError as refused:
         return _profile_page(_error_status(form, "old", refused), password=form)
     flash_message(N_("The password is changed. All other devices are logged out."))
     return redirect_to("account.index")
 
 
-def _error_status(form: EmailForm | ChangePasswordForm, secret: str, refused: Exception) -> int:
-    """Put a refusal on its field; return the status of the answer."""
-    if isinstance(refused, DomainError):
-        add_field_error(form, refused.field, refused.message, **refused.values)
-    elif isinstance(refused, logins.TooManyAttempts):
+def _error_status(form: EmailForm | ChangePasswordForm, secret: str, refused: DomainError) -> int:
+    """Put an error on its field; return the status of the answer."""
+    if isinstance(refused, logins.TooManyAttempts):
         add_field_error(form, secret, refused.message, **refused.values)
         return 429
-    else:
+    if isinstance(refused, logins.WrongCredentials):
         add_field_error(form, secret, N_("This is not your password."))
+    else:
+        add_field_error(form, refused.field, refused.message, **refused.values)
     return 422
 
 

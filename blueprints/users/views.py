@@ -102,8 +102,8 @@ def invite_user() -> Answer:
             by=current_user,
             now=clock.now(),
         )
-    except (DomainError, roles.InvalidRole) as refused:
-        add_field_error(form, getattr(refused, "field", "place"), refused.message, **refused.values)
+    except DomainError as refused:
+        add_field_error(form, refused.field, refused.message, **refused.values)
         return render_page("users/invite.html", status=422, form=form)
     flash_message(N_("The invitation is on its way. Its link works for three days."))
     return redirect_to("users.show_user", number=user.id)
@@ -144,7 +144,7 @@ def grant_role(number: int) -> Answer:
         return _user_page(user, form, 422)
     try:
         roles.grant_role(user, form.kind.data, form.place.data, until=form.until.data, by=current_user)
-    except (roles.InvalidRole, roles.LastAdministrator, roles.LastManager) as refused:
+    except DomainError as refused:
         add_field_error(form, "place", refused.message, **refused.values)
         return _user_page(user, form, 422)
     flash_message(N_("Saved."))
@@ -159,7 +159,7 @@ def revoke_role(number: int, role: int) -> Answer:
     try:
         roles.revoke_role(held, by=current_user)
         flash_message(N_("The role is removed."))
-    except (roles.LastAdministrator, roles.LastManager) as refused:
+    except DomainError as refused:
         flash_message(refused.message, "wrong", **refused.values)
     return redirect_to("users.show_user", number=number)
 

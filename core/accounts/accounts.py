@@ -1,4 +1,4 @@
-"""Organizers' accounts: names, addresses, passwords, who is disabled, and everybody's own practice list."""
+"""User accounts: names, e-mail addresses, passwords and practice lists."""
 
 import re
 import unicodedata
@@ -32,9 +32,9 @@ def add_user(
     language: str = "ja",
     now: datetime | None = None,
 ) -> User:
-    """Add an organizer who may do nothing yet. Without a password only a link from a letter opens the account.
+    """Add a user without a role. Without a password, only an e-mailed link opens the account.
 
-    Raises DomainError if the name or the address is taken or unusable, or the password too easy.
+    Raises DomainError for a name or address that is taken or invalid, and for a weak password.
     """
     shown, mail = clean_name(name), clean_email(email)
     if password is not None:
@@ -61,7 +61,7 @@ def _duplicate_error(error: IntegrityError) -> DomainError:
 
 
 def clean_name(raw: str) -> str:
-    """Return a user name as it is shown; raise DomainError if it cannot be one (an @ would read as an address)."""
+    """Return a user name as it is shown. Raises DomainError, also for an @: `find_user` takes that for an address."""
     shown = " ".join(unicodedata.normalize("NFC", raw).split())
     if not _NAME.fullmatch(shown):
         raise DomainError(N_("Please enter a user name: 1 to 60 characters, without @."), "name")
@@ -69,7 +69,7 @@ def clean_name(raw: str) -> str:
 
 
 def clean_email(raw: str | None) -> str | None:
-    """Return the address in a field that may be empty; raise DomainError if it is none."""
+    """Return the address in a field that may be empty. Raises DomainError."""
     if not (raw or "").strip():
         return None
     try:
@@ -82,46 +82,46 @@ def clean_email(raw: str | None) -> str | None:
 
 
 def _is_own_address(mail: str) -> bool:
-    """Say whether mail to this address comes back to Kairan: it would go in circles."""
+    """Say whether mail to this address comes back to Kairan, which would make a loop."""
     local = settings.load_settings().own.local(mail)
     if not local:
-        return local is not None  # the mailbox itself; anybody else's
+        return local is not None  # "": the mailbox itself; None: not ours
     return address.is_reserved_local_part(local) or MailingList.select().where(MailingList.address == local).exists()
 
 
-def check_password(password: str, name: str, email: str | None, house: str | None = None) -> None:
+def check_password(password: str, name: str, email: str | None, organization: str | None = None) -> None:
     """Raise DomainError unless the password keeps the rule of `core.accounts.passwords`."""
-    try:
-        passwords.check_password_strength(password, name, email or "", house or Organization.load_row().name)
-    except passwords.WeakPassword as weak:
-        raise DomainError(weak.message, "password", **weak.values) from weak
+    passwords.check_password_strength(password, name, email or "", organization or Organization.load_row().name)
 
 
 def find_user(typed: str) -> User | None:
-    """Return the user with this user name or e-mail address; None if there is none."""
+    """Return the user with this user name or e-mail address."""
     if "@" in typed:
-        return User.get_or_none(User.email_key == address.comparison_key(unicodedata.normalize("NFKC", typed)))
-    return User.get_or_none(User.name_key == name_key(typed))
+        condition = User.email_key == address.comparison_key(unicodedata.normalize("NFKC", typed))
+    else:
+        condition = User.name_key == name_key(typed)
+    user: User | None = User.get_or_none(condition)
+    return user
 
 
 def set_password(user: User, password: str, now: datetime, *, keep: Session | None = None) -> None:
-    """Give a new password; every other session ends and every link in a letter is dead. Raises DomainError."""
+    """Set a new password; all sessions but `keep` end, and all e-mailed links expire. Raises DomainError."""
     check_password(password, user.name, user.email)
     store_password_hash(user, passwords.hash_password(password), now, keep=keep)
 
 
-def store_password_hash(user: User, kept: str, now: datetime, *, keep: Session | None = None) -> None:
-    """Write the hash of a new password, with what `set_password` promises."""
+def store_password_hash(user: User, password_hash: str, now: datetime, *, keep: Session | None = None) -> None:
+    """Store the hash of a new password, with the effects of `set_password`."""
     with db.atomic():
-        User.update(password=kept, link_serial=User.link_serial + 1).where(User.id == user.id).execute()
+        User.update(password=password_hash, link_serial=User.link_serial + 1).where(User.id == user.id).execute()
         sessions.revoke_all_sessions(user, now, but=keep)
         audit.log_action(user, "password.changed", user.id, kind="user")
 
 
 def change_account(user: User, *, now: datetime, **fields: str | None) -> None:
-    """Change name, email, language or signature of an account. Raises DomainError.
+    """Change name, email, language or signature. Raises DomainError.
 
-    A new address makes the links in older letters dead and moves the practice list to it.
+    A new address expires all e-mailed links and moves the practice list to it.
     """
     new: dict[str, object] = dict(fields)
     if "name" in fields:
@@ -147,30 +147,26 @@ def change_account(user: User, *, now: datetime, **fields: str | None) -> None:
 
 
 def ensure_practice_list(user: User, now: datetime) -> MailingList | None:
-    """Return the list of only this user, to try everything out; None without an e-mail address. Safe to repeat."""
+    """Return the practice list, which reaches only this user; None without an e-mail address. Idempotent."""
     if not user.email:
         return None
     with db.atomic():
         name = i18n.say(user.language, N_("Practice (reaches only you)"))
-        mine, _ = MailingList.get_or_create(
-            practice_of=user, defaults={"name": name, "address": f"practice-{user.id}", "created_at": now}
-        )
+        fields = {"name": name, "address": f"practice-{user.id}", "created_at": now}
+        practice_list, _ = MailingList.get_or_create(practice_of=user, defaults=fields)
         person = _person_for_user(user, now)
-        Membership.delete().where(Membership.list == mine, Membership.person != person).execute()
-        Membership.get_or_create(person=person, list=mine, defaults={"joined_at": now})
-    return mine
+        Membership.delete().where(Membership.list == practice_list, Membership.person != person).execute()
+        Membership.get_or_create(person=person, list=practice_list, defaults={"joined_at": now})
+    return practice_list
 
 
 def _person_for_user(user: User, now: datetime) -> Person:
-    """Return the reader with the user's address; a new one if no family has it."""
-    found, _ = Person.get_or_create(
-        address_key=user.email_key,
-        defaults={
-            "name": user.name,
-            "address": user.email,
-            "violates_rfc": address.violates_rfc(user.email or ""),
-            "language": user.language,
-            "created_at": now,
-        },
-    )
-    return found
+    """Return the person with the user's address; add one if no family has it."""
+    fields = {
+        "name": user.name,
+        "address": user.email,
+        "violates_rfc": address.violates_rfc(user.email or ""),
+        "language": user.language,
+        "created_at": now,
+    }
+    return Person.get_or_create(address_key=user.email_key, defaults=fields)[0]

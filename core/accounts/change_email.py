@@ -1,6 +1,6 @@
-"""An organizer's new e-mail address: it counts once its letter was answered by a press, and the old one is told.
+"""Changing a user's e-mail address: confirmed by a link sent to the new one, reported to the old one (T-11).
 
-Links for a new password go to this address, so a misprint would hand the account to a stranger (T-11).
+Links for a new password go to this address, so a misprint would hand the account to a stranger.
 """
 
 from datetime import datetime
@@ -19,9 +19,9 @@ LINK_PURPOSE = "email"
 
 
 def request_email_change(user: User, typed: str | None, now: datetime) -> bool:
-    """Send the letter with the link to a new address; True if it has to be confirmed. Raises DomainError.
+    """Send the confirmation link to a new address. Raises DomainError.
 
-    No address at all, or the present one written otherwise, counts at once.
+    Return False if the change took effect at once: no address, or the present one in another spelling.
     """
     wanted = accounts.clean_email(typed)
     if wanted is None or address.comparison_key(wanted) == user.email_key:
@@ -36,28 +36,29 @@ def request_email_change(user: User, typed: str | None, now: datetime) -> bool:
 
 
 def resend_email_change(user: User, now: datetime) -> None:
-    """Send the letter to the wanted address; older links still work."""
+    """Send the confirmation link once more; older links still work."""
     assert user.pending_email  # noqa: S101
     url = login_links.link_url(user, LINK_PURPOSE, now)
     notify(LINK_PURPOSE, user.pending_email, now, language=user.language, name=user.name, url=url)
 
 
 def cancel_email_change(user: User) -> None:
-    """Forget a new address that was not confirmed; its link is dead."""
+    """Drop the unconfirmed address and expire its link."""
     User.update(pending_email=None, link_serial=User.link_serial + 1).where(User.id == user.id).execute()
 
 
-def confirm_email_change(mark: str, now: datetime) -> User:
-    """Take the new address over by the link of its letter, once. Raises InvalidLink, DomainError."""
-    user = login_links.redeem_token(mark, LINK_PURPOSE, now)
+def confirm_email_change(token: str, now: datetime) -> User:
+    """Set the new address by the link sent there, once. Raises InvalidLink, DomainError."""
+    user = login_links.redeem_token(token, LINK_PURPOSE, now)
     if not user.pending_email:
-        raise login_links.InvalidLink(login_links.InvalidLink.message)
+        raise login_links.InvalidLink
     _replace_email(user, user.pending_email, now)
-    return User.get_by_id(user.id)
+    user = User.get_by_id(user.id)
+    return user
 
 
 def _replace_email(user: User, new: str | None, now: datetime) -> None:
-    """Change the address and write to the old one, without naming the new one."""
+    """Change the address and notify the old one, without naming the new one."""
     old = user.email
     accounts.change_account(user, now=now, email=new, pending_email=None)
     if old and (new is None or address.comparison_key(old) != address.comparison_key(new)):

@@ -1,8 +1,6 @@
-"""The person in charge of a member (担任): one user for each place in a list (D-03, D-15 to D-18).
+"""Class teachers (担任): the user in charge of a membership (D-03, D-15 to D-18).
 
-A notice may go out in the names of those in charge; who has nobody in charge keeps the normal sender. The place in a
-list of the notice counts first. A notice to the whole school finds the class teacher through the child's other places,
-and so does one by somebody who may write to these lists; nobody else signs with a foreign list's teacher (T-33).
+A notice may go out in the names of the class teachers (`core.notices.sender_names`).
 """
 
 from collections.abc import Iterable
@@ -22,7 +20,7 @@ NO_CLASS = ("", "")
 
 @dataclass(slots=True)
 class ClassTeachers:
-    """One class of a list: how many places it has, and who is in charge of how many of them (0: nobody)."""
+    """One class of a list. places: its memberships; held: {user id, 0 for none: memberships}."""
 
     grade: str
     class_name: str
@@ -31,34 +29,33 @@ class ClassTeachers:
 
     @property
     def user(self) -> int | None:
-        """Return who is in charge of all of them, 0 for nobody, None where they differ."""
+        """The user in charge of all memberships; 0: none; None: they differ."""
         return next(iter(self.held)) if len(self.held) == 1 else None
 
     @property
     def teacher(self) -> int:
-        """Return who is in charge of more than half of the class: one family may have somebody else; 0 for nobody."""
+        """The user in charge of more than half of the class, since one family may have another; 0: none."""
         return next((user for user, places in self.held.items() if user and 2 * places > self.places), 0)
 
 
-def teacher_candidates(mailing_list: MailingList) -> ModelSelect:
-    """Return the users who may be put in charge in a list: any role there or in the whole organization, today."""
+def teacher_candidates(mailing_list: MailingList) -> "ModelSelect[User]":
+    """Return the users who may be class teachers in a list: those with a role there or in all lists today."""
     roles = active_roles(clock.today()).where(Role.list_id.in_([0, mailing_list.id]))
     return User.select().where(User.id.in_(roles.select(Role.user))).order_by(User.name)
 
 
 def candidates_by_name(mailing_list: MailingList) -> dict[str, User]:
-    """Return the candidates by the form in which names are compared, with and without 「先生」 at the end."""
-    found = {name_key(user.name): user for user in teacher_candidates(mailing_list)}
-    return {**{name.removesuffix("先生"): user for name, user in found.items()}, **found}
+    """Return the candidates by `teacher_name_key`, and by the key with 「先生」 if their user name ends so."""
+    users = {name_key(user.name): user for user in teacher_candidates(mailing_list)}
+    return {**{name.removesuffix("先生"): user for name, user in users.items()}, **users}
 
 
 def teacher_name_key(typed: str) -> str:
-    """Return a typed name of a teacher in the form in which `named` finds it."""
     return name_key(typed).removesuffix("先生")
 
 
 def teachers_of_classes(mailing_list: MailingList) -> list[ClassTeachers]:
-    """Return the classes of a list with who is in charge; places without a child last."""
+    """Return the classes of a list with their teachers; memberships without a child last."""
     number = fn.COALESCE(Membership.in_charge, 0)
     rows = (
         Membership.select(Child.grade, Child.class_name, number, fn.COUNT(Membership.id))
@@ -67,18 +64,19 @@ def teachers_of_classes(mailing_list: MailingList) -> list[ClassTeachers]:
         .group_by(Child.grade, Child.class_name, number)
         .tuples()
     )
-    found: dict[tuple[str, str], ClassTeachers] = {}
+    classes: dict[tuple[str, str], ClassTeachers] = {}
     for grade, class_name, user, places in rows:
-        room = found.setdefault((grade or "", class_name or ""), ClassTeachers(grade or "", class_name or ""))
-        room.places += places
-        room.held[user] = places
-    return sorted(found.values(), key=lambda one: (not one.grade, one.grade.zfill(3), one.class_name.zfill(3)))
+        key = (grade or "", class_name or "")
+        school_class = classes.setdefault(key, ClassTeachers(*key))
+        school_class.places += places
+        school_class.held[user] = places
+    return sorted(classes.values(), key=lambda one: (not one.grade, one.grade.zfill(3), one.class_name.zfill(3)))
 
 
 def assign_classes(mailing_list: MailingList, wanted: dict[tuple[str, str], int], by: User | None) -> int:
-    """Put users in charge of whole classes: {(grade, class): number of the user, 0 for nobody}; return the places.
+    """Set the teachers of whole classes: {(grade, class): user id, 0 for none}; return the memberships changed.
 
-    Numbers that are no candidate's change nothing.
+    Ignores users who are not candidates.
     """
     allowed = {0, *(user.id for user in teacher_candidates(mailing_list))}
     changed = 0
@@ -92,41 +90,41 @@ def assign_classes(mailing_list: MailingList, wanted: dict[tuple[str, str], int]
 
 
 def _assign_class(mailing_list: MailingList, grade: str, class_name: str, user: int) -> int:
-    """Change the places of one class that have somebody else; return how many."""
+    """Set the teacher of the memberships of a class that have another; return how many."""
     if (grade, class_name) == NO_CLASS:
-        bare = Child.select(Child.id).where(Child.grade == "", Child.class_name == "")
-        here = Membership.child.is_null() | Membership.child.in_(bare)
+        children = Child.select(Child.id).where(Child.grade == "", Child.class_name == "")
+        in_class = Membership.child.is_null() | Membership.child.in_(children)
     else:
-        here = Membership.child.in_(Child.select(Child.id).where(Child.grade == grade, Child.class_name == class_name))
-    others = fn.COALESCE(Membership.in_charge, 0) != user
-    return (
-        Membership.update(in_charge=user or None)
-        .where(Membership.list == mailing_list, Membership.is_member, here, others)
-        .execute()
-    )
+        children = Child.select(Child.id).where(Child.grade == grade, Child.class_name == class_name)
+        in_class = Membership.child.in_(children)
+    other = fn.COALESCE(Membership.in_charge, 0) != user
+    rows = (Membership.list == mailing_list) & Membership.is_member & in_class & other
+    return int(Membership.update(in_charge=user or None).where(rows).execute())
 
 
 def teacher_by_class(mailing_list: MailingList) -> dict[tuple[str, str], int]:
-    """Return who is in charge of each class of a list: {(grade, class): number of the user}."""
-    named_ = (room for room in teachers_of_classes(mailing_list) if (room.grade, room.class_name) != NO_CLASS)
-    return {(room.grade, room.class_name): room.teacher for room in named_ if room.teacher}
+    """Return {(grade, class): user id} for the classes of a list that have a teacher."""
+    classes = {(one.grade, one.class_name): one.teacher for one in teachers_of_classes(mailing_list)}
+    return {key: teacher for key, teacher in classes.items() if teacher and key != NO_CLASS}
 
 
 def assign_new_members(mailing_list: MailingList, people: Iterable[int]) -> None:
-    """Give who is new in a list the teacher of the child's class, where nobody is in charge yet (D-03). Repeatable."""
-    here = (Membership.list == mailing_list) & Membership.person.in_(list(people)) & Membership.is_member
-    new = list(Membership.select(Membership, Child).join(Child).where(here, Membership.in_charge.is_null()))
-    known = teacher_by_class(mailing_list) if new else {}
-    for row in new:
-        if user := known.get((row.child.grade, row.child.class_name)):
-            Membership.update(in_charge=user).where(Membership.id == row.id, Membership.in_charge.is_null()).execute()
+    """Set the teacher of the child's class for members of a list without a teacher (D-03). Idempotent."""
+    members = (Membership.list == mailing_list) & Membership.person.in_(list(people)) & Membership.is_member
+    without = Membership.in_charge.is_null()
+    new = list(Membership.select(Membership, Child).join(Child).where(members, without))
+    teachers = teacher_by_class(mailing_list) if new else {}
+    for membership in new:
+        child = membership.child
+        if child and (teacher := teachers.get((child.grade, child.class_name))):
+            Membership.update(in_charge=teacher).where(Membership.id == membership.id, without).execute()
 
 
 def assign_membership(membership: Membership, user: int, by: User | None) -> None:
-    """Put a user (0: nobody) in charge of one place; a number that is no candidate's changes nothing."""
+    """Set the teacher of one membership (0: none). Ignores users who are not candidates."""
     if user == (membership.in_charge_id or 0):
         return
-    if user and user not in {one.id for one in teacher_candidates(membership.list)}:
+    if user and user not in {candidate.id for candidate in teacher_candidates(membership.list)}:
         return
     with db.atomic():
         Membership.update(in_charge=user or None).where(Membership.id == membership.id).execute()
@@ -134,5 +132,4 @@ def assign_membership(membership: Membership, user: int, by: User | None) -> Non
 
 
 def has_any_teacher() -> bool:
-    """Say whether anybody is in charge of anybody."""
     return Membership.select().where(Membership.in_charge.is_null(False)).exists()

@@ -1,4 +1,4 @@
-"""Inviting a colleague: the account, the role and the letter with the link, all or nothing."""
+"""Inviting a user: account, role and e-mail in one transaction."""
 
 from datetime import date, datetime
 
@@ -13,7 +13,7 @@ from models import User
 def invite_user(
     name: str, email: str, *, language: str, kind: str, list_id: int, until: date | None, by: User, now: datetime
 ) -> User:
-    """Add the account with its role and send the invitation. Raises DomainError, roles.InvalidRole."""
+    """Add the account with its role and send the invitation. Raises DomainError."""
     if accounts.clean_email(email) is None:
         raise DomainError(N_("Please enter an e-mail address: the invitation is sent there."), "email")
     with db.atomic():
@@ -25,28 +25,27 @@ def invite_user(
 
 
 def is_invitation_pending(user: User) -> bool:
-    """Say whether the invitation was not taken up yet."""
     return user.password is None and user.seen_at is None and user.disabled_at is None
 
 
 def resend_invitation(user: User, *, by: User, now: datetime) -> bool:
-    """Send the invitation once more, with a new link; False if it was taken up meanwhile."""
+    """Send the invitation with a new link; False if it was accepted meanwhile."""
     if not is_invitation_pending(user) or not user.email:
         return False
     login_links.send_link(user, "invitation", now, by=by.name)
     return True
 
 
-def set_password_by_link(text: str, purpose: str, password: str, now: datetime) -> User:
-    """Take up an invitation or replace a forgotten password: the link is used, every other session ends.
+def set_password_by_link(token: str, purpose: str, password: str, now: datetime) -> User:
+    """Accept an invitation or replace a forgotten password. All sessions end.
 
     Raises InvalidLink, or DomainError (the link then still works).
     """
-    holder = login_links.user_by_token(text, purpose, now)
-    accounts.check_password(password, holder.name, holder.email)
-    kept = passwords.hash_password(password)
+    user = login_links.user_by_token(token, purpose, now)
+    accounts.check_password(password, user.name, user.email)
+    password_hash = passwords.hash_password(password)
     with db.atomic():
-        user = login_links.redeem_token(text, purpose, now)
-        accounts.store_password_hash(user, kept, now)
+        user = login_links.redeem_token(token, purpose, now)
+        accounts.store_password_hash(user, password_hash, now)
         accounts.ensure_practice_list(user, now)
     return user

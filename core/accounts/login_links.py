@@ -1,18 +1,20 @@
-"""Links that letters carry to organizers: log in, a new password, an invitation. Signed, short-lived, used once.
+"""E-mailed links for users: login, new password, invitation, new address. Signed, short-lived, used once.
 
-The link names the user's `link_serial`, which grows with every use and every new password: one use kills them all.
-Mail scanners open links, so nothing happens before a button on the page is pressed (design, law 3).
+The link contains the user's `link_serial`. Each use and each new password increment it, which expires all older links.
+Mail scanners open links, so a link acts only when its page's button is pressed (design, law 3).
 """
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from itsdangerous import BadSignature, URLSafeSerializer
 
-import config as ground
+from config import current_config
 from core import audit, rate_limits
 from core.accounts import accounts
 from core.accounts.logins import NETWORK_WINDOW_S, TooManyAttempts
+from core.errors import DomainError
+from core.notifications.kinds import KINDS
 from core.notifications.notify import notify
 from core.settings import load_settings
 from database import millis
@@ -23,54 +25,40 @@ PER_ACCOUNT = 3
 PER_NETWORK = 10
 
 
-@dataclass(frozen=True, slots=True)
-class LinkPurpose:
-    """How long a link of this kind works, and the path of its page."""
-
-    good_for: timedelta
-    path: str
+PATHS = {"login": "/login/letter/", "password": "/password/", "invitation": "/invitation/", "email": "/account/email/"}
+"""Page of each purpose. The kind of letter of the same name says how long the link works."""
 
 
-PURPOSES = {
-    "login": LinkPurpose(timedelta(minutes=15), "/login/letter/"),
-    "password": LinkPurpose(timedelta(hours=1), "/password/"),
-    "invitation": LinkPurpose(timedelta(hours=72), "/invitation/"),
-    "email": LinkPurpose(timedelta(hours=72), "/account/email/"),
-}
-
-
-class InvalidLink(Exception):
-    """The link was used, is too old, or was never ours."""
+class InvalidLink(DomainError):
+    """The link was used, has expired, or was never issued."""
 
     message = N_("This link does not work any more. Each link works once and for a limited time.")
 
 
 def sign_link_token(user: User, purpose: str, now: datetime) -> str:
-    """Return the signed text of a link for one user and one purpose."""
-    ends = now + PURPOSES[purpose].good_for
-    return _signer(purpose).dumps([user.id, user.link_serial, millis(ends)])
+    expires_at = now + KINDS[purpose].expires_after
+    return _signer(purpose).dumps([user.id, user.link_serial, millis(expires_at)])
 
 
 def link_url(user: User, purpose: str, now: datetime) -> str:
-    """Return the whole address of the link's page."""
-    return f"{load_settings().base_url}{PURPOSES[purpose].path}{sign_link_token(user, purpose, now)}"
+    return f"{load_settings().base_url}{PATHS[purpose]}{sign_link_token(user, purpose, now)}"
 
 
-def user_by_token(text: str, purpose: str, now: datetime) -> User:
-    """Return whose link this is, changing nothing. Raises InvalidLink."""
+def user_by_token(token: str, purpose: str, now: datetime) -> User:
+    """Return the user of a link without using it up. Raises InvalidLink."""
     try:
-        number, serial, ends = _signer(purpose).loads(text)
-    except (BadSignature, ValueError, TypeError) as wrong:
-        raise InvalidLink(InvalidLink.message) from wrong
-    user = User.get_or_none(User.id == number, User.link_serial == serial, User.disabled_at.is_null())
-    if user is None or ends <= millis(now):
-        raise InvalidLink(InvalidLink.message)
+        user_id, serial, expires_at = _signer(purpose).loads(token)
+    except (BadSignature, ValueError, TypeError) as error:
+        raise InvalidLink from error
+    user: User | None = User.get_or_none(User.id == user_id, User.link_serial == serial, User.disabled_at.is_null())
+    if user is None or expires_at <= millis(now):
+        raise InvalidLink
     return user
 
 
-def redeem_token(text: str, purpose: str, now: datetime) -> User:
-    """Return whose link this is and make it dead, exactly once even when pressed twice. Raises InvalidLink."""
-    user = user_by_token(text, purpose, now)
+def redeem_token(token: str, purpose: str, now: datetime) -> User:
+    """Return the user of a link and use it up; of two simultaneous calls, one succeeds. Raises InvalidLink."""
+    user = user_by_token(token, purpose, now)
     serial = user.link_serial
     changed = (
         User.update(link_serial=serial + 1)
@@ -78,22 +66,23 @@ def redeem_token(text: str, purpose: str, now: datetime) -> User:
         .execute()
     )
     if not changed:
-        raise InvalidLink(InvalidLink.message)
+        raise InvalidLink
     audit.log_action(user, f"{purpose}.used", user.id, kind="user")
-    return User.get_by_id(user.id)
+    user = User.get_by_id(user.id)
+    return user
 
 
 def _signer(purpose: str) -> URLSafeSerializer:
-    return URLSafeSerializer(ground.current_config().key("secret"), salt=f"kairan.{purpose}")
+    return URLSafeSerializer(current_config().key("secret"), salt=f"kairan.{purpose}")
 
 
 # ── letters ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def request_link(purpose: str, typed: str, address: str | None, now: datetime) -> None:
-    """Send a link to the account named by user name or e-mail, if there is one; nobody learns whether.
+    """Send a link to the account with this name or e-mail address, if there is one. The answer does not tell.
 
-    `address` is the remote one. Raises TooMany when its network asked too often, known names or not.
+    `address`: the remote one. Raises TooManyAttempts after too many requests from its network, with or without success.
     """
     network = f"{purpose}:{rate_limits.client_network(address)}"
     if rate_limits.record_hit(network, now, NETWORK_WINDOW_S) > PER_NETWORK:
@@ -101,11 +90,11 @@ def request_link(purpose: str, typed: str, address: str | None, now: datetime) -
     user = accounts.find_user(typed)
     if user is None or not user.email or not user.is_active:
         return
-    if rate_limits.record_hit(f"{purpose}:{user.id}", now, PURPOSES[purpose].good_for.total_seconds()) <= PER_ACCOUNT:
+    if rate_limits.record_hit(f"{purpose}:{user.id}", now, KINDS[purpose].expires_after.total_seconds()) <= PER_ACCOUNT:
         send_link(user, purpose, now)
 
 
-def send_link(user: User, purpose: str, now: datetime, **values: str) -> None:
-    """Put the letter with the link in the queue. The user must have an e-mail address."""
+def send_link(user: User, purpose: str, now: datetime, **values: Any) -> None:
+    """Send the e-mail with the link. The user must have an e-mail address."""
     notify(purpose, user, now, to_name="", name=user.name, url=link_url(user, purpose, now), **values)
     audit.log_action(None, f"{purpose}.sent", user.id, kind="user")

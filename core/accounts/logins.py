@@ -1,8 +1,8 @@
-"""Logging in with a password, and the waiting that guessing costs (T-11, E-05, docs: defences, "Login guessing").
+"""Password login and its throttling (T-11, E-05).
 
-Wrong tries count per account and network, so that a guesser elsewhere keeps nobody out of the own account; a device
-on which the user logged in before counts for itself. Unknown names, wrong passwords and disabled accounts get the
-same answer after the same work.
+Failures count per account and network, so that an attacker elsewhere does not lock the user out. A device on which the
+user logged in before has its own count. Unknown names, wrong passwords and disabled accounts get the same answer after
+the same work.
 """
 
 import secrets
@@ -11,9 +11,10 @@ from datetime import datetime, timedelta
 
 from itsdangerous import BadSignature, URLSafeSerializer
 
-import config as ground
+from config import current_config
 from core import audit, rate_limits
 from core.accounts import accounts, passwords, sessions
+from core.errors import DomainError
 from i18n import N_
 from models import User
 
@@ -21,89 +22,91 @@ PER_NETWORK = 20
 NETWORK_WINDOW_S = 600
 
 
-class WrongCredentials(Exception):
-    """User name and password do not belong together, or the account is disabled: nobody is told which."""
+class WrongCredentials(DomainError):
+    """The user name or the password is wrong, or the account is disabled; the answer does not say which."""
 
     message = N_("The user name or the password is not right.")
 
 
-class TooManyAttempts(Exception):
-    """There were too many wrong tries from here; `wait` says how long to rest."""
+class TooManyAttempts(DomainError):
+    """Too many failures from this account, device or network; `wait`: until the next try."""
 
     message = N_("There were too many wrong tries. Please wait %(minutes)s min and try again.")
 
     def __init__(self, wait: timedelta) -> None:
-        super().__init__(self.message)
+        super().__init__(minutes=max(1, -(-int(wait.total_seconds()) // 60)))
         self.wait = wait
-
-    @property
-    def values(self) -> dict[str, object]:
-        return {"minutes": max(1, -(-int(self.wait.total_seconds()) // 60))}
 
 
 @dataclass(frozen=True, slots=True)
 class LoginClient:
-    """Who knocks: the remote address, the device mark of an earlier login (or None), the name of the browser."""
+    """The client of a login: remote address, device token of an earlier login, user agent."""
 
     address: str | None
-    mark: str | None = None
+    device_token: str | None = None
     agent: str = ""
 
 
-def log_in(name: str, password: str, visitor: LoginClient, *, now: datetime, remember: bool = False) -> User:
-    """Check name (or e-mail) and password and open a session. Raises WrongLogin or TooMany, the same for all."""
+def log_in(name: str, password: str, client: LoginClient, *, now: datetime, remember: bool = False) -> User:
+    """Check name (or e-mail) and password and start a session. Raises WrongCredentials, TooManyAttempts."""
     user = accounts.find_user(name)
-    door, network = _attempt_key(user, name, visitor), _network_key(user, visitor)
-    _check_throttle(door, network, now)
-    # Counted before it is checked, so that tries at the same moment cannot all be free.
-    tries = rate_limits.record_failure(door, now)
-    if not passwords.verify_password(user.password if user else None, password) or user is None or not user.is_active:
-        _record_failure(user, tries, network, now)
-        raise WrongCredentials(WrongCredentials.message)
-    rate_limits.reset_count(door)
+    return sessions.start_session(
+        _verify(user, name, password, client, now), now=now, remember=remember, device=client.agent
+    )
+
+
+def confirm_password(user: User, password: str, client: LoginClient, *, now: datetime) -> None:
+    """Check the password of a logged-in user, before a change of e-mail or password. Raises as `log_in` does."""
+    _verify(user, user.name, password, client, now)
+
+
+def _verify(user: User | None, typed: str, password: str, client: LoginClient, now: datetime) -> User:
+    account, network = _account_key(user, typed, client), _network_key(user, client)
+    _check_throttle(account, network, now)
+    # Counted before the check, so that simultaneous tries are not free.
+    failures = rate_limits.record_failure(account, now)
+    valid = passwords.verify_password(user.password if user else None, password)
+    if not valid or user is None or not user.is_active:
+        _record_failure(user, failures, network, now)
+        raise WrongCredentials
+    rate_limits.reset_count(account)
     _rehash_if_outdated(user, password)
-    return sessions.start_session(user, now=now, remember=remember, device=visitor.agent)
+    return user
 
 
-def confirm_password(user: User, password: str, visitor: LoginClient, *, now: datetime) -> None:
-    """Check the password of somebody who is logged in, before e-mail or password change. Raises as `log_in` does."""
-    door, network = _attempt_key(user, user.name, visitor), _network_key(user, visitor)
-    _check_throttle(door, network, now)
-    tries = rate_limits.record_failure(door, now)
-    if not passwords.verify_password(user.password, password):
-        _record_failure(user, tries, network, now)
-        raise WrongCredentials(WrongCredentials.message)
-    rate_limits.reset_count(door)
+def _account_key(user: User | None, typed: str, client: LoginClient) -> str:
+    """Return the limit key of the account on this device, else in this network."""
+    account = str(user.id) if user else f"?{accounts.name_key(typed)}"
+    device = device_by_token(client.device_token, user)
+    return (
+        f"login:{account}:device:{device}"
+        if device
+        else f"login:{account}:{rate_limits.client_network(client.address)}"
+    )
 
 
-def _attempt_key(user: User | None, typed: str, visitor: LoginClient) -> str:
-    """Name what wrong tries are counted on: the account from this device, else from this network."""
-    who = str(user.id) if user else f"?{accounts.name_key(typed)}"
-    device = device_by_token(visitor.mark, user)
-    return f"login:{who}:device:{device}" if device else f"login:{who}:{rate_limits.client_network(visitor.address)}"
+def _network_key(user: User | None, client: LoginClient) -> str | None:
+    """Return the limit key of the network; None for a known device."""
+    known = device_by_token(client.device_token, user)
+    return None if known else f"login:{rate_limits.client_network(client.address)}"
 
 
-def _network_key(user: User | None, visitor: LoginClient) -> str | None:
-    """Name the network to count on; None for a device that is known."""
-    return None if device_by_token(visitor.mark, user) else f"login:{rate_limits.client_network(visitor.address)}"
-
-
-def _check_throttle(door: str, network: str | None, now: datetime) -> None:
-    if rest := rate_limits.retry_after(door, now):
-        raise TooManyAttempts(rest)
+def _check_throttle(account: str, network: str | None, now: datetime) -> None:
+    if wait := rate_limits.retry_after(account, now):
+        raise TooManyAttempts(wait)
     if network and rate_limits.hit_count(network, now) >= PER_NETWORK:
         raise TooManyAttempts(timedelta(seconds=NETWORK_WINDOW_S))
 
 
-def _record_failure(user: User | None, tries: int, network: str | None, now: datetime) -> None:
+def _record_failure(user: User | None, failures: int, network: str | None, now: datetime) -> None:
     if network:
         rate_limits.record_hit(network, now, NETWORK_WINDOW_S)
-    if tries == rate_limits.FREE_FAILURES:
-        audit.log_action(user, "login.refused", user.id if user else None, detail={"tries": tries})
+    if failures == rate_limits.FREE_FAILURES:
+        audit.log_action(user, "login.refused", user.id if user else None, detail={"tries": failures})
 
 
 def _rehash_if_outdated(user: User, password: str) -> None:
-    """Make the hash anew if it is from times with other parameters."""
+    """Hash the password again if its hash was made with other parameters."""
     if user.password and passwords.needs_rehash(user.password):
         User.update(password=passwords.hash_password(password)).where(
             User.id == user.id, User.password == user.password
@@ -114,20 +117,20 @@ def _rehash_if_outdated(user: User, password: str) -> None:
 
 
 def sign_device_token(user: User) -> str:
-    """Return a signed mark for a cookie: this user has logged in on this device."""
+    """Return a signed cookie value: this user has logged in on this device."""
     return _signer().dumps([user.id, secrets.token_hex(8)])
 
 
-def device_by_token(mark: str | None, user: User | None) -> str | None:
-    """Return the device in a mark if it is genuine and this user's; else None."""
-    if not mark or user is None:
+def device_by_token(token: str | None, user: User | None) -> str | None:
+    """Return the device id in a token if it is genuine and this user's; else None."""
+    if not token or user is None:
         return None
     try:
-        number, device = _signer().loads(mark)
+        user_id, device = _signer().loads(token)
     except (BadSignature, ValueError, TypeError):
         return None
-    return device if number == user.id else None
+    return str(device) if user_id == user.id else None
 
 
 def _signer() -> URLSafeSerializer:
-    return URLSafeSerializer(ground.current_config().key("secret"), salt="kairan.device")
+    return URLSafeSerializer(current_config().key("secret"), salt="kairan.device")

@@ -1,22 +1,24 @@
-"""Passwords of organizers: their hash, and the one rule they must keep.
+"""Password hashing and the password rule.
 
-argon2id with 19 MiB, two passes, one lane: the smaller profile of the OWASP password storage sheet, so that eight
-threads do not fill a small server. The rule is length and not being common (NIST SP 800-63B 5.1.1.2), nothing else.
+argon2id with 19 MiB, two passes, one lane: the smaller profile of the OWASP password storage cheat sheet, so that
+eight threads fit into a small server. The rule: length, and not common (NIST SP 800-63B 5.1.1.2).
 """
 
 import re
 import unicodedata
 from functools import cache
+from typing import Any
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from core.errors import DomainError
 from i18n import N_
 
-ARGON2_PARAMETERS = {"time_cost": 2, "memory_cost": 19456, "parallelism": 1}
+ARGON2_PARAMETERS: dict[str, Any] = {"time_cost": 2, "memory_cost": 19456, "parallelism": 1}
 MIN_LENGTH = 12
 MAX_LENGTH = 200
-"""Characters; a longer one would only make the server work."""
+"""Characters; a limit on the work of hashing."""
 
 hasher = PasswordHasher(**ARGON2_PARAMETERS)
 
@@ -82,27 +84,21 @@ _KEYBOARD_ROWS = (
 )
 
 
-class WeakPassword(ValueError):
-    """This password is too easy to guess; `message` says why, for `say`."""
-
-    def __init__(self, message: str, **values: object) -> None:
-        super().__init__(message)
-        self.message, self.values = message, values
-
-
 def check_password_strength(password: str, *own: str) -> None:
-    """Raise WeakPassword unless the password keeps the rule. `own`: names and addresses that must not be the core."""
+    """Raise DomainError unless the password keeps the rule. `own`: names that must not make up most of it."""
     if len(password) < MIN_LENGTH:
-        raise WeakPassword(
-            N_("Please use at least %(n)s characters. A few long words in a row are good."), n=MIN_LENGTH
+        raise DomainError(
+            N_("Please use at least %(n)s characters. A few long words in a row are good."), "password", n=MIN_LENGTH
         )
     if len(password) > MAX_LENGTH:
-        raise WeakPassword(N_("This password is too long. %(n)s characters are enough."), n=MAX_LENGTH)
+        raise DomainError(N_("This password is too long. %(n)s characters are enough."), "password", n=MAX_LENGTH)
     plain = _casefolded(password)
     if _is_repetitive(plain) or _is_common(plain):
-        raise WeakPassword(N_("This password is one of the first that anybody would try. Please choose another."))
+        raise DomainError(
+            N_("This password is one of the first that anybody would try. Please choose another."), "password"
+        )
     if len(_without(plain, own)) < 6:
-        raise WeakPassword(N_("This password is little more than a name. Please choose another."))
+        raise DomainError(N_("This password is little more than a name. Please choose another."), "password")
 
 
 def _casefolded(text: str) -> str:
@@ -110,12 +106,12 @@ def _casefolded(text: str) -> str:
 
 
 def _is_repetitive(plain: str) -> bool:
-    """Say whether few different characters, or one short piece, make up the whole: 「aaaa…」, 「abcabc…」."""
+    """Say whether the password has few different characters or repeats a short piece: 「aaaa…」, 「abcabc…」."""
     return len(set(plain)) < 5 or re.fullmatch(r"(.{1,6}?)\1+(.{0,5})", plain) is not None
 
 
 def _is_common(plain: str) -> bool:
-    """Say whether little is left once the commonest words and rows of keys are taken out."""
+    """Say whether little is left after removing the commonest words and keyboard rows."""
     rest = _without(re.sub(r"[\W_]", "", plain), _COMMON)
     for row in _KEYBOARD_ROWS:
         for direction in (row, row[::-1]):
@@ -131,14 +127,13 @@ def _without(plain: str, words: tuple[str, ...]) -> str:
 
 
 def hash_password(password: str) -> str:
-    """Return the argon2id hash to keep."""
     return hasher.hash(password)
 
 
-def verify_password(kept: str | None, password: str) -> bool:
-    """Say whether the password belongs to the kept hash; takes the same time when there is none."""
+def verify_password(password_hash: str | None, password: str) -> bool:
+    """Compare a password with its hash, in the same time when there is no hash."""
     try:
-        return hasher.verify(kept or _dummy_hash(hasher), password[: MAX_LENGTH + 1]) and kept is not None
+        return hasher.verify(password_hash or _dummy_hash(hasher), password[: MAX_LENGTH + 1]) and bool(password_hash)
     except (VerificationError, InvalidHashError):
         return False
 
@@ -148,6 +143,6 @@ def _dummy_hash(maker: PasswordHasher) -> str:
     return maker.hash("nobody has this password")
 
 
-def needs_rehash(kept: str) -> bool:
-    """Say whether a hash was made with other parameters than today's."""
-    return hasher.check_needs_rehash(kept)
+def needs_rehash(password_hash: str) -> bool:
+    """Say whether a hash was made with other parameters than ours."""
+    return hasher.check_needs_rehash(password_hash)

@@ -1,7 +1,7 @@
-"""Roles end by date: who holds one, and the administrators, are told fourteen days before (T-38, field.md 5.3 no. 11).
+"""E-mails about roles that end: to the user and the administrators, fourteen days before (T-38, field.md 5.3 no. 11).
 
-No list loses its last manager silently: giving the last one an end is refused by `core.accounts.roles`; where it
-comes to that all the same (an account was closed meanwhile), the letter names the list.
+`core.accounts.roles` refuses an end date for a list's last manager. If a list loses its other managers later, the
+e-mail names the list.
 """
 
 from dataclasses import dataclass
@@ -25,19 +25,19 @@ WHOLE_ORGANIZATION = N_("The whole organization")
 
 @dataclass(frozen=True, slots=True)
 class ExpiringRole:
-    """A role that ends soon; `alone`: nobody would manage the list after it."""
+    """A role that ends soon. `alone`: the list then has no manager."""
 
     role: Role
+    until: date
     user: User
     place: str
     alone: bool
 
     def line(self, language: str) -> str:
-        """Return the role in one line of a letter."""
         place = self.place or i18n.say(language, WHOLE_ORGANIZATION)
         values = {"name": self.user.name, "place": place, "role": i18n.say(language, roles.ROLE_LABELS[self.role.kind])}
-        said = i18n.say(language, _ROLE_LINE, day=i18n.format_day(language, self.role.until), **values)
-        return f"{said}\n  {i18n.say(language, _LAST_MANAGER_LINE)}" if self.alone else said
+        line = i18n.say(language, _ROLE_LINE, day=i18n.format_day(language, self.until), **values)
+        return f"{line}\n  {i18n.say(language, _LAST_MANAGER_LINE)}" if self.alone else line
 
 
 _ROLE_LINE = N_("%(name)s: %(role)s (%(place)s), until %(day)s")
@@ -47,41 +47,45 @@ _LAST_MANAGER_LINE = N_("Nobody would manage this list after that. Please name s
 def expiring_roles(today: date) -> list[ExpiringRole]:
     """Return the roles that end within fourteen days, the nearest first."""
     rows = active_roles(today).where(Role.until.is_null(False), Role.until <= today + WARN_BEFORE)
-    found = list(rows.select(Role, User).order_by(Role.until, User.name, Role.id))
-    names = {one.id: one.name for one in MailingList.select().where(MailingList.id.in_([r.list_id for r in found]))}
-    return [ExpiringRole(one, one.user, names.get(one.list_id, ""), _is_last_manager(one)) for one in found]
+    ending: list[Role] = list(rows.select(Role, User).order_by(Role.until, User.name, Role.id))
+    lists = MailingList.select().where(MailingList.id.in_([role.list_id for role in ending]))
+    names = {mailing_list.id: mailing_list.name for mailing_list in lists}
+    return [
+        ExpiringRole(role, role.until, role.user, names.get(role.list_id, ""), _is_last_manager(role, role.until))
+        for role in ending
+        if role.until
+    ]
 
 
-def _is_last_manager(role: Role) -> bool:
-    """Say whether no other manager of this list is there on the day after."""
+def _is_last_manager(role: Role, until: date) -> bool:
     if role.kind != "manager" or not role.list_id:
         return False
-    others = active_roles(role.until + timedelta(days=1)).where(Role.kind == "manager", Role.list_id == role.list_id)
-    return not others.where(Role.user != role.user_id).exists()
+    managers = active_roles(until + timedelta(days=1)).where(Role.kind == "manager", Role.list_id == role.list_id)
+    return not managers.where(Role.user != role.user_id).exists()
 
 
 def notify_expiring_roles(now: datetime) -> int:
-    """Tell whose role ends soon, and the administrators; each end once. Return how many roles."""
+    """Notify users whose role ends soon, and the administrators, once for each end. Return how many roles."""
     if clock.to_local(now).hour < SEND_HOUR:
         return 0
     with db.atomic():
-        ends = [one for one in expiring_roles(clock.to_local(now).date()) if _mark_notified(one.role)]
+        ends = [ending for ending in expiring_roles(clock.to_local(now).date()) if _mark_notified(ending.role)]
         if not ends:
             return 0
         admins = who_can.administrators()
         _notify("roles-end", admins, ends, now)
-        for user in dict.fromkeys(one.user for one in ends if one.user not in admins):
-            _notify("role-ends", [user], [one for one in ends if one.user == user], now)
+        for user in dict.fromkeys(ending.user for ending in ends if ending.user not in admins):
+            _notify("role-ends", [user], [ending for ending in ends if ending.user == user], now)
         audit.log_action(None, "role.end_told", detail={"roles": len(ends)})
     return len(ends)
 
 
 def _mark_notified(role: Role) -> bool:
-    """Note that this end has been told; False if it was before. Another date is told anew."""
+    """Record that this end was notified; False if it was before. A changed date is notified again."""
     fresh = Role.told_until.is_null() | (Role.told_until != role.until)
     return bool(Role.update(told_until=role.until).where(Role.id == role.id, fresh).execute())
 
 
 def _notify(kind: str, users: list[User], ends: list[ExpiringRole], now: datetime) -> None:
     url = f"{load_settings().base_url}/users"
-    notify_users(kind, users, now, lines=lambda language: "\n".join(one.line(language) for one in ends), url=url)
+    notify_users(kind, users, now, lines=lambda language: "\n".join(ending.line(language) for ending in ends), url=url)

@@ -1,21 +1,23 @@
-"""Sessions: one login on one device, revoked on the server, so that an old cookie opens nothing (T-12)."""
+"""Login sessions, revocable on the server, so that an old cookie is useless (T-12)."""
 
 import secrets
 from datetime import datetime, timedelta
 from hashlib import sha256
 
+from peewee import ModelSelect
+
 import clock
 from core import audit, rate_limits
-from models import ModelSelect, Session, User
+from models import Session, User
 
 IDLE_LIFETIME = timedelta(hours=12)
 REMEMBERED_LIFETIME = timedelta(days=90)
 TOUCH_INTERVAL = timedelta(minutes=5)
-"""How often use of a session is written down; the end moves with it."""
+"""Shortest time between two updates of `seen_at` and `expires_at`."""
 
 
 def start_session(user: User, *, now: datetime, remember: bool = False, device: str = "") -> User:
-    """Open a session and return the user who holds it: the token stands in `user.session.token` and nowhere else."""
+    """Start a session; return its user. The token is in `user.session.token` and is not stored."""
     token = secrets.token_urlsafe(32)
     session = Session.create(
         user=user,
@@ -42,7 +44,7 @@ def _lifetime(remembered: bool) -> timedelta:
 
 
 def user_of_session(token: str) -> User | None:
-    """Return who holds this token, with `user.session` set; None if it is revoked, over, or the user is disabled."""
+    """Return the user of a token, with `user.session` set; None if revoked, expired, or the user is disabled."""
     session = Session.select(Session, User).join(User).where(Session.digest == _digest(token)).first()
     if session is None:
         return None
@@ -55,11 +57,12 @@ def user_of_session(token: str) -> User | None:
     session.token = token
     session.user.session = session
     _touch_session(session, now)
-    return session.user
+    user: User = session.user
+    return user
 
 
 def _log_revoked_use(session: Session, now: datetime) -> None:
-    """Record that a cookie from before a logout was used again, once a minute at most (T-12)."""
+    """Log the use of a revoked session, at most once a minute (T-12)."""
     if rate_limits.record_hit(f"refused:{session.id}", now, window_s=60) == 1:
         audit.log_action(session.user, "access.refused", session.id, kind="session")
 
@@ -72,8 +75,8 @@ def _touch_session(session: Session, now: datetime) -> None:
     ).execute()
 
 
-def active_sessions(user: User, now: datetime) -> ModelSelect:
-    """Return the user's sessions in force, last used first."""
+def active_sessions(user: User, now: datetime) -> "ModelSelect[Session]":
+    """Return the user's active sessions, last used first."""
     return (
         Session.select()
         .where(Session.user == user, Session.revoked_at.is_null(), Session.expires_at > now)
@@ -82,7 +85,7 @@ def active_sessions(user: User, now: datetime) -> ModelSelect:
 
 
 def revoke_session(session: Session, now: datetime) -> bool:
-    """Revoke one session; False if it was over already."""
+    """Revoke one session; False if it was revoked before."""
     changed = Session.update(revoked_at=now).where(Session.id == session.id, Session.revoked_at.is_null()).execute()
     if changed:
         audit.log_action(session.user, "session.ended", session.id)
@@ -90,6 +93,6 @@ def revoke_session(session: Session, now: datetime) -> bool:
 
 
 def revoke_all_sessions(user: User, now: datetime, *, but: Session | None = None) -> int:
-    """Revoke every session of a user, but perhaps the one in use; return how many."""
-    in_force = Session.user == user, Session.revoked_at.is_null(), Session.expires_at > now
-    return Session.update(revoked_at=now).where(*in_force, Session.id != (but.id if but else 0)).execute()
+    """Revoke all sessions of a user except `but`; return how many."""
+    active = Session.user == user, Session.revoked_at.is_null(), Session.expires_at > now
+    return int(Session.update(revoked_at=now).where(*active, Session.id != (but.id if but else 0)).execute())

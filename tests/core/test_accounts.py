@@ -37,7 +37,7 @@ def test_hash_has_the_parameters_that_were_decided():
     ],
 )
 def test_weak_password_is_refused(weak):
-    with pytest.raises(passwords.WeakPassword):
+    with pytest.raises(DomainError):
         passwords.check_password_strength(weak, "花子", "hanako@school.example", "かえで原小学校")
 
 
