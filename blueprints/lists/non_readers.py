@@ -10,7 +10,7 @@ from wtforms.validators import InputRequired
 
 import clock
 from blueprints.lists import bp
-from core.members import member_list
+from core.members import address_states
 from core.notices import monthly_test
 from core.reports import non_readers
 from i18n import N_
@@ -50,7 +50,7 @@ def _non_readers_page(mailing_list: MailingList, form: MonthlyTestForm, status: 
         list=mailing_list,
         notices=notices,
         found=non_readers.find_non_readers(mailing_list, notices),
-        states=member_list.ADDRESS_STATE_WORDS,
+        states=address_states.SENTENCES,
         may_send=permissions().may_list("send", mailing_list),
         form=form if may_test else None,
         next_attempt_at=monthly_test.next_test_at(mailing_list, clock.now()),

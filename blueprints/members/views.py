@@ -23,7 +23,7 @@ from core.delivery import lifecycle
 from core.errors import DomainError
 from core.imports import register
 from core.inbound import replies
-from core.members import consent, member_list, members
+from core.members import address_states, consent, member_list, members
 from core.notices import audience, author_copy, recipients
 from core.reports import person_history, undeliverable
 from core.signup import approvals, carrier_help
@@ -85,7 +85,7 @@ def show(number: int) -> Answer:
         replies=replies.list_replies_of_person(person, permissions()),
         records=[(place, consent.consent_view(place, known)) for place in places if place.list_id in managed],
         state=person.address_state if person.address else "none",
-        address_states=member_list.ADDRESS_STATE_WORDS,
+        address_states=address_states.SENTENCES,
         state_labels=lifecycle.STATE_LABELS,
         reason_labels=lifecycle.REASON_LABELS,
         reasons=audience.EXCLUSION_REASONS,

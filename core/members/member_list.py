@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from peewee import JOIN, Case, Expression, ModelSelect, fn
 
+from core.members.address_states import LABELS
 from core.members.lists import member_state_sql
 from core.members.normalise import normalise_kana, normalise_text
 from core.permissions import Permissions
@@ -28,7 +29,7 @@ KANA_ROWS: dict[str, str] = {
 STATES: dict[str, str] = {
     "pending": N_("Waiting for approval"),
     "undelivered": N_("Not arriving"),
-    "stopped": N_("Mail stopped"),
+    "stopped": LABELS["stopped"],
     "telephone": N_("Families without e-mail"),
 }
 SORTS: dict[str, str] = {"kana": N_("By reading"), "class": N_("By class"), "joined": N_("Newest first")}
@@ -65,11 +66,11 @@ class MemberRow:
 
 TAGS: dict[str, tuple[str, str]] = {  # words and class of the tag
     "active": (N_("Getting mail"), "hide-s"),
-    "stopped": (N_("Mail stopped"), ""),
+    "stopped": (LABELS["stopped"], ""),
     "pending": (N_("Waiting for approval"), "now"),
-    "bounced": (N_("Stopped: address dead"), "bad"),
-    "refusing": (N_("Perhaps refused by a filter"), "bad"),
-    "complained": (N_("Reported as spam"), "bad"),
+    "bounced": (LABELS["bounced"], "bad"),
+    "refusing": (LABELS["refusing"], "bad"),
+    "complained": (LABELS["complained"], "bad"),
     "telephone": (N_("Families without e-mail"), ""),
 }
 
@@ -218,13 +219,3 @@ def visible_household(person: Person, rights: Permissions) -> list[Person]:
         .where(Person.household == person.household, Person.id != person.id, Person.id.in_(seen))
         .order_by(Person.kana, Person.id)
     )
-
-
-# What the state of an address means, in words for organizers (field.md 4.4 no. 18).
-ADDRESS_STATE_WORDS: dict[str, str] = {
-    "fine": N_("Letters go to this address."),
-    "none": N_("No e-mail address. Please tell this family by telephone."),
-    "refusing": N_("Probably refused by the phone’s mail filter. Still registered."),
-    "bounced": N_("This address does not exist (any more), so nothing is sent there. Please ask for the new one."),
-    "complained": N_("Our mail was reported as spam, so nothing is sent there until this person joins again."),
-}

@@ -10,17 +10,18 @@ from datetime import datetime
 from peewee import JOIN
 
 from core.members import member_list
+from core.members.address_states import LABELS
 from core.permissions import Permissions
 from core.reports import non_readers
 from i18n import N_
 from models import Child, MailingList, Membership, Person
 
 REASONS: dict[str, str] = {
-    "bounced": N_("Stopped: address dead"),
-    "complained": N_("Reported as spam"),
-    "refusing": N_("Perhaps refused by a filter"),
+    "bounced": LABELS["bounced"],
+    "complained": LABELS["complained"],
+    "refusing": LABELS["refusing"],
     "pending": N_("Registration not completed"),
-    "stopped": N_("Mail stopped"),
+    "stopped": LABELS["stopped"],
     "silent": N_("No confirmation three times running"),
 }
 

@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 
 import i18n
 from core.accounts import who_can
+from core.members import address_states
 from core.notifications.notify import notify_users
 from core.settings import load_settings
 from core.signup import carrier_help, handouts
-from i18n import N_
 from mail import address as addresses
 from models import Child, MailingList, Membership, Person, User
 
@@ -21,11 +21,6 @@ BATCH_WINDOW = timedelta(minutes=20)
 MAX_NAMES = 60
 """Names in one letter."""
 UNDELIVERABLE_STATES = ("bounced", "refusing")
-REASONS: dict[str, str] = {
-    "bounced": N_("the address does not exist (any more)"),
-    "refusing": N_("a filter of the phone refuses our mail"),
-    "complained": N_("our mail was reported as spam"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +139,6 @@ def _name_lines(language: str, rows: Iterable[Membership]) -> list[str]:
     for row in list(rows)[:MAX_NAMES]:
         name = row.person.name or i18n.say(language, "(no name)")
         child = f"{row.child.name}　" if row.child else ""
-        why = i18n.say(language, REASONS.get(row.person.address_state, ""))
+        why = i18n.say(language, address_states.CLAUSES.get(row.person.address_state, ""))
         lines.append(f"{child}{name}: {why}")
     return list(dict.fromkeys(lines))
