@@ -9,7 +9,7 @@ import json
 import random
 import secrets
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +18,7 @@ from peewee import BigIntegerField, DatabaseProxy, Field, JSONField, Model, Oper
 
 db = DatabaseProxy()
 M = TypeVar("M", bound=Model)
+V = TypeVar("V")
 
 # Japanese keys must stay readable inside the JSON, or comparisons on them find nothing.
 _as_json = functools.partial(json.dumps, ensure_ascii=False)
@@ -124,6 +125,12 @@ def _model_row(table: type[M], fields: Sequence[Field], row: Sequence[Any]) -> M
     model = table(__no_default__=True)
     model.__data__.update((field.name, field.python_value(value)) for field, value in zip(fields, row, strict=True))
     return model
+
+
+def in_chunks(values: Iterable[V], size: int = 10_000) -> Iterator[list[V]]:
+    """Cut values into lists for one IN (…); SQLite takes 32,766 parameters."""
+    rest = list(values)
+    return (rest[start : start + size] for start in range(0, len(rest), size))
 
 
 def bulk_insert(table: type[Model], rows: Iterable[dict[str, Any]]) -> None:

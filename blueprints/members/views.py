@@ -23,7 +23,7 @@ from core.delivery import lifecycle
 from core.errors import DomainError
 from core.imports import register
 from core.inbound import replies
-from core.members import address_states, consent, member_list, members
+from core.members import address_states, consent, households, member_list, members
 from core.notices import audience, author_copy, recipients
 from core.reports import person_history, undeliverable
 from core.signup import approvals, carrier_help
@@ -299,7 +299,7 @@ def edit_household(number: int) -> Answer:
     person = get_person_or_404(number, "manage")
     if request.method == "POST":
         other = get_person_or_404(request.form.get("other", 0, type=int), "manage")
-        members.join_household(person, other, current_user)
+        households.join_household(person, other, current_user)
         flash_message(N_("%(name)s and %(other)s are one household now."), name=person.name, other=other.name)
         return redirect_to("members.show", number=number)
     wanted = request.args.get("q", "").strip()[:100]
@@ -328,7 +328,7 @@ def _candidates(person: Person, wanted: str) -> list[Person]:
 @bp.post("/members/<int:number>/household/split")
 def split_household(number: int) -> Answer:
     """Give this person a household of their own."""
-    members.split_household(get_person_or_404(number, "manage"), current_user)
+    households.split_household(get_person_or_404(number, "manage"), current_user)
     flash_message(N_("This person is a household of their own now."))
     return redirect_to("members.show", number=number)
 

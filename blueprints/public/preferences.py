@@ -20,7 +20,7 @@ from core.errors import DomainError
 from core.members import members, preference_page, signed_links
 from core.members.preference_page import PreferenceForm, PreferencePage
 from core.responses import read_confirmations
-from core.signup import public_form, signup
+from core.signup import signup
 from i18n import LANGUAGES, N_
 from models import Person
 from web import Form, _, add_field_error
@@ -96,8 +96,8 @@ def request_preferences_link() -> Answer:
     if request.method == "GET":
         return _request_link_page(sent=request.args.get("sent") == "1")
     now, typed = clock.now(), request.form.get("mail", "")[:320]
-    if not public_form.is_form_token_valid(request.form.get("made", ""), None, now):
-        return _request_link_page(typed=typed, wrong=_(public_form.SUBMIT_AGAIN), status=422)
+    if not signed_links.is_form_token_valid(request.form.get("made", ""), None, now):
+        return _request_link_page(typed=typed, wrong=_(signed_links.SUBMIT_AGAIN), status=422)
     if (
         rate_limits.record_hit(f"own page {rate_limits.client_network(request.remote_addr)}", now, 600)
         > LINKS_PER_NETWORK
@@ -114,7 +114,7 @@ def request_preferences_link() -> Answer:
 def _request_link_page(
     *, sent: bool = False, typed: str = "", wrong: str = "", dead: bool = False, status: int = 200
 ) -> Answer:
-    made = public_form.form_token(None, clock.now())
+    made = signed_links.form_token(None, clock.now())
     page = render_template(
         "public/request_preferences_link.html", sent=sent, typed=typed, wrong=wrong, dead=dead, made=made
     )

@@ -15,9 +15,9 @@ from blueprints.public import bp
 from blueprints.public.access import unknown_page
 from core import rate_limits, settings
 from core.errors import DomainError
-from core.members import consent, join_codes, normalise
+from core.members import consent, join_codes, normalise, signed_links
 from core.members.join_codes import ValidCode
-from core.signup import carrier_help, public_form, signup
+from core.signup import carrier_help, quotas, signup
 from core.signup.quotas import SignupRequest
 from i18n import N_
 from models import MailingList
@@ -45,14 +45,14 @@ class SignupTarget:
 def sign_up(address: str, code: str = "") -> Answer:
     """Show how to join; take an address."""
     _apply_requested_language()
-    mailing_list = public_form.find_open_list(address)
+    mailing_list = signup.find_open_list(address)
     if mailing_list is None:
         return unknown_page()
-    if code and public_form.has_too_many_wrong_codes(request.remote_addr, clock.now()):
+    if code and quotas.has_too_many_wrong_codes(request.remote_addr, clock.now()):
         return _signup_page(SignupTarget(mailing_list), wrong_code=_(NETWORK_LIMIT), status=429)
     key = join_codes.resolve_code(mailing_list, code) if code else None
     if code and key is None:
-        public_form.count_wrong_code(request.remote_addr, clock.now())
+        quotas.count_wrong_code(request.remote_addr, clock.now())
         return _signup_page(SignupTarget(mailing_list), wrong_code=_(WRONG_CODE), status=404)
     door = SignupTarget(mailing_list, key, join_codes.normalise_code(code))
     return _accept_signup(door) if request.method == "POST" else _signup_page(door)
@@ -84,7 +84,7 @@ def _signup_page(
         terms=consent.render_consent_text(door.list, language()),
         carriers=carrier_help.list_guidance(language()),
         domain=force.own.shown,
-        made=public_form.form_token(door.list, clock.now()),
+        made=signed_links.form_token(door.list, clock.now()),
     )
     return page, status
 
@@ -106,9 +106,9 @@ def _accept_signup(door: SignupTarget) -> Answer:
         clean = normalise.parse_member_address(typed)
     except DomainError as wrong:
         return _signup_page(door, typed=typed, wrong=_(wrong.message), status=422)
-    if not public_form.is_form_token_valid(request.form.get("made", ""), door.list, now):
-        return _signup_page(door, typed=typed, wrong=_(public_form.SUBMIT_AGAIN), status=422)
-    if public_form.exceeds_network_quota(request.remote_addr, bool(door.key), now):
+    if not signed_links.is_form_token_valid(request.form.get("made", ""), door.list, now):
+        return _signup_page(door, typed=typed, wrong=_(signed_links.SUBMIT_AGAIN), status=422)
+    if quotas.exceeds_network_quota(request.remote_addr, bool(door.key), now):
         return _signup_page(door, typed=typed, wrong=_(NETWORK_LIMIT), status=429)
     found = signup.request_signup(_signup_request(door, clean), language(), now)
     if found == "too many joins":
@@ -125,10 +125,10 @@ def _signup_request(door: SignupTarget, clean: str) -> SignupRequest:
 
 def _accept_typed_code(door: SignupTarget, shown: str, typed: str) -> Answer:
     """Go on with a code that was typed from paper, as if it had stood in the address."""
-    if public_form.has_too_many_wrong_codes(request.remote_addr, clock.now()):
+    if quotas.has_too_many_wrong_codes(request.remote_addr, clock.now()):
         return _signup_page(door, typed=typed, wrong_code=_(NETWORK_LIMIT), status=429)
     key = join_codes.resolve_code(door.list, shown)
     if key is None:
-        public_form.count_wrong_code(request.remote_addr, clock.now())
+        quotas.count_wrong_code(request.remote_addr, clock.now())
         return _signup_page(door, typed=typed, wrong_code=_(WRONG_CODE), status=422)
     return _accept_signup(SignupTarget(door.list, key, join_codes.normalise_code(shown)))

@@ -7,13 +7,14 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from peewee import fn
 
 from core.imports.plan_model import ImportPlan, PlanLine, RowDraft
 from core.members import households
-from database import db
+from database import db, in_chunks
 from models import BaseModel, Child, Delivery, DeliveryMembership, Letter, Membership, Person
 
 CHUNK_LINES = 500  # lines of one transaction: some tens of milliseconds
@@ -171,14 +172,9 @@ def undo_changes(undo_log: dict[str, Any]) -> tuple[int, int]:
     return back, kept
 
 
-def _chunks(numbers: Iterable[int]) -> Iterable[list[int]]:
-    wanted = list(numbers)
-    return (wanted[start : start + 10_000] for start in range(0, len(wanted), 10_000))
-
-
 def _unchanged_rows(name: str, made: dict[int, str]) -> set[int]:
     table = TABLES[name]
-    rows = (row for chunk in _chunks(made) for row in table.select().where(table.id.in_(chunk)))
+    rows = (row for chunk in in_chunks(made) for row in table.select().where(table.id.in_(chunk)))
     return {row.id for row in rows if made[row.id] in ("", row_digest(name, row))}
 
 
@@ -192,19 +188,19 @@ def _referenced_rows(name: str, made: dict[int, str]) -> set[int]:
     return {
         row[0]
         for column in uses
-        for chunk in _chunks(made)
+        for chunk in in_chunks(made)
         for row in column.model.select(column).where(column.in_(chunk)).distinct().tuples()
     }
 
 
 def _delete_rows(table: type[BaseModel], numbers: set[int]) -> None:
-    for chunk in _chunks(numbers):
+    for chunk in in_chunks(numbers):
         table.delete().where(table.id.in_(chunk)).execute()
 
 
 def _restore_rows(name: str, changed: dict[int, tuple[dict[str, Any], str]]) -> int:
     table = TABLES[name]
-    rows = [row for chunk in _chunks(changed) for row in table.select().where(table.id.in_(chunk))]
+    rows = [row for chunk in in_chunks(changed) for row in table.select().where(table.id.in_(chunk))]
     same = [row for row in rows if changed[row.id][1] in ("", row_digest(name, row))]
     touched: set[str] = set()
     for row in same:
@@ -218,6 +214,4 @@ def _restore_rows(name: str, changed: dict[int, tuple[dict[str, Any], str]]) -> 
 
 
 def _parse_value(key: str, value: Any) -> Any:
-    from datetime import datetime
-
     return datetime.fromisoformat(value) if key.endswith("_at") and value else value

@@ -2,11 +2,11 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from peewee import Expression, Field
+from peewee import Field
 
 from core import settings
 from core.accounts import class_teacher
@@ -16,13 +16,13 @@ from core.imports.columns import RosterRow
 from core.imports.plan_model import LineNote, PlanLine, RowDraft
 from core.members.households import new_household_key
 from core.members.normalise import address_fields, has_lost_character, is_same_name, parse_member_address
+from database import in_chunks
 from i18n import N_
 from mail import address as addresses
 from mail.address import OwnAddresses
 from models import Child, MailingList, Membership, Person, User
 
 _OWN_KEY = re.compile(r"h[a-z2-7]{11}")
-_MAX_IN_VALUES = 10_000  # values in one IN (…); SQLite takes 32,766
 LineRows = list[tuple[PlanLine, RosterRow]]
 
 
@@ -71,10 +71,9 @@ def _load_memberships(
             known.here[row.person_id].append(row)
 
 
-def _select_in_chunks(table: type[Any], column: Field, values: Iterable[Any], *more: Expression) -> Iterable[Any]:
-    wanted = list(values)
-    for start in range(0, len(wanted), _MAX_IN_VALUES):
-        yield from table.select().where(column.in_(wanted[start : start + _MAX_IN_VALUES]), *more).order_by(table.id)
+def _select_in_chunks(table: type[Any], column: Field, values: Iterable[Any]) -> Iterator[Any]:
+    for chunk in in_chunks(values):
+        yield from table.select().where(column.in_(chunk)).order_by(table.id)
 
 
 @dataclass(slots=True)

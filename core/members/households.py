@@ -6,7 +6,9 @@ roster wins over that; organizers may change it.
 
 import secrets
 
-from models import Child, Person
+from core import audit
+from database import db
+from models import Child, Membership, Person, User
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
 
@@ -28,3 +30,43 @@ def merge_households(merges: dict[str, str]) -> list[tuple[type[Person] | type[C
             row.household = merges[row.household]
         table.bulk_update(rows, [table.household], batch_size=500)
     return changed
+
+
+def split_household(person: Person, by: User | None) -> None:
+    """Give a person, and the children only this person cares for, a household of their own."""
+    with db.atomic():
+        mine = {
+            row.child_id
+            for row in Membership.select().where(Membership.person == person, Membership.is_member)
+            if row.child_id
+        }
+        shared = {
+            row.child_id
+            for row in Membership.select().where(
+                Membership.child.in_(mine), Membership.person != person, Membership.is_member
+            )
+        }
+        key = new_household_key()
+        Person.update(household=key).where(Person.id == person.id).execute()
+        Child.update(household=key).where(Child.id.in_(mine - shared)).execute()
+        audit.log_action(by, "household.split", person.id)
+
+
+def join_household(person: Person, other: Person, by: User | None) -> None:
+    """Make one household of two, with everybody in them and their children. Safe to repeat."""
+    with db.atomic():
+        key = person.household or other.household or new_household_key()
+        merge_households({old: key for old in (person.household, other.household) if old and old != key})
+        Person.update(household=key).where(Person.id.in_([person.id, other.id])).execute()
+        theirs = Membership.person.in_([person.id, other.id]) & Membership.is_member
+        Child.update(household=key).where(Child.id.in_(Membership.select(Membership.child).where(theirs))).execute()
+        audit.log_action(by, "household.joined", person.id)
+
+
+def put_into_household(person: Person, child: Child) -> None:
+    """Put guardian and child into one household, as a roster does."""
+    key = child.household or person.household or new_household_key()
+    if person.household and person.household != key:
+        merge_households({person.household: key})
+    Person.update(household=key).where(Person.id == person.id, Person.household != key).execute()
+    Child.update(household=key).where(Child.id == child.id, Child.household != key).execute()

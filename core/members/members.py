@@ -11,7 +11,6 @@ from typing import Any
 from core import audit
 from core.accounts import class_teacher
 from core.errors import DomainError
-from core.members import households
 from core.members.normalise import (
     CHILD_ITEMS,
     address_fields,
@@ -110,33 +109,6 @@ def _save_child(membership: Membership, child: Mapping[str, str], items: dict[st
         Child.update(**fields).where(Child.id == membership.child_id).execute()
         return membership.child_id
     return Child.create(**fields, household=membership.person.household).id if name else None
-
-
-def split_household(person: Person, by: User | None) -> None:
-    """Give a person, and the children only this person cares for, a household of their own."""
-    with db.atomic():
-        mine = {row.child_id for row in person.memberships if row.child_id and row.is_member}
-        shared = {
-            row.child_id
-            for row in Membership.select().where(
-                Membership.child.in_(mine), Membership.person != person, Membership.is_member
-            )
-        }
-        key = households.new_household_key()
-        Person.update(household=key).where(Person.id == person.id).execute()
-        Child.update(household=key).where(Child.id.in_(mine - shared)).execute()
-        audit.log_action(by, "household.split", person.id)
-
-
-def join_household(person: Person, other: Person, by: User | None) -> None:
-    """Make one household of two, with everybody in them and their children. Safe to repeat."""
-    with db.atomic():
-        key = person.household or other.household or households.new_household_key()
-        households.merge_households({old: key for old in (person.household, other.household) if old and old != key})
-        Person.update(household=key).where(Person.id.in_([person.id, other.id])).execute()
-        theirs = Membership.person.in_([person.id, other.id]) & Membership.is_member
-        Child.update(household=key).where(Child.id.in_(Membership.select(Membership.child).where(theirs))).execute()
-        audit.log_action(by, "household.joined", person.id)
 
 
 # ── stop, resume, approve, leave ─────────────────────────────────────────────────────────────────────────────────

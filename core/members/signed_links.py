@@ -12,11 +12,17 @@ from typing import Any
 
 from itsdangerous import BadSignature, URLSafeSerializer
 
+from core.members import signed_links
 from core.settings import Settings, load_settings
 from database import millis
+from i18n import N_
 from models import MailingList, Person
 
 PAGE_LINK_LIFETIME, WELCOME_LINK_LIFETIME = timedelta(hours=24), timedelta(days=7)
+MIN_FORM_AGE_MS, MAX_FORM_AGE_MS = 2_000, 24 * 3_600_000
+SUBMIT_AGAIN = N_("Please press the button once more.")
+
+
 _PAGE_TOKEN = re.compile(r"[A-Za-z0-9_-]{32}")
 
 
@@ -90,3 +96,20 @@ def person_by_token(text: str, now: datetime) -> Person | None:
     if person is None or not person.address or not hmac.compare_digest(held[8:], _token_hmac(held[:8], person)):
         return None
     return person if minute * 60_000 > millis(now) else None
+
+
+# ── public forms ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def form_token(mailing_list: MailingList | None, now: datetime) -> str:
+    """Return the token of a form: list (or none) and the moment at which it was rendered."""
+    return signed_links.link_signer(load_settings(), "form").dumps(
+        [mailing_list.id if mailing_list else 0, millis(now)]
+    )
+
+
+def is_form_token_valid(text: str, mailing_list: MailingList | None, now: datetime) -> bool:
+    """Return whether we rendered the form for this list, 2 seconds to 24 hours ago (bots are faster)."""
+    held = signed_links.read_token(text, "form")
+    wanted = mailing_list.id if mailing_list else 0
+    return bool(held) and held[0] == wanted and MIN_FORM_AGE_MS <= millis(now) - held[1] <= MAX_FORM_AGE_MS

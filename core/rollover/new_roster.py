@@ -28,10 +28,9 @@ from core.rollover.year_end import (
     can_undo,
     class_from_list_name,
     class_list_candidates,
-    in_chunks,
 )
 from core.settings import load_settings
-from database import db
+from database import db, in_chunks
 from i18n import N_, say
 from models import Child, MailingList, Membership, Person, Rollover, User
 

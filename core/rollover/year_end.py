@@ -20,7 +20,7 @@ from core.errors import DomainError
 from core.imports.columns import normalise_row
 from core.members.join_codes import rotate_list_code
 from core.permissions import notice_ids_for_lists
-from database import db, millis
+from database import db, in_chunks, millis
 from i18n import N_
 from models import Child, MailingList, Membership, Notice, Person, Rollover, User
 
@@ -244,12 +244,6 @@ def _join_codes(lists: list[int]) -> dict[int, str]:
 def _end_memberships(numbers: Iterable[int], now: datetime) -> None:
     for chunk in in_chunks(numbers):
         Membership.update(state="left", left_at=now, in_charge=None).where(Membership.id.in_(chunk)).execute()
-
-
-def in_chunks(numbers: Iterable[int]) -> Iterable[list[int]]:
-    """Cut numbers into pieces that one statement takes."""
-    wanted = list(numbers)
-    return (wanted[start : start + 5_000] for start in range(0, len(wanted), 5_000))
 
 
 # ── taking it back ───────────────────────────────────────────────────────────────────────────────────────────────

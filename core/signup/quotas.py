@@ -24,6 +24,10 @@ UNPROVEN_PER_REGISTRATION_DAY = 2000
 """Registrations of a list on its day that prove nothing but knowledge of a code; who comes later waits."""
 REGISTRATION_DAY = timedelta(hours=24)
 HOUR_S, DAY_S = 3600, 86400
+PER_NETWORK, PER_NETWORK_WITH_CODE = 30, 300
+MAX_WRONG_CODES = 300
+"""Wrong codes of a network in the window. Above it no code is checked, so a guess cannot succeed."""
+NETWORK_WINDOW_S = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,3 +160,24 @@ def close_registration_day(mailing_list: MailingList, by: User | None) -> None:
         open_ = (MailingList.id == mailing_list.id) & MailingList.signup_caps_off_until.is_null(False)
         if MailingList.update(signup_caps_off_until=None).where(open_).execute():
             audit.log_action(by, "list.day_closed", mailing_list.id)
+
+
+# ── the public page ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def exceeds_network_quota(address: str | None, coded: bool, now: datetime) -> bool:
+    """Count a registration of a network; say whether it has had its share."""
+    most = PER_NETWORK_WITH_CODE if coded else PER_NETWORK
+    return (
+        rate_limits.record_hit(f"join page {coded} {rate_limits.client_network(address)}", now, NETWORK_WINDOW_S) > most
+    )
+
+
+def count_wrong_code(address: str | None, now: datetime) -> None:
+    """Count a wrong code of a network."""
+    rate_limits.record_hit(f"join code {rate_limits.client_network(address)}", now, NETWORK_WINDOW_S)
+
+
+def has_too_many_wrong_codes(address: str | None, now: datetime) -> bool:
+    """Say whether a network has guessed codes too often."""
+    return rate_limits.hit_count(f"join code {rate_limits.client_network(address)}", now) >= MAX_WRONG_CODES

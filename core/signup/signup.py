@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 from core import audit
 from core.accounts import class_teacher
-from core.members import consent, households, join_codes
+from core.members import consent, join_codes
+from core.members.households import put_into_household
 from core.members.members import person_by_address
 from core.members.normalise import address_fields
 from core.members.preference_page import load_page
@@ -29,6 +30,12 @@ def accepts_code(mailing_list: MailingList, code: str) -> bool:
     if mailing_list.join_mode == "closed":
         return False
     return not code or join_codes.resolve_code(mailing_list, code) is not None
+
+
+def find_open_list(address: str) -> MailingList | None:
+    """Return the list with this local part, if people may join it by themselves."""
+    found = MailingList.get_or_none(MailingList.address == address.lower(), MailingList.closed_at.is_null())
+    return found if found and not found.practice_of_id and found.join_mode != "closed" else None
 
 
 def set_signup_options(mailing_list: MailingList, by: User | None, *, mode: str, greeting: str, purpose: str) -> None:
@@ -165,7 +172,7 @@ def join_list(request: SignupRequest, now: datetime) -> tuple[Person, str]:
         person, named = _find_or_create_person(request, now)
         _clear_suppression(person, now)
         if request.child:
-            _merge_household(person, request.child)
+            put_into_household(person, request.child)
         state = _open_memberships(request, person, now)
         class_teacher.assign_new_members(request.list, [person.id])
         if named:
@@ -203,15 +210,6 @@ def _clear_suppression(person: Person, now: datetime) -> None:
     Person.update(address_state="fine", address_reason="", address_state_at=now, address_state_notice_id=None).where(
         Person.id == person.id, Person.address_state != "fine"
     ).execute()
-
-
-def _merge_household(person: Person, child: Child) -> None:
-    """Put guardian and child into one household, as a roster does."""
-    key = child.household or person.household or households.new_household_key()
-    if person.household and person.household != key:
-        households.merge_households({person.household: key})
-    Person.update(household=key).where(Person.id == person.id, Person.household != key).execute()
-    Child.update(household=key).where(Child.id == child.id, Child.household != key).execute()
 
 
 def _open_memberships(request: SignupRequest, person: Person, now: datetime) -> str:

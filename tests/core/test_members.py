@@ -5,7 +5,7 @@ import pytest
 import clock
 from core.errors import DomainError
 from core.imports import register
-from core.members import lists, members
+from core.members import households, lists, members
 from core.signup import carrier_help
 from models import AuditLog, Child, Membership, Person
 
@@ -189,7 +189,7 @@ def test_splitting_a_household_leaves_the_shared_child(kumi):
     father = add(kumi, child_name="林 葵", child_kana="ハヤシ アオイ")
     mother = add(kumi, name="林 直子", address="n@example.jp", child_name="林 葵", child_kana="ハヤシ アオイ")
     own = add(kumi, name="林 直子", address="n@example.jp", child_name="林 桃", child_kana="ハヤシ モモ")
-    members.split_household(again(mother.person), None)
+    households.split_household(again(mother.person), None)
     assert again(father.person).household == again(father.child).household
     assert again(mother.person).household == again(own.child).household != again(father.person).household
 

@@ -8,7 +8,6 @@ import pytest
 import clock
 from core.members import preference_page, signed_links
 from core.notifications.notify import render_message
-from core.signup import public_form
 from models import AuditLog, Child, Letter, MailingList, Membership, Person
 
 EVIL = "<script>alert(1)</script>"
@@ -29,7 +28,7 @@ def fresh(person: Person) -> Person:
 
 
 def ask(client, mail: str, *, at: int = 5):
-    made = public_form.form_token(None, clock.now())
+    made = signed_links.form_token(None, clock.now())
     clock.set_offset(at)
     return client.post("/p", data={"mail": mail, "made": made})
 
@@ -66,7 +65,7 @@ def test_one_letter_box_cannot_be_filled(client, father):
 
 
 def test_forms_that_no_person_sends_are_asked_for_again(client, father):
-    got = client.post("/p", data={"mail": "naoki@example.jp", "made": public_form.form_token(None, clock.now())})
+    got = client.post("/p", data={"mail": "naoki@example.jp", "made": signed_links.form_token(None, clock.now())})
     assert got.status_code == 422 and "naoki@example.jp" in text(got) and not Letter.select().exists()
     assert ask(client, EVIL).status_code == 422
 

@@ -5,7 +5,8 @@ import re
 import pytest
 
 import clock
-from core.signup import emails, public_form, quotas
+from core.members import signed_links
+from core.signup import emails, quotas
 from models import Letter, MailingList, Membership, Person, QueuedSignup
 
 EVIL = "<script>alert(1)</script>"
@@ -115,7 +116,7 @@ def test_one_address_gets_few_letters_whatever_is_pressed(client, the_list):
 
 
 def test_one_network_has_its_share(client, the_list, monkeypatch):
-    monkeypatch.setattr(public_form, "PER_NETWORK", 2)
+    monkeypatch.setattr(quotas, "PER_NETWORK", 2)
     url = f"/j/{the_list.address}"
     codes = []
     for number in range(4):
@@ -130,7 +131,7 @@ def test_what_no_person_can_do_is_asked_for_again_and_nothing_is_lost(client, th
     url = f"/j/{the_list.address}"
     data = {
         "mail": "new@example.net",
-        "made": public_form.form_token(the_list, clock.now()) if made == "soon" else made,
+        "made": signed_links.form_token(the_list, clock.now()) if made == "soon" else made,
     }
     got = client.post(url, data=data)
     assert got.status_code == 422 and "new@example.net" in got.get_data(as_text=True)
@@ -161,7 +162,7 @@ def test_a_closed_list_has_no_page(client, the_list):
 
 def test_codes_cannot_be_guessed_by_the_dozen(client, school, the_list, monkeypatch):
     """A wrong code shows the page without it; whoever guesses on gets nothing more."""
-    monkeypatch.setattr(public_form, "MAX_WRONG_CODES", 3)
+    monkeypatch.setattr(quotas, "MAX_WRONG_CODES", 3)
     other = school.children["加藤 悠斗"].join_code
     first = client.get(f"/j/{the_list.address}/{other}")
     assert first.status_code == 404 and "この登録コードは使えません" in first.get_data(as_text=True)
