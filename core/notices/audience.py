@@ -1,6 +1,7 @@
-"""Who receives a notice and who does not, each with the reason (D-01, D-06, D-11 to D-13).
+"""Resolve the targets of a notice to recipients: who gets a letter and who does not, with the reason.
 
-Resolved anew from the targets whenever it is asked; the fingerprint says whether it changed since the check page.
+D-01, D-06, D-11 to D-13. The audience is resolved anew on each call; its fingerprint shows a change since the check page.
+A recipient is a person, or a person and a child if the letters differ by child (`differs_by_child`).
 """
 
 import hashlib
@@ -35,12 +36,11 @@ EXCLUSION_REASONS: dict[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """One reader: a person, because of one or several memberships. `reason` empty: receives a letter.
+    """A person with the memberships that name the person. An empty `reason` means a letter is sent.
 
-    child_id, child_room: set where the letter differs by child and is about this one alone. siblings: the same
-    person gets a letter about another child too. in_charge_id, signed: the person in charge, if the letter goes in
-    that person's name. values: of the merge fields, by the names in the text; missing: the names of those that are
-    empty, if that is why there is no letter.
+    covers: ids of these memberships. child_id, child_room: the child of the letter, if letters differ by child.
+    siblings: the person gets a letter about another child too. in_charge_id, signed: the class teacher, if the letter
+    goes in that name. values: merge field values by name; missing: the empty ones, if they exclude the recipient.
     """
 
     person_id: int
@@ -65,20 +65,20 @@ class Recipient:
 
     @property
     def why(self) -> str:
-        """Say why there is no letter, a merge field by its name (D-24)."""
+        """Return the reason for display, with the names of empty merge fields (D-24)."""
         if self.missing:
             return LazyMessage(N_("“%(fields)s” is empty"), fields="」「".join(self.missing))
         return EXCLUSION_REASONS[self.reason]
 
     @property
     def key(self) -> tuple[int, int]:
-        """Return what is unique in an audience: person, and child or 0."""
+        """Return (person, child or 0), which is unique in an audience."""
         return self.person_id, self.child_id or 0
 
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """Everybody a notice is about, by kana. `most`: more than half of all whom mail reaches, whatever was chosen."""
+    """The recipients by kana. whole: a whole-school list is chosen. most: see `is_majority`."""
 
     receiving: tuple[Recipient, ...]
     left_out: tuple[Recipient, ...]
@@ -90,74 +90,72 @@ class Audience:
 
     @property
     def needs_typed_count(self) -> bool:
-        """Say whether the number of letters is typed before it goes: to everybody, or to most of all (X-06)."""
+        """Say whether the sender must type the number of letters (X-06)."""
         return self.whole or self.most
 
     @property
     def titles(self) -> list[str]:
-        """Return the names of the lists and groups chosen, for a heading; none for single persons alone."""
-        return [one.name for one in (*self.lists, *self.groups)]
+        """Return the names of the chosen lists and groups."""
+        return [*(row.name for row in self.lists), *(row.name for row in self.groups)]
 
     @property
     def waiting(self) -> list[str]:
-        """Return the names of the lists, chosen or by a group, that wait for the roster of the new year."""
-        lists = (*self.lists, *(one.list for one in self.groups))
-        return list(dict.fromkeys(one.name for one in lists if one.awaiting_roster_since))
+        """Return the names of the lists, also of the groups, that wait for the roster of the new year."""
+        lists = (*self.lists, *(group.list for group in self.groups))
+        return list(dict.fromkeys(row.name for row in lists if row.awaiting_roster_since))
 
     @property
     def letters(self) -> int:
-        """Return how many letters will leave (通)."""
+        """Return the number of letters (通)."""
         return len(self.receiving)
 
     @property
     def expected(self) -> list[list[int]]:
-        """Return person and child (or 0) of each letter, as a notice keeps them when it is confirmed."""
-        return [list(one.key) for one in self.receiving]
+        """Return [person, child or 0] of each letter, for `Notice.expected`."""
+        return [list(recipient.key) for recipient in self.receiving]
 
     @property
     def missing(self) -> dict[str, int]:
-        """Return how many letters are not sent because of each empty merge field (D-24)."""
-        return dict(Counter(name for one in self.left_out for name in one.missing))
+        """Return {merge field: number of recipients excluded because it is empty} (D-24)."""
+        return dict(Counter(name for recipient in self.left_out for name in recipient.missing))
 
     @property
     def households(self) -> int:
-        """Return how many households receive a letter (世帯)."""
-        return len({one.household or f"p{one.person_id}" for one in self.receiving})
+        """Return the number of households that get a letter (世帯)."""
+        return len({recipient.household or f"p{recipient.person_id}" for recipient in self.receiving})
 
 
 @dataclass(slots=True)
 class _Candidate:
-    """A person while the memberships are being gathered."""
+    """A person with all memberships that count. alone: chosen as a single person. child: see `differs_by_child`."""
 
     person: Person
     memberships: list[Membership] = field(default_factory=list)
-    alone: bool = False  # chosen as a single person
-    child: Child | None = None  # the letter is about this child alone
+    alone: bool = False
+    child: Child | None = None
 
 
 def resolve_audience(notice: Notice, at: datetime | None = None) -> Audience:
-    """Work out the audience of a notice from its targets; merge fields as they are at a moment (None: now).
-
-    A handful of queries, whatever the number of people.
-    """
-    chosen = recipients.load_targets(notice)
+    """Resolve the audience of a notice, with merge field values at `at` (None: now). The number of queries is constant."""
+    targets = recipients.load_targets(notice)
     names = merge_fields.names_in_notice(notice)
-    people = _collect_candidates(chosen, bool(names))
-    gathered: Iterable[_Candidate] = people.values()
+    people = _collect_candidates(targets, bool(names)).values()
+    candidates: Iterable[_Candidate] = people
     if differs_by_child(notice):
-        gathered = (part for one in people.values() for part in _split_by_child(one, chosen))
-    charges = sender_names.teachers_by_reader(notice)
-    read = _make_field_reader(notice, names, people.values(), at or clock.now()) if names else None
-    found = [_build_recipient(one, chosen, charges, read, notice.kind == "individual") for one in gathered]
-    found.sort(key=lambda one: (one.kana or one.name, *one.key))
-    receiving = _mark_siblings([one for one in found if not one.reason])
+        candidates = (part for person in people for part in _split_by_child(person, targets))
+    teachers = sender_names.teachers_by_reader(notice)
+    read = _make_field_reader(notice, names, people, at or clock.now()) if names else None
+    individual = notice.kind == "individual"
+    everyone = [_build_recipient(candidate, targets, teachers, read, individual) for candidate in candidates]
+    everyone.sort(key=lambda recipient: (recipient.kana or recipient.name, *recipient.key))
+    receiving = _mark_siblings([recipient for recipient in everyone if not recipient.reason])
     return Audience(
         receiving=receiving,
-        left_out=tuple(one for one in found if one.reason),
-        lists=chosen.lists,
-        groups=chosen.groups,
-        whole=any(one.whole for one in chosen.lists),
-        most=is_majority({one.person_id for one in receiving}),
+        left_out=tuple(recipient for recipient in everyone if recipient.reason),
+        lists=targets.lists,
+        groups=targets.groups,
+        whole=any(mailing_list.whole for mailing_list in targets.lists),
+        most=is_majority({recipient.person_id for recipient in receiving}),
         fingerprint=recipients_fingerprint(receiving),
     )
 
@@ -178,13 +176,12 @@ def as_sent_by(notice: Notice, by: User | None) -> Notice:
 
 
 MIN_FOR_MAJORITY = 10
-"""So few people are never taken for most of the school."""
 
 
 def is_majority(people: set[int]) -> bool:
-    """Say whether so many are more than half of all whom mail reaches, in a house with more than one list (X-06).
+    """Say whether people are more than half of all reachable members, if there is more than one list (X-06).
 
-    Classes and groups put together, or a group with a wide condition, are the whole school under another name.
+    All classes together, or a group with a wide condition, are the whole school under another name.
     """
     if len(people) < MIN_FOR_MAJORITY:
         return False
@@ -200,15 +197,15 @@ def is_majority(people: set[int]) -> bool:
         .tuples()
         .get()
     )
-    return lists > 1 and 2 * len(people) > everybody
+    return bool(lists > 1 and 2 * len(people) > everybody)
 
 
 def recipients_fingerprint(receiving: Iterable[Recipient]) -> str:
-    """Return a short mark of who receives at which address in whose name; equal marks mean the same letters."""
-    mark = hashlib.sha256()
-    for one in sorted((*one.key, one.address or "", one.signed) for one in receiving):
-        mark.update("{}:{}:{}:{}\n".format(*one).encode())
-    return mark.hexdigest()[:24]
+    """Return a hash of recipients, addresses and sender names."""
+    digest = hashlib.sha256()
+    for person, child, address, signed in sorted((*row.key, row.address or "", row.signed) for row in receiving):
+        digest.update(f"{person}:{child}:{address}:{signed}\n".encode())
+    return digest.hexdigest()[:24]
 
 
 _BASE_COLUMNS = (
@@ -241,20 +238,20 @@ _MERGE_FIELD_COLUMNS = (
 )
 
 
-def _collect_candidates(chosen: TargetSet, with_fields: bool) -> dict[int, _Candidate]:
-    """Collect everybody named by a list, by a group or alone, with the memberships that count for this notice."""
+def _collect_candidates(targets: TargetSet, with_fields: bool) -> dict[int, _Candidate]:
+    """Return {person id: candidate} of all people that a list, a group or a single choice names."""
     people: dict[int, _Candidate] = {}
     closed = MailingList.select(MailingList.id).where(MailingList.closed_at.is_null(False))
-    rows = _select_memberships(with_fields).where(chosen.wanted, Membership.list.not_in(closed), Membership.is_member)
+    rows = _select_memberships(with_fields).where(targets.wanted, Membership.list.not_in(closed), Membership.is_member)
     for row in rows.order_by(Membership.id):
         people.setdefault(row.person_id, _Candidate(row.person)).memberships.append(row)
-    for person in Person.select().where(Person.id.in_(chosen.alone)):
+    for person in Person.select().where(Person.id.in_(targets.alone)):
         people.setdefault(person.id, _Candidate(person)).alone = True
     return people
 
 
 def _select_memberships(with_fields: bool) -> ModelSelect:
-    """Return places in lists with person and child; with all that merge fields may ask for, if they do."""
+    """Select memberships with person and child; with_fields: and with the columns that merge fields need."""
     more = _MERGE_FIELD_COLUMNS if with_fields else ()
     rows = Membership.select(*_BASE_COLUMNS, *more).join(Person).switch(Membership).join(Child, JOIN.LEFT_OUTER)
     if with_fields:
@@ -262,69 +259,71 @@ def _select_memberships(with_fields: bool) -> ModelSelect:
     return rows
 
 
-def _split_by_child(one: _Candidate, chosen: TargetSet) -> Iterator[_Candidate]:
-    """Cut a person into one for each child of the lists chosen; places without a child go with the first child."""
-    named = [row for row in one.memberships if chosen.names(row)]
-    counts = named if _active_memberships(named) or not one.alone else one.memberships
-    children = {row.child_id: row.child for row in counts if row.child_id}
+def _split_by_child(candidate: _Candidate, targets: TargetSet) -> Iterator[_Candidate]:
+    """Yield one candidate for each child in the chosen lists. Memberships without a child join the first child."""
+    named = [row for row in candidate.memberships if targets.names(row)]
+    memberships = named if _active_memberships(named) or not candidate.alone else candidate.memberships
+    children = {row.child_id: row.child for row in memberships if row.child_id}
     if not children:
-        yield one
+        yield candidate
         return
-    first = next((row.child_id for row in _active_memberships(counts) if row.child_id), next(iter(children)))
+    first = next((row.child_id for row in _active_memberships(memberships) if row.child_id), next(iter(children)))
     for number, child in children.items():
-        rows = [row for row in counts if (row.child_id or first) == number]
-        yield _Candidate(one.person, rows, one.alone, child)
+        rows = [row for row in memberships if (row.child_id or first) == number]
+        yield _Candidate(candidate.person, rows, candidate.alone, child)
 
 
 def _mark_siblings(receiving: list[Recipient]) -> tuple[Recipient, ...]:
-    """Mark the letters of those who get several."""
-    letters = Counter(one.person_id for one in receiving)
-    return tuple(replace(one, siblings=True) if letters[one.person_id] > 1 else one for one in receiving)
+    letters = Counter(row.person_id for row in receiving)
+    return tuple(replace(row, siblings=True) if letters[row.person_id] > 1 else row for row in receiving)
 
 
 _ReadFields = Callable[[_Candidate, tuple[Membership, ...], str], tuple[dict[str, str], tuple[str, ...]]]
-"""Gives the values of the merge fields for somebody's places in lists, and the names of those that are missing."""
+"""(candidate, memberships, signed) → (merge field values, names of the empty fields)."""
 
 
 def _make_field_reader(notice: Notice, names: list[str], people: Collection[_Candidate], at: datetime) -> _ReadFields:
-    """Return what reads the merge fields of a notice."""
-    reading = merge_fields.FieldReader.for_members(names, (row for one in people for row in one.memberships))
-    force, list_names = load_settings(), _list_names(people)
+    memberships = [row for candidate in people for row in candidate.memberships]
+    reader = merge_fields.FieldReader.for_members(names, memberships)
+    lists = MailingList.select(MailingList.id, MailingList.name)
+    list_names = dict(lists.where(MailingList.id.in_({row.list_id for row in memberships})).tuples())
+    settings = load_settings()
 
-    def read(one: _Candidate, rows: tuple[Membership, ...], signed: str) -> tuple[dict[str, str], tuple[str, ...]]:
+    def read(
+        candidate: _Candidate, rows: tuple[Membership, ...], signed: str
+    ) -> tuple[dict[str, str], tuple[str, ...]]:
         list_name = list_names.get(rows[0].list_id, "") if rows else ""
-        values = reading.values(
-            merge_fields.FieldContext(one.person, one.child, rows, list_name, signed, notice, force, at)
+        values = reader.values(
+            merge_fields.FieldContext(candidate.person, candidate.child, rows, list_name, signed, notice, settings, at)
         )
-        return values, reading.missing(values) if notice.skip_missing else ()
+        return values, reader.missing(values) if notice.skip_missing else ()
 
     return read
 
 
-def _list_names(people: Collection[_Candidate]) -> dict[int, str]:
-    numbers = {row.list_id for one in people for row in one.memberships}
-    return dict(MailingList.select(MailingList.id, MailingList.name).where(MailingList.id.in_(numbers)).tuples())
-
-
 def _build_recipient(
-    one: _Candidate,
-    chosen: TargetSet,
-    charges: sender_names.TeachersByReader,
+    candidate: _Candidate,
+    targets: TargetSet,
+    teachers: sender_names.TeachersByReader,
     read: _ReadFields | None,
     individual: bool,
 ) -> Recipient:
-    person = one.person
-    order, named = chosen.order, [row for row in one.memberships if chosen.names(row)]
-    active = _active_memberships(named) or (_active_memberships(one.memberships) if one.alone else [])
-    active.sort(key=lambda row: (order.get(row.list_id, len(order)), row.id))
-    covers = active or named or sorted(one.memberships, key=lambda row: (order.get(row.list_id, len(order)), row.id))
-    children = {row.child_id: row.child for row in covers if row.child_id}
-    user, signed = sender_names.teacher_for_reader(charges, person.id, children or (None,), order)
-    values, missing = read(one, tuple(covers), signed) if read else ({}, ())
-    reason = _exclusion_reason(one, active, chosen.excluded, individual)
+    person, only_child, order = candidate.person, candidate.child, targets.order
+
+    def list_order(row: Membership) -> tuple[int, int]:
+        return order.get(row.list_id, len(order)), row.id
+
+    named = [row for row in candidate.memberships if targets.names(row)]
+    active = _active_memberships(named) or (_active_memberships(candidate.memberships) if candidate.alone else [])
+    active.sort(key=list_order)
+    covers = active or named or sorted(candidate.memberships, key=list_order)
+    children = {row.child_id: row.child for row in covers if row.child_id and row.child}
+    user, signed = sender_names.teacher_for_reader(teachers, person.id, children or (None,), order)
+    values, missing = read(candidate, tuple(covers), signed) if read else ({}, ())
+    reason = _exclusion_reason(candidate, active, targets.excluded, individual)
     return Recipient(
         person_id=person.id,
-        child_id=one.child.id if one.child else None,
+        child_id=only_child.id if only_child else None,
         list_id=covers[0].list_id if covers else None,
         name=person.name,
         kana=person.kana,
@@ -336,7 +335,7 @@ def _build_recipient(
         child_name=", ".join(child.name for child in children.values()),
         household=person.household,
         phone=person.phone,
-        child_room=class_label(person.language, one.child.grade, one.child.class_name) if one.child else "",
+        child_room=class_label(person.language, only_child.grade, only_child.class_name) if only_child else "",
         in_charge_id=user,
         signed=signed,
         values=values,
@@ -348,16 +347,18 @@ def _active_memberships(memberships: list[Membership]) -> list[Membership]:
     return [row for row in memberships if row.state == "active"]
 
 
-def _exclusion_reason(one: _Candidate, active: list[Membership], excluded: frozenset[int], individual: bool) -> str:
-    """Say why somebody gets no letter; the first that is true, what the organizer decided before all.
+def _exclusion_reason(
+    candidate: _Candidate, active: list[Membership], excluded: frozenset[int], individual: bool
+) -> str:
+    """Return the first reason that applies, or "". An exclusion by the sender comes first.
 
-    individual: the letter is to this person alone, who may have stopped the mail of all lists (D-30).
+    individual: a direct message, which also goes to a person who has stopped the mail of all lists (D-30).
     """
-    person = one.person
+    person = candidate.person
     if person.id in excluded:
         return "excluded"
-    if not active and not (individual and any(row.state == "stopped" for row in one.memberships)):
-        states = {row.state for row in one.memberships}
+    if not active and not (individual and any(row.state == "stopped" for row in candidate.memberships)):
+        states = {row.state for row in candidate.memberships}
         for state in ("stopped", "pending", "unconfirmed"):
             if state in states:
                 return state
@@ -367,14 +368,17 @@ def _exclusion_reason(one: _Candidate, active: list[Membership], excluded: froze
     return "" if person.is_deliverable else person.address_state
 
 
+# ── one letter for each child ────────────────────────────────────────────────────────────────────────────────────
+
+
 def differs_by_child(notice: Notice) -> bool:
-    """Say whether a reader with two children gets two letters of this notice."""
-    return any(asks(notice) for asks in _CONDITIONS)
+    """Say whether a reader with two children gets two letters (D-01; decision 31). It holds for the whole notice."""
+    return any(condition(notice) for condition in _CONDITIONS)
 
 
 def _is_signed_by_class_teacher(notice: Notice) -> bool:
-    """Brothers and sisters have different class teachers, in whose names the letters go (D-15)."""
-    return notice.in_charge
+    """Siblings have different class teachers (D-15)."""
+    return bool(notice.in_charge)
 
 
 def _has_question_per_child(notice: Notice) -> bool:
@@ -382,14 +386,11 @@ def _has_question_per_child(notice: Notice) -> bool:
 
 
 def _has_child_merge_field(notice: Notice) -> bool:
-    """Say whether subject or text hold a field of the child, or of a place in a list, which a child has."""
+    """Say whether subject or text hold a field of the child or of a membership."""
     names = merge_fields.names_in_notice(notice)
-    free = (
-        merge_fields.custom_field_names(merge_fields.lists_of_notice(notice))
-        if any(merge_fields.field_by_name(name) is None for name in names)
-        else ()
-    )
-    return any(merge_fields.varies_by_child(name, free) for name in names)
+    has_custom = any(merge_fields.field_by_name(name) is None for name in names)
+    custom = merge_fields.custom_field_names(merge_fields.lists_of_notice(notice)) if has_custom else ()
+    return any(merge_fields.varies_by_child(name, custom) for name in names)
 
 
 _CONDITIONS: tuple[Callable[[Notice], bool], ...] = (
