@@ -21,7 +21,7 @@ import config as ground
 import tasks
 from core import settings
 from core.inbound import dispatch, imap_poller, spool
-from core.inbound.result import RetryLater
+from core.inbound.message import RetryLater
 from database import db
 
 log = logging.getLogger("kairan.inlet")

@@ -10,8 +10,7 @@ import pytest
 import clock
 import smtpd
 from core.inbound import dispatch, spool
-from core.inbound.message import read_inbound_mail
-from core.inbound.result import RetryLater
+from core.inbound.message import RetryLater, read_inbound_mail
 from core.settings import load_settings
 from database import db
 from models import InboundMessage

@@ -11,8 +11,8 @@ from peewee import IntegrityError
 from core import audit, rate_limits
 from core.accounts import who_can
 from core.errors import DomainError
+from core.inbound.message import InboundResult
 from core.inbound.post_by_mail import notify_sender
-from core.inbound.result import InboundResult
 from core.notifications.notify import notify, notify_users
 from core.settings import load_settings
 from database import db

@@ -8,7 +8,7 @@ failure means for the person.
 from datetime import datetime, timedelta
 
 from core.delivery import smtp_results, suppression
-from core.inbound.result import InboundResult
+from core.inbound.message import InboundResult
 from core.notices import merge_fields
 from mail.bounce.report import Explanation
 from models import Bounce, Letter, Notice

@@ -1,12 +1,14 @@
-"""What arrives by mail and where it goes: a table of roads, the gate, and one row for each mail and recipient.
+"""Dispatch incoming mail: resolve the recipient, classify, authenticate, call one handler, record one row.
 
-The gate of incoming mail in its order: return paths, machines, loops, automatic answers; only then people. A mail is
-read, and its sender proven, outside every transaction; its effect and its row are one transaction, so that the same
-bytes to the same recipient change nothing the second time. What fails three times is quarantined and shown.
+Order: return paths, machines, loops, automatic replies; then people. Parsing and authentication run outside any
+transaction. The effect and its row are one transaction, so the same bytes for the same recipient act once. A message
+that fails three times is quarantined and shown to the administrators.
 """
 
 import logging
 import re
+import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -14,17 +16,56 @@ from datetime import datetime, timedelta
 import config as ground
 from core import audit, rate_limits, settings
 from core.inbound import allowed_senders, bounces, join_leave, post_by_mail, replies, spool
-from core.inbound.dns_budget import DnsBudget
-from core.inbound.message import InboundMail, read_inbound_mail
+from core.inbound.message import InboundMail, InboundResult, RetryLater, read_inbound_mail
 from core.inbound.post_by_mail import PostedMessage
-from core.inbound.result import InboundResult, RetryLater
 from core.settings import Settings, load_settings
 from core.signup import signup
 from database import db
 from mail import address as addresses
 from mail import auth_results
-from mail.auth_results import AuthResult, authenticate_message
+from mail.auth_results import AuthResult, DnsError, TxtLookup, authenticate_message
 from models import InboundMessage, Letter, MailingList
+
+# ── DNS budget ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+PER_MESSAGE_S = 10.0
+UNKNOWN_SENDERS_S, WINDOW_S = 20.0, 60.0
+"""Seconds a minute that mails of people whom nobody knows may wait for name servers, all together."""
+
+
+class DnsBudget:
+    """Counts the seconds that lookups took."""
+
+    def __init__(self, passed: Callable[[], float] = time.monotonic) -> None:
+        self._passed = passed
+        self._spent: deque[tuple[float, float]] = deque()
+
+    def limit_lookup(self, lookup: TxtLookup, known: bool) -> TxtLookup:
+        """Return the lookup for one mail. known: of a registered sender or a member, whom no stranger holds up."""
+        left = PER_MESSAGE_S
+
+        def patient(name: str) -> list[str]:
+            nonlocal left
+            if left <= 0 or (not known and self._is_exhausted()):
+                raise DnsError("out of patience")
+            began = self._passed()
+            try:
+                return lookup(name)
+            finally:
+                took = self._passed() - began
+                left -= took
+                self._spent.append((began, took))
+
+        return patient
+
+    def _is_exhausted(self) -> bool:
+        since = self._passed() - WINDOW_S
+        while self._spent and self._spent[0][0] < since:
+            self._spent.popleft()
+        return sum(took for _, took in self._spent) >= UNKNOWN_SENDERS_S
+
+
+# ── addresses ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 log = logging.getLogger("kairan.inbox")
 

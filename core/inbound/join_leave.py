@@ -6,7 +6,7 @@ member's own address. Mail from an unknown address gets no answer. The subject a
 
 from datetime import datetime
 
-from core.inbound.result import InboundResult
+from core.inbound.message import InboundResult
 from core.members import join_codes, unsubscribe
 from core.members.members import person_by_address
 from core.members.signed_links import leave_url

@@ -1,4 +1,4 @@
-"""An incoming mail as the verbs see it: who says what, who is at the door, which letter of ours it is about."""
+"""An incoming message with its classification, and the result of handling it."""
 
 import re
 from dataclasses import dataclass, field
@@ -9,6 +9,32 @@ from mail import address as addresses
 from mail import classify
 from mail.bounce.report import Explanation, explain_message
 from mail.message import ParsedMessage, parse_message
+from models import Letter, MailingList, Notice, Person
+
+
+@dataclass(frozen=True, slots=True)
+class InboundResult:
+    """Kind, outcome and reason (words for code: models.Incoming), and what the mail was about.
+
+    `show`: subject and text are kept with the row. `keep`: the raw mail is kept for the administrators.
+    `files`: name and octets of what came with a reply.
+    """
+
+    kind: str
+    outcome: str = "done"
+    reason: str = ""
+    list: MailingList | None = None
+    person: Person | int | None = None
+    letter: Letter | None = None
+    notice: Notice | int | None = None
+    show: bool = False
+    keep: bool = False
+    files: tuple[tuple[str, int], ...] = ()
+
+
+class RetryLater(Exception):
+    """Not now: the mail waits in its order and is tried again; that is no failure of the mail."""
+
 
 MAX_SEARCHED_BYTES = 1 << 20
 """Octets of a machine's mail in which our own mark is looked for."""

@@ -12,7 +12,7 @@ from itsdangerous import BadSignature, URLSafeSerializer
 import i18n
 from core import audit, rate_limits
 from core.errors import MissingFields, SendingStarted, WrongLetterCount
-from core.inbound.result import InboundResult
+from core.inbound.message import InboundResult
 from core.notices.audience import Audience, resolve_audience
 from core.notices.author_copy import notice_cancel_token
 from core.notifications.notify import notify

@@ -10,8 +10,7 @@ from datetime import datetime
 import i18n
 from core import audit, rate_limits, visibility
 from core.inbound import spool
-from core.inbound.message import InboundMail
-from core.inbound.result import InboundResult
+from core.inbound.message import InboundMail, InboundResult
 from core.notices import file_types, merge_fields
 from core.notices.sender_names import response_recipient
 from core.notifications.notify import notify

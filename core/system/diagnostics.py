@@ -9,13 +9,9 @@ import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
-
-import dns.exception
-import dns.inet
-import dns.resolver
-import dns.reversename
 
 from config import Config
 from core import backup
@@ -119,7 +115,11 @@ def check_dns_records(config: Config, settings: Settings, query: DnsQuery) -> It
 def _sending_host(settings: Settings) -> str:
     """Return the host name of the pages; the mail domain while the base URL has only an IP address."""
     host = urlsplit(settings.base_url).hostname or ""
-    return host if "." in host and not dns.inet.is_address(host) else settings.mail_domain
+    try:
+        ip_address(host)
+    except ValueError:
+        return host if "." in host else settings.mail_domain
+    return settings.mail_domain
 
 
 def _check_txt(query: DnsQuery, kind: str, name: str, value: str, fits: Callable[[str], bool]) -> DnsRecord:
@@ -141,7 +141,7 @@ def _same_key(found: str, wanted: str) -> bool:
 
 def _check_ptr(query: DnsQuery, host: str) -> DnsRecord:
     addresses = query(host, "A") or []
-    names = [name for ip in addresses for name in query(str(dns.reversename.from_address(ip)), "PTR") or []]
+    names = [name for ip in addresses for name in query(f"{ip_address(ip).reverse_pointer}.", "PTR") or []]
     ok = None if not addresses else any(name.rstrip(".") == host for name in names)
     advice = "" if ok else N_("Ask the provider of the server to set its reverse name; some unlock port 25 only then.")
     return DnsRecord("ptr", addresses[0] if addresses else host, "PTR", f"{host}.", names or None, ok, advice)
@@ -149,6 +149,9 @@ def _check_ptr(query: DnsQuery, host: str) -> DnsRecord:
 
 def make_resolver(server: str = "") -> DnsQuery:
     """Return a query function for the name server at host:port; "": the system's."""
+    import dns.exception  # large, and most processes never ask
+    import dns.resolver
+
     resolver = auth_results.make_resolver(server, TIMEOUT_S)
     resolver.timeout = resolver.lifetime = TIMEOUT_S
 

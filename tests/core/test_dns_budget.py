@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.inbound.dns_budget import DnsBudget
+from core.inbound.dispatch import DnsBudget
 from mail import auth_results
 from mail.auth_results import DnsError, authenticate_message
 from tests.cast_mail import mail, signed
