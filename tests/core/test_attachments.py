@@ -221,3 +221,15 @@ def test_the_copy_of_a_draft_that_was_thrown_away_has_no_file(draft, school):
     drafts.delete_draft(draft, None)
     after = rendering.RenderCache(settings.load_settings()).render(letter, False, clock.now())
     assert b"Subject: " in after and b"multipart" not in after
+
+
+@pytest.mark.proves("X-03")
+def test_by_default_a_letter_carries_the_link_and_no_file(sent):
+    notice = Notice.get_by_id(sent.notice.id)
+    assert not notice.files_inside
+    letter = sent.deliveries["青山 健太"].letters.get()
+    raw = rendering.RenderCache(settings.load_settings()).render(letter, False, NOW)
+    mail = email.message_from_bytes(raw, policy=policy.default)
+    text = mail.get_body(("plain",)).get_content()
+    assert "しおり.pdf" in text and "/r/" in text
+    assert list(mail.iter_attachments()) == []

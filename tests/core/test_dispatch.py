@@ -7,9 +7,10 @@ import pytest
 import clock
 from core.inbound import allowed_senders, dispatch, replies, spool
 from core.inbound.message import read_inbound_mail
+from core.notices.questions import QuestionDraft
 from core.settings import load_settings
 from mail.address import make_verp_tag, message_id, reply_address, return_path
-from models import AuditLog, Delivery, InboundMessage, Letter, Notice, Person
+from models import Answer, AuditLog, Delivery, InboundMessage, Letter, Notice, Person
 from tests import cast_notices
 from tests.cast_mail import DOMAIN, dns, mail
 
@@ -297,6 +298,18 @@ def test_a_reply_is_shown_told_and_never_distributed(sent):
     assert (told.kind, told.address) == ("reply", "user1@school.example")
     shown = replies.list_replies(sent.notice)
     assert [(one.name, one.text, one.other) for one in shown] == [("青山 健太", "<b>欠席</b>します %(url)s", False)]
+
+
+@pytest.mark.proves("T-18")
+@pytest.mark.parametrize("text", ["1", "欠席します"])
+def test_a_reply_to_a_question_is_no_answer(sent, text):
+    cast_notices.ask(sent, QuestionDraft("出欠", ("出席", "欠席")))
+    letter = letter_of(sent)
+    to = reply_address(letter.id, load_settings().secret, DOMAIN)
+    assert come(mail("aoyama.k@example.com", to, "Re: 運動会", text), to).kind == "reply"
+    delivery = Delivery.get_by_id(letter.delivery_id)
+    assert delivery.replied_at is not None and delivery.read_at is None
+    assert not Answer.select().exists()
 
 
 def test_a_reply_from_another_address_says_so(sent):

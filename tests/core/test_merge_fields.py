@@ -9,9 +9,10 @@ import pytest
 import clock
 from core.delivery import queue
 from core.errors import MissingFields
-from core.notices import author_copy, merge_fields, rendering, start
+from core.notices import author_copy, merge_fields, rendering, sender_names, start
 from core.notices.audience import resolve_audience
 from core.notices.content_checks import SIGNATURE_EMPTY, find_missing
+from core.permissions import permissions_of
 from core.responses import read_confirmations
 from core.settings import load_settings
 from models import Child, Delivery, Letter, Membership, Notice, Person, User, Wording
@@ -230,6 +231,20 @@ def test_the_writer_without_a_signature_is_refused(school, hanako):
     assert gaps_of(drafted(school, "本文"), hanako) == {}
     User.update(signature="花子").where(User.id == hanako.id).execute()
     assert gaps_of(notice, User.get_by_id(hanako.id)) == {}
+
+
+@pytest.mark.proves("D-22")
+def test_in_anothers_name_the_signature_of_the_user_who_sends_counts(school, hanako):
+    """D-22 speaks of the user who is logged in, whatever name stands in From."""
+    other = school.users["送る子"]
+    notice = drafted(school, "本文\n\n{{送信者の署名}}")
+    sender_names.set_sender_name(notice, permissions_of(hanako), clock.now(), user=other.id)
+    User.update(signature="送る子").where(User.id == other.id).execute()
+    assert gaps_of(notice, hanako) == {"text": SIGNATURE_EMPTY}
+    User.update(signature="").where(User.id == other.id).execute()
+    User.update(signature="花子より").where(User.id == hanako.id).execute()
+    assert gaps_of(notice, User.get_by_id(hanako.id)) == {}
+    assert "花子より" in text_of(Notice.get_by_id(notice.id), "石川 直樹")
 
 
 def test_what_the_house_has_not_entered_is_named_to_the_writer(school, hanako):

@@ -1,11 +1,15 @@
 """Mails to a list's own address (T-15, T-23, T-28 to T-31, T-39, T-40, T-46, N-07; decision 6)."""
 
+import quopri
 import re
+from base64 import b64encode
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 import clock
+import config as ground
 from core.errors import MissingFields, SendingStarted, WrongLetterCount
 from core.inbound import dispatch, post_by_mail
 from core.notices import start, workflow
@@ -97,6 +101,20 @@ def test_a_proven_post_waits_the_usual_window_and_goes_to_every_active_member(do
     assert notice.id in {one.id for one in Notice.latest()}
 
 
+@pytest.mark.proves("T-08")
+@pytest.mark.parametrize(
+    "headers", [{"Date": "Mon, 30 Nov 2037 08:00:00 +0900"}, {"Deferred_Delivery": "Mon, 30 Nov 2037 08:00:00 +0900"}]
+)
+def test_a_mail_cannot_book_and_is_sent_after_the_hold_window(door, headers):
+    now = clock.now()
+    notice = come(genuine(subject="予約 12月1日 8:00 練習中止", **headers)).notice
+    assert (notice.state, notice.hold_reason, notice.booked) == ("held", "window", False)
+    window = timedelta(seconds=load_settings().hold_s + 1)
+    assert timedelta(0) <= notice.send_at - now <= window
+    assert start.start_due_notices(now + window) == [notice.id]
+    assert not Notice.select().where(Notice.booked == True).exists()
+
+
 @pytest.mark.proves("T-53")
 def test_a_post_carries_no_question_whatever_stands_in_it(door):
     """T-53: questions are written on the pages; a mail that looks like one is words."""
@@ -133,6 +151,21 @@ def test_which_address_was_used_is_known(door):
     row = come(raw, envelope="hanako@docomo.ne.jp")
     assert post_by_mail.posted_from_address(row.notice) == "hanako@docomo.ne.jp"
     assert row.notice.by_name == "花子（携帯）"
+
+
+@pytest.mark.proves("T-29")
+def test_a_post_from_a_telephone_is_distributed_to_the_list(door, config):
+    """Carriers sign nothing: the word of our own mail server (SPF) proves the sender."""
+    ground.set_current_config(replace(config, authserv_id="mx.school.example"))
+    head = f"From: hanako@docomo.ne.jp\nTo: {LIST}\nSubject: =?iso-2022-jp?b?GyRCTnM9LBsoQg==?=\n"
+    head += "Content-Type: text/plain; charset=iso-2022-jp\nContent-Transfer-Encoding: 7bit\n\n"
+    result = "Authentication-Results: mx.school.example; spf=pass smtp.mailfrom=docomo.ne.jp\n"
+    raw = (result + head).encode() + "雨で中止。\n".encode("iso-2022-jp")
+    row = come(raw, envelope="hanako@docomo.ne.jp")
+    assert (row.kind, row.outcome, row.reason) == ("post", "done", "spf")
+    assert row.notice.wording.text == "雨で中止。"
+    assert start.start_due_notices(row.notice.send_at + timedelta(seconds=1)) == [row.notice_id]
+    assert len(letters("notice")) == 4
 
 
 # ── not proven ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -378,3 +411,43 @@ def test_a_post_in_an_old_japanese_encoding_is_read(door):
     kind = b"Content-Type: text/plain; charset=iso-2022-jp\nContent-Transfer-Encoding: 7bit\n\n"
     raw = signed(head + kind + "雨で中止。\n".encode("iso-2022-jp"), "school.example")
     assert come(raw).notice.wording.text == "雨で中止。"
+
+
+BOTH_PARTS = """Content-Type: multipart/alternative; boundary="B"
+
+--B
+Content-Type: text/plain; charset=utf-8
+Content-Transfer-Encoding: base64
+
+{plain}
+--B
+Content-Type: text/html; charset=utf-8
+
+<div>another text</div>
+--B--
+"""
+SOFTWARE = {
+    "Gmail: two parts, base64, emoji": BOTH_PARTS.format(plain=b64encode("雨で中止。☔\n".encode()).decode()).encode(),
+    "Outlook: HTML alone, quoted-printable": (
+        b"Content-Type: text/html; charset=utf-8\nContent-Transfer-Encoding: quoted-printable\n\n"
+        + quopri.encodestring("<html><body><p>雨で中止。☔</p></body></html>".encode())
+    ),
+    "a telephone: Shift_JIS, 8bit": (
+        b"Content-Type: text/plain; charset=Shift_JIS\nContent-Transfer-Encoding: 8bit\n\n"
+        + "雨で中止。\n".encode("shift_jis")
+    ),
+    "Thunderbird: flowed, quoted-printable": (
+        b"Content-Type: text/plain; charset=utf-8; format=flowed\nContent-Transfer-Encoding: quoted-printable\n\n"
+        + quopri.encodestring("雨で中止。☔\n".encode())
+    ),
+}
+
+
+@pytest.mark.proves("T-15")
+@pytest.mark.parametrize("content", SOFTWARE.values(), ids=SOFTWARE)
+def test_a_post_of_any_mail_program_is_read(door, content):
+    head = f"From: {HANAKO}\nTo: {LIST}\nSubject: =?utf-8?b?{b64encode('練習中止☔'.encode()).decode()}?=\n"
+    row = come(signed(head.encode() + b"MIME-Version: 1.0\n" + content, "school.example"))
+    assert (row.outcome, row.reason) == ("done", "dkim")
+    assert row.notice.wording.subject == "練習中止☔"
+    assert row.notice.wording.text.strip().rstrip("☔") == "雨で中止。"

@@ -1,5 +1,7 @@
 """The engine against a real server that accepts, defers, refuses, drops (design 5, T-13, T-14, D-37, D-38)."""
 
+import email
+import email.policy
 import os
 import re
 from collections import Counter
@@ -10,9 +12,10 @@ import pytest
 import clock
 import config as ground
 import models
-from core.notices import workflow
+from core.notices import start, workflow
+from core.notices.questions import QuestionDraft
 from core.notifications.notify import notify
-from models import Letter, Membership, Person
+from models import Delivery, Letter, Membership, Person
 from tests import smarthost
 from tests.smarthost import begun, confirmed, drained, fresh, later, letter_to, sender, states, written
 
@@ -47,6 +50,54 @@ def test_everybody_gets_exactly_one_letter_in_a_transaction_of_its_own(school, h
     assert (fresh(notice).state, bool(fresh(notice).finished_at)) == ("sent", True)
     letter = letter_to(notice, NAOKI)
     assert (letter.code, letter.attempts, letter.enhanced) == (250, 1, "2.0.0")
+
+
+def text_parts(host) -> list[str]:
+    """Return the text part of each letter that the server took."""
+    mails = [email.message_from_bytes(raw, policy=email.policy.default) for _, _, raw, _ in host.mails]
+    return [one.get_body(("plain",)).get_content().replace("\r\n", "\n") for one in mails]
+
+
+@pytest.mark.proves("N-02")
+def test_all_readers_get_the_same_words(school, host, hanako):
+    begun(hanako, [school.lists["1-1"]], text="一行目\n二行目\n")
+    assert drained()
+    words = {text.partition("─")[0].strip() for text in text_parts(host)}
+    assert len(host.mails) == 4 and words == {"一行目\n二行目"}
+
+
+@pytest.mark.proves("T-42", "D-26", "D-27", "D-28")
+@pytest.mark.parametrize(("read", "footer"), [(True, True), (True, False), (False, True), (False, False)])
+def test_options_of_the_notice_stand_in_the_letter(school, host, hanako, read, footer):
+    """Read confirmation, then the way to stop, then the postal address at the very bottom; each as the notice says."""
+    begun(hanako, [school.lists["1-1"]], text="本文です。", read_confirmation=read, footer=footer)
+    assert drained()
+    assert len(host.mails) == 4
+    for text in text_parts(host):
+        assert "本文です。" in text
+        assert (re.search(r"/r/[a-z2-7]{26}\b", text) is not None) is read
+        assert ("/u/" in text) is footer
+        assert ("〒000-0000 例示県例示市かえで原1-2-3" in text.strip().splitlines()[-1]) is footer
+        places = [text.find(one) for one in ("本文です。", "/r/", "/u/", "〒") if one in text]
+        assert places == sorted(places)
+
+
+@pytest.mark.proves("T-49")
+def test_every_reader_has_an_own_link_for_every_choice(school, host, hanako):
+    draft = written(
+        hanako, [school.lists["1-1"]], text="本文です。", questions=[QuestionDraft("出欠", ("出席", "欠席"))]
+    )
+    notice = confirmed(draft, hanako)
+    start.start_due_notices(clock.now())
+    assert drained()
+    tokens = {one.token for one in Delivery.select().where(Delivery.notice == notice, Delivery.reason == "")}
+    seen = set()
+    for text in text_parts(host):
+        links = re.findall(r"https?://\S+/a/([a-z2-7]{26})/(\d)", text)
+        assert [number for _, number in links] == ["1", "2"] and len({token for token, _ in links}) == 1
+        seen.add(links[0][0])
+        assert text.index("本文です。") < text.index("【アンケート】") < text.index("/a/") < text.index("〒")
+    assert seen == tokens and len(tokens) == 4
 
 
 def test_letters_share_a_connection(school, host, hanako):

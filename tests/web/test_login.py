@@ -197,6 +197,33 @@ def test_session_cookie_goes_over_tls_only_where_there_is_tls(school, config):
     assert secure.config["SESSION_COOKIE_SECURE"] is True
 
 
+@pytest.mark.proves("T-09", "E-05")
+def test_behind_a_proxy_cookies_are_secure_and_https_is_asked_for(school, config):
+    """The proxy says in X-Forwarded-Proto that the browser came by https."""
+    from dataclasses import replace
+
+    from app import create_app
+
+    data = {"name": "花子", "password": PASSWORD}
+    proxied = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "kairan.school.example"}
+    app = create_app(replace(config, base_url="https://kairan.school.example"))
+    app.config["WTF_CSRF_ENABLED"] = False
+    answer = app.test_client().post("/login", data=data, headers=proxied)
+    cookies = answer.headers.getlist("Set-Cookie")
+    assert answer.status_code == 303 and cookies
+    for cookie in cookies:
+        assert "; Secure" in cookie and "; HttpOnly" in cookie and "SameSite=Lax" in cookie
+    assert "max-age" in answer.headers["Strict-Transport-Security"]
+    reader = app.test_client().get("/r/" + "a" * 26, headers=proxied)
+    assert "max-age" in reader.headers["Strict-Transport-Security"]
+
+    app = create_app(replace(config, base_url="http://kairan.test"))
+    app.config["WTF_CSRF_ENABLED"] = False
+    answer = app.test_client().post("/login", data=data)
+    assert answer.status_code == 303 and "Strict-Transport-Security" not in answer.headers
+    assert not [one for one in answer.headers.getlist("Set-Cookie") if "Secure" in one]
+
+
 def test_login_without_its_token_is_refused(app, client):
     """CSRF is checked in production."""
     app.config["WTF_CSRF_ENABLED"] = True
